@@ -1,0 +1,43 @@
+/*
+ * A message as the publish ring keeps it: the members of the publisher's JSON object, in its order, each value byte for byte as it
+ * was sent, white space between them removed, ready to stand behind a timestamp:
+ *
+ *   "topic":"events","event":"test_event","message_id":"","data":"test"}
+ *
+ * Left out are top-level members named `timestamp` (the server's own stands there) and, in an action, `action`.
+ * A struct request points into the text it was parsed from.
+ */
+#ifndef PROTO_MESSAGE_H
+#define PROTO_MESSAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/json.h"
+
+#define MESSAGE_TOPIC_MAX 255	/* bytes */
+
+enum request_kind { REQUEST_SUBSCRIBE, REQUEST_UNSUBSCRIBE, REQUEST_PUBLISH, REQUEST_UNKNOWN };
+
+struct request {
+	enum request_kind kind;
+	char topic[MESSAGE_TOPIC_MAX];	/* escapes resolved; UTF-8, no control characters, not terminated */
+	uint8_t topic_len;		/* 1 to 255 */
+	/* REQUEST_PUBLISH */
+	const struct json_member *members;	/* the object's members, owned by the struct json, until its next use */
+	unsigned count;
+	size_t size;			/* bytes that request_message() writes */
+};
+
+/* Parses `text` as a JSON object with an `action`: subscribe and unsubscribe want `data` to be the topic, publish wants `topic`.
+ * 0; or -1 and *error is set to a static sentence fit for the peer (bad JSON, no action, missing or bad topic). An action that is not
+ * one of these is REQUEST_UNKNOWN and no error. */
+int request_parse(struct json *json, const char *text, size_t len, struct request *req, const char **error);
+
+/* Parses `text` as the object that follows PUBLISH: a `topic` and any other members; `action` is a member like any other here. */
+int request_parse_publish(struct json *json, const char *text, size_t len, struct request *req, const char **error);
+
+/* Writes the message of a REQUEST_PUBLISH: req->size bytes. */
+void request_message(const struct request *req, char *dst);
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * The topic index: name -> number, for all workers, in the hub segment.
+ *
+ * A chained hash table of fixed size. All calls are made under the hub lock, except where it says otherwise. A topic is
+ * there while some slot has subscribers of it (a bit in `interest`); when the last bit goes, it is reclaimed and its number
+ * may name another topic later, with another generation. A ring record names its topic by number and generation.
+ *
+ * Crash rules: an entry's `state` is the truth (one store commits a topic or its end). Chains and the free list are derived
+ * from it: a process that dies with the lock held may have left them half changed, which `dirty` says, and
+ * index_repair() builds them anew.
+ */
+#ifndef SHM_INDEX_H
+#define SHM_INDEX_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TOPIC_NONE 0u		/* topic numbers start at 1 */
+#define TOPIC_NAME_MAX 255
+#define INDEX_SLOTS_MAX 64	/* bits in `interest` */
+
+enum { TOPIC_FREE, TOPIC_USED };
+
+/* One topic. Written under the hub lock; `interest` and `last` are also read without it. 320 bytes: 5 cache lines. */
+struct topic_shm {
+	_Alignas(64) _Atomic uint32_t state;	/* TOPIC_FREE or TOPIC_USED */
+	uint32_t generation;		/* counts the uses of this entry; goes up when a topic is made in it */
+	uint64_t hash;
+	_Atomic uint64_t interest;	/* bit n: slot n has subscribers of this topic */
+	_Atomic uint64_t last;		/* sequence of its newest record in the ring, 0 none. May be >= the ring's tail while a
+					   publisher is at work: follow that record's `prev` */
+	uint64_t published;		/* how many records were ever written for it: numbers them from 1 */
+	uint32_t next;			/* in its chain or in the free list; TOPIC_NONE ends it */
+	uint8_t name_len;
+	char name[TOPIC_NAME_MAX];	/* not terminated */
+	uint8_t pad[20];
+};
+_Static_assert(sizeof(struct topic_shm) == 320, "layout");
+
+struct index_shm {
+	_Alignas(64) uint32_t topics_max;
+	uint32_t buckets;		/* a power of two */
+	_Atomic uint32_t dirty;		/* 1 while chains or free list are being changed */
+	uint32_t free;			/* head of the free list */
+	uint32_t used;
+	uint32_t pad[11];
+	/* uint32_t heads[buckets], then struct topic_shm topics[topics_max + 1] (64-byte aligned; topics[0] is not used) */
+};
+_Static_assert(sizeof(struct index_shm) == 64, "layout");
+
+/* A process's handle. */
+struct index {
+	struct index_shm *shm;
+	uint32_t *heads;
+	struct topic_shm *topics;
+};
+
+/* Bytes that an index of topics_max topics takes. */
+size_t index_size(uint32_t topics_max);
+
+/* Makes an empty index in zeroed memory of index_size() bytes. (Free entries beyond those ever used are not touched:
+ * pages of a large index that holds few topics stay unbacked.) */
+void index_format(void *mem, uint32_t topics_max);
+
+/* Fills the handle in. 0, or -1 with EINVAL when `size` does not fit what the memory says of itself. */
+int index_attach(struct index *ix, void *mem, size_t size);
+
+/* The hash that index_find() and index_claim() want; needs no lock. */
+uint64_t index_hash(const char *name, size_t len);
+
+/* A topic's number, or TOPIC_NONE. */
+uint32_t index_find(const struct index *ix, uint64_t hash, const char *name, size_t len);
+
+/* Finds or makes the topic and sets the slot's bit in its interest. Its number, or TOPIC_NONE with ENOSPC (index full).
+ * A `len` of 0 or above TOPIC_NAME_MAX is a programmer's error. */
+uint32_t index_join(struct index *ix, unsigned slot, uint64_t hash, const char *name, size_t len);
+
+/* Clears the slot's bit; the topic is reclaimed when it was the last one. */
+void index_leave(struct index *ix, unsigned slot, uint32_t topic);
+
+/* The topic's entry. Needs no lock for a topic whose interest has the caller's bit. */
+static inline struct topic_shm *index_topic(const struct index *ix, uint32_t topic)
+{
+	return &ix->topics[topic];
+}
+
+/* After the lock's holder died, lock still held: puts chains and the free list right if `dirty` says so. */
+void index_repair(struct index *ix);
+
+/* Walks all of it (lock held, or nobody else alive). 0 when every rule above holds, else -1, and `why` is set to what is
+ * broken. For tests and janusctl. */
+int index_check(const struct index *ix, const char **why);
+
+#endif

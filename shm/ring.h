@@ -1,0 +1,143 @@
+/*
+ * The publish ring: every message of every topic, in the one order that all subscribers see. In the hub segment.
+ *
+ *   descriptors   | seq | seq+1 | ... 64 bytes each, at seq % descs
+ *   bytes         |record|record|...  contiguous, 8-byte aligned; one that does not fit before the end starts at the beginning
+ *
+ *        oldest              tail        claimed
+ *   -----[===================)-----------)----
+ *         readable            being written
+ *
+ * One producer at a time, under the hub lock: ring_begin(), ring_add() for each record, then ring_commit(), whose one release
+ * store of `tail` publishes all of them. Any number of readers, without the lock: they copy, then check that `oldest` has not
+ * passed what they copied. A record's sequence is its message's id; 0 is no sequence, the first is 1.
+ *
+ * Before a descriptor or bytes are overwritten, `oldest` is moved past all records that lose anything (release fence after
+ * it), so a reader that finds seq >= oldest after copying has a whole record.
+ *
+ * Crash rules: a producer that dies before the store of `tail` has published nothing. What it may have left are
+ * descriptors at tail..claimed-1, and topics whose `last` and `published` count them, and a link `next` to one of them;
+ * ring_repair() (by who breaks the lock) undoes the latter. `oldest` may have moved further than needed, which is harmless.
+ * A link is only ever followed after checking that it leads to a readable record of the same topic and generation.
+ */
+#ifndef SHM_RING_H
+#define SHM_RING_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shm/index.h"
+
+/* What a record is. Written by its producer, except `next`, by the producer of the topic's next record. */
+struct ring_desc_shm {
+	_Alignas(64) _Atomic uint64_t seq;
+	uint64_t at;			/* where its bytes are: a count of bytes since the ring was made; at % bytes is the place */
+	uint32_t len;			/* of its bytes */
+	uint32_t topic;
+	uint32_t generation;		/* of the topic */
+	uint32_t flags;			/* for the publisher's use */
+	uint64_t time;			/* microseconds since 1970, strictly increasing over all records */
+	uint64_t prev;			/* sequence of the topic's previous record, 0 none. May be overwritten already */
+	_Atomic uint64_t next;		/* sequence of the topic's next record, 0 none yet */
+	uint64_t number;		/* counts the topic's records from 1, without gaps: prev has number - 1 */
+};
+_Static_assert(sizeof(struct ring_desc_shm) == 64, "layout");
+
+struct ring_shm {
+	_Alignas(64) _Atomic uint64_t tail;	/* next sequence to be published */
+	uint8_t pad0[56];
+	_Alignas(64) _Atomic uint64_t oldest;	/* oldest readable sequence */
+	uint8_t pad1[56];
+	/* the producer's, under the lock */
+	_Alignas(64) _Atomic uint64_t claimed;	/* first sequence not touched by the batch under way; == tail when there is none */
+	uint64_t end;			/* byte count where the next record's bytes may start, as of tail */
+	uint64_t time;			/* of the last record */
+	uint32_t descs;			/* powers of two */
+	uint32_t pad2;
+	uint64_t bytes;
+	uint8_t pad3[24];
+	/* struct ring_desc_shm desc[descs], then the bytes */
+};
+_Static_assert(sizeof(struct ring_shm) == 192, "layout");
+
+struct ring {
+	struct ring_shm *shm;
+	struct ring_desc_shm *desc;
+	uint8_t *data;
+	struct index *index;		/* the topics that records name */
+};
+
+/* A batch of records under way; a producer's, on its stack. */
+struct ring_batch {
+	uint64_t first;			/* sequence of the first record */
+	uint64_t next;			/* sequence the next record will have; next - first records so far */
+	uint64_t end;			/* byte count after the last record */
+	uint64_t time;
+};
+
+size_t ring_size(uint64_t bytes, uint32_t descs);
+
+/* Makes an empty ring in zeroed memory of ring_size() bytes. bytes and descs are powers of two; bytes >= 4096, descs >= 8.
+ * Byte counts start a little before a multiple of `bytes`, so that the first records already wrap. */
+void ring_format(void *mem, uint64_t bytes, uint32_t descs);
+
+/* Fills the handle in. 0, or -1 with EINVAL. `index` must outlive the handle. */
+int ring_attach(struct ring *r, void *mem, size_t size, struct index *index);
+
+/* ---- producer, under the hub lock ---- */
+
+void ring_begin(struct ring *r, struct ring_batch *b);
+
+/* Adds a record of `len` bytes (> 0) to the batch and returns where to write them, 8-byte aligned; `now` is the time in
+ * microseconds since 1970 (made larger where needed to stay strictly increasing). NULL with ENOSPC when the batch would take
+ * more than half of the ring: commit what there is first; NULL with EMSGSIZE when one record alone would. */
+void *ring_add(struct ring *r, struct ring_batch *b, uint32_t topic, uint32_t len, uint32_t flags, uint64_t now);
+
+/* Publishes the batch: [b->first, b->next). */
+void ring_commit(struct ring *r, struct ring_batch *b);
+
+/* After the lock's holder died, lock still held: undoes what an unpublished batch left (see above). */
+void ring_repair(struct ring *r);
+
+/* ---- readers, no lock ---- */
+
+static inline uint64_t ring_tail(const struct ring *r)
+{
+	/* acquire: pairs with the release in ring_commit() */
+	return atomic_load_explicit(&r->shm->tail, memory_order_acquire);
+}
+
+static inline uint64_t ring_oldest(const struct ring *r)
+{
+	return atomic_load_explicit(&r->shm->oldest, memory_order_acquire);
+}
+
+/* A reader's copy of a descriptor. */
+struct ring_record {
+	uint64_t seq, at, time, prev, next, number;
+	uint32_t len, topic, generation, flags;
+};
+
+/* Copies the descriptor of `seq` (< tail). 0, or -1 with ESTALE when it has been overwritten. */
+int ring_read(const struct ring *r, uint64_t seq, struct ring_record *rec);
+
+/* Copies the record's bytes to dst (room for rec->len). 0, or -1 with ESTALE: dst then holds rubbish. */
+int ring_copy(const struct ring *r, const struct ring_record *rec, void *dst);
+
+/* The oldest readable record of the topic (with this generation) at or after `from`, looking no further than `below`
+ * (exclusive; <= tail). `hint`, if not 0, is the sequence of some record of the topic at or before that one, from which
+ * the links are followed forwards (any other or overwritten value is only slower: then the walk goes back from the topic's last). 0 and
+ * *rec filled in, or -1 with ENOENT. */
+int ring_seek(const struct ring *r, uint32_t topic, uint32_t generation, uint64_t from, uint64_t below, uint64_t hint,
+	      struct ring_record *rec);
+
+/* How many descriptors and bytes a reader at `seq` has behind it, in parts of 1024 of the ring: 0 at the tail, 1024 or more when it has been
+ * or is about to be overwritten. */
+unsigned ring_lag(const struct ring *r, uint64_t seq);
+
+/* Checks everything stated above, nobody else alive or lock held: 0, or -1 with `why`. */
+int ring_check(const struct ring *r, const char **why);
+
+#endif

@@ -1,0 +1,18 @@
+/*
+ * Shared memory segments: memfds, mapped. Nothing in any file system, so nothing is left when the processes are gone.
+ */
+#ifndef SHM_SEGMENT_H
+#define SHM_SEGMENT_H
+
+#include <stddef.h>
+
+/* Makes a segment of `size` bytes (rounded up to pages, zero, unbacked until touched), sealed against resizing. `name` shows in
+ * /proc. The descriptor is not close-on-exec. -1 with errno. */
+int segment_create(const char *name, size_t size);
+
+/* Maps the whole segment shared; read-only if `writable` is 0. Its size goes to *size. NULL with errno. */
+void *segment_map(int fd, int writable, size_t *size);
+
+void segment_unmap(void *mem, size_t size);
+
+#endif
