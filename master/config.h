@@ -1,5 +1,17 @@
 /*
- * The configuration: an INI file (inih, no sections needed) and -o key=value options, which come after it and win.
+ * The configuration: an INI file (inih, no sections) and -o key=value options, which come after it and win.
+ *
+ *   # or ; begins a comment line; " ;" ends a value
+ *   key = value
+ *
+ * NUMBER   digits, then nothing, K, M or G (1024 and its powers) or k or m (1000 and its powers)
+ * SECONDS  digits, then nothing or s (seconds), ms, m (minutes) or h
+ * listen   flash://ADDR:PORT. ADDR is a numeric IPv4 address, a numeric IPv6 address in [], `localhost` (127.0.0.1) or
+ *          `*` (every address of this machine, IPv6 and IPv4). Other host names are not looked up.
+ * workers  1 to WORKERS_MAX, or `auto`: as many as there are processors that this process may run on
+ *
+ * A key that is not known, a key that is in the file twice (`listen` may be), a [section], a line that inih would cut (200
+ * bytes, the way distributions build it): all are errors, none is passed over.
  */
 #ifndef MASTER_CONFIG_H
 #define MASTER_CONFIG_H
@@ -8,17 +20,18 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
+#include "proto/protocol.h"
 #include "shm/settings.h"
 
 #define LISTENERS_MAX 64
 #define CONFIG_ERROR_MAX 512
 #define DEFAULT_LISTEN "flash://127.0.0.1:8081"
 
-enum { PROTO_FLASH };	/* transports */
-
+/* Compares with memcmp(): what is not used is zero. */
 struct listen_address {
 	char url[128];			/* as written: scheme://ADDR:PORT, [ADDR] for IPv6 */
 	int proto;			/* PROTO_ */
+	bool dual;			/* `*`: addr is [::] and takes IPv4 too */
 	struct sockaddr_storage addr;
 	socklen_t addr_len;
 };
@@ -27,7 +40,7 @@ struct config {
 	struct settings settings;
 	struct listen_address listen[LISTENERS_MAX];
 	unsigned listeners;
-	char file[4096];		/* "" for none */
+	char file[4096];		/* absolute; "" for none */
 };
 
 /* What the command line says of the configuration; kept by the master to read it again. */
@@ -39,11 +52,19 @@ struct config_source {
 
 /* Reads defaults, then the file, then the options. `listen` in the file adds an address each time; the first `listen` option replaces
  * the file's addresses, further ones add. Without any, DEFAULT_LISTEN. Port 0 is allowed (the kernel chooses; the log and `janusctl
- * status` say which).
- * 0, or -1 and a message in error[] with file and line, or the option, and what would be right. */
+ * status` say which). runtime_dir is never empty afterwards; ring_bytes and ring_messages are powers of two.
+ * 0, or -1 and a message in error[] with file and line, or the option, and what would be right; *config is then left as it was. */
 int config_read(struct config *config, const struct config_source *source, char error[CONFIG_ERROR_MAX]);
+
+/* ---- config_address.c ---- */
+
+/* Reads one `listen` value. 0, or -1 and in why[] what would be right. */
+int config_address_read(struct listen_address *address, const char *text, char why[CONFIG_ERROR_MAX]);
 
 /* Writes the sockaddr as "ADDR:PORT" or "[ADDR]:PORT". */
 void config_address_text(const struct sockaddr *addr, char *dst, size_t size);
+
+/* The scheme that a PROTO_ has in URLs. */
+const char *config_address_scheme(int proto);
 
 #endif

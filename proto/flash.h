@@ -17,21 +17,26 @@
 #define FLASH_ERROR_MAX 512
 #define FLASH_MESSAGE_EXTRA 64		/* a message's frame is at most this much longer than the message */
 
+#define FLASH_FRAME_MAX (1u << 30)	/* the largest `max` */
+#define FLASH_FRAME_EXTRA 256		/* a frame takes up at most `max` and this many bytes of the input */
+
 enum flash_kind {
 	FLASH_MORE,		/* no whole frame yet */
-	FLASH_NOTHING,		/* <regular-socket/>, PING, PONG, or an empty frame: taken, no answer */
+	FLASH_NOTHING,		/* <regular-socket/>, PING, PONG, or an empty or blank frame: taken, no answer */
 	FLASH_ACTION,		/* text is a JSON action */
 	FLASH_PUBLISH,		/* text is the JSON object after PUBLISH */
 	FLASH_BAD,		/* error says why; the connection is to be closed */
 };
 
 /* How far the frame at the start of the buffer has been looked through, so that input arriving in pieces is not looked at
- * twice. Zero it when the start of the buffer moves to another frame; losing it costs time only. */
+ * twice. Zero it when the start of the buffer moves to another frame; losing it costs time only. While the frame stays where it is,
+ * flash_next() may be called again after it has returned it, and returns it again. */
 struct flash_scan {
 	uint32_t looked;	/* bytes */
 	uint32_t object;	/* where the object after PUBLISH starts; 0 not known yet */
 	uint32_t depth;		/* of { and [ in it */
-	uint8_t in_string, escaped, started;
+	uint8_t in_string, escaped;
+	uint8_t started;	/* an action's { has been seen */
 };
 
 struct flash_frame {
@@ -39,7 +44,7 @@ struct flash_frame {
 	const char *text;	/* in the caller's buffer */
 	size_t len;
 	size_t taken;		/* bytes from the start of the buffer that this frame takes up, with what ends it */
-	const char *error;
+	const char *error;	/* static */
 };
 
 /*
@@ -47,7 +52,9 @@ struct flash_frame {
  * `PUBLISH` NUL and its object (with the NUL behind it if it is there already, and any <regular-socket/> NUL or white space between) are one
  * frame: nothing is taken before the object is whole. A whole object is taken without waiting for a NUL; the one that comes
  * later is an empty frame, FLASH_NOTHING. Whether the object is JSON is not looked at: where it ends is found by counting
- * brackets outside strings; something else than { after PUBLISH is FLASH_BAD.
+ * brackets outside strings; something else than { after PUBLISH, or a NUL inside the object, is FLASH_BAD. A frame that can't become
+ * any of these is FLASH_BAD before its end has arrived. What an input is cut into does not depend on the pieces it arrives in,
+ * except for that one NUL.
  */
 void flash_next(const char *in, size_t len, size_t max, struct flash_scan *scan, struct flash_frame *frame);
 

@@ -17,6 +17,10 @@
 
 #define MESSAGE_TOPIC_MAX 255	/* bytes */
 
+/* NULL if topic[0..len) may be a topic: 1 to MESSAGE_TOPIC_MAX bytes of UTF-8 without control characters (below U+0020, U+007F to
+ * U+009F); or a static sentence fit for the peer. */
+const char *message_topic_error(const char *topic, size_t len);
+
 enum request_kind { REQUEST_SUBSCRIBE, REQUEST_UNSUBSCRIBE, REQUEST_PUBLISH, REQUEST_UNKNOWN };
 
 struct request {
@@ -24,14 +28,14 @@ struct request {
 	char topic[MESSAGE_TOPIC_MAX];	/* escapes resolved; UTF-8, no control characters, not terminated */
 	uint8_t topic_len;		/* 1 to 255 */
 	/* REQUEST_PUBLISH */
-	const struct json_member *members;	/* the object's members, owned by the struct json, until its next use */
+	const struct json_member *members;	/* those to be sent, owned by the struct json, until its next use */
 	unsigned count;
 	size_t size;			/* bytes that request_message() writes */
 };
 
 /* Parses `text` as a JSON object with an `action`: subscribe and unsubscribe want `data` to be the topic, publish wants `topic`.
  * 0; or -1 and *error is set to a static sentence fit for the peer (bad JSON, no action, missing or bad topic). An action that is not
- * one of these is REQUEST_UNKNOWN and no error. */
+ * one of these is REQUEST_UNKNOWN and no error. A member that is asked for here may stand only once. */
 int request_parse(struct json *json, const char *text, size_t len, struct request *req, const char **error);
 
 /* Parses `text` as the object that follows PUBLISH: a `topic` and any other members; `action` is a member like any other here. */

@@ -7,7 +7,8 @@
  *
  * Crash rules: an entry's `state` is the truth (one store commits a topic or its end). Chains and the free list are derived
  * from it: a process that dies with the lock held may have left them half changed, which `dirty` says, and
- * index_repair() builds them anew.
+ * index_repair() builds them anew. The dead one's bits in `interest` are left as they were: its successor keeps or leaves
+ * those topics.
  */
 #ifndef SHM_INDEX_H
 #define SHM_INDEX_H
@@ -44,7 +45,9 @@ struct index_shm {
 	_Atomic uint32_t dirty;		/* 1 while chains or free list are being changed */
 	uint32_t free;			/* head of the free list */
 	uint32_t used;
-	uint32_t pad[11];
+	uint32_t high;			/* entries 1..high were ever used; those beyond are as index_format() found them */
+	uint64_t seed;			/* secret: which bucket a hash falls into can't be told from outside */
+	uint32_t pad[8];
 	/* uint32_t heads[buckets], then struct topic_shm topics[topics_max + 1] (64-byte aligned; topics[0] is not used) */
 };
 _Static_assert(sizeof(struct index_shm) == 64, "layout");

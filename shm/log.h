@@ -1,6 +1,7 @@
 /*
- * The log: one line an event to stderr, `janus[PID] worker 0: text`, with a timestamp unless systemd's journal takes it
- * (JOURNAL_STREAM set) and then with its <N> priority prefix. A line is one write(), so processes' lines do not mix.
+ * The log: one line an event to stderr, `janus[PID] worker 0: text`, with a timestamp (UTC) unless systemd's journal takes
+ * it (JOURNAL_STREAM names stderr) and then with its <N> priority prefix. A line is one write(), so processes' lines do not
+ * mix. Control characters become '?', and what is beyond 1,000 bytes is cut.
  */
 #ifndef SHM_LOG_H
 #define SHM_LOG_H

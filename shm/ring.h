@@ -17,7 +17,9 @@
  *
  * Crash rules: a producer that dies before the store of `tail` has published nothing. What it may have left are
  * descriptors at tail..claimed-1, and topics whose `last` and `published` count them, and a link `next` to one of them;
- * ring_repair() (by who breaks the lock) undoes the latter. `oldest` may have moved further than needed, which is harmless.
+ * ring_repair() (by who breaks the lock) undoes the latter. One that dies right after the store of `tail` has published, and
+ * ring_repair() puts `end` and `time` right. `oldest` may have moved further than needed, which is harmless.
+ * A descriptor's `seq` is 0 while the rest of it is written, so one that is not complete is never taken for a record.
  * A link is only ever followed after checking that it leads to a readable record of the same topic and generation.
  */
 #ifndef SHM_RING_H
@@ -91,14 +93,17 @@ int ring_attach(struct ring *r, void *mem, size_t size, struct index *index);
 void ring_begin(struct ring *r, struct ring_batch *b);
 
 /* Adds a record of `len` bytes (> 0) to the batch and returns where to write them, 8-byte aligned; `now` is the time in
- * microseconds since 1970 (made larger where needed to stay strictly increasing). NULL with ENOSPC when the batch would take
- * more than half of the ring: commit what there is first; NULL with EMSGSIZE when one record alone would. */
+ * microseconds since 1970 (made larger where needed to stay strictly increasing). The topic must be in use. NULL with
+ * ENOSPC when the batch would take more than half of the ring: commit what there is first (never said to the first record
+ * of a batch); NULL with EMSGSIZE when one record alone would. What is skipped before the end of the ring counts, too; only
+ * a record of more than a quarter of the ring can, with that, take more than half, so keep messages below a quarter. */
 void *ring_add(struct ring *r, struct ring_batch *b, uint32_t topic, uint32_t len, uint32_t flags, uint64_t now);
 
 /* Publishes the batch: [b->first, b->next). */
 void ring_commit(struct ring *r, struct ring_batch *b);
 
-/* After the lock's holder died, lock still held: undoes what an unpublished batch left (see above). */
+/* After the lock's holder died, lock still held: undoes what an unpublished batch left (see above). May itself be cut short
+ * and called again. A living producer calls it to give up a batch. */
 void ring_repair(struct ring *r);
 
 /* ---- readers, no lock ---- */
@@ -126,15 +131,29 @@ int ring_read(const struct ring *r, uint64_t seq, struct ring_record *rec);
 /* Copies the record's bytes to dst (room for rec->len). 0, or -1 with ESTALE: dst then holds rubbish. */
 int ring_copy(const struct ring *r, const struct ring_record *rec, void *dst);
 
+/* The record's bytes where they are. Good only if ring_holds() still says so after they were used. */
+static inline const void *ring_peek(const struct ring *r, const struct ring_record *rec)
+{
+	return r->data + (rec->at & (r->shm->bytes - 1));
+}
+
+/* Whether the record can still be read; asked after its bytes were read. */
+static inline bool ring_holds(const struct ring *r, uint64_t seq)
+{
+	/* acquire fence: what was read before stays before; pairs with the fence after the store of `oldest` */
+	atomic_thread_fence(memory_order_acquire);
+	return seq >= atomic_load_explicit(&r->shm->oldest, memory_order_relaxed);
+}
+
 /* The oldest readable record of the topic (with this generation) at or after `from`, looking no further than `below`
- * (exclusive; <= tail). `hint`, if not 0, is the sequence of some record of the topic at or before that one, from which
- * the links are followed forwards (any other or overwritten value is only slower: then the walk goes back from the topic's last). 0 and
- * *rec filled in, or -1 with ENOENT. */
+ * (exclusive; <= tail). `hint`, if not 0, is the sequence of some record of the topic at or before that one, from which the
+ * links are followed forwards (any other or overwritten value is only slower: then the walk goes back from the topic's
+ * last). 0 and *rec filled in, or -1 with ENOENT. The record was whole when read: ring_copy() says whether it still is. */
 int ring_seek(const struct ring *r, uint32_t topic, uint32_t generation, uint64_t from, uint64_t below, uint64_t hint,
 	      struct ring_record *rec);
 
-/* How many descriptors and bytes a reader at `seq` has behind it, in parts of 1024 of the ring: 0 at the tail, 1024 or more when it has been
- * or is about to be overwritten. */
+/* How much of the ring, in descriptors or bytes, whichever is more, lies between a reader at `seq` and the tail, in parts of
+ * 1024, rounded up: 0 at the tail, 1024 or more when `seq` has been or is about to be overwritten. */
 unsigned ring_lag(const struct ring *r, uint64_t seq);
 
 /* Checks everything stated above, nobody else alive or lock held: 0, or -1 with `why`. */

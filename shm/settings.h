@@ -4,7 +4,10 @@
 #ifndef SHM_SETTINGS_H
 #define SHM_SETTINGS_H
 
+#include <stddef.h>
 #include <stdint.h>
+
+#include "shm/log.h"
 
 #define SETTINGS_TEXT_MAX 256
 #define WORKERS_MAX 64
@@ -22,5 +25,53 @@ struct settings {
 #undef SETTING
 	int64_t workers;			/* 1 to WORKERS_MAX, `auto` resolved */
 };
+
+/* The lines of settings.def as a table, in its order. `listen` and `workers` are not in it. */
+enum setting_kind { SETTING_KIND_NUMBER, SETTING_KIND_SECONDS, SETTING_KIND_TEXT, SETTING_KIND_CHOICE };
+
+enum setting_place {
+#define SETTING(type, name, def, least, most, text) SETTING_PLACE_##name,
+#include "shm/settings.def"
+#undef SETTING
+	SETTINGS
+};
+
+struct setting {
+	const char *name;
+	enum setting_kind kind;
+	size_t offset;		/* in struct settings: a char[SETTINGS_TEXT_MAX] for TEXT, else an int64_t */
+	int64_t number;		/* default; 0 for TEXT and CHOICE */
+	const char *words;	/* default of a TEXT; a CHOICE's words, divided by |; else "" */
+	int64_t least, most;	/* of NUMBER and SECONDS */
+	const char *text;	/* what it is */
+};
+
+extern const struct setting settings_table[SETTINGS];
+
+/* Where the setting's value is in *s. For TEXT, and for the others. */
+char *settings_text(struct settings *s, const struct setting *setting);
+int64_t *settings_number(struct settings *s, const struct setting *setting);
+
+/* The place of a word (not terminated) in a CHOICE's list, or -1. */
+int settings_place(const struct setting *setting, const char *word, size_t len);
+
+/* The word at a place of a CHOICE's list (not terminated); its length goes to *len. NULL when there are not so many. */
+const char *settings_word(const struct setting *setting, int64_t place, size_t *len);
+
+/* All defaults; one worker; rubbish nowhere, so two structs can be compared with memcmp(). */
+void settings_defaults(struct settings *s);
+
+/* What log_level stands for. */
+enum log_level settings_log_level(const struct settings *s);
+
+/* Writes all settings as one msgpack map, keyed by name: what goes through the heritage. CHOICEs are written as their words, so that
+ * another version may list them differently. */
+struct msgpack_packer;
+void settings_pack(const struct settings *s, struct msgpack_packer *to);
+
+/* The way back: keys that this version does not know are ignored, those that are absent get their default. 0, or -1 with EINVAL when
+ * `map` is no map or a value is not what the table allows; *s is then left as it was. */
+struct msgpack_object;
+int settings_unpack(struct settings *s, const struct msgpack_object *map);
 
 #endif

@@ -1,0 +1,426 @@
+/*
+ * Reads the configuration.
+ *
+ * inih splits lines into keys and values, but tells its handler no line numbers, cuts long lines in two, and takes an indented
+ * line for a continuation of the one before. So it reads through next_line(), which counts lines, strips indentation
+ * and refuses what inih would get wrong; the size of inih's buffer comes with each call, so however a distribution built
+ * it, the limit is the right one.
+ */
+#include "master/config.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <limits.h>
+#include <pwd.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NAME_MAX_SHOWN 100
+
+struct reading {
+	struct config *config;
+	FILE *file;
+	const char *name;		/* of the file */
+	char *line;			/* getline()'s */
+	size_t line_size;
+	unsigned line_number;		/* 0 while options are read */
+	unsigned seen[SETTINGS];	/* line that set it in the file; by place in settings_table */
+	unsigned seen_workers;
+	bool listen_option;		/* the file's addresses have been replaced */
+	bool failed;
+	char *error;			/* CONFIG_ERROR_MAX */
+};
+
+/* Only the first error is kept: it is the one to put right first. Returns -1. */
+__attribute__((format(printf, 2, 3))) static int fail(struct reading *r, const char *format, ...)
+{
+	va_list args;
+	int n;
+
+	if (r->failed)
+		return -1;
+	r->failed = true;
+	if (r->line_number)
+		n = snprintf(r->error, CONFIG_ERROR_MAX, "%.*s:%u: ", CONFIG_ERROR_MAX / 2, r->name, r->line_number);
+	else
+		n = snprintf(r->error, CONFIG_ERROR_MAX, "-o ");
+	va_start(args, format);
+	vsnprintf(r->error + n, CONFIG_ERROR_MAX - (size_t)n, format, args);
+	va_end(args);
+	for (char *p = r->error; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	return -1;
+}
+
+/* ---- values ---- */
+
+/* A limit as one would write it in the file. */
+static const char *limit_text(char *dst, size_t size, const struct setting *d, int64_t n)
+{
+	if (d->kind != SETTING_KIND_SECONDS)
+		snprintf(dst, size, "%lld", (long long)n);
+	else if (n && n % 3600000 == 0)
+		snprintf(dst, size, "%lldh", (long long)n / 3600000);
+	else if (n % 1000 == 0)
+		snprintf(dst, size, "%llds", (long long)n / 1000);
+	else
+		snprintf(dst, size, "%lldms", (long long)n);
+	return dst;
+}
+
+/* What the text behind the digits multiplies by, or 0. */
+static int64_t multiplier(enum setting_kind kind, const char *suffix)
+{
+	static const struct {
+		const char *suffix;
+		int64_t by;
+	} of_number[] = {{"", 1}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {"k", 1000}, {"m", 1000000}},
+	  of_seconds[] = {{"", 1000}, {"s", 1000}, {"ms", 1}, {"m", 60000}, {"h", 3600000}};
+
+	if (kind == SETTING_KIND_NUMBER) {
+		for (size_t i = 0; i < sizeof(of_number) / sizeof(of_number[0]); i++)
+			if (strcmp(suffix, of_number[i].suffix) == 0)
+				return of_number[i].by;
+	} else {
+		for (size_t i = 0; i < sizeof(of_seconds) / sizeof(of_seconds[0]); i++)
+			if (strcmp(suffix, of_seconds[i].suffix) == 0)
+				return of_seconds[i].by;
+	}
+	return 0;
+}
+
+/* A number too large for 64 bits becomes INT64_MAX, and so is above any limit. */
+static int read_number(struct reading *r, const struct setting *d, const char *value)
+{
+	size_t digits = strspn(value, "0123456789");
+	int64_t by = multiplier(d->kind, value + digits), n = 0;
+	char limit[32];
+
+	if (!digits || !by)
+		return fail(r, "%s: `%s` is not %s", d->name, value,
+			    d->kind == SETTING_KIND_NUMBER ? "a whole number, with K, M, G, k or m behind it or nothing"
+							   : "a whole number, with ms, s, m or h behind it or nothing");
+	for (size_t i = 0; i < digits; i++)
+		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, value[i] - '0', &n))
+			n = INT64_MAX;
+	if (__builtin_mul_overflow(n, by, &n))
+		n = INT64_MAX;
+	if (n < d->least)
+		return fail(r, "%s: %s is less than %s", d->name, value, limit_text(limit, sizeof(limit), d, d->least));
+	if (n > d->most)
+		return fail(r, "%s: %s is more than %s", d->name, value, limit_text(limit, sizeof(limit), d, d->most));
+	*settings_number(&r->config->settings, d) = n;
+	return 0;
+}
+
+static int read_choice(struct reading *r, const struct setting *d, const char *value)
+{
+	int place = settings_place(d, value, strlen(value));
+	char words[128];
+
+	if (place < 0) {
+		snprintf(words, sizeof(words), "%s", d->words);
+		for (char *p = words; *p; p++)
+			if (*p == '|')
+				*p = ' ';
+		return fail(r, "%s: `%s` is not one of: %s", d->name, value, words);
+	}
+	*settings_number(&r->config->settings, d) = place;
+	return 0;
+}
+
+static int read_text(struct reading *r, const struct setting *d, const char *value)
+{
+	char *dst = settings_text(&r->config->settings, d);
+
+	if (strlen(value) >= SETTINGS_TEXT_MAX)
+		return fail(r, "%s: is longer than %d bytes", d->name, SETTINGS_TEXT_MAX - 1);
+	for (const char *p = value; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			return fail(r, "%s: `%s` has a control character in it", d->name, value);
+	if (d - settings_table == SETTING_PLACE_runtime_dir && *value && *value != '/')
+		return fail(r, "%s: `%s` is not an absolute path", d->name, value);
+	if (d - settings_table == SETTING_PLACE_user && *value && !getpwnam(value))
+		return fail(r, "%s: there is no user `%s`", d->name, value);
+	memset(dst, 0, SETTINGS_TEXT_MAX);
+	memcpy(dst, value, strlen(value));
+	return 0;
+}
+
+/* How many processors this process may run on; the mask has room for more than any machine has. */
+static int64_t processors(void)
+{
+	cpu_set_t set[16];
+	int n = 0;
+
+	if (sched_getaffinity(0, sizeof(set), set) == 0)
+		n = CPU_COUNT_S(sizeof(set), set);
+	return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : n;
+}
+
+static int read_workers(struct reading *r, const char *value)
+{
+	struct setting d = {.name = "workers", .kind = SETTING_KIND_NUMBER, .offset = offsetof(struct settings, workers),
+			    .least = 1, .most = WORKERS_MAX};
+
+	if (strcmp(value, "auto") == 0) {
+		r->config->settings.workers = processors();
+		return 0;
+	}
+	if (!*value || strspn(value, "0123456789") != strlen(value))
+		return fail(r, "workers: `%s` is not `auto` or a number from 1 to %d", value, WORKERS_MAX);
+	return read_number(r, &d, value);
+}
+
+static int read_listen(struct reading *r, const char *value)
+{
+	struct config *c = r->config;
+	struct listen_address a;
+	char why[CONFIG_ERROR_MAX];
+
+	if (r->line_number == 0 && !r->listen_option) {
+		r->listen_option = true;
+		c->listeners = 0;
+		memset(c->listen, 0, sizeof(c->listen));
+	}
+	if (c->listeners == LISTENERS_MAX)
+		return fail(r, "listen: more than %d addresses", LISTENERS_MAX);
+	if (config_address_read(&a, value, why) < 0)
+		return fail(r, "listen: %s", why);
+	for (unsigned i = 0; i < c->listeners; i++)
+		if (strcmp(c->listen[i].url, a.url) == 0)
+			return fail(r, "listen: %s is there twice", a.url);
+	c->listen[c->listeners++] = a;
+	return 0;
+}
+
+/* ---- keys ---- */
+
+/* Insertions, deletions and replacements that turn one word into the other (Levenshtein), for words of up to NAME_MAX_SHOWN bytes. */
+static unsigned distance(const char *a, const char *b)
+{
+	unsigned row[NAME_MAX_SHOWN + 1], lb = (unsigned)strlen(b);
+
+	for (unsigned j = 0; j <= lb; j++)
+		row[j] = j;
+	for (unsigned i = 1; a[i - 1]; i++) {
+		unsigned corner = row[0];	/* of the row above, one to the left */
+
+		row[0] = i;
+		for (unsigned j = 1; j <= lb; j++) {
+			unsigned above = row[j], best = corner + (a[i - 1] != b[j - 1]);
+
+			if (above + 1 < best)
+				best = above + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			corner = above;
+			row[j] = best;
+		}
+	}
+	return row[lb];
+}
+
+static int fail_unknown(struct reading *r, const char *name)
+{
+	const char *nearest = NULL, *candidate;
+	unsigned least = 1 + (unsigned)strlen(name) / 3, d;
+
+	if (least > 4)
+		least = 4;
+	for (unsigned i = 0; strlen(name) <= NAME_MAX_SHOWN && i < SETTINGS + 2; i++) {
+		candidate = i < SETTINGS ? settings_table[i].name : i == SETTINGS ? "listen" : "workers";
+		d = distance(name, candidate);
+		if (d < least) {
+			least = d;
+			nearest = candidate;
+		}
+	}
+	if (nearest)
+		return fail(r, "%s: unknown key; did you mean %s?", name, nearest);
+	return fail(r, "%.*s: unknown key", NAME_MAX_SHOWN, name);
+}
+
+static int set_key(struct reading *r, const char *name, const char *value)
+{
+	const struct setting *d = settings_table, *end = settings_table + SETTINGS;
+	unsigned *seen;
+
+	if (!*name)
+		return fail(r, "no key before the =");
+	if (strcmp(name, "listen") == 0)
+		return read_listen(r, value);
+	while (d < end && strcmp(name, d->name) != 0)
+		d++;
+	if (d == end && strcmp(name, "workers") != 0)
+		return fail_unknown(r, name);
+	seen = d == end ? &r->seen_workers : &r->seen[d - settings_table];
+	if (r->line_number && *seen)
+		return fail(r, "%s: line %u has it already", name, *seen);
+	*seen = r->line_number;
+	if (d == end)
+		return read_workers(r, value);
+	if (d->kind == SETTING_KIND_TEXT)
+		return read_text(r, d, value);
+	return d->kind == SETTING_KIND_CHOICE ? read_choice(r, d, value) : read_number(r, d, value);
+}
+
+/* ---- the file ---- */
+
+/* Whether inih will find a key and a value. It would say so itself, but only when it has gone through the rest of the file. */
+static bool has_key(const char *text)
+{
+	for (const char *p = text; *p && !(*p == ';' && p > text && (p[-1] == ' ' || p[-1] == '\t')); p++)
+		if (*p == '=' || *p == ':')
+			return true;
+	return false;
+}
+
+/* inih's reader: the next line without indentation, or NULL at the end or once there has been an error. */
+static char *next_line(char *dst, int size, void *user)
+{
+	struct reading *r = user;
+	ssize_t len;
+	char *text;
+
+	if (r->failed)
+		return NULL;
+	len = getline(&r->line, &r->line_size, r->file);
+	if (len < 0)
+		return NULL;
+	r->line_number++;
+	text = r->line;
+	if (r->line_number == 1 && strncmp(text, "\xef\xbb\xbf", 3) == 0)
+		text += 3;
+	if (strlen(r->line) != (size_t)len) {
+		fail(r, "a NUL byte");
+		return NULL;
+	}
+	text += strspn(text, " \t\r\n\v\f");
+	if (*text == '[') {
+		fail(r, "[sections] are not used here: write the key = value lines without");
+		return NULL;
+	}
+	/* A long comment is nothing that inih has to see. */
+	if (*text == '#' || *text == ';')
+		text = "\n";
+	if (strcspn(text, "\r\n") && !has_key(text)) {
+		fail(r, "not of the form key = value");
+		return NULL;
+	}
+	if (strlen(text) >= (size_t)size) {
+		fail(r, "the line is longer than %d bytes", size - 2);
+		return NULL;
+	}
+	strcpy(dst, text);
+	return dst;
+}
+
+/* inih's handler: 0 is an error. */
+static int on_key(void *user, const char *section, const char *name, const char *value)
+{
+	struct reading *r = user;
+
+	(void)section;
+	if (r->failed)
+		return 0;
+	return set_key(r, name, value ? value : "") == 0;
+}
+
+static int read_file(struct reading *r, const char *name)
+{
+	int bad;
+
+	r->name = name;
+	r->file = fopen(name, "re");
+	if (!r->file)
+		goto err;
+	if (!realpath(name, r->config->file))	/* a pipe, say */
+		snprintf(r->config->file, sizeof(r->config->file), "%s", name);
+	errno = 0;
+	bad = ini_parse_stream(next_line, r, on_key, r);
+	if (ferror(r->file))
+		goto err;
+	if (bad && !r->failed) {
+		r->line_number = (unsigned)bad;
+		fail(r, "not of the form key = value");
+	}
+	fclose(r->file);
+	free(r->line);
+	r->line_number = 0;
+	return r->failed ? -1 : 0;
+err:
+	snprintf(r->error, CONFIG_ERROR_MAX, "%.*s: %s", CONFIG_ERROR_MAX / 2, name, strerror(errno));
+	if (r->file)
+		fclose(r->file);
+	free(r->line);
+	return -1;
+}
+
+/* ---- the whole ---- */
+
+static int read_option(struct reading *r, const char *option)
+{
+	const char *equals = strchr(option, '='), *value;
+	char name[NAME_MAX_SHOWN + 1];
+	size_t len;
+
+	if (!equals || equals == option)
+		return fail(r, "%.*s: not of the form key=value", NAME_MAX_SHOWN, option);
+	for (len = (size_t)(equals - option); len && option[len - 1] == ' '; len--)
+		;
+	value = equals + 1 + strspn(equals + 1, " ");
+	snprintf(name, sizeof(name), "%.*s", (int)(len < NAME_MAX_SHOWN ? len : NAME_MAX_SHOWN), option);
+	return set_key(r, name, value);
+}
+
+static int64_t power_of_two(int64_t n)
+{
+	int64_t p = 1;
+
+	while (p < n)
+		p <<= 1;
+	return p;
+}
+
+/* What depends on the machine or on who runs it. */
+static void resolve(struct settings *s)
+{
+	const char *xdg = getenv("XDG_RUNTIME_DIR");
+
+	s->ring_bytes = power_of_two(s->ring_bytes);
+	s->ring_messages = power_of_two(s->ring_messages);
+	if (s->runtime_dir[0])
+		return;
+	if (geteuid() == 0)
+		snprintf(s->runtime_dir, sizeof(s->runtime_dir), "/run/janus");
+	else if (xdg && *xdg == '/' && strlen(xdg) + sizeof("/janus") <= sizeof(s->runtime_dir))
+		snprintf(s->runtime_dir, sizeof(s->runtime_dir), "%s/janus", xdg);
+	else
+		snprintf(s->runtime_dir, sizeof(s->runtime_dir), "/tmp/janus-%u", (unsigned)geteuid());
+}
+
+int config_read(struct config *config, const struct config_source *source, char error[CONFIG_ERROR_MAX])
+{
+	struct config c;
+	struct reading r = {.config = &c, .error = error};
+
+	memset(&c, 0, sizeof(c));
+	settings_defaults(&c.settings);
+	c.settings.workers = processors();
+	if (source->file && read_file(&r, source->file) < 0)
+		return -1;
+	for (unsigned i = 0; i < source->count; i++)
+		if (read_option(&r, source->options[i]) < 0)
+			return -1;
+	if (c.listeners == 0 && read_listen(&r, DEFAULT_LISTEN) < 0)
+		return -1;
+	resolve(&c.settings);
+	*config = c;
+	return 0;
+}

@@ -1,0 +1,120 @@
+/*
+ * janusctl's end of the control socket.
+ */
+#include "master/control_client.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "master/config.h"
+#include "master/runtime_dir.h"
+
+_Static_assert(CONTROL_LISTEN_MAX >= LISTENERS_MAX && CONTROL_WORKERS_MAX >= WORKERS_MAX, "a status has room for all");
+_Static_assert(sizeof(((struct control_status *)0)->listen[0]) >= sizeof(((struct listen_address *)0)->url), "and for a URL");
+_Static_assert(sizeof(((struct control_status *)0)->file) >= sizeof(((struct config *)0)->file), "and for the file's name");
+_Static_assert(sizeof(((struct control_status *)0)->runtime_dir) >= SETTINGS_TEXT_MAX, "and for the folder's");
+
+#define CONNECT_SECONDS 5	/* when the master does not accept and its backlog is full */
+
+int control_client_open(const char *runtime_dir)
+{
+	struct timeval wait = {.tv_sec = CONNECT_SECONDS};
+	struct sockaddr_un addr;
+	int fd, saved;
+
+	if (runtime_dir_control(runtime_dir, &addr) < 0)
+		return -1;
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) < 0 ||
+	    connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+		saved = errno == EAGAIN ? ETIMEDOUT : errno;
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	return fd;
+}
+
+/* The first descriptor that came with the packet, or -1; any others are closed. */
+static int take_descriptor(struct msghdr *msg)
+{
+	int taken = -1, fd;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t at = 0; at + sizeof(fd) <= c->cmsg_len - CMSG_LEN(0); at += sizeof(fd)) {
+			memcpy(&fd, CMSG_DATA(c) + at, sizeof(fd));
+			if (taken < 0)
+				taken = fd;
+			else
+				close(fd);
+		}
+	}
+	return taken;
+}
+
+/* The next packet's length, or -1 with errno. */
+static ssize_t receive(int fd, void *dst, size_t size, int *passed)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(4 * sizeof(int))];
+	} control;
+	struct iovec iov = {dst, size};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	ssize_t len;
+
+	do
+		len = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
+	while (len < 0 && errno == EINTR);
+	if (len < 0) {
+		if (errno == EAGAIN)
+			errno = ETIMEDOUT;
+		return -1;
+	}
+	*passed = take_descriptor(&msg);
+	if (len > 0 && !(msg.msg_flags & MSG_TRUNC))
+		return len;
+	errno = len ? EBADMSG : ECONNRESET;
+	return -1;
+}
+
+int control_client_call(int fd, enum control_command command, unsigned wait_seconds, struct control_reply *reply,
+			struct control_status *status, int *passed)
+{
+	struct timeval wait = {.tv_sec = wait_seconds};
+	uint8_t packet[CONTROL_PACKET_MAX];
+	size_t request_len = control_request_pack(packet, command);
+	int came = -1, saved;
+	ssize_t len;
+
+	if (passed)
+		*passed = -1;
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0)
+		return -1;
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) < 0)
+		return -1;
+	if (send(fd, packet, request_len, MSG_NOSIGNAL) < 0) {
+		errno = errno == EPIPE ? ECONNRESET : errno == EAGAIN ? ETIMEDOUT : errno;
+		return -1;
+	}
+	len = receive(fd, packet, sizeof(packet), &came);
+	if (len < 0 || control_reply_unpack(packet, (size_t)len, reply, status) < 0)
+		goto err;
+	if (passed && reply->ok)
+		*passed = came;
+	else if (came >= 0)
+		close(came);
+	return 0;
+err:
+	saved = errno;
+	if (came >= 0)
+		close(came);
+	errno = saved;
+	return -1;
+}

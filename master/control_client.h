@@ -1,0 +1,21 @@
+/*
+ * janusctl's end of the control socket.
+ */
+#ifndef MASTER_CONTROL_CLIENT_H
+#define MASTER_CONTROL_CLIENT_H
+
+#include "proto/control.h"
+
+/* Connects to the master that runs with that runtime folder. The descriptor, or -1 with errno; ENOENT and ECONNREFUSED: there is none. */
+int control_client_open(const char *runtime_dir);
+
+/*
+ * Sends one request and waits up to `wait_seconds` for its reply (ETIMEDOUT). `status` and `passed` may be NULL: they are for the
+ * answers to CONTROL_STATUS and CONTROL_HUB. *passed becomes the descriptor that came with the reply (close-on-exec, the caller
+ * closes it), or -1. 0, also when the reply is a refusal (reply->ok says it); -1 with errno: ECONNRESET when the master closed the
+ * connection, EBADMSG, EPROTONOSUPPORT.
+ */
+int control_client_call(int fd, enum control_command command, unsigned wait_seconds, struct control_reply *reply,
+			struct control_status *status, int *passed);
+
+#endif

@@ -1,0 +1,214 @@
+/*
+ * Heritage. See heritage.h.
+ */
+#include "master/heritage.h"
+
+#include <errno.h>
+#include <msgpack.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void put_key(msgpack_packer *p, const char *key)
+{
+	msgpack_pack_str_with_body(p, key, strlen(key));
+}
+
+static void put_int(msgpack_packer *p, const char *key, int64_t n)
+{
+	put_key(p, key);
+	msgpack_pack_int64(p, n);
+}
+
+static void put_text(msgpack_packer *p, const char *key, const char *text)
+{
+	put_key(p, key);
+	put_key(p, text);
+}
+
+static void put_listeners(msgpack_packer *p, const struct heritage *h)
+{
+	put_key(p, "listen");
+	msgpack_pack_array(p, h->listeners);
+	for (unsigned i = 0; i < h->listeners; i++) {
+		msgpack_pack_map(p, 3);
+		put_int(p, "fd", h->listen[i].fd);
+		put_text(p, "url", h->listen[i].url);
+		put_text(p, "bound", h->listen[i].bound);
+	}
+}
+
+static void put_slots(msgpack_packer *p, const struct heritage *h)
+{
+	put_key(p, "slots");
+	msgpack_pack_array(p, INDEX_SLOTS_MAX);
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		msgpack_pack_map(p, 5);
+		put_int(p, "used", h->slots[i].used);
+		put_int(p, "draining", h->slots[i].draining);
+		put_int(p, "segment", h->slots[i].segment);
+		put_int(p, "orders", h->slots[i].orders);
+		put_int(p, "keeper", h->slots[i].keeper);
+	}
+}
+
+static void pack(msgpack_packer *p, const struct heritage *h)
+{
+	msgpack_pack_map(p, 15);
+	put_int(p, "v", HERITAGE_VERSION);
+	put_int(p, "layout", h->layout);
+	put_text(p, "program", h->program);
+	put_int(p, "master", h->master);
+	put_int(p, "slot", h->slot);
+	put_int(p, "hub", h->hub);
+	put_int(p, "lock", h->lock);
+	put_int(p, "control", h->control);
+	put_int(p, "caller", h->caller);
+	put_int(p, "died", (int64_t)h->died);
+	put_int(p, "started", (int64_t)h->started);
+	put_key(p, "settings");
+	settings_pack(&h->settings, p);
+	put_key(p, "wake");
+	msgpack_pack_array(p, INDEX_SLOTS_MAX);
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		msgpack_pack_int(p, h->wake[i]);
+	put_listeners(p, h);
+	put_slots(p, h);
+}
+
+int heritage_write(const struct heritage *h)
+{
+	msgpack_sbuffer buf;
+	msgpack_packer p;
+	int fd = memfd_create("janus-heritage", 0);
+
+	if (fd < 0)
+		return -1;
+	msgpack_sbuffer_init(&buf);
+	msgpack_packer_init(&p, &buf, msgpack_sbuffer_write);
+	pack(&p, h);
+	if (write(fd, buf.data, buf.size) != (ssize_t)buf.size) {
+		close(fd);
+		fd = -1;
+		errno = EIO;
+	}
+	msgpack_sbuffer_destroy(&buf);
+	return fd;
+}
+
+static const msgpack_object *get(const msgpack_object *map, const char *key)
+{
+	if (map->type != MSGPACK_OBJECT_MAP)
+		return NULL;
+	for (uint32_t i = 0; i < map->via.map.size; i++) {
+		const msgpack_object_kv *kv = &map->via.map.ptr[i];
+
+		if (kv->key.type == MSGPACK_OBJECT_STR && kv->key.via.str.size == strlen(key) &&
+		    memcmp(kv->key.via.str.ptr, key, strlen(key)) == 0)
+			return &kv->val;
+	}
+	return NULL;
+}
+
+static int64_t get_int(const msgpack_object *map, const char *key, int64_t absent)
+{
+	const msgpack_object *o = get(map, key);
+
+	if (!o || (o->type != MSGPACK_OBJECT_POSITIVE_INTEGER && o->type != MSGPACK_OBJECT_NEGATIVE_INTEGER))
+		return absent;
+	return o->via.i64;
+}
+
+static void get_text(const msgpack_object *map, const char *key, char *dst, size_t size)
+{
+	const msgpack_object *o = get(map, key);
+
+	dst[0] = '\0';
+	if (o && o->type == MSGPACK_OBJECT_STR && o->via.str.size < size) {
+		memcpy(dst, o->via.str.ptr, o->via.str.size);
+		dst[o->via.str.size] = '\0';
+	}
+}
+
+static const msgpack_object *get_array(const msgpack_object *map, const char *key, uint32_t most, uint32_t *count)
+{
+	const msgpack_object *o = get(map, key);
+
+	*count = 0;
+	if (!o || o->type != MSGPACK_OBJECT_ARRAY)
+		return NULL;
+	*count = o->via.array.size < most ? o->via.array.size : most;
+	return o->via.array.ptr;
+}
+
+static void unpack_arrays(struct heritage *h, const msgpack_object *map)
+{
+	const msgpack_object *a;
+	uint32_t n;
+
+	a = get_array(map, "wake", INDEX_SLOTS_MAX, &n);
+	for (uint32_t i = 0; i < n; i++)
+		h->wake[i] = (int)a[i].via.i64;
+	a = get_array(map, "listen", LISTENERS_MAX, &h->listeners);
+	for (uint32_t i = 0; i < h->listeners; i++) {
+		struct listen_address address = { 0 };
+		char why[CONFIG_ERROR_MAX];
+
+		h->listen[i].fd = (int)get_int(&a[i], "fd", -1);
+		get_text(&a[i], "url", h->listen[i].url, sizeof(h->listen[i].url));
+		get_text(&a[i], "bound", h->listen[i].bound, sizeof(h->listen[i].bound));
+		if (config_address_read(&address, h->listen[i].url, why) == 0)
+			h->listen[i].proto = address.proto;
+	}
+	a = get_array(map, "slots", INDEX_SLOTS_MAX, &n);
+	for (uint32_t i = 0; i < n; i++) {
+		h->slots[i].used = get_int(&a[i], "used", 0);
+		h->slots[i].draining = get_int(&a[i], "draining", 0);
+		h->slots[i].segment = (int)get_int(&a[i], "segment", -1);
+		h->slots[i].orders = (int)get_int(&a[i], "orders", -1);
+		h->slots[i].keeper = (uint32_t)get_int(&a[i], "keeper", 0);
+	}
+}
+
+static int unpack(struct heritage *h, const msgpack_object *map)
+{
+	const msgpack_object *settings = get(map, "settings");
+
+	if (get_int(map, "v", 0) != HERITAGE_VERSION || !settings || settings_unpack(&h->settings, settings) < 0)
+		return -1;
+	h->layout = (uint32_t)get_int(map, "layout", 0);
+	get_text(map, "program", h->program, sizeof(h->program));
+	h->master = (uint32_t)get_int(map, "master", 0);
+	h->slot = (int)get_int(map, "slot", -1);
+	h->hub = (int)get_int(map, "hub", -1);
+	h->lock = (int)get_int(map, "lock", -1);
+	h->control = (int)get_int(map, "control", -1);
+	h->caller = (int)get_int(map, "caller", -1);
+	h->died = (uint64_t)get_int(map, "died", 0);
+	h->started = (uint64_t)get_int(map, "started", 0);
+	unpack_arrays(h, map);
+	return 0;
+}
+
+int heritage_read(struct heritage *h, int fd)
+{
+	msgpack_unpacked u;
+	struct stat st;
+	char *bytes = NULL;
+	int r = -1;
+
+	memset(h, 0, sizeof(*h));
+	msgpack_unpacked_init(&u);
+	if (fstat(fd, &st) == 0 && st.st_size > 0 && (bytes = malloc((size_t)st.st_size)) != NULL &&
+	    pread(fd, bytes, (size_t)st.st_size, 0) == st.st_size &&
+	    msgpack_unpack_next(&u, bytes, (size_t)st.st_size, NULL) == MSGPACK_UNPACK_SUCCESS)
+		r = unpack(h, &u.data);
+	msgpack_unpacked_destroy(&u);
+	free(bytes);
+	close(fd);
+	if (r < 0)
+		errno = EPROTO;
+	return r;
+}

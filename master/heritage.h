@@ -1,0 +1,55 @@
+/*
+ * The heritage: all that a process of ours hands to the program it executes, as one msgpack map in a memfd: the master to a keeper, a
+ * keeper to itself (reload), the master to itself (upgrade). Keyed by name, so that another version can read it.
+ */
+#ifndef MASTER_HERITAGE_H
+#define MASTER_HERITAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "master/config.h"
+#include "shm/hub_shm.h"
+
+#define HERITAGE_VERSION 1
+
+struct heritage_listener {
+	int fd;
+	int proto;
+	char url[128];			/* as configured */
+	char bound[128];		/* as bound */
+};
+
+struct heritage_slot {
+	bool used;
+	bool draining;			/* takes no new connections, and ends with its last one */
+	int segment;			/* descriptor of its slot segment */
+	int orders;			/* master: its end of the socket to the keeper; keeper: the other one */
+	uint32_t keeper;		/* process id; master only */
+};
+
+struct heritage {
+	uint32_t layout;		/* HUB_LAYOUT of the writer */
+	struct settings settings;
+	char program[4096];		/* what to execute: the path as it was when the master was started */
+	uint32_t master;		/* process id */
+	int slot;			/* whose keeper this is for; -1 for the master */
+	int hub;			/* descriptors */
+	int lock;
+	int control;			/* master only, -1 else */
+	int caller;			/* master only: the janusctl that waits for the end of a reload; -1 none */
+	uint64_t died;			/* keeper: when its worker died or left, microseconds since 1970 */
+	uint64_t started;		/* when the master began, seconds since 1970 */
+	int wake[INDEX_SLOTS_MAX];
+	struct heritage_listener listen[LISTENERS_MAX];
+	unsigned listeners;
+	struct heritage_slot slots[INDEX_SLOTS_MAX];
+};
+
+/* A memfd with the heritage, not close-on-exec; -1 with errno. */
+int heritage_write(const struct heritage *h);
+
+/* Reads and closes it. 0; or -1 with errno: EPROTO when it is none, or of a version that can't be read. */
+int heritage_read(struct heritage *h, int fd);
+
+#endif

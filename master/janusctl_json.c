@@ -1,0 +1,102 @@
+/*
+ * janusctl's output for programs: one JSON object on one line.
+ */
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "master/janusctl.h"
+#include "proto/utf8.h"
+
+/* A JSON string. Names of files may be any bytes: what is not UTF-8 becomes U+FFFD. */
+static void print_string(const char *text)
+{
+	const uint8_t *p = (const uint8_t *)text, *end = p + strlen(text);
+	size_t n;
+
+	putchar('"');
+	for (; p < end; p += n) {
+		n = *p < 0x80 ? 1 : utf8_length(p, end);
+		if (n == 0) {
+			printf("\\ufffd");
+			n = 1;
+		} else if (*p == '"' || *p == '\\') {
+			printf("\\%c", *p);
+		} else if (*p < ' ' || *p == 0x7f) {
+			printf("\\u%04x", *p);
+		} else {
+			fwrite(p, 1, n, stdout);
+		}
+	}
+	putchar('"');
+}
+
+static void print_pair(const char *key, const char *value)
+{
+	printf("\"%s\":", key);
+	print_string(value);
+}
+
+void janusctl_json_status(const struct control_status *status)
+{
+	printf("{");
+	print_pair("version", status->version);
+	printf(",\"pid\":%" PRIu32 ",\"started\":%" PRIu64 ",", status->pid, status->started);
+	print_pair("file", status->file);
+	printf(",");
+	print_pair("runtime_dir", status->runtime_dir);
+	printf(",\"listen\":[");
+	for (unsigned i = 0; i < status->listeners; i++) {
+		printf(i ? "," : "");
+		print_string(status->listen[i]);
+	}
+	printf("],\"connections_max\":%" PRIu64 ",\"workers\":[", status->connections_max);
+	for (unsigned i = 0; i < status->workers; i++) {
+		const struct control_worker *w = &status->worker[i];
+
+		printf("%s{\"slot\":%" PRIu32 ",\"state\":\"%s\",\"keeper\":%" PRIu32 ",\"worker\":%" PRIu32, i ? "," : "", w->slot,
+		       control_state_name(w->state), w->keeper, w->worker);
+		printf(",\"connections\":%" PRIu64 ",\"restarts\":%" PRIu64 ",\"generation\":%" PRIu64 "}", w->connections,
+		       w->restarts, w->generation);
+	}
+	printf("]}\n");
+}
+
+static void print_slot(const struct hub *hub, unsigned i)
+{
+	const struct hub_slot_shm *slot = &hub->shm->slot[i];
+
+#define RELAXED(field) atomic_load_explicit(&slot->field, memory_order_relaxed)
+	printf("{\"slot\":%u,\"state\":\"%s\",\"keeper\":%" PRIu32 ",\"worker\":%" PRIu32, i, janusctl_stats_state(hub, i),
+	       RELAXED(keeper), RELAXED(worker));
+	printf(",\"generation\":%" PRIu32 ",\"restarts\":%" PRIu32 ",\"emptied\":%" PRIu32, RELAXED(generation), RELAXED(restarts),
+	       RELAXED(emptied));
+	printf(",\"started\":%" PRIu64 ",\"paused\":%" PRIu64 ",\"sleeping\":%s", RELAXED(started), RELAXED(paused),
+	       RELAXED(sleeping) ? "true" : "false");
+	printf(",\"delivered_before\":%" PRIu64 ",\"connections\":%" PRIu32, RELAXED(delivered), RELAXED(connections));
+	printf(",\"behind\":%" PRIu32 ",\"subscriptions\":%" PRIu32 ",\"counters\":{", RELAXED(behind), RELAXED(subscriptions));
+#undef RELAXED
+	for (unsigned c = 0; c < COUNTERS; c++)
+		printf("%s\"%s\":%" PRIu64, c ? "," : "", counter_names[c], janusctl_stats_count(hub, i, c));
+	printf("}}");
+}
+
+void janusctl_json_stats(const struct hub *hub)
+{
+	const char *comma = "";
+
+	printf("{\"epoch\":%" PRIu64 ",\"ring\":{\"oldest\":%" PRIu64 ",\"tail\":%" PRIu64 "},\"counters\":{", hub->shm->epoch,
+	       ring_oldest(&hub->ring), ring_tail(&hub->ring));
+	for (unsigned c = 0; c < COUNTERS; c++)
+		printf("%s\"%s\":%" PRIu64, c ? "," : "", counter_names[c], janusctl_stats_total(hub, c));
+	printf("},\"slots\":[");
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		if (!janusctl_stats_used(hub, i))
+			continue;
+		printf("%s", comma);
+		print_slot(hub, i);
+		comma = ",";
+	}
+	printf("]}\n");
+}

@@ -1,0 +1,62 @@
+/*
+ * janusctl stats: reads the hub segment without asking anyone. Every number is one relaxed load: they are not of one instant.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "master/janusctl.h"
+
+uint64_t janusctl_stats_count(const struct hub *hub, unsigned slot, enum counter counter)
+{
+	return atomic_load_explicit(&hub->shm->slot[slot].counters[counter], memory_order_relaxed);
+}
+
+uint64_t janusctl_stats_total(const struct hub *hub, enum counter counter)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		n += janusctl_stats_count(hub, i, counter);
+	return n;
+}
+
+bool janusctl_stats_used(const struct hub *hub, unsigned slot)
+{
+	const struct hub_slot_shm *s = &hub->shm->slot[slot];
+
+	return atomic_load_explicit(&s->state, memory_order_relaxed) != SLOT_UNUSED ||
+	       atomic_load_explicit(&s->generation, memory_order_relaxed) != 0;
+}
+
+const char *janusctl_stats_state(const struct hub *hub, unsigned slot)
+{
+	switch (atomic_load_explicit(&hub->shm->slot[slot].state, memory_order_relaxed)) {
+	case SLOT_UNUSED:
+		return "unused";
+	case SLOT_STARTING:
+		return "starting";
+	case SLOT_LIVE:
+		return "live";
+	case SLOT_STOPPING:
+		return "stopping";
+	}
+	return "unknown";
+}
+
+int janusctl_stats(int fd, bool json)
+{
+	struct hub hub;
+
+	if (hub_attach(&hub, fd, false) < 0) {
+		fprintf(stderr, "janusctl: cannot read the hub segment: %s\n",
+			errno == EPROTO ? "it is another version's; use the server's own janusctl" : strerror(errno));
+		return -1;
+	}
+	if (json)
+		janusctl_json_stats(&hub);
+	else
+		janusctl_text_stats(&hub);
+	hub_detach(&hub);
+	return 0;
+}

@@ -1,0 +1,79 @@
+/*
+ * janusctl's output for people.
+ */
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "master/janusctl.h"
+
+/* Seconds as the two largest units of them. */
+static void print_span(uint64_t s)
+{
+	if (s >= 86400)
+		printf("%" PRIu64 " d %" PRIu64 " h", s / 86400, s / 3600 % 24);
+	else if (s >= 3600)
+		printf("%" PRIu64 " h %" PRIu64 " min", s / 3600, s / 60 % 60);
+	else if (s >= 60)
+		printf("%" PRIu64 " min %" PRIu64 " s", s / 60, s % 60);
+	else
+		printf("%" PRIu64 " s", s);
+}
+
+static void print_up(uint64_t started)
+{
+	uint64_t now = (uint64_t)time(NULL);
+
+	printf("up ");
+	print_span(now > started ? now - started : 0);
+	printf("\n");
+}
+
+void janusctl_text_status(const struct control_status *status)
+{
+	uint64_t connections = 0;
+
+	for (unsigned i = 0; i < status->workers; i++)
+		connections += status->worker[i].connections;
+	printf("janus %s, process %u, ", status->version, status->pid);
+	print_up(status->started);
+	printf("configuration   %s\n", status->file[0] ? status->file : "no file");
+	printf("runtime folder  %s\n", status->runtime_dir);
+	for (unsigned i = 0; i < status->listeners; i++)
+		printf("%-16s%s\n", i == 0 ? "listening on" : "", status->listen[i]);
+	printf("connections     %" PRIu64, connections);
+	if (status->connections_max)
+		printf(" of %" PRIu64, status->connections_max);
+	printf("\n\n%4s  %-8s  %8s  %8s  %11s  %8s  %10s\n", "SLOT", "STATE", "KEEPER", "WORKER", "CONNECTIONS", "RESTARTS",
+	       "GENERATION");
+	for (unsigned i = 0; i < status->workers; i++) {
+		const struct control_worker *w = &status->worker[i];
+
+		printf("%4u  %-8s  %8u  %8u  %11" PRIu64 "  %8" PRIu64 "  %10" PRIu64 "\n", w->slot,
+		       control_state_name(w->state), w->keeper, w->worker, w->connections, w->restarts, w->generation);
+	}
+}
+
+void janusctl_text_stats(const struct hub *hub)
+{
+	uint64_t tail = ring_tail(&hub->ring), oldest = ring_oldest(&hub->ring);
+
+	print_up(hub->shm->epoch / 1000000);
+	printf("ring: messages %" PRIu64 " to before %" PRIu64 "\n\n", oldest, tail);
+	for (unsigned i = 0; i < COUNTERS; i++)
+		printf("%-18s %14" PRIu64 "  %s\n", counter_names[i], janusctl_stats_total(hub, i), counter_texts[i]);
+	printf("\n%4s  %-8s  %11s  %13s  %8s  %12s  %14s\n", "SLOT", "STATE", "CONNECTIONS", "SUBSCRIPTIONS", "BEHIND", "PUBLISHED",
+	       "DELIVERED");
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		const struct hub_slot_shm *slot = &hub->shm->slot[i];
+
+		if (!janusctl_stats_used(hub, i))
+			continue;
+		printf("%4u  %-8s  %11" PRIu32 "  %13" PRIu32 "  %8" PRIu32 "  %12" PRIu64 "  %14" PRIu64 "\n", i,
+		       janusctl_stats_state(hub, i), atomic_load_explicit(&slot->connections, memory_order_relaxed),
+		       atomic_load_explicit(&slot->subscriptions, memory_order_relaxed),
+		       atomic_load_explicit(&slot->behind, memory_order_relaxed),
+		       janusctl_stats_count(hub, i, COUNTER_published), janusctl_stats_count(hub, i, COUNTER_delivered));
+	}
+}

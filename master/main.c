@@ -1,0 +1,118 @@
+/*
+ * janus: command line.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "master/keeper.h"
+#include "master/master.h"
+#include "shm/log.h"
+
+static const char usage[] =
+	"usage: janus [-c FILE] [-o key=value]... [-t] [-V]\n"
+	"  -c FILE       configuration file (INI)\n"
+	"  -o key=value  a setting; wins over the file. `-o listen=` replaces the file's addresses\n"
+	"  -t            check the configuration and say what is wrong\n"
+	"  -V            version\n"
+	"Runs in the foreground and logs to stderr. SIGTERM stops, SIGHUP reloads.\n";
+
+struct arguments {
+	struct config_source source;
+	int heritage, probe;
+	int test;
+};
+
+/* Exits on what ends the program at once. */
+static void parse(int argc, char **argv, struct arguments *a)
+{
+	static const struct option longs[] = {
+		{ "heritage", required_argument, NULL, 1 },	/* from a predecessor */
+		{ "probe", required_argument, NULL, 2 },	/* can we follow it? */
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ 0 },
+	};
+	const char **options = calloc((size_t)argc, sizeof(*options));
+	int c;
+
+	*a = (struct arguments){ .heritage = -1, .probe = -1, .source.options = options };
+	while ((c = getopt_long(argc, argv, "c:o:tVh", longs, NULL)) != -1) {
+		switch (c) {
+		case 1:
+			a->heritage = atoi(optarg);
+			break;
+		case 2:
+			a->probe = atoi(optarg);
+			break;
+		case 'c':
+			a->source.file = optarg;
+			break;
+		case 'o':
+			options[a->source.count++] = optarg;
+			break;
+		case 't':
+			a->test = 1;
+			break;
+		case 'V':
+			puts("janus " JANUS_VERSION);
+			exit(0);
+		case 'h':
+			fputs(usage, stdout);
+			exit(0);
+		default:
+			fputs(usage, stderr);
+			exit(2);
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "janus: unexpected argument '%s'\n%s", argv[optind], usage);
+		exit(2);
+	}
+}
+
+static int test(const struct config_source *source)
+{
+	static struct config config;
+	char error[CONFIG_ERROR_MAX];
+
+	if (config_read(&config, source, error) < 0) {
+		fprintf(stderr, "janus: %s\n", error);
+		return 1;
+	}
+	puts("the configuration is good");
+	return 0;
+}
+
+/* The arguments as they were typed: an heir's begin with an option that is not its own successor's. */
+static void drop_heritage(char **argv)
+{
+	if (argv[1] && (strncmp(argv[1], "--heritage=", 11) == 0 || strncmp(argv[1], "--probe=", 8) == 0))
+		for (char **p = argv + 1; *p; p++)
+			*p = p[1];
+}
+
+int main(int argc, char **argv)
+{
+	struct arguments a;
+	char program[4096];
+	ssize_t n;
+
+	if (argc == 2 && strcmp(argv[0], KEEPER_NAME) == 0 && strncmp(argv[1], "--heritage=", 11) == 0)
+		return keeper_main(atoi(argv[1] + 11));
+	parse(argc, argv, &a);
+	drop_heritage(argv);
+	if (a.test)
+		return test(&a.source);
+	if (a.probe >= 0)
+		return master_probe(&a.source, a.probe) < 0;
+	n = readlink("/proc/self/exe", program, sizeof(program) - 1);
+	if (n <= 0) {
+		perror("janus: /proc/self/exe");
+		return 1;
+	}
+	program[n] = '\0';
+	return master_main(&a.source, argv, program, a.heritage);
+}

@@ -1,0 +1,308 @@
+/*
+ * The master: reads the configuration, opens what workers inherit, starts a keeper a slot, and from then on waits: for signals, for keepers
+ * that end, for janusctl. It never touches a session, so nothing that a client sends can bring it down.
+ */
+#include "master/master.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "master/listen.h"
+#include "master/privileges.h"
+#include "shm/log.h"
+
+#define SESSIONS_MAX (1u << 20)		/* a slot */
+#define STOP_SECONDS 9.0		/* for keepers to leave before they are killed */
+#define WAIT_FOR_ORPHANS_MS 8000	/* keepers of a killed predecessor */
+
+/* ---- stop ---- */
+
+static void on_stop_timeout(struct ev_loop *loop, struct ev_timer *t, int events)
+{
+	(void)t;
+	(void)events;
+	log_warning("keepers do not leave: killing them");
+	slots_kill(ev_userdata(loop), SIGKILL);
+}
+
+void master_stop(struct master *m, int status)
+{
+	if (m->stopping)
+		return;
+	m->stopping = true;
+	m->status = status;
+	for (unsigned i = 0; i < m->h.listeners; i++)
+		close(m->h.listen[i].fd);
+	m->h.listeners = 0;
+	control_answer(m->h.caller, "the server is stopping");
+	m->h.caller = -1;
+	slots_kill(m, SIGTERM);
+	ev_timer_init(&m->stop_timer, on_stop_timeout, STOP_SECONDS, 2.0);
+	ev_timer_start(m->loop, &m->stop_timer);
+	if (slots_alive(m) == 0)
+		ev_break(m->loop, EVBREAK_ALL);
+}
+
+/* ---- signals ---- */
+
+static void on_term(struct ev_loop *loop, struct ev_signal *s, int events)
+{
+	(void)events;
+	log_info("%s: stopping", strsignal(s->signum));
+	master_stop(ev_userdata(loop), 0);
+}
+
+static void on_hup(struct ev_loop *loop, struct ev_signal *s, int events)
+{
+	char error[CONFIG_ERROR_MAX];
+
+	(void)s;
+	(void)events;
+	reload(ev_userdata(loop), -1, error);
+}
+
+static void on_child(struct ev_loop *loop, struct ev_signal *s, int events)
+{
+	struct master *m = ev_userdata(loop);
+
+	(void)s;
+	(void)events;
+	slots_reap(m);
+	if (m->stopping && slots_alive(m) == 0)
+		ev_break(loop, EVBREAK_ALL);
+}
+
+static void start_watchers(struct master *m)
+{
+	sigset_t none;
+
+	ev_set_userdata(m->loop, m);
+	ev_signal_init(&m->on_term, on_term, SIGTERM);
+	ev_signal_start(m->loop, &m->on_term);
+	ev_signal_init(&m->on_int, on_term, SIGINT);
+	ev_signal_start(m->loop, &m->on_int);
+	ev_signal_init(&m->on_hup, on_hup, SIGHUP);
+	ev_signal_start(m->loop, &m->on_hup);
+	ev_signal_init(&m->on_child, on_child, SIGCHLD);
+	ev_signal_start(m->loop, &m->on_child);
+	control_serve(m);
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* ---- start ---- */
+
+/* Limits that depend on each other. */
+static int check_settings(const struct settings *s)
+{
+	if (s->ring_bytes < 16 * s->max_frame) {
+		log_error("ring_bytes (%lld) must be at least 16 times max_frame (%lld)", (long long)s->ring_bytes, (long long)s->max_frame);
+		return -1;
+	}
+	return 0;
+}
+
+static int open_listeners(struct master *m)
+{
+	char error[CONFIG_ERROR_MAX];
+
+	for (unsigned i = 0; i < m->config.listeners; i++) {
+		struct heritage_listener *l = &m->h.listen[i];
+
+		l->fd = listen_open(&m->config.listen[i], error);
+		if (l->fd < 0) {
+			log_error("%s", error);
+			return -1;
+		}
+		l->proto = m->config.listen[i].proto;
+		snprintf(l->url, sizeof(l->url), "%s", m->config.listen[i].url);
+		listen_url(l->fd, &m->config.listen[i], l->bound, sizeof(l->bound));
+		m->h.listeners++;
+	}
+	return 0;
+}
+
+/* All of them now: every process has them at the same numbers, also those of slots to come. */
+static int open_wakes(struct master *m)
+{
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		m->h.wake[i] = eventfd(0, EFD_NONBLOCK);
+		if (m->h.wake[i] < 0) {
+			log_error("eventfd: %s", strerror(errno));
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int open_hub(struct master *m)
+{
+	m->h.hub = hub_create(&m->config.settings);
+	if (m->h.hub < 0 || hub_attach(&m->hub, m->h.hub, true) < 0) {
+		log_error("hub segment: %s", strerror(errno));
+		return -1;
+	}
+	m->hub.wake = m->h.wake;
+	return 0;
+}
+
+static void say_started(const struct master *m)
+{
+	uint64_t max = 0;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		if (m->h.slots[i].used)
+			max += m->hub.shm->slot[i].connections_max;
+	if (m->config.settings.max_connections && (uint64_t)m->config.settings.max_connections < max)
+		max = (uint64_t)m->config.settings.max_connections;
+	for (unsigned i = 0; i < m->h.listeners; i++)
+		log_info("listening on %s", m->h.listen[i].bound);
+	log_info("janus %s: %lld workers, room for %llu connections", JANUS_VERSION, (long long)m->config.settings.workers,
+		 (unsigned long long)max);
+}
+
+/* A server that begins its life. */
+static int start_fresh(struct master *m, const char *program)
+{
+	char error[RUNTIME_DIR_ERROR_MAX];
+
+	m->h.layout = HUB_LAYOUT;
+	m->h.master = (uint32_t)getpid();
+	m->h.slot = m->h.caller = -1;
+	m->h.started = (uint64_t)time(NULL);
+	snprintf(m->h.program, sizeof(m->h.program), "%s", program);
+	if (runtime_dir_open(&m->dir, m->config.settings.runtime_dir, WAIT_FOR_ORPHANS_MS, error) < 0) {
+		log_error("%s", error);
+		return -1;
+	}
+	m->h.lock = m->dir.lock;
+	m->h.control = m->dir.control;
+	if (open_listeners(m) < 0 || open_wakes(m) < 0 || open_hub(m) < 0)
+		return -1;
+	for (unsigned i = 0; i < (unsigned)m->config.settings.workers; i++)
+		if (slots_start(m, i) < 0)
+			return -1;
+	say_started(m);
+	return 0;
+}
+
+/* One that follows another program: everything is there. */
+static int start_heir(struct master *m)
+{
+	snprintf(m->dir.path, sizeof(m->dir.path), "%s", m->h.settings.runtime_dir);
+	m->dir.lock = m->h.lock;
+	m->dir.control = m->h.control;
+	fcntl(m->dir.control, F_SETFD, FD_CLOEXEC);
+	if (m->h.caller >= 0)
+		fcntl(m->h.caller, F_SETFD, FD_CLOEXEC);
+	if (hub_attach(&m->hub, m->h.hub, true) < 0) {
+		log_error("hub segment: %s", strerror(errno));
+		return -1;
+	}
+	m->hub.wake = m->h.wake;
+	return 0;
+}
+
+static int read_config(struct config *config, const struct config_source *source)
+{
+	char error[CONFIG_ERROR_MAX];
+
+	if (config_read(config, source, error) < 0) {
+		log_error("%s", error);
+		return -1;
+	}
+	return check_settings(&config->settings);
+}
+
+static int prepare(struct master *m, const struct config_source *source, int heritage)
+{
+	uint64_t descriptors;
+
+	log_init("master", LOG_LEVEL_INFO);
+	if (read_config(&m->config, source) < 0)
+		return -1;
+	log_init("master", settings_log_level(&m->config.settings));
+	if (heritage >= 0) {
+		if (heritage_read(&m->h, heritage) < 0) {
+			log_error("the heritage can't be read");
+			return -1;
+		}
+		/* What takes a restart stays as it was. */
+		m->config.settings.ring_bytes = m->h.settings.ring_bytes;
+		m->config.settings.ring_messages = m->h.settings.ring_messages;
+		m->config.settings.max_topics = m->h.settings.max_topics;
+		m->config.settings.max_frame = m->h.settings.max_frame;
+		memcpy(m->config.settings.runtime_dir, m->h.settings.runtime_dir, sizeof(m->h.settings.runtime_dir));
+		memcpy(m->config.settings.user, m->h.settings.user, sizeof(m->h.settings.user));
+	}
+	m->h.settings = m->config.settings;
+	descriptors = privileges_raise_descriptors();
+	m->sessions_max = descriptors > SESSIONS_MAX ? SESSIONS_MAX : (uint32_t)descriptors;
+	if (m->sessions_max < 512) {
+		log_error("%u descriptors are too few: raise the limit (ulimit -n)", m->sessions_max);
+		return -1;
+	}
+	/* Workers whose keeper was killed become our children. */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	m->loop = ev_loop_new(EVFLAG_NOENV);
+	return m->loop ? 0 : -1;
+}
+
+int master_main(const struct config_source *source, char **argv, const char *program, int heritage)
+{
+	static struct master master;
+	struct master *m = &master;
+
+	m->source = *source;
+	m->argv = argv;
+	if (prepare(m, source, heritage) < 0)
+		return 1;
+	if ((heritage >= 0 ? start_heir(m) : start_fresh(m, program)) < 0) {
+		slots_kill(m, SIGKILL);
+		if (m->dir.lock > 0)
+			runtime_dir_close(&m->dir);
+		return 1;
+	}
+	start_watchers(m);
+	slots_reap(m);
+	if (heritage >= 0)
+		reload_roll(m);
+	ev_run(m->loop, 0);
+	runtime_dir_close(&m->dir);
+	log_info("stopped");
+	return m->status;
+}
+
+int master_probe(const struct config_source *source, int heritage)
+{
+	static struct heritage h;
+	static struct config config;
+	struct hub hub;
+
+	log_init("probe", LOG_LEVEL_INFO);
+	if (read_config(&config, source) < 0)
+		return -1;
+	if (heritage_read(&h, heritage) < 0) {
+		log_error("the heritage can't be read");
+		return -1;
+	}
+	if (h.layout != HUB_LAYOUT) {
+		log_error("layout %u of the running server's shared memory is not this program's (%d)", h.layout, HUB_LAYOUT);
+		return -1;
+	}
+	if (hub_attach(&hub, h.hub, false) < 0) {
+		log_error("hub segment: %s", strerror(errno));
+		return -1;
+	}
+	hub_detach(&hub);
+	return 0;
+}

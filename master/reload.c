@@ -1,0 +1,254 @@
+/*
+ * Reload and upgrade are one thing: the configuration is read again, the program that stands at the path is asked whether it can take over,
+ * the master executes it, keeping its process id and descriptors, and the new master has the slots replaced one at a time.
+ *
+ * Whatever can be refused is refused before anything is stopped.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "master/listen.h"
+#include "master/master.h"
+#include "shm/log.h"
+
+#define PROBE_MS 10000
+#define ROLL_POLL 0.002		/* seconds */
+#define ROLL_PATIENCE 20.0	/* seconds for one slot */
+
+/* ---- in the old program ---- */
+
+static bool same_memory(const struct settings *a, const struct settings *b, const char **key)
+{
+	*key = a->ring_bytes != b->ring_bytes ? "ring_bytes" :
+	       a->ring_messages != b->ring_messages ? "ring_messages" :
+	       a->max_topics != b->max_topics ? "max_topics" :
+	       a->max_frame != b->max_frame ? "max_frame" :
+	       strcmp(a->runtime_dir, b->runtime_dir) != 0 ? "runtime_dir" :
+	       strcmp(a->user, b->user) != 0 ? "user" : NULL;
+	return !*key;
+}
+
+/* The listen sockets of the new configuration: those that are there already, and new ones. -1 with error[], nothing changed. */
+static int open_listeners(const struct master *m, const struct config *config, struct heritage *next, char error[CONFIG_ERROR_MAX])
+{
+	next->listeners = 0;
+	for (unsigned i = 0; i < config->listeners; i++) {
+		struct heritage_listener *l = &next->listen[next->listeners];
+		bool found = false;
+
+		for (unsigned j = 0; j < m->h.listeners && !found; j++)
+			if (strcmp(m->h.listen[j].url, config->listen[i].url) == 0) {
+				*l = m->h.listen[j];
+				found = true;
+			}
+		if (!found) {
+			memset(l, 0, sizeof(*l));
+			l->fd = listen_open(&config->listen[i], error);
+			if (l->fd < 0)
+				return -1;
+			l->proto = config->listen[i].proto;
+			snprintf(l->url, sizeof(l->url), "%s", config->listen[i].url);
+			listen_url(l->fd, &config->listen[i], l->bound, sizeof(l->bound));
+		}
+		next->listeners++;
+	}
+	return 0;
+}
+
+static bool has_listener(const struct heritage *h, int fd)
+{
+	for (unsigned i = 0; i < h->listeners; i++)
+		if (h->listen[i].fd == fd)
+			return true;
+	return false;
+}
+
+/* Closes what of `from` is not in `in`. */
+static void close_listeners(const struct heritage *from, const struct heritage *in)
+{
+	for (unsigned i = 0; i < from->listeners; i++)
+		if (!has_listener(in, from->listen[i].fd))
+			close(from->listen[i].fd);
+}
+
+static char **with_option(char **argv, char *option)
+{
+	size_t n = 0;
+	char **args;
+
+	while (argv[n])
+		n++;
+	args = calloc(n + 2, sizeof(*args));
+	if (!args)
+		return NULL;
+	args[0] = argv[0];
+	args[1] = option;
+	memcpy(args + 2, argv + 1, (n - 1) * sizeof(*args));
+	return args;
+}
+
+static void execute(const struct master *m, const char *option, int heritage)
+{
+	char text[64];
+	char **args;
+
+	snprintf(text, sizeof(text), "%s=%d", option, heritage);
+	args = with_option(m->argv, text);
+	if (args)
+		execv(m->h.program, args);
+	free(args);
+}
+
+/* Asks the program at the path, in a process of its own. */
+static int probe(const struct master *m, int heritage, char error[CONFIG_ERROR_MAX])
+{
+	struct pollfd p = { .events = POLLIN };
+	pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0) {
+		execute(m, "--probe", heritage);
+		_exit(127);
+	}
+	if (pid < 0) {
+		snprintf(error, CONFIG_ERROR_MAX, "fork: %s", strerror(errno));
+		return -1;
+	}
+	p.fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (p.fd < 0 || poll(&p, 1, PROBE_MS) <= 0)
+		kill(pid, SIGKILL);
+	close(p.fd);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	if (WIFSIGNALED(status))
+		snprintf(error, CONFIG_ERROR_MAX, "%.256s dies at start (signal %d); the old program goes on", m->h.program, WTERMSIG(status));
+	else
+		snprintf(error, CONFIG_ERROR_MAX, "%.256s can't take over (status %d, the log says why); the old program goes on",
+			 m->h.program, WEXITSTATUS(status));
+	return -1;
+}
+
+/* Returns only if it fails. Signals stay blocked until the new program can take them. */
+static void become(struct master *m, struct heritage *next, int caller, char error[CONFIG_ERROR_MAX])
+{
+	sigset_t all, before;
+	int fd;
+
+	next->caller = caller;
+	fd = heritage_write(next);
+	if (fd < 0) {
+		snprintf(error, CONFIG_ERROR_MAX, "heritage: %s", strerror(errno));
+		return;
+	}
+	if (probe(m, fd, error) < 0) {
+		close(fd);
+		return;
+	}
+	close_listeners(&m->h, next);
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	if (caller >= 0)
+		fcntl(caller, F_SETFD, 0);
+	fcntl(m->dir.control, F_SETFD, 0);
+	execute(m, "--heritage", fd);
+	snprintf(error, CONFIG_ERROR_MAX, "%.256s: %s", m->h.program, strerror(errno));
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	close(fd);
+}
+
+void reload(struct master *m, int caller, char error[CONFIG_ERROR_MAX])
+{
+	static struct heritage next;
+	static struct config config;
+	const char *key;
+
+	if (m->rolling || m->stopping) {
+		snprintf(error, CONFIG_ERROR_MAX, m->stopping ? "the server is stopping" : "a reload is under way");
+	} else if (config_read(&config, &m->source, error) == 0) {
+		if (!same_memory(&config.settings, &m->config.settings, &key))
+			log_warning("%s has changed: that takes a restart", key);
+		next = m->h;
+		if (open_listeners(m, &config, &next, error) == 0)
+			become(m, &next, caller, error);
+		close_listeners(&next, &m->h);
+	}
+	log_error("reload refused: %s", error);
+}
+
+/* ---- in the new program ---- */
+
+static void rolled(struct master *m)
+{
+	ev_timer_stop(m->loop, &m->roll_timer);
+	m->rolling = false;
+	log_info("reloaded");
+	control_answer(m->h.caller, NULL);
+	m->h.caller = -1;
+}
+
+/* Slots beyond the number of workers wanted drain; those that are missing are made. */
+static void roll_one(struct master *m)
+{
+	unsigned i = m->roll_slot;
+	bool wanted = i < (unsigned)m->config.settings.workers;
+
+	m->roll_generation = atomic_load(&m->hub.shm->slot[i].generation);
+	m->roll_deadline = ev_now(m->loop) + ROLL_PATIENCE;
+	if (m->h.slots[i].used && !wanted)
+		m->h.slots[i].draining = true;
+	else if (m->h.slots[i].used)
+		m->h.slots[i].draining = false;
+	if (m->h.slots[i].used ? slots_order_replace(m, i) < 0 : slots_start(m, i) < 0)
+		log_error("slot %u: could not be replaced: %s", i, strerror(errno));
+}
+
+static bool slot_rolled(const struct master *m)
+{
+	const struct hub_slot_shm *s = &m->hub.shm->slot[m->roll_slot];
+
+	return !m->h.slots[m->roll_slot].used ||
+	       (atomic_load(&s->generation) != m->roll_generation && atomic_load(&s->state) == SLOT_LIVE);
+}
+
+static void on_roll(struct ev_loop *loop, struct ev_timer *t, int events)
+{
+	struct master *m = ev_userdata(loop);
+	bool late = ev_now(loop) > m->roll_deadline;
+
+	(void)t;
+	(void)events;
+	if (m->stopping) {
+		ev_timer_stop(loop, &m->roll_timer);
+		return;
+	}
+	if (!slot_rolled(m) && !late)
+		return;
+	if (!slot_rolled(m))
+		log_error("slot %u is not live after %.0f s; going on with the others", m->roll_slot, ROLL_PATIENCE);
+	do {
+		if (++m->roll_slot == INDEX_SLOTS_MAX) {
+			rolled(m);
+			return;
+		}
+	} while (!m->h.slots[m->roll_slot].used && m->roll_slot >= (unsigned)m->config.settings.workers);
+	roll_one(m);
+}
+
+void reload_roll(struct master *m)
+{
+	m->rolling = true;
+	m->roll_slot = 0;
+	ev_timer_init(&m->roll_timer, on_roll, ROLL_POLL, ROLL_POLL);
+	ev_timer_start(m->loop, &m->roll_timer);
+	roll_one(m);
+}

@@ -1,0 +1,242 @@
+/*
+ * The runtime folder. Locks, and why they are what they are: see the header.
+ *
+ * The lock file is removed at the end, by who holds its lock. Somebody may have opened it just before and get the lock of a file
+ * that has no name any more; so after taking the lock one looks whether the path still leads to that file, and starts over if not.
+ */
+#include "master/runtime_dir.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shm/log.h"
+
+#define MASTER_BYTE 0
+#define KEEPER_BYTE 1
+#define POLL_MS 5
+#define RACES_MAX 1000		/* masters that came and went just while this one opened the file */
+#define CONTROL_BACKLOG 16
+
+__attribute__((format(printf, 2, 3))) static int fail(char *error, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(error, RUNTIME_DIR_ERROR_MAX, format, args);
+	va_end(args);
+	return -1;
+}
+
+static int take(int fd, short type, off_t byte)
+{
+	struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+
+	return fcntl(fd, F_SETLK, &lock);
+}
+
+/* Who has the byte locked: a process id, 0 nobody, -1 somebody whom this process can't see (another pid namespace). */
+static pid_t holder(int fd, off_t byte)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+
+	if (fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
+		return 0;
+	return lock.l_pid > 0 ? lock.l_pid : -1;
+}
+
+static const char *process_text(pid_t pid, char *dst, size_t size)
+{
+	if (pid > 0)
+		snprintf(dst, size, "process %d", (int)pid);
+	else
+		snprintf(dst, size, "a process of another container");
+	return dst;
+}
+
+/* A folder that somebody else could write to is no place to trust a lock file in, /tmp above all. */
+static int make_folder(const char *path, char *error)
+{
+	struct stat st;
+
+	if (mkdir(path, 0755) == 0) {
+		if (chmod(path, 0755) < 0)	/* whatever the umask */
+			return fail(error, "%s: chmod: %s", path, strerror(errno));
+	} else if (errno != EEXIST) {
+		return fail(error, "cannot make the runtime folder %s: %s", path, strerror(errno));
+	}
+	if (lstat(path, &st) < 0)
+		return fail(error, "%s: %s", path, strerror(errno));
+	if (!S_ISDIR(st.st_mode))
+		return fail(error, "the runtime folder %s is not a folder", path);
+	if (st.st_uid != geteuid() && st.st_uid != 0)
+		return fail(error, "the runtime folder %s belongs to another user (uid %u)", path, (unsigned)st.st_uid);
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return fail(error, "the runtime folder %s may be written to by others (mode %04o): take one that is Janus's own",
+			    path, (unsigned)(st.st_mode & 07777));
+	return 0;
+}
+
+/* Is `name` still the file that is open as fd? */
+static bool still_there(int fd, const char *name)
+{
+	struct stat open_st, named_st;
+
+	return fstat(fd, &open_st) == 0 && lstat(name, &named_st) == 0 && open_st.st_dev == named_st.st_dev &&
+	       open_st.st_ino == named_st.st_ino;
+}
+
+/* The lock file's descriptor, its byte 0 locked. */
+static int lock_master(const char *path, char *error)
+{
+	char name[SETTINGS_TEXT_MAX + 8], who[64];
+	pid_t pid;
+	int fd;
+
+	snprintf(name, sizeof(name), "%s/lock", path);
+	for (int i = 0; i < RACES_MAX; i++) {
+		fd = open(name, O_RDWR | O_CREAT | O_NOFOLLOW, 0644);
+		if (fd < 0)
+			return fail(error, "cannot open %s: %s", name, strerror(errno));
+		if (take(fd, F_WRLCK, MASTER_BYTE) == 0) {
+			if (still_there(fd, name))
+				return fd;
+		} else if (errno != EACCES && errno != EAGAIN) {
+			fail(error, "cannot lock %s: %s", name, strerror(errno));
+			close(fd);
+			return -1;
+		} else if ((pid = holder(fd, MASTER_BYTE)) != 0) {
+			fail(error, "a janus runs in %s already: %s", path, process_text(pid, who, sizeof(who)));
+			close(fd);
+			return -1;
+		}
+		close(fd);
+	}
+	return fail(error, "cannot lock %s: it keeps changing", name);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* F_SETLKW would wait without a limit; so look again and again. Only after a master was killed is there anything to wait for. */
+static int wait_for_keepers(int fd, const char *path, unsigned wait_ms, char *error)
+{
+	int64_t deadline = now_ms() + wait_ms;
+	struct timespec pause = {.tv_nsec = POLL_MS * 1000000};
+	char who[64];
+	bool said = false;
+	pid_t pid;
+
+	while ((pid = holder(fd, KEEPER_BYTE)) != 0) {
+		process_text(pid, who, sizeof(who));
+		if (now_ms() >= deadline)
+			return fail(error, "a keeper that an earlier janus left behind in %s is still there: %s", path, who);
+		if (!said)
+			log_info("waiting for what an earlier janus left behind: %s", who);
+		said = true;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+int runtime_dir_control(const char *path, struct sockaddr_un *addr)
+{
+	memset(addr, 0, sizeof(*addr));
+	addr->sun_family = AF_UNIX;
+	if ((size_t)snprintf(addr->sun_path, sizeof(addr->sun_path), "%s/control", path) >= sizeof(addr->sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	return 0;
+}
+
+/* Master's lock held: a control socket that is there belongs to nobody. */
+static int remove_leftovers(const char *name, char *error)
+{
+	struct stat st;
+
+	if (lstat(name, &st) < 0)
+		return errno == ENOENT ? 0 : fail(error, "%s: %s", name, strerror(errno));
+	if (!S_ISSOCK(st.st_mode))
+		return fail(error, "%s is in the way and is no socket: remove it", name);
+	if (unlink(name) < 0)
+		return fail(error, "cannot remove %s: %s", name, strerror(errno));
+	log_info("removed %s, left behind by a janus that did not end by itself", name);
+	return 0;
+}
+
+static int open_control(const struct sockaddr_un *addr, char *error)
+{
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return fail(error, "control socket: %s", strerror(errno));
+	/* The mode of a socket becomes that of the file bind() makes: so it is never open to others. */
+	if (fchmod(fd, 0600) < 0 || bind(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 ||
+	    listen(fd, CONTROL_BACKLOG) < 0) {
+		fail(error, "control socket %s: %s", addr->sun_path, strerror(errno));
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+int runtime_dir_open(struct runtime_dir *dir, const char *path, unsigned wait_ms, char error[RUNTIME_DIR_ERROR_MAX])
+{
+	struct sockaddr_un addr;
+
+	assert(strlen(path) < sizeof(dir->path));
+	snprintf(dir->path, sizeof(dir->path), "%s", path);
+	if (runtime_dir_control(path, &addr) < 0)
+		return fail(error, "runtime_dir %s is too long: a socket's path may have %zu bytes, that leaves %zu for it", path,
+			    sizeof(addr.sun_path) - 1, sizeof(addr.sun_path) - sizeof("/control"));
+	if (make_folder(path, error) < 0)
+		return -1;
+	dir->lock = lock_master(path, error);
+	if (dir->lock < 0)
+		return -1;
+	if (wait_for_keepers(dir->lock, path, wait_ms, error) < 0 || remove_leftovers(addr.sun_path, error) < 0)
+		goto err;
+	dir->control = open_control(&addr, error);
+	if (dir->control < 0)
+		goto err;
+	return 0;
+err:
+	/* The file stays: keepers may hold it. */
+	close(dir->lock);
+	return -1;
+}
+
+void runtime_dir_close(struct runtime_dir *dir)
+{
+	struct sockaddr_un addr;
+	char name[SETTINGS_TEXT_MAX + 8];
+
+	snprintf(name, sizeof(name), "%s/lock", dir->path);
+	/* While the lock is held, both names are this master's; unless somebody removed the file by hand, and another master started. */
+	if (runtime_dir_control(dir->path, &addr) == 0 && still_there(dir->lock, name)) {
+		unlink(addr.sun_path);
+		unlink(name);
+	}
+	close(dir->control);
+	close(dir->lock);
+	dir->control = dir->lock = -1;
+}
+
+int runtime_dir_hold(int lock)
+{
+	return take(lock, F_RDLCK, KEEPER_BYTE);
+}

@@ -1,0 +1,52 @@
+/*
+ * The runtime folder: who may run (the lock file `lock`), and where janusctl finds the master (the socket `control`).
+ *
+ * The lock file bears two POSIX record locks (fcntl), a byte each:
+ *
+ *   byte 0   write lock: the master, one a folder
+ *   byte 1   read lock: each keeper. While there is one, listen ports and connections of that server are still open
+ *
+ * Such a lock belongs to a descriptor table, not to a process or a descriptor:
+ *  - fork() does not hand it on; execve() keeps it, as long as the caller shared its table with nobody.
+ *  - A worker made with CLONE_FILES shares its keeper's. So byte 1 is held until keeper and worker are both gone: just as long
+ *    as the table keeps the sockets open.
+ *  - A keeper that calls execve() while its worker lives gets a table of its own, and the lock stays behind with the worker's: it
+ *    has to call runtime_dir_hold() again.
+ *  - Closing ANY descriptor of the file, anywhere in the table, drops all the table's locks on it. So a process opens the
+ *    file once, keeps that descriptor as long as it lives, and a worker must not close it either.
+ */
+#ifndef MASTER_RUNTIME_DIR_H
+#define MASTER_RUNTIME_DIR_H
+
+#include <sys/un.h>
+
+#include "shm/settings.h"
+
+#define RUNTIME_DIR_ERROR_MAX 512
+
+struct runtime_dir {
+	char path[SETTINGS_TEXT_MAX];
+	int lock;		/* of the lock file; not close-on-exec: keepers need it, and a master that execs a newer one */
+	int control;		/* bound and listening, SOCK_SEQPACKET, non-blocking, close-on-exec, mode 0600 */
+};
+
+/*
+ * Makes the folder (0755) if there is none, takes the master's lock, waits up to wait_ms for keepers that a killed master
+ * left behind, removes what that one left, and opens the control socket. Blocks while it waits. A master that execs a newer
+ * one hands it the two descriptors instead. 0, or -1 and a message in error[]: among the reasons are another master (its process
+ * id is named), a folder that others may write to, a path too long for a socket. Master only.
+ */
+int runtime_dir_open(struct runtime_dir *dir, const char *path, unsigned wait_ms, char error[RUNTIME_DIR_ERROR_MAX]);
+
+/* Removes control socket and lock file, and lets the lock go. All keepers have been reaped. Not for a forked child. Master only. */
+void runtime_dir_close(struct runtime_dir *dir);
+
+/* Takes a keeper's lock; `lock` is the descriptor inherited from the master. Keepers only, first thing; after it, a keeper
+ * looks whether its master is still there: from then on either a next master waits for this keeper, or the keeper sees that it is
+ * an orphan. 0, or -1 with errno. */
+int runtime_dir_hold(int lock);
+
+/* The control socket's address for that folder. 0, or -1 with ENAMETOOLONG (108 bytes with the NUL are all the kernel takes). */
+int runtime_dir_control(const char *path, struct sockaddr_un *addr);
+
+#endif

@@ -1,0 +1,90 @@
+#!/bin/sh
+# What it takes to build and test Janus: says nothing when all is there; else installs it (root), or prints the command that would.
+# Run by `make`. Environment: CC, CPPFLAGS.
+set -u
+
+CC=${CC:-cc}
+
+have_header()
+{
+	[ -e "/usr/include/$1" ] || [ -e "/usr/local/include/$1" ] ||
+		printf '#include <%s>\n' "$1" | $CC ${CPPFLAGS:-} -x c -E - >/dev/null 2>&1
+}
+
+# Sets $missing to what is not there, by header or command.
+find_missing()
+{
+	missing=
+	command -v "${CC%% *}" >/dev/null || missing=cc
+	for h in stdio.h ev.h msgpack.h jsmn.h ini.h liburing.h cmocka.h; do
+		have_header $h || missing="$missing $h"
+	done
+	command -v python3 >/dev/null || missing="$missing python3"
+}
+
+# The distribution's package for one missing thing; $1 is the package manager.
+package_of()
+{
+	case $1:$2 in
+	*:cc)		echo gcc ;;
+	*:python3)	echo python3 ;;
+	apt-get:stdio.h)	echo libc6-dev ;;
+	apt-get:ev.h)		echo libev-dev ;;
+	apt-get:msgpack.h)	# C and C++ were parted in Debian 13
+		if apt-cache show libmsgpack-c-dev >/dev/null 2>&1; then echo libmsgpack-c-dev; else echo libmsgpack-dev; fi ;;
+	apt-get:jsmn.h)		echo libjsmn-dev ;;
+	apt-get:ini.h)		echo libinih-dev ;;
+	apt-get:liburing.h)	echo liburing-dev ;;
+	apt-get:cmocka.h)	echo libcmocka-dev ;;
+	dnf:stdio.h)		echo glibc-devel ;;
+	dnf:ev.h)		echo libev-devel ;;
+	dnf:msgpack.h)		echo msgpack-c-devel ;;
+	dnf:jsmn.h)		echo jsmn-devel ;;
+	dnf:ini.h)		echo inih-devel ;;
+	dnf:liburing.h)		echo liburing-devel ;;
+	dnf:cmocka.h)		echo libcmocka-devel ;;
+	esac
+}
+
+find_missing
+[ -z "$missing" ] && exit 0
+
+if command -v apt-get >/dev/null; then
+	manager=apt-get
+elif command -v dnf >/dev/null; then
+	manager=dnf
+else
+	echo "deps: missing:$missing. Neither apt-get nor dnf is here to install it." >&2
+	exit 1
+fi
+
+root=0
+[ "$(id -u)" = 0 ] && root=1
+if [ $root = 1 ] && [ $manager = apt-get ]; then
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get update -qq || echo "deps: apt-get update failed; trying with the lists that are here" >&2
+fi
+
+packages=
+for thing in $missing; do
+	packages="$packages $(package_of $manager "$thing")"
+done
+
+if [ $root = 0 ]; then
+	echo "deps: missing:" $missing >&2
+	echo "deps: install with: sudo $manager install -y"$packages >&2
+	exit 1
+fi
+
+echo "deps: installing"$packages
+if [ $manager = apt-get ]; then
+	apt-get install -y -qq --no-install-recommends $packages >&2
+else
+	dnf install -y -q $packages >&2
+fi || { echo "deps: $manager could not install"$packages >&2; exit 1; }
+
+find_missing
+if [ -n "$missing" ]; then
+	echo "deps: still missing:" $missing >&2
+	exit 1
+fi

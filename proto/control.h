@@ -1,0 +1,79 @@
+/*
+ * The control protocol between janusctl and the master, on a SOCK_SEQPACKET socket: one packet a request, one packet the reply, each
+ * a msgpack map keyed by name.
+ *
+ *   request   {"v": 1, "cmd": "status" | "reload" | "hub"}
+ *   reply     {"v": 1, "ok": true, ...} or {"v": 1, "ok": false, "error": "text"}
+ *
+ *   status    ... "version", "pid", "started", "file", "runtime_dir", "listen": [url...], "connections_max", "workers":
+ *             [{"slot", "state", "keeper", "worker", "connections", "restarts", "generation"}...]
+ *   reload    nothing more: the configuration was read again and is in force, or the error says why not
+ *   hub       nothing more; the reply carries a descriptor of the hub segment, opened read-only (SCM_RIGHTS)
+ *
+ * A later version may add keys and commands: keys that are not known are ignored, absent ones are 0 or "". `v` goes up only when
+ * that is not enough. No I/O here, and whatever the bytes are, decoding them does nothing worse than to fail.
+ */
+#ifndef PROTO_CONTROL_H
+#define PROTO_CONTROL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONTROL_VERSION 1
+#define CONTROL_PACKET_MAX 65536	/* bytes; more than any packet below can take */
+#define CONTROL_LISTEN_MAX 64
+#define CONTROL_WORKERS_MAX 64
+#define CONTROL_ERROR_MAX 512
+
+enum control_command { CONTROL_UNKNOWN, CONTROL_STATUS, CONTROL_RELOAD, CONTROL_HUB };
+
+struct control_request {
+	enum control_command command;
+	char name[32];			/* of the command, as received; for the answer to an unknown one */
+};
+
+enum control_state { CONTROL_STATE_UNKNOWN, CONTROL_STATE_EMPTY, CONTROL_STATE_STARTING, CONTROL_STATE_LIVE, CONTROL_STATE_DRAINING };
+
+struct control_worker {
+	uint32_t slot;
+	enum control_state state;
+	uint32_t keeper, worker;	/* process ids, 0 none */
+	uint64_t connections, restarts, generation;
+};
+
+struct control_status {
+	char version[64];
+	uint32_t pid;
+	uint64_t started;		/* seconds since 1970 */
+	char file[4096];		/* configuration, "" none */
+	char runtime_dir[256];
+	char listen[CONTROL_LISTEN_MAX][128];	/* URLs as bound */
+	unsigned listeners;
+	uint64_t connections_max;
+	struct control_worker worker[CONTROL_WORKERS_MAX];
+	unsigned workers;
+};
+
+struct control_reply {
+	bool ok;
+	char error[CONTROL_ERROR_MAX];	/* when not ok */
+};
+
+/* "status", "reload", "hub"; "live" and so on; "unknown" for what is none. And back. */
+const char *control_command_name(enum control_command command);
+enum control_command control_command_find(const char *name);
+const char *control_state_name(enum control_state state);
+
+/* Each writes a packet to dst[CONTROL_PACKET_MAX] and returns its length. Texts are terminated strings within their arrays; an error text
+ * that is too long is cut; control_reply_pack() writes the reply without more, error NULL being ok. */
+size_t control_request_pack(void *dst, enum control_command command);
+size_t control_reply_pack(void *dst, const char *error);
+size_t control_status_pack(void *dst, const struct control_status *status);
+
+/* Each decodes a packet. 0, or -1 with errno: EBADMSG is no such packet, EPROTONOSUPPORT another protocol version. A command that is not
+ * known is CONTROL_UNKNOWN and no error. `status` may be NULL; it is filled in when the reply is ok. */
+int control_request_unpack(const void *src, size_t len, struct control_request *request);
+int control_reply_unpack(const void *src, size_t len, struct control_reply *reply, struct control_status *status);
+
+#endif

@@ -1,0 +1,176 @@
+/*
+ * The hub segment: made by the master, mapped by everybody. What a dead worker may have left in it is put right here.
+ */
+#include "shm/hub.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shm/segment.h"
+
+const char *const counter_names[COUNTERS] = {
+#define COUNTER(name, text) #name,
+#include "shm/counters.def"
+#undef COUNTER
+};
+
+const char *const counter_texts[COUNTERS] = {
+#define COUNTER(name, text) text,
+#include "shm/counters.def"
+#undef COUNTER
+};
+
+uint64_t hub_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static size_t page_up(size_t n)
+{
+	return (n + 4095) & ~(size_t)4095;
+}
+
+int hub_create(const struct settings *settings)
+{
+	size_t index_at = page_up(sizeof(struct hub_shm));
+	size_t ring_at = index_at + page_up(index_size((uint32_t)settings->max_topics));
+	size_t ring_bytes = ring_size((uint64_t)settings->ring_bytes, (uint32_t)settings->ring_messages);
+	size_t size;
+	struct hub_shm *shm;
+	int fd = segment_create("janus-hub", ring_at + page_up(ring_bytes));
+
+	if (fd < 0)
+		return -1;
+	shm = segment_map(fd, 1, &size);
+	if (!shm) {
+		close(fd);
+		return -1;
+	}
+	shm->layout = HUB_LAYOUT;
+	shm->slots = INDEX_SLOTS_MAX;
+	shm->size = size;
+	shm->epoch = hub_now();
+	shm->index_at = index_at;
+	shm->index_size = ring_at - index_at;
+	shm->ring_at = ring_at;
+	shm->ring_size = page_up(ring_bytes);
+	index_format((uint8_t *)shm + index_at, (uint32_t)settings->max_topics);
+	ring_format((uint8_t *)shm + ring_at, (uint64_t)settings->ring_bytes, (uint32_t)settings->ring_messages);
+	/* release: who sees the magic sees all of the above */
+	atomic_store_explicit(&shm->magic, HUB_MAGIC, memory_order_release);
+	segment_unmap(shm, size);
+	return fd;
+}
+
+int hub_attach(struct hub *hub, int fd, bool writable)
+{
+	struct hub_shm *shm;
+	uint8_t *base;
+
+	memset(hub, 0, sizeof(*hub));
+	shm = segment_map(fd, writable, &hub->size);
+	if (!shm)
+		return -1;
+	base = (uint8_t *)shm;
+	hub->shm = shm;
+	/* acquire: pairs with the release in hub_create() */
+	if (hub->size < sizeof(*shm) || atomic_load_explicit(&shm->magic, memory_order_acquire) != HUB_MAGIC ||
+	    shm->layout != HUB_LAYOUT || shm->size != hub->size || shm->slots != INDEX_SLOTS_MAX ||
+	    shm->index_at + shm->index_size > shm->ring_at || shm->ring_at + shm->ring_size > hub->size ||
+	    index_attach(&hub->index, base + shm->index_at, shm->index_size) < 0 ||
+	    ring_attach(&hub->ring, base + shm->ring_at, shm->ring_size, &hub->index) < 0) {
+		hub_detach(hub);
+		errno = EPROTO;
+		return -1;
+	}
+	return 0;
+}
+
+void hub_detach(struct hub *hub)
+{
+	if (hub->shm)
+		segment_unmap(hub->shm, hub->size);
+	memset(hub, 0, sizeof(*hub));
+}
+
+void hub_wake(const struct hub *hub, unsigned slot)
+{
+	uint64_t one = 1;
+
+	/* Cannot block: the counter would have to be at its end. A slot that no process serves has nobody to miss it. */
+	if (hub->wake && write(hub->wake[slot], &one, sizeof(one)) < 0)
+		return;
+}
+
+/*
+ * The lock is let go only after the tail was stored, or with the intent cleared. So a dead worker that does not hold it, but has an
+ * intent, has published; one that holds it has published if the tail is past its first record, as nobody else can have moved it.
+ */
+void hub_settle(struct hub *hub, unsigned slot)
+{
+	struct intent_shm *intent = &hub->shm->slot[slot].intent;
+	bool held = lock_owner(&hub->shm->lock) == slot + 1;
+
+	if (atomic_load_explicit(&intent->state, memory_order_acquire) == INTENT_WRITTEN) {
+		bool done = !held || ring_tail(&hub->ring) > intent->first;
+
+		atomic_store_explicit(&intent->state, done ? INTENT_DONE : INTENT_NONE, memory_order_release);
+	}
+	if (held) {
+		ring_repair(&hub->ring);
+		index_repair(&hub->index);
+		lock_release(&hub->shm->lock, slot + 1);
+	}
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		if (atomic_load(&hub->shm->slot[i].state) != SLOT_UNUSED)
+			hub_wake(hub, i);
+}
+
+void hub_clear_slot(struct hub *hub, unsigned slot, uint32_t owner)
+{
+	struct hub_slot_shm *s = &hub->shm->slot[slot];
+	uint64_t bit = 1ull << slot;
+
+	lock_acquire(&hub->shm->lock, owner);
+	for (uint32_t t = 1; t <= hub->index.shm->topics_max && index_topic(&hub->index, t)->generation; t++)
+		if (atomic_load(&index_topic(&hub->index, t)->interest) & bit)
+			index_leave(&hub->index, slot, t);
+	atomic_store(&s->intent.state, INTENT_NONE);
+	atomic_store(&s->connections, 0);
+	atomic_store(&s->behind, 0);
+	atomic_store(&s->subscriptions, 0);
+	atomic_store(&s->sleeping, 0);
+	atomic_store(&s->delivered, ring_tail(&hub->ring));
+	lock_release(&hub->shm->lock, owner);
+}
+
+uint64_t hub_delivered(const struct hub *hub)
+{
+	uint64_t least = ring_tail(&hub->ring);
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		const struct hub_slot_shm *s = &hub->shm->slot[i];
+		uint64_t at;
+
+		if (atomic_load_explicit(&s->state, memory_order_relaxed) == SLOT_UNUSED || atomic_load(&s->sleeping))
+			continue;
+		at = atomic_load(&s->delivered);
+		if (at < least)
+			least = at;
+	}
+	return least;
+}
+
+uint64_t hub_connections(const struct hub *hub)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		n += atomic_load_explicit(&hub->shm->slot[i].connections, memory_order_relaxed);
+	return n;
+}

@@ -1,0 +1,63 @@
+/*
+ * The hub: a process's handle of the hub segment, and what is done to it as a whole.
+ */
+#ifndef SHM_HUB_H
+#define SHM_HUB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "shm/hub_shm.h"
+#include "shm/ring.h"
+#include "shm/settings.h"
+
+struct hub {
+	struct hub_shm *shm;
+	size_t size;
+	struct index index;
+	struct ring ring;		/* ring.index points to `index`: a struct hub must not be moved once attached */
+	const int *wake;		/* the slots' eventfds, by slot; NULL in a process that never publishes */
+};
+
+/* Makes the segment from the settings (ring_bytes, ring_messages, max_topics). Its descriptor, or -1 with errno. Master only. */
+int hub_create(const struct settings *settings);
+
+/* Maps it. 0, or -1 with errno: EPROTO when it is no hub or another layout. */
+int hub_attach(struct hub *hub, int fd, bool writable);
+void hub_detach(struct hub *hub);
+
+/*
+ * After slot's worker has died and has been reaped; by its keeper (by the master, when both are gone). If it held the hub lock,
+ * decides whether its publish was done, puts ring and index right and lets the lock go. Then wakes all workers, as the dead one
+ * may have owed a wake-up. May be repeated after its own executor's death.
+ */
+void hub_settle(struct hub *hub, unsigned slot);
+
+/* For a slot whose sessions are gone: takes its bit out of every topic and resets its part of the hub but for counters. The
+ * slot's worker is dead and settled. `owner` is whom to take the hub lock as. */
+void hub_clear_slot(struct hub *hub, unsigned slot, uint32_t owner);
+
+/* Wakes a slot's worker whatever it does. */
+void hub_wake(const struct hub *hub, unsigned slot);
+
+/* The slowest working slot's `delivered`; the ring's tail when all of them sleep. */
+uint64_t hub_delivered(const struct hub *hub);
+
+/* Connections over all slots. */
+uint64_t hub_connections(const struct hub *hub);
+
+extern const char *const counter_names[COUNTERS];
+extern const char *const counter_texts[COUNTERS];
+
+/* Adds to one of the caller's slot's counters (a single writer: no atomic add needed). */
+static inline void hub_count(const struct hub *hub, unsigned slot, enum counter counter, uint64_t n)
+{
+	_Atomic uint64_t *c = &hub->shm->slot[slot].counters[counter];
+
+	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+/* Microseconds since 1970. */
+uint64_t hub_now(void);
+
+#endif

@@ -1,0 +1,89 @@
+/*
+ * The hub segment's layout. One a server; every process maps it, janusctl read-only.
+ *
+ *   hub_shm | index | ring
+ */
+#ifndef SHM_HUB_SHM_H
+#define SHM_HUB_SHM_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "shm/index.h"
+#include "shm/lock.h"
+
+#define HUB_MAGIC 0x31425548534e414aull	/* "JANSHUB1" */
+#define HUB_LAYOUT 1			/* goes up with every change of a layout that lives in the hub or a slot segment */
+
+enum counter {
+#define COUNTER(name, text) COUNTER_##name,
+#include "shm/counters.def"
+#undef COUNTER
+	COUNTERS
+};
+#define COUNTERS_MAX 64			/* room for more without another layout */
+_Static_assert(COUNTERS <= COUNTERS_MAX, "raise COUNTERS_MAX and HUB_LAYOUT");
+
+enum slot_state { SLOT_UNUSED, SLOT_STARTING, SLOT_LIVE, SLOT_STOPPING };
+
+/*
+ * What a worker is publishing, so that after its death its input is marked as taken exactly if its records were published.
+ * Written by the worker while it holds the hub lock, before the ring's tail is stored; cleared by it when the session has been
+ * marked. The keeper settles it after a death (hub_settle()).
+ */
+enum { INTENT_NONE, INTENT_WRITTEN, INTENT_DONE };
+struct intent_shm {
+	_Alignas(64) _Atomic uint32_t state;
+	uint32_t fd;			/* the session */
+	uint64_t first;			/* sequence of the batch's first record */
+	uint64_t parsed;		/* session_state_shm.parsed after it */
+	uint32_t flags;			/* session_state_shm.flags to add */
+	uint8_t pad[36];
+};
+_Static_assert(sizeof(struct intent_shm) == 64, "a cache line to itself");
+
+struct hub_slot_shm {
+	/* the keeper's; state LIVE is stored by the worker when it has recovered, UNUSED by the master */
+	_Alignas(64) _Atomic uint32_t state;
+	_Atomic uint32_t keeper;	/* process ids, 0 none */
+	_Atomic uint32_t worker;
+	_Atomic uint32_t generation;	/* workers this slot has had */
+	_Atomic uint32_t restarts;	/* among them, those that replaced a dead one */
+	_Atomic uint32_t emptied;	/* times it started empty */
+	_Atomic uint64_t started;	/* when the worker was made, microseconds since 1970 */
+	_Atomic uint64_t paused;	/* microseconds from the last death seen to the worker's being live again */
+	uint8_t pad0[24];
+
+	/* 1 while the worker sleeps in its loop or is about to. Set by it; whoever takes it to 0 with an exchange owes it a wake-up. */
+	_Alignas(64) _Atomic uint32_t sleeping;
+	uint8_t pad1[60];
+
+	/* The worker's: nothing below this sequence is left for its live subscribers. A publisher that wakes it from sleep raises it. */
+	_Alignas(64) _Atomic uint64_t delivered;
+	uint8_t pad2[56];
+
+	/* the worker's */
+	_Alignas(64) _Atomic uint32_t connections;
+	_Atomic uint32_t behind;	/* subscribers that are behind */
+	_Atomic uint32_t subscriptions;
+	uint32_t connections_max;	/* sessions the slot can hold; the keeper's */
+	uint8_t pad3[48];
+
+	struct intent_shm intent;
+	_Alignas(64) _Atomic uint64_t counters[COUNTERS_MAX];
+};
+_Static_assert(sizeof(struct hub_slot_shm) == 5 * 64 + 8 * COUNTERS_MAX, "layout");
+
+struct hub_shm {
+	_Alignas(64) _Atomic uint64_t magic;	/* stored last */
+	uint32_t layout;
+	uint32_t slots;			/* INDEX_SLOTS_MAX */
+	uint64_t size;			/* of the segment */
+	uint64_t epoch;			/* when this server's life began, microseconds since 1970; message ids are unique within it */
+	uint64_t index_at, index_size;	/* offsets from the start, and sizes */
+	uint64_t ring_at, ring_size;
+	struct lock_shm lock;		/* the hub lock: topic index and the ring's producer side */
+	struct hub_slot_shm slot[INDEX_SLOTS_MAX];
+};
+
+#endif

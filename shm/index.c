@@ -1,0 +1,353 @@
+/*
+ * The topic index. See index.h for what it holds; here is how a SIGKILL between any two stores is survived.
+ *
+ * - `dirty` is 1 before the first and until after the last store to chains, free list, `high` or `used`.
+ * - An entry is filled in while it is TOPIC_FREE; the store of TOPIC_USED makes it a topic. TOPIC_FREE ends it before
+ *   anything else about it changes.
+ * - `high` covers an entry before it is TOPIC_USED, so index_repair(), which looks at 1..high, sees all topics.
+ *
+ * Only the order in which the compiler emits stores matters for that: all stores of a process that has been reaped are
+ * there for whoever reaped it. So in_order() is a compiler barrier.
+ */
+#include "shm/index.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+static void in_order(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* ---- layout ---- */
+
+static uint32_t bucket_count(uint32_t topics_max)
+{
+	uint32_t n = 16;
+
+	while (n < topics_max)
+		n *= 2;
+	return n;
+}
+
+static size_t heads_size(uint32_t buckets)
+{
+	return ((size_t)buckets * sizeof(uint32_t) + 63) / 64 * 64;
+}
+
+size_t index_size(uint32_t topics_max)
+{
+	return sizeof(struct index_shm) + heads_size(bucket_count(topics_max)) +
+	       ((size_t)topics_max + 1) * sizeof(struct topic_shm);
+}
+
+void index_format(void *mem, uint32_t topics_max)
+{
+	struct index_shm *shm = mem;
+
+	assert(topics_max > 0 && topics_max <= INT32_MAX);
+	shm->topics_max = topics_max;
+	shm->buckets = bucket_count(topics_max);
+	if (getrandom(&shm->seed, sizeof shm->seed, GRND_NONBLOCK) != sizeof shm->seed)
+		shm->seed = (uint64_t)(uintptr_t)mem;	/* early boot: any number works, it is only easier to guess */
+}
+
+int index_attach(struct index *ix, void *mem, size_t size)
+{
+	struct index_shm *shm = mem;
+
+	if (size < sizeof *shm || shm->topics_max == 0 || shm->topics_max > INT32_MAX ||
+	    shm->buckets != bucket_count(shm->topics_max) || size < index_size(shm->topics_max)) {
+		errno = EINVAL;
+		return -1;
+	}
+	ix->shm = shm;
+	ix->heads = (uint32_t *)(shm + 1);
+	ix->topics = (struct topic_shm *)((char *)ix->heads + heads_size(shm->buckets));
+	return 0;
+}
+
+/* ---- hash ---- */
+
+static uint64_t rotate(uint64_t x, int n)
+{
+	return x << n | x >> (64 - n);
+}
+
+static inline void sip_round(uint64_t v[4])
+{
+	v[0] += v[1];
+	v[1] = rotate(v[1], 13) ^ v[0];
+	v[0] = rotate(v[0], 32);
+	v[2] += v[3];
+	v[3] = rotate(v[3], 16) ^ v[2];
+	v[0] += v[3];
+	v[3] = rotate(v[3], 21) ^ v[0];
+	v[2] += v[1];
+	v[1] = rotate(v[1], 17) ^ v[2];
+	v[2] = rotate(v[2], 32);
+}
+
+/* SipHash-1-3 with a fixed key: topic names come from clients, who must not be able to make many names of one hash. That
+ * the key is known does no harm, since bucket_of() adds a secret: names of one bucket can't be picked without it. */
+uint64_t index_hash(const char *name, size_t len)
+{
+	const uint64_t key0 = 0x6a616e7573206d73u, key1 = 0x6720746f70696373u;
+	uint64_t v[4] = { key0 ^ 0x736f6d6570736575u, key1 ^ 0x646f72616e646f6du, key0 ^ 0x6c7967656e657261u,
+			  key1 ^ 0x7465646279746573u };
+	uint64_t word;
+	size_t left;
+
+	for (left = len; left >= 8; left -= 8, name += 8) {
+		memcpy(&word, name, 8);
+		v[3] ^= word;
+		sip_round(v);
+		v[0] ^= word;
+	}
+	word = 0;
+	memcpy(&word, name, left);
+	word |= (uint64_t)len << 56;
+	v[3] ^= word;
+	sip_round(v);
+	v[0] ^= word;
+	v[2] ^= 0xff;
+	sip_round(v);
+	sip_round(v);
+	sip_round(v);
+	return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+static uint32_t bucket_of(const struct index *ix, uint64_t hash)
+{
+	hash ^= ix->shm->seed;
+	hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccdu;
+	hash = (hash ^ hash >> 33) * 0xc4ceb9fe1a85ec53u;
+	return (uint32_t)(hash ^ hash >> 33) & (ix->shm->buckets - 1);
+}
+
+/* ---- under the hub lock ---- */
+
+static uint32_t state_of(const struct topic_shm *t)
+{
+	return atomic_load_explicit(&t->state, memory_order_relaxed);
+}
+
+static uint64_t interest_of(const struct topic_shm *t)
+{
+	return atomic_load_explicit(&t->interest, memory_order_relaxed);
+}
+
+static void set_dirty(struct index *ix, uint32_t dirty)
+{
+	in_order();
+	atomic_store_explicit(&ix->shm->dirty, dirty, memory_order_relaxed);
+	in_order();
+}
+
+uint32_t index_find(const struct index *ix, uint64_t hash, const char *name, size_t len)
+{
+	uint32_t topic = ix->heads[bucket_of(ix, hash)];
+
+	while (topic != TOPIC_NONE) {
+		const struct topic_shm *t = &ix->topics[topic];
+
+		if (t->hash == hash && t->name_len == len && memcmp(t->name, name, len) == 0)
+			return topic;
+		topic = t->next;
+	}
+	return TOPIC_NONE;
+}
+
+/* Takes an entry off the free list, or one never used: only when there is no other, so that few pages are ever touched. */
+static uint32_t take_entry(struct index *ix)
+{
+	struct index_shm *shm = ix->shm;
+	uint32_t topic = shm->free;
+
+	if (topic != TOPIC_NONE)
+		shm->free = ix->topics[topic].next;
+	else
+		topic = ++shm->high;
+	return topic;
+}
+
+/* The caller has made sure that an entry is to be had. */
+static uint32_t make_topic(struct index *ix, unsigned slot, uint64_t hash, const char *name, size_t len)
+{
+	uint32_t bucket = bucket_of(ix, hash), topic;
+	struct topic_shm *t;
+
+	set_dirty(ix, 1);
+	topic = take_entry(ix);
+	t = &ix->topics[topic];
+	if (++t->generation == 0)
+		t->generation = 1;
+	/* release: who reads `last` without the lock and finds it gone can see the new generation */
+	atomic_store_explicit(&t->last, 0, memory_order_release);
+	t->published = 0;
+	t->hash = hash;
+	t->name_len = (uint8_t)len;
+	memcpy(t->name, name, len);
+	t->next = ix->heads[bucket];
+	atomic_store_explicit(&t->interest, (uint64_t)1 << slot, memory_order_relaxed);
+	in_order();
+	atomic_store_explicit(&t->state, TOPIC_USED, memory_order_relaxed);
+	in_order();
+	ix->heads[bucket] = topic;
+	ix->shm->used++;
+	set_dirty(ix, 0);
+	return topic;
+}
+
+uint32_t index_join(struct index *ix, unsigned slot, uint64_t hash, const char *name, size_t len)
+{
+	uint32_t topic;
+
+	assert(slot < INDEX_SLOTS_MAX && len > 0 && len <= TOPIC_NAME_MAX);
+	topic = index_find(ix, hash, name, len);
+	if (topic != TOPIC_NONE) {
+		atomic_fetch_or_explicit(&ix->topics[topic].interest, (uint64_t)1 << slot, memory_order_relaxed);
+		return topic;
+	}
+	if (ix->shm->free == TOPIC_NONE && ix->shm->high == ix->shm->topics_max) {
+		errno = ENOSPC;
+		return TOPIC_NONE;
+	}
+	return make_topic(ix, slot, hash, name, len);
+}
+
+static void unlink_topic(struct index *ix, uint32_t topic)
+{
+	uint32_t *link = &ix->heads[bucket_of(ix, ix->topics[topic].hash)];
+
+	while (*link != topic)
+		link = &ix->topics[*link].next;
+	*link = ix->topics[topic].next;
+}
+
+static void end_topic(struct index *ix, uint32_t topic)
+{
+	struct topic_shm *t = &ix->topics[topic];
+
+	set_dirty(ix, 1);
+	atomic_store_explicit(&t->state, TOPIC_FREE, memory_order_relaxed);
+	in_order();
+	atomic_store_explicit(&t->interest, 0, memory_order_relaxed);
+	unlink_topic(ix, topic);
+	t->next = ix->shm->free;
+	ix->shm->free = topic;
+	ix->shm->used--;
+	set_dirty(ix, 0);
+}
+
+void index_leave(struct index *ix, unsigned slot, uint32_t topic)
+{
+	struct topic_shm *t = &ix->topics[topic];
+	uint64_t bit = (uint64_t)1 << slot;
+
+	assert(slot < INDEX_SLOTS_MAX && topic > 0 && topic <= ix->shm->high && state_of(t) == TOPIC_USED);
+	if (interest_of(t) == bit)
+		end_topic(ix, topic);
+	else
+		atomic_fetch_and_explicit(&t->interest, ~bit, memory_order_relaxed);
+}
+
+/* `dirty` stays 1 to the end, so a repair that is cut short is done again. */
+void index_repair(struct index *ix)
+{
+	struct index_shm *shm = ix->shm;
+	uint32_t topic, bucket;
+
+	if (!atomic_load_explicit(&shm->dirty, memory_order_relaxed))
+		return;
+	memset(ix->heads, 0, shm->buckets * sizeof ix->heads[0]);
+	shm->free = TOPIC_NONE;
+	shm->used = 0;
+	for (topic = shm->high; topic > 0; topic--) {
+		struct topic_shm *t = &ix->topics[topic];
+
+		if (state_of(t) == TOPIC_USED) {
+			bucket = bucket_of(ix, t->hash);
+			t->next = ix->heads[bucket];
+			ix->heads[bucket] = topic;
+			shm->used++;
+		} else {
+			atomic_store_explicit(&t->interest, 0, memory_order_relaxed);
+			t->next = shm->free;
+			shm->free = topic;
+		}
+	}
+	set_dirty(ix, 0);
+}
+
+/* ---- check ---- */
+
+/* One topic in a chain. */
+static const char *check_topic(const struct index *ix, uint32_t topic, uint32_t bucket)
+{
+	const struct topic_shm *t;
+
+	if (topic > ix->shm->high)
+		return "a chain leads beyond the entries ever used";
+	t = &ix->topics[topic];
+	if (state_of(t) != TOPIC_USED)
+		return "a chain holds a free entry";
+	if (interest_of(t) == 0)
+		return "a topic that nobody is interested in";
+	if (t->name_len == 0 || t->generation == 0)
+		return "a topic without name or generation";
+	if (t->hash != index_hash(t->name, t->name_len) || bucket_of(ix, t->hash) != bucket)
+		return "a topic in the wrong chain";
+	if (index_find(ix, t->hash, t->name, t->name_len) != topic)
+		return "a topic is there twice";
+	return NULL;
+}
+
+static const char *check_chains(const struct index *ix)
+{
+	uint32_t bucket, topic, found = 0;
+	const char *why;
+
+	for (bucket = 0; bucket < ix->shm->buckets; bucket++)
+		for (topic = ix->heads[bucket]; topic != TOPIC_NONE; topic = ix->topics[topic].next) {
+			if (found++ == ix->shm->used)
+				return "more topics in chains than counted";
+			why = check_topic(ix, topic, bucket);
+			if (why)
+				return why;
+		}
+	return found == ix->shm->used ? NULL : "fewer topics in chains than counted";
+}
+
+static const char *check_free(const struct index *ix)
+{
+	uint32_t topic, found = 0, unused = ix->shm->high - ix->shm->used;
+
+	for (topic = ix->shm->free; topic != TOPIC_NONE; topic = ix->topics[topic].next) {
+		if (found++ == unused)
+			return "the free list is too long";
+		if (topic > ix->shm->high)
+			return "the free list leads beyond the entries ever used";
+		if (state_of(&ix->topics[topic]) != TOPIC_FREE)
+			return "the free list holds a topic";
+		if (interest_of(&ix->topics[topic]) != 0)
+			return "interest in a free entry";
+	}
+	return found == unused ? NULL : "the free list is too short";
+}
+
+int index_check(const struct index *ix, const char **why)
+{
+	const struct index_shm *shm = ix->shm;
+
+	*why = NULL;
+	if (atomic_load_explicit(&shm->dirty, memory_order_relaxed))
+		*why = "dirty";
+	else if (shm->high > shm->topics_max || shm->used > shm->high)
+		*why = "more topics than entries";
+	else if (!(*why = check_chains(ix)))
+		*why = check_free(ix);
+	return *why ? -1 : 0;
+}

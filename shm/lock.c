@@ -1,0 +1,111 @@
+/*
+ * The lock's word: three states of a futex mutex (free, held, held and somebody may sleep), with the owner's number in it.
+ *
+ * - Only the holder, or who reaped it, makes the word 0.
+ * - Who goes to sleep has set LOCK_WAITERS before; who has slept takes the lock with LOCK_WAITERS set, because it can't
+ *   know whether it was the last. One needless wake is the price.
+ * - Anybody may be killed anywhere: a holder between the word's store and the wake, a waiter that has just been woken and
+ *   was to pass it on. So nobody sleeps longer than WAIT_NS before it looks again.
+ */
+#include "shm/lock.h"
+
+#include <assert.h>
+#include <linux/futex.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SPINS 100		/* some microseconds: what is done under the lock takes about one */
+#define WAIT_NS 10000000L	/* 10 ms */
+
+static void pause_cpu(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+/* Not FUTEX_PRIVATE_FLAG: the sleepers are in other processes. */
+static void futex_wait(_Atomic uint32_t *word, uint32_t value)
+{
+	struct timespec timeout = { 0, WAIT_NS };
+
+	syscall(SYS_futex, word, FUTEX_WAIT, value, &timeout, NULL, 0);
+}
+
+static void futex_wake(_Atomic uint32_t *word)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+/* 0 -> value; acquire: pairs with the release in lock_release(). */
+static bool take(struct lock_shm *lock, uint32_t value)
+{
+	uint32_t word = 0;
+
+	return atomic_compare_exchange_strong_explicit(&lock->word, &word, value, memory_order_acquire,
+						       memory_order_relaxed);
+}
+
+static void acquire_slowly(struct lock_shm *lock, uint32_t owner)
+{
+	uint32_t word;
+
+	for (;;) {
+		word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+		if (word == 0) {
+			if (take(lock, owner | LOCK_WAITERS))
+				return;
+			continue;
+		}
+		assert((word & ~LOCK_WAITERS) != owner);
+		if (!(word & LOCK_WAITERS)) {
+			if (!atomic_compare_exchange_strong_explicit(&lock->word, &word, word | LOCK_WAITERS,
+								     memory_order_relaxed, memory_order_relaxed))
+				continue;
+			word |= LOCK_WAITERS;
+		}
+		futex_wait(&lock->word, word);
+	}
+}
+
+void lock_acquire(struct lock_shm *lock, uint32_t owner)
+{
+	int i;
+
+	assert(owner != 0 && !(owner & LOCK_WAITERS));
+	if (take(lock, owner))
+		return;
+	for (i = 0; i < SPINS; i++) {
+		pause_cpu();
+		if (atomic_load_explicit(&lock->word, memory_order_relaxed) == 0 && take(lock, owner))
+			return;
+	}
+	acquire_slowly(lock, owner);
+}
+
+bool lock_try(struct lock_shm *lock, uint32_t owner)
+{
+	assert(owner != 0 && !(owner & LOCK_WAITERS));
+	return take(lock, owner);
+}
+
+void lock_release(struct lock_shm *lock, uint32_t owner)
+{
+	uint32_t word;
+
+	assert(lock_owner(lock) == owner);
+	(void)owner;
+	/* release: pairs with the acquire in take() */
+	word = atomic_exchange_explicit(&lock->word, 0, memory_order_release);
+	if (word & LOCK_WAITERS)
+		futex_wake(&lock->word);
+}
+
+uint32_t lock_owner(const struct lock_shm *lock)
+{
+	return atomic_load_explicit(&lock->word, memory_order_relaxed) & ~LOCK_WAITERS;
+}

@@ -1,0 +1,119 @@
+/*
+ * Publishing. Order is everything here: lock, records, intent, tail, unlock, session, intent cleared. hub_settle() says what a
+ * death between any two of them means.
+ */
+#include "shm/publish.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define LAG_MAX 512	/* of 1024: how far the slowest worker may be behind */
+
+struct cached {
+	const struct publish_item *item;	/* the last one looked up: a burst mostly has one topic */
+	uint32_t topic;
+};
+
+static uint32_t find(const struct hub *hub, const struct publish_item *item, struct cached *last)
+{
+	const struct publish_item *l = last->item;
+
+	if (!l || l->hash != item->hash || l->topic_len != item->topic_len || memcmp(l->topic, item->topic, l->topic_len) != 0) {
+		last->item = item;
+		last->topic = index_find(&hub->index, item->hash, item->topic, item->topic_len);
+	}
+	return last->topic;
+}
+
+/* Writes records until the ring takes no more. Returns items dealt with; *heard is the slots to tell. */
+static unsigned write_records(struct hub *hub, struct ring_batch *batch, const struct publish_item *items, unsigned count,
+			      uint64_t *heard, unsigned *unheard)
+{
+	uint64_t now = hub_now();
+	struct cached last = { 0 };
+	unsigned n;
+
+	for (n = 0; n < count; n++) {
+		uint32_t topic = find(hub, &items[n], &last);
+		void *dst;
+
+		if (topic == TOPIC_NONE) {
+			++*unheard;
+			continue;
+		}
+		dst = ring_add(&hub->ring, batch, topic, items[n].len, 0, now);
+		if (!dst)
+			break;
+		memcpy(dst, items[n].message, items[n].len);
+		*heard |= atomic_load_explicit(&index_topic(&hub->index, topic)->interest, memory_order_relaxed);
+	}
+	return n;
+}
+
+/*
+ * Takes over the wake-ups that sleeping slots need; returns those slots. Runs after the tail was stored: a worker says that it
+ * sleeps and then looks at the tail, so either it sees the records or we see it sleep.
+ */
+static uint64_t claim_wakeups(struct hub *hub, uint64_t slots, uint64_t first)
+{
+	uint64_t claimed = 0;
+
+	atomic_thread_fence(memory_order_seq_cst);
+	while (slots) {
+		unsigned i = (unsigned)__builtin_ctzll(slots);
+		struct hub_slot_shm *s = &hub->shm->slot[i];
+
+		slots &= slots - 1;
+		if (atomic_load(&s->sleeping) && atomic_exchange(&s->sleeping, 0)) {
+			/* Asleep, so nothing before `first` concerned it: its old place must not hold publishers up. */
+			atomic_store(&s->delivered, first);
+			claimed |= 1ull << i;
+		}
+	}
+	return claimed;
+}
+
+unsigned publish(struct hub *hub, unsigned slot, int fd, const struct publish_item *items, unsigned count)
+{
+	struct intent_shm *intent = &hub->shm->slot[slot].intent;
+	struct ring_batch batch;
+	uint64_t heard = 0, wake = 0;
+	unsigned n, unheard = 0;
+
+	lock_acquire(&hub->shm->lock, slot + 1);
+	if (ring_lag(&hub->ring, hub_delivered(hub)) > LAG_MAX) {
+		lock_release(&hub->shm->lock, slot + 1);
+		errno = EAGAIN;
+		return 0;
+	}
+	ring_begin(&hub->ring, &batch);
+	n = write_records(hub, &batch, items, count, &heard, &unheard);
+	if (n > 0) {
+		intent->fd = (uint32_t)fd;
+		intent->first = batch.first;
+		intent->parsed = items[n - 1].parsed;
+		intent->flags = items[n - 1].flags;
+		/* release: the intent is whole before the tail moves */
+		atomic_store_explicit(&intent->state, INTENT_WRITTEN, memory_order_release);
+		if (batch.next != batch.first)
+			ring_commit(&hub->ring, &batch);
+		wake = claim_wakeups(hub, heard & ~(1ull << slot), batch.first);
+	}
+	lock_release(&hub->shm->lock, slot + 1);
+	hub_count(hub, slot, COUNTER_published, n);
+	hub_count(hub, slot, COUNTER_published_unheard, unheard);
+	hub_count(hub, slot, COUNTER_wakeups, (uint64_t)__builtin_popcountll(wake));
+	while (wake) {
+		hub_wake(hub, (unsigned)__builtin_ctzll(wake));
+		wake &= wake - 1;
+	}
+	if (n == 0)
+		errno = EAGAIN;
+	return n;
+}
+
+void publish_done(struct hub *hub, unsigned slot)
+{
+	/* release: after the session's own state */
+	atomic_store_explicit(&hub->shm->slot[slot].intent.state, INTENT_NONE, memory_order_release);
+}

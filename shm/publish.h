@@ -1,0 +1,41 @@
+/*
+ * Publishing: a batch of messages of one connection goes into the ring with one store, together with the note by which a
+ * successor knows whether it did.
+ */
+#ifndef SHM_PUBLISH_H
+#define SHM_PUBLISH_H
+
+#include "shm/hub.h"
+
+#define PUBLISH_BATCH_MAX 512		/* messages */
+
+struct publish_item {
+	uint64_t hash;			/* index_hash() of the topic */
+	const char *topic;
+	const char *message;		/* see proto/message.h */
+	uint32_t len;
+	uint32_t flags;			/* session flags that take effect with this message */
+	uint64_t parsed;		/* place in the connection's input behind this message */
+	uint8_t topic_len;
+};
+
+/* The most bytes of messages that a batch should hold: an eighth of the ring. */
+static inline uint64_t publish_bytes_max(const struct hub *hub)
+{
+	return hub->ring.shm->bytes / 8;
+}
+
+/*
+ * Publishes items[0..count) for session `fd` of `slot`, and wakes the workers that sleep and have subscribers. Messages of topics that
+ * nobody subscribes are taken and not kept. Returns how many were published: fewer than count when the ring would not take more at
+ * once (call again), 0 with EAGAIN when a worker is half a ring behind (try later).
+ *
+ * When it returns, the slot's intent names the last one's `parsed` and `flags`. The caller records them in the session and then
+ * calls publish_done().
+ */
+unsigned publish(struct hub *hub, unsigned slot, int fd, const struct publish_item *items, unsigned count);
+
+/* The session knows: clears the intent. */
+void publish_done(struct hub *hub, unsigned slot);
+
+#endif

@@ -1,0 +1,104 @@
+/*
+ * The slot segment's layout: everything of a slot's connections that must outlive their worker. Mapped by the slot's keeper and worker
+ * only; written by the worker, and by its successor.
+ *
+ *   slot_shm | sessions, by descriptor | subscriptions | lent buffers, by class
+ *
+ * Crash rules. A session is there when `status` says so (one store). What changes about it as bytes move is one struct, replaced as
+ * a whole through the slot's redo record: written there, committed by the store of redo.fd, copied, and redo.fd cleared; a
+ * successor that finds redo.fd set copies again. Subscriptions are a singly linked list a session: one store links or unlinks one. Which
+ * subscriptions and lent buffers are free follows from the sessions, so nothing is kept about that.
+ */
+#ifndef SHM_SESSION_SHM_H
+#define SHM_SESSION_SHM_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define SLOT_MAGIC 0x31544f4c5353414aull	/* "JASSLOT1" */
+
+enum session_status { SESSION_FREE, SESSION_OPEN };
+
+/* session_state_shm.flags */
+enum {
+	SESSION_BEHIND = 1,	/* waits for writability; what it is owed is its out buffer, then the ring from pos */
+	SESSION_CLOSE = 2,	/* takes no more input; to be closed when its out buffer is empty */
+	SESSION_LINGER = 4,	/* our side is shut; input is thrown away until the peer closes or time is up */
+};
+
+struct session_state_shm {
+	uint64_t pos;		/* ring sequence below which nothing is owed */
+	uint64_t sent;		/* bytes the kernel has accepted for this connection */
+	uint64_t parsed;	/* bytes of input dealt with, since the connection was opened */
+	uint32_t in;		/* lent buffer with input from `parsed` on, 0 none */
+	uint32_t out;		/* lent buffer with output that comes before anything of the ring, 0 none */
+	uint32_t out_start, out_end;	/* what of it is still to be sent */
+	uint32_t last_out;	/* when something was last sent, seconds of CLOCK_MONOTONIC */
+	uint32_t flags;
+};
+_Static_assert(sizeof(struct session_state_shm) == 48, "layout");
+
+struct session_shm {
+	_Atomic uint32_t status;
+	_Atomic uint32_t subscriptions;		/* the first, 0 none */
+	uint32_t count;				/* of them; derived, put right by a successor */
+	uint32_t last_in;			/* when something was last received, seconds of CLOCK_MONOTONIC */
+	uint16_t proto;				/* PROTO_ */
+	uint16_t reserved[3];
+	uint8_t token[16];
+	struct session_state_shm state;
+};
+_Static_assert(sizeof(struct session_shm) == 88, "layout");
+
+struct subscription_shm {
+	uint32_t topic;
+	_Atomic uint32_t next;			/* of the same session, 0 none */
+	uint32_t place;				/* in the topic's list of subscribers; the worker's own, rebuilt */
+	uint32_t number;			/* while its session is behind: the topic's number (its low half) of the first record owed */
+	uint64_t from;				/* sequence of the first record it may get; later, of one it has had (a hint) */
+};
+_Static_assert(sizeof(struct subscription_shm) == 24, "layout");
+
+/* Ahead of the bytes of every lent buffer. */
+struct lent_shm {
+	uint64_t base;		/* input: place in the connection's stream of the first byte */
+	uint32_t len;		/* input: bytes that are there */
+	uint32_t scan[5];	/* input: struct flash_scan, or what another protocol's parser keeps */
+};
+_Static_assert(sizeof(struct lent_shm) == 32, "layout");
+
+#define LEND_CLASSES 4
+#define FLIGHT_MAX 1024		/* sends under way at one time */
+
+struct lend_class_shm {
+	uint64_t at;		/* offset of the first buffer */
+	uint32_t size;		/* of one, struct lent_shm included */
+	uint32_t count;
+};
+
+struct slot_shm {
+	_Alignas(64) _Atomic uint64_t magic;	/* stored last */
+	uint32_t layout;			/* HUB_LAYOUT */
+	uint32_t sessions_max;
+	uint64_t size;
+	uint32_t subscriptions_max;
+	uint32_t pad;
+	uint64_t sessions_at, subscriptions_at;
+	struct lend_class_shm lend[LEND_CLASSES];
+
+	/* one above the highest descriptor that a session ever had */
+	_Alignas(64) _Atomic uint32_t fd_end;
+
+	/* the descriptor of the session whose input is being handled, + 1: to blame if the worker crashes of its own; 0 none */
+	_Atomic uint32_t working_on;
+
+	/* the redo record */
+	_Alignas(64) struct session_state_shm redo;
+	_Atomic uint32_t redo_fd;		/* descriptor of the session that `redo` is the state of, + 1; 0 none */
+
+	/* descriptors for which the kernel may have accepted bytes that are not recorded */
+	_Alignas(64) _Atomic uint32_t flights;
+	uint32_t flight[FLIGHT_MAX];
+};
+
+#endif

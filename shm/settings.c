@@ -1,0 +1,183 @@
+/*
+ * The table of settings, and settings as a msgpack map.
+ */
+#include "shm/settings.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include <msgpack.h>
+
+#define NUMBER_OF_NUMBER(def) (def)
+#define NUMBER_OF_SECONDS(def) (def)
+#define NUMBER_OF_TEXT(def) 0
+#define NUMBER_OF_CHOICE(def) 0
+#define WORDS_OF_NUMBER(def) ""
+#define WORDS_OF_SECONDS(def) ""
+#define WORDS_OF_TEXT(def) (def)
+#define WORDS_OF_CHOICE(def) (def)
+
+const struct setting settings_table[SETTINGS] = {
+#define SETTING(type, name, def, least, most, text) \
+	{#name, SETTING_KIND_##type, offsetof(struct settings, name), NUMBER_OF_##type(def), WORDS_OF_##type(def), least, most, text},
+#include "shm/settings.def"
+#undef SETTING
+};
+
+char *settings_text(struct settings *s, const struct setting *setting)
+{
+	assert(setting->kind == SETTING_KIND_TEXT);
+	return (char *)s + setting->offset;
+}
+
+int64_t *settings_number(struct settings *s, const struct setting *setting)
+{
+	assert(setting->kind != SETTING_KIND_TEXT);
+	return (int64_t *)(void *)((char *)s + setting->offset);
+}
+
+const char *settings_word(const struct setting *setting, int64_t place, size_t *len)
+{
+	const char *word = setting->words;
+
+	for (; place > 0; place--) {
+		word = strchr(word, '|');
+		if (!word)
+			return NULL;
+		word++;
+	}
+	*len = strcspn(word, "|");
+	return word;
+}
+
+int settings_place(const struct setting *setting, const char *word, size_t len)
+{
+	const char *at;
+	size_t at_len;
+
+	for (int place = 0; (at = settings_word(setting, place, &at_len)); place++)
+		if (at_len == len && memcmp(at, word, len) == 0)
+			return place;
+	return -1;
+}
+
+void settings_defaults(struct settings *s)
+{
+	memset(s, 0, sizeof(*s));
+	for (const struct setting *d = settings_table; d < settings_table + SETTINGS; d++) {
+		if (d->kind == SETTING_KIND_TEXT)
+			memcpy(settings_text(s, d), d->words, strlen(d->words));
+		else
+			*settings_number(s, d) = d->number;
+	}
+	s->workers = 1;
+}
+
+enum log_level settings_log_level(const struct settings *s)
+{
+	/* in the order of the words in settings.def, whose first is the default */
+	static const enum log_level levels[] = {LOG_LEVEL_INFO, LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_DEBUG};
+
+	assert(s->log_level >= 0 && s->log_level < (int64_t)(sizeof(levels) / sizeof(levels[0])));
+	return levels[s->log_level];
+}
+
+/* ---- msgpack ---- */
+
+static void pack_text(msgpack_packer *to, const char *text, size_t len)
+{
+	msgpack_pack_str(to, len);
+	msgpack_pack_str_body(to, text, len);
+}
+
+void settings_pack(const struct settings *s, struct msgpack_packer *to)
+{
+	struct settings copy = *s;	/* settings_text() and settings_number() want one that may be written */
+
+	msgpack_pack_map(to, SETTINGS + 1);
+	for (const struct setting *d = settings_table; d < settings_table + SETTINGS; d++) {
+		size_t len;
+		const char *word;
+
+		pack_text(to, d->name, strlen(d->name));
+		switch (d->kind) {
+		case SETTING_KIND_TEXT:
+			pack_text(to, settings_text(&copy, d), strlen(settings_text(&copy, d)));
+			break;
+		case SETTING_KIND_CHOICE:
+			word = settings_word(d, *settings_number(&copy, d), &len);
+			assert(word);
+			pack_text(to, word, len);
+			break;
+		case SETTING_KIND_NUMBER:
+		case SETTING_KIND_SECONDS:
+			msgpack_pack_int64(to, *settings_number(&copy, d));
+			break;
+		}
+	}
+	pack_text(to, "workers", strlen("workers"));
+	msgpack_pack_int64(to, s->workers);
+}
+
+static bool unpack_number(int64_t *number, const msgpack_object *value, int64_t least, int64_t most)
+{
+	if (value->type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
+		*number = value->via.i64;
+	else if (value->type == MSGPACK_OBJECT_POSITIVE_INTEGER && value->via.u64 <= INT64_MAX)
+		*number = (int64_t)value->via.u64;
+	else
+		return false;
+	return *number >= least && *number <= most;
+}
+
+static bool unpack_value(struct settings *s, const struct setting *d, const msgpack_object *value)
+{
+	const msgpack_object_str *str = &value->via.str;
+	int place;
+
+	if (d->kind == SETTING_KIND_NUMBER || d->kind == SETTING_KIND_SECONDS)
+		return unpack_number(settings_number(s, d), value, d->least, d->most);
+	if (value->type != MSGPACK_OBJECT_STR)
+		return false;
+	if (d->kind == SETTING_KIND_CHOICE) {
+		place = settings_place(d, str->ptr, str->size);
+		*settings_number(s, d) = place;
+		return place >= 0;
+	}
+	if (str->size >= SETTINGS_TEXT_MAX || memchr(str->ptr, 0, str->size))
+		return false;
+	memset(settings_text(s, d), 0, SETTINGS_TEXT_MAX);
+	memcpy(settings_text(s, d), str->ptr, str->size);
+	return true;
+}
+
+static bool key_is(const msgpack_object *key, const char *name)
+{
+	return key->type == MSGPACK_OBJECT_STR && key->via.str.size == strlen(name) &&
+	       memcmp(key->via.str.ptr, name, key->via.str.size) == 0;
+}
+
+int settings_unpack(struct settings *s, const struct msgpack_object *map)
+{
+	struct settings got;
+
+	if (map->type != MSGPACK_OBJECT_MAP)
+		goto bad;
+	settings_defaults(&got);
+	for (uint32_t i = 0; i < map->via.map.size; i++) {
+		const msgpack_object_kv *kv = &map->via.map.ptr[i];
+
+		for (const struct setting *d = settings_table; d < settings_table + SETTINGS; d++)
+			if (key_is(&kv->key, d->name) && !unpack_value(&got, d, &kv->val))
+				goto bad;
+		if (key_is(&kv->key, "workers") && !unpack_number(&got.workers, &kv->val, 1, WORKERS_MAX))
+			goto bad;
+	}
+	*s = got;
+	return 0;
+bad:
+	errno = EINVAL;
+	return -1;
+}

@@ -1,0 +1,136 @@
+/*
+ * The slot segment.
+ */
+#include "shm/slot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shm/hub_shm.h"
+#include "shm/segment.h"
+
+#define SUBSCRIPTIONS_PER_SESSION 32	/* on average; the limit of one session is a setting */
+
+static uint64_t align(uint64_t n)
+{
+	return (n + 4095) & ~(uint64_t)4095;
+}
+
+/* All of it is unbacked until it is used, so the classes are generous. */
+static uint64_t lay_out(struct slot_shm *s, uint32_t sessions_max, uint32_t max_frame)
+{
+	uint32_t large = (uint32_t)align(max_frame + 65536 + sizeof(struct lent_shm));
+	const struct lend_class_shm class[LEND_CLASSES] = {
+		{ .size = 512, .count = 2 * sessions_max },
+		{ .size = 4096, .count = sessions_max + 64 },
+		{ .size = 65536, .count = sessions_max / 4 + 64 },
+		{ .size = large, .count = sessions_max / 16 + 64 },
+	};
+	uint64_t at;
+
+	s->sessions_max = sessions_max;
+	s->subscriptions_max = sessions_max * SUBSCRIPTIONS_PER_SESSION;
+	s->sessions_at = align(sizeof(*s));
+	s->subscriptions_at = s->sessions_at + align(sessions_max * sizeof(struct session_shm));
+	at = s->subscriptions_at + align((s->subscriptions_max + 1ull) * sizeof(struct subscription_shm));
+	for (int i = 0; i < LEND_CLASSES; i++) {
+		s->lend[i] = class[i];
+		s->lend[i].at = at;
+		at += align((uint64_t)class[i].size * class[i].count);
+	}
+	return at;
+}
+
+static int slot_format(int fd, const struct slot_shm *plan)
+{
+	struct slot_shm *s;
+	size_t size;
+
+	s = segment_map(fd, 1, &size);
+	if (!s)
+		return -1;
+	memcpy(s, plan, sizeof(*plan));
+	s->size = size;
+	/* release: who sees the magic sees all of the above */
+	atomic_store_explicit(&s->magic, SLOT_MAGIC, memory_order_release);
+	segment_unmap(s, size);
+	return 0;
+}
+
+int slot_create(const char *name, uint32_t sessions_max, uint32_t max_frame)
+{
+	struct slot_shm plan = { .layout = HUB_LAYOUT };
+	uint64_t bytes = lay_out(&plan, sessions_max, max_frame);
+	int fd = segment_create(name, bytes);
+
+	if (fd < 0)
+		return -1;
+	if (slot_format(fd, &plan) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+int slot_empty(const struct slot *slot, int fd, bool close_sessions, uint32_t *count)
+{
+	struct slot_shm plan = { .layout = HUB_LAYOUT };
+	uint32_t end = atomic_load(&slot->shm->fd_end);
+
+	*count = 0;
+	for (uint32_t i = 0; i < end; i++) {
+		if (slot->sessions[i].status != SESSION_OPEN)
+			continue;
+		++*count;
+		if (close_sessions)
+			close((int)i);
+	}
+	plan.sessions_max = slot->shm->sessions_max;
+	plan.subscriptions_max = slot->shm->subscriptions_max;
+	plan.sessions_at = slot->shm->sessions_at;
+	plan.subscriptions_at = slot->shm->subscriptions_at;
+	memcpy(plan.lend, slot->shm->lend, sizeof(plan.lend));
+	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)slot->size) < 0)
+		return -1;
+	return slot_format(fd, &plan);
+}
+
+int slot_attach(struct slot *slot, int fd)
+{
+	struct slot_shm *s;
+
+	memset(slot, 0, sizeof(*slot));
+	s = segment_map(fd, 1, &slot->size);
+	if (!s)
+		return -1;
+	slot->shm = s;
+	if (slot->size < sizeof(*s) || atomic_load_explicit(&s->magic, memory_order_acquire) != SLOT_MAGIC ||
+	    s->layout != HUB_LAYOUT || s->size != slot->size) {
+		slot_detach(slot);
+		errno = EPROTO;
+		return -1;
+	}
+	slot->sessions = (struct session_shm *)((uint8_t *)s + s->sessions_at);
+	slot->subscriptions = (struct subscription_shm *)((uint8_t *)s + s->subscriptions_at);
+	return 0;
+}
+
+void slot_detach(struct slot *slot)
+{
+	if (slot->shm)
+		segment_unmap(slot->shm, slot->size);
+	memset(slot, 0, sizeof(*slot));
+}
+
+void slot_redo(const struct slot *slot)
+{
+	struct slot_shm *s = slot->shm;
+	uint32_t fd = atomic_load_explicit(&s->redo_fd, memory_order_acquire);
+
+	if (fd == 0)
+		return;
+	slot_session(slot, (int)fd - 1)->state = s->redo;
+	atomic_store_explicit(&s->redo_fd, 0, memory_order_release);
+}

@@ -1,0 +1,51 @@
+/*
+ * A slot: the handle of a slot segment, and the changes to sessions that a crash must not leave half done.
+ */
+#ifndef SHM_SLOT_H
+#define SHM_SLOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "shm/session_shm.h"
+
+struct slot {
+	struct slot_shm *shm;
+	size_t size;
+	struct session_shm *sessions;		/* by descriptor */
+	struct subscription_shm *subscriptions;	/* from 1 */
+};
+
+/* Makes a slot segment for descriptors below `sessions_max`, with input frames of up to max_frame bytes. Its descriptor, or -1
+ * with errno. */
+int slot_create(const char *name, uint32_t sessions_max, uint32_t max_frame);
+
+/* Maps it. 0, or -1 with errno: EPROTO when it is no slot segment or has another layout. */
+int slot_attach(struct slot *slot, int fd);
+void slot_detach(struct slot *slot);
+
+/* Makes the segment (fd) as new. Nobody else uses it; its worker is dead. *count is the sessions it had; their descriptors are closed if
+ * they are the caller's. -1 with errno. */
+int slot_empty(const struct slot *slot, int fd, bool close_sessions, uint32_t *count);
+
+static inline struct session_shm *slot_session(const struct slot *slot, int fd)
+{
+	return &slot->sessions[fd];
+}
+
+/* Replaces the session's state: all of it or, after a crash at any point, nothing or (by slot_redo()) all of it. */
+static inline void slot_commit(const struct slot *slot, int fd, const struct session_state_shm *state)
+{
+	struct slot_shm *s = slot->shm;
+
+	s->redo = *state;
+	/* release, here and below: keeps the order of stores, which is all that a successor needs */
+	atomic_store_explicit(&s->redo_fd, (uint32_t)fd + 1, memory_order_release);
+	slot_session(slot, fd)->state = *state;
+	atomic_store_explicit(&s->redo_fd, 0, memory_order_release);
+}
+
+/* Finishes a slot_commit() that a crash has cut short. */
+void slot_redo(const struct slot *slot);
+
+#endif

@@ -1,0 +1,432 @@
+#include "tests/bench/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/bench/clock.h"
+#include "tests/bench/gaps.h"
+#include "tests/bench/histogram.h"
+#include "tests/bench/wire.h"
+
+#define SHOWN 60	/* bytes of a torn frame in a note */
+
+struct spill {
+	struct spill *next;
+	size_t len;
+	char bytes[];
+};
+
+int check_init(struct checker *c, struct member *m)
+{
+	const struct options *opt = m->opt;
+
+	*c = (struct checker){ .m = m, .spill_max = opt->size + WIRE_EXTRA + WIRE_GREETING_MAX };
+	if (opt->running_s > 0)
+		c->pause = (uint64_t)(opt->pause_ms * (double)CLOCK_MS);
+	c->stream = calloc(opt->topics, sizeof(*c->stream));
+	if (!c->stream)
+		return -1;
+	for (uint32_t t = 0; t < opt->topics; t++)
+		if (stream_init(&c->stream[t], opt->publishers))
+			return -1;
+	return 0;
+}
+
+/* Spills are all of one size and used again: receiving allocates nothing once it is under way. */
+static struct spill *spill_take(struct checker *c)
+{
+	struct spill *s = c->spare;
+
+	if (s)
+		c->spare = s->next;
+	else if (!(s = malloc(sizeof(*s) + c->spill_max)))
+		exit(3);
+	s->len = 0;
+	return s;
+}
+
+static void spill_give(struct checker *c, struct sub *sub)
+{
+	if (!sub->spill)
+		return;
+	sub->spill->next = c->spare;
+	c->spare = sub->spill;
+	sub->spill = NULL;
+}
+
+/* What it has of the frame it is in the middle of, if those bytes are in the stream, is moved to a spill. */
+static void spill_start(struct checker *c, struct sub *sub)
+{
+	const struct stream *st = &c->stream[sub->topic];
+	uint32_t start = stream_start(st, sub->pos);
+
+	if (sub->spill)
+		return;
+	sub->spill = spill_take(c);
+	if (!sub->own && sub->at > start) {
+		sub->spill->len = sub->at - start;
+		memcpy(sub->spill->bytes, st->bytes + start, sub->spill->len);
+		sub->at = start;
+	}
+}
+
+void check_arm_sub(struct checker *c, struct sub *sub)
+{
+	if (!sub->own && sub->at > stream_start(&c->stream[sub->topic], sub->pos))
+		spill_start(c, sub);
+	account_destroy(sub->own);
+	sub->own = NULL;
+	sub->pos = sub->at = 0;
+	if (!(sub->flags & SUB_SLOW))
+		sub->heard = 0;
+	sub->flags &= (uint8_t)~(SUB_WHOLE | SUB_COUNTS);
+	if (sub->state == SUB_READY)
+		sub->flags |= SUB_COUNTS;
+}
+
+void check_arm(struct checker *c)
+{
+	for (uint32_t t = 0; t < c->m->opt->topics; t++)
+		stream_reset(&c->stream[t], c->m->opt->publishers);
+	gaps_forget(&c->m->me->gaps);
+}
+
+static void measure(struct checker *c, const struct sub *sub, uint64_t sent, uint64_t now)
+{
+	struct member_shm *me = c->m->me;
+
+	if (sub->flags & SUB_SLOW)
+		return;		/* what it is late by is its own doing */
+	histogram_add(&me->latency, now - sent);
+	if (me->exact_count < me->exact_max)
+		me->exact[me->exact_count++] = now - sent;
+}
+
+/* Frames that end at or before sub->at have arrived. This and the memcmp() before it are where the time goes. */
+static void take_frames(struct checker *c, struct sub *sub, uint64_t now)
+{
+	struct stream *st = &c->stream[sub->topic];
+	uint32_t pos = sub->pos, from = pos;
+
+	for (; pos < st->count && st->frame[pos].end <= sub->at; pos++) {
+		measure(c, sub, st->frame[pos].sent, now);
+		if (!(sub->flags & SUB_SLOW))
+			st->frame[pos].last = now;
+	}
+	sub->pos = pos;
+	member_count(&c->m->me->deliveries, pos - from);
+}
+
+/* How many bytes are the same: halves what is looked at, so that it costs no more than a few memcmp() of it all. */
+static size_t common(const char *a, const char *b, size_t n)
+{
+	size_t same = 0;
+
+	while (n > 32) {
+		size_t half = n / 2;
+
+		if (memcmp(a + same, b + same, half)) {
+			n = half;
+		} else {
+			same += half;
+			n -= half;
+		}
+	}
+	while (n && a[same] == b[same]) {
+		same++;
+		n--;
+	}
+	return same;
+}
+
+/* Takes the bytes that are the stream's next ones. Returns how many. */
+static size_t feed_same(struct checker *c, struct sub *sub, const char *buf, size_t n, uint64_t now)
+{
+	const struct stream *st = &c->stream[sub->topic];
+	size_t there = st->len - sub->at;
+
+	if (there > n)
+		there = n;
+	if (!there)
+		return 0;
+	if (memcmp(buf, st->bytes + sub->at, there))
+		there = common(buf, st->bytes + sub->at, there);
+	sub->at += (uint32_t)there;
+	take_frames(c, sub, now);
+	return there;
+}
+
+static void torn(struct checker *c, const struct sub *sub, const char *frame, size_t len)
+{
+	char shown[SHOWN + 1];
+	size_t n = len < SHOWN ? len : SHOWN;
+
+	for (size_t i = 0; i < n; i++)
+		shown[i] = frame[i] >= ' ' && frame[i] <= '~' ? frame[i] : '.';
+	shown[n] = 0;
+	member_fault(c->m, FAULT_TORN, 1);
+	member_note(c->m, "torn: on topic %u after %u messages, %zu bytes: %s", sub->topic, check_received(sub), len, shown);
+}
+
+static void set_up(struct checker *c, struct sub *sub, const char *frame, size_t len)
+{
+	if (sub->state == SUB_GREETING && wire_is_greeting(frame, len)) {
+		sub->state = SUB_ACK;
+	} else if (sub->state == SUB_ACK && wire_is_ack(frame, len)) {
+		sub->state = SUB_READY;
+	} else {
+		member_note(c->m, "bad: instead of %s: %.*s", sub->state == SUB_GREETING ? "a greeting" : "ACK",
+			    (int)(len < SHOWN ? len : SHOWN), frame);
+		sub->state = SUB_BAD;
+	}
+}
+
+/* Tells the coordinator of a message's delivery. Several processes do. */
+static void last_delivery(struct checker *c, uint32_t topic, uint32_t publisher, uint32_t seq, uint64_t when)
+{
+	const struct options *opt = c->m->opt;
+	_Atomic uint64_t *last = &c->m->shm->last[(size_t)topic * opt->messages + account_index(publisher, seq, opt->publishers)];
+	uint64_t seen = atomic_load_explicit(last, memory_order_relaxed);
+
+	while (when > seen &&
+	       !atomic_compare_exchange_weak_explicit(last, &seen, when, memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
+static void check_stamp(struct checker *c, const struct sub *sub, const struct payload *p, uint64_t stamp, uint64_t before)
+{
+	if (stamp > before)
+		return;
+	member_fault(c->m, FAULT_STAMPS, 1);
+	member_note(c->m, "stamps: on topic %u, publisher %u's message %u has %lu after %lu", sub->topic, p->publisher, p->seq,
+		    (unsigned long)stamp, (unsigned long)before);
+}
+
+static void enter(struct checker *c, struct sub *sub, const struct payload *p, uint64_t stamp, uint64_t now)
+{
+	struct account *own = sub->own;
+	uint32_t next = own->next[p->publisher];
+
+	switch (account_enter(own, p)) {
+	case ACCOUNT_AGAIN:
+		member_fault(c->m, FAULT_DOUBLED, 1);
+		member_note(c->m, "doubled: on topic %u, publisher %u's message %u", sub->topic, p->publisher, p->seq);
+		return;
+	case ACCOUNT_LATE:	/* its stamp is of no interest then */
+		member_fault(c->m, FAULT_REORDERED, 1);
+		member_note(c->m, "reordered: on topic %u, publisher %u's message %u after message %u", sub->topic, p->publisher,
+			    p->seq, next - 1);
+		break;
+	case ACCOUNT_NEW:
+		check_stamp(c, sub, p, stamp, own->stamp);
+		own->stamp = stamp;
+	}
+	measure(c, sub, c->m->shm->base + p->sent, now);
+	member_count(&c->m->me->deliveries, 1);
+	if (!(sub->flags & SUB_SLOW))
+		last_delivery(c, sub->topic, p->publisher, p->seq, now);
+}
+
+/* From here on this subscriber's books are its own. */
+static void diverge(struct checker *c, struct sub *sub)
+{
+	const struct stream *st = &c->stream[sub->topic];
+	const struct options *opt = c->m->opt;
+	uint32_t start = stream_start(st, sub->pos ? sub->pos - 1 : 0);
+	struct payload p = { .topic = sub->topic };
+	uint64_t stamp = st->before;
+
+	if (sub->pos)
+		wire_message(st->bytes + start, st->frame[sub->pos - 1].end - start, opt->size, &p, &stamp);
+	sub->own = account_create(st, sub->pos, stamp, opt->messages, opt->publishers);
+}
+
+/* The subscriber is at the stream's end: a message that may come next becomes the stream's. */
+static void extend(struct checker *c, struct sub *sub, const char *frame, size_t len, const struct payload *p, uint64_t stamp,
+		   uint64_t now)
+{
+	struct stream *st = &c->stream[sub->topic];
+
+	check_stamp(c, sub, p, stamp, st->stamp);
+	stream_append(st, frame, len, p, stamp, c->m->shm->base + p->sent);
+	sub->at = st->len;
+	take_frames(c, sub, now);
+}
+
+static void message(struct checker *c, struct sub *sub, const char *frame, size_t len, uint64_t now)
+{
+	struct stream *st = &c->stream[sub->topic];
+	const struct options *opt = c->m->opt;
+	struct payload p = { .topic = sub->topic };
+	uint64_t stamp;
+
+	if (!sub->own && sub->pos < st->count) {
+		uint32_t start = stream_start(st, sub->pos), end = st->frame[sub->pos].end;
+
+		if (end - start == len && !memcmp(frame, st->bytes + start, len)) {
+			sub->at = end;
+			take_frames(c, sub, now);
+			return;
+		}
+	}
+	if (wire_message(frame, len, opt->size, &p, &stamp) || p.run != c->m->shm->run || p.round > c->m->shm->round ||
+	    p.publisher >= opt->publishers || account_index(p.publisher, p.seq, opt->publishers) >= opt->messages) {
+		torn(c, sub, frame, len);
+		return;
+	}
+	if (p.round != c->m->shm->round) {
+		member_fault(c->m, FAULT_DOUBLED, 1);
+		member_note(c->m, "doubled: on topic %u, a message of round %u in round %u", sub->topic, p.round, c->m->shm->round);
+		return;
+	}
+	if (!sub->own && sub->pos == st->count && stream_expects(st, &p)) {
+		extend(c, sub, frame, len, &p, stamp, now);
+		return;
+	}
+	if (!sub->own)
+		diverge(c, sub);
+	enter(c, sub, &p, stamp, now);
+}
+
+static void frame_whole(struct checker *c, struct sub *sub, const char *frame, size_t len, uint64_t now)
+{
+	if (wire_is_ping(frame, len)) {
+		member_count(&c->m->me->pings, 1);
+		sub->pongs++;
+	} else if (sub->state == SUB_READY) {
+		message(c, sub, frame, len, now);
+	} else {
+		set_up(c, sub, frame, len);
+	}
+}
+
+/* Takes the bytes up to the end of one frame, or what there is of it. Returns how many. */
+static size_t feed_one(struct checker *c, struct sub *sub, const char *buf, size_t n, uint64_t now)
+{
+	const char *end = memchr(buf, WIRE_END, n);
+	size_t len = end ? (size_t)(end - buf) + 1 : n;
+	int middle = sub->spill || (!sub->own && sub->at > stream_start(&c->stream[sub->topic], sub->pos));
+
+	if (sub->flags & SUB_SKIP) {
+		if (end)
+			sub->flags &= (uint8_t)~SUB_SKIP;
+		return len;
+	}
+	if (end && !middle) {
+		frame_whole(c, sub, buf, len, now);
+		return len;
+	}
+	spill_start(c, sub);
+	if (sub->spill->len + len > c->spill_max) {
+		torn(c, sub, sub->spill->bytes, sub->spill->len + len);
+		spill_give(c, sub);
+		if (!end)
+			sub->flags |= SUB_SKIP;
+		return len;
+	}
+	memcpy(sub->spill->bytes + sub->spill->len, buf, len);
+	sub->spill->len += len;
+	if (end) {
+		frame_whole(c, sub, sub->spill->bytes, sub->spill->len, now);
+		spill_give(c, sub);
+	}
+	return len;
+}
+
+/* One subscriber's pause shows in its own gaps even while others, of another worker say, go on. */
+static void hear(struct checker *c, struct sub *sub, uint64_t now)
+{
+	uint32_t us = (uint32_t)((now - c->m->shm->base) / 1000);
+
+	if (sub->flags & SUB_SLOW)
+		return;
+	if (sub->heard && (uint64_t)(us - sub->heard) * 1000 >= c->pause)
+		histogram_add(&c->m->me->waits, (uint64_t)(us - sub->heard) * 1000);
+	sub->heard = us;
+	gaps_heard(&c->m->me->gaps, now, c->pause);
+	gaps_heard(&c->m->shm->gaps, now, c->pause);
+}
+
+void check_feed(struct checker *c, struct sub *sub, const char *buf, size_t n, uint64_t now)
+{
+	uint32_t had = check_received(sub);
+
+	member_count(&c->m->me->bytes, n);
+	while (n && sub->state < SUB_BAD) {
+		size_t took = 0;
+
+		if (sub->state == SUB_READY && !sub->spill && !sub->own && !(sub->flags & SUB_SKIP))
+			took = feed_same(c, sub, buf, n, now);
+		if (took < n)
+			took += feed_one(c, sub, buf + took, n - took, now);
+		buf += took;
+		n -= took;
+	}
+	if (c->pause && check_received(sub) != had)
+		hear(c, sub, now);
+}
+
+void check_gone(struct checker *c, struct sub *sub)
+{
+	spill_give(c, sub);
+}
+
+/* The first process that has had all of a topic's messages says what the order was; whoever saw another one disagrees. */
+static bool same_order(struct checker *c, uint32_t topic, uint64_t hash)
+{
+	uint64_t first = 0;
+
+	return atomic_compare_exchange_strong(&c->m->shm->order_hash[topic], &first, hash) || first == hash;
+}
+
+void check_count(struct checker *c)
+{
+	const struct options *opt = c->m->opt;
+
+	for (uint32_t t = 0; t < opt->topics; t++) {
+		struct stream *st = &c->stream[t];
+
+		for (uint32_t i = 0; i < st->count; i++)
+			last_delivery(c, t, st->frame[i].publisher, st->frame[i].seq, st->frame[i].last);
+		st->hash = stream_hash_upto(st, st->count);
+		if (st->count == opt->messages)
+			same_order(c, t, st->hash);	/* before any single subscriber that went its own way */
+	}
+}
+
+static void count_missing(struct checker *c, const struct sub *sub, uint32_t n)
+{
+	const struct options *opt = c->m->opt;
+	char first[64] = "";
+
+	if (sub->flags & SUB_SLOW && opt->slow_may_lose) {
+		member_count(&c->m->me->slow_lost, n);
+		return;
+	}
+	if (sub->own) {
+		uint32_t i = account_missing(sub->own);
+
+		snprintf(first, sizeof(first), ", such as publisher %u's message %u", i % opt->publishers, i / opt->publishers);
+	}
+	member_fault(c->m, FAULT_LOST, n);
+	member_note(c->m, "lost: %u of %u messages by a subscriber of topic %u%s%s", n, opt->messages, sub->topic, first,
+		    sub->state == SUB_GONE ? "; its connection was lost" : "");
+}
+
+void check_count_sub(struct checker *c, struct sub *sub)
+{
+	const struct options *opt = c->m->opt;
+	uint32_t received = check_received(sub);
+
+	if (!(sub->flags & SUB_COUNTS))
+		return;
+	if (received < opt->messages) {
+		count_missing(c, sub, opt->messages - received);
+	} else if (!(sub->own && sub->own->late) &&
+		   !same_order(c, sub->topic, sub->own ? sub->own->hash : c->stream[sub->topic].hash)) {
+		member_fault(c->m, FAULT_REORDERED, 1);
+		member_note(c->m, "reordered: a subscriber of topic %u saw the publishers' messages in another order than the rest",
+			    sub->topic);
+	}
+}

@@ -1,0 +1,38 @@
+/*
+ * A process of janusbench that obeys orders: its side of struct bench_shm.
+ */
+#ifndef BENCH_MEMBER_H
+#define BENCH_MEMBER_H
+
+#include <stdint.h>
+
+#include "tests/bench/bench_shm.h"
+#include "tests/bench/options.h"
+
+struct member {
+	const struct options *opt;
+	struct bench_shm *shm;
+	struct member_shm *me;
+	uint32_t number;
+	uint32_t taken;		/* the order word last taken */
+	int wake;		/* eventfd: there is an order */
+	int news;		/* eventfd: the coordinator looks when it is written to */
+};
+
+/* The order word, if there is one that has not been taken yet, else 0. Empties `wake`. */
+uint32_t member_order(struct member *m);
+
+/* The order last taken has been obeyed. Calling it again does nothing. */
+void member_done(struct member *m);
+
+/* Counts n faults; the first few are noted in words, which the report shows. */
+void member_fault(struct member *m, enum fault fault, uint64_t n);
+void member_note(struct member *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Adds to a counter that only the caller's process writes. */
+static inline void member_count(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+#endif

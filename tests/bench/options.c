@@ -1,0 +1,221 @@
+/*
+ * The command line. One table row an option makes the getopt table, the checks and the help.
+ */
+#include "tests/bench/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "tests/bench/clock.h"
+#include "tests/bench/net.h"
+#include "tests/bench/payload.h"
+#include "tests/bench/wire.h"
+
+#define PER_PROCESS 18000u	/* connections: below RLIMIT_NOFILE as most systems have it, with room for the rest */
+#define SPARE_FILES 64u		/* descriptors of a process that are not subscribers */
+#define ROUND_BYTES_MAX (6ull << 30)
+
+enum option_kind { COUNT, REAL, FLAG, TEXT };
+
+static const struct option_row {
+	const char *name;
+	char letter;			/* 0: none */
+	enum option_kind kind;
+	size_t offset;
+	double min, max;
+	const char *arg, *help;
+} rows[] = {
+#define AT(member) offsetof(struct options, member)
+	{ "subscribers", 'n', COUNT, AT(subscribers), 1, 1000000, "N", "subscribers, each a connection (1000)" },
+	{ "topics", 'T', COUNT, AT(topics), 1, 1000000, "T", "topics; subscriber i is on topic i % T (1)" },
+	{ "messages", 'm', COUNT, AT(messages), 1, PAYLOAD_SEQ_MAX, "M", "messages to each topic in a round (1)" },
+	{ "rounds", 'r', COUNT, AT(rounds), 1, PAYLOAD_ROUND_MAX, "R", "rounds (1)" },
+	{ "size", 's', COUNT, AT(size), PAYLOAD_HEAD, 1 << 20, "BYTES", "length of a message's data string (100)" },
+	{ "publishers", 'p', COUNT, AT(publishers), 1, PAYLOAD_PUBLISHER_MAX, "P", "publishing connections (1)" },
+	{ "classic", 0, FLAG, AT(classic), 0, 0, NULL,
+	  "publish with PUBLISH on a fresh connection a message, P at a time" },
+	{ "rate", 0, REAL, AT(rate), 0, 1e8, "MSGS", "messages a second in all; 0 as fast as possible (0)" },
+	{ "burst", 'b', COUNT, AT(burst), 1, 1000000, "K", "with --rate, K messages at once, K times as seldom (1)" },
+	{ "while-running", 0, REAL, AT(running_s), 0.1, 86400, "S",
+	  "publish steadily for S seconds at --rate (100), report pauses" },
+	{ "pause-ms", 0, REAL, AT(pause_ms), 0.1, 1e6, "MS", "what counts as a pause (50)" },
+	{ "slow", 0, COUNT, AT(slow), 0, 1000000, "K", "subscribers that stop reading in the midst of round 1 (0)" },
+	{ "slow-s", 0, REAL, AT(slow_s), 0, 86400, "S", "for how long (3)" },
+	{ "slow-may-lose", 0, FLAG, AT(slow_may_lose), 0, 0, NULL, "what slow subscribers lose is no fault" },
+	{ "churn", 0, REAL, AT(churn), 0, 100000, "C", "during rounds, C more connections a second subscribe and go (0)" },
+	{ "processes", 'P', COUNT, AT(processes), 1, 1000, "N", "subscriber processes (as many as it takes)" },
+	{ "timeout", 0, REAL, AT(timeout_s), 0.1, 86400, "S", "deadline for set-up, and for a round beyond publishing (60)" },
+	{ "histogram-ms", 0, REAL, AT(histogram_ms), 0.001, 1e6, "MS", "width of a row; adapts to give 4 to 20 rows (500)" },
+	{ "server-name", 0, TEXT, AT(server_name), 0, 0, "NAME", "the server's processes' names start so (janus)" },
+	{ "server-pid", 0, COUNT, AT(server_pid), 1, 4194304, "PID", "the server is this process and its descendants" },
+	{ "json", 0, FLAG, AT(json), 0, 0, NULL, "one JSON object on standard output, all else to standard error" },
+	{ "quiet", 'q', FLAG, AT(quiet), 0, 0, NULL, "no progress" },
+	{ "help", 'h', FLAG, AT(help), 0, 0, NULL, "this text" },
+#undef AT
+};
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+#define ROW_VALUE 1000		/* getopt's value of row 0, past every letter */
+
+void options_help(void)
+{
+	char left[48];
+
+	puts("Usage: janusbench [OPTION]... [HOST:PORT]\n"
+	     "Subscribes, publishes, checks every byte and measures. HOST:PORT is a loopback address (127.0.0.1:8081; [::1]:8081).\n");
+	for (size_t i = 0; i < ROWS; i++) {
+		const struct option_row *r = &rows[i];
+
+		snprintf(left, sizeof(left), "%c%c%s --%s%s%s", r->letter ? '-' : ' ', r->letter ? r->letter : ' ',
+			 r->letter ? "," : " ", r->name, r->arg ? " " : "", r->arg ? r->arg : "");
+		printf("  %-26s %s\n", left, r->help);
+	}
+	puts("\nExit status: 0 every message came once, whole and in order; 1 it did not, or a set-up failed; 2 wrong usage;\n"
+	     "3 interrupted, or the client could not run.");
+}
+
+static int store(struct options *opt, const struct option_row *r, const char *text)
+{
+	char *field = (char *)opt + r->offset, *end;
+	double v;
+
+	if (r->kind == FLAG) {
+		*(bool *)field = true;
+		return 0;
+	}
+	if (r->kind == TEXT) {
+		*(const char **)field = text;
+		return 0;
+	}
+	errno = 0;
+	v = strtod(text, &end);
+	if (errno || end == text || *end || !isfinite(v) || v < r->min || v > r->max || (r->kind == COUNT && v != floor(v))) {
+		fprintf(stderr, "janusbench: --%s wants %s from %.10g to %.10g, not \"%s\"\n", r->name,
+			r->kind == COUNT ? "a whole number" : "a number", r->min, r->max, text);
+		return -1;
+	}
+	if (r->kind == COUNT)
+		*(uint32_t *)field = (uint32_t)v;
+	else
+		*(double *)field = v;
+	return 0;
+}
+
+static int parse_rows(struct options *opt, int argc, char **argv)
+{
+	struct option longs[ROWS + 1] = { { 0 } };
+	char shorts[2 * ROWS + 1];
+	size_t n = 0;
+	int c;
+
+	for (size_t i = 0; i < ROWS; i++) {
+		longs[i] = (struct option){ rows[i].name, rows[i].kind != FLAG, NULL, ROW_VALUE + (int)i };
+		if (rows[i].letter) {
+			shorts[n++] = rows[i].letter;
+			if (rows[i].kind != FLAG)
+				shorts[n++] = ':';
+		}
+	}
+	shorts[n] = 0;
+	while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+		size_t row = (size_t)(c - ROW_VALUE);
+
+		if (c < ROW_VALUE)
+			for (row = 0; row < ROWS && rows[row].letter != c; row++)
+				;
+		if (row >= ROWS || store(opt, &rows[row], optarg))	/* getopt_long has said what it did not know */
+			return -1;
+	}
+	return 0;
+}
+
+/* Each process can hold so many connections; spread the subscribers evenly over the fewest that do. */
+static int choose_processes(struct options *opt)
+{
+	struct rlimit limit;
+	uint32_t each = PER_PROCESS;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return -1;
+	if (limit.rlim_max < each + SPARE_FILES)
+		each = limit.rlim_max > 2 * SPARE_FILES ? (uint32_t)limit.rlim_max - SPARE_FILES : SPARE_FILES;
+	if (!opt->processes)
+		opt->processes = (opt->subscribers + each - 1) / each;
+	if (opt->processes > opt->subscribers)
+		opt->processes = opt->subscribers;
+	if ((opt->subscribers + opt->processes - 1) / opt->processes > each) {
+		fprintf(stderr, "janusbench: %u subscribers in %u processes are more than %u each, as RLIMIT_NOFILE has it\n",
+			opt->subscribers, opt->processes, each);
+		return -1;
+	}
+	return 0;
+}
+
+static int check_amounts(struct options *opt)
+{
+	uint64_t frame = opt->size + WIRE_EXTRA;
+
+	if (opt->running_s > 0) {
+		if (opt->rate <= 0)
+			opt->rate = 100;
+		double each = ceil(opt->rate * opt->running_s / opt->topics);
+
+		if (each > PAYLOAD_SEQ_MAX) {
+			fprintf(stderr, "janusbench: --rate times --while-running is more than %u messages\n", PAYLOAD_SEQ_MAX);
+			return -1;
+		}
+		opt->messages = (uint32_t)each;
+	}
+	if (opt->slow > opt->subscribers) {
+		fprintf(stderr, "janusbench: --slow is more than --subscribers\n");
+		return -1;
+	}
+	/* A round's frames are kept once a process, to compare everything with; see check.c. */
+	if (opt->messages * frame > UINT32_MAX / 2 || opt->messages * frame * opt->topics * opt->processes > ROUND_BYTES_MAX) {
+		fprintf(stderr, "janusbench: a round of %u messages of %u bytes to %u topics is too much to keep: "
+			"use fewer --messages and more --rounds\n", opt->messages, opt->size, opt->topics);
+		return -1;
+	}
+	return choose_processes(opt);
+}
+
+int options_parse(struct options *opt, int argc, char **argv)
+{
+	const char *error;
+
+	*opt = (struct options){ .target = "127.0.0.1:8081", .subscribers = 1000, .topics = 1, .messages = 1, .rounds = 1,
+		.size = 100, .publishers = 1, .burst = 1, .slow_s = 3, .timeout_s = 60, .pause_ms = 50, .histogram_ms = 500,
+		.server_name = "janus" };
+	if (parse_rows(opt, argc, argv))
+		goto usage;
+	if (opt->help)
+		return 0;
+	if (optind < argc)
+		opt->target = argv[optind++];
+	if (optind < argc) {
+		fprintf(stderr, "janusbench: \"%s\" is one argument too many\n", argv[optind]);
+		goto usage;
+	}
+	if (net_parse(opt->target, &opt->address, &opt->address_len, &error)) {
+		fprintf(stderr, "janusbench: %s: %s\n", opt->target, error);
+		goto usage;
+	}
+	if (check_amounts(opt))
+		goto usage;
+	return 0;
+usage:
+	fprintf(stderr, "janusbench: --help says how it is used\n");
+	return -1;
+}
+
+uint64_t options_publish_ns(const struct options *opt)
+{
+	if (opt->rate <= 0)
+		return 0;
+	return (uint64_t)((double)opt->messages * opt->topics / opt->rate * (double)CLOCK_S);
+}

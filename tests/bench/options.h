@@ -1,0 +1,42 @@
+/*
+ * What the command line says.
+ */
+#ifndef BENCH_OPTIONS_H
+#define BENCH_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+struct options {
+	struct sockaddr_storage address;
+	socklen_t address_len;
+	const char *target;		/* as given */
+	uint32_t subscribers, topics;
+	uint32_t messages;		/* of each topic in a round */
+	uint32_t rounds;
+	uint32_t size;			/* bytes of a message's `data` */
+	uint32_t publishers;		/* connections; with --classic, how many at a time */
+	uint32_t processes;		/* of subscribers */
+	uint32_t burst;
+	uint32_t slow;			/* subscribers that stop reading for a while */
+	uint32_t server_pid;		/* 0: go by server_name */
+	double rate;			/* messages a second in all; 0 as fast as possible */
+	double running_s;		/* 0: not --while-running */
+	double slow_s, timeout_s, pause_ms, histogram_ms;
+	double churn;			/* connections a second */
+	const char *server_name;
+	bool classic, slow_may_lose, json, quiet, help;
+};
+
+/* Fills in *opt. 0; or -1, and what is wrong has been written to standard error. With --help, only opt->help is of use. */
+int options_parse(struct options *opt, int argc, char **argv);
+
+/* Writes the help text to standard output. */
+void options_help(void);
+
+/* How long a round takes to publish at the given rate, in ns; 0 when it is as fast as possible. */
+uint64_t options_publish_ns(const struct options *opt);
+
+#endif

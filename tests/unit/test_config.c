@@ -1,0 +1,523 @@
+/*
+ * The configuration: lines that are right and what they mean, lines that are wrong and what is said; the default file; settings through
+ * msgpack and back.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <msgpack.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "master/config.h"
+
+#define DEFAULT_FILE "packaging/janus.ini"
+#define FILE_NAME "janus.ini"
+#define NAME(x) offsetof(struct settings, x)
+
+static struct config config;
+static char error[CONFIG_ERROR_MAX];
+static char folder[] = "/tmp/janus-test-XXXXXX", top[4096];
+
+/* The tests run in a folder of their own, so that the file's name in messages is short. */
+static int setup(void **state)
+{
+	(void)state;
+	if (!getcwd(top, sizeof(top)) || !mkdtemp(folder) || chdir(folder) < 0)
+		return -1;
+	return unsetenv("XDG_RUNTIME_DIR");
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	unlink(FILE_NAME);
+	return chdir(top) < 0 ? -1 : rmdir(folder);
+}
+
+static void write_file(const char *text, size_t len)
+{
+	FILE *f = fopen(FILE_NAME, "w");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(text, 1, len, f), len);
+	assert_int_equal(fclose(f), 0);
+}
+
+static int read_text(const char *text)
+{
+	struct config_source source = {.file = FILE_NAME};
+
+	write_file(text, strlen(text));
+	error[0] = '\0';
+	return config_read(&config, &source, error);
+}
+
+static int read_options(const char *text, const char **options)
+{
+	struct config_source source = {.file = text ? FILE_NAME : NULL, .options = options};
+
+	while (options[source.count])
+		source.count++;
+	if (text)
+		write_file(text, strlen(text));
+	error[0] = '\0';
+	return config_read(&config, &source, error);
+}
+
+static void good_numbers(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t offset;
+		int64_t value;
+	} cases[] = {
+		{"max_frame = 1024", NAME(max_frame), 1024},
+		{"max_frame=64K\n", NAME(max_frame), 65536},
+		{"\t max_frame = 64K ; a comment\r\n", NAME(max_frame), 65536},
+		{"\xef\xbb\xbfmax_frame: 16M", NAME(max_frame), 16777216},
+		{"max_connections = 40k", NAME(max_connections), 40000},
+		{"max_connections = 2m", NAME(max_connections), 2000000},
+		{"max_connections = 0", NAME(max_connections), 0},
+		{"ring_bytes = 16G", NAME(ring_bytes), INT64_C(17179869184)},
+		{"ring_bytes = 1048577", NAME(ring_bytes), 2097152},
+		{"ring_bytes = 1M", NAME(ring_bytes), 1048576},
+		{"ring_messages = 100k", NAME(ring_messages), 131072},
+		{"heartbeat = 7", NAME(heartbeat), 7000},
+		{"heartbeat = 7s", NAME(heartbeat), 7000},
+		{"heartbeat = 1500ms", NAME(heartbeat), 1500},
+		{"heartbeat = 2m", NAME(heartbeat), 120000},
+		{"heartbeat = 24h", NAME(heartbeat), 86400000},
+		{"slow = skip", NAME(slow), SLOW_SKIP},
+		{"slow = disconnect", NAME(slow), SLOW_DISCONNECT},
+		{"io = uring", NAME(io), IO_URING},
+		{"io = send", NAME(io), IO_SEND},
+		{"workers = 64", NAME(workers), 64},
+		{"restart_limit = 0", NAME(restart_limit), 0},
+		/* an indented line is a line of its own, not more of the one before */
+		{"heartbeat = 9\n  max_frame = 2048\n", NAME(max_frame), 2048},
+		{"# comment\n; comment\n\n   # comment\nfanout_slice = 1", NAME(fanout_slice), 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (read_text(cases[i].text) < 0)
+			fail_msg("%s: %s", cases[i].text, error);
+		assert_int_equal(*(int64_t *)(void *)((char *)&config.settings + cases[i].offset), cases[i].value);
+	}
+}
+
+static void bad_lines(void **state)
+{
+	static const struct {
+		const char *text, *error;
+	} cases[] = {
+		{"max_frame = 99", "janus.ini:1: max_frame: 99 is less than 1024"},
+		{"\n\n# x\nmax_frame = 17M", "janus.ini:4: max_frame: 17M is more than 16777216"},
+		{"max_frame = 99999999999999999999999G", "janus.ini:1: max_frame: 99999999999999999999999G is more than 16777216"},
+		{"max_frame = 9223372036854775807G", "janus.ini:1: max_frame: 9223372036854775807G is more than 16777216"},
+		{"max_frame = -5", "janus.ini:1: max_frame: `-5` is not a whole number, with K, M, G, k or m behind it or nothing"},
+		{"max_frame = 64KB", "janus.ini:1: max_frame: `64KB` is not a whole number, with K, M, G, k or m behind it or nothing"},
+		{"max_frame = 6 4", "janus.ini:1: max_frame: `6 4` is not a whole number, with K, M, G, k or m behind it or nothing"},
+		{"max_frame =", "janus.ini:1: max_frame: `` is not a whole number, with K, M, G, k or m behind it or nothing"},
+		{"heartbeat = 10ms", "janus.ini:1: heartbeat: 10ms is less than 1s"},
+		{"heartbeat = 25h", "janus.ini:1: heartbeat: 25h is more than 24h"},
+		{"heartbeat = 1d", "janus.ini:1: heartbeat: `1d` is not a whole number, with ms, s, m or h behind it or nothing"},
+		{"slow = drop", "janus.ini:1: slow: `drop` is not one of: skip disconnect"},
+		{"slow = skip|disconnect", "janus.ini:1: slow: `skip|disconnect` is not one of: skip disconnect"},
+		{"io = urin", "janus.ini:1: io: `urin` is not one of: auto uring send"},
+		{"workers = 0", "janus.ini:1: workers: 0 is less than 1"},
+		{"workers = 65", "janus.ini:1: workers: 65 is more than 64"},
+		{"workers = many", "janus.ini:1: workers: `many` is not `auto` or a number from 1 to 64"},
+		{"workers = 1K", "janus.ini:1: workers: `1K` is not `auto` or a number from 1 to 64"},
+		{"runtime_dir = run", "janus.ini:1: runtime_dir: `run` is not an absolute path"},
+		{"runtime_dir = /a\tb", "janus.ini:1: runtime_dir: `/a?b` has a control character in it"},
+		{"user = nosuchuser", "janus.ini:1: user: there is no user `nosuchuser`"},
+		{"max_frames = 2048", "janus.ini:1: max_frames: unknown key; did you mean max_frame?"},
+		{"Listen = x", "janus.ini:1: Listen: unknown key; did you mean listen?"},
+		{"worker = 2", "janus.ini:1: worker: unknown key; did you mean workers?"},
+		{"colour = red", "janus.ini:1: colour: unknown key"},
+		{"heartbeat = 5\ncolour = red\nmax_frame = 1", "janus.ini:2: colour: unknown key"},
+		{"heartbeat = 5\nslow = skip\nheartbeat = 6", "janus.ini:3: heartbeat: line 1 has it already"},
+		{"workers = 1\nworkers = 1", "janus.ini:2: workers: line 1 has it already"},
+		{"= 5", "janus.ini:1: no key before the ="},
+		{"heartbeat = 5\nmax_frame\n", "janus.ini:2: not of the form key = value"},
+		{"heartbeat ; = 5\ncolour = red", "janus.ini:1: not of the form key = value"},
+		{"[janus]\nheartbeat = 5", "janus.ini:1: [sections] are not used here: write the key = value lines without"},
+		{"heartbeat = 5\n \xe2\x98\x83[x]\n  [x", "janus.ini:2: not of the form key = value"},
+		{"heartbeat = 5\n [x", "janus.ini:2: [sections] are not used here: write the key = value lines without"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (read_text(cases[i].text) == 0)
+			fail_msg("taken: %s", cases[i].text);
+		assert_string_equal(error, cases[i].error);
+	}
+}
+
+static void long_lines(void **state)
+{
+	char text[1000];
+	int n;
+
+	(void)state;
+	/* the longest that inih takes, by the way Debian and Fedora build it, and one more */
+	n = snprintf(text, sizeof(text), "heartbeat = 5\nruntime_dir = /");
+	memset(text + n, 'x', 300);
+	text[14 + 198] = '\n';
+	text[14 + 199] = '\0';
+	assert_int_equal(read_text(text), 0);
+	assert_int_equal(strlen(config.settings.runtime_dir), 198 - strlen("runtime_dir = "));
+	text[14 + 198] = 'x';
+	text[14 + 199] = '\n';
+	text[14 + 200] = '\0';
+	assert_int_equal(read_text(text), -1);
+	assert_string_equal(error, "janus.ini:2: the line is longer than 198 bytes");
+	/* a comment may be as long as it likes; nothing of it comes through */
+	memset(text, 'x', sizeof(text));
+	text[0] = '#';
+	memcpy(text + 195, " slow = disconnect ", 19);
+	memcpy(text + 600, "\nheartbeat = 8\n", 16);
+	assert_int_equal(read_text(text), 0);
+	assert_int_equal(config.settings.heartbeat, 8000);
+	assert_int_equal(config.settings.slow, SLOW_SKIP);
+	/* a NUL would end the line for inih */
+	write_file("heartbeat = 5\0x\n", 16);
+	assert_int_equal(config_read(&config, &(struct config_source){.file = FILE_NAME}, error), -1);
+	assert_string_equal(error, "janus.ini:1: a NUL byte");
+}
+
+static void files(void **state)
+{
+	struct config_source none = {.file = "nosuch.ini"}, dir = {.file = "/tmp"};
+	char path[64];
+
+	(void)state;
+	assert_int_equal(read_text("heartbeat = 5"), 0);
+	snprintf(path, sizeof(path), "%s/" FILE_NAME, folder);
+	assert_string_equal(config.file, path);
+	assert_int_equal(config_read(&config, &none, error), -1);
+	assert_string_equal(error, "nosuch.ini: No such file or directory");
+	assert_int_equal(config_read(&config, &dir, error), -1);
+	assert_string_equal(error, "/tmp: Is a directory");
+	/* and what was there is still there */
+	assert_int_equal(config.settings.heartbeat, 5000);
+	assert_string_equal(config.file, path);
+}
+
+static void listen_good(void **state)
+{
+	static const struct {
+		const char *value, *address;
+		bool dual;
+	} cases[] = {
+		{"flash://127.0.0.1:8081", "127.0.0.1:8081", false},
+		{"flash://0.0.0.0:0", "0.0.0.0:0", false},
+		{"flash://localhost:65535", "127.0.0.1:65535", false},
+		{"flash://[::1]:80", "[::1]:80", false},
+		{"flash://[::]:80", "[::]:80", false},
+		{"flash://*:80", "[::]:80", true},
+		{"flash://[2001:db8::7]:8081", "[2001:db8::7]:8081", false},
+	};
+	char line[200], text[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(line, sizeof(line), "listen = %s", cases[i].value);
+		if (read_text(line) < 0)
+			fail_msg("%s: %s", line, error);
+		assert_int_equal(config.listeners, 1);
+		assert_string_equal(config.listen[0].url, cases[i].value);
+		assert_int_equal(config.listen[0].proto, PROTO_FLASH);
+		assert_int_equal(config.listen[0].dual, cases[i].dual);
+		config_address_text((struct sockaddr *)&config.listen[0].addr, text, sizeof(text));
+		assert_string_equal(text, cases[i].address);
+	}
+	assert_int_equal(config.listen[0].addr_len, sizeof(struct sockaddr_in6));
+}
+
+static void listen_bad(void **state)
+{
+	static const struct {
+		const char *value, *error;
+	} cases[] = {
+		{"127.0.0.1:8081", "`127.0.0.1:8081` is not of the form flash://ADDR:PORT"},
+		{"http://127.0.0.1:80", "`http://127.0.0.1:80` is not of the form flash://ADDR:PORT"},
+		{"flash:/127.0.0.1:80", "`flash:/127.0.0.1:80` is not of the form flash://ADDR:PORT"},
+		{"", "`` is not of the form flash://ADDR:PORT"},
+		{"flash://127.0.0.1", "`flash://127.0.0.1` lacks its :PORT"},
+		{"flash://[::1]", "`flash://[::1]` lacks its :PORT"},
+		{"flash://127.0.0.1:", "`` is not a port (0 to 65535)"},
+		{"flash://127.0.0.1:65536", "`65536` is not a port (0 to 65535)"},
+		{"flash://127.0.0.1:0x50", "`0x50` is not a port (0 to 65535)"},
+		{"flash://example.org:80",
+		 "`example.org` is not a numeric IPv4 address, a numeric IPv6 address in [], `localhost` or `*`"},
+		{"flash://127.1:80", "`127.1` is not a numeric IPv4 address, a numeric IPv6 address in [], `localhost` or `*`"},
+		{"flash://::1:80", "`::1` is not a numeric IPv4 address, a numeric IPv6 address in [], `localhost` or `*`"},
+		{"flash://[127.0.0.1]:80",
+		 "`[127.0.0.1]` is not a numeric IPv4 address, a numeric IPv6 address in [], `localhost` or `*`"},
+		{"flash://[:80", "`[` is not a numeric IPv4 address, a numeric IPv6 address in [], `localhost` or `*`"},
+		{"flash://:80", "`` is not a numeric IPv4 address, a numeric IPv6 address in [], `localhost` or `*`"},
+	};
+	char line[300], expected[CONFIG_ERROR_MAX], url[200];
+	const char *options[] = {line, NULL};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(line, sizeof(line), "listen=%s", cases[i].value);
+		if (read_options(NULL, options) == 0)
+			fail_msg("taken: %s", line);
+		snprintf(expected, sizeof(expected), "-o listen: %s", cases[i].error);
+		assert_string_equal(error, expected);
+	}
+	memset(url, '1', sizeof(url));
+	memcpy(url, "listen=flash://", 15);
+	url[7 + 128] = '\0';
+	options[0] = url;
+	assert_int_equal(read_options(NULL, options), -1);
+	assert_string_equal(error, "-o listen: is longer than 127 bytes");
+	assert_int_equal(read_text("listen = flash://*:1\nlisten = flash://*:1"), -1);
+	assert_string_equal(error, "janus.ini:2: listen: flash://*:1 is there twice");
+}
+
+static void listen_many(void **state)
+{
+	static char text[(LISTENERS_MAX + 1) * 40];
+	size_t n = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < LISTENERS_MAX; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "listen = flash://127.0.0.1:%u\n", 1000 + i);
+	assert_int_equal(read_text(text), 0);
+	assert_int_equal(config.listeners, LISTENERS_MAX);
+	assert_string_equal(config.listen[LISTENERS_MAX - 1].url, "flash://127.0.0.1:1063");
+	snprintf(text + n, sizeof(text) - n, "listen = flash://127.0.0.1:999\n");
+	assert_int_equal(read_text(text), -1);
+	assert_string_equal(error, "janus.ini:65: listen: more than 64 addresses");
+}
+
+static void options_win(void **state)
+{
+	const char *options[] = {"heartbeat=3", "listen=flash://127.0.0.1:3", "slow=disconnect", "listen=flash://127.0.0.1:4",
+				 "heartbeat = 4", "runtime_dir=/x=y", NULL};
+	static const struct {
+		const char *option, *error;
+	} bad[] = {
+		{"heartbeat", "-o heartbeat: not of the form key=value"},
+		{"=3", "-o =3: not of the form key=value"},
+		{"heartbeat=0", "-o heartbeat: 0 is less than 1s"},
+		{"hartbeat=5", "-o hartbeat: unknown key; did you mean heartbeat?"},
+		{"heart\nbeat=5", "-o heart?beat: unknown key; did you mean heartbeat?"},
+	};
+
+	(void)state;
+	assert_int_equal(read_options("heartbeat = 2\nlisten = flash://127.0.0.1:1\nlisten = flash://127.0.0.1:2", options), 0);
+	assert_int_equal(config.settings.heartbeat, 4000);
+	assert_int_equal(config.settings.slow, SLOW_DISCONNECT);
+	assert_string_equal(config.settings.runtime_dir, "/x=y");
+	assert_int_equal(config.listeners, 2);
+	assert_string_equal(config.listen[0].url, "flash://127.0.0.1:3");
+	assert_string_equal(config.listen[1].url, "flash://127.0.0.1:4");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		options[0] = bad[i].option;
+		assert_int_equal(read_options(NULL, options), -1);
+		assert_string_equal(error, bad[i].error);
+	}
+}
+
+static void texts(void **state)
+{
+	char option[400] = "runtime_dir=/";
+	const char *options[] = {option, NULL};
+
+	(void)state;
+	memset(option + 13, 'x', 254);
+	assert_int_equal(read_options(NULL, options), 0);
+	assert_int_equal(strlen(config.settings.runtime_dir), 255);
+	option[13 + 254] = 'x';
+	assert_int_equal(read_options(NULL, options), -1);
+	assert_string_equal(error, "-o runtime_dir: is longer than 255 bytes");
+	memset(option, 'k', 300);
+	option[300] = '=';
+	assert_int_equal(read_options(NULL, options), -1);
+	assert_non_null(strstr(error, "unknown key"));
+	assert_int_equal(read_text("user = root"), 0);
+	assert_string_equal(config.settings.user, "root");
+}
+
+static void defaults(void **state)
+{
+	struct config_source nothing = {0};
+	struct settings s;
+	char dir[64];
+	cpu_set_t set;
+
+	(void)state;
+	assert_int_equal(config_read(&config, &nothing, error), 0);
+	assert_int_equal(config.listeners, 1);
+	assert_string_equal(config.listen[0].url, DEFAULT_LISTEN);
+	assert_string_equal(config.file, "");
+	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
+	assert_int_equal(config.settings.workers, CPU_COUNT(&set) < WORKERS_MAX ? CPU_COUNT(&set) : WORKERS_MAX);
+	snprintf(dir, sizeof(dir), "/tmp/janus-%u", (unsigned)geteuid());
+	assert_string_equal(config.settings.runtime_dir, geteuid() ? dir : "/run/janus");
+	settings_defaults(&s);
+	assert_int_equal(s.ring_bytes, 67108864);
+	assert_int_equal(s.workers, 1);
+	assert_int_equal(settings_log_level(&s), LOG_LEVEL_INFO);
+	assert_int_equal(read_text("log_level = warning"), 0);
+	assert_int_equal(settings_log_level(&config.settings), LOG_LEVEL_WARNING);
+	setenv("XDG_RUNTIME_DIR", "/run/user/7", 1);
+	assert_int_equal(config_read(&config, &nothing, error), 0);
+	assert_string_equal(config.settings.runtime_dir, geteuid() ? "/run/user/7/janus" : "/run/janus");
+	unsetenv("XDG_RUNTIME_DIR");
+}
+
+/* The file that is packaged is all of the defaults, and has all keys. */
+static void default_file(void **state)
+{
+	struct config_source nothing = {0}, source = {.file = DEFAULT_FILE};
+	struct config plain;
+	char line[512];
+	unsigned found = 0;
+	FILE *f;
+
+	(void)state;
+	assert_int_equal(chdir(top), 0);
+	if (config_read(&config, &source, error) < 0)
+		fail_msg("%s", error);
+	f = fopen(DEFAULT_FILE, "r");
+	assert_non_null(f);
+	assert_int_equal(chdir(folder), 0);
+	assert_int_equal(config_read(&plain, &nothing, error), 0);
+	assert_memory_equal(&config.settings, &plain.settings, sizeof(plain.settings));
+	assert_memory_equal(config.listen, plain.listen, sizeof(plain.listen));
+	while (fgets(line, sizeof(line), f)) {
+		line[strcspn(line, " =\n")] = '\0';
+		for (unsigned i = 0; i < SETTINGS; i++)
+			found += strcmp(line, settings_table[i].name) == 0;
+		found += strcmp(line, "listen") == 0 || strcmp(line, "workers") == 0;
+	}
+	fclose(f);
+	assert_int_equal(found, SETTINGS + 2);	/* none is there twice: that would be an error */
+}
+
+/* ---- settings through msgpack ---- */
+
+static int unpack(struct settings *s, const msgpack_sbuffer *buf)
+{
+	msgpack_unpacked got;
+	int rc;
+
+	msgpack_unpacked_init(&got);
+	assert_int_equal(msgpack_unpack_next(&got, buf->data, buf->size, NULL), MSGPACK_UNPACK_SUCCESS);
+	rc = settings_unpack(s, &got.data);
+	msgpack_unpacked_destroy(&got);
+	return rc;
+}
+
+static void settings_round_trip(void **state)
+{
+	msgpack_sbuffer buf;
+	msgpack_packer to;
+	struct settings got;
+
+	(void)state;
+	assert_int_equal(read_text("runtime_dir = /x\nuser = root\nring_bytes = 16G\nslow = disconnect\nio = send\n"
+				   "heartbeat = 1234ms\nlog_level = debug\nworkers = 7\nmax_connections = 100m\n"), 0);
+	msgpack_sbuffer_init(&buf);
+	msgpack_packer_init(&to, &buf, msgpack_sbuffer_write);
+	settings_pack(&config.settings, &to);
+	memset(&got, 0x5a, sizeof(got));
+	assert_int_equal(unpack(&got, &buf), 0);
+	assert_memory_equal(&got, &config.settings, sizeof(got));
+	msgpack_sbuffer_destroy(&buf);
+}
+
+static void pack_text(msgpack_packer *to, const char *text)
+{
+	msgpack_pack_str(to, strlen(text));
+	msgpack_pack_str_body(to, text, strlen(text));
+}
+
+/* A map of one pair; `text` or, if that is NULL, a number. */
+static int unpack_pair(struct settings *s, const char *key, const char *text, int64_t number)
+{
+	msgpack_sbuffer buf;
+	msgpack_packer to;
+	int rc;
+
+	msgpack_sbuffer_init(&buf);
+	msgpack_packer_init(&to, &buf, msgpack_sbuffer_write);
+	msgpack_pack_map(&to, 1);
+	pack_text(&to, key);
+	if (text)
+		pack_text(&to, text);
+	else
+		msgpack_pack_int64(&to, number);
+	rc = unpack(s, &buf);
+	msgpack_sbuffer_destroy(&buf);
+	return rc;
+}
+
+static void settings_of_other_versions(void **state)
+{
+	struct settings s, plain, before;
+	char text[SETTINGS_TEXT_MAX + 1];
+
+	(void)state;
+	settings_defaults(&plain);
+	assert_int_equal(unpack_pair(&s, "from_the_future", "x", 0), 0);
+	assert_memory_equal(&s, &plain, sizeof(s));
+	assert_int_equal(unpack_pair(&s, "max_frame", NULL, 5000), 0);
+	assert_int_equal(s.max_frame, 5000);
+	s.max_frame = plain.max_frame;
+	assert_memory_equal(&s, &plain, sizeof(s));
+
+	before = s;
+	assert_int_equal(unpack_pair(&s, "max_frame", NULL, 5), -1);
+	assert_int_equal(unpack_pair(&s, "max_frame", NULL, -5), -1);
+	assert_int_equal(unpack_pair(&s, "max_frame", NULL, INT64_MAX), -1);
+	assert_int_equal(unpack_pair(&s, "max_frame", "5000", 0), -1);
+	assert_int_equal(unpack_pair(&s, "workers", NULL, 0), -1);
+	assert_int_equal(unpack_pair(&s, "workers", NULL, 65), -1);
+	assert_int_equal(unpack_pair(&s, "slow", "sk", 0), -1);
+	assert_int_equal(unpack_pair(&s, "slow", NULL, 1), -1);
+	assert_int_equal(unpack_pair(&s, "user", NULL, 1), -1);
+	memset(text, 'x', sizeof(text));
+	text[SETTINGS_TEXT_MAX] = '\0';
+	assert_int_equal(unpack_pair(&s, "user", text, 0), -1);
+	assert_memory_equal(&s, &before, sizeof(s));
+	assert_int_equal(settings_unpack(&s, &(msgpack_object){.type = MSGPACK_OBJECT_NIL}), -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(good_numbers),
+		cmocka_unit_test(bad_lines),
+		cmocka_unit_test(long_lines),
+		cmocka_unit_test(files),
+		cmocka_unit_test(listen_good),
+		cmocka_unit_test(listen_bad),
+		cmocka_unit_test(listen_many),
+		cmocka_unit_test(options_win),
+		cmocka_unit_test(texts),
+		cmocka_unit_test(defaults),
+		cmocka_unit_test(default_file),
+		cmocka_unit_test(settings_round_trip),
+		cmocka_unit_test(settings_of_other_versions),
+	};
+
+	return cmocka_run_group_tests_name("config", tests, setup, teardown);
+}

@@ -1,0 +1,397 @@
+/*
+ * proto/json.c, json_check.c and utf8.c. Texts are copied to blocks of exactly their size, so that a sanitizer sees a read past the end.
+ */
+#include "proto/json.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include <cmocka.h>
+
+#include "proto/utf8.h"
+
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define T(s) s, sizeof(s) - 1
+
+static char *exact(const char *text, size_t len)
+{
+	char *copy = malloc(len > 0 ? len : 1);
+
+	assert_non_null(copy);
+	memcpy(copy, text, len);
+	return len > 0 ? copy : copy + 1;
+}
+
+static void exact_free(char *copy, size_t len)
+{
+	free(len > 0 ? copy : copy - 1);
+}
+
+static const char *check(const char *text, size_t len)
+{
+	char *copy = exact(text, len);
+	const char *error = json_check(copy, len);
+
+	exact_free(copy, len);
+	return error;
+}
+
+static const struct { const char *text; size_t len; } good_texts[] = {
+	{ T("null") }, { T("true") }, { T("false") }, { T("0") }, { T("-0") }, { T("-0.0e-0") }, { T("1") }, { T("10") }, { T("-1.5") },
+	{ T("1e5") }, { T("1E+5") }, { T("1e-05") }, { T("0e1") }, { T("0.000") }, { T("123456789012345678901234567890") }, { T("1e999999") },
+	{ T("\"\"") }, { T("\"a\"") }, { T("\" \"") }, { T("\"\x7f\"") }, { T("\"/\"") }, { T("\"\\/\\\\\\\"\\b\\f\\n\\r\\t\"") },
+	{ T("\"\\u0000\"") }, { T("\"\\u001F\"") }, { T("\"\\uaBcD\"") }, { T("\"\\uD834\\uDd1e\"") }, { T("\"\\uDBFF\\uDFFF\"") },
+	{ T("\"\\uD7FF\\uE000\\uFFFF\"") }, { T("\"\\\\u12\"") }, { T("\"\xc2\x80\"") }, { T("\"\xdf\xbf\"") }, { T("\"\xe0\xa0\x80\"") },
+	{ T("\"\xed\x9f\xbf\"") }, { T("\"\xee\x80\x80\"") }, { T("\"\xef\xbf\xbf\"") }, { T("\"\xf0\x90\x80\x80\"") },
+	{ T("\"\xf4\x8f\xbf\xbf\"") }, { T("\"\xe2\x80\xa8\"") },
+	{ T("[]") }, { T("[ ]") }, { T("[1]") }, { T("[1,2]") }, { T("[[],[[]],{}]") }, { T(" [ 1 , \"x\" ,\tnull\r\n] ") }, { T("[-1]") },
+	{ T("{}") }, { T("{ }") }, { T("{\"\":0}") }, { T("{\"a\":1,\"a\":2}") }, { T("{\"a\":{\"b\":[{\"c\":{}}]},\"d\":\"e\"}") },
+	{ T("\n{ \"a\" : 1 , \"b\" : [ ] }\n") }, { T("{\"a\":[1],\"b\":{\"c\":2},\"d\":3}") }, { T("{\"\\u0061\":1}") },
+};
+
+static const struct { const char *text; size_t len; const char *says; } bad_texts[] = {
+	{ T(""), "a value" }, { T(" "), "a value" }, { T("\0"), "a value" }, { T("x"), "a value" }, { T("nul"), "a value" },
+	{ T("nulll"), "behind" }, { T("True"), "a value" }, { T("NaN"), "a value" }, { T("Infinity"), "a value" }, { T("undefined"), "a value" },
+	{ T("\xef\xbb\xbf{}"), "a value" }, { T("'a'"), "a value" }, { T("\f1"), "a value" }, { T("\x0b" "1"), "a value" },
+	{ T("\xc2\xa0" "1"), "a value" }, { T("// c\n1"), "a value" }, { T("1 // c"), "behind" }, { T("{}/**/"), "behind" },
+	{ T("1 1"), "behind" }, { T("{}{}"), "behind" }, { T("[]]"), "behind" }, { T("{}}"), "behind" }, { T("{},"), "behind" },
+	{ T("{}\0"), "behind" }, { T("1\0"), "behind" }, { T("\"a\"x"), "behind" },
+	{ T("01"), "starts with 0" }, { T("-01"), "starts with 0" }, { T("00"), "starts with 0" }, { T("-"), "without digits" },
+	{ T("+1"), "a value" }, { T("--1"), "without digits" }, { T("-a"), "without digits" }, { T("-Infinity"), "without digits" },
+	{ T(".5"), "a value" }, { T("1."), "behind its point" }, { T("1.e1"), "behind its point" }, { T("-.5"), "without digits" },
+	{ T("1e"), "exponent" }, { T("1e+"), "exponent" }, { T("1e-"), "exponent" }, { T("1e+-1"), "exponent" }, { T("1E1.5"), "behind" },
+	{ T("0x10"), "behind" }, { T("1_000"), "behind" }, { T("1e1e1"), "behind" }, { T("1.5.5"), "behind" }, { T("[1 000]"), "a comma" },
+	{ T("[\xef\xbc\x91]"), "a value" },
+	{ T("\""), "without an end" }, { T("\"a"), "without an end" }, { T("\"\\"), "without an end" }, { T("\"\\\""), "without an end" },
+	{ T("\"\\x\""), "unknown escape" }, { T("\"\\a\""), "unknown escape" }, { T("\"\\'\""), "unknown escape" },
+	{ T("\"\\\0\""), "unknown escape" }, { T("\"\\U0041\""), "unknown escape" }, { T("\"\\\xe2\x82\xac\""), "unknown escape" },
+	{ T("\"\\\n\""), "unknown escape" },
+	{ T("\"\\u\""), "four hex" }, { T("\"\\u12\""), "four hex" }, { T("\"\\u123\""), "four hex" }, { T("\"\\u12G4\""), "four hex" },
+	{ T("\"\\u1"), "four hex" }, { T("\"\\u+123\""), "four hex" }, { T("\"\\u 123\""), "four hex" }, { T("\"\\u00@0\""), "four hex" },
+	{ T("\"\\u00`0\""), "four hex" }, { T("\"\\u00:0\""), "four hex" },
+	{ T("\"\\uD800\""), "surrogate" }, { T("\"\\uDC00\""), "surrogate" }, { T("\"\\uDFFF\""), "surrogate" },
+	{ T("\"\\uD800x\""), "surrogate" }, { T("\"\\uD800\\n\""), "surrogate" }, { T("\"\\uD800\\u0041\""), "surrogate" },
+	{ T("\"\\uD800\\uD800\\uDC00\""), "surrogate" }, { T("\"\\uDC00\\uD800\""), "surrogate" }, { T("\"\\uDBFF\\uE000\""), "surrogate" },
+	{ T("\"\\uDC00\\uDC00\""), "surrogate" }, { T("\"\\uDFFF\\uDFFF\""), "surrogate" },
+	{ T("\"\\uD800\\uDC0"), "surrogate" }, { T("\"\\uD800"), "surrogate" },
+	{ T("\"\0\""), "control" }, { T("\"\n\""), "control" }, { T("\"\t\""), "control" }, { T("\"\x01\""), "control" },
+	{ T("\"\x1f\""), "control" }, { T("{\"a\nb\":1}"), "control" },
+	{ T("\"\x80\""), "UTF-8" }, { T("\"\xbf\""), "UTF-8" }, { T("\"\xc0\xaf\""), "UTF-8" }, { T("\"\xc1\xbf\""), "UTF-8" },
+	{ T("\"\xc2\""), "UTF-8" }, { T("\"\xc2"), "UTF-8" }, { T("\"\xc2\xc2\x80\""), "UTF-8" }, { T("\"\xe0\x9f\xbf\""), "UTF-8" },
+	{ T("\"\xe2\x82\""), "UTF-8" }, { T("\"\xe2\x82"), "UTF-8" }, { T("\"\xe2"), "UTF-8" }, { T("\"\xe2\x28\xa1\""), "UTF-8" },
+	{ T("\"\xed\xa0\x80\""), "UTF-8" }, { T("\"\xed\xbf\xbf\""), "UTF-8" }, { T("\"\xf0\x8f\xbf\xbf\""), "UTF-8" },
+	{ T("\"\xf0\x90\x80\""), "UTF-8" }, { T("\"\xf0\x90\x80"), "UTF-8" }, { T("\"\xf4\x90\x80\x80\""), "UTF-8" },
+	{ T("\"\xf5\x80\x80\x80\""), "UTF-8" }, { T("\"\xff\""), "UTF-8" }, { T("\"\xf8\x88\x80\x80\x80\""), "UTF-8" },
+	{ T("\"\xe9\""), "UTF-8" }, { T("{\"\xff\":1}"), "UTF-8" },
+	{ T("["), "a value" }, { T("[1"), "a comma" }, { T("[1,"), "a value" }, { T("[,"), "a value" }, { T("[,1]"), "a value" },
+	{ T("[1,]"), "a value" }, { T("[1,,2]"), "a value" }, { T("[1 2]"), "a comma" }, { T("[1}"), "a comma" }, { T("[}"), "a value" },
+	{ T("[\"a\":1]"), "a comma" }, { T("[1:2]"), "a comma" }, { T("[\"\",\"\""), "a comma" }, { T("[[1]"), "a comma" }, { T("]"), "a value" },
+	{ T("["), "a value" }, { T("[1;2]"), "a comma" }, { T("[*]"), "a value" },
+	{ T("{"), "a member's name" }, { T("{]"), "a member's name" }, { T("{\"a\""), "a colon" }, { T("{\"a\"}"), "a colon" },
+	{ T("{\"a\" 1}"), "a colon" }, { T("{\"a\",1}"), "a colon" }, { T("{\"a\"::1}"), "a value" }, { T("{\"a\":"), "a value" },
+	{ T("{\"a\":}"), "a value" }, { T("{\"a\":1"), "a comma" }, { T("{\"a\":1,"), "a member's name" }, { T("{\"a\":1,}"), "a member's name" },
+	{ T("{\"a\":1,,\"b\":2}"), "a member's name" }, { T("{,\"a\":1}"), "a member's name" }, { T("{\"a\":1 \"b\":2}"), "a comma" },
+	{ T("{\"a\":1]"), "a comma" }, { T("{a:1}"), "a member's name" }, { T("{'a':1}"), "a member's name" }, { T("{1:1}"), "a member's name" },
+	{ T("{null:1}"), "a member's name" }, { T("{[]:1}"), "a member's name" }, { T("{\"a\":1:2}"), "a comma" }, { T("{\"a\":\"b\"c}"), "a comma" },
+	{ T("{\"a\":true false}"), "a comma" }, { T("}"), "a value" }, { T("{\"a\":[1}"), "a comma" }, { T("{{}}"), "a member's name" },
+};
+
+static void test_good_texts(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(good_texts); i++) {
+		const char *error = check(good_texts[i].text, good_texts[i].len);
+
+		if (error != NULL)
+			fail_msg("%s: %s", good_texts[i].text, error);
+	}
+}
+
+static void test_bad_texts(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad_texts); i++) {
+		const char *error = check(bad_texts[i].text, bad_texts[i].len);
+
+		if (error == NULL || strncmp(error, "bad JSON: ", 10) != 0 || strstr(error, bad_texts[i].says) == NULL)
+			fail_msg("%zu: %s: %s", i, bad_texts[i].text, error != NULL ? error : "passed");
+	}
+}
+
+/* A good text cut short is bad, unless what is left is a shorter number or had only white space behind it. */
+static void test_cut_texts(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(good_texts); i++) {
+		const char *text = good_texts[i].text;
+		size_t start = strspn(text, " \n"), whole = good_texts[i].len;
+
+		if (strchr("{[\"tfn", text[start]) == NULL)
+			continue;
+		while (strchr(" \n", text[whole - 1]) != NULL)
+			whole--;
+		for (size_t len = 0; len < whole; len++)
+			if (check(text, len) == NULL)
+				fail_msg("%.*s passed", (int)len, text);
+	}
+}
+
+static void nest(char *text, size_t depth, const char *open, const char *close)
+{
+	*text = '\0';
+	for (size_t i = 0; i < depth; i++)
+		text = stpcpy(text, open);
+	for (size_t i = 0; i < depth; i++)
+		text = stpcpy(text, close);
+}
+
+static void test_depth(void **state)
+{
+	char text[JSON_DEPTH_MAX * 16];
+
+	(void)state;
+	nest(text, JSON_DEPTH_MAX, "[", "]");
+	assert_null(check(text, strlen(text)));
+	nest(text, JSON_DEPTH_MAX + 1, "[", "]");
+	assert_string_equal(check(text, strlen(text)), "bad JSON: nested too deeply");
+	nest(text, JSON_DEPTH_MAX - 1, "{\"a\":[],\"b\":", "1}");
+	assert_non_null(check(text, strlen(text)));
+	memset(text, '[', sizeof(text));
+	assert_string_equal(check(text, sizeof(text)), "bad JSON: nested too deeply");
+}
+
+static void test_utf8_all_code_points(void **state)
+{
+	uint8_t bytes[4];
+
+	(void)state;
+	for (uint32_t c = 0x80; c <= 0x10ffff; c++) {
+		size_t n = utf8_put(bytes, c);
+
+		assert_int_equal(n, c < 0x800 ? 2 : c < 0x10000 ? 3 : 4);
+		assert_int_equal(utf8_length(bytes, bytes + n), c >= 0xd800 && c <= 0xdfff ? 0 : n);
+		assert_int_equal(utf8_length(bytes, bytes + n - 1), 0);
+	}
+}
+
+/* As `name=value` pairs, as they stand in the text, with the type's number in front. */
+static void show(const struct json *json, char *out)
+{
+	*out = '\0';
+	for (unsigned i = 0; i < json->count; i++) {
+		const struct json_member *m = &json->members[i];
+
+		out += sprintf(out, "%d %.*s=%.*s;", (int)m->type, (int)m->name_len, m->name, (int)m->value_len, m->value);
+	}
+}
+
+static void test_members(void **state)
+{
+	static const struct { const char *text, *members, *error; } table[] = {
+		{ "{}", "", NULL },
+		{ " { } ", "", NULL },
+		{ "{\"a\":1}", "3 \"a\"=1;", NULL },
+		{ "{\"a\":-1.5e3 , \"b\":\"x\\\"y\",\"c\" :null}", "3 \"a\"=-1.5e3;2 \"b\"=\"x\\\"y\";6 \"c\"=null;", NULL },
+		{ "\t{\"t\":true,\"f\":false,\"e\":\"\",\"\":0}\n", "4 \"t\"=true;5 \"f\"=false;2 \"e\"=\"\";3 \"\"=0;", NULL },
+		{ "{\"o\":{\"x\":{\"y\":[1, 2]}},\"a\":[ {\"z\":1},[\"q\"] ],\"n\":7}",
+		  "0 \"o\"={\"x\":{\"y\":[1, 2]}};1 \"a\"=[ {\"z\":1},[\"q\"] ];3 \"n\"=7;", NULL },
+		{ "{\"a\":[],\"b\":{},\"c\":[[]]}", "1 \"a\"=[];0 \"b\"={};1 \"c\"=[[]];", NULL },
+		{ "{\"a\":1,\"a\":\"2\"}", "3 \"a\"=1;2 \"a\"=\"2\";", NULL },
+		{ "{\"\\u0061\":\"{}[],:\"}", "2 \"\\u0061\"=\"{}[],:\";", NULL },
+		{ "[{\"a\":1}]", "", "not a JSON object" },
+		{ " \"{}\"", "", "not a JSON object" },
+		{ "1", "", "not a JSON object" },
+		{ "null", "", "not a JSON object" },
+		{ "{\"a\":1", "", "bad JSON: a comma or a closing bracket was expected" },
+		{ "", "", "bad JSON: a value was expected" },
+	};
+	struct json json;
+	char shown[512];
+
+	(void)state;
+	json_init(&json);
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		size_t len = strlen(table[i].text);
+		char *text = exact(table[i].text, len);
+		const char *error = "";
+
+		assert_int_equal(json_object(&json, text, len, &error), table[i].error == NULL ? 0 : -1);
+		if (table[i].error != NULL)
+			assert_string_equal(error, table[i].error);
+		show(&json, shown);
+		assert_string_equal(shown, table[i].members);
+		exact_free(text, len);
+	}
+	json_fini(&json);
+	json_fini(&json);
+}
+
+/* Scratch that was grown for one text does for the next. */
+static void test_growth(void **state)
+{
+	enum { MEMBERS = 20000 };
+	char *text = malloc(MEMBERS * 32), *p = text;
+	struct json json;
+	const char *error;
+
+	(void)state;
+	assert_non_null(text);
+	*p++ = '{';
+	for (int i = 0; i < MEMBERS; i++)
+		p += sprintf(p, "\"k%d\":[%d,{}],", i, i);
+	p[-1] = '}';
+	json_init(&json);
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(json_object(&json, "{\"a\":1}", 7, &error), 0);
+		assert_int_equal(json.count, 1);
+		assert_int_equal(json_object(&json, text, (size_t)(p - text), &error), 0);
+		assert_int_equal(json.count, MEMBERS);
+		assert_memory_equal(json.members[MEMBERS - 1].name, "\"k19999\"", 8);
+		assert_memory_equal(json.members[MEMBERS - 1].value, "[19999,{}]", 10);
+	}
+	json_fini(&json);
+	free(text);
+}
+
+static void test_out_of_memory(void **state)
+{
+#ifdef __SANITIZE_ADDRESS__
+	(void)state;
+	skip();
+#else
+	enum { SIZE = 8 << 20 };
+	char *text = malloc(SIZE);
+	struct rlimit old, low = { .rlim_cur = 0 };
+	const char *error = NULL;
+	struct json json;
+	int result;
+
+	(void)state;
+	assert_non_null(text);
+	memcpy(text, "{\"a\":[1", 7);
+	for (size_t i = 7; i < SIZE - 3; i += 2)
+		memcpy(text + i, ",1", 2);
+	memcpy(text + SIZE - 3, "]} ", 3);
+	json_init(&json);
+	assert_int_equal(json_object(&json, "{\"a\":1}", 7, &error), 0);
+	assert_int_equal(getrlimit(RLIMIT_AS, &old), 0);
+	low.rlim_max = old.rlim_max;
+	low.rlim_cur = 16 << 20;
+	assert_int_equal(setrlimit(RLIMIT_AS, &low), 0);
+	result = json_object(&json, text, SIZE, &error);
+	assert_int_equal(setrlimit(RLIMIT_AS, &old), 0);
+	assert_int_equal(result, -1);
+	assert_string_equal(error, "the server is out of memory");
+	assert_int_equal(json.count, 0);
+	assert_int_equal(json_object(&json, "{\"a\":1}", 7, &error), 0);
+	json_fini(&json);
+	free(text);
+#endif
+}
+
+static void test_name_is(void **state)
+{
+	static const struct { const char *raw, *name; bool is; } table[] = {
+		{ "\"topic\"", "topic", true }, { "\"topic\"", "data", false }, { "\"topi\"", "topic", false }, { "\"topics\"", "topic", false },
+		{ "\"topiC\"", "topic", false }, { "\"\"", "topic", false }, { "\"\\u0074opic\"", "topic", true },
+		{ "\"\\u0074\\u006f\\u0070\\u0069\\u0063\"", "topic", true }, { "\"\\u0074\\u006F\\u0070\\u0069\\u0063\\u0000\"", "topic", false },
+		{ "\"topic\\u0000\"", "topic", false }, { "\"\\u0074opi\"", "topic", false }, { "\"\\topic\"", "topic", false },
+		{ "\"topic \"", "topic", false }, { "\"\\u0054opic\"", "topic", false }, { "\"\\u0064ata\"", "data", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		size_t len = strlen(table[i].raw);
+		char *raw = exact(table[i].raw, len);
+		struct json_member member = { .name = raw, .name_len = (uint32_t)len };
+
+		if (json_name_is(&member, table[i].name) != table[i].is)
+			fail_msg("%s", table[i].raw);
+		exact_free(raw, len);
+	}
+}
+
+static void test_string(void **state)
+{
+	static const struct { const char *raw; const char *bytes; size_t len; } table[] = {
+		{ "\"\"", T("") }, { "\"abc\"", T("abc") }, { "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", T("\"\\/\b\f\n\r\t") },
+		{ "\"a\\u0000b\"", T("a\0b") }, { "\"\\u007f\"", T("\x7f") }, { "\"\\u0080\"", T("\xc2\x80") }, { "\"\\u07ff\"", T("\xdf\xbf") },
+		{ "\"\\u0800\"", T("\xe0\xa0\x80") }, { "\"\\uFFFF\"", T("\xef\xbf\xbf") }, { "\"\\uD800\\uDC00\"", T("\xf0\x90\x80\x80") },
+		{ "\"\\udbff\\udfff\"", T("\xf4\x8f\xbf\xbf") }, { "\"\\uD83d\\ude00x\"", T("\xf0\x9f\x98\x80x") },
+		{ "\"\xc3\xa9\\u00E9\"", T("\xc3\xa9\xc3\xa9") }, { "\"\\\\u0041\"", T("\\u0041") }, { "\"x\\ny\"", T("x\ny") },
+	};
+	char dst[64];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		size_t len = strlen(table[i].raw);
+		char *raw = exact(table[i].raw, len);
+
+		assert_null(json_check(raw, len));
+		memset(dst, '#', sizeof(dst));
+		assert_int_equal(json_string(raw, len, dst, sizeof(dst)), table[i].len);
+		assert_memory_equal(dst, table[i].bytes, table[i].len);
+		assert_int_equal(dst[table[i].len], '#');
+		assert_int_equal(json_string(raw, len, dst, table[i].len), table[i].len);
+		memset(dst, '#', sizeof(dst));
+		if (table[i].len > 0)
+			assert_int_equal(json_string(raw, len, dst, table[i].len - 1), -1);
+		assert_int_equal(dst[table[i].len > 0 ? table[i].len - 1 : 0], '#');
+		exact_free(raw, len);
+	}
+}
+
+/* Texts put together and damaged at random: nothing is read out of bounds, and jsmn agrees with the check. */
+static void test_random(void **state)
+{
+	static const char *const pieces[] = {
+		"{", "}", "[", "]", ",", ":", "\"a\"", "\"b\":", "1", "-0.5e1", "true", "null", " ", "\"\\u00e9\"", "\"\xc3\xa9\"", "\"", "\\",
+		"\"x\":{", "\"y\":[", "]}", "\x01", "\xff",
+	};
+	struct json json;
+	unsigned objects = 0;
+
+	(void)state;
+	srandom(8259);
+	json_init(&json);
+	for (int round = 0; round < 400000; round++) {
+		char text[256] = "{", *p = text + 1, *copy;
+		size_t len;
+		const char *error;
+
+		for (long n = random() % 12; n > 0; n--)
+			p = stpcpy(p, pieces[random() % (long)ARRAY_LEN(pieces)]);
+		p = stpcpy(p, "}");
+		len = (size_t)(p - text);
+		copy = exact(text, len);
+		if (json_object(&json, copy, len, &error) == 0) {
+			objects++;
+			for (unsigned i = 0; i < json.count; i++) {
+				assert_null(json_check(json.members[i].name, json.members[i].name_len));
+				assert_null(json_check(json.members[i].value, json.members[i].value_len));
+			}
+		} else {
+			assert_string_not_equal(error, "bad JSON");	/* jsmn's */
+			assert_string_equal(error, json_check(copy, len));
+		}
+		exact_free(copy, len);
+	}
+	assert_true(objects > 1000);
+	json_fini(&json);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_good_texts), cmocka_unit_test(test_bad_texts), cmocka_unit_test(test_cut_texts),
+		cmocka_unit_test(test_depth), cmocka_unit_test(test_utf8_all_code_points), cmocka_unit_test(test_members),
+		cmocka_unit_test(test_growth), cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_name_is),
+		cmocka_unit_test(test_string), cmocka_unit_test(test_random),
+	};
+
+	return cmocka_run_group_tests_name("json", tests, NULL, NULL);
+}

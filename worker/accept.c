@@ -1,0 +1,209 @@
+/*
+ * New connections. All workers accept from the same listen sockets, which the master opened: what waits in a queue waits for whoever comes.
+ *
+ * So that the workers' shares stay alike, one that has clearly more connections than the least loaded one stops listening until the
+ * others have caught up, or until nobody has for a while.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proto/flash.h"
+#include "shm/log.h"
+#include "worker/worker.h"
+
+#define ACCEPTS_A_TURN 32
+#define SLACK 64		/* connections more than the least loaded worker, plus a sixteenth, before it pauses */
+#define PAUSE_MAX 2		/* seconds */
+
+static uint32_t least_loaded(const struct worker *w)
+{
+	uint32_t least = UINT32_MAX;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		const struct hub_slot_shm *s = &w->hub.shm->slot[i];
+		uint32_t n;
+
+		if (atomic_load_explicit(&s->state, memory_order_relaxed) != SLOT_LIVE)
+			continue;
+		n = atomic_load_explicit(&s->connections, memory_order_relaxed);
+		if (n < least)
+			least = n;
+	}
+	return least;
+}
+
+static bool above_share(const struct worker *w)
+{
+	uint32_t mine = atomic_load_explicit(&w->self->connections, memory_order_relaxed);
+	uint32_t least = least_loaded(w);
+
+	return mine > SLACK && least < mine - SLACK && mine - SLACK - least > mine / 16;
+}
+
+static bool slot_full(const struct worker *w)
+{
+	return atomic_load_explicit(&w->self->connections, memory_order_relaxed) >= w->self->connections_max;
+}
+
+/* Nobody has room. */
+static bool server_full(const struct worker *w)
+{
+	uint64_t max = (uint64_t)w->settings->max_connections;
+
+	if (max && hub_connections(&w->hub) >= max)
+		return true;
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		const struct hub_slot_shm *s = &w->hub.shm->slot[i];
+
+		if (atomic_load_explicit(&s->state, memory_order_relaxed) == SLOT_LIVE &&
+		    atomic_load_explicit(&s->connections, memory_order_relaxed) < s->connections_max)
+			return false;
+	}
+	return true;
+}
+
+/* Says so, and closes. What the peer may have sent is read first: closing on unread input would destroy the answer. */
+static void refuse(struct worker *w, int fd)
+{
+	char frame[FLASH_ERROR_MAX], rubbish[4096];
+	size_t len = flash_error(frame, hub_now(), "the server is full (max_connections)");
+
+	if (recv(fd, rubbish, sizeof(rubbish), MSG_DONTWAIT) >= 0 || errno == EAGAIN)
+		(void)!send(fd, frame, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd);
+	worker_count(w, COUNTER_refused, 1);
+}
+
+static void on_session(struct ev_loop *loop, struct ev_io *io, int events)
+{
+	struct worker *w = ev_userdata(loop);
+
+	if (events & EV_WRITE)
+		catchup_run(w, io->fd);
+	if (events & EV_READ && ev_is_active(io) && session(w, io->fd)->status == SESSION_OPEN)
+		input_ready(w, io->fd);
+}
+
+void accept_watcher(struct worker *w, int fd)
+{
+	ev_init(&w->io[fd], on_session);
+	w->io[fd].fd = fd;
+	w->io[fd].data = NULL;
+	session_watch(w, fd);
+}
+
+static void greet(struct worker *w, int fd)
+{
+	char frame[FLASH_GREETING_MAX];
+	size_t len = flash_greeting(frame, hub_now(), session(w, fd)->token);
+
+	if (session_answer(w, fd, 0, frame, len))
+		session_flush(w, fd);
+}
+
+void accept_adopt(struct worker *w, int fd, int proto)
+{
+	struct session_shm *s = session(w, fd);
+	int one = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	memset(s, 0, sizeof(*s));
+	s->proto = (uint16_t)proto;
+	s->last_in = s->state.last_out = w->now;
+	if (getrandom(s->token, sizeof(s->token), 0) != sizeof(s->token)) {
+		log_error("getrandom: %s", strerror(errno));
+		close(fd);
+		return;
+	}
+	if (atomic_load_explicit(&w->slot.shm->fd_end, memory_order_relaxed) <= (uint32_t)fd)
+		atomic_store_explicit(&w->slot.shm->fd_end, (uint32_t)fd + 1, memory_order_relaxed);
+	/* release: the session is whole when it is there */
+	atomic_store_explicit(&s->status, SESSION_OPEN, memory_order_release);
+	atomic_fetch_add_explicit(&w->self->connections, 1, memory_order_relaxed);
+	accept_watcher(w, fd);
+	greet(w, fd);
+}
+
+static void accept_pause(struct worker *w)
+{
+	w->paused_at = w->now;
+	w->overdue = false;
+	accept_stop(w);
+	ev_timer_again(w->loop, &w->balance);
+}
+
+static void on_listener(struct ev_loop *loop, struct ev_io *io, int events)
+{
+	struct listener *l = (struct listener *)io;
+	struct worker *w = l->worker;
+
+	(void)loop;
+	(void)events;
+	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+		bool full = slot_full(w);
+		int fd;
+
+		if ((full && !server_full(w)) || (above_share(w) && !w->overdue)) {
+			accept_pause(w);
+			return;
+		}
+		fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK);
+		if (fd < 0) {
+			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+				log_warning("accept: %s", strerror(errno));
+				accept_pause(w);
+			}
+			return;
+		}
+		if (full || (uint32_t)fd >= w->slot.shm->sessions_max || server_full(w)) {
+			refuse(w, fd);
+			continue;
+		}
+		worker_count(w, COUNTER_accepted, 1);
+		accept_adopt(w, fd, l->proto);
+	}
+	w->overdue = false;
+}
+
+void accept_start(struct worker *w)
+{
+	if (w->listening || w->stopping)
+		return;
+	w->listening = true;
+	for (unsigned i = 0; i < w->start->listeners_count; i++) {
+		struct listener *l = &w->listeners[i];
+
+		l->worker = w;
+		l->proto = w->start->listeners[i].proto;
+		ev_io_init(&l->io, on_listener, w->start->listeners[i].fd, EV_READ);
+		ev_io_start(w->loop, &l->io);
+	}
+}
+
+void accept_stop(struct worker *w)
+{
+	if (!w->listening)
+		return;
+	w->listening = false;
+	for (unsigned i = 0; i < w->start->listeners_count; i++)
+		ev_io_stop(w->loop, &w->listeners[i].io);
+}
+
+void accept_balance(struct worker *w)
+{
+	if (w->stopping || w->listening) {
+		ev_timer_stop(w->loop, &w->balance);
+		return;
+	}
+	w->overdue = w->now - w->paused_at >= PAUSE_MAX;
+	if (slot_full(w) ? server_full(w) : (w->overdue || !above_share(w))) {
+		ev_timer_stop(w->loop, &w->balance);
+		accept_start(w);
+	}
+}

@@ -1,0 +1,236 @@
+/*
+ * Sends under way. A fan-out's sends are gathered and handed to the kernel by the hundred, through io_uring; or one by one.
+ *
+ * Sockets do not block, so io_uring has done a send, or refused it, by the time the submission returns: nothing is ever in flight while
+ * something else of the session changes. Every descriptor with a send under way stands in the slot segment from before the kernel
+ * sees it until the outcome is recorded: those are the ones whose bytes a successor counts.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <liburing.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "shm/log.h"
+#include "worker/worker.h"
+
+#define BATCH_MAX 256		/* sends a submission */
+_Static_assert(BATCH_MAX <= FLIGHT_MAX, "all of them can be written down");
+
+struct batch {
+	bool uring;
+	struct io_uring ring;
+	unsigned count;
+	struct {
+		const char *bytes;
+		uint32_t len;
+		uint32_t messages;
+		uint64_t pos;
+		int fd;
+	} send[BATCH_MAX];
+	int result[BATCH_MAX];
+	size_t used;
+	size_t room;
+	char arena[];
+};
+
+static int uring_open(struct batch *b)
+{
+	struct io_uring_params p = { .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN };
+	int r = io_uring_queue_init_params(BATCH_MAX, &b->ring, &p);
+
+	if (r == -EINVAL) {		/* before Linux 6.1 */
+		memset(&p, 0, sizeof(p));
+		r = io_uring_queue_init_params(BATCH_MAX, &b->ring, &p);
+	}
+	return r;
+}
+
+struct batch *batch_create(int io, size_t arena)
+{
+	struct batch *b = malloc(sizeof(*b) + arena);
+	int r;
+
+	if (!b)
+		return NULL;
+	b->uring = false;
+	b->count = 0;
+	b->used = 0;
+	b->room = arena;
+	if (io == IO_SEND)
+		return b;
+	r = uring_open(b);
+	b->uring = r == 0;
+	if (r < 0 && io == IO_URING) {
+		log_error("io = uring, but io_uring can't be had here: %s", strerror(-r));
+		free(b);
+		return NULL;
+	}
+	return b;
+}
+
+void batch_destroy(struct batch *b)
+{
+	if (b && b->uring)
+		io_uring_queue_exit(&b->ring);
+	free(b);
+}
+
+size_t batch_arena(const struct batch *b)
+{
+	return b->room;
+}
+
+const char *batch_kind(const struct batch *b)
+{
+	return b->uring ? "io_uring" : "send()";
+}
+
+static void submit_uring(struct worker *w, struct batch *b)
+{
+	struct io_uring_cqe *cqe;
+	unsigned head, seen = 0, found;
+
+	for (unsigned i = 0; i < b->count; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&b->ring);
+
+		io_uring_prep_send(sqe, b->send[i].fd, b->send[i].bytes, b->send[i].len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		io_uring_sqe_set_data64(sqe, i);
+		b->result[i] = -EAGAIN;
+	}
+	while (seen < b->count) {
+		int r = io_uring_submit_and_wait(&b->ring, b->count - seen);
+
+		if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY) {
+			log_error("io_uring: %s", strerror(-r));
+			abort();	/* the next worker counts what was sent */
+		}
+		found = 0;
+		io_uring_for_each_cqe(&b->ring, head, cqe) {
+			b->result[cqe->user_data] = cqe->res;
+			found++;
+		}
+		io_uring_cq_advance(&b->ring, found);
+		seen += found;
+	}
+	worker_count(w, COUNTER_send_batches, 1);
+}
+
+static void submit_send(struct batch *b)
+{
+	for (unsigned i = 0; i < b->count; i++) {
+		ssize_t n = send(b->send[i].fd, b->send[i].bytes, b->send[i].len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		b->result[i] = n < 0 ? -errno : (int)n;
+	}
+}
+
+/* The kernel took only part, or nothing as there was no room. (A broken connection is found by the loop.) */
+static void fall_behind(struct worker *w, int fd, uint32_t sent)
+{
+	struct session_state_shm st = session(w, fd)->state;
+
+	if (sent) {
+		if (catchup_advance(w, fd, &st, sent) < 0) {
+			session_abort(w, fd, COUNTER_closed_uncertain);
+			return;
+		}
+		session_commit(w, fd, &st);
+	}
+	catchup_defer(w, fd);
+}
+
+static void record(struct worker *w, const struct batch *b)
+{
+	uint64_t bytes = 0, messages = 0;
+
+	for (unsigned i = 0; i < b->count; i++) {
+		int fd = b->send[i].fd, n = b->result[i];
+
+		if (n > 0)
+			bytes += (uint64_t)n;
+		if (n == (int)b->send[i].len) {
+			struct session_state_shm st = session(w, fd)->state;
+
+			st.pos = b->send[i].pos;
+			st.sent += (uint32_t)n;
+			st.last_out = w->now;
+			slot_commit(&w->slot, fd, &st);
+			messages += b->send[i].messages;
+		} else if (n >= 0 || n == -EAGAIN) {
+			fall_behind(w, fd, n > 0 ? (uint32_t)n : 0);
+		}
+	}
+	worker_count(w, COUNTER_bytes_out, bytes);
+	worker_count(w, COUNTER_delivered, messages);
+	worker_count(w, COUNTER_sends, b->count);
+}
+
+void batch_flush(struct worker *w)
+{
+	struct batch *b = w->batch;
+	struct slot_shm *s = w->slot.shm;
+
+	if (b->count == 0)
+		return;
+	/* release: all are written down before the first is sent */
+	atomic_store_explicit(&s->flights, b->count, memory_order_release);
+	if (b->uring)
+		submit_uring(w, b);
+	else
+		submit_send(b);
+	record(w, b);
+	atomic_store_explicit(&s->flights, 0, memory_order_release);
+	b->count = 0;
+}
+
+char *batch_room(struct worker *w, size_t bytes)
+{
+	struct batch *b = w->batch;
+
+	if (b->used + bytes > b->room) {
+		batch_flush(w);
+		b->used = 0;
+	}
+	return bytes <= b->room ? b->arena + b->used : NULL;
+}
+
+void batch_use(struct worker *w, size_t bytes)
+{
+	w->batch->used += bytes;
+}
+
+void batch_add(struct worker *w, int fd, const char *bytes, size_t len, uint64_t pos, uint32_t messages)
+{
+	struct batch *b = w->batch;
+
+	if (b->count == BATCH_MAX)
+		batch_flush(w);
+	w->slot.shm->flight[b->count] = (uint32_t)fd;
+	b->send[b->count].fd = fd;
+	b->send[b->count].bytes = bytes;
+	b->send[b->count].len = (uint32_t)len;
+	b->send[b->count].pos = pos;
+	b->send[b->count].messages = messages;
+	b->count++;
+}
+
+long batch_send(struct worker *w, int fd, const void *bytes, size_t len)
+{
+	ssize_t n;
+
+	assert(w->batch->count == 0);
+	w->slot.shm->flight[0] = (uint32_t)fd;
+	atomic_store_explicit(&w->slot.shm->flights, 1, memory_order_release);
+	n = send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	worker_count(w, COUNTER_sends, 1);
+	if (n > 0)
+		worker_count(w, COUNTER_bytes_out, (uint64_t)n);
+	return n;
+}
+
+void batch_landed(struct worker *w)
+{
+	atomic_store_explicit(&w->slot.shm->flights, 0, memory_order_release);
+}

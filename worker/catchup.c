@@ -1,0 +1,338 @@
+/*
+ * Sessions served one at a time, along their own stream: the out buffer, then, in ring order, the records from `pos` on of the topics that
+ * they subscribe. For those behind, and for live ones with several topics.
+ *
+ * Records are found along each topic's links and merged, so this costs as much as there are messages for the session, however
+ * many others went through the ring.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/worker.h"
+
+#define SHARE (256 * 1024)		/* bytes sent to one session before others get their turn */
+#define PIECE (64 * 1024)		/* bytes gathered for one send, or one frame if that is larger */
+
+/* A topic of the session: its next record, if it has one. */
+struct stream_topic {
+	struct subscription_shm *subscription;
+	struct ring_record next;
+	bool some;
+};
+
+struct stream {
+	struct worker *w;
+	int fd;
+	uint64_t below;			/* records from here on are not looked at */
+	uint32_t count;
+	struct stream_topic *topic;	/* w->stream */
+	uint64_t lost;			/* records owed that the ring no longer has */
+};
+
+static bool seek(struct stream *s, struct stream_topic *t, uint64_t from, uint64_t hint)
+{
+	uint32_t topic = t->subscription->topic;
+	uint32_t generation = index_topic(&s->w->hub.index, topic)->generation;
+
+	t->some = ring_seek(&s->w->hub.ring, topic, generation, from, s->below, hint, &t->next) == 0;
+	return t->some;
+}
+
+/* For a session that was behind: how many records of the topic the ring has overwritten since. */
+static uint64_t count_lost(struct stream *s, const struct stream_topic *t, uint64_t from)
+{
+	const struct topic_shm *topic = index_topic(&s->w->hub.index, t->subscription->topic);
+	uint64_t last = atomic_load_explicit(&topic->last, memory_order_acquire);
+	uint32_t lost = 0;
+
+	if (t->some)
+		lost = (uint32_t)t->next.number - t->subscription->number;
+	else if (last >= from && last < ring_oldest(&s->w->hub.ring))
+		lost = (uint32_t)topic->published + 1 - t->subscription->number;
+	return (int32_t)lost > 0 ? lost : 0;
+}
+
+/* Finds the first record of each topic. -1 without memory. */
+static int stream_open(struct stream *s, struct worker *w, int fd, const struct session_state_shm *st, uint64_t below)
+{
+	struct session_shm *sess = session(w, fd);
+
+	if (sess->count > w->stream_room) {
+		struct stream_topic *p = realloc(w->stream, sess->count * sizeof(*p));
+
+		if (!p)
+			return -1;
+		w->stream = p;
+		w->stream_room = sess->count;
+	}
+	*s = (struct stream){ .w = w, .fd = fd, .below = below, .topic = w->stream };
+	for (uint32_t i = atomic_load_explicit(&sess->subscriptions, memory_order_relaxed); i;
+	     i = atomic_load_explicit(&w->slot.subscriptions[i].next, memory_order_relaxed)) {
+		struct stream_topic *t = &s->topic[s->count++];
+		uint64_t from;
+
+		t->subscription = &w->slot.subscriptions[i];
+		from = t->subscription->from > st->pos ? t->subscription->from : st->pos;
+		seek(s, t, from, t->subscription->from);
+		if (st->flags & SESSION_BEHIND)
+			s->lost += count_lost(s, t, from);
+	}
+	return 0;
+}
+
+/* The topic whose record comes next, or NULL. */
+static struct stream_topic *stream_next(struct stream *s)
+{
+	struct stream_topic *first = NULL;
+
+	for (uint32_t i = 0; i < s->count; i++)
+		if (s->topic[i].some && (!first || s->topic[i].next.seq < first->next.seq))
+			first = &s->topic[i];
+	return first;
+}
+
+static void stream_step(struct stream *s, struct stream_topic *t)
+{
+	seek(s, t, t->next.seq + 1, t->next.seq);
+}
+
+/* Frames gathered for one send. */
+struct piece {
+	char *bytes;
+	size_t len;
+	uint64_t pos;			/* where the session is when all of it is sent */
+	uint32_t messages;
+	bool more;			/* records are left behind `pos` */
+};
+
+/* Gathers frames of up to PIECE bytes, into the batch's arena. -1: a record was overwritten under our eyes; open the stream again. */
+static int gather(struct stream *s, struct piece *p)
+{
+	int proto = session(s->w, s->fd)->proto;
+	struct stream_topic *t;
+
+	*p = (struct piece){ .pos = s->below };
+	while ((t = stream_next(s)) != NULL) {
+		size_t size = frame_size(proto, &t->next);
+
+		if (p->len && p->len + size > PIECE) {
+			p->more = true;
+			p->pos = t->next.seq;
+			break;
+		}
+		if (!p->bytes)
+			p->bytes = batch_room(s->w, size > PIECE ? size : PIECE);
+		if (frame_write(s->w, proto, &t->next, p->bytes + p->len) < 0) {
+			if (!p->len)
+				return -1;
+			p->more = true;
+			p->pos = t->next.seq;
+			break;
+		}
+		p->len += size;
+		p->messages++;
+		stream_step(s, t);
+	}
+	return 0;
+}
+
+/* What is owed from `pos` on, as numbers, so that losses can be told exactly. */
+static void note_numbers(struct worker *w, int fd, uint64_t pos)
+{
+	uint64_t tail = ring_tail(&w->hub.ring);
+
+	for (uint32_t i = atomic_load_explicit(&session(w, fd)->subscriptions, memory_order_relaxed); i;
+	     i = atomic_load_explicit(&w->slot.subscriptions[i].next, memory_order_relaxed)) {
+		struct subscription_shm *sub = &w->slot.subscriptions[i];
+		const struct topic_shm *topic = index_topic(&w->hub.index, sub->topic);
+		struct ring_record rec;
+
+		if (ring_seek(&w->hub.ring, sub->topic, topic->generation, sub->from > pos ? sub->from : pos, tail, 0, &rec) == 0) {
+			sub->number = (uint32_t)rec.number;
+			sub->from = rec.seq;
+		} else {
+			sub->number = (uint32_t)topic->published + 1;
+		}
+	}
+}
+
+void catchup_begin(struct worker *w, int fd, struct session_state_shm *st)
+{
+	if (st->flags & SESSION_BEHIND)
+		return;
+	note_numbers(w, fd, st->pos);
+	st->flags |= SESSION_BEHIND;
+	atomic_fetch_add_explicit(&w->self->behind, 1, memory_order_relaxed);
+	worker_count(w, COUNTER_behind, 1);
+}
+
+void catchup_defer(struct worker *w, int fd)
+{
+	struct session_state_shm st = session(w, fd)->state;
+
+	catchup_begin(w, fd, &st);
+	session_commit(w, fd, &st);
+	session_watch(w, fd);
+}
+
+static void caught_up(struct worker *w, int fd, struct session_state_shm *st)
+{
+	st->pos = w->cursor;
+	st->flags &= ~(uint32_t)SESSION_BEHIND;
+	atomic_fetch_sub_explicit(&w->self->behind, 1, memory_order_relaxed);
+	session_commit(w, fd, st);
+}
+
+/* The ring has overtaken the session. False: it is disconnected for that. */
+static bool bear_loss(struct worker *w, int fd, struct session_state_shm *st, uint64_t lost)
+{
+	if (lost == 0)
+		return true;
+	worker_count(w, COUNTER_dropped_overtaken, lost);
+	if (w->settings->slow == SLOW_DISCONNECT) {
+		worker_count(w, COUNTER_closed_slow, 1);
+		session_close(w, fd);
+		return false;
+	}
+	/* Counted once: what is owed starts at what the ring still has. */
+	if (st->pos < ring_oldest(&w->hub.ring))
+		st->pos = ring_oldest(&w->hub.ring);
+	note_numbers(w, fd, st->pos);
+	return true;
+}
+
+/* The cut frame's rest goes to the out buffer, what was sent is recorded. `n` < p->len. */
+static int piece_advance(struct worker *w, int fd, struct session_state_shm *st, uint64_t n)
+{
+	if (catchup_advance(w, fd, st, n) == 0)
+		return 0;
+	session_abort(w, fd, COUNTER_closed_uncertain);
+	return -1;
+}
+
+/* Sends the piece. 1 all sent, 0 it would block, -1 broken. */
+static int send_piece(struct worker *w, int fd, struct session_state_shm *st, const struct piece *p)
+{
+	long n = batch_send(w, fd, p->bytes, p->len);
+	int error = errno;
+
+	if (n == (long)p->len) {
+		st->sent += (uint64_t)n;
+		st->pos = p->pos;
+		st->last_out = w->now;
+		session_commit(w, fd, st);
+		worker_count(w, COUNTER_delivered, p->messages);
+	} else if (n > 0) {
+		if (piece_advance(w, fd, st, (uint64_t)n) < 0)
+			return -1;
+		session_commit(w, fd, st);
+	}
+	batch_landed(w);
+	note_numbers(w, fd, st->pos);
+	if (n < 0)
+		return error == EAGAIN ? 0 : -1;
+	return n == (long)p->len;
+}
+
+void catchup_run(struct worker *w, int fd)
+{
+	struct session_state_shm st = session(w, fd)->state;
+	size_t sent = 0;
+	int r = session_send_out(w, fd, &st);
+
+	while (r > 0 && !(st.flags & (SESSION_CLOSE | SESSION_LINGER))) {
+		struct stream s;
+		struct piece p;
+
+		if (sent >= SHARE)
+			return;		/* still writable: the loop will call again */
+		if (stream_open(&s, w, fd, &st, w->cursor) < 0)
+			return;
+		if (!bear_loss(w, fd, &st, s.lost))
+			return;
+		if (gather(&s, &p) < 0)
+			continue;
+		if (p.len == 0) {
+			caught_up(w, fd, &st);
+			break;
+		}
+		sent += p.len;
+		r = send_piece(w, fd, &st, &p);
+	}
+	if (r < 0)
+		session_close(w, fd);
+	else
+		session_watch(w, fd);
+}
+
+void catchup_due(struct worker *w, int fd)
+{
+	struct session_state_shm st = session(w, fd)->state;
+	struct stream s;
+	struct piece p;
+
+	if (st.flags & (SESSION_BEHIND | SESSION_CLOSE))
+		return;
+	if (stream_open(&s, w, fd, &st, w->cursor) < 0)
+		return;
+	if (gather(&s, &p) == 0 && !p.more) {
+		if (p.len) {
+			batch_use(w, p.len);
+			batch_add(w, fd, p.bytes, p.len, p.pos, p.messages);
+		}
+		return;
+	}
+	catchup_defer(w, fd);	/* more than one piece */
+}
+
+/* Takes sent bytes off the out buffer; what is left of `bytes` lies in the ring. */
+static uint64_t advance_out(struct session_state_shm *st, uint64_t bytes)
+{
+	uint64_t n = st->out_end - st->out_start;
+
+	if (n > bytes)
+		n = bytes;
+	st->out_start += (uint32_t)n;
+	if (st->out_start == st->out_end) {
+		st->out = LENT_NONE;
+		st->out_start = st->out_end = 0;
+	}
+	return bytes - n;
+}
+
+/* Copies what was not sent of a frame to the out buffer, which is empty. */
+static int keep_cut_frame(struct worker *w, int fd, struct session_state_shm *st, const struct ring_record *rec, uint64_t sent)
+{
+	int proto = session(w, fd)->proto;
+	size_t size = frame_size(proto, rec);
+
+	if (frame_write(w, proto, rec, w->scratch) < 0)
+		return -1;
+	return session_append(w, fd, st, w->scratch + sent, size - sent);
+}
+
+int catchup_advance(struct worker *w, int fd, struct session_state_shm *st, uint64_t bytes)
+{
+	struct stream_topic *t;
+	struct stream s;
+
+	st->sent += bytes;
+	st->last_out = w->now;
+	bytes = advance_out(st, bytes);
+	if (bytes == 0)
+		return 0;
+	if (stream_open(&s, w, fd, st, ring_tail(&w->hub.ring)) < 0)
+		return -1;
+	while (bytes > 0 && (t = stream_next(&s)) != NULL) {
+		uint64_t size = frame_size(session(w, fd)->proto, &t->next);
+
+		st->pos = t->next.seq + 1;
+		if (bytes < size)
+			return keep_cut_frame(w, fd, st, &t->next, bytes);
+		worker_count(w, COUNTER_delivered, 1);
+		bytes -= size;
+		stream_step(&s, t);
+	}
+	return bytes == 0 && s.lost == 0 ? 0 : -1;
+}

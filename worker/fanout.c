@@ -1,0 +1,235 @@
+/*
+ * From the ring to this worker's subscribers.
+ *
+ * fanout_poll() looks through the records that are new since the last time; a record of a topic with subscribers here puts the topic
+ * into a queue. fanout_run() takes topics from the queue in turn and serves each a slice of its subscribers, so a topic with few does
+ * not wait for one with many. A pass over a topic's subscribers covers a fixed run of its records, first to end, sent to each in one
+ * operation; records that come meanwhile are the next pass's.
+ *
+ * A session with several topics gets them in ring order: it is put down as due, and served along its own stream (catchup.c).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/worker.h"
+
+#define PASS_BYTES (256 * 1024)		/* of frames that a pass sends each subscriber, or one frame */
+#define PASS_RECORDS 2048
+#define TURN_SENDS 1024			/* about that many in a turn of the loop */
+
+/* A pass's frames, made anew for each slice: in the batch's arena. */
+struct frames {
+	char *bytes;
+	uint32_t count;
+	uint64_t end;			/* sequence behind the last one */
+	uint64_t seq[PASS_RECORDS];
+	uint32_t at[PASS_RECORDS + 1];
+};
+
+static void enqueue(struct worker *w, struct local_topic *t)
+{
+	t->queued = true;
+	t->queued_next = NULL;
+	*w->queue_end = t;
+	w->queue_end = &t->queued_next;
+}
+
+static struct local_topic *dequeue(struct worker *w)
+{
+	struct local_topic *t = w->queue;
+
+	w->queue = t->queued_next;
+	if (!w->queue)
+		w->queue_end = &w->queue;
+	t->queued = false;
+	return t;
+}
+
+static void queue_from(struct worker *w, struct local_topic *t, uint64_t seq)
+{
+	if (t->queued)
+		return;
+	t->first = seq;
+	t->end = 0;
+	t->at = 0;
+	enqueue(w, t);
+}
+
+/*
+ * We slept while the ring went round. Nothing is lost: whatever concerned us would have woken us. But what has come to our
+ * topics since must be looked for topic by topic.
+ */
+static void poll_topics(struct worker *w, uint64_t tail)
+{
+	for (uint32_t i = 1; i <= w->hub.index.shm->topics_max && index_topic(&w->hub.index, i)->generation; i++) {
+		struct local_topic *t = w->topics[i];
+		struct ring_record rec;
+
+		if (t && ring_seek(&w->hub.ring, i, t->generation, w->cursor, tail, 0, &rec) == 0)
+			queue_from(w, t, rec.seq);
+	}
+}
+
+void fanout_poll(struct worker *w)
+{
+	uint64_t tail = ring_tail(&w->hub.ring);
+	struct ring_record rec;
+
+	for (uint64_t seq = w->cursor; seq < tail; seq++) {
+		struct local_topic *t;
+
+		if (ring_read(&w->hub.ring, seq, &rec) < 0) {
+			poll_topics(w, tail);
+			break;
+		}
+		t = topics_find(w, rec.topic);
+		if (t && t->generation == rec.generation)
+			queue_from(w, t, seq);
+	}
+	w->cursor = tail;
+}
+
+/*
+ * Makes the frames of the pass: for its first slice as many as there are, up to the limits; for later ones the same again.
+ * 0, or -1 when there are none.
+ */
+static int make_frames(struct worker *w, struct local_topic *t, struct frames *f)
+{
+	uint64_t below = t->end ? t->end : w->cursor;
+	struct ring_record rec;
+	size_t used = 0;
+	int proto = PROTO_FLASH;
+
+	f->count = 0;
+	f->at[0] = 0;
+	f->bytes = batch_room(w, PASS_BYTES);
+	f->end = t->first;
+	while (f->count < PASS_RECORDS &&
+	       ring_seek(&w->hub.ring, t->topic, t->generation, f->end, below, f->count ? f->seq[f->count - 1] : 0, &rec) == 0) {
+		size_t size = frame_size(proto, &rec);
+
+		if (used + size > PASS_BYTES) {
+			if (f->count > 0)
+				break;
+			f->bytes = batch_room(w, size);
+		}
+		if (frame_write(w, proto, &rec, f->bytes + used) < 0)
+			break;
+		used += size;
+		f->seq[f->count++] = rec.seq;
+		f->at[f->count] = (uint32_t)used;
+		f->end = rec.seq + 1;
+	}
+	batch_use(w, used);
+	return f->count ? 0 : -1;
+}
+
+static void note_due(struct worker *w, int fd)
+{
+	if (w->due_count > 0 && w->due[w->due_count - 1] == fd)
+		return;
+	/* Without memory for the list it is served as one that is behind. */
+	if (worker_push(&w->due, &w->due_count, &w->due_room, fd) < 0)
+		catchup_defer(w, fd);
+}
+
+/* What of the frames the session has not had yet, as one send. */
+static void serve(struct worker *w, int fd, const struct frames *f)
+{
+	const struct session_shm *s = session(w, fd);
+	uint32_t i = 0;
+
+	if (s->state.flags & (SESSION_BEHIND | SESSION_CLOSE) || s->state.pos >= f->end)
+		return;
+	if (s->count > 1) {
+		note_due(w, fd);
+		return;
+	}
+	while (f->seq[i] < s->state.pos)
+		i++;
+	batch_add(w, fd, f->bytes + f->at[i], f->at[f->count] - f->at[i], f->end, f->count - i);
+}
+
+/* One slice. Returns sends made, about. */
+static uint32_t serve_slice(struct worker *w, struct local_topic *t)
+{
+	static struct frames f;
+	uint32_t stop = t->at + (uint32_t)w->settings->fanout_slice;
+
+	if (make_frames(w, t, &f) < 0) {
+		/* Overwritten in the middle of a pass: flow control prevents it. Those not served yet get what there is. */
+		for (; t->end && t->at < t->count; t->at++)
+			catchup_defer(w, (int)t->subscribers[t->at]);
+		t->at = t->count;
+		t->end = w->cursor;
+		return 0;
+	}
+	t->end = f.end;
+	if (stop > t->count)
+		stop = t->count;
+	for (uint32_t i = t->at; i < stop; i++) {
+		if (i + 8 < stop)
+			__builtin_prefetch(session(w, (int)t->subscribers[i + 8]));
+		serve(w, (int)t->subscribers[i], &f);
+	}
+	stop -= t->at;
+	t->at += stop;
+	return stop;
+}
+
+/* The pass is over: is there something for another? */
+static bool another_pass(struct worker *w, struct local_topic *t)
+{
+	struct ring_record rec;
+
+	t->at = 0;
+	t->first = t->end;
+	t->end = 0;
+	return ring_seek(&w->hub.ring, t->topic, t->generation, t->first, w->cursor, 0, &rec) == 0;
+}
+
+static void serve_due(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->due_count; i++)
+		catchup_due(w, w->due[i]);
+	w->due_count = 0;
+	batch_flush(w);
+}
+
+bool fanout_run(struct worker *w)
+{
+	struct local_topic *last = w->queue ? (struct local_topic *)((char *)w->queue_end - offsetof(struct local_topic, queued_next)) : NULL;
+	uint32_t sends = 0;
+
+	/* Each topic once at most: a session must not stand in a batch twice. */
+	while (w->queue && sends < TURN_SENDS) {
+		struct local_topic *t = dequeue(w);
+
+		sends += serve_slice(w, t);
+		if (t->at < t->count || another_pass(w, t))
+			enqueue(w, t);
+		if (t == last)
+			break;
+	}
+	batch_flush(w);
+	if (w->due_count > 0)
+		serve_due(w);
+	return w->queue != NULL;
+}
+
+bool fanout_done(const struct worker *w)
+{
+	return w->queue == NULL && w->cursor == ring_tail(&w->hub.ring);
+}
+
+void fanout_publish_delivered(struct worker *w)
+{
+	uint64_t least = w->cursor;
+
+	for (const struct local_topic *t = w->queue; t; t = t->queued_next)
+		if (t->first < least)
+			least = t->first;
+	/* release: what is below has been recorded in the sessions */
+	atomic_store_explicit(&w->self->delivered, least, memory_order_release);
+}

@@ -1,0 +1,60 @@
+/*
+ * What the kernel knows of a connection's bytes, whoever sent or received them. TCP only: a Unix-domain socket has no such counts.
+ */
+#include <errno.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "worker/worker.h"
+
+static int info(int fd, struct tcp_info *ti)
+{
+	socklen_t len = sizeof(*ti);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, ti, &len);
+}
+
+/* An acknowledgement may move bytes from "queued" to "acked" between the two readings: they are good when acked has not changed. */
+int kernel_accepted(int fd, uint64_t *bytes)
+{
+	struct tcp_info ti;
+	uint64_t acked;
+	int queued;
+
+	if (info(fd, &ti) < 0)
+		return -1;
+	do {
+		acked = ti.tcpi_bytes_acked;
+		if (ioctl(fd, SIOCOUTQ, &queued) < 0 || info(fd, &ti) < 0)
+			return -1;
+	} while (acked != ti.tcpi_bytes_acked);
+	*bytes = acked + (uint64_t)queued;
+	return 0;
+}
+
+/* In these states the peer's FIN has arrived, which tcpi_bytes_received counts as a byte and SIOCINQ does not. */
+static int fin_arrived(const struct tcp_info *ti)
+{
+	enum { CLOSE_WAIT = 8, LAST_ACK = 9, CLOSING = 11, TIME_WAIT = 6 };
+
+	return ti->tcpi_state == CLOSE_WAIT || ti->tcpi_state == LAST_ACK || ti->tcpi_state == CLOSING || ti->tcpi_state == TIME_WAIT;
+}
+
+int kernel_taken(int fd, uint64_t *bytes)
+{
+	struct tcp_info ti, after;
+	int queued;
+
+	if (info(fd, &after) < 0)
+		return -1;
+	do {
+		ti = after;
+		if (ioctl(fd, SIOCINQ, &queued) < 0 || info(fd, &after) < 0)
+			return -1;
+	} while (ti.tcpi_bytes_received != after.tcpi_bytes_received || ti.tcpi_state != after.tcpi_state);
+	*bytes = ti.tcpi_bytes_received - (uint64_t)queued - (uint64_t)fin_arrived(&ti);
+	return 0;
+}

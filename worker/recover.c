@@ -1,0 +1,219 @@
+/*
+ * A worker's start: everything private is rebuilt from the slot segment, the hub and the kernel. The first worker of a slot finds nothing
+ * and starts with that; a successor of one that died, or that handed over, finds its sessions. There is no other way to start.
+ *
+ * In this order: descriptors that no session owns (strays.c); the redo record and the publish intent; lists, topics and buffers, which follow
+ * from the sessions; sends that were under way and input that was received and not counted, which the kernel knows; watchers; and
+ * then on with what the last worker left undone.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "shm/log.h"
+#include "worker/worker.h"
+
+static bool is_open(const struct worker *w, uint32_t fd)
+{
+	return session(w, (int)fd)->status == SESSION_OPEN;
+}
+
+static uint32_t fd_end(const struct worker *w)
+{
+	return atomic_load_explicit(&w->slot.shm->fd_end, memory_order_relaxed);
+}
+
+/* The dead worker had published: the session has to know. (Until now it may or may not; doing it twice is the same.) */
+static void finish_publish(struct worker *w)
+{
+	struct intent_shm *intent = &w->self->intent;
+
+	if (atomic_load_explicit(&intent->state, memory_order_acquire) != INTENT_DONE)
+		return;
+	if (is_open(w, intent->fd)) {
+		struct session_state_shm st = session(w, (int)intent->fd)->state;
+
+		if (st.parsed < intent->parsed)
+			st.parsed = intent->parsed;
+		st.flags |= intent->flags;
+		slot_commit(&w->slot, (int)intent->fd, &st);
+	}
+	publish_done(&w->hub, w->number);
+}
+
+/* A descriptor must not be closed before the lists are there: it is shut, and found broken later. */
+static void uncertain(struct worker *w, int fd)
+{
+	log_warning("connection %d: what it was sent can't be told any more; closing it", fd);
+	session_abort(w, fd, COUNTER_closed_uncertain);
+}
+
+/* Sends that were under way: the kernel knows what it took. */
+static void land_flights(struct worker *w)
+{
+	uint32_t n = atomic_load_explicit(&w->slot.shm->flights, memory_order_acquire);
+
+	for (uint32_t i = 0; i < n && i < FLIGHT_MAX; i++) {
+		int fd = (int)w->slot.shm->flight[i];
+		struct session_state_shm st;
+		uint64_t accepted;
+
+		if (!is_open(w, (uint32_t)fd) || session(w, fd)->state.flags & SESSION_LINGER)
+			continue;
+		st = session(w, fd)->state;
+		if (kernel_accepted(fd, &accepted) < 0 || accepted < st.sent ||
+		    (accepted > st.sent && catchup_advance(w, fd, &st, accepted - st.sent) < 0)) {
+			uncertain(w, fd);
+			continue;
+		}
+		if (accepted > session(w, fd)->state.sent)
+			session_commit(w, fd, &st);
+	}
+	atomic_store_explicit(&w->slot.shm->flights, 0, memory_order_release);
+}
+
+/* How much was received into the session's buffer, the kernel knows. */
+static void count_input(struct worker *w, int fd)
+{
+	const struct session_state_shm *st = &session(w, fd)->state;
+	struct lent_shm *head;
+	uint64_t taken;
+
+	if (st->in == LENT_NONE)
+		return;
+	head = lend_header(&w->slot, st->in);
+	if (kernel_taken(fd, &taken) < 0 || taken < st->parsed || taken - head->base > lend_room(&w->slot, st->in)) {
+		uncertain(w, fd);
+		return;
+	}
+	head->len = (uint32_t)(taken - head->base);
+	memset(head->scan, 0, sizeof(head->scan));
+}
+
+static int claim_subscriptions(struct worker *w, int fd, uint8_t *taken)
+{
+	struct session_shm *s = session(w, fd);
+	struct subscription_shm *sub = NULL;
+
+	s->count = 0;
+	for (uint32_t i = atomic_load_explicit(&s->subscriptions, memory_order_relaxed); i;
+	     i = atomic_load_explicit(&sub->next, memory_order_relaxed)) {
+		sub = &w->slot.subscriptions[i];
+		taken[i / 8] |= (uint8_t)(1u << (i % 8));
+		if (i >= w->fresh_subscription)
+			w->fresh_subscription = i + 1;
+		if (!topics_add(w, sub->topic, fd, &sub->place))
+			return -1;
+		s->count++;
+	}
+	atomic_fetch_add_explicit(&w->self->subscriptions, s->count, memory_order_relaxed);
+	/* A subscribe that did not come to its commit. */
+	if (s->count == 1 && s->state.pos < sub->from) {
+		struct session_state_shm st = s->state;
+
+		st.pos = sub->from;
+		slot_commit(&w->slot, fd, &st);
+	}
+	return 0;
+}
+
+static int take_session(struct worker *w, int fd, uint8_t *taken)
+{
+	struct session_shm *s = session(w, fd);
+
+	if ((s->state.in && lend_claim(&w->lend, s->state.in) < 0) || (s->state.out && lend_claim(&w->lend, s->state.out) < 0)) {
+		log_error("connection %d: its buffers are not in order", fd);
+		return -1;
+	}
+	if (claim_subscriptions(w, fd, taken) < 0)
+		return -1;
+	atomic_fetch_add_explicit(&w->self->connections, 1, memory_order_relaxed);
+	if (s->state.flags & SESSION_BEHIND)
+		atomic_fetch_add_explicit(&w->self->behind, 1, memory_order_relaxed);
+	return 0;
+}
+
+/* Lists, topics, counts: all that follows from the sessions. */
+static int take_sessions(struct worker *w)
+{
+	uint8_t *taken = calloc(w->slot.shm->subscriptions_max / 8 + 1, 1);
+
+	if (!taken)
+		return -1;
+	atomic_store(&w->self->connections, 0);
+	atomic_store(&w->self->behind, 0);
+	atomic_store(&w->self->subscriptions, 0);
+	for (uint32_t fd = 0; fd < fd_end(w); fd++)
+		if (is_open(w, fd) && take_session(w, (int)fd, taken) < 0) {
+			free(taken);
+			return -1;
+		}
+	for (uint32_t i = 1; i < w->fresh_subscription; i++)
+		if (!(taken[i / 8] & (1u << (i % 8))))
+			topics_give_subscription(w, i);
+	free(taken);
+	return lend_ready(&w->lend);
+}
+
+/* Topics that were joined, or not yet left, when the last worker died. */
+static void leave_unheard(struct worker *w)
+{
+	uint64_t bit = 1ull << w->number;
+
+	lock_acquire(&w->hub.shm->lock, w->number + 1);
+	for (uint32_t i = 1; i <= w->hub.index.shm->topics_max && index_topic(&w->hub.index, i)->generation; i++)
+		if (atomic_load(&index_topic(&w->hub.index, i)->interest) & bit && !w->topics[i])
+			index_leave(&w->hub.index, w->number, i);
+	lock_release(&w->hub.shm->lock, w->number + 1);
+}
+
+static void start_sessions(struct worker *w)
+{
+	for (uint32_t fd = 0; fd < fd_end(w); fd++) {
+		if (!is_open(w, fd))
+			continue;
+		count_input(w, (int)fd);
+		accept_watcher(w, (int)fd);
+	}
+}
+
+/* Output that was put down but not sent, input that was received but not dealt with. */
+static void resume_sessions(struct worker *w)
+{
+	for (uint32_t fd = 0; fd < fd_end(w); fd++) {
+		if (!is_open(w, fd))
+			continue;
+		if (session(w, (int)fd)->state.in != LENT_NONE && !(session(w, (int)fd)->state.flags & SESSION_CLOSE))
+			input_resume(w, (int)fd);
+		else if (session(w, (int)fd)->state.out != LENT_NONE || session(w, (int)fd)->state.flags & SESSION_CLOSE)
+			session_flush(w, (int)fd);
+		session_watch(w, (int)fd);
+	}
+}
+
+/* The connection whose input made the last worker crash: it would do so again. */
+static void close_blamed(struct worker *w)
+{
+	uint32_t on = atomic_load_explicit(&w->slot.shm->working_on, memory_order_acquire);
+
+	if (w->start->blame && on && is_open(w, on - 1)) {
+		log_warning("connection %u: closed, as the worker crashed while it handled its input", on - 1);
+		worker_count(w, COUNTER_closed_blamed, 1);
+		session_close(w, (int)on - 1);
+	}
+	atomic_store_explicit(&w->slot.shm->working_on, 0, memory_order_release);
+}
+
+int recover(struct worker *w)
+{
+	slot_redo(&w->slot);
+	finish_publish(w);
+	if (take_sessions(w) < 0)
+		return -1;
+	land_flights(w);
+	leave_unheard(w);
+	w->cursor = atomic_load_explicit(&w->self->delivered, memory_order_acquire);
+	start_sessions(w);
+	close_blamed(w);
+	resume_sessions(w);
+	return 0;
+}

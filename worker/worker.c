@@ -1,0 +1,251 @@
+/*
+ * The worker's loop.
+ *
+ * A turn: what the kernel reports (input, writability, connections, timers), then the ring: new records are looked through, a share of
+ * the fan-out is served, and the slot's `delivered` is brought up to date. If nothing is left, the worker says that it sleeps, looks
+ * at the ring's tail once more, and blocks; a publisher that has something for it then owes it a wake-up. An awake worker
+ * needs no wake-ups.
+ */
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shm/log.h"
+
+#define TICK 0.1			/* seconds; see sweep.c */
+#define RETRY 0.002			/* seconds until stalled publishing is tried again */
+#define BALANCE 0.01			/* seconds between looks at the other workers' shares */
+#define STOP_SECONDS 3			/* to deliver what was published, once told to stop */
+
+void worker_count(struct worker *w, enum counter counter, uint64_t n)
+{
+	hub_count(&w->hub, w->number, counter, n);
+}
+
+int worker_push(int **list, uint32_t *count, uint32_t *room, int fd)
+{
+	if (*count == *room) {
+		uint32_t more = *room ? 2 * *room : 64;
+		int *p = realloc(*list, more * sizeof(*p));
+
+		if (!p)
+			return -1;
+		*list = p;
+		*room = more;
+	}
+	(*list)[(*count)++] = fd;
+	return 0;
+}
+
+static uint32_t seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return (uint32_t)ts.tv_sec;
+}
+
+static void on_wake(struct ev_loop *loop, struct ev_io *io, int events)
+{
+	uint64_t n;
+
+	(void)loop;
+	(void)events;
+	/* Reset; that we are awake is all that matters. */
+	if (read(io->fd, &n, sizeof(n)) < 0)
+		return;
+}
+
+/* Whether there is nothing to do until something happens. */
+static bool may_sleep(struct worker *w)
+{
+	atomic_store(&w->self->sleeping, 1);
+	/* Either a publisher sees that we sleep, or we see its records (see claim_wakeups() in publish.c). */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (ring_tail(&w->hub.ring) == w->cursor)
+		return true;
+	fanout_poll(w);
+	if (!w->queue)
+		return true;
+	atomic_store(&w->self->sleeping, 0);
+	return false;
+}
+
+static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
+{
+	struct worker *w = ev_userdata(loop);
+	bool more;
+
+	(void)p;
+	(void)events;
+	fanout_poll(w);
+	more = fanout_run(w);
+	fanout_publish_delivered(w);
+	if (w->stopping && (!more || w->now >= w->stopping)) {
+		ev_break(loop, EVBREAK_ALL);
+		return;
+	}
+	if (more || !may_sleep(w))
+		ev_idle_start(loop, &w->idle);
+	else
+		ev_idle_stop(loop, &w->idle);
+}
+
+static void on_check(struct ev_loop *loop, struct ev_check *c, int events)
+{
+	struct worker *w = ev_userdata(loop);
+
+	(void)c;
+	(void)events;
+	atomic_store(&w->self->sleeping, 0);
+	w->now = seconds();
+	worker_count(w, COUNTER_loops, 1);
+}
+
+static void on_idle(struct ev_loop *loop, struct ev_idle *i, int events)
+{
+	(void)loop;
+	(void)i;
+	(void)events;
+}
+
+static void on_tick(struct ev_loop *loop, struct ev_timer *t, int events)
+{
+	struct worker *w = ev_userdata(loop);
+
+	(void)t;
+	(void)events;
+	sweep(w);
+	if (w->start->drain && atomic_load_explicit(&w->self->connections, memory_order_relaxed) == 0) {
+		w->drained = true;
+		ev_break(loop, EVBREAK_ALL);
+	}
+}
+
+static void on_retry(struct ev_loop *loop, struct ev_timer *t, int events)
+{
+	struct worker *w = ev_userdata(loop);
+
+	(void)events;
+	input_retry_stalled(w);
+	if (w->stalled_count == 0)
+		ev_timer_stop(loop, t);
+}
+
+static void on_balance(struct ev_loop *loop, struct ev_timer *t, int events)
+{
+	(void)t;
+	(void)events;
+	accept_balance(ev_userdata(loop));
+}
+
+/* Stop: no new connections; what is in the ring is still delivered. */
+static void on_term(struct ev_loop *loop, struct ev_signal *s, int events)
+{
+	struct worker *w = ev_userdata(loop);
+
+	(void)s;
+	(void)events;
+	accept_stop(w);
+	w->stopping = w->now + STOP_SECONDS;
+}
+
+/* Hand over: everything that counts is in the slot segment at the end of every turn. */
+static void on_hup(struct ev_loop *loop, struct ev_signal *s, int events)
+{
+	(void)s;
+	(void)events;
+	ev_break(loop, EVBREAK_ALL);
+}
+
+static void start_watchers(struct worker *w)
+{
+	ev_io_init(&w->wake_io, on_wake, w->start->wake[w->number], EV_READ);
+	ev_io_start(w->loop, &w->wake_io);
+	ev_prepare_init(&w->prepare, on_prepare);
+	ev_prepare_start(w->loop, &w->prepare);
+	ev_check_init(&w->check, on_check);
+	ev_set_priority(&w->check, EV_MAXPRI);
+	ev_check_start(w->loop, &w->check);
+	ev_idle_init(&w->idle, on_idle);
+	ev_timer_init(&w->tick, on_tick, TICK, TICK);
+	ev_timer_start(w->loop, &w->tick);
+	ev_init(&w->retry, on_retry);
+	w->retry.repeat = RETRY;
+	ev_init(&w->balance, on_balance);
+	w->balance.repeat = BALANCE;
+	ev_signal_init(&w->on_term, on_term, SIGTERM);
+	ev_signal_start(w->loop, &w->on_term);
+	ev_signal_init(&w->on_hup, on_hup, SIGHUP);
+	ev_signal_start(w->loop, &w->on_hup);
+}
+
+static int worker_init(struct worker *w, const struct worker_start *start)
+{
+	size_t frame = (size_t)start->settings->max_frame + 8192;
+
+	w->start = start;
+	w->settings = start->settings;
+	w->number = start->slot;
+	w->now = seconds();
+	if (hub_attach(&w->hub, start->hub_fd, true) < 0 || slot_attach(&w->slot, start->slot_fd) < 0) {
+		log_error("shared memory: %s", strerror(errno));
+		return -1;
+	}
+	w->hub.wake = start->wake;
+	w->self = &w->hub.shm->slot[w->number];
+	if (strays_close(w) < 0)
+		return -1;
+	w->io = mmap(NULL, w->slot.shm->sessions_max * sizeof(*w->io), PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	w->listeners = calloc(start->listeners_count, sizeof(*w->listeners));
+	w->scratch = malloc(frame);
+	if (w->io == MAP_FAILED || !w->listeners || !w->scratch || topics_init(w) < 0 || lend_init(&w->lend, &w->slot) < 0 ||
+	    input_init(w) < 0) {
+		log_error("%s", strerror(ENOMEM));
+		return -1;
+	}
+	w->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+	w->batch = batch_create((int)start->settings->io, 1024 * 1024 + frame);
+	if (!w->loop || !w->batch) {
+		log_error("no event loop");
+		return -1;
+	}
+	ev_set_userdata(w->loop, w);
+	return 0;
+}
+
+int worker_run(const struct worker_start *start)
+{
+	static struct worker worker;
+	struct worker *w = &worker;
+	sigset_t none;
+
+	signal(SIGPIPE, SIG_IGN);
+	if (worker_init(w, start) < 0)
+		return 1;
+	start_watchers(w);
+	if (recover(w) < 0) {
+		log_error("sessions could not be taken over");
+		return 1;
+	}
+	strays_adopt(w);
+	atomic_store(&w->self->state, SLOT_LIVE);
+	if (start->died)
+		atomic_store(&w->self->paused, hub_now() - start->died);
+	log_debug("live, %u connections, sends with %s", (unsigned)w->self->connections, batch_kind(w->batch));
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	accept_start(w);
+	ev_run(w->loop, 0);
+	batch_destroy(w->batch);
+	return w->drained ? WORKER_DRAINED : 0;
+}

@@ -1,0 +1,246 @@
+/*
+ * A worker: its private state, and what its files offer each other. Nothing here outlives it; what does is in the slot segment and
+ * the hub.
+ *
+ *   worker.c    the loop: order of work in a turn, signals, sleeping and waking
+ *   recover.c   rebuilds all of this from shared memory and the kernel at start
+ *   strays.c    descriptors that the last worker left without a session
+ *   accept.c    new connections        session.c   their end, watchers, output
+ *   input.c     receives and cuts into frames, by protocol
+ *   action.c    subscribe, unsubscribe, publish
+ *   topics.c    which of this worker's sessions subscribe which topic
+ *   fanout.c    from the ring to live subscribers    catchup.c   to those behind, or with several topics
+ *   frame.c     a record as a protocol sends it
+ *   batch.c     sends under way: io_uring or send()
+ *   sweep.c     heartbeats, time limits
+ *   kernel.c    what the kernel knows of a connection's bytes
+ */
+#ifndef WORKER_WORKER_H
+#define WORKER_WORKER_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/json.h"
+#include "proto/protocol.h"
+#include "shm/hub.h"
+#include "shm/lend.h"
+#include "shm/publish.h"
+#include "shm/settings.h"
+#include "shm/slot.h"
+
+/* What a worker is given by its keeper. */
+struct worker_listener {
+	int fd;
+	int proto;			/* PROTO_ */
+};
+
+struct worker_start {
+	const struct settings *settings;
+	unsigned slot;
+	int hub_fd, slot_fd;
+	const int *wake;		/* eventfds, by slot */
+	const struct worker_listener *listeners;
+	unsigned listeners_count;
+	const int *kept;		/* further descriptors that are the keeper's and stay open */
+	unsigned kept_count;
+	bool drain;			/* take no new connections; leave with WORKER_DRAINED when the last one has ended */
+	bool blame;			/* the last worker crashed of its own: close the session it was working on */
+	uint64_t died;			/* when it did, microseconds since 1970; 0 if none did */
+};
+
+struct worker;
+
+/* A topic with subscribers here. */
+struct local_topic {
+	uint32_t topic;
+	uint32_t generation;
+	uint32_t *subscribers;		/* descriptors */
+	uint32_t count, room;
+	uint32_t at;			/* next subscriber to be served in this pass */
+	uint64_t first;			/* first record of this pass; what comes before is served */
+	uint64_t end;			/* first record not in this pass, 0 when no pass is under way */
+	struct local_topic *queued_next;
+	bool queued;
+};
+
+struct listener {
+	struct ev_io io;
+	struct worker *worker;
+	int proto;
+};
+
+struct batch;
+
+struct worker {
+	const struct worker_start *start;
+	const struct settings *settings;
+	unsigned number;		/* of the slot */
+	struct hub hub;
+	struct hub_slot_shm *self;	/* in the hub */
+	struct slot slot;
+	struct lend lend;
+
+	struct ev_loop *loop;
+	struct ev_io *io;		/* the sessions' watchers, by descriptor */
+	struct ev_io wake_io;
+	struct ev_prepare prepare;
+	struct ev_check check;
+	struct ev_idle idle;
+	struct ev_timer tick, retry;
+	struct ev_signal on_term, on_hup;
+	struct listener *listeners;
+	bool listening;
+	uint32_t sweep_at;		/* next descriptor to be looked at */
+	uint32_t now;			/* seconds of CLOCK_MONOTONIC, as of this turn */
+	bool drained;
+	uint32_t stopping;		/* 0, or the second by which to be gone */
+	struct ev_timer balance;	/* runs while listening is paused for balance's sake */
+	uint32_t paused_at;		/* since when */
+	bool overdue;			/* paused long enough: accept whatever the balance */
+
+	/* topics.c */
+	struct local_topic **topics;	/* by number */
+	uint32_t *free_subscriptions;
+	uint32_t free_count, free_room, fresh_subscription;
+
+	/* fanout.c */
+	uint64_t cursor;		/* the ring is looked through up to here */
+	struct local_topic *queue, **queue_end;
+	int *due;			/* sessions with several topics that are owed something */
+	uint32_t due_count, due_room;
+
+	/* input.c */
+	struct json json;
+	struct publish_item *items;	/* parsed and not yet published */
+	unsigned item_count;
+	char *item_text;		/* their topics and messages */
+	size_t item_used, item_room;
+	int *stalled;			/* sessions whose publishing is put off */
+	uint32_t stalled_count, stalled_room;
+
+	/* strays.c */
+	int *strays;			/* connections accepted and not written down by the last worker */
+	uint32_t strays_count, strays_room;
+
+	/* catchup.c */
+	struct stream_topic *stream;	/* scratch, one a topic of the session at hand */
+	uint32_t stream_room;
+	char *scratch;			/* room for one frame */
+
+	struct batch *batch;
+};
+
+/* Exit status of a worker that was to drain and has no connection left. */
+#define WORKER_DRAINED 3
+
+/* The worker process, from its first to its last instruction. Returns its exit status: 0 when it was told to leave. */
+int worker_run(const struct worker_start *start);
+
+/* worker.c */
+void worker_count(struct worker *w, enum counter counter, uint64_t n);
+int worker_push(int **list, uint32_t *count, uint32_t *room, int fd);	/* appends; -1 without memory */
+
+/* recover.c. 0, or -1 (logged). */
+int recover(struct worker *w);
+
+/* strays.c */
+int strays_close(struct worker *w);		/* before the worker opens a descriptor of its own. -1 without memory */
+void strays_adopt(struct worker *w);		/* when sessions can be made */
+
+/* accept.c */
+void accept_start(struct worker *w);
+void accept_stop(struct worker *w);
+void accept_balance(struct worker *w);		/* listening is paused: should it go on? */
+void accept_adopt(struct worker *w, int fd, int proto);	/* makes a session of a connected socket, and greets */
+void accept_watcher(struct worker *w, int fd);		/* gives a session its watcher */
+
+/* session.c */
+struct session_shm *session(const struct worker *w, int fd);
+void session_watch(struct worker *w, int fd);	/* makes the watcher fit the state */
+/* Replaces the session's state, and gives back the buffers that the new one no longer names. */
+void session_commit(struct worker *w, int fd, const struct session_state_shm *st);
+/* Ends it. Not from within a fan-out, which walks lists that this changes: there, session_abort(). */
+void session_close(struct worker *w, int fd);
+/* Breaks the connection, and counts why; the loop will find it broken and close it. */
+void session_abort(struct worker *w, int fd, enum counter why);
+/* Puts bytes that come before anything of the ring into `st`, uncommitted. -1: no buffer. */
+int session_append(struct worker *w, int fd, struct session_state_shm *st, const void *bytes, size_t len);
+/* Appends and commits, with input taken up to `parsed`. False: aborted. Sending is session_flush()'s. */
+bool session_answer(struct worker *w, int fd, uint64_t parsed, const void *bytes, size_t len);
+/* The same with an error in the session's protocol; with `end`, nothing more is read and the session ends when it is sent. */
+void session_error(struct worker *w, int fd, uint64_t parsed, const char *text, bool end);
+/* Sends the out buffer, unless the session already waits for writability. */
+void session_flush(struct worker *w, int fd);
+/* The same in any case: 1 all sent, 0 it would block, -1 the connection is broken. Commits. */
+int session_send_out(struct worker *w, int fd, struct session_state_shm *st);
+
+/* input.c */
+int input_init(struct worker *w);		/* -1 without memory */
+void input_ready(struct worker *w, int fd);
+void input_resume(struct worker *w, int fd);	/* deals with what is in the session's buffer already */
+void input_retry_stalled(struct worker *w);
+
+/* action.c. They record the input as taken up to `parsed`, unless the session was closed. */
+void action_subscribe(struct worker *w, int fd, uint64_t parsed, const char *topic, uint8_t len);
+void action_unsubscribe(struct worker *w, int fd, uint64_t parsed, const char *topic, uint8_t len);
+
+/* topics.c */
+int topics_init(struct worker *w);
+struct local_topic *topics_find(const struct worker *w, uint32_t topic);
+/* Adds the session to the topic's subscribers; *place is where. NULL without memory. */
+struct local_topic *topics_add(struct worker *w, uint32_t topic, int fd, uint32_t *place);
+/* Takes it out; when it was the last one the slot leaves the topic. */
+void topics_remove(struct worker *w, uint32_t topic, uint32_t place);
+uint32_t topics_take_subscription(struct worker *w);		/* 0 when there is none */
+void topics_give_subscription(struct worker *w, uint32_t subscription);
+
+/* fanout.c */
+void fanout_poll(struct worker *w);		/* looks through the ring's new records */
+bool fanout_run(struct worker *w);		/* serves; true when something is left to do */
+bool fanout_done(const struct worker *w);
+void fanout_publish_delivered(struct worker *w);
+
+/* catchup.c */
+/* Marks the session behind in `st`, uncommitted: it waits for writability. */
+void catchup_begin(struct worker *w, int fd, struct session_state_shm *st);
+/* The same, committed. */
+void catchup_defer(struct worker *w, int fd);
+/* It is writable: sends along its stream until it would block, its share is used up or it is up to date. */
+void catchup_run(struct worker *w, int fd);
+/* A live session with several topics: gathers what it is owed and gives it to the batch. */
+void catchup_due(struct worker *w, int fd);
+/* Moves `st` along the session's stream by `bytes` that the kernel took; a frame cut in two leaves its rest in the out
+ * buffer. Uncommitted. -1 when the ring no longer has what was sent, or no buffer is left. */
+int catchup_advance(struct worker *w, int fd, struct session_state_shm *st, uint64_t bytes);
+
+/* frame.c: a record of the ring as a protocol sends it */
+size_t frame_size(int proto, const struct ring_record *rec);
+/* Writes it, frame_size() bytes. -1 when the ring has overwritten the record meanwhile: dst holds rubbish then. */
+int frame_write(const struct worker *w, int proto, const struct ring_record *rec, char *dst);
+
+/* batch.c */
+/* `arena`: bytes of frames that one batch can hold; enough for the largest frame. NULL (logged) when it can't be made. */
+struct batch *batch_create(int io, size_t arena);
+size_t batch_arena(const struct batch *b);
+void batch_destroy(struct batch *b);
+const char *batch_kind(const struct batch *b);
+/* Room for at least `bytes` of frames that stay valid until the next batch_room(); sends what is pending if it must. */
+char *batch_room(struct worker *w, size_t bytes);
+void batch_use(struct worker *w, size_t bytes);
+/* One send: afterwards everything below `pos` has been delivered to the session, in `messages` frames. */
+void batch_add(struct worker *w, int fd, const char *bytes, size_t len, uint64_t pos, uint32_t messages);
+void batch_flush(struct worker *w);
+/* send(), recorded as under way; the result of send(). The caller commits, then calls batch_landed(). */
+long batch_send(struct worker *w, int fd, const void *bytes, size_t len);
+void batch_landed(struct worker *w);
+
+/* sweep.c */
+void sweep(struct worker *w);
+
+/* kernel.c: bytes since the connection was opened; 0, or -1 when the kernel can't tell. */
+int kernel_accepted(int fd, uint64_t *bytes);	/* taken by the kernel for sending */
+int kernel_taken(int fd, uint64_t *bytes);	/* handed out by recv() */
+
+#endif
