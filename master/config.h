@@ -30,7 +30,7 @@
 /* Compares with memcmp(): what is not used is zero. */
 struct listen_address {
 	char url[128];			/* as written: scheme://ADDR:PORT, [ADDR] for IPv6 */
-	int proto;			/* PROTO_ */
+	int proto;			/* PROTO_, proto/protocol.h */
 	bool dual;			/* `*`: addr is [::] and takes IPv4 too */
 	struct sockaddr_storage addr;
 	socklen_t addr_len;

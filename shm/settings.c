@@ -98,7 +98,7 @@ void settings_pack(const struct settings *s, struct msgpack_packer *to)
 
 	msgpack_pack_map(to, SETTINGS + 1);
 	for (const struct setting *d = settings_table; d < settings_table + SETTINGS; d++) {
-		size_t len;
+		size_t len = 0;
 		const char *word;
 
 		pack_text(to, d->name, strlen(d->name));

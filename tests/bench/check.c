@@ -22,8 +22,8 @@ int check_init(struct checker *c, struct member *m)
 	const struct options *opt = m->opt;
 
 	*c = (struct checker){ .m = m, .spill_max = opt->size + WIRE_EXTRA + WIRE_GREETING_MAX };
-	if (opt->running_s > 0)
-		c->pause = (uint64_t)(opt->pause_ms * (double)CLOCK_MS);
+	c->pause = options_pause_ns(opt, false);
+	c->sub_pause = options_pause_ns(opt, true);
 	c->stream = calloc(opt->topics, sizeof(*c->stream));
 	if (!c->stream)
 		return -1;
@@ -341,7 +341,7 @@ static void hear(struct checker *c, struct sub *sub, uint64_t now)
 
 	if (sub->flags & SUB_SLOW)
 		return;
-	if (sub->heard && (uint64_t)(us - sub->heard) * 1000 >= c->pause)
+	if (sub->heard && (uint64_t)(us - sub->heard) * 1000 >= c->sub_pause)
 		histogram_add(&c->m->me->waits, (uint64_t)(us - sub->heard) * 1000);
 	sub->heard = us;
 	gaps_heard(&c->m->me->gaps, now, c->pause);

@@ -51,7 +51,7 @@ struct checker {
 	struct stream *stream;		/* [topics] */
 	struct spill *spare;
 	size_t spill_max;
-	uint64_t pause;			/* ns; 0 not --while-running */
+	uint64_t pause, sub_pause;	/* ns, see options_pause_ns(); 0 not --while-running */
 };
 
 /* 0, or -1 with errno. */

@@ -44,7 +44,7 @@ static const struct option_row {
 	{ "burst", 'b', COUNT, AT(burst), 1, 1000000, "K", "with --rate, K messages at once, K times as seldom (1)" },
 	{ "while-running", 0, REAL, AT(running_s), 0.1, 86400, "S",
 	  "publish steadily for S seconds at --rate (100), report pauses" },
-	{ "pause-ms", 0, REAL, AT(pause_ms), 0.1, 1e6, "MS", "what counts as a pause (50)" },
+	{ "pause-ms", 0, REAL, AT(pause_ms), 0.1, 1e6, "MS", "what counts as a pause, beyond the time between messages (50)" },
 	{ "slow", 0, COUNT, AT(slow), 0, 1000000, "K", "subscribers that stop reading in the midst of round 1 (0)" },
 	{ "slow-s", 0, REAL, AT(slow_s), 0, 86400, "S", "for how long (3)" },
 	{ "slow-may-lose", 0, FLAG, AT(slow_may_lose), 0, 0, NULL, "what slow subscribers lose is no fault" },
@@ -218,4 +218,13 @@ uint64_t options_publish_ns(const struct options *opt)
 	if (opt->rate <= 0)
 		return 0;
 	return (uint64_t)((double)opt->messages * opt->topics / opt->rate * (double)CLOCK_S);
+}
+
+uint64_t options_pause_ns(const struct options *opt, bool of_topic)
+{
+	double interval = opt->rate > 0 ? opt->burst / opt->rate * (of_topic ? opt->topics : 1) : 0;
+
+	if (opt->running_s <= 0)
+		return 0;
+	return (uint64_t)(opt->pause_ms * (double)CLOCK_MS + interval * (double)CLOCK_S);
 }

@@ -39,4 +39,8 @@ void options_help(void);
 /* How long a round takes to publish at the given rate, in ns; 0 when it is as fast as possible. */
 uint64_t options_publish_ns(const struct options *opt);
 
+/* With --while-running, the shortest time without a delivery that is a pause, in ns: --pause-ms beyond what lies between two
+ * messages anyhow, to any topic (`of_topic` false) or to the same one. 0 without --while-running. */
+uint64_t options_pause_ns(const struct options *opt, bool of_topic);
+
 #endif

@@ -89,7 +89,8 @@ static void gaps(FILE *out, const struct results *r, const char *who, const stru
 {
 	uint32_t n = g->count, shown = n < GAPS_MAX ? n : GAPS_MAX;
 
-	fprintf(out, "pauses, %-11s %u of %g ms or more, longest %.3f ms\n", who, n, r->opt->pause_ms, ms(g->longest));
+	fprintf(out, "pauses, %-11s %u of %g ms or more, longest %.3f ms\n", who, n, ms(options_pause_ns(r->opt, false)),
+		ms(g->longest));
 	if (!show)
 		return;
 	for (uint32_t i = 0; i < shown && i < PAUSES_SHOWN; i++)
@@ -110,14 +111,14 @@ static void pauses(FILE *out, const struct results *r)
 		snprintf(who, sizeof(who), "process %u:", i);
 		gaps(out, r, who, &r->shm->member[i].gaps, 0);
 	}
-	fprintf(out, "pauses, subscriber: %llu", (unsigned long long)r->waits.count);
+	fprintf(out, "pauses, subscriber: %llu of %g ms or more", (unsigned long long)r->waits.count, ms(options_pause_ns(r->opt, true)));
 	if (r->waits.count)
 		fprintf(out, ", longest %.3f ms", ms(r->waits.max));
 	fputc('\n', out);
 	struct distribution d = { .h = r->waits };
 	uint64_t below = 0;
 
-	for (double edge = r->opt->pause_ms * 2; below < d.h.count; edge *= 2) {
+	for (double edge = 2 * ms(options_pause_ns(r->opt, true)); below < d.h.count; edge *= 2) {
 		uint64_t upto = distribution_upto(&d, (uint64_t)(edge * (double)CLOCK_MS));
 
 		if (upto > below)

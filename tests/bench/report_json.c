@@ -65,7 +65,7 @@ static void pauses(FILE *out, const struct results *r)
 {
 	if (r->opt->running_s <= 0)
 		return;
-	fprintf(out, ",\"pauses\":{\"pause_ms\":%.3f,\"overall\":", r->opt->pause_ms);
+	fprintf(out, ",\"pauses\":{\"pause_ms\":%.3f,\"overall\":", ms(options_pause_ns(r->opt, false)));
 	gaps(out, r, &r->shm->gaps);
 	fputs(",\"processes\":[", out);
 	for (uint32_t i = 0; i < r->opt->processes; i++) {

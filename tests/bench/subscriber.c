@@ -1,5 +1,5 @@
 /*
- * Sockets are edge-triggered: a recv() that does not fill the buffer has emptied the socket, so that each readiness mostly costs one
+ * Sockets are edge-triggered: a recv() that does not fill the buffer has emptied the socket, so that a readiness mostly costs one
  * system call. A subscriber that pauses (--slow) just ignores its events and is read to the end when it resumes.
  */
 #include "tests/bench/subscriber.h"
