@@ -1,6 +1,7 @@
 # Janus. `make` builds build/janus, build/janusctl and build/janusbench.
 #   make demo    start a server, 40,000 subscribers, publish, print the histogram, stop
 #   make check   unit tests and scenarios
+#   CRASH=1      a build for tests, with points at which a process can be made to die, in build/crash
 #   V=1          show commands       SANITIZE=1   ASan and UBSan, in build/asan
 #   DESTDIR, PREFIX for `make install`
 
@@ -9,6 +10,7 @@ PREFIX   ?= /usr
 CC       ?= gcc
 V        ?= 0
 SANITIZE ?= 0
+CRASH    ?= 0
 WERROR   ?= 1
 
 BUILD    := build
@@ -18,15 +20,21 @@ WARN     := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing
 ifeq ($(WERROR),1)
 WARN     += -Werror
 endif
+ifeq ($(CRASH),1)
+BUILD    := build/crash
+CPPFLAGS += -DJANUS_CRASH_POINTS
+endif
 ifeq ($(SANITIZE),1)
-BUILD    := build/asan
+BUILD    := $(BUILD)/asan
 CFLAGS   += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 LDFLAGS  += -fsanitize=address,undefined
 endif
 Q := $(if $(filter 1,$(V)),,@)
 say = @$(if $(filter 1,$(V)),true,printf '  %-5s %s\n' "$(1)" "$(2)")
 
-LIBS     := -lev -lmsgpackc -luring -linih -lm
+# msgpack-c changed its library's name with 6.0.
+MSGPACK  := $(shell pkg-config --libs msgpack-c 2>/dev/null || echo -lmsgpackc)
+LIBS     := -lev $(MSGPACK) -luring -linih -lm
 
 # master/main.c and master/janusctl.c hold a main() each; every other source of the four layers goes into one archive.
 MAINS    := master/main.c master/janusctl.c
@@ -35,6 +43,7 @@ OBJ      := $(SRC:%.c=$(BUILD)/%.o)
 LIB      := $(BUILD)/libjanus.a
 BENCH    := $(wildcard tests/bench/*.c)
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+STRESS   := $(BUILD)/tests/stress/ring_stress
 PROGRAMS := $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janusbench
 
 all: deps
@@ -69,9 +78,44 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
+$(STRESS): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/stress/*.c)) $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# ---- tests ----
+
+check: deps
+	@$(MAKE) --no-print-directory tests headers layers
+	@JANUS_BUILD=$(BUILD) JANUS_TEST_SLOWNESS=$(if $(filter 1,$(SANITIZE)),4,1) tests/run $(TESTS)
+tests: programs $(UNIT) $(STRESS)
+
+# Every header stands alone.
+headers:
+	@for h in $(wildcard proto/*.h shm/*.h worker/*.h master/*.h); do \
+		echo "#include \"$$h\"" | $(CC) -std=gnu11 $(CPPFLAGS) $(WARN) -fsyntax-only -x c - || exit 1; \
+	done
+
+# proto <- shm <- worker <- master: a folder includes only what stands left of it.
+layers:
+	@! grep -nE '#include "(shm|worker|master)/' proto/*.[ch]
+	@! grep -nE '#include "(worker|master)/' shm/*.[ch] shm/*.def
+	@! grep -nE '#include "master/' worker/*.[ch]
+
+# ---- for people ----
+
+DEMO_SUBSCRIBERS ?= 40000
+demo: all
+	@BUILD=$(BUILD) SUBSCRIBERS=$(DEMO_SUBSCRIBERS) sh tests/demo.sh
+
+install: all
+	install -D -m 755 $(BUILD)/janus $(DESTDIR)$(PREFIX)/sbin/janus
+	install -D -m 755 $(BUILD)/janusctl $(DESTDIR)$(PREFIX)/bin/janusctl
+	install -D -m 755 $(BUILD)/janusbench $(DESTDIR)$(PREFIX)/bin/janusbench
+	install -D -m 644 packaging/janus.ini $(DESTDIR)/etc/janus/janus.ini
+
 clean:
 	rm -rf build
 
-.PHONY: all programs deps clean
+.PHONY: all programs deps check tests headers layers demo install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

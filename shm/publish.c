@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "shm/crash.h"
+
 #define LAG_MAX 512	/* of 1024: how far the slowest worker may be behind */
 
 struct cached {
@@ -86,8 +88,10 @@ unsigned publish(struct hub *hub, unsigned slot, int fd, const struct publish_it
 		errno = EAGAIN;
 		return 0;
 	}
+	CRASH_POINT("publish-locked");
 	ring_begin(&hub->ring, &batch);
 	n = write_records(hub, &batch, items, count, &heard, &unheard);
+	CRASH_POINT("publish-written");
 	if (n > 0) {
 		intent->fd = (uint32_t)fd;
 		intent->first = batch.first;
@@ -95,11 +99,15 @@ unsigned publish(struct hub *hub, unsigned slot, int fd, const struct publish_it
 		intent->flags = items[n - 1].flags;
 		/* release: the intent is whole before the tail moves */
 		atomic_store_explicit(&intent->state, INTENT_WRITTEN, memory_order_release);
+		CRASH_POINT("publish-intended");
 		if (batch.next != batch.first)
 			ring_commit(&hub->ring, &batch);
+		CRASH_POINT("publish-committed");
 		wake = claim_wakeups(hub, heard & ~(1ull << slot), batch.first);
 	}
+	CRASH_POINT("publish-owing");
 	lock_release(&hub->shm->lock, slot + 1);
+	CRASH_POINT("publish-unlocked");
 	hub_count(hub, slot, COUNTER_published, n);
 	hub_count(hub, slot, COUNTER_published_unheard, unheard);
 	hub_count(hub, slot, COUNTER_wakeups, (uint64_t)__builtin_popcountll(wake));

@@ -171,7 +171,7 @@ void ring_commit(struct ring *r, struct ring_batch *b)
 	/* release: pairs with the acquire in ring_tail() */
 	atomic_store_explicit(&r->shm->tail, b->next, memory_order_release);
 	in_order();
-	/* after the tail, never before: until then they are where an unpublished batch is undone to */
+	/* after the tail: ring_repair() finds these two again from the last record, which must be published for that */
 	r->shm->end = b->end;
 	r->shm->time = b->time;
 }

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "shm/crash.h"
 #include "shm/session_shm.h"
 
 struct slot {
@@ -41,7 +42,9 @@ static inline void slot_commit(const struct slot *slot, int fd, const struct ses
 	s->redo = *state;
 	/* release, here and below: keeps the order of stores, which is all that a successor needs */
 	atomic_store_explicit(&s->redo_fd, (uint32_t)fd + 1, memory_order_release);
+	CRASH_POINT("commit-staged");
 	slot_session(slot, fd)->state = *state;
+	CRASH_POINT("commit-copied");
 	atomic_store_explicit(&s->redo_fd, 0, memory_order_release);
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "proto/flash.h"
+#include "shm/crash.h"
 #include "shm/log.h"
 #include "worker/worker.h"
 
@@ -125,9 +126,11 @@ void accept_adopt(struct worker *w, int fd, int proto)
 		atomic_store_explicit(&w->slot.shm->fd_end, (uint32_t)fd + 1, memory_order_relaxed);
 	/* release: the session is whole when it is there */
 	atomic_store_explicit(&s->status, SESSION_OPEN, memory_order_release);
+	CRASH_POINT("accept-opened");
 	atomic_fetch_add_explicit(&w->self->connections, 1, memory_order_relaxed);
 	accept_watcher(w, fd);
 	greet(w, fd);
+	CRASH_POINT("accept-greeted");
 }
 
 static void accept_pause(struct worker *w)
@@ -161,6 +164,7 @@ static void on_listener(struct ev_loop *loop, struct ev_io *io, int events)
 			}
 			return;
 		}
+		CRASH_POINT("accept-accepted");
 		if (full || (uint32_t)fd >= w->slot.shm->sessions_max || server_full(w)) {
 			refuse(w, fd);
 			continue;

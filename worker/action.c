@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "proto/flash.h"
+#include "shm/crash.h"
 #include "worker/worker.h"
 
 /* The link that holds the topic's subscription, or the last one. */
@@ -59,6 +60,7 @@ static const char *subscribe(struct worker *w, int fd, const char *topic, uint8_
 		topics_give_subscription(w, number);
 		return "too many topics on this server (max_topics)";
 	}
+	CRASH_POINT("subscribe-joined");
 	sub = &w->slot.subscriptions[number];
 	if (!topics_add(w, t, fd, &sub->place)) {
 		topics_give_subscription(w, number);
@@ -72,7 +74,9 @@ static const char *subscribe(struct worker *w, int fd, const char *topic, uint8_
 	if (s->count == 0 && st->pos < tail)
 		st->pos = tail;
 	/* release: the subscription is whole when it is linked */
+	CRASH_POINT("subscribe-filled");
 	atomic_store_explicit(link, number, memory_order_release);
+	CRASH_POINT("subscribe-linked");
 	s->count++;
 	worker_count(w, COUNTER_subscribed, 1);
 	atomic_fetch_add_explicit(&w->self->subscriptions, 1, memory_order_relaxed);
@@ -107,8 +111,10 @@ void action_unsubscribe(struct worker *w, int fd, uint64_t parsed, const char *t
 		struct subscription_shm *sub = &w->slot.subscriptions[number];
 
 		atomic_store_explicit(link, atomic_load_explicit(&sub->next, memory_order_relaxed), memory_order_release);
+		CRASH_POINT("unsubscribe-unlinked");
 		s->count--;
 		topics_remove(w, sub->topic, sub->place);
+		CRASH_POINT("unsubscribe-left");
 		topics_give_subscription(w, number);
 		worker_count(w, COUNTER_unsubscribed, 1);
 		atomic_fetch_sub_explicit(&w->self->subscriptions, 1, memory_order_relaxed);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "shm/crash.h"
 #include "shm/log.h"
 #include "worker/worker.h"
 
@@ -148,6 +149,8 @@ static void record(struct worker *w, const struct batch *b)
 	for (unsigned i = 0; i < b->count; i++) {
 		int fd = b->send[i].fd, n = b->result[i];
 
+		if (i == b->count / 2)
+			CRASH_POINT("batch-half-recorded");
 		if (n > 0)
 			bytes += (uint64_t)n;
 		if (n == (int)b->send[i].len) {
@@ -176,11 +179,14 @@ void batch_flush(struct worker *w)
 		return;
 	/* release: all are written down before the first is sent */
 	atomic_store_explicit(&s->flights, b->count, memory_order_release);
+	CRASH_POINT("batch-listed");
 	if (b->uring)
 		submit_uring(w, b);
 	else
 		submit_send(b);
+	CRASH_POINT("batch-sent");
 	record(w, b);
+	CRASH_POINT("batch-recorded");
 	atomic_store_explicit(&s->flights, 0, memory_order_release);
 	b->count = 0;
 }
@@ -223,7 +229,9 @@ long batch_send(struct worker *w, int fd, const void *bytes, size_t len)
 	assert(w->batch->count == 0);
 	w->slot.shm->flight[0] = (uint32_t)fd;
 	atomic_store_explicit(&w->slot.shm->flights, 1, memory_order_release);
+	CRASH_POINT("send-listed");
 	n = send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	CRASH_POINT("send-sent");
 	worker_count(w, COUNTER_sends, 1);
 	if (n > 0)
 		worker_count(w, COUNTER_bytes_out, (uint64_t)n);

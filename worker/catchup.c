@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shm/crash.h"
 #include "worker/worker.h"
 
 #define SHARE (256 * 1024)		/* bytes sent to one session before others get their turn */
@@ -217,6 +218,7 @@ static int send_piece(struct worker *w, int fd, struct session_state_shm *st, co
 	long n = batch_send(w, fd, p->bytes, p->len);
 	int error = errno;
 
+	CRASH_POINT("catchup-sent");
 	if (n == (long)p->len) {
 		st->sent += (uint64_t)n;
 		st->pos = p->pos;

@@ -12,6 +12,7 @@
 
 #include "proto/flash.h"
 #include "proto/message.h"
+#include "shm/crash.h"
 #include "worker/worker.h"
 
 #define RECEIVE 65000			/* bytes of room lent for one recv() */
@@ -67,7 +68,9 @@ static void publish_staged(struct worker *w, struct cursor *c)
 		done += n;
 		st.parsed = w->items[done - 1].parsed;
 		st.flags |= w->items[done - 1].flags;
+		CRASH_POINT("publish-unmarked");
 		session_commit(w, c->fd, &st);
+		CRASH_POINT("publish-marked");
 		publish_done(&w->hub, w->number);
 	}
 	if (done < w->item_count) {
@@ -133,6 +136,10 @@ static bool flash_act(struct worker *w, struct cursor *c, const struct flash_fra
 		action_subscribe(w, c->fd, after, req.topic, req.topic_len);
 	} else if (req.kind == REQUEST_UNSUBSCRIBE) {
 		action_unsubscribe(w, c->fd, after, req.topic, req.topic_len);
+#ifdef JANUS_CRASH_POINTS
+	} else if (frame->len == sizeof("{\"action\":\"crash\"}") - 1 && memcmp(frame->text, "{\"action\":\"crash\"}", frame->len) == 0) {
+		__builtin_trap();
+#endif
 	} else {
 		session_error(w, c->fd, after, "unknown action: subscribe, unsubscribe and publish are known", false);
 	}
@@ -188,6 +195,7 @@ static void keep_rest(struct worker *w, struct cursor *c)
 			st.in = smaller;
 		}
 	}
+	CRASH_POINT("input-moved");
 	session_commit(w, c->fd, &st);
 }
 
@@ -302,6 +310,7 @@ static void receive(struct worker *w, int fd)
 			session_close(w, fd);
 		return;
 	}
+	CRASH_POINT("input-received");
 	head->len += (uint32_t)n;
 	session(w, fd)->last_in = w->now;
 	worker_count(w, COUNTER_bytes_in, (uint64_t)n);

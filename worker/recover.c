@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shm/crash.h"
 #include "shm/log.h"
 #include "worker/worker.h"
 
@@ -207,13 +208,18 @@ int recover(struct worker *w)
 {
 	slot_redo(&w->slot);
 	finish_publish(w);
+	CRASH_POINT("recover-published");
 	if (take_sessions(w) < 0)
 		return -1;
+	CRASH_POINT("recover-taken");
 	land_flights(w);
+	CRASH_POINT("recover-landed");
 	leave_unheard(w);
 	w->cursor = atomic_load_explicit(&w->self->delivered, memory_order_acquire);
 	start_sessions(w);
 	close_blamed(w);
+	CRASH_POINT("recover-started");
 	resume_sessions(w);
+	CRASH_POINT("recover-resumed");
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "proto/flash.h"
+#include "shm/crash.h"
 #include "worker/worker.h"
 
 #define OUT_MAX 16384		/* bytes of answers waiting before a session's input waits too */
@@ -78,6 +79,7 @@ void session_close(struct worker *w, int fd)
 
 	/* release: a successor sees the session whole or not at all */
 	atomic_store_explicit(&s->status, SESSION_FREE, memory_order_release);
+	CRASH_POINT("close-freed");
 	if (s->state.flags & SESSION_BEHIND)
 		atomic_fetch_sub_explicit(&w->self->behind, 1, memory_order_relaxed);
 	lend_give(&w->lend, s->state.in);
@@ -85,7 +87,9 @@ void session_close(struct worker *w, int fd)
 	session_leave_topics(w, atomic_load_explicit(&s->subscriptions, memory_order_relaxed));
 	ev_io_stop(w->loop, &w->io[fd]);
 	w->io[fd].data = NULL;
+	CRASH_POINT("close-left");
 	close(fd);
+	CRASH_POINT("close-closed");
 	worker_count(w, COUNTER_closed, 1);
 	atomic_fetch_sub_explicit(&w->self->connections, 1, memory_order_relaxed);
 }
@@ -159,6 +163,7 @@ static void session_shut(struct worker *w, int fd)
 	st.in = LENT_NONE;
 	st.last_out = w->now;
 	session_commit(w, fd, &st);
+	CRASH_POINT("shut-marked");
 	shutdown(fd, SHUT_WR);
 	session_watch(w, fd);
 }
