@@ -25,6 +25,7 @@
 #include "shm/slot.h"
 #include "worker/worker.h"
 
+#define LIVE_POLL_MS 1		/* while the worker starts: until it can be given orders */
 #define STOP_MS 5000		/* for a worker to leave before it is killed */
 
 struct keeper {
@@ -39,6 +40,8 @@ struct keeper {
 	int successor;			/* heritage to execute the program with, -1 none */
 	uint64_t asked;			/* when the worker was told to leave, milliseconds; 0 it was not */
 	struct restarts restarts;
+	int outdated[LISTENERS_MAX];	/* listen sockets that the next worker does not get */
+	unsigned outdated_count;
 };
 
 static uint64_t now_ms(void)
@@ -204,6 +207,8 @@ static int worker_gone(struct keeper *k, int status)
 
 	k->h.died = hub_now();
 	atomic_store(&k->self->worker, 0);
+	while (k->outdated_count > 0)
+		close(k->outdated[--k->outdated_count]);
 	if (!left)
 		hub_settle(&k->hub, k->slot);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == WORKER_DRAINED && k->h.slots[k->slot].draining)
@@ -230,8 +235,9 @@ static int worker_gone(struct keeper *k, int status)
 /* What the master's descriptors are called here. */
 static void adopt_descriptors(struct keeper *k, struct heritage *next, const int *fds, unsigned count)
 {
+	/* The worker still uses the old ones. */
 	for (unsigned i = 0; i < k->h.listeners; i++)
-		close(k->h.listen[i].fd);
+		k->outdated[k->outdated_count++] = k->h.listen[i].fd;
 	for (unsigned i = 0; i < next->listeners && i < count; i++)
 		next->listen[i].fd = fds[i];
 	next->hub = k->h.hub;
@@ -250,7 +256,8 @@ static void order_replace(struct keeper *k, const int *fds, unsigned count)
 {
 	static struct heritage next;
 
-	if (count < 1 || heritage_read(&next, fds[0]) < 0 || next.listeners != count - 1) {
+	/* (heritage_read() closes the heritage. Never twice: the worker may have been given the number meanwhile.) */
+	if (count < 1 || heritage_read(&next, fds[0]) < 0 || k->successor >= 0 || next.listeners != count - 1) {
 		log_error("an order from the master makes no sense");
 		for (unsigned i = 1; i < count; i++)
 			close(fds[i]);
@@ -329,12 +336,21 @@ static int take_signals(struct keeper *k)
 	return -1;
 }
 
+/*
+ * A worker that starts closes the descriptors that nobody owns. Those that come with an order would be among them, so orders wait until
+ * it is live.
+ */
+static bool takes_orders(const struct keeper *k)
+{
+	return !k->stopping && atomic_load(&k->self->state) == SLOT_LIVE;
+}
+
 static int wait_timeout(const struct keeper *k)
 {
 	uint64_t spent;
 
 	if (!k->asked)
-		return -1;
+		return k->stopping || takes_orders(k) ? -1 : LIVE_POLL_MS;
 	spent = now_ms() - k->asked;
 	return spent >= STOP_MS ? 0 : (int)(STOP_MS - spent);
 }
@@ -344,18 +360,18 @@ static int run(struct keeper *k)
 	for (;;) {
 		struct pollfd p[2] = {
 			{ .fd = k->signals, .events = POLLIN },
-			{ .fd = k->stopping ? -1 : k->h.slots[k->slot].orders, .events = POLLIN },
+			{ .fd = takes_orders(k) ? k->h.slots[k->slot].orders : -1, .events = POLLIN },
 		};
 		int r = poll(p, 2, wait_timeout(k));
 
-		if (r == 0 && k->asked) {
+		if (r == 0 && k->asked && now_ms() - k->asked >= STOP_MS) {
 			log_warning("worker %d does not leave: killing it", (int)k->worker);
 			kill(k->worker, SIGKILL);
 			k->asked = now_ms();
 		}
 		if (p[0].revents && (r = take_signals(k)) >= 0)
 			return r;
-		if (p[1].revents)
+		if (p[1].revents && takes_orders(k))
 			take_order(k);
 	}
 }
