@@ -41,7 +41,7 @@ MAINS    := master/main.c master/janusctl.c
 SRC      := $(filter-out $(MAINS),$(wildcard proto/*.c shm/*.c worker/*.c master/*.c))
 OBJ      := $(SRC:%.c=$(BUILD)/%.o)
 LIB      := $(BUILD)/libjanus.a
-BENCH    := $(wildcard tests/bench/*.c)
+BENCH    := $(filter-out tests/bench/floor.c,$(wildcard tests/bench/*.c))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 STRESS   := $(BUILD)/tests/stress/ring_stress
 PROGRAMS := $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janusbench

@@ -347,6 +347,8 @@ int index_check(const struct index *ix, const char **why)
 		*why = "dirty";
 	else if (shm->high > shm->topics_max || shm->used > shm->high)
 		*why = "more topics than entries";
+	else if (shm->high < shm->topics_max && state_of(&ix->topics[shm->high + 1]) != TOPIC_FREE)
+		*why = "a topic beyond the entries ever used";
 	else if (!(*why = check_chains(ix)))
 		*why = check_free(ix);
 	return *why ? -1 : 0;

@@ -125,8 +125,9 @@ void *ring_add(struct ring *r, struct ring_batch *b, uint32_t topic, uint32_t le
 	uint64_t need = round_up(len), seq = b->next, at = b->end, room = shm->bytes - (at & (shm->bytes - 1));
 	struct ring_desc_shm *d = desc_of(r, seq);
 
-	assert(len > 0 && topic > 0 && topic <= r->index->shm->high);
-	assert(atomic_load_explicit(&t->state, memory_order_relaxed) == TOPIC_USED);
+	assert(len > 0 && topic <= r->index->shm->high);
+	/* entry 0 of the index links nobody's records */
+	assert(topic == TOPIC_NONE || atomic_load_explicit(&t->state, memory_order_relaxed) == TOPIC_USED);
 	if (need > shm->bytes / 2) {
 		errno = EMSGSIZE;
 		return NULL;
@@ -174,6 +175,23 @@ void ring_commit(struct ring *r, struct ring_batch *b)
 	/* after the tail: ring_repair() finds these two again from the last record, which must be published for that */
 	r->shm->end = b->end;
 	r->shm->time = b->time;
+}
+
+void ring_start(struct ring *r, uint64_t seq, uint64_t time)
+{
+	struct ring_shm *shm = r->shm;
+	struct ring_desc_shm *d = desc_of(r, seq - 1);
+
+	assert(seq >= atomic_load_explicit(&shm->tail, memory_order_relaxed));
+	/* where ring_repair() finds end and time */
+	d->at = shm->end;
+	d->len = 0;
+	d->time = time;
+	atomic_store_explicit(&d->seq, seq - 1, memory_order_relaxed);
+	shm->time = time;
+	atomic_store_explicit(&shm->claimed, seq, memory_order_relaxed);
+	atomic_store_explicit(&shm->oldest, seq, memory_order_relaxed);
+	atomic_store_explicit(&shm->tail, seq, memory_order_release);
 }
 
 /* Makes the topic what it was before the unpublished record `seq`. Right at every point of link_record(). */
@@ -422,7 +440,7 @@ static const char *check_record(const struct ring *r, uint64_t seq, uint64_t *en
 
 	if (seq_of(d) != seq)
 		return "a descriptor has not its own sequence";
-	if (d->topic == TOPIC_NONE || d->topic > r->index->shm->high)
+	if (d->topic > r->index->shm->high)
 		return "a record of no topic";
 	why = check_place(r, d, *end);
 	if (!why)

@@ -93,7 +93,8 @@ int ring_attach(struct ring *r, void *mem, size_t size, struct index *index);
 void ring_begin(struct ring *r, struct ring_batch *b);
 
 /* Adds a record of `len` bytes (> 0) to the batch and returns where to write them, 8-byte aligned; `now` is the time in
- * microseconds since 1970 (made larger where needed to stay strictly increasing). The topic must be in use. NULL with
+ * microseconds since 1970 (made larger where needed to stay strictly increasing). The topic must be in use, or TOPIC_NONE:
+ * nobody's record, which only takes up a sequence (for restoring the record of a topic that is gone). NULL with
  * ENOSPC when the batch would take more than half of the ring: commit what there is first (never said to the first record
  * of a batch); NULL with EMSGSIZE when one record alone would. What is skipped before the end of the ring counts, too; only
  * a record of more than a quarter of the ring can, with that, take more than half, so keep messages below a quarter. */
@@ -101,6 +102,10 @@ void *ring_add(struct ring *r, struct ring_batch *b, uint32_t topic, uint32_t le
 
 /* Publishes the batch: [b->first, b->next). */
 void ring_commit(struct ring *r, struct ring_batch *b);
+
+/* Empties the ring; the next record's sequence will be `seq` (not below the tail), its time above `time`. Nobody else uses the
+ * ring: for restoring one. */
+void ring_start(struct ring *r, uint64_t seq, uint64_t time);
 
 /* After the lock's holder died, lock still held: undoes what an unpublished batch left (see above). May itself be cut short
  * and called again. A living producer calls it to give up a batch. */

@@ -239,9 +239,11 @@ int worker_run(const struct worker_start *start)
 	}
 	strays_adopt(w);
 	atomic_store(&w->self->state, SLOT_LIVE);
-	if (start->died)
+	if (start->died) {
 		atomic_store(&w->self->paused, hub_now() - start->died);
-	log_debug("live, %u connections, sends with %s", (unsigned)w->self->connections, batch_kind(w->batch));
+		log_info("took over %u connections in %.1f ms", (unsigned)w->self->connections, (double)w->self->paused / 1000);
+	}
+	log_debug("sends with %s", batch_kind(w->batch));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	accept_start(w);

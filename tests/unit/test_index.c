@@ -375,6 +375,7 @@ static void test_check_sees(void **state)
 	BREAKS(f->ix.shm->used++);
 	BREAKS(f->ix.shm->used--);
 	BREAKS(f->ix.shm->high = TOPICS + 1);
+	BREAKS(f->ix.shm->high--);
 	BREAKS(f->ix.shm->free = 0);
 	BREAKS(f->ix.shm->free = (uint32_t)(t - f->ix.topics));
 	BREAKS(index_topic(&f->ix, gone)->next = gone);

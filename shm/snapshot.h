@@ -1,0 +1,69 @@
+/*
+ * Snapshots: what the segments hold, in a form that does not depend on their layout. For an upgrade to a program whose layout differs:
+ * every worker stops at the end of a turn, with nothing in flight, and writes its slot's sessions; the master writes the hub; the
+ * new program makes its own segments and reads both. Descriptors stay open throughout, so that a session is the same connection
+ * afterwards, at the same place of its streams.
+ *
+ * A snapshot is a sequence of msgpack maps, keyed by name. A key that the reader does not know is ignored; one that is absent
+ * gets its default (0 or empty), unless `!` says that it must be there. The first map is the head; `v` is the first key in it.
+ *
+ *   slot   {v!, kind!: "slot", sessions!: how many}
+ *     then, for each session:
+ *          {fd!, proto!: "flash", token: 16 bytes, pos!, sent!, parsed!, last_in, last_out,
+ *           flags: ["behind", "close", "linger"], in: input from `parsed` on, out: what comes before anything of the ring,
+ *           topics: [{topic!: name, from!, number}...], in the order of the session's list}
+ *
+ *   hub    {v!, kind!: "hub", epoch!, time!: of the last record, first!, tail!: records [first, tail) follow, slots!, topics!: how many}
+ *     then, for each slot that was ever used:
+ *          {slot!, delivered!, generation, restarts, emptied, counters: {name: n...}}
+ *     then, for each topic:
+ *          {topic!: name, interest!: mask of slots, published!: records ever, last!: sequence of the newest, 0 none}
+ *     then, for each record:
+ *          {seq!, time!, topic: name, number, flags, bytes}; with topic, number! and bytes! too. Without: its topic is gone, and all
+ *          that is left of it is that it had its sequence
+ *
+ * Whatever the bytes are, reading them does nothing worse than to fail. Reading fails as a whole, with errno:
+ *   EPROTO   it is no such snapshot, is cut short, contradicts itself, or is of a later version
+ *   ENOSPC   the new segments have no place for all of it: topics, descriptors, subscriptions or buffers
+ *   others   memory
+ * What was read until then stays in the segment, which is then good for hub_create(), or slot_empty() and hub_clear_slot(), only.
+ */
+#ifndef SHM_SNAPSHOT_H
+#define SHM_SNAPSHOT_H
+
+#include <stdint.h>
+
+#include "shm/hub.h"
+#include "shm/slot.h"
+
+#define SNAPSHOT_VERSION 1
+
+/* The version that a snapshot has, or -1 with EPROTO: it is none. */
+int snapshot_version(int fd);
+
+/*
+ * Both write a snapshot to fd, a file that is emptied first; where fd's offset is does not matter. 0, or -1 with errno: EBUSY when
+ * something is still under way (lock, batch or intent; redo record or flights), EPROTO when a session is not in order.
+ */
+
+/* By the master, when all workers have stopped. Records below `from` are left out: nobody is owed them. */
+int snapshot_write_hub(const struct hub *hub, uint64_t from, int fd);
+
+/* By a worker as its last act. Session, topic and buffers are only read. */
+int snapshot_write_slot(const struct hub *hub, const struct slot *slot, int fd);
+
+/*
+ * By the new master, into a hub that was just made: topics with their interest, records, and of each slot what does not depend on the
+ * processes that served it. Sequences, times and numbers go on where they were. A ring that is smaller than the old one keeps the
+ * newest records; one record that is too large for it is lost with all before it.
+ */
+int snapshot_read_hub(struct hub *hub, int fd);
+
+/*
+ * By the new program's keeper (by the master, as well), into a slot segment that was just made or emptied, when the hub has been
+ * read. Joins `number`'s topics under the hub lock, taken as lock_owner. What follows from the sessions (places in topics, counts
+ * in the hub) is left to the worker's start, and so is finding out whether each descriptor is still open.
+ */
+int snapshot_read_slot(struct hub *hub, const struct slot *slot, unsigned number, uint32_t lock_owner, int fd);
+
+#endif

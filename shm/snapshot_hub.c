@@ -1,0 +1,302 @@
+/*
+ * The hub's snapshot: topics, records, and what is known of the slots. See snapshot.h.
+ *
+ * Topics get new numbers, so records and sessions name them by name. A record's place in the ring's order, its time and its number
+ * within its topic are what they were; its links follow from the order in which records are added again.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "shm/snapshot.h"
+#include "shm/snapshot_io.h"
+
+/* ---- writing ---- */
+
+static bool is_at_rest(const struct hub *hub)
+{
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		if (atomic_load(&hub->shm->slot[i].intent.state) != INTENT_NONE)
+			return false;
+	return lock_owner(&hub->shm->lock) == 0 && !atomic_load(&hub->index.shm->dirty) &&
+	       atomic_load(&hub->ring.shm->claimed) == ring_tail(&hub->ring);
+}
+
+static bool was_used(const struct hub_slot_shm *s)
+{
+	return atomic_load(&s->generation) || atomic_load(&s->delivered);
+}
+
+static void put_slot(struct snapshot_writer *w, const struct hub_slot_shm *s, unsigned number)
+{
+	snapshot_put_map(w, 6);
+	snapshot_put_uint(w, "slot", number);
+	snapshot_put_uint(w, "delivered", atomic_load(&s->delivered));
+	snapshot_put_uint(w, "generation", atomic_load(&s->generation));
+	snapshot_put_uint(w, "restarts", atomic_load(&s->restarts));
+	snapshot_put_uint(w, "emptied", atomic_load(&s->emptied));
+	snapshot_put_key(w, "counters");
+	snapshot_put_map(w, COUNTERS);
+	for (unsigned i = 0; i < COUNTERS; i++)
+		snapshot_put_uint(w, counter_names[i], atomic_load(&s->counters[i]));
+}
+
+static void put_topic(struct snapshot_writer *w, const struct topic_shm *t)
+{
+	snapshot_put_map(w, 4);
+	snapshot_put_text(w, "topic", t->name, t->name_len);
+	snapshot_put_uint(w, "interest", atomic_load(&t->interest));
+	snapshot_put_uint(w, "published", t->published);
+	snapshot_put_uint(w, "last", atomic_load(&t->last));
+}
+
+/* The record's topic, or NULL: it is gone. */
+static const struct topic_shm *topic_of(const struct hub *hub, const struct ring_record *rec)
+{
+	const struct topic_shm *t = index_topic(&hub->index, rec->topic);
+
+	if (rec->topic == TOPIC_NONE || rec->topic > hub->index.shm->high || atomic_load(&t->state) != TOPIC_USED ||
+	    t->generation != rec->generation)
+		return NULL;
+	return t;
+}
+
+static void put_record(struct snapshot_writer *w, const struct hub *hub, const struct ring_record *rec)
+{
+	const struct topic_shm *t = topic_of(hub, rec);
+
+	snapshot_put_map(w, t ? 6 : 2);
+	snapshot_put_uint(w, "seq", rec->seq);
+	snapshot_put_uint(w, "time", rec->time);
+	if (!t)
+		return;
+	snapshot_put_text(w, "topic", t->name, t->name_len);
+	snapshot_put_uint(w, "number", rec->number);
+	snapshot_put_uint(w, "flags", rec->flags);
+	snapshot_put_bytes(w, "bytes", ring_peek(&hub->ring, rec), rec->len);
+}
+
+static void put_head(struct snapshot_writer *w, const struct hub *hub, int fd, uint64_t first, uint64_t tail)
+{
+	unsigned slots = 0;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		slots += was_used(&hub->shm->slot[i]);
+	snapshot_begin(w, fd, "hub", 6);
+	snapshot_put_uint(w, "epoch", hub->shm->epoch);
+	snapshot_put_uint(w, "time", hub->ring.shm->time);
+	snapshot_put_uint(w, "first", first);
+	snapshot_put_uint(w, "tail", tail);
+	snapshot_put_uint(w, "slots", slots);
+	snapshot_put_uint(w, "topics", hub->index.shm->used);
+}
+
+int snapshot_write_hub(const struct hub *hub, uint64_t from, int fd)
+{
+	uint64_t oldest = ring_oldest(&hub->ring), tail = ring_tail(&hub->ring);
+	struct snapshot_writer w;
+	struct ring_record rec;
+
+	if (!is_at_rest(hub)) {
+		errno = EBUSY;
+		return -1;
+	}
+	from = from < oldest ? oldest : from > tail ? tail : from;
+	put_head(&w, hub, fd, from, tail);
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		if (was_used(&hub->shm->slot[i]))
+			put_slot(&w, &hub->shm->slot[i], i);
+	for (uint32_t i = 1; i <= hub->index.shm->high; i++)
+		if (atomic_load(&index_topic(&hub->index, i)->state) == TOPIC_USED)
+			put_topic(&w, index_topic(&hub->index, i));
+	for (uint64_t seq = from; seq < tail; seq++) {
+		if (ring_read(&hub->ring, seq, &rec) < 0)
+			return snapshot_bad();
+		put_record(&w, hub, &rec);
+	}
+	return snapshot_end(&w);
+}
+
+/* ---- reading ---- */
+
+struct reading {
+	struct snapshot_reader r;
+	struct hub *hub;
+	uint64_t first, tail;		/* records of the snapshot */
+	uint64_t time;			/* of the last record, by the head */
+	uint64_t slots, topics;
+};
+
+static int read_head(struct reading *x, int fd)
+{
+	const msgpack_object *head = snapshot_open(&x->r, fd, "hub");
+	struct snapshot_reader *r = &x->r;
+
+	if (!head)
+		return -1;
+	x->hub->shm->epoch = snapshot_get_uint(r, head, "epoch", SNAPSHOT_NEEDED, SNAPSHOT_MOST);
+	x->time = snapshot_get_uint(r, head, "time", SNAPSHOT_NEEDED, SNAPSHOT_MOST);
+	x->tail = snapshot_get_uint(r, head, "tail", SNAPSHOT_NEEDED, SNAPSHOT_MOST);
+	x->first = snapshot_get_uint(r, head, "first", SNAPSHOT_NEEDED, x->tail);
+	x->slots = snapshot_get_uint(r, head, "slots", SNAPSHOT_NEEDED, INDEX_SLOTS_MAX);
+	x->topics = snapshot_get_uint(r, head, "topics", SNAPSHOT_NEEDED, UINT32_MAX);
+	if (r->bad || x->first == 0)
+		return snapshot_bad();
+	ring_start(&x->hub->ring, x->first, x->first < x->tail ? 0 : x->time);
+	return 0;
+}
+
+static int read_slot(struct reading *x)
+{
+	const msgpack_object *o = snapshot_next(&x->r), *counters;
+	struct hub_slot_shm *s;
+
+	if (!o)
+		return -1;
+	s = &x->hub->shm->slot[snapshot_get_uint(&x->r, o, "slot", SNAPSHOT_NEEDED, INDEX_SLOTS_MAX - 1)];
+	if (x->r.bad || was_used(s))
+		return snapshot_bad();
+	atomic_store(&s->delivered, snapshot_get_uint(&x->r, o, "delivered", SNAPSHOT_NEEDED, x->tail));
+	atomic_store(&s->generation, (uint32_t)snapshot_get_uint(&x->r, o, "generation", 0, UINT32_MAX));
+	atomic_store(&s->restarts, (uint32_t)snapshot_get_uint(&x->r, o, "restarts", 0, UINT32_MAX));
+	atomic_store(&s->emptied, (uint32_t)snapshot_get_uint(&x->r, o, "emptied", 0, UINT32_MAX));
+	counters = snapshot_get(o, "counters");
+	for (unsigned i = 0; counters && i < COUNTERS; i++)
+		atomic_store(&s->counters[i], snapshot_get_uint(&x->r, counters, counter_names[i], 0, UINT64_MAX));
+	return x->r.bad ? snapshot_bad() : 0;
+}
+
+/* `last` and `published` are first what they are in the end: see number_record(). */
+static int read_topic(struct reading *x)
+{
+	const msgpack_object *o = snapshot_next(&x->r);
+	struct index *ix = &x->hub->index;
+	uint32_t topic = TOPIC_NONE;
+	uint64_t interest, published, last, hash;
+	const char *name;
+	size_t len;
+
+	if (!o)
+		return -1;
+	name = snapshot_get_text(&x->r, o, "topic", &len);
+	interest = snapshot_get_uint(&x->r, o, "interest", 0, UINT64_MAX);
+	last = snapshot_get_uint(&x->r, o, "last", SNAPSHOT_NEEDED, x->tail - 1);
+	published = snapshot_get_uint(&x->r, o, "published", SNAPSHOT_NEEDED, last);
+	if (x->r.bad || len == 0 || len > TOPIC_NAME_MAX || interest == 0 || (published == 0) != (last == 0))
+		return snapshot_bad();
+	hash = index_hash(name, len);
+	if (index_find(ix, hash, name, len) != TOPIC_NONE)
+		return snapshot_bad();
+	for (; interest; interest &= interest - 1) {
+		topic = index_join(ix, (unsigned)__builtin_ctzll(interest), hash, name, len);
+		if (topic == TOPIC_NONE)
+			return -1;
+	}
+	index_topic(ix, topic)->published = published;
+	atomic_store(&index_topic(ix, topic)->last, last);
+	return 0;
+}
+
+/*
+ * Makes the topic what it was before this record. A topic whose `last` lies at or ahead of the record is met for the first time. What came
+ * before its first record is not there to be linked to; that something did, a `prev` below the ring's oldest says.
+ */
+static int number_record(const struct reading *x, struct topic_shm *t, uint64_t seq, uint64_t number)
+{
+	if (atomic_load(&t->last) < seq)
+		return number == t->published + 1 ? 0 : -1;
+	if (number == 0 || number > t->published || (number > 1 && x->first == 1))
+		return -1;
+	t->published = number - 1;
+	atomic_store(&t->last, number > 1 ? x->first - 1 : 0);
+	return 0;
+}
+
+/* Publishes a record and returns where its bytes go; NULL: too large for this ring. */
+static void *add_record(struct reading *x, uint32_t topic, uint32_t len, uint32_t flags, uint64_t time)
+{
+	struct ring_batch batch;
+	void *dst;
+
+	ring_begin(&x->hub->ring, &batch);
+	dst = ring_add(&x->hub->ring, &batch, topic, len, flags, time);
+	ring_commit(&x->hub->ring, &batch);
+	return dst;
+}
+
+static int read_topics_record(struct reading *x, const msgpack_object *o, uint64_t seq, uint64_t time)
+{
+	uint64_t number = snapshot_get_uint(&x->r, o, "number", SNAPSHOT_NEEDED, seq);
+	uint32_t flags = (uint32_t)snapshot_get_uint(&x->r, o, "flags", 0, UINT32_MAX), topic, len;
+	const uint8_t *bytes = snapshot_get_bytes(&x->r, o, "bytes", &len);
+	struct topic_shm *t;
+	const char *name;
+	size_t name_len;
+	void *dst;
+
+	name = snapshot_get_text(&x->r, o, "topic", &name_len);
+	topic = index_find(&x->hub->index, index_hash(name, name_len), name, name_len);
+	t = index_topic(&x->hub->index, topic);
+	if (x->r.bad || len == 0 || topic == TOPIC_NONE || number_record(x, t, seq, number) < 0)
+		return snapshot_bad();
+	dst = add_record(x, topic, len, flags, time);
+	if (dst) {
+		memcpy(dst, bytes, len);
+	} else {
+		/* A ring has no gaps: what came before it goes, too. */
+		ring_start(&x->hub->ring, seq + 1, time);
+		t->published = number;
+		atomic_store(&t->last, seq);
+	}
+	return 0;
+}
+
+static int read_record(struct reading *x, uint64_t seq)
+{
+	const msgpack_object *o = snapshot_next(&x->r);
+	uint64_t time;
+	size_t len;
+
+	if (!o)
+		return -1;
+	time = snapshot_get_uint(&x->r, o, "time", SNAPSHOT_NEEDED, x->time);
+	if (snapshot_get_uint(&x->r, o, "seq", SNAPSHOT_NEEDED, SNAPSHOT_MOST) != seq || x->r.bad || time <= x->hub->ring.shm->time)
+		return snapshot_bad();
+	snapshot_get_text(&x->r, o, "topic", &len);
+	if (len > 0)
+		return read_topics_record(x, o, seq, time);
+	*(uint8_t *)add_record(x, TOPIC_NONE, 1, 0, time) = 0;
+	return 0;
+}
+
+static int read_all(struct reading *x, int fd)
+{
+	const char *why;
+
+	if (read_head(x, fd) < 0)
+		return -1;
+	for (uint64_t i = 0; i < x->slots; i++)
+		if (read_slot(x) < 0)
+			return -1;
+	for (uint64_t i = 0; i < x->topics; i++)
+		if (read_topic(x) < 0)
+			return -1;
+	for (uint64_t seq = x->first; seq < x->tail; seq++)
+		if (read_record(x, seq) < 0)
+			return -1;
+	/* What topics and records say of each other fits only if the snapshot is right. */
+	if (x->hub->ring.shm->time != x->time || ring_check(&x->hub->ring, &why) < 0)
+		return snapshot_bad();
+	return snapshot_finish(&x->r);
+}
+
+int snapshot_read_hub(struct hub *hub, int fd)
+{
+	struct reading x = { .hub = hub };
+	int r;
+
+	assert(ring_tail(&hub->ring) == 1 && hub->index.shm->high == 0);
+	r = read_all(&x, fd);
+	snapshot_close(&x.r);
+	return r;
+}

@@ -1,0 +1,242 @@
+/*
+ * The stream of maps that a snapshot is. Read one map at a time, in place, so that a snapshot may be of any size. msgpack-c takes the
+ * lengths of arrays and maps from the bytes and asks malloc() for room before it sees that the bytes end; that room is never
+ * touched, and its being refused is one way of the snapshot's being bad.
+ */
+#include "shm/snapshot_io.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shm/segment.h"
+#include "shm/snapshot.h"
+
+/* ---- writing ---- */
+
+static int write_all(struct snapshot_writer *w, const char *bytes, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = pwrite(w->fd, bytes, len, (off_t)w->at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			w->error = n < 0 ? errno : EIO;
+			return -1;
+		}
+		bytes += n;
+		len -= (size_t)n;
+		w->at += (uint64_t)n;
+	}
+	return 0;
+}
+
+static int flush(struct snapshot_writer *w)
+{
+	size_t used = w->used;
+
+	w->used = 0;
+	return write_all(w, w->buffer, used);
+}
+
+static int buffered_write(void *to, const char *bytes, size_t len)
+{
+	struct snapshot_writer *w = to;
+
+	if (w->error)
+		return -1;
+	if (len > sizeof(w->buffer) - w->used && flush(w) < 0)
+		return -1;
+	if (len > sizeof(w->buffer))
+		return write_all(w, bytes, len);
+	memcpy(w->buffer + w->used, bytes, len);
+	w->used += len;
+	return 0;
+}
+
+void snapshot_begin(struct snapshot_writer *w, int fd, const char *kind, uint32_t more)
+{
+	w->fd = fd;
+	w->at = 0;
+	w->used = 0;
+	w->error = ftruncate(fd, 0) < 0 ? errno : 0;
+	msgpack_packer_init(&w->pack, w, buffered_write);
+	snapshot_put_map(w, 2 + more);
+	snapshot_put_uint(w, "v", SNAPSHOT_VERSION);
+	snapshot_put_text(w, "kind", kind, strlen(kind));
+}
+
+int snapshot_end(struct snapshot_writer *w)
+{
+	if (!w->error)
+		flush(w);
+	if (!w->error)
+		return 0;
+	errno = w->error;
+	return -1;
+}
+
+void snapshot_put_map(struct snapshot_writer *w, uint32_t keys)
+{
+	msgpack_pack_map(&w->pack, keys);
+}
+
+void snapshot_put_key(struct snapshot_writer *w, const char *key)
+{
+	msgpack_pack_str_with_body(&w->pack, key, strlen(key));
+}
+
+void snapshot_put_uint(struct snapshot_writer *w, const char *key, uint64_t n)
+{
+	snapshot_put_key(w, key);
+	msgpack_pack_uint64(&w->pack, n);
+}
+
+void snapshot_put_text(struct snapshot_writer *w, const char *key, const char *text, size_t len)
+{
+	snapshot_put_key(w, key);
+	msgpack_pack_str_with_body(&w->pack, text, len);
+}
+
+void snapshot_put_bytes(struct snapshot_writer *w, const char *key, const void *bytes, size_t len)
+{
+	snapshot_put_key(w, key);
+	msgpack_pack_bin_with_body(&w->pack, bytes, len);
+}
+
+void snapshot_put_array(struct snapshot_writer *w, const char *key, uint32_t count)
+{
+	snapshot_put_key(w, key);
+	msgpack_pack_array(&w->pack, count);
+}
+
+/* ---- reading ---- */
+
+int snapshot_bad(void)
+{
+	errno = EPROTO;
+	return -1;
+}
+
+const msgpack_object *snapshot_next(struct snapshot_reader *r)
+{
+	if (r->bad || msgpack_unpack_next(&r->unpacked, r->mem, r->size, &r->at) != MSGPACK_UNPACK_SUCCESS ||
+	    r->unpacked.data.type != MSGPACK_OBJECT_MAP) {
+		snapshot_bad();
+		return NULL;
+	}
+	return &r->unpacked.data;
+}
+
+const msgpack_object *snapshot_open(struct snapshot_reader *r, int fd, const char *kind)
+{
+	const msgpack_object *head;
+
+	memset(r, 0, sizeof(*r));
+	msgpack_unpacked_init(&r->unpacked);
+	r->mem = segment_map(fd, 0, &r->size);
+	if (!r->mem) {
+		if (errno == EINVAL)
+			errno = EPROTO;		/* it is empty */
+		return NULL;
+	}
+	head = snapshot_next(r);
+	if (!head)
+		return NULL;
+	if (kind && (snapshot_get_uint(r, head, "v", SNAPSHOT_NEEDED, SNAPSHOT_VERSION) == 0 ||
+		     !snapshot_is(snapshot_get(head, "kind"), kind)))
+		r->bad = true;
+	if (r->bad) {
+		snapshot_bad();
+		return NULL;
+	}
+	return head;
+}
+
+void snapshot_close(struct snapshot_reader *r)
+{
+	int error = errno;
+
+	msgpack_unpacked_destroy(&r->unpacked);
+	segment_unmap(r->mem, r->size);
+	errno = error;
+}
+
+int snapshot_finish(const struct snapshot_reader *r)
+{
+	return r->bad || r->at != r->size ? snapshot_bad() : 0;
+}
+
+bool snapshot_is(const msgpack_object *o, const char *text)
+{
+	size_t len = strlen(text);
+
+	return o && o->type == MSGPACK_OBJECT_STR && o->via.str.size == len && memcmp(o->via.str.ptr, text, len) == 0;
+}
+
+const msgpack_object *snapshot_get(const msgpack_object *map, const char *key)
+{
+	if (map->type != MSGPACK_OBJECT_MAP)
+		return NULL;
+	for (uint32_t i = 0; i < map->via.map.size; i++)
+		if (snapshot_is(&map->via.map.ptr[i].key, key))
+			return &map->via.map.ptr[i].val;
+	return NULL;
+}
+
+uint64_t snapshot_get_uint(struct snapshot_reader *r, const msgpack_object *map, const char *key, uint64_t absent, uint64_t most)
+{
+	const msgpack_object *o = snapshot_get(map, key);
+	uint64_t n = absent;
+
+	if (o && o->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
+		r->bad = true;
+	else if (o)
+		n = o->via.u64;
+	if (n > most)
+		r->bad = true;
+	return r->bad ? 0 : n;
+}
+
+const char *snapshot_get_text(struct snapshot_reader *r, const msgpack_object *map, const char *key, size_t *len)
+{
+	const msgpack_object *o = snapshot_get(map, key);
+
+	if (o && o->type != MSGPACK_OBJECT_STR)
+		r->bad = true;
+	*len = o && !r->bad ? o->via.str.size : 0;
+	return *len ? o->via.str.ptr : "";
+}
+
+const uint8_t *snapshot_get_bytes(struct snapshot_reader *r, const msgpack_object *map, const char *key, uint32_t *len)
+{
+	const msgpack_object *o = snapshot_get(map, key);
+
+	if (o && o->type != MSGPACK_OBJECT_BIN)
+		r->bad = true;
+	*len = o && !r->bad ? o->via.bin.size : 0;
+	return (const uint8_t *)(*len ? o->via.bin.ptr : "");
+}
+
+const msgpack_object *snapshot_get_array(struct snapshot_reader *r, const msgpack_object *map, const char *key, uint32_t *count)
+{
+	const msgpack_object *o = snapshot_get(map, key);
+
+	if (o && o->type != MSGPACK_OBJECT_ARRAY)
+		r->bad = true;
+	*count = o && !r->bad ? o->via.array.size : 0;
+	return *count ? o->via.array.ptr : NULL;
+}
+
+int snapshot_version(int fd)
+{
+	struct snapshot_reader r;
+	const msgpack_object *head = snapshot_open(&r, fd, NULL);
+	uint64_t v = 0;
+
+	if (head)
+		v = snapshot_get_uint(&r, head, "v", SNAPSHOT_NEEDED, INT32_MAX);
+	snapshot_close(&r);
+	return v ? (int)v : snapshot_bad();
+}

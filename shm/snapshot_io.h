@@ -1,0 +1,79 @@
+/*
+ * How snapshots are written and read, whatever is in them: a buffered stream of msgpack maps. For snapshot_*.c; see snapshot.h.
+ */
+#ifndef SHM_SNAPSHOT_IO_H
+#define SHM_SNAPSHOT_IO_H
+
+#include <msgpack.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- writing: the first error is kept, what comes after it is not written, and snapshot_end() tells ---- */
+
+struct snapshot_writer {
+	msgpack_packer pack;
+	int fd;
+	int error;		/* errno, 0 none */
+	uint64_t at;		/* in the file, of the buffer's first byte */
+	size_t used;
+	char buffer[65536];
+};
+
+/* Empties the file and starts the head, a map of `v`, `kind` and `more` keys that the caller adds. */
+void snapshot_begin(struct snapshot_writer *w, int fd, const char *kind, uint32_t more);
+int snapshot_end(struct snapshot_writer *w);				/* 0, or -1 with errno */
+
+void snapshot_put_map(struct snapshot_writer *w, uint32_t keys);	/* starts the next map */
+void snapshot_put_key(struct snapshot_writer *w, const char *key);
+void snapshot_put_uint(struct snapshot_writer *w, const char *key, uint64_t n);
+void snapshot_put_text(struct snapshot_writer *w, const char *key, const char *text, size_t len);
+void snapshot_put_bytes(struct snapshot_writer *w, const char *key, const void *bytes, size_t len);
+void snapshot_put_array(struct snapshot_writer *w, const char *key, uint32_t count);
+
+/* ---- reading: a value that is not what it should be makes the snapshot bad, which is asked when an object is through ---- */
+
+struct snapshot_reader {
+	char *mem;		/* the file, mapped */
+	size_t size, at;
+	msgpack_unpacked unpacked;
+	bool bad;
+};
+
+/* As default of a number: it must be there. Good only with `most` below it. */
+#define SNAPSHOT_NEEDED UINT64_MAX
+
+/* A number's `most` where only adding to it must not overflow. */
+#define SNAPSHOT_MOST ((uint64_t)INT64_MAX)
+
+/* Maps the file. The head, if it is one of this kind (NULL: any) and of a version that can be read; else NULL with errno.
+ * snapshot_close() in either case. */
+const msgpack_object *snapshot_open(struct snapshot_reader *r, int fd, const char *kind);
+void snapshot_close(struct snapshot_reader *r);
+
+/* The next map; the one before it is gone. NULL with EPROTO when there is none, or the one before was bad. */
+const msgpack_object *snapshot_next(struct snapshot_reader *r);
+
+/* Nothing is left and nothing was bad: 0, else -1 with EPROTO. */
+int snapshot_finish(const struct snapshot_reader *r);
+
+/* The map's value, or NULL: absent. */
+const msgpack_object *snapshot_get(const msgpack_object *map, const char *key);
+
+/* A number up to `most`. */
+uint64_t snapshot_get_uint(struct snapshot_reader *r, const msgpack_object *map, const char *key, uint64_t absent, uint64_t most);
+
+/* Text or bytes, in the mapped file; "" with *len 0 when absent. */
+const char *snapshot_get_text(struct snapshot_reader *r, const msgpack_object *map, const char *key, size_t *len);
+const uint8_t *snapshot_get_bytes(struct snapshot_reader *r, const msgpack_object *map, const char *key, uint32_t *len);
+
+/* An array's elements, *count of them. */
+const msgpack_object *snapshot_get_array(struct snapshot_reader *r, const msgpack_object *map, const char *key, uint32_t *count);
+
+/* Whether a string, as msgpack has it, is this one. */
+bool snapshot_is(const msgpack_object *o, const char *text);
+
+/* -1 with EPROTO. */
+int snapshot_bad(void);
+
+#endif

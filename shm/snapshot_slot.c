@@ -1,0 +1,365 @@
+/*
+ * A slot's snapshot: its sessions. See snapshot.h.
+ *
+ * Protocols and flags are numbers that belong to a layout; by which names they go in a snapshot, the tables here say.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "proto/protocol.h"
+#include "shm/lend.h"
+#include "shm/snapshot.h"
+#include "shm/snapshot_io.h"
+
+#define PROTOS (sizeof(protos) / sizeof(protos[0]))
+#define FLAGS (sizeof(flags) / sizeof(flags[0]))
+
+static const struct {
+	const char *name;
+	uint16_t proto;
+} protos[] = {
+	{ "flash", PROTO_FLASH },
+};
+
+static const struct {
+	const char *name;
+	uint32_t flag;
+} flags[] = {
+	{ "behind", SESSION_BEHIND },
+	{ "close", SESSION_CLOSE },
+	{ "linger", SESSION_LINGER },
+};
+
+/* ---- writing ---- */
+
+/* A session, looked through before anything of it is written: a map's head says how many keys follow. */
+struct view {
+	const struct session_shm *session;
+	const char *proto;
+	const uint8_t *in, *out;
+	uint32_t in_len, out_len, flags, topics;
+};
+
+static const struct topic_shm *topic_of(const struct hub *hub, const struct subscription_shm *sub)
+{
+	const struct topic_shm *t = index_topic(&hub->index, sub->topic);
+
+	if (sub->topic == TOPIC_NONE || sub->topic > hub->index.shm->high || atomic_load(&t->state) != TOPIC_USED)
+		return NULL;
+	return t;
+}
+
+static int view_flags(struct view *v)
+{
+	uint32_t known = 0;
+
+	for (unsigned i = 0; i < FLAGS; i++) {
+		known |= flags[i].flag;
+		v->flags += (v->session->state.flags & flags[i].flag) != 0;
+	}
+	return v->session->state.flags & ~known ? snapshot_bad() : 0;
+}
+
+static int view_buffers(struct view *v, const struct slot *slot)
+{
+	const struct session_state_shm *st = &v->session->state;
+
+	if (st->in != LENT_NONE) {
+		const struct lent_shm *head = lend_header(slot, st->in);
+
+		if (st->parsed < head->base || st->parsed - head->base > head->len || head->len > lend_room(slot, st->in))
+			return snapshot_bad();
+		v->in = lend_bytes(slot, st->in) + (st->parsed - head->base);
+		v->in_len = head->len - (uint32_t)(st->parsed - head->base);
+	}
+	if (st->out != LENT_NONE) {
+		if (st->out_start > st->out_end || st->out_end > lend_room(slot, st->out))
+			return snapshot_bad();
+		v->out = lend_bytes(slot, st->out) + st->out_start;
+		v->out_len = st->out_end - st->out_start;
+	}
+	return 0;
+}
+
+/* 0, or -1 with EPROTO. */
+static int view_session(struct view *v, const struct hub *hub, const struct slot *slot, const struct session_shm *s)
+{
+	const struct subscription_shm *sub;
+
+	*v = (struct view){ .session = s };
+	for (unsigned i = 0; i < PROTOS; i++)
+		if (protos[i].proto == s->proto)
+			v->proto = protos[i].name;
+	if (!v->proto || view_flags(v) < 0 || view_buffers(v, slot) < 0)
+		return snapshot_bad();
+	for (uint32_t i = atomic_load(&s->subscriptions); i; i = atomic_load(&sub->next)) {
+		sub = &slot->subscriptions[i];
+		if (i > slot->shm->subscriptions_max || ++v->topics > slot->shm->subscriptions_max || !topic_of(hub, sub))
+			return snapshot_bad();
+	}
+	return 0;
+}
+
+static void put_subscriptions(struct snapshot_writer *w, const struct hub *hub, const struct slot *slot, const struct view *v)
+{
+	const struct subscription_shm *sub;
+
+	snapshot_put_array(w, "topics", v->topics);
+	for (uint32_t i = atomic_load(&v->session->subscriptions); i; i = atomic_load(&sub->next)) {
+		const struct topic_shm *t;
+
+		sub = &slot->subscriptions[i];
+		t = index_topic(&hub->index, sub->topic);
+		snapshot_put_map(w, 3);
+		snapshot_put_text(w, "topic", t->name, t->name_len);
+		snapshot_put_uint(w, "from", sub->from);
+		snapshot_put_uint(w, "number", sub->number);
+	}
+}
+
+static void put_flags(struct snapshot_writer *w, const struct view *v)
+{
+	snapshot_put_array(w, "flags", v->flags);
+	for (unsigned i = 0; i < FLAGS; i++)
+		if (v->session->state.flags & flags[i].flag)
+			snapshot_put_key(w, flags[i].name);
+}
+
+static int put_session(struct snapshot_writer *w, const struct hub *hub, const struct slot *slot, uint32_t fd)
+{
+	const struct session_shm *s = &slot->sessions[fd];
+	struct view v;
+
+	if (view_session(&v, hub, slot, s) < 0)
+		return -1;
+	snapshot_put_map(w, 8u + (v.flags > 0) + (v.in_len > 0) + (v.out_len > 0) + (v.topics > 0));
+	snapshot_put_uint(w, "fd", fd);
+	snapshot_put_text(w, "proto", v.proto, strlen(v.proto));
+	snapshot_put_bytes(w, "token", s->token, sizeof(s->token));
+	snapshot_put_uint(w, "pos", s->state.pos);
+	snapshot_put_uint(w, "sent", s->state.sent);
+	snapshot_put_uint(w, "parsed", s->state.parsed);
+	snapshot_put_uint(w, "last_in", s->last_in);
+	snapshot_put_uint(w, "last_out", s->state.last_out);
+	if (v.flags)
+		put_flags(w, &v);
+	if (v.in_len)
+		snapshot_put_bytes(w, "in", v.in, v.in_len);
+	if (v.out_len)
+		snapshot_put_bytes(w, "out", v.out, v.out_len);
+	if (v.topics)
+		put_subscriptions(w, hub, slot, &v);
+	return 0;
+}
+
+int snapshot_write_slot(const struct hub *hub, const struct slot *slot, int fd)
+{
+	uint32_t end = atomic_load(&slot->shm->fd_end), count = 0;
+	struct snapshot_writer w;
+
+	if (atomic_load(&slot->shm->redo_fd) || atomic_load(&slot->shm->flights)) {
+		errno = EBUSY;
+		return -1;
+	}
+	for (uint32_t i = 0; i < end; i++)
+		count += atomic_load(&slot->sessions[i].status) == SESSION_OPEN;
+	snapshot_begin(&w, fd, "slot", 1);
+	snapshot_put_uint(&w, "sessions", count);
+	for (uint32_t i = 0; i < end; i++)
+		if (atomic_load(&slot->sessions[i].status) == SESSION_OPEN && put_session(&w, hub, slot, i) < 0)
+			return -1;
+	return snapshot_end(&w);
+}
+
+/* ---- reading ---- */
+
+struct reading {
+	struct snapshot_reader r;
+	struct hub *hub;
+	const struct slot *slot;
+	unsigned number;		/* the slot's */
+	uint32_t lock_owner;
+	struct lend lend;
+	uint32_t subscriptions;		/* taken */
+	uint64_t tail;			/* the ring's */
+};
+
+static int no_place(void)
+{
+	errno = ENOSPC;
+	return -1;
+}
+
+static int read_proto(struct reading *x, const msgpack_object *o, struct session_shm *s)
+{
+	const msgpack_object *name = snapshot_get(o, "proto");
+
+	for (unsigned i = 0; i < PROTOS; i++)
+		if (snapshot_is(name, protos[i].name)) {
+			s->proto = protos[i].proto;
+			return 0;
+		}
+	x->r.bad = true;
+	return snapshot_bad();
+}
+
+/* A name that is not known is of a flag that is no more. */
+static uint32_t read_flags(struct reading *x, const msgpack_object *o)
+{
+	uint32_t count, set = 0;
+	const msgpack_object *name = snapshot_get_array(&x->r, o, "flags", &count);
+
+	for (uint32_t i = 0; i < count; i++)
+		for (unsigned k = 0; k < FLAGS; k++)
+			if (snapshot_is(&name[i], flags[k].name))
+				set |= flags[k].flag;
+	return set;
+}
+
+/* Lends a buffer with these bytes; none for none. */
+static int read_buffer(struct reading *x, const msgpack_object *o, const char *key, uint32_t *ref, uint32_t *len)
+{
+	const uint8_t *bytes = snapshot_get_bytes(&x->r, o, key, len);
+
+	*ref = LENT_NONE;
+	if (*len == 0)
+		return 0;
+	*ref = lend_take(&x->lend, *len);
+	if (*ref == LENT_NONE)
+		return no_place();
+	memcpy(lend_bytes(x->slot, *ref), bytes, *len);
+	return 0;
+}
+
+static int read_state(struct reading *x, const msgpack_object *o, struct session_state_shm *st)
+{
+	uint32_t len;
+
+	st->pos = snapshot_get_uint(&x->r, o, "pos", SNAPSHOT_NEEDED, x->tail);
+	st->sent = snapshot_get_uint(&x->r, o, "sent", SNAPSHOT_NEEDED, SNAPSHOT_MOST);
+	st->parsed = snapshot_get_uint(&x->r, o, "parsed", SNAPSHOT_NEEDED, SNAPSHOT_MOST);
+	st->last_out = (uint32_t)snapshot_get_uint(&x->r, o, "last_out", 0, UINT32_MAX);
+	st->flags = read_flags(x, o);
+	if (read_buffer(x, o, "in", &st->in, &len) < 0)
+		return -1;
+	if (st->in != LENT_NONE) {
+		lend_header(x->slot, st->in)->base = st->parsed;
+		lend_header(x->slot, st->in)->len = len;
+	}
+	return read_buffer(x, o, "out", &st->out, &st->out_end);
+}
+
+static uint32_t join(struct reading *x, const char *name, size_t len)
+{
+	uint64_t hash = index_hash(name, len);
+	uint32_t topic;
+
+	lock_acquire(&x->hub->shm->lock, x->lock_owner);
+	topic = index_join(&x->hub->index, x->number, hash, name, len);
+	lock_release(&x->hub->shm->lock, x->lock_owner);
+	return topic;
+}
+
+/* The next entry, filled in. Its number, or 0 with errno. */
+static uint32_t read_subscription(struct reading *x, const msgpack_object *o)
+{
+	struct subscription_shm *sub;
+	size_t len;
+	const char *name = snapshot_get_text(&x->r, o, "topic", &len);
+	uint64_t from = snapshot_get_uint(&x->r, o, "from", SNAPSHOT_NEEDED, x->tail);
+	uint32_t number = (uint32_t)snapshot_get_uint(&x->r, o, "number", 0, UINT32_MAX), topic;
+
+	if (x->r.bad || len == 0 || len > TOPIC_NAME_MAX) {
+		snapshot_bad();
+		return 0;
+	}
+	if (x->subscriptions == x->slot->shm->subscriptions_max) {
+		no_place();
+		return 0;
+	}
+	topic = join(x, name, len);
+	if (topic == TOPIC_NONE)
+		return 0;
+	sub = &x->slot->subscriptions[++x->subscriptions];
+	sub->topic = topic;
+	sub->from = from;
+	sub->number = number;
+	return x->subscriptions;
+}
+
+static int read_subscriptions(struct reading *x, const msgpack_object *o, struct session_shm *s)
+{
+	_Atomic uint32_t *link = &s->subscriptions;
+	const msgpack_object *sub = snapshot_get_array(&x->r, o, "topics", &s->count);
+
+	for (uint32_t i = 0; i < s->count; i++) {
+		uint32_t number = read_subscription(x, &sub[i]);
+
+		if (!number)
+			return -1;
+		atomic_store(link, number);
+		link = &x->slot->subscriptions[number].next;
+	}
+	return 0;
+}
+
+static int read_session(struct reading *x)
+{
+	const msgpack_object *o = snapshot_next(&x->r);
+	const uint8_t *token;
+	struct session_shm *s;
+	uint32_t fd, len;
+
+	if (!o)
+		return -1;
+	fd = (uint32_t)snapshot_get_uint(&x->r, o, "fd", SNAPSHOT_NEEDED, INT32_MAX);
+	token = snapshot_get_bytes(&x->r, o, "token", &len);
+	if (x->r.bad)
+		return snapshot_bad();
+	if (fd >= x->slot->shm->sessions_max)
+		return no_place();
+	s = &x->slot->sessions[fd];
+	if (atomic_load(&s->status) == SESSION_OPEN || (len != 0 && len != sizeof(s->token)))
+		return snapshot_bad();
+	memset(s, 0, sizeof(*s));
+	memcpy(s->token, token, len);
+	s->last_in = (uint32_t)snapshot_get_uint(&x->r, o, "last_in", 0, UINT32_MAX);
+	if (read_proto(x, o, s) < 0 || read_state(x, o, &s->state) < 0 || read_subscriptions(x, o, s) < 0)
+		return -1;
+	if (x->r.bad)
+		return snapshot_bad();
+	if (fd >= atomic_load(&x->slot->shm->fd_end))
+		atomic_store(&x->slot->shm->fd_end, fd + 1);
+	/* release: the worker sees the session whole */
+	atomic_store_explicit(&s->status, SESSION_OPEN, memory_order_release);
+	return 0;
+}
+
+static int read_sessions(struct reading *x, int fd)
+{
+	const msgpack_object *head = snapshot_open(&x->r, fd, "slot");
+	uint64_t count;
+
+	if (!head)
+		return -1;
+	count = snapshot_get_uint(&x->r, head, "sessions", SNAPSHOT_NEEDED, UINT32_MAX);
+	for (uint64_t i = 0; i < count; i++)
+		if (read_session(x) < 0)
+			return -1;
+	return snapshot_finish(&x->r);
+}
+
+int snapshot_read_slot(struct hub *hub, const struct slot *slot, unsigned number, uint32_t lock_owner, int fd)
+{
+	struct reading x = { .hub = hub, .slot = slot, .number = number, .lock_owner = lock_owner, .tail = ring_tail(&hub->ring) };
+	int r = -1;
+
+	if (lend_init(&x.lend, slot) < 0)
+		return -1;
+	if (lend_ready(&x.lend) == 0) {
+		r = read_sessions(&x, fd);
+		snapshot_close(&x.r);
+	}
+	lend_fini(&x.lend);
+	return r;
+}

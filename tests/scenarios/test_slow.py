@@ -1,0 +1,232 @@
+"""Subscribers that do not read: what they get when they do again, what they lose, and that others do not notice."""
+import json
+import unittest
+
+from janus_test import Closed, JanusTest, wait_until
+
+SMALL = ("ring_bytes=1M", "ring_messages=1024", "max_frame=64K")
+
+
+class Slow(JanusTest):
+    def publish(self, publisher, readers, numbers, size=4000, topics="a"):
+        """Publishes messages with these numbers, read at once by the readers: so that all of them went through the ring."""
+        data = "x" * size
+        numbers = list(numbers)
+        for i in range(0, len(numbers), 50):
+            part = numbers[i:i + 50]
+            publisher.send(b"".join(b'{"action":"publish","topic":"%c","n":%d,"data":"%s"}\0' %
+                                    (topics[n % len(topics)].encode(), n, data.encode()) for n in part))
+            for reader in readers:
+                for n in part:
+                    message = reader.message()
+                    self.assertEqual((message["n"], len(message["data"])), (n, size))
+
+    def read_to(self, client, last, size=4000):
+        """What it gets, up to the message with that number: whole frames, in order. The numbers."""
+        got = []
+        while not got or got[-1] != last:
+            message = client.message()
+            self.assertEqual(len(message["data"]), size)
+            got.append(message["n"])
+        self.assertEqual(got, sorted(set(got)), "in order, once")
+        return got
+
+    def check_suffix(self, got, count):
+        """A beginning that was on its way, a gap, an end that the ring still had: no second gap."""
+        gaps = [(a, b) for a, b in zip([-1] + got, got) if b != a + 1]
+        self.assertLessEqual(len(gaps), 1, gaps)
+        return count - len(got)
+
+    def test_skip(self):
+        janus = self.server("slow=skip", *SMALL, workers=2)
+        slow = self.client(janus, rcvbuf=4096).subscribe("a")
+        other, publisher = self.client(janus).subscribe("a"), self.client(janus)
+        self.publish(publisher, [other], range(4000))
+        self.assertEqual(janus.behind(), 1)
+        got = self.read_to(slow, 3999)
+        missing = self.check_suffix(got, 4000)
+        self.assertGreater(missing, 0)
+        self.assertEqual(janus.count("dropped_overtaken"), missing)
+        self.assertEqual(janus.count("delivered"), 4000 + len(got))
+        # It is one like any other again.
+        wait_until(lambda: janus.behind() == 0)
+        self.publish(publisher, [other, slow], range(4000, 4100))
+        self.assertEqual(janus.count("dropped_overtaken"), missing)
+
+    def test_skip_more_than_once(self):
+        """It stops again and again; every loss is counted once."""
+        janus = self.server("slow=skip", *SMALL, workers=2)
+        slow = self.client(janus, rcvbuf=4096).subscribe("a")
+        other, publisher = self.client(janus).subscribe("a"), self.client(janus)
+        got = []
+        for part in range(3):
+            self.publish(publisher, [other], range(part * 3000, part * 3000 + 3000))
+            got += self.read_to(slow, part * 3000 + 2999)
+        self.assertEqual(got, sorted(set(got)))
+        wait_until(lambda: janus.behind() == 0)
+        self.assertEqual(janus.count("dropped_overtaken"), 9000 - len(got))
+
+    def test_skip_while_reading_a_little(self):
+        """One that reads, but too slowly: still whole frames in order, and what is lost is counted."""
+        janus = self.server("slow=skip", *SMALL, workers=2)
+        slow = self.client(janus, rcvbuf=4096).subscribe("a")
+        other, publisher = self.client(janus).subscribe("a"), self.client(janus)
+        got = []
+        for part in range(40):
+            self.publish(publisher, [other], range(part * 200, part * 200 + 200))
+            got += [slow.message()["n"] for _ in range(20)]
+        got += self.read_to(slow, 7999)
+        self.assertEqual(got, sorted(set(got)))
+        wait_until(lambda: janus.behind() == 0)
+        self.assertEqual(janus.count("dropped_overtaken"), 8000 - len(got))
+
+    def test_skip_with_several_topics(self):
+        janus = self.server("slow=skip", *SMALL, workers=2)
+        slow = self.client(janus, rcvbuf=4096).subscribe(*"abc")
+        other, publisher = self.client(janus).subscribe(*"abcd"), self.client(janus)
+        self.publish(publisher, [other], range(4000), topics="abcd")
+        publisher.publish("a", n=4000, data="x" * 4000)
+        got = self.read_to(slow, 4000)
+        self.assertNotIn(3, [n % 4 for n in got])
+        missing = 3001 - len(got)
+        self.assertGreater(missing, 0)
+        self.assertEqual(janus.count("dropped_overtaken"), missing)
+
+    def test_skip_on_all_workers(self):
+        """Slow ones of each worker, beside live ones."""
+        janus = self.server("slow=skip", *SMALL, workers=4)
+        self.on_each_worker(janus)
+        slow = [c.subscribe("a") for c in self.clients(janus, 12, rcvbuf=4096)]
+        other, publisher = self.client(janus).subscribe("a"), self.client(janus)
+        self.publish(publisher, [other], range(3000))
+        missing = sum(self.check_suffix(self.read_to(client, 2999), 3000) for client in slow)
+        self.assertGreater(missing, 0)
+        self.assertEqual(janus.count("dropped_overtaken"), missing)
+
+    def test_skip_after_a_crash(self):
+        """The worker is killed while the slow one is behind, before and after the ring has overtaken it."""
+        janus = self.server("slow=skip", *SMALL, workers=1)
+        slow = self.client(janus, rcvbuf=4096).subscribe("a")
+        other, publisher = self.client(janus).subscribe("a"), self.client(janus)
+        self.publish(publisher, [other], range(2000))
+        wait_until(lambda: janus.behind() == 1)
+        janus.kill_worker(0)
+        self.publish(publisher, [other], range(2000, 4000))
+        janus.kill_worker(0)
+        got = self.read_to(slow, 3999)
+        missing = self.check_suffix(got, 4000)
+        self.assertGreater(missing, 0)
+        self.assertEqual(janus.count("dropped_overtaken"), missing)
+        self.publish(publisher, [other, slow], range(4000, 4010))
+
+    def test_disconnect(self):
+        janus = self.server("slow=disconnect", *SMALL, workers=2)
+        slow = self.client(janus, rcvbuf=4096).subscribe("a")
+        other, publisher = self.client(janus).subscribe("a"), self.client(janus)
+        self.publish(publisher, [other], range(4000))
+        got = []
+        with self.assertRaises(Closed) as closed:
+            while True:
+                message = slow.message()
+                self.assertEqual(len(message["data"]), 4000)
+                got.append(message["n"])
+        self.assertIn("with b''", str(closed.exception), "a frame was cut")
+        self.assertEqual(got, list(range(len(got))))
+        wait_until(lambda: janus.count("closed_slow") == 1)
+        self.assertEqual(janus.count("closed_slow"), 1)
+        self.assertEqual(janus.connections(), 2)
+        self.assertEqual(janus.subscriptions(), 1)
+        self.assertEqual(janus.behind(), 0)
+        self.publish(publisher, [other], range(10))
+
+    def test_late_but_within_the_ring(self):
+        """Less than a ring: it gets everything, with either setting."""
+        for slow_setting in ("skip", "disconnect"):
+            with self.subTest(slow=slow_setting):
+                janus = self.server("slow=" + slow_setting, workers=2)
+                slow = self.client(janus, rcvbuf=4096).subscribe("a")
+                several = self.client(janus, rcvbuf=4096).subscribe("a", "b")
+                other, publisher = self.client(janus).subscribe("a"), self.client(janus)
+                self.publish(publisher, [other], range(3000))
+                self.assertEqual(janus.behind(), 2)
+                for client in (slow, several):
+                    self.assertEqual(self.read_to(client, 2999), list(range(3000)))
+                wait_until(lambda: janus.behind() == 0)
+                self.assertEqual(janus.count("dropped_overtaken"), 0)
+                self.assertEqual(janus.count("closed_slow"), 0)
+                self.assertEqual(janus.count("delivered"), 9000)
+
+    def test_large_frames(self):
+        """Blocked in the middle of frames larger than any socket buffer's rest; within the ring, nothing is lost."""
+        janus = self.server(workers=2)
+        size = 200 * 1024
+        slow = self.client(janus, rcvbuf=4096).subscribe("a")
+        other, publisher = self.client(janus).subscribe("a"), self.client(janus)
+        self.publish(publisher, [other], range(150), size)
+        self.assertEqual(janus.behind(), 1)
+        self.assertEqual(self.read_to(slow, 149, size), list(range(150)))
+        self.assertEqual(janus.count("dropped_overtaken"), 0)
+
+    def test_large_frames_overtaken(self):
+        janus = self.server("slow=skip", "ring_bytes=4M", "ring_messages=1024", workers=2)
+        size = 200 * 1024
+        slow = self.client(janus, rcvbuf=4096).subscribe("a")
+        other, publisher = self.client(janus).subscribe("a"), self.client(janus)
+        self.publish(publisher, [other], range(150), size)
+        got = self.read_to(slow, 149, size)
+        missing = self.check_suffix(got, 150)
+        self.assertGreater(missing, 0)
+        self.assertEqual(janus.count("dropped_overtaken"), missing)
+
+    def test_answers_of_one_behind(self):
+        """What it asks for while it is behind is answered when it reads: between frames."""
+        janus = self.server(workers=1)
+        slow = self.client(janus, rcvbuf=4096).subscribe("a")
+        other, publisher = self.client(janus).subscribe("a"), self.client(janus)
+        self.publish(publisher, [other], range(3000))
+        slow.action("subscribe", data="b")
+        slow.action("nonsense")
+        slow.unsubscribe("never")
+        answers, got = [], []
+        while not got or got[-1] != 2999:
+            frame = slow.message_text()
+            if frame == b"ACK" or b'"error"' in frame[:60]:
+                answers.append(frame[:3])
+            else:
+                got.append(json.loads(frame)["n"])
+        self.assertEqual(got, list(range(3000)))
+        while len(answers) < 2:
+            answers.append(slow.message_text()[:3])
+        self.assertEqual(answers, [b"ACK", b'{"t'])
+        publisher.publish("b", n=1)
+        slow.expect_message("b", n=1)
+
+    def test_unsubscribes_while_behind(self):
+        janus = self.server(workers=1)
+        slow = self.client(janus, rcvbuf=4096).subscribe("a")
+        other, publisher = self.client(janus).subscribe("a"), self.client(janus)
+        self.publish(publisher, [other], range(3000))
+        slow.unsubscribe("a")
+        wait_until(lambda: janus.subscriptions() == 1)
+        slow.action("subscribe", data="b")
+        wait_until(lambda: janus.subscriptions() == 2)
+        publisher.publish("a", n=3000)
+        publisher.publish("b", n=3001)
+        got = []
+        while not got or got[-1] != 3001:
+            frame = slow.message_text()
+            if frame != b"ACK":
+                got.append(json.loads(frame)["n"])
+        self.assertEqual(got[:-1], list(range(len(got) - 1)), "no hole, nothing after the unsubscribe")
+        self.assertLess(len(got), 3000)
+
+    def test_bench_slow(self):
+        """janusbench's slow ones, among many: all of it comes, late."""
+        janus = self.server(workers=4)
+        figures = self.bench(janus, "-n", 200, "-m", 2000, "-s", 1000, "-p", 4, "--slow", 10, "--slow-s", 1).finish()
+        self.assertEqual(figures["fault_sum"], 0)
+        self.assertEqual(figures["deliveries"], 400000)
+
+
+if __name__ == "__main__":
+    unittest.main()
