@@ -2,6 +2,7 @@
 #   make demo    start a server, 40,000 subscribers, publish, print the histogram, stop
 #   make check   unit tests and scenarios
 #   CRASH=1      a build for tests, with points at which a process can be made to die, in build/crash
+#   LAYOUT=2     a build for tests, whose layout of shared memory is another, in build/layout2
 #   V=1          show commands       SANITIZE=1   ASan and UBSan, in build/asan
 #   DESTDIR, PREFIX for `make install`
 
@@ -11,6 +12,8 @@ CC       ?= gcc
 V        ?= 0
 SANITIZE ?= 0
 CRASH    ?= 0
+LAYOUT   ?=
+
 WERROR   ?= 1
 
 BUILD    := build
@@ -23,6 +26,10 @@ endif
 ifeq ($(CRASH),1)
 BUILD    := build/crash
 CPPFLAGS += -DJANUS_CRASH_POINTS
+endif
+ifneq ($(LAYOUT),)
+BUILD    := build/layout$(LAYOUT)
+CPPFLAGS += -DJANUS_OTHER_LAYOUT -DHUB_LAYOUT=$(LAYOUT)
 endif
 ifeq ($(SANITIZE),1)
 BUILD    := $(BUILD)/asan

@@ -136,8 +136,6 @@ static void forget_caller(struct request_io *r)
 
 static void answer(struct master *m, int fd, const struct control_request *request)
 {
-	char error[CONFIG_ERROR_MAX];
-
 	switch (request->command) {
 	case CONTROL_STATUS:
 		answer_status(m, fd);
@@ -146,8 +144,7 @@ static void answer(struct master *m, int fd, const struct control_request *reque
 		answer_hub(m, fd);
 		break;
 	case CONTROL_RELOAD:
-		reload(m, fd, error);
-		control_answer(fd, error);
+		reload(m, fd);
 		return;
 	default:
 		answer_unknown(fd, request);

@@ -56,7 +56,7 @@ static void put_slots(msgpack_packer *p, const struct heritage *h)
 
 static void pack(msgpack_packer *p, const struct heritage *h)
 {
-	msgpack_pack_map(p, 15);
+	msgpack_pack_map(p, 18);
 	put_int(p, "v", HERITAGE_VERSION);
 	put_int(p, "layout", h->layout);
 	put_text(p, "program", h->program);
@@ -66,6 +66,9 @@ static void pack(msgpack_packer *p, const struct heritage *h)
 	put_int(p, "lock", h->lock);
 	put_int(p, "control", h->control);
 	put_int(p, "caller", h->caller);
+	put_int(p, "snapshot_version", h->snapshot_version);
+	put_int(p, "snapshot", h->snapshot);
+	put_int(p, "fresh", h->fresh);
 	put_int(p, "died", (int64_t)h->died);
 	put_int(p, "started", (int64_t)h->started);
 	put_key(p, "settings");
@@ -186,6 +189,9 @@ static int unpack(struct heritage *h, const msgpack_object *map)
 	h->lock = (int)get_int(map, "lock", -1);
 	h->control = (int)get_int(map, "control", -1);
 	h->caller = (int)get_int(map, "caller", -1);
+	h->snapshot_version = (uint32_t)get_int(map, "snapshot_version", 0);
+	h->snapshot = (int)get_int(map, "snapshot", -1);
+	h->fresh = get_int(map, "fresh", 0);
 	h->died = (uint64_t)get_int(map, "died", 0);
 	h->started = (uint64_t)get_int(map, "started", 0);
 	unpack_arrays(h, map);

@@ -38,6 +38,9 @@ struct heritage {
 	int lock;
 	int control;			/* master only, -1 else */
 	int caller;			/* master only: the janusctl that waits for the end of a reload; -1 none */
+	uint32_t snapshot_version;	/* SNAPSHOT_VERSION of the writer */
+	int snapshot;			/* descriptor of a snapshot: the master's of the hub, a keeper's of its slot; -1 none */
+	bool fresh;			/* to a keeper: the segments are new, and sent along */
 	uint64_t died;			/* keeper: when its worker died or left, microseconds since 1970 */
 	uint64_t started;		/* when the master began, seconds since 1970 */
 	int wake[INDEX_SLOTS_MAX];

@@ -38,8 +38,8 @@ const char *janusctl_stats_state(const struct hub *hub, unsigned slot)
 		return "starting";
 	case SLOT_LIVE:
 		return "live";
-	case SLOT_STOPPING:
-		return "stopping";
+	case SLOT_FROZEN:
+		return "frozen";
 	}
 	return "unknown";
 }

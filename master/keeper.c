@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -23,6 +24,7 @@
 #include "shm/hub.h"
 #include "shm/log.h"
 #include "shm/slot.h"
+#include "shm/snapshot.h"
 #include "worker/worker.h"
 
 #define LIVE_POLL_MS 1		/* while the worker starts: until it can be given orders */
@@ -37,6 +39,8 @@ struct keeper {
 	int signals;
 	pid_t worker;
 	bool stopping;
+	int snapshot;			/* where the worker puts one if asked to */
+	bool freezing, frozen, thaw;
 	int successor;			/* heritage to execute the program with, -1 none */
 	uint64_t asked;			/* when the worker was told to leave, milliseconds; 0 it was not */
 	struct restarts restarts;
@@ -54,7 +58,7 @@ static uint64_t now_ms(void)
 static __attribute__((noreturn)) void worker_child(struct keeper *k, bool blame)
 {
 	struct worker_listener listeners[LISTENERS_MAX];
-	int kept[] = { k->signals, k->h.slots[k->slot].orders, k->h.lock };
+	int kept[] = { k->signals, k->h.slots[k->slot].orders, k->h.lock, k->snapshot };
 	struct worker_start start = {
 		.settings = &k->h.settings,
 		.slot = k->slot,
@@ -65,6 +69,7 @@ static __attribute__((noreturn)) void worker_child(struct keeper *k, bool blame)
 		.listeners_count = k->h.listeners,
 		.kept = kept,
 		.kept_count = sizeof(kept) / sizeof(kept[0]),
+		.snapshot_fd = k->snapshot,
 		.drain = k->h.slots[k->slot].draining,
 		.blame = blame,
 		.died = k->h.died,
@@ -199,10 +204,16 @@ static void execute_successor(struct keeper *k)
 
 static int open_signals(struct keeper *k);
 
+static int follow(struct keeper *k)
+{
+	execute_successor(k);
+	return open_signals(k);
+}
+
 /* -1 to go on, or the exit status. */
 static int worker_gone(struct keeper *k, int status)
 {
-	bool left = WIFEXITED(status) && WEXITSTATUS(status) == 0 && k->asked;
+	bool left = WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == WORKER_FROZEN) && k->asked;
 	int r;
 
 	k->h.died = hub_now();
@@ -215,12 +226,18 @@ static int worker_gone(struct keeper *k, int status)
 		return KEEPER_DRAINED;
 	if (k->stopping)
 		return KEEPER_STOPPED;
+	if (k->freezing && WIFEXITED(status) && WEXITSTATUS(status) == WORKER_FROZEN) {
+		k->worker = 0;
+		k->asked = 0;
+		k->frozen = true;
+		atomic_store(&k->self->state, SLOT_FROZEN);
+		return -1;
+	}
 	atomic_store(&k->self->state, SLOT_STARTING);
 	if (k->successor >= 0) {
 		if (!left)
 			log_death(k, status);
-		execute_successor(k);
-		if (open_signals(k) < 0)
+		if (follow(k) < 0)
 			return KEEPER_FAILED;
 		left = true;
 	}
@@ -238,14 +255,22 @@ static void adopt_descriptors(struct keeper *k, struct heritage *next, const int
 	/* The worker still uses the old ones. */
 	for (unsigned i = 0; i < k->h.listeners; i++)
 		k->outdated[k->outdated_count++] = k->h.listen[i].fd;
+	next->hub = k->h.hub;
+	next->slots[k->slot].segment = k->h.slots[k->slot].segment;
+	next->snapshot = -1;
+	if (next->fresh) {
+		next->hub = fds[0];
+		next->slots[k->slot].segment = fds[1];
+		next->snapshot = k->snapshot;
+		fds += 2;
+		count -= 2;
+	}
 	for (unsigned i = 0; i < next->listeners && i < count; i++)
 		next->listen[i].fd = fds[i];
-	next->hub = k->h.hub;
 	next->lock = k->h.lock;
 	next->control = next->caller = -1;
 	next->slot = (int)k->slot;
 	memcpy(next->wake, k->h.wake, sizeof(next->wake));
-	next->slots[k->slot].segment = k->h.slots[k->slot].segment;
 	next->slots[k->slot].orders = k->h.slots[k->slot].orders;
 	/* Should the program not be there to execute, the old one goes on with the new settings. */
 	next->died = hub_now();
@@ -257,7 +282,7 @@ static void order_replace(struct keeper *k, const int *fds, unsigned count)
 	static struct heritage next;
 
 	/* (heritage_read() closes the heritage. Never twice: the worker may have been given the number meanwhile.) */
-	if (count < 1 || heritage_read(&next, fds[0]) < 0 || k->successor >= 0 || next.listeners != count - 1) {
+	if (count < 1 || heritage_read(&next, fds[0]) < 0 || k->successor >= 0 || next.listeners + (next.fresh ? 3 : 1) != count) {
 		log_error("an order from the master makes no sense");
 		for (unsigned i = 1; i < count; i++)
 			close(fds[i]);
@@ -267,12 +292,23 @@ static void order_replace(struct keeper *k, const int *fds, unsigned count)
 	k->successor = heritage_write(&k->h);
 	if (k->successor < 0)
 		log_error("heritage: %s", strerror(errno));
-	ask_worker(k, SIGHUP);
+	if (!k->frozen)
+		ask_worker(k, SIGHUP);
+	else if (k->successor >= 0)
+		k->thaw = follow(k) == 0;
+}
+
+static void order_thaw(struct keeper *k)
+{
+	k->freezing = false;
+	k->thaw = k->frozen;
 }
 
 static void stop(struct keeper *k)
 {
 	k->stopping = true;
+	if (k->frozen)
+		exit(KEEPER_STOPPED);
 	ask_worker(k, SIGTERM);
 }
 
@@ -280,7 +316,7 @@ static void take_order(struct keeper *k)
 {
 	union {
 		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int) * (LISTENERS_MAX + 1))];
+		char room[CMSG_SPACE(sizeof(int) * (LISTENERS_MAX + 3))];
 	} control;
 	char order = 0;
 	struct iovec iov = { &order, 1 };
@@ -296,6 +332,10 @@ static void take_order(struct keeper *k)
 		return;
 	}
 	c = CMSG_FIRSTHDR(&msg);
+	if (order == ORDER_FREEZE)
+		k->freezing = true;
+	if (order == ORDER_THAW)
+		order_thaw(k);
 	if (order == ORDER_REPLACE && c && c->cmsg_type == SCM_RIGHTS)
 		order_replace(k, (const int *)CMSG_DATA(c), (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int)));
 }
@@ -342,7 +382,7 @@ static int take_signals(struct keeper *k)
  */
 static bool takes_orders(const struct keeper *k)
 {
-	return !k->stopping && atomic_load(&k->self->state) == SLOT_LIVE;
+	return !k->stopping && (k->frozen || atomic_load(&k->self->state) == SLOT_LIVE);
 }
 
 static int wait_timeout(const struct keeper *k)
@@ -373,6 +413,13 @@ static int run(struct keeper *k)
 			return r;
 		if (p[1].revents && takes_orders(k))
 			take_order(k);
+		if (k->freezing && !k->frozen && !k->asked && takes_orders(k))
+			ask_worker(k, SIGUSR1);
+		if (k->thaw) {
+			k->thaw = k->frozen = k->freezing = false;
+			if (start_worker(k, false) < 0)
+				return KEEPER_FAILED;
+		}
 	}
 }
 
@@ -406,7 +453,28 @@ static int keeper_init(struct keeper *k, int heritage)
 	k->hub.wake = k->h.wake;
 	k->self = &k->hub.shm->slot[k->slot];
 	atomic_store(&k->self->keeper, (uint32_t)getpid());
+	k->snapshot = memfd_create("janus-snapshot", 0);
+	if (k->snapshot < 0) {
+		log_error("memfd: %s", strerror(errno));
+		return -1;
+	}
 	return 0;
+}
+
+/* A predecessor of another layout has left its sessions as a snapshot. */
+static void restore(struct keeper *k)
+{
+	if (k->h.snapshot < 0)
+		return;
+	if (snapshot_read_slot(&k->hub, &k->segment, k->slot, k->slot + 1, k->h.snapshot) < 0) {
+		uint32_t count;
+
+		log_error("the sessions could not be taken over: %s; the slot starts empty", strerror(errno));
+		if (slot_empty(&k->segment, k->h.slots[k->slot].segment, false, &count) == 0)
+			hub_clear_slot(&k->hub, k->slot, k->slot + 1);
+	}
+	close(k->h.snapshot);
+	k->h.snapshot = -1;
 }
 
 int keeper_main(int heritage)
@@ -415,7 +483,10 @@ int keeper_main(int heritage)
 	struct keeper *k = &keeper;
 
 	log_init("keeper", LOG_LEVEL_INFO);
-	if (keeper_init(k, heritage) < 0 || start_worker(k, false) < 0)
+	if (keeper_init(k, heritage) < 0)
+		return KEEPER_FAILED;
+	restore(k);
+	if (start_worker(k, false) < 0)
 		return KEEPER_FAILED;
 	return run(k);
 }

@@ -16,8 +16,10 @@ enum {
 
 /* What the master tells a keeper over the orders socket: one packet each. The end of the socket means stop. */
 enum keeper_order {
-	ORDER_REPLACE = 'R',	/* execute the program anew with the heritage that comes along, descriptors and all (SCM_RIGHTS: the heritage, then the
-				   listen sockets in its order), and replace the worker */
+	ORDER_REPLACE = 'R',	/* execute the program anew with the heritage that comes along, descriptors and all (SCM_RIGHTS: the heritage;
+				   if it says `fresh`, the hub and slot segments; the listen sockets in its order), and replace the worker */
+	ORDER_FREEZE = 'F',	/* have the worker leave a snapshot, and wait: the slot's state becomes SLOT_FROZEN */
+	ORDER_THAW = 'T',	/* go on as if nothing had been */
 };
 
 #define KEEPER_NAME "janus-keeper"

@@ -107,7 +107,7 @@ int main(int argc, char **argv)
 	if (a.test)
 		return test(&a.source);
 	if (a.probe >= 0)
-		return master_probe(&a.source, a.probe) < 0;
+		return master_probe(&a.source, a.probe);
 	n = readlink("/proc/self/exe", program, sizeof(program) - 1);
 	if (n <= 0) {
 		perror("janus: /proc/self/exe");

@@ -18,6 +18,7 @@
 #include "master/listen.h"
 #include "master/privileges.h"
 #include "shm/log.h"
+#include "shm/snapshot.h"
 
 #define SESSIONS_MAX (1u << 20)		/* a slot */
 #define STOP_SECONDS 9.0		/* for keepers to leave before they are killed */
@@ -62,11 +63,9 @@ static void on_term(struct ev_loop *loop, struct ev_signal *s, int events)
 
 static void on_hup(struct ev_loop *loop, struct ev_signal *s, int events)
 {
-	char error[CONFIG_ERROR_MAX];
-
 	(void)s;
 	(void)events;
-	reload(ev_userdata(loop), -1, error);
+	reload(ev_userdata(loop), -1);
 }
 
 static void on_child(struct ev_loop *loop, struct ev_signal *s, int events)
@@ -175,9 +174,8 @@ static int start_fresh(struct master *m, const char *program)
 {
 	char error[RUNTIME_DIR_ERROR_MAX];
 
-	m->h.layout = HUB_LAYOUT;
 	m->h.master = (uint32_t)getpid();
-	m->h.slot = m->h.caller = -1;
+	m->h.slot = m->h.caller = m->h.snapshot = -1;
 	m->h.started = (uint64_t)time(NULL);
 	snprintf(m->h.program, sizeof(m->h.program), "%s", program);
 	if (runtime_dir_open(&m->dir, m->config.settings.runtime_dir, WAIT_FOR_ORPHANS_MS, error) < 0) {
@@ -195,6 +193,25 @@ static int start_fresh(struct master *m, const char *program)
 	return 0;
 }
 
+/* One that follows a program with another layout: everything is there, but in snapshots. */
+static int thaw(struct master *m)
+{
+	close(m->h.hub);
+	if (open_hub(m) < 0)
+		return -1;
+	if (snapshot_read_hub(&m->hub, m->h.snapshot) < 0) {
+		log_error("snapshot of the hub: %s", strerror(errno));
+		return -1;
+	}
+	close(m->h.snapshot);
+	m->h.snapshot = -1;
+	m->h.fresh = true;
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		if (m->h.slots[i].used && slots_renew(m, i) < 0)
+			return -1;
+	return 0;
+}
+
 /* One that follows another program: everything is there. */
 static int start_heir(struct master *m)
 {
@@ -204,6 +221,8 @@ static int start_heir(struct master *m)
 	fcntl(m->dir.control, F_SETFD, FD_CLOEXEC);
 	if (m->h.caller >= 0)
 		fcntl(m->h.caller, F_SETFD, FD_CLOEXEC);
+	if (m->h.snapshot >= 0)
+		return thaw(m);
 	if (hub_attach(&m->hub, m->h.hub, true) < 0) {
 		log_error("hub segment: %s", strerror(errno));
 		return -1;
@@ -245,6 +264,8 @@ static int prepare(struct master *m, const struct config_source *source, int her
 		memcpy(m->config.settings.user, m->h.settings.user, sizeof(m->h.settings.user));
 	}
 	m->h.settings = m->config.settings;
+	m->h.layout = HUB_LAYOUT;
+	m->h.snapshot_version = SNAPSHOT_VERSION;
 	descriptors = privileges_raise_descriptors();
 	m->sessions_max = descriptors > SESSIONS_MAX ? SESSIONS_MAX : (uint32_t)descriptors;
 	if (m->sessions_max < 512) {
@@ -282,6 +303,18 @@ int master_main(const struct config_source *source, char **argv, const char *pro
 	return m->status;
 }
 
+/* All are frozen, and the snapshot is there: does it go into a hub of ours? */
+static int probe_snapshot(const struct heritage *h)
+{
+	struct hub hub;
+	int fd = hub_create(&h->settings);
+
+	if (fd >= 0 && hub_attach(&hub, fd, true) == 0 && snapshot_read_hub(&hub, h->snapshot) == 0)
+		return PROBE_YES;
+	log_error("snapshot of the hub: %s", strerror(errno));
+	return PROBE_NO;
+}
+
 int master_probe(const struct config_source *source, int heritage)
 {
 	static struct heritage h;
@@ -290,19 +323,24 @@ int master_probe(const struct config_source *source, int heritage)
 
 	log_init("probe", LOG_LEVEL_INFO);
 	if (read_config(&config, source) < 0)
-		return -1;
+		return PROBE_NO;
 	if (heritage_read(&h, heritage) < 0) {
 		log_error("the heritage can't be read");
-		return -1;
+		return PROBE_NO;
 	}
+	if (h.snapshot >= 0)
+		return probe_snapshot(&h);
 	if (h.layout != HUB_LAYOUT) {
-		log_error("layout %u of the running server's shared memory is not this program's (%d)", h.layout, HUB_LAYOUT);
-		return -1;
+		if (h.snapshot_version && h.snapshot_version <= SNAPSHOT_VERSION)
+			return PROBE_SNAPSHOT;
+		log_error("the running server's shared memory has layout %u, this program's has %d, and it can't read snapshots of version %u",
+			  h.layout, HUB_LAYOUT, h.snapshot_version);
+		return PROBE_NO;
 	}
 	if (hub_attach(&hub, h.hub, false) < 0) {
 		log_error("hub segment: %s", strerror(errno));
-		return -1;
+		return PROBE_NO;
 	}
 	hub_detach(&hub);
-	return 0;
+	return PROBE_YES;
 }

@@ -4,6 +4,7 @@
  *   master.c           start, signals, orderly stop
  *   slots.c            keepers: started, missed, replaced
  *   reload.c           SIGHUP: configuration and program anew
+ *   freeze.c           before a program with another layout: everything into snapshots
  *   control_server.c   answers janusctl
  */
 #ifndef MASTER_MASTER_H
@@ -40,7 +41,14 @@ struct master {
 	bool stopping;
 	int status;			/* to exit with */
 
+	/* freeze.c */
+	struct ev_timer freeze_timer;
+	void (*frozen)(struct master *m, const char *error);
+	double freeze_deadline;
+
 	/* reload.c */
+	bool reloading;
+	struct heritage next;		/* what the following program is to be given */
 	struct ev_timer roll_timer;
 	bool rolling;
 	unsigned roll_slot;		/* being replaced */
@@ -54,20 +62,33 @@ int master_main(const struct config_source *source, char **argv, const char *pro
 /* Stops everything in order and ends with `status`. */
 void master_stop(struct master *m, int status);
 
-/* For a program that is about to follow: can it? 0, or -1 (logged). */
+/* For a program that is about to follow: can it? (No is logged.) The exit status of `--probe`. */
+enum {
+	PROBE_YES = 0,
+	PROBE_NO = 1,
+	PROBE_SNAPSHOT = 10,		/* its layout differs, but it can read a snapshot */
+};
 int master_probe(const struct config_source *source, int heritage);
 
 /* slots.c */
 int slots_start(struct master *m, unsigned slot);	/* a new slot and its keeper. -1 (logged) */
+int slots_order(struct master *m, unsigned slot, char order);	/* one without descriptors */
 int slots_order_replace(struct master *m, unsigned slot);
+int slots_renew(struct master *m, unsigned slot);	/* a new segment, to be filled from a snapshot. -1 (logged) */
 void slots_reap(struct master *m);			/* after SIGCHLD */
 unsigned slots_alive(const struct master *m);
 void slots_kill(struct master *m, int sig);
 
 /* reload.c */
-/* Does not return when the program executes anew. Otherwise error[] says why not. `caller`: the janusctl that waits, or -1. */
-void reload(struct master *m, int caller, char error[CONFIG_ERROR_MAX]);
+/* `caller`: the janusctl that waits for the outcome and is answered then, or -1. Does not return when the program executes anew. */
+void reload(struct master *m, int caller);
 void reload_roll(struct master *m);			/* in the new program: replaces slot by slot */
+
+/* freeze.c */
+/* Has all workers leave snapshots, then calls done(m, NULL), or done(m, error) when it could not be and all go on. */
+void freeze(struct master *m, void (*done)(struct master *m, const char *error));
+void freeze_undo(struct master *m);
+int freeze_write_hub(struct master *m);			/* all are frozen: a file with the hub's snapshot, or -1 with errno */
 
 /* control_server.c */
 void control_serve(struct master *m);			/* starts answering */

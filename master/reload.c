@@ -107,7 +107,7 @@ static void execute(const struct master *m, const char *option, int heritage)
 	free(args);
 }
 
-/* Asks the program at the path, in a process of its own. */
+/* Asks the program at the path, in a process of its own. PROBE_; with PROBE_NO error[] says why. */
 static int probe(const struct master *m, int heritage, char error[CONFIG_ERROR_MAX])
 {
 	struct pollfd p = { .events = POLLIN };
@@ -120,7 +120,7 @@ static int probe(const struct master *m, int heritage, char error[CONFIG_ERROR_M
 	}
 	if (pid < 0) {
 		snprintf(error, CONFIG_ERROR_MAX, "fork: %s", strerror(errno));
-		return -1;
+		return PROBE_NO;
 	}
 	p.fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (p.fd < 0 || poll(&p, 1, PROBE_MS) <= 0)
@@ -128,61 +128,102 @@ static int probe(const struct master *m, int heritage, char error[CONFIG_ERROR_M
 	close(p.fd);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return 0;
+	if (WIFEXITED(status) && (WEXITSTATUS(status) == PROBE_YES || WEXITSTATUS(status) == PROBE_SNAPSHOT))
+		return WEXITSTATUS(status);
 	if (WIFSIGNALED(status))
 		snprintf(error, CONFIG_ERROR_MAX, "%.256s dies at start (signal %d); the old program goes on", m->h.program, WTERMSIG(status));
 	else
 		snprintf(error, CONFIG_ERROR_MAX, "%.256s can't take over (status %d, the log says why); the old program goes on",
 			 m->h.program, WEXITSTATUS(status));
-	return -1;
+	return PROBE_NO;
 }
 
 /* Returns only if it fails. Signals stay blocked until the new program can take them. */
-static void become(struct master *m, struct heritage *next, int caller, char error[CONFIG_ERROR_MAX])
+static void become(struct master *m, int heritage, char error[CONFIG_ERROR_MAX])
 {
 	sigset_t all, before;
-	int fd;
 
-	next->caller = caller;
-	fd = heritage_write(next);
-	if (fd < 0) {
-		snprintf(error, CONFIG_ERROR_MAX, "heritage: %s", strerror(errno));
-		return;
-	}
-	if (probe(m, fd, error) < 0) {
-		close(fd);
-		return;
-	}
-	close_listeners(&m->h, next);
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
-	if (caller >= 0)
-		fcntl(caller, F_SETFD, 0);
+	if (m->next.caller >= 0)
+		fcntl(m->next.caller, F_SETFD, 0);
 	fcntl(m->dir.control, F_SETFD, 0);
-	execute(m, "--heritage", fd);
+	close_listeners(&m->h, &m->next);
+	execute(m, "--heritage", heritage);
 	snprintf(error, CONFIG_ERROR_MAX, "%.256s: %s", m->h.program, strerror(errno));
 	sigprocmask(SIG_SETMASK, &before, NULL);
-	close(fd);
 }
 
-void reload(struct master *m, int caller, char error[CONFIG_ERROR_MAX])
+static void refused(struct master *m, const char *error)
 {
-	static struct heritage next;
+	log_error("reload refused: %s", error);
+	close_listeners(&m->next, &m->h);
+	control_answer(m->next.caller, error);
+	m->reloading = false;
+}
+
+/* Asks, and becomes it. PROBE_SNAPSHOT, or PROBE_NO with error[]. */
+static int try_successor(struct master *m, char error[CONFIG_ERROR_MAX])
+{
+	int fd = heritage_write(&m->next), answer;
+
+	if (fd < 0) {
+		snprintf(error, CONFIG_ERROR_MAX, "heritage: %s", strerror(errno));
+		return PROBE_NO;
+	}
+	answer = probe(m, fd, error);
+	if (answer == PROBE_YES) {
+		become(m, fd, error);
+		answer = PROBE_NO;
+	}
+	close(fd);
+	return answer;
+}
+
+/* Every worker has left a snapshot; or the old program goes on. */
+static void on_frozen(struct master *m, const char *failed)
+{
+	char error[CONFIG_ERROR_MAX];
+
+	if (failed) {
+		refused(m, failed);
+		return;
+	}
+	m->next.snapshot = freeze_write_hub(m);
+	if (m->next.snapshot < 0)
+		snprintf(error, sizeof(error), "snapshot of the hub: %s", strerror(errno));
+	else
+		try_successor(m, error);
+	freeze_undo(m);
+	if (m->next.snapshot >= 0)
+		close(m->next.snapshot);
+	refused(m, error);
+}
+
+void reload(struct master *m, int caller)
+{
 	static struct config config;
+	char error[CONFIG_ERROR_MAX];
 	const char *key;
 
-	if (m->rolling || m->stopping) {
-		snprintf(error, CONFIG_ERROR_MAX, m->stopping ? "the server is stopping" : "a reload is under way");
-	} else if (config_read(&config, &m->source, error) == 0) {
-		if (!same_memory(&config.settings, &m->config.settings, &key))
-			log_warning("%s has changed: that takes a restart", key);
-		next = m->h;
-		if (open_listeners(m, &config, &next, error) == 0)
-			become(m, &next, caller, error);
-		close_listeners(&next, &m->h);
+	if (m->rolling || m->reloading || m->stopping) {
+		control_answer(caller, m->stopping ? "the server is stopping" : "a reload is under way");
+		return;
 	}
-	log_error("reload refused: %s", error);
+	m->reloading = true;
+	m->next = m->h;
+	m->next.caller = caller;
+	m->next.fresh = false;
+	if (config_read(&config, &m->source, error) < 0) {
+		refused(m, error);
+		return;
+	}
+	if (!same_memory(&config.settings, &m->config.settings, &key))
+		log_warning("%s has changed: that takes a restart", key);
+	if (open_listeners(m, &config, &m->next, error) < 0 || try_successor(m, error) == PROBE_NO)
+		refused(m, error);
+	else
+		freeze(m, on_frozen);
 }
 
 /* ---- in the new program ---- */
@@ -191,6 +232,7 @@ static void rolled(struct master *m)
 {
 	ev_timer_stop(m->loop, &m->roll_timer);
 	m->rolling = false;
+	m->h.fresh = false;
 	log_info("reloaded");
 	control_answer(m->h.caller, NULL);
 	m->h.caller = -1;
@@ -244,10 +286,48 @@ static void on_roll(struct ev_loop *loop, struct ev_timer *t, int events)
 	roll_one(m);
 }
 
+/* Keepers whose workers are gone already are told all at once. */
+static void thaw_all(struct master *m)
+{
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		if (m->h.slots[i].used && slots_order_replace(m, i) < 0)
+			log_error("slot %u could not be taken over: %s", i, strerror(errno));
+}
+
+static bool all_live(const struct master *m)
+{
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		if (m->h.slots[i].used && atomic_load(&m->hub.shm->slot[i].state) != SLOT_LIVE)
+			return false;
+	return true;
+}
+
+static void on_thaw(struct ev_loop *loop, struct ev_timer *t, int events)
+{
+	struct master *m = ev_userdata(loop);
+
+	(void)events;
+	if (!all_live(m) && ev_now(loop) < m->roll_deadline && !m->stopping)
+		return;
+	ev_timer_stop(loop, t);
+	if (m->stopping)
+		return;
+	/* Once more, in the usual way: for slots that the configuration adds or takes away. */
+	m->h.fresh = false;
+	reload_roll(m);
+}
+
 void reload_roll(struct master *m)
 {
 	m->rolling = true;
 	m->roll_slot = 0;
+	if (m->h.fresh) {
+		thaw_all(m);
+		m->roll_deadline = ev_now(m->loop) + ROLL_PATIENCE;
+		ev_timer_init(&m->roll_timer, on_thaw, ROLL_POLL, ROLL_POLL);
+		ev_timer_start(m->loop, &m->roll_timer);
+		return;
+	}
 	ev_timer_init(&m->roll_timer, on_roll, ROLL_POLL, ROLL_POLL);
 	ev_timer_start(m->loop, &m->roll_timer);
 	roll_one(m);

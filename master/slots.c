@@ -28,7 +28,7 @@ static int keeper_heritage(const struct master *m, unsigned slot, int orders)
 
 	h = m->h;
 	h.slot = (int)slot;
-	h.control = h.caller = -1;
+	h.control = h.caller = h.snapshot = -1;
 	h.died = 0;
 	h.slots[slot].orders = orders;
 	if (h.slots[slot].draining)
@@ -106,22 +106,27 @@ int slots_start(struct master *m, unsigned slot)
 int slots_order_replace(struct master *m, unsigned slot)
 {
 	struct heritage_slot *s = &m->h.slots[slot];
-	int fds[LISTENERS_MAX + 1];
-	unsigned count = 1 + (s->draining ? 0 : m->h.listeners);
+	int fds[LISTENERS_MAX + 3];
+	unsigned listeners = s->draining ? 0 : m->h.listeners, count = 1;
 	union {
 		struct cmsghdr head;
 		char room[CMSG_SPACE(sizeof(fds))];
 	} control;
 	char order = ORDER_REPLACE;
 	struct iovec iov = { &order, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(count * sizeof(int)) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control };
 	ssize_t n;
 
 	fds[0] = keeper_heritage(m, slot, -1);
 	if (fds[0] < 0)
 		return -1;
-	for (unsigned i = 1; i < count; i++)
-		fds[i] = m->h.listen[i - 1].fd;
+	if (m->h.fresh) {
+		fds[count++] = m->h.hub;
+		fds[count++] = s->segment;
+	}
+	for (unsigned i = 0; i < listeners; i++)
+		fds[count++] = m->h.listen[i].fd;
+	msg.msg_controllen = CMSG_SPACE(count * sizeof(int));
 	memset(&control, 0, sizeof(control));
 	control.head.cmsg_level = SOL_SOCKET;
 	control.head.cmsg_type = SCM_RIGHTS;
@@ -130,6 +135,31 @@ int slots_order_replace(struct master *m, unsigned slot)
 	n = sendmsg(s->orders, &msg, MSG_NOSIGNAL);
 	close(fds[0]);
 	return n == 1 ? 0 : -1;
+}
+
+int slots_order(struct master *m, unsigned slot, char order)
+{
+	return send(m->h.slots[slot].orders, &order, 1, MSG_NOSIGNAL) == 1 ? 0 : -1;
+}
+
+int slots_renew(struct master *m, unsigned slot)
+{
+	struct heritage_slot *s = &m->h.slots[slot];
+	char name[32];
+	int fd;
+
+	snprintf(name, sizeof(name), "janus-slot-%u", slot);
+	fd = slot_create(name, m->sessions_max, (uint32_t)m->config.settings.max_frame);
+	if (fd < 0) {
+		log_error("slot segment: %s", strerror(errno));
+		return -1;
+	}
+	close(s->segment);
+	s->segment = fd;
+	m->hub.shm->slot[slot].connections_max = m->sessions_max - RESERVED;
+	atomic_store(&m->hub.shm->slot[slot].state, SLOT_STARTING);
+	atomic_store(&m->hub.shm->slot[slot].keeper, s->keeper);
+	return 0;
 }
 
 /* ---- what becomes of them ---- */

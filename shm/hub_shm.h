@@ -13,7 +13,9 @@
 #include "shm/lock.h"
 
 #define HUB_MAGIC 0x31425548534e414aull	/* "JANSHUB1" */
+#ifndef HUB_LAYOUT
 #define HUB_LAYOUT 1			/* goes up with every change of a layout that lives in the hub or a slot segment */
+#endif
 
 enum counter {
 #define COUNTER(name, text) COUNTER_##name,
@@ -24,7 +26,7 @@ enum counter {
 #define COUNTERS_MAX 64			/* room for more without another layout */
 _Static_assert(COUNTERS <= COUNTERS_MAX, "raise COUNTERS_MAX and HUB_LAYOUT");
 
-enum slot_state { SLOT_UNUSED, SLOT_STARTING, SLOT_LIVE, SLOT_STOPPING };
+enum slot_state { SLOT_UNUSED, SLOT_STARTING, SLOT_LIVE, SLOT_FROZEN };	/* FROZEN: the worker has left a snapshot, and waits for no other */
 
 /*
  * What a worker is publishing, so that after its death its input is marked as taken exactly if its records were published.

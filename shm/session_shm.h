@@ -47,8 +47,13 @@ struct session_shm {
 	uint16_t reserved[3];
 	uint8_t token[16];
 	struct session_state_shm state;
+#ifdef JANUS_OTHER_LAYOUT
+	uint64_t other;				/* a build for tests: an upgrade to another layout */
+#endif
 };
+#ifndef JANUS_OTHER_LAYOUT
 _Static_assert(sizeof(struct session_shm) == 88, "layout");
+#endif
 
 struct subscription_shm {
 	uint32_t topic;

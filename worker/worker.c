@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "shm/log.h"
+#include "shm/snapshot.h"
 
 #define TICK 0.1			/* seconds; see sweep.c */
 #define RETRY 0.002			/* seconds until stalled publishing is tried again */
@@ -166,6 +167,25 @@ static void on_hup(struct ev_loop *loop, struct ev_signal *s, int events)
 	ev_break(loop, EVBREAK_ALL);
 }
 
+/* Hand over to a program with another layout. */
+static void on_freeze(struct ev_loop *loop, struct ev_signal *s, int events)
+{
+	struct worker *w = ev_userdata(loop);
+
+	(void)s;
+	(void)events;
+	w->freeze = true;
+	ev_break(loop, EVBREAK_ALL);
+}
+
+static int freeze(struct worker *w)
+{
+	if (snapshot_write_slot(&w->hub, &w->slot, w->start->snapshot_fd) == 0)
+		return WORKER_FROZEN;
+	log_error("snapshot: %s", strerror(errno));
+	return 1;
+}
+
 static void start_watchers(struct worker *w)
 {
 	ev_io_init(&w->wake_io, on_wake, w->start->wake[w->number], EV_READ);
@@ -186,6 +206,8 @@ static void start_watchers(struct worker *w)
 	ev_signal_start(w->loop, &w->on_term);
 	ev_signal_init(&w->on_hup, on_hup, SIGHUP);
 	ev_signal_start(w->loop, &w->on_hup);
+	ev_signal_init(&w->on_freeze, on_freeze, SIGUSR1);
+	ev_signal_start(w->loop, &w->on_freeze);
 }
 
 static int worker_init(struct worker *w, const struct worker_start *start)
@@ -249,5 +271,7 @@ int worker_run(const struct worker_start *start)
 	accept_start(w);
 	ev_run(w->loop, 0);
 	batch_destroy(w->batch);
+	if (w->freeze)
+		return freeze(w);
 	return w->drained ? WORKER_DRAINED : 0;
 }

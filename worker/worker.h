@@ -45,6 +45,7 @@ struct worker_start {
 	unsigned listeners_count;
 	const int *kept;		/* further descriptors that are the keeper's and stay open */
 	unsigned kept_count;
+	int snapshot_fd;		/* an empty file, for the snapshot that SIGUSR1 asks for */
 	bool drain;			/* take no new connections; leave with WORKER_DRAINED when the last one has ended */
 	bool blame;			/* the last worker crashed of its own: close the session it was working on */
 	uint64_t died;			/* when it did, microseconds since 1970; 0 if none did */
@@ -89,12 +90,12 @@ struct worker {
 	struct ev_check check;
 	struct ev_idle idle;
 	struct ev_timer tick, retry;
-	struct ev_signal on_term, on_hup;
+	struct ev_signal on_term, on_hup, on_freeze;
 	struct listener *listeners;
 	bool listening;
 	uint32_t sweep_at;		/* next descriptor to be looked at */
 	uint32_t now;			/* seconds of CLOCK_MONOTONIC, as of this turn */
-	bool drained;
+	bool drained, freeze;
 	uint32_t stopping;		/* 0, or the second by which to be gone */
 	struct ev_timer balance;	/* runs while listening is paused for balance's sake */
 	uint32_t paused_at;		/* since when */
@@ -134,6 +135,8 @@ struct worker {
 
 /* Exit status of a worker that was to drain and has no connection left. */
 #define WORKER_DRAINED 3
+/* Exit status of a worker that was told to leave a snapshot behind (SIGUSR1), and has. */
+#define WORKER_FROZEN 5
 
 /* The worker process, from its first to its last instruction. Returns its exit status: 0 when it was told to leave. */
 int worker_run(const struct worker_start *start);
