@@ -127,11 +127,14 @@ static int make_frames(struct worker *w, struct local_topic *t, struct frames *f
 
 static void note_due(struct worker *w, int fd)
 {
-	if (w->due_count > 0 && w->due[w->due_count - 1] == fd)
+	/* Once: a session must not stand in a batch twice. */
+	if (session_mark(w, fd, MARK_DUE))
 		return;
 	/* Without memory for the list it is served as one that is behind. */
-	if (worker_push(&w->due, &w->due_count, &w->due_room, fd) < 0)
+	if (worker_push(&w->due, &w->due_count, &w->due_room, fd) < 0) {
+		session_unmark(w, fd, MARK_DUE);
 		catchup_defer(w, fd);
+	}
 }
 
 /* What of the frames the session has not had yet, as one send. */
@@ -191,8 +194,10 @@ static bool another_pass(struct worker *w, struct local_topic *t)
 
 static void serve_due(struct worker *w)
 {
-	for (uint32_t i = 0; i < w->due_count; i++)
+	for (uint32_t i = 0; i < w->due_count; i++) {
+		session_unmark(w, w->due[i], MARK_DUE);
 		catchup_due(w, w->due[i]);
+	}
 	w->due_count = 0;
 	batch_flush(w);
 }

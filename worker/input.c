@@ -201,13 +201,12 @@ static void keep_rest(struct worker *w, struct cursor *c)
 
 static void stall(struct worker *w, int fd)
 {
-	if (w->io[fd].data)
+	if (session_mark(w, fd, MARK_STALLED))
 		return;
 	if (worker_push(&w->stalled, &w->stalled_count, &w->stalled_room, fd) < 0) {
 		session_abort(w, fd, COUNTER_no_buffer);
 		return;
 	}
-	w->io[fd].data = w;
 	ev_timer_again(w->loop, &w->retry);
 }
 
@@ -350,9 +349,8 @@ void input_retry_stalled(struct worker *w)
 	for (uint32_t i = 0; i < n; i++) {
 		int fd = fds[i];
 
-		if (!w->io[fd].data || session(w, fd)->status != SESSION_OPEN)
-			continue;
-		w->io[fd].data = NULL;
+		if (!session_unmark(w, fd, MARK_STALLED))
+			continue;	/* closed meanwhile */
 		if (session(w, fd)->state.in != LENT_NONE)
 			input_resume(w, fd);
 	}

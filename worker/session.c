@@ -29,7 +29,7 @@ static int wanted_events(const struct worker *w, int fd)
 		return EV_READ;
 	if (st->flags & SESSION_BEHIND)
 		events |= EV_WRITE;
-	if (!(st->flags & SESSION_CLOSE) && !w->io[fd].data && st->out_end - st->out_start <= OUT_MAX)
+	if (!(st->flags & SESSION_CLOSE) && !((uintptr_t)w->io[fd].data & MARK_STALLED) && st->out_end - st->out_start <= OUT_MAX)
 		events |= EV_READ;
 	return events;
 }

@@ -141,6 +141,27 @@ struct worker {
 /* The worker process, from its first to its last instruction. Returns its exit status: 0 when it was told to leave. */
 int worker_run(const struct worker_start *start);
 
+/* What a session is marked with, privately: in its watcher's data. */
+enum {
+	MARK_STALLED = 1,		/* its publishing is put off: it is in w->stalled */
+	MARK_DUE = 2,			/* it is in w->due */
+};
+static inline bool session_mark(struct worker *w, int fd, uintptr_t mark)
+{
+	bool was = (uintptr_t)w->io[fd].data & mark;
+
+	w->io[fd].data = (void *)((uintptr_t)w->io[fd].data | mark);
+	return was;
+}
+
+static inline bool session_unmark(struct worker *w, int fd, uintptr_t mark)
+{
+	bool was = (uintptr_t)w->io[fd].data & mark;
+
+	w->io[fd].data = (void *)((uintptr_t)w->io[fd].data & ~mark);
+	return was;
+}
+
 /* worker.c */
 void worker_count(struct worker *w, enum counter counter, uint64_t n);
 int worker_push(int **list, uint32_t *count, uint32_t *room, int fd);	/* appends; -1 without memory */

@@ -1,0 +1,400 @@
+#!/usr/bin/env python3
+"""`make bench`: Janus beside the floor, and beside redis and nats-server where the bar names them, in one run.
+
+Every figure comes from several rounds; in each, all servers are started anew one after the other, loaded and stopped, so that whatever
+else the machine does falls on all of them. What is compared are medians over the rounds. `--help` has the options.
+"""
+import argparse
+import json
+import os
+import resource
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PER_WORKER = 18000      # connections; below RLIMIT_NOFILE of 20,000, the hard limit in many places
+
+
+# ---- servers ----
+
+class Server:
+    """A server on loopback with a directory of its own; start() and stop(). Everything it started is gone after stop()."""
+    name = '?'
+    speak = 'flash'
+
+    def __init__(self, build, workers=2):
+        self.build, self.workers = build, workers
+        self.process = self.address = self.dir = None
+
+    def command(self):
+        raise NotImplementedError
+
+    def find_address(self):
+        raise NotImplementedError
+
+    def start(self):
+        self.dir = tempfile.TemporaryDirectory(prefix='janus-bench-')
+        self.log = open(os.path.join(self.dir.name, 'log'), 'w+', encoding='utf-8', errors='replace')
+        self.process = subprocess.Popen(self.command(), stdout=subprocess.PIPE, stderr=self.log, stdin=subprocess.DEVNULL,
+                                        preexec_fn=raise_files)
+        deadline = time.monotonic() + 20
+        while not (address := self.find_address()):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.log.seek(0)
+                text = self.log.read().strip()
+                self.stop()
+                raise RuntimeError(f'{self.name} did not start: {text[-300:]}')
+            time.sleep(0.02)
+        self.address = address
+        time.sleep(0.2)
+        return self
+
+    def stop(self):
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        self.log.close()
+        self.dir.cleanup()
+        self.process = None
+
+    __enter__ = start
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+class Janus(Server):
+    name = 'janus'
+    options = ()
+
+    def command(self):
+        command = [os.path.join(self.build, 'janus'), '-o', f'runtime_dir={self.dir.name}/run',
+                   '-o', 'listen=flash://127.0.0.1:0', '-o', f'workers={self.workers}', '-o', 'log_level=warning']
+        for option in self.options:
+            command += ['-o', option]
+        return command
+
+    def find_address(self):
+        status = subprocess.run([os.path.join(self.build, 'janusctl'), '-o', f'runtime_dir={self.dir.name}/run', 'status'],
+                                capture_output=True, text=True, check=False).stdout
+        found = [word for word in status.split() if word.startswith('flash://127.')]
+        return found[0].removeprefix('flash://') if found else None
+
+
+class Floor(Server):
+    name = 'floor'
+
+    def command(self):
+        return [os.path.join(self.build, 'floor'), '--workers', str(self.workers)]
+
+    def find_address(self):
+        return self.process.stdout.readline().decode().strip() or None
+
+
+class FloorSend(Floor):
+    name = 'floor send()'
+
+    def command(self):
+        return super().command() + ['--send']
+
+
+def raise_files():
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+# ---- the client ----
+
+class Load(Exception):
+    """A load that failed: the client's words."""
+
+
+def client_command(server, *options):
+    return [os.path.join(server.build, 'janusbench'), '-q', '--json', '--server-pid', str(server.process.pid),
+            *(['--speak', server.speak] if server.speak != 'flash' else []), *map(str, options), server.address]
+
+
+def client_result(process, what):
+    out, err = process.communicate()
+    try:
+        found = json.loads(out)
+    except ValueError:
+        raise Load(f'{what}: {err.strip()[-300:]}') from None
+    if found['fault_sum'] or found['bad'] or found['late'] or process.returncode:
+        raise Load(f'{what}: {err.strip()[-300:]}')
+    return found
+
+
+def load(server, *options):
+    """Runs janusbench against the server; its results. Every delivery was checked, or Load is raised."""
+    process = subprocess.Popen(client_command(server, *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return client_result(process, f'{server.name} with {" ".join(map(str, options))}')
+
+
+def pick(result, path):
+    for key in path.split('.'):
+        result = result[key]
+    return result
+
+
+# ---- loads: each a function of (server class, settings) that yields a dictionary of values ----
+
+def workers_for(subscribers):
+    return max(os.cpu_count() or 1, -(-subscribers // PER_WORKER))
+
+
+def one_load(make, args, options, paths, workers=None):
+    with make(args.build, workers or os.cpu_count() or 1) as server:
+        result = load(server, *options)
+    return {name: pick(result, path) for name, path in paths.items()}
+
+
+FAN = {'last': 'last_ms.median', 'cpu': 'server_cpu_us_per_delivery', 'setup': 'server_cpu_us_per_setup',
+       'memory': 'server_bytes_per_connection'}
+
+
+def fan(subscribers, *options):
+    def run(make, args):
+        workers = workers_for(subscribers)
+        processes = max(1, -(-subscribers // PER_WORKER))
+        return one_load(make, args, ['-n', subscribers, '-P', processes, '-r', args.inner, *options], FAN, workers)
+    return run
+
+
+def burst(make, args):
+    return one_load(make, args, ['-n', 1000, '-m', 500, '-r', args.inner],
+                    {'rate': 'deliveries_per_s', 'cpu': 'server_cpu_us_per_delivery', 'last': 'round_ms.median'})
+
+
+def topics(make, args):
+    return one_load(make, args, ['-n', 10000, '-T', 10000, '--topics-per-connection', 10, '--random', '-m', 30, '-r',
+                                 max(2, args.inner // 2)],
+                    {'rate': 'deliveries_per_s', 'cpu': 'server_cpu_us_per_delivery'})
+
+
+def latency(make, args):
+    return one_load(make, args, ['-n', 1, '--while-running', 2 if args.quick else 5, '--rate', 1000],
+                    {'median': 'delivery_ms.median', 'p99': 'delivery_ms.p99'})
+
+
+def interference(make, args):
+    """A message to 40,000 every 200 ms; meanwhile 200 a second to a topic with one subscriber: how late are those?"""
+    seconds = 4 if args.quick else 10
+    with make(args.build, workers_for(40000)) as server:
+        crowd = subprocess.Popen(client_command(server, '-n', 40000, '--rate', 5, '--while-running', seconds + 6, '--topic', 'crowd'),
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            await_connections(server, crowd, 40000)
+            one = load(server, '-n', 1, '--rate', 200, '--while-running', seconds, '--topic', 'one')
+        finally:
+            result = client_result(crowd, 'the crowd')
+    return {'p99': one['delivery_ms']['p99'], 'median': one['delivery_ms']['median'], 'max': one['delivery_ms']['max'],
+            'crowd': result['last_ms']['median']}
+
+
+def established(address):
+    """Connections that the server's end of `address` has."""
+    host, port = address.rsplit(':', 1)
+    local = ''.join(f'{int(part):02X}' for part in reversed(host.split('.'))) + f':{int(port):04X} '
+    with open('/proc/net/tcp', encoding='ascii') as f:
+        return sum(local in line[:24] and line[34:36] == '01' for line in f)
+
+
+def await_connections(server, process, count):
+    while established(server.address) < count:
+        if process.poll() is not None:
+            return
+        time.sleep(0.2)
+    time.sleep(1)
+
+
+# ---- figures ----
+
+class Figure:
+    """`bar`: ('x', f) at most f times the floor; ('<=', v), ('>=', v) in itself; ('peer', other, f): the ratio to another server in the
+    same run is at least f if `more`, else at most f."""
+
+    def __init__(self, what, run, value, unit, bar, more=False):
+        self.what, self.run, self.value, self.unit, self.bar, self.more = what, run, value, unit, bar, more
+
+    def bar_text(self):
+        kind = self.bar[0]
+        if kind == 'x':
+            return f'<= {self.bar[1]:g} x floor'
+        if kind == 'peer':
+            return f'{">=" if self.more else "<="} {self.bar[2]:g} x {self.bar[1]}'
+        return f'{kind} {self.bar[1]:g} {self.unit}'
+
+    def judge(self, values):
+        janus, kind = values.get('janus'), self.bar[0]
+        other = values.get('floor' if kind == 'x' else self.bar[1])
+        if janus is None or (kind in ('x', 'peer') and not other):
+            return None
+        if kind == 'x':
+            return janus <= self.bar[1] * other
+        if kind == 'peer':
+            return janus >= self.bar[2] * other if self.more else janus <= self.bar[2] * other
+        return janus <= self.bar[1] if kind == '<=' else janus >= self.bar[1]
+
+
+FAN18, FAN38, BIG = fan(18000), fan(38000), fan(5000, '-s', 16384)
+GROWTH = [1000, 5000, 20000, 50000, 100000, 200000]
+GROWN = {n: fan(n) for n in GROWTH}
+
+# name: load, servers beside janus, figures
+LOADS = {
+    'fan18': (FAN18, ['floor'], [
+        Figure('18,000 subscribers: median to the last', FAN18, 'last', 'ms', ('x', 1.1)),
+        Figure('18,000 subscribers: server CPU a delivery', FAN18, 'cpu', 'us', ('x', 1.15)),
+        Figure('accept and subscribe one: server CPU', FAN18, 'setup', 'us', ('x', 1.3)),
+        Figure('idle subscriber: user memory', FAN18, 'memory', 'bytes', ('<=', 200))]),
+    'fan38': (FAN38, ['floor'], [
+        Figure('38,000 subscribers: median to the last', FAN38, 'last', 'ms', ('x', 1.1)),
+        Figure('38,000 subscribers: server CPU a delivery', FAN38, 'cpu', 'us', ('x', 1.15))]),
+    'burst': (burst, ['floor', 'redis'], [
+        Figure('500 messages to 1,000: deliveries a second', burst, 'rate', '/s', ('>=', 10e6)),
+        Figure('500 messages to 1,000: server CPU a delivery', burst, 'cpu', 'us', ('<=', 0.1))]),
+    'topics': (topics, ['nats'], [
+        Figure('100,000 topics: deliveries a second', topics, 'rate', '/s', ('peer', 'nats', 2), more=True)]),
+    'latency': (latency, ['floor', 'redis'], [
+        Figure('1 publisher, 1 subscriber: median', latency, 'median', 'ms', ('peer', 'redis', 1))]),
+    'big': (BIG, ['floor'], [
+        Figure('16 KiB to 5,000: median to the last', BIG, 'last', 'ms', ('x', 1.1))]),
+    'interference': (interference, [], [
+        Figure('1 subscriber beside 40,000: p99', interference, 'p99', 'ms', ('<=', 10))]),
+    'growth': (None, ['floor'], [
+        Figure(f'growth: {n:,} subscribers: median to the last', GROWN[n], 'last', 'ms', ('x', 1.1)) for n in GROWTH]),
+}
+
+
+def server_class(name):
+    if name in ('janus', 'floor'):
+        return {'janus': Janus, 'floor': Floor}[name]
+    sys.path.insert(0, HERE)
+    import peers
+    return peers.available().get(name)
+
+
+def measure(run, names, args):
+    """{server: {value: median}} over the rounds, all servers in each round. A server that fails a load is left out."""
+    seen, failed = {name: [] for name in names}, {}
+    for number in range(args.rounds):
+        for name in names if number % 2 == 0 else reversed(names):
+            make = server_class(name)
+            if make is None or name in failed:
+                continue
+            try:
+                seen[name].append(run(make, args))
+            except (Load, RuntimeError) as error:
+                failed[name] = str(error)
+                print(f'  {name}: {error}', file=sys.stderr)
+    middle = {name: {key: statistics.median(r[key] for r in rounds) for key in rounds[0]} for name, rounds in seen.items() if rounds}
+    return {name: values for name, values in middle.items() if name not in failed}, seen, failed
+
+
+def show(value):
+    if value is None:
+        return '-'
+    if value >= 1e5:
+        return f'{value / 1e6:.2f} M'
+    return f'{value:.0f}' if value >= 1000 else f'{value:.3g}'
+
+
+ROW = '{:<46} {:>9} {:>9} {:>7}  {:<18} {:<6} {}'
+
+
+def row_of(figure, middle):
+    values = {name: found.get(figure.value) for name, found in middle.items()}
+    ok = figure.judge(values)
+    against = values.get('floor') or values.get(figure.bar[1] if figure.bar[0] == 'peer' else '')
+    ratio = values['janus'] / against if values.get('janus') is not None and against else None
+    others = ', '.join(f'{name} {show(v)}' for name, v in values.items() if name not in ('floor', 'janus'))
+    print(ROW.format(f'{figure.what}, {figure.unit}', show(values.get('floor')), show(values.get('janus')),
+                     f'{ratio:.2f}' if ratio and 0 < ratio < 1e4 else '-', figure.bar_text(),
+                     '?' if ok is None else 'ok' if ok else 'NO', others), flush=True)
+    return {'figure': figure.what, 'unit': figure.unit, 'bar': figure.bar_text(), 'ok': ok, 'ratio': ratio, **values}
+
+
+def bench(args):
+    rows, raw, failures = [], {}, {}
+    print(ROW.format('figure', 'floor', 'janus', 'ratio', 'bar', 'ok?', 'others'))
+    for name, (run, beside, figures) in LOADS.items():
+        if args.only and name not in args.only:
+            continue
+        for run_one in [run] if run else [figure.run for figure in figures]:
+            middle, seen, failed = measure(run_one, beside + ['janus'], args)
+            failures.update({f'{name}: {server}': text for server, text in failed.items()})
+            raw.setdefault(name, []).append(seen)
+            for figure in figures:
+                if figure.run is run_one:
+                    rows.append(row_of(figure, middle))
+    return {'kind': 'bench', 'rounds': args.rounds, 'inner': args.inner, 'cpus': os.cpu_count(), 'rows': rows, 'raw': raw,
+            'failures': failures}
+
+
+# ---- a million ----
+
+def available_gib():
+    with open('/proc/meminfo', encoding='ascii') as f:
+        for line in f:
+            if line.startswith('MemAvailable:'):
+                return int(line.split()[1]) / 2**20
+    return 0
+
+
+def million(args):
+    subscribers = args.subscribers
+    need = 4 + 12 * subscribers / 1e6
+    if available_gib() < need:
+        sys.exit(f'bench: {need:.0f} GiB of free memory are needed, {available_gib():.1f} are there')
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    per_worker = min(hard - 500, 1000000) if hard != resource.RLIM_INFINITY else 1000000
+    workers = min(64, max(os.cpu_count() or 1, -(-subscribers // min(per_worker, 19000))))
+    processes = -(-subscribers // min(per_worker, 18000))
+    found = {}
+    for make in (Floor, Janus) if args.rounds < 2 else (Floor, Janus) * (args.rounds // 2):
+        with make(args.build, workers) as server:
+            found.setdefault(make.name, []).append(load(server, '-n', subscribers, '-P', processes, '-r', args.inner,
+                                                        '--timeout', 600))
+        time.sleep(5)   # the kernel frees a million sockets
+    last = {name: statistics.median(r['last_ms']['median'] for r in rounds) for name, rounds in found.items()}
+    figure = Figure(f'{subscribers:,} subscribers: median to the last', None, 'last', 'ms', ('x', 1.2))
+    print(ROW.format('figure', 'floor', 'janus', 'ratio', 'bar', 'ok?', 'others'))
+    row = row_of(figure, {name: {'last': value} for name, value in last.items()})
+    return {'kind': 'million', 'workers': workers, 'processes': processes, 'rows': [row], 'raw': found}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--build', default=os.environ.get('BUILD', 'build'), help='where the programs are (build)')
+    parser.add_argument('--only', action='append', choices=list(LOADS), help='one load; may be repeated')
+    parser.add_argument('--rounds', type=int, default=0, help='rounds over all servers (5; 3 with --quick)')
+    parser.add_argument('--inner', type=int, default=0, help="janusbench's rounds in each (9; 5 with --quick)")
+    parser.add_argument('--quick', action='store_true')
+    parser.add_argument('--million', action='store_true', help='1,000,000 subscribers, and nothing else')
+    parser.add_argument('--subscribers', type=int, default=1000000, help='of --million')
+    parser.add_argument('--json', default=None, help='where the results go (BUILD/bench.json, BUILD/million.json)')
+    args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    args.rounds = args.rounds or (1 if args.million else 3 if args.quick else 5)
+    args.inner = args.inner or (5 if args.quick or args.million else 9)
+    result = million(args) if args.million else bench(args)
+    path = args.json or os.path.join(args.build, 'million.json' if args.million else 'bench.json')
+    with open(path, 'w', encoding='utf-8') as f:
+        json.dump({'when': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()), **result}, f, indent=1)
+    print(f'written to {path}')
+    return 1 if any(row['ok'] is False for row in result['rows']) else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

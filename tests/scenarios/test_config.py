@@ -1,0 +1,206 @@
+"""Configuration: what is taken, what is refused, and in which words. janus -t, -V, janusctl's exit statuses."""
+import json
+import os
+import socket
+import tempfile
+import unittest
+
+from janus_test import JanusTest, program, run, wait_until
+
+
+class Config(JanusTest):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="janus-test-")
+        self.addCleanup(self.folder.cleanup)
+        self.file = os.path.join(self.folder.name, "janus.ini")
+
+    def check(self, text=None, *options):
+        arguments = ["-t"]
+        if text is not None:
+            with open(self.file, "wb") as f:
+                f.write(text if isinstance(text, bytes) else text.encode())
+            arguments += ["-c", self.file]
+        for option in options:
+            arguments += ["-o", option]
+        return run(program("janus"), *arguments)
+
+    def assert_good(self, text=None, *options):
+        status, out, err = self.check(text, *options)
+        self.assertEqual((status, err), (0, ""))
+        self.assertIn("good", out)
+
+    def assert_bad(self, where, pattern, text=None, *options):
+        status, out, err = self.check(text, *options)
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn(where, err)
+        self.assertRegex(err, pattern or ".")
+
+    def test_good(self):
+        self.assert_good()
+        self.assert_good("")
+        self.assert_good("# comment\n; another\n\n  workers = auto\nlisten=flash://127.0.0.1:0\nlisten = flash://[::1]:9\n"
+                         "heartbeat = 1500ms\r\nring_bytes = 64M ; so much\nmax_topics=1k\nslow = disconnect\nrestart_window=2m\n"
+                         "runtime_dir = /tmp/somewhere\nlog_level = debug")
+        self.assert_good(None, "workers=64", "listen=flash://*:8081", "listen=flash://localhost:8081", "io = send", "user=root")
+
+    def test_bad_lines_are_named(self):
+        for text, line, pattern in (
+                ("workers = 2\nworkers_ = 3\n", 2, "unknown key"),
+                ("\n\nheartbeet = 3\n", 3, "unknown key; did you mean heartbeat"),
+                ("workers = 0\n", 1, "workers"), ("workers = 65\n", 1, "workers"), ("workers = many\n", 1, "workers"),
+                ("workers = 2\n\nworkers = 3\n", 3, "line 1 has it already"),
+                ("heartbeat = 30s\nheartbeat = 20s\n", 2, "line 1 has it already"),
+                ("heartbeat = 999ms\n", 1, "less than 1s"), ("heartbeat = 25h\n", 1, "more than 24h"), ("heartbeat = -1\n", 1, "heartbeat"),
+                ("ring_bytes = 1K\n", 1, "less than"), ("ring_bytes = 99999999999999999999G\n", 1, "more than"),
+                ("max_topics = 1.5\n", 1, "whole number"), ("max_topics = 16 K\n", 1, "whole number"), ("max_topics =\n", 1, "whole number"),
+                ("slow = wait\n", 1, "not one of: skip disconnect"), ("io = \n", 1, "not one of"),
+                ("runtime_dir = here\n", 1, "absolute"), ("user = no-such-user-here\n", 1, "no user"),
+                ("listen = 127.0.0.1:80\n", 1, "flash://"), ("listen = http://127.0.0.1:80\n", 1, "flash://"),
+                ("listen = flash://127.0.0.1\n", 1, "PORT"), ("listen = flash://127.0.0.1:65536\n", 1, "port"),
+                ("listen = flash://127.0.0.1:x\n", 1, "port"), ("listen = flash://example.org:80\n", 1, "numeric"),
+                ("listen = flash://[::1:80\n", 1, ""), ("listen = flash://127.0.0.1:1\nlisten = flash://127.0.0.1:1\n", 2, "twice"),
+                ("[janus]\n", 1, "sections"), ("workers\n", 1, "key = value"), ("= 3\n", 1, "key"),
+                (b"workers = 2\0\n", 1, "NUL"), ("workers = 2\n" + "x" * 100000 + "\n", 2, "")):
+            with self.subTest(text=text[:60]):
+                self.assert_bad("%s:%d: " % (self.file, line), pattern, text)
+
+    def test_bad_options(self):
+        for option, pattern in (("nonsense=1", "unknown key"), ("workers", "key=value"), ("=1", "key=value"), ("workers=x", "workers"),
+                                ("heartbeat=1", ""), ("max_frame=1", "less than 1024")):
+            with self.subTest(option=option):
+                if option == "heartbeat=1":
+                    self.assert_good(None, option)
+                else:
+                    self.assert_bad("-o ", pattern, None, option)
+
+    def test_no_such_file(self):
+        for file in (self.file + ".none", self.folder.name, "/proc/self/mem"):
+            with self.subTest(file=file):
+                status, _, err = run(program("janus"), "-t", "-c", file)
+                self.assertEqual(status, 1)
+                self.assertIn(file, err)
+
+    def test_what_is_good_starts(self):
+        """-t says the same as a start: here, limits that depend on each other."""
+        options = ("ring_bytes=1M", "max_frame=256K")
+        janus = self.server(*options, start=False)
+        janus.launch()
+        janus.wait_exit(1)
+        self.assertRegex(janus.log(), "ring_bytes")
+        self.assert_bad("", "ring_bytes", None, *options)
+
+    def test_version_and_usage(self):
+        status, out, _ = run(program("janus"), "-V")
+        self.assertEqual(status, 0)
+        self.assertRegex(out, r"\Ajanus \d+\.\d+\.\d+\n\Z")
+        for arguments in (("-x",), ("argument",), ("-c",), ("-t", "more")):
+            with self.subTest(arguments=arguments):
+                status, out, err = run(program("janus"), *arguments)
+                self.assertEqual((status, out), (2, ""))
+                self.assertIn("usage:", err)
+        self.assertEqual(run(program("janus"), "--help")[0], 0)
+
+    def test_start_is_refused(self):
+        """A start that can't be: status 1, a message, nothing left behind."""
+        janus = self.server()
+        host, port = janus.address()
+        for options, pattern in (((), "in use"), (("nonsense=1",), "unknown key")):
+            with self.subTest(options=options):
+                other = self.server(*options, listen=("flash://%s:%d" % (host, port),), start=False)
+                other.launch()
+                other.wait_exit(1)
+                self.assertRegex(other.log(), pattern)
+
+    def test_runtime_folder_must_be_ones_own(self):
+        janus = self.server(start=False)
+        os.mkdir(janus.runtime_dir)
+        os.chmod(janus.runtime_dir, 0o777)
+        janus.launch()
+        janus.wait_exit(1)
+        self.assertRegex(janus.log(), "written to by others")
+        janus = self.server("runtime_dir=/tmp/" + "x" * 120, start=False)
+        janus.arguments = janus.arguments[:-2]
+        janus.launch()
+        janus.wait_exit(1)
+        self.assertRegex(janus.log(), "too long")
+
+
+class Ctl(JanusTest):
+    def test_exit_statuses(self):
+        janus = self.server()
+        for command, status in ((("status",), 0), (("stats",), 0), (("version",), 0), (("help",), 0), (("--help",), 0),
+                                (("status", "--json"), 0), (("stats", "--json"), 0),
+                                (("-o", "nonsense=1", "status"), 1), (("-c", "/no/such/file", "status"), 1),
+                                ((), 2), (("nonsense",), 2), (("status", "stats"), 2), (("--nonsense", "status"), 2)):
+            with self.subTest(command=command):
+                got, out, err = janus.ctl(*command)
+                self.assertEqual(got, status, err)
+                self.assertTrue(out if status == 0 else err)
+        janus.stop()
+        for command in ("status", "stats", "reload"):
+            with self.subTest(stopped=command):
+                status, out, err = janus.ctl(command)
+                self.assertEqual((status, out), (3, ""))
+                self.assertIn(janus.runtime_dir, err)
+        self.assertEqual(janus.ctl("version")[0], 0)
+
+    def test_reload_statuses(self):
+        janus = self.server(config="workers = 1\nlisten = flash://127.0.0.1:0\n")
+        self.assertEqual(janus.reload()[0], 0)
+        self.assertEqual(janus.ctl("reload", "--json")[1], '{"ok":true}\n')
+        janus.configure("workers = none\n")
+        status, out, err = janus.reload()
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn("%s:1: workers" % janus.config_file, err)
+
+    def test_status(self):
+        janus = self.server(workers=3)
+        self.client(janus)
+        status = janus.status()
+        self.assertEqual(status["pid"], janus.master)
+        self.assertEqual(status["runtime_dir"], janus.runtime_dir)
+        self.assertEqual([w["slot"] for w in status["workers"]], [0, 1, 2])
+        self.assertEqual([w["restarts"] for w in status["workers"]], [0, 0, 0])
+        self.assertEqual(sum(w["connections"] for w in status["workers"]), 1)
+        self.assertEqual(sorted([janus.master] + janus.keepers() + janus.workers()), sorted(janus.processes()))
+        text = janus.ctl("status")[1]
+        for pid in [janus.master] + janus.keepers() + janus.workers():
+            self.assertIn(str(pid), text)
+        self.assertIn(status["listen"][0], text)
+
+    def test_stats_need_nobody(self):
+        """The counters are read from shared memory: they agree with what was done."""
+        janus = self.server(workers=2)
+        client = self.client(janus).subscribe("a")
+        for n in range(10):
+            client.publish("a", n=n)
+            client.expect_message("a", n=n)
+        stats = janus.stats()
+        self.assertEqual(stats["counters"]["published"], 10)
+        self.assertEqual(stats["counters"]["delivered"], 10)
+        self.assertEqual(stats["ring"], {"oldest": 1, "tail": 11})
+        self.assertEqual(sum(s["counters"]["published"] for s in stats["slots"]), 10)
+        self.assertIn("published", janus.ctl("stats")[1])
+        json.loads(janus.ctl("--json", "stats")[1])
+
+    def test_many_callers(self):
+        """Callers that say nothing keep nobody else out for long."""
+        janus = self.server()
+        silent = []
+        for _ in range(40):
+            s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            s.settimeout(1)
+            self.addCleanup(s.close)
+            s.connect(os.path.join(janus.runtime_dir, "control"))
+            silent.append(s)
+        wait_until(lambda: janus.ctl("status")[0] == 0, 10, "an answer beside silent callers")
+        for s, rubbish in zip(silent, (b"", b"x", b"\x81\xa1v\x01", b"\xff" * 60000)):
+            try:
+                s.send(rubbish)
+            except OSError:
+                pass
+        wait_until(lambda: janus.ctl("status")[0] == 0, 10, "an answer after rubbish")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,382 @@
+"""Deaths of single processes: a worker's costs nothing, a keeper's its slot, too many end it all."""
+import os
+import random
+import select
+import signal
+import unittest
+
+from janus_test import Closed, JanusTest, SLOWNESS, descriptors, is_alive, timestamp, wait_until
+
+NO_LIMIT = "restart_limit=1000000"
+
+
+class Worker(JanusTest):
+    def check_survival(self, sig, workers=2):
+        janus = self.server(NO_LIMIT, workers=workers)
+        clients = [c.subscribe("a") for c in self.on_each_worker(janus, 3)]
+        publisher = self.client(janus)
+        total = janus.connections()
+        stamp = n = 0
+        for round in range(4):
+            for slot in range(workers):
+                janus.kill_worker(slot, sig)
+                self.assertEqual(janus.connections(), total)
+                for _ in range(3):
+                    publisher.publish("a", n=n)
+                    for client in clients:
+                        message = client.expect_message("a", n=n)
+                    self.assertGreater(timestamp(message), stamp)
+                    stamp = timestamp(message)
+                    n += 1
+        self.assertEqual(janus.status()["workers"][0]["restarts"], 4)
+        self.assertEqual(janus.count("delivered"), n * len(clients))
+        for name in ("closed", "closed_uncertain", "closed_blamed", "dropped_overtaken"):
+            self.assertEqual(janus.count(name), 0, name)
+        # They can go, too, and be forgotten.
+        for client in clients:
+            client.unsubscribe("a")
+        publisher.publish("a")
+        wait_until(lambda: janus.subscriptions() == 0)
+
+    def test_sigkill(self):
+        self.check_survival(signal.SIGKILL)
+
+    def test_sigsegv(self):
+        self.check_survival(signal.SIGSEGV)
+
+    def test_sigabrt_of_four(self):
+        self.check_survival(signal.SIGABRT, 4)
+
+    def test_published_meanwhile(self):
+        """Published while the subscriber's worker is dead or not yet back."""
+        janus = self.server(NO_LIMIT, workers=2)
+        clients = [c.subscribe("a") for c in self.on_each_worker(janus, 2)]
+        publishers = self.clients(janus, 4)
+        n = 0
+        for i in range(20):
+            old = janus.kill_worker(i % 2, wait=False)
+            for publisher in publishers:
+                publisher.publish("a", n=n)
+                for client in clients:
+                    client.expect_message("a", n=n)
+                n += 1
+            janus.wait_worker(i % 2, old)
+
+    def test_partial_input_survives(self):
+        """A frame of which the dead worker had read a part."""
+        janus = self.server(NO_LIMIT, workers=1)
+        client, publisher = self.clients(janus, 2)
+        client.subscribe("a")
+        for size in (10, 5000, 70000, 200000):
+            text = b'{"action":"publish","topic":"a","data":"%s"}\0' % (b"x" * size)
+            had = janus.count("bytes_in")
+            publisher.send(text[:size // 2])
+            wait_until(lambda: janus.count("bytes_in") >= had + size // 2, what="the first part's arrival")
+            janus.kill_worker(0)
+            publisher.send(text[size // 2:])
+            client.expect_message("a", data="x" * size)
+
+    def test_token_and_stream_are_kept(self):
+        """Exactly the bytes that would have come without the crash."""
+        janus = self.server(NO_LIMIT, workers=1)
+        client = self.client(janus).subscribe("a")
+        for n in range(30):
+            client.publish("a", n=n)
+            if n % 10 == 5:
+                janus.kill_worker(0)
+        for n in range(30):
+            client.expect_message("a", n=n)
+        self.assertTrue(client.quiet())
+
+    def test_connect_while_dead(self):
+        """Who connects while the only worker is stopped or dead is served by the next one."""
+        janus = self.server(NO_LIMIT, workers=1)
+        for _ in range(10):
+            pid = janus.workers()[0]
+            os.kill(pid, signal.SIGSTOP)
+            clients = self.clients(janus, 20, greeting=False)
+            janus.kill(pid, "worker")
+            for client in clients:
+                client.frame()
+                client.subscribe("a")
+            clients[0].publish("a", n=1)
+            for client in clients:
+                client.expect_message("a", n=1)
+            for client in clients:
+                client.close()
+        wait_until(lambda: janus.connections() == 0)
+
+    def load(self, sig, *arguments, kills=25, workers=4):
+        janus = self.server(NO_LIMIT, workers=workers)
+        bench = self.bench(janus, "--while-running", 5, *arguments)
+        wait_until(lambda: janus.count("delivered") > 0, 30, "the first delivery", pause=0.02)
+        rng = random.Random()
+        n = 0
+        while n < kills and bench.running():
+            janus.kill_worker(rng.randrange(workers), sig)
+            # Not in step with anything.
+            select.select([], [], [], rng.random() * 0.1)
+            n += 1
+        self.assertGreater(n, 5)
+        figures = bench.finish(90)
+        self.assertEqual(figures["fault_sum"], 0)
+        self.assertEqual(figures["good"], figures["subscribers"])
+        self.assertEqual(janus.count("closed_uncertain"), 0)
+        wait_until(lambda: janus.connections() == 0 and janus.subscriptions() == 0, what="the connections' end")
+        counters = janus.stats()["counters"]
+        self.assertEqual(counters["dropped_overtaken"], 0)
+        return figures
+
+    def test_kills_under_load(self):
+        self.load(signal.SIGKILL, "--rate", 300, "-n", 300, "-p", 4)
+
+    def test_kills_under_heavy_load(self):
+        self.load(signal.SIGKILL, "--rate", 4000 / SLOWNESS, "-n", 100, "-p", 8, "-s", 300, "-T", 10)
+
+    def test_kills_with_large_messages(self):
+        self.load(signal.SIGKILL, "--rate", 60, "-n", 40, "-p", 4, "-s", 100000)
+
+    def test_kills_with_classic_publishers(self):
+        self.load(signal.SIGKILL, "--rate", 300, "-n", 50, "-p", 4, "--classic", workers=2)
+
+    def test_segv_under_load(self):
+        """A worker that dies of its own fault takes the one it was working on with it: here it mostly works on none."""
+        janus = self.server(NO_LIMIT, workers=2)
+        client, publisher = self.client(janus).subscribe("a"), self.client(janus)
+        for n in range(20):
+            publisher.publish("a", n=n)
+            client.expect_message("a", n=n)
+            janus.kill_worker(n % 2, signal.SIGSEGV)
+        self.assertEqual(janus.count("closed"), 0)
+
+    def test_hung_worker(self):
+        """One that is stopped does not stop the others' deliveries; continued, it catches up."""
+        janus = self.server(workers=2)
+        clients = [c.subscribe("a") for c in self.on_each_worker(janus, 2)]
+        first = janus.slot(0)
+        os.kill(first["worker"], signal.SIGSTOP)
+        try:
+            # Whose worker is it? Those that answer are the other's.
+            awake = []
+            for client in clients:
+                client.action("nonsense")
+            wait_until(lambda: sum(not c.quiet() for c in clients) >= len(clients) - first["connections"])
+            awake = [c for c in clients if not c.quiet()]
+            for client in awake:
+                client.expect_error("unknown")
+            for n in range(100):
+                awake[0].publish("a", n=n)
+                for client in awake:
+                    client.expect_message("a", n=n)
+        finally:
+            os.kill(first["worker"], signal.SIGCONT)
+        for client in clients:
+            if client in awake:
+                continue
+            frames = [client.message() for _ in range(101)]
+            self.assertEqual([m["n"] for m in frames if "n" in m], list(range(100)))
+
+
+class Keeper(JanusTest):
+    def test_keeper_killed(self):
+        """Its slot's connections are lost, counted, and replaced; the others' don't notice."""
+        janus = self.server(workers=3)
+        clients = [c.subscribe("a") for c in self.on_each_worker(janus, 4)]
+        for slot in range(3):
+            there = janus.slot(slot)["connections"]
+            lost_before = janus.count("closed_slot")
+            worker = janus.slot(slot)["worker"]
+            janus.kill_keeper(slot)
+            self.assertFalse(is_alive(worker))
+            self.assertEqual(janus.count("closed_slot") - lost_before, there)
+            left = []
+            for client in clients:
+                try:
+                    client.subscribe("b")
+                    left.append(client)
+                except (Closed, OSError):
+                    client.close()
+            self.assertEqual(len(clients) - len(left), there)
+            clients = left + [c.subscribe("a", "b") for c in self.on_each_worker(janus, 4)]
+            clients[0].publish("a", slot=slot)
+            for client in clients:
+                client.expect_message("a", slot=slot)
+            self.assertEqual(janus.connections(), len(clients))
+            self.assertEqual(janus.subscriptions(), 2 * len(clients))
+        counters = janus.stats()["counters"]
+        self.assertEqual(counters["accepted"], counters["closed"] + len(clients))
+
+    def test_keeper_and_worker_killed(self):
+        janus = self.server(workers=2)
+        self.on_each_worker(janus)
+        for n in range(3):
+            slot = janus.slot(n % 2)
+            pids = [slot["worker"], slot["keeper"]]
+            for pid in pids if n % 2 else reversed(pids):
+                janus.kill(pid, "keeper")
+            janus.wait_worker(n % 2, slot["worker"])
+            client = self.client(janus).subscribe("a")
+            client.publish("a", n=n)
+            client.expect_message("a", n=n)
+
+    def test_publishing_goes_on(self):
+        """A slot that goes while others publish at full speed holds nobody up."""
+        janus = self.server("ring_bytes=1M", "max_frame=64K", "ring_messages=1024", NO_LIMIT, workers=2)
+        self.on_each_worker(janus)
+        for n in range(3):
+            victim = janus.slot(n % 2)
+            bench = self.bench(janus, "-n", 20, "-m", 20000 // SLOWNESS, "-p", 4, "-q", "--timeout", 30 * SLOWNESS)
+            wait_until(lambda: janus.count("delivered") > 1000 * (n + 1))
+            janus.kill_keeper(n % 2)
+            # Subscribers of that slot are lost with it, so there are faults; that it comes to an end is what counts.
+            bench.process.wait(60 * SLOWNESS)
+            bench.kill()
+            client = self.client(janus).subscribe("x")
+            client.publish("x", n=n)
+            client.expect_message("x", n=n)
+
+
+class Limits(JanusTest):
+    def test_restart_limit(self):
+        """Past it the slot starts empty; past it again the server stops, with status 1, and says why."""
+        janus = self.server("restart_limit=2", "restart_window=60s", workers=2)
+        clients = self.on_each_worker(janus, 2)
+        for client in clients:
+            client.subscribe("a")
+        there = janus.slot(0)["connections"]
+        for _ in range(2):
+            janus.kill_worker(0)
+            self.assertEqual(janus.connections(), len(clients))
+        self.assertEqual(janus.count("closed_slot"), 0)
+        janus.kill_worker(0)
+        self.assertRegex(janus.log(), r"more than 2 restarts in 60000 ms: the slot starts empty, %d connections closed" % there)
+        self.assertEqual(janus.count("closed_slot"), there)
+        self.assertEqual(janus.connections(), len(clients) - there)
+        self.assertEqual(janus.subscriptions(), len(clients) - there)
+        left = []
+        for client in clients:
+            try:
+                client.subscribe("b")
+                left.append(client)
+            except (Closed, OSError):
+                pass
+        self.assertEqual(len(left), len(clients) - there)
+        left += self.clients(janus, 1)
+        left[-1].publish("b", n=1)
+        for client in left[:-1]:
+            client.expect_message("b", n=1)
+        for _ in range(2):
+            janus.kill_worker(0)
+        self.assertTrue(janus.running())
+        janus.exit_status = 1
+        janus.kill_worker(0, wait=False)
+        janus.wait_exit(1, 15)
+        self.assertRegex(janus.log(), "restart_limit passed twice")
+        self.assertRegex(janus.log(), "giving up")
+
+    def test_restart_window(self):
+        """Old deaths are forgotten."""
+        janus = self.server("restart_limit=1", "restart_window=1s", workers=1)
+        self.client(janus)
+        for _ in range(4):
+            janus.kill_worker(0)
+            select.select([], [], [], 1.2)      # out of the window: there is nothing to wait for but time
+        self.assertEqual(janus.connections(), 1)
+        self.assertEqual(janus.count("closed_slot"), 0)
+
+    def test_limit_of_nothing(self):
+        """restart_limit=0: each death empties."""
+        janus = self.server("restart_limit=0", workers=1)
+        client = self.client(janus)
+        janus.kill_worker(0)
+        client.expect_close()
+        self.assertEqual(janus.count("closed_slot"), 1)
+
+    def test_keepers_that_go_on_dying(self):
+        janus = self.server("restart_limit=2", workers=1)
+        for _ in range(2):
+            janus.kill_keeper(0)
+        janus.exit_status = 1
+        janus.kill_keeper(0, wait=False)
+        janus.wait_exit(1, 15)
+        self.assertRegex(janus.log(), "keepers of slot 0 go on dying")
+
+
+class Leaks(JanusTest):
+    def kinds(self, pid):
+        """A process's descriptors, each by what it is; numbers and inodes left out."""
+        found = {}
+        for name in descriptors(pid).values():
+            kind = name.split(":[")[0]
+            found[kind] = found.get(kind, 0) + 1
+        return found
+
+    def test_descriptors(self):
+        """After connections, kills and reloads each process has the descriptors it had, and as many sockets as connections."""
+        janus = self.server(NO_LIMIT, workers=2)
+        self.assertEqual(janus.reload()[0], 0)
+        before = [self.kinds(p) for p in [janus.master] + janus.workers()]
+        stays = [c.subscribe("a") for c in self.clients(janus, 10)]
+        for n in range(6):
+            going = [c.subscribe("a", "b") for c in self.clients(janus, 60)]
+            going[0].publish("a", n=n)
+            going[0].publish("b", data="x" * 100000)
+            for i, client in enumerate(going):
+                if i % 3 == 0:
+                    client.expect_message("a", n=n)
+                (client.close, client.reset, client.half_close)[i % 3]()
+            if n % 2:
+                janus.kill_worker(0)
+                janus.kill_worker(1)
+            else:
+                self.assertEqual(janus.reload()[0], 0)
+            for client in stays:
+                client.expect_message("a", n=n)
+            for client in going:
+                client.close()
+        wait_until(lambda: janus.connections() == len(stays), what="the connections' end")
+        self.assertEqual(janus.subscriptions(), len(stays))
+        status = janus.status()
+        for w in status["workers"]:
+            self.assertEqual(descriptors(w["keeper"]), descriptors(w["worker"]), "one table")
+        after = [self.kinds(p) for p in [janus.master] + janus.workers()]
+        for was, now, w in zip(before[1:], after[1:], status["workers"]):
+            was["socket"] += w["connections"]
+        self.assertEqual(after, before)
+
+    def test_descriptors_of_many_reloads(self):
+        janus = self.server(workers=2)
+        self.assertEqual(janus.reload()[0], 0)
+        pids = [janus.master] + janus.keepers()
+        before = [self.kinds(p) for p in pids]
+        for _ in range(10):
+            self.assertEqual(janus.reload()[0], 0)
+        self.assertEqual([janus.master] + janus.keepers(), pids)
+        self.assertEqual([self.kinds(p) for p in pids], before)
+
+    def test_memory(self):
+        """Sessions, subscriptions, topics and buffers that are given back are used again: shared memory does not grow."""
+        janus = self.server(workers=1)
+
+        def shared():
+            with open("/proc/%d/smaps_rollup" % janus.workers()[0]) as f:
+                return next(int(line.split()[1]) for line in f if line.startswith("Pss_Shmem"))
+
+        def go_round(n):
+            clients = self.clients(janus, 50)
+            for i, client in enumerate(clients):
+                client.subscribe(*("t%d-%d-%d" % (n, i, j) for j in range(5)))
+                client.send(b'{"action":"publish","topic":"t%d-%d-1","data":"%s' % (n, i, b"x" * 20000))
+            for client in clients:
+                client.close()
+            wait_until(lambda: janus.connections() == 0, what="the connections' end")
+        for n in range(3):
+            go_round(n)
+        before = shared()
+        for n in range(10):
+            go_round(n)
+        self.assertLess(shared() - before, 2000)        # KiB; messages go into the ring, which grows to its size
+
+
+if __name__ == "__main__":
+    unittest.main()
