@@ -99,38 +99,38 @@ void accept_watcher(struct worker *w, int fd)
 	session_watch(w, fd);
 }
 
-static void greet(struct worker *w, int fd)
+/* Puts the greeting into the out buffer of a session that is not there yet. */
+static int greet(struct worker *w, int fd, struct session_state_shm *st)
 {
 	char frame[FLASH_GREETING_MAX];
-	size_t len = flash_greeting(frame, hub_now(), session(w, fd)->token);
 
-	if (session_answer(w, fd, 0, frame, len))
-		session_flush(w, fd);
+	return session_append(w, fd, st, frame, flash_greeting(frame, hub_now(), session(w, fd)->token));
 }
 
 void accept_adopt(struct worker *w, int fd, int proto)
 {
 	struct session_shm *s = session(w, fd);
+	struct session_state_shm st = { .last_out = w->now };
 	int one = 1;
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	memset(s, 0, sizeof(*s));
 	s->proto = (uint16_t)proto;
-	s->last_in = s->state.last_out = w->now;
-	if (getrandom(s->token, sizeof(s->token), 0) != sizeof(s->token)) {
-		log_error("getrandom: %s", strerror(errno));
+	s->last_in = w->now;
+	if (getrandom(s->token, sizeof(s->token), 0) != sizeof(s->token) || greet(w, fd, &st) < 0) {
+		log_error("a connection could not be taken in: %s", strerror(errno));
 		close(fd);
 		return;
 	}
+	s->state = st;
 	if (atomic_load_explicit(&w->slot.shm->fd_end, memory_order_relaxed) <= (uint32_t)fd)
 		atomic_store_explicit(&w->slot.shm->fd_end, (uint32_t)fd + 1, memory_order_relaxed);
-	/* release: the session is whole when it is there */
+	/* release: the session is whole, with its greeting to be sent, when it is there */
 	atomic_store_explicit(&s->status, SESSION_OPEN, memory_order_release);
 	CRASH_POINT("accept-opened");
 	atomic_fetch_add_explicit(&w->self->connections, 1, memory_order_relaxed);
 	accept_watcher(w, fd);
-	greet(w, fd);
-	CRASH_POINT("accept-greeted");
+	session_flush(w, fd);
 }
 
 static void accept_pause(struct worker *w)

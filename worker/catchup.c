@@ -139,7 +139,7 @@ static int gather(struct stream *s, struct piece *p)
 }
 
 /* What is owed from `pos` on, as numbers, so that losses can be told exactly. */
-static void note_numbers(struct worker *w, int fd, uint64_t pos)
+void catchup_note(struct worker *w, int fd, uint64_t pos)
 {
 	uint64_t tail = ring_tail(&w->hub.ring);
 
@@ -162,7 +162,7 @@ void catchup_begin(struct worker *w, int fd, struct session_state_shm *st)
 {
 	if (st->flags & SESSION_BEHIND)
 		return;
-	note_numbers(w, fd, st->pos);
+	catchup_note(w, fd, st->pos);
 	st->flags |= SESSION_BEHIND;
 	atomic_fetch_add_explicit(&w->self->behind, 1, memory_order_relaxed);
 	worker_count(w, COUNTER_behind, 1);
@@ -199,7 +199,7 @@ static bool bear_loss(struct worker *w, int fd, struct session_state_shm *st, ui
 	/* Counted once: what is owed starts at what the ring still has. */
 	if (st->pos < ring_oldest(&w->hub.ring))
 		st->pos = ring_oldest(&w->hub.ring);
-	note_numbers(w, fd, st->pos);
+	catchup_note(w, fd, st->pos);
 	return true;
 }
 
@@ -230,8 +230,9 @@ static int send_piece(struct worker *w, int fd, struct session_state_shm *st, co
 			return -1;
 		session_commit(w, fd, st);
 	}
+	/* Before it counts as landed: a successor notes for those that have not. */
+	catchup_note(w, fd, st->pos);
 	batch_landed(w);
-	note_numbers(w, fd, st->pos);
 	if (n < 0)
 		return error == EAGAIN ? 0 : -1;
 	return n == (long)p->len;

@@ -118,8 +118,12 @@ class CrashPoints(JanusTest):
         client.close()
 
     def fall_behind(self):
-        for _ in range(8):
-            self.publish("big", data=BIG)
+        """The slow one does not read until the server says that it is behind."""
+        for _ in range(20):
+            for _ in range(8):
+                self.publish("big", data=BIG)
+            if self.janus.behind():
+                break
         self.publish("c")
         self.catch_up()
 
