@@ -1,8 +1,10 @@
 # Janus. `make` builds build/janus, build/janusctl and build/janusbench.
 #   make demo    start a server, 40,000 subscribers, publish, print the histogram, stop
 #   make check   unit tests and scenarios
+#   make chaos   ten minutes of killing, reloading and upgrading under load
 #   CRASH=1      a build for tests, with points at which a process can be made to die, in build/crash
-#   LAYOUT=2     a build for tests, whose layout of shared memory is another, in build/layout2
+#   LAYOUT=2     a build for tests, whose layout of shared memory is another, in build/layout2; 3: it can't read snapshots either
+#   BROKEN=1     a build for tests, whose recovery is broken: they must notice, in build/broken
 #   V=1          show commands       SANITIZE=1   ASan and UBSan, in build/asan
 #   DESTDIR, PREFIX for `make install`
 
@@ -13,7 +15,7 @@ V        ?= 0
 SANITIZE ?= 0
 CRASH    ?= 0
 LAYOUT   ?=
-
+BROKEN   ?= 0
 WERROR   ?= 1
 
 BUILD    := build
@@ -30,6 +32,14 @@ endif
 ifneq ($(LAYOUT),)
 BUILD    := build/layout$(LAYOUT)
 CPPFLAGS += -DJANUS_OTHER_LAYOUT -DHUB_LAYOUT=$(LAYOUT)
+ifeq ($(LAYOUT),3)
+CPPFLAGS += -DSNAPSHOT_VERSION=0
+endif
+endif
+ifeq ($(BROKEN),1)
+BUILD    := build/broken
+CPPFLAGS += -DJANUS_BROKEN_RECOVERY
+WARN     += -Wno-unused-function
 endif
 ifeq ($(SANITIZE),1)
 BUILD    := $(BUILD)/asan
@@ -92,9 +102,25 @@ $(STRESS): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/stress/*.c)) $(LIB)
 # ---- tests ----
 
 check: deps
-	@$(MAKE) --no-print-directory tests headers layers
-	@JANUS_BUILD=$(BUILD) JANUS_TEST_SLOWNESS=$(if $(filter 1,$(SANITIZE)),4,1) tests/run $(TESTS)
+	@$(MAKE) --no-print-directory tests headers layers variants
+	@JANUS_BUILD=$(BUILD) JANUS_CRASH_BUILD=$(call variant,crash) JANUS_BROKEN_BUILD=$(call variant,broken) \
+	 JANUS_OTHER_BUILD=$(call variant,layout2) JANUS_DEAF_BUILD=$(call variant,layout3) \
+	 JANUS_TEST_SLOWNESS=$(if $(filter 1,$(SANITIZE)),4,1) tests/run $(TESTS)
 tests: programs $(UNIT) $(STRESS)
+
+# Builds that some tests want beside the one they test.
+variant = build/$(1)$(if $(filter 1,$(SANITIZE)),/asan)
+variants:
+	@$(MAKE) --no-print-directory CRASH=1 server
+	@$(MAKE) --no-print-directory BROKEN=1 server
+	@$(MAKE) --no-print-directory LAYOUT=2 server
+	@$(MAKE) --no-print-directory LAYOUT=3 server
+server: $(BUILD)/janus $(BUILD)/janusctl
+
+# 20,000 subscribers on 4 workers for ten minutes: 1,000 kills, 50 reloads, 10 upgrades, some of it at the same time.
+CHAOS ?= --subscribers 20000 --topics 40 --workers 4 --rate 100 --seconds 620 --kills 1000 --reloads 50 --upgrades 10 --slow 50
+chaos: all variants
+	@JANUS_BUILD=$(BUILD) JANUS_OTHER_BUILD=$(call variant,layout2) tests/scenarios/chaos.py $(CHAOS)
 
 # Every header stands alone.
 headers:
@@ -123,6 +149,6 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all programs deps check tests headers layers demo install clean
+.PHONY: all programs deps check tests variants server chaos headers layers demo install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -36,7 +36,9 @@
 #include "shm/hub.h"
 #include "shm/slot.h"
 
+#ifndef SNAPSHOT_VERSION
 #define SNAPSHOT_VERSION 1
+#endif
 
 /* The version that a snapshot has, or -1 with EPROTO: it is none. */
 int snapshot_version(int fd);

@@ -331,6 +331,34 @@ static void hub_snapshot_of_restored_is_the_same(void **state)
 	close(y);
 }
 
+/* More than a buffer's worth, in pieces of all sizes. */
+static void hub_of_many_records(void **state)
+{
+	struct ring_record x, y;
+	struct server a, b;
+	int fd = file();
+
+	(void)state;
+	start(&a, 1 << 20, 4096, 16, 8);
+	start(&b, 1 << 20, 4096, 16, 8);
+	join(&a, 0, "alpha");
+	for (uint32_t i = 1; i <= 3000; i++)
+		publish_len(&a, "alpha", i, i == 1500 ? 100000 : 1 + i % 250);
+	assert_int_equal(snapshot_write_hub(&a.hub, 0, fd), 0);
+	assert_int_equal(snapshot_read_hub(&b.hub, fd), 0);
+	check(&b);
+	assert_int_equal(ring_oldest(&b.hub.ring), 1);
+	for (uint64_t seq = 1; seq <= 3000; seq++) {
+		ring_read(&a.hub.ring, seq, &x);
+		assert_int_equal(ring_read(&b.hub.ring, seq, &y), 0);
+		assert_int_equal(x.len, y.len);
+		assert_memory_equal(ring_peek(&a.hub.ring, &x), ring_peek(&b.hub.ring, &y), x.len);
+	}
+	stop(&a);
+	stop(&b);
+	close(fd);
+}
+
 /* A record too large for the ring is lost with those before it, and counted in its topic. */
 static void hub_record_too_large(void **state)
 {
@@ -707,26 +735,110 @@ static int other_hub(int snapshot)
 	return r < 0 ? errno : 0;
 }
 
+/* All that a slot's snapshot must have; there is room for another key of the session. */
+static const struct pair least_slot[9] = {
+	{ "v", NULL, 1 }, { "kind", "slot", 0 }, { "sessions", NULL, 1 },
+	{ "fd", NULL, 5 }, { "proto", "flash", 0 }, { "pos", NULL, 1 }, { "sent", NULL, 2 }, { "parsed", NULL, 3 },
+};
+#define LEAST_SLOT 8
+
+static const struct pair least_hub[] = {
+	{ "v", NULL, 1 }, { "kind", "hub", 0 }, { "epoch", NULL, 9 }, { "time", NULL, 77 }, { "first", NULL, 4 },
+	{ "tail", NULL, 6 }, { "slots", NULL, 1 }, { "topics", NULL, 1 },
+	{ "slot", NULL, 2 }, { "delivered", NULL, 3 },
+	{ "topic", "t", 0 }, { "interest", NULL, 4 }, { "published", NULL, 1 }, { "last", NULL, 3 },
+	{ "seq", NULL, 4 }, { "time", NULL, 70 },
+	{ "seq", NULL, 5 }, { "time", NULL, 77 },
+};
+#define LEAST_HUB (sizeof(least_hub) / sizeof(least_hub[0]))
+static const unsigned hub_counts[] = { 8, 2, 4, 2, 2 };
+
+/* What the snapshot is taken for with one of its values changed. */
+static int read_slot_with(unsigned at, struct pair value)
+{
+	const unsigned counts[] = { 3, at < LEAST_SLOT ? 5 : 6 };
+	struct pair changed[LEAST_SLOT + 1];
+	int fd, r;
+
+	memcpy(changed, least_slot, sizeof(changed));
+	changed[at] = value;
+	fd = packed(changed, counts, 2, NULL);
+	r = other_slot(fd, -1, 5, 23);
+	close(fd);
+	return r;
+}
+
+static int read_hub_with(unsigned at, struct pair value)
+{
+	struct pair changed[LEAST_HUB];
+	int fd, r;
+
+	memcpy(changed, least_hub, sizeof(changed));
+	changed[at] = value;
+	fd = packed(changed, hub_counts, 5, NULL);
+	r = other_hub(fd);
+	close(fd);
+	return r;
+}
+
+static struct pair other_type(const struct pair *p)
+{
+	return p->text ? (struct pair){ p->key, NULL, 1 } : (struct pair){ p->key, "x", 0 };
+}
+
+static void values_of_other_types(void **state)
+{
+	const char *const bytes[] = { "token", "in", "out", "flags", "topics" };
+
+	(void)state;
+	for (unsigned i = 0; i < LEAST_SLOT; i++)
+		assert_int_equal(read_slot_with(i, other_type(&least_slot[i])), EPROTO);
+	for (unsigned i = 0; i < LEAST_HUB; i++)
+		assert_int_equal(read_hub_with(i, other_type(&least_hub[i])), EPROTO);
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(read_slot_with(LEAST_SLOT, (struct pair){ bytes[i], NULL, 5 }), EPROTO);
+		assert_int_equal(read_slot_with(LEAST_SLOT, (struct pair){ bytes[i], "text", 0 }), EPROTO);
+	}
+	assert_int_equal(read_slot_with(LEAST_SLOT, (struct pair){ "last_in", "text", 0 }), EPROTO);
+	assert_int_equal(read_slot_with(LEAST_SLOT, (struct pair){ "last_in", NULL, 1ull << 32 }), EPROTO);
+	assert_int_equal(read_slot_with(LEAST_SLOT, (struct pair){ "last_in", NULL, 5 }), 0);
+}
+
+/* Numbers that fit their types and not each other. The places are those in the tables above. */
+static void values_that_contradict(void **state)
+{
+	(void)state;
+	assert_int_equal(read_slot_with(5, (struct pair){ "pos", NULL, SEQS + 2 }), EPROTO);
+	assert_int_equal(read_slot_with(7, (struct pair){ "parsed", NULL, 1ull << 63 }), EPROTO);
+	assert_int_equal(read_hub_with(3, (struct pair){ "time", NULL, 78 }), EPROTO);
+	assert_int_equal(read_hub_with(4, (struct pair){ "first", NULL, 0 }), EPROTO);
+	assert_int_equal(read_hub_with(4, (struct pair){ "first", NULL, 7 }), EPROTO);
+	assert_int_equal(read_hub_with(9, (struct pair){ "delivered", NULL, 7 }), EPROTO);
+	assert_int_equal(read_hub_with(10, (struct pair){ "topic", "", 0 }), EPROTO);
+	assert_int_equal(read_hub_with(11, (struct pair){ "interest", NULL, 0 }), EPROTO);
+	assert_int_equal(read_hub_with(12, (struct pair){ "published", NULL, 0 }), EPROTO);
+	assert_int_equal(read_hub_with(12, (struct pair){ "published", NULL, 4 }), EPROTO);
+	assert_int_equal(read_hub_with(13, (struct pair){ "last", NULL, 4 }), EPROTO);
+	assert_int_equal(read_hub_with(14, (struct pair){ "seq", NULL, 5 }), EPROTO);
+	assert_int_equal(read_hub_with(15, (struct pair){ "time", NULL, 77 }), EPROTO);
+}
+
 static void slot_of_another_version(void **state)
 {
-	static const struct pair least[] = {
-		{ "v", NULL, 1 }, { "kind", "slot", 0 }, { "sessions", NULL, 1 },
-		{ "fd", NULL, 5 }, { "proto", "flash", 0 }, { "pos", NULL, 1 }, { "sent", NULL, 2 }, { "parsed", NULL, 3 },
-	};
 	static const unsigned counts[] = { 3, 5 };
-	struct pair later[8];
+	struct pair later[LEAST_SLOT];
 	int fd;
 
 	(void)state;
-	fd = packed(least, counts, 2, NULL);
+	fd = packed(least_slot, counts, 2, NULL);
 	assert_int_equal(other_slot(fd, -1, 5, 23), 0);
 	close(fd);
-	for (unsigned i = 0; i < 8; i++) {
-		fd = packed(least, counts, 2, &least[i]);
+	for (unsigned i = 0; i < LEAST_SLOT; i++) {
+		fd = packed(least_slot, counts, 2, &least_slot[i]);
 		assert_int_equal(other_slot(fd, -1, 5, 23), EPROTO);
 		close(fd);
 	}
-	memcpy(later, least, sizeof(least));
+	memcpy(later, least_slot, sizeof(later));
 	later[0].number = SNAPSHOT_VERSION + 1;
 	fd = packed(later, counts, 2, NULL);
 	assert_int_equal(snapshot_version(fd), SNAPSHOT_VERSION + 1);
@@ -737,23 +849,14 @@ static void slot_of_another_version(void **state)
 
 static void hub_of_another_version(void **state)
 {
-	static const struct pair least[] = {
-		{ "v", NULL, 1 }, { "kind", "hub", 0 }, { "epoch", NULL, 9 }, { "time", NULL, 77 }, { "first", NULL, 4 },
-		{ "tail", NULL, 6 }, { "slots", NULL, 1 }, { "topics", NULL, 1 },
-		{ "slot", NULL, 2 }, { "delivered", NULL, 3 },
-		{ "topic", "t", 0 }, { "interest", NULL, 4 }, { "published", NULL, 1 }, { "last", NULL, 3 },
-		{ "seq", NULL, 4 }, { "time", NULL, 70 },
-		{ "seq", NULL, 5 }, { "time", NULL, 77 },
-	};
-	static const unsigned counts[] = { 8, 2, 4, 2, 2 };
-	int fd = packed(least, counts, 5, NULL);
+	int fd = packed(least_hub, hub_counts, 5, NULL);
 
 	(void)state;
 	assert_int_equal(other_hub(fd), 0);
 	assert_int_equal(other_slot(fd, -1, 5, 23), EPROTO);
 	close(fd);
-	for (unsigned i = 0; i < sizeof(least) / sizeof(least[0]); i++) {
-		fd = packed(least, counts, 5, &least[i]);
+	for (unsigned i = 0; i < LEAST_HUB; i++) {
+		fd = packed(least_hub, hub_counts, 5, &least_hub[i]);
 		assert_int_equal(other_hub(fd), EPROTO);
 		close(fd);
 	}
@@ -888,6 +991,7 @@ int main(void)
 		cmocka_unit_test(hub_comes_back),
 		cmocka_unit_test(hub_comes_back_to_another_ring),
 		cmocka_unit_test(hub_snapshot_of_restored_is_the_same),
+		cmocka_unit_test(hub_of_many_records),
 		cmocka_unit_test(hub_record_too_large),
 		cmocka_unit_test(hub_empty_ring_is_repaired),
 		cmocka_unit_test(hub_must_be_at_rest),
@@ -896,6 +1000,8 @@ int main(void)
 		cmocka_unit_test(slot_has_no_place),
 		cmocka_unit_test(slot_of_another_version),
 		cmocka_unit_test(hub_of_another_version),
+		cmocka_unit_test(values_of_other_types),
+		cmocka_unit_test(values_that_contradict),
 		cmocka_unit_test(no_snapshot_at_all),
 		cmocka_unit_test(hub_snapshot_damaged),
 		cmocka_unit_test(slot_snapshot_damaged),

@@ -1,0 +1,36 @@
+"""The small form of `make chaos`; and that it can fail."""
+import os
+import unittest
+
+import chaos
+from janus_test import ROOT, JanusTest
+
+BROKEN_BUILD = os.path.join(ROOT, os.environ.get("JANUS_BROKEN_BUILD", "build/broken"))
+
+
+class Chaos(JanusTest):
+    limit = 150
+
+    def go(self, *arguments, build=None):
+        return chaos.run(chaos.parse(arguments), build)
+
+    def test_io_uring(self):
+        good, report = self.go("--io", "auto")
+        self.assertTrue(good, report)
+
+    def test_send(self):
+        good, report = self.go("--io", "send", "--seconds", "10")
+        self.assertTrue(good, report)
+
+    def test_it_can_fail(self):
+        """A build that does not count what the kernel took before the kill: with luck a run gets away with it, not three."""
+        for _ in range(3):
+            good, report = self.go("--upgrades", "0", "--reloads", "0", "--seconds", "8", build=BROKEN_BUILD)
+            if not good:
+                self.assertRegex(report, '"(lost|doubled|torn|connections_lost)": [1-9]')
+                return
+        self.fail("the kill loop finds nothing wrong with a recovery that is broken:\n" + report)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,126 @@
+"""Programs that follow one another: with another layout of shared memory, or unable to."""
+import os
+import unittest
+
+import janus_test
+from chaos import OTHER_BUILD, Program
+from janus_test import ROOT, JanusTest, Server, wait_until
+
+DEAF_BUILD = os.path.join(ROOT, os.environ.get("JANUS_DEAF_BUILD", "build/layout3"))
+
+
+class Upgrade(JanusTest):
+    limit = 120
+
+    def begin(self, *options, **more):
+        """A server whose program can be replaced."""
+        server = Server(*options, **more)
+        self.addCleanup(self._end, server)
+        self.program = Program(janus_test.BUILD, os.path.join(server.folder, "bin"))
+        server.build = self.program.folder
+        server.start()
+        return server
+
+    def put_script(self, text):
+        path = os.path.join(self.program.folder, "new")
+        with open(path, "w") as f:
+            f.write("#!/bin/sh\n" + text + "\n")
+        os.chmod(path, 0o755)
+        os.rename(path, os.path.join(self.program.folder, "janus"))
+
+    def reload(self, server, status=0):
+        got, _, err = server.reload()
+        self.assertEqual(got, status, err)
+        return err
+
+    def epoch_of(self, server):
+        return {w["slot"]: w["generation"] for w in server.status()["workers"]}
+
+    def test_another_layout(self):
+        """Sessions of all kinds are the same afterwards."""
+        server = self.begin(workers=3)
+        clients = self.on_each_worker(server, 3)
+        for i, c in enumerate(clients):
+            c.subscribe(*(["a"], ["b", "a"], ["c"])[i % 3])
+        slow = self.client(server, rcvbuf=4096).subscribe("big")
+        publisher = self.client(server)
+        for n in range(40):
+            publisher.publish("big", n=n, data="x" * 50000)
+        wait_until(server.behind, 10, "one that is behind")
+        publisher.send(b'{"action":"publish","topic":"a","n":0,"da')     # half a frame
+        wait_until(lambda: server.count("published") == 40, 10, "all published")
+        master = server.master
+        for build in (OTHER_BUILD, janus_test.BUILD, OTHER_BUILD):
+            self.program.put(build)
+            self.reload(server)
+        self.assertEqual(server.status()["pid"], master)
+        publisher.send(b'ta":1}\0')
+        publisher.publish("b", n=0)
+        publisher.publish("c", n=0)
+        for i, c in enumerate(clients):
+            got = sorted(c.expect_message(topic, n=0)["topic"] for topic in (["a"], ["a", "b"], ["c"])[i % 3])
+            self.assertEqual(got, (["a"], ["a", "b"], ["c"])[i % 3])
+        for n in range(40):
+            slow.expect_message("big", n=n)
+        self.assertEqual(server.count("closed_uncertain") + server.count("dropped_overtaken") + server.count("closed_slot"), 0)
+        self.assertEqual(server.connections(), len(clients) + 2)
+        clients[0].unsubscribe("a")
+        self.client(server).subscribe("a", "new")
+
+    def test_another_layout_under_load(self):
+        server = self.begin("restart_limit=1000", workers=3)
+        bench = self.bench(server, "-n", 1500, "-T", 3, "-p", 4, "--rate", 200, "--while-running", 10)
+        wait_until(lambda: server.connections() >= 1500, 30, "all subscribers")
+        for build in (OTHER_BUILD, janus_test.BUILD) * 3:
+            self.program.put(build)
+            self.reload(server)
+            server.kill_worker(1)
+        bench.finish()
+
+    def test_one_that_cannot_read_it_refuses(self):
+        """Before anything is stopped: the workers are the same."""
+        server = self.begin()
+        client = self.client(server).subscribe("a")
+        workers = server.workers()
+        self.program.put(DEAF_BUILD)
+        self.assertIn("can't take over", self.reload(server, 1))
+        server.wait_log("can't read snapshots of version")
+        self.assertEqual(server.workers(), workers)
+        client.publish("a", n=1)
+        client.expect_message("a", n=1)
+        self.program.put(janus_test.BUILD)
+        self.reload(server)
+
+    def test_one_that_crashes_at_start(self):
+        server = self.begin()
+        client = self.client(server).subscribe("a")
+        workers = server.workers()
+        for script, why in (("kill -SEGV $$", "signal 11"), ("exit 1", "status 1"), ("exec /nonexistent", "status 127")):
+            self.put_script(script)
+            self.assertIn(why, self.reload(server, 1))
+        os.unlink(os.path.join(self.program.folder, "janus"))
+        self.reload(server, 1)
+        self.assertEqual(server.workers(), workers)
+        client.publish("a", n=1)
+        client.expect_message("a", n=1)
+        self.program.put(janus_test.BUILD)
+        self.reload(server)
+
+    def test_refused_when_all_are_frozen(self):
+        """A program that says yes, and then can't read the snapshot: the old one goes on with every connection."""
+        server = self.begin()
+        client = self.client(server).subscribe("a")
+        # It answers as a program with another layout does, and refuses the second question.
+        self.put_script('test -e %(f)s/asked && exit 1; touch %(f)s/asked; exit 10' % {"f": server.folder})
+        self.assertIn("can't take over", self.reload(server, 1))
+        wait_until(lambda: all(w["state"] == "live" for w in server.status()["workers"]), 10, "all workers live")
+        client.publish("a", n=1)
+        client.expect_message("a", n=1)
+        self.program.put(OTHER_BUILD)
+        self.reload(server)
+        client.publish("a", n=2)
+        client.expect_message("a", n=2)
+
+
+if __name__ == "__main__":
+    unittest.main()
