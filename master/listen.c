@@ -42,7 +42,8 @@ int listen_open(const struct listen_address *address, char error[CONFIG_ERROR_MA
 	if (fd < 0)
 		goto err;
 	step = "setsockopt";
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+	/* Urgent data inline, for connections inherit it: out of line it is counted as received and never is. */
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 || setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on)) < 0)
 		goto err;
 	if (addr.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only)) < 0)
 		goto err;

@@ -247,14 +247,18 @@ static int prepare(struct master *m, const struct config_source *source, int her
 	uint64_t descriptors;
 
 	log_init("master", LOG_LEVEL_INFO);
-	if (read_config(&m->config, source) < 0)
+	if (heritage >= 0 && heritage_read(&m->h, heritage) < 0) {
+		log_error("the heritage can't be read");
 		return -1;
+	}
+	if (read_config(&m->config, source) < 0) {
+		/* (It was good when the predecessor read it.) */
+		if (heritage < 0)
+			return -1;
+		m->config.settings = m->h.settings;
+	}
 	log_init("master", settings_log_level(&m->config.settings));
 	if (heritage >= 0) {
-		if (heritage_read(&m->h, heritage) < 0) {
-			log_error("the heritage can't be read");
-			return -1;
-		}
 		/* What takes a restart stays as it was. */
 		m->config.settings.ring_bytes = m->h.settings.ring_bytes;
 		m->config.settings.ring_messages = m->h.settings.ring_messages;

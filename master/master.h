@@ -77,6 +77,7 @@ int slots_order_replace(struct master *m, unsigned slot);
 int slots_renew(struct master *m, unsigned slot);	/* a new segment, to be filled from a snapshot. -1 (logged) */
 void slots_reap(struct master *m);			/* after SIGCHLD */
 unsigned slots_alive(const struct master *m);
+bool slots_lost(const struct master *m);		/* a keeper is gone, and its worker not yet */
 void slots_kill(struct master *m, int sig);
 
 /* reload.c */

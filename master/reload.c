@@ -79,6 +79,14 @@ static void close_listeners(const struct heritage *from, const struct heritage *
 			close(from->listen[i].fd);
 }
 
+/* Listen sockets that the next program is not to have: close-on-exec, as it may yet not come to that. */
+static void mark_listeners(const struct heritage *from, const struct heritage *in, int flag)
+{
+	for (unsigned i = 0; i < from->listeners; i++)
+		if (!has_listener(in, from->listen[i].fd))
+			fcntl(from->listen[i].fd, F_SETFD, flag);
+}
+
 static char **with_option(char **argv, char *option)
 {
 	size_t n = 0;
@@ -148,8 +156,9 @@ static void become(struct master *m, int heritage, char error[CONFIG_ERROR_MAX])
 	if (m->next.caller >= 0)
 		fcntl(m->next.caller, F_SETFD, 0);
 	fcntl(m->dir.control, F_SETFD, 0);
-	close_listeners(&m->h, &m->next);
+	mark_listeners(&m->h, &m->next, FD_CLOEXEC);
 	execute(m, "--heritage", heritage);
+	mark_listeners(&m->h, &m->next, 0);
 	snprintf(error, CONFIG_ERROR_MAX, "%.256s: %s", m->h.program, strerror(errno));
 	sigprocmask(SIG_SETMASK, &before, NULL);
 }
@@ -206,8 +215,9 @@ void reload(struct master *m, int caller)
 	char error[CONFIG_ERROR_MAX];
 	const char *key;
 
-	if (m->rolling || m->reloading || m->stopping) {
-		control_answer(caller, m->stopping ? "the server is stopping" : "a reload is under way");
+	if (m->rolling || m->reloading || m->stopping || slots_lost(m)) {
+		control_answer(caller, m->stopping ? "the server is stopping" :
+				       slots_lost(m) ? "a keeper is being replaced" : "a reload is under way");
 		return;
 	}
 	m->reloading = true;

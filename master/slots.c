@@ -31,8 +31,6 @@ static int keeper_heritage(const struct master *m, unsigned slot, int orders)
 	h.control = h.caller = h.snapshot = -1;
 	h.died = 0;
 	h.slots[slot].orders = orders;
-	if (h.slots[slot].draining)
-		h.listeners = 0;
 	return heritage_write(&h);
 }
 
@@ -58,6 +56,8 @@ static __attribute__((noreturn)) void keeper_child(const struct master *m, unsig
 	log_error("%s: %s", m->h.program, strerror(errno));
 	_exit(KEEPER_FAILED);
 }
+
+static void forget(struct master *m, unsigned slot);
 
 static int start_keeper(struct master *m, unsigned slot)
 {
@@ -96,18 +96,23 @@ int slots_start(struct master *m, unsigned slot)
 	s->segment = slot_create(name, m->sessions_max, (uint32_t)m->config.settings.max_frame);
 	if (s->segment < 0) {
 		log_error("slot segment: %s", strerror(errno));
+		*s = (struct heritage_slot){ .segment = -1, .orders = -1 };
 		return -1;
 	}
 	hub_clear_slot(&m->hub, slot, INDEX_SLOTS_MAX + 1);
 	m->hub.shm->slot[slot].connections_max = m->sessions_max - RESERVED;
-	return start_keeper(m, slot);
+	if (start_keeper(m, slot) < 0) {
+		forget(m, slot);
+		return -1;
+	}
+	return 0;
 }
 
 int slots_order_replace(struct master *m, unsigned slot)
 {
 	struct heritage_slot *s = &m->h.slots[slot];
 	int fds[LISTENERS_MAX + 3];
-	unsigned listeners = s->draining ? 0 : m->h.listeners, count = 1;
+	unsigned count = 1;
 	union {
 		struct cmsghdr head;
 		char room[CMSG_SPACE(sizeof(fds))];
@@ -124,7 +129,7 @@ int slots_order_replace(struct master *m, unsigned slot)
 		fds[count++] = m->h.hub;
 		fds[count++] = s->segment;
 	}
-	for (unsigned i = 0; i < listeners; i++)
+	for (unsigned i = 0; i < m->h.listeners; i++)
 		fds[count++] = m->h.listen[i].fd;
 	msg.msg_controllen = CMSG_SPACE(count * sizeof(int));
 	memset(&control, 0, sizeof(control));
@@ -255,6 +260,14 @@ unsigned slots_alive(const struct master *m)
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		n += m->h.slots[i].used && (m->h.slots[i].keeper != 0 || m->slot[i].lost);
 	return n;
+}
+
+bool slots_lost(const struct master *m)
+{
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		if (m->slot[i].lost)
+			return true;
+	return false;
 }
 
 void slots_kill(struct master *m, int sig)

@@ -149,21 +149,24 @@ void hub_clear_slot(struct hub *hub, unsigned slot, uint32_t owner)
 	lock_release(&hub->shm->lock, owner);
 }
 
-uint64_t hub_delivered(const struct hub *hub)
+unsigned hub_lag(const struct hub *hub, unsigned nudge, uint64_t *asleep)
 {
-	uint64_t least = ring_tail(&hub->ring);
+	unsigned most = 0;
 
+	*asleep = 0;
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		const struct hub_slot_shm *s = &hub->shm->slot[i];
-		uint64_t at;
+		unsigned lag;
 
-		if (atomic_load_explicit(&s->state, memory_order_relaxed) == SLOT_UNUSED || atomic_load(&s->sleeping))
+		if (atomic_load_explicit(&s->state, memory_order_relaxed) == SLOT_UNUSED)
 			continue;
-		at = atomic_load(&s->delivered);
-		if (at < least)
-			least = at;
+		lag = ring_lag(&hub->ring, atomic_load_explicit(&s->delivered, memory_order_acquire));
+		if (lag > most)
+			most = lag;
+		if (lag > nudge && atomic_load_explicit(&s->sleeping, memory_order_relaxed))
+			*asleep |= 1ull << i;
 	}
-	return least;
+	return most;
 }
 
 uint64_t hub_connections(const struct hub *hub)

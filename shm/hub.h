@@ -40,8 +40,9 @@ void hub_clear_slot(struct hub *hub, unsigned slot, uint32_t owner);
 /* Wakes a slot's worker whatever it does. */
 void hub_wake(const struct hub *hub, unsigned slot);
 
-/* The slowest working slot's `delivered`; the ring's tail when all of them sleep. */
-uint64_t hub_delivered(const struct hub *hub);
+/* How far the slowest slot's `delivered` is behind the tail, as ring_lag() tells it. *asleep: the slots that sleep and are more than
+ * `nudge` behind. */
+unsigned hub_lag(const struct hub *hub, unsigned nudge, uint64_t *asleep);
 
 /* Connections over all slots. */
 uint64_t hub_connections(const struct hub *hub);

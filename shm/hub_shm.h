@@ -60,7 +60,7 @@ struct hub_slot_shm {
 	_Alignas(64) _Atomic uint32_t sleeping;
 	uint8_t pad1[60];
 
-	/* The worker's: nothing below this sequence is left for its live subscribers. A publisher that wakes it from sleep raises it. */
+	/* The worker's: nothing below this sequence is left for its live subscribers. */
 	_Alignas(64) _Atomic uint64_t delivered;
 	uint8_t pad2[56];
 
@@ -68,8 +68,9 @@ struct hub_slot_shm {
 	_Alignas(64) _Atomic uint32_t connections;
 	_Atomic uint32_t behind;	/* subscribers that are behind */
 	_Atomic uint32_t subscriptions;
-	uint32_t connections_max;	/* sessions the slot can hold; the keeper's */
-	uint8_t pad3[48];
+	uint32_t connections_max;	/* sessions the slot can hold; the master's */
+	_Atomic uint32_t accepting;	/* it takes its share of new connections: is neither full nor draining */
+	uint8_t pad3[44];
 
 	struct intent_shm intent;
 	_Alignas(64) _Atomic uint64_t counters[COUNTERS_MAX];

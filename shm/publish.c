@@ -9,7 +9,9 @@
 
 #include "shm/crash.h"
 
-#define LAG_MAX 512	/* of 1024: how far the slowest worker may be behind */
+/* Parts of 1024 of the ring that the slowest worker may be behind: */
+#define LAG_MAX 512	/* before publishing is put off */
+#define LAG_NUDGE 256	/* before it is woken, should it sleep as nothing was for it: so that it says where it is */
 
 struct cached {
 	const struct publish_item *item;	/* the last one looked up: a burst mostly has one topic */
@@ -56,7 +58,7 @@ static unsigned write_records(struct hub *hub, struct ring_batch *batch, const s
  * Takes over the wake-ups that sleeping slots need; returns those slots. Runs after the tail was stored: a worker says that it
  * sleeps and then looks at the tail, so either it sees the records or we see it sleep.
  */
-static uint64_t claim_wakeups(struct hub *hub, uint64_t slots, uint64_t first)
+static uint64_t claim_wakeups(struct hub *hub, uint64_t slots)
 {
 	uint64_t claimed = 0;
 
@@ -66,25 +68,40 @@ static uint64_t claim_wakeups(struct hub *hub, uint64_t slots, uint64_t first)
 		struct hub_slot_shm *s = &hub->shm->slot[i];
 
 		slots &= slots - 1;
-		if (atomic_load(&s->sleeping) && atomic_exchange(&s->sleeping, 0)) {
-			/* Asleep, so nothing before `first` concerned it: its old place must not hold publishers up. */
-			atomic_store(&s->delivered, first);
+		if (atomic_load(&s->sleeping) && atomic_exchange(&s->sleeping, 0))
 			claimed |= 1ull << i;
-		}
 	}
 	return claimed;
+}
+
+static void wake_up(struct hub *hub, unsigned slot, uint64_t wake)
+{
+	hub_count(hub, slot, COUNTER_wakeups, (uint64_t)__builtin_popcountll(wake));
+	while (wake) {
+		hub_wake(hub, (unsigned)__builtin_ctzll(wake));
+		wake &= wake - 1;
+	}
+}
+
+bool publish_ready(const struct hub *hub)
+{
+	uint64_t asleep;
+
+	return hub_lag(hub, LAG_NUDGE, &asleep) <= LAG_MAX;
 }
 
 unsigned publish(struct hub *hub, unsigned slot, int fd, const struct publish_item *items, unsigned count)
 {
 	struct intent_shm *intent = &hub->shm->slot[slot].intent;
 	struct ring_batch batch;
-	uint64_t heard = 0, wake = 0;
+	uint64_t heard = 0, asleep, wake;
 	unsigned n, unheard = 0;
 
 	lock_acquire(&hub->shm->lock, slot + 1);
-	if (ring_lag(&hub->ring, hub_delivered(hub)) > LAG_MAX) {
+	if (hub_lag(hub, LAG_NUDGE, &asleep) > LAG_MAX) {
+		wake = claim_wakeups(hub, asleep);
 		lock_release(&hub->shm->lock, slot + 1);
+		wake_up(hub, slot, wake);
 		errno = EAGAIN;
 		return 0;
 	}
@@ -103,18 +120,14 @@ unsigned publish(struct hub *hub, unsigned slot, int fd, const struct publish_it
 		if (batch.next != batch.first)
 			ring_commit(&hub->ring, &batch);
 		CRASH_POINT("publish-committed");
-		wake = claim_wakeups(hub, heard & ~(1ull << slot), batch.first);
 	}
+	wake = claim_wakeups(hub, (heard | asleep) & ~(1ull << slot));
 	CRASH_POINT("publish-owing");
 	lock_release(&hub->shm->lock, slot + 1);
 	CRASH_POINT("publish-unlocked");
 	hub_count(hub, slot, COUNTER_published, n);
 	hub_count(hub, slot, COUNTER_published_unheard, unheard);
-	hub_count(hub, slot, COUNTER_wakeups, (uint64_t)__builtin_popcountll(wake));
-	while (wake) {
-		hub_wake(hub, (unsigned)__builtin_ctzll(wake));
-		wake &= wake - 1;
-	}
+	wake_up(hub, slot, wake);
 	if (n == 0)
 		errno = EAGAIN;
 	return n;

@@ -35,6 +35,9 @@ static inline uint64_t publish_bytes_max(const struct hub *hub)
  */
 unsigned publish(struct hub *hub, unsigned slot, int fd, const struct publish_item *items, unsigned count);
 
+/* Whether publish() would not be put off at this moment. */
+bool publish_ready(const struct hub *hub);
+
 /* The session knows: clears the intent. */
 void publish_done(struct hub *hub, unsigned slot);
 

@@ -35,8 +35,10 @@ struct session_state_shm {
 	uint32_t out_start, out_end;	/* what of it is still to be sent */
 	uint32_t last_out;	/* when something was last sent, seconds of CLOCK_MONOTONIC */
 	uint32_t flags;
+	uint32_t cut;		/* bytes already sent of the frame of the record at `pos`, whose rest comes before all else; 0: none is cut */
+	uint32_t reserved;
 };
-_Static_assert(sizeof(struct session_state_shm) == 48, "layout");
+_Static_assert(sizeof(struct session_state_shm) == 56, "layout");
 
 struct session_shm {
 	_Atomic uint32_t status;
@@ -52,7 +54,7 @@ struct session_shm {
 #endif
 };
 #ifndef JANUS_OTHER_LAYOUT
-_Static_assert(sizeof(struct session_shm) == 88, "layout");
+_Static_assert(sizeof(struct session_shm) == 96, "layout");
 #endif
 
 struct subscription_shm {

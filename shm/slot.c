@@ -18,15 +18,15 @@ static uint64_t align(uint64_t n)
 	return (n + 4095) & ~(uint64_t)4095;
 }
 
-/* All of it is unbacked until it is used, so the classes are generous. */
+/* All of it is unbacked until it is used, so there are two buffers of any class for every session: input and output. */
 static uint64_t lay_out(struct slot_shm *s, uint32_t sessions_max, uint32_t max_frame)
 {
 	uint32_t large = (uint32_t)align(max_frame + 65536 + sizeof(struct lent_shm));
 	const struct lend_class_shm class[LEND_CLASSES] = {
 		{ .size = 512, .count = 2 * sessions_max },
-		{ .size = 4096, .count = sessions_max + 64 },
-		{ .size = 65536, .count = sessions_max / 4 + 64 },
-		{ .size = large, .count = sessions_max / 16 + 64 },
+		{ .size = 4096, .count = 2 * sessions_max },
+		{ .size = 65536, .count = 2 * sessions_max },
+		{ .size = large, .count = 2 * sessions_max },
 	};
 	uint64_t at;
 

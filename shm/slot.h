@@ -42,6 +42,7 @@ static inline void slot_commit(const struct slot *slot, int fd, const struct ses
 	s->redo = *state;
 	/* release, here and below: keeps the order of stores, which is all that a successor needs */
 	atomic_store_explicit(&s->redo_fd, (uint32_t)fd + 1, memory_order_release);
+	atomic_signal_fence(memory_order_seq_cst);
 	CRASH_POINT("commit-staged");
 	slot_session(slot, fd)->state = *state;
 	CRASH_POINT("commit-copied");

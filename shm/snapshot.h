@@ -9,7 +9,7 @@
  *
  *   slot   {v!, kind!: "slot", sessions!: how many}
  *     then, for each session:
- *          {fd!, proto!: "flash", token: 16 bytes, pos!, sent!, parsed!, last_in, last_out,
+ *          {fd!, proto!: "flash", token: 16 bytes, pos!, sent!, parsed!, last_in, last_out, cut,
  *           flags: ["behind", "close", "linger"], in: input from `parsed` on, out: what comes before anything of the ring,
  *           topics: [{topic!: name, from!, number}...], in the order of the session's list}
  *

@@ -182,7 +182,7 @@ static int read_topic(struct reading *x)
 	interest = snapshot_get_uint(&x->r, o, "interest", 0, UINT64_MAX);
 	last = snapshot_get_uint(&x->r, o, "last", SNAPSHOT_NEEDED, x->tail - 1);
 	published = snapshot_get_uint(&x->r, o, "published", SNAPSHOT_NEEDED, last);
-	if (x->r.bad || len == 0 || len > TOPIC_NAME_MAX || interest == 0 || (published == 0) != (last == 0))
+	if (x->r.bad || len == 0 || len > TOPIC_NAME_MAX || interest == 0)
 		return snapshot_bad();
 	hash = index_hash(name, len);
 	if (index_find(ix, hash, name, len) != TOPIC_NONE)
@@ -205,7 +205,7 @@ static int number_record(const struct reading *x, struct topic_shm *t, uint64_t 
 {
 	if (atomic_load(&t->last) < seq)
 		return number == t->published + 1 ? 0 : -1;
-	if (number == 0 || number > t->published || (number > 1 && x->first == 1))
+	if (number == 0 || number > t->published)
 		return -1;
 	t->published = number - 1;
 	atomic_store(&t->last, number > 1 ? x->first - 1 : 0);
@@ -284,7 +284,7 @@ static int read_all(struct reading *x, int fd)
 	for (uint64_t seq = x->first; seq < x->tail; seq++)
 		if (read_record(x, seq) < 0)
 			return -1;
-	/* What topics and records say of each other fits only if the snapshot is right. */
+	/* What topics and records say of each other: it fits only if the snapshot is right. */
 	if (x->hub->ring.shm->time != x->time || ring_check(&x->hub->ring, &why) < 0)
 		return snapshot_bad();
 	return snapshot_finish(&x->r);

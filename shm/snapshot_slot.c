@@ -132,7 +132,7 @@ static int put_session(struct snapshot_writer *w, const struct hub *hub, const s
 
 	if (view_session(&v, hub, slot, s) < 0)
 		return -1;
-	snapshot_put_map(w, 8u + (v.flags > 0) + (v.in_len > 0) + (v.out_len > 0) + (v.topics > 0));
+	snapshot_put_map(w, 8u + (s->state.cut > 0) + (v.flags > 0) + (v.in_len > 0) + (v.out_len > 0) + (v.topics > 0));
 	snapshot_put_uint(w, "fd", fd);
 	snapshot_put_text(w, "proto", v.proto, strlen(v.proto));
 	snapshot_put_bytes(w, "token", s->token, sizeof(s->token));
@@ -141,6 +141,8 @@ static int put_session(struct snapshot_writer *w, const struct hub *hub, const s
 	snapshot_put_uint(w, "parsed", s->state.parsed);
 	snapshot_put_uint(w, "last_in", s->last_in);
 	snapshot_put_uint(w, "last_out", s->state.last_out);
+	if (s->state.cut)
+		snapshot_put_uint(w, "cut", s->state.cut);
 	if (v.flags)
 		put_flags(w, &v);
 	if (v.in_len)
@@ -239,6 +241,7 @@ static int read_state(struct reading *x, const msgpack_object *o, struct session
 	st->sent = snapshot_get_uint(&x->r, o, "sent", SNAPSHOT_NEEDED, SNAPSHOT_MOST);
 	st->parsed = snapshot_get_uint(&x->r, o, "parsed", SNAPSHOT_NEEDED, SNAPSHOT_MOST);
 	st->last_out = (uint32_t)snapshot_get_uint(&x->r, o, "last_out", 0, UINT32_MAX);
+	st->cut = (uint32_t)snapshot_get_uint(&x->r, o, "cut", 0, UINT32_MAX);
 	st->flags = read_flags(x, o);
 	if (read_buffer(x, o, "in", &st->in, &len) < 0)
 		return -1;

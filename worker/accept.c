@@ -30,7 +30,8 @@ static uint32_t least_loaded(const struct worker *w)
 		const struct hub_slot_shm *s = &w->hub.shm->slot[i];
 		uint32_t n;
 
-		if (atomic_load_explicit(&s->state, memory_order_relaxed) != SLOT_LIVE)
+		if (atomic_load_explicit(&s->state, memory_order_relaxed) != SLOT_LIVE ||
+		    !atomic_load_explicit(&s->accepting, memory_order_relaxed))
 			continue;
 		n = atomic_load_explicit(&s->connections, memory_order_relaxed);
 		if (n < least)
@@ -137,6 +138,7 @@ static void accept_pause(struct worker *w)
 {
 	w->paused_at = w->now;
 	w->overdue = false;
+	atomic_store_explicit(&w->self->accepting, !slot_full(w), memory_order_relaxed);
 	accept_stop(w);
 	ev_timer_again(w->loop, &w->balance);
 }
@@ -158,6 +160,7 @@ static void on_listener(struct ev_loop *loop, struct ev_io *io, int events)
 		}
 		fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK);
 		if (fd < 0) {
+			w->overdue = false;
 			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
 				log_warning("accept: %s", strerror(errno));
 				accept_pause(w);
@@ -172,14 +175,14 @@ static void on_listener(struct ev_loop *loop, struct ev_io *io, int events)
 		worker_count(w, COUNTER_accepted, 1);
 		accept_adopt(w, fd, l->proto);
 	}
-	w->overdue = false;
 }
 
 void accept_start(struct worker *w)
 {
-	if (w->listening || w->stopping)
+	if (w->listening || w->stopping || w->start->drain)
 		return;
 	w->listening = true;
+	atomic_store_explicit(&w->self->accepting, 1, memory_order_relaxed);
 	for (unsigned i = 0; i < w->start->listeners_count; i++) {
 		struct listener *l = &w->listeners[i];
 
@@ -205,6 +208,7 @@ void accept_balance(struct worker *w)
 		ev_timer_stop(w->loop, &w->balance);
 		return;
 	}
+	atomic_store_explicit(&w->self->accepting, !slot_full(w), memory_order_relaxed);
 	w->overdue = w->now - w->paused_at >= PAUSE_MAX;
 	if (slot_full(w) ? server_full(w) : (w->overdue || !above_share(w))) {
 		ev_timer_stop(w->loop, &w->balance);

@@ -5,8 +5,6 @@
  * it; its answer and the input's being taken follow in one commit, and until then the successor handles the same input again
  * and finds it subscribed.
  */
-#include <string.h>
-
 #include "proto/flash.h"
 #include "shm/crash.h"
 #include "worker/worker.h"
@@ -15,15 +13,14 @@
 static _Atomic uint32_t *find_link(struct worker *w, int fd, const char *topic, uint8_t len)
 {
 	_Atomic uint32_t *link = &session(w, fd)->subscriptions;
-	uint32_t s;
+	uint64_t hash = index_hash(topic, len);
+	uint32_t s, number;
 
-	while ((s = atomic_load_explicit(link, memory_order_relaxed)) != 0) {
-		const struct topic_shm *t = index_topic(&w->hub.index, w->slot.subscriptions[s].topic);
-
-		if (t->name_len == len && memcmp(t->name, topic, len) == 0)
-			break;
+	lock_acquire(&w->hub.shm->lock, w->number + 1);
+	number = index_find(&w->hub.index, hash, topic, len);
+	lock_release(&w->hub.shm->lock, w->number + 1);
+	while ((s = atomic_load_explicit(link, memory_order_relaxed)) != 0 && w->slot.subscriptions[s].topic != number)
 		link = &w->slot.subscriptions[s].next;
-	}
 	return link;
 }
 

@@ -127,7 +127,7 @@ static void submit_send(struct batch *b)
 	}
 }
 
-/* The kernel took only part, or nothing as there was no room. (A broken connection is found by the loop.) */
+/* The kernel took only part, or nothing: as there was no room, or as the connection is broken, which it then will say again. */
 static void fall_behind(struct worker *w, int fd, uint32_t sent)
 {
 	struct session_state_shm st = session(w, fd)->state;
@@ -161,7 +161,7 @@ static void record(struct worker *w, const struct batch *b)
 			st.last_out = w->now;
 			slot_commit(&w->slot, fd, &st);
 			messages += b->send[i].messages;
-		} else if (n >= 0 || n == -EAGAIN) {
+		} else {
 			fall_behind(w, fd, n > 0 ? (uint32_t)n : 0);
 		}
 	}

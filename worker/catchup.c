@@ -1,6 +1,6 @@
 /*
- * Sessions served one at a time, along their own stream: the out buffer, then, in ring order, the records from `pos` on of the topics that
- * they subscribe. For those behind, and for live ones with several topics.
+ * Sessions served one at a time, along their own stream: the rest of a frame that was cut, the out buffer, then, in ring order, the
+ * records from `pos` on of the topics that they subscribe. For those behind, and for live ones with several topics.
  *
  * Records are found along each topic's links and merged, so this costs as much as there are messages for the session, however
  * many others went through the ring.
@@ -25,7 +25,7 @@ struct stream_topic {
 struct stream {
 	struct worker *w;
 	int fd;
-	uint64_t below;			/* records from here on are not looked at */
+	uint64_t from, below;		/* records before and from here on are not looked at */
 	uint32_t count;
 	struct stream_topic *topic;	/* w->stream */
 	uint64_t lost;			/* records owed that the ring no longer has */
@@ -67,7 +67,7 @@ static int stream_open(struct stream *s, struct worker *w, int fd, const struct 
 		w->stream = p;
 		w->stream_room = sess->count;
 	}
-	*s = (struct stream){ .w = w, .fd = fd, .below = below, .topic = w->stream };
+	*s = (struct stream){ .w = w, .fd = fd, .from = st->pos, .below = below, .topic = w->stream };
 	for (uint32_t i = atomic_load_explicit(&sess->subscriptions, memory_order_relaxed); i;
 	     i = atomic_load_explicit(&w->slot.subscriptions[i].next, memory_order_relaxed)) {
 		struct stream_topic *t = &s->topic[s->count++];
@@ -75,9 +75,12 @@ static int stream_open(struct stream *s, struct worker *w, int fd, const struct 
 
 		t->subscription = &w->slot.subscriptions[i];
 		from = t->subscription->from > st->pos ? t->subscription->from : st->pos;
-		seek(s, t, from, t->subscription->from);
-		if (st->flags & SESSION_BEHIND)
+		if (st->flags & SESSION_BEHIND) {
+			seek(s, t, from, t->subscription->from);
 			s->lost += count_lost(s, t, from);
+		} else {
+			seek(s, t, from, 0);	/* what a live session is owed is near the topic's end */
+		}
 	}
 	return 0;
 }
@@ -113,7 +116,7 @@ static int gather(struct stream *s, struct piece *p)
 	int proto = session(s->w, s->fd)->proto;
 	struct stream_topic *t;
 
-	*p = (struct piece){ .pos = s->below };
+	*p = (struct piece){ .pos = s->below > s->from ? s->below : s->from };
 	while ((t = stream_next(s)) != NULL) {
 		size_t size = frame_size(proto, &t->next);
 
@@ -149,7 +152,7 @@ void catchup_note(struct worker *w, int fd, uint64_t pos)
 		const struct topic_shm *topic = index_topic(&w->hub.index, sub->topic);
 		struct ring_record rec;
 
-		if (ring_seek(&w->hub.ring, sub->topic, topic->generation, sub->from > pos ? sub->from : pos, tail, 0, &rec) == 0) {
+		if (ring_seek(&w->hub.ring, sub->topic, topic->generation, sub->from > pos ? sub->from : pos, tail, sub->from, &rec) == 0) {
 			sub->number = (uint32_t)rec.number;
 			sub->from = rec.seq;
 		} else {
@@ -179,7 +182,8 @@ void catchup_defer(struct worker *w, int fd)
 
 static void caught_up(struct worker *w, int fd, struct session_state_shm *st)
 {
-	st->pos = w->cursor;
+	if (st->pos < w->cursor)	/* it may have subscribed to more since */
+		st->pos = w->cursor;
 	st->flags &= ~(uint32_t)SESSION_BEHIND;
 	atomic_fetch_sub_explicit(&w->self->behind, 1, memory_order_relaxed);
 	session_commit(w, fd, st);
@@ -203,15 +207,6 @@ static bool bear_loss(struct worker *w, int fd, struct session_state_shm *st, ui
 	return true;
 }
 
-/* The cut frame's rest goes to the out buffer, what was sent is recorded. `n` < p->len. */
-static int piece_advance(struct worker *w, int fd, struct session_state_shm *st, uint64_t n)
-{
-	if (catchup_advance(w, fd, st, n) == 0)
-		return 0;
-	session_abort(w, fd, COUNTER_closed_uncertain);
-	return -1;
-}
-
 /* Sends the piece. 1 all sent, 0 it would block, -1 broken. */
 static int send_piece(struct worker *w, int fd, struct session_state_shm *st, const struct piece *p)
 {
@@ -226,8 +221,10 @@ static int send_piece(struct worker *w, int fd, struct session_state_shm *st, co
 		session_commit(w, fd, st);
 		worker_count(w, COUNTER_delivered, p->messages);
 	} else if (n > 0) {
-		if (piece_advance(w, fd, st, (uint64_t)n) < 0)
+		if (catchup_advance(w, fd, st, (uint64_t)n) < 0) {
+			session_abort(w, fd, COUNTER_closed_uncertain);
 			return -1;
+		}
 		session_commit(w, fd, st);
 	}
 	/* Before it counts as landed: a successor notes for those that have not. */
@@ -304,15 +301,25 @@ static uint64_t advance_out(struct session_state_shm *st, uint64_t bytes)
 	return bytes - n;
 }
 
-/* Copies what was not sent of a frame to the out buffer, which is empty. */
-static int keep_cut_frame(struct worker *w, int fd, struct session_state_shm *st, const struct ring_record *rec, uint64_t sent)
+/* Takes sent bytes off the frame that was cut. Returns those that are left. -1 when the ring no longer has its record. */
+static int64_t advance_cut(struct worker *w, int fd, struct session_state_shm *st, uint64_t bytes)
 {
-	int proto = session(w, fd)->proto;
-	size_t size = frame_size(proto, rec);
+	struct ring_record rec;
+	uint64_t left;
 
-	if (frame_write(w, proto, rec, w->scratch) < 0)
+	if (!st->cut)
+		return (int64_t)bytes;
+	if (ring_read(&w->hub.ring, st->pos, &rec) < 0)
 		return -1;
-	return session_append(w, fd, st, w->scratch + sent, size - sent);
+	left = frame_size(session(w, fd)->proto, &rec) - st->cut;
+	if (bytes < left) {
+		st->cut += (uint32_t)bytes;
+		return 0;
+	}
+	st->cut = 0;
+	st->pos++;
+	worker_count(w, COUNTER_delivered, 1);
+	return (int64_t)(bytes - left);
 }
 
 int catchup_advance(struct worker *w, int fd, struct session_state_shm *st, uint64_t bytes)
@@ -320,9 +327,13 @@ int catchup_advance(struct worker *w, int fd, struct session_state_shm *st, uint
 	struct stream_topic *t;
 	struct stream s;
 
+	int64_t left = advance_cut(w, fd, st, bytes);
+
+	if (left < 0)
+		return -1;
 	st->sent += bytes;
 	st->last_out = w->now;
-	bytes = advance_out(st, bytes);
+	bytes = advance_out(st, (uint64_t)left);
 	if (bytes == 0)
 		return 0;
 	if (stream_open(&s, w, fd, st, ring_tail(&w->hub.ring)) < 0)
@@ -330,9 +341,13 @@ int catchup_advance(struct worker *w, int fd, struct session_state_shm *st, uint
 	while (bytes > 0 && (t = stream_next(&s)) != NULL) {
 		uint64_t size = frame_size(session(w, fd)->proto, &t->next);
 
+		if (bytes < size) {
+			st->pos = t->next.seq;
+			st->cut = (uint32_t)bytes;
+			rescue_watch(w, st->pos);
+			return 0;
+		}
 		st->pos = t->next.seq + 1;
-		if (bytes < size)
-			return keep_cut_frame(w, fd, st, &t->next, bytes);
 		worker_count(w, COUNTER_delivered, 1);
 		bytes -= size;
 		stream_step(&s, t);

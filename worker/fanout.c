@@ -50,7 +50,7 @@ static void queue_from(struct worker *w, struct local_topic *t, uint64_t seq)
 {
 	if (t->queued)
 		return;
-	t->first = seq;
+	t->first = t->hint = seq;
 	t->end = 0;
 	t->at = 0;
 	enqueue(w, t);
@@ -106,7 +106,7 @@ static int make_frames(struct worker *w, struct local_topic *t, struct frames *f
 	f->bytes = batch_room(w, PASS_BYTES);
 	f->end = t->first;
 	while (f->count < PASS_RECORDS &&
-	       ring_seek(&w->hub.ring, t->topic, t->generation, f->end, below, f->count ? f->seq[f->count - 1] : 0, &rec) == 0) {
+	       ring_seek(&w->hub.ring, t->topic, t->generation, f->end, below, f->count ? f->seq[f->count - 1] : t->hint, &rec) == 0) {
 		size_t size = frame_size(proto, &rec);
 
 		if (used + size > PASS_BYTES) {
@@ -189,7 +189,10 @@ static bool another_pass(struct worker *w, struct local_topic *t)
 	t->at = 0;
 	t->first = t->end;
 	t->end = 0;
-	return ring_seek(&w->hub.ring, t->topic, t->generation, t->first, w->cursor, 0, &rec) == 0;
+	if (ring_seek(&w->hub.ring, t->topic, t->generation, t->first, w->cursor, t->hint, &rec) < 0)
+		return false;
+	t->first = t->hint = rec.seq;
+	return true;
 }
 
 static void serve_due(struct worker *w)

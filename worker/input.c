@@ -16,6 +16,7 @@
 #include "worker/worker.h"
 
 #define RECEIVE 65000			/* bytes of room lent for one recv() */
+#define ACTIONS_A_TURN 32		/* of one connection, but for publishing, before others get their turn */
 #define ROOM_LEAST 4096			/* a buffer with less than this left is replaced by a larger one */
 
 _Static_assert(sizeof(struct flash_scan) <= sizeof(((struct lent_shm *)0)->scan), "a parser's state has room");
@@ -29,6 +30,7 @@ struct cursor {
 	uint64_t staged_from;		/* where the first staged message starts */
 	bool stop;
 	bool stalled;
+	unsigned actions;
 };
 
 static size_t cursor_left(const struct cursor *c)
@@ -129,6 +131,10 @@ static bool flash_act(struct worker *w, struct cursor *c, const struct flash_fra
 	}
 	if (w->item_count > 0)
 		return false;
+	if (c->actions++ == ACTIONS_A_TURN) {
+		c->stop = c->stalled = true;	/* others first */
+		return false;
+	}
 	if (r < 0) {
 		session_error(w, c->fd, after, error, true);
 		c->stop = true;
@@ -338,21 +344,19 @@ void input_resume(struct worker *w, int fd)
 	atomic_store_explicit(&w->slot.shm->working_on, 0, memory_order_release);
 }
 
-void input_retry_stalled(struct worker *w)
+/* In turn, until one is put off again. */
+bool input_retry_stalled(struct worker *w)
 {
-	uint32_t n = w->stalled_count;
-	int *fds = w->stalled;
+	uint32_t n = w->stalled_count, i;
 
-	/* Those that stall again go to a new list. */
-	w->stalled = NULL;
-	w->stalled_count = w->stalled_room = 0;
-	for (uint32_t i = 0; i < n; i++) {
-		int fd = fds[i];
+	for (i = 0; i < n && publish_ready(&w->hub); i++) {
+		int fd = w->stalled[i];
 
-		if (!session_unmark(w, fd, MARK_STALLED))
-			continue;	/* closed meanwhile */
-		if (session(w, fd)->state.in != LENT_NONE)
+		/* (If it has no mark, it was closed meanwhile.) */
+		if (session_unmark(w, fd, MARK_STALLED) && session(w, fd)->state.in != LENT_NONE)
 			input_resume(w, fd);
 	}
-	free(fds);
+	w->stalled_count -= i;
+	memmove(w->stalled, w->stalled + i, w->stalled_count * sizeof(*w->stalled));
+	return w->stalled_count > 0 && publish_ready(&w->hub);
 }

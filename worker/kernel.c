@@ -55,6 +55,8 @@ int kernel_taken(int fd, uint64_t *bytes)
 		if (ioctl(fd, SIOCINQ, &queued) < 0 || info(fd, &after) < 0)
 			return -1;
 	} while (ti.tcpi_bytes_received != after.tcpi_bytes_received || ti.tcpi_state != after.tcpi_state);
+	if (ti.tcpi_state == 7)
+		return -1;	/* TCP_CLOSE, after a reset: whether there was a FIN before it can't be told */
 	*bytes = ti.tcpi_bytes_received - (uint64_t)queued - (uint64_t)fin_arrived(&ti);
 	return 0;
 }

@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "shm/crash.h"
 #include "shm/log.h"
@@ -132,6 +133,8 @@ static int take_session(struct worker *w, int fd, uint8_t *taken)
 	atomic_fetch_add_explicit(&w->self->connections, 1, memory_order_relaxed);
 	if (s->state.flags & SESSION_BEHIND)
 		atomic_fetch_add_explicit(&w->self->behind, 1, memory_order_relaxed);
+	if (s->state.cut)
+		rescue_watch(w, s->state.pos);
 	return 0;
 }
 
@@ -185,6 +188,8 @@ static void resume_sessions(struct worker *w)
 	for (uint32_t fd = 0; fd < fd_end(w); fd++) {
 		if (!is_open(w, fd))
 			continue;
+		if (session(w, (int)fd)->state.flags & SESSION_LINGER)
+			shutdown((int)fd, SHUT_WR);	/* again, if it was marked and not done */
 		if (session(w, (int)fd)->state.in != LENT_NONE && !(session(w, (int)fd)->state.flags & SESSION_CLOSE))
 			input_resume(w, (int)fd);
 		else if (session(w, (int)fd)->state.out != LENT_NONE || session(w, (int)fd)->state.flags & SESSION_CLOSE)

@@ -197,7 +197,9 @@ int session_send_out(struct worker *w, int fd, struct session_state_shm *st)
 
 	if (st->flags & SESSION_LINGER)
 		return 1;
-	r = send_out(w, fd, st);
+	r = rescue_send(w, fd, st);
+	if (r > 0)
+		r = send_out(w, fd, st);
 	if (r > 0 && st->flags & SESSION_CLOSE)
 		session_shut(w, fd);
 	return r;
@@ -211,9 +213,8 @@ void session_flush(struct worker *w, int fd)
 	if (st.flags & SESSION_BEHIND)
 		return;
 	r = session_send_out(w, fd, &st);
-	if (r == 0) {
-		catchup_begin(w, fd, &st);
-		session_commit(w, fd, &st);
-		session_watch(w, fd);
-	}
+	if (r == 0)
+		catchup_defer(w, fd);
+	else if (r < 0 && st.flags & SESSION_CLOSE)
+		session_shut(w, fd);	/* broken, and nobody reads from it: it is watched again, and found so */
 }

@@ -74,8 +74,10 @@ static bool may_sleep(struct worker *w)
 	if (ring_tail(&w->hub.ring) == w->cursor)
 		return true;
 	fanout_poll(w);
-	if (!w->queue)
+	if (!w->queue) {
+		fanout_publish_delivered(w);
 		return true;
+	}
 	atomic_store(&w->self->sleeping, 0);
 	return false;
 }
@@ -88,8 +90,11 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 	(void)p;
 	(void)events;
 	fanout_poll(w);
+	rescue(w);
 	more = fanout_run(w);
 	fanout_publish_delivered(w);
+	if (w->stalled_count > 0)
+		more |= input_retry_stalled(w);
 	if (w->stopping && (!more || w->now >= w->stopping)) {
 		ev_break(loop, EVBREAK_ALL);
 		return;
@@ -131,12 +136,12 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *t, int events)
 	}
 }
 
+/* Only a turn of the loop, in which the stalled are tried again. */
 static void on_retry(struct ev_loop *loop, struct ev_timer *t, int events)
 {
 	struct worker *w = ev_userdata(loop);
 
 	(void)events;
-	input_retry_stalled(w);
 	if (w->stalled_count == 0)
 		ev_timer_stop(loop, t);
 }
@@ -180,6 +185,8 @@ static void on_freeze(struct ev_loop *loop, struct ev_signal *s, int events)
 
 static int freeze(struct worker *w)
 {
+	/* Another program may make frames in another way: it must not have to finish ours. */
+	rescue_all(w, 0);
 	if (snapshot_write_slot(&w->hub, &w->slot, w->start->snapshot_fd) == 0)
 		return WORKER_FROZEN;
 	log_error("snapshot: %s", strerror(errno));
@@ -218,6 +225,7 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 	w->settings = start->settings;
 	w->number = start->slot;
 	w->now = seconds();
+	w->oldest_cut = UINT64_MAX;
 	if (hub_attach(&w->hub, start->hub_fd, true) < 0 || slot_attach(&w->slot, start->slot_fd) < 0) {
 		log_error("shared memory: %s", strerror(errno));
 		return -1;
@@ -252,6 +260,7 @@ int worker_run(const struct worker_start *start)
 	sigset_t none;
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGINT, SIG_IGN);	/* a terminal's, to all: the master decides */
 	if (worker_init(w, start) < 0)
 		return 1;
 	start_watchers(w);

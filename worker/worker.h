@@ -10,6 +10,7 @@
  *   action.c    subscribe, unsubscribe, publish
  *   topics.c    which of this worker's sessions subscribe which topic
  *   fanout.c    from the ring to live subscribers    catchup.c   to those behind, or with several topics
+ *   rescue.c    frames that were cut in two by a full socket
  *   frame.c     a record as a protocol sends it
  *   batch.c     sends under way: io_uring or send()
  *   sweep.c     heartbeats, time limits
@@ -62,6 +63,7 @@ struct local_topic {
 	uint32_t at;			/* next subscriber to be served in this pass */
 	uint64_t first;			/* first record of this pass; what comes before is served */
 	uint64_t end;			/* first record not in this pass, 0 when no pass is under way */
+	uint64_t hint;			/* a record of the topic at or before `first`, 0 unknown */
 	struct local_topic *queued_next;
 	bool queued;
 };
@@ -120,6 +122,9 @@ struct worker {
 	size_t item_used, item_room;
 	int *stalled;			/* sessions whose publishing is put off */
 	uint32_t stalled_count, stalled_room;
+
+	/* rescue.c */
+	uint64_t oldest_cut;		/* the least pos of a cut frame, or less; UINT64_MAX: there is none */
 
 	/* strays.c */
 	int *strays;			/* connections accepted and not written down by the last worker */
@@ -204,7 +209,7 @@ int session_send_out(struct worker *w, int fd, struct session_state_shm *st);
 int input_init(struct worker *w);		/* -1 without memory */
 void input_ready(struct worker *w, int fd);
 void input_resume(struct worker *w, int fd);	/* deals with what is in the session's buffer already */
-void input_retry_stalled(struct worker *w);
+bool input_retry_stalled(struct worker *w);	/* true when some are left that could go on */
 
 /* action.c. They record the input as taken up to `parsed`, unless the session was closed. */
 void action_subscribe(struct worker *w, int fd, uint64_t parsed, const char *topic, uint8_t len);
@@ -237,14 +242,22 @@ void catchup_defer(struct worker *w, int fd);
 void catchup_run(struct worker *w, int fd);
 /* A live session with several topics: gathers what it is owed and gives it to the batch. */
 void catchup_due(struct worker *w, int fd);
-/* Moves `st` along the session's stream by `bytes` that the kernel took; a frame cut in two leaves its rest in the out
- * buffer. Uncommitted. -1 when the ring no longer has what was sent, or no buffer is left. */
+/* Moves `st` along the session's stream by `bytes` that the kernel took. Uncommitted. -1 when the ring no longer has what was sent. */
 int catchup_advance(struct worker *w, int fd, struct session_state_shm *st, uint64_t bytes);
 
 /* frame.c: a record of the ring as a protocol sends it */
 size_t frame_size(int proto, const struct ring_record *rec);
 /* Writes it, frame_size() bytes. -1 when the ring has overwritten the record meanwhile: dst holds rubbish then. */
 int frame_write(const struct worker *w, int proto, const struct ring_record *rec, char *dst);
+
+/* rescue.c */
+void rescue_watch(struct worker *w, uint64_t pos);	/* a frame was cut there */
+/* Sends the rest of a frame that was cut, if one was: 1 done, 0 it would block, -1 broken. Commits. */
+int rescue_send(struct worker *w, int fd, struct session_state_shm *st);
+/* Copies the rest of the cut frame to the front of the session's out buffer. False when that can't be. Commits. */
+bool rescue_session(struct worker *w, int fd);
+void rescue_all(struct worker *w, unsigned lag);	/* all whose record is further behind than that (see ring_lag()) */
+void rescue(struct worker *w);				/* once a turn: those that the ring is about to overwrite */
 
 /* batch.c */
 /* `arena`: bytes of frames that one batch can hold; enough for the largest frame. NULL (logged) when it can't be made. */

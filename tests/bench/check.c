@@ -21,7 +21,7 @@ int check_init(struct checker *c, struct member *m)
 {
 	const struct options *opt = m->opt;
 
-	*c = (struct checker){ .m = m, .spill_max = opt->size + WIRE_EXTRA + WIRE_GREETING_MAX };
+	*c = (struct checker){ .m = m, .spill_max = opt->size + SPEAK_EXTRA + SPEAK_ANSWER_MAX };
 	c->pause = options_pause_ns(opt, false);
 	c->sub_pause = options_pause_ns(opt, true);
 	c->stream = calloc(opt->topics, sizeof(*c->stream));
@@ -171,11 +171,15 @@ static void torn(struct checker *c, const struct sub *sub, const char *frame, si
 
 static void set_up(struct checker *c, struct sub *sub, const char *frame, size_t len)
 {
-	if (sub->state == SUB_GREETING && wire_is_greeting(frame, len)) {
+	const struct speak *speak = c->m->opt->speak;
+	enum speak_frame kind = speak->kind(frame, len);
+
+	if (sub->state == SUB_GREETING && kind == SPEAK_GREETING) {
 		sub->state = SUB_ACK;
-	} else if (sub->state == SUB_ACK && wire_is_ack(frame, len)) {
-		sub->state = SUB_READY;
-	} else {
+	} else if (sub->state == SUB_ACK && kind == SPEAK_ACK) {
+		if (++sub->acks == speak_acks(speak))
+			sub->state = SUB_READY;
+	} else if (kind != SPEAK_OTHER) {
 		member_note(c->m, "bad: instead of %s: %.*s", sub->state == SUB_GREETING ? "a greeting" : "ACK",
 			    (int)(len < SHOWN ? len : SHOWN), frame);
 		sub->state = SUB_BAD;
@@ -196,7 +200,7 @@ static void last_delivery(struct checker *c, uint32_t topic, uint32_t publisher,
 
 static void check_stamp(struct checker *c, const struct sub *sub, const struct payload *p, uint64_t stamp, uint64_t before)
 {
-	if (stamp > before)
+	if (stamp > before || !c->m->opt->speak->stamps)
 		return;
 	member_fault(c->m, FAULT_STAMPS, 1);
 	member_note(c->m, "stamps: on topic %u, publisher %u's message %u has %lu after %lu", sub->topic, p->publisher, p->seq,
@@ -238,7 +242,7 @@ static void diverge(struct checker *c, struct sub *sub)
 	uint64_t stamp = st->before;
 
 	if (sub->pos)
-		wire_message(st->bytes + start, st->frame[sub->pos - 1].end - start, opt->size, &p, &stamp);
+		opt->speak->message(st->bytes + start, st->frame[sub->pos - 1].end - start, opt->size, &p, &stamp);
 	sub->own = account_create(st, sub->pos, stamp, opt->messages, opt->publishers);
 }
 
@@ -270,7 +274,7 @@ static void message(struct checker *c, struct sub *sub, const char *frame, size_
 			return;
 		}
 	}
-	if (wire_message(frame, len, opt->size, &p, &stamp) || p.run != c->m->shm->run || p.round > c->m->shm->round ||
+	if (opt->speak->message(frame, len, opt->size, &p, &stamp) || p.run != c->m->shm->run || p.round > c->m->shm->round ||
 	    p.publisher >= opt->publishers || account_index(p.publisher, p.seq, opt->publishers) >= opt->messages) {
 		torn(c, sub, frame, len);
 		return;
@@ -291,47 +295,56 @@ static void message(struct checker *c, struct sub *sub, const char *frame, size_
 
 static void frame_whole(struct checker *c, struct sub *sub, const char *frame, size_t len, uint64_t now)
 {
-	if (wire_is_ping(frame, len)) {
+	enum speak_frame kind = c->m->opt->speak->kind(frame, len);
+
+	if (kind == SPEAK_PING) {
 		member_count(&c->m->me->pings, 1);
 		sub->pongs++;
-	} else if (sub->state == SUB_READY) {
-		message(c, sub, frame, len, now);
-	} else {
+	} else if (sub->state != SUB_READY) {
 		set_up(c, sub, frame, len);
+	} else if (kind != SPEAK_OTHER) {
+		message(c, sub, frame, len, now);
 	}
+}
+
+/* In a frame that is too long to be one: on to what may be the next. */
+static size_t feed_skipped(struct sub *sub, const char *buf, size_t n)
+{
+	const char *end = memchr(buf, WIRE_END, n);
+
+	if (end)
+		sub->flags &= (uint8_t)~SUB_SKIP;
+	return end ? (size_t)(end - buf) + 1 : n;
 }
 
 /* Takes the bytes up to the end of one frame, or what there is of it. Returns how many. */
 static size_t feed_one(struct checker *c, struct sub *sub, const char *buf, size_t n, uint64_t now)
 {
-	const char *end = memchr(buf, WIRE_END, n);
-	size_t len = end ? (size_t)(end - buf) + 1 : n;
-	int middle = sub->spill || (!sub->own && sub->at > stream_start(&c->stream[sub->topic], sub->pos));
+	const struct speak *speak = c->m->opt->speak;
+	size_t had, more, len;
 
-	if (sub->flags & SUB_SKIP) {
-		if (end)
-			sub->flags &= (uint8_t)~SUB_SKIP;
-		return len;
-	}
-	if (end && !middle) {
+	if (sub->flags & SUB_SKIP)
+		return feed_skipped(sub, buf, n);
+	if (!sub->spill && (sub->own || sub->at <= stream_start(&c->stream[sub->topic], sub->pos)) && (len = speak->cut(buf, n))) {
 		frame_whole(c, sub, buf, len, now);
 		return len;
 	}
 	spill_start(c, sub);
-	if (sub->spill->len + len > c->spill_max) {
-		torn(c, sub, sub->spill->bytes, sub->spill->len + len);
+	had = sub->spill->len;
+	more = n < c->spill_max - had ? n : c->spill_max - had;
+	memcpy(sub->spill->bytes + had, buf, more);
+	sub->spill->len += more;
+	len = speak->cut(sub->spill->bytes, sub->spill->len);
+	if (len) {
+		more = len - had;
+		frame_whole(c, sub, sub->spill->bytes, len, now);
 		spill_give(c, sub);
-		if (!end)
-			sub->flags |= SUB_SKIP;
-		return len;
-	}
-	memcpy(sub->spill->bytes + sub->spill->len, buf, len);
-	sub->spill->len += len;
-	if (end) {
-		frame_whole(c, sub, sub->spill->bytes, sub->spill->len, now);
+	} else if (sub->spill->len == c->spill_max) {
+		torn(c, sub, sub->spill->bytes, sub->spill->len);
 		spill_give(c, sub);
+		sub->flags |= SUB_SKIP;
 	}
-	return len;
+	return more;
 }
 
 /* One subscriber's pause shows in its own gaps even while others, of another worker say, go on. */

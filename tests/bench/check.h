@@ -43,8 +43,9 @@ struct sub {
 	uint32_t heard;		/* us since the run began, of the last delivery; a slow one: ms, when it resumes */
 	uint8_t state, flags;
 	uint16_t pongs;		/* PINGs to be answered by the caller, who zeroes it */
+	uint32_t acks;		/* of its subscriptions, so far */
 };
-_Static_assert(sizeof(struct sub) == 40, "a subscriber is small: there are tens of thousands");
+_Static_assert(sizeof(struct sub) == 48, "a subscriber is small: there are tens of thousands");
 
 struct checker {
 	struct member *m;

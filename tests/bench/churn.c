@@ -62,10 +62,12 @@ static void come(struct churn *c, struct slot *s)
 
 static void connected(struct churn *c, struct slot *s)
 {
-	char frame[WIRE_SUBSCRIBE_MAX];
-	size_t len = wire_subscribe(frame, c->made++ % c->m->opt->topics);
+	char frame[WIRE_SUBSCRIBE_MAX], topic[WIRE_TOPIC_MAX];
+	size_t len;
 	int error = net_error(s->fd);
 
+	wire_topic(topic, wire_topic_number(c->made++ % c->m->opt->topics, 0));
+	len = wire_subscribe(frame, topic);
 	if (error)
 		leave(c, s, "connect", error);
 	else if (send(s->fd, frame, len, MSG_NOSIGNAL) != (ssize_t)len)

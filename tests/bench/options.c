@@ -18,6 +18,7 @@
 #include "tests/bench/wire.h"
 
 #define PER_PROCESS 18000u	/* connections: below RLIMIT_NOFILE as most systems have it, with room for the rest */
+#define TOPIC_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 #define SPARE_FILES 64u		/* descriptors of a process that are not subscribers */
 #define ROUND_BYTES_MAX (6ull << 30)
 
@@ -34,6 +35,11 @@ static const struct option_row {
 #define AT(member) offsetof(struct options, member)
 	{ "subscribers", 'n', COUNT, AT(subscribers), 1, 1000000, "N", "subscribers, each a connection (1000)" },
 	{ "topics", 'T', COUNT, AT(topics), 1, 1000000, "T", "topics; subscriber i is on topic i % T (1)" },
+	{ "topics-per-connection", 0, COUNT, AT(topics_each), 1, 10000, "K",
+	  "each of the T topics is K topics, each subscribed by the same; a message is to one of them (1)" },
+	{ "random", 0, FLAG, AT(random), 0, 0, NULL, "publish to the topics in scattered order" },
+	{ "topic", 0, TEXT, AT(topic), 0, 0, "NAME", "topics' names start so (bench)" },
+	{ "speak", 0, TEXT, AT(speak_name), 0, 0, "PROTOCOL", "flash, redis, nats, mqtt, ws (flash)" },
 	{ "messages", 'm', COUNT, AT(messages), 1, PAYLOAD_SEQ_MAX, "M", "messages to each topic in a round (1)" },
 	{ "rounds", 'r', COUNT, AT(rounds), 1, PAYLOAD_ROUND_MAX, "R", "rounds (1)" },
 	{ "size", 's', COUNT, AT(size), PAYLOAD_HEAD, 1 << 20, "BYTES", "length of a message's data string (100)" },
@@ -158,7 +164,7 @@ static int choose_processes(struct options *opt)
 
 static int check_amounts(struct options *opt)
 {
-	uint64_t frame = opt->size + WIRE_EXTRA;
+	uint64_t frame = opt->size + SPEAK_EXTRA;
 
 	if (opt->running_s > 0) {
 		if (opt->rate <= 0)
@@ -184,13 +190,42 @@ static int check_amounts(struct options *opt)
 	return choose_processes(opt);
 }
 
+static int check_speech(struct options *opt)
+{
+	opt->speak = speak_find(opt->speak_name);
+	if (!opt->speak) {
+		fprintf(stderr, "janusbench: --speak does not know \"%s\"\n", opt->speak_name);
+		return -1;
+	}
+	if (opt->speak != &speak_flash && (opt->classic || opt->churn > 0)) {
+		fprintf(stderr, "janusbench: --classic and --churn are for --speak flash\n");
+		return -1;
+	}
+	if (opt->speak->topics_max && (uint64_t)opt->topics * opt->topics_each > opt->speak->topics_max) {
+		fprintf(stderr, "janusbench: with --speak %s there can be no more than %u topics\n", opt->speak_name,
+			opt->speak->topics_max);
+		return -1;
+	}
+	if (strlen(opt->topic) >= WIRE_PREFIX_MAX || !*opt->topic || opt->topic[strspn(opt->topic, TOPIC_CHARACTERS)]) {
+		fprintf(stderr, "janusbench: --topic wants up to %u letters, digits, - and _\n", WIRE_PREFIX_MAX - 1);
+		return -1;
+	}
+	if ((uint64_t)opt->topics * opt->topics_each > UINT32_MAX) {
+		fprintf(stderr, "janusbench: too many topics\n");
+		return -1;
+	}
+	wire_init(opt->topic, opt->topics_each);
+	return 0;
+}
+
 int options_parse(struct options *opt, int argc, char **argv)
 {
 	const char *error;
 
 	*opt = (struct options){ .target = "127.0.0.1:8081", .subscribers = 1000, .topics = 1, .messages = 1, .rounds = 1,
 		.size = 100, .publishers = 1, .burst = 1, .slow_s = 3, .timeout_s = 60, .pause_ms = 50, .histogram_ms = 500,
-		.server_name = "janus" };
+		.server_name = "janus",
+		.speak_name = "flash", .topic = "bench", .topics_each = 1 };
 	if (parse_rows(opt, argc, argv))
 		goto usage;
 	if (opt->help)
@@ -205,7 +240,7 @@ int options_parse(struct options *opt, int argc, char **argv)
 		fprintf(stderr, "janusbench: %s: %s\n", opt->target, error);
 		goto usage;
 	}
-	if (check_amounts(opt))
+	if (check_amounts(opt) || check_speech(opt))
 		goto usage;
 	return 0;
 usage:

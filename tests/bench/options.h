@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "tests/bench/speak.h"
+
 struct options {
 	struct sockaddr_storage address;
 	socklen_t address_len;
@@ -27,6 +29,11 @@ struct options {
 	double slow_s, timeout_s, pause_ms, histogram_ms;
 	double churn;			/* connections a second */
 	const char *server_name;
+	const char *speak_name;		/* --speak */
+	const struct speak *speak;	/* the same */
+	const char *topic;		/* topics' names start so */
+	uint32_t topics_each;		/* --topics-per-connection; see wire.h */
+	bool random;
 	bool classic, slow_may_lose, json, quiet, help;
 };
 

@@ -11,16 +11,17 @@
 #include "tests/bench/net.h"
 #include "tests/bench/wire.h"
 
+#define PONG_MAX 16u
 #define CHUNK (16u << 10)	/* bytes built and written at a time: send times are taken when a message is built */
 
 int outlet_init(struct outlet *o, struct member *m, int epoll, uint32_t number)
 {
-	size_t frame = m->opt->size + WIRE_EXTRA;
+	size_t frame = m->opt->size + SPEAK_EXTRA;
 
 	*o = (struct outlet){ .m = m, .fd = -1, .epoll = epoll, .number = number };
 	o->out_max = frame > CHUNK ? frame : CHUNK;
 	o->out = malloc(o->out_max);
-	schedule_start(&o->next, number);
+	schedule_start(&o->next, number, m->opt);
 	return o->out ? 0 : -1;
 }
 
@@ -54,7 +55,7 @@ void outlet_open(struct outlet *o)
 
 void outlet_start(struct outlet *o)
 {
-	schedule_start(&o->next, o->number);
+	schedule_start(&o->next, o->number, o->m->opt);
 	o->active = o->state != OUTLET_GONE && !schedule_ended(&o->next, o->m->opt);
 }
 
@@ -69,7 +70,7 @@ static void build(struct outlet *o)
 	if (opt->classic)
 		o->out_len += wire_classic(o->out + o->out_len, &p, opt->size);
 	else
-		o->out_len += wire_publish(o->out + o->out_len, &p, opt->size);
+		o->out_len += opt->speak->publish(o->out + o->out_len, &p, opt->size);
 	atomic_store_explicit(&o->m->shm->sent[(size_t)o->next.topic * opt->messages + o->next.index], sent, memory_order_relaxed);
 	member_count(&o->m->me->deliveries, 1);
 	schedule_next(&o->next, opt);
@@ -102,7 +103,7 @@ static uint64_t advance_streaming(struct outlet *o, uint64_t start, uint64_t now
 	const struct options *opt = o->m->opt;
 	uint64_t due = 0;
 
-	while (!schedule_ended(&o->next, opt) && o->out_len + opt->size + WIRE_EXTRA <= o->out_max) {
+	while (!schedule_ended(&o->next, opt) && o->out_len + opt->size + SPEAK_EXTRA <= o->out_max) {
 		due = start + schedule_due(&o->next, opt);
 		if (due > now)
 			break;
@@ -148,17 +149,19 @@ uint64_t outlet_advance(struct outlet *o, uint64_t start, uint64_t now)
 
 static void frame(struct outlet *o, const char *text, size_t len)
 {
-	if (o->state == OUTLET_GREETING && wire_is_greeting(text, len)) {
+	const struct speak *speak = o->m->opt->speak;
+	enum speak_frame kind = speak->kind(text, len);
+
+	if (o->state == OUTLET_GREETING && (kind == SPEAK_GREETING || (kind == SPEAK_ACK && !speak->greets))) {
 		o->state = OUTLET_OPEN;
-	} else if (wire_is_ping(text, len)) {
+	} else if (kind == SPEAK_PING) {
 		member_count(&o->m->me->pings, 1);
-		if (!o->m->opt->classic && o->out_len + 5 <= o->out_max) {	/* behind whole frames, so between frames */
-			memcpy(o->out + o->out_len, "PONG", 5);
-			o->out_len += 5;
+		if (!o->m->opt->classic && o->out_len + PONG_MAX <= o->out_max) {	/* behind whole frames, so between frames */
+			o->out_len += speak->pong(o->out + o->out_len);
 			if (!o->blocked)
 				flush(o);
 		}
-	} else {
+	} else if (kind == SPEAK_BAD || !speak->answers) {
 		member_fault(o->m, FAULT_ANSWERS, 1);
 		member_note(o->m, "bad answer to publisher %u: %.*s", o->number, (int)len, text);
 	}
@@ -166,12 +169,10 @@ static void frame(struct outlet *o, const char *text, size_t len)
 
 static void take_input(struct outlet *o)
 {
-	size_t at = 0;
-	char *end;
+	const struct speak *speak = o->m->opt->speak;
+	size_t at = 0, len;
 
-	while (o->state != OUTLET_GONE && (end = memchr(o->in + at, WIRE_END, o->in_len - at))) {
-		size_t len = (size_t)(end + 1 - (o->in + at));
-
+	while (o->state != OUTLET_GONE && at < o->in_len && (len = speak->cut(o->in + at, o->in_len - at))) {
 		frame(o, o->in + at, len);
 		at += len;
 	}
@@ -215,6 +216,21 @@ static void read_input(struct outlet *o)
 	}
 }
 
+/* What a publisher says first, before the server may have greeted it. */
+static void introduce(struct outlet *o)
+{
+	const struct speak *speak = o->m->opt->speak;
+	char topic[WIRE_TOPIC_MAX], text[SPEAK_SUBSCRIBE_MAX];
+	size_t len;
+
+	if (!speak->open_publisher)
+		return;
+	wire_topic(topic, 0);
+	len = speak->open_publisher(text, topic);
+	if (send(o->fd, text, len, MSG_NOSIGNAL) != (ssize_t)len)
+		lost(o, "send", errno);
+}
+
 void outlet_event(struct outlet *o, uint32_t events)
 {
 	if (o->fd < 0)
@@ -226,10 +242,11 @@ void outlet_event(struct outlet *o, uint32_t events)
 			lost(o, "connect", error);
 			return;
 		}
-		o->state = OUTLET_GREETING;
+		o->state = o->m->opt->speak->greets_publisher ? OUTLET_GREETING : OUTLET_OPEN;
+		introduce(o);
 	}
 	if (events & EPOLLOUT)
 		o->blocked = false;
-	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+	if (o->state != OUTLET_GONE && events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		read_input(o);
 }

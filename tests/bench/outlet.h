@@ -14,6 +14,7 @@
 
 #include "tests/bench/member.h"
 #include "tests/bench/schedule.h"
+#include "tests/bench/speak.h"
 
 enum outlet_state { OUTLET_CLOSED, OUTLET_CONNECTING, OUTLET_GREETING, OUTLET_OPEN, OUTLET_ENDING, OUTLET_GONE };
 
@@ -28,7 +29,7 @@ struct outlet {
 	size_t out_len, out_sent, out_max;
 	char *out;			/* whole frames, of which out_sent bytes are gone */
 	size_t in_len;
-	char in[512];
+	char in[SPEAK_ANSWER_MAX];
 };
 
 /* 0 or -1 with errno. Events of the connection carry `number` as their epoll data. */

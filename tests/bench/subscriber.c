@@ -14,7 +14,7 @@
 #include "tests/bench/check.h"
 #include "tests/bench/clock.h"
 #include "tests/bench/net.h"
-#include "tests/bench/wire.h"
+#include "tests/bench/speak.h"
 
 #define BUFFER (256u << 10)	/* bytes; shared by all connections of the process */
 #define OUTSTANDING 256u	/* connections being set up at a time */
@@ -137,10 +137,13 @@ static void set_up_ended(struct subscriber *p, struct sub *s)
 	}
 }
 
-static void pong(struct sub *s)
+static void pong(const struct member *m, struct sub *s)
 {
+	char frame[16];
+	size_t len = m->opt->speak->pong(frame);
+
 	for (; s->pongs; s->pongs--)
-		if (send(s->fd, "PONG", 5, MSG_NOSIGNAL) < 0)
+		if (len && send(s->fd, frame, len, MSG_NOSIGNAL) < 0)
 			s->pongs = 1;	/* the server reads nothing, or is gone: recv() will tell */
 }
 
@@ -167,7 +170,7 @@ static void on_readable(struct subscriber *p, struct sub *s)
 		now = clock_now();
 		check_feed(&p->check, s, p->buf, (size_t)n, now);
 		if (s->pongs)
-			pong(s);
+			pong(p->m, s);
 		if (setting_up && s->state >= SUB_READY)
 			set_up_ended(p, s);
 		if (s->state == SUB_BAD)
@@ -180,19 +183,20 @@ static void on_readable(struct subscriber *p, struct sub *s)
 
 static void on_connected(struct subscriber *p, struct sub *s)
 {
-	char frame[WIRE_SUBSCRIBE_MAX];
-	size_t len = wire_subscribe(frame, s->topic);
+	const struct speak *speak = p->m->opt->speak;
 	int error = net_error(s->fd);
+	size_t len;
 
 	if (error) {
 		fail(p, s, "connect", error);
 		return;
 	}
-	if (send(s->fd, frame, len, MSG_NOSIGNAL) != (ssize_t)len) {
+	len = speak_subscribe_all(speak, p->buf, s->topic);
+	if (send(s->fd, p->buf, len, MSG_NOSIGNAL) != (ssize_t)len) {
 		fail(p, s, "sending its subscribe", errno);
 		return;
 	}
-	s->state = SUB_GREETING;
+	s->state = speak->greets ? SUB_GREETING : SUB_ACK;
 }
 
 static void on_event(struct subscriber *p, const struct epoll_event *event)
@@ -348,7 +352,7 @@ static int init(struct subscriber *p, struct member *m)
 	p->count = share + (m->number < more);
 	p->first = m->number * share + (m->number < more ? m->number : more);
 	p->sub = calloc(p->count, sizeof(*p->sub));
-	p->buf = malloc(BUFFER);
+	p->buf = malloc(speak_subscribe_max() > BUFFER ? speak_subscribe_max() : BUFFER);
 	p->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (!p->sub || !p->buf || p->epoll < 0 || check_init(&p->check, m))
 		return -1;

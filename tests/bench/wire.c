@@ -26,33 +26,107 @@ static char *put_number(char *p, uint32_t v)
 	return p;
 }
 
+static char prefix[WIRE_PREFIX_MAX] = "bench";
+static size_t prefix_len = 5;
+static uint32_t topics = 1;
+
+void wire_init(const char *name, uint32_t each)
+{
+	prefix_len = strnlen(name, WIRE_PREFIX_MAX - 1);
+	memcpy(prefix, name, prefix_len);
+	topics = each;
+}
+
+uint32_t wire_topics(void)
+{
+	return topics;
+}
+
+uint32_t wire_topic_number(uint32_t stream, uint32_t i)
+{
+	return stream * topics + i;
+}
+
+/* Scattered, so that neighbours in time are not neighbours in number. */
+uint32_t wire_topic_of(const struct payload *p)
+{
+	uint32_t h = (p->seq + 1) * 0x9e3779b1u ^ (p->topic + 1) * 0x85ebca77u ^ (p->publisher + 1) * 0xc2b2ae3du;
+
+	return topics == 1 ? p->topic : p->topic * topics + (h >> 8) % topics;
+}
+
+static char *put_topic(char *p, uint32_t number)
+{
+	p = put(p, prefix, prefix_len);
+	*p++ = '-';
+	return put_number(p, number);
+}
+
+size_t wire_topic(char dst[WIRE_TOPIC_MAX], uint32_t number)
+{
+	char *end = put_topic(dst, number);
+
+	*end = 0;
+	return (size_t)(end - dst);
+}
+
 /* The members before the payload, which the server must hand on as they are. */
-static char *put_members(char *p, uint32_t topic)
+#define BEHIND_TOPIC "\",\"event\":\"bench\",\"message_id\":\"\",\"data\":\""
+
+static char *put_members(char *p, uint32_t number)
 {
-	p = PUT(p, "\"topic\":\"bench-");
-	p = put_number(p, topic);
-	return PUT(p, "\",\"event\":\"bench\",\"message_id\":\"\",\"data\":\"");
+	p = put_topic(PUT(p, "\"topic\":\""), number);
+	return PUT(p, BEHIND_TOPIC);
 }
 
-size_t wire_subscribe(char *dst, uint32_t topic)
+static char *put_rest(char *p, const struct payload *payload, size_t size)
 {
-	char *p = PUT(dst, HELLO "{\"action\":\"subscribe\",\"data\":\"bench-");
-
-	p = put_number(p, topic);
-	p = PUT(p, "\"}\0");
-	return (size_t)(p - dst);
-}
-
-static char *put_message(char *p, const struct payload *payload, size_t size)
-{
-	p = put_members(p, payload->topic);
+	p = put_members(p, wire_topic_of(payload));
 	payload_write(p, size, payload);
 	return PUT(p + size, "\"}");
 }
 
+size_t wire_object_size(const struct payload *p, size_t size)
+{
+	char members[WIRE_TOPIC_MAX + 64];
+
+	return 1 + (size_t)(put_members(members, wire_topic_of(p)) - members) + size + 2;
+}
+
+size_t wire_object(char *dst, const struct payload *p, size_t size)
+{
+	return (size_t)(put_rest(PUT(dst, "{"), p, size) - dst);
+}
+
+/* The members and the closing bracket. */
+static int read_rest(const char *at, size_t len, size_t size, struct payload *p)
+{
+	char members[WIRE_TOPIC_MAX + 64];
+	size_t before = len - size - 2;
+
+	if (len < size + 2 + sizeof(BEHIND_TOPIC) || before > sizeof(members) || memcmp(at + before + size, "\"}", 2) ||
+	    payload_read(at + before, size, p))
+		return -1;
+	return put_members(members, wire_topic_of(p)) == members + before && !memcmp(at, members, before) ? 0 : -1;
+}
+
+int wire_object_read(const char *object, size_t len, size_t size, struct payload *p)
+{
+	return len && *object == '{' ? read_rest(object + 1, len - 1, size, p) : -1;
+}
+
+size_t wire_subscribe(char *dst, const char *topic)
+{
+	char *p = PUT(dst, HELLO "{\"action\":\"subscribe\",\"data\":\"");
+
+	p = put(p, topic, strlen(topic));
+	p = PUT(p, "\"}\0");
+	return (size_t)(p - dst);
+}
+
 size_t wire_publish(char *dst, const struct payload *p, size_t size)
 {
-	char *at = put_message(PUT(dst, "{\"action\":\"publish\","), p, size);
+	char *at = put_rest(PUT(dst, "{\"action\":\"publish\","), p, size);
 
 	*at++ = 0;
 	return (size_t)(at - dst);
@@ -60,7 +134,7 @@ size_t wire_publish(char *dst, const struct payload *p, size_t size)
 
 size_t wire_classic(char *dst, const struct payload *p, size_t size)
 {
-	return (size_t)(put_message(PUT(dst, HELLO "PUBLISH\0{"), p, size) - dst);
+	return (size_t)(put_rest(PUT(dst, HELLO "PUBLISH\0{"), p, size) - dst);
 }
 
 bool wire_is_ping(const char *frame, size_t len)
@@ -126,14 +200,9 @@ bool wire_is_greeting(const char *frame, size_t len)
 
 int wire_message(const char *frame, size_t len, size_t size, struct payload *p, uint64_t *stamp)
 {
-	char members[WIRE_EXTRA];
 	const char *at = frame, *end = frame + len;
-	size_t want = (size_t)(put_members(members, p->topic) - members);
 
-	if (get_stamp(&at, end, stamp) || (size_t)(end - at) != want + size + 3 || memcmp(at, members, want))
+	if (get_stamp(&at, end, stamp) || at == end || end[-1] != WIRE_END)
 		return -1;
-	at += want;
-	if (memcmp(at + size, "\"}\1", 3))
-		return -1;
-	return payload_read(at, size, p);
+	return read_rest(at, (size_t)(end - at) - 1, size, p);
 }

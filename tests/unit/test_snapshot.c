@@ -404,6 +404,7 @@ static void hub_empty_ring_is_repaired(void **state)
 	ring_begin(&b.hub.ring, &batch);
 	assert_non_null(ring_add(&b.hub.ring, &batch, find(&b, "alpha"), 10, 0, 5));
 	ring_repair(&b.hub.ring);
+	assert_int_equal(b.hub.ring.shm->end, batch.end - 16);
 	verify_hub(&b, SEQS + 1);
 	go_on(&b);
 	stop(&a);
@@ -495,6 +496,7 @@ static void open_session(struct server *s, struct lend *lend, const struct spec 
 	memset(x->token, p->fd, sizeof(x->token));
 	x->state = (struct session_state_shm){
 		.pos = p->pos, .sent = n * 1000, .parsed = p->parsed, .last_out = n * 3, .flags = p->flags,
+		.cut = p->flags == SESSION_BEHIND ? 17 : 0,
 		.in = lend_text(lend, p->in), .out = lend_text(lend, p->out),
 		.out_start = p->out_skip, .out_end = p->out ? (uint32_t)strlen(p->out) : 0,
 	};
@@ -543,6 +545,7 @@ static void verify_session(const struct server *s, const struct spec *p, uint32_
 	assert_int_equal(x->state.sent, n * 1000);
 	assert_int_equal(x->state.parsed, p->parsed);
 	assert_int_equal(x->state.flags, p->flags);
+	assert_int_equal(x->state.cut, p->flags == SESSION_BEHIND ? 17 : 0);
 	assert_int_equal(x->state.in != LENT_NONE, *in != '\0');
 	if (*in) {
 		assert_int_equal(lend_header(&s->slot, x->state.in)->base, p->parsed);
@@ -634,6 +637,39 @@ static int other_slot(int snapshot, int hub_snapshot, uint32_t topics, uint32_t 
 	return r < 0 ? errno : 0;
 }
 
+/* More than 32 for each descriptor of the new table; and one of the ring's future. */
+static void slot_subscriptions_do_not_fit(void **state)
+{
+	const struct spec one = { .fd = 1, .topics = { "alpha" } };
+	uint32_t subscriptions = 200;
+	struct lend lend = { 0 };
+	struct server a;
+	int fd = file();
+
+	(void)state;
+	start(&a, 65536, 128, 16, 64);
+	populate_hub(&a);
+	open_session(&a, &lend, &one, &subscriptions);
+	for (uint32_t i = 1; i < 64; i++) {
+		struct subscription_shm *sub = &a.slot.subscriptions[i];
+
+		*sub = (struct subscription_shm){ .topic = find(&a, "alpha"), .next = a.slot.sessions[1].subscriptions };
+		a.slot.sessions[1].subscriptions = i;
+	}
+	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, fd), 0);
+	assert_int_equal(other_slot(fd, -1, 16, 2), 0);
+	a.slot.subscriptions[64] = (struct subscription_shm){ .topic = find(&a, "alpha"), .next = a.slot.sessions[1].subscriptions };
+	a.slot.sessions[1].subscriptions = 64;
+	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, fd), 0);
+	assert_int_equal(other_slot(fd, -1, 16, 2), ENOSPC);
+	assert_int_equal(other_slot(fd, -1, 16, 3), 0);
+	a.slot.subscriptions[64].from = SEQS + 2;
+	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, fd), 0);
+	assert_int_equal(other_slot(fd, -1, 16, 3), EPROTO);
+	stop(&a);
+	close(fd);
+}
+
 static void slot_has_no_place(void **state)
 {
 	struct spec large = { .fd = 1 };
@@ -673,8 +709,9 @@ static void slot_has_no_place(void **state)
 
 struct pair {
 	const char *key, *text;		/* text NULL: the number */
-	uint64_t number;
+	uint64_t number;		/* text BYTES: that many bytes */
 };
+#define BYTES "(bytes)"
 
 /* A map of the pairs but for one, and something that no version knows. */
 static void pack_map(msgpack_packer *p, const struct pair *pair, unsigned count, const struct pair *skip)
@@ -684,7 +721,9 @@ static void pack_map(msgpack_packer *p, const struct pair *pair, unsigned count,
 		if (&pair[i] == skip)
 			continue;
 		msgpack_pack_str_with_body(p, pair[i].key, strlen(pair[i].key));
-		if (pair[i].text)
+		if (pair[i].text && strcmp(pair[i].text, BYTES) == 0)
+			msgpack_pack_bin_with_body(p, BYTES, pair[i].number);
+		else if (pair[i].text)
 			msgpack_pack_str_with_body(p, pair[i].text, strlen(pair[i].text));
 		else
 			msgpack_pack_uint64(p, pair[i].number);
@@ -808,6 +847,7 @@ static void values_of_other_types(void **state)
 static void values_that_contradict(void **state)
 {
 	(void)state;
+	assert_int_equal(read_slot_with(LEAST_SLOT, (struct pair){ "token", BYTES, 7 }), EPROTO);
 	assert_int_equal(read_slot_with(5, (struct pair){ "pos", NULL, SEQS + 2 }), EPROTO);
 	assert_int_equal(read_slot_with(7, (struct pair){ "parsed", NULL, 1ull << 63 }), EPROTO);
 	assert_int_equal(read_hub_with(3, (struct pair){ "time", NULL, 78 }), EPROTO);
@@ -821,6 +861,71 @@ static void values_that_contradict(void **state)
 	assert_int_equal(read_hub_with(13, (struct pair){ "last", NULL, 4 }), EPROTO);
 	assert_int_equal(read_hub_with(14, (struct pair){ "seq", NULL, 5 }), EPROTO);
 	assert_int_equal(read_hub_with(15, (struct pair){ "time", NULL, 77 }), EPROTO);
+}
+
+static int read_records_with(unsigned at, struct pair value)
+{
+	static const unsigned counts[] = { 8, 4, 5, 5 };
+	struct pair pairs[] = {
+		{ "v", NULL, 1 }, { "kind", "hub", 0 }, { "epoch", NULL, 9 }, { "time", NULL, 77 }, { "first", NULL, 4 },
+		{ "tail", NULL, 6 }, { "slots", NULL, 0 }, { "topics", NULL, 1 },
+		{ "topic", "t", 0 }, { "interest", NULL, 4 }, { "published", NULL, 3 }, { "last", NULL, 5 },
+		{ "seq", NULL, 4 }, { "time", NULL, 70 }, { "topic", "t", 0 }, { "number", NULL, 2 }, { "bytes", BYTES, 3 },
+		{ "seq", NULL, 5 }, { "time", NULL, 77 }, { "topic", "t", 0 }, { "number", NULL, 3 }, { "bytes", BYTES, 4 },
+	};
+	int fd, r;
+
+	pairs[at] = value;
+	fd = packed(pairs, counts, 4, NULL);
+	r = other_hub(fd);
+	close(fd);
+	return r;
+}
+
+static void records_that_contradict(void **state)
+{
+	(void)state;
+	assert_int_equal(read_records_with(0, (struct pair){ "v", NULL, 1 }), 0);
+	assert_int_equal(read_records_with(14, (struct pair){ "topic", "u", 0 }), EPROTO);
+	assert_int_equal(read_records_with(15, (struct pair){ "number", NULL, 0 }), EPROTO);
+	assert_int_equal(read_records_with(15, (struct pair){ "number", NULL, 1 }), EPROTO);
+	assert_int_equal(read_records_with(15, (struct pair){ "number", NULL, 4 }), EPROTO);
+	assert_int_equal(read_records_with(20, (struct pair){ "number", NULL, 2 }), EPROTO);
+	assert_int_equal(read_records_with(20, (struct pair){ "number", NULL, 4 }), EPROTO);
+	assert_int_equal(read_records_with(16, (struct pair){ "bytes", BYTES, 0 }), EPROTO);
+}
+
+/* A session, a slot or a topic that is there twice. */
+static void things_twice(void **state)
+{
+	static const unsigned slot_counts[] = { 3, 5, 5 }, slots_counts[] = { 8, 2, 2 }, topics_counts[] = { 8, 4, 4 };
+	struct pair pairs[16];
+	int fd;
+
+	(void)state;
+	memcpy(pairs, least_slot, sizeof(least_slot));
+	memcpy(pairs + 8, least_slot + 3, 5 * sizeof(pairs[0]));
+	pairs[2].number = 2;
+	fd = packed(pairs, slot_counts, 3, NULL);
+	assert_int_equal(other_slot(fd, -1, 5, 23), EPROTO);
+	close(fd);
+	memcpy(pairs, least_hub, 8 * sizeof(pairs[0]));
+	memcpy(pairs + 8, least_hub + 8, 2 * sizeof(pairs[0]));
+	memcpy(pairs + 10, least_hub + 8, 2 * sizeof(pairs[0]));
+	pairs[3].number = 1;
+	pairs[4].number = pairs[5].number;	/* no records */
+	pairs[6].number = 2;
+	pairs[7].number = 0;
+	fd = packed(pairs, slots_counts, 3, NULL);
+	assert_int_equal(other_hub(fd), EPROTO);
+	close(fd);
+	memcpy(pairs + 8, least_hub + 10, 4 * sizeof(pairs[0]));
+	memcpy(pairs + 12, least_hub + 10, 4 * sizeof(pairs[0]));
+	pairs[6].number = 0;
+	pairs[7].number = 2;
+	fd = packed(pairs, topics_counts, 3, NULL);
+	assert_int_equal(other_hub(fd), EPROTO);
+	close(fd);
 }
 
 static void slot_of_another_version(void **state)
@@ -998,10 +1103,13 @@ int main(void)
 		cmocka_unit_test(hub_has_no_place),
 		cmocka_unit_test(slot_comes_back),
 		cmocka_unit_test(slot_has_no_place),
+		cmocka_unit_test(slot_subscriptions_do_not_fit),
 		cmocka_unit_test(slot_of_another_version),
 		cmocka_unit_test(hub_of_another_version),
 		cmocka_unit_test(values_of_other_types),
 		cmocka_unit_test(values_that_contradict),
+		cmocka_unit_test(records_that_contradict),
+		cmocka_unit_test(things_twice),
 		cmocka_unit_test(no_snapshot_at_all),
 		cmocka_unit_test(hub_snapshot_damaged),
 		cmocka_unit_test(slot_snapshot_damaged),

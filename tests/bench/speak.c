@@ -1,0 +1,37 @@
+#include "tests/bench/speak.h"
+
+#include <string.h>
+
+#include "tests/bench/wire.h"
+
+static const struct speak *const all[] = { &speak_flash, &speak_redis, &speak_nats, &speak_mqtt, &speak_ws };
+
+const struct speak *speak_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (!strcmp(all[i]->name, name))
+			return all[i];
+	return NULL;
+}
+
+size_t speak_subscribe_all(const struct speak *speak, char *dst, uint32_t stream)
+{
+	size_t n = speak->open ? speak->open(dst) : 0;
+	char topic[WIRE_TOPIC_MAX];
+
+	for (uint32_t i = 0; i < wire_topics(); i++) {
+		wire_topic(topic, wire_topic_number(stream, i));
+		n += speak->subscribe(dst + n, topic, i);
+	}
+	return speak->subscribed ? n + speak->subscribed(dst + n) : n;
+}
+
+size_t speak_subscribe_max(void)
+{
+	return 2 * SPEAK_OPEN_MAX + (size_t)wire_topics() * SPEAK_SUBSCRIBE_MAX;
+}
+
+uint32_t speak_acks(const struct speak *speak)
+{
+	return speak->one_ack ? 1 : wire_topics();
+}

@@ -1,0 +1,68 @@
+/*
+ * The protocols that janusbench speaks: Janus' own, and those of other servers, so that they can be put under the same load
+ * with the same checks. A protocol is a table of functions that write what a client says and read what the server says; they do no
+ * I/O and keep nothing.
+ *
+ * What a server is given to pass on is the same bytes in every protocol, but for their framing: the object of wire.h.
+ */
+#ifndef BENCH_SPEAK_H
+#define BENCH_SPEAK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tests/bench/payload.h"
+
+#define SPEAK_OPEN_MAX 256u		/* bytes of what opens a connection */
+#define SPEAK_SUBSCRIBE_MAX 256u
+#define SPEAK_EXTRA 224u		/* a message, either way, is at most this much longer than its payload */
+#define SPEAK_ANSWER_MAX 2048u		/* a frame that is no message */
+
+enum speak_frame {
+	SPEAK_MESSAGE,
+	SPEAK_GREETING,		/* the server is ready for the client */
+	SPEAK_ACK,		/* of a subscription */
+	SPEAK_PING,
+	SPEAK_OTHER,		/* means nothing */
+	SPEAK_BAD,
+};
+
+struct speak {
+	const char *name;
+	bool stamps;		/* messages carry the server's time, which increases strictly */
+	bool greets;		/* a GREETING comes first */
+	bool greets_publisher;
+	bool one_ack;		/* one ACK for all of a connection's subscriptions */
+	bool answers;		/* a publisher gets answers, which mean nothing here */
+	uint32_t topics_max;	/* on one connection, a publisher's or a subscriber's; 0 any number */
+
+	/* Each writes a client's frame and returns its length. `topic` is a name. */
+	size_t (*open)(char *dst);				/* a subscriber's first words; NULL none */
+	size_t (*open_publisher)(char *dst, const char *topic);	/* a publisher's; NULL none */
+	size_t (*subscribe)(char *dst, const char *topic, uint32_t number);	/* number: 0 the connection's first, ... */
+	size_t (*subscribed)(char *dst);			/* behind the last subscribe; NULL nothing */
+	size_t (*publish)(char *dst, const struct payload *p, size_t size);
+	size_t (*pong)(char *dst);
+
+	/* The length of the server's frame at `bytes`, 0 if it is not all there. */
+	size_t (*cut)(const char *bytes, size_t n);
+	enum speak_frame (*kind)(const char *frame, size_t len);
+	/* A message that is, byte for byte, one that was published to the stream p->topic. 0, with *p and *stamp (0 where there are no
+	 * stamps) filled in; or -1. */
+	int (*message)(const char *frame, size_t len, size_t size, struct payload *p, uint64_t *stamp);
+};
+
+extern const struct speak speak_flash, speak_redis, speak_nats, speak_mqtt, speak_ws;
+
+/* By name; NULL if there is none. */
+const struct speak *speak_find(const char *name);
+
+/* Writes all that a subscriber of the stream says at first; at most `room` bytes are needed: see speak_subscribe_max(). Returns its length. */
+size_t speak_subscribe_all(const struct speak *speak, char *dst, uint32_t stream);
+size_t speak_subscribe_max(void);
+
+/* The ACKs that follow. */
+uint32_t speak_acks(const struct speak *speak);
+
+#endif

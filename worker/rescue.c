@@ -1,0 +1,106 @@
+/*
+ * Frames that were cut in two: a subscriber could take only part of one.
+ *
+ * Its rest is not copied anywhere: the session remembers how much of the frame of the record at `pos` was sent, and the frame is made again
+ * when the session becomes writable. Only before the ring overwrites that record is the rest copied, to the front of the out buffer. So a
+ * slow subscriber costs a cursor, and a very slow one the rest of a frame.
+ *
+ * The look-out is kept by one number, the least `pos` of a cut frame (or less). Between two turns of this worker the ring moves by less than
+ * 5/8: flow control stops publishers when this worker's `delivered` is half the ring behind. RESCUE_LAG leaves room for that.
+ */
+#include <errno.h>
+
+#include "worker/worker.h"
+
+#define RESCUE_LAG 320		/* of 1024 */
+
+void rescue_watch(struct worker *w, uint64_t pos)
+{
+	if (pos < w->oldest_cut)
+		w->oldest_cut = pos;
+}
+
+/* The frame of the record at st->pos, in w->scratch. Its size, or 0 when the ring no longer has it. */
+static size_t make_cut_frame(struct worker *w, int fd, const struct session_state_shm *st)
+{
+	int proto = session(w, fd)->proto;
+	struct ring_record rec;
+
+	if (ring_read(&w->hub.ring, st->pos, &rec) < 0 || frame_write(w, proto, &rec, w->scratch) < 0)
+		return 0;
+	return frame_size(proto, &rec);
+}
+
+int rescue_send(struct worker *w, int fd, struct session_state_shm *st)
+{
+	while (st->cut) {
+		size_t size = make_cut_frame(w, fd, st);
+		long n;
+
+		if (!size) {
+			session_abort(w, fd, COUNTER_closed_slow);
+			return -1;
+		}
+		n = batch_send(w, fd, w->scratch + st->cut, size - st->cut);
+		if (n > 0) {
+			st->sent += (uint64_t)n;
+			st->cut += (uint32_t)n;
+			st->last_out = w->now;
+			if (st->cut == size) {
+				st->cut = 0;
+				st->pos++;
+				worker_count(w, COUNTER_delivered, 1);
+			}
+			session_commit(w, fd, st);
+		}
+		batch_landed(w);
+		if (n < 0)
+			return errno == EAGAIN ? 0 : -1;
+	}
+	return 1;
+}
+
+bool rescue_session(struct worker *w, int fd)
+{
+	struct session_state_shm st = session(w, fd)->state, next = st;
+	size_t size = make_cut_frame(w, fd, &st);
+
+	if (!size)
+		return false;
+	next.out = LENT_NONE;
+	next.out_start = next.out_end = 0;
+	if (session_append(w, fd, &next, w->scratch + st.cut, size - st.cut) < 0)
+		return false;
+	if (st.out_end > st.out_start &&
+	    session_append(w, fd, &next, lend_bytes(&w->slot, st.out) + st.out_start, st.out_end - st.out_start) < 0) {
+		lend_give(&w->lend, next.out);
+		return false;
+	}
+	next.cut = 0;
+	next.pos++;
+	session_commit(w, fd, &next);
+	worker_count(w, COUNTER_delivered, 1);
+	return true;
+}
+
+void rescue_all(struct worker *w, unsigned lag)
+{
+	uint32_t end = atomic_load_explicit(&w->slot.shm->fd_end, memory_order_relaxed);
+
+	w->oldest_cut = UINT64_MAX;
+	for (uint32_t fd = 0; fd < end; fd++) {
+		const struct session_shm *s = session(w, (int)fd);
+
+		if (s->status != SESSION_OPEN || !s->state.cut)
+			continue;
+		/* One that can't be rescued is closed when it wants to go on. */
+		if (ring_lag(&w->hub.ring, s->state.pos) <= lag || !rescue_session(w, (int)fd))
+			rescue_watch(w, s->state.pos);
+	}
+}
+
+void rescue(struct worker *w)
+{
+	if (w->oldest_cut != UINT64_MAX && ring_lag(&w->hub.ring, w->oldest_cut) > RESCUE_LAG)
+		rescue_all(w, RESCUE_LAG * 3 / 4);
+}
