@@ -141,9 +141,10 @@ static int gather(struct stream *s, struct piece *p)
 	return 0;
 }
 
-/* What is owed from `pos` on, as numbers, so that losses can be told exactly. */
-void catchup_note(struct worker *w, int fd, uint64_t pos)
+/* What is owed behind a cut frame, as numbers, so that losses can be told exactly. */
+void catchup_note(struct worker *w, int fd, const struct session_state_shm *st)
 {
+	uint64_t pos = st->pos + (st->cut > 0);
 	uint64_t tail = ring_tail(&w->hub.ring);
 
 	for (uint32_t i = atomic_load_explicit(&session(w, fd)->subscriptions, memory_order_relaxed); i;
@@ -165,7 +166,7 @@ void catchup_begin(struct worker *w, int fd, struct session_state_shm *st)
 {
 	if (st->flags & SESSION_BEHIND)
 		return;
-	catchup_note(w, fd, st->pos);
+	catchup_note(w, fd, st);
 	st->flags |= SESSION_BEHIND;
 	atomic_fetch_add_explicit(&w->self->behind, 1, memory_order_relaxed);
 	worker_count(w, COUNTER_behind, 1);
@@ -203,7 +204,7 @@ static bool bear_loss(struct worker *w, int fd, struct session_state_shm *st, ui
 	/* Counted once: what is owed starts at what the ring still has. */
 	if (st->pos < ring_oldest(&w->hub.ring))
 		st->pos = ring_oldest(&w->hub.ring);
-	catchup_note(w, fd, st->pos);
+	catchup_note(w, fd, st);
 	return true;
 }
 
@@ -228,7 +229,7 @@ static int send_piece(struct worker *w, int fd, struct session_state_shm *st, co
 		session_commit(w, fd, st);
 	}
 	/* Before it counts as landed: a successor notes for those that have not. */
-	catchup_note(w, fd, st->pos);
+	catchup_note(w, fd, st);
 	batch_landed(w);
 	if (n < 0)
 		return error == EAGAIN ? 0 : -1;

@@ -232,8 +232,8 @@ bool fanout_done(const struct worker *w);
 void fanout_publish_delivered(struct worker *w);
 
 /* catchup.c */
-/* For a session behind, at `pos`: notes the numbers of the records owed, by which losses are told. */
-void catchup_note(struct worker *w, int fd, uint64_t pos);
+/* For a session behind, in this state: notes the numbers of the records owed, by which losses are told. */
+void catchup_note(struct worker *w, int fd, const struct session_state_shm *st);
 /* Marks the session behind in `st`, uncommitted: it waits for writability. */
 void catchup_begin(struct worker *w, int fd, struct session_state_shm *st);
 /* The same, committed. */

@@ -67,7 +67,8 @@ class Server:
         self.dir.cleanup()
         self.process = None
 
-    __enter__ = start
+    def __enter__(self):
+        return self.start()
 
     def __exit__(self, *_):
         self.stop()

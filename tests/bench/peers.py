@@ -1,0 +1,211 @@
+#!/usr/bin/env python3
+"""`make bench-peers`: the same load, the same client and the same checks for Janus, nginx with nchan, redis, nats-server and mosquitto.
+
+Each is started here on loopback, on a free port and in a directory of its own, with the best settings we know, which are written below
+and in tests/bench/peer_*.conf. They come from the distribution:
+    apt-get install nginx-light libnginx-mod-nchan redis-server nats-server mosquitto
+One that is not installed is left out; one that can't hold a number of connections is shown at what it can hold. `--help` has the options.
+"""
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from bench import HERE, Floor, Janus, Load, Server, burst, fan, measure, show, topics
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+class Peer(Server):
+    """A server that is told its port. The janusbench options and figures are the same for all."""
+    program, package = '', ''
+    processes = 'one process'       # how it uses cores, for the table
+
+    def start(self):
+        self.port = free_port()
+        return super().start()
+
+    def find_address(self):
+        try:
+            socket.create_connection(('127.0.0.1', self.port), 0.5).close()
+        except OSError:
+            return None
+        return f'127.0.0.1:{self.port}'
+
+    def config(self, template):
+        """A configuration file of the server's own from tests/bench/`template`; what is in it as @NAME@ is filled in."""
+        with open(os.path.join(HERE, template), encoding='utf-8') as f:
+            text = f.read()
+        for key, value in {'PORT': self.port, 'DIR': self.dir.name, 'WORKERS': self.workers}.items():
+            text = text.replace(f'@{key}@', str(value))
+        path = os.path.join(self.dir.name, template)
+        with open(path, 'w', encoding='utf-8') as f:
+            f.write(text)
+        return path
+
+    @classmethod
+    def path(cls):
+        return shutil.which(cls.program, path=os.environ.get('PATH', '') + ':/usr/sbin:/usr/local/sbin')
+
+    @classmethod
+    def installed(cls):
+        return cls.path() is not None
+
+
+class Redis(Peer):
+    name, speak, program, package = 'redis', 'redis', 'redis-server', 'redis-server'
+
+    def command(self):
+        # I/O threads write replies in parallel; on 2 cores redis' own advice is against them (it says: from 4 cores on).
+        threads = max(1, (os.cpu_count() or 1) - 1) if (os.cpu_count() or 1) >= 4 else 1
+        return [self.path(), self.config('peer_redis.conf'), '--io-threads', str(min(threads, 8))]
+
+
+class Nats(Peer):
+    name, speak, program, package = 'nats', 'nats', 'nats-server', 'nats-server'
+    processes = 'threads on all cores'
+
+    def command(self):
+        return [self.path(), '-c', self.config('peer_nats.conf')]
+
+
+class Mosquitto(Peer):
+    name, speak, program, package = 'mosquitto', 'mqtt', 'mosquitto', 'mosquitto'
+
+    def command(self):
+        return [self.path(), '-c', self.config('peer_mosquitto.conf')]
+
+
+class Nchan(Peer):
+    name, speak, program, package = 'nchan', 'ws', 'nginx', 'nginx-light libnginx-mod-nchan'
+    processes = 'a worker a core'
+    module = '/usr/lib/nginx/modules/ngx_nchan_module.so'
+
+    def command(self):
+        return [self.path(), '-c', self.config('peer_nginx.conf'), '-p', self.dir.name]
+
+    @classmethod
+    def installed(cls):
+        return super().installed() and os.path.exists(cls.module)
+
+
+PEERS = [Nchan, Redis, Nats, Mosquitto]
+
+
+def available():
+    """The installed peers, by name."""
+    return {peer.name: peer for peer in PEERS if peer.installed()}
+
+
+def version(server):
+    argument = {'nchan': '-v', 'mosquitto': '-h'}.get(server.name, '--version')
+    if not issubclass(server, Peer):
+        return ''
+    text = subprocess.run([server.path(), argument], capture_output=True, text=True, check=False)
+    return (text.stdout + text.stderr).strip().splitlines()[0]
+
+
+def capacity(make, args, subscribers):
+    """What of `subscribers` the server can hold: all, or halfway down to what it could; found by trying."""
+    low, high = 0, subscribers
+    while high - low > max(500, subscribers // 40):
+        middle = high if low == 0 and high == subscribers else (low + high) // 2
+        try:
+            fan(middle)(make, argparse.Namespace(build=args.build, inner=1, quick=True))
+        except (Load, RuntimeError):
+            high = middle if middle < high else high - 1
+            continue
+        if middle == subscribers:
+            return subscribers
+        low = middle
+    return low
+
+
+def fan_rows(makes, args, subscribers):
+    """Time to the last, CPU, memory. Those that can't hold all are measured at what they can."""
+    rows, whole = [], []
+    for make in makes:
+        held = subscribers if issubclass(make, (Janus, Floor)) else capacity(make, args, subscribers)
+        whole.append((make, held))
+    together = measure(fan(subscribers), [make.name for make, held in whole if held == subscribers], args)[0]
+    for make, held in whole:
+        values = together.get(make.name)
+        if held and held != subscribers:
+            values = measure(fan(held), [make.name], args)[0].get(make.name)
+        rows.append({'server': make.name, 'speak': make.speak, 'subscribers': held, 'wanted': subscribers, **(values or {})})
+    return rows
+
+
+PEER_ROW = '{:<14} {:>11} {:>13} {:>13} {:>15} {:>17}'
+
+
+def print_fan(rows):
+    print(PEER_ROW.format('server', 'subscribers', 'ms to last', 'CPU us/dlv', 'bytes/conn', 'CPU us/subscribe'))
+    for row in rows:
+        print(PEER_ROW.format(row['server'], row['subscribers'] or 'none', show(row.get('last')), show(row.get('cpu')),
+                              show(row.get('memory')), show(row.get('setup'))))
+
+
+def run_rate(what, run, names, args):
+    middle = measure(run, names, args)[0]
+    print(f'\n{what}: deliveries a second (server CPU us a delivery)')
+    for name in names:
+        if name in middle:
+            print(f'  {name:<14} {show(middle[name]["rate"]):>9}  ({show(middle[name]["cpu"])})')
+    return middle
+
+
+def peers(args):
+    found = available()
+    for peer in PEERS:
+        if peer.name not in found:
+            print(f'{peer.name}: not installed (apt-get install {peer.package}): left out')
+    makes = [Floor, Janus, *found.values()]
+    if args.only:
+        makes = [make for make in makes if make.name in args.only]
+    names = [make.name for make in makes]
+    result = {'kind': 'peers', 'versions': {make.name: version(make) for make in makes}, 'fan': []}
+    for subscribers in args.subscribers:
+        print(f'\none message of 100 bytes to {subscribers:,} subscribers')
+        rows = fan_rows(makes, args, subscribers)
+        print_fan(rows)
+        result['fan'].append(rows)
+    result['burst'] = run_rate('500 messages at once to 1,000 subscribers', burst, names, args)
+    many = [make.name for make in makes if make.speak in ('flash', 'redis', 'nats', 'mqtt') and make is not Floor]
+    result['topics'] = run_rate('100,000 topics, 10 a connection', topics, many, args)
+    return result
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--build', default=os.environ.get('BUILD', 'build'))
+    parser.add_argument('--only', action='append', help='a server by name; may be repeated')
+    parser.add_argument('--subscribers', action='append', type=int, help='may be repeated (18000 and 38000)')
+    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--inner', type=int, default=5)
+    parser.add_argument('--quick', action='store_true', help='one round')
+    parser.add_argument('--json', default=None, help='where the results go (BUILD/peers.json)')
+    args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    args.subscribers = args.subscribers or [18000, 38000]
+    if args.quick:
+        args.rounds = 1
+    result = peers(args)
+    path = args.json or os.path.join(args.build, 'peers.json')
+    with open(path, 'w', encoding='utf-8') as f:
+        json.dump({'when': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()), **result}, f, indent=1)
+    print(f'\nwritten to {path}')
+
+
+if __name__ == '__main__':
+    main()
