@@ -421,6 +421,12 @@ int config_read(struct config *config, const struct config_source *source, char 
 	if (c.listeners == 0 && read_listen(&r, DEFAULT_LISTEN) < 0)
 		return -1;
 	resolve(&c.settings);
+	/* A batch of messages is up to an eighth of the ring, and a message must fit into a batch. */
+	if (c.settings.ring_bytes < 16 * c.settings.max_frame) {
+		snprintf(error, CONFIG_ERROR_MAX, "ring_bytes (%lld) must be at least 16 times max_frame (%lld)",
+			 (long long)c.settings.ring_bytes, (long long)c.settings.max_frame);
+		return -1;
+	}
 	*config = c;
 	return 0;
 }

@@ -28,6 +28,7 @@
 #include "worker/worker.h"
 
 #define LIVE_POLL_MS 1		/* while the worker starts: until it can be given orders */
+#define WATCH_MS 1000		/* between looks at the worker's turns */
 #define STOP_MS 5000		/* for a worker to leave before it is killed */
 
 struct keeper {
@@ -44,6 +45,7 @@ struct keeper {
 	int successor;			/* heritage to execute the program with, -1 none */
 	uint64_t asked;			/* when the worker was told to leave, milliseconds; 0 it was not */
 	struct restarts restarts;
+	uint64_t turns, turned;			/* of the worker's loop, as last seen, and when that was (milliseconds) */
 	int outdated[LISTENERS_MAX];	/* listen sockets that the next worker does not get */
 	unsigned outdated_count;
 };
@@ -385,12 +387,30 @@ static bool takes_orders(const struct keeper *k)
 	return !k->stopping && (k->frozen || atomic_load(&k->self->state) == SLOT_LIVE);
 }
 
+/* A live worker makes ten turns a second at least. One that makes none holds its connections up, and in the end all publishers. */
+static void watch_turns(struct keeper *k)
+{
+	uint64_t turns = atomic_load_explicit(&k->self->counters[COUNTER_loops], memory_order_relaxed);
+	uint64_t now = now_ms();
+
+	if (turns != k->turns || atomic_load(&k->self->state) != SLOT_LIVE || !k->turned) {
+		k->turns = turns;
+		k->turned = now;
+	} else if (k->h.settings.hang_limit && now - k->turned > (uint64_t)k->h.settings.hang_limit) {
+		log_error("worker %d hangs since %llu ms: killing it", (int)k->worker, (unsigned long long)(now - k->turned));
+		kill(k->worker, SIGKILL);
+		k->turned = now;
+	}
+}
+
 static int wait_timeout(const struct keeper *k)
 {
 	uint64_t spent;
 
+	if (!k->asked && k->frozen)
+		return -1;
 	if (!k->asked)
-		return k->stopping || takes_orders(k) ? -1 : LIVE_POLL_MS;
+		return takes_orders(k) ? WATCH_MS : LIVE_POLL_MS;
 	spent = now_ms() - k->asked;
 	return spent >= STOP_MS ? 0 : (int)(STOP_MS - spent);
 }
@@ -409,6 +429,8 @@ static int run(struct keeper *k)
 			kill(k->worker, SIGKILL);
 			k->asked = now_ms();
 		}
+		if (k->worker > 0)
+			watch_turns(k);
 		if (p[0].revents && (r = take_signals(k)) >= 0)
 			return r;
 		if (p[1].revents && takes_orders(k))

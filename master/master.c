@@ -100,16 +100,6 @@ static void start_watchers(struct master *m)
 
 /* ---- start ---- */
 
-/* Limits that depend on each other. */
-static int check_settings(const struct settings *s)
-{
-	if (s->ring_bytes < 16 * s->max_frame) {
-		log_error("ring_bytes (%lld) must be at least 16 times max_frame (%lld)", (long long)s->ring_bytes, (long long)s->max_frame);
-		return -1;
-	}
-	return 0;
-}
-
 static int open_listeners(struct master *m)
 {
 	char error[CONFIG_ERROR_MAX];
@@ -239,7 +229,7 @@ static int read_config(struct config *config, const struct config_source *source
 		log_error("%s", error);
 		return -1;
 	}
-	return check_settings(&config->settings);
+	return 0;
 }
 
 static int prepare(struct master *m, const struct config_source *source, int heritage)

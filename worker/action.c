@@ -67,8 +67,8 @@ static const char *subscribe(struct worker *w, int fd, const char *topic, uint8_
 	sub->from = tail;
 	sub->number = (uint32_t)index_topic(&w->hub.index, t)->published + 1;
 	sub->next = 0;
-	/* With one topic, only pos says what is owed. */
-	if (s->count == 0 && st->pos < tail)
+	/* With one topic, only pos says what a live session is owed. */
+	if (s->count == 0 && !(st->flags & SESSION_BEHIND) && st->pos < tail)
 		st->pos = tail;
 	/* release: the subscription is whole when it is linked */
 	CRASH_POINT("subscribe-filled");
@@ -115,7 +115,7 @@ void action_unsubscribe(struct worker *w, int fd, uint64_t parsed, const char *t
 		topics_give_subscription(w, number);
 		worker_count(w, COUNTER_unsubscribed, 1);
 		atomic_fetch_sub_explicit(&w->self->subscriptions, 1, memory_order_relaxed);
-		if (s->count == 1) {
+		if (s->count == 1 && !(st.flags & SESSION_BEHIND)) {
 			uint64_t from = w->slot.subscriptions[atomic_load(&s->subscriptions)].from;
 
 			if (st.pos < from)

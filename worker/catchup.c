@@ -183,8 +183,17 @@ void catchup_defer(struct worker *w, int fd)
 
 static void caught_up(struct worker *w, int fd, struct session_state_shm *st)
 {
-	if (st->pos < w->cursor)	/* it may have subscribed to more since */
+	const struct session_shm *s = session(w, fd);
+
+	if (st->pos < w->cursor)
 		st->pos = w->cursor;
+	/* What it has subscribed to meanwhile may start later. */
+	if (s->count == 1) {
+		uint64_t from = w->slot.subscriptions[atomic_load_explicit(&s->subscriptions, memory_order_relaxed)].from;
+
+		if (st->pos < from)
+			st->pos = from;
+	}
 	st->flags &= ~(uint32_t)SESSION_BEHIND;
 	atomic_fetch_sub_explicit(&w->self->behind, 1, memory_order_relaxed);
 	session_commit(w, fd, st);

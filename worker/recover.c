@@ -111,7 +111,7 @@ static int claim_subscriptions(struct worker *w, int fd, uint8_t *taken)
 	}
 	atomic_fetch_add_explicit(&w->self->subscriptions, s->count, memory_order_relaxed);
 	/* A subscribe that did not come to its commit. */
-	if (s->count == 1 && s->state.pos < sub->from) {
+	if (s->count == 1 && !(s->state.flags & SESSION_BEHIND) && s->state.pos < sub->from) {
 		struct session_state_shm st = s->state;
 
 		st.pos = sub->from;

@@ -32,12 +32,12 @@ class Program:
         self.folder = folder
         os.mkdir(folder)
         self.put(build)
-        shutil.copy(os.path.join(build, "janusctl"), folder)
 
     def put(self, build):
-        new = os.path.join(self.folder, "janus.new")
-        shutil.copy(os.path.join(build, "janus"), new)
-        os.rename(new, os.path.join(self.folder, "janus"))
+        for name in ("janusctl", "janus"):
+            new = os.path.join(self.folder, name + ".new")
+            shutil.copy(os.path.join(build, name), new)
+            os.rename(new, os.path.join(self.folder, name))
         self.source = build
 
 

@@ -107,7 +107,7 @@ class Worker(JanusTest):
                 client.close()
         wait_until(lambda: janus.connections() == 0)
 
-    def load(self, sig, *arguments, kills=25, workers=4):
+    def load(self, sig, *arguments, kills=100, workers=4):
         janus = self.server(NO_LIMIT, workers=workers)
         bench = self.bench(janus, "--while-running", 5, *arguments)
         wait_until(lambda: janus.count("delivered") > 0, 30, "the first delivery", pause=0.02)
@@ -116,7 +116,7 @@ class Worker(JanusTest):
         while n < kills and bench.running():
             janus.kill_worker(rng.randrange(workers), sig)
             # Not in step with anything.
-            select.select([], [], [], rng.random() * 0.1)
+            select.select([], [], [], rng.random() * 0.06)
             n += 1
         self.assertGreater(n, 5)
         figures = bench.finish(90)
@@ -176,6 +176,19 @@ class Worker(JanusTest):
                 continue
             frames = [client.message() for _ in range(101)]
             self.assertEqual([m["n"] for m in frames if "n" in m], list(range(100)))
+
+    def test_hung_worker_is_replaced(self):
+        """After hang_limit, with its connections kept."""
+        janus = self.server("hang_limit=1s", workers=1)
+        client = self.client(janus).subscribe("a")
+        client.publish("a", n=1)
+        client.expect_message("a", n=1)
+        pid = janus.workers()[0]
+        janus.kill(pid, "worker", signal.SIGSTOP)
+        client.publish("a", n=2)
+        janus.wait_worker(0, pid)
+        janus.wait_log("hangs since")
+        client.expect_message("a", n=2)
 
 
 class Keeper(JanusTest):

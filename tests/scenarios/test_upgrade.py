@@ -44,11 +44,11 @@ class Upgrade(JanusTest):
             c.subscribe(*(["a"], ["b", "a"], ["c"])[i % 3])
         slow = self.client(server, rcvbuf=4096).subscribe("big")
         publisher = self.client(server)
-        for n in range(40):
+        for n in range(200):
             publisher.publish("big", n=n, data="x" * 50000)
         wait_until(server.behind, 10, "one that is behind")
         publisher.send(b'{"action":"publish","topic":"a","n":0,"da')     # half a frame
-        wait_until(lambda: server.count("published") == 40, 10, "all published")
+        wait_until(lambda: server.count("published") == 200, 10, "all published")
         master = server.master
         for build in (OTHER_BUILD, janus_test.BUILD, OTHER_BUILD):
             self.program.put(build)
@@ -60,7 +60,7 @@ class Upgrade(JanusTest):
         for i, c in enumerate(clients):
             got = sorted(c.expect_message(topic, n=0)["topic"] for topic in (["a"], ["a", "b"], ["c"])[i % 3])
             self.assertEqual(got, (["a"], ["a", "b"], ["c"])[i % 3])
-        for n in range(40):
+        for n in range(200):
             slow.expect_message("big", n=n)
         self.assertEqual(server.count("closed_uncertain") + server.count("dropped_overtaken") + server.count("closed_slot"), 0)
         self.assertEqual(server.connections(), len(clients) + 2)
