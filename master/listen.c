@@ -75,3 +75,17 @@ void listen_url(int fd, const struct listen_address *address, char *dst, size_t 
 	snprintf(dst, size, "%s://%s%s", config_address_scheme(address->proto), address->dual ? "*" : "",
 		 address->dual ? strrchr(text, ':') : text);
 }
+
+int listen_begin(struct heritage_listener *listener, const struct listen_address *address, char error[CONFIG_ERROR_MAX])
+{
+	_Static_assert(sizeof(listener->url) == sizeof(address->url), "the same text");
+
+	memset(listener, 0, sizeof(*listener));
+	listener->fd = listen_open(address, error);
+	if (listener->fd < 0)
+		return -1;
+	listener->proto = address->proto;
+	memcpy(listener->url, address->url, sizeof(listener->url));
+	listen_url(listener->fd, address, listener->bound, sizeof(listener->bound));
+	return 0;
+}

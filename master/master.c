@@ -105,16 +105,10 @@ static int open_listeners(struct master *m)
 	char error[CONFIG_ERROR_MAX];
 
 	for (unsigned i = 0; i < m->config.listeners; i++) {
-		struct heritage_listener *l = &m->h.listen[i];
-
-		l->fd = listen_open(&m->config.listen[i], error);
-		if (l->fd < 0) {
+		if (listen_begin(&m->h.listen[i], &m->config.listen[i], error) < 0) {
 			log_error("%s", error);
 			return -1;
 		}
-		l->proto = m->config.listen[i].proto;
-		snprintf(l->url, sizeof(l->url), "%s", m->config.listen[i].url);
-		listen_url(l->fd, &m->config.listen[i], l->bound, sizeof(l->bound));
 		m->h.listeners++;
 	}
 	return 0;

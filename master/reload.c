@@ -49,15 +49,8 @@ static int open_listeners(const struct master *m, const struct config *config, s
 				*l = m->h.listen[j];
 				found = true;
 			}
-		if (!found) {
-			memset(l, 0, sizeof(*l));
-			l->fd = listen_open(&config->listen[i], error);
-			if (l->fd < 0)
-				return -1;
-			l->proto = config->listen[i].proto;
-			snprintf(l->url, sizeof(l->url), "%s", config->listen[i].url);
-			listen_url(l->fd, &config->listen[i], l->bound, sizeof(l->bound));
-		}
+		if (!found && listen_begin(l, &config->listen[i], error) < 0)
+			return -1;
 		next->listeners++;
 	}
 	return 0;
