@@ -96,7 +96,7 @@ static void drop_heritage(char **argv)
 
 int main(int argc, char **argv)
 {
-	struct arguments a;
+	static struct arguments a;
 	char program[4096];
 	ssize_t n;
 

@@ -17,6 +17,8 @@
 #define PASS_BYTES (256 * 1024)		/* of frames that a pass sends each subscriber, or one frame */
 #define PASS_RECORDS 2048
 #define TURN_SENDS 1024			/* about that many in a turn of the loop */
+#define QUEUE_SHORT 64			/* topics that may be walked through every turn */
+#define LAG_SMALL 32			/* of 1024: `delivered` need not be exact */
 
 /* A pass's frames, made anew for each slice: in the batch's arena. */
 struct frames {
@@ -33,6 +35,7 @@ static void enqueue(struct worker *w, struct local_topic *t)
 	t->queued_next = NULL;
 	*w->queue_end = t;
 	w->queue_end = &t->queued_next;
+	w->queued++;
 }
 
 static struct local_topic *dequeue(struct worker *w)
@@ -43,6 +46,7 @@ static struct local_topic *dequeue(struct worker *w)
 	if (!w->queue)
 		w->queue_end = &w->queue;
 	t->queued = false;
+	w->queued--;
 	return t;
 }
 
@@ -235,6 +239,9 @@ void fanout_publish_delivered(struct worker *w)
 {
 	uint64_t least = w->cursor;
 
+	/* What was true stays true, as passes only move on: a long queue is walked when it matters. */
+	if (w->queued > QUEUE_SHORT && ring_lag(&w->hub.ring, w->self->delivered) < LAG_SMALL)
+		return;
 	for (const struct local_topic *t = w->queue; t; t = t->queued_next)
 		if (t->first < least)
 			least = t->first;

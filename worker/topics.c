@@ -79,6 +79,7 @@ static void unqueue(struct worker *w, struct local_topic *t)
 	while (*p != t)
 		p = &(*p)->queued_next;
 	*p = t->queued_next;
+	w->queued--;
 	if (w->queue_end == &t->queued_next)
 		w->queue_end = p;
 }

@@ -111,6 +111,7 @@ struct worker {
 	/* fanout.c */
 	uint64_t cursor;		/* the ring is looked through up to here */
 	struct local_topic *queue, **queue_end;
+	uint32_t queued;		/* topics in it */
 	int *due;			/* sessions with several topics that are owed something */
 	uint32_t due_count, due_room;
 
