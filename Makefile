@@ -1,6 +1,7 @@
 # Janus. `make` builds build/janus, build/janusctl and build/janusbench.
 #   make demo    start a server, 40,000 subscribers, publish, print the histogram, stop
 #   make check   unit tests and scenarios
+#   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million
 #   make chaos   ten minutes of killing, reloading and upgrading under load
 #   CRASH=1      a build for tests, with points at which a process can be made to die, in build/crash
 #   LAYOUT=2     a build for tests, whose layout of shared memory is another, in build/layout2; 3: it can't read snapshots either
@@ -106,7 +107,7 @@ check: deps
 	@JANUS_BUILD=$(BUILD) JANUS_CRASH_BUILD=$(call variant,crash) JANUS_BROKEN_BUILD=$(call variant,broken) \
 	 JANUS_OTHER_BUILD=$(call variant,layout2) JANUS_DEAF_BUILD=$(call variant,layout3) \
 	 JANUS_TEST_SLOWNESS=$(if $(filter 1,$(SANITIZE)),4,1) tests/run $(TESTS)
-tests: programs $(UNIT) $(STRESS)
+tests: programs $(UNIT) $(STRESS) $(BUILD)/floor
 
 # Builds that some tests want beside the one they test.
 variant = build/$(1)$(if $(filter 1,$(SANITIZE)),/asan)
@@ -134,6 +135,20 @@ layers:
 	@! grep -nE '#include "(worker|master)/' shm/*.[ch] shm/*.def
 	@! grep -nE '#include "master/' worker/*.[ch]
 
+# ---- figures: beside the floor, a program that does nothing but send ----
+
+$(BUILD)/floor: $(BUILD)/tests/bench/floor.o
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -luring
+bench: all $(BUILD)/floor
+	@python3 tests/bench/bench.py --build $(BUILD)
+bench-million: all $(BUILD)/floor
+	@python3 tests/bench/bench.py --build $(BUILD) --million
+bench-peers: all $(BUILD)/floor
+	@python3 tests/bench/peers.py --build $(BUILD)
+chart:
+	@python3 tests/bench/chart.py --out $(BUILD)/bench.svg $(BUILD)/peers.json $(BUILD)/bench.json
+
 # ---- for people ----
 
 DEMO_SUBSCRIBERS ?= 40000
@@ -149,6 +164,6 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all programs deps check tests variants server chaos headers layers demo install clean
+.PHONY: all programs deps check tests variants server chaos bench bench-million bench-peers chart headers layers demo install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -116,6 +117,10 @@ static int probe(const struct master *m, int heritage, char error[CONFIG_ERROR_M
 	int status = 0;
 
 	if (pid == 0) {
+		/* It holds the listen sockets, and no lock that says so: it must not outlive the master. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if ((uint32_t)getppid() != m->h.master)
+			_exit(127);
 		execute(m, "--probe", heritage);
 		_exit(127);
 	}

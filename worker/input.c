@@ -17,6 +17,7 @@
 
 #define RECEIVE 65000			/* bytes of room lent for one recv() */
 #define ACTIONS_A_TURN 32		/* of one connection, but for publishing, before others get their turn */
+#define RECEIVES_A_TURN 8		/* of one connection that sends faster than it is read */
 #define ROOM_LEAST 4096			/* a buffer with less than this left is replaced by a larger one */
 
 _Static_assert(sizeof(struct flash_scan) <= sizeof(((struct lent_shm *)0)->scan), "a parser's state has room");
@@ -292,28 +293,37 @@ static void input_end(struct worker *w, int fd)
 	session_close(w, fd);
 }
 
-static void receive(struct worker *w, int fd)
+/* Nothing to receive, the end, or an error. */
+static void received_nothing(struct worker *w, int fd, const struct lent_shm *head, ssize_t n)
+{
+	int error = errno;
+
+	if (head->base + head->len == session(w, fd)->state.parsed)
+		drop_input(w, fd);
+	if (n == 0)
+		input_end(w, fd);
+	else if (error != EAGAIN && error != EINTR)
+		session_close(w, fd);
+}
+
+/* True when there is probably more: the buffer was filled, and all of it was dealt with or is part of a frame. */
+static bool receive(struct worker *w, int fd)
 {
 	uint32_t ref = input_buffer(w, fd);
 	struct lent_shm *head;
+	size_t room;
 	ssize_t n;
 
 	if (ref == LENT_NONE) {
 		session_abort(w, fd, COUNTER_no_buffer);
-		return;
+		return false;
 	}
 	head = lend_header(&w->slot, ref);
-	n = recv(fd, lend_bytes(&w->slot, ref) + head->len, lend_room(&w->slot, ref) - head->len, MSG_DONTWAIT);
+	room = lend_room(&w->slot, ref) - head->len;
+	n = recv(fd, lend_bytes(&w->slot, ref) + head->len, room, MSG_DONTWAIT);
 	if (n <= 0) {
-		int error = errno;
-
-		if (head->base + head->len == session(w, fd)->state.parsed)
-			drop_input(w, fd);
-		if (n == 0)
-			input_end(w, fd);
-		else if (error != EAGAIN && error != EINTR)
-			session_close(w, fd);
-		return;
+		received_nothing(w, fd, head, n);
+		return false;
 	}
 	CRASH_POINT("input-received");
 	head->len += (uint32_t)n;
@@ -322,6 +332,7 @@ static void receive(struct worker *w, int fd)
 	input_parse(w, fd);
 	session_flush(w, fd);
 	session_watch(w, fd);
+	return (size_t)n == room && (w->io[fd].events & EV_READ) && !session(w, fd)->state.flags;
 }
 
 void input_ready(struct worker *w, int fd)
@@ -331,7 +342,8 @@ void input_ready(struct worker *w, int fd)
 	if (session(w, fd)->state.flags & (SESSION_LINGER | SESSION_CLOSE))
 		discard(w, fd);
 	else
-		receive(w, fd);
+		for (int i = 0; i < RECEIVES_A_TURN && receive(w, fd); i++)
+			;
 	atomic_store_explicit(&w->slot.shm->working_on, 0, memory_order_release);
 }
 

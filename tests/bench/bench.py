@@ -255,13 +255,15 @@ GROWN = {n: fan(n) for n in GROWTH}
 
 # name: load, servers beside janus, figures
 LOADS = {
-    'fan18': (FAN18, ['floor'], [
+    'fan18': (FAN18, ['floor', 'nchan'], [
         Figure('18,000 subscribers: median to the last', FAN18, 'last', 'ms', ('x', 1.1)),
+        Figure('18,000 subscribers: the same beside nchan', FAN18, 'last', 'ms', ('peer', 'nchan', 0.55)),
         Figure('18,000 subscribers: server CPU a delivery', FAN18, 'cpu', 'us', ('x', 1.15)),
         Figure('accept and subscribe one: server CPU', FAN18, 'setup', 'us', ('x', 1.3)),
         Figure('idle subscriber: user memory', FAN18, 'memory', 'bytes', ('<=', 200))]),
-    'fan38': (FAN38, ['floor'], [
+    'fan38': (FAN38, ['floor', 'nchan'], [
         Figure('38,000 subscribers: median to the last', FAN38, 'last', 'ms', ('x', 1.1)),
+        Figure('38,000 subscribers: the same beside nchan', FAN38, 'last', 'ms', ('peer', 'nchan', 0.55)),
         Figure('38,000 subscribers: server CPU a delivery', FAN38, 'cpu', 'us', ('x', 1.15))]),
     'burst': (burst, ['floor', 'redis'], [
         Figure('500 messages to 1,000: deliveries a second', burst, 'rate', '/s', ('>=', 10e6)),
@@ -318,7 +320,7 @@ ROW = '{:<46} {:>9} {:>9} {:>7}  {:<18} {:<6} {}'
 def row_of(figure, middle):
     values = {name: found.get(figure.value) for name, found in middle.items()}
     ok = figure.judge(values)
-    against = values.get('floor') or values.get(figure.bar[1] if figure.bar[0] == 'peer' else '')
+    against = values.get(figure.bar[1] if figure.bar[0] == 'peer' else 'floor')
     ratio = values['janus'] / against if values.get('janus') is not None and against else None
     others = ', '.join(f'{name} {show(v)}' for name, v in values.items() if name not in ('floor', 'janus'))
     print(ROW.format(f'{figure.what}, {figure.unit}', show(values.get('floor')), show(values.get('janus')),
