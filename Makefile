@@ -94,7 +94,7 @@ $(BUILD)/janusbench: $(BENCH:%.c=$(BUILD)/%.o) $(LIB)
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lcrypto $(LIBS)
 
 $(STRESS): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/stress/*.c)) $(LIB)
 	$(call say,LD,$@)

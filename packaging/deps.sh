@@ -16,7 +16,7 @@ find_missing()
 {
 	missing=
 	command -v "${CC%% *}" >/dev/null || missing=cc
-	for h in stdio.h ev.h msgpack.h jsmn.h ini.h liburing.h cmocka.h; do
+	for h in stdio.h ev.h msgpack.h jsmn.h ini.h liburing.h cmocka.h openssl/evp.h; do
 		have_header $h || missing="$missing $h"
 	done
 	command -v python3 >/dev/null || missing="$missing python3"
@@ -36,6 +36,7 @@ package_of()
 	apt-get:ini.h)		echo libinih-dev ;;
 	apt-get:liburing.h)	echo liburing-dev ;;
 	apt-get:cmocka.h)	echo libcmocka-dev ;;
+	apt-get:openssl/evp.h)	echo libssl-dev ;;
 	dnf:stdio.h)		echo glibc-devel ;;
 	dnf:ev.h)		echo libev-devel ;;
 	dnf:msgpack.h)		echo msgpack-c-devel ;;
@@ -43,6 +44,7 @@ package_of()
 	dnf:ini.h)		echo inih-devel ;;
 	dnf:liburing.h)		echo liburing-devel ;;
 	dnf:cmocka.h)		echo libcmocka-devel ;;
+	dnf:openssl/evp.h)	echo openssl-devel ;;
 	esac
 }
 

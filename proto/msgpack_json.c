@@ -1,0 +1,264 @@
+/*
+ * Both ways go through the value once, from the front. msgpack-c's packer writes the heads; its unpacker is not used (msgpack_walk.h).
+ */
+#include "proto/msgpack_json.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <msgpack.h>
+
+#include "proto/utf8.h"
+
+#define JSON_NESTED_MAX 128
+#define NUMBER_MAX 500
+
+static int append(void *data, const char *bytes, size_t len)
+{
+	sink_bytes(data, bytes, len);
+	return 0;
+}
+
+static msgpack_packer packer_of(struct sink *s)
+{
+	msgpack_packer to;
+
+	msgpack_packer_init(&to, s, append);
+	return to;
+}
+
+void msgpack_put_str(struct sink *s, const char *text, size_t len)
+{
+	msgpack_packer to = packer_of(s);
+
+	msgpack_pack_str(&to, len);
+	sink_bytes(s, text, len);
+}
+
+void msgpack_put_text(struct sink *s, const char *text)
+{
+	msgpack_put_str(s, text, strlen(text));
+}
+
+/* ---- JSON to msgpack ---- */
+
+static void put_string(struct sink *s, struct message_range string)
+{
+	struct sink count = { 0 };
+	msgpack_packer to = packer_of(s);
+
+	message_put_string(&count, string, sink_bytes);
+	msgpack_pack_str(&to, count.len);
+	message_put_string(s, string, sink_bytes);
+}
+
+static void put_number(struct sink *s, struct message_range number)
+{
+	msgpack_packer to = packer_of(s);
+	char text[NUMBER_MAX + 1], *end;
+	unsigned long long n;
+
+	if (number.len > NUMBER_MAX) {
+		msgpack_put_str(s, number.p, number.len);
+		return;
+	}
+	memcpy(text, number.p, number.len);
+	text[number.len] = '\0';
+	errno = 0;
+	n = strtoull(text + (*text == '-'), &end, 10);
+	if (*end != '\0' || errno != 0 || (*text == '-' && (n == 0 || n > (unsigned long long)INT64_MAX + 1)))
+		msgpack_pack_double(&to, strtod(text, NULL));
+	else if (*text == '-')
+		msgpack_pack_int64(&to, (int64_t)(0 - n));
+	else
+		msgpack_pack_uint64(&to, n);
+}
+
+static const char *skip_space(const char *p, const char *end)
+{
+	while (p < end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
+		p++;
+	return p;
+}
+
+/* The length of the string or scalar at p, 0 if broken. */
+static size_t scalar_length(const char *p, const char *end)
+{
+	const char *from = p;
+
+	if (*p != '"') {
+		while (p < end && memchr(",:]} \n\t\r", *p, 8) == NULL)
+			p++;
+		return (size_t)(p - from);
+	}
+	for (p++; p < end && *p != '"'; p++)
+		p += *p == '\\';
+	return p < end ? (size_t)(p + 1 - from) : 0;
+}
+
+static const char *put_scalar(struct sink *s, const char *p, const char *end)
+{
+	struct message_range value = { p, scalar_length(p, end) };
+	msgpack_packer to = packer_of(s);
+
+	if (value.len == 0)
+		return NULL;
+	switch (*p) {
+	case '"':
+		if (value.len < 2)
+			return NULL;
+		put_string(s, value);
+		break;
+	case 't': msgpack_pack_true(&to); break;
+	case 'f': msgpack_pack_false(&to); break;
+	case 'n': msgpack_pack_nil(&to); break;
+	default: put_number(s, value);
+	}
+	return p + value.len;
+}
+
+/* Fills in the count that was left open at `place`. */
+static void patch(struct sink *s, size_t place, uint32_t count)
+{
+	const uint8_t bytes[4] = { (uint8_t)(count >> 24), (uint8_t)(count >> 16), (uint8_t)(count >> 8), (uint8_t)count };
+
+	if (s->len <= s->room)
+		memcpy(s->dst + place, bytes, sizeof(bytes));
+}
+
+static const char *put_value(struct sink *s, const char *p, const char *end, unsigned depth);
+
+static const char *put_nested(struct sink *s, const char *p, const char *end, unsigned depth)
+{
+	bool map = *p == '{';
+	char close = map ? '}' : ']';
+	size_t place = s->len + 1;
+	uint32_t count = 0;
+
+	if (depth == 0)
+		return NULL;
+	sink_bytes(s, map ? "\xdf\0\0\0\0" : "\xdd\0\0\0\0", 5);
+	p = skip_space(p + 1, end);
+	if (p < end && *p == close) {
+		return p + 1;
+	}
+	for (;; p++) {
+		if (map) {
+			p = skip_space(p, end);
+			p = p < end && *p == '"' ? put_scalar(s, p, end) : NULL;
+			p = p ? skip_space(p, end) : NULL;
+			if (p == NULL || p == end || *p++ != ':')
+				return NULL;
+		}
+		p = put_value(s, p, end, depth - 1);
+		if (p == NULL)
+			return NULL;
+		count++;
+		p = skip_space(p, end);
+		if (p == end || (*p != ',' && *p != close))
+			return NULL;
+		if (*p == close)
+			break;
+	}
+	patch(s, place, count);
+	return p + 1;
+}
+
+static const char *put_value(struct sink *s, const char *p, const char *end, unsigned depth)
+{
+	p = skip_space(p, end);
+	if (p == end)
+		return NULL;
+	return *p == '{' || *p == '[' ? put_nested(s, p, end, depth) : put_scalar(s, p, end);
+}
+
+bool msgpack_from_json(struct sink *s, struct message_range value)
+{
+	const char *end = value.p + value.len, *after = put_value(s, value.p, end, JSON_NESTED_MAX);
+
+	return after != NULL && skip_space(after, end) == end;
+}
+
+/* ---- msgpack to JSON ---- */
+
+static const char *put_json_string(struct sink *s, const struct msgpack_value *v)
+{
+	const uint8_t *p = v->p, *end = p + v->len;
+
+	while (p < end) {
+		size_t n = *p < 0x80 ? 1 : utf8_length(p, end);
+
+		if (n == 0)
+			return "a str that is not UTF-8 stands inside of the data";
+		p += n;
+	}
+	sink_byte(s, '"');
+	sink_json(s, (const char *)v->p, v->len);
+	sink_byte(s, '"');
+	return NULL;
+}
+
+/* The shortest of 15, 16 and 17 digits that is read as the same number. */
+static const char *put_json_double(struct sink *s, double f)
+{
+	char text[32];
+
+	if (!isfinite(f))
+		return "infinity and not-a-number have no JSON";
+	for (int digits = 15; digits <= 17; digits++) {
+		snprintf(text, sizeof(text), "%.*g", digits, f);
+		if (!(strtod(text, NULL) < f || strtod(text, NULL) > f))
+			break;
+	}
+	sink_text(s, text);
+	return NULL;
+}
+
+static const char *put_json_value(struct sink *s, const uint8_t **at, const uint8_t *end)
+{
+	struct msgpack_value v;
+	const char *error = NULL;
+
+	if (!msgpack_walk_head(at, end, &v))
+		return "the msgpack is broken";
+	switch (v.kind) {
+	case WALK_NIL: sink_literal(s, "null"); break;
+	case WALK_BOOL: sink_text(s, v.u ? "true" : "false"); break;
+	case WALK_UINT: sink_number(s, v.u); break;
+	case WALK_INT:
+		sink_byte(s, '-');
+		sink_number(s, 0 - v.u);
+		break;
+	case WALK_FLOAT: return put_json_double(s, v.f);
+	case WALK_STR: return put_json_string(s, &v);
+	case WALK_BIN:
+	case WALK_EXT: return "bin or ext stands inside of the data";
+	case WALK_ARRAY:
+	case WALK_MAP:
+		sink_byte(s, v.kind == WALK_MAP ? '{' : '[');
+		for (uint32_t i = 0; i < v.len && error == NULL; i++) {
+			if (i > 0)
+				sink_byte(s, ',');
+			if (v.kind == WALK_MAP) {
+				if (*at == end || !((**at >= 0xa0 && **at < 0xc0) || (**at >= 0xd9 && **at <= 0xdb)))
+					return "a map inside of the data has a key that is not a str";
+				error = put_json_value(s, at, end);
+				sink_byte(s, ':');
+			}
+			if (error == NULL)
+				error = put_json_value(s, at, end);
+		}
+		sink_byte(s, v.kind == WALK_MAP ? '}' : ']');
+		break;
+	}
+	return error;
+}
+
+const char *msgpack_to_json(struct sink *s, const struct msgpack_value *value)
+{
+	const uint8_t *at = value->start;
+
+	return put_json_value(s, &at, value->end);
+}

@@ -1,0 +1,41 @@
+/*
+ * msgpack as it stands in a buffer: a value at a time, nothing allocated. msgpack-c's unpacker makes a tree, and allocates what an array's or
+ * a map's header announces before it has seen one element; a request needs no tree, only the ranges of a few values.
+ * (proto/control.c has a walk of its own, ahead of msgpack-c's unpacker; it could use this one.)
+ */
+#ifndef PROTO_MSGPACK_WALK_H
+#define PROTO_MSGPACK_WALK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MSGPACK_WALK_DEPTH 100	/* arrays and maps inside each other */
+
+enum msgpack_kind {
+	WALK_NIL, WALK_BOOL, WALK_UINT, WALK_INT, WALK_FLOAT, WALK_STR, WALK_BIN, WALK_EXT, WALK_ARRAY, WALK_MAP
+};
+
+struct msgpack_value {
+	enum msgpack_kind kind;
+	union {
+		uint64_t u;	/* UINT; BOOL 0 or 1 */
+		int64_t i;	/* INT: less than 0 */
+		double f;
+	};
+	uint32_t len;		/* STR, BIN, EXT (with its type): bytes; ARRAY: values; MAP: pairs */
+	const uint8_t *p;	/* STR, BIN, EXT */
+	const uint8_t *start, *end;	/* the whole value */
+};
+
+/* Takes the value at *at, or of an array or map the head only: its values (a map's in pairs) follow. False: broken, or not all there. `end`
+ * is then, and for arrays and maps, not set. */
+bool msgpack_walk_head(const uint8_t **at, const uint8_t *end, struct msgpack_value *value);
+
+/* Takes a value with all that is in it. False: broken, not all there, or deeper than MSGPACK_WALK_DEPTH. */
+bool msgpack_walk_take(const uint8_t **at, const uint8_t *end, struct msgpack_value *value);
+
+/* Whether it is a str of these bytes. */
+bool msgpack_walk_is(const struct msgpack_value *value, const char *text);
+
+#endif

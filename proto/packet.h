@@ -1,0 +1,86 @@
+/*
+ * Packets: 4 bytes of length, big-endian, not counted in it; then a msgpack map of that length, keyed by name.
+ *
+ * client to server: {"op": "subscribe" | "unsubscribe" | "publish" | "login" | "logout" | "send" | "ping", ...}
+ *   subscribe, unsubscribe   "topic"
+ *   publish                  "topic", "data", and "event" (str) and "receipt" (bool) if one likes
+ *   login, logout            "id" (str): the name under which others send to this connection
+ *   send                     "id", "data", and "event" and "receipt"
+ *   ping                     nothing
+ * Each may carry "seq" (unsigned), which the reply repeats. Keys that are not known are ignored; one that is may stand once.
+ *
+ * server to client: replies have "ok", messages have not.
+ *   reply      {"ok": true, "seq": 5, ...} or {"ok": false, "seq": 5, "error": "text"}; a receipt has "id" and "subscribers"
+ *   message    {"topic", "id" (sequence, unsigned), "timestamp" (microseconds since 1970, unsigned), "data", ...}
+ * A publish or send without "receipt" is answered only if it fails.
+ *
+ * Data: str and bin arrive as what they were. A str (UTF-8) is a JSON string to those who read JSON, and any other value that JSON has is
+ * that value; from JSON publishers come str, numbers, maps and so on alike, and their other members stand in the message too, but for
+ * those named "id", "timestamp" and "ok". A bin, and a str that is not UTF-8, is kept as a binary record (message_view.h): it arrives as
+ * bin here, and as base64 where only JSON is spoken.
+ */
+#ifndef PROTO_PACKET_H
+#define PROTO_PACKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/msgpack_walk.h"
+#include "proto/web_message.h"
+
+#define PACKET_HEADER 4			/* bytes of the length */
+#define PACKET_MAX_DEFAULT (256u * 1024)
+#define PACKET_MAX (1u << 30)		/* the largest `max` */
+#define PACKET_REPLY_MAX 512		/* bytes of a reply; its error text is cut */
+
+enum packet_kind {
+	PACKET_MORE,		/* no whole packet yet */
+	PACKET_REQUEST,
+	PACKET_REFUSED,		/* whole, but nothing that can be done: reply with `error` (and seq, if it has one), and go on */
+	PACKET_BAD,		/* too long, or no map: reply with `error`, then close */
+};
+
+enum packet_op {
+	PACKET_SUBSCRIBE, PACKET_UNSUBSCRIBE, PACKET_PUBLISH, PACKET_LOGIN, PACKET_LOGOUT, PACKET_SEND, PACKET_PING, PACKET_OPS
+};
+
+/* Ranges of the buffer. */
+struct packet_request {
+	enum packet_kind kind;
+	size_t taken;			/* bytes from the start of the buffer; 0 for PACKET_BAD */
+	const char *error;		/* static, fit for the peer */
+	enum packet_op op;
+	bool has_seq, receipt;
+	uint64_t seq;
+	const char *topic, *id, *event;	/* not terminated; topic and id are as message_topic_error() wants them; event NULL: none */
+	size_t topic_len, id_len, event_len;
+	struct msgpack_value data;	/* PACKET_PUBLISH, PACKET_SEND */
+};
+
+/* Looks for the first packet in in[0..len). `max` is the most bytes a map may have; more is PACKET_BAD as soon as the length is there. Needs no
+ * memory of what it saw: until a packet is whole it looks at its length alone. */
+void packet_next(const char *in, size_t len, size_t max, struct packet_request *req);
+
+/* The record of a PACKET_PUBLISH or PACKET_SEND for the ring, under `topic`: text, or a binary record. Returns its length; 0 with *error
+ * NULL: it does not fit into dst[0..room); 0 with *error: the data is none that can be sent (a sentence for the peer). At most 6 x (data
+ * and event) + 6 x topic_len + 64 bytes. dst may be NULL with room 0 to learn the length. */
+size_t packet_record(char *dst, size_t room, const struct packet_request *req, const char *topic, size_t topic_len, const char **error);
+
+/* A message of the ring, as a packet; see web_message.h for the rules of both. rec->number is not used. */
+size_t packet_message_size(const struct web_record *rec);
+size_t packet_message(const struct web_record *rec, char *dst, size_t room);
+
+struct packet_reply {
+	const char *error;		/* NULL: ok */
+	bool has_seq, has_id, has_subscribers;
+	uint64_t seq, id, subscribers;
+};
+
+/* Writes a packet to dst[PACKET_REPLY_MAX] and returns its length. */
+size_t packet_reply(char *dst, const struct packet_reply *reply);
+
+/* The server's heartbeat, {"ok": true, "ping": time}: PACKET_REPLY_MAX as well. */
+size_t packet_ping(char *dst, uint64_t time);
+
+#endif

@@ -1,0 +1,220 @@
+/*
+ * Between packets and the ring's records, and replies. As in web_message.c, one function over a sink tells the length and writes.
+ */
+#include "proto/packet.h"
+
+#include <msgpack.h>
+
+#include "proto/message_view.h"
+#include "proto/msgpack_json.h"
+#include "proto/utf8.h"
+
+static int append(void *data, const char *bytes, size_t len)
+{
+	sink_bytes(data, bytes, len);
+	return 0;
+}
+
+static bool is_utf8(const uint8_t *p, size_t len)
+{
+	const uint8_t *end = p + len;
+
+	while (p < end) {
+		size_t n = *p < 0x80 ? 1 : utf8_length(p, end);
+
+		if (n == 0)
+			return false;
+		p += n;
+	}
+	return true;
+}
+
+static void put_json_member(struct sink *s, const char *name, const char *text, size_t len)
+{
+	sink_text(s, name);
+	sink_byte(s, '"');
+	sink_json(s, text, len);
+	sink_byte(s, '"');
+}
+
+/* "topic":"t","event":"e" */
+static void put_names(struct sink *s, const struct packet_request *req, const char *topic, size_t topic_len)
+{
+	put_json_member(s, "\"topic\":", topic, topic_len);
+	if (req->event != NULL)
+		put_json_member(s, ",\"event\":", req->event, req->event_len);
+}
+
+size_t packet_record(char *dst, size_t room, const struct packet_request *req, const char *topic, size_t topic_len, const char **error)
+{
+	struct sink s = { .dst = dst, .room = room }, count = { 0 };
+	const struct msgpack_value *data = &req->data;
+	char head[MESSAGE_BINARY_EXTRA];
+
+	*error = NULL;
+	if (data->kind == WALK_BIN || (data->kind == WALK_STR && !is_utf8(data->p, data->len))) {
+		put_names(&count, req, topic, topic_len);
+		if (count.len + 1 > MESSAGE_BINARY_TEXT_MAX) {
+			*error = "the event is too long";
+			return 0;
+		}
+		message_binary_head(head, count.len + 1);
+		sink_bytes(&s, head, sizeof(head));
+		put_names(&s, req, topic, topic_len);
+		sink_byte(&s, '}');
+		sink_bytes(&s, data->p, data->len);
+	} else {
+		put_names(&s, req, topic, topic_len);
+		sink_literal(&s, ",\"data\":");
+		*error = msgpack_to_json(&s, data);
+		sink_byte(&s, '}');
+	}
+	if (*error != NULL)
+		return 0;
+	return room == 0 ? s.len : sink_end(&s);
+}
+
+/* ---- messages ---- */
+
+/* Those that stand where the server's own do, and what tells replies from messages. */
+static bool is_reserved(struct message_range name)
+{
+	return message_name_is(name, "id") || message_name_is(name, "timestamp") || message_name_is(name, "ok");
+}
+
+static bool put_members(struct sink *s, const struct message_view *view)
+{
+	struct message_range left = view->text;
+	struct message_member m;
+
+	while (message_member_next(&left, &m)) {
+		if (is_reserved(m.name))
+			continue;
+		if (!msgpack_from_json(s, m.name) || !msgpack_from_json(s, m.value))
+			return false;
+	}
+	return left.p == NULL;
+}
+
+static uint32_t count_members(const struct message_view *view)
+{
+	struct message_range left = view->text;
+	struct message_member m;
+	uint32_t count = 0;
+
+	while (message_member_next(&left, &m))
+		count += !is_reserved(m.name);
+	return count;
+}
+
+static bool put_map(struct sink *s, const struct web_record *rec, const struct message_view *view)
+{
+	msgpack_packer to;
+
+	msgpack_packer_init(&to, s, append);
+	msgpack_pack_map(&to, count_members(view) + 2 + (view->bytes.p != NULL));
+	msgpack_put_text(s, "id");
+	msgpack_pack_uint64(&to, rec->id);
+	msgpack_put_text(s, "timestamp");
+	msgpack_pack_uint64(&to, rec->time);
+	if (!put_members(s, view))
+		return false;
+	if (view->bytes.p != NULL) {
+		msgpack_put_text(s, "data");
+		msgpack_pack_bin(&to, view->bytes.len);
+		sink_bytes(s, view->bytes.p, view->bytes.len);
+	}
+	return true;
+}
+
+static void put_length(char dst[PACKET_HEADER], size_t len)
+{
+	for (unsigned i = 0; i < PACKET_HEADER; i++)
+		dst[i] = (char)(len >> 8 * (PACKET_HEADER - 1 - i) & 255);
+}
+
+size_t packet_message_size(const struct web_record *rec)
+{
+	struct sink count = { 0 };
+	struct message_view view;
+
+	if (!message_view_parse(rec->text, rec->len, &view) || !put_map(&count, rec, &view))
+		return 0;
+	return PACKET_HEADER + count.len;
+}
+
+size_t packet_message(const struct web_record *rec, char *dst, size_t room)
+{
+	struct sink s = { .dst = dst, .room = room };
+	struct message_view view;
+
+	sink_literal(&s, "\0\0\0\0");
+	if (!message_view_parse(rec->text, rec->len, &view) || !put_map(&s, rec, &view) || sink_end(&s) == 0)
+		return 0;
+	put_length(dst, s.len - PACKET_HEADER);
+	return s.len;
+}
+
+/* ---- replies ---- */
+
+static void put_uint(struct sink *s, const char *key, uint64_t value)
+{
+	msgpack_packer to;
+
+	msgpack_packer_init(&to, s, append);
+	msgpack_put_text(s, key);
+	msgpack_pack_uint64(&to, value);
+}
+
+/* The head of a reply with `more` pairs beside "ok". */
+static void begin(struct sink *s, bool ok, unsigned more)
+{
+	msgpack_packer to;
+
+	msgpack_packer_init(&to, s, append);
+	sink_literal(s, "\0\0\0\0");
+	msgpack_pack_map(&to, 1 + more);
+	msgpack_put_text(s, "ok");
+	sink_byte(s, (char)(ok ? 0xc3 : 0xc2));
+}
+
+/* How much of a text fits into `most` bytes, not cut inside a character. */
+static size_t cut(const char *text, size_t most)
+{
+	size_t len = strlen(text);
+
+	if (len <= most)
+		return len;
+	while (most > 0 && ((uint8_t)text[most] & 0xc0) == 0x80)
+		most--;
+	return most;
+}
+
+size_t packet_reply(char *dst, const struct packet_reply *reply)
+{
+	struct sink s = { .dst = dst, .room = PACKET_REPLY_MAX };
+
+	begin(&s, reply->error == NULL, (reply->error != NULL) + reply->has_seq + reply->has_id + reply->has_subscribers);
+	if (reply->has_seq)
+		put_uint(&s, "seq", reply->seq);
+	if (reply->has_id)
+		put_uint(&s, "id", reply->id);
+	if (reply->has_subscribers)
+		put_uint(&s, "subscribers", reply->subscribers);
+	if (reply->error != NULL) {
+		msgpack_put_text(&s, "error");
+		msgpack_put_str(&s, reply->error, cut(reply->error, PACKET_REPLY_MAX - s.len - 5));
+	}
+	put_length(dst, s.len - PACKET_HEADER);
+	return s.len;
+}
+
+size_t packet_ping(char *dst, uint64_t time)
+{
+	struct sink s = { .dst = dst, .room = PACKET_REPLY_MAX };
+
+	begin(&s, true, 1);
+	put_uint(&s, "ping", time);
+	put_length(dst, s.len - PACKET_HEADER);
+	return s.len;
+}

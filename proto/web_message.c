@@ -1,0 +1,269 @@
+/*
+ * The formats of the web. Each payload is one function over a sink: run without a buffer it tells the length that must stand in front of
+ * it, run with one it writes.
+ */
+#include "proto/web_message.h"
+
+#include <string.h>
+
+#include "proto/message_view.h"
+#include "proto/websocket.h"
+
+typedef void payload_fn(struct sink *s, const struct web_record *rec, const struct message_view *view);
+
+/* ---- the JSON object ---- */
+
+static void put_members(struct sink *s, const struct message_view *view, void (*put)(struct sink *, const char *, size_t))
+{
+	struct message_range left = view->text;
+	struct message_member m;
+
+	if (view->id.p == NULL) {
+		put(s, left.p, left.len - 1);
+		return;
+	}
+	for (bool first = true; message_member_next(&left, &m); ) {
+		if (message_name_is(m.name, "id"))
+			continue;
+		if (!first)
+			sink_byte(s, ',');
+		put(s, m.name.p, (size_t)(m.value.p + m.value.len - m.name.p));
+		first = false;
+	}
+}
+
+static void put_object(struct sink *s, const struct web_record *rec, const struct message_view *view,
+		       void (*put)(struct sink *, const char *, size_t))
+{
+	uint64_t seconds = rec->time / 1000000;
+
+	sink_literal(s, "{\"id\":");
+	sink_number(s, rec->id);
+	sink_literal(s, ",\"timestamp\":[");
+	sink_number(s, seconds / 1000000);
+	sink_byte(s, ',');
+	sink_number(s, seconds % 1000000);
+	sink_byte(s, ',');
+	sink_number(s, rec->time % 1000000);
+	sink_literal(s, "],");
+	put_members(s, view, put);
+	if (view->bytes.p != NULL) {
+		sink_literal(s, ",\"data\":\"");
+		sink_base64(s, view->bytes.p, view->bytes.len);
+		sink_literal(s, "\",\"encoding\":\"base64\"");
+	}
+	sink_byte(s, '}');
+}
+
+static void put_plain(struct sink *s, const char *bytes, size_t len)
+{
+	sink_bytes(s, bytes, len);
+}
+
+static void put_json(struct sink *s, const struct web_record *rec, const struct message_view *view)
+{
+	put_object(s, rec, view, put_plain);
+}
+
+static void put_raw(struct sink *s, const struct web_record *rec, const struct message_view *view)
+{
+	(void)rec;
+	sink_bytes(s, view->bytes.p, view->bytes.len);
+}
+
+static void put_comet(struct sink *s, const struct web_record *rec, const struct message_view *view)
+{
+	put_object(s, rec, view, sink_one_line);
+	sink_byte(s, '\n');
+}
+
+/* ---- server-sent events ---- */
+
+/* Whether the string is not empty and fit for one line. */
+static bool is_line(struct message_range string)
+{
+	const char *p = string.p + 1, *end = string.p + string.len - 1;
+	char out[4] = { 0 };
+	size_t taken;
+
+	if (p == end)
+		return false;
+	while ((p = memchr(p, '\\', (size_t)(end - p))) != NULL) {
+		if (message_escape(p, end, out, &taken) == 0 || *out == '\n' || *out == '\r' || *out == '\0')
+			return false;
+		p += taken;
+	}
+	return true;
+}
+
+static void put_line_bytes(struct sink *s, const void *bytes, size_t len)
+{
+	sink_one_line(s, bytes, len);
+}
+
+/* A string's text, "data: " in front of each of its lines. Line breaks can stand in it as escapes only. */
+static void put_lines(struct sink *s, struct message_range string)
+{
+	const char *p = string.p + 1, *end = string.p + string.len - 1, *slash;
+	bool after_cr = false;
+
+	while ((slash = memchr(p, '\\', (size_t)(end - p))) != NULL) {
+		char out[4];
+		size_t taken, n = message_escape(slash, end, out, &taken);
+
+		after_cr = after_cr && slash == p;
+		sink_one_line(s, p, (size_t)(slash - p));
+		if (n == 0)
+			return;
+		if (*out == '\r' || (*out == '\n' && !after_cr))
+			sink_literal(s, "\ndata: ");
+		else if (*out != '\n')
+			sink_bytes(s, out, n);
+		after_cr = *out == '\r';
+		p = slash + taken;
+	}
+	sink_one_line(s, p, (size_t)(end - p));
+}
+
+static void put_sse(struct sink *s, const struct web_record *rec, const struct message_view *view)
+{
+	sink_literal(s, "id: ");
+	sink_number(s, rec->id);
+	if (message_is_string(view->event) && is_line(view->event)) {
+		sink_literal(s, "\nevent: ");
+		message_put_string(s, view->event, put_line_bytes);
+	}
+	sink_literal(s, "\ndata: ");
+	if (view->bytes.p != NULL)
+		sink_base64(s, view->bytes.p, view->bytes.len);
+	else if (message_is_string(view->data))
+		put_lines(s, view->data);
+	else if (view->data.p != NULL)
+		sink_one_line(s, view->data.p, view->data.len);
+	else
+		put_object(s, rec, view, sink_one_line);
+	sink_literal(s, "\n\n");
+}
+
+/* ---- the test page ---- */
+
+static void put_html_bytes(struct sink *s, const void *bytes, size_t len)
+{
+	sink_html(s, bytes, len);
+}
+
+static void put_test(struct sink *s, const struct web_record *rec, const struct message_view *view)
+{
+	sink_literal(s, "Recvd msg #");
+	sink_number(s, rec->number);
+	sink_literal(s, ": '");
+	if (view->bytes.p != NULL)
+		sink_base64(s, view->bytes.p, view->bytes.len);
+	else if (message_is_string(view->data))
+		message_put_string(s, view->data, put_html_bytes);
+	else if (view->data.p != NULL)
+		sink_html(s, view->data.p, view->data.len);
+	else
+		put_object(s, rec, view, sink_html);
+	sink_literal(s, "'<br>\r\n");
+}
+
+/* ---- framing ---- */
+
+static payload_fn *payload_of(enum web_format format, const struct message_view *view)
+{
+	switch (format) {
+	case WEB_WEBSOCKET: return put_json;
+	case WEB_WEBSOCKET_RAW: return view->bytes.p != NULL ? put_raw : put_json;
+	case WEB_SSE: return put_sse;
+	case WEB_COMET: return put_comet;
+	case WEB_TEST: return put_test;
+	}
+	return put_json;
+}
+
+static bool is_websocket(enum web_format format)
+{
+	return format == WEB_WEBSOCKET || format == WEB_WEBSOCKET_RAW;
+}
+
+/* What stands in front of a payload of len bytes. */
+static void put_head(struct sink *s, enum web_format format, bool chunked, bool raw, size_t len)
+{
+	char header[WEBSOCKET_HEADER_MAX];
+
+	if (is_websocket(format)) {
+		sink_bytes(s, header, websocket_header(header, raw ? WEBSOCKET_OP_BINARY : WEBSOCKET_OP_TEXT, len));
+	} else if (chunked) {
+		sink_hex(s, len);
+		sink_literal(s, "\r\n");
+	}
+}
+
+static void put_message(struct sink *s, enum web_format format, bool chunked, const struct web_record *rec)
+{
+	struct message_view view;
+	struct sink count = { 0 };
+	payload_fn *put;
+	size_t start;
+
+	if (!message_view_parse(rec->text, rec->len, &view) || view.text.len == 0) {
+		s->room = s->len = 0;
+		return;
+	}
+	put = payload_of(format, &view);
+	put(&count, rec, &view);
+	put_head(s, format, chunked, put == put_raw, count.len);
+	start = s->len;
+	if (s->room > 0)
+		put(s, rec, &view);
+	else
+		s->len += count.len;
+	if (s->len - start != count.len)
+		s->room = 0;	/* changed meanwhile */
+	if (chunked && !is_websocket(format))
+		sink_literal(s, "\r\n");
+}
+
+size_t web_message_size(enum web_format format, bool chunked, const struct web_record *rec)
+{
+	struct sink s = { 0 };
+
+	put_message(&s, format, chunked, rec);
+	return s.len;
+}
+
+size_t web_message(enum web_format format, bool chunked, const struct web_record *rec, char *dst, size_t room)
+{
+	struct sink s = { .dst = dst, .room = room };
+
+	put_message(&s, format, chunked, rec);
+	return sink_end(&s);
+}
+
+size_t web_chunk(char *dst, size_t room, const char *bytes, size_t len)
+{
+	struct sink s = { .dst = dst, .room = room };
+
+	sink_hex(&s, len);
+	sink_literal(&s, "\r\n");
+	sink_bytes(&s, bytes, len);
+	sink_literal(&s, "\r\n");
+	return sink_end(&s);
+}
+
+size_t web_sse_retry(char *dst, size_t room, bool chunked, uint32_t ms)
+{
+	char text[32];
+	struct sink s = { .dst = text, .room = sizeof(text) };
+
+	sink_literal(&s, "retry: ");
+	sink_number(&s, ms);
+	sink_literal(&s, "\n\n");
+	if (chunked)
+		return web_chunk(dst, room, text, s.len);
+	if (room < s.len)
+		return 0;
+	memcpy(dst, text, s.len);
+	return s.len;
+}

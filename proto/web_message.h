@@ -1,0 +1,53 @@
+/*
+ * A message of the ring as the transports of the web send it.
+ *
+ *   WEB_WEBSOCKET      one text frame: {"id":7,"timestamp":[1448,434925,395864],"topic":"events","data":"test"}
+ *   WEB_WEBSOCKET_RAW  the same; but a binary record is one binary frame that holds its data and nothing else
+ *   WEB_SSE            id: 7 / event: test_event / data: test / empty line
+ *   WEB_COMET          the JSON object of WEB_WEBSOCKET and a line feed; none within it
+ *   WEB_TEST           Recvd msg #7: 'test'<br> CR LF, the text escaped for HTML
+ *
+ * `id` is the record's sequence. A member `id` of the publisher's is left out where the server's own stands; flash sends it.
+ *
+ * SSE: the event line is there if the member `event` is a string that is not empty and has no line break or U+0000 in it. The data is
+ * what the member `data` stands for if that is a string, a data line for each of its lines (ended by CR LF, CR or LF); else its JSON
+ * text, in one line; the whole object if there is no such member; a binary record's data in base64. WEB_TEST shows the same.
+ *
+ * The encoders may run over a record in the ring that is being overwritten (see message_view.h): no byte is written outside dst[0..room).
+ */
+#ifndef PROTO_WEB_MESSAGE_H
+#define PROTO_WEB_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum web_format { WEB_WEBSOCKET, WEB_WEBSOCKET_RAW, WEB_SSE, WEB_COMET, WEB_TEST };
+
+struct web_record {
+	uint64_t time;		/* microseconds since 1970 */
+	uint64_t id;		/* sequence */
+	uint64_t number;	/* what WEB_TEST counts with */
+	const char *text;	/* message.h's text, or a binary record */
+	size_t len;
+};
+
+/* Exactly what web_message() writes. `chunked`: framed as one chunk of HTTP/1.1; means nothing for WebSocket. 0: the record is broken,
+ * which happens only if it was overwritten. */
+size_t web_message_size(enum web_format format, bool chunked, const struct web_record *rec);
+
+/* Returns the length; 0 if it does not fit into dst[0..room), or the record is broken or changed meanwhile. */
+size_t web_message(enum web_format format, bool chunked, const struct web_record *rec, char *dst, size_t room);
+
+/* Heartbeats and what precedes the first message. An SSE client waits `ms` before it connects again. */
+#define SSE_HEARTBEAT ":\n\n"
+#define SSE_HEARTBEAT_CHUNK "3\r\n:\n\n\r\n"
+#define COMET_HEARTBEAT "\n"
+#define COMET_HEARTBEAT_CHUNK "1\r\n\n\r\n"
+#define WEB_CHUNK_EXTRA 20	/* what a chunk has beside its content, at most */
+size_t web_sse_retry(char *dst, size_t room, bool chunked, uint32_t ms);
+
+/* Any bytes (len > 0) as one chunk. Returns its length, 0: no room. */
+size_t web_chunk(char *dst, size_t room, const char *bytes, size_t len);
+
+#endif

@@ -1,0 +1,82 @@
+/*
+ * The handshake. The key proves nothing about the client; that the answer follows from it shows the client that no HTTP cache or server that
+ * never heard of WebSockets has answered.
+ */
+#include "proto/websocket_handshake.h"
+
+#include <string.h>
+
+#include <openssl/evp.h>
+
+#include "proto/sink.h"
+
+#define KEY 24		/* bytes of a key: base64 of 16 */
+#define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+/* 22 letters of base64 and "==". */
+static bool is_key(struct http_text key)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	if (key.p == NULL || key.len != KEY || memcmp(key.p + KEY - 2, "==", 2) != 0)
+		return false;
+	for (unsigned i = 0; i < KEY - 2; i++)
+		if (key.p[i] == '\0' || strchr(letters, key.p[i]) == NULL)
+			return false;
+	return true;
+}
+
+unsigned websocket_check(const struct http_request *req, const char **error)
+{
+	if (req->method != HTTP_GET) {
+		*error = "a WebSocket is asked for with GET";
+		return 405;
+	}
+	if (req->minor == 0) {
+		*error = "a WebSocket needs HTTP/1.1";
+		return 400;
+	}
+	if (!http_is(req->field[HTTP_WEBSOCKET_VERSION], "13")) {
+		*error = "Sec-WebSocket-Version: 13 is the version spoken here";
+		return 426;
+	}
+	if (!is_key(req->field[HTTP_WEBSOCKET_KEY])) {
+		*error = "Sec-WebSocket-Key is not 16 bytes in base64";
+		return 400;
+	}
+	return 0;
+}
+
+int websocket_accept(struct http_text key, char dst[WEBSOCKET_ACCEPT])
+{
+	struct sink s = { .dst = dst, .room = WEBSOCKET_ACCEPT };
+	unsigned char hash[EVP_MAX_MD_SIZE];
+	char text[KEY + sizeof(GUID) - 1];
+	unsigned len;
+
+	memcpy(text, key.p, KEY);
+	memcpy(text + KEY, GUID, sizeof(GUID) - 1);
+	if (EVP_Digest(text, sizeof(text), hash, &len, EVP_sha1(), NULL) != 1)
+		return -1;
+	sink_base64(&s, hash, len);
+	return sink_end(&s) == WEBSOCKET_ACCEPT ? 0 : -1;
+}
+
+size_t websocket_answer(char *dst, size_t room, const struct http_request *req, struct http_text protocol)
+{
+	struct sink s = { .dst = dst, .room = room };
+	char accept[WEBSOCKET_ACCEPT];
+
+	if (websocket_accept(req->field[HTTP_WEBSOCKET_KEY], accept) < 0)
+		return 0;
+	sink_literal(&s, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ");
+	sink_bytes(&s, accept, sizeof(accept));
+	sink_literal(&s, "\r\n");
+	if (protocol.p != NULL) {
+		sink_literal(&s, "Sec-WebSocket-Protocol: ");
+		sink_bytes(&s, protocol.p, protocol.len);
+		sink_literal(&s, "\r\n");
+	}
+	sink_literal(&s, "\r\n");
+	return sink_end(&s);
+}

@@ -1,0 +1,23 @@
+/*
+ * From an HTTP request to a WebSocket (RFC 6455, section 4.2). Needs OpenSSL's libcrypto, for SHA-1.
+ */
+#ifndef PROTO_WEBSOCKET_HANDSHAKE_H
+#define PROTO_WEBSOCKET_HANDSHAKE_H
+
+#include "proto/http_response.h"
+
+#define WEBSOCKET_ACCEPT 28	/* bytes of Sec-WebSocket-Accept */
+#define WEBSOCKET_VERSION_FIELD "Sec-WebSocket-Version: 13\r\n"	/* for the answer 426 */
+
+/* 0 if the request (with req->websocket) can be granted; or the status to answer, 400, 405 or 426, with *error. The Origin is the caller's
+ * affair: 403. */
+unsigned websocket_check(const struct http_request *req, const char **error);
+
+/* Sec-WebSocket-Accept for a key that websocket_check() has let pass. 0, or -1: libcrypto has no SHA-1. */
+int websocket_accept(struct http_text key, char dst[WEBSOCKET_ACCEPT]);
+
+/* The answer 101. `protocol` is the one chosen of those that were asked for, p NULL none. Returns its length; 0: no room (512 bytes and the
+ * protocol are enough), or no SHA-1. */
+size_t websocket_answer(char *dst, size_t room, const struct http_request *req, struct http_text protocol);
+
+#endif

@@ -1,0 +1,468 @@
+/*
+ * proto/packet.c, packet_message.c, msgpack_walk.c, msgpack_json.c. What is written is read with msgpack-c.
+ */
+#include "proto/packet.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <msgpack.h>
+
+#include "proto/json.h"
+#include "proto/message_view.h"
+#include "proto/msgpack_json.h"
+
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define B(s) s, sizeof(s) - 1
+#define NONE NULL, 0
+#define MAX 600
+
+#define OP(s) "\xa2op" s
+#define TOPIC "\xa5topic\xa1t"
+#define DATA "\xa4" "data"
+#define PUBLISH(data) "\x83" OP("\xa7publish") TOPIC DATA data
+#define A10 "\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91"
+
+/* A map, what packet_next() makes of it, and the record that it becomes. !: bad, ?: refused, with the error; else op and names. */
+static const struct { const char *map; size_t len; const char *log, *record; size_t record_len; } requests[] = {
+	{ B("\x81" OP("\xa4ping")), "6", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa3seq\x05"), "6 seq 5", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa3seq\xcf\xff\xff\xff\xff\xff\xff\xff\xff"), "6 seq 18446744073709551615", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa3seq\xff"), "?seq is an unsigned integer", NONE },
+	{ B("\x82" OP("\xa9subscribe") TOPIC), "0 topic t", NONE },
+	{ B("\x82" TOPIC OP("\xabunsubscribe")), "1 topic t", NONE },
+	{ B("\xde\0\x02" OP("\xd9\x09subscribe") "\xd9\x05topic\xda\0\x01t"), "0 topic t", NONE },
+	{ B("\xdf\0\0\0\x02\xdb\0\0\0\x02op\xa9subscribe" TOPIC), "0 topic t", NONE },
+	{ B("\x82" OP("\xa5login") "\xa2id\xa2" "42"), "3 id 42", NONE },
+	{ B("\x82" OP("\xa6logout") "\xa2id\xa2" "42"), "4 id 42", NONE },
+	{ B("\x83" OP("\xa4send") "\xa2id\xa2" "42" DATA "\xa1x"), "5 id 42", B("\"topic\":\"T\",\"data\":\"x\"}") },
+	{ B("\x84" OP("\xa4send") "\xa2id\xa2" "42" DATA "\xa1x\xa7receipt\xc3"), "5 id 42 receipt", NONE },
+	{ B("\x83" OP("\xa4ping") "\xa4what\x92\x01\x81\x01\x02\xc0\xc7\x01\x05x"), "6", NONE },	/* unknown keys */
+	/* refused */
+	{ B("\x80"), "?no op", NONE },
+	{ B("\x81" OP("\xa4pong")), "?unknown op: subscribe, unsubscribe, publish, login, logout, send and ping are known", NONE },
+	{ B("\x81" OP("\x05")), "?unknown op: subscribe, unsubscribe, publish, login, logout, send and ping are known", NONE },
+	{ B("\x81" OP("\xc4\x04ping")), "?unknown op: subscribe, unsubscribe, publish, login, logout, send and ping are known", NONE },
+	{ B("\x82" OP("\xa4ping") OP("\xa4ping")), "?a key stands twice", NONE },
+	{ B("\x81" OP("\xa9subscribe")), "?no topic", NONE },
+	{ B("\x82" OP("\xa9subscribe") "\xa5topic\xa0"), "?the topic is empty", NONE },
+	{ B("\x82" OP("\xa9subscribe") "\xa5topic\xa1\x01"), "?the topic has a control character in it", NONE },
+	{ B("\x82" OP("\xa9subscribe") "\xa5topic\xa1\xff"), "?the topic is not UTF-8", NONE },
+	{ B("\x82" OP("\xa9subscribe") "\xa5topic\xc4\x01t"), "?topic and id are str", NONE },
+	{ B("\x82" OP("\xa5login") "\xa2id\x05"), "?topic and id are str", NONE },
+	{ B("\x81" OP("\xa5login")), "?no id", NONE },
+	{ B("\x82" OP("\xa7publish") TOPIC), "?no data", NONE },
+	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xa1x\xa7receipt\x01"), "?receipt is true or false", NONE },
+	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xa1x\xa5" "event\x01"), "?event is a str", NONE },
+	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xa1x\xa5" "event\xa1\xff"), "?event is not UTF-8", NONE },
+	/* broken */
+	{ B("\x90"), "!a packet is not a msgpack map", NONE },
+	{ B("\xc1"), "!a packet is not a msgpack map", NONE },
+	{ B("\xde\0"), "!a packet is not a msgpack map", NONE },
+	{ B("\xdf\xff\xff\xff\xff"), "!a packet is not a msgpack map", NONE },
+	{ B("\x81"), "!a packet is not a msgpack map", NONE },
+	{ B("\x81\xa2op"), "!a packet's msgpack is broken or too deep", NONE },
+	{ B("\x81" OP("\xa4ping") "x"), "!a packet's length is not that of its map", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa1x\xdd\xff\xff\xff\xff"), "!a packet's msgpack is broken or too deep", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa1x\xdf\x80\0\0\0"), "!a packet's msgpack is broken or too deep", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa1x\xc6\xff\xff\xff\xff"), "!a packet's msgpack is broken or too deep", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa1x\xc9\xff\xff\xff\xff\x01"), "!a packet's msgpack is broken or too deep", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa1x\xdb\0\0\0\x05xxxx"), "!a packet's msgpack is broken or too deep", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa1x\x91\xc1"), "!a packet's msgpack is broken or too deep", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa1x\x81\xa1y\x91\xc1"), "!a packet's msgpack is broken or too deep", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa1x\xd8\x01" "0123456789abcdef"), "6", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa1x\xd8\x01" "0123456789abcde"), "!a packet's msgpack is broken or too deep", NONE },
+	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xa1x\xa5" "event\xa1\x80"), "?event is not UTF-8", NONE },
+	{ B(PUBLISH("\xa1\x80")), "2 topic t", B("\0\0\0\x0c\"topic\":\"T\"}\x80") },
+	{ B(PUBLISH("\x91\xa1\x80")), "2 topic t", B("?a str that is not UTF-8 stands inside of the data") },
+	{ B(PUBLISH("\x81\xc0\x02")), "2 topic t", B("?a map inside of the data has a key that is not a str") },
+	{ B(PUBLISH("\x81\xd9\x01" "a\x81\xdb\0\0\0\x01" "b\x02")), "2 topic t", B("\"topic\":\"T\",\"data\":{\"a\":{\"b\":2}}}") },
+	{ B("\x82" OP("\xa4ping") "\xa1x\xc1"), "!a packet's msgpack is broken or too deep", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa1x\xcb\0\0\0\0\0\0\0"), "!a packet's msgpack is broken or too deep", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa1x" A10 A10 A10 A10 A10 A10 A10 A10 A10 A10 "\xc0"), "6", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa1x" A10 A10 A10 A10 A10 A10 A10 A10 A10 A10 "\x91\xc0"), "!a packet's msgpack is broken or too deep", NONE },
+	/* data */
+	{ B(PUBLISH("\xa2hi")), "2 topic t", B("\"topic\":\"T\",\"data\":\"hi\"}") },
+	{ B(PUBLISH("\xa5\"\\\n\0\x7f")), "2 topic t", B("\"topic\":\"T\",\"data\":\"\\\"\\\\\\u000a\\u0000\x7f\"}") },
+	{ B(PUBLISH("\xa3\xe2\x82\xac")), "2 topic t", B("\"topic\":\"T\",\"data\":\"\xe2\x82\xac\"}") },
+	{ B("\x84" OP("\xa7publish") TOPIC DATA "\x01\xa5" "event\xa2" "e\""), "2 topic t event e\"", B("\"topic\":\"T\",\"event\":\"e\\\"\",\"data\":1}") },
+	{ B(PUBLISH("\xc0")), "2 topic t", B("\"topic\":\"T\",\"data\":null}") },
+	{ B(PUBLISH("\xc2")), "2 topic t", B("\"topic\":\"T\",\"data\":false}") },
+	{ B(PUBLISH("\x9b\x7f\xff\xe0\xcc\xff\xcd\x01\x02\xce\xff\xff\xff\xff\xd0\x80\xd1\xff\x7f\xd2\x80\0\0\0\xd3\x80\0\0\0\0\0\0\0\xd3\0\0\0\0\0\0\0\x07")),
+	  "2 topic t", B("\"topic\":\"T\",\"data\":[127,-1,-32,255,258,4294967295,-128,-129,-2147483648,-9223372036854775808,7]}") },
+	{ B(PUBLISH("\x94\xca\x3f\xc0\0\0\xcb\x3f\xb9\x99\x99\x99\x99\x99\x9a\xcb\x7f\xef\xff\xff\xff\xff\xff\xff\xcb\x40\x14\0\0\0\0\0\0")),
+	  "2 topic t", B("\"topic\":\"T\",\"data\":[1.5,0.1,1.7976931348623157e+308,5]}") },
+	{ B(PUBLISH("\x82\xa1" "a\x90\xa1" "b\x80")), "2 topic t", B("\"topic\":\"T\",\"data\":{\"a\":[],\"b\":{}}}") },
+	{ B(PUBLISH("\xc4\x03\0\xff\n")), "2 topic t", B("\0\0\0\x0c\"topic\":\"T\"}\0\xff\n") },
+	{ B(PUBLISH("\xa2\xc3x")), "2 topic t", B("\0\0\0\x0c\"topic\":\"T\"}\xc3x") },
+	{ B(PUBLISH("\xc4\0")), "2 topic t", B("\0\0\0\x0c\"topic\":\"T\"}") },
+	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xc4\x01x\xa5" "event\xa1" "e"), "2 topic t event e", B("\0\0\0\x18\"topic\":\"T\",\"event\":\"e\"}x") },
+	{ B(PUBLISH("\x91\xc4\x01x")), "2 topic t", B("?bin or ext stands inside of the data") },
+	{ B(PUBLISH("\xd4\x01x")), "2 topic t", B("?bin or ext stands inside of the data") },
+	{ B(PUBLISH("\x91\xa1\xff")), "2 topic t", B("?a str that is not UTF-8 stands inside of the data") },
+	{ B(PUBLISH("\x81\x01\x02")), "2 topic t", B("?a map inside of the data has a key that is not a str") },
+	{ B(PUBLISH("\xcb\x7f\xf0\0\0\0\0\0\0")), "2 topic t", B("?infinity and not-a-number have no JSON") },
+	{ B(PUBLISH("\xca\x7f\xc0\0\0")), "2 topic t", B("?infinity and not-a-number have no JSON") },
+};
+
+static void describe(const struct packet_request *req, char *log, size_t size)
+{
+	int n = 0;
+
+	if (req->kind == PACKET_BAD || req->kind == PACKET_REFUSED) {
+		snprintf(log, size, "%c%s", req->kind == PACKET_BAD ? '!' : '?', req->error);
+		return;
+	}
+	n += snprintf(log, size, "%u", req->op);
+	if (req->has_seq)
+		n += snprintf(log + n, size - (size_t)n, " seq %llu", (unsigned long long)req->seq);
+	if (req->topic)
+		n += snprintf(log + n, size - (size_t)n, " topic %.*s", (int)req->topic_len, req->topic);
+	if (req->id)
+		n += snprintf(log + n, size - (size_t)n, " id %.*s", (int)req->id_len, req->id);
+	if (req->event)
+		n += snprintf(log + n, size - (size_t)n, " event %.*s", (int)req->event_len, req->event);
+	if (req->receipt)
+		snprintf(log + n, size - (size_t)n, " receipt");
+}
+
+static void check_record(const struct packet_request *req, const char *want, size_t len)
+{
+	const char *error;
+	size_t size = packet_record(NULL, 0, req, "T", 1, &error);
+
+	if (want[0] == '?') {
+		assert_int_equal(size, 0);
+		assert_string_equal(error, want + 1);
+		return;
+	}
+	assert_null(error);
+	assert_int_equal(size, len);
+	for (size_t room = 1; room <= size; room++) {
+		char *block = malloc(room);
+
+		assert_non_null(block);
+		assert_int_equal(packet_record(block, room, req, "T", 1, &error), room == size ? size : 0);
+		if (room == size)
+			assert_memory_equal(block, want, size);
+		free(block);
+	}
+}
+
+static void test_requests(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
+		size_t len = 4 + requests[i].len;
+		char *block = malloc(len + 7), log[256];
+		struct packet_request req;
+
+		assert_non_null(block);
+		memcpy(block, (const uint8_t[]){ 0, 0, (uint8_t)(requests[i].len >> 8), (uint8_t)requests[i].len }, 4);
+		memcpy(block + 4, requests[i].map, requests[i].len);
+		memset(block + len, 0xc1, 7);
+		for (size_t cut = 0; cut < len; cut++) {
+			packet_next(block, cut, MAX, &req);
+			assert_int_equal(req.kind, PACKET_MORE);
+			assert_int_equal(req.taken, 0);
+		}
+		for (size_t more = 0; more < 8; more += 7) {
+			packet_next(block, len + more, MAX, &req);
+			describe(&req, log, sizeof(log));
+			if (strcmp(log, requests[i].log) != 0)
+				fail_msg("request %zu gives %s", i, log);
+			assert_int_equal(req.taken, req.kind == PACKET_BAD ? 0 : len);
+		}
+		if (requests[i].record != NULL)
+			check_record(&req, requests[i].record, requests[i].record_len);
+		free(block);
+	}
+}
+
+static void test_length(void **state)
+{
+	static const struct { const char *in; enum packet_kind kind; } cases[] = {
+		{ "\0\0\x02\x58", PACKET_MORE }, { "\0\0\x02\x59", PACKET_BAD }, { "\xff\xff\xff\xff", PACKET_BAD }, { "\0\x01\0\0", PACKET_BAD },
+		{ "\0\0\0\0", PACKET_BAD }, { "GET ", PACKET_BAD },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct packet_request req;
+
+		packet_next(cases[i].in, 3, MAX, &req);
+		assert_int_equal(req.kind, PACKET_MORE);
+		packet_next(cases[i].in, 4, MAX, &req);
+		assert_int_equal(req.kind, cases[i].kind);
+	}
+}
+
+static void show_list(FILE *to, const msgpack_object *o);
+
+/* A value as text: JSON, but for bin, which is hex. */
+static void show(FILE *to, const msgpack_object *o)
+{
+	switch (o->type) {
+	case MSGPACK_OBJECT_NIL: fputs("null", to); break;
+	case MSGPACK_OBJECT_BOOLEAN: fputs(o->via.boolean ? "true" : "false", to); break;
+	case MSGPACK_OBJECT_POSITIVE_INTEGER: fprintf(to, "%llu", (unsigned long long)o->via.u64); break;
+	case MSGPACK_OBJECT_NEGATIVE_INTEGER: fprintf(to, "%lld", (long long)o->via.i64); break;
+	case MSGPACK_OBJECT_FLOAT64: fprintf(to, "%.1f", o->via.f64); break;
+	case MSGPACK_OBJECT_STR: fprintf(to, "\"%.*s\"", (int)o->via.str.size, o->via.str.ptr); break;
+	case MSGPACK_OBJECT_BIN:
+		fputs("b", to);
+		for (uint32_t i = 0; i < o->via.bin.size; i++)
+			fprintf(to, "%02x", (uint8_t)o->via.bin.ptr[i]);
+		break;
+	default: show_list(to, o);
+	}
+}
+
+static void show_list(FILE *to, const msgpack_object *o)
+{
+	bool map = o->type == MSGPACK_OBJECT_MAP;
+
+	assert_true(map || o->type == MSGPACK_OBJECT_ARRAY);
+	fputs(map ? "{" : "[", to);
+	for (uint32_t i = 0; i < o->via.array.size; i++) {
+		fputs(i > 0 ? "," : "", to);
+		if (map) {
+			show(to, &o->via.map.ptr[i].key);
+			fputs(":", to);
+		}
+		show(to, map ? &o->via.map.ptr[i].val : &o->via.array.ptr[i]);
+	}
+	fputs(map ? "}" : "]", to);
+}
+
+/* A written packet, as msgpack-c reads it. */
+static void print(const char *packet, size_t len, char *text, size_t size)
+{
+	FILE *to = fmemopen(text, size, "w");
+	msgpack_unpacked got;
+	size_t at = 0, announced = (size_t)(uint8_t)packet[2] << 8 | (uint8_t)packet[3];
+
+	assert_non_null(to);
+	assert_int_equal(announced, len - 4);
+	msgpack_unpacked_init(&got);
+	assert_int_equal(msgpack_unpack_next(&got, packet + 4, len - 4, &at), MSGPACK_UNPACK_SUCCESS);
+	assert_int_equal(at, len - 4);
+	show(to, &got.data);
+	msgpack_unpacked_destroy(&got);
+	fclose(to);
+}
+
+#define HEAD "{\"id\":7,\"timestamp\":1448434925395864,"
+
+static const struct { const char *text; size_t len; const char *want; } messages[] = {
+	{ B("\"topic\":\"t\",\"data\":\"x\"}"), HEAD "\"topic\":\"t\",\"data\":\"x\"}" },
+	{ B("\"topic\":\"t\",\"data\":\"a\\n\\u00e9\\ud83d\\ude00\"}"), HEAD "\"topic\":\"t\",\"data\":\"a\n\xc3\xa9\xf0\x9f\x98\x80\"}" },
+	{ B("\"topic\":\"t\",\"data\":{ \"a\" : [ 1 , -2,\n2.5 ],\"b\":{ },\"c\":[ ] ,\"d\":[\"]\\\"\"]}}"),
+	  HEAD "\"topic\":\"t\",\"data\":{\"a\":[1,-2,2.5],\"b\":{},\"c\":[],\"d\":[\"]\"\"]}}" },
+	{ B("\"topic\":\"t\",\"data\":[true,false,null]}"), HEAD "\"topic\":\"t\",\"data\":[true,false,null]}" },
+	{ B("\"topic\":\"t\",\"data\":[0,255,65536,18446744073709551615,-9223372036854775808]}"),
+	  HEAD "\"topic\":\"t\",\"data\":[0,255,65536,18446744073709551615,-9223372036854775808]}" },
+	{ B("\"topic\":\"t\",\"data\":[18446744073709551616,-9223372036854775809,-0,1e2]}"),
+	  HEAD "\"topic\":\"t\",\"data\":[18446744073709551616.0,-9223372036854775808.0,-0.0,100.0]}" },
+	{ B("\"id\":1,\"timestamp\":2,\"ok\":3,\"topic\":\"t\",\"x\":4}"), HEAD "\"topic\":\"t\",\"x\":4}" },
+	{ B("\"topic\":\"t\",\"data\":{\"id\":1}}"), HEAD "\"topic\":\"t\",\"data\":{\"id\":1}}" },
+	{ B("\0\0\0\x0c\"topic\":\"t\"}\xff\0"), HEAD "\"topic\":\"t\",\"data\":bff00}" },
+};
+
+static void test_messages(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(messages); i++) {
+		struct web_record rec = { .time = 1448434925395864u, .id = 7, .text = messages[i].text, .len = messages[i].len };
+		size_t size = packet_message_size(&rec);
+		char text[1024];
+
+		for (size_t room = 0; room <= size; room++) {
+			char *block = malloc(room > 0 ? room : 1);
+
+			assert_non_null(block);
+			assert_int_equal(packet_message(&rec, block, room), room == size ? size : 0);
+			if (room == size)
+				print(block, size, text, sizeof(text));
+			free(block);
+		}
+		assert_string_equal(text, messages[i].want);
+	}
+}
+
+/* What was published comes back as it was. */
+static void test_round(void **state)
+{
+	static const struct { const char *data; size_t len; } cases[] = {
+		{ B("\xa3" "a\"\n") }, { B("\xc4\x03\0\xff\n") }, { B("\xc4\0") }, { B("\xa0") }, { B("\x05") }, { B("\xcb\x3f\xb9\x99\x99\x99\x99\x99\x9a") },
+		{ B("\xc3") }, { B("\xd3\x80\0\0\0\0\0\0\0") }, { B("\xcf\xff\xff\xff\xff\xff\xff\xff\xff") },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char in[128] = "\0\0\0", record[512], out[512];
+		struct packet_request req;
+		struct web_record rec = { .time = 1, .id = 2, .text = record };
+		const char *error;
+		size_t map = sizeof(PUBLISH("")) - 1;
+
+		memcpy(in + 4, PUBLISH(""), map);
+		memcpy(in + 4 + map, cases[i].data, cases[i].len);
+		in[3] = (char)(map + cases[i].len);
+		packet_next(in, 4 + map + cases[i].len, MAX, &req);
+		assert_int_equal(req.kind, PACKET_REQUEST);
+		rec.len = packet_record(record, sizeof(record), &req, "t", 1, &error);
+		assert_true(rec.len > 0);
+		map = packet_message(&rec, out, sizeof(out));
+		assert_true(map > cases[i].len);
+		assert_memory_equal(out + map - cases[i].len, cases[i].data, cases[i].len);
+	}
+}
+
+static void test_replies(void **state)
+{
+	static const struct { struct packet_reply reply; const char *want; } cases[] = {
+		{ { .error = NULL }, "{\"ok\":true}" },
+		{ { .has_seq = true, .seq = 5 }, "{\"ok\":true,\"seq\":5}" },
+		{ { .has_seq = true, .seq = 5, .has_id = true, .id = 9, .has_subscribers = true, .subscribers = 300 },
+		  "{\"ok\":true,\"seq\":5,\"id\":9,\"subscribers\":300}" },
+		{ { .error = "no \"op\"", .has_seq = true, .seq = 0 }, "{\"ok\":false,\"seq\":0,\"error\":\"no \"op\"\"}" },
+	};
+	char dst[PACKET_REPLY_MAX], text[1024], *longest = malloc(1001);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		print(dst, packet_reply(dst, &cases[i].reply), text, sizeof(text));
+		assert_string_equal(text, cases[i].want);
+	}
+	print(dst, packet_ping(dst, 1448434925395864u), text, sizeof(text));
+	assert_string_equal(text, "{\"ok\":true,\"ping\":1448434925395864}");
+	assert_non_null(longest);
+	for (unsigned i = 0; i < 500; i++)
+		memcpy(longest + 2 * i, "\xc3\xa9", 2);
+	longest[1000] = '\0';
+	for (unsigned from = 0; from < 2; from++) {	/* cut before or in the middle of a character */
+		struct packet_reply reply = { .error = longest, .has_seq = from, .seq = 100 };
+		size_t len = packet_reply(dst, &reply);
+
+		assert_in_range(len, PACKET_REPLY_MAX - 4, PACKET_REPLY_MAX);
+		print(dst, len, text, sizeof(text));
+		assert_int_equal((uint8_t)dst[len - 1], 0xa9);
+	}
+	free(longest);
+}
+
+/* Every front part of a JSON value, with nothing behind it: refused, and nothing outside read. Nesting, to the limit and beyond. */
+static void test_json_parts(void **state)
+{
+	static const char text[] = "{ \"a\\\"b\" : [ 1 , -2.5e3,\n{}, [ ] , \"\\u00e9\" ],\"c\":{\"d\":null } , \"e\":true}";
+	char nested[300], dst[2000];
+
+	(void)state;
+	for (size_t len = 0; len <= sizeof(text) - 1; len++) {
+		char *block = malloc(len > 0 ? len : 1);
+		struct sink s = { .dst = dst, .room = sizeof(dst) };
+
+		assert_non_null(block);
+		memcpy(block, text, len);
+		assert_int_equal(msgpack_from_json(&s, (struct message_range){ block, len }), len == sizeof(text) - 1);
+		free(block);
+	}
+	for (unsigned depth = 127; depth < 131; depth++) {
+		struct sink s = { .dst = dst, .room = sizeof(dst) };
+
+		memset(nested, '[', depth);
+		memset(nested + depth, ']', depth);
+		assert_int_equal(msgpack_from_json(&s, (struct message_range){ nested, 2 * depth }), depth <= 128);
+	}
+	memset(dst, '1', 501);
+	for (size_t len = 500; len <= 501; len++) {
+		char out[600];
+		struct sink s = { .dst = out, .room = sizeof(out) };
+
+		assert_true(msgpack_from_json(&s, (struct message_range){ dst, len }));
+		assert_int_equal((uint8_t)out[0], len == 500 ? 0xcb : 0xda);	/* a double; a str of 16-bit length */
+	}
+}
+
+/* Maps inside each other, as arrays above. */
+static void test_depth(void **state)
+{
+	(void)state;
+	for (unsigned depth = 99; depth < 103; depth++) {
+		char in[400] = { 0 };
+		struct packet_request req;
+		size_t len = 4;
+
+		len += (size_t)(stpcpy(in + len, "\x82" OP("\xa4ping") "\xa1x") - (in + len));
+		for (unsigned i = 0; i < depth; i++) {
+			memcpy(in + len, "\x81\x01", 2);
+			len += 2;
+		}
+		in[len++] = 1;
+		in[3] = (char)(len - 4);
+		packet_next(in, len, MAX, &req);
+		assert_int_equal(req.kind, depth <= 100 ? PACKET_REQUEST : PACKET_BAD);
+	}
+}
+
+/* Bytes changed anywhere: nothing is read or written outside, and what is accepted makes a good record. */
+static void test_garbage(void **state)
+{
+	unsigned seed = 1;
+
+	(void)state;
+	for (unsigned round = 0; round < 200000; round++) {
+		size_t i = round % ARRAY_LEN(requests), len = 4 + requests[i].len;
+		char *block = malloc(len), record[2048] = "{";
+		struct packet_request req;
+
+		assert_non_null(block);
+		memcpy(block, (const uint8_t[]){ 0, 0, (uint8_t)(requests[i].len >> 8), (uint8_t)requests[i].len }, 4);
+		memcpy(block + 4, requests[i].map, requests[i].len);
+		for (unsigned n = 0; n < round % 4; n++)
+			block[4 + (size_t)rand_r(&seed) % requests[i].len] = (char)rand_r(&seed);
+		packet_next(block, len, MAX, &req);
+		if (req.kind == PACKET_REQUEST && (req.op == PACKET_PUBLISH || req.op == PACKET_SEND)) {
+			const char *error;
+			size_t n = packet_record(record + 1, sizeof(record) - 1, &req, "t", 1, &error);
+			struct web_record rec = { .text = record + 1, .len = n };
+
+			assert_int_equal(n == 0, error != NULL);
+			if (n > 0 && record[1] == '"')
+				assert_null(json_check(record, n + 1));
+			if (n > 0)
+				assert_true(packet_message_size(&rec) > 0);
+		}
+		free(block);
+	}
+	for (unsigned round = 0; round < 200000; round++) {
+		size_t i = round % ARRAY_LEN(messages), len = (size_t)rand_r(&seed) % (messages[i].len + 1);
+		char *text = malloc(len > 0 ? len : 1), dst[256];
+		struct web_record rec = { .text = text, .len = len };
+		size_t size;
+
+		assert_non_null(text);
+		memcpy(text, messages[i].text, len);
+		for (unsigned n = 0; len > 0 && n < round % 4; n++)
+			text[(size_t)rand_r(&seed) % len] = "\"\"\\{}[]:, 1\xff"[rand_r(&seed) % 13];
+		size = packet_message_size(&rec);
+		if (size <= sizeof(dst))
+			assert_int_equal(packet_message(&rec, dst, sizeof(dst)), size);
+		free(text);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_requests), cmocka_unit_test(test_length), cmocka_unit_test(test_messages), cmocka_unit_test(test_round),
+		cmocka_unit_test(test_replies), cmocka_unit_test(test_json_parts), cmocka_unit_test(test_depth), cmocka_unit_test(test_garbage),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
