@@ -245,6 +245,15 @@ static int send_piece(struct worker *w, int fd, struct session_state_shm *st, co
 	return n == (long)p->len;
 }
 
+void catchup_check(struct worker *w, int fd)
+{
+	struct session_state_shm st = session(w, fd)->state;
+	struct stream s;
+
+	if (stream_open(&s, w, fd, &st, w->cursor) == 0)
+		bear_loss(w, fd, &st, s.lost);
+}
+
 void catchup_run(struct worker *w, int fd)
 {
 	struct session_state_shm st = session(w, fd)->state;

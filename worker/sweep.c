@@ -27,8 +27,12 @@ static void look_at(struct worker *w, int fd)
 	if (st->flags & SESSION_LINGER) {
 		if (w->now - st->last_out >= LINGER)
 			session_close(w, fd);
-	} else if ((w->now - st->last_out) * 1000ll >= w->settings->heartbeat) {
+	} else if ((w->now - st->last_out) * 1000ll < w->settings->heartbeat) {
+		return;
+	} else if (!(st->flags & SESSION_BEHIND)) {
 		heartbeat(w, fd);
+	} else if (w->settings->slow == SLOW_DISCONNECT && st->pos < ring_oldest(&w->hub.ring)) {
+		catchup_check(w, fd);
 	}
 }
 

@@ -241,6 +241,8 @@ void catchup_begin(struct worker *w, int fd, struct session_state_shm *st);
 void catchup_defer(struct worker *w, int fd);
 /* It is writable: sends along its stream until it would block, its share is used up or it is up to date. */
 void catchup_run(struct worker *w, int fd);
+/* With slow = disconnect: closes the session if the ring has overtaken it, though it may never be writable again. */
+void catchup_check(struct worker *w, int fd);
 /* A live session with several topics: gathers what it is owed and gives it to the batch. */
 void catchup_due(struct worker *w, int fd);
 /* Moves `st` along the session's stream by `bytes` that the kernel took. Uncommitted. -1 when the ring no longer has what was sent. */

@@ -140,6 +140,16 @@ class Slow(JanusTest):
         self.assertEqual(janus.behind(), 0)
         self.publish(publisher, [other], range(10))
 
+    def test_disconnect_of_one_that_never_reads(self):
+        """It is never writable again, and goes all the same, when nothing could be sent for a heartbeat."""
+        janus = self.server("slow=disconnect", "heartbeat=1s", *SMALL, workers=1)
+        self.client(janus, rcvbuf=4096).subscribe("a")
+        other, publisher = self.client(janus).subscribe("a"), self.client(janus)
+        self.publish(publisher, [other], range(4000))
+        wait_until(lambda: janus.count("closed_slow") == 1)
+        self.assertEqual(janus.connections(), 2)
+        self.publish(publisher, [other], range(10))
+
     def test_late_but_within_the_ring(self):
         """Less than a ring: it gets everything, with either setting."""
         for slow_setting in ("skip", "disconnect"):
