@@ -10,7 +10,7 @@
 
 #include <msgpack.h>
 
-#include "proto/utf8.h"
+#include "proto/utf8_text.h"
 
 #define JSON_NESTED_MAX 128
 #define NUMBER_MAX 500
@@ -141,9 +141,8 @@ static const char *put_nested(struct sink *s, const char *p, const char *end, un
 		return NULL;
 	sink_bytes(s, map ? "\xdf\0\0\0\0" : "\xdd\0\0\0\0", 5);
 	p = skip_space(p + 1, end);
-	if (p < end && *p == close) {
+	if (p < end && *p == close)
 		return p + 1;
-	}
 	for (;; p++) {
 		if (map) {
 			p = skip_space(p, end);
@@ -185,15 +184,8 @@ bool msgpack_from_json(struct sink *s, struct message_range value)
 
 static const char *put_json_string(struct sink *s, const struct msgpack_value *v)
 {
-	const uint8_t *p = v->p, *end = p + v->len;
-
-	while (p < end) {
-		size_t n = *p < 0x80 ? 1 : utf8_length(p, end);
-
-		if (n == 0)
-			return "a str that is not UTF-8 stands inside of the data";
-		p += n;
-	}
+	if (!utf8_text(v->p, v->len))
+		return "a str that is not UTF-8 stands inside of the data";
 	sink_byte(s, '"');
 	sink_json(s, (const char *)v->p, v->len);
 	sink_byte(s, '"');

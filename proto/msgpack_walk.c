@@ -24,7 +24,7 @@ static void set_int(struct msgpack_value *v, int64_t i)
 /* 0xca to 0xd3: floats and integers. */
 static bool take_scalar(unsigned b, const uint8_t **at, const uint8_t *end, struct msgpack_value *v)
 {
-	unsigned size = b == 0xca ? 4 : b == 0xcb ? 8 : 1u << (b & 3);
+	unsigned size = b == 0xca ? 4 : 8;
 	uint64_t n;
 	uint32_t half;
 	float f;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "proto/message.h"
-#include "proto/utf8.h"
+#include "proto/utf8_text.h"
 
 enum key { KEY_OP, KEY_SEQ, KEY_TOPIC, KEY_ID, KEY_EVENT, KEY_RECEIPT, KEY_DATA, KEYS };
 
@@ -69,17 +69,10 @@ static const char *read_name(const struct msgpack_value *v, const char *none, co
 
 static const char *read_event(const struct msgpack_value *v, struct packet_request *req)
 {
-	const uint8_t *p = v->p, *end = p + v->len;
-
 	if (v->kind != WALK_STR)
 		return "event is a str";
-	while (p < end) {
-		size_t n = *p < 0x80 ? 1 : utf8_length(p, end);
-
-		if (n == 0)
-			return "event is not UTF-8";
-		p += n;
-	}
+	if (!utf8_text(v->p, v->len))
+		return "event is not UTF-8";
 	req->event = (const char *)v->p;
 	req->event_len = v->len;
 	return NULL;

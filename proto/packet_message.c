@@ -7,26 +7,12 @@
 
 #include "proto/message_view.h"
 #include "proto/msgpack_json.h"
-#include "proto/utf8.h"
+#include "proto/utf8_text.h"
 
 static int append(void *data, const char *bytes, size_t len)
 {
 	sink_bytes(data, bytes, len);
 	return 0;
-}
-
-static bool is_utf8(const uint8_t *p, size_t len)
-{
-	const uint8_t *end = p + len;
-
-	while (p < end) {
-		size_t n = *p < 0x80 ? 1 : utf8_length(p, end);
-
-		if (n == 0)
-			return false;
-		p += n;
-	}
-	return true;
 }
 
 static void put_json_member(struct sink *s, const char *name, const char *text, size_t len)
@@ -52,7 +38,7 @@ size_t packet_record(char *dst, size_t room, const struct packet_request *req, c
 	char head[MESSAGE_BINARY_EXTRA];
 
 	*error = NULL;
-	if (data->kind == WALK_BIN || (data->kind == WALK_STR && !is_utf8(data->p, data->len))) {
+	if (data->kind == WALK_BIN || (data->kind == WALK_STR && !utf8_text(data->p, data->len))) {
 		put_names(&count, req, topic, topic_len);
 		if (count.len + 1 > MESSAGE_BINARY_TEXT_MAX) {
 			*error = "the event is too long";

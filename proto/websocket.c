@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "proto/utf8.h"
+#include "proto/utf8_text.h"
 
 #define CONTROL_MAX 125		/* bytes of a control frame's payload */
 
@@ -101,26 +101,6 @@ static void unmask(char *dst, const struct frame *f)
 		dst[i] = (char)(src[i] ^ f->key[i & 3]);
 }
 
-static bool is_utf8(const char *text, size_t len)
-{
-	const uint8_t *p = (const uint8_t *)text, *end = p + len;
-
-	while (p < end) {
-		uint64_t word;
-		size_t n;
-
-		if (end - p >= 8 && (memcpy(&word, p, 8), (word & 0x8080808080808080u) == 0)) {
-			p += 8;
-			continue;
-		}
-		n = *p < 0x80 ? 1 : utf8_length(p, end);
-		if (n == 0)
-			return false;
-		p += n;
-	}
-	return true;
-}
-
 /* Codes that may be sent (RFC 6455, 7.4, and the IANA registry): those not defined for it are refused. */
 static bool is_code(unsigned code)
 {
@@ -144,7 +124,7 @@ static void read_close(struct websocket_event *event)
 	event->len -= 2;
 	if (!is_code(event->code))
 		bad(event, WEBSOCKET_PROTOCOL_ERROR, "a close frame with a code that may not be sent");
-	else if (!is_utf8(event->text, event->len))
+	else if (!utf8_text(event->text, event->len))
 		bad(event, WEBSOCKET_NOT_UTF8, "a close frame's reason is not UTF-8");
 }
 
@@ -196,7 +176,7 @@ static void message(const uint8_t *in, const struct frame *last, const struct we
 		unmask(scratch + size, &f);
 		size += (size_t)f.len;
 	}
-	if (opcode == WEBSOCKET_OP_TEXT && !is_utf8(scratch, size)) {
+	if (opcode == WEBSOCKET_OP_TEXT && !utf8_text(scratch, size)) {
 		bad(event, WEBSOCKET_NOT_UTF8, "a text message is not UTF-8");
 		return;
 	}

@@ -32,6 +32,8 @@ static const struct { const char *map; size_t len; const char *log, *record; siz
 	{ B("\x81" OP("\xa4ping")), "6", NONE },
 	{ B("\x82" OP("\xa4ping") "\xa3seq\x05"), "6 seq 5", NONE },
 	{ B("\x82" OP("\xa4ping") "\xa3seq\xcf\xff\xff\xff\xff\xff\xff\xff\xff"), "6 seq 18446744073709551615", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa3seq\0"), "6 seq 0", NONE },
+	{ B(PUBLISH("\x81\xa0\xd0\0")), "2 topic t", B("\"topic\":\"T\",\"data\":{\"\":0}}") },
 	{ B("\x82" OP("\xa4ping") "\xa3seq\xff"), "?seq is an unsigned integer", NONE },
 	{ B("\x82" OP("\xa9subscribe") TOPIC), "0 topic t", NONE },
 	{ B("\x82" TOPIC OP("\xabunsubscribe")), "1 topic t", NONE },

@@ -345,6 +345,11 @@ static void test_write(void **state)
 	memcpy(reason + 122, "\xc3\xa9", 2);
 	reason[199] = '\0';
 	assert_int_equal(websocket_close(dst, 1000, reason), 2 + 2 + 122);
+	for (size_t len = 120; len < 130; len++) {
+		memset(reason, 'x', len);
+		reason[len] = '\0';
+		assert_int_equal(websocket_close(dst, 1000, reason), 2 + 2 + (len < 123 ? len : 123));
+	}
 }
 
 int main(void)
