@@ -5,6 +5,7 @@ import signal
 import socket
 import unittest
 
+import janus_test
 from janus_test import Closed, JanusTest, ROOT, SLOWNESS, free_port, is_alive, program, wait_until
 
 BASE = "workers = %d\nlisten = flash://127.0.0.1:%d\n"
@@ -257,6 +258,29 @@ class Reload(JanusTest):
         self.assertGreaterEqual(reloads, 20)
         self.assertEqual(janus.count("closed_uncertain"), 0)
         self.assertEqual(janus.count("dropped_overtaken"), 0)
+
+    def test_hundred_reloads_leave_nothing(self):
+        """Under load: memory, shared memory counted, and descriptors are where they were."""
+        janus = self.server("restart_limit=1000", workers=3)
+        bench = self.bench(janus, "-n", 600, "-T", 4, "-p", 4, "--rate", 100, "--while-running", 20 * janus_test.SLOWNESS)
+        wait_until(lambda: janus.connections() >= 600, 30, "all subscribers")
+
+        def used():
+            """(KiB, descriptors)"""
+            memory = 0
+            for pid in janus.processes():
+                with open("/proc/%d/smaps_rollup" % pid) as f:
+                    memory += next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+            return memory, sum(len(janus_test.descriptors(pid)) for pid in janus.keepers() + [janus.master])
+        for _ in range(5):
+            self.assertEqual(janus.reload()[0], 0)
+        before = used()
+        for _ in range(100):
+            self.assertEqual(janus.reload()[0], 0)
+        after = used()
+        self.assertEqual(after[1], before[1])
+        self.assertLess(after[0] - before[0], 1024 * janus_test.SLOWNESS, "KiB; the messages in the ring are among them")
+        bench.finish(120)
 
     def test_reloads_with_a_slow_subscriber(self):
         """One that is behind is taken over as such."""
