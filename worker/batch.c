@@ -78,11 +78,6 @@ void batch_destroy(struct batch *b)
 	free(b);
 }
 
-size_t batch_arena(const struct batch *b)
-{
-	return b->room;
-}
-
 const char *batch_kind(const struct batch *b)
 {
 	return b->uring ? "io_uring" : "send()";

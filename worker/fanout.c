@@ -230,11 +230,6 @@ bool fanout_run(struct worker *w)
 	return w->queue != NULL;
 }
 
-bool fanout_done(const struct worker *w)
-{
-	return w->queue == NULL && w->cursor == ring_tail(&w->hub.ring);
-}
-
 void fanout_publish_delivered(struct worker *w)
 {
 	uint64_t least = w->cursor;

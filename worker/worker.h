@@ -229,7 +229,6 @@ void topics_give_subscription(struct worker *w, uint32_t subscription);
 /* fanout.c */
 void fanout_poll(struct worker *w);		/* looks through the ring's new records */
 bool fanout_run(struct worker *w);		/* serves; true when something is left to do */
-bool fanout_done(const struct worker *w);
 void fanout_publish_delivered(struct worker *w);
 
 /* catchup.c */
@@ -265,7 +264,6 @@ void rescue(struct worker *w);				/* once a turn: those that the ring is about t
 /* batch.c */
 /* `arena`: bytes of frames that one batch can hold; enough for the largest frame. NULL (logged) when it can't be made. */
 struct batch *batch_create(int io, size_t arena);
-size_t batch_arena(const struct batch *b);
 void batch_destroy(struct batch *b);
 const char *batch_kind(const struct batch *b);
 /* Room for at least `bytes` of frames that stay valid until the next batch_room(); sends what is pending if it must. */
