@@ -1,5 +1,6 @@
 /*
- * Sends under way. A fan-out's sends are gathered and handed to the kernel by the hundred, through io_uring; or one by one.
+ * Sends under way. A fan-out's sends are gathered and handed to the kernel by the hundred, through io_uring; a few, or all where there
+ * is no io_uring, one by one.
  *
  * Sockets do not block, so io_uring has done a send, or refused it, by the time the submission returns: nothing is ever in flight while
  * something else of the session changes. Every descriptor with a send under way stands in the slot segment from before the kernel
@@ -17,6 +18,7 @@
 #include "worker/worker.h"
 
 #define BATCH_MAX 256		/* sends a submission */
+#define FEW 4			/* so many are sent faster one by one */
 _Static_assert(BATCH_MAX <= FLIGHT_MAX, "all of them can be written down");
 
 struct batch {
@@ -175,7 +177,7 @@ void batch_flush(struct worker *w)
 	/* release: all are written down before the first is sent */
 	atomic_store_explicit(&s->flights, b->count, memory_order_release);
 	CRASH_POINT("batch-listed");
-	if (b->uring)
+	if (b->uring && b->count > FEW)
 		submit_uring(w, b);
 	else
 		submit_send(b);

@@ -16,7 +16,8 @@
 
 #define PASS_BYTES (256 * 1024)		/* of frames that a pass sends each subscriber, or one frame */
 #define PASS_RECORDS 2048
-#define TURN_SENDS 1024			/* about that many in a turn of the loop */
+#define TURN_SENDS 256			/* about that many in a turn of the loop */
+#define FEW 8				/* subscribers that are looked at before frames are made for them */
 #define QUEUE_SHORT 64			/* topics that may be walked through every turn */
 #define LAG_SMALL 32			/* of 1024: `delivered` need not be exact */
 
@@ -158,12 +159,33 @@ static void serve(struct worker *w, int fd, const struct frames *f)
 	batch_add(w, fd, f->bytes + f->at[i], f->at[f->count] - f->at[i], f->end, f->count - i);
 }
 
+/* A topic whose subscribers all have several: they are due, and no frames are made here. */
+static bool only_due(struct worker *w, struct local_topic *t)
+{
+	if (t->count > FEW || t->end)
+		return false;
+	for (uint32_t i = 0; i < t->count; i++)
+		if (session(w, (int)t->subscribers[i])->count < 2)
+			return false;
+	for (uint32_t i = 0; i < t->count; i++) {
+		const struct session_state_shm *st = &session(w, (int)t->subscribers[i])->state;
+
+		if (!(st->flags & (SESSION_BEHIND | SESSION_CLOSE)) && st->pos < w->cursor)
+			note_due(w, (int)t->subscribers[i]);
+	}
+	t->at = t->count;
+	t->end = w->cursor;
+	return true;
+}
+
 /* One slice. Returns sends made, about. */
 static uint32_t serve_slice(struct worker *w, struct local_topic *t)
 {
 	static struct frames f;
 	uint32_t stop = t->at + (uint32_t)w->settings->fanout_slice;
 
+	if (only_due(w, t))
+		return t->count;
 	if (make_frames(w, t, &f) < 0) {
 		/* Overwritten in the middle of a pass: flow control prevents it. Those not served yet get what there is. */
 		for (; t->end && t->at < t->count; t->at++)
@@ -234,9 +256,11 @@ void fanout_publish_delivered(struct worker *w)
 {
 	uint64_t least = w->cursor;
 
-	/* What was true stays true, as passes only move on: a long queue is walked when it matters. */
-	if (w->queued > QUEUE_SHORT && ring_lag(&w->hub.ring, w->self->delivered) < LAG_SMALL)
+	/* What was true stays true, as passes only move on: a long queue is walked when it matters, and not every turn. */
+	if (w->queued > QUEUE_SHORT &&
+	    (ring_lag(&w->hub.ring, w->self->delivered) < LAG_SMALL || ++w->turns_unpublished < w->queued / TURN_SENDS))
 		return;
+	w->turns_unpublished = 0;
 	for (const struct local_topic *t = w->queue; t; t = t->queued_next)
 		if (t->first < least)
 			least = t->first;

@@ -112,6 +112,7 @@ struct worker {
 	uint64_t cursor;		/* the ring is looked through up to here */
 	struct local_topic *queue, **queue_end;
 	uint32_t queued;		/* topics in it */
+	uint32_t turns_unpublished;	/* since `delivered` was last brought up to date */
 	int *due;			/* sessions with several topics that are owed something */
 	uint32_t due_count, due_room;
 
