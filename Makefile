@@ -1,10 +1,12 @@
 # Janus. `make` builds build/janus, build/janusctl and build/janusbench.
 #   make demo    start a server, 40,000 subscribers, publish, print the histogram, stop
-#   make check   unit tests and scenarios
+#   make clients the same server with clients from elsewhere: curl, npm's ws and eventsource, Python's websockets and msgpack, Chromium
+#   make check   unit tests and scenarios, and half a minute of each fuzzer (but for SANITIZE=1)
+#   make fuzz    the fuzzers alone, FUZZ_SECONDS=60 each; FUZZ="http json" these
 #   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million
 #   make chaos   ten minutes of killing, reloading and upgrading under load
 #   CRASH=1      a build for tests, with points at which a process can be made to die, in build/crash
-#   LAYOUT=2     a build for tests, whose layout of shared memory is another, in build/layout2; 3: it can't read snapshots either
+#   LAYOUT=98    a build for tests, whose layout of shared memory is another, in build/layout98; 99: it can't read snapshots either
 #   BROKEN=1     a build for tests, whose recovery is broken: they must notice, in build/broken
 #   V=1          show commands       SANITIZE=1   ASan and UBSan, in build/asan
 #   DESTDIR, PREFIX for `make install`
@@ -33,7 +35,7 @@ endif
 ifneq ($(LAYOUT),)
 BUILD    := build/layout$(LAYOUT)
 CPPFLAGS += -DJANUS_OTHER_LAYOUT -DHUB_LAYOUT=$(LAYOUT)
-ifeq ($(LAYOUT),3)
+ifeq ($(LAYOUT),99)
 CPPFLAGS += -DSNAPSHOT_VERSION=0
 endif
 endif
@@ -52,7 +54,7 @@ say = @$(if $(filter 1,$(V)),true,printf '  %-5s %s\n' "$(1)" "$(2)")
 
 # msgpack-c changed its library's name with 6.0.
 MSGPACK  := $(shell pkg-config --libs msgpack-c 2>/dev/null || echo -lmsgpackc)
-LIBS     := -lev $(MSGPACK) -luring -linih -lm
+LIBS     := -lev $(MSGPACK) -luring -linih -lnettle -lm
 
 # master/main.c and master/janusctl.c hold a main() each; every other source of the four layers goes into one archive.
 MAINS    := master/main.c master/janusctl.c
@@ -76,6 +78,9 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 $(CPPFLAGS) $(CFLAGS) $(WARN) -MMD -MP -c -o $@ $<
 
+# It holds the page, which -MMD does not see.
+$(BUILD)/worker/page.o: worker/page.html
+
 $(LIB): $(OBJ)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
@@ -92,9 +97,11 @@ $(BUILD)/janusbench: $(BENCH:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+# What janusbench speaks is tested beside what the server does.
+$(BUILD)/tests/unit/test_bench_speak: $(filter-out %/janusbench.o,$(BENCH:%.c=$(BUILD)/%.o))
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lcrypto $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
 $(STRESS): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/stress/*.c)) $(LIB)
 	$(call say,LD,$@)
@@ -102,26 +109,63 @@ $(STRESS): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/stress/*.c)) $(LIB)
 
 # ---- tests ----
 
-check: deps
-	@$(MAKE) --no-print-directory tests headers layers variants
+# Fuzzers are clang's (libFuzzer), with ASan and UBSan, in build/fuzz; so with SANITIZE=1 there is nothing in them that is new.
+FUZZ_CC      ?= clang
+FUZZ_SECONDS ?= 60
+FUZZ_CHECK   := $(if $(filter 1,$(SANITIZE)),,30)
+FUZZ_CFLAGS  := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+FUZZERS      := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_LIB     := $(patsubst %.c,build/fuzz/%.o,$(wildcard proto/*.c) $(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c)))
+
+check: $(if $(FUZZ_CHECK),fuzz-deps,deps)
+	@$(MAKE) --no-print-directory tests headers layers variants $(if $(FUZZ_CHECK),fuzzers)
 	@JANUS_BUILD=$(BUILD) JANUS_CRASH_BUILD=$(call variant,crash) JANUS_BROKEN_BUILD=$(call variant,broken) \
-	 JANUS_OTHER_BUILD=$(call variant,layout2) JANUS_DEAF_BUILD=$(call variant,layout3) \
-	 JANUS_TEST_SLOWNESS=$(if $(filter 1,$(SANITIZE)),4,1) tests/run $(TESTS)
+	 JANUS_OTHER_BUILD=$(call variant,layout98) JANUS_DEAF_BUILD=$(call variant,layout99) \
+	 JANUS_FUZZ_SECONDS=$(FUZZ_CHECK) JANUS_TEST_SLOWNESS=$(if $(filter 1,$(SANITIZE)),4,1) tests/run $(TESTS)
 tests: programs $(UNIT) $(STRESS) $(BUILD)/floor
+
+# Clients that nobody here wrote. What they need is installed by name, and takes a network; npm's are pinned by tests/clients.
+CLIENTS := build/clients
+clients: all
+	@sh packaging/deps-clients.sh
+	@$(MAKE) --no-print-directory $(CLIENTS)/node_modules/.package-lock.json
+	@JANUS_BUILD=$(BUILD) JANUS_CLIENTS=1 JANUS_TEST_SLOWNESS=$(if $(filter 1,$(SANITIZE)),4,1) tests/run test_clients
+$(CLIENTS)/node_modules/.package-lock.json: tests/clients/package.json tests/clients/package-lock.json
+	$(call say,NPM,$(CLIENTS))
+	@mkdir -p $(CLIENTS)
+	@cp $^ $(CLIENTS)
+	$(Q)npm ci --prefix $(CLIENTS) --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 # Builds that some tests want beside the one they test.
 variant = build/$(1)$(if $(filter 1,$(SANITIZE)),/asan)
 variants:
 	@$(MAKE) --no-print-directory CRASH=1 server
 	@$(MAKE) --no-print-directory BROKEN=1 server
-	@$(MAKE) --no-print-directory LAYOUT=2 server
-	@$(MAKE) --no-print-directory LAYOUT=3 server
+	@$(MAKE) --no-print-directory LAYOUT=98 server
+	@$(MAKE) --no-print-directory LAYOUT=99 server
 server: $(BUILD)/janus $(BUILD)/janusctl
+
+fuzz: fuzz-deps
+	@$(MAKE) --no-print-directory fuzzers
+	@JANUS_FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run $(if $(FUZZ),$(FUZZ:%=fuzz_%),fuzz_)
+fuzz-deps:
+	@FUZZ_CC="$(FUZZ_CC)" sh packaging/deps.sh fuzz
+fuzzers: $(FUZZERS)
+
+build/fuzz/%.o: %.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) -std=gnu11 $(CPPFLAGS) $(FUZZ_CFLAGS) $(WARN) -MMD -MP -c -o $@ $<
+
+build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o $(FUZZ_LIB)
+	$(call say,LD,$@)
+	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(MSGPACK) -lnettle -lm
 
 # 20,000 subscribers on 4 workers for ten minutes: 1,000 kills, 50 reloads, 10 upgrades, some of it at the same time.
 CHAOS ?= --subscribers 20000 --topics 40 --workers 4 --rate 100 --seconds 620 --kills 1000 --reloads 50 --upgrades 10 --slow 50
 chaos: all variants
-	@JANUS_BUILD=$(BUILD) JANUS_OTHER_BUILD=$(call variant,layout2) tests/scenarios/chaos.py $(CHAOS)
+	@JANUS_BUILD=$(BUILD) JANUS_OTHER_BUILD=$(call variant,layout98) tests/scenarios/chaos.py $(CHAOS)
 
 # Every header stands alone.
 headers:
@@ -141,13 +185,16 @@ $(BUILD)/floor: $(BUILD)/tests/bench/floor.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -luring
 bench: all $(BUILD)/floor
-	@python3 tests/bench/bench.py --build $(BUILD)
+	@python3 tests/bench/bench.py --build $(BUILD); r=$$?; $(MAKE) --no-print-directory chart; exit $$r
 bench-million: all $(BUILD)/floor
 	@python3 tests/bench/bench.py --build $(BUILD) --million
 bench-peers: all $(BUILD)/floor
 	@python3 tests/bench/peers.py --build $(BUILD)
+	@$(MAKE) --no-print-directory chart
+# Of what was measured last; CHART=tests/bench/figures.svg is the one that the README shows.
+CHART ?= $(BUILD)/bench.svg
 chart:
-	@python3 tests/bench/chart.py --out $(BUILD)/bench.svg $(BUILD)/peers.json $(BUILD)/bench.json
+	@python3 tests/bench/chart.py --out $(CHART) $(wildcard $(BUILD)/peers.json $(BUILD)/bench.json)
 
 # ---- for people ----
 
@@ -164,6 +211,7 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all programs deps check tests variants server chaos bench bench-million bench-peers chart headers layers demo install clean
+.PHONY: all programs deps check tests clients variants server fuzz fuzz-deps fuzzers chaos bench bench-million bench-peers chart headers layers demo \
+	install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

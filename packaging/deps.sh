@@ -1,9 +1,11 @@
 #!/bin/sh
 # What it takes to build and test Janus: says nothing when all is there; else installs it (root), or prints the command that would.
-# Run by `make`. Environment: CC, CPPFLAGS.
+# Run by `make`. `deps.sh fuzz`: what the fuzzers take besides. Environment: CC, CPPFLAGS, FUZZ_CC.
 set -u
 
 CC=${CC:-cc}
+FUZZ_CC=${FUZZ_CC:-clang}
+fuzz=${1:-}
 
 have_header()
 {
@@ -11,15 +13,41 @@ have_header()
 		printf '#include <%s>\n' "$1" | $CC ${CPPFLAGS:-} -x c -E - >/dev/null 2>&1
 }
 
+# Whether clang can link a fuzzer: the runtime is a package of its own, of clang's version.
+have_fuzzer()
+{
+	dir=$(mktemp -d) || return 1
+	echo 'int LLVMFuzzerTestOneInput(const char *p, long n); int LLVMFuzzerTestOneInput(const char *p, long n) { return !p && n; }' |
+		$FUZZ_CC -fsanitize=fuzzer,address,undefined -x c -o "$dir/fuzzer" - >/dev/null 2>&1
+	linked=$?
+	rm -r "$dir"
+	return $linked
+}
+
 # Sets $missing to what is not there, by header or command.
 find_missing()
 {
 	missing=
 	command -v "${CC%% *}" >/dev/null || missing=cc
-	for h in stdio.h ev.h msgpack.h jsmn.h ini.h liburing.h cmocka.h openssl/evp.h; do
+	for h in stdio.h ev.h msgpack.h jsmn.h ini.h liburing.h cmocka.h nettle/sha1.h; do
 		have_header $h || missing="$missing $h"
 	done
-	command -v python3 >/dev/null || missing="$missing python3"
+	for c in python3 curl; do
+		command -v $c >/dev/null || missing="$missing $c"
+	done
+	[ "$fuzz" != fuzz ] && return
+	command -v "${FUZZ_CC%% *}" >/dev/null || missing="$missing clang"
+	have_fuzzer || missing="$missing libFuzzer"
+}
+
+# The version of the clang that is there, or that would be installed.
+clang_version()
+{
+	if command -v "${FUZZ_CC%% *}" >/dev/null; then
+		$FUZZ_CC -dumpversion | cut -d. -f1
+	else
+		apt-cache depends clang | sed -n 's/^ *Depends: clang-\([0-9]*\)$/\1/p'
+	fi
 }
 
 # The distribution's package for one missing thing; $1 is the package manager.
@@ -27,7 +55,8 @@ package_of()
 {
 	case $1:$2 in
 	*:cc)		echo gcc ;;
-	*:python3)	echo python3 ;;
+	*:python3|*:curl)	echo "$2" ;;
+	*:clang)	echo clang ;;
 	apt-get:stdio.h)	echo libc6-dev ;;
 	apt-get:ev.h)		echo libev-dev ;;
 	apt-get:msgpack.h)	# C and C++ were parted in Debian 13
@@ -36,7 +65,11 @@ package_of()
 	apt-get:ini.h)		echo libinih-dev ;;
 	apt-get:liburing.h)	echo liburing-dev ;;
 	apt-get:cmocka.h)	echo libcmocka-dev ;;
+	apt-get:nettle/sha1.h)	echo nettle-dev ;;
 	apt-get:openssl/evp.h)	echo libssl-dev ;;
+	apt-get:libFuzzer)	# parted from the headers with 14.0.6, which recommend it
+		v=$(clang_version)
+		if apt-cache show libclang-rt-$v-dev >/dev/null 2>&1; then echo libclang-rt-$v-dev; else echo libclang-common-$v-dev; fi ;;
 	dnf:stdio.h)		echo glibc-devel ;;
 	dnf:ev.h)		echo libev-devel ;;
 	dnf:msgpack.h)		echo msgpack-c-devel ;;
@@ -44,7 +77,9 @@ package_of()
 	dnf:ini.h)		echo inih-devel ;;
 	dnf:liburing.h)		echo liburing-devel ;;
 	dnf:cmocka.h)		echo libcmocka-devel ;;
+	dnf:nettle/sha1.h)	echo nettle-devel ;;
 	dnf:openssl/evp.h)	echo openssl-devel ;;
+	dnf:libFuzzer)		echo compiler-rt ;;
 	esac
 }
 

@@ -27,6 +27,15 @@ static const char *const state_names[] = {
 	[CONTROL_STATE_LIVE] = "live",
 	[CONTROL_STATE_DRAINING] = "draining",
 };
+static const char *const group_names[TRANSPORT_GROUPS] = {
+	[GROUP_FLASH] = "flash",
+	[GROUP_PACKET] = "packet",
+	[GROUP_HTTP] = "http",
+	[GROUP_WEBSOCKET] = "websocket",
+	[GROUP_SSE] = "sse",
+	[GROUP_COMET] = "chunked",
+	[GROUP_PAGE] = "page",
+};
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static unsigned find_name(const char *const *names, size_t count, const char *name)
@@ -50,6 +59,11 @@ enum control_command control_command_find(const char *name)
 const char *control_state_name(enum control_state state)
 {
 	return state_names[state];
+}
+
+const char *control_group_name(enum transport_group group)
+{
+	return group_names[group];
 }
 
 /* ---- packing ---- */
@@ -149,7 +163,7 @@ size_t control_status_pack(void *dst, const struct control_status *status)
 	msgpack_packer to;
 
 	msgpack_packer_init(&to, &packet, append);
-	begin_reply(&to, true, 8);
+	begin_reply(&to, true, 9);
 	pack_pair(&to, "version", status->version);
 	pack_uint(&to, "pid", status->pid);
 	pack_uint(&to, "started", status->started);
@@ -160,6 +174,10 @@ size_t control_status_pack(void *dst, const struct control_status *status)
 	for (unsigned i = 0; i < status->listeners; i++)
 		pack_text(&to, status->listen[i]);
 	pack_uint(&to, "connections_max", status->connections_max);
+	pack_text(&to, "by_transport");
+	msgpack_pack_map(&to, TRANSPORT_GROUPS);
+	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
+		pack_uint(&to, group_names[i], status->by_transport[i]);
 	pack_text(&to, "workers");
 	msgpack_pack_array(&to, status->workers);
 	for (unsigned i = 0; i < status->workers; i++)
@@ -321,6 +339,21 @@ static bool get_worker(const msgpack_object *o, struct control_worker *w)
 	       find_uint(o, "generation", &w->generation);
 }
 
+/* A later version may know transports that are none here. */
+static bool find_groups(const msgpack_object *map, uint64_t *by_transport)
+{
+	const msgpack_object *o = find(map, "by_transport");
+
+	if (!o)
+		return true;
+	if (o->type != MSGPACK_OBJECT_MAP)
+		return false;
+	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
+		if (!find_uint(o, group_names[i], &by_transport[i]))
+			return false;
+	return true;
+}
+
 static bool get_status(const msgpack_object *map, struct control_status *s)
 {
 	const msgpack_object_array *listen = find_array(map, "listen", CONTROL_LISTEN_MAX);
@@ -338,7 +371,7 @@ static bool get_status(const msgpack_object *map, struct control_status *s)
 	return find_text(map, "version", s->version, sizeof(s->version)) && find_u32(map, "pid", &s->pid) &&
 	       find_uint(map, "started", &s->started) && find_text(map, "file", s->file, sizeof(s->file)) &&
 	       find_text(map, "runtime_dir", s->runtime_dir, sizeof(s->runtime_dir)) &&
-	       find_uint(map, "connections_max", &s->connections_max);
+	       find_uint(map, "connections_max", &s->connections_max) && find_groups(map, s->by_transport);
 }
 
 /* ---- unpacking: whole packets ---- */

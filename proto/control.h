@@ -5,7 +5,8 @@
  *   request   {"v": 1, "cmd": "status" | "reload" | "hub"}
  *   reply     {"v": 1, "ok": true, ...} or {"v": 1, "ok": false, "error": "text"}
  *
- *   status    ... "version", "pid", "started", "file", "runtime_dir", "listen": [url...], "connections_max", "workers":
+ *   status    ... "version", "pid", "started", "file", "runtime_dir", "listen": [url...], "connections_max", "by_transport":
+ *             {"flash": connections, ...}, "workers":
  *             [{"slot", "state", "keeper", "worker", "connections", "restarts", "generation"}...]
  *   reload    nothing more: the configuration was read again and is in force, or the error says why not
  *   hub       nothing more; the reply carries a descriptor of the hub segment, opened read-only (SCM_RIGHTS)
@@ -19,6 +20,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "proto/transport.h"
 
 #define CONTROL_VERSION 1
 #define CONTROL_PACKET_MAX 65536	/* bytes; more than any packet below can take */
@@ -51,6 +54,7 @@ struct control_status {
 	char listen[CONTROL_LISTEN_MAX][128];	/* URLs as bound */
 	unsigned listeners;
 	uint64_t connections_max;
+	uint64_t by_transport[TRANSPORT_GROUPS];	/* connections */
 	struct control_worker worker[CONTROL_WORKERS_MAX];
 	unsigned workers;
 };
@@ -60,10 +64,11 @@ struct control_reply {
 	char error[CONTROL_ERROR_MAX];	/* when not ok */
 };
 
-/* "status", "reload", "hub"; "live" and so on; "unknown" for what is none. And back. */
+/* "status", "reload", "hub"; "live" and so on; "unknown" for what is none. And back. "flash" and so on. */
 const char *control_command_name(enum control_command command);
 enum control_command control_command_find(const char *name);
 const char *control_state_name(enum control_state state);
+const char *control_group_name(enum transport_group group);
 
 /* Each writes a packet to dst[CONTROL_PACKET_MAX] and returns its length. Texts are terminated strings within their arrays; an error text
  * that is too long is cut; control_reply_pack() writes the reply without more, error NULL being ok. */

@@ -1,5 +1,6 @@
 /*
- * The members of a JSON object, found by jsmn in a text that json_check.c has found to be right, and strings.
+ * The members of a JSON object, found by jsmn in a text that json_check.c has found to be right; elements of an array; and
+ * strings.
  *
  * The check counts the tokens, so the array is made large enough beforehand and jsmn never has to stop for room. Parent links are
  * on because jsmn without them looks for the enclosing object from the last token backwards at every comma: quadratic in the number
@@ -134,6 +135,70 @@ bool json_name_is(const struct json_member *member, const char *name)
 	if (raw < len || raw > 6 * len || memchr(member->name + 1, '\\', raw) == NULL)
 		return false;
 	return json_string(member->name, member->name_len, resolved, len) == (ssize_t)len && memcmp(resolved, name, len) == 0;
+}
+
+static const char *skip_space(const char *p, const char *end)
+{
+	while (p < end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
+		p++;
+	return p;
+}
+
+static const char *skip_string(const char *p, const char *end)
+{
+	for (p++; p < end && *p != '"'; p++)
+		p += *p == '\\';
+	return p < end ? p + 1 : end;
+}
+
+/* Behind the element at p: what follows it is white space, a comma or the array's bracket. */
+static const char *skip_element(const char *p, const char *end)
+{
+	unsigned depth = 0;
+
+	while (p < end) {
+		switch (*p) {
+		case '"':
+			p = skip_string(p, end);
+			continue;
+		case '[': case '{':
+			depth++;
+			break;
+		case ']': case '}':
+			if (depth == 0)
+				return p;
+			depth--;
+			break;
+		case ',': case ' ': case '\n': case '\t': case '\r':
+			if (depth == 0)
+				return p;
+			break;
+		}
+		p++;
+	}
+	return p;
+}
+
+bool json_array_begin(struct json_array *array, const char *text, size_t len)
+{
+	const char *end = text + len, *p = skip_space(text, end);
+
+	*array = (struct json_array){ p + 1, end };
+	return p < end && *p == '[';
+}
+
+bool json_array_next(struct json_array *array, const char **item, size_t *len)
+{
+	const char *p = skip_space(array->at, array->end), *after;
+
+	if (p >= array->end || *p == ']')
+		return false;
+	after = skip_element(p, array->end);
+	*item = p;
+	*len = (size_t)(after - p);
+	p = skip_space(after, array->end);
+	array->at = p < array->end && *p == ',' ? p + 1 : p;
+	return true;
 }
 
 /* The four hex digits at p. */

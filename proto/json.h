@@ -44,6 +44,19 @@ int json_object(struct json *json, const char *text, size_t len, const char **er
 /* Whether the member's name is `name` (printable ASCII without \ and "), escapes resolved. */
 bool json_name_is(const struct json_member *member, const char *name);
 
+/* The elements of an array, one after the other:
+ *
+ *   if (json_array_begin(&array, text, len))
+ *           while (json_array_next(&array, &item, &item_len))
+ *
+ * The text has passed json_check(). begin is false if it is no array. Items point into the text and have no white space around them. */
+struct json_array {
+	const char *at, *end;	/* private */
+};
+
+bool json_array_begin(struct json_array *array, const char *text, size_t len);
+bool json_array_next(struct json_array *array, const char **item, size_t *len);
+
 /* Writes the bytes that a string of a checked text stands for, escapes resolved, without a terminator. `raw` is with its quotes.
  * \u0000 becomes a byte 0. Returns their number; or -1 if they are more than max. */
 ssize_t json_string(const char *raw, size_t len, char *dst, size_t max);

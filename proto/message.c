@@ -11,24 +11,49 @@
 
 #define ACTION_MAX 16	/* bytes; a longer action is an unknown one */
 
-const char *message_topic_error(const char *topic, size_t len)
+/* A kind of name: how long it may be, and the sentences for one that breaks the rules. */
+struct name_rules {
+	size_t max;
+	const char *empty, *too_long, *not_utf8, *control;
+};
+
+static const struct name_rules topic_rules = {
+	MESSAGE_TOPIC_MAX, "the topic is empty", "the topic is longer than 255 bytes", "the topic is not UTF-8",
+	"the topic has a control character in it",
+};
+static const struct name_rules id_rules = {
+	MESSAGE_ID_MAX, "the id is empty", "the id is longer than 254 bytes", "the id is not UTF-8",
+	"the id has a control character in it",
+};
+
+static const char *name_error(const struct name_rules *rules, const char *name, size_t len)
 {
-	const uint8_t *p = (const uint8_t *)topic, *end = p + len;
+	const uint8_t *p = (const uint8_t *)name, *end = p + len;
 
 	if (len == 0)
-		return "the topic is empty";
-	if (len > MESSAGE_TOPIC_MAX)
-		return "the topic is longer than 255 bytes";
+		return rules->empty;
+	if (len > rules->max)
+		return rules->too_long;
 	while (p < end) {
 		size_t n = *p < 0x80 ? 1 : utf8_length(p, end);
 
 		if (n == 0)
-			return "the topic is not UTF-8";
+			return rules->not_utf8;
 		if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] <= 0x9f))
-			return "the topic has a control character in it";
+			return rules->control;
 		p += n;
 	}
 	return NULL;
+}
+
+const char *message_topic_error(const char *topic, size_t len)
+{
+	return name_error(&topic_rules, topic, len);
+}
+
+const char *message_id_error(const char *id, size_t len)
+{
+	return name_error(&id_rules, id, len);
 }
 
 /* Sets *found to the member called `name`, NULL if there is none. -1 if there are two. */
@@ -45,42 +70,73 @@ static int find(const struct json *json, const char *name, const struct json_mem
 	return 0;
 }
 
-/* The sentences for one member that holds a topic. */
-struct topic_errors {
+/* The member that holds an action's topic or id, and the sentences for one that does not. */
+struct name_member {
+	const char *member;
+	const struct name_rules *rules;
 	const char *none, *twice, *type;
 };
 
-static const struct topic_errors topic_errors = {
-	"no topic", "the topic stands twice", "the topic is not a string",
+static const struct name_member topic_member = {
+	"topic", &topic_rules, "no topic", "the topic stands twice", "the topic is not a string",
 };
-static const struct topic_errors data_errors = {
-	"no data: it names the topic", "data stands twice", "data is not a string: it names the topic",
+static const struct name_member to_member = {
+	"to", &id_rules, "no member to: it is the id", "the member to stands twice", "the member to is not a string: it is the id",
+};
+static const struct name_member data_topic_member = {
+	"data", &topic_rules, "no data: it names the topic", "data stands twice", "data is not a string: it names the topic",
+};
+static const struct name_member data_id_member = {
+	"data", &id_rules, "no data: it is the id", "data stands twice", "data is not a string: it is the id",
 };
 
-static int read_topic(const struct json *json, const char *name, const struct topic_errors *errors, struct request *req,
-		      const char **error)
+static int read_name(const struct json *json, const struct name_member *want, struct request *req, const char **error)
 {
-	const struct json_member *member;
+	const struct json_member *found;
 	ssize_t len;
 
-	if (find(json, name, &member) < 0) {
-		*error = errors->twice;
+	if (find(json, want->member, &found) < 0) {
+		*error = want->twice;
 		return -1;
 	}
-	if (member == NULL || member->type != JSON_STRING) {
-		*error = member == NULL ? errors->none : errors->type;
+	if (found == NULL || found->type != JSON_STRING) {
+		*error = found == NULL ? want->none : want->type;
 		return -1;
 	}
-	len = json_string(member->value, member->value_len, req->topic, sizeof(req->topic));
-	*error = message_topic_error(req->topic, len < 0 ? MESSAGE_TOPIC_MAX + 1 : (size_t)len);
+	len = json_string(found->value, found->value_len, req->name, sizeof(req->name));
+	*error = name_error(want->rules, req->name, len < 0 ? sizeof(req->name) + 1 : (size_t)len);
 	if (*error != NULL)
 		return -1;
-	req->topic_len = (uint8_t)len;
+	req->name_len = (uint8_t)len;
+	return 0;
+}
+
+/* The client's mark for the answer. */
+static int read_id(const struct json *json, struct request *req, const char **error)
+{
+	const struct json_member *found;
+
+	if (find(json, "id", &found) < 0) {
+		*error = "the member id stands twice";
+		return -1;
+	}
+	if (found == NULL)
+		return 0;
+	if (found->type != JSON_STRING && found->type != JSON_NUMBER) {
+		*error = "the member id is neither a string nor a number";
+		return -1;
+	}
+	if (found->value_len > REQUEST_ID_MAX) {
+		*error = "the member id is longer than 255 bytes";
+		return -1;
+	}
+	req->id = found->value;
+	req->id_len = found->value_len;
 	return 0;
 }
 
 /* Takes the members that are not to be sent out of the array, and adds up what the others need. */
-static void select_members(struct json *json, bool drop_action, struct request *req)
+static void select_members(struct json *json, bool drop_action, bool drop_id, struct request *req)
 {
 	unsigned kept = 0;
 
@@ -88,7 +144,8 @@ static void select_members(struct json *json, bool drop_action, struct request *
 	for (unsigned i = 0; i < json->count; i++) {
 		const struct json_member *member = &json->members[i];
 
-		if (json_name_is(member, "timestamp") || (drop_action && json_name_is(member, "action")))
+		if (json_name_is(member, "timestamp") || (drop_action && json_name_is(member, "action"))
+		    || (drop_id && json_name_is(member, "id")))
 			continue;
 		req->size += (size_t)member->name_len + 1 + member->value_len + 1;	/* colon; comma or } */
 		json->members[kept++] = *member;
@@ -98,45 +155,25 @@ static void select_members(struct json *json, bool drop_action, struct request *
 	req->count = kept;
 }
 
-static int read_publish(struct json *json, bool is_action, struct request *req, const char **error)
-{
-	req->kind = REQUEST_PUBLISH;
-	if (read_topic(json, "topic", &topic_errors, req, error) < 0)
-		return -1;
-	select_members(json, is_action, req);
-	return 0;
-}
-
 static enum request_kind kind_of(const struct json_member *action)
 {
+	static const char *const names[REQUEST_UNKNOWN] = {
+		[REQUEST_SUBSCRIBE] = "subscribe", [REQUEST_UNSUBSCRIBE] = "unsubscribe", [REQUEST_PUBLISH] = "publish",
+		[REQUEST_LOGIN] = "login", [REQUEST_LOGOUT] = "logout", [REQUEST_SEND] = "send",
+	};
 	char name[ACTION_MAX];
 	ssize_t len = json_string(action->value, action->value_len, name, sizeof(name));
+	unsigned kind = 0;
 
-	if (len == 7 && memcmp(name, "publish", 7) == 0)
-		return REQUEST_PUBLISH;
-	if (len == 9 && memcmp(name, "subscribe", 9) == 0)
-		return REQUEST_SUBSCRIBE;
-	if (len == 11 && memcmp(name, "unsubscribe", 11) == 0)
-		return REQUEST_UNSUBSCRIBE;
-	return REQUEST_UNKNOWN;
+	while (kind < REQUEST_UNKNOWN && (len != (ssize_t)strlen(names[kind]) || memcmp(name, names[kind], (size_t)len) != 0))
+		kind++;
+	return (enum request_kind)kind;
 }
 
-static void clear(struct request *req)
-{
-	req->kind = REQUEST_UNKNOWN;
-	req->topic_len = 0;
-	req->members = NULL;
-	req->count = 0;
-	req->size = 0;
-}
-
-int request_parse(struct json *json, const char *text, size_t len, struct request *req, const char **error)
+static int read_kind(const struct json *json, struct request *req, const char **error)
 {
 	const struct json_member *action;
 
-	clear(req);
-	if (json_object(json, text, len, error) < 0)
-		return -1;
 	if (find(json, "action", &action) < 0) {
 		*error = "the action stands twice";
 		return -1;
@@ -146,12 +183,42 @@ int request_parse(struct json *json, const char *text, size_t len, struct reques
 		return -1;
 	}
 	req->kind = kind_of(action);
+	return 0;
+}
+
+static void clear(struct request *req)
+{
+	req->kind = REQUEST_UNKNOWN;
+	req->name_len = 0;
+	req->id = NULL;
+	req->id_len = 0;
+	req->members = NULL;
+	req->count = 0;
+	req->size = 0;
+}
+
+int request_parse(struct json *json, const char *text, size_t len, bool with_id, struct request *req, const char **error)
+{
+	clear(req);
+	if (json_object(json, text, len, error) < 0)
+		return -1;
+	if (with_id && read_id(json, req, error) < 0)
+		return -1;
+	if (read_kind(json, req, error) < 0)
+		return -1;
 	switch (req->kind) {
-	case REQUEST_PUBLISH:
-		return read_publish(json, true, req, error);
 	case REQUEST_SUBSCRIBE:
 	case REQUEST_UNSUBSCRIBE:
-		return read_topic(json, "data", &data_errors, req, error);
+		return read_name(json, &data_topic_member, req, error);
+	case REQUEST_LOGIN:
+	case REQUEST_LOGOUT:
+		return read_name(json, &data_id_member, req, error);
+	case REQUEST_PUBLISH:
+	case REQUEST_SEND:
+		if (read_name(json, req->kind == REQUEST_SEND ? &to_member : &topic_member, req, error) < 0)
+			return -1;
+		select_members(json, true, with_id, req);
+		break;
 	case REQUEST_UNKNOWN:
 		break;
 	}
@@ -163,12 +230,16 @@ int request_parse_publish(struct json *json, const char *text, size_t len, struc
 	clear(req);
 	if (json_object(json, text, len, error) < 0)
 		return -1;
-	return read_publish(json, false, req, error);
+	req->kind = REQUEST_PUBLISH;
+	if (read_name(json, &topic_member, req, error) < 0)
+		return -1;
+	select_members(json, false, false, req);
+	return 0;
 }
 
 void request_message(const struct request *req, char *dst)
 {
-	assert(req->kind == REQUEST_PUBLISH && req->count > 0);
+	assert((req->kind == REQUEST_PUBLISH || req->kind == REQUEST_SEND) && req->count > 0);
 	for (unsigned i = 0; i < req->count; i++) {
 		const struct json_member *member = &req->members[i];
 

@@ -10,7 +10,7 @@
 
 #include <msgpack.h>
 
-#include "proto/utf8_text.h"
+#include "proto/utf8.h"
 
 #define JSON_NESTED_MAX 128
 #define NUMBER_MAX 500
@@ -205,6 +205,8 @@ static const char *put_json_double(struct sink *s, double f)
 			break;
 	}
 	sink_text(s, text);
+	if (!strpbrk(text, ".e"))
+		sink_literal(s, ".0");	/* it stays what it is on the way back */
 	return NULL;
 }
 

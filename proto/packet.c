@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "proto/message.h"
-#include "proto/utf8_text.h"
+#include "proto/utf8.h"
 
 enum key { KEY_OP, KEY_SEQ, KEY_TOPIC, KEY_ID, KEY_EVENT, KEY_RECEIPT, KEY_DATA, KEYS };
 
@@ -55,8 +55,10 @@ static const char *read_map(const uint8_t *in, size_t len, struct msgpack_value 
 	return at == end ? NULL : "a packet's length is not that of its map";
 }
 
+typedef const char *rules_fn(const char *name, size_t len);
+
 /* The texts that name topics and connections. */
-static const char *read_name(const struct msgpack_value *v, const char *none, const char **name, size_t *len)
+static const char *read_name(const struct msgpack_value *v, const char *none, rules_fn *rules, const char **name, size_t *len)
 {
 	if (v->start == NULL)
 		return none;
@@ -64,7 +66,7 @@ static const char *read_name(const struct msgpack_value *v, const char *none, co
 		return "topic and id are str";
 	*name = (const char *)v->p;
 	*len = v->len;
-	return message_topic_error(*name, *len);
+	return rules(*name, *len);
 }
 
 static const char *read_event(const struct msgpack_value *v, struct packet_request *req)
@@ -100,9 +102,9 @@ static const char *read_request(const struct msgpack_value v[KEYS], struct packe
 	req->seq = v[KEY_SEQ].u;
 	error = read_op(&v[KEY_OP], req);
 	if (error == NULL && ops[req->op].topic)
-		error = read_name(&v[KEY_TOPIC], "no topic", &req->topic, &req->topic_len);
+		error = read_name(&v[KEY_TOPIC], "no topic", message_topic_error, &req->topic, &req->topic_len);
 	if (error == NULL && ops[req->op].id)
-		error = read_name(&v[KEY_ID], "no id", &req->id, &req->id_len);
+		error = read_name(&v[KEY_ID], "no id", message_id_error, &req->id, &req->id_len);
 	if (error != NULL || !ops[req->op].data)
 		return error;
 	if (v[KEY_DATA].start == NULL)

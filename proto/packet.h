@@ -11,7 +11,8 @@
  *
  * server to client: replies have "ok", messages have not.
  *   reply      {"ok": true, "seq": 5, ...} or {"ok": false, "seq": 5, "error": "text"}; a receipt has "id" and "subscribers"
- *   message    {"topic", "id" (sequence, unsigned), "timestamp" (microseconds since 1970, unsigned), "data", ...}
+ *   message    {"topic", "id" (sequence, unsigned), "timestamp" (microseconds since 1970, unsigned), "data", ...}; in place of "topic" there
+ *              is "to" (the receiver's id) in what was sent to an id, and "broadcast" (true) in what goes to everybody
  * A publish or send without "receipt" is answered only if it fails.
  *
  * Data: str and bin arrive as what they were. A str (UTF-8) is a JSON string to those who read JSON, and any other value that JSON has is
@@ -53,7 +54,7 @@ struct packet_request {
 	enum packet_op op;
 	bool has_seq, receipt;
 	uint64_t seq;
-	const char *topic, *id, *event;	/* not terminated; topic and id are as message_topic_error() wants them; event NULL: none */
+	const char *topic, *id, *event;	/* not terminated; as message_topic_error() and message_id_error() want them; event NULL: none */
 	size_t topic_len, id_len, event_len;
 	struct msgpack_value data;	/* PACKET_PUBLISH, PACKET_SEND */
 };
@@ -62,10 +63,12 @@ struct packet_request {
  * memory of what it saw: until a packet is whole it looks at its length alone. */
 void packet_next(const char *in, size_t len, size_t max, struct packet_request *req);
 
-/* The record of a PACKET_PUBLISH or PACKET_SEND for the ring, under `topic`: text, or a binary record. Returns its length; 0 with *error
- * NULL: it does not fit into dst[0..room); 0 with *error: the data is none that can be sent (a sentence for the peer). At most 6 x (data
- * and event) + 6 x topic_len + 64 bytes. dst may be NULL with room 0 to learn the length. */
-size_t packet_record(char *dst, size_t room, const struct packet_request *req, const char *topic, size_t topic_len, const char **error);
+/* The record of a PACKET_PUBLISH or PACKET_SEND for the ring: text, or a binary record. `key` is "topic" or "to", and `name` the topic or
+ * id that stands under it. Returns its length; 0 with *error NULL: it does not fit into dst[0..room); 0 with *error: the data is none that
+ * can be sent (a sentence for the peer). At most 6 x (data and event) + 6 x name_len + 64 bytes. dst may be NULL with room 0 to learn the
+ * length. */
+size_t packet_record(char *dst, size_t room, const struct packet_request *req, const char *key, const char *name, size_t name_len,
+		     const char **error);
 
 /* A message of the ring, as a packet; see web_message.h for the rules of both. rec->number is not used. */
 size_t packet_message_size(const struct web_record *rec);

@@ -5,9 +5,10 @@
 
 #include <msgpack.h>
 
+#include "proto/message_text.h"
 #include "proto/message_view.h"
 #include "proto/msgpack_json.h"
-#include "proto/utf8_text.h"
+#include "proto/utf8.h"
 
 static int append(void *data, const char *bytes, size_t len)
 {
@@ -15,42 +16,21 @@ static int append(void *data, const char *bytes, size_t len)
 	return 0;
 }
 
-static void put_json_member(struct sink *s, const char *name, const char *text, size_t len)
+size_t packet_record(char *dst, size_t room, const struct packet_request *req, const char *key, const char *name, size_t name_len,
+		     const char **error)
 {
-	sink_text(s, name);
-	sink_byte(s, '"');
-	sink_json(s, text, len);
-	sink_byte(s, '"');
-}
-
-/* "topic":"t","event":"e" */
-static void put_names(struct sink *s, const struct packet_request *req, const char *topic, size_t topic_len)
-{
-	put_json_member(s, "\"topic\":", topic, topic_len);
-	if (req->event != NULL)
-		put_json_member(s, ",\"event\":", req->event, req->event_len);
-}
-
-size_t packet_record(char *dst, size_t room, const struct packet_request *req, const char *topic, size_t topic_len, const char **error)
-{
-	struct sink s = { .dst = dst, .room = room }, count = { 0 };
+	const struct message_names names = {
+		.key = key, .name = name, .name_len = name_len, .event = req->event, .event_len = req->event_len,
+	};
+	struct sink s = { .dst = dst, .room = room };
 	const struct msgpack_value *data = &req->data;
-	char head[MESSAGE_BINARY_EXTRA];
 
 	*error = NULL;
 	if (data->kind == WALK_BIN || (data->kind == WALK_STR && !utf8_text(data->p, data->len))) {
-		put_names(&count, req, topic, topic_len);
-		if (count.len + 1 > MESSAGE_BINARY_TEXT_MAX) {
+		if (!message_text(&s, &names, MESSAGE_BINARY, data->p, data->len))
 			*error = "the event is too long";
-			return 0;
-		}
-		message_binary_head(head, count.len + 1);
-		sink_bytes(&s, head, sizeof(head));
-		put_names(&s, req, topic, topic_len);
-		sink_byte(&s, '}');
-		sink_bytes(&s, data->p, data->len);
 	} else {
-		put_names(&s, req, topic, topic_len);
+		message_put_names(&s, &names);
 		sink_literal(&s, ",\"data\":");
 		*error = msgpack_to_json(&s, data);
 		sink_byte(&s, '}');

@@ -4,6 +4,6 @@
 #ifndef PROTO_PROTOCOL_H
 #define PROTO_PROTOCOL_H
 
-enum { PROTO_FLASH };	/* kept in shared memory: add at the end */
+enum { PROTO_FLASH, PROTO_HTTP, PROTO_PACKET };	/* kept in shared memory: add at the end */
 
 #endif

@@ -4,7 +4,7 @@
  */
 #include "proto/utf8.h"
 
-#include <stdbool.h>
+#include <string.h>
 
 static bool is_tail(uint8_t byte)
 {
@@ -32,6 +32,29 @@ size_t utf8_length(const uint8_t *p, const uint8_t *end)
 	if (p[0] < 0xf0)
 		return 3;
 	return left >= 4 && is_tail(p[3]) ? 4 : 0;
+}
+
+/* ASCII is passed over eight bytes at a time. */
+bool utf8_text(const void *bytes, size_t len)
+{
+	const uint8_t *p = bytes, *end;
+
+	if (len == 0)
+		return true;
+	for (end = p + len; p < end; ) {
+		uint64_t word;
+		size_t n;
+
+		if (end - p >= 8 && (memcpy(&word, p, 8), (word & 0x8080808080808080u) == 0)) {
+			p += 8;
+			continue;
+		}
+		n = *p < 0x80 ? 1 : utf8_length(p, end);
+		if (n == 0)
+			return false;
+		p += n;
+	}
+	return true;
 }
 
 size_t utf8_put(uint8_t dst[4], uint32_t c)

@@ -32,26 +32,37 @@ static void put_members(struct sink *s, const struct message_view *view, void (*
 	}
 }
 
-static void put_object(struct sink *s, const struct web_record *rec, const struct message_view *view,
-		       void (*put)(struct sink *, const char *, size_t))
+static void put_timestamp(struct sink *s, const struct web_record *rec)
 {
 	uint64_t seconds = rec->time / 1000000;
 
-	sink_literal(s, "{\"id\":");
-	sink_number(s, rec->id);
-	sink_literal(s, ",\"timestamp\":[");
+	sink_literal(s, "\"timestamp\":[");
 	sink_number(s, seconds / 1000000);
 	sink_byte(s, ',');
 	sink_number(s, seconds % 1000000);
 	sink_byte(s, ',');
 	sink_number(s, rec->time % 1000000);
 	sink_literal(s, "],");
+}
+
+static void put_bytes(struct sink *s, const struct message_view *view)
+{
+	if (view->bytes.p == NULL)
+		return;
+	sink_literal(s, ",\"data\":\"");
+	sink_base64(s, view->bytes.p, view->bytes.len);
+	sink_literal(s, "\",\"encoding\":\"base64\"");
+}
+
+static void put_object(struct sink *s, const struct web_record *rec, const struct message_view *view,
+		       void (*put)(struct sink *, const char *, size_t))
+{
+	sink_literal(s, "{\"id\":");
+	sink_number(s, rec->id);
+	sink_byte(s, ',');
+	put_timestamp(s, rec);
 	put_members(s, view, put);
-	if (view->bytes.p != NULL) {
-		sink_literal(s, ",\"data\":\"");
-		sink_base64(s, view->bytes.p, view->bytes.len);
-		sink_literal(s, "\",\"encoding\":\"base64\"");
-	}
+	put_bytes(s, view);
 	sink_byte(s, '}');
 }
 
@@ -75,6 +86,15 @@ static void put_comet(struct sink *s, const struct web_record *rec, const struct
 {
 	put_object(s, rec, view, sink_one_line);
 	sink_byte(s, '\n');
+}
+
+static void put_flash(struct sink *s, const struct web_record *rec, const struct message_view *view)
+{
+	sink_byte(s, '{');
+	put_timestamp(s, rec);
+	sink_bytes(s, view->text.p, view->text.len - 1);
+	put_bytes(s, view);
+	sink_literal(s, "}\1");
 }
 
 /* ---- server-sent events ---- */
@@ -178,6 +198,7 @@ static payload_fn *payload_of(enum web_format format, const struct message_view 
 	case WEB_SSE: return put_sse;
 	case WEB_COMET: return put_comet;
 	case WEB_TEST: return put_test;
+	case WEB_FLASH: return put_flash;
 	}
 	return put_json;
 }

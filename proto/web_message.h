@@ -7,6 +7,8 @@
  *   WEB_COMET          the JSON object of WEB_WEBSOCKET and a line feed; none within it
  *   WEB_TEST           Recvd msg #7: 'test'<br> CR LF, the text escaped for HTML
  *
+ *   WEB_FLASH          the flash socket's frame, for binary records; flash_message() makes it faster of others
+ *
  * `id` is the record's sequence. A member `id` of the publisher's is left out where the server's own stands; flash sends it.
  *
  * SSE: the event line is there if the member `event` is a string that is not empty and has no line break or U+0000 in it. The data is
@@ -22,7 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum web_format { WEB_WEBSOCKET, WEB_WEBSOCKET_RAW, WEB_SSE, WEB_COMET, WEB_TEST };
+enum web_format { WEB_WEBSOCKET, WEB_WEBSOCKET_RAW, WEB_SSE, WEB_COMET, WEB_TEST, WEB_FLASH };
 
 struct web_record {
 	uint64_t time;		/* microseconds since 1970 */

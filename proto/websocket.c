@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "proto/utf8_text.h"
+#include "proto/utf8.h"
 
 #define CONTROL_MAX 125		/* bytes of a control frame's payload */
 

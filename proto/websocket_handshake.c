@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include <openssl/evp.h>
+#include <nettle/sha1.h>
 
 #include "proto/sink.h"
 
@@ -47,19 +47,17 @@ unsigned websocket_check(const struct http_request *req, const char **error)
 	return 0;
 }
 
-int websocket_accept(struct http_text key, char dst[WEBSOCKET_ACCEPT])
+void websocket_accept(struct http_text key, char dst[WEBSOCKET_ACCEPT])
 {
 	struct sink s = { .dst = dst, .room = WEBSOCKET_ACCEPT };
-	unsigned char hash[EVP_MAX_MD_SIZE];
-	char text[KEY + sizeof(GUID) - 1];
-	unsigned len;
+	uint8_t hash[SHA1_DIGEST_SIZE];
+	struct sha1_ctx sha1;
 
-	memcpy(text, key.p, KEY);
-	memcpy(text + KEY, GUID, sizeof(GUID) - 1);
-	if (EVP_Digest(text, sizeof(text), hash, &len, EVP_sha1(), NULL) != 1)
-		return -1;
-	sink_base64(&s, hash, len);
-	return sink_end(&s) == WEBSOCKET_ACCEPT ? 0 : -1;
+	sha1_init(&sha1);
+	sha1_update(&sha1, KEY, (const uint8_t *)key.p);
+	sha1_update(&sha1, sizeof(GUID) - 1, (const uint8_t *)GUID);
+	sha1_digest(&sha1, sizeof(hash), hash);
+	sink_base64(&s, hash, sizeof(hash));
 }
 
 size_t websocket_answer(char *dst, size_t room, const struct http_request *req, struct http_text protocol)
@@ -67,8 +65,7 @@ size_t websocket_answer(char *dst, size_t room, const struct http_request *req, 
 	struct sink s = { .dst = dst, .room = room };
 	char accept[WEBSOCKET_ACCEPT];
 
-	if (websocket_accept(req->field[HTTP_WEBSOCKET_KEY], accept) < 0)
-		return 0;
+	websocket_accept(req->field[HTTP_WEBSOCKET_KEY], accept);
 	sink_literal(&s, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ");
 	sink_bytes(&s, accept, sizeof(accept));
 	sink_literal(&s, "\r\n");

@@ -1,5 +1,5 @@
 /*
- * From an HTTP request to a WebSocket (RFC 6455, section 4.2). Needs OpenSSL's libcrypto, for SHA-1.
+ * From an HTTP request to a WebSocket (RFC 6455, section 4.2). SHA-1 is nettle's: it takes no memory of its own.
  */
 #ifndef PROTO_WEBSOCKET_HANDSHAKE_H
 #define PROTO_WEBSOCKET_HANDSHAKE_H
@@ -13,11 +13,11 @@
  * affair: 403. */
 unsigned websocket_check(const struct http_request *req, const char **error);
 
-/* Sec-WebSocket-Accept for a key that websocket_check() has let pass. 0, or -1: libcrypto has no SHA-1. */
-int websocket_accept(struct http_text key, char dst[WEBSOCKET_ACCEPT]);
+/* Sec-WebSocket-Accept for a key that websocket_check() has let pass. */
+void websocket_accept(struct http_text key, char dst[WEBSOCKET_ACCEPT]);
 
 /* The answer 101. `protocol` is the one chosen of those that were asked for, p NULL none. Returns its length; 0: no room (512 bytes and the
- * protocol are enough), or no SHA-1. */
+ * protocol are enough). */
 size_t websocket_answer(char *dst, size_t room, const struct http_request *req, struct http_text protocol);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "proto/json_check.h"
 #include "proto/utf8.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -345,6 +346,84 @@ static void test_string(void **state)
 	}
 }
 
+/* The items of a checked text between bars, or "none" if it is no array. */
+static void show_items(const char *text, size_t len, char *out)
+{
+	struct json_array array;
+	const char *item;
+	size_t n;
+
+	if (!json_array_begin(&array, text, len)) {
+		strcpy(out, "none");
+		return;
+	}
+	out = stpcpy(out, "|");
+	while (json_array_next(&array, &item, &n))
+		out += sprintf(out, "%.*s|", (int)n, item);
+	assert_false(json_array_next(&array, &item, &n));	/* and stays at the end */
+}
+
+static void test_array(void **state)
+{
+	static const struct { const char *text, *items; } table[] = {
+		{ "[]", "|" }, { " [ \n] ", "|" }, { "[1]", "|1|" }, { "[1,2]", "|1|2|" }, { "\t[ -1.5e3 ,\r\n\"a\" , null\t]\n", "|-1.5e3|\"a\"|null|" },
+		{ "[[],[[1 , 2]],{}]", "|[]|[[1 , 2]]|{}|" }, { "[{\"a\": 1, \"b\":[2,3]} ,{\"]\":\"},\"}]", "|{\"a\": 1, \"b\":[2,3]}|{\"]\":\"},\"}|" },
+		{ "[\"a,b]\",\"\\\"\",\"\\\\\",\"\\\\\\\", [\",true]", "|\"a,b]\"|\"\\\"\"|\"\\\\\"|\"\\\\\\\", [\"|true|" },
+		{ "[\"\",\" x \",[\"\\\"]\"],0]", "|\"\"|\" x \"|[\"\\\"]\"]|0|" },
+		{ "{}", "none" }, { " {\"a\":[1]}", "none" }, { "\"[1]\"", "none" }, { "1", "none" }, { " null ", "none" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		size_t len = strlen(table[i].text);
+		char *text = exact(table[i].text, len), shown[256];
+
+		assert_null(json_check(text, len));
+		show_items(text, len, shown);
+		assert_string_equal(shown, table[i].items);
+		exact_free(text, len);
+	}
+}
+
+/* Arrays put together at random: every item is a text of its own, and together they have what the array has. */
+static void test_random_arrays(void **state)
+{
+	static const char *const pieces[] = {
+		"[", "]", ",", ",", ",", "{}", "{\"a\":", "}", "1", "\"b\"", "\"\\\"\"", "\"],[\"", " ", "\n", "true", "[]", "[1 ,2]",
+	};
+	unsigned arrays = 0, most = 0;
+
+	(void)state;
+	srandom(1);
+	for (int round = 0; round < 400000; round++) {
+		char text[256] = "[", *p = text + 1, *copy;
+		struct json_counts whole, part;
+		struct json_array array;
+		unsigned tokens = 1, items = 0;
+		const char *item;
+		size_t len, n;
+
+		for (long pick = random() % 10; pick > 0; pick--)
+			p = stpcpy(p, pieces[random() % (long)ARRAY_LEN(pieces)]);
+		p = stpcpy(p, "]");
+		len = (size_t)(p - text);
+		copy = exact(text, len);
+		if (json_check_counting(copy, len, &whole) == NULL) {
+			arrays++;
+			assert_true(json_array_begin(&array, copy, len));
+			for (; json_array_next(&array, &item, &n); items++) {
+				if (json_check_counting(item, n, &part) != NULL || strchr(" \n", item[0]) || strchr(" \n", item[n - 1]))
+					fail_msg("%s: %.*s", text, (int)n, item);
+				tokens += part.tokens;
+			}
+			assert_int_equal(tokens, whole.tokens);
+			most = items > most ? items : most;
+		}
+		exact_free(copy, len);
+	}
+	assert_true(arrays > 1000 && most >= 4);
+}
+
 /* Texts put together and damaged at random: nothing is read out of bounds, and jsmn agrees with the check. */
 static void test_random(void **state)
 {
@@ -390,7 +469,7 @@ int main(void)
 		cmocka_unit_test(test_good_texts), cmocka_unit_test(test_bad_texts), cmocka_unit_test(test_cut_texts),
 		cmocka_unit_test(test_depth), cmocka_unit_test(test_utf8_all_code_points), cmocka_unit_test(test_members),
 		cmocka_unit_test(test_growth), cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_name_is),
-		cmocka_unit_test(test_string), cmocka_unit_test(test_random),
+		cmocka_unit_test(test_string), cmocka_unit_test(test_random), cmocka_unit_test(test_array), cmocka_unit_test(test_random_arrays),
 	};
 
 	return cmocka_run_group_tests_name("json", tests, NULL, NULL);

@@ -16,6 +16,18 @@ typedef int parse_fn(struct json *json, const char *text, size_t len, struct req
 
 static struct json json;
 
+/* As from a client of flash. */
+static int parse_plain(struct json *j, const char *text, size_t len, struct request *req, const char **error)
+{
+	return request_parse(j, text, len, false, req, error);
+}
+
+/* As from a WebSocket. */
+static int parse_with_id(struct json *j, const char *text, size_t len, struct request *req, const char **error)
+{
+	return request_parse(j, text, len, true, req, error);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -42,7 +54,7 @@ static void expect_error(parse_fn *parse, const char *text, const char *expected
 }
 
 /* The text and the message are in blocks of exactly their size. */
-static void expect_message(parse_fn *parse, const char *text, const char *topic, const char *message)
+static void expect_message_of(enum request_kind kind, parse_fn *parse, const char *text, const char *name, const char *message)
 {
 	size_t len = strlen(text);
 	char *copy = malloc(len), *written;
@@ -53,9 +65,9 @@ static void expect_message(parse_fn *parse, const char *text, const char *topic,
 	memcpy(copy, text, len);
 	if (parse(&json, copy, len, &req, &error) != 0)
 		fail_msg("%s: %s", text, error);
-	assert_int_equal(req.kind, REQUEST_PUBLISH);
-	assert_int_equal(req.topic_len, strlen(topic));
-	assert_memory_equal(req.topic, topic, req.topic_len);
+	assert_int_equal(req.kind, kind);
+	assert_int_equal(req.name_len, strlen(name));
+	assert_memory_equal(req.name, name, req.name_len);
 	assert_int_equal(req.size, strlen(message));
 	written = malloc(req.size);
 	assert_non_null(written);
@@ -63,6 +75,11 @@ static void expect_message(parse_fn *parse, const char *text, const char *topic,
 	assert_memory_equal(written, message, req.size);
 	free(written);
 	free(copy);
+}
+
+static void expect_message(parse_fn *parse, const char *text, const char *topic, const char *message)
+{
+	expect_message_of(REQUEST_PUBLISH, parse, text, topic, message);
 }
 
 static void test_publish_messages(void **state)
@@ -95,22 +112,45 @@ static void test_publish_action(void **state)
 
 	(void)state;
 	expect_message(request_parse_publish, text, "t", "\"action\":\"publish\",\"topic\":\"t\",\"data\":1}");
-	expect_message(request_parse, text, "t", "\"topic\":\"t\",\"data\":1}");
+	expect_message(parse_plain, text, "t", "\"topic\":\"t\",\"data\":1}");
 	expect_message(request_parse_publish, "{\"action\":1,\"topic\":\"t\",\"action\":2}", "t",
 		       "\"action\":1,\"topic\":\"t\",\"action\":2}");
-	expect_message(request_parse, "{\"topic\":\"t\",\"\\u0061ction\":\"p\\u0075blish\"}", "t", "\"topic\":\"t\"}");
-	expect_message(request_parse, "{\"timestamp\":1,\"data\":[],\"topic\":\"t\",\"action\":\"publish\"}", "t",
+	expect_message(parse_plain, "{\"topic\":\"t\",\"\\u0061ction\":\"p\\u0075blish\"}", "t", "\"topic\":\"t\"}");
+	expect_message(parse_plain, "{\"timestamp\":1,\"data\":[],\"topic\":\"t\",\"action\":\"publish\"}", "t",
 		       "\"data\":[],\"topic\":\"t\"}");
 }
 
-static void test_subscribe(void **state)
+/* `to` stays among what is sent, beside whatever else is there. */
+static void test_send(void **state)
 {
-	static const struct { const char *text, *topic; enum request_kind kind; } table[] = {
-		{ "{\"action\":\"subscribe\",\"data\":\"events\"}", "events", REQUEST_SUBSCRIBE },
-		{ "{\"action\":\"unsubscribe\",\"data\":\"events\"}", "events", REQUEST_UNSUBSCRIBE },
-		{ "{\"data\":\"a b\",\"x\":1,\"action\":\"subscribe\"}\n", "a b", REQUEST_SUBSCRIBE },
-		{ "{\"\\u0064ata\":\"\\u0061\",\"action\":\"\\u0073ubscribe\"}", "a", REQUEST_SUBSCRIBE },
-		{ "{\"action\":\"subscribe\",\"data\":\"d\",\"topic\":1,\"topic\":2}", "d", REQUEST_SUBSCRIBE },
+	static const struct { const char *text, *id, *message; } table[] = {
+		{ "{\"action\":\"send\",\"to\":\"bob\",\"data\":\"hi\"}", "bob", "\"to\":\"bob\",\"data\":\"hi\"}" },
+		{ "{\"data\":1,\"t\\u006f\":\"b\\u006fb\",\"action\":\"sen\\u0064\"}", "bob", "\"data\":1,\"t\\u006f\":\"b\\u006fb\"}" },
+		{ "{\"action\":\"send\",\"timestamp\":1,\"to\":\"b\",\"id\":2}", "b", "\"to\":\"b\",\"id\":2}" },
+		{ "{\"action\":\"send\",\"to\":\"b\"}", "b", "\"to\":\"b\"}" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(table); i++)
+		expect_message_of(REQUEST_SEND, parse_plain, table[i].text, table[i].id, table[i].message);
+	expect_message_of(REQUEST_SEND, parse_with_id, table[2].text, "b", "\"to\":\"b\"}");
+	/* nothing but the action makes `to` special */
+	expect_message(parse_plain, "{\"action\":\"publish\",\"topic\":\"t\",\"to\":1,\"to\":2}", "t", "\"topic\":\"t\",\"to\":1,\"to\":2}");
+}
+
+/* The client's mark: found as it stands, and not sent on. */
+static void test_id(void **state)
+{
+	static const struct { const char *text, *id, *message; } table[] = {
+		{ "{\"action\":\"publish\",\"id\":5,\"topic\":\"t\"}", "5", "\"topic\":\"t\"}" },
+		{ "{\"action\":\"publish\",\"topic\":\"t\",\"\\u0069d\" : -1.50e+3 }", "-1.50e+3", "\"topic\":\"t\"}" },
+		{ "{\"id\":\"a\\u0062\\n\",\"action\":\"publish\",\"topic\":\"t\",\"x\":{\"id\":1}}", "\"a\\u0062\\n\"",
+		  "\"topic\":\"t\",\"x\":{\"id\":1}}" },
+		{ "{\"id\":\"\",\"action\":\"publish\",\"topic\":\"t\"}", "\"\"", "\"topic\":\"t\"}" },
+		{ "{\"action\":\"publish\",\"topic\":\"t\"}", NULL, "\"topic\":\"t\"}" },
+		{ "{\"action\":\"login\",\"data\":\"bob\",\"id\":7}", "7", NULL },
+		{ "{\"action\":\"subscribe\",\"data\":\"t\",\"id\":\"7\"}", "\"7\"", NULL },
+		{ "{\"action\":\"what\",\"id\":0}", "0", NULL },
 	};
 
 	(void)state;
@@ -118,10 +158,98 @@ static void test_subscribe(void **state)
 		struct request req;
 		const char *error;
 
-		assert_int_equal(request_parse(&json, table[i].text, strlen(table[i].text), &req, &error), 0);
+		assert_int_equal(parse_with_id(&json, table[i].text, strlen(table[i].text), &req, &error), 0);
+		assert_int_equal(req.id_len, table[i].id != NULL ? strlen(table[i].id) : 0);
+		assert_int_equal(req.id == NULL, table[i].id == NULL);
+		if (req.id != NULL)
+			assert_memory_equal(req.id, table[i].id, req.id_len);
+		if (table[i].message != NULL)
+			expect_message(parse_with_id, table[i].text, "t", table[i].message);
+	}
+	/* a member like any other without with_id and after PUBLISH */
+	expect_message(parse_plain, "{\"action\":\"publish\",\"id\":[],\"topic\":\"t\",\"id\":5}", "t", "\"id\":[],\"topic\":\"t\",\"id\":5}");
+	expect_message(request_parse_publish, "{\"id\":5,\"topic\":\"t\"}", "t", "\"id\":5,\"topic\":\"t\"}");
+}
+
+/* What else is wrong, the id is known. */
+static void test_id_of_errors(void **state)
+{
+	static const struct { const char *text, *error; enum request_kind kind; } table[] = {
+		{ "{\"id\":5}", "no action", REQUEST_UNKNOWN },
+		{ "{\"action\":7,\"id\":5}", "the action is not a string", REQUEST_UNKNOWN },
+		{ "{\"action\":\"ping\",\"action\":\"ping\",\"id\":5}", "the action stands twice", REQUEST_UNKNOWN },
+		{ "{\"action\":\"subscribe\",\"id\":5}", "no data: it names the topic", REQUEST_SUBSCRIBE },
+		{ "{\"action\":\"publish\",\"id\":5,\"topic\":\"\"}", "the topic is empty", REQUEST_PUBLISH },
+		{ "{\"action\":\"send\",\"id\":5}", "no member to: it is the id", REQUEST_SEND },
+	};
+	static const char *const none[] = { "{\"id\":5", "[5]", "{\"id\":5,\"id\":5}", "{\"id\":null}" };
+	struct request req;
+	const char *error;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		assert_int_equal(parse_with_id(&json, table[i].text, strlen(table[i].text), &req, &error), -1);
+		assert_string_equal(error, table[i].error);
 		assert_int_equal(req.kind, table[i].kind);
-		assert_int_equal(req.topic_len, strlen(table[i].topic));
-		assert_memory_equal(req.topic, table[i].topic, req.topic_len);
+		assert_int_equal(req.id_len, 1);
+		assert_memory_equal(req.id, "5", 1);
+		assert_int_equal(parse_plain(&json, table[i].text, strlen(table[i].text), &req, &error), -1);
+		assert_null(req.id);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(none); i++) {
+		assert_int_equal(parse_with_id(&json, none[i], strlen(none[i]), &req, &error), -1);
+		assert_null(req.id);
+		assert_int_equal(req.id_len, 0);
+	}
+}
+
+/* The limit of the client's mark is one of the bytes that it stands there with, quotes and escapes and all. */
+static void test_id_length(void **state)
+{
+	(void)state;
+	for (size_t len = REQUEST_ID_MAX - 1; len <= REQUEST_ID_MAX + 1; len++) {
+		for (int quoted = 0; quoted < 2; quoted++) {
+			char text[512] = "{\"action\":\"x\",\"id\":";
+			size_t start = strlen(text);
+			struct request req;
+			const char *error;
+			int result;
+
+			memset(text + start, '1', len);
+			if (quoted)
+				text[start] = text[start + len - 1] = '"';
+			strcpy(text + start + len, "}");
+			result = parse_with_id(&json, text, strlen(text), &req, &error);
+			assert_int_equal(result, len <= REQUEST_ID_MAX ? 0 : -1);
+			assert_int_equal(req.id_len, result == 0 ? len : 0);
+			if (result < 0)
+				assert_string_equal(error, "the member id is longer than 255 bytes");
+		}
+	}
+}
+
+static void test_subscribe(void **state)
+{
+	static const struct { const char *text, *name; enum request_kind kind; } table[] = {
+		{ "{\"action\":\"subscribe\",\"data\":\"events\"}", "events", REQUEST_SUBSCRIBE },
+		{ "{\"action\":\"unsubscribe\",\"data\":\"events\"}", "events", REQUEST_UNSUBSCRIBE },
+		{ "{\"data\":\"a b\",\"x\":1,\"action\":\"subscribe\"}\n", "a b", REQUEST_SUBSCRIBE },
+		{ "{\"\\u0064ata\":\"\\u0061\",\"action\":\"\\u0073ubscribe\"}", "a", REQUEST_SUBSCRIBE },
+		{ "{\"action\":\"subscribe\",\"data\":\"d\",\"topic\":1,\"topic\":2}", "d", REQUEST_SUBSCRIBE },
+		{ "{\"action\":\"login\",\"data\":\"b\\u006fb\"}", "bob", REQUEST_LOGIN },
+		{ "{\"to\":1,\"data\":\"bob\",\"action\":\"logout\"}", "bob", REQUEST_LOGOUT },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		struct request req;
+		const char *error;
+
+		assert_int_equal(parse_plain(&json, table[i].text, strlen(table[i].text), &req, &error), 0);
+		assert_int_equal(req.kind, table[i].kind);
+		assert_int_equal(req.name_len, strlen(table[i].name));
+		assert_memory_equal(req.name, table[i].name, req.name_len);
+		assert_null(req.id);
 	}
 }
 
@@ -130,7 +258,8 @@ static void test_unknown(void **state)
 	static const char *const texts[] = {
 		"{\"action\":\"\"}", "{\"action\":\"Subscribe\"}", "{\"action\":\"subscribe \",\"data\":1}", "{\"action\":\"ping\"}",
 		"{\"action\":\"publishx\",\"topic\":\"t\"}", "{\"action\":\"subscribexx\",\"data\":\"t\"}",
-		"{\"action\":\"unsubscribes\",\"data\":\"t\"}",
+		"{\"action\":\"log\"}", "{\"action\":\"Login\"}", "{\"action\":\"loginn\"}", "{\"action\":\"logouts\"}", "{\"action\":\"sen\"}",
+		"{\"action\":\"sends\"}", "{\"action\":\"broadcast\"}", "{\"action\":\"unsubscribes\",\"data\":\"t\"}",
 		"{\"action\":\"subscribe\\u0000\",\"data\":\"t\"}", "{\"action\":\"publishpublishpublish\",\"topic\":\"t\",\"topic\":\"t\"}",
 	};
 
@@ -139,7 +268,7 @@ static void test_unknown(void **state)
 		struct request req;
 		const char *error;
 
-		assert_int_equal(request_parse(&json, texts[i], strlen(texts[i]), &req, &error), 0);
+		assert_int_equal(parse_plain(&json, texts[i], strlen(texts[i]), &req, &error), 0);
 		assert_int_equal(req.kind, REQUEST_UNKNOWN);
 	}
 }
@@ -147,25 +276,40 @@ static void test_unknown(void **state)
 static void test_errors(void **state)
 {
 	static const struct { parse_fn *parse; const char *text, *error; } table[] = {
-		{ request_parse, "{", "bad JSON: a member's name was expected" },
-		{ request_parse, "[]", "not a JSON object" },
-		{ request_parse, "{}", "no action" },
-		{ request_parse, "{\"Action\":\"subscribe\"}", "no action" },
-		{ request_parse, "{\"a\":{\"action\":\"subscribe\"}}", "no action" },
-		{ request_parse, "{\"action\":1}", "the action is not a string" },
-		{ request_parse, "{\"action\":[\"subscribe\"]}", "the action is not a string" },
-		{ request_parse, "{\"action\":\"ping\",\"action\":\"ping\"}", "the action stands twice" },
-		{ request_parse, "{\"action\":\"ping\",\"\\u0061ction\":\"ping\"}", "the action stands twice" },
-		{ request_parse, "{\"action\":\"subscribe\"}", "no data: it names the topic" },
-		{ request_parse, "{\"action\":\"subscribe\",\"topic\":\"t\"}", "no data: it names the topic" },
-		{ request_parse, "{\"action\":\"unsubscribe\"}", "no data: it names the topic" },
-		{ request_parse, "{\"action\":\"subscribe\",\"data\":null}", "data is not a string: it names the topic" },
-		{ request_parse, "{\"action\":\"subscribe\",\"data\":[\"t\"]}", "data is not a string: it names the topic" },
-		{ request_parse, "{\"data\":\"t\",\"action\":\"subscribe\",\"data\":\"t\"}", "data stands twice" },
-		{ request_parse, "{\"action\":\"subscribe\",\"data\":\"\"}", "the topic is empty" },
-		{ request_parse, "{\"action\":\"subscribe\",\"data\":\"a\\u0000\"}", "the topic has a control character in it" },
-		{ request_parse, "{\"action\":\"publish\",\"data\":\"t\"}", "no topic" },
-		{ request_parse, "{\"action\":\"publish\",\"topic\":\"t\",\"topic\":\"t\"}", "the topic stands twice" },
+		{ parse_plain, "{", "bad JSON: a member's name was expected" },
+		{ parse_plain, "[]", "not a JSON object" },
+		{ parse_plain, "{}", "no action" },
+		{ parse_plain, "{\"Action\":\"subscribe\"}", "no action" },
+		{ parse_plain, "{\"a\":{\"action\":\"subscribe\"}}", "no action" },
+		{ parse_plain, "{\"action\":1}", "the action is not a string" },
+		{ parse_plain, "{\"action\":[\"subscribe\"]}", "the action is not a string" },
+		{ parse_plain, "{\"action\":\"ping\",\"action\":\"ping\"}", "the action stands twice" },
+		{ parse_plain, "{\"action\":\"ping\",\"\\u0061ction\":\"ping\"}", "the action stands twice" },
+		{ parse_plain, "{\"action\":\"subscribe\"}", "no data: it names the topic" },
+		{ parse_plain, "{\"action\":\"subscribe\",\"topic\":\"t\"}", "no data: it names the topic" },
+		{ parse_plain, "{\"action\":\"unsubscribe\"}", "no data: it names the topic" },
+		{ parse_plain, "{\"action\":\"subscribe\",\"data\":null}", "data is not a string: it names the topic" },
+		{ parse_plain, "{\"action\":\"subscribe\",\"data\":[\"t\"]}", "data is not a string: it names the topic" },
+		{ parse_plain, "{\"data\":\"t\",\"action\":\"subscribe\",\"data\":\"t\"}", "data stands twice" },
+		{ parse_plain, "{\"action\":\"subscribe\",\"data\":\"\"}", "the topic is empty" },
+		{ parse_plain, "{\"action\":\"subscribe\",\"data\":\"a\\u0000\"}", "the topic has a control character in it" },
+		{ parse_plain, "{\"action\":\"publish\",\"data\":\"t\"}", "no topic" },
+		{ parse_plain, "{\"action\":\"publish\",\"topic\":\"t\",\"topic\":\"t\"}", "the topic stands twice" },
+		{ parse_plain, "{\"action\":\"login\"}", "no data: it is the id" },
+		{ parse_plain, "{\"action\":\"logout\",\"to\":\"bob\"}", "no data: it is the id" },
+		{ parse_plain, "{\"action\":\"login\",\"data\":7}", "data is not a string: it is the id" },
+		{ parse_plain, "{\"action\":\"logout\",\"data\":\"a\",\"data\":\"a\"}", "data stands twice" },
+		{ parse_plain, "{\"action\":\"login\",\"data\":\"\"}", "the id is empty" },
+		{ parse_plain, "{\"action\":\"logout\",\"data\":\"\\u0001\"}", "the id has a control character in it" },
+		{ parse_plain, "{\"action\":\"send\",\"topic\":\"bob\",\"data\":\"bob\"}", "no member to: it is the id" },
+		{ parse_plain, "{\"action\":\"send\",\"to\":[\"bob\"]}", "the member to is not a string: it is the id" },
+		{ parse_plain, "{\"action\":\"send\",\"to\":\"a\",\"t\\u006f\":\"b\"}", "the member to stands twice" },
+		{ parse_plain, "{\"action\":\"send\",\"to\":\"\"}", "the id is empty" },
+		{ parse_with_id, "{\"action\":\"ping\",\"id\":null}", "the member id is neither a string nor a number" },
+		{ parse_with_id, "{\"action\":\"ping\",\"id\":[5]}", "the member id is neither a string nor a number" },
+		{ parse_with_id, "{\"action\":\"ping\",\"id\":true}", "the member id is neither a string nor a number" },
+		{ parse_with_id, "{\"action\":\"ping\",\"id\":5,\"i\\u0064\":5}", "the member id stands twice" },
+		{ parse_with_id, "{\"id\":5,\"x\"}", "bad JSON: a colon was expected" },
 		{ request_parse_publish, "", "bad JSON: a value was expected" },
 		{ request_parse_publish, "{\"topic\":\"t\"}x", "bad JSON: something stands behind the value" },
 		{ request_parse_publish, "\"topic\"", "not a JSON object" },
@@ -228,7 +372,7 @@ static void test_topic_length(void **state)
 			result = request_parse_publish(&json, text, strlen(text), &req, &error);
 			assert_int_equal(result, len <= MESSAGE_TOPIC_MAX ? 0 : -1);
 			if (result == 0)
-				assert_int_equal(req.topic_len, len);
+				assert_int_equal(req.name_len, len);
 			else
 				assert_string_equal(error, "the topic is longer than 255 bytes");
 		}
@@ -240,7 +384,43 @@ static void test_topic_length(void **state)
 
 		memset(text + start, 'x', 253);
 		strcpy(text + start + 253, "\\u20ac\"}");
-		expect_error(request_parse, text, "the topic is longer than 255 bytes");
+		expect_error(parse_plain, text, "the topic is longer than 255 bytes");
+	}
+}
+
+/* The rules of topics, but for the length. */
+static void test_id_rules(void **state)
+{
+	static const struct { const char *id, *error; } table[] = {
+		{ "bob", NULL }, { "\xc3\xa9", NULL }, { "\x01", "the id has a control character in it" },
+		{ "\xc2\x85", "the id has a control character in it" }, { "\xff", "the id is not UTF-8" }, { "", "the id is empty" },
+	};
+	char longest[MESSAGE_ID_MAX + 1];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		const char *error = message_id_error(table[i].id, strlen(table[i].id));
+
+		if (error != table[i].error && (error == NULL || table[i].error == NULL || strcmp(error, table[i].error) != 0))
+			fail_msg("%zu: %s", i, error != NULL ? error : "passed");
+	}
+	memset(longest, 'x', sizeof(longest));
+	assert_null(message_id_error(longest, MESSAGE_ID_MAX));
+	assert_string_equal(message_id_error(longest, MESSAGE_ID_MAX + 1), "the id is longer than 254 bytes");
+	for (size_t len = MESSAGE_ID_MAX; len <= MESSAGE_ID_MAX + 3; len++) {
+		char text[512] = "{\"action\":\"send\",\"to\":\"";
+		size_t start = strlen(text);
+		struct request req;
+		const char *error;
+
+		memset(text + start, 'x', len);
+		strcpy(text + start + len, "\"}");
+		if (len > MESSAGE_ID_MAX) {
+			expect_error(parse_plain, text, "the id is longer than 254 bytes");
+			continue;
+		}
+		assert_int_equal(parse_plain(&json, text, strlen(text), &req, &error), 0);
+		assert_int_equal(req.name_len, len);
 	}
 }
 
@@ -249,7 +429,8 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_publish_messages), cmocka_unit_test(test_publish_action), cmocka_unit_test(test_subscribe),
 		cmocka_unit_test(test_unknown), cmocka_unit_test(test_errors), cmocka_unit_test(test_topic_rules),
-		cmocka_unit_test(test_topic_length),
+		cmocka_unit_test(test_topic_length), cmocka_unit_test(test_send), cmocka_unit_test(test_id),
+		cmocka_unit_test(test_id_of_errors), cmocka_unit_test(test_id_length), cmocka_unit_test(test_id_rules),
 	};
 
 	return cmocka_run_group_tests_name("message", tests, setup, teardown);

@@ -41,7 +41,8 @@ static const struct { const char *map; size_t len; const char *log, *record; siz
 	{ B("\xdf\0\0\0\x02\xdb\0\0\0\x02op\xa9subscribe" TOPIC), "0 topic t", NONE },
 	{ B("\x82" OP("\xa5login") "\xa2id\xa2" "42"), "3 id 42", NONE },
 	{ B("\x82" OP("\xa6logout") "\xa2id\xa2" "42"), "4 id 42", NONE },
-	{ B("\x83" OP("\xa4send") "\xa2id\xa2" "42" DATA "\xa1x"), "5 id 42", B("\"topic\":\"T\",\"data\":\"x\"}") },
+	{ B("\x83" OP("\xa4send") "\xa2id\xa2" "42" DATA "\xa1x"), "5 id 42", B("\"to\":\"T\",\"data\":\"x\"}") },
+	{ B("\x83" OP("\xa4send") "\xa2id\xa2" "42" DATA "\xc4\x01\xff"), "5 id 42", B("\0\0\0\x09\"to\":\"T\"}\xff") },
 	{ B("\x84" OP("\xa4send") "\xa2id\xa2" "42" DATA "\xa1x\xa7receipt\xc3"), "5 id 42 receipt", NONE },
 	{ B("\x83" OP("\xa4ping") "\xa4what\x92\x01\x81\x01\x02\xc0\xc7\x01\x05x"), "6", NONE },	/* unknown keys */
 	/* refused */
@@ -57,6 +58,9 @@ static const struct { const char *map; size_t len; const char *log, *record; siz
 	{ B("\x82" OP("\xa9subscribe") "\xa5topic\xc4\x01t"), "?topic and id are str", NONE },
 	{ B("\x82" OP("\xa5login") "\xa2id\x05"), "?topic and id are str", NONE },
 	{ B("\x81" OP("\xa5login")), "?no id", NONE },
+	{ B("\x82" OP("\xa5login") "\xa2id\xa0"), "?the id is empty", NONE },
+	{ B("\x82" OP("\xa6logout") "\xa2id\xa1\x1f"), "?the id has a control character in it", NONE },
+	{ B("\x83" OP("\xa4send") "\xa2id\xa1\xff" DATA "\xa1x"), "?the id is not UTF-8", NONE },
 	{ B("\x82" OP("\xa7publish") TOPIC), "?no data", NONE },
 	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xa1x\xa7receipt\x01"), "?receipt is true or false", NONE },
 	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xa1x\xa5" "event\x01"), "?event is a str", NONE },
@@ -97,7 +101,7 @@ static const struct { const char *map; size_t len; const char *log, *record; siz
 	{ B(PUBLISH("\x9b\x7f\xff\xe0\xcc\xff\xcd\x01\x02\xce\xff\xff\xff\xff\xd0\x80\xd1\xff\x7f\xd2\x80\0\0\0\xd3\x80\0\0\0\0\0\0\0\xd3\0\0\0\0\0\0\0\x07")),
 	  "2 topic t", B("\"topic\":\"T\",\"data\":[127,-1,-32,255,258,4294967295,-128,-129,-2147483648,-9223372036854775808,7]}") },
 	{ B(PUBLISH("\x94\xca\x3f\xc0\0\0\xcb\x3f\xb9\x99\x99\x99\x99\x99\x9a\xcb\x7f\xef\xff\xff\xff\xff\xff\xff\xcb\x40\x14\0\0\0\0\0\0")),
-	  "2 topic t", B("\"topic\":\"T\",\"data\":[1.5,0.1,1.7976931348623157e+308,5]}") },
+	  "2 topic t", B("\"topic\":\"T\",\"data\":[1.5,0.1,1.7976931348623157e+308,5.0]}") },
 	{ B(PUBLISH("\x82\xa1" "a\x90\xa1" "b\x80")), "2 topic t", B("\"topic\":\"T\",\"data\":{\"a\":[],\"b\":{}}}") },
 	{ B(PUBLISH("\xc4\x03\0\xff\n")), "2 topic t", B("\0\0\0\x0c\"topic\":\"T\"}\0\xff\n") },
 	{ B(PUBLISH("\xa2\xc3x")), "2 topic t", B("\0\0\0\x0c\"topic\":\"T\"}\xc3x") },
@@ -134,8 +138,8 @@ static void describe(const struct packet_request *req, char *log, size_t size)
 
 static void check_record(const struct packet_request *req, const char *want, size_t len)
 {
-	const char *error;
-	size_t size = packet_record(NULL, 0, req, "T", 1, &error);
+	const char *error, *key = req->op == PACKET_SEND ? "to" : "topic";
+	size_t size = packet_record(NULL, 0, req, key, "T", 1, &error);
 
 	if (want[0] == '?') {
 		assert_int_equal(size, 0);
@@ -148,7 +152,7 @@ static void check_record(const struct packet_request *req, const char *want, siz
 		char *block = malloc(room);
 
 		assert_non_null(block);
-		assert_int_equal(packet_record(block, room, req, "T", 1, &error), room == size ? size : 0);
+		assert_int_equal(packet_record(block, room, req, key, "T", 1, &error), room == size ? size : 0);
 		if (room == size)
 			assert_memory_equal(block, want, size);
 		free(block);
@@ -182,6 +186,32 @@ static void test_requests(void **state)
 		if (requests[i].record != NULL)
 			check_record(&req, requests[i].record, requests[i].record_len);
 		free(block);
+	}
+}
+
+/* A topic may have one byte more than an id. */
+static void test_name_length(void **state)
+{
+	static const struct { const char *head; size_t len; const char *error; } cases[] = {
+		{ "\x82" OP("\xa9subscribe") "\xa5topic\xd9", 255, NULL }, { "\x82" OP("\xa5login") "\xa2id\xd9", 254, NULL },
+		{ "\x82" OP("\xa5login") "\xa2id\xd9", 255, "the id is longer than 254 bytes" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char in[400] = { 0 };
+		size_t head = strlen(cases[i].head), len = head + 1 + cases[i].len;
+		struct packet_request req;
+
+		in[2] = (char)(len >> 8);
+		in[3] = (char)len;
+		memcpy(in + 4, cases[i].head, head);
+		in[4 + head] = (char)cases[i].len;
+		memset(in + 5 + head, 'x', cases[i].len);
+		packet_next(in, 4 + len, MAX, &req);
+		assert_int_equal(req.kind, cases[i].error ? PACKET_REFUSED : PACKET_REQUEST);
+		if (cases[i].error)
+			assert_string_equal(req.error, cases[i].error);
 	}
 }
 
@@ -272,6 +302,10 @@ static const struct { const char *text; size_t len; const char *want; } messages
 	  HEAD "\"topic\":\"t\",\"data\":[18446744073709551616.0,-9223372036854775808.0,-0.0,100.0]}" },
 	{ B("\"id\":1,\"timestamp\":2,\"ok\":3,\"topic\":\"t\",\"x\":4}"), HEAD "\"topic\":\"t\",\"x\":4}" },
 	{ B("\"topic\":\"t\",\"data\":{\"id\":1}}"), HEAD "\"topic\":\"t\",\"data\":{\"id\":1}}" },
+	{ B("\"to\":\"bob\",\"event\":\"e\",\"data\":1}"), HEAD "\"to\":\"bob\",\"event\":\"e\",\"data\":1}" },
+	{ B("\"broadcast\":true,\"data\":\"x\"}"), HEAD "\"broadcast\":true,\"data\":\"x\"}" },
+	{ B("\0\0\0\x0b\"to\":\"bob\"}\xff\0"), HEAD "\"to\":\"bob\",\"data\":bff00}" },
+	{ B("\0\0\0\x11\"broadcast\":true}\xff\0"), HEAD "\"broadcast\":true,\"data\":bff00}" },
 	{ B("\0\0\0\x0c\"topic\":\"t\"}\xff\0"), HEAD "\"topic\":\"t\",\"data\":bff00}" },
 };
 
@@ -317,7 +351,7 @@ static void test_round(void **state)
 		in[3] = (char)(map + cases[i].len);
 		packet_next(in, 4 + map + cases[i].len, MAX, &req);
 		assert_int_equal(req.kind, PACKET_REQUEST);
-		rec.len = packet_record(record, sizeof(record), &req, "t", 1, &error);
+		rec.len = packet_record(record, sizeof(record), &req, "topic", "t", 1, &error);
 		assert_true(rec.len > 0);
 		map = packet_message(&rec, out, sizeof(out));
 		assert_true(map > cases[i].len);
@@ -431,7 +465,7 @@ static void test_garbage(void **state)
 		packet_next(block, len, MAX, &req);
 		if (req.kind == PACKET_REQUEST && (req.op == PACKET_PUBLISH || req.op == PACKET_SEND)) {
 			const char *error;
-			size_t n = packet_record(record + 1, sizeof(record) - 1, &req, "t", 1, &error);
+			size_t n = packet_record(record + 1, sizeof(record) - 1, &req, "topic", "t", 1, &error);
 			struct web_record rec = { .text = record + 1, .len = n };
 
 			assert_int_equal(n == 0, error != NULL);
@@ -464,6 +498,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_requests), cmocka_unit_test(test_length), cmocka_unit_test(test_messages), cmocka_unit_test(test_round),
 		cmocka_unit_test(test_replies), cmocka_unit_test(test_json_parts), cmocka_unit_test(test_depth), cmocka_unit_test(test_garbage),
+		cmocka_unit_test(test_name_length),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

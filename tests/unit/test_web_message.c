@@ -24,6 +24,12 @@ static const struct { const char *text, *object, *sse, *test; } cases[] = {
 	{ "\"topic\":\"events\",\"event\":\"test_event\",\"message_id\":\"\",\"data\":\"test\"}",
 	  HEAD "\"topic\":\"events\",\"event\":\"test_event\",\"message_id\":\"\",\"data\":\"test\"}",
 	  "id: 7\nevent: test_event\ndata: test\n\n", "Recvd msg #3: 'test'<br>\r\n" },
+	/* no topic */
+	{ "\"to\":\"bob\",\"event\":\"e\",\"data\":\"hi\"}", HEAD "\"to\":\"bob\",\"event\":\"e\",\"data\":\"hi\"}",
+	  "id: 7\nevent: e\ndata: hi\n\n", "Recvd msg #3: 'hi'<br>\r\n" },
+	{ "\"to\":\"bob\"}", HEAD "\"to\":\"bob\"}", "id: 7\ndata: " HEAD "\"to\":\"bob\"}\n\n", NULL },
+	{ "\"broadcast\":true,\"data\":[1]}", HEAD "\"broadcast\":true,\"data\":[1]}", "id: 7\ndata: [1]\n\n", "Recvd msg #3: '[1]'<br>\r\n" },
+	{ "\"broadcast\":true}", HEAD "\"broadcast\":true}", "id: 7\ndata: " HEAD "\"broadcast\":true}\n\n", NULL },
 	/* data */
 	{ T ",\"data\":\"\"}", HEAD T ",\"data\":\"\"}", "id: 7\ndata: \n\n", "Recvd msg #3: ''<br>\r\n" },
 	{ T ",\"data\":\"a\\nb\"}", NULL, "id: 7\ndata: a\ndata: b\n\n", "Recvd msg #3: 'a\nb'<br>\r\n" },

@@ -1,5 +1,5 @@
 /*
- * proto/websocket_handshake.c. Needs -lcrypto.
+ * proto/websocket_handshake.c.
  */
 #include "proto/websocket_handshake.h"
 
