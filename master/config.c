@@ -136,7 +136,7 @@ static int read_choice(struct reading *r, const struct setting *d, const char *v
 
 static int read_text(struct reading *r, const struct setting *d, const char *value)
 {
-	char *dst = settings_text(&r->config->settings, d);
+	char *dst = settings_text(&r->config->settings, d), why[CONFIG_ERROR_MAX];
 
 	if (strlen(value) >= SETTINGS_TEXT_MAX)
 		return fail(r, "%s: is longer than %d bytes", d->name, SETTINGS_TEXT_MAX - 1);
@@ -147,6 +147,8 @@ static int read_text(struct reading *r, const struct setting *d, const char *val
 		return fail(r, "%s: `%s` is not an absolute path", d->name, value);
 	if (d - settings_table == SETTING_PLACE_user && *value && !getpwnam(value))
 		return fail(r, "%s: there is no user `%s`", d->name, value);
+	if (d - settings_table == SETTING_PLACE_origins && config_origins_check(value, why) < 0)
+		return fail(r, "%s: %s", d->name, why);
 	memset(dst, 0, SETTINGS_TEXT_MAX);
 	memcpy(dst, value, strlen(value));
 	return 0;
@@ -192,10 +194,23 @@ static int read_listen(struct reading *r, const char *value)
 		return fail(r, "listen: more than %d addresses", LISTENERS_MAX);
 	if (config_address_read(&a, value, why) < 0)
 		return fail(r, "listen: %s", why);
-	for (unsigned i = 0; i < c->listeners; i++)
+	for (unsigned i = 0; i < c->listeners; i++) {
 		if (strcmp(c->listen[i].url, a.url) == 0)
 			return fail(r, "listen: %s is there twice", a.url);
+		if (config_address_same(&c->listen[i], &a))
+			return fail(r, "listen: %s has the same address as %s", a.url, c->listen[i].url);
+	}
 	c->listen[c->listeners++] = a;
+	return 0;
+}
+
+static int listen_by_default(struct reading *r)
+{
+	static const char *const urls[] = {DEFAULT_LISTEN};
+
+	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++)
+		if (read_listen(r, urls[i]) < 0)
+			return -1;
 	return 0;
 }
 
@@ -418,7 +433,7 @@ int config_read(struct config *config, const struct config_source *source, char 
 	for (unsigned i = 0; i < source->count; i++)
 		if (read_option(&r, source->options[i]) < 0)
 			return -1;
-	if (c.listeners == 0 && read_listen(&r, DEFAULT_LISTEN) < 0)
+	if (c.listeners == 0 && listen_by_default(&r) < 0)
 		return -1;
 	resolve(&c.settings);
 	/* A batch of messages is up to an eighth of the ring, and a message must fit into a batch. */

@@ -6,8 +6,9 @@
  *
  * NUMBER   digits, then nothing, K, M or G (1024 and its powers) or k or m (1000 and its powers)
  * SECONDS  digits, then nothing or s (seconds), ms, m (minutes) or h
- * listen   flash://ADDR:PORT. ADDR is a numeric IPv4 address, a numeric IPv6 address in [], `localhost` (127.0.0.1) or
- *          `*` (every address of this machine, IPv6 and IPv4). Other host names are not looked up.
+ * listen   SCHEME://ADDR:PORT or SCHEME+unix:PATH, SCHEME being flash, http or packet. ADDR is a numeric IPv4 address, a numeric
+ *          IPv6 address in [], `localhost` (127.0.0.1) or `*` (every address of this machine, IPv6 and IPv4). Other host names are not
+ *          looked up. PATH is absolute, and as long as a Unix socket's may be (107 bytes).
  * workers  1 to WORKERS_MAX, or `auto`: as many as there are processors that this process may run on
  *
  * A key that is not known, a key that is in the file twice (`listen` may be), a [section], a line that inih would cut (200
@@ -25,11 +26,11 @@
 
 #define LISTENERS_MAX 64
 #define CONFIG_ERROR_MAX 512
-#define DEFAULT_LISTEN "flash://127.0.0.1:8081"
+#define DEFAULT_LISTEN "flash://127.0.0.1:8081", "http://127.0.0.1:8080"	/* for an array */
 
 /* Compares with memcmp(): what is not used is zero. */
 struct listen_address {
-	char url[128];			/* as written: scheme://ADDR:PORT, [ADDR] for IPv6 */
+	char url[128];			/* as written: scheme://ADDR:PORT, [ADDR] for IPv6; scheme+unix:PATH */
 	int proto;			/* PROTO_, proto/protocol.h */
 	bool dual;			/* `*`: addr is [::] and takes IPv4 too */
 	struct sockaddr_storage addr;
@@ -64,7 +65,19 @@ int config_address_read(struct listen_address *address, const char *text, char w
 /* Writes the sockaddr as "ADDR:PORT" or "[ADDR]:PORT". */
 void config_address_text(const struct sockaddr *addr, char *dst, size_t size);
 
+/* The path of a Unix socket's address; NULL for other addresses. */
+const char *config_address_path(const struct listen_address *address);
+
+/* Do both mean the same socket, whatever is spoken there? With port 0 only if they are the same text. */
+bool config_address_same(const struct listen_address *a, const struct listen_address *b);
+
 /* The scheme that a PROTO_ has in URLs. */
 const char *config_address_scheme(int proto);
+
+/* ---- config_origins.c ---- */
+
+/* Checks an `origins` value, shorter than SETTINGS_TEXT_MAX: each is `*` or scheme://host[:port], divided by spaces or commas. 0, or -1 and
+ * in why[] which one is wrong. */
+int config_origins_check(const char *list, char why[CONFIG_ERROR_MAX]);
 
 #endif

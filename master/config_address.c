@@ -7,14 +7,21 @@
 #include <assert.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/un.h>
+
+#define INTERNET "://"
+#define LOCAL "+unix:"
 
 static const struct {
 	const char *scheme;
 	int proto;
 } schemes[] = {
 	{"flash", PROTO_FLASH},
+	{"http", PROTO_HTTP},
+	{"packet", PROTO_PACKET},
 };
 #define SCHEMES (sizeof(schemes) / sizeof(schemes[0]))
 
@@ -37,6 +44,21 @@ void config_address_text(const struct sockaddr *addr, char *dst, size_t size)
 	else
 		snprintf(dst, size, addr->sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
 }
+
+const char *config_address_path(const struct listen_address *address)
+{
+	return address->addr.ss_family == AF_UNIX ? ((const struct sockaddr_un *)&address->addr)->sun_path : NULL;
+}
+
+bool config_address_same(const struct listen_address *a, const struct listen_address *b)
+{
+	/* (The port stands at the same place for IPv4 and IPv6.) */
+	if (a->addr.ss_family != AF_UNIX && ((const struct sockaddr_in *)&a->addr)->sin_port == 0)
+		return strcmp(a->url, b->url) == 0;
+	return a->dual == b->dual && a->addr_len == b->addr_len && memcmp(&a->addr, &b->addr, a->addr_len) == 0;
+}
+
+/* ---- Internet addresses ---- */
 
 static int read_port(const char *text, in_port_t *port)
 {
@@ -95,34 +117,15 @@ static int read_host(struct listen_address *a, char *host, in_port_t port)
 	return read_ipv6(a, host + 1, port);
 }
 
-int config_address_read(struct listen_address *address, const char *text, char why[CONFIG_ERROR_MAX])
+/* ADDR:PORT */
+static int read_internet(struct listen_address *a, const char *at, char why[CONFIG_ERROR_MAX])
 {
-	struct listen_address a;
-	char host[sizeof(a.url)];
-	const char *at = NULL, *colon;
+	char host[sizeof(a->url)];
+	const char *colon = strrchr(at, ':');
 	in_port_t port;
 
-	memset(&a, 0, sizeof(a));
-	if (strlen(text) >= sizeof(a.url)) {
-		snprintf(why, CONFIG_ERROR_MAX, "is longer than %zu bytes", sizeof(a.url) - 1);
-		return -1;
-	}
-	memcpy(a.url, text, strlen(text));
-	for (size_t i = 0; i < SCHEMES; i++) {
-		size_t n = strlen(schemes[i].scheme);
-
-		if (strncmp(text, schemes[i].scheme, n) == 0 && strncmp(text + n, "://", 3) == 0) {
-			a.proto = schemes[i].proto;
-			at = text + n + 3;
-		}
-	}
-	if (!at) {
-		snprintf(why, CONFIG_ERROR_MAX, "`%s` is not of the form flash://ADDR:PORT", text);
-		return -1;
-	}
-	colon = strrchr(at, ':');
 	if (!colon || strchr(colon, ']')) {
-		snprintf(why, CONFIG_ERROR_MAX, "`%s` lacks its :PORT", text);
+		snprintf(why, CONFIG_ERROR_MAX, "`%s` lacks its :PORT", a->url);
 		return -1;
 	}
 	if (read_port(colon + 1, &port) < 0) {
@@ -130,12 +133,80 @@ int config_address_read(struct listen_address *address, const char *text, char w
 		return -1;
 	}
 	snprintf(host, sizeof(host), "%.*s", (int)(colon - at), at);
-	if (read_host(&a, host, port) < 0) {
+	if (read_host(a, host, port) < 0) {
 		snprintf(why, CONFIG_ERROR_MAX,
 			 "`%.*s` is not a numeric IPv4 address, a numeric IPv6 address in [], `localhost` or `*`",
 			 (int)(colon - at), at);
 		return -1;
 	}
+	return 0;
+}
+
+/* ---- Unix sockets ---- */
+
+/* PATH */
+static int read_local(struct listen_address *a, const char *path, char why[CONFIG_ERROR_MAX])
+{
+	struct sockaddr_un *un = (struct sockaddr_un *)&a->addr;
+	size_t len = strlen(path);
+
+	_Static_assert(sizeof(a->url) > sizeof("packet" LOCAL) - 1 + sizeof(un->sun_path) - 1, "a URL has room for any path");
+
+	if (*path != '/') {
+		snprintf(why, CONFIG_ERROR_MAX, "`%.150s` is not an absolute path", path);
+		return -1;
+	}
+	if (len >= sizeof(un->sun_path)) {
+		snprintf(why, CONFIG_ERROR_MAX, "the path `%.150s` has %zu bytes; that of a Unix socket may have %zu", path, len,
+			 sizeof(un->sun_path) - 1);
+		return -1;
+	}
+	for (const char *p = path; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f) {
+			snprintf(why, CONFIG_ERROR_MAX, "the path `%s` has a control character in it", path);
+			return -1;
+		}
+	un->sun_family = AF_UNIX;
+	memcpy(un->sun_path, path, len);
+	a->addr_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
+	return 0;
+}
+
+/* ---- the whole ---- */
+
+/* What follows `separator` if the text is scheme, separator, something; else NULL. */
+static const char *behind(const char *text, const char *scheme, const char *separator)
+{
+	size_t a = strlen(scheme), b = strlen(separator);
+
+	return strncmp(text, scheme, a) == 0 && strncmp(text + a, separator, b) == 0 ? text + a + b : NULL;
+}
+
+int config_address_read(struct listen_address *address, const char *text, char why[CONFIG_ERROR_MAX])
+{
+	struct listen_address a;
+	const char *internet = NULL, *local = NULL;
+
+	memset(&a, 0, sizeof(a));
+	for (size_t i = 0; i < SCHEMES && !internet && !local; i++) {
+		a.proto = schemes[i].proto;
+		internet = behind(text, schemes[i].scheme, INTERNET);
+		local = behind(text, schemes[i].scheme, LOCAL);
+	}
+	snprintf(a.url, sizeof(a.url), "%s", text);
+	if (local && read_local(&a, local, why) < 0)
+		return -1;
+	if (strlen(text) >= sizeof(a.url)) {
+		snprintf(why, CONFIG_ERROR_MAX, "is longer than %zu bytes", sizeof(a.url) - 1);
+		return -1;
+	}
+	if (!internet && !local) {
+		snprintf(why, CONFIG_ERROR_MAX, "`%s` is neither SCHEME://ADDR:PORT nor SCHEME+unix:/PATH, SCHEME being flash, http or packet",
+			 text);
+		return -1;
+	}
+	if (internet && read_internet(&a, internet, why) < 0)
+		return -1;
 	*address = a;
 	return 0;
 }

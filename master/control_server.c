@@ -68,6 +68,8 @@ static void fill_workers(const struct master *m, struct control_status *status)
 		w->connections = atomic_load(&s->connections);
 		w->restarts = atomic_load(&s->restarts);
 		w->generation = atomic_load(&s->generation);
+		for (unsigned g = 0; g < TRANSPORT_GROUPS; g++)
+			status->by_transport[g] += atomic_load(&s->by_transport[g]);
 		status->connections_max += s->connections_max;
 		status->workers++;
 	}
@@ -152,17 +154,14 @@ static void answer(struct master *m, int fd, const struct control_request *reque
 	close(fd);
 }
 
-static void on_request(struct ev_loop *loop, struct ev_io *io, int events)
+static void hear(struct request_io *r)
 {
-	struct request_io *r = (struct request_io *)io;
 	struct master *m = r->master;
 	static char packet[CONTROL_PACKET_MAX];
 	struct control_request request;
-	int fd = io->fd;
+	int fd = r->io.fd;
 	ssize_t n = recv(fd, packet, sizeof(packet), MSG_DONTWAIT);
 
-	(void)loop;
-	(void)events;
 	forget_caller(r);
 	if (n > 0 && control_request_unpack(packet, (size_t)n, &request) == 0) {
 		answer(m, fd, &request);
@@ -170,7 +169,23 @@ static void on_request(struct ev_loop *loop, struct ev_io *io, int events)
 	}
 	if (n > 0)
 		reply(fd, packet, control_reply_pack(packet, "this is no request that this version understands"));
+	else if (n < 0 && errno == EAGAIN)
+		reply(fd, packet, control_reply_pack(packet, "a reload is under way"));		/* see control_hurry() */
 	close(fd);
+}
+
+static void on_request(struct ev_loop *loop, struct ev_io *io, int events)
+{
+	(void)loop;
+	(void)events;
+	hear((struct request_io *)io);
+}
+
+void control_hurry(void)
+{
+	for (int i = 0; i < CALLERS_MAX; i++)
+		if (callers[i].master)
+			hear(&callers[i]);
 }
 
 static void on_timeout(struct ev_loop *loop, struct ev_timer *t, int events)

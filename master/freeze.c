@@ -33,7 +33,7 @@ void freeze_undo(struct master *m)
 static void on_poll(struct ev_loop *loop, struct ev_timer *t, int events)
 {
 	struct master *m = ev_userdata(loop);
-	bool frozen = all_frozen(m);
+	bool frozen = all_frozen(m);	/* or all gone, when the server stops */
 
 	(void)t;
 	(void)events;
@@ -42,7 +42,7 @@ static void on_poll(struct ev_loop *loop, struct ev_timer *t, int events)
 	ev_timer_stop(loop, &m->freeze_timer);
 	if (!frozen)
 		freeze_undo(m);
-	m->frozen(m, frozen ? NULL : "the workers did not leave their snapshots in time");
+	m->frozen(m, m->stopping ? "the server is stopping" : frozen ? NULL : "the workers did not leave their snapshots in time");
 }
 
 void freeze(struct master *m, void (*done)(struct master *m, const char *error))

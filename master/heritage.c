@@ -28,15 +28,17 @@ static void put_text(msgpack_packer *p, const char *key, const char *text)
 	put_key(p, text);
 }
 
-static void put_listeners(msgpack_packer *p, const struct heritage *h)
+static void put_listeners(msgpack_packer *p, const char *key, const struct heritage_listener *listen, unsigned count)
 {
-	put_key(p, "listen");
-	msgpack_pack_array(p, h->listeners);
-	for (unsigned i = 0; i < h->listeners; i++) {
-		msgpack_pack_map(p, 3);
-		put_int(p, "fd", h->listen[i].fd);
-		put_text(p, "url", h->listen[i].url);
-		put_text(p, "bound", h->listen[i].bound);
+	put_key(p, key);
+	msgpack_pack_array(p, count);
+	for (unsigned i = 0; i < count; i++) {
+		msgpack_pack_map(p, 5);
+		put_int(p, "fd", listen[i].fd);
+		put_text(p, "url", listen[i].url);
+		put_text(p, "bound", listen[i].bound);
+		put_int(p, "dev", (int64_t)listen[i].file.dev);
+		put_int(p, "ino", (int64_t)listen[i].file.ino);
 	}
 }
 
@@ -56,7 +58,7 @@ static void put_slots(msgpack_packer *p, const struct heritage *h)
 
 static void pack(msgpack_packer *p, const struct heritage *h)
 {
-	msgpack_pack_map(p, 18);
+	msgpack_pack_map(p, 19);
 	put_int(p, "v", HERITAGE_VERSION);
 	put_int(p, "layout", h->layout);
 	put_text(p, "program", h->program);
@@ -77,7 +79,8 @@ static void pack(msgpack_packer *p, const struct heritage *h)
 	msgpack_pack_array(p, INDEX_SLOTS_MAX);
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		msgpack_pack_int(p, h->wake[i]);
-	put_listeners(p, h);
+	put_listeners(p, "listen", h->listen, h->listeners);
+	put_listeners(p, "dropped", h->dropped, h->dropped_count);
 	put_slots(p, h);
 }
 
@@ -146,6 +149,24 @@ static const msgpack_object *get_array(const msgpack_object *map, const char *ke
 	return o->via.array.ptr;
 }
 
+static void unpack_listeners(const msgpack_object *map, const char *key, struct heritage_listener *listen, unsigned *count)
+{
+	const msgpack_object *a = get_array(map, key, LISTENERS_MAX, count);
+
+	for (uint32_t i = 0; i < *count; i++) {
+		struct listen_address address = { 0 };
+		char why[CONFIG_ERROR_MAX];
+
+		listen[i].fd = (int)get_int(&a[i], "fd", -1);
+		get_text(&a[i], "url", listen[i].url, sizeof(listen[i].url));
+		get_text(&a[i], "bound", listen[i].bound, sizeof(listen[i].bound));
+		listen[i].file.dev = (uint64_t)get_int(&a[i], "dev", 0);
+		listen[i].file.ino = (uint64_t)get_int(&a[i], "ino", 0);
+		if (config_address_read(&address, listen[i].url, why) == 0)
+			listen[i].proto = address.proto;
+	}
+}
+
 static void unpack_arrays(struct heritage *h, const msgpack_object *map)
 {
 	const msgpack_object *a;
@@ -154,17 +175,8 @@ static void unpack_arrays(struct heritage *h, const msgpack_object *map)
 	a = get_array(map, "wake", INDEX_SLOTS_MAX, &n);
 	for (uint32_t i = 0; i < n; i++)
 		h->wake[i] = (int)a[i].via.i64;
-	a = get_array(map, "listen", LISTENERS_MAX, &h->listeners);
-	for (uint32_t i = 0; i < h->listeners; i++) {
-		struct listen_address address = { 0 };
-		char why[CONFIG_ERROR_MAX];
-
-		h->listen[i].fd = (int)get_int(&a[i], "fd", -1);
-		get_text(&a[i], "url", h->listen[i].url, sizeof(h->listen[i].url));
-		get_text(&a[i], "bound", h->listen[i].bound, sizeof(h->listen[i].bound));
-		if (config_address_read(&address, h->listen[i].url, why) == 0)
-			h->listen[i].proto = address.proto;
-	}
+	unpack_listeners(map, "listen", h->listen, &h->listeners);
+	unpack_listeners(map, "dropped", h->dropped, &h->dropped_count);
 	a = get_array(map, "slots", INDEX_SLOTS_MAX, &n);
 	for (uint32_t i = 0; i < n; i++) {
 		h->slots[i].used = get_int(&a[i], "used", 0);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "master/config.h"
+#include "master/socket_file.h"
 #include "shm/hub_shm.h"
 
 #define HERITAGE_VERSION 1
@@ -18,6 +19,7 @@ struct heritage_listener {
 	int proto;
 	char url[128];			/* as configured */
 	char bound[128];		/* as bound */
+	struct socket_file file;	/* of a Unix socket */
 };
 
 struct heritage_slot {
@@ -46,6 +48,8 @@ struct heritage {
 	int wake[INDEX_SLOTS_MAX];
 	struct heritage_listener listen[LISTENERS_MAX];
 	unsigned listeners;
+	struct heritage_listener dropped[LISTENERS_MAX];	/* to the next master: no longer wanted; their files are to go. fd -1 */
+	unsigned dropped_count;
 	struct heritage_slot slots[INDEX_SLOTS_MAX];
 };
 

@@ -51,7 +51,10 @@ void janusctl_json_status(const struct control_status *status)
 		printf(i ? "," : "");
 		print_string(status->listen[i]);
 	}
-	printf("],\"connections_max\":%" PRIu64 ",\"workers\":[", status->connections_max);
+	printf("],\"connections_max\":%" PRIu64 ",\"by_transport\":{", status->connections_max);
+	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
+		printf("%s\"%s\":%" PRIu64, i ? "," : "", control_group_name(i), status->by_transport[i]);
+	printf("},\"workers\":[");
 	for (unsigned i = 0; i < status->workers; i++) {
 		const struct control_worker *w = &status->worker[i];
 

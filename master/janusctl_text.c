@@ -30,6 +30,22 @@ static void print_up(uint64_t started)
 	printf("\n");
 }
 
+/* Those that there are; no line when there are none. */
+static void print_transports(const struct control_status *status)
+{
+	static const char *const names[TRANSPORT_GROUPS] = { "flash", "packet", "HTTP", "WebSocket", "SSE", "chunked", "page" };
+	const char *before = "by transport    ", *after = "";
+
+	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++) {
+		if (!status->by_transport[i])
+			continue;
+		printf("%s%s %" PRIu64, before, names[i], status->by_transport[i]);
+		before = ", ";
+		after = "\n";
+	}
+	printf("%s", after);
+}
+
 void janusctl_text_status(const struct control_status *status)
 {
 	uint64_t connections = 0;
@@ -45,7 +61,9 @@ void janusctl_text_status(const struct control_status *status)
 	printf("connections     %" PRIu64, connections);
 	if (status->connections_max)
 		printf(" of %" PRIu64, status->connections_max);
-	printf("\n\n%4s  %-8s  %8s  %8s  %11s  %8s  %10s\n", "SLOT", "STATE", "KEEPER", "WORKER", "CONNECTIONS", "RESTARTS",
+	printf("\n");
+	print_transports(status);
+	printf("\n%4s  %-8s  %8s  %8s  %11s  %8s  %10s\n", "SLOT", "STATE", "KEEPER", "WORKER", "CONNECTIONS", "RESTARTS",
 	       "GENERATION");
 	for (unsigned i = 0; i < status->workers; i++) {
 		const struct control_worker *w = &status->worker[i];

@@ -6,10 +6,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "shm/log.h"
 
 #define BACKLOG 65535		/* the kernel takes net.core.somaxconn when that is less */
 
@@ -31,7 +34,15 @@ static int make_socket(const struct listen_address *address, struct sockaddr_sto
 	return socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 }
 
-int listen_open(const struct listen_address *address, char error[CONFIG_ERROR_MAX])
+/* Accepted sockets inherit it. A listener can do without. */
+static void set_nodelay(int fd)
+{
+	int on = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+static int open_internet(const struct listen_address *address, char error[CONFIG_ERROR_MAX])
 {
 	struct sockaddr_storage addr = address->addr;
 	socklen_t len = address->addr_len;
@@ -53,6 +64,7 @@ int listen_open(const struct listen_address *address, char error[CONFIG_ERROR_MA
 	step = "listen";
 	if (listen(fd, BACKLOG) < 0)
 		goto err;
+	set_nodelay(fd);
 	return fd;
 err:
 	snprintf(error, CONFIG_ERROR_MAX, "listen %s: %s: %s", address->url, step, strerror(errno));
@@ -61,13 +73,29 @@ err:
 	return -1;
 }
 
-void listen_url(int fd, const struct listen_address *address, char *dst, size_t size)
+static int open_local(const struct listen_address *address, struct socket_file *file, char error[CONFIG_ERROR_MAX])
+{
+	char why[CONFIG_ERROR_MAX - sizeof(address->url) - sizeof("listen : ")];
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		snprintf(why, sizeof(why), "socket: %s", strerror(errno));
+	else if (socket_file_listen(fd, config_address_path(address), BACKLOG, file, why, sizeof(why)) == 0)
+		return fd;
+	snprintf(error, CONFIG_ERROR_MAX, "listen %s: %s", address->url, why);
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* The URL that the socket is really bound to. */
+static void write_bound(int fd, const struct listen_address *address, char *dst, size_t size)
 {
 	struct sockaddr_storage addr;
 	socklen_t len = sizeof(addr);
-	char text[128];
+	char text[112];		/* fits behind any scheme */
 
-	if (getsockname(fd, (struct sockaddr *)&addr, &len) < 0) {
+	if (config_address_path(address) || getsockname(fd, (struct sockaddr *)&addr, &len) < 0) {
 		snprintf(dst, size, "%s", address->url);
 		return;
 	}
@@ -76,16 +104,57 @@ void listen_url(int fd, const struct listen_address *address, char *dst, size_t 
 		 address->dual ? strrchr(text, ':') : text);
 }
 
-int listen_begin(struct heritage_listener *listener, const struct listen_address *address, char error[CONFIG_ERROR_MAX])
+void listen_rename(struct heritage_listener *listener, const struct listen_address *address)
 {
 	_Static_assert(sizeof(listener->url) == sizeof(address->url), "the same text");
 
-	memset(listener, 0, sizeof(*listener));
-	listener->fd = listen_open(address, error);
-	if (listener->fd < 0)
-		return -1;
 	listener->proto = address->proto;
 	memcpy(listener->url, address->url, sizeof(listener->url));
-	listen_url(listener->fd, address, listener->bound, sizeof(listener->bound));
+	write_bound(listener->fd, address, listener->bound, sizeof(listener->bound));
+}
+
+int listen_begin(struct heritage_listener *listener, const struct listen_address *address, char error[CONFIG_ERROR_MAX])
+{
+	memset(listener, 0, sizeof(*listener));
+	if (config_address_path(address))
+		listener->fd = open_local(address, &listener->file, error);
+	else
+		listener->fd = open_internet(address, error);
+	if (listener->fd < 0)
+		return -1;
+	listen_rename(listener, address);
 	return 0;
+}
+
+void listen_inherit(const struct heritage_listener *listener)
+{
+	if (!listener->file.ino)
+		set_nodelay(listener->fd);
+	/* Once more: it takes up another net.core.somaxconn. */
+	if (listen(listener->fd, BACKLOG) < 0)
+		log_warning("%s: listen: %s", listener->bound, strerror(errno));
+}
+
+void listen_end(struct heritage_listener *listener)
+{
+	struct listen_address address;
+	char why[CONFIG_ERROR_MAX];
+
+	/* The file first: while the socket is open, its inode can't be another's. */
+	if (listener->file.ino && config_address_read(&address, listener->url, why) == 0 && config_address_path(&address))
+		socket_file_remove(&listener->file, config_address_path(&address));
+	if (listener->fd >= 0)
+		close(listener->fd);
+	listener->fd = -1;
+}
+
+bool listen_serves(const struct heritage_listener *listener, const struct listen_address *address)
+{
+	const char *path = config_address_path(address);
+	struct listen_address own;
+	char why[CONFIG_ERROR_MAX];
+
+	if (config_address_read(&own, listener->url, why) < 0 || !config_address_same(&own, address))
+		return false;
+	return !path || socket_file_in_place(&listener->file, path);
 }

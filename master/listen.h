@@ -4,19 +4,29 @@
 #ifndef MASTER_LISTEN_H
 #define MASTER_LISTEN_H
 
-#include <stddef.h>
+#include <stdbool.h>
 
 #include "master/config.h"
 #include "master/heritage.h"
 
-/* Opens, binds and listens: non-blocking, not close-on-exec (it goes to the keepers), SO_REUSEADDR, the longest backlog that the
- * kernel grants. `*` falls back to IPv4 alone where the kernel has no IPv6. The descriptor, or -1 and a message in error[]. */
-int listen_open(const struct listen_address *address, char error[CONFIG_ERROR_MAX]);
-
-/* Writes the URL that the socket is really bound to (the kernel's choice for port 0, 127.0.0.1 for localhost, `*` kept). */
-void listen_url(int fd, const struct listen_address *address, char *dst, size_t size);
-
-/* Opens it and fills in what is handed on about it. 0, or -1 and a message in error[]. */
+/*
+ * Opens, binds and listens, and fills in what is handed on about it: non-blocking, not close-on-exec (it goes to the keepers),
+ * SO_REUSEADDR, TCP_NODELAY (connections inherit it), the longest backlog that the kernel grants. `*` falls back to IPv4 alone where
+ * the kernel has no IPv6. `bound` is the URL that the socket is really bound to (the kernel's choice for port 0, 127.0.0.1 for
+ * localhost, `*` kept). The file of a Unix socket: see socket_file.h. 0, or -1 and a message in error[].
+ */
 int listen_begin(struct heritage_listener *listener, const struct listen_address *address, char error[CONFIG_ERROR_MAX]);
+
+/* For one that was opened by an earlier program: what a new one would be given. */
+void listen_inherit(const struct heritage_listener *listener);
+
+/* Closes it, for good: its file goes too. With descriptor -1 (somebody else has it open) only the file. */
+void listen_end(struct heritage_listener *listener);
+
+/* Can it go on as what this address asks for? It is bound to the same one, and its file is still there. What is spoken may differ. */
+bool listen_serves(const struct heritage_listener *listener, const struct listen_address *address);
+
+/* Has an open socket go on under this address, which it serves. */
+void listen_rename(struct heritage_listener *listener, const struct listen_address *address);
 
 #endif

@@ -34,15 +34,22 @@ static void on_stop_timeout(struct ev_loop *loop, struct ev_timer *t, int events
 	slots_kill(ev_userdata(loop), SIGKILL);
 }
 
+/* The files of Unix sockets go at once: the next server needs not wait for the last keeper. */
+static void end_listeners(struct master *m)
+{
+	for (unsigned i = 0; i < m->h.listeners; i++)
+		listen_end(&m->h.listen[i]);
+	m->h.listeners = 0;
+}
+
 void master_stop(struct master *m, int status)
 {
 	if (m->stopping)
 		return;
 	m->stopping = true;
 	m->status = status;
-	for (unsigned i = 0; i < m->h.listeners; i++)
-		close(m->h.listen[i].fd);
-	m->h.listeners = 0;
+	reload_abandon(m);
+	end_listeners(m);
 	control_answer(m->h.caller, "the server is stopping");
 	m->h.caller = -1;
 	slots_kill(m, SIGTERM);
@@ -205,6 +212,11 @@ static int start_heir(struct master *m)
 	fcntl(m->dir.control, F_SETFD, FD_CLOEXEC);
 	if (m->h.caller >= 0)
 		fcntl(m->h.caller, F_SETFD, FD_CLOEXEC);
+	for (unsigned i = 0; i < m->h.listeners; i++)
+		listen_inherit(&m->h.listen[i]);
+	for (unsigned i = 0; i < m->h.dropped_count; i++)
+		listen_end(&m->h.dropped[i]);
+	m->h.dropped_count = 0;
 	if (m->h.snapshot >= 0)
 		return thaw(m);
 	if (hub_attach(&m->hub, m->h.hub, true) < 0) {
@@ -277,6 +289,7 @@ int master_main(const struct config_source *source, char **argv, const char *pro
 		return 1;
 	if ((heritage >= 0 ? start_heir(m) : start_fresh(m, program)) < 0) {
 		slots_kill(m, SIGKILL);
+		end_listeners(m);
 		if (m->dir.lock > 0)
 			runtime_dir_close(&m->dir);
 		return 1;

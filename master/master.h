@@ -83,6 +83,7 @@ void slots_kill(struct master *m, int sig);
 /* reload.c */
 /* `caller`: the janusctl that waits for the outcome and is answered then, or -1. Does not return when the program executes anew. */
 void reload(struct master *m, int caller);
+void reload_abandon(struct master *m);			/* the server stops: what a reload under way has opened is closed */
 void reload_roll(struct master *m);			/* in the new program: replaces slot by slot */
 
 /* freeze.c */
@@ -93,6 +94,7 @@ int freeze_write_hub(struct master *m);			/* all are frozen: a file with the hub
 
 /* control_server.c */
 void control_serve(struct master *m);			/* starts answering */
+void control_hurry(void);				/* answers those that wait: the program is about to be another */
 void control_answer(int fd, const char *error);		/* a reply without more; closes. fd -1: nobody waits */
 
 #endif

@@ -37,6 +37,25 @@ static bool same_memory(const struct settings *a, const struct settings *b, cons
 	return !*key;
 }
 
+static bool has_listener(const struct heritage *h, int fd)
+{
+	for (unsigned i = 0; i < h->listeners; i++)
+		if (h->listen[i].fd == fd)
+			return true;
+	return false;
+}
+
+/* Their files are removed by the next program: this one may yet have to go on. Until then they are open in the keepers. */
+static void note_dropped(const struct master *m, struct heritage *next)
+{
+	next->dropped_count = 0;
+	for (unsigned i = 0; i < m->h.listeners; i++)
+		if (m->h.listen[i].file.ino && !has_listener(next, m->h.listen[i].fd)) {
+			next->dropped[next->dropped_count] = m->h.listen[i];
+			next->dropped[next->dropped_count++].fd = -1;
+		}
+}
+
 /* The listen sockets of the new configuration: those that are there already, and new ones. -1 with error[], nothing changed. */
 static int open_listeners(const struct master *m, const struct config *config, struct heritage *next, char error[CONFIG_ERROR_MAX])
 {
@@ -46,31 +65,17 @@ static int open_listeners(const struct master *m, const struct config *config, s
 		bool found = false;
 
 		for (unsigned j = 0; j < m->h.listeners && !found; j++)
-			if (strcmp(m->h.listen[j].url, config->listen[i].url) == 0) {
+			if (listen_serves(&m->h.listen[j], &config->listen[i])) {
 				*l = m->h.listen[j];
+				listen_rename(l, &config->listen[i]);
 				found = true;
 			}
 		if (!found && listen_begin(l, &config->listen[i], error) < 0)
 			return -1;
 		next->listeners++;
 	}
+	note_dropped(m, next);
 	return 0;
-}
-
-static bool has_listener(const struct heritage *h, int fd)
-{
-	for (unsigned i = 0; i < h->listeners; i++)
-		if (h->listen[i].fd == fd)
-			return true;
-	return false;
-}
-
-/* Closes what of `from` is not in `in`. */
-static void close_listeners(const struct heritage *from, const struct heritage *in)
-{
-	for (unsigned i = 0; i < from->listeners; i++)
-		if (!has_listener(in, from->listen[i].fd))
-			close(from->listen[i].fd);
 }
 
 /* Listen sockets that the next program is not to have: close-on-exec, as it may yet not come to that. */
@@ -115,8 +120,11 @@ static int probe(const struct master *m, int heritage, char error[CONFIG_ERROR_M
 	struct pollfd p = { .events = POLLIN };
 	pid_t pid = fork();
 	int status = 0;
+	sigset_t none;
 
 	if (pid == 0) {
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
 		/* It holds the listen sockets, and no lock that says so: it must not outlive the master. */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if ((uint32_t)getppid() != m->h.master)
@@ -144,27 +152,57 @@ static int probe(const struct master *m, int heritage, char error[CONFIG_ERROR_M
 	return PROBE_NO;
 }
 
-/* Returns only if it fails. Signals stay blocked until the new program can take them. */
-static void become(struct master *m, int heritage, char error[CONFIG_ERROR_MAX])
+/* While the next program is asked, and until it can take signals: one that our handler has taken, and our loop not yet, would be lost. */
+static void hold_signals(sigset_t *before)
 {
-	sigset_t all, before;
+	sigset_t all;
 
 	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &before);
+	sigprocmask(SIG_SETMASK, &all, before);
+}
+
+/* What has come in the same turn of the loop as the order to reload. */
+static void pass_signals_on(const struct master *m)
+{
+	if (ev_is_pending(&m->on_term))
+		raise(SIGTERM);
+	if (ev_is_pending(&m->on_int))
+		raise(SIGINT);
+}
+
+/* Returns only if it fails. Signals are held back. */
+static void become(struct master *m, int heritage, char error[CONFIG_ERROR_MAX])
+{
 	if (m->next.caller >= 0)
 		fcntl(m->next.caller, F_SETFD, 0);
 	fcntl(m->dir.control, F_SETFD, 0);
 	mark_listeners(&m->h, &m->next, FD_CLOEXEC);
+	pass_signals_on(m);
+	control_hurry();
 	execute(m, "--heritage", heritage);
 	mark_listeners(&m->h, &m->next, 0);
 	snprintf(error, CONFIG_ERROR_MAX, "%.256s: %s", m->h.program, strerror(errno));
-	sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+/* Closes those that were opened for the next program. */
+static void end_new_listeners(struct master *m)
+{
+	for (unsigned i = 0; i < m->next.listeners; i++)
+		if (!has_listener(&m->h, m->next.listen[i].fd))
+			listen_end(&m->next.listen[i]);
+	m->next.listeners = 0;
+}
+
+void reload_abandon(struct master *m)
+{
+	if (m->reloading)
+		end_new_listeners(m);
 }
 
 static void refused(struct master *m, const char *error)
 {
 	log_error("reload refused: %s", error);
-	close_listeners(&m->next, &m->h);
+	end_new_listeners(m);
 	control_answer(m->next.caller, error);
 	m->reloading = false;
 }
@@ -191,11 +229,13 @@ static int try_successor(struct master *m, char error[CONFIG_ERROR_MAX])
 static void on_frozen(struct master *m, const char *failed)
 {
 	char error[CONFIG_ERROR_MAX];
+	sigset_t before;
 
 	if (failed) {
 		refused(m, failed);
 		return;
 	}
+	hold_signals(&before);
 	m->next.snapshot = freeze_write_hub(m);
 	if (m->next.snapshot < 0)
 		snprintf(error, sizeof(error), "snapshot of the hub: %s", strerror(errno));
@@ -205,9 +245,10 @@ static void on_frozen(struct master *m, const char *failed)
 	if (m->next.snapshot >= 0)
 		close(m->next.snapshot);
 	refused(m, error);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
-void reload(struct master *m, int caller)
+static void prepare(struct master *m, int caller)
 {
 	static struct config config;
 	char error[CONFIG_ERROR_MAX];
@@ -232,6 +273,15 @@ void reload(struct master *m, int caller)
 		refused(m, error);
 	else
 		freeze(m, on_frozen);
+}
+
+void reload(struct master *m, int caller)
+{
+	sigset_t before;
+
+	hold_signals(&before);
+	prepare(m, caller);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
 /* ---- in the new program ---- */

@@ -41,6 +41,9 @@ class Config(JanusTest):
         self.assert_good("# comment\n; another\n\n  workers = auto\nlisten=flash://127.0.0.1:0\nlisten = flash://[::1]:9\n"
                          "heartbeat = 1500ms\r\nring_bytes = 64M ; so much\nmax_topics=1k\nslow = disconnect\nrestart_window=2m\n"
                          "runtime_dir = /tmp/somewhere\nlog_level = debug")
+        self.assert_good("page = off\nbroadcast = on\norigins = https://example.org:8443, http://[::1]:3000 *\nhttp_timeout = 5s\n"
+                         "keep_alive = 2m\nmax_head = 32K\nmax_fields = 50\nflood_messages = 1k\nflood_bytes = 1M\nidle_limit = 10m\n")
+        self.assert_good(None, "listen=http://127.0.0.1:0", "listen=packet://*:0", "listen=http+unix:/tmp/a", "listen=packet+unix:/tmp/b")
         self.assert_good(None, "workers=64", "listen=flash://*:8081", "listen=flash://localhost:8081", "io = send", "user=root")
 
     def test_bad_lines_are_named(self):
@@ -54,8 +57,12 @@ class Config(JanusTest):
                 ("ring_bytes = 1K\n", 1, "less than"), ("ring_bytes = 99999999999999999999G\n", 1, "more than"),
                 ("max_topics = 1.5\n", 1, "whole number"), ("max_topics = 16 K\n", 1, "whole number"), ("max_topics =\n", 1, "whole number"),
                 ("slow = wait\n", 1, "not one of: skip disconnect"), ("io = \n", 1, "not one of"),
+                ("page = maybe\n", 1, "not one of: on off"), ("max_fields = 3\n", 1, "less than 8"),
+                ("origins = https://a http://b/c\n", 1, "origins: `http://b/c` has a path"),
                 ("runtime_dir = here\n", 1, "absolute"), ("user = no-such-user-here\n", 1, "no user"),
-                ("listen = 127.0.0.1:80\n", 1, "flash://"), ("listen = http://127.0.0.1:80\n", 1, "flash://"),
+                ("listen = 127.0.0.1:80\n", 1, "SCHEME://"), ("listen = https://127.0.0.1:80\n", 1, "flash, http or packet"),
+                ("listen = http+unix:socket\n", 1, "absolute path"), ("listen = http+unix:/" + "x" * 107 + "\n", 1, "108 bytes.*107"),
+                ("listen = flash://localhost:1\nlisten = http://127.0.0.1:1\n", 2, "same address"),
                 ("listen = flash://127.0.0.1\n", 1, "PORT"), ("listen = flash://127.0.0.1:65536\n", 1, "port"),
                 ("listen = flash://127.0.0.1:x\n", 1, "port"), ("listen = flash://example.org:80\n", 1, "numeric"),
                 ("listen = flash://[::1:80\n", 1, ""), ("listen = flash://127.0.0.1:1\nlisten = flash://127.0.0.1:1\n", 2, "twice"),

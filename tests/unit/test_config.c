@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "master/config.h"
@@ -101,6 +102,17 @@ static void good_numbers(void **state)
 		{"slow = disconnect", NAME(slow), SLOW_DISCONNECT},
 		{"io = uring", NAME(io), IO_URING},
 		{"io = send", NAME(io), IO_SEND},
+		{"page = on", NAME(page), PAGE_ON},
+		{"page = off", NAME(page), PAGE_OFF},
+		{"broadcast = on", NAME(broadcast), BROADCAST_ON},
+		{"broadcast = off", NAME(broadcast), BROADCAST_OFF},
+		{"http_timeout = 1s", NAME(http_timeout), 1000},
+		{"keep_alive = 2m", NAME(keep_alive), 120000},
+		{"max_head = 65535", NAME(max_head), 65535},
+		{"max_fields = 8", NAME(max_fields), 8},
+		{"flood_messages = 1k", NAME(flood_messages), 1000},
+		{"flood_bytes = 10M", NAME(flood_bytes), 10485760},
+		{"idle_limit = 5m", NAME(idle_limit), 300000},
 		{"workers = 64", NAME(workers), 64},
 		{"restart_limit = 0", NAME(restart_limit), 0},
 		/* an indented line is a line of its own, not more of the one before */
@@ -139,6 +151,14 @@ static void bad_lines(void **state)
 		{"workers = 65", "janus.ini:1: workers: 65 is more than 64"},
 		{"workers = many", "janus.ini:1: workers: `many` is not `auto` or a number from 1 to 64"},
 		{"workers = 1K", "janus.ini:1: workers: `1K` is not `auto` or a number from 1 to 64"},
+		{"page = yes", "janus.ini:1: page: `yes` is not one of: on off"},
+		{"http_timeout = 999ms", "janus.ini:1: http_timeout: 999ms is less than 1s"},
+		{"max_head = 64K", "janus.ini:1: max_head: 64K is more than 65535"},
+		{"max_head = 1023", "janus.ini:1: max_head: 1023 is less than 1024"},
+		{"max_fields = 7", "janus.ini:1: max_fields: 7 is less than 8"},
+		{"max_fields = 1001", "janus.ini:1: max_fields: 1001 is more than 1000"},
+		{"origins = https://a.example http://b.example/x",
+		 "janus.ini:1: origins: `http://b.example/x` has a path: an origin ends with host or port"},
 		{"runtime_dir = run", "janus.ini:1: runtime_dir: `run` is not an absolute path"},
 		{"runtime_dir = /a\tb", "janus.ini:1: runtime_dir: `/a?b` has a control character in it"},
 		{"user = nosuchuser", "janus.ini:1: user: there is no user `nosuchuser`"},
@@ -219,15 +239,16 @@ static void listen_good(void **state)
 {
 	static const struct {
 		const char *value, *address;
+		int proto;
 		bool dual;
 	} cases[] = {
-		{"flash://127.0.0.1:8081", "127.0.0.1:8081", false},
-		{"flash://0.0.0.0:0", "0.0.0.0:0", false},
-		{"flash://localhost:65535", "127.0.0.1:65535", false},
-		{"flash://[::1]:80", "[::1]:80", false},
-		{"flash://[::]:80", "[::]:80", false},
-		{"flash://*:80", "[::]:80", true},
-		{"flash://[2001:db8::7]:8081", "[2001:db8::7]:8081", false},
+		{"flash://127.0.0.1:8081", "127.0.0.1:8081", PROTO_FLASH, false},
+		{"http://0.0.0.0:0", "0.0.0.0:0", PROTO_HTTP, false},
+		{"packet://localhost:65535", "127.0.0.1:65535", PROTO_PACKET, false},
+		{"flash://[::1]:80", "[::1]:80", PROTO_FLASH, false},
+		{"packet://[::]:80", "[::]:80", PROTO_PACKET, false},
+		{"http://*:80", "[::]:80", PROTO_HTTP, true},
+		{"flash://[2001:db8::7]:8081", "[2001:db8::7]:8081", PROTO_FLASH, false},
 	};
 	char line[200], text[128];
 
@@ -238,7 +259,9 @@ static void listen_good(void **state)
 			fail_msg("%s: %s", line, error);
 		assert_int_equal(config.listeners, 1);
 		assert_string_equal(config.listen[0].url, cases[i].value);
-		assert_int_equal(config.listen[0].proto, PROTO_FLASH);
+		assert_int_equal(config.listen[0].proto, cases[i].proto);
+		assert_memory_equal(config_address_scheme(cases[i].proto), cases[i].value, strcspn(cases[i].value, ":"));
+		assert_null(config_address_path(&config.listen[0]));
 		assert_int_equal(config.listen[0].dual, cases[i].dual);
 		config_address_text((struct sockaddr *)&config.listen[0].addr, text, sizeof(text));
 		assert_string_equal(text, cases[i].address);
@@ -246,15 +269,84 @@ static void listen_good(void **state)
 	assert_int_equal(config.listen[0].addr_len, sizeof(struct sockaddr_in6));
 }
 
+static void listen_good_paths(void **state)
+{
+	static const struct {
+		const char *value;
+		int proto;
+	} cases[] = {
+		{"flash+unix:/run/janus/flash", PROTO_FLASH},
+		{"http+unix:/a b:c=d", PROTO_HTTP},
+		{"packet+unix:/x", PROTO_PACKET},
+	};
+	char line[200];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct listen_address a;
+
+		snprintf(line, sizeof(line), "listen = %s", cases[i].value);
+		if (read_text(line) < 0)
+			fail_msg("%s: %s", line, error);
+		a = config.listen[0];
+		assert_int_equal(a.proto, cases[i].proto);
+		assert_int_equal(a.addr.ss_family, AF_UNIX);
+		assert_string_equal(config_address_path(&a), strchr(cases[i].value, '/'));
+		assert_int_equal(a.addr_len, offsetof(struct sockaddr_un, sun_path) + strlen(config_address_path(&a)) + 1);
+	}
+	/* the longest */
+	snprintf(line, sizeof(line), "listen = packet+unix:/%0106d", 0);
+	assert_int_equal(read_text(line), 0);
+	assert_int_equal(strlen(config_address_path(&config.listen[0])), 107);
+	assert_string_equal(config.listen[0].url, line + strlen("listen = "));
+}
+
+static void listen_same(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool same;
+	} cases[] = {
+		{"flash://127.0.0.1:80", "http://localhost:80", true},
+		{"flash://[::1]:80", "packet://[0:0::1]:80", true},
+		{"flash://*:80", "http://*:80", true},
+		{"flash+unix:/a", "http+unix:/a", true},
+		{"flash://127.0.0.1:80", "flash://127.0.0.1:81", false},
+		{"flash://127.0.0.1:80", "flash://127.0.0.2:80", false},
+		{"flash://*:80", "flash://[::]:80", false},
+		{"flash://127.0.0.1:0", "http://127.0.0.1:0", false},
+		{"flash://127.0.0.1:0", "flash://127.0.0.1:0", true},
+		{"flash+unix:/a", "flash+unix:/ab", false},
+		{"flash+unix:/a", "flash://127.0.0.1:80", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct listen_address a, b;
+
+		assert_int_equal(config_address_read(&a, cases[i].a, error), 0);
+		assert_int_equal(config_address_read(&b, cases[i].b, error), 0);
+		assert_int_equal(config_address_same(&a, &b), cases[i].same);
+		assert_int_equal(config_address_same(&b, &a), cases[i].same);
+	}
+}
+
 static void listen_bad(void **state)
 {
+#define NEITHER " is neither SCHEME://ADDR:PORT nor SCHEME+unix:/PATH, SCHEME being flash, http or packet"
 	static const struct {
 		const char *value, *error;
 	} cases[] = {
-		{"127.0.0.1:8081", "`127.0.0.1:8081` is not of the form flash://ADDR:PORT"},
-		{"http://127.0.0.1:80", "`http://127.0.0.1:80` is not of the form flash://ADDR:PORT"},
-		{"flash:/127.0.0.1:80", "`flash:/127.0.0.1:80` is not of the form flash://ADDR:PORT"},
-		{"", "`` is not of the form flash://ADDR:PORT"},
+		{"127.0.0.1:8081", "`127.0.0.1:8081`" NEITHER},
+		{"https://127.0.0.1:80", "`https://127.0.0.1:80`" NEITHER},
+		{"flash:/127.0.0.1:80", "`flash:/127.0.0.1:80`" NEITHER},
+		{"Flash://127.0.0.1:80", "`Flash://127.0.0.1:80`" NEITHER},
+		{"unix:/x", "`unix:/x`" NEITHER},
+		{"", "``" NEITHER},
+		{"flash+unix:", "`` is not an absolute path"},
+		{"flash+unix:run/janus", "`run/janus` is not an absolute path"},
+		{"http+unix:@abstract", "`@abstract` is not an absolute path"},
+		{"http+unix:/a\tb", "the path `/a?b` has a control character in it"},
 		{"flash://127.0.0.1", "`flash://127.0.0.1` lacks its :PORT"},
 		{"flash://[::1]", "`flash://[::1]` lacks its :PORT"},
 		{"flash://127.0.0.1:", "`` is not a port (0 to 65535)"},
@@ -288,6 +380,12 @@ static void listen_bad(void **state)
 	assert_string_equal(error, "-o listen: is longer than 127 bytes");
 	assert_int_equal(read_text("listen = flash://*:1\nlisten = flash://*:1"), -1);
 	assert_string_equal(error, "janus.ini:2: listen: flash://*:1 is there twice");
+	assert_int_equal(read_text("listen = flash+unix:/a\nlisten = http+unix:/a"), -1);
+	assert_string_equal(error, "janus.ini:2: listen: http+unix:/a has the same address as flash+unix:/a");
+	snprintf(line, sizeof(line), "listen = flash+unix:/%0107d", 0);
+	assert_int_equal(read_text(line), -1);
+	snprintf(expected, sizeof(expected), "janus.ini:1: listen: the path `/%0107d` has 108 bytes; that of a Unix socket may have 107", 0);
+	assert_string_equal(error, expected);
 }
 
 static void listen_many(void **state)
@@ -355,6 +453,71 @@ static void texts(void **state)
 	assert_string_equal(config.settings.user, "root");
 }
 
+static void origins(void **state)
+{
+	static const char *const good[] = {
+		"", "*", "https://example.org", "https://example.org:8443", "http://localhost:3000,http://127.0.0.1:1 , http://[::1]:65535",
+		"http://[2001:db8::7]", "capacitor://localhost", "chrome-extension://abcdef", "HTTPS://Example.ORG * ,", "http://a_b.xn--bcher-kva.example.",
+	};
+#define NEITHER_ORIGIN " is neither `*` nor of the form scheme://host or scheme://host:port"
+#define NO_HOST " has no host name or address behind ://"
+#define NO_PORT " has no port (1 to 65535) behind the :"
+	static const struct {
+		const char *value, *error;
+	} bad[] = {
+		{"example.org", "`example.org`" NEITHER_ORIGIN},
+		{"null", "`null`" NEITHER_ORIGIN},
+		{"**", "`**`" NEITHER_ORIGIN},
+		{"://a", "`://a`" NEITHER_ORIGIN},
+		{"1http://a", "`1http://a`" NEITHER_ORIGIN},
+		{"ht_tp://a", "`ht_tp://a`" NEITHER_ORIGIN},
+		{"https:example.org", "`https:example.org`" NEITHER_ORIGIN},
+		{"https://a,https:/b", "`https:/b`" NEITHER_ORIGIN},
+		{"https://a;https://b", "`https://a;https://b` has a path: an origin ends with host or port"},
+		{"https://example.org/", "`https://example.org/` has a path: an origin ends with host or port"},
+		{"https://example.org?x", "`https://example.org?x` has a path: an origin ends with host or port"},
+		{"https://*.example.org", "`https://*.example.org`" NO_HOST},
+		{"https://", "`https://`" NO_HOST},
+		{"https://:80", "`https://:80`" NO_HOST},
+		{"https://me@a", "`https://me@a`" NO_HOST},
+		{"https://b\xc3\xbchler.example", "`https://b\xc3\xbchler.example`" NO_HOST},
+		{"http://[::1", "`http://[::1`" NO_HOST},
+		{"http://[", "`http://[`" NO_HOST},
+		{"http://[]", "`http://[]`" NO_HOST},
+		{"http://[::g]:80", "`http://[::g]:80`" NO_HOST},
+		{"http://[::1]80", "`http://[::1]80`" NO_HOST},
+		{"http://[1:2:3:4:5:6:7:8:9:10:11:12:13:14:15:16:17:18:19:20]", "`http://[1:2:3:4:5:6:7:8:9:10:11:12:13:14:15:16:17:18:19:20]`" NO_HOST},
+		{"https://a:", "`https://a:`" NO_PORT},
+		{"https://a:0", "`https://a:0`" NO_PORT},
+		{"https://a:65536", "`https://a:65536`" NO_PORT},
+		{"https://a:80x", "`https://a:80x`" NO_PORT},
+		{"https://a:http://b", "`https://a:http://b` has a path: an origin ends with host or port"},
+	};
+	char option[400], expected[CONFIG_ERROR_MAX];
+	const char *options[] = {option, NULL};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		snprintf(option, sizeof(option), "origins=%s", good[i]);
+		if (read_options(NULL, options) < 0)
+			fail_msg("%s: %s", option, error);
+		assert_string_equal(config.settings.origins, good[i]);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(option, sizeof(option), "origins=%s", bad[i].value);
+		if (read_options(NULL, options) == 0)
+			fail_msg("taken: %s", option);
+		snprintf(expected, sizeof(expected), "-o origins: %s", bad[i].error);
+		assert_string_equal(error, expected);
+	}
+	/* as long as there is room, and one more */
+	snprintf(option, sizeof(option), "origins=https://%0247d", 0);
+	assert_int_equal(read_options(NULL, options), 0);
+	snprintf(option, sizeof(option), "origins=https://%0248d", 0);
+	assert_int_equal(read_options(NULL, options), -1);
+	assert_string_equal(error, "-o origins: is longer than 255 bytes");
+}
+
 static void defaults(void **state)
 {
 	struct config_source nothing = {0};
@@ -364,8 +527,9 @@ static void defaults(void **state)
 
 	(void)state;
 	assert_int_equal(config_read(&config, &nothing, error), 0);
-	assert_int_equal(config.listeners, 1);
-	assert_string_equal(config.listen[0].url, DEFAULT_LISTEN);
+	assert_int_equal(config.listeners, 2);
+	assert_string_equal(config.listen[0].url, "flash://127.0.0.1:8081");
+	assert_string_equal(config.listen[1].url, "http://127.0.0.1:8080");
 	assert_string_equal(config.file, "");
 	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
 	assert_int_equal(config.settings.workers, CPU_COUNT(&set) < WORKERS_MAX ? CPU_COUNT(&set) : WORKERS_MAX);
@@ -374,6 +538,9 @@ static void defaults(void **state)
 	settings_defaults(&s);
 	assert_int_equal(s.ring_bytes, 67108864);
 	assert_int_equal(s.workers, 1);
+	assert_true(s.page == PAGE_ON && s.broadcast == BROADCAST_OFF && !s.origins[0] && !s.flood_messages && !s.flood_bytes);
+	assert_true(s.http_timeout == 20000 && s.keep_alive == 75000 && s.idle_limit == 0);
+	assert_true(s.max_head == 16384 && s.max_fields == 100);
 	assert_int_equal(settings_log_level(&s), LOG_LEVEL_INFO);
 	assert_int_equal(read_text("log_level = warning"), 0);
 	assert_int_equal(settings_log_level(&config.settings), LOG_LEVEL_WARNING);
@@ -389,7 +556,7 @@ static void default_file(void **state)
 	struct config_source nothing = {0}, source = {.file = DEFAULT_FILE};
 	struct config plain;
 	char line[512];
-	unsigned found = 0;
+	unsigned found = 0, listen = 0;
 	FILE *f;
 
 	(void)state;
@@ -406,10 +573,12 @@ static void default_file(void **state)
 		line[strcspn(line, " =\n")] = '\0';
 		for (unsigned i = 0; i < SETTINGS; i++)
 			found += strcmp(line, settings_table[i].name) == 0;
-		found += strcmp(line, "listen") == 0 || strcmp(line, "workers") == 0;
+		found += strcmp(line, "workers") == 0;
+		listen += strcmp(line, "listen") == 0;
 	}
 	fclose(f);
-	assert_int_equal(found, SETTINGS + 2);	/* none is there twice: that would be an error */
+	assert_int_equal(found, SETTINGS + 1);	/* none is there twice: that would be an error */
+	assert_int_equal(listen, plain.listeners);
 }
 
 /* ---- settings through msgpack ---- */
@@ -434,7 +603,7 @@ static void settings_round_trip(void **state)
 
 	(void)state;
 	assert_int_equal(read_text("runtime_dir = /x\nuser = root\nring_bytes = 16G\nslow = disconnect\nio = send\n"
-				   "heartbeat = 1234ms\nlog_level = debug\nworkers = 7\nmax_connections = 100m\n"), 0);
+				   "page = off\nbroadcast = on\norigins = https://a http://b:1\nheartbeat = 1234ms\nlog_level = debug\nworkers = 7\nmax_connections = 100m\n"), 0);
 	msgpack_sbuffer_init(&buf);
 	msgpack_packer_init(&to, &buf, msgpack_sbuffer_write);
 	settings_pack(&config.settings, &to);
@@ -509,10 +678,13 @@ int main(void)
 		cmocka_unit_test(long_lines),
 		cmocka_unit_test(files),
 		cmocka_unit_test(listen_good),
+		cmocka_unit_test(listen_good_paths),
+		cmocka_unit_test(listen_same),
 		cmocka_unit_test(listen_bad),
 		cmocka_unit_test(listen_many),
 		cmocka_unit_test(options_win),
 		cmocka_unit_test(texts),
+		cmocka_unit_test(origins),
 		cmocka_unit_test(defaults),
 		cmocka_unit_test(default_file),
 		cmocka_unit_test(settings_round_trip),

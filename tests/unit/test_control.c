@@ -35,6 +35,9 @@ static void small_status(struct control_status *s)
 	strcpy(s->listen[s->listeners++], "flash://127.0.0.1:8081");
 	strcpy(s->listen[s->listeners++], "flash://*:1");
 	s->connections_max = 100000;
+	s->by_transport[GROUP_FLASH] = 120;
+	s->by_transport[GROUP_WEBSOCKET] = 30;
+	s->by_transport[GROUP_PAGE] = 1;
 	s->worker[0] = (struct control_worker){0, CONTROL_STATE_LIVE, 4712, 4713, 1200, 3, 4};
 	s->worker[1] = (struct control_worker){1, CONTROL_STATE_DRAINING, 4714, 0, 0, UINT64_MAX, 1};
 	s->workers = 2;
@@ -55,6 +58,8 @@ static void large_status(struct control_status *s)
 	fill(s->runtime_dir, sizeof(s->runtime_dir));
 	s->pid = UINT32_MAX;
 	s->started = s->connections_max = UINT64_MAX;
+	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
+		s->by_transport[i] = UINT64_MAX - i;
 	for (; s->listeners < CONTROL_LISTEN_MAX; s->listeners++)
 		fill(s->listen[s->listeners], sizeof(s->listen[0]));
 	for (; s->workers < CONTROL_WORKERS_MAX; s->workers++)
@@ -196,6 +201,32 @@ static void other_versions(void **state)
 	assert_string_equal(got_status.file, "");
 }
 
+/* From a server that knows more transports, and fewer; from one that tells none of them (other_versions()) all are 0. */
+static void other_transports(void **state)
+{
+	struct by_hand p;
+
+	(void)state;
+	begin(&p, 3, CONTROL_VERSION);
+	text(&p, "ok");
+	msgpack_pack_true(&p.to);
+	text(&p, "by_transport");
+	msgpack_pack_map(&p.to, 3);
+	text(&p, "pigeon");
+	msgpack_pack_nil(&p.to);
+	text(&p, "sse");
+	msgpack_pack_int(&p.to, 5);
+	msgpack_pack_int(&p.to, 7);
+	text(&p, "flash");
+	memset(&got_status, 0x5a, sizeof(got_status));
+	assert_int_equal(end_reply(&p), 0);
+	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
+		assert_int_equal(got_status.by_transport[i], i == GROUP_SSE ? 5 : 0);
+	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
+		for (unsigned k = 0; k < i; k++)
+			assert_string_not_equal(control_group_name(i), control_group_name(k));
+}
+
 static void wrong_values(void **state)
 {
 	static const char *const numbers[] = {"pid", "started", "connections_max"};
@@ -233,6 +264,10 @@ static void wrong_values(void **state)
 	}
 	BAD("listen", msgpack_pack_array(&p.to, 65); for (int i = 0; i < 65; i++) text(&p, "x"));
 	BAD("workers", msgpack_pack_array(&p.to, 65); for (int i = 0; i < 65; i++) msgpack_pack_map(&p.to, 0));
+	BAD("by_transport", msgpack_pack_int(&p.to, 1));
+	BAD("by_transport", msgpack_pack_array(&p.to, 0));
+	BAD("by_transport", (msgpack_pack_map(&p.to, 1), text(&p, "sse"), msgpack_pack_int(&p.to, -1)));
+	BAD("by_transport", (msgpack_pack_map(&p.to, 1), text(&p, "page"), text(&p, "1")));
 	BAD("ok", msgpack_pack_int(&p.to, 1));
 	BAD("v", text(&p, "1"));
 #undef BAD
@@ -411,6 +446,7 @@ int main(void)
 		cmocka_unit_test(round_trips),
 		cmocka_unit_test(status_round_trips),
 		cmocka_unit_test(other_versions),
+		cmocka_unit_test(other_transports),
 		cmocka_unit_test(wrong_values),
 		cmocka_unit_test(wrong_bytes),
 		cmocka_unit_test(truncations),
