@@ -35,10 +35,16 @@ static size_t page_up(size_t n)
 	return (n + 4095) & ~(size_t)4095;
 }
 
+static size_t counts_size(uint32_t topics_max)
+{
+	return (size_t)INDEX_SLOTS_MAX * (topics_max + 1ull) * sizeof(uint32_t);
+}
+
 int hub_create(const struct settings *settings)
 {
 	size_t index_at = page_up(sizeof(struct hub_shm));
-	size_t ring_at = index_at + page_up(index_size((uint32_t)settings->max_topics));
+	size_t counts_at = index_at + page_up(index_size((uint32_t)settings->max_topics));
+	size_t ring_at = counts_at + page_up(counts_size((uint32_t)settings->max_topics));
 	size_t ring_bytes = ring_size((uint64_t)settings->ring_bytes, (uint32_t)settings->ring_messages);
 	size_t size;
 	struct hub_shm *shm;
@@ -56,7 +62,9 @@ int hub_create(const struct settings *settings)
 	shm->size = size;
 	shm->epoch = hub_now();
 	shm->index_at = index_at;
-	shm->index_size = ring_at - index_at;
+	shm->index_size = counts_at - index_at;
+	shm->counts_at = counts_at;
+	shm->counts_size = ring_at - counts_at;
 	shm->ring_at = ring_at;
 	shm->ring_size = page_up(ring_bytes);
 	index_format((uint8_t *)shm + index_at, (uint32_t)settings->max_topics);
@@ -81,13 +89,19 @@ int hub_attach(struct hub *hub, int fd, bool writable)
 	/* acquire: pairs with the release in hub_create() */
 	if (hub->size < sizeof(*shm) || atomic_load_explicit(&shm->magic, memory_order_acquire) != HUB_MAGIC ||
 	    shm->layout != HUB_LAYOUT || shm->size != hub->size || shm->slots != INDEX_SLOTS_MAX ||
-	    shm->index_at + shm->index_size > shm->ring_at || shm->ring_at + shm->ring_size > hub->size ||
+	    shm->index_at + shm->index_size > shm->counts_at || shm->counts_at + shm->counts_size > shm->ring_at || shm->ring_at + shm->ring_size > hub->size ||
 	    index_attach(&hub->index, base + shm->index_at, shm->index_size) < 0 ||
 	    ring_attach(&hub->ring, base + shm->ring_at, shm->ring_size, &hub->index) < 0) {
 		hub_detach(hub);
 		errno = EPROTO;
 		return -1;
 	}
+	if (shm->counts_size < counts_size(hub->index.shm->topics_max)) {
+		hub_detach(hub);
+		errno = EPROTO;
+		return -1;
+	}
+	hub->counts = (_Atomic uint32_t *)(base + shm->counts_at);
 	return 0;
 }
 
@@ -144,6 +158,8 @@ void hub_clear_slot(struct hub *hub, unsigned slot, uint32_t owner)
 	atomic_store(&s->connections, 0);
 	atomic_store(&s->behind, 0);
 	atomic_store(&s->subscriptions, 0);
+	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
+		atomic_store(&s->by_transport[i], 0);
 	atomic_store(&s->sleeping, 0);
 	atomic_store(&s->delivered, ring_tail(&hub->ring));
 	lock_release(&hub->shm->lock, owner);
@@ -167,6 +183,15 @@ unsigned hub_lag(const struct hub *hub, unsigned nudge, uint64_t *asleep)
 			*asleep |= 1ull << i;
 	}
 	return most;
+}
+
+uint64_t hub_subscribers(const struct hub *hub, uint32_t topic)
+{
+	uint64_t slots = atomic_load_explicit(&index_topic(&hub->index, topic)->interest, memory_order_relaxed), n = 0;
+
+	for (; slots; slots &= slots - 1)
+		n += atomic_load_explicit(hub_count_of(hub, (unsigned)__builtin_ctzll(slots), topic), memory_order_relaxed);
+	return n;
 }
 
 uint64_t hub_connections(const struct hub *hub)

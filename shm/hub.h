@@ -15,6 +15,7 @@ struct hub {
 	struct hub_shm *shm;
 	size_t size;
 	struct index index;
+	_Atomic uint32_t *counts;	/* see hub_count_of() */
 	struct ring ring;		/* ring.index points to `index`: a struct hub must not be moved once attached */
 	const int *wake;		/* the slots' eventfds, by slot; NULL in a process that never publishes */
 };
@@ -43,6 +44,15 @@ void hub_wake(const struct hub *hub, unsigned slot);
 /* How far the slowest slot's `delivered` is behind the tail, as ring_lag() tells it. *asleep: the slots that sleep and are more than
  * `nudge` behind. */
 unsigned hub_lag(const struct hub *hub, unsigned nudge, uint64_t *asleep);
+
+/* A slot's subscribers of a topic: its worker's to write. */
+static inline _Atomic uint32_t *hub_count_of(const struct hub *hub, unsigned slot, uint32_t topic)
+{
+	return &hub->counts[(size_t)slot * (hub->index.shm->topics_max + 1) + topic];
+}
+
+/* Subscribers of a topic over all slots, at this moment. */
+uint64_t hub_subscribers(const struct hub *hub, uint32_t topic);
 
 /* Connections over all slots. */
 uint64_t hub_connections(const struct hub *hub);

@@ -1,7 +1,10 @@
 /*
  * The hub segment's layout. One a server; every process maps it, janusctl read-only.
  *
- *   hub_shm | index | ring
+ *   hub_shm | index | counts | ring
+ *
+ * Counts are subscribers, by slot and topic number: uint32_t[INDEX_SLOTS_MAX][topics_max + 1], each row written by its slot's worker. They
+ * say something only of topics whose `interest` has the slot's bit. While a slot has no worker they stand; its next one puts them right.
  */
 #ifndef SHM_HUB_SHM_H
 #define SHM_HUB_SHM_H
@@ -9,12 +12,13 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "proto/transport.h"
 #include "shm/index.h"
 #include "shm/lock.h"
 
 #define HUB_MAGIC 0x31425548534e414aull	/* "JANSHUB1" */
 #ifndef HUB_LAYOUT
-#define HUB_LAYOUT 1			/* goes up with every change of a layout that lives in the hub or a slot segment */
+#define HUB_LAYOUT 2			/* goes up with every change of a layout that lives in the hub or a slot segment */
 #endif
 
 enum counter {
@@ -40,7 +44,10 @@ struct intent_shm {
 	uint64_t first;			/* sequence of the batch's first record */
 	uint64_t parsed;		/* session_state_shm.parsed after it */
 	uint32_t flags;			/* session_state_shm.flags to add */
-	uint8_t pad[36];
+	uint32_t written;		/* records of the batch */
+	uint32_t answered;		/* the client is to be told their sequences: who finds this DONE deals with the input again, and
+					   takes the sequences from here instead of publishing */
+	uint8_t pad[28];
 };
 _Static_assert(sizeof(struct intent_shm) == 64, "a cache line to itself");
 
@@ -70,7 +77,8 @@ struct hub_slot_shm {
 	_Atomic uint32_t subscriptions;
 	uint32_t connections_max;	/* sessions the slot can hold; the master's */
 	_Atomic uint32_t accepting;	/* it takes its share of new connections: is neither full nor draining */
-	uint8_t pad3[44];
+	_Atomic uint32_t by_transport[TRANSPORT_GROUPS];	/* of the connections */
+	uint8_t pad3[44 - 4 * TRANSPORT_GROUPS];
 
 	struct intent_shm intent;
 	_Alignas(64) _Atomic uint64_t counters[COUNTERS_MAX];
@@ -84,6 +92,7 @@ struct hub_shm {
 	uint64_t size;			/* of the segment */
 	uint64_t epoch;			/* when this server's life began, microseconds since 1970; message ids are unique within it */
 	uint64_t index_at, index_size;	/* offsets from the start, and sizes */
+	uint64_t counts_at, counts_size;
 	uint64_t ring_at, ring_size;
 	struct lock_shm lock;		/* the hub lock: topic index and the ring's producer side */
 	struct hub_slot_shm slot[INDEX_SLOTS_MAX];

@@ -29,9 +29,9 @@ static uint32_t find(const struct hub *hub, const struct publish_item *item, str
 	return last->topic;
 }
 
-/* Writes records until the ring takes no more. Returns items dealt with; *heard is the slots to tell. */
+/* Writes records until the ring takes no more. Returns items dealt with; *heard is the slots to tell. `answers`: the items again, or NULL. */
 static unsigned write_records(struct hub *hub, struct ring_batch *batch, const struct publish_item *items, unsigned count,
-			      uint64_t *heard, unsigned *unheard)
+			      struct publish_item *answers, uint64_t *heard, unsigned *unheard)
 {
 	uint64_t now = hub_now();
 	struct cached last = { 0 };
@@ -41,6 +41,10 @@ static unsigned write_records(struct hub *hub, struct ring_batch *batch, const s
 		uint32_t topic = find(hub, &items[n], &last);
 		void *dst;
 
+		if (answers) {
+			answers[n].seq = 0;
+			answers[n].subscribers = topic == TOPIC_NONE ? 0 : hub_subscribers(hub, topic);
+		}
 		if (topic == TOPIC_NONE) {
 			++*unheard;
 			continue;
@@ -49,6 +53,8 @@ static unsigned write_records(struct hub *hub, struct ring_batch *batch, const s
 		if (!dst)
 			break;
 		memcpy(dst, items[n].message, items[n].len);
+		if (answers)
+			answers[n].seq = batch->next - 1;
 		*heard |= atomic_load_explicit(&index_topic(&hub->index, topic)->interest, memory_order_relaxed);
 	}
 	return n;
@@ -90,7 +96,12 @@ bool publish_ready(const struct hub *hub)
 	return hub_lag(hub, LAG_NUDGE, &asleep) <= LAG_MAX;
 }
 
-unsigned publish(struct hub *hub, unsigned slot, int fd, const struct publish_item *items, unsigned count)
+/*
+ * What the two ways of publishing have in common. `answers` is `items` when they are answered for, and are told what they got; else NULL.
+ * Returns items dealt with, 0 with errno.
+ */
+static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const struct publish_item *items, unsigned count,
+			      struct publish_item *answers)
 {
 	struct intent_shm *intent = &hub->shm->slot[slot].intent;
 	struct ring_batch batch;
@@ -107,11 +118,19 @@ unsigned publish(struct hub *hub, unsigned slot, int fd, const struct publish_it
 	}
 	CRASH_POINT("publish-locked");
 	ring_begin(&hub->ring, &batch);
-	n = write_records(hub, &batch, items, count, &heard, &unheard);
+	n = write_records(hub, &batch, items, count, answers, &heard, &unheard);
 	CRASH_POINT("publish-written");
+	if (answers && n < count) {
+		ring_repair(&hub->ring);	/* all or none */
+		lock_release(&hub->shm->lock, slot + 1);
+		errno = EMSGSIZE;
+		return 0;
+	}
 	if (n > 0) {
 		intent->fd = (uint32_t)fd;
 		intent->first = batch.first;
+		intent->written = (uint32_t)(batch.next - batch.first);
+		intent->answered = answers != NULL;
 		intent->parsed = items[n - 1].parsed;
 		intent->flags = items[n - 1].flags;
 		/* release: the intent is whole before the tail moves */
@@ -131,6 +150,43 @@ unsigned publish(struct hub *hub, unsigned slot, int fd, const struct publish_it
 	if (n == 0)
 		errno = EAGAIN;
 	return n;
+}
+
+unsigned publish(struct hub *hub, unsigned slot, int fd, const struct publish_item *items, unsigned count)
+{
+	return publish_items(hub, slot, fd, items, count, NULL);
+}
+
+/* What the worker that died had published of these: its records stand one behind the other, in the order of the items. */
+static void recall(struct hub *hub, unsigned slot, const struct intent_shm *intent, struct publish_item *items, unsigned count)
+{
+	uint64_t seq = intent->first;
+	struct ring_record rec;
+
+	for (unsigned i = 0; i < count; i++) {
+		uint32_t topic;
+
+		lock_acquire(&hub->shm->lock, slot + 1);
+		topic = index_find(&hub->index, items[i].hash, items[i].topic, items[i].topic_len);
+		lock_release(&hub->shm->lock, slot + 1);
+		items[i].seq = 0;
+		items[i].subscribers = topic == TOPIC_NONE ? 0 : hub_subscribers(hub, topic);
+		if (topic != TOPIC_NONE && seq < intent->first + intent->written && ring_read(&hub->ring, seq, &rec) == 0 &&
+		    rec.topic == topic)
+			items[i].seq = seq++;
+	}
+}
+
+int publish_answered(struct hub *hub, unsigned slot, int fd, struct publish_item *items, unsigned count)
+{
+	const struct intent_shm *intent = &hub->shm->slot[slot].intent;
+
+	if (atomic_load_explicit(&intent->state, memory_order_acquire) == INTENT_DONE && intent->answered && intent->fd == (uint32_t)fd &&
+	    intent->parsed == items[count - 1].parsed) {
+		recall(hub, slot, intent, items, count);
+		return 0;
+	}
+	return publish_items(hub, slot, fd, items, count, items) == count ? 0 : -1;
 }
 
 void publish_done(struct hub *hub, unsigned slot)

@@ -17,6 +17,9 @@ struct publish_item {
 	uint32_t flags;			/* session flags that take effect with this message */
 	uint64_t parsed;		/* place in the connection's input behind this message */
 	uint8_t topic_len;
+	/* set by publish_answered() */
+	uint64_t seq;			/* the sequence it got, 0: nobody subscribes the topic */
+	uint64_t subscribers;		/* of the topic at that moment, over all slots */
 };
 
 /* The most bytes of messages that a batch should hold: an eighth of the ring. */
@@ -34,6 +37,15 @@ static inline uint64_t publish_bytes_max(const struct hub *hub)
  * calls publish_done().
  */
 unsigned publish(struct hub *hub, unsigned slot, int fd, const struct publish_item *items, unsigned count);
+
+/*
+ * The same for a request whose answer tells what became of the messages: all of items[0..count) are published one behind the other, or
+ * none. 0; or -1: EAGAIN when a worker is half a ring behind (try later), EMSGSIZE when the ring could not take them at once.
+ *
+ * After a death between this and publish_done() the successor deals with the same request again, and finds here what was published. The
+ * caller records answer and `parsed` in the session, then calls publish_done().
+ */
+int publish_answered(struct hub *hub, unsigned slot, int fd, struct publish_item *items, unsigned count);
 
 /* Whether publish() would not be put off at this moment. */
 bool publish_ready(const struct hub *hub);

@@ -36,7 +36,7 @@ struct session_state_shm {
 	uint32_t last_out;	/* when something was last sent, seconds of CLOCK_MONOTONIC */
 	uint32_t flags;
 	uint32_t cut;		/* bytes already sent of the frame of the record at `pos`, whose rest comes before all else; 0: none is cut */
-	uint32_t reserved;
+	uint32_t transport;	/* enum transport: what it speaks from here on */
 };
 _Static_assert(sizeof(struct session_state_shm) == 56, "layout");
 
@@ -45,8 +45,8 @@ struct session_shm {
 	_Atomic uint32_t subscriptions;		/* the first, 0 none */
 	uint32_t count;				/* of them; derived, put right by a successor */
 	uint32_t last_in;			/* when something was last received, seconds of CLOCK_MONOTONIC */
-	uint16_t proto;				/* PROTO_ */
-	uint16_t reserved[3];
+	uint32_t page_base;			/* TRANSPORT_PAGE: number of the topic's record ahead of the first one owed: it counts from there */
+	uint32_t reserved;
 	uint8_t token[16];
 	struct session_state_shm state;
 #ifdef JANUS_OTHER_LAYOUT
@@ -70,7 +70,7 @@ _Static_assert(sizeof(struct subscription_shm) == 24, "layout");
 struct lent_shm {
 	uint64_t base;		/* input: place in the connection's stream of the first byte */
 	uint32_t len;		/* input: bytes that are there */
-	uint32_t scan[5];	/* input: struct flash_scan, or what another protocol's parser keeps */
+	uint32_t scan[5];	/* input: what the transport's parser keeps */
 };
 _Static_assert(sizeof(struct lent_shm) == 32, "layout");
 

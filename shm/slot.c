@@ -21,7 +21,8 @@ static uint64_t align(uint64_t n)
 /* All of it is unbacked until it is used, so there are two buffers of any class for every session: input and output. */
 static uint64_t lay_out(struct slot_shm *s, uint32_t sessions_max, uint32_t max_frame)
 {
-	uint32_t large = (uint32_t)align(max_frame + 65536 + sizeof(struct lent_shm));
+	/* A request of HTTP with all that may stand around its body; and the rest of a frame, which may be some times what was published. */
+	uint32_t large = (uint32_t)align(6ull * max_frame + 131072 + sizeof(struct lent_shm));
 	const struct lend_class_shm class[LEND_CLASSES] = {
 		{ .size = 512, .count = 2 * sessions_max },
 		{ .size = 4096, .count = 2 * sessions_max },

@@ -17,7 +17,8 @@
  *     then, for each slot that was ever used:
  *          {slot!, delivered!, generation, restarts, emptied, counters: {name: n...}}
  *     then, for each topic:
- *          {topic!: name, interest!: mask of slots, published!: records ever, last!: sequence of the newest, 0 none}
+ *          {topic!: name, interest!: mask of slots, published!: records ever, last!: sequence of the newest, 0 none,
+ *           subscribers: [{slot!, count!}...], of slots of the interest}
  *     then, for each record:
  *          {seq!, time!, topic: name, number, flags, bytes}; with topic, number! and bytes! too. Without: its topic is gone, and all
  *          that is left of it is that it had its sequence

@@ -41,13 +41,31 @@ static void put_slot(struct snapshot_writer *w, const struct hub_slot_shm *s, un
 		snapshot_put_uint(w, counter_names[i], atomic_load(&s->counters[i]));
 }
 
-static void put_topic(struct snapshot_writer *w, const struct topic_shm *t)
+/* So that they are right from the start: the slots' workers start one after the other, and publish meanwhile. */
+static void put_subscribers(struct snapshot_writer *w, const struct hub *hub, uint32_t topic)
 {
-	snapshot_put_map(w, 4);
+	uint64_t slots = atomic_load(&index_topic(&hub->index, topic)->interest);
+
+	snapshot_put_array(w, "subscribers", (uint32_t)__builtin_popcountll(slots));
+	for (; slots; slots &= slots - 1) {
+		unsigned slot = (unsigned)__builtin_ctzll(slots);
+
+		snapshot_put_map(w, 2);
+		snapshot_put_uint(w, "slot", slot);
+		snapshot_put_uint(w, "count", atomic_load(hub_count_of(hub, slot, topic)));
+	}
+}
+
+static void put_topic(struct snapshot_writer *w, const struct hub *hub, uint32_t topic)
+{
+	const struct topic_shm *t = index_topic(&hub->index, topic);
+
+	snapshot_put_map(w, 5);
 	snapshot_put_text(w, "topic", t->name, t->name_len);
 	snapshot_put_uint(w, "interest", atomic_load(&t->interest));
 	snapshot_put_uint(w, "published", t->published);
 	snapshot_put_uint(w, "last", atomic_load(&t->last));
+	put_subscribers(w, hub, topic);
 }
 
 /* The record's topic, or NULL: it is gone. */
@@ -108,7 +126,7 @@ int snapshot_write_hub(const struct hub *hub, uint64_t from, int fd)
 			put_slot(&w, &hub->shm->slot[i], i);
 	for (uint32_t i = 1; i <= hub->index.shm->high; i++)
 		if (atomic_load(&index_topic(&hub->index, i)->state) == TOPIC_USED)
-			put_topic(&w, index_topic(&hub->index, i));
+			put_topic(&w, hub, i);
 	for (uint64_t seq = from; seq < tail; seq++) {
 		if (ring_read(&hub->ring, seq, &rec) < 0)
 			return snapshot_bad();
@@ -166,6 +184,23 @@ static int read_slot(struct reading *x)
 	return x->r.bad ? snapshot_bad() : 0;
 }
 
+static int read_subscribers(struct reading *x, const msgpack_object *o, uint32_t topic)
+{
+	uint64_t interest = atomic_load(&index_topic(&x->hub->index, topic)->interest);
+	const msgpack_object *one;
+	uint32_t n;
+
+	for (one = snapshot_get_array(&x->r, o, "subscribers", &n); n > 0; n--, one++) {
+		unsigned slot = (unsigned)snapshot_get_uint(&x->r, one, "slot", SNAPSHOT_NEEDED, INDEX_SLOTS_MAX - 1);
+		uint32_t count = (uint32_t)snapshot_get_uint(&x->r, one, "count", SNAPSHOT_NEEDED, UINT32_MAX);
+
+		if (x->r.bad || !(interest & 1ull << slot))
+			return snapshot_bad();
+		atomic_store(hub_count_of(x->hub, slot, topic), count);
+	}
+	return x->r.bad ? snapshot_bad() : 0;
+}
+
 /* `last` and `published` are first what they are in the end: see number_record(). */
 static int read_topic(struct reading *x)
 {
@@ -194,7 +229,7 @@ static int read_topic(struct reading *x)
 	}
 	index_topic(ix, topic)->published = published;
 	atomic_store(&index_topic(ix, topic)->last, last);
-	return 0;
+	return read_subscribers(x, o, topic);
 }
 
 /*

@@ -1,24 +1,30 @@
 /*
  * A slot's snapshot: its sessions. See snapshot.h.
  *
- * Protocols and flags are numbers that belong to a layout; by which names they go in a snapshot, the tables here say.
+ * Transports and flags are numbers that belong to a layout; by which names they go in a snapshot, the tables here say.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "proto/protocol.h"
+#include "proto/transport.h"
 #include "shm/lend.h"
 #include "shm/snapshot.h"
 #include "shm/snapshot_io.h"
 
-#define PROTOS (sizeof(protos) / sizeof(protos[0]))
 #define FLAGS (sizeof(flags) / sizeof(flags[0]))
 
-static const struct {
-	const char *name;
-	uint16_t proto;
-} protos[] = {
-	{ "flash", PROTO_FLASH },
+static const char *const transports[TRANSPORTS] = {
+	[TRANSPORT_FLASH] = "flash",
+	[TRANSPORT_PACKET] = "packet",
+	[TRANSPORT_HTTP] = "http",
+	[TRANSPORT_WEBSOCKET] = "websocket",
+	[TRANSPORT_WEBSOCKET_STREAM] = "websocket-stream",
+	[TRANSPORT_SSE] = "sse",
+	[TRANSPORT_SSE_10] = "sse-1.0",
+	[TRANSPORT_COMET] = "comet",
+	[TRANSPORT_COMET_10] = "comet-1.0",
+	[TRANSPORT_PAGE] = "page",
+	[TRANSPORT_PAGE_10] = "page-1.0",
 };
 
 static const struct {
@@ -35,7 +41,7 @@ static const struct {
 /* A session, looked through before anything of it is written: a map's head says how many keys follow. */
 struct view {
 	const struct session_shm *session;
-	const char *proto;
+	const char *transport;
 	const uint8_t *in, *out;
 	uint32_t in_len, out_len, flags, topics;
 };
@@ -87,10 +93,9 @@ static int view_session(struct view *v, const struct hub *hub, const struct slot
 	const struct subscription_shm *sub;
 
 	*v = (struct view){ .session = s };
-	for (unsigned i = 0; i < PROTOS; i++)
-		if (protos[i].proto == s->proto)
-			v->proto = protos[i].name;
-	if (!v->proto || view_flags(v) < 0 || view_buffers(v, slot) < 0)
+	if (s->state.transport < TRANSPORTS)
+		v->transport = transports[s->state.transport];
+	if (!v->transport || view_flags(v) < 0 || view_buffers(v, slot) < 0)
 		return snapshot_bad();
 	for (uint32_t i = atomic_load(&s->subscriptions); i; i = atomic_load(&sub->next)) {
 		sub = &slot->subscriptions[i];
@@ -132,15 +137,17 @@ static int put_session(struct snapshot_writer *w, const struct hub *hub, const s
 
 	if (view_session(&v, hub, slot, s) < 0)
 		return -1;
-	snapshot_put_map(w, 8u + (s->state.cut > 0) + (v.flags > 0) + (v.in_len > 0) + (v.out_len > 0) + (v.topics > 0));
+	snapshot_put_map(w, 8u + (s->page_base > 0) + (s->state.cut > 0) + (v.flags > 0) + (v.in_len > 0) + (v.out_len > 0) + (v.topics > 0));
 	snapshot_put_uint(w, "fd", fd);
-	snapshot_put_text(w, "proto", v.proto, strlen(v.proto));
+	snapshot_put_text(w, "proto", v.transport, strlen(v.transport));
 	snapshot_put_bytes(w, "token", s->token, sizeof(s->token));
 	snapshot_put_uint(w, "pos", s->state.pos);
 	snapshot_put_uint(w, "sent", s->state.sent);
 	snapshot_put_uint(w, "parsed", s->state.parsed);
 	snapshot_put_uint(w, "last_in", s->last_in);
 	snapshot_put_uint(w, "last_out", s->state.last_out);
+	if (s->page_base)
+		snapshot_put_uint(w, "page_base", s->page_base);
 	if (s->state.cut)
 		snapshot_put_uint(w, "cut", s->state.cut);
 	if (v.flags)
@@ -192,13 +199,13 @@ static int no_place(void)
 	return -1;
 }
 
-static int read_proto(struct reading *x, const msgpack_object *o, struct session_shm *s)
+static int read_transport(struct reading *x, const msgpack_object *o, struct session_state_shm *st)
 {
 	const msgpack_object *name = snapshot_get(o, "proto");
 
-	for (unsigned i = 0; i < PROTOS; i++)
-		if (snapshot_is(name, protos[i].name)) {
-			s->proto = protos[i].proto;
+	for (uint32_t i = 0; i < TRANSPORTS; i++)
+		if (snapshot_is(name, transports[i])) {
+			st->transport = i;
 			return 0;
 		}
 	x->r.bad = true;
@@ -327,7 +334,8 @@ static int read_session(struct reading *x)
 	memset(s, 0, sizeof(*s));
 	memcpy(s->token, token, len);
 	s->last_in = (uint32_t)snapshot_get_uint(&x->r, o, "last_in", 0, UINT32_MAX);
-	if (read_proto(x, o, s) < 0 || read_state(x, o, &s->state) < 0 || read_subscriptions(x, o, s) < 0)
+	s->page_base = (uint32_t)snapshot_get_uint(&x->r, o, "page_base", 0, UINT32_MAX);
+	if (read_transport(x, o, &s->state) < 0 || read_state(x, o, &s->state) < 0 || read_subscriptions(x, o, s) < 0)
 		return -1;
 	if (x->r.bad)
 		return snapshot_bad();

@@ -5,15 +5,12 @@
  * others have caught up, or until nobody has for a while.
  */
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "proto/flash.h"
 #include "shm/crash.h"
 #include "shm/log.h"
 #include "worker/worker.h"
@@ -71,10 +68,10 @@ static bool server_full(const struct worker *w)
 }
 
 /* Says so, and closes. What the peer may have sent is read first: closing on unread input would destroy the answer. */
-static void refuse(struct worker *w, int fd)
+static void refuse(struct worker *w, int fd, uint32_t transport)
 {
-	char frame[FLASH_ERROR_MAX], rubbish[4096];
-	size_t len = flash_error(frame, hub_now(), "the server is full (max_connections)");
+	char frame[SPEAK_MAX], rubbish[4096];
+	size_t len = speak_error(transport, 503, "the server is full (max_connections)", frame);
 
 	if (recv(fd, rubbish, sizeof(rubbish), MSG_DONTWAIT) >= 0 || errno == EAGAIN)
 		(void)!send(fd, frame, len, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -100,23 +97,29 @@ void accept_watcher(struct worker *w, int fd)
 	session_watch(w, fd);
 }
 
+/* What a connection to a listener speaks at first. */
+static uint32_t transport_of(int proto)
+{
+	return proto == PROTO_HTTP ? TRANSPORT_HTTP : proto == PROTO_PACKET ? TRANSPORT_PACKET : TRANSPORT_FLASH;
+}
+
 /* Puts the greeting into the out buffer of a session that is not there yet. */
 static int greet(struct worker *w, int fd, struct session_state_shm *st)
 {
-	char frame[FLASH_GREETING_MAX];
+	char frame[SPEAK_MAX];
+	size_t len = speak_greeting(st->transport, session(w, fd)->token, frame);
 
-	return session_append(w, fd, st, frame, flash_greeting(frame, hub_now(), session(w, fd)->token));
+	return len ? session_append(w, fd, st, frame, len) : 0;
 }
 
 void accept_adopt(struct worker *w, int fd, int proto)
 {
 	struct session_shm *s = session(w, fd);
-	struct session_state_shm st = { .last_out = w->now };
-	int one = 1;
+	struct session_state_shm st = { .last_out = w->now, .transport = transport_of(proto) };
 
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	memset(s, 0, sizeof(*s));
-	s->proto = (uint16_t)proto;
+	if (w->flood)
+		w->flood[fd] = (struct flood){ 0 };
 	s->last_in = w->now;
 	if (getrandom(s->token, sizeof(s->token), 0) != sizeof(s->token) || greet(w, fd, &st) < 0) {
 		log_error("a connection could not be taken in: %s", strerror(errno));
@@ -130,6 +133,8 @@ void accept_adopt(struct worker *w, int fd, int proto)
 	atomic_store_explicit(&s->status, SESSION_OPEN, memory_order_release);
 	CRASH_POINT("accept-opened");
 	atomic_fetch_add_explicit(&w->self->connections, 1, memory_order_relaxed);
+	session_count(w, st.transport, 1);
+	action_join_everybody(w, fd);
 	accept_watcher(w, fd);
 	session_flush(w, fd);
 }
@@ -169,7 +174,7 @@ static void on_listener(struct ev_loop *loop, struct ev_io *io, int events)
 		}
 		CRASH_POINT("accept-accepted");
 		if (full || (uint32_t)fd >= w->slot.shm->sessions_max || server_full(w)) {
-			refuse(w, fd);
+			refuse(w, fd, transport_of(l->proto));
 			continue;
 		}
 		worker_count(w, COUNTER_accepted, 1);

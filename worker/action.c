@@ -1,23 +1,42 @@
 /*
- * What a session asks for, whatever the protocol: subscribe and unsubscribe. Publishing is in input.c, as it goes by batches.
+ * What a session asks for, whatever the transport: subscribe and unsubscribe, log in and out. Publishing is in stage.c.
+ *
+ * To be logged in under an id is to subscribe a topic that nobody can name: its name begins with a control character, which topics can't.
  *
  * A crash in between: the topic joined but not subscribed is left again by recover(). A subscription is there from the store that links
  * it; its answer and the input's being taken follow in one commit, and until then the successor handles the same input again
  * and finds it subscribed.
  */
-#include "proto/flash.h"
+#include <assert.h>
+#include <string.h>
+
 #include "shm/crash.h"
 #include "worker/worker.h"
 
+struct topic_name action_name(bool inbox, const char *name, size_t len)
+{
+	struct topic_name topic = { .len = (uint8_t)(len + inbox) };
+
+	assert(len + inbox <= TOPIC_NAME_MAX);
+	topic.bytes[0] = NAME_INBOX;
+	memcpy(topic.bytes + inbox, name, len);
+	return topic;
+}
+
+struct topic_name action_everybody(void)
+{
+	return (struct topic_name){ .len = 1, .bytes = { NAME_EVERYBODY } };
+}
+
 /* The link that holds the topic's subscription, or the last one. */
-static _Atomic uint32_t *find_link(struct worker *w, int fd, const char *topic, uint8_t len)
+static _Atomic uint32_t *find_link(struct worker *w, int fd, const struct topic_name *name)
 {
 	_Atomic uint32_t *link = &session(w, fd)->subscriptions;
-	uint64_t hash = index_hash(topic, len);
+	uint64_t hash = index_hash(name->bytes, name->len);
 	uint32_t s, number;
 
 	lock_acquire(&w->hub.shm->lock, w->number + 1);
-	number = index_find(&w->hub.index, hash, topic, len);
+	number = index_find(&w->hub.index, hash, name->bytes, name->len);
 	lock_release(&w->hub.shm->lock, w->number + 1);
 	while ((s = atomic_load_explicit(link, memory_order_relaxed)) != 0 && w->slot.subscriptions[s].topic != number)
 		link = &w->slot.subscriptions[s].next;
@@ -25,22 +44,22 @@ static _Atomic uint32_t *find_link(struct worker *w, int fd, const char *topic, 
 }
 
 /* Joins the topic; *tail is where the ring ends at that moment: every later record is seen. */
-static uint32_t join(struct worker *w, const char *topic, uint8_t len, uint64_t *tail)
+static uint32_t join(struct worker *w, const struct topic_name *name, uint64_t *tail)
 {
-	uint64_t hash = index_hash(topic, len);
+	uint64_t hash = index_hash(name->bytes, name->len);
 	uint32_t t;
 
 	lock_acquire(&w->hub.shm->lock, w->number + 1);
-	t = index_join(&w->hub.index, w->number, hash, topic, len);
+	t = index_join(&w->hub.index, w->number, hash, name->bytes, name->len);
 	*tail = ring_tail(&w->hub.ring);
 	lock_release(&w->hub.shm->lock, w->number + 1);
 	return t;
 }
 
-static const char *subscribe(struct worker *w, int fd, const char *topic, uint8_t len, struct session_state_shm *st)
+const char *action_subscribe(struct worker *w, int fd, struct session_state_shm *st, const struct topic_name *name)
 {
 	struct session_shm *s = session(w, fd);
-	_Atomic uint32_t *link = find_link(w, fd, topic, len);
+	_Atomic uint32_t *link = find_link(w, fd, name);
 	struct subscription_shm *sub;
 	uint32_t number, t;
 	uint64_t tail;
@@ -52,14 +71,14 @@ static const char *subscribe(struct worker *w, int fd, const char *topic, uint8_
 	number = topics_take_subscription(w);
 	if (!number)
 		return "too many subscriptions on this server";
-	t = join(w, topic, len, &tail);
+	t = join(w, name, &tail);
 	if (t == TOPIC_NONE) {
 		topics_give_subscription(w, number);
 		return "too many topics on this server (max_topics)";
 	}
 	CRASH_POINT("subscribe-joined");
 	sub = &w->slot.subscriptions[number];
-	if (!topics_add(w, t, fd, &sub->place)) {
+	if (topics_add(w, t, st->transport, fd, &sub->place) < 0) {
 		topics_give_subscription(w, number);
 		return "out of memory";
 	}
@@ -80,28 +99,10 @@ static const char *subscribe(struct worker *w, int fd, const char *topic, uint8_
 	return NULL;
 }
 
-void action_subscribe(struct worker *w, int fd, uint64_t parsed, const char *topic, uint8_t len)
-{
-	struct session_state_shm st = session(w, fd)->state;
-	const char *error = subscribe(w, fd, topic, len, &st);
-
-	if (error) {
-		session_error(w, fd, parsed, error, false);
-		return;
-	}
-	if (session_append(w, fd, &st, FLASH_ACK, sizeof(FLASH_ACK) - 1) < 0) {
-		session_abort(w, fd, COUNTER_no_buffer);
-		return;
-	}
-	st.parsed = parsed;
-	session_commit(w, fd, &st);
-}
-
-void action_unsubscribe(struct worker *w, int fd, uint64_t parsed, const char *topic, uint8_t len)
+void action_unsubscribe(struct worker *w, int fd, struct session_state_shm *st, const struct topic_name *name)
 {
 	struct session_shm *s = session(w, fd);
-	struct session_state_shm st = s->state;
-	_Atomic uint32_t *link = find_link(w, fd, topic, len);
+	_Atomic uint32_t *link = find_link(w, fd, name);
 	uint32_t number = atomic_load_explicit(link, memory_order_relaxed);
 
 	if (number) {
@@ -110,18 +111,45 @@ void action_unsubscribe(struct worker *w, int fd, uint64_t parsed, const char *t
 		atomic_store_explicit(link, atomic_load_explicit(&sub->next, memory_order_relaxed), memory_order_release);
 		CRASH_POINT("unsubscribe-unlinked");
 		s->count--;
-		topics_remove(w, sub->topic, sub->place);
+		topics_remove(w, sub->topic, st->transport, sub->place);
 		CRASH_POINT("unsubscribe-left");
 		topics_give_subscription(w, number);
 		worker_count(w, COUNTER_unsubscribed, 1);
 		atomic_fetch_sub_explicit(&w->self->subscriptions, 1, memory_order_relaxed);
-		if (s->count == 1 && !(st.flags & SESSION_BEHIND)) {
+		if (s->count == 1 && !(st->flags & SESSION_BEHIND)) {
 			uint64_t from = w->slot.subscriptions[atomic_load(&s->subscriptions)].from;
 
-			if (st.pos < from)
-				st.pos = from;
+			if (st->pos < from)
+				st->pos = from;
 		}
 	}
-	st.parsed = parsed;
-	session_commit(w, fd, &st);
+}
+
+void action_join_everybody(struct worker *w, int fd)
+{
+	struct session_state_shm st = session(w, fd)->state;
+	struct topic_name name = action_everybody();
+
+	if (!w->settings->broadcast || st.transport == TRANSPORT_HTTP || frame_is_own(st.transport) || st.flags & (SESSION_CLOSE | SESSION_LINGER))
+		return;
+	if (action_subscribe(w, fd, &st, &name) == NULL)
+		session_commit(w, fd, &st);
+}
+
+void action_leave_all(struct worker *w, int fd, uint32_t transport)
+{
+	struct session_shm *s = session(w, fd);
+	uint32_t number = atomic_load_explicit(&s->subscriptions, memory_order_relaxed);
+
+	atomic_store_explicit(&s->subscriptions, 0, memory_order_release);
+	s->count = 0;
+	while (number) {
+		const struct subscription_shm *sub = &w->slot.subscriptions[number];
+		uint32_t next = atomic_load_explicit(&sub->next, memory_order_relaxed);
+
+		topics_remove(w, sub->topic, transport, sub->place);
+		topics_give_subscription(w, number);
+		atomic_fetch_sub_explicit(&w->self->subscriptions, 1, memory_order_relaxed);
+		number = next;
+	}
 }

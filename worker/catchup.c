@@ -113,12 +113,13 @@ struct piece {
 /* Gathers frames of up to PIECE bytes, into the batch's arena. -1: a record was overwritten under our eyes; open the stream again. */
 static int gather(struct stream *s, struct piece *p)
 {
-	int proto = session(s->w, s->fd)->proto;
+	const struct session_shm *session_ = session(s->w, s->fd);
+	uint32_t transport = session_->state.transport, base = session_->page_base;
 	struct stream_topic *t;
 
 	*p = (struct piece){ .pos = s->below > s->from ? s->below : s->from };
 	while ((t = stream_next(s)) != NULL) {
-		size_t size = frame_size(proto, &t->next);
+		size_t size = frame_size(s->w, transport, base, &t->next);
 
 		if (p->len && p->len + size > PIECE) {
 			p->more = true;
@@ -127,7 +128,7 @@ static int gather(struct stream *s, struct piece *p)
 		}
 		if (!p->bytes)
 			p->bytes = batch_room(s->w, size > PIECE ? size : PIECE);
-		if (frame_write(s->w, proto, &t->next, p->bytes + p->len) < 0) {
+		if (!size || frame_write(s->w, transport, base, &t->next, p->bytes + p->len, size) < 0) {
 			if (!p->len)
 				return -1;
 			p->more = true;
@@ -260,6 +261,8 @@ void catchup_run(struct worker *w, int fd)
 	size_t sent = 0;
 	int r = session_send_out(w, fd, &st);
 
+	if (r > 0 && session_unmark(w, fd, MARK_CHOKED))
+		input_stall(w, fd);
 	while (r > 0 && !(st.flags & (SESSION_CLOSE | SESSION_LINGER))) {
 		struct stream s;
 		struct piece p;
@@ -285,24 +288,27 @@ void catchup_run(struct worker *w, int fd)
 		session_watch(w, fd);
 }
 
-void catchup_due(struct worker *w, int fd)
+size_t catchup_due(struct worker *w, int fd)
 {
 	struct session_state_shm st = session(w, fd)->state;
 	struct stream s;
 	struct piece p;
 
 	if (st.flags & (SESSION_BEHIND | SESSION_CLOSE))
-		return;
+		return 0;
+	/* Now, rather than while gathering: what a full batch sends may want a stream of its own, and there is one. */
+	batch_room(w, w->scratch_room > PIECE ? w->scratch_room : PIECE);
 	if (stream_open(&s, w, fd, &st, w->cursor) < 0)
-		return;
+		return 0;
 	if (gather(&s, &p) == 0 && !p.more) {
 		if (p.len) {
 			batch_use(w, p.len);
 			batch_add(w, fd, p.bytes, p.len, p.pos, p.messages);
 		}
-		return;
+		return p.len;
 	}
 	catchup_defer(w, fd);	/* more than one piece */
+	return p.len;
 }
 
 /* Takes sent bytes off the out buffer; what is left of `bytes` lies in the ring. */
@@ -324,13 +330,16 @@ static uint64_t advance_out(struct session_state_shm *st, uint64_t bytes)
 static int64_t advance_cut(struct worker *w, int fd, struct session_state_shm *st, uint64_t bytes)
 {
 	struct ring_record rec;
-	uint64_t left;
+	uint64_t size, left;
 
 	if (!st->cut)
 		return (int64_t)bytes;
 	if (ring_read(&w->hub.ring, st->pos, &rec) < 0)
 		return -1;
-	left = frame_size(session(w, fd)->proto, &rec) - st->cut;
+	size = frame_size(w, st->transport, session(w, fd)->page_base, &rec);
+	if (size <= st->cut)
+		return -1;
+	left = size - st->cut;
 	if (bytes < left) {
 		st->cut += (uint32_t)bytes;
 		return 0;
@@ -358,8 +367,10 @@ int catchup_advance(struct worker *w, int fd, struct session_state_shm *st, uint
 	if (stream_open(&s, w, fd, st, ring_tail(&w->hub.ring)) < 0)
 		return -1;
 	while (bytes > 0 && (t = stream_next(&s)) != NULL) {
-		uint64_t size = frame_size(session(w, fd)->proto, &t->next);
+		uint64_t size = frame_size(w, st->transport, session(w, fd)->page_base, &t->next);
 
+		if (!size)
+			return -1;
 		if (bytes < size) {
 			st->pos = t->next.seq;
 			st->cut = (uint32_t)bytes;

@@ -21,9 +21,17 @@
 #define QUEUE_SHORT 64			/* topics that may be walked through every turn */
 #define LAG_SMALL 32			/* of 1024: `delivered` need not be exact */
 
-/* A pass's frames, made anew for each slice: in the batch's arena. */
+#define DUE_BYTES (4 * 1024 * 1024)	/* of frames made for single sessions in a turn */
+#define KEPT 4				/* passes whose frames are kept from slice to slice */
+
+/*
+ * A pass's frames. They are made once: those of a pass of one slice in the batch's arena, others in memory of their own, where they
+ * stay for the next slice. (Where more large passes than KEPT are under way at a time, one is made again now and then.)
+ */
 struct frames {
+	uint64_t pass;			/* whose they are; 0: in the arena */
 	char *bytes;
+	size_t room;			/* of `bytes`, if they are not in the arena */
 	uint32_t count;
 	uint64_t end;			/* sequence behind the last one */
 	uint64_t seq[PASS_RECORDS];
@@ -56,7 +64,7 @@ static void queue_from(struct worker *w, struct local_topic *t, uint64_t seq)
 	if (t->queued)
 		return;
 	t->first = t->hint = seq;
-	t->end = 0;
+	t->end = t->pass = 0;
 	t->at = 0;
 	enqueue(w, t);
 }
@@ -72,7 +80,8 @@ static void poll_topics(struct worker *w, uint64_t tail)
 		struct ring_record rec;
 
 		if (t && ring_seek(&w->hub.ring, i, t->generation, w->cursor, tail, 0, &rec) == 0)
-			queue_from(w, t, rec.seq);
+			for (; t; t = t->sibling)
+				queue_from(w, t, rec.seq);
 	}
 }
 
@@ -88,15 +97,27 @@ void fanout_poll(struct worker *w)
 			poll_topics(w, tail);
 			break;
 		}
-		t = topics_find(w, rec.topic);
-		if (t && t->generation == rec.generation)
+		for (t = topics_find(w, rec.topic); t && t->generation == rec.generation; t = t->sibling)
 			queue_from(w, t, seq);
 	}
 	w->cursor = tail;
 }
 
+/* Room for `bytes` of frames, the first of the pass. NULL without memory. */
+static char *frames_room(struct worker *w, struct frames *f, size_t bytes)
+{
+	if (!f->pass)
+		return batch_room(w, bytes);
+	if (f->room < bytes) {
+		free(f->bytes);
+		f->bytes = malloc(bytes);
+		f->room = f->bytes ? bytes : 0;
+	}
+	return f->bytes;
+}
+
 /*
- * Makes the frames of the pass: for its first slice as many as there are, up to the limits; for later ones the same again.
+ * Makes the frames of the pass: for its first slice as many as there are, up to the limits; if later again, the same.
  * 0, or -1 when there are none.
  */
 static int make_frames(struct worker *w, struct local_topic *t, struct frames *f)
@@ -104,30 +125,52 @@ static int make_frames(struct worker *w, struct local_topic *t, struct frames *f
 	uint64_t below = t->end ? t->end : w->cursor;
 	struct ring_record rec;
 	size_t used = 0;
-	int proto = PROTO_FLASH;
 
 	f->count = 0;
 	f->at[0] = 0;
-	f->bytes = batch_room(w, PASS_BYTES);
+	f->bytes = frames_room(w, f, PASS_BYTES);
 	f->end = t->first;
 	while (f->count < PASS_RECORDS &&
 	       ring_seek(&w->hub.ring, t->topic, t->generation, f->end, below, f->count ? f->seq[f->count - 1] : t->hint, &rec) == 0) {
-		size_t size = frame_size(proto, &rec);
+		size_t size = frame_size(w, t->transport, 0, &rec);
 
 		if (used + size > PASS_BYTES) {
 			if (f->count > 0)
 				break;
-			f->bytes = batch_room(w, size);
+			f->bytes = frames_room(w, f, size);
 		}
-		if (frame_write(w, proto, &rec, f->bytes + used) < 0)
+		if (!size || !f->bytes || frame_write(w, t->transport, 0, &rec, f->bytes + used, size) < 0)
 			break;
 		used += size;
 		f->seq[f->count++] = rec.seq;
 		f->at[f->count] = (uint32_t)used;
 		f->end = rec.seq + 1;
 	}
-	batch_use(w, used);
+	if (!f->pass)
+		batch_use(w, used);
 	return f->count ? 0 : -1;
+}
+
+/* The frames of the pass that the topic is in, or that begins now. NULL when there are none. */
+static const struct frames *pass_frames(struct worker *w, struct local_topic *t)
+{
+	static struct frames once, kept[KEPT];
+	static uint64_t passes;
+	struct frames *f = &once;
+
+	if (t->pass)
+		for (int i = 0; i < KEPT; i++)
+			if (kept[i].pass == t->pass)
+				return &kept[i];
+	if (t->end || t->count > (uint32_t)w->settings->fanout_slice) {
+		f = &kept[passes % KEPT];
+		batch_flush(w);		/* what is in it may be on its way */
+		f->pass = t->pass = ++passes;
+	}
+	if (make_frames(w, t, f) == 0)
+		return f;
+	f->pass = 0;
+	return NULL;
 }
 
 static void note_due(struct worker *w, int fd)
@@ -150,7 +193,7 @@ static void serve(struct worker *w, int fd, const struct frames *f)
 
 	if (s->state.flags & (SESSION_BEHIND | SESSION_CLOSE) || s->state.pos >= f->end)
 		return;
-	if (s->count > 1) {
+	if (s->count > 1 || frame_is_own(s->state.transport)) {
 		note_due(w, fd);
 		return;
 	}
@@ -159,13 +202,13 @@ static void serve(struct worker *w, int fd, const struct frames *f)
 	batch_add(w, fd, f->bytes + f->at[i], f->at[f->count] - f->at[i], f->end, f->count - i);
 }
 
-/* A topic whose subscribers all have several: they are due, and no frames are made here. */
+/* A topic whose subscribers are all served one at a time: they are due, and no frames are made here. */
 static bool only_due(struct worker *w, struct local_topic *t)
 {
-	if (t->count > FEW || t->end)
+	if (t->end || t->count > FEW)
 		return false;
 	for (uint32_t i = 0; i < t->count; i++)
-		if (session(w, (int)t->subscribers[i])->count < 2)
+		if (session(w, (int)t->subscribers[i])->count < 2 && !frame_is_own(t->transport))
 			return false;
 	for (uint32_t i = 0; i < t->count; i++) {
 		const struct session_state_shm *st = &session(w, (int)t->subscribers[i])->state;
@@ -181,12 +224,13 @@ static bool only_due(struct worker *w, struct local_topic *t)
 /* One slice. Returns sends made, about. */
 static uint32_t serve_slice(struct worker *w, struct local_topic *t)
 {
-	static struct frames f;
+	const struct frames *f;
 	uint32_t stop = t->at + (uint32_t)w->settings->fanout_slice;
 
 	if (only_due(w, t))
 		return t->count;
-	if (make_frames(w, t, &f) < 0) {
+	f = pass_frames(w, t);
+	if (!f) {
 		/* Overwritten in the middle of a pass: flow control prevents it. Those not served yet get what there is. */
 		for (; t->end && t->at < t->count; t->at++)
 			catchup_defer(w, (int)t->subscribers[t->at]);
@@ -194,13 +238,13 @@ static uint32_t serve_slice(struct worker *w, struct local_topic *t)
 		t->end = w->cursor;
 		return 0;
 	}
-	t->end = f.end;
+	t->end = f->end;
 	if (stop > t->count)
 		stop = t->count;
 	for (uint32_t i = t->at; i < stop; i++) {
 		if (i + 8 < stop)
 			__builtin_prefetch(session(w, (int)t->subscribers[i + 8]));
-		serve(w, (int)t->subscribers[i], &f);
+		serve(w, (int)t->subscribers[i], f);
 	}
 	stop -= t->at;
 	t->at += stop;
@@ -215,19 +259,25 @@ static bool another_pass(struct worker *w, struct local_topic *t)
 	t->at = 0;
 	t->first = t->end;
 	t->end = 0;
+	t->pass = 0;
 	if (ring_seek(&w->hub.ring, t->topic, t->generation, t->first, w->cursor, t->hint, &rec) < 0)
 		return false;
 	t->first = t->hint = rec.seq;
 	return true;
 }
 
+/* Some may be left for the next turn. */
 static void serve_due(struct worker *w)
 {
-	for (uint32_t i = 0; i < w->due_count; i++) {
-		session_unmark(w, w->due[i], MARK_DUE);
-		catchup_due(w, w->due[i]);
-	}
-	w->due_count = 0;
+	size_t bytes = 0;
+	uint32_t i;
+
+	for (i = 0; i < w->due_count && bytes < DUE_BYTES; i++)
+		/* (Without the mark it was closed since.) */
+		if (session_unmark(w, w->due[i], MARK_DUE) && session(w, w->due[i])->status == SESSION_OPEN)
+			bytes += catchup_due(w, w->due[i]);
+	w->due_count -= i;
+	memmove(w->due, w->due + i, w->due_count * sizeof(*w->due));
 	batch_flush(w);
 }
 
@@ -249,13 +299,15 @@ bool fanout_run(struct worker *w)
 	batch_flush(w);
 	if (w->due_count > 0)
 		serve_due(w);
-	return w->queue != NULL;
+	return w->queue != NULL || w->due_count > 0;
 }
 
 void fanout_publish_delivered(struct worker *w)
 {
 	uint64_t least = w->cursor;
 
+	if (w->due_count > 0)
+		return;		/* they are owed more than the queue tells */
 	/* What was true stays true, as passes only move on: a long queue is walked when it matters, and not every turn. */
 	if (w->queued > QUEUE_SHORT &&
 	    (ring_lag(&w->hub.ring, w->self->delivered) < LAG_SMALL || ++w->turns_unpublished < w->queued / TURN_SENDS))

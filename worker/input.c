@@ -1,9 +1,6 @@
 /*
- * Input: received straight into a buffer lent to the session in shared memory, cut into frames, acted upon.
- *
- * What is in the buffer beyond `parsed` survives a crash: how much that is, the kernel knows (kernel_taken()). Frames are therefore
- * dealt with at most once if `parsed` moves in the same commit as their effect; a publish has its effect in the ring, and the
- * intent (see publish.h) ties the two together.
+ * Input: received straight into a buffer lent to the session in shared memory, and given to the transport that the session speaks (flash.c,
+ * http.c, websocket.c, packet.c). The crash rules are in input.h.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,9 +8,10 @@
 #include <sys/socket.h>
 
 #include "proto/flash.h"
-#include "proto/message.h"
+#include "proto/http.h"
+#include "proto/websocket.h"
 #include "shm/crash.h"
-#include "worker/worker.h"
+#include "worker/input.h"
 
 #define RECEIVE 65000			/* bytes of room lent for one recv() */
 #define ACTIONS_A_TURN 32		/* of one connection, but for publishing, before others get their turn */
@@ -21,164 +19,38 @@
 #define ROOM_LEAST 4096			/* a buffer with less than this left is replaced by a larger one */
 
 _Static_assert(sizeof(struct flash_scan) <= sizeof(((struct lent_shm *)0)->scan), "a parser's state has room");
+_Static_assert(sizeof(struct http_scan) <= sizeof(((struct lent_shm *)0)->scan), "a parser's state has room");
+_Static_assert(sizeof(struct websocket_scan) <= sizeof(((struct lent_shm *)0)->scan), "a parser's state has room");
 
-/* What is being parsed: a session's input from `at` on. */
-struct cursor {
-	int fd;
-	struct lent_shm *head;
-	const char *bytes;
-	uint64_t at;			/* place in the stream */
-	uint64_t staged_from;		/* where the first staged message starts */
-	bool stop;
-	bool stalled;
-	unsigned actions;
-};
-
-static size_t cursor_left(const struct cursor *c)
+bool cursor_yields(struct cursor *c)
 {
-	return (size_t)(c->head->base + c->head->len - c->at);
-}
-
-static const char *cursor_text(const struct cursor *c)
-{
-	return c->bytes + (c->at - c->head->base);
-}
-
-int input_init(struct worker *w)
-{
-	size_t frame = (size_t)w->settings->max_frame + 4096;
-
-	json_init(&w->json);
-	w->item_room = publish_bytes_max(&w->hub) < 256 * 1024 ? publish_bytes_max(&w->hub) : 256 * 1024;
-	if (w->item_room < frame)
-		w->item_room = frame;
-	w->items = malloc(PUBLISH_BATCH_MAX * sizeof(*w->items));
-	w->item_text = malloc(w->item_room);
-	return w->items && w->item_text ? 0 : -1;
-}
-
-/* Publishes what is staged. On being put off, c->at goes back to the first message that was not published. */
-static void publish_staged(struct worker *w, struct cursor *c)
-{
-	unsigned done = 0;
-
-	while (done < w->item_count) {
-		unsigned n = publish(&w->hub, w->number, c->fd, w->items + done, w->item_count - done);
-		struct session_state_shm st = session(w, c->fd)->state;
-
-		if (n == 0)
-			break;
-		done += n;
-		st.parsed = w->items[done - 1].parsed;
-		st.flags |= w->items[done - 1].flags;
-		CRASH_POINT("publish-unmarked");
-		session_commit(w, c->fd, &st);
-		CRASH_POINT("publish-marked");
-		publish_done(&w->hub, w->number);
-	}
-	if (done < w->item_count) {
-		c->at = done ? w->items[done - 1].parsed : c->staged_from;
-		c->stop = c->stalled = true;
-		memset(c->head->scan, 0, sizeof(c->head->scan));
-		worker_count(w, COUNTER_publish_deferred, 1);
-	}
-	w->item_count = 0;
-	w->item_used = 0;
-}
-
-/* Room for a message of `bytes` beside those staged, or false: publish those first. */
-static bool stage_room(const struct worker *w, size_t bytes)
-{
-	return w->item_count < PUBLISH_BATCH_MAX && w->item_used + bytes <= w->item_room;
-}
-
-static void stage(struct worker *w, const struct request *req, uint64_t parsed, uint32_t flags)
-{
-	struct publish_item *item = &w->items[w->item_count++];
-	char *text = w->item_text + w->item_used;
-
-	memcpy(text, req->topic, req->topic_len);
-	request_message(req, text + req->topic_len);
-	w->item_used += req->topic_len + req->size;
-	*item = (struct publish_item){
-		.hash = index_hash(req->topic, req->topic_len),
-		.topic = text,
-		.topic_len = req->topic_len,
-		.message = text + req->topic_len,
-		.len = (uint32_t)req->size,
-		.parsed = parsed,
-		.flags = flags,
-	};
-}
-
-/* True when the frame is dealt with; false when what is staged must be published before it. */
-static bool flash_act(struct worker *w, struct cursor *c, const struct flash_frame *frame)
-{
-	uint64_t after = c->at + frame->taken;
-	bool classic = frame->kind == FLASH_PUBLISH;
-	struct request req;
-	const char *error;
-	int r = classic ? request_parse_publish(&w->json, frame->text, frame->len, &req, &error)
-			: request_parse(&w->json, frame->text, frame->len, &req, &error);
-
-	if (r == 0 && req.kind == REQUEST_PUBLISH) {
-		if (!stage_room(w, req.size + req.topic_len))
-			return false;
-		if (w->item_count == 0)
-			c->staged_from = c->at;
-		stage(w, &req, after, classic ? SESSION_CLOSE : 0);
-		c->stop = classic;
-		return true;
-	}
-	if (w->item_count > 0)
+	if (c->actions++ < ACTIONS_A_TURN)
 		return false;
-	if (c->actions++ == ACTIONS_A_TURN) {
-		c->stop = c->stalled = true;	/* others first */
-		return false;
-	}
-	if (r < 0) {
-		session_error(w, c->fd, after, error, true);
-		c->stop = true;
-	} else if (req.kind == REQUEST_SUBSCRIBE) {
-		action_subscribe(w, c->fd, after, req.topic, req.topic_len);
-	} else if (req.kind == REQUEST_UNSUBSCRIBE) {
-		action_unsubscribe(w, c->fd, after, req.topic, req.topic_len);
-#ifdef JANUS_CRASH_POINTS
-	} else if (frame->len == sizeof("{\"action\":\"crash\"}") - 1 && memcmp(frame->text, "{\"action\":\"crash\"}", frame->len) == 0) {
-		__builtin_trap();
-#endif
-	} else {
-		session_error(w, c->fd, after, "unknown action: subscribe, unsubscribe and publish are known", false);
-	}
+	cursor_stall(c);
 	return true;
 }
 
-/* One frame, if there is one. False when there is nothing more to do. */
-static bool flash_step(struct worker *w, struct cursor *c)
+/* A stream over HTTP has nothing more to be told. */
+static bool ignore_step(struct worker *w, struct cursor *c)
 {
-	struct flash_scan *scan = (struct flash_scan *)c->head->scan;
-	struct flash_frame frame;
-
-	flash_next(cursor_text(c), cursor_left(c), (size_t)w->settings->max_frame, scan, &frame);
-	if (frame.kind == FLASH_MORE) {
-		if (c->head->len == lend_room_max(&w->slot) && c->at == c->head->base)
-			frame = (struct flash_frame){ .kind = FLASH_BAD, .error = "frame too long" };
-		else
-			return false;
-	}
-	if (frame.kind == FLASH_BAD) {
-		publish_staged(w, c);
-		if (!c->stalled)
-			session_error(w, c->fd, c->at + cursor_left(c), frame.error, true);
-		return false;
-	}
-	if (frame.kind == FLASH_NOTHING || flash_act(w, c, &frame))
-		c->at += frame.taken;
-	else
-		publish_staged(w, c);	/* and then the same frame again */
-	memset(c->head->scan, 0, sizeof(c->head->scan));
-	return !c->stop;
+	(void)w;
+	cursor_skip(c, cursor_left(c));
+	return false;
 }
+
+static bool (*const step_of[TRANSPORTS])(struct worker *w, struct cursor *c) = {
+	[TRANSPORT_FLASH] = flash_step,
+	[TRANSPORT_PACKET] = packet_step,
+	[TRANSPORT_HTTP] = http_step,
+	[TRANSPORT_WEBSOCKET] = websocket_step,
+	[TRANSPORT_WEBSOCKET_STREAM] = websocket_step,
+	[TRANSPORT_SSE] = ignore_step,
+	[TRANSPORT_SSE_10] = ignore_step,
+	[TRANSPORT_COMET] = ignore_step,
+	[TRANSPORT_COMET_10] = ignore_step,
+	[TRANSPORT_PAGE] = ignore_step,
+	[TRANSPORT_PAGE_10] = ignore_step,
+};
 
 /* The rest of an incomplete frame stays in a buffer no larger than it needs. */
 static void keep_rest(struct worker *w, struct cursor *c)
@@ -186,6 +58,8 @@ static void keep_rest(struct worker *w, struct cursor *c)
 	struct session_state_shm st = session(w, c->fd)->state;
 	size_t left = cursor_left(c);
 
+	if (st.transport == TRANSPORT_HTTP && st.parsed != c->at)
+		session(w, c->fd)->last_in = w->now;
 	st.parsed = c->at;
 	if (left == 0 || st.flags & SESSION_CLOSE) {
 		st.in = LENT_NONE;
@@ -206,7 +80,7 @@ static void keep_rest(struct worker *w, struct cursor *c)
 	session_commit(w, c->fd, &st);
 }
 
-static void stall(struct worker *w, int fd)
+void input_stall(struct worker *w, int fd)
 {
 	if (session_mark(w, fd, MARK_STALLED))
 		return;
@@ -217,7 +91,37 @@ static void stall(struct worker *w, int fd)
 	ev_timer_again(w->loop, &w->retry);
 }
 
-/* Deals with all whole frames in the session's buffer. */
+/* Whether answers that the client has not read hold up its input. */
+static bool choked(struct worker *w, int fd)
+{
+	const struct session_state_shm *st = &session(w, fd)->state;
+
+	return st->out_end - st->out_start > SESSION_OUT_MAX;
+}
+
+/* Counts what a connection sends. True: it is too much in this second. */
+static bool floods(struct worker *w, int fd, unsigned messages, size_t bytes)
+{
+	struct flood *f;
+
+	if (!w->flood)
+		return false;
+	f = &w->flood[fd];
+	if (f->second != w->now)
+		*f = (struct flood){ .second = w->now };
+	f->messages += messages;
+	f->bytes += bytes;
+	return (w->settings->flood_messages && f->messages > (uint64_t)w->settings->flood_messages) ||
+	       (w->settings->flood_bytes && f->bytes > (uint64_t)w->settings->flood_bytes);
+}
+
+static void end_flood(struct worker *w, int fd)
+{
+	worker_count(w, COUNTER_closed_flood, 1);
+	session_end(w, fd, session(w, fd)->state.parsed, 429, "too much at a time (flood_messages, flood_bytes)");
+}
+
+/* Deals with all that is whole in the session's buffer. */
 static void input_parse(struct worker *w, int fd)
 {
 	const struct session_state_shm *st = &session(w, fd)->state;
@@ -227,13 +131,41 @@ static void input_parse(struct worker *w, int fd)
 		.bytes = (const char *)lend_bytes(&w->slot, st->in),
 		.at = st->parsed,
 	};
+	bool flood = false;
 
-	while (cursor_left(&c) > 0 && flash_step(w, &c))
-		;
-	publish_staged(w, &c);
+	while (!flood && cursor_left(&c) > 0 && !choked(w, fd) && step_of[st->transport](w, &c)) {
+		flood = floods(w, fd, c.units, 0);
+		c.units = 0;
+	}
+	stage_publish(w, &c);
+	if (cursor_left(&c) > 0 && choked(w, fd))
+		session_mark(w, fd, MARK_CHOKED);
 	keep_rest(w, &c);
-	if (c.stalled)
-		stall(w, fd);
+	if (flood)
+		end_flood(w, fd);
+	else if (c.stalled)
+		input_stall(w, fd);
+}
+
+/* After sending: input that was held up by answers goes on, unless they still are in the way. */
+static void unchoke(struct worker *w, int fd)
+{
+	if ((uintptr_t)w->io[fd].data & MARK_CHOKED && !(session(w, fd)->state.flags & SESSION_BEHIND)) {
+		session_unmark(w, fd, MARK_CHOKED);
+		input_stall(w, fd);
+	}
+}
+
+static void input_end(struct worker *w, int fd);
+
+/* All that the peer has sent is dealt with, and it sends no more. True: the session may be gone. */
+static bool ended(struct worker *w, int fd)
+{
+	if (!((uintptr_t)w->io[fd].data & MARK_ENDED) || (uintptr_t)w->io[fd].data & (MARK_STALLED | MARK_CHOKED))
+		return false;
+	session_unmark(w, fd, MARK_ENDED);
+	input_end(w, fd);
+	return true;
 }
 
 /* A buffer with room for more input, or LENT_NONE. What is in it begins at `parsed` or before. */
@@ -287,10 +219,25 @@ static void discard(struct worker *w, int fd)
 /* The peer has sent its last byte. What is left is no whole frame. */
 static void input_end(struct worker *w, int fd)
 {
-	if (session(w, fd)->state.in != LENT_NONE)
-		session_error(w, fd, session(w, fd)->state.parsed, "the connection ended within a frame", true);
+	const struct session_state_shm *st = &session(w, fd)->state;
+
+	if ((uintptr_t)w->io[fd].data & (MARK_STALLED | MARK_CHOKED)) {
+		session_mark(w, fd, MARK_ENDED);	/* it has asked for more, which it is answered first */
+		session_watch(w, fd);
+		return;
+	}
+	if (st->in != LENT_NONE && (st->transport == TRANSPORT_FLASH || st->transport == TRANSPORT_PACKET))
+		session_end(w, fd, st->parsed, 400, "the connection ended within a frame");
 	session_flush(w, fd);
-	session_close(w, fd);
+	if (st->out != LENT_NONE && !(st->flags & SESSION_LINGER)) {
+		struct session_state_shm last = *st;
+
+		last.flags |= SESSION_CLOSE;
+		session_commit(w, fd, &last);
+		session_watch(w, fd);
+	} else {
+		session_close(w, fd);
+	}
 }
 
 /* Nothing to receive, the end, or an error. */
@@ -304,6 +251,15 @@ static void received_nothing(struct worker *w, int fd, const struct lent_shm *he
 		input_end(w, fd);
 	else if (error != EAGAIN && error != EINTR)
 		session_close(w, fd);
+}
+
+/* When something was last received; of HTTP, when the request began that is not whole yet. */
+static void note_time(struct worker *w, int fd, const struct lent_shm *head)
+{
+	const struct session_state_shm *st = &session(w, fd)->state;
+
+	if (st->transport != TRANSPORT_HTTP || head->base + head->len == st->parsed)
+		session(w, fd)->last_in = w->now;
 }
 
 /* True when there is probably more: the buffer was filled, and all of it was dealt with or is part of a frame. */
@@ -326,11 +282,15 @@ static bool receive(struct worker *w, int fd)
 		return false;
 	}
 	CRASH_POINT("input-received");
+	note_time(w, fd, head);
 	head->len += (uint32_t)n;
-	session(w, fd)->last_in = w->now;
 	worker_count(w, COUNTER_bytes_in, (uint64_t)n);
-	input_parse(w, fd);
+	if (floods(w, fd, 0, (size_t)n))
+		end_flood(w, fd);
+	else
+		input_parse(w, fd);
 	session_flush(w, fd);
+	unchoke(w, fd);
 	session_watch(w, fd);
 	return (size_t)n == room && (w->io[fd].events & EV_READ) && !session(w, fd)->state.flags;
 }
@@ -352,7 +312,9 @@ void input_resume(struct worker *w, int fd)
 	atomic_store_explicit(&w->slot.shm->working_on, (uint32_t)fd + 1, memory_order_release);
 	input_parse(w, fd);
 	session_flush(w, fd);
-	session_watch(w, fd);
+	unchoke(w, fd);
+	if (!ended(w, fd))
+		session_watch(w, fd);
 	atomic_store_explicit(&w->slot.shm->working_on, 0, memory_order_release);
 }
 

@@ -31,6 +31,9 @@ static void finish_publish(struct worker *w)
 
 	if (atomic_load_explicit(&intent->state, memory_order_acquire) != INTENT_DONE)
 		return;
+	/* Not answered yet: the request is dealt with again, and finds what it has published. */
+	if (intent->answered && is_open(w, intent->fd) && session(w, (int)intent->fd)->state.parsed < intent->parsed)
+		return;
 	if (is_open(w, intent->fd)) {
 		struct session_state_shm st = session(w, (int)intent->fd)->state;
 
@@ -99,19 +102,22 @@ static int claim_subscriptions(struct worker *w, int fd, uint8_t *taken)
 	struct subscription_shm *sub = NULL;
 
 	s->count = 0;
+	/* A request that was to make it a stream, and did not come to its commit: it will be dealt with again. */
+	if (s->state.transport == TRANSPORT_HTTP)
+		atomic_store_explicit(&s->subscriptions, 0, memory_order_release);
 	for (uint32_t i = atomic_load_explicit(&s->subscriptions, memory_order_relaxed); i;
 	     i = atomic_load_explicit(&sub->next, memory_order_relaxed)) {
 		sub = &w->slot.subscriptions[i];
 		taken[i / 8] |= (uint8_t)(1u << (i % 8));
 		if (i >= w->fresh_subscription)
 			w->fresh_subscription = i + 1;
-		if (!topics_add(w, sub->topic, fd, &sub->place))
+		if (topics_add(w, sub->topic, s->state.transport, fd, &sub->place) < 0)
 			return -1;
 		s->count++;
 	}
 	atomic_fetch_add_explicit(&w->self->subscriptions, s->count, memory_order_relaxed);
 	/* A subscribe that did not come to its commit. */
-	if (s->count == 1 && !(s->state.flags & SESSION_BEHIND) && s->state.pos < sub->from) {
+	if (s->count == 1 && !(s->state.flags & SESSION_BEHIND) && !s->state.cut && s->state.pos < sub->from) {
 		struct session_state_shm st = s->state;
 
 		st.pos = sub->from;
@@ -131,6 +137,7 @@ static int take_session(struct worker *w, int fd, uint8_t *taken)
 	if (claim_subscriptions(w, fd, taken) < 0)
 		return -1;
 	atomic_fetch_add_explicit(&w->self->connections, 1, memory_order_relaxed);
+	session_count(w, s->state.transport, 1);
 	if (s->state.flags & SESSION_BEHIND)
 		atomic_fetch_add_explicit(&w->self->behind, 1, memory_order_relaxed);
 	if (s->state.cut)
@@ -148,6 +155,8 @@ static int take_sessions(struct worker *w)
 	atomic_store(&w->self->connections, 0);
 	atomic_store(&w->self->behind, 0);
 	atomic_store(&w->self->subscriptions, 0);
+	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
+		atomic_store(&w->self->by_transport[i], 0);
 	for (uint32_t fd = 0; fd < fd_end(w); fd++)
 		if (is_open(w, fd) && take_session(w, (int)fd, taken) < 0) {
 			free(taken);
@@ -179,7 +188,20 @@ static void start_sessions(struct worker *w)
 			continue;
 		count_input(w, (int)fd);
 		accept_watcher(w, (int)fd);
+		action_join_everybody(w, (int)fd);
 	}
+}
+
+/* A request that published and was not answered comes first: the next publish takes the place of its note. */
+static void resume_answer(struct worker *w)
+{
+	struct intent_shm *intent = &w->self->intent;
+
+	if (atomic_load_explicit(&intent->state, memory_order_acquire) != INTENT_DONE)
+		return;
+	if (is_open(w, intent->fd) && session(w, (int)intent->fd)->state.in != LENT_NONE)
+		input_resume(w, (int)intent->fd);
+	publish_done(&w->hub, w->number);
 }
 
 /* Output that was put down but not sent, input that was received but not dealt with. */
@@ -228,6 +250,7 @@ int recover(struct worker *w)
 	start_sessions(w);
 	close_blamed(w);
 	CRASH_POINT("recover-started");
+	resume_answer(w);
 	resume_sessions(w);
 	CRASH_POINT("recover-resumed");
 	return 0;

@@ -23,12 +23,16 @@ void rescue_watch(struct worker *w, uint64_t pos)
 /* The frame of the record at st->pos, in w->scratch. Its size, or 0 when the ring no longer has it. */
 static size_t make_cut_frame(struct worker *w, int fd, const struct session_state_shm *st)
 {
-	int proto = session(w, fd)->proto;
+	uint32_t base = session(w, fd)->page_base;
 	struct ring_record rec;
+	size_t size;
 
-	if (ring_read(&w->hub.ring, st->pos, &rec) < 0 || frame_write(w, proto, &rec, w->scratch) < 0)
+	if (ring_read(&w->hub.ring, st->pos, &rec) < 0)
 		return 0;
-	return frame_size(proto, &rec);
+	size = frame_size(w, st->transport, base, &rec);
+	if (size <= st->cut || size > w->scratch_room || frame_write(w, st->transport, base, &rec, w->scratch, size) < 0)
+		return 0;
+	return size;
 }
 
 int rescue_send(struct worker *w, int fd, struct session_state_shm *st)

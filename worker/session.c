@@ -9,11 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "proto/flash.h"
 #include "shm/crash.h"
 #include "worker/worker.h"
-
-#define OUT_MAX 16384		/* bytes of answers waiting before a session's input waits too */
 
 struct session_shm *session(const struct worker *w, int fd)
 {
@@ -29,7 +26,7 @@ static int wanted_events(const struct worker *w, int fd)
 		return EV_READ;
 	if (st->flags & SESSION_BEHIND)
 		events |= EV_WRITE;
-	if (!(st->flags & SESSION_CLOSE) && !((uintptr_t)w->io[fd].data & MARK_STALLED) && st->out_end - st->out_start <= OUT_MAX)
+	if (!(st->flags & SESSION_CLOSE) && !((uintptr_t)w->io[fd].data & (MARK_STALLED | MARK_ENDED)) && st->out_end - st->out_start <= SESSION_OUT_MAX)
 		events |= EV_READ;
 	return events;
 }
@@ -51,26 +48,22 @@ void session_watch(struct worker *w, int fd)
 
 void session_commit(struct worker *w, int fd, const struct session_state_shm *st)
 {
-	uint32_t in = session(w, fd)->state.in, out = session(w, fd)->state.out;
+	uint32_t in = session(w, fd)->state.in, out = session(w, fd)->state.out, transport = session(w, fd)->state.transport;
 
 	slot_commit(&w->slot, fd, st);
 	if (in != st->in)
 		lend_give(&w->lend, in);
 	if (out != st->out)
 		lend_give(&w->lend, out);
+	if (transport != st->transport) {
+		session_count(w, transport, -1);
+		session_count(w, st->transport, 1);
+	}
 }
 
-static void session_leave_topics(struct worker *w, uint32_t subscription)
+void session_count(struct worker *w, uint32_t transport, int n)
 {
-	while (subscription) {
-		const struct subscription_shm *s = &w->slot.subscriptions[subscription];
-		uint32_t next = atomic_load_explicit(&s->next, memory_order_relaxed);
-
-		topics_remove(w, s->topic, s->place);
-		topics_give_subscription(w, subscription);
-		atomic_fetch_sub_explicit(&w->self->subscriptions, 1, memory_order_relaxed);
-		subscription = next;
-	}
+	atomic_fetch_add_explicit(&w->self->by_transport[transport_group(transport)], (uint32_t)n, memory_order_relaxed);
 }
 
 void session_close(struct worker *w, int fd)
@@ -84,7 +77,8 @@ void session_close(struct worker *w, int fd)
 		atomic_fetch_sub_explicit(&w->self->behind, 1, memory_order_relaxed);
 	lend_give(&w->lend, s->state.in);
 	lend_give(&w->lend, s->state.out);
-	session_leave_topics(w, atomic_load_explicit(&s->subscriptions, memory_order_relaxed));
+	action_leave_all(w, fd, s->state.transport);
+	session_count(w, s->state.transport, -1);
 	ev_io_stop(w->loop, &w->io[fd]);
 	w->io[fd].data = NULL;
 	CRASH_POINT("close-left");
@@ -135,21 +129,45 @@ bool session_answer(struct worker *w, int fd, uint64_t parsed, const void *bytes
 	return true;
 }
 
-void session_error(struct worker *w, int fd, uint64_t parsed, const char *text, bool end)
+static void put_error(struct worker *w, int fd, uint64_t parsed, unsigned status, const char *text, uint32_t flags)
 {
 	struct session_state_shm st = session(w, fd)->state;
-	char frame[FLASH_ERROR_MAX];
+	char bytes[SPEAK_MAX];
+	size_t len = speak_error(st.transport, status, text, bytes);
 
-	if (session_append(w, fd, &st, frame, flash_error(frame, hub_now(), text)) < 0) {
+	if (len && session_append(w, fd, &st, bytes, len) < 0) {
 		session_abort(w, fd, COUNTER_no_buffer);
 		return;
 	}
 	st.parsed = parsed;
-	if (end) {
-		st.flags |= SESSION_CLOSE;
-		worker_count(w, COUNTER_bad_input, 1);
-	}
+	st.flags |= flags;
 	session_commit(w, fd, &st);
+}
+
+void session_error(struct worker *w, int fd, uint64_t parsed, const char *text, bool end)
+{
+	put_error(w, fd, parsed, 400, text, end ? SESSION_CLOSE : 0);
+	if (end)
+		worker_count(w, COUNTER_bad_input, 1);
+}
+
+void session_end(struct worker *w, int fd, uint64_t parsed, unsigned status, const char *text)
+{
+	put_error(w, fd, parsed, status, text, SESSION_CLOSE);
+	if (status == 400)
+		worker_count(w, COUNTER_bad_input, 1);
+}
+
+void session_goodbye(struct worker *w, int fd)
+{
+	struct session_state_shm st = session(w, fd)->state;
+	char bytes[SPEAK_MAX];
+	size_t len = speak_goodbye(st.transport, bytes);
+
+	if (len && !st.flags && session_append(w, fd, &st, bytes, len) == 0) {
+		session_commit(w, fd, &st);
+		session_flush(w, fd);
+	}
 }
 
 /* The out buffer is empty and nothing more will come: shuts our side, so that the peer can read all before the end. */
@@ -159,6 +177,7 @@ static void session_shut(struct worker *w, int fd)
 
 	if (st.flags & SESSION_BEHIND)
 		atomic_fetch_sub_explicit(&w->self->behind, 1, memory_order_relaxed);
+	action_leave_all(w, fd, st.transport);		/* it is nobody's subscriber any more */
 	st.flags = SESSION_CLOSE | SESSION_LINGER;
 	st.in = LENT_NONE;
 	st.last_out = w->now;
@@ -213,8 +232,8 @@ void session_flush(struct worker *w, int fd)
 	if (st.flags & SESSION_BEHIND)
 		return;
 	r = session_send_out(w, fd, &st);
-	if (r == 0)
-		catchup_defer(w, fd);
-	else if (r < 0 && st.flags & SESSION_CLOSE)
+	if (r < 0 && st.flags & SESSION_CLOSE)
 		session_shut(w, fd);	/* broken, and nobody reads from it: it is watched again, and found so */
+	else if (r <= 0)
+		catchup_defer(w, fd);	/* (if it is broken, it is writable) */
 }

@@ -1,11 +1,13 @@
 /*
  * Descriptors in the table that nobody owns, found by a new worker: the dead one's epoll and io_uring, a connection closed half way, one
  * accepted and not yet written down. All are closed but the last kind, which is served: nothing was ever sent or received on
- * it, so it is as good as new.
+ * it, so it is as good as new. On a Unix socket that can't be told (kernel.c): such a one is closed.
  */
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "worker/worker.h"
@@ -37,16 +39,52 @@ static bool untouched(int fd)
 	return kernel_accepted(fd, &sent) == 0 && kernel_taken(fd, &taken) == 0 && !sent && !taken;
 }
 
-/* The protocol of the listener that a connected socket came from; -1: none of ours. The port stands at the same place for IPv4 and IPv6. */
+union address {
+	struct sockaddr any;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+	struct sockaddr_un un;
+};
+
+/* A socket that is bound to all addresses has none (zero) of its own. */
+static bool same_address(const void *ours, const void *local, size_t size)
+{
+	static const uint8_t all[sizeof(struct in6_addr)];
+
+	return memcmp(ours, all, size) == 0 || memcmp(ours, local, size) == 0;
+}
+
+/* Does a connected socket with this local address come from the listener with that one? */
+static bool comes_from(const union address *local, const union address *ours)
+{
+	if (local->any.sa_family != ours->any.sa_family)
+		return false;
+	switch (ours->any.sa_family) {
+	case AF_INET:
+		return ours->in.sin_port == local->in.sin_port &&
+		       same_address(&ours->in.sin_addr, &local->in.sin_addr, sizeof(ours->in.sin_addr));
+	case AF_INET6:
+		return ours->in6.sin6_port == local->in6.sin6_port &&
+		       same_address(&ours->in6.sin6_addr, &local->in6.sin6_addr, sizeof(ours->in6.sin6_addr));
+	case AF_UNIX:
+		return strncmp(ours->un.sun_path, local->un.sun_path, sizeof(ours->un.sun_path)) == 0;
+	}
+	return false;
+}
+
+/* The protocol of the listener that a connected socket came from; -1: none of ours. */
 static int proto_of(const struct worker *w, int fd)
 {
-	for (unsigned i = 0; i < w->start->listeners_count; i++) {
-		struct sockaddr_in6 ours, local;
-		socklen_t a = sizeof(ours), b = sizeof(local);
+	union address local, ours;
+	socklen_t len = sizeof(local);
 
-		if (getsockname(w->start->listeners[i].fd, (struct sockaddr *)&ours, &a) == 0 &&
-		    getsockname(fd, (struct sockaddr *)&local, &b) == 0 && ours.sin6_family == local.sin6_family &&
-		    ours.sin6_port == local.sin6_port)
+	memset(&local, 0, sizeof(local));
+	if (getsockname(fd, &local.any, &len) < 0)
+		return -1;
+	for (unsigned i = 0; i < w->start->listeners_count; i++) {
+		memset(&ours, 0, sizeof(ours));
+		len = sizeof(ours);
+		if (getsockname(w->start->listeners[i].fd, &ours.any, &len) == 0 && comes_from(&local, &ours))
 			return w->start->listeners[i].proto;
 	}
 	return -1;

@@ -2,22 +2,78 @@
  * What time brings: heartbeats, and the end of those who do not end themselves. The session table is swept a slice a tick, all of it
  * once a second: a timer a connection would cost more memory than the session.
  */
-#include "proto/flash.h"
 #include "worker/worker.h"
 
 #define TICKS_A_SECOND 10
 #define LINGER 3		/* seconds that a peer has to close after we have */
+#define LAST_WORDS 10		/* seconds in which it reads nothing of what it is to be sent before that */
 
 static void heartbeat(struct worker *w, int fd)
 {
 	struct session_state_shm st = session(w, fd)->state;
+	char bytes[SPEAK_MAX];
+	size_t len;
 
 	if (st.flags || st.out != LENT_NONE)
 		return;		/* it has something to be sent already */
-	if (session_answer(w, fd, st.parsed, FLASH_PING, sizeof(FLASH_PING) - 1)) {
+	len = speak_heartbeat(st.transport, bytes);
+	if (len && session_answer(w, fd, st.parsed, bytes, len)) {
 		worker_count(w, COUNTER_heartbeats, 1);
 		session_flush(w, fd);
 	}
+}
+
+/* Whether more than `limit` milliseconds have passed. What is known is whole seconds: at least that long, and up to a second more. */
+static bool passed(const struct worker *w, uint32_t since, int64_t limit)
+{
+	return (w->now - since) * 1000ll > limit;
+}
+
+/* A request that does not become whole, or does not come. */
+static bool http_is_late(struct worker *w, int fd)
+{
+	const struct session_shm *s = session(w, fd);
+	const struct session_state_shm *st = &s->state;
+	uint32_t last = s->last_in > st->last_out ? s->last_in : st->last_out;
+
+	if (st->transport != TRANSPORT_HTTP || st->flags || (uintptr_t)w->io[fd].data & (MARK_STALLED | MARK_CHOKED))
+		return false;
+	if (st->in != LENT_NONE && passed(w, s->last_in, w->settings->http_timeout)) {
+		worker_count(w, COUNTER_closed_late, 1);
+		session_end(w, fd, st->parsed, 408, "the request did not arrive whole in time (http_timeout)");
+		session_flush(w, fd);
+		return true;
+	}
+	if (st->in == LENT_NONE && passed(w, last, w->settings->keep_alive)) {
+		session_close(w, fd);
+		return true;
+	}
+	return false;
+}
+
+/* One that is to end, or a client of HTTP, and does not read its answers. */
+static bool is_deaf(const struct worker *w, int fd)
+{
+	const struct session_state_shm *st = &session(w, fd)->state;
+
+	if (st->flags & SESSION_CLOSE)
+		return passed(w, st->last_out, LAST_WORDS * 1000);
+	return st->transport == TRANSPORT_HTTP && st->flags & SESSION_BEHIND && passed(w, st->last_out, w->settings->keep_alive);
+}
+
+/* One that has said nothing for too long, and could. */
+static bool is_idle(struct worker *w, int fd)
+{
+	const struct session_state_shm *st = &session(w, fd)->state;
+	bool talks = st->transport == TRANSPORT_FLASH || st->transport == TRANSPORT_PACKET || st->transport == TRANSPORT_WEBSOCKET;
+
+	if (!w->settings->idle_limit || !talks || st->flags & (SESSION_CLOSE | SESSION_LINGER) ||
+	    !passed(w, session(w, fd)->last_in, w->settings->idle_limit))
+		return false;
+	worker_count(w, COUNTER_closed_idle, 1);
+	session_end(w, fd, st->parsed, 408, "nothing was received for too long (idle_limit)");
+	session_flush(w, fd);
+	return true;
 }
 
 static void look_at(struct worker *w, int fd)
@@ -27,6 +83,10 @@ static void look_at(struct worker *w, int fd)
 	if (st->flags & SESSION_LINGER) {
 		if (w->now - st->last_out >= LINGER)
 			session_close(w, fd);
+	} else if (is_deaf(w, fd)) {
+		session_close(w, fd);
+	} else if (http_is_late(w, fd) || is_idle(w, fd)) {
+		return;
 	} else if ((w->now - st->last_out) * 1000ll < w->settings->heartbeat) {
 		return;
 	} else if (!(st->flags & SESSION_BEHIND)) {

@@ -27,7 +27,7 @@ struct local_topic *topics_find(const struct worker *w, uint32_t topic)
 	return topic <= w->hub.index.shm->topics_max ? w->topics[topic] : NULL;
 }
 
-static struct local_topic *topics_make(struct worker *w, uint32_t topic)
+static struct local_topic *topics_make(struct worker *w, uint32_t topic, uint32_t transport)
 {
 	struct local_topic *t = calloc(1, sizeof(*t));
 
@@ -35,28 +35,51 @@ static struct local_topic *topics_make(struct worker *w, uint32_t topic)
 		return NULL;
 	t->topic = topic;
 	t->generation = index_topic(&w->hub.index, topic)->generation;
+	t->transport = transport;
+	t->sibling = w->topics[topic];
 	w->topics[topic] = t;
 	return t;
 }
 
-struct local_topic *topics_add(struct worker *w, uint32_t topic, int fd, uint32_t *place)
+static struct local_topic *find_sibling(const struct worker *w, uint32_t topic, uint32_t transport)
 {
 	struct local_topic *t = w->topics[topic];
 
-	if (!t && !(t = topics_make(w, topic)))
-		return NULL;
+	while (t && t->transport != transport)
+		t = t->sibling;
+	return t;
+}
+
+int topics_add(struct worker *w, uint32_t topic, uint32_t transport, int fd, uint32_t *place)
+{
+	struct local_topic *t = find_sibling(w, topic, transport);
+
+	if (!t && !(t = topics_make(w, topic, transport)))
+		return -1;
 	if (t->count == t->room) {
 		uint32_t room = t->room ? t->room + (t->room + 1) / 2 : 1;
 		uint32_t *p = realloc(t->subscribers, room * sizeof(*p));
 
 		if (!p)
-			return NULL;
+			return -1;
 		t->subscribers = p;
 		t->room = room;
 	}
 	*place = t->count;
 	t->subscribers[t->count++] = (uint32_t)fd;
-	return t;
+	topics_tell(w, topic);
+	return 0;
+}
+
+void topics_tell(const struct worker *w, uint32_t topic)
+{
+	uint32_t n = 0;
+
+	if (atomic_load_explicit(&w->self->state, memory_order_relaxed) != SLOT_LIVE)
+		return;		/* what the last worker told is true until all are counted */
+	for (const struct local_topic *t = w->topics[topic]; t; t = t->sibling)
+		n += t->count;
+	atomic_store_explicit(hub_count_of(&w->hub, w->number, topic), n, memory_order_relaxed);
 }
 
 static void set_place(struct worker *w, struct local_topic *t, uint32_t place)
@@ -86,11 +109,17 @@ static void unqueue(struct worker *w, struct local_topic *t)
 
 static void topics_drop(struct worker *w, struct local_topic *t)
 {
+	struct local_topic **p = &w->topics[t->topic];
+
 	unqueue(w, t);
-	w->topics[t->topic] = NULL;
-	lock_acquire(&w->hub.shm->lock, w->number + 1);
-	index_leave(&w->hub.index, w->number, t->topic);
-	lock_release(&w->hub.shm->lock, w->number + 1);
+	while (*p != t)
+		p = &(*p)->sibling;
+	*p = t->sibling;
+	if (!w->topics[t->topic]) {
+		lock_acquire(&w->hub.shm->lock, w->number + 1);
+		index_leave(&w->hub.index, w->number, t->topic);
+		lock_release(&w->hub.shm->lock, w->number + 1);
+	}
 	free(t->subscribers);
 	free(t);
 }
@@ -99,9 +128,9 @@ static void topics_drop(struct worker *w, struct local_topic *t)
  * The last one takes the place of the one that goes. In the middle of a pass those before `at` are served and those from `at`
  * are not: a gap among the served is filled with the last served one, and the gap that leaves is filled from the end.
  */
-void topics_remove(struct worker *w, uint32_t topic, uint32_t place)
+void topics_remove(struct worker *w, uint32_t topic, uint32_t transport, uint32_t place)
 {
-	struct local_topic *t = w->topics[topic];
+	struct local_topic *t = find_sibling(w, topic, transport);
 
 	assert(t && place < t->count);
 	if (place < t->at) {
@@ -117,6 +146,7 @@ void topics_remove(struct worker *w, uint32_t topic, uint32_t place)
 		t->subscribers[place] = t->subscribers[t->count];
 		set_place(w, t, place);
 	}
+	topics_tell(w, topic);
 	if (t->count == 0)
 		topics_drop(w, t);
 }

@@ -6,7 +6,7 @@
  * at the ring's tail once more, and blocks; a publisher that has something for it then owes it a wake-up. An awake worker
  * needs no wake-ups.
  */
-#include "worker/worker.h"
+#include "worker/input.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -183,6 +183,15 @@ static void on_freeze(struct ev_loop *loop, struct ev_signal *s, int events)
 	ev_break(loop, EVBREAK_ALL);
 }
 
+static void say_goodbye(struct worker *w)
+{
+	uint32_t end = atomic_load_explicit(&w->slot.shm->fd_end, memory_order_relaxed);
+
+	for (int fd = 0; fd < (int)end; fd++)
+		if (session(w, fd)->status == SESSION_OPEN)
+			session_goodbye(w, fd);
+}
+
 static int freeze(struct worker *w)
 {
 	/* Another program may make frames in another way: it must not have to finish ours. */
@@ -219,7 +228,7 @@ static void start_watchers(struct worker *w)
 
 static int worker_init(struct worker *w, const struct worker_start *start)
 {
-	size_t frame = (size_t)start->settings->max_frame + 8192;
+	size_t frame;
 
 	w->start = start;
 	w->settings = start->settings;
@@ -231,6 +240,8 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 		return -1;
 	}
 	w->hub.wake = start->wake;
+	/* An apostrophe is five bytes on a page of HTML: nothing grows more. */
+	frame = 5 * stage_record_max(w) + 8192;
 	w->self = &w->hub.shm->slot[w->number];
 	if (strays_close(w) < 0)
 		return -1;
@@ -238,8 +249,12 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	w->listeners = calloc(start->listeners_count, sizeof(*w->listeners));
 	w->scratch = malloc(frame);
+	w->scratch_room = frame;
+	if (w->settings->flood_messages || w->settings->flood_bytes)
+		w->flood = calloc(w->slot.shm->sessions_max, sizeof(*w->flood));
+	json_init(&w->json);
 	if (w->io == MAP_FAILED || !w->listeners || !w->scratch || topics_init(w) < 0 || lend_init(&w->lend, &w->slot) < 0 ||
-	    input_init(w) < 0) {
+	    stage_init(w) < 0) {
 		log_error("%s", strerror(ENOMEM));
 		return -1;
 	}
@@ -270,6 +285,9 @@ int worker_run(const struct worker_start *start)
 	}
 	strays_adopt(w);
 	atomic_store(&w->self->state, SLOT_LIVE);
+	for (uint32_t i = 1; i <= w->hub.index.shm->topics_max && index_topic(&w->hub.index, i)->generation; i++)
+		if (w->topics[i])
+			topics_tell(w, i);
 	if (start->died) {
 		atomic_store(&w->self->paused, hub_now() - start->died);
 		log_info("took over %u connections in %.1f ms", (unsigned)w->self->connections, (double)w->self->paused / 1000);
@@ -279,6 +297,8 @@ int worker_run(const struct worker_start *start)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	accept_start(w);
 	ev_run(w->loop, 0);
+	if (w->stopping)
+		say_goodbye(w);
 	batch_destroy(w->batch);
 	if (w->freeze)
 		return freeze(w);

@@ -6,15 +6,19 @@
  *   recover.c   rebuilds all of this from shared memory and the kernel at start
  *   strays.c    descriptors that the last worker left without a session
  *   accept.c    new connections        session.c   their end, watchers, output
- *   input.c     receives and cuts into frames, by protocol
- *   action.c    subscribe, unsubscribe, publish
+ *   input.c     receives, and has it dealt with by transport:
+ *     flash.c   packet.c   http.c (routes.c: what each path does)   websocket.c
+ *   action.c    subscribe and unsubscribe, log in and out
+ *   stage.c     publish
+ *   speak.c     greetings, heartbeats, errors, by transport
  *   topics.c    which of this worker's sessions subscribe which topic
  *   fanout.c    from the ring to live subscribers    catchup.c   to those behind, or with several topics
  *   rescue.c    frames that were cut in two by a full socket
- *   frame.c     a record as a protocol sends it
+ *   frame.c     a record as a transport sends it
  *   batch.c     sends under way: io_uring or send()
  *   sweep.c     heartbeats, time limits
  *   kernel.c    what the kernel knows of a connection's bytes
+ *   page.c      the page at `/`, page.html
  */
 #ifndef WORKER_WORKER_H
 #define WORKER_WORKER_H
@@ -25,6 +29,7 @@
 
 #include "proto/json.h"
 #include "proto/protocol.h"
+#include "proto/transport.h"
 #include "shm/hub.h"
 #include "shm/lend.h"
 #include "shm/publish.h"
@@ -54,16 +59,19 @@ struct worker_start {
 
 struct worker;
 
-/* A topic with subscribers here. */
+/* A topic with subscribers here who speak one transport. Those of other transports are its siblings: to each its own frames. */
 struct local_topic {
 	uint32_t topic;
 	uint32_t generation;
+	uint32_t transport;
+	struct local_topic *sibling;
 	uint32_t *subscribers;		/* descriptors */
 	uint32_t count, room;
 	uint32_t at;			/* next subscriber to be served in this pass */
 	uint64_t first;			/* first record of this pass; what comes before is served */
 	uint64_t end;			/* first record not in this pass, 0 when no pass is under way */
 	uint64_t hint;			/* a record of the topic at or before `first`, 0 unknown */
+	uint64_t pass;			/* by which its frames are known, while they are kept; 0 none */
 	struct local_topic *queued_next;
 	bool queued;
 };
@@ -75,6 +83,15 @@ struct listener {
 };
 
 struct batch;
+
+/* What a connection has sent in this second. */
+struct flood {
+	uint32_t second;
+	uint32_t messages;
+	uint64_t bytes;
+};
+
+#define SESSION_OUT_MAX 16384		/* bytes of answers waiting before a session's input waits too */
 
 struct worker {
 	const struct worker_start *start;
@@ -116,12 +133,15 @@ struct worker {
 	int *due;			/* sessions with several topics that are owed something */
 	uint32_t due_count, due_room;
 
-	/* input.c */
+	/* stage.c */
 	struct json json;
 	struct publish_item *items;	/* parsed and not yet published */
 	unsigned item_count;
 	char *item_text;		/* their topics and messages */
 	size_t item_used, item_room;
+
+	/* input.c */
+	struct flood *flood;		/* by descriptor; NULL: nobody counts */
 	int *stalled;			/* sessions whose publishing is put off */
 	uint32_t stalled_count, stalled_room;
 
@@ -135,7 +155,8 @@ struct worker {
 	/* catchup.c */
 	struct stream_topic *stream;	/* scratch, one a topic of the session at hand */
 	uint32_t stream_room;
-	char *scratch;			/* room for one frame */
+	char *scratch;			/* room for one frame, or one answer */
+	size_t scratch_room;
 
 	struct batch *batch;
 };
@@ -152,6 +173,8 @@ int worker_run(const struct worker_start *start);
 enum {
 	MARK_STALLED = 1,		/* its publishing is put off: it is in w->stalled */
 	MARK_DUE = 2,			/* it is in w->due */
+	MARK_CHOKED = 4,		/* its input waits for its answers to be read */
+	MARK_ENDED = 8,			/* its peer sends no more, and is still owed answers */
 };
 static inline bool session_mark(struct worker *w, int fd, uintptr_t mark)
 {
@@ -200,30 +223,56 @@ void session_abort(struct worker *w, int fd, enum counter why);
 int session_append(struct worker *w, int fd, struct session_state_shm *st, const void *bytes, size_t len);
 /* Appends and commits, with input taken up to `parsed`. False: aborted. Sending is session_flush()'s. */
 bool session_answer(struct worker *w, int fd, uint64_t parsed, const void *bytes, size_t len);
-/* The same with an error in the session's protocol; with `end`, nothing more is read and the session ends when it is sent. */
+/* The same with an error in the session's transport; with `end`, nothing more is read and the session ends when it is sent. */
 void session_error(struct worker *w, int fd, uint64_t parsed, const char *text, bool end);
+/* Ends it with an error; `status` is the one of HTTP that says why (400, 408, 429, 503), other transports have their own for it. */
+void session_end(struct worker *w, int fd, uint64_t parsed, unsigned status, const char *text);
+/* The server stops: says so where that is usual, and sends it if there is room. */
+void session_goodbye(struct worker *w, int fd);
+void session_count(struct worker *w, uint32_t transport, int n);	/* one more, one less of them */
 /* Sends the out buffer, unless the session already waits for writability. */
 void session_flush(struct worker *w, int fd);
 /* The same in any case: 1 all sent, 0 it would block, -1 the connection is broken. Commits. */
 int session_send_out(struct worker *w, int fd, struct session_state_shm *st);
 
 /* input.c */
-int input_init(struct worker *w);		/* -1 without memory */
 void input_ready(struct worker *w, int fd);
 void input_resume(struct worker *w, int fd);	/* deals with what is in the session's buffer already */
+void input_stall(struct worker *w, int fd);	/* input_resume() when others had their turn */
 bool input_retry_stalled(struct worker *w);	/* true when some are left that could go on */
 
-/* action.c. They record the input as taken up to `parsed`, unless the session was closed. */
-void action_subscribe(struct worker *w, int fd, uint64_t parsed, const char *topic, uint8_t len);
-void action_unsubscribe(struct worker *w, int fd, uint64_t parsed, const char *topic, uint8_t len);
+/* speak.c: what the server says of itself, by transport. Each writes to dst[SPEAK_MAX] and returns the length, 0: there is nothing to say. */
+#define SPEAK_MAX 2560
+size_t speak_greeting(uint32_t transport, const uint8_t token[16], char *dst);
+size_t speak_heartbeat(uint32_t transport, char *dst);
+size_t speak_goodbye(uint32_t transport, char *dst);	/* the server stops */
+size_t speak_error(uint32_t transport, unsigned status, const char *text, char *dst);	/* text: at most 256 bytes */
+
+/* action.c. They change the session's subscriptions at once, and its state in *st, which the caller commits. */
+struct topic_name {
+	uint8_t len;
+	char bytes[TOPIC_NAME_MAX];
+};
+enum { NAME_INBOX = 1, NAME_EVERYBODY = 2 };	/* what the names of topics that are none begin with */
+struct topic_name action_name(bool inbox, const char *name, size_t len);	/* of a topic, or of an id's inbox */
+struct topic_name action_everybody(void);					/* of what goes to every connection */
+#define ACTION_UNKNOWN "unknown action: subscribe, unsubscribe, publish, login, logout and send are known"
+/* NULL, or why not. With st->transport another than the session's, it is as one of that transport. */
+const char *action_subscribe(struct worker *w, int fd, struct session_state_shm *st, const struct topic_name *name);
+void action_unsubscribe(struct worker *w, int fd, struct session_state_shm *st, const struct topic_name *name);
+void action_join_everybody(struct worker *w, int fd);	/* if the server broadcasts; commits */
+void action_leave_all(struct worker *w, int fd, uint32_t transport);		/* which they were made with */
 
 /* topics.c */
 int topics_init(struct worker *w);
+/* The first of the topic's siblings, or NULL. */
 struct local_topic *topics_find(const struct worker *w, uint32_t topic);
-/* Adds the session to the topic's subscribers; *place is where. NULL without memory. */
-struct local_topic *topics_add(struct worker *w, uint32_t topic, int fd, uint32_t *place);
-/* Takes it out; when it was the last one the slot leaves the topic. */
-void topics_remove(struct worker *w, uint32_t topic, uint32_t place);
+/* Adds the session, which speaks `transport`, to the topic's subscribers; *place is where. -1 without memory. */
+int topics_add(struct worker *w, uint32_t topic, uint32_t transport, int fd, uint32_t *place);
+/* Takes it out; when it was the last one of all transports the slot leaves the topic. */
+void topics_remove(struct worker *w, uint32_t topic, uint32_t transport, uint32_t place);
+/* Brings the hub's count of the topic's subscribers here up to date. */
+void topics_tell(const struct worker *w, uint32_t topic);
 uint32_t topics_take_subscription(struct worker *w);		/* 0 when there is none */
 void topics_give_subscription(struct worker *w, uint32_t subscription);
 
@@ -243,15 +292,17 @@ void catchup_defer(struct worker *w, int fd);
 void catchup_run(struct worker *w, int fd);
 /* With slow = disconnect: closes the session if the ring has overtaken it, though it may never be writable again. */
 void catchup_check(struct worker *w, int fd);
-/* A live session with several topics: gathers what it is owed and gives it to the batch. */
-void catchup_due(struct worker *w, int fd);
+/* A live session with several topics: gathers what it is owed and gives it to the batch. Bytes. */
+size_t catchup_due(struct worker *w, int fd);
 /* Moves `st` along the session's stream by `bytes` that the kernel took. Uncommitted. -1 when the ring no longer has what was sent. */
 int catchup_advance(struct worker *w, int fd, struct session_state_shm *st, uint64_t bytes);
 
-/* frame.c: a record of the ring as a protocol sends it */
-size_t frame_size(int proto, const struct ring_record *rec);
-/* Writes it, frame_size() bytes. -1 when the ring has overwritten the record meanwhile: dst holds rubbish then. */
-int frame_write(const struct worker *w, int proto, const struct ring_record *rec, char *dst);
+/* frame.c: a record of the ring as a transport sends it. page_base: the session's, for TRANSPORT_PAGE. 0: the ring has overwritten it. */
+size_t frame_size(const struct worker *w, uint32_t transport, uint32_t page_base, const struct ring_record *rec);
+/* Writes it, the `size` bytes that frame_size() said. -1 when the ring has overwritten the record meanwhile: dst holds rubbish then. */
+int frame_write(const struct worker *w, uint32_t transport, uint32_t page_base, const struct ring_record *rec, char *dst, size_t size);
+/* Whether every session has frames of its own: they are served one at a time. */
+bool frame_is_own(uint32_t transport);
 
 /* rescue.c */
 void rescue_watch(struct worker *w, uint64_t pos);	/* a frame was cut there */

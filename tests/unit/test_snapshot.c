@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/transport.h"
 #include "shm/lend.h"
 #include "shm/snapshot.h"
 
@@ -143,6 +144,10 @@ static void populate_hub(struct server *s)
 	join(s, 3, "alpha");
 	join(s, 63, "quiet");
 	join(s, 0, "old");
+	atomic_store(hub_count_of(&s->hub, 0, find(s, "alpha")), 5);
+	atomic_store(hub_count_of(&s->hub, 3, find(s, "alpha")), UINT32_MAX);
+	atomic_store(hub_count_of(&s->hub, 5, find(s, "alpha")), 1000);	/* has not joined it */
+	atomic_store(hub_count_of(&s->hub, 63, find(s, "quiet")), 1);
 	publish(s, "old", 9);
 	publish(s, "old", 10);
 	while (ring_tail(&s->hub.ring) <= SEQS) {
@@ -225,6 +230,10 @@ static void verify_hub(const struct server *s, uint64_t first)
 	verify_topic(s, "again", 1, noted[SEQS - 2].number);
 	verify_topic(s, "quiet", 1ull << 63, 0);
 	verify_topic(s, "old", 1, 2);
+	assert_int_equal(hub_subscribers(&s->hub, find(s, "alpha")), 5ull + UINT32_MAX);
+	assert_int_equal(*hub_count_of(&s->hub, 3, find(s, "alpha")), UINT32_MAX);
+	assert_int_equal(*hub_count_of(&s->hub, 5, find(s, "alpha")), 0);
+	assert_int_equal(hub_subscribers(&s->hub, find(s, "quiet")), 1);
 	assert_int_equal(s->hub.index.shm->used, 6);
 	verify_links(s, "alpha", first);
 	verify_links(s, "other", first);
@@ -456,6 +465,7 @@ static void hub_has_no_place(void **state)
 
 struct spec {
 	int fd;
+	uint32_t transport;
 	uint32_t flags;
 	uint64_t pos, parsed;
 	const char *in, *out;		/* whole buffers, NULL none */
@@ -465,13 +475,13 @@ struct spec {
 
 static const struct spec specs[] = {
 	{ .fd = 3, .pos = 7, .parsed = 100 },
-	{ .fd = 4, .parsed = 4711, .in = "PUBLISH{", .in_skip = 3 },
-	{ .fd = 5, .pos = SEQS + 1, .out = "ACK\1", .topics = { "beta" } },
-	{ .fd = 9, .flags = SESSION_BEHIND, .pos = SEQS - 60, .in = "half", .out = "long frame", .out_skip = 5,
+	{ .fd = 4, .transport = TRANSPORT_HTTP, .parsed = 4711, .in = "PUBLISH{", .in_skip = 3 },
+	{ .fd = 5, .transport = TRANSPORT_WEBSOCKET, .pos = SEQS + 1, .out = "ACK\1", .topics = { "beta" } },
+	{ .fd = 9, .transport = TRANSPORT_PACKET, .flags = SESSION_BEHIND, .pos = SEQS - 60, .in = "half", .out = "long frame", .out_skip = 5,
 	  .topics = { "again", "alpha", "quiet", "beta" } },
 	{ .fd = 20, .flags = SESSION_CLOSE | SESSION_BEHIND, .out = "bye" },
 	{ .fd = 21, .flags = SESSION_CLOSE | SESSION_LINGER, .parsed = 1ull << 40, .topics = { "alpha" } },
-	{ .fd = 22, .parsed = 4, .in = "done", .in_skip = 4, .topics = { "old", "alpha" } },
+	{ .fd = 22, .transport = TRANSPORT_PAGE_10, .parsed = 4, .in = "done", .in_skip = 4, .topics = { "old", "alpha" } },
 };
 #define SPECS (sizeof(specs) / sizeof(specs[0]))
 
@@ -492,9 +502,11 @@ static void open_session(struct server *s, struct lend *lend, const struct spec 
 	_Atomic uint32_t *link = &x->subscriptions;
 	uint32_t n = (uint32_t)p->fd;
 
+	x->page_base = p->transport == TRANSPORT_PAGE_10 ? 12 : 0;
 	x->last_in = n * 2;
 	memset(x->token, p->fd, sizeof(x->token));
 	x->state = (struct session_state_shm){
+		.transport = p->transport,
 		.pos = p->pos, .sent = n * 1000, .parsed = p->parsed, .last_out = n * 3, .flags = p->flags,
 		.cut = p->flags == SESSION_BEHIND ? 17 : 0,
 		.in = lend_text(lend, p->in), .out = lend_text(lend, p->out),
@@ -537,7 +549,8 @@ static void verify_session(const struct server *s, const struct spec *p, uint32_
 	const char *in = p->in ? p->in + p->in_skip : "", *out = p->out ? p->out + p->out_skip : "";
 
 	assert_int_equal(x->status, SESSION_OPEN);
-	assert_int_equal(x->proto, 0);
+	assert_int_equal(x->state.transport, p->transport);
+	assert_int_equal(x->page_base, p->transport == TRANSPORT_PAGE_10 ? 12 : 0);
 	assert_int_equal(x->token[0] + x->token[15], 2 * n);
 	assert_int_equal(x->last_in, n * 2);
 	assert_int_equal(x->state.last_out, n * 3);
@@ -895,6 +908,56 @@ static void records_that_contradict(void **state)
 	assert_int_equal(read_records_with(16, (struct pair){ "bytes", BYTES, 0 }), EPROTO);
 }
 
+/* What a topic is taken for, of slots 2 and 5, whose subscribers are one map of the pairs (none: they are a number). */
+static int read_subscribers_with(const struct pair *pairs, unsigned count)
+{
+	msgpack_sbuffer buf;
+	msgpack_packer p;
+	int fd, r;
+
+	msgpack_sbuffer_init(&buf);
+	msgpack_packer_init(&p, &buf, msgpack_sbuffer_write);
+	pack_map(&p, (const struct pair[]){ { "v", NULL, 1 }, { "kind", "hub", 0 }, { "epoch", NULL, 9 }, { "time", NULL, 77 },
+					    { "first", NULL, 4 }, { "tail", NULL, 4 }, { "slots", NULL, 0 }, { "topics", NULL, 1 } }, 8, NULL);
+	msgpack_pack_map(&p, 5);
+	msgpack_pack_str_with_body(&p, "subscribers", 11);
+	if (count) {
+		msgpack_pack_array(&p, 1);
+		pack_map(&p, pairs, count, NULL);
+	} else {
+		msgpack_pack_int(&p, 5);
+	}
+	msgpack_pack_str_with_body(&p, "topic", 5);
+	msgpack_pack_str_with_body(&p, "t", 1);
+	msgpack_pack_str_with_body(&p, "interest", 8);
+	msgpack_pack_int(&p, 1 << 2 | 1 << 5);
+	msgpack_pack_str_with_body(&p, "published", 9);
+	msgpack_pack_int(&p, 0);
+	msgpack_pack_str_with_body(&p, "last", 4);
+	msgpack_pack_int(&p, 0);
+	fd = bytes_file(buf.data, buf.size);
+	msgpack_sbuffer_destroy(&buf);
+	r = other_hub(fd);
+	close(fd);
+	return r;
+}
+
+static void subscribers_that_contradict(void **state)
+{
+	(void)state;
+#define WITH(...) read_subscribers_with((const struct pair[]){ __VA_ARGS__ }, sizeof((const struct pair[]){ __VA_ARGS__ }) / sizeof(struct pair))
+	assert_int_equal(WITH({ "slot", NULL, 5 }, { "count", NULL, UINT32_MAX }), 0);
+	assert_int_equal(WITH({ "slot", NULL, 5 }, { "count", NULL, 1ull << 32 }), EPROTO);
+	assert_int_equal(WITH({ "slot", NULL, 4 }, { "count", NULL, 1 }), EPROTO);
+	assert_int_equal(WITH({ "slot", NULL, 64 }, { "count", NULL, 1 }), EPROTO);
+	assert_int_equal(WITH({ "slot", NULL, 69 }, { "count", NULL, 1 }), EPROTO);
+	assert_int_equal(WITH({ "slot", NULL, 5 }, { "count", "1", 0 }), EPROTO);
+	assert_int_equal(WITH({ "slot", NULL, 5 }), EPROTO);
+	assert_int_equal(WITH({ "count", NULL, 5 }), EPROTO);
+#undef WITH
+	assert_int_equal(read_subscribers_with(NULL, 0), EPROTO);
+}
+
 /* A session, a slot or a topic that is there twice. */
 static void things_twice(void **state)
 {
@@ -1109,6 +1172,7 @@ int main(void)
 		cmocka_unit_test(values_of_other_types),
 		cmocka_unit_test(values_that_contradict),
 		cmocka_unit_test(records_that_contradict),
+		cmocka_unit_test(subscribers_that_contradict),
 		cmocka_unit_test(things_twice),
 		cmocka_unit_test(no_snapshot_at_all),
 		cmocka_unit_test(hub_snapshot_damaged),

@@ -1,0 +1,164 @@
+/*
+ * HTTP connections: from the input to requests, and from an answer to the session's output. What a request does is in routes.c.
+ */
+#include "worker/http.h"
+
+#include <string.h>
+
+static struct http_limits limits(const struct worker *w)
+{
+	return (struct http_limits){
+		.line = (uint32_t)w->settings->max_head / 2,
+		.head = (uint32_t)w->settings->max_head,
+		.headers = (uint32_t)w->settings->max_fields,
+		.body = (uint32_t)w->settings->max_frame,
+	};
+}
+
+/* ---- origins ---- */
+
+static bool same_text(struct http_text a, const char *b, size_t len)
+{
+	return a.len == len && strncasecmp(a.p, b, len) == 0;
+}
+
+/* "*", or the origin itself, stands in the list. */
+static bool listed(const char *list, struct http_text origin, bool *any)
+{
+	*any = false;
+	while (*list) {
+		size_t len = strcspn(list, " ,");
+
+		if (len == 1 && *list == '*')
+			return *any = true;
+		if (len && same_text(origin, list, len))
+			return true;
+		list += len + (list[len] != '\0');
+	}
+	return false;
+}
+
+/* http://HOST or https://HOST, where the request's Host is HOST. */
+static bool own_origin(const struct http_request *req)
+{
+	struct http_text origin = req->field[HTTP_ORIGIN], host = req->field[HTTP_HOST];
+	size_t scheme = origin.len > 8 && strncasecmp(origin.p, "https://", 8) == 0 ? 8 : 7;
+
+	if (origin.len <= scheme || !host.p || (scheme == 7 && strncasecmp(origin.p, "http://", 7) != 0))
+		return false;
+	return same_text(host, origin.p + scheme, origin.len - scheme);
+}
+
+/* What Access-Control-Allow-Origin is to say; p NULL: nothing. */
+static struct http_text granted(const struct exchange *x)
+{
+	struct http_text origin = x->req->field[HTTP_ORIGIN];
+	bool any;
+
+	if (!origin.p || origin.len > HTTP_ORIGIN_MAX)
+		return (struct http_text){ 0 };
+	if (listed(x->w->settings->origins, origin, &any))
+		return any ? (struct http_text){ "*", 1 } : origin;
+	return own_origin(x->req) ? origin : (struct http_text){ 0 };
+}
+
+bool exchange_origin_allowed(const struct exchange *x)
+{
+	return !x->req->field[HTTP_ORIGIN].p || granted(x).p;
+}
+
+/* ---- answers ---- */
+
+struct http_answer exchange_answer(const struct exchange *x, unsigned status, const char *type)
+{
+	return (struct http_answer){
+		.status = status,
+		.time = hub_now(),
+		.minor = x->req->minor,
+		.keep_alive = x->req->keep_alive,
+		.head = x->req->method == HTTP_HEAD,
+		.type = type,
+		.origin = granted(x),
+	};
+}
+
+bool exchange_append(const struct exchange *x, struct session_state_shm *st, const char *bytes, size_t len)
+{
+	if (len && session_append(x->w, x->c->fd, st, bytes, len) == 0)
+		return true;
+	session_abort(x->w, x->c->fd, COUNTER_no_buffer);
+	x->c->stop = true;
+	return false;
+}
+
+void exchange_commit(const struct exchange *x, struct session_state_shm *st, bool goes_on)
+{
+	st->parsed = x->after;
+	if (!goes_on) {
+		st->flags |= SESSION_CLOSE;
+		x->c->stop = true;
+	}
+	session_commit(x->w, x->c->fd, st);
+}
+
+/* The answer lies in the scratch. */
+static void reply(const struct exchange *x, size_t len, bool goes_on)
+{
+	struct session_state_shm st = session(x->w, x->c->fd)->state;
+
+	if (exchange_append(x, &st, x->w->scratch, len))
+		exchange_commit(x, &st, goes_on);
+}
+
+void exchange_reply(const struct exchange *x, const struct http_answer *answer, const char *body, size_t len)
+{
+	reply(x, http_answer(x->w->scratch, x->w->scratch_room, answer, body, len), answer->keep_alive);
+}
+
+void exchange_error(const struct exchange *x, unsigned status, const char *fields, const char *text)
+{
+	struct http_answer answer = exchange_answer(x, status, NULL);
+
+	answer.fields = fields;
+	reply(x, http_error(x->w->scratch, x->w->scratch_room, &answer, text), answer.keep_alive);
+}
+
+/* ---- requests ---- */
+
+/* Where the next request would begin is not certain: this was the last one. */
+static void refuse(struct worker *w, struct cursor *c, const struct http_request *bad)
+{
+	struct http_request req = { .minor = 1 };
+	struct exchange x = { .w = w, .c = c, .req = &req, .after = c->at + cursor_left(c) };
+
+	worker_count(w, COUNTER_bad_input, 1);
+	exchange_error(&x, bad->status, NULL, bad->error);
+}
+
+bool http_step(struct worker *w, struct cursor *c)
+{
+	struct http_limits most = limits(w);
+	struct http_request req;
+	struct exchange x = { .w = w, .c = c, .req = &req };
+
+	http_next(cursor_text(c), cursor_left(c), &most, cursor_scan(c), w->scratch, &req);
+	switch (req.kind) {
+	case HTTP_MORE:
+		return false;
+	case HTTP_CONTINUE:
+		return session_answer(w, c->fd, c->at, HTTP_100, sizeof(HTTP_100) - 1);
+	case HTTP_BAD:
+		refuse(w, c, &req);
+		return false;
+	case HTTP_REQUEST:
+		break;
+	}
+	if (cursor_yields(c))
+		return false;
+	x.after = c->at + req.taken;
+	routes_handle(&x);
+	if (c->stalled)
+		return false;
+	cursor_take(c, req.taken);
+	return !c->stop;
+}

@@ -1,0 +1,35 @@
+/*
+ * A request and its answer: what http.c, which knows the connection, and routes.c, which knows the paths, have in common.
+ */
+#ifndef WORKER_HTTP_H
+#define WORKER_HTTP_H
+
+#include "proto/http_response.h"
+#include "worker/input.h"
+
+struct exchange {
+	struct worker *w;
+	struct cursor *c;
+	const struct http_request *req;
+	uint64_t after;			/* place in the input behind the request */
+};
+
+/* Deals with the request: answers it, makes the session a stream, or stops the cursor for a later try. */
+void routes_handle(struct exchange *x);
+
+/* The answer's head, as the request wants it. */
+struct http_answer exchange_answer(const struct exchange *x, unsigned status, const char *type);
+
+/* Answers, in one commit with the request's being taken. */
+void exchange_reply(const struct exchange *x, const struct http_answer *answer, const char *body, size_t len);
+void exchange_error(const struct exchange *x, unsigned status, const char *fields, const char *text);
+
+/* Appends bytes to the answer that is being made in *st. False: the session was aborted. */
+bool exchange_append(const struct exchange *x, struct session_state_shm *st, const char *bytes, size_t len);
+/* Commits *st, with the request taken and, if it does not keep the connection alive, its end. */
+void exchange_commit(const struct exchange *x, struct session_state_shm *st, bool goes_on);
+
+/* Whether the request's Origin, if it has one, may use this server from a web page. */
+bool exchange_origin_allowed(const struct exchange *x);
+
+#endif

@@ -1,0 +1,118 @@
+/*
+ * Messages on their way into the ring. Those that are not answered are gathered while the input is parsed and published as one batch;
+ * a request that wants to know what became of its own is published by itself.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shm/crash.h"
+#include "worker/input.h"
+
+int stage_init(struct worker *w)
+{
+	size_t least = stage_record_max(w) + TOPIC_NAME_MAX;
+
+	w->item_room = publish_bytes_max(&w->hub) < 256 * 1024 ? publish_bytes_max(&w->hub) : 256 * 1024;
+	if (w->item_room < least)
+		w->item_room = least;
+	w->items = malloc(PUBLISH_BATCH_MAX * sizeof(*w->items));
+	w->item_text = malloc(w->item_room);
+	return w->items && w->item_text ? 0 : -1;
+}
+
+size_t stage_record_max(const struct worker *w)
+{
+	size_t least = (size_t)w->settings->max_frame + 4096, most = 6 * (size_t)w->settings->max_frame;
+	size_t ring = publish_bytes_max(&w->hub);
+
+	if (most > ring)
+		most = ring;
+	return most > least ? most : least;
+}
+
+char *stage_add(struct worker *w, struct cursor *c, const char *name, uint8_t len, size_t size, uint64_t parsed, uint32_t flags)
+{
+	char *text = w->item_text + w->item_used;
+
+	if (w->item_count == PUBLISH_BATCH_MAX || w->item_used + len + size > w->item_room)
+		return NULL;
+	if (w->item_count == 0)
+		c->staged_from = c->at;
+	memcpy(text, name, len);
+	w->item_used += len + size;
+	w->items[w->item_count++] = (struct publish_item){
+		.hash = index_hash(name, len),
+		.topic = text,
+		.topic_len = len,
+		.message = text + len,
+		.len = (uint32_t)size,
+		.parsed = parsed,
+		.flags = flags,
+	};
+	return text + len;
+}
+
+static void put_off(struct worker *w, struct cursor *c, uint64_t at)
+{
+	c->at = at;
+	cursor_clear_scan(c);
+	cursor_stall(c);
+	worker_count(w, COUNTER_publish_deferred, 1);
+}
+
+void stage_publish(struct worker *w, struct cursor *c)
+{
+	unsigned done = 0;
+
+	while (done < w->item_count) {
+		unsigned n = publish(&w->hub, w->number, c->fd, w->items + done, w->item_count - done);
+		struct session_state_shm st = session(w, c->fd)->state;
+
+		if (n == 0)
+			break;
+		done += n;
+		st.parsed = w->items[done - 1].parsed;
+		st.flags |= w->items[done - 1].flags;
+		CRASH_POINT("publish-unmarked");
+		session_commit(w, c->fd, &st);
+		CRASH_POINT("publish-marked");
+		publish_done(&w->hub, w->number);
+	}
+	if (done < w->item_count)
+		put_off(w, c, done ? w->items[done - 1].parsed : c->staged_from);
+	stage_drop(w);
+}
+
+bool stage_begin(struct worker *w, struct cursor *c)
+{
+	stage_publish(w, c);
+	return !c->stalled;
+}
+
+int stage_answered(struct worker *w, struct cursor *c)
+{
+	if (publish_answered(&w->hub, w->number, c->fd, w->items, w->item_count) == 0) {
+		CRASH_POINT("answer-unwritten");
+		return 0;
+	}
+	stage_drop(w);
+	if (errno == EAGAIN) {
+		put_off(w, c, c->at);
+		errno = EAGAIN;
+	}
+	return -1;
+}
+
+void stage_end(struct worker *w)
+{
+	CRASH_POINT("answer-written");
+	publish_done(&w->hub, w->number);
+	stage_drop(w);
+}
+
+void stage_drop(struct worker *w)
+{
+	w->item_count = 0;
+	w->item_used = 0;
+}
