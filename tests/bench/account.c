@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct account *account_create(const struct stream *stream, uint32_t pos, uint64_t stamp, uint32_t messages, uint32_t publishers)
+struct account *account_create(const struct stream *stream, uint32_t pos, const struct stamp *stamp, uint32_t messages,
+			       uint32_t publishers)
 {
 	size_t head = sizeof(struct account) + publishers * sizeof(uint32_t);
 	struct account *a = calloc(1, head + (messages + 7) / 8);
@@ -19,7 +20,7 @@ struct account *account_create(const struct stream *stream, uint32_t pos, uint64
 	a->hash = STREAM_HASH;
 	for (uint32_t i = 0; i < pos; i++)
 		account_enter(a, &(struct payload){ .publisher = stream->frame[i].publisher, .seq = stream->frame[i].seq });
-	a->stamp = stamp;
+	a->stamp = *stamp;
 	return a;
 }
 

@@ -11,7 +11,7 @@
 #include "tests/bench/stream.h"
 
 struct account {
-	uint64_t stamp;		/* the server's time of the last frame */
+	struct stamp stamp;	/* of the last frame */
 	uint64_t hash;		/* see stream_hash() */
 	uint32_t received;	/* different messages */
 	uint32_t late;		/* of them, ACCOUNT_LATE */
@@ -26,9 +26,10 @@ enum account_entry {
 	ACCOUNT_AGAIN,
 };
 
-/* A subscriber that has had the stream's first `pos` frames and `stamp` as the last one's time. Ends the program if there is no
+/* A subscriber that has had the stream's first `pos` frames, the last of them with `stamp`. Ends the program if there is no
  * memory. */
-struct account *account_create(const struct stream *stream, uint32_t pos, uint64_t stamp, uint32_t messages, uint32_t publishers);
+struct account *account_create(const struct stream *stream, uint32_t pos, const struct stamp *stamp, uint32_t messages,
+			       uint32_t publishers);
 void account_destroy(struct account *account);
 
 /* Enters a message. */

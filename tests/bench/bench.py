@@ -25,15 +25,17 @@ class Server:
     """A server on loopback with a directory of its own; start() and stop(). Everything it started is gone after stop()."""
     name = '?'
     speak = 'flash'
+    publish = None          # None: as janusbench chooses
 
     def __init__(self, build, workers=2):
         self.build, self.workers = build, workers
-        self.process = self.address = self.dir = None
+        self.process = self.addresses = self.dir = None
 
     def command(self):
         raise NotImplementedError
 
-    def find_address(self):
+    def find_addresses(self):
+        """As janusbench takes them; none as long as it is not ready."""
         raise NotImplementedError
 
     def start(self):
@@ -42,14 +44,14 @@ class Server:
         self.process = subprocess.Popen(self.command(), stdout=subprocess.PIPE, stderr=self.log, stdin=subprocess.DEVNULL,
                                         preexec_fn=raise_files)
         deadline = time.monotonic() + 20
-        while not (address := self.find_address()):
+        while not (addresses := self.find_addresses()):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.log.seek(0)
                 text = self.log.read().strip()
                 self.stop()
                 raise RuntimeError(f'{self.name} did not start: {text[-300:]}')
             time.sleep(0.02)
-        self.address = address
+        self.addresses = addresses
         time.sleep(0.2)
         return self
 
@@ -75,21 +77,35 @@ class Server:
 
 
 class Janus(Server):
-    name = 'janus'
+    """Whatever subscribers speak, publishers speak flash: what is compared is how messages go out."""
+    name, publish = 'janus', 'flash'
+    schemes = ('flash', 'http', 'packet')
     options = ()
 
     def command(self):
         command = [os.path.join(self.build, 'janus'), '-o', f'runtime_dir={self.dir.name}/run',
-                   '-o', 'listen=flash://127.0.0.1:0', '-o', f'workers={self.workers}', '-o', 'log_level=warning']
-        for option in self.options:
+                   '-o', f'workers={self.workers}', '-o', 'log_level=warning']
+        for option in (*(f'listen={scheme}://127.0.0.1:0' for scheme in self.schemes), *self.options):
             command += ['-o', option]
         return command
 
-    def find_address(self):
+    def find_addresses(self):
         status = subprocess.run([os.path.join(self.build, 'janusctl'), '-o', f'runtime_dir={self.dir.name}/run', 'status'],
                                 capture_output=True, text=True, check=False).stdout
-        found = [word for word in status.split() if word.startswith('flash://127.')]
-        return found[0].removeprefix('flash://') if found else None
+        found = [word for word in status.split() if '://127.' in word]
+        return found if len(found) == len(self.schemes) else []
+
+
+class JanusWs(Janus):
+    name, speak = 'janus ws', 'ws'
+
+
+class JanusSse(Janus):
+    name, speak = 'janus sse', 'sse'
+
+
+class JanusMixed(Janus):
+    name, speak = 'janus mixed', 'flash,ws,sse,comet,packet'
 
 
 class Floor(Server):
@@ -98,8 +114,8 @@ class Floor(Server):
     def command(self):
         return [os.path.join(self.build, 'floor'), '--workers', str(self.workers)]
 
-    def find_address(self):
-        return self.process.stdout.readline().decode().strip() or None
+    def find_addresses(self):
+        return self.process.stdout.readline().decode().split()
 
 
 class FloorSend(Floor):
@@ -122,7 +138,8 @@ class Load(Exception):
 
 def client_command(server, *options):
     return [os.path.join(server.build, 'janusbench'), '-q', '--json', '--server-pid', str(server.process.pid),
-            *(['--speak', server.speak] if server.speak != 'flash' else []), *map(str, options), server.address]
+            '--speak', server.speak, *(['--publish', server.publish] if server.publish else []), *map(str, options),
+            *server.addresses]
 
 
 def client_result(process, what):
@@ -170,6 +187,14 @@ def fan(subscribers, *options):
         processes = max(1, -(-subscribers // PER_WORKER))
         return one_load(make, args, ['-n', subscribers, '-P', processes, '-r', args.inner, *options], FAN, workers)
     return run
+
+
+def mixed(make, args):
+    """Time to the last, of all and of each transport's."""
+    with make(args.build, workers_for(10000)) as server:
+        result = load(server, '-n', 10000, '-r', args.inner)
+    return {'last': result['last_ms']['median'],
+            **{f'last {name}': of['last_ms']['median'] for name, of in result['transports'].items()}}
 
 
 def burst(make, args):
@@ -224,10 +249,12 @@ def await_connections(server, process, count):
 
 class Figure:
     """`bar`: ('x', f) at most f times the floor; ('<=', v), ('>=', v) in itself; ('peer', other, f): the ratio to another server in the
-    same run is at least f if `more`, else at most f."""
+    same run is at least f if `more`, else at most f; ('beside', other): shown beside it, it is enough that all arrives. It is `who` that is
+    judged."""
 
-    def __init__(self, what, run, value, unit, bar, more=False):
-        self.what, self.run, self.value, self.unit, self.bar, self.more = what, run, value, unit, bar, more
+    def __init__(self, what, run, value, unit, bar, more=False, who='janus'):
+        self.what, self.run, self.value, self.unit, self.bar, self.more, self.who = what, run, value, unit, bar, more, who
+        self.against = bar[1] if bar[0] in ('peer', 'beside') else 'floor'
 
     def bar_text(self):
         kind = self.bar[0]
@@ -235,13 +262,18 @@ class Figure:
             return f'<= {self.bar[1]:g} x floor'
         if kind == 'peer':
             return f'{">=" if self.more else "<="} {self.bar[2]:g} x {self.bar[1]}'
+        if kind == 'beside':
+            return 'all arrives'
         return f'{kind} {self.bar[1]:g} {self.unit}'
 
     def judge(self, values):
-        janus, kind = values.get('janus'), self.bar[0]
-        other = values.get('floor' if kind == 'x' else self.bar[1])
-        if janus is None or (kind in ('x', 'peer') and not other):
+        janus, other, kind = values.get(self.who), values.get(self.against), self.bar[0]
+        if janus is None:
+            return False        # the load failed
+        if kind in ('x', 'peer') and not other:
             return None
+        if kind == 'beside':
+            return True
         if kind == 'x':
             return janus <= self.bar[1] * other
         if kind == 'peer':
@@ -249,6 +281,7 @@ class Figure:
         return janus <= self.bar[1] if kind == '<=' else janus >= self.bar[1]
 
 
+TO_FLASH = ('peer', 'janus', 1.1)
 FAN18, FAN38, BIG = fan(18000), fan(38000), fan(5000, '-s', 16384)
 GROWTH = [1000, 5000, 20000, 50000, 100000, 200000]
 GROWN = {n: fan(n) for n in GROWTH}
@@ -265,6 +298,13 @@ LOADS = {
         Figure('38,000 subscribers: median to the last', FAN38, 'last', 'ms', ('x', 1.1)),
         Figure('38,000 subscribers: the same beside nchan', FAN38, 'last', 'ms', ('peer', 'nchan', 0.55)),
         Figure('38,000 subscribers: server CPU a delivery', FAN38, 'cpu', 'us', ('x', 1.15))]),
+    'web18': (FAN18, ['janus ws', 'janus sse'], [
+        Figure('18,000 over WebSocket: median to the last', FAN18, 'last', 'ms', TO_FLASH, who='janus ws'),
+        Figure('18,000 over SSE: median to the last', FAN18, 'last', 'ms', TO_FLASH, who='janus sse'),
+        Figure('idle WebSocket subscriber: user memory', FAN18, 'memory', 'bytes', ('<=', 300), who='janus ws'),
+        Figure('idle SSE subscriber: user memory', FAN18, 'memory', 'bytes', ('<=', 300), who='janus sse')]),
+    'mixed': (mixed, ['janus mixed'], [
+        Figure('10,000, five transports: median to the last', mixed, 'last', 'ms', ('beside', 'janus'), who='janus mixed')]),
     'burst': (burst, ['floor', 'redis'], [
         Figure('500 messages to 1,000: deliveries a second', burst, 'rate', '/s', ('>=', 10e6)),
         Figure('500 messages to 1,000: server CPU a delivery', burst, 'cpu', 'us', ('<=', 0.1))]),
@@ -282,8 +322,9 @@ LOADS = {
 
 
 def server_class(name):
-    if name in ('janus', 'floor'):
-        return {'janus': Janus, 'floor': Floor}[name]
+    own = {make.name: make for make in (Janus, JanusWs, JanusSse, JanusMixed, Floor)}
+    if name in own:
+        return own[name]
     sys.path.insert(0, HERE)
     import peers
     return peers.available().get(name)
@@ -320,13 +361,13 @@ ROW = '{:<46} {:>9} {:>9} {:>7}  {:<18} {:<6} {}'
 def row_of(figure, middle):
     values = {name: found.get(figure.value) for name, found in middle.items()}
     ok = figure.judge(values)
-    against = values.get(figure.bar[1] if figure.bar[0] == 'peer' else 'floor')
-    ratio = values['janus'] / against if values.get('janus') is not None and against else None
-    others = ', '.join(f'{name} {show(v)}' for name, v in values.items() if name not in ('floor', 'janus'))
-    print(ROW.format(f'{figure.what}, {figure.unit}', show(values.get('floor')), show(values.get('janus')),
+    value, against = values.get(figure.who), values.get(figure.against)
+    ratio = value / against if value is not None and against else None
+    others = ', '.join(f'{name} {show(v)}' for name, v in values.items() if name not in ('floor', figure.who))
+    print(ROW.format(f'{figure.what}, {figure.unit}', show(values.get('floor')), show(value),
                      f'{ratio:.2f}' if ratio and 0 < ratio < 1e4 else '-', figure.bar_text(),
                      '?' if ok is None else 'ok' if ok else 'NO', others), flush=True)
-    return {'figure': figure.what, 'unit': figure.unit, 'bar': figure.bar_text(), 'ok': ok, 'ratio': ratio, **values}
+    return {'figure': figure.what, 'of': figure.who, 'unit': figure.unit, 'bar': figure.bar_text(), 'ok': ok, 'ratio': ratio, **values}
 
 
 def bench(args):

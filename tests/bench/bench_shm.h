@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "tests/bench/faults.h"
+#include "tests/bench/transport.h"
 
 enum order {
 	ORDER_NONE,
@@ -69,6 +70,7 @@ struct member_shm {
 	uint64_t exact_count, exact_max;
 	struct gaps_shm gaps;			/* with --while-running: this process's */
 	struct histogram_shm waits;		/* pauses as single subscribers saw them */
+	struct { uint64_t good, deliveries; } by[TRANSPORTS_MAX];	/* subscribers, and what they had at the rounds' ends */
 	_Atomic uint64_t slow_lost, slow_gone, slow_caught_up;	/* of --slow subscribers; messages, connections, subscribers */
 };
 
@@ -80,7 +82,7 @@ struct bench_shm {
 	uint32_t members;			/* subscriber processes, then one publisher, then perhaps a churner */
 	struct member_shm *member;
 
-	/* A message is known by topic * messages + its index in the topic. */
+	/* A message is known by topic * messages + its index in the topic; last[] has all of them once a transport. */
 	_Atomic uint64_t *sent;			/* ns, 0 not yet: by the publisher */
 	_Atomic uint64_t *last;			/* ns, its last delivery so far: by subscribers when they count */
 	_Atomic uint64_t *order_hash;		/* a topic: the order in which the first to say so saw its messages; 0 none yet */

@@ -24,13 +24,24 @@ int check_init(struct checker *c, struct member *m)
 	*c = (struct checker){ .m = m, .spill_max = opt->size + SPEAK_EXTRA + SPEAK_ANSWER_MAX };
 	c->pause = options_pause_ns(opt, false);
 	c->sub_pause = options_pause_ns(opt, true);
-	c->stream = calloc(opt->topics, sizeof(*c->stream));
+	c->streams = opt->transports * opt->topics;
+	c->stream = calloc(c->streams, sizeof(*c->stream));
 	if (!c->stream)
 		return -1;
-	for (uint32_t t = 0; t < opt->topics; t++)
-		if (stream_init(&c->stream[t], opt->publishers))
+	for (uint32_t i = 0; i < c->streams; i++)
+		if (stream_init(&c->stream[i], opt->publishers))
 			return -1;
 	return 0;
+}
+
+static struct stream *stream_of(const struct checker *c, const struct sub *sub)
+{
+	return &c->stream[sub->transport * c->m->opt->topics + sub->topic];
+}
+
+static const struct speak *speak_of(const struct checker *c, const struct sub *sub)
+{
+	return c->m->opt->transport[sub->transport].speak;
 }
 
 /* Spills are all of one size and used again: receiving allocates nothing once it is under way. */
@@ -58,7 +69,7 @@ static void spill_give(struct checker *c, struct sub *sub)
 /* What it has of the frame it is in the middle of, if those bytes are in the stream, is moved to a spill. */
 static void spill_start(struct checker *c, struct sub *sub)
 {
-	const struct stream *st = &c->stream[sub->topic];
+	const struct stream *st = stream_of(c, sub);
 	uint32_t start = stream_start(st, sub->pos);
 
 	if (sub->spill)
@@ -73,7 +84,7 @@ static void spill_start(struct checker *c, struct sub *sub)
 
 void check_arm_sub(struct checker *c, struct sub *sub)
 {
-	if (!sub->own && sub->at > stream_start(&c->stream[sub->topic], sub->pos))
+	if (!sub->own && sub->at > stream_start(stream_of(c, sub), sub->pos))
 		spill_start(c, sub);
 	account_destroy(sub->own);
 	sub->own = NULL;
@@ -87,8 +98,8 @@ void check_arm_sub(struct checker *c, struct sub *sub)
 
 void check_arm(struct checker *c)
 {
-	for (uint32_t t = 0; t < c->m->opt->topics; t++)
-		stream_reset(&c->stream[t], c->m->opt->publishers);
+	for (uint32_t i = 0; i < c->streams; i++)
+		stream_reset(&c->stream[i], c->m->opt->publishers);
 	gaps_forget(&c->m->me->gaps);
 }
 
@@ -106,7 +117,7 @@ static void measure(struct checker *c, const struct sub *sub, uint64_t sent, uin
 /* Frames that end at or before sub->at have arrived. This and the memcmp() before it are where the time goes. */
 static void take_frames(struct checker *c, struct sub *sub, uint64_t now)
 {
-	struct stream *st = &c->stream[sub->topic];
+	struct stream *st = stream_of(c, sub);
 	uint32_t pos = sub->pos, from = pos;
 
 	for (; pos < st->count && st->frame[pos].end <= sub->at; pos++) {
@@ -143,7 +154,7 @@ static size_t common(const char *a, const char *b, size_t n)
 /* Takes the bytes that are the stream's next ones. Returns how many. */
 static size_t feed_same(struct checker *c, struct sub *sub, const char *buf, size_t n, uint64_t now)
 {
-	const struct stream *st = &c->stream[sub->topic];
+	const struct stream *st = stream_of(c, sub);
 	size_t there = st->len - sub->at;
 
 	if (there > n)
@@ -157,22 +168,30 @@ static size_t feed_same(struct checker *c, struct sub *sub, const char *buf, siz
 	return there;
 }
 
-static void torn(struct checker *c, const struct sub *sub, const char *frame, size_t len)
+static const char *show(char shown[SHOWN + 1], const char *frame, size_t len)
 {
-	char shown[SHOWN + 1];
 	size_t n = len < SHOWN ? len : SHOWN;
 
 	for (size_t i = 0; i < n; i++)
 		shown[i] = frame[i] >= ' ' && frame[i] <= '~' ? frame[i] : '.';
 	shown[n] = 0;
+	return shown;
+}
+
+static void torn(struct checker *c, const struct sub *sub, const char *frame, size_t len)
+{
+	char shown[SHOWN + 1];
+
 	member_fault(c->m, FAULT_TORN, 1);
-	member_note(c->m, "torn: on topic %u after %u messages, %zu bytes: %s", sub->topic, check_received(sub), len, shown);
+	member_note(c->m, "torn: on topic %u (%s) after %u messages, %zu bytes: %s", sub->topic, speak_of(c, sub)->name,
+		    check_received(sub), len, show(shown, frame, len));
 }
 
 static void set_up(struct checker *c, struct sub *sub, const char *frame, size_t len)
 {
-	const struct speak *speak = c->m->opt->speak;
+	const struct speak *speak = speak_of(c, sub);
 	enum speak_frame kind = speak->kind(frame, len);
+	char shown[SHOWN + 1];
 
 	if (sub->state == SUB_GREETING && kind == SPEAK_GREETING) {
 		sub->state = SUB_ACK;
@@ -180,17 +199,17 @@ static void set_up(struct checker *c, struct sub *sub, const char *frame, size_t
 		if (++sub->acks == speak_acks(speak))
 			sub->state = SUB_READY;
 	} else if (kind != SPEAK_OTHER) {
-		member_note(c->m, "bad: instead of %s: %.*s", sub->state == SUB_GREETING ? "a greeting" : "ACK",
-			    (int)(len < SHOWN ? len : SHOWN), frame);
+		member_note(c->m, "bad: %s: instead of %s: %s", speak->name, sub->state == SUB_GREETING ? "a greeting" : "ACK",
+			    show(shown, frame, len));
 		sub->state = SUB_BAD;
 	}
 }
 
 /* Tells the coordinator of a message's delivery. Several processes do. */
-static void last_delivery(struct checker *c, uint32_t topic, uint32_t publisher, uint32_t seq, uint64_t when)
+static void last_delivery(struct checker *c, uint32_t stream, uint32_t publisher, uint32_t seq, uint64_t when)
 {
 	const struct options *opt = c->m->opt;
-	_Atomic uint64_t *last = &c->m->shm->last[(size_t)topic * opt->messages + account_index(publisher, seq, opt->publishers)];
+	_Atomic uint64_t *last = &c->m->shm->last[(size_t)stream * opt->messages + account_index(publisher, seq, opt->publishers)];
 	uint64_t seen = atomic_load_explicit(last, memory_order_relaxed);
 
 	while (when > seen &&
@@ -198,16 +217,18 @@ static void last_delivery(struct checker *c, uint32_t topic, uint32_t publisher,
 		;
 }
 
-static void check_stamp(struct checker *c, const struct sub *sub, const struct payload *p, uint64_t stamp, uint64_t before)
+static void check_stamp(struct checker *c, const struct sub *sub, const struct payload *p, const struct stamp *stamp,
+			const struct stamp *before)
 {
-	if (stamp > before || !c->m->opt->speak->stamps)
+	if (stamp_follows(stamp, before))
 		return;
 	member_fault(c->m, FAULT_STAMPS, 1);
-	member_note(c->m, "stamps: on topic %u, publisher %u's message %u has %lu after %lu", sub->topic, p->publisher, p->seq,
-		    (unsigned long)stamp, (unsigned long)before);
+	member_note(c->m, "stamps: on topic %u (%s), publisher %u's message %u has time %lu, id %lu after %lu, %lu", sub->topic,
+		    speak_of(c, sub)->name, p->publisher, p->seq, (unsigned long)stamp->time, (unsigned long)stamp->id,
+		    (unsigned long)before->time, (unsigned long)before->id);
 }
 
-static void enter(struct checker *c, struct sub *sub, const struct payload *p, uint64_t stamp, uint64_t now)
+static void enter(struct checker *c, struct sub *sub, const struct payload *p, const struct stamp *stamp, uint64_t now)
 {
 	struct account *own = sub->own;
 	uint32_t next = own->next[p->publisher];
@@ -215,44 +236,45 @@ static void enter(struct checker *c, struct sub *sub, const struct payload *p, u
 	switch (account_enter(own, p)) {
 	case ACCOUNT_AGAIN:
 		member_fault(c->m, FAULT_DOUBLED, 1);
-		member_note(c->m, "doubled: on topic %u, publisher %u's message %u", sub->topic, p->publisher, p->seq);
+		member_note(c->m, "doubled: on topic %u (%s), publisher %u's message %u", sub->topic, speak_of(c, sub)->name,
+			    p->publisher, p->seq);
 		return;
 	case ACCOUNT_LATE:	/* its stamp is of no interest then */
 		member_fault(c->m, FAULT_REORDERED, 1);
-		member_note(c->m, "reordered: on topic %u, publisher %u's message %u after message %u", sub->topic, p->publisher,
-			    p->seq, next - 1);
+		member_note(c->m, "reordered: on topic %u (%s), publisher %u's message %u after message %u", sub->topic,
+			    speak_of(c, sub)->name, p->publisher, p->seq, next - 1);
 		break;
 	case ACCOUNT_NEW:
-		check_stamp(c, sub, p, stamp, own->stamp);
-		own->stamp = stamp;
+		check_stamp(c, sub, p, stamp, &own->stamp);
+		own->stamp = *stamp;
 	}
 	measure(c, sub, c->m->shm->base + p->sent, now);
 	member_count(&c->m->me->deliveries, 1);
 	if (!(sub->flags & SUB_SLOW))
-		last_delivery(c, sub->topic, p->publisher, p->seq, now);
+		last_delivery(c, (uint32_t)(stream_of(c, sub) - c->stream), p->publisher, p->seq, now);
 }
 
 /* From here on this subscriber's books are its own. */
 static void diverge(struct checker *c, struct sub *sub)
 {
-	const struct stream *st = &c->stream[sub->topic];
+	const struct stream *st = stream_of(c, sub);
 	const struct options *opt = c->m->opt;
 	uint32_t start = stream_start(st, sub->pos ? sub->pos - 1 : 0);
 	struct payload p = { .topic = sub->topic };
-	uint64_t stamp = st->before;
+	struct stamp stamp = st->before;
 
 	if (sub->pos)
-		opt->speak->message(st->bytes + start, st->frame[sub->pos - 1].end - start, opt->size, &p, &stamp);
-	sub->own = account_create(st, sub->pos, stamp, opt->messages, opt->publishers);
+		speak_of(c, sub)->message(st->bytes + start, st->frame[sub->pos - 1].end - start, opt->size, &p, &stamp);
+	sub->own = account_create(st, sub->pos, &stamp, opt->messages, opt->publishers);
 }
 
 /* The subscriber is at the stream's end: a message that may come next becomes the stream's. */
-static void extend(struct checker *c, struct sub *sub, const char *frame, size_t len, const struct payload *p, uint64_t stamp,
-		   uint64_t now)
+static void extend(struct checker *c, struct sub *sub, const char *frame, size_t len, const struct payload *p,
+		   const struct stamp *stamp, uint64_t now)
 {
-	struct stream *st = &c->stream[sub->topic];
+	struct stream *st = stream_of(c, sub);
 
-	check_stamp(c, sub, p, stamp, st->stamp);
+	check_stamp(c, sub, p, stamp, &st->stamp);
 	stream_append(st, frame, len, p, stamp, c->m->shm->base + p->sent);
 	sub->at = st->len;
 	take_frames(c, sub, now);
@@ -260,10 +282,10 @@ static void extend(struct checker *c, struct sub *sub, const char *frame, size_t
 
 static void message(struct checker *c, struct sub *sub, const char *frame, size_t len, uint64_t now)
 {
-	struct stream *st = &c->stream[sub->topic];
+	struct stream *st = stream_of(c, sub);
 	const struct options *opt = c->m->opt;
 	struct payload p = { .topic = sub->topic };
-	uint64_t stamp;
+	struct stamp stamp = { 0 };
 
 	if (!sub->own && sub->pos < st->count) {
 		uint32_t start = stream_start(st, sub->pos), end = st->frame[sub->pos].end;
@@ -274,28 +296,29 @@ static void message(struct checker *c, struct sub *sub, const char *frame, size_
 			return;
 		}
 	}
-	if (opt->speak->message(frame, len, opt->size, &p, &stamp) || p.run != c->m->shm->run || p.round > c->m->shm->round ||
+	if (speak_of(c, sub)->message(frame, len, opt->size, &p, &stamp) || p.run != c->m->shm->run || p.round > c->m->shm->round ||
 	    p.publisher >= opt->publishers || account_index(p.publisher, p.seq, opt->publishers) >= opt->messages) {
 		torn(c, sub, frame, len);
 		return;
 	}
 	if (p.round != c->m->shm->round) {
 		member_fault(c->m, FAULT_DOUBLED, 1);
-		member_note(c->m, "doubled: on topic %u, a message of round %u in round %u", sub->topic, p.round, c->m->shm->round);
+		member_note(c->m, "doubled: on topic %u (%s), a message of round %u in round %u", sub->topic, speak_of(c, sub)->name,
+			    p.round, c->m->shm->round);
 		return;
 	}
 	if (!sub->own && sub->pos == st->count && stream_expects(st, &p)) {
-		extend(c, sub, frame, len, &p, stamp, now);
+		extend(c, sub, frame, len, &p, &stamp, now);
 		return;
 	}
 	if (!sub->own)
 		diverge(c, sub);
-	enter(c, sub, &p, stamp, now);
+	enter(c, sub, &p, &stamp, now);
 }
 
 static void frame_whole(struct checker *c, struct sub *sub, const char *frame, size_t len, uint64_t now)
 {
-	enum speak_frame kind = c->m->opt->speak->kind(frame, len);
+	enum speak_frame kind = speak_of(c, sub)->kind(frame, len);
 
 	if (kind == SPEAK_PING) {
 		member_count(&c->m->me->pings, 1);
@@ -320,12 +343,12 @@ static size_t feed_skipped(struct sub *sub, const char *buf, size_t n)
 /* Takes the bytes up to the end of one frame, or what there is of it. Returns how many. */
 static size_t feed_one(struct checker *c, struct sub *sub, const char *buf, size_t n, uint64_t now)
 {
-	const struct speak *speak = c->m->opt->speak;
+	const struct speak *speak = speak_of(c, sub);
 	size_t had, more, len;
 
 	if (sub->flags & SUB_SKIP)
 		return feed_skipped(sub, buf, n);
-	if (!sub->spill && (sub->own || sub->at <= stream_start(&c->stream[sub->topic], sub->pos)) && (len = speak->cut(buf, n))) {
+	if (!sub->spill && (sub->own || sub->at <= stream_start(stream_of(c, sub), sub->pos)) && (len = speak->cut(buf, n))) {
 		frame_whole(c, sub, buf, len, now);
 		return len;
 	}
@@ -397,14 +420,14 @@ void check_count(struct checker *c)
 {
 	const struct options *opt = c->m->opt;
 
-	for (uint32_t t = 0; t < opt->topics; t++) {
-		struct stream *st = &c->stream[t];
+	for (uint32_t s = 0; s < c->streams; s++) {
+		struct stream *st = &c->stream[s];
 
 		for (uint32_t i = 0; i < st->count; i++)
-			last_delivery(c, t, st->frame[i].publisher, st->frame[i].seq, st->frame[i].last);
+			last_delivery(c, s, st->frame[i].publisher, st->frame[i].seq, st->frame[i].last);
 		st->hash = stream_hash_upto(st, st->count);
 		if (st->count == opt->messages)
-			same_order(c, t, st->hash);	/* before any single subscriber that went its own way */
+			same_order(c, s % opt->topics, st->hash);	/* before any single subscriber that went its own way */
 	}
 }
 
@@ -423,7 +446,8 @@ static void count_missing(struct checker *c, const struct sub *sub, uint32_t n)
 		snprintf(first, sizeof(first), ", such as publisher %u's message %u", i % opt->publishers, i / opt->publishers);
 	}
 	member_fault(c->m, FAULT_LOST, n);
-	member_note(c->m, "lost: %u of %u messages by a subscriber of topic %u%s%s", n, opt->messages, sub->topic, first,
+	member_note(c->m, "lost: %u of %u messages by a subscriber of topic %u (%s)%s%s", n, opt->messages, sub->topic,
+		    speak_of(c, sub)->name, first,
 		    sub->state == SUB_GONE ? "; its connection was lost" : "");
 }
 
@@ -434,12 +458,13 @@ void check_count_sub(struct checker *c, struct sub *sub)
 
 	if (!(sub->flags & SUB_COUNTS))
 		return;
+	c->m->me->by[sub->transport].deliveries += received;
 	if (received < opt->messages) {
 		count_missing(c, sub, opt->messages - received);
 	} else if (!(sub->own && sub->own->late) &&
-		   !same_order(c, sub->topic, sub->own ? sub->own->hash : c->stream[sub->topic].hash)) {
+		   !same_order(c, sub->topic, sub->own ? sub->own->hash : stream_of(c, sub)->hash)) {
 		member_fault(c->m, FAULT_REORDERED, 1);
-		member_note(c->m, "reordered: a subscriber of topic %u saw the publishers' messages in another order than the rest",
-			    sub->topic);
+		member_note(c->m, "reordered: a subscriber of topic %u (%s) saw the publishers' messages in another order than the rest",
+			    sub->topic, speak_of(c, sub)->name);
 	}
 }

@@ -1,8 +1,8 @@
 /*
  * Checks every byte that subscribers receive, and measures how long messages took.
  *
- * A subscriber follows its topic's stream (stream.h): `pos` frames had, and `at` the byte offset in it, within frame pos if one
- * is in the middle of it. Bytes that equal the stream's are done with at once, however many frames they are. At a
+ * A subscriber follows the stream (stream.h) of its topic and transport: `pos` frames had, and `at` the byte offset in it, within
+ * frame pos if one is in the middle of it. Bytes that equal the stream's are done with at once, however many frames they are. At a
  * difference, or where the stream ends, frames are looked at one by one: PING is answered; a message is verified in full and
  * either extends the stream or is entered in the subscriber's own account (account.h), which it keeps for the rest of the round.
  */
@@ -44,12 +44,14 @@ struct sub {
 	uint8_t state, flags;
 	uint16_t pongs;		/* PINGs to be answered by the caller, who zeroes it */
 	uint32_t acks;		/* of its subscriptions, so far */
+	uint8_t transport;	/* one of opt->transport[] */
 };
 _Static_assert(sizeof(struct sub) == 48, "a subscriber is small: there are tens of thousands");
 
 struct checker {
 	struct member *m;
-	struct stream *stream;		/* [topics] */
+	struct stream *stream;		/* [transports][topics] */
+	uint32_t streams;
 	struct spill *spare;
 	size_t spill_max;
 	uint64_t pause, sub_pause;	/* ns, see options_pause_ns(); 0 not --while-running */

@@ -51,11 +51,11 @@ static void leave(struct churn *c, struct slot *s, const char *fault, int error)
 
 static void come(struct churn *c, struct slot *s)
 {
-	const struct options *opt = c->m->opt;
+	const struct transport *flash = options_flash(c->m->opt);
 	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u32 = (uint32_t)(s - c->slot) };
 
 	*s = (struct slot){ .state = CONNECTING, .until = clock_now() + PATIENCE };
-	s->fd = net_connect(&opt->address, opt->address_len, NET_CHURN, 0);
+	s->fd = net_connect(&flash->address, flash->address_len, NET_CHURN, 0);
 	if (s->fd < 0 || epoll_ctl(c->epoll, EPOLL_CTL_ADD, s->fd, &event))
 		leave(c, s, "connect", errno);
 }

@@ -34,7 +34,7 @@ static struct bench_shm *map(const struct options *opt)
 	size_t messages = (size_t)opt->topics * opt->messages * sizeof(uint64_t), topics = opt->topics * sizeof(uint64_t);
 	size_t exact_each = opt->messages == 1 ? (opt->subscribers / opt->processes + 1) * (size_t)opt->rounds : 0;
 	size_t at_member = line(sizeof(struct bench_shm)), at_sent = at_member + members(opt) * sizeof(struct member_shm);
-	size_t at_last = line(at_sent + messages), at_hash = line(at_last + messages), at_exact = line(at_hash + topics);
+	size_t at_last = line(at_sent + messages), at_hash = line(at_last + opt->transports * messages), at_exact = line(at_hash + topics);
 	size_t size = at_exact + opt->processes * exact_each * sizeof(uint64_t);
 	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	struct bench_shm *shm = (struct bench_shm *)p;

@@ -10,7 +10,7 @@
 	X(DOUBLED, doubled, "messages that a subscriber got again") \
 	X(REORDERED, reordered, "messages behind a later one of their publisher, or subscribers that saw another order than the rest") \
 	X(TORN, torn, "frames that are not, byte for byte, what was published") \
-	X(STAMPS, stamps, "server timestamps that are not above the one before") \
+	X(STAMPS, stamps, "server timestamps or ids that are not above the one before") \
 	X(CONNECTIONS, connections_lost, "subscribers' connections that the server closed") \
 	X(PUBLISHERS, publishers_lost, "publishing connections that the server closed") \
 	X(ANSWERS, bad_answers, "answers to a publisher that are neither greeting nor PING") \

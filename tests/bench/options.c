@@ -13,7 +13,6 @@
 #include <sys/resource.h>
 
 #include "tests/bench/clock.h"
-#include "tests/bench/net.h"
 #include "tests/bench/payload.h"
 #include "tests/bench/wire.h"
 
@@ -39,7 +38,10 @@ static const struct option_row {
 	  "each of the T topics is K topics, each subscribed by the same; a message is to one of them (1)" },
 	{ "random", 0, FLAG, AT(random), 0, 0, NULL, "publish to the topics in scattered order" },
 	{ "topic", 0, TEXT, AT(topic), 0, 0, "NAME", "topics' names start so (bench)" },
-	{ "speak", 0, TEXT, AT(speak_name), 0, 0, "PROTOCOL", "flash, redis, nats, mqtt, ws (flash)" },
+	{ "speak", 0, TEXT, AT(speak_names), 0, 0, "LIST",
+	  "what subscribers speak, evenly spread: some of flash,ws,sse,comet,packet (flash)" },
+	{ "publish", 0, TEXT, AT(publish_name), 0, 0, "PROTOCOL",
+	  "flash, ws, packet or http (flash if subscribers speak it, else their first, http if it can't)" },
 	{ "messages", 'm', COUNT, AT(messages), 1, PAYLOAD_SEQ_MAX, "M", "messages to each topic in a round (1)" },
 	{ "rounds", 'r', COUNT, AT(rounds), 1, PAYLOAD_ROUND_MAX, "R", "rounds (1)" },
 	{ "size", 's', COUNT, AT(size), PAYLOAD_HEAD, 1 << 20, "BYTES", "length of a message's data string (100)" },
@@ -72,8 +74,9 @@ void options_help(void)
 {
 	char left[48];
 
-	puts("Usage: janusbench [OPTION]... [HOST:PORT]\n"
-	     "Subscribes, publishes, checks every byte and measures. HOST:PORT is a loopback address (127.0.0.1:8081; [::1]:8081).\n");
+	puts("Usage: janusbench [OPTION]... [[SCHEME://]HOST:PORT]...\n"
+	     "Subscribes, publishes, checks every byte and measures. HOST:PORT is a loopback address (127.0.0.1:8081; [::1]:8081).\n"
+	     "SCHEME is flash; http, for ws, sse, comet and http; or packet. An address without is for all that have no other.\n");
 	for (size_t i = 0; i < ROWS; i++) {
 		const struct option_row *r = &rows[i];
 
@@ -81,7 +84,8 @@ void options_help(void)
 			 r->letter ? "," : " ", r->name, r->arg ? " " : "", r->arg ? r->arg : "");
 		printf("  %-26s %s\n", left, r->help);
 	}
-	puts("\nExit status: 0 every message came once, whole and in order; 1 it did not, or a set-up failed; 2 wrong usage;\n"
+	puts("\n--speak redis, nats, mqtt and nchan (its WebSocket) are for other servers, of that scheme.\n"
+	     "Exit status: 0 every message came once, whole and in order; 1 it did not, or a set-up failed; 2 wrong usage;\n"
 	     "3 interrupted, or the client could not run.");
 }
 
@@ -182,7 +186,8 @@ static int check_amounts(struct options *opt)
 		return -1;
 	}
 	/* A round's frames are kept once a process, to compare everything with; see check.c. */
-	if (opt->messages * frame > UINT32_MAX / 2 || opt->messages * frame * opt->topics * opt->processes > ROUND_BYTES_MAX) {
+	if (opt->messages * frame > UINT32_MAX / 2 ||
+	    opt->messages * frame * opt->topics * opt->transports * opt->processes > ROUND_BYTES_MAX) {
 		fprintf(stderr, "janusbench: a round of %u messages of %u bytes to %u topics is too much to keep: "
 			"use fewer --messages and more --rounds\n", opt->messages, opt->size, opt->topics);
 		return -1;
@@ -190,22 +195,51 @@ static int check_amounts(struct options *opt)
 	return choose_processes(opt);
 }
 
-static int check_speech(struct options *opt)
+const struct transport *options_flash(const struct options *opt)
 {
-	opt->speak = speak_find(opt->speak_name);
-	if (!opt->speak) {
-		fprintf(stderr, "janusbench: --speak does not know \"%s\"\n", opt->speak_name);
+	for (uint32_t i = 0; i < opt->transports; i++)
+		if (opt->transport[i].speak == &speak_flash)
+			return &opt->transport[i];
+	return NULL;
+}
+
+static int choose_transports(struct options *opt, char *const *addresses, int count)
+{
+	const char *publish = opt->publish_name;
+
+	if (transport_check(addresses, count) ||
+	    transport_list(opt->transport, &opt->transports, opt->speak_names, addresses, count))
+		return -1;
+	if (!publish)
+		publish = options_flash(opt) ? "flash" : opt->transport[0].speak->publish ? opt->transport[0].speak->name : "http";
+	if (transport_init(&opt->publish, publish, addresses, count))
+		return -1;
+	if (!opt->publish.speak->publish) {
+		fprintf(stderr, "janusbench: --publish %s: to subscribe only\n", publish);
 		return -1;
 	}
-	if (opt->speak != &speak_flash && (opt->classic || opt->churn > 0)) {
-		fprintf(stderr, "janusbench: --classic and --churn are for --speak flash\n");
+	return 0;
+}
+
+static int check_topics_of(const struct options *opt, const struct speak *speak)
+{
+	if (!speak->topics_max || (uint64_t)opt->topics * opt->topics_each <= speak->topics_max)
+		return 0;
+	fprintf(stderr, "janusbench: with %s there can be no more than %u topics\n", speak->name, speak->topics_max);
+	return -1;
+}
+
+static int check_speech(const struct options *opt)
+{
+	if ((opt->classic && opt->publish.speak != &speak_flash) || (opt->churn > 0 && !options_flash(opt))) {
+		fprintf(stderr, "janusbench: --classic is for --publish flash, --churn for --speak flash\n");
 		return -1;
 	}
-	if (opt->speak->topics_max && (uint64_t)opt->topics * opt->topics_each > opt->speak->topics_max) {
-		fprintf(stderr, "janusbench: with --speak %s there can be no more than %u topics\n", opt->speak_name,
-			opt->speak->topics_max);
+	for (uint32_t i = 0; i < opt->transports; i++)
+		if (check_topics_of(opt, opt->transport[i].speak))
+			return -1;
+	if (check_topics_of(opt, opt->publish.speak))
 		return -1;
-	}
 	if (strlen(opt->topic) >= WIRE_PREFIX_MAX || !*opt->topic || opt->topic[strspn(opt->topic, TOPIC_CHARACTERS)]) {
 		fprintf(stderr, "janusbench: --topic wants up to %u letters, digits, - and _\n", WIRE_PREFIX_MAX - 1);
 		return -1;
@@ -214,34 +248,21 @@ static int check_speech(struct options *opt)
 		fprintf(stderr, "janusbench: too many topics\n");
 		return -1;
 	}
-	wire_init(opt->topic, opt->topics_each);
 	return 0;
 }
 
 int options_parse(struct options *opt, int argc, char **argv)
 {
-	const char *error;
-
-	*opt = (struct options){ .target = "127.0.0.1:8081", .subscribers = 1000, .topics = 1, .messages = 1, .rounds = 1,
-		.size = 100, .publishers = 1, .burst = 1, .slow_s = 3, .timeout_s = 60, .pause_ms = 50, .histogram_ms = 500,
-		.server_name = "janus",
-		.speak_name = "flash", .topic = "bench", .topics_each = 1 };
+	*opt = (struct options){ .subscribers = 1000, .topics = 1, .messages = 1, .rounds = 1, .size = 100, .publishers = 1,
+		.burst = 1, .slow_s = 3, .timeout_s = 60, .pause_ms = 50, .histogram_ms = 500, .server_name = "janus",
+		.speak_names = "flash", .topic = "bench", .topics_each = 1 };
 	if (parse_rows(opt, argc, argv))
 		goto usage;
 	if (opt->help)
 		return 0;
-	if (optind < argc)
-		opt->target = argv[optind++];
-	if (optind < argc) {
-		fprintf(stderr, "janusbench: \"%s\" is one argument too many\n", argv[optind]);
+	if (choose_transports(opt, argv + optind, argc - optind) || check_amounts(opt) || check_speech(opt))
 		goto usage;
-	}
-	if (net_parse(opt->target, &opt->address, &opt->address_len, &error)) {
-		fprintf(stderr, "janusbench: %s: %s\n", opt->target, error);
-		goto usage;
-	}
-	if (check_amounts(opt) || check_speech(opt))
-		goto usage;
+	wire_init(opt->topic, opt->topics_each, !opt->publish.speak->no_message_id);
 	return 0;
 usage:
 	fprintf(stderr, "janusbench: --help says how it is used\n");

@@ -6,15 +6,14 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/socket.h>
 #include <sys/types.h>
 
-#include "tests/bench/speak.h"
+#include "tests/bench/transport.h"
 
 struct options {
-	struct sockaddr_storage address;
-	socklen_t address_len;
-	const char *target;		/* as given */
+	struct transport transport[TRANSPORTS_MAX];	/* the subscribers' */
+	uint32_t transports;
+	struct transport publish;	/* the publishers' */
 	uint32_t subscribers, topics;
 	uint32_t messages;		/* of each topic in a round */
 	uint32_t rounds;
@@ -29,8 +28,7 @@ struct options {
 	double slow_s, timeout_s, pause_ms, histogram_ms;
 	double churn;			/* connections a second */
 	const char *server_name;
-	const char *speak_name;		/* --speak */
-	const struct speak *speak;	/* the same */
+	const char *speak_names, *publish_name;	/* --speak; --publish, NULL not given */
 	const char *topic;		/* topics' names start so */
 	uint32_t topics_each;		/* --topics-per-connection; see wire.h */
 	bool random;
@@ -42,6 +40,15 @@ int options_parse(struct options *opt, int argc, char **argv);
 
 /* Writes the help text to standard output. */
 void options_help(void);
+
+/* Which transport a subscriber is on: on each topic they take turns, starting with another one on the next. */
+static inline uint32_t options_transport_of(const struct options *opt, uint32_t subscriber)
+{
+	return (subscriber / opt->topics + subscriber % opt->topics) % opt->transports;
+}
+
+/* That of flash among the subscribers'; NULL there is none. */
+const struct transport *options_flash(const struct options *opt);
 
 /* How long a round takes to publish at the given rate, in ns; 0 when it is as fast as possible. */
 uint64_t options_publish_ns(const struct options *opt);

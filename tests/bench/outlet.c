@@ -42,13 +42,13 @@ static void lost(struct outlet *o, const char *what, int error)
 
 void outlet_open(struct outlet *o)
 {
-	const struct options *opt = o->m->opt;
+	const struct transport *t = &o->m->opt->publish;
 	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u32 = o->number };
 
 	o->state = OUTLET_CONNECTING;
 	o->in_len = o->out_len = o->out_sent = 0;
 	o->blocked = false;
-	o->fd = net_connect(&opt->address, opt->address_len, NET_PUBLISHER, 0);
+	o->fd = net_connect(&t->address, t->address_len, NET_PUBLISHER, 0);
 	if (o->fd < 0 || epoll_ctl(o->epoll, EPOLL_CTL_ADD, o->fd, &event))
 		lost(o, "connect", errno);
 }
@@ -70,7 +70,7 @@ static void build(struct outlet *o)
 	if (opt->classic)
 		o->out_len += wire_classic(o->out + o->out_len, &p, opt->size);
 	else
-		o->out_len += opt->speak->publish(o->out + o->out_len, &p, opt->size);
+		o->out_len += opt->publish.speak->publish(o->out + o->out_len, &p, opt->size);
 	atomic_store_explicit(&o->m->shm->sent[(size_t)o->next.topic * opt->messages + o->next.index], sent, memory_order_relaxed);
 	member_count(&o->m->me->deliveries, 1);
 	schedule_next(&o->next, opt);
@@ -149,14 +149,14 @@ uint64_t outlet_advance(struct outlet *o, uint64_t start, uint64_t now)
 
 static void frame(struct outlet *o, const char *text, size_t len)
 {
-	const struct speak *speak = o->m->opt->speak;
+	const struct speak *speak = o->m->opt->publish.speak;
 	enum speak_frame kind = speak->kind(text, len);
 
 	if (o->state == OUTLET_GREETING && (kind == SPEAK_GREETING || (kind == SPEAK_ACK && !speak->greets))) {
 		o->state = OUTLET_OPEN;
 	} else if (kind == SPEAK_PING) {
 		member_count(&o->m->me->pings, 1);
-		if (!o->m->opt->classic && o->out_len + PONG_MAX <= o->out_max) {	/* behind whole frames, so between frames */
+		if (speak->pong && !o->m->opt->classic && o->out_len + PONG_MAX <= o->out_max) {	/* behind whole frames, so between frames */
 			o->out_len += speak->pong(o->out + o->out_len);
 			if (!o->blocked)
 				flush(o);
@@ -169,7 +169,7 @@ static void frame(struct outlet *o, const char *text, size_t len)
 
 static void take_input(struct outlet *o)
 {
-	const struct speak *speak = o->m->opt->speak;
+	const struct speak *speak = o->m->opt->publish.speak;
 	size_t at = 0, len;
 
 	while (o->state != OUTLET_GONE && at < o->in_len && (len = speak->cut(o->in + at, o->in_len - at))) {
@@ -219,7 +219,7 @@ static void read_input(struct outlet *o)
 /* What a publisher says first, before the server may have greeted it. */
 static void introduce(struct outlet *o)
 {
-	const struct speak *speak = o->m->opt->speak;
+	const struct speak *speak = o->m->opt->publish.speak;
 	char topic[WIRE_TOPIC_MAX], text[SPEAK_SUBSCRIBE_MAX];
 	size_t len;
 
@@ -242,7 +242,7 @@ void outlet_event(struct outlet *o, uint32_t events)
 			lost(o, "connect", error);
 			return;
 		}
-		o->state = o->m->opt->speak->greets_publisher ? OUTLET_GREETING : OUTLET_OPEN;
+		o->state = o->m->opt->publish.speak->greets_publisher ? OUTLET_GREETING : OUTLET_OPEN;
 		introduce(o);
 	}
 	if (events & EPOLLOUT)

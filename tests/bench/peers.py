@@ -35,12 +35,12 @@ class Peer(Server):
         self.port = free_port()
         return super().start()
 
-    def find_address(self):
+    def find_addresses(self):
         try:
             socket.create_connection(('127.0.0.1', self.port), 0.5).close()
         except OSError:
-            return None
-        return f'127.0.0.1:{self.port}'
+            return []
+        return [f'127.0.0.1:{self.port}']
 
     def config(self, template):
         """A configuration file of the server's own from tests/bench/`template`; what is in it as @NAME@ is filled in."""
@@ -87,7 +87,7 @@ class Mosquitto(Peer):
 
 
 class Nchan(Peer):
-    name, speak, program, package = 'nchan', 'ws', 'nginx', 'nginx-light libnginx-mod-nchan'
+    name, speak, program, package = 'nchan', 'nchan', 'nginx', 'nginx-light libnginx-mod-nchan'
     processes = 'a worker a core'
     module = '/usr/lib/nginx/modules/ngx_nchan_module.so'
 

@@ -138,13 +138,38 @@ static void slow(FILE *out, const struct results *r)
 		fprintf(out, "churn:              %llu came, subscribed and went\n", (unsigned long long)r->churned);
 }
 
+static void transports(FILE *out, const struct results *r)
+{
+	char what[32];
+
+	for (uint32_t t = 0; r->opt->transports > 1 && t < r->opt->transports; t++) {
+		const struct results_transport *by = &r->by[t];
+		const char *name = r->opt->transport[t].speak->name;
+
+		snprintf(what, sizeof(what), "%s:", name);
+		fprintf(out, "%-19s %llu subscribers, %llu delivered\n", what, (unsigned long long)by->good,
+			(unsigned long long)by->deliveries);
+		spread(out, "  to the last:", by->last, "messages");
+	}
+}
+
+static void heading(FILE *out, const struct options *opt)
+{
+	for (uint32_t t = 0; t < opt->transports; t++) {
+		if (opt->transports > 1)
+			fprintf(out, "%s%s at ", t ? ", " : "", opt->transport[t].speak->name);
+		fputs(opt->transport[t].target, out);
+	}
+	fprintf(out, ": %u subscribers in %u processes, %u topics, %u rounds of %u messages of %u bytes to each, %u publishers by %s%s\n",
+		opt->subscribers, opt->processes, opt->topics, opt->rounds, opt->messages, opt->size, opt->publishers,
+		opt->publish.speak->name, opt->classic ? ", classic" : "");
+}
+
 void report_text(FILE *out, const struct results *r)
 {
 	const struct options *opt = r->opt;
 
-	fprintf(out, "%s: %u subscribers in %u processes, %u topics, %u rounds of %u messages of %u bytes to each, %u publishers%s\n",
-		opt->target, opt->subscribers, opt->processes, opt->topics, opt->rounds, opt->messages, opt->size, opt->publishers,
-		opt->classic ? ", classic" : "");
+	heading(out, opt);
 	fprintf(out, "setup: %.2fms, good: %llu, bad: %llu, run: %.2fms\n", ms(r->setup_ns), (unsigned long long)r->good,
 		(unsigned long long)r->bad, ms(r->run_ns));
 	histogram(out, r);
@@ -152,6 +177,7 @@ void report_text(FILE *out, const struct results *r)
 	spread(out, "to the last:", r->last, "messages");
 	if (opt->messages > 1)
 		spread(out, "round:", r->round, "rounds, first publish to last delivery");
+	transports(out, r);
 	fprintf(out, "published:          %llu messages\n", (unsigned long long)r->published);
 	fprintf(out, "delivered:          %llu", (unsigned long long)r->deliveries);
 	if (r->busy_ns)

@@ -16,6 +16,18 @@ static void spread(FILE *out, const char *key, const struct distribution *d)
 			ms(d->h.min), ms(distribution_quantile(d, 0.5)), ms(distribution_quantile(d, 0.99)), ms(d->h.max));
 }
 
+static void transports(FILE *out, const struct results *r)
+{
+	fputs(",\"transports\":{", out);
+	for (uint32_t t = 0; t < r->opt->transports; t++) {
+		fprintf(out, "%s\"%s\":{\"subscribers\":%llu,\"deliveries\":%llu", t ? "," : "", r->opt->transport[t].speak->name,
+			(unsigned long long)r->by[t].good, (unsigned long long)r->by[t].deliveries);
+		spread(out, "last_ms", r->by[t].last);
+		fputc('}', out);
+	}
+	fputc('}', out);
+}
+
 static void number(FILE *out, const char *key, uint64_t v)
 {
 	fprintf(out, ",\"%s\":%llu", key, (unsigned long long)v);
@@ -33,8 +45,8 @@ static void figure(FILE *out, const char *key, int is, double v)
 static void options(FILE *out, const struct options *opt)
 {
 	fprintf(out, "{\"subscribers\":%u,\"processes\":%u,\"topics\":%u,\"messages\":%u,\"rounds\":%u,\"size\":%u,\"publishers\":%u,"
-		"\"classic\":%s,\"rate\":%.3f,\"burst\":%u", opt->subscribers, opt->processes, opt->topics, opt->messages, opt->rounds,
-		opt->size, opt->publishers, opt->classic ? "true" : "false", opt->rate, opt->burst);
+		"\"classic\":%s,\"publish\":\"%s\",\"rate\":%.3f,\"burst\":%u", opt->subscribers, opt->processes, opt->topics, opt->messages, opt->rounds,
+		opt->size, opt->publishers, opt->classic ? "true" : "false", opt->publish.speak->name, opt->rate, opt->burst);
 }
 
 static void server(FILE *out, const struct results *r)
@@ -104,6 +116,7 @@ void report_json(FILE *out, const struct results *r)
 	spread(out, "delivery_ms", r->each);
 	spread(out, "last_ms", r->last);
 	spread(out, "round_ms", r->round);
+	transports(out, r);
 	server(out, r);
 	pauses(out, r);
 	number(out, "slow_caught_up", r->slow_caught_up);

@@ -16,8 +16,12 @@ int results_init(struct results *r, const struct options *opt, const struct benc
 	r->each = distribution_create(opt->messages == 1 ? (size_t)opt->subscribers * opt->rounds : 0);
 	r->last = distribution_create(few(messages));
 	r->round = distribution_create(opt->rounds);
+	for (uint32_t t = 0; t < opt->transports; t++)
+		if (!(r->by[t].last = distribution_create(few(messages))))
+			goto err;
 	if (r->each && r->last && r->round)
 		return 0;
+err:
 	results_fini(r);
 	return -1;
 }
@@ -27,6 +31,24 @@ void results_fini(struct results *r)
 	distribution_destroy(r->each);
 	distribution_destroy(r->last);
 	distribution_destroy(r->round);
+	for (uint32_t t = 0; t < r->opt->transports; t++)
+		distribution_destroy(r->by[t].last);
+}
+
+/* The message's last delivery over all transports, 0 none. */
+static uint64_t take_last(struct results *r, size_t message, size_t messages, uint64_t sent)
+{
+	uint64_t end = 0;
+
+	for (uint32_t t = 0; t < r->opt->transports; t++) {
+		uint64_t last = atomic_load_explicit(&r->shm->last[t * messages + message], memory_order_relaxed);
+
+		if (sent && last > sent)
+			distribution_add(r->by[t].last, last - sent);
+		if (last > end)
+			end = last;
+	}
+	return end;
 }
 
 void results_round(struct results *r)
@@ -36,7 +58,7 @@ void results_round(struct results *r)
 
 	for (size_t i = 0; i < messages; i++) {
 		uint64_t sent = atomic_load_explicit(&r->shm->sent[i], memory_order_relaxed);
-		uint64_t last = atomic_load_explicit(&r->shm->last[i], memory_order_relaxed);
+		uint64_t last = take_last(r, i, messages, sent);
 
 		if (sent && sent < first)
 			first = sent;
@@ -61,6 +83,10 @@ static void sum_subscribers(struct results *r, const struct member_shm *me)
 	r->good += me->good;
 	r->deliveries += me->deliveries;
 	r->bytes += me->bytes;
+	for (uint32_t t = 0; t < r->opt->transports; t++) {
+		r->by[t].good += me->by[t].good;
+		r->by[t].deliveries += me->by[t].deliveries;
+	}
 	r->slow_lost += me->slow_lost;
 	r->slow_gone += me->slow_gone;
 	r->slow_caught_up += me->slow_caught_up;
@@ -92,4 +118,6 @@ void results_sum(struct results *r)
 	distribution_sort(r->each);
 	distribution_sort(r->last);
 	distribution_sort(r->round);
+	for (uint32_t t = 0; t < r->opt->transports; t++)
+		distribution_sort(r->by[t].last);
 }

@@ -11,6 +11,11 @@
 #include "tests/bench/histogram.h"
 #include "tests/bench/options.h"
 
+struct results_transport {
+	uint64_t good, deliveries;
+	struct distribution *last;		/* ns of each message, to the last subscriber of this transport */
+};
+
 struct results {
 	const struct options *opt;
 	const struct bench_shm *shm;		/* pauses and notes are read there */
@@ -31,6 +36,7 @@ struct results {
 	uint64_t faults[FAULT_COUNT], fault_sum;
 	struct distribution *each;		/* ns of each delivery */
 	struct distribution *last;		/* ns of each message, to its last subscriber */
+	struct results_transport by[TRANSPORTS_MAX];
 	struct distribution *round;		/* ns of each round, first publish to last delivery */
 	struct histogram_shm waits;		/* single subscribers' pauses */
 };

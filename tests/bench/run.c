@@ -136,10 +136,10 @@ static bool play_round(struct crew *crew, struct results *r, uint32_t round)
 	bool well;
 
 	crew->shm->round = round;
-	for (size_t i = 0; i < messages; i++) {
+	for (size_t i = 0; i < messages; i++)
 		atomic_store_explicit(&crew->shm->sent[i], 0, memory_order_relaxed);
+	for (size_t i = 0; i < opt->transports * messages; i++)
 		atomic_store_explicit(&crew->shm->last[i], 0, memory_order_relaxed);
-	}
 	for (uint32_t i = 0; i < opt->topics; i++)
 		atomic_store_explicit(&crew->shm->order_hash[i], 0, memory_order_relaxed);
 	atomic_store(&crew->shm->gaps.heard, 0);

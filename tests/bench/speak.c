@@ -4,14 +4,26 @@
 
 #include "tests/bench/wire.h"
 
-static const struct speak *const all[] = { &speak_flash, &speak_redis, &speak_nats, &speak_mqtt, &speak_ws };
+static const struct speak *const all[] = {
+	&speak_flash, &speak_ws, &speak_sse, &speak_comet, &speak_packet, &speak_http,
+	&speak_redis, &speak_nats, &speak_mqtt, &speak_nchan,
+};
+#define ALL (sizeof(all) / sizeof(all[0]))
 
 const struct speak *speak_find(const char *name)
 {
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+	for (size_t i = 0; i < ALL; i++)
 		if (!strcmp(all[i]->name, name))
 			return all[i];
 	return NULL;
+}
+
+bool speak_knows_scheme(const char *scheme, size_t len)
+{
+	for (size_t i = 0; i < ALL; i++)
+		if (strlen(all[i]->scheme) == len && !memcmp(all[i]->scheme, scheme, len))
+			return true;
+	return false;
 }
 
 size_t speak_subscribe_all(const struct speak *speak, char *dst, uint32_t stream)

@@ -3,7 +3,8 @@
  * with the same checks. A protocol is a table of functions that write what a client says and read what the server says; they do no
  * I/O and keep nothing.
  *
- * What a server is given to pass on is the same bytes in every protocol, but for their framing: the object of wire.h.
+ * What a server is given to pass on is the same object in every protocol (wire.h): flash, ws, sse, comet, packet and http are Janus'
+ * (PROTOCOL.md), which frames it anew in each; other servers pass its bytes on as they are.
  */
 #ifndef BENCH_SPEAK_H
 #define BENCH_SPEAK_H
@@ -13,10 +14,11 @@
 #include <stdint.h>
 
 #include "tests/bench/payload.h"
+#include "tests/bench/stamp.h"
 
 #define SPEAK_OPEN_MAX 256u		/* bytes of what opens a connection */
 #define SPEAK_SUBSCRIBE_MAX 256u
-#define SPEAK_EXTRA 224u		/* a message, either way, is at most this much longer than its payload */
+#define SPEAK_EXTRA 320u		/* a message, either way, is at most this much longer than its payload */
 #define SPEAK_ANSWER_MAX 2048u		/* a frame that is no message */
 
 enum speak_frame {
@@ -30,33 +32,36 @@ enum speak_frame {
 
 struct speak {
 	const char *name;
-	bool stamps;		/* messages carry the server's time, which increases strictly */
+	const char *scheme;	/* of its addresses */
 	bool greets;		/* a GREETING comes first */
 	bool greets_publisher;
 	bool one_ack;		/* one ACK for all of a connection's subscriptions */
 	bool answers;		/* a publisher gets answers, which mean nothing here */
+	bool no_message_id;	/* what it publishes has no member message_id */
 	uint32_t topics_max;	/* on one connection, a publisher's or a subscriber's; 0 any number */
 
 	/* Each writes a client's frame and returns its length. `topic` is a name. */
 	size_t (*open)(char *dst);				/* a subscriber's first words; NULL none */
 	size_t (*open_publisher)(char *dst, const char *topic);	/* a publisher's; NULL none */
-	size_t (*subscribe)(char *dst, const char *topic, uint32_t number);	/* number: 0 the connection's first, ... */
+	size_t (*subscribe)(char *dst, const char *topic, uint32_t number);	/* number: 0 the connection's first, ...; NULL can't */
 	size_t (*subscribed)(char *dst);			/* behind the last subscribe; NULL nothing */
-	size_t (*publish)(char *dst, const struct payload *p, size_t size);
-	size_t (*pong)(char *dst);
+	size_t (*publish)(char *dst, const struct payload *p, size_t size);	/* NULL can't */
+	size_t (*pong)(char *dst);				/* the answer to a PING; NULL none */
 
-	/* The length of the server's frame at `bytes`, 0 if it is not all there. */
+	/* The length of the server's frame at `bytes`, 0 if it is not all there. Of what can't be a frame it is all n bytes. */
 	size_t (*cut)(const char *bytes, size_t n);
 	enum speak_frame (*kind)(const char *frame, size_t len);
-	/* A message that is, byte for byte, one that was published to the stream p->topic. 0, with *p and *stamp (0 where there are no
-	 * stamps) filled in; or -1. */
-	int (*message)(const char *frame, size_t len, size_t size, struct payload *p, uint64_t *stamp);
+	/* A message that is, byte for byte, one that was published to the stream p->topic. 0, with *p and what there is of *stamp filled
+	 * in; or -1. */
+	int (*message)(const char *frame, size_t len, size_t size, struct payload *p, struct stamp *stamp);
 };
 
-extern const struct speak speak_flash, speak_redis, speak_nats, speak_mqtt, speak_ws;
+extern const struct speak speak_flash, speak_ws, speak_sse, speak_comet, speak_packet, speak_http;
+extern const struct speak speak_redis, speak_nats, speak_mqtt, speak_nchan;
 
 /* By name; NULL if there is none. */
 const struct speak *speak_find(const char *name);
+bool speak_knows_scheme(const char *scheme, size_t len);
 
 /* Writes all that a subscriber of the stream says at first; at most `room` bytes are needed: see speak_subscribe_max(). Returns its length. */
 size_t speak_subscribe_all(const struct speak *speak, char *dst, uint32_t stream);

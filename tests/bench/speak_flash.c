@@ -36,7 +36,7 @@ static enum speak_frame kind(const char *frame, size_t len)
 }
 
 const struct speak speak_flash = {
-	.name = "flash", .stamps = true, .greets = true, .greets_publisher = true,
+	.name = "flash", .scheme = "flash", .greets = true, .greets_publisher = true,
 	.subscribe = subscribe, .publish = wire_publish, .pong = pong,
 	.cut = cut, .kind = kind, .message = wire_message,
 };

@@ -65,12 +65,6 @@ static size_t publish(char *dst, const struct payload *p, size_t size)
 	return n + wire_object(dst + n, p, size);
 }
 
-static size_t pong(char *dst)
-{
-	(void)dst;
-	return 0;
-}
-
 /* The length of the packet's head; *rest is what follows. 0 if it is not all there. */
 static size_t head(const char *bytes, size_t n, size_t *rest)
 {
@@ -106,12 +100,12 @@ static enum speak_frame kind(const char *frame, size_t len)
 	}
 }
 
-static int message(const char *frame, size_t len, size_t size, struct payload *p, uint64_t *stamp)
+static int message(const char *frame, size_t len, size_t size, struct payload *p, struct stamp *stamp)
 {
 	char topic[WIRE_TOPIC_MAX], expected[WIRE_TOPIC_MAX + 2];
 	size_t rest, at = head(frame, len, &rest), n;
 
-	*stamp = 0;
+	(void)stamp;
 	if (rest < 2)
 		return -1;
 	n = (size_t)(unsigned char)frame[at] << 8 | (unsigned char)frame[at + 1];
@@ -122,7 +116,7 @@ static int message(const char *frame, size_t len, size_t size, struct payload *p
 }
 
 const struct speak speak_mqtt = {
-	.name = "mqtt", .greets = true, .greets_publisher = true,
-	.open = connect_packet, .open_publisher = connect_publisher, .subscribe = subscribe, .publish = publish, .pong = pong,
+	.name = "mqtt", .scheme = "mqtt", .greets = true, .greets_publisher = true,
+	.open = connect_packet, .open_publisher = connect_publisher, .subscribe = subscribe, .publish = publish,
 	.cut = cut, .kind = kind, .message = message,
 };

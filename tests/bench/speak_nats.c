@@ -89,12 +89,12 @@ static enum speak_frame kind(const char *frame, size_t len)
 	return STARTS(frame, len, "+OK") ? SPEAK_OTHER : SPEAK_BAD;
 }
 
-static int message(const char *frame, size_t len, size_t size, struct payload *p, uint64_t *stamp)
+static int message(const char *frame, size_t len, size_t size, struct payload *p, struct stamp *stamp)
 {
 	size_t line = (size_t)((const char *)memchr(frame, '\n', len) - frame) + 1, n;
 	char topic[WIRE_TOPIC_MAX];
 
-	*stamp = 0;
+	(void)stamp;
 	if (len < line + 2 || wire_object_read(frame + line, len - line - 2, size, p))
 		return -1;
 	n = wire_topic(topic, wire_topic_of(p));
@@ -102,7 +102,7 @@ static int message(const char *frame, size_t len, size_t size, struct payload *p
 }
 
 const struct speak speak_nats = {
-	.name = "nats", .greets = true, .greets_publisher = true, .one_ack = true,
+	.name = "nats", .scheme = "nats", .greets = true, .greets_publisher = true, .one_ack = true,
 	.open = hello, .open_publisher = hello_publisher, .subscribe = subscribe, .subscribed = subscribed, .publish = publish, .pong = pong,
 	.cut = cut, .kind = kind, .message = message,
 };

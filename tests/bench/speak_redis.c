@@ -25,12 +25,6 @@ static size_t publish(char *dst, const struct payload *p, size_t size)
 	return n + 2;
 }
 
-static size_t pong(char *dst)
-{
-	(void)dst;
-	return 0;
-}
-
 /* The line at `bytes` with its end, 0 if it is not all there; *value is the number behind its first byte. */
 static size_t line(const char *bytes, size_t n, long *value)
 {
@@ -74,14 +68,14 @@ static enum speak_frame kind(const char *frame, size_t len)
 	return *frame == ':' || *frame == '+' ? SPEAK_OTHER : SPEAK_BAD;
 }
 
-static int message(const char *frame, size_t len, size_t size, struct payload *p, uint64_t *stamp)
+static int message(const char *frame, size_t len, size_t size, struct payload *p, struct stamp *stamp)
 {
 	size_t head = sizeof("*3\r\n$7\r\nmessage\r\n") - 1, n;
 	char topic[WIRE_TOPIC_MAX + 32];
 	const char *at = frame + head;
 	long topic_len = 0, object_len = 0;
 
-	*stamp = 0;
+	(void)stamp;
 	at += line(at, len - (size_t)(at - frame), &topic_len) + (size_t)topic_len + 2;
 	n = line(at, len - (size_t)(at - frame), &object_len);
 	if (at + n + object_len + 2 != frame + len || wire_object_read(at + n, (size_t)object_len, size, p))
@@ -91,7 +85,7 @@ static int message(const char *frame, size_t len, size_t size, struct payload *p
 }
 
 const struct speak speak_redis = {
-	.name = "redis", .answers = true,
-	.subscribe = subscribe, .publish = publish, .pong = pong,
+	.name = "redis", .scheme = "redis", .answers = true,
+	.subscribe = subscribe, .publish = publish,
 	.cut = cut, .kind = kind, .message = message,
 };

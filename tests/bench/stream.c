@@ -44,7 +44,8 @@ static void *grow(void *p, uint32_t *max, uint32_t min, size_t need, size_t each
 	return p;
 }
 
-void stream_append(struct stream *stream, const char *bytes, size_t len, const struct payload *p, uint64_t stamp, uint64_t sent)
+void stream_append(struct stream *stream, const char *bytes, size_t len, const struct payload *p, const struct stamp *stamp,
+		   uint64_t sent)
 {
 	stream->bytes = grow(stream->bytes, &stream->bytes_max, BYTES_MIN, stream->len + len, 1);
 	stream->frame = grow(stream->frame, &stream->frames_max, FRAMES_MIN, (size_t)stream->count + 1, sizeof(*stream->frame));
@@ -53,7 +54,7 @@ void stream_append(struct stream *stream, const char *bytes, size_t len, const s
 	stream->frame[stream->count++] = (struct stream_frame){ .end = stream->len, .publisher = p->publisher, .seq = p->seq,
 		.sent = sent };
 	stream->next[p->publisher]++;
-	stream->stamp = stamp;
+	stream->stamp = *stamp;
 }
 
 uint64_t stream_hash_upto(const struct stream *stream, uint32_t count)

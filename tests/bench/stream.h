@@ -1,7 +1,7 @@
 /*
- * A topic's frames in one round, as this process's subscribers get them: kept once, byte for byte, after the first subscriber
- * to receive each has had it verified in full. For every other subscriber it is then enough that its bytes are the same
- * ones: that excludes loss, repeats, reordering and tearing at once, for the price of a memcmp.
+ * A topic's frames in one round, as this process's subscribers of one transport get them: kept once, byte for byte, after the
+ * first subscriber to receive each has had it verified in full. For every other subscriber it is then enough that its bytes are the
+ * same ones: that excludes loss, repeats, reordering and tearing at once, for the price of a memcmp.
  *
  *   bytes   | frame 0 | frame 1 | ... | frame count - 1 |
  *                     ^end[0]   ^end[1]                  ^end[count - 1] == len
@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "tests/bench/payload.h"
+#include "tests/bench/stamp.h"
 
 struct stream_frame {
 	uint32_t end;		/* offset in bytes[] behind the frame */
@@ -29,8 +30,8 @@ struct stream {
 	char *bytes;
 	struct stream_frame *frame;
 	uint32_t *next;		/* a publisher: the seq its next message has */
-	uint64_t stamp;		/* the server's time of the last frame, whatever round it was in */
-	uint64_t before;	/* the same as it was when the round began */
+	struct stamp stamp;	/* of the last frame, whatever round it was in */
+	struct stamp before;	/* the same as it was when the round began */
 	uint64_t hash;		/* see stream_hash(); set by check_count() */
 	uint32_t len, bytes_max;
 	uint32_t count, frames_max;
@@ -50,7 +51,8 @@ static inline int stream_expects(const struct stream *stream, const struct paylo
 }
 
 /* Appends a verified frame that stream_expects(). `sent` is absolute. Ends the program if there is no memory. */
-void stream_append(struct stream *stream, const char *bytes, size_t len, const struct payload *p, uint64_t stamp, uint64_t sent);
+void stream_append(struct stream *stream, const char *bytes, size_t len, const struct payload *p, const struct stamp *stamp,
+		   uint64_t sent);
 
 /* Where frame `pos` starts; pos may be count. */
 static inline uint32_t stream_start(const struct stream *stream, uint32_t pos)

@@ -84,8 +84,8 @@ static void lose(struct subscriber *p, struct sub *s, int error)
 		member_count(&p->m->me->slow_gone, 1);
 	} else {
 		member_fault(p->m, FAULT_CONNECTIONS, 1);
-		member_note(p->m, "connection lost: subscriber %u of topic %u: %s", index_of(p, s), s->topic,
-			    error ? strerror(error) : "end of file");
+		member_note(p->m, "connection lost: subscriber %u of topic %u (%s): %s", index_of(p, s), s->topic,
+			    p->m->opt->transport[s->transport].speak->name, error ? strerror(error) : "end of file");
 	}
 	close(s->fd);
 	check_gone(&p->check, s);
@@ -131,6 +131,7 @@ static void set_up_ended(struct subscriber *p, struct sub *s)
 	if (s->state == SUB_READY) {
 		p->outstanding--;
 		member_count(&p->m->me->good, 1);
+		p->m->me->by[s->transport].good++;
 	} else if (s->state == SUB_BAD) {
 		s->state = SUB_ACK;	/* still open */
 		fail(p, s, NULL, 0);
@@ -140,7 +141,8 @@ static void set_up_ended(struct subscriber *p, struct sub *s)
 static void pong(const struct member *m, struct sub *s)
 {
 	char frame[16];
-	size_t len = m->opt->speak->pong(frame);
+	const struct speak *speak = m->opt->transport[s->transport].speak;
+	size_t len = speak->pong ? speak->pong(frame) : 0;
 
 	for (; s->pongs; s->pongs--)
 		if (len && send(s->fd, frame, len, MSG_NOSIGNAL) < 0)
@@ -183,7 +185,7 @@ static void on_readable(struct subscriber *p, struct sub *s)
 
 static void on_connected(struct subscriber *p, struct sub *s)
 {
-	const struct speak *speak = p->m->opt->speak;
+	const struct speak *speak = p->m->opt->transport[s->transport].speak;
 	int error = net_error(s->fd);
 	size_t len;
 
@@ -218,13 +220,16 @@ static void on_event(struct subscriber *p, const struct epoll_event *event)
 static void open_one(struct subscriber *p)
 {
 	const struct options *opt = p->m->opt;
+	const struct transport *t;
 	struct sub *s = &p->sub[p->opened];
 	uint32_t i = p->first + p->opened++;
 	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET };
 
 	s->topic = i % opt->topics;
+	s->transport = (uint8_t)options_transport_of(opt, i);
+	t = &opt->transport[s->transport];
 	s->flags = is_slow(opt, i) ? SUB_SLOW : 0;
-	s->fd = net_connect(&opt->address, opt->address_len, i, s->flags & SUB_SLOW ? SLOW_RCVBUF : 0);
+	s->fd = net_connect(&t->address, t->address_len, i, s->flags & SUB_SLOW ? SLOW_RCVBUF : 0);
 	if (s->fd < 0) {
 		fail(p, s, "connect", errno);
 		return;

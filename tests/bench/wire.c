@@ -3,7 +3,7 @@
 #include <string.h>
 
 #define HELLO "<regular-socket/>\0"
-#define STAMP "{\"timestamp\":["
+#define STAMP "\"timestamp\":["
 #define PUT(p, literal) put((p), (literal), sizeof(literal) - 1)
 #define STARTS(p, end, literal) ((size_t)((end) - (p)) >= sizeof(literal) - 1 && !memcmp((p), (literal), sizeof(literal) - 1))
 
@@ -30,11 +30,22 @@ static char prefix[WIRE_PREFIX_MAX] = "bench";
 static size_t prefix_len = 5;
 static uint32_t topics = 1;
 
-void wire_init(const char *name, uint32_t each)
+/* The members before the payload, which the server must hand on as they are. */
+#define BEHIND_TOPIC "\",\"event\":\"" WIRE_EVENT "\",\"message_id\":\"\",\"data\":\""
+#define BEHIND_TOPIC_BARE "\",\"event\":\"" WIRE_EVENT "\",\"data\":\""
+static bool message_id = true;
+
+void wire_init(const char *name, uint32_t each, bool has_message_id)
 {
 	prefix_len = strnlen(name, WIRE_PREFIX_MAX - 1);
 	memcpy(prefix, name, prefix_len);
 	topics = each;
+	message_id = has_message_id;
+}
+
+bool wire_message_id(void)
+{
+	return message_id;
 }
 
 uint32_t wire_topics(void)
@@ -70,13 +81,10 @@ size_t wire_topic(char dst[WIRE_TOPIC_MAX], uint32_t number)
 	return (size_t)(end - dst);
 }
 
-/* The members before the payload, which the server must hand on as they are. */
-#define BEHIND_TOPIC "\",\"event\":\"bench\",\"message_id\":\"\",\"data\":\""
-
 static char *put_members(char *p, uint32_t number)
 {
 	p = put_topic(PUT(p, "\"topic\":\""), number);
-	return PUT(p, BEHIND_TOPIC);
+	return message_id ? PUT(p, BEHIND_TOPIC) : PUT(p, BEHIND_TOPIC_BARE);
 }
 
 static char *put_rest(char *p, const struct payload *payload, size_t size)
@@ -104,7 +112,7 @@ static int read_rest(const char *at, size_t len, size_t size, struct payload *p)
 	char members[WIRE_TOPIC_MAX + 64];
 	size_t before = len - size - 2;
 
-	if (len < size + 2 + sizeof(BEHIND_TOPIC) || before > sizeof(members) || memcmp(at + before + size, "\"}", 2) ||
+	if (len < size + 2 + sizeof(BEHIND_TOPIC_BARE) || before > sizeof(members) || memcmp(at + before + size, "\"}", 2) ||
 	    payload_read(at + before, size, p))
 		return -1;
 	return put_members(members, wire_topic_of(p)) == members + before && !memcmp(at, members, before) ? 0 : -1;
@@ -124,12 +132,24 @@ size_t wire_subscribe(char *dst, const char *topic)
 	return (size_t)(p - dst);
 }
 
+#define ACTION "{\"action\":\"publish\","
+
+size_t wire_action_size(const struct payload *p, size_t size)
+{
+	return wire_object_size(p, size) + sizeof(ACTION) - sizeof("{");
+}
+
+size_t wire_action(char *dst, const struct payload *p, size_t size)
+{
+	return (size_t)(put_rest(PUT(dst, ACTION), p, size) - dst);
+}
+
 size_t wire_publish(char *dst, const struct payload *p, size_t size)
 {
-	char *at = put_rest(PUT(dst, "{\"action\":\"publish\","), p, size);
+	size_t n = wire_action(dst, p, size);
 
-	*at++ = 0;
-	return (size_t)(at - dst);
+	dst[n] = 0;
+	return n + 1;
 }
 
 size_t wire_classic(char *dst, const struct payload *p, size_t size)
@@ -147,24 +167,23 @@ bool wire_is_ack(const char *frame, size_t len)
 	return len == 4 && !memcmp(frame, "ACK\1", 4);
 }
 
-/* A number as Erlang and C write it: no sign, no leading zero. */
-static int get_number(const char **p, const char *end, uint64_t max, uint64_t *v)
+int wire_number(const char **p, const char *end, uint64_t max, uint64_t *v)
 {
 	const char *s = *p;
 
 	for (*v = 0; s < end && *s >= '0' && *s <= '9'; s++) {
-		*v = *v * 10 + (uint64_t)(*s - '0');
-		if (*v > max)
+		if (*v > max / 10)
 			return -1;
+		*v = *v * 10 + (uint64_t)(*s - '0');
 	}
-	if (s == *p || (s - *p > 1 && **p == '0'))
+	if (s == *p || *v > max || (s - *p > 1 && **p == '0'))
 		return -1;
 	*p = s;
 	return 0;
 }
 
-/* `{"timestamp":[mega,s,us],` */
-static int get_stamp(const char **p, const char *end, uint64_t *stamp)
+/* `"timestamp":[mega,s,us],` */
+static int get_time(const char **p, const char *end, uint64_t *time)
 {
 	uint64_t part[3];
 
@@ -172,25 +191,25 @@ static int get_stamp(const char **p, const char *end, uint64_t *stamp)
 		return -1;
 	*p += sizeof(STAMP) - 1;
 	for (int i = 0; i < 3; i++) {
-		if (get_number(p, end, 999999, &part[i]) || *p == end || *(*p)++ != (i < 2 ? ',' : ']'))
+		if (wire_number(p, end, 999999, &part[i]) || *p == end || *(*p)++ != (i < 2 ? ',' : ']'))
 			return -1;
 	}
 	if (*p == end || *(*p)++ != ',')
 		return -1;
-	*stamp = (part[0] * 1000000 + part[1]) * 1000000 + part[2];
-	return 0;
+	*time = (part[0] * 1000000 + part[1]) * 1000000 + part[2];
+	return *time ? 0 : -1;
 }
 
 bool wire_is_greeting(const char *frame, size_t len)
 {
 	const char *p = frame, *end = frame + len;
-	uint64_t stamp, code;
+	uint64_t time, code;
 
-	if (get_stamp(&p, end, &stamp) || !STARTS(p, end, "\"token\":["))
+	if (p == end || *p++ != '{' || get_time(&p, end, &time) || !STARTS(p, end, "\"token\":["))
 		return false;
 	p += sizeof("\"token\":[") - 1;
 	for (int i = 0; i < 32; i++) {
-		if (get_number(&p, end, 255, &code) || p == end || *p++ != (i < 31 ? ',' : ']'))
+		if (wire_number(&p, end, 255, &code) || p == end || *p++ != (i < 31 ? ',' : ']'))
 			return false;
 		if (!(code >= '0' && code <= '9') && !(code >= 'a' && code <= 'f'))
 			return false;
@@ -198,11 +217,23 @@ bool wire_is_greeting(const char *frame, size_t len)
 	return end - p == 2 && p[0] == '}' && p[1] == WIRE_END;
 }
 
-int wire_message(const char *frame, size_t len, size_t size, struct payload *p, uint64_t *stamp)
+int wire_message(const char *frame, size_t len, size_t size, struct payload *p, struct stamp *stamp)
 {
 	const char *at = frame, *end = frame + len;
 
-	if (get_stamp(&at, end, stamp) || at == end || end[-1] != WIRE_END)
+	if (at == end || *at++ != '{' || get_time(&at, end, &stamp->time) || at == end || end[-1] != WIRE_END)
 		return -1;
 	return read_rest(at, (size_t)(end - at) - 1, size, p);
+}
+
+int wire_web_message(const char *object, size_t len, size_t size, struct payload *p, struct stamp *stamp)
+{
+	const char *at = object, *end = object + len;
+
+	if (!STARTS(at, end, "{\"id\":"))
+		return -1;
+	at += sizeof("{\"id\":") - 1;
+	if (wire_number(&at, end, WIRE_ID_MAX, &stamp->id) || !stamp->id || at == end || *at++ != ',' || get_time(&at, end, &stamp->time))
+		return -1;
+	return read_rest(at, (size_t)(end - at), size, p);
 }

@@ -1,0 +1,42 @@
+/*
+ * Janus' chunked stream: one chunk a line, which is a JSON object.
+ */
+#include "tests/bench/httpc.h"
+#include "tests/bench/speak.h"
+#include "tests/bench/wire.h"
+
+static size_t subscribed(char *dst)
+{
+	return httpc_end(dst, "");
+}
+
+static enum speak_frame kind(const char *frame, size_t len)
+{
+	const char *content;
+	size_t n;
+
+	if (*frame == 'H')
+		return httpc_is_stream(frame, len, "application/x-ndjson") ? SPEAK_ACK : SPEAK_BAD;
+	httpc_chunk(frame, len, &content, &n);
+	if (!content)
+		return SPEAK_BAD;
+	if (!n)
+		return SPEAK_OTHER;	/* the end will follow */
+	return n == 1 && *content == '\n' ? SPEAK_PING : SPEAK_MESSAGE;
+}
+
+static int message(const char *frame, size_t len, size_t size, struct payload *p, struct stamp *stamp)
+{
+	const char *line;
+	size_t n;
+
+	if (httpc_chunk(frame, len, &line, &n) != len || !line || !n || line[n - 1] != '\n')
+		return -1;
+	return wire_web_message(line, n - 1, size, p, stamp);
+}
+
+const struct speak speak_comet = {
+	.name = "comet", .scheme = "http", .one_ack = true,
+	.open = httpc_open, .subscribe = httpc_topic, .subscribed = subscribed,
+	.cut = httpc_stream_cut, .kind = kind, .message = message,
+};

@@ -1,0 +1,97 @@
+/*
+ * Janus' packets: msgpack maps. A publisher does not ask for receipts, so that it is answered only if something is wrong.
+ */
+#include <string.h>
+
+#include "tests/bench/pack.h"
+#include "tests/bench/speak.h"
+#include "tests/bench/wire.h"
+
+/* The packet is written behind where its head will be. */
+static size_t finish(char *dst, size_t len)
+{
+	pack_head(dst, len - PACK_HEAD);
+	return len;
+}
+
+static size_t subscribe(char *dst, const char *topic, uint32_t number)
+{
+	size_t n = PACK_HEAD;
+
+	(void)number;
+	n += pack_map(dst + n, 2);
+	n += pack_text(dst + n, "op");
+	n += pack_text(dst + n, "subscribe");
+	n += pack_text(dst + n, "topic");
+	n += pack_text(dst + n, topic);
+	return finish(dst, n);
+}
+
+static size_t publish(char *dst, const struct payload *p, size_t size)
+{
+	char topic[WIRE_TOPIC_MAX];
+	size_t n = PACK_HEAD;
+
+	wire_topic(topic, wire_topic_of(p));
+	n += pack_map(dst + n, 4);
+	n += pack_text(dst + n, "op");
+	n += pack_text(dst + n, "publish");
+	n += pack_text(dst + n, "topic");
+	n += pack_text(dst + n, topic);
+	n += pack_text(dst + n, "event");
+	n += pack_text(dst + n, WIRE_EVENT);
+	n += pack_text(dst + n, "data");
+	n += pack_text_head(dst + n, size);
+	payload_write(dst + n, size, p);
+	return finish(dst, n + size);
+}
+
+/* Replies and heartbeats start with `ok`. */
+static enum speak_frame kind(const char *frame, size_t len)
+{
+	const char *at = frame + PACK_HEAD, *end = frame + len, *key;
+	uint64_t members;
+	size_t n;
+
+	if (pack_take_map(&at, end, &members) || pack_take_text(&at, end, &key, &n))
+		return SPEAK_BAD;
+	if (n != 2 || memcmp(key, "ok", 2))
+		return SPEAK_MESSAGE;
+	if (pack_take_true(&at, end))
+		return SPEAK_BAD;
+	return members > 1 && !pack_take_word(&at, end, "ping") ? SPEAK_PING : SPEAK_ACK;
+}
+
+static int take_stamp(const char **at, const char *end, struct stamp *stamp)
+{
+	if (pack_take_word(at, end, "id") || pack_take_number(at, end, &stamp->id) || !stamp->id ||
+	    pack_take_word(at, end, "timestamp") || pack_take_number(at, end, &stamp->time) || !stamp->time)
+		return -1;
+	return 0;
+}
+
+/* The members in the order in which they were published. */
+static int message(const char *frame, size_t len, size_t size, struct payload *p, struct stamp *stamp)
+{
+	const char *at = frame + PACK_HEAD, *end = frame + len, *topic, *data;
+	size_t topic_len, data_len;
+	char expected[WIRE_TOPIC_MAX];
+	uint64_t members;
+
+	if (pack_take_map(&at, end, &members) || members != 5u + wire_message_id() || take_stamp(&at, end, stamp) ||
+	    pack_take_word(&at, end, "topic") || pack_take_text(&at, end, &topic, &topic_len) ||
+	    pack_take_word(&at, end, "event") || pack_take_word(&at, end, WIRE_EVENT))
+		return -1;
+	if (wire_message_id() && (pack_take_word(&at, end, "message_id") || pack_take_word(&at, end, "")))
+		return -1;
+	if (pack_take_word(&at, end, "data") || pack_take_text(&at, end, &data, &data_len) || at != end || data_len != size ||
+	    payload_read(data, size, p))
+		return -1;
+	return wire_topic(expected, wire_topic_of(p)) == topic_len && !memcmp(topic, expected, topic_len) ? 0 : -1;
+}
+
+const struct speak speak_packet = {
+	.name = "packet", .scheme = "packet", .no_message_id = true,
+	.subscribe = subscribe, .publish = publish,
+	.cut = pack_cut, .kind = kind, .message = message,
+};

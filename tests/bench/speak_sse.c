@@ -1,0 +1,52 @@
+/*
+ * Janus' Server-Sent Events: one chunk an event, which has id, event and data. The topic is not in it, but the payload's sum covers it.
+ */
+#include <string.h>
+
+#include "tests/bench/httpc.h"
+#include "tests/bench/speak.h"
+#include "tests/bench/wire.h"
+
+#define BEHIND_ID "\nevent: " WIRE_EVENT "\ndata: "
+#define STARTS(at, len, literal) ((len) >= sizeof(literal) - 1 && !memcmp((at), (literal), sizeof(literal) - 1))
+
+static size_t subscribed(char *dst)
+{
+	return httpc_end(dst, "Accept: text/event-stream\r\n");
+}
+
+static enum speak_frame kind(const char *frame, size_t len)
+{
+	const char *content;
+	size_t n;
+
+	if (*frame == 'H')
+		return httpc_is_stream(frame, len, "text/event-stream") ? SPEAK_ACK : SPEAK_BAD;
+	httpc_chunk(frame, len, &content, &n);
+	if (!content)
+		return SPEAK_BAD;
+	if (!n || STARTS(content, n, "retry: "))	/* no content: the end will follow */
+		return SPEAK_OTHER;
+	return n == 3 && STARTS(content, n, ":\n\n") ? SPEAK_PING : SPEAK_MESSAGE;
+}
+
+static int message(const char *frame, size_t len, size_t size, struct payload *p, struct stamp *stamp)
+{
+	const char *at, *end;
+	size_t n;
+
+	if (httpc_chunk(frame, len, &at, &n) != len || !at || !STARTS(at, n, "id: "))
+		return -1;
+	end = at + n;
+	at += 4;
+	if (wire_number(&at, end, WIRE_ID_MAX, &stamp->id) || !stamp->id || !STARTS(at, (size_t)(end - at), BEHIND_ID))
+		return -1;
+	at += sizeof(BEHIND_ID) - 1;
+	return (size_t)(end - at) == size + 2 && !memcmp(at + size, "\n\n", 2) ? payload_read(at, size, p) : -1;
+}
+
+const struct speak speak_sse = {
+	.name = "sse", .scheme = "http", .one_ack = true,
+	.open = httpc_open, .subscribe = httpc_topic, .subscribed = subscribed,
+	.cut = httpc_stream_cut, .kind = kind, .message = message,
+};

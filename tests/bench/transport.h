@@ -1,0 +1,33 @@
+/*
+ * A protocol and the address at which it is spoken. Subscribers are spread over the transports of --speak; publishers use one.
+ *
+ * Addresses are given as the server's own settings have them, SCHEME://HOST:PORT. One without a scheme is for all protocols whose
+ * scheme is not named.
+ */
+#ifndef BENCH_TRANSPORT_H
+#define BENCH_TRANSPORT_H
+
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "tests/bench/speak.h"
+
+#define TRANSPORTS_MAX 8u
+
+struct transport {
+	const struct speak *speak;
+	const char *target;		/* HOST:PORT as given */
+	struct sockaddr_storage address;
+	socklen_t address_len;
+};
+
+/* Whether addresses[count] can be understood. 0; or -1, and what is wrong has been written to standard error: the others do so too. */
+int transport_check(char *const *addresses, int count);
+
+/* The transport of the protocol `name`. */
+int transport_init(struct transport *t, const char *name, char *const *addresses, int count);
+
+/* Those of a list of names, divided by commas: list[0..*n). */
+int transport_list(struct transport list[TRANSPORTS_MAX], uint32_t *n, const char *names, char *const *addresses, int count);
+
+#endif
