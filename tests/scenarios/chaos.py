@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Chaos: subscribers and publishers go on while workers are killed, the server is reloaded and its program replaced.
 
-    tests/scenarios/chaos.py [--subscribers N] [--workers N] [--seconds S] [--kills N] [--reloads N] [--upgrades N] [--io auto|uring|send]
+    tests/scenarios/chaos.py [--subscribers N] [--speak LIST] [--workers N] [--seconds S] [--kills N] [--reloads N] [--upgrades N]
+                             [--io auto|uring|send]
 
-janusbench checks every byte: the run is good if no connection and no message was lost, doubled, reordered or torn. Some subscribers stop
-reading for a while. Upgrades go back and forth between two builds whose layouts of shared memory differ, if both are there ($JANUS_BUILD,
+janusbench checks every byte: the run is good if no connection and no message was lost, doubled, reordered or torn. Its subscribers speak all
+transports, and some stop reading for a while. Beside it, witnesses (witnesses.py) publish in all ways that are answered: the run is good if
+each of their messages was answered once and seen once. Upgrades go back and forth between two builds whose layouts of shared memory differ, if both are there ($JANUS_BUILD,
 $JANUS_OTHER_BUILD); else to the same program put there anew. Exit status 0 if all is well.
 """
 import argparse
@@ -21,8 +23,10 @@ import time
 
 import janus_test
 from janus_test import ROOT, Bench, Server, wait_until
+from web_clients import WEB
+from witnesses import Witnesses
 
-OTHER_BUILD = os.path.join(ROOT, os.environ.get("JANUS_OTHER_BUILD", "build/layout2"))
+OTHER_BUILD = os.path.join(ROOT, os.environ.get("JANUS_OTHER_BUILD", "build/layout98"))
 
 
 class Program:
@@ -45,7 +49,9 @@ class Chaos:
     def __init__(self, options, build=None):
         self.options = options
         self.random = random.Random(options.seed)
-        self.server = Server("restart_limit=1000000", "io=" + options.io, *options.o, workers=options.workers)
+        # Connections that are idle must live as long as the run: their being closed would be a loss.
+        self.server = Server("restart_limit=1000000", "keep_alive=24h", "io=" + options.io, *options.o, workers=options.workers, listen=WEB)
+        self.witnesses = None
         self.program = Program(build or janus_test.BUILD, os.path.join(self.server.folder, "bin"))
         self.server.build = self.program.folder
         self.done = {"kills": 0, "reloads": 0, "upgrades": 0}
@@ -103,11 +109,14 @@ class Chaos:
         self.server.start()
         self.keepers = self.server.keepers()
         self.over = threading.Event()
-        bench = Bench(self.server.address(), "-n", o.subscribers, "-T", o.topics, "-p", o.publishers, "--rate", o.rate,
+        addresses = {protocol: self.server.address(protocol) for protocol in ("flash", "http", "packet")}
+        self.witnesses = Witnesses(addresses, o.pause)
+        bench = Bench(addresses, "-n", o.subscribers, "-T", o.topics, "--speak", o.speak, "-p", o.publishers, "--rate", o.rate,
                       "--while-running", o.seconds, "--slow", o.slow, "--slow-s", min(5, o.seconds / 4), "--timeout", 120,
                       pid=self.server.master)
         try:
-            wait_until(lambda: self.server.connections() >= o.subscribers, 120, "all subscribers")
+            wait_until(lambda: self.server.connections() >= o.subscribers + self.witnesses.connections, 120, "all subscribers")
+            self.witnesses.start()
             start = time.monotonic()
             seconds = o.seconds - 1
             threads = [threading.Thread(target=self.spread, args=(self.kill, o.kills, start, seconds)),
@@ -118,6 +127,7 @@ class Chaos:
             self.over.set()
             for thread in threads:
                 thread.join()
+            self.failures += self.witnesses.stop()
             return status, figures
         finally:
             self.over.set()
@@ -137,6 +147,8 @@ class Chaos:
         return [float(ms) for ms in re.findall(r"took over \d+ connections in ([0-9.]+) ms", self.server.log())]
 
     def end(self):
+        if self.witnesses:
+            self.witnesses.close()
         try:
             if self.server.running():
                 self.server.stop(signal.SIGTERM, 20)
@@ -150,6 +162,7 @@ class Chaos:
 def parse(arguments=None):
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--subscribers", type=int, default=2000)
+    p.add_argument("--speak", default="flash,ws,sse,comet,packet")
     p.add_argument("--topics", type=int, default=4)
     p.add_argument("--workers", type=int, default=4)
     p.add_argument("--publishers", type=int, default=4)
@@ -159,6 +172,7 @@ def parse(arguments=None):
     p.add_argument("--reloads", type=int, default=5)
     p.add_argument("--upgrades", type=int, default=2)
     p.add_argument("--slow", type=int, default=10)
+    p.add_argument("--pause", type=float, default=0.25, help="seconds between a witness's messages")
     p.add_argument("--io", default="auto")
     p.add_argument("--seed", type=int, default=None)
     p.add_argument("-o", action="append", default=[])
@@ -179,6 +193,7 @@ def run(options, build=None):
             len(pauses), statistics.median(pauses), pauses[int(len(pauses) * 0.99)], pauses[-1]))
     if figures:
         lines.append("janusbench: " + json.dumps({k: figures[k] for k in figures if k in ("delivered", "faults", "pauses", "slow")}))
+    lines.append("witnesses: %d messages, %d answers" % (chaos.witnesses.published(), chaos.witnesses.answered()))
     lines += chaos.failures
     if status != 0:
         lines += [said]

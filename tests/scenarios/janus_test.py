@@ -104,6 +104,73 @@ def run(*command, seconds=30, env=None):
     return process.returncode, out.decode(errors="replace"), err.decode(errors="replace")
 
 
+class Beside:
+    """A client program that runs beside a test, and says what happens to it: a line of standard output each."""
+
+    def __init__(self, *command, **more):
+        self.errors = tempfile.TemporaryFile()
+        self.buffer = b""
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, preexec_fn=_ends_with_parent(),
+                                        **more)
+        _others.add(self.process)
+
+    def tell(self, **what):
+        """A line of JSON for its input."""
+        self.process.stdin.write(json.dumps(what).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def bytes(self, size, seconds=15):
+        """The next so many bytes of its output."""
+        deadline = Deadline(seconds)
+        while len(self.buffer) < size:
+            self._read(deadline)
+        data, self.buffer = self.buffer[:size], self.buffer[size:]
+        return data
+
+    def line(self, seconds=15):
+        """The next line, without its end."""
+        deadline = Deadline(seconds)
+        while b"\n" not in self.buffer:
+            self._read(deadline)
+        line, _, self.buffer = self.buffer.partition(b"\n")
+        return line.decode()
+
+    def next(self, seconds=15):
+        """What the next line says, which is JSON."""
+        return json.loads(self.line(seconds))
+
+    def _read(self, deadline):
+        if not select.select([self.process.stdout], [], [], deadline.left())[0]:
+            raise AssertionError("%s says nothing in time; %r %s" % (self.process.args, self.buffer[:300], self.complaint()))
+        data = os.read(self.process.stdout.fileno(), 65536)
+        if not data:
+            raise Closed("%s has ended; %r %s" % (self.process.args, self.buffer[:300], self.complaint()))
+        self.buffer += data
+
+    def complaint(self):
+        self.errors.seek(0)
+        return self.errors.read().decode(errors="replace")
+
+    def end(self, seconds=15):
+        """Waits for its end: (exit status, what is left of its output)."""
+        self.process.stdin.close()
+        deadline = Deadline(seconds)
+        try:
+            while True:
+                self._read(deadline)
+        except Closed:
+            pass
+        return self.process.wait(deadline.left() + 1), self.buffer
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+        _others.discard(self.process)
+
+
 def is_alive(pid):
     """It runs; a zombie does not."""
     try:
@@ -347,7 +414,11 @@ class Server:
         return self.ctl("reload")
 
     def address(self, place=0):
-        return parse_url(self.status()["listen"][place])
+        """Where a listener is: one by its place in the configuration, or the first of a protocol ("http")."""
+        urls = self.status()["listen"]
+        if isinstance(place, str):
+            place = [re.match("[a-z]+", url).group() for url in urls].index(place)
+        return parse_url(urls[place])
 
     @property
     def port(self):
@@ -399,7 +470,9 @@ class Server:
 
 
 def parse_url(url):
-    """(host, port) of a flash://HOST:PORT."""
+    """(host, port) of a flash://HOST:PORT; the path of a flash+unix:PATH."""
+    if "+unix:" in url:
+        return url.partition(":")[2]
     host, _, port = url.partition("://")[2].rpartition(":")
     return host.strip("[]").replace("*", "127.0.0.1"), int(port)
 
@@ -410,20 +483,21 @@ class Closed(AssertionError):
     """The connection ended where a frame was expected."""
 
 
-class Client:
-    """A flash-socket client whose every wait has a deadline."""
+class Connection:
+    """A connection to the server whose every wait has a deadline. `place` is a listener's, as in Server.address()."""
 
-    def __init__(self, server, greeting=True, rcvbuf=None, place=0, seconds=10, address=None):
-        host, port = address or server.address(place)
+    def __init__(self, server, rcvbuf=None, place=0, seconds=10, address=None):
+        address = address or server.address(place)
         self.seconds = seconds
-        self.buffer = bytearray()
-        self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self.buffer = bytearray()       # received, and not taken yet
+        unix = isinstance(address, str)
+        self.socket = socket.socket(socket.AF_UNIX if unix else socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
         if rcvbuf:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
         self.socket.settimeout(seconds * SLOWNESS)
-        self.socket.connect((host, port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.greeting = self.frame() if greeting else None
+        self.socket.connect(address)
+        if not unix:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     # out
 
@@ -433,6 +507,86 @@ class Client:
     def send_pieces(self, data, size=1):
         for i in range(0, len(data), size):
             self.socket.sendall(data[i:i + size])
+
+    # in
+
+    def _receive(self, deadline):
+        if not select.select([self.socket], [], [], deadline.left())[0]:
+            raise AssertionError("nothing received in time; so far %r" % bytes(self.buffer[:200]))
+        data = self.socket.recv(1 << 20)
+        self.buffer += data
+        return len(data)
+
+    def until(self, take, seconds=None):
+        """What take() makes of the buffer, once that is not None; Closed if the server has closed instead."""
+        deadline = Deadline(seconds or self.seconds)
+        while True:
+            found = take()
+            if found is not None:
+                return found
+            try:
+                closed = self._receive(deadline) == 0
+            except ConnectionResetError:
+                raise Closed("the connection was reset, with %r" % bytes(self.buffer[:200])) from None
+            if closed:
+                raise Closed("the connection was closed, with %r" % bytes(self.buffer[:200]))
+
+    def raw(self, size, seconds=None):
+        """So many bytes as they come."""
+        def take():
+            if len(self.buffer) >= size:
+                data = bytes(self.buffer[:size])
+                del self.buffer[:size]
+                return data
+            return None
+        return self.until(take, seconds)
+
+    def rest(self, seconds=None):
+        """All that still comes, up to the end, which must be one in order."""
+        deadline = Deadline(seconds or self.seconds)
+        while self._receive(deadline) > 0:
+            pass
+        data = bytes(self.buffer)
+        self.buffer.clear()
+        return data
+
+    def expect_close(self, seconds=None):
+        """Nothing more comes, and the server closes in order."""
+        left = self.rest(seconds)
+        if left:
+            raise AssertionError("%r came, not the end" % left[:300])
+
+    def quiet(self):
+        """Whether nothing has come so far."""
+        return self.silent(0)
+
+    def silent(self, seconds):
+        """Whether nothing comes for so long."""
+        return not self.buffer and not select.select([self.socket], [], [], seconds)[0]
+
+    # the end
+
+    def close(self):
+        self.socket.close()
+
+    def half_close(self):
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def reset(self):
+        """An end with RST instead of FIN."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+
+class Client(Connection):
+    """A flash-socket client."""
+
+    def __init__(self, server, greeting=True, **more):
+        super().__init__(server, **more)
+        self.looked = 0
+        self.greeting = self.frame() if greeting else None
+
+    # out
 
     def action(self, action, **members):
         self.send(json.dumps(dict({"action": action}, **members)).encode() + b"\0")
@@ -451,40 +605,24 @@ class Client:
 
     # in
 
-    def _receive(self, deadline):
-        if not select.select([self.socket], [], [], deadline.left())[0]:
-            raise AssertionError("nothing received in time; so far %r" % bytes(self.buffer[:200]))
-        data = self.socket.recv(1 << 20)
-        self.buffer += data
-        return len(data)
+    def take(self):
+        """A frame without its end, or None."""
+        end = self.buffer.find(b"\1", self.looked)
+        if end < 0:
+            self.looked = len(self.buffer)
+            return None
+        frame = bytes(self.buffer[:end])
+        del self.buffer[:end + 1]
+        self.looked = 0
+        return frame
 
     def frame(self, seconds=None):
         """The next frame, without its end; Closed if the server has closed instead."""
-        deadline = Deadline(seconds or self.seconds)
-        looked = 0
-        while True:
-            end = self.buffer.find(b"\1", looked)
-            if end >= 0:
-                frame = bytes(self.buffer[:end])
-                del self.buffer[:end + 1]
-                return frame
-            looked = len(self.buffer)
-            try:
-                closed = self._receive(deadline) == 0
-            except ConnectionResetError:
-                raise Closed("the connection was reset, with %r" % bytes(self.buffer[:200])) from None
-            if closed:
-                raise Closed("the connection was closed, with %r" % bytes(self.buffer[:200]))
+        return self.until(self.take, seconds)
 
     def raw(self, size, seconds=None):
-        """So many bytes as they come."""
-        deadline = Deadline(seconds or self.seconds)
-        while len(self.buffer) < size:
-            if self._receive(deadline) == 0:
-                raise Closed("the connection was closed, with %r" % bytes(self.buffer[:200]))
-        data = bytes(self.buffer[:size])
-        del self.buffer[:size]
-        return data
+        self.looked = 0
+        return super().raw(size, seconds)
 
     def message_text(self, seconds=None):
         """The next frame that is no heartbeat."""
@@ -518,31 +656,10 @@ class Client:
             raise AssertionError("%.300r came, not an error like %r" % (got, pattern))
         return got["error"]
 
-    def expect_close(self, seconds=None):
-        """Nothing more comes, and the server closes in order."""
-        deadline = Deadline(seconds or self.seconds)
-        while self._receive(deadline) > 0:
-            pass
-        left = bytes(self.buffer).replace(b"PING\1", b"")
-        if left:
-            raise AssertionError("%r came, not the end" % left[:300])
-
-    def quiet(self):
-        """Whether nothing has come so far."""
-        return not self.buffer and not select.select([self.socket], [], [], 0)[0]
-
-    # the end
-
-    def close(self):
-        self.socket.close()
-
-    def half_close(self):
-        self.socket.shutdown(socket.SHUT_WR)
-
-    def reset(self):
-        """An end with RST instead of FIN."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.socket.close()
+    def rest(self, seconds=None):
+        """Without heartbeats."""
+        self.looked = 0
+        return super().rest(seconds).replace(b"PING\1", b"")
 
 
 def timestamp(message):
@@ -554,17 +671,18 @@ def timestamp(message):
 # ---- the load client ----
 
 class Bench:
-    """A janusbench beside the test."""
+    """A janusbench beside the test. `address` is (host, port); or {protocol: (host, port)}, for what --speak names."""
 
     def __init__(self, address, *arguments, pid=None):
-        host, port = address
-        target = "[%s]:%d" % (host, port) if ":" in host else "%s:%d" % (host, port)
+        def target(host, port):
+            return "[%s]:%d" % (host, port) if ":" in host else "%s:%d" % (host, port)
+        targets = ["%s://%s" % (p, target(*a)) for p, a in address.items()] if isinstance(address, dict) else [target(*address)]
         command = [program("janusbench"), "--json", "-q"]
         if pid:
             command += ["--server-pid", str(pid)]
         self.output = tempfile.TemporaryFile()
         self.errors = tempfile.TemporaryFile()
-        self.process = subprocess.Popen(command + [str(a) for a in arguments] + [target], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen(command + [str(a) for a in arguments] + targets, stdin=subprocess.DEVNULL,
                                         stdout=self.output, stderr=self.errors, preexec_fn=_ends_with_parent())
         _others.add(self.process)
 

@@ -4,6 +4,7 @@ Runs against a build with crash points (JANUS_CRASH_BUILD). While subscribers of
 of activity is gone through until a worker has died there; what the clients of that round see must be the same as ever, and at the end
 every subscriber must have had every message once, in order.
 """
+import json
 import os
 import re
 import shutil
@@ -12,10 +13,12 @@ import tempfile
 import unittest
 
 import janus_test
-from janus_test import ROOT, Client, JanusTest, wait_until
+from janus_test import ROOT, Client, wait_until
+from web_clients import WebTest
 
 CRASH_BUILD = os.path.join(ROOT, os.environ.get("JANUS_CRASH_BUILD", "build/crash"))
 BIG = "x" * 60000
+WEB_TOPICS = ("a", "answered"), ("c",), ("answered", "b", "c"), ("b", "visit"), ("a", "answered")
 KINDS = ("a",), ("a", "b", "visit"), ("b", "c", "a", "classic"), ("classic",), ("visit",)
 
 
@@ -33,22 +36,25 @@ def points():
 class Subscriber:
     """Wants the numbers of its topics from where it starts, without gap or repeat."""
 
-    def __init__(self, client, topics, numbers):
+    def __init__(self, client, topics, numbers, message=None):
+        """With `message`, which returns the next one, it has subscribed."""
         self.client = client
-        client.subscribe(*topics)
+        if not message:
+            client.subscribe(*topics)
+        self.message = message or client.message
         self.next = {topic: numbers[topic] + 1 for topic in topics}
 
     def catch_up(self, numbers):
         while any(self.next[topic] <= numbers[topic] for topic in self.next):
-            message = self.client.message(20)
-            topic, n = message["topic"], message["n"]
+            message = self.message(20)
+            topic, n = message["topic"], message["n"] if "n" in message else message["data"]["n"]
             if n != self.next[topic]:
                 raise AssertionError("message %d of %r came where %d was due" % (n, topic, self.next[topic]))
             self.next[topic] += 1
 
 
-class CrashPoints(JanusTest):
-    limit = 300
+class CrashPoints(WebTest):
+    limit = 400
 
     def setUp(self):
         if not os.path.exists(os.path.join(CRASH_BUILD, "janus")):
@@ -58,12 +64,12 @@ class CrashPoints(JanusTest):
         self.addCleanup(shutil.rmtree, self.folder)
         self.addCleanup(os.environ.pop, "JANUS_CRASH_DIR")
         # a topic has one publisher at a time: only then its numbers are in order
-        self.numbers = {"a": 0, "b": 0, "c": 0, "big": 0, "classic": 0, "visit": 0}
+        self.numbers = {"a": 0, "b": 0, "c": 0, "big": 0, "classic": 0, "visit": 0, "answered": 0}
 
     # the world
 
     def begin(self, *options):
-        self.janus = self.server("restart_limit=1000000", *options, build=CRASH_BUILD)
+        self.serve("restart_limit=1000000", *options, build=CRASH_BUILD)
         clients = self.on_each_worker(self.janus, 5)
         self.subscribers = []
         for i, client in enumerate(clients):
@@ -71,7 +77,34 @@ class CrashPoints(JanusTest):
         self.publisher = self.client(self.janus)
         self.slow = self.client(self.janus, rcvbuf=4096)
         self.slow_subscriber = Subscriber(self.slow, ("big", "c"), self.numbers)
-        self.here = len(clients) + 2
+        for kind, topics in zip((self.web_sse, self.web_lines, self.web_socket, self.web_socket_stream, self.web_packet), WEB_TOPICS):
+            client, message = kind(topics)
+            self.subscribers.append(Subscriber(client, topics, self.numbers, message))
+        self.asking, self.socket, self.packets = self.http(), self.websocket(), self.packet()
+        self.here = len(clients) + 2 + len(WEB_TOPICS) + 3
+
+    def web_sse(self, topics):
+        client = self.sse("/sub/" + ",".join(topics))
+        # an event with data tells nothing else
+        return client, lambda seconds: {"topic": "answered", **client.event(seconds).json()}
+
+    def web_lines(self, topics):
+        client = self.lines("/sub/" + ",".join(topics))
+        return client, client.message
+
+    def web_socket(self, topics):
+        client = self.websocket()
+        client.subscribe(*topics)
+        return client, client.message
+
+    def web_socket_stream(self, topics):
+        client = self.websocket("/sub/" + ",".join(topics))
+        return client, client.message
+
+    def web_packet(self, topics):
+        client = self.packet()
+        client.subscribe(*topics)
+        return client, client.message
 
     def publish(self, topic, client=None, **members):
         self.numbers[topic] += 1
@@ -108,6 +141,42 @@ class CrashPoints(JanusTest):
         client.expect_close()
         client.close()
 
+    def next_answered(self):
+        self.numbers["answered"] += 1
+        return self.numbers["answered"]
+
+    def ask_http(self):
+        answer = self.asking.ask("POST", "/pub", json.dumps([{"topic": "answered", "n": self.next_answered()}, {"topic": "nobody's"},
+                                                             {"topic": "answered", "n": self.next_answered()}]).encode()).json()
+        self.assertEqual([type(one["id"]) for one in answer], [int, type(None), int])
+        self.assertEqual(answer[2]["id"], answer[0]["id"] + 1)
+        return answer[2]["id"]
+
+    def ask_socket(self):
+        self.socket.action("publish", topic="answered", n=self.next_answered(), id="x")
+        got = self.socket.message()
+        self.assertEqual((got["ok"], got["id"]), (True, "x"))
+        return got["message"]
+
+    def ask_packet(self):
+        self.packets.op("publish", topic="answered", data={"n": self.next_answered()}, receipt=True, seq=5)
+        got = self.packets.message()
+        self.assertEqual((got["ok"], got["seq"]), (True, 5))
+        return got["id"]
+
+    def publish_answered(self):
+        """Each is answered once, and published once."""
+        ids = [self.ask_http(), self.ask_socket(), self.ask_packet()]
+        self.assertEqual(ids, sorted(ids))
+
+    def stream_comes_and_goes(self):
+        client = self.lines("/sub/visit,b")
+        self.publish("visit")
+        while (message := client.message(20))["topic"] != "visit":
+            pass
+        self.assertEqual(message["n"], self.numbers["visit"])
+        client.close()
+
     def come_and_go(self):
         client = Client(self.janus)
         client.subscribe("visit", "fresh", "b")
@@ -139,6 +208,8 @@ class CrashPoints(JanusTest):
         self.publish_some()
         self.publish_classic()
         self.come_and_go()
+        self.publish_answered()
+        self.stream_comes_and_goes()
         self.fall_behind()
 
     def live(self):
@@ -189,6 +260,29 @@ class CrashPoints(JanusTest):
 
     def test_send(self):
         self.go_through("io=send")
+
+    def test_answered_publishes(self):
+        """The points of publishing once more, each with a publish that is answered."""
+        self.begin()
+        self.one_round("before")
+        last = 0
+        for point in points():
+            if not point.startswith(("publish-", "answer-")) or point.endswith("marked"):
+                continue        # (what is answered is not marked by itself)
+            for ask in (self.ask_http, self.ask_socket, self.ask_packet):
+                with self.subTest(point=point, ask=ask.__name__):
+                    deaths = self.janus.log().count("died of signal 9")
+                    self.arm(point)
+                    number = ask()
+                    self.assertFalse(self.armed(point), "the worker did not come by")
+                    self.assertGreater(number, last)
+                    last = number
+                    wait_until(lambda: self.janus.log().count("died of signal 9") > deaths, 10, "the death in the log")
+                    wait_until(self.live, 10, "all workers live")
+                    self.catch_up()
+                    for client in (self.asking, self.socket, self.packets):
+                        self.assertTrue(client.quiet(), "answered twice")
+        self.forgive_deaths()
 
     def test_own_fault_costs_one_connection(self):
         """A frame makes the worker crash: the connection that sent it is closed, no other."""

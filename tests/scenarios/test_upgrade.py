@@ -1,12 +1,15 @@
 """Programs that follow one another: with another layout of shared memory, or unable to."""
 import os
+import re
 import unittest
 
 import janus_test
 from chaos import OTHER_BUILD, Program
 from janus_test import ROOT, JanusTest, Server, wait_until
+from web_clients import CONTINUATION, PING, PONG, TEXT, WEB, Http, chunked, frame, head_of, packet
+from witnesses import Witnesses
 
-DEAF_BUILD = os.path.join(ROOT, os.environ.get("JANUS_DEAF_BUILD", "build/layout3"))
+DEAF_BUILD = os.path.join(ROOT, os.environ.get("JANUS_DEAF_BUILD", "build/layout99"))
 
 
 class Upgrade(JanusTest):
@@ -66,6 +69,95 @@ class Upgrade(JanusTest):
         self.assertEqual(server.connections(), len(clients) + 2)
         clients[0].unsubscribe("a")
         self.client(server).subscribe("a", "new")
+
+    def web(self, server):
+        addresses = {protocol: server.address(protocol) for protocol in ("flash", "http", "packet")}
+        witnesses = Witnesses(addresses, 1)
+        self.addCleanup(witnesses.close)
+        return witnesses
+
+    def test_another_layout_of_all_kinds(self):
+        """Streams of all kinds, HTTP connections at rest, and some of each protocol in the middle of something nearly always."""
+        server = self.begin(workers=3, listen=WEB)
+        witnesses = self.web(server)
+        witnesses.start()
+        for build in (OTHER_BUILD, janus_test.BUILD) * 4:
+            answered = witnesses.answered()
+            self.program.put(build)
+            self.reload(server)
+            wait_until(lambda: witnesses.answered() > answered + 10, 20, "answers")
+        self.assertEqual(witnesses.stop(), [])
+        self.assertEqual(server.connections(), witnesses.connections)
+        self.assertEqual(server.status()["by_transport"], {"flash": 2, "packet": 3, "http": 7, "websocket": 4, "sse": 2, "chunked": 2, "page": 0})
+        self.assertEqual(server.count("closed") + server.count("bad_input") + server.count("closed_uncertain"), 0)
+
+    def test_another_layout_in_the_middle(self):
+        """The same bytes, cut anywhere by an upgrade, are dealt with as if there had been none."""
+        server = self.begin(workers=2, listen=WEB)
+        world = self.web(server)
+        action = '{"action":"publish","topic":"c","n":1,"id":7}'
+        whole = {
+            "http": head_of("POST", "/pub/c", {"Content-Length": "2"}) + b"{}",
+            "chunked": head_of("POST", "/pub/c", {"Transfer-Encoding": "chunked"}) + chunked(b'"chunks"', 3),
+            "ws": frame(TEXT, action[:9], fin=False) + frame(PING, b"p") + frame(CONTINUATION, action[9:]),
+            "packet": packet({"op": "publish", "topic": "c", "data": 5, "receipt": True}),
+        }
+        make = {"http": world.http, "chunked": world.http, "ws": world.websocket, "packet": world.packet}
+        for build, cuts in zip((OTHER_BUILD, janus_test.BUILD), (slice(1, None, 2), slice(2, None, 2))):
+            halves = [(kind, make[kind](), data, cut) for kind, data in whole.items() for cut in range(len(data))[cuts]]
+            for _, client, data, cut in halves:
+                client.send(data[:cut])
+            self.program.put(build)
+            self.reload(server)
+            for kind, client, data, cut in halves:
+                client.send(data[cut:])
+                if kind == "packet":
+                    answer = client.message()
+                    self.assertEqual((answer["ok"], answer.get("id"), answer["subscribers"]), (True, None, 0), (kind, cut))
+                elif kind == "ws":
+                    while (got := client.next_frame())[1] == PONG:      # (once more, if it was answered before the upgrade)
+                        self.assertEqual(got[2], b"p")
+                    self.assertEqual(got[2], b'{"ok":true,"id":7,"message":null,"subscribers":0}', (kind, cut))
+                else:
+                    self.assertEqual(client.answer().json(), {"id": None, "subscribers": 0}, (kind, cut))
+                self.assertTrue(client.quiet(), (kind, cut))
+                client.close()
+        self.assertEqual(server.count("bad_input"), 0)
+
+    def test_another_layout_after_100_continue(self):
+        server = self.begin(workers=2, listen=WEB)
+        client = self.web(server).http()
+        client.send(head_of("POST", "/pub/c", {"Content-Length": "2", "Expect": "100-continue"}))
+        self.assertEqual(client.answer().status, 100)
+        self.program.put(OTHER_BUILD)
+        self.reload(server)
+        client.send(b"{")
+        self.program.put(janus_test.BUILD)
+        self.reload(server)
+        client.send(b"}")
+        while (answer := client.answer()).status == 100:
+            pass
+        self.assertEqual(answer.json(), {"id": None, "subscribers": 0})
+
+    def test_another_layout_of_a_page(self):
+        """It goes on counting where it was: each from its own first message."""
+        server = self.begin(workers=2, listen=WEB)
+        world = self.web(server)
+        publisher = world.http()
+        pages = []
+        for version in ("1.1", "1.0", "1.1"):
+            pages.append(world.connect(Http, "http"))
+            self.assertEqual(pages[-1].ask("GET", "/test/me", version=version).status, 200)
+            self.assertEqual(publisher.ask("POST", "/send/me", b"before").json()["subscribers"], len(pages))
+        for build in (OTHER_BUILD, janus_test.BUILD):
+            self.program.put(build)
+            self.reload(server)
+            self.assertEqual(publisher.ask("POST", "/send/me", b"after").json()["subscribers"], len(pages))
+        for n, page in enumerate(pages):
+            text = b""
+            while text.count(b"<br>") < 5 - n:
+                text += page.chunk()
+            self.assertEqual([int(number) for number in re.findall(rb"msg #(\d+): '", text)], list(range(1, 6 - n)))
 
     def test_another_layout_under_load(self):
         server = self.begin("restart_limit=1000", workers=3)

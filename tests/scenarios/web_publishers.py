@@ -1,0 +1,172 @@
+"""Publishers that check every answer: each message is answered once, with an id that is what its subscribers see."""
+import json
+import random
+import threading
+
+from janus_test import Closed, Deadline
+from web_clients import CONTINUATION, PING, TEXT, chunked, frame, head_of, packet, request
+
+JSON = {"Content-Type": "application/json"}
+
+
+class Publisher(threading.Thread):
+    """Publishes numbered messages on a connection of its own, until it is told to stop. `ids` are those that were answered, by number.
+
+    `world` has what makes a client (flash(), http(), websocket(), packet()), and how many `subscribers` each of the topics a and b has.
+    The kinds split-* send each message in two or more pieces, and wait in between.
+    """
+
+    def __init__(self, world, kind, name, pause):
+        super().__init__(daemon=True)
+        self.kind, self.label, self.pause = kind, name, pause
+        self.world = world
+        self.count = 0
+        self.ids = {}
+        self.error = None
+        self.over = threading.Event()
+        speaks = kind.rpartition("-")[2]
+        self.client = {"flash": world.flash, "ws": world.websocket, "packet": world.packet}.get(speaks, world.http)()
+
+    def run(self):
+        try:
+            while not self.over.is_set():
+                self.turn()
+                self.over.wait(self.pause)
+        except BaseException as e:
+            self.error = e
+
+    def next(self):
+        """(topic, data) of the next message."""
+        self.count += 1
+        return "ab"[self.count % 2], [self.label, self.count - 1]
+
+    def note(self, data, number, subscribers):
+        if data[1] in self.ids:
+            raise AssertionError("%r was answered twice" % data)
+        if not isinstance(number, int):
+            raise AssertionError("%r: the answer has no id" % data)
+        if subscribers != self.world.subscribers:
+            raise AssertionError("%r: %d subscribers, not %d" % (data, subscribers, self.world.subscribers))
+        self.ids[data[1]] = number
+
+    def send_split(self, data, cuts):
+        """In pieces, with time between them in which much can happen."""
+        places = sorted(random.sample(range(1, len(data)), cuts))
+        for begin, end in zip([0] + places, places + [len(data)]):
+            self.client.send(data[begin:end])
+            if end < len(data):
+                self.over.wait(self.pause * random.random())
+
+    def turn(self):
+        getattr(self, "turn_" + self.kind.replace("-", "_"))()
+
+    def turn_flash(self):
+        for _ in range(5):
+            topic, data = self.next()
+            self.client.publish(topic, data=data)
+
+    def answer(self, data):
+        answer = self.client.answer(seconds=60)
+        if answer.status != 200:
+            raise AssertionError("%r: %r" % (data, answer))
+        self.note(data, answer.json()["id"], answer.json()["subscribers"])
+
+    def post(self, count):
+        """So many requests at once, then their answers."""
+        asked = [self.next() for _ in range(count)]
+        self.client.send(b"".join(request("POST", "/pub/" + topic, json.dumps(data).encode(), JSON) for topic, data in asked))
+        for _, data in asked:
+            self.answer(data)
+
+    def turn_post(self):
+        self.post(1)
+
+    def turn_pipeline(self):
+        self.post(10)
+
+    def turn_idle(self):
+        """Now and then."""
+        self.post(1)
+        self.over.wait(5 * random.random())
+
+    def turn_split_post(self):
+        topic, data = self.next()
+        self.send_split(request("POST", "/pub/" + topic, json.dumps(data).encode(), JSON), 2)
+        self.answer(data)
+
+    def turn_split_chunked(self):
+        topic, data = self.next()
+        body = chunked(json.dumps(data).encode(), 3)
+        self.send_split(head_of("POST", "/pub/" + topic, dict(JSON, **{"Transfer-Encoding": "chunked"})) + body, 3)
+        self.answer(data)
+
+    def turn_array(self):
+        asked = [self.next() for _ in range(7)]
+        answer = self.client.ask("POST", "/pub", json.dumps([{"topic": topic, "data": data} for topic, data in asked]).encode())
+        if answer.status != 200 or len(answer.json()) != len(asked):
+            raise AssertionError("%r" % answer)
+        for (_, data), found in zip(asked, answer.json()):
+            self.note(data, found["id"], found["subscribers"])
+
+    def answer_ws(self, data):
+        answer = self.client.message(60)
+        if answer["ok"] is not True or answer["id"] != data[1]:
+            raise AssertionError("%r to %r" % (answer, data))
+        self.note(data, answer["message"], answer["subscribers"])
+
+    def turn_ws(self):
+        asked = [self.next() for _ in range(4)]
+        self.client.send(b"".join(frame(TEXT, json.dumps({"action": "publish", "topic": topic, "data": data, "id": data[1]})) for topic, data in asked))
+        for _, data in asked:
+            self.answer_ws(data)
+
+    def turn_split_ws(self):
+        """In fragments, with a ping between them."""
+        topic, data = self.next()
+        text = json.dumps({"action": "publish", "topic": topic, "data": data, "id": data[1]})
+        at = random.randrange(len(text))
+        self.send_split(frame(TEXT, text[:at], fin=False) + frame(PING, b"?") + frame(CONTINUATION, text[at:]), 2)
+        self.answer_ws(data)
+
+    def answer_packet(self, data):
+        answer = self.client.message(60)
+        if answer["ok"] is not True or answer["seq"] != data[1]:
+            raise AssertionError("%r to %r" % (answer, data))
+        self.note(data, answer["id"], answer["subscribers"])
+
+    def turn_packet(self):
+        asked = [self.next() for _ in range(4)]
+        self.client.send(b"".join(packet({"op": "publish", "topic": topic, "data": data, "receipt": True, "seq": data[1]}) for topic, data in asked))
+        for _, data in asked:
+            self.answer_packet(data)
+
+    def turn_split_packet(self):
+        topic, data = self.next()
+        self.send_split(packet({"op": "publish", "topic": topic, "data": data, "receipt": True, "seq": data[1]}), 2)
+        self.answer_packet(data)
+
+    def stop(self):
+        """All was answered, and no more than was asked."""
+        self.over.set()
+        self.join(90)
+        if self.error:
+            raise AssertionError("the publisher %s (%s) failed: %s" % (self.label, self.kind, self.error)) from self.error
+        if self.is_alive():
+            raise AssertionError("the publisher %s does not end" % self.label)
+        if self.kind == "flash":
+            return
+        if not self.quiet():
+            raise AssertionError("%s was answered more than it asked" % self.label)
+        if sorted(self.ids) != list(range(self.count)):
+            raise AssertionError("%s: %d of %d were answered" % (self.label, len(self.ids), self.count))
+
+    def quiet(self):
+        """Nothing more has come; but for pongs, of which there may be several to a ping, and heartbeats."""
+        while not self.client.silent(0):
+            if self.client._receive(Deadline(1)) == 0:
+                raise Closed("%s was closed" % self.label)
+            if self.kind.endswith(("ws", "packet")) and self.client.take() is not None:
+                return False
+            if self.client.buffer:
+                return False
+        return True

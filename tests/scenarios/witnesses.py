@@ -1,0 +1,190 @@
+"""Witnesses beside a load: connections of every kind that check all they see, for as long as they are left running.
+
+Publishers of all kinds, each of whose messages must be answered once (web_publishers.py), and readers that must get every one of them once, in
+its publisher's order, with the id that the publisher was told. None of the connections may end. HTTP connections among them are
+idle most of the time, and others are in the middle of a request or frame nearly always.
+"""
+import json
+import select
+import threading
+
+from janus_test import Client, Closed, wait_until
+from web_clients import Http, Lines, Packet, Sse, WebSocket
+from web_publishers import Publisher
+
+READERS = ("flash", "ws", "sub-ws", "sse", "sse-1.0", "lines", "lines-1.0", "packet")
+PUBLISHERS = ("post", "pipeline", "array", "ws", "packet", "idle", "idle", "split-post", "split-chunked", "split-ws", "split-packet", "flash")
+TOPICS = ("a", "b")
+
+
+class FlashReader(Client):
+    """Takes messages as what their JSON is, without heartbeats."""
+
+    def take(self):
+        text = b"PING"
+        while text == b"PING":
+            text = super().take()
+        return json.loads(text) if text and text.startswith(b"{") else text
+
+
+class Reader:
+    """What one connection sees: publisher by publisher, number by number, with ids that rise."""
+
+    def __init__(self, kind, client):
+        self.kind, self.client = kind, client
+        self.next = {}          # the number that is due, by publisher
+        self.last_id = 0
+
+    def take(self, ids):
+        """Takes all that has come. `ids`: what others saw, by publisher and number."""
+        for message in iter(self.client.take, None):
+            if isinstance(self.client, Sse):
+                number, (label, n) = int(message.id), message.json()
+            else:
+                number, (label, n) = message.get("id"), message["data"]
+            due = self.next.get(label, 0)
+            if n != due:
+                raise AssertionError("%s: message %d of %s came where %d was due" % (self.kind, n, label, due))
+            self.next[label] = n + 1
+            if number is None:
+                continue
+            if number <= self.last_id:
+                raise AssertionError("%s: id %d after %d" % (self.kind, number, self.last_id))
+            self.last_id = number
+            if ids.setdefault((label, n), number) != number:
+                raise AssertionError("%s: message %d of %s has id %d here, %d elsewhere" % (self.kind, n, label, number, ids[label, n]))
+
+
+class Readers(threading.Thread):
+    """All readers. `ids` are those they saw."""
+
+    def __init__(self, readers):
+        super().__init__(daemon=True)
+        self.readers = readers
+        self.ids = {}
+        self.error = None
+        self.over = threading.Event()
+
+    def run(self):
+        poll = select.poll()
+        by_socket = {}
+        for reader in self.readers:
+            by_socket[reader.client.socket.fileno()] = reader
+            poll.register(reader.client.socket, select.POLLIN)
+        try:
+            for reader in self.readers:
+                reader.take(self.ids)
+            while not self.over.is_set():
+                for fd, _ in poll.poll(100):
+                    self.receive(by_socket[fd])
+        except BaseException as e:
+            self.error = e
+
+    def receive(self, reader):
+        try:
+            data = reader.client.socket.recv(1 << 20)
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            raise Closed("the connection of the reader %s was closed" % reader.kind)
+        reader.client.buffer += data
+        reader.take(self.ids)
+
+
+class Witnesses:
+    def __init__(self, addresses, pause=0.25):
+        """`addresses` by protocol: flash, http, packet."""
+        self.addresses = addresses
+        self.clients = []
+        readers = [Reader(kind, self.reader(kind)) for kind in READERS]
+        self.subscribers = len(readers)
+        self.readers = Readers(readers)
+        self.publishers = [Publisher(self, kind, "%s-%d" % (kind, n), pause) for n, kind in enumerate(PUBLISHERS)]
+        self.connections = len(self.clients)
+
+    # connections
+
+    def connect(self, kind, protocol, **more):
+        client = kind(None, address=self.addresses[protocol], seconds=60, **more)
+        self.clients.append(client)
+        return client
+
+    def flash(self):
+        return self.connect(Client, "flash")
+
+    def http(self):
+        return self.connect(Http, "http")
+
+    def packet(self):
+        return self.connect(Packet, "packet")
+
+    def websocket(self, target="/ws"):
+        return self.connect(WebSocket, "http").upgrade(target)
+
+    def stream(self, kind, version, fields=()):
+        client = self.connect(kind, "http")
+        answer = client.ask("GET", "/sub/" + ",".join(TOPICS), fields=fields, version=version)
+        if answer.status != 200 or answer.body is not None:
+            raise AssertionError("no stream: %r" % answer)
+        return client
+
+    def reader(self, kind):
+        version = "1.0" if kind.endswith("1.0") else "1.1"
+        if kind == "flash":
+            return self.connect(FlashReader, "flash").subscribe(*TOPICS)
+        if kind == "packet":
+            return self.packet().subscribe(*TOPICS)
+        if kind == "ws":
+            return self.websocket().subscribe(*TOPICS)
+        if kind == "sub-ws":
+            return self.websocket("/sub/" + ",".join(TOPICS))
+        return self.stream(*((Sse, version, [("Accept", "text/event-stream")]) if kind.startswith("sse") else (Lines, version)))
+
+    # the run
+
+    def start(self):
+        for thread in [self.readers] + self.publishers:
+            thread.start()
+
+    def arrived(self):
+        return self.readers.error or all(r.next.get(p.label, 0) >= p.count for r in self.readers.readers for p in self.publishers)
+
+    def stop(self):
+        """Has them come to an end. What was wrong, a line each."""
+        wrong = []
+        for publisher in self.publishers:
+            publisher.over.set()
+        for publisher in self.publishers:
+            try:
+                publisher.stop()
+            except Exception as e:
+                wrong.append(str(e))
+        try:
+            wait_until(self.arrived, 60, "all that was published with the witnesses' readers")
+        except AssertionError as e:
+            wrong.append("%s: %s" % (e, self.missing()))
+        self.readers.over.set()
+        self.readers.join(10)
+        if self.readers.error:
+            wrong.append(str(self.readers.error))
+        for publisher in self.publishers:
+            ids = [(n, number, self.readers.ids.get((publisher.label, n))) for n, number in publisher.ids.items()]
+            wrong += ["%s: message %d was answered with id %r and has %r" % (publisher.label, *one) for one in ids if one[1] != one[2]][:3]
+        return wrong
+
+    def missing(self):
+        return ", ".join("%s has %d of %d of %s" % (r.kind, r.next.get(p.label, 0), p.count, p.label)
+                         for r in self.readers.readers for p in self.publishers if r.next.get(p.label, 0) != p.count)
+
+    def published(self):
+        return sum(p.count for p in self.publishers)
+
+    def answered(self):
+        return sum(len(p.ids) for p in self.publishers)
+
+    def close(self):
+        for publisher in self.publishers:
+            publisher.over.set()
+        self.readers.over.set()
+        for client in self.clients:
+            client.close()
