@@ -1,0 +1,19 @@
+/*
+ * A record of the ring as every transport sends it. Of one that was published, more can be said than that the encoders stay within bounds.
+ */
+#ifndef TESTS_FUZZ_PUBLISHED_H
+#define TESTS_FUZZ_PUBLISHED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define PUBLISHED_ID 7
+#define PUBLISHED_TIME 1448434925395864u
+
+/* Any bytes, into so much room or so little. */
+void published_bounds(const char *record, size_t len, size_t room);
+
+/* A record that request_message() or packet_record() wrote. */
+void published_check(const char *record, size_t len);
+
+#endif
