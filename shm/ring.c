@@ -352,8 +352,8 @@ int ring_seek(const struct ring *r, uint32_t topic, uint32_t generation, uint64_
 	}
 	if (hint != 0 && hint < from)
 		result = seek_forwards(r, &s, hint, rec);
-	else if (hint != 0 && hint < below && read_topic(r, &s, hint, rec))
-		result = seek_backwards(r, &s, hint, rec);
+	else if (hint != 0 && hint < below && seek_backwards(r, &s, hint, rec) == FOUND)
+		result = FOUND;		/* NONE would only say that the hint is gone: what came after it may be there */
 	/* each further try takes the death of a producer at the wrong moment: the limit is against damaged memory */
 	for (tries = 0; result == ASTRAY && tries < SEEK_TRIES; tries++) {
 		/* acquire: pairs with the release in link_record() */

@@ -6,6 +6,7 @@
  * lock-free readers must find everything published, and after the keeper's repair every rule must hold, everything published
  * must be there, nothing else, and all must go on working. The repair is itself stepped through, as its executor may die.
  * And for a shorter sequence, a fresh child is really killed after k instructions, for every k.
+ * A reader, in turn, is held up after each instruction of a ring_seek(), and finds the ring changed when it goes on.
  */
 #include <errno.h>
 #include <signal.h>
@@ -50,7 +51,7 @@ struct expected {
 static struct world shared, copy, copy2;
 static _Atomic uint32_t *finished;	/* [0], [1]: set by the child, by the one that repairs, when all of it is done */
 static struct expected before;
-static unsigned long instructions, states, held_states, repair_instructions, repair_states, kills, faults;
+static unsigned long instructions, states, held_states, repair_instructions, repair_states, kills, seeks, faults;
 
 static void fault(const char *where, const char *what)
 {
@@ -402,6 +403,121 @@ static void kill_all(unsigned records)
 	}
 }
 
+/* ---- a reader that is held up ---- */
+
+/* A ring_seek() of a child, and what it said. */
+struct question {
+	uint32_t topic, generation;
+	uint64_t from, below, hint;
+	bool found;
+	struct ring_record rec;
+};
+
+static struct question *question;
+
+#ifdef __SANITIZE_ADDRESS__
+#define EACH 17				/* not after each instruction: ASan makes them many, and a fork slow */
+#else
+#define EACH 1
+#endif
+
+static void ask(struct world *w)
+{
+	struct question *q = question;
+
+	q->found = ring_seek(&w->ring, q->topic, q->generation, q->from, q->below, q->hint, &q->rec) == 0;
+}
+
+enum { OVERTAKEN_BY_1, OVERTAKEN_BY_3, OVERTAKEN_BY_ALL, REPAIRED, GIVEN_ANEW, GIVEN_ANEW_TWICE, MEANWHILES };
+
+static void leave_batch(struct world *w, const uint32_t *topics, unsigned n)
+{
+	struct ring_batch b;
+	unsigned i;
+
+	ring_begin(&w->ring, &b);
+	for (i = 0; i < n; i++)
+		add(w, &b, topics[i], 40);
+}
+
+static void do_meanwhile(struct world *w, unsigned what)
+{
+	unsigned n = what == OVERTAKEN_BY_1 ? 1 : what == OVERTAKEN_BY_3 ? 3 : DESCS;
+
+	if (what < REPAIRED) {
+		while (n--)
+			publish(w, (uint32_t[]){ n % 3 + 1 }, 1, 40);
+		return;
+	}
+	ring_repair(&w->ring);
+	if (what == GIVEN_ANEW_TWICE) {
+		leave_batch(w, (uint32_t[]){ 2, 1, 3 }, 3);
+		ring_repair(&w->ring);
+	}
+	if (what != REPAIRED)
+		publish(w, (uint32_t[]){ 2, 3, 2 }, 3, 40);
+}
+
+/* What is still there must not have been passed over; what is gone may have been found before. */
+static void judge_answer(const struct world *w)
+{
+	const struct question *q = question;
+	uint64_t there = seek_plainly(w, q->topic, q->generation, q->from);
+
+	if (there >= q->below)
+		there = 0;
+	if (q->found && (q->rec.topic != q->topic || q->rec.generation != q->generation || q->rec.seq < q->from ||
+			 q->rec.seq >= q->below))
+		fault("held up", "ring_seek() found what was not sought");
+	else if (q->found && q->rec.seq != there && q->rec.seq >= ring_oldest(&w->ring))
+		fault("held up", "ring_seek() found a record that is not the first");
+	else if (there && (!q->found || q->rec.seq > there))
+		fault("held up", "ring_seek() passed over a record");
+}
+
+/* Held up after `k` instructions. False when the child was done by then. */
+static bool hold_up(unsigned long k, uint64_t skip, bool hint, unsigned meanwhile)
+{
+	bool going = true;
+	int status;
+	pid_t pid;
+
+	prepare(&shared, 24, NULL, 0);
+	if (meanwhile >= REPAIRED)
+		leave_batch(&shared, (uint32_t[]){ 1, 2, 1 }, 3);
+	*question = (struct question){ .topic = 1, .generation = index_topic(&shared.ix, 1)->generation, .below = ring_tail(&shared.ring) };
+	question->from = seek_plainly(&shared, 1, question->generation, 0) + skip;
+	if (hint)
+		question->hint = question->from - skip;
+	pid = start(ask, &shared, &finished[0]);
+	while (k-- && going)
+		going = step(pid, &finished[0]);
+	if (!going) {
+		stop(pid);
+		return false;
+	}
+	do_meanwhile(&shared, meanwhile);
+	if (ptrace(PTRACE_CONT, pid, NULL, NULL) < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status)) {
+		fault("held up", "the reader died of itself");
+		stop(pid);
+		return false;
+	}
+	judge_answer(&shared);
+	seeks++;
+	return true;
+}
+
+static void hold_up_everywhere(void)
+{
+	unsigned long k;
+	unsigned what, i;
+
+	for (what = 0; what < MEANWHILES; what++)
+		for (i = 0; i < 4; i++)
+			for (k = 0; hold_up(k, i / 2, i % 2, what); k += EACH)
+				;
+}
+
 int every_instruction(void)
 {
 	unsigned records;
@@ -410,6 +526,7 @@ int every_instruction(void)
 	copy.m = shared_memory(sizeof *copy.m);
 	copy2.m = shared_memory(sizeof *copy2.m);
 	finished = shared_memory(2 * sizeof *finished);
+	question = shared_memory(sizeof *question);
 	prepare(&copy, 0, NULL, 0);
 	prepare(&copy2, 0, NULL, 0);
 	for (records = 0; records < 24; records += 3) {
@@ -417,7 +534,9 @@ int every_instruction(void)
 		step_all(long_sequence, "stepped");
 	}
 	kill_all(7);
+	hold_up_everywhere();
 	printf("ring_stress: %lu instructions, %lu states (%lu with the lock held), their repairs: %lu instructions, %lu states; "
-	       "%lu kills; %lu faults\n", instructions, states, held_states, repair_instructions, repair_states, kills, faults);
+	       "%lu kills; %lu seeks held up; %lu faults\n", instructions, states, held_states, repair_instructions, repair_states, kills,
+	       seeks, faults);
 	return faults ? 1 : 0;
 }

@@ -154,18 +154,22 @@ static void check_numbering(struct reader *rd, const struct ring_record *rec)
 	*s = (struct seen){ rec->generation, rec->seq, rec->number, rd->losses };
 }
 
-/* Seeks a topic from somewhere at or before a record that we have seen, with any hint. */
+/* Seeks a topic from somewhere at or before a record that we have seen, with any hint: often with the record that is overwritten
+ * next. */
 static void check_seek(struct reader *rd)
 {
-	uint32_t topic = 1 + chance(TOPICS);
-	struct seen *s = &rd->seen[topic];
 	uint64_t below = ring_tail(&ring), from, hint;
 	struct ring_record rec;
+	bool brink = chance(2) && ring_read(&ring, ring_oldest(&ring), &rec) == 0;
+	uint32_t topic = brink ? rec.topic : 1 + chance(TOPICS);
+	struct seen *s = &rd->seen[topic];
 
 	if (s->generation == 0)
 		return;
 	from = s->seq - chance(s->seq < DESCS ? (uint32_t)s->seq : DESCS);
 	hint = chance(3) == 0 ? 0 : chance(2) ? s->seq : from - chance(from < 40 ? (uint32_t)from : 40);
+	if (brink && rec.seq <= s->seq)
+		from = hint = rec.seq;
 	atomic_fetch_add_explicit(&arena->seeks, 1, memory_order_relaxed);
 	if (ring_seek(&ring, topic, s->generation, from, below, hint, &rec) < 0) {
 		uint64_t oldest = ring_oldest(&ring);
@@ -299,7 +303,8 @@ static int stress(double seconds, long kills_wanted)
 		readers[i] = spawn(run_reader, i);
 	for (i = 0; i < PRODUCERS; i++)
 		producers[i] = spawn(produce, i);
-	while (!stopping() && now_us() < end) {
+	/* a little longer, if no kill has met a holder of the lock yet */
+	while (!stopping() && (now_us() < end || (kills > 100 && held == 0 && now_us() < end + 10000000))) {
 		if (!gap) {
 			nap(10000);
 			continue;
