@@ -14,7 +14,7 @@ import unittest
 
 import janus_test
 from janus_test import ROOT, Client, wait_until
-from web_clients import WebTest
+from web_clients import TEXT, WebTest, frame, packet, request
 
 CRASH_BUILD = os.path.join(ROOT, os.environ.get("JANUS_CRASH_BUILD", "build/crash"))
 BIG = "x" * 60000
@@ -169,6 +169,25 @@ class CrashPoints(WebTest):
         ids = [self.ask_http(), self.ask_socket(), self.ask_packet()]
         self.assertEqual(ids, sorted(ids))
 
+    def publish_answered_in_pairs(self):
+        """Two in one piece: the second one is in the buffer already when the first one's answer is lost."""
+        first = self.numbers["answered"] + 1
+        pair = lambda: (self.next_answered() for _ in range(2))
+        self.asking.send(b"".join(request("POST", "/pub", json.dumps([{"topic": "answered", "n": n}]).encode()) for n in pair()))
+        ids = [self.asking.answer().json()[0]["id"] for _ in range(2)]
+        self.socket.send(b"".join(frame(TEXT, json.dumps({"action": "publish", "topic": "answered", "n": n, "id": n})) for n in pair()))
+        for n in (first + 2, first + 3):
+            got = self.socket.message()
+            self.assertEqual((got["ok"], got["id"]), (True, n))
+            ids.append(got["message"])
+        self.packets.send(b"".join(packet({"op": "publish", "topic": "answered", "data": {"n": n}, "receipt": True, "seq": n}) for n in pair()))
+        for n in (first + 4, first + 5):
+            got = self.packets.message()
+            self.assertEqual((got["ok"], got["seq"]), (True, n))
+            ids.append(got["id"])
+        self.assertEqual([type(id) for id in ids], [int] * 6)
+        self.assertEqual(ids, sorted(set(ids)))
+
     def stream_comes_and_goes(self):
         client = self.lines("/sub/visit,b")
         self.publish("visit")
@@ -208,6 +227,7 @@ class CrashPoints(WebTest):
         self.publish_some()
         self.publish_classic()
         self.come_and_go()
+        self.publish_answered_in_pairs()
         self.publish_answered()
         self.stream_comes_and_goes()
         self.fall_behind()

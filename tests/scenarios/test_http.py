@@ -5,12 +5,13 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import time
 import unittest
 
-from janus_test import SLOWNESS, wait_until
+from janus_test import SLOWNESS, cpu_seconds, wait_until
 from web_clients import Http, Lines, WebTest, chunked, head_of, new_key, request, upgrade_fields
 
 MAX = 256 * 1024        # max_frame
@@ -359,6 +360,41 @@ class Requests(WebTest):
         client.expect_close()
         self.heard("1")
 
+    def test_half_close_behind_many_requests(self):
+        """All are answered, though they are more than is kept of answers that nobody reads yet."""
+        for target, count in (("/", 300), ("/nothing", 5000)):
+            for later in (False, True):
+                with self.subTest(target=target, later=later):
+                    client = self.http(rcvbuf=65536)
+                    client.send(request("GET", target) * count)
+                    if later:
+                        client.answer()     # they have arrived, and are being answered
+                    client.half_close()
+                    for _ in range(count - later):
+                        self.assertEqual(client.answer().status, 200 if target == "/" else 404)
+                    client.expect_close()
+
+    def test_reset_behind_many_requests(self):
+        """The requests and the reset are there at the same time: it is closed, and costs no time from then on."""
+        self.serve(workers=1)
+        worker = self.janus.workers()[0]
+        clients = [self.http() for _ in range(20)]
+        for client in clients:
+            client.ask("OPTIONS", "/")
+        self.stopped(worker, lambda: [(client.send(request("GET", "/") * 3), client.reset()) for client in clients])
+        wait_until(lambda: self.janus.connections() == 0, what="their end")
+        before, kept = cpu_seconds(worker), self.http()
+        self.assertTrue(kept.silent(1))
+        self.assertLess(cpu_seconds(worker) - before, 0.3 * SLOWNESS)
+
+    def stopped(self, worker, act):
+        """Does something while the worker stands still."""
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            act()
+        finally:
+            os.kill(worker, signal.SIGCONT)
+
     def test_client_that_goes(self):
         """One that sends a whole request and closes without the answer has published."""
         for end in ("close", "reset"):
@@ -506,6 +542,17 @@ class Limits(WebTest):
         self.refused(431, head_of("POST", "/pub/a", {"Transfer-Encoding": "chunked"}) + b"0\r\n" + b"X: y\r\n" * 2000 + b"\r\n")
         self.published("/pub/a", "fence")
         self.assertEqual(stream.message()["data"], "fence")
+
+    def test_largest_of_all(self):
+        """A head of max_head and a body of max_frame in as many small chunks as may be: there is room for both."""
+        self.serve("max_head=65535", "max_fields=1000")
+        fields = [("X-%d" % n, "v" * 600) for n in range(103)] + [("Transfer-Encoding", "chunked")]
+        head = head_of("POST", "/pub/a", fields)
+        self.assertTrue(60000 < len(head) < 65535, len(head))
+        client, stream = self.http(), self.lines("/sub/a")
+        client.send(head + chunked(b"x" * MAX, 160))
+        self.assertEqual(client.answer().status, 200)
+        self.assertEqual(stream.message()["data"], "x" * MAX)
 
     def test_body_that_grows(self):
         """Text whose JSON is six times as long: taken or refused as a whole, and what is taken arrives."""

@@ -1,9 +1,11 @@
-"""Topics, subscriptions, connections, descriptors: where they end, and what is free again afterwards."""
+"""Topics, subscriptions, connections, descriptors, messages a second: where they end, and what is free again afterwards."""
+import json
 import resource
 import select
 import unittest
 
 from janus_test import Client, Closed, JanusTest, SLOWNESS, cpu_seconds, raise_nofile, wait_until
+from web_clients import WebTest, request
 
 
 class Topics(JanusTest):
@@ -232,6 +234,43 @@ class Connections(JanusTest):
         shares = [w["connections"] for w in janus.status()["workers"]]
         self.assertEqual(sum(shares), 1000)
         self.assertGreater(min(shares), 100, shares)
+
+
+class Floods(WebTest):
+    """What counts for flood_messages. How floods end is told in test_packet.py and test_websocket.py."""
+
+    options = ("flood_messages=10",)
+    workers = 1
+
+    def test_next_on_the_descriptor(self):
+        """A connection starts from nothing, also where another one had its descriptor in the same second."""
+        for _ in range(10):
+            client = self.flash()
+            client.send(b'{"action":"publish","topic":"a"}\0' * 6)
+            client.close()
+            wait_until(lambda: self.janus.connections() == 0, what="its end")
+        self.wait_count(self.janus, "published_unheard", 60)
+        self.assertEqual(self.janus.count("closed_flood"), 0)
+
+    def test_what_means_nothing(self):
+        """Only what is dealt with counts."""
+        client = self.flash()
+        client.send(b'<regular-socket/>\0{"action":"publish","topic":"a"}\0' * 6)
+        client.subscribe("a")
+        self.assertEqual(self.janus.count("closed_flood"), 0)
+        self.assertEqual(self.janus.count("published_unheard"), 6)
+
+    def test_messages_of_one_request(self):
+        """Each counts."""
+        listener, client = self.lines("/sub/a"), self.http()
+        messages = lambda count: json.dumps([{"topic": "a", "n": n} for n in range(count)]).encode()
+        self.assertEqual(self.ask("POST", "/pub", messages(8)).status, 200)
+        client.send(request("POST", "/pub", messages(12)))
+        self.assertEqual(len(client.answer().json()), 12)       # it was whole, and is the last
+        self.assertEqual(client.answer().status, 429)
+        client.expect_close()
+        self.wait_count(self.janus, "closed_flood", 1)
+        self.assertEqual([listener.message()["n"] for _ in range(20)], [*range(8), *range(12)])
 
 
 if __name__ == "__main__":

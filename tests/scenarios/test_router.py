@@ -380,6 +380,16 @@ class Broadcast(RouterTest):
         event = sse.event()
         self.assertEqual((event.id, event.type, event.data), (str(number), "message", "hi"))
 
+    def test_pages_get_none(self):
+        """They count the messages to their id."""
+        self.serve("broadcast=on")
+        page, lines = self.log_in("test", "bob"), self.lines("/sub/other")
+        for n in (1, 2):
+            self.assertEqual(self.post("/broadcast", "all")["subscribers"], 1)
+            self.assertEqual(lines.message()["data"], "all")
+            self.published("/send/bob", "x")
+            self.assertEqual(page.message(), (n, "x"))
+
     def test_nobody(self):
         self.serve("broadcast=on")
         self.assertEqual(self.post("/broadcast", "x"), {"id": None, "subscribers": 0})

@@ -1,8 +1,12 @@
 """Subscribers that do not read: what they get when they do again, what they lose, and that others do not notice."""
+import contextlib
+import itertools
 import json
+import time
 import unittest
 
-from janus_test import Closed, JanusTest, wait_until
+from janus_test import SLOWNESS, Closed, Deadline, JanusTest, raise_nofile, wait_until
+from web_clients import TEXT, WebSocket, WebTest, frame, request
 
 SMALL = ("ring_bytes=1M", "ring_messages=1024", "max_frame=64K")
 
@@ -237,6 +241,122 @@ class Slow(JanusTest):
         figures = self.bench(janus, "-n", 200, "-m", 2000, "-s", 1000, "-p", 4, "--slow", 10, "--slow-s", 1).finish()
         self.assertEqual(figures["fault_sum"], 0)
         self.assertEqual(figures["deliveries"], 400000)
+
+    def test_batches_of_several_topics(self):
+        """Batches of those with several topics fill up while some of their sockets are full: everybody gets its own messages only."""
+        janus = self.server(workers=1)
+        count = 60
+        slow = self.clients(janus, count, rcvbuf=4096)
+        quick = self.clients(janus, count)
+        for i, client in enumerate(slow):
+            client.subscribe("secret %02d" % i, "common")
+        for i, client in enumerate(quick):
+            client.subscribe("common", "own %02d" % i)
+        publisher = self.client(janus)
+        data = "x" * 850
+        number = itertools.count()
+        deadline = Deadline(2)
+        while not deadline.over():
+            part = [next(number) for _ in range(50)]
+            publisher.send(b"".join(b'{"action":"publish","topic":"common","n":%d,"data":"%s"}\0' % (n, data.encode()) for n in part) +
+                           b"".join(b'{"action":"publish","topic":"secret %02d","data":"%s"}\0' % (n % count, data.encode()) for n in part))
+            for client in quick:
+                for n in part:
+                    client.expect_message("common", n=n, data=data)
+            if janus.behind() == count:
+                for client in slow:
+                    with contextlib.suppress(BlockingIOError):
+                        client.socket.setblocking(False)
+                        while client.socket.recv(1 << 20):
+                            pass
+        self.assertEqual(janus.count("dropped_overtaken"), 0)
+
+
+class SlowWeb(WebTest):
+    workers = 1
+
+    def test_never_reads(self):
+        """Clients that read nothing go: of HTTP after keep_alive, others when they are to end and have had time for it."""
+        self.serve("keep_alive=1s", "idle_limit=1s", "heartbeat=1s")
+        answers, stream = self.http(rcvbuf=4096), self.connect(WebSocket, "http", rcvbuf=4096).upgrade("/ws")
+        stream.action("subscribe", data="big")
+        answers.socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                answers.socket.send(request("GET", "/") * 100)
+        publisher = self.flash()
+        wait_until(lambda: self.janus.subscriptions() == 1)
+        while self.janus.behind() < 2:
+            publisher.publish("big", data="y" * 60000)
+        publisher.close()
+        wait_until(lambda: self.janus.connections() == 1, 6, "the end of the one of HTTP")
+        # The other one has so long to read that it is to go: LAST_WORDS.
+        wait_until(lambda: self.janus.connections() == 0, 16, "the end of the one of /ws")
+        self.assertEqual(self.janus.count("closed_idle"), 1)
+
+    def test_input_goes_on_while_behind(self):
+        """Its answers are more than are kept; as it reads them, what it has sent is dealt with, though it never catches up."""
+        self.serve("ring_bytes=16M", "ring_messages=16384")
+        client = self.connect(WebSocket, "http", rcvbuf=65536).upgrade("/ws").subscribe("big")
+        publisher = self.flash()
+        while not self.janus.behind():
+            publisher.publish("big", data="y" * 60000)
+        wanted = 121
+        client.send(b"".join(frame(TEXT, '{"action":"subscribe","data":"t%d","id":"%s"}' % (i % 100, "i" * 200)) for i in range(wanted - 1)) +
+                    frame(TEXT, b'{"action":"unsubscribe","data":"big","id":"end"}'))
+        answers = 0
+        deadline = Deadline(15)
+        while answers < wanted:
+            self.assertFalse(deadline.over(), "%d of %d answers" % (answers, wanted))
+            found = client.take()
+            if found is None:
+                # For each piece that it reads as much is published, so that it stays behind.
+                publisher.publish("big", data="y" * 60000)
+                client.buffer += client.socket.recv(60000)
+            elif "ok" in found:
+                self.assertTrue(found["ok"])
+                answers += 1
+        self.assertEqual(found["id"], "end")
+
+    def test_large_cut_frames_are_rescued(self):
+        """What is left of a frame when the ring overtakes it is kept, also where it is six times what was published."""
+        self.serve("slow=skip", "ring_bytes=16M")
+        size = 200000
+        slow = self.lines("/sub/a", rcvbuf=4096)
+        for _ in range(4):
+            self.published("/pub/a", b"\1" * size)
+        wait_until(lambda: self.janus.behind() == 1)
+        publisher, other = self.flash(), self.flash().subscribe("b")
+        for n in range(400):
+            publisher.publish("b", n=n, data="x" * 60000)
+            other.expect_message("b", n=n)
+        self.published("/pub/a", b"the end")
+        got = [slow.message()["data"]]
+        while got[-1] != "the end":
+            got.append(slow.message()["data"])
+        self.assertGreater(len(got), 1)
+        self.assertEqual(set(got[:-1]), {"\1" * size})
+        counters = self.janus.stats()["counters"]
+        self.assertEqual((counters["dropped_overtaken"], counters["closed_slow"], counters["no_buffer"]), (5 - len(got), 0, 0))
+
+    def test_many_pages_and_a_large_message(self):
+        """Each page has frames of its own; a bystander does not wait until all are made."""
+        raise_nofile(3000)
+        pages = [self.http() for _ in range(900)]
+        for page in pages:
+            page.send(request("GET", "/test/bob"))
+        for page in pages:
+            self.assertEqual(page.answer().status, 200)
+        publisher, bystander = self.http(), self.http()
+        bystander.ask("OPTIONS", "/")
+        publisher.send(request("POST", "/send/bob", b"'" * 200000))
+        self.assertEqual(publisher.answer().json()["subscribers"], 900)
+        worst = 0
+        for _ in range(20):
+            began = time.monotonic()
+            self.assertEqual(bystander.ask("OPTIONS", "/").status, 204)
+            worst = max(worst, time.monotonic() - began)
+        self.assertLess(worst, 0.5 * SLOWNESS)
 
 
 if __name__ == "__main__":

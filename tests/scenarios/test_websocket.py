@@ -54,6 +54,21 @@ class Handshake(WebTest):
         self.assertEqual(self.answer("/sub/a", Sec_WebSocket_Version="8").status, 426)
         self.assertEqual(self.answer("/sub/a", Sec_WebSocket_Key="short").status, 400)
 
+    def test_head_with_upgrade(self):
+        """Only GET becomes a WebSocket: HEAD is refused, whatever its key, and costs nobody else anything."""
+        witness = self.lines("/sub/a")
+        for target in ("/ws", "/sub/a", "/inbox/a"):
+            for key in (new_key(), None):
+                with self.subTest(target=target, key=key):
+                    client = self.http()
+                    self.assertEqual(client.ask("HEAD", target, fields=upgrade_fields(key)).status, 405)
+                    self.assertEqual(client.ask("OPTIONS", "/").status, 204)
+        # The fewest fields that ask for it.
+        self.assertEqual(self.ask("HEAD", "/sub/a", fields=[("Connection", "Upgrade"), ("Upgrade", "websocket")]).status, 405)
+        self.published("/pub/a", "x")
+        self.assertEqual(witness.message()["data"], "x")
+        self.assertEqual(self.janus.subscriptions(), 1)
+
     def test_refused_keeps_the_connection(self):
         """The end of such a request is certain."""
         client = self.connect(WebSocket, "http")

@@ -686,7 +686,7 @@ static void slot_subscriptions_do_not_fit(void **state)
 static void slot_has_no_place(void **state)
 {
 	struct spec large = { .fd = 1 };
-	static char in[80000];
+	static char in[200000];
 	struct server a;
 	struct lend lend;
 	int fd = file(), big;
