@@ -234,6 +234,6 @@ void session_flush(struct worker *w, int fd)
 	r = session_send_out(w, fd, &st);
 	if (r < 0 && st.flags & SESSION_CLOSE)
 		session_shut(w, fd);	/* broken, and nobody reads from it: it is watched again, and found so */
-	else if (r <= 0)
-		catchup_defer(w, fd);	/* (if it is broken, it is writable) */
+	else if (r == 0 || (r < 0 && (uintptr_t)w->io[fd].data & MARK_CHOKED))
+		catchup_defer(w, fd);	/* (What is broken is writable. One that is read from is found broken there, behind its last input.) */
 }
