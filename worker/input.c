@@ -229,7 +229,8 @@ static void input_end(struct worker *w, int fd)
 	if (st->in != LENT_NONE && (st->transport == TRANSPORT_FLASH || st->transport == TRANSPORT_PACKET))
 		session_end(w, fd, st->parsed, 400, "the connection ended within a frame");
 	session_flush(w, fd);
-	if (st->out != LENT_NONE && !(st->flags & SESSION_LINGER)) {
+	/* (One that is not behind and has something left is broken.) */
+	if (st->out != LENT_NONE && st->flags & SESSION_BEHIND && !(st->flags & SESSION_LINGER)) {
 		struct session_state_shm last = *st;
 
 		last.flags |= SESSION_CLOSE;
