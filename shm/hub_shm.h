@@ -18,7 +18,7 @@
 
 #define HUB_MAGIC 0x31425548534e414aull	/* "JANSHUB1" */
 #ifndef HUB_LAYOUT
-#define HUB_LAYOUT 2			/* goes up with every change of a layout that lives in the hub or a slot segment */
+#define HUB_LAYOUT 3			/* goes up with every change of a layout that lives in the hub or a slot segment */
 #endif
 
 enum counter {
@@ -80,10 +80,18 @@ struct hub_slot_shm {
 	_Atomic uint32_t by_transport[TRANSPORT_GROUPS];	/* of the connections */
 	uint8_t pad3[44 - 4 * TRANSPORT_GROUPS];
 
+	/* Signs of life, by which a process that makes no progress is known. Times are milliseconds of CLOCK_MONOTONIC. */
+	_Alignas(64) _Atomic uint64_t worker_beat;	/* the worker's: when it last turned its loop or did a piece of a longer work */
+	_Atomic uint64_t keeper_beat;	/* the keeper's */
+	_Atomic uint32_t turns;		/* the worker's: of its loop since it was live; 0 when it is made */
+	_Atomic uint32_t roll;		/* the keeper's: number of the order to replace that the worker was made after (heritage.roll) */
+	_Atomic uint32_t refused;	/* the keeper's: times that it could not do what it was ordered, and went on as it was */
+	uint8_t pad4[36];
+
 	struct intent_shm intent;
 	_Alignas(64) _Atomic uint64_t counters[COUNTERS_MAX];
 };
-_Static_assert(sizeof(struct hub_slot_shm) == 5 * 64 + 8 * COUNTERS_MAX, "layout");
+_Static_assert(sizeof(struct hub_slot_shm) == 6 * 64 + 8 * COUNTERS_MAX, "layout");
 
 struct hub_shm {
 	_Alignas(64) _Atomic uint64_t magic;	/* stored last */

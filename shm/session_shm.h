@@ -77,6 +77,20 @@ _Static_assert(sizeof(struct lent_shm) == 32, "layout");
 #define LEND_CLASSES 4
 #define FLIGHT_MAX 1024		/* sends under way at one time */
 
+#define SKIP_MAX 32
+
+/* A record on its way to becoming a transport's frame. */
+#define ENCODING(seq, transport) ((uint64_t)(seq) << 8 | (transport))
+
+/* What a worker was at when it died. */
+struct suspect_shm {
+	uint32_t session;	/* descriptor + 1, 0 none */
+	uint32_t count;		/* workers that died of it, one behind the other */
+	uint64_t parsed;	/* where in the session's input */
+	uint64_t encoding;	/* 0 nothing */
+	uint8_t token[16];	/* the session's: descriptors are used again */
+};
+
 struct lend_class_shm {
 	uint64_t at;		/* offset of the first buffer */
 	uint32_t size;		/* of one, struct lent_shm included */
@@ -96,8 +110,21 @@ struct slot_shm {
 	/* one above the highest descriptor that a session ever had */
 	_Alignas(64) _Atomic uint32_t fd_end;
 
-	/* the descriptor of the session whose input is being handled, + 1: to blame if the worker crashes of its own; 0 none */
+	/* the descriptor of the session that is being dealt with, + 1: to blame if the worker dies of it; 0 none */
 	_Atomic uint32_t working_on;
+
+	/* the worker has left in order: what the buffers' headers say is true, whatever the kernel can tell */
+	_Atomic uint32_t orderly;
+
+	/* what is being encoded (ENCODING()): to blame in the same way; 0 nothing */
+	_Atomic uint64_t encoding;
+
+	/* what the last workers died of, by the keeper: the same thing again raises `count` */
+	_Alignas(64) struct suspect_shm suspect;
+
+	/* records that no worker is to encode for a transport any more, as two have died of it: a ring of ENCODING()s, by the keeper */
+	_Atomic uint32_t skips;			/* ever noted; the last SKIP_MAX are there */
+	_Atomic uint64_t skip[SKIP_MAX];
 
 	/* the redo record */
 	_Alignas(64) struct session_state_shm redo;

@@ -46,12 +46,21 @@ int worker_push(int **list, uint32_t *count, uint32_t *room, int fd)
 	return 0;
 }
 
-static uint32_t seconds(void)
+static uint64_t milliseconds(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	return (uint32_t)ts.tv_sec;
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* A sign of life, once a turn of the loop or a piece of a longer work: the keeper kills a worker that gives none. */
+void worker_beat(struct worker *w)
+{
+	uint64_t now = milliseconds();
+
+	w->now = (uint32_t)(now / 1000);
+	atomic_store_explicit(&w->self->worker_beat, now, memory_order_relaxed);
 }
 
 static void on_wake(struct ev_loop *loop, struct ev_io *io, int events)
@@ -112,7 +121,8 @@ static void on_check(struct ev_loop *loop, struct ev_check *c, int events)
 	(void)c;
 	(void)events;
 	atomic_store(&w->self->sleeping, 0);
-	w->now = seconds();
+	worker_beat(w);
+	atomic_fetch_add_explicit(&w->self->turns, 1, memory_order_relaxed);
 	worker_count(w, COUNTER_loops, 1);
 }
 
@@ -233,7 +243,6 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 	w->start = start;
 	w->settings = start->settings;
 	w->number = start->slot;
-	w->now = seconds();
 	w->oldest_cut = UINT64_MAX;
 	if (hub_attach(&w->hub, start->hub_fd, true) < 0 || slot_attach(&w->slot, start->slot_fd) < 0) {
 		log_error("shared memory: %s", strerror(errno));
@@ -243,6 +252,7 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 	/* An apostrophe is five bytes on a page of HTML: nothing grows more. */
 	frame = 5 * stage_record_max(w) + 8192;
 	w->self = &w->hub.shm->slot[w->number];
+	worker_beat(w);
 	if (strays_close(w) < 0)
 		return -1;
 	w->io = mmap(NULL, w->slot.shm->sessions_max * sizeof(*w->io), PROT_READ | PROT_WRITE,

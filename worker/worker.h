@@ -193,6 +193,7 @@ static inline bool session_unmark(struct worker *w, int fd, uintptr_t mark)
 }
 
 /* worker.c */
+void worker_beat(struct worker *w);
 void worker_count(struct worker *w, enum counter counter, uint64_t n);
 int worker_push(int **list, uint32_t *count, uint32_t *room, int fd);	/* appends; -1 without memory */
 
