@@ -13,7 +13,7 @@
 #include "shm/snapshot.h"
 
 #define POLL 0.002		/* seconds */
-#define PATIENCE 15.0
+#define PATIENCE 60.0		/* a slot with very many sessions; a worker that hangs is its keeper's affair, who says so */
 
 static bool all_frozen(const struct master *m)
 {
@@ -26,28 +26,53 @@ static bool all_frozen(const struct master *m)
 void freeze_undo(struct master *m)
 {
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
-		if (m->h.slots[i].used && slots_order(m, i, ORDER_THAW) < 0)
+		if (m->h.slots[i].used && m->h.slots[i].keeper && slots_order(m, i, ORDER_THAW) < 0)
 			log_error("slot %u can't be told to go on", i);
+}
+
+/* Times that keepers have said no, over all slots. */
+static uint32_t refusals(const struct master *m)
+{
+	uint32_t n = 0;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		n += atomic_load(&m->hub.shm->slot[i].refused);
+	return n;
+}
+
+/* NULL: all is well so far. */
+static const char *failure(struct master *m)
+{
+	if (m->stopping)
+		return "the server is stopping";
+	if (slots_lost(m))
+		return "a keeper died while the workers left their snapshots; the old program goes on";
+	if (refusals(m) != m->freeze_refusals)
+		return "a worker could not leave its snapshot (the log says why); the old program goes on";
+	if (ev_now(m->loop) >= m->freeze_deadline)
+		return "the workers did not leave their snapshots in time; the old program goes on";
+	return NULL;
 }
 
 static void on_poll(struct ev_loop *loop, struct ev_timer *t, int events)
 {
 	struct master *m = ev_userdata(loop);
-	bool frozen = all_frozen(m);	/* or all gone, when the server stops */
+	const char *error = failure(m);
 
 	(void)t;
 	(void)events;
-	if (!frozen && !m->stopping && ev_now(loop) < m->freeze_deadline)
+	if (!error && !all_frozen(m))
 		return;
 	ev_timer_stop(loop, &m->freeze_timer);
-	if (!frozen)
+	if (error)
 		freeze_undo(m);
-	m->frozen(m, m->stopping ? "the server is stopping" : frozen ? NULL : "the workers did not leave their snapshots in time");
+	m->frozen(m, error);
 }
 
 void freeze(struct master *m, void (*done)(struct master *m, const char *error))
 {
 	m->frozen = done;
+	m->freeze_refusals = refusals(m);
 	m->freeze_deadline = ev_now(m->loop) + PATIENCE;
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (m->h.slots[i].used && slots_order(m, i, ORDER_FREEZE) < 0)

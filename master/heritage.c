@@ -56,9 +56,28 @@ static void put_slots(msgpack_packer *p, const struct heritage *h)
 	}
 }
 
+static void put_before(msgpack_packer *p, const struct heritage_before *b)
+{
+	put_key(p, "before");
+	if (!b->there) {
+		msgpack_pack_nil(p);
+		return;
+	}
+	msgpack_pack_map(p, 5);
+	put_int(p, "program", b->program);
+	put_int(p, "hub", b->hub);
+	put_key(p, "segments");
+	msgpack_pack_array(p, INDEX_SLOTS_MAX);
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		msgpack_pack_int(p, b->segment[i]);
+	put_key(p, "settings");
+	settings_pack(&b->settings, p);
+	put_listeners(p, "listen", b->listen, b->listeners);
+}
+
 static void pack(msgpack_packer *p, const struct heritage *h)
 {
-	msgpack_pack_map(p, 19);
+	msgpack_pack_map(p, 26);
 	put_int(p, "v", HERITAGE_VERSION);
 	put_int(p, "layout", h->layout);
 	put_text(p, "program", h->program);
@@ -71,6 +90,13 @@ static void pack(msgpack_packer *p, const struct heritage *h)
 	put_int(p, "snapshot_version", h->snapshot_version);
 	put_int(p, "snapshot", h->snapshot);
 	put_int(p, "fresh", h->fresh);
+	put_int(p, "restore", h->restore);
+	put_int(p, "roll", h->roll);
+	put_int(p, "trial", h->trial);
+	put_int(p, "trial_slot", h->trial_slot);
+	put_int(p, "again", h->again);
+	put_text(p, "failed", h->failed);
+	put_before(p, &h->before);
 	put_int(p, "died", (int64_t)h->died);
 	put_int(p, "started", (int64_t)h->started);
 	put_key(p, "settings");
@@ -187,6 +213,26 @@ static void unpack_arrays(struct heritage *h, const msgpack_object *map)
 	}
 }
 
+static int unpack_before(struct heritage_before *b, const msgpack_object *map)
+{
+	const msgpack_object *o = get(map, "before"), *settings, *a;
+	uint32_t n;
+
+	if (!o || o->type != MSGPACK_OBJECT_MAP)
+		return 0;
+	settings = get(o, "settings");
+	if (!settings || settings_unpack(&b->settings, settings) < 0)
+		return -1;
+	b->there = true;
+	b->program = (int)get_int(o, "program", -1);
+	b->hub = (int)get_int(o, "hub", -1);
+	a = get_array(o, "segments", INDEX_SLOTS_MAX, &n);
+	for (uint32_t i = 0; i < n; i++)
+		b->segment[i] = (int)a[i].via.i64;
+	unpack_listeners(o, "listen", b->listen, &b->listeners);
+	return 0;
+}
+
 static int unpack(struct heritage *h, const msgpack_object *map)
 {
 	const msgpack_object *settings = get(map, "settings");
@@ -204,6 +250,15 @@ static int unpack(struct heritage *h, const msgpack_object *map)
 	h->snapshot_version = (uint32_t)get_int(map, "snapshot_version", 0);
 	h->snapshot = (int)get_int(map, "snapshot", -1);
 	h->fresh = get_int(map, "fresh", 0);
+	/* (A predecessor that does not say sends segments along to be filled, and only then.) */
+	h->restore = get_int(map, "restore", h->fresh);
+	h->roll = (uint32_t)get_int(map, "roll", 0);
+	h->trial = get_int(map, "trial", 0);
+	h->trial_slot = (int)get_int(map, "trial_slot", -1);
+	h->again = get_int(map, "again", 0);
+	get_text(map, "failed", h->failed, sizeof(h->failed));
+	if (unpack_before(&h->before, map) < 0)
+		return -1;
 	h->died = (uint64_t)get_int(map, "died", 0);
 	h->started = (uint64_t)get_int(map, "started", 0);
 	unpack_arrays(h, map);

@@ -30,6 +30,19 @@ struct heritage_slot {
 	uint32_t keeper;		/* process id; master only */
 };
 
+/* What a program that is on trial goes back to: the old one, with what it had. */
+struct heritage_before {
+	bool there;
+	int program;			/* descriptors */
+	int hub;			/* of another layout; -1: it is the same */
+	int segment[INDEX_SLOTS_MAX];	/* with such a hub */
+	struct settings settings;
+	struct heritage_listener listen[LISTENERS_MAX];
+	unsigned listeners;
+};
+
+#define HERITAGE_TEXT_MAX 512
+
 struct heritage {
 	uint32_t layout;		/* HUB_LAYOUT of the writer */
 	struct settings settings;
@@ -42,7 +55,14 @@ struct heritage {
 	int caller;			/* master only: the janusctl that waits for the end of a reload; -1 none */
 	uint32_t snapshot_version;	/* SNAPSHOT_VERSION of the writer */
 	int snapshot;			/* descriptor of a snapshot: the master's of the hub, a keeper's of its slot; -1 none */
-	bool fresh;			/* to a keeper: the segments are new, and sent along */
+	bool fresh;			/* to a keeper: the segments are others, and sent along */
+	bool restore;			/* and are to be filled from its snapshot */
+	uint32_t roll;			/* counts reloads */
+	bool trial;			/* to a keeper: its program must show that its workers live */
+	int trial_slot;			/* master only: whose keeper that was; -1 none */
+	bool again;			/* master only: another reload was asked for meanwhile */
+	char failed[HERITAGE_TEXT_MAX];	/* master only: why the program that followed gave back; "" it did not */
+	struct heritage_before before;	/* master only */
 	uint64_t died;			/* keeper: when its worker died or left, microseconds since 1970 */
 	uint64_t started;		/* when the master began, seconds since 1970 */
 	int wake[INDEX_SLOTS_MAX];

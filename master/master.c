@@ -17,6 +17,7 @@
 
 #include "master/listen.h"
 #include "master/privileges.h"
+#include "master/program.h"
 #include "shm/log.h"
 #include "shm/snapshot.h"
 
@@ -49,6 +50,7 @@ void master_stop(struct master *m, int status)
 	m->stopping = true;
 	m->status = status;
 	reload_abandon(m);
+	roll_abandon(m);
 	end_listeners(m);
 	control_answer(m->h.caller, "the server is stopping");
 	m->h.caller = -1;
@@ -166,7 +168,7 @@ static int start_fresh(struct master *m, const char *program)
 	char error[RUNTIME_DIR_ERROR_MAX];
 
 	m->h.master = (uint32_t)getpid();
-	m->h.slot = m->h.caller = m->h.snapshot = -1;
+	m->h.slot = m->h.caller = m->h.snapshot = m->h.trial_slot = -1;
 	m->h.started = (uint64_t)time(NULL);
 	snprintf(m->h.program, sizeof(m->h.program), "%s", program);
 	if (runtime_dir_open(&m->dir, m->config.settings.runtime_dir, WAIT_FOR_ORPHANS_MS, error) < 0) {
@@ -187,7 +189,8 @@ static int start_fresh(struct master *m, const char *program)
 /* One that follows a program with another layout: everything is there, but in snapshots. */
 static int thaw(struct master *m)
 {
-	close(m->h.hub);
+	if (!m->h.before.there)
+		close(m->h.hub);
 	if (open_hub(m) < 0)
 		return -1;
 	if (snapshot_read_hub(&m->hub, m->h.snapshot) < 0) {
@@ -196,7 +199,7 @@ static int thaw(struct master *m)
 	}
 	close(m->h.snapshot);
 	m->h.snapshot = -1;
-	m->h.fresh = true;
+	m->h.fresh = m->h.restore = true;
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (m->h.slots[i].used && slots_renew(m, i) < 0)
 			return -1;
@@ -247,7 +250,9 @@ static int prepare(struct master *m, const struct config_source *source, int her
 		log_error("the heritage can't be read");
 		return -1;
 	}
-	if (read_config(&m->config, source) < 0) {
+	if (heritage >= 0 && m->h.failed[0]) {
+		m->config.settings = m->h.settings;	/* the configuration is the one that failed */
+	} else if (read_config(&m->config, source) < 0) {
 		/* (It was good when the predecessor read it.) */
 		if (heritage < 0)
 			return -1;
@@ -266,6 +271,12 @@ static int prepare(struct master *m, const struct config_source *source, int her
 	m->h.settings = m->config.settings;
 	m->h.layout = HUB_LAYOUT;
 	m->h.snapshot_version = SNAPSHOT_VERSION;
+	m->next_program = -1;
+	m->program = program_running();
+	if (m->program < 0) {
+		log_error("/proc/self/exe: %m");
+		return -1;
+	}
 	descriptors = privileges_raise_descriptors();
 	m->sessions_max = descriptors > SESSIONS_MAX ? SESSIONS_MAX : (uint32_t)descriptors;
 	if (m->sessions_max < 512) {
@@ -296,8 +307,9 @@ int master_main(const struct config_source *source, char **argv, const char *pro
 	}
 	start_watchers(m);
 	slots_reap(m);
+	slots_watch(m);
 	if (heritage >= 0)
-		reload_roll(m);
+		roll_begin(m);
 	ev_run(m->loop, 0);
 	runtime_dir_close(&m->dir);
 	log_info("stopped");

@@ -3,7 +3,8 @@
  *
  *   master.c           start, signals, orderly stop
  *   slots.c            keepers: started, missed, replaced
- *   reload.c           SIGHUP: configuration and program anew
+ *   reload.c           SIGHUP: configuration and program anew, as far as the old program sees to it
+ *   roll.c             the rest, in the new program: slot after slot, or back to the old one
  *   freeze.c           before a program with another layout: everything into snapshots
  *   control_server.c   answers janusctl
  */
@@ -21,7 +22,17 @@
 
 struct master_slot {
 	bool lost;			/* its keeper died; its worker may still be about */
+	bool vacant;			/* both are gone, and a keeper is to be made: now, or at retry_at */
+	bool uncleared;			/* and what its sessions were still stands in the hub and the segment */
+	uint64_t retry_at;		/* milliseconds of CLOCK_MONOTONIC */
 	struct restarts restarts;	/* of keepers */
+	uint64_t beat, looked, silent;	/* the keeper's last sign of life seen; when it was looked for; milliseconds without one */
+};
+
+enum roll_step {
+	ROLL_TRIAL,			/* one slot has the new program: do its workers live? */
+	ROLL_ALL,			/* all slots at once, as all workers have left: wait until they live */
+	ROLL_EACH,			/* one slot after the other */
 };
 
 struct master {
@@ -29,6 +40,7 @@ struct master {
 	char **argv;			/* as started */
 	struct config config;
 	struct runtime_dir dir;
+	int program;			/* O_PATH, of the program that this is: keepers are made from it, whatever stands at the path */
 	struct heritage h;		/* descriptors, listeners, slots: all that goes on over an upgrade */
 	struct hub hub;
 	struct master_slot slot[INDEX_SLOTS_MAX];
@@ -37,7 +49,7 @@ struct master {
 	struct ev_loop *loop;
 	struct ev_signal on_term, on_int, on_hup, on_child;
 	struct ev_io on_control;
-	struct ev_timer stop_timer;
+	struct ev_timer stop_timer, slots_timer;
 	bool stopping;
 	int status;			/* to exit with */
 
@@ -45,15 +57,22 @@ struct master {
 	struct ev_timer freeze_timer;
 	void (*frozen)(struct master *m, const char *error);
 	double freeze_deadline;
+	uint32_t freeze_refusals;	/* of keepers, before */
 
 	/* reload.c */
 	bool reloading;
+	bool again;			/* another was asked for meanwhile */
 	struct heritage next;		/* what the following program is to be given */
+	int next_program;		/* O_PATH */
+
+	/* roll.c */
 	struct ev_timer roll_timer;
 	bool rolling;
+	enum roll_step roll_step;
 	unsigned roll_slot;		/* being replaced */
-	uint32_t roll_generation;	/* it had before */
+	uint32_t roll_refused;		/* of that slot, before */
 	double roll_deadline;
+	char roll_error[HERITAGE_TEXT_MAX];	/* what did not happen, "" all did */
 };
 
 /* Runs the server in the foreground. `heritage` is that of the program this one follows, or -1. Returns the exit status. */
@@ -75,16 +94,24 @@ int slots_start(struct master *m, unsigned slot);	/* a new slot and its keeper. 
 int slots_order(struct master *m, unsigned slot, char order);	/* one without descriptors */
 int slots_order_replace(struct master *m, unsigned slot);
 int slots_renew(struct master *m, unsigned slot);	/* a new segment, to be filled from a snapshot. -1 (logged) */
+void slots_recount(const struct master *m, unsigned slot);	/* its next worker asks the kernel what every session was sent */
 void slots_reap(struct master *m);			/* after SIGCHLD */
 unsigned slots_alive(const struct master *m);
-bool slots_lost(const struct master *m);		/* a keeper is gone, and its worker not yet */
+bool slots_lost(const struct master *m);		/* a keeper is gone, and the slot has no other yet */
 void slots_kill(struct master *m, int sig);
+void slots_watch(struct master *m);			/* from now on: keepers that make no progress, and those to be made */
 
 /* reload.c */
 /* `caller`: the janusctl that waits for the outcome and is answered then, or -1. Does not return when the program executes anew. */
 void reload(struct master *m, int caller);
 void reload_abandon(struct master *m);			/* the server stops: what a reload under way has opened is closed */
-void reload_roll(struct master *m);			/* in the new program: replaces slot by slot */
+void reload_again(struct master *m);			/* if one was asked for while it could not be */
+/* Executes another program (O_PATH descriptor) with this heritage in the master's place. Signals are held. Returns only if it fails, errno set. */
+void reload_execute(struct master *m, int program, int heritage);
+
+/* roll.c */
+void roll_begin(struct master *m);			/* the program has followed another: has the slots follow */
+void roll_abandon(struct master *m);			/* the server stops */
 
 /* freeze.c */
 /* Has all workers leave snapshots, then calls done(m, NULL), or done(m, error) when it could not be and all go on. */

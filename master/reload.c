@@ -18,13 +18,10 @@
 
 #include "master/listen.h"
 #include "master/master.h"
+#include "master/program.h"
 #include "shm/log.h"
 
 #define PROBE_MS 10000
-#define ROLL_POLL 0.002		/* seconds */
-#define ROLL_PATIENCE 20.0	/* seconds for one slot */
-
-/* ---- in the old program ---- */
 
 static bool same_memory(const struct settings *a, const struct settings *b, const char **key)
 {
@@ -45,17 +42,6 @@ static bool has_listener(const struct heritage *h, int fd)
 	return false;
 }
 
-/* Their files are removed by the next program: this one may yet have to go on. Until then they are open in the keepers. */
-static void note_dropped(const struct master *m, struct heritage *next)
-{
-	next->dropped_count = 0;
-	for (unsigned i = 0; i < m->h.listeners; i++)
-		if (m->h.listen[i].file.ino && !has_listener(next, m->h.listen[i].fd)) {
-			next->dropped[next->dropped_count] = m->h.listen[i];
-			next->dropped[next->dropped_count++].fd = -1;
-		}
-}
-
 /* The listen sockets of the new configuration: those that are there already, and new ones. -1 with error[], nothing changed. */
 static int open_listeners(const struct master *m, const struct config *config, struct heritage *next, char error[CONFIG_ERROR_MAX])
 {
@@ -74,16 +60,7 @@ static int open_listeners(const struct master *m, const struct config *config, s
 			return -1;
 		next->listeners++;
 	}
-	note_dropped(m, next);
 	return 0;
-}
-
-/* Listen sockets that the next program is not to have: close-on-exec, as it may yet not come to that. */
-static void mark_listeners(const struct heritage *from, const struct heritage *in, int flag)
-{
-	for (unsigned i = 0; i < from->listeners; i++)
-		if (!has_listener(in, from->listen[i].fd))
-			fcntl(from->listen[i].fd, F_SETFD, flag);
 }
 
 static char **with_option(char **argv, char *option)
@@ -102,7 +79,7 @@ static char **with_option(char **argv, char *option)
 	return args;
 }
 
-static void execute(const struct master *m, const char *option, int heritage)
+static void execute(const struct master *m, int program, const char *option, int heritage)
 {
 	char text[64];
 	char **args;
@@ -110,7 +87,7 @@ static void execute(const struct master *m, const char *option, int heritage)
 	snprintf(text, sizeof(text), "%s=%d", option, heritage);
 	args = with_option(m->argv, text);
 	if (args)
-		execv(m->h.program, args);
+		program_execute(program, args);
 	free(args);
 }
 
@@ -129,7 +106,7 @@ static int probe(const struct master *m, int heritage, char error[CONFIG_ERROR_M
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if ((uint32_t)getppid() != m->h.master)
 			_exit(127);
-		execute(m, "--probe", heritage);
+		execute(m, m->next_program, "--probe", heritage);
 		_exit(127);
 	}
 	if (pid < 0) {
@@ -168,20 +145,25 @@ static void pass_signals_on(const struct master *m)
 		raise(SIGTERM);
 	if (ev_is_pending(&m->on_int))
 		raise(SIGINT);
+	if (ev_is_pending(&m->on_hup))
+		raise(SIGHUP);
 }
 
-/* Returns only if it fails. Signals are held back. */
-static void become(struct master *m, int heritage, char error[CONFIG_ERROR_MAX])
+void reload_execute(struct master *m, int program, int heritage)
 {
-	if (m->next.caller >= 0)
-		fcntl(m->next.caller, F_SETFD, 0);
+	int caller = m->next.caller;
+
+	if (caller >= 0)
+		fcntl(caller, F_SETFD, 0);
 	fcntl(m->dir.control, F_SETFD, 0);
-	mark_listeners(&m->h, &m->next, FD_CLOEXEC);
+	fcntl(m->program, F_SETFD, 0);
 	pass_signals_on(m);
 	control_hurry();
-	execute(m, "--heritage", heritage);
-	mark_listeners(&m->h, &m->next, 0);
-	snprintf(error, CONFIG_ERROR_MAX, "%.256s: %s", m->h.program, strerror(errno));
+	execute(m, program, "--heritage", heritage);
+	if (caller >= 0)
+		fcntl(caller, F_SETFD, FD_CLOEXEC);
+	fcntl(m->dir.control, F_SETFD, FD_CLOEXEC);
+	fcntl(m->program, F_SETFD, FD_CLOEXEC);
 }
 
 /* Closes those that were opened for the next program. */
@@ -203,8 +185,19 @@ static void refused(struct master *m, const char *error)
 {
 	log_error("reload refused: %s", error);
 	end_new_listeners(m);
+	if (m->next_program >= 0)
+		close(m->next_program);
+	m->next_program = -1;
 	control_answer(m->next.caller, error);
 	m->reloading = false;
+	reload_again(m);
+}
+
+/* One was asked for while another was under way, or a keeper being replaced: now. */
+void reload_again(struct master *m)
+{
+	if (m->again && !m->reloading && !m->rolling && !m->stopping && !slots_lost(m))
+		raise(SIGHUP);
 }
 
 /* Asks, and becomes it. PROBE_SNAPSHOT, or PROBE_NO with error[]. */
@@ -218,11 +211,21 @@ static int try_successor(struct master *m, char error[CONFIG_ERROR_MAX])
 	}
 	answer = probe(m, fd, error);
 	if (answer == PROBE_YES) {
-		become(m, fd, error);
+		reload_execute(m, m->next_program, fd);
+		snprintf(error, CONFIG_ERROR_MAX, "%.256s: %s", m->h.program, strerror(errno));
 		answer = PROBE_NO;
 	}
 	close(fd);
 	return answer;
+}
+
+/* All that a program with memory of its own would have to go back to. (Slots may have come to their end while the workers left.) */
+static void note_memory(struct master *m)
+{
+	memcpy(m->next.slots, m->h.slots, sizeof(m->next.slots));
+	m->next.before.hub = m->h.hub;
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		m->next.before.segment[i] = m->h.slots[i].used ? m->h.slots[i].segment : -1;
 }
 
 /* Every worker has left a snapshot; or the old program goes on. */
@@ -236,6 +239,7 @@ static void on_frozen(struct master *m, const char *failed)
 		return;
 	}
 	hold_signals(&before);
+	note_memory(m);
 	m->next.snapshot = freeze_write_hub(m);
 	if (m->next.snapshot < 0)
 		snprintf(error, sizeof(error), "snapshot of the hub: %s", strerror(errno));
@@ -248,27 +252,54 @@ static void on_frozen(struct master *m, const char *failed)
 	sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
+/* What the following program is given, before the new configuration is looked at; and what it would go back to. */
+static void begin_next(struct master *m, int caller)
+{
+	struct heritage_before *before = &m->next.before;
+
+	m->next = m->h;
+	m->next.caller = caller;
+	m->next.fresh = m->next.restore = m->next.again = false;
+	m->next.failed[0] = '\0';
+	m->next.roll++;
+	before->there = true;
+	before->program = m->program;
+	before->hub = -1;
+	before->settings = m->h.settings;
+	before->listeners = m->h.listeners;
+	memcpy(before->listen, m->h.listen, sizeof(before->listen));
+}
+
+/* NULL, or why it can't be now. */
+static const char *busy(const struct master *m)
+{
+	return m->stopping ? "the server is stopping" :
+	       slots_lost(m) ? "a keeper is being replaced" :
+	       m->rolling || m->reloading ? "a reload is under way" : NULL;
+}
+
 static void prepare(struct master *m, int caller)
 {
 	static struct config config;
 	char error[CONFIG_ERROR_MAX];
 	const char *key;
 
-	if (m->rolling || m->reloading || m->stopping || slots_lost(m)) {
-		control_answer(caller, m->stopping ? "the server is stopping" :
-				       slots_lost(m) ? "a keeper is being replaced" : "a reload is under way");
+	if (busy(m)) {
+		/* A signal has nobody who could be told to try again. */
+		m->again |= caller < 0;
+		control_answer(caller, busy(m));
 		return;
 	}
 	m->reloading = true;
-	m->next = m->h;
-	m->next.caller = caller;
-	m->next.fresh = false;
+	m->again = false;
+	begin_next(m, caller);
 	if (config_read(&config, &m->source, error) < 0) {
 		refused(m, error);
 		return;
 	}
 	if (!same_memory(&config.settings, &m->config.settings, &key))
 		log_warning("%s has changed: that takes a restart", key);
+	m->next_program = program_open(m->h.program);
 	if (open_listeners(m, &config, &m->next, error) < 0 || try_successor(m, error) == PROBE_NO)
 		refused(m, error);
 	else
@@ -282,111 +313,4 @@ void reload(struct master *m, int caller)
 	hold_signals(&before);
 	prepare(m, caller);
 	sigprocmask(SIG_SETMASK, &before, NULL);
-}
-
-/* ---- in the new program ---- */
-
-static void rolled(struct master *m)
-{
-	ev_timer_stop(m->loop, &m->roll_timer);
-	m->rolling = false;
-	m->h.fresh = false;
-	log_info("reloaded");
-	control_answer(m->h.caller, NULL);
-	m->h.caller = -1;
-}
-
-/* Slots beyond the number of workers wanted drain; those that are missing are made. */
-static void roll_one(struct master *m)
-{
-	unsigned i = m->roll_slot;
-	bool wanted = i < (unsigned)m->config.settings.workers;
-
-	m->roll_generation = atomic_load(&m->hub.shm->slot[i].generation);
-	m->roll_deadline = ev_now(m->loop) + ROLL_PATIENCE;
-	if (m->h.slots[i].used && !wanted)
-		m->h.slots[i].draining = true;
-	else if (m->h.slots[i].used)
-		m->h.slots[i].draining = false;
-	if (m->h.slots[i].used ? slots_order_replace(m, i) < 0 : slots_start(m, i) < 0)
-		log_error("slot %u: could not be replaced: %s", i, strerror(errno));
-}
-
-static bool slot_rolled(const struct master *m)
-{
-	const struct hub_slot_shm *s = &m->hub.shm->slot[m->roll_slot];
-
-	return !m->h.slots[m->roll_slot].used ||
-	       (atomic_load(&s->generation) != m->roll_generation && atomic_load(&s->state) == SLOT_LIVE);
-}
-
-static void on_roll(struct ev_loop *loop, struct ev_timer *t, int events)
-{
-	struct master *m = ev_userdata(loop);
-	bool late = ev_now(loop) > m->roll_deadline;
-
-	(void)t;
-	(void)events;
-	if (m->stopping) {
-		ev_timer_stop(loop, &m->roll_timer);
-		return;
-	}
-	if (!slot_rolled(m) && !late)
-		return;
-	if (!slot_rolled(m))
-		log_error("slot %u is not live after %.0f s; going on with the others", m->roll_slot, ROLL_PATIENCE);
-	do {
-		if (++m->roll_slot == INDEX_SLOTS_MAX) {
-			rolled(m);
-			return;
-		}
-	} while (!m->h.slots[m->roll_slot].used && m->roll_slot >= (unsigned)m->config.settings.workers);
-	roll_one(m);
-}
-
-/* Keepers whose workers are gone already are told all at once. */
-static void thaw_all(struct master *m)
-{
-	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
-		if (m->h.slots[i].used && slots_order_replace(m, i) < 0)
-			log_error("slot %u could not be taken over: %s", i, strerror(errno));
-}
-
-static bool all_live(const struct master *m)
-{
-	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
-		if (m->h.slots[i].used && atomic_load(&m->hub.shm->slot[i].state) != SLOT_LIVE)
-			return false;
-	return true;
-}
-
-static void on_thaw(struct ev_loop *loop, struct ev_timer *t, int events)
-{
-	struct master *m = ev_userdata(loop);
-
-	(void)events;
-	if (!all_live(m) && ev_now(loop) < m->roll_deadline && !m->stopping)
-		return;
-	ev_timer_stop(loop, t);
-	if (m->stopping)
-		return;
-	/* Once more, in the usual way: for slots that the configuration adds or takes away. */
-	m->h.fresh = false;
-	reload_roll(m);
-}
-
-void reload_roll(struct master *m)
-{
-	m->rolling = true;
-	m->roll_slot = 0;
-	if (m->h.fresh) {
-		thaw_all(m);
-		m->roll_deadline = ev_now(m->loop) + ROLL_PATIENCE;
-		ev_timer_init(&m->roll_timer, on_thaw, ROLL_POLL, ROLL_POLL);
-		ev_timer_start(m->loop, &m->roll_timer);
-		return;
-	}
-	ev_timer_init(&m->roll_timer, on_roll, ROLL_POLL, ROLL_POLL);
-	ev_timer_start(m->loop, &m->roll_timer);
-	roll_one(m);
 }

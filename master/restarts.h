@@ -1,31 +1,44 @@
 /*
- * Restart intensity, as Erlang's supervisors have it: at most `restart_limit` restarts within `restart_window`. Past it a slot starts
- * empty and counts anew; past it again, before two windows have gone by, it is given up.
+ * Crash loops. A process that dies is made again at once, however often it is killed from outside; what must not go on for ever is a process
+ * that dies of itself each time before it has got anywhere.
+ *
+ * A death *counts* if the process died of its own fault (a crash, a hang, an exit), nothing that it died of could be taken away (blame.h),
+ * and it had made no progress since it was made: a worker, RESTARTS_PROGRESS turns of its loop while live; a keeper, a live worker. More than
+ * `restart_limit` deaths that count, with no progress in between and no pause longer than `restart_window`, are a crash loop: the slot
+ * starts empty. A second crash loop without progress in between: it is given up.
+ *
+ * What the machine lacks (processes, descriptors, memory) is no death at all: it is tried again after pauses that grow.
  */
 #ifndef MASTER_RESTARTS_H
 #define MASTER_RESTARTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "shm/settings.h"
 
 enum restart_verdict { RESTART, RESTART_EMPTY, RESTART_NEVER };
 
-#define RESTARTS_KEPT 1024
+#define RESTARTS_PROGRESS 10	/* turns */
 
 struct restarts {
-	uint64_t at[RESTARTS_KEPT];	/* milliseconds; a ring of the last ones */
-	unsigned count;			/* of those since the last emptying */
-	uint64_t emptied;		/* when the slot last started empty, 0 never */
+	unsigned count;			/* deaths that count, one behind the other */
+	uint64_t last;			/* when the last one was, milliseconds */
+	bool emptied;			/* there was a crash loop, and no progress since */
+	unsigned pauses;		/* tries in a row that failed for want of something */
 };
 
 /* Milliseconds of CLOCK_MONOTONIC. */
 uint64_t restarts_now(void);
 
-/* Notes a restart, now, and says what it is to be. A limit of RESTARTS_KEPT or more is no limit. */
-enum restart_verdict restarts_note(struct restarts *r, const struct settings *settings);
+/* A death that counts, at `now` (milliseconds). */
+enum restart_verdict restarts_note(struct restarts *r, const struct settings *settings, uint64_t now);
 
-/* The same at a given time: for tests. */
-enum restart_verdict restarts_note_at(struct restarts *r, const struct settings *settings, uint64_t now);
+/* It has got somewhere: what was before is forgotten. */
+void restarts_progress(struct restarts *r);
+
+/* Something was lacking: milliseconds to wait before it is tried again. From 10 ms, doubled up to 5 s; restarts_ready() forgets. */
+unsigned restarts_pause(struct restarts *r);
+void restarts_ready(struct restarts *r);
 
 #endif

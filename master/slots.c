@@ -16,10 +16,15 @@
 
 #include "master/keeper.h"
 #include "master/master.h"
+#include "master/program.h"
 #include "shm/log.h"
 #include "shm/slot.h"
 
-#define RESERVED 160		/* descriptors of a slot that are no connections: eventfds, listen sockets, the worker's own */
+/* Descriptors of a slot that are no connections: eventfds, the worker's own, listen sockets, and those of an order that replaces them. */
+#define RESERVED (INDEX_SLOTS_MAX + 2 * LISTENERS_MAX + 32)
+#define WATCH 1.0		/* seconds between looks at keepers */
+#define RETRY 0.02		/* and while one is to be made again */
+#define SILENT_MS 10000		/* without a sign of life, if hang_limit says nothing */
 
 /* What of the heritage a keeper gets. */
 static int keeper_heritage(const struct master *m, unsigned slot, int orders)
@@ -28,8 +33,10 @@ static int keeper_heritage(const struct master *m, unsigned slot, int orders)
 
 	h = m->h;
 	h.slot = (int)slot;
-	h.control = h.caller = h.snapshot = -1;
+	h.control = h.caller = h.snapshot = h.trial_slot = -1;
 	h.died = 0;
+	h.before.there = false;
+	h.failed[0] = '\0';
 	h.slots[slot].orders = orders;
 	return heritage_write(&h);
 }
@@ -52,9 +59,30 @@ static __attribute__((noreturn)) void keeper_child(const struct master *m, unsig
 	}
 	close(m->h.slots[slot].orders);
 	snprintf(option, sizeof(option), "--heritage=%d", heritage);
-	execv(m->h.program, argv);
-	log_error("%s: %s", m->h.program, strerror(errno));
+	program_execute(m->program, argv);
+	log_error("the program can't be executed: %s", strerror(errno));
 	_exit(KEEPER_FAILED);
+}
+
+/* No process any more, or a dead one that waits to be reaped. */
+static bool process_ended(uint32_t pid)
+{
+	char path[64], text[512];
+	const char *state;
+	ssize_t n;
+	int fd;
+
+	if (pid == 0)
+		return true;
+	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	state = strrchr(text, ')');
+	return n <= 0 || !state || state[1] != ' ' || state[2] == 'Z' || state[2] == 'X';
 }
 
 static void forget(struct master *m, unsigned slot);
@@ -74,6 +102,7 @@ static int start_keeper(struct master *m, unsigned slot)
 	s->orders = pair[0];
 	fcntl(pair[0], F_SETFL, O_NONBLOCK);
 	atomic_store(&m->hub.shm->slot[slot].state, SLOT_STARTING);
+	atomic_store(&m->hub.shm->slot[slot].turns, 0);
 	pid = fork();
 	if (pid == 0)
 		keeper_child(m, slot, pair[1]);
@@ -83,6 +112,7 @@ static int start_keeper(struct master *m, unsigned slot)
 		return -1;
 	}
 	s->keeper = (uint32_t)pid;
+	m->slot[slot].looked = m->slot[slot].silent = 0;
 	return 0;
 }
 
@@ -111,7 +141,7 @@ int slots_start(struct master *m, unsigned slot)
 int slots_order_replace(struct master *m, unsigned slot)
 {
 	struct heritage_slot *s = &m->h.slots[slot];
-	int fds[LISTENERS_MAX + 3];
+	int fds[LISTENERS_MAX + 4];
 	unsigned count = 1;
 	union {
 		struct cmsghdr head;
@@ -125,6 +155,7 @@ int slots_order_replace(struct master *m, unsigned slot)
 	fds[0] = keeper_heritage(m, slot, -1);
 	if (fds[0] < 0)
 		return -1;
+	fds[count++] = m->program;
 	if (m->h.fresh) {
 		fds[count++] = m->h.hub;
 		fds[count++] = s->segment;
@@ -159,12 +190,23 @@ int slots_renew(struct master *m, unsigned slot)
 		log_error("slot segment: %s", strerror(errno));
 		return -1;
 	}
-	close(s->segment);
+	if (!m->h.before.there)
+		close(s->segment);
 	s->segment = fd;
 	m->hub.shm->slot[slot].connections_max = m->sessions_max - RESERVED;
 	atomic_store(&m->hub.shm->slot[slot].state, SLOT_STARTING);
 	atomic_store(&m->hub.shm->slot[slot].keeper, s->keeper);
 	return 0;
+}
+
+void slots_recount(const struct master *m, unsigned slot)
+{
+	struct slot segment;
+
+	if (slot_attach(&segment, m->h.slots[slot].segment) < 0)
+		return;
+	atomic_store(&segment.shm->flights, FLIGHTS_ALL);
+	slot_detach(&segment);
 }
 
 /* ---- what becomes of them ---- */
@@ -176,41 +218,74 @@ static void forget(struct master *m, unsigned slot)
 	close(s->segment);
 	close(s->orders);
 	*s = (struct heritage_slot){ .segment = -1, .orders = -1 };
+	m->slot[slot].lost = m->slot[slot].vacant = false;
 	hub_clear_slot(&m->hub, slot, INDEX_SLOTS_MAX + 1);
 	atomic_store(&m->hub.shm->slot[slot].state, SLOT_UNUSED);
 	atomic_store(&m->hub.shm->slot[slot].keeper, 0);
 	atomic_store(&m->hub.shm->slot[slot].worker, 0);
 }
 
-/* Keeper and worker are gone, and with them the connections. */
-static void lost(struct master *m, unsigned slot)
+/* All that its sessions were is forgotten. -1 with errno: something is lacking. */
+static int clear_lost(struct master *m, unsigned slot)
 {
 	struct slot segment;
 	uint32_t count = 0;
 
-	m->slot[slot].lost = false;
-	hub_settle(&m->hub, slot);
-	if (m->stopping)
-		return;
-	if (slot_attach(&segment, m->h.slots[slot].segment) < 0 ||
-	    slot_empty(&segment, m->h.slots[slot].segment, false, &count) < 0) {
-		log_error("slot segment: %s", strerror(errno));
-		master_stop(m, 1);
-		return;
+	if (slot_attach(&segment, m->h.slots[slot].segment) < 0)
+		return -1;
+	if (slot_empty(&segment, m->h.slots[slot].segment, false, &count) < 0) {
+		slot_detach(&segment);
+		return -1;
 	}
 	slot_detach(&segment);
 	hub_clear_slot(&m->hub, slot, INDEX_SLOTS_MAX + 1);
 	hub_count(&m->hub, slot, COUNTER_closed_slot, count);
 	hub_count(&m->hub, slot, COUNTER_closed, count);
 	atomic_fetch_add(&m->hub.shm->slot[slot].emptied, 1);
-	if (restarts_note(&m->slot[slot].restarts, &m->config.settings) != RESTART) {
-		log_error("keepers of slot %u go on dying: giving up", slot);
-		master_stop(m, 1);
+	m->slot[slot].uncleared = false;
+	log_error("slot %u lost its keeper: it starts empty, %u connections closed", slot, count);
+	return 0;
+}
+
+/* Makes the slot's next keeper; or says when that is tried again. */
+static void fill_vacant(struct master *m, unsigned slot)
+{
+	struct master_slot *s = &m->slot[slot];
+
+	if (s->uncleared && clear_lost(m, slot) < 0)
+		log_error("slot %u: %s", slot, strerror(errno));
+	else if (start_keeper(m, slot) == 0) {
+		s->vacant = false;
+		restarts_ready(&s->restarts);
 		return;
 	}
-	log_error("slot %u lost its keeper: it starts empty, %u connections closed", slot, count);
-	if (start_keeper(m, slot) < 0)
-		master_stop(m, 1);
+	s->retry_at = restarts_now() + restarts_pause(&s->restarts);
+	m->slots_timer.repeat = RETRY;
+	ev_timer_again(m->loop, &m->slots_timer);
+}
+
+/* Keeper and worker are gone, and with them the connections. */
+static void lost(struct master *m, unsigned slot)
+{
+	m->slot[slot].lost = false;
+	hub_settle(&m->hub, slot);
+	if (m->stopping)
+		return;
+	m->slot[slot].vacant = m->slot[slot].uncleared = true;
+	fill_vacant(m, slot);
+	reload_again(m);
+}
+
+/* A death of its own fault before its worker was ever live: too many of those end it all. */
+static bool died_in_vain(struct master *m, unsigned slot, int status)
+{
+	bool killed = WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
+
+	if (atomic_load(&m->hub.shm->slot[slot].turns) > 0)
+		restarts_progress(&m->slot[slot].restarts);
+	else if (!killed)
+		return restarts_note(&m->slot[slot].restarts, &m->config.settings, restarts_now()) != RESTART;
+	return false;
 }
 
 static void keeper_gone(struct master *m, unsigned slot, int status)
@@ -222,10 +297,13 @@ static void keeper_gone(struct master *m, unsigned slot, int status)
 		if (!m->stopping)
 			log_info("slot %u has served its last connection and is gone", slot);
 		forget(m, slot);
+		/* A reload may have wanted it again just then. */
+		if (!m->stopping && slot < (unsigned)m->config.settings.workers)
+			slots_start(m, slot);
 		return;
 	}
-	if (WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_GAVE_UP) {
-		log_error("slot %u: restart_limit passed twice; stopping", slot);
+	if ((WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_GAVE_UP) || died_in_vain(m, slot, status)) {
+		log_error("slot %u: a crash loop that does not end (restart_limit); stopping", slot);
 		forget(m, slot);
 		master_stop(m, 1);
 		return;
@@ -253,6 +331,78 @@ void slots_reap(struct master *m)
 	}
 }
 
+/* ---- watch ---- */
+
+/*
+ * A keeper gives a sign of life once a second. One that gives none would not notice its worker's death: all publishers would wait for that slot. If
+ * somebody has stopped it, it is told to go on; if that does not help and its worker is gone, it is killed, as then the slot serves nobody.
+ * (As in the keeper, time counts only as far as this process was run itself.)
+ */
+static void watch_keeper(struct master *m, unsigned slot, uint64_t now)
+{
+	struct master_slot *s = &m->slot[slot];
+	const struct hub_slot_shm *shm = &m->hub.shm->slot[slot];
+	uint64_t beat = atomic_load_explicit(&shm->keeper_beat, memory_order_relaxed), passed = s->looked ? now - s->looked : 0;
+	uint64_t limit = m->config.settings.hang_limit ? (uint64_t)m->config.settings.hang_limit : SILENT_MS, before = s->silent;
+	uint32_t worker = atomic_load(&shm->worker);
+
+	s->looked = now;
+	if (beat != s->beat) {
+		s->beat = beat;
+		s->silent = 0;
+		return;
+	}
+	s->silent += passed < 2 * (uint64_t)(WATCH * 1000) ? passed : 2 * (uint64_t)(WATCH * 1000);
+	if (s->silent < limit)
+		return;
+	if (before < limit || before / 1000 != s->silent / 1000)
+		kill((pid_t)m->h.slots[slot].keeper, SIGCONT);
+	if (before < limit)
+		log_error("keeper %u of slot %u gives no sign of life since %llu ms: told to go on (SIGCONT)", m->h.slots[slot].keeper, slot,
+			  (unsigned long long)s->silent);
+	if (s->silent >= 2 * limit && (worker == 0 || process_ended(worker))) {
+		log_error("keeper %u of slot %u gives no sign of life, and its worker is gone: killed", m->h.slots[slot].keeper, slot);
+		kill((pid_t)m->h.slots[slot].keeper, SIGKILL);
+		s->silent = 0;
+	}
+}
+
+static void on_watch(struct ev_loop *loop, struct ev_timer *t, int events)
+{
+	struct master *m = ev_userdata(loop);
+	uint64_t now = restarts_now();
+
+	(void)events;
+	t->repeat = WATCH;
+	ev_timer_again(loop, t);
+	if (m->stopping)
+		return;
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		if (!m->h.slots[i].used)
+			continue;
+		if (m->h.slots[i].keeper)
+			watch_keeper(m, i, now);
+		else if (m->slot[i].vacant && now >= m->slot[i].retry_at)
+			fill_vacant(m, i);
+		else if (m->slot[i].vacant)
+			t->repeat = RETRY;
+	}
+}
+
+void slots_watch(struct master *m)
+{
+	ev_timer_init(&m->slots_timer, on_watch, WATCH, WATCH);
+	ev_timer_start(m->loop, &m->slots_timer);
+	/* Lost while another program was about. */
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		if (!m->h.slots[i].used || m->h.slots[i].keeper)
+			continue;
+		m->slot[i].lost = true;
+		if (process_ended(atomic_load(&m->hub.shm->slot[i].worker)))
+			lost(m, i);
+	}
+}
+
 unsigned slots_alive(const struct master *m)
 {
 	unsigned n = 0;
@@ -265,7 +415,7 @@ unsigned slots_alive(const struct master *m)
 bool slots_lost(const struct master *m)
 {
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
-		if (m->slot[i].lost)
+		if (m->slot[i].lost || m->slot[i].vacant)
 			return true;
 	return false;
 }

@@ -76,6 +76,7 @@ _Static_assert(sizeof(struct lent_shm) == 32, "layout");
 
 #define LEND_CLASSES 4
 #define FLIGHT_MAX 1024		/* sends under way at one time */
+#define FLIGHTS_ALL UINT32_MAX
 
 #define SKIP_MAX 32
 
@@ -89,6 +90,8 @@ struct suspect_shm {
 	uint64_t parsed;	/* where in the session's input */
 	uint64_t encoding;	/* 0 nothing */
 	uint8_t token[16];	/* the session's: descriptors are used again */
+	uint32_t blamed;	/* the verdict: the session (descriptor + 1) that the next worker closes before it does anything else; 0 none */
+	uint32_t pad;
 };
 
 struct lend_class_shm {
@@ -130,7 +133,7 @@ struct slot_shm {
 	_Alignas(64) struct session_state_shm redo;
 	_Atomic uint32_t redo_fd;		/* descriptor of the session that `redo` is the state of, + 1; 0 none */
 
-	/* descriptors for which the kernel may have accepted bytes that are not recorded */
+	/* descriptors for which the kernel may have accepted bytes that are not recorded; FLIGHTS_ALL: any session's, and input too */
 	_Alignas(64) _Atomic uint32_t flights;
 	uint32_t flight[FLIGHT_MAX];
 };

@@ -68,6 +68,7 @@ struct batch *batch_create(int io, size_t arena)
 	if (r < 0 && io == IO_URING) {
 		log_error("io = uring, but io_uring can't be had here: %s", strerror(-r));
 		free(b);
+		errno = -r;
 		return NULL;
 	}
 	return b;

@@ -220,17 +220,17 @@ static void resume_sessions(struct worker *w)
 	}
 }
 
-/* The connection whose input made the last worker crash: it would do so again. */
+/* The connection that the last worker died of (shm/blame.h): the next one would, too. */
 static void close_blamed(struct worker *w)
 {
-	uint32_t on = atomic_load_explicit(&w->slot.shm->working_on, memory_order_acquire);
+	uint32_t on = w->slot.shm->suspect.blamed;
 
-	if (w->start->blame && on && is_open(w, on - 1)) {
-		log_warning("connection %u: closed, as the worker crashed while it handled its input", on - 1);
+	if (on && is_open(w, on - 1)) {
+		log_warning("connection %u: closed, as a worker died while it handled its input", on - 1);
 		worker_count(w, COUNTER_closed_blamed, 1);
 		session_close(w, (int)on - 1);
 	}
-	atomic_store_explicit(&w->slot.shm->working_on, 0, memory_order_release);
+	w->slot.shm->suspect.blamed = 0;
 }
 
 int recover(struct worker *w)

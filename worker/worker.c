@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shm/lack.h"
 #include "shm/log.h"
 #include "shm/snapshot.h"
 
@@ -209,7 +210,7 @@ static int freeze(struct worker *w)
 	if (snapshot_write_slot(&w->hub, &w->slot, w->start->snapshot_fd) == 0)
 		return WORKER_FROZEN;
 	log_error("snapshot: %s", strerror(errno));
-	return 1;
+	return WORKER_UNFROZEN;
 }
 
 static void start_watchers(struct worker *w)
@@ -236,6 +237,28 @@ static void start_watchers(struct worker *w)
 	ev_signal_start(w->loop, &w->on_freeze);
 }
 
+/* libev would abort: what it lacks is no fault of ours. */
+static void *loop_memory(void *p, long size)
+{
+	if (size == 0) {
+		free(p);
+		return NULL;
+	}
+	p = realloc(p, (size_t)size);
+	if (!p)
+		_exit(WORKER_LACKING);
+	return p;
+}
+
+static void loop_error(const char *what)
+{
+	log_error("%s: %m", what);
+	if (lack(errno))
+		_exit(WORKER_LACKING);
+	abort();
+}
+
+/* 0; or -1 (logged) with errno. */
 static int worker_init(struct worker *w, const struct worker_start *start)
 {
 	size_t frame;
@@ -265,13 +288,16 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 	json_init(&w->json);
 	if (w->io == MAP_FAILED || !w->listeners || !w->scratch || topics_init(w) < 0 || lend_init(&w->lend, &w->slot) < 0 ||
 	    stage_init(w) < 0) {
-		log_error("%s", strerror(ENOMEM));
+		errno = ENOMEM;
+		log_error("%m");
 		return -1;
 	}
+	ev_set_allocator(loop_memory);
+	ev_set_syserr_cb(loop_error);
 	w->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
 	w->batch = batch_create((int)start->settings->io, 1024 * 1024 + frame);
 	if (!w->loop || !w->batch) {
-		log_error("no event loop");
+		log_error("no event loop: %m");
 		return -1;
 	}
 	ev_set_userdata(w->loop, w);
@@ -287,11 +313,12 @@ int worker_run(const struct worker_start *start)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN);	/* a terminal's, to all: the master decides */
 	if (worker_init(w, start) < 0)
-		return 1;
+		return lack(errno) ? WORKER_LACKING : 1;
 	start_watchers(w);
+	errno = ENOMEM;
 	if (recover(w) < 0) {
-		log_error("sessions could not be taken over");
-		return 1;
+		log_error("sessions could not be taken over: %m");
+		return lack(errno) ? WORKER_LACKING : 1;
 	}
 	strays_adopt(w);
 	atomic_store(&w->self->state, SLOT_LIVE);

@@ -53,7 +53,6 @@ struct worker_start {
 	unsigned kept_count;
 	int snapshot_fd;		/* an empty file, for the snapshot that SIGUSR1 asks for */
 	bool drain;			/* take no new connections; leave with WORKER_DRAINED when the last one has ended */
-	bool blame;			/* the last worker crashed of its own: close the session it was working on */
 	uint64_t died;			/* when it did, microseconds since 1970; 0 if none did */
 };
 
@@ -165,6 +164,10 @@ struct worker {
 #define WORKER_DRAINED 3
 /* Exit status of a worker that was told to leave a snapshot behind (SIGUSR1), and has. */
 #define WORKER_FROZEN 5
+/* Exit status of one that was told to, and could not: it goes on from where it was. */
+#define WORKER_UNFROZEN 6
+/* Exit status of a worker that could not start for want of descriptors, memory or the like. */
+#define WORKER_LACKING 7
 
 /* The worker process, from its first to its last instruction. Returns its exit status: 0 when it was told to leave. */
 int worker_run(const struct worker_start *start);

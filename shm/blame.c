@@ -1,0 +1,75 @@
+/*
+ * What a worker died of. See blame.h.
+ */
+#include "shm/blame.h"
+
+#include <string.h>
+
+static void skip(struct slot_shm *s, uint64_t encoding)
+{
+	uint32_t n = atomic_load_explicit(&s->skips, memory_order_relaxed);
+
+	atomic_store_explicit(&s->skip[n % SKIP_MAX], encoding, memory_order_relaxed);
+	atomic_store_explicit(&s->skips, n + 1, memory_order_release);
+}
+
+static enum verdict blame_record(struct slot_shm *s, uint64_t encoding, enum death death)
+{
+	struct suspect_shm *suspect = &s->suspect;
+	uint32_t count = suspect->encoding == encoding ? suspect->count + 1 : 1;
+
+	*suspect = (struct suspect_shm){ .encoding = encoding, .count = count };
+	if (count < (death == DEATH_KILLED ? BLAME_KILLS : BLAME_RECORD))
+		return VERDICT_SUSPECT;
+	skip(s, encoding);
+	*suspect = (struct suspect_shm){ 0 };
+	return VERDICT_RECORD;
+}
+
+static enum verdict blame_session(const struct slot *slot, uint32_t on, enum death death)
+{
+	struct suspect_shm *suspect = &slot->shm->suspect;
+	const struct session_shm *s = slot_session(slot, (int)on - 1);
+	bool same = suspect->session == on && suspect->parsed == s->state.parsed && memcmp(suspect->token, s->token, sizeof(s->token)) == 0;
+	uint32_t count = same ? suspect->count + 1 : 1;
+
+	*suspect = (struct suspect_shm){ .session = on, .count = count, .parsed = s->state.parsed };
+	memcpy(suspect->token, s->token, sizeof(s->token));
+	if (death == DEATH_KILLED && count < BLAME_KILLS)
+		return VERDICT_SUSPECT;
+	*suspect = (struct suspect_shm){ .blamed = on };
+	return VERDICT_SESSION;
+}
+
+enum verdict blame(const struct slot *slot, enum death death)
+{
+	struct slot_shm *s = slot->shm;
+	uint64_t encoding = atomic_exchange(&s->encoding, 0);
+	uint32_t on = atomic_exchange(&s->working_on, 0), blamed = s->suspect.blamed;
+	enum verdict verdict;
+
+	if (encoding)
+		verdict = blame_record(s, encoding, death);
+	else if (on && on <= s->sessions_max && slot_session(slot, (int)on - 1)->status == SESSION_OPEN)
+		verdict = blame_session(slot, on, death);
+	else {
+		s->suspect = (struct suspect_shm){ 0 };
+		verdict = VERDICT_NONE;
+	}
+	/* One that was to be closed and is still there: its worker did not come so far. */
+	if (!s->suspect.blamed)
+		s->suspect.blamed = blamed;
+	return verdict;
+}
+
+bool blame_skips(const struct slot *slot, uint64_t seq, uint32_t transport)
+{
+	const struct slot_shm *s = slot->shm;
+
+	if (atomic_load_explicit(&s->skips, memory_order_acquire) == 0)
+		return false;
+	for (int i = 0; i < SKIP_MAX; i++)
+		if (atomic_load_explicit(&s->skip[i], memory_order_relaxed) == ENCODING(seq, transport))
+			return true;
+	return false;
+}
