@@ -26,7 +26,7 @@ static struct request_io callers[CALLERS_MAX];
 static void reply(int fd, const void *packet, size_t len)
 {
 	if (send(fd, packet, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		log_warning("control socket: %s", strerror(errno));
+		log_warning_limited("control socket: %s", strerror(errno));
 }
 
 void control_answer(int fd, const char *error)
@@ -116,7 +116,7 @@ static void answer_hub(const struct master *m, int fd)
 	}
 	memcpy(CMSG_DATA(&control.head), &hub, sizeof(hub));
 	if (sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		log_warning("control socket: %s", strerror(errno));
+		log_warning_limited("control socket: %s", strerror(errno));
 	close(hub);
 }
 

@@ -13,6 +13,7 @@
 #include "master/config.h"
 #include "master/control_client.h"
 #include "master/janusctl.h"
+#include "shm/log.h"
 
 #define WAIT_SECONDS 30		/* for a reply */
 #define OPTIONS_MAX 256
@@ -217,6 +218,7 @@ int main(int argc, char **argv)
 	struct arguments args = {0};
 	int rc;
 
+	log_guard();
 	if (parse(&args, argc, argv) < 0) {
 		print_usage(stderr);
 		return EXIT_USAGE;

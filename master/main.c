@@ -100,6 +100,7 @@ int main(int argc, char **argv)
 	char program[4096];
 	ssize_t n;
 
+	log_guard();
 	if (argc == 2 && strcmp(argv[0], KEEPER_NAME) == 0 && strncmp(argv[1], "--heritage=", 11) == 0)
 		return keeper_main(atoi(argv[1] + 11));
 	parse(argc, argv, &a);

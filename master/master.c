@@ -102,7 +102,6 @@ static void start_watchers(struct master *m)
 	ev_signal_init(&m->on_child, on_child, SIGCHLD);
 	ev_signal_start(m->loop, &m->on_child);
 	control_serve(m);
-	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -1,14 +1,26 @@
 /*
  * A line is put together in one buffer on the stack and written at once: no stdio, whose buffers and locks a child made by a
  * raw clone() would share in an unknown state. The process's number is asked for each line, for the same reason.
+ *
+ * Nothing waits for a reader, as who waits here holds up connections: a line that the kernel does not take at once is lost, and counted.
+ * stderr is shared with whoever started us, so its open file is left as it is (no O_NONBLOCK), and a second one of our own would be
+ * a descriptor that a starting worker does not know. Each write is asked not to wait instead, which sockets always could and pipes can
+ * since Linux 6.4. What can't (older pipes, terminals) is polled for room first: there, a process can still wait if another one takes
+ * that room in between, or if a terminal that nobody reads has room for only a part of the line. Files are written to as they are.
  */
 #include "shm/log.h"
 
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,7 +30,10 @@ static struct {
 	char who[32];
 	enum log_level level;
 	int journal;
-} log_state = { "", LOG_LEVEL_INFO, 0 };
+	uint64_t lost;			/* lines, since log_init() */
+	uint64_t lost_told;		/* of these, those that the log itself has told of */
+	bool torn;			/* only a part of the last line was written: it has no end */
+} log_state = { .level = LOG_LEVEL_INFO };
 
 /* systemd sets JOURNAL_STREAM to the stream's device and inode; a process further down may have been given another stderr. */
 static int is_journal(void)
@@ -39,7 +54,72 @@ void log_init(const char *who, enum log_level level)
 	snprintf(log_state.who, sizeof log_state.who, "%s", who);
 	log_state.level = level;
 	log_state.journal = is_journal();
+	log_state.lost = log_state.lost_told = 0;	/* a worker has its keeper's memory */
+	log_state.torn = false;
 	errno = error;
+}
+
+void log_guard(void)
+{
+	int fd;
+
+	/* A reader that has gone, a limit of a file's size, a terminal that stops who writes from the background: errors, not signals. */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGTTOU, SIG_IGN);
+	/* Lines must not go to what takes the place of a stderr that is closed: a connection. */
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
+uint64_t log_lost(void)
+{
+	return log_state.lost;
+}
+
+/* ---- writing ---- */
+
+static ssize_t write_if_room(const char *bytes, size_t len)
+{
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	if (poll(&p, 1, 0) == 0) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return write(STDERR_FILENO, bytes, len);
+}
+
+static ssize_t write_at_once(const char *bytes, size_t len)
+{
+	struct iovec iov = { (void *)(uintptr_t)bytes, len };
+	struct stat st;
+	ssize_t n;
+
+	if (fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode))
+		return write(STDERR_FILENO, bytes, len);
+	if (S_ISSOCK(st.st_mode))
+		return send(STDERR_FILENO, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	n = pwritev2(STDERR_FILENO, &iov, 1, -1, RWF_NOWAIT);
+	if (n >= 0 || errno == EAGAIN || errno == EPIPE || errno == EINTR)
+		return n;
+	return write_if_room(bytes, len);
+}
+
+/* All of it is written, or it is not: then the next one starts with a line's end, if a part was. */
+static bool put(const char *bytes, size_t len)
+{
+	ssize_t n;
+
+	do
+		n = write_at_once(bytes, len);
+	while (n < 0 && errno == EINTR);
+	if (n > 0)
+		log_state.torn = (size_t)n < len;
+	return n == (ssize_t)len;
 }
 
 static size_t prefix(char *line, size_t room, enum log_level level)
@@ -72,29 +152,115 @@ static void clean(char *text, size_t len)
 			text[i] = '?';
 }
 
-static void event(enum log_level level, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+static size_t compose(char *line, enum log_level level, const char *format, va_list args) __attribute__((format(printf, 3, 0)));
 
-static void event(enum log_level level, const char *format, va_list args)
+/* Of at most LINE_MAX_BYTES, with its end. */
+static size_t compose(char *line, enum log_level level, const char *format, va_list args)
 {
-	char line[LINE_MAX_BYTES];
 	int error = errno, text;
-	size_t n;
+	size_t n = 0;
 
-	if (level > log_state.level)
-		return;
-	n = prefix(line, sizeof line - 1, level);
+	if (log_state.torn)
+		line[n++] = '\n';
+	n += prefix(line + n, LINE_MAX_BYTES - 1 - n, level);
 	errno = error;			/* for %m */
-	text = vsnprintf(line + n, sizeof line - n, format, args);
+	text = vsnprintf(line + n, LINE_MAX_BYTES - n, format, args);
 	if (text > 0) {
-		size_t len = (size_t)text < sizeof line - n ? (size_t)text : sizeof line - n - 1;
+		size_t len = (size_t)text < LINE_MAX_BYTES - n ? (size_t)text : LINE_MAX_BYTES - n - 1;
 
 		clean(line + n, len);
 		n += len;
 	}
 	line[n++] = '\n';		/* over vsnprintf's terminator at the latest */
-	while (write(STDERR_FILENO, line, n) < 0 && errno == EINTR)
-		;
+	return n;
+}
+
+static bool say(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static bool say(enum log_level level, const char *format, ...)
+{
+	char line[LINE_MAX_BYTES];
+	va_list args;
+	size_t n;
+
+	va_start(args, format);
+	n = compose(line, level, format, args);
+	va_end(args);
+	return put(line, n);
+}
+
+/* What was lost is told before the next line; while even that can't be, the next is lost too. */
+static bool tell_lost(void)
+{
+	uint64_t lost = log_state.lost - log_state.lost_told;
+
+	if (lost && !say(LOG_LEVEL_WARNING, "%llu line%s could not be logged", (unsigned long long)lost, lost == 1 ? "" : "s"))
+		return false;
+	log_state.lost_told += lost;
+	return true;
+}
+
+static void event(enum log_level level, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+
+static void event(enum log_level level, const char *format, va_list args)
+{
+	char line[LINE_MAX_BYTES];
+	int error = errno;
+
+	if (level > log_state.level)
+		return;
+	if (!tell_lost()) {
+		log_state.lost++;
+	} else {
+		errno = error;
+		if (!put(line, compose(line, level, format, args)))
+			log_state.lost++;
+	}
 	errno = error;
+}
+
+static uint64_t seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec + 1;	/* never 0 */
+}
+
+void log_limited(struct log_limit *limit, enum log_level level, const char *format, ...)
+{
+	char text[LINE_MAX_BYTES];
+	int error = errno;
+	uint64_t now = seconds();
+	va_list args;
+
+	if (level > log_state.level)
+		return;
+	if (limit->last && now - limit->last < LOG_LIMIT_SECONDS) {
+		limit->held++;
+		return;
+	}
+	errno = error;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (limit->held)
+		log_any(level, "%s (and %llu more in the last %llu s)", text, (unsigned long long)limit->held,
+			(unsigned long long)(now - limit->last));
+	else
+		log_any(level, "%s", text);
+	limit->last = now;
+	limit->held = 0;
+	errno = error;
+}
+
+void log_any(enum log_level level, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	event(level, format, args);
+	va_end(args);
 }
 
 #define LOG_FUNCTION(name, level)			\

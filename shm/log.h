@@ -2,20 +2,48 @@
  * The log: one line an event to stderr, `janus[PID] worker 0: text`, with a timestamp (UTC) unless systemd's journal takes
  * it (JOURNAL_STREAM names stderr) and then with its <N> priority prefix. A line is one write(), so processes' lines do not
  * mix. Control characters become '?', and what is beyond 1,000 bytes is cut.
+ *
+ * Nobody waits for a line or dies of it, whatever stderr is: a pipe that is full or has no reader, a disk that is full. One that can't be
+ * written is lost; the next that can is preceded by how many were.
  */
 #ifndef SHM_LOG_H
 #define SHM_LOG_H
 
 #include <errno.h>
+#include <stdint.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 /* `who`: "master", "keeper 0", "worker 0"; copied. Events above `level` are left out. Keeps errno. */
 void log_init(const char *who, enum log_level level);
 
+/* First of all in main(): what would end or stop a process that writes a line becomes an error. Opens descriptors 0 to 2 if they are closed. */
+void log_guard(void);
+
+/* Lines that this process could not write since log_init(). */
+uint64_t log_lost(void);
+
+void log_any(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * For what can happen often, as a peer brings it about: a process logs at most one line a minute from each place in the sources, with the
+ * number of those that it has left out since the last.
+ */
+#define LOG_LIMIT_SECONDS 60
+struct log_limit {
+	uint64_t last;			/* when a line was logged, seconds; 0 none was */
+	uint64_t held;			/* left out since */
+};
+void log_limited(struct log_limit *limit, enum log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+#define log_warning_limited(...)							\
+	do {										\
+		static struct log_limit log_limit_here;					\
+											\
+		log_limited(&log_limit_here, LOG_LEVEL_WARNING, __VA_ARGS__);		\
+	} while (0)
 
 #endif

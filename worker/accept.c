@@ -122,7 +122,7 @@ void accept_adopt(struct worker *w, int fd, int proto)
 		w->flood[fd] = (struct flood){ 0 };
 	s->last_in = w->now;
 	if (getrandom(s->token, sizeof(s->token), 0) != sizeof(s->token) || greet(w, fd, &st) < 0) {
-		log_error("a connection could not be taken in: %s", strerror(errno));
+		log_warning_limited("a connection could not be taken in: %s", strerror(errno));
 		close(fd);
 		return;
 	}
@@ -167,7 +167,7 @@ static void on_listener(struct ev_loop *loop, struct ev_io *io, int events)
 		if (fd < 0) {
 			w->overdue = false;
 			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-				log_warning("accept: %s", strerror(errno));
+				log_warning_limited("accept: %s", strerror(errno));
 				accept_pause(w);
 			}
 			return;

@@ -48,7 +48,7 @@ static void finish_publish(struct worker *w)
 /* A descriptor must not be closed before the lists are there: it is shut, and found broken later. */
 static void uncertain(struct worker *w, int fd)
 {
-	log_warning("connection %d: what it was sent can't be told any more; closing it", fd);
+	log_warning_limited("connection %d: what it was sent can't be told any more; closing it", fd);
 	session_abort(w, fd, COUNTER_closed_uncertain);
 }
 

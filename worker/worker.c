@@ -310,7 +310,6 @@ int worker_run(const struct worker_start *start)
 	struct worker *w = &worker;
 	sigset_t none;
 
-	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN);	/* a terminal's, to all: the master decides */
 	if (worker_init(w, start) < 0)
 		return lack(errno) ? WORKER_LACKING : 1;

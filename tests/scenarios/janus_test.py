@@ -70,7 +70,7 @@ def wait_until(condition, seconds=10, what=None, pause=0.005):
 
 # ---- processes ----
 
-def _ends_with_parent(nofile=None):
+def _ends_with_parent(nofile=None, fsize=None):
     parent = os.getpid()
 
     def prepare():
@@ -79,6 +79,8 @@ def _ends_with_parent(nofile=None):
             os._exit(1)
         if nofile:
             resource.setrlimit(resource.RLIMIT_NOFILE, nofile)
+        if fsize:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (fsize, fsize))
     return prepare
 
 
@@ -249,15 +251,20 @@ atexit.register(_clean_up_all)
 # ---- the server ----
 
 class Server:
-    """A janus. Options are "key=value"; with `config`, text of a configuration file, `workers` and `listen` are that file's affair."""
+    """A janus. Options are "key=value"; with `config`, text of a configuration file, `workers` and `listen` are that file's affair.
 
-    def __init__(self, *options, workers=2, listen=("flash://127.0.0.1:0",), config=None, nofile=None, build=None):
+    `stderr`, a descriptor: it logs there, not to log_file.
+    """
+
+    def __init__(self, *options, workers=2, listen=("flash://127.0.0.1:0",), config=None, nofile=None, fsize=None, stderr=None, build=None):
         self.build = build or BUILD
         self.folder = tempfile.mkdtemp(prefix="janus-test-")
         self.runtime_dir = os.path.join(self.folder, "run")
         self.log_file = os.path.join(self.folder, "log")
         self.config_file = os.path.join(self.folder, "janus.conf")
         self.nofile = nofile
+        self.fsize = fsize
+        self.stderr = stderr
         self.process = None
         self.mark = None
         self.marks = []                 # of all starts
@@ -291,7 +298,8 @@ class Server:
         env = dict(os.environ, **{MARK: self.mark})
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen([os.path.join(self.build, "janus")] + self.arguments, stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, env=env, cwd="/", preexec_fn=_ends_with_parent(self.nofile))
+                                            stdout=log, stderr=log if self.stderr is None else self.stderr, env=env, cwd="/",
+                                            preexec_fn=_ends_with_parent(self.nofile, self.fsize))
 
     def _serves(self):
         if self.process.poll() is not None:
