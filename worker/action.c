@@ -43,8 +43,8 @@ static _Atomic uint32_t *find_link(struct worker *w, int fd, const struct topic_
 	return link;
 }
 
-/* Joins the topic; *tail is where the ring ends at that moment: every later record is seen. */
-static uint32_t join(struct worker *w, const struct topic_name *name, uint64_t *tail)
+/* Joins the topic; *tail is where the ring ends at that moment, *number that of the topic's next record: every later record is seen. */
+static uint32_t join(struct worker *w, const struct topic_name *name, uint64_t *tail, uint64_t *number)
 {
 	uint64_t hash = index_hash(name->bytes, name->len);
 	uint32_t t;
@@ -52,6 +52,7 @@ static uint32_t join(struct worker *w, const struct topic_name *name, uint64_t *
 	lock_acquire(&w->hub.shm->lock, w->number + 1);
 	t = index_join(&w->hub.index, w->number, hash, name->bytes, name->len);
 	*tail = ring_tail(&w->hub.ring);
+	*number = index_topic(&w->hub.index, t)->published + 1;
 	lock_release(&w->hub.shm->lock, w->number + 1);
 	return t;
 }
@@ -62,7 +63,7 @@ const char *action_subscribe(struct worker *w, int fd, struct session_state_shm 
 	_Atomic uint32_t *link = find_link(w, fd, name);
 	struct subscription_shm *sub;
 	uint32_t number, t;
-	uint64_t tail;
+	uint64_t tail, next;
 
 	if (atomic_load_explicit(link, memory_order_relaxed))
 		return NULL;
@@ -71,7 +72,7 @@ const char *action_subscribe(struct worker *w, int fd, struct session_state_shm 
 	number = topics_take_subscription(w);
 	if (!number)
 		return "too many subscriptions on this server";
-	t = join(w, name, &tail);
+	t = join(w, name, &tail, &next);
 	if (t == TOPIC_NONE) {
 		topics_give_subscription(w, number);
 		return "too many topics on this server (max_topics)";
@@ -84,7 +85,7 @@ const char *action_subscribe(struct worker *w, int fd, struct session_state_shm 
 	}
 	sub->topic = t;
 	sub->from = tail;
-	sub->number = (uint32_t)index_topic(&w->hub.index, t)->published + 1;
+	sub->number = (uint32_t)next;
 	sub->next = 0;
 	/* With one topic, only pos says what a live session is owed. */
 	if (s->count == 0 && !(st->flags & SESSION_BEHIND) && st->pos < tail)

@@ -20,6 +20,8 @@ struct stream_topic {
 	struct subscription_shm *subscription;
 	struct ring_record next;
 	bool some;
+	uint32_t number;		/* of a session behind: what its subscription will say when it is noted that it has come to here */
+	uint64_t seen;
 };
 
 struct stream {
@@ -40,18 +42,53 @@ static bool seek(struct stream *s, struct stream_topic *t, uint64_t from, uint64
 	return t->some;
 }
 
-/* For a session that was behind: how many records of the topic the ring has overwritten since. */
-static uint64_t count_lost(struct stream *s, const struct stream_topic *t, uint64_t from)
+/*
+ * The topic's first record at or after `from` that the ring still has, whether it was looked at or not. False: it has none, and rec->number
+ * and rec->seq are those that the next one has at least.
+ */
+static bool first_owed(struct worker *w, const struct subscription_shm *sub, uint64_t from, struct ring_record *rec)
 {
-	const struct topic_shm *topic = index_topic(&s->w->hub.index, t->subscription->topic);
-	uint64_t last = atomic_load_explicit(&topic->last, memory_order_acquire);
-	uint32_t lost = 0;
+	const struct ring *ring = &w->hub.ring;
+	const struct topic_shm *topic = index_topic(&w->hub.index, sub->topic);
+	bool some;
 
+	if (ring_seek(ring, sub->topic, topic->generation, from, ring_tail(ring), sub->from, rec) == 0)
+		return true;
+	/* Only under the lock, the topic's count and the tail are of one moment. */
+	lock_acquire(&w->hub.shm->lock, w->number + 1);
+	some = ring_seek(ring, sub->topic, topic->generation, from, ring_tail(ring), sub->from, rec) == 0;
+	if (!some) {
+		rec->seq = ring_tail(ring);
+		rec->number = topic->published + 1;
+	}
+	lock_release(&w->hub.shm->lock, w->number + 1);
+	return some;
+}
+
+/*
+ * For a session behind: what it is owed of the topic starts with what the ring still has. Returns how many records it has overwritten. It
+ * may have overwritten all that were owed, and have only new ones that are not looked at yet: those count, too. A subscription's number
+ * is 32 bits, so this is right up to 2^32 lost; more than the sequences that went by can't be: that would come of damaged memory.
+ */
+static uint32_t skip_lost(struct stream *s, struct stream_topic *t, uint64_t from)
+{
+	const struct subscription_shm *sub = t->subscription;
+	const struct topic_shm *topic = index_topic(&s->w->hub.index, sub->topic);
+	struct ring_record first;
+	uint32_t lost;
+
+	t->number = sub->number;
+	t->seen = sub->from;
+	/* acquire: pairs with the release in link_record() */
+	if (!t->some && atomic_load_explicit(&topic->last, memory_order_acquire) < from)
+		return 0;		/* nothing is owed */
 	if (t->some)
-		lost = (uint32_t)t->next.number - t->subscription->number;
-	else if (last >= from && last < ring_oldest(&s->w->hub.ring))
-		lost = (uint32_t)topic->published + 1 - t->subscription->number;
-	return (int32_t)lost > 0 ? lost : 0;
+		first = t->next;
+	if (t->some || first_owed(s->w, sub, from, &first))
+		t->seen = first.seq;
+	t->number = (uint32_t)first.number;
+	lost = t->number - sub->number;
+	return first.seq > from && lost <= first.seq - from ? lost : 0;
 }
 
 /* Finds the first record of each topic. -1 without memory. */
@@ -74,10 +111,13 @@ static int stream_open(struct stream *s, struct worker *w, int fd, const struct 
 		uint64_t from;
 
 		t->subscription = &w->slot.subscriptions[i];
-		from = t->subscription->from > st->pos ? t->subscription->from : st->pos;
+		/* (One that is looked at with a cut frame is behind, and is owed what follows it.) */
+		from = st->pos + (st->cut > 0);
+		if (from < t->subscription->from)
+			from = t->subscription->from;
 		if (st->flags & SESSION_BEHIND) {
 			seek(s, t, from, t->subscription->from);
-			s->lost += count_lost(s, t, from);
+			s->lost += skip_lost(s, t, from);
 		} else {
 			seek(s, t, from, 0);	/* what a live session is owed is near the topic's end */
 		}
@@ -98,7 +138,21 @@ static struct stream_topic *stream_next(struct stream *s)
 
 static void stream_step(struct stream *s, struct stream_topic *t)
 {
+	t->number = (uint32_t)t->next.number + 1;
+	t->seen = t->next.seq;
 	seek(s, t, t->next.seq + 1, t->next.seq);
+}
+
+/*
+ * Of a session behind: all up to here was sent or counted as lost. From the stream itself, as the ring may have gone on meanwhile. It may be
+ * done before the session's commit: a successor goes the same way again, from where the session is, and notes the same.
+ */
+static void stream_note(const struct stream *s)
+{
+	for (uint32_t i = 0; i < s->count; i++) {
+		s->topic[i].subscription->number = s->topic[i].number;
+		s->topic[i].subscription->from = s->topic[i].seen;
+	}
 }
 
 /* Frames gathered for one send. */
@@ -142,24 +196,19 @@ static int gather(struct stream *s, struct piece *p)
 	return 0;
 }
 
-/* What is owed behind a cut frame, as numbers, so that losses can be told exactly. */
-void catchup_note(struct worker *w, int fd, const struct session_state_shm *st)
+/* What a session is owed that was live until now, as numbers, so that losses can be told exactly. (The ring has all of it.) */
+static void note_owed(struct worker *w, int fd, const struct session_state_shm *st)
 {
 	uint64_t pos = st->pos + (st->cut > 0);
-	uint64_t tail = ring_tail(&w->hub.ring);
 
 	for (uint32_t i = atomic_load_explicit(&session(w, fd)->subscriptions, memory_order_relaxed); i;
 	     i = atomic_load_explicit(&w->slot.subscriptions[i].next, memory_order_relaxed)) {
 		struct subscription_shm *sub = &w->slot.subscriptions[i];
-		const struct topic_shm *topic = index_topic(&w->hub.index, sub->topic);
 		struct ring_record rec;
 
-		if (ring_seek(&w->hub.ring, sub->topic, topic->generation, sub->from > pos ? sub->from : pos, tail, sub->from, &rec) == 0) {
-			sub->number = (uint32_t)rec.number;
+		if (first_owed(w, sub, sub->from > pos ? sub->from : pos, &rec))
 			sub->from = rec.seq;
-		} else {
-			sub->number = (uint32_t)topic->published + 1;
-		}
+		sub->number = (uint32_t)rec.number;
 	}
 }
 
@@ -167,7 +216,7 @@ void catchup_begin(struct worker *w, int fd, struct session_state_shm *st)
 {
 	if (st->flags & SESSION_BEHIND)
 		return;
-	catchup_note(w, fd, st);
+	note_owed(w, fd, st);
 	st->flags |= SESSION_BEHIND;
 	atomic_fetch_add_explicit(&w->self->behind, 1, memory_order_relaxed);
 	worker_count(w, COUNTER_behind, 1);
@@ -201,26 +250,25 @@ static void caught_up(struct worker *w, int fd, struct session_state_shm *st)
 }
 
 /* The ring has overtaken the session. False: it is disconnected for that. */
-static bool bear_loss(struct worker *w, int fd, struct session_state_shm *st, uint64_t lost)
+static bool bear_loss(struct worker *w, int fd, const struct stream *s)
 {
-	if (lost == 0)
+	if (s->lost == 0)
 		return true;
-	worker_count(w, COUNTER_dropped_overtaken, lost);
+	worker_count(w, COUNTER_dropped_overtaken, s->lost);
 	if (w->settings->slow == SLOW_DISCONNECT) {
 		worker_count(w, COUNTER_closed_slow, 1);
 		session_close(w, fd);
 		return false;
 	}
-	/* Counted once: what is owed starts at what the ring still has. */
-	if (st->pos < ring_oldest(&w->hub.ring))
-		st->pos = ring_oldest(&w->hub.ring);
-	catchup_note(w, fd, st);
+	stream_note(s);
 	return true;
 }
 
 /* Sends the piece. 1 all sent, 0 it would block, -1 broken. */
-static int send_piece(struct worker *w, int fd, struct session_state_shm *st, const struct piece *p)
+static int send_piece(struct stream *s, struct session_state_shm *st, const struct piece *p)
 {
+	struct worker *w = s->w;
+	int fd = s->fd;
 	long n = batch_send(w, fd, p->bytes, p->len);
 	int error = errno;
 
@@ -229,6 +277,7 @@ static int send_piece(struct worker *w, int fd, struct session_state_shm *st, co
 		st->sent += (uint64_t)n;
 		st->pos = p->pos;
 		st->last_out = w->now;
+		stream_note(s);
 		session_commit(w, fd, st);
 		worker_count(w, COUNTER_delivered, p->messages);
 	} else if (n > 0) {
@@ -238,8 +287,6 @@ static int send_piece(struct worker *w, int fd, struct session_state_shm *st, co
 		}
 		session_commit(w, fd, st);
 	}
-	/* Before it counts as landed: a successor notes for those that have not. */
-	catchup_note(w, fd, st);
 	batch_landed(w);
 	if (n < 0)
 		return error == EAGAIN ? 0 : -1;
@@ -252,7 +299,7 @@ void catchup_check(struct worker *w, int fd)
 	struct stream s;
 
 	if (stream_open(&s, w, fd, &st, w->cursor) == 0)
-		bear_loss(w, fd, &st, s.lost);
+		bear_loss(w, fd, &s);
 }
 
 void catchup_run(struct worker *w, int fd)
@@ -271,7 +318,7 @@ void catchup_run(struct worker *w, int fd)
 			return;		/* still writable: the loop will call again */
 		if (stream_open(&s, w, fd, &st, w->cursor) < 0)
 			return;
-		if (!bear_loss(w, fd, &st, s.lost))
+		if (!bear_loss(w, fd, &s))
 			return;
 		if (gather(&s, &p) < 0)
 			continue;
@@ -280,7 +327,7 @@ void catchup_run(struct worker *w, int fd)
 			break;
 		}
 		sent += p.len;
-		r = send_piece(w, fd, &st, &p);
+		r = send_piece(&s, &st, &p);
 	}
 	if (r < 0)
 		session_close(w, fd);
@@ -375,12 +422,18 @@ int catchup_advance(struct worker *w, int fd, struct session_state_shm *st, uint
 			st->pos = t->next.seq;
 			st->cut = (uint32_t)bytes;
 			rescue_watch(w, st->pos);
-			return 0;
+			t->number = (uint32_t)t->next.number + 1;
+			bytes = 0;
+			break;
 		}
 		st->pos = t->next.seq + 1;
 		worker_count(w, COUNTER_delivered, 1);
 		bytes -= size;
 		stream_step(&s, t);
 	}
-	return bytes == 0 && s.lost == 0 ? 0 : -1;
+	if (bytes > 0 || s.lost > 0)
+		return -1;
+	if (st->flags & SESSION_BEHIND)
+		stream_note(&s);
+	return 0;
 }

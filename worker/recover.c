@@ -72,8 +72,6 @@ static void land_flights(struct worker *w)
 		}
 		if (accepted > session(w, fd)->state.sent)
 			session_commit(w, fd, &st);
-		if (st.flags & SESSION_BEHIND)
-			catchup_note(w, fd, &st);
 	}
 	atomic_store_explicit(&w->slot.shm->flights, 0, memory_order_release);
 }

@@ -287,9 +287,7 @@ bool fanout_run(struct worker *w);		/* serves; true when something is left to do
 void fanout_publish_delivered(struct worker *w);
 
 /* catchup.c */
-/* For a session behind, in this state: notes the numbers of the records owed, by which losses are told. */
-void catchup_note(struct worker *w, int fd, const struct session_state_shm *st);
-/* Marks the session behind in `st`, uncommitted: it waits for writability. */
+/* Marks the session behind in `st`, uncommitted: it waits for writability. Notes the numbers of the records owed, by which losses are told. */
 void catchup_begin(struct worker *w, int fd, struct session_state_shm *st);
 /* The same, committed. */
 void catchup_defer(struct worker *w, int fd);

@@ -2,6 +2,9 @@
 import contextlib
 import itertools
 import json
+import os
+import select
+import signal
 import time
 import unittest
 
@@ -153,6 +156,51 @@ class Slow(JanusTest):
         wait_until(lambda: janus.count("closed_slow") == 1)
         self.assertEqual(janus.connections(), 2)
         self.publish(publisher, [other], range(10))
+
+    def overtake_all(self, slow_setting):
+        """
+        All that the slow one is owed is overwritten, and there is a new message that its worker has not looked at when it finds it
+        writable: what happened last is dealt with first. (server, slow, number of that message)
+        """
+        janus = self.server("slow=" + slow_setting, *SMALL, workers=1)
+        slow = self.client(janus, rcvbuf=4096).subscribe("a")
+        other, publisher = self.client(janus).subscribe("a", "z"), self.client(janus)
+        n = 0
+        while not janus.behind():
+            self.publish(publisher, [other], range(n, n + 50))
+            n += 50
+        self.publish(publisher, [other], range(n, n + 20))
+        n += 20
+        # What was cut is whole in a buffer of its own after this: nothing of "a" is in the ring any more.
+        self.publish(publisher, [other], range(3000), topics="z")
+        worker = janus.slot(0)["worker"]
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            while select.select([slow.socket], [], [], 0.1)[0]:
+                slow.buffer += slow.socket.recv(1 << 20)
+            publisher.publish("a", n=n, data="x" * 4000)
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        other.expect_message("a", n=n)
+        return janus, slow, n
+
+    def test_skip_all_that_was_owed(self):
+        janus, slow, last = self.overtake_all("skip")
+        got = self.read_to(slow, last)
+        missing = self.check_suffix(got, last + 1)
+        self.assertGreater(missing, 0)
+        wait_until(lambda: janus.behind() == 0)
+        self.assertEqual(janus.count("dropped_overtaken"), missing)
+
+    def test_disconnect_as_all_that_was_owed_is_gone(self):
+        janus, slow, last = self.overtake_all("disconnect")
+        got = []
+        with self.assertRaises(Closed):
+            while True:
+                got.append(slow.message()["n"])
+        self.assertEqual(got, list(range(len(got))), "no gap")
+        wait_until(lambda: janus.count("closed_slow") == 1)
+        self.assertEqual(janus.count("dropped_overtaken"), last - len(got))
 
     def test_late_but_within_the_ring(self):
         """Less than a ring: it gets everything, with either setting."""
