@@ -13,6 +13,19 @@
 #define LAG_MAX 512	/* before publishing is put off */
 #define LAG_NUDGE 256	/* before it is woken, should it sleep as nothing was for it: so that it says where it is */
 
+/*
+ * The flags of a record that is answered for: which item of its request it is, and how many subscribers that had. So whoever finds it knows,
+ * whatever has become of its topic.
+ */
+#define ITEM_BITS 9
+#define SUBSCRIBERS_MOST (UINT32_MAX >> ITEM_BITS)	/* more are told as so many, after a death */
+_Static_assert(PUBLISH_BATCH_MAX <= 1u << ITEM_BITS, "an item's number has room");
+
+static uint32_t answer_flags(unsigned item, uint64_t subscribers)
+{
+	return item | (uint32_t)(subscribers < SUBSCRIBERS_MOST ? subscribers : SUBSCRIBERS_MOST) << ITEM_BITS;
+}
+
 struct cached {
 	const struct publish_item *item;	/* the last one looked up: a burst mostly has one topic */
 	uint32_t topic;
@@ -49,7 +62,7 @@ static unsigned write_records(struct hub *hub, struct ring_batch *batch, const s
 			++*unheard;
 			continue;
 		}
-		dst = ring_add(&hub->ring, batch, topic, items[n].len, 0, now);
+		dst = ring_add(&hub->ring, batch, topic, items[n].len, answers ? answer_flags(n, answers[n].subscribers) : 0, now);
 		if (!dst)
 			break;
 		memcpy(dst, items[n].message, items[n].len);
@@ -157,23 +170,22 @@ unsigned publish(struct hub *hub, unsigned slot, int fd, const struct publish_it
 	return publish_items(hub, slot, fd, items, count, NULL);
 }
 
-/* What the worker that died had published of these: its records stand one behind the other, in the order of the items. */
-static void recall(struct hub *hub, unsigned slot, const struct intent_shm *intent, struct publish_item *items, unsigned count)
+/* What the worker that died had published of these: its records say which. (They are there: its `delivered` holds publishers up.) */
+static void recall(struct hub *hub, const struct intent_shm *intent, struct publish_item *items, unsigned count)
 {
-	uint64_t seq = intent->first;
 	struct ring_record rec;
 
-	for (unsigned i = 0; i < count; i++) {
-		uint32_t topic;
+	for (unsigned i = 0; i < count; i++)
+		items[i].seq = items[i].subscribers = 0;
+	for (uint64_t seq = intent->first; seq < intent->first + intent->written; seq++) {
+		if (ring_read(&hub->ring, seq, &rec) == 0) {
+			unsigned i = rec.flags & ((1u << ITEM_BITS) - 1);
 
-		lock_acquire(&hub->shm->lock, slot + 1);
-		topic = index_find(&hub->index, items[i].hash, items[i].topic, items[i].topic_len);
-		lock_release(&hub->shm->lock, slot + 1);
-		items[i].seq = 0;
-		items[i].subscribers = topic == TOPIC_NONE ? 0 : hub_subscribers(hub, topic);
-		if (topic != TOPIC_NONE && seq < intent->first + intent->written && ring_read(&hub->ring, seq, &rec) == 0 &&
-		    rec.topic == topic)
-			items[i].seq = seq++;
+			if (i < count) {
+				items[i].seq = seq;
+				items[i].subscribers = rec.flags >> ITEM_BITS;
+			}
+		}
 	}
 }
 
@@ -183,7 +195,7 @@ int publish_answered(struct hub *hub, unsigned slot, int fd, struct publish_item
 
 	if (atomic_load_explicit(&intent->state, memory_order_acquire) == INTENT_DONE && intent->answered && intent->fd == (uint32_t)fd &&
 	    intent->parsed == items[count - 1].parsed) {
-		recall(hub, slot, intent, items, count);
+		recall(hub, intent, items, count);
 		return 0;
 	}
 	return publish_items(hub, slot, fd, items, count, items) == count ? 0 : -1;

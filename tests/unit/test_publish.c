@@ -294,6 +294,37 @@ static void the_same_is_found_after_a_death(void **state)
 	publish_die_and_ask_again(f, "xy", false);
 }
 
+/* The topics go with their last subscribers before the successor asks; one is made anew, in the place of another. */
+static void what_has_no_topic_any_more_is_found(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t a = join(f, 1, "a", 3), b = join(f, 1, "b", 2);
+	unsigned n;
+
+	join(f, 1, "c", 1);
+	n = put_all("xabaxcx");
+	assert_int_equal(publish_answered(&f->hub, SLOT, FD, items, n), 0);
+	die(f, false);
+	index_leave(&f->hub.index, 1, a);
+	index_leave(&f->hub.index, 1, b);
+	join(f, 2, "b", 7);
+	join(f, 2, "x", 7);
+	for (unsigned again = 0; again < 2; again++) {
+		static const uint64_t seq[] = { 0, 1, 2, 3, 0, 4, 0 }, subscribers[] = { 0, 3, 2, 3, 0, 1, 0 };
+
+		put_all("xabaxcx");
+		assert_int_equal(publish_answered(&f->hub, SLOT, FD, items, n), 0);
+		for (unsigned i = 0; i < n; i++) {
+			assert_int_equal(items[i].seq, seq[i]);
+			assert_int_equal(items[i].subscribers, subscribers[i]);
+		}
+		die(f, false);
+	}
+	assert_int_equal(ring_tail(&f->hub.ring), 5);
+	publish_done(&f->hub, SLOT);
+	check(f);
+}
+
 /* Others have published meanwhile, and somebody subscribes what nobody did. */
 static void what_came_later_is_not_taken_for_it(void **state)
 {
@@ -329,7 +360,7 @@ static void what_came_later_is_not_taken_for_it(void **state)
 	assert_int_equal(publish_answered(&f->hub, SLOT, FD, items, 2), 0);
 	assert_int_equal(items[0].seq, 0);
 	assert_int_equal(items[1].seq, 0);
-	assert_int_equal(items[0].subscribers, 1);
+	assert_int_equal(items[0].subscribers, 0);
 	assert_int_equal(ring_tail(&f->hub.ring), 9);
 }
 
@@ -385,6 +416,7 @@ int main(void)
 		TEST(a_batch_may_be_taken_in_parts),
 		TEST(put_off_while_a_worker_is_half_a_ring_behind),
 		TEST(the_same_is_found_after_a_death),
+		TEST(what_has_no_topic_any_more_is_found),
 		TEST(what_came_later_is_not_taken_for_it),
 		TEST(what_was_not_published_is),
 		TEST(only_its_own_is_found),
