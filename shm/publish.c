@@ -14,8 +14,8 @@
 #define LAG_NUDGE 256	/* before it is woken, should it sleep as nothing was for it: so that it says where it is */
 
 /*
- * The flags of a record that is answered for: which item of its request it is, and how many subscribers that had. So whoever finds it knows,
- * whatever has become of its topic.
+ * The flags of a record that is answered for: which item of its request it is, and how many subscribers that had. So whoever finds it
+ * knows, whatever has become of its topic.
  */
 #define ITEM_BITS 9
 #define SUBSCRIBERS_MOST (UINT32_MAX >> ITEM_BITS)	/* more are told as so many, after a death */

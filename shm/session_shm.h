@@ -46,7 +46,8 @@ struct session_shm {
 	uint32_t count;				/* of them; derived, put right by a successor */
 	uint32_t last_in;			/* when something was last received, seconds of CLOCK_MONOTONIC */
 	uint32_t page_base;			/* TRANSPORT_PAGE: number of the topic's record ahead of the first one owed: it counts from there */
-	uint32_t reserved;
+	uint32_t rescued;			/* `sent` (its low half) when the frame is whole whose rest lies in the out buffer, and
+						   counts as delivered; 0 none */
 	uint8_t token[16];
 	struct session_state_shm state;
 #ifdef JANUS_OTHER_LAYOUT

@@ -137,7 +137,8 @@ static int put_session(struct snapshot_writer *w, const struct hub *hub, const s
 
 	if (view_session(&v, hub, slot, s) < 0)
 		return -1;
-	snapshot_put_map(w, 8u + (s->page_base > 0) + (s->state.cut > 0) + (v.flags > 0) + (v.in_len > 0) + (v.out_len > 0) + (v.topics > 0));
+	snapshot_put_map(w, 8u + (s->page_base > 0) + (s->rescued > 0) + (s->state.cut > 0) + (v.flags > 0) + (v.in_len > 0) + (v.out_len > 0) +
+				    (v.topics > 0));
 	snapshot_put_uint(w, "fd", fd);
 	snapshot_put_text(w, "proto", v.transport, strlen(v.transport));
 	snapshot_put_bytes(w, "token", s->token, sizeof(s->token));
@@ -148,6 +149,8 @@ static int put_session(struct snapshot_writer *w, const struct hub *hub, const s
 	snapshot_put_uint(w, "last_out", s->state.last_out);
 	if (s->page_base)
 		snapshot_put_uint(w, "page_base", s->page_base);
+	if (s->rescued)
+		snapshot_put_uint(w, "rescued", s->rescued);
 	if (s->state.cut)
 		snapshot_put_uint(w, "cut", s->state.cut);
 	if (v.flags)
@@ -335,6 +338,7 @@ static int read_session(struct reading *x)
 	memcpy(s->token, token, len);
 	s->last_in = (uint32_t)snapshot_get_uint(&x->r, o, "last_in", 0, UINT32_MAX);
 	s->page_base = (uint32_t)snapshot_get_uint(&x->r, o, "page_base", 0, UINT32_MAX);
+	s->rescued = (uint32_t)snapshot_get_uint(&x->r, o, "rescued", 0, UINT32_MAX);
 	if (read_transport(x, o, &s->state) < 0 || read_state(x, o, &s->state) < 0 || read_subscriptions(x, o, s) < 0)
 		return -1;
 	if (x->r.bad)

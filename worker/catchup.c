@@ -379,8 +379,11 @@ static int64_t advance_cut(struct worker *w, int fd, struct session_state_shm *s
 	struct ring_record rec;
 	uint64_t size, left;
 
-	if (!st->cut)
+	if (!st->cut) {
+		rescue_sent(w, fd, st->sent, st->sent + bytes);
 		return (int64_t)bytes;
+	}
+	session(w, fd)->rescued = 0;
 	if (ring_read(&w->hub.ring, st->pos, &rec) < 0)
 		return -1;
 	size = frame_size(w, st->transport, session(w, fd)->page_base, &rec);

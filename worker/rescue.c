@@ -37,6 +37,8 @@ static size_t make_cut_frame(struct worker *w, int fd, const struct session_stat
 
 int rescue_send(struct worker *w, int fd, struct session_state_shm *st)
 {
+	if (st->cut)
+		session(w, fd)->rescued = 0;
 	while (st->cut) {
 		size_t size = make_cut_frame(w, fd, st);
 		long n;
@@ -64,6 +66,16 @@ int rescue_send(struct worker *w, int fd, struct session_state_shm *st)
 	return 1;
 }
 
+void rescue_sent(struct worker *w, int fd, uint64_t from, uint64_t to)
+{
+	struct session_shm *s = session(w, fd);
+
+	if (s->rescued && s->rescued - (uint32_t)from <= to - from && s->rescued != (uint32_t)from) {
+		s->rescued = 0;
+		worker_count(w, COUNTER_delivered, 1);
+	}
+}
+
 bool rescue_session(struct worker *w, int fd)
 {
 	struct session_state_shm st = session(w, fd)->state, next = st;
@@ -80,10 +92,13 @@ bool rescue_session(struct worker *w, int fd)
 		lend_give(&w->lend, next.out);
 		return false;
 	}
+	/* Should it not come to the commit: a frame that still is cut says that this is not so. (0 means none: then a byte less.) */
+	session(w, fd)->rescued = (uint32_t)(st.sent + size - st.cut);
+	if (!session(w, fd)->rescued)
+		session(w, fd)->rescued--;
 	next.cut = 0;
 	next.pos++;
 	session_commit(w, fd, &next);
-	worker_count(w, COUNTER_delivered, 1);
 	return true;
 }
 

@@ -194,6 +194,7 @@ static int send_out(struct worker *w, int fd, struct session_state_shm *st)
 		long n = batch_send(w, fd, lend_bytes(&w->slot, st->out) + st->out_start, st->out_end - st->out_start);
 
 		if (n > 0) {
+			rescue_sent(w, fd, st->sent, st->sent + (uint64_t)n);
 			st->sent += (uint64_t)n;
 			st->out_start += (uint32_t)n;
 			st->last_out = w->now;

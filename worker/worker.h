@@ -287,7 +287,7 @@ bool fanout_run(struct worker *w);		/* serves; true when something is left to do
 void fanout_publish_delivered(struct worker *w);
 
 /* catchup.c */
-/* Marks the session behind in `st`, uncommitted: it waits for writability. Notes the numbers of the records owed, by which losses are told. */
+/* Marks the session behind in `st`, uncommitted: it waits for writability. Notes the numbers of what it is owed, by which losses are told. */
 void catchup_begin(struct worker *w, int fd, struct session_state_shm *st);
 /* The same, committed. */
 void catchup_defer(struct worker *w, int fd);
@@ -311,6 +311,8 @@ bool frame_is_own(uint32_t transport);
 void rescue_watch(struct worker *w, uint64_t pos);	/* a frame was cut there */
 /* Sends the rest of a frame that was cut, if one was: 1 done, 0 it would block, -1 broken. Commits. */
 int rescue_send(struct worker *w, int fd, struct session_state_shm *st);
+/* The session's `sent` has gone so far, along its out buffer: counts a frame whose rest was copied there, when it is whole. */
+void rescue_sent(struct worker *w, int fd, uint64_t from, uint64_t to);
 /* Copies the rest of the cut frame to the front of the session's out buffer. False when that can't be. Commits. */
 bool rescue_session(struct worker *w, int fd);
 void rescue_all(struct worker *w, unsigned lag);	/* all whose record is further behind than that (see ring_lag()) */

@@ -178,6 +178,8 @@ class Slow(JanusTest):
         try:
             while select.select([slow.socket], [], [], 0.1)[0]:
                 slow.buffer += slow.socket.recv(1 << 20)
+            # The frame whose rest was put aside is not delivered yet.
+            self.assertEqual(janus.count("delivered"), n + 3000 + slow.buffer.count(b"\1"))
             publisher.publish("a", n=n, data="x" * 4000)
         finally:
             os.kill(worker, signal.SIGCONT)
@@ -191,6 +193,7 @@ class Slow(JanusTest):
         self.assertGreater(missing, 0)
         wait_until(lambda: janus.behind() == 0)
         self.assertEqual(janus.count("dropped_overtaken"), missing)
+        self.assertEqual(janus.count("delivered"), last + 1 + 3000 + len(got))
 
     def test_disconnect_as_all_that_was_owed_is_gone(self):
         janus, slow, last = self.overtake_all("disconnect")

@@ -503,6 +503,7 @@ static void open_session(struct server *s, struct lend *lend, const struct spec 
 	uint32_t n = (uint32_t)p->fd;
 
 	x->page_base = p->transport == TRANSPORT_PAGE_10 ? 12 : 0;
+	x->rescued = p->out ? n * 1000 + 1 : 0;
 	x->last_in = n * 2;
 	memset(x->token, p->fd, sizeof(x->token));
 	x->state = (struct session_state_shm){
@@ -551,6 +552,7 @@ static void verify_session(const struct server *s, const struct spec *p, uint32_
 	assert_int_equal(x->status, SESSION_OPEN);
 	assert_int_equal(x->state.transport, p->transport);
 	assert_int_equal(x->page_base, p->transport == TRANSPORT_PAGE_10 ? 12 : 0);
+	assert_int_equal(x->rescued, p->out ? n * 1000 + 1 : 0);
 	assert_int_equal(x->token[0] + x->token[15], 2 * n);
 	assert_int_equal(x->last_in, n * 2);
 	assert_int_equal(x->state.last_out, n * 3);
