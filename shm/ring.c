@@ -144,7 +144,7 @@ void *ring_add(struct ring *r, struct ring_batch *b, uint32_t topic, uint32_t le
 	atomic_store_explicit(&shm->claimed, seq + 1, memory_order_relaxed);
 	/* release: a reader that was led here by a dead batch, and sees the new fields, sees seq 0 or the new seq, too */
 	atomic_thread_fence(memory_order_release);
-	b->time = now > b->time ? now : b->time + 1;
+	b->time = ring_time_follows(b->time, now) ? now : b->time + 1;
 	d->at = at;
 	d->len = len;
 	d->topic = topic;
@@ -447,8 +447,8 @@ static const char *check_record(const struct ring *r, uint64_t seq, uint64_t *en
 		why = check_links(r, d, seq);
 	if (why)
 		return why;
-	if (d->time <= *time)
-		return "times do not increase";
+	if (!ring_time_follows(*time, d->time))
+		return "a time does not follow the one before it";
 	t = index_topic(r->index, d->topic);
 	if (atomic_load(&t->state) == TOPIC_USED && t->generation == d->generation && atomic_load(&d->next) == 0 &&
 	    atomic_load(&t->last) != seq)

@@ -40,7 +40,7 @@ struct ring_desc_shm {
 	uint32_t topic;
 	uint32_t generation;		/* of the topic */
 	uint32_t flags;			/* for the publisher's use */
-	uint64_t time;			/* microseconds since 1970, strictly increasing over all records */
+	uint64_t time;			/* microseconds since 1970, see ring_time_follows() */
 	uint64_t prev;			/* sequence of the topic's previous record, 0 none. May be overwritten already */
 	_Atomic uint64_t next;		/* sequence of the topic's next record, 0 none yet */
 	uint64_t number;		/* counts the topic's records from 1, without gaps: prev has number - 1 */
@@ -71,6 +71,17 @@ struct ring {
 	struct index *index;		/* the topics that records name */
 };
 
+/*
+ * Times rise strictly from record to record, whatever a clock does that is put right by seconds. One that was set back by more than that is
+ * followed: else a clock that was once far ahead would leave all times in the future. So a record's time may be less than that of the one
+ * before it, but then it is by more than RING_TIME_BACK microseconds.
+ */
+#define RING_TIME_BACK 10000000u
+static inline bool ring_time_follows(uint64_t before, uint64_t time)
+{
+	return time > before || before - time > RING_TIME_BACK;
+}
+
 /* A batch of records under way; a producer's, on its stack. */
 struct ring_batch {
 	uint64_t first;			/* sequence of the first record */
@@ -93,7 +104,7 @@ int ring_attach(struct ring *r, void *mem, size_t size, struct index *index);
 void ring_begin(struct ring *r, struct ring_batch *b);
 
 /* Adds a record of `len` bytes (> 0) to the batch and returns where to write them, 8-byte aligned; `now` is the time in
- * microseconds since 1970 (made larger where needed to stay strictly increasing). The topic must be in use, or TOPIC_NONE:
+ * microseconds since 1970 (made larger where it would not follow: ring_time_follows()). The topic must be in use, or TOPIC_NONE:
  * nobody's record, which only takes up a sequence (for restoring the record of a topic that is gone). NULL with
  * ENOSPC when the batch would take more than half of the ring: commit what there is first (never said to the first record
  * of a batch); NULL with EMSGSIZE when one record alone would. What is skipped before the end of the ring counts, too; only
@@ -103,7 +114,7 @@ void *ring_add(struct ring *r, struct ring_batch *b, uint32_t topic, uint32_t le
 /* Publishes the batch: [b->first, b->next). */
 void ring_commit(struct ring *r, struct ring_batch *b);
 
-/* Empties the ring; the next record's sequence will be `seq` (not below the tail), its time above `time`. Nobody else uses the
+/* Empties the ring; the next record's sequence will be `seq` (not below the tail), its time will follow `time`. Nobody else uses the
  * ring: for restoring one. */
 void ring_start(struct ring *r, uint64_t seq, uint64_t time);
 

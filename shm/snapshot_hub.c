@@ -294,8 +294,8 @@ static int read_record(struct reading *x, uint64_t seq)
 
 	if (!o)
 		return -1;
-	time = snapshot_get_uint(&x->r, o, "time", SNAPSHOT_NEEDED, x->time);
-	if (snapshot_get_uint(&x->r, o, "seq", SNAPSHOT_NEEDED, SNAPSHOT_MOST) != seq || x->r.bad || time <= x->hub->ring.shm->time)
+	time = snapshot_get_uint(&x->r, o, "time", SNAPSHOT_NEEDED, SNAPSHOT_MOST);
+	if (snapshot_get_uint(&x->r, o, "seq", SNAPSHOT_NEEDED, SNAPSHOT_MOST) != seq || x->r.bad || !ring_time_follows(x->hub->ring.shm->time, time))
 		return snapshot_bad();
 	snapshot_get_text(&x->r, o, "topic", &len);
 	if (len > 0)

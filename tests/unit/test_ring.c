@@ -164,6 +164,38 @@ static void test_time(void **state)
 	check(f);
 }
 
+/* Clocks that are set: forward is followed, back by a little is not, back by more than RING_TIME_BACK is, once. */
+static void test_clock_is_set(void **state)
+{
+	static const struct { uint64_t now, time; } at[] = {
+		{ 1000000, 1000000 }, { 3601000000, 3601000000 },
+		{ 3601000000 - RING_TIME_BACK, 3601000001 }, { 3601000001 - RING_TIME_BACK, 3601000002 },
+		{ 1000100, 1000100 }, { 1000100, 1000101 }, { 1000050, 1000102 }, { 2000000, 2000000 },
+		{ 2000000 + RING_TIME_BACK, 2000000 + RING_TIME_BACK }, { 1999999, 1999999 }, { 1999999, 2000000 },
+	};
+	struct fixture *f = *state;
+	struct ring_record rec;
+	struct ring_batch b;
+
+	for (unsigned i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+		ring_begin(&f->r, &b);
+		ring_add(&f->r, &b, f->topic[0], 8, 0, at[i].now);
+		if (i % 3 == 0)
+			ring_repair(&f->r);	/* what is given up or left by a death leaves no time behind */
+		else
+			ring_commit(&f->r, &b);
+		if (i % 3 == 0) {
+			ring_begin(&f->r, &b);
+			ring_add(&f->r, &b, f->topic[0], 8, 0, at[i].now);
+			ring_commit(&f->r, &b);
+		}
+		ring_repair(&f->r);
+		assert_int_equal(ring_read(&f->r, i + 1, &rec), 0);
+		assert_int_equal(rec.time, at[i].time);
+		check(f);
+	}
+}
+
 static void test_overwritten(void **state)
 {
 	struct fixture *f = *state;
@@ -349,6 +381,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_first_wraps, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_clock_is_set, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_overwritten, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_links, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_seek, setup, teardown),

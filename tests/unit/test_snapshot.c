@@ -876,6 +876,8 @@ static void values_that_contradict(void **state)
 	assert_int_equal(read_hub_with(13, (struct pair){ "last", NULL, 4 }), EPROTO);
 	assert_int_equal(read_hub_with(14, (struct pair){ "seq", NULL, 5 }), EPROTO);
 	assert_int_equal(read_hub_with(15, (struct pair){ "time", NULL, 77 }), EPROTO);
+	assert_int_equal(read_hub_with(15, (struct pair){ "time", NULL, 77 + RING_TIME_BACK }), EPROTO);
+	assert_int_equal(read_hub_with(15, (struct pair){ "time", NULL, 78 + RING_TIME_BACK }), 0);	/* the clock was set back */
 }
 
 static int read_records_with(unsigned at, struct pair value)
