@@ -21,7 +21,7 @@ int check_init(struct checker *c, struct member *m)
 {
 	const struct options *opt = m->opt;
 
-	*c = (struct checker){ .m = m, .spill_max = opt->size + SPEAK_EXTRA + SPEAK_ANSWER_MAX };
+	*c = (struct checker){ .m = m, .spill_max = options_size_most(opt) + SPEAK_EXTRA + SPEAK_ANSWER_MAX };
 	c->pause = options_pause_ns(opt, false);
 	c->sub_pause = options_pause_ns(opt, true);
 	c->streams = opt->transports * opt->topics;
@@ -264,7 +264,7 @@ static void diverge(struct checker *c, struct sub *sub)
 	struct stamp stamp = st->before;
 
 	if (sub->pos)
-		speak_of(c, sub)->message(st->bytes + start, st->frame[sub->pos - 1].end - start, opt->size, &p, &stamp);
+		speak_of(c, sub)->message(st->bytes + start, st->frame[sub->pos - 1].end - start, options_size_read(opt), &p, &stamp);
 	sub->own = account_create(st, sub->pos, &stamp, opt->messages, opt->publishers);
 }
 
@@ -296,7 +296,7 @@ static void message(struct checker *c, struct sub *sub, const char *frame, size_
 			return;
 		}
 	}
-	if (speak_of(c, sub)->message(frame, len, opt->size, &p, &stamp) || p.run != c->m->shm->run || p.round > c->m->shm->round ||
+	if (speak_of(c, sub)->message(frame, len, options_size_read(opt), &p, &stamp) || p.run != c->m->shm->run || p.round > c->m->shm->round ||
 	    p.publisher >= opt->publishers || account_index(p.publisher, p.seq, opt->publishers) >= opt->messages) {
 		torn(c, sub, frame, len);
 		return;

@@ -45,6 +45,8 @@ static const struct option_row {
 	{ "messages", 'm', COUNT, AT(messages), 1, PAYLOAD_SEQ_MAX, "M", "messages to each topic in a round (1)" },
 	{ "rounds", 'r', COUNT, AT(rounds), 1, PAYLOAD_ROUND_MAX, "R", "rounds (1)" },
 	{ "size", 's', COUNT, AT(size), PAYLOAD_HEAD, 1 << 20, "BYTES", "length of a message's data string (100)" },
+	{ "size-max", 0, COUNT, AT(size_max), PAYLOAD_HEAD, 1 << 20, "BYTES",
+	  "lengths from --size to this, short ones as often as long ones" },
 	{ "publishers", 'p', COUNT, AT(publishers), 1, PAYLOAD_PUBLISHER_MAX, "P", "publishing connections (1)" },
 	{ "classic", 0, FLAG, AT(classic), 0, 0, NULL,
 	  "publish with PUBLISH on a fresh connection a message, P at a time" },
@@ -55,6 +57,8 @@ static const struct option_row {
 	{ "pause-ms", 0, REAL, AT(pause_ms), 0.1, 1e6, "MS", "what counts as a pause, beyond the time between messages (50)" },
 	{ "slow", 0, COUNT, AT(slow), 0, 1000000, "K", "subscribers that stop reading in the midst of round 1 (0)" },
 	{ "slow-s", 0, REAL, AT(slow_s), 0, 86400, "S", "for how long (3)" },
+	{ "slow-again", 0, FLAG, AT(slow_again), 0, 0, NULL, "from the start, again and again, and read for as long between" },
+	{ "small", 0, COUNT, AT(small), 0, 1000000, "K", "subscribers with a small receive buffer that read on at once (0)" },
 	{ "slow-may-lose", 0, FLAG, AT(slow_may_lose), 0, 0, NULL, "what slow subscribers lose is no fault" },
 	{ "churn", 0, REAL, AT(churn), 0, 100000, "C", "during rounds, C more connections a second subscribe and go (0)" },
 	{ "processes", 'P', COUNT, AT(processes), 1, 1000, "N", "subscriber processes (as many as it takes)" },
@@ -168,7 +172,7 @@ static int choose_processes(struct options *opt)
 
 static int check_amounts(struct options *opt)
 {
-	uint64_t frame = opt->size + SPEAK_EXTRA;
+	uint64_t frame = SPEAK_EXTRA + (uint64_t)payload_size_mean(opt->size, options_size_most(opt));
 
 	if (opt->running_s > 0) {
 		if (opt->rate <= 0)
@@ -181,15 +185,19 @@ static int check_amounts(struct options *opt)
 		}
 		opt->messages = (uint32_t)each;
 	}
-	if (opt->slow > opt->subscribers) {
-		fprintf(stderr, "janusbench: --slow is more than --subscribers\n");
+	if (opt->slow > opt->subscribers || opt->small > opt->subscribers) {
+		fprintf(stderr, "janusbench: --slow or --small is more than --subscribers\n");
+		return -1;
+	}
+	if (opt->size_max && opt->size_max < opt->size) {
+		fprintf(stderr, "janusbench: --size-max is less than --size\n");
 		return -1;
 	}
 	/* A round's frames are kept once a process, to compare everything with; see check.c. */
 	if (opt->messages * frame > UINT32_MAX / 2 ||
 	    opt->messages * frame * opt->topics * opt->transports * opt->processes > ROUND_BYTES_MAX) {
 		fprintf(stderr, "janusbench: a round of %u messages of %u bytes to %u topics is too much to keep: "
-			"use fewer --messages and more --rounds\n", opt->messages, opt->size, opt->topics);
+			"use fewer --messages and more --rounds\n", opt->messages, options_size_most(opt), opt->topics);
 		return -1;
 	}
 	return choose_processes(opt);

@@ -17,11 +17,13 @@ struct options {
 	uint32_t subscribers, topics;
 	uint32_t messages;		/* of each topic in a round */
 	uint32_t rounds;
-	uint32_t size;			/* bytes of a message's `data` */
+	uint32_t size;			/* bytes of a message's `data`; the least, if there is size_max */
+	uint32_t size_max;		/* the most; 0: all are `size` */
 	uint32_t publishers;		/* connections; with --classic, how many at a time */
 	uint32_t processes;		/* of subscribers */
 	uint32_t burst;
 	uint32_t slow;			/* subscribers that stop reading for a while */
+	uint32_t small;			/* subscribers with a small receive buffer, beside those */
 	uint32_t server_pid;		/* 0: go by server_name */
 	double rate;			/* messages a second in all; 0 as fast as possible */
 	double running_s;		/* 0: not --while-running */
@@ -32,7 +34,7 @@ struct options {
 	const char *topic;		/* topics' names start so */
 	uint32_t topics_each;		/* --topics-per-connection; see wire.h */
 	bool random;
-	bool classic, slow_may_lose, json, quiet, help;
+	bool classic, slow_again, slow_may_lose, json, quiet, help;
 };
 
 /* Fills in *opt. 0; or -1, and what is wrong has been written to standard error. With --help, only opt->help is of use. */
@@ -45,6 +47,18 @@ void options_help(void);
 static inline uint32_t options_transport_of(const struct options *opt, uint32_t subscriber)
 {
 	return (subscriber / opt->topics + subscriber % opt->topics) % opt->transports;
+}
+
+/* Bytes of the longest `data`. */
+static inline uint32_t options_size_most(const struct options *opt)
+{
+	return opt->size_max ? opt->size_max : opt->size;
+}
+
+/* What a message's `data` must have, as speak.h wants it told: 0 where they differ. */
+static inline uint32_t options_size_read(const struct options *opt)
+{
+	return opt->size_max ? 0 : opt->size;
 }
 
 /* That of flash among the subscribers'; NULL there is none. */

@@ -16,7 +16,7 @@
 
 int outlet_init(struct outlet *o, struct member *m, int epoll, uint32_t number)
 {
-	size_t frame = m->opt->size + SPEAK_EXTRA;
+	size_t frame = options_size_most(m->opt) + SPEAK_EXTRA;
 
 	*o = (struct outlet){ .m = m, .fd = -1, .epoll = epoll, .number = number };
 	o->out_max = frame > CHUNK ? frame : CHUNK;
@@ -66,11 +66,12 @@ static void build(struct outlet *o)
 	uint64_t sent = clock_now();
 	struct payload p = { .run = o->m->shm->run, .topic = o->next.topic, .round = o->m->shm->round, .publisher = o->number,
 		.seq = o->next.index / opt->publishers, .sent = sent - o->m->shm->base };
+	size_t size = payload_size(&p, opt->size, options_size_most(opt));
 
 	if (opt->classic)
-		o->out_len += wire_classic(o->out + o->out_len, &p, opt->size);
+		o->out_len += wire_classic(o->out + o->out_len, &p, size);
 	else
-		o->out_len += opt->publish.speak->publish(o->out + o->out_len, &p, opt->size);
+		o->out_len += opt->publish.speak->publish(o->out + o->out_len, &p, size);
 	atomic_store_explicit(&o->m->shm->sent[(size_t)o->next.topic * opt->messages + o->next.index], sent, memory_order_relaxed);
 	member_count(&o->m->me->deliveries, 1);
 	schedule_next(&o->next, opt);
@@ -103,7 +104,7 @@ static uint64_t advance_streaming(struct outlet *o, uint64_t start, uint64_t now
 	const struct options *opt = o->m->opt;
 	uint64_t due = 0;
 
-	while (!schedule_ended(&o->next, opt) && o->out_len + opt->size + SPEAK_EXTRA <= o->out_max) {
+	while (!schedule_ended(&o->next, opt) && o->out_len + options_size_most(opt) + SPEAK_EXTRA <= o->out_max) {
 		due = start + schedule_due(&o->next, opt);
 		if (due > now)
 			break;

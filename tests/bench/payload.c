@@ -1,5 +1,6 @@
 #include "tests/bench/payload.h"
 
+#include <math.h>
 #include <string.h>
 
 static const struct field { unsigned at, digits; } FIELD_RUN = { 0, 8 }, FIELD_ROUND = { 8, 3 }, FIELD_PUBLISHER = { 11, 3 },
@@ -33,11 +34,12 @@ static uint64_t mix(uint64_t h, uint64_t v)
 	return h ^ h >> 29;
 }
 
-static uint64_t sum(const struct payload *p)
+static uint64_t sum(const struct payload *p, size_t size)
 {
 	uint64_t h = mix(0x6a616e7573ull, (uint64_t)p->run << 32 | p->topic);
 
 	h = mix(h, (uint64_t)p->round << 48 | (uint64_t)p->publisher << 24 | p->seq);
+	h = mix(h, size);
 	return mix(h, p->sent);
 }
 
@@ -48,9 +50,23 @@ static uint64_t pad(uint64_t *h)
 	return (*h & 0x0f0f0f0f0f0f0f0full) + 0x6161616161616161ull;
 }
 
+size_t payload_size(const struct payload *p, size_t least, size_t most)
+{
+	uint64_t h = mix(mix(p->topic + 1, p->publisher), (uint64_t)p->round << 32 | p->seq);
+	double part = (double)(mix(h, 2) >> 11) / (double)(1ull << 53);
+	size_t size = (size_t)((double)least * pow((double)most / (double)least, part));
+
+	return size < least ? least : size > most ? most : size;
+}
+
+double payload_size_mean(size_t least, size_t most)
+{
+	return most > least ? (double)(most - least) / log((double)most / (double)least) : (double)least;
+}
+
 void payload_write(char *dst, size_t size, const struct payload *p)
 {
-	uint64_t h = sum(p), eight;
+	uint64_t h = sum(p, size), eight;
 	size_t at = PAYLOAD_HEAD;
 
 	put(dst, FIELD_RUN, p->run);
@@ -78,7 +94,7 @@ int payload_read(const char *src, size_t size, struct payload *p)
 		return -1;
 	*p = (struct payload){ .run = (uint32_t)run, .topic = p->topic, .round = (uint32_t)round,
 		.publisher = (uint32_t)publisher, .seq = (uint32_t)seq, .sent = sent };
-	h = sum(p);
+	h = sum(p, size);
 	if ((uint32_t)h != got)
 		return -1;
 	for (; at + 8 <= size; at += 8) {

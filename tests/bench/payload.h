@@ -6,7 +6,7 @@
  *   | run    | round | publisher | seq     | sent    | sum     | padding ... |
  *     8 hex    3 hex   3 hex       6 hex     12 hex    8 hex     a to p
  *
- * The sum covers the fields before it and the topic's number.
+ * The sum covers the fields before it, the topic's number and the size.
  */
 #ifndef BENCH_PAYLOAD_H
 #define BENCH_PAYLOAD_H
@@ -29,6 +29,10 @@ struct payload {
 
 /* Writes exactly `size` bytes. */
 void payload_write(char *dst, size_t size, const struct payload *p);
+
+/* The size of this message where they lie between two: as often from 100 to 1,000 as from 10,000 to 100,000. And their mean. */
+size_t payload_size(const struct payload *p, size_t least, size_t most);
+double payload_size_mean(size_t least, size_t most);
 
 /* Reads what payload_write() wrote; p->topic is the caller's. 0, or -1 if any byte is not as it must be. */
 int payload_read(const char *src, size_t size, struct payload *p);

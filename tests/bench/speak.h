@@ -51,8 +51,8 @@ struct speak {
 	/* The length of the server's frame at `bytes`, 0 if it is not all there. Of what can't be a frame it is all n bytes. */
 	size_t (*cut)(const char *bytes, size_t n);
 	enum speak_frame (*kind)(const char *frame, size_t len);
-	/* A message that is, byte for byte, one that was published to the stream p->topic. 0, with *p and what there is of *stamp filled
-	 * in; or -1. */
+	/* A message that is, byte for byte, one that was published to the stream p->topic, with a payload of `size` bytes; of any size if
+	 * that is 0. 0, with *p and what there is of *stamp filled in; or -1. */
 	int (*message)(const char *frame, size_t len, size_t size, struct payload *p, struct stamp *stamp);
 };
 

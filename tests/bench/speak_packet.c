@@ -84,8 +84,8 @@ static int message(const char *frame, size_t len, size_t size, struct payload *p
 		return -1;
 	if (wire_message_id() && (pack_take_word(&at, end, "message_id") || pack_take_word(&at, end, "")))
 		return -1;
-	if (pack_take_word(&at, end, "data") || pack_take_text(&at, end, &data, &data_len) || at != end || data_len != size ||
-	    payload_read(data, size, p))
+	if (pack_take_word(&at, end, "data") || pack_take_text(&at, end, &data, &data_len) || at != end || (size && data_len != size) ||
+	    payload_read(data, data_len, p))
 		return -1;
 	return wire_topic(expected, wire_topic_of(p)) == topic_len && !memcmp(topic, expected, topic_len) ? 0 : -1;
 }

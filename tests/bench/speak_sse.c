@@ -42,6 +42,8 @@ static int message(const char *frame, size_t len, size_t size, struct payload *p
 	if (wire_number(&at, end, WIRE_ID_MAX, &stamp->id) || !stamp->id || !STARTS(at, (size_t)(end - at), BEHIND_ID))
 		return -1;
 	at += sizeof(BEHIND_ID) - 1;
+	if (!size && end - at > 2)
+		size = (size_t)(end - at) - 2;
 	return (size_t)(end - at) == size + 2 && !memcmp(at + size, "\n\n", 2) ? payload_read(at, size, p) : -1;
 }
 

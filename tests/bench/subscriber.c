@@ -20,7 +20,7 @@
 #define OUTSTANDING 256u	/* connections being set up at a time */
 #define EVENTS 512
 #define WAKE UINT32_MAX		/* epoll data of the coordinator's eventfd; a subscriber's is its index */
-#define SLOW_RCVBUF 4096	/* so that a slow subscriber soon has the server's sends blocked */
+#define SMALL_RCVBUF 4096	/* so that a slow subscriber soon has the server's sends blocked, and one that reads on takes parts */
 #define SLOW_TICK_MS 20
 #define SLOW_QUIET (500 * CLOCK_MS)
 #define SLOW_PART 4u		/* it pauses when it has had a quarter of the round */
@@ -41,10 +41,10 @@ struct subscriber {
 	char *buf;
 };
 
-/* Spread evenly over all subscribers. */
-static bool is_slow(const struct options *opt, uint32_t i)
+/* Whether it is one of `some`, spread evenly over all subscribers. */
+static bool is_one_of(const struct options *opt, uint32_t some, uint32_t i)
 {
-	return (uint64_t)i * opt->slow / opt->subscribers != (uint64_t)(i + 1) * opt->slow / opt->subscribers;
+	return (uint64_t)i * some / opt->subscribers != (uint64_t)(i + 1) * some / opt->subscribers;
 }
 
 /* Whether the round can't end without this one having had all. */
@@ -106,6 +106,16 @@ static void pause_one(struct subscriber *p, struct sub *s, uint64_t now)
 	p->paused++;
 }
 
+/* A slow one has received something. (Between pauses, `heard` says when the next one is due.) */
+static bool pauses_now(const struct subscriber *p, const struct sub *s, uint64_t now)
+{
+	uint32_t had = check_received(s), all = p->m->opt->messages;
+
+	if (!p->m->opt->slow_again)
+		return !(s->flags & SUB_RESTED) && had >= all / SLOW_PART;
+	return had < all && (!(s->flags & SUB_RESTED) || (int32_t)((uint32_t)(now / CLOCK_MS) - s->heard) >= 0);
+}
+
 /* What follows from a subscriber having received something. */
 static void received(struct subscriber *p, struct sub *s, uint64_t now)
 {
@@ -121,7 +131,7 @@ static void received(struct subscriber *p, struct sub *s, uint64_t now)
 	}
 	if (s->flags & SUB_SLOW) {
 		p->slow_heard = now;
-		if (!(s->flags & SUB_RESTED) && had >= all / SLOW_PART)
+		if (pauses_now(p, s, now))
 			pause_one(p, s, now);
 	}
 }
@@ -224,12 +234,14 @@ static void open_one(struct subscriber *p)
 	struct sub *s = &p->sub[p->opened];
 	uint32_t i = p->first + p->opened++;
 	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET };
+	bool small;
 
 	s->topic = i % opt->topics;
 	s->transport = (uint8_t)options_transport_of(opt, i);
 	t = &opt->transport[s->transport];
-	s->flags = is_slow(opt, i) ? SUB_SLOW : 0;
-	s->fd = net_connect(&t->address, t->address_len, i, s->flags & SUB_SLOW ? SLOW_RCVBUF : 0);
+	s->flags = is_one_of(opt, opt->slow, i) ? SUB_SLOW : 0;
+	small = s->flags & SUB_SLOW || is_one_of(opt, opt->small, opt->subscribers - 1 - i);
+	s->fd = net_connect(&t->address, t->address_len, i, small ? SMALL_RCVBUF : 0);
 	if (s->fd < 0) {
 		fail(p, s, "connect", errno);
 		return;
@@ -296,6 +308,7 @@ static void resume_some(struct subscriber *p)
 
 		if (s->flags & SUB_PAUSED && (int32_t)(now - s->heard) >= 0) {
 			s->flags &= (uint8_t)~SUB_PAUSED;
+			s->heard = now + (uint32_t)(p->m->opt->slow_s * 1000);
 			p->paused--;
 			on_readable(p, s);
 			if (s->state == SUB_READY)

@@ -106,12 +106,25 @@ size_t wire_object(char *dst, const struct payload *p, size_t size)
 	return (size_t)(put_rest(PUT(dst, "{"), p, size) - dst);
 }
 
+/* The length of what may be a payload, up to the end of these bytes: that is where another character precedes it. */
+static size_t payload_at_end(const char *at, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && ((at[len - n - 1] >= 'a' && at[len - n - 1] <= 'p') || (at[len - n - 1] >= '0' && at[len - n - 1] <= '9')))
+		n++;
+	return n;
+}
+
 /* The members and the closing bracket. */
 static int read_rest(const char *at, size_t len, size_t size, struct payload *p)
 {
 	char members[WIRE_TOPIC_MAX + 64];
-	size_t before = len - size - 2;
+	size_t before;
 
+	if (!size && len > 2)
+		size = payload_at_end(at, len - 2);
+	before = len - size - 2;
 	if (len < size + 2 + sizeof(BEHIND_TOPIC_BARE) || before > sizeof(members) || memcmp(at + before + size, "\"}", 2) ||
 	    payload_read(at + before, size, p))
 		return -1;

@@ -34,7 +34,7 @@ size_t wire_topic(char dst[WIRE_TOPIC_MAX], uint32_t number);	/* its name; retur
 /* The object that is published: {"topic":...,"event":"bench","message_id":"","data":PAYLOAD}. */
 size_t wire_object_size(const struct payload *p, size_t size);
 size_t wire_object(char *dst, const struct payload *p, size_t size);
-/* Reads one that belongs to the stream p->topic. 0 and *p, or -1 if any byte is not as it must be. */
+/* Reads one that belongs to the stream p->topic; `size` is 0 for any. 0 and *p, or -1 if any byte is not as it must be. */
 int wire_object_read(const char *object, size_t len, size_t size, struct payload *p);
 
 /* The action that publishes it. */
@@ -51,7 +51,7 @@ bool wire_is_ping(const char *frame, size_t len);
 bool wire_is_ack(const char *frame, size_t len);
 bool wire_is_greeting(const char *frame, size_t len);
 
-/* Reads a message that is, byte for byte, one that was published to stream p->topic with a payload of `size` bytes. 0 with *p
+/* Reads a message that is, byte for byte, one that was published to stream p->topic with a payload of `size` bytes (0: any). 0 with *p
  * and the server's stamp->time filled in; or -1. */
 int wire_message(const char *frame, size_t len, size_t size, struct payload *p, struct stamp *stamp);
 

@@ -71,6 +71,9 @@ static void test_messages(void **state)
 				assert_int_equal(stamp.id, ID);
 				assert_int_equal(stamp.time, speak == &speak_sse ? 0 : TIME);
 				assert_int_equal(speak->message(frame, len, sizes[i] - 1, &p, &stamp), -1);
+				p.seq = 0;
+				assert_int_equal(speak->message(frame, len, 0, &p, &stamp), 0);
+				assert_int_equal(p.seq, sent.seq);
 			}
 	}
 }
@@ -332,13 +335,44 @@ static void test_publish(void **state)
 	assert_int_equal(event.kind, WEBSOCKET_PONG);
 }
 
+/* Each message's size is within the bounds, short ones are not rarer than long ones, and a reader finds the size. */
+static void test_sizes(void **state)
+{
+	static char frame[SIZE_MAX_HERE + SPEAK_EXTRA];
+	unsigned shorter = 0;
+	double sum = 0;
+
+	(void)state;
+	wire_init("bench", 1, true);
+	for (uint32_t i = 0; i < 1000; i++) {
+		struct payload p = sent, read = { .topic = sent.topic };
+		size_t size, len;
+
+		p.seq = i;
+		size = payload_size(&p, PAYLOAD_HEAD, 64000);
+		assert_in_range(size, PAYLOAD_HEAD, 64000);
+		sum += (double)size;
+		shorter += size < 1600;			/* 40 times 40, and 64,000 by 40 */
+		len = wire_publish(frame, &p, size);
+		assert_int_equal(wire_object_read(frame, len - 1, 0, &read), -1);	/* it begins otherwise */
+		len = wire_object(frame, &p, size);
+		assert_int_equal(wire_object_read(frame, len, 0, &read), 0);
+		assert_int_equal(read.seq, i);
+	}
+	assert_in_range(shorter, 400, 600);
+	assert_in_range((size_t)(sum / 1000), (size_t)payload_size_mean(PAYLOAD_HEAD, 64000) * 8 / 10,
+			(size_t)payload_size_mean(PAYLOAD_HEAD, 64000) * 12 / 10);
+	assert_int_equal(payload_size(&sent, 100, 100), 100);
+	assert_int_equal((size_t)payload_size_mean(100, 100), 100);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_messages), cmocka_unit_test(test_every_prefix), cmocka_unit_test(test_every_byte),
 		cmocka_unit_test(test_other_topic), cmocka_unit_test(test_kinds), cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_stamps), cmocka_unit_test(test_pack_numbers), cmocka_unit_test(test_subscribe),
-		cmocka_unit_test(test_publish),
+		cmocka_unit_test(test_publish), cmocka_unit_test(test_sizes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
