@@ -1,137 +1,92 @@
 #!/usr/bin/env python3
-"""Chaos: subscribers and publishers go on while workers are killed, the server is reloaded and its program replaced.
+"""Chaos: subscribers and publishers go on while workers are killed, processes stopped, the server reloaded and its program replaced.
 
-    tests/scenarios/chaos.py [--subscribers N] [--speak LIST] [--workers N] [--seconds S] [--kills N] [--reloads N] [--upgrades N]
-                             [--io auto|uring|send]
+    tests/scenarios/chaos.py [--seed N] [--seconds S] [--subscribers N] [--large N] [--workers N] [--kills N] [--bursts N] [--stops N]
+                             [--reloads N] [--pairs N] [--upgrades N] [--broken N] [--io auto|uring|send] ...
 
-janusbench checks every byte: the run is good if no connection and no message was lost, doubled, reordered or torn. Its subscribers speak all
-transports, and some stop reading for a while. Beside it, witnesses (witnesses.py) publish in all ways that are answered: the run is good if
-each of their messages was answered once and seen once. Upgrades go back and forth between two builds whose layouts of shared memory differ, if both are there ($JANUS_BUILD,
-$JANUS_OTHER_BUILD); else to the same program put there anew. Exit status 0 if all is well.
+Two janusbench check every byte, one with many subscribers and small messages, one with messages up to 200,000 bytes, small receive buffers and
+readers who pause again and again. Beside them, witnesses (witnesses.py) publish in all ways that are answered, and some of them subscribe and
+unsubscribe all the time. What is done to the server meanwhile is in troubles.py: also reloads in pairs, other ports and numbers of workers,
+upgrades back and forth between two builds whose layouts of shared memory differ ($JANUS_BUILD, $JANUS_OTHER_BUILD; without the latter to
+the same program anew), configurations and programs that are broken, processes that are stopped for up to 3 s. Settings are the
+defaults, restart_limit with them.
+
+The run is good if no connection and no message was lost, doubled, reordered or torn, each message that is to be answered was answered
+once and truly, each reload did what it should, and the server's counters agree. Exit status 0 then. --seed has the same things done
+again; not to the microsecond, of course.
 """
 import argparse
 import json
 import os
 import random
 import re
-import shutil
 import signal
 import statistics
 import sys
 import threading
-import time
 
 import janus_test
-from janus_test import ROOT, Bench, Server, wait_until
-from web_clients import WEB
+from janus_test import Bench, Server, parse_url, wait_until
+from troubles import Configuration, Program, Troubles
 from witnesses import Witnesses
 
-OTHER_BUILD = os.path.join(ROOT, os.environ.get("JANUS_OTHER_BUILD", "build/layout98"))
-
-
-class Program:
-    """A folder of its own with the program, which can be replaced as a package manager does it: by a rename."""
-
-    def __init__(self, build, folder):
-        self.folder = folder
-        os.mkdir(folder)
-        self.put(build)
-
-    def put(self, build):
-        for name in ("janusctl", "janus"):
-            new = os.path.join(self.folder, name + ".new")
-            shutil.copy(os.path.join(build, name), new)
-            os.rename(new, os.path.join(self.folder, name))
-        self.source = build
+LOSSES = ("closed_blamed", "closed_slot", "closed_slow", "closed_uncertain", "dropped_overtaken", "no_buffer", "bad_input")
+OTHER_LOSSES = ("dropped_unencodable", "closed_damaged")        # counted only by some versions
 
 
 class Chaos:
     def __init__(self, options, build=None):
-        self.options = options
-        self.random = random.Random(options.seed)
-        # Connections that are idle must live as long as the run: their being closed would be a loss.
-        self.server = Server("restart_limit=1000000", "keep_alive=24h", "io=" + options.io, *options.o, workers=options.workers, listen=WEB)
-        self.witnesses = None
+        self.options = o = options
+        self.over = threading.Event()
+        self.server = Server(config="")
         self.program = Program(build or janus_test.BUILD, os.path.join(self.server.folder, "bin"))
         self.server.build = self.program.folder
-        self.done = {"kills": 0, "reloads": 0, "upgrades": 0}
+        # Connections that are idle must live as long as the run: their being closed would be a loss.
+        self.configuration = Configuration(self.server, o.workers, ["keep_alive = 24h", "io = " + o.io] + [s.replace("=", " = ", 1) for s in o.o])
+        self.troubles = Troubles(self.server, self.program, self.configuration, o.seed, self.over)
+        self.witnesses = None
         self.failures = []
 
-    # what happens
+    def replacements(self):
+        t, o = self.troubles, self.options
+        rng = random.Random(o.seed)
+        return ([rng.choice((lambda rng: t.reload(), t.reload_ports, t.reload_workers)) for _ in range(o.reloads)] + [t.pair] * o.pairs +
+                [t.upgrade] * o.upgrades + [rng.choice((t.broken_program, t.broken_program, t.broken_configuration)) for _ in range(o.broken)])
 
-    def kill(self):
-        """A random worker, as found in the kernel: janusctl may be behind."""
-        workers = []
-        for keeper in self.keepers:
-            try:
-                with open("/proc/%d/task/%d/children" % (keeper, keeper)) as f:
-                    workers += [int(pid) for pid in f.read().split()]
-            except OSError:
-                pass
-        if workers:
-            pid = self.random.choice(workers)
-            try:
-                self.server.kill(pid, "worker")
-                self.done["kills"] += 1
-            except ProcessLookupError:
-                pass
-
-    def reload(self, what="reloads"):
-        status, _, err = self.server.reload()
-        self.done[what] += 1
-        if status != 0:
-            self.failures.append("reload: status %d: %s" % (status, err.strip()))
-
-    def upgrade(self):
-        other = OTHER_BUILD if os.path.exists(os.path.join(OTHER_BUILD, "janus")) else janus_test.BUILD
-        self.program.put(other if self.program.source != other else janus_test.BUILD)
-        self.reload("upgrades")
-
-    def spread(self, action, count, start, seconds):
-        """`count` times at random moments; those that take long are caught up with."""
-        for moment in sorted(self.random.random() * seconds for _ in range(count)):
-            left = start + moment - time.monotonic()
-            if left > 0 and self.over.wait(left):
-                return
-            action()
-
-    def replace(self, start, seconds):
-        """Reloads and upgrades in turn: one at a time, as janusctl refuses two."""
-        actions = [self.reload] * self.options.reloads + [self.upgrade] * self.options.upgrades
-        self.random.shuffle(actions)
-        actions = iter(actions)
-        self.spread(lambda: next(actions)(), self.options.reloads + self.options.upgrades, start, seconds)
-
-    # the run
+    def benches(self, addresses):
+        o = self.options
+        common = ["--speak", o.speak, "-p", o.publishers, "--while-running", o.seconds, "--timeout", 120]
+        many = Bench(addresses, "-n", o.subscribers, "-T", o.topics, "--rate", o.rate, "--slow", o.slow, "--slow-s", min(5, o.seconds / 4),
+                     *common, pid=self.server.master)
+        if not o.large:
+            return [many]
+        return [many, Bench(addresses, "-n", o.large, "-T", 4, "--topic", "large", "--rate", o.large_rate, "--size", 40, "--size-max", 200000,
+                            "--publish", random.Random(o.seed).choice(("flash", "ws", "packet", "http")), "--small", o.large // 2,
+                            "--slow", o.large // 5, "--slow-again", "--slow-s", 1.5, *common, pid=self.server.master)]
 
     def run(self):
+        """[(exit status, figures, what it said)...] of the janusbenches."""
         o = self.options
         self.server.start()
-        self.keepers = self.server.keepers()
-        self.over = threading.Event()
-        addresses = {protocol: self.server.address(protocol) for protocol in ("flash", "http", "packet")}
-        self.witnesses = Witnesses(addresses, o.pause)
-        bench = Bench(addresses, "-n", o.subscribers, "-T", o.topics, "--speak", o.speak, "-p", o.publishers, "--rate", o.rate,
-                      "--while-running", o.seconds, "--slow", o.slow, "--slow-s", min(5, o.seconds / 4), "--timeout", 120,
-                      pid=self.server.master)
+        addresses = {protocol: parse_url(url) for protocol, url in zip(("flash", "http", "packet"), self.configuration.urls())}
+        self.witnesses = Witnesses(addresses, o.pause, visitors=True)
+        benches = self.benches(addresses)
         try:
-            wait_until(lambda: self.server.connections() >= o.subscribers + self.witnesses.connections, 120, "all subscribers")
+            wait_until(lambda: self.server.connections() >= o.subscribers + o.large + self.witnesses.connections, 120, "all subscribers", pause=0.1)
             self.witnesses.start()
-            start = time.monotonic()
-            seconds = o.seconds - 1
-            threads = [threading.Thread(target=self.spread, args=(self.kill, o.kills, start, seconds)),
-                       threading.Thread(target=self.replace, args=(start, seconds))]
-            for thread in threads:
-                thread.start()
-            status, figures = self.wait(bench, o.seconds + 180)
+            threads = self.troubles.run(o.kills, o.bursts, o.stops, self.replacements(), o.seconds - 1)
+            found = [self.wait(bench, o.seconds + 180) for bench in benches]
             self.over.set()
             for thread in threads:
-                thread.join()
+                thread.join(120)
+            self.troubles.settle()
             self.failures += self.witnesses.stop()
-            return status, figures
+            self.check_counters()
+            return found
         finally:
             self.over.set()
-            bench.kill()
+            for bench in benches:
+                bench.kill()
 
     @staticmethod
     def wait(bench, seconds):
@@ -139,8 +94,14 @@ class Chaos:
         bench.kill()
         bench.output.seek(0)
         bench.errors.seek(0)
-        out, bench.said = bench.output.read().decode(), bench.errors.read().decode()
-        return status, (json.loads(out) if out.strip() else None, bench.said)
+        out, said = bench.output.read().decode(), bench.errors.read().decode()
+        return status, json.loads(out) if out.strip() else None, said
+
+    def check_counters(self):
+        counters = self.server.stats()["counters"]
+        lost = {name: counters.get(name, 0) for name in LOSSES + OTHER_LOSSES if counters.get(name, 0)}
+        if lost:
+            self.failures.append("janusctl counts losses: %s" % lost)
 
     def pauses(self):
         """Milliseconds in which a slot had no worker, from the log."""
@@ -161,20 +122,26 @@ class Chaos:
 
 def parse(arguments=None):
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--subscribers", type=int, default=2000)
+    p.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1000000))
+    p.add_argument("--subscribers", type=int, default=1000, help="of the small messages")
     p.add_argument("--speak", default="flash,ws,sse,comet,packet")
     p.add_argument("--topics", type=int, default=4)
-    p.add_argument("--workers", type=int, default=4)
+    p.add_argument("--workers", type=int, default=4, help="at first; reloads make them 1 to 6")
     p.add_argument("--publishers", type=int, default=4)
-    p.add_argument("--rate", type=int, default=300)
+    p.add_argument("--rate", type=int, default=200)
+    p.add_argument("--large", type=int, default=100, help="subscribers of the large messages")
+    p.add_argument("--large-rate", type=int, default=20)
     p.add_argument("--seconds", type=int, default=15)
     p.add_argument("--kills", type=int, default=60)
-    p.add_argument("--reloads", type=int, default=5)
-    p.add_argument("--upgrades", type=int, default=2)
+    p.add_argument("--bursts", type=int, default=1, help="each is 10 kills of one slot's worker, 0.1 s apart")
+    p.add_argument("--stops", type=int, default=6)
+    p.add_argument("--reloads", type=int, default=4)
+    p.add_argument("--pairs", type=int, default=2, help="of SIGHUPs, 10 to 30 ms apart")
+    p.add_argument("--upgrades", type=int, default=3)
+    p.add_argument("--broken", type=int, default=3, help="configurations and programs")
     p.add_argument("--slow", type=int, default=10)
     p.add_argument("--pause", type=float, default=0.25, help="seconds between a witness's messages")
     p.add_argument("--io", default="auto")
-    p.add_argument("--seed", type=int, default=None)
     p.add_argument("-o", action="append", default=[])
     return p.parse_args(arguments)
 
@@ -182,27 +149,45 @@ def parse(arguments=None):
 def run(options, build=None):
     """(good, report)"""
     chaos = Chaos(options, build)
+    found = []
     try:
-        status, (figures, said) = chaos.run()
-        pauses = sorted(chaos.pauses())
+        found = chaos.run()
+    except Exception as e:
+        chaos.failures.append("%s: %s" % (type(e).__name__, e))
     finally:
+        pauses = sorted(chaos.pauses())
+        log = chaos.server.log()
         chaos.end()
-    lines = ["%(kills)d kills, %(reloads)d reloads, %(upgrades)d upgrades" % chaos.done]
+    return report(chaos, found, pauses, log)
+
+
+def report(chaos, found, pauses, log):
+    failures = chaos.troubles.failures + chaos.failures
+    lines = ["seed %d: " % chaos.options.seed + ", ".join("%d %s" % (n, name) for name, n in chaos.troubles.done.items()) +
+             "; %d times a reload had to wait" % chaos.troubles.refused_later]
     if pauses:
         lines.append("a slot without a worker: %d times, median %.1f ms, p99 %.1f ms, max %.1f ms" % (
             len(pauses), statistics.median(pauses), pauses[int(len(pauses) * 0.99)], pauses[-1]))
-    if figures:
-        lines.append("janusbench: " + json.dumps({k: figures[k] for k in figures if k in ("delivered", "faults", "pauses", "slow")}))
-    lines.append("witnesses: %d messages, %d answers" % (chaos.witnesses.published(), chaos.witnesses.answered()))
-    lines += chaos.failures
-    if status != 0:
-        lines += [said]
-    return status == 0 and not chaos.failures, "\n".join(lines)
+    for _, figures, _ in found:
+        if figures:
+            lines.append("janusbench: " + json.dumps({k: figures[k] for k in figures if k in ("deliveries", "faults", "good", "slow_caught_up")}))
+    if chaos.witnesses:
+        lines.append("witnesses: %d messages, %d answers, %d visits" % (
+            chaos.witnesses.published(), chaos.witnesses.answered(), chaos.witnesses.visits()))
+    lines += failures
+    good = bool(found) and not failures and all(status == 0 for status, _, _ in found)
+    if not good:
+        lines += [said for _, _, said in found if said.strip()]
+        lines += ["the log, but for what is always there:"]
+        lines += [line for line in log.splitlines() if not re.search(r"took over|listening on|room for|reloaded$|signal 9", line)][-40:]
+    return good, "\n".join(lines)
 
 
 def main():
-    good, report = run(parse())
-    print(report)
+    options = parse()
+    print("chaos: seed %d" % options.seed, flush=True)
+    good, said = run(options)
+    print(said)
     print("chaos: " + ("nothing was lost" if good else "FAILED"))
     return 0 if good else 1
 

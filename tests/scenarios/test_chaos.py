@@ -6,6 +6,7 @@ import chaos
 from janus_test import ROOT, JanusTest
 
 BROKEN_BUILD = os.path.join(ROOT, os.environ.get("JANUS_BROKEN_BUILD", "build/broken"))
+KILLS_ALONE = "--bursts 0 --stops 0 --reloads 0 --pairs 0 --upgrades 0 --broken 0".split()
 
 
 class Chaos(JanusTest):
@@ -19,13 +20,13 @@ class Chaos(JanusTest):
         self.assertTrue(good, report)
 
     def test_send(self):
-        good, report = self.go("--io", "send", "--seconds", "10")
+        good, report = self.go("--io", "send", "--seconds", "12", "--upgrades", "2", "--broken", "2")
         self.assertTrue(good, report)
 
     def test_it_can_fail(self):
         """A build that does not count what the kernel took before the kill: with luck a run gets away with it, not three."""
         for _ in range(3):
-            good, report = self.go("--upgrades", "0", "--reloads", "0", "--seconds", "8", build=BROKEN_BUILD)
+            good, report = self.go(*KILLS_ALONE, "--seconds", "6", build=BROKEN_BUILD)
             if not good:
                 self.assertRegex(report, '"(lost|doubled|torn|connections_lost)": [1-9]')
                 return

@@ -4,8 +4,8 @@ import re
 import unittest
 
 import janus_test
-from chaos import OTHER_BUILD, Program
 from janus_test import ROOT, JanusTest, Server, wait_until
+from troubles import OTHER_BUILD, Program
 from web_clients import CONTINUATION, PING, PONG, TEXT, WEB, Http, chunked, frame, head_of, packet
 from witnesses import Witnesses
 
@@ -23,13 +23,6 @@ class Upgrade(JanusTest):
         server.build = self.program.folder
         server.start()
         return server
-
-    def put_script(self, text):
-        path = os.path.join(self.program.folder, "new")
-        with open(path, "w") as f:
-            f.write("#!/bin/sh\n" + text + "\n")
-        os.chmod(path, 0o755)
-        os.rename(path, os.path.join(self.program.folder, "janus"))
 
     def reload(self, server, status=0):
         got, _, err = server.reload()
@@ -88,7 +81,7 @@ class Upgrade(JanusTest):
             wait_until(lambda: witnesses.answered() > answered + 10, 20, "answers")
         self.assertEqual(witnesses.stop(), [])
         self.assertEqual(server.connections(), witnesses.connections)
-        self.assertEqual(server.status()["by_transport"], {"flash": 2, "packet": 3, "http": 7, "websocket": 4, "sse": 2, "chunked": 2, "page": 0})
+        self.assertEqual(server.status()["by_transport"], {"flash": 3, "packet": 3, "http": 7, "websocket": 4, "sse": 2, "chunked": 2, "page": 0})
         self.assertEqual(server.count("closed") + server.count("bad_input") + server.count("closed_uncertain"), 0)
 
     def test_another_layout_in_the_middle(self):
@@ -188,7 +181,7 @@ class Upgrade(JanusTest):
         client = self.client(server).subscribe("a")
         workers = server.workers()
         for script, why in (("kill -SEGV $$", "signal 11"), ("exit 1", "status 1"), ("exec /nonexistent", "status 127")):
-            self.put_script(script)
+            self.program.put_script(script)
             self.assertIn(why, self.reload(server, 1))
         os.unlink(os.path.join(self.program.folder, "janus"))
         self.reload(server, 1)
@@ -203,7 +196,7 @@ class Upgrade(JanusTest):
         server = self.begin()
         client = self.client(server).subscribe("a")
         # It answers as a program with another layout does, and refuses the second question.
-        self.put_script('test -e %(f)s/asked && exit 1; touch %(f)s/asked; exit 10' % {"f": server.folder})
+        self.program.put_script('test -e %(f)s/asked && exit 1; touch %(f)s/asked; exit 10' % {"f": server.folder})
         self.assertIn("can't take over", self.reload(server, 1))
         wait_until(lambda: all(w["state"] == "live" for w in server.status()["workers"]), 10, "all workers live")
         client.publish("a", n=1)

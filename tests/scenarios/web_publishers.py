@@ -7,13 +7,22 @@ from janus_test import Closed, Deadline
 from web_clients import CONTINUATION, PING, TEXT, chunked, frame, head_of, packet, request
 
 JSON = {"Content-Type": "application/json"}
+DIGITS = "digits"       # the publisher whose messages are one digit
+PAD_MOST = 200000
+PAD_EVERY = 10          # one of so many messages is padded, if any is
+
+
+def padding(label, n):
+    """What makes a message longer: as often to some hundred bytes as to some ten thousand."""
+    return chr(ord("a") + n % 26) * int(PAD_MOST ** random.Random("%s %d" % (label, n)).random())
 
 
 class Publisher(threading.Thread):
     """Publishes numbered messages on a connection of its own, until it is told to stop. `ids` are those that were answered, by number.
 
     `world` has what makes a client (flash(), http(), websocket(), packet()), and how many `subscribers` each of the topics a and b has.
-    The kinds split-* send each message in two or more pieces, and wait in between.
+    If it has visitors (visitors.py), b may have so many more, and some messages are large. The kinds split-* send each message in two or more
+    pieces, and wait in between.
     """
 
     def __init__(self, world, kind, name, pause):
@@ -25,7 +34,7 @@ class Publisher(threading.Thread):
         self.error = None
         self.over = threading.Event()
         speaks = kind.rpartition("-")[2]
-        self.client = {"flash": world.flash, "ws": world.websocket, "packet": world.packet}.get(speaks, world.http)()
+        self.client = {"flash": world.flash, DIGITS: world.flash, "ws": world.websocket, "packet": world.packet}.get(speaks, world.http)()
 
     def run(self):
         try:
@@ -37,16 +46,24 @@ class Publisher(threading.Thread):
 
     def next(self):
         """(topic, data) of the next message."""
+        data = [self.label, self.count]
         self.count += 1
-        return "ab"[self.count % 2], [self.label, self.count - 1]
+        if self.world.visitors and self.count % PAD_EVERY == 0:
+            data.append(padding(*data))
+        return self.topic(self.count), data
+
+    @staticmethod
+    def topic(count):
+        return "ab"[count % 2]
 
     def note(self, data, number, subscribers):
         if data[1] in self.ids:
-            raise AssertionError("%r was answered twice" % data)
+            raise AssertionError("%.300r was answered twice" % data)
         if not isinstance(number, int):
-            raise AssertionError("%r: the answer has no id" % data)
-        if subscribers != self.world.subscribers:
-            raise AssertionError("%r: %d subscribers, not %d" % (data, subscribers, self.world.subscribers))
+            raise AssertionError("%.300r: the answer has no id" % data)
+        most = self.world.subscribers + (len(self.world.visitors) if self.topic(data[1] + 1) == "b" else 0)
+        if not self.world.subscribers <= subscribers <= most:
+            raise AssertionError("%.300r: %d subscribers, not %d to %d" % (data, subscribers, self.world.subscribers, most))
         self.ids[data[1]] = number
 
     def send_split(self, data, cuts):
@@ -65,10 +82,15 @@ class Publisher(threading.Thread):
             topic, data = self.next()
             self.client.publish(topic, data=data)
 
+    def turn_digits(self):
+        for _ in range(5):
+            self.client.publish("d", data=self.count % 10)
+            self.count += 1
+
     def answer(self, data):
         answer = self.client.answer(seconds=60)
         if answer.status != 200:
-            raise AssertionError("%r: %r" % (data, answer))
+            raise AssertionError("%.300r: %r" % (data, answer))
         self.note(data, answer.json()["id"], answer.json()["subscribers"])
 
     def post(self, count):
@@ -96,7 +118,7 @@ class Publisher(threading.Thread):
 
     def turn_split_chunked(self):
         topic, data = self.next()
-        body = chunked(json.dumps(data).encode(), 3)
+        body = chunked(json.dumps(data).encode(), 3 if len(data) == 2 else 1000)
         self.send_split(head_of("POST", "/pub/" + topic, dict(JSON, **{"Transfer-Encoding": "chunked"})) + body, 3)
         self.answer(data)
 
@@ -111,7 +133,7 @@ class Publisher(threading.Thread):
     def answer_ws(self, data):
         answer = self.client.message(60)
         if answer["ok"] is not True or answer["id"] != data[1]:
-            raise AssertionError("%r to %r" % (answer, data))
+            raise AssertionError("%r to %.300r" % (answer, data))
         self.note(data, answer["message"], answer["subscribers"])
 
     def turn_ws(self):
@@ -131,7 +153,7 @@ class Publisher(threading.Thread):
     def answer_packet(self, data):
         answer = self.client.message(60)
         if answer["ok"] is not True or answer["seq"] != data[1]:
-            raise AssertionError("%r to %r" % (answer, data))
+            raise AssertionError("%r to %.300r" % (answer, data))
         self.note(data, answer["id"], answer["subscribers"])
 
     def turn_packet(self):
@@ -153,7 +175,7 @@ class Publisher(threading.Thread):
             raise AssertionError("the publisher %s (%s) failed: %s" % (self.label, self.kind, self.error)) from self.error
         if self.is_alive():
             raise AssertionError("the publisher %s does not end" % self.label)
-        if self.kind == "flash":
+        if self.kind in ("flash", DIGITS):
             return
         if not self.quiet():
             raise AssertionError("%s was answered more than it asked" % self.label)

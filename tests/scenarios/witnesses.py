@@ -2,19 +2,24 @@
 
 Publishers of all kinds, each of whose messages must be answered once (web_publishers.py), and readers that must get every one of them once, in
 its publisher's order, with the id that the publisher was told. None of the connections may end. HTTP connections among them are
-idle most of the time, and others are in the middle of a request or frame nearly always.
+idle most of the time, and others are in the middle of a request or frame nearly always. Some readers have small receive buffers. With
+`visitors`, there are those that subscribe and unsubscribe all the time, too (visitors.py).
 """
 import json
 import select
 import threading
+import time
 
 from janus_test import Client, Closed, wait_until
 from web_clients import Http, Lines, Packet, Sse, WebSocket
-from web_publishers import Publisher
+from web_publishers import DIGITS, Publisher, padding
+import visitors as visiting
 
 READERS = ("flash", "ws", "sub-ws", "sse", "sse-1.0", "lines", "lines-1.0", "packet")
-PUBLISHERS = ("post", "pipeline", "array", "ws", "packet", "idle", "idle", "split-post", "split-chunked", "split-ws", "split-packet", "flash")
-TOPICS = ("a", "b")
+SMALL = 4096            # bytes of receive buffer of the second one of each kind, with `visitors`
+PUBLISHERS = ("post", "pipeline", "array", "ws", "packet", "idle", "idle", "split-post", "split-chunked", "split-ws", "split-packet", "flash",
+              "digits")
+TOPICS = ("a", "b", "d")
 
 
 class FlashReader(Client):
@@ -39,12 +44,19 @@ class Reader:
         """Takes all that has come. `ids`: what others saw, by publisher and number."""
         for message in iter(self.client.take, None):
             if isinstance(self.client, Sse):
-                number, (label, n) = int(message.id), message.json()
+                number, data = int(message.id), message.json()
             else:
-                number, (label, n) = message.get("id"), message["data"]
-            due = self.next.get(label, 0)
+                number, data = message.get("id"), message["data"]
+            if isinstance(data, int):       # as short as a message can be
+                due = self.next.get(DIGITS, 0)
+                label, n, pad = DIGITS, due if data == due % 10 else data, ""
+            else:
+                label, n, pad = (data + [""])[:3]
+                due = self.next.get(label, 0)
             if n != due:
                 raise AssertionError("%s: message %d of %s came where %d was due" % (self.kind, n, label, due))
+            if pad and pad != padding(label, n):
+                raise AssertionError("%s: message %d of %s is torn: %r...%r" % (self.kind, n, label, pad[:50], pad[-50:]))
             self.next[label] = n + 1
             if number is None:
                 continue
@@ -92,14 +104,18 @@ class Readers(threading.Thread):
 
 
 class Witnesses:
-    def __init__(self, addresses, pause=0.25):
-        """`addresses` by protocol: flash, http, packet."""
+    def __init__(self, addresses, pause=0.25, visitors=False):
+        """`addresses` by protocol: flash, http, packet. With `visitors`, messages are of many sizes, too."""
         self.addresses = addresses
         self.clients = []
+        self.visitors = visiting.KINDS if visitors else ()
         readers = [Reader(kind, self.reader(kind)) for kind in READERS]
+        if visitors:
+            readers += [Reader(kind + ", small", self.reader(kind, SMALL)) for kind in READERS]
         self.subscribers = len(readers)
         self.readers = Readers(readers)
-        self.publishers = [Publisher(self, kind, "%s-%d" % (kind, n), pause) for n, kind in enumerate(PUBLISHERS)]
+        self.publishers = [Publisher(self, kind, "%s-%d" % (kind, n) if kind != DIGITS else DIGITS, pause) for n, kind in enumerate(PUBLISHERS)]
+        self.visitors = [visiting.Visitor(self, kind, "visitor-%s-%d" % (kind, n), pause) for n, kind in enumerate(self.visitors)]
         self.connections = len(self.clients)
 
     # connections
@@ -109,52 +125,64 @@ class Witnesses:
         self.clients.append(client)
         return client
 
+    def forget(self, client):
+        self.clients.remove(client)
+        client.close()
+
     def flash(self):
         return self.connect(Client, "flash")
 
     def http(self):
         return self.connect(Http, "http")
 
-    def packet(self):
-        return self.connect(Packet, "packet")
+    def flash_reader(self, **more):
+        return self.connect(FlashReader, "flash", **more)
 
-    def websocket(self, target="/ws"):
-        return self.connect(WebSocket, "http").upgrade(target)
+    def packet(self, **more):
+        return self.connect(Packet, "packet", **more)
 
-    def stream(self, kind, version, fields=()):
-        client = self.connect(kind, "http")
+    def websocket(self, target="/ws", **more):
+        return self.connect(WebSocket, "http", **more).upgrade(target)
+
+    def stream(self, kind, version, fields=(), **more):
+        client = self.connect(kind, "http", **more)
         answer = client.ask("GET", "/sub/" + ",".join(TOPICS), fields=fields, version=version)
         if answer.status != 200 or answer.body is not None:
             raise AssertionError("no stream: %r" % answer)
         return client
 
-    def reader(self, kind):
+    def reader(self, kind, rcvbuf=None):
         version = "1.0" if kind.endswith("1.0") else "1.1"
         if kind == "flash":
-            return self.connect(FlashReader, "flash").subscribe(*TOPICS)
+            return self.flash_reader(rcvbuf=rcvbuf).subscribe(*TOPICS)
         if kind == "packet":
-            return self.packet().subscribe(*TOPICS)
+            return self.packet(rcvbuf=rcvbuf).subscribe(*TOPICS)
         if kind == "ws":
-            return self.websocket().subscribe(*TOPICS)
+            return self.websocket(rcvbuf=rcvbuf).subscribe(*TOPICS)
         if kind == "sub-ws":
-            return self.websocket("/sub/" + ",".join(TOPICS))
-        return self.stream(*((Sse, version, [("Accept", "text/event-stream")]) if kind.startswith("sse") else (Lines, version)))
+            return self.websocket("/sub/" + ",".join(TOPICS), rcvbuf=rcvbuf)
+        return self.stream(*((Sse, version, [("Accept", "text/event-stream")]) if kind.startswith("sse") else (Lines, version)), rcvbuf=rcvbuf)
+
+    clock = staticmethod(time.monotonic)
 
     # the run
 
     def start(self):
-        for thread in [self.readers] + self.publishers:
+        for thread in [self.readers] + self.publishers + self.visitors:
             thread.start()
 
+    def authors(self):
+        return self.publishers + self.visitors
+
     def arrived(self):
-        return self.readers.error or all(r.next.get(p.label, 0) >= p.count for r in self.readers.readers for p in self.publishers)
+        return self.readers.error or all(r.next.get(p.label, 0) >= p.count for r in self.readers.readers for p in self.authors())
 
     def stop(self):
         """Has them come to an end. What was wrong, a line each."""
         wrong = []
-        for publisher in self.publishers:
+        for publisher in self.authors():
             publisher.over.set()
-        for publisher in self.publishers:
+        for publisher in self.authors():
             try:
                 publisher.stop()
             except Exception as e:
@@ -170,21 +198,37 @@ class Witnesses:
         for publisher in self.publishers:
             ids = [(n, number, self.readers.ids.get((publisher.label, n))) for n, number in publisher.ids.items()]
             wrong += ["%s: message %d was answered with id %r and has %r" % (publisher.label, *one) for one in ids if one[1] != one[2]][:3]
+        if not wrong:
+            order = self.order()
+            for visitor in self.visitors:
+                wrong += visitor.check(order)
         return wrong
+
+    def order(self):
+        """The visited topic's messages in the ring's order, and the place of each."""
+        found = [(number, known) for known, number in self.readers.ids.items() if self.is_visited(*known)]
+        order = [known for _, known in sorted(found)]
+        return order, {known: place for place, known in enumerate(order)}
+
+    def is_visited(self, label, n):
+        return label != DIGITS and (label.startswith("visitor-") or Publisher.topic(n + 1) == visiting.TOPIC)
 
     def missing(self):
         return ", ".join("%s has %d of %d of %s" % (r.kind, r.next.get(p.label, 0), p.count, p.label)
-                         for r in self.readers.readers for p in self.publishers if r.next.get(p.label, 0) != p.count)
+                         for r in self.readers.readers for p in self.authors() if r.next.get(p.label, 0) != p.count)
 
     def published(self):
-        return sum(p.count for p in self.publishers)
+        return sum(p.count for p in self.authors())
+
+    def visits(self):
+        return sum(len(v.visits) for v in self.visitors)
 
     def answered(self):
         return sum(len(p.ids) for p in self.publishers)
 
     def close(self):
-        for publisher in self.publishers:
+        for publisher in self.authors():
             publisher.over.set()
         self.readers.over.set()
-        for client in self.clients:
+        for client in list(self.clients):
             client.close()
