@@ -4,7 +4,7 @@
 #   make check   unit tests and scenarios, and half a minute of each fuzzer (but for SANITIZE=1)
 #   make fuzz    the fuzzers alone, FUZZ_SECONDS=60 each; FUZZ="http json" these
 #   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million
-#   make chaos   ten minutes of killing, reloading and upgrading under load
+#   make chaos   ten minutes of killing, stopping, reloading and upgrading under load
 #   CRASH=1      a build for tests, with points at which a process can be made to die, in build/crash
 #   LAYOUT=98    a build for tests, whose layout of shared memory is another, in build/layout98; 99: it can't read snapshots either
 #   BROKEN=1     a build for tests, whose recovery is broken: they must notice, in build/broken
@@ -162,8 +162,10 @@ build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o $(FUZZ_LIB)
 	$(call say,LD,$@)
 	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(MSGPACK) -lnettle -lm
 
-# 20,000 subscribers on 4 workers for ten minutes: 1,000 kills, 50 reloads, 10 upgrades, some of it at the same time.
-CHAOS ?= --subscribers 20000 --topics 40 --workers 4 --rate 100 --seconds 620 --kills 1000 --reloads 50 --upgrades 10 --slow 50
+# Ten minutes, 11,000 connections, and whatever can be done to a server that it must bear, all at the same time; see chaos.py. The seed that it
+# prints does it again: CHAOS="--seed N ...".
+CHAOS ?= --subscribers 10000 --topics 40 --rate 100 --slow 50 --large 600 --large-rate 8 --seconds 600 --kills 800 --bursts 15 --stops 120 \
+         --reloads 40 --pairs 25 --upgrades 20 --broken 20
 chaos: all variants
 	@JANUS_BUILD=$(BUILD) JANUS_OTHER_BUILD=$(call variant,layout98) tests/scenarios/chaos.py $(CHAOS)
 

@@ -55,12 +55,12 @@ class Chaos:
 
     def benches(self, addresses):
         o = self.options
-        common = ["--speak", o.speak, "-p", o.publishers, "--while-running", o.seconds, "--timeout", 120]
+        common = ["--speak", o.speak, "-p", o.publishers, "--while-running", o.seconds, "--timeout", 60]
         many = Bench(addresses, "-n", o.subscribers, "-T", o.topics, "--rate", o.rate, "--slow", o.slow, "--slow-s", min(5, o.seconds / 4),
                      *common, pid=self.server.master)
         if not o.large:
             return [many]
-        return [many, Bench(addresses, "-n", o.large, "-T", 4, "--topic", "large", "--rate", o.large_rate, "--size", 40, "--size-max", 200000,
+        return [many, Bench(addresses, "-n", o.large, "-T", o.large_topics, "--topic", "large", "--rate", o.large_rate, "--size", o.large_least, "--size-max", 200000,
                             "--publish", random.Random(o.seed).choice(("flash", "ws", "packet", "http")), "--small", o.large // 2,
                             "--slow", o.large // 5, "--slow-again", "--slow-s", 1.5, *common, pid=self.server.master)]
 
@@ -94,7 +94,7 @@ class Chaos:
         bench.kill()
         bench.output.seek(0)
         bench.errors.seek(0)
-        out, said = bench.output.read().decode(), bench.errors.read().decode()
+        out, said = bench.output.read().decode(), bench.errors.read().decode(errors="replace")
         return status, json.loads(out) if out.strip() else None, said
 
     def check_counters(self):
@@ -129,8 +129,10 @@ def parse(arguments=None):
     p.add_argument("--workers", type=int, default=4, help="at first; reloads make them 1 to 6")
     p.add_argument("--publishers", type=int, default=4)
     p.add_argument("--rate", type=int, default=200)
-    p.add_argument("--large", type=int, default=100, help="subscribers of the large messages")
-    p.add_argument("--large-rate", type=int, default=20)
+    p.add_argument("--large", type=int, default=500, help="subscribers of the large messages")
+    p.add_argument("--large-topics", type=int, default=1)
+    p.add_argument("--large-least", type=int, default=40, help="bytes")
+    p.add_argument("--large-rate", type=int, default=10)
     p.add_argument("--seconds", type=int, default=15)
     p.add_argument("--kills", type=int, default=60)
     p.add_argument("--bursts", type=int, default=1, help="each is 10 kills of one slot's worker, 0.1 s apart")

@@ -280,7 +280,7 @@ class Troubles:
         """Those of the configuration, without further orders."""
         wanted = sorted(self.configuration.urls())
         try:
-            wait_until(lambda: self.listeners() == wanted, 60, "", pause=0.05)
+            wait_until(lambda: self.listeners() == wanted, 30, "", pause=0.05)
         except AssertionError:
             self.fail("the server listens on %s, the configuration says %s" % (self.listeners(), wanted))
             self.reload()
