@@ -133,6 +133,7 @@ static void input_parse(struct worker *w, int fd)
 	};
 	bool flood = false;
 
+	CRASH_ON_INPUT(cursor_text(&c), cursor_left(&c));
 	while (!flood && cursor_left(&c) > 0 && !choked(w, fd) && step_of[st->transport](w, &c)) {
 		flood = floods(w, fd, c.units, 0);
 		c.units = 0;

@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shm/crash.h"
 #include "shm/lack.h"
 #include "shm/log.h"
 #include "shm/snapshot.h"
@@ -310,6 +311,7 @@ int worker_run(const struct worker_start *start)
 	struct worker *w = &worker;
 	sigset_t none;
 
+	CRASH_ALWAYS("start-abort");
 	signal(SIGINT, SIG_IGN);	/* a terminal's, to all: the master decides */
 	if (worker_init(w, start) < 0)
 		return lack(errno) ? WORKER_LACKING : 1;

@@ -46,6 +46,7 @@ class Chaos:
         self.troubles = Troubles(self.server, self.program, self.configuration, o.seed, self.over)
         self.witnesses = None
         self.failures = []
+        self.found = []         # of each janusbench: exit status, figures, what it said
 
     def replacements(self):
         t, o = self.troubles, self.options
@@ -65,7 +66,6 @@ class Chaos:
                             "--slow", o.large // 5, "--slow-again", "--slow-s", 1.5, *common, pid=self.server.master)]
 
     def run(self):
-        """[(exit status, figures, what it said)...] of the janusbenches."""
         o = self.options
         self.server.start()
         addresses = {protocol: parse_url(url) for protocol, url in zip(("flash", "http", "packet"), self.configuration.urls())}
@@ -75,14 +75,15 @@ class Chaos:
             wait_until(lambda: self.server.connections() >= o.subscribers + o.large + self.witnesses.connections, 120, "all subscribers", pause=0.1)
             self.witnesses.start()
             threads = self.troubles.run(o.kills, o.bursts, o.stops, self.replacements(), o.seconds - 1)
-            found = [self.wait(bench, o.seconds + 180) for bench in benches]
+            self.found = [self.wait(bench, o.seconds + 180) for bench in benches]
             self.over.set()
             for thread in threads:
                 thread.join(120)
+            if not self.server.running():
+                raise AssertionError("the server has ended with status %d" % self.server.process.returncode)
             self.troubles.settle()
             self.failures += self.witnesses.stop()
             self.check_counters()
-            return found
         finally:
             self.over.set()
             for bench in benches:
@@ -151,19 +152,19 @@ def parse(arguments=None):
 def run(options, build=None):
     """(good, report)"""
     chaos = Chaos(options, build)
-    found = []
     try:
-        found = chaos.run()
+        chaos.run()
     except Exception as e:
         chaos.failures.append("%s: %s" % (type(e).__name__, e))
     finally:
         pauses = sorted(chaos.pauses())
         log = chaos.server.log()
         chaos.end()
-    return report(chaos, found, pauses, log)
+    return report(chaos, pauses, log)
 
 
-def report(chaos, found, pauses, log):
+def report(chaos, pauses, log):
+    found = chaos.found
     failures = chaos.troubles.failures + chaos.failures
     lines = ["seed %d: " % chaos.options.seed + ", ".join("%d %s" % (n, name) for name, n in chaos.troubles.done.items()) +
              "; %d times a reload had to wait" % chaos.troubles.refused_later]
