@@ -6,7 +6,7 @@
 #   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million
 #   make chaos   ten minutes of killing, stopping, reloading and upgrading under load
 #   CRASH=1      a build for tests, with points at which a process can be made to die, in build/crash
-#   LAYOUT=98    a build for tests, whose layout of shared memory is another, in build/layout98; 99: it can't read snapshots either
+#   LAYOUT=98    a build for tests, whose layout of shared memory is another, with crash points, in build/layout98; 99: it can't read snapshots either
 #   BROKEN=1     a build for tests, whose recovery is broken: they must notice, in build/broken
 #   V=1          show commands       SANITIZE=1   ASan and UBSan, in build/asan
 #   DESTDIR, PREFIX for `make install`
@@ -34,7 +34,7 @@ CPPFLAGS += -DJANUS_CRASH_POINTS
 endif
 ifneq ($(LAYOUT),)
 BUILD    := build/layout$(LAYOUT)
-CPPFLAGS += -DJANUS_OTHER_LAYOUT -DHUB_LAYOUT=$(LAYOUT)
+CPPFLAGS += -DJANUS_OTHER_LAYOUT -DHUB_LAYOUT=$(LAYOUT) -DJANUS_CRASH_POINTS
 ifeq ($(LAYOUT),99)
 CPPFLAGS += -DSNAPSHOT_VERSION=0
 endif

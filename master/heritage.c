@@ -77,9 +77,11 @@ static void put_before(msgpack_packer *p, const struct heritage_before *b)
 
 static void pack(msgpack_packer *p, const struct heritage *h)
 {
-	msgpack_pack_map(p, 26);
+	msgpack_pack_map(p, 28);
 	put_int(p, "v", HERITAGE_VERSION);
 	put_int(p, "layout", h->layout);
+	put_int(p, "answer", h->answer);
+	put_int(p, "nonce", (int64_t)h->nonce);
 	put_text(p, "program", h->program);
 	put_int(p, "master", h->master);
 	put_int(p, "slot", h->slot);
@@ -240,6 +242,8 @@ static int unpack(struct heritage *h, const msgpack_object *map)
 	if (get_int(map, "v", 0) != HERITAGE_VERSION || !settings || settings_unpack(&h->settings, settings) < 0)
 		return -1;
 	h->layout = (uint32_t)get_int(map, "layout", 0);
+	h->answer = (int)get_int(map, "answer", -1);
+	h->nonce = (uint64_t)get_int(map, "nonce", 0);
 	get_text(map, "program", h->program, sizeof(h->program));
 	h->master = (uint32_t)get_int(map, "master", 0);
 	h->slot = (int)get_int(map, "slot", -1);

@@ -46,7 +46,9 @@ struct heritage_before {
 struct heritage {
 	uint32_t layout;		/* HUB_LAYOUT of the writer */
 	struct settings settings;
-	char program[4096];		/* what to execute: the path as it was when the master was started */
+	char program[4096];		/* where the next program is looked for: the path by which the first master was called */
+	int answer;			/* to one that is probed: where its answer goes, -1 nowhere */
+	uint64_t nonce;			/* and what it has to have in it */
 	uint32_t master;		/* process id */
 	int slot;			/* whose keeper this is for; -1 for the master */
 	int hub;			/* descriptors */

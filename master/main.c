@@ -9,6 +9,7 @@
 
 #include "master/keeper.h"
 #include "master/master.h"
+#include "master/probe.h"
 #include "shm/log.h"
 
 static const char usage[] =
@@ -97,8 +98,6 @@ static void drop_heritage(char **argv)
 int main(int argc, char **argv)
 {
 	static struct arguments a;
-	char program[4096];
-	ssize_t n;
 
 	log_guard();
 	if (argc == 2 && strcmp(argv[0], KEEPER_NAME) == 0 && strncmp(argv[1], "--heritage=", 11) == 0)
@@ -108,12 +107,6 @@ int main(int argc, char **argv)
 	if (a.test)
 		return test(&a.source);
 	if (a.probe >= 0)
-		return master_probe(&a.source, a.probe);
-	n = readlink("/proc/self/exe", program, sizeof(program) - 1);
-	if (n <= 0) {
-		perror("janus: /proc/self/exe");
-		return 1;
-	}
-	program[n] = '\0';
-	return master_main(&a.source, argv, program, a.heritage);
+		return probe_main(&a.source, a.probe);
+	return master_main(&a.source, argv, a.heritage);
 }

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
@@ -162,14 +163,17 @@ static void say_started(const struct master *m)
 }
 
 /* A server that begins its life. */
-static int start_fresh(struct master *m, const char *program)
+static int start_fresh(struct master *m)
 {
 	char error[RUNTIME_DIR_ERROR_MAX];
 
 	m->h.master = (uint32_t)getpid();
 	m->h.slot = m->h.caller = m->h.snapshot = m->h.trial_slot = -1;
 	m->h.started = (uint64_t)time(NULL);
-	snprintf(m->h.program, sizeof(m->h.program), "%s", program);
+	if (program_path(m->h.program, sizeof(m->h.program)) < 0) {
+		log_error("the program's path: %m");
+		return -1;
+	}
 	if (runtime_dir_open(&m->dir, m->config.settings.runtime_dir, WAIT_FOR_ORPHANS_MS, error) < 0) {
 		log_error("%s", error);
 		return -1;
@@ -245,6 +249,7 @@ static int prepare(struct master *m, const struct config_source *source, int her
 	uint64_t descriptors;
 
 	log_init("master", LOG_LEVEL_INFO);
+	prctl(PR_SET_NAME, "janus");	/* one that is executed by descriptor is called by its number */
 	if (heritage >= 0 && heritage_read(&m->h, heritage) < 0) {
 		log_error("the heritage can't be read");
 		return -1;
@@ -288,7 +293,35 @@ static int prepare(struct master *m, const struct config_source *source, int her
 	return m->loop ? 0 : -1;
 }
 
-int master_main(const struct config_source *source, char **argv, const char *program, int heritage)
+static char **with_option(char **argv, char *option)
+{
+	size_t n = 0;
+	char **args;
+
+	while (argv[n])
+		n++;
+	args = calloc(n + 2, sizeof(*args));
+	if (!args)
+		return NULL;
+	args[0] = argv[0];
+	args[1] = option;
+	memcpy(args + 2, argv + 1, (n - 1) * sizeof(*args));
+	return args;
+}
+
+void master_execute(const struct master *m, int program, const char *option, int heritage)
+{
+	char text[64];
+	char **args;
+
+	snprintf(text, sizeof(text), "%s=%d", option, heritage);
+	args = with_option(m->argv, text);
+	if (args)
+		program_execute(program, args);
+	free(args);
+}
+
+int master_main(const struct config_source *source, char **argv, int heritage)
 {
 	static struct master master;
 	struct master *m = &master;
@@ -297,7 +330,7 @@ int master_main(const struct config_source *source, char **argv, const char *pro
 	m->argv = argv;
 	if (prepare(m, source, heritage) < 0)
 		return 1;
-	if ((heritage >= 0 ? start_heir(m) : start_fresh(m, program)) < 0) {
+	if ((heritage >= 0 ? start_heir(m) : start_fresh(m)) < 0) {
 		slots_kill(m, SIGKILL);
 		end_listeners(m);
 		if (m->dir.lock > 0)
@@ -313,46 +346,4 @@ int master_main(const struct config_source *source, char **argv, const char *pro
 	runtime_dir_close(&m->dir);
 	log_info("stopped");
 	return m->status;
-}
-
-/* All are frozen, and the snapshot is there: does it go into a hub of ours? */
-static int probe_snapshot(const struct heritage *h)
-{
-	struct hub hub;
-	int fd = hub_create(&h->settings);
-
-	if (fd >= 0 && hub_attach(&hub, fd, true) == 0 && snapshot_read_hub(&hub, h->snapshot) == 0)
-		return PROBE_YES;
-	log_error("snapshot of the hub: %s", strerror(errno));
-	return PROBE_NO;
-}
-
-int master_probe(const struct config_source *source, int heritage)
-{
-	static struct heritage h;
-	static struct config config;
-	struct hub hub;
-
-	log_init("probe", LOG_LEVEL_INFO);
-	if (read_config(&config, source) < 0)
-		return PROBE_NO;
-	if (heritage_read(&h, heritage) < 0) {
-		log_error("the heritage can't be read");
-		return PROBE_NO;
-	}
-	if (h.snapshot >= 0)
-		return probe_snapshot(&h);
-	if (h.layout != HUB_LAYOUT) {
-		if (h.snapshot_version && h.snapshot_version <= SNAPSHOT_VERSION)
-			return PROBE_SNAPSHOT;
-		log_error("the running server's shared memory has layout %u, this program's has %d, and it can't read snapshots of version %u",
-			  h.layout, HUB_LAYOUT, h.snapshot_version);
-		return PROBE_NO;
-	}
-	if (hub_attach(&hub, h.hub, false) < 0) {
-		log_error("hub segment: %s", strerror(errno));
-		return PROBE_NO;
-	}
-	hub_detach(&hub);
-	return PROBE_YES;
 }

@@ -4,6 +4,7 @@
  *   master.c           start, signals, orderly stop
  *   slots.c            keepers: started, missed, replaced
  *   reload.c           SIGHUP: configuration and program anew, as far as the old program sees to it
+ *   probe.c            can the next program take over?
  *   roll.c             the rest, in the new program: slot after slot, or back to the old one
  *   freeze.c           before a program with another layout: everything into snapshots
  *   control_server.c   answers janusctl
@@ -76,18 +77,13 @@ struct master {
 };
 
 /* Runs the server in the foreground. `heritage` is that of the program this one follows, or -1. Returns the exit status. */
-int master_main(const struct config_source *source, char **argv, const char *program, int heritage);
+int master_main(const struct config_source *source, char **argv, int heritage);
+
+/* Executes a program with the arguments that this one was started with, and one ahead of them that names a heritage. Returns only if it fails. */
+void master_execute(const struct master *m, int program, const char *option, int heritage);
 
 /* Stops everything in order and ends with `status`. */
 void master_stop(struct master *m, int status);
-
-/* For a program that is about to follow: can it? (No is logged.) The exit status of `--probe`. */
-enum {
-	PROBE_YES = 0,
-	PROBE_NO = 1,
-	PROBE_SNAPSHOT = 10,		/* its layout differs, but it can read a snapshot */
-};
-int master_probe(const struct config_source *source, int heritage);
 
 /* slots.c */
 int slots_start(struct master *m, unsigned slot);	/* a new slot and its keeper. -1 (logged) */

@@ -1,6 +1,56 @@
+/*
+ * The program that is executed. See program.h.
+ */
 #include "master/program.h"
+
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
 #include <unistd.h>
-int program_running(void) { return open("/proc/self/exe", O_PATH | O_CLOEXEC); }
-int program_open(const char *path) { return open(path, O_PATH | O_CLOEXEC); }
-void program_execute(int fd, char *const argv[]) { execveat(fd, "", argv, environ, AT_EMPTY_PATH); }
+
+int program_path(char *dst, size_t size)
+{
+	/* What execve() was given; one that was executed by descriptor has none, and is found by what it runs. */
+	const char *name = (const char *)getauxval(AT_EXECFN);
+	char folder[4096] = "";
+	ssize_t n;
+
+	if (name && strncmp(name, "/dev/fd/", 8) != 0) {
+		if (name[0] != '/' && !getcwd(folder, sizeof(folder)))
+			return -1;
+		if ((size_t)snprintf(dst, size, "%s%s%s", folder, folder[0] ? "/" : "", name) < size)
+			return 0;
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	n = readlink("/proc/self/exe", dst, size - 1);
+	if (n < 0)
+		return -1;
+	dst[n] = '\0';
+	return 0;
+}
+
+int program_running(void)
+{
+	return open("/proc/self/exe", O_PATH | O_CLOEXEC);
+}
+
+int program_open(const char *path)
+{
+	int fd = open(path, O_PATH | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)))
+		return fd;
+	close(fd);
+	errno = EACCES;
+	return -1;
+}
+
+void program_execute(int fd, char *const argv[])
+{
+	execveat(fd, "", argv, environ, AT_EMPTY_PATH);
+}

@@ -1,6 +1,24 @@
+/*
+ * The program that is executed: a descriptor of it, rather than what stands at its path at the moment. Packages are unpacked, files
+ * removed and links switched while the server runs; only a reload looks at the path.
+ */
 #ifndef MASTER_PROGRAM_H
 #define MASTER_PROGRAM_H
+
+#include <stddef.h>
+
+/* The path by which this process was called, made absolute; links in it are not followed, so that one that is switched is found to be. The
+ * first master's affair: those that follow are given it. 0, or -1 with errno. */
+int program_path(char *dst, size_t size);
+
+/* An O_PATH descriptor, close-on-exec, of the program that this process runs, whatever has become of its file. -1 with errno (ENOENT: /proc
+ * is not mounted). */
 int program_running(void);
+
+/* The same of what stands at a path. -1 with errno: EACCES if it is no file that may be executed. */
 int program_open(const char *path);
+
+/* Executes it in place of the caller. Returns only if that fails, with errno. */
 void program_execute(int fd, char *const argv[]);
+
 #endif

@@ -6,22 +6,17 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "master/listen.h"
 #include "master/master.h"
+#include "master/probe.h"
 #include "master/program.h"
 #include "shm/log.h"
-
-#define PROBE_MS 10000
 
 static bool same_memory(const struct settings *a, const struct settings *b, const char **key)
 {
@@ -63,72 +58,6 @@ static int open_listeners(const struct master *m, const struct config *config, s
 	return 0;
 }
 
-static char **with_option(char **argv, char *option)
-{
-	size_t n = 0;
-	char **args;
-
-	while (argv[n])
-		n++;
-	args = calloc(n + 2, sizeof(*args));
-	if (!args)
-		return NULL;
-	args[0] = argv[0];
-	args[1] = option;
-	memcpy(args + 2, argv + 1, (n - 1) * sizeof(*args));
-	return args;
-}
-
-static void execute(const struct master *m, int program, const char *option, int heritage)
-{
-	char text[64];
-	char **args;
-
-	snprintf(text, sizeof(text), "%s=%d", option, heritage);
-	args = with_option(m->argv, text);
-	if (args)
-		program_execute(program, args);
-	free(args);
-}
-
-/* Asks the program at the path, in a process of its own. PROBE_; with PROBE_NO error[] says why. */
-static int probe(const struct master *m, int heritage, char error[CONFIG_ERROR_MAX])
-{
-	struct pollfd p = { .events = POLLIN };
-	pid_t pid = fork();
-	int status = 0;
-	sigset_t none;
-
-	if (pid == 0) {
-		sigemptyset(&none);
-		sigprocmask(SIG_SETMASK, &none, NULL);
-		/* It holds the listen sockets, and no lock that says so: it must not outlive the master. */
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if ((uint32_t)getppid() != m->h.master)
-			_exit(127);
-		execute(m, m->next_program, "--probe", heritage);
-		_exit(127);
-	}
-	if (pid < 0) {
-		snprintf(error, CONFIG_ERROR_MAX, "fork: %s", strerror(errno));
-		return PROBE_NO;
-	}
-	p.fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (p.fd < 0 || poll(&p, 1, PROBE_MS) <= 0)
-		kill(pid, SIGKILL);
-	close(p.fd);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (WIFEXITED(status) && (WEXITSTATUS(status) == PROBE_YES || WEXITSTATUS(status) == PROBE_SNAPSHOT))
-		return WEXITSTATUS(status);
-	if (WIFSIGNALED(status))
-		snprintf(error, CONFIG_ERROR_MAX, "%.256s dies at start (signal %d); the old program goes on", m->h.program, WTERMSIG(status));
-	else
-		snprintf(error, CONFIG_ERROR_MAX, "%.256s can't take over (status %d, the log says why); the old program goes on",
-			 m->h.program, WEXITSTATUS(status));
-	return PROBE_NO;
-}
-
 /* While the next program is asked, and until it can take signals: one that our handler has taken, and our loop not yet, would be lost. */
 static void hold_signals(sigset_t *before)
 {
@@ -159,7 +88,7 @@ void reload_execute(struct master *m, int program, int heritage)
 	fcntl(m->program, F_SETFD, 0);
 	pass_signals_on(m);
 	control_hurry();
-	execute(m, program, "--heritage", heritage);
+	master_execute(m, program, "--heritage", heritage);
 	if (caller >= 0)
 		fcntl(caller, F_SETFD, FD_CLOEXEC);
 	fcntl(m->dir.control, F_SETFD, FD_CLOEXEC);
@@ -203,20 +132,17 @@ void reload_again(struct master *m)
 /* Asks, and becomes it. PROBE_SNAPSHOT, or PROBE_NO with error[]. */
 static int try_successor(struct master *m, char error[CONFIG_ERROR_MAX])
 {
-	int fd = heritage_write(&m->next), answer;
+	int answer = probe_ask(m, m->next_program, error), fd;
 
-	if (fd < 0) {
-		snprintf(error, CONFIG_ERROR_MAX, "heritage: %s", strerror(errno));
-		return PROBE_NO;
-	}
-	answer = probe(m, fd, error);
-	if (answer == PROBE_YES) {
+	if (answer != PROBE_YES)
+		return answer;
+	fd = heritage_write(&m->next);
+	if (fd >= 0)
 		reload_execute(m, m->next_program, fd);
-		snprintf(error, CONFIG_ERROR_MAX, "%.256s: %s", m->h.program, strerror(errno));
-		answer = PROBE_NO;
-	}
-	close(fd);
-	return answer;
+	snprintf(error, CONFIG_ERROR_MAX, "%.256s: %s; the old program goes on", m->h.program, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return PROBE_NO;
 }
 
 /* All that a program with memory of its own would have to go back to. (Slots may have come to their end while the workers left.) */
@@ -300,7 +226,10 @@ static void prepare(struct master *m, int caller)
 	if (!same_memory(&config.settings, &m->config.settings, &key))
 		log_warning("%s has changed: that takes a restart", key);
 	m->next_program = program_open(m->h.program);
-	if (open_listeners(m, &config, &m->next, error) < 0 || try_successor(m, error) == PROBE_NO)
+	if (m->next_program < 0) {
+		snprintf(error, sizeof(error), "%.256s: %s; the old program goes on", m->h.program, strerror(errno));
+		refused(m, error);
+	} else if (open_listeners(m, &config, &m->next, error) < 0 || try_successor(m, error) == PROBE_NO)
 		refused(m, error);
 	else
 		freeze(m, on_frozen);

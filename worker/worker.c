@@ -312,6 +312,8 @@ int worker_run(const struct worker_start *start)
 	sigset_t none;
 
 	CRASH_ALWAYS("start-abort");
+	if (start->settings->io == IO_SEND)
+		CRASH_ALWAYS("start-abort-send");	/* some settings, a worker can't live with */
 	signal(SIGINT, SIG_IGN);	/* a terminal's, to all: the master decides */
 	if (worker_init(w, start) < 0)
 		return lack(errno) ? WORKER_LACKING : 1;

@@ -147,7 +147,7 @@ class Curl(ClientTest):
         self.assertEqual((status, stream.complaint()), (0, ""))
 
     def test_worker_killed(self):
-        self.serve("restart_limit=1000000", workers=1)
+        self.serve(workers=1)
         stream = self.begin(self.url("/sub/a"))
         self.subscribers("a", 1)
         for n in range(10):
@@ -239,7 +239,7 @@ class WebSockets(ClientTest):
         client.end()
 
     def test_worker_killed(self):
-        self.serve("restart_limit=1000000", workers=1)
+        self.serve(workers=1)
         client = self.opened("/ws")
         self.act(client, action="subscribe", data="a")
         for n in range(10):
@@ -460,7 +460,7 @@ class Chromium(ClientTest):
 
     def test_worker_killed(self):
         """A browser does not notice."""
-        self.serve("restart_limit=1000000", workers=1)
+        self.serve(workers=1)
         self.browser.open(self.url("/"))
         self.browser.wait("document.readyState === 'complete'")
         self.browser.evaluate(self.script())

@@ -2,18 +2,21 @@
 import contextlib
 import os
 import random
+import re
 import select
+import shutil
 import signal
+import tempfile
 import unittest
 
-from janus_test import Closed, JanusTest, SLOWNESS, descriptors, is_alive, timestamp, wait_until
+from janus_test import ROOT, Closed, JanusTest, SLOWNESS, descriptors, is_alive, timestamp, wait_until
 
-NO_LIMIT = "restart_limit=1000000"
+CRASH_BUILD = os.path.join(ROOT, os.environ.get("JANUS_CRASH_BUILD", "build/crash"))
 
 
 class Worker(JanusTest):
     def check_survival(self, sig, workers=2):
-        janus = self.server(NO_LIMIT, workers=workers)
+        janus = self.server(workers=workers)
         clients = [c.subscribe("a") for c in self.on_each_worker(janus, 3)]
         publisher = self.client(janus)
         total = janus.connections()
@@ -50,7 +53,7 @@ class Worker(JanusTest):
 
     def test_published_meanwhile(self):
         """Published while the subscriber's worker is dead or not yet back."""
-        janus = self.server(NO_LIMIT, workers=2)
+        janus = self.server(workers=2)
         clients = [c.subscribe("a") for c in self.on_each_worker(janus, 2)]
         publishers = self.clients(janus, 4)
         n = 0
@@ -65,7 +68,7 @@ class Worker(JanusTest):
 
     def test_partial_input_survives(self):
         """A frame of which the dead worker had read a part."""
-        janus = self.server(NO_LIMIT, workers=1)
+        janus = self.server(workers=1)
         client, publisher = self.clients(janus, 2)
         client.subscribe("a")
         for size in (10, 5000, 70000, 200000):
@@ -79,7 +82,7 @@ class Worker(JanusTest):
 
     def test_token_and_stream_are_kept(self):
         """Exactly the bytes that would have come without the crash."""
-        janus = self.server(NO_LIMIT, workers=1)
+        janus = self.server(workers=1)
         client = self.client(janus).subscribe("a")
         for n in range(30):
             client.publish("a", n=n)
@@ -91,7 +94,7 @@ class Worker(JanusTest):
 
     def test_connect_while_dead(self):
         """Who connects while the only worker is stopped or dead is served by the next one."""
-        janus = self.server(NO_LIMIT, workers=1)
+        janus = self.server(workers=1)
         for _ in range(10):
             pid = janus.workers()[0]
             os.kill(pid, signal.SIGSTOP)
@@ -108,7 +111,7 @@ class Worker(JanusTest):
         wait_until(lambda: janus.connections() == 0)
 
     def load(self, sig, *arguments, kills=100, workers=4):
-        janus = self.server(NO_LIMIT, workers=workers)
+        janus = self.server(workers=workers)
         bench = self.bench(janus, "--while-running", 5, *arguments)
         wait_until(lambda: janus.count("delivered") > 0, 30, "the first delivery", pause=0.02)
         rng = random.Random()
@@ -142,7 +145,7 @@ class Worker(JanusTest):
 
     def test_segv_under_load(self):
         """A worker that dies of its own fault takes the one it was working on with it: here it mostly works on none."""
-        janus = self.server(NO_LIMIT, workers=2)
+        janus = self.server(workers=2)
         client, publisher = self.client(janus).subscribe("a"), self.client(janus)
         for n in range(20):
             publisher.publish("a", n=n)
@@ -236,7 +239,7 @@ class Keeper(JanusTest):
 
     def test_publishing_goes_on(self):
         """A slot that goes while others publish at full speed holds nobody up."""
-        janus = self.server("ring_bytes=1M", "max_frame=64K", "ring_messages=1024", NO_LIMIT, workers=2)
+        janus = self.server("ring_bytes=1M", "max_frame=64K", "ring_messages=1024", workers=2)
         self.on_each_worker(janus)
         for n in range(3):
             victim = janus.slot(n % 2)
@@ -252,69 +255,82 @@ class Keeper(JanusTest):
 
 
 class Limits(JanusTest):
-    def test_restart_limit(self):
-        """Past it the slot starts empty; past it again the server stops, with status 1, and says why."""
-        janus = self.server("restart_limit=2", "restart_window=60s", workers=2)
+    """What is a crash loop, and what is not: all with the default restart_limit but where it says so."""
+
+    def crash_build(self, *options, **more):
+        folder = tempfile.mkdtemp(prefix="janus-test-")
+        self.addCleanup(shutil.rmtree, folder)
+        os.environ["JANUS_CRASH_DIR"] = folder
+        self.addCleanup(os.environ.pop, "JANUS_CRASH_DIR")
+        janus = self.server(*options, build=CRASH_BUILD, **more)
+        self.addCleanup(self.forgive, janus)
+        return janus, os.path.join(folder, "start-abort")
+
+    @staticmethod
+    def forgive(janus):
+        for pid in re.findall(r"worker (\d+) died of signal 6", janus.log()):
+            janus.killed[int(pid)] = "worker"
+
+    def test_kills_from_outside(self):
+        """Any number of them, as fast as workers come: no connection is lost."""
+        janus = self.server(workers=2)
+        clients = [c.subscribe("a") for c in self.on_each_worker(janus, 2)]
+        for n in range(100):
+            janus.kill_worker(n % 2)
+        clients[0].publish("a", n=1)
+        for client in clients:
+            client.expect_message("a", n=1)
+        self.assertEqual(janus.count("closed"), 0)
+
+    def test_kills_of_keepers(self):
+        """Each costs its slot; the server goes on."""
+        janus = self.server(workers=2)
+        for n in range(20):
+            janus.kill_keeper(n % 2)
+        client = self.client(janus).subscribe("a")
+        client.publish("a", n=1)
+        client.expect_message("a", n=1)
+
+    def test_crash_loop(self):
+        """Workers that all die at their start: the slot is emptied after the limit, the server stops when that does not help, and says so."""
+        janus, abort = self.crash_build(workers=2)
         clients = self.on_each_worker(janus, 2)
-        for client in clients:
-            client.subscribe("a")
         there = janus.slot(0)["connections"]
-        for _ in range(2):
-            janus.kill_worker(0)
-            self.assertEqual(janus.connections(), len(clients))
-        self.assertEqual(janus.count("closed_slot"), 0)
-        janus.kill_worker(0)
-        self.assertRegex(janus.log(), r"more than 2 restarts in 60000 ms: the slot starts empty, %d connections closed" % there)
-        self.assertEqual(janus.count("closed_slot"), there)
-        self.assertEqual(janus.connections(), len(clients) - there)
-        self.assertEqual(janus.subscriptions(), len(clients) - there)
-        left = []
-        for client in clients:
-            try:
-                client.subscribe("b")
-                left.append(client)
-            except (Closed, OSError):
-                pass
-        self.assertEqual(len(left), len(clients) - there)
-        left += self.clients(janus, 1)
-        left[-1].publish("b", n=1)
-        for client in left[:-1]:
-            client.expect_message("b", n=1)
-        for _ in range(2):
-            janus.kill_worker(0)
-        self.assertTrue(janus.running())
+        open(abort, "w").close()
         janus.exit_status = 1
         janus.kill_worker(0, wait=False)
         janus.wait_exit(1, 15)
-        self.assertRegex(janus.log(), "restart_limit passed twice")
-        self.assertRegex(janus.log(), "giving up")
+        self.assertRegex(janus.log(), r"crash loop: more than 5 workers died .* the slot starts empty, %d connections closed" % there)
+        self.assertRegex(janus.log(), "crash loop, also with an empty slot: giving up")
+        self.assertEqual(len(re.findall("died of signal 6", janus.log())), 12)
+        for client in clients:
+            client.expect_close()
 
-    def test_restart_window(self):
-        """Old deaths are forgotten."""
-        janus = self.server("restart_limit=1", "restart_window=1s", workers=1)
-        self.client(janus)
-        for _ in range(4):
-            janus.kill_worker(0)
-            select.select([], [], [], 1.2)      # out of the window: there is nothing to wait for but time
-        self.assertEqual(janus.connections(), 1)
-        self.assertEqual(janus.count("closed_slot"), 0)
+    def test_crash_loop_that_emptying_ends(self):
+        janus, abort = self.crash_build("restart_limit=300", workers=1)
+        clients = self.clients(janus, 5)
+        open(abort, "w").close()
+        janus.kill_worker(0, wait=False)
+        janus.wait_log("the slot starts empty, 5 connections closed", 20)
+        os.unlink(abort)
+        for client in clients:
+            client.expect_close()
+        client = self.client(janus).subscribe("a")
+        client.publish("a", n=1)
+        client.expect_message("a", n=1)
+        self.assertEqual(janus.count("closed_slot"), 5)
 
     def test_limit_of_nothing(self):
-        """restart_limit=0: each death empties."""
-        janus = self.server("restart_limit=0", workers=1)
+        """restart_limit=0: the first death that counts empties."""
+        janus, abort = self.crash_build("restart_limit=0", workers=1)
         client = self.client(janus)
         janus.kill_worker(0)
-        client.expect_close()
-        self.assertEqual(janus.count("closed_slot"), 1)
-
-    def test_keepers_that_go_on_dying(self):
-        janus = self.server("restart_limit=2", workers=1)
-        for _ in range(2):
-            janus.kill_keeper(0)
+        self.assertEqual(janus.connections(), 1)
+        open(abort, "w").close()
         janus.exit_status = 1
-        janus.kill_keeper(0, wait=False)
+        janus.kill_worker(0, wait=False)
+        client.expect_close()
         janus.wait_exit(1, 15)
-        self.assertRegex(janus.log(), "keepers of slot 0 go on dying")
 
 
 class Leaks(JanusTest):
@@ -328,7 +344,7 @@ class Leaks(JanusTest):
 
     def test_descriptors(self):
         """After connections, kills and reloads each process has the descriptors it had, and as many sockets as connections."""
-        janus = self.server(NO_LIMIT, workers=2)
+        janus = self.server(workers=2)
         self.assertEqual(janus.reload()[0], 0)
         before = [self.kinds(p) for p in [janus.master] + janus.workers()]
         stays = [c.subscribe("a") for c in self.clients(janus, 10)]

@@ -69,7 +69,7 @@ class CrashPoints(WebTest):
     # the world
 
     def begin(self, *options):
-        self.serve("restart_limit=1000000", *options, build=CRASH_BUILD)
+        self.serve(*options, build=CRASH_BUILD)
         clients = self.on_each_worker(self.janus, 5)
         self.subscribers = []
         for i, client in enumerate(clients):

@@ -346,7 +346,7 @@ class Local(JanusTest):
         self.addCleanup(shutil.rmtree, folder)
         os.environ["JANUS_CRASH_DIR"] = folder
         self.addCleanup(os.environ.pop, "JANUS_CRASH_DIR")
-        server = self.server("restart_limit=1000", workers=1, listen=(self.url, "flash://127.0.0.1:0"), build=CRASH_BUILD)
+        server = self.server(workers=1, listen=(self.url, "flash://127.0.0.1:0"), build=CRASH_BUILD)
         clients = [self.client(server, place=1).subscribe("a") for _ in range(5)]
 
         def die_at(point, act):

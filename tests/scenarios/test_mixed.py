@@ -42,7 +42,6 @@ class FlashReader(Client):
 
 
 class Mixed(WebTest):
-    options = ("restart_limit=1000000",)
     limit = 120
     topics = "a,b"
 

@@ -144,7 +144,7 @@ class Ops(WebTest):
 
     def test_partial_input_survives(self):
         """A packet of which the dead worker had read a part."""
-        self.serve("restart_limit=1000000", workers=1)
+        self.serve(workers=1)
         client, witness = self.packet(), self.lines("/sub/a")
         for size in (10, 5000, 200000):
             wire = packet({"op": "publish", "topic": "a", "data": "x" * size, "receipt": True})

@@ -265,7 +265,7 @@ class Router(RouterTest):
 
     def test_worker_killed(self):
         """Logins outlive the worker."""
-        self.serve("restart_limit=1000000")
+        self.serve()
         clients = [(kind, self.log_in(kind, "bob")) for kind in self.IN for _ in range(2)]
         for n in range(4):
             self.janus.kill_worker(n % 2)
@@ -329,7 +329,7 @@ class Test(RouterTest):
         self.assertEqual(page.message(), (1, "x"))
 
     def test_count_survives_the_worker(self):
-        self.serve("restart_limit=1000000", workers=1)
+        self.serve(workers=1)
         page = self.log_in("test", "1")
         for n in range(1, 7):
             self.published("/send/1", "x")

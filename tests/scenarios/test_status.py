@@ -9,7 +9,6 @@ NONE = {"flash": 0, "packet": 0, "http": 0, "websocket": 0, "sse": 0, "chunked":
 
 
 class ByTransport(WebTest):
-    options = ("restart_limit=1000",)
 
     def line(self):
         """What status says to people; None: nothing."""

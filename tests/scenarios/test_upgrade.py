@@ -1,6 +1,9 @@
 """Programs that follow one another: with another layout of shared memory, or unable to."""
+import hashlib
 import os
 import re
+import shutil
+import tempfile
 import unittest
 
 import janus_test
@@ -9,6 +12,7 @@ from troubles import OTHER_BUILD, Program
 from web_clients import CONTINUATION, PING, PONG, TEXT, WEB, Http, chunked, frame, head_of, packet
 from witnesses import Witnesses
 
+CRASH_BUILD = os.path.join(ROOT, os.environ.get("JANUS_CRASH_BUILD", "build/crash"))
 DEAF_BUILD = os.path.join(ROOT, os.environ.get("JANUS_DEAF_BUILD", "build/layout99"))
 
 
@@ -153,7 +157,7 @@ class Upgrade(JanusTest):
             self.assertEqual([int(number) for number in re.findall(rb"msg #(\d+): '", text)], list(range(1, 6 - n)))
 
     def test_another_layout_under_load(self):
-        server = self.begin("restart_limit=1000", workers=3)
+        server = self.begin(workers=3)
         bench = self.bench(server, "-n", 1500, "-T", 3, "-p", 4, "--rate", 200, "--while-running", 10)
         wait_until(lambda: server.connections() >= 1500, 30, "all subscribers")
         for build in (OTHER_BUILD, janus_test.BUILD) * 3:
@@ -168,43 +172,157 @@ class Upgrade(JanusTest):
         client = self.client(server).subscribe("a")
         workers = server.workers()
         self.program.put(DEAF_BUILD)
-        self.assertIn("can't take over", self.reload(server, 1))
-        server.wait_log("can't read snapshots of version")
+        self.assertIn("can't read snapshots of version", self.reload(server, 1))
         self.assertEqual(server.workers(), workers)
         client.publish("a", n=1)
         client.expect_message("a", n=1)
         self.program.put(janus_test.BUILD)
         self.reload(server)
 
-    def test_one_that_crashes_at_start(self):
+    def crash_files(self):
+        """The folder in which a file has the crash build do what it is named for; the servers that are started from now on look there."""
+        folder = tempfile.mkdtemp(prefix="janus-test-")
+        self.addCleanup(shutil.rmtree, folder)
+        os.environ["JANUS_CRASH_DIR"] = folder
+        self.addCleanup(os.environ.pop, "JANUS_CRASH_DIR")
+        return folder
+
+    def check_goes_on(self, server, clients, workers=None):
+        wait_until(lambda: all(w["state"] == "live" for w in server.status()["workers"]), 10, "all workers live")
+        if workers:
+            self.assertEqual(server.workers(), workers)
+        self.number = getattr(self, "number", 0) + 1
+        clients[0].publish("a", n=self.number)
+        for client in clients:
+            client.expect_message("a", n=self.number)
+        for name in ("closed", "closed_slot", "closed_uncertain", "dropped_overtaken"):
+            self.assertEqual(server.count(name), 0, name)
+
+    def test_what_is_no_janus(self):
+        """Whatever lies at the path, and whatever it answers: refused with a word, and nothing has happened."""
         server = self.begin()
-        client = self.client(server).subscribe("a")
+        clients = [c.subscribe("a") for c in self.on_each_worker(server)]
         workers = server.workers()
-        for script, why in (("kill -SEGV $$", "signal 11"), ("exit 1", "status 1"), ("exec /nonexistent", "status 127")):
-            self.program.put_script(script)
-            self.assertIn(why, self.reload(server, 1))
-        os.unlink(os.path.join(self.program.folder, "janus"))
+        for kind in Program.BROKEN:
+            self.program.put_broken(kind)
+            self.assertRegex(self.reload(server, 1), "can't be executed|is no janus|No such file|dies at start|Permission", kind)
+            self.check_goes_on(server, clients, workers)
+        self.program.remove()
+        os.mkdir(self.program.path)
         self.reload(server, 1)
-        self.assertEqual(server.workers(), workers)
-        client.publish("a", n=1)
-        client.expect_message("a", n=1)
+        os.rmdir(self.program.path)
+        self.check_goes_on(server, clients, workers)
         self.program.put(janus_test.BUILD)
         self.reload(server)
+        self.check_goes_on(server, clients)
+
+    def test_link_that_is_switched(self):
+        """The program is called by a symbolic link, as some packages have it: where it leads to counts."""
+        server = Server()
+        self.addCleanup(self._end, server)
+        first = Program(janus_test.BUILD, os.path.join(server.folder, "1"))
+        second = Program(OTHER_BUILD, os.path.join(server.folder, "2"))
+        server.build = os.path.join(server.folder, "current")
+        os.symlink(first.folder, server.build)
+        server.start()
+        clients = [c.subscribe("a") for c in self.on_each_worker(server)]
+        os.symlink(second.folder, server.build + ".new")
+        os.rename(server.build + ".new", server.build)
+        self.reload(server)
+        self.assertEqual(os.readlink("/proc/%d/exe" % server.master), second.path)
+        self.check_goes_on(server, clients)
+
+    def test_keepers_run_what_the_master_runs(self):
+        """A program that was unpacked and not yet reloaded is nobody's affair, should a keeper die."""
+        server = self.begin(workers=2)
+        for n, kind in enumerate(Program.BROKEN + ("another layout",)):
+            if kind == "another layout":
+                self.program.put(OTHER_BUILD)
+            else:
+                self.program.put_broken(kind)
+            server.kill_keeper(n % 2)
+            clients = [c.subscribe("a") for c in self.on_each_worker(server)]
+            clients[0].publish("a", n=n)
+            for client in clients:
+                client.expect_message("a", n=n)
+                client.close()
+            wait_until(lambda: server.connections() == 0, 10, "the clients' end")
+
+    def test_one_that_crashes_when_asked(self):
+        folder = self.crash_files()
+        server = self.begin()
+        clients = [c.subscribe("a") for c in self.on_each_worker(server)]
+        workers = server.workers()
+        open(os.path.join(folder, "probe-abort"), "w").close()
+        self.program.put_file(os.path.join(OTHER_BUILD, "janus"))
+        self.assertIn("dies at start (signal 6)", self.reload(server, 1))
+        self.check_goes_on(server, clients, workers)
 
     def test_refused_when_all_are_frozen(self):
         """A program that says yes, and then can't read the snapshot: the old one goes on with every connection."""
+        folder = self.crash_files()
         server = self.begin()
-        client = self.client(server).subscribe("a")
-        # It answers as a program with another layout does, and refuses the second question.
-        self.program.put_script('test -e %(f)s/asked && exit 1; touch %(f)s/asked; exit 10' % {"f": server.folder})
-        self.assertIn("can't take over", self.reload(server, 1))
-        wait_until(lambda: all(w["state"] == "live" for w in server.status()["workers"]), 10, "all workers live")
-        client.publish("a", n=1)
-        client.expect_message("a", n=1)
+        clients = [c.subscribe("a") for c in self.on_each_worker(server)]
+        open(os.path.join(folder, "probe-snapshot-abort"), "w").close()
+        self.program.put_file(os.path.join(OTHER_BUILD, "janus"))
+        self.assertIn("dies at start (signal 6)", self.reload(server, 1))
+        self.check_goes_on(server, clients)
+        os.unlink(os.path.join(folder, "probe-snapshot-abort"))
         self.program.put(OTHER_BUILD)
         self.reload(server)
-        client.publish("a", n=2)
-        client.expect_message("a", n=2)
+        self.check_goes_on(server, clients)
+
+    def check_failing_workers(self, build):
+        """A release whose workers die at their start is noticed at the first slot, and nobody notices it else."""
+        folder = self.crash_files()
+        server = self.begin(workers=3)
+        clients = [c.subscribe("a") for c in self.on_each_worker(server, 3)]
+        open(os.path.join(folder, "start-abort"), "w").close()
+        self.program.put_file(os.path.join(build, "janus"))
+        error = self.reload(server, 1)
+        self.assertIn("die before they get anywhere", error)
+        self.assertIn("the old program goes on", error)
+        for pid in re.findall(r"worker (\d+) died of signal 6", server.log()):
+            server.killed[int(pid)] = "worker"
+        self.check_goes_on(server, clients)
+        for keeper in server.keepers() + [server.master]:
+            self.assertNotEqual(self.digest(os.path.join(build, "janus")), self.digest("/proc/%d/exe" % keeper))
+        os.unlink(os.path.join(folder, "start-abort"))
+        self.program.put(build)
+        self.reload(server)
+        self.check_goes_on(server, clients)
+
+    @staticmethod
+    def digest(path):
+        with open(path, "rb") as f:
+            return hashlib.sha256(f.read()).hexdigest()
+
+    def test_workers_that_die_at_their_start(self):
+        self.check_failing_workers(CRASH_BUILD)
+
+    def test_workers_of_another_layout_that_die_at_their_start(self):
+        self.check_failing_workers(OTHER_BUILD)
+
+    def test_settings_with_which_workers_die(self):
+        """It need not be the program: the way back is to the old settings, too."""
+        folder = self.crash_files()
+        server = Server(config="workers = 2\nheartbeat = 20s\nlisten = flash://127.0.0.1:0\n", build=CRASH_BUILD)
+        self.addCleanup(self._end, server)
+        server.start()
+        clients = [c.subscribe("a") for c in self.on_each_worker(server)]
+        address = server.status()["listen"]
+        open(os.path.join(folder, "start-abort-send"), "w").close()
+        server.configure("workers = 4\nio = send\nlisten = flash://127.0.0.1:%d\n" % janus_test.free_port())
+        self.assertIn("the old program goes on", self.reload(server, 1))
+        for pid in re.findall(r"worker (\d+) died of signal 6", server.log()):
+            server.killed[int(pid)] = "worker"
+        os.unlink(os.path.join(folder, "start-abort-send"))
+        self.assertEqual(server.status()["listen"], address)
+        self.assertEqual(len(server.workers()), 2)
+        self.check_goes_on(server, clients)
+        self.reload(server)
+        self.assertEqual(len(server.workers()), 4)
+        self.check_goes_on(server, clients)
 
 
 if __name__ == "__main__":

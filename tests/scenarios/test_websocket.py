@@ -508,7 +508,7 @@ class Actions(WebTest):
 
     def test_partial_input_survives(self):
         """A message, in fragments, of which the dead worker had read a part."""
-        self.serve("restart_limit=1000000", workers=1)
+        self.serve(workers=1)
         client, witness = self.websocket(), self.lines("/sub/a")
         for size in (10, 5000, 200000):
             text = b'{"action":"publish","topic":"a","id":1,"data":"%s"}' % (b"x" * size)
