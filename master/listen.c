@@ -48,6 +48,7 @@ static int open_internet(const struct listen_address *address, char error[CONFIG
 	socklen_t len = address->addr_len;
 	int on = 1, only = !address->dual, fd;
 	const char *step = "socket";
+	int error_number;
 
 	fd = make_socket(address, &addr, &len);
 	if (fd < 0)
@@ -67,24 +68,28 @@ static int open_internet(const struct listen_address *address, char error[CONFIG
 	set_nodelay(fd);
 	return fd;
 err:
-	snprintf(error, CONFIG_ERROR_MAX, "listen %s: %s: %s", address->url, step, strerror(errno));
+	error_number = errno;
+	snprintf(error, CONFIG_ERROR_MAX, "listen %s: %s: %s", address->url, step, strerror(error_number));
 	if (fd >= 0)
 		close(fd);
+	errno = error_number;
 	return -1;
 }
 
 static int open_local(const struct listen_address *address, struct socket_file *file, char error[CONFIG_ERROR_MAX])
 {
 	char why[CONFIG_ERROR_MAX - sizeof(address->url) - sizeof("listen : ")];
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), error_number;
 
 	if (fd < 0)
 		snprintf(why, sizeof(why), "socket: %s", strerror(errno));
 	else if (socket_file_listen(fd, config_address_path(address), BACKLOG, file, why, sizeof(why)) == 0)
 		return fd;
+	error_number = errno;
 	snprintf(error, CONFIG_ERROR_MAX, "listen %s: %s", address->url, why);
 	if (fd >= 0)
 		close(fd);
+	errno = error_number;
 	return -1;
 }
 

@@ -13,7 +13,8 @@
  * Opens, binds and listens, and fills in what is handed on about it: non-blocking, not close-on-exec (it goes to the keepers),
  * SO_REUSEADDR, TCP_NODELAY (connections inherit it), the longest backlog that the kernel grants. `*` falls back to IPv4 alone where
  * the kernel has no IPv6. `bound` is the URL that the socket is really bound to (the kernel's choice for port 0, 127.0.0.1 for
- * localhost, `*` kept). The file of a Unix socket: see socket_file.h. 0, or -1 and a message in error[].
+ * localhost, `*` kept). The file of a Unix socket: see socket_file.h. 0, or -1 with errno and a message in error[]
+ * (EADDRINUSE: another process has it).
  */
 int listen_begin(struct heritage_listener *listener, const struct listen_address *address, char error[CONFIG_ERROR_MAX]);
 

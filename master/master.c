@@ -109,12 +109,33 @@ static void start_watchers(struct master *m)
 
 /* ---- start ---- */
 
+/*
+ * A predecessor that was killed is gone from the runtime folder before it is gone altogether: the kernel closes a keeper's descriptors one by one,
+ * and with many connections the listen sockets are closed seconds after the lock.
+ */
+static int open_listener(struct master *m, unsigned i, uint64_t deadline, char error[CONFIG_ERROR_MAX])
+{
+	struct timespec pause = { .tv_nsec = 5000000 };
+	bool said = false;
+
+	while (listen_begin(&m->h.listen[i], &m->config.listen[i], error) < 0) {
+		if (errno != EADDRINUSE || !m->dir.left_behind || restarts_now() >= deadline)
+			return -1;
+		if (!said)
+			log_info("%s: waiting for an earlier janus to let it go", m->config.listen[i].url);
+		said = true;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 static int open_listeners(struct master *m)
 {
+	uint64_t deadline = restarts_now() + WAIT_FOR_ORPHANS_MS;
 	char error[CONFIG_ERROR_MAX];
 
 	for (unsigned i = 0; i < m->config.listeners; i++) {
-		if (listen_begin(&m->h.listen[i], &m->config.listen[i], error) < 0) {
+		if (open_listener(m, i, deadline, error) < 0) {
 			log_error("%s", error);
 			return -1;
 		}

@@ -164,7 +164,7 @@ int runtime_dir_control(const char *path, struct sockaddr_un *addr)
 }
 
 /* Master's lock held: a control socket that is there belongs to nobody. */
-static int remove_leftovers(const char *name, char *error)
+static int remove_leftovers(const char *name, bool *there, char *error)
 {
 	struct stat st;
 
@@ -174,6 +174,7 @@ static int remove_leftovers(const char *name, char *error)
 		return fail(error, "%s is in the way and is no socket: remove it", name);
 	if (unlink(name) < 0)
 		return fail(error, "cannot remove %s: %s", name, strerror(errno));
+	*there = true;
 	log_info("removed %s, left behind by a janus that did not end by itself", name);
 	return 0;
 }
@@ -200,6 +201,7 @@ int runtime_dir_open(struct runtime_dir *dir, const char *path, unsigned wait_ms
 
 	assert(strlen(path) < sizeof(dir->path));
 	snprintf(dir->path, sizeof(dir->path), "%s", path);
+	dir->left_behind = false;
 	if (runtime_dir_control(path, &addr) < 0)
 		return fail(error, "runtime_dir %s is too long: a socket's path may have %zu bytes, that leaves %zu for it", path,
 			    sizeof(addr.sun_path) - 1, sizeof(addr.sun_path) - sizeof("/control"));
@@ -208,7 +210,7 @@ int runtime_dir_open(struct runtime_dir *dir, const char *path, unsigned wait_ms
 	dir->lock = lock_master(path, error);
 	if (dir->lock < 0)
 		return -1;
-	if (wait_for_keepers(dir->lock, path, wait_ms, error) < 0 || remove_leftovers(addr.sun_path, error) < 0)
+	if (wait_for_keepers(dir->lock, path, wait_ms, error) < 0 || remove_leftovers(addr.sun_path, &dir->left_behind, error) < 0)
 		goto err;
 	dir->control = open_control(&addr, error);
 	if (dir->control < 0)

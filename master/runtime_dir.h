@@ -18,6 +18,7 @@
 #ifndef MASTER_RUNTIME_DIR_H
 #define MASTER_RUNTIME_DIR_H
 
+#include <stdbool.h>
 #include <sys/un.h>
 
 #include "shm/settings.h"
@@ -27,6 +28,7 @@
 struct runtime_dir {
 	char path[SETTINGS_TEXT_MAX];
 	int lock;		/* of the lock file; not close-on-exec: keepers need it, and a master that execs a newer one */
+	bool left_behind;	/* there was an earlier master that did not end by itself: its listen sockets may be closed later than its lock */
 	int control;		/* bound and listening, SOCK_SEQPACKET, non-blocking, close-on-exec, mode 0600 */
 };
 

@@ -109,6 +109,7 @@ static int clear_path(const char *path, char *why, size_t size)
 		snprintf(why, size, "what is there can't be replaced: %s", strerror(error));
 	else
 		log_info("removed %s, left behind by a server that did not end by itself", path);
+	errno = error;
 	return error ? -1 : 0;
 }
 
