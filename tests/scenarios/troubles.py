@@ -52,7 +52,8 @@ class Program:
 
     # what no server can go on as
 
-    def put_truncated(self, part=0.1):       # the larger part is for debuggers
+    def put_truncated(self, part=0.1):
+        """(What is at the end is for debuggers: without it the program would still run.)"""
         with open(os.path.join(self.source, "janus"), "rb") as f:
             data = f.read()
         self.put_text(data[:int(len(data) * part)])
