@@ -28,6 +28,7 @@ class Steady(threading.Thread):
         self.error = None
         self.over = threading.Event()
         self.begun = server.connections()
+        self.closed_before = server.count("closed")
         test.addCleanup(self.over.set)
         self.start()
         self.progress()

@@ -17,7 +17,7 @@ import janus_test
 from janus_test import ROOT, JanusTest, Server, is_alive, wait_until
 from steady import Steady, client_on
 from test_upgrade import DEAF_BUILD
-from troubles import OTHER_BUILD, Program
+from troubles import OTHER_BUILD, Program, children
 
 CRASH_BUILD = os.path.join(ROOT, os.environ.get("JANUS_CRASH_BUILD", "build/crash"))
 
@@ -238,20 +238,32 @@ class Programs(JanusTest):
             closed += here
         self.end(closed)
 
+    def stop_probe(self):
+        """The process that asks the next program whether it can follow, stopped. (It is started soon, or has been.)"""
+        def find():
+            others = [pid for pid in children(self.janus.master) if pid not in keepers]
+            if others:
+                os.kill(others[0], signal.SIGSTOP)
+            return others
+        keepers = self.janus.keepers()
+        return wait_until(find, 10, "the process that asks", pause=0)[0]
+
     def test_upgrade_while_a_slot_drains_and_goes(self):
-        """A slot that ends while the workers freeze leaves descriptor numbers to others."""
+        """A slot that ends while the next program is asked leaves descriptor numbers to others."""
         config = "workers = %d\nlisten = flash://127.0.0.1:0\n"
         self.begin(workers=2, config=config % 2, per_worker=4)
-        rng = random.Random(10)
-        for _ in range(8):
+        for _ in range(4):
             self.janus.configure(config % 3)
             self.reload_in_the_end()
             leaving = client_on(self, self.janus, 2)
             self.janus.configure(config % 2)
             self.program.put(OTHER_BUILD if self.program.source != OTHER_BUILD else janus_test.BUILD)
+            keeper = self.janus.slot(2)["keeper"]
             thread, found = self.in_the_background(self.janus.reload)
-            time.sleep(rng.random() * 0.05)
+            probe = self.stop_probe()
             leaving.close()
+            wait_until(lambda: not is_alive(keeper), 5, "the end of the slot that drains")
+            os.kill(probe, signal.SIGCONT)
             thread.join(60)
             self.assertEqual(found[0][0], 0, found[0][2])
             self.steady.progress()
