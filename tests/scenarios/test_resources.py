@@ -79,7 +79,7 @@ class ResourceTest(JanusTest):
         self.assertEqual(self.janus.connections(), self.steady.begun)
         counters = self.janus.stats()["counters"]
         self.assertEqual(counters["closed"], self.steady.closed_before)
-        self.assertEqual({name: counters[name] for name in ( "closed_slot", "closed_uncertain", "dropped_overtaken")},
+        self.assertEqual({name: counters[name] for name in ("closed_slot", "closed_uncertain", "dropped_overtaken")},
                          {"closed_slot": 0, "closed_uncertain": 0, "dropped_overtaken": 0})
 
 
