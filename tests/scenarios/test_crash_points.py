@@ -7,17 +7,16 @@ every subscriber must have had every message once, in order.
 import json
 import os
 import re
-import shutil
 import signal
-import tempfile
 import unittest
 
 import janus_test
+from crash_test import CrashTest
 from janus_test import ROOT, Client, wait_until
-from web_clients import TEXT, WebTest, frame, packet, request
+from web_clients import TEXT, Lines, WebSocket, frame, packet, request
 
-CRASH_BUILD = os.path.join(ROOT, os.environ.get("JANUS_CRASH_BUILD", "build/crash"))
-BIG = "x" * 60000
+BIG = "x" * 6000000     # more than a socket takes
+SLOW_POINTS = ("before", "batch-", "send-", "catchup-", "commit-", "recover-")      # come by while somebody is behind
 WEB_TOPICS = ("a", "answered"), ("c",), ("answered", "b", "c"), ("b", "visit"), ("a", "answered")
 KINDS = ("a",), ("a", "b", "visit"), ("b", "c", "a", "classic"), ("classic",), ("visit",)
 
@@ -53,35 +52,41 @@ class Subscriber:
             self.next[topic] += 1
 
 
-class CrashPoints(WebTest):
+class CrashPoints(CrashTest):
     limit = 400
 
     def setUp(self):
-        if not os.path.exists(os.path.join(CRASH_BUILD, "janus")):
-            self.fail("no build with crash points: make CRASH=1 programs")
-        self.folder = tempfile.mkdtemp(prefix="janus-crash-")
-        os.environ["JANUS_CRASH_DIR"] = self.folder
-        self.addCleanup(shutil.rmtree, self.folder)
-        self.addCleanup(os.environ.pop, "JANUS_CRASH_DIR")
+        super().setUp()
         # a topic has one publisher at a time: only then its numbers are in order
         self.numbers = {"a": 0, "b": 0, "c": 0, "big": 0, "classic": 0, "visit": 0, "answered": 0}
 
     # the world
 
     def begin(self, *options):
-        self.serve(*options, build=CRASH_BUILD)
+        self.serve_crash_build("max_frame=8M", "ring_bytes=128M", *options)
         clients = self.on_each_worker(self.janus, 5)
         self.subscribers = []
         for i, client in enumerate(clients):
             self.subscribers.append(Subscriber(client, KINDS[i % len(KINDS)], self.numbers))
         self.publisher = self.client(self.janus)
-        self.slow = self.client(self.janus, rcvbuf=4096)
-        self.slow_subscriber = Subscriber(self.slow, ("big", "c"), self.numbers)
+        self.slow = [
+            Subscriber(self.client(self.janus, rcvbuf=32768), ("big", "c"), self.numbers),
+            self.slow_on_web(WebSocket, "/sub/big"),
+            self.slow_on_web(Lines, "/sub/big"),
+        ]
         for kind, topics in zip((self.web_sse, self.web_lines, self.web_socket, self.web_socket_stream, self.web_packet), WEB_TOPICS):
             client, message = kind(topics)
             self.subscribers.append(Subscriber(client, topics, self.numbers, message))
         self.asking, self.socket, self.packets = self.http(), self.websocket(), self.packet()
-        self.here = len(clients) + 2 + len(WEB_TOPICS) + 3
+        self.here = len(clients) + 1 + len(self.slow) + len(WEB_TOPICS) + 3
+
+    def slow_on_web(self, kind, path):
+        client = self.connect(kind, "http", rcvbuf=32768)
+        if kind is WebSocket:
+            client.upgrade(path)
+        else:
+            self.assertEqual(client.ask("GET", path).status, 200)
+        return Subscriber(client, path[len("/sub/"):].split(","), self.numbers, client.message)
 
     def web_sse(self, topics):
         client = self.sse("/sub/" + ",".join(topics))
@@ -109,12 +114,6 @@ class CrashPoints(WebTest):
     def publish(self, topic, client=None, **members):
         self.numbers[topic] += 1
         (client or self.publisher).publish(topic, n=self.numbers[topic], **members)
-
-    def armed(self, point):
-        return os.path.exists(os.path.join(self.folder, point))
-
-    def arm(self, point):
-        open(os.path.join(self.folder, point), "w").close()
 
     def forgive_deaths(self):
         for pid in re.findall(r"worker (\d+) died of signal 9", self.janus.log()):
@@ -206,17 +205,13 @@ class CrashPoints(WebTest):
         client.close()
 
     def fall_behind(self):
-        """The slow one does not read until the server says that it is behind."""
-        for _ in range(20):
-            for _ in range(8):
-                self.publish("big", data=BIG)
-            if self.janus.behind():
-                break
+        """The slow ones do not read until the server says that they are behind, in the middle of a frame; then one by one."""
+        self.publish("big", data=BIG)
+        wait_until(lambda: self.janus.behind() == len(self.slow), 10, "%d that are behind" % len(self.slow))
         self.publish("c")
-        self.catch_up()
 
     def catch_up(self):
-        for subscriber in self.subscribers + [self.slow_subscriber]:
+        for subscriber in self.subscribers + self.slow:
             subscriber.catch_up(self.numbers)
 
     def one_round(self, point):
@@ -230,7 +225,9 @@ class CrashPoints(WebTest):
         self.publish_answered_in_pairs()
         self.publish_answered()
         self.stream_comes_and_goes()
-        self.fall_behind()
+        if point.startswith(SLOW_POINTS):
+            self.fall_behind()
+        self.catch_up()
 
     def live(self):
         workers = self.janus.status()["workers"]
@@ -253,7 +250,7 @@ class CrashPoints(WebTest):
     def check_counts(self, point):
         """What janusctl says is the truth."""
         wait_until(lambda: self.janus.connections() == self.here, 10, "%d connections after %s" % (self.here, point))
-        wanted = sum(len(s.next) for s in self.subscribers) + 2
+        wanted = sum(len(s.next) for s in self.subscribers + self.slow)
         wait_until(lambda: self.janus.subscriptions() == wanted, 10, "%d subscriptions after %s" % (wanted, point))
 
     def descriptors(self):

@@ -1,0 +1,41 @@
+"""What tests with the crash build stand on: points at which a worker dies, or something fails, once (shm/crash.h)."""
+import os
+import shutil
+import tempfile
+
+from janus_test import ROOT
+from web_clients import WebTest
+
+CRASH_BUILD = os.path.join(ROOT, os.environ.get("JANUS_CRASH_BUILD", "build/crash"))
+
+
+class CrashTest(WebTest):
+    def setUp(self):
+        if not os.path.exists(os.path.join(CRASH_BUILD, "janus")):
+            self.fail("no build with crash points: make CRASH=1 server")
+        self.folder = tempfile.mkdtemp(prefix="janus-crash-")
+        os.environ["JANUS_CRASH_DIR"] = self.folder
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.addCleanup(os.environ.pop, "JANUS_CRASH_DIR")
+
+    def serve_crash_build(self, *options, **more):
+        self.serve("restart_limit=1000000", *options, build=CRASH_BUILD, **more)
+
+    def arm(self, point, passing=1):
+        """Whoever comes by for that time dies there, or fails there."""
+        # Whole when it is there: somebody may come by at this moment.
+        path = os.path.join(self.folder, point)
+        with open(path + ".new", "w") as f:
+            f.write("%d\n" % passing)
+        os.rename(path + ".new", path)
+
+    def armed(self, point):
+        return os.path.exists(os.path.join(self.folder, point))
+
+    def disarm(self, point):
+        """Whether it has happened."""
+        try:
+            os.remove(os.path.join(self.folder, point))
+            return False
+        except FileNotFoundError:
+            return True
