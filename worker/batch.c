@@ -125,19 +125,16 @@ static void submit_send(struct batch *b)
 	}
 }
 
-/* The kernel took only part, or nothing: as there was no room, or as the connection is broken, which it then will say again. */
+/*
+ * The kernel took only part, or nothing: as there was no room, or as the connection is broken, which it then will say again. What it took
+ * and that the session is behind is one commit: between two, a frame would be cut with nobody waiting to send its rest.
+ */
 static void fall_behind(struct worker *w, int fd, uint32_t sent)
 {
-	struct session_state_shm st = session(w, fd)->state;
-
-	if (sent) {
-		if (catchup_advance(w, fd, &st, sent) < 0) {
-			session_abort(w, fd, COUNTER_closed_uncertain);
-			return;
-		}
-		session_commit(w, fd, &st);
-	}
-	catchup_defer(w, fd);
+	if (catchup_land(w, fd, sent, true) < 0)
+		session_abort(w, fd, COUNTER_closed_uncertain);
+	else
+		session_watch(w, fd);
 }
 
 static void record(struct worker *w, const struct batch *b)
@@ -229,6 +226,9 @@ long batch_send(struct worker *w, int fd, const void *bytes, size_t len)
 	atomic_store_explicit(&w->slot.shm->flights, 1, memory_order_release);
 	CRASH_POINT("send-listed");
 	n = send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	/* The kernel's lack of memory passes, like that of room: what is to be sent first must not be taken for broken, and passed by. */
+	if (n < 0 && (errno == ENOBUFS || errno == ENOMEM || errno == EINTR))
+		errno = EAGAIN;
 	CRASH_POINT("send-sent");
 	worker_count(w, COUNTER_sends, 1);
 	if (n > 0)

@@ -91,20 +91,30 @@ static uint32_t skip_lost(struct stream *s, struct stream_topic *t, uint64_t fro
 	return first.seq > from && lost <= first.seq - from ? lost : 0;
 }
 
+/* A stream of the session without any topic yet, with room for all of its. -1 without memory. */
+static int stream_begin(struct stream *s, struct worker *w, int fd, const struct session_state_shm *st, uint64_t below)
+{
+	uint32_t count = session(w, fd)->count;
+
+	*s = (struct stream){ .w = w, .fd = fd, .from = st->pos, .below = below, .topic = w->stream };
+	if (count > w->stream_room) {
+		struct stream_topic *p = realloc(w->stream, count * sizeof(*p));
+
+		if (!p)
+			return -1;
+		s->topic = w->stream = p;
+		w->stream_room = count;
+	}
+	return 0;
+}
+
 /* Finds the first record of each topic. -1 without memory. */
 static int stream_open(struct stream *s, struct worker *w, int fd, const struct session_state_shm *st, uint64_t below)
 {
 	struct session_shm *sess = session(w, fd);
 
-	if (sess->count > w->stream_room) {
-		struct stream_topic *p = realloc(w->stream, sess->count * sizeof(*p));
-
-		if (!p)
-			return -1;
-		w->stream = p;
-		w->stream_room = sess->count;
-	}
-	*s = (struct stream){ .w = w, .fd = fd, .from = st->pos, .below = below, .topic = w->stream };
+	if (stream_begin(s, w, fd, st, below) < 0)
+		return -1;
 	for (uint32_t i = atomic_load_explicit(&sess->subscriptions, memory_order_relaxed); i;
 	     i = atomic_load_explicit(&w->slot.subscriptions[i].next, memory_order_relaxed)) {
 		struct stream_topic *t = &s->topic[s->count++];
@@ -144,15 +154,17 @@ static void stream_step(struct stream *s, struct stream_topic *t)
 }
 
 /*
- * Of a session behind: all up to here was sent or counted as lost. From the stream itself, as the ring may have gone on meanwhile. It may be
- * done before the session's commit: a successor goes the same way again, from where the session is, and notes the same.
+ * Commits the session's state with what its subscriptions say of it: all up to here was sent or counted as lost. The numbers come first: found with
+ * the old state they do no harm, as who goes along the stream again finds the same. Where the records are is told afterwards, as nothing before that is looked
+ * at any more.
  */
-static void stream_note(const struct stream *s)
+static void stream_commit(const struct stream *s, const struct session_state_shm *st)
 {
-	for (uint32_t i = 0; i < s->count; i++) {
+	for (uint32_t i = 0; i < s->count; i++)
 		s->topic[i].subscription->number = s->topic[i].number;
+	session_commit(s->w, s->fd, st);
+	for (uint32_t i = 0; i < s->count; i++)
 		s->topic[i].subscription->from = s->topic[i].seen;
-	}
 }
 
 /* Frames gathered for one send. */
@@ -196,39 +208,34 @@ static int gather(struct stream *s, struct piece *p)
 	return 0;
 }
 
-/* What a session is owed that was live until now, as numbers, so that losses can be told exactly. (The ring has all of it.) */
-static void note_owed(struct worker *w, int fd, const struct session_state_shm *st)
+/* What a session is owed that was live until now, so that losses can be told exactly. (The ring has all of it.) */
+static void stream_owed(struct stream *s, struct worker *w, int fd, const struct session_state_shm *st)
 {
 	uint64_t pos = st->pos + (st->cut > 0);
 
+	if (stream_begin(s, w, fd, st, w->cursor) < 0)
+		return;		/* what it loses is told wrongly then */
 	for (uint32_t i = atomic_load_explicit(&session(w, fd)->subscriptions, memory_order_relaxed); i;
 	     i = atomic_load_explicit(&w->slot.subscriptions[i].next, memory_order_relaxed)) {
-		struct subscription_shm *sub = &w->slot.subscriptions[i];
+		struct stream_topic *t = &s->topic[s->count++];
 		struct ring_record rec;
 
-		if (first_owed(w, sub, sub->from > pos ? sub->from : pos, &rec))
-			sub->from = rec.seq;
-		sub->number = (uint32_t)rec.number;
+		t->subscription = &w->slot.subscriptions[i];
+		t->seen = t->subscription->from;
+		if (first_owed(w, t->subscription, t->seen > pos ? t->seen : pos, &rec))
+			t->seen = rec.seq;
+		t->number = (uint32_t)rec.number;
 	}
 }
 
-void catchup_begin(struct worker *w, int fd, struct session_state_shm *st)
+/* Marks the session behind in `st`, uncommitted: it waits for writability. */
+static void mark_behind(struct worker *w, struct session_state_shm *st)
 {
 	if (st->flags & SESSION_BEHIND)
 		return;
-	note_owed(w, fd, st);
 	st->flags |= SESSION_BEHIND;
 	atomic_fetch_add_explicit(&w->self->behind, 1, memory_order_relaxed);
 	worker_count(w, COUNTER_behind, 1);
-}
-
-void catchup_defer(struct worker *w, int fd)
-{
-	struct session_state_shm st = session(w, fd)->state;
-
-	catchup_begin(w, fd, &st);
-	session_commit(w, fd, &st);
-	session_watch(w, fd);
 }
 
 static void caught_up(struct worker *w, int fd, struct session_state_shm *st)
@@ -250,7 +257,7 @@ static void caught_up(struct worker *w, int fd, struct session_state_shm *st)
 }
 
 /* The ring has overtaken the session. False: it is disconnected for that. */
-static bool bear_loss(struct worker *w, int fd, const struct stream *s)
+static bool bear_loss(struct worker *w, int fd, const struct stream *s, const struct session_state_shm *st)
 {
 	if (s->lost == 0)
 		return true;
@@ -260,7 +267,7 @@ static bool bear_loss(struct worker *w, int fd, const struct stream *s)
 		session_close(w, fd);
 		return false;
 	}
-	stream_note(s);
+	stream_commit(s, st);
 	return true;
 }
 
@@ -277,15 +284,15 @@ static int send_piece(struct stream *s, struct session_state_shm *st, const stru
 		st->sent += (uint64_t)n;
 		st->pos = p->pos;
 		st->last_out = w->now;
-		stream_note(s);
-		session_commit(w, fd, st);
+		stream_commit(s, st);
 		worker_count(w, COUNTER_delivered, p->messages);
 	} else if (n > 0) {
-		if (catchup_advance(w, fd, st, (uint64_t)n) < 0) {
+		if (catchup_land(w, fd, (uint64_t)n, true) < 0) {
 			session_abort(w, fd, COUNTER_closed_uncertain);
+			batch_landed(w);
 			return -1;
 		}
-		session_commit(w, fd, st);
+		*st = session(w, fd)->state;
 	}
 	batch_landed(w);
 	if (n < 0)
@@ -299,7 +306,7 @@ void catchup_check(struct worker *w, int fd)
 	struct stream s;
 
 	if (stream_open(&s, w, fd, &st, w->cursor) == 0)
-		bear_loss(w, fd, &s);
+		bear_loss(w, fd, &s, &st);
 }
 
 void catchup_run(struct worker *w, int fd)
@@ -318,7 +325,7 @@ void catchup_run(struct worker *w, int fd)
 			return;		/* still writable: the loop will call again */
 		if (stream_open(&s, w, fd, &st, w->cursor) < 0)
 			return;
-		if (!bear_loss(w, fd, &s))
+		if (!bear_loss(w, fd, &s, &st))
 			return;
 		if (gather(&s, &p) < 0)
 			continue;
@@ -400,12 +407,15 @@ static int64_t advance_cut(struct worker *w, int fd, struct session_state_shm *s
 	return (int64_t)(bytes - left);
 }
 
-int catchup_advance(struct worker *w, int fd, struct session_state_shm *st, uint64_t bytes)
+/*
+ * Moves `st` along the session's stream by `bytes` that the kernel took; *s is the stream behind them, with topics if any of the ring was
+ * touched. -1 when the ring no longer has what was sent. In the middle of a frame the session is behind: else the next frame would be sent after half of
+ * this one.
+ */
+static int advance(struct stream *s, struct worker *w, int fd, struct session_state_shm *st, uint64_t bytes)
 {
-	struct stream_topic *t;
-	struct stream s;
-
 	int64_t left = advance_cut(w, fd, st, bytes);
+	struct stream_topic *t;
 
 	if (left < 0)
 		return -1;
@@ -414,9 +424,9 @@ int catchup_advance(struct worker *w, int fd, struct session_state_shm *st, uint
 	bytes = advance_out(st, (uint64_t)left);
 	if (bytes == 0)
 		return 0;
-	if (stream_open(&s, w, fd, st, ring_tail(&w->hub.ring)) < 0)
+	if (stream_open(s, w, fd, st, ring_tail(&w->hub.ring)) < 0)
 		return -1;
-	while (bytes > 0 && (t = stream_next(&s)) != NULL) {
+	while (bytes > 0 && (t = stream_next(s)) != NULL) {
 		uint64_t size = frame_size(w, st->transport, session(w, fd)->page_base, &t->next);
 
 		if (!size)
@@ -424,19 +434,39 @@ int catchup_advance(struct worker *w, int fd, struct session_state_shm *st, uint
 		if (bytes < size) {
 			st->pos = t->next.seq;
 			st->cut = (uint32_t)bytes;
+			mark_behind(w, st);
 			rescue_watch(w, st->pos);
 			t->number = (uint32_t)t->next.number + 1;
-			bytes = 0;
-			break;
+			return s->lost == 0 ? 0 : -1;
 		}
 		st->pos = t->next.seq + 1;
 		worker_count(w, COUNTER_delivered, 1);
 		bytes -= size;
-		stream_step(&s, t);
+		stream_step(s, t);
 	}
-	if (bytes > 0 || s.lost > 0)
+	return bytes == 0 && s->lost == 0 ? 0 : -1;
+}
+
+int catchup_land(struct worker *w, int fd, uint64_t bytes, bool behind)
+{
+	struct session_state_shm st = session(w, fd)->state;
+	bool was_behind = st.flags & SESSION_BEHIND;
+	struct stream s = { .w = w, .fd = fd };
+
+	if (bytes > 0 && advance(&s, w, fd, &st, bytes) < 0)
 		return -1;
-	if (st->flags & SESSION_BEHIND)
-		stream_note(&s);
+	if (behind)
+		mark_behind(w, &st);
+	if (!was_behind)
+		s.count = 0;		/* of a live one, subscriptions say nothing */
+	if (!was_behind && st.flags & SESSION_BEHIND)
+		stream_owed(&s, w, fd, &st);
+	stream_commit(&s, &st);
 	return 0;
+}
+
+void catchup_defer(struct worker *w, int fd)
+{
+	catchup_land(w, fd, 0, true);
+	session_watch(w, fd);
 }

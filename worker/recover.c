@@ -52,27 +52,55 @@ static void uncertain(struct worker *w, int fd)
 	session_abort(w, fd, COUNTER_closed_uncertain);
 }
 
+static void land(struct worker *w, int fd)
+{
+	const struct session_state_shm *st = &session(w, fd)->state;
+	uint64_t accepted;
+
+	if (kernel_accepted(fd, &accepted) < 0 || accepted < st->sent ||
+	    (accepted > st->sent && catchup_land(w, fd, accepted - st->sent, false) < 0))
+		uncertain(w, fd);
+}
+
+static bool may_have_flown(const struct worker *w, uint32_t fd)
+{
+	return is_open(w, fd) && !(session(w, (int)fd)->state.flags & SESSION_LINGER);
+}
+
 /* Sends that were under way: the kernel knows what it took. */
-static void land_flights(struct worker *w)
+static void land_flights(struct worker *w, uint32_t n)
+{
+	for (uint32_t i = 0; i < n && i < FLIGHT_MAX; i++)
+		if (may_have_flown(w, w->slot.shm->flight[i]))
+			land(w, (int)w->slot.shm->flight[i]);
+}
+
+/*
+ * Another program had these sessions, with memory of its own, and has failed at its start. It can hardly have come to sending or receiving; where the
+ * kernel says that it has, what was sent is walked along, and what was received is gone with it.
+ */
+static void land_all(struct worker *w)
+{
+	for (uint32_t fd = 0; fd < fd_end(w); fd++) {
+		uint64_t sent, taken;
+
+		if (!may_have_flown(w, fd) || kernel_accepted((int)fd, &sent) < 0 || kernel_taken((int)fd, &taken) < 0)
+			continue;	/* a Unix socket: nothing says that anything happened */
+		if (session(w, (int)fd)->state.in == LENT_NONE && taken != session(w, (int)fd)->state.parsed)
+			uncertain(w, (int)fd);
+		else
+			land(w, (int)fd);
+	}
+}
+
+static void land_sends(struct worker *w)
 {
 	uint32_t n = atomic_load_explicit(&w->slot.shm->flights, memory_order_acquire);
 
-	for (uint32_t i = 0; i < n && i < FLIGHT_MAX; i++) {
-		int fd = (int)w->slot.shm->flight[i];
-		struct session_state_shm st;
-		uint64_t accepted;
-
-		if (!is_open(w, (uint32_t)fd) || session(w, fd)->state.flags & SESSION_LINGER)
-			continue;
-		st = session(w, fd)->state;
-		if (kernel_accepted(fd, &accepted) < 0 || accepted < st.sent ||
-		    (accepted > st.sent && catchup_advance(w, fd, &st, accepted - st.sent) < 0)) {
-			uncertain(w, fd);
-			continue;
-		}
-		if (accepted > session(w, fd)->state.sent)
-			session_commit(w, fd, &st);
-	}
+	if (n == FLIGHTS_ALL)
+		land_all(w);
+	else
+		land_flights(w, n);
 	atomic_store_explicit(&w->slot.shm->flights, 0, memory_order_release);
 }
 
@@ -138,6 +166,9 @@ static int take_session(struct worker *w, int fd, uint8_t *taken)
 	session_count(w, s->state.transport, 1);
 	if (s->state.flags & SESSION_BEHIND)
 		atomic_fetch_add_explicit(&w->self->behind, 1, memory_order_relaxed);
+	/* One in the middle of a frame is behind, whoever left it without saying so. */
+	if (s->state.cut && !(s->state.flags & (SESSION_BEHIND | SESSION_LINGER)))
+		catchup_land(w, fd, 0, true);
 	if (s->state.cut)
 		rescue_watch(w, s->state.pos);
 	return 0;
@@ -240,7 +271,7 @@ int recover(struct worker *w)
 		return -1;
 	CRASH_POINT("recover-taken");
 #ifndef JANUS_BROKEN_RECOVERY	/* a build for tests: the kill loop must notice */
-	land_flights(w);
+	land_sends(w);
 #endif
 	CRASH_POINT("recover-landed");
 	leave_unheard(w);

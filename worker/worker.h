@@ -287,19 +287,17 @@ bool fanout_run(struct worker *w);		/* serves; true when something is left to do
 void fanout_publish_delivered(struct worker *w);
 
 /* catchup.c */
-/* Marks the session behind in `st`, uncommitted: it waits for writability. Notes the numbers of what it is owed, by which losses are told. */
-void catchup_begin(struct worker *w, int fd, struct session_state_shm *st);
-/* The same, committed. */
+/* Has the session behind: it waits for writability. */
 void catchup_defer(struct worker *w, int fd);
+/* Records in one commit that the kernel took `bytes` of the session's stream, and with `behind` that it waits for writability; in the middle of
+ * a frame it does so anyway. -1: the ring no longer has what was sent; nothing is recorded. */
+int catchup_land(struct worker *w, int fd, uint64_t bytes, bool behind);
 /* It is writable: sends along its stream until it would block, its share is used up or it is up to date. */
 void catchup_run(struct worker *w, int fd);
 /* With slow = disconnect: closes the session if the ring has overtaken it, though it may never be writable again. */
 void catchup_check(struct worker *w, int fd);
 /* A live session with several topics: gathers what it is owed and gives it to the batch. Bytes. */
 size_t catchup_due(struct worker *w, int fd);
-/* Moves `st` along the session's stream by `bytes` that the kernel took. Uncommitted. -1 when the ring no longer has what was sent. */
-int catchup_advance(struct worker *w, int fd, struct session_state_shm *st, uint64_t bytes);
-
 /* frame.c: a record of the ring as a transport sends it. page_base: the session's, for TRANSPORT_PAGE. 0: the ring has overwritten it. */
 size_t frame_size(const struct worker *w, uint32_t transport, uint32_t page_base, const struct ring_record *rec);
 /* Writes it, the `size` bytes that frame_size() said. -1 when the ring has overwritten the record meanwhile: dst holds rubbish then. */
