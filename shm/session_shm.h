@@ -79,6 +79,8 @@ _Static_assert(sizeof(struct lent_shm) == 32, "layout");
 #define FLIGHT_MAX 1024		/* sends under way at one time */
 #define FLIGHTS_ALL UINT32_MAX
 
+#define RECEIVING(fd, len) ((uint64_t)((uint32_t)(fd) + 1) << 32 | (uint32_t)(len))
+
 #define SKIP_MAX 32
 
 /* A record on its way to becoming a transport's frame. */
@@ -117,8 +119,8 @@ struct slot_shm {
 	/* the descriptor of the session that is being dealt with, + 1: to blame if the worker dies of it; 0 none */
 	_Atomic uint32_t working_on;
 
-	/* the worker has left in order: what the buffers' headers say is true, whatever the kernel can tell */
-	_Atomic uint32_t orderly;
+	/* what is being received from a Unix socket, RECEIVING(): what its buffer's header is going to say; 0 nothing */
+	_Atomic uint64_t receiving;
 
 	/* what is being encoded (ENCODING()): to blame in the same way; 0 nothing */
 	_Atomic uint64_t encoding;

@@ -73,6 +73,7 @@ static void refuse(struct worker *w, int fd, uint32_t transport)
 	char frame[SPEAK_MAX], rubbish[4096];
 	size_t len = speak_error(transport, 503, "the server is full (max_connections)", frame);
 
+	kernel_peek_anew(fd);		/* as if it was a session: a successor that finds it is not to greet it */
 	if (recv(fd, rubbish, sizeof(rubbish), MSG_DONTWAIT) >= 0 || errno == EAGAIN)
 		(void)!send(fd, frame, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);
@@ -94,6 +95,10 @@ void accept_watcher(struct worker *w, int fd)
 	ev_init(&w->io[fd], on_session);
 	w->io[fd].fd = fd;
 	w->io[fd].data = NULL;
+	if (kernel_is_local(fd)) {
+		session_mark(w, fd, MARK_LOCAL);
+		kernel_peek_anew(fd);
+	}
 	session_watch(w, fd);
 }
 

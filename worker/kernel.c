@@ -1,5 +1,7 @@
 /*
- * What the kernel knows of a connection's bytes, whoever sent or received them. TCP only: a Unix-domain socket has no such counts.
+ * What the kernel knows of a connection's bytes, whoever sent or received them. A TCP connection has counts. A Unix-domain socket has none,
+ * but an offset for peeking (SO_PEEK_OFF): it goes up with what is peeked and down with what is taken, so it tells how much of what was
+ * peeked is still to be taken. It is -1 until somebody sets it. What was sent there, nothing tells.
  */
 #include <errno.h>
 #include <linux/sockios.h>
@@ -15,6 +17,29 @@ static int info(int fd, struct tcp_info *ti)
 	socklen_t len = sizeof(*ti);
 
 	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, ti, &len);
+}
+
+bool kernel_is_local(int fd)
+{
+	int domain = 0;
+	socklen_t len = sizeof(domain);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX;
+}
+
+int kernel_peeked(int fd)
+{
+	int offset = -1;
+	socklen_t len = sizeof(offset);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, &len) < 0 ? -1 : offset;
+}
+
+void kernel_peek_anew(int fd)
+{
+	int start = 0;
+
+	setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &start, sizeof(start));
 }
 
 /* An acknowledgement may move bytes from "queued" to "acked" between the two readings: they are good when acked has not changed. */

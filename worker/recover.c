@@ -104,6 +104,22 @@ static void land_sends(struct worker *w)
 	atomic_store_explicit(&w->slot.shm->flights, 0, memory_order_release);
 }
 
+/*
+ * Of a Unix socket the header of its buffer says it, but for what was just being received: of that, so much was not taken as is still
+ * peeked at. -1: the kernel does not tell.
+ */
+static int local_taken(struct worker *w, int fd, const struct lent_shm *head, uint64_t *taken)
+{
+	uint64_t receiving = atomic_load_explicit(&w->slot.shm->receiving, memory_order_acquire);
+	int peeked = kernel_peeked(fd);
+
+	*taken = head->base + head->len;
+	if (receiving >> 32 != (uint32_t)fd + 1)
+		return 0;
+	*taken = head->base + (uint32_t)receiving - (uint64_t)peeked;
+	return peeked < 0 ? -1 : 0;
+}
+
 /* How much was received into the session's buffer, the kernel knows. */
 static void count_input(struct worker *w, int fd)
 {
@@ -114,12 +130,15 @@ static void count_input(struct worker *w, int fd)
 	if (st->in == LENT_NONE)
 		return;
 	head = lend_header(&w->slot, st->in);
-	if (kernel_taken(fd, &taken) < 0 || taken < st->parsed || taken - head->base > lend_room(&w->slot, st->in)) {
+	if ((kernel_is_local(fd) ? local_taken(w, fd, head, &taken) : kernel_taken(fd, &taken)) < 0 || taken < st->parsed || taken - head->base > lend_room(&w->slot, st->in)) {
 		uncertain(w, fd);
 		return;
 	}
 	head->len = (uint32_t)(taken - head->base);
 	memset(head->scan, 0, sizeof(head->scan));
+	/* release: the peeking starts anew only when `len` is right (see accept_watcher()) */
+	if (atomic_load_explicit(&w->slot.shm->receiving, memory_order_relaxed) >> 32 == (uint32_t)fd + 1)
+		atomic_store_explicit(&w->slot.shm->receiving, 0, memory_order_release);
 }
 
 static int claim_subscriptions(struct worker *w, int fd, uint8_t *taken)

@@ -1,7 +1,7 @@
 /*
  * Descriptors in the table that nobody owns, found by a new worker: the dead one's epoll and io_uring, a connection closed half way, one
  * accepted and not yet written down. All are closed but the last kind, which is served: nothing was ever sent or received on
- * it, so it is as good as new. On a Unix socket that can't be told (kernel.c): such a one is closed.
+ * it, so it is as good as new.
  */
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -32,10 +32,20 @@ static bool kept(const struct worker *w, int fd)
 	return false;
 }
 
+static bool listens(int fd)
+{
+	int yes = 0;
+	socklen_t len = sizeof(yes);
+
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len) == 0 && yes;
+}
+
 static bool untouched(int fd)
 {
 	uint64_t sent, taken;
 
+	if (kernel_is_local(fd))
+		return !listens(fd) && kernel_peeked(fd) == -1;
 	return kernel_accepted(fd, &sent) == 0 && kernel_taken(fd, &taken) == 0 && !sent && !taken;
 }
 

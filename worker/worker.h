@@ -179,6 +179,7 @@ enum {
 	MARK_DUE = 2,			/* it is in w->due */
 	MARK_CHOKED = 4,		/* its input waits for its answers to be read */
 	MARK_ENDED = 8,			/* its peer sends no more, and is still owed answers */
+	MARK_LOCAL = 16,		/* it is a Unix-domain socket */
 };
 static inline bool session_mark(struct worker *w, int fd, uintptr_t mark)
 {
@@ -337,5 +338,8 @@ void sweep(struct worker *w);
 /* kernel.c: bytes since the connection was opened; 0, or -1 when the kernel can't tell. */
 int kernel_accepted(int fd, uint64_t *bytes);	/* taken by the kernel for sending */
 int kernel_taken(int fd, uint64_t *bytes);	/* handed out by recv() */
+bool kernel_is_local(int fd);			/* a Unix-domain socket */
+int kernel_peeked(int fd);			/* bytes peeked at and not taken; -1: nobody has dealt with this connection yet */
+void kernel_peek_anew(int fd);			/* from the next byte on */
 
 #endif

@@ -13,12 +13,12 @@ import unittest
 import janus_test
 from crash_test import CrashTest
 from janus_test import ROOT, Client, wait_until
-from web_clients import TEXT, Lines, WebSocket, frame, packet, request
+from web_clients import TEXT, WEB, Lines, WebSocket, frame, packet, request
 
 BIG = "x" * 6000000     # more than a socket takes
 SLOW_POINTS = ("before", "batch-", "send-", "catchup-", "commit-", "recover-")      # come by while somebody is behind
 WEB_TOPICS = ("a", "answered"), ("c",), ("answered", "b", "c"), ("b", "visit"), ("a", "answered")
-KINDS = ("a",), ("a", "b", "visit"), ("b", "c", "a", "classic"), ("classic",), ("visit",)
+KINDS = ("a",), ("a", "b", "visit", "local"), ("b", "c", "a", "classic"), ("classic",), ("visit",)
 
 
 def points():
@@ -58,12 +58,14 @@ class CrashPoints(CrashTest):
     def setUp(self):
         super().setUp()
         # a topic has one publisher at a time: only then its numbers are in order
-        self.numbers = {"a": 0, "b": 0, "c": 0, "big": 0, "classic": 0, "visit": 0, "answered": 0}
+        self.numbers = {"a": 0, "b": 0, "c": 0, "big": 0, "classic": 0, "visit": 0, "answered": 0, "local": 0}
 
     # the world
 
     def begin(self, *options):
-        self.serve_crash_build("max_frame=8M", "ring_bytes=128M", *options)
+        path = os.path.join(self.folder, "socket")
+        self.serve_crash_build("max_frame=8M", "ring_bytes=128M", "heartbeat=1h", *options, listen=tuple(WEB) + ("flash+unix:" + path,))
+        self._addresses["flash"] = self.janus.address(0)
         clients = self.on_each_worker(self.janus, 5)
         self.subscribers = []
         for i, client in enumerate(clients):
@@ -78,7 +80,8 @@ class CrashPoints(CrashTest):
             client, message = kind(topics)
             self.subscribers.append(Subscriber(client, topics, self.numbers, message))
         self.asking, self.socket, self.packets = self.http(), self.websocket(), self.packet()
-        self.here = len(clients) + 1 + len(self.slow) + len(WEB_TOPICS) + 3
+        self.local, self.local_rest = self.client(self.janus, address=path), b""
+        self.here = len(clients) + 2 + len(self.slow) + len(WEB_TOPICS) + 3 + 1
 
     def slow_on_web(self, kind, path):
         client = self.connect(kind, "http", rcvbuf=32768)
@@ -132,6 +135,14 @@ class CrashPoints(CrashTest):
         frame = b'{"action":"publish","topic":"c","n":%d,"data":"%s"}\0' % (self.numbers["c"], b"y" * 300)
         self.publisher.send(frame[:100])
         self.publisher.send(frame[100:])
+
+    def publish_local(self):
+        """On a Unix socket, of whose input the server has half a frame all the time."""
+        first = self.numbers["local"] + (1 if not self.local_rest else 2)
+        frames = [b'{"action":"publish","topic":"local","n":%d,"data":"%s"}\0' % (n, b"z" * 300) for n in range(first, first + 3)]
+        self.local.send(self.local_rest + b"".join(frames)[:-100])
+        self.local_rest = frames[2][-100:]
+        self.numbers["local"] = first + 1       # the last one is to come
 
     def publish_classic(self):
         client = Client(self.janus)
@@ -220,6 +231,7 @@ class CrashPoints(CrashTest):
             self.janus.killed[pid] = "worker"
             os.kill(pid, signal.SIGKILL)
         self.publish_some()
+        self.publish_local()
         self.publish_classic()
         self.come_and_go()
         self.publish_answered_in_pairs()
