@@ -81,7 +81,7 @@ class CrashPoints(CrashTest):
             self.subscribers.append(Subscriber(client, topics, self.numbers, message))
         self.asking, self.socket, self.packets = self.http(), self.websocket(), self.packet()
         self.local, self.local_rest = self.client(self.janus, address=path), b""
-        self.here = len(clients) + 2 + len(self.slow) + len(WEB_TOPICS) + 3 + 1
+        self.here = len(clients) + 1 + len(self.slow) + len(WEB_TOPICS) + 3 + 1
 
     def slow_on_web(self, kind, path):
         client = self.connect(kind, "http", rcvbuf=32768)
