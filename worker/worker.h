@@ -206,7 +206,7 @@ int worker_push(int **list, uint32_t *count, uint32_t *room, int fd);	/* appends
 int recover(struct worker *w);
 
 /* strays.c */
-int strays_close(struct worker *w);		/* before the worker opens a descriptor of its own. -1 without memory */
+int strays_close(struct worker *w);		/* before the worker opens a descriptor of its own. -1 with errno */
 void strays_adopt(struct worker *w);		/* when sessions can be made */
 
 /* accept.c */

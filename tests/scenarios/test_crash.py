@@ -9,7 +9,7 @@ import signal
 import tempfile
 import unittest
 
-from janus_test import ROOT, Closed, JanusTest, SLOWNESS, descriptors, is_alive, timestamp, wait_until
+from janus_test import ROOT, Closed, JanusTest, SLOWNESS, descriptors, free_port, is_alive, timestamp, wait_until
 
 CRASH_BUILD = os.path.join(ROOT, os.environ.get("JANUS_CRASH_BUILD", "build/crash"))
 
@@ -377,6 +377,20 @@ class Leaks(JanusTest):
         for was, now, w in zip(before[1:], after[1:], status["workers"]):
             was["socket"] += w["connections"]
         self.assertEqual(after, before)
+
+    def test_descriptors_of_many_addresses(self):
+        """Not a session, and so many listen sockets that what a worker opens has high numbers: it all goes with its worker."""
+        ports = set()
+        while len(ports) < 64:
+            ports.add(free_port())
+        janus = self.server(workers=1, listen=["flash://127.0.0.1:%d" % port for port in ports])
+        before = self.kinds(janus.slot(0)["keeper"])
+        for turn in range(3):
+            for _ in range(3):
+                janus.kill_worker(0)
+            self.assertEqual(self.kinds(janus.slot(0)["keeper"]), before)
+            self.assertEqual(janus.reload()[0], 0)
+        self.assertEqual(self.kinds(janus.slot(0)["keeper"]), before)
 
     def test_descriptors_of_many_reloads(self):
         janus = self.server(workers=2)
