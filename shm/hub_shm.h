@@ -76,7 +76,7 @@ struct hub_slot_shm {
 	_Atomic uint32_t behind;	/* subscribers that are behind */
 	_Atomic uint32_t subscriptions;
 	uint32_t connections_max;	/* sessions the slot can hold; the master's */
-	_Atomic uint32_t accepting;	/* it takes its share of new connections: is neither full nor draining */
+	_Atomic uint32_t accepting;	/* it takes its share of new connections, or will when it is live: is neither full nor draining */
 	_Atomic uint32_t by_transport[TRANSPORT_GROUPS];	/* of the connections */
 	uint8_t pad3[44 - 4 * TRANSPORT_GROUPS];
 

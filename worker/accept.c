@@ -18,6 +18,17 @@
 #define ACCEPTS_A_TURN 32
 #define SLACK 64		/* connections more than the least loaded worker, plus a sixteenth, before it pauses */
 #define PAUSE_MAX 2		/* seconds */
+#define BEAT_MAX 500		/* milliseconds without a sign of life, after which a worker is not waited for; a live one gives some every 100 */
+
+/* Whether it gets its share of new connections now, if it is left to it: is no longer starting, not full, not draining and not stuck. */
+static bool takes_share(const struct worker *w, const struct hub_slot_shm *s)
+{
+	uint64_t now = atomic_load_explicit(&w->self->worker_beat, memory_order_relaxed);
+	uint64_t beat = atomic_load_explicit(&s->worker_beat, memory_order_relaxed);
+
+	return atomic_load_explicit(&s->state, memory_order_relaxed) == SLOT_LIVE &&
+	       atomic_load_explicit(&s->accepting, memory_order_relaxed) && (beat >= now || now - beat <= BEAT_MAX);
+}
 
 static uint32_t least_loaded(const struct worker *w)
 {
@@ -27,8 +38,7 @@ static uint32_t least_loaded(const struct worker *w)
 		const struct hub_slot_shm *s = &w->hub.shm->slot[i];
 		uint32_t n;
 
-		if (atomic_load_explicit(&s->state, memory_order_relaxed) != SLOT_LIVE ||
-		    !atomic_load_explicit(&s->accepting, memory_order_relaxed))
+		if (!takes_share(w, s))
 			continue;
 		n = atomic_load_explicit(&s->connections, memory_order_relaxed);
 		if (n < least)
@@ -50,7 +60,7 @@ static bool slot_full(const struct worker *w)
 	return atomic_load_explicit(&w->self->connections, memory_order_relaxed) >= w->self->connections_max;
 }
 
-/* Nobody has room. */
+/* Nobody has room, nor will have it when his worker, who is being replaced, is back. */
 static bool server_full(const struct worker *w)
 {
 	uint64_t max = (uint64_t)w->settings->max_connections;
@@ -60,7 +70,8 @@ static bool server_full(const struct worker *w)
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		const struct hub_slot_shm *s = &w->hub.shm->slot[i];
 
-		if (atomic_load_explicit(&s->state, memory_order_relaxed) == SLOT_LIVE &&
+		if (atomic_load_explicit(&s->state, memory_order_relaxed) != SLOT_UNUSED &&
+		    atomic_load_explicit(&s->accepting, memory_order_relaxed) &&
 		    atomic_load_explicit(&s->connections, memory_order_relaxed) < s->connections_max)
 			return false;
 	}

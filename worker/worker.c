@@ -276,6 +276,7 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 	/* An apostrophe is five bytes on a page of HTML: nothing grows more. */
 	frame = 5 * stage_record_max(w) + 8192;
 	w->self = &w->hub.shm->slot[w->number];
+	atomic_store_explicit(&w->self->accepting, !start->drain, memory_order_relaxed);
 	worker_beat(w);
 	if (strays_close(w) < 0)
 		return -1;

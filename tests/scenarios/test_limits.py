@@ -1,7 +1,11 @@
 """Topics, subscriptions, connections, descriptors, messages a second: where they end, and what is free again afterwards."""
+import contextlib
 import json
+import os
 import resource
 import select
+import signal
+import time
 import unittest
 
 from janus_test import Client, Closed, JanusTest, SLOWNESS, cpu_seconds, raise_nofile, wait_until
@@ -211,6 +215,50 @@ class Connections(JanusTest):
                 client.expect_message("a", n=n)
         extra = self.client(janus, greeting=False)
         extra.expect_error("full")
+
+    def crowd(self, janus, slot):
+        """One connection at least in each of two slots, and many more in this one: the other one's worker is stopped meanwhile."""
+        clients = self.on_each_worker(janus)
+        other = janus.slot(1 - slot)["worker"]
+        os.kill(other, signal.SIGSTOP)
+        try:
+            clients += self.served_at_once(janus, 100)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(other, signal.SIGCONT)
+        return clients
+
+    def served_at_once(self, janus, count):
+        """New connections, one after the other, of which none has to wait for a worker that does not accept."""
+        began = time.monotonic()
+        clients = self.clients(janus, count)
+        self.assertLess(time.monotonic() - began, 3 * SLOWNESS)
+        return clients
+
+    def test_nobody_waits_for_a_worker_that_hangs(self):
+        self.crowd(self.server(workers=2), 0)
+
+    def test_nobody_waits_for_a_worker_that_drains(self):
+        janus = self.server(config="workers = 2\nlisten = flash://127.0.0.1:0\n")
+        self.crowd(janus, 0)
+        janus.configure("workers = 1\nlisten = flash://127.0.0.1:0\n")
+        self.assertEqual(janus.reload()[0], 0)
+        self.served_at_once(janus, 5)
+
+    def test_full_while_another_one_drains(self):
+        """The slot that drains has room, but not for new ones: they are told so, and don't wait for it."""
+        janus = self.server(config="workers = 2\nlisten = flash://127.0.0.1:0\n", nofile=(512, 512))
+        self.on_each_worker(janus)
+        janus.configure("workers = 1\nlisten = flash://127.0.0.1:0\n")
+        self.assertEqual(janus.reload()[0], 0)
+        address = janus.address()
+        for _ in range(512):
+            client = self.client(janus, address=address)
+            if b"full" in client.greeting:
+                break
+        else:
+            self.fail("never full")
+        client.expect_close()
 
     def test_too_few_descriptors(self):
         janus = self.server(start=False, nofile=(256, 256))
