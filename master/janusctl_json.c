@@ -81,7 +81,7 @@ static void print_slot(const struct hub *hub, unsigned i)
 	printf(",\"behind\":%" PRIu32 ",\"subscriptions\":%" PRIu32 ",\"counters\":{", RELAXED(behind), RELAXED(subscriptions));
 #undef RELAXED
 	for (unsigned c = 0; c < COUNTERS; c++)
-		printf("%s\"%s\":%" PRIu64, c ? "," : "", counter_names[c], janusctl_stats_count(hub, i, c));
+		printf("%s\"%s\":%" PRIu64, c ? "," : "", counters[c].name, janusctl_stats_count(hub, i, counters[c].number));
 	printf("}}");
 }
 
@@ -92,7 +92,7 @@ void janusctl_json_stats(const struct hub *hub)
 	printf("{\"epoch\":%" PRIu64 ",\"ring\":{\"oldest\":%" PRIu64 ",\"tail\":%" PRIu64 "},\"counters\":{", hub->shm->epoch,
 	       ring_oldest(&hub->ring), ring_tail(&hub->ring));
 	for (unsigned c = 0; c < COUNTERS; c++)
-		printf("%s\"%s\":%" PRIu64, c ? "," : "", counter_names[c], janusctl_stats_total(hub, c));
+		printf("%s\"%s\":%" PRIu64, c ? "," : "", counters[c].name, janusctl_stats_total(hub, counters[c].number));
 	printf("},\"slots\":[");
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		if (!janusctl_stats_used(hub, i))

@@ -80,7 +80,7 @@ void janusctl_text_stats(const struct hub *hub)
 	print_up(hub->shm->epoch / 1000000);
 	printf("ring: messages %" PRIu64 " to before %" PRIu64 "\n\n", oldest, tail);
 	for (unsigned i = 0; i < COUNTERS; i++)
-		printf("%-18s %14" PRIu64 "  %s\n", counter_names[i], janusctl_stats_total(hub, i), counter_texts[i]);
+		printf("%-18s %14" PRIu64 "  %s\n", counters[i].name, janusctl_stats_total(hub, counters[i].number), counters[i].text);
 	printf("\n%4s  %-8s  %11s  %13s  %8s  %12s  %14s\n", "SLOT", "STATE", "CONNECTIONS", "SUBSCRIPTIONS", "BEHIND", "PUBLISHED",
 	       "DELIVERED");
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {

@@ -10,14 +10,8 @@
 
 #include "shm/segment.h"
 
-const char *const counter_names[COUNTERS] = {
-#define COUNTER(name, text) #name,
-#include "shm/counters.def"
-#undef COUNTER
-};
-
-const char *const counter_texts[COUNTERS] = {
-#define COUNTER(name, text) text,
+const struct counter_info counters[COUNTERS] = {
+#define COUNTER(number, name, text) { number, #name, text },
 #include "shm/counters.def"
 #undef COUNTER
 };

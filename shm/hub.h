@@ -57,8 +57,11 @@ uint64_t hub_subscribers(const struct hub *hub, uint32_t topic);
 /* Connections over all slots. */
 uint64_t hub_connections(const struct hub *hub);
 
-extern const char *const counter_names[COUNTERS];
-extern const char *const counter_texts[COUNTERS];
+/* All there are, in the order of counters.def. */
+extern const struct counter_info {
+	enum counter number;
+	const char *name, *text;
+} counters[COUNTERS];
 
 /* Adds to one of the caller's slot's counters (a single writer: no atomic add needed). */
 static inline void hub_count(const struct hub *hub, unsigned slot, enum counter counter, uint64_t n)

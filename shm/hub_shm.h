@@ -21,14 +21,31 @@
 #define HUB_LAYOUT 3			/* goes up with every change of a layout that lives in the hub or a slot segment */
 #endif
 
+#define COUNTERS_MAX 64			/* room for more without another layout */
 enum counter {
-#define COUNTER(name, text) COUNTER_##name,
+#define COUNTER(number, name, text) COUNTER_##name = number,
 #include "shm/counters.def"
 #undef COUNTER
-	COUNTERS
 };
-#define COUNTERS_MAX 64			/* room for more without another layout */
-_Static_assert(COUNTERS <= COUNTERS_MAX, "raise COUNTERS_MAX and HUB_LAYOUT");
+#define COUNTER(number, name, text) + 1
+enum { COUNTERS =
+#include "shm/counters.def"
+};
+#undef COUNTER
+#define COUNTER(number, name, text) _Static_assert((number) < COUNTERS_MAX, "raise COUNTERS_MAX and HUB_LAYOUT");
+#include "shm/counters.def"
+#undef COUNTER
+
+/* One bit a number: their sum is what they are together only if none is there twice. */
+_Static_assert((0
+#define COUNTER(number, name, text) + (UINT64_C(1) << (number))
+#include "shm/counters.def"
+#undef COUNTER
+) == (0
+#define COUNTER(number, name, text) | (UINT64_C(1) << (number))
+#include "shm/counters.def"
+#undef COUNTER
+), "a counter's number is its own");
 
 enum slot_state { SLOT_UNUSED, SLOT_STARTING, SLOT_LIVE, SLOT_FROZEN };	/* FROZEN: the worker has left a snapshot, and waits for no other */
 

@@ -38,7 +38,7 @@ static void put_slot(struct snapshot_writer *w, const struct hub_slot_shm *s, un
 	snapshot_put_key(w, "counters");
 	snapshot_put_map(w, COUNTERS);
 	for (unsigned i = 0; i < COUNTERS; i++)
-		snapshot_put_uint(w, counter_names[i], atomic_load(&s->counters[i]));
+		snapshot_put_uint(w, counters[i].name, atomic_load(&s->counters[counters[i].number]));
 }
 
 /* So that they are right from the start: the slots' workers start one after the other, and publish meanwhile. */
@@ -166,7 +166,7 @@ static int read_head(struct reading *x, int fd)
 
 static int read_slot(struct reading *x)
 {
-	const msgpack_object *o = snapshot_next(&x->r), *counters;
+	const msgpack_object *o = snapshot_next(&x->r), *counts;
 	struct hub_slot_shm *s;
 
 	if (!o)
@@ -178,9 +178,9 @@ static int read_slot(struct reading *x)
 	atomic_store(&s->generation, (uint32_t)snapshot_get_uint(&x->r, o, "generation", 0, UINT32_MAX));
 	atomic_store(&s->restarts, (uint32_t)snapshot_get_uint(&x->r, o, "restarts", 0, UINT32_MAX));
 	atomic_store(&s->emptied, (uint32_t)snapshot_get_uint(&x->r, o, "emptied", 0, UINT32_MAX));
-	counters = snapshot_get(o, "counters");
-	for (unsigned i = 0; counters && i < COUNTERS; i++)
-		atomic_store(&s->counters[i], snapshot_get_uint(&x->r, counters, counter_names[i], 0, UINT64_MAX));
+	counts = snapshot_get(o, "counters");
+	for (unsigned i = 0; counts && i < COUNTERS; i++)
+		atomic_store(&s->counters[counters[i].number], snapshot_get_uint(&x->r, counts, counters[i].name, 0, UINT64_MAX));
 	return x->r.bad ? snapshot_bad() : 0;
 }
 

@@ -228,6 +228,29 @@ static void a_slot_is_cleared(void **state)
 	check(f);
 }
 
+/* A program of the same layout that follows goes on with them. */
+static void counters_keep_their_numbers(void **state)
+{
+	static const char *const given[] = {
+		"accepted", "adopted", "closed", "refused", "closed_blamed", "closed_slot", "closed_slow", "closed_uncertain",
+		"closed_late", "closed_flood", "closed_idle", "bad_input", "no_buffer", "subscribed", "unsubscribed", "published",
+		"published_unheard", "publish_deferred", "delivered", "dropped_overtaken", "behind", "heartbeats", "bytes_in",
+		"bytes_out", "sends", "send_batches", "wakeups", "loops",
+	};
+	uint64_t seen = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < COUNTERS; i++) {
+		unsigned number = counters[i].number;
+
+		assert_in_range(number, 0, COUNTERS_MAX - 1);
+		assert_int_equal(seen & 1ull << number, 0);
+		seen |= 1ull << number;
+		if (number < sizeof(given) / sizeof(given[0]))
+			assert_string_equal(counters[i].name, given[number]);
+	}
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -242,6 +265,7 @@ int main(void)
 		TEST(settles_beside_another),
 		TEST(settling_wakes_all),
 		TEST(a_slot_is_cleared),
+		cmocka_unit_test(counters_keep_their_numbers),
 	};
 
 	alarm(60);
