@@ -278,8 +278,12 @@ static ssize_t receive_local(struct worker *w, int fd, const struct lent_shm *he
 	/* release: after the bytes, before they are taken */
 	atomic_store_explicit(&w->slot.shm->receiving, RECEIVING(fd, head->len + (uint32_t)n), memory_order_release);
 	CRASH_POINT("input-receiving");
-	for (; taken < n && more > 0; taken += more > 0 ? more : 0)
-		more = recv(fd, dst + taken, (size_t)(n - taken), MSG_DONTWAIT);
+	while (taken < n && (more = recv(fd, dst + taken, (size_t)(n - taken), MSG_DONTWAIT)) > 0)
+		taken += more;
+	if (taken < n)
+		kernel_peek_anew(fd);	/* can't be: nobody else reads from it */
+	if (!taken)
+		atomic_store_explicit(&w->slot.shm->receiving, 0, memory_order_relaxed);
 	return taken ? taken : more;
 }
 

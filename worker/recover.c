@@ -130,7 +130,8 @@ static void count_input(struct worker *w, int fd)
 	if (st->in == LENT_NONE)
 		return;
 	head = lend_header(&w->slot, st->in);
-	if ((kernel_is_local(fd) ? local_taken(w, fd, head, &taken) : kernel_taken(fd, &taken)) < 0 || taken < st->parsed || taken - head->base > lend_room(&w->slot, st->in)) {
+	if ((kernel_is_local(fd) ? local_taken(w, fd, head, &taken) : kernel_taken(fd, &taken)) < 0 ||
+	    taken < st->parsed || taken - head->base > lend_room(&w->slot, st->in)) {
 		uncertain(w, fd);
 		return;
 	}
