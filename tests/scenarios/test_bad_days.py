@@ -1,4 +1,5 @@
 """Processes that are stopped, one of them or all, and masters that are killed with thousands of connections."""
+import contextlib
 import os
 import re
 import resource
@@ -22,7 +23,8 @@ class Stopped(JanusTest):
 
     def go_on(self):
         for pid in self.janus.processes():
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
     def live(self):
         return all(w["state"] == "live" and is_alive(w["worker"]) for w in self.janus.status()["workers"])

@@ -257,6 +257,7 @@ class Programs(JanusTest):
             self.reload_in_the_end()
             leaving = client_on(self, self.janus, 2)
             self.janus.configure(config % 2)
+            self.reload()
             self.program.put(OTHER_BUILD if self.program.source != OTHER_BUILD else janus_test.BUILD)
             keeper = self.janus.slot(2)["keeper"]
             thread, found = self.in_the_background(self.janus.reload)

@@ -5,6 +5,7 @@ others serve on; once it is over, all is as before.
 """
 import contextlib
 import os
+import pwd
 import resource
 import subprocess
 import time
@@ -124,12 +125,13 @@ class Start(ResourceTest):
         user = "nobody" if os.getuid() == 0 else None
         self.begin(user=user)
         keeper = self.janus.slot(0)["keeper"]
-        _, hard = resource.prlimit(keeper, resource.RLIMIT_NPROC)
+        _, hard = resource.getrlimit(resource.RLIMIT_NPROC)             # which it has inherited
         hard = "unlimited" if hard == resource.RLIM_INFINITY else hard
 
         def limit(soft):
             """As that user: root need not be allowed to, in a container."""
-            subprocess.run(["prlimit", "--pid", str(keeper), "--nproc=%s:%s" % (soft, hard)], check=True, user=user)
+            who = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}
+            subprocess.run(["prlimit", "--pid", str(keeper), "--nproc=%s:%s" % (soft, hard)], check=True, **who)
         limit(1)
         try:
             self.lack()
