@@ -72,6 +72,7 @@ class Stopped(JanusTest):
                 for pid in others:
                     os.kill(pid, signal.SIGCONT)
                 self.pause(moment)
+            self.assertEqual(self.janus.workers(), workers)
             for pid in workers:
                 os.kill(pid, signal.SIGCONT)
             self.steady.progress()
