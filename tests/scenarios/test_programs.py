@@ -238,14 +238,13 @@ class Programs(JanusTest):
             closed += here
         self.end(closed)
 
-    def stop_probe(self):
-        """The process that asks the next program whether it can follow, stopped. (It is started soon, or has been.)"""
+    def stop_probe(self, keepers):
+        """The process that asks the next program whether it can follow, once it is there; stopped."""
         def find():
             others = [pid for pid in children(self.janus.master) if pid not in keepers]
             if others:
                 os.kill(others[0], signal.SIGSTOP)
             return others
-        keepers = self.janus.keepers()
         return wait_until(find, 10, "the process that asks", pause=0)[0]
 
     def test_upgrade_while_a_slot_drains_and_goes(self):
@@ -259,9 +258,10 @@ class Programs(JanusTest):
             self.janus.configure(config % 2)
             self.reload()
             self.program.put(OTHER_BUILD if self.program.source != OTHER_BUILD else janus_test.BUILD)
+            keepers = self.janus.keepers()
             keeper = self.janus.slot(2)["keeper"]
             thread, found = self.in_the_background(self.janus.reload)
-            probe = self.stop_probe()
+            probe = self.stop_probe(keepers)
             leaving.close()
             wait_until(lambda: not is_alive(keeper), 5, "the end of the slot that drains")
             os.kill(probe, signal.SIGCONT)
