@@ -167,7 +167,9 @@ static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const stru
 
 unsigned publish(struct hub *hub, unsigned slot, int fd, const struct publish_item *items, unsigned count)
 {
-	return publish_items(hub, slot, fd, items, count, NULL);
+	unsigned most = publish_count_max(hub);
+
+	return publish_items(hub, slot, fd, items, count < most ? count : most, NULL);
 }
 
 /* What the worker that died had published of these: its records say which. (They are there: its `delivered` holds publishers up.) */
@@ -197,6 +199,10 @@ int publish_answered(struct hub *hub, unsigned slot, int fd, struct publish_item
 	    intent->parsed == items[count - 1].parsed) {
 		recall(hub, intent, items, count);
 		return 0;
+	}
+	if (count > publish_count_max(hub)) {
+		errno = EMSGSIZE;
+		return -1;
 	}
 	return publish_items(hub, slot, fd, items, count, items) == count ? 0 : -1;
 }

@@ -29,6 +29,18 @@ static inline uint64_t publish_bytes_max(const struct hub *hub)
 }
 
 /*
+ * The most messages that go into the ring at a time: a quarter of it, where that is less than PUBLISH_BATCH_MAX. With what is skipped before
+ * the end of the ring and padding, the bytes come to a little more than a quarter at most. That the ring moves by less than 7/8 between two
+ * looks at a worker's `delivered` is what rescue.c and flow control count on.
+ */
+static inline unsigned publish_count_max(const struct hub *hub)
+{
+	uint32_t quarter = hub->ring.shm->descs / 4;
+
+	return quarter < PUBLISH_BATCH_MAX ? quarter : PUBLISH_BATCH_MAX;
+}
+
+/*
  * Publishes items[0..count) for session `fd` of `slot`, and wakes the workers that sleep and have subscribers. Messages of topics that
  * nobody subscribes are taken and not kept. Returns how many were published: fewer than count when the ring would not take more at
  * once (call again), 0 with EAGAIN when a worker is half a ring behind (try later).
@@ -40,7 +52,8 @@ unsigned publish(struct hub *hub, unsigned slot, int fd, const struct publish_it
 
 /*
  * The same for a request whose answer tells what became of the messages: all of items[0..count) are published one behind the other, or
- * none. 0; or -1: EAGAIN when a worker is half a ring behind (try later), EMSGSIZE when the ring could not take them at once.
+ * none. 0; or -1: EAGAIN when a worker is half a ring behind (try later), EMSGSIZE when the ring could not take them at once, or they are
+ * more than publish_count_max().
  *
  * After a death between this and publish_done() the successor deals with the same request again, and finds here what was published. The
  * caller records answer and `parsed` in the session, then calls publish_done().

@@ -176,8 +176,8 @@ struct piece {
 	bool more;			/* records are left behind `pos` */
 };
 
-/* Gathers frames of up to PIECE bytes, into the batch's arena. -1: a record was overwritten under our eyes; open the stream again. */
-static int gather(struct stream *s, struct piece *p)
+/* Gathers frames of up to PIECE bytes, at most `most`, into the batch's arena. -1: a record was overwritten under our eyes; open the stream again. */
+static int gather(struct stream *s, struct piece *p, uint32_t most)
 {
 	const struct session_shm *session_ = session(s->w, s->fd);
 	uint32_t transport = session_->state.transport, base = session_->page_base;
@@ -187,7 +187,7 @@ static int gather(struct stream *s, struct piece *p)
 	while ((t = stream_next(s)) != NULL) {
 		size_t size = frame_size(s->w, transport, base, &t->next);
 
-		if (p->len && p->len + size > PIECE) {
+		if (p->messages == most || (p->len && p->len + size > PIECE)) {
 			p->more = true;
 			p->pos = t->next.seq;
 			break;
@@ -300,6 +300,19 @@ static int send_piece(struct stream *s, struct session_state_shm *st, const stru
 	return n == (long)p->len;
 }
 
+/* The ring may overwrite this record before what is left of its frame can be sent: the frame is copied now. -1: no buffer. */
+static int keep_piece(const struct stream *s, struct session_state_shm *st, const struct piece *p)
+{
+	if (session_append(s->w, s->fd, st, p->bytes, p->len) < 0) {
+		session_abort(s->w, s->fd, COUNTER_no_buffer);
+		return -1;
+	}
+	rescue_note(s->w, s->fd, st->sent + p->len);
+	st->pos = p->pos;
+	stream_commit(s, st);
+	return 1;
+}
+
 void catchup_check(struct worker *w, int fd)
 {
 	struct session_state_shm st = session(w, fd)->state;
@@ -320,6 +333,7 @@ void catchup_run(struct worker *w, int fd)
 	while (r > 0 && !(st.flags & (SESSION_CLOSE | SESSION_LINGER))) {
 		struct stream s;
 		struct piece p;
+		bool keep;
 
 		if (sent >= SHARE)
 			return;		/* still writable: the loop will call again */
@@ -327,14 +341,18 @@ void catchup_run(struct worker *w, int fd)
 			return;
 		if (!bear_loss(w, fd, &s, &st))
 			return;
-		if (gather(&s, &p) < 0)
+		keep = stream_next(&s) && rescue_must(w, stream_next(&s)->next.seq);
+		if (gather(&s, &p, keep ? 1 : UINT32_MAX) < 0)
 			continue;
 		if (p.len == 0) {
 			caught_up(w, fd, &st);
 			break;
 		}
 		sent += p.len;
-		r = send_piece(&s, &st, &p);
+		if (!keep)
+			r = send_piece(&s, &st, &p);
+		else if ((r = keep_piece(&s, &st, &p)) > 0)
+			r = session_send_out(w, fd, &st);
 	}
 	if (r < 0)
 		session_close(w, fd);
@@ -354,7 +372,7 @@ size_t catchup_due(struct worker *w, int fd)
 	batch_room(w, w->scratch_room > PIECE ? w->scratch_room : PIECE);
 	if (stream_open(&s, w, fd, &st, w->cursor) < 0)
 		return 0;
-	if (gather(&s, &p) == 0 && !p.more) {
+	if (gather(&s, &p, UINT32_MAX) == 0 && !p.more) {
 		if (p.len) {
 			batch_use(w, p.len);
 			batch_add(w, fd, p.bytes, p.len, p.pos, p.messages);

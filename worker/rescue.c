@@ -5,14 +5,18 @@
  * when the session becomes writable. Only before the ring overwrites that record is the rest copied, to the front of the out buffer. So a
  * slow subscriber costs a cursor, and a very slow one the rest of a frame.
  *
- * The look-out is kept by one number, the least `pos` of a cut frame (or less). Between two turns of this worker the ring moves by less than
- * 5/8: flow control stops publishers when this worker's `delivered` is half the ring behind. RESCUE_LAG leaves room for that.
+ * The look-out is kept by one number, the least `pos` of a cut frame (or less). Why no cut frame is overwritten, in parts of 1024 of the ring,
+ * each at most: publishers stop when this worker's `delivered` is 512 behind, and the last batch brings a quarter of the ring and padding, 260
+ * (publish_count_max()). So the ring's end is never more than 772 from `delivered`, dead or alive. Live sessions are sent nothing from
+ * before `delivered`. Others are sent frames only of records less than RESCUE_LAG behind; an older one is copied first, then sent
+ * (catchup.c). And before `delivered` moves, all cut frames more than RESCUE_LAG behind are copied (rescue()). So one that is left is never
+ * more than RESCUE_LAG + 772 behind: less than 1024, for any size of the ring.
  */
 #include <errno.h>
 
 #include "worker/worker.h"
 
-#define RESCUE_LAG 320		/* of 1024 */
+#define RESCUE_LAG 192
 
 void rescue_watch(struct worker *w, uint64_t pos)
 {
@@ -76,6 +80,19 @@ void rescue_sent(struct worker *w, int fd, uint64_t from, uint64_t to)
 	}
 }
 
+bool rescue_must(const struct worker *w, uint64_t seq)
+{
+	return ring_lag(&w->hub.ring, seq) > RESCUE_LAG;
+}
+
+/* Should it not come to the commit: a frame that still is cut, or is to be sent, says that this is not so. (0 means none: then a byte less.) */
+void rescue_note(struct worker *w, int fd, uint64_t end)
+{
+	session(w, fd)->rescued = (uint32_t)end;
+	if (!session(w, fd)->rescued)
+		session(w, fd)->rescued--;
+}
+
 bool rescue_session(struct worker *w, int fd)
 {
 	struct session_state_shm st = session(w, fd)->state, next = st;
@@ -92,10 +109,7 @@ bool rescue_session(struct worker *w, int fd)
 		lend_give(&w->lend, next.out);
 		return false;
 	}
-	/* Should it not come to the commit: a frame that still is cut says that this is not so. (0 means none: then a byte less.) */
-	session(w, fd)->rescued = (uint32_t)(st.sent + size - st.cut);
-	if (!session(w, fd)->rescued)
-		session(w, fd)->rescued--;
+	rescue_note(w, fd, st.sent + size - st.cut);
 	next.cut = 0;
 	next.pos++;
 	session_commit(w, fd, &next);
@@ -120,6 +134,6 @@ void rescue_all(struct worker *w, unsigned lag)
 
 void rescue(struct worker *w)
 {
-	if (w->oldest_cut != UINT64_MAX && ring_lag(&w->hub.ring, w->oldest_cut) > RESCUE_LAG)
+	if (w->oldest_cut != UINT64_MAX && rescue_must(w, w->oldest_cut))
 		rescue_all(w, RESCUE_LAG * 3 / 4);
 }

@@ -76,6 +76,13 @@ static void on_wake(struct ev_loop *loop, struct ev_io *io, int events)
 		return;
 }
 
+/* Says how far everybody here is served. It lets publishers go on, who overwrite what is old: what of that is still needed comes first. */
+static void move_delivered(struct worker *w)
+{
+	rescue(w);
+	fanout_publish_delivered(w);
+}
+
 /* Whether there is nothing to do until something happens. */
 static bool may_sleep(struct worker *w)
 {
@@ -86,7 +93,7 @@ static bool may_sleep(struct worker *w)
 		return true;
 	fanout_poll(w);
 	if (!w->queue) {
-		fanout_publish_delivered(w);
+		move_delivered(w);
 		return true;
 	}
 	atomic_store(&w->self->sleeping, 0);
@@ -101,9 +108,8 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 	(void)p;
 	(void)events;
 	fanout_poll(w);
-	rescue(w);
 	more = fanout_run(w);
-	fanout_publish_delivered(w);
+	move_delivered(w);
 	if (w->stalled_count > 0)
 		more |= input_retry_stalled(w);
 	if (w->stopping && (!more || w->now >= w->stopping)) {

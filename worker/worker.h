@@ -315,7 +315,10 @@ void rescue_sent(struct worker *w, int fd, uint64_t from, uint64_t to);
 /* Copies the rest of the cut frame to the front of the session's out buffer. False when that can't be. Commits. */
 bool rescue_session(struct worker *w, int fd);
 void rescue_all(struct worker *w, unsigned lag);	/* all whose record is further behind than that (see ring_lag()) */
-void rescue(struct worker *w);				/* once a turn: those that the ring is about to overwrite */
+/* Those that the ring may overwrite before this worker's next turn; always before `delivered` moves. */
+void rescue(struct worker *w);
+void rescue_note(struct worker *w, int fd, uint64_t end);	/* a frame in the out buffer counts as delivered when so much is sent */
+bool rescue_must(const struct worker *w, uint64_t seq);	/* a frame of this record could not be left cut: it is copied before it is sent */
 
 /* batch.c */
 /* `arena`: bytes of frames that one batch can hold; enough for the largest frame. NULL (logged) when it can't be made. */
