@@ -23,7 +23,7 @@
 #include "shm/snapshot.h"
 
 #define SESSIONS_MAX (1u << 20)		/* a slot */
-#define STOP_SECONDS 9.0		/* for keepers to leave before they are killed */
+#define STOP_SECONDS(m) ((double)(m)->h.settings.stop_limit / 1000 + 6)	/* for keepers to leave before they are killed */
 #define WAIT_FOR_ORPHANS_MS 8000	/* keepers of a killed predecessor */
 
 /* ---- stop ---- */
@@ -56,7 +56,7 @@ void master_stop(struct master *m, int status)
 	control_answer(m->h.caller, "the server is stopping");
 	m->h.caller = -1;
 	slots_kill(m, SIGTERM);
-	ev_timer_init(&m->stop_timer, on_stop_timeout, STOP_SECONDS, 2.0);
+	ev_timer_init(&m->stop_timer, on_stop_timeout, STOP_SECONDS(m), 2.0);
 	ev_timer_start(m->loop, &m->stop_timer);
 	if (slots_alive(m) == 0)
 		ev_break(m->loop, EVBREAK_ALL);

@@ -60,6 +60,13 @@ int kernel_accepted(int fd, uint64_t *bytes)
 	return 0;
 }
 
+uint64_t kernel_queued(int fd)
+{
+	int queued;
+
+	return ioctl(fd, SIOCOUTQ, &queued) < 0 ? 0 : (uint64_t)queued;
+}
+
 /* In these states the peer's FIN has arrived, which tcpi_bytes_received counts as a byte and SIOCINQ does not. */
 static int fin_arrived(const struct tcp_info *ti)
 {

@@ -26,7 +26,7 @@
 #define TICK 0.1			/* seconds; see sweep.c */
 #define RETRY 0.002			/* seconds until stalled publishing is tried again */
 #define BALANCE 0.01			/* seconds between looks at the other workers' shares */
-#define STOP_SECONDS 3			/* to deliver what was published, once told to stop */
+#define STOP_PATIENCE 1000		/* milliseconds in which no reader that is behind takes anything, once told to stop */
 
 void worker_count(struct worker *w, enum counter counter, uint64_t n)
 {
@@ -62,6 +62,7 @@ void worker_beat(struct worker *w)
 	uint64_t now = milliseconds();
 
 	w->now = (uint32_t)(now / 1000);
+	w->now_ms = now;
 	atomic_store_explicit(&w->self->worker_beat, now, memory_order_relaxed);
 }
 
@@ -100,6 +101,31 @@ static bool may_sleep(struct worker *w)
 	return false;
 }
 
+/* Told to stop: does anybody who is behind read? What is in its socket says so long before there is room for more. */
+static void watch_takers(struct worker *w)
+{
+	uint32_t end = atomic_load_explicit(&w->slot.shm->fd_end, memory_order_relaxed);
+	uint64_t taken = 0;
+
+	for (int fd = 0; fd < (int)end; fd++) {
+		const struct session_shm *s = session(w, fd);
+
+		if (s->status == SESSION_OPEN && s->state.flags & SESSION_BEHIND)
+			taken += s->state.sent - kernel_queued(fd);
+	}
+	if (taken != w->taken)
+		w->taken_at = w->now_ms;
+	w->taken = taken;
+}
+
+/* Told to stop: everybody has what it is owed, or does not want it, or time is up. */
+static bool may_stop(const struct worker *w, bool more)
+{
+	if (w->now_ms >= w->stop_by)
+		return true;
+	return !more && (atomic_load_explicit(&w->self->behind, memory_order_relaxed) == 0 || w->now_ms - w->taken_at >= STOP_PATIENCE);
+}
+
 static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 {
 	struct worker *w = ev_userdata(loop);
@@ -112,7 +138,7 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 	move_delivered(w);
 	if (w->stalled_count > 0)
 		more |= input_retry_stalled(w);
-	if (w->stopping && (!more || w->now >= w->stopping)) {
+	if (w->stopping && may_stop(w, more)) {
 		ev_break(loop, EVBREAK_ALL);
 		return;
 	}
@@ -148,6 +174,8 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *t, int events)
 	(void)t;
 	(void)events;
 	sweep(w);
+	if (w->stopping && atomic_load_explicit(&w->self->behind, memory_order_relaxed) > 0)
+		watch_takers(w);
 	if (w->start->drain && atomic_load_explicit(&w->self->connections, memory_order_relaxed) == 0) {
 		w->drained = true;
 		ev_break(loop, EVBREAK_ALL);
@@ -171,7 +199,7 @@ static void on_balance(struct ev_loop *loop, struct ev_timer *t, int events)
 	accept_balance(ev_userdata(loop));
 }
 
-/* Stop: no new connections; what is in the ring is still delivered. */
+/* Stop: no new connections; what is in the ring is still delivered, also to those behind. */
 static void on_term(struct ev_loop *loop, struct ev_signal *s, int events)
 {
 	struct worker *w = ev_userdata(loop);
@@ -179,7 +207,10 @@ static void on_term(struct ev_loop *loop, struct ev_signal *s, int events)
 	(void)s;
 	(void)events;
 	accept_stop(w);
-	w->stopping = w->now + STOP_SECONDS;
+	worker_beat(w);
+	w->stopping = true;
+	w->stop_by = w->now_ms + (uint64_t)w->settings->stop_limit;
+	w->taken_at = w->now_ms;
 }
 
 /* Hand over: everything that counts is in the slot segment at the end of every turn. */

@@ -115,7 +115,11 @@ struct worker {
 	uint64_t log_lost;		/* lines that could not be logged, counted so far */
 	uint32_t now;			/* seconds of CLOCK_MONOTONIC, as of this turn */
 	bool drained, freeze;
-	uint32_t stopping;		/* 0, or the second by which to be gone */
+	bool stopping;
+	uint64_t stop_by;		/* when to be gone, milliseconds of CLOCK_MONOTONIC */
+	uint64_t taken;			/* bytes that peers of those behind have taken so far, */
+	uint64_t taken_at;		/* and when that last changed */
+	uint64_t now_ms;		/* as `now` */
 	struct ev_timer balance;	/* runs while listening is paused for balance's sake */
 	uint32_t paused_at;		/* since when */
 	bool overdue;			/* paused long enough: accept whatever the balance */
@@ -340,6 +344,7 @@ void sweep(struct worker *w);
 
 /* kernel.c: bytes since the connection was opened; 0, or -1 when the kernel can't tell. */
 int kernel_accepted(int fd, uint64_t *bytes);	/* taken by the kernel for sending */
+uint64_t kernel_queued(int fd);			/* of those, what the peer has not got yet; Unix sockets, too */
 int kernel_taken(int fd, uint64_t *bytes);	/* handed out by recv() */
 bool kernel_is_local(int fd);			/* a Unix-domain socket */
 int kernel_peeked(int fd);			/* bytes peeked at and not taken; -1: nobody has dealt with this connection yet */
