@@ -8,6 +8,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <liburing.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,8 @@
 
 #define BATCH_MAX 256		/* sends a submission */
 #define FEW 4			/* so many are sent faster one by one */
+#define UNREPORTED INT_MIN	/* in place of a result: io_uring has not said yet, */
+#define UNKNOWN (INT_MIN + 1)	/* and nobody can */
 _Static_assert(BATCH_MAX <= FLIGHT_MAX, "all of them can be written down");
 
 struct batch {
@@ -86,32 +89,73 @@ const char *batch_kind(const struct batch *b)
 	return b->uring ? "io_uring" : "send()";
 }
 
-static void submit_uring(struct worker *w, struct batch *b)
+static int submit_and_wait(struct batch *b, unsigned count)
+{
+	if (FAIL_POINT("uring-submit")) {	/* they are sent, and none is reported */
+		io_uring_submit(&b->ring);
+		io_uring_cq_advance(&b->ring, io_uring_cq_ready(&b->ring));
+		return -EFAULT;
+	}
+	if (FAIL_POINT("uring-unsubmitted"))
+		return -ENOMEM;
+	return io_uring_submit_and_wait(&b->ring, count);
+}
+
+/* What is in the completion queue. Returns how many there were. */
+static unsigned reap(struct batch *b)
 {
 	struct io_uring_cqe *cqe;
-	unsigned head, seen = 0, found;
+	unsigned head, found = 0;
+
+	io_uring_for_each_cqe(&b->ring, head, cqe) {
+		b->result[cqe->user_data] = cqe->res;
+		found++;
+	}
+	io_uring_cq_advance(&b->ring, found);
+	return found;
+}
+
+/* What became of a send that io_uring did not report. UNKNOWN: a Unix socket does not tell. */
+static int ask_kernel(const struct worker *w, int fd)
+{
+	uint64_t accepted, sent = session(w, fd)->state.sent;
+
+	if (kernel_accepted(fd, &accepted) < 0 || accepted < sent)
+		return UNKNOWN;
+	return accepted > sent ? (int)(accepted - sent) : -EAGAIN;
+}
+
+/* io_uring has failed: from here on there is send(). Closing it ends what it may still hold; after that the kernel's counts stand. */
+static void give_up_uring(struct worker *w, struct batch *b, int error)
+{
+	log_error("io_uring: %s; sending with send() from now on", strerror(-error));
+	reap(b);
+	io_uring_queue_exit(&b->ring);
+	b->uring = false;
+	for (unsigned i = 0; i < b->count; i++)
+		if (b->result[i] == UNREPORTED)
+			b->result[i] = ask_kernel(w, b->send[i].fd);
+}
+
+static void submit_uring(struct worker *w, struct batch *b)
+{
+	unsigned seen = 0;
 
 	for (unsigned i = 0; i < b->count; i++) {
 		struct io_uring_sqe *sqe = io_uring_get_sqe(&b->ring);
 
 		io_uring_prep_send(sqe, b->send[i].fd, b->send[i].bytes, b->send[i].len, MSG_DONTWAIT | MSG_NOSIGNAL);
 		io_uring_sqe_set_data64(sqe, i);
-		b->result[i] = -EAGAIN;
+		b->result[i] = UNREPORTED;
 	}
 	while (seen < b->count) {
-		int r = io_uring_submit_and_wait(&b->ring, b->count - seen);
+		int r = submit_and_wait(b, b->count - seen);
 
 		if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY) {
-			log_error("io_uring: %s", strerror(-r));
-			abort();	/* the next worker counts what was sent */
+			give_up_uring(w, b, r);
+			break;
 		}
-		found = 0;
-		io_uring_for_each_cqe(&b->ring, head, cqe) {
-			b->result[cqe->user_data] = cqe->res;
-			found++;
-		}
-		io_uring_cq_advance(&b->ring, found);
-		seen += found;
+		seen += reap(b);
 	}
 	worker_count(w, COUNTER_send_batches, 1);
 }
@@ -148,7 +192,9 @@ static void record(struct worker *w, const struct batch *b)
 			CRASH_POINT("batch-half-recorded");
 		if (n > 0)
 			bytes += (uint64_t)n;
-		if (n == (int)b->send[i].len) {
+		if (n == UNKNOWN) {
+			session_abort(w, fd, COUNTER_closed_uncertain);
+		} else if (n == (int)b->send[i].len) {
 			struct session_state_shm st = session(w, fd)->state;
 
 			st.pos = b->send[i].pos;
