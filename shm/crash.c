@@ -55,7 +55,11 @@ static bool is_due(const char *name)
 void crash_point(const char *name)
 {
 	int error = errno;
+	char stop[64];
 
+	snprintf(stop, sizeof(stop), "%s.stop", name);
+	if (is_due(stop))
+		kill(getpid(), SIGSTOP);
 	if (is_due(name))
 		kill(getpid(), SIGKILL);
 	errno = error;		/* what surrounds the point must be as it is without it */

@@ -3,9 +3,9 @@
  * each has a test. In builds without JANUS_CRASH_POINTS they are nothing.
  *
  * In a test build, a process that comes to point `name` and finds a file of that name in the folder $JANUS_CRASH_DIR removes it and
- * dies by SIGKILL: one file, one death. A file that holds a number (in decimal, without leading zeros) counts: of so many passings the
- * last is meant. At a FAIL_POINT() nobody dies: it is true, and what stands there fails. With CRASH_ALWAYS() the file stays, and each aborts that
- * comes by.
+ * dies by SIGKILL: one file, one death. If the file's name is `name`.stop, it stops there (SIGSTOP) instead. A file that holds a number (in
+ * decimal, without leading zeros) counts: of so many passings the last is meant. At a FAIL_POINT() nobody dies: it is true, and what stands
+ * there fails. With CRASH_ALWAYS() the file stays, and each aborts that comes by.
  *
  * There are also words in what clients send that make whoever looks at it come to grief: in input `@hang` (it goes round for ever), `@crash`
  * (SIGABRT) and `@kill` (SIGKILL, as the kernel does it when memory is short); in a record that is to be encoded, `@encode-crash`.

@@ -44,6 +44,10 @@ static inline void slot_commit(const struct slot *slot, int fd, const struct ses
 	atomic_store_explicit(&s->redo_fd, (uint32_t)fd + 1, memory_order_release);
 	atomic_signal_fence(memory_order_seq_cst);
 	CRASH_POINT("commit-staged");
+#ifdef JANUS_CRASH_POINTS
+	slot_session(slot, fd)->state.sent = state->sent;
+	CRASH_POINT("commit-half");	/* copied in part */
+#endif
 	slot_session(slot, fd)->state = *state;
 	CRASH_POINT("commit-copied");
 	atomic_store_explicit(&s->redo_fd, 0, memory_order_release);

@@ -287,6 +287,7 @@ static int send_piece(struct stream *s, struct session_state_shm *st, const stru
 		stream_commit(s, st);
 		worker_count(w, COUNTER_delivered, p->messages);
 	} else if (n > 0) {
+		CRASH_POINT("catchup-cut");
 		if (catchup_land(w, fd, (uint64_t)n, true) < 0) {
 			session_abort(w, fd, COUNTER_closed_uncertain);
 			batch_landed(w);

@@ -136,6 +136,8 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 	fanout_poll(w);
 	more = fanout_run(w);
 	move_delivered(w);
+	if (more)
+		CRASH_POINT("fanout-left");
 	if (w->stalled_count > 0)
 		more |= input_retry_stalled(w);
 	if (w->stopping && may_stop(w, more)) {
@@ -315,6 +317,7 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 	w->self = &w->hub.shm->slot[w->number];
 	atomic_store_explicit(&w->self->accepting, !start->drain, memory_order_relaxed);
 	worker_beat(w);
+	CRASH_POINT("recover-begun");
 	if (strays_close(w) < 0)
 		return -1;
 	w->io = mmap(NULL, w->slot.shm->sessions_max * sizeof(*w->io), PROT_READ | PROT_WRITE,

@@ -119,6 +119,22 @@ class Restart(JanusTest):
                 self.serves(janus)
                 janus.stop()
 
+    def test_master_killed_and_a_keeper_that_stays(self):
+        """The next start waits for it, as it has the ports, and says so."""
+        janus = self.fixed()
+        keeper = janus.keepers()[0]
+        os.kill(keeper, signal.SIGSTOP)
+        try:
+            janus.kill(janus.master, "master")
+            janus.process.wait()
+            janus.launch()
+            janus.wait_log("waiting for what an earlier janus left behind: .*%d" % keeper)
+            self.assertTrue(janus.running())
+        finally:
+            os.kill(keeper, signal.SIGCONT)
+        wait_until(janus._serves, 20, "the server's start")
+        self.serves(janus)
+
     def test_all_killed(self):
         """Leftovers in the runtime folder are recognised as such."""
         janus = self.fixed()

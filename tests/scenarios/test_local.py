@@ -7,7 +7,7 @@ import time
 import unittest
 
 import janus_test
-from chaos import OTHER_BUILD, Program
+from troubles import OTHER_BUILD, Program
 from janus_test import ROOT, Closed, Deadline, JanusTest, wait_until
 
 CRASH_BUILD = os.path.join(ROOT, os.environ.get("JANUS_CRASH_BUILD", "build/crash"))

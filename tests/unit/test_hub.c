@@ -160,6 +160,25 @@ static void settles_a_publish(void **state)
 	assert_int_equal(settled(f), INTENT_DONE);
 }
 
+/* The dead one was making a topic, and had the index's chains half changed. */
+static void settles_a_join(void **state)
+{
+	struct fixture *f = *state;
+	struct index *ix = &f->hub.index;
+	uint32_t old = join(f, 1, "old", 1), new;
+
+	lock_acquire(&f->hub.shm->lock, DEAD + 1);
+	new = join(f, DEAD, "new", 1);
+	atomic_store(&ix->shm->dirty, 1);
+	memset(ix->heads, 0, ix->shm->buckets * sizeof(*ix->heads));
+	ix->shm->used--;
+	assert_int_equal(settled(f), INTENT_NONE);
+	assert_int_equal(find(f, "old"), old);
+	assert_int_equal(find(f, "new"), new);
+	assert_int_not_equal(join(f, 1, "newer", 1), TOPIC_NONE);
+	check(f);
+}
+
 /* Another's lock is not touched, and what it has under way neither. */
 static void settles_beside_another(void **state)
 {
@@ -262,6 +281,7 @@ int main(void)
 		TEST(connections_of_all_slots),
 		TEST(lag_is_the_slowest_slots),
 		TEST(settles_a_publish),
+		TEST(settles_a_join),
 		TEST(settles_beside_another),
 		TEST(settling_wakes_all),
 		TEST(a_slot_is_cleared),

@@ -381,7 +381,7 @@ static void what_was_not_published_is(void **state)
 	check(f);
 }
 
-/* What another session, another slot or an unanswered batch left is none of this request's. */
+/* What another session, another slot, another request or an unanswered batch left is none of this request's. */
 static void only_its_own_is_found(void **state)
 {
 	struct fixture *f = *state;
@@ -400,7 +400,11 @@ static void only_its_own_is_found(void **state)
 	assert_int_equal(intent_of(f)->state, INTENT_DONE);
 	assert_int_equal(publish_answered(&f->hub, SLOT, FD, items, n), 0);
 	assert_int_equal(items[0].seq, 9);
-	assert_int_equal(ring_tail(&f->hub.ring), 11);
+	die(f, false);
+	items[n - 1].parsed++;
+	assert_int_equal(publish_answered(&f->hub, SLOT, FD, items, n), 0);
+	assert_int_equal(items[0].seq, 11);
+	assert_int_equal(ring_tail(&f->hub.ring), 13);
 	check(f);
 }
 
