@@ -2,6 +2,7 @@
 #   make demo    start a server, 40,000 subscribers, publish, print the histogram, stop
 #   make clients the same server with clients from elsewhere: curl, npm's ws and eventsource, Python's websockets and msgpack, Chromium
 #   make check   unit tests and scenarios, and half a minute of each fuzzer (but for SANITIZE=1)
+#   make mutants breaks Janus in one place at a time, and expects a test to fail: a quarter of an hour (make check has 40 seconds of it)
 #   make fuzz    the fuzzers alone, FUZZ_SECONDS=60 each; FUZZ="http json" these
 #   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million
 #   make chaos   ten minutes of killing, stopping, reloading and upgrading under load
@@ -121,7 +122,11 @@ check: $(if $(FUZZ_CHECK),fuzz-deps,deps)
 	@$(MAKE) --no-print-directory tests headers layers variants $(if $(FUZZ_CHECK),fuzzers)
 	@JANUS_BUILD=$(BUILD) JANUS_CRASH_BUILD=$(call variant,crash) JANUS_BROKEN_BUILD=$(call variant,broken) \
 	 JANUS_OTHER_BUILD=$(call variant,layout98) JANUS_DEAF_BUILD=$(call variant,layout99) \
-	 JANUS_FUZZ_SECONDS=$(FUZZ_CHECK) JANUS_TEST_SLOWNESS=$(if $(filter 1,$(SANITIZE)),4,1) tests/run $(TESTS)
+	 JANUS_FUZZ_SECONDS=$(FUZZ_CHECK) JANUS_MUTANT_SECONDS=$(if $(filter 1,$(SANITIZE)),,40) JANUS_TEST_SLOWNESS=$(if $(filter 1,$(SANITIZE)),4,1) tests/run $(TESTS)
+# Tests of the tests: Janus is broken in one place at a time, and a test must fail. MUTANTS="settle publish" those.
+mutants: deps
+	@$(MAKE) --no-print-directory tests variants
+	@tests/mutants/run -k $(MUTANTS)
 tests: programs $(UNIT) $(STRESS) $(BUILD)/floor
 
 # Clients that nobody here wrote. What they need is installed by name, and takes a network; npm's are pinned by tests/clients.
@@ -213,7 +218,7 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all programs deps check tests clients variants server fuzz fuzz-deps fuzzers chaos bench bench-million bench-peers chart headers layers demo \
+.PHONY: all programs deps check tests mutants clients variants server fuzz fuzz-deps fuzzers chaos bench bench-million bench-peers chart headers layers demo \
 	install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,139 @@
+"""The places in which tests/mutants/run breaks Janus, and the tests that must notice.
+
+M(name, file, old, new, tests): the text `old`, which must be in the file once, becomes `new`. Tests are a unit test's program (test_hub) or
+names for tests/run that have a dot (test_recovery.Recovery.test_x). `points`: only those crash points are gone through, where the tests do
+that (test_crash_points.py). Those that take long are not `quick`: they are left to `make mutants`.
+"""
+
+NEED_CRASH = "test_crash_points", "test_recovery"       # test files that run the build with crash points
+
+GO_THROUGH = "test_crash_points.CrashPoints.test_send"
+ANSWERED = "test_crash_points.CrashPoints.test_answered_publishes"
+RECOVERY = "test_recovery.Recovery."
+MUTANTS = []
+
+
+class M:
+    def __init__(self, name, file, old, new, *tests, points=None, quick=True):
+        self.name, self.file, self.old, self.new, self.points, self.quick = name, file, old, new, points, quick
+        self.units = [t for t in tests if "." not in t]
+        self.scenarios = [t for t in tests if "." in t]
+        MUTANTS.append(self)
+
+
+# ---- the hub, after a death ----
+
+M("settle-without-index-repair", "shm/hub.c", "\t\tindex_repair(&hub->index);\n", "", "test_hub")
+M("settle-without-ring-repair", "shm/hub.c", "\t\tring_repair(&hub->ring);\n", "", "test_hub")
+M("settle-keeps-the-lock", "shm/hub.c", "\t\tlock_release(&hub->shm->lock, slot + 1);\n\t}\n\tfor", "\t}\n\tfor", "test_hub")
+M("settle-wakes-nobody", "shm/hub.c", "!= SLOT_UNUSED)\n\t\t\thub_wake(hub, i);", "!= SLOT_UNUSED)\n\t\t\tcontinue;", "test_hub")
+M("settle-takes-intended-for-done", "shm/hub.c", "bool done = !held || ring_tail(&hub->ring) > intent->first;", "bool done = true;", "test_hub")
+M("settle-takes-done-for-intended", "shm/hub.c", "bool done = !held || ring_tail(&hub->ring) > intent->first;", "bool done = !held;", "test_hub")
+M("settle-drops-what-was-unlocked", "shm/hub.c", "bool done = !held || ring_tail(&hub->ring) > intent->first;",
+  "bool done = held && ring_tail(&hub->ring) > intent->first;", "test_hub")
+M("cleared-slot-keeps-its-intent", "shm/hub.c", "\tatomic_store(&s->intent.state, INTENT_NONE);\n", "", "test_hub")
+M("cleared-slot-keeps-its-topics", "shm/hub.c", "\t\t\tindex_leave(&hub->index, slot, t);\n\tatomic_store(&s->intent", "\t\t\tcontinue;\n\tatomic_store(&s->intent", "test_hub")
+M("cleared-slot-is-behind", "shm/hub.c", "\tatomic_store(&s->delivered, ring_tail(&hub->ring));\n", "", "test_hub")
+M("keeper-does-not-settle", "master/keeper.c", "\t\thub_settle(&k->hub, k->slot);\n", "\t\t;\n", GO_THROUGH, points="publish-committed", quick=False)
+M("master-does-not-settle", "master/slots.c", "\thub_settle(&m->hub, slot);\n", "", RECOVERY + "test_keeper_dies_while_its_worker_publishes", quick=False)
+
+# ---- publishing ----
+
+M("no-nudge-of-sleepers", "shm/publish.c", "claim_wakeups(hub, (heard | asleep) & ~(1ull << slot))", "claim_wakeups(hub, heard & ~(1ull << slot))", "test_publish")
+M("no-nudge-when-put-off", "shm/publish.c", "\t\twake = claim_wakeups(hub, asleep);\n", "\t\twake = 0;\n", "test_publish")
+M("no-flow-control", "shm/publish.c", "if (hub_lag(hub, LAG_NUDGE, &asleep) > LAG_MAX) {", "if (hub_lag(hub, LAG_NUDGE, &asleep) > 1024) {", "test_publish")
+M("no-intent", "shm/publish.c", "\t\tatomic_store_explicit(&intent->state, INTENT_WRITTEN, memory_order_release);\n", "", GO_THROUGH, points="publish-committed")
+M("intent-too-late", "shm/publish.c",
+  "\t\tatomic_store_explicit(&intent->state, INTENT_WRITTEN, memory_order_release);\n\t\tCRASH_POINT(\"publish-intended\");\n"
+  "\t\tif (batch.next != batch.first)\n\t\t\tring_commit(&hub->ring, &batch);\n\t\tCRASH_POINT(\"publish-committed\");\n",
+  "\t\tCRASH_POINT(\"publish-intended\");\n\t\tif (batch.next != batch.first)\n\t\t\tring_commit(&hub->ring, &batch);\n"
+  "\t\tCRASH_POINT(\"publish-committed\");\n\t\tatomic_store_explicit(&intent->state, INTENT_WRITTEN, memory_order_release);\n",
+  GO_THROUGH, points="publish-committed")
+M("half-a-list-is-published", "shm/publish.c", "\t\tring_repair(&hub->ring);\t/* all or none */\n", "", "test_publish")
+M("answered-publishes-twice", "shm/publish.c", "\t\trecall(hub, slot, intent, items, count);\n\t\treturn 0;\n", "\t\t;\n", "test_publish")
+M("recalls-anothers", "shm/publish.c", " && intent->fd == (uint32_t)fd &&", " &&", "test_publish")
+M("recalls-another-request", "shm/publish.c", "\n\t    intent->parsed == items[count - 1].parsed) {", "\n\t    true) {", "test_publish")
+
+# ---- the slot segment ----
+
+M("slot-redo-does-nothing", "shm/slot.c", "\tslot_session(slot, (int)fd - 1)->state = s->redo;\n", "", "test_slot")
+M("slot-redo-again-and-again", "shm/slot.c", "->state = s->redo;\n\tatomic_store_explicit(&s->redo_fd, 0, memory_order_release);\n", "->state = s->redo;\n", "test_slot")
+M("emptied-slot-keeps-connections", "shm/slot.c", "\t\tif (close_sessions)\n\t\t\tclose((int)i);\n", "\t\t(void)close_sessions;\n", "test_slot")
+
+# ---- a worker's start ----
+
+M("no-slot-redo", "worker/recover.c", "\tslot_redo(&w->slot);\n\tfinish_publish(w);", "\tfinish_publish(w);", RECOVERY + "test_half_a_commit")
+M("publish-not-marked", "worker/recover.c", "\t\t\tst.parsed = intent->parsed;\n", "\t\t\t;\n", GO_THROUGH, points="publish-committed")
+M("publish-marked-though-unanswered", "worker/recover.c",
+  "\tif (intent->answered && is_open(w, intent->fd) && session(w, (int)intent->fd)->state.parsed < intent->parsed)\n\t\treturn;\n", "",
+  ANSWERED, points="publish-committed", quick=False)
+M("answer-not-resumed-first", "worker/recover.c", "\tresume_answer(w);\n\tresume_sessions(w);", "\tpublish_done(&w->hub, w->number);\n\tresume_sessions(w);",
+  ANSWERED, points="publish-committed")
+M("sends-not-landed", "worker/recover.c", "\tland_flights(w);\n", "\t(void)land_flights;\n", GO_THROUGH, points="batch-sent")
+M("landed-losses-not-noted", "worker/recover.c", "\t\tif (st.flags & SESSION_BEHIND)\n\t\t\tcatchup_note(w, fd, &st);\n", "",
+  RECOVERY + "test_losses_after_a_death_are_told")
+M("input-not-counted", "worker/recover.c", "\t\tcount_input(w, (int)fd);\n", "\t\t(void)count_input;\n", GO_THROUGH, points="input-received")
+M("scan-not-reset", "worker/recover.c", "\tmemset(head->scan, 0, sizeof(head->scan));\n", "\tmemset(head->scan, 1, sizeof(head->scan));\n",
+  GO_THROUGH, points="input-received")
+M("from-not-raised", "worker/recover.c", "\t\tst.pos = sub->from;\n\t\tslot_commit(&w->slot, fd, &st);\n", "\t\t(void)st;\n", RECOVERY + "test_subscribe_behind_own_publish")
+M("request-keeps-subscriptions", "worker/recover.c", "\tif (s->state.transport == TRANSPORT_HTTP)\n\t\tatomic_store_explicit(&s->subscriptions, 0, memory_order_release);\n", "",
+  GO_THROUGH, points="stream-subscribed")
+M("behind-not-counted", "worker/recover.c", "\t\tatomic_fetch_add_explicit(&w->self->behind, 1, memory_order_relaxed);\n", "\t\t;\n",
+  "test_slow.Slow.test_skip_after_a_crash")
+M("cut-not-watched", "worker/recover.c", "\tif (s->state.cut)\n\t\trescue_watch(w, s->state.pos);\n", "", RECOVERY + "test_cut_frame_is_rescued_after_a_death")
+M("buffers-not-claimed", "worker/recover.c", "(s->state.out && lend_claim(&w->lend, s->state.out) < 0)", "false", RECOVERY + "test_buffers_of_two")
+M("unheard-not-left", "worker/recover.c", "\t\t\tindex_leave(&w->hub.index, w->number, i);\n", "\t\t\tcontinue;\n", RECOVERY + "test_topic_half_left")
+M("cursor-at-the-tail", "worker/recover.c", "w->cursor = atomic_load_explicit(&w->self->delivered, memory_order_acquire);", "w->cursor = ring_tail(&w->hub.ring);",
+  GO_THROUGH, points="publish-committed")
+M("linger-not-shut-again", "worker/recover.c", "\t\t\tshutdown((int)fd, SHUT_WR);\t/* again, if it was marked and not done */\n", "\t\t\t;\n",
+  RECOVERY + "test_shut_is_shut_again")
+M("answers-not-flushed", "worker/recover.c", "\t\t\tsession_flush(w, (int)fd);\n", "\t\t\t;\n", GO_THROUGH, points="accept-opened")
+M("input-not-resumed", "worker/recover.c", "\t\t\tinput_resume(w, (int)fd);\n\t\telse if", "\t\t\t;\n\t\telse if", RECOVERY + "test_received_and_not_looked_at")
+M("blamed-without-fault", "worker/recover.c", "if (w->start->blame && on && is_open(w, on - 1)) {", "if (on && is_open(w, on - 1)) {", GO_THROUGH, points="input-received")
+M("nobody-blamed", "worker/recover.c", "if (w->start->blame && on && is_open(w, on - 1)) {", "if (false) {",
+  "test_crash_points.CrashPoints.test_own_fault_costs_one_connection")
+M("not-blamed-at-resume", "worker/input.c",
+  "void input_resume(struct worker *w, int fd)\n{\n\tatomic_store_explicit(&w->slot.shm->working_on, (uint32_t)fd + 1, memory_order_release);\n",
+  "void input_resume(struct worker *w, int fd)\n{\n", RECOVERY + "test_own_fault_at_resume")
+M("strays-not-adopted", "worker/strays.c", "if (!untouched(fd) || proto_of(w, fd) < 0)", "if (true)", GO_THROUGH, points="accept-accepted")
+M("strays-all-adopted", "worker/strays.c", "if (!untouched(fd) || proto_of(w, fd) < 0)", "if (proto_of(w, fd) < 0)", GO_THROUGH, points="close-left")
+M("strays-stay-open", "worker/strays.c", "proto_of(w, fd) < 0)\n\t\t\tclose(fd);", "proto_of(w, fd) < 0)\n\t\t\tcontinue;", "test_crash.Leaks.test_descriptors")
+M("fin-counts-as-input", "worker/kernel.c", " - (uint64_t)queued - (uint64_t)fin_arrived(&ti);", " - (uint64_t)queued - 0 * (uint64_t)fin_arrived(&ti);",
+  RECOVERY + "test_end_behind_input")
+M("queued-input-counts", "worker/kernel.c", "ti.tcpi_bytes_received - (uint64_t)queued -", "ti.tcpi_bytes_received -", RECOVERY + "test_end_behind_input")
+M("unsent-counts-not", "worker/kernel.c", "*bytes = acked + (uint64_t)queued;", "*bytes = acked;", RECOVERY + "test_deaths_while_the_rest_is_sent")
+
+# ---- deliveries ----
+
+M("delivered-told-though-due", "worker/fanout.c", "\tif (w->due_count > 0)\n\t\treturn;\t\t/* they are owed more than the queue tells */\n", "",
+  RECOVERY + "test_death_with_sessions_due")
+M("delivered-told-though-queued", "worker/fanout.c", "\t\t\tleast = t->first;\n", "\t\t\t;\n", RECOVERY + "test_death_within_a_pass")
+M("flights-not-listed", "worker/batch.c", "\tatomic_store_explicit(&s->flights, b->count, memory_order_release);\n", "", GO_THROUGH, points="batch-sent")
+M("flight-not-listed", "worker/batch.c", "\tatomic_store_explicit(&w->slot.shm->flights, 1, memory_order_release);\n", "", GO_THROUGH, points="send-sent")
+M("cut-forgotten-by-a-death", "worker/catchup.c", "\t\t\tst->cut = (uint32_t)bytes;\n", "\t\t\tst->cut = 0;\n", "test_slow.Slow.test_large_frames")
+M("rest-of-a-cut-frame-miscounted", "worker/catchup.c", "\tleft = size - st->cut;\n", "\tleft = size;\n", RECOVERY + "test_deaths_while_the_rest_is_sent")
+M("stream-ignores-since-when", "worker/catchup.c", "from = t->subscription->from > st->pos ? t->subscription->from : st->pos;", "from = st->pos;",
+  RECOVERY + "test_second_topic_is_owed_from_its_subscribe")
+M("unsubscribe-keeps-the-place", "worker/action.c", "\t\t\tif (st->pos < from)\n\t\t\t\tst->pos = from;\n", "\t\t\t(void)from;\n",
+  RECOVERY + "test_subscribe_behind_own_publish_and_leave_another")
+M("losses-not-noted", "worker/catchup.c", "\t/* Before it counts as landed: a successor notes for those that have not. */\n\tcatchup_note(w, fd, st);\n", "",
+  "test_slow.Slow.test_skip_more_than_once", quick=False)
+M("no-rescue", "worker/rescue.c", "\t\trescue_all(w, RESCUE_LAG * 3 / 4);\n", "\t\t;\n", "test_slow.SlowWeb.test_large_cut_frames_are_rescued")
+
+# ---- hand-over ----
+
+M("no-rescue-at-a-freeze", "worker/worker.c", "\trescue_all(w, 0);\n", "", "test_upgrade.Upgrade.test_another_layout")
+M("orders-taken-while-starting", "master/keeper.c", "return !k->stopping && (k->frozen || atomic_load(&k->self->state) == SLOT_LIVE);",
+  "return !k->stopping;", RECOVERY + "test_order_while_a_worker_starts")
+M("no-fault-is-its-own", "master/keeper.c", "\t\tif (WTERMSIG(status) == faults[i])\n\t\t\treturn true;\n", "\t\t(void)faults;\n",
+  "test_crash_points.CrashPoints.test_own_fault_costs_one_connection")
+M("sessions-end-unnoted", "worker/accept.c", "\t\tatomic_store_explicit(&w->slot.shm->fd_end, (uint32_t)fd + 1, memory_order_relaxed);\n", "\t\t;\n",
+  RECOVERY + "test_received_and_not_looked_at", quick=False)
+M("closed-keeps-subscriptions", "worker/session.c", "\taction_leave_all(w, fd, s->state.transport);\n\tsession_count", "\tsession_count", GO_THROUGH, points="close-freed", quick=False)
+M("frozen-for-ever", "master/freeze.c", "if (m->h.slots[i].used && slots_order(m, i, ORDER_THAW) < 0)", "if (false)",
+  "test_upgrade.Upgrade.test_refused_when_all_are_frozen")
+M("nothing-owed-at-a-freeze", "master/freeze.c", "\t\t\t\tleast = s->state.pos;\n", "\t\t\t\t;\n", "test_upgrade.Upgrade.test_another_layout", quick=False)
+M("no-read-lock", "master/runtime_dir.c", "return take(lock, F_RDLCK, KEEPER_BYTE);", "(void)lock;\n\treturn 0;",
+  "test_runtime_dir", "test_lifecycle.Restart.test_master_killed_and_a_keeper_that_stays")
+M("keeper-holds-no-lock", "master/keeper.c", "open_signals(k) < 0 || runtime_dir_hold(k->h.lock) < 0", "open_signals(k) < 0",
+  "test_lifecycle.Restart.test_master_killed_and_a_keeper_that_stays", quick=False)
