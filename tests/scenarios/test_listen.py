@@ -319,7 +319,7 @@ class Local(JanusTest):
     # ---- what the kernel does not know ----
 
     def test_worker_killed(self):
-        """Connections at rest go on. Of those that are not, what was received can't be told: they are closed, and no other is."""
+        """Connections at rest go on, and those of which half a frame was received."""
         server = self.start()
         clients = [self.connect(server).subscribe("a") for _ in range(20)]
         for n in range(4):
@@ -335,13 +335,13 @@ class Local(JanusTest):
             server.kill_worker(slot)
         self.all_get(clients, 10)
         for client in half:
-            client.expect_close(5)
-        wait_until(lambda: server.connections() == 20, what="no more connections than those")
-        self.assertEqual(server.count("closed_uncertain"), 10)
+            client.send(b'lish","topic":"b"}\0')
+        wait_until(lambda: server.count("published_unheard") == 10, what="the other halves taken with them")
+        self.assertEqual((server.connections(), server.count("closed"), server.count("bad_input")), (30, 0, 0))
         self.all_get(clients, 11)
 
     def test_worker_killed_in_the_middle(self):
-        """At each point where one of them is between two states, that one may be lost, and no other."""
+        """At each point where one of them is between two states. The one that is sent to is lost, and no other."""
         folder = tempfile.mkdtemp(prefix="janus-crash-")
         self.addCleanup(shutil.rmtree, folder)
         os.environ["JANUS_CRASH_DIR"] = folder
@@ -356,7 +356,12 @@ class Local(JanusTest):
             act()
             wait_until(lambda: not os.path.exists(os.path.join(folder, point)), what=point)
             server.wait_worker(0, old)
-        for n, point in enumerate(("accept-accepted", "accept-opened", "input-received", "send-listed", "send-sent")):
+
+        def subscribe(one):
+            with contextlib.suppress(BrokenPipeError):      # (the worker may die of the rest of the greeting's send already)
+                one.send(b'{"action":"subscribe","data":"b"}\0')
+        points = ("accept-accepted", "accept-opened", "input-peeked", "input-receiving", "input-received", "input-counted", "send-listed", "send-sent")
+        for n, point in enumerate(points):
             with self.subTest(point=point):
                 one = socket.socket(socket.AF_UNIX)
                 self.addCleanup(one.close)
@@ -366,10 +371,12 @@ class Local(JanusTest):
                 else:
                     one.connect(self.path)
                     self.assertTrue(one.recv(1000))
-                    die_at(point, lambda: one.send(b'{"action":"subscribe","data":"b"}\0'))
+                    die_at(point, lambda: subscribe(one))
                 one.settimeout(10)
-                if point == "accept-opened":
+                if point.startswith("accept"):
                     self.assertIn(b"token", one.recv(1000))
+                elif point.startswith("input"):
+                    self.assertEqual(one.recv(1000), b"ACK\1")
                 else:
                     with contextlib.suppress(ConnectionResetError):
                         while one.recv(1000):
@@ -377,7 +384,7 @@ class Local(JanusTest):
                 self.all_get(clients, n)
                 one.close()
         wait_until(lambda: server.connections() == len(clients), what="no more connections than those")
-        self.assertEqual(server.count("adopted"), 0)
+        self.assertEqual((server.count("adopted"), server.count("closed_uncertain")), (1, 2))
 
 
 if __name__ == "__main__":
