@@ -29,15 +29,16 @@ static enum verdict blame_record(struct slot_shm *s, uint64_t encoding, enum dea
 static enum verdict blame_session(const struct slot *slot, uint32_t on, enum death death)
 {
 	struct suspect_shm *suspect = &slot->shm->suspect;
-	const struct session_shm *s = slot_session(slot, (int)on - 1);
-	bool same = suspect->session == on && suspect->parsed == s->state.parsed && memcmp(suspect->token, s->token, sizeof(s->token)) == 0;
+	const struct session_shm *s = slot_session(slot, (int)(on & ~WORKING_ELSE) - 1);
+	uint64_t place = on & WORKING_ELSE ? s->state.sent : s->state.parsed;
+	bool same = suspect->session == on && suspect->place == place && memcmp(suspect->token, s->token, sizeof(s->token)) == 0;
 	uint32_t count = same ? suspect->count + 1 : 1;
 
-	*suspect = (struct suspect_shm){ .session = on, .count = count, .parsed = s->state.parsed };
+	*suspect = (struct suspect_shm){ .session = on, .count = count, .place = place };
 	memcpy(suspect->token, s->token, sizeof(s->token));
 	if (death == DEATH_KILLED && count < BLAME_KILLS)
 		return VERDICT_SUSPECT;
-	*suspect = (struct suspect_shm){ .blamed = on };
+	*suspect = (struct suspect_shm){ .blamed = on & ~WORKING_ELSE };
 	return VERDICT_SESSION;
 }
 
@@ -45,12 +46,12 @@ enum verdict blame(const struct slot *slot, enum death death)
 {
 	struct slot_shm *s = slot->shm;
 	uint64_t encoding = atomic_exchange(&s->encoding, 0);
-	uint32_t on = atomic_exchange(&s->working_on, 0), blamed = s->suspect.blamed;
+	uint32_t on = atomic_exchange(&s->working_on, 0), number = on & ~WORKING_ELSE, blamed = s->suspect.blamed;
 	enum verdict verdict;
 
 	if (encoding)
 		verdict = blame_record(s, encoding, death);
-	else if (on && on <= s->sessions_max && slot_session(slot, (int)on - 1)->status == SESSION_OPEN)
+	else if (number && number <= s->sessions_max && slot_session(slot, (int)number - 1)->status == SESSION_OPEN)
 		verdict = blame_session(slot, on, death);
 	else {
 		s->suspect = (struct suspect_shm){ 0 };

@@ -6,7 +6,7 @@
  *   its own fault      is closed                                      is tried once more, then skipped for that transport
  *   a hang             the same                                       the same
  *   somebody's kill    is closed when three workers in a row died     is skipped when three in a row did
- *                      with the same input of it at hand
+ *                      at the same place of its input or output
  *
  * A kill from outside mostly strikes something innocent; but the OOM killer's, or that of a limit, may be an input's doing.
  */

@@ -81,6 +81,7 @@ _Static_assert(sizeof(struct lent_shm) == 32, "layout");
 
 #define RECEIVING(fd, len) ((uint64_t)((uint32_t)(fd) + 1) << 32 | (uint32_t)(len))
 
+#define WORKING_ELSE 0x80000000u
 #define SKIP_MAX 32
 
 /* A record on its way to becoming a transport's frame. */
@@ -88,9 +89,9 @@ _Static_assert(sizeof(struct lent_shm) == 32, "layout");
 
 /* What a worker was at when it died. */
 struct suspect_shm {
-	uint32_t session;	/* descriptor + 1, 0 none */
+	uint32_t session;	/* as in working_on, 0 none */
 	uint32_t count;		/* workers that died of it, one behind the other */
-	uint64_t parsed;	/* where in the session's input */
+	uint64_t place;		/* where in the session's input, or output */
 	uint64_t encoding;	/* 0 nothing */
 	uint8_t token[16];	/* the session's: descriptors are used again */
 	uint32_t blamed;	/* the verdict: the session (descriptor + 1) that the next worker closes before it does anything else; 0 none */
@@ -116,7 +117,8 @@ struct slot_shm {
 	/* one above the highest descriptor that a session ever had */
 	_Alignas(64) _Atomic uint32_t fd_end;
 
-	/* the descriptor of the session that is being dealt with, + 1: to blame if the worker dies of it; 0 none */
+	/* the descriptor of the session that is being dealt with, + 1, or'ed with WORKING_ELSE if it is not its input: to blame if the worker dies of
+	 * it; 0 none */
 	_Atomic uint32_t working_on;
 
 	/* what is being received from a Unix socket, RECEIVING(): what its buffer's header is going to say; 0 nothing */

@@ -31,15 +31,24 @@ struct stream {
 	uint32_t count;
 	struct stream_topic *topic;	/* w->stream */
 	uint64_t lost;			/* records owed that the ring no longer has */
+	uint64_t skipped;		/* records passed over, as they can't be made into frames */
 };
 
-static bool seek(struct stream *s, struct stream_topic *t, uint64_t from, uint64_t hint)
+static void seek(struct stream *s, struct stream_topic *t, uint64_t from, uint64_t hint)
 {
 	uint32_t topic = t->subscription->topic;
 	uint32_t generation = index_topic(&s->w->hub.index, topic)->generation;
 
 	t->some = ring_seek(&s->w->hub.ring, topic, generation, from, s->below, hint, &t->next) == 0;
-	return t->some;
+}
+
+/* Passes over what can't be made into a frame. */
+static void skip(struct stream *s, struct stream_topic *t)
+{
+	while (t->some && frame_skipped(s->w, session(s->w, s->fd)->state.transport, t->next.seq)) {
+		s->skipped++;
+		seek(s, t, t->next.seq + 1, t->next.seq);
+	}
 }
 
 /*
@@ -131,6 +140,7 @@ static int stream_open(struct stream *s, struct worker *w, int fd, const struct 
 		} else {
 			seek(s, t, from, 0);	/* what a live session is owed is near the topic's end */
 		}
+		skip(s, t);
 	}
 	return 0;
 }
@@ -151,6 +161,7 @@ static void stream_step(struct stream *s, struct stream_topic *t)
 	t->number = (uint32_t)t->next.number + 1;
 	t->seen = t->next.seq;
 	seek(s, t, t->next.seq + 1, t->next.seq);
+	skip(s, t);
 }
 
 /*
@@ -327,6 +338,7 @@ void catchup_run(struct worker *w, int fd)
 {
 	struct session_state_shm st = session(w, fd)->state;
 	size_t sent = 0;
+	uint64_t was;
 	int r = session_send_out(w, fd, &st);
 
 	if (r > 0 && session_unmark(w, fd, MARK_CHOKED))
@@ -346,14 +358,18 @@ void catchup_run(struct worker *w, int fd)
 		if (gather(&s, &p, keep ? 1 : UINT32_MAX) < 0)
 			continue;
 		if (p.len == 0) {
+			worker_count(w, COUNTER_dropped_unencodable, s.skipped);
 			caught_up(w, fd, &st);
 			break;
 		}
 		sent += p.len;
+		was = st.pos;
 		if (!keep)
 			r = send_piece(&s, &st, &p);
 		else if ((r = keep_piece(&s, &st, &p)) > 0)
 			r = session_send_out(w, fd, &st);
+		if (st.pos != was)
+			worker_count(w, COUNTER_dropped_unencodable, s.skipped);
 	}
 	if (r < 0)
 		session_close(w, fd);
@@ -374,9 +390,13 @@ size_t catchup_due(struct worker *w, int fd)
 	if (stream_open(&s, w, fd, &st, w->cursor) < 0)
 		return 0;
 	if (gather(&s, &p, UINT32_MAX) == 0 && !p.more) {
+		worker_count(w, COUNTER_dropped_unencodable, s.skipped);
 		if (p.len) {
 			batch_use(w, p.len);
 			batch_add(w, fd, p.bytes, p.len, p.pos, p.messages);
+		} else if (s.skipped) {
+			st.pos = p.pos;		/* counted once */
+			session_commit(w, fd, &st);
 		}
 		return p.len;
 	}
@@ -410,7 +430,7 @@ static int64_t advance_cut(struct worker *w, int fd, struct session_state_shm *s
 		return (int64_t)bytes;
 	}
 	session(w, fd)->rescued = 0;
-	if (ring_read(&w->hub.ring, st->pos, &rec) < 0)
+	if (frame_skipped(w, st->transport, st->pos) || ring_read(&w->hub.ring, st->pos, &rec) < 0)
 		return -1;
 	size = frame_size(w, st->transport, session(w, fd)->page_base, &rec);
 	if (size <= st->cut)

@@ -33,6 +33,7 @@ struct frames {
 	char *bytes;
 	size_t room;			/* of `bytes`, if they are not in the arena */
 	uint32_t count;
+	uint32_t skipped;		/* records passed over, as they can't be made into frames */
 	uint64_t end;			/* sequence behind the last one */
 	uint64_t seq[PASS_RECORDS];
 	uint32_t at[PASS_RECORDS + 1];
@@ -116,6 +117,27 @@ static char *frames_room(struct worker *w, struct frames *f, size_t bytes)
 	return f->bytes;
 }
 
+/* Served along its own stream, or not now. */
+static bool is_apart(const struct session_shm *s)
+{
+	return s->state.flags & (SESSION_BEHIND | SESSION_CLOSE) || s->count > 1 || frame_is_own(s->state.transport);
+}
+
+/* All records of the pass can't be made into frames: those who would get them here have had them. */
+static void pass_over(struct worker *w, const struct local_topic *t, const struct frames *f)
+{
+	batch_flush(w);		/* what is under way is recorded from where the sessions are */
+	for (uint32_t i = t->at; i < t->count; i++) {
+		struct session_state_shm st = session(w, (int)t->subscribers[i])->state;
+
+		if (is_apart(session(w, (int)t->subscribers[i])) || st.pos >= f->end)
+			continue;
+		st.pos = f->end;
+		slot_commit(&w->slot, (int)t->subscribers[i], &st);
+		worker_count(w, COUNTER_dropped_unencodable, f->skipped);
+	}
+}
+
 /*
  * Makes the frames of the pass: for its first slice as many as there are, up to the limits; if later again, the same.
  * 0, or -1 when there are none.
@@ -126,14 +148,20 @@ static int make_frames(struct worker *w, struct local_topic *t, struct frames *f
 	struct ring_record rec;
 	size_t used = 0;
 
-	f->count = 0;
+	f->count = f->skipped = 0;
 	f->at[0] = 0;
 	f->bytes = frames_room(w, f, PASS_BYTES);
 	f->end = t->first;
 	while (f->count < PASS_RECORDS &&
 	       ring_seek(&w->hub.ring, t->topic, t->generation, f->end, below, f->count ? f->seq[f->count - 1] : t->hint, &rec) == 0) {
-		size_t size = frame_size(w, t->transport, 0, &rec);
+		size_t size;
 
+		if (frame_skipped(w, t->transport, rec.seq)) {
+			f->skipped++;
+			f->end = rec.seq + 1;
+			continue;
+		}
+		size = frame_size(w, t->transport, 0, &rec);
 		if (used + size > PASS_BYTES) {
 			if (f->count > 0)
 				break;
@@ -148,6 +176,8 @@ static int make_frames(struct worker *w, struct local_topic *t, struct frames *f
 	}
 	if (!f->pass)
 		batch_use(w, used);
+	if (!f->count && f->skipped)
+		pass_over(w, t, f);
 	return f->count ? 0 : -1;
 }
 
@@ -197,6 +227,8 @@ static void serve(struct worker *w, int fd, const struct frames *f)
 		note_due(w, fd);
 		return;
 	}
+	if (f->skipped)
+		worker_count(w, COUNTER_dropped_unencodable, f->skipped);
 	while (f->seq[i] < s->state.pos)
 		i++;
 	batch_add(w, fd, f->bytes + f->at[i], f->at[f->count] - f->at[i], f->end, f->count - i);

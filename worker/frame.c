@@ -6,7 +6,9 @@
 #include "proto/flash.h"
 #include "proto/packet.h"
 #include "proto/web_message.h"
+#include "shm/blame.h"
 #include "shm/crash.h"
+#include "shm/log.h"
 #include "worker/worker.h"
 
 static const struct {
@@ -41,15 +43,48 @@ static bool is_text(const struct web_record *r)
 	return r->text[0] != '\0';
 }
 
+/* What is to blame if the worker dies in between. 0: nothing any more. */
+static void encoding(const struct worker *w, uint64_t what)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	atomic_store_explicit(&w->slot.shm->encoding, what, memory_order_relaxed);
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* Says so, once a record. */
+static void tell_skipped(uint64_t what)
+{
+	static uint64_t told[SKIP_MAX];
+	static unsigned next;
+
+	for (unsigned i = 0; i < SKIP_MAX; i++)
+		if (told[i] == what)
+			return;
+	told[next++ % SKIP_MAX] = what;
+	log_warning("message %llu: not sent to subscribers of transport %u, as workers died of encoding it", (unsigned long long)(what >> 8),
+		    (unsigned)(what & 255));
+}
+
+bool frame_in_skips(const struct worker *w, uint32_t transport, uint64_t seq)
+{
+	if (!blame_skips(&w->slot, seq, transport))
+		return false;
+	tell_skipped(ENCODING(seq, transport));
+	return true;
+}
+
 size_t frame_size(const struct worker *w, uint32_t transport, uint32_t page_base, const struct ring_record *rec)
 {
 	struct web_record r = record_of(w, page_base, rec);
 	size_t size;
 
 	assert(transport != TRANSPORT_HTTP);
+	encoding(w, ENCODING(rec->seq, transport));
 	if (transport == TRANSPORT_FLASH && is_text(&r))
-		return flash_message_size(r.time, r.len);
-	size = transport == TRANSPORT_PACKET ? packet_message_size(&r) : web_message_size(web[transport].format, web[transport].chunked, &r);
+		size = flash_message_size(r.time, r.len);
+	else
+		size = transport == TRANSPORT_PACKET ? packet_message_size(&r) : web_message_size(web[transport].format, web[transport].chunked, &r);
+	encoding(w, 0);
 	return ring_holds(&w->hub.ring, rec->seq) ? size : 0;
 }
 
@@ -59,12 +94,14 @@ int frame_write(const struct worker *w, uint32_t transport, uint32_t page_base, 
 	size_t n;
 
 	CRASH_ON_RECORD(r.text, r.len);
+	encoding(w, ENCODING(rec->seq, transport));
 	if (transport == TRANSPORT_FLASH && is_text(&r) && size == flash_message_size(r.time, r.len))
 		n = flash_message(dst, r.time, r.text, r.len);
 	else if (transport == TRANSPORT_PACKET)
 		n = packet_message(&r, dst, size);
 	else
 		n = web_message(web[transport].format, web[transport].chunked, &r, dst, size);
+	encoding(w, 0);
 	return n == size && ring_holds(&w->hub.ring, rec->seq) ? 0 : -1;
 }
 

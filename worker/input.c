@@ -328,25 +328,24 @@ static bool receive(struct worker *w, int fd)
 
 void input_ready(struct worker *w, int fd)
 {
-	/* release: whom to blame is known before anything of it is looked at */
-	atomic_store_explicit(&w->slot.shm->working_on, (uint32_t)fd + 1, memory_order_release);
+	worker_on_input(w, fd);
 	if (session(w, fd)->state.flags & (SESSION_LINGER | SESSION_CLOSE))
 		discard(w, fd);
 	else
 		for (int i = 0; i < RECEIVES_A_TURN && receive(w, fd); i++)
 			;
-	atomic_store_explicit(&w->slot.shm->working_on, 0, memory_order_release);
+	worker_on(w, -1);
 }
 
 void input_resume(struct worker *w, int fd)
 {
-	atomic_store_explicit(&w->slot.shm->working_on, (uint32_t)fd + 1, memory_order_release);
+	worker_on_input(w, fd);
 	input_parse(w, fd);
 	session_flush(w, fd);
 	unchoke(w, fd);
 	if (!ended(w, fd))
 		session_watch(w, fd);
-	atomic_store_explicit(&w->slot.shm->working_on, 0, memory_order_release);
+	worker_on(w, -1);
 }
 
 /* In turn, until one is put off again. */

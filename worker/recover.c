@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "shm/crash.h"
 #include "shm/log.h"
@@ -22,6 +23,14 @@ static bool is_open(const struct worker *w, uint32_t fd)
 static uint32_t fd_end(const struct worker *w)
 {
 	return atomic_load_explicit(&w->slot.shm->fd_end, memory_order_relaxed);
+}
+
+/* Whoever crashes for one session has it to blame, and a long recovery gives signs of life. */
+static void work_on(struct worker *w, uint32_t fd)
+{
+	worker_on(w, (int)fd);
+	if (fd % 256 == 0)
+		worker_beat(w);
 }
 
 /* The dead worker had published: the session has to know. (Until now it may or may not; doing it twice is the same.) */
@@ -142,19 +151,63 @@ static void count_input(struct worker *w, int fd)
 		atomic_store_explicit(&w->slot.shm->receiving, 0, memory_order_release);
 }
 
-static int claim_subscriptions(struct worker *w, int fd, uint8_t *taken)
+static bool bit(const uint8_t *bits, uint32_t i)
+{
+	return bits[i / 8] & (1u << (i % 8));
+}
+
+static bool topic_is_ours(const struct worker *w, uint32_t topic)
+{
+	return topic != TOPIC_NONE && topic <= w->hub.index.shm->high &&
+	       atomic_load(&index_topic(&w->hub.index, topic)->state) == TOPIC_USED &&
+	       atomic_load(&index_topic(&w->hub.index, topic)->interest) & (1ull << w->number);
+}
+
+/* Marks the chain's subscriptions as taken. False, and none is marked, when it is no chain of subscriptions that nobody else has. */
+static bool mark_chain(const struct worker *w, int fd, uint8_t *taken)
+{
+	uint32_t first = atomic_load_explicit(&session(w, fd)->subscriptions, memory_order_relaxed), i = first, marked = 0;
+
+	while (i && i <= w->slot.shm->subscriptions_max && !bit(taken, i) && topic_is_ours(w, w->slot.subscriptions[i].topic)) {
+		taken[i / 8] |= (uint8_t)(1u << (i % 8));
+		marked++;
+		i = atomic_load_explicit(&w->slot.subscriptions[i].next, memory_order_relaxed);
+	}
+	if (!i)
+		return true;
+	for (i = first; marked > 0; marked--, i = atomic_load_explicit(&w->slot.subscriptions[i].next, memory_order_relaxed))
+		taken[i / 8] &= (uint8_t)~(1u << (i % 8));
+	return false;
+}
+
+static bool claim_buffers(struct worker *w, const struct session_state_shm *st)
+{
+	if (st->out_start > st->out_end || (st->out == LENT_NONE && st->out_end))
+		return false;
+	if (st->in && lend_claim(&w->lend, st->in) < 0)
+		return false;
+	return !st->out || (lend_claim(&w->lend, st->out) == 0 && st->out_end <= lend_room(&w->slot, st->out));
+}
+
+/* What the segment says of a session can't be true. Nothing of it is in any list yet, so it can go at once; whatever else it has is free. */
+static void close_damaged(struct worker *w, int fd)
+{
+	log_error("connection %d: what was kept of it is damaged; closing it", fd);
+	worker_count(w, COUNTER_closed_damaged, 1);
+	worker_count(w, COUNTER_closed, 1);
+	atomic_store_explicit(&session(w, fd)->status, SESSION_FREE, memory_order_release);
+	close(fd);
+}
+
+static int claim_subscriptions(struct worker *w, int fd)
 {
 	struct session_shm *s = session(w, fd);
 	struct subscription_shm *sub = NULL;
 
 	s->count = 0;
-	/* A request that was to make it a stream, and did not come to its commit: it will be dealt with again. */
-	if (s->state.transport == TRANSPORT_HTTP)
-		atomic_store_explicit(&s->subscriptions, 0, memory_order_release);
 	for (uint32_t i = atomic_load_explicit(&s->subscriptions, memory_order_relaxed); i;
 	     i = atomic_load_explicit(&sub->next, memory_order_relaxed)) {
 		sub = &w->slot.subscriptions[i];
-		taken[i / 8] |= (uint8_t)(1u << (i % 8));
 		if (i >= w->fresh_subscription)
 			w->fresh_subscription = i + 1;
 		if (topics_add(w, sub->topic, s->state.transport, fd, &sub->place) < 0)
@@ -176,11 +229,14 @@ static int take_session(struct worker *w, int fd, uint8_t *taken)
 {
 	struct session_shm *s = session(w, fd);
 
-	if ((s->state.in && lend_claim(&w->lend, s->state.in) < 0) || (s->state.out && lend_claim(&w->lend, s->state.out) < 0)) {
-		log_error("connection %d: its buffers are not in order", fd);
-		return -1;
+	/* A request that was to make it a stream, and did not come to its commit: it will be dealt with again. */
+	if (s->state.transport == TRANSPORT_HTTP)
+		atomic_store_explicit(&s->subscriptions, 0, memory_order_release);
+	if (s->state.transport >= TRANSPORTS || !mark_chain(w, fd, taken) || !claim_buffers(w, &s->state)) {
+		close_damaged(w, fd);
+		return 0;
 	}
-	if (claim_subscriptions(w, fd, taken) < 0)
+	if (claim_subscriptions(w, fd) < 0)
 		return -1;
 	atomic_fetch_add_explicit(&w->self->connections, 1, memory_order_relaxed);
 	session_count(w, s->state.transport, 1);
@@ -206,13 +262,17 @@ static int take_sessions(struct worker *w)
 	atomic_store(&w->self->subscriptions, 0);
 	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
 		atomic_store(&w->self->by_transport[i], 0);
-	for (uint32_t fd = 0; fd < fd_end(w); fd++)
-		if (is_open(w, fd) && take_session(w, (int)fd, taken) < 0) {
+	for (uint32_t fd = 0; fd < fd_end(w); fd++) {
+		if (!is_open(w, fd))
+			continue;
+		work_on(w, fd);
+		if (take_session(w, (int)fd, taken) < 0) {
 			free(taken);
 			return -1;
 		}
+	}
 	for (uint32_t i = 1; i < w->fresh_subscription; i++)
-		if (!(taken[i / 8] & (1u << (i % 8))))
+		if (!bit(taken, i))
 			topics_give_subscription(w, i);
 	free(taken);
 	return lend_ready(&w->lend);
@@ -221,11 +281,11 @@ static int take_sessions(struct worker *w)
 /* Topics that were joined, or not yet left, when the last worker died. */
 static void leave_unheard(struct worker *w)
 {
-	uint64_t bit = 1ull << w->number;
+	uint64_t ours = 1ull << w->number;
 
 	lock_acquire(&w->hub.shm->lock, w->number + 1);
 	for (uint32_t i = 1; i <= w->hub.index.shm->topics_max && index_topic(&w->hub.index, i)->generation; i++)
-		if (atomic_load(&index_topic(&w->hub.index, i)->interest) & bit && !w->topics[i])
+		if (atomic_load(&index_topic(&w->hub.index, i)->interest) & ours && !w->topics[i])
 			index_leave(&w->hub.index, w->number, i);
 	lock_release(&w->hub.shm->lock, w->number + 1);
 }
@@ -235,6 +295,7 @@ static void start_sessions(struct worker *w)
 	for (uint32_t fd = 0; fd < fd_end(w); fd++) {
 		if (!is_open(w, fd))
 			continue;
+		work_on(w, fd);
 		count_input(w, (int)fd);
 		accept_watcher(w, (int)fd);
 		action_join_everybody(w, (int)fd);
@@ -259,6 +320,7 @@ static void resume_sessions(struct worker *w)
 	for (uint32_t fd = 0; fd < fd_end(w); fd++) {
 		if (!is_open(w, fd))
 			continue;
+		work_on(w, fd);
 		if (session(w, (int)fd)->state.flags & SESSION_LINGER)
 			shutdown((int)fd, SHUT_WR);	/* again, if it was marked and not done */
 		if (session(w, (int)fd)->state.in != LENT_NONE && !(session(w, (int)fd)->state.flags & SESSION_CLOSE))
@@ -269,13 +331,16 @@ static void resume_sessions(struct worker *w)
 	}
 }
 
-/* The connection that the last worker died of (shm/blame.h): the next one would, too. */
+/*
+ * The connection that the last worker died of (shm/blame.h): the next one would, too. Lists are there, so it can be closed; nothing of it has been
+ * made into frames, sent or parsed.
+ */
 static void close_blamed(struct worker *w)
 {
 	uint32_t on = w->slot.shm->suspect.blamed;
 
 	if (on && is_open(w, on - 1)) {
-		log_warning("connection %u: closed, as a worker died while it handled its input", on - 1);
+		log_warning("connection %u: closed, as a worker died of it", on - 1);
 		worker_count(w, COUNTER_closed_blamed, 1);
 		session_close(w, (int)on - 1);
 	}
@@ -290,6 +355,7 @@ int recover(struct worker *w)
 	if (take_sessions(w) < 0)
 		return -1;
 	CRASH_POINT("recover-taken");
+	close_blamed(w);
 #ifndef JANUS_BROKEN_RECOVERY	/* a build for tests: the kill loop must notice */
 	land_sends(w);
 #endif
@@ -297,10 +363,10 @@ int recover(struct worker *w)
 	leave_unheard(w);
 	w->cursor = atomic_load_explicit(&w->self->delivered, memory_order_acquire);
 	start_sessions(w);
-	close_blamed(w);
 	CRASH_POINT("recover-started");
 	resume_answer(w);
 	resume_sessions(w);
+	worker_on(w, -1);
 	CRASH_POINT("recover-resumed");
 	return 0;
 }

@@ -31,7 +31,7 @@ static size_t make_cut_frame(struct worker *w, int fd, const struct session_stat
 	struct ring_record rec;
 	size_t size;
 
-	if (ring_read(&w->hub.ring, st->pos, &rec) < 0)
+	if (frame_skipped(w, st->transport, st->pos) || ring_read(&w->hub.ring, st->pos, &rec) < 0)
 		return 0;
 	size = frame_size(w, st->transport, base, &rec);
 	if (size <= st->cut || size > w->scratch_room || frame_write(w, st->transport, base, &rec, w->scratch, size) < 0)
@@ -124,6 +124,8 @@ void rescue_all(struct worker *w, unsigned lag)
 	for (uint32_t fd = 0; fd < end; fd++) {
 		const struct session_shm *s = session(w, (int)fd);
 
+		if (fd % 256 == 0)
+			worker_beat(w);
 		if (s->status != SESSION_OPEN || !s->state.cut)
 			continue;
 		/* One that can't be rescued is closed when it wants to go on. */

@@ -114,7 +114,10 @@ void sweep(struct worker *w)
 	if (w->sweep_at >= end)
 		w->sweep_at = 0;
 	for (uint32_t i = 0; i < slice && w->sweep_at < end; i++, w->sweep_at++)
-		if (session(w, (int)w->sweep_at)->status == SESSION_OPEN)
+		if (session(w, (int)w->sweep_at)->status == SESSION_OPEN) {
+			worker_on(w, (int)w->sweep_at);
 			look_at(w, (int)w->sweep_at);
+		}
+	worker_on(w, -1);
 	count_lost_lines(w);
 }

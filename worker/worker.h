@@ -201,6 +201,20 @@ static inline bool session_unmark(struct worker *w, int fd, uintptr_t mark)
 	return was;
 }
 
+/* Which session is being dealt with, to blame if the worker dies of it: its input; something else of it, or of none (-1). */
+static inline void worker_on_input(struct worker *w, int fd)
+{
+	/* release: whom to blame is known before anything of it is looked at */
+	atomic_store_explicit(&w->slot.shm->working_on, (uint32_t)fd + 1, memory_order_release);
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline void worker_on(struct worker *w, int fd)
+{
+	atomic_store_explicit(&w->slot.shm->working_on, fd < 0 ? 0 : ((uint32_t)fd + 1) | WORKING_ELSE, memory_order_release);
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
 /* worker.c */
 void worker_beat(struct worker *w);
 void worker_count(struct worker *w, enum counter counter, uint64_t n);
@@ -307,6 +321,12 @@ size_t catchup_due(struct worker *w, int fd);
 size_t frame_size(const struct worker *w, uint32_t transport, uint32_t page_base, const struct ring_record *rec);
 /* Writes it, the `size` bytes that frame_size() said. -1 when the ring has overwritten the record meanwhile: dst holds rubbish then. */
 int frame_write(const struct worker *w, uint32_t transport, uint32_t page_base, const struct ring_record *rec, char *dst, size_t size);
+/* Whether no worker is to make this record into a frame of the transport, as some have died of it. Logged. */
+bool frame_in_skips(const struct worker *w, uint32_t transport, uint64_t seq);
+static inline bool frame_skipped(const struct worker *w, uint32_t transport, uint64_t seq)
+{
+	return atomic_load_explicit(&w->slot.shm->skips, memory_order_relaxed) > 0 && frame_in_skips(w, transport, seq);
+}
 /* Whether every session has frames of its own: they are served one at a time. */
 bool frame_is_own(uint32_t transport);
 

@@ -44,10 +44,10 @@ class UringFails(CrashTest):
         self.serve_crash_build("io=auto", "log_level=debug", listen=("flash://127.0.0.1:0", "flash+unix:" + folder + "/socket"))
         if "sends with io_uring" not in self.janus.log():
             self.skipTest("no io_uring here")
-        readers = [self.flash().subscribe("a") for _ in range(10)]
+        readers = [self.client(self.janus, place=0).subscribe("a") for _ in range(10)]
         lost = [self.client(self.janus, place=1).subscribe("a") for _ in range(5)]
         self.arm("uring-submit")
-        publisher = self.flash()
+        publisher = self.client(self.janus, place=0)
         publisher.publish("a", n=1)
         publisher.publish("a", n=2)
         for n in (1, 2):

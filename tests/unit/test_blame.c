@@ -109,6 +109,26 @@ static void test_other_input_is_another_suspect(void **state)
 	}
 }
 
+/* What is not input is told by how much was sent. */
+static void test_output(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t on = 11 | WORKING_ELSE;
+
+	for (int i = 0; i < 20; i++) {
+		atomic_store(&f->slot.shm->working_on, on);
+		assert_int_equal(blame(&f->slot, DEATH_KILLED), VERDICT_SUSPECT);
+		slot_session(&f->slot, 10)->state.sent += 100;
+	}
+	for (int i = 0; i < 2; i++) {
+		atomic_store(&f->slot.shm->working_on, on);
+		assert_int_equal(blame(&f->slot, DEATH_KILLED), VERDICT_SUSPECT);
+	}
+	atomic_store(&f->slot.shm->working_on, on);
+	assert_int_equal(blame(&f->slot, DEATH_KILLED), VERDICT_SESSION);
+	assert_int_equal(f->slot.shm->suspect.blamed, 11);
+}
+
 static void test_a_record_is_skipped_the_second_time(void **state)
 {
 	struct fixture *f = *state;
@@ -166,6 +186,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_fault_closes_the_session, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kills_close_it_only_in_a_row, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_input_is_another_suspect, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_output, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_record_is_skipped_the_second_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_record_at_a_kill, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_records, setup, teardown),
