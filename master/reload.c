@@ -136,6 +136,7 @@ static int try_successor(struct master *m, char error[CONFIG_ERROR_MAX])
 
 	if (answer != PROBE_YES)
 		return answer;
+	m->next.again = m->again;	/* while the workers left their snapshots */
 	fd = heritage_write(&m->next);
 	if (fd >= 0)
 		reload_execute(m, m->next_program, fd);

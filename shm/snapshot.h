@@ -52,8 +52,8 @@ int snapshot_version(int fd);
 /* By the master, when all workers have stopped. Records below `from` are left out: nobody is owed them. */
 int snapshot_write_hub(const struct hub *hub, uint64_t from, int fd);
 
-/* By a worker as its last act. Session, topic and buffers are only read. */
-int snapshot_write_slot(const struct hub *hub, const struct slot *slot, int fd);
+/* By a worker as its last act. Session, topic and buffers are only read. `beat`, if not NULL, is called now and then: it may take long. */
+int snapshot_write_slot(const struct hub *hub, const struct slot *slot, int fd, void (*beat)(void *of), void *of);
 
 /*
  * By the new master, into a hub that was just made: topics with their interest, records, and of each slot what does not depend on the

@@ -164,7 +164,7 @@ static int put_session(struct snapshot_writer *w, const struct hub *hub, const s
 	return 0;
 }
 
-int snapshot_write_slot(const struct hub *hub, const struct slot *slot, int fd)
+int snapshot_write_slot(const struct hub *hub, const struct slot *slot, int fd, void (*beat)(void *of), void *of)
 {
 	uint32_t end = atomic_load(&slot->shm->fd_end), count = 0;
 	struct snapshot_writer w;
@@ -177,9 +177,12 @@ int snapshot_write_slot(const struct hub *hub, const struct slot *slot, int fd)
 		count += atomic_load(&slot->sessions[i].status) == SESSION_OPEN;
 	snapshot_begin(&w, fd, "slot", 1);
 	snapshot_put_uint(&w, "sessions", count);
-	for (uint32_t i = 0; i < end; i++)
+	for (uint32_t i = 0; i < end; i++) {
+		if (beat && i % 256 == 0)
+			beat(of);
 		if (atomic_load(&slot->sessions[i].status) == SESSION_OPEN && put_session(&w, hub, slot, i) < 0)
 			return -1;
+	}
 	return snapshot_end(&w);
 }
 

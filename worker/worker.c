@@ -243,11 +243,16 @@ static void say_goodbye(struct worker *w)
 			session_goodbye(w, fd);
 }
 
+static void beat(void *of)
+{
+	worker_beat(of);
+}
+
 static int freeze(struct worker *w)
 {
 	/* Another program may make frames in another way: it must not have to finish ours. */
 	rescue_all(w, 0);
-	if (snapshot_write_slot(&w->hub, &w->slot, w->start->snapshot_fd) == 0)
+	if (snapshot_write_slot(&w->hub, &w->slot, w->start->snapshot_fd, beat, w) == 0)
 		return WORKER_FROZEN;
 	log_error("snapshot: %s", strerror(errno));
 	return WORKER_UNFROZEN;

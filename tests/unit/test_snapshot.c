@@ -438,7 +438,7 @@ static void hub_must_be_at_rest(void **state)
 	atomic_store(&a.hub.shm->slot[5].intent.state, INTENT_NONE);
 	assert_int_equal(snapshot_write_hub(&a.hub, 0, fd), 0);
 	atomic_store(&a.slot.shm->redo_fd, 1);
-	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, fd), -1);
+	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, fd, NULL, NULL), -1);
 	assert_int_equal(errno, EBUSY);
 	stop(&a);
 	close(fd);
@@ -621,12 +621,12 @@ static void slot_comes_back(void **state)
 	populate_hub(&a);
 	populate_slot(&a);
 	assert_int_equal(snapshot_write_hub(&a.hub, SEQS - 60, y), 0);
-	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, x), 0);
+	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, x, NULL, NULL), 0);
 	assert_int_equal(snapshot_version(x), SNAPSHOT_VERSION);
 	assert_int_equal(snapshot_read_hub(&b.hub, y), 0);
 	assert_int_equal(snapshot_read_slot(&b.hub, &b.slot, 40, OWNER, x), 0);
 	verify_slot(&b);
-	assert_int_equal(snapshot_write_slot(&b.hub, &b.slot, y), 0);
+	assert_int_equal(snapshot_write_slot(&b.hub, &b.slot, y, NULL, NULL), 0);
 	same_bytes(x, y);
 	stop(&a);
 	stop(&b);
@@ -671,15 +671,15 @@ static void slot_subscriptions_do_not_fit(void **state)
 		*sub = (struct subscription_shm){ .topic = find(&a, "alpha"), .next = a.slot.sessions[1].subscriptions };
 		a.slot.sessions[1].subscriptions = i;
 	}
-	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, fd), 0);
+	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, fd, NULL, NULL), 0);
 	assert_int_equal(other_slot(fd, -1, 16, 2), 0);
 	a.slot.subscriptions[64] = (struct subscription_shm){ .topic = find(&a, "alpha"), .next = a.slot.sessions[1].subscriptions };
 	a.slot.sessions[1].subscriptions = 64;
-	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, fd), 0);
+	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, fd, NULL, NULL), 0);
 	assert_int_equal(other_slot(fd, -1, 16, 2), ENOSPC);
 	assert_int_equal(other_slot(fd, -1, 16, 3), 0);
 	a.slot.subscriptions[64].from = SEQS + 2;
-	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, fd), 0);
+	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, fd, NULL, NULL), 0);
 	assert_int_equal(other_slot(fd, -1, 16, 3), EPROTO);
 	stop(&a);
 	close(fd);
@@ -698,7 +698,7 @@ static void slot_has_no_place(void **state)
 	start(&a, 65536, 128, 16, 64);
 	populate_hub(&a);
 	populate_slot(&a);
-	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, fd), 0);
+	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, fd, NULL, NULL), 0);
 	assert_int_equal(other_slot(fd, -1, 5, 23), 0);
 	assert_int_equal(other_slot(fd, -1, 4, 23), ENOSPC);
 	assert_int_equal(other_slot(fd, -1, 5, 22), ENOSPC);
@@ -713,7 +713,7 @@ static void slot_has_no_place(void **state)
 	open_session(&a, &lend, &large, &subscriptions);
 	lend_fini(&lend);
 	big = file();
-	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, big), 0);
+	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, big, NULL, NULL), 0);
 	assert_int_equal(other_slot(big, -1, 16, 23), ENOSPC);
 	stop(&a);
 	close(fd);
@@ -1134,7 +1134,7 @@ static void damaged(bool hub)
 	populate_hub(&a);
 	populate_slot(&a);
 	snapshot_write_hub(&a.hub, SEQS - 60, x);
-	snapshot_write_slot(&a.hub, &a.slot, y);
+	snapshot_write_slot(&a.hub, &a.slot, y, NULL, NULL);
 	stop(&a);
 	b = contents(hub ? x : y, hub, x);
 	cut(&b);
