@@ -182,7 +182,8 @@ def report(chaos, pauses, log):
     if not good:
         lines += [said for _, _, said in found if said.strip()]
         lines += ["the log, but for what is always there:"]
-        lines += [line for line in log.splitlines() if not re.search(r"took over|listening on|room for|reloaded$|signal 9", line)][-40:]
+        lines += [line for line in log.splitlines() if not re.search(r"took over|room for|signal 9", line)][-100:]
+        lines += ["what was done, but for kills:"] + chaos.troubles.history[-100:]
     return good, "\n".join(lines)
 
 

@@ -1,5 +1,6 @@
 """What chaos does to a server: kills, stops, reloads, other programs and configurations, good ones and broken ones."""
 import contextlib
+import datetime
 import os
 import random
 import re
@@ -125,6 +126,7 @@ class Troubles:
     def __init__(self, server, program, configuration, seed, over):
         self.server, self.program, self.configuration, self.seed, self.over = server, program, configuration, seed, over
         self.failures = []
+        self.history = []           # what was done when, a line each
         self.done = dict.fromkeys(("kills", "stops", "reloads", "pairs", "upgrades", "broken"), 0)
         self.refused_later = 0
         self.stopped_until = 0
@@ -136,6 +138,10 @@ class Troubles:
 
     def fail(self, text):
         self.failures.append("%.1f s: %s" % (time.monotonic() - self.start, text))
+
+    def note(self, text):
+        """With the time of the log's."""
+        self.history.append("%s %s" % (datetime.datetime.now(datetime.timezone.utc).strftime("%H:%M:%S.%f")[:-3], text))
 
     def spread(self, rng, actions, seconds):
         """Each at a random moment; those that take long are caught up with."""
@@ -199,6 +205,7 @@ class Troubles:
         self.stopped_until = time.monotonic() + seconds + 2
         with contextlib.suppress(ProcessLookupError):
             self.stopped = pid
+            self.note("stop %d for %.2f s" % (pid, seconds))
             os.kill(pid, signal.SIGSTOP)
             self.done["stops"] += 1
             try:
@@ -215,6 +222,7 @@ class Troubles:
         deadline = Deadline(90)
         while True:
             status, _, err = self.server.reload()
+            self.note("janusctl reload: %d %s" % (status, err.strip()))
             if status == 0:
                 return
             if not re.search(LATER, err) and time.monotonic() > self.stopped_until:
@@ -231,6 +239,7 @@ class Troubles:
         deadline = Deadline(90)
         while True:
             status, _, err = self.server.reload()
+            self.note("janusctl reload, with %s: %d %s" % (what, status, err.strip()))
             if status == 0:
                 self.fail("reload: %s was taken" % what)
             elif re.search(LATER, err) and not deadline.over():
@@ -254,6 +263,7 @@ class Troubles:
         other = OTHER_BUILD if os.path.exists(os.path.join(OTHER_BUILD, "janus")) else janus_test.BUILD
         self.program.put(other if self.program.source != other else janus_test.BUILD)
         self.done["upgrades"] += 1
+        self.note("the program of " + self.program.source)
         if rng.random() < 0.3:
             self.pair(rng)
         else:
@@ -267,10 +277,11 @@ class Troubles:
             if rng.random() < 0.5:
                 self.configuration.change_workers(rng)
             self.configuration.write()
+            self.note("SIGHUP for %d workers, %s" % (self.configuration.workers, " ".join(self.configuration.urls())))
             os.kill(self.server.master, signal.SIGHUP)
             self.over.wait(rng.uniform(0.010, 0.030))
         if rng.random() < 0.5:
-            self.server.reload()        # whatever it says
+            self.note("janusctl reload after a pair: %s" % self.server.reload()[0])         # whatever it says
         self.expect_listeners()
 
     def listeners(self):
