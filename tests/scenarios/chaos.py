@@ -27,7 +27,8 @@ import threading
 
 import janus_test
 from janus_test import Bench, Server, parse_url, wait_until
-from troubles import Configuration, Program, Troubles
+from programs import Configuration, Program
+from troubles import Troubles
 from witnesses import Witnesses
 
 LOSSES = ("closed_blamed", "closed_slot", "closed_slow", "closed_uncertain", "dropped_overtaken", "no_buffer", "bad_input")

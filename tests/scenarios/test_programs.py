@@ -15,9 +15,10 @@ import unittest
 
 import janus_test
 from janus_test import ROOT, JanusTest, Server, is_alive, wait_until
+from programs import OTHER_BUILD, Program
 from steady import Steady, client_on
 from test_upgrade import DEAF_BUILD
-from troubles import OTHER_BUILD, Program, children
+from troubles import children
 
 CRASH_BUILD = os.path.join(ROOT, os.environ.get("JANUS_CRASH_BUILD", "build/crash"))
 

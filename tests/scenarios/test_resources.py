@@ -13,8 +13,8 @@ import unittest
 
 import janus_test
 from janus_test import JanusTest, Server, is_alive, wait_until
+from programs import OTHER_BUILD, Program
 from steady import Steady, client_on
-from troubles import OTHER_BUILD, Program
 
 LACK = 2.5              # seconds that one lasts, in which a server that gives up after some tries has done so
 CGROUP = "/sys/fs/cgroup"

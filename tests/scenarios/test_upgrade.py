@@ -8,7 +8,7 @@ import unittest
 
 import janus_test
 from janus_test import ROOT, JanusTest, Server, wait_until
-from troubles import OTHER_BUILD, Program
+from programs import OTHER_BUILD, Program
 from web_clients import CONTINUATION, PING, PONG, TEXT, WEB, Http, chunked, frame, head_of, packet
 from witnesses import Witnesses
 

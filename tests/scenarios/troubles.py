@@ -4,120 +4,16 @@ import datetime
 import os
 import random
 import re
-import shutil
 import signal
 import threading
 import time
 
 import janus_test
-from janus_test import ROOT, Deadline, free_port, wait_until
+from janus_test import Deadline, wait_until
+from programs import OTHER_BUILD, Configuration, Program
 
-OTHER_BUILD = os.path.join(ROOT, os.environ.get("JANUS_OTHER_BUILD", "build/layout98"))
-WORKERS = range(1, 7)
 STOP_MOST = 3               # seconds that a process is stopped at most
 LATER = r"under way|being replaced|again later"         # why janusctl's reload is refused just now, and not for good
-
-
-class Program:
-    """A folder of its own with the program, which can be replaced as a package manager does it: by a rename."""
-
-    def __init__(self, build, folder):
-        self.folder = folder
-        os.mkdir(folder)
-        self.put(build)
-
-    @property
-    def path(self):
-        return os.path.join(self.folder, "janus")
-
-    def put(self, build):
-        for name in ("janusctl", "janus"):
-            self.put_file(os.path.join(build, name), name)
-        self.source = build
-
-    def put_file(self, source, name="janus"):
-        """Another file in the program's place."""
-        new = os.path.join(self.folder, name + ".new")
-        shutil.copy(source, new)
-        os.rename(new, os.path.join(self.folder, name))
-
-    def put_text(self, text, mode=0o755):
-        new = self.path + ".new"
-        with open(new, "w" if isinstance(text, str) else "wb") as f:
-            f.write(text)
-        os.chmod(new, mode)
-        os.rename(new, self.path)
-
-    def put_script(self, text):
-        self.put_text("#!/bin/sh\n" + text + "\n")
-
-    # what no server can go on as
-
-    def put_truncated(self, part=0.1):
-        """(What is at the end is for debuggers: without it the program would still run.)"""
-        with open(os.path.join(self.source, "janus"), "rb") as f:
-            data = f.read()
-        self.put_text(data[:int(len(data) * part)])
-
-    def put_true(self):
-        self.put_file(shutil.which("true"))
-
-    def remove(self):
-        os.unlink(self.path)
-
-    def put_broken(self, kind):
-        {
-            "truncated": self.put_truncated,
-            "a few bytes": lambda: self.put_truncated(0.001),
-            "empty": lambda: self.put_text(""),
-            "removed": self.remove,
-            "/bin/true": self.put_true,
-            "a script that says yes": lambda: self.put_script("exit 0"),
-            "a script that wants a snapshot": lambda: self.put_script("exit 10"),
-            "a script that fails": lambda: self.put_script("exit 1"),
-            "text": lambda: self.put_text("not a program\n"),
-            "not executable": lambda: self.put_text("not a program\n", 0o644),
-        }[kind]()
-
-    BROKEN = ("truncated", "a few bytes", "empty", "removed", "/bin/true", "a script that says yes", "a script that wants a snapshot",
-              "a script that fails", "text", "not executable")
-
-
-class Configuration:
-    """The server's, which changes: its file is replaced as a whole, as a reload may read it at any moment."""
-
-    BROKEN = ("workers = none\n", "no such key = 1\n", "[section]\n", "listen = nowhere\n", "ring_bytes\n", "workers = 100000\n")
-
-    def __init__(self, server, workers, more):
-        """`more`: lines that are always there."""
-        self.server = server
-        self.workers = workers
-        self.more = more
-        self.ports = {protocol: free_port() for protocol in ("flash", "http", "packet")}
-        self.without = set()            # protocols that nobody listens for just now; never flash, which newcomers use
-        self.extra = []                 # further addresses
-        self.write()
-
-    def urls(self):
-        return ["%s://127.0.0.1:%d" % item for item in self.ports.items() if item[0] not in self.without] + self.extra
-
-    def text(self):
-        return "".join(line + "\n" for line in ["workers = %d" % self.workers] + self.more + ["listen = " + url for url in self.urls()])
-
-    def write(self, text=None):
-        new = self.server.config_file + ".new"
-        with open(new, "w") as f:
-            f.write(text or self.text())
-        os.rename(new, self.server.config_file)
-
-    def change_ports(self, rng):
-        """Others in addition, and some of the first no more; who is connected there is not concerned."""
-        protocols = ("flash", "http", "packet")
-        self.extra = ["%s://127.0.0.1:%d" % (rng.choice(protocols), free_port()) for _ in range(rng.randrange(3))]
-        self.without = {protocol for protocol in ("http", "packet") if rng.random() < 0.3}
-
-    def change_workers(self, rng):
-        self.workers = rng.choice([n for n in WORKERS if n != self.workers])
 
 
 class Troubles:
@@ -129,7 +25,7 @@ class Troubles:
         self.history = []           # what was done when, a line each
         self.done = dict.fromkeys(("kills", "stops", "reloads", "pairs", "upgrades", "broken"), 0)
         self.refused_later = 0
-        self.stopped_until = 0
+        self.disturbed = 0          # until when a kill or a stop may be why a reload is refused
         self.stopped = None
 
     def random(self, what):
@@ -172,6 +68,7 @@ class Troubles:
 
     def kill_worker(self, pid):
         with contextlib.suppress(ProcessLookupError):
+            self.disturbed = max(self.disturbed, time.monotonic() + 0.5)
             self.server.kill(pid, "worker")
             self.done["kills"] += 1
 
@@ -202,7 +99,7 @@ class Troubles:
         """SIGSTOP for any of the server's processes, and SIGCONT a while later."""
         pid = rng.choice(self.server.processes() or [self.server.master])
         seconds = rng.choice((0.05, 0.5, 1, STOP_MOST)) * rng.random()
-        self.stopped_until = time.monotonic() + seconds + 2
+        self.disturbed = time.monotonic() + seconds + 2
         with contextlib.suppress(ProcessLookupError):
             self.stopped = pid
             self.note("stop %d for %.2f s" % (pid, seconds))
@@ -217,15 +114,16 @@ class Troubles:
     # reloads, each with what must become of it
 
     def reload(self, rng=None):
-        """janusctl reload. What it refuses for the moment is asked again."""
+        """janusctl reload. What it refuses for the moment is asked again; also an upgrade in which a worker was killed that had to leave."""
         self.done["reloads"] += 1
         deadline = Deadline(90)
         while True:
+            began = time.monotonic()
             status, _, err = self.server.reload()
             self.note("janusctl reload: %d %s" % (status, err.strip()))
             if status == 0:
                 return
-            if not re.search(LATER, err) and time.monotonic() > self.stopped_until:
+            if not re.search(LATER, err) and self.disturbed < began:
                 self.fail("reload: status %d: %s" % (status, err.strip()))
                 return
             if deadline.over():
@@ -272,6 +170,7 @@ class Troubles:
     def pair(self, rng):
         """Two SIGHUPs, with another configuration for the second one, and sometimes janusctl's in between: the last one counts."""
         self.done["pairs"] += 1
+        log = os.path.getsize(self.server.log_file)
         for _ in range(2):
             self.configuration.change_ports(rng)
             if rng.random() < 0.5:
@@ -282,17 +181,27 @@ class Troubles:
             self.over.wait(rng.uniform(0.010, 0.030))
         if rng.random() < 0.5:
             self.note("janusctl reload after a pair: %s" % self.server.reload()[0])         # whatever it says
-        self.expect_listeners()
+        self.expect_listeners(log)
+
+    def refused_since(self, log):
+        with open(self.server.log_file, errors="replace") as f:
+            f.seek(log)
+            return "reload refused" in f.read()
 
     def listeners(self):
         status, out, _ = self.server.ctl("status", "--json")
         return sorted(re.findall(r'"((?:flash|http|packet)://[^"]*)"', out)) if status == 0 else None
 
-    def expect_listeners(self):
-        """Those of the configuration, without further orders."""
+    def expect_listeners(self, log=None):
+        """Those of the configuration, without further orders; unless the log says behind this place that it could not be."""
         wanted = sorted(self.configuration.urls())
         try:
-            wait_until(lambda: self.listeners() == wanted, 30, "", pause=0.05)
+            wait_until(lambda: self.listeners() == wanted or (log is not None and self.refused_since(log)), 30, "", pause=0.05)
+            if log is not None and self.refused_since(log):
+                if self.disturbed < time.monotonic() - 30:
+                    self.fail("a reload was refused")
+                self.reload()
+                wait_until(lambda: self.listeners() == wanted, 30, "", pause=0.05)
         except AssertionError:
             self.fail("the server listens on %s, the configuration says %s" % (self.listeners(), wanted))
             self.reload()
@@ -322,7 +231,7 @@ class Troubles:
         """All is well again, and stays so."""
         if self.stopped:
             os.kill(self.stopped, signal.SIGCONT)
-        self.stopped_until = 0
+        self.disturbed = 0
         self.reload()
         with contextlib.suppress(AssertionError):
             wait_until(lambda: all(w["state"] in ("live", "draining") for w in self.server.status()["workers"]), 20)
