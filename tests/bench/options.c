@@ -57,7 +57,7 @@ static const struct option_row {
 	{ "pause-ms", 0, REAL, AT(pause_ms), 0.1, 1e6, "MS", "what counts as a pause, beyond the time between messages (50)" },
 	{ "slow", 0, COUNT, AT(slow), 0, 1000000, "K", "subscribers that stop reading in the midst of round 1 (0)" },
 	{ "slow-s", 0, REAL, AT(slow_s), 0, 86400, "S", "for how long (3)" },
-	{ "slow-again", 0, FLAG, AT(slow_again), 0, 0, NULL, "from the start, again and again, and read for as long between" },
+	{ "slow-again", 0, FLAG, AT(slow_again), 0, 0, NULL, "from the start, again and again; between, they read for nine times as long" },
 	{ "small", 0, COUNT, AT(small), 0, 1000000, "K", "subscribers with a small receive buffer that read on at once (0)" },
 	{ "slow-may-lose", 0, FLAG, AT(slow_may_lose), 0, 0, NULL, "what slow subscribers lose is no fault" },
 	{ "churn", 0, REAL, AT(churn), 0, 100000, "C", "during rounds, C more connections a second subscribe and go (0)" },

@@ -23,6 +23,7 @@
 #define SMALL_RCVBUF 4096	/* so that a slow subscriber soon has the server's sends blocked, and one that reads on takes parts */
 #define SLOW_TICK_MS 20
 #define SLOW_QUIET (500 * CLOCK_MS)
+#define SLOW_READS 9u		/* with --slow-again, it reads so many times as long as it pauses: a small buffer makes it slow enough */
 #define SLOW_PART 4u		/* it pauses when it has had a quarter of the round */
 
 struct subscriber {
@@ -308,7 +309,7 @@ static void resume_some(struct subscriber *p)
 
 		if (s->flags & SUB_PAUSED && (int32_t)(now - s->heard) >= 0) {
 			s->flags &= (uint8_t)~SUB_PAUSED;
-			s->heard = now + (uint32_t)(p->m->opt->slow_s * 1000);
+			s->heard = now + (uint32_t)(p->m->opt->slow_s * 1000) * SLOW_READS;
 			p->paused--;
 			on_readable(p, s);
 			if (s->state == SUB_READY)

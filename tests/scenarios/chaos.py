@@ -57,14 +57,14 @@ class Chaos:
 
     def benches(self, addresses):
         o = self.options
-        common = ["--speak", o.speak, "-p", o.publishers, "--while-running", o.seconds, "--timeout", 60]
+        common = ["--speak", o.speak, "-p", o.publishers, "--while-running", o.seconds, "--timeout", 90]
         many = Bench(addresses, "-n", o.subscribers, "-T", o.topics, "--rate", o.rate, "--slow", o.slow, "--slow-s", min(5, o.seconds / 4),
                      *common, pid=self.server.master)
         if not o.large:
             return [many]
         return [many, Bench(addresses, "-n", o.large, "-T", o.large_topics, "--topic", "large", "--rate", o.large_rate, "--size", o.large_least, "--size-max", 200000,
                             "--publish", random.Random(o.seed).choice(("flash", "ws", "packet", "http")), "--small", o.large // 2,
-                            "--slow", o.large // 5, "--slow-again", "--slow-s", 1.5, *common, pid=self.server.master)]
+                            "--slow", o.large // 5, "--slow-again", "--slow-s", 1, *common, pid=self.server.master)]
 
     def run(self):
         o = self.options
