@@ -236,6 +236,10 @@ static int start_heir(struct master *m)
 	snprintf(m->dir.path, sizeof(m->dir.path), "%s", m->h.settings.runtime_dir);
 	m->dir.lock = m->h.lock;
 	m->dir.control = m->h.control;
+	if (m->h.roll == 0) {
+		m->by_path = true;
+		m->h.roll = 1;
+	}
 	fcntl(m->dir.control, F_SETFD, FD_CLOEXEC);
 	if (m->h.caller >= 0)
 		fcntl(m->h.caller, F_SETFD, FD_CLOEXEC);

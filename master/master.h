@@ -41,6 +41,7 @@ struct master {
 	char **argv;			/* as started */
 	struct config config;
 	struct runtime_dir dir;
+	bool by_path;			/* keepers are those of a predecessor that executes what stands at its path: their orders bring no program */
 	int program;			/* O_PATH, of the program that this is: keepers are made from it, whatever stands at the path */
 	struct heritage h;		/* descriptors, listeners, slots: all that goes on over an upgrade */
 	struct hub hub;

@@ -155,7 +155,8 @@ int slots_order_replace(struct master *m, unsigned slot)
 	fds[0] = keeper_heritage(m, slot, -1);
 	if (fds[0] < 0)
 		return -1;
-	fds[count++] = m->program;
+	if (!m->by_path || atomic_load(&m->hub.shm->slot[slot].keeper_beat))
+		fds[count++] = m->program;
 	if (m->h.fresh) {
 		fds[count++] = m->h.hub;
 		fds[count++] = s->segment;

@@ -1,5 +1,6 @@
 """Reload: a new configuration and a new program under way, without a connection's noticing."""
 import os
+import re
 import shutil
 import signal
 import socket
@@ -294,6 +295,26 @@ class Reload(JanusTest):
         for n in range(3000):
             slow.expect_message("a", n=n)
         self.assertEqual(janus.count("dropped_overtaken"), 0)
+
+    def test_many_addresses_and_a_full_slot(self):
+        """An order brings all listen sockets a second time: there is room for them, however many connections there are."""
+        ports = set()
+        while len(ports) < 64:
+            ports.add(free_port())
+        lines = ["workers = 1"] + ["listen = flash://127.0.0.1:%d" % port for port in ports]
+        janus = self.server(config="\n".join(lines) + "\n", nofile=(512, 512))
+        room = int(re.search(r"room for (\d+) connections", janus.log()).group(1))
+        clients = [c.subscribe("a") for c in self.clients(janus, room)]
+        for n in range(3):
+            generation = janus.slot(0)["generation"]
+            status, _, err = janus.reload()
+            self.assertEqual(status, 0, err)
+            self.assertGreater(janus.slot(0)["generation"], generation)
+            janus.kill_worker(0)
+            clients[0].publish("a", n=n)
+            for client in clients:
+                client.expect_message("a", n=n)
+        self.assertEqual(janus.count("closed"), 0)
 
     def test_two_at_once(self):
         """The second is refused, or comes after: both end, and the server serves."""
