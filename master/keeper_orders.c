@@ -5,6 +5,7 @@
  * is none.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +58,7 @@ static void adopt_descriptors(struct keeper *k, struct heritage *next, const int
 {
 	close(k->program);
 	k->program = *fds++;
+	fcntl(k->program, F_SETFD, FD_CLOEXEC);		/* the next program opens its own */
 	next->hub = k->h.hub;
 	next->slots[k->slot].segment = k->h.slots[k->slot].segment;
 	next->snapshot = -1;

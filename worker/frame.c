@@ -93,8 +93,8 @@ int frame_write(const struct worker *w, uint32_t transport, uint32_t page_base, 
 	struct web_record r = record_of(w, page_base, rec);
 	size_t n;
 
-	CRASH_ON_RECORD(r.text, r.len);
 	encoding(w, ENCODING(rec->seq, transport));
+	CRASH_ON_RECORD(r.text, r.len);
 	if (transport == TRANSPORT_FLASH && is_text(&r) && size == flash_message_size(r.time, r.len))
 		n = flash_message(dst, r.time, r.text, r.len);
 	else if (transport == TRANSPORT_PACKET)

@@ -150,7 +150,7 @@ class BadInput(WebTest):
         ws.subscribe(topic)
         packet.subscribe(topic)
         return [("ws", ws.message), ("packet", packet.message), ("lines", lines.message),
-                ("sse", lambda seconds: {"data": sse.event(seconds).json()})]
+                ("sse", lambda seconds: {"data": sse.event(seconds).data})]
 
     def check_encode_crash(self, others, topic):
         publisher = self.client(self.janus)
