@@ -75,7 +75,7 @@ class Local(JanusTest):
 
     def test_kills_while_it_is_received_from(self):
         """What they send comes once and in order, whatever the worker was at when it was killed."""
-        janus = self.begin("restart_limit=1000", workers=1)
+        janus = self.begin(workers=1)
         subscriber = self.client(janus).subscribe("a")
         clients = [self.local(janus) for _ in range(8)]
         sent, got = [0] * len(clients), [0] * len(clients)
@@ -97,7 +97,7 @@ class Local(JanusTest):
 
     def test_kills_while_it_is_sent_to(self):
         """Here one may be closed, but is not sent anything torn, twice or out of order; and those at rest stay."""
-        janus = self.begin("restart_limit=1000", workers=1)
+        janus = self.begin(workers=1)
         resting = [self.local(janus).subscribe("rest") for _ in range(20)]
         publisher, witness = self.client(janus), self.client(janus).subscribe("a")
         clients = [self.local(janus).subscribe("a") for _ in range(20)]
@@ -140,7 +140,7 @@ class Local(JanusTest):
 
     def test_kills_while_they_come(self):
         """Connections that come while the worker is killed are all served."""
-        janus = self.begin("restart_limit=1000", workers=1)
+        janus = self.begin(workers=1)
         deadline = Deadline(5)
         served = 0
         while not deadline.over():
