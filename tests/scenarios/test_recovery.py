@@ -190,6 +190,16 @@ class Recovery(CrashTest):
         bystander.expect_message("a", n=1)
         self.assertEqual((self.janus.count("closed_blamed"), self.janus.count("closed_slot")), (1, 0))
 
+    def test_connection_half_closed(self):
+        """A descriptor without a session, on which something was received: it is not taken for a new connection."""
+        self.serve()
+        bystander, client = self.client(self.janus), self.client(self.janus).subscribe("a")
+        self.arm("close-left")
+        client.close()
+        self.wait_deaths(1)
+        bystander.subscribe("a")
+        self.assertEqual((self.janus.count("adopted"), self.janus.connections()), (0, 1))
+
     # output
 
     def test_shut_is_shut_again(self):
@@ -264,6 +274,7 @@ class Recovery(CrashTest):
         other, publisher = self.client(self.janus).subscribe("b"), self.client(self.janus)
         count = self.fall_behind(publisher)
         self.janus.kill_worker(0)
+        self.assertEqual(self.janus.behind(), 1)
         for n in range(40):
             publisher.publish("b", n=n, data=BIG)
             other.expect_message("b", n=n)
