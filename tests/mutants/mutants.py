@@ -5,7 +5,7 @@ names for tests/run that have a dot (test_recovery.Recovery.test_x). `points`: o
 that (test_crash_points.py). Those that take long are not `quick`: they are left to `make mutants`.
 """
 
-NEED_CRASH = "test_crash_points", "test_recovery"       # test files that run the build with crash points
+CRASH_ONLY = "test_crash_points", "test_recovery"       # test files that run the build with crash points, and no other
 
 GO_THROUGH = "test_crash_points.CrashPoints.test_send"
 ANSWERED = "test_crash_points.CrashPoints.test_answered_publishes"
@@ -34,7 +34,7 @@ M("settle-drops-what-was-unlocked", "shm/hub.c", "bool done = !held || ring_tail
 M("cleared-slot-keeps-its-intent", "shm/hub.c", "\tatomic_store(&s->intent.state, INTENT_NONE);\n", "", "test_hub")
 M("cleared-slot-keeps-its-topics", "shm/hub.c", "\t\t\tindex_leave(&hub->index, slot, t);\n\tatomic_store(&s->intent", "\t\t\tcontinue;\n\tatomic_store(&s->intent", "test_hub")
 M("cleared-slot-is-behind", "shm/hub.c", "\tatomic_store(&s->delivered, ring_tail(&hub->ring));\n", "", "test_hub")
-M("keeper-does-not-settle", "master/keeper.c", "\t\thub_settle(&k->hub, k->slot);\n", "\t\t;\n", GO_THROUGH, points="publish-committed", quick=False)
+M("keeper-does-not-settle", "master/keeper_worker.c", "\t\thub_settle(&k->hub, k->slot);\n", "\t\t;\n", GO_THROUGH, points="publish-committed", quick=False)
 M("master-does-not-settle", "master/slots.c", "\thub_settle(&m->hub, slot);\n", "", RECOVERY + "test_keeper_dies_while_its_worker_publishes", quick=False)
 
 # ---- publishing ----
@@ -50,7 +50,7 @@ M("intent-too-late", "shm/publish.c",
   "\t\tCRASH_POINT(\"publish-committed\");\n\t\tatomic_store_explicit(&intent->state, INTENT_WRITTEN, memory_order_release);\n",
   GO_THROUGH, points="publish-committed")
 M("half-a-list-is-published", "shm/publish.c", "\t\tring_repair(&hub->ring);\t/* all or none */\n", "", "test_publish")
-M("answered-publishes-twice", "shm/publish.c", "\t\trecall(hub, slot, intent, items, count);\n\t\treturn 0;\n", "\t\t;\n", "test_publish")
+M("answered-publishes-twice", "shm/publish.c", "\t\trecall(hub, intent, items, count);\n\t\treturn 0;\n", "\t\t;\n", "test_publish")
 M("recalls-anothers", "shm/publish.c", " && intent->fd == (uint32_t)fd &&", " &&", "test_publish")
 M("recalls-another-request", "shm/publish.c", "\n\t    intent->parsed == items[count - 1].parsed) {", "\n\t    true) {", "test_publish")
 
@@ -69,9 +69,11 @@ M("publish-marked-though-unanswered", "worker/recover.c",
   ANSWERED, points="publish-committed", quick=False)
 M("answer-not-resumed-first", "worker/recover.c", "\tresume_answer(w);\n\tresume_sessions(w);", "\tpublish_done(&w->hub, w->number);\n\tresume_sessions(w);",
   ANSWERED, points="publish-committed")
-M("sends-not-landed", "worker/recover.c", "\tland_flights(w);\n", "\t(void)land_flights;\n", GO_THROUGH, points="batch-sent")
-M("landed-losses-not-noted", "worker/recover.c", "\t\tif (st.flags & SESSION_BEHIND)\n\t\t\tcatchup_note(w, fd, &st);\n", "",
+M("sends-not-landed", "worker/recover.c", "\tland_sends(w);\n", "\t(void)land_sends;\n", GO_THROUGH, points="batch-sent")
+M("landed-losses-not-noted", "worker/catchup.c", "\tstream_commit(&s, &st);\n\treturn 0;\n", "\tsession_commit(w, fd, &st);\n\treturn 0;\n",
   RECOVERY + "test_losses_after_a_death_are_told")
+M("owed-not-noted", "worker/catchup.c", "\tif (!was_behind && st.flags & SESSION_BEHIND)\n\t\tstream_owed(&s, w, fd, &st);\n", "", "test_slow.Slow.test_skip_more_than_once")
+M("cut-and-not-behind", "worker/catchup.c", "\t\t\tmark_behind(w, st);\n\t\t\trescue_watch", "\t\t\trescue_watch", "test_torn.", quick=False)
 M("input-not-counted", "worker/recover.c", "\t\tcount_input(w, (int)fd);\n", "\t\t(void)count_input;\n", GO_THROUGH, points="input-received")
 M("scan-not-reset", "worker/recover.c", "\tmemset(head->scan, 0, sizeof(head->scan));\n", "\tmemset(head->scan, 1, sizeof(head->scan));\n",
   GO_THROUGH, points="input-received")
@@ -79,7 +81,7 @@ M("from-not-raised", "worker/recover.c", "\t\tst.pos = sub->from;\n\t\tslot_comm
 M("request-keeps-subscriptions", "worker/recover.c", "\tif (s->state.transport == TRANSPORT_HTTP)\n\t\tatomic_store_explicit(&s->subscriptions, 0, memory_order_release);\n", "",
   GO_THROUGH, points="stream-subscribed")
 M("behind-not-counted", "worker/recover.c", "\t\tatomic_fetch_add_explicit(&w->self->behind, 1, memory_order_relaxed);\n", "\t\t;\n",
-  "test_slow.Slow.test_skip_after_a_crash")
+  RECOVERY + "test_cut_frame_is_rescued_after_a_death")
 M("cut-not-watched", "worker/recover.c", "\tif (s->state.cut)\n\t\trescue_watch(w, s->state.pos);\n", "", RECOVERY + "test_cut_frame_is_rescued_after_a_death")
 M("buffers-not-claimed", "worker/recover.c", "(s->state.out && lend_claim(&w->lend, s->state.out) < 0)", "false", RECOVERY + "test_buffers_of_two")
 M("unheard-not-left", "worker/recover.c", "\t\t\tindex_leave(&w->hub.index, w->number, i);\n", "\t\t\tcontinue;\n", RECOVERY + "test_topic_half_left")
@@ -89,14 +91,18 @@ M("linger-not-shut-again", "worker/recover.c", "\t\t\tshutdown((int)fd, SHUT_WR)
   RECOVERY + "test_shut_is_shut_again")
 M("answers-not-flushed", "worker/recover.c", "\t\t\tsession_flush(w, (int)fd);\n", "\t\t\t;\n", GO_THROUGH, points="accept-opened")
 M("input-not-resumed", "worker/recover.c", "\t\t\tinput_resume(w, (int)fd);\n\t\telse if", "\t\t\t;\n\t\telse if", RECOVERY + "test_received_and_not_looked_at")
-M("blamed-without-fault", "worker/recover.c", "if (w->start->blame && on && is_open(w, on - 1)) {", "if (on && is_open(w, on - 1)) {", GO_THROUGH, points="input-received")
-M("nobody-blamed", "worker/recover.c", "if (w->start->blame && on && is_open(w, on - 1)) {", "if (false) {",
+M("blamed-without-fault", "shm/blame.c", "\tif (death == DEATH_KILLED && count < BLAME_KILLS)\n\t\treturn VERDICT_SUSPECT;\n\t*suspect = (struct suspect_shm){ .blamed",
+  "\t*suspect = (struct suspect_shm){ .blamed", GO_THROUGH, points="input-received")
+M("suspect-forgotten", "shm/blame.c", "uint32_t count = same ? suspect->count + 1 : 1;", "uint32_t count = 1 + 0 * same;", "test_blame")
+M("blamed-forgotten", "shm/blame.c", "\tif (!s->suspect.blamed)\n\t\ts->suspect.blamed = blamed;\n", "\t(void)blamed;\n", "test_blame")
+M("record-not-skipped", "shm/blame.c", "\tskip(s, encoding);\n", "", "test_blame")
+M("nobody-blamed", "worker/recover.c", "if (on && is_open(w, on - 1)) {", "if (false && on) {",
   "test_crash_points.CrashPoints.test_own_fault_costs_one_connection")
 M("not-blamed-at-resume", "worker/input.c",
   "void input_resume(struct worker *w, int fd)\n{\n\tatomic_store_explicit(&w->slot.shm->working_on, (uint32_t)fd + 1, memory_order_release);\n",
   "void input_resume(struct worker *w, int fd)\n{\n", RECOVERY + "test_own_fault_at_resume")
 M("strays-not-adopted", "worker/strays.c", "if (!untouched(fd) || proto_of(w, fd) < 0)", "if (true)", GO_THROUGH, points="accept-accepted")
-M("strays-all-adopted", "worker/strays.c", "if (!untouched(fd) || proto_of(w, fd) < 0)", "if (proto_of(w, fd) < 0)", GO_THROUGH, points="close-left")
+M("strays-all-adopted", "worker/strays.c", "if (!untouched(fd) || proto_of(w, fd) < 0)", "if (proto_of(w, fd) < 0)", RECOVERY + "test_connection_half_closed")
 M("strays-stay-open", "worker/strays.c", "proto_of(w, fd) < 0)\n\t\t\tclose(fd);", "proto_of(w, fd) < 0)\n\t\t\tcontinue;", "test_crash.Leaks.test_descriptors")
 M("fin-counts-as-input", "worker/kernel.c", " - (uint64_t)queued - (uint64_t)fin_arrived(&ti);", " - (uint64_t)queued - 0 * (uint64_t)fin_arrived(&ti);",
   RECOVERY + "test_end_behind_input")
@@ -112,28 +118,33 @@ M("flights-not-listed", "worker/batch.c", "\tatomic_store_explicit(&s->flights, 
 M("flight-not-listed", "worker/batch.c", "\tatomic_store_explicit(&w->slot.shm->flights, 1, memory_order_release);\n", "", GO_THROUGH, points="send-sent")
 M("cut-forgotten-by-a-death", "worker/catchup.c", "\t\t\tst->cut = (uint32_t)bytes;\n", "\t\t\tst->cut = 0;\n", "test_slow.Slow.test_large_frames")
 M("rest-of-a-cut-frame-miscounted", "worker/catchup.c", "\tleft = size - st->cut;\n", "\tleft = size;\n", RECOVERY + "test_deaths_while_the_rest_is_sent")
-M("stream-ignores-since-when", "worker/catchup.c", "from = t->subscription->from > st->pos ? t->subscription->from : st->pos;", "from = st->pos;",
+M("stream-ignores-since-when", "worker/catchup.c", "\t\tif (from < t->subscription->from)\n\t\t\tfrom = t->subscription->from;\n", "",
   RECOVERY + "test_second_topic_is_owed_from_its_subscribe")
 M("unsubscribe-keeps-the-place", "worker/action.c", "\t\t\tif (st->pos < from)\n\t\t\t\tst->pos = from;\n", "\t\t\t(void)from;\n",
   RECOVERY + "test_subscribe_behind_own_publish_and_leave_another")
-M("losses-not-noted", "worker/catchup.c", "\t/* Before it counts as landed: a successor notes for those that have not. */\n\tcatchup_note(w, fd, st);\n", "",
-  "test_slow.Slow.test_skip_more_than_once", quick=False)
+M("sent-not-noted", "worker/catchup.c", "\t\tstream_commit(s, st);\n\t\tworker_count(w, COUNTER_delivered, p->messages);", "\t\tsession_commit(w, fd, st);\n\t\tworker_count(w, COUNTER_delivered, p->messages);",
+  "test_slow.Slow.test_skip_while_reading_a_little")
+M("rescued-not-counted", "worker/rescue.c", "\t\ts->rescued = 0;\n\t\tworker_count(w, COUNTER_delivered, 1);\n", "\t\ts->rescued = 0;\n",
+  "test_slow.Slow.test_skip")
 M("no-rescue", "worker/rescue.c", "\t\trescue_all(w, RESCUE_LAG * 3 / 4);\n", "\t\t;\n", "test_slow.SlowWeb.test_large_cut_frames_are_rescued")
 
 # ---- hand-over ----
 
 M("no-rescue-at-a-freeze", "worker/worker.c", "\trescue_all(w, 0);\n", "", "test_upgrade.Upgrade.test_another_layout")
-M("orders-taken-while-starting", "master/keeper.c", "return !k->stopping && (k->frozen || atomic_load(&k->self->state) == SLOT_LIVE);",
-  "return !k->stopping;", RECOVERY + "test_order_while_a_worker_starts")
-M("no-fault-is-its-own", "master/keeper.c", "\t\tif (WTERMSIG(status) == faults[i])\n\t\t\treturn true;\n", "\t\t(void)faults;\n",
-  "test_crash_points.CrashPoints.test_own_fault_costs_one_connection")
+M("orders-taken-while-starting", "master/keeper_orders.c",
+  "return !k->stopping && (k->worker == 0 || (!k->asked && atomic_load(&k->self->state) == SLOT_LIVE));", "return !k->stopping && !k->asked;",
+  RECOVERY + "test_order_while_a_worker_starts")
+M("no-fault-is-its-own", "master/keeper_worker.c", "\t\t\treturn DEATH_FAULT;\n\treturn DEATH_KILLED;", "\t\t\tbreak;\n\treturn DEATH_KILLED;",
+  RECOVERY + "test_own_fault_at_resume")
 M("sessions-end-unnoted", "worker/accept.c", "\t\tatomic_store_explicit(&w->slot.shm->fd_end, (uint32_t)fd + 1, memory_order_relaxed);\n", "\t\t;\n",
   RECOVERY + "test_received_and_not_looked_at", quick=False)
 M("closed-keeps-subscriptions", "worker/session.c", "\taction_leave_all(w, fd, s->state.transport);\n\tsession_count", "\tsession_count", GO_THROUGH, points="close-freed", quick=False)
-M("frozen-for-ever", "master/freeze.c", "if (m->h.slots[i].used && slots_order(m, i, ORDER_THAW) < 0)", "if (false)",
+M("frozen-for-ever", "master/freeze.c", "if (m->h.slots[i].used && m->h.slots[i].keeper && slots_order(m, i, ORDER_THAW) < 0)", "if (false)",
   "test_upgrade.Upgrade.test_refused_when_all_are_frozen")
 M("nothing-owed-at-a-freeze", "master/freeze.c", "\t\t\t\tleast = s->state.pos;\n", "\t\t\t\t;\n", "test_upgrade.Upgrade.test_another_layout", quick=False)
 M("no-read-lock", "master/runtime_dir.c", "return take(lock, F_RDLCK, KEEPER_BYTE);", "(void)lock;\n\treturn 0;",
   "test_runtime_dir", "test_lifecycle.Restart.test_master_killed_and_a_keeper_that_stays")
-M("keeper-holds-no-lock", "master/keeper.c", "open_signals(k) < 0 || runtime_dir_hold(k->h.lock) < 0", "open_signals(k) < 0",
+M("keeper-holds-no-lock", "master/keeper.c", "\twhile (runtime_dir_hold(k->h.lock) < 0)\n", "\twhile (false)\n",
   "test_lifecycle.Restart.test_master_killed_and_a_keeper_that_stays", quick=False)
+M("empties-for-ever", "master/restarts.c", "\tr->emptied = true;\n", "", "test_restarts")
+M("progress-forgotten", "master/restarts.c", "\tr->count = 0;\n\tr->emptied = false;\n", "\tr->count = 0;\n", "test_restarts")
