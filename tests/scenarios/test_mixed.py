@@ -43,6 +43,7 @@ class FlashReader(Client):
 
 class Mixed(WebTest):
     limit = 120
+    visitors = ()                # as Witnesses have
     topics = "a,b"
 
     def subscriber(self, kind):
