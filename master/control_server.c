@@ -10,6 +10,7 @@
 
 #include "master/master.h"
 #include "proto/control.h"
+#include "shm/lack.h"
 #include "shm/log.h"
 
 struct request_io {
@@ -19,6 +20,7 @@ struct request_io {
 };
 
 #define CALLERS_MAX 16
+#define BREATHER 0.1		/* seconds without looking for callers when descriptors are lacking */
 #define PATIENCE 5.0		/* seconds for a caller to say what it wants */
 
 static struct request_io callers[CALLERS_MAX];
@@ -199,6 +201,18 @@ static void on_timeout(struct ev_loop *loop, struct ev_timer *t, int events)
 	close(fd);
 }
 
+/* Without descriptors, who wants to connect waits; and this process does not go round in circles meanwhile. */
+static void on_breather(struct ev_loop *loop, struct ev_timer *t, int events)
+{
+	struct master *m = ev_userdata(loop);
+
+	(void)t;
+	(void)events;
+	ev_io_start(loop, &m->on_control);
+}
+
+static struct ev_timer breather;
+
 static void on_control(struct ev_loop *loop, struct ev_io *io, int events)
 {
 	struct master *m = ev_userdata(loop);
@@ -206,8 +220,13 @@ static void on_control(struct ev_loop *loop, struct ev_io *io, int events)
 	struct request_io *r = NULL;
 
 	(void)events;
-	if (fd < 0)
+	if (fd < 0) {
+		if (lack(errno)) {
+			ev_io_stop(loop, io);
+			ev_timer_start(loop, &breather);
+		}
 		return;
+	}
 	for (int i = 0; i < CALLERS_MAX && !r; i++)
 		if (!callers[i].master)
 			r = &callers[i];
@@ -224,6 +243,7 @@ static void on_control(struct ev_loop *loop, struct ev_io *io, int events)
 
 void control_serve(struct master *m)
 {
+	ev_timer_init(&breather, on_breather, BREATHER, 0);
 	ev_io_init(&m->on_control, on_control, m->dir.control, EV_READ);
 	ev_io_start(m->loop, &m->on_control);
 }

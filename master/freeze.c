@@ -13,7 +13,7 @@
 #include "shm/snapshot.h"
 
 #define POLL 0.002		/* seconds */
-#define PATIENCE 60.0		/* a slot with very many sessions; a worker that hangs is its keeper's affair, who says so */
+#define PATIENCE_MS 60000	/* a slot with very many sessions; a worker that hangs is its keeper's affair, who says so */
 
 static bool all_frozen(const struct master *m)
 {
@@ -49,7 +49,7 @@ static const char *failure(struct master *m)
 		return "a keeper died while the workers left their snapshots; the old program goes on";
 	if (refusals(m) != m->freeze_refusals)
 		return "a worker could not leave its snapshot (the log says why); the old program goes on";
-	if (ev_now(m->loop) >= m->freeze_deadline)
+	if (restarts_now() >= m->freeze_deadline)
 		return "the workers did not leave their snapshots in time; the old program goes on";
 	return NULL;
 }
@@ -73,7 +73,7 @@ void freeze(struct master *m, void (*done)(struct master *m, const char *error))
 {
 	m->frozen = done;
 	m->freeze_refusals = refusals(m);
-	m->freeze_deadline = ev_now(m->loop) + PATIENCE;
+	m->freeze_deadline = restarts_now() + PATIENCE_MS;
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (m->h.slots[i].used && slots_order(m, i, ORDER_FREEZE) < 0)
 			log_error("slot %u can't be told to freeze", i);

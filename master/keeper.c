@@ -24,6 +24,8 @@
 #include "shm/log.h"
 #include "shm/snapshot.h"
 
+#define WAIT_MOST_MS 250		/* for what is lacking at the start, before a sign of life */
+
 /* ---- the wait ---- */
 
 int keeper_open_signals(struct keeper *k)
@@ -74,7 +76,7 @@ static int run(struct keeper *k)
 			return r;
 		if (p[1].revents && keeper_takes_orders(k))
 			keeper_take_order(k);
-		if (k->stopping && k->worker == 0)
+		if (k->stopping && k->worker == 0 && (k->replacing || restarts_now() - k->stop_at >= (uint64_t)k->h.settings.stop_limit))
 			return KEEPER_STOPPED;
 		if (k->freezing && k->worker > 0 && !k->asked && keeper_takes_orders(k))
 			keeper_ask_worker(k, ASKED_FREEZE);
@@ -95,18 +97,28 @@ static bool try_again(struct keeper *k, const char *what)
 		return false;
 	}
 	ms = restarts_pause(&k->restarts);
+	if (ms > WAIT_MOST_MS)
+		ms = WAIT_MOST_MS;
 	log_error("%s: %m; trying again in %u ms", what, ms);
+	if (k->self)
+		atomic_store_explicit(&k->self->keeper_beat, restarts_now(), memory_order_relaxed);
 	nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 }, NULL);
 	return true;
 }
 
-static int attach(struct keeper *k)
+/* The hub is where signs of life are given: so first of all. */
+static int attach_hub(struct keeper *k)
 {
 	while (hub_attach(&k->hub, k->h.hub, true) < 0)
 		if (!try_again(k, "hub segment"))
 			return -1;
 	k->hub.wake = k->h.wake;
 	k->self = &k->hub.shm->slot[k->slot];
+	return 0;
+}
+
+static int attach_slot(struct keeper *k)
+{
 	while (slot_attach(&k->segment, k->h.slots[k->slot].segment) < 0)
 		if (!try_again(k, "slot segment"))
 			return -1;
@@ -140,6 +152,8 @@ static int keeper_init(struct keeper *k, int heritage)
 	snprintf(who, sizeof(who), "keeper %u", k->slot);
 	log_init(who, settings_log_level(&k->h.settings));
 	prctl(PR_SET_NAME, KEEPER_NAME);
+	if (attach_hub(k) < 0)
+		return -1;
 	while (runtime_dir_hold(k->h.lock) < 0)
 		if (!try_again(k, "lock"))
 			return -1;
@@ -150,7 +164,7 @@ static int keeper_init(struct keeper *k, int heritage)
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if ((uint32_t)getppid() != k->h.master)
 		return -1;
-	if (open_own(k) < 0 || attach(k) < 0)
+	if (open_own(k) < 0 || attach_slot(k) < 0)
 		return -1;
 	atomic_store(&k->self->keeper, (uint32_t)getpid());
 	restarts_ready(&k->restarts);

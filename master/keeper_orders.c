@@ -43,6 +43,8 @@ void keeper_follow(struct keeper *k)
 	if (k->successor < 0)
 		return;
 	execute(k);
+	if (k->h.fresh)
+		return;		/* these segments are not for this program */
 	close(k->successor);
 	k->successor = -1;
 	atomic_fetch_add(&k->self->refused, 1);
@@ -102,8 +104,12 @@ static void order_replace(struct keeper *k, const int *fds, unsigned count)
 	static struct heritage next;
 
 	/* (heritage_read() closes the heritage. Never twice: the worker may have been given the number meanwhile.) */
-	if (count < 1 || k->successor >= 0 || heritage_read(&next, fds[0]) < 0 || descriptors_of(&next) != count - 1) {
-		refuse(k, "it makes no sense", fds + 1, count ? count - 1 : 0);
+	if (count < 1 || k->successor >= 0) {
+		refuse(k, "another is under way", fds, count);
+		return;
+	}
+	if (heritage_read(&next, fds[0]) < 0 || descriptors_of(&next) != count - 1) {
+		refuse(k, "it makes no sense", fds + 1, count - 1);
 		return;
 	}
 	adopt_descriptors(k, &next, fds + 1);
@@ -116,21 +122,22 @@ static void order_replace(struct keeper *k, const int *fds, unsigned count)
 	keeper_ask_worker(k, ASKED_REPLACE);
 }
 
-/* A worker is not there: what the order wanted is done now. Tried again while the heritage can't be written. */
+/* A worker is not there: what the order wanted is done now. With other segments it is tried again until it works. */
 void keeper_replace_now(struct keeper *k)
 {
+	unsigned ms;
+
 	if (k->successor < 0)
 		k->successor = heritage_write(&k->h);
-	if (k->successor < 0 && k->h.fresh) {
-		unsigned ms = restarts_pause(&k->restarts);
-
-		k->start_at = restarts_now() + ms;
-		log_error("heritage: %m; trying again in %u ms", ms);
+	keeper_follow(k);
+	if (!k->h.fresh) {
+		k->replacing = k->frozen = false;
+		keeper_start_worker(k);
 		return;
 	}
-	k->replacing = k->frozen = false;
-	keeper_follow(k);
-	keeper_start_worker(k);
+	ms = restarts_pause(&k->restarts);
+	k->start_at = restarts_now() + ms;
+	log_error("the new program can't be executed; trying again in %u ms", ms);
 }
 
 /* ---- freeze, thaw, stop ---- */
@@ -146,9 +153,14 @@ static void order_thaw(struct keeper *k)
 
 void keeper_stop(struct keeper *k)
 {
+	if (k->stopping)
+		return;
 	k->stopping = true;
+	k->stop_at = restarts_now();
 	if (k->worker > 0)
 		keeper_ask_worker(k, ASKED_STOP);
+	else if (!k->replacing)
+		keeper_start_worker(k);		/* it delivers what is owed */
 }
 
 /* ---- the socket ---- */

@@ -38,15 +38,18 @@ struct keeper {
 	uint64_t start_at;		/* milliseconds of CLOCK_MONOTONIC, 0: not before an order comes */
 	enum asked asked;
 	uint64_t asked_at;
+	bool was_live;			/* the worker that is gone had become live */
 	struct restarts restarts;
 	struct {
 		uint64_t beat, looked;	/* the worker's last sign of life that was seen, and when it was looked for last */
 		uint64_t still;		/* milliseconds of looking without one */
 		bool hung;		/* it was killed for that */
+		uint64_t started;	/* when it was made */
 	} watch;
 
 	/* keeper_orders.c */
 	bool stopping;
+	uint64_t stop_at;		/* when that was asked for, milliseconds */
 	bool freezing;			/* the worker is to leave a snapshot */
 	unsigned frozen_deaths;		/* of workers that were to, and died instead */
 	bool frozen;			/* it has, and none is made until an order comes */

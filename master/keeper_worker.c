@@ -23,6 +23,7 @@
 #define FREEZE_DEATHS 2		/* workers that die of being asked for a snapshot before that is refused */
 #define TRIAL_DEATHS 3		/* workers of a program on trial that die before it has failed */
 #define TRIAL_WAIT_MS 10000	/* for the master's order after that */
+#define TRIAL_START_MS 15000	/* in which its worker must be live */
 
 /* ---- start ---- */
 
@@ -70,7 +71,7 @@ void keeper_start_worker(struct keeper *k)
 	k->asked = ASKED_NOT;
 	k->watch.still = 0;
 	k->watch.hung = false;
-	k->watch.looked = k->watch.beat = now;
+	k->watch.looked = k->watch.beat = k->watch.started = now;
 	atomic_store(&k->segment.shm->working_on, 0);
 	atomic_store(&k->segment.shm->encoding, 0);
 	atomic_store(&k->self->state, SLOT_STARTING);
@@ -97,6 +98,8 @@ void keeper_start_worker(struct keeper *k)
 	}
 	k->worker = (pid_t)pid;
 	atomic_store(&k->self->worker, (uint32_t)pid);
+	if (k->stopping)
+		keeper_ask_worker(k, ASKED_STOP);
 }
 
 void keeper_ask_worker(struct keeper *k, enum asked what)
@@ -184,21 +187,25 @@ void keeper_watch(struct keeper *k)
 
 	atomic_store_explicit(&k->self->keeper_beat, now, memory_order_relaxed);
 	if (k->worker == 0) {
-		if (k->replacing)
+		if (k->replacing && now >= k->start_at)
 			keeper_replace_now(k);
-		else if (k->start_at && now >= k->start_at)
+		else if (!k->replacing && k->start_at && now >= k->start_at)
 			keeper_start_worker(k);
 		return;
 	}
 	if (atomic_load_explicit(&k->self->turns, memory_order_relaxed) >= RESTARTS_PROGRESS) {
 		restarts_progress(&k->restarts);
+		restarts_ready(&k->restarts);
 		k->h.trial = false;
 		k->frozen_deaths = 0;
 	}
-	if (k->asked == ASKED_STOP && now - k->asked_at >= stop_ms(k)) {
+	if (k->stopping && now - k->stop_at >= stop_ms(k)) {
 		kill(k->worker, SIGKILL);
 		log_warning("worker %d does not leave: killed", (int)k->worker);
-		k->asked_at = now;
+	} else if (k->h.trial && atomic_load(&k->self->state) == SLOT_STARTING && now - k->watch.started >= TRIAL_START_MS) {
+		k->restarts.count = TRIAL_DEATHS;	/* one is enough */
+		k->watch.hung = true;
+		kill(k->worker, SIGKILL);
 	} else {
 		watch_beat(k, now);
 	}
@@ -310,7 +317,7 @@ static void restart_lacking(struct keeper *k)
 /* It is gone and was not asked to be. -1, or the keeper's exit status. */
 static int replace_dead(struct keeper *k, int status)
 {
-	bool live = atomic_load(&k->self->turns) > 0, progress = atomic_load(&k->self->turns) >= RESTARTS_PROGRESS;
+	bool progress = atomic_load(&k->self->turns) >= RESTARTS_PROGRESS;
 	enum death death = death_of(k, status);
 	enum verdict verdict = VERDICT_NONE;
 	pid_t worker = k->worker;
@@ -318,8 +325,11 @@ static int replace_dead(struct keeper *k, int status)
 
 	if (progress)
 		restarts_progress(&k->restarts);
+	/* With memory of its own a trial is over when the worker is live (roll.c). */
+	if (k->h.fresh && k->was_live)
+		k->h.trial = false;
 	/* On trial, a death at the start is the program's fault and not that of what it found. */
-	if (!k->h.trial || live)
+	if (!k->h.trial || k->was_live)
 		verdict = blame(&k->segment, death);
 	k->worker = 0;
 	atomic_fetch_add(&k->self->restarts, 1);
@@ -339,17 +349,28 @@ static void freeze_failed(struct keeper *k)
 	atomic_fetch_add(&k->self->refused, 1);
 }
 
+/* The server stops. A worker that left for something else, or died, has not delivered what is owed: another one does, while there is time. */
+static int stop_on(struct keeper *k, bool left)
+{
+	k->worker = 0;
+	if ((left && k->asked == ASKED_STOP) || restarts_now() - k->stop_at >= stop_ms(k))
+		return KEEPER_STOPPED;
+	keeper_start_worker(k);
+	return -1;
+}
+
 int keeper_worker_gone(struct keeper *k, int status)
 {
 	int exited = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 	bool left = k->asked && (exited == 0 || exited == WORKER_FROZEN || exited == WORKER_UNFROZEN || exited == WORKER_DRAINED);
 
 	k->h.died = hub_now();
+	k->was_live = atomic_load(&k->self->state) == SLOT_LIVE;
 	atomic_store(&k->self->worker, 0);
 	if (!left)
 		hub_settle(&k->hub, k->slot);
 	if (k->stopping)
-		return KEEPER_STOPPED;
+		return stop_on(k, left);
 	if (exited == WORKER_DRAINED && k->h.slots[k->slot].draining && k->successor < 0)
 		return KEEPER_DRAINED;
 	atomic_store(&k->self->state, SLOT_STARTING);
@@ -361,14 +382,13 @@ int keeper_worker_gone(struct keeper *k, int status)
 	}
 	if (k->freezing && (exited == WORKER_UNFROZEN || ++k->frozen_deaths >= FREEZE_DEATHS))
 		freeze_failed(k);
-	if (exited == WORKER_LACKING) {
+	if (left || exited == WORKER_DRAINED) {
 		k->worker = 0;
-		restart_lacking(k);
-	} else if (left || exited == WORKER_DRAINED) {
-		k->worker = 0;
-		restarts_ready(&k->restarts);
 		keeper_follow(k);
 		keeper_start_worker(k);
+	} else if (exited == WORKER_LACKING && k->successor < 0) {
+		k->worker = 0;
+		restart_lacking(k);
 	} else if (k->successor >= 0) {
 		/* Dead while it was to hand over: what it died of goes on in the slot segment. */
 		enum verdict verdict = blame(&k->segment, death_of(k, status));

@@ -19,6 +19,7 @@
 #include "master/listen.h"
 #include "master/privileges.h"
 #include "master/program.h"
+#include "shm/crash.h"
 #include "shm/log.h"
 #include "shm/snapshot.h"
 
@@ -89,10 +90,24 @@ static void on_child(struct ev_loop *loop, struct ev_signal *s, int events)
 		ev_break(loop, EVBREAK_ALL);
 }
 
+/*
+ * But for those that are watched: libev reads them from a signalfd, and they stay blocked. So one that comes while another program is executed waits
+ * for that program.
+ */
+static void unblock_signals(void)
+{
+	sigset_t watched;
+
+	sigemptyset(&watched);
+	sigaddset(&watched, SIGTERM);
+	sigaddset(&watched, SIGINT);
+	sigaddset(&watched, SIGHUP);
+	sigaddset(&watched, SIGCHLD);
+	sigprocmask(SIG_SETMASK, &watched, NULL);
+}
+
 static void start_watchers(struct master *m)
 {
-	sigset_t none;
-
 	ev_set_userdata(m->loop, m);
 	ev_signal_init(&m->on_term, on_term, SIGTERM);
 	ev_signal_start(m->loop, &m->on_term);
@@ -103,8 +118,7 @@ static void start_watchers(struct master *m)
 	ev_signal_init(&m->on_child, on_child, SIGCHLD);
 	ev_signal_start(m->loop, &m->on_child);
 	control_serve(m);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	unblock_signals();
 }
 
 /* ---- start ---- */
@@ -249,13 +263,13 @@ static int start_heir(struct master *m)
 		listen_end(&m->h.dropped[i]);
 	m->h.dropped_count = 0;
 	if (m->h.snapshot >= 0)
-		return thaw(m);
+		return FAIL_POINT("heir-thaw") ? -1 : thaw(m);
 	if (hub_attach(&m->hub, m->h.hub, true) < 0) {
 		log_error("hub segment: %s", strerror(errno));
 		return -1;
 	}
 	m->hub.wake = m->h.wake;
-	return 0;
+	return FAIL_POINT("heir-start") ? -1 : 0;
 }
 
 static int read_config(struct config *config, const struct config_source *source)
@@ -279,8 +293,12 @@ static int prepare(struct master *m, const struct config_source *source, int her
 		log_error("the heritage can't be read");
 		return -1;
 	}
+	if (heritage >= 0)
+		m->dir.control = m->h.control;
 	if (heritage >= 0 && m->h.failed[0]) {
 		m->config.settings = m->h.settings;	/* the configuration is the one that failed */
+		if (source->file)
+			snprintf(m->config.file, sizeof(m->config.file), "%s", source->file);
 	} else if (read_config(&m->config, source) < 0) {
 		/* (It was good when the predecessor read it.) */
 		if (heritage < 0)
@@ -314,7 +332,7 @@ static int prepare(struct master *m, const struct config_source *source, int her
 	}
 	/* Workers whose keeper was killed become our children. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	m->loop = ev_loop_new(EVFLAG_NOENV);
+	m->loop = ev_loop_new(EVFLAG_NOENV | EVFLAG_SIGNALFD);
 	return m->loop ? 0 : -1;
 }
 
@@ -353,9 +371,12 @@ int master_main(const struct config_source *source, char **argv, int heritage)
 
 	m->source = *source;
 	m->argv = argv;
-	if (prepare(m, source, heritage) < 0)
+	if (prepare(m, source, heritage) < 0) {
+		roll_give_back(m, "the new program can't start (the log says why)");
 		return 1;
+	}
 	if ((heritage >= 0 ? start_heir(m) : start_fresh(m)) < 0) {
+		roll_give_back(m, "the new program can't start (the log says why)");
 		slots_kill(m, SIGKILL);
 		end_listeners(m);
 		if (m->dir.lock > 0)
@@ -363,11 +384,11 @@ int master_main(const struct config_source *source, char **argv, int heritage)
 		return 1;
 	}
 	start_watchers(m);
-	slots_reap(m);
 	slots_watch(m);
-	if (heritage >= 0)
+	if (heritage >= 0 && !m->stopping)
 		roll_begin(m);
-	ev_run(m->loop, 0);
+	if (!m->stopping || slots_alive(m) > 0)
+		ev_run(m->loop, 0);
 	runtime_dir_close(&m->dir);
 	log_info("stopped");
 	return m->status;

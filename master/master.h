@@ -25,6 +25,8 @@ struct master_slot {
 	bool lost;			/* its keeper died; its worker may still be about */
 	bool vacant;			/* both are gone, and a keeper is to be made: now, or at retry_at */
 	bool uncleared;			/* and what its sessions were still stands in the hub and the segment */
+	bool lacking;			/* the keeper could not start for want of something */
+	bool ours;			/* its keeper was made by this program, and not by a predecessor */
 	uint64_t retry_at;		/* milliseconds of CLOCK_MONOTONIC */
 	struct restarts restarts;	/* of keepers */
 	uint64_t beat, looked, silent;	/* the keeper's last sign of life seen; when it was looked for; milliseconds without one */
@@ -58,7 +60,7 @@ struct master {
 	/* freeze.c */
 	struct ev_timer freeze_timer;
 	void (*frozen)(struct master *m, const char *error);
-	double freeze_deadline;
+	uint64_t freeze_deadline;	/* milliseconds of CLOCK_MONOTONIC */
 	uint32_t freeze_refusals;	/* of keepers, before */
 
 	/* reload.c */
@@ -73,7 +75,9 @@ struct master {
 	enum roll_step roll_step;
 	unsigned roll_slot;		/* being replaced */
 	uint32_t roll_refused;		/* of that slot, before */
-	double roll_deadline;
+	uint64_t roll_deadline;		/* milliseconds of CLOCK_MONOTONIC, as the next */
+	const char *trial_failed;	/* why; NULL it has not */
+	uint64_t back_at;		/* when the way back is tried */
 	char roll_error[HERITAGE_TEXT_MAX];	/* what did not happen, "" all did */
 };
 
@@ -109,6 +113,10 @@ void reload_execute(struct master *m, int program, int heritage);
 /* roll.c */
 void roll_begin(struct master *m);			/* the program has followed another: has the slots follow */
 void roll_abandon(struct master *m);			/* the server stops */
+bool roll_is_trial(const struct master *m);		/* a program is on trial: nobody else may have it yet */
+void roll_lost(struct master *m, unsigned slot);	/* a keeper has died */
+/* The program can't take over, and nothing of it runs but this master: becomes the old one again. Returns if there is none, or it can't be. */
+void roll_give_back(struct master *m, const char *why);
 
 /* freeze.c */
 /* Has all workers leave snapshots, then calls done(m, NULL), or done(m, error) when it could not be and all go on. */

@@ -85,14 +85,12 @@ void reload_execute(struct master *m, int program, int heritage)
 	if (caller >= 0)
 		fcntl(caller, F_SETFD, 0);
 	fcntl(m->dir.control, F_SETFD, 0);
-	fcntl(m->program, F_SETFD, 0);
 	pass_signals_on(m);
 	control_hurry();
 	master_execute(m, program, "--heritage", heritage);
 	if (caller >= 0)
 		fcntl(caller, F_SETFD, FD_CLOEXEC);
 	fcntl(m->dir.control, F_SETFD, FD_CLOEXEC);
-	fcntl(m->program, F_SETFD, FD_CLOEXEC);
 }
 
 /* Closes those that were opened for the next program. */
@@ -138,8 +136,10 @@ static int try_successor(struct master *m, char error[CONFIG_ERROR_MAX])
 		return answer;
 	m->next.again = m->again;	/* while the workers left their snapshots */
 	fd = heritage_write(&m->next);
+	fcntl(m->program, F_SETFD, 0);		/* the way back */
 	if (fd >= 0)
 		reload_execute(m, m->next_program, fd);
+	fcntl(m->program, F_SETFD, FD_CLOEXEC);
 	snprintf(error, CONFIG_ERROR_MAX, "%.256s: %s; the old program goes on", m->h.program, strerror(errno));
 	if (fd >= 0)
 		close(fd);
@@ -170,8 +170,8 @@ static void on_frozen(struct master *m, const char *failed)
 	m->next.snapshot = freeze_write_hub(m);
 	if (m->next.snapshot < 0)
 		snprintf(error, sizeof(error), "snapshot of the hub: %s", strerror(errno));
-	else
-		try_successor(m, error);
+	else if (try_successor(m, error) == PROBE_SNAPSHOT)
+		snprintf(error, sizeof(error), "%.256s can't say whether it reads the snapshot; the old program goes on", m->h.program);
 	freeze_undo(m);
 	if (m->next.snapshot >= 0)
 		close(m->next.snapshot);

@@ -22,7 +22,8 @@
 #include "shm/log.h"
 
 #define POLL 0.002		/* seconds */
-#define PATIENCE 20.0		/* seconds for one slot */
+#define PATIENCE_MS 20000	/* for one slot */
+#define BACK_MS 100		/* between tries to become the old program */
 
 static struct hub_slot_shm *shm_of(const struct master *m, unsigned slot)
 {
@@ -57,6 +58,9 @@ static void mark(const struct master *m, int flags)
 {
 	const struct heritage_before *b = &m->h.before;
 
+	if (!b->there)
+		return;
+	fcntl(b->program, F_SETFD, FD_CLOEXEC);		/* who is executed by it opens it anew */
 	for (unsigned i = 0; i < b->listeners; i++)
 		if (!has_listener(m->h.listen, m->h.listeners, b->listen[i].fd))
 			fcntl(b->listen[i].fd, F_SETFD, flags);
@@ -66,6 +70,12 @@ static void mark(const struct master *m, int flags)
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (b->segment[i] >= 0)
 			fcntl(b->segment[i], F_SETFD, flags);
+	/* And the other way round what it has not. */
+	if (m->h.hub != b->hub)
+		fcntl(m->h.hub, F_SETFD, flags ? 0 : FD_CLOEXEC);
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		if (m->h.slots[i].used && m->h.slots[i].segment != b->segment[i])
+			fcntl(m->h.slots[i].segment, F_SETFD, flags ? 0 : FD_CLOEXEC);
 }
 
 /* There is no way back any more: what only the old program had is closed. */
@@ -109,7 +119,7 @@ static void write_back(struct master *m, const char *why)
 	}
 	m->next.fresh = b->hub >= 0;
 	m->next.restore = false;
-	m->next.trial_slot = (int)m->roll_slot;
+	m->next.trial_slot = m->rolling ? (int)m->roll_slot : -1;
 	m->next.again = m->again;
 	m->next.roll++;
 	snprintf(m->next.failed, sizeof(m->next.failed), "%.400s; the old program goes on", why);
@@ -132,8 +142,14 @@ static void go_back(struct master *m, const char *why)
 		mark(m, FD_CLOEXEC);
 		close(fd);
 	}
-	note_failure(m, "%s, and there is no way back to the old program: %s", why, strerror(errno));
+	log_error("%s, and the old program can't be executed: %s; trying again", why, strerror(errno));
 	sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+void roll_give_back(struct master *m, const char *why)
+{
+	if (m->h.before.there)
+		go_back(m, why);
 }
 
 /* ---- the end ---- */
@@ -182,8 +198,10 @@ static void roll_one(struct master *m, unsigned slot)
 {
 	m->roll_slot = slot;
 	m->roll_refused = atomic_load(&shm_of(m, slot)->refused);
-	m->roll_deadline = ev_now(m->loop) + PATIENCE;
+	m->roll_deadline = restarts_now() + PATIENCE_MS;
 	m->h.slots[slot].draining = m->h.slots[slot].used && !wanted(m, slot);
+	if (m->slot[slot].lost || m->slot[slot].vacant)
+		return;		/* its next keeper is this program's anyway */
 	if (m->h.slots[slot].used ? slots_order_replace(m, slot) < 0 : slots_start(m, slot) < 0)
 		note_failure(m, "slot %u could not be replaced: %s", slot, strerror(errno));
 }
@@ -210,8 +228,8 @@ static bool gave_up(struct master *m)
 {
 	if (atomic_load(&shm_of(m, m->roll_slot)->refused) != m->roll_refused)
 		note_failure(m, "slot %u could not follow, and goes on as it was (its keeper's log says why)", m->roll_slot);
-	else if (ev_now(m->loop) > m->roll_deadline)
-		note_failure(m, "slot %u is not live after %.0f s", m->roll_slot, PATIENCE);
+	else if (restarts_now() > m->roll_deadline)
+		note_failure(m, "slot %u is not live after %d s", m->roll_slot, PATIENCE_MS / 1000);
 	else
 		return false;
 	return true;
@@ -231,10 +249,10 @@ static void poll_each(struct master *m)
 static void roll_all(struct master *m, unsigned but)
 {
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
-		if (m->h.slots[i].used && i != but && slots_order_replace(m, i) < 0)
+		if (m->h.slots[i].used && m->h.slots[i].keeper && !m->slot[i].ours && i != but && slots_order_replace(m, i) < 0)
 			note_failure(m, "slot %u could not be taken over: %s", i, strerror(errno));
 	m->roll_step = ROLL_ALL;
-	m->roll_deadline = ev_now(m->loop) + PATIENCE;
+	m->roll_deadline = restarts_now() + PATIENCE_MS;
 }
 
 static bool is_back(const struct master *m, unsigned slot)
@@ -249,9 +267,9 @@ static void poll_all(struct master *m)
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		if (!m->h.slots[i].used || is_back(m, i))
 			continue;
-		if (ev_now(m->loop) < m->roll_deadline)
+		if (restarts_now() < m->roll_deadline)
 			return;
-		note_failure(m, "slot %u is not live after %.0f s", i, PATIENCE);
+		note_failure(m, "slot %u is not live after %d s", i, PATIENCE_MS / 1000);
 	}
 	m->h.fresh = m->h.restore = false;
 	/* The usual way now, for slots that the configuration adds or takes away. The old program's are as they were. */
@@ -280,10 +298,22 @@ static void begin_trial(struct master *m)
 	m->h.trial = false;
 }
 
+bool roll_is_trial(const struct master *m)
+{
+	return m->rolling && m->roll_step == ROLL_TRIAL;
+}
+
+void roll_lost(struct master *m, unsigned slot)
+{
+	if (roll_is_trial(m) && slot == m->roll_slot && !m->trial_failed)
+		m->trial_failed = "the new program's keeper died";
+}
+
 static void pass(struct master *m)
 {
 	unsigned slot = m->roll_slot;
 
+	m->roll_step = ROLL_EACH;
 	let_go(m);
 	if (m->h.fresh)
 		roll_all(m, slot);
@@ -294,39 +324,43 @@ static void pass(struct master *m)
 static void poll_trial(struct master *m)
 {
 	const struct hub_slot_shm *s = shm_of(m, m->roll_slot);
-	const char *why = NULL;
 
+	if (m->trial_failed) {
+		if (restarts_now() >= m->back_at)
+			go_back(m, m->trial_failed);
+		m->back_at = restarts_now() + BACK_MS;
+		return;
+	}
 	hub_wake(&m->hub, m->roll_slot);	/* a worker that has nothing to do turns its loop all the same */
 	if (has_followed(m, m->roll_slot) && (m->h.fresh || atomic_load(&s->turns) >= RESTARTS_PROGRESS)) {
 		pass(m);
 		return;
 	}
-	if (m->slot[m->roll_slot].lost || !m->h.slots[m->roll_slot].keeper)
-		why = "the new program's keeper dies";
-	else if (atomic_load(&s->refused) != m->roll_refused)
-		why = "the new program's workers die before they get anywhere, or it can't take over";
-	else if (ev_now(m->loop) > m->roll_deadline)
-		why = "the new program's worker is not live in time";
-	if (!why)
-		return;
-	go_back(m, why);
-	pass(m);
+	if (atomic_load(&s->refused) != m->roll_refused)
+		m->trial_failed = "the new program's workers die before they get anywhere, or it can't take over";
+	else if (restarts_now() > m->roll_deadline)
+		m->trial_failed = "the new program's worker is not live in time";
 }
 
-/* The program that followed this one has failed: its one slot comes back, with the segments that it left; the others are where they were. */
+/* The program that followed this one has failed: its one slot, if it had one, comes back, with the segments that it left; the others are where they
+ * were. (Keepers that died meanwhile have been made anew already.) */
 static void roll_back(struct master *m)
 {
-	unsigned slot = (unsigned)m->h.trial_slot;
-
-	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
-		if (m->h.fresh && m->h.slots[i].used && i != slot && slots_order(m, i, ORDER_THAW) < 0)
-			note_failure(m, "slot %u can't be told to go on", i);
-	if (m->h.fresh)
-		slots_recount(m, slot);
-	if (m->h.slots[slot].keeper && slots_order_replace(m, slot) < 0)
-		note_failure(m, "slot %u could not be taken back: %s", slot, strerror(errno));
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		if (!m->h.slots[i].used || !m->h.slots[i].keeper || m->slot[i].ours)
+			continue;
+		if ((int)i != m->h.trial_slot) {
+			if (m->h.fresh && slots_order(m, i, ORDER_THAW) < 0)
+				note_failure(m, "slot %u can't be told to go on", i);
+			continue;
+		}
+		if (m->h.fresh)
+			slots_recount(m, i);
+		if (slots_order_replace(m, i) < 0)
+			note_failure(m, "slot %u could not be taken back: %s", i, strerror(errno));
+	}
 	m->roll_step = ROLL_ALL;
-	m->roll_deadline = ev_now(m->loop) + PATIENCE;
+	m->roll_deadline = restarts_now() + PATIENCE_MS;
 }
 
 static void on_roll(struct ev_loop *loop, struct ev_timer *t, int events)
@@ -347,7 +381,7 @@ void roll_begin(struct master *m)
 	ev_timer_init(&m->roll_timer, on_roll, POLL, POLL);
 	ev_timer_start(m->loop, &m->roll_timer);
 	mark(m, FD_CLOEXEC);
-	if (m->h.failed[0] && m->h.trial_slot >= 0)
+	if (m->h.failed[0])
 		roll_back(m);
 	else if (m->h.before.there)
 		begin_trial(m);

@@ -17,6 +17,7 @@
 #include "master/keeper.h"
 #include "master/master.h"
 #include "master/program.h"
+#include "shm/lack.h"
 #include "shm/log.h"
 #include "shm/slot.h"
 
@@ -41,12 +42,11 @@ static int keeper_heritage(const struct master *m, unsigned slot, int orders)
 	return heritage_write(&h);
 }
 
-static __attribute__((noreturn)) void keeper_child(const struct master *m, unsigned slot, int orders)
+static __attribute__((noreturn)) void keeper_child(const struct master *m, unsigned slot, int heritage)
 {
 	char option[64];
 	char *argv[] = { (char *)(uintptr_t)KEEPER_NAME, option, NULL };
 	sigset_t none;
-	int heritage = keeper_heritage(m, slot, orders);
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -61,7 +61,7 @@ static __attribute__((noreturn)) void keeper_child(const struct master *m, unsig
 	snprintf(option, sizeof(option), "--heritage=%d", heritage);
 	program_execute(m->program, argv);
 	log_error("the program can't be executed: %s", strerror(errno));
-	_exit(KEEPER_FAILED);
+	_exit(lack(errno) ? KEEPER_LACKING : KEEPER_FAILED);
 }
 
 /* No process any more, or a dead one that waits to be reaped. */
@@ -90,11 +90,18 @@ static void forget(struct master *m, unsigned slot);
 static int start_keeper(struct master *m, unsigned slot)
 {
 	struct heritage_slot *s = &m->h.slots[slot];
-	int pair[2];
+	int pair[2], heritage;
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0) {
 		log_error("socketpair: %s", strerror(errno));
+		return -1;
+	}
+	heritage = keeper_heritage(m, slot, pair[1]);
+	if (heritage < 0) {
+		log_error("heritage: %s", strerror(errno));
+		close(pair[0]);
+		close(pair[1]);
 		return -1;
 	}
 	if (s->orders >= 0)
@@ -103,16 +110,19 @@ static int start_keeper(struct master *m, unsigned slot)
 	fcntl(pair[0], F_SETFL, O_NONBLOCK);
 	atomic_store(&m->hub.shm->slot[slot].state, SLOT_STARTING);
 	atomic_store(&m->hub.shm->slot[slot].turns, 0);
+	atomic_store(&m->hub.shm->slot[slot].worker, 0);
 	pid = fork();
 	if (pid == 0)
-		keeper_child(m, slot, pair[1]);
+		keeper_child(m, slot, heritage);
 	close(pair[1]);
+	close(heritage);
 	if (pid < 0) {
 		log_error("fork: %s", strerror(errno));
 		return -1;
 	}
 	s->keeper = (uint32_t)pid;
 	m->slot[slot].looked = m->slot[slot].silent = 0;
+	m->slot[slot].ours = true;
 	return 0;
 }
 
@@ -248,21 +258,30 @@ static int clear_lost(struct master *m, unsigned slot)
 	return 0;
 }
 
-/* Makes the slot's next keeper; or says when that is tried again. */
+static void fill_later(struct master *m, unsigned slot, unsigned ms)
+{
+	m->slot[slot].retry_at = restarts_now() + ms;
+	m->slots_timer.repeat = RETRY;
+	ev_timer_again(m->loop, &m->slots_timer);
+}
+
+/* Makes the slot's next keeper; or says when that is tried again. While a program is on trial, no slot but the one that it is tried on gets it. */
 static void fill_vacant(struct master *m, unsigned slot)
 {
 	struct master_slot *s = &m->slot[slot];
 
-	if (s->uncleared && clear_lost(m, slot) < 0)
-		log_error("slot %u: %s", slot, strerror(errno));
-	else if (start_keeper(m, slot) == 0) {
-		s->vacant = false;
-		restarts_ready(&s->restarts);
+	if (roll_is_trial(m)) {
+		fill_later(m, slot, 0);
 		return;
 	}
-	s->retry_at = restarts_now() + restarts_pause(&s->restarts);
-	m->slots_timer.repeat = RETRY;
-	ev_timer_again(m->loop, &m->slots_timer);
+	if (s->uncleared && clear_lost(m, slot) < 0) {
+		log_error("slot %u: %s", slot, strerror(errno));
+	} else if (start_keeper(m, slot) == 0) {
+		s->vacant = false;
+		reload_again(m);
+		return;
+	}
+	fill_later(m, slot, restarts_pause(&s->restarts));
 }
 
 /* Keeper and worker are gone, and with them the connections. */
@@ -273,8 +292,11 @@ static void lost(struct master *m, unsigned slot)
 	if (m->stopping)
 		return;
 	m->slot[slot].vacant = m->slot[slot].uncleared = true;
-	fill_vacant(m, slot);
-	reload_again(m);
+	if (m->slot[slot].lacking)
+		fill_later(m, slot, restarts_pause(&m->slot[slot].restarts));
+	else
+		fill_vacant(m, slot);
+	m->slot[slot].lacking = false;
 }
 
 /* A death of its own fault before its worker was ever live: too many of those end it all. */
@@ -282,9 +304,11 @@ static bool died_in_vain(struct master *m, unsigned slot, int status)
 {
 	bool killed = WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
 
-	if (atomic_load(&m->hub.shm->slot[slot].turns) > 0)
+	m->slot[slot].lacking = WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_LACKING;
+	if (atomic_load(&m->hub.shm->slot[slot].turns) > 0) {
 		restarts_progress(&m->slot[slot].restarts);
-	else if (!killed)
+		restarts_ready(&m->slot[slot].restarts);
+	} else if (!killed && !m->slot[slot].lacking && !roll_is_trial(m))
 		return restarts_note(&m->slot[slot].restarts, &m->config.settings, restarts_now()) != RESTART;
 	return false;
 }
@@ -299,8 +323,10 @@ static void keeper_gone(struct master *m, unsigned slot, int status)
 			log_info("slot %u has served its last connection and is gone", slot);
 		forget(m, slot);
 		/* A reload may have wanted it again just then. */
-		if (!m->stopping && slot < (unsigned)m->config.settings.workers)
-			slots_start(m, slot);
+		if (!m->stopping && slot < (unsigned)m->config.settings.workers && slots_start(m, slot) < 0) {
+			m->again = true;
+			reload_again(m);
+		}
 		return;
 	}
 	if ((WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_GAVE_UP) || died_in_vain(m, slot, status)) {
@@ -310,6 +336,7 @@ static void keeper_gone(struct master *m, unsigned slot, int status)
 		return;
 	}
 	m->slot[slot].lost = true;
+	roll_lost(m, slot);
 	/* Its worker is ours to reap now, if it still is there. */
 	if (worker == 0 || kill((pid_t)worker, 0) < 0)
 		lost(m, slot);
@@ -348,7 +375,8 @@ static void watch_keeper(struct master *m, unsigned slot, uint64_t now)
 	uint32_t worker = atomic_load(&shm->worker);
 
 	s->looked = now;
-	if (beat != s->beat) {
+	/* One that is frozen beats in its predecessor's hub. */
+	if (beat != s->beat || (m->h.fresh && atomic_load(&shm->roll) != m->h.roll)) {
 		s->beat = beat;
 		s->silent = 0;
 		return;
@@ -394,9 +422,10 @@ void slots_watch(struct master *m)
 {
 	ev_timer_init(&m->slots_timer, on_watch, WATCH, WATCH);
 	ev_timer_start(m->loop, &m->slots_timer);
+	slots_reap(m);
 	/* Lost while another program was about. */
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
-		if (!m->h.slots[i].used || m->h.slots[i].keeper)
+		if (!m->h.slots[i].used || m->h.slots[i].keeper || m->slot[i].lost || m->slot[i].vacant)
 			continue;
 		m->slot[i].lost = true;
 		if (process_ended(atomic_load(&m->hub.shm->slot[i].worker)))
