@@ -167,6 +167,8 @@ static int keeper_init(struct keeper *k, int heritage)
 	if (open_own(k) < 0 || attach_slot(k) < 0)
 		return -1;
 	atomic_store(&k->self->keeper, (uint32_t)getpid());
+	/* Before the worker is live, and orders come: a master that follows a program whose keepers execute by path tells by it which are new. */
+	atomic_store(&k->self->keeper_beat, restarts_now());
 	restarts_ready(&k->restarts);
 	return 0;
 }
