@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "master/program.h"
 #include "shm/crash.h"
 #include "shm/log.h"
 #include "shm/snapshot.h"
@@ -24,6 +25,8 @@
 #define PATIENCE_MS 10000
 #define ANSWER_MAX 4096
 #define WHY_MAX 300
+
+static __attribute__((format(printf, 2, 3))) int refuse(const struct heritage *h, const char *format, ...);
 
 /* ---- who asks ---- */
 
@@ -40,21 +43,22 @@ static __attribute__((noreturn)) void ask_child(const struct master *m, int prog
 		_exit(127);
 	fcntl(m->next.answer, F_SETFD, 0);
 	master_execute(m, program, "--probe", heritage);
-	_exit(127);
+	_exit(refuse(&m->next, "it can't be executed: %s", program_error(errno)));
 }
 
-static int wait_for(pid_t pid)
+/* False: it did not end in time, and was killed. */
+static bool wait_for(pid_t pid, int *status)
 {
 	struct pollfd p = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
-	int status = 0;
+	bool ended = p.fd >= 0 && poll(&p, 1, PATIENCE_MS) > 0;
 
-	if (p.fd < 0 || poll(&p, 1, PATIENCE_MS) <= 0)
+	if (!ended)
 		kill(pid, SIGKILL);
 	if (p.fd >= 0)
 		close(p.fd);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+	while (waitpid(pid, status, 0) < 0 && errno == EINTR)
 		;
-	return status;
+	return ended;
 }
 
 static const msgpack_object *member(const msgpack_object *map, const char *key)
@@ -106,8 +110,6 @@ static int judge(const struct master *m, int status, int from, char error[CONFIG
 		snprintf(error, CONFIG_ERROR_MAX, "%.256s dies at start (signal %d); the old program goes on", program, WTERMSIG(status));
 	else if (answer == PROBE_NO)
 		snprintf(error, CONFIG_ERROR_MAX, "%.256s can't take over: %s; the old program goes on", program, why);
-	else if (WEXITSTATUS(status) == 127)
-		snprintf(error, CONFIG_ERROR_MAX, "%.256s can't be executed; the old program goes on", program);
 	else
 		snprintf(error, CONFIG_ERROR_MAX, "%.256s is no janus that can take over (it ends with status %d); the old program goes on", program,
 			 WEXITSTATUS(status));
@@ -123,7 +125,7 @@ static int fail(char *error, const char *what)
 /* With the pipe there. */
 static int ask(struct master *m, int program, int from, char error[CONFIG_ERROR_MAX])
 {
-	int heritage, status;
+	int heritage, status = 0;
 	pid_t pid;
 
 	if (getrandom(&m->next.nonce, sizeof(m->next.nonce), 0) != sizeof(m->next.nonce))
@@ -138,7 +140,10 @@ static int ask(struct master *m, int program, int from, char error[CONFIG_ERROR_
 	close(heritage);
 	if (pid < 0)
 		return fail(error, "fork");
-	status = wait_for(pid);
+	if (!wait_for(pid, &status)) {
+		snprintf(error, CONFIG_ERROR_MAX, "%.256s does not answer within %d s; the old program goes on", m->h.program, PATIENCE_MS / 1000);
+		return PROBE_NO;
+	}
 	return judge(m, status, from, error);
 }
 

@@ -21,7 +21,7 @@ int program_path(char *dst, size_t size)
 	if (name && strncmp(name, "/dev/fd/", 8) != 0) {
 		if (name[0] != '/' && !getcwd(folder, sizeof(folder)))
 			return -1;
-		if ((size_t)snprintf(dst, size, "%s%s%s", folder, folder[0] ? "/" : "", name) < size)
+		if ((size_t)snprintf(dst, size, "%s%s%s", folder, folder[0] && folder[1] ? "/" : "", name) < size)
 			return 0;
 		errno = ENAMETOOLONG;
 		return -1;
@@ -53,4 +53,10 @@ int program_open(const char *path)
 void program_execute(int fd, char *const argv[])
 {
 	execveat(fd, "", argv, environ, AT_EMPTY_PATH);
+}
+
+const char *program_error(int error)
+{
+	/* The descriptor is close-on-exec: the interpreter of a script would find nothing under its number. */
+	return error == ENOENT ? "it is a script, or what loads it is missing" : strerror(error);
 }

@@ -21,4 +21,7 @@ int program_open(const char *path);
 /* Executes it in place of the caller. Returns only if that fails, with errno. */
 void program_execute(int fd, char *const argv[]);
 
+/* Why it could not be executed, in words. */
+const char *program_error(int error);
+
 #endif

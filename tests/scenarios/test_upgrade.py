@@ -205,7 +205,10 @@ class Upgrade(JanusTest):
         workers = server.workers()
         for kind in Program.BROKEN:
             self.program.put_broken(kind)
-            self.assertRegex(self.reload(server, 1), "can't be executed|is no janus|No such file|dies at start|Permission", kind)
+            why = {"empty": "can't be executed: Exec format error", "text": "can't be executed: Exec format error",
+                   "removed": "janus: No such file", "/bin/true": "is no janus", "not executable": "can't be executed: Permission denied"}
+            script = "can't be executed: it is a script" if "script" in kind else "can't be executed|dies at start"
+            self.assertRegex(self.reload(server, 1), why.get(kind, script), kind)
             self.check_goes_on(server, clients, workers)
         self.program.remove()
         os.mkdir(self.program.path)
