@@ -20,6 +20,7 @@
 #include "master/keeper_process.h"
 #include "master/privileges.h"
 #include "master/runtime_dir.h"
+#include "shm/crash.h"
 #include "shm/lack.h"
 #include "shm/log.h"
 #include "shm/snapshot.h"
@@ -211,6 +212,7 @@ int keeper_main(int heritage)
 	struct keeper *k = &keeper;
 
 	log_init("keeper", LOG_LEVEL_INFO);
+	CRASH_ALWAYS("keeper-abort");
 	if (keeper_init(k, heritage) < 0)
 		return KEEPER_FAILED;
 	if (restore(k))

@@ -119,6 +119,9 @@ static void write_back(struct master *m, const char *why)
 	}
 	m->next.fresh = b->hub >= 0;
 	m->next.restore = false;
+	if (m->h.snapshot >= 0)
+		fcntl(m->h.snapshot, F_SETFD, FD_CLOEXEC);
+	m->next.snapshot = -1;
 	m->next.trial_slot = m->rolling ? (int)m->roll_slot : -1;
 	m->next.again = m->again;
 	m->next.roll++;

@@ -46,6 +46,32 @@ class Stop(WebTest):
                 self.assertEqual(got, list(range(COUNT)), type(reader).__name__)
         self.janus.wait_exit(0)
 
+    def check_readers_go_on(self, before_the_end):
+        self.serve()
+        readers = [self.flash(rcvbuf=16384).subscribe("a"), self.lines("/sub/a", rcvbuf=16384)]
+        self.publish()
+        wait_until(lambda: self.janus.behind() == len(readers))
+        before_the_end()
+        with concurrent.futures.ThreadPoolExecutor(len(readers)) as pool:
+            for reader, got in zip(readers, pool.map(self.read_to_the_end, readers)):
+                self.assertEqual(got, list(range(COUNT)), type(reader).__name__)
+        self.janus.wait_exit(0)
+
+    def test_in_a_reload(self):
+        """The workers are just leaving for their successors."""
+        def end():
+            self.janus.process.send_signal(signal.SIGHUP)
+            self.janus.process.send_signal(signal.SIGTERM)
+        self.check_readers_go_on(end)
+
+    def test_worker_dies_meanwhile(self):
+        def end():
+            workers = self.janus.workers()
+            self.janus.process.send_signal(signal.SIGTERM)
+            for pid in workers:
+                self.janus.kill(pid, "worker")
+        self.check_readers_go_on(end)
+
     def test_one_that_never_reads(self):
         self.serve("stop_limit=20s")
         self.flash(rcvbuf=4096).subscribe("a")

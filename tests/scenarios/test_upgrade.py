@@ -7,7 +7,7 @@ import tempfile
 import unittest
 
 import janus_test
-from janus_test import ROOT, JanusTest, Server, wait_until
+from janus_test import ROOT, Closed, JanusTest, Server, wait_until
 from programs import OTHER_BUILD, Program
 from web_clients import CONTINUATION, PING, PONG, TEXT, WEB, Http, chunked, frame, head_of, packet
 from witnesses import Witnesses
@@ -305,6 +305,63 @@ class Upgrade(JanusTest):
 
     def test_workers_of_another_layout_that_die_at_their_start(self):
         self.check_failing_workers(OTHER_BUILD)
+
+    def check_heir_that_can_not_start(self, build, point):
+        folder = self.crash_files()
+        server = self.begin(workers=3)
+        clients = [c.subscribe("a") for c in self.on_each_worker(server, 3)]
+        for _ in range(2):
+            open(os.path.join(folder, point), "w").close()
+            self.program.put_file(os.path.join(build, "janus"))
+            self.assertIn("can't start", self.reload(server, 1))
+            self.check_goes_on(server, clients)
+        self.program.put(build)
+        self.reload(server)
+        self.check_goes_on(server, clients)
+
+    def test_master_that_can_not_start(self):
+        """The new program is there already, and the old one has gone: it comes back."""
+        self.check_heir_that_can_not_start(CRASH_BUILD, "heir-start")
+
+    def test_master_of_another_layout_that_can_not_start(self):
+        self.check_heir_that_can_not_start(OTHER_BUILD, "heir-thaw")
+
+    def check_failing_keepers(self, build):
+        """Its slot, the first one, is lost with such a keeper; and that is all."""
+        folder = self.crash_files()
+        server = self.begin(workers=3)
+        clients = [c.subscribe("a") for c in self.on_each_worker(server, 3)]
+        there = server.slot(0)["connections"]
+        open(os.path.join(folder, "keeper-abort"), "w").close()
+        self.program.put_file(os.path.join(build, "janus"))
+        error = self.reload(server, 1)
+        self.assertIn("keeper died", error)
+        server.killed[0] = "keeper"             # as if the test had killed it
+        wait_until(lambda: all(w["state"] == "live" for w in server.status()["workers"]), 10, "all workers live")
+        self.assertEqual(server.count("closed_slot"), there)
+        left = []
+        for client in clients:
+            try:
+                client.subscribe("b")
+                left.append(client)
+            except (Closed, OSError):
+                pass
+        self.assertEqual(len(left), len(clients) - there)
+        left[0].publish("b", n=1)
+        for client in left:
+            client.expect_message("b", n=1)
+        os.unlink(os.path.join(folder, "keeper-abort"))
+        self.program.put(build)
+        self.reload(server)
+        left[0].publish("b", n=2)
+        for client in left:
+            client.expect_message("b", n=2)
+
+    def test_keepers_that_die_at_their_start(self):
+        self.check_failing_keepers(CRASH_BUILD)
+
+    def test_keepers_of_another_layout_that_die_at_their_start(self):
+        self.check_failing_keepers(OTHER_BUILD)
 
     def test_settings_with_which_workers_die(self):
         """It need not be the program: the way back is to the old settings, too."""
