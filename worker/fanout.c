@@ -34,6 +34,7 @@ struct frames {
 	size_t room;			/* of `bytes`, if they are not in the arena */
 	uint32_t count;
 	uint32_t skipped;		/* records passed over, as they can't be made into frames */
+	uint64_t skip[SKIP_MAX];	/* the first of them */
 	uint64_t end;			/* sequence behind the last one */
 	uint64_t seq[PASS_RECORDS];
 	uint32_t at[PASS_RECORDS + 1];
@@ -123,19 +124,31 @@ static bool is_apart(const struct session_shm *s)
 	return s->state.flags & (SESSION_BEHIND | SESSION_CLOSE) || s->count > 1 || frame_is_own(s->state.transport);
 }
 
+/* Of what was passed over, that which was for a session that has had all before `pos`. */
+static void count_skipped(struct worker *w, const struct frames *f, uint64_t pos)
+{
+	for (uint32_t i = 0; i < f->skipped && i < SKIP_MAX; i++)
+		if (f->skip[i] >= pos)
+			worker_count(w, COUNTER_dropped_unencodable, 1);
+}
+
+/* Nothing of the pass that the session has not had can be made into a frame: it has had all. */
+static void pass_by(struct worker *w, int fd, const struct frames *f)
+{
+	struct session_state_shm st = session(w, fd)->state;
+
+	count_skipped(w, f, st.pos);
+	st.pos = f->end;
+	slot_commit(&w->slot, fd, &st);
+}
+
 /* All records of the pass can't be made into frames: those who would get them here have had them. */
 static void pass_over(struct worker *w, const struct local_topic *t, const struct frames *f)
 {
 	batch_flush(w);		/* what is under way is recorded from where the sessions are */
-	for (uint32_t i = t->at; i < t->count; i++) {
-		struct session_state_shm st = session(w, (int)t->subscribers[i])->state;
-
-		if (is_apart(session(w, (int)t->subscribers[i])) || st.pos >= f->end)
-			continue;
-		st.pos = f->end;
-		slot_commit(&w->slot, (int)t->subscribers[i], &st);
-		worker_count(w, COUNTER_dropped_unencodable, f->skipped);
-	}
+	for (uint32_t i = t->at; i < t->count; i++)
+		if (!is_apart(session(w, (int)t->subscribers[i])) && session(w, (int)t->subscribers[i])->state.pos < f->end)
+			pass_by(w, (int)t->subscribers[i], f);
 }
 
 /*
@@ -157,6 +170,8 @@ static int make_frames(struct worker *w, struct local_topic *t, struct frames *f
 		size_t size;
 
 		if (frame_skipped(w, t->transport, rec.seq)) {
+			if (f->skipped < SKIP_MAX)
+				f->skip[f->skipped] = rec.seq;
 			f->skipped++;
 			f->end = rec.seq + 1;
 			continue;
@@ -227,10 +242,15 @@ static void serve(struct worker *w, int fd, const struct frames *f)
 		note_due(w, fd);
 		return;
 	}
-	if (f->skipped)
-		worker_count(w, COUNTER_dropped_unencodable, f->skipped);
-	while (f->seq[i] < s->state.pos)
+	/* The last frame may be one that it has had: a pass can end with what is passed over. */
+	while (i < f->count && f->seq[i] < s->state.pos)
 		i++;
+	if (i == f->count) {
+		pass_by(w, fd, f);
+		return;
+	}
+	if (f->skipped)
+		count_skipped(w, f, s->state.pos);
 	batch_add(w, fd, f->bytes + f->at[i], f->at[f->count] - f->at[i], f->end, f->count - i);
 }
 

@@ -79,9 +79,12 @@ static bool may_have_flown(const struct worker *w, uint32_t fd)
 /* Sends that were under way: the kernel knows what it took. */
 static void land_flights(struct worker *w, uint32_t n)
 {
-	for (uint32_t i = 0; i < n && i < FLIGHT_MAX; i++)
-		if (may_have_flown(w, w->slot.shm->flight[i]))
-			land(w, (int)w->slot.shm->flight[i]);
+	for (uint32_t i = 0; i < n && i < FLIGHT_MAX; i++) {
+		if (!may_have_flown(w, w->slot.shm->flight[i]))
+			continue;
+		worker_on(w, (int)w->slot.shm->flight[i]);
+		land(w, (int)w->slot.shm->flight[i]);
+	}
 }
 
 /*
@@ -95,6 +98,7 @@ static void land_all(struct worker *w)
 
 		if (!may_have_flown(w, fd) || kernel_accepted((int)fd, &sent) < 0 || kernel_taken((int)fd, &taken) < 0)
 			continue;	/* a Unix socket: nothing says that anything happened */
+		work_on(w, fd);
 		if (session(w, (int)fd)->state.in == LENT_NONE && taken != session(w, (int)fd)->state.parsed)
 			uncertain(w, (int)fd);
 		else
@@ -110,6 +114,7 @@ static void land_sends(struct worker *w)
 		land_all(w);
 	else
 		land_flights(w, n);
+	worker_on(w, -1);
 	atomic_store_explicit(&w->slot.shm->flights, 0, memory_order_release);
 }
 
@@ -271,6 +276,7 @@ static int take_sessions(struct worker *w)
 			return -1;
 		}
 	}
+	worker_on(w, -1);
 	for (uint32_t i = 1; i < w->fresh_subscription; i++)
 		if (!bit(taken, i))
 			topics_give_subscription(w, i);
@@ -300,6 +306,7 @@ static void start_sessions(struct worker *w)
 		accept_watcher(w, (int)fd);
 		action_join_everybody(w, (int)fd);
 	}
+	worker_on(w, -1);
 }
 
 /* A request that published and was not answered comes first: the next publish takes the place of its note. */
@@ -342,7 +349,9 @@ static void close_blamed(struct worker *w)
 	if (on && is_open(w, on - 1)) {
 		log_warning("connection %u: closed, as a worker died of it", on - 1);
 		worker_count(w, COUNTER_closed_blamed, 1);
+		worker_on(w, (int)on - 1);
 		session_close(w, (int)on - 1);
+		worker_on(w, -1);
 	}
 	w->slot.shm->suspect.blamed = 0;
 }
