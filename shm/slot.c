@@ -12,22 +12,28 @@
 #include "shm/segment.h"
 
 #define SUBSCRIPTIONS_PER_SESSION 32	/* on average; the limit of one session is a setting */
+#define FRAME_GROWTH 13			/* an empty string is one byte of a packet, and on a page of HTML `&quot;&quot;,` */
+#define LARGE_MAX (1ull << 44)		/* bytes of address space for the large buffers of a slot */
 
 static uint64_t align(uint64_t n)
 {
 	return (n + 4095) & ~(uint64_t)4095;
 }
 
-/* All of it is unbacked until it is used, so there are two buffers of any class for every session: input and output. */
+/*
+ * All of it is unbacked until it is used, so there are two buffers of any class for every session: input and output. Of the large ones, no
+ * more than can be mapped, with the largest frames and the most descriptors that there may be.
+ */
 static uint64_t lay_out(struct slot_shm *s, uint32_t sessions_max, uint32_t max_frame)
 {
-	/* A request of HTTP with all that may stand around its body; and the rest of a frame, which may be some times what was published. */
-	uint32_t large = (uint32_t)align(6ull * max_frame + 131072 + sizeof(struct lent_shm));
+	/* A request of HTTP with all that may stand around its body; and the rest of a frame, with answers that are to be sent behind it. */
+	uint32_t large = (uint32_t)align((uint64_t)FRAME_GROWTH * max_frame + 131072 + sizeof(struct lent_shm));
+	uint64_t larges = LARGE_MAX / large < 2 * sessions_max ? LARGE_MAX / large : 2 * sessions_max;
 	const struct lend_class_shm class[LEND_CLASSES] = {
 		{ .size = 512, .count = 2 * sessions_max },
 		{ .size = 4096, .count = 2 * sessions_max },
 		{ .size = 65536, .count = 2 * sessions_max },
-		{ .size = large, .count = 2 * sessions_max },
+		{ .size = large, .count = (uint32_t)larges },
 	};
 	uint64_t at;
 

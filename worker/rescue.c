@@ -128,9 +128,15 @@ void rescue_all(struct worker *w, unsigned lag)
 			worker_beat(w);
 		if (s->status != SESSION_OPEN || !s->state.cut)
 			continue;
-		/* One that can't be rescued is closed when it wants to go on. */
-		if (ring_lag(&w->hub.ring, s->state.pos) <= lag || !rescue_session(w, (int)fd))
+		if (ring_lag(&w->hub.ring, s->state.pos) > lag && rescue_session(w, (int)fd))
+			continue;
+		/* One that can't be rescued ends now: else the table would be walked for it every turn. (At a freeze it may come to more.) */
+		if (lag > 0 && ring_lag(&w->hub.ring, s->state.pos) > lag) {
+			worker_count(w, COUNTER_closed_slow, 1);
+			session_close(w, (int)fd);
+		} else {
 			rescue_watch(w, s->state.pos);
+		}
 	}
 }
 
