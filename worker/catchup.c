@@ -47,6 +47,8 @@ static void skip(struct stream *s, struct stream_topic *t)
 {
 	while (t->some && frame_skipped(s->w, session(s->w, s->fd)->state.transport, t->next.seq)) {
 		s->skipped++;
+		t->number = (uint32_t)t->next.number + 1;	/* or else it would be told as lost */
+		t->seen = t->next.seq;
 		seek(s, t, t->next.seq + 1, t->next.seq);
 	}
 }
