@@ -225,6 +225,12 @@ int session_send_out(struct worker *w, int fd, struct session_state_shm *st)
 	return r;
 }
 
+/* Whether nobody reads from it until its answers are sent. */
+static bool is_unread(const struct worker *w, int fd, const struct session_state_shm *st)
+{
+	return (uintptr_t)w->io[fd].data & (MARK_CHOKED | MARK_ENDED) || st->out_end - st->out_start > SESSION_OUT_MAX;
+}
+
 void session_flush(struct worker *w, int fd)
 {
 	struct session_state_shm st = session(w, fd)->state;
@@ -235,6 +241,6 @@ void session_flush(struct worker *w, int fd)
 	r = session_send_out(w, fd, &st);
 	if (r < 0 && st.flags & SESSION_CLOSE)
 		session_shut(w, fd);	/* broken, and nobody reads from it: it is watched again, and found so */
-	else if (r == 0 || (r < 0 && (uintptr_t)w->io[fd].data & MARK_CHOKED))
+	else if (r == 0 || (r < 0 && is_unread(w, fd, &st)))
 		catchup_defer(w, fd);	/* (What is broken is writable. One that is read from is found broken there, behind its last input.) */
 }
