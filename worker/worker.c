@@ -140,6 +140,10 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 		CRASH_POINT("fanout-left");
 	if (w->stalled_count > 0)
 		more |= input_retry_stalled(w);
+	if (w->stopping && (more || atomic_load_explicit(&w->self->behind, memory_order_relaxed) == 0)) {
+		worker_beat(w);
+		w->taken_at = w->now_ms;	/* patience begins when there is nobody to wait for but those behind */
+	}
 	if (w->stopping && may_stop(w, more)) {
 		ev_break(loop, EVBREAK_ALL);
 		return;
