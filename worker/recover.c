@@ -87,6 +87,20 @@ static void land_flights(struct worker *w, uint32_t n)
 	}
 }
 
+/* Whether more was taken from the kernel than what is kept of it. */
+static bool was_received(const struct worker *w, int fd, uint64_t taken)
+{
+	const struct session_state_shm *st = &session(w, fd)->state;
+	const struct lent_shm *head;
+
+	if (st->flags & SESSION_CLOSE)
+		return false;		/* its input is thrown away */
+	if (st->in == LENT_NONE)
+		return taken != st->parsed;
+	head = lend_header(&w->slot, st->in);
+	return taken != head->base + head->len;
+}
+
 /*
  * Another program had these sessions, with memory of its own, and has failed at its start. It can hardly have come to sending or receiving; where the
  * kernel says that it has, what was sent is walked along, and what was received is gone with it.
@@ -99,7 +113,7 @@ static void land_all(struct worker *w)
 		if (!may_have_flown(w, fd) || kernel_accepted((int)fd, &sent) < 0 || kernel_taken((int)fd, &taken) < 0)
 			continue;	/* a Unix socket: nothing says that anything happened */
 		work_on(w, fd);
-		if (session(w, (int)fd)->state.in == LENT_NONE && taken != session(w, (int)fd)->state.parsed)
+		if (was_received(w, (int)fd, taken))
 			uncertain(w, (int)fd);
 		else
 			land(w, (int)fd);
@@ -307,6 +321,8 @@ static void start_sessions(struct worker *w)
 		action_join_everybody(w, (int)fd);
 	}
 	worker_on(w, -1);
+	/* release: as in count_input(). Whoever it was of is counted, or gone. */
+	atomic_store_explicit(&w->slot.shm->receiving, 0, memory_order_release);
 }
 
 /* A request that published and was not answered comes first: the next publish takes the place of its note. */
