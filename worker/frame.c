@@ -73,19 +73,27 @@ bool frame_in_skips(const struct worker *w, uint32_t transport, uint64_t seq)
 	return true;
 }
 
-size_t frame_size(const struct worker *w, uint32_t transport, uint32_t page_base, const struct ring_record *rec)
+size_t frame_size_sent(const struct worker *w, uint32_t transport, uint32_t page_base, const struct ring_record *rec)
 {
 	struct web_record r = record_of(w, page_base, rec);
 	size_t size;
 
 	assert(transport != TRANSPORT_HTTP);
-	encoding(w, ENCODING(rec->seq, transport));
 	if (transport == TRANSPORT_FLASH && is_text(&r))
 		size = flash_message_size(r.time, r.len);
 	else
 		size = transport == TRANSPORT_PACKET ? packet_message_size(&r) : web_message_size(web[transport].format, web[transport].chunked, &r);
-	encoding(w, 0);
 	return ring_holds(&w->hub.ring, rec->seq) ? size : 0;
+}
+
+size_t frame_size(const struct worker *w, uint32_t transport, uint32_t page_base, const struct ring_record *rec)
+{
+	size_t size;
+
+	encoding(w, ENCODING(rec->seq, transport));
+	size = frame_size_sent(w, transport, page_base, rec);
+	encoding(w, 0);
+	return size;
 }
 
 int frame_write(const struct worker *w, uint32_t transport, uint32_t page_base, const struct ring_record *rec, char *dst, size_t size)

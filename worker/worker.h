@@ -319,6 +319,8 @@ void catchup_check(struct worker *w, int fd);
 size_t catchup_due(struct worker *w, int fd);
 /* frame.c: a record of the ring as a transport sends it. page_base: the session's, for TRANSPORT_PAGE. 0: the ring has overwritten it. */
 size_t frame_size(const struct worker *w, uint32_t transport, uint32_t page_base, const struct ring_record *rec);
+/* The same of one that was sent: a death is not blamed on the record (see advance() in catchup.c). */
+size_t frame_size_sent(const struct worker *w, uint32_t transport, uint32_t page_base, const struct ring_record *rec);
 /* Writes it, the `size` bytes that frame_size() said. -1 when the ring has overwritten the record meanwhile: dst holds rubbish then. */
 int frame_write(const struct worker *w, uint32_t transport, uint32_t page_base, const struct ring_record *rec, char *dst, size_t size);
 /* Whether no worker is to make this record into a frame of the transport, as some have died of it. Logged. */
