@@ -274,13 +274,14 @@ static bool bear_loss(struct worker *w, int fd, const struct stream *s, const st
 {
 	if (s->lost == 0)
 		return true;
-	worker_count(w, COUNTER_dropped_overtaken, s->lost);
 	if (w->settings->slow == SLOW_DISCONNECT) {
+		worker_count(w, COUNTER_dropped_overtaken, s->lost);
 		worker_count(w, COUNTER_closed_slow, 1);
 		session_close(w, fd);
 		return false;
 	}
 	stream_commit(s, st);
+	worker_count(w, COUNTER_dropped_overtaken, s->lost);	/* behind the commit: a successor finds them lost again, or counted */
 	return true;
 }
 
@@ -389,8 +390,10 @@ size_t catchup_due(struct worker *w, int fd)
 		return 0;
 	/* Now, rather than while gathering: what a full batch sends may want a stream of its own, and there is one. */
 	batch_room(w, w->scratch_room > PIECE ? w->scratch_room : PIECE);
-	if (stream_open(&s, w, fd, &st, w->cursor) < 0)
+	if (stream_open(&s, w, fd, &st, w->cursor) < 0) {
+		catchup_defer(w, fd);	/* no memory now */
 		return 0;
+	}
 	if (gather(&s, &p, UINT32_MAX) == 0 && !p.more) {
 		worker_count(w, COUNTER_dropped_unencodable, s.skipped);
 		if (p.len) {
@@ -434,7 +437,7 @@ static int64_t advance_cut(struct worker *w, int fd, struct session_state_shm *s
 	session(w, fd)->rescued = 0;
 	if (frame_skipped(w, st->transport, st->pos) || ring_read(&w->hub.ring, st->pos, &rec) < 0)
 		return -1;
-	size = frame_size(w, st->transport, session(w, fd)->page_base, &rec);
+	size = frame_size_sent(w, st->transport, session(w, fd)->page_base, &rec);
 	if (size <= st->cut)
 		return -1;
 	left = size - st->cut;
@@ -452,6 +455,11 @@ static int64_t advance_cut(struct worker *w, int fd, struct session_state_shm *s
  * Moves `st` along the session's stream by `bytes` that the kernel took; *s is the stream behind them, with topics if any of the ring was
  * touched. -1 when the ring no longer has what was sent. In the middle of a frame the session is behind: else the next frame would be sent after half of
  * this one.
+ *
+ * Records that are skipped were so when this was sent, too. The list grows only by deaths while a record was noted as being encoded, and none is while
+ * sends are under way (slot_shm.flights): all frames of a send are made before it is written down, and here, which is all that looks at records before
+ * the outcome is recorded, frames are measured without that note. So a worker that dies in between leaves the list as it is, and so do its successors
+ * until they have landed what was under way.
  */
 static int advance(struct stream *s, struct worker *w, int fd, struct session_state_shm *st, uint64_t bytes)
 {
@@ -468,7 +476,7 @@ static int advance(struct stream *s, struct worker *w, int fd, struct session_st
 	if (stream_open(s, w, fd, st, ring_tail(&w->hub.ring)) < 0)
 		return -1;
 	while (bytes > 0 && (t = stream_next(s)) != NULL) {
-		uint64_t size = frame_size(w, st->transport, session(w, fd)->page_base, &t->next);
+		uint64_t size = frame_size_sent(w, st->transport, session(w, fd)->page_base, &t->next);
 
 		if (!size)
 			return -1;
