@@ -183,7 +183,7 @@ static void fall_behind(struct worker *w, int fd, uint32_t sent)
 
 static void record(struct worker *w, const struct batch *b)
 {
-	uint64_t bytes = 0, messages = 0;
+	uint64_t bytes = 0;
 
 	for (unsigned i = 0; i < b->count; i++) {
 		int fd = b->send[i].fd, n = b->result[i];
@@ -201,13 +201,12 @@ static void record(struct worker *w, const struct batch *b)
 			st.sent += (uint32_t)n;
 			st.last_out = w->now;
 			slot_commit(&w->slot, fd, &st);
-			messages += b->send[i].messages;
+			hub_count(&w->hub, w->number, COUNTER_delivered, b->send[i].messages);	/* each: a successor counts only what it finds */
 		} else {
 			fall_behind(w, fd, n > 0 ? (uint32_t)n : 0);
 		}
 	}
 	worker_count(w, COUNTER_bytes_out, bytes);
-	worker_count(w, COUNTER_delivered, messages);
 	worker_count(w, COUNTER_sends, b->count);
 }
 
