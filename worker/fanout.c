@@ -165,9 +165,13 @@ static int make_frames(struct worker *w, struct local_topic *t, struct frames *f
 	f->at[0] = 0;
 	f->bytes = frames_room(w, f, PASS_BYTES);
 	f->end = t->first;
-	while (f->count < PASS_RECORDS &&
-	       ring_seek(&w->hub.ring, t->topic, t->generation, f->end, below, f->count ? f->seq[f->count - 1] : t->hint, &rec) == 0) {
+	while (f->count < PASS_RECORDS) {
 		size_t size;
+
+		if (ring_seek(&w->hub.ring, t->topic, t->generation, f->end, below, f->count ? f->seq[f->count - 1] : t->hint, &rec) < 0) {
+			f->end = f->count ? f->end : below;	/* of nothing but skipped ones, all is over */
+			break;
+		}
 
 		if (frame_skipped(w, t->transport, rec.seq)) {
 			if (f->skipped < SKIP_MAX)
@@ -273,6 +277,18 @@ static bool only_due(struct worker *w, struct local_topic *t)
 	return true;
 }
 
+/* There was no memory for frames, or they were overwritten, which flow control prevents: those not served yet get what there is when they can. */
+static void defer_rest(struct worker *w, struct local_topic *t)
+{
+	batch_flush(w);		/* what is under way is recorded from where the sessions are */
+	for (; t->at < t->count; t->at++) {
+		const struct session_state_shm *st = &session(w, (int)t->subscribers[t->at])->state;
+
+		if (!(st->flags & (SESSION_BEHIND | SESSION_CLOSE)) && st->pos < (t->end ? t->end : w->cursor))
+			catchup_defer(w, (int)t->subscribers[t->at]);
+	}
+}
+
 /* One slice. Returns sends made, about. */
 static uint32_t serve_slice(struct worker *w, struct local_topic *t)
 {
@@ -283,11 +299,9 @@ static uint32_t serve_slice(struct worker *w, struct local_topic *t)
 		return t->count;
 	f = pass_frames(w, t);
 	if (!f) {
-		/* Overwritten in the middle of a pass: flow control prevents it. Those not served yet get what there is. */
-		for (; t->end && t->at < t->count; t->at++)
-			catchup_defer(w, (int)t->subscribers[t->at]);
-		t->at = t->count;
-		t->end = w->cursor;
+		defer_rest(w, t);
+		if (!t->end)
+			t->end = w->cursor;
 		return 0;
 	}
 	t->end = f->end;
