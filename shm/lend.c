@@ -75,6 +75,13 @@ int lend_claim(struct lend *lend, uint32_t ref)
 	return 0;
 }
 
+void lend_unclaim(struct lend *lend, uint32_t ref)
+{
+	uint32_t place = ref_place(ref);
+
+	lend->class[ref_class(ref)].taken[place / 8] &= (uint8_t)~(1u << (place % 8));
+}
+
 static int push(struct lend *lend, unsigned c, uint32_t place)
 {
 	if (lend->class[c].frees == lend->class[c].room) {

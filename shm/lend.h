@@ -24,6 +24,7 @@ struct lend {
 /* For a new worker: everything is free. Then lend_claim() for each buffer that a session names, then lend_ready(). 0, or -1 with ENOMEM. */
 int lend_init(struct lend *lend, const struct slot *slot);
 int lend_claim(struct lend *lend, uint32_t ref);	/* -1 with EINVAL: no such buffer, or claimed twice */
+void lend_unclaim(struct lend *lend, uint32_t ref);	/* one that was claimed, before lend_ready() */
 int lend_ready(struct lend *lend);
 void lend_fini(struct lend *lend);
 

@@ -182,6 +182,13 @@ static bool topic_is_ours(const struct worker *w, uint32_t topic)
 	       atomic_load(&index_topic(&w->hub.index, topic)->interest) & (1ull << w->number);
 }
 
+/* The first `marked` of the chain are free again. */
+static void unmark_chain(const struct worker *w, uint32_t first, uint32_t marked, uint8_t *taken)
+{
+	for (uint32_t i = first; i && marked > 0; marked--, i = atomic_load_explicit(&w->slot.subscriptions[i].next, memory_order_relaxed))
+		taken[i / 8] &= (uint8_t)~(1u << (i % 8));
+}
+
 /* Marks the chain's subscriptions as taken. False, and none is marked, when it is no chain of subscriptions that nobody else has. */
 static bool mark_chain(const struct worker *w, int fd, uint8_t *taken)
 {
@@ -194,18 +201,32 @@ static bool mark_chain(const struct worker *w, int fd, uint8_t *taken)
 	}
 	if (!i)
 		return true;
-	for (i = first; marked > 0; marked--, i = atomic_load_explicit(&w->slot.subscriptions[i].next, memory_order_relaxed))
-		taken[i / 8] &= (uint8_t)~(1u << (i % 8));
+	unmark_chain(w, first, marked, taken);
 	return false;
 }
 
+static bool claim_out(struct worker *w, const struct session_state_shm *st)
+{
+	if (st->out == LENT_NONE)
+		return st->out_end == 0;
+	if (lend_claim(&w->lend, st->out) < 0)
+		return false;
+	if (st->out_end <= lend_room(&w->slot, st->out))
+		return true;
+	lend_unclaim(&w->lend, st->out);
+	return false;
+}
+
+/* Both or none. */
 static bool claim_buffers(struct worker *w, const struct session_state_shm *st)
 {
-	if (st->out_start > st->out_end || (st->out == LENT_NONE && st->out_end))
+	if (st->out_start > st->out_end || (st->in && lend_claim(&w->lend, st->in) < 0))
 		return false;
-	if (st->in && lend_claim(&w->lend, st->in) < 0)
-		return false;
-	return !st->out || (lend_claim(&w->lend, st->out) == 0 && st->out_end <= lend_room(&w->slot, st->out));
+	if (claim_out(w, st))
+		return true;
+	if (st->in)
+		lend_unclaim(&w->lend, st->in);
+	return false;
 }
 
 /* What the segment says of a session can't be true. Nothing of it is in any list yet, so it can go at once; whatever else it has is free. */
@@ -251,7 +272,12 @@ static int take_session(struct worker *w, int fd, uint8_t *taken)
 	/* A request that was to make it a stream, and did not come to its commit: it will be dealt with again. */
 	if (s->state.transport == TRANSPORT_HTTP)
 		atomic_store_explicit(&s->subscriptions, 0, memory_order_release);
-	if (s->state.transport >= TRANSPORTS || !mark_chain(w, fd, taken) || !claim_buffers(w, &s->state)) {
+	if (s->state.transport >= TRANSPORTS || !mark_chain(w, fd, taken)) {
+		close_damaged(w, fd);
+		return 0;
+	}
+	if (!claim_buffers(w, &s->state)) {
+		unmark_chain(w, atomic_load_explicit(&s->subscriptions, memory_order_relaxed), UINT32_MAX, taken);
 		close_damaged(w, fd);
 		return 0;
 	}
