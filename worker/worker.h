@@ -12,7 +12,7 @@
  *   stage.c     publish
  *   speak.c     greetings, heartbeats, errors, by transport
  *   topics.c    which of this worker's sessions subscribe which topic
- *   fanout.c    from the ring to live subscribers    catchup.c   to those behind, or with several topics
+ *   fanout.c    from the ring to live subscribers    catchup.c   to those behind, or with several topics, along their own stream.c
  *   rescue.c    frames that were cut in two by a full socket
  *   frame.c     a record as a transport sends it
  *   batch.c     sends under way: io_uring or send()
