@@ -83,7 +83,7 @@ M("request-keeps-subscriptions", "worker/recover.c", "\tif (s->state.transport =
 M("behind-not-counted", "worker/recover.c", "\t\tatomic_fetch_add_explicit(&w->self->behind, 1, memory_order_relaxed);\n", "\t\t;\n",
   RECOVERY + "test_cut_frame_is_rescued_after_a_death")
 M("cut-not-watched", "worker/recover.c", "\tif (s->state.cut)\n\t\trescue_watch(w, s->state.pos);\n", "", RECOVERY + "test_cut_frame_is_rescued_after_a_death")
-M("buffers-not-claimed", "worker/recover.c", "(s->state.out && lend_claim(&w->lend, s->state.out) < 0)", "false", RECOVERY + "test_buffers_of_two")
+M("buffers-not-claimed", "worker/recover.c", "\tif (lend_claim(&w->lend, st->out) < 0)\n\t\treturn false;\n", "", RECOVERY + "test_buffers_of_two")
 M("unheard-not-left", "worker/recover.c", "\t\t\tindex_leave(&w->hub.index, w->number, i);\n", "\t\t\tcontinue;\n", RECOVERY + "test_topic_half_left")
 M("cursor-at-the-tail", "worker/recover.c", "w->cursor = atomic_load_explicit(&w->self->delivered, memory_order_acquire);", "w->cursor = ring_tail(&w->hub.ring);",
   GO_THROUGH, points="publish-committed")
@@ -99,11 +99,11 @@ M("record-not-skipped", "shm/blame.c", "\tskip(s, encoding);\n", "", "test_blame
 M("nobody-blamed", "worker/recover.c", "if (on && is_open(w, on - 1)) {", "if (false && on) {",
   "test_crash_points.CrashPoints.test_own_fault_costs_one_connection")
 M("not-blamed-at-resume", "worker/input.c",
-  "void input_resume(struct worker *w, int fd)\n{\n\tatomic_store_explicit(&w->slot.shm->working_on, (uint32_t)fd + 1, memory_order_release);\n",
+  "void input_resume(struct worker *w, int fd)\n{\n\tworker_on_input(w, fd);\n",
   "void input_resume(struct worker *w, int fd)\n{\n", RECOVERY + "test_own_fault_at_resume")
-M("strays-not-adopted", "worker/strays.c", "if (!untouched(fd) || proto_of(w, fd) < 0)", "if (true)", GO_THROUGH, points="accept-accepted")
-M("strays-all-adopted", "worker/strays.c", "if (!untouched(fd) || proto_of(w, fd) < 0)", "if (proto_of(w, fd) < 0)", RECOVERY + "test_connection_half_closed")
-M("strays-stay-open", "worker/strays.c", "proto_of(w, fd) < 0)\n\t\t\tclose(fd);", "proto_of(w, fd) < 0)\n\t\t\tcontinue;", "test_crash.Leaks.test_descriptors")
+M("strays-not-adopted", "worker/strays.c", "if (untouched(fd) && proto_of(w, fd) >= 0)", "if (false)", GO_THROUGH, points="accept-accepted")
+M("strays-all-adopted", "worker/strays.c", "if (untouched(fd) && proto_of(w, fd) >= 0)", "if (proto_of(w, fd) >= 0)", RECOVERY + "test_connection_half_closed")
+M("strays-stay-open", "worker/strays.c", "\tclose(fd);\n\treturn 0;\n", "\treturn 0;\n", "test_crash.Leaks.test_descriptors")
 M("fin-counts-as-input", "worker/kernel.c", " - (uint64_t)queued - (uint64_t)fin_arrived(&ti);", " - (uint64_t)queued - 0 * (uint64_t)fin_arrived(&ti);",
   RECOVERY + "test_end_behind_input")
 M("queued-input-counts", "worker/kernel.c", "ti.tcpi_bytes_received - (uint64_t)queued -", "ti.tcpi_bytes_received -", RECOVERY + "test_end_behind_input")
