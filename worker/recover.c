@@ -66,6 +66,7 @@ static void land(struct worker *w, int fd)
 	const struct session_state_shm *st = &session(w, fd)->state;
 	uint64_t accepted;
 
+	CRASH_ALWAYS("land-abort");
 	if (kernel_accepted(fd, &accepted) < 0 || accepted < st->sent ||
 	    (accepted > st->sent && catchup_land(w, fd, accepted - st->sent, false) < 0))
 		uncertain(w, fd);

@@ -113,6 +113,49 @@ class Damage(WebTest):
         collect(flash + [slow], lambda lists: all(l and b'"end"' in l[-1] and not any(b'"bad"' in m for m in l) for l in lists))
         self.assertEqual(self.janus.count("dropped_unencodable"), 8)
 
+    def test_last_record_of_a_pass_that_nobody_can_encode(self):
+        """One who has subscribed in front of it has had all that the pass has frames for."""
+        self.serve()
+        a, b = self.flash().subscribe("a"), self.flash()
+        last = self.published("/pub/a", b"1")
+        a.message()
+        segment = Segment(self.janus.workers()[0])
+        segment.put(SKIP, (last + 2) << 8 | FLASH, "Q")
+        segment.put(SKIPS, 1)
+        b.send(b'{"action":"publish","topic":"a","data":"good"}\0{"action":"subscribe","data":"a"}\0{"action":"publish","topic":"a","data":"bad"}\0')
+        b.expect(b"ACK")
+        a.expect_message("a", data="good")
+        wait_until(lambda: self.janus.count("dropped_unencodable") == 2)
+        self.published("/pub/a", b"end")
+        for client in a, b:
+            client.expect_message("a", data="end")
+        self.assertEqual((self.janus.count("delivered"), self.janus.count("dropped_unencodable")), (4, 2))
+
+    def skipped_and_overtaken(self, slow):
+        self.serve("slow=" + slow)
+        reader = self.flash(rcvbuf=4096).subscribe("b").subscribe("a")
+        last = self.published("/pub/a", b"1")
+        while not self.janus.behind():
+            last = self.published("/pub/a", b"x" * 100000)
+        segment = Segment(self.janus.workers()[0])
+        segment.put(SKIP, (last + 1) << 8 | FLASH, "Q")
+        segment.put(SKIPS, 1)
+        self.published("/pub/b", b"bad")
+        for _ in range(10):
+            self.published("/pub/a", b"x" * 100000)
+        self.published("/pub/b", b"good")
+        self.published("/pub/a", b"end")
+        while reader.message()["data"] != "end":
+            pass
+        wait_until(lambda: self.janus.behind() == 0)
+        self.assertEqual((self.janus.count("dropped_unencodable"), self.janus.count("dropped_overtaken"), self.janus.count("closed_slow")), (1, 0, 0))
+
+    def test_what_is_skipped_is_not_lost(self):
+        """A record that one who is behind does without counts once, and does not cost it the connection."""
+        for slow in "skip", "disconnect":
+            with self.subTest(slow=slow):
+                self.skipped_and_overtaken(slow)
+
 
 if __name__ == "__main__":
     unittest.main()

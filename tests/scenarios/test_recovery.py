@@ -190,6 +190,52 @@ class Recovery(CrashTest):
         bystander.expect_message("a", n=1)
         self.assertEqual((self.janus.count("closed_blamed"), self.janus.count("closed_slot")), (1, 0))
 
+    def test_nobody_is_blamed_for_the_recovery(self):
+        """Three workers in a row die between two steps of it, with no session at hand."""
+        self.serve()
+        clients = self.clients(self.janus, 5)
+        for client in clients:
+            client.subscribe("a")
+        for n in range(3):
+            self.arm("recover-landed")
+            if n == 0:
+                self.janus.kill_worker(0, wait=False)
+            wait_until(lambda: not self.armed("recover-landed"), 15, "a death")
+        self.wait_deaths(4)
+        self.assertEqual((self.janus.count("closed_blamed"), self.janus.connections()), (0, 5))
+        clients[0].publish("a", n=1)
+        for client in clients:
+            client.expect_message("a", n=1)
+
+    def test_own_fault_at_landing(self):
+        """Whose send can't be landed is blamed, and nobody else."""
+        self.serve()
+        culprit = self.client(self.janus)
+        clients = self.clients(self.janus, 20)
+        for client in clients:
+            client.subscribe("a")
+        self.arm("land-abort")
+        self.arm("send-sent")
+        culprit.action("subscribe", data="b")
+        self.wait_deaths(2)
+        self.disarm("land-abort")
+        self.assertEqual((self.janus.count("closed_blamed"), self.janus.connections()), (1, 20))
+        clients[0].publish("a", n=1)
+        for client in clients:
+            client.expect_message("a", n=1)
+
+    def test_deliveries_of_half_a_batch_are_counted(self):
+        self.serve()
+        clients = self.clients(self.janus, 20)
+        for client in clients:
+            client.subscribe("a")
+        self.arm("batch-half-recorded")
+        clients[0].publish("a", n=1)
+        self.wait_deaths(1)
+        for client in clients:
+            client.expect_message("a", n=1)
+        wait_until(lambda: self.janus.count("delivered") == 20)
+
     def test_connection_half_closed(self):
         """A descriptor without a session, on which something was received: it is not taken for a new connection."""
         self.serve()

@@ -9,7 +9,7 @@ import time
 import unittest
 
 from janus_test import SLOWNESS, Closed, Deadline, JanusTest, raise_nofile, wait_until
-from web_clients import TEXT, WebSocket, WebTest, frame, request
+from web_clients import TEXT, Sse, WebSocket, WebTest, frame, request
 
 SMALL = ("ring_bytes=1M", "ring_messages=1024", "max_frame=64K")
 
@@ -389,6 +389,26 @@ class SlowWeb(WebTest):
         self.assertEqual(set(got[:-1]), {"\1" * size})
         counters = self.janus.stats()["counters"]
         self.assertEqual((counters["dropped_overtaken"], counters["closed_slow"], counters["no_buffer"]), (5 - len(got), 0, 0))
+
+    def test_lines_grow_most(self):
+        """The rest of a frame that is much larger than its message is kept for one who does not read."""
+        self.serve("ring_bytes=33554432", workers=1)
+        slow = self.connect(Sse, "http", rcvbuf=4096)
+        slow.ask("GET", "/sub/a", fields=[("Accept", "text/event-stream")])
+        while not self.janus.behind():
+            self.published("/pub/a", b"x" * 100000)
+        publisher = self.packet()
+        publisher.op("publish", topic="a", data="\n" * 262000, receipt=True, seq=5)
+        self.assertTrue(publisher.message(5)["ok"])
+        for _ in range(80):
+            self.published("/pub/a", b"x" * 100000)
+        self.published("/pub/a", b"end")
+        got = [slow.event().data]
+        while got[-1] != "end":
+            got.append(slow.event().data)
+        self.assertIn("\n" * 262000, got)
+        counters = self.janus.stats()["counters"]
+        self.assertEqual([counters[name] for name in ("no_buffer", "closed_slow", "dropped_overtaken", "closed_uncertain")], [0, 0, 0, 0])
 
     def test_many_pages_and_a_large_message(self):
         """Each page has frames of its own; a bystander does not wait until all are made."""

@@ -1,6 +1,8 @@
 """WebSockets: the handshake, frames on the wire, closes, and the actions of /ws."""
 import base64
 import json
+import os
+import signal
 import struct
 import unittest
 
@@ -552,6 +554,20 @@ class Limits(WebTest):
             while True:
                 client.message()
         self.wait_count(self.janus, "closed_flood", 1)
+
+    def test_reset_with_many_answers_to_come(self):
+        """More is to be sent than its input may go on for: nobody reads from it, and still it is found broken."""
+        self.serve(workers=1)
+        client = self.websocket()
+        worker = self.janus.workers()[0]
+        client.subscribe("a")
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            client.send(frame(PING, b"x" * 125) * 130)
+            client.reset()
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        wait_until(lambda: self.janus.connections() == 0)
 
     def test_idle(self):
         """A /ws connection that sends nothing is closed, whatever it is sent; one that sends is not, nor are streams."""
