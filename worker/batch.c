@@ -31,7 +31,7 @@ struct batch {
 	struct {
 		const char *bytes;
 		uint32_t len;
-		uint32_t messages;
+		uint32_t messages, skipped;
 		uint64_t pos;
 		int fd;
 	} send[BATCH_MAX];
@@ -202,6 +202,8 @@ static void record(struct worker *w, const struct batch *b)
 			st.last_out = w->now;
 			slot_commit(&w->slot, fd, &st);
 			hub_count(&w->hub, w->number, COUNTER_delivered, b->send[i].messages);	/* each: a successor counts only what it finds */
+			if (b->send[i].skipped)
+				worker_count(w, COUNTER_dropped_unencodable, b->send[i].skipped);
 		} else {
 			fall_behind(w, fd, n > 0 ? (uint32_t)n : 0);
 		}
@@ -247,7 +249,7 @@ void batch_use(struct worker *w, size_t bytes)
 	w->batch->used += bytes;
 }
 
-void batch_add(struct worker *w, int fd, const char *bytes, size_t len, uint64_t pos, uint32_t messages)
+void batch_add(struct worker *w, int fd, const char *bytes, size_t len, uint64_t pos, uint32_t messages, uint32_t skipped)
 {
 	struct batch *b = w->batch;
 
@@ -259,6 +261,7 @@ void batch_add(struct worker *w, int fd, const char *bytes, size_t len, uint64_t
 	b->send[b->count].len = (uint32_t)len;
 	b->send[b->count].pos = pos;
 	b->send[b->count].messages = messages;
+	b->send[b->count].skipped = skipped;
 	b->count++;
 }
 

@@ -206,13 +206,13 @@ size_t catchup_due(struct worker *w, int fd)
 		return 0;
 	}
 	if (gather(&s, &p, UINT32_MAX) == 0 && !p.more) {
-		worker_count(w, COUNTER_dropped_unencodable, s.skipped);
 		if (p.len) {
 			batch_use(w, p.len);
-			batch_add(w, fd, p.bytes, p.len, p.pos, p.messages);
+			batch_add(w, fd, p.bytes, p.len, p.pos, p.messages, (uint32_t)s.skipped);
 		} else if (s.skipped) {
 			st.pos = p.pos;		/* counted once */
 			session_commit(w, fd, &st);
+			worker_count(w, COUNTER_dropped_unencodable, s.skipped);
 		}
 		return p.len;
 	}
@@ -297,11 +297,13 @@ static int advance(struct stream *s, struct worker *w, int fd, struct session_st
 			mark_behind(w, st);
 			rescue_watch(w, st->pos);
 			t->number = (uint32_t)t->next.number + 1;
+			s->passed = s->skipped;
 			return s->lost == 0 ? 0 : -1;
 		}
 		st->pos = t->next.seq + 1;
 		worker_count(w, COUNTER_delivered, 1);
 		bytes -= size;
+		s->passed = s->skipped;
 		stream_step(s, t);
 	}
 	return bytes == 0 && s->lost == 0 ? 0 : -1;
@@ -322,6 +324,7 @@ int catchup_land(struct worker *w, int fd, uint64_t bytes, bool behind)
 	if (!was_behind && st.flags & SESSION_BEHIND)
 		stream_owed(&s, w, fd, &st);
 	stream_commit(&s, &st);
+	worker_count(w, COUNTER_dropped_unencodable, s.passed);
 	return 0;
 }
 

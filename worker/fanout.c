@@ -125,21 +125,24 @@ static bool is_apart(const struct session_shm *s)
 }
 
 /* Of what was passed over, that which was for a session that has had all before `pos`. */
-static void count_skipped(struct worker *w, const struct frames *f, uint64_t pos)
+static uint32_t skipped_from(const struct frames *f, uint64_t pos)
 {
+	uint32_t n = 0;
+
 	for (uint32_t i = 0; i < f->skipped && i < SKIP_MAX; i++)
-		if (f->skip[i] >= pos)
-			worker_count(w, COUNTER_dropped_unencodable, 1);
+		n += f->skip[i] >= pos;
+	return n;
 }
 
 /* Nothing of the pass that the session has not had can be made into a frame: it has had all. */
 static void pass_by(struct worker *w, int fd, const struct frames *f)
 {
 	struct session_state_shm st = session(w, fd)->state;
+	uint32_t skipped = skipped_from(f, st.pos);
 
-	count_skipped(w, f, st.pos);
 	st.pos = f->end;
 	slot_commit(&w->slot, fd, &st);
+	worker_count(w, COUNTER_dropped_unencodable, skipped);
 }
 
 /* All records of the pass can't be made into frames: those who would get them here have had them. */
@@ -253,9 +256,7 @@ static void serve(struct worker *w, int fd, const struct frames *f)
 		pass_by(w, fd, f);
 		return;
 	}
-	if (f->skipped)
-		count_skipped(w, f, s->state.pos);
-	batch_add(w, fd, f->bytes + f->at[i], f->at[f->count] - f->at[i], f->end, f->count - i);
+	batch_add(w, fd, f->bytes + f->at[i], f->at[f->count] - f->at[i], f->end, f->count - i, skipped_from(f, s->state.pos));
 }
 
 /* A topic whose subscribers are all served one at a time: they are due, and no frames are made here. */

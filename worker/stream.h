@@ -26,7 +26,8 @@ struct stream {
 	uint32_t count;
 	struct stream_topic *topic;	/* w->stream */
 	uint64_t lost;			/* records owed that the ring no longer has */
-	uint64_t skipped;		/* records passed over, as they can't be made into frames */
+	uint64_t skipped;		/* records passed over, as they can't be made into frames; */
+	uint64_t passed;		/* of these, those before what advance() came to */
 };
 
 /* Finds the first record of each topic, from the state `st` on and before `below`. -1 without memory. */

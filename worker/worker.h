@@ -354,8 +354,8 @@ const char *batch_kind(const struct batch *b);
 /* Room for at least `bytes` of frames that stay valid until the next batch_room(); sends what is pending if it must. */
 char *batch_room(struct worker *w, size_t bytes);
 void batch_use(struct worker *w, size_t bytes);
-/* One send: afterwards everything below `pos` has been delivered to the session, in `messages` frames. */
-void batch_add(struct worker *w, int fd, const char *bytes, size_t len, uint64_t pos, uint32_t messages);
+/* One send: afterwards everything below `pos` has been delivered to the session, in `messages` frames, but for `skipped` records. */
+void batch_add(struct worker *w, int fd, const char *bytes, size_t len, uint64_t pos, uint32_t messages, uint32_t skipped);
 void batch_flush(struct worker *w);
 /* send(), recorded as under way; the result of send(). The caller commits, then calls batch_landed(). */
 long batch_send(struct worker *w, int fd, const void *bytes, size_t len);

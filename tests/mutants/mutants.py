@@ -70,7 +70,7 @@ M("publish-marked-though-unanswered", "worker/recover.c",
 M("answer-not-resumed-first", "worker/recover.c", "\tresume_answer(w);\n\tresume_sessions(w);", "\tpublish_done(&w->hub, w->number);\n\tresume_sessions(w);",
   ANSWERED, points="publish-committed")
 M("sends-not-landed", "worker/recover.c", "\tland_sends(w);\n", "\t(void)land_sends;\n", GO_THROUGH, points="batch-sent")
-M("landed-losses-not-noted", "worker/catchup.c", "\tstream_commit(&s, &st);\n\treturn 0;\n", "\tsession_commit(w, fd, &st);\n\treturn 0;\n",
+M("landed-losses-not-noted", "worker/catchup.c", "\tstream_commit(&s, &st);\n\tworker_count", "\tsession_commit(w, fd, &st);\n\tworker_count",
   RECOVERY + "test_losses_after_a_death_are_told")
 M("owed-not-noted", "worker/catchup.c", "\tif (!was_behind && st.flags & SESSION_BEHIND)\n\t\tstream_owed(&s, w, fd, &st);\n", "", "test_slow.Slow.test_skip_more_than_once")
 M("cut-and-not-behind", "worker/catchup.c", "\t\t\tmark_behind(w, st);\n\t\t\trescue_watch", "\t\t\trescue_watch", "test_torn.", quick=False)
