@@ -209,7 +209,7 @@ class Recovery(CrashTest):
 
     def test_own_fault_at_landing(self):
         """Whose send can't be landed is blamed, and nobody else."""
-        self.serve()
+        self.serve("heartbeat=60s")     # nothing else is to be sent
         culprit = self.client(self.janus)
         clients = self.clients(self.janus, 20)
         for client in clients:
