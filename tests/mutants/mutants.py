@@ -118,7 +118,7 @@ M("flights-not-listed", "worker/batch.c", "\tatomic_store_explicit(&s->flights, 
 M("flight-not-listed", "worker/batch.c", "\tatomic_store_explicit(&w->slot.shm->flights, 1, memory_order_release);\n", "", GO_THROUGH, points="send-sent")
 M("cut-forgotten-by-a-death", "worker/catchup.c", "\t\t\tst->cut = (uint32_t)bytes;\n", "\t\t\tst->cut = 0;\n", "test_slow.Slow.test_large_frames")
 M("rest-of-a-cut-frame-miscounted", "worker/catchup.c", "\tleft = size - st->cut;\n", "\tleft = size;\n", RECOVERY + "test_deaths_while_the_rest_is_sent")
-M("stream-ignores-since-when", "worker/catchup.c", "\t\tif (from < t->subscription->from)\n\t\t\tfrom = t->subscription->from;\n", "",
+M("stream-ignores-since-when", "worker/stream.c", "\t\tif (from < t->subscription->from)\n\t\t\tfrom = t->subscription->from;\n", "",
   RECOVERY + "test_second_topic_is_owed_from_its_subscribe")
 M("unsubscribe-keeps-the-place", "worker/action.c", "\t\t\tif (st->pos < from)\n\t\t\t\tst->pos = from;\n", "\t\t\t(void)from;\n",
   RECOVERY + "test_subscribe_behind_own_publish_and_leave_another")
