@@ -1,7 +1,7 @@
 # Janus. `make` builds build/janus, build/janusctl and build/janusbench.
 #   make demo    start a server, 40,000 subscribers, publish, print the histogram, stop
 #   make clients the same server with clients from elsewhere: curl, npm's ws and eventsource, Python's websockets and msgpack, Chromium
-#   make check   unit tests and scenarios, and half a minute of each fuzzer (but for SANITIZE=1)
+#   make check   unit tests and scenarios, and twenty seconds of each fuzzer (but for SANITIZE=1)
 #   make mutants breaks Janus in one place at a time, and expects a test to fail: a quarter of an hour (make check has 40 seconds of it)
 #   make fuzz    the fuzzers alone, FUZZ_SECONDS=60 each; FUZZ="http json" these
 #   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million
@@ -113,7 +113,7 @@ $(STRESS): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/stress/*.c)) $(LIB)
 # Fuzzers are clang's (libFuzzer), with ASan and UBSan, in build/fuzz; so with SANITIZE=1 there is nothing in them that is new.
 FUZZ_CC      ?= clang
 FUZZ_SECONDS ?= 60
-FUZZ_CHECK   := $(if $(filter 1,$(SANITIZE)),,30)
+FUZZ_CHECK   := $(if $(filter 1,$(SANITIZE)),,20)
 FUZZ_CFLAGS  := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 FUZZERS      := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_LIB     := $(patsubst %.c,build/fuzz/%.o,$(wildcard proto/*.c) $(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c)))

@@ -10,7 +10,7 @@ import tempfile
 import unittest
 
 import janus_test
-from chaos import OTHER_BUILD, Program
+from troubles import OTHER_BUILD, Program
 from janus_test import ROOT, JanusTest, descriptors, free_port, wait_until
 
 CRASH_BUILD = os.path.join(ROOT, os.environ.get("JANUS_CRASH_BUILD", "build/crash"))
