@@ -44,6 +44,7 @@ class FlashReader(Client):
 class Mixed(WebTest):
     limit = 120
     visitors = ()                # as Witnesses have
+    options = ("keep_alive=10m",)       # publishers wait for readers who have much to read
     topics = "a,b"
 
     def subscriber(self, kind):
