@@ -147,7 +147,7 @@ class Mixed(WebTest):
 
     def test_workers_killed(self):
         self.subscribe_all(EACH)
-        self.go(("flash", "ws", "post", "array", "packet", "pipeline"), lambda: self.kill(60), 0.01)
+        self.go(("flash", "ws", "post", "array", "packet", "pipeline"), lambda: self.kill(40), 0.01)
         self.assertEqual(self.janus.connections(), self.subscribers + 6)
 
     def test_workers_killed_and_reloads(self):
