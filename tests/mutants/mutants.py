@@ -98,9 +98,6 @@ M("blamed-forgotten", "shm/blame.c", "\tif (!s->suspect.blamed)\n\t\ts->suspect.
 M("record-not-skipped", "shm/blame.c", "\tskip(s, encoding);\n", "", "test_blame")
 M("nobody-blamed", "worker/recover.c", "if (on && is_open(w, on - 1)) {", "if (false && on) {",
   "test_crash_points.CrashPoints.test_own_fault_costs_one_connection")
-M("not-blamed-at-resume", "worker/input.c",
-  "void input_resume(struct worker *w, int fd)\n{\n\tworker_on_input(w, fd);\n",
-  "void input_resume(struct worker *w, int fd)\n{\n", RECOVERY + "test_own_fault_at_resume")
 M("strays-not-adopted", "worker/strays.c", "if (untouched(fd) && proto_of(w, fd) >= 0)", "if (false)", GO_THROUGH, points="accept-accepted")
 M("strays-all-adopted", "worker/strays.c", "if (untouched(fd) && proto_of(w, fd) >= 0)", "if (proto_of(w, fd) >= 0)", RECOVERY + "test_connection_half_closed")
 M("strays-stay-open", "worker/strays.c", "w->strays_room, fd);\n\tclose(fd);\n", "w->strays_room, fd);\n", "test_crash.Leaks.test_descriptors")
@@ -122,8 +119,6 @@ M("stream-ignores-since-when", "worker/stream.c", "\t\tif (from < t->subscriptio
   RECOVERY + "test_second_topic_is_owed_from_its_subscribe")
 M("unsubscribe-keeps-the-place", "worker/action.c", "\t\t\tif (st->pos < from)\n\t\t\t\tst->pos = from;\n", "\t\t\t(void)from;\n",
   RECOVERY + "test_subscribe_behind_own_publish_and_leave_another")
-M("sent-not-noted", "worker/catchup.c", "\t\tstream_commit(s, st);\n\t\tworker_count(w, COUNTER_delivered, p->messages);", "\t\tsession_commit(w, fd, st);\n\t\tworker_count(w, COUNTER_delivered, p->messages);",
-  "test_slow.Slow.test_skip_while_reading_a_little")
 M("rescued-not-counted", "worker/rescue.c", "\t\ts->rescued = 0;\n\t\tworker_count(w, COUNTER_delivered, 1);\n", "\t\ts->rescued = 0;\n",
   "test_slow.Slow.test_skip")
 M("no-rescue", "worker/rescue.c", "\t\trescue_all(w, RESCUE_LAG * 3 / 4);\n", "\t\t;\n", "test_slow.SlowWeb.test_large_cut_frames_are_rescued")
