@@ -1,8 +1,8 @@
 /*
  * The master's orders, and the descriptors that come with them.
  *
- * A worker that starts closes the descriptors that nobody owns, those of an order among them. So orders wait until it is live, or until there
- * is none.
+ * A worker that starts closes the descriptors that nobody owns, those of an order among them. So orders wait until it is live, or until
+ * there is none.
  */
 #include <errno.h>
 #include <fcntl.h>

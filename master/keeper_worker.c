@@ -349,7 +349,9 @@ static void freeze_failed(struct keeper *k)
 	atomic_fetch_add(&k->self->refused, 1);
 }
 
-/* The server stops. A worker that left for something else, or died, has not delivered what is owed: another one does, while there is time. */
+/*
+ * The server stops. A worker that left for something else, or died, has not delivered what is owed: another one does, while there is time.
+ */
 static int stop_on(struct keeper *k, bool left)
 {
 	k->worker = 0;

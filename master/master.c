@@ -91,8 +91,8 @@ static void on_child(struct ev_loop *loop, struct ev_signal *s, int events)
 }
 
 /*
- * But for those that are watched: libev reads them from a signalfd, and they stay blocked. So one that comes while another program is executed waits
- * for that program.
+ * But for those that are watched: libev reads them from a signalfd, and they stay blocked. So one that comes while another program is
+ * executed waits for that program.
  */
 static void unblock_signals(void)
 {
@@ -124,8 +124,8 @@ static void start_watchers(struct master *m)
 /* ---- start ---- */
 
 /*
- * A predecessor that was killed is gone from the runtime folder before it is gone altogether: the kernel closes a keeper's descriptors one by one,
- * and with many connections the listen sockets are closed seconds after the lock.
+ * A predecessor that was killed is gone from the runtime folder before it is gone altogether: the kernel closes a keeper's descriptors one
+ * by one, and with many connections the listen sockets are closed seconds after the lock.
  */
 static int open_listener(struct master *m, unsigned i, uint64_t deadline, char error[CONFIG_ERROR_MAX])
 {

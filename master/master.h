@@ -84,7 +84,10 @@ struct master {
 /* Runs the server in the foreground. `heritage` is that of the program this one follows, or -1. Returns the exit status. */
 int master_main(const struct config_source *source, char **argv, int heritage);
 
-/* Executes a program with the arguments that this one was started with, and one ahead of them that names a heritage. Returns only if it fails. */
+/*
+ * Executes a program with the arguments that this one was started with, and one ahead of them that names a heritage. Returns only if it
+ * fails.
+ */
 void master_execute(const struct master *m, int program, const char *option, int heritage);
 
 /* Stops everything in order and ends with `status`. */
@@ -107,7 +110,10 @@ void slots_watch(struct master *m);			/* from now on: keepers that make no progr
 void reload(struct master *m, int caller);
 void reload_abandon(struct master *m);			/* the server stops: what a reload under way has opened is closed */
 void reload_again(struct master *m);			/* if one was asked for while it could not be */
-/* Executes another program (O_PATH descriptor) with this heritage in the master's place. Signals are held. Returns only if it fails, errno set. */
+/*
+ * Executes another program (O_PATH descriptor) with this heritage in the master's place. Signals are held. Returns only if it fails, errno
+ * set.
+ */
 void reload_execute(struct master *m, int program, int heritage);
 
 /* roll.c */
@@ -115,7 +121,9 @@ void roll_begin(struct master *m);			/* the program has followed another: has th
 void roll_abandon(struct master *m);			/* the server stops */
 bool roll_is_trial(const struct master *m);		/* a program is on trial: nobody else may have it yet */
 void roll_lost(struct master *m, unsigned slot);	/* a keeper has died */
-/* The program can't take over, and nothing of it runs but this master: becomes the old one again. Returns if there is none, or it can't be. */
+/*
+ * The program can't take over, and nothing of it runs but this master: becomes the old one again. Returns if there is none, or it can't be.
+ */
 void roll_give_back(struct master *m, const char *why);
 
 /* freeze.c */

@@ -3,7 +3,8 @@
  * (`janus --probe=FD`, FD a heritage).
  *
  * The answer goes through a pipe named in the heritage, as a msgpack map {janus: version, nonce: the heritage's, answer: PROBE_, why: text
- * with a no}, and is the exit status as well: a program that knows nothing of either gives none that is believed. (A predecessor that names no pipe looks at the status alone.)
+ * with a no}, and is the exit status as well: a program that knows nothing of either gives none that is believed. (A predecessor that names
+ * no pipe looks at the status alone.)
  */
 #ifndef MASTER_PROBE_H
 #define MASTER_PROBE_H

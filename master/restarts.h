@@ -3,8 +3,8 @@
  * that dies of itself each time before it has got anywhere.
  *
  * A death *counts* if the process died of its own fault (a crash, a hang, an exit), nothing that it died of could be taken away (blame.h),
- * and it had made no progress since it was made: a worker, RESTARTS_PROGRESS turns of its loop while live; a keeper, a live worker. More than
- * `restart_limit` deaths that count, with no progress in between and no pause longer than `restart_window`, are a crash loop: the slot
+ * and it had made no progress since it was made: a worker, RESTARTS_PROGRESS turns of its loop while live; a keeper, a live worker. More
+ * than `restart_limit` deaths that count, with no progress in between and no pause longer than `restart_window`, are a crash loop: the slot
  * starts empty. A second crash loop without progress in between: it is given up.
  *
  * What the machine lacks (processes, descriptors, memory) is no death at all: it is tried again after pauses that grow.

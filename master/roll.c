@@ -1,12 +1,12 @@
 /*
  * The second half of a reload, in the program that follows: the slots take it up.
  *
- * One slot comes first, on trial: its keeper executes the program, and makes a worker, which has to become live and turn its loop. Only then do
- * the others follow. If it does not, the master executes the old program again, which the heritage kept (`before`: program, settings, listen
- * sockets, and segments where they are others), and that one has the slot back. So a program whose workers die costs no connection.
+ * One slot comes first, on trial: its keeper executes the program, and makes a worker, which has to become live and turn its loop. Only then
+ * do the others follow. If it does not, the master executes the old program again, which the heritage kept (`before`: program, settings,
+ * listen sockets, and segments where they are others), and that one has the slot back. So a program whose workers die costs no connection.
  *
- * With segments of another layout, all other slots stay frozen during the trial, and the way back is open until the worker is live: from then on
- * it may have published into the new ring.
+ * With segments of another layout, all other slots stay frozen during the trial, and the way back is open until the worker is live: from
+ * then on it may have published into the new ring.
  */
 #include <errno.h>
 #include <fcntl.h>

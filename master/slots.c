@@ -265,7 +265,10 @@ static void fill_later(struct master *m, unsigned slot, unsigned ms)
 	ev_timer_again(m->loop, &m->slots_timer);
 }
 
-/* Makes the slot's next keeper; or says when that is tried again. While a program is on trial, no slot but the one that it is tried on gets it. */
+/*
+ * Makes the slot's next keeper; or says when that is tried again. While a program is on trial, no slot but the one that it is tried on gets
+ * it.
+ */
 static void fill_vacant(struct master *m, unsigned slot)
 {
 	struct master_slot *s = &m->slot[slot];
@@ -362,9 +365,9 @@ void slots_reap(struct master *m)
 /* ---- watch ---- */
 
 /*
- * A keeper gives a sign of life once a second. One that gives none would not notice its worker's death: all publishers would wait for that slot. If
- * somebody has stopped it, it is told to go on; if that does not help and its worker is gone, it is killed, as then the slot serves nobody.
- * (As in the keeper, time counts only as far as this process was run itself.)
+ * A keeper gives a sign of life once a second. One that gives none would not notice its worker's death: all publishers would wait for that
+ * slot. If somebody has stopped it, it is told to go on; if that does not help and its worker is gone, it is killed, as then the slot serves
+ * nobody. (As in the keeper, time counts only as far as this process was run itself.)
  */
 static void watch_keeper(struct master *m, unsigned slot, uint64_t now)
 {

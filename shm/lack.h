@@ -1,5 +1,6 @@
 /*
- * What an errno means for who starts something: does the machine only lack something (processes, descriptors, memory) that may be there later?
+ * What an errno means for who starts something: does the machine only lack something (processes, descriptors, memory) that may be there
+ * later?
  */
 #ifndef SHM_LACK_H
 #define SHM_LACK_H

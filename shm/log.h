@@ -17,7 +17,10 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
 /* `who`: "master", "keeper 0", "worker 0"; copied. Events above `level` are left out. Keeps errno. */
 void log_init(const char *who, enum log_level level);
 
-/* First of all in main(): what would end or stop a process that writes a line becomes an error. Opens descriptors 0 to 2 if they are closed. */
+/*
+ * First of all in main(): what would end or stop a process that writes a line becomes an error. Opens descriptors 0 to 2 if they are
+ * closed.
+ */
 void log_guard(void);
 
 /* Lines that this process could not write since log_init(). */

@@ -42,7 +42,9 @@ static uint32_t find(const struct hub *hub, const struct publish_item *item, str
 	return last->topic;
 }
 
-/* Writes records until the ring takes no more. Returns items dealt with; *heard is the slots to tell. `answers`: the items again, or NULL. */
+/*
+ * Writes records until the ring takes no more. Returns items dealt with; *heard is the slots to tell. `answers`: the items again, or NULL.
+ */
 static unsigned write_records(struct hub *hub, struct ring_batch *batch, const struct publish_item *items, unsigned count,
 			      struct publish_item *answers, uint64_t *heard, unsigned *unheard)
 {

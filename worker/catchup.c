@@ -20,7 +20,10 @@ struct piece {
 	bool more;			/* records are left behind `pos` */
 };
 
-/* Gathers frames of up to PIECE bytes, at most `most`, into the batch's arena. -1: a record was overwritten under our eyes; open the stream again. */
+/*
+ * Gathers frames of up to PIECE bytes, at most `most`, into the batch's arena. -1: a record was overwritten under our eyes; open the stream
+ * again.
+ */
 static int gather(struct stream *s, struct piece *p, uint32_t most)
 {
 	const struct session_shm *session_ = session(s->w, s->fd);
@@ -264,13 +267,13 @@ static int64_t advance_cut(struct worker *w, int fd, struct session_state_shm *s
 
 /*
  * Moves `st` along the session's stream by `bytes` that the kernel took; *s is the stream behind them, with topics if any of the ring was
- * touched. -1 when the ring no longer has what was sent. In the middle of a frame the session is behind: else the next frame would be sent after half of
- * this one.
+ * touched. -1 when the ring no longer has what was sent. In the middle of a frame the session is behind: else the next frame would be sent
+ * after half of this one.
  *
- * Records that are skipped were so when this was sent, too. The list grows only by deaths while a record was noted as being encoded, and none is while
- * sends are under way (slot_shm.flights): all frames of a send are made before it is written down, and here, which is all that looks at records before
- * the outcome is recorded, frames are measured without that note. So a worker that dies in between leaves the list as it is, and so do its successors
- * until they have landed what was under way.
+ * Records that are skipped were so when this was sent, too. The list grows only by deaths while a record was noted as being encoded, and
+ * none is while sends are under way (slot_shm.flights): all frames of a send are made before it is written down, and here, which is all that
+ * looks at records before the outcome is recorded, frames are measured without that note. So a worker that dies in between leaves the list
+ * as it is, and so do its successors until they have landed what was under way.
  */
 static int advance(struct stream *s, struct worker *w, int fd, struct session_state_shm *st, uint64_t bytes)
 {

@@ -278,7 +278,10 @@ static bool only_due(struct worker *w, struct local_topic *t)
 	return true;
 }
 
-/* There was no memory for frames, or they were overwritten, which flow control prevents: those not served yet get what there is when they can. */
+/*
+ * There was no memory for frames, or they were overwritten, which flow control prevents: those not served yet get what there is when they
+ * can.
+ */
 static void defer_rest(struct worker *w, struct local_topic *t)
 {
 	batch_flush(w);		/* what is under way is recorded from where the sessions are */

@@ -2,8 +2,8 @@
  * A worker's start: everything private is rebuilt from the slot segment, the hub and the kernel. The first worker of a slot finds nothing
  * and starts with that; a successor of one that died, or that handed over, finds its sessions. There is no other way to start.
  *
- * In this order: descriptors that no session owns (strays.c); the redo record and the publish intent; lists, topics and buffers, which follow
- * from the sessions; sends that were under way and input that was received and not counted, which the kernel knows; watchers; and
+ * In this order: descriptors that no session owns (strays.c); the redo record and the publish intent; lists, topics and buffers, which
+ * follow from the sessions; sends that were under way and input that was received and not counted, which the kernel knows; watchers; and
  * then on with what the last worker left undone.
  */
 #include <stdlib.h>
@@ -103,8 +103,8 @@ static bool was_received(const struct worker *w, int fd, uint64_t taken)
 }
 
 /*
- * Another program had these sessions, with memory of its own, and has failed at its start. It can hardly have come to sending or receiving; where the
- * kernel says that it has, what was sent is walked along, and what was received is gone with it.
+ * Another program had these sessions, with memory of its own, and has failed at its start. It can hardly have come to sending or receiving;
+ * where the kernel says that it has, what was sent is walked along, and what was received is gone with it.
  */
 static void land_all(struct worker *w)
 {
@@ -230,7 +230,9 @@ static bool claim_buffers(struct worker *w, const struct session_state_shm *st)
 	return false;
 }
 
-/* What the segment says of a session can't be true. Nothing of it is in any list yet, so it can go at once; whatever else it has is free. */
+/*
+ * What the segment says of a session can't be true. Nothing of it is in any list yet, so it can go at once; whatever else it has is free.
+ */
 static void close_damaged(struct worker *w, int fd)
 {
 	log_error("connection %d: what was kept of it is damaged; closing it", fd);
@@ -382,8 +384,8 @@ static void resume_sessions(struct worker *w)
 }
 
 /*
- * The connection that the last worker died of (shm/blame.h): the next one would, too. Lists are there, so it can be closed; nothing of it has been
- * made into frames, sent or parsed.
+ * The connection that the last worker died of (shm/blame.h): the next one would, too. Lists are there, so it can be closed; nothing of it
+ * has been made into frames, sent or parsed.
  */
 static void close_blamed(struct worker *w)
 {

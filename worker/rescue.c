@@ -5,12 +5,12 @@
  * when the session becomes writable. Only before the ring overwrites that record is the rest copied, to the front of the out buffer. So a
  * slow subscriber costs a cursor, and a very slow one the rest of a frame.
  *
- * The look-out is kept by one number, the least `pos` of a cut frame (or less). Why no cut frame is overwritten, in parts of 1024 of the ring,
- * each at most: publishers stop when this worker's `delivered` is 512 behind, and the last batch brings a quarter of the ring and padding, 260
- * (publish_count_max()). So the ring's end is never more than 772 from `delivered`, dead or alive. Live sessions are sent nothing from
- * before `delivered`. Others are sent frames only of records less than RESCUE_LAG behind; an older one is copied first, then sent
- * (catchup.c). And before `delivered` moves, all cut frames more than RESCUE_LAG behind are copied (rescue()). So one that is left is never
- * more than RESCUE_LAG + 772 behind: less than 1024, for any size of the ring.
+ * The look-out is kept by one number, the least `pos` of a cut frame (or less). Why no cut frame is overwritten, in parts of 1024 of the
+ * ring, each at most: publishers stop when this worker's `delivered` is 512 behind, and the last batch brings a quarter of the ring and
+ * padding, 260 (publish_count_max()). So the ring's end is never more than 772 from `delivered`, dead or alive. Live sessions are sent
+ * nothing from before `delivered`. Others are sent frames only of records less than RESCUE_LAG behind; an older one is copied first, then
+ * sent (catchup.c). And before `delivered` moves, all cut frames more than RESCUE_LAG behind are copied (rescue()). So one that is left is
+ * never more than RESCUE_LAG + 772 behind: less than 1024, for any size of the ring.
  */
 #include <errno.h>
 
@@ -85,7 +85,10 @@ bool rescue_must(const struct worker *w, uint64_t seq)
 	return ring_lag(&w->hub.ring, seq) > RESCUE_LAG;
 }
 
-/* Should it not come to the commit: a frame that still is cut, or is to be sent, says that this is not so. (0 means none: then a byte less.) */
+/*
+ * Should it not come to the commit: a frame that still is cut, or is to be sent, says that this is not so. (0 means none: then a byte
+ * less.)
+ */
 void rescue_note(struct worker *w, int fd, uint64_t end)
 {
 	session(w, fd)->rescued = (uint32_t)end;

@@ -1,9 +1,9 @@
 /*
- * A session's stream: the records of the ring that it is owed, of all its topics, in ring order. Records are found along each topic's links and
- * merged, so this costs as much as there are messages for the session, however many others went through the ring.
+ * A session's stream: the records of the ring that it is owed, of all its topics, in ring order. Records are found along each topic's links
+ * and merged, so this costs as much as there are messages for the session, however many others went through the ring.
  *
- * For a session behind, its subscriptions say up to where that was sent or counted as lost (`number`, `from`), so that what the ring overtakes is told
- * to the message. There is one stream at a time: its topics stand in w->stream.
+ * For a session behind, its subscriptions say up to where that was sent or counted as lost (`number`, `from`), so that what the ring
+ * overtakes is told to the message. There is one stream at a time: its topics stand in w->stream.
  */
 #ifndef WORKER_STREAM_H
 #define WORKER_STREAM_H
@@ -38,9 +38,9 @@ struct stream_topic *stream_next(struct stream *s);
 void stream_step(struct stream *s, struct stream_topic *t);	/* behind that record */
 
 /*
- * Commits the session's state with what its subscriptions say of it: all up to here was sent or counted as lost. The numbers come first: found with
- * the old state they do no harm, as who goes along the stream again finds the same. Where the records are is told afterwards, as nothing before that is looked
- * at any more.
+ * Commits the session's state with what its subscriptions say of it: all up to here was sent or counted as lost. The numbers come first:
+ * found with the old state they do no harm, as who goes along the stream again finds the same. Where the records are is told afterwards, as
+ * nothing before that is looked at any more.
  */
 void stream_commit(const struct stream *s, const struct session_state_shm *st);
 

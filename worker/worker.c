@@ -321,7 +321,10 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 		return -1;
 	}
 	w->hub.wake = start->wake;
-	/* An apostrophe of a record is five bytes on a page of HTML. Nothing grows more: quotation marks, six, do not stand side by side for long. */
+	/*
+	 * An apostrophe of a record is five bytes on a page of HTML. Nothing grows more: quotation marks, six, do not stand side by side
+	 * for long.
+	 */
 	frame = 5 * stage_record_max(w) + 8192;
 	w->self = &w->hub.shm->slot[w->number];
 	atomic_store_explicit(&w->self->accepting, !start->drain, memory_order_relaxed);

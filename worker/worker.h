@@ -265,7 +265,9 @@ void input_resume(struct worker *w, int fd);	/* deals with what is in the sessio
 void input_stall(struct worker *w, int fd);	/* input_resume() when others had their turn */
 bool input_retry_stalled(struct worker *w);	/* true when some are left that could go on */
 
-/* speak.c: what the server says of itself, by transport. Each writes to dst[SPEAK_MAX] and returns the length, 0: there is nothing to say. */
+/*
+ * speak.c: what the server says of itself, by transport. Each writes to dst[SPEAK_MAX] and returns the length, 0: there is nothing to say.
+ */
 #define SPEAK_MAX 2560
 size_t speak_greeting(uint32_t transport, const uint8_t token[16], char *dst);
 size_t speak_heartbeat(uint32_t transport, char *dst);
