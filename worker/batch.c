@@ -19,7 +19,6 @@
 #include "worker/worker.h"
 
 #define BATCH_MAX 256		/* sends a submission */
-#define COUNT_RUN 16		/* sends whose messages are counted together */
 #define FEW 4			/* so many are sent faster one by one */
 #define UNREPORTED INT_MIN	/* in place of a result: io_uring has not said yet, */
 #define UNKNOWN (INT_MIN + 1)	/* and nobody can */
@@ -184,7 +183,7 @@ static void fall_behind(struct worker *w, int fd, uint32_t sent)
 
 static void record(struct worker *w, const struct batch *b)
 {
-	uint64_t bytes = 0, messages = 0;
+	uint64_t bytes = 0;
 
 	for (unsigned i = 0; i < b->count; i++) {
 		int fd = b->send[i].fd, n = b->result[i];
@@ -202,19 +201,14 @@ static void record(struct worker *w, const struct batch *b)
 			st.sent += (uint32_t)n;
 			st.last_out = w->now;
 			slot_commit(&w->slot, fd, &st);
-			messages += b->send[i].messages;
-			/* In runs, and not all at the end: a successor counts only what it finds. */
-			if (i % COUNT_RUN == 0) {
-				worker_count(w, COUNTER_delivered, messages);
-				messages = 0;
-			}
+			/* Each: a successor counts only what it finds. */
+			hub_count(&w->hub, w->number, COUNTER_delivered, b->send[i].messages);
 			if (b->send[i].skipped)
 				worker_count(w, COUNTER_dropped_unencodable, b->send[i].skipped);
 		} else {
 			fall_behind(w, fd, n > 0 ? (uint32_t)n : 0);
 		}
 	}
-	worker_count(w, COUNTER_delivered, messages);
 	worker_count(w, COUNTER_bytes_out, bytes);
 	worker_count(w, COUNTER_sends, b->count);
 }

@@ -3,6 +3,7 @@
  * accepted and not yet written down. All are closed but the last kind, which is served: nothing was ever sent or received on
  * it, so it is as good as new.
  */
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
@@ -116,6 +117,13 @@ static int deal_with(struct worker *w, int fd)
 	return 0;
 }
 
+/* poll() takes no more of them than RLIMIT_NOFILE says, which may be less than what is open. */
+static void ask_one_by_one(struct pollfd *asked, int count)
+{
+	for (int i = 0; i < count; i++)
+		asked[i].revents = asked[i].fd >= 0 && fcntl(asked[i].fd, F_GETFD) < 0 ? POLLNVAL : 0;
+}
+
 /* All numbers are asked for, by poll(), to which a closed descriptor costs 5 ns: one may have been opened at any, whatever is open now. */
 int strays_close(struct worker *w)
 {
@@ -128,7 +136,7 @@ int strays_close(struct worker *w)
 		for (int i = 0; i < count; i++)
 			asked[i] = (struct pollfd){ .fd = is_sessions(w, first + i) ? -1 : first + i };
 		if (poll(asked, (nfds_t)count, 0) < 0)
-			return -1;
+			ask_one_by_one(asked, count);
 		for (int i = 0; i < count; i++)
 			if (asked[i].fd >= 0 && !(asked[i].revents & POLLNVAL) && deal_with(w, asked[i].fd) < 0)
 				return -1;

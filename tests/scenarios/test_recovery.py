@@ -214,6 +214,7 @@ class Recovery(CrashTest):
         clients = self.clients(self.janus, 20)
         for client in clients:
             client.subscribe("a")
+        culprit.subscribe("c")          # the last send that may still be at that point is its own, too
         self.arm("land-abort")
         self.arm("send-sent")
         culprit.action("subscribe", data="b")
