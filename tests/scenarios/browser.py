@@ -33,7 +33,8 @@ class Browser:
         self.answers, answers = os.pipe()
         self.log = open(os.path.join(self.folder, "log"), "w+b")
         # Descriptors 3 and 4 are what --remote-debugging-pipe wants; a session of its own, so that all of its processes can be ended.
-        command = ["sh", "-c", 'exec "$0" "$@" 3<&%d 4>&%d' % (orders, answers), find()] + list(OPTIONS) + ["--user-data-dir=" + self.folder, "about:blank"]
+        # (bash: a plain sh takes descriptors of one digit only.)
+        command = ["bash", "-c", 'exec "$0" "$@" 3<&%d 4>&%d' % (orders, answers), find()] + list(OPTIONS) + ["--user-data-dir=" + self.folder, "about:blank"]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, pass_fds=(orders, answers),
                                         env=dict(os.environ, HOME=self.folder), start_new_session=True)
         _others.add(self.process)
