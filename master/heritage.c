@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shm/snapshot_io.h"
+
 static void put_key(msgpack_packer *p, const char *key)
 {
 	msgpack_pack_str_with_body(p, key, strlen(key));
@@ -132,23 +134,9 @@ int heritage_write(const struct heritage *h)
 	return fd;
 }
 
-static const msgpack_object *get(const msgpack_object *map, const char *key)
-{
-	if (map->type != MSGPACK_OBJECT_MAP)
-		return NULL;
-	for (uint32_t i = 0; i < map->via.map.size; i++) {
-		const msgpack_object_kv *kv = &map->via.map.ptr[i];
-
-		if (kv->key.type == MSGPACK_OBJECT_STR && kv->key.via.str.size == strlen(key) &&
-		    memcmp(kv->key.via.str.ptr, key, strlen(key)) == 0)
-			return &kv->val;
-	}
-	return NULL;
-}
-
 static int64_t get_int(const msgpack_object *map, const char *key, int64_t absent)
 {
-	const msgpack_object *o = get(map, key);
+	const msgpack_object *o = snapshot_get(map, key);
 
 	if (!o || (o->type != MSGPACK_OBJECT_POSITIVE_INTEGER && o->type != MSGPACK_OBJECT_NEGATIVE_INTEGER))
 		return absent;
@@ -157,7 +145,7 @@ static int64_t get_int(const msgpack_object *map, const char *key, int64_t absen
 
 static void get_text(const msgpack_object *map, const char *key, char *dst, size_t size)
 {
-	const msgpack_object *o = get(map, key);
+	const msgpack_object *o = snapshot_get(map, key);
 
 	dst[0] = '\0';
 	if (o && o->type == MSGPACK_OBJECT_STR && o->via.str.size < size) {
@@ -168,7 +156,7 @@ static void get_text(const msgpack_object *map, const char *key, char *dst, size
 
 static const msgpack_object *get_array(const msgpack_object *map, const char *key, uint32_t most, uint32_t *count)
 {
-	const msgpack_object *o = get(map, key);
+	const msgpack_object *o = snapshot_get(map, key);
 
 	*count = 0;
 	if (!o || o->type != MSGPACK_OBJECT_ARRAY)
@@ -217,12 +205,12 @@ static void unpack_arrays(struct heritage *h, const msgpack_object *map)
 
 static int unpack_before(struct heritage_before *b, const msgpack_object *map)
 {
-	const msgpack_object *o = get(map, "before"), *settings, *a;
+	const msgpack_object *o = snapshot_get(map, "before"), *settings, *a;
 	uint32_t n;
 
 	if (!o || o->type != MSGPACK_OBJECT_MAP)
 		return 0;
-	settings = get(o, "settings");
+	settings = snapshot_get(o, "settings");
 	if (!settings || settings_unpack(&b->settings, settings) < 0)
 		return -1;
 	b->there = true;
@@ -237,7 +225,7 @@ static int unpack_before(struct heritage_before *b, const msgpack_object *map)
 
 static int unpack(struct heritage *h, const msgpack_object *map)
 {
-	const msgpack_object *settings = get(map, "settings");
+	const msgpack_object *settings = snapshot_get(map, "settings");
 
 	if (get_int(map, "v", 0) != HERITAGE_VERSION || !settings || settings_unpack(&h->settings, settings) < 0)
 		return -1;

@@ -37,7 +37,6 @@ struct keeper {
 	pid_t worker;			/* 0: there is none, and start_at says when there will be */
 	uint64_t start_at;		/* milliseconds of CLOCK_MONOTONIC, 0: not before an order comes */
 	enum asked asked;
-	uint64_t asked_at;
 	bool was_live;			/* the worker that is gone had become live */
 	struct restarts restarts;
 	struct {

@@ -109,10 +109,7 @@ void keeper_ask_worker(struct keeper *k, enum asked what)
 	if (k->worker <= 0)
 		return;
 	kill(k->worker, signals[what]);
-	if (k->asked == what)
-		return;
 	k->asked = what;
-	k->asked_at = restarts_now();
 }
 
 /* ---- watch ---- */

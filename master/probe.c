@@ -21,6 +21,7 @@
 #include "shm/crash.h"
 #include "shm/log.h"
 #include "shm/snapshot.h"
+#include "shm/snapshot_io.h"
 
 #define PATIENCE_MS 10000
 #define ANSWER_MAX 4096
@@ -61,18 +62,6 @@ static bool wait_for(pid_t pid, int *status)
 	return ended;
 }
 
-static const msgpack_object *member(const msgpack_object *map, const char *key)
-{
-	for (uint32_t i = 0; i < map->via.map.size; i++) {
-		const msgpack_object_kv *kv = &map->via.map.ptr[i];
-
-		if (kv->key.type == MSGPACK_OBJECT_STR && kv->key.via.str.size == strlen(key) &&
-		    memcmp(kv->key.via.str.ptr, key, strlen(key)) == 0)
-			return &kv->val;
-	}
-	return NULL;
-}
-
 /* PROBE_ and why, from what was written; -1: that is no answer of a Janus. */
 static int read_answer(int fd, uint64_t nonce, char why[WHY_MAX])
 {
@@ -86,10 +75,10 @@ static int read_answer(int fd, uint64_t nonce, char why[WHY_MAX])
 		return -1;
 	msgpack_unpacked_init(&u);
 	if (msgpack_unpack_next(&u, bytes, (size_t)n, NULL) == MSGPACK_UNPACK_SUCCESS && u.data.type == MSGPACK_OBJECT_MAP &&
-	    (o = member(&u.data, "nonce")) != NULL && o->type == MSGPACK_OBJECT_POSITIVE_INTEGER && o->via.u64 == nonce &&
-	    (o = member(&u.data, "answer")) != NULL && o->type == MSGPACK_OBJECT_POSITIVE_INTEGER) {
+	    (o = snapshot_get(&u.data, "nonce")) != NULL && o->type == MSGPACK_OBJECT_POSITIVE_INTEGER && o->via.u64 == nonce &&
+	    (o = snapshot_get(&u.data, "answer")) != NULL && o->type == MSGPACK_OBJECT_POSITIVE_INTEGER) {
 		answer = (int)o->via.u64;
-		text = member(&u.data, "why");
+		text = snapshot_get(&u.data, "why");
 		if (text && text->type == MSGPACK_OBJECT_STR)
 			snprintf(why, WHY_MAX, "%.*s", (int)text->via.str.size, text->via.str.ptr);
 	}
