@@ -255,13 +255,13 @@ class Player:
         deadline = Deadline(seconds)
         while self.receive(deadline):
             pass
-        self.quiet()
+        self.quiet(0)
         if not self.ended:
             raise AssertionError("the server does not close")
 
-    def quiet(self):
-        """Nothing has come that is not in the example."""
-        self.receive(Deadline(0.05 / SLOWNESS))
+    def quiet(self, seconds):
+        """Nothing has come that is not in the example, and nothing comes for so long."""
+        self.receive(Deadline(seconds))
         left = self.settled()[self.taken:]
         if left:
             raise AssertionError("the server says besides\n%s" % visible(left))
@@ -308,8 +308,8 @@ class UnitPlayer(Player):
         if got != wanted:
             raise AssertionError("the server says\n%s\nnot\n%s" % (visible(got), visible(wanted)))
 
-    def quiet(self):
-        self.receive(Deadline(0.05 / SLOWNESS))
+    def quiet(self, seconds):
+        self.receive(Deadline(seconds))
         self.take_units()
         if self.units or self.connection.buffer:
             raise AssertionError("the server says besides %r %r" % (self.units, bytes(self.connection.buffer)))
@@ -404,7 +404,7 @@ class ExamplesTest(WebTest):
         if got != wanted or done.returncode != 0:
             raise AssertionError("%s\nprints (status %d)\n%s\n%s\nnot\n%s" % (text, done.returncode, got, done.stderr.decode(), wanted))
 
-    def play(self, block, seconds=10):
+    def play(self, block, seconds=10, silence=0.05 / SLOWNESS):
         self.serve(*block.settings)
         players = {1: player(self, block)}
         if block.kind == "flash" and block.steps[0].speaker != "S":
@@ -425,7 +425,7 @@ class ExamplesTest(WebTest):
             except AssertionError as e:
                 raise AssertionError("%s: %s" % (step.place, e)) from None
         for p in players.values():
-            p.quiet()
+            p.quiet(silence)
 
 
 class Protocol(ExamplesTest):
@@ -478,7 +478,7 @@ class Notation(ExamplesTest):
             block.steps.remove(said[-1])
             if said[-1] is not said[0]:
                 with self.subTest(block=block.place, without=said[-1]), self.assertRaises(AssertionError):
-                    self.play(block, seconds=0.5)
+                    self.play(block, seconds=0.5, silence=10)      # (it ends with the first byte)
         self.assertGreaterEqual(len(tried), 5)
 
 

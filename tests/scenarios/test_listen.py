@@ -350,9 +350,9 @@ class Local(JanusTest):
         clients = [self.client(server, place=1).subscribe("a") for _ in range(5)]
 
         def die_at(point, act):
-            open(os.path.join(folder, point), "w").close()
             old = server.slot(0)["worker"]
             server.killed[old] = "worker"
+            open(os.path.join(folder, point), "w").close()      # (it may die of it at once, at the end of an earlier send)
             act()
             wait_until(lambda: not os.path.exists(os.path.join(folder, point)), what=point)
             server.wait_worker(0, old)

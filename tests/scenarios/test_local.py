@@ -139,24 +139,28 @@ class Local(JanusTest):
         self.assertEqual(janus.count("adopted"), 1)
 
     def test_kills_while_they_come(self):
-        """Connections that come while the worker is killed are all served."""
+        """Connections that come while the worker is killed are all served, but for one a kill: the one that was being greeted."""
         janus = self.begin(workers=1)
         deadline = Deadline(5)
-        served = kills = 0
+        served = kills = cut = 0
         while not deadline.over():
             pid = janus.slot(0)["worker"]
             kills += 1
             clients = [self.local(janus, greeting=False) for _ in range(30)]
             janus.kill(pid, "worker")
             for client in clients:
-                self.assertTrue(client.frame())
+                try:
+                    self.assertTrue(client.frame())
+                except Closed:
+                    cut += 1
                 client.close()
             served += len(clients)
             janus.wait_worker(0, pid)
         wait_until(lambda: janus.connections() == 0)
         # (A death between a connection's being counted and its being written down counts it twice.)
         self.assertAlmostEqual(janus.count("accepted") + janus.count("adopted"), served, delta=kills)
-        self.assertEqual(janus.count("closed_uncertain"), 0)
+        self.assertLessEqual(cut, janus.count("closed_uncertain"))
+        self.assertLessEqual(janus.count("closed_uncertain"), kills)
 
 
 if __name__ == "__main__":
