@@ -81,6 +81,11 @@ void freeze(struct master *m, void (*done)(struct master *m, const char *error))
 	ev_timer_start(m->loop, &m->freeze_timer);
 }
 
+bool freeze_is_under_way(const struct master *m)
+{
+	return ev_is_active(&m->freeze_timer);
+}
+
 /* Below this sequence, nobody is owed anything. */
 static uint64_t least_owed(const struct master *m)
 {

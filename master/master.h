@@ -129,6 +129,7 @@ void roll_give_back(struct master *m, const char *why);
 /* freeze.c */
 /* Has all workers leave snapshots, then calls done(m, NULL), or done(m, error) when it could not be and all go on. */
 void freeze(struct master *m, void (*done)(struct master *m, const char *error));
+bool freeze_is_under_way(const struct master *m);	/* workers are leaving their snapshots */
 void freeze_undo(struct master *m);
 int freeze_write_hub(struct master *m);			/* all are frozen: a file with the hub's snapshot, or -1 with errno */
 

@@ -267,13 +267,13 @@ static void fill_later(struct master *m, unsigned slot, unsigned ms)
 
 /*
  * Makes the slot's next keeper; or says when that is tried again. While a program is on trial, no slot but the one that it is tried on gets
- * it.
+ * it. While all are to freeze none is made: nobody would tell it to, and the death is what ends the freeze (slots_lost()).
  */
 static void fill_vacant(struct master *m, unsigned slot)
 {
 	struct master_slot *s = &m->slot[slot];
 
-	if (roll_is_trial(m)) {
+	if (roll_is_trial(m) || freeze_is_under_way(m)) {
 		fill_later(m, slot, 0);
 		return;
 	}

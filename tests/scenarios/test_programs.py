@@ -14,7 +14,7 @@ import time
 import unittest
 
 import janus_test
-from janus_test import ROOT, JanusTest, Server, is_alive, wait_until
+from janus_test import ROOT, SLOWNESS, JanusTest, Server, is_alive, wait_until
 from programs import OTHER_BUILD, Program
 from steady import Steady, client_on
 from test_upgrade import DEAF_BUILD
@@ -225,10 +225,15 @@ class Programs(JanusTest):
             before = self.steady.closed
             self.program.put(OTHER_BUILD if self.program.source != OTHER_BUILD else janus_test.BUILD)
             running = self.program.source
+            if n % 2:               # the master learns of the death and of the reload at the same moment
+                os.kill(self.janus.master, signal.SIGSTOP)
             thread, found = self.in_the_background(self.janus.reload)
             time.sleep(rng.random() * 0.06)         # (the moment)
             self.janus.kill(victim["keeper"], "keeper")
-            thread.join(60)
+            if n % 2:
+                wait_until(lambda: not is_alive(victim["worker"]), 10, "the worker's end with its keeper")
+                os.kill(self.janus.master, signal.SIGCONT)
+            thread.join(20 * SLOWNESS)
             self.assertTrue(found, "janusctl reload does not end")
             self.assertTrue(found[0][0] == 0 or re.search(r"\w", found[0][2]))
             wait_until(lambda: self.steady.closed >= before + here, 10, "the end of the slot's connections")
