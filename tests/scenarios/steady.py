@@ -51,8 +51,9 @@ class Steady(threading.Thread):
             self.error = e
 
     def publish(self):
-        if self.publisher and select.select([], [self.publisher.socket], [], 0)[1]:
-            self.publisher.publish(self.TOPIC, n=self.count)
+        publisher = self.publisher          # (end() takes it away)
+        if publisher and select.select([], [publisher.socket], [], 0)[1]:
+            publisher.publish(self.TOPIC, n=self.count)
             self.count += 1
 
     def receive(self, client):
