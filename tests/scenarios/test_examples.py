@@ -459,7 +459,7 @@ class Notation(ExamplesTest):
                 self.assertFalse([line for line in block.text if re.match(r"[CS]2? ", line)], block.place)
 
     def test_a_changed_byte_fails(self):
-        """In each kind of example: of what the server says, the first byte, the last one, one between; and a line less."""
+        """In each kind of example: of what the server says, the first byte, the last one, one between; and what it says last is not there."""
         tried = set()
         for block in blocks("PROTOCOL.md"):
             said = [step for step in block.steps if step.speaker == "S" and step.lines != ["(close)"]]
@@ -475,7 +475,8 @@ class Notation(ExamplesTest):
                 with self.subTest(block=block.place, line=lines[at]), self.assertRaises(AssertionError):
                     self.play(block, seconds=0.5)
                 lines[:] = whole
-            block.steps.remove(said[-1])
+            # What would follow might have the server not say it: an unsubscribe may overtake the message.
+            del block.steps[block.steps.index(said[-1]):]
             if said[-1] is not said[0]:
                 with self.subTest(block=block.place, without=said[-1]), self.assertRaises(AssertionError):
                     self.play(block, seconds=0.5, silence=10)      # (it ends with the first byte)
