@@ -349,10 +349,10 @@ static void freeze_failed(struct keeper *k)
 /*
  * The server stops. A worker that left for something else, or died, has not delivered what is owed: another one does, while there is time.
  */
-static int stop_on(struct keeper *k, bool left)
+static int stop_on(struct keeper *k, int exited)
 {
 	k->worker = 0;
-	if ((left && k->asked == ASKED_STOP) || restarts_now() - k->stop_at >= stop_ms(k))
+	if (exited == WORKER_STOPPED || exited == WORKER_DRAINED || restarts_now() - k->stop_at >= stop_ms(k))
 		return KEEPER_STOPPED;
 	keeper_start_worker(k);
 	return -1;
@@ -361,7 +361,8 @@ static int stop_on(struct keeper *k, bool left)
 int keeper_worker_gone(struct keeper *k, int status)
 {
 	int exited = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-	bool left = k->asked && (exited == 0 || exited == WORKER_FROZEN || exited == WORKER_UNFROZEN || exited == WORKER_DRAINED);
+	bool left = k->asked && (exited == 0 || exited == WORKER_FROZEN || exited == WORKER_UNFROZEN || exited == WORKER_DRAINED ||
+				 exited == WORKER_STOPPED);
 
 	k->h.died = hub_now();
 	k->was_live = atomic_load(&k->self->state) == SLOT_LIVE;
@@ -369,7 +370,7 @@ int keeper_worker_gone(struct keeper *k, int status)
 	if (!left)
 		hub_settle(&k->hub, k->slot);
 	if (k->stopping)
-		return stop_on(k, left);
+		return stop_on(k, exited);
 	if (exited == WORKER_DRAINED && k->h.slots[k->slot].draining && k->successor < 0)
 		return KEEPER_DRAINED;
 	atomic_store(&k->self->state, SLOT_STARTING);

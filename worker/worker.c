@@ -212,6 +212,9 @@ static void on_term(struct ev_loop *loop, struct ev_signal *s, int events)
 
 	(void)s;
 	(void)events;
+	/* It may come with the order to hand over, in either order: nobody follows who would deliver, so we stay. */
+	w->freeze = false;
+	ev_break(loop, EVBREAK_CANCEL);
 	accept_stop(w);
 	worker_beat(w);
 	w->stopping = true;
@@ -222,9 +225,12 @@ static void on_term(struct ev_loop *loop, struct ev_signal *s, int events)
 /* Hand over: everything that counts is in the slot segment at the end of every turn. */
 static void on_hup(struct ev_loop *loop, struct ev_signal *s, int events)
 {
+	const struct worker *w = ev_userdata(loop);
+
 	(void)s;
 	(void)events;
-	ev_break(loop, EVBREAK_ALL);
+	if (!w->stopping)
+		ev_break(loop, EVBREAK_ALL);
 }
 
 /* Hand over to a program with another layout. */
@@ -234,6 +240,8 @@ static void on_freeze(struct ev_loop *loop, struct ev_signal *s, int events)
 
 	(void)s;
 	(void)events;
+	if (w->stopping)
+		return;
 	w->freeze = true;
 	ev_break(loop, EVBREAK_ALL);
 }
@@ -395,5 +403,5 @@ int worker_run(const struct worker_start *start)
 	batch_destroy(w->batch);
 	if (w->freeze)
 		return freeze(w);
-	return w->drained ? WORKER_DRAINED : 0;
+	return w->stopping ? WORKER_STOPPED : w->drained ? WORKER_DRAINED : 0;
 }

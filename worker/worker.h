@@ -174,7 +174,10 @@ struct worker {
 /* Exit status of a worker that could not start for want of descriptors, memory or the like. */
 #define WORKER_LACKING 7
 
-/* The worker process, from its first to its last instruction. Returns its exit status: 0 when it was told to leave. */
+/* Exit status of one that was told to stop, and has delivered what could be. (0: it has handed over.) */
+#define WORKER_STOPPED 8
+
+/* The worker process, from its first to its last instruction. Returns its exit status: 0 when it was told to hand over. */
 int worker_run(const struct worker_start *start);
 
 /* What a session is marked with, privately: in its watcher's data. */
