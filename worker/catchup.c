@@ -122,6 +122,7 @@ static int send_piece(struct stream *s, struct session_state_shm *st, const stru
 			return -1;
 		}
 		*st = session(w, fd)->state;
+		s->skipped = 0;		/* counted as it landed */
 	}
 	batch_landed(w);
 	if (n < 0)
