@@ -202,7 +202,7 @@ static void record(struct worker *w, const struct batch *b)
 			st.last_out = w->now;
 			slot_commit(&w->slot, fd, &st);
 			/* Each: a successor counts only what it finds. */
-			hub_count(&w->hub, w->number, COUNTER_delivered, b->send[i].messages);
+			worker_count(w, COUNTER_delivered, b->send[i].messages);
 			if (b->send[i].skipped)
 				worker_count(w, COUNTER_dropped_unencodable, b->send[i].skipped);
 		} else {

@@ -28,11 +28,6 @@
 #define BALANCE 0.01			/* seconds between looks at the other workers' shares */
 #define STOP_PATIENCE 1000		/* milliseconds in which no reader that is behind takes anything, once told to stop */
 
-void worker_count(struct worker *w, enum counter counter, uint64_t n)
-{
-	hub_count(&w->hub, w->number, counter, n);
-}
-
 int worker_push(int **list, uint32_t *count, uint32_t *room, int fd)
 {
 	if (*count == *room) {

@@ -220,7 +220,10 @@ static inline void worker_on(struct worker *w, int fd)
 
 /* worker.c */
 void worker_beat(struct worker *w);
-void worker_count(struct worker *w, enum counter counter, uint64_t n);
+static inline void worker_count(struct worker *w, enum counter counter, uint64_t n)
+{
+	hub_count(&w->hub, w->number, counter, n);
+}
 int worker_push(int **list, uint32_t *count, uint32_t *room, int fd);	/* appends; -1 without memory */
 
 /* recover.c. 0, or -1 (logged). */
