@@ -134,6 +134,7 @@ M("no-fault-is-its-own", "master/keeper_worker.c", "\t\t\treturn DEATH_FAULT;\n\
 M("sessions-end-unnoted", "worker/accept.c", "\t\tatomic_store_explicit(&w->slot.shm->fd_end, (uint32_t)fd + 1, memory_order_relaxed);\n", "\t\t;\n",
   RECOVERY + "test_received_and_not_looked_at", quick=False)
 M("closed-keeps-subscriptions", "worker/session.c", "\taction_leave_all(w, fd, s->state.transport);\n\tsession_count", "\tsession_count", GO_THROUGH, points="close-freed", quick=False)
+M("hands-over-though-it-stops", "worker/worker.c", "\tw->freeze = false;\n\tev_break(loop, EVBREAK_CANCEL);\n", "", "test_stop.Stop.test_worker_told_both_at_once")
 M("keeper-made-in-a-freeze", "master/slots.c", " || freeze_is_under_way(m)", "", "test_programs.Programs.test_keeper_killed_in_a_freeze", quick=False)
 M("frozen-for-ever", "master/freeze.c", "if (m->h.slots[i].used && m->h.slots[i].keeper && slots_order(m, i, ORDER_THAW) < 0)", "if (false)",
   "test_upgrade.Upgrade.test_refused_when_all_are_frozen")

@@ -1,6 +1,8 @@
 """SIGTERM: those who are behind and read get what they are owed; who does not read holds it up for a second."""
 import concurrent.futures
 import json
+import os
+import re
 import signal
 import time
 import unittest
@@ -62,6 +64,25 @@ class Stop(WebTest):
         def end():
             self.janus.process.send_signal(signal.SIGHUP)
             self.janus.process.send_signal(signal.SIGTERM)
+        self.check_readers_go_on(end)
+
+    def test_worker_told_both_at_once(self):
+        """To hand over and to stop, before it has looked at either."""
+        self.workers = 1
+
+        def pending(pid):
+            with open("/proc/%d/status" % pid) as f:
+                mask = int(re.search(r"^ShdPnd:\s*(\w+)$", f.read(), re.M).group(1), 16)
+            return {s for s in (signal.SIGHUP, signal.SIGTERM) if mask >> (s - 1) & 1}
+
+        def end():
+            worker, = self.janus.workers()
+            os.kill(worker, signal.SIGSTOP)
+            self.janus.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: pending(worker) == {signal.SIGHUP}, 10, "the order to hand over")
+            self.janus.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: pending(worker) == {signal.SIGHUP, signal.SIGTERM}, 10, "the order to stop")
+            os.kill(worker, signal.SIGCONT)
         self.check_readers_go_on(end)
 
     def test_worker_dies_meanwhile(self):
