@@ -115,6 +115,7 @@ static int attach_hub(struct keeper *k)
 			return -1;
 	k->hub.wake = k->h.wake;
 	k->self = &k->hub.shm->slot[k->slot];
+	log_count_lost(&k->self->counters[COUNTER_log_lost]);		/* and the workers', which are made of us */
 	return 0;
 }
 

@@ -32,6 +32,7 @@ static struct {
 	int journal;
 	uint64_t lost;			/* lines, since log_init() */
 	uint64_t lost_told;		/* of these, those that the log itself has told of */
+	_Atomic uint64_t *counter;	/* of lost lines, or NULL; stays over log_init() */
 	bool torn;			/* only a part of the last line was written: it has no end */
 } log_state = { .level = LOG_LEVEL_INFO };
 
@@ -78,6 +79,19 @@ void log_guard(void)
 uint64_t log_lost(void)
 {
 	return log_state.lost;
+}
+
+void log_count_lost(_Atomic uint64_t *counter)
+{
+	log_state.counter = counter;
+	atomic_fetch_add_explicit(counter, log_state.lost, memory_order_relaxed);
+}
+
+static void lose(void)
+{
+	log_state.lost++;
+	if (log_state.counter)
+		atomic_fetch_add_explicit(log_state.counter, 1, memory_order_relaxed);
 }
 
 /* ---- writing ---- */
@@ -210,11 +224,11 @@ static void event(enum log_level level, const char *format, va_list args)
 	if (level > log_state.level)
 		return;
 	if (!tell_lost()) {
-		log_state.lost++;
+		lose();
 	} else {
 		errno = error;
 		if (!put(line, compose(line, level, format, args)))
-			log_state.lost++;
+			lose();
 	}
 	errno = error;
 }

@@ -10,6 +10,7 @@
 #define SHM_LOG_H
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
@@ -25,6 +26,12 @@ void log_guard(void);
 
 /* Lines that this process could not write since log_init(). */
 uint64_t log_lost(void);
+
+/*
+ * Has them added to a counter as well, at once: those lost since log_init(), and all from here on. Others may add to it at the same time; a
+ * child adds to it, too, as long as the memory is shared. It must outlive the process's last line.
+ */
+void log_count_lost(_Atomic uint64_t *counter);
 
 void log_any(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

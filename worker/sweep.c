@@ -2,7 +2,6 @@
  * What time brings: heartbeats, and the end of those who do not end themselves. The session table is swept a slice a tick, all of it
  * once a second: a timer a connection would cost more memory than the session.
  */
-#include "shm/log.h"
 #include "worker/worker.h"
 
 #define TICKS_A_SECOND 10
@@ -97,15 +96,6 @@ static void look_at(struct worker *w, int fd)
 	}
 }
 
-/* That a line could not be logged can be told in no line. */
-static void count_lost_lines(struct worker *w)
-{
-	uint64_t lost = log_lost();
-
-	worker_count(w, COUNTER_log_lost, lost - w->log_lost);
-	w->log_lost = lost;
-}
-
 void sweep(struct worker *w)
 {
 	uint32_t end = atomic_load_explicit(&w->slot.shm->fd_end, memory_order_relaxed);
@@ -119,5 +109,4 @@ void sweep(struct worker *w)
 			look_at(w, (int)w->sweep_at);
 		}
 	worker_on(w, -1);
-	count_lost_lines(w);
 }

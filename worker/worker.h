@@ -112,7 +112,6 @@ struct worker {
 	struct listener *listeners;
 	bool listening;
 	uint32_t sweep_at;		/* next descriptor to be looked at */
-	uint64_t log_lost;		/* lines that could not be logged, counted so far */
 	uint32_t now;			/* seconds of CLOCK_MONOTONIC, as of this turn */
 	bool drained, freeze;
 	bool stopping;

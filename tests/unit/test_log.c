@@ -108,6 +108,26 @@ static void lose_and_tell(int reader)
 	assert_null(strstr(text, "could not"));
 }
 
+/* A counter that others share: what was lost before it was named, and what a child loses, too. */
+static void test_counter(void **state)
+{
+	static _Atomic uint64_t counter;
+	int p[2];
+
+	(void)state;
+	assert_int_equal(pipe(p), 0);
+	use(p[1]);
+	fill();
+	log_warning("one");
+	log_count_lost(&counter);
+	assert_int_equal(atomic_load(&counter), 1);
+	log_init("child", LOG_LEVEL_INFO);
+	log_warning("two");
+	assert_int_equal(log_lost(), 1);
+	assert_int_equal(atomic_load(&counter), 2);
+	close(p[0]);
+}
+
 static void test_full_pipe(void **state)
 {
 	int p[2];
@@ -280,6 +300,7 @@ static void test_errno(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_counter, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_pipe, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_socket, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_terminal, setup, teardown),
