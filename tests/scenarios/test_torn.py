@@ -101,7 +101,7 @@ class Torn(CrashTest):
                    [(point, passing, [4000000, 10]) for point in ("commit-staged", "commit-copied") for passing in (3, 5)])
 
     def test_while_catching_up(self):
-        self.check([(point, passing, [3000000] * 2) for point in ("catchup-sent", "send-sent") for passing in (1, 4)])
+        self.check([(point, passing, [6000000] * 3) for point in ("catchup-sent", "send-sent") for passing in (1, 4)])
 
     def test_many_small_frames(self):
         """A send of many records, of which the kernel takes some and a part."""
