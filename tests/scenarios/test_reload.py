@@ -248,7 +248,7 @@ class Reload(JanusTest):
     def test_twenty_reloads_under_load(self):
         """janusbench sees nothing of them."""
         janus = self.start(4)
-        bench = self.bench(janus, "--while-running", 8 * max(1, SLOWNESS / 2), "--rate", 400, "-n", 300, "-p", 4, "-T", 3)
+        bench = self.bench(janus, "--while-running", 10 * SLOWNESS, "--rate", 400, "-n", 300, "-p", 4, "-T", 3)
         wait_until(lambda: janus.count("delivered") > 0, 30)
         reloads = 0
         while reloads < 20 and bench.running():

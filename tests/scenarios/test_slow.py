@@ -339,7 +339,8 @@ class SlowWeb(WebTest):
         wait_until(lambda: self.janus.subscriptions() == 1)
         # All but the publisher. (Where all is slow, the one of HTTP may have gone already.)
         while self.janus.behind() < self.janus.connections() - 1:
-            publisher.publish("big", data="y" * 60000)
+            for _ in range(100):        # more than any buffer holds, before idle_limit comes to one that is not behind
+                publisher.publish("big", data="y" * 60000)
         publisher.close()
         wait_until(lambda: self.janus.connections() == 1, 6, "the end of the one of HTTP")
         # The other one has so long to read that it is to go: LAST_WORDS.
