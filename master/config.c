@@ -420,6 +420,11 @@ static void resolve(struct settings *s)
 		snprintf(s->runtime_dir, sizeof(s->runtime_dir), "/tmp/janus-%u", (unsigned)geteuid());
 }
 
+uint64_t config_buffered_least(const struct settings *settings)
+{
+	return 4ull * (uint64_t)settings->workers * (uint64_t)settings->max_frame;
+}
+
 int config_read(struct config *config, const struct config_source *source, char error[CONFIG_ERROR_MAX])
 {
 	struct config c;
@@ -440,6 +445,11 @@ int config_read(struct config *config, const struct config_source *source, char 
 	if (c.settings.ring_bytes < 16 * c.settings.max_frame) {
 		snprintf(error, CONFIG_ERROR_MAX, "ring_bytes (%lld) must be at least 16 times max_frame (%lld)",
 			 (long long)c.settings.ring_bytes, (long long)c.settings.max_frame);
+		return -1;
+	}
+	if (c.settings.max_buffered && (uint64_t)c.settings.max_buffered < config_buffered_least(&c.settings)) {
+		snprintf(error, CONFIG_ERROR_MAX, "max_buffered (%lld) must be at least 4 times max_frame for each worker (%llu)",
+			 (long long)c.settings.max_buffered, (unsigned long long)config_buffered_least(&c.settings));
 		return -1;
 	}
 	*config = c;

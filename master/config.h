@@ -57,6 +57,9 @@ struct config_source {
  * 0, or -1 and a message in error[] with file and line, or the option, and what would be right; *config is then left as it was. */
 int config_read(struct config *config, const struct config_source *source, char error[CONFIG_ERROR_MAX]);
 
+/* The least that max_buffered may be: room for some frames in each worker's share (see shm/lend.c). */
+uint64_t config_buffered_least(const struct settings *settings);
+
 /* ---- config_address.c ---- */
 
 /* Reads one `listen` value. 0, or -1 and in why[] what would be right. */

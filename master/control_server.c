@@ -73,6 +73,7 @@ static void fill_workers(const struct master *m, struct control_status *status)
 		for (unsigned g = 0; g < TRANSPORT_GROUPS; g++)
 			status->by_transport[g] += atomic_load(&s->by_transport[g]);
 		status->connections_max += s->connections_max;
+		status->buffered += atomic_load_explicit(&s->buffered, memory_order_relaxed);
 		status->workers++;
 	}
 	if (m->config.settings.max_connections && (uint64_t)m->config.settings.max_connections < status->connections_max)
@@ -94,6 +95,7 @@ static void answer_status(const struct master *m, int fd)
 	for (unsigned i = 0; i < m->h.listeners; i++)
 		snprintf(status.listen[i], sizeof(status.listen[i]), "%s", m->h.listen[i].bound);
 	fill_workers(m, &status);
+	status.buffered_max = m->hub.shm->buffered_max;
 	reply(fd, packet, control_status_pack(packet, &status));
 }
 

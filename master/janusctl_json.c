@@ -51,7 +51,8 @@ void janusctl_json_status(const struct control_status *status)
 		printf(i ? "," : "");
 		print_string(status->listen[i]);
 	}
-	printf("],\"connections_max\":%" PRIu64 ",\"by_transport\":{", status->connections_max);
+	printf("],\"connections_max\":%" PRIu64 ",\"buffered\":%" PRIu64 ",\"buffered_max\":%" PRIu64 ",\"by_transport\":{",
+	       status->connections_max, status->buffered, status->buffered_max);
 	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
 		printf("%s\"%s\":%" PRIu64, i ? "," : "", control_group_name(i), status->by_transport[i]);
 	printf("},\"workers\":[");
@@ -78,7 +79,8 @@ static void print_slot(const struct hub *hub, unsigned i)
 	printf(",\"started\":%" PRIu64 ",\"paused\":%" PRIu64 ",\"sleeping\":%s", RELAXED(started), RELAXED(paused),
 	       RELAXED(sleeping) ? "true" : "false");
 	printf(",\"delivered_before\":%" PRIu64 ",\"connections\":%" PRIu32, RELAXED(delivered), RELAXED(connections));
-	printf(",\"behind\":%" PRIu32 ",\"subscriptions\":%" PRIu32 ",\"counters\":{", RELAXED(behind), RELAXED(subscriptions));
+	printf(",\"behind\":%" PRIu32 ",\"subscriptions\":%" PRIu32 ",\"buffered\":%" PRIu64 ",\"counters\":{", RELAXED(behind),
+	       RELAXED(subscriptions), RELAXED(buffered));
 #undef RELAXED
 	for (unsigned c = 0; c < COUNTERS; c++)
 		printf("%s\"%s\":%" PRIu64, c ? "," : "", counters[c].name, janusctl_stats_count(hub, i, counters[c].number));
@@ -89,8 +91,10 @@ void janusctl_json_stats(const struct hub *hub)
 {
 	const char *comma = "";
 
-	printf("{\"epoch\":%" PRIu64 ",\"ring\":{\"oldest\":%" PRIu64 ",\"tail\":%" PRIu64 "},\"counters\":{", hub->shm->epoch,
+	printf("{\"epoch\":%" PRIu64 ",\"ring\":{\"oldest\":%" PRIu64 ",\"tail\":%" PRIu64 "}", hub->shm->epoch,
 	       ring_oldest(&hub->ring), ring_tail(&hub->ring));
+	printf(",\"buffered\":%" PRIu64 ",\"buffered_max\":%" PRIu64 ",\"subscriptions\":%" PRIu64 ",\"subscriptions_max\":%" PRIu64
+	       ",\"counters\":{", hub_buffered(hub), hub->shm->buffered_max, hub_subscriptions(hub), hub->shm->subscriptions_max);
 	for (unsigned c = 0; c < COUNTERS; c++)
 		printf("%s\"%s\":%" PRIu64, c ? "," : "", counters[c].name, janusctl_stats_total(hub, counters[c].number));
 	printf("},\"slots\":[");

@@ -30,6 +30,17 @@ static void print_up(uint64_t started)
 	printf("\n");
 }
 
+/* In the largest unit of which there is one. */
+static void print_bytes(uint64_t n)
+{
+	static const char *const units[] = { "bytes", "KiB", "MiB", "GiB" };
+	unsigned u = 0;
+
+	for (; n >= 1024 && u < 3; u++)
+		n = (n + 512) / 1024;
+	printf("%" PRIu64 " %s", n, units[u]);
+}
+
 /* Those that there are; no line when there are none. */
 static void print_transports(const struct control_status *status)
 {
@@ -61,6 +72,10 @@ void janusctl_text_status(const struct control_status *status)
 	printf("connections     %" PRIu64, connections);
 	if (status->connections_max)
 		printf(" of %" PRIu64, status->connections_max);
+	printf("\nbuffered        ");
+	print_bytes(status->buffered);
+	printf(" of ");
+	print_bytes(status->buffered_max);
 	printf("\n");
 	print_transports(status);
 	printf("\n%4s  %-8s  %8s  %8s  %11s  %8s  %10s\n", "SLOT", "STATE", "KEEPER", "WORKER", "CONNECTIONS", "RESTARTS",
@@ -78,7 +93,12 @@ void janusctl_text_stats(const struct hub *hub)
 	uint64_t tail = ring_tail(&hub->ring), oldest = ring_oldest(&hub->ring);
 
 	print_up(hub->shm->epoch / 1000000);
-	printf("ring: messages %" PRIu64 " to before %" PRIu64 "\n\n", oldest, tail);
+	printf("ring: messages %" PRIu64 " to before %" PRIu64 "\n", oldest, tail);
+	printf("buffered: ");
+	print_bytes(hub_buffered(hub));
+	printf(" of ");
+	print_bytes(hub->shm->buffered_max);
+	printf("; subscriptions: %" PRIu64 " of %" PRIu64 "\n\n", hub_subscriptions(hub), hub->shm->subscriptions_max);
 	for (unsigned i = 0; i < COUNTERS; i++)
 		printf("%-18s %14" PRIu64 "  %s\n", counters[i].name, janusctl_stats_total(hub, counters[i].number), counters[i].text);
 	printf("\n%4s  %-8s  %11s  %13s  %8s  %12s  %14s\n", "SLOT", "STATE", "CONNECTIONS", "SUBSCRIPTIONS", "BEHIND", "PUBLISHED",

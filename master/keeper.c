@@ -154,6 +154,7 @@ static int keeper_init(struct keeper *k, int heritage)
 	snprintf(who, sizeof(who), "keeper %u", k->slot);
 	log_init(who, settings_log_level(&k->h.settings));
 	prctl(PR_SET_NAME, KEEPER_NAME);
+	privileges_oom((pid_t)k->h.master, OOM_KEEPER);
 	if (attach_hub(k) < 0)
 		return -1;
 	while (runtime_dir_hold(k->h.lock) < 0)

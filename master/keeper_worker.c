@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "master/keeper_process.h"
+#include "master/privileges.h"
 #include "shm/log.h"
 #include "worker/worker.h"
 
@@ -87,6 +88,7 @@ void keeper_start_worker(struct keeper *k)
 		if (getppid() != keeper)
 			_exit(1);
 		atomic_store(&k->self->worker, (uint32_t)getpid());
+		privileges_oom((pid_t)k->h.master, OOM_WORKER);
 		worker_child(k);
 	}
 	if (pid < 0) {

@@ -140,6 +140,18 @@ void listen_inherit(const struct heritage_listener *listener)
 		log_warning("%s: listen: %s", listener->bound, strerror(errno));
 }
 
+/*
+ * Not the size of the buffer (SO_SNDBUF), which would also limit what may be on its way, and so what a fast reader far away gets: what is
+ * on its way, its receiver has made room for. Inherited, so it costs no connection a call.
+ */
+void listen_limit(const struct heritage_listener *listener, const struct settings *settings)
+{
+	int unsent = (int)settings->send_buffer;
+
+	if (!listener->file.ino)
+		setsockopt(listener->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+}
+
 void listen_end(struct heritage_listener *listener)
 {
 	struct listen_address address;

@@ -21,6 +21,9 @@ int listen_begin(struct heritage_listener *listener, const struct listen_address
 /* For one that was opened by an earlier program: what a new one would be given. */
 void listen_inherit(const struct heritage_listener *listener);
 
+/* How much of what was not sent yet the kernel takes for each connection from here on (send_buffer). Not for Unix sockets. */
+void listen_limit(const struct heritage_listener *listener, const struct settings *settings);
+
 /* Closes it, for good: its file goes too. With descriptor -1 (somebody else has it open) only the file. */
 void listen_end(struct heritage_listener *listener);
 

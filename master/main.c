@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include "master/keeper.h"
+#include "master/limits.h"
 #include "master/master.h"
+#include "master/privileges.h"
 #include "master/probe.h"
 #include "shm/log.h"
 
@@ -79,7 +81,8 @@ static int test(const struct config_source *source)
 	static struct config config;
 	char error[CONFIG_ERROR_MAX];
 
-	if (config_read(&config, source, error) < 0) {
+	if (config_read(&config, source, error) < 0 ||
+	    limits_try(&config.settings, privileges_raise_descriptors(), error, sizeof(error)) < 0) {
 		fprintf(stderr, "janus: %s\n", error);
 		return 1;
 	}

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "master/limits.h"
 #include "master/listen.h"
 #include "master/privileges.h"
 #include "master/program.h"
@@ -23,7 +24,6 @@
 #include "shm/log.h"
 #include "shm/snapshot.h"
 
-#define SESSIONS_MAX (1u << 20)		/* a slot */
 #define STOP_SECONDS(m) ((double)(m)->h.settings.stop_limit / 1000 + 6)	/* for keepers to leave before they are killed */
 #define WAIT_FOR_ORPHANS_MS 8000	/* keepers of a killed predecessor */
 
@@ -153,6 +153,7 @@ static int open_listeners(struct master *m)
 			log_error("%s", error);
 			return -1;
 		}
+		listen_limit(&m->h.listen[i], &m->config.settings);
 		m->h.listeners++;
 	}
 	return 0;
@@ -175,10 +176,12 @@ static int open_hub(struct master *m)
 {
 	m->h.hub = hub_create(&m->config.settings);
 	if (m->h.hub < 0 || hub_attach(&m->hub, m->h.hub, true) < 0) {
-		log_error("hub segment: %s", strerror(errno));
+		log_error("hub segment: %s (ring_bytes, ring_messages, max_topics)", strerror(errno));
 		return -1;
 	}
 	m->hub.wake = m->h.wake;
+	m->hub.shm->buffered_max = limits_buffered(&m->config.settings);
+	m->hub.shm->subscriptions_max = limits_subscriptions(&m->config.settings, m->sessions_max);
 	return 0;
 }
 
@@ -193,8 +196,8 @@ static void say_started(const struct master *m)
 		max = (uint64_t)m->config.settings.max_connections;
 	for (unsigned i = 0; i < m->h.listeners; i++)
 		log_info("listening on %s", m->h.listen[i].bound);
-	log_info("janus %s: %lld workers, room for %llu connections", JANUS_VERSION, (long long)m->config.settings.workers,
-		 (unsigned long long)max);
+	log_info("janus %s: %lld workers, room for %llu connections and %llu MB of what is buffered for them", JANUS_VERSION,
+		 (long long)m->config.settings.workers, (unsigned long long)max, (unsigned long long)(m->hub.shm->buffered_max >> 20));
 }
 
 /* A server that begins its life. */
@@ -257,8 +260,10 @@ static int start_heir(struct master *m)
 	fcntl(m->dir.control, F_SETFD, FD_CLOEXEC);
 	if (m->h.caller >= 0)
 		fcntl(m->h.caller, F_SETFD, FD_CLOEXEC);
-	for (unsigned i = 0; i < m->h.listeners; i++)
+	for (unsigned i = 0; i < m->h.listeners; i++) {
 		listen_inherit(&m->h.listen[i]);
+		listen_limit(&m->h.listen[i], &m->config.settings);
+	}
 	for (unsigned i = 0; i < m->h.dropped_count; i++)
 		listen_end(&m->h.dropped[i]);
 	m->h.dropped_count = 0;
@@ -285,7 +290,6 @@ static int read_config(struct config *config, const struct config_source *source
 
 static int prepare(struct master *m, const struct config_source *source, int heritage)
 {
-	uint64_t descriptors;
 
 	log_init("master", LOG_LEVEL_INFO);
 	prctl(PR_SET_NAME, "janus");	/* one that is executed by descriptor is called by its number */
@@ -312,6 +316,8 @@ static int prepare(struct master *m, const struct config_source *source, int her
 		m->config.settings.ring_messages = m->h.settings.ring_messages;
 		m->config.settings.max_topics = m->h.settings.max_topics;
 		m->config.settings.max_frame = m->h.settings.max_frame;
+		m->config.settings.max_buffered = m->h.settings.max_buffered;
+		m->config.settings.max_subscriptions_total = m->h.settings.max_subscriptions_total;
 		memcpy(m->config.settings.runtime_dir, m->h.settings.runtime_dir, sizeof(m->h.settings.runtime_dir));
 		memcpy(m->config.settings.user, m->h.settings.user, sizeof(m->h.settings.user));
 	}
@@ -324,8 +330,7 @@ static int prepare(struct master *m, const struct config_source *source, int her
 		log_error("/proc/self/exe: %m");
 		return -1;
 	}
-	descriptors = privileges_raise_descriptors();
-	m->sessions_max = descriptors > SESSIONS_MAX ? SESSIONS_MAX : (uint32_t)descriptors;
+	m->sessions_max = privileges_raise_descriptors();
 	if (m->sessions_max < 512) {
 		log_error("%u descriptors are too few: raise the limit (ulimit -n)", m->sessions_max);
 		return -1;

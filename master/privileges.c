@@ -6,11 +6,15 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "shm/log.h"
+
+#define SESSIONS_MAX (1u << 20)
 
 int privileges_drop(const char *user)
 {
@@ -33,18 +37,48 @@ int privileges_drop(const char *user)
 	return 0;
 }
 
-uint64_t privileges_raise_descriptors(void)
+/* The master's own, which a keeper and a worker are given at first. */
+static int oom_score_of(pid_t pid)
+{
+	char path[64];
+	int score = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid);
+	f = fopen(path, "re");
+	if (f && fscanf(f, "%d", &score) != 1)
+		score = 0;
+	if (f)
+		fclose(f);
+	return score;
+}
+
+void privileges_oom(pid_t master, int more)
+{
+	int score = oom_score_of(master) + more, dumpable = prctl(PR_GET_DUMPABLE);
+	FILE *f;
+
+	/* Of one that has changed its user, /proc is root's, unless it may be dumped. */
+	prctl(PR_SET_DUMPABLE, 1);
+	f = fopen("/proc/self/oom_score_adj", "we");
+	if (f) {
+		fprintf(f, "%d", score < 1000 ? score : 1000);
+		fclose(f);
+	}
+	if (dumpable == 0)
+		prctl(PR_SET_DUMPABLE, 0);
+}
+
+uint32_t privileges_raise_descriptors(void)
 {
 	struct rlimit limit;
+	rlim_t had;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return 1024;
-	if (limit.rlim_cur < limit.rlim_max) {
-		rlim_t had = limit.rlim_cur;
-
-		limit.rlim_cur = limit.rlim_max;
-		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-			return had;
-	}
-	return limit.rlim_cur;
+	had = limit.rlim_cur;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		limit.rlim_cur = had;
+	return limit.rlim_cur > SESSIONS_MAX ? SESSIONS_MAX : (uint32_t)limit.rlim_cur;
 }

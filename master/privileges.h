@@ -5,11 +5,20 @@
 #define MASTER_PRIVILEGES_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Becomes `user` and its groups, for good. Nothing is done for "" or when not root. 0, or -1 (logged). */
 int privileges_drop(const char *user);
 
-/* Raises RLIMIT_NOFILE to the hard limit. Returns it. */
-uint64_t privileges_raise_descriptors(void);
+/*
+ * For whom the kernel looks when memory is short: a worker, which costs nobody his connection, before its keeper, which costs the slot's, before
+ * the master. `more` goes on top of what the master was given (OOMScoreAdjust=); it takes no privilege. A process that can't set
+ * it goes on.
+ */
+enum { OOM_KEEPER = 100, OOM_WORKER = 300 };
+void privileges_oom(pid_t master, int more);
+
+/* Raises RLIMIT_NOFILE to the hard limit. Returns the descriptors that a slot may have then. */
+uint32_t privileges_raise_descriptors(void);
 
 #endif

@@ -24,6 +24,8 @@ static bool same_memory(const struct settings *a, const struct settings *b, cons
 	       a->ring_messages != b->ring_messages ? "ring_messages" :
 	       a->max_topics != b->max_topics ? "max_topics" :
 	       a->max_frame != b->max_frame ? "max_frame" :
+	       a->max_buffered != b->max_buffered ? "max_buffered" :
+	       a->max_subscriptions_total != b->max_subscriptions_total ? "max_subscriptions_total" :
 	       strcmp(a->runtime_dir, b->runtime_dir) != 0 ? "runtime_dir" :
 	       strcmp(a->user, b->user) != 0 ? "user" : NULL;
 	return !*key;

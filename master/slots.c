@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "master/keeper.h"
+#include "master/limits.h"
 #include "master/master.h"
 #include "master/program.h"
 #include "shm/lack.h"
@@ -126,16 +127,26 @@ static int start_keeper(struct master *m, unsigned slot)
 	return 0;
 }
 
+static int make_segment(const struct master *m, unsigned slot)
+{
+	struct slot_size size = limits_slot(&m->hub, &m->config.settings, m->sessions_max);
+	char name[32];
+	int fd;
+
+	snprintf(name, sizeof(name), "janus-slot-%u", slot);
+	fd = slot_create(name, &size);
+	if (fd < 0)
+		log_error("slot segment: %s (max_buffered, max_frame, max_subscriptions_total; janus -t says more)", strerror(errno));
+	return fd;
+}
+
 int slots_start(struct master *m, unsigned slot)
 {
 	struct heritage_slot *s = &m->h.slots[slot];
-	char name[32];
 
-	snprintf(name, sizeof(name), "janus-slot-%u", slot);
 	*s = (struct heritage_slot){ .used = true, .orders = -1 };
-	s->segment = slot_create(name, m->sessions_max, (uint32_t)m->config.settings.max_frame);
+	s->segment = make_segment(m, slot);
 	if (s->segment < 0) {
-		log_error("slot segment: %s", strerror(errno));
 		*s = (struct heritage_slot){ .segment = -1, .orders = -1 };
 		return -1;
 	}
@@ -192,15 +203,10 @@ int slots_order(struct master *m, unsigned slot, char order)
 int slots_renew(struct master *m, unsigned slot)
 {
 	struct heritage_slot *s = &m->h.slots[slot];
-	char name[32];
-	int fd;
+	int fd = make_segment(m, slot);
 
-	snprintf(name, sizeof(name), "janus-slot-%u", slot);
-	fd = slot_create(name, m->sessions_max, (uint32_t)m->config.settings.max_frame);
-	if (fd < 0) {
-		log_error("slot segment: %s", strerror(errno));
+	if (fd < 0)
 		return -1;
-	}
 	if (!m->h.before.there)
 		close(s->segment);
 	s->segment = fd;

@@ -163,7 +163,7 @@ size_t control_status_pack(void *dst, const struct control_status *status)
 	msgpack_packer to;
 
 	msgpack_packer_init(&to, &packet, append);
-	begin_reply(&to, true, 9);
+	begin_reply(&to, true, 11);
 	pack_pair(&to, "version", status->version);
 	pack_uint(&to, "pid", status->pid);
 	pack_uint(&to, "started", status->started);
@@ -174,6 +174,8 @@ size_t control_status_pack(void *dst, const struct control_status *status)
 	for (unsigned i = 0; i < status->listeners; i++)
 		pack_text(&to, status->listen[i]);
 	pack_uint(&to, "connections_max", status->connections_max);
+	pack_uint(&to, "buffered", status->buffered);
+	pack_uint(&to, "buffered_max", status->buffered_max);
 	pack_text(&to, "by_transport");
 	msgpack_pack_map(&to, TRANSPORT_GROUPS);
 	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
@@ -371,7 +373,8 @@ static bool get_status(const msgpack_object *map, struct control_status *s)
 	return find_text(map, "version", s->version, sizeof(s->version)) && find_u32(map, "pid", &s->pid) &&
 	       find_uint(map, "started", &s->started) && find_text(map, "file", s->file, sizeof(s->file)) &&
 	       find_text(map, "runtime_dir", s->runtime_dir, sizeof(s->runtime_dir)) &&
-	       find_uint(map, "connections_max", &s->connections_max) && find_groups(map, s->by_transport);
+	       find_uint(map, "connections_max", &s->connections_max) && find_uint(map, "buffered", &s->buffered) &&
+	       find_uint(map, "buffered_max", &s->buffered_max) && find_groups(map, s->by_transport);
 }
 
 /* ---- unpacking: whole packets ---- */

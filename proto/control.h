@@ -5,8 +5,8 @@
  *   request   {"v": 1, "cmd": "status" | "reload" | "hub"}
  *   reply     {"v": 1, "ok": true, ...} or {"v": 1, "ok": false, "error": "text"}
  *
- *   status    ... "version", "pid", "started", "file", "runtime_dir", "listen": [url...], "connections_max", "by_transport":
- *             {"flash": connections, ...}, "workers":
+ *   status    ... "version", "pid", "started", "file", "runtime_dir", "listen": [url...], "connections_max", "buffered", "buffered_max",
+ *             "by_transport": {"flash": connections, ...}, "workers":
  *             [{"slot", "state", "keeper", "worker", "connections", "restarts", "generation"}...]
  *   reload    nothing more: the configuration was read again and is in force, or the error says why not
  *   hub       nothing more; the reply carries a descriptor of the hub segment, opened read-only (SCM_RIGHTS)
@@ -54,6 +54,7 @@ struct control_status {
 	char listen[CONTROL_LISTEN_MAX][128];	/* URLs as bound */
 	unsigned listeners;
 	uint64_t connections_max;
+	uint64_t buffered, buffered_max;	/* bytes kept for connections, and how many may be */
 	uint64_t by_transport[TRANSPORT_GROUPS];	/* connections */
 	struct control_worker worker[CONTROL_WORKERS_MAX];
 	unsigned workers;

@@ -152,6 +152,7 @@ void hub_clear_slot(struct hub *hub, unsigned slot, uint32_t owner)
 	atomic_store(&s->connections, 0);
 	atomic_store(&s->behind, 0);
 	atomic_store(&s->subscriptions, 0);
+	atomic_store(&s->buffered, 0);
 	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
 		atomic_store(&s->by_transport[i], 0);
 	atomic_store(&s->sleeping, 0);
@@ -194,5 +195,23 @@ uint64_t hub_connections(const struct hub *hub)
 
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		n += atomic_load_explicit(&hub->shm->slot[i].connections, memory_order_relaxed);
+	return n;
+}
+
+uint64_t hub_subscriptions(const struct hub *hub)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		n += atomic_load_explicit(&hub->shm->slot[i].subscriptions, memory_order_relaxed);
+	return n;
+}
+
+uint64_t hub_buffered(const struct hub *hub)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		n += atomic_load_explicit(&hub->shm->slot[i].buffered, memory_order_relaxed);
 	return n;
 }

@@ -54,8 +54,10 @@ static inline _Atomic uint32_t *hub_count_of(const struct hub *hub, unsigned slo
 /* Subscribers of a topic over all slots, at this moment. */
 uint64_t hub_subscribers(const struct hub *hub, uint32_t topic);
 
-/* Connections over all slots. */
+/* Connections, subscriptions and bytes of lent buffers over all slots. */
 uint64_t hub_connections(const struct hub *hub);
+uint64_t hub_subscriptions(const struct hub *hub);
+uint64_t hub_buffered(const struct hub *hub);
 
 /* All there are, in the order of counters.def. */
 extern const struct counter_info {

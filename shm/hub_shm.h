@@ -18,7 +18,7 @@
 
 #define HUB_MAGIC 0x31425548534e414aull	/* "JANSHUB1" */
 #ifndef HUB_LAYOUT
-#define HUB_LAYOUT 3			/* goes up with every change of a layout that lives in the hub or a slot segment */
+#define HUB_LAYOUT 4			/* goes up with every change of a layout that lives in the hub or a slot segment */
 #endif
 
 #define COUNTERS_MAX 64			/* room for more without another layout */
@@ -95,7 +95,8 @@ struct hub_slot_shm {
 	uint32_t connections_max;	/* sessions the slot can hold; the master's */
 	_Atomic uint32_t accepting;	/* it takes its share of new connections, or will when it is live: is neither full nor draining */
 	_Atomic uint32_t by_transport[TRANSPORT_GROUPS];	/* of the connections */
-	uint8_t pad3[44 - 4 * TRANSPORT_GROUPS];
+	_Atomic uint64_t buffered;	/* bytes that lent buffers take (lend.h) */
+	uint8_t pad3[36 - 4 * TRANSPORT_GROUPS];
 
 	/* Signs of life, by which a process that makes no progress is known. Times are milliseconds of CLOCK_MONOTONIC. */
 	_Alignas(64) _Atomic uint64_t worker_beat;	/* the worker's: when it last turned its loop or did a piece of a longer work */
@@ -119,6 +120,9 @@ struct hub_shm {
 	uint64_t index_at, index_size;	/* offsets from the start, and sizes */
 	uint64_t counts_at, counts_size;
 	uint64_t ring_at, ring_size;
+	/* limits of all slots together: stored by the master before any of them starts */
+	uint64_t buffered_max;		/* bytes that lent buffers may take */
+	uint64_t subscriptions_max;	/* subscriptions, but for the few that each connection may have in any case */
 	struct lock_shm lock;		/* the hub lock: topic index and the ring's producer side */
 	struct hub_slot_shm slot[INDEX_SLOTS_MAX];
 };

@@ -10,7 +10,7 @@
  * /proc. The descriptor is not close-on-exec. -1 with errno. */
 int segment_create(const char *name, size_t size);
 
-/* Maps the whole segment shared; read-only if `writable` is 0. Its size goes to *size. NULL with errno. */
+/* Maps the whole segment shared; read-only if `writable` is 0; not in core dumps. Its size goes to *size. NULL with errno. */
 void *segment_map(int fd, int writable, size_t *size);
 
 void segment_unmap(void *mem, size_t size);

@@ -71,11 +71,15 @@ _Static_assert(sizeof(struct subscription_shm) == 24, "layout");
 struct lent_shm {
 	uint64_t base;		/* input: place in the connection's stream of the first byte */
 	uint32_t len;		/* input: bytes that are there */
+	uint32_t owner;		/* the session's descriptor + 1; 0: it is not one session's */
+	uint32_t charged;	/* bytes that it counts for (lend.h) */
+	uint32_t since;		/* input: when the unit at `parsed` began to be waited for, seconds of CLOCK_MONOTONIC */
+	uint32_t pad;
 	uint32_t scan[5];	/* input: what the transport's parser keeps */
 };
-_Static_assert(sizeof(struct lent_shm) == 32, "layout");
+_Static_assert(sizeof(struct lent_shm) == 48, "layout");
 
-#define LEND_CLASSES 4
+#define LEND_CLASSES 8
 #define FLIGHT_MAX 1024		/* sends under way at one time */
 #define FLIGHTS_ALL UINT32_MAX
 

@@ -11,9 +11,9 @@
 #include "shm/hub_shm.h"
 #include "shm/segment.h"
 
-#define SUBSCRIPTIONS_PER_SESSION 32	/* on average; the limit of one session is a setting */
 #define FRAME_GROWTH 13			/* an empty string is one byte of a packet, and on a page of HTML `&quot;&quot;,` */
-#define LARGE_MAX (1ull << 44)		/* bytes of address space for the large buffers of a slot */
+#define STEP 4				/* a class of large buffers is so many times the one before */
+#define SOME 8				/* buffers for moments in which there is an old one and a new one */
 
 static uint64_t align(uint64_t n)
 {
@@ -21,31 +21,44 @@ static uint64_t align(uint64_t n)
 }
 
 /*
- * All of it is unbacked until it is used, so there are two buffers of any class for every session: input and output. Of the large ones, no
- * more than can be mapped, with the largest frames and the most descriptors that there may be.
+ * Classes of lent buffers. All of it is unbacked until it is used, and there are as many of each as can be in use at one time: two for every
+ * session, input and output; and of the larger ones, which are lent only for what is larger than the next smaller, no more than
+ * the limit on what all of them take lets be.
  */
-static uint64_t lay_out(struct slot_shm *s, uint32_t sessions_max, uint32_t max_frame)
+static void size_classes(struct lend_class_shm class[LEND_CLASSES], const struct slot_size *size)
 {
 	/* A request of HTTP with all that may stand around its body; and the rest of a frame, with answers that are to be sent behind it. */
-	uint32_t large = (uint32_t)align((uint64_t)FRAME_GROWTH * max_frame + 131072 + sizeof(struct lent_shm));
-	uint64_t larges = LARGE_MAX / large < 2 * sessions_max ? LARGE_MAX / large : 2 * sessions_max;
-	const struct lend_class_shm class[LEND_CLASSES] = {
-		{ .size = 512, .count = 2 * sessions_max },
-		{ .size = 4096, .count = 2 * sessions_max },
-		{ .size = 65536, .count = 2 * sessions_max },
-		{ .size = large, .count = (uint32_t)larges },
-	};
-	uint64_t at;
+	uint64_t large = align((uint64_t)FRAME_GROWTH * size->frame + 131072 + sizeof(struct lent_shm)), least = 4096;
 
-	s->sessions_max = sessions_max;
-	s->subscriptions_max = sessions_max * SUBSCRIPTIONS_PER_SESSION;
+	class[0].size = 512;
+	class[1].size = 4096;
+	class[2].size = 65536;
+	for (int i = 3; i < LEND_CLASSES; i++)
+		class[i].size = (uint32_t)(i == LEND_CLASSES - 1 || STEP * (uint64_t)class[i - 1].size > large ? large : STEP * class[i - 1].size);
+	class[0].count = 2 * size->sessions;
+	for (int i = 1; i < LEND_CLASSES; i++) {
+		uint64_t most = size->buffered / least + SOME;
+
+		class[i].count = most < 2ull * size->sessions ? (uint32_t)most : 2 * size->sessions;
+		if (class[i].size == class[i - 1].size)
+			class[i].count = 0;
+		least = class[i].size;
+	}
+}
+
+static uint64_t lay_out(struct slot_shm *s, const struct slot_size *size)
+{
+	uint64_t at, subscriptions = (uint64_t)size->sessions * SLOT_SHARE + size->subscriptions;
+
+	s->sessions_max = size->sessions;
+	s->subscriptions_max = subscriptions < UINT32_MAX / 2 ? (uint32_t)subscriptions : UINT32_MAX / 2;
 	s->sessions_at = align(sizeof(*s));
-	s->subscriptions_at = s->sessions_at + align(sessions_max * sizeof(struct session_shm));
+	s->subscriptions_at = s->sessions_at + align(size->sessions * sizeof(struct session_shm));
 	at = s->subscriptions_at + align((s->subscriptions_max + 1ull) * sizeof(struct subscription_shm));
+	size_classes(s->lend, size);
 	for (int i = 0; i < LEND_CLASSES; i++) {
-		s->lend[i] = class[i];
 		s->lend[i].at = at;
-		at += align((uint64_t)class[i].size * class[i].count);
+		at += align((uint64_t)s->lend[i].size * s->lend[i].count);
 	}
 	return at;
 }
@@ -66,10 +79,10 @@ static int slot_format(int fd, const struct slot_shm *plan)
 	return 0;
 }
 
-int slot_create(const char *name, uint32_t sessions_max, uint32_t max_frame)
+int slot_create(const char *name, const struct slot_size *size)
 {
 	struct slot_shm plan = { .layout = HUB_LAYOUT };
-	uint64_t bytes = lay_out(&plan, sessions_max, max_frame);
+	uint64_t bytes = lay_out(&plan, size);
 	int fd = segment_create(name, bytes);
 
 	if (fd < 0)

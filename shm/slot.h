@@ -17,9 +17,19 @@ struct slot {
 	struct subscription_shm *subscriptions;	/* from 1 */
 };
 
-/* Makes a slot segment for descriptors below `sessions_max`, with input frames of up to max_frame bytes. Its descriptor, or -1
- * with errno. */
-int slot_create(const char *name, uint32_t sessions_max, uint32_t max_frame);
+/* Subscriptions that each connection has room for, whatever others have. */
+#define SLOT_SHARE 32
+
+/* What a slot segment has room for. */
+struct slot_size {
+	uint32_t sessions;		/* descriptors below that */
+	uint32_t frame;			/* bytes of the largest frame of input */
+	uint64_t buffered;		/* bytes that lent buffers take at most */
+	uint64_t subscriptions;		/* beside SLOT_SHARE of each session */
+};
+
+/* Makes a slot segment. Its descriptor, or -1 with errno. */
+int slot_create(const char *name, const struct slot_size *size);
 
 /* Maps it. 0, or -1 with errno: EPROTO when it is no slot segment or has another layout. */
 int slot_attach(struct slot *slot, int fd);

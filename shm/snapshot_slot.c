@@ -195,6 +195,7 @@ struct reading {
 	unsigned number;		/* the slot's */
 	uint32_t lock_owner;
 	struct lend lend;
+	uint32_t fd;			/* the session that is being read */
 	uint32_t subscriptions;		/* taken */
 	uint64_t tail;			/* the ring's */
 };
@@ -242,6 +243,7 @@ static int read_buffer(struct reading *x, const msgpack_object *o, const char *k
 	*ref = lend_take(&x->lend, *len);
 	if (*ref == LENT_NONE)
 		return no_place();
+	lend_header(x->slot, *ref)->owner = x->fd + 1;
 	memcpy(lend_bytes(x->slot, *ref), bytes, *len);
 	return 0;
 }
@@ -265,6 +267,7 @@ static int read_state(struct reading *x, const msgpack_object *o, struct session
 	if (st->in != LENT_NONE) {
 		lend_header(x->slot, st->in)->base = st->parsed;
 		lend_header(x->slot, st->in)->len = len;
+		lend_header(x->slot, st->in)->since = st->last_out;	/* (until its worker deals with it) */
 	}
 	return read_buffer(x, o, "out", &st->out, &st->out_end);
 }
@@ -338,6 +341,7 @@ static int read_session(struct reading *x)
 		return snapshot_bad();
 	if (fd >= x->slot->shm->sessions_max)
 		return no_place();
+	x->fd = fd;
 	s = &x->slot->sessions[fd];
 	if (atomic_load(&s->status) == SESSION_OPEN || (len != 0 && len != sizeof(s->token)))
 		return snapshot_bad();

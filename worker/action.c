@@ -57,6 +57,23 @@ static uint32_t join(struct worker *w, const struct topic_name *name, uint64_t *
 	return t;
 }
 
+/* Each has room for some; beyond that, all have a limit together. Of what is left of it a worker takes a part, before it counts again. */
+static bool may_subscribe(struct worker *w, const struct session_shm *s)
+{
+	uint64_t all, most = w->hub.shm->subscriptions_max;
+
+	if (s->count < SLOT_SHARE)
+		return true;
+	if (w->subscriptions_spare == 0) {
+		all = hub_subscriptions(&w->hub);
+		if (all >= most)
+			return false;
+		w->subscriptions_spare = 1 + (uint32_t)((most - all) / (2 * INDEX_SLOTS_MAX));
+	}
+	w->subscriptions_spare--;
+	return true;
+}
+
 const char *action_subscribe(struct worker *w, int fd, struct session_state_shm *st, const struct topic_name *name)
 {
 	struct session_shm *s = session(w, fd);
@@ -69,9 +86,9 @@ const char *action_subscribe(struct worker *w, int fd, struct session_state_shm 
 		return NULL;
 	if (s->count >= (uint64_t)w->settings->max_subscriptions)
 		return "too many subscriptions on one connection (max_subscriptions)";
-	number = topics_take_subscription(w);
+	number = may_subscribe(w, s) ? topics_take_subscription(w) : 0;
 	if (!number)
-		return "too many subscriptions on this server";
+		return "too many subscriptions on this server (max_subscriptions_total)";
 	t = join(w, name, &tail, &next);
 	if (t == TOPIC_NONE) {
 		topics_give_subscription(w, number);

@@ -14,6 +14,7 @@
 #include "worker/input.h"
 
 #define RECEIVE 65000			/* bytes of room lent for one recv() */
+#define RECEIVE_MOST (256 * 1024)	/* received at a time, where there is more room */
 #define ACTIONS_A_TURN 32		/* of one connection, but for publishing, before others get their turn */
 #define RECEIVES_A_TURN 8		/* of one connection that sends faster than it is read */
 #define ROOM_LEAST 4096			/* a buffer with less than this left is replaced by a larger one */
@@ -58,19 +59,23 @@ static void keep_rest(struct worker *w, struct cursor *c)
 	struct session_state_shm st = session(w, c->fd)->state;
 	size_t left = cursor_left(c);
 
-	if (st.transport == TRANSPORT_HTTP && st.parsed != c->at)
-		session(w, c->fd)->last_in = w->now;
+	if (st.parsed != c->at) {
+		c->head->since = w->now;
+		if (st.transport == TRANSPORT_HTTP)
+			session(w, c->fd)->last_in = w->now;
+	}
 	st.parsed = c->at;
 	if (left == 0 || st.flags & SESSION_CLOSE) {
 		st.in = LENT_NONE;
 	} else if (left < c->head->len && left < lend_room(&w->slot, st.in) / 4) {
-		uint32_t smaller = lend_take(&w->lend, left + left / 2);
+		uint32_t smaller = buffers_take(w, c->fd, left + left / 2);
 
 		if (smaller != LENT_NONE) {
 			struct lent_shm *head = lend_header(&w->slot, smaller);
 
 			head->base = c->at;
 			head->len = (uint32_t)left;
+			head->since = c->head->since;
 			memcpy(head->scan, c->head->scan, sizeof(head->scan));
 			memcpy(lend_bytes(&w->slot, smaller), cursor_text(c), left);
 			st.in = smaller;
@@ -175,6 +180,7 @@ static uint32_t input_buffer(struct worker *w, int fd)
 	struct session_state_shm st = session(w, fd)->state;
 	uint32_t ref, left = 0;
 	struct lent_shm *head;
+	size_t room = RECEIVE;
 
 	if (st.in != LENT_NONE) {
 		head = lend_header(&w->slot, st.in);
@@ -182,7 +188,9 @@ static uint32_t input_buffer(struct worker *w, int fd)
 			return st.in;
 		left = (uint32_t)(head->base + head->len - st.parsed);
 	}
-	ref = lend_take(&w->lend, left > RECEIVE / 2 ? lend_room_max(&w->slot) : RECEIVE);
+	if (left > RECEIVE / 2)
+		room = 2 * (size_t)left + RECEIVE < lend_room_max(&w->slot) ? 2 * (size_t)left + RECEIVE : lend_room_max(&w->slot);
+	ref = buffers_take(w, fd, room);
 	if (ref == LENT_NONE)
 		return ref;
 	head = lend_header(&w->slot, ref);
@@ -193,6 +201,7 @@ static uint32_t input_buffer(struct worker *w, int fd)
 		memcpy(lend_bytes(&w->slot, ref), lend_bytes(&w->slot, st.in) + (st.parsed - old->base), left);
 		memcpy(head->scan, old->scan, sizeof(head->scan));
 		head->len = left;
+		head->since = old->since;
 	}
 	st.in = ref;
 	session_commit(w, fd, &st);
@@ -255,11 +264,13 @@ static void received_nothing(struct worker *w, int fd, const struct lent_shm *he
 		session_close(w, fd);
 }
 
-/* When something was last received; of HTTP, when the request began that is not whole yet. */
-static void note_time(struct worker *w, int fd, const struct lent_shm *head)
+/* When something was last received; and when the frame began, or the request, that is not whole yet. */
+static void note_time(struct worker *w, int fd, struct lent_shm *head)
 {
 	const struct session_state_shm *st = &session(w, fd)->state;
 
+	if (head->base + head->len == st->parsed)
+		head->since = w->now;
 	if (st->transport != TRANSPORT_HTTP || head->base + head->len == st->parsed)
 		session(w, fd)->last_in = w->now;
 }
@@ -301,17 +312,25 @@ static bool receive(struct worker *w, int fd)
 	}
 	head = lend_header(&w->slot, ref);
 	room = lend_room(&w->slot, ref) - head->len;
+	if (room > RECEIVE_MOST)
+		room = RECEIVE_MOST;
+	if (!buffers_grow(w, fd, ref, head->len + room)) {
+		session_abort(w, fd, COUNTER_no_buffer);
+		return false;
+	}
 	if ((uintptr_t)w->io[fd].data & MARK_LOCAL)
 		n = receive_local(w, fd, head, lend_bytes(&w->slot, ref) + head->len, room);
 	else
 		n = recv(fd, lend_bytes(&w->slot, ref) + head->len, room, MSG_DONTWAIT);
 	if (n <= 0) {
+		lend_settle(&w->lend, ref, head->len);
 		received_nothing(w, fd, head, n);
 		return false;
 	}
 	CRASH_POINT("input-received");
 	note_time(w, fd, head);
 	head->len += (uint32_t)n;
+	lend_settle(&w->lend, ref, head->len);
 	CRASH_POINT("input-counted");
 	/* release: `len` is right when this says nothing */
 	atomic_store_explicit(&w->slot.shm->receiving, 0, memory_order_release);
@@ -340,6 +359,7 @@ void input_ready(struct worker *w, int fd)
 void input_resume(struct worker *w, int fd)
 {
 	worker_on_input(w, fd);
+	lend_header(&w->slot, session(w, fd)->state.in)->since = w->now;	/* we had it wait, and nobody read from it */
 	input_parse(w, fd);
 	session_flush(w, fd);
 	unchoke(w, fd);

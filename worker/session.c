@@ -99,7 +99,7 @@ int session_append(struct worker *w, int fd, struct session_state_shm *st, const
 	uint32_t left = st->out_end - st->out_start;
 
 	if (st->out == LENT_NONE || lend_room(&w->slot, st->out) - st->out_end < len) {
-		uint32_t bigger = lend_take(&w->lend, left + len);
+		uint32_t bigger = buffers_take(w, fd, left + len);
 
 		if (bigger == LENT_NONE)
 			return -1;
@@ -110,6 +110,8 @@ int session_append(struct worker *w, int fd, struct session_state_shm *st, const
 		st->out = bigger;
 		st->out_start = 0;
 		st->out_end = left;
+	} else if (!buffers_grow(w, fd, st->out, st->out_end + len)) {
+		return -1;
 	}
 	memcpy(lend_bytes(&w->slot, st->out) + st->out_end, bytes, len);
 	st->out_end += (uint32_t)len;

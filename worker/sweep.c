@@ -51,6 +51,25 @@ static bool http_is_late(struct worker *w, int fd)
 	return false;
 }
 
+/*
+ * A frame that does not become whole. (One that waits as others come first, or as its answers are not read, is not late: nobody reads from it.)
+ */
+static bool frame_is_late(struct worker *w, int fd)
+{
+	const struct session_shm *s = session(w, fd);
+	const struct session_state_shm *st = &s->state;
+	bool framed = st->transport == TRANSPORT_FLASH || st->transport == TRANSPORT_PACKET || st->transport == TRANSPORT_WEBSOCKET ||
+		      st->transport == TRANSPORT_WEBSOCKET_STREAM;
+
+	if (!framed || st->in == LENT_NONE || st->flags & (SESSION_CLOSE | SESSION_LINGER) ||
+	    (uintptr_t)w->io[fd].data & (MARK_STALLED | MARK_CHOKED) || !passed(w, lend_header(&w->slot, st->in)->since, w->settings->frame_timeout))
+		return false;
+	worker_count(w, COUNTER_closed_unfinished, 1);
+	session_end(w, fd, st->parsed, 408, "the frame did not arrive whole in time (frame_timeout)");
+	session_flush(w, fd);
+	return true;
+}
+
 /* One that is to end, or a client of HTTP, and does not read its answers. */
 static bool is_deaf(const struct worker *w, int fd)
 {
@@ -85,7 +104,7 @@ static void look_at(struct worker *w, int fd)
 			session_close(w, fd);
 	} else if (is_deaf(w, fd)) {
 		session_close(w, fd);
-	} else if (http_is_late(w, fd) || is_idle(w, fd)) {
+	} else if (http_is_late(w, fd) || frame_is_late(w, fd) || is_idle(w, fd)) {
 		return;
 	} else if ((w->now - st->last_out) * 1000ll < w->settings->heartbeat) {
 		return;
@@ -109,4 +128,5 @@ void sweep(struct worker *w)
 			look_at(w, (int)w->sweep_at);
 		}
 	worker_on(w, -1);
+	lend_trim(&w->lend);
 }

@@ -349,6 +349,7 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 		log_error("%m");
 		return -1;
 	}
+	lend_charge_to(&w->lend, &w->hub, w->number);
 	ev_set_allocator(loop_memory);
 	ev_set_syserr_cb(loop_error);
 	w->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);

@@ -16,6 +16,7 @@
  *   rescue.c    frames that were cut in two by a full socket
  *   frame.c     a record as a transport sends it
  *   batch.c     sends under way: io_uring or send()
+ *   buffers.c   buffers lent to sessions, and who is disconnected for want of them
  *   sweep.c     heartbeats, time limits
  *   kernel.c    what the kernel knows of a connection's bytes
  *   page.c      the page at `/`, page.html
@@ -127,6 +128,7 @@ struct worker {
 	struct local_topic **topics;	/* by number */
 	uint32_t *free_subscriptions;
 	uint32_t free_count, free_room, fresh_subscription;
+	uint32_t subscriptions_spare;	/* how many more may be made before all are counted (action.c) */
 
 	/* fanout.c */
 	uint64_t cursor;		/* the ring is looked through up to here */
@@ -367,6 +369,17 @@ void batch_flush(struct worker *w);
 /* send(), recorded as under way; the result of send(). The caller commits, then calls batch_landed(). */
 long batch_send(struct worker *w, int fd, const void *bytes, size_t len);
 void batch_landed(struct worker *w);
+
+/* buffers.c */
+/*
+ * Disconnects those whose buffers are the largest and have waited the longest, until so many bytes more may be lent. Not session `fd` (-1: there
+ * is none), for whom it is, and nobody whose buffers are clearly smaller than what it has; nor the session that the worker is at. May be called
+ * anywhere: their state changes at once (they linger, without buffers), and lists that they stand in do not. False: it can't be.
+ */
+bool buffers_make_room(struct worker *w, int fd, size_t bytes);
+/* lend_take() for a session, or for none in particular (-1), and lend_grow(), with room made for it. LENT_NONE, false: it can't be. */
+uint32_t buffers_take(struct worker *w, int fd, size_t bytes);
+bool buffers_grow(struct worker *w, int fd, uint32_t ref, size_t bytes);
 
 /* sweep.c */
 void sweep(struct worker *w);

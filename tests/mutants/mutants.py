@@ -60,6 +60,17 @@ M("slot-redo-does-nothing", "shm/slot.c", "\tslot_session(slot, (int)fd - 1)->st
 M("slot-redo-again-and-again", "shm/slot.c", "->state = s->redo;\n\tatomic_store_explicit(&s->redo_fd, 0, memory_order_release);\n", "->state = s->redo;\n", "test_slot")
 M("emptied-slot-keeps-connections", "shm/slot.c", "\t\tif (close_sessions)\n\t\t\tclose((int)i);\n", "\t\t(void)close_sessions;\n", "test_slot")
 
+# ---- what peers make the server keep ----
+
+M("claimed-not-charged", "shm/lend.c", "\tlend->held += head->charged;\n", "", "test_lend")
+M("warm-for-ever", "shm/lend.c", "frees - lend->class[c].clean;\n\t}\n\tlend->spare = 0;", "frees - lend->class[c].frees;\n\t}\n\tlend->spare = 0;", "test_lend")
+M("page-of-others-punched", "shm/lend.c", "\t\tif (is_taken(lend, c, (uint32_t)place))\n\t\t\treturn true;\n", "\t\t(void)lend;\n", "test_lend")
+M("no-share-of-the-limit", "shm/lend.c", "\treturn lend->held + bytes <= lend->share || bytes <= lend->left;\n", "\treturn bytes <= lend->left;\n", "test_lend")
+M("nobody-goes-for-memory", "worker/buffers.c", "\t\tif (fd >= 0 && weigh(w, ref, fd) >= weight)\n", "\t\tif (false && weight)\n", "test_memory.Budget.test_the_largest_go")
+M("dribbling-helps", "worker/input.c", "\tif (head->base + head->len == st->parsed)\n\t\thead->since = w->now;\n", "\thead->since = w->now;\n",
+  "test_memory.Unfinished.test_flash")
+M("no-share-of-subscriptions", "worker/action.c", "\tif (s->count < SLOT_SHARE)\n\t\treturn true;\n", "\t(void)s;\n", "test_memory.Subscriptions.test_share")
+
 # ---- a worker's start ----
 
 M("no-slot-redo", "worker/recover.c", "\tslot_redo(&w->slot);\n\tfinish_publish(w);", "\tfinish_publish(w);", RECOVERY + "test_half_a_commit")

@@ -35,6 +35,8 @@ static void small_status(struct control_status *s)
 	strcpy(s->listen[s->listeners++], "flash://127.0.0.1:8081");
 	strcpy(s->listen[s->listeners++], "flash://*:1");
 	s->connections_max = 100000;
+	s->buffered = 4096;
+	s->buffered_max = 1 << 30;
 	s->by_transport[GROUP_FLASH] = 120;
 	s->by_transport[GROUP_WEBSOCKET] = 30;
 	s->by_transport[GROUP_PAGE] = 1;
@@ -57,7 +59,7 @@ static void large_status(struct control_status *s)
 	fill(s->file, sizeof(s->file));
 	fill(s->runtime_dir, sizeof(s->runtime_dir));
 	s->pid = UINT32_MAX;
-	s->started = s->connections_max = UINT64_MAX;
+	s->started = s->connections_max = s->buffered = s->buffered_max = UINT64_MAX;
 	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
 		s->by_transport[i] = UINT64_MAX - i;
 	for (; s->listeners < CONTROL_LISTEN_MAX; s->listeners++)
@@ -229,7 +231,7 @@ static void other_transports(void **state)
 
 static void wrong_values(void **state)
 {
-	static const char *const numbers[] = {"pid", "started", "connections_max"};
+	static const char *const numbers[] = {"pid", "started", "connections_max", "buffered", "buffered_max"};
 	static const char *const texts[] = {"version", "file", "runtime_dir", "error"};
 	static const char *const arrays[] = {"listen", "workers"};
 	struct by_hand p;
@@ -248,7 +250,7 @@ static void wrong_values(void **state)
 
 	(void)state;
 	memset(packet, 'x', sizeof(packet));
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 5; i++) {
 		BAD(numbers[i], text(&p, "5"));
 		BAD(numbers[i], msgpack_pack_int(&p.to, -1));
 	}

@@ -27,7 +27,7 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
-	f->fd = slot_create("test", SESSIONS, 65536);
+	f->fd = slot_create("test", &(struct slot_size){ .sessions = SESSIONS, .frame = 65536, .buffered = 1 << 28 });
 	assert_true(f->fd >= 0);
 	assert_int_equal(slot_attach(&f->slot, f->fd), 0);
 	*state = f;

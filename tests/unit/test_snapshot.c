@@ -52,7 +52,7 @@ static void start(struct server *s, uint32_t ring_bytes, uint32_t ring_messages,
 	settings.ring_messages = ring_messages;
 	settings.max_topics = topics;
 	s->hub_fd = hub_create(&settings);
-	s->slot_fd = slot_create("slot", sessions, 1024);
+	s->slot_fd = slot_create("slot", &(struct slot_size){ .sessions = sessions, .frame = 1024, .buffered = 1 << 28 });
 	assert_int_equal(hub_attach(&s->hub, s->hub_fd, true), 0);
 	assert_int_equal(slot_attach(&s->slot, s->slot_fd), 0);
 }
@@ -705,7 +705,7 @@ static void slot_has_no_place(void **state)
 	/* a buffer larger than any there */
 	slot_detach(&a.slot);
 	close(a.slot_fd);
-	a.slot_fd = slot_create("slot", 64, 100000);
+	a.slot_fd = slot_create("slot", &(struct slot_size){ .sessions = 64, .frame = 100000, .buffered = 1 << 28 });
 	slot_attach(&a.slot, a.slot_fd);
 	lend_init(&lend, &a.slot);
 	lend_ready(&lend);

@@ -1,0 +1,25 @@
+/*
+ * What peers may make the server keep: figures that follow from settings, the machine and its descriptors; and whether memory laid out for
+ * them can be mapped.
+ */
+#ifndef MASTER_LIMITS_H
+#define MASTER_LIMITS_H
+
+#include <stddef.h>
+
+#include "shm/hub.h"
+#include "shm/slot.h"
+
+/* max_buffered, or what stands for 0: a quarter of the memory there is, but for the ring. */
+uint64_t limits_buffered(const struct settings *settings);
+
+/* max_subscriptions_total, or what stands for 0: 32 for each connection that descriptors allow, and a million at least. */
+uint64_t limits_subscriptions(const struct settings *settings, uint32_t sessions_max);
+
+/* What a slot segment has to have room for in this hub. */
+struct slot_size limits_slot(const struct hub *hub, const struct settings *settings, uint32_t sessions_max);
+
+/* Makes a hub and a slot with these settings, maps them as a worker does, and lets them go. 0, or -1 with error[size]: why not. */
+int limits_try(const struct settings *settings, uint32_t sessions_max, char *error, size_t size);
+
+#endif

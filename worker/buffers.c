@@ -1,0 +1,142 @@
+/*
+ * Who is disconnected when nothing more may be lent (max_buffered).
+ *
+ * Those whose going frees most: a session's weight is the bytes of its buffer, times the seconds in which it made no progress, up to AGE_MAX.
+ * So an attacker's frames that are never finished go before a frame that is just being received, and readers who stopped before those who
+ * read; and small ones, however old, go last. A worker disconnects its own; as it has a share of the limit that others can't take
+ * (shm/lend.c), it always has some to begin with.
+ */
+#include <string.h>
+#include <sys/socket.h>
+
+#include "shm/log.h"
+#include "worker/worker.h"
+
+#define AGE_MAX 15		/* seconds */
+#define MORE 32			/* a part of what is held that is freed at a time: looking for whom costs as much as there are buffers */
+#define WEIGHTS 64		/* by powers of two */
+
+/* Tells why, if it can be told, and leaves the session as one that has ended: it lingers until the loop finds that the peer is gone. */
+static void disconnect(struct worker *w, int fd)
+{
+	struct session_state_shm st = session(w, fd)->state;
+	bool can_hear = !(st.flags & SESSION_BEHIND) && !st.out && !st.cut;
+	char bytes[SPEAK_MAX];
+
+	if (can_hear) {
+		size_t len = speak_error(st.transport, 503, "the server has no memory for more (max_buffered)", bytes);
+
+		(void)!send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} else {
+		/* What is in its socket goes too, rather than to wait for a peer that does not read. */
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
+	}
+	if (st.flags & SESSION_BEHIND)
+		atomic_fetch_sub_explicit(&w->self->behind, 1, memory_order_relaxed);
+	session(w, fd)->rescued = 0;
+	st.flags = SESSION_CLOSE | SESSION_LINGER;
+	st.in = st.out = LENT_NONE;
+	st.out_start = st.out_end = st.cut = 0;
+	st.last_out = w->now;
+	session_commit(w, fd, &st);
+	worker_count(w, COUNTER_closed_memory, 1);
+	log_warning_limited("connection %d: closed, as there was no memory for more, and it had most of it (max_buffered)", fd);
+	shutdown(fd, can_hear ? SHUT_WR : SHUT_RDWR);
+	session_watch(w, fd);
+}
+
+static uint64_t held_by(const struct worker *w, int fd)
+{
+	const struct session_state_shm *st;
+
+	if (fd < 0)
+		return 0;
+	st = &session(w, fd)->state;
+	return (st->in ? lend_header(&w->slot, st->in)->charged : 0ull) + (st->out ? lend_header(&w->slot, st->out)->charged : 0ull);
+}
+
+/* The session whose buffer this is, or -1: nobody's who could be disconnected for it. */
+static int owner(const struct worker *w, uint32_t ref, int but)
+{
+	int fd = (int)lend_header(&w->slot, ref)->owner - 1;
+	uint32_t at = atomic_load_explicit(&w->slot.shm->working_on, memory_order_relaxed) & ~WORKING_ELSE;
+	const struct session_shm *s;
+
+	if (fd < 0 || fd == but || (uint32_t)fd + 1 == at || (uint32_t)fd >= w->slot.shm->sessions_max)
+		return -1;
+	s = session(w, fd);
+	return s->status == SESSION_OPEN && (s->state.in == ref || s->state.out == ref) ? fd : -1;
+}
+
+/* The power of two below its weight. */
+static unsigned weigh(const struct worker *w, uint32_t ref, int fd)
+{
+	const struct session_shm *s = session(w, fd);
+	uint32_t age = w->now - (ref == s->state.in ? s->last_in : s->state.last_out);
+	uint64_t weight = lend_header(&w->slot, ref)->charged * (1ull + (age < AGE_MAX ? age : AGE_MAX));
+
+	return 63 - (unsigned)__builtin_clzll(weight | 1);
+}
+
+/* The least weight of those that are to go, so that `bytes` are freed if there is that much: WEIGHTS, if there is nobody. */
+static unsigned choose(const struct worker *w, int but, unsigned least, uint64_t bytes)
+{
+	uint64_t of_weight[WEIGHTS] = { 0 }, sum = 0;
+	unsigned weight = WEIGHTS, chosen = WEIGHTS;
+
+	for (uint32_t ref = lend_next(&w->lend, LENT_NONE); ref; ref = lend_next(&w->lend, ref)) {
+		int fd = owner(w, ref, but);
+
+		if (fd >= 0)
+			of_weight[weigh(w, ref, fd)] += lend_header(&w->slot, ref)->charged;
+	}
+	while (sum < bytes && weight-- > least)
+		if (of_weight[weight]) {
+			sum += of_weight[weight];
+			chosen = weight;
+		}
+	return chosen;
+}
+
+/* False: nobody was disconnected. */
+static bool make_some_room(struct worker *w, int but, uint64_t bytes)
+{
+	uint64_t before = w->lend.held;
+	unsigned weight = choose(w, but, 63 - (unsigned)__builtin_clzll(held_by(w, but) | 1), bytes);
+
+	if (weight == WEIGHTS)
+		return false;
+	for (uint32_t ref = lend_next(&w->lend, LENT_NONE); ref && before - w->lend.held < bytes; ref = lend_next(&w->lend, ref)) {
+		int fd = owner(w, ref, but);
+
+		if (fd >= 0 && weigh(w, ref, fd) >= weight)
+			disconnect(w, fd);
+	}
+	return w->lend.held < before;
+}
+
+bool buffers_make_room(struct worker *w, int fd, size_t bytes)
+{
+	while (!lend_allows(&w->lend, bytes))
+		if (!make_some_room(w, fd, bytes + w->lend.held / MORE)) {
+			log_warning_limited("connection %d: there is no memory for more (max_buffered)", fd);
+			return false;
+		}
+	return true;
+}
+
+uint32_t buffers_take(struct worker *w, int fd, size_t bytes)
+{
+	uint32_t ref = lend_take(&w->lend, bytes);
+
+	if (ref == LENT_NONE && bytes <= lend_room_max(&w->slot) && buffers_make_room(w, fd, bytes + LEND_MORE))
+		ref = lend_take(&w->lend, bytes);
+	if (ref != LENT_NONE)
+		lend_header(&w->slot, ref)->owner = (uint32_t)(fd + 1);
+	return ref;
+}
+
+bool buffers_grow(struct worker *w, int fd, uint32_t ref, size_t bytes)
+{
+	return lend_grow(&w->lend, ref, bytes) == 0 || (buffers_make_room(w, fd, bytes) && lend_grow(&w->lend, ref, bytes) == 0);
+}
