@@ -97,10 +97,9 @@ static enum step chunk_line(const char *in, size_t len, size_t at, size_t *line,
 	}
 	if (p == in + at)
 		return bad(req, 400, "a chunk has no size");
-	if (*p == ';')		/* extensions: ignored, as the standard has it */
-		while (p < nl && ((uint8_t)*p >= 0x20 || *p == '\t') && *p != 0x7f)
-			p++;
-	return p == nl - 1 && *p == '\r' ? STEP_DONE : bad(req, 400, "a chunk's line is malformed");
+	if (nl[-1] != '\r' || !http_is_chunk_extension((struct http_text){ p, (size_t)(nl - p) - 1 }))
+		return bad(req, 400, "a chunk's line is malformed");
+	return STEP_DONE;
 }
 
 /* The trailer fields from in[at..) on, which are checked and ignored; *end is behind the empty line. */

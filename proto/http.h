@@ -4,7 +4,7 @@
  *
  * Strict where leniency lets two programs disagree on where a request ends: every line ends in CR LF; no space before a colon, no
  * folded lines; Content-Length and Transfer-Encoding at most once and not together; the only transfer coding is chunked; chunk lines
- * by the letter. Anything else is HTTP_BAD with the status to answer, and the connection is to be closed.
+ * by the letter; a POST says how long its body is. Anything else is HTTP_BAD with the status to answer, and the connection is to be closed.
  *
  * Why no library: llhttp is not in Debian 12 (it is from 13 on), http-parser has had no maintainer since 2020, picohttpparser is not
  * packaged for C. And all of those push events out of bytes they see once, where Janus needs a unit that can be looked at again.
@@ -46,6 +46,9 @@ enum http_field {
 	HTTP_UPGRADE,
 	HTTP_WEBSOCKET_PROTOCOL,
 	HTTP_EXPECT,
+	HTTP_CONTENT_ENCODING,
+	HTTP_ACCEPT_LANGUAGE,
+	HTTP_FETCH_SITE,		/* Sec-Fetch-Site */
 	HTTP_FIELDS
 };
 
@@ -53,6 +56,12 @@ enum http_field {
 struct http_text {
 	const char *p;
 	size_t len;
+};
+
+/* host[:port], see http_origin.h. */
+struct http_authority {
+	struct http_text host;	/* may be empty; p NULL: there is none */
+	unsigned port;		/* 0 none */
 };
 
 struct http_limits {
@@ -84,10 +93,13 @@ struct http_request {
 	struct http_text name;	/* of the method, as sent */
 	struct http_text path;	/* begins with /; "*" for OPTIONS; not decoded */
 	struct http_text query;	/* behind the ?, not decoded; p NULL: no ? */
+	struct http_authority authority;	/* whom it is for: the target's if it has one, else the Host field's */
 	unsigned minor;		/* version 1.0 or 1.1: which the answer is to be of */
 	bool keep_alive;
 	bool websocket;		/* asks to become a WebSocket: Upgrade and Connection say so; see websocket_handshake() */
 	bool event_stream;	/* accepts text/event-stream by name */
+	bool html;		/* accepts text/html by name */
+	bool encoded;		/* the body has a Content-Encoding, other than identity */
 	bool expect_continue;
 	bool chunked;
 	struct http_text field[HTTP_FIELDS];	/* without the white space around */
@@ -102,6 +114,10 @@ struct http_request {
  */
 void http_next(const char *in, size_t len, const struct http_limits *limits, struct http_scan *scan, char *scratch,
 	       struct http_request *req);
+
+/* Of a request that is bad, or not whole: what an answer to it depends on, as far as it is there and makes sense. That is method, minor,
+ * authority, and the fields Host and Origin. The rest of *req is zero. */
+void http_glance(const char *in, size_t len, struct http_request *req);
 
 #define HTTP_100 "HTTP/1.1 100 Continue\r\n\r\n"
 

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "proto/http_origin.h"
 #include "proto/http_text.h"
 
 #define ONCE_LAST HTTP_LAST_EVENT_ID
@@ -28,6 +29,9 @@ static const struct {
 	[HTTP_UPGRADE] = NAME("upgrade"),
 	[HTTP_WEBSOCKET_PROTOCOL] = NAME("sec-websocket-protocol"),
 	[HTTP_EXPECT] = NAME("expect"),
+	[HTTP_CONTENT_ENCODING] = NAME("content-encoding"),
+	[HTTP_ACCEPT_LANGUAGE] = NAME("accept-language"),
+	[HTTP_FETCH_SITE] = NAME("sec-fetch-site"),
 };
 
 static bool bad(struct http_request *req, unsigned status, const char *error)
@@ -53,20 +57,22 @@ static enum http_method find_method(struct http_text name)
 	return HTTP_OTHER;
 }
 
-/* http://host:80/path?query, as a proxy would be sent, becomes /path?query; the Host field then does not count. */
-static void strip_authority(struct http_text *target)
+/* http://host:80/path?query, as a proxy would be sent, becomes /path?query; the Host field then does not count. False: no host is there, or
+ * a user, whom nobody here knows. */
+static bool strip_authority(struct http_text *target, struct http_authority *authority)
 {
 	size_t scheme = target->len >= 7 && strncasecmp(target->p, "http://", 7) == 0 ? 7
 			: target->len >= 8 && strncasecmp(target->p, "https://", 8) == 0 ? 8 : 0;
 	size_t i = scheme;
 
 	if (scheme == 0)
-		return;
+		return true;
 	while (i < target->len && target->p[i] != '/' && target->p[i] != '?')
 		i++;
-	if (i == scheme)
-		return;
+	if (!http_authority((struct http_text){ target->p + scheme, i - scheme }, authority) || authority->host.len == 0)
+		return false;
 	*target = (struct http_text){ target->p + i, target->len - i };
+	return true;
 }
 
 static bool parse_target(struct http_text target, struct http_request *req)
@@ -76,7 +82,8 @@ static bool parse_target(struct http_text target, struct http_request *req)
 	for (size_t i = 0; i < target.len; i++)
 		if ((uint8_t)target.p[i] <= 0x20 || target.p[i] == 0x7f || target.p[i] == '#')
 			return bad(req, 400, "the request target has a character that may not stand there");
-	strip_authority(&target);
+	if (!strip_authority(&target, &req->authority))
+		return bad(req, 400, "the request target's host is malformed");
 	mark = memchr(target.p, '?', target.len);
 	req->path = target;
 	if (mark != NULL) {
@@ -121,13 +128,13 @@ static bool parse_request_line(struct http_text line, struct http_request *req)
 	return parse_version(version, req) && parse_target(target, req);
 }
 
-/* text/event-stream by name, unless with q=0. */
-static bool accepts_event_stream(struct http_text accept)
+/* The type by its name, unless with q=0. */
+static bool accepts(struct http_text accept, const char *type)
 {
 	struct http_text range, part;
 
 	while (http_list_next(&accept, ',', &range)) {
-		bool good = http_list_next(&range, ';', &part) && http_is(http_trim(part), "text/event-stream");
+		bool good = http_list_next(&range, ';', &part) && http_is(http_trim(part), type);
 
 		while (good && http_list_next(&range, ';', &part)) {
 			part = http_trim(part);
@@ -156,7 +163,11 @@ static bool note_list(enum http_field field, struct http_text value, struct http
 		found->upgrade_websocket |= http_has_token(value, "websocket");
 		return true;
 	case HTTP_ACCEPT:
-		req->event_stream |= accepts_event_stream(value);
+		req->event_stream |= accepts(value, "text/event-stream");
+		req->html |= accepts(value, "text/html");
+		return true;
+	case HTTP_CONTENT_ENCODING:
+		req->encoded |= value.len > 0 && !http_is(value, "identity");
 		return true;
 	case HTTP_EXPECT:
 		if (!http_is(value, "100-continue"))
@@ -190,13 +201,29 @@ static bool parse_field(struct http_text line, struct http_request *req, struct 
 static bool check_host(struct http_request *req)
 {
 	struct http_text host = req->field[HTTP_HOST];
+	struct http_authority authority;
 
 	if (host.p == NULL)
 		return req->minor == 0 || bad(req, 400, "the Host field is missing");
-	for (size_t i = 0; i < host.len; i++)
-		if ((uint8_t)host.p[i] <= 0x20 || (uint8_t)host.p[i] >= 0x7f || strchr(",/@?#\\\"<>^`{|}", host.p[i]) != NULL)
-			return bad(req, 400, "the Host field is malformed");
+	if (!http_authority(host, &authority))
+		return bad(req, 400, "the Host field is malformed");
+	if (req->authority.host.p == NULL)
+		req->authority = authority;
 	return true;
+}
+
+/* Whether chunked is the last coding, and stands there once (RFC 9112, 6.3). */
+static bool ends_chunked(struct http_text codings)
+{
+	struct http_text coding;
+	bool chunked = false;
+
+	while (http_list_next(&codings, ',', &coding)) {
+		if (chunked)
+			return false;
+		chunked = http_is(http_trim(coding), "chunked");
+	}
+	return chunked;
 }
 
 /* How long the content is, by the fields that say so. */
@@ -210,11 +237,15 @@ static bool check_length(struct http_request *req, uint64_t *length)
 			return bad(req, 400, "Content-Length and Transfer-Encoding exclude each other");
 		if (req->minor == 0)
 			return bad(req, 400, "HTTP/1.0 has no Transfer-Encoding");
+		if (!ends_chunked(coding))
+			return bad(req, 400, "a Transfer-Encoding that does not end in chunked does not say where the body ends");
 		if (!http_is(coding, "chunked"))
 			return bad(req, 501, "the only Transfer-Encoding known is chunked");
 		req->chunked = true;
 		return true;
 	}
+	if (text.p == NULL && req->method == HTTP_POST)
+		return bad(req, 411, "a POST says how long its body is: Content-Length (0 for none), or Transfer-Encoding: chunked");
 	if (text.p != NULL && text.len == 0)
 		return bad(req, 400, "Content-Length is not a number");
 	for (size_t i = 0; i < text.len; i++) {
@@ -247,4 +278,51 @@ bool http_parse_head(const char *in, size_t start, size_t head, struct http_requ
 	req->websocket = found.connection_upgrade && found.upgrade_websocket;
 	req->expect_continue = req->expect_continue && req->minor > 0 && (req->chunked || *length > 0);
 	return true;
+}
+
+static void glance_at_field(struct http_text line, struct http_request *req, unsigned *twice)
+{
+	struct http_text name, value;
+
+	if (http_split_field(line, &name, &value) != NULL)
+		return;
+	for (unsigned i = 0; i < 2; i++) {
+		enum http_field field = i == 0 ? HTTP_HOST : HTTP_ORIGIN;
+
+		if (!http_is(name, field_names[field].name))
+			continue;
+		if (req->field[field].p != NULL)
+			*twice |= 1u << i;
+		req->field[field] = value;
+	}
+}
+
+void http_glance(const char *in, size_t len, struct http_request *req)
+{
+	struct http_request first = { .minor = 1 };
+	const char *p = in, *end = in + len, *nl;
+	unsigned lines = 0, twice = 0;
+
+	*req = first;
+	if (len > 1 && p[0] == '\r' && p[1] == '\n')
+		p += 2;
+	for (; (nl = memchr(p, '\n', (size_t)(end - p))) != NULL && nl - p > 1 && nl[-1] == '\r'; p = nl + 1) {
+		struct http_text line = { p, (size_t)(nl - p) - 1 };
+
+		if (lines++ == 0)
+			parse_request_line(line, &first);
+		else
+			glance_at_field(line, req, &twice);
+	}
+	if (first.kind != HTTP_BAD) {
+		req->method = first.method;
+		req->minor = first.minor;
+		req->authority = first.authority;
+	}
+	if (twice & 1)		/* which of them is meant, nobody can tell */
+		req->field[HTTP_HOST] = (struct http_text){ 0 };
+	if (twice & 2)
+		req->field[HTTP_ORIGIN] = (struct http_text){ 0 };
+	if (first.authority.host.p == NULL && req->field[HTTP_HOST].p != NULL && !http_authority(req->field[HTTP_HOST], &req->authority))
+		req->authority = (struct http_authority){ 0 };
 }

@@ -18,6 +18,72 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
+/* Each of these takes what it is named for off the front; false: it is not there. */
+
+static void skip_blanks(struct http_text *text)
+{
+	while (text->len > 0 && is_blank(text->p[0])) {
+		text->p++;
+		text->len--;
+	}
+}
+
+static bool skip_byte(struct http_text *text, char c)
+{
+	if (text->len == 0 || text->p[0] != c)
+		return false;
+	text->p++;
+	text->len--;
+	return true;
+}
+
+static bool skip_token(struct http_text *text)
+{
+	size_t i = 0;
+
+	while (i < text->len && http_is_token(text->p[i]))
+		i++;
+	text->p += i;
+	text->len -= i;
+	return i > 0;
+}
+
+/* Behind the opening quote, up to the closing one. */
+static bool skip_quoted(struct http_text *text)
+{
+	while (text->len > 0) {
+		if (skip_byte(text, '"'))
+			return true;
+		if (skip_byte(text, '\\') && text->len == 0)
+			return false;
+		if (((uint8_t)text->p[0] < 0x20 && text->p[0] != '\t') || text->p[0] == 0x7f)
+			return false;
+		skip_byte(text, text->p[0]);
+	}
+	return false;
+}
+
+bool http_is_chunk_extension(struct http_text text)
+{
+	if (text.len > 0 && is_blank(text.p[text.len - 1]))
+		return false;
+	while (text.len > 0) {
+		skip_blanks(&text);
+		if (!skip_byte(&text, ';'))
+			return false;
+		skip_blanks(&text);
+		if (!skip_token(&text))
+			return false;
+		skip_blanks(&text);
+		if (!skip_byte(&text, '='))
+			continue;
+		skip_blanks(&text);
+		if (skip_byte(&text, '"') ? !skip_quoted(&text) : !skip_token(&text))
+			return false;
+	}
+	return true;
+}
+
 struct http_text http_trim(struct http_text text)
 {
 	while (text.len > 0 && is_blank(text.p[0])) {

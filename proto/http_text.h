@@ -9,6 +9,9 @@
 /* A character of a token (RFC 9110, 5.6.2): methods, field names. */
 bool http_is_token(char c);
 
+/* What may stand behind a chunk's size (RFC 9112, 7.1.1): nothing, or ;name, ;name=token or ;name="text", any number of them. */
+bool http_is_chunk_extension(struct http_text text);
+
 /* Removes spaces and tabs at both ends. */
 struct http_text http_trim(struct http_text text);
 
