@@ -79,7 +79,7 @@ const char *config_address_scheme(int proto);
 
 /* ---- config_origins.c ---- */
 
-/* Checks an `origins` value, shorter than SETTINGS_TEXT_MAX: each is `*` or scheme://host[:port], divided by spaces or commas. 0, or -1 and
+/* Checks an `origins` value, shorter than SETTINGS_TEXT_MAX: see http_origins_have(). 0, or -1 and
  * in why[] which one is wrong. */
 int config_origins_check(const char *list, char why[CONFIG_ERROR_MAX]);
 

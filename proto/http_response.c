@@ -93,9 +93,15 @@ static void put_head(struct sink *s, const struct http_answer *a, bool keep_aliv
 		sink_literal(s, "\r\n");
 		if (!http_is(a->origin, "*"))
 			sink_literal(s, "Vary: Origin\r\n");
+		if (a->credentials)
+			sink_literal(s, "Access-Control-Allow-Credentials: true\r\n");
 	}
 	if (a->fields != NULL)
 		sink_text(s, a->fields);
+	if (a->status == 429)
+		sink_literal(s, "Retry-After: 1\r\n");		/* what is too much is counted by the second */
+	if (a->status == 503)
+		sink_literal(s, "Retry-After: 5\r\n");
 	if (!keep_alive)
 		sink_literal(s, "Connection: close\r\n");
 	else if (a->minor == 0)

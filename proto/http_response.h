@@ -18,12 +18,13 @@ struct http_answer {
 	bool head;			/* the request was HEAD: no body is written */
 	const char *type;		/* Content-Type, NULL none */
 	struct http_text origin;	/* an Origin that is allowed to read this, or "*"; p NULL: none. As sent, so Vary says Origin */
+	bool credentials;		/* and may do so with cookies and the like; not with "*" */
 	const char *fields;		/* more lines, each with its CR LF, or NULL */
 };
 
 #define HTTP_JSON "application/json"
 #define HTTP_EVENT_STREAM "text/event-stream"
-#define HTTP_STREAM_FIELDS "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n"	/* for proxies: pass it on at once */
+#define HTTP_STREAM_FIELDS "Cache-Control: no-store, no-transform\r\nX-Accel-Buffering: no\r\n"	/* for proxies: pass it on at once, as it is */
 #define HTTP_LAST_CHUNK "0\r\n\r\n"
 
 /* A whole answer: status line, fields, Content-Length (not for 204 and 304) and body. */
@@ -33,7 +34,7 @@ size_t http_answer(char *dst, size_t room, const struct http_answer *answer, con
  * `head` the answer is complete. */
 size_t http_stream(char *dst, size_t room, const struct http_answer *answer);
 
-/* {"error":"text"}; answer->type is set here. The text is escaped. */
+/* {"error":"text"}; answer->type is set here. The text is escaped. 429 and 503 say when to try again. */
 size_t http_error(char *dst, size_t room, const struct http_answer *answer, const char *text);
 
 /* 204 to a CORS preflight, with the origin of `answer`. methods: "GET, POST". `headers` is what Access-Control-Request-Headers asked for,

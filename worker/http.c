@@ -3,7 +3,7 @@
  */
 #include "worker/http.h"
 
-#include <string.h>
+#include "proto/http_origin.h"
 
 static struct http_limits limits(const struct worker *w)
 {
@@ -17,69 +17,55 @@ static struct http_limits limits(const struct worker *w)
 
 /* ---- origins ---- */
 
-static bool same_text(struct http_text a, const char *b, size_t len)
+/* An empty Origin says as much as none. */
+static struct http_text origin_of(const struct http_request *req)
 {
-	return a.len == len && strncasecmp(a.p, b, len) == 0;
+	return req->field[HTTP_ORIGIN].len ? req->field[HTTP_ORIGIN] : (struct http_text){ 0 };
 }
 
-/* "*", or the origin itself, stands in the list. */
-static bool listed(const char *list, struct http_text origin, bool *any)
+/* What Access-Control-Allow-Origin is to say; p NULL: nothing. *credentials: the page may come with cookies and the like. */
+static struct http_text granted(const struct exchange *x, bool *credentials)
 {
-	*any = false;
-	while (*list) {
-		size_t len = strcspn(list, " ,");
+	struct http_text origin = origin_of(x->req);
+	struct http_origin parts;
 
-		if (len == 1 && *list == '*')
-			return *any = true;
-		if (len && same_text(origin, list, len))
-			return true;
-		list += len + (list[len] != '\0');
-	}
-	return false;
-}
-
-/* http://HOST or https://HOST, where the request's Host is HOST. */
-static bool own_origin(const struct http_request *req)
-{
-	struct http_text origin = req->field[HTTP_ORIGIN], host = req->field[HTTP_HOST];
-	size_t scheme = origin.len > 8 && strncasecmp(origin.p, "https://", 8) == 0 ? 8 : 7;
-
-	if (origin.len <= scheme || !host.p || (scheme == 7 && strncasecmp(origin.p, "http://", 7) != 0))
-		return false;
-	return same_text(host, origin.p + scheme, origin.len - scheme);
-}
-
-/* What Access-Control-Allow-Origin is to say; p NULL: nothing. */
-static struct http_text granted(const struct exchange *x)
-{
-	struct http_text origin = x->req->field[HTTP_ORIGIN];
-	bool any;
-
+	*credentials = false;
 	if (!origin.p || origin.len > HTTP_ORIGIN_MAX)
 		return (struct http_text){ 0 };
-	if (listed(x->w->settings->origins, origin, &any))
-		return any ? (struct http_text){ "*", 1 } : origin;
-	return own_origin(x->req) ? origin : (struct http_text){ 0 };
+	switch (http_origins_have(x->w->settings->origins, origin)) {
+	case HTTP_ANY:
+		return (struct http_text){ "*", 1 };
+	case HTTP_LISTED:
+		*credentials = !http_is(origin, "null");	/* which any page can be, in a sandbox */
+		return origin;
+	case HTTP_NOT_LISTED:
+		break;
+	}
+	return http_origin(origin, &parts) && http_origin_is(&parts, &x->req->authority) ? origin : (struct http_text){ 0 };
 }
 
 bool exchange_origin_allowed(const struct exchange *x)
 {
-	return !x->req->field[HTTP_ORIGIN].p || granted(x).p;
+	bool credentials;
+
+	return !origin_of(x->req).p || granted(x, &credentials).p;
 }
 
 /* ---- answers ---- */
 
 struct http_answer exchange_answer(const struct exchange *x, unsigned status, const char *type)
 {
-	return (struct http_answer){
+	struct http_answer answer = {
 		.status = status,
 		.time = hub_now(),
 		.minor = x->req->minor,
 		.keep_alive = x->req->keep_alive,
 		.head = x->req->method == HTTP_HEAD,
 		.type = type,
-		.origin = granted(x),
 	};
+
+	answer.origin = granted(x, &answer.credentials);
+	return answer;
 }
 
 bool exchange_append(const struct exchange *x, struct session_state_shm *st, const char *bytes, size_t len)
@@ -128,9 +114,10 @@ void exchange_error(const struct exchange *x, unsigned status, const char *field
 /* Where the next request would begin is not certain: this was the last one. */
 static void refuse(struct worker *w, struct cursor *c, const struct http_request *bad)
 {
-	struct http_request req = { .minor = 1 };
+	struct http_request req;
 	struct exchange x = { .w = w, .c = c, .req = &req, .after = c->at + cursor_left(c) };
 
+	http_glance(cursor_text(c), cursor_left(c), &req);
 	worker_count(w, COUNTER_bad_input, 1);
 	exchange_error(&x, bad->status, NULL, bad->error);
 }

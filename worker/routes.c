@@ -5,64 +5,27 @@
  *   GET  /ws             WebSocket           GET  /inbox/IDS    the same, of what is sent to an id
  *   POST /pub/TOPIC      publish             GET  /test/ID      the same, as a page that grows
  *   POST /pub            many                POST /send/ID      to all who are logged in under it
+ * What stands behind the slash may stand in the query instead: ?topic=, ?id=.
  *   POST /broadcast      to everybody        OPTIONS            CORS preflight
  *
  * Crash rules. A stream: subscriptions are linked one by one, then head, transport and the request's being taken are one commit; until
- * then recover() takes an HTTP session's subscriptions away, and the request is dealt with again. A publish: see publish_answered().
+ * then recover() takes an HTTP session's subscriptions away, and the request is dealt with again. A publish: see routes_post.c.
  */
 #include <stdio.h>
 #include <string.h>
 
-#include "proto/json.h"
-#include "proto/message.h"
-#include "proto/message_text.h"
-#include "proto/utf8.h"
 #include "proto/web_message.h"
 #include "proto/websocket_handshake.h"
 #include "shm/crash.h"
-#include "worker/http.h"
 #include "worker/page.h"
+#include "worker/routes.h"
 
 #define RETRY_MS 2000			/* after which an EventSource connects again */
 #define NDJSON "application/x-ndjson"
 #define HTML "text/html; charset=utf-8"
+#define LINES_SHOWN "text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff"	/* by a browser, as they come; NDJSON it would save */
 #define PAGE_HEAD "<!DOCTYPE html><html><head><meta charset=\"utf-8\"><title>Janus</title></head><body>\r\n"
 #define UPGRADE_FIELDS "Connection: Upgrade\r\nUpgrade: websocket\r\n" WEBSOCKET_VERSION_FIELD
-#define ANSWER_ONE 64			/* bytes of {"id":...,"subscribers":...}, at most */
-
-/* ---- topics and ids in paths ---- */
-
-/* Those that a request names, one after the other. */
-struct names {
-	struct http_text path, query;	/* what is left of both */
-	const char *key;		/* of the query; NULL: not looked at */
-	bool inbox;
-};
-
-/* 1 and a name; 0: no more; -1 and why it is none. */
-static int names_next(struct names *n, struct topic_name *name, const char **error)
-{
-	char text[MESSAGE_TOPIC_MAX];
-	struct http_text raw, key;
-	bool plus = false;
-	int len;
-
-	if (!n->path.p || !http_list_next(&n->path, ',', &raw)) {
-		do {
-			if (!n->key || !n->query.p || !http_query_next(&n->query, &key, &raw))
-				return 0;
-		} while (key.len != strlen(n->key) || memcmp(key.p, n->key, key.len) != 0);
-		plus = true;
-	}
-	len = http_decode(raw, plus, text, sizeof(text), error);
-	if (len < 0)
-		return -1;
-	*error = n->inbox ? message_id_error(text, (size_t)len) : message_topic_error(text, (size_t)len);
-	if (*error)
-		return -1;
-	*name = action_name(n->inbox, text, (size_t)len);
-	return 1;
-}
 
 /* ---- streams ---- */
 
@@ -88,7 +51,7 @@ static size_t stream_head(const struct exchange *x, uint32_t transport)
 		return websocket_answer(dst, room, x->req, (struct http_text){ 0 });
 	answer.fields = HTTP_STREAM_FIELDS;
 	answer.type = transport == TRANSPORT_SSE || transport == TRANSPORT_SSE_10 ? HTTP_EVENT_STREAM
-		    : frame_is_own(transport) ? HTML : NDJSON;
+		    : frame_is_own(transport) ? HTML : x->req->html ? LINES_SHOWN : NDJSON;
 	len = http_stream(dst, room, &answer);
 	if (answer.head || !len)
 		return len;
@@ -174,6 +137,8 @@ static void get_stream(const struct exchange *x, struct names names, bool page)
 	unsigned count = 0;
 	int r;
 
+	if (names_twice(x, &names))
+		return;
 	while ((r = names_next(&look, &name, &error)) > 0)
 		count++;
 	if (r < 0)
@@ -206,7 +171,7 @@ static void get_inbox(const struct exchange *x, struct http_text path)
 
 static void get_test(const struct exchange *x, struct http_text path)
 {
-	get_stream(x, (struct names){ .path = path, .inbox = true }, true);
+	get_stream(x, (struct names){ .path = path, .query = x->req->query, .key = "id", .inbox = true }, true);
 }
 
 static void get_ws(const struct exchange *x, struct http_text path)
@@ -231,215 +196,30 @@ static void get_page(const struct exchange *x, struct http_text path)
 	exchange_reply(x, &answer, page_html, page_html_len);
 }
 
-/* ---- publishing ---- */
-
-static size_t put_receipt(char *dst, const struct publish_item *item)
-{
-	if (!item->seq)
-		return (size_t)sprintf(dst, "{\"id\":null,\"subscribers\":%llu}", (unsigned long long)item->subscribers);
-	return (size_t)sprintf(dst, "{\"id\":%llu,\"subscribers\":%llu}", (unsigned long long)item->seq,
-			       (unsigned long long)item->subscribers);
-}
-
-/* Publishes what is staged, and answers. As a list, if it was one. */
-static void publish_and_answer(const struct exchange *x, bool list)
-{
-	static char body[PUBLISH_BATCH_MAX * (ANSWER_ONE + 1) + 8];
-	struct http_answer answer;
-	size_t len = 0;
-
-	if (x->w->item_count > 0 && stage_answered(x->w, x->c) < 0) {
-		if (!x->c->stalled)
-			exchange_error(x, 413, NULL, "more than the server's ring can take at once (ring_bytes)");
-		return;
-	}
-	if (list)
-		body[len++] = '[';
-	for (unsigned i = 0; i < x->w->item_count; i++) {
-		if (i)
-			body[len++] = ',';
-		len += put_receipt(body + len, &x->w->items[i]);
-	}
-	if (list) {
-		body[len++] = ']';
-		x->c->units += x->w->item_count;	/* not one message */
-	}
-	body[len++] = '\n';
-	answer = exchange_answer(x, 200, HTTP_JSON);
-	exchange_reply(x, &answer, body, len);
-	if (x->w->item_count > 0)
-		stage_end(x->w);
-}
-
-/* Of the member `event`, from ?event=. -1: answered with an error. */
-static int read_event(const struct exchange *x, char dst[MESSAGE_TOPIC_MAX])
-{
-	struct http_text query = x->req->query, key, value;
-	const char *error;
-	int len;
-
-	while (query.p && http_query_next(&query, &key, &value)) {
-		if (key.len != 5 || memcmp(key.p, "event", 5) != 0)
-			continue;
-		len = http_decode(value, true, dst, MESSAGE_TOPIC_MAX, &error);
-		if (len < 0)
-			exchange_error(x, 400, NULL, error);
-		return len;
-	}
-	return 0;
-}
-
-/* What the body is. NULL, or why it can't be taken. */
-static const char *body_kind(const struct http_request *req, enum message_kind *kind)
-{
-	struct http_text type = req->field[HTTP_CONTENT_TYPE], bare = type;
-	const char *semicolon = type.p ? memchr(type.p, ';', type.len) : NULL;
-
-	if (semicolon)
-		bare.len = (size_t)(semicolon - type.p);
-	while (bare.len && (bare.p[bare.len - 1] == ' ' || bare.p[bare.len - 1] == '\t'))
-		bare.len--;
-	*kind = MESSAGE_TEXT;
-	if (type.p && (http_media_type_is(type, HTTP_JSON) ||
-		       (bare.len > 5 && strncasecmp(bare.p + bare.len - 5, "+json", 5) == 0))) {
-		*kind = MESSAGE_JSON;
-		return json_check(req->body.p ? req->body.p : "", req->body.len);
-	}
-	if ((type.p && http_media_type_is(type, "application/octet-stream")) || !utf8_text(req->body.p, req->body.len))
-		*kind = MESSAGE_BINARY;
-	return NULL;
-}
-
-/* The body, to one topic, id, or everybody. */
-static void post_message(const struct exchange *x, const struct topic_name *to, const struct message_names *names)
-{
-	struct message_names all = *names;
-	char event[MESSAGE_TOPIC_MAX];
-	struct sink size = { 0 }, record = { 0 };
-	enum message_kind kind;
-	const char *error = body_kind(x->req, &kind), *body = x->req->body.p ? x->req->body.p : "";
-	int event_len = error ? 0 : read_event(x, event);
-
-	if (error) {
-		exchange_error(x, 400, NULL, error);
-		return;
-	}
-	if (event_len < 0)
-		return;
-	if (event_len) {
-		all.event = event;
-		all.event_len = (size_t)event_len;
-	}
-	message_text(&size, &all, kind, body, x->req->body.len);
-	if (size.len > stage_record_max(x->w)) {
-		exchange_error(x, 413, NULL, "the message is too long with its quotes and control characters escaped (max_frame)");
-		return;
-	}
-	if (!stage_begin(x->w, x->c))
-		return;
-	record.dst = stage_add(x->w, x->c, to->bytes, to->len, size.len, x->after, 0);
-	record.room = size.len;
-	message_text(&record, &all, kind, body, x->req->body.len);
-	publish_and_answer(x, false);
-}
-
-static void post_to(const struct exchange *x, struct http_text path, bool inbox)
-{
-	struct names n = { .path = path, .inbox = inbox };
-	struct topic_name name;
-	const char *error = NULL;
-	int r = names_next(&n, &name, &error);
-
-	if (r > 0 && n.path.p) {
-		r = -1;
-		error = inbox ? "one id: a comma in it is written %2C" : "one topic: a comma in it is written %2C; POST an array to /pub for many";
-	}
-	if (r <= 0) {
-		exchange_error(x, 400, NULL, error ? error : "an id is missing: POST /send/ID");
-		return;
-	}
-	post_message(x, &name, &(struct message_names){
-		.key = inbox ? "to" : "topic", .name = name.bytes + inbox, .name_len = (size_t)name.len - inbox });
-}
-
-/* An array of messages, each with its topic: all of them, or none. */
-static void post_array(const struct exchange *x)
-{
-	const char *error = json_check(x->req->body.p ? x->req->body.p : "", x->req->body.len), *item;
-	struct json_array array;
-	struct request req;
-	char why[256];
-	size_t len;
-
-	if (error || !json_array_begin(&array, x->req->body.p, x->req->body.len)) {
-		exchange_error(x, 400, NULL, error ? error : "not an array: POST /pub/TOPIC publishes one message, /pub an array of them");
-		return;
-	}
-	if (!stage_begin(x->w, x->c))
-		return;
-	while (json_array_next(&array, &item, &len)) {
-		unsigned number = x->w->item_count + 1;
-		unsigned status = 400;
-		char *record = NULL;
-
-		if (request_parse_publish(&x->w->json, item, len, &req, &error) == 0) {
-			status = 413;
-			error = "too much for one request: at most 512 messages, and so many bytes";
-			record = stage_add(x->w, x->c, req.name, req.name_len, req.size, x->after, 0);
-		}
-		if (!record) {
-			snprintf(why, sizeof(why), "message %u: %s", number, error);
-			stage_drop(x->w);
-			exchange_error(x, status, NULL, why);
-			return;
-		}
-		request_message(&req, record);
-	}
-	publish_and_answer(x, true);
-}
-
-static void post_pub(const struct exchange *x, struct http_text path)
-{
-	if (path.p)
-		post_to(x, path, false);
-	else
-		post_array(x);
-}
-
-static void post_send(const struct exchange *x, struct http_text path)
-{
-	post_to(x, path, true);
-}
-
-static void post_broadcast(const struct exchange *x, struct http_text path)
-{
-	struct topic_name everybody = action_everybody();
-
-	(void)path;
-	if (!x->w->settings->broadcast)
-		exchange_error(x, 403, NULL, "switched off (broadcast)");
-	else
-		post_message(x, &everybody, &(struct message_names){ 0 });
-}
-
 /* ---- the paths ---- */
 
 enum { PATH_NONE = 1, PATH_MAY = 2, PATH_MUST = 4 };	/* whether something follows the first segment */
 
+#define ALLOW_GET "Allow: GET, HEAD, OPTIONS\r\n"
+#define ALLOW_POST "Allow: POST, OPTIONS\r\n"
+#define ALLOW_ANY "Allow: GET, HEAD, POST, OPTIONS\r\n"
+
 static const struct route {
 	const char *name;
 	unsigned rest;
+	bool upgrades;			/* to a WebSocket */
+	const char *allow;
 	void (*get)(const struct exchange *x, struct http_text path);
 	void (*post)(const struct exchange *x, struct http_text path);
 } routes[] = {
-	{ "", PATH_NONE, get_page, NULL },
-	{ "sub", PATH_MAY, get_sub, NULL },
-	{ "ws", PATH_NONE, get_ws, NULL },
-	{ "pub", PATH_MAY, NULL, post_pub },
-	{ "inbox", PATH_MAY, get_inbox, NULL },
-	{ "send", PATH_MUST, NULL, post_send },
-	{ "test", PATH_MUST, get_test, NULL },
-	{ "broadcast", PATH_NONE, NULL, post_broadcast },
+	{ "", PATH_NONE, false, ALLOW_GET, get_page, NULL },
+	{ "sub", PATH_MAY, true, ALLOW_GET, get_sub, NULL },
+	{ "ws", PATH_NONE, true, "Allow: GET, OPTIONS\r\n", get_ws, NULL },
+	{ "pub", PATH_MAY, false, ALLOW_POST, NULL, post_pub },
+	{ "inbox", PATH_MAY, true, ALLOW_GET, get_inbox, NULL },
+	{ "send", PATH_MAY, false, ALLOW_POST, NULL, post_send },
+	{ "test", PATH_MUST, false, ALLOW_GET, get_test, NULL },
+	{ "broadcast", PATH_NONE, false, ALLOW_POST, NULL, post_broadcast },
 };
 
 static const struct route *find_route(const struct http_request *req, struct http_text *rest)
@@ -463,12 +243,13 @@ static const struct route *find_route(const struct http_request *req, struct htt
 	return NULL;
 }
 
-static void preflight(const struct exchange *x)
+static void preflight(const struct exchange *x, const struct route *r)
 {
 	struct http_answer answer = exchange_answer(x, 204, NULL);
 	struct session_state_shm st = session(x->w, x->c->fd)->state;
 	size_t len;
 
+	answer.fields = r ? r->allow : ALLOW_ANY;
 	if (!answer.origin.p) {		/* nothing is granted to it, or nobody asked */
 		exchange_reply(x, &answer, "", 0);
 		return;
@@ -478,27 +259,35 @@ static void preflight(const struct exchange *x)
 		exchange_commit(x, &st, answer.keep_alive);
 }
 
+/* Of a body that is not what it looks like, nothing can be made. */
+static bool encoding_known(const struct exchange *x)
+{
+	if (x->req->encoded)
+		exchange_error(x, 415, "Accept-Encoding: identity\r\n", "the body has a Content-Encoding: send it as it is (identity)");
+	return !x->req->encoded;
+}
+
 void routes_handle(struct exchange *x)
 {
-	bool get = x->req->method == HTTP_GET || x->req->method == HTTP_HEAD;
+	bool head = x->req->method == HTTP_HEAD, get = x->req->method == HTTP_GET || head;
 	const struct route *r;
 	struct http_text rest;
 
-	if (x->req->method == HTTP_OPTIONS) {
-		preflight(x);
-		return;
-	}
 	r = find_route(x->req, &rest);
-	if (!r)
+	if (x->req->method == HTTP_OPTIONS)
+		preflight(x, r);
+	else if (!r)
 		exchange_error(x, 404, NULL,
-			       "no such path: GET /, /ws, /sub/TOPIC, /inbox/ID, /test/ID; POST /pub/TOPIC, /pub, /send/ID, /broadcast");
-	else if (get && r->get)
+			       "no such path: GET /, /ws, /sub/TOPIC, /inbox/ID, /test/ID; POST /pub/TOPIC, /pub, /send/ID, /broadcast; "
+			       "a / in a name is written %2F");
+	else if (x->req->websocket && get && !r->upgrades)
+		exchange_error(x, 404, NULL, "no WebSocket here: connect to /ws, /sub/TOPIC or /inbox/ID");
+	else if (get && r->get && !(head && strstr(r->allow, "HEAD") == NULL))
 		r->get(x, rest);
 	else if (x->req->method != HTTP_POST || !r->post)
-		exchange_error(x, 405, r->get ? "Allow: GET, HEAD, OPTIONS\r\n" : "Allow: POST, OPTIONS\r\n",
-			       r->get ? "use GET here" : "use POST here");
+		exchange_error(x, 405, r->allow, r->get ? "use GET here" : "use POST here");
 	else if (!exchange_origin_allowed(x))
 		exchange_error(x, 403, NULL, "this origin may not use the server from a web page (origins)");
-	else
+	else if (encoding_known(x))
 		r->post(x, rest);
 }

@@ -7,7 +7,7 @@
  *   strays.c    descriptors that the last worker left without a session
  *   accept.c    new connections        session.c   their end, watchers, output
  *   input.c     receives, and has it dealt with by transport:
- *     flash.c   packet.c   http.c (routes.c: what each path does)   websocket.c
+ *     flash.c   packet.c   http.c (routes.c, routes_post.c: what each path does; names.c)   websocket.c
  *   action.c    subscribe and unsubscribe, log in and out
  *   stage.c     publish
  *   speak.c     greetings, heartbeats, errors, by transport

@@ -58,6 +58,55 @@ class Routes(WebTest):
                 self.assertNotIn(method, allow)
                 if allowed == "GET" and target != "/ws":
                     self.assertIn("HEAD", allow)
+                self.assertEqual(self.ask("OPTIONS", target).tokens("Allow"), answer.tokens("Allow"))
+        self.assertEqual(self.check("HEAD", "/ws", 405).tokens("Allow"), ["get", "options"])
+        self.assertLessEqual({"get", "head", "post", "options"}, set(self.ask("OPTIONS", "*").tokens("Allow")))
+
+    def test_path_or_query(self):
+        """What a proxy lets pass by its path may name nothing in the query; either alone is good for any name."""
+        for method, target in (("GET", "/inbox/me?id=victim"), ("GET", "/sub/public?topic=secret"), ("GET", "/test/me?id=victim"),
+                               ("POST", "/pub/public?topic=secret"), ("POST", "/send/me?x=y&id=victim"), ("POST", "/pub/a?topic="),
+                               ("POST", "/pub?topic=a&topic=b"), ("POST", "/send?id=a&id=b"), ("POST", "/send"), ("POST", "/send?id=")):
+            with self.subTest(target=target):
+                self.check(method, target, 400, b"x" if method == "POST" else None)
+        topics, ids = self.lines("/sub?topic=a%2Fb&topic=c,d"), self.lines("/inbox?id=a%2Fb")
+        for target, stream, name in (("/pub?topic=a%2Fb", topics, "a/b"), ("/pub?topic=c%2Cd&event=e", topics, "c,d"), ("/pub?topic=c,d", topics, "c,d"),
+                                     ("/pub/a%2Fb", topics, "a/b"), ("/send?id=a%2Fb", ids, "a/b")):
+            with self.subTest(target=target):
+                self.published(target, target)
+                message = stream.message()
+                self.assertEqual((message.get("topic", message.get("to")), message["data"]), (name, target))
+        self.assertIn("%2F", error_text(self.ask("GET", "/sub/a/b")))
+
+    def test_encoded_body(self):
+        """A body that is not what it looks like goes to nobody."""
+        stream, client = self.lines("/sub/a"), self.http()
+        for target in ("/pub/a", "/pub", "/send/a"):
+            for coding in ("gzip", "identity, gzip", "br"):
+                answer = client.ask("POST", target, b"\x1f\x8b", {"Content-Encoding": coding})
+                self.assertEqual((answer.status, answer.get("Accept-Encoding")), (415, "identity"))
+                error_text(answer)
+        self.assertEqual(client.ask("POST", "/pub/a", b"plain", {"Content-Encoding": "identity"}).status, 200)
+        self.assertEqual(stream.message()["data"], "plain")
+
+    def test_opened_in_a_browser(self):
+        """It shows lines as they come, and does not save them; who asks for events by name gets those."""
+        browser = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+        for method in ("HEAD", "GET"):
+            client = self.connect(Lines, "http")
+            answer = client.ask(method, "/sub/a,b", fields=browser)
+            self.assertEqual((answer.status, answer.get("Content-Type")), (200, "text/plain; charset=utf-8"))
+            self.assertEqual(answer.get("X-Content-Type-Options"), "nosniff")
+            self.assertEqual(answer.tokens("Cache-Control"), ["no-store", "no-transform"])
+        self.published("/pub/b", "shown")
+        self.assertEqual(client.message()["data"], "shown")
+        self.assertEqual(self.ask("HEAD", "/sub/a", fields={"Accept": "text/html, text/event-stream"}).type, "text/event-stream")
+        self.assertEqual(self.ask("HEAD", "/sub/a", fields={"Accept": "text/html;q=0, */*"}).type, "application/x-ndjson")
+
+    def test_upgrade_elsewhere(self):
+        for target in ("/", "/test/bob", "/pub/a", "/nothing"):
+            answer = self.check("GET", target, 404, fields=upgrade_fields(new_key()))
+            self.assertIn("/ws", error_text(answer))
 
     def test_bad_topics(self):
         long = "a" * 256
@@ -79,7 +128,7 @@ class Routes(WebTest):
         """Lists are divided before %XX is resolved; queries know +, paths don't."""
         cases = [("/sub/a%2Cb,c", ["a,b", "c"]), ("/sub/a+b", ["a+b"]), ("/sub?topic=a+b", ["a b"]), ("/sub?topic=a%2Bb", ["a+b"]),
                  ("/sub/caf%C3%A9", ["café"]), ("/sub/café", ["café"]), ("/sub?topic=caf%c3%a9", ["café"]), ("/sub/x%2Fy", ["x/y"]),
-                 ("/sub/%20", [" "]), ("/sub/a?topic=b&topic=c", ["a", "b", "c"]), ("/sub?topic=a&&x=y&topic=b", ["a", "b"]),
+                 ("/sub/%20", [" "]), ("/sub?topic=a&topic=b&topic=c", ["a", "b", "c"]), ("/sub?topic=a&&x=y&topic=b", ["a", "b"]),
                  ("/sub/" + "a" * 255, ["a" * 255]), ("/sub/%F0%9F%98%80", ["😀"]), ("/sub?topic=a,b", ["a,b"]), ("/sub/a%25", ["a%"]),
                  ("http://janus.example/sub/abs", ["abs"])]
         publisher = self.flash()
@@ -93,7 +142,7 @@ class Routes(WebTest):
                 stream.close()
 
     def test_topic_named_twice(self):
-        stream = self.lines("/sub/a,a,%61?topic=a")
+        stream = self.lines("/sub/a,a,%61")
         self.assertEqual(self.post("/pub/a", "one")["subscribers"], 1)
         self.post("/pub/a", "two")
         self.assertEqual([stream.message()["data"] for _ in range(2)], ["one", "two"])
@@ -136,7 +185,7 @@ class Routes(WebTest):
         self.serve("max_subscriptions=3", "max_topics=16")
         stream = self.lines("/sub/a,b,c")
         self.assertEqual(self.ask("GET", "/sub/a,b,c,d").status, 503)
-        self.assertEqual(self.ask("GET", "/inbox/a,b,c,d").status, 503)
+        self.assertEqual(self.ask("GET", "/inbox/a,b,c,d").get("Retry-After"), "5")
         others = [self.lines("/sub/%d,%d,%d" % (n, n + 1, n + 2)) for n in (10, 13, 16, 19)]
         self.assertEqual(self.ask("GET", "/sub/30,31").status, 503)
         key = new_key()
@@ -440,11 +489,14 @@ class Requests(WebTest):
             (400, "GET sub/a HTTP/1.1\r\nHost: a\r\n\r\n"), (400, "GET * HTTP/1.1\r\nHost: a\r\n\r\n"),
             (400, "GET ftp://x/sub/a HTTP/1.1\r\nHost: a\r\n\r\n"), (400, "GET /sub/a#b HTTP/1.1\r\nHost: a\r\n\r\n"),
             (400, "G@T / HTTP/1.1\r\nHost: a\r\n\r\n"), (400, "GET / HTTP/1.1\r\nHost: a b\r\n\r\n"), (400, "GET / HTTP/1.1\r\nno colon\r\nHost: a\r\n\r\n"),
-            (501, line + "Host: a\r\nTransfer-Encoding: gzip\r\n\r\nx"), (501, line + "Host: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+            (400, line + "Host: a\r\nTransfer-Encoding: gzip\r\n\r\nx"), (400, line + "Host: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\nx"),
+            (411, line + "Host: a\r\n\r\nx"), (411, line.replace("1.1", "1.0") + "\r\nx"), (400, line + "Host: a:b\r\n" + length + "\r\nx"),
+            (400, line + "Host: a:80:80\r\n" + length + "\r\nx"), (400, line + "Host: [::1\r\n" + length + "\r\nx"),
+            (400, "GET http://me@a/sub/a HTTP/1.1\r\nHost: a\r\n\r\n"), (501, line + "Host: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
             (505, "GET / HTTP/2.0\r\nHost: a\r\n\r\n"), (505, "GET / HTTP/0.9\r\nHost: a\r\n\r\n"), (505, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
         ]
         chunks = ["x\r\n", "\r\n", "-1\r\n", "1x\r\na\r\n", "1\nx\r\n0\r\n\r\n", "1\r\nxy\r\n0\r\n\r\n", "1\r\nx\n0\r\n\r\n", " 1\r\nx\r\n0\r\n\r\n",
-                  "0x1\r\nx\r\n0\r\n\r\n", "1\r\nx\r\n0\r\nbad trailer\r\n\r\n", "1\r\nx\r\n0\r\nX: y\n\r\n"]
+                  "0x1\r\nx\r\n0\r\n\r\n", "1;\r\nx\r\n0\r\n\r\n", "1;a b\r\nx\r\n0\r\n\r\n", '1;a="\r\nx\r\n0\r\n\r\n', "1\r\nx\r\n0\r\nbad trailer\r\n\r\n", "1\r\nx\r\n0\r\nX: y\n\r\n"]
         cases += [(400, line + "Host: a\r\nTransfer-Encoding: chunked\r\n\r\n" + c) for c in chunks]
         for status, text in cases:
             with self.subTest(text=text):
@@ -643,6 +695,43 @@ class Origins(WebTest):
         self.assertEqual(self.everywhere("http://evil.janus.example", "janus.example")[:3], (403, 403, 200))
         # No Origin: no browser.
         self.assertEqual(self.ask("POST", "/pub/a", b"x").status, 200)
+
+    def test_what_an_origin_means(self):
+        """Not how it is written: ports that are the scheme's, a WebSocket's scheme, the target's authority ahead of Host."""
+        for origin, host in (("https://h", "h:443"), ("https://h:443", "h"), ("http://h:80", "h"), ("ws://" + self.origin, self.origin),
+                             ("wss://h", "h:443"), ("http://H.", "h"), ("", "h")):
+            with self.subTest(origin=origin, host=host):
+                self.assertEqual(self.everywhere(origin, host)[:3], (200, 101, 200))
+        for origin, host in (("https://h", "h:80"), ("http://h", "h:443"), ("ftp://h", "h"), ("http://h/", "h")):
+            with self.subTest(origin=origin, host=host):
+                self.assertEqual(self.everywhere(origin, host), (403, 403, 200, None))
+        for origin, status in (("http://target:81", 200), ("http://host", 403)):
+            self.assertEqual(self.ask("POST", "http://target:81/pub/a", b"x", {"Origin": origin}, host="host").status, status)
+
+    def test_patterns(self):
+        self.serve("origins=https://app.example:443 https://*.example.com null")
+        for origin in ("https://app.example", "https://a.example.com", "https://a.b.example.com:443", "null"):
+            with self.subTest(origin=origin):
+                self.assertEqual(self.everywhere(origin), (200, 101, 200, origin))
+        for origin in ("https://example.com", "http://a.example.com", "https://a.example.com:444", "https://a.example.com.evil"):
+            with self.subTest(origin=origin):
+                self.assertEqual(self.everywhere(origin), (403, 403, 200, None))
+        credentials = lambda origin: self.ask("GET", "/", fields={"Origin": origin}, host="h").get("Access-Control-Allow-Credentials")
+        self.assertEqual([credentials(o) for o in ("https://a.example.com", "null", "http://h", "https://foreign.example")], ["true", None, None, None])
+
+    def test_refusals_can_be_read(self):
+        """A page that may use the server reads why its request was bad, whatever was wrong with it."""
+        self.serve("origins=" + self.APP, "max_frame=32K", "max_fields=20")
+        origin, foreign = [("Origin", self.APP)], [("Origin", "https://foreign.example")]
+        for status, more in ((413, [("Content-Length", str(MAX))]), (417, [("Expect", "miracles"), ("Content-Length", "1")]), (411, []),
+                             (431, [("X", "y")] * 40), (501, [("Transfer-Encoding", "gzip, chunked")]), (400, [("Content-Length", "x")])):
+            for fields, cors in ((origin, self.APP), (foreign, None), (origin * 2, None)):
+                with self.subTest(status=status, fields=fields):
+                    client = self.http()
+                    client.send(head_of("POST", "/pub/a", fields + more))
+                    answer = client.answer()
+                    self.assertIn(answer.status, (status, 400))
+                    self.assertEqual((self.cors(answer), answer.get("Access-Control-Allow-Credentials")), (cors, cors and "true"))
 
     def test_refused_post_does_nothing(self):
         stream = self.lines("/sub/a")

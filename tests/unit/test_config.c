@@ -458,15 +458,15 @@ static void origins(void **state)
 	static const char *const good[] = {
 		"", "*", "https://example.org", "https://example.org:8443", "http://localhost:3000,http://127.0.0.1:1 , http://[::1]:65535",
 		"http://[2001:db8::7]", "capacitor://localhost", "chrome-extension://abcdef", "HTTPS://Example.ORG * ,", "http://a_b.xn--bcher-kva.example.",
+		"null", "https://*.example.org https://*.example.org:8443",
 	};
-#define NEITHER_ORIGIN " is neither `*` nor of the form scheme://host or scheme://host:port"
+#define NEITHER_ORIGIN " is neither `*` nor `null` nor of the form scheme://host or scheme://host:port"
 #define NO_HOST " has no host name or address behind ://"
 #define NO_PORT " has no port (1 to 65535) behind the :"
 	static const struct {
 		const char *value, *error;
 	} bad[] = {
 		{"example.org", "`example.org`" NEITHER_ORIGIN},
-		{"null", "`null`" NEITHER_ORIGIN},
 		{"**", "`**`" NEITHER_ORIGIN},
 		{"://a", "`://a`" NEITHER_ORIGIN},
 		{"1http://a", "`1http://a`" NEITHER_ORIGIN},
@@ -476,7 +476,8 @@ static void origins(void **state)
 		{"https://a;https://b", "`https://a;https://b` has a path: an origin ends with host or port"},
 		{"https://example.org/", "`https://example.org/` has a path: an origin ends with host or port"},
 		{"https://example.org?x", "`https://example.org?x` has a path: an origin ends with host or port"},
-		{"https://*.example.org", "`https://*.example.org`" NO_HOST},
+		{"https://*.", "`https://*.`" NO_HOST},
+		{"https://a.*.example.org", "`https://a.*.example.org`" NO_HOST},
 		{"https://", "`https://`" NO_HOST},
 		{"https://:80", "`https://:80`" NO_HOST},
 		{"https://me@a", "`https://me@a`" NO_HOST},

@@ -34,7 +34,7 @@ static const struct {
 	  "HTTP/1.1 599 Error\r\n" DATE "Access-Control-Allow-Origin: *\r\nContent-Length: 1\r\n\r\nx" },
 	{ STREAM, { .status = 200, .minor = 1, .keep_alive = true, .type = HTTP_EVENT_STREAM, .origin = ORIGIN, .fields = HTTP_STREAM_FIELDS }, "",
 	  "HTTP/1.1 200 OK\r\n" DATE "Content-Type: text/event-stream\r\nAccess-Control-Allow-Origin: http://x\r\nVary: Origin\r\n"
-	  "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\nTransfer-Encoding: chunked\r\n\r\n" },
+	  "Cache-Control: no-store, no-transform\r\nX-Accel-Buffering: no\r\nTransfer-Encoding: chunked\r\n\r\n" },
 	{ STREAM, { .status = 200, .minor = 0, .keep_alive = true }, "", "HTTP/1.1 200 OK\r\n" DATE "Connection: close\r\n\r\n" },
 	{ ERROR, { .status = 400, .minor = 1, .keep_alive = true }, "say \"it\"\n",
 	  "HTTP/1.1 400 Bad Request\r\n" DATE "Content-Type: application/json\r\nContent-Length: 29\r\n\r\n{\"error\":\"say \\\"it\\\"\\u000a\"}\n" },

@@ -1,0 +1,30 @@
+/*
+ * What the handlers of paths share: the names in a request, and those of them that do not stand in routes.c.
+ */
+#ifndef WORKER_ROUTES_H
+#define WORKER_ROUTES_H
+
+#include "worker/http.h"
+
+/* Those that a request names, one after the other. */
+struct names {
+	struct http_text path, query;	/* what is left of both */
+	const char *key;		/* of the query; NULL: not looked at */
+	bool inbox;
+};
+
+/* 1 and a name; 0: no more; -1 and why it is none. */
+int names_next(struct names *n, struct topic_name *name, const char **error);
+
+/* Whether names stand in the path and in the query; then the request is answered. */
+bool names_twice(const struct exchange *x, const struct names *n);
+
+bool names_have_parameter(struct http_text query, const char *name);
+
+/* ---- routes_post.c. `path` is what follows the first segment; p NULL: nothing ---- */
+
+void post_pub(const struct exchange *x, struct http_text path);
+void post_send(const struct exchange *x, struct http_text path);
+void post_broadcast(const struct exchange *x, struct http_text path);
+
+#endif

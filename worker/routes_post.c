@@ -1,0 +1,205 @@
+/*
+ * Publishing by POST. Crash rules: see publish_answered().
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/json.h"
+#include "proto/message.h"
+#include "proto/message_text.h"
+#include "proto/utf8.h"
+#include "worker/routes.h"
+
+#define ANSWER_ONE 64			/* bytes of {"id":...,"subscribers":...}, at most */
+
+static size_t put_receipt(char *dst, const struct publish_item *item)
+{
+	if (!item->seq)
+		return (size_t)sprintf(dst, "{\"id\":null,\"subscribers\":%llu}", (unsigned long long)item->subscribers);
+	return (size_t)sprintf(dst, "{\"id\":%llu,\"subscribers\":%llu}", (unsigned long long)item->seq,
+			       (unsigned long long)item->subscribers);
+}
+
+/* Publishes what is staged, and answers. As a list, if it was one. */
+static void publish_and_answer(const struct exchange *x, bool list)
+{
+	static char body[PUBLISH_BATCH_MAX * (ANSWER_ONE + 1) + 8];
+	struct http_answer answer;
+	size_t len = 0;
+
+	if (x->w->item_count > 0 && stage_answered(x->w, x->c) < 0) {
+		if (!x->c->stalled)
+			exchange_error(x, 413, NULL, "more than the server's ring can take at once (ring_bytes)");
+		return;
+	}
+	if (list)
+		body[len++] = '[';
+	for (unsigned i = 0; i < x->w->item_count; i++) {
+		if (i)
+			body[len++] = ',';
+		len += put_receipt(body + len, &x->w->items[i]);
+	}
+	if (list) {
+		body[len++] = ']';
+		x->c->units += x->w->item_count;	/* not one message */
+	}
+	body[len++] = '\n';
+	answer = exchange_answer(x, 200, HTTP_JSON);
+	exchange_reply(x, &answer, body, len);
+	if (x->w->item_count > 0)
+		stage_end(x->w);
+}
+
+/* Of the member `event`, from ?event=. -1: answered with an error. */
+static int read_event(const struct exchange *x, char dst[MESSAGE_TOPIC_MAX])
+{
+	struct http_text query = x->req->query, key, value;
+	const char *error;
+	int len;
+
+	while (query.p && http_query_next(&query, &key, &value)) {
+		if (key.len != 5 || memcmp(key.p, "event", 5) != 0)
+			continue;
+		len = http_decode(value, true, dst, MESSAGE_TOPIC_MAX, &error);
+		if (len < 0)
+			exchange_error(x, 400, NULL, error);
+		return len;
+	}
+	return 0;
+}
+
+/* What the body is. NULL, or why it can't be taken. */
+static const char *body_kind(const struct http_request *req, enum message_kind *kind)
+{
+	struct http_text type = req->field[HTTP_CONTENT_TYPE], bare = type;
+	const char *semicolon = type.p ? memchr(type.p, ';', type.len) : NULL;
+
+	if (semicolon)
+		bare.len = (size_t)(semicolon - type.p);
+	while (bare.len && (bare.p[bare.len - 1] == ' ' || bare.p[bare.len - 1] == '\t'))
+		bare.len--;
+	*kind = MESSAGE_TEXT;
+	if (type.p && (http_media_type_is(type, HTTP_JSON) ||
+		       (bare.len > 5 && strncasecmp(bare.p + bare.len - 5, "+json", 5) == 0))) {
+		*kind = MESSAGE_JSON;
+		return json_check(req->body.p ? req->body.p : "", req->body.len);
+	}
+	if ((type.p && http_media_type_is(type, "application/octet-stream")) || !utf8_text(req->body.p, req->body.len))
+		*kind = MESSAGE_BINARY;
+	return NULL;
+}
+
+/* The body, to one topic, id, or everybody. */
+static void post_message(const struct exchange *x, const struct topic_name *to, const struct message_names *names)
+{
+	struct message_names all = *names;
+	char event[MESSAGE_TOPIC_MAX];
+	struct sink size = { 0 }, record = { 0 };
+	enum message_kind kind;
+	const char *error = body_kind(x->req, &kind), *body = x->req->body.p ? x->req->body.p : "";
+	int event_len = error ? 0 : read_event(x, event);
+
+	if (error) {
+		exchange_error(x, 400, NULL, error);
+		return;
+	}
+	if (event_len < 0)
+		return;
+	if (event_len) {
+		all.event = event;
+		all.event_len = (size_t)event_len;
+	}
+	message_text(&size, &all, kind, body, x->req->body.len);
+	if (size.len > stage_record_max(x->w)) {
+		exchange_error(x, 413, NULL, "the message is too long with its quotes and control characters escaped (max_frame)");
+		return;
+	}
+	if (!stage_begin(x->w, x->c))
+		return;
+	record.dst = stage_add(x->w, x->c, to->bytes, to->len, size.len, x->after, 0);
+	record.room = size.len;
+	message_text(&record, &all, kind, body, x->req->body.len);
+	publish_and_answer(x, false);
+}
+
+static void post_to(const struct exchange *x, struct http_text path, bool inbox)
+{
+	struct names n = { .path = path, .query = x->req->query, .key = inbox ? "id" : "topic", .inbox = inbox };
+	struct topic_name name, more;
+	const char *error = NULL;
+	int r;
+
+	if (names_twice(x, &n))
+		return;
+	r = names_next(&n, &name, &error);
+	if (r > 0 && names_next(&n, &more, &error) != 0) {
+		r = -1;
+		error = inbox ? "one id: a comma in it is written %2C" : "one topic: a comma in it is written %2C; POST an array to /pub for many";
+	}
+	if (r <= 0) {
+		exchange_error(x, 400, NULL, error ? error : "an id is missing: POST /send/ID or /send?id=ID");
+		return;
+	}
+	post_message(x, &name, &(struct message_names){
+		.key = inbox ? "to" : "topic", .name = name.bytes + inbox, .name_len = (size_t)name.len - inbox });
+}
+
+/* An array of messages, each with its topic: all of them, or none. */
+static void post_array(const struct exchange *x)
+{
+	const char *error = json_check(x->req->body.p ? x->req->body.p : "", x->req->body.len), *item;
+	struct json_array array;
+	struct request req;
+	char why[256];
+	size_t len;
+
+	if (error || !json_array_begin(&array, x->req->body.p, x->req->body.len)) {
+		exchange_error(x, 400, NULL, error ? error : "not an array: POST /pub/TOPIC publishes one message, /pub an array of them");
+		return;
+	}
+	if (!stage_begin(x->w, x->c))
+		return;
+	while (json_array_next(&array, &item, &len)) {
+		unsigned number = x->w->item_count + 1;
+		unsigned status = 400;
+		char *record = NULL;
+
+		if (request_parse_publish(&x->w->json, item, len, &req, &error) == 0) {
+			status = 413;
+			error = "too much for one request: at most 512 messages, and so many bytes";
+			record = stage_add(x->w, x->c, req.name, req.name_len, req.size, x->after, 0);
+		}
+		if (!record) {
+			snprintf(why, sizeof(why), "message %u: %s", number, error);
+			stage_drop(x->w);
+			exchange_error(x, status, NULL, why);
+			return;
+		}
+		request_message(&req, record);
+	}
+	publish_and_answer(x, true);
+}
+
+void post_pub(const struct exchange *x, struct http_text path)
+{
+	if (path.p || names_have_parameter(x->req->query, "topic"))
+		post_to(x, path, false);
+	else
+		post_array(x);
+}
+
+void post_send(const struct exchange *x, struct http_text path)
+{
+	post_to(x, path, true);
+}
+
+void post_broadcast(const struct exchange *x, struct http_text path)
+{
+	struct topic_name everybody = action_everybody();
+
+	(void)path;
+	if (!x->w->settings->broadcast)
+		exchange_error(x, 403, NULL, "switched off (broadcast)");
+	else
+		post_message(x, &everybody, &(struct message_names){ 0 });
+}
