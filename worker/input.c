@@ -222,7 +222,9 @@ static void discard(struct worker *w, int fd)
 	char rubbish[16384];
 	ssize_t n = recv(fd, rubbish, sizeof(rubbish), MSG_DONTWAIT);
 
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+	if (n > 0)
+		session(w, fd)->last_in = w->now;
+	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
 		session_close(w, fd);
 }
 

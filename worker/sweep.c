@@ -5,7 +5,8 @@
 #include "worker/worker.h"
 
 #define TICKS_A_SECOND 10
-#define LINGER 3		/* seconds that a peer has to close after we have */
+#define LINGER 3		/* seconds that a peer has to close after we have, or to go on sending what nobody takes, */
+#define LINGER_MAX 30		/* which it may for so long: a reset would take from it what it has not read yet */
 #define LAST_WORDS 10		/* seconds in which it reads nothing of what it is to be sent before that */
 
 static void heartbeat(struct worker *w, int fd)
@@ -95,12 +96,21 @@ static bool is_idle(struct worker *w, int fd)
 	return true;
 }
 
+/* Our side is shut. */
+static bool lingered(const struct worker *w, int fd)
+{
+	const struct session_shm *s = session(w, fd);
+	uint32_t last = s->last_in > s->state.last_out ? s->last_in : s->state.last_out;
+
+	return w->now - last >= LINGER || w->now - s->state.last_out >= LINGER_MAX;
+}
+
 static void look_at(struct worker *w, int fd)
 {
 	const struct session_state_shm *st = &session(w, fd)->state;
 
 	if (st->flags & SESSION_LINGER) {
-		if (w->now - st->last_out >= LINGER)
+		if (lingered(w, fd))
 			session_close(w, fd);
 	} else if (is_deaf(w, fd)) {
 		session_close(w, fd);

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import os
+import select
 import shutil
 import signal
 import tempfile
@@ -514,6 +515,18 @@ class Requests(WebTest):
             self.refused(400, b"rubbish\r\n\r\n" + more)
             self.refused(413, head_of("POST", "/pub/a", {"Content-Length": str(10 ** 9)}) + more)
         self.fence()
+
+    def test_error_is_readable_on_a_slow_line(self):
+        """A client that sends on for longer than others have to close finds the connection open, and the answer there."""
+        client = self.http()
+        client.send(head_of("POST", "/pub/a", {"Content-Length": str(10 ** 9)}))
+        self.assertEqual(client.answer().status, 413)
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            client.send(b"x" * 100)             # a reset would end this
+            select.select([], [], [], 0.2)
+        client.half_close()
+        client.expect_close()
 
     def test_many_connections_in_pieces(self):
         """Requests of many connections, interleaved piece by piece, do not get into each other's way."""

@@ -47,7 +47,7 @@ class Handshake(WebTest):
                     self.assertEqual(answer.tokens("Upgrade"), ["websocket"])
                 if "Sec_WebSocket_Version" in more:
                     self.assertEqual(answer.tokens("Sec-WebSocket-Version"), ["13"])
-        self.assertEqual(self.answer(method="POST").status, 405)
+        self.assertEqual(self.answer(method="PUT").status, 405)
         self.assertIn(self.answer(version="1.0").status, (400, 426))
         self.assertEqual(self.answer(host=None).status, 400)
         self.assertEqual(self.answer("/nothing").status, 404)
