@@ -452,6 +452,14 @@ int config_read(struct config *config, const struct config_source *source, char 
 			 (long long)c.settings.max_buffered, (unsigned long long)config_buffered_least(&c.settings));
 		return -1;
 	}
+	if (c.settings.idle_limit && c.settings.idle_limit <= c.settings.heartbeat) {
+		char limit[32], beat[32];
+
+		snprintf(error, CONFIG_ERROR_MAX, "idle_limit (%s) must be more than heartbeat (%s): who is to answer must have been asked",
+			 limit_text(limit, sizeof(limit), &settings_table[SETTING_PLACE_idle_limit], c.settings.idle_limit),
+			 limit_text(beat, sizeof(beat), &settings_table[SETTING_PLACE_heartbeat], c.settings.heartbeat));
+		return -1;
+	}
 	*config = c;
 	return 0;
 }

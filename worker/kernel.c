@@ -67,6 +67,21 @@ uint64_t kernel_queued(int fd)
 	return ioctl(fd, SIOCOUTQ, &queued) < 0 ? 0 : (uint64_t)queued;
 }
 
+/* A peer that is there and takes nothing answers the probes of its window: of those there is never more than one unanswered. */
+bool kernel_unanswered(int fd, int64_t limit, unsigned attempts)
+{
+	struct tcp_info ti;
+
+	return info(fd, &ti) == 0 && ti.tcpi_last_ack_recv >= limit && (ti.tcpi_retransmits >= attempts || ti.tcpi_probes >= attempts);
+}
+
+void kernel_abandon(int fd)
+{
+	struct linger at_once = { .l_onoff = 1 };
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 /* In these states the peer's FIN has arrived, which tcpi_bytes_received counts as a byte and SIOCINQ does not. */
 static int fin_arrived(const struct tcp_info *ti)
 {

@@ -1,28 +1,14 @@
 /*
- * What time brings: heartbeats, and the end of those who do not end themselves. The session table is swept a slice a tick, all of it
+ * What time brings: heartbeats (pulse.c), and the end of those who do not end themselves. The session table is swept a slice a tick, all of it
  * once a second: a timer a connection would cost more memory than the session.
  */
 #include "worker/worker.h"
 
-#define TICKS_A_SECOND 10
+#define TICK_MS 100
+#define OFTEN 4000		/* milliseconds: for heartbeats that are to come within less, the sweeps are shorter */
 #define LINGER 3		/* seconds that a peer has to close after we have, or to go on sending what nobody takes, */
 #define LINGER_MAX 30		/* which it may for so long: a reset would take from it what it has not read yet */
 #define LAST_WORDS 10		/* seconds in which it reads nothing of what it is to be sent before that */
-
-static void heartbeat(struct worker *w, int fd)
-{
-	struct session_state_shm st = session(w, fd)->state;
-	char bytes[SPEAK_MAX];
-	size_t len;
-
-	if (st.flags || st.out != LENT_NONE)
-		return;		/* it has something to be sent already */
-	len = speak_heartbeat(st.transport, bytes);
-	if (len && session_answer(w, fd, st.parsed, bytes, len)) {
-		worker_count(w, COUNTER_heartbeats, 1);
-		session_flush(w, fd);
-	}
-}
 
 /* Whether more than `limit` milliseconds have passed. What is known is whole seconds: at least that long, and up to a second more. */
 static bool passed(const struct worker *w, uint32_t since, int64_t limit)
@@ -81,21 +67,6 @@ static bool is_deaf(const struct worker *w, int fd)
 	return st->transport == TRANSPORT_HTTP && st->flags & SESSION_BEHIND && passed(w, st->last_out, w->settings->keep_alive);
 }
 
-/* One that has said nothing for too long, and could. */
-static bool is_idle(struct worker *w, int fd)
-{
-	const struct session_state_shm *st = &session(w, fd)->state;
-	bool talks = st->transport == TRANSPORT_FLASH || st->transport == TRANSPORT_PACKET || st->transport == TRANSPORT_WEBSOCKET;
-
-	if (!w->settings->idle_limit || !talks || st->flags & (SESSION_CLOSE | SESSION_LINGER) ||
-	    !passed(w, session(w, fd)->last_in, w->settings->idle_limit))
-		return false;
-	worker_count(w, COUNTER_closed_idle, 1);
-	session_end(w, fd, st->parsed, 408, "nothing was received for too long (idle_limit)");
-	session_flush(w, fd);
-	return true;
-}
-
 /* Our side is shut. */
 static bool lingered(const struct worker *w, int fd)
 {
@@ -114,21 +85,23 @@ static void look_at(struct worker *w, int fd)
 			session_close(w, fd);
 	} else if (is_deaf(w, fd)) {
 		session_close(w, fd);
-	} else if (http_is_late(w, fd) || frame_is_late(w, fd) || is_idle(w, fd)) {
+	} else if (http_is_late(w, fd) || frame_is_late(w, fd) || pulse(w, fd)) {
 		return;
-	} else if ((w->now - st->last_out) * 1000ll < w->settings->heartbeat) {
-		return;
-	} else if (!(st->flags & SESSION_BEHIND)) {
-		heartbeat(w, fd);
-	} else if (w->settings->slow == SLOW_DISCONNECT && st->pos < ring_oldest(&w->hub.ring)) {
+	} else if (st->flags & SESSION_BEHIND && w->settings->slow == SLOW_DISCONNECT && st->pos < ring_oldest(&w->hub.ring) &&
+		   passed(w, st->last_out, w->settings->heartbeat)) {
 		catchup_check(w, fd);
 	}
+}
+
+int64_t sweep_period(const struct worker *w)
+{
+	return w->settings->heartbeat < OFTEN ? 250 : 1000;
 }
 
 void sweep(struct worker *w)
 {
 	uint32_t end = atomic_load_explicit(&w->slot.shm->fd_end, memory_order_relaxed);
-	uint32_t slice = end / TICKS_A_SECOND + 1;
+	uint32_t slice = (uint32_t)((uint64_t)end * TICK_MS / (uint64_t)sweep_period(w)) + 1;
 
 	if (w->sweep_at >= end)
 		w->sweep_at = 0;

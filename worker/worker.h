@@ -17,7 +17,7 @@
  *   frame.c     a record as a transport sends it
  *   batch.c     sends under way: io_uring or send()
  *   buffers.c   buffers lent to sessions, and who is disconnected for want of them
- *   sweep.c     heartbeats, time limits
+ *   sweep.c     time limits    pulse.c   heartbeats, peers that are gone
  *   kernel.c    what the kernel knows of a connection's bytes
  *   page.c      the page at `/`, page.html
  */
@@ -383,11 +383,17 @@ bool buffers_grow(struct worker *w, int fd, uint32_t ref, size_t bytes);
 
 /* sweep.c */
 void sweep(struct worker *w);
+int64_t sweep_period(const struct worker *w);	/* milliseconds in which every session is looked at */
+
+/* pulse.c: sends the session a heartbeat if it is time; ends it if its peer is gone. True: it has ended. */
+bool pulse(struct worker *w, int fd);
 
 /* kernel.c: bytes since the connection was opened; 0, or -1 when the kernel can't tell. */
 int kernel_accepted(int fd, uint64_t *bytes);	/* taken by the kernel for sending */
 uint64_t kernel_queued(int fd);			/* of those, what the peer has not got yet; Unix sockets, too */
 int kernel_taken(int fd, uint64_t *bytes);	/* handed out by recv() */
+bool kernel_unanswered(int fd, int64_t limit, unsigned attempts);	/* it was attempted so often to reach the peer, and nothing has come for so many ms */
+void kernel_abandon(int fd);			/* close() will not wait until what was sent has arrived: it resets the connection */
 bool kernel_is_local(int fd);			/* a Unix-domain socket */
 int kernel_peeked(int fd);			/* bytes peeked at and not taken; -1: nobody has dealt with this connection yet */
 void kernel_peek_anew(int fd);			/* from the next byte on */

@@ -156,3 +156,6 @@ M("keeper-holds-no-lock", "master/keeper.c", "\twhile (runtime_dir_hold(k->h.loc
   "test_lifecycle.Restart.test_master_killed_and_a_keeper_that_stays", quick=False)
 M("empties-for-ever", "master/restarts.c", "\tr->emptied = true;\n", "", "test_restarts")
 M("progress-forgotten", "master/restarts.c", "\tr->count = 0;\n\tr->emptied = false;\n", "\tr->count = 0;\n", "test_restarts")
+M("stopped-taken-for-vanished", "worker/kernel.c", "ti.tcpi_last_ack_recv >= limit && (ti.tcpi_retransmits >= attempts || ti.tcpi_probes >= attempts)",
+  "ti.tcpi_last_ack_recv >= limit", "test_pulse.Vanished.test_vanished", quick=False)
+M("busy-is-never-pinged", "worker/pulse.c", "if (idle_limit && talks(st->transport)", "if (false && talks(st->transport)", "test_pulse.Pings.test_busy_listener", quick=False)

@@ -427,7 +427,7 @@ class Limits(WebTest):
 
     def test_idle(self):
         """A packet or flash connection that sends nothing is closed, whatever it is sent."""
-        self.serve("idle_limit=2s")
+        self.serve("idle_limit=2s", "heartbeat=1s")
         idle = [self.packet().subscribe("a"), self.flash().subscribe("a"), self.packet()]
         lively, flash = self.packet().subscribe("a"), self.flash().subscribe("a")
         began = time.monotonic()

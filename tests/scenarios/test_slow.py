@@ -328,7 +328,7 @@ class SlowWeb(WebTest):
 
     def test_never_reads(self):
         """Clients that read nothing go: of HTTP after keep_alive, others when they are to end and have had time for it."""
-        self.serve("keep_alive=1s", "idle_limit=1s", "heartbeat=1s")
+        self.serve("keep_alive=1s", "idle_limit=2s", "heartbeat=1s")
         answers, stream = self.http(rcvbuf=4096), self.connect(WebSocket, "http", rcvbuf=4096).upgrade("/ws")
         stream.action("subscribe", data="big")
         answers.socket.setblocking(False)

@@ -572,7 +572,7 @@ class Limits(WebTest):
     def test_idle(self):
         """A /ws connection that sends nothing is closed, whatever it is sent; one that sends is not, nor are streams."""
         # Long enough for a busy machine, on which this test may not come to sending anything for seconds.
-        self.serve("idle_limit=%ds" % (5 * SLOWNESS))
+        self.serve("idle_limit=%ds" % (5 * SLOWNESS), "heartbeat=2s")
         idle, lively, stream = self.websocket().subscribe("a"), self.websocket().subscribe("a"), self.websocket("/sub/a")
         sse = self.sse("/sub/a")
         deadline = Deadline(15)
