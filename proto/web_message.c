@@ -280,7 +280,7 @@ size_t web_sse_retry(char *dst, size_t room, bool chunked, uint32_t ms)
 
 	sink_literal(&s, "retry: ");
 	sink_number(&s, ms);
-	sink_literal(&s, "\n\n");
+	sink_byte(&s, '\n');
 	if (chunked)
 		return web_chunk(dst, room, text, s.len);
 	if (room < s.len)

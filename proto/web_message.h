@@ -41,11 +41,16 @@ size_t web_message_size(enum web_format format, bool chunked, const struct web_r
 /* Returns the length; 0 if it does not fit into dst[0..room), or the record is broken or changed meanwhile. */
 size_t web_message(enum web_format format, bool chunked, const struct web_record *rec, char *dst, size_t room);
 
-/* Heartbeats and what precedes the first message. An SSE client waits `ms` before it connects again. */
-#define SSE_HEARTBEAT ":\n\n"
-#define SSE_HEARTBEAT_CHUNK "3\r\n:\n\n\r\n"
-#define COMET_HEARTBEAT "\n"
-#define COMET_HEARTBEAT_CHUNK "1\r\n\n\r\n"
+/*
+ * Heartbeats and what precedes the first message. An SSE client waits `ms` before it connects again.
+ *
+ * No empty line is sent that ends no event: there are clients that take it for an empty one. And none among JSON lines, where it would be a line
+ * that is no JSON: a space in front of the next object is nothing to any parser.
+ */
+#define SSE_HEARTBEAT ":\n"
+#define SSE_HEARTBEAT_CHUNK "2\r\n:\n\r\n"
+#define COMET_HEARTBEAT " "
+#define COMET_HEARTBEAT_CHUNK "1\r\n \r\n"
 #define WEB_CHUNK_EXTRA 20	/* what a chunk has beside its content, at most */
 size_t web_sse_retry(char *dst, size_t room, bool chunked, uint32_t ms);
 

@@ -20,7 +20,6 @@
 #include "worker/page.h"
 #include "worker/routes.h"
 
-#define RETRY_MS 2000			/* after which an EventSource connects again */
 #define NDJSON "application/x-ndjson"
 #define HTML "text/html; charset=utf-8"
 #define LINES_SHOWN "text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff"	/* by a browser, as they come; NDJSON it would save */
@@ -40,6 +39,16 @@ static uint32_t stream_transport(const struct http_request *req, bool page)
 	return req->minor ? TRANSPORT_COMET : TRANSPORT_COMET_10;
 }
 
+/* After how many milliseconds an EventSource is to connect again: the setting, more or less, lest all come in the same moment. (By the token, so
+ * that a successor that deals with the request again says the same.) */
+static uint32_t retry_of(const struct exchange *x)
+{
+	uint32_t retry = (uint32_t)x->w->settings->retry, random;
+
+	memcpy(&random, session(x->w, x->c->fd)->token, sizeof(random));
+	return retry / 2 + random % (retry + 1);
+}
+
 /* The head of the answer, and what stands before the first message, in the scratch. */
 static size_t stream_head(const struct exchange *x, uint32_t transport)
 {
@@ -56,7 +65,7 @@ static size_t stream_head(const struct exchange *x, uint32_t transport)
 	if (answer.head || !len)
 		return len;
 	if (transport == TRANSPORT_SSE || transport == TRANSPORT_SSE_10)
-		len += web_sse_retry(dst + len, room - len, transport == TRANSPORT_SSE, RETRY_MS);
+		len += web_sse_retry(dst + len, room - len, transport == TRANSPORT_SSE, retry_of(x));
 	else if (transport == TRANSPORT_PAGE)
 		len += web_chunk(dst + len, room - len, PAGE_HEAD, sizeof(PAGE_HEAD) - 1);
 	else if (transport == TRANSPORT_PAGE_10)

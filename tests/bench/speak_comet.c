@@ -22,7 +22,7 @@ static enum speak_frame kind(const char *frame, size_t len)
 		return SPEAK_BAD;
 	if (!n)
 		return SPEAK_OTHER;	/* the end will follow */
-	return n == 1 && *content == '\n' ? SPEAK_PING : SPEAK_MESSAGE;
+	return n == 1 && *content == ' ' ? SPEAK_PING : SPEAK_MESSAGE;
 }
 
 static int message(const char *frame, size_t len, size_t size, struct payload *p, struct stamp *stamp)

@@ -27,7 +27,7 @@ static enum speak_frame kind(const char *frame, size_t len)
 		return SPEAK_BAD;
 	if (!n || STARTS(content, n, "retry: "))	/* no content: the end will follow */
 		return SPEAK_OTHER;
-	return n == 3 && STARTS(content, n, ":\n\n") ? SPEAK_PING : SPEAK_MESSAGE;
+	return n == 2 && STARTS(content, n, ":\n") ? SPEAK_PING : SPEAK_MESSAGE;
 }
 
 static int message(const char *frame, size_t len, size_t size, struct payload *p, struct stamp *stamp)

@@ -128,6 +128,10 @@ def settle_timestamps(data):
     return re.sub(rb'"timestamp":\[(\d+),(\d+),(\d+)\]', one, data)
 
 
+def settle_retry(data):
+    return re.sub(rb"\Aretry: (\d+)(?=\n)", lambda found: b"retry: 2000" if 1000 <= int(found.group(1)) <= 3000 else found.group(), data)
+
+
 def settle_date(data):
     def one(found):
         try:
@@ -162,7 +166,7 @@ def settle_http(data, methods):
             chunks, data = settle_chunks(data)
             done += chunks
         elif b" 200 " in head.partition(b"\r\n")[0]:
-            return done + settle_timestamps(data)
+            return done + settle_retry(settle_timestamps(data))
     return done + data
 
 
@@ -175,7 +179,7 @@ def settle_chunks(data):
         end = found.end() + size + 2 if found else 0
         if not found or len(data) < end or data[end - 2:end] != b"\r\n":
             return done, data
-        content = settle_timestamps(data[found.end():end - 2])
+        content = settle_retry(settle_timestamps(data[found.end():end - 2]))
         done += (b"%x\r\n" % len(content) if len(content) != size else found.group()) + content + b"\r\n"
         data = data[end:]
         if size == 0:
@@ -522,7 +526,7 @@ class Readme(ExamplesTest):
         for output, text, wanted in going:
             def printed():
                 output.seek(0)
-                return settle_timestamps(output.read()).decode().rstrip("\n")
+                return settle_retry(settle_timestamps(output.read())).decode().rstrip("\n")
             try:
                 wait_until(lambda: printed() == wanted, 5)
             except AssertionError:

@@ -194,9 +194,7 @@ class Lines(Http):
             line = self.take_line()
             if line is None:
                 return None
-            if line == b"":
-                self.heartbeats += 1
-                continue
+            self.heartbeats += len(line) - len(line.lstrip(b" "))
             message = json.loads(line.decode())
             if not isinstance(message, dict):
                 raise AssertionError("no object: %r" % line)

@@ -157,7 +157,7 @@ static void test_kinds(void **state)
 		CASE(speak_sse, HTTP_OK "Content-Type: text/event-stream\r\n\r\n", SPEAK_BAD),
 		CASE(speak_sse, "HTTP/1.1 404 Not Found\r\nContent-Type: text/event-stream\r\n" CHUNKED "\r\n", SPEAK_BAD),
 		CASE(speak_sse, SSE_HEARTBEAT_CHUNK, SPEAK_PING),
-		CASE(speak_sse, "d\r\nretry: 2000\n\n\r\n", SPEAK_OTHER),
+		CASE(speak_sse, "c\r\nretry: 2000\n\r\n", SPEAK_OTHER),
 		CASE(speak_sse, "0\r\n\r\n", SPEAK_OTHER),
 		CASE(speak_comet, HTTP_OK "Content-Type: application/x-ndjson\r\n" CHUNKED "\r\n", SPEAK_ACK),
 		CASE(speak_comet, COMET_HEARTBEAT_CHUNK, SPEAK_PING),

@@ -280,14 +280,14 @@ static void test_small_things(void **state)
 	char dst[64];
 
 	(void)state;
-	assert_int_equal(web_sse_retry(dst, sizeof(dst), false, 2000), 13);
-	assert_memory_equal(dst, "retry: 2000\n\n", 13);
-	assert_int_equal(web_sse_retry(dst, sizeof(dst), true, 2000), 18);
-	assert_memory_equal(dst, "d\r\nretry: 2000\n\n\r\n", 18);
-	assert_int_equal(web_sse_retry(dst, 17, true, 2000), 0);
-	assert_int_equal(web_sse_retry(dst, 12, false, 2000), 0);
-	assert_int_equal(web_sse_retry(dst, 13, false, 2000), 13);
-	assert_int_equal(web_chunk(dst, sizeof(dst), SSE_HEARTBEAT, 3), sizeof(SSE_HEARTBEAT_CHUNK) - 1);
+	assert_int_equal(web_sse_retry(dst, sizeof(dst), false, 2000), 12);
+	assert_memory_equal(dst, "retry: 2000\n", 12);
+	assert_int_equal(web_sse_retry(dst, sizeof(dst), true, 2000), 17);
+	assert_memory_equal(dst, "c\r\nretry: 2000\n\r\n", 17);
+	assert_int_equal(web_sse_retry(dst, 16, true, 2000), 0);
+	assert_int_equal(web_sse_retry(dst, 11, false, 2000), 0);
+	assert_int_equal(web_sse_retry(dst, 12, false, 2000), 12);
+	assert_int_equal(web_chunk(dst, sizeof(dst), SSE_HEARTBEAT, 2), sizeof(SSE_HEARTBEAT_CHUNK) - 1);
 	assert_memory_equal(dst, SSE_HEARTBEAT_CHUNK, sizeof(SSE_HEARTBEAT_CHUNK) - 1);
 	assert_int_equal(web_chunk(dst, sizeof(dst), COMET_HEARTBEAT, 1), sizeof(COMET_HEARTBEAT_CHUNK) - 1);
 	assert_memory_equal(dst, COMET_HEARTBEAT_CHUNK, sizeof(COMET_HEARTBEAT_CHUNK) - 1);
