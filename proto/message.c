@@ -159,7 +159,7 @@ static enum request_kind kind_of(const struct json_member *action)
 {
 	static const char *const names[REQUEST_UNKNOWN] = {
 		[REQUEST_SUBSCRIBE] = "subscribe", [REQUEST_UNSUBSCRIBE] = "unsubscribe", [REQUEST_PUBLISH] = "publish",
-		[REQUEST_LOGIN] = "login", [REQUEST_LOGOUT] = "logout", [REQUEST_SEND] = "send",
+		[REQUEST_LOGIN] = "login", [REQUEST_LOGOUT] = "logout", [REQUEST_SEND] = "send", [REQUEST_PING] = "ping",
 	};
 	char name[ACTION_MAX];
 	ssize_t len = json_string(action->value, action->value_len, name, sizeof(name));
@@ -206,6 +206,8 @@ int request_parse(struct json *json, const char *text, size_t len, bool with_id,
 		return -1;
 	if (read_kind(json, req, error) < 0)
 		return -1;
+	if (req->kind == REQUEST_PING && !with_id)
+		req->kind = REQUEST_UNKNOWN;
 	switch (req->kind) {
 	case REQUEST_SUBSCRIBE:
 	case REQUEST_UNSUBSCRIBE:
@@ -219,6 +221,7 @@ int request_parse(struct json *json, const char *text, size_t len, bool with_id,
 			return -1;
 		select_members(json, true, with_id, req);
 		break;
+	case REQUEST_PING:
 	case REQUEST_UNKNOWN:
 		break;
 	}

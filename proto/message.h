@@ -28,7 +28,7 @@ const char *message_topic_error(const char *topic, size_t len);
 const char *message_id_error(const char *id, size_t len);
 
 enum request_kind {
-	REQUEST_SUBSCRIBE, REQUEST_UNSUBSCRIBE, REQUEST_PUBLISH, REQUEST_LOGIN, REQUEST_LOGOUT, REQUEST_SEND, REQUEST_UNKNOWN
+	REQUEST_SUBSCRIBE, REQUEST_UNSUBSCRIBE, REQUEST_PUBLISH, REQUEST_LOGIN, REQUEST_LOGOUT, REQUEST_SEND, REQUEST_PING, REQUEST_UNKNOWN
 };
 
 struct request {
@@ -45,8 +45,8 @@ struct request {
 };
 
 /* Parses `text` as a JSON object with an `action`. Subscribe and unsubscribe want `data` to be the topic, publish wants `topic`, login and
- * logout want `data` to be the id, send wants `to`. With `with_id` any of them may carry `id`, a string or a number, which is not sent on;
- * without, it is a member like any other.
+ * logout want `data` to be the id, send wants `to`. With `with_id` any of them may carry `id`, a string or a number, which is not sent on,
+ * and there is ping, which wants nothing; without, `id` is a member like any other.
  * 0; or -1 and *error is a static sentence fit for the peer (bad JSON, no action, missing or bad topic). req->kind and req->id then are
  * what was found before the error; the id is looked at first, so whatever follows can be answered with it. An action that is not one of
  * these is REQUEST_UNKNOWN and no error. A member that is asked for here may stand only once. */

@@ -197,7 +197,7 @@ void websocket_next(const char *in, size_t len, size_t max, struct websocket_sca
 
 		if (!is_control(&f) && !check_data(&f, max, scan, event))
 			return;
-		if (end + (is_control(&f) ? (size_t)f.len : 0) - scan->size > WEBSOCKET_EXTRA) {
+		if (end + (is_control(&f) ? (size_t)f.len : 0) - scan->size > WEBSOCKET_EXTRA + scan->size / WEBSOCKET_EXTRA_OF) {
 			bad(event, WEBSOCKET_POLICY, "the message has too many fragments");
 			return;
 		}

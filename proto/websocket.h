@@ -14,7 +14,8 @@
 #include <stdint.h>
 
 #define WEBSOCKET_MAX (1u << 30)	/* the largest `max` */
-#define WEBSOCKET_EXTRA 8192		/* headers of fragments, and control frames between them, in one message */
+#define WEBSOCKET_EXTRA 8192		/* bytes of headers of fragments, and of control frames between them, that one message may have, */
+#define WEBSOCKET_EXTRA_OF 8		/* and as many more as its payload has, divided by this: fragments of 64 bytes are no bother */
 #define WEBSOCKET_HEADER_MAX 10		/* of a frame that the server sends */
 #define WEBSOCKET_CONTROL_MAX 127	/* a whole control frame that the server sends */
 
@@ -64,8 +65,8 @@ struct websocket_event {
 
 /*
  * Looks for the first event in in[0..len). `max` is the most bytes a message may have; scratch has room for max bytes, and 125 at
- * least. A message that is too long is WEBSOCKET_BAD as soon as a header says so. A unit takes up at most max + WEBSOCKET_EXTRA + 14
- * bytes. Results do not depend on the pieces an input arrives in.
+ * least. A message that is too long is WEBSOCKET_BAD as soon as a header says so. A unit takes up at most max + max / WEBSOCKET_EXTRA_OF +
+ * WEBSOCKET_EXTRA + 14 bytes. Results do not depend on the pieces an input arrives in.
  */
 void websocket_next(const char *in, size_t len, size_t max, struct websocket_scan *scan, char *scratch, struct websocket_event *event);
 

@@ -10,6 +10,8 @@
 
 #include "proto/sink.h"
 
+#define OURS "janus"		/* the subprotocol */
+#define PROTOCOL_MAX 255
 #define KEY 24		/* bytes of a key: base64 of 16 */
 #define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -45,6 +47,42 @@ unsigned websocket_check(const struct http_request *req, const char **error)
 		return 400;
 	}
 	return 0;
+}
+
+/* A token (RFC 9110, 5.6.2), of a length that a name has. */
+static bool is_protocol(struct http_text name)
+{
+	if (name.len == 0 || name.len > PROTOCOL_MAX)
+		return false;
+	for (size_t i = 0; i < name.len; i++)
+		if (name.p[i] <= ' ' || name.p[i] > '~' || strchr("\"(),/:;<=>?@[\\]{}", name.p[i]) != NULL)
+			return false;
+	return true;
+}
+
+static struct http_text trim(struct http_text text)
+{
+	while (text.len > 0 && (*text.p == ' ' || *text.p == '\t')) {
+		text.p++;
+		text.len--;
+	}
+	while (text.len > 0 && (text.p[text.len - 1] == ' ' || text.p[text.len - 1] == '\t'))
+		text.len--;
+	return text;
+}
+
+struct http_text websocket_protocol(const struct http_request *req)
+{
+	struct http_text left = req->field[HTTP_WEBSOCKET_PROTOCOL], item, first = { 0 };
+
+	while (left.p != NULL && http_list_next(&left, ',', &item)) {
+		item = trim(item);
+		if (item.len == sizeof(OURS) - 1 && memcmp(item.p, OURS, item.len) == 0)	/* case counts */
+			return item;
+		if (first.p == NULL && is_protocol(item))
+			first = item;
+	}
+	return first;
 }
 
 void websocket_accept(struct http_text key, char dst[WEBSOCKET_ACCEPT])

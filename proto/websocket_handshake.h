@@ -16,6 +16,12 @@ unsigned websocket_check(const struct http_request *req, const char **error);
 /* Sec-WebSocket-Accept for a key that websocket_check() has let pass. */
 void websocket_accept(struct http_text key, char dst[WEBSOCKET_ACCEPT]);
 
+/*
+ * The subprotocol to be answered: "janus" if the client offers it, else the first that it offers, as a browser ends the connection if none of those that
+ * it was told to offer is taken. p NULL: it offers none. What is spoken is the same in any case.
+ */
+struct http_text websocket_protocol(const struct http_request *req);
+
 /* The answer 101. `protocol` is the one chosen of those that were asked for, p NULL none. Returns its length; 0: no room (512 bytes and the
  * protocol are enough). */
 size_t websocket_answer(char *dst, size_t room, const struct http_request *req, struct http_text protocol);

@@ -57,7 +57,7 @@ static size_t stream_head(const struct exchange *x, uint32_t transport)
 	size_t room = x->w->scratch_room, len;
 
 	if (transport == TRANSPORT_WEBSOCKET || transport == TRANSPORT_WEBSOCKET_STREAM)
-		return websocket_answer(dst, room, x->req, (struct http_text){ 0 });
+		return websocket_answer(dst, room, x->req, websocket_protocol(x->req));
 	answer.fields = HTTP_STREAM_FIELDS;
 	answer.type = transport == TRANSPORT_SSE || transport == TRANSPORT_SSE_10 ? HTTP_EVENT_STREAM
 		    : frame_is_own(transport) ? HTML : x->req->html ? LINES_SHOWN : NDJSON;

@@ -103,8 +103,8 @@ static bool act(struct worker *w, struct cursor *c, const struct websocket_event
 		return false;
 	st = session(w, c->fd)->state;
 	if (r == 0 && req.kind == REQUEST_UNKNOWN) {
-		error = ACTION_UNKNOWN;
-	} else if (r == 0) {
+		error = "unknown action: subscribe, unsubscribe, publish, login, logout, send and ping are known";
+	} else if (r == 0 && req.kind != REQUEST_PING) {
 		name = action_name(req.kind == REQUEST_LOGIN || req.kind == REQUEST_LOGOUT, req.name, req.name_len);
 		if (req.kind == REQUEST_SUBSCRIBE || req.kind == REQUEST_LOGIN)
 			error = action_subscribe(w, c->fd, &st, &name);

@@ -52,7 +52,7 @@ static void check_message(const uint8_t *p, const uint8_t *end, const struct web
 
 static void check_event(const struct stream *s, const struct websocket_event *e)
 {
-	size_t left = s->in->seen - s->at, most = s->max + WEBSOCKET_EXTRA + 14;
+	size_t left = s->in->seen - s->at, most = s->max + s->max / WEBSOCKET_EXTRA_OF + WEBSOCKET_EXTRA + 14;
 	const char *end = s->scratch + (s->max > CONTROL_MAX ? s->max : CONTROL_MAX);
 
 	fuzz_check(e->taken <= left && e->taken <= most && s->scan.at <= left);

@@ -33,6 +33,14 @@ class Handshake(WebTest):
             with self.subTest(fields=fields):
                 self.websocket(**fields).close()
 
+    def test_subprotocol(self):
+        """A browser that offers some ends the connection if none is taken, and if one is that it did not offer."""
+        for offered, taken in ((None, None), ("chat", "chat"), ("chat, superchat", "chat"), ("chat, janus", "janus"), ("a b, c", "c"), (",", None)):
+            for target in ("/ws", "/sub/a"):
+                with self.subTest(offered=offered, target=target):
+                    answer = self.answer(target, Sec_WebSocket_Protocol=offered)
+                    self.assertEqual((answer.status, answer.get("Sec-WebSocket-Protocol")), (101, taken))
+
     def test_refused(self):
         for status, more in ((426, {"Upgrade": None}), (426, {"Connection": None}), (426, {"Connection": "keep-alive"}), (426, {"Upgrade": "h2c"}),
                              (426, {"Sec_WebSocket_Version": "8"}), (426, {"Sec_WebSocket_Version": None}), (400, {"Sec_WebSocket_Key": None}),
@@ -311,6 +319,15 @@ class Closes(WebTest):
         client.frame(TEXT, ACTION)
         client.expect(ANSWER)
 
+    def test_message_in_pieces(self):
+        """Fragments of 64 and 128 bytes are legal (and what test suites send), however long the message."""
+        client, head, tail = self.websocket(), b'{"action":"publish","topic":"t","id":1,"x":"', b'"}'
+        for size in (128, 64):
+            text = head + b"x" * (256 * 1024 - len(head) - len(tail)) + tail
+            parts = [text[i:i + size] for i in range(0, len(text), size)]
+            client.send(b"".join(frame(CONTINUATION if i else TEXT, part, fin=i == len(parts) - 1) for i, part in enumerate(parts)))
+            client.expect(ANSWER)
+
     def test_default_longest(self):
         self.closed(1009, frame(TEXT, b"x" * (256 * 1024 + 1)))
 
@@ -357,6 +374,14 @@ class Actions(WebTest):
         self.assertEqual(self.act(client, '{"id":"x","data":"a","action":"unsubscribe"}'), '{"ok":true,"id":"x"}')
         self.assertEqual(self.post("/pub/a", "two"), {"id": None, "subscribers": 0})
         self.assertEqual(self.act(client, '{"action":"unsubscribe","data":"never"}'), '{"ok":true}')
+
+    def test_ping(self):
+        """For clients whose library does not let them send a ping frame: browsers."""
+        client = self.websocket()
+        self.assertEqual(self.act(client, '{"action":"ping"}'), '{"ok":true}')
+        self.assertEqual(self.act(client, '{"action":"ping","id":"p","data":[1]}'), '{"ok":true,"id":"p"}')
+        client.action("pong")
+        client.expect_error("ping are known")
 
     def test_message(self):
         client, publisher = self.websocket().subscribe("events"), self.flash()

@@ -5,6 +5,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -67,9 +68,41 @@ static void test_answer(void **state)
 	assert_int_equal(websocket_answer(got, sizeof(want) - 2, &req, (struct http_text){ "chat", 4 }), 0);
 }
 
+static void test_protocol(void **state)
+{
+	static const struct { const char *offered, *taken; } cases[] = {
+		{ "", NULL },
+		{ "Sec-WebSocket-Protocol: chat\r\n", "chat" },
+		{ "Sec-WebSocket-Protocol: chat, superchat\r\n", "chat" },
+		{ "Sec-WebSocket-Protocol: chat,\tjanus , x\r\n", "janus" },
+		{ "Sec-WebSocket-Protocol: Janus, chat\r\n", "Janus" },
+		{ "Sec-WebSocket-Protocol: graphql-transport-ws\r\n", "graphql-transport-ws" },
+		{ "Sec-WebSocket-Protocol: , a b, c:d, \"e\", good\r\n", "good" },
+		{ "Sec-WebSocket-Protocol:\r\n", NULL },
+		{ "Sec-WebSocket-Protocol: ,\r\n", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char input[512];
+		struct http_request req;
+		struct http_text got;
+
+		snprintf(input, sizeof(input), HEAD V13 KEY "%s\r\n", cases[i].offered);
+		req = parse(input);
+		got = websocket_protocol(&req);
+		if (!cases[i].taken) {
+			assert_null(got.p);
+			continue;
+		}
+		assert_int_equal(got.len, strlen(cases[i].taken));
+		assert_memory_equal(got.p, cases[i].taken, got.len);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_check), cmocka_unit_test(test_answer) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_check), cmocka_unit_test(test_answer), cmocka_unit_test(test_protocol) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
