@@ -31,6 +31,7 @@ struct reading {
 	unsigned seen[SETTINGS];	/* line that set it in the file; by place in settings_table */
 	unsigned seen_workers;
 	bool listen_option;		/* the file's addresses have been replaced */
+	bool find;			/* as in struct config_source */
 	bool failed;
 	char *error;			/* CONFIG_ERROR_MAX */
 };
@@ -312,18 +313,18 @@ static char *next_line(char *dst, int size, void *user)
 	text = r->line;
 	if (r->line_number == 1 && strncmp(text, "\xef\xbb\xbf", 3) == 0)
 		text += 3;
-	if (strlen(r->line) != (size_t)len) {
+	if (strlen(r->line) != (size_t)len && !r->find) {
 		fail(r, "a NUL byte");
 		return NULL;
 	}
 	text += strspn(text, " \t\r\n\v\f");
+	/* A long comment is nothing that inih has to see. */
+	if (*text == '#' || *text == ';' || (r->find && strncmp(text, "runtime_dir", strlen("runtime_dir")) != 0))
+		text = "\n";
 	if (*text == '[') {
 		fail(r, "[sections] are not used here: write the key = value lines without");
 		return NULL;
 	}
-	/* A long comment is nothing that inih has to see. */
-	if (*text == '#' || *text == ';')
-		text = "\n";
 	if (strcspn(text, "\r\n") && !has_key(text)) {
 		fail(r, "not of the form key = value");
 		return NULL;
@@ -428,7 +429,7 @@ uint64_t config_buffered_least(const struct settings *settings)
 int config_read(struct config *config, const struct config_source *source, char error[CONFIG_ERROR_MAX])
 {
 	struct config c;
-	struct reading r = {.config = &c, .error = error};
+	struct reading r = {.config = &c, .find = source->find, .error = error};
 
 	memset(&c, 0, sizeof(c));
 	settings_defaults(&c.settings);
@@ -441,6 +442,10 @@ int config_read(struct config *config, const struct config_source *source, char 
 	if (c.listeners == 0 && listen_by_default(&r) < 0)
 		return -1;
 	resolve(&c.settings);
+	if (source->find) {
+		*config = c;
+		return 0;
+	}
 	/* A batch of messages is up to an eighth of the ring, and a message must fit into a batch. */
 	if (c.settings.ring_bytes < 16 * c.settings.max_frame) {
 		snprintf(error, CONFIG_ERROR_MAX, "ring_bytes (%lld) must be at least 16 times max_frame (%lld)",

@@ -49,6 +49,7 @@ struct config_source {
 	const char *file;		/* -c, or NULL */
 	const char **options;		/* -o, as "key=value" */
 	unsigned count;
+	bool find;			/* of the file, only what says where its server is (runtime_dir): errors elsewhere in it do not matter */
 };
 
 /* Reads defaults, then the file, then the options. `listen` in the file adds an address each time; the first `listen` option replaces

@@ -190,6 +190,7 @@ static int parse(struct arguments *args, int argc, char **argv)
 	int c;
 
 	args->source.options = args->options;
+	args->source.find = true;
 	while ((c = getopt_long(argc, argv, "c:o:h", longs, NULL)) != -1) {
 		if (c == 'c') {
 			args->source.file = optarg;

@@ -160,6 +160,23 @@ class Ctl(JanusTest):
         self.assertEqual((status, out), (1, ""))
         self.assertIn("%s:1: workers" % janus.config_file, err)
 
+    def test_file_with_errors(self):
+        """It need not be right to find the server that runs: what one asks first, when a reload was refused."""
+        janus = self.server(config="workers = 1\nlisten = flash://127.0.0.1:0\n")
+        for text in ("workers = none\n", "[janus]\n", "colour = red\nno key\n", "x" * 5000 + "\n", "heartbeat = 1m\nidle_limit = 1s\n", "a\0b\n"):
+            with self.subTest(text=text[:50]):
+                janus.configure(text + "runtime_dir = %s\n" % janus.runtime_dir)
+                for command in ("status", "stats", "version"):
+                    status, out, err = run(program("janusctl"), "-c", janus.config_file, command)
+                    self.assertEqual((status, err), (0, ""))
+                status, _, err = run(program("janusctl"), "-c", janus.config_file, "reload")
+                self.assertEqual(status, 1)
+                self.assertIn(janus.config_file, err) if "idle" not in text else self.assertIn("idle_limit", err)
+        janus.configure("runtime_dir = elsewhere\n")
+        status, _, err = run(program("janusctl"), "-c", janus.config_file, "status")
+        self.assertEqual(status, 1)
+        self.assertIn("runtime_dir", err)
+
     def test_status(self):
         janus = self.server(workers=3)
         self.client(janus)
