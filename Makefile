@@ -209,11 +209,16 @@ DEMO_SUBSCRIBERS ?= 40000
 demo: all
 	@BUILD=$(BUILD) SUBSCRIBERS=$(DEMO_SUBSCRIBERS) sh tests/demo.sh
 
-install: all
+# (Of what `make` has built: it looks for no libraries and installs none. A configuration that is there stays.)
+install: programs
 	install -D -m 755 $(BUILD)/janus $(DESTDIR)$(PREFIX)/sbin/janus
 	install -D -m 755 $(BUILD)/janusctl $(DESTDIR)$(PREFIX)/bin/janusctl
 	install -D -m 755 $(BUILD)/janusbench $(DESTDIR)$(PREFIX)/bin/janusbench
-	install -D -m 644 packaging/janus.ini $(DESTDIR)/etc/janus/janus.ini
+	@ini=$(DESTDIR)/etc/janus/janus.ini; \
+	if [ -e $$ini ] && ! cmp -s packaging/janus.ini $$ini; then \
+		echo "$$ini stays as it is; this version's defaults are in $$ini.new"; ini=$$ini.new; \
+	fi; \
+	install -D -m 644 packaging/janus.ini $$ini
 
 clean:
 	rm -rf build

@@ -95,11 +95,27 @@ else
 	exit 1
 fi
 
+# Whether the lists of packages are here: in a fresh container, they are not.
+have_lists()
+{
+	[ $manager != apt-get ] || apt-cache show gcc >/dev/null 2>&1
+}
+
 root=0
 [ "$(id -u)" = 0 ] && root=1
 if [ $root = 1 ] && [ $manager = apt-get ]; then
 	export DEBIAN_FRONTEND=noninteractive
 	apt-get update -qq || echo "deps: apt-get update failed; trying with the lists that are here" >&2
+fi
+
+if ! have_lists; then
+	echo "deps: missing:" $missing >&2
+	if [ $root = 1 ]; then
+		echo "deps: there are no package lists, and apt-get update brings none: see what it says (network, proxy, /etc/apt/sources.list*), then run make again." >&2
+	else
+		echo "deps: there are no package lists. Run \`sudo apt-get update\`, then make again: it says what to install." >&2
+	fi
+	exit 1
 fi
 
 packages=

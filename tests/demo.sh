@@ -6,8 +6,17 @@ set -u
 limit=$(ulimit -H -n)
 [ "$limit" = unlimited ] && limit=1048576
 workers=$(nproc)
-need=$((SUBSCRIBERS / (limit - 500) + 1))
+room=$((limit > 600 ? limit - 500 : 100))
+need=$((SUBSCRIBERS / room + 1))
 [ "$workers" -lt "$need" ] && workers=$need
+if [ "$workers" -gt 64 ]; then
+	cat >&2 <<END
+demo: $SUBSCRIBERS subscribers take more descriptors than there may be: a process may open $limit files (ulimit -H -n).
+demo: with fewer subscribers: make demo DEMO_SUBSCRIBERS=$((32 * room))
+demo: or raise the limit: as root \`ulimit -n 65536 && make demo\`; in a container --ulimit nofile=65536; in a systemd unit LimitNOFILE=65536
+END
+	exit 1
+fi
 
 dir=$(mktemp -d)
 trap 'kill "$server" 2>/dev/null; wait "$server" 2>/dev/null; rm -rf "$dir"' EXIT
