@@ -214,6 +214,8 @@ install: programs
 	install -D -m 755 $(BUILD)/janus $(DESTDIR)$(PREFIX)/sbin/janus
 	install -D -m 755 $(BUILD)/janusctl $(DESTDIR)$(PREFIX)/bin/janusctl
 	install -D -m 755 $(BUILD)/janusbench $(DESTDIR)$(PREFIX)/bin/janusbench
+	install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/janus/README.md
+	install -D -m 644 PROTOCOL.md $(DESTDIR)$(PREFIX)/share/doc/janus/PROTOCOL.md
 	@ini=$(DESTDIR)/etc/janus/janus.ini; \
 	if [ -e $$ini ] && ! cmp -s packaging/janus.ini $$ini; then \
 		echo "$$ini stays as it is; this version's defaults are in $$ini.new"; ini=$$ini.new; \

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 import browser
@@ -448,6 +449,65 @@ class Chromium(ClientTest):
             self.assertIn("error", self.browser.evaluate("post(%s, %s, '1')" % (json.dumps(self.url("/pub/a")), json.dumps(type))))
         self.published("/pub/a", "fence")
         self.assertEqual(witness.message()["data"], "fence")
+
+    def open_page(self):
+        self.browser.open(self.url("/"))
+        self.browser.wait("document.readyState === 'complete' && janus.connected")
+        wait_until(lambda: self.post("/pub/events", "ready")["subscribers"] == 1, what="the page's subscription")
+        self.browser.wait("$('ol').innerText.includes('ready')")
+
+    def first(self, text):
+        """What is shown of the newest message, once it has this text."""
+        return self.browser.wait("$('ol li').innerText.includes(%s) && $('ol li').innerText" % json.dumps(text))
+
+    def test_page_shows_what_came(self):
+        """Objects as event, numbers that JavaScript can't hold, and of long messages the beginning."""
+        self.open_page()
+        publisher, witness = self.flash(), self.lines("/sub/events")
+        publisher.send(b'{"action":"publish","topic":"events","event":{"a":[1]},"data":[12345678901234567890,1e400,1.50,7,"x"],"big":-9007199254740993}\0')
+        text = "".join(self.first("12345678901234567890").split())
+        self.assertIn('{"a":[1]}', text)
+        self.assertIn('[12345678901234567890,1e400,1.50,7,"x"]', text)
+        self.assertIn('{"big":-9007199254740993}', text)
+        publisher.publish("events", data="y" * 200000)
+        self.assertLess(len(self.first("200000 characters")), 500)
+        self.browser.evaluate("$('ol li summary').click()")
+        self.browser.wait("$('ol li').innerText.length > 200000")
+        publisher.publish("events", data=list(range(50000)))
+        self.assertLess(len(self.first("0, 1, 2, 3")), 500)
+        for _ in range(3):
+            witness.message()
+        self.browser.evaluate("form.json.checked = true; form.data.value = '{\"n\": 12345678901234567890}'; form.requestSubmit()")
+        self.assertIn(b'"data":{"n": 12345678901234567890}', witness.chunk())
+
+    def test_page_of_a_server_that_stops(self):
+        """It says why the server has closed, and what is published when there is no connection makes it look for one."""
+        port = free_port()
+        more = dict(listen=("http://127.0.0.1:%d" % port, "flash://127.0.0.1:0"))
+        self.serve(**more)
+        self.open_page()
+        self.janus.stop()
+        self.browser.wait("$('ol').innerText.includes('closed by the server: the server stops (1001)')")
+        self.browser.evaluate("form.requestSubmit()")
+        self.browser.wait("$('#result').textContent === 'not connected'")
+        self.serve(**more)
+        self.browser.wait("janus.publish('events', {data: 1}).then(m => m.ok, () => false)", 5)
+        self.browser.wait("$('#state').textContent === 'connected' && $('#result').textContent === ''")
+        self.published("/pub/events", "back")
+        self.first("back")
+
+    def test_page_under_load(self):
+        """1,000 messages a second: what nobody can read is not made."""
+        self.open_page()
+        self.browser.evaluate("window.made = 0; new MutationObserver(list => list.forEach(m => made += m.addedNodes.length)).observe($('ol'), {childList: true})")
+        publisher, began = self.flash(), time.monotonic()
+        for _ in range(40):
+            publisher.send(b"".join(b'{"action":"publish","topic":"events","data":{"x":%d}}\0' % n for n in range(100)))
+            publisher.silent(0.1)
+        self.browser.wait("$('#rate').textContent.endsWith('4001 in all')")
+        self.first('"x":99')
+        self.assertLess(self.browser.evaluate("made"), 41 * (1 + (time.monotonic() - began) / 0.25))
+        self.assertLessEqual(self.browser.evaluate("$('ol').children.length"), 200)
 
     def test_binary(self):
         self.browser.open(self.url("/"))

@@ -49,12 +49,21 @@ static void keeps_to_itself(void **state)
 	}
 }
 
+/* Who looks at it knows what runs, and where to read on. */
+static void says_what_it_is(void **state)
+{
+	(void)state;
+	assert_non_null(strstr(page_html, "Janus " JANUS_VERSION "."));
+	assert_non_null(strstr(page_html, "PROTOCOL.md"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_file_as_it_stands),
 		cmocka_unit_test(ends_where_it_says),
 		cmocka_unit_test(keeps_to_itself),
+		cmocka_unit_test(says_what_it_is),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
