@@ -133,6 +133,23 @@ class Ops(WebTest):
         client.op("ping", seq=1)
         client.expect({"ok": True, "seq": 1})
 
+    def test_from_json(self):
+        """What stands in PROTOCOL.md of numbers and of depth."""
+        client = self.packet().subscribe("a")
+        publish = lambda text: self.ask("POST", "/pub/a", text.encode(), [("Content-Type", "application/json")])
+        for text, value in (("1e400", math.inf), ("-1e400", -math.inf), ("18446744073709551615", 2 ** 64 - 1), ("18446744073709551616", 2.0 ** 64),
+                            ("-9223372036854775808", -2 ** 63), ("-9223372036854775809", -2.0 ** 63), ("1e2", 100.0), ("1" * 501, "1" * 501)):
+            with self.subTest(text=text):
+                self.assertEqual(publish(text).status, 200)
+                got = client.message()["data"]
+                self.assertEqual((got, type(got)), (value, type(value)))
+        self.assertEqual(publish("[" * 128 + "]" * 128).status, 200)
+        got, depth = client.message()["data"], 1
+        while got:
+            got, depth = got[0], depth + 1
+        self.assertEqual(depth, 128)
+        self.assertEqual(publish("[" * 129 + "]" * 129).status, 400)
+
     def test_going(self):
         for end in ("close", "reset", "half_close"):
             clients = [self.packet().subscribe("a").login("bob") for _ in range(5)]
