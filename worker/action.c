@@ -74,6 +74,32 @@ static bool may_subscribe(struct worker *w, const struct session_shm *s)
 	return true;
 }
 
+/* Nobody here subscribes what was joined. */
+static void leave_unsubscribed(struct worker *w, uint32_t t)
+{
+	if (topics_find(w, t))
+		return;
+	lock_acquire(&w->hub.shm->lock, w->number + 1);
+	index_leave(&w->hub.index, w->number, t);
+	lock_release(&w->hub.shm->lock, w->number + 1);
+}
+
+/*
+ * The session is about to have a second topic. What the first one's fan-out has not served it yet, its own stream brings. -1 without memory.
+ */
+static int go_apart(struct worker *w, int fd, struct session_state_shm *st)
+{
+	bool owed = !(st->flags & SESSION_BEHIND) && fanout_owes(w, fd, st->pos);
+
+	if (topics_move_apart(w, st->transport, fd) < 0)
+		return -1;
+	if (owed) {
+		catchup_defer(w, fd);
+		st->flags |= session(w, fd)->state.flags & SESSION_BEHIND;
+	}
+	return 0;
+}
+
 const char *action_subscribe(struct worker *w, int fd, struct session_state_shm *st, const struct topic_name *name)
 {
 	struct session_shm *s = session(w, fd);
@@ -96,11 +122,13 @@ const char *action_subscribe(struct worker *w, int fd, struct session_state_shm 
 	}
 	CRASH_POINT("subscribe-joined");
 	sub = &w->slot.subscriptions[number];
-	if (topics_add(w, t, st->transport, fd, &sub->place) < 0) {
+	sub->topic = t;
+	if ((s->count == 1 && go_apart(w, fd, st) < 0) ||
+	    topics_add(w, st->transport, fd, number, s->count > 0 || frame_is_own(st->transport)) < 0) {
 		topics_give_subscription(w, number);
+		leave_unsubscribed(w, t);
 		return "out of memory";
 	}
-	sub->topic = t;
 	sub->from = tail;
 	sub->number = (uint32_t)next;
 	sub->next = 0;
@@ -129,17 +157,12 @@ void action_unsubscribe(struct worker *w, int fd, struct session_state_shm *st, 
 		atomic_store_explicit(link, atomic_load_explicit(&sub->next, memory_order_relaxed), memory_order_release);
 		CRASH_POINT("unsubscribe-unlinked");
 		s->count--;
-		topics_remove(w, sub->topic, st->transport, sub->place);
+		topics_remove(w, st->transport, number);
+		apart_changed(w, fd);
 		CRASH_POINT("unsubscribe-left");
 		topics_give_subscription(w, number);
 		worker_count(w, COUNTER_unsubscribed, 1);
 		atomic_fetch_sub_explicit(&w->self->subscriptions, 1, memory_order_relaxed);
-		if (s->count == 1 && !(st->flags & SESSION_BEHIND)) {
-			uint64_t from = w->slot.subscriptions[atomic_load(&s->subscriptions)].from;
-
-			if (st->pos < from)
-				st->pos = from;
-		}
 	}
 }
 
@@ -161,11 +184,12 @@ void action_leave_all(struct worker *w, int fd, uint32_t transport)
 
 	atomic_store_explicit(&s->subscriptions, 0, memory_order_release);
 	s->count = 0;
+	apart_gone(w, fd);
 	while (number) {
 		const struct subscription_shm *sub = &w->slot.subscriptions[number];
 		uint32_t next = atomic_load_explicit(&sub->next, memory_order_relaxed);
 
-		topics_remove(w, sub->topic, transport, sub->place);
+		topics_remove(w, transport, number);
 		topics_give_subscription(w, number);
 		atomic_fetch_sub_explicit(&w->self->subscriptions, 1, memory_order_relaxed);
 		number = next;

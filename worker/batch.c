@@ -36,6 +36,7 @@ struct batch {
 		int fd;
 	} send[BATCH_MAX];
 	int result[BATCH_MAX];
+	uint64_t round;			/* times that `used` went back to 0 */
 	size_t used;
 	size_t room;
 	char arena[];
@@ -62,6 +63,7 @@ struct batch *batch_create(int io, size_t arena)
 		return NULL;
 	b->uring = false;
 	b->count = 0;
+	b->round = 1;
 	b->used = 0;
 	b->room = arena;
 	if (io == IO_SEND)
@@ -241,6 +243,7 @@ char *batch_room(struct worker *w, size_t bytes)
 	if (b->used + bytes > b->room) {
 		batch_flush(w);
 		b->used = 0;
+		b->round++;
 	}
 	return bytes <= b->room ? b->arena + b->used : NULL;
 }
@@ -248,6 +251,11 @@ char *batch_room(struct worker *w, size_t bytes)
 void batch_use(struct worker *w, size_t bytes)
 {
 	w->batch->used += bytes;
+}
+
+uint64_t batch_round(const struct worker *w)
+{
+	return w->batch->round;
 }
 
 void batch_add(struct worker *w, int fd, const char *bytes, size_t len, uint64_t pos, uint32_t messages, uint32_t skipped)

@@ -1,6 +1,6 @@
 /*
  * Sessions served one at a time, along their own stream: the rest of a frame that was cut, the out buffer, then, in ring order, the
- * records from `pos` on of the topics that they subscribe (stream.h). For those behind, and for live ones with several topics.
+ * records from `pos` on of the topics that they subscribe (stream.h). For those behind.
  */
 #include <errno.h>
 #include <string.h>
@@ -193,35 +193,6 @@ void catchup_run(struct worker *w, int fd)
 		session_close(w, fd);
 	else
 		session_watch(w, fd);
-}
-
-size_t catchup_due(struct worker *w, int fd)
-{
-	struct session_state_shm st = session(w, fd)->state;
-	struct stream s;
-	struct piece p;
-
-	if (st.flags & (SESSION_BEHIND | SESSION_CLOSE))
-		return 0;
-	/* Now, rather than while gathering: what a full batch sends may want a stream of its own, and there is one. */
-	batch_room(w, w->scratch_room > PIECE ? w->scratch_room : PIECE);
-	if (stream_open(&s, w, fd, &st, w->cursor) < 0) {
-		catchup_defer(w, fd);	/* no memory now */
-		return 0;
-	}
-	if (gather(&s, &p, UINT32_MAX) == 0 && !p.more) {
-		if (p.len) {
-			batch_use(w, p.len);
-			batch_add(w, fd, p.bytes, p.len, p.pos, p.messages, (uint32_t)s.skipped);
-		} else if (s.skipped) {
-			st.pos = p.pos;		/* counted once */
-			session_commit(w, fd, &st);
-			worker_count(w, COUNTER_dropped_unencodable, s.skipped);
-		}
-		return p.len;
-	}
-	catchup_defer(w, fd);	/* more than one piece */
-	return p.len;
 }
 
 /* Takes sent bytes off the out buffer; what is left of `bytes` lies in the ring. */

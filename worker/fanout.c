@@ -6,22 +6,20 @@
  * not wait for one with many. A pass over a topic's subscribers covers a fixed run of its records, first to end, sent to each in one
  * operation; records that come meanwhile are the next pass's.
  *
- * A session with several topics gets them in ring order: it is put down as due, and served along its own stream (catchup.c).
+ * A session with several topics gets them in ring order, and is served apart (apart.c).
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "shm/crash.h"
 #include "worker/worker.h"
 
 #define PASS_BYTES (256 * 1024)		/* of frames that a pass sends each subscriber, or one frame */
 #define PASS_RECORDS 2048
 #define TURN_SENDS 256			/* about that many in a turn of the loop */
-#define FEW 8				/* subscribers that are looked at before frames are made for them */
 #define QUEUE_SHORT 64			/* topics that may be walked through every turn */
 #define LAG_SMALL 32			/* of 1024: `delivered` need not be exact */
-
-#define DUE_BYTES (4 * 1024 * 1024)	/* of frames made for single sessions in a turn */
 #define KEPT 4				/* passes whose frames are kept from slice to slice */
 
 /*
@@ -81,8 +79,10 @@ static void poll_topics(struct worker *w, uint64_t tail)
 		struct local_topic *t = w->topics[i];
 		struct ring_record rec;
 
-		if (t && ring_seek(&w->hub.ring, i, t->generation, w->cursor, tail, 0, &rec) == 0)
-			for (; t; t = t->sibling)
+		if (!t || ring_seek(&w->hub.ring, i, t->generation, w->cursor, tail, 0, &rec) < 0)
+			continue;
+		for (; t; t = t->sibling)
+			if (!t->is_apart)
 				queue_from(w, t, rec.seq);
 	}
 }
@@ -95,12 +95,13 @@ void fanout_poll(struct worker *w)
 	for (uint64_t seq = w->cursor; seq < tail; seq++) {
 		struct local_topic *t;
 
-		if (ring_read(&w->hub.ring, seq, &rec) < 0) {
+		if (ring_read(&w->hub.ring, seq, &rec) < 0 || FAIL_POINT("poll-overtaken")) {
 			poll_topics(w, tail);
 			break;
 		}
 		for (t = topics_find(w, rec.topic); t && t->generation == rec.generation; t = t->sibling)
-			queue_from(w, t, seq);
+			if (!t->is_apart)
+				queue_from(w, t, seq);
 	}
 	w->cursor = tail;
 }
@@ -118,10 +119,23 @@ static char *frames_room(struct worker *w, struct frames *f, size_t bytes)
 	return f->bytes;
 }
 
-/* Served along its own stream, or not now. */
-static bool is_apart(const struct session_shm *s)
+/* Whether the session is served, and has not had all before `end`. */
+static bool is_owed(const struct session_shm *s, uint64_t end)
 {
-	return s->state.flags & (SESSION_BEHIND | SESSION_CLOSE) || s->count > 1 || frame_is_own(s->state.transport);
+	return !(s->state.flags & (SESSION_BEHIND | SESSION_CLOSE)) && s->state.pos < end;
+}
+
+bool fanout_owes(const struct worker *w, int fd, uint64_t pos)
+{
+	const struct session_shm *s = session(w, fd);
+	const struct local_topic *t;
+
+	if (pos >= w->cursor)
+		return false;
+	t = topics_find(w, w->slot.subscriptions[atomic_load_explicit(&s->subscriptions, memory_order_relaxed)].topic);
+	while (t && (t->transport != s->state.transport || t->is_apart))
+		t = t->sibling;
+	return t && t->queued;
 }
 
 /* Of what was passed over, that which was for a session that has had all before `pos`. */
@@ -150,7 +164,7 @@ static void pass_over(struct worker *w, const struct local_topic *t, const struc
 {
 	batch_flush(w);		/* what is under way is recorded from where the sessions are */
 	for (uint32_t i = t->at; i < t->count; i++)
-		if (!is_apart(session(w, (int)t->subscribers[i])) && session(w, (int)t->subscribers[i])->state.pos < f->end)
+		if (is_owed(session(w, (int)t->subscribers[i]), f->end))
 			pass_by(w, (int)t->subscribers[i], f);
 }
 
@@ -225,30 +239,14 @@ static const struct frames *pass_frames(struct worker *w, struct local_topic *t)
 	return NULL;
 }
 
-static void note_due(struct worker *w, int fd)
-{
-	/* Once: a session must not stand in a batch twice. */
-	if (session_mark(w, fd, MARK_DUE))
-		return;
-	/* Without memory for the list it is served as one that is behind. */
-	if (worker_push(&w->due, &w->due_count, &w->due_room, fd) < 0) {
-		session_unmark(w, fd, MARK_DUE);
-		catchup_defer(w, fd);
-	}
-}
-
 /* What of the frames the session has not had yet, as one send. */
 static void serve(struct worker *w, int fd, const struct frames *f)
 {
 	const struct session_shm *s = session(w, fd);
 	uint32_t i = 0;
 
-	if (s->state.flags & (SESSION_BEHIND | SESSION_CLOSE) || s->state.pos >= f->end)
+	if (!is_owed(s, f->end))
 		return;
-	if (s->count > 1 || frame_is_own(s->state.transport)) {
-		note_due(w, fd);
-		return;
-	}
 	/* The last frame may be one that it has had: a pass can end with what is passed over. */
 	while (i < f->count && f->seq[i] < s->state.pos)
 		i++;
@@ -259,25 +257,6 @@ static void serve(struct worker *w, int fd, const struct frames *f)
 	batch_add(w, fd, f->bytes + f->at[i], f->at[f->count] - f->at[i], f->end, f->count - i, skipped_from(f, s->state.pos));
 }
 
-/* A topic whose subscribers are all served one at a time: they are due, and no frames are made here. */
-static bool only_due(struct worker *w, struct local_topic *t)
-{
-	if (t->end || t->count > FEW)
-		return false;
-	for (uint32_t i = 0; i < t->count; i++)
-		if (session(w, (int)t->subscribers[i])->count < 2 && !frame_is_own(t->transport))
-			return false;
-	for (uint32_t i = 0; i < t->count; i++) {
-		const struct session_state_shm *st = &session(w, (int)t->subscribers[i])->state;
-
-		if (!(st->flags & (SESSION_BEHIND | SESSION_CLOSE)) && st->pos < w->cursor)
-			note_due(w, (int)t->subscribers[i]);
-	}
-	t->at = t->count;
-	t->end = w->cursor;
-	return true;
-}
-
 /*
  * There was no memory for frames, or they were overwritten, which flow control prevents: those not served yet get what there is when they
  * can.
@@ -285,12 +264,9 @@ static bool only_due(struct worker *w, struct local_topic *t)
 static void defer_rest(struct worker *w, struct local_topic *t)
 {
 	batch_flush(w);		/* what is under way is recorded from where the sessions are */
-	for (; t->at < t->count; t->at++) {
-		const struct session_state_shm *st = &session(w, (int)t->subscribers[t->at])->state;
-
-		if (!(st->flags & (SESSION_BEHIND | SESSION_CLOSE)) && st->pos < (t->end ? t->end : w->cursor))
+	for (; t->at < t->count; t->at++)
+		if (is_owed(session(w, (int)t->subscribers[t->at]), t->end ? t->end : w->cursor))
 			catchup_defer(w, (int)t->subscribers[t->at]);
-	}
 }
 
 /* One slice. Returns sends made, about. */
@@ -299,8 +275,6 @@ static uint32_t serve_slice(struct worker *w, struct local_topic *t)
 	const struct frames *f;
 	uint32_t stop = t->at + (uint32_t)w->settings->fanout_slice;
 
-	if (only_due(w, t))
-		return t->count;
 	f = pass_frames(w, t);
 	if (!f) {
 		defer_rest(w, t);
@@ -336,21 +310,6 @@ static bool another_pass(struct worker *w, struct local_topic *t)
 	return true;
 }
 
-/* Some may be left for the next turn. */
-static void serve_due(struct worker *w)
-{
-	size_t bytes = 0;
-	uint32_t i;
-
-	for (i = 0; i < w->due_count && bytes < DUE_BYTES; i++)
-		/* (Without the mark it was closed since.) */
-		if (session_unmark(w, w->due[i], MARK_DUE) && session(w, w->due[i])->status == SESSION_OPEN)
-			bytes += catchup_due(w, w->due[i]);
-	w->due_count -= i;
-	memmove(w->due, w->due + i, w->due_count * sizeof(*w->due));
-	batch_flush(w);
-}
-
 bool fanout_run(struct worker *w)
 {
 	struct local_topic *last = w->queue ? (struct local_topic *)((char *)w->queue_end - offsetof(struct local_topic, queued_next)) : NULL;
@@ -367,17 +326,13 @@ bool fanout_run(struct worker *w)
 			break;
 	}
 	batch_flush(w);
-	if (w->due_count > 0)
-		serve_due(w);
-	return w->queue != NULL || w->due_count > 0;
+	return apart_run(w) || w->queue != NULL;
 }
 
 void fanout_publish_delivered(struct worker *w)
 {
-	uint64_t least = w->cursor;
+	uint64_t least = apart_cursor(w);
 
-	if (w->due_count > 0)
-		return;		/* they are owed more than the queue tells */
 	/* What was true stays true, as passes only move on: a long queue is walked when it matters, and not every turn. */
 	if (w->queued > QUEUE_SHORT &&
 	    (ring_lag(&w->hub.ring, w->self->delivered) < LAG_SMALL || ++w->turns_unpublished < w->queued / TURN_SENDS))

@@ -242,21 +242,26 @@ static void close_damaged(struct worker *w, int fd)
 	close(fd);
 }
 
+static uint32_t next_subscription(const struct worker *w, uint32_t i)
+{
+	return atomic_load_explicit(&w->slot.subscriptions[i].next, memory_order_relaxed);
+}
+
 static int claim_subscriptions(struct worker *w, int fd)
 {
 	struct session_shm *s = session(w, fd);
-	struct subscription_shm *sub = NULL;
+	uint32_t first = atomic_load_explicit(&s->subscriptions, memory_order_relaxed);
+	const struct subscription_shm *sub = &w->slot.subscriptions[first];
 
 	s->count = 0;
-	for (uint32_t i = atomic_load_explicit(&s->subscriptions, memory_order_relaxed); i;
-	     i = atomic_load_explicit(&sub->next, memory_order_relaxed)) {
-		sub = &w->slot.subscriptions[i];
+	for (uint32_t i = first; i; i = next_subscription(w, i)) {
 		if (i >= w->fresh_subscription)
 			w->fresh_subscription = i + 1;
-		if (topics_add(w, sub->topic, s->state.transport, fd, &sub->place) < 0)
-			return -1;
 		s->count++;
 	}
+	for (uint32_t i = first; i; i = next_subscription(w, i))
+		if (topics_add(w, s->state.transport, fd, i, s->count > 1 || frame_is_own(s->state.transport)) < 0)
+			return -1;
 	atomic_fetch_add_explicit(&w->self->subscriptions, s->count, memory_order_relaxed);
 	/* A subscribe that did not come to its commit. */
 	if (s->count == 1 && !(s->state.flags & SESSION_BEHIND) && !s->state.cut && s->state.pos < sub->from) {
@@ -416,6 +421,7 @@ int recover(struct worker *w)
 	CRASH_POINT("recover-landed");
 	leave_unheard(w);
 	w->cursor = atomic_load_explicit(&w->self->delivered, memory_order_acquire);
+	apart_start(w, w->cursor);
 	start_sessions(w);
 	CRASH_POINT("recover-started");
 	resume_answer(w);

@@ -9,6 +9,8 @@
 
 #include "worker/worker.h"
 
+#define PLACE_APART 0x80000000u		/* in a subscription's place: it is in the list of those apart */
+
 int topics_init(struct worker *w)
 {
 	size_t bytes = ((size_t)w->hub.index.shm->topics_max + 1) * sizeof(*w->topics);
@@ -27,48 +29,73 @@ struct local_topic *topics_find(const struct worker *w, uint32_t topic)
 	return topic <= w->hub.index.shm->topics_max ? w->topics[topic] : NULL;
 }
 
-static struct local_topic *topics_make(struct worker *w, uint32_t topic, uint32_t transport)
+static struct local_topic *topics_make(struct worker *w, uint32_t topic, uint32_t transport, bool apart)
 {
 	struct local_topic *t = calloc(1, sizeof(*t));
 
-	if (!t)
+	if (!t || !(t->subscribers = malloc(apart ? sizeof(*t->apart) : sizeof(*t->subscribers)))) {
+		free(t);
 		return NULL;
+	}
+	t->room = 1;
 	t->topic = topic;
 	t->generation = index_topic(&w->hub.index, topic)->generation;
 	t->transport = transport;
+	t->is_apart = apart;
 	t->sibling = w->topics[topic];
 	w->topics[topic] = t;
 	return t;
 }
 
-static struct local_topic *find_sibling(const struct worker *w, uint32_t topic, uint32_t transport)
+static struct local_topic *find_sibling(const struct worker *w, uint32_t topic, uint32_t transport, bool apart)
 {
 	struct local_topic *t = w->topics[topic];
 
-	while (t && t->transport != transport)
+	while (t && (t->transport != transport || t->is_apart != apart))
 		t = t->sibling;
 	return t;
 }
 
-int topics_add(struct worker *w, uint32_t topic, uint32_t transport, int fd, uint32_t *place)
+static int make_room(struct local_topic *t)
 {
-	struct local_topic *t = find_sibling(w, topic, transport);
+	uint32_t room = t->room + (t->room + 1) / 2;
+	void *p;
 
-	if (!t && !(t = topics_make(w, topic, transport)))
+	if (t->count < t->room)
+		return 0;
+	p = realloc(t->subscribers, room * (t->is_apart ? sizeof(*t->apart) : sizeof(*t->subscribers)));
+	if (!p)
 		return -1;
-	if (t->count == t->room) {
-		uint32_t room = t->room ? t->room + (t->room + 1) / 2 : 1;
-		uint32_t *p = realloc(t->subscribers, room * sizeof(*p));
-
-		if (!p)
-			return -1;
-		t->subscribers = p;
-		t->room = room;
-	}
-	*place = t->count;
-	t->subscribers[t->count++] = (uint32_t)fd;
-	topics_tell(w, topic);
+	t->subscribers = p;
+	t->room = room;
 	return 0;
+}
+
+int topics_add(struct worker *w, uint32_t transport, int fd, uint32_t subscription, bool apart)
+{
+	struct subscription_shm *sub = &w->slot.subscriptions[subscription];
+	struct local_topic *t = find_sibling(w, sub->topic, transport, apart);
+
+	if (!t && !(t = topics_make(w, sub->topic, transport, apart)))
+		return -1;
+	if (make_room(t) < 0)
+		return -1;
+	sub->place = t->count;
+	if (apart) {
+		sub->place |= PLACE_APART;
+		t->apart[t->count] = (struct apart_subscriber){ (uint32_t)fd, subscription };
+		apart_count(w, 1);
+	} else {
+		t->subscribers[t->count] = (uint32_t)fd;
+	}
+	t->count++;
+	topics_tell(w, sub->topic);
+	return 0;
+}
+
+bool topics_is_apart(const struct worker *w, uint32_t subscription)
+{
+	return w->slot.subscriptions[subscription].place & PLACE_APART;
 }
 
 void topics_tell(const struct worker *w, uint32_t topic)
@@ -82,14 +109,22 @@ void topics_tell(const struct worker *w, uint32_t topic)
 	atomic_store_explicit(hub_count_of(&w->hub, w->number, topic), n, memory_order_relaxed);
 }
 
-static void set_place(struct worker *w, struct local_topic *t, uint32_t place)
+/* The subscriber at `from` goes to `to`. Who is not apart has no other subscription. */
+static void move(struct worker *w, struct local_topic *t, uint32_t from, uint32_t to)
 {
-	uint32_t s = atomic_load_explicit(&session(w, (int)t->subscribers[place])->subscriptions, memory_order_relaxed);
+	struct subscription_shm *sub;
 
-	while (s && w->slot.subscriptions[s].topic != t->topic)
-		s = atomic_load_explicit(&w->slot.subscriptions[s].next, memory_order_relaxed);
-	assert(s);
-	w->slot.subscriptions[s].place = place;
+	if (from == to)
+		return;
+	if (t->is_apart) {
+		t->apart[to] = t->apart[from];
+		w->slot.subscriptions[t->apart[to].subscription].place = to | PLACE_APART;
+		return;
+	}
+	t->subscribers[to] = t->subscribers[from];
+	sub = &w->slot.subscriptions[atomic_load_explicit(&session(w, (int)t->subscribers[to])->subscriptions, memory_order_relaxed)];
+	assert(sub->topic == t->topic);
+	sub->place = to;
 }
 
 /* Off the queue before it goes: rare enough for a walk. */
@@ -128,27 +163,51 @@ static void topics_drop(struct worker *w, struct local_topic *t)
  * The last one takes the place of the one that goes. In the middle of a pass those before `at` are served and those from `at`
  * are not: a gap among the served is filled with the last served one, and the gap that leaves is filled from the end.
  */
-void topics_remove(struct worker *w, uint32_t topic, uint32_t transport, uint32_t place)
+static void remove_at(struct worker *w, struct local_topic *t, uint32_t place)
 {
-	struct local_topic *t = find_sibling(w, topic, transport);
-
 	assert(t && place < t->count);
 	if (place < t->at) {
 		t->at--;
-		if (place != t->at) {
-			t->subscribers[place] = t->subscribers[t->at];
-			set_place(w, t, place);
-		}
+		move(w, t, t->at, place);
 		place = t->at;
 	}
 	t->count--;
-	if (place != t->count) {
-		t->subscribers[place] = t->subscribers[t->count];
-		set_place(w, t, place);
-	}
-	topics_tell(w, topic);
+	move(w, t, t->count, place);
+	topics_tell(w, t->topic);
+	if (t->is_apart)
+		apart_count(w, -1);
 	if (t->count == 0)
 		topics_drop(w, t);
+}
+
+void topics_remove(struct worker *w, uint32_t transport, uint32_t subscription)
+{
+	const struct subscription_shm *sub = &w->slot.subscriptions[subscription];
+
+	remove_at(w, find_sibling(w, sub->topic, transport, topics_is_apart(w, subscription)), sub->place & ~PLACE_APART);
+}
+
+int topics_move_apart(struct worker *w, uint32_t transport, int fd)
+{
+	uint32_t subscription = atomic_load_explicit(&session(w, fd)->subscriptions, memory_order_relaxed);
+	struct subscription_shm *sub = &w->slot.subscriptions[subscription];
+	uint32_t place = sub->place;
+
+	if (topics_is_apart(w, subscription))
+		return 0;
+	if (topics_add(w, transport, fd, subscription, true) < 0)
+		return -1;
+	remove_at(w, find_sibling(w, sub->topic, transport, false), place);
+	return 0;
+}
+
+uint32_t topics_subscription(const struct worker *w, int fd, uint32_t topic)
+{
+	uint32_t s = atomic_load_explicit(&session(w, fd)->subscriptions, memory_order_relaxed);
+
+	while (s && w->slot.subscriptions[s].topic != topic)
+		s = atomic_load_explicit(&w->slot.subscriptions[s].next, memory_order_relaxed);
+	return s;
 }
 
 uint32_t topics_take_subscription(struct worker *w)

@@ -88,7 +88,7 @@ static bool may_sleep(struct worker *w)
 	if (ring_tail(&w->hub.ring) == w->cursor)
 		return true;
 	fanout_poll(w);
-	if (!w->queue) {
+	if (!w->queue && apart_cursor(w) == w->cursor) {
 		move_delivered(w);
 		return true;
 	}
@@ -343,7 +343,7 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 	if (w->settings->flood_messages || w->settings->flood_bytes)
 		w->flood = calloc(w->slot.shm->sessions_max, sizeof(*w->flood));
 	json_init(&w->json);
-	if (w->io == MAP_FAILED || !w->listeners || !w->scratch || topics_init(w) < 0 || lend_init(&w->lend, &w->slot) < 0 ||
+	if (w->io == MAP_FAILED || !w->listeners || !w->scratch || topics_init(w) < 0 || apart_init(w) < 0 || lend_init(&w->lend, &w->slot) < 0 ||
 	    stage_init(w) < 0) {
 		errno = ENOMEM;
 		log_error("%m");

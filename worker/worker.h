@@ -12,7 +12,8 @@
  *   stage.c     publish
  *   speak.c     greetings, heartbeats, errors, by transport
  *   topics.c    which of this worker's sessions subscribe which topic
- *   fanout.c    from the ring to live subscribers    catchup.c   to those behind, or with several topics, along their own stream.c
+ *   fanout.c    from the ring to live subscribers, topic by topic    apart.c   to those with several topics, record by record
+ *   catchup.c   to those behind, along their own stream.c
  *   rescue.c    frames that were cut in two by a full socket
  *   frame.c     a record as a transport sends it
  *   batch.c     sends under way: io_uring or send()
@@ -59,21 +60,34 @@ struct worker_start {
 
 struct worker;
 
-/* A topic with subscribers here who speak one transport. Those of other transports are its siblings: to each its own frames. */
+/* A subscriber that is served apart (apart.c). */
+struct apart_subscriber {
+	uint32_t fd;
+	uint32_t subscription;
+};
+
+/*
+ * A topic with subscribers here who speak one transport. Those of other transports are its siblings: to each its own frames. So are those
+ * who are served apart.
+ */
 struct local_topic {
 	uint32_t topic;
 	uint32_t generation;
 	uint32_t transport;
 	struct local_topic *sibling;
-	uint32_t *subscribers;		/* descriptors */
+	union {
+		uint32_t *subscribers;			/* descriptors */
+		struct apart_subscriber *apart;		/* if is_apart */
+	};
 	uint32_t count, room;
-	uint32_t at;			/* next subscriber to be served in this pass */
+	uint32_t at;			/* next subscriber to be served in this pass; apart: to be noted of the record at hand */
 	uint64_t first;			/* first record of this pass; what comes before is served */
 	uint64_t end;			/* first record not in this pass, 0 when no pass is under way */
 	uint64_t hint;			/* a record of the topic at or before `first`, 0 unknown */
 	uint64_t pass;			/* by which its frames are known, while they are kept; 0 none */
 	struct local_topic *queued_next;
 	bool queued;
+	bool is_apart;
 };
 
 struct listener {
@@ -135,8 +149,8 @@ struct worker {
 	struct local_topic *queue, **queue_end;
 	uint32_t queued;		/* topics in it */
 	uint32_t turns_unpublished;	/* since `delivered` was last brought up to date */
-	int *due;			/* sessions with several topics that are owed something */
-	uint32_t due_count, due_room;
+
+	struct apart *apart;		/* apart.c's own */
 
 	/* stage.c */
 	struct json json;
@@ -184,7 +198,6 @@ int worker_run(const struct worker_start *start);
 /* What a session is marked with, privately: in its watcher's data. */
 enum {
 	MARK_STALLED = 1,		/* its publishing is put off: it is in w->stalled */
-	MARK_DUE = 2,			/* it is in w->due */
 	MARK_CHOKED = 4,		/* its input waits for its answers to be read */
 	MARK_ENDED = 8,			/* its peer sends no more, and is still owed answers */
 	MARK_LOCAL = 16,		/* it is a Unix-domain socket */
@@ -300,10 +313,18 @@ void action_leave_all(struct worker *w, int fd, uint32_t transport);		/* which t
 int topics_init(struct worker *w);
 /* The first of the topic's siblings, or NULL. */
 struct local_topic *topics_find(const struct worker *w, uint32_t topic);
-/* Adds the session, which speaks `transport`, to the topic's subscribers; *place is where. -1 without memory. */
-int topics_add(struct worker *w, uint32_t topic, uint32_t transport, int fd, uint32_t *place);
+/*
+ * Adds the session's subscription, which it has in `transport`, to those of its topic, apart or not. What it stands in is the subscription's
+ * `place`. -1 without memory.
+ */
+int topics_add(struct worker *w, uint32_t transport, int fd, uint32_t subscription, bool apart);
 /* Takes it out; when it was the last one of all transports the slot leaves the topic. */
-void topics_remove(struct worker *w, uint32_t topic, uint32_t transport, uint32_t place);
+void topics_remove(struct worker *w, uint32_t transport, uint32_t subscription);
+/* The session's only subscription, if it is not apart, goes there. -1 without memory: it stays. */
+int topics_move_apart(struct worker *w, uint32_t transport, int fd);
+bool topics_is_apart(const struct worker *w, uint32_t subscription);
+/* The session's subscription of the topic, 0 none. */
+uint32_t topics_subscription(const struct worker *w, int fd, uint32_t topic);
 /* Brings the hub's count of the topic's subscribers here up to date. */
 void topics_tell(const struct worker *w, uint32_t topic);
 uint32_t topics_take_subscription(struct worker *w);		/* 0 when there is none */
@@ -313,6 +334,18 @@ void topics_give_subscription(struct worker *w, uint32_t subscription);
 void fanout_poll(struct worker *w);		/* looks through the ring's new records */
 bool fanout_run(struct worker *w);		/* serves; true when something is left to do */
 void fanout_publish_delivered(struct worker *w);
+/* Whether the session may not have had all yet that came to the topic of its only subscription, which is not apart. */
+bool fanout_owes(const struct worker *w, int fd, uint64_t pos);
+
+/* apart.c */
+int apart_init(struct worker *w);		/* -1 without memory */
+void apart_count(struct worker *w, int n);	/* subscriptions that are apart: one more, one less */
+void apart_start(struct worker *w, uint64_t cursor);	/* from there on, with nothing noted */
+void apart_gone(struct worker *w, int fd);	/* the session has no subscriptions any more */
+void apart_changed(struct worker *w, int fd);	/* it has one less */
+bool apart_run(struct worker *w);		/* serves a share; true when something is left to do */
+/* The least sequence that somebody may not have had; w->cursor: nobody is owed anything. */
+uint64_t apart_cursor(const struct worker *w);
 
 /* catchup.c */
 /* Has the session behind: it waits for writability. */
@@ -324,8 +357,6 @@ int catchup_land(struct worker *w, int fd, uint64_t bytes, bool behind);
 void catchup_run(struct worker *w, int fd);
 /* With slow = disconnect: closes the session if the ring has overtaken it, though it may never be writable again. */
 void catchup_check(struct worker *w, int fd);
-/* A live session with several topics: gathers what it is owed and gives it to the batch. Bytes. */
-size_t catchup_due(struct worker *w, int fd);
 /* frame.c: a record of the ring as a transport sends it. page_base: the session's, for TRANSPORT_PAGE. 0: the ring has overwritten it. */
 size_t frame_size(const struct worker *w, uint32_t transport, uint32_t page_base, const struct ring_record *rec);
 /* The same of one that was sent: a death is not blamed on the record (see advance() in catchup.c). */
@@ -363,6 +394,7 @@ const char *batch_kind(const struct batch *b);
 /* Room for at least `bytes` of frames that stay valid until the next batch_room(); sends what is pending if it must. */
 char *batch_room(struct worker *w, size_t bytes);
 void batch_use(struct worker *w, size_t bytes);
+uint64_t batch_round(const struct worker *w);	/* changes when a batch_room() has given up what was used until then */
 /* One send: afterwards everything below `pos` has been delivered to the session, in `messages` frames, but for `skipped` records. */
 void batch_add(struct worker *w, int fd, const char *bytes, size_t len, uint64_t pos, uint32_t messages, uint32_t skipped);
 void batch_flush(struct worker *w);

@@ -5,11 +5,12 @@ names for tests/run that have a dot (test_recovery.Recovery.test_x). `points`: o
 that (test_crash_points.py). Those that take long are not `quick`: they are left to `make mutants`.
 """
 
-CRASH_ONLY = "test_crash_points", "test_recovery"       # test files that run the build with crash points, and no other
+CRASH_ONLY = "test_apart", "test_crash_points", "test_recovery"       # test files that run the build with crash points, and no other
 
 GO_THROUGH = "test_crash_points.CrashPoints.test_send"
 ANSWERED = "test_crash_points.CrashPoints.test_answered_publishes"
 RECOVERY = "test_recovery.Recovery."
+APART = "test_apart.Apart."
 MUTANTS = []
 
 
@@ -119,17 +120,24 @@ M("unsent-counts-not", "worker/kernel.c", "*bytes = acked + (uint64_t)queued;", 
 
 # ---- deliveries ----
 
-M("delivered-told-though-due", "worker/fanout.c", "\tif (w->due_count > 0)\n\t\treturn;\t\t/* they are owed more than the queue tells */\n", "",
+M("delivered-told-though-apart-wait", "worker/apart.c", "\treturn w->apart->subscriptions ? w->apart->cursor : w->cursor;\n", "\treturn w->cursor;\n",
   RECOVERY + "test_death_with_sessions_due")
+M("chain-outlives-its-session", "worker/apart.c", "\tif (c)\n\t\tc->first = 0;\n", "\t(void)c;\n", APART + "test_leaving_in_the_middle_of_a_window")
+M("chain-outlives-a-subscription", "worker/apart.c", "\t\tc->changed = true;\n", "\t\t;\n", APART + "test_leaving_in_the_middle_of_a_window")
+M("noted-from-before-the-subscribe", "worker/apart.c", "\t\tif (seq >= w->slot.subscriptions[s->subscription].from)\n", "",
+  "test_apart.ComingAndGoing.test_topics_come_and_go")
+M("partly-is-all", "worker/apart.c", "\t\tif (!a->partly)\n\t\t\ta->cursor = a->end;\n", "\t\ta->cursor = a->end;\n", APART + "test_more_subscribers_than_a_window")
+M("piece-is-all", "worker/apart.c", "pos = c->first ? a->item[a->note[c->first - 1].item].seq : a->end;", "pos = a->end;",
+  APART + "test_more_than_one_send")
+M("overtaken-apart-forgotten", "worker/apart.c", "\t\t\tdefer_subscribers(w, a, w->topics[i]);\n", "\t\t\t(void)defer_subscribers;\n", APART + "test_the_ring_went_round")
+M("owed-before-it-went-apart", "worker/action.c", "\tif (owed) {\n", "\tif (false && owed) {\n", APART + "test_second_topic_in_the_middle_of_a_pass")
 M("delivered-told-though-queued", "worker/fanout.c", "\t\t\tleast = t->first;\n", "\t\t\t;\n", RECOVERY + "test_death_within_a_pass")
 M("flights-not-listed", "worker/batch.c", "\tatomic_store_explicit(&s->flights, b->count, memory_order_release);\n", "", GO_THROUGH, points="batch-sent")
 M("flight-not-listed", "worker/batch.c", "\tatomic_store_explicit(&w->slot.shm->flights, 1, memory_order_release);\n", "", GO_THROUGH, points="send-sent")
 M("cut-forgotten-by-a-death", "worker/catchup.c", "\t\t\tst->cut = (uint32_t)bytes;\n", "\t\t\tst->cut = 0;\n", "test_slow.Slow.test_large_frames")
 M("rest-of-a-cut-frame-miscounted", "worker/catchup.c", "\tleft = size - st->cut;\n", "\tleft = size;\n", RECOVERY + "test_deaths_while_the_rest_is_sent")
 M("stream-ignores-since-when", "worker/stream.c", "\t\tif (from < t->subscription->from)\n\t\t\tfrom = t->subscription->from;\n", "",
-  RECOVERY + "test_second_topic_is_owed_from_its_subscribe")
-M("unsubscribe-keeps-the-place", "worker/action.c", "\t\t\tif (st->pos < from)\n\t\t\t\tst->pos = from;\n", "\t\t\t(void)from;\n",
-  RECOVERY + "test_subscribe_behind_own_publish_and_leave_another")
+  APART + "test_second_topic_of_one_behind")
 M("rescued-not-counted", "worker/rescue.c", "\t\ts->rescued = 0;\n\t\tworker_count(w, COUNTER_delivered, 1);\n", "\t\ts->rescued = 0;\n",
   "test_slow.Slow.test_skip")
 M("no-rescue", "worker/rescue.c", "\t\trescue_all(w, RESCUE_LAG * 3 / 4);\n", "\t\t;\n", "test_slow.SlowWeb.test_large_cut_frames_are_rescued")
