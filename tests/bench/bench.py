@@ -203,7 +203,7 @@ def burst(make, args):
 
 
 def topics(make, args):
-    return one_load(make, args, ['-n', 10000, '-T', 10000, '--topics-per-connection', 10, '--random', '-m', 30, '-r',
+    return one_load(make, args, ['-n', 10000, '-T', 10000, '--topics-per-subscriber', 10, '--random', '-m', 30, '-r',
                                  max(2, args.inner // 2)],
                     {'rate': 'deliveries_per_s', 'cpu': 'server_cpu_us_per_delivery'})
 

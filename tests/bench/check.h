@@ -40,7 +40,8 @@ struct sub {
 	uint32_t pos, at;
 	struct spill *spill;	/* the frame it is in the middle of, where that is not the stream's; mostly NULL */
 	struct account *own;	/* mostly NULL */
-	uint32_t heard;		/* us since the run began, of the last delivery; a slow one: ms, when it resumes */
+	uint32_t heard;		/* us since the run began, of the last delivery; a slow one: ms, when it resumes; until it is set up: topics that
+				   it has asked for */
 	uint8_t state, flags;
 	uint16_t pongs;		/* PINGs to be answered by the caller, who zeroes it */
 	uint32_t acks;		/* of its subscriptions, so far */

@@ -34,7 +34,7 @@ static const struct option_row {
 #define AT(member) offsetof(struct options, member)
 	{ "subscribers", 'n', COUNT, AT(subscribers), 1, 1000000, "N", "subscribers, each a connection (1000)" },
 	{ "topics", 'T', COUNT, AT(topics), 1, 1000000, "T", "topics; subscriber i is on topic i % T (1)" },
-	{ "topics-per-connection", 0, COUNT, AT(topics_each), 1, 10000, "K",
+	{ "topics-per-subscriber", 0, COUNT, AT(topics_each), 1, 1000000, "K",
 	  "each of the T topics is K topics, each subscribed by the same; a message is to one of them (1)" },
 	{ "random", 0, FLAG, AT(random), 0, 0, NULL, "publish to the topics in scattered order" },
 	{ "topic", 0, TEXT, AT(topic), 0, 0, "NAME", "topics' names start so (bench)" },

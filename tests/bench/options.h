@@ -32,7 +32,7 @@ struct options {
 	const char *server_name;
 	const char *speak_names, *publish_name;	/* --speak; --publish, NULL not given */
 	const char *topic;		/* topics' names start so */
-	uint32_t topics_each;		/* --topics-per-connection; see wire.h */
+	uint32_t topics_each;		/* --topics-per-subscriber; see wire.h */
 	bool random;
 	bool classic, slow_again, slow_may_lose, json, quiet, help;
 };

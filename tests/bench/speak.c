@@ -26,21 +26,16 @@ bool speak_knows_scheme(const char *scheme, size_t len)
 	return false;
 }
 
-size_t speak_subscribe_all(const struct speak *speak, char *dst, uint32_t stream)
+size_t speak_subscribe_some(const struct speak *speak, char *dst, uint32_t stream, uint32_t *asked)
 {
-	size_t n = speak->open ? speak->open(dst) : 0;
+	size_t n = speak->open && *asked == 0 ? speak->open(dst) : 0;
 	char topic[WIRE_TOPIC_MAX];
 
-	for (uint32_t i = 0; i < wire_topics(); i++) {
-		wire_topic(topic, wire_topic_number(stream, i));
-		n += speak->subscribe(dst + n, topic, i);
+	for (uint32_t end = *asked + SPEAK_SUBSCRIBE_SOME; *asked < end && *asked < wire_topics(); ++*asked) {
+		wire_topic(topic, wire_topic_number(stream, *asked));
+		n += speak->subscribe(dst + n, topic, *asked);
 	}
-	return speak->subscribed ? n + speak->subscribed(dst + n) : n;
-}
-
-size_t speak_subscribe_max(void)
-{
-	return 2 * SPEAK_OPEN_MAX + (size_t)wire_topics() * SPEAK_SUBSCRIBE_MAX;
+	return speak->subscribed && *asked == wire_topics() ? n + speak->subscribed(dst + n) : n;
 }
 
 uint32_t speak_acks(const struct speak *speak)

@@ -63,9 +63,11 @@ extern const struct speak speak_redis, speak_nats, speak_mqtt, speak_nchan;
 const struct speak *speak_find(const char *name);
 bool speak_knows_scheme(const char *scheme, size_t len);
 
-/* Writes all that a subscriber of the stream says at first; at most `room` bytes are needed: see speak_subscribe_max(). Returns its length. */
-size_t speak_subscribe_all(const struct speak *speak, char *dst, uint32_t stream);
-size_t speak_subscribe_max(void);
+/* Writes what a subscriber of the stream says at first, or the next of it: as much as asks for some more of its topics, of which *asked were
+ * asked for. Returns its length, at most SPEAK_SOME_MAX. */
+size_t speak_subscribe_some(const struct speak *speak, char *dst, uint32_t stream, uint32_t *asked);
+#define SPEAK_SUBSCRIBE_SOME 64u
+#define SPEAK_SOME_MAX (2 * SPEAK_OPEN_MAX + SPEAK_SUBSCRIBE_SOME * SPEAK_SUBSCRIBE_MAX)
 
 /* The ACKs that follow. */
 uint32_t speak_acks(const struct speak *speak);

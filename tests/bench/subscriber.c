@@ -15,9 +15,11 @@
 #include "tests/bench/clock.h"
 #include "tests/bench/net.h"
 #include "tests/bench/speak.h"
+#include "tests/bench/wire.h"
 
 #define BUFFER (256u << 10)	/* bytes; shared by all connections of the process */
 #define OUTSTANDING 256u	/* connections being set up at a time */
+#define UNANSWERED 512u		/* subscribes that one of them has sent and not had an answer to: what is sent is taken at once */
 #define EVENTS 512
 #define WAKE UINT32_MAX		/* epoll data of the coordinator's eventfd; a subscriber's is its index */
 #define SMALL_RCVBUF 4096	/* so that a slow subscriber soon has the server's sends blocked, and one that reads on takes parts */
@@ -64,6 +66,8 @@ static uint32_t index_of(const struct subscriber *p, const struct sub *s)
 {
 	return p->first + (uint32_t)(s - p->sub);
 }
+
+_Static_assert(SPEAK_SOME_MAX <= BUFFER, "what is said at once");
 
 static void fail(struct subscriber *p, struct sub *s, const char *what, int error)
 {
@@ -160,6 +164,21 @@ static void pong(const struct member *m, struct sub *s)
 			s->pongs = 1;	/* the server reads nothing, or is gone: recv() will tell */
 }
 
+/* Subscribes to what topics it is not yet to be told of, as far as may be. */
+static void ask(struct subscriber *p, struct sub *s)
+{
+	const struct speak *speak = p->m->opt->transport[s->transport].speak;
+
+	while (s->heard < wire_topics() && (speak->one_ack || s->heard - s->acks < UNANSWERED)) {
+		size_t len = speak_subscribe_some(speak, p->buf, s->topic, &s->heard);
+
+		if (send(s->fd, p->buf, len, MSG_NOSIGNAL) != (ssize_t)len) {
+			fail(p, s, "sending its subscribe", errno);
+			return;
+		}
+	}
+}
+
 /* Reads until the socket is empty. */
 static void on_readable(struct subscriber *p, struct sub *s)
 {
@@ -186,6 +205,8 @@ static void on_readable(struct subscriber *p, struct sub *s)
 			pong(p->m, s);
 		if (setting_up && s->state >= SUB_READY)
 			set_up_ended(p, s);
+		else if (setting_up)
+			ask(p, s);
 		if (s->state == SUB_BAD)
 			return;
 		received(p, s, now);
@@ -198,18 +219,13 @@ static void on_connected(struct subscriber *p, struct sub *s)
 {
 	const struct speak *speak = p->m->opt->transport[s->transport].speak;
 	int error = net_error(s->fd);
-	size_t len;
 
 	if (error) {
 		fail(p, s, "connect", error);
 		return;
 	}
-	len = speak_subscribe_all(speak, p->buf, s->topic);
-	if (send(s->fd, p->buf, len, MSG_NOSIGNAL) != (ssize_t)len) {
-		fail(p, s, "sending its subscribe", errno);
-		return;
-	}
 	s->state = speak->greets ? SUB_GREETING : SUB_ACK;
+	ask(p, s);
 }
 
 static void on_event(struct subscriber *p, const struct epoll_event *event)
@@ -371,7 +387,7 @@ static int init(struct subscriber *p, struct member *m)
 	p->count = share + (m->number < more);
 	p->first = m->number * share + (m->number < more ? m->number : more);
 	p->sub = calloc(p->count, sizeof(*p->sub));
-	p->buf = malloc(speak_subscribe_max() > BUFFER ? speak_subscribe_max() : BUFFER);
+	p->buf = malloc(BUFFER);
 	p->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (!p->sub || !p->buf || p->epoll < 0 || check_init(&p->check, m))
 		return -1;

@@ -2,7 +2,7 @@
  * The flash protocol as a client speaks it. Written apart from proto/ on purpose, as are the other protocols: what checks the server
  * must not share its mistakes. Also the names of topics and the object that is published, which are the same in every protocol (speak.h).
  *
- * The messages of stream s go to its topics, numbers s * K to s * K + K - 1 (--topics-per-connection; a stream is what janusbench
+ * The messages of stream s go to its topics, numbers s * K to s * K + K - 1 (--topics-per-subscriber; a stream is what janusbench
  * otherwise calls a topic, and with K of 1 is one). Which of them a message goes to follows from its publisher and seq.
  */
 #ifndef BENCH_WIRE_H

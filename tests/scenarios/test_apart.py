@@ -142,7 +142,8 @@ class Apart(CrashTest):
         self.begin()
         readers = []
         for _ in range(WINDOW // 2 + 1):
-            readers += [self.flash().subscribe("a", "b"), self.websocket().subscribe("b", "a"), self.packet().subscribe("a", "b"), self.sse("/sub/a,b")]
+            readers += [self.flash().subscribe("a", "b"), self.websocket().subscribe("b", "a"), self.packet().subscribe("a", "b"),
+                        self.sse("/sub/a,b")]
         publisher = self.flash()
         for n in range(20):
             publisher.publish("ab"[n % 2], data=n)
