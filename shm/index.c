@@ -14,7 +14,11 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
+#include <unistd.h>
+
+#define TOUCHED_AHEAD 128	/* entries, of 320 bytes */
 
 static void in_order(void)
 {
@@ -160,6 +164,20 @@ uint32_t index_find(const struct index *ix, uint64_t hash, const char *name, siz
 	return TOPIC_NONE;
 }
 
+/*
+ * Entries beyond those ever used, of which the next is `topic`, have their pages made some at a time: that costs much less than a fault for each of
+ * them. (Nothing depends on it.)
+ */
+static void touch_ahead(struct index *ix, uint32_t topic)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint32_t end = topic + TOUCHED_AHEAD <= ix->shm->topics_max ? topic + TOUCHED_AHEAD : ix->shm->topics_max;
+	uintptr_t from = ((uintptr_t)&ix->topics[topic] + page - 1) / page * page, to = (uintptr_t)&ix->topics[end] / page * page;
+
+	if (to > from)
+		madvise((void *)from, to - from, MADV_POPULATE_WRITE);
+}
+
 /* Takes an entry off the free list, or one never used: only when there is no other, so that few pages are ever touched. */
 static uint32_t take_entry(struct index *ix)
 {
@@ -168,8 +186,8 @@ static uint32_t take_entry(struct index *ix)
 
 	if (topic != TOPIC_NONE)
 		shm->free = ix->topics[topic].next;
-	else
-		topic = ++shm->high;
+	else if ((topic = ++shm->high) % TOUCHED_AHEAD == 0)
+		touch_ahead(ix, topic);
 	return topic;
 }
 

@@ -28,21 +28,6 @@ struct topic_name action_everybody(void)
 	return (struct topic_name){ .len = 1, .bytes = { NAME_EVERYBODY } };
 }
 
-/* The link that holds the topic's subscription, or the last one. */
-static _Atomic uint32_t *find_link(struct worker *w, int fd, const struct topic_name *name)
-{
-	_Atomic uint32_t *link = &session(w, fd)->subscriptions;
-	uint64_t hash = index_hash(name->bytes, name->len);
-	uint32_t s, number;
-
-	lock_acquire(&w->hub.shm->lock, w->number + 1);
-	number = index_find(&w->hub.index, hash, name->bytes, name->len);
-	lock_release(&w->hub.shm->lock, w->number + 1);
-	while ((s = atomic_load_explicit(link, memory_order_relaxed)) != 0 && w->slot.subscriptions[s].topic != number)
-		link = &w->slot.subscriptions[s].next;
-	return link;
-}
-
 /* Joins the topic; *tail is where the ring ends at that moment, *number that of the topic's next record: every later record is seen. */
 static uint32_t join(struct worker *w, const struct topic_name *name, uint64_t *tail, uint64_t *number)
 {
@@ -103,24 +88,24 @@ static int go_apart(struct worker *w, int fd, struct session_state_shm *st)
 const char *action_subscribe(struct worker *w, int fd, struct session_state_shm *st, const struct topic_name *name)
 {
 	struct session_shm *s = session(w, fd);
-	_Atomic uint32_t *link = find_link(w, fd, name);
 	struct subscription_shm *sub;
-	uint32_t number, t;
 	uint64_t tail, next;
+	uint32_t number, t = join(w, name, &tail, &next);
 
-	if (atomic_load_explicit(link, memory_order_relaxed))
-		return NULL;
-	if (s->count >= (uint64_t)w->settings->max_subscriptions)
-		return "too many subscriptions on one connection (max_subscriptions)";
-	number = may_subscribe(w, s) ? topics_take_subscription(w) : 0;
-	if (!number)
-		return "too many subscriptions on this server (max_subscriptions_total)";
-	t = join(w, name, &tail, &next);
-	if (t == TOPIC_NONE) {
-		topics_give_subscription(w, number);
+	if (t == TOPIC_NONE)
 		return "too many topics on this server (max_topics)";
-	}
 	CRASH_POINT("subscribe-joined");
+	if (links_find(w, fd, t))
+		return NULL;
+	if (s->count >= (uint64_t)w->settings->max_subscriptions) {
+		leave_unsubscribed(w, t);
+		return "too many subscriptions on one connection (max_subscriptions)";
+	}
+	number = may_subscribe(w, s) ? topics_take_subscription(w) : 0;
+	if (!number) {
+		leave_unsubscribed(w, t);
+		return "too many subscriptions on this server (max_subscriptions_total)";
+	}
 	sub = &w->slot.subscriptions[number];
 	sub->topic = t;
 	if ((s->count == 1 && go_apart(w, fd, st) < 0) ||
@@ -131,13 +116,11 @@ const char *action_subscribe(struct worker *w, int fd, struct session_state_shm 
 	}
 	sub->from = tail;
 	sub->number = (uint32_t)next;
-	sub->next = 0;
 	/* With one topic, only pos says what a live session is owed. */
 	if (s->count == 0 && !(st->flags & SESSION_BEHIND) && st->pos < tail)
 		st->pos = tail;
-	/* release: the subscription is whole when it is linked */
 	CRASH_POINT("subscribe-filled");
-	atomic_store_explicit(link, number, memory_order_release);
+	links_add(w, fd, number);
 	CRASH_POINT("subscribe-linked");
 	s->count++;
 	worker_count(w, COUNTER_subscribed, 1);
@@ -145,25 +128,32 @@ const char *action_subscribe(struct worker *w, int fd, struct session_state_shm 
 	return NULL;
 }
 
+static uint32_t find_topic(struct worker *w, const struct topic_name *name)
+{
+	uint64_t hash = index_hash(name->bytes, name->len);
+	uint32_t t;
+
+	lock_acquire(&w->hub.shm->lock, w->number + 1);
+	t = index_find(&w->hub.index, hash, name->bytes, name->len);
+	lock_release(&w->hub.shm->lock, w->number + 1);
+	return t;
+}
+
 void action_unsubscribe(struct worker *w, int fd, struct session_state_shm *st, const struct topic_name *name)
 {
-	struct session_shm *s = session(w, fd);
-	_Atomic uint32_t *link = find_link(w, fd, name);
-	uint32_t number = atomic_load_explicit(link, memory_order_relaxed);
+	uint32_t t = find_topic(w, name), number = t == TOPIC_NONE ? 0 : links_find(w, fd, t);
 
-	if (number) {
-		struct subscription_shm *sub = &w->slot.subscriptions[number];
-
-		atomic_store_explicit(link, atomic_load_explicit(&sub->next, memory_order_relaxed), memory_order_release);
-		CRASH_POINT("unsubscribe-unlinked");
-		s->count--;
-		topics_remove(w, st->transport, number);
-		apart_changed(w, fd);
-		CRASH_POINT("unsubscribe-left");
-		topics_give_subscription(w, number);
-		worker_count(w, COUNTER_unsubscribed, 1);
-		atomic_fetch_sub_explicit(&w->self->subscriptions, 1, memory_order_relaxed);
-	}
+	if (!number)
+		return;
+	links_remove(w, fd, number);
+	CRASH_POINT("unsubscribe-unlinked");
+	session(w, fd)->count--;
+	topics_remove(w, st->transport, number);
+	apart_changed(w, fd);
+	CRASH_POINT("unsubscribe-left");
+	topics_give_subscription(w, number);
+	worker_count(w, COUNTER_unsubscribed, 1);
+	atomic_fetch_sub_explicit(&w->self->subscriptions, 1, memory_order_relaxed);
 }
 
 void action_join_everybody(struct worker *w, int fd)

@@ -323,7 +323,7 @@ static int add_frame(struct worker *w, struct piece *p, struct item *i, uint32_t
 /* Whether the session, which has given a subscription up, still is owed what was noted. */
 static bool is_still_owed(const struct worker *w, int fd, const struct item *i)
 {
-	uint32_t subscription = topics_subscription(w, fd, i->topic);
+	uint32_t subscription = links_find(w, fd, i->topic);
 
 	return subscription && w->slot.subscriptions[subscription].from <= i->seq;
 }

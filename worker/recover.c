@@ -252,16 +252,18 @@ static int claim_subscriptions(struct worker *w, int fd)
 	struct session_shm *s = session(w, fd);
 	uint32_t first = atomic_load_explicit(&s->subscriptions, memory_order_relaxed);
 	const struct subscription_shm *sub = &w->slot.subscriptions[first];
+	bool apart = frame_is_own(s->state.transport) || (first && next_subscription(w, first));
 
 	s->count = 0;
-	for (uint32_t i = first; i; i = next_subscription(w, i)) {
+	for (uint32_t i = first, before = 0; i; before = i, i = next_subscription(w, i)) {
 		if (i >= w->fresh_subscription)
 			w->fresh_subscription = i + 1;
+		if (topics_add(w, s->state.transport, fd, i, apart) < 0)
+			return -1;
+		if (apart)
+			links_follow(w, before, i);
 		s->count++;
 	}
-	for (uint32_t i = first; i; i = next_subscription(w, i))
-		if (topics_add(w, s->state.transport, fd, i, s->count > 1 || frame_is_own(s->state.transport)) < 0)
-			return -1;
 	atomic_fetch_add_explicit(&w->self->subscriptions, s->count, memory_order_relaxed);
 	/* A subscribe that did not come to its commit. */
 	if (s->count == 1 && !(s->state.flags & SESSION_BEHIND) && !s->state.cut && s->state.pos < sub->from) {

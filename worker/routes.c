@@ -93,8 +93,6 @@ static uint32_t page_base(const struct exchange *x)
 {
 	uint32_t sub = atomic_load_explicit(&session(x->w, x->c->fd)->subscriptions, memory_order_relaxed);
 
-	while (sub && atomic_load_explicit(&x->w->slot.subscriptions[sub].next, memory_order_relaxed))
-		sub = atomic_load_explicit(&x->w->slot.subscriptions[sub].next, memory_order_relaxed);
 	return sub ? x->w->slot.subscriptions[sub].number - 1 : 0;
 }
 

@@ -33,10 +33,9 @@ static struct local_topic *topics_make(struct worker *w, uint32_t topic, uint32_
 {
 	struct local_topic *t = calloc(1, sizeof(*t));
 
-	if (!t || !(t->subscribers = malloc(apart ? sizeof(*t->apart) : sizeof(*t->subscribers)))) {
-		free(t);
+	if (!t)
 		return NULL;
-	}
+	t->apart = &t->one;
 	t->room = 1;
 	t->topic = topic;
 	t->generation = index_topic(&w->hub.index, topic)->generation;
@@ -59,13 +58,16 @@ static struct local_topic *find_sibling(const struct worker *w, uint32_t topic, 
 static int make_room(struct local_topic *t)
 {
 	uint32_t room = t->room + (t->room + 1) / 2;
+	size_t each = t->is_apart ? sizeof(*t->apart) : sizeof(*t->subscribers);
 	void *p;
 
 	if (t->count < t->room)
 		return 0;
-	p = realloc(t->subscribers, room * (t->is_apart ? sizeof(*t->apart) : sizeof(*t->subscribers)));
+	p = realloc(t->room == 1 ? NULL : t->subscribers, room * each);
 	if (!p)
 		return -1;
+	if (t->room == 1)
+		memcpy(p, &t->one, each);
 	t->subscribers = p;
 	t->room = room;
 	return 0;
@@ -85,6 +87,7 @@ int topics_add(struct worker *w, uint32_t transport, int fd, uint32_t subscripti
 		sub->place |= PLACE_APART;
 		t->apart[t->count] = (struct apart_subscriber){ (uint32_t)fd, subscription };
 		apart_count(w, 1);
+		links_put(w, fd, subscription);
 	} else {
 		t->subscribers[t->count] = (uint32_t)fd;
 	}
@@ -155,7 +158,8 @@ static void topics_drop(struct worker *w, struct local_topic *t)
 		index_leave(&w->hub.index, w->number, t->topic);
 		lock_release(&w->hub.shm->lock, w->number + 1);
 	}
-	free(t->subscribers);
+	if (t->room > 1)
+		free(t->subscribers);
 	free(t);
 }
 
@@ -174,8 +178,6 @@ static void remove_at(struct worker *w, struct local_topic *t, uint32_t place)
 	t->count--;
 	move(w, t, t->count, place);
 	topics_tell(w, t->topic);
-	if (t->is_apart)
-		apart_count(w, -1);
 	if (t->count == 0)
 		topics_drop(w, t);
 }
@@ -183,8 +185,13 @@ static void remove_at(struct worker *w, struct local_topic *t, uint32_t place)
 void topics_remove(struct worker *w, uint32_t transport, uint32_t subscription)
 {
 	const struct subscription_shm *sub = &w->slot.subscriptions[subscription];
+	bool apart = topics_is_apart(w, subscription);
 
-	remove_at(w, find_sibling(w, sub->topic, transport, topics_is_apart(w, subscription)), sub->place & ~PLACE_APART);
+	if (apart) {
+		apart_count(w, -1);
+		links_take(w, subscription);
+	}
+	remove_at(w, find_sibling(w, sub->topic, transport, apart), sub->place & ~PLACE_APART);
 }
 
 int topics_move_apart(struct worker *w, uint32_t transport, int fd)
@@ -199,15 +206,6 @@ int topics_move_apart(struct worker *w, uint32_t transport, int fd)
 		return -1;
 	remove_at(w, find_sibling(w, sub->topic, transport, false), place);
 	return 0;
-}
-
-uint32_t topics_subscription(const struct worker *w, int fd, uint32_t topic)
-{
-	uint32_t s = atomic_load_explicit(&session(w, fd)->subscriptions, memory_order_relaxed);
-
-	while (s && w->slot.subscriptions[s].topic != topic)
-		s = atomic_load_explicit(&w->slot.subscriptions[s].next, memory_order_relaxed);
-	return s;
 }
 
 uint32_t topics_take_subscription(struct worker *w)

@@ -343,7 +343,8 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 	if (w->settings->flood_messages || w->settings->flood_bytes)
 		w->flood = calloc(w->slot.shm->sessions_max, sizeof(*w->flood));
 	json_init(&w->json);
-	if (w->io == MAP_FAILED || !w->listeners || !w->scratch || topics_init(w) < 0 || apart_init(w) < 0 || lend_init(&w->lend, &w->slot) < 0 ||
+	if (w->io == MAP_FAILED || !w->listeners || !w->scratch || topics_init(w) < 0 || apart_init(w) < 0 || links_init(w) < 0 ||
+	    lend_init(&w->lend, &w->slot) < 0 ||
 	    stage_init(w) < 0) {
 		errno = ENOMEM;
 		log_error("%m");

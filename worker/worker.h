@@ -11,7 +11,7 @@
  *   action.c    subscribe and unsubscribe, log in and out
  *   stage.c     publish
  *   speak.c     greetings, heartbeats, errors, by transport
- *   topics.c    which of this worker's sessions subscribe which topic
+ *   topics.c    which of this worker's sessions subscribe which topic    links.c   a session's list of subscriptions
  *   fanout.c    from the ring to live subscribers, topic by topic    apart.c   to those with several topics, record by record
  *   catchup.c   to those behind, along their own stream.c
  *   rescue.c    frames that were cut in two by a full socket
@@ -79,6 +79,7 @@ struct local_topic {
 		uint32_t *subscribers;			/* descriptors */
 		struct apart_subscriber *apart;		/* if is_apart */
 	};
+	struct apart_subscriber one;	/* where they stand while there is room for one */
 	uint32_t count, room;
 	uint32_t at;			/* next subscriber to be served in this pass; apart: to be noted of the record at hand */
 	uint64_t first;			/* first record of this pass; what comes before is served */
@@ -143,6 +144,8 @@ struct worker {
 	uint32_t *free_subscriptions;
 	uint32_t free_count, free_room, fresh_subscription;
 	uint32_t subscriptions_spare;	/* how many more may be made before all are counted (action.c) */
+
+	struct links *links;		/* links.c's own */
 
 	/* fanout.c */
 	uint64_t cursor;		/* the ring is looked through up to here */
@@ -323,12 +326,20 @@ void topics_remove(struct worker *w, uint32_t transport, uint32_t subscription);
 /* The session's only subscription, if it is not apart, goes there. -1 without memory: it stays. */
 int topics_move_apart(struct worker *w, uint32_t transport, int fd);
 bool topics_is_apart(const struct worker *w, uint32_t subscription);
-/* The session's subscription of the topic, 0 none. */
-uint32_t topics_subscription(const struct worker *w, int fd, uint32_t topic);
 /* Brings the hub's count of the topic's subscribers here up to date. */
 void topics_tell(const struct worker *w, uint32_t topic);
 uint32_t topics_take_subscription(struct worker *w);		/* 0 when there is none */
 void topics_give_subscription(struct worker *w, uint32_t subscription);
+
+/* links.c */
+int links_init(struct worker *w);		/* -1 without memory */
+uint32_t links_find(const struct worker *w, int fd, uint32_t topic);		/* the session's subscription of the topic, 0 none */
+void links_add(struct worker *w, int fd, uint32_t subscription);		/* to its list, */
+void links_remove(struct worker *w, int fd, uint32_t subscription);		/* and out: one store each */
+void links_follow(struct worker *w, uint32_t before, uint32_t subscription);	/* it does so in the list, which is there; 0: it is the first */
+/* Where links_find() looks for those apart; topics.c's to call. */
+void links_put(struct worker *w, int fd, uint32_t subscription);
+void links_take(struct worker *w, uint32_t subscription);
 
 /* fanout.c */
 void fanout_poll(struct worker *w);		/* looks through the ring's new records */

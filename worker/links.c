@@ -1,0 +1,155 @@
+/*
+ * A session's subscriptions: the list in shared memory, and how one of them is found in it.
+ *
+ * The list is singly linked, and one store links or unlinks (session_shm.h). Whoever has several topics, and so is apart (apart.c), may have a
+ * hundred thousand; so privately each of those has its predecessor noted, and a place in a hash table, by descriptor and topic. A session
+ * with one topic has nothing of that: its subscription is the first of the list.
+ *
+ * The table grows by one bucket at a time (linear hashing): bucket `buckets` takes over its part of the one that it is split from. So no
+ * subscribe pays for all the others.
+ */
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "worker/worker.h"
+
+struct link {
+	uint32_t fd;
+	uint32_t before;		/* the subscription ahead of it in the session's list, 0 none */
+	uint32_t next;			/* in its bucket, 0 none */
+	uint32_t hash;			/* by which it is there */
+};
+
+struct links {
+	uint32_t count, buckets, mask;	/* buckets <= mask + 1, a power of two, and more than half of that */
+	uint64_t seed;
+	struct link *of;		/* by subscription */
+	uint32_t *bucket;
+};
+
+#define BUCKETS_LEAST 16u
+
+static void *reserve(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+int links_init(struct worker *w)
+{
+	size_t most = w->slot.shm->subscriptions_max + 1ull;
+	struct links *l = calloc(1, sizeof(*l));
+
+	/* Touched where there are some. */
+	if (!l || !(l->of = reserve(most * sizeof(*l->of))) || !(l->bucket = reserve((most + BUCKETS_LEAST) * sizeof(*l->bucket))))
+		return -1;
+	l->buckets = BUCKETS_LEAST;
+	l->mask = l->buckets - 1;
+	l->seed = w->hub.index.shm->seed;
+	w->links = l;
+	return 0;
+}
+
+static uint32_t hash_of(const struct links *l, int fd, uint32_t topic)
+{
+	return (uint32_t)((((uint64_t)fd << 32 | topic) ^ l->seed) * 0x9e3779b97f4a7c15u >> 32);
+}
+
+static uint32_t *bucket_of(const struct links *l, uint32_t hash)
+{
+	uint32_t i = hash & l->mask;
+
+	return &l->bucket[i < l->buckets ? i : i & l->mask >> 1];
+}
+
+static void put(struct links *l, uint32_t subscription)
+{
+	uint32_t *bucket = bucket_of(l, l->of[subscription].hash);
+
+	l->of[subscription].next = *bucket;
+	*bucket = subscription;
+}
+
+/* One bucket more: it gets its part of the one that stood for both. */
+static void split(struct links *l)
+{
+	uint32_t *bucket, s, next;
+
+	if (l->buckets > l->mask)
+		l->mask = 2 * l->mask + 1;
+	bucket = &l->bucket[l->buckets++ & l->mask >> 1];
+	s = *bucket;
+	*bucket = 0;
+	for (; s; s = next) {
+		next = l->of[s].next;
+		put(l, s);
+	}
+}
+
+void links_put(struct worker *w, int fd, uint32_t subscription)
+{
+	struct links *l = w->links;
+
+	if (++l->count > l->buckets && l->buckets <= w->slot.shm->subscriptions_max)
+		split(l);
+	l->of[subscription].fd = (uint32_t)fd;
+	l->of[subscription].hash = hash_of(l, fd, w->slot.subscriptions[subscription].topic);
+	put(l, subscription);
+}
+
+void links_take(struct worker *w, uint32_t subscription)
+{
+	struct links *l = w->links;
+	uint32_t *at = bucket_of(l, l->of[subscription].hash);
+
+	while (*at != subscription)
+		at = &l->of[*at].next;
+	*at = l->of[subscription].next;
+	l->count--;
+}
+
+uint32_t links_find(const struct worker *w, int fd, uint32_t topic)
+{
+	const struct links *l = w->links;
+	uint32_t s = atomic_load_explicit(&session(w, fd)->subscriptions, memory_order_relaxed), hash;
+
+	if (!s || !topics_is_apart(w, s))
+		return s && w->slot.subscriptions[s].topic == topic ? s : 0;
+	hash = hash_of(l, fd, topic);
+	s = *bucket_of(l, hash);
+	while (s && (l->of[s].hash != hash || l->of[s].fd != (uint32_t)fd || w->slot.subscriptions[s].topic != topic))
+		s = l->of[s].next;
+	return s;
+}
+
+void links_follow(struct worker *w, uint32_t before, uint32_t subscription)
+{
+	w->links->of[subscription].before = before;
+}
+
+void links_add(struct worker *w, int fd, uint32_t subscription)
+{
+	_Atomic uint32_t *first = &session(w, fd)->subscriptions;
+	uint32_t next = atomic_load_explicit(first, memory_order_relaxed);
+
+	atomic_store_explicit(&w->slot.subscriptions[subscription].next, next, memory_order_relaxed);
+	/* release: the subscription is whole when it is linked */
+	atomic_store_explicit(first, subscription, memory_order_release);
+	if (!topics_is_apart(w, subscription))
+		return;
+	links_follow(w, 0, subscription);
+	if (next)
+		links_follow(w, subscription, next);
+}
+
+void links_remove(struct worker *w, int fd, uint32_t subscription)
+{
+	uint32_t next = atomic_load_explicit(&w->slot.subscriptions[subscription].next, memory_order_relaxed);
+	uint32_t before = topics_is_apart(w, subscription) ? w->links->of[subscription].before : 0;
+	_Atomic uint32_t *link = before ? &w->slot.subscriptions[before].next : &session(w, fd)->subscriptions;
+
+	atomic_store_explicit(link, next, memory_order_release);
+	if (next)
+		links_follow(w, before, next);
+}
