@@ -138,6 +138,8 @@ M("cut-forgotten-by-a-death", "worker/catchup.c", "\t\t\tst->cut = (uint32_t)byt
 M("rest-of-a-cut-frame-miscounted", "worker/catchup.c", "\tleft = size - st->cut;\n", "\tleft = size;\n", RECOVERY + "test_deaths_while_the_rest_is_sent")
 M("stream-ignores-since-when", "worker/stream.c", "\t\tif (from < t->subscription->from)\n\t\t\tfrom = t->subscription->from;\n", "",
   APART + "test_second_topic_of_one_behind")
+M("predecessor-not-noted", "worker/links.c", "\tif (next)\n\t\tlinks_follow(w, before, next);\n", "", "test_links")
+M("list-not-told-of-its-order", "worker/recover.c", "\t\t\tlinks_follow(w, before, i);\n", "\t\t\t(void)before;\n", APART + "test_leaves_after_a_death")
 M("rescued-not-counted", "worker/rescue.c", "\t\ts->rescued = 0;\n\t\tworker_count(w, COUNTER_delivered, 1);\n", "\t\ts->rescued = 0;\n",
   "test_slow.Slow.test_skip")
 M("no-rescue", "worker/rescue.c", "\t\trescue_all(w, RESCUE_LAG * 3 / 4);\n", "\t\t;\n", "test_slow.SlowWeb.test_large_cut_frames_are_rescued")

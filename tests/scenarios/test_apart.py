@@ -73,6 +73,24 @@ class Apart(CrashTest):
         self.check_nothing_went_wrong()
         self.assertEqual(self.janus.count("behind"), 0)
 
+    def test_leaves_after_a_death(self):
+        """Topics are given up from anywhere in the list, which a dead worker made; the others stay in it, for the next."""
+        self.begin()
+        client, publisher = self.flash(), self.flash()
+        topics = ["t%d" % i for i in range(8)]
+        client.subscribe(*topics)
+        self.janus.kill_worker(0)
+        for left in 7, 5, 3, 0:
+            client.unsubscribe(topics.pop(left if left < len(topics) else -1))
+            wait_until(lambda: self.janus.subscriptions() == len(topics), what="an unsubscribe")
+        self.janus.kill_worker(0)
+        self.assertEqual(self.janus.subscriptions(), len(topics))
+        for n, topic in enumerate("t%d" % i for i in range(8)):
+            publisher.publish(topic, n=n)
+        for topic in topics:
+            client.expect_message(topic, n=int(topic[1:]))
+        self.assertTrue(client.quiet())
+
     def test_more_than_one_send(self):
         """What is noted for a session is more than goes into one send: it comes in several, and all of it."""
         self.begin()
