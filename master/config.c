@@ -19,6 +19,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proto/http_origin.h"
+
 #define NAME_MAX_SHOWN 100
 
 struct reading {
@@ -135,12 +137,14 @@ static int read_choice(struct reading *r, const struct setting *d, const char *v
 	return 0;
 }
 
-static int read_text(struct reading *r, const struct setting *d, const char *value)
+/* A text; or a list, or with `goes_on` another line of it. */
+static int read_text(struct reading *r, const struct setting *d, const char *value, bool goes_on)
 {
 	char *dst = settings_text(&r->config->settings, d), why[CONFIG_ERROR_MAX];
+	size_t used = goes_on ? strlen(dst) + 1 : 0;
 
-	if (strlen(value) >= SETTINGS_TEXT_MAX)
-		return fail(r, "%s: is longer than %d bytes", d->name, SETTINGS_TEXT_MAX - 1);
+	if (used + strlen(value) >= settings_room(d))
+		return fail(r, "%s: is longer than %zu bytes", d->name, settings_room(d) - 1);
 	for (const char *p = value; *p; p++)
 		if ((unsigned char)*p < ' ' || *p == 0x7f)
 			return fail(r, "%s: `%s` has a control character in it", d->name, value);
@@ -148,10 +152,14 @@ static int read_text(struct reading *r, const struct setting *d, const char *val
 		return fail(r, "%s: `%s` is not an absolute path", d->name, value);
 	if (d - settings_table == SETTING_PLACE_user && *value && !getpwnam(value))
 		return fail(r, "%s: there is no user `%s`", d->name, value);
-	if (d - settings_table == SETTING_PLACE_origins && config_origins_check(value, why) < 0)
+	if (d - settings_table == SETTING_PLACE_origins && config_list_check(value, http_origins_error, why) < 0)
 		return fail(r, "%s: %s", d->name, why);
-	memset(dst, 0, SETTINGS_TEXT_MAX);
-	memcpy(dst, value, strlen(value));
+	if (d - settings_table == SETTING_PLACE_hosts && config_list_check(value, http_hosts_error, why) < 0)
+		return fail(r, "%s: %s", d->name, why);
+	if (goes_on)
+		dst[used - 1] = ' ';
+	memset(dst + used, 0, settings_room(d) - used);
+	memcpy(dst + used, value, strlen(value));
 	return 0;
 }
 
@@ -266,6 +274,7 @@ static int set_key(struct reading *r, const char *name, const char *value)
 {
 	const struct setting *d = settings_table, *end = settings_table + SETTINGS;
 	unsigned *seen;
+	bool again;
 
 	if (!*name)
 		return fail(r, "no key before the =");
@@ -276,13 +285,14 @@ static int set_key(struct reading *r, const char *name, const char *value)
 	if (d == end && strcmp(name, "workers") != 0)
 		return fail_unknown(r, name);
 	seen = d == end ? &r->seen_workers : &r->seen[d - settings_table];
-	if (r->line_number && *seen)
+	again = r->line_number && *seen;
+	if (again && (d == end || d->kind != SETTING_KIND_LIST))
 		return fail(r, "%s: line %u has it already", name, *seen);
 	*seen = r->line_number;
 	if (d == end)
 		return read_workers(r, value);
-	if (d->kind == SETTING_KIND_TEXT)
-		return read_text(r, d, value);
+	if (settings_room(d) > 0)
+		return read_text(r, d, value, again);
 	return d->kind == SETTING_KIND_CHOICE ? read_choice(r, d, value) : read_number(r, d, value);
 }
 
@@ -293,6 +303,14 @@ static bool has_key(const char *text)
 {
 	for (const char *p = text; *p && !(*p == ';' && p > text && (p[-1] == ' ' || p[-1] == '\t')); p++)
 		if (*p == '=' || *p == ':')
+			return true;
+	return false;
+}
+
+static bool is_of_list(const char *line)
+{
+	for (const struct setting *d = settings_table; d < settings_table + SETTINGS; d++)
+		if (d->kind == SETTING_KIND_LIST && strncmp(line, d->name, strlen(d->name)) == 0)
 			return true;
 	return false;
 }
@@ -330,7 +348,7 @@ static char *next_line(char *dst, int size, void *user)
 		return NULL;
 	}
 	if (strlen(text) >= (size_t)size) {
-		fail(r, "the line is longer than %d bytes", size - 2);
+		fail(r, "the line is longer than %d bytes%s", size - 2, is_of_list(text) ? "; the list may go on in another line of the same key" : "");
 		return NULL;
 	}
 	strcpy(dst, text);

@@ -9,9 +9,10 @@
  * listen   SCHEME://ADDR:PORT or SCHEME+unix:PATH, SCHEME being flash, http or packet. ADDR is a numeric IPv4 address, a numeric
  *          IPv6 address in [], `localhost` (127.0.0.1) or `*` (every address of this machine, IPv6 and IPv4). Other host names are not
  *          looked up. PATH is absolute, and as long as a Unix socket's may be (107 bytes).
+ * LIST     items divided by spaces or commas, up to 4,095 bytes; in the file, further lines of the same key go on with it
  * workers  1 to WORKERS_MAX, or `auto`: as many as there are processors that this process may run on
  *
- * A key that is not known, a key that is in the file twice (`listen` may be), a [section], a line that inih would cut (200
+ * A key that is not known, a key that is in the file twice (`listen` and lists may be), a [section], a line that inih would cut (200
  * bytes, the way distributions build it): all are errors, none is passed over.
  */
 #ifndef MASTER_CONFIG_H
@@ -78,10 +79,10 @@ bool config_address_same(const struct listen_address *a, const struct listen_add
 /* The scheme that a PROTO_ has in URLs. */
 const char *config_address_scheme(int proto);
 
-/* ---- config_origins.c ---- */
+/* ---- config_list.c ---- */
 
-/* Checks an `origins` value, shorter than SETTINGS_TEXT_MAX: see http_origins_have(). 0, or -1 and
- * in why[] which one is wrong. */
-int config_origins_check(const char *list, char why[CONFIG_ERROR_MAX]);
+/* Checks a list's value by http_origins_error() or http_hosts_error(). 0, or -1 and in why[] which item is wrong. */
+struct http_text;
+int config_list_check(const char *list, const char *(*error_of)(const char *list, struct http_text *wrong), char why[CONFIG_ERROR_MAX]);
 
 #endif

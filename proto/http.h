@@ -49,6 +49,7 @@ enum http_field {
 	HTTP_CONTENT_ENCODING,
 	HTTP_ACCEPT_LANGUAGE,
 	HTTP_FETCH_SITE,		/* Sec-Fetch-Site */
+	HTTP_FETCH_MODE,		/* Sec-Fetch-Mode */
 	HTTP_FIELDS
 };
 

@@ -32,6 +32,7 @@ static const struct {
 	[HTTP_CONTENT_ENCODING] = NAME("content-encoding"),
 	[HTTP_ACCEPT_LANGUAGE] = NAME("accept-language"),
 	[HTTP_FETCH_SITE] = NAME("sec-fetch-site"),
+	[HTTP_FETCH_MODE] = NAME("sec-fetch-mode"),
 };
 
 static bool bad(struct http_request *req, unsigned status, const char *error)

@@ -13,10 +13,12 @@
 #define NUMBER_OF_NUMBER(def) (def)
 #define NUMBER_OF_SECONDS(def) (def)
 #define NUMBER_OF_TEXT(def) 0
+#define NUMBER_OF_LIST(def) 0
 #define NUMBER_OF_CHOICE(def) 0
 #define WORDS_OF_NUMBER(def) ""
 #define WORDS_OF_SECONDS(def) ""
 #define WORDS_OF_TEXT(def) (def)
+#define WORDS_OF_LIST(def) (def)
 #define WORDS_OF_CHOICE(def) (def)
 
 const struct setting settings_table[SETTINGS] = {
@@ -26,15 +28,20 @@ const struct setting settings_table[SETTINGS] = {
 #undef SETTING
 };
 
+size_t settings_room(const struct setting *setting)
+{
+	return setting->kind == SETTING_KIND_TEXT ? SETTINGS_TEXT_MAX : setting->kind == SETTING_KIND_LIST ? SETTINGS_LIST_MAX : 0;
+}
+
 char *settings_text(struct settings *s, const struct setting *setting)
 {
-	assert(setting->kind == SETTING_KIND_TEXT);
+	assert(settings_room(setting) > 0);
 	return (char *)s + setting->offset;
 }
 
 int64_t *settings_number(struct settings *s, const struct setting *setting)
 {
-	assert(setting->kind != SETTING_KIND_TEXT);
+	assert(settings_room(setting) == 0);
 	return (int64_t *)(void *)((char *)s + setting->offset);
 }
 
@@ -67,7 +74,7 @@ void settings_defaults(struct settings *s)
 {
 	memset(s, 0, sizeof(*s));
 	for (const struct setting *d = settings_table; d < settings_table + SETTINGS; d++) {
-		if (d->kind == SETTING_KIND_TEXT)
+		if (settings_room(d) > 0)
 			memcpy(settings_text(s, d), d->words, strlen(d->words));
 		else
 			*settings_number(s, d) = d->number;
@@ -104,6 +111,7 @@ void settings_pack(const struct settings *s, struct msgpack_packer *to)
 		pack_text(to, d->name, strlen(d->name));
 		switch (d->kind) {
 		case SETTING_KIND_TEXT:
+		case SETTING_KIND_LIST:
 			pack_text(to, settings_text(&copy, d), strlen(settings_text(&copy, d)));
 			break;
 		case SETTING_KIND_CHOICE:
@@ -146,9 +154,9 @@ static bool unpack_value(struct settings *s, const struct setting *d, const msgp
 		*settings_number(s, d) = place;
 		return place >= 0;
 	}
-	if (str->size >= SETTINGS_TEXT_MAX || memchr(str->ptr, 0, str->size))
+	if (str->size >= settings_room(d) || memchr(str->ptr, 0, str->size))
 		return false;
-	memset(settings_text(s, d), 0, SETTINGS_TEXT_MAX);
+	memset(settings_text(s, d), 0, settings_room(d));
 	memcpy(settings_text(s, d), str->ptr, str->size);
 	return true;
 }

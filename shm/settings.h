@@ -10,6 +10,7 @@
 #include "shm/log.h"
 
 #define SETTINGS_TEXT_MAX 256
+#define SETTINGS_LIST_MAX 4096
 #define WORKERS_MAX 64
 
 enum { SLOW_SKIP, SLOW_DISCONNECT };
@@ -22,6 +23,7 @@ struct settings {
 #define SETTING_SECONDS(name) int64_t name;	/* milliseconds */
 #define SETTING_CHOICE(name) int64_t name;	/* place in the list of words */
 #define SETTING_TEXT(name) char name[SETTINGS_TEXT_MAX];
+#define SETTING_LIST(name) char name[SETTINGS_LIST_MAX];
 #define SETTING(type, name, def, least, most, text) SETTING_##type(name)
 #include "shm/settings.def"
 #undef SETTING
@@ -29,7 +31,7 @@ struct settings {
 };
 
 /* The lines of settings.def as a table, in its order. `listen` and `workers` are not in it. */
-enum setting_kind { SETTING_KIND_NUMBER, SETTING_KIND_SECONDS, SETTING_KIND_TEXT, SETTING_KIND_CHOICE };
+enum setting_kind { SETTING_KIND_NUMBER, SETTING_KIND_SECONDS, SETTING_KIND_TEXT, SETTING_KIND_LIST, SETTING_KIND_CHOICE };
 
 enum setting_place {
 #define SETTING(type, name, def, least, most, text) SETTING_PLACE_##name,
@@ -41,18 +43,21 @@ enum setting_place {
 struct setting {
 	const char *name;
 	enum setting_kind kind;
-	size_t offset;		/* in struct settings: a char[SETTINGS_TEXT_MAX] for TEXT, else an int64_t */
-	int64_t number;		/* default; 0 for TEXT and CHOICE */
-	const char *words;	/* default of a TEXT; a CHOICE's words, divided by |; else "" */
+	size_t offset;		/* in struct settings: a char[] for TEXT and LIST, else an int64_t */
+	int64_t number;		/* default; 0 for TEXT, LIST and CHOICE */
+	const char *words;	/* default of a TEXT or LIST; a CHOICE's words, divided by |; else "" */
 	int64_t least, most;	/* of NUMBER and SECONDS */
 	const char *text;	/* what it is */
 };
 
 extern const struct setting settings_table[SETTINGS];
 
-/* Where the setting's value is in *s. For TEXT, and for the others. */
+/* Where the setting's value is in *s. For TEXT and LIST, and for the others. */
 char *settings_text(struct settings *s, const struct setting *setting);
 int64_t *settings_number(struct settings *s, const struct setting *setting);
+
+/* The bytes that a TEXT or LIST has room for, with the NUL; 0 for the others. */
+size_t settings_room(const struct setting *setting);
 
 /* The place of a word (not terminated) in a CHOICE's list, or -1. */
 int settings_place(const struct setting *setting, const char *word, size_t len);

@@ -3,6 +3,8 @@
  */
 #include "worker/http.h"
 
+#include <stdio.h>
+
 #include "proto/http_origin.h"
 
 static struct http_limits limits(const struct worker *w)
@@ -23,11 +25,25 @@ static struct http_text origin_of(const struct http_request *req)
 	return req->field[HTTP_ORIGIN].len ? req->field[HTTP_ORIGIN] : (struct http_text){ 0 };
 }
 
+/* Whether the page comes from here, by the name that the request is for. */
+static bool is_own(const struct http_request *req, struct http_text origin)
+{
+	struct http_origin parts;
+
+	return http_origin(origin, &parts) && http_origin_is(&parts, &req->authority);
+}
+
+static bool host_is_ours(const struct exchange *x)
+{
+	struct http_text host = x->req->authority.host;
+
+	return host.len == 0 || http_host_is_safe(host) || http_hosts_have(x->w->settings->hosts, host) != HTTP_NOT_LISTED;
+}
+
 /* What Access-Control-Allow-Origin is to say; p NULL: nothing. *credentials: the page may come with cookies and the like. */
 static struct http_text granted(const struct exchange *x, bool *credentials)
 {
 	struct http_text origin = origin_of(x->req);
-	struct http_origin parts;
 
 	*credentials = false;
 	if (!origin.p || origin.len > HTTP_ORIGIN_MAX)
@@ -41,7 +57,7 @@ static struct http_text granted(const struct exchange *x, bool *credentials)
 	case HTTP_NOT_LISTED:
 		break;
 	}
-	return http_origin(origin, &parts) && http_origin_is(&parts, &x->req->authority) ? origin : (struct http_text){ 0 };
+	return is_own(x->req, origin) && host_is_ours(x) ? origin : (struct http_text){ 0 };
 }
 
 bool exchange_origin_allowed(const struct exchange *x)
@@ -49,6 +65,46 @@ bool exchange_origin_allowed(const struct exchange *x)
 	bool credentials;
 
 	return !origin_of(x->req).p || granted(x, &credentials).p;
+}
+
+/*
+ * A browser that loads something of the page's own site sends no Origin, and to a plain http:// site with a name no Sec-Fetch-Site. What it
+ * always sends is Accept-Language, which a page can change and not take away; other programs don't, but for Node's fetch(), which has a
+ * Sec-Fetch-Mode beside it, as no page can.
+ */
+static bool is_of_browser(const struct http_request *req)
+{
+	return req->field[HTTP_FETCH_SITE].p || (req->field[HTTP_ACCEPT_LANGUAGE].p && !req->field[HTTP_FETCH_MODE].p);
+}
+
+/* Whether a page that comes from here, by whatever scheme, is one that `origins` has. */
+static bool host_is_listed(const struct exchange *x)
+{
+	static const char *const schemes[] = { "http", "https" };
+	struct http_authority at = x->req->authority;
+	char text[HTTP_ORIGIN_MAX];
+
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+		int len = at.port ? snprintf(text, sizeof(text), "%s://%.*s:%u", schemes[i], (int)at.host.len, at.host.p, at.port)
+				  : snprintf(text, sizeof(text), "%s://%.*s", schemes[i], (int)at.host.len, at.host.p);
+
+		if ((size_t)len < sizeof(text) && http_origins_have(x->w->settings->origins, (struct http_text){ text, (size_t)len }) != HTTP_NOT_LISTED)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * DNS rebinding: a stranger's page has its own name mean this machine, and is then of the same site as the server, to the browser. So a name
+ * makes a page the server's own only if it is known to be the server's.
+ */
+bool exchange_host_allowed(const struct exchange *x)
+{
+	struct http_text origin = origin_of(x->req);
+
+	if (origin.p ? !is_own(x->req, origin) : !is_of_browser(x->req))
+		return true;
+	return host_is_ours(x) || host_is_listed(x);
 }
 
 /* ---- answers ---- */

@@ -29,6 +29,8 @@ bool exchange_append(const struct exchange *x, struct session_state_shm *st, con
 /* Commits *st, with the request taken and, if it does not keep the connection alive, its end. */
 void exchange_commit(const struct exchange *x, struct session_state_shm *st, bool goes_on);
 
+/* Whether the name that the request is for may be the one that its page comes from. */
+bool exchange_host_allowed(const struct exchange *x);
 /* Whether the request's Origin, if it has one, may use this server from a web page. */
 bool exchange_origin_allowed(const struct exchange *x);
 

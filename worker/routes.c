@@ -283,6 +283,9 @@ void routes_handle(struct exchange *x)
 	r = find_route(x->req, &rest);
 	if (x->req->method == HTTP_OPTIONS)
 		preflight(x, r);
+	else if (!exchange_host_allowed(x))
+		exchange_error(x, 403, NULL, "browsers get nothing by this name (Host), which is none that the server knows as its own: set hosts to it in "
+			       "the configuration, or open the server by localhost or its address");
 	else if (!r)
 		exchange_error(x, 404, NULL,
 			       "no such path: GET /, /ws, /sub/TOPIC, /inbox/ID, /test/ID; POST /pub/TOPIC, /pub, /send/ID, /broadcast; "

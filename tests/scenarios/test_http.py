@@ -677,6 +677,7 @@ class Limits(WebTest):
 
 class Origins(WebTest):
     APP = "https://app.example"
+    options = ("hosts=janus.example h host target",)
 
     def cors(self, answer):
         return answer.get("Access-Control-Allow-Origin")
@@ -720,6 +721,50 @@ class Origins(WebTest):
                 self.assertEqual(self.everywhere(origin, host), (403, 403, 200, None))
         for origin, status in (("http://target:81", 200), ("http://host", 403)):
             self.assertEqual(self.ask("POST", "http://target:81/pub/a", b"x", {"Origin": origin}, host="host").status, status)
+
+    REBOUND = "evil.example:8080"
+
+    def statuses(self, host, fields=(), own=True):
+        """What requests for this host are answered: a POST, a WebSocket, a GET, and a stream's HEAD; with the host's own Origin, or none."""
+        fields = list(fields) + ([("Origin", "http://" + host)] if own else [])
+        upgrade = list(upgrade_fields(new_key()).items())
+        answers = [self.ask("POST", "/pub/a", b"x", fields, host=host), self.ask("GET", "/ws", fields=fields + upgrade, host=host),
+                   self.ask("GET", "/", fields=fields, host=host), self.ask("HEAD", "/sub/a", fields=fields, host=host)]
+        for answer in answers[:3]:
+            if answer.status == 403:
+                self.assertIn("hosts", error_text(answer))
+                self.assertIsNone(self.cors(answer))
+        return [answer.status for answer in answers]
+
+    def test_names_of_strangers(self):
+        """A page whose own name was made to mean this server is not one of the server's."""
+        self.serve()
+        allowed, refused = [200, 101, 200, 200], [403] * 4
+        self.assertEqual(self.statuses(self.REBOUND), refused)
+        self.assertEqual(self.ask("GET", "http://%s/" % self.REBOUND, fields={"Origin": "http://" + self.REBOUND}).status, 403)
+        for host in (self.origin, "localhost:1", "a.localhost", "[::1]:8080", "192.0.2.1"):
+            self.assertEqual(self.statuses(host), allowed, host)
+        # Without Origin: browsers only.
+        self.assertEqual(self.statuses(self.REBOUND, own=False), allowed)
+        self.assertEqual(self.statuses(self.REBOUND, [("Accept-Language", "*"), ("Sec-Fetch-Mode", "cors")], own=False), allowed)
+        for fields in ([("Accept-Language", "de")], [("Accept-Language", "")], [("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Mode", "cors")]):
+            with self.subTest(fields=fields):
+                self.assertEqual(self.statuses(self.REBOUND, fields, own=False), refused)
+                self.assertEqual(self.statuses(self.origin, fields, own=False), allowed)
+        # Of another's page it is all the same what the server is called: it can't read this.
+        self.assertEqual(self.ask("GET", "/", fields={"Origin": self.APP, "Accept-Language": "de"}, host=self.REBOUND).status, 200)
+
+    def test_names_of_ours(self):
+        """Those listed, and those of pages that `origins` lists."""
+        browser = [("Accept-Language", "de")]
+        for option in ("hosts=janus.example *.evil.example,evil.example", "hosts=*", "origins=http://evil.example:8080", "origins=*"):
+            with self.subTest(option=option):
+                self.serve(option)
+                self.assertEqual(self.statuses("EVIL.example:8080"), [200, 101, 200, 200])
+                self.assertEqual(self.statuses(self.REBOUND, browser, own=False), [200, 101, 200, 200])
+        self.serve("hosts=janus.example", "origins=" + self.APP)
+        self.assertEqual(self.statuses(self.REBOUND), [403] * 4)
+        self.assertEqual(self.statuses("app.example", browser, own=False), [200, 101, 200, 200])
 
     def test_patterns(self):
         self.serve("origins=https://app.example:443 https://*.example.com null")

@@ -87,6 +87,7 @@ class Handshake(WebTest):
 
     def test_origins(self):
         """Listed, of the same origin, or none: others are refused. test_http.py has the rest."""
+        self.serve("hosts=janus.example")
         self.assertEqual(self.answer(Origin="http://janus.example").status, 101)
         self.assertEqual(self.answer(Origin="http://janus.example:8080", host="janus.example:8080").status, 101)
         self.assertEqual(self.answer(Origin="null").status, 403)

@@ -511,12 +511,31 @@ static void origins(void **state)
 		snprintf(expected, sizeof(expected), "-o origins: %s", bad[i].error);
 		assert_string_equal(error, expected);
 	}
+}
+
+static void lists(void **state)
+{
+	char option[SETTINGS_LIST_MAX + 20];
+	const char *options[] = {option, NULL};
+
+	(void)state;
 	/* as long as there is room, and one more */
-	snprintf(option, sizeof(option), "origins=https://%0247d", 0);
+	snprintf(option, sizeof(option), "origins=https://%04087d", 0);
 	assert_int_equal(read_options(NULL, options), 0);
-	snprintf(option, sizeof(option), "origins=https://%0248d", 0);
+	assert_int_equal(strlen(config.settings.origins), SETTINGS_LIST_MAX - 1);
+	snprintf(option, sizeof(option), "origins=https://%04088d", 0);
 	assert_int_equal(read_options(NULL, options), -1);
-	assert_string_equal(error, "-o origins: is longer than 255 bytes");
+	assert_string_equal(error, "-o origins: is longer than 4095 bytes");
+	snprintf(option, sizeof(option), "hosts=a.example b.example:80");
+	assert_int_equal(read_options(NULL, options), -1);
+	assert_string_equal(error, "-o hosts: `b.example:80` is neither `*` nor a host name, without port, nor of the form *.domain");
+	/* over several lines; an option replaces all of them */
+	assert_int_equal(read_text("hosts = a.example,b.example\nheartbeat = 5\nhosts = *.c.example\norigins = null\nhosts = [::1]\n"), 0);
+	assert_string_equal(config.settings.hosts, "a.example,b.example *.c.example [::1]");
+	assert_string_equal(config.settings.origins, "null");
+	snprintf(option, sizeof(option), "hosts=d.example");
+	assert_int_equal(read_options("hosts = a.example\nhosts = b.example\n", options), 0);
+	assert_string_equal(config.settings.hosts, "d.example");
 }
 
 static void defaults(void **state)
@@ -604,7 +623,7 @@ static void settings_round_trip(void **state)
 
 	(void)state;
 	assert_int_equal(read_text("runtime_dir = /x\nuser = root\nring_bytes = 16G\nslow = disconnect\nio = send\n"
-				   "page = off\nbroadcast = on\norigins = https://a http://b:1\nheartbeat = 1234ms\nlog_level = debug\nworkers = 7\nmax_connections = 100m\n"), 0);
+				   "page = off\nbroadcast = on\norigins = https://a http://b:1\nhosts = a.example *.b\nheartbeat = 1234ms\nlog_level = debug\nworkers = 7\nmax_connections = 100m\n"), 0);
 	msgpack_sbuffer_init(&buf);
 	msgpack_packer_init(&to, &buf, msgpack_sbuffer_write);
 	settings_pack(&config.settings, &to);
@@ -686,6 +705,7 @@ int main(void)
 		cmocka_unit_test(options_win),
 		cmocka_unit_test(texts),
 		cmocka_unit_test(origins),
+		cmocka_unit_test(lists),
 		cmocka_unit_test(defaults),
 		cmocka_unit_test(default_file),
 		cmocka_unit_test(settings_round_trip),
