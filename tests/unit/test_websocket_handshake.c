@@ -39,7 +39,7 @@ static void test_check(void **state)
 		{ HEAD V13 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==AAAA\r\n\r\n", 400 },
 		{ HEAD V13 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQAA\r\n\r\n", 400 },
 		{ HEAD V13 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ!==\r\n\r\n", 400 },
-		{ "POST / HTTP/1.1\r\nHost: a\r\n" V13 KEY "\r\n", 405 },
+		{ "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n" V13 KEY "\r\n", 405 },
 		{ "GET / HTTP/1.0\r\n" V13 KEY "\r\n", 400 },
 	};
 
