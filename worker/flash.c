@@ -92,6 +92,8 @@ bool flash_step(struct worker *w, struct cursor *c)
 	}
 	if (frame.kind == FLASH_NOTHING)
 		cursor_skip(c, frame.taken);
+	else if (cursor_floods(w, c, 1))
+		return cursor_end_flood(w, c);
 	else if (act(w, c, &frame))
 		cursor_take(c, frame.taken);
 	else

@@ -165,6 +165,16 @@ void exchange_error(const struct exchange *x, unsigned status, const char *field
 	reply(x, http_error(x->w->scratch, x->w->scratch_room, &answer, text), answer.keep_alive);
 }
 
+void exchange_flood(struct exchange *x)
+{
+	struct http_answer answer = exchange_answer(x, 429, NULL);
+
+	worker_count(x->w, COUNTER_closed_flood, 1);
+	answer.keep_alive = false;
+	x->after = x->c->at + cursor_left(x->c);
+	reply(x, http_error(x->w->scratch, x->w->scratch_room, &answer, FLOOD_MESSAGES), false);
+}
+
 /* ---- requests ---- */
 
 /* Where the next request would begin is not certain: this was the last one. */
@@ -195,6 +205,10 @@ bool http_step(struct worker *w, struct cursor *c)
 		return false;
 	case HTTP_REQUEST:
 		break;
+	}
+	if (cursor_floods(w, c, 1)) {
+		exchange_flood(&x);
+		return false;
 	}
 	if (cursor_yields(c))
 		return false;

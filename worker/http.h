@@ -24,6 +24,9 @@ struct http_answer exchange_answer(const struct exchange *x, unsigned status, co
 void exchange_reply(const struct exchange *x, const struct http_answer *answer, const char *body, size_t len);
 void exchange_error(const struct exchange *x, unsigned status, const char *fields, const char *text);
 
+/* Answers a request that is more than flood_messages allows, which is the last one. */
+void exchange_flood(struct exchange *x);
+
 /* Appends bytes to the answer that is being made in *st. False: the session was aborted. */
 bool exchange_append(const struct exchange *x, struct session_state_shm *st, const char *bytes, size_t len);
 /* Commits *st, with the request taken and, if it does not keep the connection alive, its end. */

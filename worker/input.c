@@ -104,26 +104,58 @@ static bool choked(struct worker *w, int fd)
 	return st->out_end - st->out_start > SESSION_OUT_MAX;
 }
 
-/* Counts what a connection sends. True: it is too much in this second. */
-static bool floods(struct worker *w, int fd, unsigned messages, size_t bytes)
+/* What a connection has sent in this second; NULL: nobody counts. */
+static struct flood *flood_of(struct worker *w, int fd)
 {
-	struct flood *f;
+	struct flood *f = w->flood ? &w->flood[fd] : NULL;
 
-	if (!w->flood)
-		return false;
-	f = &w->flood[fd];
-	if (f->second != w->now)
+	if (f && f->second != w->now)
 		*f = (struct flood){ .second = w->now };
-	f->messages += messages;
+	return f;
+}
+
+bool cursor_floods(struct worker *w, const struct cursor *c, unsigned messages)
+{
+	const struct flood *f = flood_of(w, c->fd);
+
+	return f && w->settings->flood_messages && f->messages + (uint64_t)messages > (uint64_t)w->settings->flood_messages;
+}
+
+bool cursor_end_flood(struct worker *w, struct cursor *c)
+{
+	stage_publish(w, c);
+	if (!c->stalled) {
+		worker_count(w, COUNTER_closed_flood, 1);
+		session_end(w, c->fd, c->at + cursor_left(c), 429, FLOOD_MESSAGES);
+		c->stop = true;
+	}
+	return false;
+}
+
+/* Counts what was received. True: it is too much in this second. */
+static bool floods(struct worker *w, int fd, size_t bytes)
+{
+	struct flood *f = flood_of(w, fd);
+
+	if (!f)
+		return false;
 	f->bytes += bytes;
-	return (w->settings->flood_messages && f->messages > (uint64_t)w->settings->flood_messages) ||
-	       (w->settings->flood_bytes && f->bytes > (uint64_t)w->settings->flood_bytes);
+	return w->settings->flood_bytes && f->bytes > (uint64_t)w->settings->flood_bytes;
 }
 
 static void end_flood(struct worker *w, int fd)
 {
 	worker_count(w, COUNTER_closed_flood, 1);
-	session_end(w, fd, session(w, fd)->state.parsed, 429, "too much at a time (flood_messages, flood_bytes)");
+	session_end(w, fd, session(w, fd)->state.parsed, 429, "too much at a time (flood_bytes)");
+}
+
+static void count_units(struct worker *w, struct cursor *c)
+{
+	struct flood *f = flood_of(w, c->fd);
+
+	if (f)
+		f->messages += c->units;
+	c->units = 0;
 }
 
 /* Deals with all that is whole in the session's buffer. */
@@ -136,20 +168,16 @@ static void input_parse(struct worker *w, int fd)
 		.bytes = (const char *)lend_bytes(&w->slot, st->in),
 		.at = st->parsed,
 	};
-	bool flood = false;
 
 	CRASH_ON_INPUT(cursor_text(&c), cursor_left(&c));
-	while (!flood && cursor_left(&c) > 0 && !choked(w, fd) && step_of[st->transport](w, &c)) {
-		flood = floods(w, fd, c.units, 0);
-		c.units = 0;
-	}
+	while (cursor_left(&c) > 0 && !choked(w, fd) && step_of[st->transport](w, &c))
+		count_units(w, &c);
+	count_units(w, &c);
 	stage_publish(w, &c);
 	if (cursor_left(&c) > 0 && choked(w, fd))
 		session_mark(w, fd, MARK_CHOKED);
 	keep_rest(w, &c);
-	if (flood)
-		end_flood(w, fd);
-	else if (c.stalled)
+	if (c.stalled)
 		input_stall(w, fd);
 }
 
@@ -337,7 +365,7 @@ static bool receive(struct worker *w, int fd)
 	/* release: `len` is right when this says nothing */
 	atomic_store_explicit(&w->slot.shm->receiving, 0, memory_order_release);
 	worker_count(w, COUNTER_bytes_in, (uint64_t)n);
-	if (floods(w, fd, 0, (size_t)n))
+	if (floods(w, fd, (size_t)n))
 		end_flood(w, fd);
 	else
 		input_parse(w, fd);

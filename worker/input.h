@@ -69,6 +69,14 @@ static inline void cursor_stall(struct cursor *c)
 /* Counts a unit that is no publish; true when others come first. */
 bool cursor_yields(struct cursor *c);
 
+/*
+ * Whether so many messages more would be too many in this second (flood_messages). Asked before one is dealt with: then it is not, it is answered
+ * with 429, and the session ends. cursor_end_flood() does so in the transports whose answers do not say to what; it returns false.
+ */
+#define FLOOD_MESSAGES "too much at a time (flood_messages): this one was not dealt with"
+bool cursor_floods(struct worker *w, const struct cursor *c, unsigned messages);
+bool cursor_end_flood(struct worker *w, struct cursor *c);
+
 /* One a transport: deals with one unit at `at`, if it is there whole. False when there is nothing more to do. */
 bool flash_step(struct worker *w, struct cursor *c);
 bool packet_step(struct worker *w, struct cursor *c);

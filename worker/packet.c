@@ -95,6 +95,21 @@ static bool act(struct worker *w, struct cursor *c, const struct packet_request 
 	return true;
 }
 
+/* This packet is the last one, and answered with the error. False, as a step that ends. */
+static bool end(struct worker *w, struct cursor *c, const struct packet_request *req, enum counter why, const char *error)
+{
+	struct session_state_shm st;
+
+	stage_publish(w, c);
+	if (c->stalled)
+		return false;
+	worker_count(w, why, 1);
+	st = session(w, c->fd)->state;
+	st.flags |= SESSION_CLOSE;
+	reply(w, c, &st, c->at + cursor_left(c), (struct packet_reply){ .error = error }, req);
+	return false;
+}
+
 bool packet_step(struct worker *w, struct cursor *c)
 {
 	struct packet_request req;
@@ -104,19 +119,13 @@ bool packet_step(struct worker *w, struct cursor *c)
 	case PACKET_MORE:
 		return false;
 	case PACKET_BAD:
-		stage_publish(w, c);
-		if (!c->stalled) {
-			struct session_state_shm st = session(w, c->fd)->state;
-
-			worker_count(w, COUNTER_bad_input, 1);
-			st.flags |= SESSION_CLOSE;
-			reply(w, c, &st, c->at + cursor_left(c), (struct packet_reply){ .error = req.error }, &req);
-		}
-		return false;
+		return end(w, c, &req, COUNTER_bad_input, req.error);
 	case PACKET_REQUEST:
 	case PACKET_REFUSED:
 		break;
 	}
+	if (cursor_floods(w, c, 1))
+		return end(w, c, &req, COUNTER_closed_flood, FLOOD_MESSAGES);
 	if (act(w, c, &req))
 		cursor_take(c, req.taken);
 	else

@@ -41,7 +41,8 @@ static void publish_and_answer(const struct exchange *x, bool list)
 	}
 	if (list) {
 		body[len++] = ']';
-		x->c->units += x->w->item_count;	/* not one message */
+		if (x->w->item_count > 0)
+			x->c->units += x->w->item_count - 1;	/* not one message */
 	}
 	body[len++] = '\n';
 	answer = exchange_answer(x, 200, HTTP_JSON);
@@ -176,6 +177,11 @@ static void post_array(const struct exchange *x)
 			return;
 		}
 		request_message(&req, record);
+	}
+	if (cursor_floods(x->w, x->c, x->w->item_count)) {
+		stage_drop(x->w);
+		exchange_flood(&(struct exchange){ .w = x->w, .c = x->c, .req = x->req });
+		return;
 	}
 	publish_and_answer(x, true);
 }

@@ -79,6 +79,8 @@ void stage_publish(struct worker *w, struct cursor *c)
 		CRASH_POINT("publish-marked");
 		publish_done(&w->hub, w->number);
 	}
+	if (done < w->item_count && w->flood)
+		w->flood[c->fd].messages -= w->item_count - done;	/* they come again, and count then */
 	if (done < w->item_count)
 		put_off(w, c, done ? w->items[done - 1].parsed : c->staged_from);
 	stage_drop(w);

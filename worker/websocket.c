@@ -143,6 +143,8 @@ bool websocket_step(struct worker *w, struct cursor *c)
 	struct websocket_event event;
 
 	websocket_next(cursor_text(c), cursor_left(c), (size_t)w->settings->max_frame, cursor_scan(c), w->scratch, &event);
+	if (event.kind != WEBSOCKET_MORE && event.kind != WEBSOCKET_BAD && event.kind != WEBSOCKET_CLOSE && cursor_floods(w, c, 1))
+		return cursor_end_flood(w, c);
 	switch (event.kind) {
 	case WEBSOCKET_MORE:
 		return false;

@@ -9,7 +9,7 @@ import time
 import unittest
 
 from janus_test import Client, Closed, JanusTest, SLOWNESS, cpu_seconds, raise_nofile, wait_until
-from web_clients import WebTest, request
+from web_clients import TEXT, WebTest, frame, packet, request
 
 
 class Topics(JanusTest):
@@ -309,17 +309,47 @@ class Floods(WebTest):
         self.assertEqual(self.janus.count("published_unheard"), 6)
 
     def test_messages_of_one_request(self):
-        """Each counts."""
+        """Each counts, and all or none are published."""
         listener, client = self.lines("/sub/a"), self.http()
         messages = lambda count: json.dumps([{"topic": "a", "n": n} for n in range(count)]).encode()
         self.assertEqual(self.ask("POST", "/pub", messages(8)).status, 200)
-        client.send(request("POST", "/pub", messages(12)))
-        self.assertEqual(len(client.answer().json()), 12)       # it was whole, and is the last
+        client.send(request("POST", "/pub", messages(11)) + request("POST", "/pub/a", b"never"))
         answer = client.answer()
         self.assertEqual((answer.status, answer.get("Retry-After")), (429, "1"))
         client.expect_close()
         self.wait_count(self.janus, "closed_flood", 1)
-        self.assertEqual([listener.message()["n"] for _ in range(20)], [*range(8), *range(12)])
+        self.assertEqual(len(self.ask("POST", "/pub", messages(10)).json()), 10)
+        self.assertEqual([listener.message()["n"] for _ in range(18)], [*range(8), *range(10)])
+
+    def test_what_is_too_much_is_not_done(self):
+        """What is answered well is published, and nothing else is; the answer to the first that is too much says so, and is the last."""
+        listener = self.lines("/sub/a")
+        web, packets, socket, flash = self.http(), self.packet(), self.websocket(), self.flash()
+        web.send(request("POST", "/pub/a", b"x") * 11)
+        done = 0
+        while (answer := web.answer()).status == 200:
+            done += 1
+        self.assertEqual((answer.status, answer.closes), (429, True))
+        web.expect_close()
+        packets.send(packet({"op": "publish", "topic": "a", "data": "x", "receipt": True, "seq": 1}) * 11)
+        while (reply := packets.message())["ok"]:
+            done += 1
+        self.assertEqual(reply["seq"], 1)
+        packets.expect_close()
+        socket.send(frame(TEXT, '{"action":"publish","topic":"a","id":1}') * 11)
+        with self.assertRaisesRegex(Closed, "close frame"):
+            while socket.message()["ok"]:
+                done += 1
+        flash.send(b'{"action":"publish","topic":"a"}\0' * 11)
+        flash.expect_error("too much")
+        flash.expect_close()
+        self.wait_count(self.janus, "closed_flood", 4)
+        self.assertIn(done, (29, 30))                           # the upgrade is one, if it was in the same second
+        self.assertEqual(self.janus.count("published"), done + 10)
+        for _ in range(done + 10):
+            listener.message()
+        self.published("/pub/a", "the end")
+        self.assertEqual(listener.message()["data"], "the end")
 
 
 if __name__ == "__main__":
