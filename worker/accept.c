@@ -78,17 +78,9 @@ static bool server_full(const struct worker *w)
 	return true;
 }
 
-/* Says so, and closes. What the peer may have sent is read first: closing on unread input would destroy the answer. */
-static void refuse(struct worker *w, int fd, uint32_t transport)
+bool accept_refuses(const struct worker *w, int fd)
 {
-	char frame[SPEAK_MAX], rubbish[4096];
-	size_t len = speak_error(transport, 503, "the server is full (max_connections)", frame);
-
-	kernel_peek_anew(fd);		/* as if it was a session: a successor that finds it is not to greet it */
-	if (recv(fd, rubbish, sizeof(rubbish), MSG_DONTWAIT) >= 0 || errno == EAGAIN)
-		(void)!send(fd, frame, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	close(fd);
-	worker_count(w, COUNTER_refused, 1);
+	return slot_full(w) || (uint32_t)fd >= w->slot.shm->sessions_max || server_full(w);
 }
 
 static void on_session(struct ev_loop *loop, struct ev_io *io, int events)
@@ -116,8 +108,7 @@ void accept_watcher(struct worker *w, int fd)
 	session_watch(w, fd);
 }
 
-/* What a connection to a listener speaks at first. */
-static uint32_t transport_of(int proto)
+uint32_t accept_transport(int proto)
 {
 	return proto == PROTO_HTTP ? TRANSPORT_HTTP : proto == PROTO_PACKET ? TRANSPORT_PACKET : TRANSPORT_FLASH;
 }
@@ -134,7 +125,7 @@ static int greet(struct worker *w, int fd, struct session_state_shm *st)
 void accept_adopt(struct worker *w, int fd, int proto)
 {
 	struct session_shm *s = session(w, fd);
-	struct session_state_shm st = { .last_out = w->now, .transport = transport_of(proto) };
+	struct session_state_shm st = { .last_out = w->now, .transport = accept_transport(proto) };
 
 	memset(s, 0, sizeof(*s));
 	if (w->flood)
@@ -183,6 +174,8 @@ static void on_listener(struct ev_loop *loop, struct ev_io *io, int events)
 			return;
 		}
 		fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK);
+		if (fd < 0 && errno == EMFILE && refuse_fewer(w))
+			continue;
 		if (fd < 0) {
 			w->overdue = false;
 			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
@@ -192,8 +185,8 @@ static void on_listener(struct ev_loop *loop, struct ev_io *io, int events)
 			return;
 		}
 		CRASH_POINT("accept-accepted");
-		if (full || (uint32_t)fd >= w->slot.shm->sessions_max || server_full(w)) {
-			refuse(w, fd, transport_of(l->proto));
+		if (accept_refuses(w, fd)) {
+			refuse_take(w, fd, accept_transport(l->proto));
 			continue;
 		}
 		worker_count(w, COUNTER_accepted, 1);

@@ -175,6 +175,18 @@ void exchange_flood(struct exchange *x)
 	reply(x, http_error(x->w->scratch, x->w->scratch_room, &answer, FLOOD_MESSAGES), false);
 }
 
+size_t http_last_words(struct worker *w, const char *input, size_t len, unsigned status, const char *text, char *dst)
+{
+	struct http_request req;
+	struct exchange x = { .w = w, .req = &req };
+	struct http_answer answer;
+
+	http_glance(input, len, &req);
+	answer = exchange_answer(&x, status, NULL);
+	answer.keep_alive = false;
+	return http_error(dst, SPEAK_MAX, &answer, text);
+}
+
 /* ---- requests ---- */
 
 /* Where the next request would begin is not certain: this was the last one. */

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "shm/crash.h"
-#include "worker/worker.h"
+#include "worker/http.h"
 
 struct session_shm *session(const struct worker *w, int fd)
 {
@@ -131,11 +131,20 @@ bool session_answer(struct worker *w, int fd, uint64_t parsed, const void *bytes
 	return true;
 }
 
+/* To the request that the session's input begins with. */
+static size_t answer_last(struct worker *w, const struct session_state_shm *st, unsigned status, const char *text, char *dst)
+{
+	const struct lent_shm *head = st->in != LENT_NONE ? lend_header(&w->slot, st->in) : NULL;
+	const char *input = head ? (const char *)lend_bytes(&w->slot, st->in) + (st->parsed - head->base) : "";
+
+	return http_last_words(w, input, head ? (size_t)(head->base + head->len - st->parsed) : 0, status, text, dst);
+}
+
 static void put_error(struct worker *w, int fd, uint64_t parsed, unsigned status, const char *text, uint32_t flags)
 {
 	struct session_state_shm st = session(w, fd)->state;
 	char bytes[SPEAK_MAX];
-	size_t len = speak_error(st.transport, status, text, bytes);
+	size_t len = st.transport == TRANSPORT_HTTP ? answer_last(w, &st, status, text, bytes) : speak_error(st.transport, status, text, bytes);
 
 	if (len && session_append(w, fd, &st, bytes, len) < 0) {
 		session_abort(w, fd, COUNTER_no_buffer);

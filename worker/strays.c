@@ -147,8 +147,14 @@ int strays_close(struct worker *w)
 void strays_adopt(struct worker *w)
 {
 	for (uint32_t i = 0; i < w->strays_count; i++) {
+		int fd = w->strays[i], proto = proto_of(w, fd);
+
+		if (accept_refuses(w, fd)) {		/* as it was, or would have been */
+			refuse_take(w, fd, accept_transport(proto));
+			continue;
+		}
 		worker_count(w, COUNTER_adopted, 1);
-		accept_adopt(w, w->strays[i], proto_of(w, w->strays[i]));
+		accept_adopt(w, fd, proto);
 	}
 	w->strays_count = 0;
 }

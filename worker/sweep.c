@@ -111,5 +111,6 @@ void sweep(struct worker *w)
 			look_at(w, (int)w->sweep_at);
 		}
 	worker_on(w, -1);
+	refuse_sweep(w);
 	lend_trim(&w->lend);
 }

@@ -5,7 +5,7 @@
  *   worker.c    the loop: order of work in a turn, signals, sleeping and waking
  *   recover.c   rebuilds all of this from shared memory and the kernel at start
  *   strays.c    descriptors that the last worker left without a session
- *   accept.c    new connections        session.c   their end, watchers, output
+ *   accept.c    new connections        refuse.c    those there is no room for        session.c   their end, watchers, output
  *   input.c     receives, and has it dealt with by transport:
  *     flash.c   packet.c   http.c (routes.c, routes_post.c: what each path does; names.c)   websocket.c
  *   action.c    subscribe and unsubscribe, log in and out
@@ -167,6 +167,8 @@ struct worker {
 	int *stalled;			/* sessions whose publishing is put off */
 	uint32_t stalled_count, stalled_room;
 
+	struct refused *refused;	/* refuse.c's own */
+
 	/* rescue.c */
 	uint64_t oldest_cut;		/* the least pos of a cut frame, or less; UINT64_MAX: there is none */
 
@@ -256,6 +258,14 @@ void accept_stop(struct worker *w);
 void accept_balance(struct worker *w);		/* listening is paused: should it go on? */
 void accept_adopt(struct worker *w, int fd, int proto);	/* makes a session of a connected socket, and greets */
 void accept_watcher(struct worker *w, int fd);		/* gives a session its watcher */
+
+bool accept_refuses(const struct worker *w, int fd);	/* there is no room for this one */
+uint32_t accept_transport(int proto);			/* what a connection to a listener speaks at first */
+
+/* refuse.c: takes a connection that there is no room for, and tells it so */
+void refuse_take(struct worker *w, int fd, uint32_t transport);
+void refuse_sweep(struct worker *w);
+bool refuse_fewer(struct worker *w);	/* gives up the oldest; false: there is none */
 
 /* session.c */
 struct session_shm *session(const struct worker *w, int fd);

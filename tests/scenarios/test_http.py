@@ -12,7 +12,7 @@ import threading
 import time
 import unittest
 
-from janus_test import SLOWNESS, cpu_seconds, wait_until
+from janus_test import SLOWNESS, cpu_seconds, descriptors, wait_until
 from web_clients import Http, Lines, WebTest, chunked, head_of, new_key, request, upgrade_fields
 
 MAX = 256 * 1024        # max_frame
@@ -216,6 +216,54 @@ class Routes(WebTest):
         packets.expect_error("full")
         packets.expect_close()
         self.assertEqual(kept.ask("OPTIONS", "/").status, 204)
+
+    def test_full_can_be_read(self):
+        """Whenever the request comes, and whatever of it still does: the answer is not taken away by a reset. A page may know."""
+        origin = ("Origin", "https://app.example")
+        self.serve("max_connections=2", "origins=https://app.example", workers=1)
+        self.flash()
+        kept = self.http()
+        self.assertEqual(kept.ask("OPTIONS", "/").status, 204)
+        fds = len(descriptors(self.janus.workers()[0]))
+        clients = [self.http() for _ in range(12)]
+        wait_until(lambda: self.janus.count("refused") == 12, what="their refusal")
+        for client in clients[:10]:
+            client.send(head_of("POST", "/pub/a", [origin, ("Content-Length", "100000")]))
+        for client in clients[:8]:
+            answer = client.answer()
+            self.assertEqual((answer.status, answer.get("Access-Control-Allow-Origin"), answer.get("Retry-After")), (503, origin[1], "5"))
+            self.assertTrue(answer.closes)
+            client.send(b"x" * 100000)          # is still taken
+            client.expect_close()
+            client.close()
+        for client in clients[8:10]:            # reads later than it sends
+            client.send(b"x" * 50000)
+            client.send(b"x" * 50000)
+            self.assertEqual(client.answer().status, 503)
+        for client in clients[10:]:             # sends nothing
+            self.assertEqual(client.answer().status, 503)
+            client.expect_close()
+        wait_until(lambda: len(descriptors(self.janus.workers()[0])) == fds, what="all descriptors being closed")
+        self.assertEqual(self.janus.count("accepted"), 2)
+
+    def test_full_and_killed(self):
+        """A successor neither keeps nor serves those that were refused."""
+        self.serve("max_connections=2", workers=1)
+        self.flash()
+        kept = self.http()
+        self.assertEqual(kept.ask("OPTIONS", "/").status, 204)
+        fds = len(descriptors(self.janus.workers()[0]))
+        told, untold = [self.http() for _ in range(4)], [self.http() for _ in range(4)]
+        wait_until(lambda: self.janus.count("refused") == 8, what="their refusal")
+        for client in told:
+            client.send(head_of("POST", "/pub/a", [("Content-Length", "100000")]))
+            self.assertEqual(client.answer().status, 503)
+        self.janus.kill_worker(0)
+        for client in untold:
+            self.assertEqual(client.answer().status, 503)
+        self.assertEqual(kept.ask("OPTIONS", "/").status, 204)
+        wait_until(lambda: len(descriptors(self.janus.workers()[0])) == fds, what="all descriptors being closed")
+        self.assertEqual(self.janus.connections(), 2)
 
     def test_unix(self):
         """HTTP on a socket in the file system."""
@@ -790,6 +838,26 @@ class Origins(WebTest):
                     answer = client.answer()
                     self.assertIn(answer.status, (status, 400))
                     self.assertEqual((self.cors(answer), answer.get("Access-Control-Allow-Credentials")), (cors, cors and "true"))
+
+    def test_refusals_without_a_request(self):
+        """Of one that is not whole, or too much: as on other refusals, by what is there of it."""
+        self.serve("origins=" + self.APP, "http_timeout=1s", "flood_bytes=20000", "flood_messages=5")
+        origin, foreign = [("Origin", self.APP)], [("Origin", "https://foreign.example")]
+        late = [(self.http(), fields, cors) for fields, cors in ((origin, self.APP), (foreign, None))]
+        for client, fields, cors in late:
+            client.send(head_of("POST", "/pub/a", fields + [("Content-Length", "10")]))
+        for fields, cors in ((origin, self.APP), (foreign, None)):
+            for request_ in (head_of("POST", "/pub/a", fields + [("Content-Length", "30000")]) + b"x" * 30000,
+                             head_of("GET", "/nothing", fields) * 6):
+                client = self.http()
+                client.send(request_)
+                while (answer := client.answer()).status == 404:
+                    pass
+                self.assertEqual((answer.status, self.cors(answer), answer.get("Retry-After")), (429, cors, "1"))
+                self.assertTrue(answer.closes)
+        for client, fields, cors in late:
+            answer = client.answer()
+            self.assertEqual((answer.status, self.cors(answer)), (408, cors))
 
     def test_refused_post_does_nothing(self):
         stream = self.lines("/sub/a")
