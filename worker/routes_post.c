@@ -56,17 +56,19 @@ static int read_event(const struct exchange *x, char dst[MESSAGE_TOPIC_MAX])
 {
 	struct http_text query = x->req->query, key, value;
 	const char *error;
-	int len;
+	bool found = false;
+	int len = 0;
 
-	while (query.p && http_query_next(&query, &key, &value)) {
+	while (len >= 0 && query.p && http_query_next(&query, &key, &value)) {
 		if (key.len != 5 || memcmp(key.p, "event", 5) != 0)
 			continue;
-		len = http_decode(value, true, dst, MESSAGE_TOPIC_MAX, &error);
-		if (len < 0)
-			exchange_error(x, 400, NULL, error);
-		return len;
+		error = "one event: it is there twice";
+		len = found ? -1 : http_decode(value, true, dst, MESSAGE_TOPIC_MAX, &error);
+		found = true;
 	}
-	return 0;
+	if (len < 0)
+		exchange_error(x, 400, NULL, error);
+	return len;
 }
 
 /* What the body is. NULL, or why it can't be taken. */

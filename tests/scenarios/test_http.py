@@ -971,6 +971,8 @@ class Publish(WebTest):
                 message = self.packets.message()
                 self.assertEqual((message["event"], message["id"]), (event, number))
         self.assertEqual(self.ask("POST", "/pub/events?event=%ff", b"x").status, 400)
+        for target in ("/pub/events?event=a&event=b", "/pub?event=a&topic=events&event=", "/send/events?event=&event=a"):
+            self.assertIn("event", error_text(self.ask("POST", target, b"x")))
 
     def test_json(self):
         values = [{"a": [1, 2, {"b": None}]}, [], {}, "text", "", 0, -1.5e10, True, None, "žluťoučký 😀", [[[]]]]
