@@ -200,6 +200,21 @@ static void refuse(struct worker *w, struct cursor *c, const struct http_request
 	exchange_error(&x, bad->status, NULL, bad->error);
 }
 
+/*
+ * Whether the client is to be told to go on, as it waits for. If not it is answered, and that is the connection's end: whether the body comes all the
+ * same, and so where the next request would begin, is not certain. *req is changed.
+ */
+static bool expected(struct exchange *x, struct http_request *req)
+{
+	x->after = x->c->at + cursor_left(x->c);
+	req->keep_alive = false;
+	if (cursor_floods(x->w, x->c, 1)) {
+		exchange_flood(x);
+		return false;
+	}
+	return routes_want_body(x);
+}
+
 bool http_step(struct worker *w, struct cursor *c)
 {
 	struct http_limits most = limits(w);
@@ -211,7 +226,7 @@ bool http_step(struct worker *w, struct cursor *c)
 	case HTTP_MORE:
 		return false;
 	case HTTP_CONTINUE:
-		return session_answer(w, c->fd, c->at, HTTP_100, sizeof(HTTP_100) - 1);
+		return expected(&x, &req) && session_answer(w, c->fd, c->at, HTTP_100, sizeof(HTTP_100) - 1);
 	case HTTP_BAD:
 		refuse(w, c, &req);
 		return false;

@@ -17,6 +17,9 @@ struct exchange {
 /* Deals with the request: answers it, makes the session a stream, or stops the cursor for a later try. */
 void routes_handle(struct exchange *x);
 
+/* Of a request that asks whether to send its body: false if it is answered, as its head is enough to refuse it. */
+bool routes_want_body(const struct exchange *x);
+
 /* The answer's head, as the request wants it. */
 struct http_answer exchange_answer(const struct exchange *x, unsigned status, const char *type);
 

@@ -218,15 +218,16 @@ static const struct route {
 	const char *allow;
 	void (*get)(const struct exchange *x, struct http_text path);
 	void (*post)(const struct exchange *x, struct http_text path);
+	bool (*may)(const struct exchange *x, struct http_text path);	/* as far as the head tells; else it is answered */
 } routes[] = {
-	{ "", PATH_NONE, false, ALLOW_GET, get_page, NULL },
-	{ "sub", PATH_MAY, true, ALLOW_GET, get_sub, NULL },
-	{ "ws", PATH_NONE, true, "Allow: GET, OPTIONS\r\n", get_ws, NULL },
-	{ "pub", PATH_MAY, false, ALLOW_POST, NULL, post_pub },
-	{ "inbox", PATH_MAY, true, ALLOW_GET, get_inbox, NULL },
-	{ "send", PATH_MAY, false, ALLOW_POST, NULL, post_send },
-	{ "test", PATH_MUST, false, ALLOW_GET, get_test, NULL },
-	{ "broadcast", PATH_NONE, false, ALLOW_POST, NULL, post_broadcast },
+	{ "", PATH_NONE, false, ALLOW_GET, get_page, NULL, NULL },
+	{ "sub", PATH_MAY, true, ALLOW_GET, get_sub, NULL, NULL },
+	{ "ws", PATH_NONE, true, "Allow: GET, OPTIONS\r\n", get_ws, NULL, NULL },
+	{ "pub", PATH_MAY, false, ALLOW_POST, NULL, post_pub, may_pub },
+	{ "inbox", PATH_MAY, true, ALLOW_GET, get_inbox, NULL, NULL },
+	{ "send", PATH_MAY, false, ALLOW_POST, NULL, post_send, may_send },
+	{ "test", PATH_MUST, false, ALLOW_GET, get_test, NULL, NULL },
+	{ "broadcast", PATH_NONE, false, ALLOW_POST, NULL, post_broadcast, may_broadcast },
 };
 
 static const struct route *find_route(const struct http_request *req, struct http_text *rest)
@@ -274,16 +275,17 @@ static bool encoding_known(const struct exchange *x)
 	return !x->req->encoded;
 }
 
-void routes_handle(struct exchange *x)
+static bool is_get(const struct exchange *x)
 {
-	bool head = x->req->method == HTTP_HEAD, get = x->req->method == HTTP_GET || head;
-	const struct route *r;
-	struct http_text rest;
+	return x->req->method == HTTP_GET || x->req->method == HTTP_HEAD;
+}
 
-	r = find_route(x->req, &rest);
-	if (x->req->method == HTTP_OPTIONS)
-		preflight(x, r);
-	else if (!exchange_host_allowed(x))
+/* Whether the request's head is enough to refuse it, whatever the path's names are. Then it is answered. */
+static bool refused(const struct exchange *x, const struct route *r)
+{
+	bool get = is_get(x), head = x->req->method == HTTP_HEAD;
+
+	if (!exchange_host_allowed(x))
 		exchange_error(x, 403, NULL, "browsers get nothing by this name (Host), which is none that the server knows as its own: set hosts to it in "
 			       "the configuration, or open the server by localhost or its address");
 	else if (!r)
@@ -293,11 +295,35 @@ void routes_handle(struct exchange *x)
 	else if (x->req->websocket && get && !r->upgrades)
 		exchange_error(x, 404, NULL, "no WebSocket here: connect to /ws, /sub/TOPIC or /inbox/ID");
 	else if (get && r->get && !(head && strstr(r->allow, "HEAD") == NULL))
-		r->get(x, rest);
+		return false;
 	else if (x->req->method != HTTP_POST || !r->post)
 		exchange_error(x, 405, r->allow, r->get ? "use GET here" : "use POST here");
 	else if (!exchange_origin_allowed(x))
 		exchange_error(x, 403, NULL, "this origin may not use the server from a web page (origins)");
-	else if (encoding_known(x))
+	else
+		return !encoding_known(x);
+	return true;
+}
+
+bool routes_want_body(const struct exchange *x)
+{
+	struct http_text rest;
+	const struct route *r = find_route(x->req, &rest);
+
+	return x->req->method == HTTP_OPTIONS || (!refused(x, r) && (is_get(x) || r->may(x, rest)));
+}
+
+void routes_handle(struct exchange *x)
+{
+	struct http_text rest;
+	const struct route *r = find_route(x->req, &rest);
+
+	if (x->req->method == HTTP_OPTIONS)
+		preflight(x, r);
+	else if (refused(x, r))
+		return;
+	else if (is_get(x))
+		r->get(x, rest);
+	else
 		r->post(x, rest);
 }

@@ -27,4 +27,9 @@ void post_pub(const struct exchange *x, struct http_text path);
 void post_send(const struct exchange *x, struct http_text path);
 void post_broadcast(const struct exchange *x, struct http_text path);
 
+/* Whether nothing that stands in the head is in the way of it. If something is, the request is answered. */
+bool may_pub(const struct exchange *x, struct http_text path);
+bool may_send(const struct exchange *x, struct http_text path);
+bool may_broadcast(const struct exchange *x, struct http_text path);
+
 #endif

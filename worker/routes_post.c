@@ -125,26 +125,41 @@ static void post_message(const struct exchange *x, const struct topic_name *to, 
 	publish_and_answer(x, false);
 }
 
-static void post_to(const struct exchange *x, struct http_text path, bool inbox)
+/* Whom the path or the query names. False: answered with an error. */
+static bool read_target(const struct exchange *x, struct http_text path, bool inbox, struct topic_name *name)
 {
 	struct names n = { .path = path, .query = x->req->query, .key = inbox ? "id" : "topic", .inbox = inbox };
-	struct topic_name name, more;
+	struct topic_name more;
 	const char *error = NULL;
 	int r;
 
 	if (names_twice(x, &n))
-		return;
-	r = names_next(&n, &name, &error);
+		return false;
+	r = names_next(&n, name, &error);
 	if (r > 0 && names_next(&n, &more, &error) != 0) {
 		r = -1;
 		error = inbox ? "one id: a comma in it is written %2C" : "one topic: a comma in it is written %2C; POST an array to /pub for many";
 	}
-	if (r <= 0) {
+	if (r <= 0)
 		exchange_error(x, 400, NULL, error ? error : "an id is missing: POST /send/ID or /send?id=ID");
-		return;
-	}
-	post_message(x, &name, &(struct message_names){
-		.key = inbox ? "to" : "topic", .name = name.bytes + inbox, .name_len = (size_t)name.len - inbox });
+	return r > 0;
+}
+
+static void post_to(const struct exchange *x, struct http_text path, bool inbox)
+{
+	struct topic_name name;
+
+	if (read_target(x, path, inbox, &name))
+		post_message(x, &name, &(struct message_names){
+			.key = inbox ? "to" : "topic", .name = name.bytes + inbox, .name_len = (size_t)name.len - inbox });
+}
+
+static bool may_post_to(const struct exchange *x, struct http_text path, bool inbox)
+{
+	char event[MESSAGE_TOPIC_MAX];
+	struct topic_name name;
+
+	return read_target(x, path, inbox, &name) && read_event(x, event) >= 0;
 }
 
 /* An array of messages, each with its topic: all of them, or none. */
@@ -188,12 +203,22 @@ static void post_array(const struct exchange *x)
 	publish_and_answer(x, true);
 }
 
+static bool is_array(const struct exchange *x, struct http_text path)
+{
+	return !path.p && !names_have_parameter(x->req->query, "topic");
+}
+
 void post_pub(const struct exchange *x, struct http_text path)
 {
-	if (path.p || names_have_parameter(x->req->query, "topic"))
-		post_to(x, path, false);
-	else
+	if (is_array(x, path))
 		post_array(x);
+	else
+		post_to(x, path, false);
+}
+
+bool may_pub(const struct exchange *x, struct http_text path)
+{
+	return is_array(x, path) || may_post_to(x, path, false);
 }
 
 void post_send(const struct exchange *x, struct http_text path)
@@ -201,13 +226,25 @@ void post_send(const struct exchange *x, struct http_text path)
 	post_to(x, path, true);
 }
 
+bool may_send(const struct exchange *x, struct http_text path)
+{
+	return may_post_to(x, path, true);
+}
+
 void post_broadcast(const struct exchange *x, struct http_text path)
 {
 	struct topic_name everybody = action_everybody();
 
+	if (may_broadcast(x, path))
+		post_message(x, &everybody, &(struct message_names){ 0 });
+}
+
+bool may_broadcast(const struct exchange *x, struct http_text path)
+{
+	char event[MESSAGE_TOPIC_MAX];
+
 	(void)path;
 	if (!x->w->settings->broadcast)
 		exchange_error(x, 403, NULL, "switched off (broadcast)");
-	else
-		post_message(x, &everybody, &(struct message_names){ 0 });
+	return x->w->settings->broadcast && read_event(x, event) >= 0;
 }

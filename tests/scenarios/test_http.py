@@ -436,6 +436,15 @@ class Requests(WebTest):
         client.send(head_of("POST", "/pub/a", {"Content-Length": str(MAX + 1), "Expect": "100-continue"}))
         self.assertEqual(client.answer().status, 413)
         client.expect_close()
+        for target, status, more in (("/nothing", 404, {}), ("/pub/a,b", 400, {}), ("/pub/a?event=a&event=b", 400, {}), ("/send", 400, {}), ("/sub/a", 405, {}),
+                                     ("/broadcast", 403, {}), ("/pub/a", 415, {"Content-Encoding": "gzip"}),
+                                     ("/pub/a", 403, {"Origin": "https://foreign.example"}), ("/pub", 403, {"Origin": "http://janus.example"})):
+            with self.subTest(target=target, status=status):
+                client = self.http()
+                client.send(head_of("POST", target, dict({"Content-Length": "4", "Expect": "100-continue"}, **more)))
+                answer = client.answer()
+                self.assertEqual((answer.status, answer.closes), (status, True))
+                client.expect_close()
         client = self.http()
         client.send(head_of("POST", "/pub/a", {"Content-Length": "4", "Expect": "miracles"}))
         self.assertEqual(client.answer().status, 417)
