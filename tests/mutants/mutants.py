@@ -114,7 +114,7 @@ M("nobody-blamed", "worker/recover.c", "if (on && is_open(w, on - 1)) {", "if (f
 M("strays-not-adopted", "worker/strays.c", "if (untouched(fd) && proto_of(w, fd) >= 0)", "if (false)", GO_THROUGH, points="accept-accepted")
 M("strays-all-adopted", "worker/strays.c", "if (untouched(fd) && proto_of(w, fd) >= 0)", "if (proto_of(w, fd) >= 0)", RECOVERY + "test_connection_half_closed")
 M("strays-beyond-the-limit", "worker/strays.c", "if (accept_refuses(w, fd)) {", "if (false) {", "test_http.Routes.test_full_and_killed")
-M("refused-are-reset", "worker/refuse.c", "\tif (!r || !more) {", "\tif (!waits) {", "test_http.Routes.test_full_can_be_read")
+M("refused-are-reset", "worker/refuse.c", "\tif (!more)\n\t\tend(w, r);", "\tif (r->told)\n\t\tend(w, r);", "test_http.Routes.test_full_can_be_read")
 M("strays-stay-open", "worker/strays.c", "w->strays_room, fd);\n\tclose(fd);\n", "w->strays_room, fd);\n", "test_crash.Leaks.test_descriptors")
 M("fin-counts-as-input", "worker/kernel.c", " - (uint64_t)queued - (uint64_t)fin_arrived(&ti);", " - (uint64_t)queued - 0 * (uint64_t)fin_arrived(&ti);",
   RECOVERY + "test_end_behind_input")
