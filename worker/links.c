@@ -94,6 +94,7 @@ void links_put(struct worker *w, int fd, uint32_t subscription)
 	if (++l->count > l->buckets && l->buckets <= w->slot.shm->subscriptions_max)
 		split(l);
 	l->of[subscription].fd = (uint32_t)fd;
+	l->of[subscription].before = 0;		/* the only one, unless links_follow() says otherwise: not what was noted of who had it before */
 	l->of[subscription].hash = hash_of(l, fd, w->slot.subscriptions[subscription].topic);
 	put(l, subscription);
 }

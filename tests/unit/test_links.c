@@ -135,12 +135,37 @@ static void test_one_topic(void **state)
 	assert_int_equal(links_find(&w, 1, 3), 0);
 }
 
+/* One that goes apart, and has no second topic after all: where its subscription stood when it was another's is of no meaning. */
+static void test_alone_where_another_was(void **state)
+{
+	static struct worker w;
+
+	(void)state;
+	begin(&w);
+	subscribe(&w, 0, 1);
+	subscribe(&w, 0, 2);
+	assert_int_equal(subscriptions[of[0][2]].next, of[0][1]);
+	uint32_t used = of[0][1];
+
+	unsubscribe(&w, 0, 1);
+	subscriptions[used].topic = 3;
+	subscriptions[used].place = 0;
+	subscriptions[used].next = 0;
+	links_add(&w, 1, used);
+	subscriptions[used].place = APART;
+	links_put(&w, 1, used);
+	links_remove(&w, 1, used);
+	assert_int_equal(sessions[1].subscriptions, 0);
+	assert_int_equal(sessions[0].subscriptions, of[0][2]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_come_and_go),
 		cmocka_unit_test(test_all_there_can_be),
 		cmocka_unit_test(test_one_topic),
+		cmocka_unit_test(test_alone_where_another_was),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
