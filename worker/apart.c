@@ -154,13 +154,14 @@ static bool is_live(const struct session_shm *s)
 static void defer_subscribers(struct worker *w, const struct apart *a, struct local_topic *t)
 {
 	struct ring_record rec;
+	bool news = ring_seek(&w->hub.ring, t->topic, t->generation, a->cursor, w->cursor, 0, &rec) == 0;
 
-	if (ring_seek(&w->hub.ring, t->topic, t->generation, a->cursor, w->cursor, 0, &rec) < 0)
-		return;
 	for (; t; t = t->sibling) {
 		if (!t->is_apart)
 			continue;
-		t->at = 0;
+		t->at = 0;		/* of every topic: the record that was noted in part may be gone */
+		if (!news)
+			continue;
 		for (uint32_t i = 0; i < t->count; i++)
 			if (is_live(session(w, (int)t->apart[i].fd)))
 				catchup_defer(w, (int)t->apart[i].fd);
