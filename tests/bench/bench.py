@@ -208,6 +208,15 @@ def topics(make, args):
                     {'rate': 'deliveries_per_s', 'cpu': 'server_cpu_us_per_delivery'})
 
 
+def many_topics(each):
+    """200 connections, each with `each` topics of its own, and 20,000 messages a second to any of them."""
+    def run(make, args):
+        return one_load(make, args, ['-n', 200, '-T', 200, '--topics-per-subscriber', each, '--random', '--rate', 20000,
+                                     '--while-running', 2 if args.quick else 5],
+                        {'cpu': 'server_cpu_us_per_delivery', 'setup': 'server_cpu_us_per_setup'})
+    return run
+
+
 def latency(make, args):
     return one_load(make, args, ['-n', 1, '--while-running', 2 if args.quick else 5, '--rate', 1000],
                     {'median': 'delivery_ms.median', 'p99': 'delivery_ms.p99'})
@@ -283,6 +292,7 @@ class Figure:
 
 TO_FLASH = ('peer', 'janus', 1.1)
 FAN18, FAN38, BIG = fan(18000), fan(38000), fan(5000, '-s', 16384)
+ONE, MANY = many_topics(1), many_topics(1000)
 GROWTH = [1000, 5000, 20000, 50000, 100000, 200000]
 GROWN = {n: fan(n) for n in GROWTH}
 
@@ -310,6 +320,11 @@ LOADS = {
         Figure('500 messages to 1,000: server CPU a delivery', burst, 'cpu', 'us', ('<=', 0.1))]),
     'topics': (topics, ['nats'], [
         Figure('100,000 topics: deliveries a second', topics, 'rate', '/s', ('peer', 'nats', 2), more=True)]),
+    'one-topic': (ONE, ['redis'], [
+        Figure('1 topic a connection: server CPU a delivery', ONE, 'cpu', 'us', ('peer', 'redis', 1))]),
+    'many-topics': (MANY, ['redis'], [
+        Figure('1,000 topics a connection: server CPU a delivery', MANY, 'cpu', 'us', ('peer', 'redis', 1)),
+        Figure('1,000 topics a connection: CPU to subscribe all', MANY, 'setup', 'us', ('peer', 'redis', 1))]),
     'latency': (latency, ['floor', 'redis'], [
         Figure('1 publisher, 1 subscriber: median', latency, 'median', 'ms', ('peer', 'redis', 1))]),
     'big': (BIG, ['floor'], [
