@@ -2,6 +2,7 @@
 import contextlib
 import os
 import signal
+import threading
 import unittest
 
 from janus_test import JanusTest, free_port, is_alive, wait_until
@@ -39,11 +40,14 @@ class Stop(JanusTest):
         publisher = self.client(janus)
         publisher.send(b'{"action":"publish","topic":"a","data":"%s"}\0' % (b"x" * 500) * 500)
         self.wait_count(janus, "published", 500)
-        janus.stop()
-        for subscriber in subscribers:
-            for _ in range(500):
+        stopping = threading.Thread(target=janus.stop)
+        stopping.start()
+        for _ in range(500):            # all of them read: who does not for a second is not waited for
+            for subscriber in subscribers:
                 subscriber.expect_message("a")
+        for subscriber in subscribers:
             subscriber.expect_close()
+        stopping.join()
 
     def test_stop_with_one_that_does_not_read(self):
         """It waits for nobody longer than a few seconds."""
