@@ -29,7 +29,7 @@ find_missing()
 {
 	missing=
 	command -v "${CC%% *}" >/dev/null || missing=cc
-	for h in stdio.h ev.h msgpack.h jsmn.h ini.h liburing.h cmocka.h nettle/sha1.h; do
+	for h in stdio.h ev.h msgpack.h jsmn.h ini.h liburing.h cmocka.h nettle/sha1.h bsd/sys/tree.h; do
 		have_header $h || missing="$missing $h"
 	done
 	for c in python3 curl; do
@@ -66,6 +66,7 @@ package_of()
 	apt-get:liburing.h)	echo liburing-dev ;;
 	apt-get:cmocka.h)	echo libcmocka-dev ;;
 	apt-get:nettle/sha1.h)	echo nettle-dev ;;
+	apt-get:bsd/sys/tree.h)	echo libbsd-dev ;;
 	apt-get:openssl/evp.h)	echo libssl-dev ;;
 	apt-get:libFuzzer)	# parted from the headers with 14.0.6, which recommend it
 		v=$(clang_version)
@@ -77,6 +78,7 @@ package_of()
 	dnf:ini.h)		echo inih-devel ;;
 	dnf:liburing.h)		echo liburing-devel ;;
 	dnf:cmocka.h)		echo libcmocka-devel ;;
+	dnf:bsd/sys/tree.h)	echo libbsd-devel ;;
 	dnf:nettle/sha1.h)	echo nettle-devel ;;
 	dnf:openssl/evp.h)	echo openssl-devel ;;
 	dnf:libFuzzer)		echo compiler-rt ;;

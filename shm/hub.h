@@ -18,6 +18,7 @@ struct hub {
 	_Atomic uint32_t *counts;	/* see hub_count_of() */
 	struct ring ring;		/* ring.index points to `index`: a struct hub must not be moved once attached */
 	const int *wake;		/* the slots' eventfds, by slot; NULL in a process that never publishes */
+	bool patient;			/* the publisher at hand has waited long: large messages are treated as small ones are (publish.h) */
 };
 
 /* Makes the segment from the settings (ring_bytes, ring_messages, max_topics). Its descriptor, or -1 with errno. Master only. */

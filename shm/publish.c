@@ -10,7 +10,8 @@
 #include "shm/crash.h"
 
 /* Parts of 1024 of the ring that the slowest worker may be behind: */
-#define LAG_MAX 512	/* before publishing is put off */
+#define LAG_MAX 512	/* before publishing is put off, */
+#define LAG_HEAVY 256	/* of messages that take more than one part of the ring: who fills it leaves room for others */
 #define LAG_NUDGE 256	/* before it is woken, should it sleep as nothing was for it: so that it says where it is */
 
 /*
@@ -104,11 +105,27 @@ static void wake_up(struct hub *hub, unsigned slot, uint64_t wake)
 	}
 }
 
-bool publish_ready(const struct hub *hub)
+bool publish_ready(const struct hub *hub, bool heavy)
 {
 	uint64_t asleep;
 
-	return hub_lag(hub, LAG_NUDGE, &asleep) <= LAG_MAX;
+	return hub_lag(hub, LAG_NUDGE, &asleep) <= (heavy ? LAG_HEAVY : LAG_MAX);
+}
+
+/* How many of the items, from the first on, may be published with a worker so far behind. If none: EAGAIN, or EBUSY as they are heavy. */
+static unsigned allowed(const struct hub *hub, unsigned lag, const struct publish_item *items, unsigned count)
+{
+	uint64_t bytes = 0;
+	unsigned n = 0;
+
+	errno = lag > LAG_MAX ? EAGAIN : EBUSY;
+	if (lag > LAG_MAX)
+		return 0;
+	if (lag <= LAG_HEAVY || hub->patient)
+		return count;
+	while (n < count && (bytes += items[n].len) <= hub->ring.shm->bytes / 1024)
+		n++;
+	return n;
 }
 
 /*
@@ -119,18 +136,22 @@ static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const stru
 			      struct publish_item *answers)
 {
 	struct intent_shm *intent = &hub->shm->slot[slot].intent;
+	unsigned n, unheard = 0, may;
+	int why;
 	struct ring_batch batch;
 	uint64_t heard = 0, asleep, wake;
-	unsigned n, unheard = 0;
 
 	lock_acquire(&hub->shm->lock, slot + 1);
-	if (hub_lag(hub, LAG_NUDGE, &asleep) > LAG_MAX) {
+	may = allowed(hub, hub_lag(hub, LAG_NUDGE, &asleep), items, count);
+	why = errno;
+	if (may == 0 || (answers && may < count)) {
 		wake = claim_wakeups(hub, asleep);
 		lock_release(&hub->shm->lock, slot + 1);
 		wake_up(hub, slot, wake);
-		errno = EAGAIN;
+		errno = why;
 		return 0;
 	}
+	count = may;
 	CRASH_POINT("publish-locked");
 	ring_begin(&hub->ring, &batch);
 	n = write_records(hub, &batch, items, count, answers, &heard, &unheard);

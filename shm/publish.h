@@ -31,7 +31,7 @@ static inline uint64_t publish_bytes_max(const struct hub *hub)
 /*
  * The most messages that go into the ring at a time: a quarter of it, where that is less than PUBLISH_BATCH_MAX. With what is skipped before
  * the end of the ring and padding, the bytes come to a little more than a quarter at most. That the ring moves by less than 7/8 between two
- * looks at a worker's `delivered` is what rescue.c and flow control count on.
+ * looks at a worker's `delivered` is what partial_frame.c and flow control count on.
  */
 static inline unsigned publish_count_max(const struct hub *hub)
 {
@@ -43,7 +43,7 @@ static inline unsigned publish_count_max(const struct hub *hub)
 /*
  * Publishes items[0..count) for session `fd` of `slot`, and wakes the workers that sleep and have subscribers. Messages of topics that
  * nobody subscribes are taken and not kept. Returns how many were published: fewer than count when the ring would not take more at
- * once (call again), 0 with EAGAIN when a worker is half a ring behind (try later).
+ * once (call again), 0 with EAGAIN when a worker is half a ring behind, or EBUSY when it is a quarter and they are heavy (try later).
  *
  * When it returns, the slot's intent names the last one's `parsed` and `flags`. The caller records them in the session and then
  * calls publish_done().
@@ -52,7 +52,7 @@ unsigned publish(struct hub *hub, unsigned slot, int fd, const struct publish_it
 
 /*
  * The same for a request whose answer tells what became of the messages: all of items[0..count) are published one behind the other, or
- * none. 0; or -1: EAGAIN when a worker is half a ring behind (try later), EMSGSIZE when the ring could not take them at once, or they are
+ * none. 0; or -1: EAGAIN, EBUSY as above, EMSGSIZE when the ring could not take them at once, or they are
  * more than publish_count_max().
  *
  * After a death between this and publish_done() the successor deals with the same request again, and finds here what was published. The
@@ -60,8 +60,11 @@ unsigned publish(struct hub *hub, unsigned slot, int fd, const struct publish_it
  */
 int publish_answered(struct hub *hub, unsigned slot, int fd, struct publish_item *items, unsigned count);
 
-/* Whether publish() would not be put off at this moment. */
-bool publish_ready(const struct hub *hub);
+/*
+ * Whether publish() would not be put off at this moment. `heavy`: of messages that take more than a 1024th of the ring's bytes. They are put off
+ * when a worker is a quarter of the ring behind, so that who fills the ring leaves room for others' small ones.
+ */
+bool publish_ready(const struct hub *hub, bool heavy);
 
 /* The session knows: clears the intent. */
 void publish_done(struct hub *hub, unsigned slot);

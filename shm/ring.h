@@ -64,11 +64,19 @@ struct ring_shm {
 };
 _Static_assert(sizeof(struct ring_shm) == 192, "layout");
 
+/* A reader's note of where a topic's records begin: there is none in [since, first), and one at `first`. */
+struct ring_first {
+	uint32_t topic, generation;
+	uint64_t since, first;
+};
+#define RING_FIRSTS 1024
+
 struct ring {
 	struct ring_shm *shm;
 	struct ring_desc_shm *desc;
 	uint8_t *data;
 	struct index *index;		/* the topics that records name */
+	struct ring_first *firsts;	/* NULL, or the reader's own RING_FIRSTS notes, zeroed at first, for ring_seek() */
 };
 
 /*
@@ -163,8 +171,9 @@ static inline bool ring_holds(const struct ring *r, uint64_t seq)
 
 /* The oldest readable record of the topic (with this generation) at or after `from`, looking no further than `below`
  * (exclusive; <= tail). `hint`, if not 0, is the sequence of some record of the topic at or before that one, from which the
- * links are followed forwards (any other or overwritten value is only slower: then the walk goes back from the topic's
- * last). 0 and *rec filled in, or -1 with ENOENT. The record was whole when read: ring_copy() says whether it still is. */
+ * links are followed forwards. With any other or overwritten value, the walk goes back from the topic's last and, at the same time, forwards
+ * through all records from the oldest: it takes about as many steps as the topic has records, or as it takes until its first one, whichever
+ * is less. What was found so is noted, and asked first the next time, if `firsts` is there. 0 and *rec filled in, or -1 with ENOENT. The record was whole when read: ring_copy() says whether it still is. */
 int ring_seek(const struct ring *r, uint32_t topic, uint32_t generation, uint64_t from, uint64_t below, uint64_t hint,
 	      struct ring_record *rec);
 

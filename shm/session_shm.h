@@ -24,6 +24,7 @@ enum {
 	SESSION_BEHIND = 1,	/* waits for writability; what it is owed is its out buffer, then the ring from pos */
 	SESSION_CLOSE = 2,	/* takes no more input; to be closed when its out buffer is empty */
 	SESSION_LINGER = 4,	/* our side is shut; input is thrown away until the peer closes or time is up */
+	SESSION_CUT = 8,	/* in the middle of the frame of the record at `pos`, whose rest comes before all else */
 };
 
 struct session_state_shm {
@@ -35,7 +36,7 @@ struct session_state_shm {
 	uint32_t out_start, out_end;	/* what of it is still to be sent */
 	uint32_t last_out;	/* when something was last sent, seconds of CLOCK_MONOTONIC */
 	uint32_t flags;
-	uint32_t cut;		/* bytes already sent of the frame of the record at `pos`, whose rest comes before all else; 0: none is cut */
+	uint32_t cut;		/* with SESSION_CUT, bytes of that frame that were sent */
 	uint32_t transport;	/* enum transport: what it speaks from here on */
 };
 _Static_assert(sizeof(struct session_state_shm) == 56, "layout");
@@ -46,8 +47,7 @@ struct session_shm {
 	uint32_t count;				/* of them; derived, put right by a successor */
 	uint32_t last_in;			/* when something was last received, seconds of CLOCK_MONOTONIC */
 	uint32_t page_base;			/* TRANSPORT_PAGE: number of the topic's record ahead of the first one owed: it counts from there */
-	uint32_t rescued;			/* `sent` (its low half) when the frame is whole whose rest lies in the out buffer, and
-						   counts as delivered; 0 none */
+	uint32_t pad;
 	uint8_t token[16];
 	struct session_state_shm state;
 #ifdef JANUS_OTHER_LAYOUT
@@ -69,14 +69,15 @@ _Static_assert(sizeof(struct subscription_shm) == 24, "layout");
 
 /* Ahead of the bytes of every lent buffer. */
 struct lent_shm {
-	uint64_t base;		/* input: place in the connection's stream of the first byte */
-	uint32_t len;		/* input: bytes that are there */
+	uint64_t base;		/* input: place in the connection's stream of the first byte; a kept frame: its record's sequence */
+	uint32_t len;		/* input, kept frame: bytes that are there */
 	uint32_t owner;		/* the session's descriptor + 1; 0: it is not one session's */
 	uint32_t charged;	/* bytes that it counts for (lend.h) */
 	uint32_t since;		/* input: when the unit at `parsed` began to be waited for, seconds of CLOCK_MONOTONIC */
-	uint32_t pad;
-	uint32_t scan[5];	/* input: what the transport's parser keeps */
+	_Atomic uint32_t next;	/* kept frame: the next one's buffer, 0 none */
+	uint32_t scan[5];	/* input: what the transport's parser keeps; kept frame: [LENT_TRANSPORT], [LENT_PAGE_BASE] */
 };
+enum { LENT_TRANSPORT, LENT_PAGE_BASE };
 _Static_assert(sizeof(struct lent_shm) == 48, "layout");
 
 #define LEND_CLASSES 8
@@ -130,6 +131,9 @@ struct slot_shm {
 
 	/* what is being encoded (ENCODING()): to blame in the same way; 0 nothing */
 	_Atomic uint64_t encoding;
+
+	/* the buffer of the first frame that is kept for those in the middle of it (worker/partial_frame.h), 0 none */
+	_Atomic uint32_t kept;
 
 	/* what the last workers died of, by the keeper: the same thing again raises `count` */
 	_Alignas(64) struct suspect_shm suspect;

@@ -7,10 +7,12 @@
  * A snapshot is a sequence of msgpack maps, keyed by name. A key that the reader does not know is ignored; one that is absent
  * gets its default (0 or empty), unless `!` says that it must be there. The first map is the head; `v` is the first key in it.
  *
- *   slot   {v!, kind!: "slot", sessions!: how many}
+ *   slot   {v!, kind!: "slot", sessions!: how many, frames: how many}
+ *     then, for each frame that sessions are in the middle of:
+ *          {seq!, proto!, page_base, bytes!}; one that is not there is made from its record
  *     then, for each session:
  *          {fd!, proto!: "flash", token: 16 bytes, pos!, sent!, parsed!, last_in, last_out, cut,
- *           flags: ["behind", "close", "linger"], in: input from `parsed` on, out: what comes before anything of the ring,
+ *           flags: ["behind", "close", "linger", "cut"], in: input from `parsed` on, out: what comes before anything of the ring,
  *           topics: [{topic!: name, from!, number}...], in the order of the session's list}
  *
  *   hub    {v!, kind!: "hub", epoch!, time!: of the last record, first!, tail!: records [first, tail) follow, slots!, topics!: how many}
@@ -38,7 +40,7 @@
 #include "shm/slot.h"
 
 #ifndef SNAPSHOT_VERSION
-#define SNAPSHOT_VERSION 1
+#define SNAPSHOT_VERSION 2
 #endif
 
 /* The version that a snapshot has, or -1 with EPROTO: it is none. */

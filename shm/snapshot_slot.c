@@ -34,6 +34,7 @@ static const struct {
 	{ "behind", SESSION_BEHIND },
 	{ "close", SESSION_CLOSE },
 	{ "linger", SESSION_LINGER },
+	{ "cut", SESSION_CUT },
 };
 
 /* ---- writing ---- */
@@ -137,7 +138,7 @@ static int put_session(struct snapshot_writer *w, const struct hub *hub, const s
 
 	if (view_session(&v, hub, slot, s) < 0)
 		return -1;
-	snapshot_put_map(w, 8u + (s->page_base > 0) + (s->rescued > 0) + (s->state.cut > 0) + (v.flags > 0) + (v.in_len > 0) + (v.out_len > 0) +
+	snapshot_put_map(w, 8u + (s->page_base > 0) + (s->state.cut > 0) + (v.flags > 0) + (v.in_len > 0) + (v.out_len > 0) +
 				    (v.topics > 0));
 	snapshot_put_uint(w, "fd", fd);
 	snapshot_put_text(w, "proto", v.transport, strlen(v.transport));
@@ -149,8 +150,6 @@ static int put_session(struct snapshot_writer *w, const struct hub *hub, const s
 	snapshot_put_uint(w, "last_out", s->state.last_out);
 	if (s->page_base)
 		snapshot_put_uint(w, "page_base", s->page_base);
-	if (s->rescued)
-		snapshot_put_uint(w, "rescued", s->rescued);
 	if (s->state.cut)
 		snapshot_put_uint(w, "cut", s->state.cut);
 	if (v.flags)
@@ -164,9 +163,32 @@ static int put_session(struct snapshot_writer *w, const struct hub *hub, const s
 	return 0;
 }
 
+static bool is_frame(const struct slot *slot, uint32_t ref)
+{
+	const struct lent_shm *head = lend_header(slot, ref);
+
+	return head->scan[LENT_TRANSPORT] < TRANSPORTS && head->len <= lend_room(slot, ref);
+}
+
+static int put_frame(struct snapshot_writer *w, const struct slot *slot, uint32_t ref)
+{
+	const struct lent_shm *head = lend_header(slot, ref);
+	const char *transport;
+
+	if (!is_frame(slot, ref))
+		return snapshot_bad();
+	transport = transports[head->scan[LENT_TRANSPORT]];
+	snapshot_put_map(w, 4);
+	snapshot_put_uint(w, "seq", head->base);
+	snapshot_put_text(w, "proto", transport, strlen(transport));
+	snapshot_put_uint(w, "page_base", head->scan[LENT_PAGE_BASE]);
+	snapshot_put_bytes(w, "bytes", lend_bytes(slot, ref), head->len);
+	return 0;
+}
+
 int snapshot_write_slot(const struct hub *hub, const struct slot *slot, int fd, void (*beat)(void *of), void *of)
 {
-	uint32_t end = atomic_load(&slot->shm->fd_end), count = 0;
+	uint32_t end = atomic_load(&slot->shm->fd_end), count = 0, frames = 0;
 	struct snapshot_writer w;
 
 	if (atomic_load(&slot->shm->redo_fd) || atomic_load(&slot->shm->flights)) {
@@ -175,8 +197,17 @@ int snapshot_write_slot(const struct hub *hub, const struct slot *slot, int fd, 
 	}
 	for (uint32_t i = 0; i < end; i++)
 		count += atomic_load(&slot->sessions[i].status) == SESSION_OPEN;
-	snapshot_begin(&w, fd, "slot", 1);
+	for (uint32_t ref = atomic_load(&slot->shm->kept); ref; ref = atomic_load(&lend_header(slot, ref)->next))
+		frames++;
+	snapshot_begin(&w, fd, "slot", 2);
 	snapshot_put_uint(&w, "sessions", count);
+	snapshot_put_uint(&w, "frames", frames);
+	for (uint32_t ref = atomic_load(&slot->shm->kept); ref; ref = atomic_load(&lend_header(slot, ref)->next)) {
+		if (beat)
+			beat(of);
+		if (put_frame(&w, slot, ref) < 0)
+			return -1;
+	}
 	for (uint32_t i = 0; i < end; i++) {
 		if (beat && i % 256 == 0)
 			beat(of);
@@ -206,13 +237,13 @@ static int no_place(void)
 	return -1;
 }
 
-static int read_transport(struct reading *x, const msgpack_object *o, struct session_state_shm *st)
+static int read_transport(struct reading *x, const msgpack_object *o, uint32_t *transport)
 {
 	const msgpack_object *name = snapshot_get(o, "proto");
 
 	for (uint32_t i = 0; i < TRANSPORTS; i++)
 		if (snapshot_is(name, transports[i])) {
-			st->transport = i;
+			*transport = i;
 			return 0;
 		}
 	x->r.bad = true;
@@ -248,6 +279,42 @@ static int read_buffer(struct reading *x, const msgpack_object *o, const char *k
 	return 0;
 }
 
+/* A frame that sessions are in the middle of. (An older version's snapshot has none.) */
+static int read_frame(struct reading *x)
+{
+	const msgpack_object *o = snapshot_next(&x->r);
+	struct lent_shm *head;
+	uint32_t ref, len, transport = 0;
+	const uint8_t *bytes;
+
+	if (!o || read_transport(x, o, &transport) < 0)
+		return -1;
+	bytes = snapshot_get_bytes(&x->r, o, "bytes", &len);
+	ref = lend_take(&x->lend, len);
+	if (ref == LENT_NONE)
+		return no_place();
+	memcpy(lend_bytes(x->slot, ref), bytes, len);
+	head = lend_header(x->slot, ref);
+	head->base = snapshot_get_uint(&x->r, o, "seq", SNAPSHOT_NEEDED, x->tail);
+	head->len = len;
+	head->scan[LENT_TRANSPORT] = transport;
+	head->scan[LENT_PAGE_BASE] = (uint32_t)snapshot_get_uint(&x->r, o, "page_base", 0, UINT32_MAX);
+	atomic_store(&head->next, atomic_load(&x->slot->shm->kept));
+	atomic_store(&x->slot->shm->kept, ref);
+	return x->r.bad ? snapshot_bad() : 0;
+}
+
+#ifdef JANUS_OTHER_LAYOUT
+static bool has_frame(const struct reading *x, const struct session_state_shm *st)
+{
+	uint32_t ref = atomic_load(&x->slot->shm->kept);
+
+	while (ref && (lend_header(x->slot, ref)->base != st->pos || lend_header(x->slot, ref)->scan[LENT_TRANSPORT] != st->transport))
+		ref = atomic_load(&lend_header(x->slot, ref)->next);
+	return ref;
+}
+#endif
+
 static int read_state(struct reading *x, const msgpack_object *o, struct session_state_shm *st)
 {
 	uint32_t len;
@@ -257,11 +324,11 @@ static int read_state(struct reading *x, const msgpack_object *o, struct session
 	st->parsed = snapshot_get_uint(&x->r, o, "parsed", SNAPSHOT_NEEDED, SNAPSHOT_MOST);
 	st->last_out = (uint32_t)snapshot_get_uint(&x->r, o, "last_out", 0, UINT32_MAX);
 	st->cut = (uint32_t)snapshot_get_uint(&x->r, o, "cut", 0, UINT32_MAX);
+	st->flags = read_flags(x, o) | (st->cut ? SESSION_CUT : 0);
 #ifdef JANUS_OTHER_LAYOUT
-	if (st->cut)
+	if (st->flags & SESSION_CUT && !has_frame(x, st))
 		st->cut = UINT32_MAX;	/* a build for tests: its frames are others, so it can't finish this one */
 #endif
-	st->flags = read_flags(x, o);
 	if (read_buffer(x, o, "in", &st->in, &len) < 0)
 		return -1;
 	if (st->in != LENT_NONE) {
@@ -349,8 +416,10 @@ static int read_session(struct reading *x)
 	memcpy(s->token, token, len);
 	s->last_in = (uint32_t)snapshot_get_uint(&x->r, o, "last_in", 0, UINT32_MAX);
 	s->page_base = (uint32_t)snapshot_get_uint(&x->r, o, "page_base", 0, UINT32_MAX);
-	s->rescued = (uint32_t)snapshot_get_uint(&x->r, o, "rescued", 0, UINT32_MAX);
-	if (read_transport(x, o, &s->state) < 0 || read_state(x, o, &s->state) < 0 || read_subscriptions(x, o, s) < 0)
+	/* Of version 1: what is left of a frame stands in `out`, and counts now. */
+	if (snapshot_get_uint(&x->r, o, "rescued", 0, UINT32_MAX))
+		hub_count(x->hub, x->number, COUNTER_delivered, 1);
+	if (read_transport(x, o, &s->state.transport) < 0 || read_state(x, o, &s->state) < 0 || read_subscriptions(x, o, s) < 0)
 		return -1;
 	if (x->r.bad)
 		return snapshot_bad();
@@ -364,11 +433,15 @@ static int read_session(struct reading *x)
 static int read_sessions(struct reading *x, int fd)
 {
 	const msgpack_object *head = snapshot_open(&x->r, fd, "slot");
-	uint64_t count;
+	uint64_t count, frames;
 
 	if (!head)
 		return -1;
 	count = snapshot_get_uint(&x->r, head, "sessions", SNAPSHOT_NEEDED, UINT32_MAX);
+	frames = snapshot_get_uint(&x->r, head, "frames", 0, UINT32_MAX);
+	for (uint64_t i = 0; i < frames; i++)
+		if (read_frame(x) < 0)
+			return -1;
 	for (uint64_t i = 0; i < count; i++)
 		if (read_session(x) < 0)
 			return -1;

@@ -85,15 +85,7 @@ bool accept_refuses(const struct worker *w, int fd)
 
 static void on_session(struct ev_loop *loop, struct ev_io *io, int events)
 {
-	struct worker *w = ev_userdata(loop);
-
-	if (events & EV_WRITE) {
-		worker_on(w, io->fd);
-		catchup_run(w, io->fd);
-		worker_on(w, -1);
-	}
-	if (events & EV_READ && ev_is_active(io) && session(w, io->fd)->status == SESSION_OPEN)
-		input_ready(w, io->fd);
+	ready(ev_userdata(loop), io->fd, events);
 }
 
 void accept_watcher(struct worker *w, int fd)

@@ -20,7 +20,7 @@
 static void disconnect(struct worker *w, int fd)
 {
 	struct session_state_shm st = session(w, fd)->state;
-	bool can_hear = !(st.flags & SESSION_BEHIND) && !st.out && !st.cut;
+	bool can_hear = !(st.flags & SESSION_BEHIND) && !st.out;
 	char bytes[SPEAK_MAX];
 
 	if (can_hear) {
@@ -33,7 +33,6 @@ static void disconnect(struct worker *w, int fd)
 	}
 	if (st.flags & SESSION_BEHIND)
 		atomic_fetch_sub_explicit(&w->self->behind, 1, memory_order_relaxed);
-	session(w, fd)->rescued = 0;
 	st.flags = SESSION_CLOSE | SESSION_LINGER;
 	st.in = st.out = LENT_NONE;
 	st.out_start = st.out_end = st.cut = 0;
@@ -55,7 +54,7 @@ static uint64_t held_by(const struct worker *w, int fd)
 	return (st->in ? lend_header(&w->slot, st->in)->charged : 0ull) + (st->out ? lend_header(&w->slot, st->out)->charged : 0ull);
 }
 
-/* The session whose buffer this is, or -1: nobody's who could be disconnected for it. */
+/* The session whose buffer this is, or -1: nobody's, or one's who can't be disconnected for it. */
 static int owner(const struct worker *w, uint32_t ref, int but)
 {
 	int fd = (int)lend_header(&w->slot, ref)->owner - 1;
@@ -68,18 +67,26 @@ static int owner(const struct worker *w, uint32_t ref, int but)
 	return s->status == SESSION_OPEN && (s->state.in == ref || s->state.out == ref) ? fd : -1;
 }
 
-/* The power of two below its weight. */
+/* The power of two below its weight. fd -1: a frame that several may be in the middle of, since it was kept. */
 static unsigned weigh(const struct worker *w, uint32_t ref, int fd)
 {
-	const struct session_shm *s = session(w, fd);
-	uint32_t age = w->now - (ref == s->state.in ? s->last_in : s->state.last_out);
+	const struct session_shm *s = fd < 0 ? NULL : session(w, fd);
+	uint32_t since = !s ? lend_header(&w->slot, ref)->since : ref == s->state.in ? s->last_in : s->state.last_out, age = w->now - since;
 	uint64_t weight = lend_header(&w->slot, ref)->charged * (1ull + (age < AGE_MAX ? age : AGE_MAX));
 
 	return 63 - (unsigned)__builtin_clzll(weight | 1);
 }
 
+/* Whether nobody is spared who is in the middle of the kept frame: not `but`, nor the session that the worker is at. */
+static bool may_go(const struct worker *w, uint32_t ref, int but)
+{
+	int at = (int)(atomic_load_explicit(&w->slot.shm->working_on, memory_order_relaxed) & ~WORKING_ELSE) - 1;
+
+	return !(but >= 0 && partial_holds(w, but, ref)) && !(at >= 0 && partial_holds(w, at, ref));
+}
+
 /* The least weight of those that are to go, so that `bytes` are freed if there is that much: WEIGHTS, if there is nobody. */
-static unsigned choose(const struct worker *w, int but, unsigned least, uint64_t bytes)
+static unsigned choose(struct worker *w, int but, unsigned least, uint64_t bytes)
 {
 	uint64_t of_weight[WEIGHTS] = { 0 }, sum = 0;
 	unsigned weight = WEIGHTS, chosen = WEIGHTS;
@@ -87,7 +94,7 @@ static unsigned choose(const struct worker *w, int but, unsigned least, uint64_t
 	for (uint32_t ref = lend_next(&w->lend, LENT_NONE); ref; ref = lend_next(&w->lend, ref)) {
 		int fd = owner(w, ref, but);
 
-		if (fd >= 0)
+		if (fd >= 0 || (may_go(w, ref, but) && partial_doom(w, ref, false)))
 			of_weight[weigh(w, ref, fd)] += lend_header(&w->slot, ref)->charged;
 	}
 	while (sum < bytes && weight-- > least)
@@ -98,25 +105,41 @@ static unsigned choose(const struct worker *w, int but, unsigned least, uint64_t
 	return chosen;
 }
 
+/* All who are in the middle of a frame that is to go. */
+static void disconnect_doomed(struct worker *w)
+{
+	uint32_t end = atomic_load_explicit(&w->slot.shm->fd_end, memory_order_relaxed);
+
+	for (int fd = 0; fd < (int)end; fd++)
+		if (partial_is_doomed(w, fd))
+			disconnect(w, fd);
+	partial_trim(w);
+}
+
 /* False: nobody was disconnected. */
 static bool make_some_room(struct worker *w, int but, uint64_t bytes)
 {
-	uint64_t before = w->lend.held;
+	uint64_t before = w->lend.held, doomed = 0;
 	unsigned weight = choose(w, but, 63 - (unsigned)__builtin_clzll(held_by(w, but) | 1), bytes);
 
 	if (weight == WEIGHTS)
 		return false;
-	for (uint32_t ref = lend_next(&w->lend, LENT_NONE); ref && before - w->lend.held < bytes; ref = lend_next(&w->lend, ref)) {
+	for (uint32_t ref = lend_next(&w->lend, LENT_NONE); ref && before - w->lend.held + doomed < bytes; ref = lend_next(&w->lend, ref)) {
 		int fd = owner(w, ref, but);
 
 		if (fd >= 0 && weigh(w, ref, fd) >= weight)
 			disconnect(w, fd);
+		else if (fd < 0 && weigh(w, ref, fd) >= weight && may_go(w, ref, but) && partial_doom(w, ref, true))
+			doomed += lend_header(&w->slot, ref)->charged;
 	}
+	if (doomed)
+		disconnect_doomed(w);
 	return w->lend.held < before;
 }
 
 bool buffers_make_room(struct worker *w, int fd, size_t bytes)
 {
+	partial_trim(w);
 	while (!lend_allows(&w->lend, bytes))
 		if (!make_some_room(w, fd, bytes + w->lend.held / MORE)) {
 			log_warning_limited("connection %d: there is no memory for more (max_buffered)", fd);

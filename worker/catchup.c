@@ -21,10 +21,10 @@ struct piece {
 };
 
 /*
- * Gathers frames of up to PIECE bytes, at most `most`, into the batch's arena. -1: a record was overwritten under our eyes; open the stream
- * again.
+ * Gathers frames of up to PIECE bytes, or one that is larger, into the batch's arena: those that need not be kept. -1: a record was
+ * overwritten under our eyes; open the stream again.
  */
-static int gather(struct stream *s, struct piece *p, uint32_t most)
+static int gather(struct stream *s, struct piece *p)
 {
 	const struct session_shm *session_ = session(s->w, s->fd);
 	uint32_t transport = session_->state.transport, base = session_->page_base;
@@ -34,7 +34,7 @@ static int gather(struct stream *s, struct piece *p, uint32_t most)
 	while ((t = stream_next(s)) != NULL) {
 		size_t size = frame_size(s->w, transport, base, &t->next);
 
-		if (p->messages == most || (p->len && p->len + size > PIECE)) {
+		if (p->len && p->len + size > PIECE) {
 			p->more = true;
 			p->pos = t->next.seq;
 			break;
@@ -130,16 +130,33 @@ static int send_piece(struct stream *s, struct session_state_shm *st, const stru
 	return n == (long)p->len;
 }
 
-/* The ring may overwrite this record before what is left of its frame can be sent: the frame is copied now. -1: no buffer. */
-static int keep_piece(const struct stream *s, struct session_state_shm *st, const struct piece *p)
+/*
+ * A frame that is kept before any of it is sent: the ring may overwrite its record before the rest can be sent, or it is large, and others are
+ * sent the same. The session is in the middle of it from now on. 1; 0: it need not be, or can't; -1: it must, and can't.
+ */
+static int begin_frame(struct stream *s, struct session_state_shm *st)
 {
-	if (session_append(s->w, s->fd, st, p->bytes, p->len) < 0) {
+	struct stream_topic *t = stream_next(s);
+	uint32_t base = session(s->w, s->fd)->page_base;
+	bool must;
+
+	if (!t)
+		return 0;
+	must = partial_must_keep(s->w, t->next.seq);
+	if (!must && frame_size(s->w, st->transport, base, &t->next) <= PIECE)
+		return 0;
+	if (partial_begin(s->w, s->fd, st, &t->next, must) < 0) {
+		if (!must || errno != ENOMEM)
+			return 0;	/* (Overwritten under our eyes: so it is for who gathers.) */
 		session_abort(s->w, s->fd, COUNTER_no_buffer);
 		return -1;
 	}
-	rescue_note(s->w, s->fd, st->sent + p->len);
-	st->pos = p->pos;
+	st->pos = t->next.seq;
+	st->cut = 0;
+	st->flags |= SESSION_CUT;
+	t->number = (uint32_t)t->next.number + 1;
 	stream_commit(s, st);
+	CRASH_POINT("partial-begun");
 	return 1;
 }
 
@@ -155,8 +172,7 @@ void catchup_check(struct worker *w, int fd)
 void catchup_run(struct worker *w, int fd)
 {
 	struct session_state_shm st = session(w, fd)->state;
-	size_t sent = 0;
-	uint64_t was;
+	uint64_t was, share = st.sent + SHARE;
 	int r = session_send_out(w, fd, &st);
 
 	if (r > 0 && session_unmark(w, fd, MARK_CHOKED))
@@ -164,28 +180,30 @@ void catchup_run(struct worker *w, int fd)
 	while (r > 0 && !(st.flags & (SESSION_CLOSE | SESSION_LINGER))) {
 		struct stream s;
 		struct piece p;
-		bool keep;
 
-		if (sent >= SHARE)
+		if (st.sent >= share)
 			return;		/* still writable: the loop will call again */
 		if (stream_open(&s, w, fd, &st, w->cursor) < 0)
 			return;
 		if (!bear_loss(w, fd, &s, &st))
 			return;
-		keep = stream_next(&s) && rescue_must(w, stream_next(&s)->next.seq);
-		if (gather(&s, &p, keep ? 1 : UINT32_MAX) < 0)
-			continue;
-		if (p.len == 0) {
-			worker_count(w, COUNTER_dropped_unencodable, s.skipped);
-			caught_up(w, fd, &st);
-			break;
-		}
-		sent += p.len;
 		was = st.pos;
-		if (!keep)
-			r = send_piece(&s, &st, &p);
-		else if ((r = keep_piece(&s, &st, &p)) > 0)
+		r = begin_frame(&s, &st);
+		if (r > 0) {
 			r = session_send_out(w, fd, &st);
+		} else if (r == 0) {
+			if (gather(&s, &p) < 0) {
+				r = 1;
+				continue;
+			}
+			if (p.len == 0) {
+				worker_count(w, COUNTER_dropped_unencodable, s.skipped);
+				caught_up(w, fd, &st);
+				r = 1;
+				break;
+			}
+			r = send_piece(&s, &st, &p);
+		}
 		if (st.pos != was)
 			worker_count(w, COUNTER_dropped_unencodable, s.skipped);
 	}
@@ -213,17 +231,11 @@ static uint64_t advance_out(struct session_state_shm *st, uint64_t bytes)
 /* Takes sent bytes off the frame that was cut. Returns those that are left. -1 when the ring no longer has its record. */
 static int64_t advance_cut(struct worker *w, int fd, struct session_state_shm *st, uint64_t bytes)
 {
-	struct ring_record rec;
 	uint64_t size, left;
 
-	if (!st->cut) {
-		rescue_sent(w, fd, st->sent, st->sent + bytes);
+	if (!(st->flags & SESSION_CUT))
 		return (int64_t)bytes;
-	}
-	session(w, fd)->rescued = 0;
-	if (frame_skipped(w, st->transport, st->pos) || ring_read(&w->hub.ring, st->pos, &rec) < 0)
-		return -1;
-	size = frame_size_sent(w, st->transport, session(w, fd)->page_base, &rec);
+	size = partial_size(w, fd, st);
 	if (size <= st->cut)
 		return -1;
 	left = size - st->cut;
@@ -232,6 +244,7 @@ static int64_t advance_cut(struct worker *w, int fd, struct session_state_shm *s
 		return 0;
 	}
 	st->cut = 0;
+	st->flags &= ~(uint32_t)SESSION_CUT;
 	st->pos++;
 	worker_count(w, COUNTER_delivered, 1);
 	return (int64_t)(bytes - left);
@@ -269,8 +282,8 @@ static int advance(struct stream *s, struct worker *w, int fd, struct session_st
 		if (bytes < size) {
 			st->pos = t->next.seq;
 			st->cut = (uint32_t)bytes;
+			st->flags |= SESSION_CUT;
 			mark_behind(w, st);
-			rescue_watch(w, st->pos);
 			t->number = (uint32_t)t->next.number + 1;
 			s->passed = s->skipped;
 			return s->lost == 0 ? 0 : -1;

@@ -15,9 +15,12 @@
 #include "shm/crash.h"
 #include "worker/worker.h"
 
-#define PASS_BYTES (256 * 1024)		/* of frames that a pass sends each subscriber, or one frame */
+#define PASS_BYTES (128 * 1024)		/* of frames that a pass sends each subscriber, or one frame */
 #define PASS_RECORDS 2048
-#define TURN_SENDS 256			/* about that many in a turn of the loop */
+#define TURN_SENDS 256			/* about that many in a turn of the loop, */
+#define TURN_US 10000			/* and not for much longer; looked at when so many bytes are sent: */
+#define BATCH_BYTES (2 * 1024 * 1024)
+#define POLL_RECORDS 65536		/* looked through in a turn */
 #define QUEUE_SHORT 64			/* topics that may be walked through every turn */
 #define LAG_SMALL 32			/* of 1024: `delivered` need not be exact */
 #define KEPT 4				/* passes whose frames are kept from slice to slice */
@@ -87,23 +90,25 @@ static void poll_topics(struct worker *w, uint64_t tail)
 	}
 }
 
-void fanout_poll(struct worker *w)
+bool fanout_poll(struct worker *w)
 {
-	uint64_t tail = ring_tail(&w->hub.ring);
+	uint64_t tail = ring_tail(&w->hub.ring), end = tail - w->cursor > POLL_RECORDS ? w->cursor + POLL_RECORDS : tail;
 	struct ring_record rec;
 
-	for (uint64_t seq = w->cursor; seq < tail; seq++) {
+	for (uint64_t seq = w->cursor; seq < end; seq++) {
 		struct local_topic *t;
 
 		if (ring_read(&w->hub.ring, seq, &rec) < 0 || FAIL_POINT("poll-overtaken")) {
 			poll_topics(w, tail);
+			end = tail;
 			break;
 		}
 		for (t = topics_find(w, rec.topic); t && t->generation == rec.generation; t = t->sibling)
 			if (!t->is_apart)
 				queue_from(w, t, seq);
 	}
-	w->cursor = tail;
+	w->cursor = end;
+	return end < tail;
 }
 
 /* Room for `bytes` of frames, the first of the pass. NULL without memory. */
@@ -269,11 +274,11 @@ static void defer_rest(struct worker *w, struct local_topic *t)
 			catchup_defer(w, (int)t->subscribers[t->at]);
 }
 
-/* One slice. Returns sends made, about. */
-static uint32_t serve_slice(struct worker *w, struct local_topic *t)
+/* One slice, or as much of it as there is time for. Returns sends made, about. */
+static uint32_t serve_slice(struct worker *w, struct local_topic *t, uint64_t began)
 {
 	const struct frames *f;
-	uint32_t stop = t->at + (uint32_t)w->settings->fanout_slice;
+	uint32_t stop = t->at + (uint32_t)w->settings->fanout_slice, from = t->at, batch;
 
 	f = pass_frames(w, t);
 	if (!f) {
@@ -285,14 +290,18 @@ static uint32_t serve_slice(struct worker *w, struct local_topic *t)
 	t->end = f->end;
 	if (stop > t->count)
 		stop = t->count;
-	for (uint32_t i = t->at; i < stop; i++) {
-		if (i + 8 < stop)
-			__builtin_prefetch(session(w, (int)t->subscribers[i + 8]));
-		serve(w, (int)t->subscribers[i], f);
+	batch = 1 + BATCH_BYTES / f->at[f->count];
+	while (t->at < stop) {
+		if (t->at + 8 < stop)
+			__builtin_prefetch(session(w, (int)t->subscribers[t->at + 8]));
+		serve(w, (int)t->subscribers[t->at++], f);
+		if ((t->at - from) % batch)
+			continue;
+		batch_flush(w);
+		if (worker_clock() - began > TURN_US)
+			break;
 	}
-	stop -= t->at;
-	t->at += stop;
-	return stop;
+	return t->at - from;
 }
 
 /* The pass is over: is there something for another? */
@@ -313,13 +322,14 @@ static bool another_pass(struct worker *w, struct local_topic *t)
 bool fanout_run(struct worker *w)
 {
 	struct local_topic *last = w->queue ? (struct local_topic *)((char *)w->queue_end - offsetof(struct local_topic, queued_next)) : NULL;
+	uint64_t began = worker_clock();
 	uint32_t sends = 0;
 
 	/* Each topic once at most: a session must not stand in a batch twice. */
-	while (w->queue && sends < TURN_SENDS) {
+	while (w->queue && sends < TURN_SENDS && worker_clock() - began <= TURN_US) {
 		struct local_topic *t = dequeue(w);
 
-		sends += serve_slice(w, t);
+		sends += serve_slice(w, t, began);
 		if (t->at < t->count || another_pass(w, t))
 			enqueue(w, t);
 		if (t == last)

@@ -15,7 +15,9 @@
 
 #define RECEIVE 65000			/* bytes of room lent for one recv() */
 #define RECEIVE_MOST (256 * 1024)	/* received at a time, where there is more room */
-#define ACTIONS_A_TURN 32		/* of one connection, but for publishing, before others get their turn */
+#define ACTIONS_A_TURN 256		/* of one connection, but for publishing, before others get their turn */
+#define HEAVY_MS 5000		/* for which small messages may go before large ones */
+#define RETRY_US 10000		/* of a turn, for those whose publishing was put off */
 #define RECEIVES_A_TURN 8		/* of one connection that sends faster than it is read */
 #define ROOM_LEAST 4096			/* a buffer with less than this left is replaced by a larger one */
 
@@ -398,19 +400,37 @@ void input_resume(struct worker *w, int fd)
 	worker_on(w, -1);
 }
 
-/* In turn, until one is put off again. */
+/* In turn, until one is put off again, or time is up. */
 bool input_retry_stalled(struct worker *w)
 {
-	uint32_t n = w->stalled_count, i;
+	uint64_t since = worker_clock();
+	uint32_t n = w->stalled_count, kept = 0, i;
+	bool more;
 
-	for (i = 0; i < n && publish_ready(&w->hub); i++) {
+	for (i = 0; i < n && publish_ready(&w->hub, false) && worker_clock() - since < RETRY_US; i++) {
 		int fd = w->stalled[i];
+		bool heavy = (uintptr_t)w->io[fd].data & MARK_HEAVY;
 
+		w->hub.patient = false;
+		if (heavy && !publish_ready(&w->hub, true)) {
+			if (!w->heavy_since)
+				w->heavy_since = w->now_ms;
+			if (w->now_ms - w->heavy_since < HEAVY_MS) {
+				w->stalled[kept++] = fd;
+				continue;
+			}
+			w->hub.patient = true;	/* small ones alone fill the ring: now one of these comes first */
+		}
+		if (heavy)
+			w->heavy_since = 0;
 		/* (If it has no mark, it was closed meanwhile.) */
+		session_unmark(w, fd, MARK_HEAVY);
 		if (session_unmark(w, fd, MARK_STALLED) && session(w, fd)->state.in != LENT_NONE)
 			input_resume(w, fd);
 	}
-	w->stalled_count -= i;
-	memmove(w->stalled, w->stalled + i, w->stalled_count * sizeof(*w->stalled));
-	return w->stalled_count > 0 && publish_ready(&w->hub);
+	w->hub.patient = false;
+	more = i < w->stalled_count && publish_ready(&w->hub, false);
+	memmove(w->stalled + kept, w->stalled + i, (w->stalled_count - i) * sizeof(*w->stalled));
+	w->stalled_count -= i - kept;
+	return more;
 }

@@ -60,7 +60,7 @@ static void ping(struct worker *w, int fd)
 	char bytes[SPEAK_MAX];
 	size_t len;
 
-	if (st.flags & ~(uint32_t)SESSION_BEHIND || st.out != LENT_NONE)
+	if (st.flags & ~(uint32_t)(SESSION_BEHIND | SESSION_CUT) || st.out != LENT_NONE)
 		return;		/* it has something to be sent already */
 	len = speak_heartbeat(st.transport, bytes);
 	if (len && session_answer(w, fd, st.parsed, bytes, len)) {

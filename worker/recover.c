@@ -266,7 +266,7 @@ static int claim_subscriptions(struct worker *w, int fd)
 	}
 	atomic_fetch_add_explicit(&w->self->subscriptions, s->count, memory_order_relaxed);
 	/* A subscribe that did not come to its commit. */
-	if (s->count == 1 && !(s->state.flags & SESSION_BEHIND) && !s->state.cut && s->state.pos < sub->from) {
+	if (s->count == 1 && !(s->state.flags & (SESSION_BEHIND | SESSION_CUT)) && s->state.pos < sub->from) {
 		struct session_state_shm st = s->state;
 
 		st.pos = sub->from;
@@ -282,7 +282,7 @@ static int take_session(struct worker *w, int fd, uint8_t *taken)
 	/* A request that was to make it a stream, and did not come to its commit: it will be dealt with again. */
 	if (s->state.transport == TRANSPORT_HTTP)
 		atomic_store_explicit(&s->subscriptions, 0, memory_order_release);
-	if (s->state.transport >= TRANSPORTS || !mark_chain(w, fd, taken)) {
+	if (s->state.transport >= TRANSPORTS || (s->state.transport == TRANSPORT_HTTP && s->state.flags & SESSION_CUT) || !mark_chain(w, fd, taken)) {
 		close_damaged(w, fd);
 		return 0;
 	}
@@ -297,11 +297,12 @@ static int take_session(struct worker *w, int fd, uint8_t *taken)
 	session_count(w, s->state.transport, 1);
 	if (s->state.flags & SESSION_BEHIND)
 		atomic_fetch_add_explicit(&w->self->behind, 1, memory_order_relaxed);
-	/* One in the middle of a frame is behind, whoever left it without saying so. */
-	if (s->state.cut && !(s->state.flags & (SESSION_BEHIND | SESSION_LINGER)))
-		catchup_land(w, fd, 0, true);
-	if (s->state.cut)
-		rescue_watch(w, s->state.pos);
+	if (s->state.flags & SESSION_CUT) {
+		partial_join(w, fd, &s->state);
+		/* One in the middle of a frame is behind, whoever left it without saying so. */
+		if (!(s->state.flags & (SESSION_BEHIND | SESSION_LINGER)))
+			catchup_land(w, fd, 0, true);
+	}
 	return 0;
 }
 
@@ -317,6 +318,7 @@ static int take_sessions(struct worker *w)
 	atomic_store(&w->self->subscriptions, 0);
 	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
 		atomic_store(&w->self->by_transport[i], 0);
+	partial_take_over(w);
 	for (uint32_t fd = 0; fd < fd_end(w); fd++) {
 		if (!is_open(w, fd))
 			continue;
@@ -331,7 +333,10 @@ static int take_sessions(struct worker *w)
 		if (!bit(taken, i))
 			topics_give_subscription(w, i);
 	free(taken);
-	return lend_ready(&w->lend);
+	if (lend_ready(&w->lend) < 0)
+		return -1;
+	partial_settle(w);
+	return 0;
 }
 
 /* Topics that were joined, or not yet left, when the last worker died. */

@@ -50,6 +50,8 @@ void session_commit(struct worker *w, int fd, const struct session_state_shm *st
 {
 	uint32_t in = session(w, fd)->state.in, out = session(w, fd)->state.out, transport = session(w, fd)->state.transport;
 
+	if ((session(w, fd)->state.flags | st->flags) & SESSION_CUT)
+		partial_moved(w, fd, &session(w, fd)->state, st);
 	slot_commit(&w->slot, fd, st);
 	if (in != st->in)
 		lend_give(&w->lend, in);
@@ -75,6 +77,8 @@ void session_close(struct worker *w, int fd)
 	CRASH_POINT("close-freed");
 	if (s->state.flags & SESSION_BEHIND)
 		atomic_fetch_sub_explicit(&w->self->behind, 1, memory_order_relaxed);
+	if (s->state.flags & SESSION_CUT)
+		partial_leave(w, fd, &s->state);
 	lend_give(&w->lend, s->state.in);
 	lend_give(&w->lend, s->state.out);
 	action_leave_all(w, fd, s->state.transport);
@@ -190,6 +194,7 @@ static void session_shut(struct worker *w, int fd)
 		atomic_fetch_sub_explicit(&w->self->behind, 1, memory_order_relaxed);
 	action_leave_all(w, fd, st.transport);		/* it is nobody's subscriber any more */
 	st.flags = SESSION_CLOSE | SESSION_LINGER;
+	st.cut = 0;
 	st.in = LENT_NONE;
 	st.last_out = w->now;
 	session_commit(w, fd, &st);
@@ -205,7 +210,6 @@ static int send_out(struct worker *w, int fd, struct session_state_shm *st)
 		long n = batch_send(w, fd, lend_bytes(&w->slot, st->out) + st->out_start, st->out_end - st->out_start);
 
 		if (n > 0) {
-			rescue_sent(w, fd, st->sent, st->sent + (uint64_t)n);
 			st->sent += (uint64_t)n;
 			st->out_start += (uint32_t)n;
 			st->last_out = w->now;
@@ -228,7 +232,7 @@ int session_send_out(struct worker *w, int fd, struct session_state_shm *st)
 
 	if (st->flags & SESSION_LINGER)
 		return 1;
-	r = rescue_send(w, fd, st);
+	r = partial_send(w, fd, st);
 	if (r > 0)
 		r = send_out(w, fd, st);
 	if (r > 0 && st->flags & SESSION_CLOSE)

@@ -53,24 +53,29 @@ char *stage_add(struct worker *w, struct cursor *c, const char *name, uint8_t le
 	return text + len;
 }
 
-static void put_off(struct worker *w, struct cursor *c, uint64_t at)
+static void put_off(struct worker *w, struct cursor *c, uint64_t at, bool heavy)
 {
 	c->at = at;
 	cursor_clear_scan(c);
 	cursor_stall(c);
+	if (heavy)
+		session_mark(w, c->fd, MARK_HEAVY);
 	worker_count(w, COUNTER_publish_deferred, 1);
 }
 
 void stage_publish(struct worker *w, struct cursor *c)
 {
 	unsigned done = 0;
+	bool heavy = false;
 
 	while (done < w->item_count) {
 		unsigned n = publish(&w->hub, w->number, c->fd, w->items + done, w->item_count - done);
 		struct session_state_shm st = session(w, c->fd)->state;
 
-		if (n == 0)
+		if (n == 0) {
+			heavy = errno == EBUSY;
 			break;
+		}
 		done += n;
 		st.parsed = w->items[done - 1].parsed;
 		st.flags |= w->items[done - 1].flags;
@@ -82,7 +87,7 @@ void stage_publish(struct worker *w, struct cursor *c)
 	if (done < w->item_count && w->flood)
 		w->flood[c->fd].messages -= w->item_count - done;	/* they come again, and count then */
 	if (done < w->item_count)
-		put_off(w, c, done ? w->items[done - 1].parsed : c->staged_from);
+		put_off(w, c, done ? w->items[done - 1].parsed : c->staged_from, heavy);
 	stage_drop(w);
 }
 
@@ -94,15 +99,17 @@ bool stage_begin(struct worker *w, struct cursor *c)
 
 int stage_answered(struct worker *w, struct cursor *c)
 {
+	int why;
+
 	if (publish_answered(&w->hub, w->number, c->fd, w->items, w->item_count) == 0) {
 		CRASH_POINT("answer-unwritten");
 		return 0;
 	}
+	why = errno;
 	stage_drop(w);
-	if (errno == EAGAIN) {
-		put_off(w, c, c->at);
-		errno = EAGAIN;
-	}
+	if (why == EAGAIN || why == EBUSY)
+		put_off(w, c, c->at, why == EBUSY);
+	errno = why == EBUSY ? EAGAIN : why;
 	return -1;
 }
 

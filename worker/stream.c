@@ -34,11 +34,11 @@ static bool first_owed(struct worker *w, const struct subscription_shm *sub, uin
 	const struct topic_shm *topic = index_topic(&w->hub.index, sub->topic);
 	bool some;
 
-	if (ring_seek(ring, sub->topic, topic->generation, from, ring_tail(ring), sub->from, rec) == 0)
+	if (ring_seek(ring, sub->topic, topic->generation, from, ring_tail(ring), 0, rec) == 0)
 		return true;
 	/* Only under the lock, the topic's count and the tail are of one moment. */
 	lock_acquire(&w->hub.shm->lock, w->number + 1);
-	some = ring_seek(ring, sub->topic, topic->generation, from, ring_tail(ring), sub->from, rec) == 0;
+	some = ring_seek(ring, sub->topic, topic->generation, from, ring_tail(ring), 0, rec) == 0;
 	if (!some) {
 		rec->seq = ring_tail(ring);
 		rec->number = topic->published + 1;
@@ -66,7 +66,7 @@ static uint32_t skip_lost(struct stream *s, struct stream_topic *t, uint64_t fro
 		return 0;		/* nothing is owed */
 	if (t->some)
 		first = t->next;
-	if (t->some || first_owed(s->w, sub, from, &first))
+	if (t->some || first_owed(s->w, sub, from > s->below ? from : s->below, &first))
 		t->seen = first.seq;
 	t->number = (uint32_t)first.number;
 	lost = t->number - sub->number;
@@ -103,7 +103,7 @@ int stream_open(struct stream *s, struct worker *w, int fd, const struct session
 
 		t->subscription = &w->slot.subscriptions[i];
 		/* (One that is looked at with a cut frame is behind, and is owed what follows it.) */
-		from = st->pos + (st->cut > 0);
+		from = st->pos + !!(st->flags & SESSION_CUT);
 		if (from < t->subscription->from)
 			from = t->subscription->from;
 		if (st->flags & SESSION_BEHIND) {
@@ -146,7 +146,7 @@ void stream_commit(const struct stream *s, const struct session_state_shm *st)
 
 void stream_owed(struct stream *s, struct worker *w, int fd, const struct session_state_shm *st)
 {
-	uint64_t pos = st->pos + (st->cut > 0);
+	uint64_t pos = st->pos + !!(st->flags & SESSION_CUT);
 
 	if (stream_begin(s, w, fd, st, w->cursor) < 0)
 		return;		/* what it loses is told wrongly then */

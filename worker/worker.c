@@ -51,6 +51,14 @@ static uint64_t milliseconds(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
+uint64_t worker_clock(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
 /* A sign of life, once a turn of the loop or a piece of a longer work: the keeper kills a worker that gives none. */
 void worker_beat(struct worker *w)
 {
@@ -72,11 +80,18 @@ static void on_wake(struct ev_loop *loop, struct ev_io *io, int events)
 		return;
 }
 
-/* Says how far everybody here is served. It lets publishers go on, who overwrite what is old: what of that is still needed comes first. */
-static void move_delivered(struct worker *w)
+/*
+ * Says how far everybody here is served. It lets publishers go on, who overwrite what is old: what of that is still needed comes first. True:
+ * that was more than is done in a turn, and they wait for it.
+ */
+static bool move_delivered(struct worker *w)
 {
-	rescue(w);
-	fanout_publish_delivered(w);
+	bool more = !partial_protect(w);
+
+	if (!more)
+		fanout_publish_delivered(w);
+	partial_trim(w);
+	return more;
 }
 
 /* Whether there is nothing to do until something happens. */
@@ -87,11 +102,8 @@ static bool may_sleep(struct worker *w)
 	atomic_thread_fence(memory_order_seq_cst);
 	if (ring_tail(&w->hub.ring) == w->cursor)
 		return true;
-	fanout_poll(w);
-	if (!w->queue && apart_cursor(w) == w->cursor) {
-		move_delivered(w);
+	if (!fanout_poll(w) && !w->queue && apart_cursor(w) == w->cursor && !move_delivered(w))
 		return true;
-	}
 	atomic_store(&w->self->sleeping, 0);
 	return false;
 }
@@ -128,13 +140,14 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 
 	(void)p;
 	(void)events;
-	fanout_poll(w);
-	more = fanout_run(w);
-	move_delivered(w);
+	more = fanout_poll(w);
+	more |= fanout_run(w);
+	more |= move_delivered(w);
 	if (more)
 		CRASH_POINT("fanout-left");
 	if (w->stalled_count > 0)
 		more |= input_retry_stalled(w);
+	more |= ready_run(w);
 	if (w->stopping && (more || atomic_load_explicit(&w->self->behind, memory_order_relaxed) == 0)) {
 		worker_beat(w);
 		w->taken_at = w->now_ms;	/* patience begins when there is nobody to wait for but those behind */
@@ -157,6 +170,7 @@ static void on_check(struct ev_loop *loop, struct ev_check *c, int events)
 	(void)events;
 	atomic_store(&w->self->sleeping, 0);
 	worker_beat(w);
+	w->turn_began = worker_clock();
 	atomic_fetch_add_explicit(&w->self->turns, 1, memory_order_relaxed);
 	worker_count(w, COUNTER_loops, 1);
 }
@@ -258,7 +272,8 @@ static void beat(void *of)
 static int freeze(struct worker *w)
 {
 	/* Another program may make frames in another way: it must not have to finish ours. */
-	rescue_all(w, 0);
+	w->lend.hub = NULL;		/* whatever the limit says: this is the last that is kept here */
+	partial_keep_all(w);
 	if (snapshot_write_slot(&w->hub, &w->slot, w->start->snapshot_fd, beat, w) == 0)
 		return WORKER_FROZEN;
 	log_error("snapshot: %s", strerror(errno));
@@ -318,12 +333,12 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 	w->start = start;
 	w->settings = start->settings;
 	w->number = start->slot;
-	w->oldest_cut = UINT64_MAX;
 	if (hub_attach(&w->hub, start->hub_fd, true) < 0 || slot_attach(&w->slot, start->slot_fd) < 0) {
 		log_error("shared memory: %s", strerror(errno));
 		return -1;
 	}
 	w->hub.wake = start->wake;
+	w->hub.ring.firsts = calloc(RING_FIRSTS, sizeof(*w->hub.ring.firsts));	/* (without, it is slower) */
 	/*
 	 * An apostrophe of a record is five bytes on a page of HTML. Nothing grows more: quotation marks, six, do not stand side by side
 	 * for long.
@@ -337,13 +352,14 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 		return -1;
 	w->io = mmap(NULL, w->slot.shm->sessions_max * sizeof(*w->io), PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	w->partial = partial_create(w->slot.shm->sessions_max);
 	w->listeners = calloc(start->listeners_count, sizeof(*w->listeners));
 	w->scratch = malloc(frame);
 	w->scratch_room = frame;
 	if (w->settings->flood_messages || w->settings->flood_bytes)
 		w->flood = calloc(w->slot.shm->sessions_max, sizeof(*w->flood));
 	json_init(&w->json);
-	if (w->io == MAP_FAILED || !w->listeners || !w->scratch || topics_init(w) < 0 || apart_init(w) < 0 || links_init(w) < 0 ||
+	if (w->io == MAP_FAILED || !w->partial || !w->listeners || !w->scratch || topics_init(w) < 0 || apart_init(w) < 0 || links_init(w) < 0 ||
 	    lend_init(&w->lend, &w->slot) < 0 ||
 	    stage_init(w) < 0) {
 		errno = ENOMEM;

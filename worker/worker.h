@@ -5,7 +5,8 @@
  *   worker.c    the loop: order of work in a turn, signals, sleeping and waking
  *   recover.c   rebuilds all of this from shared memory and the kernel at start
  *   strays.c    descriptors that the last worker left without a session
- *   accept.c    new connections        refuse.c    those there is no room for        session.c   their end, watchers, output
+ *   accept.c    new connections        refuse.c    those there is no room for        ready.c   whose turn it is
+ *   session.c   their end, watchers, output
  *   input.c     receives, and has it dealt with by transport:
  *     flash.c   packet.c   http.c (routes.c, routes_post.c: what each path does; names.c)   websocket.c
  *   action.c    subscribe and unsubscribe, log in and out
@@ -14,7 +15,7 @@
  *   topics.c    which of this worker's sessions subscribe which topic    links.c   a session's list of subscriptions
  *   fanout.c    from the ring to live subscribers, topic by topic    apart.c   to those with several topics, record by record
  *   catchup.c   to those behind, along their own stream.c
- *   rescue.c    frames that were cut in two by a full socket
+ *   partial_frame.c    frames that were cut in two by a full socket
  *   frame.c     a record as a transport sends it
  *   batch.c     sends under way: io_uring or send()
  *   buffers.c   buffers lent to sessions, and who is disconnected for want of them
@@ -37,6 +38,7 @@
 #include "shm/publish.h"
 #include "shm/settings.h"
 #include "shm/slot.h"
+#include "worker/partial_frame.h"
 
 /* What a worker is given by its keeper. */
 struct worker_listener {
@@ -162,15 +164,19 @@ struct worker {
 	char *item_text;		/* their topics and messages */
 	size_t item_used, item_room;
 
+	/* ready.c */
+	int *ready;			/* sessions that wait for their turn; those ahead of ready_at had it */
+	uint32_t ready_at, ready_count, ready_room;
+	uint64_t turn_began;		/* worker_clock() */
+
 	/* input.c */
 	struct flood *flood;		/* by descriptor; NULL: nobody counts */
 	int *stalled;			/* sessions whose publishing is put off */
 	uint32_t stalled_count, stalled_room;
+	uint64_t heavy_since;		/* since when large ones among them are passed over, milliseconds; 0: none is */
 
+	struct partial_frames *partial;	/* partial_frame.c's own */
 	struct refused *refused;	/* refuse.c's own */
-
-	/* rescue.c */
-	uint64_t oldest_cut;		/* the least pos of a cut frame, or less; UINT64_MAX: there is none */
 
 	/* strays.c */
 	int *strays;			/* connections accepted and not written down by the last worker */
@@ -203,9 +209,12 @@ int worker_run(const struct worker_start *start);
 /* What a session is marked with, privately: in its watcher's data. */
 enum {
 	MARK_STALLED = 1,		/* its publishing is put off: it is in w->stalled */
+	MARK_READABLE = 2,		/* its input waits for its turn (ready.c), */
+	MARK_WRITABLE = 32,		/* its output does */
 	MARK_CHOKED = 4,		/* its input waits for its answers to be read */
 	MARK_ENDED = 8,			/* its peer sends no more, and is still owed answers */
 	MARK_LOCAL = 16,		/* it is a Unix-domain socket */
+	MARK_HEAVY = 64,		/* with MARK_STALLED: what it publishes takes much of the ring, and waits for more room than others do */
 };
 static inline bool session_mark(struct worker *w, int fd, uintptr_t mark)
 {
@@ -239,6 +248,7 @@ static inline void worker_on(struct worker *w, int fd)
 
 /* worker.c */
 void worker_beat(struct worker *w);
+uint64_t worker_clock(void);			/* microseconds of CLOCK_MONOTONIC */
 static inline void worker_count(struct worker *w, enum counter counter, uint64_t n)
 {
 	hub_count(&w->hub, w->number, counter, n);
@@ -266,6 +276,10 @@ uint32_t accept_transport(int proto);			/* what a connection to a listener speak
 void refuse_take(struct worker *w, int fd, uint32_t transport);
 void refuse_sweep(struct worker *w);
 bool refuse_fewer(struct worker *w);	/* gives up the oldest; false: there is none */
+
+/* ready.c */
+void ready(struct worker *w, int fd, int events);	/* EV_READ, EV_WRITE: the session is; now or later in turn, it is dealt with */
+bool ready_run(struct worker *w);			/* those whose turn it is, for some milliseconds. True: some are left */
 
 /* session.c */
 struct session_shm *session(const struct worker *w, int fd);
@@ -352,7 +366,7 @@ void links_put(struct worker *w, int fd, uint32_t subscription);
 void links_take(struct worker *w, uint32_t subscription);
 
 /* fanout.c */
-void fanout_poll(struct worker *w);		/* looks through the ring's new records */
+bool fanout_poll(struct worker *w);		/* looks through the ring's new records; true when some are left */
 bool fanout_run(struct worker *w);		/* serves; true when something is left to do */
 void fanout_publish_delivered(struct worker *w);
 /* Whether the session may not have had all yet that came to the topic of its only subscription, which is not apart. */
@@ -392,20 +406,6 @@ static inline bool frame_skipped(const struct worker *w, uint32_t transport, uin
 }
 /* Whether every session has frames of its own: they are served one at a time. */
 bool frame_is_own(uint32_t transport);
-
-/* rescue.c */
-void rescue_watch(struct worker *w, uint64_t pos);	/* a frame was cut there */
-/* Sends the rest of a frame that was cut, if one was: 1 done, 0 it would block, -1 broken. Commits. */
-int rescue_send(struct worker *w, int fd, struct session_state_shm *st);
-/* The session's `sent` has gone so far, along its out buffer: counts a frame whose rest was copied there, when it is whole. */
-void rescue_sent(struct worker *w, int fd, uint64_t from, uint64_t to);
-/* Copies the rest of the cut frame to the front of the session's out buffer. False when that can't be. Commits. */
-bool rescue_session(struct worker *w, int fd);
-void rescue_all(struct worker *w, unsigned lag);	/* all whose record is further behind than that (see ring_lag()) */
-/* Those that the ring may overwrite before this worker's next turn; always before `delivered` moves. */
-void rescue(struct worker *w);
-void rescue_note(struct worker *w, int fd, uint64_t end);	/* a frame in the out buffer counts as delivered when so much is sent */
-bool rescue_must(const struct worker *w, uint64_t seq);	/* a frame of this record could not be left cut: it is copied before it is sent */
 
 /* batch.c */
 /* `arena`: bytes of frames that one batch can hold; enough for the largest frame. NULL (logged) when it can't be made. */

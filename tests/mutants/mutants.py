@@ -86,7 +86,7 @@ M("sends-not-landed", "worker/recover.c", "\tland_sends(w);\n", "\t(void)land_se
 M("landed-losses-not-noted", "worker/catchup.c", "\tstream_commit(&s, &st);\n\tworker_count", "\tsession_commit(w, fd, &st);\n\tworker_count",
   RECOVERY + "test_losses_after_a_death_are_told")
 M("owed-not-noted", "worker/catchup.c", "\tif (!was_behind && st.flags & SESSION_BEHIND)\n\t\tstream_owed(&s, w, fd, &st);\n", "", "test_slow.Slow.test_skip_more_than_once")
-M("cut-and-not-behind", "worker/catchup.c", "\t\t\tmark_behind(w, st);\n\t\t\trescue_watch", "\t\t\trescue_watch", "test_torn.", quick=False)
+M("cut-and-not-behind", "worker/catchup.c", "\t\t\tst->flags |= SESSION_CUT;\n\t\t\tmark_behind(w, st);\n", "\t\t\tst->flags |= SESSION_CUT;\n", "test_torn.", quick=False)
 M("input-not-counted", "worker/recover.c", "\t\tcount_input(w, (int)fd);\n", "\t\t(void)count_input;\n", GO_THROUGH, points="input-received")
 M("scan-not-reset", "worker/recover.c", "\tmemset(head->scan, 0, sizeof(head->scan));\n", "\tmemset(head->scan, 1, sizeof(head->scan));\n",
   GO_THROUGH, points="input-received")
@@ -95,7 +95,7 @@ M("request-keeps-subscriptions", "worker/recover.c", "\tif (s->state.transport =
   GO_THROUGH, points="stream-subscribed")
 M("behind-not-counted", "worker/recover.c", "\t\tatomic_fetch_add_explicit(&w->self->behind, 1, memory_order_relaxed);\n", "\t\t;\n",
   RECOVERY + "test_cut_frame_is_rescued_after_a_death")
-M("cut-not-watched", "worker/recover.c", "\tif (s->state.cut)\n\t\trescue_watch(w, s->state.pos);\n", "", RECOVERY + "test_cut_frame_is_rescued_after_a_death")
+M("kept-not-claimed", "worker/recover.c", "\tpartial_take_over(w);\n", "", "test_partial_frames.Deaths.test_one_of_several_is_forgotten")
 M("buffers-not-claimed", "worker/recover.c", "\tif (lend_claim(&w->lend, st->out) < 0)\n\t\treturn false;\n", "", RECOVERY + "test_buffers_of_two")
 M("unheard-not-left", "worker/recover.c", "\t\t\tindex_leave(&w->hub.index, w->number, i);\n", "\t\t\tcontinue;\n", RECOVERY + "test_topic_half_left")
 M("cursor-at-the-tail", "worker/recover.c", "w->cursor = atomic_load_explicit(&w->self->delivered, memory_order_acquire);", "w->cursor = ring_tail(&w->hub.ring);",
@@ -143,13 +143,13 @@ M("stream-ignores-since-when", "worker/stream.c", "\t\tif (from < t->subscriptio
   APART + "test_second_topic_of_one_behind")
 M("predecessor-not-noted", "worker/links.c", "\tif (next)\n\t\tlinks_follow(w, before, next);\n", "", "test_links")
 M("list-not-told-of-its-order", "worker/recover.c", "\t\t\tlinks_follow(w, before, i);\n", "\t\t\t(void)before;\n", APART + "test_leaves_after_a_death")
-M("rescued-not-counted", "worker/rescue.c", "\t\ts->rescued = 0;\n\t\tworker_count(w, COUNTER_delivered, 1);\n", "\t\ts->rescued = 0;\n",
-  "test_slow.Slow.test_skip")
-M("no-rescue", "worker/rescue.c", "\t\trescue_all(w, RESCUE_LAG * 3 / 4);\n", "\t\t;\n", "test_slow.SlowWeb.test_large_cut_frames_are_rescued")
+M("not-protected", "worker/worker.c", "\tbool more = !partial_protect(w);\n", "\tbool more = false;\n", "test_slow.SlowWeb.test_large_cut_frames_are_rescued")
+M("kept-not-unlinked", "worker/partial_frame.c", "\t\tatomic_store_explicit(link_to(w, p), next, memory_order_release);\n", "\t\t(void)next, (void)link_to;\n",
+  "test_partial_frames.Deaths.test_one_of_several_is_forgotten")
 
 # ---- hand-over ----
 
-M("no-rescue-at-a-freeze", "worker/worker.c", "\trescue_all(w, 0);\n", "", "test_upgrade.Upgrade.test_another_layout")
+M("not-kept-at-a-freeze", "worker/worker.c", "\tpartial_keep_all(w);\n", "", "test_upgrade.Upgrade.test_another_layout")
 M("orders-taken-while-starting", "master/keeper_orders.c",
   "return !k->stopping && (k->worker == 0 || (!k->asked && atomic_load(&k->self->state) == SLOT_LIVE));", "return !k->stopping && !k->asked;",
   RECOVERY + "test_order_while_a_worker_starts")

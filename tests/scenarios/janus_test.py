@@ -491,6 +491,13 @@ class Closed(AssertionError):
     """The connection ended where a frame was expected."""
 
 
+def readable(fd, seconds):
+    """Also of a descriptor that select() has no bit for."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(1000 * seconds))
+
+
 class Connection:
     """A connection to the server whose every wait has a deadline. `place` is a listener's, as in Server.address()."""
 
@@ -519,7 +526,7 @@ class Connection:
     # in
 
     def _receive(self, deadline):
-        if not select.select([self.socket], [], [], deadline.left())[0]:
+        if not readable(self.socket, deadline.left()):
             raise AssertionError("nothing received in time; so far %r" % bytes(self.buffer[:200]))
         data = self.socket.recv(1 << 20)
         self.buffer += data
@@ -570,7 +577,7 @@ class Connection:
 
     def silent(self, seconds):
         """Whether nothing comes for so long."""
-        return not self.buffer and not select.select([self.socket], [], [], seconds)[0]
+        return not self.buffer and not readable(self.socket, seconds)
 
     # the end
 

@@ -21,7 +21,8 @@ WEB_TOPICS = ("a", "answered"), ("c",), ("answered", "b", "c"), ("b", "visit"), 
 KINDS = ("a",), ("a", "b", "visit", "local"), ("b", "c", "a", "classic"), ("classic",), ("visit",)
 
 
-OWN = "fanout-left", "catchup-cut"      # have tests of their own (test_recovery.py): nobody comes by every day
+# Have tests of their own (test_recovery.py, test_partial_frames.py): nobody comes by every day.
+OWN = "fanout-left", "catchup-cut", "partial-filled", "partial-linked", "partial-begun", "partial-unlinked"
 
 
 def points():

@@ -304,22 +304,22 @@ class Recovery(CrashTest):
         self.serve("slow=skip", "ring_bytes=64M", "max_frame=4M")
         slow = self.client(self.janus, rcvbuf=4096).subscribe("a")
         other, publisher = self.client(self.janus).subscribe("b"), self.client(self.janus)
-        data = "x" * 3000000            # more than a socket takes when it is writable again
-        count = self.fall_behind(publisher, data, 3)
+        data, large = "x" * 60000, "x" * 3000000        # many frames a send, of which a socket that is writable again takes a part
+        count = self.fall_behind(publisher, data, 60)
         got = []
         self.arm("catchup-cut")
         while self.armed("catchup-cut"):
             if len(got) == count:           # it had room for whole frames each time: once more
-                for count in range(count, count + 3):
+                for count in range(count, count + 60):
                     publisher.publish("a", n=count, data=data)
                 count += 1
             got.append(slow.message()["n"])
         self.wait_deaths(1)
-        for count in range(count, count + 3):
+        for count in range(count, count + 60):
             publisher.publish("a", n=count, data=data)
         count += 1
         for n in range(30):
-            publisher.publish("b", n=n, data=data)
+            publisher.publish("b", n=n, data=large)
             other.expect_message("b", n=n)
         publisher.publish("a", n=count, data=data)
         while got[-1] != count:

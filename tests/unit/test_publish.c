@@ -210,7 +210,7 @@ static void put_off_while_a_worker_is_half_a_ring_behind(void **state)
 	go_live(f, 2, true);	/* has no subscribers: says where it is when it is asked */
 	go_live(f, SLOT, false);
 	put_all("aa");
-	while (publish_ready(&f->hub)) {
+	while (publish_ready(&f->hub, false)) {
 		assert_int_equal(publish(&f->hub, SLOT, FD, items, 1), 1);
 		publish_done(&f->hub, SLOT);
 		atomic_store(&slot_of(f, SLOT)->delivered, ring_tail(&f->hub.ring));
@@ -232,9 +232,9 @@ static void put_off_while_a_worker_is_half_a_ring_behind(void **state)
 	assert_int_equal(ring_tail(&f->hub.ring), tail);
 	check(f);
 	atomic_store(&slot_of(f, 1)->delivered, tail);
-	assert_false(publish_ready(&f->hub));
+	assert_false(publish_ready(&f->hub, false));
 	atomic_store(&slot_of(f, 2)->delivered, tail);
-	assert_true(publish_ready(&f->hub));
+	assert_true(publish_ready(&f->hub, false));
 	assert_int_equal(publish_answered(&f->hub, SLOT, FD, items, 2), 0);
 	assert_int_equal(items[1].seq, tail + 1);
 	check(f);

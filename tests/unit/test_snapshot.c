@@ -503,12 +503,12 @@ static void open_session(struct server *s, struct lend *lend, const struct spec 
 	uint32_t n = (uint32_t)p->fd;
 
 	x->page_base = p->transport == TRANSPORT_PAGE_10 ? 12 : 0;
-	x->rescued = p->out ? n * 1000 + 1 : 0;
 	x->last_in = n * 2;
 	memset(x->token, p->fd, sizeof(x->token));
 	x->state = (struct session_state_shm){
 		.transport = p->transport,
-		.pos = p->pos, .sent = n * 1000, .parsed = p->parsed, .last_out = n * 3, .flags = p->flags,
+		.pos = p->pos, .sent = n * 1000, .parsed = p->parsed, .last_out = n * 3,
+		.flags = p->flags | (p->flags == SESSION_BEHIND ? SESSION_CUT : 0),
 		.cut = p->flags == SESSION_BEHIND ? 17 : 0,
 		.in = lend_text(lend, p->in), .out = lend_text(lend, p->out),
 		.out_start = p->out_skip, .out_end = p->out ? (uint32_t)strlen(p->out) : 0,
@@ -552,14 +552,13 @@ static void verify_session(const struct server *s, const struct spec *p, uint32_
 	assert_int_equal(x->status, SESSION_OPEN);
 	assert_int_equal(x->state.transport, p->transport);
 	assert_int_equal(x->page_base, p->transport == TRANSPORT_PAGE_10 ? 12 : 0);
-	assert_int_equal(x->rescued, p->out ? n * 1000 + 1 : 0);
 	assert_int_equal(x->token[0] + x->token[15], 2 * n);
 	assert_int_equal(x->last_in, n * 2);
 	assert_int_equal(x->state.last_out, n * 3);
 	assert_int_equal(x->state.pos, p->pos);
 	assert_int_equal(x->state.sent, n * 1000);
 	assert_int_equal(x->state.parsed, p->parsed);
-	assert_int_equal(x->state.flags, p->flags);
+	assert_int_equal(x->state.flags, p->flags | (p->flags == SESSION_BEHIND ? SESSION_CUT : 0));
 	assert_int_equal(x->state.cut, p->flags == SESSION_BEHIND ? 17 : 0);
 	assert_int_equal(x->state.in != LENT_NONE, *in != '\0');
 	if (*in) {

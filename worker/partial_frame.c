@@ -1,0 +1,473 @@
+/*
+ * Partial frames. See partial_frame.h.
+ */
+#include "worker/partial_frame.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/queue.h>
+
+#include <bsd/sys/tree.h>
+
+#include "shm/crash.h"
+#include "worker/worker.h"
+
+#define KEEP_LAG 192		/* see above */
+#define LARGE (64 * 1024)	/* bytes: not made again for every piece */
+#define SHARE (256 * 1024)	/* bytes sent to one session before others get their turn */
+#define PROTECT_US 5000		/* of a turn, for keeping */
+#define IDLE_MAX 64		/* frames that nobody is in the middle of, until the end of a turn */
+
+/* A frame that somebody is in the middle of, or that is kept. */
+struct partial_frame {
+	uint64_t seq;			/* of the record */
+	uint32_t transport, page_base;
+	uint32_t sessions;		/* in the middle of it */
+	uint32_t ref;			/* its lent buffer, if it is kept */
+	bool idle;			/* in the list of those that may be unused */
+	bool doomed;
+	RB_ENTRY(partial_frame) node;
+	TAILQ_ENTRY(partial_frame) link;	/* kept ones, in the order of the list in the slot segment */
+};
+
+RB_HEAD(partial_tree, partial_frame);
+TAILQ_HEAD(partial_list, partial_frame);
+
+struct partial_frames {
+	struct partial_tree loose, kept;	/* by sequence */
+	struct partial_list list;
+	struct partial_frame *idle[IDLE_MAX];
+	uint32_t idle_count;
+	struct partial_frame *free;		/* along rbe_left */
+	uint32_t fresh, max;
+	struct partial_frame pool[];
+};
+
+static int compare(const struct partial_frame *a, const struct partial_frame *b)
+{
+	if (a->seq != b->seq)
+		return a->seq < b->seq ? -1 : 1;
+	if (a->transport != b->transport)
+		return a->transport < b->transport ? -1 : 1;
+	return a->page_base < b->page_base ? -1 : a->page_base > b->page_base;
+}
+
+RB_GENERATE_INTERNAL(partial_tree, partial_frame, node, compare, static __attribute__((unused)))
+
+struct partial_frames *partial_create(uint32_t sessions_max)
+{
+	uint32_t max = 2 * sessions_max + IDLE_MAX;	/* (the second half: of damaged memory, more may be taken over than is used) */
+	struct partial_frames *all = mmap(NULL, sizeof(*all) + max * sizeof(all->pool[0]), PROT_READ | PROT_WRITE,
+					  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (all == MAP_FAILED)
+		return NULL;
+	RB_INIT(&all->loose);
+	RB_INIT(&all->kept);
+	TAILQ_INIT(&all->list);
+	all->max = max;
+	return all;
+}
+
+/* ---- the frames ---- */
+
+static struct partial_frame key_of(const struct worker *w, int fd, const struct session_state_shm *st)
+{
+	return (struct partial_frame){ .seq = st->pos, .transport = st->transport, .page_base = session(w, fd)->page_base };
+}
+
+static struct partial_frame *find(const struct worker *w, const struct partial_frame *key)
+{
+	struct partial_frame *p = RB_FIND(partial_tree, &w->partial->loose, (struct partial_frame *)key);
+
+	return p ? p : RB_FIND(partial_tree, &w->partial->kept, (struct partial_frame *)key);
+}
+
+static void note_idle(struct worker *w, struct partial_frame *p)
+{
+	if (p->idle)
+		return;
+	if (w->partial->idle_count == IDLE_MAX)
+		partial_trim(w);
+	p->idle = true;
+	w->partial->idle[w->partial->idle_count++] = p;
+}
+
+static struct partial_frame *find_or_make(struct worker *w, const struct partial_frame *key)
+{
+	struct partial_frames *all = w->partial;
+	struct partial_frame *p = find(w, key);
+
+	if (p)
+		return p;
+	if (all->free) {
+		p = all->free;
+		all->free = RB_LEFT(p, node);
+	} else {
+		assert(all->fresh < all->max);	/* a session is in the middle of one at most */
+		p = &all->pool[all->fresh++];
+	}
+	*p = (struct partial_frame){ .seq = key->seq, .transport = key->transport, .page_base = key->page_base };
+	RB_INSERT(partial_tree, &all->loose, p);
+	return p;
+}
+
+static _Atomic uint32_t *link_to(const struct worker *w, const struct partial_frame *p)
+{
+	const struct partial_frame *before = TAILQ_PREV(p, partial_list, link);
+
+	return before ? &lend_header(&w->slot, before->ref)->next : &w->slot.shm->kept;
+}
+
+static void forget(struct worker *w, struct partial_frame *p)
+{
+	struct partial_frames *all = w->partial;
+
+	if (p->ref) {
+		uint32_t next = atomic_load_explicit(&lend_header(&w->slot, p->ref)->next, memory_order_relaxed);
+
+		atomic_store_explicit(link_to(w, p), next, memory_order_release);
+		CRASH_POINT("partial-unlinked");
+		TAILQ_REMOVE(&all->list, p, link);
+		lend_give(&w->lend, p->ref);
+	}
+	RB_REMOVE(partial_tree, p->ref ? &all->kept : &all->loose, p);
+	RB_LEFT(p, node) = all->free;
+	all->free = p;
+}
+
+void partial_trim(struct worker *w)
+{
+	struct partial_frames *all = w->partial;
+
+	for (uint32_t i = 0; i < all->idle_count; i++) {
+		struct partial_frame *p = all->idle[i];
+
+		p->idle = false;
+		if (p->sessions == 0)
+			forget(w, p);
+	}
+	all->idle_count = 0;
+}
+
+void partial_join(struct worker *w, int fd, const struct session_state_shm *st)
+{
+	struct partial_frame key = key_of(w, fd, st);
+
+	find_or_make(w, &key)->sessions++;
+}
+
+void partial_leave(struct worker *w, int fd, const struct session_state_shm *st)
+{
+	struct partial_frame key = key_of(w, fd, st), *p = find(w, &key);
+
+	assert(p && p->sessions > 0);
+	if (--p->sessions == 0)
+		note_idle(w, p);
+}
+
+void partial_moved(struct worker *w, int fd, const struct session_state_shm *from, const struct session_state_shm *to)
+{
+	if (from->flags & to->flags & SESSION_CUT && from->pos == to->pos && from->transport == to->transport)
+		return;
+	if (to->flags & SESSION_CUT)
+		partial_join(w, fd, to);
+	if (from->flags & SESSION_CUT)
+		partial_leave(w, fd, from);
+}
+
+/* ---- keeping ---- */
+
+static void link_frame(struct worker *w, struct partial_frame *p, uint32_t ref, size_t size)
+{
+	struct lent_shm *head = lend_header(&w->slot, ref);
+
+	head->owner = 0;
+	head->base = p->seq;
+	head->len = (uint32_t)size;
+	head->since = w->now;
+	head->scan[LENT_TRANSPORT] = p->transport;
+	head->scan[LENT_PAGE_BASE] = p->page_base;
+	atomic_store_explicit(&head->next, atomic_load_explicit(&w->slot.shm->kept, memory_order_relaxed), memory_order_relaxed);
+	CRASH_POINT("partial-filled");
+	/* release: the frame is whole when it is linked */
+	atomic_store_explicit(&w->slot.shm->kept, ref, memory_order_release);
+	CRASH_POINT("partial-linked");
+	RB_REMOVE(partial_tree, &w->partial->loose, p);
+	p->ref = ref;
+	RB_INSERT(partial_tree, &w->partial->kept, p);
+	TAILQ_INSERT_HEAD(&w->partial->list, p, link);
+	worker_count(w, COUNTER_frames_kept, 1);
+}
+
+/* The record, if it can be made into a frame of the transport. Its size, or 0 with ESTALE. */
+static size_t measure(const struct worker *w, const struct partial_frame *key, struct ring_record *rec)
+{
+	size_t size = 0;
+
+	if (!frame_skipped(w, key->transport, key->seq) && ring_read(&w->hub.ring, key->seq, rec) == 0)
+		size = frame_size(w, key->transport, key->page_base, rec);
+	if (!size)
+		errno = ESTALE;
+	return size;
+}
+
+/*
+ * Keeps the frame, for session `fd`, or -1. With `must`, others are disconnected for it if there is no room, so this may change any but that
+ * one. NULL with ENOMEM: no room; ESTALE: there is no such frame to be had.
+ */
+static struct partial_frame *keep(struct worker *w, const struct partial_frame *key, int fd, bool must)
+{
+	struct partial_frame *p = find(w, key);
+	struct ring_record rec;
+	uint32_t ref;
+	size_t size;
+
+	if (p && p->ref)
+		return p;
+	size = measure(w, key, &rec);
+	if (!size)
+		return NULL;
+	ref = must ? buffers_take(w, fd, size) : lend_take(&w->lend, size);
+	if (ref == LENT_NONE) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	if (frame_write(w, key->transport, key->page_base, &rec, (char *)lend_bytes(&w->slot, ref), size) < 0) {
+		lend_give(&w->lend, ref);
+		errno = ESTALE;
+		return NULL;
+	}
+	p = find_or_make(w, key);	/* only now: room may have been made of it */
+	link_frame(w, p, ref, size);
+	if (p->sessions == 0)
+		note_idle(w, p);
+	return p;
+}
+
+bool partial_must_keep(const struct worker *w, uint64_t seq)
+{
+	return ring_lag(&w->hub.ring, seq) > KEEP_LAG;
+}
+
+/* Sessions in the middle of what can't be kept end now. */
+static void close_doomed(struct worker *w)
+{
+	uint32_t end = atomic_load_explicit(&w->slot.shm->fd_end, memory_order_relaxed);
+
+	for (int fd = 0; fd < (int)end; fd++)
+		if (partial_is_doomed(w, fd)) {
+			worker_count(w, COUNTER_closed_slow, 1);
+			session_close(w, fd);
+		}
+}
+
+/* One that is in danger could not be kept: as there is no room, so that no other can be either; or as it can't be had. */
+static void give_up(struct worker *w, struct partial_frame *p, bool no_room)
+{
+	p->doomed = true;
+	if (no_room)
+		while ((p = RB_NEXT(partial_tree, &w->partial->loose, p)) != NULL && partial_must_keep(w, p->seq))
+			p->doomed = true;
+	close_doomed(w);
+	partial_trim(w);
+}
+
+bool partial_protect(struct worker *w)
+{
+	uint64_t since = 0;
+	struct partial_frame *p;
+
+	while ((p = RB_MIN(partial_tree, &w->partial->loose)) != NULL && partial_must_keep(w, p->seq)) {
+		struct partial_frame key = *p;
+
+		if (!since)
+			since = worker_clock();
+		else if (worker_clock() - since > PROTECT_US)
+			return false;
+		if (p->sessions == 0)
+			partial_trim(w);
+		else if (!keep(w, &key, -1, true)) {
+			bool no_room = errno == ENOMEM;
+
+			p = find(w, &key);
+			if (p)
+				give_up(w, p, no_room);
+		}
+	}
+	return true;
+}
+
+void partial_keep_all(struct worker *w)
+{
+	struct partial_frame *p, *next;
+
+	partial_trim(w);
+	for (p = RB_MIN(partial_tree, &w->partial->loose); p; p = next) {
+		struct partial_frame key = *p;
+
+		next = RB_NEXT(partial_tree, &w->partial->loose, p);
+		keep(w, &key, -1, false);	/* (If it can't be, the other program makes it from the ring.) */
+		worker_beat(w);
+	}
+}
+
+int partial_begin(struct worker *w, int fd, const struct session_state_shm *st, const struct ring_record *rec, bool must)
+{
+	struct partial_frame key = key_of(w, fd, st);
+
+	key.seq = rec->seq;
+	return keep(w, &key, fd, must) ? 0 : -1;
+}
+
+/* ---- sending ---- */
+
+uint64_t partial_size(const struct worker *w, int fd, const struct session_state_shm *st)
+{
+	struct partial_frame key = key_of(w, fd, st), *p = find(w, &key);
+	struct ring_record rec;
+
+	if (p && p->ref)
+		return lend_header(&w->slot, p->ref)->len;
+	if (frame_skipped(w, st->transport, st->pos) || ring_read(&w->hub.ring, st->pos, &rec) < 0)
+		return 0;
+	return frame_size_sent(w, st->transport, key.page_base, &rec);
+}
+
+/* The frame that the session is in the middle of. NULL when it can't be had any more. */
+static const char *frame_of(struct worker *w, int fd, const struct session_state_shm *st, size_t *size)
+{
+	struct partial_frame key = key_of(w, fd, st), *p = find(w, &key);
+	struct ring_record rec;
+
+	if (!(p && p->ref)) {
+		*size = measure(w, &key, &rec);
+		if (*size <= st->cut)
+			return NULL;
+		p = *size > LARGE ? keep(w, &key, fd, false) : NULL;
+	}
+	if (p && p->ref) {
+		*size = lend_header(&w->slot, p->ref)->len;
+		return *size > st->cut ? (const char *)lend_bytes(&w->slot, p->ref) : NULL;
+	}
+	if (*size > w->scratch_room || frame_write(w, st->transport, key.page_base, &rec, w->scratch, *size) < 0)
+		return NULL;
+	return w->scratch;
+}
+
+int partial_send(struct worker *w, int fd, struct session_state_shm *st)
+{
+	uint64_t share = st->sent + SHARE;
+
+	while (st->flags & SESSION_CUT) {
+		const char *frame;
+		size_t size;
+		long n;
+
+		if (st->sent >= share)
+			return 0;
+		frame = frame_of(w, fd, st, &size);
+		if (!frame) {
+			session_abort(w, fd, COUNTER_closed_slow);
+			return -1;
+		}
+		n = batch_send(w, fd, frame + st->cut, size - st->cut);
+		if (n > 0) {
+			st->sent += (uint64_t)n;
+			st->cut += (uint32_t)n;
+			st->last_out = w->now;
+			if (st->cut == size) {
+				st->cut = 0;
+				st->flags &= ~(uint32_t)SESSION_CUT;
+				st->pos++;
+			}
+			session_commit(w, fd, st);
+			if (!(st->flags & SESSION_CUT))
+				worker_count(w, COUNTER_delivered, 1);
+		}
+		batch_landed(w);
+		if (n < 0)
+			return errno == EAGAIN ? 0 : -1;
+	}
+	return 1;
+}
+
+/* ---- room for others ---- */
+
+bool partial_doom(struct worker *w, uint32_t ref, bool really)
+{
+	const struct lent_shm *head = lend_header(&w->slot, ref);
+	struct partial_frame key = { .seq = head->base, .transport = head->scan[LENT_TRANSPORT], .page_base = head->scan[LENT_PAGE_BASE] };
+	struct partial_frame *p = find(w, &key);
+
+	if (head->owner != 0 || !p || p->ref != ref || p->sessions == 0)
+		return false;
+	p->doomed |= really;
+	return true;
+}
+
+bool partial_holds(const struct worker *w, int fd, uint32_t ref)
+{
+	const struct session_shm *s = session(w, fd);
+	const struct lent_shm *head = lend_header(&w->slot, ref);
+
+	return s->status == SESSION_OPEN && s->state.flags & SESSION_CUT && head->owner == 0 && head->base == s->state.pos &&
+	       head->scan[LENT_TRANSPORT] == s->state.transport && head->scan[LENT_PAGE_BASE] == s->page_base;
+}
+
+bool partial_is_doomed(const struct worker *w, int fd)
+{
+	const struct session_shm *s = session(w, fd);
+	struct partial_frame key, *p;
+
+	if (s->status != SESSION_OPEN || !(s->state.flags & SESSION_CUT))
+		return false;
+	key = key_of(w, fd, &s->state);
+	p = find(w, &key);
+	return p && p->doomed;
+}
+
+/* ---- taking over ---- */
+
+void partial_take_over(struct worker *w)
+{
+	_Atomic uint32_t *link = &w->slot.shm->kept;
+	uint32_t ref;
+
+	while ((ref = atomic_load_explicit(link, memory_order_acquire)) != LENT_NONE) {
+		struct lent_shm *head;
+		struct partial_frame key, *p;
+
+		if (lend_claim(&w->lend, ref) < 0) {
+			atomic_store_explicit(link, LENT_NONE, memory_order_relaxed);	/* damaged: who needs it is found to */
+			return;
+		}
+		head = lend_header(&w->slot, ref);
+		key = (struct partial_frame){ .seq = head->base, .transport = head->scan[LENT_TRANSPORT], .page_base = head->scan[LENT_PAGE_BASE] };
+		if (head->len > lend_room(&w->slot, ref) || w->partial->fresh >= w->partial->max / 2 || find(w, &key)) {
+			lend_unclaim(&w->lend, ref);
+			atomic_store_explicit(link, LENT_NONE, memory_order_relaxed);
+			return;
+		}
+		p = find_or_make(w, &key);
+		RB_REMOVE(partial_tree, &w->partial->loose, p);
+		p->ref = ref;
+		RB_INSERT(partial_tree, &w->partial->kept, p);
+		TAILQ_INSERT_TAIL(&w->partial->list, p, link);
+		link = &head->next;
+	}
+}
+
+void partial_settle(struct worker *w)
+{
+	struct partial_frame *p, *next;
+
+	for (p = TAILQ_FIRST(&w->partial->list); p; p = next) {
+		next = TAILQ_NEXT(p, link);
+		if (p->sessions == 0)
+			forget(w, p);
+	}
+}

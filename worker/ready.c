@@ -1,0 +1,63 @@
+/*
+ * Whose turn it is. What the kernel reports of sessions is dealt with at once as long as that takes some milliseconds of the turn; the rest of
+ * them, and all that can be sent on to who was behind, waits in one list in the order in which it came, and is served for some milliseconds
+ * a turn. So a turn stays short however many sessions have something to do, and new messages come first.
+ *
+ * A session is in the list when it is marked so; an entry without a mark is of one that has been closed, or served.
+ */
+#include <string.h>
+
+#include "worker/worker.h"
+
+#define INPUT_US 10000		/* of a turn's beginning, in which input is dealt with as it is reported */
+#define SERVE_US 5000		/* of each turn for those in the list */
+
+static void serve(struct worker *w, int fd, int events)
+{
+	if (events & EV_WRITE) {
+		worker_on(w, fd);
+		catchup_run(w, fd);
+		worker_on(w, -1);
+	}
+	if (events & EV_READ && ev_is_active(&w->io[fd]) && session(w, fd)->status == SESSION_OPEN)
+		input_ready(w, fd);
+}
+
+void ready(struct worker *w, int fd, int events)
+{
+	uintptr_t marks = (events & EV_READ ? MARK_READABLE : 0) | (events & EV_WRITE ? MARK_WRITABLE : 0);
+	bool waits = (uintptr_t)w->io[fd].data & (MARK_READABLE | MARK_WRITABLE);
+
+	if (!waits && !(events & EV_WRITE) && worker_clock() - w->turn_began < INPUT_US) {
+		serve(w, fd, events);
+		return;
+	}
+	if (waits || worker_push(&w->ready, &w->ready_count, &w->ready_room, fd) == 0)
+		session_mark(w, fd, marks);
+	else
+		serve(w, fd, events);	/* no memory for the list */
+}
+
+bool ready_run(struct worker *w)
+{
+	uint64_t since = worker_clock();
+
+	if (w->ready_count == 0)
+		return false;
+	while (w->ready_at < w->ready_count && worker_clock() - since < SERVE_US) {
+		int fd = w->ready[w->ready_at++], events = 0;
+
+		if (session_unmark(w, fd, MARK_READABLE))
+			events |= EV_READ;
+		if (session_unmark(w, fd, MARK_WRITABLE))
+			events |= EV_WRITE;
+		/* What it waits for may have changed meanwhile: it is closing, say, or is not behind any more. */
+		serve(w, fd, events & w->io[fd].events);
+	}
+	if (2 * w->ready_at >= w->ready_count) {
+		w->ready_count -= w->ready_at;
+		memmove(w->ready, w->ready + w->ready_at, w->ready_count * sizeof(*w->ready));
+		w->ready_at = 0;
+	}
+	return w->ready_count > 0;
+}
