@@ -136,10 +136,10 @@ static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const stru
 			      struct publish_item *answers)
 {
 	struct intent_shm *intent = &hub->shm->slot[slot].intent;
-	unsigned n, unheard = 0, may;
-	int why;
 	struct ring_batch batch;
 	uint64_t heard = 0, asleep, wake;
+	unsigned n, unheard = 0, may;
+	int why;
 
 	lock_acquire(&hub->shm->lock, slot + 1);
 	may = allowed(hub, hub_lag(hub, LAG_NUDGE, &asleep), items, count);

@@ -31,8 +31,6 @@ static void disconnect(struct worker *w, int fd)
 		/* What is in its socket goes too, rather than to wait for a peer that does not read. */
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
 	}
-	if (st.flags & SESSION_BEHIND)
-		atomic_fetch_sub_explicit(&w->self->behind, 1, memory_order_relaxed);
 	st.flags = SESSION_CLOSE | SESSION_LINGER;
 	st.in = st.out = LENT_NONE;
 	st.out_start = st.out_end = st.cut = 0;
@@ -58,10 +56,9 @@ static uint64_t held_by(const struct worker *w, int fd)
 static int owner(const struct worker *w, uint32_t ref, int but)
 {
 	int fd = (int)lend_header(&w->slot, ref)->owner - 1;
-	uint32_t at = atomic_load_explicit(&w->slot.shm->working_on, memory_order_relaxed) & ~WORKING_ELSE;
 	const struct session_shm *s;
 
-	if (fd < 0 || fd == but || (uint32_t)fd + 1 == at || (uint32_t)fd >= w->slot.shm->sessions_max)
+	if (fd < 0 || fd == but || fd == worker_at(w) || (uint32_t)fd >= w->slot.shm->sessions_max)
 		return -1;
 	s = session(w, fd);
 	return s->status == SESSION_OPEN && (s->state.in == ref || s->state.out == ref) ? fd : -1;
@@ -77,12 +74,12 @@ static unsigned weigh(const struct worker *w, uint32_t ref, int fd)
 	return 63 - (unsigned)__builtin_clzll(weight | 1);
 }
 
-/* Whether nobody is spared who is in the middle of the kept frame: not `but`, nor the session that the worker is at. */
-static bool may_go(const struct worker *w, uint32_t ref, int but)
+/* partial_doom(), unless one is in the middle of the frame who is spared: `but`, or the session that the worker is at. */
+static bool doom(struct worker *w, uint32_t ref, int but, bool really)
 {
-	int at = (int)(atomic_load_explicit(&w->slot.shm->working_on, memory_order_relaxed) & ~WORKING_ELSE) - 1;
+	int at = worker_at(w);
 
-	return !(but >= 0 && partial_holds(w, but, ref)) && !(at >= 0 && partial_holds(w, at, ref));
+	return !(but >= 0 && partial_holds(w, but, ref)) && !(at >= 0 && partial_holds(w, at, ref)) && partial_doom(w, ref, really);
 }
 
 /* The least weight of those that are to go, so that `bytes` are freed if there is that much: WEIGHTS, if there is nobody. */
@@ -94,7 +91,7 @@ static unsigned choose(struct worker *w, int but, unsigned least, uint64_t bytes
 	for (uint32_t ref = lend_next(&w->lend, LENT_NONE); ref; ref = lend_next(&w->lend, ref)) {
 		int fd = owner(w, ref, but);
 
-		if (fd >= 0 || (may_go(w, ref, but) && partial_doom(w, ref, false)))
+		if (fd >= 0 || doom(w, ref, but, false))
 			of_weight[weigh(w, ref, fd)] += lend_header(&w->slot, ref)->charged;
 	}
 	while (sum < bytes && weight-- > least)
@@ -129,7 +126,7 @@ static bool make_some_room(struct worker *w, int but, uint64_t bytes)
 
 		if (fd >= 0 && weigh(w, ref, fd) >= weight)
 			disconnect(w, fd);
-		else if (fd < 0 && weigh(w, ref, fd) >= weight && may_go(w, ref, but) && partial_doom(w, ref, true))
+		else if (fd < 0 && weigh(w, ref, fd) >= weight && doom(w, ref, but, true))
 			doomed += lend_header(&w->slot, ref)->charged;
 	}
 	if (doomed)

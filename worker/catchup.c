@@ -8,7 +8,6 @@
 #include "shm/crash.h"
 #include "worker/stream.h"
 
-#define SHARE (256 * 1024)		/* bytes sent to one session before others get their turn */
 #define PIECE (64 * 1024)		/* bytes gathered for one send, or one frame if that is larger */
 
 /* Frames gathered for one send. */
@@ -55,16 +54,6 @@ static int gather(struct stream *s, struct piece *p)
 	return 0;
 }
 
-/* Marks the session behind in `st`, uncommitted: it waits for writability. */
-static void mark_behind(struct worker *w, struct session_state_shm *st)
-{
-	if (st->flags & SESSION_BEHIND)
-		return;
-	st->flags |= SESSION_BEHIND;
-	atomic_fetch_add_explicit(&w->self->behind, 1, memory_order_relaxed);
-	worker_count(w, COUNTER_behind, 1);
-}
-
 static void caught_up(struct worker *w, int fd, struct session_state_shm *st)
 {
 	const struct session_shm *s = session(w, fd);
@@ -79,7 +68,6 @@ static void caught_up(struct worker *w, int fd, struct session_state_shm *st)
 			st->pos = from;
 	}
 	st->flags &= ~(uint32_t)SESSION_BEHIND;
-	atomic_fetch_sub_explicit(&w->self->behind, 1, memory_order_relaxed);
 	session_commit(w, fd, st);
 }
 
@@ -172,7 +160,7 @@ void catchup_check(struct worker *w, int fd)
 void catchup_run(struct worker *w, int fd)
 {
 	struct session_state_shm st = session(w, fd)->state;
-	uint64_t was, share = st.sent + SHARE;
+	uint64_t was, share = st.sent + SESSION_SHARE;
 	int r = session_send_out(w, fd, &st);
 
 	if (r > 0 && session_unmark(w, fd, MARK_CHOKED))
@@ -282,8 +270,7 @@ static int advance(struct stream *s, struct worker *w, int fd, struct session_st
 		if (bytes < size) {
 			st->pos = t->next.seq;
 			st->cut = (uint32_t)bytes;
-			st->flags |= SESSION_CUT;
-			mark_behind(w, st);
+			st->flags |= SESSION_CUT | SESSION_BEHIND;
 			t->number = (uint32_t)t->next.number + 1;
 			s->passed = s->skipped;
 			return s->lost == 0 ? 0 : -1;
@@ -306,7 +293,7 @@ int catchup_land(struct worker *w, int fd, uint64_t bytes, bool behind)
 	if (bytes > 0 && advance(&s, w, fd, &st, bytes) < 0)
 		return -1;
 	if (behind)
-		mark_behind(w, &st);
+		st.flags |= SESSION_BEHIND;
 	if (!was_behind)
 		s.count = 0;		/* of a live one, subscriptions say nothing */
 	if (!was_behind && st.flags & SESSION_BEHIND)

@@ -16,8 +16,8 @@
 #define RECEIVE 65000			/* bytes of room lent for one recv() */
 #define RECEIVE_MOST (256 * 1024)	/* received at a time, where there is more room */
 #define ACTIONS_A_TURN 256		/* of one connection, but for publishing, before others get their turn */
-#define HEAVY_MS 5000		/* for which small messages may go before large ones */
-#define RETRY_US 10000		/* of a turn, for those whose publishing was put off */
+#define HEAVY_MS 5000			/* for which small messages may go before large ones */
+#define RETRY_US 10000			/* of a turn, for those whose publishing was put off */
 #define RECEIVES_A_TURN 8		/* of one connection that sends faster than it is read */
 #define ROOM_LEAST 4096			/* a buffer with less than this left is replaced by a larger one */
 

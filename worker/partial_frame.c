@@ -17,7 +17,6 @@
 
 #define KEEP_LAG 192		/* see above */
 #define LARGE (64 * 1024)	/* bytes: not made again for every piece */
-#define SHARE (256 * 1024)	/* bytes sent to one session before others get their turn */
 #define PROTECT_US 5000		/* of a turn, for keeping */
 #define IDLE_MAX 64		/* frames that nobody is in the middle of, until the end of a turn */
 
@@ -360,7 +359,7 @@ static const char *frame_of(struct worker *w, int fd, const struct session_state
 
 int partial_send(struct worker *w, int fd, struct session_state_shm *st)
 {
-	uint64_t share = st->sent + SHARE;
+	uint64_t share = st->sent + SESSION_SHARE;
 
 	while (st->flags & SESSION_CUT) {
 		const char *frame;

@@ -46,19 +46,31 @@ void session_watch(struct worker *w, int fd)
 		ev_io_start(w->loop, io);
 }
 
+static void count_behind(struct worker *w, bool more)
+{
+	if (!more) {
+		atomic_fetch_sub_explicit(&w->self->behind, 1, memory_order_relaxed);
+		return;
+	}
+	atomic_fetch_add_explicit(&w->self->behind, 1, memory_order_relaxed);
+	worker_count(w, COUNTER_behind, 1);
+}
+
 void session_commit(struct worker *w, int fd, const struct session_state_shm *st)
 {
-	uint32_t in = session(w, fd)->state.in, out = session(w, fd)->state.out, transport = session(w, fd)->state.transport;
+	const struct session_state_shm was = session(w, fd)->state;
 
-	if ((session(w, fd)->state.flags | st->flags) & SESSION_CUT)
-		partial_moved(w, fd, &session(w, fd)->state, st);
+	if ((was.flags | st->flags) & SESSION_CUT)
+		partial_moved(w, fd, &was, st);
 	slot_commit(&w->slot, fd, st);
-	if (in != st->in)
-		lend_give(&w->lend, in);
-	if (out != st->out)
-		lend_give(&w->lend, out);
-	if (transport != st->transport) {
-		session_count(w, transport, -1);
+	if (was.in != st->in)
+		lend_give(&w->lend, was.in);
+	if (was.out != st->out)
+		lend_give(&w->lend, was.out);
+	if ((was.flags ^ st->flags) & SESSION_BEHIND)
+		count_behind(w, st->flags & SESSION_BEHIND);
+	if (was.transport != st->transport) {
+		session_count(w, was.transport, -1);
 		session_count(w, st->transport, 1);
 	}
 }
@@ -76,7 +88,7 @@ void session_close(struct worker *w, int fd)
 	atomic_store_explicit(&s->status, SESSION_FREE, memory_order_release);
 	CRASH_POINT("close-freed");
 	if (s->state.flags & SESSION_BEHIND)
-		atomic_fetch_sub_explicit(&w->self->behind, 1, memory_order_relaxed);
+		count_behind(w, false);
 	if (s->state.flags & SESSION_CUT)
 		partial_leave(w, fd, &s->state);
 	lend_give(&w->lend, s->state.in);
@@ -190,8 +202,6 @@ static void session_shut(struct worker *w, int fd)
 {
 	struct session_state_shm st = session(w, fd)->state;
 
-	if (st.flags & SESSION_BEHIND)
-		atomic_fetch_sub_explicit(&w->self->behind, 1, memory_order_relaxed);
 	action_leave_all(w, fd, st.transport);		/* it is nobody's subscriber any more */
 	st.flags = SESSION_CLOSE | SESSION_LINGER;
 	st.cut = 0;

@@ -108,6 +108,7 @@ struct flood {
 	uint64_t bytes;
 };
 
+#define SESSION_SHARE (256 * 1024)	/* bytes sent to one session before others get their turn */
 #define SESSION_OUT_MAX 16384		/* bytes of answers waiting before a session's input waits too */
 
 struct worker {
@@ -244,6 +245,11 @@ static inline void worker_on(struct worker *w, int fd)
 {
 	atomic_store_explicit(&w->slot.shm->working_on, fd < 0 ? 0 : ((uint32_t)fd + 1) | WORKING_ELSE, memory_order_release);
 	atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline int worker_at(const struct worker *w)		/* -1: none */
+{
+	return (int)(atomic_load_explicit(&w->slot.shm->working_on, memory_order_relaxed) & ~WORKING_ELSE) - 1;
 }
 
 /* worker.c */
