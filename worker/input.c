@@ -55,13 +55,13 @@ static bool (*const step_of[TRANSPORTS])(struct worker *w, struct cursor *c) = {
 	[TRANSPORT_PAGE_10] = ignore_step,
 };
 
-/* The rest of an incomplete frame stays in a buffer no larger than it needs. */
-static void keep_rest(struct worker *w, struct cursor *c)
+/* The rest of an incomplete frame stays in a buffer no larger than it needs. Its time begins now if anything was dealt with, from `begun` on. */
+static void keep_rest(struct worker *w, struct cursor *c, uint64_t begun)
 {
 	struct session_state_shm st = session(w, c->fd)->state;
 	size_t left = cursor_left(c);
 
-	if (st.parsed != c->at) {
+	if (c->at != begun) {
 		c->head->since = w->now;
 		if (st.transport == TRANSPORT_HTTP)
 			session(w, c->fd)->last_in = w->now;
@@ -170,6 +170,7 @@ static void input_parse(struct worker *w, int fd)
 		.bytes = (const char *)lend_bytes(&w->slot, st->in),
 		.at = st->parsed,
 	};
+	uint64_t begun = c.at;
 
 	CRASH_ON_INPUT(cursor_text(&c), cursor_left(&c));
 	while (cursor_left(&c) > 0 && !choked(w, fd) && step_of[st->transport](w, &c))
@@ -178,7 +179,7 @@ static void input_parse(struct worker *w, int fd)
 	stage_publish(w, &c);
 	if (cursor_left(&c) > 0 && choked(w, fd))
 		session_mark(w, fd, MARK_CHOKED);
-	keep_rest(w, &c);
+	keep_rest(w, &c, begun);
 	if (c.stalled)
 		input_stall(w, fd);
 }

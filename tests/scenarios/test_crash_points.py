@@ -50,7 +50,10 @@ class Subscriber:
 
     def catch_up(self, numbers):
         while any(self.next[topic] <= numbers[topic] for topic in self.next):
-            message = self.message(20)
+            try:
+                message = self.message(20)
+            except AssertionError as e:
+                raise AssertionError("due: %r; published: %r" % (self.next, numbers)) from e
             topic, n = message["topic"], message["n"] if "n" in message else message["data"]["n"]
             if n != self.next[topic]:
                 raise AssertionError("message %d of %r came where %d was due" % (n, topic, self.next[topic]))

@@ -4,11 +4,12 @@ import os
 import re
 import socket
 import struct
+import time
 import unittest
 
 import janus_test
 from janus_test import Closed, JanusTest, SLOWNESS, raise_nofile, run, wait_until
-from web_clients import WebSocket, WebTest
+from web_clients import TEXT, WebSocket, WebTest, frame, packet, request
 
 BEGUN = b'{"action":"publish","topic":"a","data":"'
 
@@ -154,6 +155,31 @@ class Unfinished(WebTest):
                 late.frame(9, "")
             return janus.count("closed_unfinished") == 1
         wait_until(dribble, 10 * SLOWNESS, "the end of a message that is not finished", pause=0.2)
+
+    def test_always_one_begun(self):
+        """A publisher of whom the server has half a frame at any time is not late: each of them became whole in time."""
+        self.serve("frame_timeout=2s", "http_timeout=2s", workers=1)
+        one = b'{"action":"publish","topic":"a","data":"x"}\0'
+        flash, websocket, packets, http = self.flash(), self.websocket(), self.packet(), self.http()
+        pieces = (
+            (flash, one),
+            (websocket, frame(TEXT, one[:-1])),
+            (packets, packet({"op": "publish", "topic": "a", "data": "x"})),
+            (http, request("POST", "/pub/a", b"x")),
+        )
+        reader = self.client(self.janus).subscribe("a")
+        for client, piece in pieces:
+            client.send(piece[:10])
+        until = time.monotonic() + 6
+        while time.monotonic() < until:
+            for client, piece in pieces:
+                client.send(piece[10:] + piece[:10])
+                self.assertEqual(reader.message()["topic"], "a")
+            time.sleep(0.05)
+        self.assertEqual(self.janus.count("closed_unfinished"), 0)
+        for client, piece in pieces:
+            client.send(piece[10:])
+            reader.message()
 
 
 class Figures(JanusTest):
