@@ -78,9 +78,28 @@ static bool server_full(const struct worker *w)
 	return true;
 }
 
-bool accept_refuses(const struct worker *w, int fd)
+/*
+ * Counts one more, if max_connections allows it. Close to it, workers do so one after the other; before, as each adds one at a time, it can't
+ * be reached by those who have just looked.
+ */
+static bool count_in(struct worker *w)
 {
-	return slot_full(w) || (uint32_t)fd >= w->slot.shm->sessions_max || server_full(w);
+	uint64_t max = (uint64_t)w->settings->max_connections;
+	bool close_to = max && hub_connections(&w->hub) + INDEX_SLOTS_MAX >= max, room;
+
+	if (close_to)
+		lock_acquire(&w->hub.shm->lock, w->number + 1);
+	room = !max || hub_connections(&w->hub) < max;
+	if (room)
+		atomic_fetch_add_explicit(&w->self->connections, 1, memory_order_relaxed);
+	if (close_to)
+		lock_release(&w->hub.shm->lock, w->number + 1);
+	return room;
+}
+
+bool accept_counts(struct worker *w, int fd)
+{
+	return !slot_full(w) && (uint32_t)fd < w->slot.shm->sessions_max && count_in(w);
 }
 
 static void on_session(struct ev_loop *loop, struct ev_io *io, int events)
@@ -125,6 +144,7 @@ void accept_adopt(struct worker *w, int fd, int proto)
 	s->last_in = w->now;
 	if (getrandom(s->token, sizeof(s->token), 0) != sizeof(s->token) || greet(w, fd, &st) < 0) {
 		log_warning_limited("a connection could not be taken in: %s", strerror(errno));
+		atomic_fetch_sub_explicit(&w->self->connections, 1, memory_order_relaxed);
 		close(fd);
 		return;
 	}
@@ -134,7 +154,6 @@ void accept_adopt(struct worker *w, int fd, int proto)
 	/* release: the session is whole, with its greeting to be sent, when it is there */
 	atomic_store_explicit(&s->status, SESSION_OPEN, memory_order_release);
 	CRASH_POINT("accept-opened");
-	atomic_fetch_add_explicit(&w->self->connections, 1, memory_order_relaxed);
 	session_count(w, st.transport, 1);
 	action_join_everybody(w, fd);
 	accept_watcher(w, fd);
@@ -177,7 +196,7 @@ static void on_listener(struct ev_loop *loop, struct ev_io *io, int events)
 			return;
 		}
 		CRASH_POINT("accept-accepted");
-		if (accept_refuses(w, fd)) {
+		if (!accept_counts(w, fd)) {
 			refuse_take(w, fd, accept_transport(l->proto));
 			continue;
 		}

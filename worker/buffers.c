@@ -16,8 +16,8 @@
 #define MORE 32			/* a part of what is held that is freed at a time: looking for whom costs as much as there are buffers */
 #define WEIGHTS 64		/* by powers of two */
 
-/* Tells why, if it can be told, and leaves the session as one that has ended: it lingers until the loop finds that the peer is gone. */
-static void disconnect(struct worker *w, int fd)
+/* The session is left as one that has ended: it lingers until the loop finds that the peer is gone. */
+void buffers_disconnect(struct worker *w, int fd)
 {
 	struct session_state_shm st = session(w, fd)->state;
 	bool can_hear = !(st.flags & SESSION_BEHIND) && !st.out;
@@ -109,7 +109,7 @@ static void disconnect_doomed(struct worker *w)
 
 	for (int fd = 0; fd < (int)end; fd++)
 		if (partial_is_doomed(w, fd))
-			disconnect(w, fd);
+			buffers_disconnect(w, fd);
 	partial_trim(w);
 }
 
@@ -125,7 +125,7 @@ static bool make_some_room(struct worker *w, int but, uint64_t bytes)
 		int fd = owner(w, ref, but);
 
 		if (fd >= 0 && weigh(w, ref, fd) >= weight)
-			disconnect(w, fd);
+			buffers_disconnect(w, fd);
 		else if (fd < 0 && weigh(w, ref, fd) >= weight && doom(w, ref, but, true))
 			doomed += lend_header(&w->slot, ref)->charged;
 	}

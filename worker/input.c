@@ -340,7 +340,7 @@ static bool receive(struct worker *w, int fd)
 	ssize_t n;
 
 	if (ref == LENT_NONE) {
-		session_abort(w, fd, COUNTER_no_buffer);
+		buffers_disconnect(w, fd);
 		return false;
 	}
 	head = lend_header(&w->slot, ref);
@@ -348,7 +348,7 @@ static bool receive(struct worker *w, int fd)
 	if (room > RECEIVE_MOST)
 		room = RECEIVE_MOST;
 	if (!buffers_grow(w, fd, ref, head->len + room)) {
-		session_abort(w, fd, COUNTER_no_buffer);
+		buffers_disconnect(w, fd);
 		return false;
 	}
 	if ((uintptr_t)w->io[fd].data & MARK_LOCAL)

@@ -293,7 +293,6 @@ static int take_session(struct worker *w, int fd, uint8_t *taken)
 	}
 	if (claim_subscriptions(w, fd) < 0)
 		return -1;
-	atomic_fetch_add_explicit(&w->self->connections, 1, memory_order_relaxed);
 	session_count(w, s->state.transport, 1);
 	if (s->state.flags & SESSION_BEHIND)
 		atomic_fetch_add_explicit(&w->self->behind, 1, memory_order_relaxed);
@@ -310,10 +309,10 @@ static int take_session(struct worker *w, int fd, uint8_t *taken)
 static int take_sessions(struct worker *w)
 {
 	uint8_t *taken = calloc(w->slot.shm->subscriptions_max / 8 + 1, 1);
+	uint32_t connections = 0;
 
 	if (!taken)
 		return -1;
-	atomic_store(&w->self->connections, 0);
 	atomic_store(&w->self->behind, 0);
 	atomic_store(&w->self->subscriptions, 0);
 	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
@@ -327,8 +326,11 @@ static int take_sessions(struct worker *w)
 			free(taken);
 			return -1;
 		}
+		connections += is_open(w, fd);
 	}
 	worker_on(w, -1);
+	/* Until now it is what the last worker had: others are not to take more meanwhile (max_connections). */
+	atomic_store(&w->self->connections, connections);
 	for (uint32_t i = 1; i < w->fresh_subscription; i++)
 		if (!bit(taken, i))
 			topics_give_subscription(w, i);

@@ -149,7 +149,7 @@ void strays_adopt(struct worker *w)
 	for (uint32_t i = 0; i < w->strays_count; i++) {
 		int fd = w->strays[i], proto = proto_of(w, fd);
 
-		if (accept_refuses(w, fd)) {		/* as it was, or would have been */
+		if (!accept_counts(w, fd)) {		/* as it was, or would have been */
 			refuse_take(w, fd, accept_transport(proto));
 			continue;
 		}

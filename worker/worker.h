@@ -272,10 +272,9 @@ void strays_adopt(struct worker *w);		/* when sessions can be made */
 void accept_start(struct worker *w);
 void accept_stop(struct worker *w);
 void accept_balance(struct worker *w);		/* listening is paused: should it go on? */
-void accept_adopt(struct worker *w, int fd, int proto);	/* makes a session of a connected socket, and greets */
+bool accept_counts(struct worker *w, int fd);		/* counts a connected socket as a connection, unless there is no room for it */
+void accept_adopt(struct worker *w, int fd, int proto);	/* makes a session of one that is counted, and greets */
 void accept_watcher(struct worker *w, int fd);		/* gives a session its watcher */
-
-bool accept_refuses(const struct worker *w, int fd);	/* there is no room for this one */
 uint32_t accept_transport(int proto);			/* what a connection to a listener speaks at first */
 
 /* refuse.c: takes a connection that there is no room for, and tells it so */
@@ -436,6 +435,8 @@ void batch_landed(struct worker *w);
  * anywhere: their state changes at once (they linger, without buffers), and lists that they stand in do not. False: it can't be.
  */
 bool buffers_make_room(struct worker *w, int fd, size_t bytes);
+/* Tells a session that there is no memory for more, if it can be told, and ends it: what it holds is free at once. */
+void buffers_disconnect(struct worker *w, int fd);
 /* lend_take() for a session, or for none in particular (-1), and lend_grow(), with room made for it. LENT_NONE, false: it can't be. */
 uint32_t buffers_take(struct worker *w, int fd, size_t bytes);
 bool buffers_grow(struct worker *w, int fd, uint32_t ref, size_t bytes);

@@ -2,7 +2,6 @@
 import contextlib
 import os
 import re
-import socket
 import struct
 import time
 import unittest
@@ -28,6 +27,15 @@ def backed(janus):
                 if "janus-slot" in os.readlink(path):
                     total += os.stat(path).st_blocks * 512
     return total
+
+
+def told(clients):
+    """How many have read that there is no memory for more."""
+    count = 0
+    for client in clients:
+        with contextlib.suppress(OSError):
+            count += janus_test.readable(client.socket, 0) and b"max_buffered" in client.socket.recv(1000)
+    return count
 
 
 class Budget(JanusTest):
@@ -82,13 +90,25 @@ class Budget(JanusTest):
                 reader.expect_message("b", n=n)
         small.send(b'"}\0')
         small.subscribe("c")
-        told = 0
-        for holder in holders:
-            with contextlib.suppress(OSError):
-                told += b"max_buffered" in holder.socket.recv(1000, socket.MSG_DONTWAIT)
-        self.assertGreater(told, 30)
+        self.assertGreater(told(holders), 30)
         self.assertEqual(janus.count("no_buffer"), 0)
         self.assertLess(janus.count("closed_memory"), 120)
+
+    def test_the_largest_is_the_one_that_comes(self):
+        """It is told as well, rather than that many small ones go."""
+        janus = self.begin(workers=1)
+        holders = self.hold(janus, 1500, 3000)
+        wait_until(lambda: buffered(janus) >= 1500 * 4096, 20, "the frames in buffers")
+        large = [self.client(janus) for _ in range(10)]
+        for client in large:
+            client.send(BEGUN + 240000 * b"x")
+        wait_until(lambda: janus.count("closed_memory") > 0, 20, "one that is closed")
+        for holder in holders:
+            holder.send(b'"}\0')
+        for holder in holders:
+            holder.subscribe("c")
+        self.assertGreaterEqual(told(large), 1)
+        self.assertEqual(janus.count("no_buffer"), 0)
 
     def test_readers_who_stopped(self):
         """Those with rests of frames in buffers, whatever `slow` says."""
