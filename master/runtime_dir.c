@@ -137,16 +137,15 @@ static int wait_for_keepers(int fd, const char *path, unsigned wait_ms, char *er
 	int64_t deadline = now_ms() + wait_ms;
 	struct timespec pause = {.tv_nsec = POLL_MS * 1000000};
 	char who[64];
-	bool said = false;
-	pid_t pid;
+	pid_t pid, named = 0;
 
 	while ((pid = holder(fd, KEEPER_BYTE)) != 0) {
 		process_text(pid, who, sizeof(who));
 		if (now_ms() >= deadline)
 			return fail(error, "a keeper that an earlier janus left behind in %s is still there: %s", path, who);
-		if (!said)
+		if (pid != named)
 			log_info("waiting for what an earlier janus left behind: %s", who);
-		said = true;
+		named = pid;
 		nanosleep(&pause, NULL);
 	}
 	return 0;
