@@ -344,9 +344,11 @@ static int seek_backwards(const struct ring *r, const struct sought *s, uint64_t
 
 	while (seq != 0 && seq >= s->from) {
 		if (scan && ++steps > SCAN_AFTER && scan_on(r, s, scan)) {
-			if (read_topic(r, s, *scan, rec))
+			if (read_topic(r, s, *scan, &at)) {
+				*rec = at;
 				return FOUND;
-			scan = NULL;		/* overwritten meanwhile */
+			}
+			scan = NULL;		/* overwritten meanwhile; what was found on the way back still is */
 		}
 		if (!read_topic(r, s, seq, &at)) {
 			if (still_there(r, seq))

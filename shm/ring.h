@@ -173,7 +173,8 @@ static inline bool ring_holds(const struct ring *r, uint64_t seq)
  * (exclusive; <= tail). `hint`, if not 0, is the sequence of some record of the topic at or before that one, from which the
  * links are followed forwards. With any other or overwritten value, the walk goes back from the topic's last and, at the same time, forwards
  * through all records from the oldest: it takes about as many steps as the topic has records, or as it takes until its first one, whichever
- * is less. What was found so is noted, and asked first the next time, if `firsts` is there. 0 and *rec filled in, or -1 with ENOENT. The record was whole when read: ring_copy() says whether it still is. */
+ * is less. What was found so is noted, and asked first the next time, if `firsts` is there. 0 and *rec filled in, or -1 with ENOENT. The
+ * record was whole when read: ring_copy() says whether it still is. */
 int ring_seek(const struct ring *r, uint32_t topic, uint32_t generation, uint64_t from, uint64_t below, uint64_t hint,
 	      struct ring_record *rec);
 
