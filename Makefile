@@ -59,7 +59,7 @@ LIBS     := -lev $(MSGPACK) -luring -linih -lnettle -lm
 
 # master/main.c and master/janusctl.c hold a main() each; every other source of the four layers goes into one archive.
 MAINS    := master/main.c master/janusctl.c
-SRC      := $(filter-out $(MAINS),$(wildcard proto/*.c shm/*.c worker/*.c master/*.c))
+SRC      := $(filter-out $(MAINS),$(wildcard proto/*.c shm/*.c worker/*/*.c master/*.c))
 OBJ      := $(SRC:%.c=$(BUILD)/%.o)
 LIB      := $(BUILD)/libjanus.a
 BENCH    := $(filter-out tests/bench/floor.c,$(wildcard tests/bench/*.c))
@@ -80,7 +80,7 @@ $(BUILD)/%.o: %.c
 	$(Q)$(CC) -std=gnu11 $(CPPFLAGS) $(CFLAGS) $(WARN) -MMD -MP -c -o $@ $<
 
 # It holds the page, which -MMD does not see.
-$(BUILD)/worker/page.o: worker/page.html
+$(BUILD)/worker/protocol/http_page.o: worker/protocol/page.html
 
 $(LIB): $(OBJ)
 	$(call say,AR,$@)
@@ -176,7 +176,7 @@ chaos: all variants
 
 # Every header stands alone.
 headers:
-	@for h in $(wildcard proto/*.h shm/*.h worker/*.h master/*.h); do \
+	@for h in $(wildcard proto/*.h shm/*.h worker/*.h worker/*/*.h master/*.h); do \
 		echo "#include \"$$h\"" | $(CC) -std=gnu11 $(CPPFLAGS) $(WARN) -fsyntax-only -x c - || exit 1; \
 	done
 
@@ -184,7 +184,7 @@ headers:
 layers:
 	@! grep -nE '#include "(shm|worker|master)/' proto/*.[ch]
 	@! grep -nE '#include "(worker|master)/' shm/*.[ch] shm/*.def
-	@! grep -nE '#include "master/' worker/*.[ch]
+	@! grep -nE '#include "master/' worker/*.h worker/*/*.[ch]
 
 # ---- figures: beside the floor, a program that does nothing but send ----
 

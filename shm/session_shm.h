@@ -132,7 +132,7 @@ struct slot_shm {
 	/* what is being encoded (ENCODING()): to blame in the same way; 0 nothing */
 	_Atomic uint64_t encoding;
 
-	/* the buffer of the first frame that is kept for those in the middle of it (worker/partial_frame.h), 0 none */
+	/* the buffer of the first frame that is kept for those in the middle of it (worker/delivery/partial_frame.h), 0 none */
 	_Atomic uint32_t kept;
 
 	/* what the last workers died of, by the keeper: the same thing again raises `count` */

@@ -32,13 +32,14 @@
 
 #include "proto/json.h"
 #include "proto/protocol.h"
+#include "proto/speak.h"
 #include "proto/transport.h"
 #include "shm/hub.h"
 #include "shm/lend.h"
 #include "shm/publish.h"
 #include "shm/settings.h"
 #include "shm/slot.h"
-#include "worker/partial_frame.h"
+#include "worker/delivery/partial_frame.h"
 
 /* What a worker is given by its keeper. */
 struct worker_listener {
@@ -316,15 +317,6 @@ void input_ready(struct worker *w, int fd);
 void input_resume(struct worker *w, int fd);	/* deals with what is in the session's buffer already */
 void input_stall(struct worker *w, int fd);	/* input_resume() when others had their turn */
 bool input_retry_stalled(struct worker *w);	/* true when some are left that could go on */
-
-/*
- * speak.c: what the server says of itself, by transport. Each writes to dst[SPEAK_MAX] and returns the length, 0: there is nothing to say.
- */
-#define SPEAK_MAX 2560
-size_t speak_greeting(uint32_t transport, const uint8_t token[16], char *dst);
-size_t speak_heartbeat(uint32_t transport, char *dst);
-size_t speak_goodbye(uint32_t transport, char *dst);	/* the server stops */
-size_t speak_error(uint32_t transport, unsigned status, const char *text, char *dst);	/* text: at most 256 bytes */
 
 /* action.c. They change the session's subscriptions at once, and its state in *st, which the caller commits. */
 struct topic_name {

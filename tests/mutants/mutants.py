@@ -50,7 +50,7 @@ M("intent-too-late", "shm/publish.c",
   "\t\tCRASH_POINT(\"publish-intended\");\n\t\tif (batch.next != batch.first)\n\t\t\tring_commit(&hub->ring, &batch);\n"
   "\t\tCRASH_POINT(\"publish-committed\");\n\t\tatomic_store_explicit(&intent->state, INTENT_WRITTEN, memory_order_release);\n",
   GO_THROUGH, points="publish-committed")
-M("flood-is-published", "worker/http.c", "if (cursor_floods(w, c, 1)) {", "if (cursor_floods(w, c, 0)) {", "test_limits.Floods.test_what_is_too_much_is_not_done")
+M("flood-is-published", "worker/protocol/http.c", "if (cursor_floods(w, c, 1)) {", "if (cursor_floods(w, c, 0)) {", "test_limits.Floods.test_what_is_too_much_is_not_done")
 M("half-a-list-is-published", "shm/publish.c", "\t\tring_repair(&hub->ring);\t/* all or none */\n", "", "test_publish")
 M("answered-publishes-twice", "shm/publish.c", "\t\trecall(hub, intent, items, count);\n\t\treturn 0;\n", "\t\t;\n", "test_publish")
 M("recalls-anothers", "shm/publish.c", " && intent->fd == (uint32_t)fd &&", " &&", "test_publish")
@@ -68,97 +68,97 @@ M("claimed-not-charged", "shm/lend.c", "\tlend->held += head->charged;\n", "", "
 M("warm-for-ever", "shm/lend.c", "frees - lend->class[c].clean;\n\t}\n\tlend->spare = 0;", "frees - lend->class[c].frees;\n\t}\n\tlend->spare = 0;", "test_lend")
 M("page-of-others-punched", "shm/lend.c", "\t\tif (is_taken(lend, c, (uint32_t)place))\n\t\t\treturn true;\n", "\t\t(void)lend;\n", "test_lend")
 M("no-share-of-the-limit", "shm/lend.c", "\treturn lend->held + bytes <= lend->share || bytes <= lend->left;\n", "\treturn bytes <= lend->left;\n", "test_lend")
-M("nobody-goes-for-memory", "worker/buffers.c", "\t\tif (fd >= 0 && weigh(w, ref, fd) >= weight)\n", "\t\tif (false && weight)\n", "test_memory.Budget.test_the_largest_go")
-M("dribbling-helps", "worker/input.c", "\tif (head->base + head->len == st->parsed)\n\t\thead->since = w->now;\n", "\thead->since = w->now;\n",
+M("nobody-goes-for-memory", "worker/loop/memory_limit.c", "\t\tif (fd >= 0 && weigh(w, ref, fd) >= weight)\n", "\t\tif (false && weight)\n", "test_memory.Budget.test_the_largest_go")
+M("dribbling-helps", "worker/protocol/input.c", "\tif (head->base + head->len == st->parsed)\n\t\thead->since = w->now;\n", "\thead->since = w->now;\n",
   "test_memory.Unfinished.test_flash")
-M("no-share-of-subscriptions", "worker/action.c", "\tif (s->count < SLOT_SHARE)\n\t\treturn true;\n", "\t(void)s;\n", "test_memory.Subscriptions.test_share")
+M("no-share-of-subscriptions", "worker/service/subscribe.c", "\tif (s->count < SLOT_SHARE)\n\t\treturn true;\n", "\t(void)s;\n", "test_memory.Subscriptions.test_share")
 
 # ---- a worker's start ----
 
-M("no-slot-redo", "worker/recover.c", "\tslot_redo(&w->slot);\n\tfinish_publish(w);", "\tfinish_publish(w);", RECOVERY + "test_half_a_commit")
-M("publish-not-marked", "worker/recover.c", "\t\t\tst.parsed = intent->parsed;\n", "\t\t\t;\n", GO_THROUGH, points="publish-committed")
-M("publish-marked-though-unanswered", "worker/recover.c",
+M("no-slot-redo", "worker/loop/recover.c", "\tslot_redo(&w->slot);\n\tfinish_publish(w);", "\tfinish_publish(w);", RECOVERY + "test_half_a_commit")
+M("publish-not-marked", "worker/loop/recover.c", "\t\t\tst.parsed = intent->parsed;\n", "\t\t\t;\n", GO_THROUGH, points="publish-committed")
+M("publish-marked-though-unanswered", "worker/loop/recover.c",
   "\tif (intent->answered && is_open(w, intent->fd) && session(w, (int)intent->fd)->state.parsed < intent->parsed)\n\t\treturn;\n", "",
   ANSWERED, points="publish-committed", quick=False)
-M("answer-not-resumed-first", "worker/recover.c", "\tresume_answer(w);\n\tresume_sessions(w);", "\tpublish_done(&w->hub, w->number);\n\tresume_sessions(w);",
+M("answer-not-resumed-first", "worker/loop/recover.c", "\tresume_answer(w);\n\tresume_sessions(w);", "\tpublish_done(&w->hub, w->number);\n\tresume_sessions(w);",
   ANSWERED, points="publish-committed")
-M("sends-not-landed", "worker/recover.c", "\tland_sends(w);\n", "\t(void)land_sends;\n", GO_THROUGH, points="batch-sent")
-M("landed-losses-not-noted", "worker/catchup.c", "\tstream_commit(&s, &st);\n\tworker_count", "\tsession_commit(w, fd, &st);\n\tworker_count",
+M("sends-not-landed", "worker/loop/recover.c", "\tland_sends(w);\n", "\t(void)land_sends;\n", GO_THROUGH, points="batch-sent")
+M("landed-losses-not-noted", "worker/delivery/output.c", "\tstream_commit(&s, &st);\n\tworker_count", "\tsession_commit(w, fd, &st);\n\tworker_count",
   RECOVERY + "test_losses_after_a_death_are_told")
-M("owed-not-noted", "worker/catchup.c", "\tif (!was_behind && st.flags & SESSION_BEHIND)\n\t\tstream_owed(&s, w, fd, &st);\n", "", "test_slow.Slow.test_skip_more_than_once")
-M("cut-and-not-behind", "worker/catchup.c", "\t\t\tst->flags |= SESSION_CUT | SESSION_BEHIND;\n", "\t\t\tst->flags |= SESSION_CUT;\n", "test_torn.", quick=False)
-M("input-not-counted", "worker/recover.c", "\t\tcount_input(w, (int)fd);\n", "\t\t(void)count_input;\n", GO_THROUGH, points="input-received")
-M("scan-not-reset", "worker/recover.c", "\tmemset(head->scan, 0, sizeof(head->scan));\n", "\tmemset(head->scan, 1, sizeof(head->scan));\n",
+M("owed-not-noted", "worker/delivery/output.c", "\tif (!was_behind && st.flags & SESSION_BEHIND)\n\t\tstream_owed(&s, w, fd, &st);\n", "", "test_slow.Slow.test_skip_more_than_once")
+M("cut-and-not-behind", "worker/delivery/output.c", "\t\t\tst->flags |= SESSION_CUT | SESSION_BEHIND;\n", "\t\t\tst->flags |= SESSION_CUT;\n", "test_torn.", quick=False)
+M("input-not-counted", "worker/loop/recover.c", "\t\tcount_input(w, (int)fd);\n", "\t\t(void)count_input;\n", GO_THROUGH, points="input-received")
+M("scan-not-reset", "worker/loop/recover.c", "\tmemset(head->scan, 0, sizeof(head->scan));\n", "\tmemset(head->scan, 1, sizeof(head->scan));\n",
   GO_THROUGH, points="input-received")
-M("from-not-raised", "worker/recover.c", "\t\tst.pos = sub->from;\n\t\tslot_commit(&w->slot, fd, &st);\n", "\t\t(void)st;\n", RECOVERY + "test_subscribe_behind_own_publish")
-M("request-keeps-subscriptions", "worker/recover.c", "\tif (s->state.transport == TRANSPORT_HTTP)\n\t\tatomic_store_explicit(&s->subscriptions, 0, memory_order_release);\n", "",
+M("from-not-raised", "worker/loop/recover.c", "\t\tst.pos = sub->from;\n\t\tslot_commit(&w->slot, fd, &st);\n", "\t\t(void)st;\n", RECOVERY + "test_subscribe_behind_own_publish")
+M("request-keeps-subscriptions", "worker/loop/recover.c", "\tif (s->state.transport == TRANSPORT_HTTP)\n\t\tatomic_store_explicit(&s->subscriptions, 0, memory_order_release);\n", "",
   GO_THROUGH, points="stream-subscribed")
-M("behind-not-counted", "worker/recover.c", "\t\tatomic_fetch_add_explicit(&w->self->behind, 1, memory_order_relaxed);\n", "\t\t;\n",
+M("behind-not-counted", "worker/loop/recover.c", "\t\tatomic_fetch_add_explicit(&w->self->behind, 1, memory_order_relaxed);\n", "\t\t;\n",
   RECOVERY + "test_cut_frame_is_rescued_after_a_death")
-M("kept-not-claimed", "worker/recover.c", "\tpartial_take_over(w);\n", "", "test_partial_frames.Deaths.test_one_of_several_is_forgotten")
-M("buffers-not-claimed", "worker/recover.c", "\tif (lend_claim(&w->lend, st->out) < 0)\n\t\treturn false;\n", "", RECOVERY + "test_buffers_of_two")
-M("unheard-not-left", "worker/recover.c", "\t\t\tindex_leave(&w->hub.index, w->number, i);\n", "\t\t\tcontinue;\n", RECOVERY + "test_topic_half_left")
-M("cursor-at-the-tail", "worker/recover.c", "w->cursor = atomic_load_explicit(&w->self->delivered, memory_order_acquire);", "w->cursor = ring_tail(&w->hub.ring);",
+M("kept-not-claimed", "worker/loop/recover.c", "\tpartial_take_over(w);\n", "", "test_partial_frames.Deaths.test_one_of_several_is_forgotten")
+M("buffers-not-claimed", "worker/loop/recover.c", "\tif (lend_claim(&w->lend, st->out) < 0)\n\t\treturn false;\n", "", RECOVERY + "test_buffers_of_two")
+M("unheard-not-left", "worker/loop/recover.c", "\t\t\tindex_leave(&w->hub.index, w->number, i);\n", "\t\t\tcontinue;\n", RECOVERY + "test_topic_half_left")
+M("cursor-at-the-tail", "worker/loop/recover.c", "w->cursor = atomic_load_explicit(&w->self->delivered, memory_order_acquire);", "w->cursor = ring_tail(&w->hub.ring);",
   GO_THROUGH, points="publish-committed")
-M("linger-not-shut-again", "worker/recover.c", "\t\t\tshutdown((int)fd, SHUT_WR);\t/* again, if it was marked and not done */\n", "\t\t\t;\n",
+M("linger-not-shut-again", "worker/loop/recover.c", "\t\t\tshutdown((int)fd, SHUT_WR);\t/* again, if it was marked and not done */\n", "\t\t\t;\n",
   RECOVERY + "test_shut_is_shut_again")
-M("answers-not-flushed", "worker/recover.c", "\t\t\tsession_flush(w, (int)fd);\n", "\t\t\t;\n", GO_THROUGH, points="accept-opened")
-M("input-not-resumed", "worker/recover.c", "\t\t\tinput_resume(w, (int)fd);\n\t\telse if", "\t\t\t;\n\t\telse if", RECOVERY + "test_received_and_not_looked_at")
+M("answers-not-flushed", "worker/loop/recover.c", "\t\t\tsession_flush(w, (int)fd);\n", "\t\t\t;\n", GO_THROUGH, points="accept-opened")
+M("input-not-resumed", "worker/loop/recover.c", "\t\t\tinput_resume(w, (int)fd);\n\t\telse if", "\t\t\t;\n\t\telse if", RECOVERY + "test_received_and_not_looked_at")
 M("blamed-without-fault", "shm/blame.c", "\tif (death == DEATH_KILLED && count < BLAME_KILLS)\n\t\treturn VERDICT_SUSPECT;\n\t*suspect = (struct suspect_shm){ .blamed",
   "\t*suspect = (struct suspect_shm){ .blamed", GO_THROUGH, points="input-received")
 M("suspect-forgotten", "shm/blame.c", "uint32_t count = same ? suspect->count + 1 : 1;", "uint32_t count = 1 + 0 * same;", "test_blame")
 M("blamed-forgotten", "shm/blame.c", "\tif (!s->suspect.blamed)\n\t\ts->suspect.blamed = blamed;\n", "\t(void)blamed;\n", "test_blame")
 M("record-not-skipped", "shm/blame.c", "\tskip(s, encoding);\n", "", "test_blame")
-M("nobody-blamed", "worker/recover.c", "if (on && is_open(w, on - 1)) {", "if (false && on) {",
+M("nobody-blamed", "worker/loop/recover.c", "if (on && is_open(w, on - 1)) {", "if (false && on) {",
   "test_crash_points.CrashPoints.test_own_fault_costs_one_connection")
-M("strays-not-adopted", "worker/strays.c", "if (untouched(fd) && proto_of(w, fd) >= 0)", "if (false)", GO_THROUGH, points="accept-accepted")
-M("strays-all-adopted", "worker/strays.c", "if (untouched(fd) && proto_of(w, fd) >= 0)", "if (proto_of(w, fd) >= 0)", RECOVERY + "test_connection_half_closed")
-M("strays-beyond-the-limit", "worker/strays.c", "if (accept_refuses(w, fd)) {", "if (false) {", "test_http.Routes.test_full_and_killed")
-M("refused-are-reset", "worker/refuse.c", "\tif (!more)\n\t\tend(w, r);", "\tif (r->told)\n\t\tend(w, r);", "test_http.Routes.test_full_can_be_read")
-M("strays-stay-open", "worker/strays.c", "w->strays_room, fd);\n\tclose(fd);\n", "w->strays_room, fd);\n", "test_crash.Leaks.test_descriptors")
-M("fin-counts-as-input", "worker/kernel.c", " - (uint64_t)queued - (uint64_t)fin_arrived(&ti);", " - (uint64_t)queued - 0 * (uint64_t)fin_arrived(&ti);",
+M("strays-not-adopted", "worker/loop/orphans.c", "if (untouched(fd) && proto_of(w, fd) >= 0)", "if (false)", GO_THROUGH, points="accept-accepted")
+M("strays-all-adopted", "worker/loop/orphans.c", "if (untouched(fd) && proto_of(w, fd) >= 0)", "if (proto_of(w, fd) >= 0)", RECOVERY + "test_connection_half_closed")
+M("strays-beyond-the-limit", "worker/loop/orphans.c", "if (accept_refuses(w, fd)) {", "if (false) {", "test_http.Routes.test_full_and_killed")
+M("refused-are-reset", "worker/loop/refuse.c", "\tif (!more)\n\t\tend(w, r);", "\tif (r->told)\n\t\tend(w, r);", "test_http.Routes.test_full_can_be_read")
+M("strays-stay-open", "worker/loop/orphans.c", "w->strays_room, fd);\n\tclose(fd);\n", "w->strays_room, fd);\n", "test_crash.Leaks.test_descriptors")
+M("fin-counts-as-input", "worker/io/tcp_counts.c", " - (uint64_t)queued - (uint64_t)fin_arrived(&ti);", " - (uint64_t)queued - 0 * (uint64_t)fin_arrived(&ti);",
   RECOVERY + "test_end_behind_input")
-M("queued-input-counts", "worker/kernel.c", "ti.tcpi_bytes_received - (uint64_t)queued -", "ti.tcpi_bytes_received -", RECOVERY + "test_end_behind_input")
-M("unsent-counts-not", "worker/kernel.c", "*bytes = acked + (uint64_t)queued;", "*bytes = acked;", RECOVERY + "test_deaths_while_the_rest_is_sent")
+M("queued-input-counts", "worker/io/tcp_counts.c", "ti.tcpi_bytes_received - (uint64_t)queued -", "ti.tcpi_bytes_received -", RECOVERY + "test_end_behind_input")
+M("unsent-counts-not", "worker/io/tcp_counts.c", "*bytes = acked + (uint64_t)queued;", "*bytes = acked;", RECOVERY + "test_deaths_while_the_rest_is_sent")
 
 # ---- deliveries ----
 
-M("delivered-told-though-apart-wait", "worker/apart.c", "\treturn w->apart->subscriptions ? w->apart->cursor : w->cursor;\n", "\treturn w->cursor;\n",
+M("delivered-told-though-apart-wait", "worker/delivery/multi_topic.c", "\treturn w->apart->subscriptions ? w->apart->cursor : w->cursor;\n", "\treturn w->cursor;\n",
   RECOVERY + "test_death_with_sessions_due")
-M("chain-outlives-its-session", "worker/apart.c", "\tif (c)\n\t\tc->first = 0;\n", "\t(void)c;\n", APART + "test_leaving_in_the_middle_of_a_window")
-M("chain-outlives-a-subscription", "worker/apart.c", "\t\tc->changed = true;\n", "\t\t;\n", APART + "test_leaving_in_the_middle_of_a_window")
-M("noted-from-before-the-subscribe", "worker/apart.c", "\t\tif (seq >= w->slot.subscriptions[s->subscription].from)\n", "",
+M("chain-outlives-its-session", "worker/delivery/multi_topic.c", "\tif (c)\n\t\tc->first = 0;\n", "\t(void)c;\n", APART + "test_leaving_in_the_middle_of_a_window")
+M("chain-outlives-a-subscription", "worker/delivery/multi_topic.c", "\t\tc->changed = true;\n", "\t\t;\n", APART + "test_leaving_in_the_middle_of_a_window")
+M("noted-from-before-the-subscribe", "worker/delivery/multi_topic.c", "\t\tif (seq >= w->slot.subscriptions[s->subscription].from)\n", "",
   "test_apart.ComingAndGoing.test_topics_come_and_go")
-M("partly-is-all", "worker/apart.c", "\t\tif (!a->partly)\n\t\t\ta->cursor = a->end;\n", "\t\ta->cursor = a->end;\n", APART + "test_more_subscribers_than_a_window")
-M("piece-is-all", "worker/apart.c", "pos = c->first ? a->item[a->note[c->first - 1].item].seq : a->end;", "pos = a->end;",
+M("partly-is-all", "worker/delivery/multi_topic.c", "\t\tif (!a->partly)\n\t\t\ta->cursor = a->end;\n", "\t\ta->cursor = a->end;\n", APART + "test_more_subscribers_than_a_window")
+M("piece-is-all", "worker/delivery/multi_topic.c", "pos = c->first ? a->item[a->note[c->first - 1].item].seq : a->end;", "pos = a->end;",
   APART + "test_more_than_one_send")
-M("overtaken-apart-forgotten", "worker/apart.c", "\t\t\tdefer_subscribers(w, a, w->topics[i]);\n", "\t\t\t(void)defer_subscribers;\n", APART + "test_the_ring_went_round")
-M("owed-before-it-went-apart", "worker/action.c", "\tif (owed) {\n", "\tif (false && owed) {\n", APART + "test_second_topic_in_the_middle_of_a_pass")
-M("delivered-told-though-queued", "worker/fanout.c", "\t\t\tleast = t->first;\n", "\t\t\t;\n", RECOVERY + "test_death_within_a_pass")
-M("flights-not-listed", "worker/batch.c", "\tatomic_store_explicit(&s->flights, b->count, memory_order_release);\n", "", GO_THROUGH, points="batch-sent")
-M("flight-not-listed", "worker/batch.c", "\tatomic_store_explicit(&w->slot.shm->flights, 1, memory_order_release);\n", "", GO_THROUGH, points="send-sent")
-M("cut-forgotten-by-a-death", "worker/catchup.c", "\t\t\tst->cut = (uint32_t)bytes;\n", "\t\t\tst->cut = 0;\n", "test_slow.Slow.test_large_frames")
-M("rest-of-a-cut-frame-miscounted", "worker/catchup.c", "\tleft = size - st->cut;\n", "\tleft = size;\n", RECOVERY + "test_deaths_while_the_rest_is_sent")
-M("stream-ignores-since-when", "worker/stream.c", "\t\tif (from < t->subscription->from)\n\t\t\tfrom = t->subscription->from;\n", "",
+M("overtaken-apart-forgotten", "worker/delivery/multi_topic.c", "\t\t\tdefer_subscribers(w, a, w->topics[i]);\n", "\t\t\t(void)defer_subscribers;\n", APART + "test_the_ring_went_round")
+M("owed-before-it-went-apart", "worker/service/subscribe.c", "\tif (owed) {\n", "\tif (false && owed) {\n", APART + "test_second_topic_in_the_middle_of_a_pass")
+M("delivered-told-though-queued", "worker/delivery/fanout.c", "\t\t\tleast = t->first;\n", "\t\t\t;\n", RECOVERY + "test_death_within_a_pass")
+M("flights-not-listed", "worker/io/send_batch.c", "\tatomic_store_explicit(&s->flights, b->count, memory_order_release);\n", "", GO_THROUGH, points="batch-sent")
+M("flight-not-listed", "worker/io/send_batch.c", "\tatomic_store_explicit(&w->slot.shm->flights, 1, memory_order_release);\n", "", GO_THROUGH, points="send-sent")
+M("cut-forgotten-by-a-death", "worker/delivery/output.c", "\t\t\tst->cut = (uint32_t)bytes;\n", "\t\t\tst->cut = 0;\n", "test_slow.Slow.test_large_frames")
+M("rest-of-a-cut-frame-miscounted", "worker/delivery/output.c", "\tleft = size - st->cut;\n", "\tleft = size;\n", RECOVERY + "test_deaths_while_the_rest_is_sent")
+M("stream-ignores-since-when", "worker/protocol/http_stream.c", "\t\tif (from < t->subscription->from)\n\t\t\tfrom = t->subscription->from;\n", "",
   APART + "test_second_topic_of_one_behind")
-M("predecessor-not-noted", "worker/links.c", "\tif (next)\n\t\tlinks_follow(w, before, next);\n", "", "test_links")
-M("list-not-told-of-its-order", "worker/recover.c", "\t\t\tlinks_follow(w, before, i);\n", "\t\t\t(void)before;\n", APART + "test_leaves_after_a_death")
-M("not-protected", "worker/worker.c", "\tbool more = !partial_protect(w);\n", "\tbool more = false;\n", "test_slow.SlowWeb.test_large_cut_frames_are_rescued")
-M("kept-not-unlinked", "worker/partial_frame.c", "\t\tatomic_store_explicit(link_to(w, p), next, memory_order_release);\n", "\t\t(void)next, (void)link_to;\n",
+M("predecessor-not-noted", "worker/delivery/subscription_list.c", "\tif (next)\n\t\tlinks_follow(w, before, next);\n", "", "test_links")
+M("list-not-told-of-its-order", "worker/loop/recover.c", "\t\t\tlinks_follow(w, before, i);\n", "\t\t\t(void)before;\n", APART + "test_leaves_after_a_death")
+M("not-protected", "worker/loop/worker.c", "\tbool more = !partial_protect(w);\n", "\tbool more = false;\n", "test_slow.SlowWeb.test_large_cut_frames_are_rescued")
+M("kept-not-unlinked", "worker/delivery/partial_frame.c", "\t\tatomic_store_explicit(link_to(w, p), next, memory_order_release);\n", "\t\t(void)next, (void)link_to;\n",
   "test_partial_frames.Deaths.test_one_of_several_is_forgotten")
 
 # ---- hand-over ----
 
-M("not-kept-at-a-freeze", "worker/worker.c", "\tpartial_keep_all(w);\n", "", "test_upgrade.Upgrade.test_another_layout")
+M("not-kept-at-a-freeze", "worker/loop/worker.c", "\tpartial_keep_all(w);\n", "", "test_upgrade.Upgrade.test_another_layout")
 M("orders-taken-while-starting", "master/keeper_orders.c",
   "return !k->stopping && (k->worker == 0 || (!k->asked && atomic_load(&k->self->state) == SLOT_LIVE));", "return !k->stopping && !k->asked;",
   RECOVERY + "test_order_while_a_worker_starts")
 M("no-fault-is-its-own", "master/keeper_worker.c", "\t\t\treturn DEATH_FAULT;\n\treturn DEATH_KILLED;", "\t\t\tbreak;\n\treturn DEATH_KILLED;",
   RECOVERY + "test_own_fault_at_resume")
-M("sessions-end-unnoted", "worker/accept.c", "\t\tatomic_store_explicit(&w->slot.shm->fd_end, (uint32_t)fd + 1, memory_order_relaxed);\n", "\t\t;\n",
+M("sessions-end-unnoted", "worker/io/listener.c", "\t\tatomic_store_explicit(&w->slot.shm->fd_end, (uint32_t)fd + 1, memory_order_relaxed);\n", "\t\t;\n",
   RECOVERY + "test_received_and_not_looked_at", quick=False)
-M("closed-keeps-subscriptions", "worker/session.c", "\taction_leave_all(w, fd, s->state.transport);\n\tsession_count", "\tsession_count", GO_THROUGH, points="close-freed", quick=False)
-M("hands-over-though-it-stops", "worker/worker.c", "\tw->freeze = false;\n\tev_break(loop, EVBREAK_CANCEL);\n", "", "test_stop.Stop.test_worker_told_both_at_once")
+M("closed-keeps-subscriptions", "worker/session/session.c", "\taction_leave_all(w, fd, s->state.transport);\n\tsession_count", "\tsession_count", GO_THROUGH, points="close-freed", quick=False)
+M("hands-over-though-it-stops", "worker/loop/worker.c", "\tw->freeze = false;\n\tev_break(loop, EVBREAK_CANCEL);\n", "", "test_stop.Stop.test_worker_told_both_at_once")
 M("keeper-made-in-a-freeze", "master/slots.c", " || freeze_is_under_way(m)", "", "test_programs.Programs.test_keeper_killed_in_a_freeze", quick=False)
 M("frozen-for-ever", "master/freeze.c", "if (m->h.slots[i].used && m->h.slots[i].keeper && slots_order(m, i, ORDER_THAW) < 0)", "if (false)",
   "test_upgrade.Upgrade.test_refused_when_all_are_frozen")
@@ -169,6 +169,6 @@ M("keeper-holds-no-lock", "master/keeper.c", "\twhile (runtime_dir_hold(k->h.loc
   "test_lifecycle.Restart.test_master_killed_and_a_keeper_that_stays", quick=False)
 M("empties-for-ever", "master/restarts.c", "\tr->emptied = true;\n", "", "test_restarts")
 M("progress-forgotten", "master/restarts.c", "\tr->count = 0;\n\tr->emptied = false;\n", "\tr->count = 0;\n", "test_restarts")
-M("stopped-taken-for-vanished", "worker/kernel.c", "ti.tcpi_last_ack_recv >= limit && (ti.tcpi_retransmits >= attempts || ti.tcpi_probes >= attempts)",
+M("stopped-taken-for-vanished", "worker/io/tcp_counts.c", "ti.tcpi_last_ack_recv >= limit && (ti.tcpi_retransmits >= attempts || ti.tcpi_probes >= attempts)",
   "ti.tcpi_last_ack_recv >= limit", "test_pulse.Vanished.test_vanished", quick=False)
-M("busy-is-never-pinged", "worker/pulse.c", "if (idle_limit && talks(st->transport)", "if (false && talks(st->transport)", "test_pulse.Pings.test_busy_listener", quick=False)
+M("busy-is-never-pinged", "worker/loop/heartbeat.c", "if (idle_limit && talks(st->transport)", "if (false && talks(st->transport)", "test_pulse.Pings.test_busy_listener", quick=False)

@@ -1,4 +1,4 @@
-"""Sessions with several topics: served in ring order, window by window (worker/apart.c), while they come, go, and change their topics.
+"""Sessions with several topics: served in ring order, window by window (worker/delivery/multi_topic.c), while they come, go, and change their topics.
 
 In the build with crash points a window is small, and a worker can be stopped between two turns of its loop, in the middle of one.
 """

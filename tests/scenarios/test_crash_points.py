@@ -29,10 +29,12 @@ def points():
     """All that the sources name; or those that begin with $JANUS_CRASH_POINTS."""
     wanted = os.environ.get("JANUS_CRASH_POINTS", "")
     found = []
-    for folder in ("shm", "worker"):
-        for name in sorted(os.listdir(os.path.join(ROOT, folder))):
-            if name.endswith((".c", ".h")) and not name.startswith("crash"):
-                with open(os.path.join(ROOT, folder, name)) as f:
+    for top in ("shm", "worker"):
+        for folder, _, names in os.walk(os.path.join(ROOT, top)):
+            for name in names:
+                if not name.endswith((".c", ".h")) or name.startswith("crash"):
+                    continue
+                with open(os.path.join(folder, name)) as f:
                     found += re.findall(r'CRASH_POINT\("([^"]+)"\)', f.read())
     return sorted(name for name in set(found) if name not in OWN and name.startswith(wanted))
 

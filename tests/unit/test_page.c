@@ -1,7 +1,7 @@
 /*
- * worker/page.c: the page is there, whole, and needs nothing from elsewhere. Runs where make runs.
+ * worker/protocol/http_page.c: the page is there, whole, and needs nothing from elsewhere. Runs where make runs.
  */
-#include "worker/page.h"
+#include "worker/protocol/http_page.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +15,7 @@
 static void the_file_as_it_stands(void **state)
 {
 	(void)state;
-	FILE *f = fopen("worker/page.html", "r");
+	FILE *f = fopen("worker/protocol/page.html", "r");
 	if (!f)
 		skip();
 	char *file = malloc(page_html_len + 1);

@@ -6,7 +6,7 @@
  * at the ring's tail once more, and blocks; a publisher that has something for it then owes it a wake-up. An awake worker
  * needs no wake-ups.
  */
-#include "worker/input.h"
+#include "worker/session/cursor.h"
 
 #include <errno.h>
 #include <signal.h>

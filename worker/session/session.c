@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "shm/crash.h"
-#include "worker/http.h"
+#include "worker/protocol/http.h"
 
 struct session_shm *session(const struct worker *w, int fd)
 {
@@ -160,7 +160,7 @@ static void put_error(struct worker *w, int fd, uint64_t parsed, unsigned status
 {
 	struct session_state_shm st = session(w, fd)->state;
 	char bytes[SPEAK_MAX];
-	size_t len = st.transport == TRANSPORT_HTTP ? answer_last(w, &st, status, text, bytes) : speak_error(st.transport, status, text, bytes);
+	size_t len = st.transport == TRANSPORT_HTTP ? answer_last(w, &st, status, text, bytes) : speak_error(st.transport, hub_now(), status, text, bytes);
 
 	if (len && session_append(w, fd, &st, bytes, len) < 0) {
 		session_abort(w, fd, COUNTER_no_buffer);

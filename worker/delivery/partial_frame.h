@@ -21,8 +21,8 @@
  * Kept frames count for max_buffered. Where room must be made, a frame counts as those buffers do that are one session's, and all who are in
  * the middle of it are disconnected (buffers.c).
  */
-#ifndef WORKER_PARTIAL_FRAME_H
-#define WORKER_PARTIAL_FRAME_H
+#ifndef WORKER_DELIVERY_PARTIAL_FRAME_H
+#define WORKER_DELIVERY_PARTIAL_FRAME_H
 
 #include <stdbool.h>
 #include <stddef.h>

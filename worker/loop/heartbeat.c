@@ -62,7 +62,7 @@ static void ping(struct worker *w, int fd)
 
 	if (st.flags & ~(uint32_t)(SESSION_BEHIND | SESSION_CUT) || st.out != LENT_NONE)
 		return;		/* it has something to be sent already */
-	len = speak_heartbeat(st.transport, bytes);
+	len = speak_heartbeat(st.transport, hub_now(), bytes);
 	if (len && session_answer(w, fd, st.parsed, bytes, len)) {
 		worker_count(w, COUNTER_heartbeats, 1);
 		note_ping(w, fd);

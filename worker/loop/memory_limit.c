@@ -24,7 +24,7 @@ void buffers_disconnect(struct worker *w, int fd)
 	char bytes[SPEAK_MAX];
 
 	if (can_hear) {
-		size_t len = speak_error(st.transport, 503, "the server has no memory for more (max_buffered)", bytes);
+		size_t len = speak_error(st.transport, hub_now(), 503, "the server has no memory for more (max_buffered)", bytes);
 
 		(void)!send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} else {

@@ -1,7 +1,7 @@
 /*
  * Partial frames. See partial_frame.h.
  */
-#include "worker/partial_frame.h"
+#include "worker/delivery/partial_frame.h"
 
 #include <assert.h>
 #include <errno.h>

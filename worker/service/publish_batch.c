@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "shm/crash.h"
-#include "worker/input.h"
+#include "worker/session/cursor.h"
 
 int stage_init(struct worker *w)
 {

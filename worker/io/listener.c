@@ -128,7 +128,7 @@ uint32_t accept_transport(int proto)
 static int greet(struct worker *w, int fd, struct session_state_shm *st)
 {
 	char frame[SPEAK_MAX];
-	size_t len = speak_greeting(st->transport, session(w, fd)->token, frame);
+	size_t len = speak_greeting(st->transport, hub_now(), session(w, fd)->token, frame);
 
 	return len ? session_append(w, fd, st, frame, len) : 0;
 }

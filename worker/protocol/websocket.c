@@ -5,7 +5,7 @@
 #include "proto/message.h"
 #include "proto/sink.h"
 #include "proto/websocket.h"
-#include "worker/input.h"
+#include "worker/session/cursor.h"
 
 #define ANSWER_MAX 1024		/* bytes of an answer: an id, two numbers or an error */
 

@@ -1,11 +1,11 @@
 /*
  * A request and its answer: what http.c, which knows the connection, and routes.c, which knows the paths, have in common.
  */
-#ifndef WORKER_HTTP_H
-#define WORKER_HTTP_H
+#ifndef WORKER_PROTOCOL_HTTP_H
+#define WORKER_PROTOCOL_HTTP_H
 
 #include "proto/http_response.h"
-#include "worker/input.h"
+#include "worker/session/cursor.h"
 
 struct exchange {
 	struct worker *w;

@@ -5,8 +5,8 @@
  * input (a frame, a request) is dealt with at most once if `parsed` moves in the same commit as its effect; a publish has its effect in the
  * ring, and the intent (see publish.h) ties the two together. So what is staged is published before anything else is committed.
  */
-#ifndef WORKER_INPUT_H
-#define WORKER_INPUT_H
+#ifndef WORKER_SESSION_CURSOR_H
+#define WORKER_SESSION_CURSOR_H
 
 #include <string.h>
 

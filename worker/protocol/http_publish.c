@@ -8,7 +8,7 @@
 #include "proto/message.h"
 #include "proto/message_text.h"
 #include "proto/utf8.h"
-#include "worker/routes.h"
+#include "worker/protocol/http_routes.h"
 
 #define ANSWER_ONE 64			/* bytes of {"id":...,"subscribers":...}, at most */
 

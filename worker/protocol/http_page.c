@@ -2,7 +2,7 @@
  * The assembler takes the page in: no tool turns it into C, and the compiler does not parse it. The path is seen from where make
  * runs; the Makefile knows that this object depends on the page.
  */
-#include "worker/page.h"
+#include "worker/protocol/http_page.h"
 
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
@@ -12,7 +12,7 @@ __asm__(
 	".globl page_html\n"
 	".type page_html, %object\n"
 	"page_html:\n"
-	".incbin \"worker/page.html\"\n"
+	".incbin \"worker/protocol/page.html\"\n"
 	".Lpage_html_end:\n"
 	".size page_html, .Lpage_html_end - page_html\n"
 	".byte 0\n"

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "proto/message.h"
-#include "worker/routes.h"
+#include "worker/protocol/http_routes.h"
 
 int names_next(struct names *n, struct topic_name *name, const char **error)
 {

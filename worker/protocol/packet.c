@@ -2,7 +2,7 @@
  * Packet connections: see proto/packet.h.
  */
 #include "proto/packet.h"
-#include "worker/input.h"
+#include "worker/session/cursor.h"
 
 static const char *const too_long = "the message is too long (max_frame)";
 

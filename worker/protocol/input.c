@@ -11,7 +11,7 @@
 #include "proto/http.h"
 #include "proto/websocket.h"
 #include "shm/crash.h"
-#include "worker/input.h"
+#include "worker/session/cursor.h"
 
 #define RECEIVE 65000			/* bytes of room lent for one recv() */
 #define RECEIVE_MOST (256 * 1024)	/* received at a time, where there is more room */

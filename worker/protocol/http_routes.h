@@ -1,10 +1,10 @@
 /*
  * What the handlers of paths share: the names in a request, and those of them that do not stand in routes.c.
  */
-#ifndef WORKER_ROUTES_H
-#define WORKER_ROUTES_H
+#ifndef WORKER_PROTOCOL_HTTP_ROUTES_H
+#define WORKER_PROTOCOL_HTTP_ROUTES_H
 
-#include "worker/http.h"
+#include "worker/protocol/http.h"
 
 /* Those that a request names, one after the other. */
 struct names {

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "worker/http.h"
+#include "worker/protocol/http.h"
 
 #define AT_ONCE 16		/* of them, as descriptors may be what there is none of; those beyond are closed when they are told */
 #define WAIT 1000		/* milliseconds for a request */
@@ -34,7 +34,7 @@ static void end(struct worker *w, struct refused *r)
 static void tell(struct worker *w, int fd, uint32_t transport, const char *input, size_t len)
 {
 	char frame[SPEAK_MAX];
-	size_t size = transport == TRANSPORT_HTTP ? http_last_words(w, input, len, 503, TEXT, frame) : speak_error(transport, 503, TEXT, frame);
+	size_t size = transport == TRANSPORT_HTTP ? http_last_words(w, input, len, 503, TEXT, frame) : speak_error(transport, hub_now(), 503, TEXT, frame);
 
 	(void)!send(fd, frame, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 	shutdown(fd, SHUT_WR);

@@ -3,7 +3,7 @@
  */
 #include "proto/flash.h"
 #include "proto/message.h"
-#include "worker/input.h"
+#include "worker/session/cursor.h"
 
 #ifdef JANUS_CRASH_POINTS
 #define CRASH_FRAME "{\"action\":\"crash\"}"

@@ -1,7 +1,7 @@
 /*
  * HTTP connections: from the input to requests, and from an answer to the session's output. What a request does is in routes.c.
  */
-#include "worker/http.h"
+#include "worker/protocol/http.h"
 
 #include <stdio.h>
 

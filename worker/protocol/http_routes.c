@@ -17,8 +17,8 @@
 #include "proto/web_message.h"
 #include "proto/websocket_handshake.h"
 #include "shm/crash.h"
-#include "worker/page.h"
-#include "worker/routes.h"
+#include "worker/protocol/http_page.h"
+#include "worker/protocol/http_routes.h"
 
 #define NDJSON "application/x-ndjson"
 #define HTML "text/html; charset=utf-8"
