@@ -139,7 +139,7 @@ M("flights-not-listed", "worker/io/send_batch.c", "\tatomic_store_explicit(&s->f
 M("flight-not-listed", "worker/io/send_batch.c", "\tatomic_store_explicit(&w->slot.shm->flights, 1, memory_order_release);\n", "", GO_THROUGH, points="send-sent")
 M("cut-forgotten-by-a-death", "worker/delivery/output.c", "\t\t\tst->cut = (uint32_t)bytes;\n", "\t\t\tst->cut = 0;\n", "test_slow.Slow.test_large_frames")
 M("rest-of-a-cut-frame-miscounted", "worker/delivery/output.c", "\tleft = size - st->cut;\n", "\tleft = size;\n", RECOVERY + "test_deaths_while_the_rest_is_sent")
-M("stream-ignores-since-when", "worker/protocol/http_stream.c", "\t\tif (from < t->subscription->from)\n\t\t\tfrom = t->subscription->from;\n", "",
+M("stream-ignores-since-when", "worker/delivery/stream.c", "\t\tif (from < t->subscription->from)\n\t\t\tfrom = t->subscription->from;\n", "",
   APART + "test_second_topic_of_one_behind")
 M("predecessor-not-noted", "worker/delivery/subscription_list.c", "\tif (next)\n\t\tlinks_follow(w, before, next);\n", "", "test_links")
 M("list-not-told-of-its-order", "worker/loop/recover.c", "\t\t\tlinks_follow(w, before, i);\n", "\t\t\t(void)before;\n", APART + "test_leaves_after_a_death")

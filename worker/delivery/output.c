@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "shm/crash.h"
-#include "worker/protocol/http_stream.h"
+#include "worker/delivery/stream.h"
 
 #define PIECE (64 * 1024)		/* bytes gathered for one send, or one frame if that is larger */
 

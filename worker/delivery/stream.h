@@ -5,8 +5,8 @@
  * For a session behind, its subscriptions say up to where that was sent or counted as lost (`number`, `from`), so that what the ring
  * overtakes is told to the message. There is one stream at a time: its topics stand in w->stream.
  */
-#ifndef WORKER_PROTOCOL_HTTP_STREAM_H
-#define WORKER_PROTOCOL_HTTP_STREAM_H
+#ifndef WORKER_DELIVERY_STREAM_H
+#define WORKER_DELIVERY_STREAM_H
 
 #include "worker/worker.h"
 

@@ -1,7 +1,7 @@
 /*
  * A session's stream. See stream.h.
  */
-#include "worker/protocol/http_stream.h"
+#include "worker/delivery/stream.h"
 
 #include <stdlib.h>
 
