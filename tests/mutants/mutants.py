@@ -113,8 +113,8 @@ M("nobody-blamed", "worker/loop/recover.c", "if (on && is_open(w, on - 1)) {", "
   "test_crash_points.CrashPoints.test_own_fault_costs_one_connection")
 M("strays-not-adopted", "worker/loop/orphans.c", "if (untouched(fd) && proto_of(w, fd) >= 0)", "if (false)", GO_THROUGH, points="accept-accepted")
 M("strays-all-adopted", "worker/loop/orphans.c", "if (untouched(fd) && proto_of(w, fd) >= 0)", "if (proto_of(w, fd) >= 0)", RECOVERY + "test_connection_half_closed")
-M("strays-beyond-the-limit", "worker/loop/orphans.c", "if (accept_refuses(w, fd)) {", "if (false) {", "test_http.Routes.test_full_and_killed")
-M("refused-are-reset", "worker/loop/refuse.c", "\tif (!more)\n\t\tend(w, r);", "\tif (r->told)\n\t\tend(w, r);", "test_http.Routes.test_full_can_be_read")
+M("strays-beyond-the-limit", "worker/loop/orphans.c", "if (accept_refuses(w, fd)) {", "if (false) {", "test_http_routes.Routes.test_full_and_killed")
+M("refused-are-reset", "worker/loop/refuse.c", "\tif (!more)\n\t\tend(w, r);", "\tif (r->told)\n\t\tend(w, r);", "test_http_routes.Routes.test_full_can_be_read")
 M("strays-stay-open", "worker/loop/orphans.c", "w->strays_room, fd);\n\tclose(fd);\n", "w->strays_room, fd);\n", "test_crash.Leaks.test_descriptors")
 M("fin-counts-as-input", "worker/io/tcp_counts.c", " - (uint64_t)queued - (uint64_t)fin_arrived(&ti);", " - (uint64_t)queued - 0 * (uint64_t)fin_arrived(&ti);",
   RECOVERY + "test_end_behind_input")
