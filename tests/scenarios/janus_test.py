@@ -9,6 +9,7 @@ kernel kills the servers.
 """
 import json
 import os
+import random
 import signal
 import subprocess
 import tempfile
@@ -95,6 +96,12 @@ class JanusTest(unittest.TestCase):
                 found[i] = (found[i][0], found[i][1] + "".join(self._logs))
                 self._logs = []
         return result
+
+    def random(self):
+        """For what happens at random. A test that fails says the seed; JANUS_TEST_SEED has it once more."""
+        seed = int(os.environ.get("JANUS_TEST_SEED") or random.randrange(1 << 32))
+        self._logs.append("\n---- JANUS_TEST_SEED=%d" % seed)
+        return random.Random(seed)
 
     def server(self, *options, start=True, **more):
         """A server that ends with the test, which checks that it ends well."""
