@@ -149,27 +149,43 @@ class Worker(JanusTest):
         return next(s["counters"]["loops"] for s in janus.stats()["slots"] if s["slot"] == slot)
 
     def test_segv_under_load(self):
-        """A worker that dies of its own fault takes the one it was working on with it, and no other: here a publisher, mostly."""
+        """A worker that dies of its own fault takes the one it was working on with it, and no other: here a publisher or a reader."""
         janus = self.server(workers=2)
         clients = [c.subscribe("a") for c in self.on_each_worker(janus, 3)]
+        readers = [c.subscribe("load") for c in self.clients(janus, 20)]
+        lost = []
         over = threading.Event()
+
+        def read():
+            """All that comes; a reader that is being served when its worker dies may be the one that goes."""
+            while not over.is_set():
+                for reader in select.select([r.socket for r in readers if r not in lost], [], [], 0.1)[0]:
+                    with contextlib.suppress(ConnectionError):
+                        if reader.recv(1 << 20):
+                            continue
+                    lost.append(next(r for r in readers if r.socket is reader))
 
         def publish():
             while not over.is_set():
                 with contextlib.suppress(OSError, Closed), contextlib.closing(Client(janus)) as publisher:
                     while not over.is_set():
                         publisher.publish("load", data="x")
-        thread = threading.Thread(target=publish)
-        thread.start()
+        threads = [threading.Thread(target=publish), threading.Thread(target=read)]
+        for thread in threads:
+            thread.start()
         try:
+            wait_until(lambda: janus.count("delivered") > 1000, 30, "the load")
             for n in range(20):
                 # What gets done in between makes it no crash loop.
                 turns = self.turns(janus, n % 2)
                 janus.kill_worker(n % 2, signal.SIGSEGV)
                 wait_until(lambda: self.turns(janus, n % 2) > turns + 15, 10, "some turns of the loop")
+            self.assertGreater(janus.count("delivered"), 5000)
         finally:
             over.set()
-            thread.join()
+            for thread in threads:
+                thread.join()
+        self.assertLessEqual(len(lost), 20)
         clients[0].publish("a", n=1)
         for client in clients:
             client.expect_message("a", n=1)
