@@ -13,7 +13,8 @@
 #include <bsd/sys/tree.h>
 
 #include "shm/crash.h"
-#include "worker/worker.h"
+#include "worker/delivery/frame.h"
+#include "worker/io/send_batch.h"
 
 #define KEEP_LAG 192		/* see above */
 #define LARGE (64 * 1024)	/* bytes: not made again for every piece */
@@ -230,7 +231,7 @@ static struct partial_frame *keep(struct worker *w, const struct partial_frame *
 	size = measure(w, key, &rec);
 	if (!size)
 		return NULL;
-	ref = must ? buffers_take(w, fd, size) : lend_take(&w->lend, size);
+	ref = must ? session_buffer(w, fd, size) : lend_take(&w->lend, size);
 	if (ref == LENT_NONE) {
 		errno = ENOMEM;
 		return NULL;
@@ -259,8 +260,8 @@ static void close_doomed(struct worker *w)
 
 	for (int fd = 0; fd < (int)end; fd++)
 		if (partial_is_doomed(w, fd)) {
-			worker_count(w, COUNTER_closed_slow, 1);
-			session_close(w, fd);
+			session_forfeit(w, fd);		/* it leaves the frame */
+			session_abort(w, fd, COUNTER_closed_slow);
 		}
 }
 

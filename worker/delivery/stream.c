@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include "worker/delivery/frame.h"
+
 static void seek(struct stream *s, struct stream_topic *t, uint64_t from, uint64_t hint)
 {
 	uint32_t topic = t->subscription->topic;
@@ -19,7 +21,7 @@ static void skip(struct stream *s, struct stream_topic *t)
 	while (t->some && frame_skipped(s->w, session(s->w, s->fd)->state.transport, t->next.seq)) {
 		s->skipped++;
 		t->number = (uint32_t)t->next.number + 1;	/* or else it would be told as lost */
-		t->seen = t->next.seq;
+		t->seen = t->next.seq + 1;		/* or else it would be counted again */
 		seek(s, t, t->next.seq + 1, t->next.seq);
 	}
 }

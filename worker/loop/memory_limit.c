@@ -6,18 +6,21 @@
  * read; and small ones, however old, go last. A worker disconnects its own; as it has a share of the limit that others can't take
  * (shm/lend.c), it always has some to begin with.
  */
+#include "worker/loop/memory_limit.h"
+
 #include <string.h>
 #include <sys/socket.h>
 
+#include "proto/speak.h"
 #include "shm/log.h"
-#include "worker/worker.h"
+#include "worker/delivery/partial_frame.h"
 
 #define AGE_MAX 15		/* seconds */
 #define MORE 32			/* a part of what is held that is freed at a time: looking for whom costs as much as there are buffers */
 #define WEIGHTS 64		/* by powers of two */
 
 /* The session is left as one that has ended: it lingers until the loop finds that the peer is gone. */
-void buffers_disconnect(struct worker *w, int fd)
+void memory_disconnect(struct worker *w, int fd)
 {
 	struct session_state_shm st = session(w, fd)->state;
 	bool can_hear = !(st.flags & SESSION_BEHIND) && !st.out;
@@ -31,11 +34,7 @@ void buffers_disconnect(struct worker *w, int fd)
 		/* What is in its socket goes too, rather than to wait for a peer that does not read. */
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
 	}
-	st.flags = SESSION_CLOSE | SESSION_LINGER;
-	st.in = st.out = LENT_NONE;
-	st.out_start = st.out_end = st.cut = 0;
-	st.last_out = w->now;
-	session_commit(w, fd, &st);
+	session_forfeit(w, fd);
 	worker_count(w, COUNTER_closed_memory, 1);
 	log_warning_limited("connection %d: closed, as there was no memory for more, and it had most of it (max_buffered)", fd);
 	shutdown(fd, can_hear ? SHUT_WR : SHUT_RDWR);
@@ -109,7 +108,7 @@ static void disconnect_doomed(struct worker *w)
 
 	for (int fd = 0; fd < (int)end; fd++)
 		if (partial_is_doomed(w, fd))
-			buffers_disconnect(w, fd);
+			memory_disconnect(w, fd);
 	partial_trim(w);
 }
 
@@ -125,7 +124,7 @@ static bool make_some_room(struct worker *w, int but, uint64_t bytes)
 		int fd = owner(w, ref, but);
 
 		if (fd >= 0 && weigh(w, ref, fd) >= weight)
-			buffers_disconnect(w, fd);
+			memory_disconnect(w, fd);
 		else if (fd < 0 && weigh(w, ref, fd) >= weight && doom(w, ref, but, true))
 			doomed += lend_header(&w->slot, ref)->charged;
 	}
@@ -134,7 +133,7 @@ static bool make_some_room(struct worker *w, int but, uint64_t bytes)
 	return w->lend.held < before;
 }
 
-bool buffers_make_room(struct worker *w, int fd, size_t bytes)
+bool memory_make_room(struct worker *w, int fd, size_t bytes)
 {
 	partial_trim(w);
 	while (!lend_allows(&w->lend, bytes))
@@ -143,20 +142,4 @@ bool buffers_make_room(struct worker *w, int fd, size_t bytes)
 			return false;
 		}
 	return true;
-}
-
-uint32_t buffers_take(struct worker *w, int fd, size_t bytes)
-{
-	uint32_t ref = lend_take(&w->lend, bytes);
-
-	if (ref == LENT_NONE && bytes <= lend_room_max(&w->slot) && buffers_make_room(w, fd, bytes + LEND_MORE))
-		ref = lend_take(&w->lend, bytes);
-	if (ref != LENT_NONE)
-		lend_header(&w->slot, ref)->owner = (uint32_t)(fd + 1);
-	return ref;
-}
-
-bool buffers_grow(struct worker *w, int fd, uint32_t ref, size_t bytes)
-{
-	return lend_grow(&w->lend, ref, bytes) == 0 || (buffers_make_room(w, fd, bytes) && lend_grow(&w->lend, ref, bytes) == 0);
 }
