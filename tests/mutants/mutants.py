@@ -172,3 +172,15 @@ M("progress-forgotten", "master/restarts.c", "\tr->count = 0;\n\tr->emptied = fa
 M("stopped-taken-for-vanished", "worker/io/tcp_counts.c", "ti.tcpi_last_ack_recv >= limit && (ti.tcpi_retransmits >= attempts || ti.tcpi_probes >= attempts)",
   "ti.tcpi_last_ack_recv >= limit", "test_pulse.Vanished.test_vanished", quick=False)
 M("busy-is-never-pinged", "worker/loop/heartbeat.c", "if (idle_limit && talks(st->transport)", "if (false && talks(st->transport)", "test_pulse.Pings.test_busy_listener", quick=False)
+
+# ---- memory and time of what is not whole ----
+
+MEMORY = "test_memory."
+M("always-late", "worker/protocol/input.c", "\tif (c->at != begun) {\n", "\tif (st.parsed != c->at) {\n", MEMORY + "Unfinished.test_always_one_begun", quick=False)
+M("a-byte-keeps-it-young", "worker/loop/memory_limit.c", "ref == s->state.out ? s->state.last_out : since)", "ref == s->state.out ? s->state.last_out : s ? s->last_in : since)",
+  MEMORY + "Budget.test_dribbling_does_not_help", quick=False)
+M("told-before-it-is-noted", "worker/loop/memory_limit.c", "\tsession_commit(w, fd, &st);\n\tCRASH_POINT(\"memory-forfeited\");\n",
+  "\tif (can_hear)\n\t\t(void)!send(fd, \"x\", 2, MSG_DONTWAIT | MSG_NOSIGNAL);\n\tCRASH_POINT(\"memory-forfeited\");\n\tsession_commit(w, fd, &st);\n",
+  MEMORY + "Deaths.test_before_it_is_told", quick=False)
+M("others-go-in-vain", "shm/lend.c", "\treturn kept + bytes <= lend->share || kept + bytes <= lend->common;\n", "\treturn true;\n", "test_lend")
+M("passed-over-too-early", "worker/delivery/stream.c", "\t\ts->skipped++;\n", "\t\ts->skipped += 2;\n", "test_damage.Damage.test_what_is_skipped_is_not_lost", quick=False)

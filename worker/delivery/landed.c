@@ -95,19 +95,19 @@ int landed_advance(struct worker *w, int fd, uint64_t bytes, bool behind)
 	struct session_state_shm st = session(w, fd)->state;
 	bool was_behind = st.flags & SESSION_BEHIND;
 	struct stream s = { .w = w, .fd = fd };
-	uint64_t skipped;
+	uint64_t passed;
 
 	if (bytes > 0 && advance(&s, w, fd, &st, bytes) < 0)
 		return -1;
 	if (behind)
 		st.flags |= SESSION_BEHIND;
-	skipped = was_behind ? s.skipped : s.passed;
+	passed = s.passed;
 	if (!was_behind)
 		s.count = 0;		/* of a live one, subscriptions say nothing */
 	if (!was_behind && st.flags & SESSION_BEHIND)
 		stream_owed(&s, w, fd, &st);
 	stream_commit(&s, &st);
-	worker_count(w, COUNTER_dropped_unencodable, skipped);
+	worker_count(w, COUNTER_dropped_unencodable, passed);
 	return 0;
 }
 

@@ -265,13 +265,18 @@ static void close_doomed(struct worker *w)
 		}
 }
 
-/* One that is in danger could not be kept: as there is no room, so that no other can be either; or as it can't be had. */
-static void give_up(struct worker *w, struct partial_frame *p, bool no_room)
+/*
+ * One that is in danger could not be kept: as it can't be had, or as there is no room for `lacked` bytes, and then not for another in danger
+ * that is as large.
+ */
+static void give_up(struct worker *w, struct partial_frame *p, size_t lacked)
 {
+	struct ring_record rec;
+
 	p->doomed = true;
-	if (no_room)
+	if (lacked)
 		while ((p = RB_NEXT(partial_tree, &w->partial->loose, p)) != NULL && partial_must_keep(w, p->seq))
-			p->doomed = true;
+			p->doomed = measure(w, p, &rec) >= lacked;
 	close_doomed(w);
 	partial_trim(w);
 }
@@ -291,11 +296,12 @@ bool partial_protect(struct worker *w)
 		if (p->sessions == 0)
 			partial_trim(w);
 		else if (!keep(w, &key, -1, true)) {
-			bool no_room = errno == ENOMEM;
+			struct ring_record rec;
+			size_t lacked = errno == ENOMEM ? measure(w, &key, &rec) : 0;
 
 			p = find(w, &key);
 			if (p)
-				give_up(w, p, no_room);
+				give_up(w, p, lacked);
 		}
 	}
 	return true;
@@ -358,6 +364,15 @@ static const char *frame_of(struct worker *w, int fd, const struct session_state
 	return w->scratch;
 }
 
+/* Somebody reads the frame, if it is kept: it does not age. */
+static void touch(struct worker *w, int fd, const struct session_state_shm *st)
+{
+	struct partial_frame key = key_of(w, fd, st), *p = find(w, &key);
+
+	if (p && p->ref)
+		lend_header(&w->slot, p->ref)->since = w->now;
+}
+
 int partial_send(struct worker *w, int fd, struct session_state_shm *st)
 {
 	uint64_t share = st->sent + SESSION_SHARE;
@@ -376,6 +391,7 @@ int partial_send(struct worker *w, int fd, struct session_state_shm *st)
 		}
 		n = batch_send(w, fd, frame + st->cut, size - st->cut);
 		if (n > 0) {
+			touch(w, fd, st);
 			st->sent += (uint64_t)n;
 			st->cut += (uint32_t)n;
 			st->last_out = w->now;

@@ -76,21 +76,18 @@ static bool server_full(const struct worker *w)
 	return true;
 }
 
-/*
- * Counts one more, if max_connections allows it. Close to it, workers do so one after the other; before, as each adds one at a time, it can't
- * be reached by those who have just looked.
- */
+/* Counts one more, if max_connections allows it; with such a limit, workers do so one after the other. */
 static bool count_in(struct worker *w)
 {
 	uint64_t max = (uint64_t)w->settings->max_connections;
-	bool close_to = max && hub_connections(&w->hub) + INDEX_SLOTS_MAX >= max, room;
+	bool room;
 
-	if (close_to)
+	if (max)
 		lock_acquire(&w->hub.shm->lock, w->number + 1);
 	room = !max || hub_connections(&w->hub) < max;
 	if (room)
 		atomic_fetch_add_explicit(&w->self->connections, 1, memory_order_relaxed);
-	if (close_to)
+	if (max)
 		lock_release(&w->hub.shm->lock, w->number + 1);
 	return room;
 }

@@ -87,6 +87,12 @@ static bool talks(uint32_t transport)
 	return transport == TRANSPORT_FLASH || transport == TRANSPORT_PACKET || transport == TRANSPORT_WEBSOCKET;
 }
 
+/* Its publishing is put off: meanwhile nobody reads from it. */
+static bool waits_for_us(const struct worker *w, int fd)
+{
+	return session_has(w, fd, MARK_STALLED);
+}
+
 /* Nothing was received for more than so many milliseconds: so long at least, and up to a second more. */
 static bool unheard(const struct worker *w, int fd, int64_t limit)
 {
@@ -108,7 +114,7 @@ static bool leaves_pings_unanswered(const struct worker *w, int fd)
 	const struct session_state_shm *st = &session(w, fd)->state;
 	uint32_t since = unanswered_since(w, fd);
 
-	return w->settings->peer_timeout && is_websocket(st->transport) && !st->flags && since &&
+	return w->settings->peer_timeout && is_websocket(st->transport) && !st->flags && !waits_for_us(w, fd) && since &&
 	       (w->now - since) * 1000ll > w->settings->peer_timeout && kernel_queued(fd) == 0;
 }
 
@@ -116,7 +122,7 @@ static bool is_idle(const struct worker *w, int fd)
 {
 	const struct session_state_shm *st = &session(w, fd)->state;
 
-	return w->settings->idle_limit && talks(st->transport) && !(st->flags & (SESSION_CLOSE | SESSION_LINGER)) &&
+	return w->settings->idle_limit && talks(st->transport) && !(st->flags & (SESSION_CLOSE | SESSION_LINGER)) && !waits_for_us(w, fd) &&
 	       unheard(w, fd, w->settings->idle_limit);
 }
 

@@ -72,11 +72,12 @@ static void keep_rest(struct worker *w, struct cursor *c, uint64_t begun)
 	if (left == 0 || st.flags & SESSION_CLOSE) {
 		st.in = LENT_NONE;
 	} else if (left < c->head->len && left < lend_room(&w->slot, st.in) / 4) {
-		uint32_t smaller = session_buffer(w, c->fd, left + left / 2);
+		uint32_t smaller = lend_take(&w->lend, left + left / 2);
 
 		if (smaller != LENT_NONE) {
 			struct lent_shm *head = lend_header(&w->slot, smaller);
 
+			head->owner = (uint32_t)c->fd + 1;
 			head->base = c->at;
 			head->len = (uint32_t)left;
 			head->since = c->head->since;
@@ -233,7 +234,10 @@ void input_ready(struct worker *w, int fd)
 void input_resume(struct worker *w, int fd)
 {
 	worker_on_input(w, fd);
-	lend_header(&w->slot, session(w, fd)->state.in)->since = w->now;	/* we had it wait, and nobody read from it */
+	/* We had it wait, and nobody read from it. */
+	lend_header(&w->slot, session(w, fd)->state.in)->since = w->now;
+	if (session(w, fd)->state.transport != TRANSPORT_HTTP)
+		session(w, fd)->last_in = w->now;
 	input_parse(w, fd);
 	output_flush(w, fd);
 	unchoke(w, fd);
