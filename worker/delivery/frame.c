@@ -1,6 +1,8 @@
 /*
  * A record of the ring as a transport sends it.
  */
+#include "worker/delivery/frame.h"
+
 #include <assert.h>
 
 #include "proto/flash.h"
@@ -9,7 +11,6 @@
 #include "shm/blame.h"
 #include "shm/crash.h"
 #include "shm/log.h"
-#include "worker/worker.h"
 
 static const struct {
 	enum web_format format;
