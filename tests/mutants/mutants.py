@@ -111,12 +111,12 @@ M("blamed-forgotten", "shm/blame.c", "\tif (!s->suspect.blamed)\n\t\ts->suspect.
 M("record-not-skipped", "shm/blame.c", "\tskip(s, encoding);\n", "", "test_blame")
 M("nobody-blamed", "worker/loop/recover.c", "if (on && is_open(w, on - 1)) {", "if (false && on) {",
   "test_crash_points.CrashPoints.test_own_fault_costs_one_connection")
-M("strays-not-adopted", "worker/strays.c", "if (untouched(fd) && proto_of(w, fd) >= 0)", "if (false)", GO_THROUGH, points="accept-accepted")
-M("strays-all-adopted", "worker/strays.c", "if (untouched(fd) && proto_of(w, fd) >= 0)", "if (proto_of(w, fd) >= 0)", RECOVERY + "test_connection_half_closed")
+M("strays-not-adopted", "worker/loop/orphans.c", "if (untouched(fd) && proto_of(w, fd) >= 0)", "if (false)", GO_THROUGH, points="accept-accepted")
+M("strays-all-adopted", "worker/loop/orphans.c", "if (untouched(fd) && proto_of(w, fd) >= 0)", "if (proto_of(w, fd) >= 0)", RECOVERY + "test_connection_half_closed")
 M("orphans-beyond-the-limit", "worker/loop/connection.c", "if (!listener_counts(w, fd)) {", "if (false) {", "test_http_routes.Routes.test_full_and_killed")
-M("refused-are-reset", "worker/refuse.c", "\tif (!more)\n\t\tend(w, r);", "\tif (r->told)\n\t\tend(w, r);", "test_http_routes.Routes.test_full_can_be_read")
-M("strays-stay-open", "worker/strays.c", "w->strays_room, fd);\n\tclose(fd);\n", "w->orphans_room, fd);\n", "test_crash.Leaks.test_descriptors")
-M("fin-counts-as-input", "worker/kernel.c", " - (uint64_t)queued - (uint64_t)fin_arrived(&ti);", " - (uint64_t)queued - 0 * (uint64_t)fin_arrived(&ti);",
+M("refused-are-reset", "worker/loop/refuse.c", "\tif (!more)\n\t\tend(w, r);", "\tif (r->told)\n\t\tend(w, r);", "test_http_routes.Routes.test_full_can_be_read")
+M("strays-stay-open", "worker/loop/orphans.c", "w->orphans_room, fd);\n\tclose(fd);\n", "w->orphans_room, fd);\n", "test_crash.Leaks.test_descriptors")
+M("fin-counts-as-input", "worker/io/tcp_counts.c", " - (uint64_t)queued - (uint64_t)fin_arrived(&ti);", " - (uint64_t)queued - 0 * (uint64_t)fin_arrived(&ti);",
   RECOVERY + "test_end_behind_input")
 M("queued-input-counts", "worker/io/tcp_counts.c", "ti.tcpi_bytes_received - (uint64_t)queued -", "ti.tcpi_bytes_received -", RECOVERY + "test_end_behind_input")
 M("unsent-counts-not", "worker/io/tcp_counts.c", "*bytes = acked + (uint64_t)queued;", "*bytes = acked;", RECOVERY + "test_deaths_while_the_rest_is_sent")

@@ -185,7 +185,7 @@ class Worker(JanusTest):
             over.set()
             for thread in threads:
                 thread.join()
-        self.assertLessEqual(len(lost), 20)
+        self.assertLessEqual(len(lost), janus.count("closed_blamed"))
         clients[0].publish("a", n=1)
         for client in clients:
             client.expect_message("a", n=1)
