@@ -31,8 +31,6 @@
 #include <stdint.h>
 
 #include "proto/json.h"
-#include "proto/protocol.h"
-#include "proto/speak.h"
 #include "proto/transport.h"
 #include "shm/hub.h"
 #include "shm/lend.h"
@@ -276,7 +274,6 @@ void accept_balance(struct worker *w);		/* listening is paused: should it go on?
 bool accept_counts(struct worker *w, int fd);		/* counts a connected socket as a connection, unless there is no room for it */
 void accept_adopt(struct worker *w, int fd, int proto);	/* makes a session of one that is counted, and greets */
 void accept_watcher(struct worker *w, int fd);		/* gives a session its watcher */
-uint32_t accept_transport(int proto);			/* what a connection to a listener speaks at first */
 
 /* refuse.c: takes a connection that there is no room for, and tells it so */
 void refuse_take(struct worker *w, int fd, uint32_t transport);
@@ -401,8 +398,6 @@ static inline bool frame_skipped(const struct worker *w, uint32_t transport, uin
 {
 	return atomic_load_explicit(&w->slot.shm->skips, memory_order_relaxed) > 0 && frame_in_skips(w, transport, seq);
 }
-/* Whether every session has frames of its own: they are served one at a time. */
-bool frame_is_own(uint32_t transport);
 
 /* batch.c */
 /* `arena`: bytes of frames that one batch can hold; enough for the largest frame. NULL (logged) when it can't be made. */

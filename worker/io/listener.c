@@ -119,16 +119,11 @@ void accept_watcher(struct worker *w, int fd)
 	session_watch(w, fd);
 }
 
-uint32_t accept_transport(int proto)
-{
-	return proto == PROTO_HTTP ? TRANSPORT_HTTP : proto == PROTO_PACKET ? TRANSPORT_PACKET : TRANSPORT_FLASH;
-}
-
 /* Puts the greeting into the out buffer of a session that is not there yet. */
 static int greet(struct worker *w, int fd, struct session_state_shm *st)
 {
-	char frame[SPEAK_MAX];
-	size_t len = speak_greeting(st->transport, hub_now(), session(w, fd)->token, frame);
+	char frame[TRANSPORT_NOTICE_MAX];
+	size_t len = transport_greeting(st->transport, hub_now(), session(w, fd)->token, frame);
 
 	return len ? session_append(w, fd, st, frame, len) : 0;
 }
@@ -136,7 +131,7 @@ static int greet(struct worker *w, int fd, struct session_state_shm *st)
 void accept_adopt(struct worker *w, int fd, int proto)
 {
 	struct session_shm *s = session(w, fd);
-	struct session_state_shm st = { .last_out = w->now, .transport = accept_transport(proto) };
+	struct session_state_shm st = { .last_out = w->now, .transport = protocol_transport(proto) };
 
 	memset(s, 0, sizeof(*s));
 	if (w->flood)
@@ -197,7 +192,7 @@ static void on_listener(struct ev_loop *loop, struct ev_io *io, int events)
 		}
 		CRASH_POINT("accept-accepted");
 		if (!accept_counts(w, fd)) {
-			refuse_take(w, fd, accept_transport(l->proto));
+			refuse_take(w, fd, protocol_transport(l->proto));
 			continue;
 		}
 		worker_count(w, COUNTER_accepted, 1);

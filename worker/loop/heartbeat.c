@@ -57,28 +57,17 @@ static int64_t silence(const struct worker *w, int fd)
 static void ping(struct worker *w, int fd)
 {
 	struct session_state_shm st = session(w, fd)->state;
-	char bytes[SPEAK_MAX];
+	char bytes[TRANSPORT_NOTICE_MAX];
 	size_t len;
 
 	if (st.flags & ~(uint32_t)(SESSION_BEHIND | SESSION_CUT) || st.out != LENT_NONE)
 		return;		/* it has something to be sent already */
-	len = speak_heartbeat(st.transport, hub_now(), bytes);
+	len = transport_heartbeat(st.transport, hub_now(), bytes);
 	if (len && session_answer(w, fd, st.parsed, bytes, len)) {
 		worker_count(w, COUNTER_heartbeats, 1);
 		note_ping(w, fd);
 		session_flush(w, fd);
 	}
-}
-
-static bool is_websocket(uint32_t transport)
-{
-	return transport == TRANSPORT_WEBSOCKET || transport == TRANSPORT_WEBSOCKET_STREAM;
-}
-
-/* Whether its transport has something to say to us. */
-static bool talks(uint32_t transport)
-{
-	return transport == TRANSPORT_FLASH || transport == TRANSPORT_PACKET || transport == TRANSPORT_WEBSOCKET;
 }
 
 /* Nothing was received for more than so many milliseconds: so long at least, and up to a second more. */
@@ -102,7 +91,7 @@ static bool leaves_pings_unanswered(const struct worker *w, int fd)
 	const struct session_state_shm *st = &session(w, fd)->state;
 	uint32_t since = unanswered_since(w, fd);
 
-	return w->settings->peer_timeout && is_websocket(st->transport) && !st->flags && since &&
+	return w->settings->peer_timeout && transport_has(st->transport, TRANSPORT_PONGS) && !st->flags && since &&
 	       (w->now - since) * 1000ll > w->settings->peer_timeout && kernel_queued(fd) == 0;
 }
 
@@ -110,7 +99,7 @@ static bool is_idle(const struct worker *w, int fd)
 {
 	const struct session_state_shm *st = &session(w, fd)->state;
 
-	return w->settings->idle_limit && talks(st->transport) && !(st->flags & (SESSION_CLOSE | SESSION_LINGER)) &&
+	return w->settings->idle_limit && transport_has(st->transport, TRANSPORT_TALKS) && !(st->flags & (SESSION_CLOSE | SESSION_LINGER)) &&
 	       unheard(w, fd, w->settings->idle_limit);
 }
 
@@ -127,7 +116,7 @@ static bool is_ping_due(const struct worker *w, int fd)
 	const struct session_state_shm *st = &session(w, fd)->state;
 	int64_t heartbeat = w->settings->heartbeat, idle_limit = w->settings->idle_limit;
 
-	if (idle_limit && talks(st->transport) && unheard(w, fd, idle_limit / 2 - 1000) && !unanswered_since(w, fd))
+	if (idle_limit && transport_has(st->transport, TRANSPORT_TALKS) && unheard(w, fd, idle_limit / 2 - 1000) && !unanswered_since(w, fd))
 		return true;
 	return !(st->flags & SESSION_BEHIND) && silence(w, fd) + sweep_period(w) + heartbeat / 32 > heartbeat;
 }

@@ -21,10 +21,10 @@ void buffers_disconnect(struct worker *w, int fd)
 {
 	struct session_state_shm st = session(w, fd)->state;
 	bool can_hear = !(st.flags & SESSION_BEHIND) && !st.out;
-	char bytes[SPEAK_MAX];
+	char bytes[TRANSPORT_NOTICE_MAX];
 
 	if (can_hear) {
-		size_t len = speak_error(st.transport, hub_now(), 503, "the server has no memory for more (max_buffered)", bytes);
+		size_t len = transport_error(st.transport, hub_now(), 503, "the server has no memory for more (max_buffered)", bytes);
 
 		(void)!send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} else {

@@ -150,7 +150,7 @@ void strays_adopt(struct worker *w)
 		int fd = w->strays[i], proto = proto_of(w, fd);
 
 		if (!accept_counts(w, fd)) {		/* as it was, or would have been */
-			refuse_take(w, fd, accept_transport(proto));
+			refuse_take(w, fd, protocol_transport(proto));
 			continue;
 		}
 		worker_count(w, COUNTER_adopted, 1);
