@@ -1,12 +1,13 @@
 /*
  * A record of the ring as a transport sends it.
  */
+#include "worker/delivery/frame.h"
+
 #include "proto/transport.h"
 #include "proto/web_message.h"
 #include "shm/blame.h"
 #include "shm/crash.h"
 #include "shm/log.h"
-#include "worker/worker.h"
 
 static struct web_record record_of(const struct worker *w, uint32_t page_base, const struct ring_record *rec)
 {

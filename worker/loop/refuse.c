@@ -6,11 +6,15 @@
  * They are no sessions. A successor closes those that were told, and takes or refuses the others as if they had just been accepted. (Of Unix
  * sockets it closes all: what was received there, only a session knows.)
  */
+#include "worker/loop/refuse.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proto/transport.h"
+#include "worker/io/tcp_counts.h"
 #include "worker/protocol/http.h"
 
 #define AT_ONCE 16		/* of them, as descriptors may be what there is none of; those beyond are closed when they are told */

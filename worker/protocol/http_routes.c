@@ -17,6 +17,8 @@
 #include "proto/web_message.h"
 #include "proto/websocket_handshake.h"
 #include "shm/crash.h"
+#include "worker/delivery/frame.h"
+#include "worker/delivery/leave.h"
 #include "worker/protocol/http_page.h"
 #include "worker/protocol/http_routes.h"
 
@@ -104,7 +106,7 @@ static void start_stream(const struct exchange *x, struct names names, uint32_t 
 	st.transport = transport;
 	error = subscribe_all(x, &st, names);
 	if (error) {
-		action_leave_all(x->w, x->c->fd, transport);
+		leave_all(x->w, x->c->fd, transport);
 		exchange_error(x, 503, NULL, error);
 		return;
 	}
@@ -112,7 +114,7 @@ static void start_stream(const struct exchange *x, struct names names, uint32_t 
 	if (transport_has(transport, TRANSPORT_OWN_FRAMES))
 		session(x->w, x->c->fd)->page_base = page_base(x);
 	if (!exchange_append(x, &st, x->w->scratch, stream_head(x, transport))) {
-		action_leave_all(x->w, x->c->fd, transport);
+		leave_all(x->w, x->c->fd, transport);
 		return;
 	}
 	exchange_commit(x, &st, true);

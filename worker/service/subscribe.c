@@ -7,11 +7,18 @@
  * it; its answer and the input's being taken follow in one commit, and until then the successor handles the same input again
  * and finds it subscribed.
  */
+#include "worker/service/subscribe.h"
+
 #include <assert.h>
 #include <string.h>
 
 #include "shm/crash.h"
-#include "worker/worker.h"
+#include "worker/delivery/fanout.h"
+#include "worker/delivery/frame.h"
+#include "worker/delivery/landed.h"
+#include "worker/delivery/local_topics.h"
+#include "worker/delivery/multi_topic.h"
+#include "worker/delivery/subscription_list.h"
 
 struct topic_name action_name(bool inbox, const char *name, size_t len)
 {
@@ -79,7 +86,7 @@ static int go_apart(struct worker *w, int fd, struct session_state_shm *st)
 	if (topics_move_apart(w, st->transport, fd) < 0)
 		return -1;
 	if (owed) {
-		catchup_defer(w, fd);
+		landed_defer(w, fd);
 		st->flags |= session(w, fd)->state.flags & SESSION_BEHIND;
 	}
 	return 0;
@@ -165,23 +172,4 @@ void action_join_everybody(struct worker *w, int fd)
 		return;
 	if (action_subscribe(w, fd, &st, &name) == NULL)
 		session_commit(w, fd, &st);
-}
-
-void action_leave_all(struct worker *w, int fd, uint32_t transport)
-{
-	struct session_shm *s = session(w, fd);
-	uint32_t number = atomic_load_explicit(&s->subscriptions, memory_order_relaxed);
-
-	atomic_store_explicit(&s->subscriptions, 0, memory_order_release);
-	s->count = 0;
-	apart_gone(w, fd);
-	while (number) {
-		const struct subscription_shm *sub = &w->slot.subscriptions[number];
-		uint32_t next = atomic_load_explicit(&sub->next, memory_order_relaxed);
-
-		topics_remove(w, transport, number);
-		topics_give_subscription(w, number);
-		atomic_fetch_sub_explicit(&w->self->subscriptions, 1, memory_order_relaxed);
-		number = next;
-	}
 }

@@ -10,7 +10,9 @@
 
 #include <string.h>
 
-#include "worker/worker.h"
+#include "worker/protocol/answer.h"
+#include "worker/service/subscribe.h"
+#include "worker/session/session.h"
 
 /* What is being parsed: a session's input from `at` on. */
 struct cursor {
