@@ -31,8 +31,6 @@
 #include <stdint.h>
 
 #include "proto/json.h"
-#include "proto/protocol.h"
-#include "proto/speak.h"
 #include "proto/transport.h"
 #include "shm/hub.h"
 #include "shm/lend.h"

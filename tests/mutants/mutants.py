@@ -171,7 +171,7 @@ M("empties-for-ever", "master/restarts.c", "\tr->emptied = true;\n", "", "test_r
 M("progress-forgotten", "master/restarts.c", "\tr->count = 0;\n\tr->emptied = false;\n", "\tr->count = 0;\n", "test_restarts")
 M("stopped-taken-for-vanished", "worker/io/tcp_counts.c", "ti.tcpi_last_ack_recv >= limit && (ti.tcpi_retransmits >= attempts || ti.tcpi_probes >= attempts)",
   "ti.tcpi_last_ack_recv >= limit", "test_pulse.Vanished.test_vanished", quick=False)
-M("busy-is-never-pinged", "worker/loop/heartbeat.c", "if (idle_limit && talks(st->transport)", "if (false && talks(st->transport)", "test_pulse.Pings.test_busy_listener", quick=False)
+M("busy-is-never-pinged", "worker/loop/heartbeat.c", "if (idle_limit && transport_has(st->transport, TRANSPORT_TALKS)", "if (false && transport_has(st->transport, TRANSPORT_TALKS)", "test_pulse.Pings.test_busy_listener", quick=False)
 
 # ---- memory and time of what is not whole ----
 

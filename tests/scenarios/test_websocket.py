@@ -254,6 +254,14 @@ class Closes(WebTest):
         self.assertEqual(witness.message()["data"], "fence")
         self.assertEqual(self.janus.count("bad_input"), 0)
 
+    def test_end_within_a_frame(self):
+        """A client whose side of the connection ends there is told so, as it is by every transport that has frames."""
+        for target in ("/ws", "/sub/a"):
+            client = self.websocket(target)
+            client.send(frame(TEXT, ACTION)[:-1])
+            client.half_close()
+            self.assertIn("within a frame", client.expect_close_frame(1008))
+
     def test_before_the_close_counts(self):
         client, witness = self.websocket(), self.lines("/sub/t")
         client.send(frame(TEXT, ACTION) + frame(CLOSE, close_payload(1000)))

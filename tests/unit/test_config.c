@@ -282,6 +282,38 @@ static void default_file(void **state)
 	assert_int_equal(listen, plain.listeners);
 }
 
+/* ---- what takes a restart ---- */
+
+/* One changed at a time: those that take a restart are told, and stay as they were; the others change. */
+static void reload_changes(void **state)
+{
+	struct settings running, wanted;
+	unsigned kept = 0;
+
+	(void)state;
+	settings_defaults(&running);
+	assert_null(settings_restart(&running, &running, NULL));
+	for (const struct setting *d = settings_table; d < settings_table + SETTINGS; d++) {
+		const struct setting *told;
+
+		settings_defaults(&wanted);
+		if (settings_room(d) > 0)
+			strcpy(settings_text(&wanted, d), "other");
+		else
+			++*settings_number(&wanted, d);
+		told = settings_restart(&wanted, &running, NULL);
+		assert_true(d->restart ? told == d : !told);
+		if (told)
+			assert_null(settings_restart(&wanted, &running, told));
+		settings_keep(&wanted, &running);
+		assert_int_equal(memcmp(&wanted, &running, sizeof(wanted)) == 0, d->restart);
+		kept += d->restart;
+	}
+	assert_in_range(kept, 1, SETTINGS - 1);
+	assert_true(settings_table[SETTING_PLACE_ring_bytes].restart && settings_table[SETTING_PLACE_user].restart);
+	assert_false(settings_table[SETTING_PLACE_slow].restart || settings_table[SETTING_PLACE_hosts].restart);
+}
+
 /* ---- settings through msgpack ---- */
 
 static int unpack(struct settings *s, const msgpack_sbuffer *buf)
@@ -382,6 +414,7 @@ int main(void)
 		cmocka_unit_test(texts),
 		cmocka_unit_test(defaults),
 		cmocka_unit_test(default_file),
+		cmocka_unit_test(reload_changes),
 		cmocka_unit_test(settings_round_trip),
 		cmocka_unit_test(settings_of_other_versions),
 	};

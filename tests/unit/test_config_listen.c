@@ -32,7 +32,7 @@ static void listen_good(void **state)
 		assert_int_equal(config.listeners, 1);
 		assert_string_equal(config.listen[0].url, cases[i].value);
 		assert_int_equal(config.listen[0].proto, cases[i].proto);
-		assert_memory_equal(config_address_scheme(cases[i].proto), cases[i].value, strcspn(cases[i].value, ":"));
+		assert_memory_equal(protocol_scheme(cases[i].proto), cases[i].value, strcspn(cases[i].value, ":"));
 		assert_null(config_address_path(&config.listen[0]));
 		assert_int_equal(config.listen[0].dual, cases[i].dual);
 		config_address_text((struct sockaddr *)&config.listen[0].addr, text, sizeof(text));

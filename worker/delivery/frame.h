@@ -19,7 +19,5 @@ static inline bool frame_skipped(const struct worker *w, uint32_t transport, uin
 {
 	return atomic_load_explicit(&w->slot.shm->skips, memory_order_relaxed) > 0 && frame_in_skips(w, transport, seq);
 }
-/* Whether every session has frames of its own: they are served one at a time. */
-bool frame_is_own(uint32_t transport);
 
 #endif

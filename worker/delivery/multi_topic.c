@@ -283,7 +283,7 @@ static int use_frame(struct piece *p, const struct item *i)
  */
 static int add_frame(struct worker *w, struct piece *p, struct item *i, uint32_t base, bool last)
 {
-	bool own = frame_is_own(i->transport);
+	bool own = transport_has(i->transport, TRANSPORT_OWN_FRAMES);
 	struct ring_record rec;
 	size_t size;
 

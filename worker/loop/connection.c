@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "proto/speak.h"
+#include "proto/transport.h"
 #include "shm/crash.h"
 #include "shm/log.h"
 #include "worker/delivery/leave.h"
@@ -40,16 +40,11 @@ void connection_watch(struct worker *w, int fd)
 	session_watch(w, fd);
 }
 
-static uint32_t transport_of(int proto)
-{
-	return proto == PROTO_HTTP ? TRANSPORT_HTTP : proto == PROTO_PACKET ? TRANSPORT_PACKET : TRANSPORT_FLASH;
-}
-
 /* Puts the greeting into the out buffer of a session that is not there yet. */
 static int greet(struct worker *w, int fd, struct session_state_shm *st)
 {
-	char frame[SPEAK_MAX];
-	size_t len = speak_greeting(st->transport, hub_now(), session(w, fd)->token, frame);
+	char frame[TRANSPORT_NOTICE_MAX];
+	size_t len = transport_greeting(st->transport, hub_now(), session(w, fd)->token, frame);
 
 	return len ? session_append(w, fd, st, frame, len) : 0;
 }
@@ -57,7 +52,7 @@ static int greet(struct worker *w, int fd, struct session_state_shm *st)
 static void adopt(struct worker *w, int fd, int proto)
 {
 	struct session_shm *s = session(w, fd);
-	struct session_state_shm st = { .last_out = w->now, .transport = transport_of(proto) };
+	struct session_state_shm st = { .last_out = w->now, .transport = protocol_transport(proto) };
 
 	memset(s, 0, sizeof(*s));
 	if (w->flood)
@@ -84,7 +79,7 @@ static void adopt(struct worker *w, int fd, int proto)
 void connection_take(struct worker *w, int fd, int proto, enum counter as)
 {
 	if (!listener_counts(w, fd)) {
-		refuse_take(w, fd, transport_of(proto));
+		refuse_take(w, fd, protocol_transport(proto));
 		return;
 	}
 	worker_count(w, as, 1);

@@ -10,7 +10,7 @@
  */
 #include "worker/loop/heartbeat.h"
 
-#include "proto/speak.h"
+#include "proto/transport.h"
 #include "worker/delivery/output.h"
 #include "worker/io/tcp_counts.h"
 #include "worker/loop/sweep.h"
@@ -63,28 +63,17 @@ static int64_t silence(const struct worker *w, int fd)
 static void ping(struct worker *w, int fd)
 {
 	struct session_state_shm st = session(w, fd)->state;
-	char bytes[SPEAK_MAX];
+	char bytes[TRANSPORT_NOTICE_MAX];
 	size_t len;
 
 	if (st.flags & ~(uint32_t)(SESSION_BEHIND | SESSION_CUT) || st.out != LENT_NONE)
 		return;		/* it has something to be sent already */
-	len = speak_heartbeat(st.transport, hub_now(), bytes);
+	len = transport_heartbeat(st.transport, hub_now(), bytes);
 	if (len && session_answer(w, fd, st.parsed, bytes, len)) {
 		worker_count(w, COUNTER_heartbeats, 1);
 		note_ping(w, fd);
 		output_flush(w, fd);
 	}
-}
-
-static bool is_websocket(uint32_t transport)
-{
-	return transport == TRANSPORT_WEBSOCKET || transport == TRANSPORT_WEBSOCKET_STREAM;
-}
-
-/* Whether its transport has something to say to us. */
-static bool talks(uint32_t transport)
-{
-	return transport == TRANSPORT_FLASH || transport == TRANSPORT_PACKET || transport == TRANSPORT_WEBSOCKET;
 }
 
 /* Its publishing is put off: meanwhile nobody reads from it. */
@@ -114,7 +103,7 @@ static bool leaves_pings_unanswered(const struct worker *w, int fd)
 	const struct session_state_shm *st = &session(w, fd)->state;
 	uint32_t since = unanswered_since(w, fd);
 
-	return w->settings->peer_timeout && is_websocket(st->transport) && !st->flags && !waits_for_us(w, fd) && since &&
+	return w->settings->peer_timeout && transport_has(st->transport, TRANSPORT_PONGS) && !st->flags && !waits_for_us(w, fd) && since &&
 	       (w->now - since) * 1000ll > w->settings->peer_timeout && kernel_queued(fd) == 0;
 }
 
@@ -122,7 +111,7 @@ static bool is_idle(const struct worker *w, int fd)
 {
 	const struct session_state_shm *st = &session(w, fd)->state;
 
-	return w->settings->idle_limit && talks(st->transport) && !(st->flags & (SESSION_CLOSE | SESSION_LINGER)) && !waits_for_us(w, fd) &&
+	return w->settings->idle_limit && transport_has(st->transport, TRANSPORT_TALKS) && !(st->flags & (SESSION_CLOSE | SESSION_LINGER)) && !waits_for_us(w, fd) &&
 	       unheard(w, fd, w->settings->idle_limit);
 }
 
@@ -139,7 +128,7 @@ static bool is_ping_due(const struct worker *w, int fd)
 	const struct session_state_shm *st = &session(w, fd)->state;
 	int64_t every = w->settings->heartbeat, idle_limit = w->settings->idle_limit;
 
-	if (idle_limit && talks(st->transport) && unheard(w, fd, idle_limit / 2 - 1000) && !unanswered_since(w, fd))
+	if (idle_limit && transport_has(st->transport, TRANSPORT_TALKS) && unheard(w, fd, idle_limit / 2 - 1000) && !unanswered_since(w, fd))
 		return true;
 	return !(st->flags & SESSION_BEHIND) && silence(w, fd) + sweep_period(w) + every / 32 > every;
 }

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "proto/speak.h"
+#include "proto/transport.h"
 #include "shm/crash.h"
 #include "shm/log.h"
 #include "worker/delivery/partial_frame.h"
@@ -26,14 +26,14 @@ void memory_disconnect(struct worker *w, int fd)
 {
 	const struct session_state_shm st = session(w, fd)->state;
 	bool can_hear = !(st.flags & SESSION_BEHIND) && !st.out;
-	char bytes[SPEAK_MAX];
+	char bytes[TRANSPORT_NOTICE_MAX];
 
 	/* First: whoever finds the state that was would count what is sent now as a part of its stream. */
 	session_forfeit(w, fd);
 	CRASH_POINT("memory-forfeited");
 	worker_count(w, COUNTER_closed_memory, 1);
 	if (can_hear) {
-		size_t len = speak_error(st.transport, hub_now(), 503, "the server has no memory for more (max_buffered)", bytes);
+		size_t len = transport_error(st.transport, hub_now(), 503, "the server has no memory for more (max_buffered)", bytes);
 
 		(void)!send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} else {

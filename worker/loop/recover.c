@@ -264,7 +264,7 @@ static int claim_subscriptions(struct worker *w, int fd)
 	struct session_shm *s = session(w, fd);
 	uint32_t first = atomic_load_explicit(&s->subscriptions, memory_order_relaxed);
 	const struct subscription_shm *sub = &w->slot.subscriptions[first];
-	bool apart = frame_is_own(s->state.transport) || (first && next_subscription(w, first));
+	bool apart = transport_has(s->state.transport, TRANSPORT_OWN_FRAMES) || (first && next_subscription(w, first));
 
 	s->count = 0;
 	for (uint32_t i = first, before = 0; i; before = i, i = next_subscription(w, i)) {

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "proto/speak.h"
+#include "proto/transport.h"
 #include "worker/io/tcp_counts.h"
 #include "worker/protocol/http.h"
 
@@ -37,8 +37,8 @@ static void end(struct worker *w, struct refused *r)
 
 static void tell(struct worker *w, int fd, uint32_t transport, const char *input, size_t len)
 {
-	char frame[SPEAK_MAX];
-	size_t size = transport == TRANSPORT_HTTP ? http_last_words(w, input, len, 503, TEXT, frame) : speak_error(transport, hub_now(), 503, TEXT, frame);
+	char frame[TRANSPORT_NOTICE_MAX];
+	size_t size = transport == TRANSPORT_HTTP ? http_last_words(w, input, len, 503, TEXT, frame) : transport_error(transport, hub_now(), 503, TEXT, frame);
 
 	(void)!send(fd, frame, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 	shutdown(fd, SHUT_WR);

@@ -50,10 +50,8 @@ static bool frame_is_late(struct worker *w, int fd)
 {
 	const struct session_shm *s = session(w, fd);
 	const struct session_state_shm *st = &s->state;
-	bool framed = st->transport == TRANSPORT_FLASH || st->transport == TRANSPORT_PACKET || st->transport == TRANSPORT_WEBSOCKET ||
-		      st->transport == TRANSPORT_WEBSOCKET_STREAM;
 
-	if (!framed || st->in == LENT_NONE || st->flags & (SESSION_CLOSE | SESSION_LINGER) ||
+	if (!transport_has(st->transport, TRANSPORT_FRAMED) || st->in == LENT_NONE || st->flags & (SESSION_CLOSE | SESSION_LINGER) ||
 	    session_has(w, fd, MARK_STALLED | MARK_CHOKED) || !passed(w, lend_header(&w->slot, st->in)->since, w->settings->frame_timeout))
 		return false;
 	worker_count(w, COUNTER_closed_unfinished, 1);

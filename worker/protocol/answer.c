@@ -3,7 +3,7 @@
  */
 #include "worker/protocol/answer.h"
 
-#include "proto/speak.h"
+#include "proto/transport.h"
 #include "worker/delivery/output.h"
 #include "worker/protocol/http.h"
 
@@ -19,8 +19,8 @@ static size_t answer_last(struct worker *w, const struct session_state_shm *st, 
 static void put_error(struct worker *w, int fd, uint64_t parsed, unsigned status, const char *text, uint32_t flags)
 {
 	struct session_state_shm st = session(w, fd)->state;
-	char bytes[SPEAK_MAX];
-	size_t len = st.transport == TRANSPORT_HTTP ? answer_last(w, &st, status, text, bytes) : speak_error(st.transport, hub_now(), status, text, bytes);
+	char bytes[TRANSPORT_NOTICE_MAX];
+	size_t len = st.transport == TRANSPORT_HTTP ? answer_last(w, &st, status, text, bytes) : transport_error(st.transport, hub_now(), status, text, bytes);
 
 	if (len && session_append(w, fd, &st, bytes, len) < 0) {
 		session_abort(w, fd, COUNTER_no_buffer);
@@ -48,8 +48,8 @@ void session_end(struct worker *w, int fd, uint64_t parsed, unsigned status, con
 void session_goodbye(struct worker *w, int fd)
 {
 	struct session_state_shm st = session(w, fd)->state;
-	char bytes[SPEAK_MAX];
-	size_t len = speak_goodbye(st.transport, bytes);
+	char bytes[TRANSPORT_NOTICE_MAX];
+	size_t len = transport_goodbye(st.transport, bytes);
 
 	if (len && !st.flags && session_append(w, fd, &st, bytes, len) == 0) {
 		session_commit(w, fd, &st);

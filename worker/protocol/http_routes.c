@@ -62,7 +62,7 @@ static size_t stream_head(const struct exchange *x, uint32_t transport)
 		return websocket_answer(dst, room, x->req, websocket_protocol(x->req));
 	answer.fields = HTTP_STREAM_FIELDS;
 	answer.type = transport == TRANSPORT_SSE || transport == TRANSPORT_SSE_10 ? HTTP_EVENT_STREAM
-		    : frame_is_own(transport) ? HTML : x->req->html ? LINES_SHOWN : NDJSON;
+		    : transport_has(transport, TRANSPORT_OWN_FRAMES) ? HTML : x->req->html ? LINES_SHOWN : NDJSON;
 	len = http_stream(dst, room, &answer);
 	if (answer.head || !len)
 		return len;
@@ -82,7 +82,7 @@ static const char *subscribe_all(const struct exchange *x, struct session_state_
 	const char *error;
 
 	/* (A page counts the messages of one topic.) */
-	if (x->w->settings->broadcast && !frame_is_own(st->transport) && (error = action_subscribe(x->w, x->c->fd, st, &name)) != NULL)
+	if (x->w->settings->broadcast && !transport_has(st->transport, TRANSPORT_OWN_FRAMES) && (error = action_subscribe(x->w, x->c->fd, st, &name)) != NULL)
 		return error;
 	while (names_next(&n, &name, &error) > 0)
 		if ((error = action_subscribe(x->w, x->c->fd, st, &name)) != NULL)
@@ -111,7 +111,7 @@ static void start_stream(const struct exchange *x, struct names names, uint32_t 
 		return;
 	}
 	CRASH_POINT("stream-subscribed");
-	if (frame_is_own(transport))
+	if (transport_has(transport, TRANSPORT_OWN_FRAMES))
 		session(x->w, x->c->fd)->page_base = page_base(x);
 	if (!exchange_append(x, &st, x->w->scratch, stream_head(x, transport))) {
 		leave_all(x->w, x->c->fd, transport);

@@ -44,17 +44,8 @@ static bool ignore_step(struct worker *w, struct cursor *c)
 }
 
 static bool (*const step_of[TRANSPORTS])(struct worker *w, struct cursor *c) = {
-	[TRANSPORT_FLASH] = flash_step,
-	[TRANSPORT_PACKET] = packet_step,
-	[TRANSPORT_HTTP] = http_step,
-	[TRANSPORT_WEBSOCKET] = websocket_step,
-	[TRANSPORT_WEBSOCKET_STREAM] = websocket_step,
-	[TRANSPORT_SSE] = ignore_step,
-	[TRANSPORT_SSE_10] = ignore_step,
-	[TRANSPORT_COMET] = ignore_step,
-	[TRANSPORT_COMET_10] = ignore_step,
-	[TRANSPORT_PAGE] = ignore_step,
-	[TRANSPORT_PAGE_10] = ignore_step,
+#define TRANSPORT(name, word, group, traits, input, ...) [TRANSPORT_##name] = input,
+#include "proto/transport.def"
 };
 
 /* The rest of an incomplete frame stays in a buffer no larger than it needs. Its time begins now if anything was dealt with, from `begun` on. */
@@ -181,7 +172,7 @@ static void input_end(struct worker *w, int fd)
 		session_watch(w, fd);
 		return;
 	}
-	if (st->in != LENT_NONE && (st->transport == TRANSPORT_FLASH || st->transport == TRANSPORT_PACKET))
+	if (st->in != LENT_NONE && transport_has(st->transport, TRANSPORT_FRAMED))
 		session_end(w, fd, st->parsed, 400, "the connection ended within a frame");
 	output_flush(w, fd);
 	/* (One that is not behind and has something left is broken.) */

@@ -116,7 +116,7 @@ const char *action_subscribe(struct worker *w, int fd, struct session_state_shm 
 	sub = &w->slot.subscriptions[number];
 	sub->topic = t;
 	if ((s->count == 1 && go_apart(w, fd, st) < 0) ||
-	    topics_add(w, st->transport, fd, number, s->count > 0 || frame_is_own(st->transport)) < 0) {
+	    topics_add(w, st->transport, fd, number, s->count > 0 || transport_has(st->transport, TRANSPORT_OWN_FRAMES)) < 0) {
 		topics_give_subscription(w, number);
 		leave_unsubscribed(w, t);
 		return "out of memory";
@@ -168,7 +168,7 @@ void action_join_everybody(struct worker *w, int fd)
 	struct session_state_shm st = session(w, fd)->state;
 	struct topic_name name = action_everybody();
 
-	if (!w->settings->broadcast || st.transport == TRANSPORT_HTTP || frame_is_own(st.transport) || st.flags & (SESSION_CLOSE | SESSION_LINGER))
+	if (!w->settings->broadcast || st.transport == TRANSPORT_HTTP || transport_has(st.transport, TRANSPORT_OWN_FRAMES) || st.flags & (SESSION_CLOSE | SESSION_LINGER))
 		return;
 	if (action_subscribe(w, fd, &st, &name) == NULL)
 		session_commit(w, fd, &st);
