@@ -141,7 +141,7 @@ M("cut-forgotten-by-a-death", "worker/delivery/landed.c", "\t\t\tst->cut = (uint
 M("rest-of-a-cut-frame-miscounted", "worker/delivery/landed.c", "\tleft = size - st->cut;\n", "\tleft = size;\n", RECOVERY + "test_deaths_while_the_rest_is_sent")
 M("stream-ignores-since-when", "worker/delivery/stream.c", "\t\tif (from < t->subscription->from)\n\t\t\tfrom = t->subscription->from;\n", "",
   APART + "test_second_topic_of_one_behind")
-M("predecessor-not-noted", "worker/delivery/subscription_list.c", "\tif (next)\n\t\tlinks_follow(w, before, next);\n", "", "test_links")
+M("predecessor-not-noted", "worker/delivery/subscription_list.c", "\tif (next)\n\t\tlinks_follow(w, before, next);\n", "", "test_subscription_list")
 M("list-not-told-of-its-order", "worker/loop/recover.c", "\t\t\tlinks_follow(w, before, i);\n", "\t\t\t(void)before;\n", APART + "test_leaves_after_a_death")
 M("not-protected", "worker/loop/worker.c", "\tbool more = !partial_protect(w);\n", "\tbool more = false;\n", "test_slow.SlowWeb.test_large_cut_frames_are_rescued")
 M("kept-not-unlinked", "worker/delivery/partial_frame.c", "\t\tatomic_store_explicit(link_to(w, p), next, memory_order_release);\n", "\t\t(void)next, (void)link_to;\n",

@@ -228,7 +228,7 @@ static void test_overwritten(void **state)
 	verify(f);
 }
 
-static void test_links(void **state)
+static void test_subscription_list(void **state)
 {
 	uint64_t last[TOPICS] = { 0 }, number[TOPICS] = { 0 }, seq;
 	struct fixture *f = *state;
@@ -383,7 +383,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_clock_is_set, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_overwritten, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_links, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_subscription_list, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_seek, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_remade_topic, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lag, setup, teardown),

@@ -46,81 +46,87 @@ struct frames {
 	uint32_t at[PASS_RECORDS + 1];
 };
 
-static void enqueue(struct worker *w, struct local_topic *t)
+int fanout_init(struct fanout *fanout)
+{
+	fanout->once = calloc(1 + KEPT, sizeof(*fanout->once));
+	return fanout->once ? 0 : -1;
+}
+
+static void enqueue(struct fanout *fanout, struct local_topic *t)
 {
 	t->queued = true;
 	t->queued_next = NULL;
-	*w->queue_end = t;
-	w->queue_end = &t->queued_next;
-	w->queued++;
+	*fanout->topics->queue_end = t;
+	fanout->topics->queue_end = &t->queued_next;
+	fanout->topics->queued++;
 }
 
-static struct local_topic *dequeue(struct worker *w)
+static struct local_topic *dequeue(struct fanout *fanout)
 {
-	struct local_topic *t = w->queue;
+	struct local_topic *t = fanout->topics->queue;
 
-	w->queue = t->queued_next;
-	if (!w->queue)
-		w->queue_end = &w->queue;
+	fanout->topics->queue = t->queued_next;
+	if (!fanout->topics->queue)
+		fanout->topics->queue_end = &fanout->topics->queue;
 	t->queued = false;
-	w->queued--;
+	fanout->topics->queued--;
 	return t;
 }
 
-static void queue_from(struct worker *w, struct local_topic *t, uint64_t seq)
+static void queue_from(struct fanout *fanout, struct local_topic *t, uint64_t seq)
 {
 	if (t->queued)
 		return;
 	t->first = t->hint = seq;
 	t->end = t->pass = 0;
 	t->at = 0;
-	enqueue(w, t);
+	enqueue(fanout, t);
 }
 
 /*
  * We slept while the ring went round. Nothing is lost: whatever concerned us would have woken us. But what has come to our
  * topics since must be looked for topic by topic.
  */
-static void poll_topics(struct worker *w, uint64_t tail)
+static void poll_topics(struct fanout *fanout, uint64_t tail)
 {
-	for (uint32_t i = 1; i <= w->hub.index.shm->topics_max && index_topic(&w->hub.index, i)->generation; i++) {
-		struct local_topic *t = w->topics[i];
+	for (uint32_t i = 1; i <= fanout->base->hub.index.shm->topics_max && index_topic(&fanout->base->hub.index, i)->generation; i++) {
+		struct local_topic *t = fanout->topics->of[i];
 		struct ring_record rec;
 
-		if (!t || ring_seek(&w->hub.ring, i, t->generation, w->cursor, tail, 0, &rec) < 0)
+		if (!t || ring_seek(&fanout->base->hub.ring, i, t->generation, fanout->topics->cursor, tail, 0, &rec) < 0)
 			continue;
 		for (; t; t = t->sibling)
 			if (!t->is_apart)
-				queue_from(w, t, rec.seq);
+				queue_from(fanout, t, rec.seq);
 	}
 }
 
-bool fanout_poll(struct worker *w)
+bool fanout_poll(struct fanout *fanout)
 {
-	uint64_t tail = ring_tail(&w->hub.ring), end = tail - w->cursor > POLL_RECORDS ? w->cursor + POLL_RECORDS : tail;
+	uint64_t tail = ring_tail(&fanout->base->hub.ring), end = tail - fanout->topics->cursor > POLL_RECORDS ? fanout->topics->cursor + POLL_RECORDS : tail;
 	struct ring_record rec;
 
-	for (uint64_t seq = w->cursor; seq < end; seq++) {
+	for (uint64_t seq = fanout->topics->cursor; seq < end; seq++) {
 		struct local_topic *t;
 
-		if (ring_read(&w->hub.ring, seq, &rec) < 0 || FAIL_POINT("poll-overtaken")) {
-			poll_topics(w, tail);
+		if (ring_read(&fanout->base->hub.ring, seq, &rec) < 0 || FAIL_POINT("poll-overtaken")) {
+			poll_topics(fanout, tail);
 			end = tail;
 			break;
 		}
-		for (t = topics_find(w, rec.topic); t && t->generation == rec.generation; t = t->sibling)
+		for (t = topics_find(fanout->topics, rec.topic); t && t->generation == rec.generation; t = t->sibling)
 			if (!t->is_apart)
-				queue_from(w, t, seq);
+				queue_from(fanout, t, seq);
 	}
-	w->cursor = end;
+	fanout->topics->cursor = end;
 	return end < tail;
 }
 
 /* Room for `bytes` of frames, the first of the pass. NULL without memory. */
-static char *frames_room(struct worker *w, struct frames *f, size_t bytes)
+static char *frames_room(struct fanout *fanout, struct frames *f, size_t bytes)
 {
 	if (!f->pass)
-		return batch_room(w, bytes);
+		return batch_room(fanout->batch, bytes);
 	if (f->room < bytes) {
 		free(f->bytes);
 		f->bytes = malloc(bytes);
@@ -135,19 +141,6 @@ static bool is_owed(const struct session_shm *s, uint64_t end)
 	return !(s->state.flags & (SESSION_BEHIND | SESSION_CLOSE)) && s->state.pos < end;
 }
 
-bool fanout_owes(const struct worker *w, int fd, uint64_t pos)
-{
-	const struct session_shm *s = session(w, fd);
-	const struct local_topic *t;
-
-	if (pos >= w->cursor)
-		return false;
-	t = topics_find(w, w->slot.subscriptions[atomic_load_explicit(&s->subscriptions, memory_order_relaxed)].topic);
-	while (t && (t->transport != s->state.transport || t->is_apart))
-		t = t->sibling;
-	return t && t->queued;
-}
-
 /* Of what was passed over, that which was for a session that has had all before `pos`. */
 static uint32_t skipped_from(const struct frames *f, uint64_t pos)
 {
@@ -159,61 +152,61 @@ static uint32_t skipped_from(const struct frames *f, uint64_t pos)
 }
 
 /* Nothing of the pass that the session has not had can be made into a frame: it has had all. */
-static void pass_by(struct worker *w, int fd, const struct frames *f)
+static void pass_by(struct fanout *fanout, int fd, const struct frames *f)
 {
-	struct session_state_shm st = session(w, fd)->state;
+	struct session_state_shm st = session(fanout->base, fd)->state;
 	uint32_t skipped = skipped_from(f, st.pos);
 
 	st.pos = f->end;
-	slot_commit(&w->slot, fd, &st);
-	worker_count(w, COUNTER_dropped_unencodable, skipped);
+	slot_commit(&fanout->base->slot, fd, &st);
+	base_count(fanout->base, COUNTER_dropped_unencodable, skipped);
 }
 
 /* All records of the pass can't be made into frames: those who would get them here have had them. */
-static void pass_over(struct worker *w, const struct local_topic *t, const struct frames *f)
+static void pass_over(struct fanout *fanout, const struct local_topic *t, const struct frames *f)
 {
-	batch_flush(w);		/* what is under way is recorded from where the sessions are */
+	batch_flush(fanout->batch);		/* what is under way is recorded from where the sessions are */
 	for (uint32_t i = t->at; i < t->count; i++)
-		if (is_owed(session(w, (int)t->subscribers[i]), f->end))
-			pass_by(w, (int)t->subscribers[i], f);
+		if (is_owed(session(fanout->base, (int)t->subscribers[i]), f->end))
+			pass_by(fanout, (int)t->subscribers[i], f);
 }
 
 /*
  * Makes the frames of the pass: for its first slice as many as there are, up to the limits; if later again, the same.
  * 0, or -1 when there are none.
  */
-static int make_frames(struct worker *w, struct local_topic *t, struct frames *f)
+static int make_frames(struct fanout *fanout, struct local_topic *t, struct frames *f)
 {
-	uint64_t below = t->end ? t->end : w->cursor;
+	uint64_t below = t->end ? t->end : fanout->topics->cursor;
 	struct ring_record rec;
 	size_t used = 0;
 
 	f->count = f->skipped = 0;
 	f->at[0] = 0;
-	f->bytes = frames_room(w, f, PASS_BYTES);
+	f->bytes = frames_room(fanout, f, PASS_BYTES);
 	f->end = t->first;
 	while (f->count < PASS_RECORDS) {
 		size_t size;
 
-		if (ring_seek(&w->hub.ring, t->topic, t->generation, f->end, below, f->count ? f->seq[f->count - 1] : t->hint, &rec) < 0) {
+		if (ring_seek(&fanout->base->hub.ring, t->topic, t->generation, f->end, below, f->count ? f->seq[f->count - 1] : t->hint, &rec) < 0) {
 			f->end = f->count ? f->end : below;	/* of nothing but skipped ones, all is over */
 			break;
 		}
 
-		if (frame_skipped(w, t->transport, rec.seq)) {
+		if (frame_skipped(fanout->base, t->transport, rec.seq)) {
 			if (f->skipped < SKIP_MAX)
 				f->skip[f->skipped] = rec.seq;
 			f->skipped++;
 			f->end = rec.seq + 1;
 			continue;
 		}
-		size = frame_size(w, t->transport, 0, &rec);
+		size = frame_size(fanout->base, t->transport, 0, &rec);
 		if (used + size > PASS_BYTES) {
 			if (f->count > 0)
 				break;
-			f->bytes = frames_room(w, f, size);
+			f->bytes = frames_room(fanout, f, size);
 		}
-		if (!size || !f->bytes || frame_write(w, t->transport, 0, &rec, f->bytes + used, size) < 0)
+		if (!size || !f->bytes || frame_write(fanout->base, t->transport, 0, &rec, f->bytes + used, size) < 0)
 			break;
 		used += size;
 		f->seq[f->count++] = rec.seq;
@@ -221,38 +214,36 @@ static int make_frames(struct worker *w, struct local_topic *t, struct frames *f
 		f->end = rec.seq + 1;
 	}
 	if (!f->pass)
-		batch_use(w, used);
+		batch_use(fanout->batch, used);
 	if (!f->count && f->skipped)
-		pass_over(w, t, f);
+		pass_over(fanout, t, f);
 	return f->count ? 0 : -1;
 }
 
 /* The frames of the pass that the topic is in, or that begins now. NULL when there are none. */
-static const struct frames *pass_frames(struct worker *w, struct local_topic *t)
+static const struct frames *pass_frames(struct fanout *fanout, struct local_topic *t)
 {
-	static struct frames once, kept[KEPT];
-	static uint64_t passes;
-	struct frames *f = &once;
+	struct frames *f = fanout->once, *kept = fanout->once + 1;
 
 	if (t->pass)
 		for (int i = 0; i < KEPT; i++)
 			if (kept[i].pass == t->pass)
 				return &kept[i];
-	if (t->end || t->count > (uint32_t)w->settings->fanout_slice) {
-		f = &kept[passes % KEPT];
-		batch_flush(w);		/* what is in it may be on its way */
-		f->pass = t->pass = ++passes;
+	if (t->end || t->count > (uint32_t)fanout->base->settings->fanout_slice) {
+		f = &kept[fanout->passes % KEPT];
+		batch_flush(fanout->batch);		/* what is in it may be on its way */
+		f->pass = t->pass = ++fanout->passes;
 	}
-	if (make_frames(w, t, f) == 0)
+	if (make_frames(fanout, t, f) == 0)
 		return f;
 	f->pass = 0;
 	return NULL;
 }
 
 /* What of the frames the session has not had yet, as one send. */
-static void serve(struct worker *w, int fd, const struct frames *f)
+static void serve(struct fanout *fanout, int fd, const struct frames *f)
 {
-	const struct session_shm *s = session(w, fd);
+	const struct session_shm *s = session(fanout->base, fd);
 	uint32_t i = 0;
 
 	if (!is_owed(s, f->end))
@@ -261,35 +252,35 @@ static void serve(struct worker *w, int fd, const struct frames *f)
 	while (i < f->count && f->seq[i] < s->state.pos)
 		i++;
 	if (i == f->count) {
-		pass_by(w, fd, f);
+		pass_by(fanout, fd, f);
 		return;
 	}
-	batch_add(w, fd, f->bytes + f->at[i], f->at[f->count] - f->at[i], f->end, f->count - i, skipped_from(f, s->state.pos));
+	batch_add(fanout->batch, fd, f->bytes + f->at[i], f->at[f->count] - f->at[i], f->end, f->count - i, skipped_from(f, s->state.pos));
 }
 
 /*
  * There was no memory for frames, or they were overwritten, which flow control prevents: those not served yet get what there is when they
  * can.
  */
-static void defer_rest(struct worker *w, struct local_topic *t)
+static void defer_rest(struct fanout *fanout, struct local_topic *t)
 {
-	batch_flush(w);		/* what is under way is recorded from where the sessions are */
+	batch_flush(fanout->batch);		/* what is under way is recorded from where the sessions are */
 	for (; t->at < t->count; t->at++)
-		if (is_owed(session(w, (int)t->subscribers[t->at]), t->end ? t->end : w->cursor))
-			landed_defer(w, (int)t->subscribers[t->at]);
+		if (is_owed(session(fanout->base, (int)t->subscribers[t->at]), t->end ? t->end : fanout->topics->cursor))
+			landed_defer(fanout->streams, (int)t->subscribers[t->at]);
 }
 
 /* One slice, or as much of it as there is time for. Returns sends made, about. */
-static uint32_t serve_slice(struct worker *w, struct local_topic *t, uint64_t began)
+static uint32_t serve_slice(struct fanout *fanout, struct local_topic *t, uint64_t began)
 {
 	const struct frames *f;
-	uint32_t stop = t->at + (uint32_t)w->settings->fanout_slice, from = t->at, batch;
+	uint32_t stop = t->at + (uint32_t)fanout->base->settings->fanout_slice, from = t->at, batch;
 
-	f = pass_frames(w, t);
+	f = pass_frames(fanout, t);
 	if (!f) {
-		defer_rest(w, t);
+		defer_rest(fanout, t);
 		if (!t->end)
-			t->end = w->cursor;
+			t->end = fanout->topics->cursor;
 		return 0;
 	}
 	t->end = f->end;
@@ -298,19 +289,19 @@ static uint32_t serve_slice(struct worker *w, struct local_topic *t, uint64_t be
 	batch = 1 + BATCH_BYTES / f->at[f->count];
 	while (t->at < stop) {
 		if (t->at + 8 < stop)
-			__builtin_prefetch(session(w, (int)t->subscribers[t->at + 8]));
-		serve(w, (int)t->subscribers[t->at++], f);
+			__builtin_prefetch(session(fanout->base, (int)t->subscribers[t->at + 8]));
+		serve(fanout, (int)t->subscribers[t->at++], f);
 		if ((t->at - from) % batch)
 			continue;
-		batch_flush(w);
-		if (worker_clock() - began > TURN_US)
+		batch_flush(fanout->batch);
+		if (base_clock() - began > TURN_US)
 			break;
 	}
 	return t->at - from;
 }
 
 /* The pass is over: is there something for another? */
-static bool another_pass(struct worker *w, struct local_topic *t)
+static bool another_pass(struct fanout *fanout, struct local_topic *t)
 {
 	struct ring_record rec;
 
@@ -318,44 +309,44 @@ static bool another_pass(struct worker *w, struct local_topic *t)
 	t->first = t->end;
 	t->end = 0;
 	t->pass = 0;
-	if (ring_seek(&w->hub.ring, t->topic, t->generation, t->first, w->cursor, t->hint, &rec) < 0)
+	if (ring_seek(&fanout->base->hub.ring, t->topic, t->generation, t->first, fanout->topics->cursor, t->hint, &rec) < 0)
 		return false;
 	t->first = t->hint = rec.seq;
 	return true;
 }
 
-bool fanout_run(struct worker *w)
+bool fanout_run(struct fanout *fanout)
 {
-	struct local_topic *last = w->queue ? (struct local_topic *)((char *)w->queue_end - offsetof(struct local_topic, queued_next)) : NULL;
-	uint64_t began = worker_clock();
+	struct local_topic *last = fanout->topics->queue ? (struct local_topic *)((char *)fanout->topics->queue_end - offsetof(struct local_topic, queued_next)) : NULL;
+	uint64_t began = base_clock();
 	uint32_t sends = 0;
 
 	/* Each topic once at most: a session must not stand in a batch twice. */
-	while (w->queue && sends < TURN_SENDS && worker_clock() - began <= TURN_US) {
-		struct local_topic *t = dequeue(w);
+	while (fanout->topics->queue && sends < TURN_SENDS && base_clock() - began <= TURN_US) {
+		struct local_topic *t = dequeue(fanout);
 
-		sends += serve_slice(w, t, began);
-		if (t->at < t->count || another_pass(w, t))
-			enqueue(w, t);
+		sends += serve_slice(fanout, t, began);
+		if (t->at < t->count || another_pass(fanout, t))
+			enqueue(fanout, t);
 		if (t == last)
 			break;
 	}
-	batch_flush(w);
-	return apart_run(w) || w->queue != NULL;
+	batch_flush(fanout->batch);
+	return apart_run(fanout->apart) || fanout->topics->queue != NULL;
 }
 
-void fanout_publish_delivered(struct worker *w)
+void fanout_publish_delivered(struct fanout *fanout)
 {
-	uint64_t least = apart_cursor(w);
+	uint64_t least = apart_cursor(fanout->apart);
 
 	/* What was true stays true, as passes only move on: a long queue is walked when it matters, and not every turn. */
-	if (w->queued > QUEUE_SHORT &&
-	    (ring_lag(&w->hub.ring, w->self->delivered) < LAG_SMALL || ++w->turns_unpublished < w->queued / TURN_SENDS))
+	if (fanout->topics->queued > QUEUE_SHORT &&
+	    (ring_lag(&fanout->base->hub.ring, fanout->base->self->delivered) < LAG_SMALL || ++fanout->turns_unpublished < fanout->topics->queued / TURN_SENDS))
 		return;
-	w->turns_unpublished = 0;
-	for (const struct local_topic *t = w->queue; t; t = t->queued_next)
+	fanout->turns_unpublished = 0;
+	for (const struct local_topic *t = fanout->topics->queue; t; t = t->queued_next)
 		if (t->first < least)
 			least = t->first;
 	/* release: what is below has been recorded in the sessions */
-	atomic_store_explicit(&w->self->delivered, least, memory_order_release);
+	atomic_store_explicit(&fanout->base->self->delivered, least, memory_order_release);
 }

@@ -4,12 +4,22 @@
 #ifndef WORKER_DELIVERY_FANOUT_H
 #define WORKER_DELIVERY_FANOUT_H
 
-#include "worker/session/session.h"
+#include "worker/delivery/multi_topic.h"
 
-bool fanout_poll(struct worker *w);		/* looks through the ring's new records; true when some are left */
-bool fanout_run(struct worker *w);		/* serves; true when something is left to do */
-void fanout_publish_delivered(struct worker *w);
-/* Whether the session may not have had all yet that came to the topic of its only subscription, which is not apart. */
-bool fanout_owes(const struct worker *w, int fd, uint64_t pos);
+struct fanout {
+	struct base *base;
+	struct batch *batch;
+	struct topics *topics;
+	struct streams *streams;
+	struct apart *apart;
+	struct frames *once;		/* of the passes under way, fanout.c's own */
+	uint64_t passes;
+	uint32_t turns_unpublished;	/* since `delivered` was last brought up to date */
+};
+
+int fanout_init(struct fanout *fanout);		/* the others are set. -1 without memory */
+bool fanout_poll(struct fanout *fanout);		/* looks through the ring's new records; true when some are left */
+bool fanout_run(struct fanout *fanout);		/* serves; true when something is left to do */
+void fanout_publish_delivered(struct fanout *fanout);
 
 #endif

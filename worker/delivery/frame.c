@@ -9,22 +9,22 @@
 #include "shm/crash.h"
 #include "shm/log.h"
 
-static struct web_record record_of(const struct worker *w, uint32_t page_base, const struct ring_record *rec)
+static struct web_record record_of(const struct base *base, uint32_t page_base, const struct ring_record *rec)
 {
 	return (struct web_record){
 		.time = rec->time,
 		.id = rec->seq,
 		.number = (uint32_t)rec->number - page_base,
-		.text = ring_peek(&w->hub.ring, rec),
+		.text = ring_peek(&base->hub.ring, rec),
 		.len = rec->len,
 	};
 }
 
 /* What is to blame if the worker dies in between. 0: nothing any more. */
-static void encoding(const struct worker *w, uint64_t what)
+static void encoding(const struct base *base, uint64_t what)
 {
 	atomic_signal_fence(memory_order_seq_cst);
-	atomic_store_explicit(&w->slot.shm->encoding, what, memory_order_relaxed);
+	atomic_store_explicit(&base->slot.shm->encoding, what, memory_order_relaxed);
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
@@ -42,40 +42,40 @@ static void tell_skipped(uint64_t what)
 		    transport_table[what & 255].word);
 }
 
-bool frame_in_skips(const struct worker *w, uint32_t transport, uint64_t seq)
+bool frame_in_skips(const struct base *base, uint32_t transport, uint64_t seq)
 {
-	if (!blame_skips(&w->slot, seq, transport))
+	if (!blame_skips(&base->slot, seq, transport))
 		return false;
 	tell_skipped(ENCODING(seq, transport));
 	return true;
 }
 
-size_t frame_size_sent(const struct worker *w, uint32_t transport, uint32_t page_base, const struct ring_record *rec)
+size_t frame_size_sent(const struct base *base, uint32_t transport, uint32_t page_base, const struct ring_record *rec)
 {
-	struct web_record r = record_of(w, page_base, rec);
+	struct web_record r = record_of(base, page_base, rec);
 	size_t size = transport_table[transport].encoder.size(&r);
 
-	return ring_holds(&w->hub.ring, rec->seq) ? size : 0;
+	return ring_holds(&base->hub.ring, rec->seq) ? size : 0;
 }
 
-size_t frame_size(const struct worker *w, uint32_t transport, uint32_t page_base, const struct ring_record *rec)
+size_t frame_size(const struct base *base, uint32_t transport, uint32_t page_base, const struct ring_record *rec)
 {
 	size_t size;
 
-	encoding(w, ENCODING(rec->seq, transport));
-	size = frame_size_sent(w, transport, page_base, rec);
-	encoding(w, 0);
+	encoding(base, ENCODING(rec->seq, transport));
+	size = frame_size_sent(base, transport, page_base, rec);
+	encoding(base, 0);
 	return size;
 }
 
-int frame_write(const struct worker *w, uint32_t transport, uint32_t page_base, const struct ring_record *rec, char *dst, size_t size)
+int frame_write(const struct base *base, uint32_t transport, uint32_t page_base, const struct ring_record *rec, char *dst, size_t size)
 {
-	struct web_record r = record_of(w, page_base, rec);
+	struct web_record r = record_of(base, page_base, rec);
 	size_t n;
 
-	encoding(w, ENCODING(rec->seq, transport));
+	encoding(base, ENCODING(rec->seq, transport));
 	CRASH_ON_RECORD(r.text, r.len);
 	n = transport_table[transport].encoder.encode(&r, dst, size);
-	encoding(w, 0);
-	return n == size && ring_holds(&w->hub.ring, rec->seq) ? 0 : -1;
+	encoding(base, 0);
+	return n == size && ring_holds(&base->hub.ring, rec->seq) ? 0 : -1;
 }

@@ -23,13 +23,13 @@ static uint64_t advance_out(struct session_state_shm *st, uint64_t bytes)
 }
 
 /* Takes sent bytes off the frame that was cut. Returns those that are left. -1 when the ring no longer has its record. */
-static int64_t advance_cut(struct worker *w, int fd, struct session_state_shm *st, uint64_t bytes)
+static int64_t advance_cut(struct streams *streams, int fd, struct session_state_shm *st, uint64_t bytes)
 {
 	uint64_t size, left;
 
 	if (!(st->flags & SESSION_CUT))
 		return (int64_t)bytes;
-	size = partial_size(w, fd, st);
+	size = partial_size(streams->partial, fd, st);
 	if (size <= st->cut)
 		return -1;
 	left = size - st->cut;
@@ -40,7 +40,7 @@ static int64_t advance_cut(struct worker *w, int fd, struct session_state_shm *s
 	st->cut = 0;
 	st->flags &= ~(uint32_t)SESSION_CUT;
 	st->pos++;
-	worker_count(w, COUNTER_delivered, 1);
+	base_count(streams->base, COUNTER_delivered, 1);
 	return (int64_t)(bytes - left);
 }
 
@@ -54,22 +54,22 @@ static int64_t advance_cut(struct worker *w, int fd, struct session_state_shm *s
  * looks at records before the outcome is recorded, frames are measured without that note. So a worker that dies in between leaves the list
  * as it is, and so do its successors until they have landed what was under way.
  */
-static int advance(struct stream *s, struct worker *w, int fd, struct session_state_shm *st, uint64_t bytes)
+static int advance(struct stream *s, struct streams *streams, int fd, struct session_state_shm *st, uint64_t bytes)
 {
-	int64_t left = advance_cut(w, fd, st, bytes);
+	int64_t left = advance_cut(streams, fd, st, bytes);
 	struct stream_topic *t;
 
 	if (left < 0)
 		return -1;
 	st->sent += bytes;
-	st->last_out = w->now;
+	st->last_out = streams->base->now;
 	bytes = advance_out(st, (uint64_t)left);
 	if (bytes == 0)
 		return 0;
-	if (stream_open(s, w, fd, st, ring_tail(&w->hub.ring)) < 0)
+	if (stream_open(s, streams, fd, st, ring_tail(&streams->base->hub.ring)) < 0)
 		return -1;
 	while (bytes > 0 && (t = stream_next(s)) != NULL) {
-		uint64_t size = frame_size_sent(w, st->transport, session(w, fd)->page_base, &t->next);
+		uint64_t size = frame_size_sent(streams->base, st->transport, session(streams->base, fd)->page_base, &t->next);
 
 		if (!size)
 			return -1;
@@ -82,7 +82,7 @@ static int advance(struct stream *s, struct worker *w, int fd, struct session_st
 			return s->lost == 0 ? 0 : -1;
 		}
 		st->pos = t->next.seq + 1;
-		worker_count(w, COUNTER_delivered, 1);
+		base_count(streams->base, COUNTER_delivered, 1);
 		bytes -= size;
 		s->passed = s->skipped;
 		stream_step(s, t);
@@ -90,14 +90,14 @@ static int advance(struct stream *s, struct worker *w, int fd, struct session_st
 	return bytes == 0 && s->lost == 0 ? 0 : -1;
 }
 
-int landed_advance(struct worker *w, int fd, uint64_t bytes, bool behind)
+int landed_advance(struct streams *streams, int fd, uint64_t bytes, bool behind)
 {
-	struct session_state_shm st = session(w, fd)->state;
+	struct session_state_shm st = session(streams->base, fd)->state;
 	bool was_behind = st.flags & SESSION_BEHIND;
-	struct stream s = { .w = w, .fd = fd };
+	struct stream s = { .of = streams, .fd = fd };
 	uint64_t passed;
 
-	if (bytes > 0 && advance(&s, w, fd, &st, bytes) < 0)
+	if (bytes > 0 && advance(&s, streams, fd, &st, bytes) < 0)
 		return -1;
 	if (behind)
 		st.flags |= SESSION_BEHIND;
@@ -105,46 +105,48 @@ int landed_advance(struct worker *w, int fd, uint64_t bytes, bool behind)
 	if (!was_behind)
 		s.count = 0;		/* of a live one, subscriptions say nothing */
 	if (!was_behind && st.flags & SESSION_BEHIND)
-		stream_owed(&s, w, fd, &st);
+		stream_owed(&s, streams, fd, &st);
 	stream_commit(&s, &st);
-	worker_count(w, COUNTER_dropped_unencodable, passed);
+	base_count(streams->base, COUNTER_dropped_unencodable, passed);
 	return 0;
 }
 
-void landed_defer(struct worker *w, int fd)
+void landed_defer(struct streams *streams, int fd)
 {
-	landed_advance(w, fd, 0, true);
-	session_watch(w, fd);
+	landed_advance(streams, fd, 0, true);
+	session_watch(streams->base, fd);
 }
 
 /*
  * The kernel took only part, or nothing: as there was no room, or as the connection is broken, which it then will say again. What it took
  * and that the session is behind is one commit: between two, a frame would be cut with nobody waiting to send its rest.
  */
-static void fall_behind(struct worker *w, int fd, uint32_t sent)
+static void fall_behind(struct streams *streams, int fd, uint32_t sent)
 {
-	if (landed_advance(w, fd, sent, true) < 0)
-		session_abort(w, fd, COUNTER_closed_uncertain);
+	if (landed_advance(streams, fd, sent, true) < 0)
+		session_abort(streams->base, fd, COUNTER_closed_uncertain);
 	else
-		session_watch(w, fd);
+		session_watch(streams->base, fd);
 }
 
-void landed_record(struct worker *w, const struct batch_send *send, int result)
+void landed_record(void *above, const struct batch_send *send, int result)
 {
+	struct streams *streams = above;
+
 	if (result == BATCH_UNKNOWN) {
-		session_abort(w, send->fd, COUNTER_closed_uncertain);
+		session_abort(streams->base, send->fd, COUNTER_closed_uncertain);
 	} else if (result == (int)send->len) {
-		struct session_state_shm st = session(w, send->fd)->state;
+		struct session_state_shm st = session(streams->base, send->fd)->state;
 
 		st.pos = send->pos;
 		st.sent += send->len;
-		st.last_out = w->now;
-		slot_commit(&w->slot, send->fd, &st);
+		st.last_out = streams->base->now;
+		slot_commit(&streams->base->slot, send->fd, &st);
 		/* Each: a successor counts only what it finds. */
-		worker_count(w, COUNTER_delivered, send->messages);
+		base_count(streams->base, COUNTER_delivered, send->messages);
 		if (send->skipped)
-			worker_count(w, COUNTER_dropped_unencodable, send->skipped);
+			base_count(streams->base, COUNTER_dropped_unencodable, send->skipped);
 	} else {
-		fall_behind(w, send->fd, result > 0 ? (uint32_t)result : 0);
+		fall_behind(streams, send->fd, result > 0 ? (uint32_t)result : 0);
 	}
 }

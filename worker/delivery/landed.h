@@ -4,14 +4,15 @@
 #ifndef WORKER_DELIVERY_LANDED_H
 #define WORKER_DELIVERY_LANDED_H
 
+#include "worker/delivery/stream.h"
 #include "worker/io/send_batch.h"
 
 /* Records in one commit that the kernel took `bytes` of the session's stream, and with `behind` that it waits for writability; in the middle of
  * a frame it does so anyway. -1: the ring no longer has what was sent; nothing is recorded. */
-int landed_advance(struct worker *w, int fd, uint64_t bytes, bool behind);
+int landed_advance(struct streams *streams, int fd, uint64_t bytes, bool behind);
 /* Has the session behind: it waits for writability. */
-void landed_defer(struct worker *w, int fd);
-/* The outcome of a send of a fan-out (see send_batch.h). */
+void landed_defer(struct streams *streams, int fd);
+/* The outcome of a send of a fan-out (see send_batch.h); `above` is the streams. */
 batch_landed_fn landed_record;
 
 #endif

@@ -4,8 +4,8 @@
 #ifndef WORKER_DELIVERY_LEAVE_H
 #define WORKER_DELIVERY_LEAVE_H
 
-#include "worker/session/session.h"
+#include "worker/delivery/multi_topic.h"
 
-void leave_all(struct worker *w, int fd, uint32_t transport);	/* which its subscriptions were made with */
+void leave_all(struct topics *topics, struct apart *apart, int fd, uint32_t transport);	/* which its subscriptions were made with */
 
 #endif

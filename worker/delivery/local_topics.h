@@ -6,7 +6,7 @@
 
 #include "worker/session/session.h"
 
-/* A subscriber that is served apart (apart.c). */
+/* A subscriber that is served apart (multi_topic.h). */
 struct apart_subscriber {
 	uint32_t fd;
 	uint32_t subscription;
@@ -37,22 +37,37 @@ struct local_topic {
 	bool is_apart;
 };
 
-int topics_init(struct worker *w);
+struct topics {
+	struct base *base;
+	struct local_topic **of;	/* by number */
+	uint32_t *free_subscriptions;
+	uint32_t free_count, free_room, fresh_subscription;
+	uint32_t apart_subscriptions;	/* that are served apart */
+	struct links *links;		/* subscription_list.c's own */
+
+	uint64_t cursor;		/* the ring is looked through up to here; what came for topics is in the queue */
+	struct local_topic *queue, **queue_end;
+	uint32_t queued;		/* topics in it */
+};
+
+int topics_init(struct topics *topics);		/* `base` is set. -1 without memory */
 /* The first of the topic's siblings, or NULL. */
-struct local_topic *topics_find(const struct worker *w, uint32_t topic);
+struct local_topic *topics_find(const struct topics *topics, uint32_t topic);
 /*
  * Adds the session's subscription, which it has in `transport`, to those of its topic, apart or not. What it stands in is the subscription's
  * `place`. -1 without memory.
  */
-int topics_add(struct worker *w, uint32_t transport, int fd, uint32_t subscription, bool apart);
+int topics_add(struct topics *topics, uint32_t transport, int fd, uint32_t subscription, bool apart);
 /* Takes it out; when it was the last one of all transports the slot leaves the topic. */
-void topics_remove(struct worker *w, uint32_t transport, uint32_t subscription);
+void topics_remove(struct topics *topics, uint32_t transport, uint32_t subscription);
 /* The session's only subscription, if it is not apart, goes there. -1 without memory: it stays. */
-int topics_move_apart(struct worker *w, uint32_t transport, int fd);
-bool topics_is_apart(const struct worker *w, uint32_t subscription);
+int topics_move_apart(struct topics *topics, uint32_t transport, int fd);
+bool topics_is_apart(const struct topics *topics, uint32_t subscription);
 /* Brings the hub's count of the topic's subscribers here up to date. */
-void topics_tell(const struct worker *w, uint32_t topic);
-uint32_t topics_take_subscription(struct worker *w);		/* 0 when there is none */
-void topics_give_subscription(struct worker *w, uint32_t subscription);
+void topics_tell(const struct topics *topics, uint32_t topic);
+/* Whether the session may not have had all yet that came to the topic of its only subscription, which is not apart. */
+bool topics_owe(const struct topics *topics, int fd, uint64_t pos);
+uint32_t topics_take_subscription(struct topics *topics);		/* 0 when there is none */
+void topics_give_subscription(struct topics *topics, uint32_t subscription);
 
 #endif

@@ -67,6 +67,10 @@ struct chain {
 };
 
 struct apart {
+	struct base *base;
+	struct batch *batch;
+	struct topics *topics;
+	struct streams *streams;
 	uint64_t cursor, end;		/* the window: [cursor, end) */
 	bool partly;			/* not all subscribers of its only record are noted */
 	uint32_t looked;		/* subscribers */
@@ -85,33 +89,34 @@ struct budget {
 	long bytes;
 };
 
-int apart_init(struct worker *w)
+struct apart *apart_create(struct base *base, struct batch *batch, struct topics *topics, struct streams *streams)
 {
-	size_t sessions = w->slot.shm->sessions_max * sizeof(uint32_t);
+	size_t sessions = base->slot.shm->sessions_max * sizeof(uint32_t);
 	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 	struct apart *a;
 
 	/* Touched only where somebody is apart: not calloc(), which may clear it all. */
 	a = mmap(NULL, sizeof(*a) + sessions, PROT_READ | PROT_WRITE, flags, -1, 0);
 	if (a == MAP_FAILED)
-		return -1;
+		return NULL;
+	a->base = base;
+	a->batch = batch;
+	a->topics = topics;
+	a->streams = streams;
 	a->of = (uint32_t *)(a + 1);
-	w->apart = a;
-	return 0;
+	return a;
 }
 
-void apart_start(struct worker *w, uint64_t cursor)
+void apart_start(struct apart *a, uint64_t cursor)
 {
-	struct apart *a = w->apart;
-
 	a->cursor = a->end = cursor;
 	a->partly = false;
 	a->chains = a->at = a->kept = 0;
 }
 
-uint64_t apart_cursor(const struct worker *w)
+uint64_t apart_cursor(const struct apart *a)
 {
-	return w->apart_subscriptions ? w->apart->cursor : w->cursor;
+	return a->topics->apart_subscriptions ? a->cursor : a->topics->cursor;
 }
 
 static struct chain *chain_of(struct apart *a, int fd)
@@ -124,17 +129,17 @@ static struct chain *chain_of(struct apart *a, int fd)
 	return a->of[fd] < a->chains && c->fd == (uint32_t)fd ? c : NULL;
 }
 
-void apart_gone(struct worker *w, int fd)
+void apart_gone(struct apart *a, int fd)
 {
-	struct chain *c = chain_of(w->apart, fd);
+	struct chain *c = chain_of(a, fd);
 
 	if (c)
 		c->first = 0;
 }
 
-void apart_changed(struct worker *w, int fd)
+void apart_changed(struct apart *a, int fd)
 {
-	struct chain *c = chain_of(w->apart, fd);
+	struct chain *c = chain_of(a, fd);
 
 	if (c)
 		c->changed = true;
@@ -146,10 +151,10 @@ static bool is_live(const struct session_shm *s)
 }
 
 /* The topic's subscribers get what has come to it since along their own streams. */
-static void defer_subscribers(struct worker *w, const struct apart *a, struct local_topic *t)
+static void defer_subscribers(struct apart *a, struct local_topic *t)
 {
 	struct ring_record rec;
-	bool news = ring_seek(&w->hub.ring, t->topic, t->generation, a->cursor, w->cursor, 0, &rec) == 0;
+	bool news = ring_seek(&a->base->hub.ring, t->topic, t->generation, a->cursor, a->topics->cursor, 0, &rec) == 0;
 
 	for (; t; t = t->sibling) {
 		if (!t->is_apart)
@@ -158,18 +163,18 @@ static void defer_subscribers(struct worker *w, const struct apart *a, struct lo
 		if (!news)
 			continue;
 		for (uint32_t i = 0; i < t->count; i++)
-			if (is_live(session(w, (int)t->apart[i].fd)))
-				landed_defer(w, (int)t->apart[i].fd);
+			if (is_live(session(a->base, (int)t->apart[i].fd)))
+				landed_defer(a->streams, (int)t->apart[i].fd);
 	}
 }
 
 /* The ring went round meanwhile, as flow control prevents: what is there goes to each along its own stream. */
-static void overtaken(struct worker *w, struct apart *a)
+static void overtaken(struct apart *a)
 {
-	for (uint32_t i = 1; i <= w->hub.index.shm->topics_max && index_topic(&w->hub.index, i)->generation; i++)
-		if (w->topics[i])
-			defer_subscribers(w, a, w->topics[i]);
-	apart_start(w, w->cursor);
+	for (uint32_t i = 1; i <= a->base->hub.index.shm->topics_max && index_topic(&a->base->hub.index, i)->generation; i++)
+		if (a->topics->of[i])
+			defer_subscribers(a, a->topics->of[i]);
+	apart_start(a, a->topics->cursor);
 }
 
 /* ---- a window ---- */
@@ -190,7 +195,7 @@ static void note(struct apart *a, uint32_t fd)
 }
 
 /* Notes whom of the record's subscribers there is room for, from t->at on. */
-static void note_subscribers(struct worker *w, struct apart *a, struct local_topic *t, uint64_t seq)
+static void note_subscribers(struct apart *a, struct local_topic *t, uint64_t seq)
 {
 	uint32_t notes = a->notes;
 
@@ -198,7 +203,7 @@ static void note_subscribers(struct worker *w, struct apart *a, struct local_top
 	for (; t->at < t->count && a->looked < WINDOW_NOTES; t->at++, a->looked++) {
 		const struct apart_subscriber *s = &t->apart[t->at];
 
-		if (seq >= w->slot.subscriptions[s->subscription].from)
+		if (seq >= a->base->slot.subscriptions[s->subscription].from)
 			note(a, s->fd);
 	}
 	a->items += a->notes > notes;
@@ -212,9 +217,9 @@ static struct local_topic *next_apart(struct local_topic *t, uint32_t generation
 }
 
 /* Notes all subscribers of the record who are apart. False: there is no room for so many. */
-static bool note_record(struct worker *w, struct apart *a, const struct ring_record *rec)
+static bool note_record(struct apart *a, const struct ring_record *rec)
 {
-	struct local_topic *first = next_apart(topics_find(w, rec->topic), rec->generation), *t;
+	struct local_topic *first = next_apart(topics_find(a->topics, rec->topic), rec->generation), *t;
 	uint64_t count = 0;
 
 	for (t = first; t; t = next_apart(t->sibling, rec->generation))
@@ -226,28 +231,28 @@ static bool note_record(struct worker *w, struct apart *a, const struct ring_rec
 	}
 	for (t = first; t; t = next_apart(t->sibling, rec->generation))
 		if (t->at < t->count && a->looked < WINDOW_NOTES)
-			note_subscribers(w, a, t, rec->seq);
+			note_subscribers(a, t, rec->seq);
 	for (t = a->partly ? NULL : first; t; t = next_apart(t->sibling, rec->generation))
 		t->at = 0;
 	return true;
 }
 
 /* The next window. */
-static void open_window(struct worker *w, struct apart *a)
+static void open_window(struct apart *a)
 {
 	uint64_t stop = a->cursor + WINDOW_RECORDS;
 	struct ring_record rec;
 
 	a->looked = a->items = a->notes = a->chains = a->at = a->kept = 0;
 	a->partly = false;
-	if (stop > w->cursor)
-		stop = w->cursor;
+	if (stop > a->topics->cursor)
+		stop = a->topics->cursor;
 	for (a->end = a->cursor; a->end < stop && !a->partly; a->end++) {
-		if (ring_read(&w->hub.ring, a->end, &rec) < 0 || FAIL_POINT("window-overtaken")) {
-			overtaken(w, a);
+		if (ring_read(&a->base->hub.ring, a->end, &rec) < 0 || FAIL_POINT("window-overtaken")) {
+			overtaken(a);
 			break;
 		}
-		if (!note_record(w, a, &rec))
+		if (!note_record(a, &rec))
 			break;
 	}
 }
@@ -263,9 +268,9 @@ struct piece {
 };
 
 /* Whether the frame is in the arena. */
-static bool is_made(const struct worker *w, const struct item *i)
+static bool is_made(const struct apart *a, const struct item *i)
 {
-	return i->round == batch_round(w);
+	return i->round == batch_round(a->batch);
 }
 
 /* Nothing but this frame, which others are sent, too. */
@@ -281,35 +286,35 @@ static int use_frame(struct piece *p, const struct item *i)
  * Puts the item's frame behind those that the piece has, as what the piece ends with if it is the session's last. A frame is made once, where
  * it is first needed. 1; 0: nothing more goes into the piece (its `len` says if this did); -1: the frame can't be had.
  */
-static int add_frame(struct worker *w, struct piece *p, struct item *i, uint32_t base, bool last)
+static int add_frame(struct apart *a, struct piece *p, struct item *i, uint32_t base, bool last)
 {
 	bool own = transport_has(i->transport, TRANSPORT_OWN_FRAMES);
 	struct ring_record rec;
 	size_t size;
 
 	if (p->len == 0) {
-		if (last && is_made(w, i))
+		if (last && is_made(a, i))
 			return use_frame(p, i);
-		p->room = batch_room(w, PIECE);
+		p->room = batch_room(a->batch, PIECE);
 	}
 	size = i->size;
-	if (!is_made(w, i) && (ring_read(&w->hub.ring, i->seq, &rec) < 0 || !(size = frame_size(w, i->transport, base, &rec))))
+	if (!is_made(a, i) && (ring_read(&a->base->hub.ring, i->seq, &rec) < 0 || !(size = frame_size(a->base, i->transport, base, &rec))))
 		return -1;
 	if (p->len && p->len + size > PIECE)
 		return 0;
-	if (is_made(w, i)) {
+	if (is_made(a, i)) {
 		if (p->len == 0 && size > PIECE / 2)
 			return use_frame(p, i);
 		memcpy(p->room + p->len, i->frame, size);
 	} else {
-		if (size > PIECE && !(p->room = batch_room(w, size)))
+		if (size > PIECE && !(p->room = batch_room(a->batch, size)))
 			return -1;
-		if (frame_write(w, i->transport, base, &rec, p->room + p->len, size) < 0)
+		if (frame_write(a->base, i->transport, base, &rec, p->room + p->len, size) < 0)
 			return -1;
 		if (!own) {
 			i->frame = p->room + p->len;
 			i->size = (uint32_t)size;
-			i->round = batch_round(w);
+			i->round = batch_round(a->batch);
 		}
 	}
 	p->len += size;
@@ -317,17 +322,17 @@ static int add_frame(struct worker *w, struct piece *p, struct item *i, uint32_t
 }
 
 /* Whether the session, which has given a subscription up, still is owed what was noted. */
-static bool is_still_owed(const struct worker *w, int fd, const struct item *i)
+static bool is_still_owed(const struct apart *a, int fd, const struct item *i)
 {
-	uint32_t subscription = links_find(w, fd, i->topic);
+	uint32_t subscription = links_find(a->topics, fd, i->topic);
 
-	return subscription && w->slot.subscriptions[subscription].from <= i->seq;
+	return subscription && a->base->slot.subscriptions[subscription].from <= i->seq;
 }
 
 /* From the session's chain, as many as go into one send; the others stay there. -1: a frame can't be had. */
-static int gather(struct worker *w, struct apart *a, struct chain *c, struct piece *p)
+static int gather(struct apart *a, struct chain *c, struct piece *p)
 {
-	const struct session_shm *s = session(w, (int)c->fd);
+	const struct session_shm *s = session(a->base, (int)c->fd);
 	int r = 1;
 
 	while (c->first && r > 0) {
@@ -335,10 +340,10 @@ static int gather(struct worker *w, struct apart *a, struct chain *c, struct pie
 		struct item *i = &a->item[n->item];
 		size_t len = p->len;
 
-		if (i->seq >= s->state.pos && (!c->changed || is_still_owed(w, (int)c->fd, i))) {
-			if (frame_skipped(w, i->transport, i->seq))
+		if (i->seq >= s->state.pos && (!c->changed || is_still_owed(a, (int)c->fd, i))) {
+			if (frame_skipped(a->base, i->transport, i->seq))
 				p->skipped++;
-			else if ((r = add_frame(w, p, i, s->page_base, n->next == 0)) < 0 || p->len == len)
+			else if ((r = add_frame(a, p, i, s->page_base, n->next == 0)) < 0 || p->len == len)
 				break;
 			else
 				p->messages++;
@@ -347,23 +352,23 @@ static int gather(struct worker *w, struct apart *a, struct chain *c, struct pie
 	}
 	if (p->room) {
 		p->bytes = p->room;
-		batch_use(w, p->len);
+		batch_use(a->batch, p->len);
 	}
 	return r < 0 ? -1 : 0;
 }
 
 /* All that it was owed can't be made into frames: it has had all. */
-static void pass_by(struct worker *w, int fd, uint64_t pos, uint32_t skipped)
+static void pass_by(struct apart *a, int fd, uint64_t pos, uint32_t skipped)
 {
-	struct session_state_shm st = session(w, fd)->state;
+	struct session_state_shm st = session(a->base, fd)->state;
 
 	st.pos = pos;
-	slot_commit(&w->slot, fd, &st);
-	worker_count(w, COUNTER_dropped_unencodable, skipped);
+	slot_commit(&a->base->slot, fd, &st);
+	base_count(a->base, COUNTER_dropped_unencodable, skipped);
 }
 
 /* One send to the session, or what became of it in its place. */
-static void serve(struct worker *w, struct apart *a, struct chain *c, struct budget *left)
+static void serve(struct apart *a, struct chain *c, struct budget *left)
 {
 	int fd = (int)c->fd;
 	struct piece p = { 0 };
@@ -371,24 +376,24 @@ static void serve(struct worker *w, struct apart *a, struct chain *c, struct bud
 
 	if (!c->first)
 		return;
-	if (!is_live(session(w, fd))) {
+	if (!is_live(session(a->base, fd))) {
 		c->first = 0;
-	} else if (gather(w, a, c, &p) < 0) {
+	} else if (gather(a, c, &p) < 0) {
 		c->first = 0;
-		landed_defer(w, fd);
+		landed_defer(a->streams, fd);
 	} else {
 		pos = c->first ? a->item[a->note[c->first - 1].item].seq : a->end;
 		if (p.messages)
-			batch_add(w, fd, p.bytes, p.len, pos, p.messages, p.skipped);
+			batch_add(a->batch, fd, p.bytes, p.len, pos, p.messages, p.skipped);
 		else if (p.skipped)
-			pass_by(w, fd, pos, p.skipped);
+			pass_by(a, fd, pos, p.skipped);
 		left->sends -= p.messages > 0;
 		left->bytes -= (long)p.len;
 	}
 }
 
 /* True when everybody has had what was noted. */
-static bool serve_window(struct worker *w, struct apart *a, struct budget *left)
+static bool serve_window(struct apart *a, struct budget *left)
 {
 	while (a->at < a->chains) {
 		struct chain *c = &a->chain[a->at];
@@ -396,40 +401,39 @@ static bool serve_window(struct worker *w, struct apart *a, struct budget *left)
 		if (left->sends <= 0 || left->bytes <= 0)
 			break;
 		if (a->at + 8 < a->chains)
-			__builtin_prefetch(session(w, (int)c[8].fd));
-		serve(w, a, c, left);
+			__builtin_prefetch(session(a->base, (int)c[8].fd));
+		serve(a, c, left);
 		a->at++;
 		if (c->first) {
 			a->of[c->fd] = a->kept;
 			a->chain[a->kept++] = *c;
 		}
 		if (a->at == a->chains) {
-			batch_flush(w);		/* a session must not stand in a batch twice */
+			batch_flush(a->batch);		/* a session must not stand in a batch twice */
 			a->chains = a->kept;
 			a->at = a->kept = 0;
 		}
 	}
-	batch_flush(w);
+	batch_flush(a->batch);
 	return a->chains == 0;
 }
 
-bool apart_run(struct worker *w)
+bool apart_run(struct apart *a)
 {
-	struct apart *a = w->apart;
 	struct budget left = { TURN_SENDS, TURN_BYTES };
 
-	if (!w->apart_subscriptions) {
-		apart_start(w, w->cursor);	/* where the first one will find it */
+	if (!a->topics->apart_subscriptions) {
+		apart_start(a, a->topics->cursor);	/* where the first one will find it */
 		return false;
 	}
-	for (int windows = 0; serve_window(w, a, &left); windows++) {
+	for (int windows = 0; serve_window(a, &left); windows++) {
 		if (!a->partly)
 			a->cursor = a->end;
-		if (a->cursor == w->cursor)
+		if (a->cursor == a->topics->cursor)
 			return false;
 		if (windows == TURN_WINDOWS)
 			break;
-		open_window(w, a);
+		open_window(a);
 	}
 	return true;
 }

@@ -5,14 +5,24 @@
 #ifndef WORKER_DELIVERY_OUTPUT_H
 #define WORKER_DELIVERY_OUTPUT_H
 
-#include "worker/session/session.h"
+#include "worker/delivery/multi_topic.h"
+#include "worker/delivery/partial_frame.h"
+
+struct output {
+	struct base *base;
+	struct batch *batch;
+	struct topics *topics;
+	struct partial_frames *partial;
+	struct streams *streams;
+	struct apart *apart;
+};
 
 /* Sends the out buffer, unless the session already waits for writability. */
-void output_flush(struct worker *w, int fd);
+void output_flush(struct output *o, int fd);
 /* It is writable: sends along its stream until it would block, its share is used up or it is up to date. True: its answers have been read, and its
  * input, which waited for that, may go on. */
-bool output_run(struct worker *w, int fd);
+bool output_run(struct output *o, int fd);
 /* With slow = disconnect: ends the session if the ring has overtaken it, though it may never be writable again. */
-void output_check(struct worker *w, int fd);
+void output_check(struct output *o, int fd);
 
 #endif

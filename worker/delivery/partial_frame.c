@@ -37,6 +37,8 @@ RB_HEAD(partial_tree, partial_frame);
 TAILQ_HEAD(partial_list, partial_frame);
 
 struct partial_frames {
+	struct base *base;
+	struct batch *batch;
 	struct partial_tree loose, kept;	/* by sequence */
 	struct partial_list list;
 	struct partial_frame *idle[IDLE_MAX];
@@ -57,7 +59,7 @@ static int compare(const struct partial_frame *a, const struct partial_frame *b)
 
 RB_GENERATE_INTERNAL(partial_tree, partial_frame, node, compare, static __attribute__((unused)))
 
-struct partial_frames *partial_create(uint32_t sessions_max)
+struct partial_frames *partial_create(struct base *base, struct batch *batch, uint32_t sessions_max)
 {
 	uint32_t max = 2 * sessions_max + IDLE_MAX;	/* (the second half: of damaged memory, more may be taken over than is used) */
 	struct partial_frames *all = mmap(NULL, sizeof(*all) + max * sizeof(all->pool[0]), PROT_READ | PROT_WRITE,
@@ -65,6 +67,8 @@ struct partial_frames *partial_create(uint32_t sessions_max)
 
 	if (all == MAP_FAILED)
 		return NULL;
+	all->base = base;
+	all->batch = batch;
 	RB_INIT(&all->loose);
 	RB_INIT(&all->kept);
 	TAILQ_INIT(&all->list);
@@ -74,142 +78,139 @@ struct partial_frames *partial_create(uint32_t sessions_max)
 
 /* ---- the frames ---- */
 
-static struct partial_frame key_of(const struct worker *w, int fd, const struct session_state_shm *st)
+static struct partial_frame key_of(const struct partial_frames *partial, int fd, const struct session_state_shm *st)
 {
-	return (struct partial_frame){ .seq = st->pos, .transport = st->transport, .page_base = session(w, fd)->page_base };
+	return (struct partial_frame){ .seq = st->pos, .transport = st->transport, .page_base = session(partial->base, fd)->page_base };
 }
 
-static struct partial_frame *find(const struct worker *w, const struct partial_frame *key)
+static struct partial_frame *find(const struct partial_frames *partial, const struct partial_frame *key)
 {
-	struct partial_frame *p = RB_FIND(partial_tree, &w->partial->loose, (struct partial_frame *)key);
+	struct partial_frame *p = RB_FIND(partial_tree, (struct partial_tree *)&partial->loose, (struct partial_frame *)key);
 
-	return p ? p : RB_FIND(partial_tree, &w->partial->kept, (struct partial_frame *)key);
+	return p ? p : RB_FIND(partial_tree, (struct partial_tree *)&partial->kept, (struct partial_frame *)key);
 }
 
-static void note_idle(struct worker *w, struct partial_frame *p)
+static void note_idle(struct partial_frames *partial, struct partial_frame *p)
 {
 	if (p->idle)
 		return;
-	if (w->partial->idle_count == IDLE_MAX)
-		partial_trim(w);
+	if (partial->idle_count == IDLE_MAX)
+		partial_trim(partial);
 	p->idle = true;
-	w->partial->idle[w->partial->idle_count++] = p;
+	partial->idle[partial->idle_count++] = p;
 }
 
-static struct partial_frame *find_or_make(struct worker *w, const struct partial_frame *key)
+static struct partial_frame *find_or_make(struct partial_frames *partial, const struct partial_frame *key)
 {
-	struct partial_frames *all = w->partial;
-	struct partial_frame *p = find(w, key);
+	struct partial_frame *p = find(partial, key);
 
 	if (p)
 		return p;
-	if (all->free) {
-		p = all->free;
-		all->free = RB_LEFT(p, node);
+	if (partial->free) {
+		p = partial->free;
+		partial->free = RB_LEFT(p, node);
 	} else {
-		assert(all->fresh < all->max);	/* a session is in the middle of one at most */
-		p = &all->pool[all->fresh++];
+		assert(partial->fresh < partial->max);	/* a session is in the middle of one at most */
+		p = &partial->pool[partial->fresh++];
 	}
 	*p = (struct partial_frame){ .seq = key->seq, .transport = key->transport, .page_base = key->page_base };
-	RB_INSERT(partial_tree, &all->loose, p);
+	RB_INSERT(partial_tree, &partial->loose, p);
 	return p;
 }
 
-static _Atomic uint32_t *link_to(const struct worker *w, const struct partial_frame *p)
+static _Atomic uint32_t *link_to(const struct partial_frames *partial, const struct partial_frame *p)
 {
 	const struct partial_frame *before = TAILQ_PREV(p, partial_list, link);
 
-	return before ? &lend_header(&w->slot, before->ref)->next : &w->slot.shm->kept;
+	return before ? &lend_header(&partial->base->slot, before->ref)->next : &partial->base->slot.shm->kept;
 }
 
-static void forget(struct worker *w, struct partial_frame *p)
+static void forget(struct partial_frames *partial, struct partial_frame *p)
 {
-	struct partial_frames *all = w->partial;
 
 	if (p->ref) {
-		uint32_t next = atomic_load_explicit(&lend_header(&w->slot, p->ref)->next, memory_order_relaxed);
+		uint32_t next = atomic_load_explicit(&lend_header(&partial->base->slot, p->ref)->next, memory_order_relaxed);
 
-		atomic_store_explicit(link_to(w, p), next, memory_order_release);
+		atomic_store_explicit(link_to(partial, p), next, memory_order_release);
 		CRASH_POINT("partial-unlinked");
-		TAILQ_REMOVE(&all->list, p, link);
-		lend_give(&w->lend, p->ref);
+		TAILQ_REMOVE(&partial->list, p, link);
+		lend_give(&partial->base->lend, p->ref);
 	}
-	RB_REMOVE(partial_tree, p->ref ? &all->kept : &all->loose, p);
-	RB_LEFT(p, node) = all->free;
-	all->free = p;
+	RB_REMOVE(partial_tree, p->ref ? &partial->kept : &partial->loose, p);
+	RB_LEFT(p, node) = partial->free;
+	partial->free = p;
 }
 
-void partial_trim(struct worker *w)
+void partial_trim(struct partial_frames *partial)
 {
-	struct partial_frames *all = w->partial;
 
-	for (uint32_t i = 0; i < all->idle_count; i++) {
-		struct partial_frame *p = all->idle[i];
+	for (uint32_t i = 0; i < partial->idle_count; i++) {
+		struct partial_frame *p = partial->idle[i];
 
 		p->idle = false;
 		if (p->sessions == 0)
-			forget(w, p);
+			forget(partial, p);
 	}
-	all->idle_count = 0;
+	partial->idle_count = 0;
 }
 
-void partial_join(struct worker *w, int fd, const struct session_state_shm *st)
+void partial_join(struct partial_frames *partial, int fd, const struct session_state_shm *st)
 {
-	struct partial_frame key = key_of(w, fd, st);
+	struct partial_frame key = key_of(partial, fd, st);
 
-	find_or_make(w, &key)->sessions++;
+	find_or_make(partial, &key)->sessions++;
 }
 
-void partial_leave(struct worker *w, int fd, const struct session_state_shm *st)
+void partial_leave(struct partial_frames *partial, int fd, const struct session_state_shm *st)
 {
-	struct partial_frame key = key_of(w, fd, st), *p = find(w, &key);
+	struct partial_frame key = key_of(partial, fd, st), *p = find(partial, &key);
 
 	assert(p && p->sessions > 0);
 	if (--p->sessions == 0)
-		note_idle(w, p);
+		note_idle(partial, p);
 }
 
-void partial_moved(struct worker *w, int fd, const struct session_state_shm *from, const struct session_state_shm *to)
+void partial_moved(struct partial_frames *partial, int fd, const struct session_state_shm *from, const struct session_state_shm *to)
 {
 	if (from->flags & to->flags & SESSION_CUT && from->pos == to->pos && from->transport == to->transport)
 		return;
 	if (to->flags & SESSION_CUT)
-		partial_join(w, fd, to);
+		partial_join(partial, fd, to);
 	if (from->flags & SESSION_CUT)
-		partial_leave(w, fd, from);
+		partial_leave(partial, fd, from);
 }
 
 /* ---- keeping ---- */
 
-static void link_frame(struct worker *w, struct partial_frame *p, uint32_t ref, size_t size)
+static void link_frame(struct partial_frames *partial, struct partial_frame *p, uint32_t ref, size_t size)
 {
-	struct lent_shm *head = lend_header(&w->slot, ref);
+	struct lent_shm *head = lend_header(&partial->base->slot, ref);
 
 	head->owner = 0;
 	head->base = p->seq;
 	head->len = (uint32_t)size;
-	head->since = w->now;
+	head->since = partial->base->now;
 	head->scan[LENT_TRANSPORT] = p->transport;
 	head->scan[LENT_PAGE_BASE] = p->page_base;
-	atomic_store_explicit(&head->next, atomic_load_explicit(&w->slot.shm->kept, memory_order_relaxed), memory_order_relaxed);
+	atomic_store_explicit(&head->next, atomic_load_explicit(&partial->base->slot.shm->kept, memory_order_relaxed), memory_order_relaxed);
 	CRASH_POINT("partial-filled");
 	/* release: the frame is whole when it is linked */
-	atomic_store_explicit(&w->slot.shm->kept, ref, memory_order_release);
+	atomic_store_explicit(&partial->base->slot.shm->kept, ref, memory_order_release);
 	CRASH_POINT("partial-linked");
-	RB_REMOVE(partial_tree, &w->partial->loose, p);
+	RB_REMOVE(partial_tree, &partial->loose, p);
 	p->ref = ref;
-	RB_INSERT(partial_tree, &w->partial->kept, p);
-	TAILQ_INSERT_HEAD(&w->partial->list, p, link);
-	worker_count(w, COUNTER_frames_kept, 1);
+	RB_INSERT(partial_tree, &partial->kept, p);
+	TAILQ_INSERT_HEAD(&partial->list, p, link);
+	base_count(partial->base, COUNTER_frames_kept, 1);
 }
 
 /* The record, if it can be made into a frame of the transport. Its size, or 0 with ESTALE. */
-static size_t measure(const struct worker *w, const struct partial_frame *key, struct ring_record *rec)
+static size_t measure(const struct partial_frames *partial, const struct partial_frame *key, struct ring_record *rec)
 {
 	size_t size = 0;
 
-	if (!frame_skipped(w, key->transport, key->seq) && ring_read(&w->hub.ring, key->seq, rec) == 0)
-		size = frame_size(w, key->transport, key->page_base, rec);
+	if (!frame_skipped(partial->base, key->transport, key->seq) && ring_read(&partial->base->hub.ring, key->seq, rec) == 0)
+		size = frame_size(partial->base, key->transport, key->page_base, rec);
 	if (!size)
 		errno = ESTALE;
 	return size;
@@ -219,49 +220,49 @@ static size_t measure(const struct worker *w, const struct partial_frame *key, s
  * Keeps the frame, for session `fd`, or -1. With `must`, others are disconnected for it if there is no room, so this may change any but that
  * one. NULL with ENOMEM: no room; ESTALE: there is no such frame to be had.
  */
-static struct partial_frame *keep(struct worker *w, const struct partial_frame *key, int fd, bool must)
+static struct partial_frame *keep(struct partial_frames *partial, const struct partial_frame *key, int fd, bool must)
 {
-	struct partial_frame *p = find(w, key);
+	struct partial_frame *p = find(partial, key);
 	struct ring_record rec;
 	uint32_t ref;
 	size_t size;
 
 	if (p && p->ref)
 		return p;
-	size = measure(w, key, &rec);
+	size = measure(partial, key, &rec);
 	if (!size)
 		return NULL;
-	ref = must ? session_buffer(w, fd, size) : lend_take(&w->lend, size);
+	ref = must ? session_buffer(partial->base, fd, size) : lend_take(&partial->base->lend, size);
 	if (ref == LENT_NONE) {
 		errno = ENOMEM;
 		return NULL;
 	}
-	if (frame_write(w, key->transport, key->page_base, &rec, (char *)lend_bytes(&w->slot, ref), size) < 0) {
-		lend_give(&w->lend, ref);
+	if (frame_write(partial->base, key->transport, key->page_base, &rec, (char *)lend_bytes(&partial->base->slot, ref), size) < 0) {
+		lend_give(&partial->base->lend, ref);
 		errno = ESTALE;
 		return NULL;
 	}
-	p = find_or_make(w, key);	/* only now: room may have been made of it */
-	link_frame(w, p, ref, size);
+	p = find_or_make(partial, key);	/* only now: room may have been made of it */
+	link_frame(partial, p, ref, size);
 	if (p->sessions == 0)
-		note_idle(w, p);
+		note_idle(partial, p);
 	return p;
 }
 
-bool partial_must_keep(const struct worker *w, uint64_t seq)
+bool partial_must_keep(const struct partial_frames *partial, uint64_t seq)
 {
-	return ring_lag(&w->hub.ring, seq) > KEEP_LAG;
+	return ring_lag(&partial->base->hub.ring, seq) > KEEP_LAG;
 }
 
 /* Sessions in the middle of what can't be kept end now. */
-static void close_doomed(struct worker *w)
+static void close_doomed(struct partial_frames *partial)
 {
-	uint32_t end = atomic_load_explicit(&w->slot.shm->fd_end, memory_order_relaxed);
+	uint32_t end = atomic_load_explicit(&partial->base->slot.shm->fd_end, memory_order_relaxed);
 
 	for (int fd = 0; fd < (int)end; fd++)
-		if (partial_is_doomed(w, fd)) {
-			session_forfeit(w, fd);		/* it leaves the frame */
-			session_abort(w, fd, COUNTER_closed_slow);
+		if (partial_is_doomed(partial, fd)) {
+			session_forfeit(partial->base, fd);		/* it leaves the frame */
+			session_abort(partial->base, fd, COUNTER_closed_slow);
 		}
 }
 
@@ -269,111 +270,111 @@ static void close_doomed(struct worker *w)
  * One that is in danger could not be kept: as it can't be had, or as there is no room for `lacked` bytes, and then not for another in danger
  * that is as large.
  */
-static void give_up(struct worker *w, struct partial_frame *p, size_t lacked)
+static void give_up(struct partial_frames *partial, struct partial_frame *p, size_t lacked)
 {
 	struct ring_record rec;
 
 	p->doomed = true;
 	if (lacked)
-		while ((p = RB_NEXT(partial_tree, &w->partial->loose, p)) != NULL && partial_must_keep(w, p->seq))
-			p->doomed = measure(w, p, &rec) >= lacked;
-	close_doomed(w);
-	partial_trim(w);
+		while ((p = RB_NEXT(partial_tree, &partial->loose, p)) != NULL && partial_must_keep(partial, p->seq))
+			p->doomed = measure(partial, p, &rec) >= lacked;
+	close_doomed(partial);
+	partial_trim(partial);
 }
 
-bool partial_protect(struct worker *w)
+bool partial_protect(struct partial_frames *partial)
 {
 	uint64_t since = 0;
 	struct partial_frame *p;
 
-	while ((p = RB_MIN(partial_tree, &w->partial->loose)) != NULL && partial_must_keep(w, p->seq)) {
+	while ((p = RB_MIN(partial_tree, &partial->loose)) != NULL && partial_must_keep(partial, p->seq)) {
 		struct partial_frame key = *p;
 
 		if (!since)
-			since = worker_clock();
-		else if (worker_clock() - since > PROTECT_US)
+			since = base_clock();
+		else if (base_clock() - since > PROTECT_US)
 			return false;
 		if (p->sessions == 0)
-			partial_trim(w);
-		else if (!keep(w, &key, -1, true)) {
+			partial_trim(partial);
+		else if (!keep(partial, &key, -1, true)) {
 			struct ring_record rec;
-			size_t lacked = errno == ENOMEM ? measure(w, &key, &rec) : 0;
+			size_t lacked = errno == ENOMEM ? measure(partial, &key, &rec) : 0;
 
-			p = find(w, &key);
+			p = find(partial, &key);
 			if (p)
-				give_up(w, p, lacked);
+				give_up(partial, p, lacked);
 		}
 	}
 	return true;
 }
 
-void partial_keep_all(struct worker *w)
+void partial_keep_all(struct partial_frames *partial)
 {
 	struct partial_frame *p, *next;
 
-	partial_trim(w);
-	for (p = RB_MIN(partial_tree, &w->partial->loose); p; p = next) {
+	partial_trim(partial);
+	for (p = RB_MIN(partial_tree, &partial->loose); p; p = next) {
 		struct partial_frame key = *p;
 
-		next = RB_NEXT(partial_tree, &w->partial->loose, p);
-		keep(w, &key, -1, false);	/* (If it can't be, the other program makes it from the ring.) */
-		worker_beat(w);
+		next = RB_NEXT(partial_tree, &partial->loose, p);
+		keep(partial, &key, -1, false);	/* (If it can't be, the other program makes it from the ring.) */
+		base_beat(partial->base);
 	}
 }
 
-int partial_begin(struct worker *w, int fd, const struct session_state_shm *st, const struct ring_record *rec, bool must)
+int partial_begin(struct partial_frames *partial, int fd, const struct session_state_shm *st, const struct ring_record *rec, bool must)
 {
-	struct partial_frame key = key_of(w, fd, st);
+	struct partial_frame key = key_of(partial, fd, st);
 
 	key.seq = rec->seq;
-	return keep(w, &key, fd, must) ? 0 : -1;
+	return keep(partial, &key, fd, must) ? 0 : -1;
 }
 
 /* ---- sending ---- */
 
-uint64_t partial_size(const struct worker *w, int fd, const struct session_state_shm *st)
+uint64_t partial_size(const struct partial_frames *partial, int fd, const struct session_state_shm *st)
 {
-	struct partial_frame key = key_of(w, fd, st), *p = find(w, &key);
+	struct partial_frame key = key_of(partial, fd, st), *p = find(partial, &key);
 	struct ring_record rec;
 
 	if (p && p->ref)
-		return lend_header(&w->slot, p->ref)->len;
-	if (frame_skipped(w, st->transport, st->pos) || ring_read(&w->hub.ring, st->pos, &rec) < 0)
+		return lend_header(&partial->base->slot, p->ref)->len;
+	if (frame_skipped(partial->base, st->transport, st->pos) || ring_read(&partial->base->hub.ring, st->pos, &rec) < 0)
 		return 0;
-	return frame_size_sent(w, st->transport, key.page_base, &rec);
+	return frame_size_sent(partial->base, st->transport, key.page_base, &rec);
 }
 
 /* The frame that the session is in the middle of. NULL when it can't be had any more. */
-static const char *frame_of(struct worker *w, int fd, const struct session_state_shm *st, size_t *size)
+static const char *frame_of(struct partial_frames *partial, int fd, const struct session_state_shm *st, size_t *size)
 {
-	struct partial_frame key = key_of(w, fd, st), *p = find(w, &key);
+	struct partial_frame key = key_of(partial, fd, st), *p = find(partial, &key);
 	struct ring_record rec;
 
 	if (!(p && p->ref)) {
-		*size = measure(w, &key, &rec);
+		*size = measure(partial, &key, &rec);
 		if (*size <= st->cut)
 			return NULL;
-		p = *size > LARGE ? keep(w, &key, fd, false) : NULL;
+		p = *size > LARGE ? keep(partial, &key, fd, false) : NULL;
 	}
 	if (p && p->ref) {
-		*size = lend_header(&w->slot, p->ref)->len;
-		return *size > st->cut ? (const char *)lend_bytes(&w->slot, p->ref) : NULL;
+		*size = lend_header(&partial->base->slot, p->ref)->len;
+		return *size > st->cut ? (const char *)lend_bytes(&partial->base->slot, p->ref) : NULL;
 	}
-	if (*size > w->scratch_room || frame_write(w, st->transport, key.page_base, &rec, w->scratch, *size) < 0)
+	if (*size > partial->base->scratch_room || frame_write(partial->base, st->transport, key.page_base, &rec, partial->base->scratch, *size) < 0)
 		return NULL;
-	return w->scratch;
+	return partial->base->scratch;
 }
 
 /* Somebody reads the frame, if it is kept: it does not age. */
-static void touch(struct worker *w, int fd, const struct session_state_shm *st)
+static void touch(struct partial_frames *partial, int fd, const struct session_state_shm *st)
 {
-	struct partial_frame key = key_of(w, fd, st), *p = find(w, &key);
+	struct partial_frame key = key_of(partial, fd, st), *p = find(partial, &key);
 
 	if (p && p->ref)
-		lend_header(&w->slot, p->ref)->since = w->now;
+		lend_header(&partial->base->slot, p->ref)->since = partial->base->now;
 }
 
-int partial_send(struct worker *w, int fd, struct session_state_shm *st)
+int partial_send(struct partial_frames *partial, int fd, struct session_state_shm *st)
 {
 	uint64_t share = st->sent + SESSION_SHARE;
 
@@ -384,27 +385,27 @@ int partial_send(struct worker *w, int fd, struct session_state_shm *st)
 
 		if (st->sent >= share)
 			return 0;
-		frame = frame_of(w, fd, st, &size);
+		frame = frame_of(partial, fd, st, &size);
 		if (!frame) {
-			session_abort(w, fd, COUNTER_closed_slow);
+			session_abort(partial->base, fd, COUNTER_closed_slow);
 			return -1;
 		}
-		n = batch_send(w, fd, frame + st->cut, size - st->cut);
+		n = batch_send(partial->batch, fd, frame + st->cut, size - st->cut);
 		if (n > 0) {
-			touch(w, fd, st);
+			touch(partial, fd, st);
 			st->sent += (uint64_t)n;
 			st->cut += (uint32_t)n;
-			st->last_out = w->now;
+			st->last_out = partial->base->now;
 			if (st->cut == size) {
 				st->cut = 0;
 				st->flags &= ~(uint32_t)SESSION_CUT;
 				st->pos++;
 			}
-			session_commit(w, fd, st);
+			session_commit(partial->base, fd, st);
 			if (!(st->flags & SESSION_CUT))
-				worker_count(w, COUNTER_delivered, 1);
+				base_count(partial->base, COUNTER_delivered, 1);
 		}
-		batch_landed(w);
+		batch_landed(partial->batch);
 		if (n < 0)
 			return errno == EAGAIN ? 0 : -1;
 	}
@@ -413,11 +414,11 @@ int partial_send(struct worker *w, int fd, struct session_state_shm *st)
 
 /* ---- room for others ---- */
 
-bool partial_doom(struct worker *w, uint32_t ref, bool really)
+bool partial_doom(struct partial_frames *partial, uint32_t ref, bool really)
 {
-	const struct lent_shm *head = lend_header(&w->slot, ref);
+	const struct lent_shm *head = lend_header(&partial->base->slot, ref);
 	struct partial_frame key = { .seq = head->base, .transport = head->scan[LENT_TRANSPORT], .page_base = head->scan[LENT_PAGE_BASE] };
-	struct partial_frame *p = find(w, &key);
+	struct partial_frame *p = find(partial, &key);
 
 	if (head->owner != 0 || !p || p->ref != ref || p->sessions == 0)
 		return false;
@@ -425,65 +426,65 @@ bool partial_doom(struct worker *w, uint32_t ref, bool really)
 	return true;
 }
 
-bool partial_holds(const struct worker *w, int fd, uint32_t ref)
+bool partial_holds(const struct partial_frames *partial, int fd, uint32_t ref)
 {
-	const struct session_shm *s = session(w, fd);
-	const struct lent_shm *head = lend_header(&w->slot, ref);
+	const struct session_shm *s = session(partial->base, fd);
+	const struct lent_shm *head = lend_header(&partial->base->slot, ref);
 
 	return s->status == SESSION_OPEN && s->state.flags & SESSION_CUT && head->owner == 0 && head->base == s->state.pos &&
 	       head->scan[LENT_TRANSPORT] == s->state.transport && head->scan[LENT_PAGE_BASE] == s->page_base;
 }
 
-bool partial_is_doomed(const struct worker *w, int fd)
+bool partial_is_doomed(const struct partial_frames *partial, int fd)
 {
-	const struct session_shm *s = session(w, fd);
+	const struct session_shm *s = session(partial->base, fd);
 	struct partial_frame key, *p;
 
 	if (s->status != SESSION_OPEN || !(s->state.flags & SESSION_CUT))
 		return false;
-	key = key_of(w, fd, &s->state);
-	p = find(w, &key);
+	key = key_of(partial, fd, &s->state);
+	p = find(partial, &key);
 	return p && p->doomed;
 }
 
 /* ---- taking over ---- */
 
-void partial_take_over(struct worker *w)
+void partial_take_over(struct partial_frames *partial)
 {
-	_Atomic uint32_t *link = &w->slot.shm->kept;
+	_Atomic uint32_t *link = &partial->base->slot.shm->kept;
 	uint32_t ref;
 
 	while ((ref = atomic_load_explicit(link, memory_order_acquire)) != LENT_NONE) {
 		struct lent_shm *head;
 		struct partial_frame key, *p;
 
-		if (lend_claim(&w->lend, ref) < 0) {
+		if (lend_claim(&partial->base->lend, ref) < 0) {
 			atomic_store_explicit(link, LENT_NONE, memory_order_relaxed);	/* damaged: who needs it is found to */
 			return;
 		}
-		head = lend_header(&w->slot, ref);
+		head = lend_header(&partial->base->slot, ref);
 		key = (struct partial_frame){ .seq = head->base, .transport = head->scan[LENT_TRANSPORT], .page_base = head->scan[LENT_PAGE_BASE] };
-		if (head->len > lend_room(&w->slot, ref) || w->partial->fresh >= w->partial->max / 2 || find(w, &key)) {
-			lend_unclaim(&w->lend, ref);
+		if (head->len > lend_room(&partial->base->slot, ref) || partial->fresh >= partial->max / 2 || find(partial, &key)) {
+			lend_unclaim(&partial->base->lend, ref);
 			atomic_store_explicit(link, LENT_NONE, memory_order_relaxed);
 			return;
 		}
-		p = find_or_make(w, &key);
-		RB_REMOVE(partial_tree, &w->partial->loose, p);
+		p = find_or_make(partial, &key);
+		RB_REMOVE(partial_tree, &partial->loose, p);
 		p->ref = ref;
-		RB_INSERT(partial_tree, &w->partial->kept, p);
-		TAILQ_INSERT_TAIL(&w->partial->list, p, link);
+		RB_INSERT(partial_tree, &partial->kept, p);
+		TAILQ_INSERT_TAIL(&partial->list, p, link);
 		link = &head->next;
 	}
 }
 
-void partial_settle(struct worker *w)
+void partial_settle(struct partial_frames *partial)
 {
 	struct partial_frame *p, *next;
 
-	for (p = TAILQ_FIRST(&w->partial->list); p; p = next) {
+	for (p = TAILQ_FIRST(&partial->list); p; p = next) {
 		next = TAILQ_NEXT(p, link);
 		if (p->sessions == 0)
-			forget(w, p);
+			forget(partial, p);
 	}
 }

@@ -31,45 +31,46 @@
 #include "shm/ring.h"
 #include "worker/session/session.h"
 
+struct batch;
 struct partial_frames;
 
 /* With room for all sessions of the slot. NULL without memory. */
-struct partial_frames *partial_create(uint32_t sessions_max);
+struct partial_frames *partial_create(struct base *base, struct batch *batch, uint32_t sessions_max);
 /* Claims what the last worker has kept; before its sessions are taken over, */
-void partial_take_over(struct worker *w);
+void partial_take_over(struct partial_frames *partial);
 /* and afterwards: what none of them is in the middle of goes. */
-void partial_settle(struct worker *w);
+void partial_settle(struct partial_frames *partial);
 
 /* The session's state goes from one to the other, either of which is in the middle of a frame. (session_commit() says so.) */
-void partial_moved(struct worker *w, int fd, const struct session_state_shm *from, const struct session_state_shm *to);
+void partial_moved(struct partial_frames *partial, int fd, const struct session_state_shm *from, const struct session_state_shm *to);
 /* The session joins or leaves those in the middle of the frame of `st`. (For one that is taken over, or closed.) */
-void partial_join(struct worker *w, int fd, const struct session_state_shm *st);
-void partial_leave(struct worker *w, int fd, const struct session_state_shm *st);
+void partial_join(struct partial_frames *partial, int fd, const struct session_state_shm *st);
+void partial_leave(struct partial_frames *partial, int fd, const struct session_state_shm *st);
 
 /* Whether the record's frame can't be sent from the ring, which may overwrite it before the rest is sent: partial_begin() first. */
-bool partial_must_keep(const struct worker *w, uint64_t seq);
+bool partial_must_keep(const struct partial_frames *partial, uint64_t seq);
 /* Keeps the frame of the record for the session, which is about to begin with it. `must`: those who have most are disconnected for it if there is
  * no room. -1 when it can't be. */
-int partial_begin(struct worker *w, int fd, const struct session_state_shm *st, const struct ring_record *rec, bool must);
+int partial_begin(struct partial_frames *partial, int fd, const struct session_state_shm *st, const struct ring_record *rec, bool must);
 /*
  * Sends on what the session is in the middle of: 1 all of it is sent, or there was nothing; 0 it would block, or has had its share; -1 the
  * connection is broken, or what is left can't be had any more. Commits.
  */
-int partial_send(struct worker *w, int fd, struct session_state_shm *st);
+int partial_send(struct partial_frames *partial, int fd, struct session_state_shm *st);
 /* Bytes of the whole frame, 0: it is neither kept nor in the ring. For what was sent already: a death is not blamed on the record. */
-uint64_t partial_size(const struct worker *w, int fd, const struct session_state_shm *st);
+uint64_t partial_size(const struct partial_frames *partial, int fd, const struct session_state_shm *st);
 
 /* Keeps those that are in danger, for some milliseconds. True when none is left: `delivered` may move. */
-bool partial_protect(struct worker *w);
+bool partial_protect(struct partial_frames *partial);
 /* Keeps all: another program is going to send the rest, and may make frames otherwise. */
-void partial_keep_all(struct worker *w);
+void partial_keep_all(struct partial_frames *partial);
 /* Gives back the frames that nobody is in the middle of any more; not while one is used. */
-void partial_trim(struct worker *w);
+void partial_trim(struct partial_frames *partial);
 
 /* For memory_limit.c. Whether the session is in the middle of the kept frame with this buffer. */
-bool partial_holds(const struct worker *w, int fd, uint32_t ref);
+bool partial_holds(const struct partial_frames *partial, int fd, uint32_t ref);
 /* Whoever is in the middle of it is to be disconnected, with `really`; false: there is no such frame, or nobody. */
-bool partial_doom(struct worker *w, uint32_t ref, bool really);
-bool partial_is_doomed(const struct worker *w, int fd);
+bool partial_doom(struct partial_frames *partial, uint32_t ref, bool really);
+bool partial_is_doomed(const struct partial_frames *partial, int fd);
 
 #endif

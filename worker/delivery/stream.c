@@ -10,31 +10,31 @@
 static void seek(struct stream *s, struct stream_topic *t, uint64_t from, uint64_t hint)
 {
 	uint32_t topic = t->subscription->topic;
-	uint32_t generation = index_topic(&s->w->hub.index, topic)->generation;
+	uint32_t generation = index_topic(&s->of->base->hub.index, topic)->generation;
 
-	t->some = ring_seek(&s->w->hub.ring, topic, generation, from, s->below, hint, &t->next) == 0;
+	t->some = ring_seek(&s->of->base->hub.ring, topic, generation, from, s->below, hint, &t->next) == 0;
 }
 
 /*
  * The topic's first record at or after `from` that the ring still has, whether it was looked at or not. False: it has none, and rec->number
  * and rec->seq are those that the next one has at least.
  */
-static bool first_owed(struct worker *w, const struct subscription_shm *sub, uint64_t from, struct ring_record *rec)
+static bool first_owed(struct streams *streams, const struct subscription_shm *sub, uint64_t from, struct ring_record *rec)
 {
-	const struct ring *ring = &w->hub.ring;
-	const struct topic_shm *topic = index_topic(&w->hub.index, sub->topic);
+	const struct ring *ring = &streams->base->hub.ring;
+	const struct topic_shm *topic = index_topic(&streams->base->hub.index, sub->topic);
 	bool some;
 
 	if (ring_seek(ring, sub->topic, topic->generation, from, ring_tail(ring), 0, rec) == 0)
 		return true;
 	/* Only under the lock, the topic's count and the tail are of one moment. */
-	lock_acquire(&w->hub.shm->lock, w->number + 1);
+	lock_acquire(&streams->base->hub.shm->lock, streams->base->number + 1);
 	some = ring_seek(ring, sub->topic, topic->generation, from, ring_tail(ring), 0, rec) == 0;
 	if (!some) {
 		rec->seq = ring_tail(ring);
 		rec->number = topic->published + 1;
 	}
-	lock_release(&w->hub.shm->lock, w->number + 1);
+	lock_release(&streams->base->hub.shm->lock, streams->base->number + 1);
 	return some;
 }
 
@@ -46,7 +46,7 @@ static bool first_owed(struct worker *w, const struct subscription_shm *sub, uin
 static uint32_t skip_lost(struct stream *s, struct stream_topic *t, uint64_t from)
 {
 	const struct subscription_shm *sub = t->subscription;
-	const struct topic_shm *topic = index_topic(&s->w->hub.index, sub->topic);
+	const struct topic_shm *topic = index_topic(&s->of->base->hub.index, sub->topic);
 	struct ring_record first;
 	uint32_t lost;
 
@@ -57,7 +57,7 @@ static uint32_t skip_lost(struct stream *s, struct stream_topic *t, uint64_t fro
 		return 0;		/* nothing is owed */
 	if (t->some)
 		first = t->next;
-	if (t->some || first_owed(s->w, sub, from > s->below ? from : s->below, &first))
+	if (t->some || first_owed(s->of, sub, from > s->below ? from : s->below, &first))
 		t->seen = first.seq;
 	t->number = (uint32_t)first.number;
 	lost = t->number - sub->number;
@@ -65,34 +65,34 @@ static uint32_t skip_lost(struct stream *s, struct stream_topic *t, uint64_t fro
 }
 
 /* A stream of the session without any topic yet, with room for all of its. -1 without memory. */
-static int stream_begin(struct stream *s, struct worker *w, int fd, const struct session_state_shm *st, uint64_t below)
+static int stream_begin(struct stream *s, struct streams *streams, int fd, const struct session_state_shm *st, uint64_t below)
 {
-	uint32_t count = session(w, fd)->count;
+	uint32_t count = session(streams->base, fd)->count;
 
-	*s = (struct stream){ .w = w, .fd = fd, .from = st->pos, .below = below, .topic = w->stream };
-	if (count > w->stream_room) {
-		struct stream_topic *p = realloc(w->stream, count * sizeof(*p));
+	*s = (struct stream){ .of = streams, .fd = fd, .from = st->pos, .below = below, .topic = streams->topic };
+	if (count > streams->room) {
+		struct stream_topic *p = realloc(streams->topic, count * sizeof(*p));
 
 		if (!p)
 			return -1;
-		s->topic = w->stream = p;
-		w->stream_room = count;
+		s->topic = streams->topic = p;
+		streams->room = count;
 	}
 	return 0;
 }
 
-int stream_open(struct stream *s, struct worker *w, int fd, const struct session_state_shm *st, uint64_t below)
+int stream_open(struct stream *s, struct streams *streams, int fd, const struct session_state_shm *st, uint64_t below)
 {
-	struct session_shm *sess = session(w, fd);
+	struct session_shm *sess = session(streams->base, fd);
 
-	if (stream_begin(s, w, fd, st, below) < 0)
+	if (stream_begin(s, streams, fd, st, below) < 0)
 		return -1;
 	for (uint32_t i = atomic_load_explicit(&sess->subscriptions, memory_order_relaxed); i;
-	     i = atomic_load_explicit(&w->slot.subscriptions[i].next, memory_order_relaxed)) {
+	     i = atomic_load_explicit(&streams->base->slot.subscriptions[i].next, memory_order_relaxed)) {
 		struct stream_topic *t = &s->topic[s->count++];
 		uint64_t from;
 
-		t->subscription = &w->slot.subscriptions[i];
+		t->subscription = &streams->base->slot.subscriptions[i];
 		/* (One that is looked at with a cut frame is behind, and is owed what follows it.) */
 		from = st->pos + !!(st->flags & SESSION_CUT);
 		if (from < t->subscription->from)
@@ -120,11 +120,11 @@ static struct stream_topic *least(const struct stream *s)
 
 struct stream_topic *stream_next(struct stream *s)
 {
-	uint32_t transport = session(s->w, s->fd)->state.transport;
+	uint32_t transport = session(s->of->base, s->fd)->state.transport;
 	struct stream_topic *t;
 
 	/* (Only when it is its turn: one behind what comes of this stream is passed over, and counted, when that is sent.) */
-	while ((t = least(s)) != NULL && frame_skipped(s->w, transport, t->next.seq)) {
+	while ((t = least(s)) != NULL && frame_skipped(s->of->base, transport, t->next.seq)) {
 		s->skipped++;
 		stream_step(s, t);
 	}
@@ -142,25 +142,25 @@ void stream_commit(const struct stream *s, const struct session_state_shm *st)
 {
 	for (uint32_t i = 0; i < s->count; i++)
 		s->topic[i].subscription->number = s->topic[i].number;
-	session_commit(s->w, s->fd, st);
+	session_commit(s->of->base, s->fd, st);
 	for (uint32_t i = 0; i < s->count; i++)
 		s->topic[i].subscription->from = s->topic[i].seen;
 }
 
-void stream_owed(struct stream *s, struct worker *w, int fd, const struct session_state_shm *st)
+void stream_owed(struct stream *s, struct streams *streams, int fd, const struct session_state_shm *st)
 {
 	uint64_t pos = st->pos + !!(st->flags & SESSION_CUT);
 
-	if (stream_begin(s, w, fd, st, w->cursor) < 0)
+	if (stream_begin(s, streams, fd, st, streams->topics->cursor) < 0)
 		return;		/* what it loses is told wrongly then */
-	for (uint32_t i = atomic_load_explicit(&session(w, fd)->subscriptions, memory_order_relaxed); i;
-	     i = atomic_load_explicit(&w->slot.subscriptions[i].next, memory_order_relaxed)) {
+	for (uint32_t i = atomic_load_explicit(&session(streams->base, fd)->subscriptions, memory_order_relaxed); i;
+	     i = atomic_load_explicit(&streams->base->slot.subscriptions[i].next, memory_order_relaxed)) {
 		struct stream_topic *t = &s->topic[s->count++];
 		struct ring_record rec;
 
-		t->subscription = &w->slot.subscriptions[i];
+		t->subscription = &streams->base->slot.subscriptions[i];
 		t->seen = t->subscription->from;
-		if (first_owed(w, t->subscription, t->seen > pos ? t->seen : pos, &rec))
+		if (first_owed(streams, t->subscription, t->seen > pos ? t->seen : pos, &rec))
 			t->seen = rec.seq;
 		t->number = (uint32_t)rec.number;
 	}

@@ -38,9 +38,9 @@ static void *reserve(size_t bytes)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-int links_init(struct worker *w)
+int links_init(struct topics *topics)
 {
-	size_t most = w->slot.shm->subscriptions_max + 1ull;
+	size_t most = topics->base->slot.shm->subscriptions_max + 1ull;
 	struct links *l = calloc(1, sizeof(*l));
 
 	/* Touched where there are some. */
@@ -48,8 +48,8 @@ int links_init(struct worker *w)
 		return -1;
 	l->buckets = BUCKETS_LEAST;
 	l->mask = l->buckets - 1;
-	l->seed = w->hub.index.shm->seed;
-	w->links = l;
+	l->seed = topics->base->hub.index.shm->seed;
+	topics->links = l;
 	return 0;
 }
 
@@ -89,21 +89,21 @@ static void split(struct links *l)
 	}
 }
 
-void links_put(struct worker *w, int fd, uint32_t subscription)
+void links_put(struct topics *topics, int fd, uint32_t subscription)
 {
-	struct links *l = w->links;
+	struct links *l = topics->links;
 
-	if (++l->count > l->buckets && l->buckets <= w->slot.shm->subscriptions_max)
+	if (++l->count > l->buckets && l->buckets <= topics->base->slot.shm->subscriptions_max)
 		split(l);
 	l->of[subscription].fd = (uint32_t)fd;
 	l->of[subscription].before = 0;		/* the only one, unless links_follow() says otherwise: not what was noted of who had it before */
-	l->of[subscription].hash = hash_of(l, fd, w->slot.subscriptions[subscription].topic);
+	l->of[subscription].hash = hash_of(l, fd, topics->base->slot.subscriptions[subscription].topic);
 	put(l, subscription);
 }
 
-void links_take(struct worker *w, uint32_t subscription)
+void links_take(struct topics *topics, uint32_t subscription)
 {
-	struct links *l = w->links;
+	struct links *l = topics->links;
 	uint32_t *at = bucket_of(l, l->of[subscription].hash);
 
 	while (*at != subscription)
@@ -112,47 +112,47 @@ void links_take(struct worker *w, uint32_t subscription)
 	l->count--;
 }
 
-uint32_t links_find(const struct worker *w, int fd, uint32_t topic)
+uint32_t links_find(const struct topics *topics, int fd, uint32_t topic)
 {
-	const struct links *l = w->links;
-	uint32_t s = atomic_load_explicit(&session(w, fd)->subscriptions, memory_order_relaxed), hash;
+	const struct links *l = topics->links;
+	uint32_t s = atomic_load_explicit(&session(topics->base, fd)->subscriptions, memory_order_relaxed), hash;
 
-	if (!s || !topics_is_apart(w, s))
-		return s && w->slot.subscriptions[s].topic == topic ? s : 0;
+	if (!s || !topics_is_apart(topics, s))
+		return s && topics->base->slot.subscriptions[s].topic == topic ? s : 0;
 	hash = hash_of(l, fd, topic);
 	s = *bucket_of(l, hash);
-	while (s && (l->of[s].hash != hash || l->of[s].fd != (uint32_t)fd || w->slot.subscriptions[s].topic != topic))
+	while (s && (l->of[s].hash != hash || l->of[s].fd != (uint32_t)fd || topics->base->slot.subscriptions[s].topic != topic))
 		s = l->of[s].next;
 	return s;
 }
 
-void links_follow(struct worker *w, uint32_t before, uint32_t subscription)
+void links_follow(struct topics *topics, uint32_t before, uint32_t subscription)
 {
-	w->links->of[subscription].before = before;
+	topics->links->of[subscription].before = before;
 }
 
-void links_add(struct worker *w, int fd, uint32_t subscription)
+void links_add(struct topics *topics, int fd, uint32_t subscription)
 {
-	_Atomic uint32_t *first = &session(w, fd)->subscriptions;
+	_Atomic uint32_t *first = &session(topics->base, fd)->subscriptions;
 	uint32_t next = atomic_load_explicit(first, memory_order_relaxed);
 
-	atomic_store_explicit(&w->slot.subscriptions[subscription].next, next, memory_order_relaxed);
+	atomic_store_explicit(&topics->base->slot.subscriptions[subscription].next, next, memory_order_relaxed);
 	/* release: the subscription is whole when it is linked */
 	atomic_store_explicit(first, subscription, memory_order_release);
-	if (!topics_is_apart(w, subscription))
+	if (!topics_is_apart(topics, subscription))
 		return;
-	links_follow(w, 0, subscription);
+	links_follow(topics, 0, subscription);
 	if (next)
-		links_follow(w, subscription, next);
+		links_follow(topics, subscription, next);
 }
 
-void links_remove(struct worker *w, int fd, uint32_t subscription)
+void links_remove(struct topics *topics, int fd, uint32_t subscription)
 {
-	uint32_t next = atomic_load_explicit(&w->slot.subscriptions[subscription].next, memory_order_relaxed);
-	uint32_t before = topics_is_apart(w, subscription) ? w->links->of[subscription].before : 0;
-	_Atomic uint32_t *link = before ? &w->slot.subscriptions[before].next : &session(w, fd)->subscriptions;
+	uint32_t next = atomic_load_explicit(&topics->base->slot.subscriptions[subscription].next, memory_order_relaxed);
+	uint32_t before = topics_is_apart(topics, subscription) ? topics->links->of[subscription].before : 0;
+	_Atomic uint32_t *link = before ? &topics->base->slot.subscriptions[before].next : &session(topics->base, fd)->subscriptions;
 
 	atomic_store_explicit(link, next, memory_order_release);
 	if (next)
-		links_follow(w, before, next);
+		links_follow(topics, before, next);
 }

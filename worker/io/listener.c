@@ -7,6 +7,7 @@
 #include "worker/io/listener.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -16,27 +17,28 @@
 #define ACCEPTS_A_TURN 32
 #define SLACK 64		/* connections more than the least loaded worker, plus a sixteenth, before it pauses */
 #define PAUSE_MAX 2		/* seconds */
+#define BALANCE 0.01	/* seconds between looks at the other workers' shares */
 #define BEAT_MAX 500		/* milliseconds without a sign of life, after which a worker is not waited for; a live one gives some every 100 */
 
 /* Whether it gets its share of new connections now, if it is left to it: is no longer starting, not full, not draining and not stuck. */
-static bool takes_share(const struct worker *w, const struct hub_slot_shm *s)
+static bool takes_share(const struct listeners *all, const struct hub_slot_shm *s)
 {
-	uint64_t now = atomic_load_explicit(&w->self->worker_beat, memory_order_relaxed);
+	uint64_t now = atomic_load_explicit(&all->base->self->worker_beat, memory_order_relaxed);
 	uint64_t beat = atomic_load_explicit(&s->worker_beat, memory_order_relaxed);
 
 	return atomic_load_explicit(&s->state, memory_order_relaxed) == SLOT_LIVE &&
 	       atomic_load_explicit(&s->accepting, memory_order_relaxed) && (beat >= now || now - beat <= BEAT_MAX);
 }
 
-static uint32_t least_loaded(const struct worker *w)
+static uint32_t least_loaded(const struct listeners *all)
 {
 	uint32_t least = UINT32_MAX;
 
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
-		const struct hub_slot_shm *s = &w->hub.shm->slot[i];
+		const struct hub_slot_shm *s = &all->base->hub.shm->slot[i];
 		uint32_t n;
 
-		if (!takes_share(w, s))
+		if (!takes_share(all, s))
 			continue;
 		n = atomic_load_explicit(&s->connections, memory_order_relaxed);
 		if (n < least)
@@ -45,28 +47,28 @@ static uint32_t least_loaded(const struct worker *w)
 	return least;
 }
 
-static bool above_share(const struct worker *w)
+static bool above_share(const struct listeners *all)
 {
-	uint32_t mine = atomic_load_explicit(&w->self->connections, memory_order_relaxed);
-	uint32_t least = least_loaded(w);
+	uint32_t mine = atomic_load_explicit(&all->base->self->connections, memory_order_relaxed);
+	uint32_t least = least_loaded(all);
 
 	return mine > SLACK && least < mine - SLACK && mine - SLACK - least > mine / 16;
 }
 
-static bool slot_full(const struct worker *w)
+static bool slot_full(const struct listeners *all)
 {
-	return atomic_load_explicit(&w->self->connections, memory_order_relaxed) >= w->self->connections_max;
+	return atomic_load_explicit(&all->base->self->connections, memory_order_relaxed) >= all->base->self->connections_max;
 }
 
 /* Nobody has room, nor will have it when his worker, who is being replaced, is back. */
-static bool server_full(const struct worker *w)
+static bool server_full(const struct listeners *all)
 {
-	uint64_t max = (uint64_t)w->settings->max_connections;
+	uint64_t max = (uint64_t)all->base->settings->max_connections;
 
-	if (max && hub_connections(&w->hub) >= max)
+	if (max && hub_connections(&all->base->hub) >= max)
 		return true;
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
-		const struct hub_slot_shm *s = &w->hub.shm->slot[i];
+		const struct hub_slot_shm *s = &all->base->hub.shm->slot[i];
 
 		if (atomic_load_explicit(&s->state, memory_order_relaxed) != SLOT_UNUSED &&
 		    atomic_load_explicit(&s->accepting, memory_order_relaxed) &&
@@ -77,101 +79,129 @@ static bool server_full(const struct worker *w)
 }
 
 /* Counts one more, if max_connections allows it; with such a limit, workers do so one after the other. */
-static bool count_in(struct worker *w)
+static bool count_in(struct listeners *all)
 {
-	uint64_t max = (uint64_t)w->settings->max_connections;
+	uint64_t max = (uint64_t)all->base->settings->max_connections;
 	bool room;
 
 	if (max)
-		lock_acquire(&w->hub.shm->lock, w->number + 1);
-	room = !max || hub_connections(&w->hub) < max;
+		lock_acquire(&all->base->hub.shm->lock, all->base->number + 1);
+	room = !max || hub_connections(&all->base->hub) < max;
 	if (room)
-		atomic_fetch_add_explicit(&w->self->connections, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&all->base->self->connections, 1, memory_order_relaxed);
 	if (max)
-		lock_release(&w->hub.shm->lock, w->number + 1);
+		lock_release(&all->base->hub.shm->lock, all->base->number + 1);
 	return room;
 }
 
-bool listener_counts(struct worker *w, int fd)
+bool listener_counts(struct listeners *all, int fd)
 {
-	return !slot_full(w) && (uint32_t)fd < w->slot.shm->sessions_max && count_in(w);
+	return !slot_full(all) && (uint32_t)fd < all->base->slot.shm->sessions_max && count_in(all);
 }
 
-static void pause_listening(struct worker *w)
+static void pause_listening(struct listeners *all)
 {
-	w->paused_at = w->now;
-	w->overdue = false;
-	atomic_store_explicit(&w->self->accepting, !slot_full(w), memory_order_relaxed);
-	listener_stop(w);
-	ev_timer_again(w->loop, &w->balance);
+	all->paused_at = all->base->now;
+	all->overdue = false;
+	atomic_store_explicit(&all->base->self->accepting, !slot_full(all), memory_order_relaxed);
+	listener_stop(all);
+	ev_timer_again(all->base->loop, &all->balance);
 }
 
 static void on_listener(struct ev_loop *loop, struct ev_io *io, int events)
 {
 	struct listener *l = (struct listener *)io;
-	struct worker *w = l->worker;
+	struct listeners *all = l->all;
 
 	(void)loop;
 	(void)events;
 	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-		bool full = slot_full(w);
+		bool full = slot_full(all);
 		int fd;
 
-		if ((full && !server_full(w)) || (above_share(w) && !w->overdue)) {
-			pause_listening(w);
+		if ((full && !server_full(all)) || (above_share(all) && !all->overdue)) {
+			pause_listening(all);
 			return;
 		}
 		fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK);
-		if (fd < 0 && errno == EMFILE && w->refuse_fewer(w))
+		if (fd < 0 && errno == EMFILE && all->refuse_fewer(all->above))
 			continue;
 		if (fd < 0) {
-			w->overdue = false;
+			all->overdue = false;
 			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
 				log_warning_limited("accept: %s", strerror(errno));
-				pause_listening(w);
+				pause_listening(all);
 			}
 			return;
 		}
 		CRASH_POINT("accept-accepted");
-		w->accepted(w, fd, l->proto);
+		all->accepted(all->above, fd, l->proto);
 	}
 }
 
-void listener_start(struct worker *w)
+void listener_start(struct listeners *all)
 {
-	if (w->listening || w->stopping || w->start->drain)
+	if (all->listening || all->ended)
 		return;
-	w->listening = true;
-	atomic_store_explicit(&w->self->accepting, 1, memory_order_relaxed);
-	for (unsigned i = 0; i < w->start->listeners_count; i++) {
-		struct listener *l = &w->listeners[i];
+	all->listening = true;
+	atomic_store_explicit(&all->base->self->accepting, 1, memory_order_relaxed);
+	for (unsigned i = 0; i < all->count; i++)
+		ev_io_start(all->base->loop, &all->each[i].io);
+}
 
-		l->worker = w;
-		l->proto = w->start->listeners[i].proto;
-		ev_io_init(&l->io, on_listener, w->start->listeners[i].fd, EV_READ);
-		ev_io_start(w->loop, &l->io);
+void listener_stop(struct listeners *all)
+{
+	if (!all->listening)
+		return;
+	all->listening = false;
+	for (unsigned i = 0; i < all->count; i++)
+		ev_io_stop(all->base->loop, &all->each[i].io);
+}
+
+/* Listening is paused: should it go on? */
+static void balance(struct listeners *all)
+{
+	if (all->ended || all->listening) {
+		ev_timer_stop(all->base->loop, &all->balance);
+		return;
+	}
+	atomic_store_explicit(&all->base->self->accepting, !slot_full(all), memory_order_relaxed);
+	all->overdue = all->base->now - all->paused_at >= PAUSE_MAX;
+	if (slot_full(all) ? server_full(all) : (all->overdue || !above_share(all))) {
+		ev_timer_stop(all->base->loop, &all->balance);
+		listener_start(all);
 	}
 }
 
-void listener_stop(struct worker *w)
+static void on_balance(struct ev_loop *loop, struct ev_timer *t, int events)
 {
-	if (!w->listening)
-		return;
-	w->listening = false;
-	for (unsigned i = 0; i < w->start->listeners_count; i++)
-		ev_io_stop(w->loop, &w->listeners[i].io);
+	struct listeners *all = t->data;
+
+	(void)loop;
+	(void)events;
+	balance(all);
 }
 
-void listener_balance(struct worker *w)
+int listener_init(struct listeners *all, unsigned count)
 {
-	if (w->stopping || w->listening) {
-		ev_timer_stop(w->loop, &w->balance);
-		return;
-	}
-	atomic_store_explicit(&w->self->accepting, !slot_full(w), memory_order_relaxed);
-	w->overdue = w->now - w->paused_at >= PAUSE_MAX;
-	if (slot_full(w) ? server_full(w) : (w->overdue || !above_share(w))) {
-		ev_timer_stop(w->loop, &w->balance);
-		listener_start(w);
-	}
+	all->each = calloc(count, sizeof(*all->each));
+	ev_init(&all->balance, on_balance);
+	all->balance.repeat = BALANCE;
+	all->balance.data = all;
+	return all->each ? 0 : -1;
+}
+
+void listener_add(struct listeners *all, int fd, int proto)
+{
+	struct listener *l = &all->each[all->count++];
+
+	l->all = all;
+	l->proto = proto;
+	ev_io_init(&l->io, on_listener, fd, EV_READ);
+}
+
+void listener_end(struct listeners *all)
+{
+	listener_stop(all);
+	all->ended = true;
 }

@@ -15,63 +15,63 @@
 #define ROOM_LEAST 4096			/* a buffer with less than this left is replaced by a larger one */
 
 /* A buffer with room for more input, or LENT_NONE. What is in it begins at `parsed` or before. */
-static uint32_t receive_buffer(struct worker *w, int fd)
+static uint32_t receive_buffer(struct base *base, int fd)
 {
-	struct session_state_shm st = session(w, fd)->state;
+	struct session_state_shm st = session(base, fd)->state;
 	uint32_t ref, left = 0;
 	struct lent_shm *head;
 	size_t room = RECEIVE;
 
 	if (st.in != LENT_NONE) {
-		head = lend_header(&w->slot, st.in);
-		if (lend_room(&w->slot, st.in) - head->len >= ROOM_LEAST)
+		head = lend_header(&base->slot, st.in);
+		if (lend_room(&base->slot, st.in) - head->len >= ROOM_LEAST)
 			return st.in;
 		left = (uint32_t)(head->base + head->len - st.parsed);
 	}
 	if (left > RECEIVE / 2)
-		room = 2 * (size_t)left + RECEIVE < lend_room_max(&w->slot) ? 2 * (size_t)left + RECEIVE : lend_room_max(&w->slot);
-	ref = session_buffer(w, fd, room);
+		room = 2 * (size_t)left + RECEIVE < lend_room_max(&base->slot) ? 2 * (size_t)left + RECEIVE : lend_room_max(&base->slot);
+	ref = session_buffer(base, fd, room);
 	if (ref == LENT_NONE)
 		return ref;
-	head = lend_header(&w->slot, ref);
+	head = lend_header(&base->slot, ref);
 	head->base = st.parsed;
 	if (left) {
-		const struct lent_shm *old = lend_header(&w->slot, st.in);
+		const struct lent_shm *old = lend_header(&base->slot, st.in);
 
-		memcpy(lend_bytes(&w->slot, ref), lend_bytes(&w->slot, st.in) + (st.parsed - old->base), left);
+		memcpy(lend_bytes(&base->slot, ref), lend_bytes(&base->slot, st.in) + (st.parsed - old->base), left);
 		memcpy(head->scan, old->scan, sizeof(head->scan));
 		head->len = left;
 		head->since = old->since;
 	}
 	st.in = ref;
-	session_commit(w, fd, &st);
+	session_commit(base, fd, &st);
 	return ref;
 }
 
-static void drop_input(struct worker *w, int fd)
+static void drop_input(struct base *base, int fd)
 {
-	struct session_state_shm st = session(w, fd)->state;
+	struct session_state_shm st = session(base, fd)->state;
 
 	st.in = LENT_NONE;
-	session_commit(w, fd, &st);
+	session_commit(base, fd, &st);
 }
 
 /* When something was last received; and when the frame began, or the request, that is not whole yet. */
-static void note_time(struct worker *w, int fd, struct lent_shm *head)
+static void note_time(struct base *base, int fd, struct lent_shm *head)
 {
-	const struct session_state_shm *st = &session(w, fd)->state;
+	const struct session_state_shm *st = &session(base, fd)->state;
 
 	if (head->base + head->len == st->parsed)
-		head->since = w->now;
+		head->since = base->now;
 	if (st->transport != TRANSPORT_HTTP || head->base + head->len == st->parsed)
-		session(w, fd)->last_in = w->now;
+		session(base, fd)->last_in = base->now;
 }
 
 /*
  * From a Unix socket, which does not tell what was taken from it: what is there is peeked at, then it is written down that it is going to be
  * taken, and only then it is. A successor asks how much of it was (count_input()).
  */
-static ssize_t receive_local(struct worker *w, int fd, const struct lent_shm *head, uint8_t *dst, size_t room)
+static ssize_t receive_local(struct base *base, int fd, const struct lent_shm *head, uint8_t *dst, size_t room)
 {
 	ssize_t n = recv(fd, dst, room, MSG_PEEK | MSG_DONTWAIT), taken = 0, more = 1;
 
@@ -79,63 +79,63 @@ static ssize_t receive_local(struct worker *w, int fd, const struct lent_shm *he
 		return n;
 	CRASH_POINT("input-peeked");
 	/* release: after the bytes, before they are taken */
-	atomic_store_explicit(&w->slot.shm->receiving, RECEIVING(fd, head->len + (uint32_t)n), memory_order_release);
+	atomic_store_explicit(&base->slot.shm->receiving, RECEIVING(fd, head->len + (uint32_t)n), memory_order_release);
 	CRASH_POINT("input-receiving");
 	while (taken < n && (more = recv(fd, dst + taken, (size_t)(n - taken), MSG_DONTWAIT)) > 0)
 		taken += more;
 	if (taken < n)
 		kernel_peek_anew(fd);	/* can't be: nobody else reads from it */
 	if (!taken)
-		atomic_store_explicit(&w->slot.shm->receiving, 0, memory_order_relaxed);
+		atomic_store_explicit(&base->slot.shm->receiving, 0, memory_order_relaxed);
 	return taken ? taken : more;
 }
 
-enum received receive(struct worker *w, int fd, size_t *received)
+enum received receive(struct base *base, int fd, size_t *received)
 {
-	uint32_t ref = receive_buffer(w, fd);
+	uint32_t ref = receive_buffer(base, fd);
 	struct lent_shm *head;
 	size_t room;
 	ssize_t n;
 
 	if (ref == LENT_NONE)
 		return RECEIVED_NO_MEMORY;
-	head = lend_header(&w->slot, ref);
-	room = lend_room(&w->slot, ref) - head->len;
+	head = lend_header(&base->slot, ref);
+	room = lend_room(&base->slot, ref) - head->len;
 	if (room > RECEIVE_MOST)
 		room = RECEIVE_MOST;
-	if (!session_buffer_grow(w, fd, ref, head->len + room))
+	if (!session_buffer_grow(base, fd, ref, head->len + room))
 		return RECEIVED_NO_MEMORY;
-	if (session_has(w, fd, MARK_LOCAL))
-		n = receive_local(w, fd, head, lend_bytes(&w->slot, ref) + head->len, room);
+	if (session_has(base, fd, MARK_LOCAL))
+		n = receive_local(base, fd, head, lend_bytes(&base->slot, ref) + head->len, room);
 	else
-		n = recv(fd, lend_bytes(&w->slot, ref) + head->len, room, MSG_DONTWAIT);
+		n = recv(fd, lend_bytes(&base->slot, ref) + head->len, room, MSG_DONTWAIT);
 	if (n <= 0) {
 		enum received what = n == 0 ? RECEIVED_END : errno == EAGAIN || errno == EINTR ? RECEIVED_NOTHING : RECEIVED_ERROR;
 
-		lend_settle(&w->lend, ref, head->len);
-		if (head->base + head->len == session(w, fd)->state.parsed)
-			drop_input(w, fd);
+		lend_settle(&base->lend, ref, head->len);
+		if (head->base + head->len == session(base, fd)->state.parsed)
+			drop_input(base, fd);
 		return what;
 	}
 	CRASH_POINT("input-received");
-	note_time(w, fd, head);
+	note_time(base, fd, head);
 	head->len += (uint32_t)n;
-	lend_settle(&w->lend, ref, head->len);
+	lend_settle(&base->lend, ref, head->len);
 	CRASH_POINT("input-counted");
 	/* release: `len` is right when this says nothing */
-	atomic_store_explicit(&w->slot.shm->receiving, 0, memory_order_release);
-	worker_count(w, COUNTER_bytes_in, (uint64_t)n);
+	atomic_store_explicit(&base->slot.shm->receiving, 0, memory_order_release);
+	base_count(base, COUNTER_bytes_in, (uint64_t)n);
 	*received = (size_t)n;
 	return *received == room ? RECEIVED_FULL : RECEIVED;
 }
 
-void receive_nothing(struct worker *w, int fd)
+void receive_nothing(struct base *base, int fd)
 {
 	char rubbish[16384];
 	ssize_t n = recv(fd, rubbish, sizeof(rubbish), MSG_DONTWAIT);
 
 	if (n > 0)
-		session(w, fd)->last_in = w->now;
+		session(base, fd)->last_in = base->now;
 	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-		session_over(w, fd);
+		session_over(base, fd);
 }

@@ -16,8 +16,8 @@ enum received {
 };
 
 /* Receives once, behind what the session's buffer has. *received: bytes. */
-enum received receive(struct worker *w, int fd, size_t *received);
+enum received receive(struct base *base, int fd, size_t *received);
 /* For one whose end is decided: what comes is thrown away, and when its peer is gone it is over. */
-void receive_nothing(struct worker *w, int fd);
+void receive_nothing(struct base *base, int fd);
 
 #endif

@@ -27,10 +27,12 @@ _Static_assert(UNREPORTED != BATCH_UNKNOWN, "two things");
 _Static_assert(BATCH_MAX <= FLIGHT_MAX, "all of them can be written down");
 
 struct batch {
+	struct base *base;
 	bool uring;
 	struct io_uring ring;
 	unsigned count;
 	batch_landed_fn *landed;
+	void *above;
 	struct batch_send send[BATCH_MAX];
 	int result[BATCH_MAX];
 	uint64_t round;			/* times that `used` went back to 0 */
@@ -51,7 +53,7 @@ static int uring_open(struct batch *b)
 	return r;
 }
 
-struct batch *batch_create(int io, size_t arena, batch_landed_fn *landed)
+struct batch *batch_create(struct base *base, int io, size_t arena, batch_landed_fn *landed, void *above)
 {
 	struct batch *b = malloc(sizeof(*b) + arena);
 	int r;
@@ -63,7 +65,9 @@ struct batch *batch_create(int io, size_t arena, batch_landed_fn *landed)
 	b->round = 1;
 	b->used = 0;
 	b->room = arena;
+	b->base = base;
 	b->landed = landed;
+	b->above = above;
 	if (io == IO_SEND)
 		return b;
 	r = uring_open(b);
@@ -116,9 +120,9 @@ static unsigned reap(struct batch *b)
 }
 
 /* What became of a send that io_uring did not report. BATCH_UNKNOWN: a Unix socket does not tell. */
-static int ask_kernel(const struct worker *w, int fd)
+static int ask_kernel(const struct batch *b, int fd)
 {
-	uint64_t accepted, sent = session(w, fd)->state.sent;
+	uint64_t accepted, sent = session(b->base, fd)->state.sent;
 
 	if (kernel_accepted(fd, &accepted) < 0 || accepted < sent)
 		return BATCH_UNKNOWN;
@@ -126,7 +130,7 @@ static int ask_kernel(const struct worker *w, int fd)
 }
 
 /* io_uring has failed: from here on there is send(). Closing it ends what it may still hold; after that the kernel's counts stand. */
-static void give_up_uring(struct worker *w, struct batch *b, int error)
+static void give_up_uring(struct batch *b, int error)
 {
 	log_error("io_uring: %s; sending with send() from now on", strerror(-error));
 	reap(b);
@@ -134,10 +138,10 @@ static void give_up_uring(struct worker *w, struct batch *b, int error)
 	b->uring = false;
 	for (unsigned i = 0; i < b->count; i++)
 		if (b->result[i] == UNREPORTED)
-			b->result[i] = ask_kernel(w, b->send[i].fd);
+			b->result[i] = ask_kernel(b, b->send[i].fd);
 }
 
-static void submit_uring(struct worker *w, struct batch *b)
+static void submit_uring(struct batch *b)
 {
 	unsigned seen = 0;
 
@@ -152,12 +156,12 @@ static void submit_uring(struct worker *w, struct batch *b)
 		int r = submit_and_wait(b, b->count - seen);
 
 		if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY) {
-			give_up_uring(w, b, r);
+			give_up_uring(b, r);
 			break;
 		}
 		seen += reap(b);
 	}
-	worker_count(w, COUNTER_send_batches, 1);
+	base_count(b->base, COUNTER_send_batches, 1);
 }
 
 static void submit_send(struct batch *b)
@@ -170,7 +174,7 @@ static void submit_send(struct batch *b)
 }
 
 /* Has each outcome recorded, whose session it is. */
-static void land(struct worker *w, const struct batch *b)
+static void land(struct batch *b)
 {
 	uint64_t bytes = 0;
 
@@ -179,16 +183,15 @@ static void land(struct worker *w, const struct batch *b)
 			CRASH_POINT("batch-half-recorded");
 		if (b->result[i] > 0)
 			bytes += (uint64_t)b->result[i];
-		b->landed(w, &b->send[i], b->result[i]);
+		b->landed(b->above, &b->send[i], b->result[i]);
 	}
-	worker_count(w, COUNTER_bytes_out, bytes);
-	worker_count(w, COUNTER_sends, b->count);
+	base_count(b->base, COUNTER_bytes_out, bytes);
+	base_count(b->base, COUNTER_sends, b->count);
 }
 
-void batch_flush(struct worker *w)
+void batch_flush(struct batch *b)
 {
-	struct batch *b = w->batch;
-	struct slot_shm *s = w->slot.shm;
+	struct slot_shm *s = b->base->slot.shm;
 
 	if (b->count == 0)
 		return;
@@ -196,70 +199,68 @@ void batch_flush(struct worker *w)
 	atomic_store_explicit(&s->flights, b->count, memory_order_release);
 	CRASH_POINT("batch-listed");
 	if (b->uring && b->count > FEW)
-		submit_uring(w, b);
+		submit_uring(b);
 	else
 		submit_send(b);
 	CRASH_POINT("batch-sent");
-	land(w, b);
+	land(b);
 	CRASH_POINT("batch-recorded");
 	atomic_store_explicit(&s->flights, 0, memory_order_release);
 	b->count = 0;
 }
 
-char *batch_room(struct worker *w, size_t bytes)
+char *batch_room(struct batch *b, size_t bytes)
 {
-	struct batch *b = w->batch;
 
 	if (b->used + bytes > b->room) {
-		batch_flush(w);
+		batch_flush(b);
 		b->used = 0;
 		b->round++;
 	}
 	return bytes <= b->room ? b->arena + b->used : NULL;
 }
 
-void batch_use(struct worker *w, size_t bytes)
+void batch_use(struct batch *b, size_t bytes)
 {
-	w->batch->used += bytes;
+	b->used += bytes;
 }
 
-uint64_t batch_round(const struct worker *w)
+uint64_t batch_round(const struct batch *b)
 {
-	return w->batch->round;
+	return b->round;
 }
 
-void batch_add(struct worker *w, int fd, const char *bytes, size_t len, uint64_t pos, uint32_t messages, uint32_t skipped)
+void batch_add(struct batch *b, int fd, const char *bytes, size_t len, uint64_t pos, uint32_t messages, uint32_t skipped)
 {
-	struct batch *b = w->batch;
 
 	if (b->count == BATCH_MAX)
-		batch_flush(w);
-	w->slot.shm->flight[b->count] = (uint32_t)fd;
+		batch_flush(b);
+	b->base->slot.shm->flight[b->count] = (uint32_t)fd;
 	b->send[b->count++] = (struct batch_send){
 		.fd = fd, .bytes = bytes, .len = (uint32_t)len, .pos = pos, .messages = messages, .skipped = skipped,
 	};
 }
 
-long batch_send(struct worker *w, int fd, const void *bytes, size_t len)
+long batch_send(struct batch *b, int fd, const void *bytes, size_t len)
 {
 	ssize_t n;
 
-	assert(w->batch->count == 0);
-	w->slot.shm->flight[0] = (uint32_t)fd;
-	atomic_store_explicit(&w->slot.shm->flights, 1, memory_order_release);
+	assert(b->count == 0);
+	b->base->slot.shm->flight[0] = (uint32_t)fd;
+	atomic_store_explicit(&b->base->slot.shm->flights, 1, memory_order_release);
 	CRASH_POINT("send-listed");
 	n = send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	/* The kernel's lack of memory passes, like that of room: what is to be sent first must not be taken for broken, and passed by. */
 	if (n < 0 && (errno == ENOBUFS || errno == ENOMEM || errno == EINTR))
 		errno = EAGAIN;
 	CRASH_POINT("send-sent");
-	worker_count(w, COUNTER_sends, 1);
+	base_count(b->base, COUNTER_sends, 1);
 	if (n > 0)
-		worker_count(w, COUNTER_bytes_out, (uint64_t)n);
+		base_count(b->base, COUNTER_bytes_out, (uint64_t)n);
 	return n;
 }
 
-void batch_landed(struct worker *w)
+void batch_landed(struct batch *b)
 {
-	atomic_store_explicit(&w->slot.shm->flights, 0, memory_order_release);
+	atomic_store_explicit(&b->base->slot.shm->flights, 0, memory_order_release);
 }

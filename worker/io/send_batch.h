@@ -24,20 +24,21 @@ struct batch_send {
 
 /* The outcome of a send: the bytes that the kernel took, -errno, or BATCH_UNKNOWN when nobody can say. It records it, and adds nothing to the
  * batch. */
-typedef void batch_landed_fn(struct worker *w, const struct batch_send *send, int result);
+typedef void batch_landed_fn(void *above, const struct batch_send *send, int result);
 
-/* `io`: IO_. `arena`: bytes of frames that one batch can hold; enough for the largest frame. NULL (logged) when it can't be made. */
-struct batch *batch_create(int io, size_t arena, batch_landed_fn *landed);
+/* `io`: IO_. `arena`: bytes of frames that one batch can hold; enough for the largest frame. `landed` is called with `above`. NULL (logged) when it
+ * can't be made. */
+struct batch *batch_create(struct base *base, int io, size_t arena, batch_landed_fn *landed, void *above);
 void batch_destroy(struct batch *b);
 const char *batch_kind(const struct batch *b);
 /* Room for at least `bytes` of frames that stay valid until the next batch_room(); sends what is pending if it must. */
-char *batch_room(struct worker *w, size_t bytes);
-void batch_use(struct worker *w, size_t bytes);
-uint64_t batch_round(const struct worker *w);	/* changes when a batch_room() has given up what was used until then */
-void batch_add(struct worker *w, int fd, const char *bytes, size_t len, uint64_t pos, uint32_t messages, uint32_t skipped);
-void batch_flush(struct worker *w);
+char *batch_room(struct batch *b, size_t bytes);
+void batch_use(struct batch *b, size_t bytes);
+uint64_t batch_round(const struct batch *b);	/* changes when a batch_room() has given up what was used until then */
+void batch_add(struct batch *b, int fd, const char *bytes, size_t len, uint64_t pos, uint32_t messages, uint32_t skipped);
+void batch_flush(struct batch *b);
 /* send(), recorded as under way; the result of send(). The caller commits, then calls batch_landed(). */
-long batch_send(struct worker *w, int fd, const void *bytes, size_t len);
-void batch_landed(struct worker *w);
+long batch_send(struct batch *b, int fd, const void *bytes, size_t len);
+void batch_landed(struct batch *b);
 
 #endif

@@ -31,88 +31,83 @@ static void on_session(struct ev_loop *loop, struct ev_io *io, int events)
 
 void connection_watch(struct worker *w, int fd)
 {
-	ev_init(&w->io[fd], on_session);
-	w->io[fd].fd = fd;
+	ev_init(&w->base.io[fd], on_session);
+	w->base.io[fd].fd = fd;
 	if (kernel_is_local(fd)) {
-		session_mark(w, fd, MARK_LOCAL);
+		session_mark(&w->base, fd, MARK_LOCAL);
 		kernel_peek_anew(fd);
 	}
-	session_watch(w, fd);
+	session_watch(&w->base, fd);
 }
 
 /* Puts the greeting into the out buffer of a session that is not there yet. */
 static int greet(struct worker *w, int fd, struct session_state_shm *st)
 {
 	char frame[TRANSPORT_NOTICE_MAX];
-	size_t len = transport_greeting(st->transport, hub_now(), session(w, fd)->token, frame);
+	size_t len = transport_greeting(st->transport, hub_now(), session(&w->base, fd)->token, frame);
 
-	return len ? session_append(w, fd, st, frame, len) : 0;
+	return len ? session_append(&w->base, fd, st, frame, len) : 0;
 }
 
 static void adopt(struct worker *w, int fd, int proto)
 {
-	struct session_shm *s = session(w, fd);
-	struct session_state_shm st = { .last_out = w->now, .transport = protocol_transport(proto) };
+	struct session_shm *s = session(&w->base, fd);
+	struct session_state_shm st = { .last_out = w->base.now, .transport = protocol_transport(proto) };
 
 	memset(s, 0, sizeof(*s));
 	if (w->flood)
 		w->flood[fd] = (struct flood){ 0 };
-	s->last_in = w->now;
+	s->last_in = w->base.now;
 	if (getrandom(s->token, sizeof(s->token), 0) != sizeof(s->token) || greet(w, fd, &st) < 0) {
 		log_warning_limited("a connection could not be taken in: %s", strerror(errno));
-		atomic_fetch_sub_explicit(&w->self->connections, 1, memory_order_relaxed);
+		atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
 		close(fd);
 		return;
 	}
 	s->state = st;
-	if (atomic_load_explicit(&w->slot.shm->fd_end, memory_order_relaxed) <= (uint32_t)fd)
-		atomic_store_explicit(&w->slot.shm->fd_end, (uint32_t)fd + 1, memory_order_relaxed);
+	if (atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed) <= (uint32_t)fd)
+		atomic_store_explicit(&w->base.slot.shm->fd_end, (uint32_t)fd + 1, memory_order_relaxed);
 	/* release: the session is whole, with its greeting to be sent, when it is there */
 	atomic_store_explicit(&s->status, SESSION_OPEN, memory_order_release);
 	CRASH_POINT("accept-opened");
-	session_count(w, st.transport, 1);
+	session_count(&w->base, st.transport, 1);
 	action_join_everybody(w, fd);
 	connection_watch(w, fd);
-	output_flush(w, fd);
+	output_flush(&w->output, fd);
 }
 
 void connection_take(struct worker *w, int fd, int proto, enum counter as)
 {
-	if (!listener_counts(w, fd)) {
+	if (!listener_counts(&w->listeners, fd)) {
 		refuse_take(w, fd, protocol_transport(proto));
 		return;
 	}
-	worker_count(w, as, 1);
+	base_count(&w->base, as, 1);
 	adopt(w, fd, proto);
-}
-
-void connection_accepted(struct worker *w, int fd, int proto)
-{
-	connection_take(w, fd, proto, COUNTER_accepted);
 }
 
 void connection_close(struct worker *w, int fd)
 {
-	struct session_shm *s = session(w, fd);
+	struct session_shm *s = session(&w->base, fd);
 
 	/* release: a successor sees the session whole or not at all */
 	atomic_store_explicit(&s->status, SESSION_FREE, memory_order_release);
 	CRASH_POINT("close-freed");
 	if (s->state.flags & SESSION_BEHIND)
-		atomic_fetch_sub_explicit(&w->self->behind, 1, memory_order_relaxed);
+		atomic_fetch_sub_explicit(&w->base.self->behind, 1, memory_order_relaxed);
 	if (s->state.flags & SESSION_CUT)
-		partial_leave(w, fd, &s->state);
-	lend_give(&w->lend, s->state.in);
-	lend_give(&w->lend, s->state.out);
-	leave_all(w, fd, s->state.transport);
-	session_count(w, s->state.transport, -1);
-	ev_io_stop(w->loop, &w->io[fd]);
-	w->io[fd].data = NULL;
+		partial_leave(w->partial, fd, &s->state);
+	lend_give(&w->base.lend, s->state.in);
+	lend_give(&w->base.lend, s->state.out);
+	leave_all(&w->topics, w->apart, fd, s->state.transport);
+	session_count(&w->base, s->state.transport, -1);
+	ev_io_stop(w->base.loop, &w->base.io[fd]);
+	w->base.io[fd].data = NULL;
 	CRASH_POINT("close-left");
 	close(fd);
 	CRASH_POINT("close-closed");
-	worker_count(w, COUNTER_closed, 1);
-	atomic_fetch_sub_explicit(&w->self->connections, 1, memory_order_relaxed);
+	base_count(&w->base, COUNTER_closed, 1);
+	atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
 }
 
 bool connection_close_over(struct worker *w)
@@ -120,7 +115,7 @@ bool connection_close_over(struct worker *w)
 	int fd;
 	bool some = false;
 
-	while ((fd = session_next_over(w)) >= 0) {
+	while ((fd = session_next_over(&w->base)) >= 0) {
 		connection_close(w, fd);
 		some = true;
 	}

@@ -32,29 +32,29 @@ _Static_assert(sizeof(uintptr_t) == 8, "room for them");
 
 static uint32_t tenths(const struct worker *w)
 {
-	return (uint32_t)(w->now_ms / 100) & ((1u << BITS) - 1);
+	return (uint32_t)(w->base.now_ms / 100) & ((1u << BITS) - 1);
 }
 
 /* When the first ping that nothing was received after was sent; 0: none was. */
 static uint32_t unanswered_since(const struct worker *w, int fd)
 {
-	uint32_t pinged = PART((uintptr_t)w->io[fd].data, 8 + BITS);
+	uint32_t pinged = PART((uintptr_t)w->base.io[fd].data, 8 + BITS);
 
-	return pinged > session(w, fd)->last_in ? pinged : 0;
+	return pinged > session(&w->base, fd)->last_in ? pinged : 0;
 }
 
 static void note_ping(struct worker *w, int fd)
 {
-	uintptr_t first = unanswered_since(w, fd), marks = (uintptr_t)w->io[fd].data & 255;
+	uintptr_t first = unanswered_since(w, fd), marks = (uintptr_t)w->base.io[fd].data & 255;
 
-	w->io[fd].data = (void *)((first ? first : w->now) << (8 + BITS) | (uintptr_t)tenths(w) << 8 | marks);
+	w->base.io[fd].data = (void *)((first ? first : w->base.now) << (8 + BITS) | (uintptr_t)tenths(w) << 8 | marks);
 }
 
 /* For how many milliseconds it was sent nothing, at most. */
 static int64_t silence(const struct worker *w, int fd)
 {
-	uint32_t pinged = PART((uintptr_t)w->io[fd].data, 8);
-	int64_t sent = (int64_t)(w->now_ms - session(w, fd)->state.last_out * UINT64_C(1000));
+	uint32_t pinged = PART((uintptr_t)w->base.io[fd].data, 8);
+	int64_t sent = (int64_t)(w->base.now_ms - session(&w->base, fd)->state.last_out * UINT64_C(1000));
 	int64_t since = (int64_t)((tenths(w) - pinged) & ((1u << BITS) - 1)) * 100 + 100;
 
 	return pinged && since < sent ? since : sent;
@@ -62,71 +62,71 @@ static int64_t silence(const struct worker *w, int fd)
 
 static void ping(struct worker *w, int fd)
 {
-	struct session_state_shm st = session(w, fd)->state;
+	struct session_state_shm st = session(&w->base, fd)->state;
 	char bytes[TRANSPORT_NOTICE_MAX];
 	size_t len;
 
 	if (st.flags & ~(uint32_t)(SESSION_BEHIND | SESSION_CUT) || st.out != LENT_NONE)
 		return;		/* it has something to be sent already */
 	len = transport_heartbeat(st.transport, hub_now(), bytes);
-	if (len && session_answer(w, fd, st.parsed, bytes, len)) {
-		worker_count(w, COUNTER_heartbeats, 1);
+	if (len && session_answer(&w->base, fd, st.parsed, bytes, len)) {
+		base_count(&w->base, COUNTER_heartbeats, 1);
 		note_ping(w, fd);
-		output_flush(w, fd);
+		output_flush(&w->output, fd);
 	}
 }
 
 /* Its publishing is put off: meanwhile nobody reads from it. */
 static bool waits_for_us(const struct worker *w, int fd)
 {
-	return session_has(w, fd, MARK_STALLED);
+	return session_has(&w->base, fd, MARK_STALLED);
 }
 
 /* Nothing was received for more than so many milliseconds: so long at least, and up to a second more. */
 static bool unheard(const struct worker *w, int fd, int64_t limit)
 {
-	return (w->now - session(w, fd)->last_in) * 1000ll > limit;
+	return (w->base.now - session(&w->base, fd)->last_in) * 1000ll > limit;
 }
 
 /* The kernel is asked now and then only: it costs a system call. */
 static bool has_vanished(const struct worker *w, int fd)
 {
-	int64_t limit = w->settings->peer_timeout;
+	int64_t limit = w->base.settings->peer_timeout;
 	uint32_t every = (uint32_t)(limit / 1000 / LOOKS) + 1;
 
-	return limit && !((uintptr_t)w->io[fd].data & MARK_LOCAL) && (w->now + (uint32_t)fd) % every == 0 && kernel_unanswered(fd, limit, ATTEMPTS);
+	return limit && !((uintptr_t)w->base.io[fd].data & MARK_LOCAL) && (w->base.now + (uint32_t)fd) % every == 0 && kernel_unanswered(fd, limit, ATTEMPTS);
 }
 
 /* Not one that has much to read before it comes to the ping. */
 static bool leaves_pings_unanswered(const struct worker *w, int fd)
 {
-	const struct session_state_shm *st = &session(w, fd)->state;
+	const struct session_state_shm *st = &session(&w->base, fd)->state;
 	uint32_t since = unanswered_since(w, fd);
 
-	return w->settings->peer_timeout && transport_has(st->transport, TRANSPORT_PONGS) && !st->flags && !waits_for_us(w, fd) && since &&
-	       (w->now - since) * 1000ll > w->settings->peer_timeout && kernel_queued(fd) == 0;
+	return w->base.settings->peer_timeout && transport_has(st->transport, TRANSPORT_PONGS) && !st->flags && !waits_for_us(w, fd) && since &&
+	       (w->base.now - since) * 1000ll > w->base.settings->peer_timeout && kernel_queued(fd) == 0;
 }
 
 static bool is_idle(const struct worker *w, int fd)
 {
-	const struct session_state_shm *st = &session(w, fd)->state;
+	const struct session_state_shm *st = &session(&w->base, fd)->state;
 
-	return w->settings->idle_limit && transport_has(st->transport, TRANSPORT_TALKS) && !(st->flags & (SESSION_CLOSE | SESSION_LINGER)) && !waits_for_us(w, fd) &&
-	       unheard(w, fd, w->settings->idle_limit);
+	return w->base.settings->idle_limit && transport_has(st->transport, TRANSPORT_TALKS) && !(st->flags & (SESSION_CLOSE | SESSION_LINGER)) && !waits_for_us(w, fd) &&
+	       unheard(w, fd, w->base.settings->idle_limit);
 }
 
 static void end(struct worker *w, int fd, enum counter why, const char *text)
 {
-	worker_count(w, why, 1);
-	session_end(w, fd, session(w, fd)->state.parsed, 408, text);
-	output_flush(w, fd);
+	base_count(&w->base, why, 1);
+	session_end(w, fd, session(&w->base, fd)->state.parsed, 408, text);
+	output_flush(&w->output, fd);
 }
 
 /* Whether it is to be sent something: it was sent nothing for long, or must say something soon. */
 static bool is_ping_due(const struct worker *w, int fd)
 {
-	const struct session_state_shm *st = &session(w, fd)->state;
-	int64_t every = w->settings->heartbeat, idle_limit = w->settings->idle_limit;
+	const struct session_state_shm *st = &session(&w->base, fd)->state;
+	int64_t every = w->base.settings->heartbeat, idle_limit = w->base.settings->idle_limit;
 
 	if (idle_limit && transport_has(st->transport, TRANSPORT_TALKS) && unheard(w, fd, idle_limit / 2 - 1000) && !unanswered_since(w, fd))
 		return true;
@@ -136,9 +136,9 @@ static bool is_ping_due(const struct worker *w, int fd)
 bool heartbeat(struct worker *w, int fd)
 {
 	if (has_vanished(w, fd)) {
-		worker_count(w, COUNTER_closed_gone, 1);
+		base_count(&w->base, COUNTER_closed_gone, 1);
 		kernel_abandon(fd);
-		session_over(w, fd);
+		session_over(&w->base, fd);
 		return true;
 	}
 	if (leaves_pings_unanswered(w, fd)) {

@@ -24,14 +24,14 @@
 /* The session is left as one that has ended: it lingers until the loop finds that the peer is gone. */
 void memory_disconnect(struct worker *w, int fd)
 {
-	const struct session_state_shm st = session(w, fd)->state;
+	const struct session_state_shm st = session(&w->base, fd)->state;
 	bool can_hear = !(st.flags & SESSION_BEHIND) && !st.out;
 	char bytes[TRANSPORT_NOTICE_MAX];
 
 	/* First: whoever finds the state that was would count what is sent now as a part of its stream. */
-	session_forfeit(w, fd);
+	session_forfeit(&w->base, fd);
 	CRASH_POINT("memory-forfeited");
-	worker_count(w, COUNTER_closed_memory, 1);
+	base_count(&w->base, COUNTER_closed_memory, 1);
 	if (can_hear) {
 		size_t len = transport_error(st.transport, hub_now(), 503, "the server has no memory for more (max_buffered)", bytes);
 
@@ -42,7 +42,7 @@ void memory_disconnect(struct worker *w, int fd)
 	}
 	log_warning_limited("connection %d: closed, as there was no memory for more, and it had most of it (max_buffered)", fd);
 	shutdown(fd, can_hear ? SHUT_WR : SHUT_RDWR);
-	session_watch(w, fd);
+	session_watch(&w->base, fd);
 }
 
 /* Bytes of buffers that are the session's alone; -1: nobody's. */
@@ -52,19 +52,19 @@ static uint64_t held_by(const struct worker *w, int fd)
 
 	if (fd < 0)
 		return 0;
-	st = &session(w, fd)->state;
-	return (st->in ? lend_header(&w->slot, st->in)->charged : 0ull) + (st->out ? lend_header(&w->slot, st->out)->charged : 0ull);
+	st = &session(&w->base, fd)->state;
+	return (st->in ? lend_header(&w->base.slot, st->in)->charged : 0ull) + (st->out ? lend_header(&w->base.slot, st->out)->charged : 0ull);
 }
 
 /* The session whose buffer this is, or -1: nobody's, or one's who can't be disconnected for it. */
 static int owner(const struct worker *w, uint32_t ref, int but)
 {
-	int fd = (int)lend_header(&w->slot, ref)->owner - 1;
+	int fd = (int)lend_header(&w->base.slot, ref)->owner - 1;
 	const struct session_shm *s;
 
-	if (fd < 0 || fd == but || fd == worker_at(w) || (uint32_t)fd >= w->slot.shm->sessions_max)
+	if (fd < 0 || fd == but || fd == base_at(&w->base) || (uint32_t)fd >= w->base.slot.shm->sessions_max)
 		return -1;
-	s = session(w, fd);
+	s = session(&w->base, fd);
 	return s->status == SESSION_OPEN && (s->state.in == ref || s->state.out == ref) ? fd : -1;
 }
 
@@ -74,19 +74,19 @@ static int owner(const struct worker *w, uint32_t ref, int but)
  */
 static uint32_t age_of(const struct worker *w, uint32_t ref, int fd)
 {
-	const struct session_shm *s = fd < 0 ? NULL : session(w, fd);
-	uint32_t since = lend_header(&w->slot, ref)->since;
+	const struct session_shm *s = fd < 0 ? NULL : session(&w->base, fd);
+	uint32_t since = lend_header(&w->base.slot, ref)->since;
 
-	if (s && ref == s->state.in && session_has(w, fd, MARK_STALLED))
+	if (s && ref == s->state.in && session_has(&w->base, fd, MARK_STALLED))
 		return 0;
-	return w->now - (s && ref == s->state.out ? s->state.last_out : since);
+	return w->base.now - (s && ref == s->state.out ? s->state.last_out : since);
 }
 
 /* The power of two below its weight. */
 static unsigned weigh(const struct worker *w, uint32_t ref, int fd)
 {
 	uint32_t age = age_of(w, ref, fd);
-	uint64_t weight = lend_header(&w->slot, ref)->charged * (1ull + (age < AGE_MAX ? age : AGE_MAX));
+	uint64_t weight = lend_header(&w->base.slot, ref)->charged * (1ull + (age < AGE_MAX ? age : AGE_MAX));
 
 	return 63 - (unsigned)__builtin_clzll(weight | 1);
 }
@@ -94,9 +94,9 @@ static unsigned weigh(const struct worker *w, uint32_t ref, int fd)
 /* partial_doom(), unless one is in the middle of the frame who is spared: `but`, or the session that the worker is at. */
 static bool doom(struct worker *w, uint32_t ref, int but, bool really)
 {
-	int at = worker_at(w);
+	int at = base_at(&w->base);
 
-	return !(but >= 0 && partial_holds(w, but, ref)) && !(at >= 0 && partial_holds(w, at, ref)) && partial_doom(w, ref, really);
+	return !(but >= 0 && partial_holds(w->partial, but, ref)) && !(at >= 0 && partial_holds(w->partial, at, ref)) && partial_doom(w->partial, ref, really);
 }
 
 /* The least weight of those that are to go, so that `bytes` are freed if there is that much: WEIGHTS, if there is nobody. */
@@ -105,11 +105,11 @@ static unsigned choose(struct worker *w, int but, unsigned least, uint64_t bytes
 	uint64_t of_weight[WEIGHTS] = { 0 }, sum = 0;
 	unsigned weight = WEIGHTS, chosen = WEIGHTS;
 
-	for (uint32_t ref = lend_next(&w->lend, LENT_NONE); ref; ref = lend_next(&w->lend, ref)) {
+	for (uint32_t ref = lend_next(&w->base.lend, LENT_NONE); ref; ref = lend_next(&w->base.lend, ref)) {
 		int fd = owner(w, ref, but);
 
 		if (fd >= 0 || doom(w, ref, but, false))
-			of_weight[weigh(w, ref, fd)] += lend_header(&w->slot, ref)->charged;
+			of_weight[weigh(w, ref, fd)] += lend_header(&w->base.slot, ref)->charged;
 	}
 	while (sum < bytes && weight-- > least)
 		if (of_weight[weight]) {
@@ -122,42 +122,42 @@ static unsigned choose(struct worker *w, int but, unsigned least, uint64_t bytes
 /* All who are in the middle of a frame that is to go. */
 static void disconnect_doomed(struct worker *w)
 {
-	uint32_t end = atomic_load_explicit(&w->slot.shm->fd_end, memory_order_relaxed);
+	uint32_t end = atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed);
 
 	for (int fd = 0; fd < (int)end; fd++)
-		if (partial_is_doomed(w, fd))
+		if (partial_is_doomed(w->partial, fd))
 			memory_disconnect(w, fd);
-	partial_trim(w);
+	partial_trim(w->partial);
 }
 
 /* False: nobody was disconnected. */
 static bool make_some_room(struct worker *w, int but, uint64_t bytes)
 {
-	uint64_t before = w->lend.held, doomed = 0;
+	uint64_t before = w->base.lend.held, doomed = 0;
 	unsigned weight = choose(w, but, 63 - (unsigned)__builtin_clzll(held_by(w, but) | 1), bytes);
 
 	if (weight == WEIGHTS)
 		return false;
-	for (uint32_t ref = lend_next(&w->lend, LENT_NONE); ref && before - w->lend.held + doomed < bytes; ref = lend_next(&w->lend, ref)) {
+	for (uint32_t ref = lend_next(&w->base.lend, LENT_NONE); ref && before - w->base.lend.held + doomed < bytes; ref = lend_next(&w->base.lend, ref)) {
 		int fd = owner(w, ref, but);
 
 		if (fd >= 0 && weigh(w, ref, fd) >= weight)
 			memory_disconnect(w, fd);
 		else if (fd < 0 && weigh(w, ref, fd) >= weight && doom(w, ref, but, true))
-			doomed += lend_header(&w->slot, ref)->charged;
+			doomed += lend_header(&w->base.slot, ref)->charged;
 	}
 	if (doomed)
 		disconnect_doomed(w);
-	return w->lend.held < before;
+	return w->base.lend.held < before;
 }
 
 bool memory_make_room(struct worker *w, int fd, size_t bytes)
 {
-	uint64_t kept = held_by(w, fd) + (worker_at(w) != fd ? held_by(w, worker_at(w)) : 0);
+	uint64_t kept = held_by(w, fd) + (base_at(&w->base) != fd ? held_by(w, base_at(&w->base)) : 0);
 
-	partial_trim(w);
-	while (!lend_allows(&w->lend, bytes))
-		if (!lend_could_allow(&w->lend, kept, bytes) || !make_some_room(w, fd, bytes + w->lend.held / MORE)) {
+	partial_trim(w->partial);
+	while (!lend_allows(&w->base.lend, bytes))
+		if (!lend_could_allow(&w->base.lend, kept, bytes) || !make_some_room(w, fd, bytes + w->base.lend.held / MORE)) {
 			log_warning_limited("connection %d: there is no memory for more (max_buffered)", fd);
 			return false;
 		}

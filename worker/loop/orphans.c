@@ -107,7 +107,7 @@ static int proto_of(const struct worker *w, int fd)
 /* (What lies beyond `fd_end` of the session table was never touched, and should have no memory for this.) */
 static bool is_sessions(const struct worker *w, int fd)
 {
-	return (uint32_t)fd < atomic_load_explicit(&w->slot.shm->fd_end, memory_order_relaxed) && session(w, fd)->status == SESSION_OPEN;
+	return (uint32_t)fd < atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed) && session(&w->base, fd)->status == SESSION_OPEN;
 }
 
 static int deal_with(struct worker *w, int fd)
@@ -115,7 +115,7 @@ static int deal_with(struct worker *w, int fd)
 	if (kept(w, fd))
 		return 0;
 	if (untouched(fd) && proto_of(w, fd) >= 0)
-		return worker_push(&w->orphans, &w->orphans_count, &w->orphans_room, fd);
+		return base_push(&w->orphans, &w->orphans_count, &w->orphans_room, fd);
 	close(fd);
 	return 0;
 }
@@ -131,7 +131,7 @@ static void ask_one_by_one(struct pollfd *asked, int count)
 int orphans_close(struct worker *w)
 {
 	static struct pollfd asked[AT_ONCE];
-	int end = (int)w->slot.shm->sessions_max;
+	int end = (int)w->base.slot.shm->sessions_max;
 
 	for (int first = 3; first < end; first += AT_ONCE) {
 		int count = end - first < AT_ONCE ? end - first : AT_ONCE;

@@ -29,88 +29,88 @@
 
 static bool is_open(const struct worker *w, uint32_t fd)
 {
-	return session(w, (int)fd)->status == SESSION_OPEN;
+	return session(&w->base, (int)fd)->status == SESSION_OPEN;
 }
 
 static uint32_t fd_end(const struct worker *w)
 {
-	return atomic_load_explicit(&w->slot.shm->fd_end, memory_order_relaxed);
+	return atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed);
 }
 
 /* Whoever crashes for one session has it to blame, and a long recovery gives signs of life. */
 static void work_on(struct worker *w, uint32_t fd)
 {
-	worker_on(w, (int)fd);
+	base_on(&w->base, (int)fd);
 	if (fd % 256 == 0)
-		worker_beat(w);
+		base_beat(&w->base);
 }
 
 /* The dead worker had published: the session has to know. (Until now it may or may not; doing it twice is the same.) */
 static void finish_publish(struct worker *w)
 {
-	struct intent_shm *intent = &w->self->intent;
+	struct intent_shm *intent = &w->base.self->intent;
 
 	if (atomic_load_explicit(&intent->state, memory_order_acquire) != INTENT_DONE)
 		return;
 	/* Not answered yet: the request is dealt with again, and finds what it has published. */
-	if (intent->answered && is_open(w, intent->fd) && session(w, (int)intent->fd)->state.parsed < intent->parsed)
+	if (intent->answered && is_open(w, intent->fd) && session(&w->base, (int)intent->fd)->state.parsed < intent->parsed)
 		return;
 	if (is_open(w, intent->fd)) {
-		struct session_state_shm st = session(w, (int)intent->fd)->state;
+		struct session_state_shm st = session(&w->base, (int)intent->fd)->state;
 
 		if (st.parsed < intent->parsed)
 			st.parsed = intent->parsed;
 		st.flags |= intent->flags;
-		slot_commit(&w->slot, (int)intent->fd, &st);
+		slot_commit(&w->base.slot, (int)intent->fd, &st);
 	}
-	publish_done(&w->hub, w->number);
+	publish_done(&w->base.hub, w->base.number);
 }
 
 /* A descriptor must not be closed before the lists are there: it is shut, and found broken later. */
 static void uncertain(struct worker *w, int fd)
 {
 	log_warning_limited("connection %d: what it was sent can't be told any more; closing it", fd);
-	session_abort(w, fd, COUNTER_closed_uncertain);
+	session_abort(&w->base, fd, COUNTER_closed_uncertain);
 }
 
 static void land(struct worker *w, int fd)
 {
-	const struct session_state_shm *st = &session(w, fd)->state;
+	const struct session_state_shm *st = &session(&w->base, fd)->state;
 	uint64_t accepted;
 
 	CRASH_ALWAYS("land-abort");
 	if (kernel_accepted(fd, &accepted) < 0 || accepted < st->sent ||
-	    (accepted > st->sent && landed_advance(w, fd, accepted - st->sent, false) < 0))
+	    (accepted > st->sent && landed_advance(&w->streams, fd, accepted - st->sent, false) < 0))
 		uncertain(w, fd);
 }
 
 static bool may_have_flown(const struct worker *w, uint32_t fd)
 {
-	return is_open(w, fd) && !(session(w, (int)fd)->state.flags & SESSION_LINGER);
+	return is_open(w, fd) && !(session(&w->base, (int)fd)->state.flags & SESSION_LINGER);
 }
 
 /* Sends that were under way: the kernel knows what it took. */
 static void land_flights(struct worker *w, uint32_t n)
 {
 	for (uint32_t i = 0; i < n && i < FLIGHT_MAX; i++) {
-		if (!may_have_flown(w, w->slot.shm->flight[i]))
+		if (!may_have_flown(w, w->base.slot.shm->flight[i]))
 			continue;
-		worker_on(w, (int)w->slot.shm->flight[i]);
-		land(w, (int)w->slot.shm->flight[i]);
+		base_on(&w->base, (int)w->base.slot.shm->flight[i]);
+		land(w, (int)w->base.slot.shm->flight[i]);
 	}
 }
 
 /* Whether more was taken from the kernel than what is kept of it. */
 static bool was_received(const struct worker *w, int fd, uint64_t taken)
 {
-	const struct session_state_shm *st = &session(w, fd)->state;
+	const struct session_state_shm *st = &session(&w->base, fd)->state;
 	const struct lent_shm *head;
 
 	if (st->flags & SESSION_CLOSE)
 		return false;		/* its input is thrown away */
 	if (st->in == LENT_NONE)
 		return taken != st->parsed;
-	head = lend_header(&w->slot, st->in);
+	head = lend_header(&w->base.slot, st->in);
 	return taken != head->base + head->len;
 }
 
@@ -135,14 +135,14 @@ static void land_all(struct worker *w)
 
 static void land_sends(struct worker *w)
 {
-	uint32_t n = atomic_load_explicit(&w->slot.shm->flights, memory_order_acquire);
+	uint32_t n = atomic_load_explicit(&w->base.slot.shm->flights, memory_order_acquire);
 
 	if (n == FLIGHTS_ALL)
 		land_all(w);
 	else
 		land_flights(w, n);
-	worker_on(w, -1);
-	atomic_store_explicit(&w->slot.shm->flights, 0, memory_order_release);
+	base_on(&w->base, -1);
+	atomic_store_explicit(&w->base.slot.shm->flights, 0, memory_order_release);
 }
 
 /*
@@ -151,7 +151,7 @@ static void land_sends(struct worker *w)
  */
 static int local_taken(struct worker *w, int fd, const struct lent_shm *head, uint64_t *taken)
 {
-	uint64_t receiving = atomic_load_explicit(&w->slot.shm->receiving, memory_order_acquire);
+	uint64_t receiving = atomic_load_explicit(&w->base.slot.shm->receiving, memory_order_acquire);
 	int peeked = kernel_peeked(fd);
 
 	*taken = head->base + head->len;
@@ -164,23 +164,23 @@ static int local_taken(struct worker *w, int fd, const struct lent_shm *head, ui
 /* How much was received into the session's buffer, the kernel knows. */
 static void count_input(struct worker *w, int fd)
 {
-	const struct session_state_shm *st = &session(w, fd)->state;
+	const struct session_state_shm *st = &session(&w->base, fd)->state;
 	struct lent_shm *head;
 	uint64_t taken;
 
 	if (st->in == LENT_NONE)
 		return;
-	head = lend_header(&w->slot, st->in);
+	head = lend_header(&w->base.slot, st->in);
 	if ((kernel_is_local(fd) ? local_taken(w, fd, head, &taken) : kernel_taken(fd, &taken)) < 0 ||
-	    taken < st->parsed || taken - head->base > lend_room(&w->slot, st->in)) {
+	    taken < st->parsed || taken - head->base > lend_room(&w->base.slot, st->in)) {
 		uncertain(w, fd);
 		return;
 	}
 	head->len = (uint32_t)(taken - head->base);
 	memset(head->scan, 0, sizeof(head->scan));
 	/* release: the peeking starts anew only when `len` is right (see connection_watch()) */
-	if (atomic_load_explicit(&w->slot.shm->receiving, memory_order_relaxed) >> 32 == (uint32_t)fd + 1)
-		atomic_store_explicit(&w->slot.shm->receiving, 0, memory_order_release);
+	if (atomic_load_explicit(&w->base.slot.shm->receiving, memory_order_relaxed) >> 32 == (uint32_t)fd + 1)
+		atomic_store_explicit(&w->base.slot.shm->receiving, 0, memory_order_release);
 }
 
 static bool bit(const uint8_t *bits, uint32_t i)
@@ -190,27 +190,27 @@ static bool bit(const uint8_t *bits, uint32_t i)
 
 static bool topic_is_ours(const struct worker *w, uint32_t topic)
 {
-	return topic != TOPIC_NONE && topic <= w->hub.index.shm->high &&
-	       atomic_load(&index_topic(&w->hub.index, topic)->state) == TOPIC_USED &&
-	       atomic_load(&index_topic(&w->hub.index, topic)->interest) & (1ull << w->number);
+	return topic != TOPIC_NONE && topic <= w->base.hub.index.shm->high &&
+	       atomic_load(&index_topic(&w->base.hub.index, topic)->state) == TOPIC_USED &&
+	       atomic_load(&index_topic(&w->base.hub.index, topic)->interest) & (1ull << w->base.number);
 }
 
 /* The first `marked` of the chain are free again. */
 static void unmark_chain(const struct worker *w, uint32_t first, uint32_t marked, uint8_t *taken)
 {
-	for (uint32_t i = first; i && marked > 0; marked--, i = atomic_load_explicit(&w->slot.subscriptions[i].next, memory_order_relaxed))
+	for (uint32_t i = first; i && marked > 0; marked--, i = atomic_load_explicit(&w->base.slot.subscriptions[i].next, memory_order_relaxed))
 		taken[i / 8] &= (uint8_t)~(1u << (i % 8));
 }
 
 /* Marks the chain's subscriptions as taken. False, and none is marked, when it is no chain of subscriptions that nobody else has. */
 static bool mark_chain(const struct worker *w, int fd, uint8_t *taken)
 {
-	uint32_t first = atomic_load_explicit(&session(w, fd)->subscriptions, memory_order_relaxed), i = first, marked = 0;
+	uint32_t first = atomic_load_explicit(&session(&w->base, fd)->subscriptions, memory_order_relaxed), i = first, marked = 0;
 
-	while (i && i <= w->slot.shm->subscriptions_max && !bit(taken, i) && topic_is_ours(w, w->slot.subscriptions[i].topic)) {
+	while (i && i <= w->base.slot.shm->subscriptions_max && !bit(taken, i) && topic_is_ours(w, w->base.slot.subscriptions[i].topic)) {
 		taken[i / 8] |= (uint8_t)(1u << (i % 8));
 		marked++;
-		i = atomic_load_explicit(&w->slot.subscriptions[i].next, memory_order_relaxed);
+		i = atomic_load_explicit(&w->base.slot.subscriptions[i].next, memory_order_relaxed);
 	}
 	if (!i)
 		return true;
@@ -222,23 +222,23 @@ static bool claim_out(struct worker *w, const struct session_state_shm *st)
 {
 	if (st->out == LENT_NONE)
 		return st->out_end == 0;
-	if (lend_claim(&w->lend, st->out) < 0)
+	if (lend_claim(&w->base.lend, st->out) < 0)
 		return false;
-	if (st->out_end <= lend_room(&w->slot, st->out))
+	if (st->out_end <= lend_room(&w->base.slot, st->out))
 		return true;
-	lend_unclaim(&w->lend, st->out);
+	lend_unclaim(&w->base.lend, st->out);
 	return false;
 }
 
 /* Both or none. */
 static bool claim_buffers(struct worker *w, const struct session_state_shm *st)
 {
-	if (st->out_start > st->out_end || (st->in && lend_claim(&w->lend, st->in) < 0))
+	if (st->out_start > st->out_end || (st->in && lend_claim(&w->base.lend, st->in) < 0))
 		return false;
 	if (claim_out(w, st))
 		return true;
 	if (st->in)
-		lend_unclaim(&w->lend, st->in);
+		lend_unclaim(&w->base.lend, st->in);
 	return false;
 }
 
@@ -248,48 +248,48 @@ static bool claim_buffers(struct worker *w, const struct session_state_shm *st)
 static void close_damaged(struct worker *w, int fd)
 {
 	log_error("connection %d: what was kept of it is damaged; closing it", fd);
-	worker_count(w, COUNTER_closed_damaged, 1);
-	worker_count(w, COUNTER_closed, 1);
-	atomic_store_explicit(&session(w, fd)->status, SESSION_FREE, memory_order_release);
+	base_count(&w->base, COUNTER_closed_damaged, 1);
+	base_count(&w->base, COUNTER_closed, 1);
+	atomic_store_explicit(&session(&w->base, fd)->status, SESSION_FREE, memory_order_release);
 	close(fd);
 }
 
 static uint32_t next_subscription(const struct worker *w, uint32_t i)
 {
-	return atomic_load_explicit(&w->slot.subscriptions[i].next, memory_order_relaxed);
+	return atomic_load_explicit(&w->base.slot.subscriptions[i].next, memory_order_relaxed);
 }
 
 static int claim_subscriptions(struct worker *w, int fd)
 {
-	struct session_shm *s = session(w, fd);
+	struct session_shm *s = session(&w->base, fd);
 	uint32_t first = atomic_load_explicit(&s->subscriptions, memory_order_relaxed);
-	const struct subscription_shm *sub = &w->slot.subscriptions[first];
+	const struct subscription_shm *sub = &w->base.slot.subscriptions[first];
 	bool apart = transport_has(s->state.transport, TRANSPORT_OWN_FRAMES) || (first && next_subscription(w, first));
 
 	s->count = 0;
 	for (uint32_t i = first, before = 0; i; before = i, i = next_subscription(w, i)) {
-		if (i >= w->fresh_subscription)
-			w->fresh_subscription = i + 1;
-		if (topics_add(w, s->state.transport, fd, i, apart) < 0)
+		if (i >= w->topics.fresh_subscription)
+			w->topics.fresh_subscription = i + 1;
+		if (topics_add(&w->topics, s->state.transport, fd, i, apart) < 0)
 			return -1;
 		if (apart)
-			links_follow(w, before, i);
+			links_follow(&w->topics, before, i);
 		s->count++;
 	}
-	atomic_fetch_add_explicit(&w->self->subscriptions, s->count, memory_order_relaxed);
+	atomic_fetch_add_explicit(&w->base.self->subscriptions, s->count, memory_order_relaxed);
 	/* A subscribe that did not come to its commit. */
 	if (s->count == 1 && !(s->state.flags & (SESSION_BEHIND | SESSION_CUT)) && s->state.pos < sub->from) {
 		struct session_state_shm st = s->state;
 
 		st.pos = sub->from;
-		slot_commit(&w->slot, fd, &st);
+		slot_commit(&w->base.slot, fd, &st);
 	}
 	return 0;
 }
 
 static int take_session(struct worker *w, int fd, uint8_t *taken)
 {
-	struct session_shm *s = session(w, fd);
+	struct session_shm *s = session(&w->base, fd);
 
 	/* A request that was to make it a stream, and did not come to its commit: it will be dealt with again. */
 	if (s->state.transport == TRANSPORT_HTTP)
@@ -305,14 +305,14 @@ static int take_session(struct worker *w, int fd, uint8_t *taken)
 	}
 	if (claim_subscriptions(w, fd) < 0)
 		return -1;
-	session_count(w, s->state.transport, 1);
+	session_count(&w->base, s->state.transport, 1);
 	if (s->state.flags & SESSION_BEHIND)
-		atomic_fetch_add_explicit(&w->self->behind, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&w->base.self->behind, 1, memory_order_relaxed);
 	if (s->state.flags & SESSION_CUT) {
-		partial_join(w, fd, &s->state);
+		partial_join(w->partial, fd, &s->state);
 		/* One in the middle of a frame is behind, whoever left it without saying so. */
 		if (!(s->state.flags & (SESSION_BEHIND | SESSION_LINGER)))
-			landed_advance(w, fd, 0, true);
+			landed_advance(&w->streams, fd, 0, true);
 	}
 	return 0;
 }
@@ -320,16 +320,16 @@ static int take_session(struct worker *w, int fd, uint8_t *taken)
 /* Lists, topics, counts: all that follows from the sessions. */
 static int take_sessions(struct worker *w)
 {
-	uint8_t *taken = calloc(w->slot.shm->subscriptions_max / 8 + 1, 1);
+	uint8_t *taken = calloc(w->base.slot.shm->subscriptions_max / 8 + 1, 1);
 	uint32_t connections = 0;
 
 	if (!taken)
 		return -1;
-	atomic_store(&w->self->behind, 0);
-	atomic_store(&w->self->subscriptions, 0);
+	atomic_store(&w->base.self->behind, 0);
+	atomic_store(&w->base.self->subscriptions, 0);
 	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
-		atomic_store(&w->self->by_transport[i], 0);
-	partial_take_over(w);
+		atomic_store(&w->base.self->by_transport[i], 0);
+	partial_take_over(w->partial);
 	for (uint32_t fd = 0; fd < fd_end(w); fd++) {
 		if (!is_open(w, fd))
 			continue;
@@ -340,29 +340,29 @@ static int take_sessions(struct worker *w)
 		}
 		connections += is_open(w, fd);
 	}
-	worker_on(w, -1);
+	base_on(&w->base, -1);
 	/* Until now it is what the last worker had: others are not to take more meanwhile (max_connections). */
-	atomic_store(&w->self->connections, connections);
-	for (uint32_t i = 1; i < w->fresh_subscription; i++)
+	atomic_store(&w->base.self->connections, connections);
+	for (uint32_t i = 1; i < w->topics.fresh_subscription; i++)
 		if (!bit(taken, i))
-			topics_give_subscription(w, i);
+			topics_give_subscription(&w->topics, i);
 	free(taken);
-	if (lend_ready(&w->lend) < 0)
+	if (lend_ready(&w->base.lend) < 0)
 		return -1;
-	partial_settle(w);
+	partial_settle(w->partial);
 	return 0;
 }
 
 /* Topics that were joined, or not yet left, when the last worker died. */
 static void leave_unheard(struct worker *w)
 {
-	uint64_t ours = 1ull << w->number;
+	uint64_t ours = 1ull << w->base.number;
 
-	lock_acquire(&w->hub.shm->lock, w->number + 1);
-	for (uint32_t i = 1; i <= w->hub.index.shm->topics_max && index_topic(&w->hub.index, i)->generation; i++)
-		if (atomic_load(&index_topic(&w->hub.index, i)->interest) & ours && !w->topics[i])
-			index_leave(&w->hub.index, w->number, i);
-	lock_release(&w->hub.shm->lock, w->number + 1);
+	lock_acquire(&w->base.hub.shm->lock, w->base.number + 1);
+	for (uint32_t i = 1; i <= w->base.hub.index.shm->topics_max && index_topic(&w->base.hub.index, i)->generation; i++)
+		if (atomic_load(&index_topic(&w->base.hub.index, i)->interest) & ours && !w->topics.of[i])
+			index_leave(&w->base.hub.index, w->base.number, i);
+	lock_release(&w->base.hub.shm->lock, w->base.number + 1);
 }
 
 static void start_sessions(struct worker *w)
@@ -375,37 +375,37 @@ static void start_sessions(struct worker *w)
 		connection_watch(w, (int)fd);
 		action_join_everybody(w, (int)fd);
 	}
-	worker_on(w, -1);
+	base_on(&w->base, -1);
 	/* release: as in count_input(). Whoever it was of is counted, or gone. */
-	atomic_store_explicit(&w->slot.shm->receiving, 0, memory_order_release);
+	atomic_store_explicit(&w->base.slot.shm->receiving, 0, memory_order_release);
 }
 
 /* A request that published and was not answered comes first: the next publish takes the place of its note. */
 static void resume_answer(struct worker *w)
 {
-	struct intent_shm *intent = &w->self->intent;
+	struct intent_shm *intent = &w->base.self->intent;
 
 	if (atomic_load_explicit(&intent->state, memory_order_acquire) != INTENT_DONE)
 		return;
-	if (is_open(w, intent->fd) && session(w, (int)intent->fd)->state.in != LENT_NONE)
+	if (is_open(w, intent->fd) && session(&w->base, (int)intent->fd)->state.in != LENT_NONE)
 		input_resume(w, (int)intent->fd);
-	publish_done(&w->hub, w->number);
+	publish_done(&w->base.hub, w->base.number);
 }
 
 /* Output that was put down but not sent, input that was received but not dealt with. */
 static void resume_sessions(struct worker *w)
 {
 	for (uint32_t fd = 0; fd < fd_end(w); fd++) {
-		if (!is_open(w, fd) || session_has(w, (int)fd, MARK_OVER))
+		if (!is_open(w, fd) || session_has(&w->base, (int)fd, MARK_OVER))
 			continue;
 		work_on(w, fd);
-		if (session(w, (int)fd)->state.flags & SESSION_LINGER)
+		if (session(&w->base, (int)fd)->state.flags & SESSION_LINGER)
 			shutdown((int)fd, SHUT_WR);	/* again, if it was marked and not done */
-		if (session(w, (int)fd)->state.in != LENT_NONE && !(session(w, (int)fd)->state.flags & SESSION_CLOSE))
+		if (session(&w->base, (int)fd)->state.in != LENT_NONE && !(session(&w->base, (int)fd)->state.flags & SESSION_CLOSE))
 			input_resume(w, (int)fd);
-		else if (session(w, (int)fd)->state.out != LENT_NONE || session(w, (int)fd)->state.flags & SESSION_CLOSE)
-			output_flush(w, (int)fd);
-		session_watch(w, (int)fd);
+		else if (session(&w->base, (int)fd)->state.out != LENT_NONE || session(&w->base, (int)fd)->state.flags & SESSION_CLOSE)
+			output_flush(&w->output, (int)fd);
+		session_watch(&w->base, (int)fd);
 	}
 }
 
@@ -415,21 +415,21 @@ static void resume_sessions(struct worker *w)
  */
 static void close_blamed(struct worker *w)
 {
-	uint32_t on = w->slot.shm->suspect.blamed;
+	uint32_t on = w->base.slot.shm->suspect.blamed;
 
 	if (on && is_open(w, on - 1)) {
 		log_warning("connection %u: closed, as a worker died of it", on - 1);
-		worker_count(w, COUNTER_closed_blamed, 1);
-		worker_on(w, (int)on - 1);
+		base_count(&w->base, COUNTER_closed_blamed, 1);
+		base_on(&w->base, (int)on - 1);
 		connection_close(w, (int)on - 1);
-		worker_on(w, -1);
+		base_on(&w->base, -1);
 	}
-	w->slot.shm->suspect.blamed = 0;
+	w->base.slot.shm->suspect.blamed = 0;
 }
 
 int recover(struct worker *w)
 {
-	slot_redo(&w->slot);
+	slot_redo(&w->base.slot);
 	finish_publish(w);
 	CRASH_POINT("recover-published");
 	if (take_sessions(w) < 0)
@@ -441,13 +441,13 @@ int recover(struct worker *w)
 #endif
 	CRASH_POINT("recover-landed");
 	leave_unheard(w);
-	w->cursor = atomic_load_explicit(&w->self->delivered, memory_order_acquire);
-	apart_start(w, w->cursor);
+	w->topics.cursor = atomic_load_explicit(&w->base.self->delivered, memory_order_acquire);
+	apart_start(w->apart, w->topics.cursor);
 	start_sessions(w);
 	CRASH_POINT("recover-started");
 	resume_answer(w);
 	resume_sessions(w);
-	worker_on(w, -1);
+	base_on(&w->base, -1);
 	CRASH_POINT("recover-resumed");
 	return 0;
 }

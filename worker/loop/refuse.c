@@ -31,7 +31,7 @@ struct refused {
 
 static void end(struct worker *w, struct refused *r)
 {
-	ev_io_stop(w->loop, &r->io);
+	ev_io_stop(w->base.loop, &r->io);
 	close(r->io.fd);
 }
 
@@ -65,7 +65,7 @@ static void on_refused(struct ev_loop *loop, struct ev_io *io, int events)
 	if (!r->told && (len > 0 || !more)) {
 		tell(w, io->fd, r->transport, bytes, len);
 		r->told = true;
-		r->since = w->now_ms;
+		r->since = w->base.now_ms;
 	}
 	if (!more)
 		end(w, r);
@@ -83,12 +83,12 @@ static struct refused *free_place(struct worker *w)
 
 void refuse_take(struct worker *w, int fd, uint32_t transport)
 {
-	struct refused *r = (uint32_t)fd < w->slot.shm->sessions_max ? free_place(w) : NULL;	/* (no successor looks for one beyond) */
+	struct refused *r = (uint32_t)fd < w->base.slot.shm->sessions_max ? free_place(w) : NULL;	/* (no successor looks for one beyond) */
 	char bytes[16384];
 	size_t len;
 	bool more = receive(fd, bytes, sizeof(bytes), &len), waits = r && more && len == 0 && transport == TRANSPORT_HTTP;
 
-	worker_count(w, COUNTER_refused, 1);
+	base_count(&w->base, COUNTER_refused, 1);
 	kernel_peek_anew(fd);		/* as if it was a session: a successor that finds it is not to greet it */
 	if (!waits)
 		tell(w, fd, transport, bytes, len);
@@ -96,9 +96,9 @@ void refuse_take(struct worker *w, int fd, uint32_t transport)
 		close(fd);
 		return;
 	}
-	*r = (struct refused){ .transport = transport, .told = !waits, .since = w->now_ms };
+	*r = (struct refused){ .transport = transport, .told = !waits, .since = w->base.now_ms };
 	ev_io_init(&r->io, on_refused, fd, EV_READ);
-	ev_io_start(w->loop, &r->io);
+	ev_io_start(w->base.loop, &r->io);
 }
 
 void refuse_sweep(struct worker *w)
@@ -106,14 +106,14 @@ void refuse_sweep(struct worker *w)
 	for (int i = 0; w->refused && i < AT_ONCE; i++) {
 		struct refused *r = &w->refused[i];
 
-		if (!ev_is_active(&r->io) || w->now_ms - r->since < (r->told ? LINGER : WAIT))
+		if (!ev_is_active(&r->io) || w->base.now_ms - r->since < (r->told ? LINGER : WAIT))
 			continue;
 		if (r->told) {
 			end(w, r);
 		} else {
 			tell(w, r->io.fd, r->transport, "", 0);
 			r->told = true;
-			r->since = w->now_ms;
+			r->since = w->base.now_ms;
 		}
 	}
 }

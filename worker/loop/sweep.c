@@ -18,26 +18,26 @@
 /* Whether more than `limit` milliseconds have passed. What is known is whole seconds: at least that long, and up to a second more. */
 static bool passed(const struct worker *w, uint32_t since, int64_t limit)
 {
-	return (w->now - since) * 1000ll > limit;
+	return (w->base.now - since) * 1000ll > limit;
 }
 
 /* A request that does not become whole, or does not come. */
 static bool http_is_late(struct worker *w, int fd)
 {
-	const struct session_shm *s = session(w, fd);
+	const struct session_shm *s = session(&w->base, fd);
 	const struct session_state_shm *st = &s->state;
 	uint32_t last = s->last_in > st->last_out ? s->last_in : st->last_out;
 
-	if (st->transport != TRANSPORT_HTTP || st->flags || session_has(w, fd, MARK_STALLED | MARK_CHOKED))
+	if (st->transport != TRANSPORT_HTTP || st->flags || session_has(&w->base, fd, MARK_STALLED | MARK_CHOKED))
 		return false;
-	if (st->in != LENT_NONE && passed(w, s->last_in, w->settings->http_timeout)) {
-		worker_count(w, COUNTER_closed_late, 1);
+	if (st->in != LENT_NONE && passed(w, s->last_in, w->base.settings->http_timeout)) {
+		base_count(&w->base, COUNTER_closed_late, 1);
 		session_end(w, fd, st->parsed, 408, "the request did not arrive whole in time (http_timeout)");
-		output_flush(w, fd);
+		output_flush(&w->output, fd);
 		return true;
 	}
-	if (st->in == LENT_NONE && passed(w, last, w->settings->keep_alive)) {
-		session_over(w, fd);
+	if (st->in == LENT_NONE && passed(w, last, w->base.settings->keep_alive)) {
+		session_over(&w->base, fd);
 		return true;
 	}
 	return false;
@@ -48,72 +48,72 @@ static bool http_is_late(struct worker *w, int fd)
  */
 static bool frame_is_late(struct worker *w, int fd)
 {
-	const struct session_shm *s = session(w, fd);
+	const struct session_shm *s = session(&w->base, fd);
 	const struct session_state_shm *st = &s->state;
 
 	if (!transport_has(st->transport, TRANSPORT_FRAMED) || st->in == LENT_NONE || st->flags & (SESSION_CLOSE | SESSION_LINGER) ||
-	    session_has(w, fd, MARK_STALLED | MARK_CHOKED) || !passed(w, lend_header(&w->slot, st->in)->since, w->settings->frame_timeout))
+	    session_has(&w->base, fd, MARK_STALLED | MARK_CHOKED) || !passed(w, lend_header(&w->base.slot, st->in)->since, w->base.settings->frame_timeout))
 		return false;
-	worker_count(w, COUNTER_closed_unfinished, 1);
+	base_count(&w->base, COUNTER_closed_unfinished, 1);
 	session_end(w, fd, st->parsed, 408, "the frame did not arrive whole in time (frame_timeout)");
-	output_flush(w, fd);
+	output_flush(&w->output, fd);
 	return true;
 }
 
 /* One that is to end, or a client of HTTP, and does not read its answers. */
 static bool is_deaf(const struct worker *w, int fd)
 {
-	const struct session_state_shm *st = &session(w, fd)->state;
+	const struct session_state_shm *st = &session(&w->base, fd)->state;
 
 	if (st->flags & SESSION_CLOSE)
 		return passed(w, st->last_out, LAST_WORDS * 1000);
-	return st->transport == TRANSPORT_HTTP && st->flags & SESSION_BEHIND && passed(w, st->last_out, w->settings->keep_alive);
+	return st->transport == TRANSPORT_HTTP && st->flags & SESSION_BEHIND && passed(w, st->last_out, w->base.settings->keep_alive);
 }
 
 /* Our side is shut. */
 static bool lingered(const struct worker *w, int fd)
 {
-	const struct session_shm *s = session(w, fd);
+	const struct session_shm *s = session(&w->base, fd);
 	uint32_t last = s->last_in > s->state.last_out ? s->last_in : s->state.last_out;
 
-	return w->now - last >= LINGER || w->now - s->state.last_out >= LINGER_MAX;
+	return w->base.now - last >= LINGER || w->base.now - s->state.last_out >= LINGER_MAX;
 }
 
 static void look_at(struct worker *w, int fd)
 {
-	const struct session_state_shm *st = &session(w, fd)->state;
+	const struct session_state_shm *st = &session(&w->base, fd)->state;
 
 	if (st->flags & SESSION_LINGER) {
 		if (lingered(w, fd))
-			session_over(w, fd);
+			session_over(&w->base, fd);
 	} else if (is_deaf(w, fd)) {
-		session_over(w, fd);
+		session_over(&w->base, fd);
 	} else if (http_is_late(w, fd) || frame_is_late(w, fd) || heartbeat(w, fd)) {
 		return;
-	} else if (st->flags & SESSION_BEHIND && w->settings->slow == SLOW_DISCONNECT && st->pos < ring_oldest(&w->hub.ring) &&
-		   passed(w, st->last_out, w->settings->heartbeat)) {
-		output_check(w, fd);
+	} else if (st->flags & SESSION_BEHIND && w->base.settings->slow == SLOW_DISCONNECT && st->pos < ring_oldest(&w->base.hub.ring) &&
+		   passed(w, st->last_out, w->base.settings->heartbeat)) {
+		output_check(&w->output, fd);
 	}
 }
 
 int64_t sweep_period(const struct worker *w)
 {
-	return w->settings->heartbeat < OFTEN ? 250 : 1000;
+	return w->base.settings->heartbeat < OFTEN ? 250 : 1000;
 }
 
 void sweep(struct worker *w)
 {
-	uint32_t end = atomic_load_explicit(&w->slot.shm->fd_end, memory_order_relaxed);
+	uint32_t end = atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed);
 	uint32_t slice = (uint32_t)((uint64_t)end * TICK_MS / (uint64_t)sweep_period(w)) + 1;
 
 	if (w->sweep_at >= end)
 		w->sweep_at = 0;
 	for (uint32_t i = 0; i < slice && w->sweep_at < end; i++, w->sweep_at++)
-		if (session(w, (int)w->sweep_at)->status == SESSION_OPEN && !session_has(w, (int)w->sweep_at, MARK_OVER)) {
-			worker_on(w, (int)w->sweep_at);
+		if (session(&w->base, (int)w->sweep_at)->status == SESSION_OPEN && !session_has(&w->base, (int)w->sweep_at, MARK_OVER)) {
+			base_on(&w->base, (int)w->sweep_at);
 			look_at(w, (int)w->sweep_at);
 		}
-	worker_on(w, -1);
+	base_on(&w->base, -1);
 	refuse_sweep(w);
-	lend_trim(&w->lend);
+	lend_trim(&w->base.lend);
 }

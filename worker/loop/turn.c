@@ -18,46 +18,46 @@
 static void serve(struct worker *w, int fd, int events)
 {
 	if (events & EV_WRITE) {
-		worker_on(w, fd);
-		if (output_run(w, fd))
+		base_on(&w->base, fd);
+		if (output_run(&w->output, fd))
 			input_stall(w, fd);
-		session_watch(w, fd);
-		worker_on(w, -1);
+		session_watch(&w->base, fd);
+		base_on(&w->base, -1);
 	}
-	if (events & EV_READ && ev_is_active(&w->io[fd]) && session(w, fd)->status == SESSION_OPEN)
+	if (events & EV_READ && ev_is_active(&w->base.io[fd]) && session(&w->base, fd)->status == SESSION_OPEN)
 		input_ready(w, fd);
 }
 
 void turn_take(struct worker *w, int fd, int events)
 {
 	uintptr_t marks = (events & EV_READ ? MARK_READABLE : 0) | (events & EV_WRITE ? MARK_WRITABLE : 0);
-	bool waits = (uintptr_t)w->io[fd].data & (MARK_READABLE | MARK_WRITABLE);
+	bool waits = (uintptr_t)w->base.io[fd].data & (MARK_READABLE | MARK_WRITABLE);
 
-	if (!waits && !(events & EV_WRITE) && worker_clock() - w->turn_began < INPUT_US) {
+	if (!waits && !(events & EV_WRITE) && base_clock() - w->turn_began < INPUT_US) {
 		serve(w, fd, events);
 		return;
 	}
-	if (waits || worker_push(&w->ready, &w->ready_count, &w->ready_room, fd) == 0)
-		session_mark(w, fd, marks);
+	if (waits || base_push(&w->ready, &w->ready_count, &w->ready_room, fd) == 0)
+		session_mark(&w->base, fd, marks);
 	else
 		serve(w, fd, events);	/* no memory for the list */
 }
 
 bool turn_run(struct worker *w)
 {
-	uint64_t since = worker_clock();
+	uint64_t since = base_clock();
 
 	if (w->ready_count == 0)
 		return false;
-	while (w->ready_at < w->ready_count && worker_clock() - since < SERVE_US) {
+	while (w->ready_at < w->ready_count && base_clock() - since < SERVE_US) {
 		int fd = w->ready[w->ready_at++], events = 0;
 
-		if (session_unmark(w, fd, MARK_READABLE))
+		if (session_unmark(&w->base, fd, MARK_READABLE))
 			events |= EV_READ;
-		if (session_unmark(w, fd, MARK_WRITABLE))
+		if (session_unmark(&w->base, fd, MARK_WRITABLE))
 			events |= EV_WRITE;
 		/* What it waits for may have changed meanwhile: it is closing, say, or is not behind any more. */
-		serve(w, fd, events & w->io[fd].events);
+		serve(w, fd, events & w->base.io[fd].events);
 	}
 	if (2 * w->ready_at >= w->ready_count) {
 		w->ready_count -= w->ready_at;

@@ -41,7 +41,6 @@
 
 #define TICK 0.1			/* seconds; see sweep.c */
 #define RETRY 0.002			/* seconds until stalled publishing is tried again */
-#define BALANCE 0.01			/* seconds between looks at the other workers' shares */
 #define STOP_PATIENCE 1000		/* milliseconds in which no reader that is behind takes anything, once told to stop */
 
 static void on_wake(struct ev_loop *loop, struct ev_io *io, int events)
@@ -61,51 +60,51 @@ static void on_wake(struct ev_loop *loop, struct ev_io *io, int events)
  */
 static bool move_delivered(struct worker *w)
 {
-	bool more = !partial_protect(w);
+	bool more = !partial_protect(w->partial);
 
 	if (!more)
-		fanout_publish_delivered(w);
-	partial_trim(w);
+		fanout_publish_delivered(&w->fanout);
+	partial_trim(w->partial);
 	return more;
 }
 
 /* Whether there is nothing to do until something happens. */
 static bool may_sleep(struct worker *w)
 {
-	atomic_store(&w->self->sleeping, 1);
+	atomic_store(&w->base.self->sleeping, 1);
 	/* Either a publisher sees that we sleep, or we see its records (see claim_wakeups() in publish.c). */
 	atomic_thread_fence(memory_order_seq_cst);
-	if (ring_tail(&w->hub.ring) == w->cursor)
+	if (ring_tail(&w->base.hub.ring) == w->topics.cursor)
 		return true;
-	if (!fanout_poll(w) && !w->queue && apart_cursor(w) == w->cursor && !move_delivered(w))
+	if (!fanout_poll(&w->fanout) && !w->topics.queue && apart_cursor(w->apart) == w->topics.cursor && !move_delivered(w))
 		return true;
-	atomic_store(&w->self->sleeping, 0);
+	atomic_store(&w->base.self->sleeping, 0);
 	return false;
 }
 
 /* Told to stop: does anybody who is behind read? What is in its socket says so long before there is room for more. */
 static void watch_takers(struct worker *w)
 {
-	uint32_t end = atomic_load_explicit(&w->slot.shm->fd_end, memory_order_relaxed);
+	uint32_t end = atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed);
 	uint64_t taken = 0;
 
 	for (int fd = 0; fd < (int)end; fd++) {
-		const struct session_shm *s = session(w, fd);
+		const struct session_shm *s = session(&w->base, fd);
 
 		if (s->status == SESSION_OPEN && s->state.flags & SESSION_BEHIND)
 			taken += s->state.sent - kernel_queued(fd);
 	}
 	if (taken != w->taken)
-		w->taken_at = w->now_ms;
+		w->taken_at = w->base.now_ms;
 	w->taken = taken;
 }
 
 /* Told to stop: everybody has what it is owed, or does not want it, or time is up. */
 static bool may_stop(const struct worker *w, bool more)
 {
-	if (w->now_ms >= w->stop_by)
+	if (w->base.now_ms >= w->stop_by)
 		return true;
-	return !more && (atomic_load_explicit(&w->self->behind, memory_order_relaxed) == 0 || w->now_ms - w->taken_at >= STOP_PATIENCE);
+	return !more && (atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) == 0 || w->base.now_ms - w->taken_at >= STOP_PATIENCE);
 }
 
 static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
@@ -116,8 +115,8 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 	(void)p;
 	(void)events;
 	connection_close_over(w);
-	more = fanout_poll(w);
-	more |= fanout_run(w);
+	more = fanout_poll(&w->fanout);
+	more |= fanout_run(&w->fanout);
 	more |= move_delivered(w);
 	if (more)
 		CRASH_POINT("fanout-left");
@@ -125,9 +124,9 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 		more |= input_retry_stalled(w);
 	more |= turn_run(w);
 	more |= connection_close_over(w);
-	if (w->stopping && (more || atomic_load_explicit(&w->self->behind, memory_order_relaxed) == 0)) {
-		worker_beat(w);
-		w->taken_at = w->now_ms;	/* patience begins when there is nobody to wait for but those behind */
+	if (w->stopping && (more || atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) == 0)) {
+		base_beat(&w->base);
+		w->taken_at = w->base.now_ms;	/* patience begins when there is nobody to wait for but those behind */
 	}
 	if (w->stopping && may_stop(w, more)) {
 		ev_break(loop, EVBREAK_ALL);
@@ -145,11 +144,11 @@ static void on_check(struct ev_loop *loop, struct ev_check *c, int events)
 
 	(void)c;
 	(void)events;
-	atomic_store(&w->self->sleeping, 0);
-	worker_beat(w);
-	w->turn_began = worker_clock();
-	atomic_fetch_add_explicit(&w->self->turns, 1, memory_order_relaxed);
-	worker_count(w, COUNTER_loops, 1);
+	atomic_store(&w->base.self->sleeping, 0);
+	base_beat(&w->base);
+	w->turn_began = base_clock();
+	atomic_fetch_add_explicit(&w->base.self->turns, 1, memory_order_relaxed);
+	base_count(&w->base, COUNTER_loops, 1);
 }
 
 static void on_idle(struct ev_loop *loop, struct ev_idle *i, int events)
@@ -166,9 +165,9 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *t, int events)
 	(void)t;
 	(void)events;
 	sweep(w);
-	if (w->stopping && atomic_load_explicit(&w->self->behind, memory_order_relaxed) > 0)
+	if (w->stopping && atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) > 0)
 		watch_takers(w);
-	if (w->start->drain && atomic_load_explicit(&w->self->connections, memory_order_relaxed) == 0) {
+	if (w->start->drain && atomic_load_explicit(&w->base.self->connections, memory_order_relaxed) == 0) {
 		w->drained = true;
 		ev_break(loop, EVBREAK_ALL);
 	}
@@ -184,13 +183,6 @@ static void on_retry(struct ev_loop *loop, struct ev_timer *t, int events)
 		ev_timer_stop(loop, t);
 }
 
-static void on_balance(struct ev_loop *loop, struct ev_timer *t, int events)
-{
-	(void)t;
-	(void)events;
-	listener_balance(ev_userdata(loop));
-}
-
 /* Stop: no new connections; what is in the ring is still delivered, also to those behind. */
 static void on_term(struct ev_loop *loop, struct ev_signal *s, int events)
 {
@@ -201,11 +193,11 @@ static void on_term(struct ev_loop *loop, struct ev_signal *s, int events)
 	/* It may come with the order to hand over, in either order: nobody follows who would deliver, so we stay. */
 	w->freeze = false;
 	ev_break(loop, EVBREAK_CANCEL);
-	listener_stop(w);
-	worker_beat(w);
+	listener_end(&w->listeners);
+	base_beat(&w->base);
 	w->stopping = true;
-	w->stop_by = w->now_ms + (uint64_t)w->settings->stop_limit;
-	w->taken_at = w->now_ms;
+	w->stop_by = w->base.now_ms + (uint64_t)w->base.settings->stop_limit;
+	w->taken_at = w->base.now_ms;
 }
 
 /* Hand over: everything that counts is in the slot segment at the end of every turn. */
@@ -234,24 +226,24 @@ static void on_freeze(struct ev_loop *loop, struct ev_signal *s, int events)
 
 static void say_goodbye(struct worker *w)
 {
-	uint32_t end = atomic_load_explicit(&w->slot.shm->fd_end, memory_order_relaxed);
+	uint32_t end = atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed);
 
 	for (int fd = 0; fd < (int)end; fd++)
-		if (session(w, fd)->status == SESSION_OPEN)
+		if (session(&w->base, fd)->status == SESSION_OPEN)
 			session_goodbye(w, fd);
 }
 
 static void beat(void *of)
 {
-	worker_beat(of);
+	base_beat(of);
 }
 
 static int freeze(struct worker *w)
 {
 	/* Another program may make frames in another way: it must not have to finish ours. */
-	w->lend.hub = NULL;		/* whatever the limit says: this is the last that is kept here */
-	partial_keep_all(w);
-	if (snapshot_write_slot(&w->hub, &w->slot, w->start->snapshot_fd, beat, w) == 0)
+	w->base.lend.hub = NULL;		/* whatever the limit says: this is the last that is kept here */
+	partial_keep_all(w->partial);
+	if (snapshot_write_slot(&w->base.hub, &w->base.slot, w->start->snapshot_fd, beat, w) == 0)
 		return WORKER_FROZEN;
 	log_error("snapshot: %s", strerror(errno));
 	return WORKER_UNFROZEN;
@@ -259,26 +251,24 @@ static int freeze(struct worker *w)
 
 static void start_watchers(struct worker *w)
 {
-	ev_io_init(&w->wake_io, on_wake, w->start->wake[w->number], EV_READ);
-	ev_io_start(w->loop, &w->wake_io);
+	ev_io_init(&w->wake_io, on_wake, w->start->wake[w->base.number], EV_READ);
+	ev_io_start(w->base.loop, &w->wake_io);
 	ev_prepare_init(&w->prepare, on_prepare);
-	ev_prepare_start(w->loop, &w->prepare);
+	ev_prepare_start(w->base.loop, &w->prepare);
 	ev_check_init(&w->check, on_check);
 	ev_set_priority(&w->check, EV_MAXPRI);
-	ev_check_start(w->loop, &w->check);
+	ev_check_start(w->base.loop, &w->check);
 	ev_idle_init(&w->idle, on_idle);
 	ev_timer_init(&w->tick, on_tick, TICK, TICK);
-	ev_timer_start(w->loop, &w->tick);
+	ev_timer_start(w->base.loop, &w->tick);
 	ev_init(&w->retry, on_retry);
 	w->retry.repeat = RETRY;
-	ev_init(&w->balance, on_balance);
-	w->balance.repeat = BALANCE;
 	ev_signal_init(&w->on_term, on_term, SIGTERM);
-	ev_signal_start(w->loop, &w->on_term);
+	ev_signal_start(w->base.loop, &w->on_term);
 	ev_signal_init(&w->on_hup, on_hup, SIGHUP);
-	ev_signal_start(w->loop, &w->on_hup);
+	ev_signal_start(w->base.loop, &w->on_hup);
 	ev_signal_init(&w->on_freeze, on_freeze, SIGUSR1);
-	ev_signal_start(w->loop, &w->on_freeze);
+	ev_signal_start(w->base.loop, &w->on_freeze);
 }
 
 /* libev would abort: what it lacks is no fault of ours. */
@@ -302,63 +292,131 @@ static void loop_error(const char *what)
 	abort();
 }
 
-/* 0; or -1 (logged) with errno. */
-static int worker_init(struct worker *w, const struct worker_start *start)
-{
-	size_t frame;
+/* ---- what lower storeys ask for ---- */
 
-	w->start = start;
-	w->settings = start->settings;
-	w->number = start->slot;
-	w->make_room = memory_make_room;
-	w->no_memory = memory_disconnect;
-	w->cut_moved = partial_moved;
-	w->accepted = connection_accepted;
-	w->refuse_fewer = refuse_fewer;
-	if (hub_attach(&w->hub, start->hub_fd, true) < 0 || slot_attach(&w->slot, start->slot_fd) < 0) {
+static bool make_room(void *worker, int fd, size_t bytes)
+{
+	return memory_make_room(worker, fd, bytes);
+}
+
+static void no_memory(void *worker, int fd)
+{
+	memory_disconnect(worker, fd);
+}
+
+static void cut_moved(void *worker, int fd, const struct session_state_shm *from, const struct session_state_shm *to)
+{
+	partial_moved(((struct worker *)worker)->partial, fd, from, to);
+}
+
+static void accepted(void *worker, int fd, int proto)
+{
+	connection_take(worker, fd, proto, COUNTER_accepted);
+}
+
+static bool give_up_refused(void *worker)
+{
+	return refuse_fewer(worker);
+}
+
+/* ---- from the first instruction on ---- */
+
+/* 0; or -1 (logged) with errno. */
+static int base_init(struct worker *w)
+{
+	struct base *base = &w->base;
+	const struct worker_start *start = w->start;
+	uint32_t sessions;
+
+	base->settings = start->settings;
+	base->number = start->slot;
+	base->above = w;
+	base->make_room = make_room;
+	base->no_memory = no_memory;
+	base->cut_moved = cut_moved;
+	if (hub_attach(&base->hub, start->hub_fd, true) < 0 || slot_attach(&base->slot, start->slot_fd) < 0) {
 		log_error("shared memory: %s", strerror(errno));
 		return -1;
 	}
-	w->hub.wake = start->wake;
-	w->hub.ring.firsts = calloc(RING_FIRSTS, sizeof(*w->hub.ring.firsts));	/* (without, it is slower) */
+	base->hub.wake = start->wake;
+	base->hub.ring.firsts = calloc(RING_FIRSTS, sizeof(*base->hub.ring.firsts));	/* (without, it is slower) */
+	base->self = &base->hub.shm->slot[base->number];
+	atomic_store_explicit(&base->self->accepting, !start->drain, memory_order_relaxed);
+	base_beat(base);
+	CRASH_POINT("recover-begun");
+	if (orphans_close(w) < 0)
+		return -1;
 	/*
 	 * An apostrophe of a record is five bytes on a page of HTML. Nothing grows more: quotation marks, six, do not stand side by side
 	 * for long.
 	 */
-	frame = 5 * stage_record_max(w) + 8192;
-	w->self = &w->hub.shm->slot[w->number];
-	atomic_store_explicit(&w->self->accepting, !start->drain, memory_order_relaxed);
-	worker_beat(w);
-	CRASH_POINT("recover-begun");
-	if (orphans_close(w) < 0)
-		return -1;
-	w->io = mmap(NULL, w->slot.shm->sessions_max * sizeof(*w->io), PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	w->over = mmap(NULL, w->slot.shm->sessions_max * sizeof(*w->over), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	w->partial = partial_create(w->slot.shm->sessions_max);
-	w->listeners = calloc(start->listeners_count, sizeof(*w->listeners));
-	w->scratch = malloc(frame);
-	w->scratch_room = frame;
-	if (w->settings->flood_messages || w->settings->flood_bytes)
-		w->flood = calloc(w->slot.shm->sessions_max, sizeof(*w->flood));
-	json_init(&w->json);
-	if (w->io == MAP_FAILED || w->over == MAP_FAILED || !w->partial || !w->listeners || !w->scratch || topics_init(w) < 0 || apart_init(w) < 0 || links_init(w) < 0 ||
-	    lend_init(&w->lend, &w->slot) < 0 ||
-	    stage_init(w) < 0) {
+	base->scratch_room = 5 * stage_record_max(w) + 8192;
+	base->scratch = malloc(base->scratch_room);
+	sessions = base->slot.shm->sessions_max;
+	base->io = mmap(NULL, sessions * sizeof(*base->io), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	base->over = mmap(NULL, sessions * sizeof(*base->over), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (base->io == MAP_FAILED || base->over == MAP_FAILED || !base->scratch || lend_init(&base->lend, &base->slot) < 0) {
 		errno = ENOMEM;
 		log_error("%m");
 		return -1;
 	}
-	lend_charge_to(&w->lend, &w->hub, w->number);
+	lend_charge_to(&base->lend, &base->hub, base->number);
 	ev_set_allocator(loop_memory);
 	ev_set_syserr_cb(loop_error);
-	w->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
-	w->batch = batch_create((int)start->settings->io, 1024 * 1024 + frame, landed_record);
-	if (!w->loop || !w->batch) {
+	base->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+	if (!base->loop) {
 		log_error("no event loop: %m");
 		return -1;
 	}
-	ev_set_userdata(w->loop, w);
+	ev_set_userdata(base->loop, w);
+	return 0;
+}
+
+static int listeners_init(struct worker *w)
+{
+	w->listeners.base = &w->base;
+	w->listeners.above = w;
+	w->listeners.accepted = accepted;
+	w->listeners.refuse_fewer = give_up_refused;
+	w->listeners.ended = w->start->drain;
+	if (listener_init(&w->listeners, w->start->listeners_count) < 0)
+		return -1;
+	for (unsigned i = 0; i < w->start->listeners_count; i++)
+		listener_add(&w->listeners, w->start->listeners[i].fd, w->start->listeners[i].proto);
+	return 0;
+}
+
+/* Each is given what it stands on. */
+static int delivery_init(struct worker *w)
+{
+	w->topics.base = &w->base;
+	w->partial = partial_create(&w->base, w->batch, w->base.slot.shm->sessions_max);
+	w->streams = (struct streams){ .base = &w->base, .topics = &w->topics, .partial = w->partial };
+	w->apart = apart_create(&w->base, w->batch, &w->topics, &w->streams);
+	w->output = (struct output){
+		.base = &w->base, .batch = w->batch, .topics = &w->topics, .partial = w->partial, .streams = &w->streams, .apart = w->apart,
+	};
+	w->fanout = (struct fanout){ .base = &w->base, .batch = w->batch, .topics = &w->topics, .streams = &w->streams, .apart = w->apart };
+	return w->partial && w->apart && topics_init(&w->topics) == 0 && links_init(&w->topics) == 0 && fanout_init(&w->fanout) == 0 ? 0 : -1;
+}
+
+/* 0; or -1 (logged) with errno. */
+static int worker_init(struct worker *w, const struct worker_start *start)
+{
+	w->start = start;
+	if (base_init(w) < 0)
+		return -1;
+	w->batch = batch_create(&w->base, (int)start->settings->io, 1024 * 1024 + w->base.scratch_room, landed_record, &w->streams);
+	if (!w->batch)
+		return -1;
+	json_init(&w->json);
+	if (w->base.settings->flood_messages || w->base.settings->flood_bytes)
+		w->flood = calloc(w->base.slot.shm->sessions_max, sizeof(*w->flood));
+	if (listeners_init(w) < 0 || delivery_init(w) < 0 || stage_init(w) < 0) {
+		errno = ENOMEM;
+		log_error("%m");
+		return -1;
+	}
 	return 0;
 }
 
@@ -381,19 +439,19 @@ int worker_run(const struct worker_start *start)
 		return lack(errno) ? WORKER_LACKING : 1;
 	}
 	orphans_adopt(w);
-	atomic_store(&w->self->state, SLOT_LIVE);
-	for (uint32_t i = 1; i <= w->hub.index.shm->topics_max && index_topic(&w->hub.index, i)->generation; i++)
-		if (w->topics[i])
-			topics_tell(w, i);
+	atomic_store(&w->base.self->state, SLOT_LIVE);
+	for (uint32_t i = 1; i <= w->base.hub.index.shm->topics_max && index_topic(&w->base.hub.index, i)->generation; i++)
+		if (w->topics.of[i])
+			topics_tell(&w->topics, i);
 	if (start->died) {
-		atomic_store(&w->self->paused, hub_now() - start->died);
-		log_info("took over %u connections in %.1f ms", (unsigned)w->self->connections, (double)w->self->paused / 1000);
+		atomic_store(&w->base.self->paused, hub_now() - start->died);
+		log_info("took over %u connections in %.1f ms", (unsigned)w->base.self->connections, (double)w->base.self->paused / 1000);
 	}
 	log_debug("sends with %s", batch_kind(w->batch));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	listener_start(w);
-	ev_run(w->loop, 0);
+	listener_start(&w->listeners);
+	ev_run(w->base.loop, 0);
 	connection_close_over(w);
 	if (w->stopping)
 		say_goodbye(w);

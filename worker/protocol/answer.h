@@ -4,7 +4,7 @@
 #ifndef WORKER_PROTOCOL_ANSWER_H
 #define WORKER_PROTOCOL_ANSWER_H
 
-#include "worker/session/session.h"
+#include "worker/worker.h"
 
 /* Answers with an error in the session's transport, with input taken up to `parsed`; with `end`, nothing more is read, and the session ends when
  * it is sent. */

@@ -12,7 +12,7 @@
 /* What the client asks for, but for publishing: done and answered, in one commit. */
 static void ask(struct worker *w, struct cursor *c, const struct request *req, uint64_t parsed)
 {
-	struct session_state_shm st = session(w, c->fd)->state;
+	struct session_state_shm st = session(&w->base, c->fd)->state;
 	bool inbox = req->kind == REQUEST_LOGIN || req->kind == REQUEST_LOGOUT;
 	struct topic_name name = action_name(inbox, req->name, req->name_len);
 	const char *error = NULL;
@@ -26,12 +26,12 @@ static void ask(struct worker *w, struct cursor *c, const struct request *req, u
 		session_error(w, c->fd, parsed, error, false);
 		return;
 	}
-	if (answered && session_append(w, c->fd, &st, FLASH_ACK, sizeof(FLASH_ACK) - 1) < 0) {
-		session_abort(w, c->fd, COUNTER_no_buffer);
+	if (answered && session_append(&w->base, c->fd, &st, FLASH_ACK, sizeof(FLASH_ACK) - 1) < 0) {
+		session_abort(&w->base, c->fd, COUNTER_no_buffer);
 		return;
 	}
 	st.parsed = parsed;
-	session_commit(w, c->fd, &st);
+	session_commit(&w->base, c->fd, &st);
 }
 
 /* True when the frame is dealt with; false when it is to be tried again. */
@@ -77,9 +77,9 @@ bool flash_step(struct worker *w, struct cursor *c)
 {
 	struct flash_frame frame;
 
-	flash_next(cursor_text(c), cursor_left(c), (size_t)w->settings->max_frame, cursor_scan(c), &frame);
+	flash_next(cursor_text(c), cursor_left(c), (size_t)w->base.settings->max_frame, cursor_scan(c), &frame);
 	if (frame.kind == FLASH_MORE) {
-		if (c->head->len == lend_room_max(&w->slot) && c->at == c->head->base)
+		if (c->head->len == lend_room_max(&w->base.slot) && c->at == c->head->base)
 			frame = (struct flash_frame){ .kind = FLASH_BAD, .error = "frame too long" };
 		else
 			return false;

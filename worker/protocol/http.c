@@ -10,10 +10,10 @@
 static struct http_limits limits(const struct worker *w)
 {
 	return (struct http_limits){
-		.line = (uint32_t)w->settings->max_head / 2,
-		.head = (uint32_t)w->settings->max_head,
-		.headers = (uint32_t)w->settings->max_fields,
-		.body = (uint32_t)w->settings->max_frame,
+		.line = (uint32_t)w->base.settings->max_head / 2,
+		.head = (uint32_t)w->base.settings->max_head,
+		.headers = (uint32_t)w->base.settings->max_fields,
+		.body = (uint32_t)w->base.settings->max_frame,
 	};
 }
 
@@ -37,7 +37,7 @@ static bool host_is_ours(const struct exchange *x)
 {
 	struct http_text host = x->req->authority.host;
 
-	return host.len == 0 || http_host_is_safe(host) || http_hosts_have(x->w->settings->hosts, host) != HTTP_NOT_LISTED;
+	return host.len == 0 || http_host_is_safe(host) || http_hosts_have(x->w->base.settings->hosts, host) != HTTP_NOT_LISTED;
 }
 
 /* What Access-Control-Allow-Origin is to say; p NULL: nothing. *credentials: the page may come with cookies and the like. */
@@ -48,7 +48,7 @@ static struct http_text granted(const struct exchange *x, bool *credentials)
 	*credentials = false;
 	if (!origin.p || origin.len > HTTP_ORIGIN_MAX)
 		return (struct http_text){ 0 };
-	switch (http_origins_have(x->w->settings->origins, origin)) {
+	switch (http_origins_have(x->w->base.settings->origins, origin)) {
 	case HTTP_ANY:
 		return (struct http_text){ "*", 1 };
 	case HTTP_LISTED:
@@ -88,7 +88,7 @@ static bool host_is_listed(const struct exchange *x)
 		int len = at.port ? snprintf(text, sizeof(text), "%s://%.*s:%u", schemes[i], (int)at.host.len, at.host.p, at.port)
 				  : snprintf(text, sizeof(text), "%s://%.*s", schemes[i], (int)at.host.len, at.host.p);
 
-		if ((size_t)len < sizeof(text) && http_origins_have(x->w->settings->origins, (struct http_text){ text, (size_t)len }) != HTTP_NOT_LISTED)
+		if ((size_t)len < sizeof(text) && http_origins_have(x->w->base.settings->origins, (struct http_text){ text, (size_t)len }) != HTTP_NOT_LISTED)
 			return true;
 	}
 	return false;
@@ -126,9 +126,9 @@ struct http_answer exchange_answer(const struct exchange *x, unsigned status, co
 
 bool exchange_append(const struct exchange *x, struct session_state_shm *st, const char *bytes, size_t len)
 {
-	if (len && session_append(x->w, x->c->fd, st, bytes, len) == 0)
+	if (len && session_append(&x->w->base, x->c->fd, st, bytes, len) == 0)
 		return true;
-	session_abort(x->w, x->c->fd, COUNTER_no_buffer);
+	session_abort(&x->w->base, x->c->fd, COUNTER_no_buffer);
 	x->c->stop = true;
 	return false;
 }
@@ -140,21 +140,21 @@ void exchange_commit(const struct exchange *x, struct session_state_shm *st, boo
 		st->flags |= SESSION_CLOSE;
 		x->c->stop = true;
 	}
-	session_commit(x->w, x->c->fd, st);
+	session_commit(&x->w->base, x->c->fd, st);
 }
 
 /* The answer lies in the scratch. */
 static void reply(const struct exchange *x, size_t len, bool goes_on)
 {
-	struct session_state_shm st = session(x->w, x->c->fd)->state;
+	struct session_state_shm st = session(&x->w->base, x->c->fd)->state;
 
-	if (exchange_append(x, &st, x->w->scratch, len))
+	if (exchange_append(x, &st, x->w->base.scratch, len))
 		exchange_commit(x, &st, goes_on);
 }
 
 void exchange_reply(const struct exchange *x, const struct http_answer *answer, const char *body, size_t len)
 {
-	reply(x, http_answer(x->w->scratch, x->w->scratch_room, answer, body, len), answer->keep_alive);
+	reply(x, http_answer(x->w->base.scratch, x->w->base.scratch_room, answer, body, len), answer->keep_alive);
 }
 
 void exchange_error(const struct exchange *x, unsigned status, const char *fields, const char *text)
@@ -162,17 +162,17 @@ void exchange_error(const struct exchange *x, unsigned status, const char *field
 	struct http_answer answer = exchange_answer(x, status, NULL);
 
 	answer.fields = fields;
-	reply(x, http_error(x->w->scratch, x->w->scratch_room, &answer, text), answer.keep_alive);
+	reply(x, http_error(x->w->base.scratch, x->w->base.scratch_room, &answer, text), answer.keep_alive);
 }
 
 void exchange_flood(struct exchange *x)
 {
 	struct http_answer answer = exchange_answer(x, 429, NULL);
 
-	worker_count(x->w, COUNTER_closed_flood, 1);
+	base_count(&x->w->base, COUNTER_closed_flood, 1);
 	answer.keep_alive = false;
 	x->after = x->c->at + cursor_left(x->c);
-	reply(x, http_error(x->w->scratch, x->w->scratch_room, &answer, FLOOD_MESSAGES), false);
+	reply(x, http_error(x->w->base.scratch, x->w->base.scratch_room, &answer, FLOOD_MESSAGES), false);
 }
 
 size_t http_last_words(struct worker *w, const char *input, size_t len, unsigned status, const char *text, char *dst)
@@ -196,7 +196,7 @@ static void refuse(struct worker *w, struct cursor *c, const struct http_request
 	struct exchange x = { .w = w, .c = c, .req = &req, .after = c->at + cursor_left(c) };
 
 	http_glance(cursor_text(c), cursor_left(c), &req);
-	worker_count(w, COUNTER_bad_input, 1);
+	base_count(&w->base, COUNTER_bad_input, 1);
 	exchange_error(&x, bad->status, NULL, bad->error);
 }
 
@@ -221,12 +221,12 @@ bool http_step(struct worker *w, struct cursor *c)
 	struct http_request req;
 	struct exchange x = { .w = w, .c = c, .req = &req };
 
-	http_next(cursor_text(c), cursor_left(c), &most, cursor_scan(c), w->scratch, &req);
+	http_next(cursor_text(c), cursor_left(c), &most, cursor_scan(c), w->base.scratch, &req);
 	switch (req.kind) {
 	case HTTP_MORE:
 		return false;
 	case HTTP_CONTINUE:
-		return expected(&x, &req) && session_answer(w, c->fd, c->at, HTTP_100, sizeof(HTTP_100) - 1);
+		return expected(&x, &req) && session_answer(&w->base, c->fd, c->at, HTTP_100, sizeof(HTTP_100) - 1);
 	case HTTP_BAD:
 		refuse(w, c, &req);
 		return false;

@@ -244,7 +244,7 @@ bool may_broadcast(const struct exchange *x, struct http_text path)
 	char event[MESSAGE_TOPIC_MAX];
 
 	(void)path;
-	if (!x->w->settings->broadcast)
+	if (!x->w->base.settings->broadcast)
 		exchange_error(x, 403, NULL, "switched off (broadcast)");
-	return x->w->settings->broadcast && read_event(x, event) >= 0;
+	return x->w->base.settings->broadcast && read_event(x, event) >= 0;
 }

@@ -45,9 +45,9 @@ static uint32_t stream_transport(const struct http_request *req, bool page)
  * that a successor that deals with the request again says the same.) */
 static uint32_t retry_of(const struct exchange *x)
 {
-	uint32_t retry = (uint32_t)x->w->settings->retry, random;
+	uint32_t retry = (uint32_t)x->w->base.settings->retry, random;
 
-	memcpy(&random, session(x->w, x->c->fd)->token, sizeof(random));
+	memcpy(&random, session(&x->w->base, x->c->fd)->token, sizeof(random));
 	return retry / 2 + random % (retry + 1);
 }
 
@@ -55,8 +55,8 @@ static uint32_t retry_of(const struct exchange *x)
 static size_t stream_head(const struct exchange *x, uint32_t transport)
 {
 	struct http_answer answer = exchange_answer(x, 200, NULL);
-	char *dst = x->w->scratch;
-	size_t room = x->w->scratch_room, len;
+	char *dst = x->w->base.scratch;
+	size_t room = x->w->base.scratch_room, len;
 
 	if (transport == TRANSPORT_WEBSOCKET || transport == TRANSPORT_WEBSOCKET_STREAM)
 		return websocket_answer(dst, room, x->req, websocket_protocol(x->req));
@@ -82,7 +82,7 @@ static const char *subscribe_all(const struct exchange *x, struct session_state_
 	const char *error;
 
 	/* (A page counts the messages of one topic.) */
-	if (x->w->settings->broadcast && !transport_has(st->transport, TRANSPORT_OWN_FRAMES) && (error = action_subscribe(x->w, x->c->fd, st, &name)) != NULL)
+	if (x->w->base.settings->broadcast && !transport_has(st->transport, TRANSPORT_OWN_FRAMES) && (error = action_subscribe(x->w, x->c->fd, st, &name)) != NULL)
 		return error;
 	while (names_next(&n, &name, &error) > 0)
 		if ((error = action_subscribe(x->w, x->c->fd, st, &name)) != NULL)
@@ -93,28 +93,28 @@ static const char *subscribe_all(const struct exchange *x, struct session_state_
 /* The number of the topic's record before the first one that the page will show. */
 static uint32_t page_base(const struct exchange *x)
 {
-	uint32_t sub = atomic_load_explicit(&session(x->w, x->c->fd)->subscriptions, memory_order_relaxed);
+	uint32_t sub = atomic_load_explicit(&session(&x->w->base, x->c->fd)->subscriptions, memory_order_relaxed);
 
-	return sub ? x->w->slot.subscriptions[sub].number - 1 : 0;
+	return sub ? x->w->base.slot.subscriptions[sub].number - 1 : 0;
 }
 
 static void start_stream(const struct exchange *x, struct names names, uint32_t transport)
 {
-	struct session_state_shm st = session(x->w, x->c->fd)->state;
+	struct session_state_shm st = session(&x->w->base, x->c->fd)->state;
 	const char *error;
 
 	st.transport = transport;
 	error = subscribe_all(x, &st, names);
 	if (error) {
-		leave_all(x->w, x->c->fd, transport);
+		leave_all(&x->w->topics, x->w->apart, x->c->fd, transport);
 		exchange_error(x, 503, NULL, error);
 		return;
 	}
 	CRASH_POINT("stream-subscribed");
 	if (transport_has(transport, TRANSPORT_OWN_FRAMES))
-		session(x->w, x->c->fd)->page_base = page_base(x);
-	if (!exchange_append(x, &st, x->w->scratch, stream_head(x, transport))) {
-		leave_all(x->w, x->c->fd, transport);
+		session(&x->w->base, x->c->fd)->page_base = page_base(x);
+	if (!exchange_append(x, &st, x->w->base.scratch, stream_head(x, transport))) {
+		leave_all(&x->w->topics, x->w->apart, x->c->fd, transport);
 		return;
 	}
 	exchange_commit(x, &st, true);
@@ -159,9 +159,9 @@ static void get_stream(const struct exchange *x, struct names names, bool page)
 	else if (x->req->websocket && !page && !websocket_granted(x))
 		return;
 	else if (x->req->method == HTTP_HEAD) {
-		struct session_state_shm st = session(x->w, x->c->fd)->state;
+		struct session_state_shm st = session(&x->w->base, x->c->fd)->state;
 
-		if (exchange_append(x, &st, x->w->scratch, stream_head(x, stream_transport(x->req, page))))
+		if (exchange_append(x, &st, x->w->base.scratch, stream_head(x, stream_transport(x->req, page))))
 			exchange_commit(x, &st, x->req->keep_alive && x->req->minor);
 	} else {
 		start_stream(x, names, stream_transport(x->req, page));
@@ -197,7 +197,7 @@ static void get_page(const struct exchange *x, struct http_text path)
 	struct http_answer answer = exchange_answer(x, 200, HTML);
 
 	(void)path;
-	if (x->w->settings->page != 0) {
+	if (x->w->base.settings->page != 0) {
 		exchange_error(x, 404, NULL, "the page is switched off (page)");
 		return;
 	}
@@ -256,7 +256,7 @@ static const struct route *find_route(const struct http_request *req, struct htt
 static void preflight(const struct exchange *x, const struct route *r)
 {
 	struct http_answer answer = exchange_answer(x, 204, NULL);
-	struct session_state_shm st = session(x->w, x->c->fd)->state;
+	struct session_state_shm st = session(&x->w->base, x->c->fd)->state;
 	size_t len;
 
 	answer.fields = r ? r->allow : ALLOW_ANY;
@@ -264,8 +264,8 @@ static void preflight(const struct exchange *x, const struct route *r)
 		exchange_reply(x, &answer, "", 0);
 		return;
 	}
-	len = http_preflight(x->w->scratch, x->w->scratch_room, &answer, "GET, POST", x->req->field[HTTP_REQUEST_HEADERS]);
-	if (exchange_append(x, &st, x->w->scratch, len))
+	len = http_preflight(x->w->base.scratch, x->w->base.scratch_room, &answer, "GET, POST", x->req->field[HTTP_REQUEST_HEADERS]);
+	if (exchange_append(x, &st, x->w->base.scratch, len))
 		exchange_commit(x, &st, answer.keep_alive);
 }
 

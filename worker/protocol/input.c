@@ -51,51 +51,51 @@ static bool (*const step_of[TRANSPORTS])(struct worker *w, struct cursor *c) = {
 /* The rest of an incomplete frame stays in a buffer no larger than it needs. Its time begins now if anything was dealt with, from `begun` on. */
 static void keep_rest(struct worker *w, struct cursor *c, uint64_t begun)
 {
-	struct session_state_shm st = session(w, c->fd)->state;
+	struct session_state_shm st = session(&w->base, c->fd)->state;
 	size_t left = cursor_left(c);
 
 	if (c->at != begun) {
-		c->head->since = w->now;
+		c->head->since = w->base.now;
 		if (st.transport == TRANSPORT_HTTP)
-			session(w, c->fd)->last_in = w->now;
+			session(&w->base, c->fd)->last_in = w->base.now;
 	}
 	st.parsed = c->at;
 	if (left == 0 || st.flags & SESSION_CLOSE) {
 		st.in = LENT_NONE;
-	} else if (left < c->head->len && left < lend_room(&w->slot, st.in) / 4) {
-		uint32_t smaller = lend_take(&w->lend, left + left / 2);
+	} else if (left < c->head->len && left < lend_room(&w->base.slot, st.in) / 4) {
+		uint32_t smaller = lend_take(&w->base.lend, left + left / 2);
 
 		if (smaller != LENT_NONE) {
-			struct lent_shm *head = lend_header(&w->slot, smaller);
+			struct lent_shm *head = lend_header(&w->base.slot, smaller);
 
 			head->owner = (uint32_t)c->fd + 1;
 			head->base = c->at;
 			head->len = (uint32_t)left;
 			head->since = c->head->since;
 			memcpy(head->scan, c->head->scan, sizeof(head->scan));
-			memcpy(lend_bytes(&w->slot, smaller), cursor_text(c), left);
+			memcpy(lend_bytes(&w->base.slot, smaller), cursor_text(c), left);
 			st.in = smaller;
 		}
 	}
 	CRASH_POINT("input-moved");
-	session_commit(w, c->fd, &st);
+	session_commit(&w->base, c->fd, &st);
 }
 
 void input_stall(struct worker *w, int fd)
 {
-	if (session_mark(w, fd, MARK_STALLED))
+	if (session_mark(&w->base, fd, MARK_STALLED))
 		return;
-	if (worker_push(&w->stalled, &w->stalled_count, &w->stalled_room, fd) < 0) {
-		session_abort(w, fd, COUNTER_no_buffer);
+	if (base_push(&w->stalled, &w->stalled_count, &w->stalled_room, fd) < 0) {
+		session_abort(&w->base, fd, COUNTER_no_buffer);
 		return;
 	}
-	ev_timer_again(w->loop, &w->retry);
+	ev_timer_again(w->base.loop, &w->retry);
 }
 
 /* Whether answers that the client has not read hold up its input. */
 static bool choked(struct worker *w, int fd)
 {
-	const struct session_state_shm *st = &session(w, fd)->state;
+	const struct session_state_shm *st = &session(&w->base, fd)->state;
 
 	return st->out_end - st->out_start > SESSION_OUT_MAX;
 }
@@ -104,7 +104,7 @@ bool cursor_end_flood(struct worker *w, struct cursor *c)
 {
 	stage_publish(w, c);
 	if (!c->stalled) {
-		worker_count(w, COUNTER_closed_flood, 1);
+		base_count(&w->base, COUNTER_closed_flood, 1);
 		session_end(w, c->fd, c->at + cursor_left(c), 429, FLOOD_MESSAGES);
 		c->stop = true;
 	}
@@ -113,18 +113,18 @@ bool cursor_end_flood(struct worker *w, struct cursor *c)
 
 static void end_flood(struct worker *w, int fd)
 {
-	worker_count(w, COUNTER_closed_flood, 1);
-	session_end(w, fd, session(w, fd)->state.parsed, 429, "too much at a time (flood_bytes)");
+	base_count(&w->base, COUNTER_closed_flood, 1);
+	session_end(w, fd, session(&w->base, fd)->state.parsed, 429, "too much at a time (flood_bytes)");
 }
 
 /* Deals with all that is whole in the session's buffer. */
 static void input_parse(struct worker *w, int fd)
 {
-	const struct session_state_shm *st = &session(w, fd)->state;
+	const struct session_state_shm *st = &session(&w->base, fd)->state;
 	struct cursor c = {
 		.fd = fd,
-		.head = lend_header(&w->slot, st->in),
-		.bytes = (const char *)lend_bytes(&w->slot, st->in),
+		.head = lend_header(&w->base.slot, st->in),
+		.bytes = (const char *)lend_bytes(&w->base.slot, st->in),
 		.at = st->parsed,
 	};
 	uint64_t begun = c.at;
@@ -135,7 +135,7 @@ static void input_parse(struct worker *w, int fd)
 	flood_count(w, &c);
 	stage_publish(w, &c);
 	if (cursor_left(&c) > 0 && choked(w, fd))
-		session_mark(w, fd, MARK_CHOKED);
+		session_mark(&w->base, fd, MARK_CHOKED);
 	keep_rest(w, &c, begun);
 	if (c.stalled)
 		input_stall(w, fd);
@@ -144,8 +144,8 @@ static void input_parse(struct worker *w, int fd)
 /* After sending: input that was held up by answers goes on, unless they still are in the way. */
 static void unchoke(struct worker *w, int fd)
 {
-	if (session_has(w, fd, MARK_CHOKED) && !(session(w, fd)->state.flags & SESSION_BEHIND)) {
-		session_unmark(w, fd, MARK_CHOKED);
+	if (session_has(&w->base, fd, MARK_CHOKED) && !(session(&w->base, fd)->state.flags & SESSION_BEHIND)) {
+		session_unmark(&w->base, fd, MARK_CHOKED);
 		input_stall(w, fd);
 	}
 }
@@ -155,9 +155,9 @@ static void input_end(struct worker *w, int fd);
 /* All that the peer has sent is dealt with, and it sends no more. True: the session may be gone. */
 static bool ended(struct worker *w, int fd)
 {
-	if (!(session_has(w, fd, MARK_ENDED)) || session_has(w, fd, MARK_STALLED | MARK_CHOKED))
+	if (!(session_has(&w->base, fd, MARK_ENDED)) || session_has(&w->base, fd, MARK_STALLED | MARK_CHOKED))
 		return false;
-	session_unmark(w, fd, MARK_ENDED);
+	session_unmark(&w->base, fd, MARK_ENDED);
 	input_end(w, fd);
 	return true;
 }
@@ -165,25 +165,25 @@ static bool ended(struct worker *w, int fd)
 /* The peer has sent its last byte. What is left is no whole frame. */
 static void input_end(struct worker *w, int fd)
 {
-	const struct session_state_shm *st = &session(w, fd)->state;
+	const struct session_state_shm *st = &session(&w->base, fd)->state;
 
-	if (session_has(w, fd, MARK_STALLED | MARK_CHOKED)) {
-		session_mark(w, fd, MARK_ENDED);	/* it has asked for more, which it is answered first */
-		session_watch(w, fd);
+	if (session_has(&w->base, fd, MARK_STALLED | MARK_CHOKED)) {
+		session_mark(&w->base, fd, MARK_ENDED);	/* it has asked for more, which it is answered first */
+		session_watch(&w->base, fd);
 		return;
 	}
 	if (st->in != LENT_NONE && transport_has(st->transport, TRANSPORT_FRAMED))
 		session_end(w, fd, st->parsed, 400, "the connection ended within a frame");
-	output_flush(w, fd);
+	output_flush(&w->output, fd);
 	/* (One that is not behind and has something left is broken.) */
 	if (st->out != LENT_NONE && st->flags & SESSION_BEHIND && !(st->flags & SESSION_LINGER)) {
 		struct session_state_shm last = *st;
 
 		last.flags |= SESSION_CLOSE;
-		session_commit(w, fd, &last);
-		session_watch(w, fd);
+		session_commit(&w->base, fd, &last);
+		session_watch(&w->base, fd);
 	} else {
-		session_over(w, fd);
+		session_over(&w->base, fd);
 	}
 }
 
@@ -191,82 +191,82 @@ static void input_end(struct worker *w, int fd)
 static bool take_in(struct worker *w, int fd)
 {
 	size_t n;
-	enum received what = receive(w, fd, &n);
+	enum received what = receive(&w->base, fd, &n);
 
 	if (what == RECEIVED_NO_MEMORY)
-		w->no_memory(w, fd);
+		w->base.no_memory(w, fd);
 	else if (what == RECEIVED_END)
 		input_end(w, fd);
 	else if (what == RECEIVED_ERROR)
-		session_over(w, fd);
+		session_over(&w->base, fd);
 	if (what != RECEIVED && what != RECEIVED_FULL)
 		return false;
 	if (flood_bytes(w, fd, n))
 		end_flood(w, fd);
 	else
 		input_parse(w, fd);
-	output_flush(w, fd);
+	output_flush(&w->output, fd);
 	unchoke(w, fd);
-	session_watch(w, fd);
-	return what == RECEIVED_FULL && w->io[fd].events & EV_READ && !session(w, fd)->state.flags;
+	session_watch(&w->base, fd);
+	return what == RECEIVED_FULL && w->base.io[fd].events & EV_READ && !session(&w->base, fd)->state.flags;
 }
 
 void input_ready(struct worker *w, int fd)
 {
-	worker_on_input(w, fd);
-	if (session(w, fd)->state.flags & (SESSION_LINGER | SESSION_CLOSE))
-		receive_nothing(w, fd);
+	base_on_input(&w->base, fd);
+	if (session(&w->base, fd)->state.flags & (SESSION_LINGER | SESSION_CLOSE))
+		receive_nothing(&w->base, fd);
 	else
 		for (int i = 0; i < RECEIVES_A_TURN && take_in(w, fd); i++)
 			;
-	worker_on(w, -1);
+	base_on(&w->base, -1);
 }
 
 void input_resume(struct worker *w, int fd)
 {
-	worker_on_input(w, fd);
+	base_on_input(&w->base, fd);
 	/* We had it wait, and nobody read from it. */
-	lend_header(&w->slot, session(w, fd)->state.in)->since = w->now;
-	if (session(w, fd)->state.transport != TRANSPORT_HTTP)
-		session(w, fd)->last_in = w->now;
+	lend_header(&w->base.slot, session(&w->base, fd)->state.in)->since = w->base.now;
+	if (session(&w->base, fd)->state.transport != TRANSPORT_HTTP)
+		session(&w->base, fd)->last_in = w->base.now;
 	input_parse(w, fd);
-	output_flush(w, fd);
+	output_flush(&w->output, fd);
 	unchoke(w, fd);
 	if (!ended(w, fd))
-		session_watch(w, fd);
-	worker_on(w, -1);
+		session_watch(&w->base, fd);
+	base_on(&w->base, -1);
 }
 
 /* In turn, until one is put off again, or time is up. */
 bool input_retry_stalled(struct worker *w)
 {
-	uint64_t since = worker_clock();
+	uint64_t since = base_clock();
 	uint32_t n = w->stalled_count, kept = 0, i;
 	bool more;
 
-	for (i = 0; i < n && publish_ready(&w->hub, false) && worker_clock() - since < RETRY_US; i++) {
+	for (i = 0; i < n && publish_ready(&w->base.hub, false) && base_clock() - since < RETRY_US; i++) {
 		int fd = w->stalled[i];
-		bool heavy = session_has(w, fd, MARK_HEAVY);
+		bool heavy = session_has(&w->base, fd, MARK_HEAVY);
 
-		w->hub.patient = false;
-		if (heavy && !publish_ready(&w->hub, true)) {
+		w->base.hub.patient = false;
+		if (heavy && !publish_ready(&w->base.hub, true)) {
 			if (!w->heavy_since)
-				w->heavy_since = w->now_ms;
-			if (w->now_ms - w->heavy_since < HEAVY_MS) {
+				w->heavy_since = w->base.now_ms;
+			if (w->base.now_ms - w->heavy_since < HEAVY_MS) {
 				w->stalled[kept++] = fd;
 				continue;
 			}
-			w->hub.patient = true;	/* small ones alone fill the ring: now one of these comes first */
+			w->base.hub.patient = true;	/* small ones alone fill the ring: now one of these comes first */
 		}
 		if (heavy)
 			w->heavy_since = 0;
 		/* (If it has no mark, it was closed meanwhile.) */
-		session_unmark(w, fd, MARK_HEAVY);
-		if (session_unmark(w, fd, MARK_STALLED) && session(w, fd)->state.in != LENT_NONE)
+		session_unmark(&w->base, fd, MARK_HEAVY);
+		if (session_unmark(&w->base, fd, MARK_STALLED) && session(&w->base, fd)->state.in != LENT_NONE)
 			input_resume(w, fd);
 	}
-	w->hub.patient = false;
-	more = i < w->stalled_count && publish_ready(&w->hub, false);
+	w->base.hub.patient = false;
+	more = i < w->stalled_count && publish_ready(&w->base.hub, false);
 	memmove(w->stalled + kept, w->stalled + i, (w->stalled_count - i) * sizeof(*w->stalled));
 	w->stalled_count -= i - kept;
 	return more;

@@ -4,7 +4,7 @@
 #ifndef WORKER_PROTOCOL_INPUT_H
 #define WORKER_PROTOCOL_INPUT_H
 
-#include "worker/session/session.h"
+#include "worker/worker.h"
 
 void input_ready(struct worker *w, int fd);	/* there is something to receive */
 void input_resume(struct worker *w, int fd);	/* deals with what is in the session's buffer already */

@@ -14,18 +14,18 @@ static void reply(struct worker *w, struct cursor *c, struct session_state_shm *
 
 	r.has_seq = req->has_seq;
 	r.seq = req->seq;
-	if (session_append(w, c->fd, st, bytes, packet_reply(bytes, &r)) < 0) {
-		session_abort(w, c->fd, COUNTER_no_buffer);
+	if (session_append(&w->base, c->fd, st, bytes, packet_reply(bytes, &r)) < 0) {
+		session_abort(&w->base, c->fd, COUNTER_no_buffer);
 		c->stop = true;
 		return;
 	}
 	st->parsed = parsed;
-	session_commit(w, c->fd, st);
+	session_commit(&w->base, c->fd, st);
 }
 
 static void refuse(struct worker *w, struct cursor *c, const struct packet_request *req, uint64_t parsed, const char *error)
 {
-	struct session_state_shm st = session(w, c->fd)->state;
+	struct session_state_shm st = session(&w->base, c->fd)->state;
 
 	reply(w, c, &st, parsed, (struct packet_reply){ .error = error }, req);
 }
@@ -60,7 +60,7 @@ static bool act_publish(struct worker *w, struct cursor *c, const struct packet_
 			refuse(w, c, req, after, "more than the server's ring can take (ring_bytes)");
 		return !c->stalled;
 	}
-	st = session(w, c->fd)->state;
+	st = session(&w->base, c->fd)->state;
 	reply(w, c, &st, after, (struct packet_reply){ .has_id = w->items[0].seq != 0, .id = w->items[0].seq,
 						       .has_subscribers = true, .subscribers = w->items[0].subscribers }, req);
 	stage_end(w);
@@ -79,7 +79,7 @@ static bool act(struct worker *w, struct cursor *c, const struct packet_request 
 		return act_publish(w, c, req, after);
 	if (w->item_count > 0 || cursor_yields(c))
 		return false;
-	st = session(w, c->fd)->state;
+	st = session(&w->base, c->fd)->state;
 	if (req->kind == PACKET_REFUSED) {
 		r.error = req->error;
 	} else if (req->op == PACKET_SUBSCRIBE || req->op == PACKET_UNSUBSCRIBE) {
@@ -103,8 +103,8 @@ static bool end(struct worker *w, struct cursor *c, const struct packet_request 
 	stage_publish(w, c);
 	if (c->stalled)
 		return false;
-	worker_count(w, why, 1);
-	st = session(w, c->fd)->state;
+	base_count(&w->base, why, 1);
+	st = session(&w->base, c->fd)->state;
 	st.flags |= SESSION_CLOSE;
 	reply(w, c, &st, c->at + cursor_left(c), (struct packet_reply){ .error = error }, req);
 	return false;
@@ -114,7 +114,7 @@ bool packet_step(struct worker *w, struct cursor *c)
 {
 	struct packet_request req;
 
-	packet_next(cursor_text(c), cursor_left(c), (size_t)w->settings->max_frame, &req);
+	packet_next(cursor_text(c), cursor_left(c), (size_t)w->base.settings->max_frame, &req);
 	switch (req.kind) {
 	case PACKET_MORE:
 		return false;

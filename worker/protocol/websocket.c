@@ -45,8 +45,8 @@ static size_t answer_frame(char *dst, const struct request *req, const char *err
 static void answer(struct worker *w, struct cursor *c, struct session_state_shm *st, uint64_t parsed, const char *frame, size_t len,
 		   uint32_t flags)
 {
-	if (session_append(w, c->fd, st, frame, len) < 0) {
-		session_abort(w, c->fd, COUNTER_no_buffer);
+	if (session_append(&w->base, c->fd, st, frame, len) < 0) {
+		session_abort(&w->base, c->fd, COUNTER_no_buffer);
 		c->stop = true;
 		return;
 	}
@@ -54,7 +54,7 @@ static void answer(struct worker *w, struct cursor *c, struct session_state_shm 
 	st->flags |= flags;
 	if (flags)
 		c->stop = true;
-	session_commit(w, c->fd, st);
+	session_commit(&w->base, c->fd, st);
 }
 
 /* A publish or send. False: to be tried again. */
@@ -74,13 +74,13 @@ static bool act_publish(struct worker *w, struct cursor *c, const struct request
 		return true;
 	if (stage_answered(w, c) < 0) {
 		if (!c->stalled) {
-			st = session(w, c->fd)->state;
+			st = session(&w->base, c->fd)->state;
 			answer(w, c, &st, after, frame,
 			       answer_frame(frame, req, "more than the server's ring can take (ring_bytes)", NULL), 0);
 		}
 		return !c->stalled;
 	}
-	st = session(w, c->fd)->state;
+	st = session(&w->base, c->fd)->state;
 	answer(w, c, &st, after, frame, answer_frame(frame, req, NULL, &w->items[0]), 0);
 	stage_end(w);
 	return true;
@@ -101,7 +101,7 @@ static bool act(struct worker *w, struct cursor *c, const struct websocket_event
 		return act_publish(w, c, &req, after);
 	if (w->item_count > 0 || cursor_yields(c))
 		return false;
-	st = session(w, c->fd)->state;
+	st = session(&w->base, c->fd)->state;
 	if (r == 0 && req.kind == REQUEST_UNKNOWN) {
 		error = "unknown action: subscribe, unsubscribe, publish, login, logout, send and ping are known";
 	} else if (r == 0 && req.kind != REQUEST_PING) {
@@ -118,7 +118,7 @@ static bool act(struct worker *w, struct cursor *c, const struct websocket_event
 /* A control frame, or the end. What is staged has been published. */
 static void control(struct worker *w, struct cursor *c, const struct websocket_event *event)
 {
-	struct session_state_shm st = session(w, c->fd)->state;
+	struct session_state_shm st = session(&w->base, c->fd)->state;
 	char frame[WEBSOCKET_CONTROL_MAX];
 	uint64_t after = c->at + event->taken;
 
@@ -131,7 +131,7 @@ static void control(struct worker *w, struct cursor *c, const struct websocket_e
 		answer(w, c, &st, after, frame, websocket_close(frame, event->code, ""), SESSION_CLOSE);
 		break;
 	default:
-		worker_count(w, COUNTER_bad_input, 1);
+		base_count(&w->base, COUNTER_bad_input, 1);
 		answer(w, c, &st, c->at + cursor_left(c), frame, websocket_close(frame, event->code, event->error), SESSION_CLOSE);
 		break;
 	}
@@ -139,10 +139,10 @@ static void control(struct worker *w, struct cursor *c, const struct websocket_e
 
 bool websocket_step(struct worker *w, struct cursor *c)
 {
-	bool stream = session(w, c->fd)->state.transport == TRANSPORT_WEBSOCKET_STREAM;
+	bool stream = session(&w->base, c->fd)->state.transport == TRANSPORT_WEBSOCKET_STREAM;
 	struct websocket_event event;
 
-	websocket_next(cursor_text(c), cursor_left(c), (size_t)w->settings->max_frame, cursor_scan(c), w->scratch, &event);
+	websocket_next(cursor_text(c), cursor_left(c), (size_t)w->base.settings->max_frame, cursor_scan(c), w->base.scratch, &event);
 	if (event.kind != WEBSOCKET_MORE && event.kind != WEBSOCKET_BAD && event.kind != WEBSOCKET_CLOSE && cursor_floods(w, c, 1))
 		return cursor_end_flood(w, c);
 	switch (event.kind) {

@@ -8,8 +8,8 @@ static struct flood *flood_of(struct worker *w, int fd)
 {
 	struct flood *f = w->flood ? &w->flood[fd] : NULL;
 
-	if (f && f->second != w->now)
-		*f = (struct flood){ .second = w->now };
+	if (f && f->second != w->base.now)
+		*f = (struct flood){ .second = w->base.now };
 	return f;
 }
 
@@ -17,7 +17,7 @@ bool cursor_floods(struct worker *w, const struct cursor *c, unsigned messages)
 {
 	const struct flood *f = flood_of(w, c->fd);
 
-	return f && w->settings->flood_messages && f->messages + (uint64_t)messages > (uint64_t)w->settings->flood_messages;
+	return f && w->base.settings->flood_messages && f->messages + (uint64_t)messages > (uint64_t)w->base.settings->flood_messages;
 }
 
 bool flood_bytes(struct worker *w, int fd, size_t bytes)
@@ -27,7 +27,7 @@ bool flood_bytes(struct worker *w, int fd, size_t bytes)
 	if (!f)
 		return false;
 	f->bytes += bytes;
-	return w->settings->flood_bytes && f->bytes > (uint64_t)w->settings->flood_bytes;
+	return w->base.settings->flood_bytes && f->bytes > (uint64_t)w->base.settings->flood_bytes;
 }
 
 void flood_count(struct worker *w, struct cursor *c)

@@ -13,7 +13,7 @@ int stage_init(struct worker *w)
 {
 	size_t least = stage_record_max(w) + TOPIC_NAME_MAX;
 
-	w->item_room = publish_bytes_max(&w->hub) < 256 * 1024 ? publish_bytes_max(&w->hub) : 256 * 1024;
+	w->item_room = publish_bytes_max(&w->base.hub) < 256 * 1024 ? publish_bytes_max(&w->base.hub) : 256 * 1024;
 	if (w->item_room < least)
 		w->item_room = least;
 	w->items = malloc(PUBLISH_BATCH_MAX * sizeof(*w->items));
@@ -23,8 +23,8 @@ int stage_init(struct worker *w)
 
 size_t stage_record_max(const struct worker *w)
 {
-	size_t least = (size_t)w->settings->max_frame + 4096, most = 6 * (size_t)w->settings->max_frame;
-	size_t ring = publish_bytes_max(&w->hub);
+	size_t least = (size_t)w->base.settings->max_frame + 4096, most = 6 * (size_t)w->base.settings->max_frame;
+	size_t ring = publish_bytes_max(&w->base.hub);
 
 	if (most > ring)
 		most = ring;
@@ -59,8 +59,8 @@ static void put_off(struct worker *w, struct cursor *c, uint64_t at, bool heavy)
 	cursor_clear_scan(c);
 	cursor_stall(c);
 	if (heavy)
-		session_mark(w, c->fd, MARK_HEAVY);
-	worker_count(w, COUNTER_publish_deferred, 1);
+		session_mark(&w->base, c->fd, MARK_HEAVY);
+	base_count(&w->base, COUNTER_publish_deferred, 1);
 }
 
 void stage_publish(struct worker *w, struct cursor *c)
@@ -69,8 +69,8 @@ void stage_publish(struct worker *w, struct cursor *c)
 	bool heavy = false;
 
 	while (done < w->item_count) {
-		unsigned n = publish(&w->hub, w->number, c->fd, w->items + done, w->item_count - done);
-		struct session_state_shm st = session(w, c->fd)->state;
+		unsigned n = publish(&w->base.hub, w->base.number, c->fd, w->items + done, w->item_count - done);
+		struct session_state_shm st = session(&w->base, c->fd)->state;
 
 		if (n == 0) {
 			heavy = errno == EBUSY;
@@ -80,9 +80,9 @@ void stage_publish(struct worker *w, struct cursor *c)
 		st.parsed = w->items[done - 1].parsed;
 		st.flags |= w->items[done - 1].flags;
 		CRASH_POINT("publish-unmarked");
-		session_commit(w, c->fd, &st);
+		session_commit(&w->base, c->fd, &st);
 		CRASH_POINT("publish-marked");
-		publish_done(&w->hub, w->number);
+		publish_done(&w->base.hub, w->base.number);
 	}
 	if (done < w->item_count && w->flood)
 		w->flood[c->fd].messages -= w->item_count - done;	/* they come again, and count then */
@@ -101,7 +101,7 @@ int stage_answered(struct worker *w, struct cursor *c)
 {
 	int why;
 
-	if (publish_answered(&w->hub, w->number, c->fd, w->items, w->item_count) == 0) {
+	if (publish_answered(&w->base.hub, w->base.number, c->fd, w->items, w->item_count) == 0) {
 		CRASH_POINT("answer-unwritten");
 		return 0;
 	}
@@ -116,7 +116,7 @@ int stage_answered(struct worker *w, struct cursor *c)
 void stage_end(struct worker *w)
 {
 	CRASH_POINT("answer-written");
-	publish_done(&w->hub, w->number);
+	publish_done(&w->base.hub, w->base.number);
 	stage_drop(w);
 }
 

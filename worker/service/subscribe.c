@@ -41,23 +41,23 @@ static uint32_t join(struct worker *w, const struct topic_name *name, uint64_t *
 	uint64_t hash = index_hash(name->bytes, name->len);
 	uint32_t t;
 
-	lock_acquire(&w->hub.shm->lock, w->number + 1);
-	t = index_join(&w->hub.index, w->number, hash, name->bytes, name->len);
-	*tail = ring_tail(&w->hub.ring);
-	*number = index_topic(&w->hub.index, t)->published + 1;
-	lock_release(&w->hub.shm->lock, w->number + 1);
+	lock_acquire(&w->base.hub.shm->lock, w->base.number + 1);
+	t = index_join(&w->base.hub.index, w->base.number, hash, name->bytes, name->len);
+	*tail = ring_tail(&w->base.hub.ring);
+	*number = index_topic(&w->base.hub.index, t)->published + 1;
+	lock_release(&w->base.hub.shm->lock, w->base.number + 1);
 	return t;
 }
 
 /* Each has room for some; beyond that, all have a limit together. Of what is left of it a worker takes a part, before it counts again. */
 static bool may_subscribe(struct worker *w, const struct session_shm *s)
 {
-	uint64_t all, most = w->hub.shm->subscriptions_max;
+	uint64_t all, most = w->base.hub.shm->subscriptions_max;
 
 	if (s->count < SLOT_SHARE)
 		return true;
 	if (w->subscriptions_spare == 0) {
-		all = hub_subscriptions(&w->hub);
+		all = hub_subscriptions(&w->base.hub);
 		if (all >= most)
 			return false;
 		w->subscriptions_spare = 1 + (uint32_t)((most - all) / (2 * INDEX_SLOTS_MAX));
@@ -69,11 +69,11 @@ static bool may_subscribe(struct worker *w, const struct session_shm *s)
 /* Nobody here subscribes what was joined. */
 static void leave_unsubscribed(struct worker *w, uint32_t t)
 {
-	if (topics_find(w, t))
+	if (topics_find(&w->topics, t))
 		return;
-	lock_acquire(&w->hub.shm->lock, w->number + 1);
-	index_leave(&w->hub.index, w->number, t);
-	lock_release(&w->hub.shm->lock, w->number + 1);
+	lock_acquire(&w->base.hub.shm->lock, w->base.number + 1);
+	index_leave(&w->base.hub.index, w->base.number, t);
+	lock_release(&w->base.hub.shm->lock, w->base.number + 1);
 }
 
 /*
@@ -81,20 +81,20 @@ static void leave_unsubscribed(struct worker *w, uint32_t t)
  */
 static int go_apart(struct worker *w, int fd, struct session_state_shm *st)
 {
-	bool owed = !(st->flags & SESSION_BEHIND) && fanout_owes(w, fd, st->pos);
+	bool owed = !(st->flags & SESSION_BEHIND) && topics_owe(&w->topics, fd, st->pos);
 
-	if (topics_move_apart(w, st->transport, fd) < 0)
+	if (topics_move_apart(&w->topics, st->transport, fd) < 0)
 		return -1;
 	if (owed) {
-		landed_defer(w, fd);
-		st->flags |= session(w, fd)->state.flags & SESSION_BEHIND;
+		landed_defer(&w->streams, fd);
+		st->flags |= session(&w->base, fd)->state.flags & SESSION_BEHIND;
 	}
 	return 0;
 }
 
 const char *action_subscribe(struct worker *w, int fd, struct session_state_shm *st, const struct topic_name *name)
 {
-	struct session_shm *s = session(w, fd);
+	struct session_shm *s = session(&w->base, fd);
 	struct subscription_shm *sub;
 	uint64_t tail, next;
 	uint32_t number, t = join(w, name, &tail, &next);
@@ -102,22 +102,22 @@ const char *action_subscribe(struct worker *w, int fd, struct session_state_shm 
 	if (t == TOPIC_NONE)
 		return "too many topics on this server (max_topics)";
 	CRASH_POINT("subscribe-joined");
-	if (links_find(w, fd, t))
+	if (links_find(&w->topics, fd, t))
 		return NULL;
-	if (s->count >= (uint64_t)w->settings->max_subscriptions) {
+	if (s->count >= (uint64_t)w->base.settings->max_subscriptions) {
 		leave_unsubscribed(w, t);
 		return "too many subscriptions on one connection (max_subscriptions)";
 	}
-	number = may_subscribe(w, s) ? topics_take_subscription(w) : 0;
+	number = may_subscribe(w, s) ? topics_take_subscription(&w->topics) : 0;
 	if (!number) {
 		leave_unsubscribed(w, t);
 		return "too many subscriptions on this server (max_subscriptions_total)";
 	}
-	sub = &w->slot.subscriptions[number];
+	sub = &w->base.slot.subscriptions[number];
 	sub->topic = t;
 	if ((s->count == 1 && go_apart(w, fd, st) < 0) ||
-	    topics_add(w, st->transport, fd, number, s->count > 0 || transport_has(st->transport, TRANSPORT_OWN_FRAMES)) < 0) {
-		topics_give_subscription(w, number);
+	    topics_add(&w->topics, st->transport, fd, number, s->count > 0 || transport_has(st->transport, TRANSPORT_OWN_FRAMES)) < 0) {
+		topics_give_subscription(&w->topics, number);
 		leave_unsubscribed(w, t);
 		return "out of memory";
 	}
@@ -127,11 +127,11 @@ const char *action_subscribe(struct worker *w, int fd, struct session_state_shm 
 	if (s->count == 0 && !(st->flags & SESSION_BEHIND) && st->pos < tail)
 		st->pos = tail;
 	CRASH_POINT("subscribe-filled");
-	links_add(w, fd, number);
+	links_add(&w->topics, fd, number);
 	CRASH_POINT("subscribe-linked");
 	s->count++;
-	worker_count(w, COUNTER_subscribed, 1);
-	atomic_fetch_add_explicit(&w->self->subscriptions, 1, memory_order_relaxed);
+	base_count(&w->base, COUNTER_subscribed, 1);
+	atomic_fetch_add_explicit(&w->base.self->subscriptions, 1, memory_order_relaxed);
 	return NULL;
 }
 
@@ -140,36 +140,36 @@ static uint32_t find_topic(struct worker *w, const struct topic_name *name)
 	uint64_t hash = index_hash(name->bytes, name->len);
 	uint32_t t;
 
-	lock_acquire(&w->hub.shm->lock, w->number + 1);
-	t = index_find(&w->hub.index, hash, name->bytes, name->len);
-	lock_release(&w->hub.shm->lock, w->number + 1);
+	lock_acquire(&w->base.hub.shm->lock, w->base.number + 1);
+	t = index_find(&w->base.hub.index, hash, name->bytes, name->len);
+	lock_release(&w->base.hub.shm->lock, w->base.number + 1);
 	return t;
 }
 
 void action_unsubscribe(struct worker *w, int fd, struct session_state_shm *st, const struct topic_name *name)
 {
-	uint32_t t = find_topic(w, name), number = t == TOPIC_NONE ? 0 : links_find(w, fd, t);
+	uint32_t t = find_topic(w, name), number = t == TOPIC_NONE ? 0 : links_find(&w->topics, fd, t);
 
 	if (!number)
 		return;
-	links_remove(w, fd, number);
+	links_remove(&w->topics, fd, number);
 	CRASH_POINT("unsubscribe-unlinked");
-	session(w, fd)->count--;
-	topics_remove(w, st->transport, number);
-	apart_changed(w, fd);
+	session(&w->base, fd)->count--;
+	topics_remove(&w->topics, st->transport, number);
+	apart_changed(w->apart, fd);
 	CRASH_POINT("unsubscribe-left");
-	topics_give_subscription(w, number);
-	worker_count(w, COUNTER_unsubscribed, 1);
-	atomic_fetch_sub_explicit(&w->self->subscriptions, 1, memory_order_relaxed);
+	topics_give_subscription(&w->topics, number);
+	base_count(&w->base, COUNTER_unsubscribed, 1);
+	atomic_fetch_sub_explicit(&w->base.self->subscriptions, 1, memory_order_relaxed);
 }
 
 void action_join_everybody(struct worker *w, int fd)
 {
-	struct session_state_shm st = session(w, fd)->state;
+	struct session_state_shm st = session(&w->base, fd)->state;
 	struct topic_name name = action_everybody();
 
-	if (!w->settings->broadcast || st.transport == TRANSPORT_HTTP || transport_has(st.transport, TRANSPORT_OWN_FRAMES) || st.flags & (SESSION_CLOSE | SESSION_LINGER))
+	if (!w->base.settings->broadcast || st.transport == TRANSPORT_HTTP || transport_has(st.transport, TRANSPORT_OWN_FRAMES) || st.flags & (SESSION_CLOSE | SESSION_LINGER))
 		return;
 	if (action_subscribe(w, fd, &st, &name) == NULL)
-		session_commit(w, fd, &st);
+		session_commit(&w->base, fd, &st);
 }

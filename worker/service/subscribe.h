@@ -5,7 +5,7 @@
 #define WORKER_SERVICE_SUBSCRIBE_H
 
 #include "shm/index.h"
-#include "worker/session/session.h"
+#include "worker/worker.h"
 
 /* They change the session's subscriptions at once, and its state in *st, which the caller commits. */
 struct topic_name {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-int worker_push(int **list, uint32_t *count, uint32_t *room, int fd)
+int base_push(int **list, uint32_t *count, uint32_t *room, int fd)
 {
 	if (*count == *room) {
 		uint32_t more = *room ? 2 * *room : 64;
@@ -29,7 +29,7 @@ static uint64_t milliseconds(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-uint64_t worker_clock(void)
+uint64_t base_clock(void)
 {
 	struct timespec ts;
 
@@ -38,11 +38,11 @@ uint64_t worker_clock(void)
 }
 
 /* A sign of life, once a turn of the loop or a piece of a longer work: the keeper kills a worker that gives none. */
-void worker_beat(struct worker *w)
+void base_beat(struct base *base)
 {
 	uint64_t now = milliseconds();
 
-	w->now = (uint32_t)(now / 1000);
-	w->now_ms = now;
-	atomic_store_explicit(&w->self->worker_beat, now, memory_order_relaxed);
+	base->now = (uint32_t)(now / 1000);
+	base->now_ms = now;
+	atomic_store_explicit(&base->self->worker_beat, now, memory_order_relaxed);
 }

@@ -12,7 +12,7 @@
 
 #include "worker/protocol/answer.h"
 #include "worker/service/subscribe.h"
-#include "worker/session/session.h"
+#include "worker/worker.h"
 
 /* What is being parsed: a session's input from `at` on. */
 struct cursor {

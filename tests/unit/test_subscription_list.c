@@ -16,7 +16,7 @@
 #define SESSIONS 7u
 #define TOPICS 400u
 #define MOST (SESSIONS * TOPICS)
-#define APART 0x80000000u		/* in a place; see topics.c */
+#define APART 0x80000000u		/* in a place; see local_topics.c */
 
 static struct slot_shm slot;
 static struct index_shm index_;
@@ -25,38 +25,42 @@ static struct subscription_shm subscriptions[MOST + 1];
 static uint32_t of[SESSIONS][TOPICS];	/* the model: which subscription, 0 none */
 static uint32_t free_[MOST], frees;
 
-static void begin(struct worker *w)
+static void begin(struct topics *topics)
 {
-	memset(w, 0, sizeof(*w));
+	static struct base base;
+
+	memset(&base, 0, sizeof(base));
+	memset(topics, 0, sizeof(*topics));
+	topics->base = &base;
 	memset(sessions, 0, sizeof(sessions));
 	memset(subscriptions, 0, sizeof(subscriptions));
 	memset(of, 0, sizeof(of));
 	slot.subscriptions_max = MOST;
 	index_.seed = 12345;
-	w->slot = (struct slot){ .shm = &slot, .sessions = sessions, .subscriptions = subscriptions };
-	w->hub.index.shm = &index_;
+	base.slot = (struct slot){ .shm = &slot, .sessions = sessions, .subscriptions = subscriptions };
+	base.hub.index.shm = &index_;
 	for (frees = 0; frees < MOST; frees++)
 		free_[frees] = MOST - frees;
-	assert_int_equal(links_init(w), 0);
+	assert_int_equal(links_init(topics), 0);
 }
 
-static void subscribe(struct worker *w, uint32_t fd, uint32_t topic)
+static void subscribe(struct topics *topics, uint32_t fd, uint32_t topic)
 {
 	uint32_t s = free_[--frees];
 
 	subscriptions[s].topic = topic;
 	subscriptions[s].place = APART;
-	links_put(w, (int)fd, s);
-	links_add(w, (int)fd, s);
+	links_put(topics, (int)fd, s);
+	links_add(topics, (int)fd, s);
 	of[fd][topic] = s;
 }
 
-static void unsubscribe(struct worker *w, uint32_t fd, uint32_t topic)
+static void unsubscribe(struct topics *topics, uint32_t fd, uint32_t topic)
 {
 	uint32_t s = of[fd][topic];
 
-	links_remove(w, (int)fd, s);
-	links_take(w, s);
+	links_remove(topics, (int)fd, s);
+	links_take(topics, s);
 	free_[frees++] = s;
 	of[fd][topic] = 0;
 }
@@ -77,85 +81,85 @@ static void check_lists(void)
 	}
 }
 
-static void check_found(const struct worker *w)
+static void check_found(const struct topics *topics)
 {
 	for (uint32_t fd = 0; fd < SESSIONS; fd++)
 		for (uint32_t topic = 0; topic < TOPICS; topic++)
-			assert_int_equal(links_find(w, (int)fd, topic), of[fd][topic]);
+			assert_int_equal(links_find(topics, (int)fd, topic), of[fd][topic]);
 }
 
 static void test_come_and_go(void **state)
 {
-	static struct worker w;
+	static struct topics topics;
 	unsigned seed = 1;
 
 	(void)state;
-	begin(&w);
+	begin(&topics);
 	for (uint32_t step = 0; step < 40000; step++) {
 		uint32_t fd = (uint32_t)rand_r(&seed) % SESSIONS, topic = (uint32_t)rand_r(&seed) % TOPICS;
 
 		if (of[fd][topic])
-			unsubscribe(&w, fd, topic);
+			unsubscribe(&topics, fd, topic);
 		else if (step < 20000 || step % 3 == 0)
-			subscribe(&w, fd, topic);
+			subscribe(&topics, fd, topic);
 		if (step % 500 == 0)
 			check_lists();
 	}
 	check_lists();
-	check_found(&w);
+	check_found(&topics);
 }
 
 static void test_all_there_can_be(void **state)
 {
-	static struct worker w;
+	static struct topics topics;
 
 	(void)state;
-	begin(&w);
+	begin(&topics);
 	for (uint32_t i = 0; i < MOST; i++)
-		subscribe(&w, i % SESSIONS, i / SESSIONS);
+		subscribe(&topics, i % SESSIONS, i / SESSIONS);
 	check_lists();
-	check_found(&w);
+	check_found(&topics);
 	for (uint32_t i = 0; i < MOST; i++)
-		unsubscribe(&w, i % SESSIONS, i / SESSIONS);
+		unsubscribe(&topics, i % SESSIONS, i / SESSIONS);
 	check_lists();
-	check_found(&w);
+	check_found(&topics);
 }
 
 /* One topic has no place in the table: it is the first of the list. */
 static void test_one_topic(void **state)
 {
-	static struct worker w;
+	static struct topics topics;
 
 	(void)state;
-	begin(&w);
+	begin(&topics);
 	subscriptions[5].topic = 3;
-	links_add(&w, 1, 5);
-	assert_int_equal(links_find(&w, 1, 3), 5);
-	assert_int_equal(links_find(&w, 1, 4), 0);
-	links_remove(&w, 1, 5);
-	assert_int_equal(links_find(&w, 1, 3), 0);
+	links_add(&topics, 1, 5);
+	assert_int_equal(links_find(&topics, 1, 3), 5);
+	assert_int_equal(links_find(&topics, 1, 4), 0);
+	links_remove(&topics, 1, 5);
+	assert_int_equal(links_find(&topics, 1, 3), 0);
 }
 
 /* One that goes apart, and has no second topic after all: where its subscription stood when it was another's is of no meaning. */
 static void test_alone_where_another_was(void **state)
 {
-	static struct worker w;
+	static struct topics topics;
 
 	(void)state;
-	begin(&w);
-	subscribe(&w, 0, 1);
-	subscribe(&w, 0, 2);
+	begin(&topics);
+	subscribe(&topics, 0, 1);
+	subscribe(&topics, 0, 2);
 	assert_int_equal(subscriptions[of[0][2]].next, of[0][1]);
 	uint32_t used = of[0][1];
 
-	unsubscribe(&w, 0, 1);
+	unsubscribe(&topics, 0, 1);
 	subscriptions[used].topic = 3;
 	subscriptions[used].place = 0;
 	subscriptions[used].next = 0;
-	links_add(&w, 1, used);
+	links_add(&topics, 1, used);
 	subscriptions[used].place = APART;
-	links_put(&w, 1, used);
-	links_remove(&w, 1, used);
+	links_put(&topics, 1, used);
+	links_remove(&topics, 1, used);
 	assert_int_equal(sessions[1].subscriptions, 0);
 	assert_int_equal(sessions[0].subscriptions, of[0][2]);
 }
