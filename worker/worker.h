@@ -318,21 +318,6 @@ void input_resume(struct worker *w, int fd);	/* deals with what is in the sessio
 void input_stall(struct worker *w, int fd);	/* input_resume() when others had their turn */
 bool input_retry_stalled(struct worker *w);	/* true when some are left that could go on */
 
-/* action.c. They change the session's subscriptions at once, and its state in *st, which the caller commits. */
-struct topic_name {
-	uint8_t len;
-	char bytes[TOPIC_NAME_MAX];
-};
-enum { NAME_INBOX = 1, NAME_EVERYBODY = 2 };	/* what the names of topics that are none begin with */
-struct topic_name action_name(bool inbox, const char *name, size_t len);	/* of a topic, or of an id's inbox */
-struct topic_name action_everybody(void);					/* of what goes to every connection */
-#define ACTION_UNKNOWN "unknown action: subscribe, unsubscribe, publish, login, logout and send are known"
-/* NULL, or why not. With st->transport another than the session's, it is as one of that transport. */
-const char *action_subscribe(struct worker *w, int fd, struct session_state_shm *st, const struct topic_name *name);
-void action_unsubscribe(struct worker *w, int fd, struct session_state_shm *st, const struct topic_name *name);
-void action_join_everybody(struct worker *w, int fd);	/* if the server broadcasts; commits */
-void action_leave_all(struct worker *w, int fd, uint32_t transport);		/* which they were made with */
-
 /* topics.c */
 int topics_init(struct worker *w);
 /* The first of the topic's siblings, or NULL. */

@@ -13,6 +13,7 @@
 
 #include "shm/crash.h"
 #include "shm/log.h"
+#include "worker/service/subscribe.h"
 #include "worker/worker.h"
 
 #define ACCEPTS_A_TURN 32

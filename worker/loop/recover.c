@@ -13,6 +13,7 @@
 
 #include "shm/crash.h"
 #include "shm/log.h"
+#include "worker/service/subscribe.h"
 #include "worker/worker.h"
 
 static bool is_open(const struct worker *w, uint32_t fd)

@@ -6,7 +6,7 @@
  * at the ring's tail once more, and blocks; a publisher that has something for it then owes it a wake-up. An awake worker
  * needs no wake-ups.
  */
-#include "worker/session/cursor.h"
+#include "worker/service/publish_batch.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -343,7 +343,7 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 	 * An apostrophe of a record is five bytes on a page of HTML. Nothing grows more: quotation marks, six, do not stand side by side
 	 * for long.
 	 */
-	frame = 5 * stage_record_max(w) + 8192;
+	frame = 5 * publish_batch_record_max(w) + 8192;
 	w->self = &w->hub.shm->slot[w->number];
 	atomic_store_explicit(&w->self->accepting, !start->drain, memory_order_relaxed);
 	worker_beat(w);
@@ -361,7 +361,7 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 	json_init(&w->json);
 	if (w->io == MAP_FAILED || !w->partial || !w->listeners || !w->scratch || topics_init(w) < 0 || apart_init(w) < 0 || links_init(w) < 0 ||
 	    lend_init(&w->lend, &w->slot) < 0 ||
-	    stage_init(w) < 0) {
+	    publish_batch_init(w) < 0) {
 		errno = ENOMEM;
 		log_error("%m");
 		return -1;

@@ -1,6 +1,6 @@
 /*
  * Input: received straight into a buffer lent to the session in shared memory, and given to the transport that the session speaks (flash.c,
- * http.c, websocket.c, packet.c). The crash rules are in input.h.
+ * http.c, websocket.c, packet.c). The crash rules are in cursor.h.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,11 +11,12 @@
 #include "proto/http.h"
 #include "proto/websocket.h"
 #include "shm/crash.h"
-#include "worker/session/cursor.h"
+#include "worker/protocol/input.h"
+#include "worker/service/flood.h"
+#include "worker/service/publish_batch.h"
 
 #define RECEIVE 65000			/* bytes of room lent for one recv() */
 #define RECEIVE_MOST (256 * 1024)	/* received at a time, where there is more room */
-#define ACTIONS_A_TURN 256		/* of one connection, but for publishing, before others get their turn */
 #define HEAVY_MS 5000			/* for which small messages may go before large ones */
 #define RETRY_US 10000			/* of a turn, for those whose publishing was put off */
 #define RECEIVES_A_TURN 8		/* of one connection that sends faster than it is read */
@@ -24,14 +25,6 @@
 _Static_assert(sizeof(struct flash_scan) <= sizeof(((struct lent_shm *)0)->scan), "a parser's state has room");
 _Static_assert(sizeof(struct http_scan) <= sizeof(((struct lent_shm *)0)->scan), "a parser's state has room");
 _Static_assert(sizeof(struct websocket_scan) <= sizeof(((struct lent_shm *)0)->scan), "a parser's state has room");
-
-bool cursor_yields(struct cursor *c)
-{
-	if (c->actions++ < ACTIONS_A_TURN)
-		return false;
-	cursor_stall(c);
-	return true;
-}
 
 /* A stream over HTTP has nothing more to be told. */
 static bool ignore_step(struct worker *w, struct cursor *c)
@@ -106,26 +99,9 @@ static bool choked(struct worker *w, int fd)
 	return st->out_end - st->out_start > SESSION_OUT_MAX;
 }
 
-/* What a connection has sent in this second; NULL: nobody counts. */
-static struct flood *flood_of(struct worker *w, int fd)
+bool input_end_flood(struct worker *w, struct cursor *c)
 {
-	struct flood *f = w->flood ? &w->flood[fd] : NULL;
-
-	if (f && f->second != w->now)
-		*f = (struct flood){ .second = w->now };
-	return f;
-}
-
-bool cursor_floods(struct worker *w, const struct cursor *c, unsigned messages)
-{
-	const struct flood *f = flood_of(w, c->fd);
-
-	return f && w->settings->flood_messages && f->messages + (uint64_t)messages > (uint64_t)w->settings->flood_messages;
-}
-
-bool cursor_end_flood(struct worker *w, struct cursor *c)
-{
-	stage_publish(w, c);
+	publish_batch_publish(w, c);
 	if (!c->stalled) {
 		worker_count(w, COUNTER_closed_flood, 1);
 		session_end(w, c->fd, c->at + cursor_left(c), 429, FLOOD_MESSAGES);
@@ -134,29 +110,15 @@ bool cursor_end_flood(struct worker *w, struct cursor *c)
 	return false;
 }
 
-/* Counts what was received. True: it is too much in this second. */
-static bool floods(struct worker *w, int fd, size_t bytes)
-{
-	struct flood *f = flood_of(w, fd);
-
-	if (!f)
-		return false;
-	f->bytes += bytes;
-	return w->settings->flood_bytes && f->bytes > (uint64_t)w->settings->flood_bytes;
-}
-
 static void end_flood(struct worker *w, int fd)
 {
 	worker_count(w, COUNTER_closed_flood, 1);
-	session_end(w, fd, session(w, fd)->state.parsed, 429, "too much at a time (flood_bytes)");
+	session_end(w, fd, session(w, fd)->state.parsed, 429, FLOOD_BYTES);
 }
 
 static void count_units(struct worker *w, struct cursor *c)
 {
-	struct flood *f = flood_of(w, c->fd);
-
-	if (f)
-		f->messages += c->units;
+	flood_messages(w, c->fd, c->units);
 	c->units = 0;
 }
 
@@ -176,7 +138,7 @@ static void input_parse(struct worker *w, int fd)
 	while (cursor_left(&c) > 0 && !choked(w, fd) && step_of[st->transport](w, &c))
 		count_units(w, &c);
 	count_units(w, &c);
-	stage_publish(w, &c);
+	publish_batch_publish(w, &c);
 	if (cursor_left(&c) > 0 && choked(w, fd))
 		session_mark(w, fd, MARK_CHOKED);
 	keep_rest(w, &c, begun);
@@ -368,7 +330,7 @@ static bool receive(struct worker *w, int fd)
 	/* release: `len` is right when this says nothing */
 	atomic_store_explicit(&w->slot.shm->receiving, 0, memory_order_release);
 	worker_count(w, COUNTER_bytes_in, (uint64_t)n);
-	if (floods(w, fd, (size_t)n))
+	if (flood_bytes(w, fd, (size_t)n))
 		end_flood(w, fd);
 	else
 		input_parse(w, fd);

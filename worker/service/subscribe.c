@@ -1,5 +1,5 @@
 /*
- * What a session asks for, whatever the transport: subscribe and unsubscribe, log in and out. Publishing is in stage.c.
+ * What a session asks for, whatever the transport: subscribe and unsubscribe, log in and out. Publishing is in publish_batch.c.
  *
  * To be logged in under an id is to subscribe a topic that nobody can name: its name begins with a control character, which topics can't.
  *
@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "shm/crash.h"
-#include "worker/worker.h"
+#include "worker/service/subscribe.h"
 
 struct topic_name action_name(bool inbox, const char *name, size_t len)
 {

@@ -11,6 +11,7 @@
 
 #include "shm/crash.h"
 #include "worker/protocol/http.h"
+#include "worker/service/subscribe.h"
 
 struct session_shm *session(const struct worker *w, int fd)
 {
