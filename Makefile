@@ -1,5 +1,6 @@
 # Janus. `make` builds build/janus, build/janusctl and build/janusbench.
 #   make demo    start a server, 40,000 subscribers, publish, print the histogram, stop
+#   make settings after a change of shm/settings.def: packaging/janus.ini and the manual page
 #   make clients the same server with clients from elsewhere: curl, npm's ws and eventsource, Python's websockets and msgpack, Chromium
 #   make check   unit tests and scenarios, and twenty seconds of each fuzzer (but for SANITIZE=1)
 #   make mutants breaks Janus in one place at a time, and expects a test to fail: a quarter of an hour (make check has 40 seconds of it)
@@ -107,6 +108,10 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
 $(STRESS): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/stress/*.c)) $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# What shm/settings.def says, into packaging/janus.ini and packaging/janus.8, which are kept with the sources.
+settings:
+	@CC="$(CC)" python3 packaging/settings.py
 
 # ---- tests ----
 
@@ -216,6 +221,7 @@ install: programs
 	install -D -m 755 $(BUILD)/janusbench $(DESTDIR)$(PREFIX)/bin/janusbench
 	install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/janus/README.md
 	install -D -m 644 PROTOCOL.md $(DESTDIR)$(PREFIX)/share/doc/janus/PROTOCOL.md
+	install -D -m 644 packaging/janus.8 $(DESTDIR)$(PREFIX)/share/man/man8/janus.8
 	@ini=$(DESTDIR)/etc/janus/janus.ini; \
 	if [ -e $$ini ] && ! cmp -s packaging/janus.ini $$ini; then \
 		echo "$$ini stays as it is; this version's defaults are in $$ini.new"; ini=$$ini.new; \
@@ -225,7 +231,7 @@ install: programs
 clean:
 	rm -rf build
 
-.PHONY: all programs deps check tests mutants clients variants server fuzz fuzz-deps fuzzers chaos bench bench-million bench-peers chart headers layers demo \
+.PHONY: all programs deps settings check tests mutants clients variants server fuzz fuzz-deps fuzzers chaos bench bench-million bench-peers chart headers layers demo \
 	install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -441,7 +441,7 @@ static void resolve(struct settings *s)
 
 uint64_t config_buffered_least(const struct settings *settings)
 {
-	return 4ull * (uint64_t)settings->workers * (uint64_t)settings->max_frame;
+	return 4ull * (uint64_t)settings->workers * (3ull * (uint64_t)settings->max_frame + 65536);
 }
 
 int config_read(struct config *config, const struct config_source *source, char error[CONFIG_ERROR_MAX])
@@ -471,7 +471,7 @@ int config_read(struct config *config, const struct config_source *source, char 
 		return -1;
 	}
 	if (c.settings.max_buffered && (uint64_t)c.settings.max_buffered < config_buffered_least(&c.settings)) {
-		snprintf(error, CONFIG_ERROR_MAX, "max_buffered (%lld) must be at least 4 times max_frame for each worker (%llu)",
+		snprintf(error, CONFIG_ERROR_MAX, "max_buffered (%lld) must be at least 12 times max_frame, and 256 KiB, for each worker (%llu)",
 			 (long long)c.settings.max_buffered, (unsigned long long)config_buffered_least(&c.settings));
 		return -1;
 	}

@@ -22,7 +22,7 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
-#include "proto/protocol.h"
+#include "proto/transport.h"
 #include "shm/settings.h"
 
 #define LISTENERS_MAX 64
@@ -32,7 +32,7 @@
 /* Compares with memcmp(): what is not used is zero. */
 struct listen_address {
 	char url[128];			/* as written: scheme://ADDR:PORT, [ADDR] for IPv6; scheme+unix:PATH */
-	int proto;			/* PROTO_, proto/protocol.h */
+	int proto;			/* PROTO_, proto/transport.h */
 	bool dual;			/* `*`: addr is [::] and takes IPv4 too */
 	struct sockaddr_storage addr;
 	socklen_t addr_len;
@@ -75,9 +75,6 @@ const char *config_address_path(const struct listen_address *address);
 
 /* Do both mean the same socket, whatever is spoken there? With port 0 only if they are the same text. */
 bool config_address_same(const struct listen_address *a, const struct listen_address *b);
-
-/* The scheme that a PROTO_ has in URLs. */
-const char *config_address_scheme(int proto);
 
 /* ---- config_list.c ---- */
 

@@ -4,7 +4,6 @@
 #include "master/config.h"
 
 #include <arpa/inet.h>
-#include <assert.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -14,25 +13,6 @@
 
 #define INTERNET "://"
 #define LOCAL "+unix:"
-
-static const struct {
-	const char *scheme;
-	int proto;
-} schemes[] = {
-	{"flash", PROTO_FLASH},
-	{"http", PROTO_HTTP},
-	{"packet", PROTO_PACKET},
-};
-#define SCHEMES (sizeof(schemes) / sizeof(schemes[0]))
-
-const char *config_address_scheme(int proto)
-{
-	for (size_t i = 0; i < SCHEMES; i++)
-		if (schemes[i].proto == proto)
-			return schemes[i].scheme;
-	assert(!"no such transport");
-	return "";
-}
 
 void config_address_text(const struct sockaddr *addr, char *dst, size_t size)
 {
@@ -188,10 +168,10 @@ int config_address_read(struct listen_address *address, const char *text, char w
 	const char *internet = NULL, *local = NULL;
 
 	memset(&a, 0, sizeof(a));
-	for (size_t i = 0; i < SCHEMES && !internet && !local; i++) {
-		a.proto = schemes[i].proto;
-		internet = behind(text, schemes[i].scheme, INTERNET);
-		local = behind(text, schemes[i].scheme, LOCAL);
+	for (int proto = 0; proto < PROTOCOLS && !internet && !local; proto++) {
+		a.proto = proto;
+		internet = behind(text, protocol_scheme(proto), INTERNET);
+		local = behind(text, protocol_scheme(proto), LOCAL);
 	}
 	snprintf(a.url, sizeof(a.url), "%s", text);
 	if (local && read_local(&a, local, why) < 0)

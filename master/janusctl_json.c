@@ -54,7 +54,7 @@ void janusctl_json_status(const struct control_status *status)
 	printf("],\"connections_max\":%" PRIu64 ",\"buffered\":%" PRIu64 ",\"buffered_max\":%" PRIu64 ",\"by_transport\":{",
 	       status->connections_max, status->buffered, status->buffered_max);
 	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
-		printf("%s\"%s\":%" PRIu64, i ? "," : "", control_group_name(i), status->by_transport[i]);
+		printf("%s\"%s\":%" PRIu64, i ? "," : "", transport_group_key(i), status->by_transport[i]);
 	printf("},\"workers\":[");
 	for (unsigned i = 0; i < status->workers; i++) {
 		const struct control_worker *w = &status->worker[i];

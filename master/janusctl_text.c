@@ -44,13 +44,12 @@ static void print_bytes(uint64_t n)
 /* Those that there are; no line when there are none. */
 static void print_transports(const struct control_status *status)
 {
-	static const char *const names[TRANSPORT_GROUPS] = { "flash", "packet", "HTTP", "WebSocket", "SSE", "chunked", "page" };
 	const char *before = "by transport    ", *after = "";
 
 	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++) {
 		if (!status->by_transport[i])
 			continue;
-		printf("%s%s %" PRIu64, before, names[i], status->by_transport[i]);
+		printf("%s%s %" PRIu64, before, transport_group_text(i), status->by_transport[i]);
 		before = ", ";
 		after = "\n";
 	}

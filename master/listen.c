@@ -105,7 +105,7 @@ static void write_bound(int fd, const struct listen_address *address, char *dst,
 		return;
 	}
 	config_address_text((struct sockaddr *)&addr, text, sizeof(text));
-	snprintf(dst, size, "%s://%s%s", config_address_scheme(address->proto), address->dual ? "*" : "",
+	snprintf(dst, size, "%s://%s%s", protocol_scheme(address->proto), address->dual ? "*" : "",
 		 address->dual ? strrchr(text, ':') : text);
 }
 

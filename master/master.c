@@ -310,17 +310,8 @@ static int prepare(struct master *m, const struct config_source *source, int her
 		m->config.settings = m->h.settings;
 	}
 	log_init("master", settings_log_level(&m->config.settings));
-	if (heritage >= 0) {
-		/* What takes a restart stays as it was. */
-		m->config.settings.ring_bytes = m->h.settings.ring_bytes;
-		m->config.settings.ring_messages = m->h.settings.ring_messages;
-		m->config.settings.max_topics = m->h.settings.max_topics;
-		m->config.settings.max_frame = m->h.settings.max_frame;
-		m->config.settings.max_buffered = m->h.settings.max_buffered;
-		m->config.settings.max_subscriptions_total = m->h.settings.max_subscriptions_total;
-		memcpy(m->config.settings.runtime_dir, m->h.settings.runtime_dir, sizeof(m->h.settings.runtime_dir));
-		memcpy(m->config.settings.user, m->h.settings.user, sizeof(m->h.settings.user));
-	}
+	if (heritage >= 0)
+		settings_keep(&m->config.settings, &m->h.settings);
 	m->h.settings = m->config.settings;
 	m->h.layout = HUB_LAYOUT;
 	m->h.snapshot_version = SNAPSHOT_VERSION;

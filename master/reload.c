@@ -18,17 +18,12 @@
 #include "master/program.h"
 #include "shm/log.h"
 
-static bool same_memory(const struct settings *a, const struct settings *b, const char **key)
+static void warn_of_restarts(const struct settings *wanted, const struct settings *running)
 {
-	*key = a->ring_bytes != b->ring_bytes ? "ring_bytes" :
-	       a->ring_messages != b->ring_messages ? "ring_messages" :
-	       a->max_topics != b->max_topics ? "max_topics" :
-	       a->max_frame != b->max_frame ? "max_frame" :
-	       a->max_buffered != b->max_buffered ? "max_buffered" :
-	       a->max_subscriptions_total != b->max_subscriptions_total ? "max_subscriptions_total" :
-	       strcmp(a->runtime_dir, b->runtime_dir) != 0 ? "runtime_dir" :
-	       strcmp(a->user, b->user) != 0 ? "user" : NULL;
-	return !*key;
+	const struct setting *d = NULL;
+
+	while ((d = settings_restart(wanted, running, d)) != NULL)
+		log_warning("%s has changed: that takes a restart", d->name);
 }
 
 static bool has_listener(const struct heritage *h, int fd)
@@ -211,7 +206,6 @@ static void prepare(struct master *m, int caller)
 {
 	static struct config config;
 	char error[CONFIG_ERROR_MAX];
-	const char *key;
 
 	if (busy(m)) {
 		/* A signal has nobody who could be told to try again. */
@@ -226,8 +220,7 @@ static void prepare(struct master *m, int caller)
 		refused(m, error);
 		return;
 	}
-	if (!same_memory(&config.settings, &m->config.settings, &key))
-		log_warning("%s has changed: that takes a restart", key);
+	warn_of_restarts(&config.settings, &m->config.settings);
 	m->next_program = program_open(m->h.program);
 	if (m->next_program < 0) {
 		snprintf(error, sizeof(error), "%.256s: %s; the old program goes on", m->h.program, strerror(errno));

@@ -27,15 +27,6 @@ static const char *const state_names[] = {
 	[CONTROL_STATE_LIVE] = "live",
 	[CONTROL_STATE_DRAINING] = "draining",
 };
-static const char *const group_names[TRANSPORT_GROUPS] = {
-	[GROUP_FLASH] = "flash",
-	[GROUP_PACKET] = "packet",
-	[GROUP_HTTP] = "http",
-	[GROUP_WEBSOCKET] = "websocket",
-	[GROUP_SSE] = "sse",
-	[GROUP_COMET] = "chunked",
-	[GROUP_PAGE] = "page",
-};
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static unsigned find_name(const char *const *names, size_t count, const char *name)
@@ -59,11 +50,6 @@ enum control_command control_command_find(const char *name)
 const char *control_state_name(enum control_state state)
 {
 	return state_names[state];
-}
-
-const char *control_group_name(enum transport_group group)
-{
-	return group_names[group];
 }
 
 /* ---- packing ---- */
@@ -179,7 +165,7 @@ size_t control_status_pack(void *dst, const struct control_status *status)
 	pack_text(&to, "by_transport");
 	msgpack_pack_map(&to, TRANSPORT_GROUPS);
 	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
-		pack_uint(&to, group_names[i], status->by_transport[i]);
+		pack_uint(&to, transport_group_key(i), status->by_transport[i]);
 	pack_text(&to, "workers");
 	msgpack_pack_array(&to, status->workers);
 	for (unsigned i = 0; i < status->workers; i++)
@@ -351,7 +337,7 @@ static bool find_groups(const msgpack_object *map, uint64_t *by_transport)
 	if (o->type != MSGPACK_OBJECT_MAP)
 		return false;
 	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
-		if (!find_uint(o, group_names[i], &by_transport[i]))
+		if (!find_uint(o, transport_group_key(i), &by_transport[i]))
 			return false;
 	return true;
 }

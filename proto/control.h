@@ -65,11 +65,10 @@ struct control_reply {
 	char error[CONTROL_ERROR_MAX];	/* when not ok */
 };
 
-/* "status", "reload", "hub"; "live" and so on; "unknown" for what is none. And back. "flash" and so on. */
+/* "status", "reload", "hub"; "live" and so on; "unknown" for what is none. And back. */
 const char *control_command_name(enum control_command command);
 enum control_command control_command_find(const char *name);
 const char *control_state_name(enum control_state state);
-const char *control_group_name(enum transport_group group);
 
 /* Each writes a packet to dst[CONTROL_PACKET_MAX] and returns its length. Texts are terminated strings within their arrays; an error text
  * that is too long is cut; control_reply_pack() writes the reply without more, error NULL being ok. */

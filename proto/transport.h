@@ -1,34 +1,85 @@
 /*
- * How a connection speaks at the moment, by number. A connection to an HTTP listener begins as TRANSPORT_HTTP and may become a stream of one
- * of the kinds below. What a message looks like in each: web_message.h, packet_message(), flash_message().
+ * What clients speak, from the table in transport.def: what differs from transport to transport, as far as it is bytes only. How their input is
+ * cut is in worker/protocol.
  */
 #ifndef PROTO_TRANSPORT_H
 #define PROTO_TRANSPORT_H
 
-/* Kept in shared memory: a change goes with another HUB_LAYOUT. *_10 are for HTTP/1.0, which has no chunks. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* By number. They are kept in shared memory. */
+enum protocol {
+#define PROTOCOL(name, scheme, transport) PROTO_##name,
+#include "proto/transport.def"
+	PROTOCOLS
+};
+enum transport_group {
+#define GROUP(name, key, text) GROUP_##name,
+#include "proto/transport.def"
+	TRANSPORT_GROUPS
+};
 enum transport {
-	TRANSPORT_FLASH,
-	TRANSPORT_PACKET,
-	TRANSPORT_HTTP,			/* between requests, or within one: no messages */
-	TRANSPORT_WEBSOCKET,		/* with actions */
-	TRANSPORT_WEBSOCKET_STREAM,	/* takes nothing but control frames */
-	TRANSPORT_SSE, TRANSPORT_SSE_10,
-	TRANSPORT_COMET, TRANSPORT_COMET_10,
-	TRANSPORT_PAGE, TRANSPORT_PAGE_10,
+#define TRANSPORT(name, ...) TRANSPORT_##name,
+#include "proto/transport.def"
 	TRANSPORTS
 };
 
-/* What janusctl counts together. */
-enum transport_group { GROUP_FLASH, GROUP_PACKET, GROUP_HTTP, GROUP_WEBSOCKET, GROUP_SSE, GROUP_COMET, GROUP_PAGE, TRANSPORT_GROUPS };
+/* Traits: what a transport has in common with some others. */
+enum {
+	TRANSPORT_TALKS = 1,		/* its client may say something at any time, so one that is silent for long may be gone (idle_limit) */
+	TRANSPORT_FRAMED = 2,		/* input is frames: one that is not whole in time ends the connection (frame_timeout) */
+	TRANSPORT_PONGS = 4,		/* a client must answer heartbeats by itself (peer_timeout) */
+	TRANSPORT_OWN_FRAMES = 8,	/* frames differ from session to session: each is served by itself */
+};
 
-static inline enum transport_group transport_group(unsigned transport)
+struct web_record;	/* web_message.h */
+
+/* A record of the ring as a transport sends it. What it reads may be overwritten meanwhile: see web_message.h. */
+struct transport_encoder {
+	size_t (*size)(const struct web_record *rec);					/* 0: the record is broken */
+	size_t (*encode)(const struct web_record *rec, char *dst, size_t room);		/* 0: it is, or has changed, or does not fit */
+};
+
+/*
+ * Functions write to dst[TRANSPORT_NOTICE_MAX] and return the length; NULL where there is nothing to say. `now`: microseconds since 1970. They do
+ * no I/O and know no session.
+ */
+#define TRANSPORT_NOTICE_MAX 2560
+struct transport_ops {
+	const char *word;
+	enum transport_group group;
+	unsigned traits;
+	struct transport_encoder encoder;	/* NULLs: it has no messages */
+	size_t (*greeting)(char *dst, uint64_t now, const uint8_t token[16]);
+	size_t (*heartbeat)(char *dst, uint64_t now);
+	size_t (*error)(char *dst, uint64_t now, unsigned status, const char *text);	/* `status`: as in HTTP; text: at most 256 bytes */
+	size_t (*goodbye)(char *dst);
+};
+extern const struct transport_ops transport_table[TRANSPORTS];
+
+/* The same as functions: 0 where there is nothing to say. */
+size_t transport_greeting(uint32_t transport, uint64_t now, const uint8_t token[16], char *dst);
+size_t transport_heartbeat(uint32_t transport, uint64_t now, char *dst);
+size_t transport_error(uint32_t transport, uint64_t now, unsigned status, const char *text, char *dst);
+size_t transport_goodbye(uint32_t transport, char *dst);
+
+static inline bool transport_has(uint32_t transport, unsigned trait)
 {
-	static const unsigned char group[TRANSPORTS] = {
-		GROUP_FLASH, GROUP_PACKET, GROUP_HTTP, GROUP_WEBSOCKET, GROUP_WEBSOCKET, GROUP_SSE, GROUP_SSE, GROUP_COMET, GROUP_COMET,
-		GROUP_PAGE, GROUP_PAGE,
-	};
-
-	return (enum transport_group)group[transport];
+	return transport_table[transport].traits & trait;
 }
+
+static inline enum transport_group transport_group(uint32_t transport)
+{
+	return transport_table[transport].group;
+}
+
+/* What a connection to a listener of the protocol speaks at first, and the scheme of such a listener's address. */
+enum transport protocol_transport(int protocol);
+const char *protocol_scheme(int protocol);
+
+const char *transport_group_key(enum transport_group group);	/* in the status */
+const char *transport_group_text(enum transport_group group);	/* for people */
 
 #endif

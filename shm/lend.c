@@ -137,6 +137,7 @@ static void look(struct lend *lend)
 	}
 	lend->share = hub->buffered_max / 4 / (slots ? slots : 1);
 	lend->left = total < open ? open - total : 0;
+	lend->common = total - lend->held < open ? open - (total - lend->held) : 0;
 	lend->spare = lend->left / 2 / (slots ? slots : 1);
 }
 
@@ -146,6 +147,14 @@ bool lend_allows(struct lend *lend, size_t bytes)
 		return true;
 	look(lend);
 	return lend->held + bytes <= lend->share || bytes <= lend->left;
+}
+
+bool lend_could_allow(struct lend *lend, uint64_t kept, size_t bytes)
+{
+	if (!lend->hub)
+		return true;
+	look(lend);
+	return kept + bytes <= lend->share || kept + bytes <= lend->common;
 }
 
 int lend_grow(struct lend *lend, uint32_t ref, size_t bytes)

@@ -24,6 +24,7 @@ struct lend {
 	uint64_t held;			/* bytes charged */
 	uint64_t share;			/* bytes that it may hold whatever others do, */
 	uint64_t left, spare;		/* and how many more it may take, as last seen; before it looks again */
+	uint64_t common;		/* what all may hold beside their shares, less what others do, as last seen */
 	struct {
 		uint32_t *free;		/* a stack of places */
 		uint32_t frees, room;
@@ -50,8 +51,9 @@ void lend_fini(struct lend *lend);
 uint32_t lend_take(struct lend *lend, size_t bytes);
 void lend_give(struct lend *lend, uint32_t ref);
 
-/* Whether so many bytes more may be lent now. */
+/* Whether so many bytes more may be lent now; and whether they might be, if of what is held here only `kept` bytes stayed. */
 bool lend_allows(struct lend *lend, size_t bytes);
+bool lend_could_allow(struct lend *lend, uint64_t kept, size_t bytes);
 
 /* A buffer may have more room than it was taken for, which costs when it is used. Before that: -1 with ENOMEM when that may not be. And
  * after it, when it was less. */

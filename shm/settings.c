@@ -5,7 +5,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include <msgpack.h>
@@ -22,10 +21,11 @@
 #define WORDS_OF_CHOICE(def) (def)
 
 const struct setting settings_table[SETTINGS] = {
-#define SETTING(type, name, def, least, most, text) \
-	{#name, SETTING_KIND_##type, offsetof(struct settings, name), NUMBER_OF_##type(def), WORDS_OF_##type(def), least, most, text},
+#define CHANGE_RELOAD false
+#define CHANGE_RESTART true
+#define SETTING(type, name, def, least, most, change, text) \
+	{#name, SETTING_KIND_##type, offsetof(struct settings, name), NUMBER_OF_##type(def), WORDS_OF_##type(def), least, most, CHANGE_##change},
 #include "shm/settings.def"
-#undef SETTING
 };
 
 size_t settings_room(const struct setting *setting)
@@ -80,6 +80,28 @@ void settings_defaults(struct settings *s)
 			*settings_number(s, d) = d->number;
 	}
 	s->workers = 1;
+}
+
+static size_t size_of(const struct setting *d)
+{
+	size_t room = settings_room(d);
+
+	return room > 0 ? room : sizeof(int64_t);
+}
+
+const struct setting *settings_restart(const struct settings *a, const struct settings *b, const struct setting *after)
+{
+	for (const struct setting *d = after ? after + 1 : settings_table; d < settings_table + SETTINGS; d++)
+		if (d->restart && memcmp((const char *)a + d->offset, (const char *)b + d->offset, size_of(d)) != 0)
+			return d;
+	return NULL;
+}
+
+void settings_keep(struct settings *s, const struct settings *running)
+{
+	for (const struct setting *d = settings_table; d < settings_table + SETTINGS; d++)
+		if (d->restart)
+			memcpy((char *)s + d->offset, (const char *)running + d->offset, size_of(d));
 }
 
 enum log_level settings_log_level(const struct settings *s)

@@ -4,6 +4,7 @@
 #ifndef SHM_SETTINGS_H
 #define SHM_SETTINGS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,9 +25,8 @@ struct settings {
 #define SETTING_CHOICE(name) int64_t name;	/* place in the list of words */
 #define SETTING_TEXT(name) char name[SETTINGS_TEXT_MAX];
 #define SETTING_LIST(name) char name[SETTINGS_LIST_MAX];
-#define SETTING(type, name, def, least, most, text) SETTING_##type(name)
+#define SETTING(type, name, ...) SETTING_##type(name)
 #include "shm/settings.def"
-#undef SETTING
 	int64_t workers;			/* 1 to WORKERS_MAX, `auto` resolved */
 };
 
@@ -34,9 +34,8 @@ struct settings {
 enum setting_kind { SETTING_KIND_NUMBER, SETTING_KIND_SECONDS, SETTING_KIND_TEXT, SETTING_KIND_LIST, SETTING_KIND_CHOICE };
 
 enum setting_place {
-#define SETTING(type, name, def, least, most, text) SETTING_PLACE_##name,
+#define SETTING(type, name, ...) SETTING_PLACE_##name,
 #include "shm/settings.def"
-#undef SETTING
 	SETTINGS
 };
 
@@ -47,7 +46,7 @@ struct setting {
 	int64_t number;		/* default; 0 for TEXT, LIST and CHOICE */
 	const char *words;	/* default of a TEXT or LIST; a CHOICE's words, divided by |; else "" */
 	int64_t least, most;	/* of NUMBER and SECONDS */
-	const char *text;	/* what it is */
+	bool restart;		/* a change takes one */
 };
 
 extern const struct setting settings_table[SETTINGS];
@@ -67,6 +66,12 @@ const char *settings_word(const struct setting *setting, int64_t place, size_t *
 
 /* All defaults; one worker; rubbish nowhere, so two structs can be compared with memcmp(). */
 void settings_defaults(struct settings *s);
+
+/* What a reload can't change: the next setting behind `after` (NULL: the first) of those that takes a restart and differs; NULL: none. */
+const struct setting *settings_restart(const struct settings *a, const struct settings *b, const struct setting *after);
+
+/* Gives *s those settings of the running server that a reload can't change. */
+void settings_keep(struct settings *s, const struct settings *running);
 
 /* What log_level stands for. */
 enum log_level settings_log_level(const struct settings *s);

@@ -29,12 +29,13 @@ static bool was_used(const struct hub_slot_shm *s)
 
 static void put_slot(struct snapshot_writer *w, const struct hub_slot_shm *s, unsigned number)
 {
-	snapshot_put_map(w, 6);
+	snapshot_put_map(w, 7);
 	snapshot_put_uint(w, "slot", number);
 	snapshot_put_uint(w, "delivered", atomic_load(&s->delivered));
 	snapshot_put_uint(w, "generation", atomic_load(&s->generation));
 	snapshot_put_uint(w, "restarts", atomic_load(&s->restarts));
 	snapshot_put_uint(w, "emptied", atomic_load(&s->emptied));
+	snapshot_put_uint(w, "connections", atomic_load(&s->connections));	/* from the start, as those of other slots count for a limit */
 	snapshot_put_key(w, "counters");
 	snapshot_put_map(w, COUNTERS);
 	for (unsigned i = 0; i < COUNTERS; i++)
@@ -178,6 +179,7 @@ static int read_slot(struct reading *x)
 	atomic_store(&s->generation, (uint32_t)snapshot_get_uint(&x->r, o, "generation", 0, UINT32_MAX));
 	atomic_store(&s->restarts, (uint32_t)snapshot_get_uint(&x->r, o, "restarts", 0, UINT32_MAX));
 	atomic_store(&s->emptied, (uint32_t)snapshot_get_uint(&x->r, o, "emptied", 0, UINT32_MAX));
+	atomic_store(&s->connections, (uint32_t)snapshot_get_uint(&x->r, o, "connections", 0, UINT32_MAX));
 	counts = snapshot_get(o, "counters");
 	for (unsigned i = 0; counts && i < COUNTERS; i++)
 		atomic_store(&s->counters[counters[i].number], snapshot_get_uint(&x->r, counts, counters[i].name, 0, UINT64_MAX));

@@ -1,7 +1,7 @@
 /*
  * A slot's snapshot: its sessions. See snapshot.h.
  *
- * Transports and flags are numbers that belong to a layout; by which names they go in a snapshot, the tables here say.
+ * Transports and flags are numbers that belong to a layout: in a snapshot they go by names (proto/transport.def; the table of flags here).
  */
 #include <errno.h>
 #include <string.h>
@@ -12,20 +12,6 @@
 #include "shm/snapshot_io.h"
 
 #define FLAGS (sizeof(flags) / sizeof(flags[0]))
-
-static const char *const transports[TRANSPORTS] = {
-	[TRANSPORT_FLASH] = "flash",
-	[TRANSPORT_PACKET] = "packet",
-	[TRANSPORT_HTTP] = "http",
-	[TRANSPORT_WEBSOCKET] = "websocket",
-	[TRANSPORT_WEBSOCKET_STREAM] = "websocket-stream",
-	[TRANSPORT_SSE] = "sse",
-	[TRANSPORT_SSE_10] = "sse-1.0",
-	[TRANSPORT_COMET] = "comet",
-	[TRANSPORT_COMET_10] = "comet-1.0",
-	[TRANSPORT_PAGE] = "page",
-	[TRANSPORT_PAGE_10] = "page-1.0",
-};
 
 static const struct {
 	const char *name;
@@ -95,7 +81,7 @@ static int view_session(struct view *v, const struct hub *hub, const struct slot
 
 	*v = (struct view){ .session = s };
 	if (s->state.transport < TRANSPORTS)
-		v->transport = transports[s->state.transport];
+		v->transport = transport_table[s->state.transport].word;
 	if (!v->transport || view_flags(v) < 0 || view_buffers(v, slot) < 0)
 		return snapshot_bad();
 	for (uint32_t i = atomic_load(&s->subscriptions); i; i = atomic_load(&sub->next)) {
@@ -177,7 +163,7 @@ static int put_frame(struct snapshot_writer *w, const struct slot *slot, uint32_
 
 	if (!is_frame(slot, ref))
 		return snapshot_bad();
-	transport = transports[head->scan[LENT_TRANSPORT]];
+	transport = transport_table[head->scan[LENT_TRANSPORT]].word;
 	snapshot_put_map(w, 4);
 	snapshot_put_uint(w, "seq", head->base);
 	snapshot_put_text(w, "proto", transport, strlen(transport));
@@ -242,7 +228,7 @@ static int read_transport(struct reading *x, const msgpack_object *o, uint32_t *
 	const msgpack_object *name = snapshot_get(o, "proto");
 
 	for (uint32_t i = 0; i < TRANSPORTS; i++)
-		if (snapshot_is(name, transports[i])) {
+		if (snapshot_is(name, transport_table[i].word)) {
 			*transport = i;
 			return 0;
 		}

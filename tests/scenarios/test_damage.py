@@ -131,15 +131,17 @@ class Damage(WebTest):
             client.expect_message("a", data="end")
         self.assertEqual((self.janus.count("delivered"), self.janus.count("dropped_unencodable")), (4, 2))
 
-    def skipped_and_overtaken(self, slow):
+    def skipped_and_overtaken(self, slow, ahead):
         self.serve("slow=" + slow)
         reader = self.flash(rcvbuf=4096).subscribe("b").subscribe("a")
         last = self.published("/pub/a", b"1")
         while not self.janus.behind():
             last = self.published("/pub/a", b"x" * 100000)
         segment = Segment(self.janus.workers()[0])
-        segment.put(SKIP, (last + 1) << 8 | FLASH, "Q")
+        segment.put(SKIP, (last + ahead + 1) << 8 | FLASH, "Q")
         segment.put(SKIPS, 1)
+        for _ in range(ahead):
+            self.published("/pub/a", b"x" * 66000)      # large enough to be begun with by itself, and to be taken in one send
         self.published("/pub/b", b"bad")
         for _ in range(10):
             self.published("/pub/a", b"x" * 100000)
@@ -152,9 +154,9 @@ class Damage(WebTest):
 
     def test_what_is_skipped_is_not_lost(self):
         """A record that one who is behind does without counts once, and does not cost it the connection."""
-        for slow in "skip", "disconnect":
-            with self.subTest(slow=slow):
-                self.skipped_and_overtaken(slow)
+        for slow, ahead in ("skip", 0), ("disconnect", 0), ("skip", 20):
+            with self.subTest(slow=slow, ahead=ahead):
+                self.skipped_and_overtaken(slow, ahead)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Connections by Unix-domain sockets, whose kernel keeps no counts: what a reload, an upgrade and a kill cost there."""
 import os
-import random
 import shutil
 import tempfile
 import time
@@ -15,6 +14,7 @@ CRASH_BUILD = os.path.join(ROOT, os.environ.get("JANUS_CRASH_BUILD", "build/cras
 
 class Local(JanusTest):
     def setUp(self):
+        self.rng = self.random()
         self.folder = tempfile.mkdtemp(prefix="janus-local-")
         self.addCleanup(shutil.rmtree, self.folder, True)
         self.path = os.path.join(self.folder, "flash")
@@ -46,7 +46,7 @@ class Local(JanusTest):
 
     def kill_soon(self, janus, pid):
         """In the middle of what the worker is about."""
-        end = time.monotonic() + random.random() * 0.002
+        end = time.monotonic() + self.rng.random() * 0.002
         while time.monotonic() < end:
             pass
         janus.kill(pid, "worker")
@@ -82,7 +82,7 @@ class Local(JanusTest):
         for kill in range(40):
             pid = janus.slot(0)["worker"]
             for i, client in enumerate(clients):
-                part = b"".join(b'{"action":"publish","topic":"a","from":%d,"n":%d,"data":"%s"}\0' % (i, n, b"x" * random.randint(1, 3000))
+                part = b"".join(b'{"action":"publish","topic":"a","from":%d,"n":%d,"data":"%s"}\0' % (i, n, b"x" * self.rng.randint(1, 3000))
                                 for n in range(sent[i], sent[i] + 40))
                 sent[i] += 40
                 client.send(part)

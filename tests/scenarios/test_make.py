@@ -66,6 +66,10 @@ class Make(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertIn("sudo apt-get install -y gcc", said)
 
+    def test_settings_are_the_tables(self):
+        """packaging/janus.ini and the manual page say what shm/settings.def says."""
+        self.assertEqual(self.run_in("python3", "packaging/settings.py", "--check"), (0, ""))
+
     def test_install(self):
         """No package manager is asked; a configuration that is there is not touched."""
         self.stub("apt-get", 100)
@@ -86,6 +90,7 @@ class Make(unittest.TestCase):
         install()
         with open(ini) as f:
             self.assertEqual(f.read(), default)
+        self.assertTrue(os.path.exists(os.path.join(target, "usr/share/man/man8/janus.8")))
         with open(ini, "w") as f:
             f.write("workers = 3\n")
         self.assertIn("janus.ini.new", install())

@@ -1,5 +1,6 @@
 """What peers can make the server keep: buffers, unfinished frames, subscriptions, the kernel's memory; and what is left of it when they go."""
 import contextlib
+import json
 import os
 import re
 import struct
@@ -7,6 +8,7 @@ import time
 import unittest
 
 import janus_test
+from crash_test import CrashTest
 from janus_test import Closed, JanusTest, SLOWNESS, raise_nofile, run, wait_until
 from web_clients import TEXT, WebSocket, WebTest, frame, packet, request
 
@@ -110,6 +112,22 @@ class Budget(JanusTest):
         self.assertGreaterEqual(told(large), 1)
         self.assertEqual(janus.count("no_buffer"), 0)
 
+    def test_dribbling_does_not_help(self):
+        """A frame's age is since it was begun, whatever comes of it: those that grow by a byte now and then go before smaller ones."""
+        janus = self.begin(workers=1)
+        dribblers, small = self.hold(janus, 40), self.hold(janus, 10, 45000)
+        until = time.monotonic() + 4
+        while time.monotonic() < until:
+            for dribbler in dribblers:
+                dribbler.send(b"x")
+            time.sleep(0.1)
+        self.hold(janus, 40)
+        wait_until(lambda: janus.count("closed_memory") > 0, 20, "connections closed for memory")
+        for client in small:
+            client.send(b'"}\0')
+            client.subscribe("c")
+        self.assertGreater(told(dribblers), 0)
+
     def test_readers_who_stopped(self):
         """Those with rests of frames in buffers, whatever `slow` says."""
         janus = self.begin("ring_bytes=4M", "slow=skip", workers=1)
@@ -135,6 +153,39 @@ class Budget(JanusTest):
             holder.close()
         wait_until(lambda: backed(janus) < before + 65536, 20, "memory given back")
         client.subscribe("a")
+
+
+class Deaths(CrashTest):
+    def test_before_it_is_told(self):
+        """The worker dies when a session has given up all it had, and was not told yet: it gets nothing more, and nobody else notices."""
+        raise_nofile(4096)
+        self.serve_crash_build("max_buffered=8M", "frame_timeout=1h", workers=1)
+        bystander, publisher = self.flash().subscribe("b"), self.flash()
+        holders = [self.flash().subscribe("s") for _ in range(100)]
+        self.arm("memory-forfeited")
+        for holder in holders:
+            holder.send(BEGUN + 100000 * b"x")
+        self.janus.wait_log(r"keeper 0: worker (\d+) died of signal 9")
+        self.janus.killed.update((int(pid), "worker") for pid in re.findall(r"keeper 0: worker (\d+) died", self.janus.log()))
+        publisher.publish("s", data="after")
+        publisher.publish("b", data="after")
+        bystander.expect_message("b", data="after")
+        open_still = 0
+        for holder in holders:
+            got = self.all_of(holder)
+            self.assertLessEqual(len(got), 1, got)      # the message, or why it ends, or nothing any more
+            self.assertTrue(all(json.loads(one) for one in got))
+            open_still += bool(got) and b"after" in got[0]
+        self.assertGreater(open_still, 50)
+        self.assertEqual(self.janus.count("closed_uncertain"), 0)
+
+    def all_of(self, client):
+        """What it gets until there is a message, or the end."""
+        found = []
+        with contextlib.suppress(Closed):
+            while not found or b"after" not in found[-1]:
+                found.append(client.frame(10))
+        return found
 
 
 class Unfinished(WebTest):

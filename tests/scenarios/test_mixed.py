@@ -1,7 +1,6 @@
 """All kinds of connections at once: the same messages in the same order, once, also while workers are killed and replaced."""
 import contextlib
 import json
-import random
 import signal
 import threading
 import unittest
@@ -130,7 +129,7 @@ class Mixed(WebTest):
 
     def kill(self, kills, reloads=0):
         """Kills workers at random moments, and reloads."""
-        rng = random.Random()
+        rng = self.random()
         steps = ["kill"] * kills + ["reload"] * reloads
         rng.shuffle(steps)
         for step in steps:
@@ -174,7 +173,7 @@ class Mixed(WebTest):
         self.subscribe_all(max(2, EACH // 4))
 
         def come_and_go():
-            rng = random.Random()
+            rng = self.random()
             for n in range(150 // int(SLOWNESS)):
                 kind = rng.choice(KINDS)
                 if kind in ("ws", "packet"):        # without a wait for the answer, which stands among messages

@@ -226,7 +226,7 @@ static void other_transports(void **state)
 		assert_int_equal(got_status.by_transport[i], i == GROUP_SSE ? 5 : 0);
 	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
 		for (unsigned k = 0; k < i; k++)
-			assert_string_not_equal(control_group_name(i), control_group_name(k));
+			assert_string_not_equal(transport_group_key(i), transport_group_key(k));
 }
 
 static void wrong_values(void **state)

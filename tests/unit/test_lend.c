@@ -185,11 +185,34 @@ static void successors_give_back(void **state)
 	end(&x);
 }
 
+/* What could come if buffers here were given back: not what others hold, beyond this one's share. */
+static void others_are_in_the_way(void **state)
+{
+	struct fixture *f = *state;
+	struct lender a, b;
+	uint32_t share = LIMIT / 4 / 2, open = LIMIT - LIMIT / 4;
+
+	begin(&a, f, 0);
+	begin(&b, f, 1);
+	while (lend_take(&a.lend, 200000) != LENT_NONE)
+		;
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_not_equal(lend_take(&b.lend, 200000), LENT_NONE);
+	assert_false(lend_allows(&b.lend, 400000));
+	assert_true(lend_could_allow(&b.lend, 0, 400000));
+	assert_true(lend_could_allow(&b.lend, 200000, share - 200000));
+	assert_false(lend_could_allow(&b.lend, 200000, share));
+	assert_true(lend_could_allow(&a.lend, 0, open - 1000000));
+	end(&a);
+	end(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(counts_what_is_used, setup, teardown),
 		cmocka_unit_test_setup_teardown(limit_of_all, setup, teardown),
+		cmocka_unit_test_setup_teardown(others_are_in_the_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(room_for_the_limit, setup, teardown),
 		cmocka_unit_test_setup_teardown(all_is_given_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(successors_give_back, setup, teardown),

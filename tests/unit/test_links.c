@@ -10,7 +10,8 @@
 
 #include <cmocka.h>
 
-#include "worker/worker.h"
+#include "worker/delivery/local_topics.h"
+#include "worker/delivery/subscription_list.h"
 
 #define SESSIONS 7u
 #define TOPICS 400u

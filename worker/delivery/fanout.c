@@ -6,14 +6,19 @@
  * not wait for one with many. A pass over a topic's subscribers covers a fixed run of its records, first to end, sent to each in one
  * operation; records that come meanwhile are the next pass's.
  *
- * A session with several topics gets them in ring order, and is served apart (apart.c).
+ * A session with several topics gets them in ring order, and is served apart (multi_topic.c).
  */
+#include "worker/delivery/fanout.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "shm/crash.h"
-#include "worker/worker.h"
+#include "worker/delivery/frame.h"
+#include "worker/delivery/landed.h"
+#include "worker/delivery/local_topics.h"
+#include "worker/delivery/multi_topic.h"
 
 #define PASS_BYTES (128 * 1024)		/* of frames that a pass sends each subscriber, or one frame */
 #define PASS_RECORDS 2048
@@ -271,7 +276,7 @@ static void defer_rest(struct worker *w, struct local_topic *t)
 	batch_flush(w);		/* what is under way is recorded from where the sessions are */
 	for (; t->at < t->count; t->at++)
 		if (is_owed(session(w, (int)t->subscribers[t->at]), t->end ? t->end : w->cursor))
-			catchup_defer(w, (int)t->subscribers[t->at]);
+			landed_defer(w, (int)t->subscribers[t->at]);
 }
 
 /* One slice, or as much of it as there is time for. Returns sends made, about. */

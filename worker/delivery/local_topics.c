@@ -1,13 +1,15 @@
 /*
- * Which of this worker's sessions subscribe which topic, and which subscription entries are free. Private, made anew by recover().
+ * This worker's topics. See local_topics.h.
  */
+#include "worker/delivery/local_topics.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "worker/worker.h"
+#include "worker/delivery/subscription_list.h"
 
 #define PLACE_APART 0x80000000u		/* in a subscription's place: it is in the list of those apart */
 
@@ -86,7 +88,7 @@ int topics_add(struct worker *w, uint32_t transport, int fd, uint32_t subscripti
 	if (apart) {
 		sub->place |= PLACE_APART;
 		t->apart[t->count] = (struct apart_subscriber){ (uint32_t)fd, subscription };
-		apart_count(w, 1);
+		w->apart_subscriptions++;
 		links_put(w, fd, subscription);
 	} else {
 		t->subscribers[t->count] = (uint32_t)fd;
@@ -188,7 +190,7 @@ void topics_remove(struct worker *w, uint32_t transport, uint32_t subscription)
 	bool apart = topics_is_apart(w, subscription);
 
 	if (apart) {
-		apart_count(w, -1);
+		w->apart_subscriptions--;
 		links_take(w, subscription);
 	}
 	remove_at(w, find_sibling(w, sub->topic, transport, apart), sub->place & ~PLACE_APART);

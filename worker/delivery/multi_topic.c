@@ -19,12 +19,17 @@
  *
  * A record with more subscribers than a window takes is a window of its own, and again, until all were noted (local_topic.at says which).
  */
+#include "worker/delivery/multi_topic.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "shm/crash.h"
-#include "worker/worker.h"
+#include "worker/delivery/frame.h"
+#include "worker/delivery/landed.h"
+#include "worker/delivery/local_topics.h"
+#include "worker/delivery/subscription_list.h"
 
 #ifndef JANUS_CRASH_POINTS
 #define WINDOW_NOTES 8192		/* subscribers looked at, once a record */
@@ -62,7 +67,6 @@ struct chain {
 };
 
 struct apart {
-	uint32_t subscriptions;		/* that are apart */
 	uint64_t cursor, end;		/* the window: [cursor, end) */
 	bool partly;			/* not all subscribers of its only record are noted */
 	uint32_t looked;		/* subscribers */
@@ -105,18 +109,9 @@ void apart_start(struct worker *w, uint64_t cursor)
 	a->chains = a->at = a->kept = 0;
 }
 
-void apart_count(struct worker *w, int n)
-{
-	struct apart *a = w->apart;
-
-	if (a->subscriptions == 0)
-		apart_start(w, w->cursor);
-	a->subscriptions += (uint32_t)n;
-}
-
 uint64_t apart_cursor(const struct worker *w)
 {
-	return w->apart->subscriptions ? w->apart->cursor : w->cursor;
+	return w->apart_subscriptions ? w->apart->cursor : w->cursor;
 }
 
 static struct chain *chain_of(struct apart *a, int fd)
@@ -164,7 +159,7 @@ static void defer_subscribers(struct worker *w, const struct apart *a, struct lo
 			continue;
 		for (uint32_t i = 0; i < t->count; i++)
 			if (is_live(session(w, (int)t->apart[i].fd)))
-				catchup_defer(w, (int)t->apart[i].fd);
+				landed_defer(w, (int)t->apart[i].fd);
 	}
 }
 
@@ -288,7 +283,7 @@ static int use_frame(struct piece *p, const struct item *i)
  */
 static int add_frame(struct worker *w, struct piece *p, struct item *i, uint32_t base, bool last)
 {
-	bool own = frame_is_own(i->transport);
+	bool own = transport_has(i->transport, TRANSPORT_OWN_FRAMES);
 	struct ring_record rec;
 	size_t size;
 
@@ -380,7 +375,7 @@ static void serve(struct worker *w, struct apart *a, struct chain *c, struct bud
 		c->first = 0;
 	} else if (gather(w, a, c, &p) < 0) {
 		c->first = 0;
-		catchup_defer(w, fd);
+		landed_defer(w, fd);
 	} else {
 		pos = c->first ? a->item[a->note[c->first - 1].item].seq : a->end;
 		if (p.messages)
@@ -423,8 +418,10 @@ bool apart_run(struct worker *w)
 	struct apart *a = w->apart;
 	struct budget left = { TURN_SENDS, TURN_BYTES };
 
-	if (!a->subscriptions)
+	if (!w->apart_subscriptions) {
+		apart_start(w, w->cursor);	/* where the first one will find it */
 		return false;
+	}
 	for (int windows = 0; serve_window(w, a, &left); windows++) {
 		if (!a->partly)
 			a->cursor = a->end;

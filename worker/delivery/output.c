@@ -1,11 +1,17 @@
 /*
- * Sessions served one at a time, along their own stream: the rest of a frame that was cut, the out buffer, then, in ring order, the
- * records from `pos` on of the topics that they subscribe (stream.h). For those behind.
+ * Sessions served one at a time, along their own stream. See output.h.
  */
+#include "worker/delivery/output.h"
+
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "shm/crash.h"
+#include "worker/delivery/frame.h"
+#include "worker/delivery/landed.h"
+#include "worker/delivery/leave.h"
+#include "worker/delivery/partial_frame.h"
 #include "worker/delivery/stream.h"
 
 #define PIECE (64 * 1024)		/* bytes gathered for one send, or one frame if that is larger */
@@ -18,6 +24,83 @@ struct piece {
 	uint32_t messages;
 	bool more;			/* records are left behind `pos` */
 };
+
+/* ---- what comes before the ring ---- */
+
+/* The out buffer is empty and nothing more will come: shuts our side, so that the peer can read all before the end. */
+static void output_shut(struct worker *w, int fd)
+{
+	struct session_state_shm st = session(w, fd)->state;
+
+	leave_all(w, fd, st.transport);		/* it is nobody's subscriber any more */
+	st.flags = SESSION_CLOSE | SESSION_LINGER;
+	st.cut = 0;
+	st.in = LENT_NONE;
+	st.last_out = w->now;
+	session_commit(w, fd, &st);
+	CRASH_POINT("shut-marked");
+	shutdown(fd, SHUT_WR);
+	session_watch(w, fd);
+}
+
+/* 1 all sent, 0 it would block, -1 the connection is broken. */
+static int send_out(struct worker *w, int fd, struct session_state_shm *st)
+{
+	while (st->out_start < st->out_end) {
+		long n = batch_send(w, fd, lend_bytes(&w->slot, st->out) + st->out_start, st->out_end - st->out_start);
+
+		if (n > 0) {
+			st->sent += (uint64_t)n;
+			st->out_start += (uint32_t)n;
+			st->last_out = w->now;
+			if (st->out_start == st->out_end) {
+				st->out = LENT_NONE;
+				st->out_start = st->out_end = 0;
+			}
+			session_commit(w, fd, st);
+		}
+		batch_landed(w);
+		if (n < 0)
+			return errno == EAGAIN ? 0 : -1;
+	}
+	return 1;
+}
+
+static int send_first(struct worker *w, int fd, struct session_state_shm *st)
+{
+	int r;
+
+	if (st->flags & SESSION_LINGER)
+		return 1;
+	r = partial_send(w, fd, st);
+	if (r > 0)
+		r = send_out(w, fd, st);
+	if (r > 0 && st->flags & SESSION_CLOSE)
+		output_shut(w, fd);
+	return r;
+}
+
+/* Whether nobody reads from it until its answers are sent. */
+static bool is_unread(const struct worker *w, int fd, const struct session_state_shm *st)
+{
+	return session_has(w, fd, MARK_CHOKED | MARK_ENDED) || st->out_end - st->out_start > SESSION_OUT_MAX;
+}
+
+void output_flush(struct worker *w, int fd)
+{
+	struct session_state_shm st = session(w, fd)->state;
+	int r;
+
+	if (st.flags & SESSION_BEHIND)
+		return;
+	r = send_first(w, fd, &st);
+	if (r < 0 && st.flags & SESSION_CLOSE)
+		output_shut(w, fd);	/* broken, and nobody reads from it: it is watched again, and found so */
+	else if (r == 0 || (r < 0 && is_unread(w, fd, &st)))
+		landed_defer(w, fd);	/* (What is broken is writable. One that is read from is found broken there, behind its last input.) */
+}
+
+/* ---- along the ring ---- */
 
 /*
  * Gathers frames of up to PIECE bytes, or one that is larger, into the batch's arena: those that need not be kept. -1: a record was
@@ -71,18 +154,25 @@ static void caught_up(struct worker *w, int fd, struct session_state_shm *st)
 	session_commit(w, fd, st);
 }
 
+/* What is passed over is counted behind the commit: a successor passes over it again, or finds it counted. */
+static void commit(struct stream *s, const struct session_state_shm *st)
+{
+	stream_commit(s, st);
+	worker_count(s->w, COUNTER_dropped_unencodable, s->skipped);
+	s->skipped = 0;
+}
+
 /* The ring has overtaken the session. False: it is disconnected for that. */
-static bool bear_loss(struct worker *w, int fd, const struct stream *s, const struct session_state_shm *st)
+static bool bear_loss(struct worker *w, int fd, struct stream *s, const struct session_state_shm *st)
 {
 	if (s->lost == 0)
 		return true;
 	if (w->settings->slow == SLOW_DISCONNECT) {
 		worker_count(w, COUNTER_dropped_overtaken, s->lost);
-		worker_count(w, COUNTER_closed_slow, 1);
-		session_close(w, fd);
+		session_abort(w, fd, COUNTER_closed_slow);
 		return false;
 	}
-	stream_commit(s, st);
+	commit(s, st);
 	worker_count(w, COUNTER_dropped_overtaken, s->lost);	/* behind the commit: a successor finds them lost again, or counted */
 	return true;
 }
@@ -100,17 +190,16 @@ static int send_piece(struct stream *s, struct session_state_shm *st, const stru
 		st->sent += (uint64_t)n;
 		st->pos = p->pos;
 		st->last_out = w->now;
-		stream_commit(s, st);
+		commit(s, st);
 		worker_count(w, COUNTER_delivered, p->messages);
 	} else if (n > 0) {
 		CRASH_POINT("catchup-cut");
-		if (catchup_land(w, fd, (uint64_t)n, true) < 0) {
+		if (landed_advance(w, fd, (uint64_t)n, true) < 0) {
 			session_abort(w, fd, COUNTER_closed_uncertain);
 			batch_landed(w);
 			return -1;
 		}
 		*st = session(w, fd)->state;
-		s->skipped = 0;		/* counted as it landed */
 	}
 	batch_landed(w);
 	if (n < 0)
@@ -143,12 +232,12 @@ static int begin_frame(struct stream *s, struct session_state_shm *st)
 	st->cut = 0;
 	st->flags |= SESSION_CUT;
 	t->number = (uint32_t)t->next.number + 1;
-	stream_commit(s, st);
+	commit(s, st);
 	CRASH_POINT("partial-begun");
 	return 1;
 }
 
-void catchup_check(struct worker *w, int fd)
+void output_check(struct worker *w, int fd)
 {
 	struct session_state_shm st = session(w, fd)->state;
 	struct stream s;
@@ -157,28 +246,22 @@ void catchup_check(struct worker *w, int fd)
 		bear_loss(w, fd, &s, &st);
 }
 
-void catchup_run(struct worker *w, int fd)
+/* Sends on, records first to last. 0 it would block or has had its share, -1 broken, 1 it is up to date. */
+static int send_on(struct worker *w, int fd, struct session_state_shm *st, uint64_t share)
 {
-	struct session_state_shm st = session(w, fd)->state;
-	uint64_t was, share = st.sent + SESSION_SHARE;
-	int r = session_send_out(w, fd, &st);
+	int r = 1;
 
-	if (r > 0 && session_unmark(w, fd, MARK_CHOKED))
-		input_stall(w, fd);
-	while (r > 0 && !(st.flags & (SESSION_CLOSE | SESSION_LINGER))) {
+	while (r > 0 && !(st->flags & (SESSION_CLOSE | SESSION_LINGER))) {
 		struct stream s;
 		struct piece p;
 
-		if (st.sent >= share)
-			return;		/* still writable: the loop will call again */
-		if (stream_open(&s, w, fd, &st, w->cursor) < 0)
-			return;
-		if (!bear_loss(w, fd, &s, &st))
-			return;
-		was = st.pos;
-		r = begin_frame(&s, &st);
+		if (st->sent >= share || stream_open(&s, w, fd, st, w->cursor) < 0)
+			return 0;	/* still writable: the loop will call again */
+		if (!bear_loss(w, fd, &s, st))
+			return -1;
+		r = begin_frame(&s, st);
 		if (r > 0) {
-			r = session_send_out(w, fd, &st);
+			r = send_first(w, fd, st);
 		} else if (r == 0) {
 			if (gather(&s, &p) < 0) {
 				r = 1;
@@ -186,125 +269,27 @@ void catchup_run(struct worker *w, int fd)
 			}
 			if (p.len == 0) {
 				worker_count(w, COUNTER_dropped_unencodable, s.skipped);
-				caught_up(w, fd, &st);
-				r = 1;
-				break;
+				caught_up(w, fd, st);
+				return 1;
 			}
-			r = send_piece(&s, &st, &p);
+			r = send_piece(&s, st, &p);
 		}
-		if (st.pos != was)
-			worker_count(w, COUNTER_dropped_unencodable, s.skipped);
 	}
-	if (r < 0)
-		session_close(w, fd);
-	else
-		session_watch(w, fd);
+	return r;
 }
 
-/* Takes sent bytes off the out buffer; what is left of `bytes` lies in the ring. */
-static uint64_t advance_out(struct session_state_shm *st, uint64_t bytes)
-{
-	uint64_t n = st->out_end - st->out_start;
-
-	if (n > bytes)
-		n = bytes;
-	st->out_start += (uint32_t)n;
-	if (st->out_start == st->out_end) {
-		st->out = LENT_NONE;
-		st->out_start = st->out_end = 0;
-	}
-	return bytes - n;
-}
-
-/* Takes sent bytes off the frame that was cut. Returns those that are left. -1 when the ring no longer has its record. */
-static int64_t advance_cut(struct worker *w, int fd, struct session_state_shm *st, uint64_t bytes)
-{
-	uint64_t size, left;
-
-	if (!(st->flags & SESSION_CUT))
-		return (int64_t)bytes;
-	size = partial_size(w, fd, st);
-	if (size <= st->cut)
-		return -1;
-	left = size - st->cut;
-	if (bytes < left) {
-		st->cut += (uint32_t)bytes;
-		return 0;
-	}
-	st->cut = 0;
-	st->flags &= ~(uint32_t)SESSION_CUT;
-	st->pos++;
-	worker_count(w, COUNTER_delivered, 1);
-	return (int64_t)(bytes - left);
-}
-
-/*
- * Moves `st` along the session's stream by `bytes` that the kernel took; *s is the stream behind them, with topics if any of the ring was
- * touched. -1 when the ring no longer has what was sent. In the middle of a frame the session is behind: else the next frame would be sent
- * after half of this one.
- *
- * Records that are skipped were so when this was sent, too. The list grows only by deaths while a record was noted as being encoded, and
- * none is while sends are under way (slot_shm.flights): all frames of a send are made before it is written down, and here, which is all that
- * looks at records before the outcome is recorded, frames are measured without that note. So a worker that dies in between leaves the list
- * as it is, and so do its successors until they have landed what was under way.
- */
-static int advance(struct stream *s, struct worker *w, int fd, struct session_state_shm *st, uint64_t bytes)
-{
-	int64_t left = advance_cut(w, fd, st, bytes);
-	struct stream_topic *t;
-
-	if (left < 0)
-		return -1;
-	st->sent += bytes;
-	st->last_out = w->now;
-	bytes = advance_out(st, (uint64_t)left);
-	if (bytes == 0)
-		return 0;
-	if (stream_open(s, w, fd, st, ring_tail(&w->hub.ring)) < 0)
-		return -1;
-	while (bytes > 0 && (t = stream_next(s)) != NULL) {
-		uint64_t size = frame_size_sent(w, st->transport, session(w, fd)->page_base, &t->next);
-
-		if (!size)
-			return -1;
-		if (bytes < size) {
-			st->pos = t->next.seq;
-			st->cut = (uint32_t)bytes;
-			st->flags |= SESSION_CUT | SESSION_BEHIND;
-			t->number = (uint32_t)t->next.number + 1;
-			s->passed = s->skipped;
-			return s->lost == 0 ? 0 : -1;
-		}
-		st->pos = t->next.seq + 1;
-		worker_count(w, COUNTER_delivered, 1);
-		bytes -= size;
-		s->passed = s->skipped;
-		stream_step(s, t);
-	}
-	return bytes == 0 && s->lost == 0 ? 0 : -1;
-}
-
-int catchup_land(struct worker *w, int fd, uint64_t bytes, bool behind)
+bool output_run(struct worker *w, int fd)
 {
 	struct session_state_shm st = session(w, fd)->state;
-	bool was_behind = st.flags & SESSION_BEHIND;
-	struct stream s = { .w = w, .fd = fd };
+	uint64_t share = st.sent + SESSION_SHARE;
+	int r = send_first(w, fd, &st);
+	bool drained = r > 0 && session_unmark(w, fd, MARK_CHOKED);
 
-	if (bytes > 0 && advance(&s, w, fd, &st, bytes) < 0)
-		return -1;
-	if (behind)
-		st.flags |= SESSION_BEHIND;
-	if (!was_behind)
-		s.count = 0;		/* of a live one, subscriptions say nothing */
-	if (!was_behind && st.flags & SESSION_BEHIND)
-		stream_owed(&s, w, fd, &st);
-	stream_commit(&s, &st);
-	worker_count(w, COUNTER_dropped_unencodable, s.passed);
-	return 0;
-}
-
-void catchup_defer(struct worker *w, int fd)
-{
-	catchup_land(w, fd, 0, true);
-	session_watch(w, fd);
+	if (r > 0)
+		r = send_on(w, fd, &st, share);
+	if (r < 0)
+		session_over(w, fd);
+	else
+		session_watch(w, fd);
+	return drained;
 }

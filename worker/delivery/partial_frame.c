@@ -13,7 +13,8 @@
 #include <bsd/sys/tree.h>
 
 #include "shm/crash.h"
-#include "worker/worker.h"
+#include "worker/delivery/frame.h"
+#include "worker/io/send_batch.h"
 
 #define KEEP_LAG 192		/* see above */
 #define LARGE (64 * 1024)	/* bytes: not made again for every piece */
@@ -230,7 +231,7 @@ static struct partial_frame *keep(struct worker *w, const struct partial_frame *
 	size = measure(w, key, &rec);
 	if (!size)
 		return NULL;
-	ref = must ? buffers_take(w, fd, size) : lend_take(&w->lend, size);
+	ref = must ? session_buffer(w, fd, size) : lend_take(&w->lend, size);
 	if (ref == LENT_NONE) {
 		errno = ENOMEM;
 		return NULL;
@@ -259,18 +260,23 @@ static void close_doomed(struct worker *w)
 
 	for (int fd = 0; fd < (int)end; fd++)
 		if (partial_is_doomed(w, fd)) {
-			worker_count(w, COUNTER_closed_slow, 1);
-			session_close(w, fd);
+			session_forfeit(w, fd);		/* it leaves the frame */
+			session_abort(w, fd, COUNTER_closed_slow);
 		}
 }
 
-/* One that is in danger could not be kept: as there is no room, so that no other can be either; or as it can't be had. */
-static void give_up(struct worker *w, struct partial_frame *p, bool no_room)
+/*
+ * One that is in danger could not be kept: as it can't be had, or as there is no room for `lacked` bytes, and then not for another in danger
+ * that is as large.
+ */
+static void give_up(struct worker *w, struct partial_frame *p, size_t lacked)
 {
+	struct ring_record rec;
+
 	p->doomed = true;
-	if (no_room)
+	if (lacked)
 		while ((p = RB_NEXT(partial_tree, &w->partial->loose, p)) != NULL && partial_must_keep(w, p->seq))
-			p->doomed = true;
+			p->doomed = measure(w, p, &rec) >= lacked;
 	close_doomed(w);
 	partial_trim(w);
 }
@@ -290,11 +296,12 @@ bool partial_protect(struct worker *w)
 		if (p->sessions == 0)
 			partial_trim(w);
 		else if (!keep(w, &key, -1, true)) {
-			bool no_room = errno == ENOMEM;
+			struct ring_record rec;
+			size_t lacked = errno == ENOMEM ? measure(w, &key, &rec) : 0;
 
 			p = find(w, &key);
 			if (p)
-				give_up(w, p, no_room);
+				give_up(w, p, lacked);
 		}
 	}
 	return true;
@@ -357,6 +364,15 @@ static const char *frame_of(struct worker *w, int fd, const struct session_state
 	return w->scratch;
 }
 
+/* Somebody reads the frame, if it is kept: it does not age. */
+static void touch(struct worker *w, int fd, const struct session_state_shm *st)
+{
+	struct partial_frame key = key_of(w, fd, st), *p = find(w, &key);
+
+	if (p && p->ref)
+		lend_header(&w->slot, p->ref)->since = w->now;
+}
+
 int partial_send(struct worker *w, int fd, struct session_state_shm *st)
 {
 	uint64_t share = st->sent + SESSION_SHARE;
@@ -375,6 +391,7 @@ int partial_send(struct worker *w, int fd, struct session_state_shm *st)
 		}
 		n = batch_send(w, fd, frame + st->cut, size - st->cut);
 		if (n > 0) {
+			touch(w, fd, st);
 			st->sent += (uint64_t)n;
 			st->cut += (uint32_t)n;
 			st->last_out = w->now;

@@ -19,7 +19,7 @@
  * for any size of the ring.
  *
  * Kept frames count for max_buffered. Where room must be made, a frame counts as those buffers do that are one session's, and all who are in
- * the middle of it are disconnected (buffers.c).
+ * the middle of it are disconnected (memory_limit.c).
  */
 #ifndef WORKER_DELIVERY_PARTIAL_FRAME_H
 #define WORKER_DELIVERY_PARTIAL_FRAME_H
@@ -29,9 +29,8 @@
 #include <stdint.h>
 
 #include "shm/ring.h"
-#include "shm/session_shm.h"
+#include "worker/session/session.h"
 
-struct worker;
 struct partial_frames;
 
 /* With room for all sessions of the slot. NULL without memory. */
@@ -67,7 +66,7 @@ void partial_keep_all(struct worker *w);
 /* Gives back the frames that nobody is in the middle of any more; not while one is used. */
 void partial_trim(struct worker *w);
 
-/* For buffers.c. Whether the session is in the middle of the kept frame with this buffer. */
+/* For memory_limit.c. Whether the session is in the middle of the kept frame with this buffer. */
 bool partial_holds(const struct worker *w, int fd, uint32_t ref);
 /* Whoever is in the middle of it is to be disconnected, with `really`; false: there is no such frame, or nobody. */
 bool partial_doom(struct worker *w, uint32_t ref, bool really);

@@ -5,23 +5,14 @@
 
 #include <stdlib.h>
 
+#include "worker/delivery/frame.h"
+
 static void seek(struct stream *s, struct stream_topic *t, uint64_t from, uint64_t hint)
 {
 	uint32_t topic = t->subscription->topic;
 	uint32_t generation = index_topic(&s->w->hub.index, topic)->generation;
 
 	t->some = ring_seek(&s->w->hub.ring, topic, generation, from, s->below, hint, &t->next) == 0;
-}
-
-/* Passes over what can't be made into a frame. */
-static void skip(struct stream *s, struct stream_topic *t)
-{
-	while (t->some && frame_skipped(s->w, session(s->w, s->fd)->state.transport, t->next.seq)) {
-		s->skipped++;
-		t->number = (uint32_t)t->next.number + 1;	/* or else it would be told as lost */
-		t->seen = t->next.seq;
-		seek(s, t, t->next.seq + 1, t->next.seq);
-	}
 }
 
 /*
@@ -112,12 +103,12 @@ int stream_open(struct stream *s, struct worker *w, int fd, const struct session
 		} else {
 			seek(s, t, from, 0);	/* what a live session is owed is near the topic's end */
 		}
-		skip(s, t);
 	}
 	return 0;
 }
 
-struct stream_topic *stream_next(struct stream *s)
+/* The topic whose record is the least, or NULL. */
+static struct stream_topic *least(const struct stream *s)
 {
 	struct stream_topic *first = NULL;
 
@@ -127,12 +118,24 @@ struct stream_topic *stream_next(struct stream *s)
 	return first;
 }
 
+struct stream_topic *stream_next(struct stream *s)
+{
+	uint32_t transport = session(s->w, s->fd)->state.transport;
+	struct stream_topic *t;
+
+	/* (Only when it is its turn: one behind what comes of this stream is passed over, and counted, when that is sent.) */
+	while ((t = least(s)) != NULL && frame_skipped(s->w, transport, t->next.seq)) {
+		s->skipped++;
+		stream_step(s, t);
+	}
+	return t;
+}
+
 void stream_step(struct stream *s, struct stream_topic *t)
 {
 	t->number = (uint32_t)t->next.number + 1;
 	t->seen = t->next.seq;
 	seek(s, t, t->next.seq + 1, t->next.seq);
-	skip(s, t);
 }
 
 void stream_commit(const struct stream *s, const struct session_state_shm *st)

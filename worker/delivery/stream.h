@@ -8,7 +8,7 @@
 #ifndef WORKER_DELIVERY_STREAM_H
 #define WORKER_DELIVERY_STREAM_H
 
-#include "worker/worker.h"
+#include "worker/session/session.h"
 
 /* A topic of the session: its next record, if it has one. */
 struct stream_topic {
@@ -27,13 +27,13 @@ struct stream {
 	struct stream_topic *topic;	/* w->stream */
 	uint64_t lost;			/* records owed that the ring no longer has */
 	uint64_t skipped;		/* records passed over, as they can't be made into frames; */
-	uint64_t passed;		/* of these, those before what advance() came to */
+	uint64_t passed;		/* of these, those before what was sent */
 };
 
 /* Finds the first record of each topic, from the state `st` on and before `below`. -1 without memory. */
 int stream_open(struct stream *s, struct worker *w, int fd, const struct session_state_shm *st, uint64_t below);
 
-/* The topic whose record comes next, or NULL. */
+/* The topic whose record comes next, or NULL; what can't be made into a frame is passed over. */
 struct stream_topic *stream_next(struct stream *s);
 void stream_step(struct stream *s, struct stream_topic *t);	/* behind that record */
 

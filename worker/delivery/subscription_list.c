@@ -1,17 +1,19 @@
 /*
  * A session's subscriptions: the list in shared memory, and how one of them is found in it.
  *
- * The list is singly linked, and one store links or unlinks (session_shm.h). Whoever has several topics, and so is apart (apart.c), may have a
+ * The list is singly linked, and one store links or unlinks (session_shm.h). Whoever has several topics, and so is apart (multi_topic.h), may have a
  * hundred thousand; so privately each of those has its predecessor noted, and a place in a hash table, by descriptor and topic. A session
  * with one topic has nothing of that: its subscription is the first of the list.
  *
  * The table grows by one bucket at a time (linear hashing): bucket `buckets` takes over its part of the one that it is split from. So no
  * subscribe pays for all the others.
  */
+#include "worker/delivery/subscription_list.h"
+
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "worker/worker.h"
+#include "worker/delivery/local_topics.h"
 
 struct link {
 	uint32_t fd;

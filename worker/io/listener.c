@@ -4,17 +4,14 @@
  * So that the workers' shares stay alike, one that has clearly more connections than the least loaded one stops listening until the
  * others have caught up, or until nobody has for a while.
  */
+#include "worker/io/listener.h"
+
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "shm/crash.h"
 #include "shm/log.h"
-#include "worker/service/subscribe.h"
-#include "worker/worker.h"
 
 #define ACCEPTS_A_TURN 32
 #define SLACK 64		/* connections more than the least loaded worker, plus a sixteenth, before it pauses */
@@ -79,94 +76,33 @@ static bool server_full(const struct worker *w)
 	return true;
 }
 
-/*
- * Counts one more, if max_connections allows it. Close to it, workers do so one after the other; before, as each adds one at a time, it can't
- * be reached by those who have just looked.
- */
+/* Counts one more, if max_connections allows it; with such a limit, workers do so one after the other. */
 static bool count_in(struct worker *w)
 {
 	uint64_t max = (uint64_t)w->settings->max_connections;
-	bool close_to = max && hub_connections(&w->hub) + INDEX_SLOTS_MAX >= max, room;
+	bool room;
 
-	if (close_to)
+	if (max)
 		lock_acquire(&w->hub.shm->lock, w->number + 1);
 	room = !max || hub_connections(&w->hub) < max;
 	if (room)
 		atomic_fetch_add_explicit(&w->self->connections, 1, memory_order_relaxed);
-	if (close_to)
+	if (max)
 		lock_release(&w->hub.shm->lock, w->number + 1);
 	return room;
 }
 
-bool accept_counts(struct worker *w, int fd)
+bool listener_counts(struct worker *w, int fd)
 {
 	return !slot_full(w) && (uint32_t)fd < w->slot.shm->sessions_max && count_in(w);
 }
 
-static void on_session(struct ev_loop *loop, struct ev_io *io, int events)
-{
-	ready(ev_userdata(loop), io->fd, events);
-}
-
-void accept_watcher(struct worker *w, int fd)
-{
-	ev_init(&w->io[fd], on_session);
-	w->io[fd].fd = fd;
-	w->io[fd].data = NULL;
-	if (kernel_is_local(fd)) {
-		session_mark(w, fd, MARK_LOCAL);
-		kernel_peek_anew(fd);
-	}
-	session_watch(w, fd);
-}
-
-uint32_t accept_transport(int proto)
-{
-	return proto == PROTO_HTTP ? TRANSPORT_HTTP : proto == PROTO_PACKET ? TRANSPORT_PACKET : TRANSPORT_FLASH;
-}
-
-/* Puts the greeting into the out buffer of a session that is not there yet. */
-static int greet(struct worker *w, int fd, struct session_state_shm *st)
-{
-	char frame[SPEAK_MAX];
-	size_t len = speak_greeting(st->transport, hub_now(), session(w, fd)->token, frame);
-
-	return len ? session_append(w, fd, st, frame, len) : 0;
-}
-
-void accept_adopt(struct worker *w, int fd, int proto)
-{
-	struct session_shm *s = session(w, fd);
-	struct session_state_shm st = { .last_out = w->now, .transport = accept_transport(proto) };
-
-	memset(s, 0, sizeof(*s));
-	if (w->flood)
-		w->flood[fd] = (struct flood){ 0 };
-	s->last_in = w->now;
-	if (getrandom(s->token, sizeof(s->token), 0) != sizeof(s->token) || greet(w, fd, &st) < 0) {
-		log_warning_limited("a connection could not be taken in: %s", strerror(errno));
-		atomic_fetch_sub_explicit(&w->self->connections, 1, memory_order_relaxed);
-		close(fd);
-		return;
-	}
-	s->state = st;
-	if (atomic_load_explicit(&w->slot.shm->fd_end, memory_order_relaxed) <= (uint32_t)fd)
-		atomic_store_explicit(&w->slot.shm->fd_end, (uint32_t)fd + 1, memory_order_relaxed);
-	/* release: the session is whole, with its greeting to be sent, when it is there */
-	atomic_store_explicit(&s->status, SESSION_OPEN, memory_order_release);
-	CRASH_POINT("accept-opened");
-	session_count(w, st.transport, 1);
-	action_join_everybody(w, fd);
-	accept_watcher(w, fd);
-	session_flush(w, fd);
-}
-
-static void accept_pause(struct worker *w)
+static void pause_listening(struct worker *w)
 {
 	w->paused_at = w->now;
 	w->overdue = false;
 	atomic_store_explicit(&w->self->accepting, !slot_full(w), memory_order_relaxed);
-	accept_stop(w);
+	listener_stop(w);
 	ev_timer_again(w->loop, &w->balance);
 }
 
@@ -182,31 +118,26 @@ static void on_listener(struct ev_loop *loop, struct ev_io *io, int events)
 		int fd;
 
 		if ((full && !server_full(w)) || (above_share(w) && !w->overdue)) {
-			accept_pause(w);
+			pause_listening(w);
 			return;
 		}
 		fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK);
-		if (fd < 0 && errno == EMFILE && refuse_fewer(w))
+		if (fd < 0 && errno == EMFILE && w->refuse_fewer(w))
 			continue;
 		if (fd < 0) {
 			w->overdue = false;
 			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
 				log_warning_limited("accept: %s", strerror(errno));
-				accept_pause(w);
+				pause_listening(w);
 			}
 			return;
 		}
 		CRASH_POINT("accept-accepted");
-		if (!accept_counts(w, fd)) {
-			refuse_take(w, fd, accept_transport(l->proto));
-			continue;
-		}
-		worker_count(w, COUNTER_accepted, 1);
-		accept_adopt(w, fd, l->proto);
+		w->accepted(w, fd, l->proto);
 	}
 }
 
-void accept_start(struct worker *w)
+void listener_start(struct worker *w)
 {
 	if (w->listening || w->stopping || w->start->drain)
 		return;
@@ -222,7 +153,7 @@ void accept_start(struct worker *w)
 	}
 }
 
-void accept_stop(struct worker *w)
+void listener_stop(struct worker *w)
 {
 	if (!w->listening)
 		return;
@@ -231,7 +162,7 @@ void accept_stop(struct worker *w)
 		ev_io_stop(w->loop, &w->listeners[i].io);
 }
 
-void accept_balance(struct worker *w)
+void listener_balance(struct worker *w)
 {
 	if (w->stopping || w->listening) {
 		ev_timer_stop(w->loop, &w->balance);
@@ -241,6 +172,6 @@ void accept_balance(struct worker *w)
 	w->overdue = w->now - w->paused_at >= PAUSE_MAX;
 	if (slot_full(w) ? server_full(w) : (w->overdue || !above_share(w))) {
 		ev_timer_stop(w->loop, &w->balance);
-		accept_start(w);
+		listener_start(w);
 	}
 }

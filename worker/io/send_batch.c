@@ -6,6 +6,8 @@
  * something else of the session changes. Every descriptor with a send under way stands in the slot segment from before the kernel
  * sees it until the outcome is recorded: those are the ones whose bytes a successor counts.
  */
+#include "worker/io/send_batch.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
@@ -16,25 +18,20 @@
 
 #include "shm/crash.h"
 #include "shm/log.h"
-#include "worker/worker.h"
+#include "worker/io/tcp_counts.h"
 
 #define BATCH_MAX 256		/* sends a submission */
 #define FEW 4			/* so many are sent faster one by one */
-#define UNREPORTED INT_MIN	/* in place of a result: io_uring has not said yet, */
-#define UNKNOWN (INT_MIN + 1)	/* and nobody can */
+#define UNREPORTED INT_MIN	/* in place of a result: io_uring has not said yet */
+_Static_assert(UNREPORTED != BATCH_UNKNOWN, "two things");
 _Static_assert(BATCH_MAX <= FLIGHT_MAX, "all of them can be written down");
 
 struct batch {
 	bool uring;
 	struct io_uring ring;
 	unsigned count;
-	struct {
-		const char *bytes;
-		uint32_t len;
-		uint32_t messages, skipped;
-		uint64_t pos;
-		int fd;
-	} send[BATCH_MAX];
+	batch_landed_fn *landed;
+	struct batch_send send[BATCH_MAX];
 	int result[BATCH_MAX];
 	uint64_t round;			/* times that `used` went back to 0 */
 	size_t used;
@@ -54,7 +51,7 @@ static int uring_open(struct batch *b)
 	return r;
 }
 
-struct batch *batch_create(int io, size_t arena)
+struct batch *batch_create(int io, size_t arena, batch_landed_fn *landed)
 {
 	struct batch *b = malloc(sizeof(*b) + arena);
 	int r;
@@ -66,6 +63,7 @@ struct batch *batch_create(int io, size_t arena)
 	b->round = 1;
 	b->used = 0;
 	b->room = arena;
+	b->landed = landed;
 	if (io == IO_SEND)
 		return b;
 	r = uring_open(b);
@@ -117,13 +115,13 @@ static unsigned reap(struct batch *b)
 	return found;
 }
 
-/* What became of a send that io_uring did not report. UNKNOWN: a Unix socket does not tell. */
+/* What became of a send that io_uring did not report. BATCH_UNKNOWN: a Unix socket does not tell. */
 static int ask_kernel(const struct worker *w, int fd)
 {
 	uint64_t accepted, sent = session(w, fd)->state.sent;
 
 	if (kernel_accepted(fd, &accepted) < 0 || accepted < sent)
-		return UNKNOWN;
+		return BATCH_UNKNOWN;
 	return accepted > sent ? (int)(accepted - sent) : -EAGAIN;
 }
 
@@ -171,45 +169,17 @@ static void submit_send(struct batch *b)
 	}
 }
 
-/*
- * The kernel took only part, or nothing: as there was no room, or as the connection is broken, which it then will say again. What it took
- * and that the session is behind is one commit: between two, a frame would be cut with nobody waiting to send its rest.
- */
-static void fall_behind(struct worker *w, int fd, uint32_t sent)
-{
-	if (catchup_land(w, fd, sent, true) < 0)
-		session_abort(w, fd, COUNTER_closed_uncertain);
-	else
-		session_watch(w, fd);
-}
-
-static void record(struct worker *w, const struct batch *b)
+/* Has each outcome recorded, whose session it is. */
+static void land(struct worker *w, const struct batch *b)
 {
 	uint64_t bytes = 0;
 
 	for (unsigned i = 0; i < b->count; i++) {
-		int fd = b->send[i].fd, n = b->result[i];
-
 		if (i == b->count / 2)
 			CRASH_POINT("batch-half-recorded");
-		if (n > 0)
-			bytes += (uint64_t)n;
-		if (n == UNKNOWN) {
-			session_abort(w, fd, COUNTER_closed_uncertain);
-		} else if (n == (int)b->send[i].len) {
-			struct session_state_shm st = session(w, fd)->state;
-
-			st.pos = b->send[i].pos;
-			st.sent += (uint32_t)n;
-			st.last_out = w->now;
-			slot_commit(&w->slot, fd, &st);
-			/* Each: a successor counts only what it finds. */
-			worker_count(w, COUNTER_delivered, b->send[i].messages);
-			if (b->send[i].skipped)
-				worker_count(w, COUNTER_dropped_unencodable, b->send[i].skipped);
-		} else {
-			fall_behind(w, fd, n > 0 ? (uint32_t)n : 0);
-		}
+		if (b->result[i] > 0)
+			bytes += (uint64_t)b->result[i];
+		b->landed(w, &b->send[i], b->result[i]);
 	}
 	worker_count(w, COUNTER_bytes_out, bytes);
 	worker_count(w, COUNTER_sends, b->count);
@@ -230,7 +200,7 @@ void batch_flush(struct worker *w)
 	else
 		submit_send(b);
 	CRASH_POINT("batch-sent");
-	record(w, b);
+	land(w, b);
 	CRASH_POINT("batch-recorded");
 	atomic_store_explicit(&s->flights, 0, memory_order_release);
 	b->count = 0;
@@ -265,13 +235,9 @@ void batch_add(struct worker *w, int fd, const char *bytes, size_t len, uint64_t
 	if (b->count == BATCH_MAX)
 		batch_flush(w);
 	w->slot.shm->flight[b->count] = (uint32_t)fd;
-	b->send[b->count].fd = fd;
-	b->send[b->count].bytes = bytes;
-	b->send[b->count].len = (uint32_t)len;
-	b->send[b->count].pos = pos;
-	b->send[b->count].messages = messages;
-	b->send[b->count].skipped = skipped;
-	b->count++;
+	b->send[b->count++] = (struct batch_send){
+		.fd = fd, .bytes = bytes, .len = (uint32_t)len, .pos = pos, .messages = messages, .skipped = skipped,
+	};
 }
 
 long batch_send(struct worker *w, int fd, const void *bytes, size_t len)

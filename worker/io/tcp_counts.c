@@ -3,6 +3,8 @@
  * but an offset for peeking (SO_PEEK_OFF): it goes up with what is peeked and down with what is taken, so it tells how much of what was
  * peeked is still to be taken. It is -1 until somebody sets it. What was sent there, nothing tells.
  */
+#include "worker/io/tcp_counts.h"
+
 #include <errno.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
@@ -10,7 +12,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "worker/worker.h"
 
 static int info(int fd, struct tcp_info *ti)
 {

@@ -8,7 +8,13 @@
  * would say so too, but it also breaks connections whose peer answers and reads nothing, and what becomes of slow readers is `slow`'s affair. Behind
  * a proxy it is the proxy that answers; there, a WebSocket's pongs tell.
  */
-#include "worker/worker.h"
+#include "worker/loop/heartbeat.h"
+
+#include "proto/transport.h"
+#include "worker/delivery/output.h"
+#include "worker/io/tcp_counts.h"
+#include "worker/loop/sweep.h"
+#include "worker/protocol/answer.h"
 
 #define ATTEMPTS 5		/* of the kernel to send the same again: some seconds */
 #define LOOKS 4			/* at what the kernel knows, in one peer_timeout */
@@ -57,28 +63,23 @@ static int64_t silence(const struct worker *w, int fd)
 static void ping(struct worker *w, int fd)
 {
 	struct session_state_shm st = session(w, fd)->state;
-	char bytes[SPEAK_MAX];
+	char bytes[TRANSPORT_NOTICE_MAX];
 	size_t len;
 
 	if (st.flags & ~(uint32_t)(SESSION_BEHIND | SESSION_CUT) || st.out != LENT_NONE)
 		return;		/* it has something to be sent already */
-	len = speak_heartbeat(st.transport, hub_now(), bytes);
+	len = transport_heartbeat(st.transport, hub_now(), bytes);
 	if (len && session_answer(w, fd, st.parsed, bytes, len)) {
 		worker_count(w, COUNTER_heartbeats, 1);
 		note_ping(w, fd);
-		session_flush(w, fd);
+		output_flush(w, fd);
 	}
 }
 
-static bool is_websocket(uint32_t transport)
+/* Its publishing is put off: meanwhile nobody reads from it. */
+static bool waits_for_us(const struct worker *w, int fd)
 {
-	return transport == TRANSPORT_WEBSOCKET || transport == TRANSPORT_WEBSOCKET_STREAM;
-}
-
-/* Whether its transport has something to say to us. */
-static bool talks(uint32_t transport)
-{
-	return transport == TRANSPORT_FLASH || transport == TRANSPORT_PACKET || transport == TRANSPORT_WEBSOCKET;
+	return session_has(w, fd, MARK_STALLED);
 }
 
 /* Nothing was received for more than so many milliseconds: so long at least, and up to a second more. */
@@ -102,7 +103,7 @@ static bool leaves_pings_unanswered(const struct worker *w, int fd)
 	const struct session_state_shm *st = &session(w, fd)->state;
 	uint32_t since = unanswered_since(w, fd);
 
-	return w->settings->peer_timeout && is_websocket(st->transport) && !st->flags && since &&
+	return w->settings->peer_timeout && transport_has(st->transport, TRANSPORT_PONGS) && !st->flags && !waits_for_us(w, fd) && since &&
 	       (w->now - since) * 1000ll > w->settings->peer_timeout && kernel_queued(fd) == 0;
 }
 
@@ -110,7 +111,7 @@ static bool is_idle(const struct worker *w, int fd)
 {
 	const struct session_state_shm *st = &session(w, fd)->state;
 
-	return w->settings->idle_limit && talks(st->transport) && !(st->flags & (SESSION_CLOSE | SESSION_LINGER)) &&
+	return w->settings->idle_limit && transport_has(st->transport, TRANSPORT_TALKS) && !(st->flags & (SESSION_CLOSE | SESSION_LINGER)) && !waits_for_us(w, fd) &&
 	       unheard(w, fd, w->settings->idle_limit);
 }
 
@@ -118,26 +119,26 @@ static void end(struct worker *w, int fd, enum counter why, const char *text)
 {
 	worker_count(w, why, 1);
 	session_end(w, fd, session(w, fd)->state.parsed, 408, text);
-	session_flush(w, fd);
+	output_flush(w, fd);
 }
 
 /* Whether it is to be sent something: it was sent nothing for long, or must say something soon. */
 static bool is_ping_due(const struct worker *w, int fd)
 {
 	const struct session_state_shm *st = &session(w, fd)->state;
-	int64_t heartbeat = w->settings->heartbeat, idle_limit = w->settings->idle_limit;
+	int64_t every = w->settings->heartbeat, idle_limit = w->settings->idle_limit;
 
-	if (idle_limit && talks(st->transport) && unheard(w, fd, idle_limit / 2 - 1000) && !unanswered_since(w, fd))
+	if (idle_limit && transport_has(st->transport, TRANSPORT_TALKS) && unheard(w, fd, idle_limit / 2 - 1000) && !unanswered_since(w, fd))
 		return true;
-	return !(st->flags & SESSION_BEHIND) && silence(w, fd) + sweep_period(w) + heartbeat / 32 > heartbeat;
+	return !(st->flags & SESSION_BEHIND) && silence(w, fd) + sweep_period(w) + every / 32 > every;
 }
 
-bool pulse(struct worker *w, int fd)
+bool heartbeat(struct worker *w, int fd)
 {
 	if (has_vanished(w, fd)) {
 		worker_count(w, COUNTER_closed_gone, 1);
 		kernel_abandon(fd);
-		session_close(w, fd);
+		session_over(w, fd);
 		return true;
 	}
 	if (leaves_pings_unanswered(w, fd)) {

@@ -6,42 +6,46 @@
  * read; and small ones, however old, go last. A worker disconnects its own; as it has a share of the limit that others can't take
  * (shm/lend.c), it always has some to begin with.
  */
+#include "worker/loop/memory_limit.h"
+
 #include <string.h>
 #include <sys/socket.h>
 
+#include "proto/transport.h"
+#include "shm/crash.h"
 #include "shm/log.h"
-#include "worker/worker.h"
+#include "worker/delivery/partial_frame.h"
+#include "worker/io/tcp_counts.h"
 
 #define AGE_MAX 15		/* seconds */
 #define MORE 32			/* a part of what is held that is freed at a time: looking for whom costs as much as there are buffers */
 #define WEIGHTS 64		/* by powers of two */
 
 /* The session is left as one that has ended: it lingers until the loop finds that the peer is gone. */
-void buffers_disconnect(struct worker *w, int fd)
+void memory_disconnect(struct worker *w, int fd)
 {
-	struct session_state_shm st = session(w, fd)->state;
+	const struct session_state_shm st = session(w, fd)->state;
 	bool can_hear = !(st.flags & SESSION_BEHIND) && !st.out;
-	char bytes[SPEAK_MAX];
+	char bytes[TRANSPORT_NOTICE_MAX];
 
+	/* First: whoever finds the state that was would count what is sent now as a part of its stream. */
+	session_forfeit(w, fd);
+	CRASH_POINT("memory-forfeited");
+	worker_count(w, COUNTER_closed_memory, 1);
 	if (can_hear) {
-		size_t len = speak_error(st.transport, hub_now(), 503, "the server has no memory for more (max_buffered)", bytes);
+		size_t len = transport_error(st.transport, hub_now(), 503, "the server has no memory for more (max_buffered)", bytes);
 
 		(void)!send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} else {
 		/* What is in its socket goes too, rather than to wait for a peer that does not read. */
-		setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
+		kernel_abandon(fd);
 	}
-	st.flags = SESSION_CLOSE | SESSION_LINGER;
-	st.in = st.out = LENT_NONE;
-	st.out_start = st.out_end = st.cut = 0;
-	st.last_out = w->now;
-	session_commit(w, fd, &st);
-	worker_count(w, COUNTER_closed_memory, 1);
 	log_warning_limited("connection %d: closed, as there was no memory for more, and it had most of it (max_buffered)", fd);
 	shutdown(fd, can_hear ? SHUT_WR : SHUT_RDWR);
 	session_watch(w, fd);
 }
 
+/* Bytes of buffers that are the session's alone; -1: nobody's. */
 static uint64_t held_by(const struct worker *w, int fd)
 {
 	const struct session_state_shm *st;
@@ -64,11 +68,24 @@ static int owner(const struct worker *w, uint32_t ref, int but)
 	return s->status == SESSION_OPEN && (s->state.in == ref || s->state.out == ref) ? fd : -1;
 }
 
-/* The power of two below its weight. fd -1: a frame that several may be in the middle of, since it was kept. */
-static unsigned weigh(const struct worker *w, uint32_t ref, int fd)
+/*
+ * For how many seconds nothing came of it: its frame did not become whole, or nothing could be sent. fd -1: a frame that several may be in the
+ * middle of, of which something was last sent then. Input that waits for us does not age.
+ */
+static uint32_t age_of(const struct worker *w, uint32_t ref, int fd)
 {
 	const struct session_shm *s = fd < 0 ? NULL : session(w, fd);
-	uint32_t since = !s ? lend_header(&w->slot, ref)->since : ref == s->state.in ? s->last_in : s->state.last_out, age = w->now - since;
+	uint32_t since = lend_header(&w->slot, ref)->since;
+
+	if (s && ref == s->state.in && session_has(w, fd, MARK_STALLED))
+		return 0;
+	return w->now - (s && ref == s->state.out ? s->state.last_out : since);
+}
+
+/* The power of two below its weight. */
+static unsigned weigh(const struct worker *w, uint32_t ref, int fd)
+{
+	uint32_t age = age_of(w, ref, fd);
 	uint64_t weight = lend_header(&w->slot, ref)->charged * (1ull + (age < AGE_MAX ? age : AGE_MAX));
 
 	return 63 - (unsigned)__builtin_clzll(weight | 1);
@@ -109,7 +126,7 @@ static void disconnect_doomed(struct worker *w)
 
 	for (int fd = 0; fd < (int)end; fd++)
 		if (partial_is_doomed(w, fd))
-			buffers_disconnect(w, fd);
+			memory_disconnect(w, fd);
 	partial_trim(w);
 }
 
@@ -125,7 +142,7 @@ static bool make_some_room(struct worker *w, int but, uint64_t bytes)
 		int fd = owner(w, ref, but);
 
 		if (fd >= 0 && weigh(w, ref, fd) >= weight)
-			buffers_disconnect(w, fd);
+			memory_disconnect(w, fd);
 		else if (fd < 0 && weigh(w, ref, fd) >= weight && doom(w, ref, but, true))
 			doomed += lend_header(&w->slot, ref)->charged;
 	}
@@ -134,29 +151,15 @@ static bool make_some_room(struct worker *w, int but, uint64_t bytes)
 	return w->lend.held < before;
 }
 
-bool buffers_make_room(struct worker *w, int fd, size_t bytes)
+bool memory_make_room(struct worker *w, int fd, size_t bytes)
 {
+	uint64_t kept = held_by(w, fd) + (worker_at(w) != fd ? held_by(w, worker_at(w)) : 0);
+
 	partial_trim(w);
 	while (!lend_allows(&w->lend, bytes))
-		if (!make_some_room(w, fd, bytes + w->lend.held / MORE)) {
+		if (!lend_could_allow(&w->lend, kept, bytes) || !make_some_room(w, fd, bytes + w->lend.held / MORE)) {
 			log_warning_limited("connection %d: there is no memory for more (max_buffered)", fd);
 			return false;
 		}
 	return true;
-}
-
-uint32_t buffers_take(struct worker *w, int fd, size_t bytes)
-{
-	uint32_t ref = lend_take(&w->lend, bytes);
-
-	if (ref == LENT_NONE && bytes <= lend_room_max(&w->slot) && buffers_make_room(w, fd, bytes + LEND_MORE))
-		ref = lend_take(&w->lend, bytes);
-	if (ref != LENT_NONE)
-		lend_header(&w->slot, ref)->owner = (uint32_t)(fd + 1);
-	return ref;
-}
-
-bool buffers_grow(struct worker *w, int fd, uint32_t ref, size_t bytes)
-{
-	return lend_grow(&w->lend, ref, bytes) == 0 || (buffers_make_room(w, fd, bytes) && lend_grow(&w->lend, ref, bytes) == 0);
 }

@@ -3,6 +3,8 @@
  * accepted and not yet written down. All are closed but the last kind, which is served: nothing was ever sent or received on
  * it, so it is as good as new.
  */
+#include "worker/loop/orphans.h"
+
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -11,7 +13,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "worker/worker.h"
+#include "worker/io/tcp_counts.h"
+#include "worker/loop/connection.h"
 
 #define AT_ONCE 1024
 
@@ -112,7 +115,7 @@ static int deal_with(struct worker *w, int fd)
 	if (kept(w, fd))
 		return 0;
 	if (untouched(fd) && proto_of(w, fd) >= 0)
-		return worker_push(&w->strays, &w->strays_count, &w->strays_room, fd);
+		return worker_push(&w->orphans, &w->orphans_count, &w->orphans_room, fd);
 	close(fd);
 	return 0;
 }
@@ -125,7 +128,7 @@ static void ask_one_by_one(struct pollfd *asked, int count)
 }
 
 /* All numbers are asked for, by poll(), to which a closed descriptor costs 5 ns: one may have been opened at any, whatever is open now. */
-int strays_close(struct worker *w)
+int orphans_close(struct worker *w)
 {
 	static struct pollfd asked[AT_ONCE];
 	int end = (int)w->slot.shm->sessions_max;
@@ -144,17 +147,12 @@ int strays_close(struct worker *w)
 	return 0;
 }
 
-void strays_adopt(struct worker *w)
+void orphans_adopt(struct worker *w)
 {
-	for (uint32_t i = 0; i < w->strays_count; i++) {
-		int fd = w->strays[i], proto = proto_of(w, fd);
+	for (uint32_t i = 0; i < w->orphans_count; i++) {
+		int fd = w->orphans[i];
 
-		if (!accept_counts(w, fd)) {		/* as it was, or would have been */
-			refuse_take(w, fd, accept_transport(proto));
-			continue;
-		}
-		worker_count(w, COUNTER_adopted, 1);
-		accept_adopt(w, fd, proto);
+		connection_take(w, fd, proto_of(w, fd), COUNTER_adopted);
 	}
-	w->strays_count = 0;
+	w->orphans_count = 0;
 }

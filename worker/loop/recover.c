@@ -2,10 +2,12 @@
  * A worker's start: everything private is rebuilt from the slot segment, the hub and the kernel. The first worker of a slot finds nothing
  * and starts with that; a successor of one that died, or that handed over, finds its sessions. There is no other way to start.
  *
- * In this order: descriptors that no session owns (strays.c); the redo record and the publish intent; lists, topics and buffers, which
+ * In this order: descriptors that no session owns (orphans.c); the redo record and the publish intent; lists, topics and buffers, which
  * follow from the sessions; sends that were under way and input that was received and not counted, which the kernel knows; watchers; and
  * then on with what the last worker left undone.
  */
+#include "worker/loop/recover.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,8 +15,17 @@
 
 #include "shm/crash.h"
 #include "shm/log.h"
+#include "worker/delivery/frame.h"
+#include "worker/delivery/landed.h"
+#include "worker/delivery/local_topics.h"
+#include "worker/delivery/multi_topic.h"
+#include "worker/delivery/output.h"
+#include "worker/delivery/partial_frame.h"
+#include "worker/delivery/subscription_list.h"
+#include "worker/io/tcp_counts.h"
+#include "worker/loop/connection.h"
+#include "worker/protocol/input.h"
 #include "worker/service/subscribe.h"
-#include "worker/worker.h"
 
 static bool is_open(const struct worker *w, uint32_t fd)
 {
@@ -69,7 +80,7 @@ static void land(struct worker *w, int fd)
 
 	CRASH_ALWAYS("land-abort");
 	if (kernel_accepted(fd, &accepted) < 0 || accepted < st->sent ||
-	    (accepted > st->sent && catchup_land(w, fd, accepted - st->sent, false) < 0))
+	    (accepted > st->sent && landed_advance(w, fd, accepted - st->sent, false) < 0))
 		uncertain(w, fd);
 }
 
@@ -167,7 +178,7 @@ static void count_input(struct worker *w, int fd)
 	}
 	head->len = (uint32_t)(taken - head->base);
 	memset(head->scan, 0, sizeof(head->scan));
-	/* release: the peeking starts anew only when `len` is right (see accept_watcher()) */
+	/* release: the peeking starts anew only when `len` is right (see connection_watch()) */
 	if (atomic_load_explicit(&w->slot.shm->receiving, memory_order_relaxed) >> 32 == (uint32_t)fd + 1)
 		atomic_store_explicit(&w->slot.shm->receiving, 0, memory_order_release);
 }
@@ -253,7 +264,7 @@ static int claim_subscriptions(struct worker *w, int fd)
 	struct session_shm *s = session(w, fd);
 	uint32_t first = atomic_load_explicit(&s->subscriptions, memory_order_relaxed);
 	const struct subscription_shm *sub = &w->slot.subscriptions[first];
-	bool apart = frame_is_own(s->state.transport) || (first && next_subscription(w, first));
+	bool apart = transport_has(s->state.transport, TRANSPORT_OWN_FRAMES) || (first && next_subscription(w, first));
 
 	s->count = 0;
 	for (uint32_t i = first, before = 0; i; before = i, i = next_subscription(w, i)) {
@@ -301,7 +312,7 @@ static int take_session(struct worker *w, int fd, uint8_t *taken)
 		partial_join(w, fd, &s->state);
 		/* One in the middle of a frame is behind, whoever left it without saying so. */
 		if (!(s->state.flags & (SESSION_BEHIND | SESSION_LINGER)))
-			catchup_land(w, fd, 0, true);
+			landed_advance(w, fd, 0, true);
 	}
 	return 0;
 }
@@ -361,7 +372,7 @@ static void start_sessions(struct worker *w)
 			continue;
 		work_on(w, fd);
 		count_input(w, (int)fd);
-		accept_watcher(w, (int)fd);
+		connection_watch(w, (int)fd);
 		action_join_everybody(w, (int)fd);
 	}
 	worker_on(w, -1);
@@ -385,7 +396,7 @@ static void resume_answer(struct worker *w)
 static void resume_sessions(struct worker *w)
 {
 	for (uint32_t fd = 0; fd < fd_end(w); fd++) {
-		if (!is_open(w, fd))
+		if (!is_open(w, fd) || session_has(w, (int)fd, MARK_OVER))
 			continue;
 		work_on(w, fd);
 		if (session(w, (int)fd)->state.flags & SESSION_LINGER)
@@ -393,7 +404,7 @@ static void resume_sessions(struct worker *w)
 		if (session(w, (int)fd)->state.in != LENT_NONE && !(session(w, (int)fd)->state.flags & SESSION_CLOSE))
 			input_resume(w, (int)fd);
 		else if (session(w, (int)fd)->state.out != LENT_NONE || session(w, (int)fd)->state.flags & SESSION_CLOSE)
-			session_flush(w, (int)fd);
+			output_flush(w, (int)fd);
 		session_watch(w, (int)fd);
 	}
 }
@@ -410,7 +421,7 @@ static void close_blamed(struct worker *w)
 		log_warning("connection %u: closed, as a worker died of it", on - 1);
 		worker_count(w, COUNTER_closed_blamed, 1);
 		worker_on(w, (int)on - 1);
-		session_close(w, (int)on - 1);
+		connection_close(w, (int)on - 1);
 		worker_on(w, -1);
 	}
 	w->slot.shm->suspect.blamed = 0;

@@ -6,11 +6,15 @@
  * They are no sessions. A successor closes those that were told, and takes or refuses the others as if they had just been accepted. (Of Unix
  * sockets it closes all: what was received there, only a session knows.)
  */
+#include "worker/loop/refuse.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proto/transport.h"
+#include "worker/io/tcp_counts.h"
 #include "worker/protocol/http.h"
 
 #define AT_ONCE 16		/* of them, as descriptors may be what there is none of; those beyond are closed when they are told */
@@ -33,8 +37,8 @@ static void end(struct worker *w, struct refused *r)
 
 static void tell(struct worker *w, int fd, uint32_t transport, const char *input, size_t len)
 {
-	char frame[SPEAK_MAX];
-	size_t size = transport == TRANSPORT_HTTP ? http_last_words(w, input, len, 503, TEXT, frame) : speak_error(transport, hub_now(), 503, TEXT, frame);
+	char frame[TRANSPORT_NOTICE_MAX];
+	size_t size = transport == TRANSPORT_HTTP ? http_last_words(w, input, len, 503, TEXT, frame) : transport_error(transport, hub_now(), 503, TEXT, frame);
 
 	(void)!send(fd, frame, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 	shutdown(fd, SHUT_WR);

@@ -1,8 +1,13 @@
 /*
- * What time brings: heartbeats (pulse.c), and the end of those who do not end themselves. The session table is swept a slice a tick, all of it
+ * What time brings: heartbeats (heartbeat.c), and the end of those who do not end themselves. The session table is swept a slice a tick, all of it
  * once a second: a timer a connection would cost more memory than the session.
  */
-#include "worker/worker.h"
+#include "worker/loop/sweep.h"
+
+#include "worker/delivery/output.h"
+#include "worker/loop/heartbeat.h"
+#include "worker/loop/refuse.h"
+#include "worker/protocol/answer.h"
 
 #define TICK_MS 100
 #define OFTEN 4000		/* milliseconds: for heartbeats that are to come within less, the sweeps are shorter */
@@ -23,16 +28,16 @@ static bool http_is_late(struct worker *w, int fd)
 	const struct session_state_shm *st = &s->state;
 	uint32_t last = s->last_in > st->last_out ? s->last_in : st->last_out;
 
-	if (st->transport != TRANSPORT_HTTP || st->flags || (uintptr_t)w->io[fd].data & (MARK_STALLED | MARK_CHOKED))
+	if (st->transport != TRANSPORT_HTTP || st->flags || session_has(w, fd, MARK_STALLED | MARK_CHOKED))
 		return false;
 	if (st->in != LENT_NONE && passed(w, s->last_in, w->settings->http_timeout)) {
 		worker_count(w, COUNTER_closed_late, 1);
 		session_end(w, fd, st->parsed, 408, "the request did not arrive whole in time (http_timeout)");
-		session_flush(w, fd);
+		output_flush(w, fd);
 		return true;
 	}
 	if (st->in == LENT_NONE && passed(w, last, w->settings->keep_alive)) {
-		session_close(w, fd);
+		session_over(w, fd);
 		return true;
 	}
 	return false;
@@ -45,15 +50,13 @@ static bool frame_is_late(struct worker *w, int fd)
 {
 	const struct session_shm *s = session(w, fd);
 	const struct session_state_shm *st = &s->state;
-	bool framed = st->transport == TRANSPORT_FLASH || st->transport == TRANSPORT_PACKET || st->transport == TRANSPORT_WEBSOCKET ||
-		      st->transport == TRANSPORT_WEBSOCKET_STREAM;
 
-	if (!framed || st->in == LENT_NONE || st->flags & (SESSION_CLOSE | SESSION_LINGER) ||
-	    (uintptr_t)w->io[fd].data & (MARK_STALLED | MARK_CHOKED) || !passed(w, lend_header(&w->slot, st->in)->since, w->settings->frame_timeout))
+	if (!transport_has(st->transport, TRANSPORT_FRAMED) || st->in == LENT_NONE || st->flags & (SESSION_CLOSE | SESSION_LINGER) ||
+	    session_has(w, fd, MARK_STALLED | MARK_CHOKED) || !passed(w, lend_header(&w->slot, st->in)->since, w->settings->frame_timeout))
 		return false;
 	worker_count(w, COUNTER_closed_unfinished, 1);
 	session_end(w, fd, st->parsed, 408, "the frame did not arrive whole in time (frame_timeout)");
-	session_flush(w, fd);
+	output_flush(w, fd);
 	return true;
 }
 
@@ -82,14 +85,14 @@ static void look_at(struct worker *w, int fd)
 
 	if (st->flags & SESSION_LINGER) {
 		if (lingered(w, fd))
-			session_close(w, fd);
+			session_over(w, fd);
 	} else if (is_deaf(w, fd)) {
-		session_close(w, fd);
-	} else if (http_is_late(w, fd) || frame_is_late(w, fd) || pulse(w, fd)) {
+		session_over(w, fd);
+	} else if (http_is_late(w, fd) || frame_is_late(w, fd) || heartbeat(w, fd)) {
 		return;
 	} else if (st->flags & SESSION_BEHIND && w->settings->slow == SLOW_DISCONNECT && st->pos < ring_oldest(&w->hub.ring) &&
 		   passed(w, st->last_out, w->settings->heartbeat)) {
-		catchup_check(w, fd);
+		output_check(w, fd);
 	}
 }
 
@@ -106,7 +109,7 @@ void sweep(struct worker *w)
 	if (w->sweep_at >= end)
 		w->sweep_at = 0;
 	for (uint32_t i = 0; i < slice && w->sweep_at < end; i++, w->sweep_at++)
-		if (session(w, (int)w->sweep_at)->status == SESSION_OPEN) {
+		if (session(w, (int)w->sweep_at)->status == SESSION_OPEN && !session_has(w, (int)w->sweep_at, MARK_OVER)) {
 			worker_on(w, (int)w->sweep_at);
 			look_at(w, (int)w->sweep_at);
 		}

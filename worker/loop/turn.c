@@ -5,9 +5,12 @@
  *
  * A session is in the list when it is marked so; an entry without a mark is of one that has been closed, or served.
  */
+#include "worker/loop/turn.h"
+
 #include <string.h>
 
-#include "worker/worker.h"
+#include "worker/delivery/output.h"
+#include "worker/protocol/input.h"
 
 #define INPUT_US 10000		/* of a turn's beginning, in which input is dealt with as it is reported */
 #define SERVE_US 5000		/* of each turn for those in the list */
@@ -16,14 +19,16 @@ static void serve(struct worker *w, int fd, int events)
 {
 	if (events & EV_WRITE) {
 		worker_on(w, fd);
-		catchup_run(w, fd);
+		if (output_run(w, fd))
+			input_stall(w, fd);
+		session_watch(w, fd);
 		worker_on(w, -1);
 	}
 	if (events & EV_READ && ev_is_active(&w->io[fd]) && session(w, fd)->status == SESSION_OPEN)
 		input_ready(w, fd);
 }
 
-void ready(struct worker *w, int fd, int events)
+void turn_take(struct worker *w, int fd, int events)
 {
 	uintptr_t marks = (events & EV_READ ? MARK_READABLE : 0) | (events & EV_WRITE ? MARK_WRITABLE : 0);
 	bool waits = (uintptr_t)w->io[fd].data & (MARK_READABLE | MARK_WRITABLE);
@@ -38,7 +43,7 @@ void ready(struct worker *w, int fd, int events)
 		serve(w, fd, events);	/* no memory for the list */
 }
 
-bool ready_run(struct worker *w)
+bool turn_run(struct worker *w)
 {
 	uint64_t since = worker_clock();
 

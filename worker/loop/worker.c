@@ -6,8 +6,6 @@
  * at the ring's tail once more, and blocks; a publisher that has something for it then owes it a wake-up. An awake worker
  * needs no wake-ups.
  */
-#include "worker/service/publish_batch.h"
-
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -22,52 +20,30 @@
 #include "shm/lack.h"
 #include "shm/log.h"
 #include "shm/snapshot.h"
+#include "worker/delivery/fanout.h"
+#include "worker/delivery/landed.h"
+#include "worker/delivery/local_topics.h"
+#include "worker/delivery/multi_topic.h"
+#include "worker/delivery/partial_frame.h"
+#include "worker/delivery/subscription_list.h"
+#include "worker/io/listener.h"
+#include "worker/io/tcp_counts.h"
+#include "worker/loop/connection.h"
+#include "worker/loop/memory_limit.h"
+#include "worker/loop/orphans.h"
+#include "worker/loop/recover.h"
+#include "worker/loop/refuse.h"
+#include "worker/loop/sweep.h"
+#include "worker/loop/turn.h"
+#include "worker/protocol/answer.h"
+#include "worker/protocol/input.h"
+#include "worker/service/publish_batch.h"
+#include "worker/session/cursor.h"
 
 #define TICK 0.1			/* seconds; see sweep.c */
 #define RETRY 0.002			/* seconds until stalled publishing is tried again */
 #define BALANCE 0.01			/* seconds between looks at the other workers' shares */
 #define STOP_PATIENCE 1000		/* milliseconds in which no reader that is behind takes anything, once told to stop */
-
-int worker_push(int **list, uint32_t *count, uint32_t *room, int fd)
-{
-	if (*count == *room) {
-		uint32_t more = *room ? 2 * *room : 64;
-		int *p = realloc(*list, more * sizeof(*p));
-
-		if (!p)
-			return -1;
-		*list = p;
-		*room = more;
-	}
-	(*list)[(*count)++] = fd;
-	return 0;
-}
-
-static uint64_t milliseconds(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-uint64_t worker_clock(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
-/* A sign of life, once a turn of the loop or a piece of a longer work: the keeper kills a worker that gives none. */
-void worker_beat(struct worker *w)
-{
-	uint64_t now = milliseconds();
-
-	w->now = (uint32_t)(now / 1000);
-	w->now_ms = now;
-	atomic_store_explicit(&w->self->worker_beat, now, memory_order_relaxed);
-}
 
 static void on_wake(struct ev_loop *loop, struct ev_io *io, int events)
 {
@@ -140,6 +116,7 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 
 	(void)p;
 	(void)events;
+	connection_close_over(w);
 	more = fanout_poll(w);
 	more |= fanout_run(w);
 	more |= move_delivered(w);
@@ -147,7 +124,8 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 		CRASH_POINT("fanout-left");
 	if (w->stalled_count > 0)
 		more |= input_retry_stalled(w);
-	more |= ready_run(w);
+	more |= turn_run(w);
+	more |= connection_close_over(w);
 	if (w->stopping && (more || atomic_load_explicit(&w->self->behind, memory_order_relaxed) == 0)) {
 		worker_beat(w);
 		w->taken_at = w->now_ms;	/* patience begins when there is nobody to wait for but those behind */
@@ -211,7 +189,7 @@ static void on_balance(struct ev_loop *loop, struct ev_timer *t, int events)
 {
 	(void)t;
 	(void)events;
-	accept_balance(ev_userdata(loop));
+	listener_balance(ev_userdata(loop));
 }
 
 /* Stop: no new connections; what is in the ring is still delivered, also to those behind. */
@@ -224,7 +202,7 @@ static void on_term(struct ev_loop *loop, struct ev_signal *s, int events)
 	/* It may come with the order to hand over, in either order: nobody follows who would deliver, so we stay. */
 	w->freeze = false;
 	ev_break(loop, EVBREAK_CANCEL);
-	accept_stop(w);
+	listener_stop(w);
 	worker_beat(w);
 	w->stopping = true;
 	w->stop_by = w->now_ms + (uint64_t)w->settings->stop_limit;
@@ -333,6 +311,11 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 	w->start = start;
 	w->settings = start->settings;
 	w->number = start->slot;
+	w->make_room = memory_make_room;
+	w->no_memory = memory_disconnect;
+	w->cut_moved = partial_moved;
+	w->accepted = connection_accepted;
+	w->refuse_fewer = refuse_fewer;
 	if (hub_attach(&w->hub, start->hub_fd, true) < 0 || slot_attach(&w->slot, start->slot_fd) < 0) {
 		log_error("shared memory: %s", strerror(errno));
 		return -1;
@@ -348,10 +331,11 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 	atomic_store_explicit(&w->self->accepting, !start->drain, memory_order_relaxed);
 	worker_beat(w);
 	CRASH_POINT("recover-begun");
-	if (strays_close(w) < 0)
+	if (orphans_close(w) < 0)
 		return -1;
 	w->io = mmap(NULL, w->slot.shm->sessions_max * sizeof(*w->io), PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	w->over = mmap(NULL, w->slot.shm->sessions_max * sizeof(*w->over), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	w->partial = partial_create(w->slot.shm->sessions_max);
 	w->listeners = calloc(start->listeners_count, sizeof(*w->listeners));
 	w->scratch = malloc(frame);
@@ -359,7 +343,7 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 	if (w->settings->flood_messages || w->settings->flood_bytes)
 		w->flood = calloc(w->slot.shm->sessions_max, sizeof(*w->flood));
 	json_init(&w->json);
-	if (w->io == MAP_FAILED || !w->partial || !w->listeners || !w->scratch || topics_init(w) < 0 || apart_init(w) < 0 || links_init(w) < 0 ||
+	if (w->io == MAP_FAILED || w->over == MAP_FAILED || !w->partial || !w->listeners || !w->scratch || topics_init(w) < 0 || apart_init(w) < 0 || links_init(w) < 0 ||
 	    lend_init(&w->lend, &w->slot) < 0 ||
 	    publish_batch_init(w) < 0) {
 		errno = ENOMEM;
@@ -370,7 +354,7 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 	ev_set_allocator(loop_memory);
 	ev_set_syserr_cb(loop_error);
 	w->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
-	w->batch = batch_create((int)start->settings->io, 1024 * 1024 + frame);
+	w->batch = batch_create((int)start->settings->io, 1024 * 1024 + frame, landed_record);
 	if (!w->loop || !w->batch) {
 		log_error("no event loop: %m");
 		return -1;
@@ -397,7 +381,7 @@ int worker_run(const struct worker_start *start)
 		log_error("sessions could not be taken over: %m");
 		return lack(errno) ? WORKER_LACKING : 1;
 	}
-	strays_adopt(w);
+	orphans_adopt(w);
 	atomic_store(&w->self->state, SLOT_LIVE);
 	for (uint32_t i = 1; i <= w->hub.index.shm->topics_max && index_topic(&w->hub.index, i)->generation; i++)
 		if (w->topics[i])
@@ -409,8 +393,9 @@ int worker_run(const struct worker_start *start)
 	log_debug("sends with %s", batch_kind(w->batch));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	accept_start(w);
+	listener_start(w);
 	ev_run(w->loop, 0);
+	connection_close_over(w);
 	if (w->stopping)
 		say_goodbye(w);
 	batch_destroy(w->batch);

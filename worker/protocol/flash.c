@@ -48,7 +48,7 @@ static void flash_next_request(struct worker *w, const struct cursor *c, const s
 static void flash_answer(struct worker *w, struct cursor *c, const struct request *req, struct outcome *o)
 {
 	bool end = o->error && o->status == 400;
-	char bytes[SPEAK_MAX];
+	char bytes[FLASH_ERROR_MAX];
 	size_t len = 0;
 
 	if (o->error) {

@@ -175,7 +175,7 @@ size_t http_last_words(struct worker *w, const char *input, size_t len, unsigned
 	http_glance(input, len, &req);
 	answer = exchange_answer(&x, status, NULL);
 	answer.keep_alive = false;
-	return http_error(dst, SPEAK_MAX, &answer, text);
+	return http_error(dst, TRANSPORT_NOTICE_MAX, &answer, text);
 }
 
 /* ---- requests ---- */

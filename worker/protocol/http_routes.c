@@ -17,6 +17,7 @@
 #include "proto/web_message.h"
 #include "proto/websocket_handshake.h"
 #include "shm/crash.h"
+#include "worker/delivery/leave.h"
 #include "worker/protocol/http_page.h"
 #include "worker/protocol/http_routes.h"
 
@@ -60,7 +61,7 @@ static size_t stream_head(const struct exchange *x, uint32_t transport)
 		return websocket_answer(dst, room, x->req, websocket_protocol(x->req));
 	answer.fields = HTTP_STREAM_FIELDS;
 	answer.type = transport == TRANSPORT_SSE || transport == TRANSPORT_SSE_10 ? HTTP_EVENT_STREAM
-		    : frame_is_own(transport) ? HTML : x->req->html ? LINES_SHOWN : NDJSON;
+		    : transport_has(transport, TRANSPORT_OWN_FRAMES) ? HTML : x->req->html ? LINES_SHOWN : NDJSON;
 	len = http_stream(dst, room, &answer);
 	if (answer.head || !len)
 		return len;
@@ -106,10 +107,10 @@ static void start_stream(const struct exchange *x, struct names names, uint32_t 
 		return;
 	}
 	CRASH_POINT("stream-subscribed");
-	if (frame_is_own(transport))
+	if (transport_has(transport, TRANSPORT_OWN_FRAMES))
 		session(x->w, x->c->fd)->page_base = page_base(x);
 	if (!exchange_send(x, &o, x->w->scratch, stream_head(x, transport), true))
-		action_leave_all(x->w, x->c->fd, transport);
+		leave_all(x->w, x->c->fd, transport);
 	else
 		CRASH_POINT("stream-started");
 }

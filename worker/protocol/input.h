@@ -1,12 +1,17 @@
 /*
- * What each transport has for input.c, which receives: a function that deals with one unit of the input (a frame, a request) at the cursor, if
- * it is there whole. False when there is nothing more to do.
+ * Sessions' input: received, and dealt with by the transport that the session speaks.
  */
 #ifndef WORKER_PROTOCOL_INPUT_H
 #define WORKER_PROTOCOL_INPUT_H
 
 #include "worker/session/cursor.h"
 
+void input_ready(struct worker *w, int fd);	/* there is something to receive */
+void input_resume(struct worker *w, int fd);	/* deals with what is in the session's buffer already */
+void input_stall(struct worker *w, int fd);	/* input_resume() when others had their turn */
+bool input_retry_stalled(struct worker *w);	/* true when some are left that could go on */
+
+/* One a transport: deals with one unit of the input (a frame, a request) at the cursor, if it is there whole. False when there is nothing more to do. */
 bool flash_step(struct worker *w, struct cursor *c);
 bool packet_step(struct worker *w, struct cursor *c);
 bool http_step(struct worker *w, struct cursor *c);

@@ -4,7 +4,7 @@
 #ifndef WORKER_SERVICE_FLOOD_H
 #define WORKER_SERVICE_FLOOD_H
 
-#include "worker/worker.h"
+#include "worker/session/session.h"
 
 #define FLOOD_MESSAGES "too much at a time (flood_messages): this one was not dealt with"
 #define FLOOD_BYTES "too much at a time (flood_bytes)"

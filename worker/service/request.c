@@ -3,8 +3,7 @@
  */
 #include "worker/service/request.h"
 
-#include <errno.h>
-
+#include "worker/delivery/leave.h"
 #include "worker/service/publish_batch.h"
 
 static bool publishes(const struct request *req)
@@ -83,7 +82,7 @@ static const char *subscribe_everybody(struct worker *w, struct cursor *c, struc
 {
 	struct topic_name everybody = action_everybody();
 
-	return w->settings->broadcast && !frame_is_own(st->transport) ? action_subscribe(w, c->fd, st, &everybody) : NULL;
+	return w->settings->broadcast && !transport_has(st->transport, TRANSPORT_OWN_FRAMES) ? action_subscribe(w, c->fd, st, &everybody) : NULL;
 }
 
 static void subscribe(struct worker *w, struct cursor *c, const struct request *req, struct outcome *o)
@@ -101,7 +100,7 @@ static void subscribe(struct worker *w, struct cursor *c, const struct request *
 		return;
 	fail(o, 503, error);
 	if (req->becomes) {
-		action_leave_all(w, c->fd, req->transport);
+		leave_all(w, c->fd, req->transport);
 		o->state = session(w, c->fd)->state;
 	}
 }

@@ -1,5 +1,5 @@
 /*
- * What a session asks for, whatever the transport: subscribe and unsubscribe, log in and out. Publishing is in publish_batch.c.
+ * What a session asks for, whatever the transport: subscribe and unsubscribe, log in and out. Publishing is in stage.c.
  *
  * To be logged in under an id is to subscribe a topic that nobody can name: its name begins with a control character, which topics can't.
  *
@@ -7,11 +7,18 @@
  * it; its answer and the input's being taken follow in one commit, and until then the successor handles the same input again
  * and finds it subscribed.
  */
+#include "worker/service/subscribe.h"
+
 #include <assert.h>
 #include <string.h>
 
 #include "shm/crash.h"
-#include "worker/service/subscribe.h"
+#include "worker/delivery/fanout.h"
+#include "worker/delivery/frame.h"
+#include "worker/delivery/landed.h"
+#include "worker/delivery/local_topics.h"
+#include "worker/delivery/multi_topic.h"
+#include "worker/delivery/subscription_list.h"
 
 struct topic_name action_name(bool inbox, const char *name, size_t len)
 {
@@ -79,7 +86,7 @@ static int go_apart(struct worker *w, int fd, struct session_state_shm *st)
 	if (topics_move_apart(w, st->transport, fd) < 0)
 		return -1;
 	if (owed) {
-		catchup_defer(w, fd);
+		landed_defer(w, fd);
 		st->flags |= session(w, fd)->state.flags & SESSION_BEHIND;
 	}
 	return 0;
@@ -109,7 +116,7 @@ const char *action_subscribe(struct worker *w, int fd, struct session_state_shm 
 	sub = &w->slot.subscriptions[number];
 	sub->topic = t;
 	if ((s->count == 1 && go_apart(w, fd, st) < 0) ||
-	    topics_add(w, st->transport, fd, number, s->count > 0 || frame_is_own(st->transport)) < 0) {
+	    topics_add(w, st->transport, fd, number, s->count > 0 || transport_has(st->transport, TRANSPORT_OWN_FRAMES)) < 0) {
 		topics_give_subscription(w, number);
 		leave_unsubscribed(w, t);
 		return "out of memory";
@@ -161,27 +168,8 @@ void action_join_everybody(struct worker *w, int fd)
 	struct session_state_shm st = session(w, fd)->state;
 	struct topic_name name = action_everybody();
 
-	if (!w->settings->broadcast || st.transport == TRANSPORT_HTTP || frame_is_own(st.transport) || st.flags & (SESSION_CLOSE | SESSION_LINGER))
+	if (!w->settings->broadcast || st.transport == TRANSPORT_HTTP || transport_has(st.transport, TRANSPORT_OWN_FRAMES) || st.flags & (SESSION_CLOSE | SESSION_LINGER))
 		return;
 	if (action_subscribe(w, fd, &st, &name) == NULL)
 		session_commit(w, fd, &st);
-}
-
-void action_leave_all(struct worker *w, int fd, uint32_t transport)
-{
-	struct session_shm *s = session(w, fd);
-	uint32_t number = atomic_load_explicit(&s->subscriptions, memory_order_relaxed);
-
-	atomic_store_explicit(&s->subscriptions, 0, memory_order_release);
-	s->count = 0;
-	apart_gone(w, fd);
-	while (number) {
-		const struct subscription_shm *sub = &w->slot.subscriptions[number];
-		uint32_t next = atomic_load_explicit(&sub->next, memory_order_relaxed);
-
-		topics_remove(w, transport, number);
-		topics_give_subscription(w, number);
-		atomic_fetch_sub_explicit(&w->self->subscriptions, 1, memory_order_relaxed);
-		number = next;
-	}
 }

@@ -1,13 +1,13 @@
 /*
- * Which topics a session subscribes, and which ids it is logged in under. These functions change its subscriptions at once, and its state in
- * *st, which the caller commits.
+ * What a session asks for, whatever the transport: subscribe and unsubscribe, log in and out.
  */
 #ifndef WORKER_SERVICE_SUBSCRIBE_H
 #define WORKER_SERVICE_SUBSCRIBE_H
 
-#include "worker/worker.h"
+#include "shm/index.h"
+#include "worker/session/session.h"
 
-/* The name of a topic in the hub: one that clients know, or that of a user's inbox. */
+/* They change the session's subscriptions at once, and its state in *st, which the caller commits. */
 struct topic_name {
 	uint8_t len;
 	char bytes[TOPIC_NAME_MAX];
@@ -15,11 +15,9 @@ struct topic_name {
 enum { NAME_INBOX = 1, NAME_EVERYBODY = 2 };	/* what the names of topics that are none begin with */
 struct topic_name action_name(bool inbox, const char *name, size_t len);	/* of a topic, or of an id's inbox */
 struct topic_name action_everybody(void);					/* of what goes to every connection */
-
 /* NULL, or why not. With st->transport another than the session's, it is as one of that transport. */
 const char *action_subscribe(struct worker *w, int fd, struct session_state_shm *st, const struct topic_name *name);
 void action_unsubscribe(struct worker *w, int fd, struct session_state_shm *st, const struct topic_name *name);
 void action_join_everybody(struct worker *w, int fd);	/* if the server broadcasts; commits */
-void action_leave_all(struct worker *w, int fd, uint32_t transport);		/* which they were made with */
 
 #endif

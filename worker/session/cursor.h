@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#include "worker/worker.h"
+#include "worker/session/session.h"
 
 /* What is being parsed: a session's input from `at` on. */
 struct cursor {

@@ -1,0 +1,201 @@
+/*
+ * The table of transports, and what the server says of itself in the words of each.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "proto/flash.h"
+#include "proto/http_response.h"
+#include "proto/packet.h"
+#include "proto/transport.h"
+#include "proto/web_message.h"
+#include "proto/websocket.h"
+
+_Static_assert(TRANSPORT_NOTICE_MAX >= FLASH_GREETING_MAX && TRANSPORT_NOTICE_MAX >= FLASH_ERROR_MAX &&
+	       TRANSPORT_NOTICE_MAX >= PACKET_REPLY_MAX && TRANSPORT_NOTICE_MAX >= HTTP_ANSWER_MAX + 512, "room for all of them");
+
+static size_t copy(char *dst, const char *text)
+{
+	size_t len = strlen(text);
+
+	memcpy(dst, text, len);
+	return len;
+}
+
+/* ---- the flash socket ---- */
+
+/* Text is what nearly all messages are: it goes a shorter way. (No text begins with a byte 0, message_view.h.) */
+static bool is_text(const struct web_record *rec)
+{
+	return rec->text[0] != '\0';
+}
+
+static size_t flash_size(const struct web_record *rec)
+{
+	return is_text(rec) ? flash_message_size(rec->time, rec->len) : web_message_size(WEB_FLASH, false, rec);
+}
+
+static size_t flash_encode(const struct web_record *rec, char *dst, size_t room)
+{
+	if (is_text(rec))
+		return flash_message_size(rec->time, rec->len) <= room ? flash_message(dst, rec->time, rec->text, rec->len) : 0;
+	return web_message(WEB_FLASH, false, rec, dst, room);
+}
+
+static size_t flash_heartbeat(char *dst, uint64_t now)
+{
+	(void)now;
+	return copy(dst, FLASH_PING);
+}
+
+static size_t flash_refusal(char *dst, uint64_t now, unsigned status, const char *text)
+{
+	(void)status;
+	return flash_error(dst, now, text);
+}
+
+/* ---- packets, HTTP ---- */
+
+static size_t packet_refusal(char *dst, uint64_t now, unsigned status, const char *text)
+{
+	(void)now;
+	(void)status;
+	return packet_reply(dst, &(struct packet_reply){ .error = text });
+}
+
+static size_t http_refusal(char *dst, uint64_t now, unsigned status, const char *text)
+{
+	return http_error(dst, TRANSPORT_NOTICE_MAX, &(struct http_answer){ .status = status, .time = now, .minor = 1 }, text);
+}
+
+/* ---- WebSocket ---- */
+
+static size_t websocket_heartbeat(char *dst, uint64_t now)
+{
+	(void)now;
+	return websocket_control(dst, WEBSOCKET_OP_PING, "", 0);
+}
+
+static size_t websocket_refusal(char *dst, uint64_t now, unsigned status, const char *text)
+{
+	(void)now;
+	return websocket_close(dst, status == 503 ? WEBSOCKET_TRY_LATER : WEBSOCKET_POLICY, text);
+}
+
+static size_t websocket_goodbye(char *dst)
+{
+	return websocket_close(dst, WEBSOCKET_GOING_AWAY, "the server stops");
+}
+
+/* ---- streams over HTTP. One that is ended with an error just ends. ---- */
+
+#define HEARTBEAT(name, text)                              \
+	static size_t name##_heartbeat(char *dst, uint64_t now) \
+	{                                                  \
+		(void)now;                                 \
+		return copy(dst, text);                    \
+	}
+HEARTBEAT(sse, SSE_HEARTBEAT)
+HEARTBEAT(sse_chunked, SSE_HEARTBEAT_CHUNK)
+HEARTBEAT(comet, COMET_HEARTBEAT)
+HEARTBEAT(comet_chunked, COMET_HEARTBEAT_CHUNK)
+
+static size_t chunked_goodbye(char *dst)
+{
+	return copy(dst, HTTP_LAST_CHUNK);
+}
+
+/* ---- encoders ---- */
+
+#define WEB_ENCODER(name, format, chunked)                                                       \
+	static size_t name##_size(const struct web_record *rec)                                  \
+	{                                                                                        \
+		return web_message_size(format, chunked, rec);                                   \
+	}                                                                                        \
+	static size_t name##_encode(const struct web_record *rec, char *dst, size_t room)        \
+	{                                                                                        \
+		return web_message(format, chunked, rec, dst, room);                             \
+	}
+WEB_ENCODER(websocket, WEB_WEBSOCKET, false)
+WEB_ENCODER(websocket_raw, WEB_WEBSOCKET_RAW, false)
+WEB_ENCODER(sse, WEB_SSE, false)
+WEB_ENCODER(sse_chunked, WEB_SSE, true)
+WEB_ENCODER(comet, WEB_COMET, false)
+WEB_ENCODER(comet_chunked, WEB_COMET, true)
+WEB_ENCODER(page, WEB_TEST, false)
+WEB_ENCODER(page_chunked, WEB_TEST, true)
+
+#define flash_encoder { flash_size, flash_encode }
+#define packet_encoder { packet_message_size, packet_message }
+#define websocket_encoder { websocket_size, websocket_encode }
+#define websocket_raw_encoder { websocket_raw_size, websocket_raw_encode }
+#define sse_encoder { sse_size, sse_encode }
+#define sse_chunked_encoder { sse_chunked_size, sse_chunked_encode }
+#define comet_encoder { comet_size, comet_encode }
+#define comet_chunked_encoder { comet_chunked_size, comet_chunked_encode }
+#define page_encoder { page_size, page_encode }
+#define page_chunked_encoder { page_chunked_size, page_chunked_encode }
+#define NO_ENCODER { NULL, NULL }
+
+/* ---- the tables ---- */
+
+const struct transport_ops transport_table[TRANSPORTS] = {
+#define TRANSPORT(name, word, group, traits, input, encoder, greeting, heartbeat, error, goodbye) \
+	[TRANSPORT_##name] = { word, GROUP_##group, traits, encoder, greeting, heartbeat, error, goodbye },
+#include "proto/transport.def"
+};
+
+static const struct {
+	const char *scheme;
+	enum transport transport;
+} protocols[PROTOCOLS] = {
+#define PROTOCOL(name, scheme, transport) [PROTO_##name] = { scheme, TRANSPORT_##transport },
+#include "proto/transport.def"
+};
+
+static const struct {
+	const char *key, *text;
+} groups[TRANSPORT_GROUPS] = {
+#define GROUP(name, key, text) [GROUP_##name] = { key, text },
+#include "proto/transport.def"
+};
+
+size_t transport_greeting(uint32_t transport, uint64_t now, const uint8_t token[16], char *dst)
+{
+	return transport_table[transport].greeting ? transport_table[transport].greeting(dst, now, token) : 0;
+}
+
+size_t transport_heartbeat(uint32_t transport, uint64_t now, char *dst)
+{
+	return transport_table[transport].heartbeat ? transport_table[transport].heartbeat(dst, now) : 0;
+}
+
+size_t transport_error(uint32_t transport, uint64_t now, unsigned status, const char *text, char *dst)
+{
+	return transport_table[transport].error ? transport_table[transport].error(dst, now, status, text) : 0;
+}
+
+size_t transport_goodbye(uint32_t transport, char *dst)
+{
+	return transport_table[transport].goodbye ? transport_table[transport].goodbye(dst) : 0;
+}
+
+enum transport protocol_transport(int protocol)
+{
+	return protocols[protocol].transport;
+}
+
+const char *protocol_scheme(int protocol)
+{
+	return protocols[protocol].scheme;
+}
+
+const char *transport_group_key(enum transport_group group)
+{
+	return groups[group].key;
+}
+
+const char *transport_group_text(enum transport_group group)
+{
+	return groups[group].text;
+}

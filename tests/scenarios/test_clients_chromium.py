@@ -1,0 +1,229 @@
+"""Chromium, in `make clients` (JANUS_CLIENTS=1). That there is none is a failure then."""
+import functools
+import http.server
+import json
+import os
+import re
+import threading
+import time
+import unittest
+
+import browser
+from client_test import ALL, SCRIPTS, ClientTest
+from janus_test import free_port, wait_until
+
+
+class Chromium(ClientTest):
+    """A browser."""
+
+    limit = 120
+
+    def setUp(self):
+        super().setUp()
+        self.assertTrue(browser.find(), "no Chromium here")
+        self.browser = browser.Browser()
+        self.addCleanup(self.browser.close)
+
+    def other_origin(self):
+        """Serves tests/clients/page.html; its origin."""
+        class Quiet(http.server.SimpleHTTPRequestHandler):
+            def log_message(self, *arguments):
+                pass
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=SCRIPTS))
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return "http://127.0.0.1:%d" % server.server_port
+
+    def script(self):
+        """The functions of page.html, for a page of the server's own."""
+        with open(os.path.join(SCRIPTS, "page.html")) as f:
+            return re.search("<script>(.*)</script>", f.read(), re.DOTALL).group(1).replace("const seen", "window.seen").replace("let source", "var source")
+
+    def test_page(self):
+        """/ loads, shows something, and nothing in it fails."""
+        self.browser.open(self.url("/"))
+        self.browser.wait("document.readyState === 'complete'")
+        self.assertGreater(len(self.browser.evaluate("document.body.innerText").strip()), 10)
+        self.assertEqual(self.browser.evaluate("document.contentType"), "text/html")
+        self.assertEqual([c for c in self.browser.complaints if "favicon" not in c], [])
+
+    def test_test_page(self):
+        """/test/1 grows in the window."""
+        self.browser.open(self.url("/test/1"))
+        wait_until(lambda: self.post("/send/1", "ready")["subscribers"] == 1, what="the page's login")
+        for text in ("hello", "<b>bold</b> & 'so'", "žluť 😀"):
+            self.published("/send/1", text)
+            self.browser.wait("document.body && document.body.innerText.includes(%s)" % json.dumps(text))
+        lines = self.browser.evaluate("document.body.innerText").strip().split("\n")
+        lines = [line.strip() for line in lines if line.startswith("Recvd msg")]
+        self.assertEqual(lines, ["Recvd msg #1: 'ready'", "Recvd msg #2: 'hello'", "Recvd msg #3: '<b>bold</b> & 'so''", "Recvd msg #4: 'žluť 😀'"])
+        self.assertEqual(self.browser.evaluate("document.querySelectorAll('b').length"), 0)
+
+    def converse(self, origin):
+        """EventSource, WebSocket and fetch of the page that is open, with the server at `origin`."""
+        b = self.browser
+        b.evaluate("listen(%s, ['e'])" % json.dumps("http://%s/sub/a,b" % origin))
+        b.wait("seen.events.length === 1 && seen.events[0].open")
+        b.evaluate("connect(%s)" % json.dumps("ws://%s/ws" % origin))
+        b.wait("seen.sockets.length === 1 && seen.sockets[0].open")
+        b.evaluate("socket.send('{\"action\":\"subscribe\",\"data\":\"a\",\"id\":1}')")
+        self.assertEqual(json.loads(b.wait("seen.sockets[1]")["text"]), {"ok": True, "id": 1})
+        answer = b.evaluate("post(%s, 'application/json', '{\"x\":[1]}')" % json.dumps("http://%s/pub/a?event=e" % origin))
+        self.assertEqual((answer["status"], answer["body"]["subscribers"]), (200, 2))
+        event = b.wait("seen.events[1]")
+        self.assertEqual((event["type"], json.loads(event["data"]), event["id"]), ("e", {"x": [1]}, str(answer["body"]["id"])))
+        message = json.loads(b.wait("seen.sockets[2]")["text"])
+        self.assertEqual((message["data"], message["event"], message["id"]), ({"x": [1]}, "e", answer["body"]["id"]))
+        self.published("/pub/b", "two\nlines žluť")
+        self.assertEqual(b.wait("seen.events[2]")["data"], "two\nlines žluť")
+        b.evaluate("socket.close(1000)")
+        self.assertEqual(b.wait("seen.sockets[3]"), {"close": 1000, "clean": True})
+
+    def test_same_origin(self):
+        """From a page of the server's own, with no origins listed."""
+        self.browser.open(self.url("/"))
+        self.browser.wait("document.readyState === 'complete'")
+        self.browser.evaluate(self.script())
+        self.converse(self.origin)
+
+    def test_other_origin(self):
+        """From a page that is served elsewhere, whose origin is listed: with a preflight for JSON."""
+        page = self.other_origin()
+        self.serve("origins=" + page)
+        self.browser.open(page + "/page.html")
+        self.browser.wait("document.readyState === 'complete'")
+        self.converse(self.origin)
+
+    def test_any_origin(self):
+        page = self.other_origin()
+        self.serve("origins=*")
+        self.browser.open(page + "/page.html")
+        self.browser.wait("document.readyState === 'complete'")
+        self.converse(self.origin)
+
+    def test_foreign_origin(self):
+        """From a page whose origin is not listed nothing is to be had."""
+        page = self.other_origin()
+        witness = self.lines("/sub/a")
+        self.browser.open(page + "/page.html")
+        self.browser.wait("document.readyState === 'complete'")
+        self.browser.evaluate("listen(%s, [])" % json.dumps(self.url("/sub/a")))
+        self.assertIn("error", self.browser.wait("seen.events[0]"))
+        self.browser.evaluate("connect(%s)" % json.dumps(self.url("/ws", "ws")))
+        self.assertIn("error", self.browser.wait("seen.sockets[0]"))
+        for type in ("application/json", "text/plain"):
+            self.assertIn("error", self.browser.evaluate("post(%s, %s, '1')" % (json.dumps(self.url("/pub/a")), json.dumps(type))))
+        self.published("/pub/a", "fence")
+        self.assertEqual(witness.message()["data"], "fence")
+
+    def open_page(self):
+        self.browser.open(self.url("/"))
+        self.browser.wait("document.readyState === 'complete' && janus.connected")
+        wait_until(lambda: self.post("/pub/events", "ready")["subscribers"] == 1, what="the page's subscription")
+        self.browser.wait("$('ol').innerText.includes('ready')")
+
+    def first(self, text):
+        """What is shown of the newest message, once it has this text."""
+        return self.browser.wait("$('ol li').innerText.includes(%s) && $('ol li').innerText" % json.dumps(text))
+
+    def test_page_shows_what_came(self):
+        """Objects as event, numbers that JavaScript can't hold, and of long messages the beginning."""
+        self.open_page()
+        publisher, witness = self.flash(), self.lines("/sub/events")
+        publisher.send(b'{"action":"publish","topic":"events","event":{"a":[1]},"data":[12345678901234567890,1e400,1.50,7,"x"],"big":-9007199254740993}\0')
+        text = "".join(self.first("12345678901234567890").split())
+        self.assertIn('{"a":[1]}', text)
+        self.assertIn('[12345678901234567890,1e400,1.50,7,"x"]', text)
+        self.assertIn('{"big":-9007199254740993}', text)
+        publisher.publish("events", data="y" * 200000)
+        self.assertLess(len(self.first("200000 characters")), 500)
+        self.browser.evaluate("$('ol li summary').click()")
+        self.browser.wait("$('ol li').innerText.length > 200000")
+        publisher.publish("events", data=list(range(30000)))
+        self.assertLess(len(self.first("0, 1, 2, 3")), 500)
+        for _ in range(3):
+            witness.message()
+        self.browser.evaluate("form.json.checked = true; form.data.value = '{\"n\": 12345678901234567890}'; form.requestSubmit()")
+        self.assertIn(b'"data":{"n": 12345678901234567890}', witness.chunk())
+
+    def test_page_of_a_server_that_stops(self):
+        """It says why the server has closed, and what is published when there is no connection makes it look for one."""
+        port = free_port()
+        more = dict(listen=("http://127.0.0.1:%d" % port, "flash://127.0.0.1:0"))
+        self.serve(**more)
+        self.open_page()
+        self.janus.stop()
+        self.browser.wait("$('ol').innerText.includes('closed by the server: the server stops (1001)')")
+        self.browser.evaluate("form.requestSubmit()")
+        self.browser.wait("$('#result').textContent === 'not connected'")
+        self.serve(**more)
+        self.browser.wait("janus.publish('events', {data: 1}).then(m => m.ok, () => false)", 5)
+        self.browser.wait("$('#state').textContent === 'connected' && $('#result').textContent === ''")
+        self.published("/pub/events", "back")
+        self.first("back")
+
+    def test_page_under_load(self):
+        """1,000 messages a second: what nobody can read is not made."""
+        self.open_page()
+        self.browser.evaluate("window.made = 0; new MutationObserver(list => list.forEach(m => made += m.addedNodes.length)).observe($('ol'), {childList: true})")
+        publisher, began = self.flash(), time.monotonic()
+        for _ in range(40):
+            publisher.send(b"".join(b'{"action":"publish","topic":"events","data":{"x":%d}}\0' % n for n in range(100)))
+            publisher.silent(0.1)
+        self.browser.wait("$('#rate').textContent.endsWith('4001 in all')")
+        self.first('"x":99')
+        self.assertLess(self.browser.evaluate("made"), 41 * (1 + (time.monotonic() - began) / 0.25))
+        self.assertLessEqual(self.browser.evaluate("$('ol').children.length"), 200)
+
+    def test_binary(self):
+        self.browser.open(self.url("/"))
+        self.browser.wait("document.readyState === 'complete'")
+        self.browser.evaluate(self.script())
+        self.browser.evaluate("connect(%s)" % json.dumps(self.url("/sub/a", "ws")))
+        self.browser.wait("seen.sockets.length === 1")
+        self.packet().op("publish", topic="a", data=b"\x00\xff\x0a")
+        self.assertEqual(self.browser.wait("seen.sockets[1]"), {"binary": [0, 255, 10]})
+
+    def test_worker_killed(self):
+        """A browser does not notice."""
+        self.serve(workers=1)
+        self.browser.open(self.url("/"))
+        self.browser.wait("document.readyState === 'complete'")
+        self.browser.evaluate(self.script())
+        self.browser.evaluate("listen(%s, [])" % json.dumps(self.url("/sub/a")))
+        self.browser.evaluate("connect(%s)" % json.dumps(self.url("/sub/a", "ws")))
+        self.browser.wait("seen.events.length === 1 && seen.sockets.length === 1")
+        for n in range(1, 11):
+            self.janus.kill_worker(0)
+            self.assertEqual(self.post("/pub/a", str(n))["subscribers"], 2)
+            self.assertEqual(self.browser.wait("seen.events[%d]" % n)["data"], str(n))
+            self.assertEqual(json.loads(self.browser.wait("seen.sockets[%d]" % n)["text"])["data"], str(n))
+
+    def test_reconnects(self):
+        """An EventSource comes back after the server did, and is served on."""
+        page, port = self.other_origin(), free_port()
+        more = dict(listen=("http://127.0.0.1:%d" % port,))
+        self.serve("origins=*", **more)
+        self.browser.open(page + "/page.html")
+        self.browser.wait("document.readyState === 'complete'")
+        self.browser.evaluate("listen(%s, [])" % json.dumps(self.url("/sub/a")))
+        self.browser.wait("seen.events.length === 1")
+        self.published("/pub/a", "one")
+        self.assertEqual(self.browser.wait("seen.events[1]")["data"], "one")
+        self.janus.stop()
+        self.browser.wait("seen.events.some((e) => e.error === 0)")
+        self.serve("origins=*", **more)
+        self.browser.wait("seen.events.filter((e) => e.open).length === 2", 30)
+        self.published("/pub/a", "two")
+        self.browser.wait("seen.events.some((e) => e.data === 'two')")
+
+
+def load_tests(loader, tests, pattern):
+    return loader.loadTestsFromTestCase(Chromium) if ALL else unittest.TestSuite()
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,102 @@
+/*
+ * The table of transports: numbers that are kept in shared memory, and functions that say what they write.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "proto/flash.h"
+#include "proto/transport.h"
+#include "proto/web_message.h"
+
+#define NOW UINT64_C(1448434925395864)
+
+/* Part of the layout of shared memory: never to be changed. */
+static void numbers_stay(void **state)
+{
+	static const enum transport transports[] = {
+		TRANSPORT_FLASH, TRANSPORT_PACKET, TRANSPORT_HTTP, TRANSPORT_WEBSOCKET, TRANSPORT_WEBSOCKET_STREAM, TRANSPORT_SSE, TRANSPORT_SSE_10,
+		TRANSPORT_COMET, TRANSPORT_COMET_10, TRANSPORT_PAGE, TRANSPORT_PAGE_10,
+	};
+	static const enum transport_group groups[] = { GROUP_FLASH, GROUP_PACKET, GROUP_HTTP, GROUP_WEBSOCKET, GROUP_SSE, GROUP_COMET, GROUP_PAGE };
+	static const enum protocol protocols[] = { PROTO_FLASH, PROTO_HTTP, PROTO_PACKET };
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(transports) / sizeof(transports[0]); i++)
+		assert_int_equal(transports[i], i);
+	for (unsigned i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
+		assert_int_equal(groups[i], i);
+	for (unsigned i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++)
+		assert_int_equal(protocols[i], i);
+}
+
+static void each_protocol_begins_with_its_transport(void **state)
+{
+	(void)state;
+	assert_int_equal(protocol_transport(PROTO_FLASH), TRANSPORT_FLASH);
+	assert_int_equal(protocol_transport(PROTO_HTTP), TRANSPORT_HTTP);
+	assert_int_equal(protocol_transport(PROTO_PACKET), TRANSPORT_PACKET);
+	for (uint32_t t = 0; t < TRANSPORTS; t++)
+		for (uint32_t other = 0; other < t; other++)
+			assert_string_not_equal(transport_table[t].word, transport_table[other].word);
+}
+
+/* What a frame's size is said to be it has, and nothing is written that there is no room for. */
+static void an_encoder_says_what_it_writes(void **state)
+{
+	static const char text[] = "\"topic\":\"a\",\"data\":\"x\"}";
+	struct web_record rec = { .time = NOW, .id = 7, .number = 1, .text = text, .len = sizeof(text) - 1 };
+	char dst[512];
+
+	(void)state;
+	for (uint32_t t = 0; t < TRANSPORTS; t++) {
+		const struct transport_encoder *e = &transport_table[t].encoder;
+		size_t size;
+
+		if (!e->size) {
+			assert_int_equal(t, TRANSPORT_HTTP);
+			continue;
+		}
+		size = e->size(&rec);
+		assert_in_range(size, 1, sizeof(dst));
+		assert_int_equal(e->encode(&rec, dst, size), size);
+		memset(dst, '#', sizeof(dst));
+		assert_int_equal(e->encode(&rec, dst, size - 1), 0);
+		assert_int_equal(dst[size - 1], '#');
+	}
+}
+
+/* Who ends a connection over a client's frame must be able to say so, and every transport that has messages has heartbeats. */
+static void no_function_is_missing(void **state)
+{
+	char dst[TRANSPORT_NOTICE_MAX];
+
+	(void)state;
+	for (uint32_t t = 0; t < TRANSPORTS; t++) {
+		if (transport_has(t, TRANSPORT_FRAMED))
+			assert_int_not_equal(transport_error(t, NOW, 408, "late", dst), 0);
+		assert_int_equal(transport_heartbeat(t, NOW, dst) > 0, transport_table[t].encoder.size != NULL);
+	}
+	assert_int_equal(transport_greeting(TRANSPORT_HTTP, NOW, (uint8_t[16]){ 0 }, dst), 0);
+	assert_int_equal(transport_goodbye(TRANSPORT_FLASH, dst), 0);
+	assert_int_equal(transport_heartbeat(TRANSPORT_SSE, NOW, dst), sizeof(SSE_HEARTBEAT_CHUNK) - 1);
+	assert_memory_equal(dst, SSE_HEARTBEAT_CHUNK, sizeof(SSE_HEARTBEAT_CHUNK) - 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(numbers_stay),
+		cmocka_unit_test(each_protocol_begins_with_its_transport),
+		cmocka_unit_test(an_encoder_says_what_it_writes),
+		cmocka_unit_test(no_function_is_missing),
+	};
+
+	alarm(60);
+	return cmocka_run_group_tests_name("transport", tests, NULL, NULL);
+}

@@ -1,0 +1,141 @@
+/*
+ * Receiving. See receive.h.
+ */
+#include "worker/io/receive.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "shm/crash.h"
+#include "worker/io/tcp_counts.h"
+
+#define RECEIVE 65000			/* bytes of room lent for one recv() */
+#define RECEIVE_MOST (256 * 1024)	/* received at a time, where there is more room */
+#define ROOM_LEAST 4096			/* a buffer with less than this left is replaced by a larger one */
+
+/* A buffer with room for more input, or LENT_NONE. What is in it begins at `parsed` or before. */
+static uint32_t receive_buffer(struct worker *w, int fd)
+{
+	struct session_state_shm st = session(w, fd)->state;
+	uint32_t ref, left = 0;
+	struct lent_shm *head;
+	size_t room = RECEIVE;
+
+	if (st.in != LENT_NONE) {
+		head = lend_header(&w->slot, st.in);
+		if (lend_room(&w->slot, st.in) - head->len >= ROOM_LEAST)
+			return st.in;
+		left = (uint32_t)(head->base + head->len - st.parsed);
+	}
+	if (left > RECEIVE / 2)
+		room = 2 * (size_t)left + RECEIVE < lend_room_max(&w->slot) ? 2 * (size_t)left + RECEIVE : lend_room_max(&w->slot);
+	ref = session_buffer(w, fd, room);
+	if (ref == LENT_NONE)
+		return ref;
+	head = lend_header(&w->slot, ref);
+	head->base = st.parsed;
+	if (left) {
+		const struct lent_shm *old = lend_header(&w->slot, st.in);
+
+		memcpy(lend_bytes(&w->slot, ref), lend_bytes(&w->slot, st.in) + (st.parsed - old->base), left);
+		memcpy(head->scan, old->scan, sizeof(head->scan));
+		head->len = left;
+		head->since = old->since;
+	}
+	st.in = ref;
+	session_commit(w, fd, &st);
+	return ref;
+}
+
+static void drop_input(struct worker *w, int fd)
+{
+	struct session_state_shm st = session(w, fd)->state;
+
+	st.in = LENT_NONE;
+	session_commit(w, fd, &st);
+}
+
+/* When something was last received; and when the frame began, or the request, that is not whole yet. */
+static void note_time(struct worker *w, int fd, struct lent_shm *head)
+{
+	const struct session_state_shm *st = &session(w, fd)->state;
+
+	if (head->base + head->len == st->parsed)
+		head->since = w->now;
+	if (st->transport != TRANSPORT_HTTP || head->base + head->len == st->parsed)
+		session(w, fd)->last_in = w->now;
+}
+
+/*
+ * From a Unix socket, which does not tell what was taken from it: what is there is peeked at, then it is written down that it is going to be
+ * taken, and only then it is. A successor asks how much of it was (count_input()).
+ */
+static ssize_t receive_local(struct worker *w, int fd, const struct lent_shm *head, uint8_t *dst, size_t room)
+{
+	ssize_t n = recv(fd, dst, room, MSG_PEEK | MSG_DONTWAIT), taken = 0, more = 1;
+
+	if (n <= 0)
+		return n;
+	CRASH_POINT("input-peeked");
+	/* release: after the bytes, before they are taken */
+	atomic_store_explicit(&w->slot.shm->receiving, RECEIVING(fd, head->len + (uint32_t)n), memory_order_release);
+	CRASH_POINT("input-receiving");
+	while (taken < n && (more = recv(fd, dst + taken, (size_t)(n - taken), MSG_DONTWAIT)) > 0)
+		taken += more;
+	if (taken < n)
+		kernel_peek_anew(fd);	/* can't be: nobody else reads from it */
+	if (!taken)
+		atomic_store_explicit(&w->slot.shm->receiving, 0, memory_order_relaxed);
+	return taken ? taken : more;
+}
+
+enum received receive(struct worker *w, int fd, size_t *received)
+{
+	uint32_t ref = receive_buffer(w, fd);
+	struct lent_shm *head;
+	size_t room;
+	ssize_t n;
+
+	if (ref == LENT_NONE)
+		return RECEIVED_NO_MEMORY;
+	head = lend_header(&w->slot, ref);
+	room = lend_room(&w->slot, ref) - head->len;
+	if (room > RECEIVE_MOST)
+		room = RECEIVE_MOST;
+	if (!session_buffer_grow(w, fd, ref, head->len + room))
+		return RECEIVED_NO_MEMORY;
+	if (session_has(w, fd, MARK_LOCAL))
+		n = receive_local(w, fd, head, lend_bytes(&w->slot, ref) + head->len, room);
+	else
+		n = recv(fd, lend_bytes(&w->slot, ref) + head->len, room, MSG_DONTWAIT);
+	if (n <= 0) {
+		enum received what = n == 0 ? RECEIVED_END : errno == EAGAIN || errno == EINTR ? RECEIVED_NOTHING : RECEIVED_ERROR;
+
+		lend_settle(&w->lend, ref, head->len);
+		if (head->base + head->len == session(w, fd)->state.parsed)
+			drop_input(w, fd);
+		return what;
+	}
+	CRASH_POINT("input-received");
+	note_time(w, fd, head);
+	head->len += (uint32_t)n;
+	lend_settle(&w->lend, ref, head->len);
+	CRASH_POINT("input-counted");
+	/* release: `len` is right when this says nothing */
+	atomic_store_explicit(&w->slot.shm->receiving, 0, memory_order_release);
+	worker_count(w, COUNTER_bytes_in, (uint64_t)n);
+	*received = (size_t)n;
+	return *received == room ? RECEIVED_FULL : RECEIVED;
+}
+
+void receive_nothing(struct worker *w, int fd)
+{
+	char rubbish[16384];
+	ssize_t n = recv(fd, rubbish, sizeof(rubbish), MSG_DONTWAIT);
+
+	if (n > 0)
+		session(w, fd)->last_in = w->now;
+	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		session_over(w, fd);
+}

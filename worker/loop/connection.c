@@ -1,0 +1,128 @@
+/*
+ * Connections: what becomes of one that was accepted, and the end of one that is over.
+ *
+ * The end, in an order that a successor can tell apart at each point: out of the session table first (one store), then out of the
+ * topics, then the descriptor. A descriptor without a session is closed by recover(), unless nothing was ever sent or received on it.
+ */
+#include "worker/loop/connection.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proto/transport.h"
+#include "shm/crash.h"
+#include "shm/log.h"
+#include "worker/delivery/leave.h"
+#include "worker/delivery/output.h"
+#include "worker/delivery/partial_frame.h"
+#include "worker/io/listener.h"
+#include "worker/io/tcp_counts.h"
+#include "worker/loop/refuse.h"
+#include "worker/loop/turn.h"
+#include "worker/service/subscribe.h"
+
+static void on_session(struct ev_loop *loop, struct ev_io *io, int events)
+{
+	turn_take(ev_userdata(loop), io->fd, events);
+}
+
+void connection_watch(struct worker *w, int fd)
+{
+	ev_init(&w->io[fd], on_session);
+	w->io[fd].fd = fd;
+	if (kernel_is_local(fd)) {
+		session_mark(w, fd, MARK_LOCAL);
+		kernel_peek_anew(fd);
+	}
+	session_watch(w, fd);
+}
+
+/* Puts the greeting into the out buffer of a session that is not there yet. */
+static int greet(struct worker *w, int fd, struct session_state_shm *st)
+{
+	char frame[TRANSPORT_NOTICE_MAX];
+	size_t len = transport_greeting(st->transport, hub_now(), session(w, fd)->token, frame);
+
+	return len ? session_append(w, fd, st, frame, len) : 0;
+}
+
+static void adopt(struct worker *w, int fd, int proto)
+{
+	struct session_shm *s = session(w, fd);
+	struct session_state_shm st = { .last_out = w->now, .transport = protocol_transport(proto) };
+
+	memset(s, 0, sizeof(*s));
+	if (w->flood)
+		w->flood[fd] = (struct flood){ 0 };
+	s->last_in = w->now;
+	if (getrandom(s->token, sizeof(s->token), 0) != sizeof(s->token) || greet(w, fd, &st) < 0) {
+		log_warning_limited("a connection could not be taken in: %s", strerror(errno));
+		atomic_fetch_sub_explicit(&w->self->connections, 1, memory_order_relaxed);
+		close(fd);
+		return;
+	}
+	s->state = st;
+	if (atomic_load_explicit(&w->slot.shm->fd_end, memory_order_relaxed) <= (uint32_t)fd)
+		atomic_store_explicit(&w->slot.shm->fd_end, (uint32_t)fd + 1, memory_order_relaxed);
+	/* release: the session is whole, with its greeting to be sent, when it is there */
+	atomic_store_explicit(&s->status, SESSION_OPEN, memory_order_release);
+	CRASH_POINT("accept-opened");
+	session_count(w, st.transport, 1);
+	action_join_everybody(w, fd);
+	connection_watch(w, fd);
+	output_flush(w, fd);
+}
+
+void connection_take(struct worker *w, int fd, int proto, enum counter as)
+{
+	if (!listener_counts(w, fd)) {
+		refuse_take(w, fd, protocol_transport(proto));
+		return;
+	}
+	worker_count(w, as, 1);
+	adopt(w, fd, proto);
+}
+
+void connection_accepted(struct worker *w, int fd, int proto)
+{
+	connection_take(w, fd, proto, COUNTER_accepted);
+}
+
+void connection_close(struct worker *w, int fd)
+{
+	struct session_shm *s = session(w, fd);
+
+	/* release: a successor sees the session whole or not at all */
+	atomic_store_explicit(&s->status, SESSION_FREE, memory_order_release);
+	CRASH_POINT("close-freed");
+	if (s->state.flags & SESSION_BEHIND)
+		atomic_fetch_sub_explicit(&w->self->behind, 1, memory_order_relaxed);
+	if (s->state.flags & SESSION_CUT)
+		partial_leave(w, fd, &s->state);
+	lend_give(&w->lend, s->state.in);
+	lend_give(&w->lend, s->state.out);
+	leave_all(w, fd, s->state.transport);
+	session_count(w, s->state.transport, -1);
+	ev_io_stop(w->loop, &w->io[fd]);
+	w->io[fd].data = NULL;
+	CRASH_POINT("close-left");
+	close(fd);
+	CRASH_POINT("close-closed");
+	worker_count(w, COUNTER_closed, 1);
+	atomic_fetch_sub_explicit(&w->self->connections, 1, memory_order_relaxed);
+}
+
+bool connection_close_over(struct worker *w)
+{
+	int fd;
+	bool some = false;
+
+	while ((fd = session_next_over(w)) >= 0) {
+		connection_close(w, fd);
+		some = true;
+	}
+	return some;
+}

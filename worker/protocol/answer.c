@@ -1,0 +1,58 @@
+/*
+ * What sessions are told that they did not ask for: errors, and the server's end.
+ */
+#include "worker/protocol/answer.h"
+
+#include "proto/transport.h"
+#include "worker/delivery/output.h"
+#include "worker/protocol/http.h"
+
+/* To the request that the session's input begins with. */
+static size_t answer_last(struct worker *w, const struct session_state_shm *st, unsigned status, const char *text, char *dst)
+{
+	const struct lent_shm *head = st->in != LENT_NONE ? lend_header(&w->slot, st->in) : NULL;
+	const char *input = head ? (const char *)lend_bytes(&w->slot, st->in) + (st->parsed - head->base) : "";
+
+	return http_last_words(w, input, head ? (size_t)(head->base + head->len - st->parsed) : 0, status, text, dst);
+}
+
+static void put_error(struct worker *w, int fd, uint64_t parsed, unsigned status, const char *text, uint32_t flags)
+{
+	struct session_state_shm st = session(w, fd)->state;
+	char bytes[TRANSPORT_NOTICE_MAX];
+	size_t len = st.transport == TRANSPORT_HTTP ? answer_last(w, &st, status, text, bytes) : transport_error(st.transport, hub_now(), status, text, bytes);
+
+	if (len && session_append(w, fd, &st, bytes, len) < 0) {
+		session_abort(w, fd, COUNTER_no_buffer);
+		return;
+	}
+	st.parsed = parsed;
+	st.flags |= flags;
+	session_commit(w, fd, &st);
+}
+
+void session_error(struct worker *w, int fd, uint64_t parsed, const char *text, bool end)
+{
+	put_error(w, fd, parsed, 400, text, end ? SESSION_CLOSE : 0);
+	if (end)
+		worker_count(w, COUNTER_bad_input, 1);
+}
+
+void session_end(struct worker *w, int fd, uint64_t parsed, unsigned status, const char *text)
+{
+	put_error(w, fd, parsed, status, text, SESSION_CLOSE);
+	if (status == 400)
+		worker_count(w, COUNTER_bad_input, 1);
+}
+
+void session_goodbye(struct worker *w, int fd)
+{
+	struct session_state_shm st = session(w, fd)->state;
+	char bytes[TRANSPORT_NOTICE_MAX];
+	size_t len = transport_goodbye(st.transport, bytes);
+
+	if (len && !st.flags && session_append(w, fd, &st, bytes, len) == 0) {
+		session_commit(w, fd, &st);
+		output_flush(w, fd);
+	}
+}
