@@ -90,7 +90,7 @@ static const struct name_member data_id_member = {
 	"data", &id_rules, "no data: it is the id", "data stands twice", "data is not a string: it is the id",
 };
 
-static int read_name(const struct json *json, const struct name_member *want, struct request *req, const char **error)
+static int read_name(const struct json *json, const struct name_member *want, struct json_request *req, const char **error)
 {
 	const struct json_member *found;
 	ssize_t len;
@@ -112,7 +112,7 @@ static int read_name(const struct json *json, const struct name_member *want, st
 }
 
 /* The client's mark for the answer. */
-static int read_id(const struct json *json, struct request *req, const char **error)
+static int read_id(const struct json *json, struct json_request *req, const char **error)
 {
 	const struct json_member *found;
 
@@ -136,7 +136,7 @@ static int read_id(const struct json *json, struct request *req, const char **er
 }
 
 /* Takes the members that are not to be sent out of the array, and adds up what the others need. */
-static void select_members(struct json *json, bool drop_action, bool drop_id, struct request *req)
+static void select_members(struct json *json, bool drop_action, bool drop_id, struct json_request *req)
 {
 	unsigned kept = 0;
 
@@ -170,7 +170,7 @@ static enum request_kind kind_of(const struct json_member *action)
 	return (enum request_kind)kind;
 }
 
-static int read_kind(const struct json *json, struct request *req, const char **error)
+static int read_kind(const struct json *json, struct json_request *req, const char **error)
 {
 	const struct json_member *action;
 
@@ -186,7 +186,7 @@ static int read_kind(const struct json *json, struct request *req, const char **
 	return 0;
 }
 
-static void clear(struct request *req)
+static void clear(struct json_request *req)
 {
 	req->kind = REQUEST_UNKNOWN;
 	req->name_len = 0;
@@ -197,7 +197,7 @@ static void clear(struct request *req)
 	req->size = 0;
 }
 
-int request_parse(struct json *json, const char *text, size_t len, bool with_id, struct request *req, const char **error)
+int json_request_parse(struct json *json, const char *text, size_t len, bool with_id, struct json_request *req, const char **error)
 {
 	clear(req);
 	if (json_object(json, text, len, error) < 0)
@@ -228,7 +228,7 @@ int request_parse(struct json *json, const char *text, size_t len, bool with_id,
 	return 0;
 }
 
-int request_parse_publish(struct json *json, const char *text, size_t len, struct request *req, const char **error)
+int json_request_parse_publish(struct json *json, const char *text, size_t len, struct json_request *req, const char **error)
 {
 	clear(req);
 	if (json_object(json, text, len, error) < 0)
@@ -240,7 +240,7 @@ int request_parse_publish(struct json *json, const char *text, size_t len, struc
 	return 0;
 }
 
-void request_message(const struct request *req, char *dst)
+void json_request_write(const struct json_request *req, char *dst)
 {
 	assert((req->kind == REQUEST_PUBLISH || req->kind == REQUEST_SEND) && req->count > 0);
 	for (unsigned i = 0; i < req->count; i++) {

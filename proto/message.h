@@ -6,7 +6,6 @@
  *
  * Left out are top-level members named `timestamp` (the server's own stands there) and, in an action, `action`; and `id`, if it is the
  * client's mark for the answer. A message to those who are logged in under an id has `to` in place of `topic`.
- * A struct request points into the text it was parsed from.
  */
 #ifndef PROTO_MESSAGE_H
 #define PROTO_MESSAGE_H
@@ -31,7 +30,14 @@ enum request_kind {
 	REQUEST_SUBSCRIBE, REQUEST_UNSUBSCRIBE, REQUEST_PUBLISH, REQUEST_LOGIN, REQUEST_LOGOUT, REQUEST_SEND, REQUEST_PING, REQUEST_UNKNOWN
 };
 
-struct request {
+/* Whether it is about a user, by the id that one logs in under; else about a topic. */
+static inline bool request_is_of_user(enum request_kind kind)
+{
+	return kind == REQUEST_LOGIN || kind == REQUEST_LOGOUT || kind == REQUEST_SEND;
+}
+
+/* What the text of a request says; its members point into that text. */
+struct json_request {
 	enum request_kind kind;
 	uint8_t name_len;		/* 1 to 255 */
 	char name[MESSAGE_TOPIC_MAX];	/* the topic, or the id of login, logout and send: escapes resolved; UTF-8, no control
@@ -41,7 +47,7 @@ struct request {
 	/* REQUEST_PUBLISH, REQUEST_SEND */
 	const struct json_member *members;	/* those to be sent, owned by the struct json, until its next use */
 	unsigned count;
-	size_t size;			/* bytes that request_message() writes */
+	size_t size;			/* bytes that json_request_write() writes */
 };
 
 /* Parses `text` as a JSON object with an `action`. Subscribe and unsubscribe want `data` to be the topic, publish wants `topic`, login and
@@ -50,12 +56,12 @@ struct request {
  * 0; or -1 and *error is a static sentence fit for the peer (bad JSON, no action, missing or bad topic). req->kind and req->id then are
  * what was found before the error; the id is looked at first, so whatever follows can be answered with it. An action that is not one of
  * these is REQUEST_UNKNOWN and no error. A member that is asked for here may stand only once. */
-int request_parse(struct json *json, const char *text, size_t len, bool with_id, struct request *req, const char **error);
+int json_request_parse(struct json *json, const char *text, size_t len, bool with_id, struct json_request *req, const char **error);
 
 /* Parses `text` as the object that follows PUBLISH: a `topic` and any other members; `action` is a member like any other here. */
-int request_parse_publish(struct json *json, const char *text, size_t len, struct request *req, const char **error);
+int json_request_parse_publish(struct json *json, const char *text, size_t len, struct json_request *req, const char **error);
 
 /* Writes the message of a REQUEST_PUBLISH or REQUEST_SEND: req->size bytes. */
-void request_message(const struct request *req, char *dst);
+void json_request_write(const struct json_request *req, char *dst);
 
 #endif

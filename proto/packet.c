@@ -19,14 +19,14 @@ static const char *const key_names[KEYS] = {
 static const struct {
 	const char *name;
 	bool topic, id, data;
-} ops[PACKET_OPS] = {
-	[PACKET_SUBSCRIBE] = { "subscribe", .topic = true },
-	[PACKET_UNSUBSCRIBE] = { "unsubscribe", .topic = true },
-	[PACKET_PUBLISH] = { "publish", .topic = true, .data = true },
-	[PACKET_LOGIN] = { "login", .id = true },
-	[PACKET_LOGOUT] = { "logout", .id = true },
-	[PACKET_SEND] = { "send", .id = true, .data = true },
-	[PACKET_PING] = { "ping", false, false, false },
+} ops[REQUEST_UNKNOWN] = {
+	[REQUEST_SUBSCRIBE] = { "subscribe", .topic = true },
+	[REQUEST_UNSUBSCRIBE] = { "unsubscribe", .topic = true },
+	[REQUEST_PUBLISH] = { "publish", .topic = true, .data = true },
+	[REQUEST_LOGIN] = { "login", .id = true },
+	[REQUEST_LOGOUT] = { "logout", .id = true },
+	[REQUEST_SEND] = { "send", .id = true, .data = true },
+	[REQUEST_PING] = { "ping", false, false, false },
 };
 
 static void bad(struct packet_request *req, const char *error)
@@ -82,9 +82,9 @@ static const char *read_event(const struct msgpack_value *v, struct packet_reque
 
 static const char *read_op(const struct msgpack_value *v, struct packet_request *req)
 {
-	for (unsigned i = 0; i < PACKET_OPS; i++) {
+	for (unsigned i = 0; i < REQUEST_UNKNOWN; i++) {
 		if (msgpack_walk_is(v, ops[i].name)) {
-			req->op = (enum packet_op)i;
+			req->op = (enum request_kind)i;
 			return NULL;
 		}
 	}

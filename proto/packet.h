@@ -27,6 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/message.h"
 #include "proto/msgpack_walk.h"
 #include "proto/web_message.h"
 
@@ -42,28 +43,24 @@ enum packet_kind {
 	PACKET_BAD,		/* too long, or no map: reply with `error`, then close */
 };
 
-enum packet_op {
-	PACKET_SUBSCRIBE, PACKET_UNSUBSCRIBE, PACKET_PUBLISH, PACKET_LOGIN, PACKET_LOGOUT, PACKET_SEND, PACKET_PING, PACKET_OPS
-};
-
 /* Ranges of the buffer. */
 struct packet_request {
 	enum packet_kind kind;
 	size_t taken;			/* bytes from the start of the buffer; 0 for PACKET_BAD */
 	const char *error;		/* static, fit for the peer */
-	enum packet_op op;
+	enum request_kind op;
 	bool has_seq, receipt;
 	uint64_t seq;
 	const char *topic, *id, *event;	/* not terminated; as message_topic_error() and message_id_error() want them; event NULL: none */
 	size_t topic_len, id_len, event_len;
-	struct msgpack_value data;	/* PACKET_PUBLISH, PACKET_SEND */
+	struct msgpack_value data;	/* REQUEST_PUBLISH, REQUEST_SEND */
 };
 
 /* Looks for the first packet in in[0..len). `max` is the most bytes a map may have; more is PACKET_BAD as soon as the length is there. Needs no
  * memory of what it saw: until a packet is whole it looks at its length alone. */
 void packet_next(const char *in, size_t len, size_t max, struct packet_request *req);
 
-/* The record of a PACKET_PUBLISH or PACKET_SEND for the ring: text, or a binary record. `key` is "topic" or "to", and `name` the topic or
+/* The record of a REQUEST_PUBLISH or REQUEST_SEND for the ring: text, or a binary record. `key` is "topic" or "to", and `name` the topic or
  * id that stands under it. Returns its length; 0 with *error NULL: it does not fit into dst[0..room); 0 with *error: the data is none that
  * can be sent (a sentence for the peer). At most 6 x (data and event) + 6 x name_len + 64 bytes. dst may be NULL with room 0 to learn the
  * length. */

@@ -10,7 +10,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/published.h"
 
-static void check_name(const struct request *req)
+static void check_name(const struct json_request *req)
 {
 	bool id = req->kind == REQUEST_LOGIN || req->kind == REQUEST_LOGOUT || req->kind == REQUEST_SEND;
 
@@ -20,11 +20,11 @@ static void check_name(const struct request *req)
 }
 
 /* The message with { in front, as `PUBLISH` would have it. To be freed. */
-static char *object_of(const struct request *req)
+static char *object_of(const struct json_request *req)
 {
 	char *text = fuzz_alloc(req->size + 1), *message = fuzz_alloc(req->size);
 
-	request_message(req, message);
+	json_request_write(req, message);
 	*text = '{';
 	memcpy(text + 1, message, req->size);
 	free(message);
@@ -32,15 +32,15 @@ static char *object_of(const struct request *req)
 }
 
 /* A message published again is the same message. */
-static void check_message(const struct request *req, bool is_action)
+static void check_message(const struct json_request *req, bool is_action)
 {
 	char *text = object_of(req), *second;
 	const char *error = NULL;
-	struct request again;
+	struct json_request again;
 	struct json json;
 
 	json_init(&json);
-	fuzz_check(request_parse_publish(&json, text, req->size + 1, &again, &error) == 0);
+	fuzz_check(json_request_parse_publish(&json, text, req->size + 1, &again, &error) == 0);
 	fuzz_check(again.size == req->size && again.count == req->count);
 	fuzz_check(again.name_len == req->name_len && memcmp(again.name, req->name, req->name_len) == 0);
 	for (unsigned i = 0; i < again.count; i++)
@@ -72,7 +72,7 @@ static void check_frame(const struct fuzz_input *in, const char *prefix, size_t 
 }
 
 /* What is sent to an id has no topic: nothing that PUBLISH would take. */
-static void check_send(const struct request *req)
+static void check_send(const struct json_request *req)
 {
 	char *text = object_of(req);
 
@@ -83,9 +83,9 @@ static void check_send(const struct request *req)
 static void check_action(const struct fuzz_input *in, struct json *json, bool with_id)
 {
 	const char *error = NULL;
-	struct request req;
+	struct json_request req;
 
-	if (request_parse(json, in->bytes, in->len, with_id, &req, &error) < 0) {
+	if (json_request_parse(json, in->bytes, in->len, with_id, &req, &error) < 0) {
 		fuzz_check(error != NULL);
 		return;
 	}
@@ -104,14 +104,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *error = NULL;
 	struct fuzz_input in;
-	struct request req;
+	struct json_request req;
 	struct json json;
 
 	fuzz_open_bare(&in, data, size);
 	json_init(&json);
 	check_action(&in, &json, false);
 	check_action(&in, &json, true);
-	if (request_parse_publish(&json, in.bytes, in.len, &req, &error) == 0) {
+	if (json_request_parse_publish(&json, in.bytes, in.len, &req, &error) == 0) {
 		fuzz_check(error == NULL && req.kind == REQUEST_PUBLISH);
 		check_name(&req);
 		check_message(&req, false);

@@ -71,9 +71,9 @@ static bool may_be_refused(enum msgpack_kind kind)
 
 static void check_record(const struct packet_request *r)
 {
-	const char *topic = r->op == PACKET_SEND ? r->id : r->topic, *error, *second;
-	const char *key = r->op == PACKET_SEND ? "to" : "topic";
-	size_t topic_len = r->op == PACKET_SEND ? r->id_len : r->topic_len, len = packet_record(NULL, 0, r, key, topic, topic_len, &error);
+	const char *topic = r->op == REQUEST_SEND ? r->id : r->topic, *error, *second;
+	const char *key = r->op == REQUEST_SEND ? "to" : "topic";
+	size_t topic_len = r->op == REQUEST_SEND ? r->id_len : r->topic_len, len = packet_record(NULL, 0, r, key, topic, topic_len, &error);
 	char *record = fuzz_alloc(len);
 
 	fuzz_check(len <= 6 * ((size_t)(r->data.end - r->data.start) + r->event_len + topic_len) + 64);
@@ -123,7 +123,7 @@ static bool read_packets(const struct fuzz_input *in, size_t *at, size_t max, bo
 		note(log, in, *at, &r);
 		if (answer) {
 			check_reply(&r);
-			if (r.kind == PACKET_REQUEST && (r.op == PACKET_PUBLISH || r.op == PACKET_SEND))
+			if (r.kind == PACKET_REQUEST && (r.op == REQUEST_PUBLISH || r.op == REQUEST_SEND))
 				check_record(&r);
 		}
 		if (r.kind == PACKET_BAD)

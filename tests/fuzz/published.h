@@ -13,7 +13,7 @@
 /* Any bytes, into so much room or so little. */
 void published_bounds(const char *record, size_t len, size_t room);
 
-/* A record that request_message() or packet_record() wrote. */
+/* A record that json_request_write() or packet_record() wrote. */
 void published_check(const char *record, size_t len);
 
 #endif

@@ -50,7 +50,7 @@ M("intent-too-late", "shm/publish.c",
   "\t\tCRASH_POINT(\"publish-intended\");\n\t\tif (batch.next != batch.first)\n\t\t\tring_commit(&hub->ring, &batch);\n"
   "\t\tCRASH_POINT(\"publish-committed\");\n\t\tatomic_store_explicit(&intent->state, INTENT_WRITTEN, memory_order_release);\n",
   GO_THROUGH, points="publish-committed")
-M("flood-is-published", "worker/protocol/http.c", "if (cursor_floods(w, c, 1)) {", "if (cursor_floods(w, c, 0)) {", "test_limits.Floods.test_what_is_too_much_is_not_done")
+M("flood-is-published", "worker/protocol/http.c", "if (flood_has(w, c->fd, 1)) {", "if (flood_has(w, c->fd, 0)) {", "test_limits.Floods.test_what_is_too_much_is_not_done")
 M("half-a-list-is-published", "shm/publish.c", "\t\tring_repair(&hub->ring);\t/* all or none */\n", "", "test_publish")
 M("answered-publishes-twice", "shm/publish.c", "\t\trecall(hub, intent, items, count);\n\t\treturn 0;\n", "\t\t;\n", "test_publish")
 M("recalls-anothers", "shm/publish.c", " && intent->fd == (uint32_t)fd &&", " &&", "test_publish")

@@ -281,7 +281,7 @@ static void test_subscribe(void **state)
 	n = speak_subscribe_some(&speak_packet, text, 7, &asked);
 	packet_next(text, n, PACKET_MAX_DEFAULT, &packet);
 	assert_int_equal(packet.kind, PACKET_REQUEST);
-	assert_int_equal(packet.op, PACKET_SUBSCRIBE);
+	assert_int_equal(packet.op, REQUEST_SUBSCRIBE);
 	assert_memory_equal(packet.topic, "bench-14", packet.topic_len);
 	packet_next(text + packet.taken, n - packet.taken, PACKET_MAX_DEFAULT, &packet);
 	assert_int_equal(packet.kind, PACKET_REQUEST);
@@ -327,7 +327,7 @@ static void test_publish(void **state)
 		packet_next(text, n, PACKET_MAX_DEFAULT, &packet);
 		assert_int_equal(packet.kind, PACKET_REQUEST);
 		assert_int_equal(packet.taken, n);
-		assert_int_equal(packet.op, PACKET_PUBLISH);
+		assert_int_equal(packet.op, REQUEST_PUBLISH);
 		assert_false(packet.receipt);
 		assert_int_equal(packet.data.len, sizes[i]);
 		payload_write(object, sizes[i], &sent);

@@ -12,20 +12,20 @@
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-typedef int parse_fn(struct json *json, const char *text, size_t len, struct request *req, const char **error);
+typedef int parse_fn(struct json *json, const char *text, size_t len, struct json_request *req, const char **error);
 
 static struct json json;
 
 /* As from a client of flash. */
-static int parse_plain(struct json *j, const char *text, size_t len, struct request *req, const char **error)
+static int parse_plain(struct json *j, const char *text, size_t len, struct json_request *req, const char **error)
 {
-	return request_parse(j, text, len, false, req, error);
+	return json_request_parse(j, text, len, false, req, error);
 }
 
 /* As from a WebSocket. */
-static int parse_with_id(struct json *j, const char *text, size_t len, struct request *req, const char **error)
+static int parse_with_id(struct json *j, const char *text, size_t len, struct json_request *req, const char **error)
 {
-	return request_parse(j, text, len, true, req, error);
+	return json_request_parse(j, text, len, true, req, error);
 }
 
 static int setup(void **state)
@@ -44,7 +44,7 @@ static int teardown(void **state)
 
 static void expect_error(parse_fn *parse, const char *text, const char *expected)
 {
-	struct request req;
+	struct json_request req;
 	const char *error = NULL;
 
 	if (parse(&json, text, strlen(text), &req, &error) != -1)
@@ -59,7 +59,7 @@ static void expect_message_of(enum request_kind kind, parse_fn *parse, const cha
 	size_t len = strlen(text);
 	char *copy = malloc(len), *written;
 	const char *error = NULL;
-	struct request req;
+	struct json_request req;
 
 	assert_non_null(copy);
 	memcpy(copy, text, len);
@@ -71,7 +71,7 @@ static void expect_message_of(enum request_kind kind, parse_fn *parse, const cha
 	assert_int_equal(req.size, strlen(message));
 	written = malloc(req.size);
 	assert_non_null(written);
-	request_message(&req, written);
+	json_request_write(&req, written);
 	assert_memory_equal(written, message, req.size);
 	free(written);
 	free(copy);
@@ -102,7 +102,7 @@ static void test_publish_messages(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(table); i++)
-		expect_message(request_parse_publish, table[i].text, table[i].topic, table[i].message);
+		expect_message(json_request_parse_publish, table[i].text, table[i].topic, table[i].message);
 }
 
 /* `action` is a member like any other after PUBLISH, and left out of an action. */
@@ -111,9 +111,9 @@ static void test_publish_action(void **state)
 	static const char text[] = "{\"action\":\"publish\",\"topic\":\"t\",\"data\":1}";
 
 	(void)state;
-	expect_message(request_parse_publish, text, "t", "\"action\":\"publish\",\"topic\":\"t\",\"data\":1}");
+	expect_message(json_request_parse_publish, text, "t", "\"action\":\"publish\",\"topic\":\"t\",\"data\":1}");
 	expect_message(parse_plain, text, "t", "\"topic\":\"t\",\"data\":1}");
-	expect_message(request_parse_publish, "{\"action\":1,\"topic\":\"t\",\"action\":2}", "t",
+	expect_message(json_request_parse_publish, "{\"action\":1,\"topic\":\"t\",\"action\":2}", "t",
 		       "\"action\":1,\"topic\":\"t\",\"action\":2}");
 	expect_message(parse_plain, "{\"topic\":\"t\",\"\\u0061ction\":\"p\\u0075blish\"}", "t", "\"topic\":\"t\"}");
 	expect_message(parse_plain, "{\"timestamp\":1,\"data\":[],\"topic\":\"t\",\"action\":\"publish\"}", "t",
@@ -155,7 +155,7 @@ static void test_id(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-		struct request req;
+		struct json_request req;
 		const char *error;
 
 		assert_int_equal(parse_with_id(&json, table[i].text, strlen(table[i].text), &req, &error), 0);
@@ -168,7 +168,7 @@ static void test_id(void **state)
 	}
 	/* a member like any other without with_id and after PUBLISH */
 	expect_message(parse_plain, "{\"action\":\"publish\",\"id\":[],\"topic\":\"t\",\"id\":5}", "t", "\"id\":[],\"topic\":\"t\",\"id\":5}");
-	expect_message(request_parse_publish, "{\"id\":5,\"topic\":\"t\"}", "t", "\"id\":5,\"topic\":\"t\"}");
+	expect_message(json_request_parse_publish, "{\"id\":5,\"topic\":\"t\"}", "t", "\"id\":5,\"topic\":\"t\"}");
 }
 
 /* What else is wrong, the id is known. */
@@ -183,7 +183,7 @@ static void test_id_of_errors(void **state)
 		{ "{\"action\":\"send\",\"id\":5}", "no member to: it is the id", REQUEST_SEND },
 	};
 	static const char *const none[] = { "{\"id\":5", "[5]", "{\"id\":5,\"id\":5}", "{\"id\":null}" };
-	struct request req;
+	struct json_request req;
 	const char *error;
 
 	(void)state;
@@ -211,7 +211,7 @@ static void test_id_length(void **state)
 		for (int quoted = 0; quoted < 2; quoted++) {
 			char text[512] = "{\"action\":\"x\",\"id\":";
 			size_t start = strlen(text);
-			struct request req;
+			struct json_request req;
 			const char *error;
 			int result;
 
@@ -242,7 +242,7 @@ static void test_subscribe(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-		struct request req;
+		struct json_request req;
 		const char *error;
 
 		assert_int_equal(parse_plain(&json, table[i].text, strlen(table[i].text), &req, &error), 0);
@@ -265,7 +265,7 @@ static void test_unknown(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-		struct request req;
+		struct json_request req;
 		const char *error;
 
 		assert_int_equal(parse_plain(&json, texts[i], strlen(texts[i]), &req, &error), 0);
@@ -310,14 +310,14 @@ static void test_errors(void **state)
 		{ parse_with_id, "{\"action\":\"ping\",\"id\":true}", "the member id is neither a string nor a number" },
 		{ parse_with_id, "{\"action\":\"ping\",\"id\":5,\"i\\u0064\":5}", "the member id stands twice" },
 		{ parse_with_id, "{\"id\":5,\"x\"}", "bad JSON: a colon was expected" },
-		{ request_parse_publish, "", "bad JSON: a value was expected" },
-		{ request_parse_publish, "{\"topic\":\"t\"}x", "bad JSON: something stands behind the value" },
-		{ request_parse_publish, "\"topic\"", "not a JSON object" },
-		{ request_parse_publish, "{}", "no topic" },
-		{ request_parse_publish, "{\"topic\":7}", "the topic is not a string" },
-		{ request_parse_publish, "{\"topic\":\"t\",\"top\\u0069c\":\"u\"}", "the topic stands twice" },
-		{ request_parse_publish, "{\"topic\":\"\"}", "the topic is empty" },
-		{ request_parse_publish, "{\"topic\":\"\\n\"}", "the topic has a control character in it" },
+		{ json_request_parse_publish, "", "bad JSON: a value was expected" },
+		{ json_request_parse_publish, "{\"topic\":\"t\"}x", "bad JSON: something stands behind the value" },
+		{ json_request_parse_publish, "\"topic\"", "not a JSON object" },
+		{ json_request_parse_publish, "{}", "no topic" },
+		{ json_request_parse_publish, "{\"topic\":7}", "the topic is not a string" },
+		{ json_request_parse_publish, "{\"topic\":\"t\",\"top\\u0069c\":\"u\"}", "the topic stands twice" },
+		{ json_request_parse_publish, "{\"topic\":\"\"}", "the topic is empty" },
+		{ json_request_parse_publish, "{\"topic\":\"\\n\"}", "the topic has a control character in it" },
 	};
 
 	(void)state;
@@ -362,14 +362,14 @@ static void test_topic_length(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
 		for (size_t len = MESSAGE_TOPIC_MAX - 1; len <= MESSAGE_TOPIC_MAX + 1; len++) {
 			char text[4096], *p = stpcpy(text, "{\"topic\":\"");
-			struct request req;
+			struct json_request req;
 			const char *error = NULL;
 			int result;
 
 			for (size_t n = 0; n < len; n++)
 				p = stpcpy(p, pieces[i].piece);
 			stpcpy(p, "\"}");
-			result = request_parse_publish(&json, text, strlen(text), &req, &error);
+			result = json_request_parse_publish(&json, text, strlen(text), &req, &error);
 			assert_int_equal(result, len <= MESSAGE_TOPIC_MAX ? 0 : -1);
 			if (result == 0)
 				assert_int_equal(req.name_len, len);
@@ -410,7 +410,7 @@ static void test_id_rules(void **state)
 	for (size_t len = MESSAGE_ID_MAX; len <= MESSAGE_ID_MAX + 3; len++) {
 		char text[512] = "{\"action\":\"send\",\"to\":\"";
 		size_t start = strlen(text);
-		struct request req;
+		struct json_request req;
 		const char *error;
 
 		memset(text + start, 'x', len);

@@ -138,7 +138,7 @@ static void describe(const struct packet_request *req, char *log, size_t size)
 
 static void check_record(const struct packet_request *req, const char *want, size_t len)
 {
-	const char *error, *key = req->op == PACKET_SEND ? "to" : "topic";
+	const char *error, *key = req->op == REQUEST_SEND ? "to" : "topic";
 	size_t size = packet_record(NULL, 0, req, key, "T", 1, &error);
 
 	if (want[0] == '?') {
@@ -304,7 +304,7 @@ static void test_garbage(void **state)
 		for (unsigned n = 0; n < round % 4; n++)
 			block[4 + (size_t)rand_r(&seed) % requests[i].len] = (char)rand_r(&seed);
 		packet_next(block, len, MAX, &req);
-		if (req.kind == PACKET_REQUEST && (req.op == PACKET_PUBLISH || req.op == PACKET_SEND)) {
+		if (req.kind == PACKET_REQUEST && (req.op == REQUEST_PUBLISH || req.op == REQUEST_SEND)) {
 			const char *error;
 			size_t n = packet_record(record + 1, sizeof(record) - 1, &req, "topic", "t", 1, &error);
 			struct web_record rec = { .text = record + 1, .len = n };

@@ -37,7 +37,7 @@
 #include "worker/loop/turn.h"
 #include "worker/protocol/answer.h"
 #include "worker/protocol/input.h"
-#include "worker/session/cursor.h"
+#include "worker/service/publish_batch.h"
 
 #define TICK 0.1			/* seconds; see sweep.c */
 #define RETRY 0.002			/* seconds until stalled publishing is tried again */
@@ -350,7 +350,7 @@ static int base_init(struct worker *w)
 	 * An apostrophe of a record is five bytes on a page of HTML. Nothing grows more: quotation marks, six, do not stand side by side
 	 * for long.
 	 */
-	base->scratch_room = 5 * stage_record_max(w) + 8192;
+	base->scratch_room = 5 * publish_batch_record_max(w) + 8192;
 	base->scratch = malloc(base->scratch_room);
 	sessions = base->slot.shm->sessions_max;
 	base->io = mmap(NULL, sessions * sizeof(*base->io), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -412,7 +412,7 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 	json_init(&w->json);
 	if (w->base.settings->flood_messages || w->base.settings->flood_bytes)
 		w->flood = calloc(w->base.slot.shm->sessions_max, sizeof(*w->flood));
-	if (listeners_init(w) < 0 || delivery_init(w) < 0 || stage_init(w) < 0) {
+	if (listeners_init(w) < 0 || delivery_init(w) < 0 || publish_batch_init(w) < 0) {
 		errno = ENOMEM;
 		log_error("%m");
 		return -1;

@@ -1,102 +1,110 @@
 /*
- * The flash socket's frames, acted upon. See PROTOCOL.md.
+ * The flash socket: its frames as requests, and what became of them as it says that. See PROTOCOL.md.
  */
 #include "proto/flash.h"
+
 #include "proto/message.h"
-#include "worker/session/cursor.h"
+#include "worker/protocol/input.h"
+#include "worker/service/flood.h"
+#include "worker/service/publish_batch.h"
+#include "worker/service/request.h"
 
 #ifdef JANUS_CRASH_POINTS
 #define CRASH_FRAME "{\"action\":\"crash\"}"
 #endif
 
-/* What the client asks for, but for publishing: done and answered, in one commit. */
-static void ask(struct worker *w, struct cursor *c, const struct request *req, uint64_t parsed)
+static void write_body(const struct request_body *body, char *dst)
 {
-	struct session_state_shm st = session(&w->base, c->fd)->state;
-	bool inbox = req->kind == REQUEST_LOGIN || req->kind == REQUEST_LOGOUT;
-	struct topic_name name = action_name(inbox, req->name, req->name_len);
-	const char *error = NULL;
-	bool answered = req->kind == REQUEST_SUBSCRIBE || req->kind == REQUEST_LOGIN;
-
-	if (answered)
-		error = action_subscribe(w, c->fd, &st, &name);
-	else
-		action_unsubscribe(w, c->fd, &st, &name);
-	if (error) {
-		session_error(w, c->fd, parsed, error, false);
-		return;
-	}
-	if (answered && session_append(&w->base, c->fd, &st, FLASH_ACK, sizeof(FLASH_ACK) - 1) < 0) {
-		session_abort(&w->base, c->fd, COUNTER_no_buffer);
-		return;
-	}
-	st.parsed = parsed;
-	session_commit(&w->base, c->fd, &st);
+	json_request_write(body->from, dst);
 }
 
-/* True when the frame is dealt with; false when it is to be tried again. */
-static bool act(struct worker *w, struct cursor *c, const struct flash_frame *frame)
+/* The request of a frame. What it publishes points into *json. */
+static void flash_next_request(struct worker *w, const struct cursor *c, const struct flash_frame *frame, struct json_request *json, struct request *req)
 {
-	uint64_t after = c->at + frame->taken;
 	bool classic = frame->kind == FLASH_PUBLISH;
-	struct request req;
-	const char *error;
-	int r = classic ? request_parse_publish(&w->json, frame->text, frame->len, &req, &error)
-			: request_parse(&w->json, frame->text, frame->len, false, &req, &error);
+	const char *error = NULL;
+	int r = classic ? json_request_parse_publish(&w->json, frame->text, frame->len, json, &error)
+			: json_request_parse(&w->json, frame->text, frame->len, false, json, &error);
 
-	if (r == 0 && (req.kind == REQUEST_PUBLISH || req.kind == REQUEST_SEND)) {
-		struct topic_name name = action_name(req.kind == REQUEST_SEND, req.name, req.name_len);
-		char *record = stage_add(w, c, name.bytes, name.len, req.size, after, classic ? SESSION_CLOSE : 0);
+	*req = (struct request){
+		.kind = json->kind,
+		.after = c->at + frame->taken,
+		.flags = classic ? SESSION_CLOSE : 0,
+		.error = r < 0 ? error : NULL,
+		.status = 400,
+	};
+	if (r < 0)
+		return;
+	if (json->kind == REQUEST_UNKNOWN) {
+		req->error = "unknown action: subscribe, unsubscribe, publish, login, logout and send are known";
+		req->status = 404;
+		return;
+	}
+	req->names.one = action_name(request_is_of_user(json->kind), json->name, json->name_len);
+	req->body = (struct request_body){ .size = json->size, .write = write_body, .from = json };
+}
 
-		if (!record)
-			return false;
-		request_message(&req, record);
-		c->stop = classic;
-		return true;
+/* Logging in and subscribing are acknowledged, and mistakes are told: all but those that another request would not make end the connection. */
+static void flash_answer(struct worker *w, struct cursor *c, const struct request *req, struct outcome *o)
+{
+	bool end = o->error && o->status == 400;
+	char bytes[FLASH_ERROR_MAX];
+	size_t len = 0;
+
+	if (o->error) {
+		len = flash_error(bytes, hub_now(), o->error);
+	} else if (req->kind == REQUEST_SUBSCRIBE || req->kind == REQUEST_LOGIN) {
+		len = sizeof(FLASH_ACK) - 1;
+		memcpy(bytes, FLASH_ACK, len);
 	}
-	if (w->item_count > 0)
-		return false;
-	if (cursor_yields(c))
-		return false;
-	if (r < 0) {
-		session_error(w, c->fd, after, error, true);
-		c->stop = true;
-	} else if (req.kind != REQUEST_UNKNOWN) {
-		ask(w, c, &req, after);
-#ifdef JANUS_CRASH_POINTS
-	} else if (frame->len == sizeof(CRASH_FRAME) - 1 && memcmp(frame->text, CRASH_FRAME, frame->len) == 0) {
-		__builtin_trap();
-#endif
-	} else {
-		session_error(w, c->fd, after, ACTION_UNKNOWN, false);
-	}
-	return true;
+	outcome_commit(w, c, o, req->after, bytes, len, end ? SESSION_CLOSE : 0);
+	if (end)
+		base_count(&w->base, COUNTER_bad_input, 1);
+}
+
+/* The frame is none, and nothing behind it can be understood. */
+static bool refuse(struct worker *w, struct cursor *c, const char *error)
+{
+	struct request req = { .kind = REQUEST_UNKNOWN, .error = error, .status = 400, .after = c->at + cursor_left(c) };
+	struct outcome o;
+
+	request_serve(w, c, &req, &o);
+	if (o.kind == OUTCOME_ANSWER)
+		flash_answer(w, c, &req, &o);
+	return false;
 }
 
 bool flash_step(struct worker *w, struct cursor *c)
 {
+	struct json_request json;
 	struct flash_frame frame;
+	struct request req;
+	struct outcome o;
 
 	flash_next(cursor_text(c), cursor_left(c), (size_t)w->base.settings->max_frame, cursor_scan(c), &frame);
 	if (frame.kind == FLASH_MORE) {
 		if (c->head->len == lend_room_max(&w->base.slot) && c->at == c->head->base)
-			frame = (struct flash_frame){ .kind = FLASH_BAD, .error = "frame too long" };
-		else
-			return false;
-	}
-	if (frame.kind == FLASH_BAD) {
-		stage_publish(w, c);
-		if (!c->stalled)
-			session_error(w, c->fd, c->at + cursor_left(c), frame.error, true);
+			return refuse(w, c, "frame too long");
 		return false;
 	}
-	if (frame.kind == FLASH_NOTHING)
+	if (frame.kind == FLASH_BAD)
+		return refuse(w, c, frame.error);
+	if (frame.kind == FLASH_NOTHING) {
 		cursor_skip(c, frame.taken);
-	else if (cursor_floods(w, c, 1))
-		return cursor_end_flood(w, c);
-	else if (act(w, c, &frame))
-		cursor_take(c, frame.taken);
-	else
-		stage_publish(w, c);	/* and then the same frame again */
+		return !c->stop;
+	}
+	if (flood_has(w, c->fd, 1))
+		return input_end_flood(w, c);
+	flash_next_request(w, c, &frame, &json, &req);
+#ifdef JANUS_CRASH_POINTS
+	if (frame.len == sizeof(CRASH_FRAME) - 1 && memcmp(frame.text, CRASH_FRAME, frame.len) == 0 && publish_batch_begin(w, c))
+		__builtin_trap();
+#endif
+	request_serve(w, c, &req, &o);
+	if (o.kind == OUTCOME_LATER)
+		return false;
+	if (o.kind == OUTCOME_ANSWER)
+		flash_answer(w, c, &req, &o);
+	cursor_take(c, frame.taken);
 	return !c->stop;
 }

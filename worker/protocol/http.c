@@ -1,11 +1,13 @@
 /*
- * HTTP connections: from the input to requests, and from an answer to the session's output. What a request does is in routes.c.
+ * HTTP connections: from the input to requests, and from an answer to the session's output. What a request does is in http_routes.c.
  */
 #include "worker/protocol/http.h"
 
 #include <stdio.h>
 
 #include "proto/http_origin.h"
+#include "worker/protocol/input.h"
+#include "worker/service/flood.h"
 
 static struct http_limits limits(const struct worker *w)
 {
@@ -124,55 +126,44 @@ struct http_answer exchange_answer(const struct exchange *x, unsigned status, co
 	return answer;
 }
 
-bool exchange_append(const struct exchange *x, struct session_state_shm *st, const char *bytes, size_t len)
+bool exchange_send(const struct exchange *x, struct outcome *o, const char *bytes, size_t len, bool goes_on)
 {
-	if (len && session_append(&x->w->base, x->c->fd, st, bytes, len) == 0)
-		return true;
-	session_abort(&x->w->base, x->c->fd, COUNTER_no_buffer);
-	x->c->stop = true;
-	return false;
-}
-
-void exchange_commit(const struct exchange *x, struct session_state_shm *st, bool goes_on)
-{
-	st->parsed = x->after;
-	if (!goes_on) {
-		st->flags |= SESSION_CLOSE;
+	if (!len) {			/* it does not fit into the scratch */
+		session_abort(&x->w->base, x->c->fd, COUNTER_no_buffer);
 		x->c->stop = true;
 	}
-	session_commit(&x->w->base, x->c->fd, st);
+	return len && outcome_commit(x->w, x->c, o, x->after, bytes, len, goes_on ? 0 : SESSION_CLOSE);
 }
 
 /* The answer lies in the scratch. */
-static void reply(const struct exchange *x, size_t len, bool goes_on)
+static void reply(const struct exchange *x, struct outcome *o, size_t len, bool goes_on)
 {
-	struct session_state_shm st = session(&x->w->base, x->c->fd)->state;
-
-	if (exchange_append(x, &st, x->w->base.scratch, len))
-		exchange_commit(x, &st, goes_on);
+	exchange_send(x, o, x->w->base.scratch, len, goes_on);
 }
 
-void exchange_reply(const struct exchange *x, const struct http_answer *answer, const char *body, size_t len)
+void exchange_reply(const struct exchange *x, struct outcome *o, const struct http_answer *answer, const char *body, size_t len)
 {
-	reply(x, http_answer(x->w->base.scratch, x->w->base.scratch_room, answer, body, len), answer->keep_alive);
+	reply(x, o, http_answer(x->w->base.scratch, x->w->base.scratch_room, answer, body, len), answer->keep_alive);
 }
 
 void exchange_error(const struct exchange *x, unsigned status, const char *fields, const char *text)
 {
 	struct http_answer answer = exchange_answer(x, status, NULL);
+	struct outcome o = outcome_nothing(x->w, x->c);
 
 	answer.fields = fields;
-	reply(x, http_error(x->w->base.scratch, x->w->base.scratch_room, &answer, text), answer.keep_alive);
+	reply(x, &o, http_error(x->w->base.scratch, x->w->base.scratch_room, &answer, text), answer.keep_alive);
 }
 
 void exchange_flood(struct exchange *x)
 {
 	struct http_answer answer = exchange_answer(x, 429, NULL);
+	struct outcome o = outcome_nothing(x->w, x->c);
 
 	base_count(&x->w->base, COUNTER_closed_flood, 1);
 	answer.keep_alive = false;
 	x->after = x->c->at + cursor_left(x->c);
-	reply(x, http_error(x->w->base.scratch, x->w->base.scratch_room, &answer, FLOOD_MESSAGES), false);
+	reply(x, &o, http_error(x->w->base.scratch, x->w->base.scratch_room, &answer, FLOOD_MESSAGES), false);
 }
 
 size_t http_last_words(struct worker *w, const char *input, size_t len, unsigned status, const char *text, char *dst)
@@ -208,7 +199,7 @@ static bool expected(struct exchange *x, struct http_request *req)
 {
 	x->after = x->c->at + cursor_left(x->c);
 	req->keep_alive = false;
-	if (cursor_floods(x->w, x->c, 1)) {
+	if (flood_has(x->w, x->c->fd, 1)) {
 		exchange_flood(x);
 		return false;
 	}
@@ -233,7 +224,7 @@ bool http_step(struct worker *w, struct cursor *c)
 	case HTTP_REQUEST:
 		break;
 	}
-	if (cursor_floods(w, c, 1)) {
+	if (flood_has(w, c->fd, 1)) {
 		exchange_flood(&x);
 		return false;
 	}

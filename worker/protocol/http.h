@@ -1,11 +1,11 @@
 /*
- * A request and its answer: what http.c, which knows the connection, and routes.c, which knows the paths, have in common.
+ * A request and its answer: what http.c, which knows the connection, and http_routes.c, which knows the paths, have in common.
  */
 #ifndef WORKER_PROTOCOL_HTTP_H
 #define WORKER_PROTOCOL_HTTP_H
 
 #include "proto/http_response.h"
-#include "worker/session/cursor.h"
+#include "worker/service/request.h"
 
 struct exchange {
 	struct worker *w;
@@ -24,7 +24,7 @@ bool routes_want_body(const struct exchange *x);
 struct http_answer exchange_answer(const struct exchange *x, unsigned status, const char *type);
 
 /* Answers, in one commit with the request's being taken. */
-void exchange_reply(const struct exchange *x, const struct http_answer *answer, const char *body, size_t len);
+void exchange_reply(const struct exchange *x, struct outcome *o, const struct http_answer *answer, const char *body, size_t len);
 void exchange_error(const struct exchange *x, unsigned status, const char *fields, const char *text);
 
 /* An answer to what came of a request that is not dealt with (input[0..len), perhaps none of it): the last one of its connection. dst[TRANSPORT_NOTICE_MAX]. */
@@ -33,10 +33,8 @@ size_t http_last_words(struct worker *w, const char *input, size_t len, unsigned
 /* Answers a request that is more than flood_messages allows, which is the last one. */
 void exchange_flood(struct exchange *x);
 
-/* Appends bytes to the answer that is being made in *st. False: the session was aborted. */
-bool exchange_append(const struct exchange *x, struct session_state_shm *st, const char *bytes, size_t len);
-/* Commits *st, with the request taken and, if it does not keep the connection alive, its end. */
-void exchange_commit(const struct exchange *x, struct session_state_shm *st, bool goes_on);
+/* Sends what was made of an outcome, which is the connection's last answer if it does not go on. False: the session was aborted. */
+bool exchange_send(const struct exchange *x, struct outcome *o, const char *bytes, size_t len, bool goes_on);
 
 /* Whether the name that the request is for may be the one that its page comes from. */
 bool exchange_host_allowed(const struct exchange *x);

@@ -9,6 +9,7 @@
 #include "proto/message_text.h"
 #include "proto/utf8.h"
 #include "worker/protocol/http_routes.h"
+#include "worker/service/flood.h"
 
 #define ANSWER_ONE 64			/* bytes of {"id":...,"subscribers":...}, at most */
 
@@ -20,35 +21,34 @@ static size_t put_receipt(char *dst, const struct publish_item *item)
 			       (unsigned long long)item->subscribers);
 }
 
-/* Publishes what is staged, and answers. As a list, if it was one. */
-static void publish_and_answer(const struct exchange *x, bool list)
+/* Answers with what became of one message, or of a list of them. */
+static void answer_published(const struct exchange *x, struct outcome *o, bool list)
 {
 	static char body[PUBLISH_BATCH_MAX * (ANSWER_ONE + 1) + 8];
 	struct http_answer answer;
 	size_t len = 0;
 
-	if (x->w->item_count > 0 && stage_answered(x->w, x->c) < 0) {
-		if (!x->c->stalled)
-			exchange_error(x, 413, NULL, "more than the server's ring can take at once (ring_bytes)");
+	if (o->kind == OUTCOME_LATER)
+		return;
+	if (o->error) {
+		exchange_error(x, o->status, NULL, o->error);
 		return;
 	}
 	if (list)
 		body[len++] = '[';
-	for (unsigned i = 0; i < x->w->item_count; i++) {
+	for (unsigned i = 0; i < o->count; i++) {
 		if (i)
 			body[len++] = ',';
-		len += put_receipt(body + len, &x->w->items[i]);
+		len += put_receipt(body + len, &o->published[i]);
 	}
 	if (list) {
 		body[len++] = ']';
-		if (x->w->item_count > 0)
-			x->c->units += x->w->item_count - 1;	/* not one message */
+		if (o->count > 0)
+			x->c->units += o->count - 1;	/* not one message */
 	}
 	body[len++] = '\n';
 	answer = exchange_answer(x, 200, HTTP_JSON);
-	exchange_reply(x, &answer, body, len);
-	if (x->w->item_count > 0)
-		stage_end(x->w);
+	exchange_reply(x, o, &answer, body, len);
 }
 
 /* Of the member `event`, from ?event=. -1: answered with an error. */
@@ -92,37 +92,51 @@ static const char *body_kind(const struct http_request *req, enum message_kind *
 	return NULL;
 }
 
+/* A request's body as a record. */
+struct posted {
+	struct message_names names;
+	enum message_kind kind;
+	struct http_text text;
+};
+
+static void put_posted(struct sink *s, const struct posted *p)
+{
+	message_text(s, &p->names, p->kind, p->text.p, p->text.len);
+}
+
+static void write_posted(const struct request_body *body, char *dst)
+{
+	put_posted(&(struct sink){ .dst = dst, .room = body->size }, body->from);
+}
+
 /* The body, to one topic, id, or everybody. */
 static void post_message(const struct exchange *x, const struct topic_name *to, const struct message_names *names)
 {
-	struct message_names all = *names;
+	struct posted p = { .names = *names, .text = x->req->body.p ? x->req->body : (struct http_text){ "", 0 } };
+	struct request req = {
+		.kind = REQUEST_PUBLISH, .names.one = *to, .after = x->after, .answered = true, .body = { .write = write_posted, .from = &p },
+	};
+	const char *error = body_kind(x->req, &p.kind);
 	char event[MESSAGE_TOPIC_MAX];
-	struct sink size = { 0 }, record = { 0 };
-	enum message_kind kind;
-	const char *error = body_kind(x->req, &kind), *body = x->req->body.p ? x->req->body.p : "";
-	int event_len = error ? 0 : read_event(x, event);
+	struct sink size = { 0 };
+	struct outcome o;
+	int len;
 
 	if (error) {
 		exchange_error(x, 400, NULL, error);
 		return;
 	}
-	if (event_len < 0)
+	len = read_event(x, event);
+	if (len < 0)
 		return;
-	if (event_len) {
-		all.event = event;
-		all.event_len = (size_t)event_len;
+	if (len) {
+		p.names.event = event;
+		p.names.event_len = (size_t)len;
 	}
-	message_text(&size, &all, kind, body, x->req->body.len);
-	if (size.len > stage_record_max(x->w)) {
-		exchange_error(x, 413, NULL, "the message is too long with its quotes and control characters escaped (max_frame)");
-		return;
-	}
-	if (!stage_begin(x->w, x->c))
-		return;
-	record.dst = stage_add(x->w, x->c, to->bytes, to->len, size.len, x->after, 0);
-	record.room = size.len;
-	message_text(&record, &all, kind, body, x->req->body.len);
-	publish_and_answer(x, false);
+	put_posted(&size, &p);
+	req.body.size = size.len;
+	request_serve(x->w, x->c, &req, &o);
+	answer_published(x, &o, false);
 }
 
 /* Whom the path or the query names. False: answered with an error. */
@@ -162,12 +176,36 @@ static bool may_post_to(const struct exchange *x, struct http_text path, bool in
 	return read_target(x, path, inbox, &name) && read_event(x, event) >= 0;
 }
 
+static void write_item(const struct request_body *body, char *dst)
+{
+	json_request_write(body->from, dst);
+}
+
+/* Takes one of an array of messages into the batch. NULL, or why not. */
+static const char *add_item(const struct exchange *x, const char *item, size_t len, unsigned *status)
+{
+	struct json_request json;
+	struct request req = { .kind = REQUEST_PUBLISH, .after = x->after, .answered = true, .body = { .write = write_item, .from = &json } };
+	const char *error;
+
+	*status = 400;
+	if (json_request_parse_publish(&x->w->json, item, len, &json, &error) < 0)
+		return error;
+	req.names.one = action_name(false, json.name, json.name_len);
+	req.body.size = json.size;
+	if (request_add(x->w, x->c, &req))
+		return NULL;
+	*status = 413;
+	return "too much for one request: at most 512 messages, and so many bytes";
+}
+
 /* An array of messages, each with its topic: all of them, or none. */
 static void post_array(const struct exchange *x)
 {
 	const char *error = json_check(x->req->body.p ? x->req->body.p : "", x->req->body.len), *item;
 	struct json_array array;
-	struct request req;
+	struct outcome o;
+	unsigned status, number = 0;
 	char why[256];
 	size_t len;
 
@@ -175,32 +213,25 @@ static void post_array(const struct exchange *x)
 		exchange_error(x, 400, NULL, error ? error : "not an array: POST /pub/TOPIC publishes one message, /pub an array of them");
 		return;
 	}
-	if (!stage_begin(x->w, x->c))
+	if (!request_begin(x->w, x->c))
 		return;
 	while (json_array_next(&array, &item, &len)) {
-		unsigned number = x->w->item_count + 1;
-		unsigned status = 400;
-		char *record = NULL;
-
-		if (request_parse_publish(&x->w->json, item, len, &req, &error) == 0) {
-			status = 413;
-			error = "too much for one request: at most 512 messages, and so many bytes";
-			record = stage_add(x->w, x->c, req.name, req.name_len, req.size, x->after, 0);
-		}
-		if (!record) {
+		number++;
+		error = add_item(x, item, len, &status);
+		if (error) {
 			snprintf(why, sizeof(why), "message %u: %s", number, error);
-			stage_drop(x->w);
+			request_drop(x->w);
 			exchange_error(x, status, NULL, why);
 			return;
 		}
-		request_message(&req, record);
 	}
-	if (cursor_floods(x->w, x->c, x->w->item_count)) {
-		stage_drop(x->w);
+	if (flood_has(x->w, x->c->fd, number)) {
+		request_drop(x->w);
 		exchange_flood(&(struct exchange){ .w = x->w, .c = x->c, .req = x->req });
 		return;
 	}
-	publish_and_answer(x, true);
+	request_publish(x->w, x->c, &o);
+	answer_published(x, &o, true);
 }
 
 static bool is_array(const struct exchange *x, struct http_text path)

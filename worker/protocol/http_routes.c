@@ -9,7 +9,7 @@
  *   POST /broadcast      to everybody        OPTIONS            CORS preflight
  *
  * Crash rules. A stream: subscriptions are linked one by one, then head, transport and the request's being taken are one commit; until
- * then recover() takes an HTTP session's subscriptions away, and the request is dealt with again. A publish: see routes_post.c.
+ * then recover() takes an HTTP session's subscriptions away, and the request is dealt with again. A publish: see http_publish.c.
  */
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +17,6 @@
 #include "proto/web_message.h"
 #include "proto/websocket_handshake.h"
 #include "shm/crash.h"
-#include "worker/delivery/frame.h"
 #include "worker/delivery/leave.h"
 #include "worker/protocol/http_page.h"
 #include "worker/protocol/http_routes.h"
@@ -75,19 +74,11 @@ static size_t stream_head(const struct exchange *x, uint32_t transport)
 	return len;
 }
 
-/* Subscribes to all of them, and to what goes to everybody. NULL, or why not. */
-static const char *subscribe_all(const struct exchange *x, struct session_state_shm *st, struct names n)
+static bool next_name(void *names, struct topic_name *name)
 {
-	struct topic_name name = action_everybody();
 	const char *error;
 
-	/* (A page counts the messages of one topic.) */
-	if (x->w->base.settings->broadcast && !transport_has(st->transport, TRANSPORT_OWN_FRAMES) && (error = action_subscribe(x->w, x->c->fd, st, &name)) != NULL)
-		return error;
-	while (names_next(&n, &name, &error) > 0)
-		if ((error = action_subscribe(x->w, x->c->fd, st, &name)) != NULL)
-			return error;
-	return NULL;
+	return names_next(names, name, &error) > 0;
 }
 
 /* The number of the topic's record before the first one that the page will show. */
@@ -100,25 +91,28 @@ static uint32_t page_base(const struct exchange *x)
 
 static void start_stream(const struct exchange *x, struct names names, uint32_t transport)
 {
-	struct session_state_shm st = session(&x->w->base, x->c->fd)->state;
-	const char *error;
+	struct request req = {
+		.kind = REQUEST_SUBSCRIBE,
+		.names = { .next = next_name, .from = &names },
+		.becomes = true,
+		.transport = transport,
+	};
+	struct outcome o;
 
-	st.transport = transport;
-	error = subscribe_all(x, &st, names);
-	if (error) {
-		leave_all(&x->w->topics, x->w->apart, x->c->fd, transport);
-		exchange_error(x, 503, NULL, error);
+	request_serve(x->w, x->c, &req, &o);
+	if (o.kind == OUTCOME_LATER)
+		return;
+	if (o.error) {
+		exchange_error(x, o.status, NULL, o.error);
 		return;
 	}
 	CRASH_POINT("stream-subscribed");
 	if (transport_has(transport, TRANSPORT_OWN_FRAMES))
 		session(&x->w->base, x->c->fd)->page_base = page_base(x);
-	if (!exchange_append(x, &st, x->w->base.scratch, stream_head(x, transport))) {
+	if (!exchange_send(x, &o, x->w->base.scratch, stream_head(x, transport), true))
 		leave_all(&x->w->topics, x->w->apart, x->c->fd, transport);
-		return;
-	}
-	exchange_commit(x, &st, true);
-	CRASH_POINT("stream-started");
+	else
+		CRASH_POINT("stream-started");
 }
 
 /* Whether the request may become a WebSocket; if not it is answered. */
@@ -159,10 +153,9 @@ static void get_stream(const struct exchange *x, struct names names, bool page)
 	else if (x->req->websocket && !page && !websocket_granted(x))
 		return;
 	else if (x->req->method == HTTP_HEAD) {
-		struct session_state_shm st = session(&x->w->base, x->c->fd)->state;
+		struct outcome o = outcome_nothing(x->w, x->c);
 
-		if (exchange_append(x, &st, x->w->base.scratch, stream_head(x, stream_transport(x->req, page))))
-			exchange_commit(x, &st, x->req->keep_alive && x->req->minor);
+		exchange_send(x, &o, x->w->base.scratch, stream_head(x, stream_transport(x->req, page)), x->req->keep_alive && x->req->minor);
 	} else {
 		start_stream(x, names, stream_transport(x->req, page));
 	}
@@ -195,6 +188,7 @@ static void get_ws(const struct exchange *x, struct http_text path)
 static void get_page(const struct exchange *x, struct http_text path)
 {
 	struct http_answer answer = exchange_answer(x, 200, HTML);
+	struct outcome o = outcome_nothing(x->w, x->c);
 
 	(void)path;
 	if (x->w->base.settings->page != 0) {
@@ -202,7 +196,7 @@ static void get_page(const struct exchange *x, struct http_text path)
 		return;
 	}
 	answer.fields = "Cache-Control: no-cache\r\n";
-	exchange_reply(x, &answer, page_html, page_html_len);
+	exchange_reply(x, &o, &answer, page_html, page_html_len);
 }
 
 /* ---- the paths ---- */
@@ -256,17 +250,16 @@ static const struct route *find_route(const struct http_request *req, struct htt
 static void preflight(const struct exchange *x, const struct route *r)
 {
 	struct http_answer answer = exchange_answer(x, 204, NULL);
-	struct session_state_shm st = session(&x->w->base, x->c->fd)->state;
+	struct outcome o = outcome_nothing(x->w, x->c);
 	size_t len;
 
 	answer.fields = r ? r->allow : ALLOW_ANY;
 	if (!answer.origin.p) {		/* nothing is granted to it, or nobody asked */
-		exchange_reply(x, &answer, "", 0);
+		exchange_reply(x, &o, &answer, "", 0);
 		return;
 	}
 	len = http_preflight(x->w->base.scratch, x->w->base.scratch_room, &answer, "GET, POST", x->req->field[HTTP_REQUEST_HEADERS]);
-	if (exchange_append(x, &st, x->w->base.scratch, len))
-		exchange_commit(x, &st, answer.keep_alive);
+	exchange_send(x, &o, x->w->base.scratch, len, answer.keep_alive);
 }
 
 /* Of a body that is not what it looks like, nothing can be made. */

@@ -1,5 +1,5 @@
 /*
- * What the handlers of paths share: the names in a request, and those of them that do not stand in routes.c.
+ * What the handlers of paths share: the names in a request, and those of them that do not stand in http_routes.c.
  */
 #ifndef WORKER_PROTOCOL_HTTP_ROUTES_H
 #define WORKER_PROTOCOL_HTTP_ROUTES_H
@@ -21,7 +21,7 @@ bool names_twice(const struct exchange *x, const struct names *n);
 
 bool names_have_parameter(struct http_text query, const char *name);
 
-/* ---- routes_post.c. `path` is what follows the first segment; p NULL: nothing ---- */
+/* ---- http_publish.c. `path` is what follows the first segment; p NULL: nothing ---- */
 
 void post_pub(const struct exchange *x, struct http_text path);
 void post_send(const struct exchange *x, struct http_text path);

@@ -16,9 +16,9 @@
 #include "worker/io/receive.h"
 #include "worker/protocol/answer.h"
 #include "worker/service/flood.h"
+#include "worker/service/publish_batch.h"
 #include "worker/session/cursor.h"
 
-#define ACTIONS_A_TURN 256		/* of one connection, but for publishing, before others get their turn */
 #define HEAVY_MS 5000			/* for which small messages may go before large ones */
 #define RETRY_US 10000			/* of a turn, for those whose publishing was put off */
 #define RECEIVES_A_TURN 8		/* of one connection that sends faster than it is read */
@@ -26,14 +26,6 @@
 _Static_assert(sizeof(struct flash_scan) <= sizeof(((struct lent_shm *)0)->scan), "a parser's state has room");
 _Static_assert(sizeof(struct http_scan) <= sizeof(((struct lent_shm *)0)->scan), "a parser's state has room");
 _Static_assert(sizeof(struct websocket_scan) <= sizeof(((struct lent_shm *)0)->scan), "a parser's state has room");
-
-bool cursor_yields(struct cursor *c)
-{
-	if (c->actions++ < ACTIONS_A_TURN)
-		return false;
-	cursor_stall(c);
-	return true;
-}
 
 /* A stream over HTTP has nothing more to be told. */
 static bool ignore_step(struct worker *w, struct cursor *c)
@@ -100,9 +92,9 @@ static bool choked(struct worker *w, int fd)
 	return st->out_end - st->out_start > SESSION_OUT_MAX;
 }
 
-bool cursor_end_flood(struct worker *w, struct cursor *c)
+bool input_end_flood(struct worker *w, struct cursor *c)
 {
-	stage_publish(w, c);
+	publish_batch_publish(w, c);
 	if (!c->stalled) {
 		base_count(&w->base, COUNTER_closed_flood, 1);
 		session_end(w, c->fd, c->at + cursor_left(c), 429, FLOOD_MESSAGES);
@@ -114,7 +106,13 @@ bool cursor_end_flood(struct worker *w, struct cursor *c)
 static void end_flood(struct worker *w, int fd)
 {
 	base_count(&w->base, COUNTER_closed_flood, 1);
-	session_end(w, fd, session(&w->base, fd)->state.parsed, 429, "too much at a time (flood_bytes)");
+	session_end(w, fd, session(&w->base, fd)->state.parsed, 429, FLOOD_BYTES);
+}
+
+static void count_units(struct worker *w, struct cursor *c)
+{
+	flood_messages(w, c->fd, c->units);
+	c->units = 0;
 }
 
 /* Deals with all that is whole in the session's buffer. */
@@ -131,9 +129,9 @@ static void input_parse(struct worker *w, int fd)
 
 	CRASH_ON_INPUT(cursor_text(&c), cursor_left(&c));
 	while (cursor_left(&c) > 0 && !choked(w, fd) && step_of[st->transport](w, &c))
-		flood_count(w, &c);
-	flood_count(w, &c);
-	stage_publish(w, &c);
+		count_units(w, &c);
+	count_units(w, &c);
+	publish_batch_publish(w, &c);
 	if (cursor_left(&c) > 0 && choked(w, fd))
 		session_mark(&w->base, fd, MARK_CHOKED);
 	keep_rest(w, &c, begun);
@@ -194,7 +192,7 @@ static bool take_in(struct worker *w, int fd)
 	enum received what = receive(&w->base, fd, &n);
 
 	if (what == RECEIVED_NO_MEMORY)
-		w->base.no_memory(w, fd);
+		w->base.no_memory(w->base.above, fd);
 	else if (what == RECEIVED_END)
 		input_end(w, fd);
 	else if (what == RECEIVED_ERROR)

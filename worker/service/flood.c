@@ -1,9 +1,9 @@
 /*
- * What connections send in a second.
+ * What each connection has sent in this second. See flood.h.
  */
 #include "worker/service/flood.h"
 
-/* What a connection has sent in this second; NULL: nobody counts. */
+/* NULL: nobody counts. */
 static struct flood *flood_of(struct worker *w, int fd)
 {
 	struct flood *f = w->flood ? &w->flood[fd] : NULL;
@@ -13,9 +13,9 @@ static struct flood *flood_of(struct worker *w, int fd)
 	return f;
 }
 
-bool cursor_floods(struct worker *w, const struct cursor *c, unsigned messages)
+bool flood_has(struct worker *w, int fd, unsigned messages)
 {
-	const struct flood *f = flood_of(w, c->fd);
+	const struct flood *f = flood_of(w, fd);
 
 	return f && w->base.settings->flood_messages && f->messages + (uint64_t)messages > (uint64_t)w->base.settings->flood_messages;
 }
@@ -30,11 +30,16 @@ bool flood_bytes(struct worker *w, int fd, size_t bytes)
 	return w->base.settings->flood_bytes && f->bytes > (uint64_t)w->base.settings->flood_bytes;
 }
 
-void flood_count(struct worker *w, struct cursor *c)
+void flood_messages(struct worker *w, int fd, unsigned messages)
 {
-	struct flood *f = flood_of(w, c->fd);
+	struct flood *f = flood_of(w, fd);
 
 	if (f)
-		f->messages += c->units;
-	c->units = 0;
+		f->messages += messages;
+}
+
+void flood_again(struct worker *w, int fd, unsigned messages)
+{
+	if (w->flood)
+		w->flood[fd].messages -= messages;
 }

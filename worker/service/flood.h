@@ -1,14 +1,19 @@
 /*
- * What connections send in a second (flood_messages, flood_bytes).
+ * Whether a connection sends more in a second than flood_messages and flood_bytes allow.
  */
 #ifndef WORKER_SERVICE_FLOOD_H
 #define WORKER_SERVICE_FLOOD_H
 
-#include "worker/session/cursor.h"
+#include "worker/worker.h"
 
-/* Counts what was received. True: it is too much in this second. */
+#define FLOOD_MESSAGES "too much at a time (flood_messages): this one was not dealt with"
+#define FLOOD_BYTES "too much at a time (flood_bytes)"
+
+/* Whether so many messages more would be too many in this second. Asked before one is dealt with: then it is not, and the session ends. */
+bool flood_has(struct worker *w, int fd, unsigned messages);
+/* Counts bytes as they are received. True: they are too many in this second. */
 bool flood_bytes(struct worker *w, int fd, size_t bytes);
-/* Counts what the cursor has dealt with. */
-void flood_count(struct worker *w, struct cursor *c);
+void flood_messages(struct worker *w, int fd, unsigned messages);	/* counts messages that were dealt with */
+void flood_again(struct worker *w, int fd, unsigned messages);		/* these are put off: they come again, and count then */
 
 #endif

@@ -7,11 +7,12 @@
 #include <string.h>
 
 #include "shm/crash.h"
-#include "worker/session/cursor.h"
+#include "worker/service/flood.h"
+#include "worker/service/publish_batch.h"
 
-int stage_init(struct worker *w)
+int publish_batch_init(struct worker *w)
 {
-	size_t least = stage_record_max(w) + TOPIC_NAME_MAX;
+	size_t least = publish_batch_record_max(w) + TOPIC_NAME_MAX;
 
 	w->item_room = publish_bytes_max(&w->base.hub) < 256 * 1024 ? publish_bytes_max(&w->base.hub) : 256 * 1024;
 	if (w->item_room < least)
@@ -21,7 +22,7 @@ int stage_init(struct worker *w)
 	return w->items && w->item_text ? 0 : -1;
 }
 
-size_t stage_record_max(const struct worker *w)
+size_t publish_batch_record_max(const struct worker *w)
 {
 	size_t least = (size_t)w->base.settings->max_frame + 4096, most = 6 * (size_t)w->base.settings->max_frame;
 	size_t ring = publish_bytes_max(&w->base.hub);
@@ -31,14 +32,14 @@ size_t stage_record_max(const struct worker *w)
 	return most > least ? most : least;
 }
 
-char *stage_add(struct worker *w, struct cursor *c, const char *name, uint8_t len, size_t size, uint64_t parsed, uint32_t flags)
+char *publish_batch_add(struct worker *w, struct cursor *c, const char *name, uint8_t len, size_t size, uint64_t parsed, uint32_t flags)
 {
 	char *text = w->item_text + w->item_used;
 
 	if (w->item_count == PUBLISH_BATCH_MAX || w->item_used + len + size > w->item_room)
 		return NULL;
 	if (w->item_count == 0)
-		c->staged_from = c->at;
+		c->batch_from = c->at;
 	memcpy(text, name, len);
 	w->item_used += len + size;
 	w->items[w->item_count++] = (struct publish_item){
@@ -63,7 +64,7 @@ static void put_off(struct worker *w, struct cursor *c, uint64_t at, bool heavy)
 	base_count(&w->base, COUNTER_publish_deferred, 1);
 }
 
-void stage_publish(struct worker *w, struct cursor *c)
+void publish_batch_publish(struct worker *w, struct cursor *c)
 {
 	unsigned done = 0;
 	bool heavy = false;
@@ -84,20 +85,20 @@ void stage_publish(struct worker *w, struct cursor *c)
 		CRASH_POINT("publish-marked");
 		publish_done(&w->base.hub, w->base.number);
 	}
-	if (done < w->item_count && w->flood)
-		w->flood[c->fd].messages -= w->item_count - done;	/* they come again, and count then */
-	if (done < w->item_count)
-		put_off(w, c, done ? w->items[done - 1].parsed : c->staged_from, heavy);
-	stage_drop(w);
+	if (done < w->item_count) {
+		flood_again(w, c->fd, w->item_count - done);
+		put_off(w, c, done ? w->items[done - 1].parsed : c->batch_from, heavy);
+	}
+	publish_batch_drop(w);
 }
 
-bool stage_begin(struct worker *w, struct cursor *c)
+bool publish_batch_begin(struct worker *w, struct cursor *c)
 {
-	stage_publish(w, c);
+	publish_batch_publish(w, c);
 	return !c->stalled;
 }
 
-int stage_answered(struct worker *w, struct cursor *c)
+int publish_batch_answered(struct worker *w, struct cursor *c)
 {
 	int why;
 
@@ -106,21 +107,21 @@ int stage_answered(struct worker *w, struct cursor *c)
 		return 0;
 	}
 	why = errno;
-	stage_drop(w);
+	publish_batch_drop(w);
 	if (why == EAGAIN || why == EBUSY)
 		put_off(w, c, c->at, why == EBUSY);
 	errno = why == EBUSY ? EAGAIN : why;
 	return -1;
 }
 
-void stage_end(struct worker *w)
+void publish_batch_end(struct worker *w)
 {
 	CRASH_POINT("answer-written");
 	publish_done(&w->base.hub, w->base.number);
-	stage_drop(w);
+	publish_batch_drop(w);
 }
 
-void stage_drop(struct worker *w)
+void publish_batch_drop(struct worker *w)
 {
 	w->item_count = 0;
 	w->item_used = 0;

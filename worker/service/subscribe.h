@@ -15,7 +15,6 @@ struct topic_name {
 enum { NAME_INBOX = 1, NAME_EVERYBODY = 2 };	/* what the names of topics that are none begin with */
 struct topic_name action_name(bool inbox, const char *name, size_t len);	/* of a topic, or of an id's inbox */
 struct topic_name action_everybody(void);					/* of what goes to every connection */
-#define ACTION_UNKNOWN "unknown action: subscribe, unsubscribe, publish, login, logout and send are known"
 /* NULL, or why not. With st->transport another than the session's, it is as one of that transport. */
 const char *action_subscribe(struct worker *w, int fd, struct session_state_shm *st, const struct topic_name *name);
 void action_unsubscribe(struct worker *w, int fd, struct session_state_shm *st, const struct topic_name *name);
