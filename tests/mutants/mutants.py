@@ -69,40 +69,40 @@ M("warm-for-ever", "shm/lend.c", "frees - lend->class[c].clean;\n\t}\n\tlend->sp
 M("page-of-others-punched", "shm/lend.c", "\t\tif (is_taken(lend, c, (uint32_t)place))\n\t\t\treturn true;\n", "\t\t(void)lend;\n", "test_lend")
 M("no-share-of-the-limit", "shm/lend.c", "\treturn lend->held + bytes <= lend->share || bytes <= lend->left;\n", "\treturn bytes <= lend->left;\n", "test_lend")
 M("nobody-goes-for-memory", "worker/loop/memory_limit.c", "\t\tif (fd >= 0 && weigh(w, ref, fd) >= weight)\n", "\t\tif (false && weight)\n", "test_memory.Budget.test_the_largest_go")
-M("dribbling-helps", "worker/io/receive.c", "\tif (head->base + head->len == st->parsed)\n\t\thead->since = w->now;\n", "\thead->since = w->now;\n",
+M("dribbling-helps", "worker/io/receive.c", "\tif (head->base + head->len == st->parsed)\n\t\thead->since = base->now;\n", "\thead->since = base->now;\n",
   "test_memory.Unfinished.test_flash")
 M("no-share-of-subscriptions", "worker/service/subscribe.c", "\tif (s->count < SLOT_SHARE)\n\t\treturn true;\n", "\t(void)s;\n", "test_memory.Subscriptions.test_share")
 
 # ---- a worker's start ----
 
-M("no-slot-redo", "worker/loop/recover.c", "\tslot_redo(&w->slot);\n\tfinish_publish(w);", "\tfinish_publish(w);", RECOVERY + "test_half_a_commit")
+M("no-slot-redo", "worker/loop/recover.c", "\tslot_redo(&w->base.slot);\n\tfinish_publish(w);", "\tfinish_publish(w);", RECOVERY + "test_half_a_commit")
 M("publish-not-marked", "worker/loop/recover.c", "\t\t\tst.parsed = intent->parsed;\n", "\t\t\t;\n", GO_THROUGH, points="publish-committed")
 M("publish-marked-though-unanswered", "worker/loop/recover.c",
-  "\tif (intent->answered && is_open(w, intent->fd) && session(w, (int)intent->fd)->state.parsed < intent->parsed)\n\t\treturn;\n", "",
+  "\tif (intent->answered && is_open(w, intent->fd) && session(&w->base, (int)intent->fd)->state.parsed < intent->parsed)\n\t\treturn;\n", "",
   ANSWERED, points="publish-committed", quick=False)
 M("answer-not-resumed-first", "worker/loop/recover.c", "\tresume_answer(w);\n\tresume_sessions(w);", "\tpublish_done(&w->hub, w->number);\n\tresume_sessions(w);",
   ANSWERED, points="publish-committed")
 M("sends-not-landed", "worker/loop/recover.c", "\tland_sends(w);\n", "\t(void)land_sends;\n", GO_THROUGH, points="batch-sent")
-M("landed-losses-not-noted", "worker/delivery/landed.c", "\tstream_commit(&s, &st);\n\tworker_count", "\tsession_commit(w, fd, &st);\n\tworker_count",
+M("landed-losses-not-noted", "worker/delivery/landed.c", "\tstream_commit(&s, &st);\n\tbase_count", "\tsession_commit(streams->base, fd, &st);\n\tbase_count",
   RECOVERY + "test_losses_after_a_death_are_told")
-M("owed-not-noted", "worker/delivery/landed.c", "\tif (!was_behind && st.flags & SESSION_BEHIND)\n\t\tstream_owed(&s, w, fd, &st);\n", "", "test_slow.Slow.test_skip_more_than_once")
+M("owed-not-noted", "worker/delivery/landed.c", "\tif (!was_behind && st.flags & SESSION_BEHIND)\n\t\tstream_owed(&s, streams, fd, &st);\n", "", "test_slow.Slow.test_skip_more_than_once")
 M("cut-and-not-behind", "worker/delivery/landed.c", "\t\t\tst->flags |= SESSION_CUT | SESSION_BEHIND;\n", "\t\t\tst->flags |= SESSION_CUT;\n", "test_torn.", quick=False)
 M("input-not-counted", "worker/loop/recover.c", "\t\tcount_input(w, (int)fd);\n", "\t\t(void)count_input;\n", GO_THROUGH, points="input-received")
 M("scan-not-reset", "worker/loop/recover.c", "\tmemset(head->scan, 0, sizeof(head->scan));\n", "\tmemset(head->scan, 1, sizeof(head->scan));\n",
   GO_THROUGH, points="input-received")
-M("from-not-raised", "worker/loop/recover.c", "\t\tst.pos = sub->from;\n\t\tslot_commit(&w->slot, fd, &st);\n", "\t\t(void)st;\n", RECOVERY + "test_subscribe_behind_own_publish")
+M("from-not-raised", "worker/loop/recover.c", "\t\tst.pos = sub->from;\n\t\tslot_commit(&w->base.slot, fd, &st);\n", "\t\t(void)st;\n", RECOVERY + "test_subscribe_behind_own_publish")
 M("request-keeps-subscriptions", "worker/loop/recover.c", "\tif (s->state.transport == TRANSPORT_HTTP)\n\t\tatomic_store_explicit(&s->subscriptions, 0, memory_order_release);\n", "",
   GO_THROUGH, points="stream-subscribed")
-M("behind-not-counted", "worker/loop/recover.c", "\t\tatomic_fetch_add_explicit(&w->self->behind, 1, memory_order_relaxed);\n", "\t\t;\n",
+M("behind-not-counted", "worker/loop/recover.c", "\t\tatomic_fetch_add_explicit(&w->base.self->behind, 1, memory_order_relaxed);\n", "\t\t;\n",
   RECOVERY + "test_cut_frame_is_rescued_after_a_death")
-M("kept-not-claimed", "worker/loop/recover.c", "\tpartial_take_over(w);\n", "", "test_partial_frames.Deaths.test_one_of_several_is_forgotten")
-M("buffers-not-claimed", "worker/loop/recover.c", "\tif (lend_claim(&w->lend, st->out) < 0)\n\t\treturn false;\n", "", RECOVERY + "test_buffers_of_two")
-M("unheard-not-left", "worker/loop/recover.c", "\t\t\tindex_leave(&w->hub.index, w->number, i);\n", "\t\t\tcontinue;\n", RECOVERY + "test_topic_half_left")
-M("cursor-at-the-tail", "worker/loop/recover.c", "w->cursor = atomic_load_explicit(&w->self->delivered, memory_order_acquire);", "w->cursor = ring_tail(&w->hub.ring);",
+M("kept-not-claimed", "worker/loop/recover.c", "\tpartial_take_over(w->partial);\n", "", "test_partial_frames.Deaths.test_one_of_several_is_forgotten")
+M("buffers-not-claimed", "worker/loop/recover.c", "\tif (lend_claim(&w->base.lend, st->out) < 0)\n\t\treturn false;\n", "", RECOVERY + "test_buffers_of_two")
+M("unheard-not-left", "worker/loop/recover.c", "\t\t\tindex_leave(&w->base.hub.index, w->base.number, i);\n", "\t\t\tcontinue;\n", RECOVERY + "test_topic_half_left")
+M("cursor-at-the-tail", "worker/loop/recover.c", "w->topics.cursor = atomic_load_explicit(&w->base.self->delivered, memory_order_acquire);", "w->topics.cursor = ring_tail(&w->base.hub.ring);",
   GO_THROUGH, points="publish-committed")
 M("linger-not-shut-again", "worker/loop/recover.c", "\t\t\tshutdown((int)fd, SHUT_WR);\t/* again, if it was marked and not done */\n", "\t\t\t;\n",
   RECOVERY + "test_shut_is_shut_again")
-M("answers-not-flushed", "worker/loop/recover.c", "\t\t\toutput_flush(w, (int)fd);\n", "\t\t\t;\n", GO_THROUGH, points="accept-opened")
+M("answers-not-flushed", "worker/loop/recover.c", "\t\t\toutput_flush(&w->output, (int)fd);\n", "\t\t\t;\n", GO_THROUGH, points="accept-opened")
 M("input-not-resumed", "worker/loop/recover.c", "\t\t\tinput_resume(w, (int)fd);\n\t\telse if", "\t\t\t;\n\t\telse if", RECOVERY + "test_received_and_not_looked_at")
 M("blamed-without-fault", "shm/blame.c", "\tif (death == DEATH_KILLED && count < BLAME_KILLS)\n\t\treturn VERDICT_SUSPECT;\n\t*suspect = (struct suspect_shm){ .blamed",
   "\t*suspect = (struct suspect_shm){ .blamed", GO_THROUGH, points="input-received")
@@ -113,7 +113,7 @@ M("nobody-blamed", "worker/loop/recover.c", "if (on && is_open(w, on - 1)) {", "
   "test_crash_points.CrashPoints.test_own_fault_costs_one_connection")
 M("strays-not-adopted", "worker/loop/orphans.c", "if (untouched(fd) && proto_of(w, fd) >= 0)", "if (false)", GO_THROUGH, points="accept-accepted")
 M("strays-all-adopted", "worker/loop/orphans.c", "if (untouched(fd) && proto_of(w, fd) >= 0)", "if (proto_of(w, fd) >= 0)", RECOVERY + "test_connection_half_closed")
-M("orphans-beyond-the-limit", "worker/loop/connection.c", "if (!listener_counts(w, fd)) {", "if (false) {", "test_http_routes.Routes.test_full_and_killed")
+M("orphans-beyond-the-limit", "worker/loop/connection.c", "if (!listener_counts(&w->listeners, fd)) {", "if (false) {", "test_http_routes.Routes.test_full_and_killed")
 M("refused-are-reset", "worker/loop/refuse.c", "\tif (!more)\n\t\tend(w, r);", "\tif (r->told)\n\t\tend(w, r);", "test_http_routes.Routes.test_full_can_be_read")
 M("strays-stay-open", "worker/loop/orphans.c", "w->orphans_room, fd);\n\tclose(fd);\n", "w->orphans_room, fd);\n", "test_crash.Leaks.test_descriptors")
 M("fin-counts-as-input", "worker/io/tcp_counts.c", " - (uint64_t)queued - (uint64_t)fin_arrived(&ti);", " - (uint64_t)queued - 0 * (uint64_t)fin_arrived(&ti);",
@@ -123,41 +123,41 @@ M("unsent-counts-not", "worker/io/tcp_counts.c", "*bytes = acked + (uint64_t)que
 
 # ---- deliveries ----
 
-M("delivered-told-though-apart-wait", "worker/delivery/multi_topic.c", "\treturn w->apart_subscriptions ? w->apart->cursor : w->cursor;\n", "\treturn w->cursor;\n",
+M("delivered-told-though-apart-wait", "worker/delivery/multi_topic.c", "\treturn a->topics->apart_subscriptions ? a->cursor : a->topics->cursor;\n", "\treturn a->topics->cursor;\n",
   RECOVERY + "test_death_with_sessions_due")
 M("chain-outlives-its-session", "worker/delivery/multi_topic.c", "\tif (c)\n\t\tc->first = 0;\n", "\t(void)c;\n", APART + "test_leaving_in_the_middle_of_a_window")
 M("chain-outlives-a-subscription", "worker/delivery/multi_topic.c", "\t\tc->changed = true;\n", "\t\t;\n", APART + "test_leaving_in_the_middle_of_a_window")
-M("noted-from-before-the-subscribe", "worker/delivery/multi_topic.c", "\t\tif (seq >= w->slot.subscriptions[s->subscription].from)\n", "",
+M("noted-from-before-the-subscribe", "worker/delivery/multi_topic.c", "\t\tif (seq >= a->base->slot.subscriptions[s->subscription].from)\n", "",
   "test_apart.ComingAndGoing.test_topics_come_and_go")
 M("partly-is-all", "worker/delivery/multi_topic.c", "\t\tif (!a->partly)\n\t\t\ta->cursor = a->end;\n", "\t\ta->cursor = a->end;\n", APART + "test_more_subscribers_than_a_window")
 M("piece-is-all", "worker/delivery/multi_topic.c", "pos = c->first ? a->item[a->note[c->first - 1].item].seq : a->end;", "pos = a->end;",
   APART + "test_more_than_one_send")
-M("overtaken-apart-forgotten", "worker/delivery/multi_topic.c", "\t\t\tdefer_subscribers(w, a, w->topics[i]);\n", "\t\t\t(void)defer_subscribers;\n", APART + "test_the_ring_went_round")
+M("overtaken-apart-forgotten", "worker/delivery/multi_topic.c", "\t\t\tdefer_subscribers(a, a->topics->of[i]);\n", "\t\t\t(void)defer_subscribers;\n", APART + "test_the_ring_went_round")
 M("owed-before-it-went-apart", "worker/service/subscribe.c", "\tif (owed) {\n", "\tif (false && owed) {\n", APART + "test_second_topic_in_the_middle_of_a_pass")
 M("delivered-told-though-queued", "worker/delivery/fanout.c", "\t\t\tleast = t->first;\n", "\t\t\t;\n", RECOVERY + "test_death_within_a_pass")
 M("flights-not-listed", "worker/io/send_batch.c", "\tatomic_store_explicit(&s->flights, b->count, memory_order_release);\n", "", GO_THROUGH, points="batch-sent")
-M("flight-not-listed", "worker/io/send_batch.c", "\tatomic_store_explicit(&w->slot.shm->flights, 1, memory_order_release);\n", "", GO_THROUGH, points="send-sent")
+M("flight-not-listed", "worker/io/send_batch.c", "\tatomic_store_explicit(&b->base->slot.shm->flights, 1, memory_order_release);\n", "", GO_THROUGH, points="send-sent")
 M("cut-forgotten-by-a-death", "worker/delivery/landed.c", "\t\t\tst->cut = (uint32_t)bytes;\n", "\t\t\tst->cut = 0;\n", "test_slow.Slow.test_large_frames")
 M("rest-of-a-cut-frame-miscounted", "worker/delivery/landed.c", "\tleft = size - st->cut;\n", "\tleft = size;\n", RECOVERY + "test_deaths_while_the_rest_is_sent")
 M("stream-ignores-since-when", "worker/delivery/stream.c", "\t\tif (from < t->subscription->from)\n\t\t\tfrom = t->subscription->from;\n", "",
   APART + "test_second_topic_of_one_behind")
-M("predecessor-not-noted", "worker/delivery/subscription_list.c", "\tif (next)\n\t\tlinks_follow(w, before, next);\n", "", "test_subscription_list")
-M("list-not-told-of-its-order", "worker/loop/recover.c", "\t\t\tlinks_follow(w, before, i);\n", "\t\t\t(void)before;\n", APART + "test_leaves_after_a_death")
-M("not-protected", "worker/loop/worker.c", "\tbool more = !partial_protect(w);\n", "\tbool more = false;\n", "test_slow.SlowWeb.test_large_cut_frames_are_rescued")
-M("kept-not-unlinked", "worker/delivery/partial_frame.c", "\t\tatomic_store_explicit(link_to(w, p), next, memory_order_release);\n", "\t\t(void)next, (void)link_to;\n",
+M("predecessor-not-noted", "worker/delivery/subscription_list.c", "\tif (next)\n\t\tlinks_follow(topics, before, next);\n", "", "test_subscription_list")
+M("list-not-told-of-its-order", "worker/loop/recover.c", "\t\t\tlinks_follow(&w->topics, before, i);\n", "\t\t\t(void)before;\n", APART + "test_leaves_after_a_death")
+M("not-protected", "worker/loop/worker.c", "\tbool more = !partial_protect(w->partial);\n", "\tbool more = false;\n", "test_slow.SlowWeb.test_large_cut_frames_are_rescued")
+M("kept-not-unlinked", "worker/delivery/partial_frame.c", "\t\tatomic_store_explicit(link_to(partial, p), next, memory_order_release);\n", "\t\t(void)next, (void)link_to;\n",
   "test_partial_frames.Deaths.test_one_of_several_is_forgotten")
 
 # ---- hand-over ----
 
-M("not-kept-at-a-freeze", "worker/loop/worker.c", "\tpartial_keep_all(w);\n", "", "test_upgrade.Upgrade.test_another_layout")
+M("not-kept-at-a-freeze", "worker/loop/worker.c", "\tpartial_keep_all(w->partial);\n", "", "test_upgrade.Upgrade.test_another_layout")
 M("orders-taken-while-starting", "master/keeper_orders.c",
   "return !k->stopping && (k->worker == 0 || (!k->asked && atomic_load(&k->self->state) == SLOT_LIVE));", "return !k->stopping && !k->asked;",
   RECOVERY + "test_order_while_a_worker_starts")
 M("no-fault-is-its-own", "master/keeper_worker.c", "\t\t\treturn DEATH_FAULT;\n\treturn DEATH_KILLED;", "\t\t\tbreak;\n\treturn DEATH_KILLED;",
   RECOVERY + "test_own_fault_at_resume")
-M("sessions-end-unnoted", "worker/loop/connection.c", "\t\tatomic_store_explicit(&w->slot.shm->fd_end, (uint32_t)fd + 1, memory_order_relaxed);\n", "\t\t;\n",
+M("sessions-end-unnoted", "worker/loop/connection.c", "\t\tatomic_store_explicit(&w->base.slot.shm->fd_end, (uint32_t)fd + 1, memory_order_relaxed);\n", "\t\t;\n",
   RECOVERY + "test_received_and_not_looked_at", quick=False)
-M("closed-keeps-subscriptions", "worker/loop/connection.c", "\tleave_all(w, fd, s->state.transport);\n\tsession_count", "\tsession_count", GO_THROUGH, points="close-freed", quick=False)
+M("closed-keeps-subscriptions", "worker/loop/connection.c", "\tleave_all(&w->topics, w->apart, fd, s->state.transport);\n\tsession_count", "\tsession_count", GO_THROUGH, points="close-freed", quick=False)
 M("hands-over-though-it-stops", "worker/loop/worker.c", "\tw->freeze = false;\n\tev_break(loop, EVBREAK_CANCEL);\n", "", "test_stop.Stop.test_worker_told_both_at_once")
 M("keeper-made-in-a-freeze", "master/slots.c", " || freeze_is_under_way(m)", "", "test_programs.Programs.test_keeper_killed_in_a_freeze", quick=False)
 M("frozen-for-ever", "master/freeze.c", "if (m->h.slots[i].used && m->h.slots[i].keeper && slots_order(m, i, ORDER_THAW) < 0)", "if (false)",
@@ -179,8 +179,8 @@ MEMORY = "test_memory."
 M("always-late", "worker/protocol/input.c", "\tif (c->at != begun) {\n", "\tif (st.parsed != c->at) {\n", MEMORY + "Unfinished.test_always_one_begun", quick=False)
 M("a-byte-keeps-it-young", "worker/loop/memory_limit.c", "ref == s->state.out ? s->state.last_out : since)", "ref == s->state.out ? s->state.last_out : s ? s->last_in : since)",
   MEMORY + "Budget.test_dribbling_does_not_help", quick=False)
-M("told-before-it-is-noted", "worker/loop/memory_limit.c", "\tsession_forfeit(w, fd);\n\tCRASH_POINT(\"memory-forfeited\");\n",
-  "\tif (can_hear)\n\t\t(void)!send(fd, \"x\", 2, MSG_DONTWAIT | MSG_NOSIGNAL);\n\tCRASH_POINT(\"memory-forfeited\");\n\tsession_forfeit(w, fd);\n",
+M("told-before-it-is-noted", "worker/loop/memory_limit.c", "\tsession_forfeit(&w->base, fd);\n\tCRASH_POINT(\"memory-forfeited\");\n",
+  "\tif (can_hear)\n\t\t(void)!send(fd, \"x\", 2, MSG_DONTWAIT | MSG_NOSIGNAL);\n\tCRASH_POINT(\"memory-forfeited\");\n\tsession_forfeit(&w->base, fd);\n",
   MEMORY + "Deaths.test_before_it_is_told", quick=False)
 M("others-go-in-vain", "shm/lend.c", "\treturn kept + bytes <= lend->share || kept + bytes <= lend->common;\n", "\treturn true;\n", "test_lend")
 M("passed-over-too-early", "worker/delivery/stream.c", "\t\ts->skipped++;\n", "\t\ts->skipped += 2;\n", "test_damage.Damage.test_what_is_skipped_is_not_lost", quick=False)
