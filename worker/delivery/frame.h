@@ -9,7 +9,7 @@
 
 /* Bytes of the frame. page_base: the session's, for TRANSPORT_PAGE. 0: the ring has overwritten it. */
 size_t frame_size(const struct base *base, uint32_t transport, uint32_t page_base, const struct ring_record *rec);
-/* The same of one that was sent: a death is not blamed on the record (see advance() in landed.c). */
+/* The same of one that was sent: a death is not blamed on the record (see landed.c). */
 size_t frame_size_sent(const struct base *base, uint32_t transport, uint32_t page_base, const struct ring_record *rec);
 /* Writes it, the `size` bytes that frame_size() said. -1 when the ring has overwritten the record meanwhile: dst holds rubbish then. */
 int frame_write(const struct base *base, uint32_t transport, uint32_t page_base, const struct ring_record *rec, char *dst, size_t size);

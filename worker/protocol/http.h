@@ -1,5 +1,5 @@
 /*
- * A request and its answer: what http.c, which knows the connection, and http_routes.c, which knows the paths, have in common.
+ * A request and its answer: what http.c, which knows the connection, and http_http_routes.c, which knows the paths, have in common.
  */
 #ifndef WORKER_PROTOCOL_HTTP_H
 #define WORKER_PROTOCOL_HTTP_H

@@ -1,5 +1,5 @@
 /*
- * What a session asks for, whatever the transport: subscribe and unsubscribe, log in and out. Publishing is in stage.c.
+ * What a session asks for, whatever the transport: subscribe and unsubscribe, log in and out. Publishing is in publish_batch.c.
  *
  * To be logged in under an id is to subscribe a topic that nobody can name: its name begins with a control character, which topics can't.
  *
