@@ -16,7 +16,7 @@
 #include "master/keeper_process.h"
 #include "master/privileges.h"
 #include "shm/log.h"
-#include "worker/worker.h"
+#include "worker/loop/worker.h"
 
 #define LOOK_MS 1000u		/* between looks at the worker's signs of life, at most */
 #define LOOK_LEAST_MS 50u

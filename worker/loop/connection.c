@@ -55,8 +55,8 @@ static void adopt(struct worker *w, int fd, int proto)
 	struct session_state_shm st = { .last_out = w->base.now, .transport = protocol_transport(proto) };
 
 	memset(s, 0, sizeof(*s));
-	if (w->flood)
-		w->flood[fd] = (struct flood){ 0 };
+	if (w->service.flood)
+		w->service.flood[fd] = (struct flood){ 0 };
 	s->last_in = w->base.now;
 	if (getrandom(s->token, sizeof(s->token), 0) != sizeof(s->token) || greet(w, fd, &st) < 0) {
 		log_warning_limited("a connection could not be taken in: %s", strerror(errno));
@@ -71,7 +71,7 @@ static void adopt(struct worker *w, int fd, int proto)
 	atomic_store_explicit(&s->status, SESSION_OPEN, memory_order_release);
 	CRASH_POINT("accept-opened");
 	session_count(&w->base, st.transport, 1);
-	action_join_everybody(w, fd);
+	action_join_everybody(&w->service, fd);
 	connection_watch(w, fd);
 	output_flush(&w->output, fd);
 }

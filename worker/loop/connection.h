@@ -4,7 +4,7 @@
 #ifndef WORKER_LOOP_CONNECTION_H
 #define WORKER_LOOP_CONNECTION_H
 
-#include "worker/worker.h"
+#include "worker/loop/worker.h"
 
 /* Of a listener of protocol `proto` (PROTO_): makes a session of it, which is counted `as` accepted or adopted, and greets it; or refuses it. */
 void connection_take(struct worker *w, int fd, int proto, enum counter as);

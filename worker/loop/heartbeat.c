@@ -118,7 +118,7 @@ static bool is_idle(const struct worker *w, int fd)
 static void end(struct worker *w, int fd, enum counter why, const char *text)
 {
 	base_count(&w->base, why, 1);
-	session_end(w, fd, session(&w->base, fd)->state.parsed, 408, text);
+	session_end(&w->protocols, fd, session(&w->base, fd)->state.parsed, 408, text);
 	output_flush(&w->output, fd);
 }
 

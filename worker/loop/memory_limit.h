@@ -4,7 +4,7 @@
 #ifndef WORKER_LOOP_MEMORY_LIMIT_H
 #define WORKER_LOOP_MEMORY_LIMIT_H
 
-#include "worker/worker.h"
+#include "worker/loop/worker.h"
 
 /*
  * Disconnects those whose buffers are the largest and have waited the longest, until so many bytes more may be lent. Not session `fd` (-1: there

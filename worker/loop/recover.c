@@ -373,7 +373,7 @@ static void start_sessions(struct worker *w)
 		work_on(w, fd);
 		count_input(w, (int)fd);
 		connection_watch(w, (int)fd);
-		action_join_everybody(w, (int)fd);
+		action_join_everybody(&w->service, (int)fd);
 	}
 	base_on(&w->base, -1);
 	/* release: as in count_input(). Whoever it was of is counted, or gone. */
@@ -388,7 +388,7 @@ static void resume_answer(struct worker *w)
 	if (atomic_load_explicit(&intent->state, memory_order_acquire) != INTENT_DONE)
 		return;
 	if (is_open(w, intent->fd) && session(&w->base, (int)intent->fd)->state.in != LENT_NONE)
-		input_resume(w, (int)intent->fd);
+		input_resume(&w->protocols, (int)intent->fd);
 	publish_done(&w->base.hub, w->base.number);
 }
 
@@ -402,7 +402,7 @@ static void resume_sessions(struct worker *w)
 		if (session(&w->base, (int)fd)->state.flags & SESSION_LINGER)
 			shutdown((int)fd, SHUT_WR);	/* again, if it was marked and not done */
 		if (session(&w->base, (int)fd)->state.in != LENT_NONE && !(session(&w->base, (int)fd)->state.flags & SESSION_CLOSE))
-			input_resume(w, (int)fd);
+			input_resume(&w->protocols, (int)fd);
 		else if (session(&w->base, (int)fd)->state.out != LENT_NONE || session(&w->base, (int)fd)->state.flags & SESSION_CLOSE)
 			output_flush(&w->output, (int)fd);
 		session_watch(&w->base, (int)fd);

@@ -38,7 +38,7 @@ static void end(struct worker *w, struct refused *r)
 static void tell(struct worker *w, int fd, uint32_t transport, const char *input, size_t len)
 {
 	char frame[TRANSPORT_NOTICE_MAX];
-	size_t size = transport == TRANSPORT_HTTP ? http_last_words(w, input, len, 503, TEXT, frame) : transport_error(transport, hub_now(), 503, TEXT, frame);
+	size_t size = transport == TRANSPORT_HTTP ? http_last_words(&w->protocols, input, len, 503, TEXT, frame) : transport_error(transport, hub_now(), 503, TEXT, frame);
 
 	(void)!send(fd, frame, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 	shutdown(fd, SHUT_WR);

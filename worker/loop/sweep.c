@@ -32,7 +32,7 @@ static bool http_is_late(struct worker *w, int fd)
 		return false;
 	if (st->in != LENT_NONE && passed(w, s->last_in, w->base.settings->http_timeout)) {
 		base_count(&w->base, COUNTER_closed_late, 1);
-		session_end(w, fd, st->parsed, 408, "the request did not arrive whole in time (http_timeout)");
+		session_end(&w->protocols, fd, st->parsed, 408, "the request did not arrive whole in time (http_timeout)");
 		output_flush(&w->output, fd);
 		return true;
 	}
@@ -55,7 +55,7 @@ static bool frame_is_late(struct worker *w, int fd)
 	    session_has(&w->base, fd, MARK_STALLED | MARK_CHOKED) || !passed(w, lend_header(&w->base.slot, st->in)->since, w->base.settings->frame_timeout))
 		return false;
 	base_count(&w->base, COUNTER_closed_unfinished, 1);
-	session_end(w, fd, st->parsed, 408, "the frame did not arrive whole in time (frame_timeout)");
+	session_end(&w->protocols, fd, st->parsed, 408, "the frame did not arrive whole in time (frame_timeout)");
 	output_flush(&w->output, fd);
 	return true;
 }

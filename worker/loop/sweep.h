@@ -4,7 +4,7 @@
 #ifndef WORKER_LOOP_SWEEP_H
 #define WORKER_LOOP_SWEEP_H
 
-#include "worker/worker.h"
+#include "worker/loop/worker.h"
 
 void sweep(struct worker *w);			/* looks at a slice of the sessions */
 int64_t sweep_period(const struct worker *w);	/* milliseconds in which every session is looked at */

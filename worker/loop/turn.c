@@ -20,12 +20,12 @@ static void serve(struct worker *w, int fd, int events)
 	if (events & EV_WRITE) {
 		base_on(&w->base, fd);
 		if (output_run(&w->output, fd))
-			input_stall(w, fd);
+			input_stall(&w->protocols, fd);
 		session_watch(&w->base, fd);
 		base_on(&w->base, -1);
 	}
 	if (events & EV_READ && ev_is_active(&w->base.io[fd]) && session(&w->base, fd)->status == SESSION_OPEN)
-		input_ready(w, fd);
+		input_ready(&w->protocols, fd);
 }
 
 void turn_take(struct worker *w, int fd, int events)

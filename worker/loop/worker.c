@@ -120,8 +120,8 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 	more |= move_delivered(w);
 	if (more)
 		CRASH_POINT("fanout-left");
-	if (w->stalled_count > 0)
-		more |= input_retry_stalled(w);
+	if (w->protocols.stalled_count > 0)
+		more |= input_retry_stalled(&w->protocols);
 	more |= turn_run(w);
 	more |= connection_close_over(w);
 	if (w->stopping && (more || atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) == 0)) {
@@ -179,7 +179,7 @@ static void on_retry(struct ev_loop *loop, struct ev_timer *t, int events)
 	struct worker *w = ev_userdata(loop);
 
 	(void)events;
-	if (w->stalled_count == 0)
+	if (w->protocols.stalled_count == 0)
 		ev_timer_stop(loop, t);
 }
 
@@ -230,7 +230,7 @@ static void say_goodbye(struct worker *w)
 
 	for (int fd = 0; fd < (int)end; fd++)
 		if (session(&w->base, fd)->status == SESSION_OPEN)
-			session_goodbye(w, fd);
+			session_goodbye(&w->protocols, fd);
 }
 
 static void beat(void *of)
@@ -261,8 +261,8 @@ static void start_watchers(struct worker *w)
 	ev_idle_init(&w->idle, on_idle);
 	ev_timer_init(&w->tick, on_tick, TICK, TICK);
 	ev_timer_start(w->base.loop, &w->tick);
-	ev_init(&w->retry, on_retry);
-	w->retry.repeat = RETRY;
+	ev_init(&w->protocols.retry, on_retry);
+	w->protocols.retry.repeat = RETRY;
 	ev_signal_init(&w->on_term, on_term, SIGTERM);
 	ev_signal_start(w->base.loop, &w->on_term);
 	ev_signal_init(&w->on_hup, on_hup, SIGHUP);
@@ -350,7 +350,7 @@ static int base_init(struct worker *w)
 	 * An apostrophe of a record is five bytes on a page of HTML. Nothing grows more: quotation marks, six, do not stand side by side
 	 * for long.
 	 */
-	base->scratch_room = 5 * publish_batch_record_max(w) + 8192;
+	base->scratch_room = 5 * publish_batch_record_max(&w->service) + 8192;
 	base->scratch = malloc(base->scratch_room);
 	sessions = base->slot.shm->sessions_max;
 	base->io = mmap(NULL, sessions * sizeof(*base->io), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -397,6 +397,15 @@ static int delivery_init(struct worker *w)
 		.base = &w->base, .batch = w->batch, .topics = &w->topics, .partial = w->partial, .streams = &w->streams, .apart = w->apart,
 	};
 	w->fanout = (struct fanout){ .base = &w->base, .batch = w->batch, .topics = &w->topics, .streams = &w->streams, .apart = w->apart };
+	w->service.base = &w->base;
+	w->service.topics = &w->topics;
+	w->service.streams = &w->streams;
+	w->service.apart = w->apart;
+	w->protocols.base = &w->base;
+	w->protocols.topics = &w->topics;
+	w->protocols.apart = w->apart;
+	w->protocols.output = &w->output;
+	w->protocols.service = &w->service;
 	return w->partial && w->apart && topics_init(&w->topics) == 0 && links_init(&w->topics) == 0 && fanout_init(&w->fanout) == 0 ? 0 : -1;
 }
 
@@ -409,10 +418,10 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 	w->batch = batch_create(&w->base, (int)start->settings->io, 1024 * 1024 + w->base.scratch_room, landed_record, &w->streams);
 	if (!w->batch)
 		return -1;
-	json_init(&w->json);
+	json_init(&w->protocols.json);
 	if (w->base.settings->flood_messages || w->base.settings->flood_bytes)
-		w->flood = calloc(w->base.slot.shm->sessions_max, sizeof(*w->flood));
-	if (listeners_init(w) < 0 || delivery_init(w) < 0 || publish_batch_init(w) < 0) {
+		w->service.flood = calloc(w->base.slot.shm->sessions_max, sizeof(*w->service.flood));
+	if (listeners_init(w) < 0 || delivery_init(w) < 0 || publish_batch_init(&w->service) < 0) {
 		errno = ENOMEM;
 		log_error("%m");
 		return -1;

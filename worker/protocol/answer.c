@@ -8,51 +8,51 @@
 #include "worker/protocol/http.h"
 
 /* To the request that the session's input begins with. */
-static size_t answer_last(struct worker *w, const struct session_state_shm *st, unsigned status, const char *text, char *dst)
+static size_t answer_last(struct protocols *protocols, const struct session_state_shm *st, unsigned status, const char *text, char *dst)
 {
-	const struct lent_shm *head = st->in != LENT_NONE ? lend_header(&w->base.slot, st->in) : NULL;
-	const char *input = head ? (const char *)lend_bytes(&w->base.slot, st->in) + (st->parsed - head->base) : "";
+	const struct lent_shm *head = st->in != LENT_NONE ? lend_header(&protocols->base->slot, st->in) : NULL;
+	const char *input = head ? (const char *)lend_bytes(&protocols->base->slot, st->in) + (st->parsed - head->base) : "";
 
-	return http_last_words(w, input, head ? (size_t)(head->base + head->len - st->parsed) : 0, status, text, dst);
+	return http_last_words(protocols, input, head ? (size_t)(head->base + head->len - st->parsed) : 0, status, text, dst);
 }
 
-static void put_error(struct worker *w, int fd, uint64_t parsed, unsigned status, const char *text, uint32_t flags)
+static void put_error(struct protocols *protocols, int fd, uint64_t parsed, unsigned status, const char *text, uint32_t flags)
 {
-	struct session_state_shm st = session(&w->base, fd)->state;
+	struct session_state_shm st = session(protocols->base, fd)->state;
 	char bytes[TRANSPORT_NOTICE_MAX];
-	size_t len = st.transport == TRANSPORT_HTTP ? answer_last(w, &st, status, text, bytes) : transport_error(st.transport, hub_now(), status, text, bytes);
+	size_t len = st.transport == TRANSPORT_HTTP ? answer_last(protocols, &st, status, text, bytes) : transport_error(st.transport, hub_now(), status, text, bytes);
 
-	if (len && session_append(&w->base, fd, &st, bytes, len) < 0) {
-		session_abort(&w->base, fd, COUNTER_no_buffer);
+	if (len && session_append(protocols->base, fd, &st, bytes, len) < 0) {
+		session_abort(protocols->base, fd, COUNTER_no_buffer);
 		return;
 	}
 	st.parsed = parsed;
 	st.flags |= flags;
-	session_commit(&w->base, fd, &st);
+	session_commit(protocols->base, fd, &st);
 }
 
-void session_error(struct worker *w, int fd, uint64_t parsed, const char *text, bool end)
+void session_error(struct protocols *protocols, int fd, uint64_t parsed, const char *text, bool end)
 {
-	put_error(w, fd, parsed, 400, text, end ? SESSION_CLOSE : 0);
+	put_error(protocols, fd, parsed, 400, text, end ? SESSION_CLOSE : 0);
 	if (end)
-		base_count(&w->base, COUNTER_bad_input, 1);
+		base_count(protocols->base, COUNTER_bad_input, 1);
 }
 
-void session_end(struct worker *w, int fd, uint64_t parsed, unsigned status, const char *text)
+void session_end(struct protocols *protocols, int fd, uint64_t parsed, unsigned status, const char *text)
 {
-	put_error(w, fd, parsed, status, text, SESSION_CLOSE);
+	put_error(protocols, fd, parsed, status, text, SESSION_CLOSE);
 	if (status == 400)
-		base_count(&w->base, COUNTER_bad_input, 1);
+		base_count(protocols->base, COUNTER_bad_input, 1);
 }
 
-void session_goodbye(struct worker *w, int fd)
+void session_goodbye(struct protocols *protocols, int fd)
 {
-	struct session_state_shm st = session(&w->base, fd)->state;
+	struct session_state_shm st = session(protocols->base, fd)->state;
 	char bytes[TRANSPORT_NOTICE_MAX];
 	size_t len = transport_goodbye(st.transport, bytes);
 
-	if (len && !st.flags && session_append(&w->base, fd, &st, bytes, len) == 0) {
-		session_commit(&w->base, fd, &st);
-		output_flush(&w->output, fd);
+	if (len && !st.flags && session_append(protocols->base, fd, &st, bytes, len) == 0) {
+		session_commit(protocols->base, fd, &st);
+		output_flush(protocols->output, fd);
 	}
 }

@@ -19,12 +19,12 @@ static void write_body(const struct request_body *body, char *dst)
 }
 
 /* The request of a frame. What it publishes points into *json. */
-static void flash_next_request(struct worker *w, const struct cursor *c, const struct flash_frame *frame, struct json_request *json, struct request *req)
+static void flash_next_request(struct protocols *protocols, const struct cursor *c, const struct flash_frame *frame, struct json_request *json, struct request *req)
 {
 	bool classic = frame->kind == FLASH_PUBLISH;
 	const char *error = NULL;
-	int r = classic ? json_request_parse_publish(&w->json, frame->text, frame->len, json, &error)
-			: json_request_parse(&w->json, frame->text, frame->len, false, json, &error);
+	int r = classic ? json_request_parse_publish(&protocols->json, frame->text, frame->len, json, &error)
+			: json_request_parse(&protocols->json, frame->text, frame->len, false, json, &error);
 
 	*req = (struct request){
 		.kind = json->kind,
@@ -45,7 +45,7 @@ static void flash_next_request(struct worker *w, const struct cursor *c, const s
 }
 
 /* Logging in and subscribing are acknowledged, and mistakes are told: all but those that another request would not make end the connection. */
-static void flash_answer(struct worker *w, struct cursor *c, const struct request *req, struct outcome *o)
+static void flash_answer(struct protocols *protocols, struct cursor *c, const struct request *req, struct outcome *o)
 {
 	bool end = o->error && o->status == 400;
 	char bytes[FLASH_ERROR_MAX];
@@ -57,54 +57,54 @@ static void flash_answer(struct worker *w, struct cursor *c, const struct reques
 		len = sizeof(FLASH_ACK) - 1;
 		memcpy(bytes, FLASH_ACK, len);
 	}
-	outcome_commit(w, c, o, req->after, bytes, len, end ? SESSION_CLOSE : 0);
+	outcome_commit(protocols->service, c, o, req->after, bytes, len, end ? SESSION_CLOSE : 0);
 	if (end)
-		base_count(&w->base, COUNTER_bad_input, 1);
+		base_count(protocols->base, COUNTER_bad_input, 1);
 }
 
 /* The frame is none, and nothing behind it can be understood. */
-static bool refuse(struct worker *w, struct cursor *c, const char *error)
+static bool refuse(struct protocols *protocols, struct cursor *c, const char *error)
 {
 	struct request req = { .kind = REQUEST_UNKNOWN, .error = error, .status = 400, .after = c->at + cursor_left(c) };
 	struct outcome o;
 
-	request_serve(w, c, &req, &o);
+	request_serve(protocols->service, c, &req, &o);
 	if (o.kind == OUTCOME_ANSWER)
-		flash_answer(w, c, &req, &o);
+		flash_answer(protocols, c, &req, &o);
 	return false;
 }
 
-bool flash_step(struct worker *w, struct cursor *c)
+bool flash_step(struct protocols *protocols, struct cursor *c)
 {
 	struct json_request json;
 	struct flash_frame frame;
 	struct request req;
 	struct outcome o;
 
-	flash_next(cursor_text(c), cursor_left(c), (size_t)w->base.settings->max_frame, cursor_scan(c), &frame);
+	flash_next(cursor_text(c), cursor_left(c), (size_t)protocols->base->settings->max_frame, cursor_scan(c), &frame);
 	if (frame.kind == FLASH_MORE) {
-		if (c->head->len == lend_room_max(&w->base.slot) && c->at == c->head->base)
-			return refuse(w, c, "frame too long");
+		if (c->head->len == lend_room_max(&protocols->base->slot) && c->at == c->head->base)
+			return refuse(protocols, c, "frame too long");
 		return false;
 	}
 	if (frame.kind == FLASH_BAD)
-		return refuse(w, c, frame.error);
+		return refuse(protocols, c, frame.error);
 	if (frame.kind == FLASH_NOTHING) {
 		cursor_skip(c, frame.taken);
 		return !c->stop;
 	}
-	if (flood_has(w, c->fd, 1))
-		return input_end_flood(w, c);
-	flash_next_request(w, c, &frame, &json, &req);
+	if (flood_has(protocols->service, c->fd, 1))
+		return input_end_flood(protocols, c);
+	flash_next_request(protocols, c, &frame, &json, &req);
 #ifdef JANUS_CRASH_POINTS
-	if (frame.len == sizeof(CRASH_FRAME) - 1 && memcmp(frame.text, CRASH_FRAME, frame.len) == 0 && publish_batch_begin(w, c))
+	if (frame.len == sizeof(CRASH_FRAME) - 1 && memcmp(frame.text, CRASH_FRAME, frame.len) == 0 && publish_batch_begin(protocols->service, c))
 		__builtin_trap();
 #endif
-	request_serve(w, c, &req, &o);
+	request_serve(protocols->service, c, &req, &o);
 	if (o.kind == OUTCOME_LATER)
 		return false;
 	if (o.kind == OUTCOME_ANSWER)
-		flash_answer(w, c, &req, &o);
+		flash_answer(protocols, c, &req, &o);
 	cursor_take(c, frame.taken);
 	return !c->stop;
 }

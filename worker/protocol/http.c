@@ -9,13 +9,13 @@
 #include "worker/protocol/input.h"
 #include "worker/service/flood.h"
 
-static struct http_limits limits(const struct worker *w)
+static struct http_limits limits(const struct protocols *protocols)
 {
 	return (struct http_limits){
-		.line = (uint32_t)w->base.settings->max_head / 2,
-		.head = (uint32_t)w->base.settings->max_head,
-		.headers = (uint32_t)w->base.settings->max_fields,
-		.body = (uint32_t)w->base.settings->max_frame,
+		.line = (uint32_t)protocols->base->settings->max_head / 2,
+		.head = (uint32_t)protocols->base->settings->max_head,
+		.headers = (uint32_t)protocols->base->settings->max_fields,
+		.body = (uint32_t)protocols->base->settings->max_frame,
 	};
 }
 
@@ -39,7 +39,7 @@ static bool host_is_ours(const struct exchange *x)
 {
 	struct http_text host = x->req->authority.host;
 
-	return host.len == 0 || http_host_is_safe(host) || http_hosts_have(x->w->base.settings->hosts, host) != HTTP_NOT_LISTED;
+	return host.len == 0 || http_host_is_safe(host) || http_hosts_have(x->protocols->base->settings->hosts, host) != HTTP_NOT_LISTED;
 }
 
 /* What Access-Control-Allow-Origin is to say; p NULL: nothing. *credentials: the page may come with cookies and the like. */
@@ -50,7 +50,7 @@ static struct http_text granted(const struct exchange *x, bool *credentials)
 	*credentials = false;
 	if (!origin.p || origin.len > HTTP_ORIGIN_MAX)
 		return (struct http_text){ 0 };
-	switch (http_origins_have(x->w->base.settings->origins, origin)) {
+	switch (http_origins_have(x->protocols->base->settings->origins, origin)) {
 	case HTTP_ANY:
 		return (struct http_text){ "*", 1 };
 	case HTTP_LISTED:
@@ -90,7 +90,7 @@ static bool host_is_listed(const struct exchange *x)
 		int len = at.port ? snprintf(text, sizeof(text), "%s://%.*s:%u", schemes[i], (int)at.host.len, at.host.p, at.port)
 				  : snprintf(text, sizeof(text), "%s://%.*s", schemes[i], (int)at.host.len, at.host.p);
 
-		if ((size_t)len < sizeof(text) && http_origins_have(x->w->base.settings->origins, (struct http_text){ text, (size_t)len }) != HTTP_NOT_LISTED)
+		if ((size_t)len < sizeof(text) && http_origins_have(x->protocols->base->settings->origins, (struct http_text){ text, (size_t)len }) != HTTP_NOT_LISTED)
 			return true;
 	}
 	return false;
@@ -129,47 +129,47 @@ struct http_answer exchange_answer(const struct exchange *x, unsigned status, co
 bool exchange_send(const struct exchange *x, struct outcome *o, const char *bytes, size_t len, bool goes_on)
 {
 	if (!len) {			/* it does not fit into the scratch */
-		session_abort(&x->w->base, x->c->fd, COUNTER_no_buffer);
+		session_abort(x->protocols->base, x->c->fd, COUNTER_no_buffer);
 		x->c->stop = true;
 	}
-	return len && outcome_commit(x->w, x->c, o, x->after, bytes, len, goes_on ? 0 : SESSION_CLOSE);
+	return len && outcome_commit(x->protocols->service, x->c, o, x->after, bytes, len, goes_on ? 0 : SESSION_CLOSE);
 }
 
 /* The answer lies in the scratch. */
 static void reply(const struct exchange *x, struct outcome *o, size_t len, bool goes_on)
 {
-	exchange_send(x, o, x->w->base.scratch, len, goes_on);
+	exchange_send(x, o, x->protocols->base->scratch, len, goes_on);
 }
 
 void exchange_reply(const struct exchange *x, struct outcome *o, const struct http_answer *answer, const char *body, size_t len)
 {
-	reply(x, o, http_answer(x->w->base.scratch, x->w->base.scratch_room, answer, body, len), answer->keep_alive);
+	reply(x, o, http_answer(x->protocols->base->scratch, x->protocols->base->scratch_room, answer, body, len), answer->keep_alive);
 }
 
 void exchange_error(const struct exchange *x, unsigned status, const char *fields, const char *text)
 {
 	struct http_answer answer = exchange_answer(x, status, NULL);
-	struct outcome o = outcome_nothing(x->w, x->c);
+	struct outcome o = outcome_nothing(x->protocols->service, x->c);
 
 	answer.fields = fields;
-	reply(x, &o, http_error(x->w->base.scratch, x->w->base.scratch_room, &answer, text), answer.keep_alive);
+	reply(x, &o, http_error(x->protocols->base->scratch, x->protocols->base->scratch_room, &answer, text), answer.keep_alive);
 }
 
 void exchange_flood(struct exchange *x)
 {
 	struct http_answer answer = exchange_answer(x, 429, NULL);
-	struct outcome o = outcome_nothing(x->w, x->c);
+	struct outcome o = outcome_nothing(x->protocols->service, x->c);
 
-	base_count(&x->w->base, COUNTER_closed_flood, 1);
+	base_count(x->protocols->base, COUNTER_closed_flood, 1);
 	answer.keep_alive = false;
 	x->after = x->c->at + cursor_left(x->c);
-	reply(x, &o, http_error(x->w->base.scratch, x->w->base.scratch_room, &answer, FLOOD_MESSAGES), false);
+	reply(x, &o, http_error(x->protocols->base->scratch, x->protocols->base->scratch_room, &answer, FLOOD_MESSAGES), false);
 }
 
-size_t http_last_words(struct worker *w, const char *input, size_t len, unsigned status, const char *text, char *dst)
+size_t http_last_words(struct protocols *protocols, const char *input, size_t len, unsigned status, const char *text, char *dst)
 {
 	struct http_request req;
-	struct exchange x = { .w = w, .req = &req };
+	struct exchange x = { .protocols = protocols, .req = &req };
 	struct http_answer answer;
 
 	http_glance(input, len, &req);
@@ -181,13 +181,13 @@ size_t http_last_words(struct worker *w, const char *input, size_t len, unsigned
 /* ---- requests ---- */
 
 /* Where the next request would begin is not certain: this was the last one. */
-static void refuse(struct worker *w, struct cursor *c, const struct http_request *bad)
+static void refuse(struct protocols *protocols, struct cursor *c, const struct http_request *bad)
 {
 	struct http_request req;
-	struct exchange x = { .w = w, .c = c, .req = &req, .after = c->at + cursor_left(c) };
+	struct exchange x = { .protocols = protocols, .c = c, .req = &req, .after = c->at + cursor_left(c) };
 
 	http_glance(cursor_text(c), cursor_left(c), &req);
-	base_count(&w->base, COUNTER_bad_input, 1);
+	base_count(protocols->base, COUNTER_bad_input, 1);
 	exchange_error(&x, bad->status, NULL, bad->error);
 }
 
@@ -199,32 +199,32 @@ static bool expected(struct exchange *x, struct http_request *req)
 {
 	x->after = x->c->at + cursor_left(x->c);
 	req->keep_alive = false;
-	if (flood_has(x->w, x->c->fd, 1)) {
+	if (flood_has(x->protocols->service, x->c->fd, 1)) {
 		exchange_flood(x);
 		return false;
 	}
 	return routes_want_body(x);
 }
 
-bool http_step(struct worker *w, struct cursor *c)
+bool http_step(struct protocols *protocols, struct cursor *c)
 {
-	struct http_limits most = limits(w);
+	struct http_limits most = limits(protocols);
 	struct http_request req;
-	struct exchange x = { .w = w, .c = c, .req = &req };
+	struct exchange x = { .protocols = protocols, .c = c, .req = &req };
 
-	http_next(cursor_text(c), cursor_left(c), &most, cursor_scan(c), w->base.scratch, &req);
+	http_next(cursor_text(c), cursor_left(c), &most, cursor_scan(c), protocols->base->scratch, &req);
 	switch (req.kind) {
 	case HTTP_MORE:
 		return false;
 	case HTTP_CONTINUE:
-		return expected(&x, &req) && session_answer(&w->base, c->fd, c->at, HTTP_100, sizeof(HTTP_100) - 1);
+		return expected(&x, &req) && session_answer(protocols->base, c->fd, c->at, HTTP_100, sizeof(HTTP_100) - 1);
 	case HTTP_BAD:
-		refuse(w, c, &req);
+		refuse(protocols, c, &req);
 		return false;
 	case HTTP_REQUEST:
 		break;
 	}
-	if (flood_has(w, c->fd, 1)) {
+	if (flood_has(protocols->service, c->fd, 1)) {
 		exchange_flood(&x);
 		return false;
 	}

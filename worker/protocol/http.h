@@ -1,14 +1,15 @@
 /*
- * A request and its answer: what http.c, which knows the connection, and http_http_routes.c, which knows the paths, have in common.
+ * A request and its answer: what http.c, which knows the connection, and http_routes.c, which knows the paths, have in common.
  */
 #ifndef WORKER_PROTOCOL_HTTP_H
 #define WORKER_PROTOCOL_HTTP_H
 
 #include "proto/http_response.h"
+#include "worker/protocol/protocols.h"
 #include "worker/service/request.h"
 
 struct exchange {
-	struct worker *w;
+	struct protocols *protocols;
 	struct cursor *c;
 	const struct http_request *req;
 	uint64_t after;			/* place in the input behind the request */
@@ -28,7 +29,7 @@ void exchange_reply(const struct exchange *x, struct outcome *o, const struct ht
 void exchange_error(const struct exchange *x, unsigned status, const char *fields, const char *text);
 
 /* An answer to what came of a request that is not dealt with (input[0..len), perhaps none of it): the last one of its connection. dst[TRANSPORT_NOTICE_MAX]. */
-size_t http_last_words(struct worker *w, const char *input, size_t len, unsigned status, const char *text, char *dst);
+size_t http_last_words(struct protocols *protocols, const char *input, size_t len, unsigned status, const char *text, char *dst);
 
 /* Answers a request that is more than flood_messages allows, which is the last one. */
 void exchange_flood(struct exchange *x);

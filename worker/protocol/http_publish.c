@@ -135,7 +135,7 @@ static void post_message(const struct exchange *x, const struct topic_name *to, 
 	}
 	put_posted(&size, &p);
 	req.body.size = size.len;
-	request_serve(x->w, x->c, &req, &o);
+	request_serve(x->protocols->service, x->c, &req, &o);
 	answer_published(x, &o, false);
 }
 
@@ -189,11 +189,11 @@ static const char *add_item(const struct exchange *x, const char *item, size_t l
 	const char *error;
 
 	*status = 400;
-	if (json_request_parse_publish(&x->w->json, item, len, &json, &error) < 0)
+	if (json_request_parse_publish(&x->protocols->json, item, len, &json, &error) < 0)
 		return error;
 	req.names.one = action_name(false, json.name, json.name_len);
 	req.body.size = json.size;
-	if (request_add(x->w, x->c, &req))
+	if (request_add(x->protocols->service, x->c, &req))
 		return NULL;
 	*status = 413;
 	return "too much for one request: at most 512 messages, and so many bytes";
@@ -213,24 +213,24 @@ static void post_array(const struct exchange *x)
 		exchange_error(x, 400, NULL, error ? error : "not an array: POST /pub/TOPIC publishes one message, /pub an array of them");
 		return;
 	}
-	if (!request_begin(x->w, x->c))
+	if (!request_begin(x->protocols->service, x->c))
 		return;
 	while (json_array_next(&array, &item, &len)) {
 		number++;
 		error = add_item(x, item, len, &status);
 		if (error) {
 			snprintf(why, sizeof(why), "message %u: %s", number, error);
-			request_drop(x->w);
+			request_drop(x->protocols->service);
 			exchange_error(x, status, NULL, why);
 			return;
 		}
 	}
-	if (flood_has(x->w, x->c->fd, number)) {
-		request_drop(x->w);
-		exchange_flood(&(struct exchange){ .w = x->w, .c = x->c, .req = x->req });
+	if (flood_has(x->protocols->service, x->c->fd, number)) {
+		request_drop(x->protocols->service);
+		exchange_flood(&(struct exchange){ .protocols = x->protocols, .c = x->c, .req = x->req });
 		return;
 	}
-	request_publish(x->w, x->c, &o);
+	request_publish(x->protocols->service, x->c, &o);
 	answer_published(x, &o, true);
 }
 
@@ -275,7 +275,7 @@ bool may_broadcast(const struct exchange *x, struct http_text path)
 	char event[MESSAGE_TOPIC_MAX];
 
 	(void)path;
-	if (!x->w->base.settings->broadcast)
+	if (!x->protocols->base->settings->broadcast)
 		exchange_error(x, 403, NULL, "switched off (broadcast)");
-	return x->w->base.settings->broadcast && read_event(x, event) >= 0;
+	return x->protocols->base->settings->broadcast && read_event(x, event) >= 0;
 }

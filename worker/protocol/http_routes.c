@@ -44,9 +44,9 @@ static uint32_t stream_transport(const struct http_request *req, bool page)
  * that a successor that deals with the request again says the same.) */
 static uint32_t retry_of(const struct exchange *x)
 {
-	uint32_t retry = (uint32_t)x->w->base.settings->retry, random;
+	uint32_t retry = (uint32_t)x->protocols->base->settings->retry, random;
 
-	memcpy(&random, session(&x->w->base, x->c->fd)->token, sizeof(random));
+	memcpy(&random, session(x->protocols->base, x->c->fd)->token, sizeof(random));
 	return retry / 2 + random % (retry + 1);
 }
 
@@ -54,8 +54,8 @@ static uint32_t retry_of(const struct exchange *x)
 static size_t stream_head(const struct exchange *x, uint32_t transport)
 {
 	struct http_answer answer = exchange_answer(x, 200, NULL);
-	char *dst = x->w->base.scratch;
-	size_t room = x->w->base.scratch_room, len;
+	char *dst = x->protocols->base->scratch;
+	size_t room = x->protocols->base->scratch_room, len;
 
 	if (transport == TRANSPORT_WEBSOCKET || transport == TRANSPORT_WEBSOCKET_STREAM)
 		return websocket_answer(dst, room, x->req, websocket_protocol(x->req));
@@ -84,9 +84,9 @@ static bool next_name(void *names, struct topic_name *name)
 /* The number of the topic's record before the first one that the page will show. */
 static uint32_t page_base(const struct exchange *x)
 {
-	uint32_t sub = atomic_load_explicit(&session(&x->w->base, x->c->fd)->subscriptions, memory_order_relaxed);
+	uint32_t sub = atomic_load_explicit(&session(x->protocols->base, x->c->fd)->subscriptions, memory_order_relaxed);
 
-	return sub ? x->w->base.slot.subscriptions[sub].number - 1 : 0;
+	return sub ? x->protocols->base->slot.subscriptions[sub].number - 1 : 0;
 }
 
 static void start_stream(const struct exchange *x, struct names names, uint32_t transport)
@@ -99,7 +99,7 @@ static void start_stream(const struct exchange *x, struct names names, uint32_t 
 	};
 	struct outcome o;
 
-	request_serve(x->w, x->c, &req, &o);
+	request_serve(x->protocols->service, x->c, &req, &o);
 	if (o.kind == OUTCOME_LATER)
 		return;
 	if (o.error) {
@@ -108,9 +108,9 @@ static void start_stream(const struct exchange *x, struct names names, uint32_t 
 	}
 	CRASH_POINT("stream-subscribed");
 	if (transport_has(transport, TRANSPORT_OWN_FRAMES))
-		session(&x->w->base, x->c->fd)->page_base = page_base(x);
-	if (!exchange_send(x, &o, x->w->base.scratch, stream_head(x, transport), true))
-		leave_all(&x->w->topics, x->w->apart, x->c->fd, transport);
+		session(x->protocols->base, x->c->fd)->page_base = page_base(x);
+	if (!exchange_send(x, &o, x->protocols->base->scratch, stream_head(x, transport), true))
+		leave_all(x->protocols->topics, x->protocols->apart, x->c->fd, transport);
 	else
 		CRASH_POINT("stream-started");
 }
@@ -153,9 +153,9 @@ static void get_stream(const struct exchange *x, struct names names, bool page)
 	else if (x->req->websocket && !page && !websocket_granted(x))
 		return;
 	else if (x->req->method == HTTP_HEAD) {
-		struct outcome o = outcome_nothing(x->w, x->c);
+		struct outcome o = outcome_nothing(x->protocols->service, x->c);
 
-		exchange_send(x, &o, x->w->base.scratch, stream_head(x, stream_transport(x->req, page)), x->req->keep_alive && x->req->minor);
+		exchange_send(x, &o, x->protocols->base->scratch, stream_head(x, stream_transport(x->req, page)), x->req->keep_alive && x->req->minor);
 	} else {
 		start_stream(x, names, stream_transport(x->req, page));
 	}
@@ -188,10 +188,10 @@ static void get_ws(const struct exchange *x, struct http_text path)
 static void get_page(const struct exchange *x, struct http_text path)
 {
 	struct http_answer answer = exchange_answer(x, 200, HTML);
-	struct outcome o = outcome_nothing(x->w, x->c);
+	struct outcome o = outcome_nothing(x->protocols->service, x->c);
 
 	(void)path;
-	if (x->w->base.settings->page != 0) {
+	if (x->protocols->base->settings->page != 0) {
 		exchange_error(x, 404, NULL, "the page is switched off (page)");
 		return;
 	}
@@ -250,7 +250,7 @@ static const struct route *find_route(const struct http_request *req, struct htt
 static void preflight(const struct exchange *x, const struct route *r)
 {
 	struct http_answer answer = exchange_answer(x, 204, NULL);
-	struct outcome o = outcome_nothing(x->w, x->c);
+	struct outcome o = outcome_nothing(x->protocols->service, x->c);
 	size_t len;
 
 	answer.fields = r ? r->allow : ALLOW_ANY;
@@ -258,8 +258,8 @@ static void preflight(const struct exchange *x, const struct route *r)
 		exchange_reply(x, &o, &answer, "", 0);
 		return;
 	}
-	len = http_preflight(x->w->base.scratch, x->w->base.scratch_room, &answer, "GET, POST", x->req->field[HTTP_REQUEST_HEADERS]);
-	exchange_send(x, &o, x->w->base.scratch, len, answer.keep_alive);
+	len = http_preflight(x->protocols->base->scratch, x->protocols->base->scratch_room, &answer, "GET, POST", x->req->field[HTTP_REQUEST_HEADERS]);
+	exchange_send(x, &o, x->protocols->base->scratch, len, answer.keep_alive);
 }
 
 /* Of a body that is not what it looks like, nothing can be made. */

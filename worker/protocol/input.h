@@ -5,21 +5,21 @@
 #define WORKER_PROTOCOL_INPUT_H
 
 #include "worker/session/cursor.h"
-#include "worker/worker.h"
+#include "worker/protocol/protocols.h"
 
-void input_ready(struct worker *w, int fd);	/* there is something to receive */
-void input_resume(struct worker *w, int fd);	/* deals with what is in the session's buffer already */
-void input_stall(struct worker *w, int fd);	/* input_resume() when others had their turn */
-bool input_retry_stalled(struct worker *w);	/* true when some are left that could go on */
+void input_ready(struct protocols *protocols, int fd);	/* there is something to receive */
+void input_resume(struct protocols *protocols, int fd);	/* deals with what is in the session's buffer already */
+void input_stall(struct protocols *protocols, int fd);	/* input_resume() when others had their turn */
+bool input_retry_stalled(struct protocols *protocols);	/* true when some are left that could go on */
 
 /* One a transport: deals with one unit of the input (a frame, a request) at the cursor, if it is there whole. False when there is nothing more to do. */
-bool flash_step(struct worker *w, struct cursor *c);
-bool packet_step(struct worker *w, struct cursor *c);
-bool http_step(struct worker *w, struct cursor *c);
-bool websocket_step(struct worker *w, struct cursor *c);
+bool flash_step(struct protocols *protocols, struct cursor *c);
+bool packet_step(struct protocols *protocols, struct cursor *c);
+bool http_step(struct protocols *protocols, struct cursor *c);
+bool websocket_step(struct protocols *protocols, struct cursor *c);
 
 /* Sends more than flood_messages allows: this unit is not dealt with, and the session ends. Returns false. For transports whose answers do not say
  * to what. */
-bool input_end_flood(struct worker *w, struct cursor *c);
+bool input_end_flood(struct protocols *protocols, struct cursor *c);
 
 #endif

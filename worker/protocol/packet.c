@@ -46,7 +46,7 @@ static void packet_next_request(const struct cursor *c, const struct packet_requ
 		req->body.size = packet_record(NULL, 0, p, to.key, to.name, to.len, &req->error);
 }
 
-static void packet_answer(struct worker *w, struct cursor *c, const struct packet_request *p, uint64_t after, struct outcome *o, uint32_t flags)
+static void packet_answer(struct protocols *protocols, struct cursor *c, const struct packet_request *p, uint64_t after, struct outcome *o, uint32_t flags)
 {
 	struct packet_reply r = { .error = o->error, .has_seq = p->has_seq, .seq = p->seq };
 	char bytes[PACKET_REPLY_MAX];
@@ -57,47 +57,47 @@ static void packet_answer(struct worker *w, struct cursor *c, const struct packe
 		r.has_subscribers = true;
 		r.subscribers = o->published->subscribers;
 	}
-	outcome_commit(w, c, o, after, bytes, packet_reply(bytes, &r), flags);
+	outcome_commit(protocols->service, c, o, after, bytes, packet_reply(bytes, &r), flags);
 }
 
 /* This packet is the last one, and answered with the error. False, as a step that ends. */
-static bool end(struct worker *w, struct cursor *c, const struct packet_request *p, enum counter why, const char *error)
+static bool end(struct protocols *protocols, struct cursor *c, const struct packet_request *p, enum counter why, const char *error)
 {
 	struct request req = { .kind = REQUEST_UNKNOWN, .error = error, .status = 400, .after = c->at + cursor_left(c) };
 	struct outcome o;
 
-	request_serve(w, c, &req, &o);
+	request_serve(protocols->service, c, &req, &o);
 	if (o.kind == OUTCOME_LATER)
 		return false;
-	base_count(&w->base, why, 1);
-	packet_answer(w, c, p, req.after, &o, SESSION_CLOSE);
+	base_count(protocols->base, why, 1);
+	packet_answer(protocols, c, p, req.after, &o, SESSION_CLOSE);
 	return false;
 }
 
-bool packet_step(struct worker *w, struct cursor *c)
+bool packet_step(struct protocols *protocols, struct cursor *c)
 {
 	struct packet_request p;
 	struct request req;
 	struct outcome o;
 
-	packet_next(cursor_text(c), cursor_left(c), (size_t)w->base.settings->max_frame, &p);
+	packet_next(cursor_text(c), cursor_left(c), (size_t)protocols->base->settings->max_frame, &p);
 	switch (p.kind) {
 	case PACKET_MORE:
 		return false;
 	case PACKET_BAD:
-		return end(w, c, &p, COUNTER_bad_input, p.error);
+		return end(protocols, c, &p, COUNTER_bad_input, p.error);
 	case PACKET_REQUEST:
 	case PACKET_REFUSED:
 		break;
 	}
-	if (flood_has(w, c->fd, 1))
-		return end(w, c, &p, COUNTER_closed_flood, FLOOD_MESSAGES);
+	if (flood_has(protocols->service, c->fd, 1))
+		return end(protocols, c, &p, COUNTER_closed_flood, FLOOD_MESSAGES);
 	packet_next_request(c, &p, &req);
-	request_serve(w, c, &req, &o);
+	request_serve(protocols->service, c, &req, &o);
 	if (o.kind == OUTCOME_LATER)
 		return false;
 	if (o.kind == OUTCOME_ANSWER)
-		packet_answer(w, c, &p, req.after, &o, 0);
+		packet_answer(protocols, c, &p, req.after, &o, 0);
 	cursor_take(c, p.taken);
 	return !c->stop;
 }

@@ -50,11 +50,11 @@ static void write_body(const struct request_body *body, char *dst)
 }
 
 /* The request of a message. What it publishes points into *json. */
-static void websocket_next_request(struct worker *w, const struct cursor *c, const struct websocket_event *event, struct json_request *json,
+static void websocket_next_request(struct protocols *protocols, const struct cursor *c, const struct websocket_event *event, struct json_request *json,
 				   struct request *req)
 {
 	const char *error = NULL;
-	int r = json_request_parse(&w->json, event->text, event->len, true, json, &error);
+	int r = json_request_parse(&protocols->json, event->text, event->len, true, json, &error);
 
 	*req = (struct request){
 		.kind = json->kind,
@@ -71,64 +71,64 @@ static void websocket_next_request(struct worker *w, const struct cursor *c, con
 }
 
 /* False when it is to be tried again. */
-static bool serve(struct worker *w, struct cursor *c, const struct websocket_event *event)
+static bool serve(struct protocols *protocols, struct cursor *c, const struct websocket_event *event)
 {
 	char frame[ANSWER_MAX + WEBSOCKET_HEADER_MAX];
 	struct json_request json;
 	struct request req;
 	struct outcome o;
 
-	websocket_next_request(w, c, event, &json, &req);
-	request_serve(w, c, &req, &o);
+	websocket_next_request(protocols, c, event, &json, &req);
+	request_serve(protocols->service, c, &req, &o);
 	if (o.kind == OUTCOME_ANSWER)
-		outcome_commit(w, c, &o, req.after, frame, websocket_answer_frame(frame, &json, &o), 0);
+		outcome_commit(protocols->service, c, &o, req.after, frame, websocket_answer_frame(frame, &json, &o), 0);
 	return o.kind != OUTCOME_LATER;
 }
 
 /* A control frame, or the end. The batch has been published. */
-static void control(struct worker *w, struct cursor *c, const struct websocket_event *event)
+static void control(struct protocols *protocols, struct cursor *c, const struct websocket_event *event)
 {
-	struct outcome o = outcome_nothing(w, c);
+	struct outcome o = outcome_nothing(protocols->service, c);
 	char frame[WEBSOCKET_CONTROL_MAX];
 	uint64_t after = c->at + event->taken;
 
 	switch (event->kind) {
 	case WEBSOCKET_PING:
 		/* (No turn is given away here: of one between fragments it would not be heard again.) */
-		outcome_commit(w, c, &o, after, frame, websocket_control(frame, WEBSOCKET_OP_PONG, event->text, event->len), 0);
+		outcome_commit(protocols->service, c, &o, after, frame, websocket_control(frame, WEBSOCKET_OP_PONG, event->text, event->len), 0);
 		break;
 	case WEBSOCKET_CLOSE:
-		outcome_commit(w, c, &o, after, frame, websocket_close(frame, event->code, ""), SESSION_CLOSE);
+		outcome_commit(protocols->service, c, &o, after, frame, websocket_close(frame, event->code, ""), SESSION_CLOSE);
 		break;
 	default:
-		base_count(&w->base, COUNTER_bad_input, 1);
-		outcome_commit(w, c, &o, c->at + cursor_left(c), frame, websocket_close(frame, event->code, event->error), SESSION_CLOSE);
+		base_count(protocols->base, COUNTER_bad_input, 1);
+		outcome_commit(protocols->service, c, &o, c->at + cursor_left(c), frame, websocket_close(frame, event->code, event->error), SESSION_CLOSE);
 		break;
 	}
 }
 
-bool websocket_step(struct worker *w, struct cursor *c)
+bool websocket_step(struct protocols *protocols, struct cursor *c)
 {
-	bool stream = session(&w->base, c->fd)->state.transport == TRANSPORT_WEBSOCKET_STREAM;
+	bool stream = session(protocols->base, c->fd)->state.transport == TRANSPORT_WEBSOCKET_STREAM;
 	struct websocket_event event;
 
-	websocket_next(cursor_text(c), cursor_left(c), (size_t)w->base.settings->max_frame, cursor_scan(c), w->base.scratch, &event);
-	if (event.kind != WEBSOCKET_MORE && event.kind != WEBSOCKET_BAD && event.kind != WEBSOCKET_CLOSE && flood_has(w, c->fd, 1))
-		return input_end_flood(w, c);
+	websocket_next(cursor_text(c), cursor_left(c), (size_t)protocols->base->settings->max_frame, cursor_scan(c), protocols->base->scratch, &event);
+	if (event.kind != WEBSOCKET_MORE && event.kind != WEBSOCKET_BAD && event.kind != WEBSOCKET_CLOSE && flood_has(protocols->service, c->fd, 1))
+		return input_end_flood(protocols, c);
 	switch (event.kind) {
 	case WEBSOCKET_MORE:
 		return false;
 	case WEBSOCKET_TEXT:
 	case WEBSOCKET_BINARY:
-		if (!stream && !serve(w, c, &event))
+		if (!stream && !serve(protocols, c, &event))
 			return false;
 		break;
 	case WEBSOCKET_PONG:
 		break;
 	default:
-		if (!publish_batch_begin(w, c))
+		if (!publish_batch_begin(protocols->service, c))
 			return false;
-		control(w, c, &event);
+		control(protocols, c, &event);
 		break;
 	}
 	if (event.taken)

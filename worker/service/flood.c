@@ -4,42 +4,42 @@
 #include "worker/service/flood.h"
 
 /* NULL: nobody counts. */
-static struct flood *flood_of(struct worker *w, int fd)
+static struct flood *flood_of(struct service *service, int fd)
 {
-	struct flood *f = w->flood ? &w->flood[fd] : NULL;
+	struct flood *f = service->flood ? &service->flood[fd] : NULL;
 
-	if (f && f->second != w->base.now)
-		*f = (struct flood){ .second = w->base.now };
+	if (f && f->second != service->base->now)
+		*f = (struct flood){ .second = service->base->now };
 	return f;
 }
 
-bool flood_has(struct worker *w, int fd, unsigned messages)
+bool flood_has(struct service *service, int fd, unsigned messages)
 {
-	const struct flood *f = flood_of(w, fd);
+	const struct flood *f = flood_of(service, fd);
 
-	return f && w->base.settings->flood_messages && f->messages + (uint64_t)messages > (uint64_t)w->base.settings->flood_messages;
+	return f && service->base->settings->flood_messages && f->messages + (uint64_t)messages > (uint64_t)service->base->settings->flood_messages;
 }
 
-bool flood_bytes(struct worker *w, int fd, size_t bytes)
+bool flood_bytes(struct service *service, int fd, size_t bytes)
 {
-	struct flood *f = flood_of(w, fd);
+	struct flood *f = flood_of(service, fd);
 
 	if (!f)
 		return false;
 	f->bytes += bytes;
-	return w->base.settings->flood_bytes && f->bytes > (uint64_t)w->base.settings->flood_bytes;
+	return service->base->settings->flood_bytes && f->bytes > (uint64_t)service->base->settings->flood_bytes;
 }
 
-void flood_messages(struct worker *w, int fd, unsigned messages)
+void flood_messages(struct service *service, int fd, unsigned messages)
 {
-	struct flood *f = flood_of(w, fd);
+	struct flood *f = flood_of(service, fd);
 
 	if (f)
 		f->messages += messages;
 }
 
-void flood_again(struct worker *w, int fd, unsigned messages)
+void flood_again(struct service *service, int fd, unsigned messages)
 {
-	if (w->flood)
-		w->flood[fd].messages -= messages;
+	if (service->flood)
+		service->flood[fd].messages -= messages;
 }

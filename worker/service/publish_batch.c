@@ -10,39 +10,39 @@
 #include "worker/service/flood.h"
 #include "worker/service/publish_batch.h"
 
-int publish_batch_init(struct worker *w)
+int publish_batch_init(struct service *service)
 {
-	size_t least = publish_batch_record_max(w) + TOPIC_NAME_MAX;
+	size_t least = publish_batch_record_max(service) + TOPIC_NAME_MAX;
 
-	w->item_room = publish_bytes_max(&w->base.hub) < 256 * 1024 ? publish_bytes_max(&w->base.hub) : 256 * 1024;
-	if (w->item_room < least)
-		w->item_room = least;
-	w->items = malloc(PUBLISH_BATCH_MAX * sizeof(*w->items));
-	w->item_text = malloc(w->item_room);
-	return w->items && w->item_text ? 0 : -1;
+	service->item_room = publish_bytes_max(&service->base->hub) < 256 * 1024 ? publish_bytes_max(&service->base->hub) : 256 * 1024;
+	if (service->item_room < least)
+		service->item_room = least;
+	service->items = malloc(PUBLISH_BATCH_MAX * sizeof(*service->items));
+	service->item_text = malloc(service->item_room);
+	return service->items && service->item_text ? 0 : -1;
 }
 
-size_t publish_batch_record_max(const struct worker *w)
+size_t publish_batch_record_max(const struct service *service)
 {
-	size_t least = (size_t)w->base.settings->max_frame + 4096, most = 6 * (size_t)w->base.settings->max_frame;
-	size_t ring = publish_bytes_max(&w->base.hub);
+	size_t least = (size_t)service->base->settings->max_frame + 4096, most = 6 * (size_t)service->base->settings->max_frame;
+	size_t ring = publish_bytes_max(&service->base->hub);
 
 	if (most > ring)
 		most = ring;
 	return most > least ? most : least;
 }
 
-char *publish_batch_add(struct worker *w, struct cursor *c, const char *name, uint8_t len, size_t size, uint64_t parsed, uint32_t flags)
+char *publish_batch_add(struct service *service, struct cursor *c, const char *name, uint8_t len, size_t size, uint64_t parsed, uint32_t flags)
 {
-	char *text = w->item_text + w->item_used;
+	char *text = service->item_text + service->item_used;
 
-	if (w->item_count == PUBLISH_BATCH_MAX || w->item_used + len + size > w->item_room)
+	if (service->item_count == PUBLISH_BATCH_MAX || service->item_used + len + size > service->item_room)
 		return NULL;
-	if (w->item_count == 0)
+	if (service->item_count == 0)
 		c->batch_from = c->at;
 	memcpy(text, name, len);
-	w->item_used += len + size;
-	w->items[w->item_count++] = (struct publish_item){
+	service->item_used += len + size;
+	service->items[service->item_count++] = (struct publish_item){
 		.hash = index_hash(name, len),
 		.topic = text,
 		.topic_len = len,
@@ -54,75 +54,75 @@ char *publish_batch_add(struct worker *w, struct cursor *c, const char *name, ui
 	return text + len;
 }
 
-static void put_off(struct worker *w, struct cursor *c, uint64_t at, bool heavy)
+static void put_off(struct service *service, struct cursor *c, uint64_t at, bool heavy)
 {
 	c->at = at;
 	cursor_clear_scan(c);
 	cursor_stall(c);
 	if (heavy)
-		session_mark(&w->base, c->fd, MARK_HEAVY);
-	base_count(&w->base, COUNTER_publish_deferred, 1);
+		session_mark(service->base, c->fd, MARK_HEAVY);
+	base_count(service->base, COUNTER_publish_deferred, 1);
 }
 
-void publish_batch_publish(struct worker *w, struct cursor *c)
+void publish_batch_publish(struct service *service, struct cursor *c)
 {
 	unsigned done = 0;
 	bool heavy = false;
 
-	while (done < w->item_count) {
-		unsigned n = publish(&w->base.hub, w->base.number, c->fd, w->items + done, w->item_count - done);
-		struct session_state_shm st = session(&w->base, c->fd)->state;
+	while (done < service->item_count) {
+		unsigned n = publish(&service->base->hub, service->base->number, c->fd, service->items + done, service->item_count - done);
+		struct session_state_shm st = session(service->base, c->fd)->state;
 
 		if (n == 0) {
 			heavy = errno == EBUSY;
 			break;
 		}
 		done += n;
-		st.parsed = w->items[done - 1].parsed;
-		st.flags |= w->items[done - 1].flags;
+		st.parsed = service->items[done - 1].parsed;
+		st.flags |= service->items[done - 1].flags;
 		CRASH_POINT("publish-unmarked");
-		session_commit(&w->base, c->fd, &st);
+		session_commit(service->base, c->fd, &st);
 		CRASH_POINT("publish-marked");
-		publish_done(&w->base.hub, w->base.number);
+		publish_done(&service->base->hub, service->base->number);
 	}
-	if (done < w->item_count) {
-		flood_again(w, c->fd, w->item_count - done);
-		put_off(w, c, done ? w->items[done - 1].parsed : c->batch_from, heavy);
+	if (done < service->item_count) {
+		flood_again(service, c->fd, service->item_count - done);
+		put_off(service, c, done ? service->items[done - 1].parsed : c->batch_from, heavy);
 	}
-	publish_batch_drop(w);
+	publish_batch_drop(service);
 }
 
-bool publish_batch_begin(struct worker *w, struct cursor *c)
+bool publish_batch_begin(struct service *service, struct cursor *c)
 {
-	publish_batch_publish(w, c);
+	publish_batch_publish(service, c);
 	return !c->stalled;
 }
 
-int publish_batch_answered(struct worker *w, struct cursor *c)
+int publish_batch_answered(struct service *service, struct cursor *c)
 {
 	int why;
 
-	if (publish_answered(&w->base.hub, w->base.number, c->fd, w->items, w->item_count) == 0) {
+	if (publish_answered(&service->base->hub, service->base->number, c->fd, service->items, service->item_count) == 0) {
 		CRASH_POINT("answer-unwritten");
 		return 0;
 	}
 	why = errno;
-	publish_batch_drop(w);
+	publish_batch_drop(service);
 	if (why == EAGAIN || why == EBUSY)
-		put_off(w, c, c->at, why == EBUSY);
+		put_off(service, c, c->at, why == EBUSY);
 	errno = why == EBUSY ? EAGAIN : why;
 	return -1;
 }
 
-void publish_batch_end(struct worker *w)
+void publish_batch_end(struct service *service)
 {
 	CRASH_POINT("answer-written");
-	publish_done(&w->base.hub, w->base.number);
-	publish_batch_drop(w);
+	publish_done(&service->base->hub, service->base->number);
+	publish_batch_drop(service);
 }
 
-void publish_batch_drop(struct worker *w)
+void publish_batch_drop(struct service *service)
 {
-	w->item_count = 0;
-	w->item_used = 0;
+	service->item_count = 0;
+	service->item_used = 0;
 }

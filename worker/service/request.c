@@ -19,47 +19,47 @@ static void fail(struct outcome *o, unsigned status, const char *error)
 
 /* ---- publishing ---- */
 
-bool request_begin(struct worker *w, struct cursor *c)
+bool request_begin(struct service *service, struct cursor *c)
 {
-	return publish_batch_begin(w, c);
+	return publish_batch_begin(service, c);
 }
 
-bool request_add(struct worker *w, struct cursor *c, const struct request *req)
+bool request_add(struct service *service, struct cursor *c, const struct request *req)
 {
 	const struct topic_name *name = &req->names.one;
-	char *record = publish_batch_add(w, c, name->bytes, name->len, req->body.size, req->after, req->flags);
+	char *record = publish_batch_add(service, c, name->bytes, name->len, req->body.size, req->after, req->flags);
 
 	if (record)
 		req->body.write(&req->body, record);
 	return record != NULL;
 }
 
-void request_drop(struct worker *w)
+void request_drop(struct service *service)
 {
-	publish_batch_drop(w);
+	publish_batch_drop(service);
 }
 
-void request_publish(struct worker *w, struct cursor *c, struct outcome *o)
+void request_publish(struct service *service, struct cursor *c, struct outcome *o)
 {
-	if (w->item_count > 0 && publish_batch_answered(w, c) < 0) {
-		*o = outcome_nothing(w, c);
+	if (service->item_count > 0 && publish_batch_answered(service, c) < 0) {
+		*o = outcome_nothing(service, c);
 		fail(o, 413, "more than the server's ring can take at once (ring_bytes)");
 		if (c->stalled)
 			o->kind = OUTCOME_LATER;
 		return;
 	}
-	*o = outcome_nothing(w, c);
-	o->published = w->items;
-	o->count = w->item_count;
+	*o = outcome_nothing(service, c);
+	o->published = service->items;
+	o->count = service->item_count;
 }
 
 /* A publish that nobody waits for. */
-static enum outcome_kind add_to_batch(struct worker *w, struct cursor *c, const struct request *req)
+static enum outcome_kind add_to_batch(struct service *service, struct cursor *c, const struct request *req)
 {
-	if (!request_add(w, c, req)) {
-		if (!publish_batch_begin(w, c))
+	if (!request_add(service, c, req)) {
+		if (!publish_batch_begin(service, c))
 			return OUTCOME_LATER;
-		request_add(w, c, req);
+		request_add(service, c, req);
 	}
 	if (req->flags & SESSION_CLOSE)
 		c->stop = true;
@@ -78,100 +78,100 @@ static bool next_name(const struct request_names *names, unsigned number, struct
 }
 
 /* A connection that becomes a stream takes what goes to everybody from then on. (But not a page, which counts the messages of one topic.) */
-static const char *subscribe_everybody(struct worker *w, struct cursor *c, struct session_state_shm *st)
+static const char *subscribe_everybody(struct service *service, struct cursor *c, struct session_state_shm *st)
 {
 	struct topic_name everybody = action_everybody();
 
-	return w->base.settings->broadcast && !transport_has(st->transport, TRANSPORT_OWN_FRAMES) ? action_subscribe(w, c->fd, st, &everybody) : NULL;
+	return service->base->settings->broadcast && !transport_has(st->transport, TRANSPORT_OWN_FRAMES) ? action_subscribe(service, c->fd, st, &everybody) : NULL;
 }
 
-static void subscribe(struct worker *w, struct cursor *c, const struct request *req, struct outcome *o)
+static void subscribe(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
 {
 	struct topic_name name;
 	const char *error = NULL;
 
 	if (req->becomes) {
 		o->state.transport = req->transport;
-		error = subscribe_everybody(w, c, &o->state);
+		error = subscribe_everybody(service, c, &o->state);
 	}
 	for (unsigned n = 0; !error && next_name(&req->names, n, &name); n++)
-		error = action_subscribe(w, c->fd, &o->state, &name);
+		error = action_subscribe(service, c->fd, &o->state, &name);
 	if (!error)
 		return;
 	fail(o, 503, error);
 	if (req->becomes) {
-		leave_all(&w->topics, w->apart, c->fd, req->transport);
-		o->state = session(&w->base, c->fd)->state;
+		leave_all(service->topics, service->apart, c->fd, req->transport);
+		o->state = session(service->base, c->fd)->state;
 	}
 }
 
-static void unsubscribe(struct worker *w, struct cursor *c, const struct request *req, struct outcome *o)
+static void unsubscribe(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
 {
 	struct topic_name name;
 
 	for (unsigned n = 0; next_name(&req->names, n, &name); n++)
-		action_unsubscribe(w, c->fd, &o->state, &name);
+		action_unsubscribe(service, c->fd, &o->state, &name);
 }
 
 /* ---- requests ---- */
 
 /* Why it can't be served, as far as it can be told without trying. */
-static bool refuse(const struct worker *w, const struct request *req, struct outcome *o)
+static bool refuse(const struct service *service, const struct request *req, struct outcome *o)
 {
 	o->error = NULL;
 	if (req->error)
 		fail(o, req->status, req->error);
-	else if (publishes(req) && req->body.size > publish_batch_record_max(w))
+	else if (publishes(req) && req->body.size > publish_batch_record_max(service))
 		fail(o, 413, "the message is too long with its quotes and control characters escaped (max_frame)");
 	return o->error != NULL;
 }
 
-void request_serve(struct worker *w, struct cursor *c, const struct request *req, struct outcome *o)
+void request_serve(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
 {
-	bool refused = refuse(w, req, o), publish = publishes(req) && !refused;
+	bool refused = refuse(service, req, o), publish = publishes(req) && !refused;
 	struct outcome done;
 
 	if (publish && !req->answered) {
-		o->kind = add_to_batch(w, c, req);
+		o->kind = add_to_batch(service, c, req);
 		return;
 	}
 	o->kind = OUTCOME_LATER;
-	if (!publish_batch_begin(w, c) || (!publish && cursor_yields(c)))
+	if (!publish_batch_begin(service, c) || (!publish && cursor_yields(c)))
 		return;
 	if (publish) {
-		request_add(w, c, req);
-		request_publish(w, c, o);
+		request_add(service, c, req);
+		request_publish(service, c, o);
 		return;
 	}
-	done = outcome_nothing(w, c);
+	done = outcome_nothing(service, c);
 	if (refused)
 		fail(&done, o->status, o->error);
 	else if (req->kind == REQUEST_SUBSCRIBE || req->kind == REQUEST_LOGIN)
-		subscribe(w, c, req, &done);
+		subscribe(service, c, req, &done);
 	else if (req->kind == REQUEST_UNSUBSCRIBE || req->kind == REQUEST_LOGOUT)
-		unsubscribe(w, c, req, &done);
+		unsubscribe(service, c, req, &done);
 	*o = done;
 }
 
-struct outcome outcome_nothing(const struct worker *w, const struct cursor *c)
+struct outcome outcome_nothing(const struct service *service, const struct cursor *c)
 {
-	return (struct outcome){ .kind = OUTCOME_ANSWER, .state = session(&w->base, c->fd)->state };
+	return (struct outcome){ .kind = OUTCOME_ANSWER, .state = session(service->base, c->fd)->state };
 }
 
-bool outcome_commit(struct worker *w, struct cursor *c, struct outcome *o, uint64_t after, const void *answer, size_t len, uint32_t flags)
+bool outcome_commit(struct service *service, struct cursor *c, struct outcome *o, uint64_t after, const void *answer, size_t len, uint32_t flags)
 {
-	bool room = !len || session_append(&w->base, c->fd, &o->state, answer, len) == 0;
+	bool room = !len || session_append(service->base, c->fd, &o->state, answer, len) == 0;
 
 	if (room) {
 		o->state.parsed = after;
 		o->state.flags |= flags;
-		session_commit(&w->base, c->fd, &o->state);
+		session_commit(service->base, c->fd, &o->state);
 	} else {
-		session_abort(&w->base, c->fd, COUNTER_no_buffer);
+		session_abort(service->base, c->fd, COUNTER_no_buffer);
 	}
 	if (!room || flags & SESSION_CLOSE)
 		c->stop = true;
 	if (o->count > 0)
-		publish_batch_end(w);
+		publish_batch_end(service);
 	return room;
 }

@@ -15,7 +15,7 @@
 #include "proto/message.h"
 #include "worker/service/subscribe.h"
 #include "worker/session/cursor.h"
-#include "worker/worker.h"
+#include "worker/service/service.h"
 
 /* A message as it will stand in the ring: `size` bytes, which `write` puts there. */
 struct request_body {
@@ -62,24 +62,24 @@ struct outcome {
 	struct session_state_shm state;	/* the session's, with what was done */
 };
 
-void request_serve(struct worker *w, struct cursor *c, const struct request *req, struct outcome *o);
+void request_serve(struct service *service, struct cursor *c, const struct request *req, struct outcome *o);
 
 /*
  * Several messages in one request: all of them are published, or none. request_begin(): false when it is put off. request_add(): false when there is
  * no room for one more. Then request_publish(), or request_drop().
  */
-bool request_begin(struct worker *w, struct cursor *c);
-bool request_add(struct worker *w, struct cursor *c, const struct request *req);
-void request_publish(struct worker *w, struct cursor *c, struct outcome *o);
-void request_drop(struct worker *w);
+bool request_begin(struct service *service, struct cursor *c);
+bool request_add(struct service *service, struct cursor *c, const struct request *req);
+void request_publish(struct service *service, struct cursor *c, struct outcome *o);
+void request_drop(struct service *service);
 
 /* The outcome of something that changes nothing: to answer what is no request. */
-struct outcome outcome_nothing(const struct worker *w, const struct cursor *c);
+struct outcome outcome_nothing(const struct service *service, const struct cursor *c);
 
 /*
  * Ends an OUTCOME_ANSWER: the answer, what was done, and that the input is taken up to `after`, are one commit. With SESSION_CLOSE in `flags` it is
  * the session's last answer. False: there is no room for the answer, and the connection is broken.
  */
-bool outcome_commit(struct worker *w, struct cursor *c, struct outcome *o, uint64_t after, const void *answer, size_t len, uint32_t flags);
+bool outcome_commit(struct service *service, struct cursor *c, struct outcome *o, uint64_t after, const void *answer, size_t len, uint32_t flags);
 
 #endif

@@ -36,89 +36,89 @@ struct topic_name action_everybody(void)
 }
 
 /* Joins the topic; *tail is where the ring ends at that moment, *number that of the topic's next record: every later record is seen. */
-static uint32_t join(struct worker *w, const struct topic_name *name, uint64_t *tail, uint64_t *number)
+static uint32_t join(struct service *service, const struct topic_name *name, uint64_t *tail, uint64_t *number)
 {
 	uint64_t hash = index_hash(name->bytes, name->len);
 	uint32_t t;
 
-	lock_acquire(&w->base.hub.shm->lock, w->base.number + 1);
-	t = index_join(&w->base.hub.index, w->base.number, hash, name->bytes, name->len);
-	*tail = ring_tail(&w->base.hub.ring);
-	*number = index_topic(&w->base.hub.index, t)->published + 1;
-	lock_release(&w->base.hub.shm->lock, w->base.number + 1);
+	lock_acquire(&service->base->hub.shm->lock, service->base->number + 1);
+	t = index_join(&service->base->hub.index, service->base->number, hash, name->bytes, name->len);
+	*tail = ring_tail(&service->base->hub.ring);
+	*number = index_topic(&service->base->hub.index, t)->published + 1;
+	lock_release(&service->base->hub.shm->lock, service->base->number + 1);
 	return t;
 }
 
 /* Each has room for some; beyond that, all have a limit together. Of what is left of it a worker takes a part, before it counts again. */
-static bool may_subscribe(struct worker *w, const struct session_shm *s)
+static bool may_subscribe(struct service *service, const struct session_shm *s)
 {
-	uint64_t all, most = w->base.hub.shm->subscriptions_max;
+	uint64_t all, most = service->base->hub.shm->subscriptions_max;
 
 	if (s->count < SLOT_SHARE)
 		return true;
-	if (w->subscriptions_spare == 0) {
-		all = hub_subscriptions(&w->base.hub);
+	if (service->subscriptions_spare == 0) {
+		all = hub_subscriptions(&service->base->hub);
 		if (all >= most)
 			return false;
-		w->subscriptions_spare = 1 + (uint32_t)((most - all) / (2 * INDEX_SLOTS_MAX));
+		service->subscriptions_spare = 1 + (uint32_t)((most - all) / (2 * INDEX_SLOTS_MAX));
 	}
-	w->subscriptions_spare--;
+	service->subscriptions_spare--;
 	return true;
 }
 
 /* Nobody here subscribes what was joined. */
-static void leave_unsubscribed(struct worker *w, uint32_t t)
+static void leave_unsubscribed(struct service *service, uint32_t t)
 {
-	if (topics_find(&w->topics, t))
+	if (topics_find(service->topics, t))
 		return;
-	lock_acquire(&w->base.hub.shm->lock, w->base.number + 1);
-	index_leave(&w->base.hub.index, w->base.number, t);
-	lock_release(&w->base.hub.shm->lock, w->base.number + 1);
+	lock_acquire(&service->base->hub.shm->lock, service->base->number + 1);
+	index_leave(&service->base->hub.index, service->base->number, t);
+	lock_release(&service->base->hub.shm->lock, service->base->number + 1);
 }
 
 /*
  * The session is about to have a second topic. What the first one's fan-out has not served it yet, its own stream brings. -1 without memory.
  */
-static int go_apart(struct worker *w, int fd, struct session_state_shm *st)
+static int go_apart(struct service *service, int fd, struct session_state_shm *st)
 {
-	bool owed = !(st->flags & SESSION_BEHIND) && topics_owe(&w->topics, fd, st->pos);
+	bool owed = !(st->flags & SESSION_BEHIND) && topics_owe(service->topics, fd, st->pos);
 
-	if (topics_move_apart(&w->topics, st->transport, fd) < 0)
+	if (topics_move_apart(service->topics, st->transport, fd) < 0)
 		return -1;
 	if (owed) {
-		landed_defer(&w->streams, fd);
-		st->flags |= session(&w->base, fd)->state.flags & SESSION_BEHIND;
+		landed_defer(service->streams, fd);
+		st->flags |= session(service->base, fd)->state.flags & SESSION_BEHIND;
 	}
 	return 0;
 }
 
-const char *action_subscribe(struct worker *w, int fd, struct session_state_shm *st, const struct topic_name *name)
+const char *action_subscribe(struct service *service, int fd, struct session_state_shm *st, const struct topic_name *name)
 {
-	struct session_shm *s = session(&w->base, fd);
+	struct session_shm *s = session(service->base, fd);
 	struct subscription_shm *sub;
 	uint64_t tail, next;
-	uint32_t number, t = join(w, name, &tail, &next);
+	uint32_t number, t = join(service, name, &tail, &next);
 
 	if (t == TOPIC_NONE)
 		return "too many topics on this server (max_topics)";
 	CRASH_POINT("subscribe-joined");
-	if (links_find(&w->topics, fd, t))
+	if (links_find(service->topics, fd, t))
 		return NULL;
-	if (s->count >= (uint64_t)w->base.settings->max_subscriptions) {
-		leave_unsubscribed(w, t);
+	if (s->count >= (uint64_t)service->base->settings->max_subscriptions) {
+		leave_unsubscribed(service, t);
 		return "too many subscriptions on one connection (max_subscriptions)";
 	}
-	number = may_subscribe(w, s) ? topics_take_subscription(&w->topics) : 0;
+	number = may_subscribe(service, s) ? topics_take_subscription(service->topics) : 0;
 	if (!number) {
-		leave_unsubscribed(w, t);
+		leave_unsubscribed(service, t);
 		return "too many subscriptions on this server (max_subscriptions_total)";
 	}
-	sub = &w->base.slot.subscriptions[number];
+	sub = &service->base->slot.subscriptions[number];
 	sub->topic = t;
-	if ((s->count == 1 && go_apart(w, fd, st) < 0) ||
-	    topics_add(&w->topics, st->transport, fd, number, s->count > 0 || transport_has(st->transport, TRANSPORT_OWN_FRAMES)) < 0) {
-		topics_give_subscription(&w->topics, number);
-		leave_unsubscribed(w, t);
+	if ((s->count == 1 && go_apart(service, fd, st) < 0) ||
+	    topics_add(service->topics, st->transport, fd, number, s->count > 0 || transport_has(st->transport, TRANSPORT_OWN_FRAMES)) < 0) {
+		topics_give_subscription(service->topics, number);
+		leave_unsubscribed(service, t);
 		return "out of memory";
 	}
 	sub->from = tail;
@@ -127,49 +127,49 @@ const char *action_subscribe(struct worker *w, int fd, struct session_state_shm 
 	if (s->count == 0 && !(st->flags & SESSION_BEHIND) && st->pos < tail)
 		st->pos = tail;
 	CRASH_POINT("subscribe-filled");
-	links_add(&w->topics, fd, number);
+	links_add(service->topics, fd, number);
 	CRASH_POINT("subscribe-linked");
 	s->count++;
-	base_count(&w->base, COUNTER_subscribed, 1);
-	atomic_fetch_add_explicit(&w->base.self->subscriptions, 1, memory_order_relaxed);
+	base_count(service->base, COUNTER_subscribed, 1);
+	atomic_fetch_add_explicit(&service->base->self->subscriptions, 1, memory_order_relaxed);
 	return NULL;
 }
 
-static uint32_t find_topic(struct worker *w, const struct topic_name *name)
+static uint32_t find_topic(struct service *service, const struct topic_name *name)
 {
 	uint64_t hash = index_hash(name->bytes, name->len);
 	uint32_t t;
 
-	lock_acquire(&w->base.hub.shm->lock, w->base.number + 1);
-	t = index_find(&w->base.hub.index, hash, name->bytes, name->len);
-	lock_release(&w->base.hub.shm->lock, w->base.number + 1);
+	lock_acquire(&service->base->hub.shm->lock, service->base->number + 1);
+	t = index_find(&service->base->hub.index, hash, name->bytes, name->len);
+	lock_release(&service->base->hub.shm->lock, service->base->number + 1);
 	return t;
 }
 
-void action_unsubscribe(struct worker *w, int fd, struct session_state_shm *st, const struct topic_name *name)
+void action_unsubscribe(struct service *service, int fd, struct session_state_shm *st, const struct topic_name *name)
 {
-	uint32_t t = find_topic(w, name), number = t == TOPIC_NONE ? 0 : links_find(&w->topics, fd, t);
+	uint32_t t = find_topic(service, name), number = t == TOPIC_NONE ? 0 : links_find(service->topics, fd, t);
 
 	if (!number)
 		return;
-	links_remove(&w->topics, fd, number);
+	links_remove(service->topics, fd, number);
 	CRASH_POINT("unsubscribe-unlinked");
-	session(&w->base, fd)->count--;
-	topics_remove(&w->topics, st->transport, number);
-	apart_changed(w->apart, fd);
+	session(service->base, fd)->count--;
+	topics_remove(service->topics, st->transport, number);
+	apart_changed(service->apart, fd);
 	CRASH_POINT("unsubscribe-left");
-	topics_give_subscription(&w->topics, number);
-	base_count(&w->base, COUNTER_unsubscribed, 1);
-	atomic_fetch_sub_explicit(&w->base.self->subscriptions, 1, memory_order_relaxed);
+	topics_give_subscription(service->topics, number);
+	base_count(service->base, COUNTER_unsubscribed, 1);
+	atomic_fetch_sub_explicit(&service->base->self->subscriptions, 1, memory_order_relaxed);
 }
 
-void action_join_everybody(struct worker *w, int fd)
+void action_join_everybody(struct service *service, int fd)
 {
-	struct session_state_shm st = session(&w->base, fd)->state;
+	struct session_state_shm st = session(service->base, fd)->state;
 	struct topic_name name = action_everybody();
 
-	if (!w->base.settings->broadcast || st.transport == TRANSPORT_HTTP || transport_has(st.transport, TRANSPORT_OWN_FRAMES) || st.flags & (SESSION_CLOSE | SESSION_LINGER))
+	if (!service->base->settings->broadcast || st.transport == TRANSPORT_HTTP || transport_has(st.transport, TRANSPORT_OWN_FRAMES) || st.flags & (SESSION_CLOSE | SESSION_LINGER))
 		return;
-	if (action_subscribe(w, fd, &st, &name) == NULL)
-		session_commit(&w->base, fd, &st);
+	if (action_subscribe(service, fd, &st, &name) == NULL)
+		session_commit(service->base, fd, &st);
 }

@@ -11,15 +11,12 @@
  *   protocol/   what is spoken: from input to requests, and from outcomes to answers
  *   loop/       the process: a turn of the loop, connections' beginning and end, time limits, recovery
  */
-#ifndef WORKER_WORKER_H
-#define WORKER_WORKER_H
+#ifndef WORKER_LOOP_WORKER_H
+#define WORKER_LOOP_WORKER_H
 
-#include "proto/json.h"
-#include "proto/transport.h"
-#include "shm/publish.h"
 #include "worker/delivery/fanout.h"
-#include "worker/delivery/output.h"
 #include "worker/io/listener.h"
+#include "worker/protocol/protocols.h"
 
 /* What a worker is given by its keeper. */
 struct worker_listener {
@@ -41,13 +38,6 @@ struct worker_start {
 	uint64_t died;			/* when it did, microseconds since 1970; 0 if none did */
 };
 
-/* What a connection has sent in this second. */
-struct flood {
-	uint32_t second;
-	uint32_t messages;
-	uint64_t bytes;
-};
-
 struct worker {
 	const struct worker_start *start;
 	struct base base;
@@ -61,21 +51,8 @@ struct worker {
 	struct output output;
 	struct fanout fanout;
 
-	/* subscribe.c */
-	uint32_t subscriptions_spare;	/* how many more may be made before all are counted */
-
-	/* publish_batch.c */
-	struct json json;
-	struct publish_item *items;	/* parsed and not yet published */
-	unsigned item_count;
-	char *item_text;		/* their topics and messages */
-	size_t item_used, item_room;
-
-	/* input.c */
-	struct flood *flood;		/* by descriptor; NULL: nobody counts */
-	int *stalled;			/* sessions whose publishing is put off */
-	uint32_t stalled_count, stalled_room;
-	uint64_t heavy_since;		/* since when large ones among them are passed over, milliseconds; 0: none is */
+	struct service service;
+	struct protocols protocols;
 
 	/* turn.c */
 	int *ready;			/* sessions that wait for their turn; those ahead of ready_at had it */
@@ -94,7 +71,7 @@ struct worker {
 	struct ev_prepare prepare;
 	struct ev_check check;
 	struct ev_idle idle;
-	struct ev_timer tick, retry;
+	struct ev_timer tick;
 	struct ev_signal on_term, on_hup, on_freeze;
 	bool drained, freeze;
 	bool stopping;

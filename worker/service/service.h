@@ -1,0 +1,36 @@
+/*
+ * What the services have in common: what they stand on, and the state of each.
+ */
+#ifndef WORKER_SERVICE_SERVICE_H
+#define WORKER_SERVICE_SERVICE_H
+
+#include "shm/publish.h"
+#include "worker/delivery/multi_topic.h"
+
+/* What a connection has sent in this second. */
+struct flood {
+	uint32_t second;
+	uint32_t messages;
+	uint64_t bytes;
+};
+
+struct service {
+	struct base *base;
+	struct topics *topics;
+	struct streams *streams;
+	struct apart *apart;
+
+	/* subscribe.c */
+	uint32_t subscriptions_spare;	/* how many more may be made before all are counted */
+
+	/* publish_batch.c */
+	struct publish_item *items;	/* parsed and not yet published */
+	unsigned item_count;
+	char *item_text;		/* their topics and messages */
+	size_t item_used, item_room;
+
+	/* flood.c */
+	struct flood *flood;		/* by descriptor; NULL: nobody counts */
+};
+
+#endif
