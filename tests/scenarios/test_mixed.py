@@ -43,7 +43,7 @@ class FlashReader(Client):
 class Mixed(WebTest):
     limit = 120
     visitors = ()                # as Witnesses have
-    options = ("keep_alive=10m",)       # publishers wait for readers who have much to read
+    options = "keep_alive=10m", "peer_timeout=10m"       # readers have much to read: publishers wait for them, and pings stand behind it
     topics = "a,b"
 
     def subscriber(self, kind):
