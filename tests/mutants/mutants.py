@@ -50,7 +50,7 @@ M("intent-too-late", "shm/publish.c",
   "\t\tCRASH_POINT(\"publish-intended\");\n\t\tif (batch.next != batch.first)\n\t\t\tring_commit(&hub->ring, &batch);\n"
   "\t\tCRASH_POINT(\"publish-committed\");\n\t\tatomic_store_explicit(&intent->state, INTENT_WRITTEN, memory_order_release);\n",
   GO_THROUGH, points="publish-committed")
-M("flood-is-published", "worker/protocol/http.c", "if (flood_has(w, c->fd, 1)) {", "if (flood_has(w, c->fd, 0)) {", "test_limits.Floods.test_what_is_too_much_is_not_done")
+M("flood-is-published", "worker/protocol/http.c", "if (flood_has(protocols->service, c->fd, 1)) {", "if (flood_has(protocols->service, c->fd, 0)) {", "test_limits.Floods.test_what_is_too_much_is_not_done")
 M("half-a-list-is-published", "shm/publish.c", "\t\tring_repair(&hub->ring);\t/* all or none */\n", "", "test_publish")
 M("answered-publishes-twice", "shm/publish.c", "\t\trecall(hub, intent, items, count);\n\t\treturn 0;\n", "\t\t;\n", "test_publish")
 M("recalls-anothers", "shm/publish.c", " && intent->fd == (uint32_t)fd &&", " &&", "test_publish")
@@ -103,7 +103,7 @@ M("cursor-at-the-tail", "worker/loop/recover.c", "w->topics.cursor = atomic_load
 M("linger-not-shut-again", "worker/loop/recover.c", "\t\t\tshutdown((int)fd, SHUT_WR);\t/* again, if it was marked and not done */\n", "\t\t\t;\n",
   RECOVERY + "test_shut_is_shut_again")
 M("answers-not-flushed", "worker/loop/recover.c", "\t\t\toutput_flush(&w->output, (int)fd);\n", "\t\t\t;\n", GO_THROUGH, points="accept-opened")
-M("input-not-resumed", "worker/loop/recover.c", "\t\t\tinput_resume(w, (int)fd);\n\t\telse if", "\t\t\t;\n\t\telse if", RECOVERY + "test_received_and_not_looked_at")
+M("input-not-resumed", "worker/loop/recover.c", "\t\t\tinput_resume(&w->protocols, (int)fd);\n\t\telse if", "\t\t\t;\n\t\telse if", RECOVERY + "test_received_and_not_looked_at")
 M("blamed-without-fault", "shm/blame.c", "\tif (death == DEATH_KILLED && count < BLAME_KILLS)\n\t\treturn VERDICT_SUSPECT;\n\t*suspect = (struct suspect_shm){ .blamed",
   "\t*suspect = (struct suspect_shm){ .blamed", GO_THROUGH, points="input-received")
 M("suspect-forgotten", "shm/blame.c", "uint32_t count = same ? suspect->count + 1 : 1;", "uint32_t count = 1 + 0 * same;", "test_blame")

@@ -1,0 +1,168 @@
+/*
+ * A request and its answer: whether its page may ask, and the answer's way into the session's output.
+ */
+#include "worker/protocol/http.h"
+
+#include <stdio.h>
+
+#include "proto/http_origin.h"
+#include "worker/service/flood.h"
+
+/* ---- origins ---- */
+
+/* An empty Origin says as much as none. */
+static struct http_text origin_of(const struct http_request *req)
+{
+	return req->field[HTTP_ORIGIN].len ? req->field[HTTP_ORIGIN] : (struct http_text){ 0 };
+}
+
+/* Whether the page comes from here, by the name that the request is for. */
+static bool is_own(const struct http_request *req, struct http_text origin)
+{
+	struct http_origin parts;
+
+	return http_origin(origin, &parts) && http_origin_is(&parts, &req->authority);
+}
+
+static bool host_is_ours(const struct exchange *x)
+{
+	struct http_text host = x->req->authority.host;
+
+	return host.len == 0 || http_host_is_safe(host) || http_hosts_have(x->protocols->base->settings->hosts, host) != HTTP_NOT_LISTED;
+}
+
+/* What Access-Control-Allow-Origin is to say; p NULL: nothing. *credentials: the page may come with cookies and the like. */
+static struct http_text granted(const struct exchange *x, bool *credentials)
+{
+	struct http_text origin = origin_of(x->req);
+
+	*credentials = false;
+	if (!origin.p || origin.len > HTTP_ORIGIN_MAX)
+		return (struct http_text){ 0 };
+	switch (http_origins_have(x->protocols->base->settings->origins, origin)) {
+	case HTTP_ANY:
+		return (struct http_text){ "*", 1 };
+	case HTTP_LISTED:
+		*credentials = !http_is(origin, "null");	/* which any page can be, in a sandbox */
+		return origin;
+	case HTTP_NOT_LISTED:
+		break;
+	}
+	return is_own(x->req, origin) && host_is_ours(x) ? origin : (struct http_text){ 0 };
+}
+
+bool exchange_origin_allowed(const struct exchange *x)
+{
+	bool credentials;
+
+	return !origin_of(x->req).p || granted(x, &credentials).p;
+}
+
+/*
+ * A browser that loads something of the page's own site sends no Origin, and to a plain http:// site with a name no Sec-Fetch-Site. What it
+ * always sends is Accept-Language, which a page can change and not take away; other programs don't, but for Node's fetch(), which has a
+ * Sec-Fetch-Mode beside it, as no page can.
+ */
+static bool is_of_browser(const struct http_request *req)
+{
+	return req->field[HTTP_FETCH_SITE].p || (req->field[HTTP_ACCEPT_LANGUAGE].p && !req->field[HTTP_FETCH_MODE].p);
+}
+
+/* Whether a page that comes from here, by whatever scheme, is one that `origins` has. */
+static bool host_is_listed(const struct exchange *x)
+{
+	static const char *const schemes[] = { "http", "https" };
+	struct http_authority at = x->req->authority;
+	char text[HTTP_ORIGIN_MAX];
+
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+		int len = at.port ? snprintf(text, sizeof(text), "%s://%.*s:%u", schemes[i], (int)at.host.len, at.host.p, at.port)
+				  : snprintf(text, sizeof(text), "%s://%.*s", schemes[i], (int)at.host.len, at.host.p);
+
+		if ((size_t)len < sizeof(text) && http_origins_have(x->protocols->base->settings->origins, (struct http_text){ text, (size_t)len }) != HTTP_NOT_LISTED)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * DNS rebinding: a stranger's page has its own name mean this machine, and is then of the same site as the server, to the browser. So a name
+ * makes a page the server's own only if it is known to be the server's.
+ */
+bool exchange_host_allowed(const struct exchange *x)
+{
+	struct http_text origin = origin_of(x->req);
+
+	if (origin.p ? !is_own(x->req, origin) : !is_of_browser(x->req))
+		return true;
+	return host_is_ours(x) || host_is_listed(x);
+}
+
+/* ---- answers ---- */
+
+struct http_answer exchange_answer(const struct exchange *x, unsigned status, const char *type)
+{
+	struct http_answer answer = {
+		.status = status,
+		.time = hub_now(),
+		.minor = x->req->minor,
+		.keep_alive = x->req->keep_alive,
+		.head = x->req->method == HTTP_HEAD,
+		.type = type,
+	};
+
+	answer.origin = granted(x, &answer.credentials);
+	return answer;
+}
+
+bool exchange_send(const struct exchange *x, struct outcome *o, const char *bytes, size_t len, bool goes_on)
+{
+	if (!len) {			/* it does not fit into the scratch */
+		session_abort(x->protocols->base, x->c->fd, COUNTER_no_buffer);
+		x->c->stop = true;
+	}
+	return len && outcome_commit(x->protocols->service, x->c, o, x->after, bytes, len, goes_on ? 0 : SESSION_CLOSE);
+}
+
+/* The answer lies in the scratch. */
+static void reply(const struct exchange *x, struct outcome *o, size_t len, bool goes_on)
+{
+	exchange_send(x, o, x->protocols->base->scratch, len, goes_on);
+}
+
+void exchange_reply(const struct exchange *x, struct outcome *o, const struct http_answer *answer, const char *body, size_t len)
+{
+	reply(x, o, http_answer(x->protocols->base->scratch, x->protocols->base->scratch_room, answer, body, len), answer->keep_alive);
+}
+
+void exchange_error(const struct exchange *x, unsigned status, const char *fields, const char *text)
+{
+	struct http_answer answer = exchange_answer(x, status, NULL);
+	struct outcome o = outcome_nothing(x->protocols->service, x->c);
+
+	answer.fields = fields;
+	reply(x, &o, http_error(x->protocols->base->scratch, x->protocols->base->scratch_room, &answer, text), answer.keep_alive);
+}
+
+void exchange_flood(struct exchange *x)
+{
+	struct http_answer answer = exchange_answer(x, 429, NULL);
+	struct outcome o = outcome_nothing(x->protocols->service, x->c);
+
+	base_count(x->protocols->base, COUNTER_closed_flood, 1);
+	answer.keep_alive = false;
+	x->after = x->c->at + cursor_left(x->c);
+	reply(x, &o, http_error(x->protocols->base->scratch, x->protocols->base->scratch_room, &answer, FLOOD_MESSAGES), false);
+}
+
+size_t http_last_words(struct protocols *protocols, const char *input, size_t len, unsigned status, const char *text, char *dst)
+{
+	struct http_request req;
+	struct exchange x = { .protocols = protocols, .req = &req };
+	struct http_answer answer;
+
+	http_glance(input, len, &req);
+	answer = exchange_answer(&x, status, NULL);
+	answer.keep_alive = false;
+	return http_error(dst, TRANSPORT_NOTICE_MAX, &answer, text);
+}
