@@ -2,14 +2,12 @@
  * The control socket: one packet a request, one packet the reply. Only the owner of the runtime folder can connect.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "master/master.h"
-#include "proto/control.h"
 #include "shm/lack.h"
 #include "shm/log.h"
 
@@ -25,7 +23,9 @@ struct request_io {
 
 static struct request_io callers[CALLERS_MAX];
 
-static void reply(int fd, const void *packet, size_t len)
+static const struct control_handler *handlers;
+
+void control_send(int fd, const void *packet, size_t len)
 {
 	if (send(fd, packet, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		log_warning_limited("control socket: %s", strerror(errno));
@@ -37,100 +37,8 @@ void control_answer(int fd, const char *error)
 
 	if (fd < 0)
 		return;
-	reply(fd, packet, control_reply_pack(packet, error));
+	control_send(fd, packet, control_reply_pack(packet, error));
 	close(fd);
-}
-
-static enum control_state state_of(const struct master *m, unsigned slot)
-{
-	if (m->h.slots[slot].draining)
-		return CONTROL_STATE_DRAINING;
-	switch (atomic_load(&m->hub.shm->slot[slot].state)) {
-	case SLOT_STARTING:
-		return CONTROL_STATE_STARTING;
-	case SLOT_LIVE:
-		return CONTROL_STATE_LIVE;
-	default:
-		return CONTROL_STATE_EMPTY;
-	}
-}
-
-static void fill_workers(const struct master *m, struct control_status *status)
-{
-	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
-		const struct hub_slot_shm *s = &m->hub.shm->slot[i];
-		struct control_worker *w = &status->worker[status->workers];
-
-		if (!m->h.slots[i].used)
-			continue;
-		w->slot = i;
-		w->state = state_of(m, i);
-		w->keeper = m->h.slots[i].keeper;
-		w->worker = atomic_load(&s->worker);
-		w->connections = atomic_load(&s->connections);
-		w->restarts = atomic_load(&s->restarts);
-		w->generation = atomic_load(&s->generation);
-		for (unsigned g = 0; g < TRANSPORT_GROUPS; g++)
-			status->by_transport[g] += atomic_load(&s->by_transport[g]);
-		status->connections_max += s->connections_max;
-		status->buffered += atomic_load_explicit(&s->buffered, memory_order_relaxed);
-		status->workers++;
-	}
-	if (m->config.settings.max_connections && (uint64_t)m->config.settings.max_connections < status->connections_max)
-		status->connections_max = (uint64_t)m->config.settings.max_connections;
-}
-
-static void answer_status(const struct master *m, int fd)
-{
-	static struct control_status status;
-	static char packet[CONTROL_PACKET_MAX];
-
-	memset(&status, 0, sizeof(status));
-	snprintf(status.version, sizeof(status.version), "%s", JANUS_VERSION);
-	status.pid = (uint32_t)getpid();
-	status.started = m->h.started;
-	snprintf(status.file, sizeof(status.file), "%s", m->config.file);
-	snprintf(status.runtime_dir, sizeof(status.runtime_dir), "%s", m->dir.path);
-	status.listeners = m->h.listeners;
-	for (unsigned i = 0; i < m->h.listeners; i++)
-		snprintf(status.listen[i], sizeof(status.listen[i]), "%s", m->h.listen[i].bound);
-	fill_workers(m, &status);
-	status.buffered_max = m->hub.shm->buffered_max;
-	reply(fd, packet, control_status_pack(packet, &status));
-}
-
-/* The hub, read-only: opened anew, as a descriptor's mode can't be narrowed. */
-static void answer_hub(const struct master *m, int fd)
-{
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = { .head = { .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
-	static char packet[CONTROL_PACKET_MAX];
-	struct iovec iov = { packet, control_reply_pack(packet, NULL) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_LEN(sizeof(int)) };
-	char path[64];
-	int hub;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", m->h.hub);
-	hub = open(path, O_RDONLY | O_CLOEXEC);
-	if (hub < 0) {
-		reply(fd, packet, control_reply_pack(packet, strerror(errno)));
-		return;
-	}
-	memcpy(CMSG_DATA(&control.head), &hub, sizeof(hub));
-	if (sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		log_warning_limited("control socket: %s", strerror(errno));
-	close(hub);
-}
-
-static void answer_unknown(int fd, const struct control_request *request)
-{
-	static char packet[CONTROL_PACKET_MAX];
-	char text[128];
-
-	snprintf(text, sizeof(text), "unknown command \"%s\"", request->name);
-	reply(fd, packet, control_reply_pack(packet, text));
 }
 
 static void forget_caller(struct request_io *r)
@@ -142,20 +50,15 @@ static void forget_caller(struct request_io *r)
 
 static void answer(struct master *m, int fd, const struct control_request *request)
 {
-	switch (request->command) {
-	case CONTROL_STATUS:
-		answer_status(m, fd);
-		break;
-	case CONTROL_HUB:
-		answer_hub(m, fd);
-		break;
-	case CONTROL_RELOAD:
-		reload(m, fd);
-		return;
-	default:
-		answer_unknown(fd, request);
-	}
-	close(fd);
+	char text[128];
+
+	for (const struct control_handler *h = handlers; h->command; h++)
+		if (h->command == request->command) {
+			h->run(m, fd);
+			return;
+		}
+	snprintf(text, sizeof(text), "unknown command \"%s\"", request->name);
+	control_answer(fd, text);
 }
 
 static void hear(struct request_io *r)
@@ -172,10 +75,11 @@ static void hear(struct request_io *r)
 		return;
 	}
 	if (n > 0)
-		reply(fd, packet, control_reply_pack(packet, "this is no request that this version understands"));
+		control_answer(fd, "this is no request that this version understands");
 	else if (n < 0 && errno == EAGAIN)
-		reply(fd, packet, control_reply_pack(packet, "a reload is under way"));		/* see control_hurry() */
-	close(fd);
+		control_answer(fd, "a reload is under way");		/* see control_hurry() */
+	else
+		close(fd);
 }
 
 static void on_request(struct ev_loop *loop, struct ev_io *io, int events)
@@ -243,8 +147,9 @@ static void on_control(struct ev_loop *loop, struct ev_io *io, int events)
 	ev_timer_start(loop, &r->timer);
 }
 
-void control_serve(struct master *m)
+void control_serve(struct master *m, const struct control_handler *table)
 {
+	handlers = table;
 	ev_timer_init(&breather, on_breather, BREATHER, 0);
 	ev_io_init(&m->on_control, on_control, m->dir.control, EV_READ);
 	ev_io_start(m->loop, &m->on_control);

@@ -64,6 +64,7 @@ static void on_poll(struct ev_loop *loop, struct ev_timer *t, int events)
 	if (!error && !all_frozen(m))
 		return;
 	ev_timer_stop(loop, &m->freeze_timer);
+	slots_hold(m, false);
 	if (error)
 		freeze_undo(m);
 	m->frozen(m, error);
@@ -74,16 +75,12 @@ void freeze(struct master *m, void (*done)(struct master *m, const char *error))
 	m->frozen = done;
 	m->freeze_refusals = refusals(m);
 	m->freeze_deadline = restarts_now() + PATIENCE_MS;
+	slots_hold(m, true);		/* nobody would tell a new keeper to freeze, and a death ends the freeze (slots_lost()) */
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (m->h.slots[i].used && slots_order(m, i, ORDER_FREEZE) < 0)
 			log_error("slot %u can't be told to freeze", i);
 	ev_timer_init(&m->freeze_timer, on_poll, POLL, POLL);
 	ev_timer_start(m->loop, &m->freeze_timer);
-}
-
-bool freeze_is_under_way(const struct master *m)
-{
-	return ev_is_active(&m->freeze_timer);
 }
 
 /* Below this sequence, nobody is owed anything. */

@@ -123,18 +123,28 @@ static int run_status(const struct arguments *args)
 
 static int run_stats(const struct arguments *args)
 {
-	int hub, rc = ask(args, false, CONTROL_HUB, NULL, &hub);
+	struct hub hub;
+	int fd, rc = ask(args, false, CONTROL_HUB, NULL, &fd);
 
 	if (rc)
 		return rc;
-	if (hub < 0) {
+	if (fd < 0) {
 		fprintf(stderr, "janusctl: the server's answer came without the hub segment\n");
 		return EXIT_REFUSED;
 	}
-	if (janusctl_stats(hub, args->json) < 0)
-		rc = EXIT_REFUSED;
-	close(hub);
-	return rc;
+	rc = hub_attach(&hub, fd, false);
+	close(fd);
+	if (rc < 0) {
+		fprintf(stderr, "janusctl: cannot read the hub segment: %s\n",
+			errno == EPROTO ? "it is another version's; use the server's own janusctl" : strerror(errno));
+		return EXIT_REFUSED;
+	}
+	if (args->json)
+		janusctl_json_stats(&hub);
+	else
+		janusctl_text_stats(&hub);
+	hub_detach(&hub);
+	return 0;
 }
 
 static int run_reload(const struct arguments *args)

@@ -1,5 +1,5 @@
 /*
- * The parts of janusctl: janusctl.c parses and asks, these write what came back to stdout.
+ * The parts of janusctl: janusctl.c parses, asks, and chooses who writes what came back to stdout.
  */
 #ifndef MASTER_JANUSCTL_H
 #define MASTER_JANUSCTL_H
@@ -14,9 +14,6 @@ void janusctl_json_status(const struct control_status *status);
 
 void janusctl_text_stats(const struct hub *hub);
 void janusctl_json_stats(const struct hub *hub);
-
-/* Maps the hub segment (opened read-only; the caller closes it) and writes its counters. 0, or -1 and a message on stderr. */
-int janusctl_stats(int fd, bool json);
 
 /* ---- janusctl_stats.c: what text and JSON show of the hub ---- */
 

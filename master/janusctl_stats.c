@@ -1,10 +1,6 @@
 /*
- * janusctl stats: reads the hub segment without asking anyone. Every number is one relaxed load: they are not of one instant.
+ * janusctl stats: what text and JSON show of the hub segment, read without asking anyone. Every number is one relaxed load: they are not of one instant.
  */
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "master/janusctl.h"
 
 uint64_t janusctl_stats_count(const struct hub *hub, unsigned slot, enum counter counter)
@@ -42,21 +38,4 @@ const char *janusctl_stats_state(const struct hub *hub, unsigned slot)
 		return "frozen";
 	}
 	return "unknown";
-}
-
-int janusctl_stats(int fd, bool json)
-{
-	struct hub hub;
-
-	if (hub_attach(&hub, fd, false) < 0) {
-		fprintf(stderr, "janusctl: cannot read the hub segment: %s\n",
-			errno == EPROTO ? "it is another version's; use the server's own janusctl" : strerror(errno));
-		return -1;
-	}
-	if (json)
-		janusctl_json_stats(&hub);
-	else
-		janusctl_text_stats(&hub);
-	hub_detach(&hub);
-	return 0;
 }

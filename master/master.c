@@ -20,6 +20,7 @@
 #include "master/listen.h"
 #include "master/privileges.h"
 #include "master/program.h"
+#include "proto/control.h"
 #include "shm/crash.h"
 #include "shm/log.h"
 #include "shm/snapshot.h"
@@ -45,7 +46,8 @@ static void end_listeners(struct master *m)
 	m->h.listeners = 0;
 }
 
-void master_stop(struct master *m, int status)
+/* Stops everything in order and ends with `status`. */
+static void master_stop(struct master *m, int status)
 {
 	if (m->stopping)
 		return;
@@ -85,10 +87,28 @@ static void on_child(struct ev_loop *loop, struct ev_signal *s, int events)
 
 	(void)s;
 	(void)events;
-	slots_reap(m);
+	while (!slots_reap(m))
+		master_stop(m, 1);
 	if (m->stopping && slots_alive(m) == 0)
 		ev_break(loop, EVBREAK_ALL);
 }
+
+/* A reload that was asked for while it could not be may be possible now. */
+static void on_turn(struct ev_loop *loop, struct ev_prepare *p, int events)
+{
+	(void)p;
+	(void)events;
+	reload_again(ev_userdata(loop));
+}
+
+/* ---- what janusctl may ask ---- */
+
+static const struct control_handler handlers[] = {
+	{ CONTROL_STATUS, control_status },
+	{ CONTROL_HUB, control_hub },
+	{ CONTROL_RELOAD, reload },
+	{ 0 },
+};
 
 /*
  * But for those that are watched: libev reads them from a signalfd, and they stay blocked. So one that comes while another program is
@@ -117,7 +137,9 @@ static void start_watchers(struct master *m)
 	ev_signal_start(m->loop, &m->on_hup);
 	ev_signal_init(&m->on_child, on_child, SIGCHLD);
 	ev_signal_start(m->loop, &m->on_child);
-	control_serve(m);
+	ev_prepare_init(&m->on_turn, on_turn);
+	ev_prepare_start(m->loop, &m->on_turn);
+	control_serve(m, handlers);
 	unblock_signals();
 }
 
@@ -332,34 +354,6 @@ static int prepare(struct master *m, const struct config_source *source, int her
 	return m->loop ? 0 : -1;
 }
 
-static char **with_option(char **argv, char *option)
-{
-	size_t n = 0;
-	char **args;
-
-	while (argv[n])
-		n++;
-	args = calloc(n + 2, sizeof(*args));
-	if (!args)
-		return NULL;
-	args[0] = argv[0];
-	args[1] = option;
-	memcpy(args + 2, argv + 1, (n - 1) * sizeof(*args));
-	return args;
-}
-
-void master_execute(const struct master *m, int program, const char *option, int heritage)
-{
-	char text[64];
-	char **args;
-
-	snprintf(text, sizeof(text), "%s=%d", option, heritage);
-	args = with_option(m->argv, text);
-	if (args)
-		program_execute(program, args);
-	free(args);
-}
-
 int master_main(const struct config_source *source, char **argv, int heritage)
 {
 	static struct master master;
@@ -380,6 +374,8 @@ int master_main(const struct config_source *source, char **argv, int heritage)
 		return 1;
 	}
 	start_watchers(m);
+	while (!slots_reap(m))
+		master_stop(m, 1);
 	slots_watch(m);
 	if (heritage >= 0 && !m->stopping)
 		roll_begin(m);

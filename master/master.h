@@ -2,12 +2,16 @@
  * The master, and what its files offer each other.
  *
  *   master.c           start, signals, orderly stop
- *   slots.c            keepers: started, missed, replaced
+ *   roll.c             a reload's second half, in the new program: slot after slot, or back to the old one
  *   reload.c           SIGHUP: configuration and program anew, as far as the old program sees to it
  *   probe.c            can the next program take over?
- *   roll.c             the rest, in the new program: slot after slot, or back to the old one
  *   freeze.c           before a program with another layout: everything into snapshots
- *   control_server.c   answers janusctl
+ *   slots.c            keepers: started, missed, replaced
+ *   control_server.c   takes janusctl's requests, for those whom master.c has told it
+ *   control_status.c   answers those that only want to know
+ *
+ * Each of them calls those of a later line that it needs, and none of an earlier one: they report by what they return, or by what they leave in
+ * struct master.
  */
 #ifndef MASTER_MASTER_H
 #define MASTER_MASTER_H
@@ -19,6 +23,7 @@
 #include "master/heritage.h"
 #include "master/restarts.h"
 #include "master/runtime_dir.h"
+#include "proto/control.h"
 #include "shm/hub.h"
 
 struct master_slot {
@@ -52,8 +57,10 @@ struct master {
 
 	struct ev_loop *loop;
 	struct ev_signal on_term, on_int, on_hup, on_child;
+	struct ev_prepare on_turn;
 	struct ev_io on_control;
 	struct ev_timer stop_timer, slots_timer;
+	bool held;			/* slots_hold() */
 	bool stopping;
 	int status;			/* to exit with */
 
@@ -84,32 +91,24 @@ struct master {
 /* Runs the server in the foreground. `heritage` is that of the program this one follows, or -1. Returns the exit status. */
 int master_main(const struct config_source *source, char **argv, int heritage);
 
-/*
- * Executes a program with the arguments that this one was started with, and one ahead of them that names a heritage. Returns only if it
- * fails.
- */
-void master_execute(const struct master *m, int program, const char *option, int heritage);
-
-/* Stops everything in order and ends with `status`. */
-void master_stop(struct master *m, int status);
-
 /* slots.c */
 int slots_start(struct master *m, unsigned slot);	/* a new slot and its keeper. -1 (logged) */
 int slots_order(struct master *m, unsigned slot, char order);	/* one without descriptors */
 int slots_order_replace(struct master *m, unsigned slot);
 int slots_renew(struct master *m, unsigned slot);	/* a new segment, to be filled from a snapshot. -1 (logged) */
 void slots_recount(const struct master *m, unsigned slot);	/* its next worker asks the kernel what every session was sent */
-void slots_reap(struct master *m);			/* after SIGCHLD */
+bool slots_reap(struct master *m);			/* after SIGCHLD. False: a slot has come to its end, and the server must stop; call it again */
 unsigned slots_alive(const struct master *m);
 bool slots_lost(const struct master *m);		/* a keeper is gone, and the slot has no other yet */
 void slots_kill(struct master *m, int sig);
+void slots_hold(struct master *m, bool hold);		/* from now on, no keeper is made for a slot that loses its own */
 void slots_watch(struct master *m);			/* from now on: keepers that make no progress, and those to be made */
 
 /* reload.c */
 /* `caller`: the janusctl that waits for the outcome and is answered then, or -1. Does not return when the program executes anew. */
 void reload(struct master *m, int caller);
 void reload_abandon(struct master *m);			/* the server stops: what a reload under way has opened is closed */
-void reload_again(struct master *m);			/* if one was asked for while it could not be */
+void reload_again(struct master *m);			/* if one was asked for while it could not be, and it can be now */
 /*
  * Executes another program (O_PATH descriptor) with this heritage in the master's place. Signals are held. Returns only if it fails, errno
  * set.
@@ -119,8 +118,6 @@ void reload_execute(struct master *m, int program, int heritage);
 /* roll.c */
 void roll_begin(struct master *m);			/* the program has followed another: has the slots follow */
 void roll_abandon(struct master *m);			/* the server stops */
-bool roll_is_trial(const struct master *m);		/* a program is on trial: nobody else may have it yet */
-void roll_lost(struct master *m, unsigned slot);	/* a keeper has died */
 /*
  * The program can't take over, and nothing of it runs but this master: becomes the old one again. Returns if there is none, or it can't be.
  */
@@ -129,13 +126,22 @@ void roll_give_back(struct master *m, const char *why);
 /* freeze.c */
 /* Has all workers leave snapshots, then calls done(m, NULL), or done(m, error) when it could not be and all go on. */
 void freeze(struct master *m, void (*done)(struct master *m, const char *error));
-bool freeze_is_under_way(const struct master *m);	/* workers are leaving their snapshots */
 void freeze_undo(struct master *m);
 int freeze_write_hub(struct master *m);			/* all are frozen: a file with the hub's snapshot, or -1 with errno */
 
 /* control_server.c */
-void control_serve(struct master *m);			/* starts answering */
+/* What is done with a request. The function answers with control_answer(), at once or later, or with bytes of its own, and closes. */
+struct control_handler {
+	enum control_command command;	/* 0: the table ends */
+	void (*run)(struct master *m, int caller);
+};
+void control_serve(struct master *m, const struct control_handler *handlers);		/* starts answering */
+void control_send(int fd, const void *packet, size_t len);
 void control_hurry(void);				/* answers those that wait: the program is about to be another */
 void control_answer(int fd, const char *error);		/* a reply without more; closes. fd -1: nobody waits */
+
+/* control_status.c: two of the handlers */
+void control_status(struct master *m, int caller);
+void control_hub(struct master *m, int caller);
 
 #endif

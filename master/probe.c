@@ -43,7 +43,7 @@ static __attribute__((noreturn)) void ask_child(const struct master *m, int prog
 	if ((uint32_t)getppid() != m->h.master)
 		_exit(127);
 	fcntl(m->next.answer, F_SETFD, 0);
-	master_execute(m, program, "--probe", heritage);
+	program_become(program, m->argv, "--probe", heritage);
 	_exit(refuse(&m->next, "it can't be executed: %s", program_error(errno)));
 }
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
@@ -53,6 +54,34 @@ int program_open(const char *path)
 void program_execute(int fd, char *const argv[])
 {
 	execveat(fd, "", argv, environ, AT_EMPTY_PATH);
+}
+
+static char **with_option(char **argv, char *option)
+{
+	size_t n = 0;
+	char **args;
+
+	while (argv[n])
+		n++;
+	args = calloc(n + 2, sizeof(*args));
+	if (!args)
+		return NULL;
+	args[0] = argv[0];
+	args[1] = option;
+	memcpy(args + 2, argv + 1, (n - 1) * sizeof(*args));
+	return args;
+}
+
+void program_become(int fd, char **argv, const char *option, int number)
+{
+	char text[64];
+	char **args;
+
+	snprintf(text, sizeof(text), "%s=%d", option, number);
+	args = with_option(argv, text);
+	if (args)
+		program_execute(fd, args);
+	free(args);
 }
 
 const char *program_error(int error)

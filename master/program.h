@@ -21,6 +21,9 @@ int program_open(const char *path);
 /* Executes it in place of the caller. Returns only if that fails, with errno. */
 void program_execute(int fd, char *const argv[]);
 
+/* The same with the arguments that this one was started with, and `option`=`number` ahead of them. */
+void program_become(int fd, char **argv, const char *option, int number);
+
 /* Why it could not be executed, in words. */
 const char *program_error(int error);
 

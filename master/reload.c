@@ -84,7 +84,7 @@ void reload_execute(struct master *m, int program, int heritage)
 	fcntl(m->dir.control, F_SETFD, 0);
 	pass_signals_on(m);
 	control_hurry();
-	master_execute(m, program, "--heritage", heritage);
+	program_become(program, m->argv, "--heritage", heritage);
 	if (caller >= 0)
 		fcntl(caller, F_SETFD, FD_CLOEXEC);
 	fcntl(m->dir.control, F_SETFD, FD_CLOEXEC);
@@ -114,10 +114,8 @@ static void refused(struct master *m, const char *error)
 	m->next_program = -1;
 	control_answer(m->next.caller, error);
 	m->reloading = false;
-	reload_again(m);
 }
 
-/* One was asked for while another was under way, or a keeper being replaced: now. */
 void reload_again(struct master *m)
 {
 	if (m->again && !m->reloading && !m->rolling && !m->stopping && !slots_lost(m))

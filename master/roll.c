@@ -173,7 +173,6 @@ static void rolled(struct master *m)
 	control_answer(m->h.caller, error);
 	m->h.caller = -1;
 	m->h.failed[0] = '\0';
-	reload_again(m);
 }
 
 void roll_abandon(struct master *m)
@@ -296,20 +295,10 @@ static void begin_trial(struct master *m)
 		return;
 	}
 	m->roll_step = ROLL_TRIAL;
+	slots_hold(m, true);		/* no slot but this one gets the program */
 	m->h.trial = true;
 	roll_one(m, slot);
 	m->h.trial = false;
-}
-
-bool roll_is_trial(const struct master *m)
-{
-	return m->rolling && m->roll_step == ROLL_TRIAL;
-}
-
-void roll_lost(struct master *m, unsigned slot)
-{
-	if (roll_is_trial(m) && slot == m->roll_slot && !m->trial_failed)
-		m->trial_failed = "the new program's keeper died";
 }
 
 static void pass(struct master *m)
@@ -317,6 +306,7 @@ static void pass(struct master *m)
 	unsigned slot = m->roll_slot;
 
 	m->roll_step = ROLL_EACH;
+	slots_hold(m, false);
 	let_go(m);
 	if (m->h.fresh)
 		roll_all(m, slot);
@@ -328,6 +318,8 @@ static void poll_trial(struct master *m)
 {
 	const struct hub_slot_shm *s = shm_of(m, m->roll_slot);
 
+	if (!m->trial_failed && (m->slot[m->roll_slot].lost || m->slot[m->roll_slot].vacant))
+		m->trial_failed = "the new program's keeper died";
 	if (m->trial_failed) {
 		if (restarts_now() >= m->back_at)
 			go_back(m, m->trial_failed);

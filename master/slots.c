@@ -271,15 +271,17 @@ static void fill_later(struct master *m, unsigned slot, unsigned ms)
 	ev_timer_again(m->loop, &m->slots_timer);
 }
 
-/*
- * Makes the slot's next keeper; or says when that is tried again. While a program is on trial, no slot but the one that it is tried on gets
- * it. While all are to freeze none is made: nobody would tell it to, and the death is what ends the freeze (slots_lost()).
- */
+void slots_hold(struct master *m, bool hold)
+{
+	m->held = hold;
+}
+
+/* Makes the slot's next keeper; or says when that is tried again. */
 static void fill_vacant(struct master *m, unsigned slot)
 {
 	struct master_slot *s = &m->slot[slot];
 
-	if (roll_is_trial(m) || freeze_is_under_way(m)) {
+	if (m->held) {
 		fill_later(m, slot, 0);
 		return;
 	}
@@ -287,7 +289,6 @@ static void fill_vacant(struct master *m, unsigned slot)
 		log_error("slot %u: %s", slot, strerror(errno));
 	} else if (start_keeper(m, slot) == 0) {
 		s->vacant = false;
-		reload_again(m);
 		return;
 	}
 	fill_later(m, slot, restarts_pause(&s->restarts));
@@ -317,12 +318,13 @@ static bool died_in_vain(struct master *m, unsigned slot, int status)
 	if (atomic_load(&m->hub.shm->slot[slot].turns) > 0) {
 		restarts_progress(&m->slot[slot].restarts);
 		restarts_ready(&m->slot[slot].restarts);
-	} else if (!killed && !m->slot[slot].lacking && !roll_is_trial(m))
+	} else if (!killed && !m->slot[slot].lacking && !m->held)
 		return restarts_note(&m->slot[slot].restarts, &m->config.settings, restarts_now()) != RESTART;
 	return false;
 }
 
-static void keeper_gone(struct master *m, unsigned slot, int status)
+/* False: it is of no use to go on. */
+static bool keeper_gone(struct master *m, unsigned slot, int status)
 {
 	uint32_t worker = atomic_load(&m->hub.shm->slot[slot].worker);
 
@@ -332,26 +334,23 @@ static void keeper_gone(struct master *m, unsigned slot, int status)
 			log_info("slot %u has served its last connection and is gone", slot);
 		forget(m, slot);
 		/* A reload may have wanted it again just then. */
-		if (!m->stopping && slot < (unsigned)m->config.settings.workers && slots_start(m, slot) < 0) {
+		if (!m->stopping && slot < (unsigned)m->config.settings.workers && slots_start(m, slot) < 0)
 			m->again = true;
-			reload_again(m);
-		}
-		return;
+		return true;
 	}
 	if ((WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_GAVE_UP) || died_in_vain(m, slot, status)) {
 		log_error("slot %u: a crash loop that does not end (restart_limit); stopping", slot);
 		forget(m, slot);
-		master_stop(m, 1);
-		return;
+		return false;
 	}
 	m->slot[slot].lost = true;
-	roll_lost(m, slot);
 	/* Its worker is ours to reap now, if it still is there. */
 	if (worker == 0 || kill((pid_t)worker, 0) < 0)
 		lost(m, slot);
+	return true;
 }
 
-void slots_reap(struct master *m)
+bool slots_reap(struct master *m)
 {
 	int status;
 	pid_t pid;
@@ -360,12 +359,15 @@ void slots_reap(struct master *m)
 		for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 			if (!m->h.slots[i].used)
 				continue;
-			if (m->h.slots[i].keeper == (uint32_t)pid)
-				keeper_gone(m, i, status);
-			else if (m->slot[i].lost && atomic_load(&m->hub.shm->slot[i].worker) == (uint32_t)pid)
+			if (m->h.slots[i].keeper == (uint32_t)pid) {
+				if (!keeper_gone(m, i, status))
+					return false;
+			} else if (m->slot[i].lost && atomic_load(&m->hub.shm->slot[i].worker) == (uint32_t)pid) {
 				lost(m, i);
+			}
 		}
 	}
+	return true;
 }
 
 /* ---- watch ---- */
@@ -431,7 +433,6 @@ void slots_watch(struct master *m)
 {
 	ev_timer_init(&m->slots_timer, on_watch, WATCH, WATCH);
 	ev_timer_start(m->loop, &m->slots_timer);
-	slots_reap(m);
 	/* Lost while another program was about. */
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		if (!m->h.slots[i].used || m->h.slots[i].keeper || m->slot[i].lost || m->slot[i].vacant)

@@ -17,11 +17,6 @@
 
 enum step { STEP_MORE, STEP_DONE, STEP_BAD };
 
-void http_bad(struct http_request *req, unsigned status, const char *error)
-{
-	*req = (struct http_request){ .kind = HTTP_BAD, .status = status, .error = error };
-}
-
 static enum step bad(struct http_request *req, unsigned status, const char *error)
 {
 	http_bad(req, status, error);

@@ -250,3 +250,8 @@ int http_decode(struct http_text raw, bool plus, char *dst, size_t max, const ch
 	*error = check_text(dst, len);
 	return *error == NULL ? (int)len : -1;
 }
+
+void http_bad(struct http_request *req, unsigned status, const char *error)
+{
+	*req = (struct http_request){ .kind = HTTP_BAD, .status = status, .error = error };
+}

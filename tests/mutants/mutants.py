@@ -159,7 +159,7 @@ M("sessions-end-unnoted", "worker/loop/connection.c", "\t\tatomic_store_explicit
   RECOVERY + "test_received_and_not_looked_at", quick=False)
 M("closed-keeps-subscriptions", "worker/loop/connection.c", "\tleave_all(&w->topics, w->apart, fd, s->state.transport);\n\tsession_count", "\tsession_count", GO_THROUGH, points="close-freed", quick=False)
 M("hands-over-though-it-stops", "worker/loop/worker.c", "\tw->freeze = false;\n\tev_break(loop, EVBREAK_CANCEL);\n", "", "test_stop.Stop.test_worker_told_both_at_once")
-M("keeper-made-in-a-freeze", "master/slots.c", " || freeze_is_under_way(m)", "", "test_programs.Programs.test_keeper_killed_in_a_freeze", quick=False)
+M("keeper-made-in-a-freeze", "master/freeze.c", "\tslots_hold(m, true);", "", "test_programs.Programs.test_keeper_killed_in_a_freeze", quick=False)
 M("frozen-for-ever", "master/freeze.c", "if (m->h.slots[i].used && m->h.slots[i].keeper && slots_order(m, i, ORDER_THAW) < 0)", "if (false)",
   "test_upgrade.Upgrade.test_refused_when_all_are_frozen")
 M("nothing-owed-at-a-freeze", "master/freeze.c", "\t\t\t\tleast = s->state.pos;\n", "\t\t\t\t;\n", "test_upgrade.Upgrade.test_another_layout", quick=False)

@@ -1,0 +1,97 @@
+/*
+ * What janusctl is told of the server: its status, and the hub segment, from which it reads the counters itself.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "master/master.h"
+#include "shm/log.h"
+
+static enum control_state state_of(const struct master *m, unsigned slot)
+{
+	if (m->h.slots[slot].draining)
+		return CONTROL_STATE_DRAINING;
+	switch (atomic_load(&m->hub.shm->slot[slot].state)) {
+	case SLOT_STARTING:
+		return CONTROL_STATE_STARTING;
+	case SLOT_LIVE:
+		return CONTROL_STATE_LIVE;
+	default:
+		return CONTROL_STATE_EMPTY;
+	}
+}
+
+static void fill_workers(const struct master *m, struct control_status *status)
+{
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		const struct hub_slot_shm *s = &m->hub.shm->slot[i];
+		struct control_worker *w = &status->worker[status->workers];
+
+		if (!m->h.slots[i].used)
+			continue;
+		w->slot = i;
+		w->state = state_of(m, i);
+		w->keeper = m->h.slots[i].keeper;
+		w->worker = atomic_load(&s->worker);
+		w->connections = atomic_load(&s->connections);
+		w->restarts = atomic_load(&s->restarts);
+		w->generation = atomic_load(&s->generation);
+		for (unsigned g = 0; g < TRANSPORT_GROUPS; g++)
+			status->by_transport[g] += atomic_load(&s->by_transport[g]);
+		status->connections_max += s->connections_max;
+		status->buffered += atomic_load_explicit(&s->buffered, memory_order_relaxed);
+		status->workers++;
+	}
+	if (m->config.settings.max_connections && (uint64_t)m->config.settings.max_connections < status->connections_max)
+		status->connections_max = (uint64_t)m->config.settings.max_connections;
+}
+
+void control_status(struct master *m, int caller)
+{
+	static struct control_status status;
+	static char packet[CONTROL_PACKET_MAX];
+
+	memset(&status, 0, sizeof(status));
+	snprintf(status.version, sizeof(status.version), "%s", JANUS_VERSION);
+	status.pid = (uint32_t)getpid();
+	status.started = m->h.started;
+	snprintf(status.file, sizeof(status.file), "%s", m->config.file);
+	snprintf(status.runtime_dir, sizeof(status.runtime_dir), "%s", m->dir.path);
+	status.listeners = m->h.listeners;
+	for (unsigned i = 0; i < m->h.listeners; i++)
+		snprintf(status.listen[i], sizeof(status.listen[i]), "%s", m->h.listen[i].bound);
+	fill_workers(m, &status);
+	status.buffered_max = m->hub.shm->buffered_max;
+	control_send(caller, packet, control_status_pack(packet, &status));
+	close(caller);
+}
+
+/* The hub, read-only: opened anew, as a descriptor's mode can't be narrowed. */
+void control_hub(struct master *m, int caller)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = { .head = { .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
+	static char packet[CONTROL_PACKET_MAX];
+	struct iovec iov = { packet, control_reply_pack(packet, NULL) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_LEN(sizeof(int)) };
+	char path[64];
+	int hub;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", m->h.hub);
+	hub = open(path, O_RDONLY | O_CLOEXEC);
+	if (hub < 0) {
+		control_answer(caller, strerror(errno));
+		return;
+	}
+	memcpy(CMSG_DATA(&control.head), &hub, sizeof(hub));
+	if (sendmsg(caller, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		log_warning_limited("control socket: %s", strerror(errno));
+	close(hub);
+	close(caller);
+}
