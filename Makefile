@@ -185,11 +185,9 @@ headers:
 		echo "#include \"$$h\"" | $(CC) -std=gnu11 $(CPPFLAGS) $(WARN) -fsyntax-only -x c - || exit 1; \
 	done
 
-# proto <- shm <- worker <- master: a folder includes only what stands left of it.
-layers:
-	@! grep -nE '#include "(shm|worker|master)/' proto/*.[ch]
-	@! grep -nE '#include "(worker|master)/' shm/*.[ch] shm/*.def
-	@! grep -nE '#include "master/' worker/*.h worker/*/*.[ch]
+# Who includes and calls whom: layers, the worker's storeys, circles.
+layers: programs
+	@tests/layers $(BUILD)
 
 # ---- figures: beside the floor, a program that does nothing but send ----
 
