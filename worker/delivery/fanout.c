@@ -103,7 +103,8 @@ static void poll_topics(struct fanout *fanout, uint64_t tail)
 
 bool fanout_poll(struct fanout *fanout)
 {
-	uint64_t tail = ring_tail(&fanout->base->hub.ring), end = tail - fanout->topics->cursor > POLL_RECORDS ? fanout->topics->cursor + POLL_RECORDS : tail;
+	uint64_t tail = ring_tail(&fanout->base->hub.ring), from = fanout->topics->cursor;
+	uint64_t end = tail - from > POLL_RECORDS ? from + POLL_RECORDS : tail;
 	struct ring_record rec;
 
 	for (uint64_t seq = fanout->topics->cursor; seq < end; seq++) {
@@ -317,7 +318,9 @@ static bool another_pass(struct fanout *fanout, struct local_topic *t)
 
 bool fanout_run(struct fanout *fanout)
 {
-	struct local_topic *last = fanout->topics->queue ? (struct local_topic *)((char *)fanout->topics->queue_end - offsetof(struct local_topic, queued_next)) : NULL;
+	const struct topics *topics = fanout->topics;
+	/* The queue's end points to the last one's member. */
+	struct local_topic *last = topics->queue ? (struct local_topic *)((char *)topics->queue_end - offsetof(struct local_topic, queued_next)) : NULL;
 	uint64_t began = base_clock();
 	uint32_t sends = 0;
 
@@ -340,8 +343,8 @@ void fanout_publish_delivered(struct fanout *fanout)
 	uint64_t least = apart_cursor(fanout->apart);
 
 	/* What was true stays true, as passes only move on: a long queue is walked when it matters, and not every turn. */
-	if (fanout->topics->queued > QUEUE_SHORT &&
-	    (ring_lag(&fanout->base->hub.ring, fanout->base->self->delivered) < LAG_SMALL || ++fanout->turns_unpublished < fanout->topics->queued / TURN_SENDS))
+	if (fanout->topics->queued > QUEUE_SHORT && (ring_lag(&fanout->base->hub.ring, fanout->base->self->delivered) < LAG_SMALL ||
+						     ++fanout->turns_unpublished < fanout->topics->queued / TURN_SENDS))
 		return;
 	fanout->turns_unpublished = 0;
 	for (const struct local_topic *t = fanout->topics->queue; t; t = t->queued_next)

@@ -83,7 +83,7 @@ static int send_first(struct output *o, int fd, struct session_state_shm *st)
 /* Whether nobody reads from it until its answers are sent. */
 static bool is_unread(const struct output *o, int fd, const struct session_state_shm *st)
 {
-	return session_has(o->base, fd, MARK_CHOKED | MARK_ENDED) || st->out_end - st->out_start > SESSION_OUT_MAX;
+	return session_has(o->base, fd, MARK_OUTPUT_BLOCKED | MARK_ENDED) || st->out_end - st->out_start > SESSION_OUT_MAX;
 }
 
 void output_flush(struct output *o, int fd)
@@ -163,7 +163,7 @@ static void commit(struct stream *s, const struct session_state_shm *st)
 }
 
 /* The ring has overtaken the session. False: it is disconnected for that. */
-static bool bear_loss(struct output *o, int fd, struct stream *s, const struct session_state_shm *st)
+static bool take_loss(struct output *o, int fd, struct stream *s, const struct session_state_shm *st)
 {
 	if (s->lost == 0)
 		return true;
@@ -242,7 +242,7 @@ void output_check(struct output *o, int fd)
 	struct stream s;
 
 	if (stream_open(&s, o->streams, fd, &st, o->topics->cursor) == 0)
-		bear_loss(o, fd, &s, &st);
+		take_loss(o, fd, &s, &st);
 }
 
 /* Sends on, records first to last. 0 it would block or has had its share, -1 broken, 1 it is up to date. */
@@ -256,7 +256,7 @@ static int send_on(struct output *o, int fd, struct session_state_shm *st, uint6
 
 		if (st->sent >= share || stream_open(&s, o->streams, fd, st, o->topics->cursor) < 0)
 			return 0;	/* still writable: the loop will call again */
-		if (!bear_loss(o, fd, &s, st))
+		if (!take_loss(o, fd, &s, st))
 			return -1;
 		r = begin_frame(o, &s, st);
 		if (r > 0) {
@@ -282,7 +282,7 @@ bool output_run(struct output *o, int fd)
 	struct session_state_shm st = session(o->base, fd)->state;
 	uint64_t share = st.sent + SESSION_SHARE;
 	int r = send_first(o, fd, &st);
-	bool drained = r > 0 && session_unmark(o->base, fd, MARK_CHOKED);
+	bool drained = r > 0 && session_unmark(o->base, fd, MARK_OUTPUT_BLOCKED);
 
 	if (r > 0)
 		r = send_on(o, fd, &st, share);

@@ -84,7 +84,7 @@ static ssize_t receive_local(struct base *base, int fd, const struct lent_shm *h
 	while (taken < n && (more = recv(fd, dst + taken, (size_t)(n - taken), MSG_DONTWAIT)) > 0)
 		taken += more;
 	if (taken < n)
-		kernel_peek_anew(fd);	/* can't be: nobody else reads from it */
+		socket_peek_anew(fd);	/* can't be: nobody else reads from it */
 	if (!taken)
 		atomic_store_explicit(&base->slot.shm->receiving, 0, memory_order_relaxed);
 	return taken ? taken : more;

@@ -124,7 +124,7 @@ static int ask_kernel(const struct batch *b, int fd)
 {
 	uint64_t accepted, sent = session(b->base, fd)->state.sent;
 
-	if (kernel_accepted(fd, &accepted) < 0 || accepted < sent)
+	if (tcp_accepted(fd, &accepted) < 0 || accepted < sent)
 		return BATCH_UNKNOWN;
 	return accepted > sent ? (int)(accepted - sent) : -EAGAIN;
 }

@@ -20,7 +20,7 @@ static int info(int fd, struct tcp_info *ti)
 	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, ti, &len);
 }
 
-bool kernel_is_local(int fd)
+bool socket_is_local(int fd)
 {
 	int domain = 0;
 	socklen_t len = sizeof(domain);
@@ -28,7 +28,7 @@ bool kernel_is_local(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX;
 }
 
-int kernel_peeked(int fd)
+int socket_peeked(int fd)
 {
 	int offset = -1;
 	socklen_t len = sizeof(offset);
@@ -36,7 +36,7 @@ int kernel_peeked(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, &len) < 0 ? -1 : offset;
 }
 
-void kernel_peek_anew(int fd)
+void socket_peek_anew(int fd)
 {
 	int start = 0;
 
@@ -44,7 +44,7 @@ void kernel_peek_anew(int fd)
 }
 
 /* An acknowledgement may move bytes from "queued" to "acked" between the two readings: they are good when acked has not changed. */
-int kernel_accepted(int fd, uint64_t *bytes)
+int tcp_accepted(int fd, uint64_t *bytes)
 {
 	struct tcp_info ti;
 	uint64_t acked;
@@ -61,7 +61,7 @@ int kernel_accepted(int fd, uint64_t *bytes)
 	return 0;
 }
 
-uint64_t kernel_queued(int fd)
+uint64_t socket_queued(int fd)
 {
 	int queued;
 
@@ -69,14 +69,14 @@ uint64_t kernel_queued(int fd)
 }
 
 /* A peer that is there and takes nothing answers the probes of its window: of those there is never more than one unanswered. */
-bool kernel_unanswered(int fd, int64_t limit, unsigned attempts)
+bool tcp_unanswered(int fd, int64_t limit, unsigned attempts)
 {
 	struct tcp_info ti;
 
 	return info(fd, &ti) == 0 && ti.tcpi_last_ack_recv >= limit && (ti.tcpi_retransmits >= attempts || ti.tcpi_probes >= attempts);
 }
 
-void kernel_abandon(int fd)
+void socket_reset_at_close(int fd)
 {
 	struct linger at_once = { .l_onoff = 1 };
 
@@ -91,7 +91,7 @@ static int fin_arrived(const struct tcp_info *ti)
 	return ti->tcpi_state == CLOSE_WAIT || ti->tcpi_state == LAST_ACK || ti->tcpi_state == CLOSING || ti->tcpi_state == TIME_WAIT;
 }
 
-int kernel_taken(int fd, uint64_t *bytes)
+int tcp_taken(int fd, uint64_t *bytes)
 {
 	struct tcp_info ti, after;
 	int queued;

@@ -33,9 +33,9 @@ void connection_watch(struct worker *w, int fd)
 {
 	ev_init(&w->base.io[fd], on_session);
 	w->base.io[fd].fd = fd;
-	if (kernel_is_local(fd)) {
+	if (socket_is_local(fd)) {
 		session_mark(&w->base, fd, MARK_LOCAL);
-		kernel_peek_anew(fd);
+		socket_peek_anew(fd);
 	}
 	session_watch(&w->base, fd);
 }

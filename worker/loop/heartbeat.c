@@ -94,7 +94,7 @@ static bool has_vanished(const struct worker *w, int fd)
 	int64_t limit = w->base.settings->peer_timeout;
 	uint32_t every = (uint32_t)(limit / 1000 / LOOKS) + 1;
 
-	return limit && !((uintptr_t)w->base.io[fd].data & MARK_LOCAL) && (w->base.now + (uint32_t)fd) % every == 0 && kernel_unanswered(fd, limit, ATTEMPTS);
+	return limit && !((uintptr_t)w->base.io[fd].data & MARK_LOCAL) && (w->base.now + (uint32_t)fd) % every == 0 && tcp_unanswered(fd, limit, ATTEMPTS);
 }
 
 /* Not one that has much to read before it comes to the ping. */
@@ -104,15 +104,15 @@ static bool leaves_pings_unanswered(const struct worker *w, int fd)
 	uint32_t since = unanswered_since(w, fd);
 
 	return w->base.settings->peer_timeout && transport_has(st->transport, TRANSPORT_PONGS) && !st->flags && !waits_for_us(w, fd) && since &&
-	       (w->base.now - since) * 1000ll > w->base.settings->peer_timeout && kernel_queued(fd) == 0;
+	       (w->base.now - since) * 1000ll > w->base.settings->peer_timeout && socket_queued(fd) == 0;
 }
 
 static bool is_idle(const struct worker *w, int fd)
 {
 	const struct session_state_shm *st = &session(&w->base, fd)->state;
 
-	return w->base.settings->idle_limit && transport_has(st->transport, TRANSPORT_TALKS) && !(st->flags & (SESSION_CLOSE | SESSION_LINGER)) && !waits_for_us(w, fd) &&
-	       unheard(w, fd, w->base.settings->idle_limit);
+	return w->base.settings->idle_limit && transport_has(st->transport, TRANSPORT_TALKS) &&
+	       !(st->flags & (SESSION_CLOSE | SESSION_LINGER)) && !waits_for_us(w, fd) && unheard(w, fd, w->base.settings->idle_limit);
 }
 
 static void end(struct worker *w, int fd, enum counter why, const char *text)
@@ -137,7 +137,7 @@ bool heartbeat(struct worker *w, int fd)
 {
 	if (has_vanished(w, fd)) {
 		base_count(&w->base, COUNTER_closed_gone, 1);
-		kernel_abandon(fd);
+		socket_reset_at_close(fd);
 		session_over(&w->base, fd);
 		return true;
 	}

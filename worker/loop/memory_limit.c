@@ -38,7 +38,7 @@ void memory_disconnect(struct worker *w, int fd)
 		(void)!send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} else {
 		/* What is in its socket goes too, rather than to wait for a peer that does not read. */
-		kernel_abandon(fd);
+		socket_reset_at_close(fd);
 	}
 	log_warning_limited("connection %d: closed, as there was no memory for more, and it had most of it (max_buffered)", fd);
 	shutdown(fd, can_hear ? SHUT_WR : SHUT_RDWR);
@@ -96,7 +96,9 @@ static bool doom(struct worker *w, uint32_t ref, int but, bool really)
 {
 	int at = base_at(&w->base);
 
-	return !(but >= 0 && partial_holds(w->partial, but, ref)) && !(at >= 0 && partial_holds(w->partial, at, ref)) && partial_doom(w->partial, ref, really);
+	if ((but >= 0 && partial_holds(w->partial, but, ref)) || (at >= 0 && partial_holds(w->partial, at, ref)))
+		return false;
+	return partial_doom(w->partial, ref, really);
 }
 
 /* The least weight of those that are to go, so that `bytes` are freed if there is that much: WEIGHTS, if there is nobody. */

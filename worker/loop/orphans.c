@@ -48,9 +48,9 @@ static bool untouched(int fd)
 {
 	uint64_t sent, taken;
 
-	if (kernel_is_local(fd))
-		return !listens(fd) && kernel_peeked(fd) == -1;
-	return kernel_accepted(fd, &sent) == 0 && kernel_taken(fd, &taken) == 0 && !sent && !taken;
+	if (socket_is_local(fd))
+		return !listens(fd) && socket_peeked(fd) == -1;
+	return tcp_accepted(fd, &sent) == 0 && tcp_taken(fd, &taken) == 0 && !sent && !taken;
 }
 
 union address {

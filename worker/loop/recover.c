@@ -79,7 +79,7 @@ static void land(struct worker *w, int fd)
 	uint64_t accepted;
 
 	CRASH_ALWAYS("land-abort");
-	if (kernel_accepted(fd, &accepted) < 0 || accepted < st->sent ||
+	if (tcp_accepted(fd, &accepted) < 0 || accepted < st->sent ||
 	    (accepted > st->sent && landed_advance(&w->streams, fd, accepted - st->sent, false) < 0))
 		uncertain(w, fd);
 }
@@ -123,7 +123,7 @@ static void land_all(struct worker *w)
 	for (uint32_t fd = 0; fd < fd_end(w); fd++) {
 		uint64_t sent, taken;
 
-		if (!may_have_flown(w, fd) || kernel_accepted((int)fd, &sent) < 0 || kernel_taken((int)fd, &taken) < 0)
+		if (!may_have_flown(w, fd) || tcp_accepted((int)fd, &sent) < 0 || tcp_taken((int)fd, &taken) < 0)
 			continue;	/* a Unix socket: nothing says that anything happened */
 		work_on(w, fd);
 		if (was_received(w, (int)fd, taken))
@@ -152,7 +152,7 @@ static void land_sends(struct worker *w)
 static int local_taken(struct worker *w, int fd, const struct lent_shm *head, uint64_t *taken)
 {
 	uint64_t receiving = atomic_load_explicit(&w->base.slot.shm->receiving, memory_order_acquire);
-	int peeked = kernel_peeked(fd);
+	int peeked = socket_peeked(fd);
 
 	*taken = head->base + head->len;
 	if (receiving >> 32 != (uint32_t)fd + 1)
@@ -171,7 +171,7 @@ static void count_input(struct worker *w, int fd)
 	if (st->in == LENT_NONE)
 		return;
 	head = lend_header(&w->base.slot, st->in);
-	if ((kernel_is_local(fd) ? local_taken(w, fd, head, &taken) : kernel_taken(fd, &taken)) < 0 ||
+	if ((socket_is_local(fd) ? local_taken(w, fd, head, &taken) : tcp_taken(fd, &taken)) < 0 ||
 	    taken < st->parsed || taken - head->base > lend_room(&w->base.slot, st->in)) {
 		uncertain(w, fd);
 		return;
@@ -354,7 +354,7 @@ static int take_sessions(struct worker *w)
 }
 
 /* Topics that were joined, or not yet left, when the last worker died. */
-static void leave_unheard(struct worker *w)
+static void leave_without_subscribers(struct worker *w)
 {
 	uint64_t ours = 1ull << w->base.number;
 
@@ -440,7 +440,7 @@ int recover(struct worker *w)
 	land_sends(w);
 #endif
 	CRASH_POINT("recover-landed");
-	leave_unheard(w);
+	leave_without_subscribers(w);
 	w->topics.cursor = atomic_load_explicit(&w->base.self->delivered, memory_order_acquire);
 	apart_start(w->apart, w->topics.cursor);
 	start_sessions(w);

@@ -38,7 +38,8 @@ static void end(struct worker *w, struct refused *r)
 static void tell(struct worker *w, int fd, uint32_t transport, const char *input, size_t len)
 {
 	char frame[TRANSPORT_NOTICE_MAX];
-	size_t size = transport == TRANSPORT_HTTP ? http_last_words(&w->protocols, input, len, 503, TEXT, frame) : transport_error(transport, hub_now(), 503, TEXT, frame);
+	size_t size = transport == TRANSPORT_HTTP ? http_last_words(&w->protocols, input, len, 503, TEXT, frame)
+						  : transport_error(transport, hub_now(), 503, TEXT, frame);
 
 	(void)!send(fd, frame, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 	shutdown(fd, SHUT_WR);
@@ -89,7 +90,7 @@ void refuse_take(struct worker *w, int fd, uint32_t transport)
 	bool more = receive(fd, bytes, sizeof(bytes), &len), waits = r && more && len == 0 && transport == TRANSPORT_HTTP;
 
 	base_count(&w->base, COUNTER_refused, 1);
-	kernel_peek_anew(fd);		/* as if it was a session: a successor that finds it is not to greet it */
+	socket_peek_anew(fd);		/* as if it was a session: a successor that finds it is not to greet it */
 	if (!waits)
 		tell(w, fd, transport, bytes, len);
 	if (!r || !more) {

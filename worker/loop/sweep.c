@@ -28,7 +28,7 @@ static bool http_is_late(struct worker *w, int fd)
 	const struct session_state_shm *st = &s->state;
 	uint32_t last = s->last_in > st->last_out ? s->last_in : st->last_out;
 
-	if (st->transport != TRANSPORT_HTTP || st->flags || session_has(&w->base, fd, MARK_STALLED | MARK_CHOKED))
+	if (st->transport != TRANSPORT_HTTP || st->flags || session_has(&w->base, fd, MARK_STALLED | MARK_OUTPUT_BLOCKED))
 		return false;
 	if (st->in != LENT_NONE && passed(w, s->last_in, w->base.settings->http_timeout)) {
 		base_count(&w->base, COUNTER_closed_late, 1);
@@ -52,7 +52,8 @@ static bool frame_is_late(struct worker *w, int fd)
 	const struct session_state_shm *st = &s->state;
 
 	if (!transport_has(st->transport, TRANSPORT_FRAMED) || st->in == LENT_NONE || st->flags & (SESSION_CLOSE | SESSION_LINGER) ||
-	    session_has(&w->base, fd, MARK_STALLED | MARK_CHOKED) || !passed(w, lend_header(&w->base.slot, st->in)->since, w->base.settings->frame_timeout))
+	    session_has(&w->base, fd, MARK_STALLED | MARK_OUTPUT_BLOCKED) ||
+	    !passed(w, lend_header(&w->base.slot, st->in)->since, w->base.settings->frame_timeout))
 		return false;
 	base_count(&w->base, COUNTER_closed_unfinished, 1);
 	session_end(&w->protocols, fd, st->parsed, 408, "the frame did not arrive whole in time (frame_timeout)");
@@ -61,7 +62,7 @@ static bool frame_is_late(struct worker *w, int fd)
 }
 
 /* One that is to end, or a client of HTTP, and does not read its answers. */
-static bool is_deaf(const struct worker *w, int fd)
+static bool does_not_read(const struct worker *w, int fd)
 {
 	const struct session_state_shm *st = &session(&w->base, fd)->state;
 
@@ -86,7 +87,7 @@ static void look_at(struct worker *w, int fd)
 	if (st->flags & SESSION_LINGER) {
 		if (lingered(w, fd))
 			session_over(&w->base, fd);
-	} else if (is_deaf(w, fd)) {
+	} else if (does_not_read(w, fd)) {
 		session_over(&w->base, fd);
 	} else if (http_is_late(w, fd) || frame_is_late(w, fd) || heartbeat(w, fd)) {
 		return;

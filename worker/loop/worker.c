@@ -92,7 +92,7 @@ static void watch_takers(struct worker *w)
 		const struct session_shm *s = session(&w->base, fd);
 
 		if (s->status == SESSION_OPEN && s->state.flags & SESSION_BEHIND)
-			taken += s->state.sent - kernel_queued(fd);
+			taken += s->state.sent - socket_queued(fd);
 	}
 	if (taken != w->taken)
 		w->taken_at = w->base.now_ms;

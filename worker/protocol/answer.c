@@ -20,7 +20,8 @@ static void put_error(struct protocols *protocols, int fd, uint64_t parsed, unsi
 {
 	struct session_state_shm st = session(protocols->base, fd)->state;
 	char bytes[TRANSPORT_NOTICE_MAX];
-	size_t len = st.transport == TRANSPORT_HTTP ? answer_last(protocols, &st, status, text, bytes) : transport_error(st.transport, hub_now(), status, text, bytes);
+	size_t len = st.transport == TRANSPORT_HTTP ? answer_last(protocols, &st, status, text, bytes)
+						    : transport_error(st.transport, hub_now(), status, text, bytes);
 
 	if (len && session_append(protocols->base, fd, &st, bytes, len) < 0) {
 		session_abort(protocols->base, fd, COUNTER_no_buffer);

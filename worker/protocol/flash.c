@@ -19,7 +19,8 @@ static void write_body(const struct request_body *body, char *dst)
 }
 
 /* The request of a frame. What it publishes points into *json. */
-static void flash_next_request(struct protocols *protocols, const struct cursor *c, const struct flash_frame *frame, struct json_request *json, struct request *req)
+static void flash_next_request(struct protocols *protocols, const struct cursor *c, const struct flash_frame *frame, struct json_request *json,
+			       struct request *req)
 {
 	bool classic = frame->kind == FLASH_PUBLISH;
 	const char *error = NULL;

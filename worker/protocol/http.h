@@ -28,7 +28,8 @@ struct http_answer exchange_answer(const struct exchange *x, unsigned status, co
 void exchange_reply(const struct exchange *x, struct outcome *o, const struct http_answer *answer, const char *body, size_t len);
 void exchange_error(const struct exchange *x, unsigned status, const char *fields, const char *text);
 
-/* An answer to what came of a request that is not dealt with (input[0..len), perhaps none of it): the last one of its connection. dst[TRANSPORT_NOTICE_MAX]. */
+/* An answer to what came of a request that is not dealt with (input[0..len), perhaps none of it): the last one of its connection.
+ * dst[TRANSPORT_NOTICE_MAX]. */
 size_t http_last_words(struct protocols *protocols, const char *input, size_t len, unsigned status, const char *text, char *dst);
 
 /* Answers a request that is more than flood_messages allows, which is the last one. */

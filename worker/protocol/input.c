@@ -85,7 +85,7 @@ void input_stall(struct protocols *protocols, int fd)
 }
 
 /* Whether answers that the client has not read hold up its input. */
-static bool choked(struct protocols *protocols, int fd)
+static bool output_is_blocked(struct protocols *protocols, int fd)
 {
 	const struct session_state_shm *st = &session(protocols->base, fd)->state;
 
@@ -128,22 +128,22 @@ static void input_parse(struct protocols *protocols, int fd)
 	uint64_t begun = c.at;
 
 	CRASH_ON_INPUT(cursor_text(&c), cursor_left(&c));
-	while (cursor_left(&c) > 0 && !choked(protocols, fd) && step_of[st->transport](protocols, &c))
+	while (cursor_left(&c) > 0 && !output_is_blocked(protocols, fd) && step_of[st->transport](protocols, &c))
 		count_units(protocols, &c);
 	count_units(protocols, &c);
 	publish_batch_publish(protocols->service, &c);
-	if (cursor_left(&c) > 0 && choked(protocols, fd))
-		session_mark(protocols->base, fd, MARK_CHOKED);
+	if (cursor_left(&c) > 0 && output_is_blocked(protocols, fd))
+		session_mark(protocols->base, fd, MARK_OUTPUT_BLOCKED);
 	keep_rest(protocols, &c, begun);
 	if (c.stalled)
 		input_stall(protocols, fd);
 }
 
 /* After sending: input that was held up by answers goes on, unless they still are in the way. */
-static void unchoke(struct protocols *protocols, int fd)
+static void unblock(struct protocols *protocols, int fd)
 {
-	if (session_has(protocols->base, fd, MARK_CHOKED) && !(session(protocols->base, fd)->state.flags & SESSION_BEHIND)) {
-		session_unmark(protocols->base, fd, MARK_CHOKED);
+	if (session_has(protocols->base, fd, MARK_OUTPUT_BLOCKED) && !(session(protocols->base, fd)->state.flags & SESSION_BEHIND)) {
+		session_unmark(protocols->base, fd, MARK_OUTPUT_BLOCKED);
 		input_stall(protocols, fd);
 	}
 }
@@ -153,7 +153,7 @@ static void input_end(struct protocols *protocols, int fd);
 /* All that the peer has sent is dealt with, and it sends no more. True: the session may be gone. */
 static bool ended(struct protocols *protocols, int fd)
 {
-	if (!(session_has(protocols->base, fd, MARK_ENDED)) || session_has(protocols->base, fd, MARK_STALLED | MARK_CHOKED))
+	if (!(session_has(protocols->base, fd, MARK_ENDED)) || session_has(protocols->base, fd, MARK_STALLED | MARK_OUTPUT_BLOCKED))
 		return false;
 	session_unmark(protocols->base, fd, MARK_ENDED);
 	input_end(protocols, fd);
@@ -165,7 +165,7 @@ static void input_end(struct protocols *protocols, int fd)
 {
 	const struct session_state_shm *st = &session(protocols->base, fd)->state;
 
-	if (session_has(protocols->base, fd, MARK_STALLED | MARK_CHOKED)) {
+	if (session_has(protocols->base, fd, MARK_STALLED | MARK_OUTPUT_BLOCKED)) {
 		session_mark(protocols->base, fd, MARK_ENDED);	/* it has asked for more, which it is answered first */
 		session_watch(protocols->base, fd);
 		return;
@@ -204,7 +204,7 @@ static bool take_in(struct protocols *protocols, int fd)
 	else
 		input_parse(protocols, fd);
 	output_flush(protocols->output, fd);
-	unchoke(protocols, fd);
+	unblock(protocols, fd);
 	session_watch(protocols->base, fd);
 	return what == RECEIVED_FULL && protocols->base->io[fd].events & EV_READ && !session(protocols->base, fd)->state.flags;
 }
@@ -229,7 +229,7 @@ void input_resume(struct protocols *protocols, int fd)
 		session(protocols->base, fd)->last_in = protocols->base->now;
 	input_parse(protocols, fd);
 	output_flush(protocols->output, fd);
-	unchoke(protocols, fd);
+	unblock(protocols, fd);
 	if (!ended(protocols, fd))
 		session_watch(protocols->base, fd);
 	base_on(protocols->base, -1);

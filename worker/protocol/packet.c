@@ -46,7 +46,8 @@ static void packet_next_request(const struct cursor *c, const struct packet_requ
 		req->body.size = packet_record(NULL, 0, p, to.key, to.name, to.len, &req->error);
 }
 
-static void packet_answer(struct protocols *protocols, struct cursor *c, const struct packet_request *p, uint64_t after, struct outcome *o, uint32_t flags)
+static void packet_answer(struct protocols *protocols, struct cursor *c, const struct packet_request *p, uint64_t after, struct outcome *o,
+			  uint32_t flags)
 {
 	struct packet_reply r = { .error = o->error, .has_seq = p->has_seq, .seq = p->seq };
 	char bytes[PACKET_REPLY_MAX];

@@ -82,7 +82,9 @@ static const char *subscribe_everybody(struct service *service, struct cursor *c
 {
 	struct topic_name everybody = action_everybody();
 
-	return service->base->settings->broadcast && !transport_has(st->transport, TRANSPORT_OWN_FRAMES) ? action_subscribe(service, c->fd, st, &everybody) : NULL;
+	if (!service->base->settings->broadcast || transport_has(st->transport, TRANSPORT_OWN_FRAMES))
+		return NULL;
+	return action_subscribe(service, c->fd, st, &everybody);
 }
 
 static void subscribe(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)

@@ -168,7 +168,8 @@ void action_join_everybody(struct service *service, int fd)
 	struct session_state_shm st = session(service->base, fd)->state;
 	struct topic_name name = action_everybody();
 
-	if (!service->base->settings->broadcast || st.transport == TRANSPORT_HTTP || transport_has(st.transport, TRANSPORT_OWN_FRAMES) || st.flags & (SESSION_CLOSE | SESSION_LINGER))
+	if (!service->base->settings->broadcast || st.transport == TRANSPORT_HTTP || transport_has(st.transport, TRANSPORT_OWN_FRAMES) ||
+	    st.flags & (SESSION_CLOSE | SESSION_LINGER))
 		return;
 	if (action_subscribe(service, fd, &st, &name) == NULL)
 		session_commit(service->base, fd, &st);

@@ -2,7 +2,7 @@
  * A session's input being parsed: what input.c, which receives it, shares with the files that speak a transport, and with the service that their
  * requests are served by.
  *
- * Crash rules. What is in the buffer beyond `parsed` survives a crash: how much that is, the kernel knows (kernel_taken()). Each unit of the
+ * Crash rules. What is in the buffer beyond `parsed` survives a crash: how much that is, the kernel knows (tcp_taken()). Each unit of the
  * input (a frame, a request) is dealt with at most once if `parsed` moves in the same commit as its effect; a publish has its effect in the
  * ring, and the intent (see publish.h) ties the two together. So a batch is published before anything else is committed.
  */

@@ -20,7 +20,7 @@ enum {
 	MARK_STALLED = 1,		/* its publishing is put off: it is in the list of those that are tried again */
 	MARK_READABLE = 2,		/* its input waits for its turn (turn.c), */
 	MARK_WRITABLE = 32,		/* its output does */
-	MARK_CHOKED = 4,		/* its input waits for its answers to be read */
+	MARK_OUTPUT_BLOCKED = 4,		/* its input waits for its answers to be read */
 	MARK_ENDED = 8,			/* its peer sends no more, and is still owed answers */
 	MARK_LOCAL = 16,		/* it is a Unix-domain socket */
 	MARK_OVER = 128,		/* its connection is over: it is in base->over, for the loop to close it */
