@@ -350,7 +350,7 @@ static int base_init(struct worker *w)
 	 * An apostrophe of a record is five bytes on a page of HTML. Nothing grows more: quotation marks, six, do not stand side by side
 	 * for long.
 	 */
-	base->scratch_room = 5 * publish_batch_record_max(&w->service) + 8192;
+	base->scratch_room = 5 * publish_batch_record_max(base) + 8192;
 	base->scratch = malloc(base->scratch_room);
 	sessions = base->slot.shm->sessions_max;
 	base->io = mmap(NULL, sessions * sizeof(*base->io), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -12,7 +12,7 @@
 
 int publish_batch_init(struct service *service)
 {
-	size_t least = publish_batch_record_max(service) + TOPIC_NAME_MAX;
+	size_t least = publish_batch_record_max(service->base) + TOPIC_NAME_MAX;
 
 	service->item_room = publish_bytes_max(&service->base->hub) < 256 * 1024 ? publish_bytes_max(&service->base->hub) : 256 * 1024;
 	if (service->item_room < least)
@@ -22,10 +22,10 @@ int publish_batch_init(struct service *service)
 	return service->items && service->item_text ? 0 : -1;
 }
 
-size_t publish_batch_record_max(const struct service *service)
+size_t publish_batch_record_max(const struct base *base)
 {
-	size_t least = (size_t)service->base->settings->max_frame + 4096, most = 6 * (size_t)service->base->settings->max_frame;
-	size_t ring = publish_bytes_max(&service->base->hub);
+	size_t least = (size_t)base->settings->max_frame + 4096, most = 6 * (size_t)base->settings->max_frame;
+	size_t ring = publish_bytes_max(&base->hub);
 
 	if (most > ring)
 		most = ring;

@@ -10,7 +10,7 @@
 int publish_batch_init(struct service *service);	/* -1 without memory */
 
 /* The most bytes that one record may have. What a client sends in one frame may grow, up to six times, as it becomes JSON. */
-size_t publish_batch_record_max(const struct service *service);
+size_t publish_batch_record_max(const struct base *base);
 
 /* Takes a message into the batch: where its record of `size` bytes is to be written, or NULL: publish first what is in it. `parsed`: the place
  * behind its unit of input; `flags`: the session's, that come with it. */

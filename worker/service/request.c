@@ -123,7 +123,7 @@ static bool refuse(const struct service *service, const struct request *req, str
 	o->error = NULL;
 	if (req->error)
 		fail(o, req->status, req->error);
-	else if (publishes(req) && req->body.size > publish_batch_record_max(service))
+	else if (publishes(req) && req->body.size > publish_batch_record_max(service->base))
 		fail(o, 413, "the message is too long with its quotes and control characters escaped (max_frame)");
 	return o->error != NULL;
 }
