@@ -374,9 +374,10 @@ int master_main(const struct config_source *source, char **argv, int heritage)
 		return 1;
 	}
 	start_watchers(m);
+	slots_watch(m);
 	while (!slots_reap(m))
 		master_stop(m, 1);
-	slots_watch(m);
+	slots_take_over(m);
 	if (heritage >= 0 && !m->stopping)
 		roll_begin(m);
 	if (!m->stopping || slots_alive(m) > 0)

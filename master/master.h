@@ -103,6 +103,7 @@ bool slots_lost(const struct master *m);		/* a keeper is gone, and the slot has 
 void slots_kill(struct master *m, int sig);
 void slots_hold(struct master *m, bool hold);		/* from now on, no keeper is made for a slot that loses its own */
 void slots_watch(struct master *m);			/* from now on: keepers that make no progress, and those to be made */
+void slots_take_over(struct master *m);			/* those whose keepers went while another program was about are made */
 
 /* reload.c */
 /* `caller`: the janusctl that waits for the outcome and is answered then, or -1. Does not return when the program executes anew. */

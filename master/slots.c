@@ -433,7 +433,10 @@ void slots_watch(struct master *m)
 {
 	ev_timer_init(&m->slots_timer, on_watch, WATCH, WATCH);
 	ev_timer_start(m->loop, &m->slots_timer);
-	/* Lost while another program was about. */
+}
+
+void slots_take_over(struct master *m)
+{
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		if (!m->h.slots[i].used || m->h.slots[i].keeper || m->slot[i].lost || m->slot[i].vacant)
 			continue;

@@ -24,6 +24,9 @@
 #include "worker/loop/turn.h"
 #include "worker/service/subscribe.h"
 
+#define CLOSE_US 5000		/* of a turn, for closing; looked at when so many are: */
+#define CLOSED_AT_ONCE 16
+
 static void on_session(struct ev_loop *loop, struct ev_io *io, int events)
 {
 	turn_take(ev_userdata(loop), io->fd, events);
@@ -112,12 +115,16 @@ void connection_close(struct worker *w, int fd)
 
 bool connection_close_over(struct worker *w)
 {
+	uint64_t since = base_clock();
 	int fd;
-	bool some = false;
 
-	while ((fd = session_next_over(&w->base)) >= 0) {
+	for (unsigned n = 1; (fd = session_next_over(&w->base)) >= 0; n++) {
 		connection_close(w, fd);
-		some = true;
+		if (n % CLOSED_AT_ONCE)
+			continue;
+		base_beat(&w->base);
+		if (base_clock() - since > CLOSE_US)
+			break;
 	}
-	return some;
+	return w->base.over_count > 0;
 }

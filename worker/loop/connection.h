@@ -10,6 +10,6 @@
 void connection_take(struct worker *w, int fd, int proto, enum counter as);
 void connection_watch(struct worker *w, int fd);	/* gives a session its watcher */
 void connection_close(struct worker *w, int fd);
-bool connection_close_over(struct worker *w);		/* those that are over (session_over()); false: there is none */
+bool connection_close_over(struct worker *w);		/* those that are over (session_over()), for some milliseconds. True: some are left */
 
 #endif

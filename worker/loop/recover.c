@@ -387,7 +387,8 @@ static void resume_answer(struct worker *w)
 
 	if (atomic_load_explicit(&intent->state, memory_order_acquire) != INTENT_DONE)
 		return;
-	if (is_open(w, intent->fd) && session(&w->base, (int)intent->fd)->state.in != LENT_NONE)
+	if (is_open(w, intent->fd) && !session_has(&w->base, (int)intent->fd, MARK_OVER) &&
+	    session(&w->base, (int)intent->fd)->state.in != LENT_NONE)
 		input_resume(&w->protocols, (int)intent->fd);
 	publish_done(&w->base.hub, w->base.number);
 }

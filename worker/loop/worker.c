@@ -123,7 +123,7 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 	if (w->protocols.stalled_count > 0)
 		more |= input_retry_stalled(&w->protocols);
 	more |= turn_run(w);
-	more |= connection_close_over(w);
+	more |= w->base.over_count > 0;
 	if (w->stopping && (more || atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) == 0)) {
 		base_beat(&w->base);
 		w->taken_at = w->base.now_ms;	/* patience begins when there is nobody to wait for but those behind */
@@ -311,12 +311,16 @@ static void cut_moved(void *worker, int fd, const struct session_state_shm *from
 
 static void accepted(void *worker, int fd, int proto)
 {
+	connection_close_over(worker);		/* what has just become free counts */
 	connection_take(worker, fd, proto, COUNTER_accepted);
 }
 
 static bool give_up_refused(void *worker)
 {
-	return refuse_fewer(worker);
+	uint32_t over = ((struct worker *)worker)->base.over_count;
+
+	connection_close_over(worker);
+	return over > 0 || refuse_fewer(worker);
 }
 
 /* ---- from the first instruction on ---- */
@@ -461,7 +465,8 @@ int worker_run(const struct worker_start *start)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	listener_start(&w->listeners);
 	ev_run(w->base.loop, 0);
-	connection_close_over(w);
+	while (connection_close_over(w))
+		;
 	if (w->stopping)
 		say_goodbye(w);
 	batch_destroy(w->batch);

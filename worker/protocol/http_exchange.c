@@ -7,6 +7,7 @@
 
 #include "proto/http_origin.h"
 #include "worker/service/flood.h"
+#include "worker/service/publish_batch.h"
 
 /* ---- origins ---- */
 
@@ -120,6 +121,8 @@ bool exchange_send(const struct exchange *x, struct outcome *o, const char *byte
 	if (!len) {			/* it does not fit into the scratch */
 		session_abort(x->protocols->base, x->c->fd, COUNTER_no_buffer);
 		x->c->stop = true;
+		if (o->count > 0)
+			publish_batch_end(x->protocols->service);
 	}
 	return len && outcome_commit(x->protocols->service, x->c, o, x->after, bytes, len, goes_on ? 0 : SESSION_CLOSE);
 }

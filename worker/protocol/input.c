@@ -260,7 +260,8 @@ bool input_retry_stalled(struct protocols *protocols)
 			protocols->heavy_since = 0;
 		/* (If it has no mark, it was closed meanwhile.) */
 		session_unmark(protocols->base, fd, MARK_HEAVY);
-		if (session_unmark(protocols->base, fd, MARK_STALLED) && session(protocols->base, fd)->state.in != LENT_NONE)
+		if (session_unmark(protocols->base, fd, MARK_STALLED) && !session_has(protocols->base, fd, MARK_OVER) &&
+		    session(protocols->base, fd)->state.in != LENT_NONE)
 			input_resume(protocols, fd);
 	}
 	protocols->base->hub.patient = false;
