@@ -243,7 +243,7 @@ static int freeze(struct worker *w)
 	/* Another program may make frames in another way: it must not have to finish ours. */
 	w->base.lend.hub = NULL;		/* whatever the limit says: this is the last that is kept here */
 	partial_keep_all(w->partial);
-	if (snapshot_write_slot(&w->base.hub, &w->base.slot, w->start->snapshot_fd, beat, w) == 0)
+	if (snapshot_write_slot(&w->base.hub, &w->base.slot, w->start->snapshot_fd, beat, &w->base) == 0)
 		return WORKER_FROZEN;
 	log_error("snapshot: %s", strerror(errno));
 	return WORKER_UNFROZEN;
