@@ -416,7 +416,6 @@ bool input_retry_stalled(struct worker *w)
 		int fd = w->stalled[i];
 		bool heavy = (uintptr_t)w->io[fd].data & MARK_HEAVY;
 
-		w->hub.patient = false;
 		if (heavy && !publish_ready(&w->hub, true)) {
 			if (!w->heavy_since)
 				w->heavy_since = w->now_ms;
@@ -432,8 +431,8 @@ bool input_retry_stalled(struct worker *w)
 		session_unmark(w, fd, MARK_HEAVY);
 		if (session_unmark(w, fd, MARK_STALLED) && session(w, fd)->state.in != LENT_NONE)
 			input_resume(w, fd);
+		w->hub.patient = false;
 	}
-	w->hub.patient = false;
 	more = i < w->stalled_count && publish_ready(&w->hub, false);
 	memmove(w->stalled + kept, w->stalled + i, (w->stalled_count - i) * sizeof(*w->stalled));
 	w->stalled_count -= i - kept;

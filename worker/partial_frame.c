@@ -78,6 +78,12 @@ static struct partial_frame key_of(const struct worker *w, int fd, const struct 
 	return (struct partial_frame){ .seq = st->pos, .transport = st->transport, .page_base = session(w, fd)->page_base };
 }
 
+/* Of one that is kept. */
+static struct partial_frame key_of_kept(const struct lent_shm *head)
+{
+	return (struct partial_frame){ .seq = head->base, .transport = head->scan[LENT_TRANSPORT], .page_base = head->scan[LENT_PAGE_BASE] };
+}
+
 static struct partial_frame *find(const struct worker *w, const struct partial_frame *key)
 {
 	struct partial_frame *p = RB_FIND(partial_tree, &w->partial->loose, (struct partial_frame *)key);
@@ -264,13 +270,11 @@ static void close_doomed(struct worker *w)
 		}
 }
 
-/*
- * One that is in danger could not be kept: as it can't be had, or as there is no room for `lacked` bytes, and then not for another in danger
- * that is as large.
- */
-static void give_up(struct worker *w, struct partial_frame *p, size_t lacked)
+/* One that is in danger could not be kept: as it can't be had, or as there is no room, and then not for another in danger that is as large. */
+static void give_up(struct worker *w, struct partial_frame *p, bool no_room)
 {
 	struct ring_record rec;
+	size_t lacked = no_room ? measure(w, p, &rec) : 0;
 
 	p->doomed = true;
 	if (lacked)
@@ -295,12 +299,11 @@ bool partial_protect(struct worker *w)
 		if (p->sessions == 0)
 			partial_trim(w);
 		else if (!keep(w, &key, -1, true)) {
-			struct ring_record rec;
-			size_t lacked = errno == ENOMEM ? measure(w, &key, &rec) : 0;
+			bool no_room = errno == ENOMEM;
 
 			p = find(w, &key);
 			if (p)
-				give_up(w, p, lacked);
+				give_up(w, p, no_room);
 		}
 	}
 	return true;
@@ -415,8 +418,7 @@ int partial_send(struct worker *w, int fd, struct session_state_shm *st)
 bool partial_doom(struct worker *w, uint32_t ref, bool really)
 {
 	const struct lent_shm *head = lend_header(&w->slot, ref);
-	struct partial_frame key = { .seq = head->base, .transport = head->scan[LENT_TRANSPORT], .page_base = head->scan[LENT_PAGE_BASE] };
-	struct partial_frame *p = find(w, &key);
+	struct partial_frame key = key_of_kept(head), *p = find(w, &key);
 
 	if (head->owner != 0 || !p || p->ref != ref || p->sessions == 0)
 		return false;
@@ -461,7 +463,7 @@ void partial_take_over(struct worker *w)
 			return;
 		}
 		head = lend_header(&w->slot, ref);
-		key = (struct partial_frame){ .seq = head->base, .transport = head->scan[LENT_TRANSPORT], .page_base = head->scan[LENT_PAGE_BASE] };
+		key = key_of_kept(head);
 		if (head->len > lend_room(&w->slot, ref) || w->partial->fresh >= w->partial->max / 2 || find(w, &key)) {
 			lend_unclaim(&w->lend, ref);
 			atomic_store_explicit(link, LENT_NONE, memory_order_relaxed);
