@@ -2,78 +2,13 @@
  * The configuration: lines that are right and what they mean, lines that are wrong and what is said; the default file; settings through
  * msgpack and back.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/unit/config_fixture.h"
 
-#include <cmocka.h>
-
-#include <arpa/inet.h>
 #include <msgpack.h>
-#include <netinet/in.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/un.h>
-#include <unistd.h>
-
-#include "master/config.h"
 
 #define DEFAULT_FILE "packaging/janus.ini"
-#define FILE_NAME "janus.ini"
 #define NAME(x) offsetof(struct settings, x)
-
-static struct config config;
-static char error[CONFIG_ERROR_MAX];
-static char folder[] = "/tmp/janus-test-XXXXXX", top[4096];
-
-/* The tests run in a folder of their own, so that the file's name in messages is short. */
-static int setup(void **state)
-{
-	(void)state;
-	if (!getcwd(top, sizeof(top)) || !mkdtemp(folder) || chdir(folder) < 0)
-		return -1;
-	return unsetenv("XDG_RUNTIME_DIR");
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	unlink(FILE_NAME);
-	return chdir(top) < 0 ? -1 : rmdir(folder);
-}
-
-static void write_file(const char *text, size_t len)
-{
-	FILE *f = fopen(FILE_NAME, "w");
-
-	assert_non_null(f);
-	assert_int_equal(fwrite(text, 1, len, f), len);
-	assert_int_equal(fclose(f), 0);
-}
-
-static int read_text(const char *text)
-{
-	struct config_source source = {.file = FILE_NAME};
-
-	write_file(text, strlen(text));
-	error[0] = '\0';
-	return config_read(&config, &source, error);
-}
-
-static int read_options(const char *text, const char **options)
-{
-	struct config_source source = {.file = text ? FILE_NAME : NULL, .options = options};
-
-	while (options[source.count])
-		source.count++;
-	if (text)
-		write_file(text, strlen(text));
-	error[0] = '\0';
-	return config_read(&config, &source, error);
-}
 
 static void good_numbers(void **state)
 {
@@ -235,175 +170,6 @@ static void files(void **state)
 	assert_string_equal(config.file, path);
 }
 
-static void listen_good(void **state)
-{
-	static const struct {
-		const char *value, *address;
-		int proto;
-		bool dual;
-	} cases[] = {
-		{"flash://127.0.0.1:8081", "127.0.0.1:8081", PROTO_FLASH, false},
-		{"http://0.0.0.0:0", "0.0.0.0:0", PROTO_HTTP, false},
-		{"packet://localhost:65535", "127.0.0.1:65535", PROTO_PACKET, false},
-		{"flash://[::1]:80", "[::1]:80", PROTO_FLASH, false},
-		{"packet://[::]:80", "[::]:80", PROTO_PACKET, false},
-		{"http://*:80", "[::]:80", PROTO_HTTP, true},
-		{"flash://[2001:db8::7]:8081", "[2001:db8::7]:8081", PROTO_FLASH, false},
-	};
-	char line[200], text[128];
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		snprintf(line, sizeof(line), "listen = %s", cases[i].value);
-		if (read_text(line) < 0)
-			fail_msg("%s: %s", line, error);
-		assert_int_equal(config.listeners, 1);
-		assert_string_equal(config.listen[0].url, cases[i].value);
-		assert_int_equal(config.listen[0].proto, cases[i].proto);
-		assert_memory_equal(config_address_scheme(cases[i].proto), cases[i].value, strcspn(cases[i].value, ":"));
-		assert_null(config_address_path(&config.listen[0]));
-		assert_int_equal(config.listen[0].dual, cases[i].dual);
-		config_address_text((struct sockaddr *)&config.listen[0].addr, text, sizeof(text));
-		assert_string_equal(text, cases[i].address);
-	}
-	assert_int_equal(config.listen[0].addr_len, sizeof(struct sockaddr_in6));
-}
-
-static void listen_good_paths(void **state)
-{
-	static const struct {
-		const char *value;
-		int proto;
-	} cases[] = {
-		{"flash+unix:/run/janus/flash", PROTO_FLASH},
-		{"http+unix:/a b:c=d", PROTO_HTTP},
-		{"packet+unix:/x", PROTO_PACKET},
-	};
-	char line[200];
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct listen_address a;
-
-		snprintf(line, sizeof(line), "listen = %s", cases[i].value);
-		if (read_text(line) < 0)
-			fail_msg("%s: %s", line, error);
-		a = config.listen[0];
-		assert_int_equal(a.proto, cases[i].proto);
-		assert_int_equal(a.addr.ss_family, AF_UNIX);
-		assert_string_equal(config_address_path(&a), strchr(cases[i].value, '/'));
-		assert_int_equal(a.addr_len, offsetof(struct sockaddr_un, sun_path) + strlen(config_address_path(&a)) + 1);
-	}
-	/* the longest */
-	snprintf(line, sizeof(line), "listen = packet+unix:/%0106d", 0);
-	assert_int_equal(read_text(line), 0);
-	assert_int_equal(strlen(config_address_path(&config.listen[0])), 107);
-	assert_string_equal(config.listen[0].url, line + strlen("listen = "));
-}
-
-static void listen_same(void **state)
-{
-	static const struct {
-		const char *a, *b;
-		bool same;
-	} cases[] = {
-		{"flash://127.0.0.1:80", "http://localhost:80", true},
-		{"flash://[::1]:80", "packet://[0:0::1]:80", true},
-		{"flash://*:80", "http://*:80", true},
-		{"flash+unix:/a", "http+unix:/a", true},
-		{"flash://127.0.0.1:80", "flash://127.0.0.1:81", false},
-		{"flash://127.0.0.1:80", "flash://127.0.0.2:80", false},
-		{"flash://*:80", "flash://[::]:80", false},
-		{"flash://127.0.0.1:0", "http://127.0.0.1:0", false},
-		{"flash://127.0.0.1:0", "flash://127.0.0.1:0", true},
-		{"flash+unix:/a", "flash+unix:/ab", false},
-		{"flash+unix:/a", "flash://127.0.0.1:80", false},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct listen_address a, b;
-
-		assert_int_equal(config_address_read(&a, cases[i].a, error), 0);
-		assert_int_equal(config_address_read(&b, cases[i].b, error), 0);
-		assert_int_equal(config_address_same(&a, &b), cases[i].same);
-		assert_int_equal(config_address_same(&b, &a), cases[i].same);
-	}
-}
-
-static void listen_bad(void **state)
-{
-#define NEITHER " is neither SCHEME://ADDR:PORT nor SCHEME+unix:/PATH, SCHEME being flash, http or packet"
-	static const struct {
-		const char *value, *error;
-	} cases[] = {
-		{"127.0.0.1:8081", "`127.0.0.1:8081`" NEITHER},
-		{"https://127.0.0.1:80", "`https://127.0.0.1:80`" NEITHER},
-		{"flash:/127.0.0.1:80", "`flash:/127.0.0.1:80`" NEITHER},
-		{"Flash://127.0.0.1:80", "`Flash://127.0.0.1:80`" NEITHER},
-		{"unix:/x", "`unix:/x`" NEITHER},
-		{"", "``" NEITHER},
-		{"flash+unix:", "`` is not an absolute path"},
-		{"flash+unix:run/janus", "`run/janus` is not an absolute path"},
-		{"http+unix:@abstract", "`@abstract` is not an absolute path"},
-		{"http+unix:/a\tb", "the path `/a?b` has a control character in it"},
-		{"flash://127.0.0.1", "`flash://127.0.0.1` lacks its :PORT"},
-		{"flash://[::1]", "`flash://[::1]` lacks its :PORT"},
-		{"flash://127.0.0.1:", "`` is not a port (0 to 65535)"},
-		{"flash://127.0.0.1:65536", "`65536` is not a port (0 to 65535)"},
-		{"flash://127.0.0.1:0x50", "`0x50` is not a port (0 to 65535)"},
-		{"flash://example.org:80",
-		 "`example.org` is not a numeric IPv4 address, a numeric IPv6 address in [], `localhost` or `*`"},
-		{"flash://127.1:80", "`127.1` is not a numeric IPv4 address, a numeric IPv6 address in [], `localhost` or `*`"},
-		{"flash://::1:80", "`::1` is not a numeric IPv4 address, a numeric IPv6 address in [], `localhost` or `*`"},
-		{"flash://[127.0.0.1]:80",
-		 "`[127.0.0.1]` is not a numeric IPv4 address, a numeric IPv6 address in [], `localhost` or `*`"},
-		{"flash://[:80", "`[` is not a numeric IPv4 address, a numeric IPv6 address in [], `localhost` or `*`"},
-		{"flash://:80", "`` is not a numeric IPv4 address, a numeric IPv6 address in [], `localhost` or `*`"},
-	};
-	char line[300], expected[CONFIG_ERROR_MAX], url[200];
-	const char *options[] = {line, NULL};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		snprintf(line, sizeof(line), "listen=%s", cases[i].value);
-		if (read_options(NULL, options) == 0)
-			fail_msg("taken: %s", line);
-		snprintf(expected, sizeof(expected), "-o listen: %s", cases[i].error);
-		assert_string_equal(error, expected);
-	}
-	memset(url, '1', sizeof(url));
-	memcpy(url, "listen=flash://", 15);
-	url[7 + 128] = '\0';
-	options[0] = url;
-	assert_int_equal(read_options(NULL, options), -1);
-	assert_string_equal(error, "-o listen: is longer than 127 bytes");
-	assert_int_equal(read_text("listen = flash://*:1\nlisten = flash://*:1"), -1);
-	assert_string_equal(error, "janus.ini:2: listen: flash://*:1 is there twice");
-	assert_int_equal(read_text("listen = flash+unix:/a\nlisten = http+unix:/a"), -1);
-	assert_string_equal(error, "janus.ini:2: listen: http+unix:/a has the same address as flash+unix:/a");
-	snprintf(line, sizeof(line), "listen = flash+unix:/%0107d", 0);
-	assert_int_equal(read_text(line), -1);
-	snprintf(expected, sizeof(expected), "janus.ini:1: listen: the path `/%0107d` has 108 bytes; that of a Unix socket may have 107", 0);
-	assert_string_equal(error, expected);
-}
-
-static void listen_many(void **state)
-{
-	static char text[(LISTENERS_MAX + 1) * 40];
-	size_t n = 0;
-
-	(void)state;
-	for (unsigned i = 0; i < LISTENERS_MAX; i++)
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "listen = flash://127.0.0.1:%u\n", 1000 + i);
-	assert_int_equal(read_text(text), 0);
-	assert_int_equal(config.listeners, LISTENERS_MAX);
-	assert_string_equal(config.listen[LISTENERS_MAX - 1].url, "flash://127.0.0.1:1063");
-	snprintf(text + n, sizeof(text) - n, "listen = flash://127.0.0.1:999\n");
-	assert_int_equal(read_text(text), -1);
-	assert_string_equal(error, "janus.ini:65: listen: more than 64 addresses");
-}
-
 static void options_win(void **state)
 {
 	const char *options[] = {"heartbeat=3", "listen=flash://127.0.0.1:3", "slow=disconnect", "listen=flash://127.0.0.1:4",
@@ -451,91 +217,6 @@ static void texts(void **state)
 	assert_non_null(strstr(error, "unknown key"));
 	assert_int_equal(read_text("user = root"), 0);
 	assert_string_equal(config.settings.user, "root");
-}
-
-static void origins(void **state)
-{
-	static const char *const good[] = {
-		"", "*", "https://example.org", "https://example.org:8443", "http://localhost:3000,http://127.0.0.1:1 , http://[::1]:65535",
-		"http://[2001:db8::7]", "capacitor://localhost", "chrome-extension://abcdef", "HTTPS://Example.ORG * ,", "http://a_b.xn--bcher-kva.example.",
-		"null", "https://*.example.org https://*.example.org:8443",
-	};
-#define NEITHER_ORIGIN " is neither `*` nor `null` nor of the form scheme://host or scheme://host:port"
-#define NO_HOST " has no host name or address behind ://"
-#define NO_PORT " has no port (1 to 65535) behind the :"
-	static const struct {
-		const char *value, *error;
-	} bad[] = {
-		{"example.org", "`example.org`" NEITHER_ORIGIN},
-		{"**", "`**`" NEITHER_ORIGIN},
-		{"://a", "`://a`" NEITHER_ORIGIN},
-		{"1http://a", "`1http://a`" NEITHER_ORIGIN},
-		{"ht_tp://a", "`ht_tp://a`" NEITHER_ORIGIN},
-		{"https:example.org", "`https:example.org`" NEITHER_ORIGIN},
-		{"https://a,https:/b", "`https:/b`" NEITHER_ORIGIN},
-		{"https://a;https://b", "`https://a;https://b` has a path: an origin ends with host or port"},
-		{"https://example.org/", "`https://example.org/` has a path: an origin ends with host or port"},
-		{"https://example.org?x", "`https://example.org?x` has a path: an origin ends with host or port"},
-		{"https://*.", "`https://*.`" NO_HOST},
-		{"https://a.*.example.org", "`https://a.*.example.org`" NO_HOST},
-		{"https://", "`https://`" NO_HOST},
-		{"https://:80", "`https://:80`" NO_HOST},
-		{"https://me@a", "`https://me@a`" NO_HOST},
-		{"https://b\xc3\xbchler.example", "`https://b\xc3\xbchler.example`" NO_HOST},
-		{"http://[::1", "`http://[::1`" NO_HOST},
-		{"http://[", "`http://[`" NO_HOST},
-		{"http://[]", "`http://[]`" NO_HOST},
-		{"http://[::g]:80", "`http://[::g]:80`" NO_HOST},
-		{"http://[::1]80", "`http://[::1]80`" NO_HOST},
-		{"http://[1:2:3:4:5:6:7:8:9:10:11:12:13:14:15:16:17:18:19:20]", "`http://[1:2:3:4:5:6:7:8:9:10:11:12:13:14:15:16:17:18:19:20]`" NO_HOST},
-		{"https://a:", "`https://a:`" NO_PORT},
-		{"https://a:0", "`https://a:0`" NO_PORT},
-		{"https://a:65536", "`https://a:65536`" NO_PORT},
-		{"https://a:80x", "`https://a:80x`" NO_PORT},
-		{"https://a:http://b", "`https://a:http://b` has a path: an origin ends with host or port"},
-	};
-	char option[400], expected[CONFIG_ERROR_MAX];
-	const char *options[] = {option, NULL};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-		snprintf(option, sizeof(option), "origins=%s", good[i]);
-		if (read_options(NULL, options) < 0)
-			fail_msg("%s: %s", option, error);
-		assert_string_equal(config.settings.origins, good[i]);
-	}
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		snprintf(option, sizeof(option), "origins=%s", bad[i].value);
-		if (read_options(NULL, options) == 0)
-			fail_msg("taken: %s", option);
-		snprintf(expected, sizeof(expected), "-o origins: %s", bad[i].error);
-		assert_string_equal(error, expected);
-	}
-}
-
-static void lists(void **state)
-{
-	char option[SETTINGS_LIST_MAX + 20];
-	const char *options[] = {option, NULL};
-
-	(void)state;
-	/* as long as there is room, and one more */
-	snprintf(option, sizeof(option), "origins=https://%04087d", 0);
-	assert_int_equal(read_options(NULL, options), 0);
-	assert_int_equal(strlen(config.settings.origins), SETTINGS_LIST_MAX - 1);
-	snprintf(option, sizeof(option), "origins=https://%04088d", 0);
-	assert_int_equal(read_options(NULL, options), -1);
-	assert_string_equal(error, "-o origins: is longer than 4095 bytes");
-	snprintf(option, sizeof(option), "hosts=a.example b.example:80");
-	assert_int_equal(read_options(NULL, options), -1);
-	assert_string_equal(error, "-o hosts: `b.example:80` is neither `*` nor a host name, without port, nor of the form *.domain");
-	/* over several lines; an option replaces all of them */
-	assert_int_equal(read_text("hosts = a.example,b.example\nheartbeat = 5\nhosts = *.c.example\norigins = null\nhosts = [::1]\n"), 0);
-	assert_string_equal(config.settings.hosts, "a.example,b.example *.c.example [::1]");
-	assert_string_equal(config.settings.origins, "null");
-	snprintf(option, sizeof(option), "hosts=d.example");
-	assert_int_equal(read_options("hosts = a.example\nhosts = b.example\n", options), 0);
-	assert_string_equal(config.settings.hosts, "d.example");
 }
 
 static void defaults(void **state)
@@ -697,15 +378,8 @@ int main(void)
 		cmocka_unit_test(bad_lines),
 		cmocka_unit_test(long_lines),
 		cmocka_unit_test(files),
-		cmocka_unit_test(listen_good),
-		cmocka_unit_test(listen_good_paths),
-		cmocka_unit_test(listen_same),
-		cmocka_unit_test(listen_bad),
-		cmocka_unit_test(listen_many),
 		cmocka_unit_test(options_win),
 		cmocka_unit_test(texts),
-		cmocka_unit_test(origins),
-		cmocka_unit_test(lists),
 		cmocka_unit_test(defaults),
 		cmocka_unit_test(default_file),
 		cmocka_unit_test(settings_round_trip),
