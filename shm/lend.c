@@ -127,26 +127,23 @@ static uint32_t charge(const struct lend *lend, unsigned c, size_t bytes)
 static void look(struct lend *lend)
 {
 	const struct hub_shm *hub = lend->hub->shm;
-	uint64_t total = 0, open = hub->buffered_max - hub->buffered_max / 4, slots = 0;
+	uint64_t others = 0, open = hub->buffered_max - hub->buffered_max / 4, slots = 0;
 
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		if (atomic_load_explicit(&hub->slot[i].state, memory_order_relaxed) == SLOT_UNUSED)
 			continue;
-		total += i == lend->number ? lend->held : atomic_load_explicit(&hub->slot[i].buffered, memory_order_relaxed);
+		if (i != lend->number)
+			others += atomic_load_explicit(&hub->slot[i].buffered, memory_order_relaxed);
 		slots++;
 	}
 	lend->share = hub->buffered_max / 4 / (slots ? slots : 1);
-	lend->left = total < open ? open - total : 0;
-	lend->common = total - lend->held < open ? open - (total - lend->held) : 0;
-	lend->spare = lend->left / 2 / (slots ? slots : 1);
+	lend->common = others < open ? open - others : 0;
+	lend->spare = lend->held < lend->common ? (lend->common - lend->held) / 2 / (slots ? slots : 1) : 0;
 }
 
 bool lend_allows(struct lend *lend, size_t bytes)
 {
-	if (!lend->hub || lend->held + bytes <= lend->share || bytes <= lend->spare)
-		return true;
-	look(lend);
-	return lend->held + bytes <= lend->share || bytes <= lend->left;
+	return !lend->hub || lend->held + bytes <= lend->share || bytes <= lend->spare || lend_could_allow(lend, lend->held, bytes);
 }
 
 bool lend_could_allow(struct lend *lend, uint64_t kept, size_t bytes)

@@ -23,8 +23,8 @@ struct lend {
 	unsigned number;		/* of the slot in it */
 	uint64_t held;			/* bytes charged */
 	uint64_t share;			/* bytes that it may hold whatever others do, */
-	uint64_t left, spare;		/* and how many more it may take, as last seen; before it looks again */
-	uint64_t common;		/* what all may hold beside their shares, less what others do, as last seen */
+	uint64_t common;		/* and as long as others hold no more than when it last looked; */
+	uint64_t spare;			/* how many more it may take before it looks again */
 	struct {
 		uint32_t *free;		/* a stack of places */
 		uint32_t frees, room;

@@ -17,18 +17,9 @@
 #include <errno.h>
 #include <string.h>
 
-#define SCAN_STRETCH 16	/* records looked at forwards for one backwards, */
-#define SCAN_AFTER 4		/* once there were so many of those: mostly there are not */
-#define SEEK_TRIES 64
-
 static void in_order(void)
 {
 	atomic_signal_fence(memory_order_seq_cst);
-}
-
-static struct ring_desc_shm *desc_of(const struct ring *r, uint64_t seq)
-{
-	return &r->desc[seq & (r->shm->descs - 1)];
 }
 
 static uint64_t seq_of(const struct ring_desc_shm *d)
@@ -99,11 +90,11 @@ static void make_room(struct ring *r, uint64_t seq, uint64_t end)
 
 	if (oldest + r->shm->descs <= seq)
 		oldest = seq - r->shm->descs + 1;
-	while (oldest < seq && desc_of(r, oldest)->at + r->shm->bytes < end)
+	while (oldest < seq && ring_desc(r, oldest)->at + r->shm->bytes < end)
 		oldest++;
 	if (oldest != was)
 		atomic_store_explicit(&r->shm->oldest, oldest, memory_order_release);
-	/* release: pairs with the acquire fence in still_there(). Also needed when `oldest` did not move. */
+	/* release: pairs with the acquire fence in ring_holds(). Also needed when `oldest` did not move. */
 	atomic_thread_fence(memory_order_release);
 }
 
@@ -115,7 +106,7 @@ static void link_record(struct ring *r, struct topic_shm *t, const struct ring_d
 	t->published = d->number;
 	/* a record before `oldest` may have lost its descriptor, perhaps to this very record */
 	if (d->prev >= oldest)
-		atomic_store_explicit(&desc_of(r, d->prev)->next, seq, memory_order_release);
+		atomic_store_explicit(&ring_desc(r, d->prev)->next, seq, memory_order_release);
 	/* release: pairs with the acquire in ring_seek(), which may follow it before the record is published */
 	atomic_store_explicit(&t->last, seq, memory_order_release);
 }
@@ -125,7 +116,7 @@ void *ring_add(struct ring *r, struct ring_batch *b, uint32_t topic, uint32_t le
 	struct ring_shm *shm = r->shm;
 	struct topic_shm *t = index_topic(r->index, topic);
 	uint64_t need = round_up(len), seq = b->next, at = b->end, room = shm->bytes - (at & (shm->bytes - 1));
-	struct ring_desc_shm *d = desc_of(r, seq);
+	struct ring_desc_shm *d = ring_desc(r, seq);
 
 	assert(len > 0 && topic <= r->index->shm->high);
 	/* entry 0 of the index links nobody's records */
@@ -157,7 +148,7 @@ void *ring_add(struct ring *r, struct ring_batch *b, uint32_t topic, uint32_t le
 	atomic_store_explicit(&d->next, 0, memory_order_relaxed);
 	d->number = t->published + 1;
 	in_order();
-	/* release: pairs with the acquire in read_desc() */
+	/* release: pairs with the acquire in ring_read() */
 	atomic_store_explicit(&d->seq, seq, memory_order_release);
 	in_order();
 	link_record(r, t, d, seq);
@@ -182,7 +173,7 @@ void ring_commit(struct ring *r, struct ring_batch *b)
 void ring_start(struct ring *r, uint64_t seq, uint64_t time)
 {
 	struct ring_shm *shm = r->shm;
-	struct ring_desc_shm *d = desc_of(r, seq - 1);
+	struct ring_desc_shm *d = ring_desc(r, seq - 1);
 
 	assert(seq >= atomic_load_explicit(&shm->tail, memory_order_relaxed));
 	/* where ring_repair() finds end and time */
@@ -199,12 +190,12 @@ void ring_start(struct ring *r, uint64_t seq, uint64_t time)
 /* Makes the topic what it was before the unpublished record `seq`. Right at every point of link_record(). */
 static void unlink_record(struct ring *r, uint64_t seq)
 {
-	struct ring_desc_shm *d = desc_of(r, seq), *prev;
+	struct ring_desc_shm *d = ring_desc(r, seq), *prev;
 	struct topic_shm *t;
 
 	if (seq_of(d) != seq)
 		return;		/* not complete: its topic was not touched */
-	prev = desc_of(r, d->prev);
+	prev = ring_desc(r, d->prev);
 	if (d->prev >= atomic_load_explicit(&r->shm->oldest, memory_order_relaxed) && seq_of(prev) == d->prev)
 		atomic_store_explicit(&prev->next, 0, memory_order_relaxed);
 	t = index_topic(r->index, d->topic);
@@ -225,7 +216,7 @@ void ring_repair(struct ring *r)
 	while (seq > tail)
 		unlink_record(r, --seq);
 	if (tail > 1) {
-		struct ring_desc_shm *d = desc_of(r, tail - 1);
+		struct ring_desc_shm *d = ring_desc(r, tail - 1);
 
 		shm->end = d->at + round_up(d->len);
 		shm->time = d->time;
@@ -236,18 +227,9 @@ void ring_repair(struct ring *r)
 
 /* ---- readers, no lock ---- */
 
-/* To be asked after copying. */
-static bool still_there(const struct ring *r, uint64_t seq)
+int ring_read(const struct ring *r, uint64_t seq, struct ring_record *rec)
 {
-	/* acquire: pairs with the release fence in make_room() */
-	atomic_thread_fence(memory_order_acquire);
-	return atomic_load_explicit(&r->shm->oldest, memory_order_relaxed) <= seq;
-}
-
-/* Also for a record that is not published yet, to follow its prev. */
-static int read_desc(const struct ring *r, uint64_t seq, struct ring_record *rec)
-{
-	const struct ring_desc_shm *d = desc_of(r, seq);
+	const struct ring_desc_shm *d = ring_desc(r, seq);
 
 	/* acquire: pairs with the release in ring_add() */
 	if (atomic_load_explicit(&d->seq, memory_order_acquire) != seq)
@@ -262,16 +244,11 @@ static int read_desc(const struct ring *r, uint64_t seq, struct ring_record *rec
 	rec->topic = d->topic;
 	rec->generation = d->generation;
 	rec->flags = d->flags;
-	if (still_there(r, seq) && seq_of(d) == seq)
+	if (ring_holds(r, seq) && seq_of(d) == seq)
 		return 0;
 stale:
 	errno = ESTALE;
 	return -1;
-}
-
-int ring_read(const struct ring *r, uint64_t seq, struct ring_record *rec)
-{
-	return read_desc(r, seq, rec);
 }
 
 int ring_copy(const struct ring *r, const struct ring_record *rec, void *dst)
@@ -280,153 +257,9 @@ int ring_copy(const struct ring *r, const struct ring_record *rec, void *dst)
 
 	assert(rec->len <= r->shm->bytes - place);
 	memcpy(dst, r->data + place, rec->len);
-	if (still_there(r, rec->seq))
+	if (ring_holds(r, rec->seq))
 		return 0;
 	errno = ESTALE;
-	return -1;
-}
-
-/* What ring_seek() looks for. */
-struct sought {
-	uint32_t topic, generation;
-	uint64_t from, below;
-};
-
-enum { FOUND, NONE, ASTRAY };	/* ASTRAY: the links did not hold; try another way */
-
-static bool read_topic(const struct ring *r, const struct sought *s, uint64_t seq, struct ring_record *rec)
-{
-	return read_desc(r, seq, rec) == 0 && rec->topic == s->topic && rec->generation == s->generation;
-}
-
-/* From a record of the topic before `from`. Links between published records are whole for who has seen the tail past them,
- * so the end of the links before `below` is the end of the records. */
-static int seek_forwards(const struct ring *r, const struct sought *s, uint64_t seq, struct ring_record *rec)
-{
-	for (;;) {
-		if (!read_topic(r, s, seq, rec))
-			return ASTRAY;
-		if (seq >= s->from)
-			return FOUND;
-		if (rec->next == 0 || rec->next >= s->below)
-			return NONE;
-		if (rec->next <= seq)
-			return ASTRAY;
-		seq = rec->next;
-	}
-}
-
-/* Goes on through all records, a stretch at a time. True: the one at *at is the topic's first. What is overwritten on the way is passed. */
-static bool scan_on(const struct ring *r, const struct sought *s, uint64_t *at)
-{
-	uint64_t end = *at + SCAN_STRETCH, oldest = ring_oldest(r);
-
-	if (*at < oldest)
-		*at = oldest;
-	for (; *at < s->below && *at < end; ++*at) {
-		const struct ring_desc_shm *d = desc_of(r, *at);
-
-		if (d->topic == s->topic && d->generation == s->generation)
-			return true;
-	}
-	return false;
-}
-
-/*
- * From a record at or after `from`, published or not. What was overwritten ends the walk: all before it is gone, too. What is
- * not overwritten but another topic's record was never published in the way we came: its producer died and the number was
- * given anew. With a scan that finds the first one sooner, that.
- */
-static int seek_backwards(const struct ring *r, const struct sought *s, uint64_t seq, struct ring_record *rec, uint64_t *scan)
-{
-	struct ring_record at;
-	int found = NONE, steps = 0;
-
-	while (seq != 0 && seq >= s->from) {
-		if (scan && ++steps > SCAN_AFTER && scan_on(r, s, scan)) {
-			if (read_topic(r, s, *scan, &at)) {
-				*rec = at;
-				return FOUND;
-			}
-			scan = NULL;		/* overwritten meanwhile; what was found on the way back still is */
-		}
-		if (!read_topic(r, s, seq, &at)) {
-			if (still_there(r, seq))
-				return ASTRAY;
-			break;
-		}
-		if (seq < s->below) {
-			*rec = at;
-			found = FOUND;
-		}
-		if (at.prev >= seq)
-			return ASTRAY;
-		seq = at.prev;
-	}
-	return found;
-}
-
-static struct ring_first *first_of(const struct ring *r, const struct sought *s)
-{
-	return &r->firsts[s->topic * 0x9e3779b1u >> 22];
-}
-_Static_assert(RING_FIRSTS == 1 << (32 - 22), "the upper bits say where");
-
-/* By the note, if it says. ASTRAY: it does not. */
-static int seek_noted(const struct ring *r, const struct sought *s, struct ring_record *rec)
-{
-	const struct ring_first *note = first_of(r, s);
-
-	if (note->topic != s->topic || note->generation != s->generation || note->since > s->from || note->first < s->from ||
-	    !read_topic(r, s, note->first, rec))
-		return ASTRAY;
-	return note->first < s->below ? FOUND : NONE;
-}
-
-static int seek_both(const struct ring *r, struct sought s, struct ring_record *rec)
-{
-	struct topic_shm *t = index_topic(r->index, s.topic);
-	uint64_t oldest = ring_oldest(r);
-	int result = ASTRAY;
-
-	if (s.from < oldest)
-		s.from = oldest;
-	if (r->firsts && (result = seek_noted(r, &s, rec)) != ASTRAY)
-		return result;
-	/* each further try takes the death of a producer at the wrong moment: the limit is against damaged memory */
-	for (int tries = 0; result == ASTRAY && tries < SEEK_TRIES; tries++) {
-		uint64_t scan = s.from;
-		/* acquire: pairs with the release in link_record() */
-		uint64_t last = atomic_load_explicit(&t->last, memory_order_acquire);
-
-		if (__atomic_load_n(&t->generation, __ATOMIC_RELAXED) != s.generation)
-			break;	/* a topic of this number, but another one */
-		result = seek_backwards(r, &s, last, rec, &scan);
-	}
-	if (result == FOUND && r->firsts)
-		*first_of(r, &s) = (struct ring_first){ s.topic, s.generation, s.from, rec->seq };
-	return result;
-}
-
-int ring_seek(const struct ring *r, uint32_t topic, uint32_t generation, uint64_t from, uint64_t below, uint64_t hint,
-	      struct ring_record *rec)
-{
-	const struct sought s = { topic, generation, from, below };
-	int result = ASTRAY;
-
-	if (from >= below || below <= ring_oldest(r)) {
-		errno = ENOENT;
-		return -1;
-	}
-	if (hint != 0 && hint < from)
-		result = seek_forwards(r, &s, hint, rec);
-	else if (hint != 0 && hint < below && seek_backwards(r, &s, hint, rec, NULL) == FOUND)
-		result = FOUND;		/* NONE would only say that the hint is gone: what came after it may be there */
-	if (result == ASTRAY)
-		result = seek_both(r, s, rec);
-	if (result == FOUND)
-		return 0;
-	errno = ENOENT;
 	return -1;
 }
 
@@ -443,7 +276,7 @@ unsigned ring_lag(const struct ring *r, uint64_t seq)
 
 	if (seq >= tail)
 		return 0;
-	if (read_desc(r, seq, &here) < 0 || read_desc(r, tail - 1, &last) < 0)
+	if (ring_read(r, seq, &here) < 0 || ring_read(r, tail - 1, &last) < 0)
 		return 1024;
 	descs = parts(tail - seq, r->shm->descs);
 	bytes = parts(last.at + round_up(last.len) - here.at, r->shm->bytes);
@@ -481,7 +314,7 @@ static const char *check_links(const struct ring *r, const struct ring_desc_shm 
 	if (d->number == 0 || d->prev >= seq || (d->number == 1) != (d->prev == 0))
 		return "a record's number and prev do not fit";
 	if (d->prev >= oldest) {
-		other = desc_of(r, d->prev);
+		other = ring_desc(r, d->prev);
 		if (!same_topic(d, other) || other->number + 1 != d->number || atomic_load(&other->next) != seq)
 			return "prev is not the topic's previous record";
 	}
@@ -489,13 +322,13 @@ static const char *check_links(const struct ring *r, const struct ring_desc_shm 
 		return NULL;
 	if (next <= seq || next >= ring_tail(r))
 		return "next names no published record";
-	other = desc_of(r, next);
+	other = ring_desc(r, next);
 	return same_topic(d, other) && other->prev == seq ? NULL : "next is not the topic's next record";
 }
 
 static const char *check_record(const struct ring *r, uint64_t seq, uint64_t *end, uint64_t *time)
 {
-	const struct ring_desc_shm *d = desc_of(r, seq);
+	const struct ring_desc_shm *d = ring_desc(r, seq);
 	const struct topic_shm *t;
 	const char *why;
 
@@ -526,7 +359,7 @@ static const char *check_topics(const struct ring *r)
 	for (topic = 1; topic <= r->index->shm->high; topic++) {
 		const struct topic_shm *t = index_topic(r->index, topic);
 		uint64_t last = atomic_load(&t->last);
-		const struct ring_desc_shm *d = desc_of(r, last);
+		const struct ring_desc_shm *d = ring_desc(r, last);
 
 		if (atomic_load(&t->state) != TOPIC_USED)
 			continue;

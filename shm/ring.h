@@ -149,7 +149,13 @@ struct ring_record {
 	uint32_t len, topic, generation, flags;
 };
 
-/* Copies the descriptor of `seq` (< tail). 0, or -1 with ESTALE when it has been overwritten. */
+/* Where the descriptor of `seq` stands, or of another sequence that has taken its place. */
+static inline struct ring_desc_shm *ring_desc(const struct ring *r, uint64_t seq)
+{
+	return &r->desc[seq & (r->shm->descs - 1)];
+}
+
+/* Copies the descriptor of `seq`, also of a record that is not published yet. 0, or -1 with ESTALE when it has been overwritten. */
 int ring_read(const struct ring *r, uint64_t seq, struct ring_record *rec);
 
 /* Copies the record's bytes to dst (room for rec->len). 0, or -1 with ESTALE: dst then holds rubbish. */

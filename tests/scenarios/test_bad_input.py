@@ -20,12 +20,8 @@ class BadInput(WebTest):
     def begin(self, *options, workers=2):
         """Steady clients on every worker; with the default restart_limit."""
         self.serve(*options, workers=workers, build=CRASH_BUILD)
-        self.addCleanup(self.forgive_deaths)
+        self.addCleanup(self.janus.forgive_deaths)
         self.steady = Steady(self, self.janus)
-
-    def forgive_deaths(self):
-        for pid in re.findall(r"worker (\d+) died of signal", self.janus.log()):
-            self.janus.killed[int(pid)] = "worker"
 
     def deaths(self, signal):
         return len(re.findall(r"died of signal %d\b" % signal, self.janus.log()))

@@ -302,13 +302,8 @@ class Limits(JanusTest):
         os.environ["JANUS_CRASH_DIR"] = folder
         self.addCleanup(os.environ.pop, "JANUS_CRASH_DIR")
         janus = self.server(*options, build=CRASH_BUILD, **more)
-        self.addCleanup(self.forgive, janus)
+        self.addCleanup(janus.forgive_deaths, 6)
         return janus, os.path.join(folder, "start-abort")
-
-    @staticmethod
-    def forgive(janus):
-        for pid in re.findall(r"worker (\d+) died of signal 6", janus.log()):
-            janus.killed[int(pid)] = "worker"
 
     def test_kills_from_outside(self):
         """Any number of them, as fast as workers come: no connection is lost."""

@@ -128,10 +128,6 @@ class CrashPoints(CrashTest):
         self.numbers[topic] += 1
         (client or self.publisher).publish(topic, n=self.numbers[topic], **members)
 
-    def forgive_deaths(self):
-        for pid in re.findall(r"worker (\d+) died of signal 9", self.janus.log()):
-            self.janus.killed[int(pid)] = "worker"
-
     # what is done, round after round, until somebody has died of it
 
     def publish_some(self):
@@ -288,7 +284,7 @@ class CrashPoints(CrashTest):
             with self.subTest(point=point):
                 self.die_at(point)
                 self.catch_up()
-        self.forgive_deaths()
+        self.janus.forgive_deaths(9)
         wait_until(lambda: self.descriptors() == before, 10, "%d descriptors" % before)
         lost = {name: n for name, n in self.janus.stats()["counters"].items()
                 if name in ("closed_uncertain", "closed_slot", "closed_slow", "dropped_overtaken", "no_buffer", "bad_input")}
@@ -321,7 +317,7 @@ class CrashPoints(CrashTest):
                     self.catch_up()
                     for client in (self.asking, self.socket, self.packets):
                         self.assertTrue(client.quiet(), "answered twice")
-        self.forgive_deaths()
+        self.janus.forgive_deaths(9)
 
     def test_own_fault_costs_one_connection(self):
         """A frame makes the worker crash: the connection that sent it is closed, no other."""
@@ -333,8 +329,7 @@ class CrashPoints(CrashTest):
         with self.assertRaises(janus_test.Closed):
             culprit.frame()
         wait_until(self.live, 10, "all workers live")
-        for pid in re.findall(r"worker (\d+) died of signal", self.janus.log()):
-            self.janus.killed[int(pid)] = "worker"
+        self.janus.forgive_deaths()
         self.one_round("after")
         self.check_counts("the crash")
         self.assertEqual(self.janus.count("closed_blamed"), before + 1)

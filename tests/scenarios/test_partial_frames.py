@@ -1,5 +1,4 @@
 """Frames that are kept for those in the middle of them: one for all, sent on by any worker, forgotten when nobody needs them."""
-import re
 import unittest
 
 from crash_test import CRASH_BUILD, CrashTest
@@ -115,12 +114,8 @@ class Deaths(CrashTest):
                     witness.expect_message("b", n=n)
                 self.check(janus, readers, 39)
                 self.assertTrue(self.disarm(point) or point == "partial-unlinked")
-                self.allow_deaths(janus)
+                janus.forgive_deaths()
                 janus.stop()
-
-    def allow_deaths(self, janus):
-        for pid in re.findall(r"worker (\d+) died of signal", janus.log()):
-            janus.killed[int(pid)] = "worker"
 
     def test_one_of_several_is_forgotten(self):
         """Of frames that are kept, the middle one goes; then the worker. The others are still there."""

@@ -294,7 +294,7 @@ class Programs(JanusTest):
         for _ in range(3):
             self.program.put(CRASH_BUILD)
             status, _, err = self.janus.reload()
-            self.forgive_deaths()
+            self.janus.forgive_deaths(6)
             self.assertEqual(status, 1)
             self.assertRegex(err, r"\w")
             wait_until(self.live, 20, "all workers live")
@@ -304,10 +304,6 @@ class Programs(JanusTest):
         os.unlink(mark)
         self.reload()
         self.end()
-
-    def forgive_deaths(self):
-        for pid in re.findall(r"worker (\d+) died of signal 6", self.janus.log()):
-            self.janus.killed[int(pid)] = "worker"
 
 
 def _one(kind, put):

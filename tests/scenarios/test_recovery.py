@@ -41,8 +41,7 @@ class Recovery(CrashTest):
         wait_until(lambda: len(self.deaths()) >= count, 15, "%d deaths" % count)
         wait_until(lambda: all(w["state"] == "live" and is_alive(w["worker"]) for w in self.janus.status()["workers"]), 15, "all live")
         self.assertEqual(len(self.deaths()), count)
-        for pid in self.deaths():
-            self.janus.killed[int(pid)] = "worker"
+        self.janus.forgive_deaths()
 
     def wait_stopped(self):
         """The slot whose worker has stopped at a point."""
@@ -207,8 +206,7 @@ class Recovery(CrashTest):
                 self.janus.kill_worker(0, wait=False)
                 wait_until(lambda: not self.armed("recover-landed"), 15, "a death")
         wait_until(lambda: self.janus.slot(0)["state"] == "live", 15, "a worker")
-        for pid in self.deaths():
-            self.janus.killed[int(pid)] = "worker"
+        self.janus.forgive_deaths()
         self.assertEqual((self.janus.count("closed_blamed"), self.janus.connections()), (0, 5))
         clients[0].publish("a", n=1)
         for client in clients:

@@ -285,8 +285,7 @@ class Upgrade(JanusTest):
         error = self.reload(server, 1)
         self.assertIn("die before they get anywhere", error)
         self.assertIn("the old program goes on", error)
-        for pid in re.findall(r"worker (\d+) died of signal 6", server.log()):
-            server.killed[int(pid)] = "worker"
+        server.forgive_deaths(6)
         self.check_goes_on(server, clients)
         for keeper in server.keepers() + [server.master]:
             self.assertNotEqual(self.digest(os.path.join(build, "janus")), self.digest("/proc/%d/exe" % keeper))
@@ -374,8 +373,7 @@ class Upgrade(JanusTest):
         open(os.path.join(folder, "start-abort-send"), "w").close()
         server.configure("workers = 4\nio = send\nlisten = flash://127.0.0.1:%d\n" % janus_test.free_port())
         self.assertIn("the old program goes on", self.reload(server, 1))
-        for pid in re.findall(r"worker (\d+) died of signal 6", server.log()):
-            server.killed[int(pid)] = "worker"
+        server.forgive_deaths(6)
         os.unlink(os.path.join(folder, "start-abort-send"))
         self.assertEqual(server.status()["listen"], address)
         self.assertEqual(len(server.workers()), 2)

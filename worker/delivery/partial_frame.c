@@ -83,6 +83,12 @@ static struct partial_frame key_of(const struct partial_frames *partial, int fd,
 	return (struct partial_frame){ .seq = st->pos, .transport = st->transport, .page_base = session(partial->base, fd)->page_base };
 }
 
+/* Of one that is kept. */
+static struct partial_frame key_of_kept(const struct lent_shm *head)
+{
+	return (struct partial_frame){ .seq = head->base, .transport = head->scan[LENT_TRANSPORT], .page_base = head->scan[LENT_PAGE_BASE] };
+}
+
 static struct partial_frame *find(const struct partial_frames *partial, const struct partial_frame *key)
 {
 	struct partial_frame *p = RB_FIND(partial_tree, (struct partial_tree *)&partial->loose, (struct partial_frame *)key);
@@ -266,13 +272,11 @@ static void close_doomed(struct partial_frames *partial)
 		}
 }
 
-/*
- * One that is in danger could not be kept: as it can't be had, or as there is no room for `lacked` bytes, and then not for another in danger
- * that is as large.
- */
-static void give_up(struct partial_frames *partial, struct partial_frame *p, size_t lacked)
+/* One that is in danger could not be kept: as it can't be had, or as there is no room, and then not for another in danger that is as large. */
+static void give_up(struct partial_frames *partial, struct partial_frame *p, bool no_room)
 {
 	struct ring_record rec;
+	size_t lacked = no_room ? measure(partial, p, &rec) : 0;
 
 	p->doomed = true;
 	if (lacked)
@@ -297,12 +301,11 @@ bool partial_protect(struct partial_frames *partial)
 		if (p->sessions == 0)
 			partial_trim(partial);
 		else if (!keep(partial, &key, -1, true)) {
-			struct ring_record rec;
-			size_t lacked = errno == ENOMEM ? measure(partial, &key, &rec) : 0;
+			bool no_room = errno == ENOMEM;
 
 			p = find(partial, &key);
 			if (p)
-				give_up(partial, p, lacked);
+				give_up(partial, p, no_room);
 		}
 	}
 	return true;
@@ -417,8 +420,7 @@ int partial_send(struct partial_frames *partial, int fd, struct session_state_sh
 bool partial_doom(struct partial_frames *partial, uint32_t ref, bool really)
 {
 	const struct lent_shm *head = lend_header(&partial->base->slot, ref);
-	struct partial_frame key = { .seq = head->base, .transport = head->scan[LENT_TRANSPORT], .page_base = head->scan[LENT_PAGE_BASE] };
-	struct partial_frame *p = find(partial, &key);
+	struct partial_frame key = key_of_kept(head), *p = find(partial, &key);
 
 	if (head->owner != 0 || !p || p->ref != ref || p->sessions == 0)
 		return false;
@@ -463,7 +465,7 @@ void partial_take_over(struct partial_frames *partial)
 			return;
 		}
 		head = lend_header(&partial->base->slot, ref);
-		key = (struct partial_frame){ .seq = head->base, .transport = head->scan[LENT_TRANSPORT], .page_base = head->scan[LENT_PAGE_BASE] };
+		key = key_of_kept(head);
 		if (head->len > lend_room(&partial->base->slot, ref) || partial->fresh >= partial->max / 2 || find(partial, &key)) {
 			lend_unclaim(&partial->base->lend, ref);
 			atomic_store_explicit(link, LENT_NONE, memory_order_relaxed);

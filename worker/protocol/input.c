@@ -246,7 +246,6 @@ bool input_retry_stalled(struct protocols *protocols)
 		int fd = protocols->stalled[i];
 		bool heavy = session_has(protocols->base, fd, MARK_HEAVY);
 
-		protocols->base->hub.patient = false;
 		if (heavy && !publish_ready(&protocols->base->hub, true)) {
 			if (!protocols->heavy_since)
 				protocols->heavy_since = protocols->base->now_ms;
@@ -263,8 +262,8 @@ bool input_retry_stalled(struct protocols *protocols)
 		if (session_unmark(protocols->base, fd, MARK_STALLED) && !session_has(protocols->base, fd, MARK_OVER) &&
 		    session(protocols->base, fd)->state.in != LENT_NONE)
 			input_resume(protocols, fd);
+		protocols->base->hub.patient = false;
 	}
-	protocols->base->hub.patient = false;
 	more = i < protocols->stalled_count && publish_ready(&protocols->base->hub, false);
 	memmove(protocols->stalled + kept, protocols->stalled + i, (protocols->stalled_count - i) * sizeof(*protocols->stalled));
 	protocols->stalled_count -= i - kept;
