@@ -143,7 +143,7 @@ static void look(struct lend *lend)
 
 bool lend_allows(struct lend *lend, size_t bytes)
 {
-	return !lend->hub || lend->held + bytes <= lend->share || bytes <= lend->spare || lend_could_allow(lend, lend->held, bytes);
+	return !lend->hub || bytes <= lend->spare || lend_could_allow(lend, lend->held, bytes);
 }
 
 bool lend_could_allow(struct lend *lend, uint64_t kept, size_t bytes)

@@ -67,7 +67,7 @@ M("emptied-slot-keeps-connections", "shm/slot.c", "\t\tif (close_sessions)\n\t\t
 M("claimed-not-charged", "shm/lend.c", "\tlend->held += head->charged;\n", "", "test_lend")
 M("warm-for-ever", "shm/lend.c", "frees - lend->class[c].clean;\n\t}\n\tlend->spare = 0;", "frees - lend->class[c].frees;\n\t}\n\tlend->spare = 0;", "test_lend")
 M("page-of-others-punched", "shm/lend.c", "\t\tif (is_taken(lend, c, (uint32_t)place))\n\t\t\treturn true;\n", "\t\t(void)lend;\n", "test_lend")
-M("no-share-of-the-limit", "shm/lend.c", "\treturn lend->held + bytes <= lend->share || bytes <= lend->left;\n", "\treturn bytes <= lend->left;\n", "test_lend")
+M("no-share-of-the-limit", "shm/lend.c", "\treturn kept + bytes <= lend->share || kept + bytes <= lend->common;\n", "\treturn kept + bytes <= lend->common;\n", "test_lend")
 M("nobody-goes-for-memory", "worker/loop/memory_limit.c", "\t\tif (fd >= 0 && weigh(w, ref, fd) >= weight)\n", "\t\tif (false && weight)\n", "test_memory.Budget.test_the_largest_go")
 M("dribbling-helps", "worker/io/receive.c", "\tif (head->base + head->len == st->parsed)\n\t\thead->since = base->now;\n", "\thead->since = base->now;\n",
   "test_memory.Unfinished.test_flash")
