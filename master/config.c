@@ -62,20 +62,6 @@ __attribute__((format(printf, 2, 3))) static int fail(struct reading *r, const c
 
 /* ---- values ---- */
 
-/* A limit as one would write it in the file. */
-static const char *limit_text(char *dst, size_t size, const struct setting *d, int64_t n)
-{
-	if (d->kind != SETTING_KIND_SECONDS)
-		snprintf(dst, size, "%lld", (long long)n);
-	else if (n && n % 3600000 == 0)
-		snprintf(dst, size, "%lldh", (long long)n / 3600000);
-	else if (n % 1000 == 0)
-		snprintf(dst, size, "%llds", (long long)n / 1000);
-	else
-		snprintf(dst, size, "%lldms", (long long)n);
-	return dst;
-}
-
 /* What the text behind the digits multiplies by, or 0. */
 static int64_t multiplier(enum setting_kind kind, const char *suffix)
 {
@@ -114,9 +100,9 @@ static int read_number(struct reading *r, const struct setting *d, const char *v
 	if (__builtin_mul_overflow(n, by, &n))
 		n = INT64_MAX;
 	if (n < d->least)
-		return fail(r, "%s: %s is less than %s", d->name, value, limit_text(limit, sizeof(limit), d, d->least));
+		return fail(r, "%s: %s is less than %s", d->name, value, config_number_text(limit, sizeof(limit), d, d->least));
 	if (n > d->most)
-		return fail(r, "%s: %s is more than %s", d->name, value, limit_text(limit, sizeof(limit), d, d->most));
+		return fail(r, "%s: %s is more than %s", d->name, value, config_number_text(limit, sizeof(limit), d, d->most));
 	*settings_number(&r->config->settings, d) = n;
 	return 0;
 }
@@ -479,8 +465,8 @@ int config_read(struct config *config, const struct config_source *source, char 
 		char limit[32], beat[32];
 
 		snprintf(error, CONFIG_ERROR_MAX, "idle_limit (%s) must be more than heartbeat (%s): who is to answer must have been asked",
-			 limit_text(limit, sizeof(limit), &settings_table[SETTING_PLACE_idle_limit], c.settings.idle_limit),
-			 limit_text(beat, sizeof(beat), &settings_table[SETTING_PLACE_heartbeat], c.settings.heartbeat));
+			 config_number_text(limit, sizeof(limit), &settings_table[SETTING_PLACE_idle_limit], c.settings.idle_limit),
+			 config_number_text(beat, sizeof(beat), &settings_table[SETTING_PLACE_heartbeat], c.settings.heartbeat));
 		return -1;
 	}
 	*config = c;

@@ -20,6 +20,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 #include "proto/transport.h"
@@ -75,6 +76,14 @@ const char *config_address_path(const struct listen_address *address);
 
 /* Do both mean the same socket, whatever is spoken there? With port 0 only if they are the same text. */
 bool config_address_same(const struct listen_address *a, const struct listen_address *b);
+
+/* ---- config_text.c ---- */
+
+/* All settings as they are in force, the addresses first, as a file that config_read() takes. */
+void config_print(FILE *to, const struct config *config);
+
+/* The value of a NUMBER or SECONDS as one would write it in the file. Returns dst. */
+const char *config_number_text(char *dst, size_t size, const struct setting *setting, int64_t n);
 
 /* ---- config_list.c ---- */
 

@@ -18,7 +18,7 @@ static const char usage[] =
 	"usage: janus [-c FILE] [-o key=value]... [-t] [-V]\n"
 	"  -c FILE       configuration file (INI)\n"
 	"  -o key=value  a setting; wins over the file. `-o listen=` replaces the file's addresses\n"
-	"  -t            check the configuration and say what is wrong\n"
+	"  -t            check the configuration: say what is wrong, or print what is in force\n"
 	"  -V            version\n"
 	"Runs in the foreground and logs to stderr. SIGTERM stops, SIGHUP reloads.\n";
 
@@ -86,7 +86,8 @@ static int test(const struct config_source *source)
 		fprintf(stderr, "janus: %s\n", error);
 		return 1;
 	}
-	puts("the configuration is good");
+	puts("# The configuration is good. In force are:");
+	config_print(stdout, &config);
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 """Configuration: what is taken, what is refused, and in which words. janus -t, -V, janusctl's exit statuses."""
 import json
 import os
+import re
 import socket
 import tempfile
 import unittest
@@ -28,6 +29,7 @@ class Config(JanusTest):
         status, out, err = self.check(text, *options)
         self.assertEqual((status, err), (0, ""))
         self.assertIn("good", out)
+        return out
 
     def assert_bad(self, where, pattern, text=None, *options):
         status, out, err = self.check(text, *options)
@@ -45,6 +47,17 @@ class Config(JanusTest):
                          "keep_alive = 2m\nmax_head = 32K\nmax_fields = 50\nflood_messages = 1k\nflood_bytes = 1M\nidle_limit = 10m\n")
         self.assert_good(None, "listen=http://127.0.0.1:0", "listen=packet://*:0", "listen=http+unix:/tmp/a", "listen=packet+unix:/tmp/b")
         self.assert_good(None, "workers=64", "listen=flash://*:8081", "listen=flash://localhost:8081", "io = send", "user=root")
+
+    def test_what_is_in_force_is_printed(self):
+        """As a file that means the same."""
+        hosts = " ".join("host-%d.example.org" % i for i in range(100))
+        text = self.assert_good(None, "workers=3", "heartbeat=1500ms", "max_topics=1k", "ring_bytes=64M", "slow=disconnect", "idle_limit=0",
+                                "hosts=" + hosts, "listen=http+unix:/tmp/a", "listen=packet://[::1]:0", "keep_alive=2m")
+        for line in ("workers = 3", "heartbeat = 1500ms", "max_topics = 1000", "ring_bytes = 64M", "slow = disconnect", "idle_limit = 0s",
+                     "listen = http+unix:/tmp/a", "listen = packet://[::1]:0", "keep_alive = 120s", "page = on", "user = "):
+            self.assertIn("\n" + line + "\n", text)
+        self.assertEqual(self.assert_good(text), text)
+        self.assertEqual(" ".join(re.findall("^hosts = (.*)$", text, re.M)), hosts)
 
     def test_bad_lines_are_named(self):
         for text, line, pattern in (
@@ -76,7 +89,7 @@ class Config(JanusTest):
 
     def test_bad_options(self):
         for option, pattern in (("nonsense=1", "unknown key"), ("workers", "key=value"), ("=1", "key=value"), ("workers=x", "workers"),
-                                ("heartbeat=1", ""), ("max_frame=1", "less than 1024")):
+                                ("heartbeat=1", ""), ("max_frame=1", "less than 1K")):
             with self.subTest(option=option):
                 if option == "heartbeat=1":
                     self.assert_good(None, option)

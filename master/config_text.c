@@ -1,0 +1,69 @@
+/*
+ * The configuration as text, from the table of settings.
+ */
+#include "master/config.h"
+
+#include <string.h>
+
+#define LINE_MAX_BYTES 198	/* inih cuts longer ones, the way distributions build it */
+
+const char *config_number_text(char *dst, size_t size, const struct setting *setting, int64_t n)
+{
+	static const struct unit {
+		const char *suffix;
+		int64_t by;
+	} numbers[] = {{"G", 1 << 30}, {"M", 1 << 20}, {"K", 1 << 10}, {"", 1}}, seconds[] = {{"h", 3600000}, {"s", 1000}, {"ms", 1}};
+	const struct unit *unit = setting->kind == SETTING_KIND_SECONDS ? seconds : numbers;
+
+	while (n % unit->by != 0 || (n == 0 && unit->by > 1000))
+		unit++;
+	snprintf(dst, size, "%lld%s", (long long)(n / unit->by), n || setting->kind == SETTING_KIND_SECONDS ? unit->suffix : "");
+	return dst;
+}
+
+/* A list, in as many lines of the key as it takes. */
+static void print_list(FILE *to, const char *name, const char *list)
+{
+	do {
+		size_t room = LINE_MAX_BYTES - strlen(name) - strlen(" = "), len = strlen(list);
+
+		if (len > room) {
+			len = room;
+			while (len > 0 && list[len] != ' ' && list[len] != ',')
+				len--;
+		}
+		fprintf(to, "%s = %.*s\n", name, (int)len, list);
+		list += len;
+		list += strspn(list, " ,");
+	} while (*list);
+}
+
+void config_print(FILE *to, const struct config *config)
+{
+	struct settings s = config->settings;
+	char number[32];
+
+	for (unsigned i = 0; i < config->listeners; i++)
+		fprintf(to, "listen = %s\n", config->listen[i].url);
+	fprintf(to, "workers = %d\n", (int)s.workers);
+	for (const struct setting *d = settings_table; d < settings_table + SETTINGS; d++) {
+		size_t len = 0;
+
+		switch (d->kind) {
+		case SETTING_KIND_TEXT:
+		case SETTING_KIND_LIST:
+			print_list(to, d->name, settings_text(&s, d));
+			break;
+		case SETTING_KIND_CHOICE: {
+			const char *word = settings_word(d, *settings_number(&s, d), &len);
+
+			fprintf(to, "%s = %.*s\n", d->name, (int)len, word);
+			break;
+		}
+		case SETTING_KIND_NUMBER:
+		case SETTING_KIND_SECONDS:
+			fprintf(to, "%s = %s\n", d->name, config_number_text(number, sizeof(number), d, *settings_number(&s, d)));
+			break;
+		}
+	}
+}
