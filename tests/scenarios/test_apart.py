@@ -13,6 +13,7 @@ import unittest
 from crash_test import CRASH_BUILD, CrashTest
 from janus_test import SLOWNESS, timestamp, wait_until
 from test_recovery import is_stopped
+from web_clients import request
 
 LARGE = "x" * 200000        # 20 of these are a turn's share
 WINDOW = 50                 # notes of one, in this build
@@ -97,12 +98,14 @@ class Apart(CrashTest):
         clients = [self.flash().subscribe("a", "b") for _ in range(WINDOW // 2)]
         publisher = self.flash()
         self.stop_in_the_middle(lambda: publisher.publish("a", n=0, data=LARGE))
-        publisher.send(b"".join(b'{"action":"publish","topic":"%c","n":%d,"data":"%s"}\0' % (b"ab"[n % 2], n, LARGE[:60000].encode())
-                                for n in (1, 2)))
+        # In one request: both come into the ring, and so into a window, together.
+        messages = [{"topic": "ab"[n % 2], "data": [n, LARGE[:60000]]} for n in (1, 2)]
+        self.http().send(request("POST", "/pub", json.dumps(messages).encode()))
         self.go_on()
         for client in clients:
-            for n in range(3):
-                client.expect_message("ab"[n % 2], n=n)
+            client.expect_message("a", n=0)
+            for message in messages:
+                client.expect_message(message["topic"], data=message["data"])
         self.assertTrue(all(client.quiet() for client in clients))
         self.check_nothing_went_wrong()
 
