@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 
 #define JSON_DEPTH_MAX 128		/* arrays and objects inside each other */
@@ -27,7 +28,7 @@ struct json {
 	struct json_member *members;	/* of the last json_object(), in the text's order; the caller may rearrange them */
 	unsigned count;
 	/* private */
-	unsigned members_max, tokens_max;
+	unsigned members_max, tokens_max, tokens_count;
 	void *tokens;
 };
 
@@ -36,13 +37,23 @@ void json_init(struct json *json);
 void json_fini(struct json *json);
 
 /* NULL if the text is one JSON value, with white space around it or without; or a static sentence that says what is wrong. */
-const char *json_check(const char *text, size_t len);
+const char *json_check(struct json *json, const char *text, size_t len);
 
 /* Checks that the text is one JSON object and finds its members, which point into it. 0; or -1 and *error is a static sentence. */
 int json_object(struct json *json, const char *text, size_t len, const char **error);
 
-/* Whether the member's name is `name` (printable ASCII without \ and "), escapes resolved. */
-bool json_name_is(const struct json_member *member, const char *name);
+bool json_name_is_slow(const struct json_member *member, const char *name);
+
+/* Whether the member's name is `name` (up to 32 bytes of printable ASCII without \ and "), escapes resolved. */
+static inline bool json_name_is(const struct json_member *member, const char *name)
+{
+	size_t len = strlen(name) + 2;
+
+	/* An escape is longer than what it stands for, so only a longer name has to be resolved. */
+	if (member->name_len == len)
+		return memcmp(member->name + 1, name, len - 2) == 0;
+	return member->name_len > len && json_name_is_slow(member, name);
+}
 
 /* The elements of an array, one after the other:
  *

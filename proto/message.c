@@ -57,7 +57,7 @@ const char *message_id_error(const char *id, size_t len)
 }
 
 /* Sets *found to the member called `name`, NULL if there is none. -1 if there are two. */
-static int find(const struct json *json, const char *name, const struct json_member **found)
+static inline int find(const struct json *json, const char *name, const struct json_member **found)
 {
 	*found = NULL;
 	for (unsigned i = 0; i < json->count; i++) {

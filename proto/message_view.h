@@ -66,9 +66,6 @@ static inline bool message_is_string(struct message_range value)
 	return value.p != NULL && value.len >= 2 && value.p[0] == '"';
 }
 
-/* What the escape at p (a backslash) stands for: up to 4 bytes. Returns their number and sets *taken; 0: broken. */
-size_t message_escape(const char *p, const char *end, char out[4], size_t *taken);
-
 /* Puts what a string (with quotes) stands for, through `put` piece by piece. */
 void message_put_string(struct sink *s, struct message_range string, void (*put)(struct sink *s, const void *bytes, size_t len));
 

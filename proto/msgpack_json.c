@@ -10,6 +10,7 @@
 
 #include <msgpack.h>
 
+#include "proto/json_walk.h"
 #include "proto/utf8.h"
 
 #define JSON_NESTED_MAX 128
@@ -76,47 +77,22 @@ static void put_number(struct sink *s, struct message_range number)
 		msgpack_pack_uint64(&to, n);
 }
 
-static const char *skip_space(const char *p, const char *end)
-{
-	while (p < end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
-		p++;
-	return p;
-}
-
-/* The length of the string or scalar at p, 0 if broken. */
-static size_t scalar_length(const char *p, const char *end)
-{
-	const char *from = p;
-
-	if (*p != '"') {
-		while (p < end && memchr(",:]} \n\t\r", *p, 8) == NULL)
-			p++;
-		return (size_t)(p - from);
-	}
-	for (p++; p < end && *p != '"'; p++)
-		p += *p == '\\';
-	return p < end ? (size_t)(p + 1 - from) : 0;
-}
-
 static const char *put_scalar(struct sink *s, const char *p, const char *end)
 {
-	struct message_range value = { p, scalar_length(p, end) };
+	const char *after = json_skip_value(p, end);
+	struct message_range value = { p, after ? (size_t)(after - p) : 0 };
 	msgpack_packer to = packer_of(s);
 
 	if (value.len == 0)
 		return NULL;
 	switch (*p) {
-	case '"':
-		if (value.len < 2)
-			return NULL;
-		put_string(s, value);
-		break;
+	case '"': put_string(s, value); break;
 	case 't': msgpack_pack_true(&to); break;
 	case 'f': msgpack_pack_false(&to); break;
 	case 'n': msgpack_pack_nil(&to); break;
 	default: put_number(s, value);
 	}
-	return p + value.len;
+	return after;
 }
 
 /* Fills in the count that was left open at `place`. */
@@ -140,14 +116,14 @@ static const char *put_nested(struct sink *s, const char *p, const char *end, un
 	if (depth == 0)
 		return NULL;
 	sink_bytes(s, map ? "\xdf\0\0\0\0" : "\xdd\0\0\0\0", 5);
-	p = skip_space(p + 1, end);
+	p = json_skip_space(p + 1, end);
 	if (p < end && *p == close)
 		return p + 1;
 	for (;; p++) {
 		if (map) {
-			p = skip_space(p, end);
+			p = json_skip_space(p, end);
 			p = p < end && *p == '"' ? put_scalar(s, p, end) : NULL;
-			p = p ? skip_space(p, end) : NULL;
+			p = p ? json_skip_space(p, end) : NULL;
 			if (p == NULL || p == end || *p++ != ':')
 				return NULL;
 		}
@@ -155,7 +131,7 @@ static const char *put_nested(struct sink *s, const char *p, const char *end, un
 		if (p == NULL)
 			return NULL;
 		count++;
-		p = skip_space(p, end);
+		p = json_skip_space(p, end);
 		if (p == end || (*p != ',' && *p != close))
 			return NULL;
 		if (*p == close)
@@ -167,7 +143,7 @@ static const char *put_nested(struct sink *s, const char *p, const char *end, un
 
 static const char *put_value(struct sink *s, const char *p, const char *end, unsigned depth)
 {
-	p = skip_space(p, end);
+	p = json_skip_space(p, end);
 	if (p == end)
 		return NULL;
 	return *p == '{' || *p == '[' ? put_nested(s, p, end, depth) : put_scalar(s, p, end);
@@ -177,7 +153,7 @@ bool msgpack_from_json(struct sink *s, struct message_range value)
 {
 	const char *end = value.p + value.len, *after = put_value(s, value.p, end, JSON_NESTED_MAX);
 
-	return after != NULL && skip_space(after, end) == end;
+	return after != NULL && json_skip_space(after, end) == end;
 }
 
 /* ---- msgpack to JSON ---- */

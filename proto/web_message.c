@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "proto/json_walk.h"
 #include "proto/message_view.h"
 #include "proto/websocket.h"
 
@@ -109,7 +110,7 @@ static bool is_line(struct message_range string)
 	if (p == end)
 		return false;
 	while ((p = memchr(p, '\\', (size_t)(end - p))) != NULL) {
-		if (message_escape(p, end, out, &taken) == 0 || *out == '\n' || *out == '\r' || *out == '\0')
+		if (json_escape(p, end, out, &taken) == 0 || *out == '\n' || *out == '\r' || *out == '\0')
 			return false;
 		p += taken;
 	}
@@ -129,7 +130,7 @@ static void put_lines(struct sink *s, struct message_range string)
 
 	while ((slash = memchr(p, '\\', (size_t)(end - p))) != NULL) {
 		char out[4];
-		size_t taken, n = message_escape(slash, end, out, &taken);
+		size_t taken, n = json_escape(slash, end, out, &taken);
 
 		after_cr = after_cr && slash == p;
 		sink_one_line(s, p, (size_t)(slash - p));

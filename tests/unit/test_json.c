@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "proto/json_check.h"
 #include "proto/utf8.h"
+#include "tests/unit/json_fixture.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define T(s) s, sizeof(s) - 1
@@ -35,7 +35,7 @@ static void exact_free(char *copy, size_t len)
 static const char *check(const char *text, size_t len)
 {
 	char *copy = exact(text, len);
-	const char *error = json_check(copy, len);
+	const char *error = json_error(copy, len);
 
 	exact_free(copy, len);
 	return error;
@@ -332,7 +332,7 @@ static void test_string(void **state)
 		size_t len = strlen(table[i].raw);
 		char *raw = exact(table[i].raw, len);
 
-		assert_null(json_check(raw, len));
+		assert_null(json_error(raw, len));
 		memset(dst, '#', sizeof(dst));
 		assert_int_equal(json_string(raw, len, dst, sizeof(dst)), table[i].len);
 		assert_memory_equal(dst, table[i].bytes, table[i].len);
@@ -378,7 +378,7 @@ static void test_array(void **state)
 		size_t len = strlen(table[i].text);
 		char *text = exact(table[i].text, len), shown[256];
 
-		assert_null(json_check(text, len));
+		assert_null(json_error(text, len));
 		show_items(text, len, shown);
 		assert_string_equal(shown, table[i].items);
 		exact_free(text, len);
@@ -392,12 +392,13 @@ static void test_random_arrays(void **state)
 		"[", "]", ",", ",", ",", "{}", "{\"a\":", "}", "1", "\"b\"", "\"\\\"\"", "\"],[\"", " ", "\n", "true", "[]", "[1 ,2]",
 	};
 	unsigned arrays = 0, most = 0;
+	struct json json;
 
 	(void)state;
+	json_init(&json);
 	srandom(1);
 	for (int round = 0; round < 400000; round++) {
 		char text[256] = "[", *p = text + 1, *copy;
-		struct json_counts whole, part;
 		struct json_array array;
 		unsigned tokens = 1, items = 0;
 		const char *item;
@@ -408,20 +409,23 @@ static void test_random_arrays(void **state)
 		p = stpcpy(p, "]");
 		len = (size_t)(p - text);
 		copy = exact(text, len);
-		if (json_check_counting(copy, len, &whole) == NULL) {
+		if (json_check(&json, copy, len) == NULL) {
+			unsigned whole = json.tokens_count;
+
 			arrays++;
 			assert_true(json_array_begin(&array, copy, len));
 			for (; json_array_next(&array, &item, &n); items++) {
-				if (json_check_counting(item, n, &part) != NULL || strchr(" \n", item[0]) || strchr(" \n", item[n - 1]))
+				if (json_check(&json, item, n) != NULL || strchr(" \n", item[0]) || strchr(" \n", item[n - 1]))
 					fail_msg("%s: %.*s", text, (int)n, item);
-				tokens += part.tokens;
+				tokens += json.tokens_count > 0 ? json.tokens_count : 1;	/* (a scalar by itself needs none) */
 			}
-			assert_int_equal(tokens, whole.tokens);
+			assert_int_equal(tokens, whole);
 			most = items > most ? items : most;
 		}
 		exact_free(copy, len);
 	}
 	assert_true(arrays > 1000 && most >= 4);
+	json_fini(&json);
 }
 
 /* Texts put together and damaged at random: nothing is read out of bounds, and jsmn agrees with the check. */
@@ -450,12 +454,12 @@ static void test_random(void **state)
 		if (json_object(&json, copy, len, &error) == 0) {
 			objects++;
 			for (unsigned i = 0; i < json.count; i++) {
-				assert_null(json_check(json.members[i].name, json.members[i].name_len));
-				assert_null(json_check(json.members[i].value, json.members[i].value_len));
+				assert_null(json_error(json.members[i].name, json.members[i].name_len));
+				assert_null(json_error(json.members[i].value, json.members[i].value_len));
 			}
 		} else {
 			assert_string_not_equal(error, "bad JSON");	/* jsmn's */
-			assert_string_equal(error, json_check(copy, len));
+			assert_string_equal(error, json_error(copy, len));
 		}
 		exact_free(copy, len);
 	}

@@ -10,10 +10,10 @@
 
 #include <cmocka.h>
 
-#include "proto/json.h"
 #include "proto/message_view.h"
 #include "proto/packet.h"
 #include "proto/web_message.h"
+#include "tests/unit/json_fixture.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define B(s) s, sizeof(s) - 1
@@ -95,7 +95,7 @@ static void test_understood(void **state)
 		}
 		len = web_message(WEB_COMET, false, &rec, line, sizeof(line));
 		assert_true(len > 0);
-		assert_null(json_check(line, len));
+		assert_null(json_error(line, len));
 		assert_true(packet_message_size(&rec) > 0);
 	}
 }

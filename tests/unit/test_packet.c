@@ -12,9 +12,9 @@
 #include <cmocka.h>
 #include <msgpack.h>
 
-#include "proto/json.h"
 #include "proto/message_view.h"
 #include "proto/msgpack_json.h"
+#include "tests/unit/json_fixture.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define B(s) s, sizeof(s) - 1
@@ -311,7 +311,7 @@ static void test_garbage(void **state)
 
 			assert_int_equal(n == 0, error != NULL);
 			if (n > 0 && record[1] == '"')
-				assert_null(json_check(record, n + 1));
+				assert_null(json_error(record, n + 1));
 			if (n > 0)
 				assert_true(packet_message_size(&rec) > 0);
 		}
