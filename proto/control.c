@@ -12,7 +12,7 @@
 
 #include <msgpack.h>
 
-#define DEPTH_MAX 8
+#include "proto/msgpack_walk.h"
 
 static const char *const command_names[] = {
 	[CONTROL_UNKNOWN] = "unknown",
@@ -173,73 +173,6 @@ size_t control_status_pack(void *dst, const struct control_status *status)
 	return packet.len;
 }
 
-/* ---- unpacking: what the bytes announce ---- */
-
-/* A big-endian number of `size` bytes at *p, which is moved on; false when it would end after `end`. */
-static bool take_length(const uint8_t **p, const uint8_t *end, unsigned size, uint64_t *length)
-{
-	if ((size_t)(end - *p) < size)
-		return false;
-	for (*length = 0; size; size--)
-		*length = *length << 8 | *(*p)++;
-	return true;
-}
-
-/* Takes a value's first byte and what lengths follow it: *bytes that follow without structure, *items values that follow. */
-static bool take_head(const uint8_t **p, const uint8_t *end, uint64_t *bytes, uint64_t *items)
-{
-	static const uint8_t fixed[] = {	/* 0xca to 0xd8: floats, integers, fixext */
-		4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17
-	};
-	uint8_t b;
-
-	*bytes = *items = 0;
-	if (*p == end)
-		return false;
-	b = *(*p)++;
-	if (b < 0x80 || b >= 0xe0 || b == 0xc0 || b == 0xc2 || b == 0xc3)
-		return true;
-	if (b < 0x90)
-		*items = 2 * (b & 0xfu);
-	else if (b < 0xa0)
-		*items = b & 0xfu;
-	else if (b < 0xc0)
-		*bytes = b & 0x1fu;
-	else if (b == 0xc1)
-		return false;
-	else if (b <= 0xc6)			/* bin 8, 16, 32 */
-		return take_length(p, end, 1u << (b - 0xc4), bytes);
-	else if (b <= 0xc9)			/* ext: a type's byte more */
-		return take_length(p, end, 1u << (b - 0xc7), bytes) && ++*bytes;
-	else if (b <= 0xd8)
-		*bytes = fixed[b - 0xca];
-	else if (b <= 0xdb)			/* str 8, 16, 32 */
-		return take_length(p, end, 1u << (b - 0xd9), bytes);
-	else if (b <= 0xdd)			/* array 16, 32 */
-		return take_length(p, end, 2u << (b - 0xdc), items);
-	else {					/* map 16, 32 */
-		if (!take_length(p, end, 2u << (b - 0xde), items))
-			return false;
-		*items *= 2;
-	}
-	return true;
-}
-
-/* Walks over one value: where it ends, or NULL when it is broken or nested too deep. */
-static const uint8_t *walk(const uint8_t *p, const uint8_t *end, unsigned depth)
-{
-	uint64_t bytes, items;
-
-	if (depth == DEPTH_MAX || !take_head(&p, end, &bytes, &items))
-		return NULL;
-	if (bytes > (size_t)(end - p) || items > (size_t)(end - p))
-		return NULL;
-	p += bytes;
-	for (; items && p; items--)
-		p = walk(p, end, depth + 1);
-	return p;
-}
-
 /* ---- unpacking: what the values say ---- */
 
 static bool get_uint(const msgpack_object *o, uint64_t most, uint64_t *dst)
@@ -368,11 +301,13 @@ static bool get_status(const msgpack_object *map, struct control_status *s)
 /* 0, and *got has a map of this protocol's version, to be given back with msgpack_unpacked_destroy(). */
 static int unpack(const void *src, size_t len, msgpack_unpacked *got)
 {
+	const uint8_t *p = src, *end = p + len;
+	struct msgpack_value whole;
 	size_t at = 0;
 	uint64_t version;
 
 	msgpack_unpacked_init(got);
-	if (len > CONTROL_PACKET_MAX || walk(src, (const uint8_t *)src + len, 0) != (const uint8_t *)src + len)
+	if (len > CONTROL_PACKET_MAX || !msgpack_walk_take(&p, end, &whole) || p != end)
 		goto bad;
 	if (msgpack_unpack_next(got, src, len, &at) != MSGPACK_UNPACK_SUCCESS || got->data.type != MSGPACK_OBJECT_MAP)
 		goto bad;

@@ -9,8 +9,12 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include <nettle/base16.h>
+
+#include "proto/sink.h"
 #include "proto/utf8.h"
 
+#define ESCAPED_MAX 6	/* bytes of a character in a JSON string */
 #define SOCKET "<regular-socket/>"	/* the NUL behind it, here as everywhere below, is the one that ends the frame */
 #define PUBLISH "PUBLISH"
 #define BEFORE_MAX FLASH_FRAME_EXTRA	/* the object after PUBLISH starts at a smaller offset; so there is room for its NUL */
@@ -249,49 +253,17 @@ static size_t timestamp_size(uint64_t time)
 
 size_t flash_greeting(char *dst, uint64_t time, const uint8_t token[FLASH_TOKEN_BYTES])
 {
-	static const char hex[] = "0123456789abcdef";
-	char *p = put_timestamp(dst, time);
+	char hex[BASE16_ENCODE_LENGTH(FLASH_TOKEN_BYTES)], *p = put_timestamp(dst, time);
 
+	base16_encode_update(hex, FLASH_TOKEN_BYTES, token);
 	p = PUT_LITERAL(p, "\"token\":[");
-	for (unsigned i = 0; i < FLASH_TOKEN_BYTES; i++) {
-		p = put_number(p, (uint8_t)hex[token[i] >> 4]);
-		*p++ = ',';
-		p = put_number(p, (uint8_t)hex[token[i] & 15]);
+	for (unsigned i = 0; i < sizeof(hex); i++) {
+		p = put_number(p, (uint8_t)hex[i]);
 		*p++ = ',';
 	}
 	p--;	/* the last comma */
 	p = PUT_LITERAL(p, "]}\1");
 	return (size_t)(p - dst);
-}
-
-/* One character of a text as it stands in a JSON string: up to 6 bytes in out; *len is its length. Returns how many bytes of the
- * text it was; what is not UTF-8 becomes a question mark. */
-static size_t escape(const uint8_t *p, const uint8_t *end, char out[6], size_t *len)
-{
-	static const char hex[] = "0123456789abcdef";
-	size_t n = *p < 0x80 ? 1 : utf8_length(p, end);
-
-	*len = 0;
-	if (n > 1) {
-		memcpy(out, p, n);
-		*len = n;
-		return n;
-	}
-	if (n == 0) {
-		out[(*len)++] = '?';
-		return 1;
-	}
-	if (*p < 0x20) {
-		memcpy(out, "\\u00", 4);
-		out[4] = hex[*p >> 4];
-		out[5] = hex[*p & 15];
-		*len = 6;
-		return 1;
-	}
-	if (*p == '"' || *p == '\\')
-		out[(*len)++] = '\\';
-	out[(*len)++] = (char)*p;
-	return 1;
 }
 
 size_t flash_error(char *dst, uint64_t time, const char *text)
@@ -300,14 +272,18 @@ size_t flash_error(char *dst, uint64_t time, const char *text)
 	char *p = put_timestamp(dst, time), *limit = dst + FLASH_ERROR_MAX - (sizeof("\"}\1") - 1);
 
 	p = PUT_LITERAL(p, "\"error\":\"");
+	/* Character by character: what is cut off is no half of one. */
 	while (from < end) {
-		char out[6];
-		size_t len;
+		size_t n = *from < 0x80 ? 1 : utf8_length(from, end);
+		char one[ESCAPED_MAX];
+		struct sink s = { .dst = one, .room = sizeof(one) };
 
-		from += escape(from, end, out, &len);
-		if (len > (size_t)(limit - p))
+		n += n == 0;
+		sink_json(&s, (const char *)from, n);
+		if (s.len > (size_t)(limit - p))
 			break;
-		p = put_bytes(p, out, len);
+		p = put_bytes(p, one, s.len);
+		from += n;
 	}
 	p = PUT_LITERAL(p, "\"}\1");
 	return (size_t)(p - dst);

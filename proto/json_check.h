@@ -4,6 +4,7 @@
 #ifndef PROTO_JSON_CHECK_H
 #define PROTO_JSON_CHECK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define JSMN_STRICT

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "proto/hex.h"
 #include "proto/utf8.h"
 
 const char *json_skip_string(const char *p, const char *end)

@@ -29,12 +29,6 @@ const char *json_skip_value(const char *p, const char *end);
  * are one escape where they are a surrogate pair. 0: it is none. */
 size_t json_escape(const char *p, const char *end, char out[4], size_t *taken);
 
-/* The number that a hex digit stands for, or -1. */
-static inline int hex_digit(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
-}
-
 /* The number that the four hex digits at p stand for; -1: there are none. */
 int json_hex4(const char *p, const char *end);
 

@@ -1,7 +1,7 @@
 /*
  * msgpack as it stands in a buffer: a value at a time, nothing allocated. msgpack-c's unpacker makes a tree, and allocates what an array's or
- * a map's header announces before it has seen one element; a request needs no tree, only the ranges of a few values.
- * (proto/control.c has a walk of its own, ahead of msgpack-c's unpacker; it could use this one.)
+ * a map's header announces before it has seen one element; a request needs no tree, only the ranges of a few values. Where a tree is wanted
+ * (control.c), the walk goes first, and sees to it that all that is announced is there.
  */
 #ifndef PROTO_MSGPACK_WALK_H
 #define PROTO_MSGPACK_WALK_H

@@ -3,7 +3,12 @@
  */
 #include "proto/sink.h"
 
+#include <nettle/base16.h>
+#include <nettle/base64.h>
+
 #include "proto/utf8.h"
+
+#define BLOCK 192u	/* bytes made into base64 at a time: three are four letters */
 
 void sink_text(struct sink *s, const char *text)
 {
@@ -45,32 +50,24 @@ void sink_digits(struct sink *s, unsigned n, unsigned count)
 
 void sink_base64(struct sink *s, const void *bytes, size_t len)
 {
-	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	const uint8_t *p = bytes;
-	char block[256];
-	size_t used = 0;
+	char block[BASE64_ENCODE_RAW_LENGTH(BLOCK)];
 
-	for (size_t i = 0; i < len; i += 3) {
-		size_t n = len - i;
-		uint32_t bits = (uint32_t)p[i] << 16 | (n > 1 ? (uint32_t)p[i + 1] << 8 : 0) | (n > 2 ? p[i + 2] : 0u);
+	while (len > 0) {
+		size_t n = len < BLOCK ? len : BLOCK;
 
-		block[used++] = alphabet[bits >> 18];
-		block[used++] = alphabet[bits >> 12 & 63];
-		block[used++] = n > 1 ? alphabet[bits >> 6 & 63] : '=';
-		block[used++] = n > 2 ? alphabet[bits & 63] : '=';
-		if (used == sizeof(block)) {
-			sink_bytes(s, block, used);
-			used = 0;
-		}
+		base64_encode_raw(block, n, p);
+		sink_bytes(s, block, BASE64_ENCODE_RAW_LENGTH(n));
+		p += n;
+		len -= n;
 	}
-	sink_bytes(s, block, used);
 }
 
 static void json_control(struct sink *s, uint8_t c)
 {
-	static const char hex[] = "0123456789abcdef";
-	const char u[6] = { '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] };
+	char u[6] = { '\\', 'u', '0', '0' };
 
+	base16_encode_single(u + 4, c);
 	sink_bytes(s, u, sizeof(u));
 }
 

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "proto/hex.h"
+
 static const struct field { unsigned at, digits; } FIELD_RUN = { 0, 8 }, FIELD_ROUND = { 8, 3 }, FIELD_PUBLISHER = { 11, 3 },
 	FIELD_SEQ = { 14, 6 }, FIELD_SENT = { 20, 12 }, FIELD_SUM = { 32, 8 };
 
@@ -16,14 +18,11 @@ static int get(const char *src, struct field f, uint64_t *v)
 {
 	*v = 0;
 	for (unsigned i = 0; i < f.digits; i++) {
-		unsigned char c = (unsigned char)src[f.at + i];
+		int digit = hex_digit(src[f.at + i]);
 
-		if (c >= '0' && c <= '9')
-			*v = *v << 4 | (c - '0');
-		else if (c >= 'a' && c <= 'f')
-			*v = *v << 4 | (c - 'a' + 10u);
-		else
+		if (digit < 0)
 			return -1;
+		*v = *v << 4 | (unsigned)digit;
 	}
 	return 0;
 }
