@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include <nettle/base16.h>
+
 #include "proto/utf8.h"
 
 #define SOCKET "<regular-socket/>"	/* the NUL behind it, here as everywhere below, is the one that ends the frame */
@@ -249,14 +251,13 @@ static size_t timestamp_size(uint64_t time)
 
 size_t flash_greeting(char *dst, uint64_t time, const uint8_t token[FLASH_TOKEN_BYTES])
 {
-	static const char hex[] = "0123456789abcdef";
+	char hex[BASE16_ENCODE_LENGTH(FLASH_TOKEN_BYTES)];
 	char *p = put_timestamp(dst, time);
 
+	base16_encode_update(hex, FLASH_TOKEN_BYTES, token);
 	p = PUT_LITERAL(p, "\"token\":[");
-	for (unsigned i = 0; i < FLASH_TOKEN_BYTES; i++) {
-		p = put_number(p, (uint8_t)hex[token[i] >> 4]);
-		*p++ = ',';
-		p = put_number(p, (uint8_t)hex[token[i] & 15]);
+	for (unsigned i = 0; i < sizeof(hex); i++) {
+		p = put_number(p, (uint8_t)hex[i]);
 		*p++ = ',';
 	}
 	p--;	/* the last comma */

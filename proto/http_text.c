@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "proto/hex.h"
 #include "proto/utf8.h"
 
 bool http_is_token(char c)
@@ -197,14 +198,6 @@ bool http_query_next(struct http_text *query, struct http_text *name, struct htt
 	return true;
 }
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* NULL, or why the decoded text is refused. */
 static const char *check_text(const char *text, size_t len)
 {
@@ -232,7 +225,7 @@ int http_decode(struct http_text raw, bool plus, char *dst, size_t max, const ch
 		if (c == '+' && plus)
 			c = ' ';
 		if (c == '%') {
-			int high = raw.len - i > 2 ? hex(raw.p[i + 1]) : -1, low = high >= 0 ? hex(raw.p[i + 2]) : -1;
+			int high = raw.len - i > 2 ? hex_digit(raw.p[i + 1]) : -1, low = high >= 0 ? hex_digit(raw.p[i + 2]) : -1;
 
 			if (low < 0) {
 				*error = "the address has a % without two hex digits behind it";

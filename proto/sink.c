@@ -3,6 +3,11 @@
  */
 #include "proto/sink.h"
 
+#include <endian.h>
+
+#include <nettle/base16.h>
+#include <nettle/base64.h>
+
 #include "proto/utf8.h"
 
 void sink_text(struct sink *s, const char *text)
@@ -23,13 +28,14 @@ void sink_number(struct sink *s, uint64_t n)
 
 void sink_hex(struct sink *s, uint64_t n)
 {
-	char digits[16], *p = digits + sizeof(digits);
+	uint64_t bytes = htobe64(n);
+	char digits[BASE16_ENCODE_LENGTH(sizeof(bytes))];
+	size_t zeros = 0;
 
-	do {
-		*--p = "0123456789abcdef"[n & 15];
-		n >>= 4;
-	} while (n != 0);
-	sink_bytes(s, p, (size_t)(digits + sizeof(digits) - p));
+	base16_encode_update(digits, sizeof(bytes), (const uint8_t *)&bytes);
+	while (zeros < sizeof(digits) - 1 && digits[zeros] == '0')
+		zeros++;
+	sink_bytes(s, digits + zeros, sizeof(digits) - zeros);
 }
 
 void sink_digits(struct sink *s, unsigned n, unsigned count)
@@ -45,33 +51,19 @@ void sink_digits(struct sink *s, unsigned n, unsigned count)
 
 void sink_base64(struct sink *s, const void *bytes, size_t len)
 {
-	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const uint8_t *p = bytes;
-	char block[256];
-	size_t used = 0;
+	char *place = len > 0 ? sink_place(s, BASE64_ENCODE_RAW_LENGTH(len)) : NULL;
 
-	for (size_t i = 0; i < len; i += 3) {
-		size_t n = len - i;
-		uint32_t bits = (uint32_t)p[i] << 16 | (n > 1 ? (uint32_t)p[i + 1] << 8 : 0) | (n > 2 ? p[i + 2] : 0u);
-
-		block[used++] = alphabet[bits >> 18];
-		block[used++] = alphabet[bits >> 12 & 63];
-		block[used++] = n > 1 ? alphabet[bits >> 6 & 63] : '=';
-		block[used++] = n > 2 ? alphabet[bits & 63] : '=';
-		if (used == sizeof(block)) {
-			sink_bytes(s, block, used);
-			used = 0;
-		}
-	}
-	sink_bytes(s, block, used);
+	if (place != NULL)
+		base64_encode_raw(place, len, bytes);
 }
 
 static void json_control(struct sink *s, uint8_t c)
 {
-	static const char hex[] = "0123456789abcdef";
-	const char u[6] = { '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] };
+	char hex[BASE16_ENCODE_LENGTH(1)];
 
-	sink_bytes(s, u, sizeof(u));
+	base16_encode_single(hex, c);
+	sink_literal(s, "\\u00");
+	sink_bytes(s, hex, sizeof(hex));
 }
 
 void sink_json(struct sink *s, const char *text, size_t len)

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "proto/hex.h"
+
 #define CHUNK_DIGITS 8u
 
 size_t httpc_open(char *dst)
@@ -77,22 +79,13 @@ bool httpc_has(const char *answer, size_t len, const char *name, const char *val
 	return found && !strncasecmp(found, value, strlen(value));	/* stops at the CR at the latest */
 }
 
-/* -1 none. */
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 size_t httpc_chunk(const char *bytes, size_t n, const char **content, size_t *content_len)
 {
 	size_t at = 0, len = 0;
 
 	*content = NULL;
-	for (; at < n && hex(bytes[at]) >= 0; at++)
-		len = len << 4 | (size_t)hex(bytes[at]);
+	for (; at < n && hex_digit(bytes[at]) >= 0; at++)
+		len = len << 4 | (size_t)hex_digit(bytes[at]);
 	if (at > CHUNK_DIGITS || (at < n && (!at || bytes[at] != '\r')) || (at + 1 < n && bytes[at + 1] != '\n'))
 		return n;
 	at += 2;

@@ -1,29 +1,35 @@
 #include "tests/bench/payload.h"
 
+#include <endian.h>
 #include <math.h>
 #include <string.h>
+
+#include <nettle/base16.h>
+
+#include "proto/hex.h"
 
 static const struct field { unsigned at, digits; } FIELD_RUN = { 0, 8 }, FIELD_ROUND = { 8, 3 }, FIELD_PUBLISHER = { 11, 3 },
 	FIELD_SEQ = { 14, 6 }, FIELD_SENT = { 20, 12 }, FIELD_SUM = { 32, 8 };
 
 static void put(char *dst, struct field f, uint64_t v)
 {
-	for (unsigned i = f.digits; i-- > 0; v >>= 4)
-		dst[f.at + i] = "0123456789abcdef"[v & 15];
+	uint64_t bytes = htobe64(v);
+	char hex[BASE16_ENCODE_LENGTH(sizeof(bytes))];
+
+	base16_encode_update(hex, sizeof(bytes), (const uint8_t *)&bytes);
+	memcpy(dst + f.at, hex + sizeof(hex) - f.digits, f.digits);
 }
 
 static int get(const char *src, struct field f, uint64_t *v)
 {
 	*v = 0;
 	for (unsigned i = 0; i < f.digits; i++) {
-		unsigned char c = (unsigned char)src[f.at + i];
+		char c = src[f.at + i];
+		int digit = hex_digit(c);
 
-		if (c >= '0' && c <= '9')
-			*v = *v << 4 | (c - '0');
-		else if (c >= 'a' && c <= 'f')
-			*v = *v << 4 | (c - 'a' + 10u);
-		else
+		if (digit < 0 || (c >= 'A' && c <= 'F'))	/* written in lower case */
 			return -1;
+		*v = *v << 4 | (unsigned)digit;
 	}
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <nettle/base16.h>
 #include <sanitizer/asan_interface.h>
 
 #define PIECES 512	/* an input is cut into: about this many at most, as each is looked at once for every piece */
@@ -94,14 +95,9 @@ void fuzz_say(struct fuzz_log *log, const char *format, ...)
 
 void fuzz_say_bytes(struct fuzz_log *log, const void *bytes, size_t len)
 {
-	static const char hex[] = "0123456789abcdef";
-	const uint8_t *p = bytes;
-
-	reserve(log, 2 * len + 1);
-	for (size_t i = 0; i < len; i++) {
-		log->text[log->len++] = hex[p[i] >> 4];
-		log->text[log->len++] = hex[p[i] & 15];
-	}
+	reserve(log, BASE16_ENCODE_LENGTH(len) + 1);
+	base16_encode_update(log->text + log->len, len, bytes);
+	log->len += BASE16_ENCODE_LENGTH(len);
 	log->text[log->len++] = '\n';
 }
 
