@@ -11,6 +11,7 @@
 
 #include <nettle/base16.h>
 
+#include "proto/sink.h"
 #include "proto/utf8.h"
 
 #define SOCKET "<regular-socket/>"	/* the NUL behind it, here as everywhere below, is the one that ends the frame */
@@ -265,51 +266,30 @@ size_t flash_greeting(char *dst, uint64_t time, const uint8_t token[FLASH_TOKEN_
 	return (size_t)(p - dst);
 }
 
-/* One character of a text as it stands in a JSON string: up to 6 bytes in out; *len is its length. Returns how many bytes of the
- * text it was; what is not UTF-8 becomes a question mark. */
-static size_t escape(const uint8_t *p, const uint8_t *end, char out[6], size_t *len)
+/* As many whole characters of the text as have room. */
+static char *put_escaped(char *dst, const char *text, size_t room)
 {
-	static const char hex[] = "0123456789abcdef";
-	size_t n = *p < 0x80 ? 1 : utf8_length(p, end);
+	const uint8_t *p = (const uint8_t *)text, *end = p + strlen(text);
+	struct sink s = { .dst = dst, .room = room };
 
-	*len = 0;
-	if (n > 1) {
-		memcpy(out, p, n);
-		*len = n;
-		return n;
+	while (p < end) {
+		size_t n = *p < 0x80 ? 1 : utf8_length(p, end), before = s.len;
+
+		n += n == 0;	/* no UTF-8: a byte of it */
+		sink_json(&s, (const char *)p, n);
+		if (s.len > room)
+			return dst + before;
+		p += n;
 	}
-	if (n == 0) {
-		out[(*len)++] = '?';
-		return 1;
-	}
-	if (*p < 0x20) {
-		memcpy(out, "\\u00", 4);
-		out[4] = hex[*p >> 4];
-		out[5] = hex[*p & 15];
-		*len = 6;
-		return 1;
-	}
-	if (*p == '"' || *p == '\\')
-		out[(*len)++] = '\\';
-	out[(*len)++] = (char)*p;
-	return 1;
+	return dst + s.len;
 }
 
 size_t flash_error(char *dst, uint64_t time, const char *text)
 {
-	const uint8_t *from = (const uint8_t *)text, *end = from + strlen(text);
 	char *p = put_timestamp(dst, time), *limit = dst + FLASH_ERROR_MAX - (sizeof("\"}\1") - 1);
 
 	p = PUT_LITERAL(p, "\"error\":\"");
-	while (from < end) {
-		char out[6];
-		size_t len;
-
-		from += escape(from, end, out, &len);
-		if (len > (size_t)(limit - p))
-			break;
-		p = put_bytes(p, out, len);
-	}
+	p = put_escaped(p, text, (size_t)(limit - p));
 	p = PUT_LITERAL(p, "\"}\1");
 	return (size_t)(p - dst);
 }
