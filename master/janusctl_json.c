@@ -7,29 +7,16 @@
 #include <string.h>
 
 #include "master/janusctl.h"
-#include "proto/utf8.h"
+#include "proto/sink.h"
 
-/* A JSON string. Names of files may be any bytes: what is not UTF-8 becomes U+FFFD. */
+/* A JSON string. Names of files may be any bytes: what is not UTF-8 becomes question marks. */
 static void print_string(const char *text)
 {
-	const uint8_t *p = (const uint8_t *)text, *end = p + strlen(text);
-	size_t n;
+	static char escaped[6 * sizeof(((struct control_status *)0)->file)];	/* the longest of them */
+	struct sink s = { .dst = escaped, .room = sizeof(escaped) };
 
-	putchar('"');
-	for (; p < end; p += n) {
-		n = *p < 0x80 ? 1 : utf8_length(p, end);
-		if (n == 0) {
-			printf("\\ufffd");
-			n = 1;
-		} else if (*p == '"' || *p == '\\') {
-			printf("\\%c", *p);
-		} else if (*p < ' ' || *p == 0x7f) {
-			printf("\\u%04x", *p);
-		} else {
-			fwrite(p, 1, n, stdout);
-		}
-	}
-	putchar('"');
+	sink_json(&s, text, strlen(text));
+	printf("\"%.*s\"", (int)sink_end(&s), escaped);
 }
 
 static void print_pair(const char *key, const char *value)

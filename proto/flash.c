@@ -14,7 +14,6 @@
 #include "proto/sink.h"
 #include "proto/utf8.h"
 
-#define ESCAPED_MAX 6	/* bytes of a character in a JSON string */
 #define SOCKET "<regular-socket/>"	/* the NUL behind it, here as everywhere below, is the one that ends the frame */
 #define PUBLISH "PUBLISH"
 #define BEFORE_MAX FLASH_FRAME_EXTRA	/* the object after PUBLISH starts at a smaller offset; so there is room for its NUL */
@@ -253,7 +252,8 @@ static size_t timestamp_size(uint64_t time)
 
 size_t flash_greeting(char *dst, uint64_t time, const uint8_t token[FLASH_TOKEN_BYTES])
 {
-	char hex[BASE16_ENCODE_LENGTH(FLASH_TOKEN_BYTES)], *p = put_timestamp(dst, time);
+	char hex[BASE16_ENCODE_LENGTH(FLASH_TOKEN_BYTES)];
+	char *p = put_timestamp(dst, time);
 
 	base16_encode_update(hex, FLASH_TOKEN_BYTES, token);
 	p = PUT_LITERAL(p, "\"token\":[");
@@ -266,25 +266,30 @@ size_t flash_greeting(char *dst, uint64_t time, const uint8_t token[FLASH_TOKEN_
 	return (size_t)(p - dst);
 }
 
+/* As many whole characters of the text as have room. */
+static char *put_escaped(char *dst, const char *text, size_t room)
+{
+	const uint8_t *p = (const uint8_t *)text, *end = p + strlen(text);
+	struct sink s = { .dst = dst, .room = room };
+
+	while (p < end) {
+		size_t n = *p < 0x80 ? 1 : utf8_length(p, end), before = s.len;
+
+		n += n == 0;	/* no UTF-8: a byte of it */
+		sink_json(&s, (const char *)p, n);
+		if (s.len > room)
+			return dst + before;
+		p += n;
+	}
+	return dst + s.len;
+}
+
 size_t flash_error(char *dst, uint64_t time, const char *text)
 {
-	const uint8_t *from = (const uint8_t *)text, *end = from + strlen(text);
 	char *p = put_timestamp(dst, time), *limit = dst + FLASH_ERROR_MAX - (sizeof("\"}\1") - 1);
 
 	p = PUT_LITERAL(p, "\"error\":\"");
-	/* Character by character: what is cut off is no half of one. */
-	while (from < end) {
-		size_t n = *from < 0x80 ? 1 : utf8_length(from, end);
-		char one[ESCAPED_MAX];
-		struct sink s = { .dst = one, .room = sizeof(one) };
-
-		n += n == 0;
-		sink_json(&s, (const char *)from, n);
-		if (s.len > (size_t)(limit - p))
-			break;
-		p = put_bytes(p, one, s.len);
-		from += n;
-	}
+	p = put_escaped(p, text, (size_t)(limit - p));
 	p = PUT_LITERAL(p, "\"}\1");
 	return (size_t)(p - dst);
 }

@@ -1,13 +1,16 @@
 /*
- * A hex digit. (nettle's base16 decodes whole bytes, and passes over white space.)
+ * One hex digit. (Bytes become hex by nettle's base16_encode_update(), numbers by sink_hex().)
  */
 #ifndef PROTO_HEX_H
 #define PROTO_HEX_H
 
-/* The number that it stands for, or -1. */
+/* What a digit of either case is worth; -1: it is none. */
 static inline int hex_digit(char c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)(c | 0x20);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 #endif

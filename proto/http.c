@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "proto/hex.h"
 #include "proto/http_text.h"
 
 #define CHUNK_LINE_MAX 256	/* with extensions and CR LF */
@@ -82,14 +83,8 @@ static enum step chunk_line(const char *in, size_t len, size_t at, size_t *line,
 		return bad(req, 400, "a chunk's line is too long");
 	*line = (size_t)(nl - p) + 1;
 	*size = 0;
-	for (; p < nl; p++) {
-		char c = (char)(*p | 0x20);
-		unsigned digit = *p >= '0' && *p <= '9' ? (unsigned)(*p - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : 16;
-
-		if (digit == 16)
-			break;
-		*size = min(*size * 16 + digit, HTTP_BODY_MAX + 1);
-	}
+	for (int digit; p < nl && (digit = hex_digit(*p)) >= 0; p++)
+		*size = min(*size * 16 + (unsigned)digit, HTTP_BODY_MAX + 1);
 	if (p == in + at)
 		return bad(req, 400, "a chunk has no size");
 	if (nl[-1] != '\r' || !http_is_chunk_extension((struct http_text){ p, (size_t)(nl - p) - 1 }))

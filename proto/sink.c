@@ -3,12 +3,12 @@
  */
 #include "proto/sink.h"
 
+#include <endian.h>
+
 #include <nettle/base16.h>
 #include <nettle/base64.h>
 
 #include "proto/utf8.h"
-
-#define BLOCK 192u	/* bytes made into base64 at a time: three are four letters */
 
 void sink_text(struct sink *s, const char *text)
 {
@@ -28,13 +28,14 @@ void sink_number(struct sink *s, uint64_t n)
 
 void sink_hex(struct sink *s, uint64_t n)
 {
-	char digits[16], *p = digits + sizeof(digits);
+	uint64_t bytes = htobe64(n);
+	char digits[BASE16_ENCODE_LENGTH(sizeof(bytes))];
+	size_t zeros = 0;
 
-	do {
-		*--p = "0123456789abcdef"[n & 15];
-		n >>= 4;
-	} while (n != 0);
-	sink_bytes(s, p, (size_t)(digits + sizeof(digits) - p));
+	base16_encode_update(digits, sizeof(bytes), (const uint8_t *)&bytes);
+	while (zeros < sizeof(digits) - 1 && digits[zeros] == '0')
+		zeros++;
+	sink_bytes(s, digits + zeros, sizeof(digits) - zeros);
 }
 
 void sink_digits(struct sink *s, unsigned n, unsigned count)
@@ -50,25 +51,19 @@ void sink_digits(struct sink *s, unsigned n, unsigned count)
 
 void sink_base64(struct sink *s, const void *bytes, size_t len)
 {
-	const uint8_t *p = bytes;
-	char block[BASE64_ENCODE_RAW_LENGTH(BLOCK)];
+	char *place = len > 0 ? sink_place(s, BASE64_ENCODE_RAW_LENGTH(len)) : NULL;
 
-	while (len > 0) {
-		size_t n = len < BLOCK ? len : BLOCK;
-
-		base64_encode_raw(block, n, p);
-		sink_bytes(s, block, BASE64_ENCODE_RAW_LENGTH(n));
-		p += n;
-		len -= n;
-	}
+	if (place != NULL)
+		base64_encode_raw(place, len, bytes);
 }
 
 static void json_control(struct sink *s, uint8_t c)
 {
-	char u[6] = { '\\', 'u', '0', '0' };
+	char hex[BASE16_ENCODE_LENGTH(1)];
 
-	base16_encode_single(u + 4, c);
-	sink_bytes(s, u, sizeof(u));
+	base16_encode_single(hex, c);
+	sink_literal(s, "\\u00");
+	sink_bytes(s, hex, sizeof(hex));
 }
 
 void sink_json(struct sink *s, const char *text, size_t len)

@@ -16,13 +16,25 @@ struct sink {
 	size_t len;	/* of all that was put; more than room: cut */
 };
 
-static inline void sink_bytes(struct sink *s, const void *bytes, size_t len)
+/* Where the next len bytes, which are now put, are to be written: len > 0. NULL: they are only counted. */
+static inline char *sink_place(struct sink *s, size_t len)
 {
-	if (s->len <= s->room && len <= s->room - s->len && len > 0)
-		memcpy(s->dst + s->len, bytes, len);
-	else if (len > 0)
+	char *place = NULL;
+
+	if (s->len <= s->room && len <= s->room - s->len)
+		place = s->dst + s->len;
+	else
 		s->room = 0;	/* nothing behind a gap */
 	s->len += len;
+	return place;
+}
+
+static inline void sink_bytes(struct sink *s, const void *bytes, size_t len)
+{
+	char *place = len > 0 ? sink_place(s, len) : NULL;
+
+	if (place != NULL)
+		memcpy(place, bytes, len);
 }
 
 static inline void sink_byte(struct sink *s, char byte)

@@ -6,26 +6,28 @@
 
 #include <string.h>
 
+#include <nettle/base64.h>
 #include <nettle/sha1.h>
 
 #include "proto/sink.h"
 
 #define OURS "janus"		/* the subprotocol */
 #define PROTOCOL_MAX 255
-#define KEY 24		/* bytes of a key: base64 of 16 */
+#define KEY 24		/* bytes of a key: base64 of so many */
+#define KEY_BYTES 16
 #define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-/* 22 letters of base64 and "==". */
+/* 22 letters of base64 and "==". Four bits of the last letter mean nothing, and may be anything. */
 static bool is_key(struct http_text key)
 {
-	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	uint8_t bytes[BASE64_DECODE_LENGTH(KEY - 2)];
+	struct base64_decode_ctx base64;
+	size_t len;
 
 	if (key.p == NULL || key.len != KEY || memcmp(key.p + KEY - 2, "==", 2) != 0)
 		return false;
-	for (unsigned i = 0; i < KEY - 2; i++)
-		if (key.p[i] == '\0' || strchr(letters, key.p[i]) == NULL)
-			return false;
-	return true;
+	base64_decode_init(&base64);
+	return base64_decode_update(&base64, &len, bytes, KEY - 2, key.p) && len == KEY_BYTES;
 }
 
 unsigned websocket_check(const struct http_request *req, const char **error)

@@ -1,7 +1,10 @@
 #include "tests/bench/payload.h"
 
+#include <endian.h>
 #include <math.h>
 #include <string.h>
+
+#include <nettle/base16.h>
 
 #include "proto/hex.h"
 
@@ -10,17 +13,21 @@ static const struct field { unsigned at, digits; } FIELD_RUN = { 0, 8 }, FIELD_R
 
 static void put(char *dst, struct field f, uint64_t v)
 {
-	for (unsigned i = f.digits; i-- > 0; v >>= 4)
-		dst[f.at + i] = "0123456789abcdef"[v & 15];
+	uint64_t bytes = htobe64(v);
+	char hex[BASE16_ENCODE_LENGTH(sizeof(bytes))];
+
+	base16_encode_update(hex, sizeof(bytes), (const uint8_t *)&bytes);
+	memcpy(dst + f.at, hex + sizeof(hex) - f.digits, f.digits);
 }
 
 static int get(const char *src, struct field f, uint64_t *v)
 {
 	*v = 0;
 	for (unsigned i = 0; i < f.digits; i++) {
-		int digit = hex_digit(src[f.at + i]);
+		char c = src[f.at + i];
+		int digit = hex_digit(c);
 
-		if (digit < 0)
+		if (digit < 0 || (c >= 'A' && c <= 'F'))	/* written in lower case */
 			return -1;
 		*v = *v << 4 | (unsigned)digit;
 	}

@@ -70,8 +70,8 @@ static void bad_lines(void **state)
 	} cases[] = {
 		{"max_frame = 99", "janus.ini:1: max_frame: 99 is less than 1K"},
 		{"\n\n# x\nmax_frame = 17M", "janus.ini:4: max_frame: 17M is more than 16M"},
-		{"max_frame = 99999999999999999999999G", "janus.ini:1: max_frame: 99999999999999999999999G is more than 16777216"},
-		{"max_frame = 9223372036854775807G", "janus.ini:1: max_frame: 9223372036854775807G is more than 16777216"},
+		{"max_frame = 99999999999999999999999G", "janus.ini:1: max_frame: 99999999999999999999999G is more than 16M"},
+		{"max_frame = 9223372036854775807G", "janus.ini:1: max_frame: 9223372036854775807G is more than 16M"},
 		{"max_frame = -5", "janus.ini:1: max_frame: `-5` is not a whole number, with K, M, G, k or m behind it or nothing"},
 		{"max_frame = 64KB", "janus.ini:1: max_frame: `64KB` is not a whole number, with K, M, G, k or m behind it or nothing"},
 		{"max_frame = 6 4", "janus.ini:1: max_frame: `6 4` is not a whole number, with K, M, G, k or m behind it or nothing"},

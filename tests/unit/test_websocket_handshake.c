@@ -39,6 +39,9 @@ static void test_check(void **state)
 		{ HEAD V13 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==AAAA\r\n\r\n", 400 },
 		{ HEAD V13 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQAA\r\n\r\n", 400 },
 		{ HEAD V13 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ!==\r\n\r\n", 400 },
+		{ HEAD V13 "Sec-WebSocket-Key: dGhlIHNhb XBsZSBub25jZ==\r\n\r\n", 400 },
+		{ HEAD V13 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j====\r\n\r\n", 400 },
+		{ HEAD V13 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR==\r\n\r\n", 0 },	/* four bits that mean nothing */
 		{ "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n" V13 KEY "\r\n", 405 },
 		{ "GET / HTTP/1.0\r\n" V13 KEY "\r\n", 400 },
 	};
