@@ -97,7 +97,7 @@ struct http_request {
 	struct http_authority authority;	/* whom it is for: the target's if it has one, else the Host field's */
 	unsigned minor;		/* version 1.0 or 1.1: which the answer is to be of */
 	bool keep_alive;
-	bool websocket;		/* asks to become a WebSocket: Upgrade and Connection say so; see websocket_handshake() */
+	bool websocket;		/* asks to become a WebSocket: Upgrade and Connection say so; see websocket_check() */
 	bool event_stream;	/* accepts text/event-stream by name */
 	bool html;		/* accepts text/html by name */
 	bool encoded;		/* the body has a Content-Encoding, other than identity */

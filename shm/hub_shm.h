@@ -18,7 +18,7 @@
 
 #define HUB_MAGIC 0x31425548534e414aull	/* "JANSHUB1" */
 #ifndef HUB_LAYOUT
-#define HUB_LAYOUT 4			/* goes up with every change of a layout that lives in the hub or a slot segment */
+#define HUB_LAYOUT 5			/* goes up with every change of a layout that lives in the hub or a slot segment */
 #endif
 
 #define COUNTERS_MAX 64			/* room for more without another layout */
@@ -94,9 +94,8 @@ struct hub_slot_shm {
 	_Atomic uint32_t subscriptions;
 	uint32_t connections_max;	/* sessions the slot can hold; the master's */
 	_Atomic uint32_t accepting;	/* it takes its share of new connections, or will when it is live: is neither full nor draining */
-	_Atomic uint32_t by_transport[TRANSPORT_GROUPS];	/* of the connections */
 	_Atomic uint64_t buffered;	/* bytes that lent buffers take (lend.h) */
-	uint8_t pad3[36 - 4 * TRANSPORT_GROUPS];
+	_Atomic uint32_t by_transport[TRANSPORT_GROUPS];	/* of the connections */
 
 	/* Signs of life, by which a process that makes no progress is known. Times are milliseconds of CLOCK_MONOTONIC. */
 	_Alignas(64) _Atomic uint64_t worker_beat;	/* the worker's: when it last turned its loop or did a piece of a longer work */

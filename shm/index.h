@@ -69,7 +69,7 @@ void index_format(void *mem, uint32_t topics_max);
 /* Fills the handle in. 0, or -1 with EINVAL when `size` does not fit what the memory says of itself. */
 int index_attach(struct index *ix, void *mem, size_t size);
 
-/* The hash that index_find() and index_claim() want; needs no lock. */
+/* The hash that index_find() and index_join() want; needs no lock. */
 uint64_t index_hash(const char *name, size_t len);
 
 /* A topic's number, or TOPIC_NONE. */

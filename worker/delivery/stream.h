@@ -3,7 +3,7 @@
  * and merged, so this costs as much as there are messages for the session, however many others went through the ring.
  *
  * For a session behind, its subscriptions say up to where that was sent or counted as lost (`number`, `from`), so that what the ring
- * overtakes is told to the message. There is one stream at a time: its topics stand in streams->stream.
+ * overtakes is told to the message. There is one stream at a time: its topics stand in streams->topic.
  */
 #ifndef WORKER_DELIVERY_STREAM_H
 #define WORKER_DELIVERY_STREAM_H
@@ -32,7 +32,7 @@ struct stream {
 	int fd;
 	uint64_t from, below;		/* records before and from here on are not looked at */
 	uint32_t count;
-	struct stream_topic *topic;	/* streams->stream */
+	struct stream_topic *topic;	/* streams->topic */
 	uint64_t lost;			/* records owed that the ring no longer has */
 	uint64_t skipped;		/* records passed over, as they can't be made into frames; */
 	uint64_t passed;		/* of these, those before what was sent */

@@ -16,7 +16,7 @@ static size_t answer_last(struct protocols *protocols, const struct session_stat
 	return http_last_words(protocols, input, head ? (size_t)(head->base + head->len - st->parsed) : 0, status, text, dst);
 }
 
-static void put_error(struct protocols *protocols, int fd, uint64_t parsed, unsigned status, const char *text, uint32_t flags)
+static void put_error(struct protocols *protocols, int fd, uint64_t parsed, unsigned status, const char *text)
 {
 	struct session_state_shm st = session(protocols->base, fd)->state;
 	char bytes[TRANSPORT_NOTICE_MAX];
@@ -28,20 +28,13 @@ static void put_error(struct protocols *protocols, int fd, uint64_t parsed, unsi
 		return;
 	}
 	st.parsed = parsed;
-	st.flags |= flags;
+	st.flags |= SESSION_CLOSE;
 	session_commit(protocols->base, fd, &st);
-}
-
-void session_error(struct protocols *protocols, int fd, uint64_t parsed, const char *text, bool end)
-{
-	put_error(protocols, fd, parsed, 400, text, end ? SESSION_CLOSE : 0);
-	if (end)
-		base_count(protocols->base, COUNTER_bad_input, 1);
 }
 
 void session_end(struct protocols *protocols, int fd, uint64_t parsed, unsigned status, const char *text)
 {
-	put_error(protocols, fd, parsed, status, text, SESSION_CLOSE);
+	put_error(protocols, fd, parsed, status, text);
 	if (status == 400)
 		base_count(protocols->base, COUNTER_bad_input, 1);
 }

@@ -6,10 +6,7 @@
 
 #include "worker/protocol/protocols.h"
 
-/* Answers with an error in the session's transport, with input taken up to `parsed`; with `end`, nothing more is read, and the session ends when
- * it is sent. */
-void session_error(struct protocols *protocols, int fd, uint64_t parsed, const char *text, bool end);
-/* Ends it with an error; `status` is the one of HTTP that says why (400, 408, 429, 503), other transports have their own for it. */
+/* Ends the session with an error, with input taken up to `parsed`; `status` is the one of HTTP that says why (400, 408, 429, 503), other transports have their own for it. */
 void session_end(struct protocols *protocols, int fd, uint64_t parsed, unsigned status, const char *text);
 /* The server stops: says so where that is usual, and sends it if there is room. */
 void session_goodbye(struct protocols *protocols, int fd);

@@ -15,7 +15,7 @@
 
 struct session_shm *session(const struct base *base, int fd);
 
-/* What a session is marked with, privately: in its watcher's data. */
+/* What a session is marked with, privately: in its watcher's data, which has room for eight marks (heartbeat.c keeps times beside them). */
 enum {
 	MARK_STALLED = 1,		/* its publishing is put off: it is in the list of those that are tried again */
 	MARK_READABLE = 2,		/* its input waits for its turn (turn.c), */
