@@ -282,7 +282,7 @@ static int go_on(struct keeper *k, enum worker_end end)
 		supervisor_retry(s);
 		return -1;
 	}
-	/* Dead while it was to hand over: what it died of goes on in the slot segment. */
+	/* It died while it was to hand over. What it died of is noted in the slot segment, where the next program finds it. */
 	if (end == END_DIED || end == END_LACKING)
 		supervisor_note_death(s);
 	follow(k);

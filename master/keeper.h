@@ -9,8 +9,8 @@ enum {
 	KEEPER_STOPPED = 0,		/* as ordered */
 	KEEPER_FAILED = 1,		/* at start; logged */
 	KEEPER_DRAINED = 3,		/* its last connection has ended, and it was to take no more */
-	KEEPER_LACKING = 5,		/* the program could not be executed for want of something */
 	KEEPER_GAVE_UP = 4,		/* its workers die faster than restart_limit allows, even with an empty slot */
+	KEEPER_LACKING = 5,		/* the program could not be executed, as the machine was short of something */
 };
 
 #define KEEPER_NAME "janus-keeper"

@@ -278,7 +278,7 @@ static void lost(struct master *m, unsigned slot)
 	m->slot[slot].lacking = false;
 }
 
-/* A death of its own fault before its worker was ever live: too many of those end it all. */
+/* Notes a keeper's death. True: the keepers die of their own fault, one after the other, before a worker is live, and that must end. */
 static bool died_in_vain(struct master *m, unsigned slot, int status)
 {
 	bool killed = WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
@@ -292,7 +292,7 @@ static bool died_in_vain(struct master *m, unsigned slot, int status)
 	return false;
 }
 
-/* False: it is of no use to go on. */
+/* False: the server must stop. */
 static bool keeper_gone(struct master *m, unsigned slot, int status)
 {
 	uint32_t worker = atomic_load(&m->hub.shm->slot[slot].worker);
@@ -313,7 +313,7 @@ static bool keeper_gone(struct master *m, unsigned slot, int status)
 		return false;
 	}
 	m->slot[slot].lost = true;
-	/* Its worker is ours to reap now, if it still is there. */
+	/* If its worker is still there, it is this process's child now, and reaped here when it ends. */
 	if (worker == 0 || kill((pid_t)worker, 0) < 0)
 		lost(m, slot);
 	return true;

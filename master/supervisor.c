@@ -35,7 +35,7 @@ static struct hub_slot_shm *shm_of(const struct supervisor *s)
 /* In the new process. */
 static __attribute__((noreturn)) void child(struct supervisor *s, pid_t keeper)
 {
-	/* In this order: a keeper that dies before the first is noticed by the second. */
+	/* In this order: if the keeper has died before prctl(), its signal does not come, but getppid() says so. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != keeper)
 		_exit(1);
@@ -152,7 +152,7 @@ static void kill_hung(struct supervisor *s)
 	bool stopped = is_stopped(s->worker);
 
 	kill(s->worker, SIGKILL);
-	/* One that somebody has stopped hangs of nothing that it was at. */
+	/* If somebody has stopped it, then what it was at is not why it hangs. */
 	s->watch.hung = !stopped;
 	log_error("worker %d hangs since %llu ms%s: killed", (int)s->worker, (unsigned long long)s->watch.still,
 		  stopped ? ", as somebody has stopped it" : "");
@@ -205,7 +205,7 @@ void supervisor_watch(struct supervisor *s)
 		kill(s->worker, SIGKILL);
 		log_warning("worker %d does not leave: killed", (int)s->worker);
 	} else if (trial_overdue(s, now)) {
-		s->restarts.count = TRIAL_DEATHS;	/* one is enough */
+		s->restarts.count = TRIAL_DEATHS;	/* no further one is tried */
 		s->watch.hung = true;
 		kill(s->worker, SIGKILL);
 	} else {
@@ -314,7 +314,7 @@ static void empty_slot(struct supervisor *s)
 {
 	uint32_t count;
 
-	/* (A hole can always be punched into memory of one's own. Should it fail, the sessions are gone all the same, as descriptors.) */
+	/* (It does not fail with a memfd of our own. If it did, the sessions would be gone all the same, as their descriptors are closed.) */
 	if (slot_empty(s->segment, s->segment_fd, true, &count) < 0)
 		log_error("slot segment: %m");
 	hub_clear_slot(s->hub, s->slot, s->slot + 1);
@@ -334,7 +334,7 @@ static void fail_trial(struct supervisor *s)
 	log_error("the new program's workers die before they get anywhere");
 }
 
-/* It died of its own, of nothing that could be taken away, and before it had got anywhere. */
+/* It died of its own fault, nothing could be blamed and taken away, and it had made no progress. */
 static bool restart_in_vain(struct supervisor *s)
 {
 	if (s->trial) {

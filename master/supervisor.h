@@ -1,6 +1,6 @@
 /*
  * Supervision of a slot's worker, by its keeper: the worker is made, watched, asked to leave, and made again when it dies, but not for ever
- * (restarts.h). What it died of is put down to what it was at (blame.h).
+ * (restarts.h). Its death is put down to what it was at (blame.h).
  *
  * The supervisor knows nothing of the master and its orders: it says how a worker has ended, and its user decides what comes next.
  */
