@@ -242,7 +242,7 @@ static int unpack(struct heritage *h, const msgpack_object *map)
 	h->snapshot_version = (uint32_t)get_int(map, "snapshot_version", 0);
 	h->snapshot = (int)get_int(map, "snapshot", -1);
 	h->fresh = get_int(map, "fresh", 0);
-	/* (A predecessor that does not say sends segments along to be filled, and only then.) */
+	/* (An earlier version has no such key: if it sends segments along, they are to be filled.) */
 	h->restore = get_int(map, "restore", h->fresh);
 	h->roll = (uint32_t)get_int(map, "roll", 0);
 	h->trial = get_int(map, "trial", 0);

@@ -18,7 +18,7 @@ struct heritage_listener {
 	int fd;
 	int proto;
 	char url[128];			/* as configured */
-	char bound[128];		/* as bound */
+	char bound[128];		/* what it is bound to, as a URL */
 	struct socket_file file;	/* of a Unix socket */
 };
 
@@ -47,8 +47,8 @@ struct heritage {
 	uint32_t layout;		/* HUB_LAYOUT of the writer */
 	struct settings settings;
 	char program[4096];		/* where the next program is looked for: the path by which the first master was called */
-	int answer;			/* to one that is probed: where its answer goes, -1 nowhere */
-	uint64_t nonce;			/* and what it has to have in it */
+	int answer;			/* with --probe: descriptor that the answer is written to; -1 none */
+	uint64_t nonce;			/* with --probe: a number that the answer must have in it */
 	uint32_t master;		/* process id */
 	int slot;			/* whose keeper this is for; -1 for the master */
 	int hub;			/* descriptors */
@@ -63,7 +63,7 @@ struct heritage {
 	bool trial;			/* to a keeper: its program must show that its workers live */
 	int trial_slot;			/* master only: whose keeper that was; -1 none */
 	bool again;			/* master only: another reload was asked for meanwhile */
-	char failed[HERITAGE_TEXT_MAX];	/* master only: why the program that followed gave back; "" it did not */
+	char failed[HERITAGE_TEXT_MAX];	/* master only: why the new program failed, so that the old one is back; "" it did not */
 	struct heritage_before before;	/* master only */
 	uint64_t died;			/* keeper: when its worker died or left, microseconds since 1970 */
 	uint64_t started;		/* when the master began, seconds since 1970 */

@@ -1,212 +1,360 @@
 /*
- * The keeper. It waits, for its worker to die and for orders, and does as little as it can in between: whatever goes wrong here costs the
- * slot all of its connections. What it lacks for its own start it waits for, as it may be a successor that owns them already.
+ * The keeper. It waits, for its worker to end and for orders, and does as little as it can in between: whatever goes wrong here costs the
+ * slot all of its connections. How it starts is keeper_start.c's, how a worker is made and made again supervisor.c's, and what an order looks
+ * like orders.c's. Here is what follows when a worker has ended or an order has come.
+ *
+ * A worker that starts closes the descriptors that nobody owns, those of an order among them. So orders wait until it is live, or until
+ * there is none.
  */
 #include "master/keeper.h"
 
-#include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "master/keeper_process.h"
+#include "master/keeper_start.h"
+#include "master/orders.h"
 #include "master/privileges.h"
-#include "master/runtime_dir.h"
+#include "master/program.h"
 #include "shm/crash.h"
-#include "shm/lack.h"
 #include "shm/log.h"
-#include "shm/snapshot.h"
+#include "worker/loop/worker.h"
 
-#define WAIT_MOST_MS 250		/* for what is lacking at the start, before a sign of life */
+#define BEAT_MS 1000			/* between this process's own signs of life, at most */
+#define FREEZE_DEATHS 2			/* workers that die while they are to leave a snapshot, before that is refused */
 
-/* ---- the wait ---- */
+/* ---- the worker's process ---- */
 
-int keeper_open_signals(struct keeper *k)
+static void run_worker(void *arg)
 {
-	sigset_t set;
+	struct keeper *k = arg;
+	struct worker_listener listeners[LISTENERS_MAX];
+	int kept[] = { k->signals, k->h.slots[k->slot].orders, k->h.lock, k->snapshot, k->program, k->successor };
+	struct worker_start start = {
+		.settings = &k->h.settings,
+		.slot = k->slot,
+		.hub_fd = k->h.hub,
+		.slot_fd = k->h.slots[k->slot].segment,
+		.wake = k->h.wake,
+		.listeners = listeners,
+		.listeners_count = k->h.listeners,
+		.kept = kept,
+		.kept_count = sizeof(kept) / sizeof(kept[0]),
+		.snapshot_fd = k->snapshot,
+		.drain = k->h.slots[k->slot].draining,
+		.died = k->h.died,
+	};
+	char who[32];
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);	/* a terminal's: the master decides */
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	k->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-	return k->signals < 0 ? -1 : 0;
+	privileges_oom((pid_t)k->h.master, OOM_WORKER);
+	snprintf(who, sizeof(who), "worker %u", k->slot);
+	log_init(who, settings_log_level(&k->h.settings));
+	prctl(PR_SET_NAME, WORKER_NAME);
+	for (unsigned i = 0; i < k->h.listeners; i++)
+		listeners[i] = (struct worker_listener){ .fd = k->h.listen[i].fd, .proto = k->h.listen[i].proto };
+	_exit(worker_run(&start));
 }
 
-/* -1 to go on, or the exit status. */
-static int take_signals(struct keeper *k)
+/* What the supervisor is to know of a heritage that has come. (Whether the program is on trial is said to the one that follows, not to this.) */
+static void tell_supervisor(struct keeper *k)
+{
+	k->supervisor.segment_fd = k->h.slots[k->slot].segment;
+	k->supervisor.roll = k->h.roll;
+}
+
+static void init_supervisor(struct keeper *k)
+{
+	k->supervisor = (struct supervisor){
+		.hub = &k->hub,
+		.slot = k->slot,
+		.settings = &k->h.settings,
+		.segment = &k->segment,
+		.trial = k->h.trial,
+		.trial_until_live = k->h.fresh,
+		.run = run_worker,
+		.arg = k,
+	};
+	tell_supervisor(k);
+}
+
+/* ---- signals ---- */
+
+static void stop(struct keeper *k)
+{
+	if (k->supervisor.stopping)
+		return;
+	supervisor_stop(&k->supervisor);
+	if (k->supervisor.worker == 0 && !k->replacing)
+		supervisor_start(&k->supervisor);	/* it delivers what is owed */
+}
+
+static void take_signals(struct keeper *k)
 {
 	struct signalfd_siginfo info;
-	int status;
-	pid_t pid;
 
 	while (read(k->signals, &info, sizeof(info)) == sizeof(info))
 		if (info.ssi_signo == SIGTERM)
-			keeper_stop(k);
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (pid == k->worker) {
-			int r = keeper_worker_gone(k, status);
+			stop(k);
+}
 
-			if (r >= 0)
-				return r;
-		}
+/* ---- the program that follows ---- */
+
+static void count_refusal(struct keeper *k)
+{
+	atomic_fetch_add(&k->self->refused, 1);
+}
+
+/* Returns only if it can't be executed. */
+static void execute(struct keeper *k)
+{
+	char option[64];
+	char *argv[] = { (char *)(uintptr_t)KEEPER_NAME, option, NULL };
+
+	snprintf(option, sizeof(option), "--heritage=%d", k->successor);
+	close(k->signals);
+	program_execute(k->program, argv);
+	log_error("the program can't be executed: %m; going on with the old one");
+	keeper_open_signals(k);
+}
+
+/* No worker is there: executes the program that is to follow, if there is one and it can be. */
+static void follow(struct keeper *k)
+{
+	if (k->successor < 0)
+		return;
+	execute(k);
+	if (k->h.fresh)
+		return;		/* these segments are not for this program */
+	close(k->successor);
+	k->successor = -1;
+	count_refusal(k);
+}
+
+/* The same for an order that came when there was no worker. With other segments it is tried again until it works. */
+static void replace_now(struct keeper *k)
+{
+	unsigned ms;
+
+	if (k->successor < 0)
+		k->successor = heritage_write(&k->h);
+	follow(k);
+	if (!k->h.fresh) {
+		k->replacing = k->frozen = false;
+		supervisor_start(&k->supervisor);
+		return;
+	}
+	ms = restarts_pause(&k->waits);
+	k->replace_at = restarts_now() + ms;
+	log_error("the new program can't be executed; trying again in %u ms", ms);
+}
+
+/* ---- orders ---- */
+
+static bool takes_orders(const struct keeper *k)
+{
+	return !k->supervisor.stopping && supervisor_settled(&k->supervisor);
+}
+
+static void refuse(struct keeper *k, const char *why)
+{
+	count_refusal(k);
+	log_error("an order could not be followed: %s", why);
+}
+
+/*
+ * The heritage that came becomes ours: with what is this keeper's own in it. The listen sockets that the next worker is not given are closed by
+ * it, as nobody owns them: until then the last one may still use them.
+ */
+static void adopt(struct keeper *k, struct order_received *r)
+{
+	struct heritage *next = &r->heritage;
+	struct heritage_slot *slot = &next->slots[k->slot];
+
+	close(k->program);
+	k->program = r->program;
+	fcntl(k->program, F_SETFD, FD_CLOEXEC);		/* the next program opens its own */
+	next->snapshot = -1;
+	if (next->fresh) {
+		/* The old ones are mapped, and serve until the program has been executed. */
+		close(k->h.hub);
+		close(k->h.slots[k->slot].segment);
+		next->snapshot = next->restore ? k->snapshot : -1;
+	} else {
+		next->hub = k->h.hub;
+		slot->segment = k->h.slots[k->slot].segment;
+	}
+	next->lock = k->h.lock;
+	next->control = next->caller = -1;
+	memcpy(next->wake, k->h.wake, sizeof(next->wake));
+	slot->orders = k->h.slots[k->slot].orders;
+	/* Should the program not be there to execute, the old one goes on with the new settings. */
+	next->died = hub_now();
+	k->h = *next;
+	tell_supervisor(k);
+}
+
+static void order_replace(struct keeper *k, struct order_received *r)
+{
+	if (k->successor >= 0 || r->heritage.slot != (int)k->slot) {
+		orders_close(r);
+		refuse(k, k->successor >= 0 ? "another is under way" : "it is for another slot");
+		return;
+	}
+	adopt(k, r);
+	k->successor = heritage_write(&k->h);
+	/* (Without one, the worker is replaced all the same: the settings and listen sockets are new.) */
+	if (k->successor < 0 && !k->h.fresh)
+		count_refusal(k);
+	k->freezing = false;
+	k->replacing = k->supervisor.worker == 0;
+	k->replace_at = 0;
+	supervisor_ask(&k->supervisor, ASKED_REPLACE);
+}
+
+static void order_thaw(struct keeper *k)
+{
+	k->freezing = false;
+	if (!k->frozen)
+		return;
+	k->frozen = false;
+	supervisor_start(&k->supervisor);
+}
+
+static void take_order(struct keeper *k)
+{
+	static struct order_received r;
+
+	orders_receive(k->h.slots[k->slot].orders, &r);
+	switch (r.order) {
+	case ORDER_NONE:
+		break;
+	case ORDER_END:
+		stop(k);
+		break;
+	case ORDER_BAD:
+		refuse(k, r.error);
+		break;
+	case ORDER_REPLACE:
+		order_replace(k, &r);
+		break;
+	case ORDER_FREEZE:
+		k->freezing = true;
+		k->frozen_deaths = 0;
+		break;
+	case ORDER_THAW:
+		order_thaw(k);
+		break;
+	}
+}
+
+/* ---- a worker has ended ---- */
+
+/* A worker that left for something else, or died, has not delivered what is owed: another one does, while there is time. */
+static int stop_on(struct keeper *k, enum worker_end end)
+{
+	if (end == END_STOPPED || end == END_DRAINED || supervisor_stop_overdue(&k->supervisor))
+		return KEEPER_STOPPED;
+	supervisor_start(&k->supervisor);
 	return -1;
+}
+
+/* It was to leave a snapshot, and could not or did not. */
+static void freeze_failed(struct keeper *k)
+{
+	k->freezing = false;
+	k->frozen_deaths = 0;
+	count_refusal(k);
+}
+
+/* The next worker, by the program that is to follow if there is one. -1 to go on, or the exit status. */
+static int go_on(struct keeper *k, enum worker_end end)
+{
+	struct supervisor *s = &k->supervisor;
+
+	if (end == END_DIED && k->successor < 0)
+		return supervisor_replace(s) ? -1 : KEEPER_GAVE_UP;
+	if (end == END_LACKING && k->successor < 0) {
+		supervisor_retry(s);
+		return -1;
+	}
+	/* It died while it was to hand over. What it died of is noted in the slot segment, where the next program finds it. */
+	if (end == END_DIED || end == END_LACKING)
+		supervisor_note_death(s);
+	follow(k);
+	supervisor_start(s);
+	return -1;
+}
+
+/* -1 to go on, or the exit status. */
+static int worker_ended(struct keeper *k, enum worker_end end)
+{
+	k->h.died = hub_now();
+	if (k->supervisor.stopping)
+		return stop_on(k, end);
+	if (end == END_DRAINED && k->h.slots[k->slot].draining && k->successor < 0)
+		return KEEPER_DRAINED;
+	if (end == END_FROZEN && k->freezing) {
+		k->frozen = true;
+		atomic_store(&k->self->state, SLOT_FROZEN);
+		return -1;
+	}
+	if (k->freezing && (end == END_UNFROZEN || ++k->frozen_deaths >= FREEZE_DEATHS))
+		freeze_failed(k);
+	return go_on(k, end);
+}
+
+/* ---- the wait ---- */
+
+static int wait_ms(const struct keeper *k)
+{
+	uint64_t now = restarts_now();
+
+	if (!k->replacing)
+		return supervisor_wait_ms(&k->supervisor);
+	return k->replace_at <= now ? 0 : k->replace_at - now < BEAT_MS ? (int)(k->replace_at - now) : BEAT_MS;
+}
+
+/* Everything that time has come for. */
+static void take_turn(struct keeper *k)
+{
+	atomic_store_explicit(&k->self->keeper_beat, restarts_now(), memory_order_relaxed);
+	if (k->freezing && k->supervisor.worker > 0 && takes_orders(k))
+		supervisor_ask(&k->supervisor, ASKED_FREEZE);
+	if (!k->replacing)
+		supervisor_watch(&k->supervisor);
+	else if (restarts_now() >= k->replace_at)
+		replace_now(k);
 }
 
 static int run(struct keeper *k)
 {
+	enum worker_end end;
+	int r;
+
 	for (;;) {
 		struct pollfd p[2] = {
 			{ .fd = k->signals, .events = POLLIN },
-			{ .fd = keeper_takes_orders(k) ? k->h.slots[k->slot].orders : -1, .events = POLLIN },
+			{ .fd = takes_orders(k) ? k->h.slots[k->slot].orders : -1, .events = POLLIN },
 		};
-		int r;
 
-		poll(p, 2, keeper_wait_ms(k));
-		if ((r = take_signals(k)) >= 0)
+		poll(p, 2, wait_ms(k));
+		take_signals(k);
+		if (supervisor_reap(&k->supervisor, &end) && (r = worker_ended(k, end)) >= 0)
 			return r;
-		if (p[1].revents && keeper_takes_orders(k))
-			keeper_take_order(k);
-		if (k->stopping && k->worker == 0 && (k->replacing || restarts_now() - k->stop_at >= (uint64_t)k->h.settings.stop_limit))
+		if (p[1].revents && takes_orders(k))
+			take_order(k);
+		if (k->supervisor.worker == 0 && (supervisor_stop_overdue(&k->supervisor) || (k->supervisor.stopping && k->replacing)))
 			return KEEPER_STOPPED;
-		if (k->freezing && k->worker > 0 && !k->asked && keeper_takes_orders(k))
-			keeper_ask_worker(k, ASKED_FREEZE);
-		keeper_watch(k);
+		take_turn(k);
 	}
 }
 
-/* ---- start ---- */
-
-/* Waits a while if it is only that something is lacking, and the master is still there to wait for. */
-static bool try_again(struct keeper *k, const char *what)
-{
-	int error = errno;
-	unsigned ms;
-
-	if (!lack(error) || (uint32_t)getppid() != k->h.master) {
-		log_error("%s: %m", what);
-		return false;
-	}
-	ms = restarts_pause(&k->restarts);
-	if (ms > WAIT_MOST_MS)
-		ms = WAIT_MOST_MS;
-	log_error("%s: %m; trying again in %u ms", what, ms);
-	if (k->self)
-		atomic_store_explicit(&k->self->keeper_beat, restarts_now(), memory_order_relaxed);
-	nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 }, NULL);
-	return true;
-}
-
-/* The hub is where signs of life are given: so first of all. */
-static int attach_hub(struct keeper *k)
-{
-	while (hub_attach(&k->hub, k->h.hub, true) < 0)
-		if (!try_again(k, "hub segment"))
-			return -1;
-	k->hub.wake = k->h.wake;
-	k->self = &k->hub.shm->slot[k->slot];
-	log_count_lost(&k->self->counters[COUNTER_log_lost]);		/* and the workers', which are made of us */
-	return 0;
-}
-
-static int attach_slot(struct keeper *k)
-{
-	while (slot_attach(&k->segment, k->h.slots[k->slot].segment) < 0)
-		if (!try_again(k, "slot segment"))
-			return -1;
-	return 0;
-}
-
-static int open_own(struct keeper *k)
-{
-	while (keeper_open_signals(k) < 0)
-		if (!try_again(k, "signalfd"))
-			return -1;
-	while ((k->program = program_running()) < 0)
-		if (!try_again(k, "/proc/self/exe"))
-			return -1;
-	while ((k->snapshot = memfd_create("janus-snapshot", 0)) < 0)
-		if (!try_again(k, "memfd"))
-			return -1;
-	return 0;
-}
-
-static int keeper_init(struct keeper *k, int heritage)
-{
-	char who[32];
-
-	if (heritage_read(&k->h, heritage) < 0 || k->h.slot < 0) {
-		log_error("this is for the master to start: the heritage can't be read");
-		return -1;
-	}
-	k->slot = (unsigned)k->h.slot;
-	k->successor = -1;
-	snprintf(who, sizeof(who), "keeper %u", k->slot);
-	log_init(who, settings_log_level(&k->h.settings));
-	prctl(PR_SET_NAME, KEEPER_NAME);
-	privileges_oom((pid_t)k->h.master, OOM_KEEPER);
-	if (attach_hub(k) < 0)
-		return -1;
-	while (runtime_dir_hold(k->h.lock) < 0)
-		if (!try_again(k, "lock"))
-			return -1;
-	while (privileges_drop(k->h.settings.user) < 0)
-		if (!try_again(k, "user"))
-			return -1;
-	/* Changing the user clears it. The master's end of the orders socket tells the same; this is for a master that is killed. */
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if ((uint32_t)getppid() != k->h.master)
-		return -1;
-	if (open_own(k) < 0 || attach_slot(k) < 0)
-		return -1;
-	atomic_store(&k->self->keeper, (uint32_t)getpid());
-	/* Before the worker is live, and orders come: a master that follows a program whose keepers execute by path tells by it which are new. */
-	atomic_store(&k->self->keeper_beat, restarts_now());
-	restarts_ready(&k->restarts);
-	return 0;
-}
-
-static int make_empty(struct keeper *k)
-{
-	uint32_t count;
-
-	if (slot_empty(&k->segment, k->h.slots[k->slot].segment, false, &count) < 0)
-		return -1;
-	hub_clear_slot(&k->hub, k->slot, k->slot + 1);
-	return 0;
-}
-
-/* A predecessor of another layout has left its sessions as a snapshot. False: it can't be read, and the predecessor is to go on. */
-static bool restore(struct keeper *k)
-{
-	bool good = true;
-
-	if (k->h.snapshot < 0)
-		return true;
-	while (snapshot_read_slot(&k->hub, &k->segment, k->slot, k->slot + 1, k->h.snapshot) < 0) {
-		int error = errno;
-
-		good = make_empty(k) == 0 && !k->h.trial;
-		errno = error;
-		if (error == ENOMEM && try_again(k, "snapshot"))
-			continue;
-		log_error("the sessions could not be taken over: %s; %s", strerror(error), good ? "the slot starts empty" : "the old program goes on");
-		break;
-	}
-	close(k->h.snapshot);
-	k->h.snapshot = -1;
-	return good;
-}
+/* ---- main ---- */
 
 int keeper_main(int heritage)
 {
@@ -215,11 +363,12 @@ int keeper_main(int heritage)
 
 	log_init("keeper", LOG_LEVEL_INFO);
 	CRASH_ALWAYS("keeper-abort");
-	if (keeper_init(k, heritage) < 0)
+	if (keeper_start(k, heritage) < 0)
 		return KEEPER_FAILED;
-	if (restore(k))
-		keeper_start_worker(k);
+	init_supervisor(k);
+	if (keeper_restore(k))
+		supervisor_start(&k->supervisor);
 	else
-		atomic_fetch_add(&k->self->refused, 1);
+		count_refusal(k);
 	return run(k);
 }

@@ -10,10 +10,10 @@
 #include "shm/hub.h"
 #include "shm/slot.h"
 
-/* max_buffered, or what stands for 0: a quarter of the memory there is, but for the ring. */
+/* max_buffered; if that is 0, a quarter of the memory that there is beside the ring. */
 uint64_t limits_buffered(const struct settings *settings);
 
-/* max_subscriptions_total, or what stands for 0: 32 for each connection that descriptors allow, and a million at least. */
+/* max_subscriptions_total; if that is 0, 32 for each connection that descriptors allow, and a million at least. */
 uint64_t limits_subscriptions(const struct settings *settings, uint32_t sessions_max);
 
 /* What a slot segment has to have room for in this hub. */

@@ -54,7 +54,7 @@ static int open_internet(const struct listen_address *address, char error[CONFIG
 	if (fd < 0)
 		goto err;
 	step = "setsockopt";
-	/* Urgent data inline, for connections inherit it: out of line it is counted as received and never is. */
+	/* Urgent data comes inline; connections inherit that. Out of line, it would be counted as received, but never be read. */
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 || setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on)) < 0)
 		goto err;
 	if (addr.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only)) < 0)
@@ -135,14 +135,14 @@ void listen_inherit(const struct heritage_listener *listener)
 {
 	if (!listener->file.ino)
 		set_nodelay(listener->fd);
-	/* Once more: it takes up another net.core.somaxconn. */
+	/* (listen() again: net.core.somaxconn may have changed.) */
 	if (listen(listener->fd, BACKLOG) < 0)
 		log_warning("%s: listen: %s", listener->bound, strerror(errno));
 }
 
 /*
- * Not the size of the buffer (SO_SNDBUF), which would also limit what may be on its way, and so what a fast reader far away gets: what is
- * on its way, its receiver has made room for. Inherited, so it costs no connection a call.
+ * TCP_NOTSENT_LOWAT, and not the size of the buffer (SO_SNDBUF): that would also limit what is on its way, and so what a fast reader who is far away
+ * gets. What is on its way needs no limit here, as its receiver has made room for it. Connections inherit this, so it costs them no call.
  */
 void listen_limit(const struct heritage_listener *listener, const struct settings *settings)
 {
@@ -157,7 +157,7 @@ void listen_end(struct heritage_listener *listener)
 	struct listen_address address;
 	char why[CONFIG_ERROR_MAX];
 
-	/* The file first: while the socket is open, its inode can't be another's. */
+	/* The file is removed first: while the socket is open, no other file can have its inode number. */
 	if (listener->file.ino && config_address_read(&address, listener->url, why) == 0 && config_address_path(&address))
 		socket_file_remove(&listener->file, config_address_path(&address));
 	if (listener->fd >= 0)

@@ -18,7 +18,7 @@
  */
 int listen_begin(struct heritage_listener *listener, const struct listen_address *address, char error[CONFIG_ERROR_MAX]);
 
-/* For one that was opened by an earlier program: what a new one would be given. */
+/* Sets on a socket that an earlier program has opened what listen_begin() sets on a new one. */
 void listen_inherit(const struct heritage_listener *listener);
 
 /* How much of what was not sent yet the kernel takes for each connection from here on (send_buffer). Not for Unix sockets. */
@@ -27,10 +27,10 @@ void listen_limit(const struct heritage_listener *listener, const struct setting
 /* Closes it, for good: its file goes too. With descriptor -1 (somebody else has it open) only the file. */
 void listen_end(struct heritage_listener *listener);
 
-/* Can it go on as what this address asks for? It is bound to the same one, and its file is still there. What is spoken may differ. */
+/* Whether it may be used for this address: it is bound to the same one, and its file is still there. What is spoken may differ. */
 bool listen_serves(const struct heritage_listener *listener, const struct listen_address *address);
 
-/* Has an open socket go on under this address, which it serves. */
+/* An open socket that listen_serves() this address is called by it from now on. */
 void listen_rename(struct heritage_listener *listener, const struct listen_address *address);
 
 #endif

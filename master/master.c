@@ -93,7 +93,7 @@ static void on_child(struct ev_loop *loop, struct ev_signal *s, int events)
 		ev_break(loop, EVBREAK_ALL);
 }
 
-/* A reload that was asked for while it could not be may be possible now. */
+/* A reload that was asked for while none was possible may be possible now. */
 static void on_turn(struct ev_loop *loop, struct ev_prepare *p, int events)
 {
 	(void)p;
@@ -111,8 +111,8 @@ static const struct control_handler handlers[] = {
 };
 
 /*
- * But for those that are watched: libev reads them from a signalfd, and they stay blocked. So one that comes while another program is
- * executed waits for that program.
+ * Unblocks all signals but those that are watched, which libev reads from a signalfd. One that comes while another program is executed stays
+ * pending, and that program gets it.
  */
 static void unblock_signals(void)
 {
@@ -146,8 +146,8 @@ static void start_watchers(struct master *m)
 /* ---- start ---- */
 
 /*
- * A predecessor that was killed is gone from the runtime folder before it is gone altogether: the kernel closes a keeper's descriptors one
- * by one, and with many connections the listen sockets are closed seconds after the lock.
+ * When a predecessor was killed, its lock in the runtime folder may be free while its listen sockets are still open: the kernel closes a keeper's
+ * descriptors one by one, and with many connections that takes seconds.
  */
 static int open_listener(struct master *m, unsigned i, uint64_t deadline, char error[CONFIG_ERROR_MAX])
 {
@@ -181,7 +181,7 @@ static int open_listeners(struct master *m)
 	return 0;
 }
 
-/* All of them now: every process has them at the same numbers, also those of slots to come. */
+/* For all slots that there may ever be: every process has these eventfds at the same numbers, also a keeper that is made later. */
 static int open_wakes(struct master *m)
 {
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
@@ -222,7 +222,7 @@ static void say_started(const struct master *m)
 		 (long long)m->config.settings.workers, (unsigned long long)max, (unsigned long long)(m->hub.shm->buffered_max >> 20));
 }
 
-/* A server that begins its life. */
+/* A server that follows no other program. */
 static int start_fresh(struct master *m)
 {
 	char error[RUNTIME_DIR_ERROR_MAX];
@@ -314,7 +314,7 @@ static int prepare(struct master *m, const struct config_source *source, int her
 {
 
 	log_init("master", LOG_LEVEL_INFO);
-	prctl(PR_SET_NAME, "janus");	/* one that is executed by descriptor is called by its number */
+	prctl(PR_SET_NAME, "janus");	/* (a program that is executed by descriptor is named by the number) */
 	if (heritage >= 0 && heritage_read(&m->h, heritage) < 0) {
 		log_error("the heritage can't be read");
 		return -1;

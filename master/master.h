@@ -21,6 +21,7 @@
 
 #include "master/config.h"
 #include "master/heritage.h"
+#include "master/orders.h"
 #include "master/restarts.h"
 #include "master/runtime_dir.h"
 #include "proto/control.h"
@@ -93,7 +94,7 @@ int master_main(const struct config_source *source, char **argv, int heritage);
 
 /* slots.c */
 int slots_start(struct master *m, unsigned slot);	/* a new slot and its keeper. -1 (logged) */
-int slots_order(struct master *m, unsigned slot, char order);	/* one without descriptors */
+int slots_order(struct master *m, unsigned slot, enum order order);	/* one without descriptors */
 int slots_order_replace(struct master *m, unsigned slot);
 int slots_renew(struct master *m, unsigned slot);	/* a new segment, to be filled from a snapshot. -1 (logged) */
 void slots_recount(const struct master *m, unsigned slot);	/* its next worker asks the kernel what every session was sent */

@@ -58,7 +58,7 @@ void privileges_oom(pid_t master, int more)
 	int score = oom_score_of(master) + more, dumpable = prctl(PR_GET_DUMPABLE);
 	FILE *f;
 
-	/* Of one that has changed its user, /proc is root's, unless it may be dumped. */
+	/* When a process has changed its user, its files in /proc belong to root, unless it may be dumped. */
 	prctl(PR_SET_DUMPABLE, 1);
 	f = fopen("/proc/self/oom_score_adj", "we");
 	if (f) {

@@ -11,9 +11,9 @@
 int privileges_drop(const char *user);
 
 /*
- * For whom the kernel looks when memory is short: a worker, which costs nobody his connection, before its keeper, which costs the slot's, before
- * the master. `more` goes on top of what the master was given (OOMScoreAdjust=); it takes no privilege. A process that can't set
- * it goes on.
+ * Whom the kernel kills first when memory is short: a worker, whose death costs nobody his connection, before its keeper, whose death costs those of
+ * the slot, before the master. `more` is added to what the master was given (OOMScoreAdjust=); that takes no privilege. A process that
+ * can't set it goes on.
  */
 enum { OOM_KEEPER = 100, OOM_WORKER = 300 };
 void privileges_oom(pid_t master, int more);

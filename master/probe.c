@@ -38,7 +38,7 @@ static __attribute__((noreturn)) void ask_child(const struct master *m, int prog
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* It holds the listen sockets, and no lock that says so: it must not outlive the master. */
+	/* It has the listen sockets open, but no lock by which another server would know: it must not outlive the master. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if ((uint32_t)getppid() != m->h.master)
 		_exit(127);
@@ -62,7 +62,7 @@ static bool wait_for(pid_t pid, int *status)
 	return ended;
 }
 
-/* PROBE_ and why, from what was written; -1: that is no answer of a Janus. */
+/* Reads the answer: PROBE_, and why[]; -1 if what was written is no answer of a Janus. */
 static int read_answer(int fd, uint64_t nonce, char why[WHY_MAX])
 {
 	char bytes[ANSWER_MAX];
@@ -119,7 +119,7 @@ static int ask(struct master *m, int program, int from, char error[CONFIG_ERROR_
 
 	if (getrandom(&m->next.nonce, sizeof(m->next.nonce), 0) != sizeof(m->next.nonce))
 		return fail(error, "random number");
-	m->next.nonce >>= 1;		/* msgpack's signed ones are enough for it */
+	m->next.nonce >>= 1;		/* so that it fits into a signed number */
 	heritage = heritage_write(&m->next);
 	if (heritage < 0)
 		return fail(error, "heritage");

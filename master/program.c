@@ -14,7 +14,7 @@
 
 int program_path(char *dst, size_t size)
 {
-	/* What execve() was given; one that was executed by descriptor has none, and is found by what it runs. */
+	/* The path that execve() was given. A program that was executed by descriptor has none: then the path of the file that it runs. */
 	const char *name = (const char *)getauxval(AT_EXECFN);
 	char folder[4096] = "";
 	ssize_t n;

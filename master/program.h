@@ -7,8 +7,8 @@
 
 #include <stddef.h>
 
-/* The path by which this process was called, made absolute; links in it are not followed, so that one that is switched is found to be. The
- * first master's affair: those that follow are given it. 0, or -1 with errno. */
+/* The path by which this process was called, made absolute. Links in it are not followed: a reload is to find the program to which a link leads by
+ * then. Only the first master asks; those that follow are given the path. 0, or -1 with errno. */
 int program_path(char *dst, size_t size);
 
 /* An O_PATH descriptor, close-on-exec, of the program that this process runs, whatever has become of its file. -1 with errno (ENOENT: /proc

@@ -55,7 +55,7 @@ static int open_listeners(const struct master *m, const struct config *config, s
 	return 0;
 }
 
-/* While the next program is asked, and until it can take signals: one that our handler has taken, and our loop not yet, would be lost. */
+/* Until the next program can take signals, they stay pending. One that libev had read already, and had not handled, would be lost. */
 static void hold_signals(sigset_t *before)
 {
 	sigset_t all;
@@ -64,7 +64,7 @@ static void hold_signals(sigset_t *before)
 	sigprocmask(SIG_SETMASK, &all, before);
 }
 
-/* What has come in the same turn of the loop as the order to reload. */
+/* Signals that libev has read in this turn of the loop, but not handled: raised again, for the next program. */
 static void pass_signals_on(const struct master *m)
 {
 	if (ev_is_pending(&m->on_term))
@@ -122,16 +122,16 @@ void reload_again(struct master *m)
 		raise(SIGHUP);
 }
 
-/* Asks, and becomes it. PROBE_SNAPSHOT, or PROBE_NO with error[]. */
+/* Asks the next program whether it can take over, and executes it if so. Returns if not: PROBE_SNAPSHOT, or PROBE_NO with error[]. */
 static int try_successor(struct master *m, char error[CONFIG_ERROR_MAX])
 {
 	int answer = probe_ask(m, m->next_program, error), fd;
 
 	if (answer != PROBE_YES)
 		return answer;
-	m->next.again = m->again;	/* while the workers left their snapshots */
+	m->next.again = m->again;	/* it may have been asked for while the workers left their snapshots */
 	fd = heritage_write(&m->next);
-	fcntl(m->program, F_SETFD, 0);		/* the way back */
+	fcntl(m->program, F_SETFD, 0);		/* the next program can go back to this one */
 	if (fd >= 0)
 		reload_execute(m, m->next_program, fd);
 	fcntl(m->program, F_SETFD, FD_CLOEXEC);
@@ -141,7 +141,7 @@ static int try_successor(struct master *m, char error[CONFIG_ERROR_MAX])
 	return PROBE_NO;
 }
 
-/* All that a program with memory of its own would have to go back to. (Slots may have come to their end while the workers left.) */
+/* Notes hub and segments for a program that makes its own, and may have to go back to these. (Slots may have ended while the workers left.) */
 static void note_memory(struct master *m)
 {
 	memcpy(m->next.slots, m->h.slots, sizeof(m->next.slots));

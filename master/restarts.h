@@ -1,6 +1,6 @@
 /*
- * Crash loops. A process that dies is made again at once, however often it is killed from outside; what must not go on for ever is a process
- * that dies of itself each time before it has got anywhere.
+ * Crash loops. A process that dies is made again at once, however often it is killed from outside. What must not go on for ever is a process that
+ * dies of its own fault each time before it has made any progress.
  *
  * A death *counts* if the process died of its own fault (a crash, a hang, an exit), nothing that it died of could be taken away (blame.h),
  * and it had made no progress since it was made: a worker, RESTARTS_PROGRESS turns of its loop while live; a keeper, a live worker. More

@@ -53,14 +53,15 @@ static bool has_listener(const struct heritage_listener *listen, unsigned count,
 	return false;
 }
 
-/* Close-on-exec or not (FD_CLOEXEC, 0), for all that only the old program has: so that keepers don't get it, and that it does again. */
+/* Makes all descriptors that only the old program uses close-on-exec (FD_CLOEXEC), so that keepers don't inherit them; or not (0), before the old
+ * program is executed. */
 static void mark(const struct master *m, int flags)
 {
 	const struct heritage_before *b = &m->h.before;
 
 	if (!b->there)
 		return;
-	fcntl(b->program, F_SETFD, FD_CLOEXEC);		/* who is executed by it opens it anew */
+	fcntl(b->program, F_SETFD, FD_CLOEXEC);		/* a program opens itself anew: program_running() */
 	for (unsigned i = 0; i < b->listeners; i++)
 		if (!has_listener(m->h.listen, m->h.listeners, b->listen[i].fd))
 			fcntl(b->listen[i].fd, F_SETFD, flags);
@@ -70,7 +71,7 @@ static void mark(const struct master *m, int flags)
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (b->segment[i] >= 0)
 			fcntl(b->segment[i], F_SETFD, flags);
-	/* And the other way round what it has not. */
+	/* And the reverse with what only this program uses. */
 	if (m->h.hub != b->hub)
 		fcntl(m->h.hub, F_SETFD, flags ? 0 : FD_CLOEXEC);
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
@@ -98,7 +99,7 @@ static void let_go(struct master *m)
 	b->there = false;
 }
 
-/* What the old program is given back. */
+/* What the old program is given when it is executed again. */
 static void write_back(struct master *m, const char *why)
 {
 	struct heritage_before *b = &m->h.before;
@@ -274,7 +275,7 @@ static void poll_all(struct master *m)
 		note_failure(m, "slot %u is not live after %d s", i, PATIENCE_MS / 1000);
 	}
 	m->h.fresh = m->h.restore = false;
-	/* The usual way now, for slots that the configuration adds or takes away. The old program's are as they were. */
+	/* Slots that the configuration adds or takes away follow in the usual way. For the old program that is back there are none. */
 	if (m->h.failed[0])
 		rolled(m);
 	else

@@ -68,7 +68,7 @@ static int make_folder(const char *path, char *error)
 	struct stat st;
 
 	if (mkdir(path, 0755) == 0) {
-		if (chmod(path, 0755) < 0)	/* whatever the umask */
+		if (chmod(path, 0755) < 0)	/* (the umask may have left less) */
 			return fail(error, "%s: chmod: %s", path, strerror(errno));
 	} else if (errno != EEXIST) {
 		return fail(error, "cannot make the runtime folder %s: %s", path, strerror(errno));

@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,7 +28,7 @@
 #define SILENT_MS 10000		/* without a sign of life, if hang_limit says nothing */
 
 /* What of the heritage a keeper gets. */
-static int keeper_heritage(const struct master *m, unsigned slot, int orders)
+static const struct heritage *keeper_heritage(const struct master *m, unsigned slot, int orders)
 {
 	static struct heritage h;
 
@@ -40,7 +39,7 @@ static int keeper_heritage(const struct master *m, unsigned slot, int orders)
 	h.before.there = false;
 	h.failed[0] = '\0';
 	h.slots[slot].orders = orders;
-	return heritage_write(&h);
+	return &h;
 }
 
 static __attribute__((noreturn)) void keeper_child(const struct master *m, unsigned slot, int heritage)
@@ -91,31 +90,30 @@ static void forget(struct master *m, unsigned slot);
 static int start_keeper(struct master *m, unsigned slot)
 {
 	struct heritage_slot *s = &m->h.slots[slot];
-	int pair[2], heritage;
+	int ours, keepers, heritage;
 	pid_t pid;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0) {
+	if (orders_open(&ours, &keepers) < 0) {
 		log_error("socketpair: %s", strerror(errno));
 		return -1;
 	}
-	heritage = keeper_heritage(m, slot, pair[1]);
+	heritage = heritage_write(keeper_heritage(m, slot, keepers));
 	if (heritage < 0) {
 		log_error("heritage: %s", strerror(errno));
-		close(pair[0]);
-		close(pair[1]);
+		close(ours);
+		close(keepers);
 		return -1;
 	}
 	if (s->orders >= 0)
 		close(s->orders);
-	s->orders = pair[0];
-	fcntl(pair[0], F_SETFL, O_NONBLOCK);
+	s->orders = ours;
 	atomic_store(&m->hub.shm->slot[slot].state, SLOT_STARTING);
 	atomic_store(&m->hub.shm->slot[slot].turns, 0);
 	atomic_store(&m->hub.shm->slot[slot].worker, 0);
 	pid = fork();
 	if (pid == 0)
 		keeper_child(m, slot, heritage);
-	close(pair[1]);
+	close(keepers);
 	close(heritage);
 	if (pid < 0) {
 		log_error("fork: %s", strerror(errno));
@@ -161,43 +159,14 @@ int slots_start(struct master *m, unsigned slot)
 
 int slots_order_replace(struct master *m, unsigned slot)
 {
-	struct heritage_slot *s = &m->h.slots[slot];
-	int fds[LISTENERS_MAX + 4];
-	unsigned count = 1;
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(fds))];
-	} control;
-	char order = ORDER_REPLACE;
-	struct iovec iov = { &order, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control };
-	ssize_t n;
+	bool by_path = m->by_path && !atomic_load(&m->hub.shm->slot[slot].keeper_beat);
 
-	fds[0] = keeper_heritage(m, slot, -1);
-	if (fds[0] < 0)
-		return -1;
-	if (!m->by_path || atomic_load(&m->hub.shm->slot[slot].keeper_beat))
-		fds[count++] = m->program;
-	if (m->h.fresh) {
-		fds[count++] = m->h.hub;
-		fds[count++] = s->segment;
-	}
-	for (unsigned i = 0; i < m->h.listeners; i++)
-		fds[count++] = m->h.listen[i].fd;
-	msg.msg_controllen = CMSG_SPACE(count * sizeof(int));
-	memset(&control, 0, sizeof(control));
-	control.head.cmsg_level = SOL_SOCKET;
-	control.head.cmsg_type = SCM_RIGHTS;
-	control.head.cmsg_len = CMSG_LEN(count * sizeof(int));
-	memcpy(CMSG_DATA(&control.head), fds, count * sizeof(int));
-	n = sendmsg(s->orders, &msg, MSG_NOSIGNAL);
-	close(fds[0]);
-	return n == 1 ? 0 : -1;
+	return orders_send_replace(m->h.slots[slot].orders, keeper_heritage(m, slot, -1), by_path ? -1 : m->program);
 }
 
-int slots_order(struct master *m, unsigned slot, char order)
+int slots_order(struct master *m, unsigned slot, enum order order)
 {
-	return send(m->h.slots[slot].orders, &order, 1, MSG_NOSIGNAL) == 1 ? 0 : -1;
+	return orders_send(m->h.slots[slot].orders, order);
 }
 
 int slots_renew(struct master *m, unsigned slot)
@@ -309,7 +278,7 @@ static void lost(struct master *m, unsigned slot)
 	m->slot[slot].lacking = false;
 }
 
-/* A death of its own fault before its worker was ever live: too many of those end it all. */
+/* Notes a keeper's death. True: the keepers die of their own fault, one after the other, before a worker is live, and that must end. */
 static bool died_in_vain(struct master *m, unsigned slot, int status)
 {
 	bool killed = WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
@@ -323,7 +292,7 @@ static bool died_in_vain(struct master *m, unsigned slot, int status)
 	return false;
 }
 
-/* False: it is of no use to go on. */
+/* False: the server must stop. */
 static bool keeper_gone(struct master *m, unsigned slot, int status)
 {
 	uint32_t worker = atomic_load(&m->hub.shm->slot[slot].worker);
@@ -344,7 +313,7 @@ static bool keeper_gone(struct master *m, unsigned slot, int status)
 		return false;
 	}
 	m->slot[slot].lost = true;
-	/* Its worker is ours to reap now, if it still is there. */
+	/* If its worker is still there, it is this process's child now, and reaped here when it ends. */
 	if (worker == 0 || kill((pid_t)worker, 0) < 0)
 		lost(m, slot);
 	return true;

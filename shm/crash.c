@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* How many passings the file still asks for; 0: there is none. */
+/* How many times the point is still to be passed before somebody dies there, as the file says; 0: there is no file. */
 static long passings(const char *path)
 {
 	FILE *f = fopen(path, "r");
@@ -48,7 +48,7 @@ static bool is_due(const char *name)
 	n = passings(path);
 	if (n > 1)
 		write_passings(path, n - 1);
-	/* Whoever removes it is the one. */
+	/* Several processes may come by at one time: the one that removes the file dies. */
 	return n == 1 && unlink(path) == 0;
 }
 

@@ -3,11 +3,11 @@
  * each has a test. In builds without JANUS_CRASH_POINTS they are nothing.
  *
  * In a test build, a process that comes to point `name` and finds a file of that name in the folder $JANUS_CRASH_DIR removes it and
- * dies by SIGKILL: one file, one death. If the file's name is `name`.stop, it stops there (SIGSTOP) instead. A file that holds a number (in
- * decimal, without leading zeros) counts: of so many passings the last is meant. At a FAIL_POINT() nobody dies: it is true, and what stands
- * there fails. With CRASH_ALWAYS() the file stays, and each aborts that comes by.
+ * dies by SIGKILL: one file, one death. If the file's name is `name`.stop, it stops there (SIGSTOP) instead. If the file holds a number n (in
+ * decimal, without leading zeros), the point is passed n - 1 times, by whichever process, before one dies there. At a FAIL_POINT() nobody dies:
+ * it is true, and what stands there fails. With CRASH_ALWAYS() the file stays, and every process that comes by aborts.
  *
- * There are also words in what clients send that make whoever looks at it come to grief: in input `@hang` (it goes round for ever), `@crash`
+ * There are also words in what clients send that bring down the worker that looks at them: in input `@hang` (it loops for ever), `@crash`
  * (SIGABRT) and `@kill` (SIGKILL, as the kernel does it when memory is short); in a record that is to be encoded, `@encode-crash`.
  */
 #ifndef SHM_CRASH_H

@@ -110,7 +110,7 @@ void hub_wake(const struct hub *hub, unsigned slot)
 {
 	uint64_t one = 1;
 
-	/* Cannot block: the counter would have to be at its end. A slot that no process serves has nobody to miss it. */
+	/* The write can't block, as the eventfd's counter is never near its maximum. If it fails, no process serves the slot. */
 	if (hub->wake && write(hub->wake[slot], &one, sizeof(one)) < 0)
 		return;
 }

@@ -31,15 +31,15 @@ void hub_detach(struct hub *hub);
 /*
  * After slot's worker has died and has been reaped; by its keeper (by the master, when both are gone). If it held the hub lock,
  * decides whether its publish was done, puts ring and index right and lets the lock go. Then wakes all workers, as the dead one
- * may have owed a wake-up. May be repeated after its own executor's death.
+ * may have owed a wake-up. If the process that does this dies in the middle of it, another one may do it again.
  */
 void hub_settle(struct hub *hub, unsigned slot);
 
 /* For a slot whose sessions are gone: takes its bit out of every topic and resets its part of the hub but for counters. The
- * slot's worker is dead and settled. `owner` is whom to take the hub lock as. */
+ * slot's worker is dead, and hub_settle() was called for it. `owner`: the number to take the hub lock with. */
 void hub_clear_slot(struct hub *hub, unsigned slot, uint32_t owner);
 
-/* Wakes a slot's worker whatever it does. */
+/* Wakes a slot's worker, whether it sleeps or not. */
 void hub_wake(const struct hub *hub, unsigned slot);
 
 /* How far the slowest slot's `delivered` is behind the tail, as ring_lag() tells it. *asleep: the slots that sleep and are more than

@@ -4,7 +4,7 @@
  *   hub_shm | index | counts | ring
  *
  * Counts are subscribers, by slot and topic number: uint32_t[INDEX_SLOTS_MAX][topics_max + 1], each row written by its slot's worker. They
- * say something only of topics whose `interest` has the slot's bit. While a slot has no worker they stand; its next one puts them right.
+ * are valid only for topics whose `interest` has the slot's bit. While a slot has no worker they stay as they are; its next worker corrects them.
  */
 #ifndef SHM_HUB_SHM_H
 #define SHM_HUB_SHM_H

@@ -55,7 +55,7 @@ void index_format(void *mem, uint32_t topics_max)
 	shm->topics_max = topics_max;
 	shm->buckets = bucket_count(topics_max);
 	if (getrandom(&shm->seed, sizeof shm->seed, GRND_NONBLOCK) != sizeof shm->seed)
-		shm->seed = (uint64_t)(uintptr_t)mem;	/* early boot: any number works, it is only easier to guess */
+		shm->seed = (uint64_t)(uintptr_t)mem;	/* early at boot there is none: this works, and is only easier to guess */
 }
 
 int index_attach(struct index *ix, void *mem, size_t size)
@@ -165,7 +165,7 @@ uint32_t index_find(const struct index *ix, uint64_t hash, const char *name, siz
 }
 
 /*
- * Entries beyond those ever used, of which the next is `topic`, have their pages made some at a time: that costs much less than a fault for each of
+ * Makes the pages of entries that were never used, some at a time; `topic` is the next of those. That costs much less than a page fault for each of
  * them. (Nothing depends on it.)
  */
 static void touch_ahead(struct index *ix, uint32_t topic)
@@ -191,7 +191,7 @@ static uint32_t take_entry(struct index *ix)
 	return topic;
 }
 
-/* The caller has made sure that an entry is to be had. */
+/* The caller has made sure that there is a free entry. */
 static uint32_t make_topic(struct index *ix, unsigned slot, uint64_t hash, const char *name, size_t len)
 {
 	uint32_t bucket = bucket_of(ix, hash), topic;

@@ -64,11 +64,11 @@ void log_guard(void)
 {
 	int fd;
 
-	/* A reader that has gone, a limit of a file's size, a terminal that stops who writes from the background: errors, not signals. */
+	/* A pipe's reader is gone; a file has reached its limit; a terminal stops who writes from the background: write() fails instead. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	signal(SIGTTOU, SIG_IGN);
-	/* Lines must not go to what takes the place of a stderr that is closed: a connection. */
+	/* If stderr were closed, a connection could get its number, and the log's lines. */
 	do
 		fd = open("/dev/null", O_RDWR);
 	while (fd >= 0 && fd <= STDERR_FILENO);
@@ -123,7 +123,7 @@ static ssize_t write_at_once(const char *bytes, size_t len)
 	return write_if_room(bytes, len);
 }
 
-/* All of it is written, or it is not: then the next one starts with a line's end, if a part was. */
+/* True if all of it was written. If only a part was, the next line begins with the line's end that is missing. */
 static bool put(const char *bytes, size_t len)
 {
 	ssize_t n;
@@ -185,7 +185,7 @@ static size_t compose(char *line, enum log_level level, const char *format, va_l
 		clean(line + n, len);
 		n += len;
 	}
-	line[n++] = '\n';		/* over vsnprintf's terminator at the latest */
+	line[n++] = '\n';		/* at most where vsnprintf() put its NUL */
 	return n;
 }
 
@@ -203,7 +203,7 @@ static bool say(enum log_level level, const char *format, ...)
 	return put(line, n);
 }
 
-/* What was lost is told before the next line; while even that can't be, the next is lost too. */
+/* How many lines were lost is written ahead of the next line. If even that can't be written, the next line is lost, too. */
 static bool tell_lost(void)
 {
 	uint64_t lost = log_state.lost - log_state.lost_told;

@@ -19,8 +19,8 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
 void log_init(const char *who, enum log_level level);
 
 /*
- * First of all in main(): what would end or stop a process that writes a line becomes an error. Opens descriptors 0 to 2 if they are
- * closed.
+ * Called first in main(). From then on a line that can't be written is an error and no more: signals that would end or stop the process for it are
+ * ignored. Opens descriptors 0 to 2 if they are closed.
  */
 void log_guard(void);
 
@@ -28,8 +28,8 @@ void log_guard(void);
 uint64_t log_lost(void);
 
 /*
- * Has them added to a counter as well, at once: those lost since log_init(), and all from here on. Others may add to it at the same time; a
- * child adds to it, too, as long as the memory is shared. It must outlive the process's last line.
+ * Adds the lines lost since log_init() to a counter, and from then on each one as it is lost. Others may add to the counter at the same time, and
+ * so does a child of this process, if the counter is in shared memory. It must be there as long as the process logs.
  */
 void log_count_lost(_Atomic uint64_t *counter);
 
@@ -46,7 +46,7 @@ void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 #define LOG_LIMIT_SECONDS 60
 struct log_limit {
 	uint64_t last;			/* when a line was logged, seconds; 0 none was */
-	uint64_t held;			/* left out since */
+	uint64_t held;			/* lines left out since */
 };
 void log_limited(struct log_limit *limit, enum log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 #define log_warning_limited(...)							\

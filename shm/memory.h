@@ -10,7 +10,7 @@
 uint64_t memory_there_is(void);
 
 /* The least limit of the control groups (v1 and v2) in a /proc/PID/cgroup, whose hierarchies are mounted below `mount`; UINT64_MAX: none.
- * Apart for its test. */
+ * (A function of its own for its test's sake.) */
 uint64_t memory_of_groups(const char *file, const char *mount);
 
 #endif

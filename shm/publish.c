@@ -9,17 +9,17 @@
 
 #include "shm/crash.h"
 
-/* Parts of 1024 of the ring that the slowest worker may be behind: */
-#define LAG_MAX 512	/* before publishing is put off, */
-#define LAG_HEAVY 256	/* of messages that take more than one part of the ring: who fills it leaves room for others */
-#define LAG_NUDGE 256	/* before it is woken, should it sleep as nothing was for it: so that it says where it is */
+/* How far the slowest worker may be behind, in parts of 1024 of the ring: */
+#define LAG_MAX 512	/* further, and publishing is put off */
+#define LAG_HEAVY 256	/* the same for messages that take more than one part each: who fills the ring leaves room for others */
+#define LAG_NUDGE 256	/* further, and it is woken if it sleeps (nothing was for it): then it says that it has seen all of that */
 
 /*
- * The flags of a record that is answered for: which item of its request it is, and how many subscribers that had. So whoever finds it
- * knows, whatever has become of its topic.
+ * The flags of a record whose publisher is told what became of it: which item of its request it is, and how many subscribers the topic had. A
+ * successor finds them in the record, whatever has become of the topic since.
  */
 #define ITEM_BITS 9
-#define SUBSCRIBERS_MOST (UINT32_MAX >> ITEM_BITS)	/* more are told as so many, after a death */
+#define SUBSCRIBERS_MOST (UINT32_MAX >> ITEM_BITS)	/* after a death, a number above this is told as this one */
 _Static_assert(PUBLISH_BATCH_MAX <= 1u << ITEM_BITS, "an item's number has room");
 
 static uint32_t answer_flags(unsigned item, uint64_t subscribers)
@@ -112,7 +112,7 @@ bool publish_ready(const struct hub *hub, bool heavy)
 	return hub_lag(hub, LAG_NUDGE, &asleep) <= (heavy ? LAG_HEAVY : LAG_MAX);
 }
 
-/* How many of the items, from the first on, may be published with a worker so far behind. If none: EAGAIN, or EBUSY as they are heavy. */
+/* How many of the items, from the first on, may be published while a worker is `lag` behind. If none: EAGAIN, or EBUSY because they are large. */
 static unsigned allowed(const struct hub *hub, unsigned lag, const struct publish_item *items, unsigned count)
 {
 	uint64_t bytes = 0;
@@ -129,7 +129,7 @@ static unsigned allowed(const struct hub *hub, unsigned lag, const struct publis
 }
 
 /*
- * What the two ways of publishing have in common. `answers` is `items` when they are answered for, and are told what they got; else NULL.
+ * What publish() and publish_answered() have in common. `answers` is NULL, or `items` once more, where each item's sequence and subscribers go.
  * Returns items dealt with, 0 with errno.
  */
 static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const struct publish_item *items, unsigned count,

@@ -66,7 +66,7 @@ int publish_answered(struct hub *hub, unsigned slot, int fd, struct publish_item
  */
 bool publish_ready(const struct hub *hub, bool heavy);
 
-/* The session knows: clears the intent. */
+/* What was published stands in the session, too: clears the intent. */
 void publish_done(struct hub *hub, unsigned slot);
 
 #endif

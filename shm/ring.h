@@ -64,7 +64,7 @@ struct ring_shm {
 };
 _Static_assert(sizeof(struct ring_shm) == 192, "layout");
 
-/* A reader's note of where a topic's records begin: there is none in [since, first), and one at `first`. */
+/* A reader's note of where a topic's records begin: the topic has none in [since, first), and one at `first`. */
 struct ring_first {
 	uint32_t topic, generation;
 	uint64_t since, first;
@@ -80,9 +80,9 @@ struct ring {
 };
 
 /*
- * Times rise strictly from record to record, whatever a clock does that is put right by seconds. One that was set back by more than that is
- * followed: else a clock that was once far ahead would leave all times in the future. So a record's time may be less than that of the one
- * before it, but then it is by more than RING_TIME_BACK microseconds.
+ * Times rise strictly from record to record, also if the clock is set back by some seconds: then a time is made up that follows. If the clock is set
+ * back by more, records have its time at once; else a clock that was once far ahead would leave all times in the future. So a record's time
+ * may be less than that of the one before it, but then by more than RING_TIME_BACK microseconds.
  */
 #define RING_TIME_BACK 10000000u
 static inline bool ring_time_follows(uint64_t before, uint64_t time)

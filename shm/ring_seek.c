@@ -6,8 +6,8 @@
 
 #include <errno.h>
 
-#define SCAN_STRETCH 16	/* records looked at forwards for one backwards, */
-#define SCAN_AFTER 4		/* once there were so many of those: mostly there are not */
+#define SCAN_STRETCH 16	/* records looked at forwards for each one looked at backwards, */
+#define SCAN_AFTER 4		/* once that many were looked at backwards: mostly it takes fewer */
 #define SEEK_TRIES 64
 
 /* What ring_seek() looks for. */

@@ -64,7 +64,7 @@ int settings_place(const struct setting *setting, const char *word, size_t len);
 /* The word at a place of a CHOICE's list (not terminated); its length goes to *len. NULL when there are not so many. */
 const char *settings_word(const struct setting *setting, int64_t place, size_t *len);
 
-/* All defaults; one worker; rubbish nowhere, so two structs can be compared with memcmp(). */
+/* Sets everything to its default, and `workers` to 1. All bytes of the struct are set, so that two can be compared with memcmp(). */
 void settings_defaults(struct settings *s);
 
 /* What a reload can't change: the next setting behind `after` (NULL: the first) of those that takes a restart and differs; NULL: none. */

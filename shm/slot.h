@@ -35,8 +35,8 @@ int slot_create(const char *name, const struct slot_size *size);
 int slot_attach(struct slot *slot, int fd);
 void slot_detach(struct slot *slot);
 
-/* Makes the segment (fd) as new. Nobody else uses it; its worker is dead. *count is the sessions it had; their descriptors are closed if
- * they are the caller's. -1 with errno. */
+/* Makes the segment (fd) as new. Nobody else uses it; its worker is dead. *count is how many sessions it had. `close_sessions`: closes
+ * their descriptors, which are the caller's. -1 with errno. */
 int slot_empty(const struct slot *slot, int fd, bool close_sessions, uint32_t *count);
 
 static inline struct session_shm *slot_session(const struct slot *slot, int fd)

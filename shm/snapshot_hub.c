@@ -42,7 +42,7 @@ static void put_slot(struct snapshot_writer *w, const struct hub_slot_shm *s, un
 		snapshot_put_uint(w, counters[i].name, atomic_load(&s->counters[counters[i].number]));
 }
 
-/* So that they are right from the start: the slots' workers start one after the other, and publish meanwhile. */
+/* (The slots' workers start one after the other, and publish meanwhile. Their answers have to count the subscribers of all slots from the start.) */
 static void put_subscribers(struct snapshot_writer *w, const struct hub *hub, uint32_t topic)
 {
 	uint64_t slots = atomic_load(&index_topic(&hub->index, topic)->interest);
@@ -203,7 +203,7 @@ static int read_subscribers(struct reading *x, const msgpack_object *o, uint32_t
 	return x->r.bad ? snapshot_bad() : 0;
 }
 
-/* `last` and `published` are first what they are in the end: see number_record(). */
+/* `last` and `published` are first set to what they are in the end; number_record() takes them back, and counts up to that again. */
 static int read_topic(struct reading *x)
 {
 	const msgpack_object *o = snapshot_next(&x->r);
@@ -235,8 +235,8 @@ static int read_topic(struct reading *x)
 }
 
 /*
- * Makes the topic what it was before this record. A topic whose `last` lies at or ahead of the record is met for the first time. What came
- * before its first record is not there to be linked to; that something did, a `prev` below the ring's oldest says.
+ * Makes the topic what it was before this record. If the topic's `last` is not below `seq`, this is the first of its records that is read. An earlier
+ * one, which has left the ring, can't be linked to; a `prev` below the ring's oldest says that there was one.
  */
 static int number_record(const struct reading *x, struct topic_shm *t, uint64_t seq, uint64_t number)
 {
@@ -280,7 +280,7 @@ static int read_topics_record(struct reading *x, const msgpack_object *o, uint64
 	if (dst) {
 		memcpy(dst, bytes, len);
 	} else {
-		/* A ring has no gaps: what came before it goes, too. */
+		/* A ring has no gaps: if this record can't be in it, those before it can't, either. */
 		ring_start(&x->hub->ring, seq + 1, time);
 		t->published = number;
 		atomic_store(&t->last, seq);
@@ -321,7 +321,7 @@ static int read_all(struct reading *x, int fd)
 	for (uint64_t seq = x->first; seq < x->tail; seq++)
 		if (read_record(x, seq) < 0)
 			return -1;
-	/* What topics and records say of each other: it fits only if the snapshot is right. */
+	/* Whether topics and records agree with each other, which they do only if the snapshot is right. */
 	if (x->hub->ring.shm->time != x->time || ring_check(&x->hub->ring, &why) < 0)
 		return snapshot_bad();
 	return snapshot_finish(&x->r);

@@ -40,10 +40,10 @@ struct snapshot_reader {
 	bool bad;
 };
 
-/* As default of a number: it must be there. Good only with `most` below it. */
+/* Given as a number's default: the number must be there. (Its `most` must be less than this.) */
 #define SNAPSHOT_NEEDED UINT64_MAX
 
-/* A number's `most` where only adding to it must not overflow. */
+/* A number's `most`, if there is no other limit: something may be added to it without an overflow. */
 #define SNAPSHOT_MOST ((uint64_t)INT64_MAX)
 
 /* Maps the file. The head, if it is one of this kind (NULL: any) and of a version that can be read; else NULL with errno.

@@ -249,7 +249,7 @@ static uint32_t read_flags(struct reading *x, const msgpack_object *o)
 	return set;
 }
 
-/* Lends a buffer with these bytes; none for none. */
+/* *ref: a buffer that was taken for these bytes, and has them; LENT_NONE if there are no bytes. */
 static int read_buffer(struct reading *x, const msgpack_object *o, const char *key, uint32_t *ref, uint32_t *len)
 {
 	const uint8_t *bytes = snapshot_get_bytes(&x->r, o, key, len);
@@ -313,7 +313,7 @@ static int read_state(struct reading *x, const msgpack_object *o, struct session
 	st->flags = read_flags(x, o) | (st->cut ? SESSION_CUT : 0);
 #ifdef JANUS_OTHER_LAYOUT
 	if (st->flags & SESSION_CUT && !has_frame(x, st))
-		st->cut = UINT32_MAX;	/* a build for tests: its frames are others, so it can't finish this one */
+		st->cut = UINT32_MAX;	/* this build for tests makes other frames, so it can't finish one that the old program has begun */
 #endif
 	if (read_buffer(x, o, "in", &st->in, &len) < 0)
 		return -1;

@@ -35,7 +35,7 @@ M("settle-drops-what-was-unlocked", "shm/hub.c", "bool done = !held || ring_tail
 M("cleared-slot-keeps-its-intent", "shm/hub.c", "\tatomic_store(&s->intent.state, INTENT_NONE);\n", "", "test_hub")
 M("cleared-slot-keeps-its-topics", "shm/hub.c", "\t\t\tindex_leave(&hub->index, slot, t);\n\tatomic_store(&s->intent", "\t\t\tcontinue;\n\tatomic_store(&s->intent", "test_hub")
 M("cleared-slot-is-behind", "shm/hub.c", "\tatomic_store(&s->delivered, ring_tail(&hub->ring));\n", "", "test_hub")
-M("keeper-does-not-settle", "master/keeper_worker.c", "\t\thub_settle(&k->hub, k->slot);\n", "\t\t;\n", GO_THROUGH, points="publish-committed", quick=False)
+M("keeper-does-not-settle", "master/supervisor.c", "\t\thub_settle(s->hub, s->slot);\n", "\t\t;\n", GO_THROUGH, points="publish-committed", quick=False)
 M("master-does-not-settle", "master/slots.c", "\thub_settle(&m->hub, slot);\n", "", RECOVERY + "test_keeper_dies_while_its_worker_publishes", quick=False)
 
 # ---- publishing ----
@@ -150,11 +150,15 @@ M("kept-not-unlinked", "worker/delivery/partial_frame.c", "\t\tatomic_store_expl
 # ---- hand-over ----
 
 M("not-kept-at-a-freeze", "worker/loop/worker.c", "\tpartial_keep_all(w->partial);\n", "", "test_upgrade.Upgrade.test_another_layout")
-M("orders-taken-while-starting", "master/keeper_orders.c",
-  "return !k->stopping && (k->worker == 0 || (!k->asked && atomic_load(&k->self->state) == SLOT_LIVE));", "return !k->stopping && !k->asked;",
+M("orders-taken-while-starting", "master/supervisor.c",
+  "return s->worker == 0 || (!s->asked && atomic_load(&shm_of(s)->state) == SLOT_LIVE);", "return !s->asked;",
   RECOVERY + "test_order_while_a_worker_starts")
-M("no-fault-is-its-own", "master/keeper_worker.c", "\t\t\treturn DEATH_FAULT;\n\treturn DEATH_KILLED;", "\t\t\tbreak;\n\treturn DEATH_KILLED;",
+M("no-fault-is-its-own", "master/supervisor.c", "\t\t\treturn DEATH_FAULT;\n\treturn DEATH_KILLED;", "\t\t\tbreak;\n\treturn DEATH_KILLED;",
   RECOVERY + "test_own_fault_at_resume")
+M("crash-loop-goes-on", "master/supervisor.c", "\t\treturn false;\n\t}\n\tsupervisor_start(s);\n", "\t\tbreak;\n\t}\n\tsupervisor_start(s);\n", "test_supervisor")
+M("killed-is-a-crash-loop", "master/supervisor.c", "if (progress || verdict != VERDICT_NONE || death == DEATH_KILLED)", "if (progress || verdict != VERDICT_NONE)", "test_supervisor")
+M("passed-descriptors-leak", "master/orders.c", "\tclose_passed(passed, 1);\n", "", "test_orders")
+M("too-many-passed-leak", "master/orders.c", "\t\tclose_passed(&passed, 0);\n\t\tbad(", "\t\tbad(", "test_orders")
 M("sessions-end-unnoted", "worker/loop/connection.c", "\t\tatomic_store_explicit(&w->base.slot.shm->fd_end, (uint32_t)fd + 1, memory_order_relaxed);\n", "\t\t;\n",
   RECOVERY + "test_received_and_not_looked_at", quick=False)
 M("closed-keeps-subscriptions", "worker/loop/connection.c", "\tleave_all(&w->topics, w->apart, fd, s->state.transport);\n\tsession_count", "\tsession_count", GO_THROUGH, points="close-freed", quick=False)
@@ -165,7 +169,7 @@ M("frozen-for-ever", "master/freeze.c", "if (m->h.slots[i].used && m->h.slots[i]
 M("nothing-owed-at-a-freeze", "master/freeze.c", "\t\t\t\tleast = s->state.pos;\n", "\t\t\t\t;\n", "test_upgrade.Upgrade.test_another_layout", quick=False)
 M("no-read-lock", "master/runtime_dir.c", "return take(lock, F_RDLCK, KEEPER_BYTE);", "(void)lock;\n\treturn 0;",
   "test_runtime_dir", "test_lifecycle.Restart.test_master_killed_and_a_keeper_that_stays")
-M("keeper-holds-no-lock", "master/keeper.c", "\twhile (runtime_dir_hold(k->h.lock) < 0)\n", "\twhile (false)\n",
+M("keeper-holds-no-lock", "master/keeper_start.c", "\twhile (runtime_dir_hold(k->h.lock) < 0)\n", "\twhile (false)\n",
   "test_lifecycle.Restart.test_master_killed_and_a_keeper_that_stays", quick=False)
 M("empties-for-ever", "master/restarts.c", "\tr->emptied = true;\n", "", "test_restarts")
 M("progress-forgotten", "master/restarts.c", "\tr->count = 0;\n\tr->emptied = false;\n", "\tr->count = 0;\n", "test_restarts")

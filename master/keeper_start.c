@@ -1,0 +1,158 @@
+/*
+ * A keeper's start. See keeper_start.h.
+ */
+#include "master/keeper_start.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "master/keeper.h"
+#include "master/privileges.h"
+#include "master/program.h"
+#include "master/runtime_dir.h"
+#include "shm/lack.h"
+#include "shm/log.h"
+#include "shm/snapshot.h"
+
+#define WAIT_MOST_MS 250		/* for what is lacking, before a sign of life */
+
+/* Waits a while if it is only that something is lacking, and the master is still there to wait for. */
+static bool try_again(struct keeper *k, const char *what)
+{
+	int error = errno;
+	unsigned ms;
+
+	if (!lack(error) || (uint32_t)getppid() != k->h.master) {
+		log_error("%s: %m", what);
+		return false;
+	}
+	ms = restarts_pause(&k->waits);
+	if (ms > WAIT_MOST_MS)
+		ms = WAIT_MOST_MS;
+	log_error("%s: %m; trying again in %u ms", what, ms);
+	if (k->self)
+		atomic_store_explicit(&k->self->keeper_beat, restarts_now(), memory_order_relaxed);
+	nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 }, NULL);
+	return true;
+}
+
+int keeper_open_signals(struct keeper *k)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);	/* a terminal's: the master decides */
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	k->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	return k->signals < 0 ? -1 : 0;
+}
+
+/* The hub is where signs of life are given: so first of all. */
+static int attach_hub(struct keeper *k)
+{
+	while (hub_attach(&k->hub, k->h.hub, true) < 0)
+		if (!try_again(k, "hub segment"))
+			return -1;
+	k->hub.wake = k->h.wake;
+	k->self = &k->hub.shm->slot[k->slot];
+	log_count_lost(&k->self->counters[COUNTER_log_lost]);		/* and the workers', which are made of us */
+	return 0;
+}
+
+static int attach_slot(struct keeper *k)
+{
+	while (slot_attach(&k->segment, k->h.slots[k->slot].segment) < 0)
+		if (!try_again(k, "slot segment"))
+			return -1;
+	return 0;
+}
+
+static int open_own(struct keeper *k)
+{
+	while (keeper_open_signals(k) < 0)
+		if (!try_again(k, "signalfd"))
+			return -1;
+	while ((k->program = program_running()) < 0)
+		if (!try_again(k, "/proc/self/exe"))
+			return -1;
+	while ((k->snapshot = memfd_create("janus-snapshot", 0)) < 0)
+		if (!try_again(k, "memfd"))
+			return -1;
+	return 0;
+}
+
+int keeper_start(struct keeper *k, int heritage)
+{
+	char who[32];
+
+	if (heritage_read(&k->h, heritage) < 0 || k->h.slot < 0) {
+		log_error("this is for the master to start: the heritage can't be read");
+		return -1;
+	}
+	k->slot = (unsigned)k->h.slot;
+	k->successor = -1;
+	snprintf(who, sizeof(who), "keeper %u", k->slot);
+	log_init(who, settings_log_level(&k->h.settings));
+	prctl(PR_SET_NAME, KEEPER_NAME);
+	privileges_oom((pid_t)k->h.master, OOM_KEEPER);
+	if (attach_hub(k) < 0)
+		return -1;
+	while (runtime_dir_hold(k->h.lock) < 0)
+		if (!try_again(k, "lock"))
+			return -1;
+	while (privileges_drop(k->h.settings.user) < 0)
+		if (!try_again(k, "user"))
+			return -1;
+	/* Changing the user clears it. The master's end of the orders socket tells the same; this is for a master that is killed. */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if ((uint32_t)getppid() != k->h.master)
+		return -1;
+	if (open_own(k) < 0 || attach_slot(k) < 0)
+		return -1;
+	atomic_store(&k->self->keeper, (uint32_t)getpid());
+	/* Before the worker is live, and orders come: a master that follows a program whose keepers execute by path tells by it which are new. */
+	atomic_store(&k->self->keeper_beat, restarts_now());
+	restarts_ready(&k->waits);
+	return 0;
+}
+
+static int make_empty(struct keeper *k)
+{
+	uint32_t count;
+
+	if (slot_empty(&k->segment, k->h.slots[k->slot].segment, false, &count) < 0)
+		return -1;
+	hub_clear_slot(&k->hub, k->slot, k->slot + 1);
+	return 0;
+}
+
+bool keeper_restore(struct keeper *k)
+{
+	bool good = true;
+
+	if (k->h.snapshot < 0)
+		return true;
+	while (snapshot_read_slot(&k->hub, &k->segment, k->slot, k->slot + 1, k->h.snapshot) < 0) {
+		int error = errno;
+
+		good = make_empty(k) == 0 && !k->h.trial;
+		errno = error;
+		if (error == ENOMEM && try_again(k, "snapshot"))
+			continue;
+		log_error("the sessions could not be taken over: %s; %s", strerror(error), good ? "the slot starts empty" : "the old program goes on");
+		break;
+	}
+	close(k->h.snapshot);
+	k->h.snapshot = -1;
+	return good;
+}

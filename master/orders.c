@@ -1,0 +1,187 @@
+/*
+ * Orders. See orders.h.
+ */
+#include "master/orders.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define FDS_MAX (LISTENERS_MAX + 4)	/* heritage, program, hub, segment, listen sockets */
+
+union control {
+	struct cmsghdr head;
+	char room[CMSG_SPACE(sizeof(int) * FDS_MAX)];
+};
+
+int orders_open(int *masters_end, int *keepers_end)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) < 0)
+		return -1;
+	*masters_end = ends[0];
+	*keepers_end = ends[1];
+	return fcntl(ends[0], F_SETFL, O_NONBLOCK);
+}
+
+/* ---- the master's side ---- */
+
+static int send_order(int socket, enum order order, const int *fds, unsigned count)
+{
+	char byte = (char)order;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	union control control;
+
+	if (count > 0) {
+		memset(&control, 0, sizeof(control));
+		control.head.cmsg_level = SOL_SOCKET;
+		control.head.cmsg_type = SCM_RIGHTS;
+		control.head.cmsg_len = CMSG_LEN(count * sizeof(int));
+		memcpy(CMSG_DATA(&control.head), fds, count * sizeof(int));
+		msg.msg_control = &control;
+		msg.msg_controllen = CMSG_SPACE(count * sizeof(int));
+	}
+	return sendmsg(socket, &msg, MSG_NOSIGNAL) == 1 ? 0 : -1;
+}
+
+int orders_send(int socket, enum order order)
+{
+	return send_order(socket, order, NULL, 0);
+}
+
+int orders_send_replace(int socket, const struct heritage *h, int program)
+{
+	int fds[FDS_MAX], r;
+	unsigned count = 0;
+
+	fds[count++] = heritage_write(h);
+	if (fds[0] < 0)
+		return -1;
+	if (program >= 0)
+		fds[count++] = program;
+	if (h->fresh) {
+		fds[count++] = h->hub;
+		fds[count++] = h->slots[h->slot].segment;
+	}
+	for (unsigned i = 0; i < h->listeners; i++)
+		fds[count++] = h->listen[i].fd;
+	r = send_order(socket, ORDER_REPLACE, fds, count);
+	close(fds[0]);
+	return r;
+}
+
+/* ---- the keeper's side ---- */
+
+/* What came along, for whoever is to name or close it. */
+struct passed {
+	int fds[FDS_MAX];
+	unsigned count;
+};
+
+static void take_passed(const struct msghdr *msg, struct passed *passed)
+{
+	const struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+
+	passed->count = 0;
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+		return;
+	passed->count = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+	memcpy(passed->fds, CMSG_DATA(c), passed->count * sizeof(int));
+}
+
+/* From the one with this number on. */
+static void close_passed(const struct passed *passed, unsigned from)
+{
+	for (unsigned i = from; i < passed->count; i++)
+		close(passed->fds[i]);
+}
+
+/* How many descriptors come with this heritage, itself among them. */
+static unsigned fds_of(const struct heritage *h)
+{
+	return 2 + (h->fresh ? 2 : 0) + h->listeners;
+}
+
+/* Descriptors get the names that they have in the heritage. */
+static void name_passed(struct order_received *r, const struct passed *passed)
+{
+	struct heritage *h = &r->heritage;
+	const int *fd = passed->fds + 1;
+	int *segment = &h->slots[h->slot].segment;
+
+	r->program = *fd++;
+	h->hub = *segment = -1;
+	if (h->fresh) {
+		h->hub = *fd++;
+		*segment = *fd++;
+	}
+	for (unsigned i = 0; i < h->listeners; i++)
+		h->listen[i].fd = *fd++;
+}
+
+static void bad(struct order_received *r, const char *error)
+{
+	r->order = ORDER_BAD;
+	r->error = error;
+}
+
+static void receive_replace(struct order_received *r, const struct passed *passed)
+{
+	/* (heritage_read() closes the heritage. Nobody may do that twice: the worker may have been given the number meanwhile.) */
+	bool read = passed->count > 0 && heritage_read(&r->heritage, passed->fds[0]) == 0;
+
+	if (read && r->heritage.slot >= 0 && r->heritage.slot < INDEX_SLOTS_MAX && fds_of(&r->heritage) == passed->count) {
+		name_passed(r, passed);
+		return;
+	}
+	close_passed(passed, 1);
+	bad(r, "it makes no sense");
+}
+
+void orders_receive(int socket, struct order_received *r)
+{
+	union control control;
+	char byte = 0;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	ssize_t n = recvmsg(socket, &msg, MSG_DONTWAIT);
+	struct passed passed;
+
+	r->order = ORDER_NONE;
+	if (n <= 0) {
+		if (n == 0 || (errno != EAGAIN && errno != EINTR))
+			r->order = ORDER_END;
+		return;
+	}
+	take_passed(&msg, &passed);
+	r->order = (enum order)byte;
+	if (msg.msg_flags & MSG_CTRUNC) {
+		close_passed(&passed, 0);
+		bad(r, "too few descriptors for those that come with it");
+	} else if (r->order == ORDER_REPLACE) {
+		receive_replace(r, &passed);
+	} else {
+		close_passed(&passed, 0);
+		if (r->order != ORDER_FREEZE && r->order != ORDER_THAW)
+			bad(r, "it is none that this version knows");
+	}
+}
+
+void orders_close(const struct order_received *r)
+{
+	const struct heritage *h = &r->heritage;
+
+	if (r->order != ORDER_REPLACE)
+		return;
+	close(r->program);
+	if (h->fresh) {
+		close(h->hub);
+		close(h->slots[h->slot].segment);
+	}
+	for (unsigned i = 0; i < h->listeners; i++)
+		close(h->listen[i].fd);
+}

@@ -1,0 +1,100 @@
+/*
+ * Supervision of a slot's worker, by its keeper: the worker is made, watched, asked to leave, and made again when it dies, but not for ever
+ * (restarts.h). Its death is put down to what it was at (blame.h).
+ *
+ * The supervisor knows nothing of the master and its orders: it says how a worker has ended, and its user decides what comes next.
+ */
+#ifndef MASTER_SUPERVISOR_H
+#define MASTER_SUPERVISOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "master/restarts.h"
+#include "shm/blame.h"
+#include "shm/hub.h"
+#include "shm/slot.h"
+
+/* What the worker was last asked to do. */
+enum asked { ASKED_NOTHING, ASKED_REPLACE, ASKED_FREEZE, ASKED_STOP };
+
+/* How a worker has ended. */
+enum worker_end {
+	END_LEFT,		/* as it was asked to, for a successor */
+	END_FROZEN,		/* as it was asked to: its sessions are in the snapshot */
+	END_UNFROZEN,		/* as it could not write that snapshot */
+	END_DRAINED,		/* as its last connection has ended, and it was to take no more */
+	END_STOPPED,		/* as it was asked to: nothing is owed any more */
+	END_LACKING,		/* it could not start for want of something: no death */
+	END_DIED,		/* anything else */
+};
+
+struct supervisor {
+	/* Set by the user before supervisor_start(). */
+	struct hub *hub;
+	unsigned slot;
+	const struct settings *settings;	/* may change from one worker to the next */
+	struct slot *segment;
+	int segment_fd;
+	uint32_t roll;				/* the number of the reload whose settings the next worker gets */
+	bool trial;				/* the program must show that its workers live: until one has made progress */
+	bool trial_until_live;			/* or is only live, as from then on there is no way back */
+	void (*run)(void *arg);			/* called in the new process: what a worker does */
+	void *arg;
+
+	/* Read by the user. */
+	pid_t worker;				/* 0: there is none */
+	enum asked asked;
+	bool stopping;				/* supervisor_stop() */
+
+	/* Its own. */
+	pid_t gone;				/* the worker that has ended, its wait() status, and whether it had been live */
+	int status;
+	bool was_live;
+	uint64_t start_at;			/* when the next one is made, milliseconds of CLOCK_MONOTONIC; 0: when the user says so */
+	uint64_t stop_at;			/* when it was told to stop */
+	struct restarts restarts;
+	struct {
+		uint64_t beat, looked;		/* the worker's last sign of life that was seen, and when it was looked for last */
+		uint64_t still;			/* milliseconds of looking without one */
+		bool hung;			/* it was killed for that */
+		uint64_t started;		/* when it was made */
+	} watch;
+};
+
+/* Makes a worker: now, or, if the machine lacks something, in a while. */
+void supervisor_start(struct supervisor *s);
+
+/* Asks the worker to leave, if there is one. */
+void supervisor_ask(struct supervisor *s, enum asked what);
+
+/* The server stops. The worker, and each that is made from now on, is asked to deliver what is owed and to end. */
+void supervisor_stop(struct supervisor *s);
+/* That has taken too long. */
+bool supervisor_stop_overdue(const struct supervisor *s);
+
+/* No worker starts or leaves just now: there is none, or it is live and was asked nothing. */
+bool supervisor_settled(const struct supervisor *s);
+
+/* Once in a while: makes a worker that is due, and kills one that makes no progress or does not stop. */
+void supervisor_watch(struct supervisor *s);
+/* Milliseconds until supervisor_watch() is to be called again, at the latest. */
+int supervisor_wait_ms(const struct supervisor *s);
+
+/*
+ * After SIGCHLD. True: the worker has ended, and *end is how. What it left half done in the hub is put right. There is no worker until the
+ * user says what is to come: supervisor_start(), _retry() or _replace(), or none of them.
+ */
+bool supervisor_reap(struct supervisor *s, enum worker_end *end);
+
+/* After END_LACKING: makes one in a while. */
+void supervisor_retry(struct supervisor *s);
+
+/* After END_DIED: makes the next one; with an empty slot after a crash loop. False: it is of no use to go on. */
+bool supervisor_replace(struct supervisor *s);
+
+/* After END_DIED, if another program is to follow instead: that one's worker finds noted what the last one died of. */
+void supervisor_note_death(struct supervisor *s);
+
+#endif
