@@ -21,7 +21,9 @@
 #include "shm/hub.h"
 
 #define TOPICS_MAX 16
+#ifndef RING_BYTES
 #define RING_BYTES 65536
+#endif
 #define RING_MESSAGES 128
 
 struct fixture {

@@ -1,0 +1,228 @@
+/*
+ * A worker's topics and who subscribes them: what the hub is told, and that a pass serves each once, whoever goes in the middle of it.
+ */
+#include "tests/unit/worker_fixture.h"
+
+static uint32_t told(const struct worker_fixture *w, const char *name)
+{
+	return *hub_count_of(&w->base.hub, SLOT, find(w->hub, name));
+}
+
+static struct local_topic *topic_of(const struct worker_fixture *w, const char *name)
+{
+	return topics_find(&w->topics, find(w->hub, name));
+}
+
+/* Every subscription's place is where its session stands. */
+static void check_places(const struct worker_fixture *w, const char *name)
+{
+	for (const struct local_topic *t = topic_of(w, name); t; t = t->sibling)
+		for (uint32_t i = 0; i < t->count; i++) {
+			uint32_t sub = t->is_apart ? t->apart[i].subscription : session(&w->base, (int)t->subscribers[i])->subscriptions;
+
+			assert_int_equal(w->base.slot.subscriptions[sub].place & 0x7fffffffu, i);
+			assert_int_equal(topics_is_apart(&w->topics, sub), t->is_apart);
+			assert_int_equal(w->base.slot.subscriptions[sub].topic, t->topic);
+		}
+}
+
+static void the_hub_is_told_how_many(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd[4] = { opened(w, TRANSPORT_FLASH), opened(w, TRANSPORT_FLASH), opened(w, TRANSPORT_SSE), opened(w, TRANSPORT_PAGE) };
+	uint32_t sub[4];
+
+	for (unsigned i = 0; i < 4; i++) {
+		sub[i] = subscribe(w, fd[i], "news");
+		assert_int_equal(told(w, "news"), i + 1);
+	}
+	check_places(w, "news");
+	assert_int_equal(w->topics.apart_subscriptions, 1);
+	unsubscribe(w, fd[0], sub[0]);
+	assert_int_equal(told(w, "news"), 3);
+	check_places(w, "news");
+	for (int i = 1; i < 4; i++)
+		unsubscribe(w, fd[i], sub[i]);
+	assert_int_equal(find(w->hub, "news"), TOPIC_NONE);
+	assert_int_equal(w->topics.apart_subscriptions, 0);
+	check(w->hub);
+}
+
+/* Until a new worker has counted all of its subscribers, what the last one told stands. */
+static void one_that_starts_tells_nothing_yet(void **state)
+{
+	struct worker_fixture *w = *state;
+	uint32_t topic = join(w->hub, SLOT, "news", 7);
+
+	w->base.self->state = SLOT_STARTING;
+	subscribe(w, opened(w, TRANSPORT_FLASH), "news");
+	assert_int_equal(told(w, "news"), 7);
+	w->base.self->state = SLOT_LIVE;
+	topics_tell(&w->topics, topic);
+	assert_int_equal(told(w, "news"), 1);
+}
+
+/* Each transport has its own list, and so have those apart; the topic is left with the last of all. */
+static void siblings_are_told_apart(void **state)
+{
+	struct worker_fixture *w = *state;
+	int flash = opened(w, TRANSPORT_FLASH), sse = opened(w, TRANSPORT_SSE);
+	uint32_t first = subscribe(w, flash, "news"), second = subscribe(w, sse, "news");
+	struct local_topic *t = topic_of(w, "news");
+
+	assert_non_null(t->sibling);
+	assert_null(t->sibling->sibling);
+	assert_int_equal(t->transport + t->sibling->transport, TRANSPORT_FLASH + TRANSPORT_SSE);
+	unsubscribe(w, flash, first);
+	t = topic_of(w, "news");
+	assert_int_equal(t->transport, TRANSPORT_SSE);
+	assert_null(t->sibling);
+	unsubscribe(w, sse, second);
+	assert_null(topics_find(&w->topics, w->base.slot.subscriptions[second].topic));
+}
+
+static void a_second_topic_moves_the_first_apart(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened(w, TRANSPORT_FLASH), other = opened(w, TRANSPORT_FLASH);
+	uint32_t first, second;
+
+	first = subscribe(w, fd, "a");
+	subscribe(w, other, "a");
+	assert_false(topics_is_apart(&w->topics, first));
+	second = subscribe(w, fd, "b");
+	assert_true(topics_is_apart(&w->topics, first) && topics_is_apart(&w->topics, second));
+	assert_int_equal(told(w, "a"), 2);
+	assert_int_equal(w->topics.apart_subscriptions, 2);
+	check_places(w, "a");
+	check_places(w, "b");
+	assert_int_equal(topics_move_apart(&w->topics, TRANSPORT_FLASH, fd), 0);	/* it is */
+	assert_int_equal(w->topics.apart_subscriptions, 2);
+}
+
+/*
+ * A pass over 9 subscribers, of which some are served: whoever goes then, those left are served once in all, and nobody twice.
+ */
+static void one_is_removed_in_the_middle_of_a_pass(void **state)
+{
+	struct worker_fixture *w = *state;
+
+	for (uint32_t served = 0; served <= 9; served++)
+		for (int goes = 0; goes < 9; goes++) {
+			int fd[9];
+			unsigned times[SESSIONS] = { 0 };
+			uint32_t sub[9];
+			struct local_topic *t;
+
+			for (int i = 0; i < 9; i++)
+				sub[i] = subscribe(w, fd[i] = opened(w, TRANSPORT_FLASH), "news");
+			t = topic_of(w, "news");
+			for (t->at = 0; t->at < served; t->at++)
+				times[t->subscribers[t->at]]++;
+			unsubscribe(w, fd[goes], sub[goes]);
+			check_places(w, "news");
+			assert_int_equal(t->count, 8);
+			for (; t->at < t->count; t->at++)
+				times[t->subscribers[t->at]]++;
+			for (int i = 0; i < 9; i++) {
+				if (i != goes)
+					assert_int_equal(times[fd[i]], 1);
+				else
+					assert_in_range(times[fd[i]], 0, 1);
+				leave_all(&w->topics, w->apart, fd[i], TRANSPORT_FLASH);
+				session(&w->base, fd[i])->status = SESSION_FREE;
+				ev_io_stop(w->base.loop, &w->base.io[fd[i]]);
+				close(fd[i]);
+				close(w->peer[fd[i]]);
+			}
+		}
+	assert_int_equal(find(w->hub, "news"), TOPIC_NONE);
+}
+
+/* Topics with news whose last subscriber goes: the queue holds together, whichever they were. */
+static void one_that_is_queued_can_go(void **state)
+{
+	struct worker_fixture *w = *state;
+	static const char *name[] = { "a", "b", "c" };
+
+	for (int goes = 0; goes < 3; goes++) {
+		int fd[3];
+		uint32_t sub[3];
+		unsigned n = 0;
+
+		for (int i = 0; i < 3; i++) {
+			sub[i] = subscribe(w, fd[i] = opened(w, TRANSPORT_FLASH), name[i]);
+			put(w, name[i], 1);
+		}
+		fanout_poll(&w->fanout);
+		assert_int_equal(w->topics.queued, 3);
+		unsubscribe(w, fd[goes], sub[goes]);
+		assert_int_equal(w->topics.queued, 2);
+		put(w, name[(goes + 1) % 3], 1);	/* it is there already, */
+		sub[goes] = subscribe(w, fd[goes], name[goes]);
+		put(w, name[goes], 1);			/* and this one goes to the end */
+		fanout_poll(&w->fanout);
+		for (const struct local_topic *t = w->topics.queue; t; t = t->queued_next)
+			n++;
+		assert_int_equal(n, 3);
+		assert_int_equal(w->topics.queued, 3);
+		assert_ptr_equal(w->topics.queue_end, &topic_of(w, name[goes])->queued_next);
+		for (int i = 0; i < 3; i++)
+			unsubscribe(w, fd[i], sub[i]);
+		assert_null(w->topics.queue);
+		assert_ptr_equal(w->topics.queue_end, &w->topics.queue);
+	}
+}
+
+/* A session is owed something as long as its topic waits, unless it has had all that was looked at. */
+static void what_is_queued_may_be_owed(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened(w, TRANSPORT_FLASH);
+	uint64_t seq;
+
+	subscribe(w, fd, "news");
+	subscribe(w, opened(w, TRANSPORT_SSE), "other");
+	look_at_all(w);
+	assert_false(topics_owe(&w->topics, fd, w->topics.cursor));
+	put(w, "other", 1);
+	fanout_poll(&w->fanout);
+	assert_false(topics_owe(&w->topics, fd, w->topics.cursor - 1));
+	seq = put(w, "news", 1);
+	fanout_poll(&w->fanout);
+	assert_true(topics_owe(&w->topics, fd, seq));
+	assert_false(topics_owe(&w->topics, fd, seq + 1));
+}
+
+static void subscriptions_are_used_again(void **state)
+{
+	struct worker_fixture *w = *state;
+	uint32_t most = w->base.slot.shm->subscriptions_max;
+
+	for (uint32_t i = 1; i <= most; i++)
+		assert_int_equal(topics_take_subscription(&w->topics), i);
+	assert_int_equal(topics_take_subscription(&w->topics), 0);
+	for (uint32_t i = 1; i <= 300; i++)
+		topics_give_subscription(&w->topics, i);
+	for (uint32_t i = 300; i >= 1; i--)
+		assert_int_equal(topics_take_subscription(&w->topics), i);
+	assert_int_equal(topics_take_subscription(&w->topics), 0);
+	free(w->topics.free_subscriptions);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST_ON(delivery, the_hub_is_told_how_many),
+		TEST_ON(delivery, one_that_starts_tells_nothing_yet),
+		TEST_ON(delivery, siblings_are_told_apart),
+		TEST_ON(delivery, a_second_topic_moves_the_first_apart),
+		TEST_ON(delivery, one_is_removed_in_the_middle_of_a_pass),
+		TEST_ON(delivery, one_that_is_queued_can_go),
+		TEST_ON(delivery, what_is_queued_may_be_owed),
+		TEST_ON(delivery, subscriptions_are_used_again),
+	};
+
+	alarm(60);
+	return cmocka_run_group_tests_name("local_topics", tests, NULL, NULL);
+}

@@ -1,0 +1,329 @@
+/*
+ * What a session is sent along its own stream, against sockets that are full: nothing is lost, doubled or out of order.
+ */
+#define RING_BYTES (1 << 22)		/* for more than a session's share */
+#include "tests/unit/worker_fixture.h"
+
+static void answer(struct worker_fixture *w, int fd, const char *text, uint32_t flags)
+{
+	struct session_state_shm st = *state_of(w, fd);
+
+	assert_int_equal(session_append(&w->base, fd, &st, text, strlen(text)), 0);
+	st.flags |= flags;
+	session_commit(&w->base, fd, &st);
+}
+
+static bool at_end(const struct worker_fixture *w, int fd)
+{
+	char byte;
+
+	return recv(w->peer[fd], &byte, 1, MSG_DONTWAIT) == 0;
+}
+
+static void break_connection(struct worker_fixture *w, int fd)
+{
+	close(w->peer[fd]);
+	w->peer[fd] = -1;
+}
+
+static void an_answer_is_sent_at_once(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened(w, TRANSPORT_FLASH);
+
+	answer(w, fd, "yes", 0);
+	output_flush(&w->output, fd);
+	expect_bytes(w, "yes", 3);
+	assert_got_expected(w, fd);
+	assert_int_equal(state_of(w, fd)->sent, 3);
+	assert_int_equal(state_of(w, fd)->flags, 0);
+	assert_int_equal(lent(w), 0);
+}
+
+/* It waits for writability, and then has all: its input may go on, if it waited for that. */
+static void an_answer_waits_for_room(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened(w, TRANSPORT_FLASH);
+
+	for (int blocked = 0; blocked < 2; blocked++) {
+		cram(fd);
+		answer(w, fd, "yes", 0);
+		output_flush(&w->output, fd);
+		assert_int_equal(state_of(w, fd)->flags, SESSION_BEHIND);
+		assert_int_equal(watched(w, fd), EV_READ | EV_WRITE);
+		if (blocked)
+			session_mark(&w->base, fd, MARK_OUTPUT_BLOCKED);
+		assert_false(output_run(&w->output, fd));
+		assert_int_equal(session_has(&w->base, fd, MARK_OUTPUT_BLOCKED), blocked);
+		drain(w, fd);
+		answer(w, fd, "!", 0);
+		output_flush(&w->output, fd);
+		assert_int_equal(receive_all(w, fd), 0);	/* not before it is its turn */
+		assert_int_equal(output_run(&w->output, fd), blocked);
+		expect_bytes(w, "yes!", 4);
+		assert_got_expected(w, fd);
+		assert_int_equal(state_of(w, fd)->flags, 0);
+		assert_int_equal(watched(w, fd), EV_READ);
+	}
+}
+
+/* The rest of the frame that it is in the middle of, then answers, then the ring. */
+static void all_comes_in_order(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened(w, TRANSPORT_FLASH);
+	uint64_t first;
+
+	subscribe(w, fd, "a");
+	subscribe(w, fd, "b");
+	first = put(w, "a", 50);
+	expect(w, fd, first);
+	look_at_all(w);
+	assert_int_equal(send(fd, w->expected.at, 9, 0), 9);
+	assert_int_equal(landed_advance(&w->streams, fd, 9, true), 0);
+	cram(fd);
+	answer(w, fd, "yes", 0);
+	expect_bytes(w, "yes", 3);
+	expect(w, fd, put(w, "b", 5));
+	put(w, "others", 5);
+	expect(w, fd, put(w, "a", 5));
+	look_at_all(w);
+	assert_false(output_run(&w->output, fd));
+	assert_int_equal(state_of(w, fd)->cut, 9);
+	drain(w, fd);
+	output_run(&w->output, fd);
+	memmove(w->expected.at, w->expected.at + 9, w->expected.len -= 9);
+	assert_got_expected(w, fd);
+	assert_int_equal(state_of(w, fd)->flags, 0);
+	assert_int_equal(state_of(w, fd)->pos, w->topics.cursor);
+	assert_int_equal(counted(w, COUNTER_delivered), 3);
+	assert_int_equal(w->base.self->behind, 0);
+}
+
+/* A reader that takes little at a time gets all of it, whatever the pieces are. */
+static void a_slow_reader_gets_all(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened(w, TRANSPORT_SSE), least = 1;
+	unsigned pieces = 0;
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
+	subscribe(w, fd, "a");
+	landed_defer(&w->streams, fd);
+	for (unsigned i = 0; i < 60; i++)
+		expect(w, fd, put(w, "a", 37 * (i % 7) * (i % 11) + 1));
+	look_at_all(w);
+	while (state_of(w, fd)->flags & SESSION_BEHIND) {
+		output_run(&w->output, fd);
+		assert_true(receive_all(w, fd) > 0);
+		assert_in_range(++pieces, 1, 10000);
+	}
+	assert_in_range(pieces, 4, 10000);
+	assert_got_expected(w, fd);
+	assert_int_equal(counted(w, COUNTER_delivered), 60);
+	assert_int_equal(counted(w, COUNTER_dropped_overtaken), 0);
+}
+
+/* One session does not keep the others waiting, though its socket would take more. */
+static void each_has_its_share_of_a_turn(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened(w, TRANSPORT_SSE), much = 1 << 20;
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &much, sizeof(much));
+	subscribe(w, fd, "a");
+	landed_defer(&w->streams, fd);
+	for (int i = 0; i < 20; i++)
+		expect(w, fd, put(w, "a", 40000));
+	look_at_all(w);
+	output_run(&w->output, fd);
+	assert_in_range(receive_all(w, fd), SESSION_SHARE - 65536, SESSION_SHARE + 65536);
+	assert_int_equal(watched(w, fd), EV_READ | EV_WRITE);
+	while (state_of(w, fd)->flags & SESSION_BEHIND) {
+		output_run(&w->output, fd);
+		receive_all(w, fd);
+	}
+	assert_got_expected(w, fd);
+}
+
+/* The last answer, then the end: it is nobody's subscriber any more, and its input is of no interest. */
+static void the_end_comes_behind_what_is_owed(void **state)
+{
+	struct worker_fixture *w = *state;
+
+	for (int full = 0; full < 2; full++) {
+		int fd = opened(w, TRANSPORT_FLASH);
+		struct session_state_shm st;
+
+		subscribe(w, fd, "a");
+		subscribe(w, fd, "b");
+		st = *state_of(w, fd);
+		st.in = session_buffer(&w->base, fd, 10);
+		session_commit(&w->base, fd, &st);
+		if (full)
+			cram(fd);
+		answer(w, fd, "bye", SESSION_CLOSE);
+		output_flush(&w->output, fd);
+		if (full) {
+			assert_int_equal(state_of(w, fd)->flags, SESSION_CLOSE | SESSION_BEHIND);
+			assert_int_equal(watched(w, fd), EV_WRITE);
+			drain(w, fd);
+			output_run(&w->output, fd);
+		}
+		expect_bytes(w, "bye", 3);
+		assert_got_expected(w, fd);
+		assert_true(at_end(w, fd));
+		assert_int_equal(state_of(w, fd)->flags, SESSION_CLOSE | SESSION_LINGER);
+		assert_int_equal(watched(w, fd), EV_READ);
+		assert_int_equal(lent(w), 0);
+		assert_int_equal(session(&w->base, fd)->count, 0);
+		assert_int_equal(find(w->hub, "a"), TOPIC_NONE);
+		assert_int_equal(w->base.self->behind, 0);
+	}
+}
+
+/* Who reads from it finds it broken; if nobody does, it is watched for it. */
+static void one_that_is_broken_is_found_so(void **state)
+{
+	struct worker_fixture *w = *state;
+	int read = opened(w, TRANSPORT_FLASH), unread = opened(w, TRANSPORT_FLASH), ending = opened(w, TRANSPORT_FLASH);
+
+	break_connection(w, read);
+	answer(w, read, "yes", 0);
+	output_flush(&w->output, read);
+	assert_int_equal(watched(w, read), EV_READ);
+	break_connection(w, unread);
+	session_mark(&w->base, unread, MARK_ENDED);
+	answer(w, unread, "yes", 0);
+	output_flush(&w->output, unread);
+	assert_int_equal(watched(w, unread), EV_WRITE);
+	break_connection(w, ending);
+	answer(w, ending, "bye", SESSION_CLOSE);
+	output_flush(&w->output, ending);
+	assert_int_equal(watched(w, ending), EV_READ);
+	assert_int_equal(w->base.over_count, 0);
+	output_run(&w->output, unread);
+	assert_over(w, unread);
+}
+
+static uint64_t overtaken(struct worker_fixture *w, int fd)
+{
+	uint64_t last;
+
+	subscribe(w, fd, "a");
+	landed_defer(&w->streams, fd);
+	for (int i = 0; i < 3; i++)
+		put(w, "a", 5);
+	put_others(w, RING_MESSAGES);
+	last = put(w, "a", 5);
+	look_at_all(w);
+	return last;
+}
+
+static void who_is_overtaken_loses_messages(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened(w, TRANSPORT_FLASH);
+	uint64_t last;
+
+	w->settings.slow = SLOW_SKIP;
+	last = overtaken(w, fd);
+	output_check(&w->output, fd);
+	assert_int_equal(counted(w, COUNTER_dropped_overtaken), 3);
+	output_run(&w->output, fd);
+	assert_frames(w, fd, last);
+	assert_int_equal(counted(w, COUNTER_dropped_overtaken), 3);	/* once */
+	assert_int_equal(counted(w, COUNTER_delivered), 1);
+	assert_int_equal(state_of(w, fd)->flags, 0);
+}
+
+static void or_its_connection(void **state)
+{
+	for (int check = 0; check < 2; check++) {
+		struct worker_fixture *w = *state;
+		int fd = opened(w, TRANSPORT_FLASH);
+
+		w->settings.slow = SLOW_DISCONNECT;
+		overtaken(w, fd);
+		if (check)
+			output_check(&w->output, fd);
+		else
+			output_run(&w->output, fd);
+		assert_int_equal(counted(w, COUNTER_dropped_overtaken), 3);
+		assert_int_equal(counted(w, COUNTER_closed_slow), 1);
+		assert_over(w, fd);
+		assert_int_equal(receive_all(w, fd), 0);
+		down(state);
+		delivery_up(state);
+	}
+}
+
+/* What the ring may overwrite before all of it is sent is kept first. Without room for that, the connection ends. */
+static void what_may_be_overwritten_is_kept_first(void **state)
+{
+	struct worker_fixture *w = *state;
+
+	for (int room = 1; room >= 0; room--) {
+		int fd = opened(w, TRANSPORT_FLASH);
+		uint64_t seq;
+
+		subscribe(w, fd, "a");
+		landed_defer(&w->streams, fd);
+		seq = put(w, "a", 100);
+		expect(w, fd, seq);
+		put_others(w, KEEP_RECORDS + 1);
+		look_at_all(w);
+		if (!room)
+			lend_nothing(w);
+		output_run(&w->output, fd);
+		assert_int_equal(counted(w, COUNTER_frames_kept), 1);
+		if (room)
+			assert_got_expected(w, fd);
+		else
+			assert_int_equal(receive_all(w, fd), 0);
+	}
+	assert_int_equal(counted(w, COUNTER_no_buffer), 1);
+	assert_int_equal(w->base.over_count, 1);
+}
+
+/* One that has caught up is live from where all is served, or from where its only topic begins. */
+static void who_has_caught_up_is_live(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened(w, TRANSPORT_FLASH);
+	uint64_t tail;
+
+	landed_defer(&w->streams, fd);
+	put_others(w, 3);
+	look_at_all(w);
+	output_run(&w->output, fd);
+	assert_int_equal(state_of(w, fd)->flags, 0);
+	assert_int_equal(state_of(w, fd)->pos, w->topics.cursor);
+	landed_defer(&w->streams, fd);
+	put_others(w, 3);
+	subscribe(w, fd, "a");
+	tail = ring_tail(&w->base.hub.ring);
+	output_run(&w->output, fd);
+	assert_int_equal(state_of(w, fd)->pos, tail);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST_ON(delivery, an_answer_is_sent_at_once),
+		TEST_ON(delivery, an_answer_waits_for_room),
+		TEST_ON(delivery, all_comes_in_order),
+		TEST_ON(delivery, a_slow_reader_gets_all),
+		TEST_ON(delivery, each_has_its_share_of_a_turn),
+		TEST_ON(delivery, the_end_comes_behind_what_is_owed),
+		TEST_ON(delivery, one_that_is_broken_is_found_so),
+		TEST_ON(delivery, who_is_overtaken_loses_messages),
+		TEST_ON(delivery, or_its_connection),
+		TEST_ON(delivery, what_may_be_overwritten_is_kept_first),
+		TEST_ON(delivery, who_has_caught_up_is_live),
+	};
+
+	alarm(60);
+	return cmocka_run_group_tests_name("output", tests, NULL, NULL);
+}
