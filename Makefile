@@ -118,7 +118,7 @@ settings:
 # Fuzzers are clang's (libFuzzer), with ASan and UBSan, in build/fuzz; so with SANITIZE=1 there is nothing in them that is new.
 FUZZ_CC      ?= clang
 FUZZ_SECONDS ?= 60
-FUZZ_CHECK   := $(if $(filter 1,$(SANITIZE)),,20)
+FUZZ_CHECK   := $(if $(filter 1,$(SANITIZE)),,12)
 FUZZ_CFLAGS  := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 FUZZERS      := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_LIB     := $(patsubst %.c,build/fuzz/%.o,$(wildcard proto/*.c) $(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c)))

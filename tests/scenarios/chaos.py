@@ -57,7 +57,7 @@ class Chaos:
 
     def benches(self, addresses):
         o = self.options
-        common = ["--speak", o.speak, "-p", o.publishers, "--while-running", o.seconds, "--timeout", 90]
+        common = ["--speak", o.speak, "-p", o.publishers, "--while-running", o.seconds, "--timeout", o.timeout]
         many = Bench(addresses, "-n", o.subscribers, "-T", o.topics, "--rate", o.rate, "--slow", o.slow, "--slow-s", min(5, o.seconds / 4),
                      *common, pid=self.server.master)
         if not o.large:
@@ -145,6 +145,7 @@ def parse(arguments=None):
     p.add_argument("--broken", type=int, default=3, help="configurations and programs")
     p.add_argument("--slow", type=int, default=10)
     p.add_argument("--pause", type=float, default=0.25, help="seconds between a witness's messages")
+    p.add_argument("--timeout", type=int, default=90, help="seconds that a janusbench waits for what is missing")
     p.add_argument("--io", default="auto")
     p.add_argument("-o", action="append", default=[])
     return p.parse_args(arguments)

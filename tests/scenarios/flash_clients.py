@@ -1,4 +1,5 @@
 """A connection whose every wait has a deadline, and a flash-socket client."""
+import itertools
 import json
 import re
 import socket
@@ -79,10 +80,6 @@ class Connection:
         left = self.rest(seconds)
         if left:
             raise AssertionError("%r came, not the end" % left[:300])
-
-    def quiet(self):
-        """Whether nothing has come so far."""
-        return self.silent(0)
 
     def silent(self, seconds):
         """Whether nothing comes for so long."""
@@ -184,6 +181,19 @@ class Client(Connection):
         """Without heartbeats."""
         self.looked = 0
         return super().rest(seconds).replace(b"PING\1", b"")
+
+
+_fences = itertools.count(1)
+
+
+def fence(publisher, topic, *clients):
+    """Nothing has come to the clients, who hold the topic, but what was taken: what is published now comes next."""
+    mark = "fence %d" % next(_fences)
+    publisher.publish(topic, data=mark)
+    for client in clients:
+        got = client.message()
+        if (got.data if hasattr(got, "data") else got.get("data")) != mark:
+            raise AssertionError("%.300r came, not what was published last" % (got,))
 
 
 def timestamp(message):

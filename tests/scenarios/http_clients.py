@@ -103,6 +103,12 @@ class Http(Connection):
         self.send(request(method, target, body, fields, version, host))
         return self.answer(method)
 
+    def expect_nothing(self):
+        """No more answers have come than were taken: what is asked now is answered next."""
+        answer = self.ask("OPTIONS", "/")
+        if answer.status != 204:
+            raise AssertionError("answered more than was asked: %r" % answer)
+
     def take_head(self):
         end = self.buffer.find(b"\r\n\r\n")
         if end < 0:

@@ -1,8 +1,11 @@
 """A client of packets, for the tests, and its msgpack. See web_clients.py."""
+import itertools
 import re
 import struct
 
 from janus_test import Connection
+
+_fences = itertools.count(1000000)
 
 
 class Raw(bytes):
@@ -143,6 +146,12 @@ class Packet(Connection):
             if set(value) != {"ok", "ping"} or value["ok"] is not True or not isinstance(value["ping"], int):
                 raise AssertionError("a heartbeat: %r" % value)
             self.heartbeats += 1
+
+    def expect_nothing(self):
+        """No more has come than was taken: what is asked now is answered next."""
+        mark = next(_fences)
+        self.op("ping", seq=mark)
+        self.expect({"ok": True, "seq": mark})
 
     def message(self, seconds=None):
         """The next packet that is no heartbeat, reply or message."""

@@ -12,7 +12,7 @@ import unittest
 
 from crash_test import CRASH_BUILD, CrashTest
 from http_clients import request
-from janus_test import SLOWNESS, timestamp, wait_until
+from janus_test import SLOWNESS, fence, timestamp, wait_until
 from test_recovery import is_stopped
 
 LARGE = "x" * 200000        # 20 of these are a turn's share
@@ -69,8 +69,8 @@ class Apart(CrashTest):
         publisher.publish("a", n=3)
         for client in [new, comes_back, gives_up_too] + others:
             client.expect_message("a", n=3)
-        for client in clients:
-            self.assertTrue(client is goes or client.quiet())
+        fence(publisher, "a", new, comes_back, gives_up_too, *others)
+        fence(publisher, "b", gives_up, new, comes_back, *others)
         self.check_nothing_went_wrong()
         self.assertEqual(self.janus.count("behind"), 0)
 
@@ -90,7 +90,7 @@ class Apart(CrashTest):
             publisher.publish(topic, n=n)
         for topic in topics:
             client.expect_message(topic, n=int(topic[1:]))
-        self.assertTrue(client.quiet())
+        fence(publisher, topics[0], client)
 
     def test_more_than_one_send(self):
         """What is noted for a session is more than goes into one send: it comes in several, and all of it."""
@@ -106,7 +106,7 @@ class Apart(CrashTest):
             client.expect_message("a", n=0)
             for message in messages:
                 client.expect_message(message["topic"], data=message["data"])
-        self.assertTrue(all(client.quiet() for client in clients))
+        fence(publisher, "a", *clients)
         self.check_nothing_went_wrong()
 
     def test_second_topic_of_one_behind(self):
@@ -134,7 +134,7 @@ class Apart(CrashTest):
         if not ack:
             client.expect(b"ACK")
         client.expect_message("b", n=2)
-        self.assertTrue(client.quiet())
+        fence(publisher, "b", client)
         self.check_nothing_went_wrong()
 
     def test_second_topic_in_the_middle_of_a_pass(self):
@@ -155,7 +155,7 @@ class Apart(CrashTest):
             publisher.publish(topic, n=n)
             for client in clients if topic == "a" else (early, late):
                 client.expect_message(topic, n=n)
-        self.assertTrue(all(client.quiet() for client in clients))
+        fence(publisher, "a", *clients)
         self.check_nothing_went_wrong()
 
     def test_more_subscribers_than_a_window(self):
@@ -171,7 +171,7 @@ class Apart(CrashTest):
         for reader in readers:
             got = [reader.message() for _ in range(20)]
             self.assertEqual([int(m.data) if hasattr(m, "data") else m["data"] for m in got], list(range(20)), type(reader).__name__)
-        self.assertTrue(all(reader.quiet() for reader in readers))
+        fence(publisher, "a", *readers)
         self.check_nothing_went_wrong()
         self.assertEqual(self.janus.count("behind"), 0)
 
@@ -191,7 +191,7 @@ class Apart(CrashTest):
         self.assertTrue(self.disarm("poll-overtaken") and self.disarm("window-overtaken"))
         publisher.publish("b", n=3)
         several.expect_message("b", n=3)
-        self.assertTrue(several.quiet() and one.quiet())
+        fence(publisher, "a", several, one)
 
     def test_back_to_one_topic(self):
         """And then dead: its successor finds it with one topic, and goes on where it was."""
@@ -212,7 +212,7 @@ class Apart(CrashTest):
         client.subscribe("a")
         publisher.publish("a", n=7)
         client.expect_message("a", n=7)
-        self.assertTrue(client.quiet())
+        fence(publisher, "a", client)
 
 
 class Walker:

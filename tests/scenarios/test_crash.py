@@ -203,8 +203,8 @@ class Worker(JanusTest):
             awake = []
             for client in clients:
                 client.action("nonsense")
-            wait_until(lambda: sum(not c.quiet() for c in clients) >= len(clients) - first["connections"])
-            awake = [c for c in clients if not c.quiet()]
+            wait_until(lambda: sum(not c.silent(0) for c in clients) >= len(clients) - first["connections"])
+            awake = [c for c in clients if not c.silent(0)]
             for client in awake:
                 client.expect_error("unknown")
             for n in range(100):

@@ -70,7 +70,7 @@ class Damage(WebTest):
         publisher = self.flash()
         publisher.publish("a", n=1)
         whole = 0
-        wait_until(lambda: len([r for r in readers if not r.quiet()]) == len(readers))
+        wait_until(lambda: len([r for r in readers if not r.silent(0)]) == len(readers))
         for reader in readers:
             try:
                 reader.expect_message("a", n=1)

@@ -13,7 +13,7 @@ import unittest
 
 import janus_test
 from crash_test import CRASH_BUILD, CrashTest
-from janus_test import Closed, is_alive, wait_until
+from janus_test import Closed, fence, is_alive, wait_until
 from test_slow import SMALL
 
 BIG = "x" * 60000
@@ -88,7 +88,7 @@ class Recovery(CrashTest):
         publisher.publish("a", n=2)
         for n in 1, 2:
             subscriber.expect_message("a", n=n)
-        self.assertTrue(subscriber.quiet())
+        fence(publisher, "a", subscriber)
 
     # subscriptions
 
@@ -281,7 +281,7 @@ class Recovery(CrashTest):
         self.assertFalse(self.armed("fanout-left"))
         for client in clients:
             self.read(client, [1])
-            self.assertTrue(client.quiet())
+        fence(clients[0], "a", *clients)
 
     def test_death_within_a_pass(self):
         """More subscribers than one turn serves."""
@@ -293,7 +293,7 @@ class Recovery(CrashTest):
         self.assertFalse(self.armed("fanout-left"))
         for client in clients:
             client.expect_message("a", n=1)
-            self.assertTrue(client.quiet())
+        fence(clients[0], "a", *clients)
 
     # those behind
 

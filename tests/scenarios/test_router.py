@@ -360,7 +360,7 @@ class Broadcast(RouterTest):
         self.assertEqual(answer["subscribers"], len(everyone))
         for kind, client in everyone:
             self.assertEqual(self.data_of(kind, client, broadcast=True), "to all")
-        self.assertTrue(bystander.quiet())
+        bystander.expect_nothing()
         answer = self.post("/broadcast", '[1, 2]', "application/json")
         self.assertEqual(listening[3][1].message()["id"], answer["id"])
         # They are what they were.

@@ -11,13 +11,13 @@ from web_clients import Packet
 
 KINDS = ("flash", "ws", "packet", "flash-new", "flash-new")
 TOPIC = "b"
-QUIET = "nothing is ever published here"
 
 
 class Visitor(threading.Thread):
     def __init__(self, world, kind, name, pause):
         super().__init__(daemon=True)
         self.world, self.kind, self.label, self.pause = world, kind, name, pause
+        self.own = "of %s alone" % name
         self.count = 0              # published
         self.ids = {}               # nothing of it is answered
         self.visits = []            # what each saw: [(label, number)...]
@@ -54,7 +54,7 @@ class Visitor(threading.Thread):
         """Up to the ACK; what still comes before it is of no interest."""
         if isinstance(self.client, Client):         # there, the ACK of something behind it tells
             self.client.unsubscribe(TOPIC)
-            self.client.action("subscribe", data=QUIET)
+            self.client.action("subscribe", data=self.own)
             ack = b"ACK"
         elif isinstance(self.client, Packet):
             self.client.op("unsubscribe", topic=TOPIC)
@@ -64,10 +64,14 @@ class Visitor(threading.Thread):
             ack = {"ok": True}
         while (got := self.next()) != ack:
             self.known(got)
+        # Nothing comes behind it.
         if isinstance(self.client, Client):
-            self.client.unsubscribe(QUIET)
-        if not self.client.quiet():
-            raise AssertionError("something came behind the ACK that ended the visit: %.300r" % self.next())
+            self.client.publish(self.own, data="a fence")
+            if (got := self.next()) == b"ACK" or got.get("data") != "a fence":
+                raise AssertionError("something came behind the ACK that ended the visit: %.300r" % (got,))
+            self.client.unsubscribe(self.own)
+        else:
+            self.client.expect_nothing()
 
     def next(self):
         return self.client.until(self.client.take, 60)

@@ -1,6 +1,7 @@
 """A WebSocket client, for the tests. See web_clients.py."""
 import base64
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -10,6 +11,7 @@ from http_clients import Http, head_of
 from janus_test import Closed
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+_fences = itertools.count(1)
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -120,6 +122,14 @@ class WebSocket(Http):
 
     def next_frame(self, seconds=None):
         return self.until(self.take_frame, seconds)
+
+    def expect_nothing(self):
+        """Nothing has come but what was taken, and pongs, of which there may be two to a ping: the pong to this ping comes next."""
+        mark = b"fence %d" % next(_fences)
+        self.frame(PING, mark)
+        while (got := self.next_frame())[1:] != (PONG, mark):
+            if got[1] not in (PING, PONG):
+                raise AssertionError("something came besides: %.300r" % (got,))
 
     def take_message(self):
         """A whole text (str) or binary (bytes) message."""
