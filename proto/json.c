@@ -1,26 +1,49 @@
 /*
- * The members of a JSON object, found by jsmn in a text that json_check.c has found to be right; elements of an array; and
- * strings.
+ * JSON texts of peers. jsmn finds the tokens; what it does not care about is checked over these tokens: each of them by json_check.c, and what
+ * stands between them here, so that every byte of the text was looked at.
  *
- * The check counts the tokens, so the array is made large enough beforehand and jsmn never has to stop for room. Parent links are
- * on because jsmn without them looks for the enclosing object from the last token backwards at every comma: quadratic in the number
- * of members, which a peer chooses.
+ *   {"a" : [1,"x"] , "b":{}}
+ *    ^      ^  ^      ^  ^        tokens: {} a [] 1 x b {}
+ *   {   " :  ,  "] ,  " : }}      between them
+ *
+ * jsmn gets room for WINDOW more tokens at a time, and they are checked before it gets more. So nobody makes it go deeper than
+ * JSON_DEPTH_MAX + WINDOW, which it would take a time for that grows with the square of the depth, and a text that is no JSON costs no more memory than
+ * its good beginning. Parent links are on because jsmn without them looks for the enclosing object from the last token backwards at every
+ * comma: quadratic in the number of members, which a peer chooses.
  */
 #include "proto/json.h"
 
-#include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "proto/json_check.h"
-#include "proto/utf8.h"
+#include "proto/json_walk.h"
 
 #define JSMN_STATIC
 #define JSMN_STRICT
 #define JSMN_PARENT_LINKS
 #include <jsmn.h>
 
-#define NAME_MAX_BYTES 32	/* of those that json_name_is() is asked for */
+#define WINDOW 256
+
+/* What may come next. */
+enum expected { VALUE, VALUE_OR_END, NAME, NAME_OR_END, COLON, COMMA_OR_END, NOTHING };
+
+static const char *const missing[] = {
+	[VALUE] = "bad JSON: a value was expected", [VALUE_OR_END] = "bad JSON: a value was expected",
+	[NAME] = "bad JSON: a member's name was expected", [NAME_OR_END] = "bad JSON: a member's name was expected",
+	[COLON] = "bad JSON: a colon was expected", [COMMA_OR_END] = "bad JSON: a comma or a closing bracket was expected",
+	[NOTHING] = "bad JSON: something stands behind the value",
+};
+
+struct check {
+	const char *text;
+	size_t len, at;			/* text[0..at) is checked */
+	const jsmntok_t *tokens;
+	unsigned next;			/* the first token that is not */
+	int open;			/* the innermost token that is open at text[at]; -1: none */
+	unsigned depth;			/* so many are */
+	enum expected expected;
+};
 
 void json_init(struct json *json)
 {
@@ -34,22 +57,199 @@ void json_fini(struct json *json)
 	json_init(json);
 }
 
-/* Makes room for `want` elements. The old contents are scratch: freed, not copied. */
-static int reserve(void **array, unsigned *max, unsigned want, size_t size)
+/* The array, with room for `want` > 0 elements. NULL: there is no memory, and the array stays as it is. */
+static void *reserve(void *array, unsigned *max, unsigned want, size_t size)
 {
 	unsigned room = *max < 32 ? 32 : *max;
 
 	if (want <= *max)
-		return 0;
+		return array;
 	while (room < want)
 		room *= 2;
-	free(*array);
-	*max = 0;
-	*array = reallocarray(NULL, room, size);
-	if (*array == NULL)
-		return -1;
-	*max = room;
-	return 0;
+	array = reallocarray(array, room, size);
+	if (array != NULL)
+		*max = room;
+	return array;
+}
+
+static bool reserve_tokens(struct json *json, unsigned want)
+{
+	jsmntok_t *tokens = reserve(json->tokens, &json->tokens_max, want, sizeof(*tokens));
+
+	if (tokens == NULL)
+		return false;
+	json->tokens = tokens;
+	return true;
+}
+
+static bool reserve_members(struct json *json, unsigned want)
+{
+	struct json_member *members = reserve(json->members, &json->members_max, want, sizeof(*members));
+
+	if (members == NULL)
+		return false;
+	json->members = members;
+	return true;
+}
+
+/* ---- between tokens ---- */
+
+static void value_ends(struct check *c)
+{
+	c->expected = c->depth > 0 ? COMMA_OR_END : NOTHING;
+}
+
+/* A closing bracket at text[at]. jsmn has found out which one it belongs to. */
+static bool close_container(struct check *c)
+{
+	const jsmntok_t *tokens = c->tokens;
+
+	if (c->expected != COMMA_OR_END && c->expected != VALUE_OR_END && c->expected != NAME_OR_END)
+		return false;
+	if (tokens[c->open].end != (int)c->at + 1)
+		return false;
+	c->open = tokens[c->open].parent;
+	if (c->open >= 0 && tokens[c->open].type == JSMN_STRING)	/* the name, in an object */
+		c->open = tokens[c->open].parent;
+	c->depth--;
+	value_ends(c);
+	return true;
+}
+
+static bool check_byte(struct check *c, char byte)
+{
+	switch (byte) {
+	case ' ': case '\n': case '\t': case '\r':
+		return true;
+	case ':':
+		if (c->expected != COLON)
+			return false;
+		c->expected = VALUE;
+		return true;
+	case ',':
+		if (c->expected != COMMA_OR_END)
+			return false;
+		c->expected = c->tokens[c->open].type == JSMN_OBJECT ? NAME : VALUE;
+		return true;
+	case ']': case '}':
+		return close_container(c);
+	default:
+		return false;
+	}
+}
+
+/* Up to text[to], or to a byte that can't stand there. */
+static bool check_between(struct check *c, size_t to)
+{
+	while (c->at < to && check_byte(c, c->text[c->at]))
+		c->at++;
+	return c->at == to;
+}
+
+/* ---- tokens ---- */
+
+/* A name, or a value that is a string. */
+static const char *check_string(struct check *c, const jsmntok_t *token)
+{
+	const char *error = json_check_string(c->text + token->start, c->text + token->end);
+
+	c->at = (size_t)token->end + 1;
+	if (c->expected == NAME || c->expected == NAME_OR_END)
+		c->expected = COLON;
+	else
+		value_ends(c);
+	return error;
+}
+
+static const char *check_scalar(struct check *c, size_t end)
+{
+	const char *p = c->text + c->at, *error = json_check_scalar(&p, c->text + end);
+
+	c->at = (size_t)(p - c->text);
+	value_ends(c);
+	return error != NULL || c->at == end ? error : missing[c->expected];
+}
+
+static const char *open_container(struct check *c, const jsmntok_t *token)
+{
+	if (c->depth == JSON_DEPTH_MAX)
+		return "bad JSON: nested too deeply";
+	c->open = (int)c->next;
+	c->depth++;
+	c->at++;
+	c->expected = token->type == JSMN_OBJECT ? NAME_OR_END : VALUE_OR_END;
+	return NULL;
+}
+
+static bool wants_value(const struct check *c)
+{
+	return c->expected == VALUE || c->expected == VALUE_OR_END;
+}
+
+static bool wants_name(const struct check *c)
+{
+	return c->expected == NAME || c->expected == NAME_OR_END;
+}
+
+static const char *check_token(struct check *c, const jsmntok_t *token)
+{
+	bool string = token->type == JSMN_STRING;	/* jsmn leaves its quotes out */
+
+	if (!check_between(c, (size_t)(token->start - string)) || !(wants_value(c) || (string && wants_name(c))))
+		return missing[c->expected];
+	if (string)
+		return check_string(c, token);
+	return token->type == JSMN_PRIMITIVE ? check_scalar(c, (size_t)token->end) : open_container(c, token);
+}
+
+/* What stands behind the last token: brackets, if all is well, or a text that is only a number or a word, which is no token as nothing follows
+ * it. If not, it is what jsmn stopped at, or what it does not care about. */
+static const char *check_rest(struct check *c)
+{
+	const char *error = NULL;
+
+	if (!check_between(c, c->len)) {
+		if (c->text[c->at] == '"' && (wants_value(c) || wants_name(c))) {
+			error = json_check_string(c->text + c->at + 1, c->text + c->len);
+			return error != NULL ? error : "bad JSON: a string without an end";
+		}
+		if (wants_value(c))
+			error = check_scalar(c, c->len);
+	}
+	if (error == NULL && (c->at < c->len || c->expected != NOTHING))
+		error = missing[c->expected];
+	return error;
+}
+
+/* ---- texts ---- */
+
+/* Finds the tokens of a text and checks it. *count is their number. NULL, or what is wrong. */
+static const char *find_tokens(struct json *json, const char *text, size_t len, unsigned *count)
+{
+	struct check c = { .text = text, .len = len, .open = -1, .expected = VALUE };
+	const char *error = NULL;
+	jsmn_parser parser;
+	int found;
+
+	if (len > JSON_TEXT_MAX)
+		return "bad JSON: too long";
+	jsmn_init(&parser);
+	do {
+		if (!reserve_tokens(json, parser.toknext + WINDOW))
+			return "the server is out of memory";
+		found = jsmn_parse(&parser, text, len, json->tokens, parser.toknext + WINDOW);
+		for (c.tokens = json->tokens; c.next < parser.toknext && error == NULL; c.next++)
+			error = check_token(&c, &c.tokens[c.next]);
+	} while (found == JSMN_ERROR_NOMEM && error == NULL);
+	*count = parser.toknext;
+	return error != NULL ? error : check_rest(&c);
+}
+
+const char *json_value(struct json *json, const char *text, size_t len)
+{
+	unsigned count;
+
+	return find_tokens(json, text, len, &count);
 }
 
 static enum json_type type_of(char first)
@@ -65,7 +265,6 @@ static enum json_type type_of(char first)
 	}
 }
 
-/* jsmn leaves a string's quotes out. */
 static const char *token_range(const char *text, const jsmntok_t *token, uint32_t *len)
 {
 	int quote = token->type == JSMN_STRING;
@@ -75,11 +274,11 @@ static const char *token_range(const char *text, const jsmntok_t *token, uint32_
 }
 
 /* A name's parent is its object, a value's is its name: the children of token 0 are the names, each followed by its value. */
-static void collect_members(struct json *json, const char *text, int tokens)
+static void collect_members(struct json *json, const char *text, unsigned tokens)
 {
 	const jsmntok_t *token = json->tokens;
 
-	for (int i = 1; i + 1 < tokens; i++) {
+	for (unsigned i = 1; i < tokens; i++) {
 		struct json_member *member = &json->members[json->count];
 
 		if (token[i].parent != 0)
@@ -93,95 +292,25 @@ static void collect_members(struct json *json, const char *text, int tokens)
 
 int json_object(struct json *json, const char *text, size_t len, const char **error)
 {
-	struct json_counts counts;
-	void *members = json->members;
-	jsmn_parser parser;
-	int failed, tokens;
+	const jsmntok_t *object;
+	unsigned tokens = 0;
 
 	json->count = 0;
-	*error = json_check_counting(text, len, &counts);
+	*error = find_tokens(json, text, len, &tokens);
+	object = json->tokens;
+	if (*error == NULL && (tokens == 0 || object->type != JSMN_OBJECT))
+		*error = "not a JSON object";
+	else if (*error == NULL && !reserve_members(json, (unsigned)object->size + 1))
+		*error = "the server is out of memory";
 	if (*error != NULL)
 		return -1;
-	if (text[strspn(text, " \t\r\n")] != '{') {	/* stops in the text: it has a value in it */
-		*error = "not a JSON object";
-		return -1;
-	}
-
-	failed = reserve(&members, &json->members_max, counts.members, sizeof(*json->members));
-	json->members = members;
-	if (failed || reserve(&json->tokens, &json->tokens_max, counts.tokens, sizeof(jsmntok_t)) < 0) {
-		*error = "the server is out of memory";
-		return -1;
-	}
-	jsmn_init(&parser);
-	tokens = jsmn_parse(&parser, text, len, json->tokens, json->tokens_max);
-	if (tokens < 0 || (unsigned)tokens != counts.tokens) {
-		*error = "bad JSON";
-		return -1;
-	}
 	collect_members(json, text, tokens);
 	return 0;
 }
 
-bool json_name_is(const struct json_member *member, const char *name)
-{
-	size_t len = strlen(name), raw = member->name_len - 2;
-	char resolved[NAME_MAX_BYTES];
-
-	assert(len <= sizeof(resolved));
-	/* An escape is longer than what it stands for, so only a longer name has to be resolved. */
-	if (raw == len)
-		return memcmp(member->name + 1, name, len) == 0;
-	if (raw < len || raw > 6 * len || memchr(member->name + 1, '\\', raw) == NULL)
-		return false;
-	return json_string(member->name, member->name_len, resolved, len) == (ssize_t)len && memcmp(resolved, name, len) == 0;
-}
-
-static const char *skip_space(const char *p, const char *end)
-{
-	while (p < end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
-		p++;
-	return p;
-}
-
-static const char *skip_string(const char *p, const char *end)
-{
-	for (p++; p < end && *p != '"'; p++)
-		p += *p == '\\';
-	return p < end ? p + 1 : end;
-}
-
-/* Behind the element at p: what follows it is white space, a comma or the array's bracket. */
-static const char *skip_element(const char *p, const char *end)
-{
-	unsigned depth = 0;
-
-	while (p < end) {
-		switch (*p) {
-		case '"':
-			p = skip_string(p, end);
-			continue;
-		case '[': case '{':
-			depth++;
-			break;
-		case ']': case '}':
-			if (depth == 0)
-				return p;
-			depth--;
-			break;
-		case ',': case ' ': case '\n': case '\t': case '\r':
-			if (depth == 0)
-				return p;
-			break;
-		}
-		p++;
-	}
-	return p;
-}
-
 bool json_array_begin(struct json_array *array, const char *text, size_t len)
 {
-	const char *end = text + len, *p = skip_space(text, end);
+	const char *end = text + len, *p = json_walk_space(text, end);
 
 	*array = (struct json_array){ p + 1, end };
 	return p < end && *p == '[';
@@ -189,78 +318,22 @@ bool json_array_begin(struct json_array *array, const char *text, size_t len)
 
 bool json_array_next(struct json_array *array, const char **item, size_t *len)
 {
-	const char *p = skip_space(array->at, array->end), *after;
+	const char *p = json_walk_space(array->at, array->end), *after;
 
 	if (p >= array->end || *p == ']')
 		return false;
-	after = skip_element(p, array->end);
+	after = json_walk_value(p, array->end);
 	*item = p;
 	*len = (size_t)(after - p);
-	p = skip_space(after, array->end);
+	p = json_walk_space(after, array->end);
 	array->at = p < array->end && *p == ',' ? p + 1 : p;
 	return true;
 }
 
-/* The four hex digits at p. */
-static uint32_t hex4(const char *p)
-{
-	uint32_t unit = 0;
-
-	for (int i = 0; i < 4; i++)
-		unit = unit << 4 | (uint32_t)(p[i] <= '9' ? p[i] - '0' : (p[i] | 0x20) - 'a' + 10);
-	return unit;
-}
-
-/* Resolves the escape at *p and moves *p behind it. Returns the number of bytes in dst. */
-static size_t resolve(const char **p, uint8_t dst[4])
-{
-	char c = (*p)[1];
-	uint32_t code;
-
-	if (c != 'u') {
-		*p += 2;
-		switch (c) {
-		case 'b': dst[0] = '\b'; break;
-		case 'f': dst[0] = '\f'; break;
-		case 'n': dst[0] = '\n'; break;
-		case 'r': dst[0] = '\r'; break;
-		case 't': dst[0] = '\t'; break;
-		default: dst[0] = (uint8_t)c;
-		}
-		return 1;
-	}
-	code = hex4(*p + 2);
-	*p += 6;
-	if (code >= 0xd800 && code <= 0xdbff) {
-		code = 0x10000 + ((code & 0x3ff) << 10) + (hex4(*p + 2) & 0x3ff);
-		*p += 6;
-	}
-	return utf8_put(dst, code);
-}
-
 ssize_t json_string(const char *raw, size_t len, char *dst, size_t max)
 {
-	const char *p = raw + 1, *end = raw + len - 1;
-	size_t used = 0;
+	struct sink s = { .dst = dst, .room = max };
 
-	while (p < end) {
-		const char *escape = memchr(p, '\\', (size_t)(end - p));
-		size_t run = (size_t)((escape != NULL ? escape : end) - p);
-		uint8_t bytes[4];
-		size_t n;
-
-		if (run > max - used)
-			return -1;
-		memcpy(dst + used, p, run);
-		used += run;
-		if (escape == NULL)
-			break;
-		p = escape;
-		n = resolve(&p, bytes);
-		if (n > max - used)
-			return -1;
-		memcpy(dst + used, bytes, n);
-		used += n;
-	}
-	return (ssize_t)used;
+	json_put_string(&s, raw, len, sink_bytes);
+	return s.len <= max ? (ssize_t)s.len : -1;
 }

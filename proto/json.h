@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "proto/json_walk.h"
+
 #define JSON_DEPTH_MAX 128		/* arrays and objects inside each other */
 #define JSON_TEXT_MAX (1u << 30)	/* bytes */
 
@@ -36,20 +38,23 @@ void json_init(struct json *json);
 void json_fini(struct json *json);
 
 /* NULL if the text is one JSON value, with white space around it or without; or a static sentence that says what is wrong. */
-const char *json_check(const char *text, size_t len);
+const char *json_value(struct json *json, const char *text, size_t len);
 
 /* Checks that the text is one JSON object and finds its members, which point into it. 0; or -1 and *error is a static sentence. */
 int json_object(struct json *json, const char *text, size_t len, const char **error);
 
-/* Whether the member's name is `name` (printable ASCII without \ and "), escapes resolved. */
-bool json_name_is(const struct json_member *member, const char *name);
+/* Whether the member's name is `name` (less than 32 letters and digits), escapes resolved. */
+static inline bool json_name_is(const struct json_member *member, const char *name)
+{
+	return json_string_is(member->name, member->name_len, name);
+}
 
 /* The elements of an array, one after the other:
  *
  *   if (json_array_begin(&array, text, len))
  *           while (json_array_next(&array, &item, &item_len))
  *
- * The text has passed json_check(). begin is false if it is no array. Items point into the text and have no white space around them. */
+ * The text has passed json_value(). begin is false if it is no array. Items point into the text and have no white space around them. */
 struct json_array {
 	const char *at, *end;	/* private */
 };

@@ -1,69 +1,12 @@
 /*
- * A scanner for text that is known to be good JSON: it looks for quotes and brackets and passes over the rest. Every step is bounded by the
- * end of the text, never by what a byte said a moment ago.
+ * Members of a text that is known to be good JSON, by json_walk.c. Every step is bounded by the end of the text, never by what a byte said a
+ * moment ago.
  */
 #include "proto/message_view.h"
 
 #include <string.h>
 
-#include "proto/utf8.h"
-
-/* Behind the string at p, or NULL. */
-static const char *skip_string(const char *p, const char *end)
-{
-	const char *first = p + 1, *quote;
-
-	for (p = first; (quote = memchr(p, '"', (size_t)(end - p))) != NULL; p = quote + 1) {
-		const char *slash = quote;
-
-		while (slash > first && slash[-1] == '\\')
-			slash--;
-		if (((quote - slash) & 1) == 0)
-			return quote + 1;
-	}
-	return NULL;
-}
-
-/* Behind the array or object at p, or NULL. */
-static const char *skip_nested(const char *p, const char *end)
-{
-	size_t depth = 0;
-
-	while (p < end) {
-		switch (*p) {
-		case '"':
-			p = skip_string(p, end);
-			if (p == NULL)
-				return NULL;
-			continue;
-		case '{':
-		case '[':
-			depth++;
-			break;
-		case '}':
-		case ']':
-			if (depth <= 1)
-				return p + 1;
-			depth--;
-			break;
-		}
-		p++;
-	}
-	return NULL;
-}
-
-static const char *skip_value(const char *p, const char *end)
-{
-	char first = *p;
-
-	if (first == '"')
-		return skip_string(p, end);
-	if (first == '{' || first == '[')
-		return skip_nested(p, end);
-	while (p < end && *p != ',' && *p != '}')
-		p++;
-	return p;
-}
+#include "proto/json_walk.h"
 
 bool message_member_next(struct message_range *text, struct message_member *member)
 {
@@ -72,12 +15,12 @@ bool message_member_next(struct message_range *text, struct message_member *memb
 	if (p == NULL || text->len < 2 || *p != '"')
 		return false;
 	end = p + text->len;
-	after = skip_string(p, end);
+	after = json_walk_scalar(p, end);
 	if (after == NULL || end - after < 2 || *after != ':')
 		return false;
 	member->name = (struct message_range){ p, (size_t)(after - p) };
 	p = after + 1;
-	after = skip_value(p, end);
+	after = json_walk_value(p, end);
 	if (after == NULL || after == end)
 		return false;
 	member->value = (struct message_range){ p, (size_t)(after - p) };
@@ -88,92 +31,6 @@ bool message_member_next(struct message_range *text, struct message_member *memb
 	else
 		return false;
 	return true;
-}
-
-static int hex4(const char *p, const char *end)
-{
-	int value = 0;
-
-	if (end - p < 4)
-		return -1;
-	for (unsigned i = 0; i < 4; i++) {
-		char c = p[i];
-		int digit = c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
-
-		if (digit < 0)
-			return -1;
-		value = value << 4 | digit;
-	}
-	return value;
-}
-
-/* \uXXXX, and a second one when the first is a high surrogate. */
-static size_t unicode(const char *p, const char *end, char out[4], size_t *taken)
-{
-	int first = hex4(p + 2, end), second;
-
-	*taken = 6;
-	if (first < 0 || (first >= 0xdc00 && first <= 0xdfff))
-		return 0;
-	if (first < 0xd800 || first > 0xdfff)
-		return utf8_put((uint8_t *)out, (uint32_t)first);
-	if (end - p < 12 || p[6] != '\\' || p[7] != 'u')
-		return 0;
-	second = hex4(p + 8, end);
-	if (second < 0xdc00 || second > 0xdfff)
-		return 0;
-	*taken = 12;
-	return utf8_put((uint8_t *)out, 0x10000 + ((uint32_t)(first - 0xd800) << 10) + (uint32_t)(second - 0xdc00));
-}
-
-size_t message_escape(const char *p, const char *end, char out[4], size_t *taken)
-{
-	char c = end - p < 2 ? '\0' : p[1];
-
-	*taken = 2;
-	switch (c) {
-	case 'b': *out = '\b'; return 1;
-	case 'f': *out = '\f'; return 1;
-	case 'n': *out = '\n'; return 1;
-	case 'r': *out = '\r'; return 1;
-	case 't': *out = '\t'; return 1;
-	case '"': case '\\': case '/': *out = c; return 1;
-	case 'u': return unicode(p, end, out, taken);
-	default: return 0;
-	}
-}
-
-void message_put_string(struct sink *s, struct message_range string, void (*put)(struct sink *s, const void *bytes, size_t len))
-{
-	const char *p = string.p + 1, *end = string.p + string.len - 1;
-
-	while (p < end) {
-		const char *slash = memchr(p, '\\', (size_t)(end - p));
-		char out[4];
-		size_t n, taken;
-
-		if (slash != p)
-			put(s, p, (size_t)((slash ? slash : end) - p));
-		if (slash == NULL)
-			return;
-		n = message_escape(slash, end, out, &taken);
-		if (n == 0)
-			return;
-		put(s, out, n);
-		p = slash + taken;
-	}
-}
-
-bool message_name_is_slow(struct message_range name, const char *want)
-{
-	size_t len = strlen(want);
-	char text[32];
-	struct sink s = { .dst = text, .room = sizeof(text) };
-
-	if (memchr(name.p, '\\', name.len) == NULL)
-		return false;
-	message_put_string(&s, name, sink_bytes);
-	return sink_end(&s) == len && memcmp(text, want, len) == 0;
 }
 
 /* Sets view->text and, for a binary record, view->bytes. */

@@ -109,7 +109,7 @@ static bool is_line(struct message_range string)
 	if (p == end)
 		return false;
 	while ((p = memchr(p, '\\', (size_t)(end - p))) != NULL) {
-		if (message_escape(p, end, out, &taken) == 0 || *out == '\n' || *out == '\r' || *out == '\0')
+		if (json_escape(p, end, out, &taken) == 0 || *out == '\n' || *out == '\r' || *out == '\0')
 			return false;
 		p += taken;
 	}
@@ -129,7 +129,7 @@ static void put_lines(struct sink *s, struct message_range string)
 
 	while ((slash = memchr(p, '\\', (size_t)(end - p))) != NULL) {
 		char out[4];
-		size_t taken, n = message_escape(slash, end, out, &taken);
+		size_t taken, n = json_escape(slash, end, out, &taken);
 
 		after_cr = after_cr && slash == p;
 		sink_one_line(s, p, (size_t)(slash - p));
@@ -151,7 +151,7 @@ static void put_sse(struct sink *s, const struct web_record *rec, const struct m
 	sink_number(s, rec->id);
 	if (message_is_string(view->event) && is_line(view->event)) {
 		sink_literal(s, "\nevent: ");
-		message_put_string(s, view->event, put_line_bytes);
+		json_put_string(s, view->event.p, view->event.len, put_line_bytes);
 	}
 	sink_literal(s, "\ndata: ");
 	if (view->bytes.p != NULL)
@@ -180,7 +180,7 @@ static void put_test(struct sink *s, const struct web_record *rec, const struct 
 	if (view->bytes.p != NULL)
 		sink_base64(s, view->bytes.p, view->bytes.len);
 	else if (message_is_string(view->data))
-		message_put_string(s, view->data, put_html_bytes);
+		json_put_string(s, view->data.p, view->data.len, put_html_bytes);
 	else if (view->data.p != NULL)
 		sink_html(s, view->data.p, view->data.len);
 	else

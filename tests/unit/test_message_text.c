@@ -10,10 +10,10 @@
 
 #include <cmocka.h>
 
-#include "proto/json.h"
 #include "proto/message_view.h"
 #include "proto/packet.h"
 #include "proto/web_message.h"
+#include "tests/unit/json_fixture.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define B(s) s, sizeof(s) - 1

@@ -12,9 +12,9 @@
 #include <cmocka.h>
 #include <msgpack.h>
 
-#include "proto/json.h"
 #include "proto/message_view.h"
 #include "proto/msgpack_json.h"
+#include "tests/unit/json_fixture.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define B(s) s, sizeof(s) - 1

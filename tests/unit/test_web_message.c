@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "proto/json.h"
 #include "proto/message_view.h"
+#include "tests/unit/json_fixture.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define TIME 1448434925395864u
