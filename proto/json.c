@@ -2,14 +2,12 @@
  * JSON texts of peers. jsmn finds the tokens; what it does not care about is checked over these tokens: each of them by json_check.c, and what
  * stands between them here, so that every byte of the text was looked at.
  *
- *   {"a" : [1,"x"] , "b":{}}
- *    ^      ^  ^      ^  ^        tokens: {} a [] 1 x b {}
- *   {   " :  ,  "] ,  " : }}      between them
+ *   {"a" : [1, "x"]}      tokens: the object, a, the array, 1, x; between them, beside their own quotes and brackets, ` : ` and `, ` and `]}`
  *
- * jsmn gets room for WINDOW more tokens at a time, and they are checked before it gets more. So nobody makes it go deeper than
- * JSON_DEPTH_MAX + WINDOW, which it would take a time for that grows with the square of the depth, and a text that is no JSON costs no more memory than
- * its good beginning. Parent links are on because jsmn without them looks for the enclosing object from the last token backwards at every
- * comma: quadratic in the number of members, which a peer chooses.
+ * jsmn gets room for WINDOW more tokens at a time, and these are checked before it gets more. So a text that is no JSON costs no more memory
+ * than its good beginning. And jsmn is never deeper in than JSON_DEPTH_MAX + WINDOW: at each closing bracket it goes back over those that were
+ * closed right before, so its time would grow with the square of the depth. Parent links are on because jsmn without them looks for the enclosing
+ * object from the last token backwards at every comma: quadratic in the number of members, which a peer chooses.
  */
 #include "proto/json.h"
 
@@ -92,15 +90,15 @@ static bool reserve_members(struct json *json, unsigned want)
 	return true;
 }
 
-/* ---- between tokens ---- */
+/* ---- between tokens (inline, as they are called for every token of every message) ---- */
 
-static void value_ends(struct check *c)
+static inline void value_ends(struct check *c)
 {
 	c->expected = c->depth > 0 ? COMMA_OR_END : NOTHING;
 }
 
 /* A closing bracket at text[at]. jsmn has found out which one it belongs to. */
-static bool close_container(struct check *c)
+static inline bool close_container(struct check *c)
 {
 	const jsmntok_t *tokens = c->tokens;
 
@@ -116,7 +114,7 @@ static bool close_container(struct check *c)
 	return true;
 }
 
-static bool check_byte(struct check *c, char byte)
+static inline bool check_byte(struct check *c, char byte)
 {
 	switch (byte) {
 	case ' ': case '\n': case '\t': case '\r':
@@ -139,7 +137,7 @@ static bool check_byte(struct check *c, char byte)
 }
 
 /* Up to text[to], or to a byte that can't stand there. */
-static bool check_between(struct check *c, size_t to)
+static inline bool check_between(struct check *c, size_t to)
 {
 	while (c->at < to && check_byte(c, c->text[c->at]))
 		c->at++;
@@ -149,7 +147,7 @@ static bool check_between(struct check *c, size_t to)
 /* ---- tokens ---- */
 
 /* A name, or a value that is a string. */
-static const char *check_string(struct check *c, const jsmntok_t *token)
+static inline const char *check_string(struct check *c, const jsmntok_t *token)
 {
 	const char *error = json_check_string(c->text + token->start, c->text + token->end);
 
@@ -161,7 +159,7 @@ static const char *check_string(struct check *c, const jsmntok_t *token)
 	return error;
 }
 
-static const char *check_scalar(struct check *c, size_t end)
+static inline const char *check_scalar(struct check *c, size_t end)
 {
 	const char *p = c->text + c->at, *error = json_check_scalar(&p, c->text + end);
 
@@ -170,7 +168,7 @@ static const char *check_scalar(struct check *c, size_t end)
 	return error != NULL || c->at == end ? error : missing[c->expected];
 }
 
-static const char *open_container(struct check *c, const jsmntok_t *token)
+static inline const char *open_container(struct check *c, const jsmntok_t *token)
 {
 	if (c->depth == JSON_DEPTH_MAX)
 		return "bad JSON: nested too deeply";
@@ -181,17 +179,17 @@ static const char *open_container(struct check *c, const jsmntok_t *token)
 	return NULL;
 }
 
-static bool wants_value(const struct check *c)
+static inline bool wants_value(const struct check *c)
 {
 	return c->expected == VALUE || c->expected == VALUE_OR_END;
 }
 
-static bool wants_name(const struct check *c)
+static inline bool wants_name(const struct check *c)
 {
 	return c->expected == NAME || c->expected == NAME_OR_END;
 }
 
-static const char *check_token(struct check *c, const jsmntok_t *token)
+static inline const char *check_token(struct check *c, const jsmntok_t *token)
 {
 	bool string = token->type == JSMN_STRING;	/* jsmn leaves its quotes out */
 
@@ -200,6 +198,18 @@ static const char *check_token(struct check *c, const jsmntok_t *token)
 	if (string)
 		return check_string(c, token);
 	return token->type == JSMN_PRIMITIVE ? check_scalar(c, (size_t)token->end) : open_container(c, token);
+}
+
+/* Up to token `count`. */
+static const char *check_tokens(struct check *state, unsigned count)
+{
+	struct check c = *state;	/* in registers */
+	const char *error = NULL;
+
+	for (; c.next < count && error == NULL; c.next++)
+		error = check_token(&c, &c.tokens[c.next]);
+	*state = c;
+	return error;
 }
 
 /* What stands behind the last token: brackets, if all is well, or a text that is only a number or a word, which is no token as nothing follows
@@ -238,8 +248,8 @@ static const char *find_tokens(struct json *json, const char *text, size_t len, 
 		if (!reserve_tokens(json, parser.toknext + WINDOW))
 			return "the server is out of memory";
 		found = jsmn_parse(&parser, text, len, json->tokens, parser.toknext + WINDOW);
-		for (c.tokens = json->tokens; c.next < parser.toknext && error == NULL; c.next++)
-			error = check_token(&c, &c.tokens[c.next]);
+		c.tokens = json->tokens;
+		error = check_tokens(&c, parser.toknext);
 	} while (found == JSMN_ERROR_NOMEM && error == NULL);
 	*count = parser.toknext;
 	return error != NULL ? error : check_rest(&c);

@@ -82,23 +82,26 @@ static bool take_digits(const char **p, const char *end)
 	return *p > start;
 }
 
-static const char *check_number(const char **p, const char *end)
+static const char *check_number(const char **at, const char *end)
 {
-	take(p, end, '-');
-	if (take(p, end, '0')) {
-		if (take_digits(p, end))
+	const char *p = *at;
+
+	take(&p, end, '-');
+	if (take(&p, end, '0')) {
+		if (take_digits(&p, end))
 			return "bad JSON: a number starts with 0";
-	} else if (!take_digits(p, end)) {
+	} else if (!take_digits(&p, end)) {
 		return "bad JSON: a number without digits";
 	}
-	if (take(p, end, '.') && !take_digits(p, end))
+	if (take(&p, end, '.') && !take_digits(&p, end))
 		return "bad JSON: a number without digits behind its point";
-	if (take(p, end, 'e') || take(p, end, 'E')) {
-		if (!take(p, end, '+'))
-			take(p, end, '-');
-		if (!take_digits(p, end))
+	if (take(&p, end, 'e') || take(&p, end, 'E')) {
+		if (!take(&p, end, '+'))
+			take(&p, end, '-');
+		if (!take_digits(&p, end))
 			return "bad JSON: a number without digits in its exponent";
 	}
+	*at = p;
 	return NULL;
 }
 

@@ -7,6 +7,13 @@
 #include "proto/hex.h"
 #include "proto/utf8.h"
 
+/* Bytes that are no part of a number or word. */
+enum { SEPARATES = 1, NESTS = 2 };
+static const uint8_t kinds[256] = {
+	[','] = SEPARATES, [':'] = SEPARATES, [' '] = SEPARATES, ['\n'] = SEPARATES, ['\t'] = SEPARATES, ['\r'] = SEPARATES,
+	['"'] = NESTS, ['['] = NESTS, [']'] = NESTS, ['{'] = NESTS, ['}'] = NESTS,
+};
+
 const char *json_walk_space(const char *p, const char *end)
 {
 	while (p < end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
@@ -34,7 +41,7 @@ const char *json_walk_scalar(const char *p, const char *end)
 {
 	if (*p == '"')
 		return walk_string(p, end);
-	while (p < end && memchr(",:[]{}\" \n\t\r", *p, 11) == NULL)
+	while (p < end && kinds[(uint8_t)*p] == 0)
 		p++;
 	return p;
 }
@@ -44,7 +51,11 @@ static const char *walk_nested(const char *p, const char *end)
 {
 	size_t depth = 0;
 
-	while (p < end) {
+	for (;;) {
+		while (p < end && kinds[(uint8_t)*p] != NESTS)
+			p++;
+		if (p == end)
+			return NULL;
 		switch (*p) {
 		case '"':
 			p = walk_string(p, end);
@@ -64,7 +75,6 @@ static const char *walk_nested(const char *p, const char *end)
 		}
 		p++;
 	}
-	return NULL;
 }
 
 const char *json_walk_value(const char *p, const char *end)

@@ -2,7 +2,7 @@
  * A walk over JSON text that was checked when it came in (json.h): from value to value, and from escape to escape.
  *
  * Why not by jsmn's tokens? This is for whoever passes messages on. A walk needs no room for tokens, whose number a publisher chooses, and
- * goes over a string or to the end of a large value by memchr(): 100 kB of data in a microsecond or two, where jsmn takes a hundred. And the
+ * goes over a string by memchr(): 100 kB of data in a few microseconds, where jsmn takes a hundred. And the
  * text may lie in the ring, where a publisher may be overwriting it: whatever the bytes are, or become while they are read, these functions
  * stay in front of `end`. What they find then is thrown away when ring_holds() says no.
  */

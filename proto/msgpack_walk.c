@@ -61,10 +61,9 @@ static bool take_body(const uint8_t **at, const uint8_t *end, enum msgpack_kind 
 		return false;
 	v->kind = kind;
 	v->len = (uint32_t)len;
-	if (kind != WALK_ARRAY && kind != WALK_MAP) {
-		v->p = *at;
+	v->p = *at;
+	if (kind != WALK_ARRAY && kind != WALK_MAP)
 		*at += len;
-	}
 	return true;
 }
 
@@ -147,4 +146,21 @@ bool msgpack_walk_take(const uint8_t **at, const uint8_t *end, struct msgpack_va
 bool msgpack_walk_is(const struct msgpack_value *v, const char *text)
 {
 	return v->kind == WALK_STR && v->len == strlen(text) && memcmp(v->p, text, v->len) == 0;
+}
+
+bool msgpack_walk_find(const struct msgpack_value *map, const char *key, struct msgpack_value *value)
+{
+	struct msgpack_value k, v;
+	const uint8_t *at = map->p;
+	bool found = false;
+
+	for (uint32_t i = 0; map->kind == WALK_MAP && i < map->len; i++) {
+		if (!msgpack_walk_take(&at, map->end, &k) || !msgpack_walk_take(&at, map->end, &v))
+			break;
+		if (!msgpack_walk_is(&k, key))
+			continue;
+		*value = v;
+		found = true;
+	}
+	return found;
 }
