@@ -127,6 +127,28 @@ static void test_cut_texts(void **state)
 	}
 }
 
+/* Every byte, at every place of a string that is long enough to be looked at eight bytes at a time. */
+static void test_every_byte(void **state)
+{
+	char text[40];
+
+	(void)state;
+	for (unsigned at = 1; at < sizeof(text) - 1; at++) {
+		for (unsigned byte = 0; byte < 256; byte++) {
+			const char *error, *says = byte < 0x20 ? "control" : byte >= 0x80 ? "UTF-8" : byte == '\\' ? "escape" : NULL;
+
+			if (byte == '"' || (byte == '\\' && at == sizeof(text) - 2))
+				continue;
+			memset(text, 'x', sizeof(text));
+			text[0] = text[sizeof(text) - 1] = '"';
+			text[at] = (char)byte;
+			error = check(text, sizeof(text));
+			if (says == NULL ? error != NULL : error == NULL || strstr(error, says) == NULL)
+				fail_msg("%u at %u: %s", byte, at, error != NULL ? error : "passed");
+		}
+	}
+}
+
 static void nest(char *text, size_t depth, const char *open, const char *close)
 {
 	*text = '\0';
@@ -377,7 +399,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good_texts), cmocka_unit_test(test_bad_texts), cmocka_unit_test(test_cut_texts),
-		cmocka_unit_test(test_depth), cmocka_unit_test(test_many_tokens), cmocka_unit_test(test_cheap_refusal),
+		cmocka_unit_test(test_every_byte), cmocka_unit_test(test_depth), cmocka_unit_test(test_many_tokens), cmocka_unit_test(test_cheap_refusal),
 		cmocka_unit_test(test_utf8_all_code_points), cmocka_unit_test(test_members),
 		cmocka_unit_test(test_growth), cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_random),
 	};
