@@ -218,8 +218,10 @@ static bool find_text(const struct msgpack_value *map, const char *key, char *ds
 /* The array at a key, an empty one if absent. False: it is none, or too long. */
 static bool find_array(const struct msgpack_value *map, const char *key, uint32_t most, struct msgpack_value *array)
 {
+	if (msgpack_walk_find(map, key, array))
+		return array->kind == WALK_ARRAY && array->len <= most;
 	*array = (struct msgpack_value){ .kind = WALK_ARRAY };
-	return !msgpack_walk_find(map, key, array) || (array->kind == WALK_ARRAY && array->len <= most);
+	return true;
 }
 
 static bool get_worker(const struct msgpack_value *map, struct control_worker *w)

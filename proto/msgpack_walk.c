@@ -150,17 +150,20 @@ bool msgpack_walk_is(const struct msgpack_value *v, const char *text)
 
 bool msgpack_walk_find(const struct msgpack_value *map, const char *key, struct msgpack_value *value)
 {
-	struct msgpack_value k, v;
 	const uint8_t *at = map->p;
-	bool found = false;
+	struct msgpack_value k;
 
 	for (uint32_t i = 0; map->kind == WALK_MAP && i < map->len; i++) {
-		if (!msgpack_walk_take(&at, map->end, &k) || !msgpack_walk_take(&at, map->end, &v))
-			break;
-		if (!msgpack_walk_is(&k, key))
-			continue;
-		*value = v;
-		found = true;
+		if (!msgpack_walk_take(&at, map->end, &k) || !msgpack_walk_take(&at, map->end, value))
+			return false;
+		if (msgpack_walk_is(&k, key))
+			return true;
 	}
-	return found;
+	return false;
+}
+
+bool msgpack_walk_int(const struct msgpack_value *v, int64_t *n)
+{
+	*n = v->i;
+	return v->kind == WALK_INT || (v->kind == WALK_UINT && v->u <= INT64_MAX);
 }
