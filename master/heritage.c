@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "shm/snapshot_io.h"
+#include "proto/msgpack_walk.h"
 
 static void put_key(msgpack_packer *p, const char *key)
 {
@@ -134,100 +134,115 @@ int heritage_write(const struct heritage *h)
 	return fd;
 }
 
-static int64_t get_int(const msgpack_object *map, const char *key, int64_t absent)
+static int64_t get_int(const struct msgpack_value *map, const char *key, int64_t absent)
 {
-	const msgpack_object *o = snapshot_get(map, key);
+	struct msgpack_value value;
+	int64_t n;
 
-	if (!o || (o->type != MSGPACK_OBJECT_POSITIVE_INTEGER && o->type != MSGPACK_OBJECT_NEGATIVE_INTEGER))
-		return absent;
-	return o->via.i64;
+	return msgpack_walk_find(map, key, &value) && msgpack_walk_int(&value, &n) ? n : absent;
 }
 
-static void get_text(const msgpack_object *map, const char *key, char *dst, size_t size)
+static void get_text(const struct msgpack_value *map, const char *key, char *dst, size_t size)
 {
-	const msgpack_object *o = snapshot_get(map, key);
+	struct msgpack_value value;
 
 	dst[0] = '\0';
-	if (o && o->type == MSGPACK_OBJECT_STR && o->via.str.size < size) {
-		memcpy(dst, o->via.str.ptr, o->via.str.size);
-		dst[o->via.str.size] = '\0';
+	if (msgpack_walk_find(map, key, &value) && value.kind == WALK_STR && value.len < size) {
+		memcpy(dst, value.p, value.len);
+		dst[value.len] = '\0';
 	}
 }
 
-static const msgpack_object *get_array(const msgpack_object *map, const char *key, uint32_t most, uint32_t *count)
-{
-	const msgpack_object *o = snapshot_get(map, key);
+/* Of an array, what is still to be taken. */
+struct items {
+	const uint8_t *at, *end;
+	uint32_t left;
+};
 
-	*count = 0;
-	if (!o || o->type != MSGPACK_OBJECT_ARRAY)
-		return NULL;
-	*count = o->via.array.size < most ? o->via.array.size : most;
-	return o->via.array.ptr;
+/* Not more than `most` items; none if there is no such array. */
+static struct items get_items(const struct msgpack_value *map, const char *key, uint32_t most)
+{
+	struct msgpack_value array;
+
+	if (!msgpack_walk_find(map, key, &array) || array.kind != WALK_ARRAY)
+		return (struct items){ 0 };
+	return (struct items){ array.p, array.end, array.len < most ? array.len : most };
 }
 
-static void unpack_listeners(const msgpack_object *map, const char *key, struct heritage_listener *listen, unsigned *count)
+static bool next_item(struct items *items, struct msgpack_value *item)
 {
-	const msgpack_object *a = get_array(map, key, LISTENERS_MAX, count);
+	return items->left > 0 && items->left-- && msgpack_walk_take(&items->at, items->end, item);
+}
 
-	for (uint32_t i = 0; i < *count; i++) {
+/* An array of numbers. */
+static void get_ints(const struct msgpack_value *map, const char *key, int *dst, uint32_t most)
+{
+	struct items items = get_items(map, key, most);
+	struct msgpack_value item;
+
+	while (next_item(&items, &item))
+		*dst++ = (int)item.i;
+}
+
+static void unpack_listeners(const struct msgpack_value *map, const char *key, struct heritage_listener *listen, unsigned *count)
+{
+	struct items items = get_items(map, key, LISTENERS_MAX);
+	struct msgpack_value item;
+
+	for (*count = 0; next_item(&items, &item); ++*count, listen++) {
 		struct listen_address address = { 0 };
 		char why[CONFIG_ERROR_MAX];
 
-		listen[i].fd = (int)get_int(&a[i], "fd", -1);
-		get_text(&a[i], "url", listen[i].url, sizeof(listen[i].url));
-		get_text(&a[i], "bound", listen[i].bound, sizeof(listen[i].bound));
-		listen[i].file.dev = (uint64_t)get_int(&a[i], "dev", 0);
-		listen[i].file.ino = (uint64_t)get_int(&a[i], "ino", 0);
-		if (config_address_read(&address, listen[i].url, why) == 0)
-			listen[i].proto = address.proto;
+		listen->fd = (int)get_int(&item, "fd", -1);
+		get_text(&item, "url", listen->url, sizeof(listen->url));
+		get_text(&item, "bound", listen->bound, sizeof(listen->bound));
+		listen->file.dev = (uint64_t)get_int(&item, "dev", 0);
+		listen->file.ino = (uint64_t)get_int(&item, "ino", 0);
+		if (config_address_read(&address, listen->url, why) == 0)
+			listen->proto = address.proto;
 	}
 }
 
-static void unpack_arrays(struct heritage *h, const msgpack_object *map)
+static void unpack_arrays(struct heritage *h, const struct msgpack_value *map)
 {
-	const msgpack_object *a;
-	uint32_t n;
+	struct items items;
+	struct msgpack_value item;
 
-	a = get_array(map, "wake", INDEX_SLOTS_MAX, &n);
-	for (uint32_t i = 0; i < n; i++)
-		h->wake[i] = (int)a[i].via.i64;
+	get_ints(map, "wake", h->wake, INDEX_SLOTS_MAX);
 	unpack_listeners(map, "listen", h->listen, &h->listeners);
 	unpack_listeners(map, "dropped", h->dropped, &h->dropped_count);
-	a = get_array(map, "slots", INDEX_SLOTS_MAX, &n);
-	for (uint32_t i = 0; i < n; i++) {
-		h->slots[i].used = get_int(&a[i], "used", 0);
-		h->slots[i].draining = get_int(&a[i], "draining", 0);
-		h->slots[i].segment = (int)get_int(&a[i], "segment", -1);
-		h->slots[i].orders = (int)get_int(&a[i], "orders", -1);
-		h->slots[i].keeper = (uint32_t)get_int(&a[i], "keeper", 0);
+	items = get_items(map, "slots", INDEX_SLOTS_MAX);
+	for (unsigned i = 0; next_item(&items, &item); i++) {
+		h->slots[i].used = get_int(&item, "used", 0);
+		h->slots[i].draining = get_int(&item, "draining", 0);
+		h->slots[i].segment = (int)get_int(&item, "segment", -1);
+		h->slots[i].orders = (int)get_int(&item, "orders", -1);
+		h->slots[i].keeper = (uint32_t)get_int(&item, "keeper", 0);
 	}
 }
 
-static int unpack_before(struct heritage_before *b, const msgpack_object *map)
+static int unpack_before(struct heritage_before *b, const struct msgpack_value *map)
 {
-	const msgpack_object *o = snapshot_get(map, "before"), *settings, *a;
-	uint32_t n;
+	struct msgpack_value before, settings;
 
-	if (!o || o->type != MSGPACK_OBJECT_MAP)
+	if (!msgpack_walk_find(map, "before", &before) || before.kind != WALK_MAP)
 		return 0;
-	settings = snapshot_get(o, "settings");
-	if (!settings || settings_unpack(&b->settings, settings) < 0)
+	if (!msgpack_walk_find(&before, "settings", &settings) || settings_unpack(&b->settings, &settings) < 0)
 		return -1;
 	b->there = true;
-	b->program = (int)get_int(o, "program", -1);
-	b->hub = (int)get_int(o, "hub", -1);
-	a = get_array(o, "segments", INDEX_SLOTS_MAX, &n);
-	for (uint32_t i = 0; i < n; i++)
-		b->segment[i] = (int)a[i].via.i64;
-	unpack_listeners(o, "listen", b->listen, &b->listeners);
+	b->program = (int)get_int(&before, "program", -1);
+	b->hub = (int)get_int(&before, "hub", -1);
+	get_ints(&before, "segments", b->segment, INDEX_SLOTS_MAX);
+	unpack_listeners(&before, "listen", b->listen, &b->listeners);
 	return 0;
 }
 
-static int unpack(struct heritage *h, const msgpack_object *map)
+static int unpack(struct heritage *h, const struct msgpack_value *map)
 {
-	const msgpack_object *settings = snapshot_get(map, "settings");
+	struct msgpack_value settings;
 
-	if (get_int(map, "v", 0) != HERITAGE_VERSION || !settings || settings_unpack(&h->settings, settings) < 0)
+	if (get_int(map, "v", 0) != HERITAGE_VERSION || !msgpack_walk_find(map, "settings", &settings) ||
+	    settings_unpack(&h->settings, &settings) < 0)
 		return -1;
 	h->layout = (uint32_t)get_int(map, "layout", 0);
 	h->answer = (int)get_int(map, "answer", -1);
@@ -259,18 +274,16 @@ static int unpack(struct heritage *h, const msgpack_object *map)
 
 int heritage_read(struct heritage *h, int fd)
 {
-	msgpack_unpacked u;
+	struct msgpack_value map;
+	const uint8_t *at;
 	struct stat st;
-	char *bytes = NULL;
+	uint8_t *bytes = NULL;
 	int r = -1;
 
 	memset(h, 0, sizeof(*h));
-	msgpack_unpacked_init(&u);
 	if (fstat(fd, &st) == 0 && st.st_size > 0 && (bytes = malloc((size_t)st.st_size)) != NULL &&
-	    pread(fd, bytes, (size_t)st.st_size, 0) == st.st_size &&
-	    msgpack_unpack_next(&u, bytes, (size_t)st.st_size, NULL) == MSGPACK_UNPACK_SUCCESS)
-		r = unpack(h, &u.data);
-	msgpack_unpacked_destroy(&u);
+	    pread(fd, bytes, (size_t)st.st_size, 0) == st.st_size && (at = bytes, msgpack_walk_take(&at, bytes + st.st_size, &map)))
+		r = unpack(h, &map);
 	free(bytes);
 	close(fd);
 	if (r < 0)

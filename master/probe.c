@@ -18,10 +18,10 @@
 #include <unistd.h>
 
 #include "master/program.h"
+#include "proto/msgpack_walk.h"
 #include "shm/crash.h"
 #include "shm/log.h"
 #include "shm/snapshot.h"
-#include "shm/snapshot_io.h"
 
 #define PATIENCE_MS 10000
 #define ANSWER_MAX 4096
@@ -65,24 +65,21 @@ static bool wait_for(pid_t pid, int *status)
 /* Reads the answer: PROBE_, and why[]; -1 if what was written is no answer of a Janus. */
 static int read_answer(int fd, uint64_t nonce, char why[WHY_MAX])
 {
-	char bytes[ANSWER_MAX];
+	uint8_t bytes[ANSWER_MAX];
 	ssize_t n = read(fd, bytes, sizeof(bytes));
-	const msgpack_object *o, *text;
-	msgpack_unpacked u;
-	int answer = -1;
+	const uint8_t *at = bytes;
+	struct msgpack_value map, value;
+	int answer;
 
-	if (n <= 0)
+	if (n <= 0 || !msgpack_walk_take(&at, bytes + n, &map))
 		return -1;
-	msgpack_unpacked_init(&u);
-	if (msgpack_unpack_next(&u, bytes, (size_t)n, NULL) == MSGPACK_UNPACK_SUCCESS && u.data.type == MSGPACK_OBJECT_MAP &&
-	    (o = snapshot_get(&u.data, "nonce")) != NULL && o->type == MSGPACK_OBJECT_POSITIVE_INTEGER && o->via.u64 == nonce &&
-	    (o = snapshot_get(&u.data, "answer")) != NULL && o->type == MSGPACK_OBJECT_POSITIVE_INTEGER) {
-		answer = (int)o->via.u64;
-		text = snapshot_get(&u.data, "why");
-		if (text && text->type == MSGPACK_OBJECT_STR)
-			snprintf(why, WHY_MAX, "%.*s", (int)text->via.str.size, text->via.str.ptr);
-	}
-	msgpack_unpacked_destroy(&u);
+	if (!msgpack_walk_find(&map, "nonce", &value) || value.kind != WALK_UINT || value.u != nonce)
+		return -1;
+	if (!msgpack_walk_find(&map, "answer", &value) || value.kind != WALK_UINT)
+		return -1;
+	answer = (int)value.u;
+	if (msgpack_walk_find(&map, "why", &value) && value.kind == WALK_STR)
+		snprintf(why, WHY_MAX, "%.*s", (int)value.len, (const char *)value.p);
 	return answer;
 }
 

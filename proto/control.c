@@ -1,8 +1,5 @@
 /*
- * The control protocol's packets.
- *
- * msgpack-c allocates what an array's or a map's header announces before it has seen one element: five bytes can ask for gigabytes. So a
- * packet is walked first, and only given to msgpack-c when everything it announces is there.
+ * The control protocol's packets: written by msgpack-c, read by msgpack_walk.c.
  */
 #include "proto/control.h"
 
@@ -175,121 +172,116 @@ size_t control_status_pack(void *dst, const struct control_status *status)
 
 /* ---- unpacking: what the values say ---- */
 
-static bool get_uint(const msgpack_object *o, uint64_t most, uint64_t *dst)
+static bool get_uint(const struct msgpack_value *v, uint64_t most, uint64_t *dst)
 {
-	if (o->type != MSGPACK_OBJECT_POSITIVE_INTEGER || o->via.u64 > most)
+	if (v->kind != WALK_UINT || v->u > most)
 		return false;
-	*dst = o->via.u64;
+	*dst = v->u;
 	return true;
 }
 
-static bool get_u32(const msgpack_object *o, uint32_t *dst)
+static bool get_text(const struct msgpack_value *v, char *dst, size_t size)
 {
-	uint64_t n;
+	if (v->kind != WALK_STR || v->len >= size || memchr(v->p, 0, v->len))
+		return false;
+	memcpy(dst, v->p, v->len);
+	dst[v->len] = '\0';
+	return true;
+}
 
-	if (!get_uint(o, UINT32_MAX, &n))
+/* Each is fine with an absent key, and leaves *dst then. */
+static bool find_uint(const struct msgpack_value *map, const char *key, uint64_t *dst)
+{
+	struct msgpack_value v;
+
+	return !msgpack_walk_find(map, key, &v) || get_uint(&v, UINT64_MAX, dst);
+}
+
+static bool find_u32(const struct msgpack_value *map, const char *key, uint32_t *dst)
+{
+	struct msgpack_value v;
+	uint64_t n = *dst;
+
+	if (msgpack_walk_find(map, key, &v) && !get_uint(&v, UINT32_MAX, &n))
 		return false;
 	*dst = (uint32_t)n;
 	return true;
 }
 
-static bool get_text(const msgpack_object *o, char *dst, size_t size)
+static bool find_text(const struct msgpack_value *map, const char *key, char *dst, size_t size)
 {
-	if (o->type != MSGPACK_OBJECT_STR || o->via.str.size >= size || memchr(o->via.str.ptr, 0, o->via.str.size))
-		return false;
-	memcpy(dst, o->via.str.ptr, o->via.str.size);
-	dst[o->via.str.size] = '\0';
+	struct msgpack_value v;
+
+	return !msgpack_walk_find(map, key, &v) || get_text(&v, dst, size);
+}
+
+/* The array at a key, an empty one if absent. False: it is none, or too long. */
+static bool find_array(const struct msgpack_value *map, const char *key, uint32_t most, struct msgpack_value *array)
+{
+	if (msgpack_walk_find(map, key, array))
+		return array->kind == WALK_ARRAY && array->len <= most;
+	*array = (struct msgpack_value){ .kind = WALK_ARRAY };
 	return true;
 }
 
-/* The value of a key in a map, the last one if there are several, or NULL. */
-static const msgpack_object *find(const msgpack_object *map, const char *key)
-{
-	for (uint32_t i = map->via.map.size; i > 0; i--) {
-		const msgpack_object_kv *kv = &map->via.map.ptr[i - 1];
-
-		if (kv->key.type == MSGPACK_OBJECT_STR && kv->key.via.str.size == strlen(key) &&
-		    memcmp(kv->key.via.str.ptr, key, strlen(key)) == 0)
-			return &kv->val;
-	}
-	return NULL;
-}
-
-/* Each is fine with an absent key, and leaves *dst then. */
-static bool find_uint(const msgpack_object *map, const char *key, uint64_t *dst)
-{
-	const msgpack_object *o = find(map, key);
-
-	return !o || get_uint(o, UINT64_MAX, dst);
-}
-
-static bool find_u32(const msgpack_object *map, const char *key, uint32_t *dst)
-{
-	const msgpack_object *o = find(map, key);
-
-	return !o || get_u32(o, dst);
-}
-
-static bool find_text(const msgpack_object *map, const char *key, char *dst, size_t size)
-{
-	const msgpack_object *o = find(map, key);
-
-	return !o || get_text(o, dst, size);
-}
-
-/* The array at a key, an empty one if absent; NULL when it is none or too long. */
-static const msgpack_object_array *find_array(const msgpack_object *map, const char *key, uint32_t most)
-{
-	static const msgpack_object_array empty;
-	const msgpack_object *o = find(map, key);
-
-	if (!o)
-		return &empty;
-	return o->type == MSGPACK_OBJECT_ARRAY && o->via.array.size <= most ? &o->via.array : NULL;
-}
-
-static bool get_worker(const msgpack_object *o, struct control_worker *w)
+static bool get_worker(const struct msgpack_value *map, struct control_worker *w)
 {
 	char state[32] = "";
 
-	if (o->type != MSGPACK_OBJECT_MAP || !find_text(o, "state", state, sizeof(state)))
+	if (map->kind != WALK_MAP || !find_text(map, "state", state, sizeof(state)))
 		return false;
 	w->state = find_name(state_names, COUNT(state_names), state);
-	return find_u32(o, "slot", &w->slot) && find_u32(o, "keeper", &w->keeper) && find_u32(o, "worker", &w->worker) &&
-	       find_uint(o, "connections", &w->connections) && find_uint(o, "restarts", &w->restarts) &&
-	       find_uint(o, "generation", &w->generation);
+	return find_u32(map, "slot", &w->slot) && find_u32(map, "keeper", &w->keeper) && find_u32(map, "worker", &w->worker) &&
+	       find_uint(map, "connections", &w->connections) && find_uint(map, "restarts", &w->restarts) &&
+	       find_uint(map, "generation", &w->generation);
 }
 
-/* A later version may know transports that are none here. */
-static bool find_groups(const msgpack_object *map, uint64_t *by_transport)
+static bool find_listeners(const struct msgpack_value *map, struct control_status *s)
 {
-	const msgpack_object *o = find(map, "by_transport");
+	struct msgpack_value array, v;
+	const uint8_t *at;
 
-	if (!o)
-		return true;
-	if (o->type != MSGPACK_OBJECT_MAP)
+	if (!find_array(map, "listen", CONTROL_LISTEN_MAX, &array))
 		return false;
-	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
-		if (!find_uint(o, transport_group_key(i), &by_transport[i]))
+	for (at = array.p; s->listeners < array.len; s->listeners++)
+		if (!msgpack_walk_take(&at, array.end, &v) || !get_text(&v, s->listen[s->listeners], sizeof(s->listen[0])))
 			return false;
 	return true;
 }
 
-static bool get_status(const msgpack_object *map, struct control_status *s)
+static bool find_workers(const struct msgpack_value *map, struct control_status *s)
 {
-	const msgpack_object_array *listen = find_array(map, "listen", CONTROL_LISTEN_MAX);
-	const msgpack_object_array *workers = find_array(map, "workers", CONTROL_WORKERS_MAX);
+	struct msgpack_value array, v;
+	const uint8_t *at;
 
-	memset(s, 0, sizeof(*s));
-	if (!listen || !workers)
+	if (!find_array(map, "workers", CONTROL_WORKERS_MAX, &array))
 		return false;
-	for (; s->listeners < listen->size; s->listeners++)
-		if (!get_text(&listen->ptr[s->listeners], s->listen[s->listeners], sizeof(s->listen[0])))
+	for (at = array.p; s->workers < array.len; s->workers++)
+		if (!msgpack_walk_take(&at, array.end, &v) || !get_worker(&v, &s->worker[s->workers]))
 			return false;
-	for (; s->workers < workers->size; s->workers++)
-		if (!get_worker(&workers->ptr[s->workers], &s->worker[s->workers]))
+	return true;
+}
+
+/* A later version may know transports that are none here. */
+static bool find_groups(const struct msgpack_value *map, uint64_t *by_transport)
+{
+	struct msgpack_value groups;
+
+	if (!msgpack_walk_find(map, "by_transport", &groups))
+		return true;
+	if (groups.kind != WALK_MAP)
+		return false;
+	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
+		if (!find_uint(&groups, transport_group_key(i), &by_transport[i]))
 			return false;
-	return find_text(map, "version", s->version, sizeof(s->version)) && find_u32(map, "pid", &s->pid) &&
+	return true;
+}
+
+static bool get_status(const struct msgpack_value *map, struct control_status *s)
+{
+	memset(s, 0, sizeof(*s));
+	return find_listeners(map, s) && find_workers(map, s) &&
+	       find_text(map, "version", s->version, sizeof(s->version)) && find_u32(map, "pid", &s->pid) &&
 	       find_uint(map, "started", &s->started) && find_text(map, "file", s->file, sizeof(s->file)) &&
 	       find_text(map, "runtime_dir", s->runtime_dir, sizeof(s->runtime_dir)) &&
 	       find_uint(map, "connections_max", &s->connections_max) && find_uint(map, "buffered", &s->buffered) &&
@@ -298,67 +290,52 @@ static bool get_status(const msgpack_object *map, struct control_status *s)
 
 /* ---- unpacking: whole packets ---- */
 
-/* 0, and *got has a map of this protocol's version, to be given back with msgpack_unpacked_destroy(). */
-static int unpack(const void *src, size_t len, msgpack_unpacked *got)
+static int finish(bool good)
 {
-	const uint8_t *p = src, *end = p + len;
-	struct msgpack_value whole;
-	size_t at = 0;
-	uint64_t version;
-
-	msgpack_unpacked_init(got);
-	if (len > CONTROL_PACKET_MAX || !msgpack_walk_take(&p, end, &whole) || p != end)
-		goto bad;
-	if (msgpack_unpack_next(got, src, len, &at) != MSGPACK_UNPACK_SUCCESS || got->data.type != MSGPACK_OBJECT_MAP)
-		goto bad;
-	if (!find(&got->data, "v") || !get_uint(find(&got->data, "v"), UINT64_MAX, &version))
-		goto bad;
-	if (version == CONTROL_VERSION)
-		return 0;
-	msgpack_unpacked_destroy(got);
-	errno = EPROTONOSUPPORT;
-	return -1;
-bad:
-	msgpack_unpacked_destroy(got);
-	errno = EBADMSG;
-	return -1;
-}
-
-static int finish(msgpack_unpacked *got, bool good)
-{
-	msgpack_unpacked_destroy(got);
 	if (good)
 		return 0;
 	errno = EBADMSG;
 	return -1;
 }
 
+/* 0: the packet is a map of this protocol's version. */
+static int unpack(const void *src, size_t len, struct msgpack_value *map)
+{
+	const uint8_t *at = src, *end = at + len;
+	struct msgpack_value version;
+
+	if (len > CONTROL_PACKET_MAX || !msgpack_walk_take(&at, end, map) || at != end)
+		return finish(false);
+	if (!msgpack_walk_find(map, "v", &version) || version.kind != WALK_UINT)
+		return finish(false);
+	if (version.u == CONTROL_VERSION)
+		return 0;
+	errno = EPROTONOSUPPORT;
+	return -1;
+}
+
 int control_request_unpack(const void *src, size_t len, struct control_request *request)
 {
-	msgpack_unpacked got;
-	bool good;
+	struct msgpack_value map, name;
 
-	if (unpack(src, len, &got) < 0)
+	if (unpack(src, len, &map) < 0)
 		return -1;
 	memset(request, 0, sizeof(*request));
-	good = find(&got.data, "cmd") && find_text(&got.data, "cmd", request->name, sizeof(request->name));
+	if (!msgpack_walk_find(&map, "cmd", &name) || !get_text(&name, request->name, sizeof(request->name)))
+		return finish(false);
 	request->command = control_command_find(request->name);
-	return finish(&got, good);
+	return 0;
 }
 
 int control_reply_unpack(const void *src, size_t len, struct control_reply *reply, struct control_status *status)
 {
-	msgpack_unpacked got;
-	const msgpack_object *ok;
-	bool good;
+	struct msgpack_value map, ok;
 
-	if (unpack(src, len, &got) < 0)
+	if (unpack(src, len, &map) < 0)
 		return -1;
 	memset(reply, 0, sizeof(*reply));
-	ok = find(&got.data, "ok");
-	good = ok && ok->type == MSGPACK_OBJECT_BOOLEAN && find_text(&got.data, "error", reply->error, sizeof(reply->error));
-	reply->ok = good && ok->via.boolean;
-	if (reply->ok && status)
-		good = get_status(&got.data, status);
-	return finish(&got, good);
+	if (!msgpack_walk_find(&map, "ok", &ok) || ok.kind != WALK_BOOL || !find_text(&map, "error", reply->error, sizeof(reply->error)))
+		return finish(false);
+	reply->ok = ok.u;
+	return finish(!reply->ok || !status || get_status(&map, status));
 }

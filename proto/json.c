@@ -1,23 +1,46 @@
 /*
- * jsmn finds the tokens, json_check.c sees to it that they are JSON, and the members are taken from them.
+ * JSON texts of peers. jsmn finds the tokens; what it does not care about is checked over these tokens: each of them by json_check.c, and what
+ * stands between them here, so that every byte of the text was looked at.
  *
- * Parent links are on because jsmn without them looks for the enclosing object from the last token backwards at every comma: quadratic in the number
- * of members, which a peer chooses. With them, a closing bracket costs as many steps as it is deep; so jsmn is given room for a few tokens at a time,
- * and it ends where they are nested too deeply.
+ *   {"a" : [1, "x"]}      tokens: the object, a, the array, 1, x; between them, beside their own quotes and brackets, ` : ` and `, ` and `]}`
+ *
+ * jsmn gets room for WINDOW more tokens at a time, and these are checked before it gets more. So a text that is no JSON costs no more memory
+ * than its good beginning. And jsmn is never deeper in than JSON_DEPTH_MAX + WINDOW: at each closing bracket it goes back over those that were
+ * closed right before, so its time would grow with the square of the depth. Parent links are on because jsmn without them looks for the enclosing
+ * object from the last token backwards at every comma: quadratic in the number of members, which a peer chooses.
  */
 #include "proto/json.h"
 
-#include <assert.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include "proto/json_check.h"
+#include "proto/json_walk.h"
 
 #define JSMN_STATIC
 #include "proto/json_check.h"
 #include "proto/json_walk.h"
 
-#define TOKENS_AT_ONCE 64u
-#define NO_MEMORY "the server is out of memory"
-#define NAME_MAX_BYTES 32	/* of those that json_name_is() is asked for */
+#define WINDOW 256
+
+/* What may come next. */
+enum expected { VALUE, VALUE_OR_END, NAME, NAME_OR_END, COLON, COMMA_OR_END, NOTHING };
+
+static const char *const missing[] = {
+	[VALUE] = "bad JSON: a value was expected", [VALUE_OR_END] = "bad JSON: a value was expected",
+	[NAME] = "bad JSON: a member's name was expected", [NAME_OR_END] = "bad JSON: a member's name was expected",
+	[COLON] = "bad JSON: a colon was expected", [COMMA_OR_END] = "bad JSON: a comma or a closing bracket was expected",
+	[NOTHING] = "bad JSON: something stands behind the value",
+};
+
+struct check {
+	const char *text;
+	size_t len, at;			/* text[0..at) is checked */
+	const jsmntok_t *tokens;
+	unsigned next;			/* the first token that is not */
+	int open;			/* the innermost token that is open at text[at]; -1: none */
+	unsigned depth;			/* so many are */
+	enum expected expected;
+};
 
 void json_init(struct json *json)
 {
@@ -31,22 +54,212 @@ void json_fini(struct json *json)
 	json_init(json);
 }
 
-/* Makes room for `want` elements; what is there stays. */
-static int reserve(void **array, unsigned *max, unsigned want, size_t size)
+/* The array, with room for `want` > 0 elements. NULL: there is no memory, and the array stays as it is. */
+static void *reserve(void *array, unsigned *max, unsigned want, size_t size)
 {
 	unsigned room = *max < TOKENS_AT_ONCE ? TOKENS_AT_ONCE : *max;
 	void *p;
 
 	if (want <= *max)
-		return 0;
+		return array;
 	while (room < want)
 		room *= 2;
-	p = reallocarray(*array, room, size);
-	if (p == NULL)
-		return -1;
-	*array = p;
-	*max = room;
-	return 0;
+	array = reallocarray(array, room, size);
+	if (array != NULL)
+		*max = room;
+	return array;
+}
+
+static bool reserve_tokens(struct json *json, unsigned want)
+{
+	jsmntok_t *tokens = reserve(json->tokens, &json->tokens_max, want, sizeof(*tokens));
+
+	if (tokens == NULL)
+		return false;
+	json->tokens = tokens;
+	return true;
+}
+
+static bool reserve_members(struct json *json, unsigned want)
+{
+	struct json_member *members = reserve(json->members, &json->members_max, want, sizeof(*members));
+
+	if (members == NULL)
+		return false;
+	json->members = members;
+	return true;
+}
+
+/* ---- between tokens (inline, as they are called for every token of every message) ---- */
+
+static inline void value_ends(struct check *c)
+{
+	c->expected = c->depth > 0 ? COMMA_OR_END : NOTHING;
+}
+
+/* A closing bracket at text[at]. jsmn has found out which one it belongs to. */
+static inline bool close_container(struct check *c)
+{
+	const jsmntok_t *tokens = c->tokens;
+
+	if (c->expected != COMMA_OR_END && c->expected != VALUE_OR_END && c->expected != NAME_OR_END)
+		return false;
+	if (tokens[c->open].end != (int)c->at + 1)
+		return false;
+	c->open = tokens[c->open].parent;
+	if (c->open >= 0 && tokens[c->open].type == JSMN_STRING)	/* the name, in an object */
+		c->open = tokens[c->open].parent;
+	c->depth--;
+	value_ends(c);
+	return true;
+}
+
+static inline bool check_byte(struct check *c, char byte)
+{
+	switch (byte) {
+	case ' ': case '\n': case '\t': case '\r':
+		return true;
+	case ':':
+		if (c->expected != COLON)
+			return false;
+		c->expected = VALUE;
+		return true;
+	case ',':
+		if (c->expected != COMMA_OR_END)
+			return false;
+		c->expected = c->tokens[c->open].type == JSMN_OBJECT ? NAME : VALUE;
+		return true;
+	case ']': case '}':
+		return close_container(c);
+	default:
+		return false;
+	}
+}
+
+/* Up to text[to], or to a byte that can't stand there. */
+static inline bool check_between(struct check *c, size_t to)
+{
+	while (c->at < to && check_byte(c, c->text[c->at]))
+		c->at++;
+	return c->at == to;
+}
+
+/* ---- tokens ---- */
+
+/* A name, or a value that is a string. */
+static inline const char *check_string(struct check *c, const jsmntok_t *token)
+{
+	const char *error = json_check_string(c->text + token->start, c->text + token->end);
+
+	c->at = (size_t)token->end + 1;
+	if (c->expected == NAME || c->expected == NAME_OR_END)
+		c->expected = COLON;
+	else
+		value_ends(c);
+	return error;
+}
+
+static inline const char *check_scalar(struct check *c, size_t end)
+{
+	const char *p = c->text + c->at, *error = json_check_scalar(&p, c->text + end);
+
+	c->at = (size_t)(p - c->text);
+	value_ends(c);
+	return error != NULL || c->at == end ? error : missing[c->expected];
+}
+
+static inline const char *open_container(struct check *c, const jsmntok_t *token)
+{
+	if (c->depth == JSON_DEPTH_MAX)
+		return "bad JSON: nested too deeply";
+	c->open = (int)c->next;
+	c->depth++;
+	c->at++;
+	c->expected = token->type == JSMN_OBJECT ? NAME_OR_END : VALUE_OR_END;
+	return NULL;
+}
+
+static inline bool wants_value(const struct check *c)
+{
+	return c->expected == VALUE || c->expected == VALUE_OR_END;
+}
+
+static inline bool wants_name(const struct check *c)
+{
+	return c->expected == NAME || c->expected == NAME_OR_END;
+}
+
+static inline const char *check_token(struct check *c, const jsmntok_t *token)
+{
+	bool string = token->type == JSMN_STRING;	/* jsmn leaves its quotes out */
+
+	if (!check_between(c, (size_t)(token->start - string)) || !(wants_value(c) || (string && wants_name(c))))
+		return missing[c->expected];
+	if (string)
+		return check_string(c, token);
+	return token->type == JSMN_PRIMITIVE ? check_scalar(c, (size_t)token->end) : open_container(c, token);
+}
+
+/* Up to token `count`. */
+static const char *check_tokens(struct check *state, unsigned count)
+{
+	struct check c = *state;	/* in registers */
+	const char *error = NULL;
+
+	for (; c.next < count && error == NULL; c.next++)
+		error = check_token(&c, &c.tokens[c.next]);
+	*state = c;
+	return error;
+}
+
+/* What stands behind the last token: brackets, if all is well, or a text that is only a number or a word, which is no token as nothing follows
+ * it. If not, it is what jsmn stopped at, or what it does not care about. */
+static const char *check_rest(struct check *c)
+{
+	const char *error = NULL;
+
+	if (!check_between(c, c->len)) {
+		if (c->text[c->at] == '"' && (wants_value(c) || wants_name(c))) {
+			error = json_check_string(c->text + c->at + 1, c->text + c->len);
+			return error != NULL ? error : "bad JSON: a string without an end";
+		}
+		if (wants_value(c))
+			error = check_scalar(c, c->len);
+	}
+	if (error == NULL && (c->at < c->len || c->expected != NOTHING))
+		error = missing[c->expected];
+	return error;
+}
+
+/* ---- texts ---- */
+
+/* Finds the tokens of a text and checks it. *count is their number. NULL, or what is wrong. */
+static const char *find_tokens(struct json *json, const char *text, size_t len, unsigned *count)
+{
+	struct check c = { .text = text, .len = len, .open = -1, .expected = VALUE };
+	const char *error = NULL;
+	jsmn_parser parser;
+	int found;
+
+	if (len > JSON_TEXT_MAX)
+		return "bad JSON: too long";
+	jsmn_init(&parser);
+	do {
+		if (!reserve_tokens(json, parser.toknext + WINDOW))
+			return "the server is out of memory";
+		found = jsmn_parse(&parser, text, len, json->tokens, parser.toknext + WINDOW);
+		c.tokens = json->tokens;
+		error = check_tokens(&c, parser.toknext);
+	} while (found == JSMN_ERROR_NOMEM && error == NULL);
+	*count = parser.toknext;
+	return error != NULL ? error : check_rest(&c);
+}
+
+const char *json_value(struct json *json, const char *text, size_t len)
+{
+	unsigned count;
+
+	return find_tokens(json, text, len, &count);
 }
 
 /* Whether token `i` is nested so deeply that what is open there is no JSON to us. */
@@ -92,7 +305,6 @@ static enum json_type type_of(char first)
 	}
 }
 
-/* jsmn leaves a string's quotes out. */
 static const char *token_range(const char *text, const jsmntok_t *token, uint32_t *len)
 {
 	int quote = token->type == JSMN_STRING;
@@ -102,11 +314,11 @@ static const char *token_range(const char *text, const jsmntok_t *token, uint32_
 }
 
 /* A name's parent is its object, a value's is its name: the children of token 0 are the names, each followed by its value. */
-static void collect_members(struct json *json, const char *text)
+static void collect_members(struct json *json, const char *text, unsigned tokens)
 {
 	const jsmntok_t *token = json->tokens;
 
-	for (unsigned i = 1; i + 1 < json->tokens_count; i++) {
+	for (unsigned i = 1; i < tokens; i++) {
 		struct json_member *member = &json->members[json->count];
 
 		if (token[i].parent != 0)
@@ -133,41 +345,25 @@ const char *json_check(struct json *json, const char *text, size_t len)
 
 int json_object(struct json *json, const char *text, size_t len, const char **error)
 {
-	const jsmntok_t *token;
-	void *members = json->members;
+	const jsmntok_t *object;
+	unsigned tokens = 0;
 
 	json->count = 0;
-	*error = json_check(json, text, len);
+	*error = find_tokens(json, text, len, &tokens);
+	object = json->tokens;
+	if (*error == NULL && (tokens == 0 || object->type != JSMN_OBJECT))
+		*error = "not a JSON object";
+	else if (*error == NULL && !reserve_members(json, (unsigned)object->size + 1))
+		*error = "the server is out of memory";
 	if (*error != NULL)
 		return -1;
-	token = json->tokens;
-	if (json->tokens_count == 0 || token[0].type != JSMN_OBJECT) {
-		*error = "not a JSON object";
-		return -1;
-	}
-	if (reserve(&members, &json->members_max, (unsigned)token[0].size, sizeof(*json->members)) < 0) {
-		*error = NO_MEMORY;
-		return -1;
-	}
-	json->members = members;
-	collect_members(json, text);
+	collect_members(json, text, tokens);
 	return 0;
-}
-
-bool json_name_is_slow(const struct json_member *member, const char *name)
-{
-	size_t len = strlen(name), raw = member->name_len - 2;
-	char resolved[NAME_MAX_BYTES];
-
-	assert(len <= sizeof(resolved));
-	if (raw > 6 * len || memchr(member->name + 1, '\\', raw) == NULL)
-		return false;
-	return json_string(member->name, member->name_len, resolved, len) == (ssize_t)len && memcmp(resolved, name, len) == 0;
 }
 
 bool json_array_begin(struct json_array *array, const char *text, size_t len)
 {
-	const char *end = text + len, *p = json_skip_space(text, end);
+	const char *end = text + len, *p = json_walk_space(text, end);
 
 	*array = (struct json_array){ p + 1, end };
 	return p < end && *p == '[';
@@ -175,41 +371,22 @@ bool json_array_begin(struct json_array *array, const char *text, size_t len)
 
 bool json_array_next(struct json_array *array, const char **item, size_t *len)
 {
-	const char *p = json_skip_space(array->at, array->end), *after;
+	const char *p = json_walk_space(array->at, array->end), *after;
 
 	if (p >= array->end || *p == ']')
 		return false;
-	after = json_skip_value(p, array->end);
+	after = json_walk_value(p, array->end);
 	*item = p;
 	*len = (size_t)(after - p);
-	p = json_skip_space(after, array->end);
+	p = json_walk_space(after, array->end);
 	array->at = p < array->end && *p == ',' ? p + 1 : p;
 	return true;
 }
 
 ssize_t json_string(const char *raw, size_t len, char *dst, size_t max)
 {
-	const char *p = raw + 1, *end = raw + len - 1;
-	size_t used = 0;
+	struct sink s = { .dst = dst, .room = max };
 
-	while (p < end) {
-		const char *escape = memchr(p, '\\', (size_t)(end - p));
-		size_t run = (size_t)((escape != NULL ? escape : end) - p);
-		char bytes[4];
-		size_t n, taken;
-
-		if (run > max - used)
-			return -1;
-		memcpy(dst + used, p, run);
-		used += run;
-		if (escape == NULL)
-			break;
-		n = json_escape(escape, end, bytes, &taken);
-		p = escape + taken;
-		if (n > max - used)
-			return -1;
-		memcpy(dst + used, bytes, n);
-		used += n;
-	}
-	return (ssize_t)used;
+	json_put_string(&s, raw, len, sink_bytes);
+	return s.len <= max ? (ssize_t)s.len : -1;
 }

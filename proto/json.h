@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/types.h>
 
+#include "proto/json_walk.h"
+
 #define JSON_DEPTH_MAX 128		/* arrays and objects inside each other */
 #define JSON_TEXT_MAX (1u << 30)	/* bytes */
 
@@ -37,22 +39,15 @@ void json_init(struct json *json);
 void json_fini(struct json *json);
 
 /* NULL if the text is one JSON value, with white space around it or without; or a static sentence that says what is wrong. */
-const char *json_check(struct json *json, const char *text, size_t len);
+const char *json_value(struct json *json, const char *text, size_t len);
 
 /* Checks that the text is one JSON object and finds its members, which point into it. 0; or -1 and *error is a static sentence. */
 int json_object(struct json *json, const char *text, size_t len, const char **error);
 
-bool json_name_is_slow(const struct json_member *member, const char *name);
-
-/* Whether the member's name is `name` (up to 32 bytes of printable ASCII without \ and "), escapes resolved. */
+/* Whether the member's name is `name` (less than 32 letters and digits), escapes resolved. */
 static inline bool json_name_is(const struct json_member *member, const char *name)
 {
-	size_t len = strlen(name) + 2;
-
-	/* An escape is longer than what it stands for, so only a longer name has to be resolved. */
-	if (member->name_len == len)
-		return memcmp(member->name + 1, name, len - 2) == 0;
-	return member->name_len > len && json_name_is_slow(member, name);
+	return json_string_is(member->name, member->name_len, name);
 }
 
 /* The elements of an array, one after the other:
@@ -60,7 +55,7 @@ static inline bool json_name_is(const struct json_member *member, const char *na
  *   if (json_array_begin(&array, text, len))
  *           while (json_array_next(&array, &item, &item_len))
  *
- * The text has passed json_check(). begin is false if it is no array. Items point into the text and have no white space around them. */
+ * The text has passed json_value(). begin is false if it is no array. Items point into the text and have no white space around them. */
 struct json_array {
 	const char *at, *end;	/* private */
 };

@@ -1,15 +1,28 @@
 /*
- * Quotes and brackets are looked for, the rest is passed over. Every step is bounded by the end of the text, never by what a byte said a moment
- * ago.
+ * Quotes, backslashes and brackets are looked for, the rest is passed over. Every step is bounded by the end of the text, never by what a byte
+ * said a moment ago.
  */
 #include "proto/json_walk.h"
-
-#include <string.h>
 
 #include "proto/hex.h"
 #include "proto/utf8.h"
 
-const char *json_skip_string(const char *p, const char *end)
+/* Bytes that are no part of a number or word. */
+enum { SEPARATES = 1, NESTS = 2 };
+static const uint8_t kinds[256] = {
+	[','] = SEPARATES, [':'] = SEPARATES, [' '] = SEPARATES, ['\n'] = SEPARATES, ['\t'] = SEPARATES, ['\r'] = SEPARATES,
+	['"'] = NESTS, ['['] = NESTS, [']'] = NESTS, ['{'] = NESTS, ['}'] = NESTS,
+};
+
+const char *json_walk_space(const char *p, const char *end)
+{
+	while (p < end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
+		p++;
+	return p;
+}
+
+/* Behind the string at p, or NULL. */
+static const char *walk_string(const char *p, const char *end)
 {
 	const char *first = p + 1, *quote;
 
@@ -24,15 +37,28 @@ const char *json_skip_string(const char *p, const char *end)
 	return NULL;
 }
 
+const char *json_walk_scalar(const char *p, const char *end)
+{
+	if (*p == '"')
+		return walk_string(p, end);
+	while (p < end && kinds[(uint8_t)*p] == 0)
+		p++;
+	return p;
+}
+
 /* Behind the array or object at p, or NULL. */
-static const char *skip_nested(const char *p, const char *end)
+static const char *walk_nested(const char *p, const char *end)
 {
 	size_t depth = 0;
 
-	while (p < end) {
+	for (;;) {
+		while (p < end && kinds[(uint8_t)*p] != NESTS)
+			p++;
+		if (p == end)
+			return NULL;
 		switch (*p) {
 		case '"':
-			p = json_skip_string(p, end);
+			p = walk_string(p, end);
 			if (p == NULL)
 				return NULL;
 			continue;
@@ -49,25 +75,16 @@ static const char *skip_nested(const char *p, const char *end)
 		}
 		p++;
 	}
-	return NULL;
 }
 
-const char *json_skip_value(const char *p, const char *end)
+const char *json_walk_value(const char *p, const char *end)
 {
-	char first = *p;
-
-	if (first == '"')
-		return json_skip_string(p, end);
-	if (first == '{' || first == '[')
-		return skip_nested(p, end);
-	while (p < end && memchr(",:]} \n\t\r", *p, 8) == NULL)
-		p++;
-	return p;
+	return *p == '{' || *p == '[' ? walk_nested(p, end) : json_walk_scalar(p, end);
 }
 
-int json_hex4(const char *p, const char *end)
+int json_code_unit(const char *p, const char *end)
 {
-	int value = 0;
+	int unit = 0;
 
 	if (end - p < 4)
 		return -1;
@@ -76,15 +93,15 @@ int json_hex4(const char *p, const char *end)
 
 		if (digit < 0)
 			return -1;
-		value = value << 4 | digit;
+		unit = unit << 4 | digit;
 	}
-	return value;
+	return unit;
 }
 
-/* \uXXXX, and a second one when the first is a high surrogate. */
+/* \uXXXX, and a second one when the first is the first half of a surrogate pair. */
 static size_t unicode(const char *p, const char *end, char out[4], size_t *taken)
 {
-	int first = json_hex4(p + 2, end), second;
+	int first = json_code_unit(p + 2, end), second;
 
 	*taken = 6;
 	if (first < 0 || (first >= 0xdc00 && first <= 0xdfff))
@@ -93,7 +110,7 @@ static size_t unicode(const char *p, const char *end, char out[4], size_t *taken
 		return utf8_put((uint8_t *)out, (uint32_t)first);
 	if (end - p < 12 || p[6] != '\\' || p[7] != 'u')
 		return 0;
-	second = json_hex4(p + 8, end);
+	second = json_code_unit(p + 8, end);
 	if (second < 0xdc00 || second > 0xdfff)
 		return 0;
 	*taken = 12;
@@ -115,4 +132,37 @@ size_t json_escape(const char *p, const char *end, char out[4], size_t *taken)
 	case 'u': return unicode(p, end, out, taken);
 	default: return 0;
 	}
+}
+
+void json_put_string(struct sink *s, const char *string, size_t len, void (*put)(struct sink *s, const void *bytes, size_t len))
+{
+	const char *p = string + 1, *end = string + len - 1;
+
+	while (p < end) {
+		const char *slash = memchr(p, '\\', (size_t)(end - p));
+		char out[4];
+		size_t n, taken;
+
+		if (slash != p)
+			put(s, p, (size_t)((slash ? slash : end) - p));
+		if (slash == NULL)
+			return;
+		n = json_escape(slash, end, out, &taken);
+		if (n == 0)
+			return;
+		put(s, out, n);
+		p = slash + taken;
+	}
+}
+
+bool json_string_is_slow(const char *string, size_t len, const char *want)
+{
+	size_t size = strlen(want);
+	char text[32];
+	struct sink s = { .dst = text, .room = sizeof(text) };
+
+	if (memchr(string, '\\', len) == NULL)
+		return false;
+	json_put_string(&s, string, len, sink_bytes);
+	return sink_end(&s) == size && memcmp(text, want, size) == 0;
 }

@@ -25,7 +25,7 @@ struct message_names {
 
 enum message_kind {
 	MESSAGE_TEXT,		/* UTF-8: a JSON string */
-	MESSAGE_JSON,		/* passed json_check(): as it stands, without the white space around it */
+	MESSAGE_JSON,		/* passed json_value(): as it stands, without the white space around it */
 	MESSAGE_BINARY,		/* any bytes: a binary record */
 };
 

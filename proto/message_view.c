@@ -1,5 +1,6 @@
 /*
- * The members of a record's text, and what its strings stand for.
+ * Members of a text that is known to be good JSON, by json_walk.c. Every step is bounded by the end of the text, never by what a byte said a
+ * moment ago.
  */
 #include "proto/message_view.h"
 
@@ -14,12 +15,12 @@ bool message_member_next(struct message_range *text, struct message_member *memb
 	if (p == NULL || text->len < 2 || *p != '"')
 		return false;
 	end = p + text->len;
-	after = json_skip_string(p, end);
+	after = json_walk_scalar(p, end);
 	if (after == NULL || end - after < 2 || *after != ':')
 		return false;
 	member->name = (struct message_range){ p, (size_t)(after - p) };
 	p = after + 1;
-	after = json_skip_value(p, end);
+	after = json_walk_value(p, end);
 	if (after == NULL || after == end)
 		return false;
 	member->value = (struct message_range){ p, (size_t)(after - p) };
@@ -30,39 +31,6 @@ bool message_member_next(struct message_range *text, struct message_member *memb
 	else
 		return false;
 	return true;
-}
-
-void message_put_string(struct sink *s, struct message_range string, void (*put)(struct sink *s, const void *bytes, size_t len))
-{
-	const char *p = string.p + 1, *end = string.p + string.len - 1;
-
-	while (p < end) {
-		const char *slash = memchr(p, '\\', (size_t)(end - p));
-		char out[4];
-		size_t n, taken;
-
-		if (slash != p)
-			put(s, p, (size_t)((slash ? slash : end) - p));
-		if (slash == NULL)
-			return;
-		n = json_escape(slash, end, out, &taken);
-		if (n == 0)
-			return;
-		put(s, out, n);
-		p = slash + taken;
-	}
-}
-
-bool message_name_is_slow(struct message_range name, const char *want)
-{
-	size_t len = strlen(want);
-	char text[32];
-	struct sink s = { .dst = text, .room = sizeof(text) };
-
-	if (memchr(name.p, '\\', name.len) == NULL)
-		return false;
-	message_put_string(&s, name, sink_bytes);
-	return sink_end(&s) == len && memcmp(text, want, len) == 0;
 }
 
 /* Sets view->text and, for a binary record, view->bytes. */

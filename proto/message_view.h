@@ -22,7 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "proto/sink.h"
+#include "proto/json_walk.h"
 
 #define MESSAGE_BINARY_EXTRA 4		/* what a binary record has beside text and data */
 #define MESSAGE_BINARY_TEXT_MAX 0xffffffu
@@ -49,25 +49,16 @@ bool message_view_parse(const char *record, size_t len, struct message_view *vie
 /* Takes a member off the front of a text (view->text). False: there is none left, and text->p is NULL, or the text is broken. */
 bool message_member_next(struct message_range *text, struct message_member *member);
 
-bool message_name_is_slow(struct message_range name, const char *want);
-
-/* Whether the name (with quotes) stands for `want`: less than 32 letters. Escapes are seldom: each makes a letter 5 bytes longer. */
+/* Whether the name (with quotes) stands for `want`: less than 32 letters and digits. */
 static inline bool message_name_is(struct message_range name, const char *want)
 {
-	size_t len = strlen(want) + 2;
-
-	if (name.len == len)
-		return memcmp(name.p + 1, want, len - 2) == 0;
-	return name.len > len && (name.len - len) % 5 == 0 && message_name_is_slow(name, want);
+	return json_string_is(name.p, name.len, want);
 }
 
 static inline bool message_is_string(struct message_range value)
 {
 	return value.p != NULL && value.len >= 2 && value.p[0] == '"';
 }
-
-/* Puts what a string (with quotes) stands for, through `put` piece by piece. */
-void message_put_string(struct sink *s, struct message_range string, void (*put)(struct sink *s, const void *bytes, size_t len));
 
 /* The first MESSAGE_BINARY_EXTRA bytes of a binary record, with a text of len <= MESSAGE_BINARY_TEXT_MAX. */
 void message_binary_head(char dst[MESSAGE_BINARY_EXTRA], size_t len);

@@ -3,6 +3,7 @@
  */
 #include "proto/msgpack_json.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -10,10 +11,9 @@
 
 #include <msgpack.h>
 
-#include "proto/json_walk.h"
+#include "proto/json.h"
 #include "proto/utf8.h"
 
-#define JSON_NESTED_MAX 128
 #define NUMBER_MAX 500
 
 static int append(void *data, const char *bytes, size_t len)
@@ -50,9 +50,9 @@ static void put_string(struct sink *s, struct message_range string)
 	struct sink count = { 0 };
 	msgpack_packer to = packer_of(s);
 
-	message_put_string(&count, string, sink_bytes);
+	json_put_string(&count, string.p, string.len, sink_bytes);
 	msgpack_pack_str(&to, count.len);
-	message_put_string(s, string, sink_bytes);
+	json_put_string(s, string.p, string.len, sink_bytes);
 }
 
 static void put_number(struct sink *s, struct message_range number)
@@ -77,83 +77,85 @@ static void put_number(struct sink *s, struct message_range number)
 		msgpack_pack_uint64(&to, n);
 }
 
-static const char *put_scalar(struct sink *s, const char *p, const char *end)
+static void put_scalar(struct sink *s, struct message_range scalar)
 {
-	const char *after = json_skip_value(p, end);
-	struct message_range value = { p, after ? (size_t)(after - p) : 0 };
 	msgpack_packer to = packer_of(s);
 
-	if (value.len == 0)
-		return NULL;
-	switch (*p) {
-	case '"': put_string(s, value); break;
+	switch (*scalar.p) {
+	case '"': put_string(s, scalar); break;
 	case 't': msgpack_pack_true(&to); break;
 	case 'f': msgpack_pack_false(&to); break;
 	case 'n': msgpack_pack_nil(&to); break;
-	default: put_number(s, value);
+	default: put_number(s, scalar);
 	}
-	return after;
 }
 
-/* Fills in the count that was left open at `place`. */
-static void patch(struct sink *s, size_t place, uint32_t count)
+/* Arrays and objects that are open, and their heads, in which the count is left open until they end. */
+struct nest {
+	unsigned depth;
+	struct {
+		size_t head;
+		uint32_t count;		/* of values, names too */
+		bool map;
+	} open[JSON_DEPTH_MAX];
+};
+
+static bool begin(struct nest *nest, struct sink *s, bool map)
 {
-	const uint8_t bytes[4] = { (uint8_t)(count >> 24), (uint8_t)(count >> 16), (uint8_t)(count >> 8), (uint8_t)count };
-
-	if (s->len <= s->room)
-		memcpy(s->dst + place, bytes, sizeof(bytes));
-}
-
-static const char *put_value(struct sink *s, const char *p, const char *end, unsigned depth);
-
-static const char *put_nested(struct sink *s, const char *p, const char *end, unsigned depth)
-{
-	bool map = *p == '{';
-	char close = map ? '}' : ']';
-	size_t place = s->len + 1;
-	uint32_t count = 0;
-
-	if (depth == 0)
-		return NULL;
+	if (nest->depth == JSON_DEPTH_MAX)
+		return false;
+	nest->open[nest->depth].head = s->len;
+	nest->open[nest->depth].count = 0;
+	nest->open[nest->depth++].map = map;
 	sink_bytes(s, map ? "\xdf\0\0\0\0" : "\xdd\0\0\0\0", 5);
-	p = json_skip_space(p + 1, end);
-	if (p < end && *p == close)
-		return p + 1;
-	for (;; p++) {
-		if (map) {
-			p = json_skip_space(p, end);
-			p = p < end && *p == '"' ? put_scalar(s, p, end) : NULL;
-			p = p ? json_skip_space(p, end) : NULL;
-			if (p == NULL || p == end || *p++ != ':')
-				return NULL;
-		}
-		p = put_value(s, p, end, depth - 1);
-		if (p == NULL)
-			return NULL;
-		count++;
-		p = json_skip_space(p, end);
-		if (p == end || (*p != ',' && *p != close))
-			return NULL;
-		if (*p == close)
-			break;
-	}
-	patch(s, place, count);
-	return p + 1;
+	return true;
 }
 
-static const char *put_value(struct sink *s, const char *p, const char *end, unsigned depth)
+static bool end_nested(struct nest *nest, struct sink *s)
 {
-	p = json_skip_space(p, end);
-	if (p == end)
-		return NULL;
-	return *p == '{' || *p == '[' ? put_nested(s, p, end, depth) : put_scalar(s, p, end);
+	uint32_t count;
+	bool map;
+
+	if (nest->depth == 0)
+		return false;
+	map = nest->open[--nest->depth].map;
+	count = htobe32(nest->open[nest->depth].count >> map);
+	if (s->len <= s->room)
+		memcpy(s->dst + nest->open[nest->depth].head + 1, &count, sizeof(count));
+	return !map || nest->open[nest->depth].count % 2 == 0;
 }
 
 bool msgpack_from_json(struct sink *s, struct message_range value)
 {
-	const char *end = value.p + value.len, *after = put_value(s, value.p, end, JSON_NESTED_MAX);
+	const char *p = value.p, *end = value.p + value.len, *after;
+	struct nest nest;
 
-	return after != NULL && json_skip_space(after, end) == end;
+	for (nest.depth = 0; (p = json_walk_space(p, end)) < end; ) {
+		switch (*p) {
+		case ',': case ':':
+			p++;
+			continue;
+		case '{': case '[':
+			if (!begin(&nest, s, *p++ == '{'))
+				return false;
+			continue;
+		case '}': case ']':
+			if (!end_nested(&nest, s))
+				return false;
+			p++;
+			break;
+		default:
+			after = json_walk_scalar(p, end);
+			if (after == NULL || after == p)
+				return false;
+			put_scalar(s, (struct message_range){ p, (size_t)(after - p) });
+			p = after;
+		}
+		if (nest.depth == 0)
+			return json_walk_space(p, end) == end;
+		nest.open[nest.depth - 1].count++;
+	}
+	return false;
 }
 
 /* ---- msgpack to JSON ---- */

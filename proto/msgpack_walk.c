@@ -61,10 +61,9 @@ static bool take_body(const uint8_t **at, const uint8_t *end, enum msgpack_kind 
 		return false;
 	v->kind = kind;
 	v->len = (uint32_t)len;
-	if (kind != WALK_ARRAY && kind != WALK_MAP) {
-		v->p = *at;
+	v->p = *at;
+	if (kind != WALK_ARRAY && kind != WALK_MAP)
 		*at += len;
-	}
 	return true;
 }
 
@@ -147,4 +146,24 @@ bool msgpack_walk_take(const uint8_t **at, const uint8_t *end, struct msgpack_va
 bool msgpack_walk_is(const struct msgpack_value *v, const char *text)
 {
 	return v->kind == WALK_STR && v->len == strlen(text) && memcmp(v->p, text, v->len) == 0;
+}
+
+bool msgpack_walk_find(const struct msgpack_value *map, const char *key, struct msgpack_value *value)
+{
+	const uint8_t *at = map->p;
+	struct msgpack_value k;
+
+	for (uint32_t i = 0; map->kind == WALK_MAP && i < map->len; i++) {
+		if (!msgpack_walk_take(&at, map->end, &k) || !msgpack_walk_take(&at, map->end, value))
+			return false;
+		if (msgpack_walk_is(&k, key))
+			return true;
+	}
+	return false;
+}
+
+bool msgpack_walk_int(const struct msgpack_value *v, int64_t *n)
+{
+	*n = v->i;
+	return v->kind == WALK_INT || (v->kind == WALK_UINT && v->u <= INT64_MAX);
 }

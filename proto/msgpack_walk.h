@@ -1,7 +1,9 @@
 /*
- * msgpack as it stands in a buffer: a value at a time, nothing allocated. msgpack-c's unpacker makes a tree, and allocates what an array's or
- * a map's header announces before it has seen one element; a request needs no tree, only the ranges of a few values. Where a tree is wanted
- * (control.c), the walk goes first, and sees to it that all that is announced is there.
+ * msgpack as it stands in a buffer: a value at a time, nothing allocated. msgpack-c writes it; its unpacker makes a tree, and allocates what an
+ * array's or a map's header announces before it has seen one element: five bytes can ask for gigabytes. Nobody here needs a tree, only the ranges
+ * of a few values. The values of an array, and a map's keys and values, are taken one after the other from value.p on:
+ *
+ *   for (at = array.p; i < array.len && msgpack_walk_take(&at, array.end, &item); i++)
  */
 #ifndef PROTO_MSGPACK_WALK_H
 #define PROTO_MSGPACK_WALK_H
@@ -24,7 +26,7 @@ struct msgpack_value {
 		double f;
 	};
 	uint32_t len;		/* STR, BIN, EXT (with its type): bytes; ARRAY: values; MAP: pairs */
-	const uint8_t *p;	/* STR, BIN, EXT */
+	const uint8_t *p;	/* STR, BIN, EXT; ARRAY, MAP: its first value */
 	const uint8_t *start, *end;	/* the whole value */
 };
 
@@ -34,6 +36,13 @@ bool msgpack_walk_head(const uint8_t **at, const uint8_t *end, struct msgpack_va
 
 /* Takes a value with all that is in it. False: broken, not all there, or deeper than MSGPACK_WALK_DEPTH. */
 bool msgpack_walk_take(const uint8_t **at, const uint8_t *end, struct msgpack_value *value);
+
+/* The value of a key in a map that msgpack_walk_take() took, the first one if there are several. False: there is none, or it is no map; *value
+ * may be anything then. */
+bool msgpack_walk_find(const struct msgpack_value *map, const char *key, struct msgpack_value *value);
+
+/* An integer, if it is one that *n can hold. */
+bool msgpack_walk_int(const struct msgpack_value *value, int64_t *n);
 
 /* Whether it is a str of these bytes. */
 bool msgpack_walk_is(const struct msgpack_value *value, const char *text);

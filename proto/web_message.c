@@ -152,7 +152,7 @@ static void put_sse(struct sink *s, const struct web_record *rec, const struct m
 	sink_number(s, rec->id);
 	if (message_is_string(view->event) && is_line(view->event)) {
 		sink_literal(s, "\nevent: ");
-		message_put_string(s, view->event, put_line_bytes);
+		json_put_string(s, view->event.p, view->event.len, put_line_bytes);
 	}
 	sink_literal(s, "\ndata: ");
 	if (view->bytes.p != NULL)
@@ -181,7 +181,7 @@ static void put_test(struct sink *s, const struct web_record *rec, const struct 
 	if (view->bytes.p != NULL)
 		sink_base64(s, view->bytes.p, view->bytes.len);
 	else if (message_is_string(view->data))
-		message_put_string(s, view->data, put_html_bytes);
+		json_put_string(s, view->data.p, view->data.len, put_html_bytes);
 	else if (view->data.p != NULL)
 		sink_html(s, view->data.p, view->data.len);
 	else

@@ -9,6 +9,8 @@
 
 #include <msgpack.h>
 
+#include "proto/msgpack_walk.h"
+
 #define NUMBER_OF_NUMBER(def) (def)
 #define NUMBER_OF_SECONDS(def) (def)
 #define NUMBER_OF_TEXT(def) 0
@@ -151,60 +153,44 @@ void settings_pack(const struct settings *s, struct msgpack_packer *to)
 	msgpack_pack_int64(to, s->workers);
 }
 
-static bool unpack_number(int64_t *number, const msgpack_object *value, int64_t least, int64_t most)
+static bool unpack_number(int64_t *number, const struct msgpack_value *value, int64_t least, int64_t most)
 {
-	if (value->type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
-		*number = value->via.i64;
-	else if (value->type == MSGPACK_OBJECT_POSITIVE_INTEGER && value->via.u64 <= INT64_MAX)
-		*number = (int64_t)value->via.u64;
-	else
-		return false;
-	return *number >= least && *number <= most;
+	return msgpack_walk_int(value, number) && *number >= least && *number <= most;
 }
 
-static bool unpack_value(struct settings *s, const struct setting *d, const msgpack_object *value)
+static bool unpack_value(struct settings *s, const struct setting *d, const struct msgpack_value *value)
 {
-	const msgpack_object_str *str = &value->via.str;
 	int place;
 
 	if (d->kind == SETTING_KIND_NUMBER || d->kind == SETTING_KIND_SECONDS)
 		return unpack_number(settings_number(s, d), value, d->least, d->most);
-	if (value->type != MSGPACK_OBJECT_STR)
+	if (value->kind != WALK_STR)
 		return false;
 	if (d->kind == SETTING_KIND_CHOICE) {
-		place = settings_place(d, str->ptr, str->size);
+		place = settings_place(d, (const char *)value->p, value->len);
 		*settings_number(s, d) = place;
 		return place >= 0;
 	}
-	if (str->size >= settings_room(d) || memchr(str->ptr, 0, str->size))
+	if (value->len >= settings_room(d) || memchr(value->p, 0, value->len))
 		return false;
 	memset(settings_text(s, d), 0, settings_room(d));
-	memcpy(settings_text(s, d), str->ptr, str->size);
+	memcpy(settings_text(s, d), value->p, value->len);
 	return true;
 }
 
-static bool key_is(const msgpack_object *key, const char *name)
+int settings_unpack(struct settings *s, const struct msgpack_value *map)
 {
-	return key->type == MSGPACK_OBJECT_STR && key->via.str.size == strlen(name) &&
-	       memcmp(key->via.str.ptr, name, key->via.str.size) == 0;
-}
-
-int settings_unpack(struct settings *s, const struct msgpack_object *map)
-{
+	struct msgpack_value value;
 	struct settings got;
 
-	if (map->type != MSGPACK_OBJECT_MAP)
+	if (map->kind != WALK_MAP)
 		goto bad;
 	settings_defaults(&got);
-	for (uint32_t i = 0; i < map->via.map.size; i++) {
-		const msgpack_object_kv *kv = &map->via.map.ptr[i];
-
-		for (const struct setting *d = settings_table; d < settings_table + SETTINGS; d++)
-			if (key_is(&kv->key, d->name) && !unpack_value(&got, d, &kv->val))
-				goto bad;
-		if (key_is(&kv->key, "workers") && !unpack_number(&got.workers, &kv->val, 1, WORKERS_MAX))
+	for (const struct setting *d = settings_table; d < settings_table + SETTINGS; d++)
+		if (msgpack_walk_find(map, d->name, &value) && !unpack_value(&got, d, &value))
 			goto bad;
-	}
+	if (msgpack_walk_find(map, "workers", &value) && !unpack_number(&got.workers, &value, 1, WORKERS_MAX))
+		goto bad;
 	*s = got;
 	return 0;
 bad:

@@ -83,7 +83,7 @@ void settings_pack(const struct settings *s, struct msgpack_packer *to);
 
 /* The way back: keys that this version does not know are ignored, those that are absent get their default. 0, or -1 with EINVAL when
  * `map` is no map or a value is not what the table allows; *s is then left as it was. */
-struct msgpack_object;
-int settings_unpack(struct settings *s, const struct msgpack_object *map);
+struct msgpack_value;
+int settings_unpack(struct settings *s, const struct msgpack_value *map);
 
 #endif

@@ -148,7 +148,7 @@ struct reading {
 
 static int read_head(struct reading *x, int fd)
 {
-	const msgpack_object *head = snapshot_open(&x->r, fd, "hub");
+	const struct msgpack_value *head = snapshot_open(&x->r, fd, "hub");
 	struct snapshot_reader *r = &x->r;
 
 	if (!head)
@@ -167,7 +167,8 @@ static int read_head(struct reading *x, int fd)
 
 static int read_slot(struct reading *x)
 {
-	const msgpack_object *o = snapshot_next(&x->r), *counts;
+	const struct msgpack_value *o = snapshot_next(&x->r);
+	struct msgpack_value counts;
 	struct hub_slot_shm *s;
 
 	if (!o)
@@ -180,21 +181,23 @@ static int read_slot(struct reading *x)
 	atomic_store(&s->restarts, (uint32_t)snapshot_get_uint(&x->r, o, "restarts", 0, UINT32_MAX));
 	atomic_store(&s->emptied, (uint32_t)snapshot_get_uint(&x->r, o, "emptied", 0, UINT32_MAX));
 	atomic_store(&s->connections, (uint32_t)snapshot_get_uint(&x->r, o, "connections", 0, UINT32_MAX));
-	counts = snapshot_get(o, "counters");
-	for (unsigned i = 0; counts && i < COUNTERS; i++)
-		atomic_store(&s->counters[counters[i].number], snapshot_get_uint(&x->r, counts, counters[i].name, 0, UINT64_MAX));
+	if (msgpack_walk_find(o, "counters", &counts))
+		for (unsigned i = 0; i < COUNTERS; i++)
+			atomic_store(&s->counters[counters[i].number], snapshot_get_uint(&x->r, &counts, counters[i].name, 0, UINT64_MAX));
 	return x->r.bad ? snapshot_bad() : 0;
 }
 
-static int read_subscribers(struct reading *x, const msgpack_object *o, uint32_t topic)
+static int read_subscribers(struct reading *x, const struct msgpack_value *o, uint32_t topic)
 {
 	uint64_t interest = atomic_load(&index_topic(&x->hub->index, topic)->interest);
-	const msgpack_object *one;
-	uint32_t n;
+	struct msgpack_value array, one;
+	const uint8_t *at;
 
-	for (one = snapshot_get_array(&x->r, o, "subscribers", &n); n > 0; n--, one++) {
-		unsigned slot = (unsigned)snapshot_get_uint(&x->r, one, "slot", SNAPSHOT_NEEDED, INDEX_SLOTS_MAX - 1);
-		uint32_t count = (uint32_t)snapshot_get_uint(&x->r, one, "count", SNAPSHOT_NEEDED, UINT32_MAX);
+	snapshot_get_array(&x->r, o, "subscribers", &array);
+	at = array.p;
+	for (uint32_t i = 0; i < array.len && msgpack_walk_take(&at, array.end, &one); i++) {
+		unsigned slot = (unsigned)snapshot_get_uint(&x->r, &one, "slot", SNAPSHOT_NEEDED, INDEX_SLOTS_MAX - 1);
+		uint32_t count = (uint32_t)snapshot_get_uint(&x->r, &one, "count", SNAPSHOT_NEEDED, UINT32_MAX);
 
 		if (x->r.bad || !(interest & 1ull << slot))
 			return snapshot_bad();
@@ -206,7 +209,7 @@ static int read_subscribers(struct reading *x, const msgpack_object *o, uint32_t
 /* `last` and `published` are first set to what they are in the end; number_record() takes them back, and counts up to that again. */
 static int read_topic(struct reading *x)
 {
-	const msgpack_object *o = snapshot_next(&x->r);
+	const struct msgpack_value *o = snapshot_next(&x->r);
 	struct index *ix = &x->hub->index;
 	uint32_t topic = TOPIC_NONE;
 	uint64_t interest, published, last, hash;
@@ -261,7 +264,7 @@ static void *add_record(struct reading *x, uint32_t topic, uint32_t len, uint32_
 	return dst;
 }
 
-static int read_topics_record(struct reading *x, const msgpack_object *o, uint64_t seq, uint64_t time)
+static int read_topics_record(struct reading *x, const struct msgpack_value *o, uint64_t seq, uint64_t time)
 {
 	uint64_t number = snapshot_get_uint(&x->r, o, "number", SNAPSHOT_NEEDED, seq);
 	uint32_t flags = (uint32_t)snapshot_get_uint(&x->r, o, "flags", 0, UINT32_MAX), topic, len;
@@ -290,7 +293,7 @@ static int read_topics_record(struct reading *x, const msgpack_object *o, uint64
 
 static int read_record(struct reading *x, uint64_t seq)
 {
-	const msgpack_object *o = snapshot_next(&x->r);
+	const struct msgpack_value *o = snapshot_next(&x->r);
 	uint64_t time;
 	size_t len;
 

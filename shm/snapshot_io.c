@@ -119,22 +119,24 @@ int snapshot_bad(void)
 	return -1;
 }
 
-const msgpack_object *snapshot_next(struct snapshot_reader *r)
+const struct msgpack_value *snapshot_next(struct snapshot_reader *r)
 {
-	if (r->bad || msgpack_unpack_next(&r->unpacked, r->mem, r->size, &r->at) != MSGPACK_UNPACK_SUCCESS ||
-	    r->unpacked.data.type != MSGPACK_OBJECT_MAP) {
+	const uint8_t *mem = (const uint8_t *)r->mem, *at = mem + r->at;
+
+	if (r->bad || !msgpack_walk_take(&at, mem + r->size, &r->map) || r->map.kind != WALK_MAP) {
 		snapshot_bad();
 		return NULL;
 	}
-	return &r->unpacked.data;
+	r->at = (size_t)(at - mem);
+	return &r->map;
 }
 
-const msgpack_object *snapshot_open(struct snapshot_reader *r, int fd, const char *kind)
+const struct msgpack_value *snapshot_open(struct snapshot_reader *r, int fd, const char *kind)
 {
-	const msgpack_object *head;
+	const struct msgpack_value *head;
+	struct msgpack_value value;
 
 	memset(r, 0, sizeof(*r));
-	msgpack_unpacked_init(&r->unpacked);
 	r->mem = segment_map(fd, 0, &r->size);
 	if (!r->mem) {
 		if (errno == EINVAL)
@@ -145,7 +147,7 @@ const msgpack_object *snapshot_open(struct snapshot_reader *r, int fd, const cha
 	if (!head)
 		return NULL;
 	if (kind && (snapshot_get_uint(r, head, "v", SNAPSHOT_NEEDED, SNAPSHOT_VERSION) == 0 ||
-		     !snapshot_is(snapshot_get(head, "kind"), kind)))
+		     !msgpack_walk_find(head, "kind", &value) || !msgpack_walk_is(&value, kind)))
 		r->bad = true;
 	if (r->bad) {
 		snapshot_bad();
@@ -158,7 +160,6 @@ void snapshot_close(struct snapshot_reader *r)
 {
 	int error = errno;
 
-	msgpack_unpacked_destroy(&r->unpacked);
 	segment_unmap(r->mem, r->size);
 	errno = error;
 }
@@ -168,71 +169,60 @@ int snapshot_finish(const struct snapshot_reader *r)
 	return r->bad || r->at != r->size ? snapshot_bad() : 0;
 }
 
-bool snapshot_is(const msgpack_object *o, const char *text)
+uint64_t snapshot_get_uint(struct snapshot_reader *r, const struct msgpack_value *map, const char *key, uint64_t absent, uint64_t most)
 {
-	size_t len = strlen(text);
-
-	return o && o->type == MSGPACK_OBJECT_STR && o->via.str.size == len && memcmp(o->via.str.ptr, text, len) == 0;
-}
-
-const msgpack_object *snapshot_get(const msgpack_object *map, const char *key)
-{
-	if (map->type != MSGPACK_OBJECT_MAP)
-		return NULL;
-	for (uint32_t i = 0; i < map->via.map.size; i++)
-		if (snapshot_is(&map->via.map.ptr[i].key, key))
-			return &map->via.map.ptr[i].val;
-	return NULL;
-}
-
-uint64_t snapshot_get_uint(struct snapshot_reader *r, const msgpack_object *map, const char *key, uint64_t absent, uint64_t most)
-{
-	const msgpack_object *o = snapshot_get(map, key);
+	struct msgpack_value value;
 	uint64_t n = absent;
 
-	if (o && o->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
-		r->bad = true;
-	else if (o)
-		n = o->via.u64;
+	if (msgpack_walk_find(map, key, &value)) {
+		n = value.u;
+		if (value.kind != WALK_UINT)
+			r->bad = true;
+	}
 	if (n > most)
 		r->bad = true;
 	return r->bad ? 0 : n;
 }
 
-const char *snapshot_get_text(struct snapshot_reader *r, const msgpack_object *map, const char *key, size_t *len)
+/* The value, which is of this kind; NULL: absent, or the snapshot is bad. */
+static const struct msgpack_value *get(struct snapshot_reader *r, const struct msgpack_value *map, const char *key, enum msgpack_kind kind,
+				       struct msgpack_value *value)
 {
-	const msgpack_object *o = snapshot_get(map, key);
-
-	if (o && o->type != MSGPACK_OBJECT_STR)
+	if (!msgpack_walk_find(map, key, value))
+		return NULL;
+	if (value->kind != kind)
 		r->bad = true;
-	*len = o && !r->bad ? o->via.str.size : 0;
-	return *len ? o->via.str.ptr : "";
+	return r->bad ? NULL : value;
 }
 
-const uint8_t *snapshot_get_bytes(struct snapshot_reader *r, const msgpack_object *map, const char *key, uint32_t *len)
+const char *snapshot_get_text(struct snapshot_reader *r, const struct msgpack_value *map, const char *key, size_t *len)
 {
-	const msgpack_object *o = snapshot_get(map, key);
+	struct msgpack_value value;
+	const struct msgpack_value *v = get(r, map, key, WALK_STR, &value);
 
-	if (o && o->type != MSGPACK_OBJECT_BIN)
-		r->bad = true;
-	*len = o && !r->bad ? o->via.bin.size : 0;
-	return (const uint8_t *)(*len ? o->via.bin.ptr : "");
+	*len = v ? v->len : 0;
+	return *len ? (const char *)v->p : "";
 }
 
-const msgpack_object *snapshot_get_array(struct snapshot_reader *r, const msgpack_object *map, const char *key, uint32_t *count)
+const uint8_t *snapshot_get_bytes(struct snapshot_reader *r, const struct msgpack_value *map, const char *key, uint32_t *len)
 {
-	const msgpack_object *o = snapshot_get(map, key);
+	struct msgpack_value value;
+	const struct msgpack_value *v = get(r, map, key, WALK_BIN, &value);
 
-	if (o && o->type != MSGPACK_OBJECT_ARRAY)
-		r->bad = true;
-	*count = o && !r->bad ? o->via.array.size : 0;
-	return *count ? o->via.array.ptr : NULL;
+	*len = v ? v->len : 0;
+	return *len ? v->p : (const uint8_t *)"";
+}
+
+void snapshot_get_array(struct snapshot_reader *r, const struct msgpack_value *map, const char *key, struct msgpack_value *array)
+{
+	if (!get(r, map, key, WALK_ARRAY, array))
+		*array = (struct msgpack_value){ .kind = WALK_ARRAY };
 }
 
 int snapshot_version(int fd)
 {
 	struct snapshot_reader r;
-	const msgpack_object *head = snapshot_open(&r, fd, NULL);
+	const struct msgpack_value *head = snapshot_open(&r, fd, NULL);
 	uint64_t v = 0;
 
 	if (head)

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/msgpack_walk.h"
+
 /* ---- writing: the first error is kept, what comes after it is not written, and snapshot_end() tells ---- */
 
 struct snapshot_writer {
@@ -36,7 +38,7 @@ void snapshot_put_array(struct snapshot_writer *w, const char *key, uint32_t cou
 struct snapshot_reader {
 	char *mem;		/* the file, mapped */
 	size_t size, at;
-	msgpack_unpacked unpacked;
+	struct msgpack_value map;	/* the one that was read last */
 	bool bad;
 };
 
@@ -48,30 +50,24 @@ struct snapshot_reader {
 
 /* Maps the file. The head, if it is one of this kind (NULL: any) and of a version that can be read; else NULL with errno.
  * snapshot_close() in either case. */
-const msgpack_object *snapshot_open(struct snapshot_reader *r, int fd, const char *kind);
+const struct msgpack_value *snapshot_open(struct snapshot_reader *r, int fd, const char *kind);
 void snapshot_close(struct snapshot_reader *r);
 
 /* The next map; the one before it is gone. NULL with EPROTO when there is none, or the one before was bad. */
-const msgpack_object *snapshot_next(struct snapshot_reader *r);
+const struct msgpack_value *snapshot_next(struct snapshot_reader *r);
 
 /* Nothing is left and nothing was bad: 0, else -1 with EPROTO. */
 int snapshot_finish(const struct snapshot_reader *r);
 
-/* The map's value, or NULL: absent. */
-const msgpack_object *snapshot_get(const msgpack_object *map, const char *key);
-
 /* A number up to `most`. */
-uint64_t snapshot_get_uint(struct snapshot_reader *r, const msgpack_object *map, const char *key, uint64_t absent, uint64_t most);
+uint64_t snapshot_get_uint(struct snapshot_reader *r, const struct msgpack_value *map, const char *key, uint64_t absent, uint64_t most);
 
 /* Text or bytes, in the mapped file; "" with *len 0 when absent. */
-const char *snapshot_get_text(struct snapshot_reader *r, const msgpack_object *map, const char *key, size_t *len);
-const uint8_t *snapshot_get_bytes(struct snapshot_reader *r, const msgpack_object *map, const char *key, uint32_t *len);
+const char *snapshot_get_text(struct snapshot_reader *r, const struct msgpack_value *map, const char *key, size_t *len);
+const uint8_t *snapshot_get_bytes(struct snapshot_reader *r, const struct msgpack_value *map, const char *key, uint32_t *len);
 
-/* An array's elements, *count of them. */
-const msgpack_object *snapshot_get_array(struct snapshot_reader *r, const msgpack_object *map, const char *key, uint32_t *count);
-
-/* Whether a string, as msgpack has it, is this one. */
-bool snapshot_is(const msgpack_object *o, const char *text);
+/* An array, an empty one when absent. */
+void snapshot_get_array(struct snapshot_reader *r, const struct msgpack_value *map, const char *key, struct msgpack_value *array);
 
 /* -1 with EPROTO. */
 int snapshot_bad(void);

@@ -223,12 +223,13 @@ static int no_place(void)
 	return -1;
 }
 
-static int read_transport(struct reading *x, const msgpack_object *o, uint32_t *transport)
+static int read_transport(struct reading *x, const struct msgpack_value *o, uint32_t *transport)
 {
-	const msgpack_object *name = snapshot_get(o, "proto");
+	struct msgpack_value name;
+	bool found = msgpack_walk_find(o, "proto", &name);
 
-	for (uint32_t i = 0; i < TRANSPORTS; i++)
-		if (snapshot_is(name, transport_table[i].word)) {
+	for (uint32_t i = 0; found && i < TRANSPORTS; i++)
+		if (msgpack_walk_is(&name, transport_table[i].word)) {
 			*transport = i;
 			return 0;
 		}
@@ -237,20 +238,23 @@ static int read_transport(struct reading *x, const msgpack_object *o, uint32_t *
 }
 
 /* A name that is not known is of a flag that is no more. */
-static uint32_t read_flags(struct reading *x, const msgpack_object *o)
+static uint32_t read_flags(struct reading *x, const struct msgpack_value *o)
 {
-	uint32_t count, set = 0;
-	const msgpack_object *name = snapshot_get_array(&x->r, o, "flags", &count);
+	struct msgpack_value array, name;
+	const uint8_t *at;
+	uint32_t set = 0;
 
-	for (uint32_t i = 0; i < count; i++)
+	snapshot_get_array(&x->r, o, "flags", &array);
+	at = array.p;
+	for (uint32_t i = 0; i < array.len && msgpack_walk_take(&at, array.end, &name); i++)
 		for (unsigned k = 0; k < FLAGS; k++)
-			if (snapshot_is(&name[i], flags[k].name))
+			if (msgpack_walk_is(&name, flags[k].name))
 				set |= flags[k].flag;
 	return set;
 }
 
-/* *ref: a buffer that was taken for these bytes, and has them; LENT_NONE if there are no bytes. */
-static int read_buffer(struct reading *x, const msgpack_object *o, const char *key, uint32_t *ref, uint32_t *len)
+/* Lends a buffer with these bytes; none for none. */
+static int read_buffer(struct reading *x, const struct msgpack_value *o, const char *key, uint32_t *ref, uint32_t *len)
 {
 	const uint8_t *bytes = snapshot_get_bytes(&x->r, o, key, len);
 
@@ -268,7 +272,7 @@ static int read_buffer(struct reading *x, const msgpack_object *o, const char *k
 /* A frame that sessions are in the middle of. (An older version's snapshot has none.) */
 static int read_frame(struct reading *x)
 {
-	const msgpack_object *o = snapshot_next(&x->r);
+	const struct msgpack_value *o = snapshot_next(&x->r);
 	struct lent_shm *head;
 	uint32_t ref, len, transport = 0;
 	const uint8_t *bytes;
@@ -301,7 +305,7 @@ static bool has_frame(const struct reading *x, const struct session_state_shm *s
 }
 #endif
 
-static int read_state(struct reading *x, const msgpack_object *o, struct session_state_shm *st)
+static int read_state(struct reading *x, const struct msgpack_value *o, struct session_state_shm *st)
 {
 	uint32_t len;
 
@@ -337,7 +341,7 @@ static uint32_t join(struct reading *x, const char *name, size_t len)
 }
 
 /* The next entry, filled in. Its number, or 0 with errno. */
-static uint32_t read_subscription(struct reading *x, const msgpack_object *o)
+static uint32_t read_subscription(struct reading *x, const struct msgpack_value *o)
 {
 	struct subscription_shm *sub;
 	size_t len;
@@ -363,13 +367,17 @@ static uint32_t read_subscription(struct reading *x, const msgpack_object *o)
 	return x->subscriptions;
 }
 
-static int read_subscriptions(struct reading *x, const msgpack_object *o, struct session_shm *s)
+static int read_subscriptions(struct reading *x, const struct msgpack_value *o, struct session_shm *s)
 {
 	_Atomic uint32_t *link = &s->subscriptions;
-	const msgpack_object *sub = snapshot_get_array(&x->r, o, "topics", &s->count);
+	struct msgpack_value array, sub;
+	const uint8_t *at;
 
-	for (uint32_t i = 0; i < s->count; i++) {
-		uint32_t number = read_subscription(x, &sub[i]);
+	snapshot_get_array(&x->r, o, "topics", &array);
+	at = array.p;
+	s->count = array.len;
+	for (uint32_t i = 0; i < array.len && msgpack_walk_take(&at, array.end, &sub); i++) {
+		uint32_t number = read_subscription(x, &sub);
 
 		if (!number)
 			return -1;
@@ -381,7 +389,7 @@ static int read_subscriptions(struct reading *x, const msgpack_object *o, struct
 
 static int read_session(struct reading *x)
 {
-	const msgpack_object *o = snapshot_next(&x->r);
+	const struct msgpack_value *o = snapshot_next(&x->r);
 	const uint8_t *token;
 	struct session_shm *s;
 	uint32_t fd, len;
@@ -418,7 +426,7 @@ static int read_session(struct reading *x)
 
 static int read_sessions(struct reading *x, int fd)
 {
-	const msgpack_object *head = snapshot_open(&x->r, fd, "slot");
+	const struct msgpack_value *head = snapshot_open(&x->r, fd, "slot");
 	uint64_t count, frames;
 
 	if (!head)

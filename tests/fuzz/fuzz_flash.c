@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/json.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/unit/json_fixture.h"
 
 static const size_t limits[] = { 0, 1, 7, 20, 64, 300, 4096, FLASH_FRAME_MAX };
 

@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "proto/http_response.h"
-#include "proto/json.h"
 #include "proto/utf8.h"
 #include "proto/websocket_handshake.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/unit/json_fixture.h"
 
 static const struct http_limits limits[] = {
 	{ .line = 4096, .head = 16384, .headers = 100, .body = 20000 },

@@ -8,10 +8,10 @@
 
 #include <msgpack.h>
 
-#include "proto/json.h"
 #include "proto/msgpack_json.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/values.h"
+#include "tests/unit/json_fixture.h"
 
 /* An empty one may lie anywhere. */
 static bool same_bytes(const void *a, size_t a_len, const void *b, size_t b_len)

@@ -1,5 +1,5 @@
 /*
- * JSON (RFC 8259) once more, written from the grammar and as simple as can be: what proto/json_check.c says is compared with it.
+ * JSON (RFC 8259) once more, written from the grammar and as simple as can be: what proto/json.c says is compared with it.
  */
 #ifndef TESTS_FUZZ_GRAMMAR_H
 #define TESTS_FUZZ_GRAMMAR_H

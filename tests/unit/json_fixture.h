@@ -1,21 +1,40 @@
 /*
- * Whether a text is JSON, for tests of what is written as JSON.
+ * For tests of JSON, and of what is written: is it JSON?
  */
 #ifndef UNIT_JSON_FIXTURE_H
 #define UNIT_JSON_FIXTURE_H
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "proto/json.h"
 
-/* json_check() with scratch of its own. */
-static inline const char *json_error(const char *text, size_t len)
+/* NULL, or what is wrong. With scratch of its own. */
+static inline const char *json_check(const char *text, size_t len)
 {
 	struct json json;
 	const char *error;
 
 	json_init(&json);
-	error = json_check(&json, text, len);
+	error = json_value(&json, text, len);
 	json_fini(&json);
 	return error;
+}
+
+/* A copy in a block of exactly its size, so that a sanitizer sees a read past the end. */
+static inline char *exact(const char *text, size_t len)
+{
+	char *copy = malloc(len > 0 ? len : 1);
+
+	if (copy == NULL)
+		abort();
+	memcpy(copy, text, len);
+	return len > 0 ? copy : copy + 1;
+}
+
+static inline void exact_free(char *copy, size_t len)
+{
+	free(len > 0 ? copy : copy - 1);
 }
 
 #endif

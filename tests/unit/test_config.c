@@ -7,6 +7,8 @@
 #include <msgpack.h>
 #include <sched.h>
 
+#include "proto/msgpack_walk.h"
+
 #define DEFAULT_FILE "packaging/janus.ini"
 #define NAME(x) offsetof(struct settings, x)
 
@@ -318,14 +320,11 @@ static void reload_changes(void **state)
 
 static int unpack(struct settings *s, const msgpack_sbuffer *buf)
 {
-	msgpack_unpacked got;
-	int rc;
+	const uint8_t *at = (const uint8_t *)buf->data;
+	struct msgpack_value map;
 
-	msgpack_unpacked_init(&got);
-	assert_int_equal(msgpack_unpack_next(&got, buf->data, buf->size, NULL), MSGPACK_UNPACK_SUCCESS);
-	rc = settings_unpack(s, &got.data);
-	msgpack_unpacked_destroy(&got);
-	return rc;
+	assert_true(msgpack_walk_take(&at, at + buf->size, &map));
+	return settings_unpack(s, &map);
 }
 
 static void settings_round_trip(void **state)
@@ -400,7 +399,7 @@ static void settings_of_other_versions(void **state)
 	text[SETTINGS_TEXT_MAX] = '\0';
 	assert_int_equal(unpack_pair(&s, "user", text, 0), -1);
 	assert_memory_equal(&s, &before, sizeof(s));
-	assert_int_equal(settings_unpack(&s, &(msgpack_object){.type = MSGPACK_OBJECT_NIL}), -1);
+	assert_int_equal(settings_unpack(&s, &(struct msgpack_value){ .kind = WALK_NIL }), -1);
 }
 
 int main(void)

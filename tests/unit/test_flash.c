@@ -13,6 +13,7 @@
 #include <cmocka.h>
 #include "tests/unit/json_fixture.h"
 
+#include "tests/unit/json_fixture.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define T(s) s, sizeof(s) - 1

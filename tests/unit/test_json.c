@@ -18,20 +18,6 @@
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define T(s) s, sizeof(s) - 1
 
-static char *exact(const char *text, size_t len)
-{
-	char *copy = malloc(len > 0 ? len : 1);
-
-	assert_non_null(copy);
-	memcpy(copy, text, len);
-	return len > 0 ? copy : copy + 1;
-}
-
-static void exact_free(char *copy, size_t len)
-{
-	free(len > 0 ? copy : copy - 1);
-}
-
 static const char *check(const char *text, size_t len)
 {
 	char *copy = exact(text, len);
@@ -141,6 +127,28 @@ static void test_cut_texts(void **state)
 	}
 }
 
+/* Every byte, at every place of a string that is long enough to be looked at eight bytes at a time. */
+static void test_every_byte(void **state)
+{
+	char text[40];
+
+	(void)state;
+	for (unsigned at = 1; at < sizeof(text) - 1; at++) {
+		for (unsigned byte = 0; byte < 256; byte++) {
+			const char *error, *says = byte < 0x20 ? "control" : byte >= 0x80 ? "UTF-8" : byte == '\\' ? "escape" : NULL;
+
+			if (byte == '"' || (byte == '\\' && at == sizeof(text) - 2))
+				continue;
+			memset(text, 'x', sizeof(text));
+			text[0] = text[sizeof(text) - 1] = '"';
+			text[at] = (char)byte;
+			error = check(text, sizeof(text));
+			if (says == NULL ? error != NULL : error == NULL || strstr(error, says) == NULL)
+				fail_msg("%u at %u: %s", byte, at, error != NULL ? error : "passed");
+		}
+	}
+}
+
 static void nest(char *text, size_t depth, const char *open, const char *close)
 {
 	*text = '\0';
@@ -163,6 +171,60 @@ static void test_depth(void **state)
 	assert_non_null(check(text, strlen(text)));
 	memset(text, '[', sizeof(text));
 	assert_string_equal(check(text, sizeof(text)), "bad JSON: nested too deeply");
+}
+
+/* jsmn's room for tokens grows while a text is looked through: wherever that comes, what is behind it is looked at, too. */
+static void test_many_tokens(void **state)
+{
+	static const struct { const char *tail, *says; } tails[] = {
+		{ "\"c\":{}}", NULL }, { "\"c\" : \"d\" } ", NULL }, { "\"c\":{}", "a comma" }, { "\"c\" {}}", "a colon" }, { "\"c\":01}", "starts with 0" },
+		{ "\"c\":\"\\x\"}", "unknown escape" }, { "\"c\":\"\\ud800\"}", "surrogate" }, { "\"\xff\":1}", "UTF-8" }, { "c:1}", "a member's name" },
+		{ "}", "a member's name" }, { "\"c\":[}}", "a value" }, { "\"c\":1,\"d\"}", "a colon" }, { "\"c\":1}}", "behind" }, { "\"c\":1]", "a comma" },
+		{ "\"c\":1}\"d\"", "behind" },
+	};
+	static char text[65536];
+
+	(void)state;
+	for (unsigned count = 100; count < 420; count++) {
+		char *p = stpcpy(text, "{");
+
+		for (unsigned i = 0; i < count; i++)
+			p = stpcpy(p, i % 3 ? "\"a\": 1," : "\"b\":[\"\\u00e9\"] ,");
+		for (size_t i = 0; i < ARRAY_LEN(tails); i++) {
+			const char *error = check(text, (size_t)(stpcpy(p, tails[i].tail) - text));
+
+			if (tails[i].says == NULL ? error != NULL : error == NULL || strstr(error, tails[i].says) == NULL)
+				fail_msg("%u, %s: %s", count, tails[i].tail, error != NULL ? error : "passed");
+		}
+	}
+}
+
+/* What is no JSON takes no more tokens than its beginning; what is too deep takes no time. */
+static void test_cheap_refusal(void **state)
+{
+	enum { SIZE = 1 << 20 };
+	char *text = malloc(SIZE);
+	const char *error;
+	struct json json;
+
+	(void)state;
+	assert_non_null(text);
+	json_init(&json);
+	memset(text, '[', SIZE / 2);
+	memset(text + SIZE / 2, ']', SIZE / 2);
+	assert_int_equal(json_object(&json, text, SIZE, &error), -1);
+	assert_string_equal(error, "bad JSON: nested too deeply");
+	memset(text, '1', SIZE);
+	for (int i = 0; i < SIZE; i += 2)
+		text[i] = ',';
+	text[0] = '[';
+	text[3] = '0';
+	text[4] = '1';
+	assert_int_equal(json_object(&json, text, SIZE, &error), -1);
+	assert_string_equal(error, "bad JSON: a number starts with 0");
+	assert_in_range(json.tokens_max, 1, 1024);
+	json_fini(&json);
+	free(text);
 }
 
 static void test_utf8_all_code_points(void **state)
@@ -294,140 +356,6 @@ static void test_out_of_memory(void **state)
 #endif
 }
 
-static void test_name_is(void **state)
-{
-	static const struct { const char *raw, *name; bool is; } table[] = {
-		{ "\"topic\"", "topic", true }, { "\"topic\"", "data", false }, { "\"topi\"", "topic", false }, { "\"topics\"", "topic", false },
-		{ "\"topiC\"", "topic", false }, { "\"\"", "topic", false }, { "\"\\u0074opic\"", "topic", true },
-		{ "\"\\u0074\\u006f\\u0070\\u0069\\u0063\"", "topic", true }, { "\"\\u0074\\u006F\\u0070\\u0069\\u0063\\u0000\"", "topic", false },
-		{ "\"topic\\u0000\"", "topic", false }, { "\"\\u0074opi\"", "topic", false }, { "\"\\topic\"", "topic", false },
-		{ "\"topic \"", "topic", false }, { "\"\\u0054opic\"", "topic", false }, { "\"\\u0064ata\"", "data", true },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-		size_t len = strlen(table[i].raw);
-		char *raw = exact(table[i].raw, len);
-		struct json_member member = { .name = raw, .name_len = (uint32_t)len };
-
-		if (json_name_is(&member, table[i].name) != table[i].is)
-			fail_msg("%s", table[i].raw);
-		exact_free(raw, len);
-	}
-}
-
-static void test_string(void **state)
-{
-	static const struct { const char *raw; const char *bytes; size_t len; } table[] = {
-		{ "\"\"", T("") }, { "\"abc\"", T("abc") }, { "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", T("\"\\/\b\f\n\r\t") },
-		{ "\"a\\u0000b\"", T("a\0b") }, { "\"\\u007f\"", T("\x7f") }, { "\"\\u0080\"", T("\xc2\x80") }, { "\"\\u07ff\"", T("\xdf\xbf") },
-		{ "\"\\u0800\"", T("\xe0\xa0\x80") }, { "\"\\uFFFF\"", T("\xef\xbf\xbf") }, { "\"\\uD800\\uDC00\"", T("\xf0\x90\x80\x80") },
-		{ "\"\\udbff\\udfff\"", T("\xf4\x8f\xbf\xbf") }, { "\"\\uD83d\\ude00x\"", T("\xf0\x9f\x98\x80x") },
-		{ "\"\xc3\xa9\\u00E9\"", T("\xc3\xa9\xc3\xa9") }, { "\"\\\\u0041\"", T("\\u0041") }, { "\"x\\ny\"", T("x\ny") },
-	};
-	char dst[64];
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-		size_t len = strlen(table[i].raw);
-		char *raw = exact(table[i].raw, len);
-
-		assert_null(json_error(raw, len));
-		memset(dst, '#', sizeof(dst));
-		assert_int_equal(json_string(raw, len, dst, sizeof(dst)), table[i].len);
-		assert_memory_equal(dst, table[i].bytes, table[i].len);
-		assert_int_equal(dst[table[i].len], '#');
-		assert_int_equal(json_string(raw, len, dst, table[i].len), table[i].len);
-		memset(dst, '#', sizeof(dst));
-		if (table[i].len > 0)
-			assert_int_equal(json_string(raw, len, dst, table[i].len - 1), -1);
-		assert_int_equal(dst[table[i].len > 0 ? table[i].len - 1 : 0], '#');
-		exact_free(raw, len);
-	}
-}
-
-/* The items of a checked text between bars, or "none" if it is no array. */
-static void show_items(const char *text, size_t len, char *out)
-{
-	struct json_array array;
-	const char *item;
-	size_t n;
-
-	if (!json_array_begin(&array, text, len)) {
-		strcpy(out, "none");
-		return;
-	}
-	out = stpcpy(out, "|");
-	while (json_array_next(&array, &item, &n))
-		out += sprintf(out, "%.*s|", (int)n, item);
-	assert_false(json_array_next(&array, &item, &n));	/* and stays at the end */
-}
-
-static void test_array(void **state)
-{
-	static const struct { const char *text, *items; } table[] = {
-		{ "[]", "|" }, { " [ \n] ", "|" }, { "[1]", "|1|" }, { "[1,2]", "|1|2|" }, { "\t[ -1.5e3 ,\r\n\"a\" , null\t]\n", "|-1.5e3|\"a\"|null|" },
-		{ "[[],[[1 , 2]],{}]", "|[]|[[1 , 2]]|{}|" }, { "[{\"a\": 1, \"b\":[2,3]} ,{\"]\":\"},\"}]", "|{\"a\": 1, \"b\":[2,3]}|{\"]\":\"},\"}|" },
-		{ "[\"a,b]\",\"\\\"\",\"\\\\\",\"\\\\\\\", [\",true]", "|\"a,b]\"|\"\\\"\"|\"\\\\\"|\"\\\\\\\", [\"|true|" },
-		{ "[\"\",\" x \",[\"\\\"]\"],0]", "|\"\"|\" x \"|[\"\\\"]\"]|0|" },
-		{ "{}", "none" }, { " {\"a\":[1]}", "none" }, { "\"[1]\"", "none" }, { "1", "none" }, { " null ", "none" },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-		size_t len = strlen(table[i].text);
-		char *text = exact(table[i].text, len), shown[256];
-
-		assert_null(json_error(text, len));
-		show_items(text, len, shown);
-		assert_string_equal(shown, table[i].items);
-		exact_free(text, len);
-	}
-}
-
-/* Arrays put together at random: every item is a text of its own, and together they have what the array has. */
-static void test_random_arrays(void **state)
-{
-	static const char *const pieces[] = {
-		"[", "]", ",", ",", ",", "{}", "{\"a\":", "}", "1", "\"b\"", "\"\\\"\"", "\"],[\"", " ", "\n", "true", "[]", "[1 ,2]",
-	};
-	unsigned arrays = 0, most = 0;
-	struct json json;
-
-	(void)state;
-	json_init(&json);
-	srandom(1);
-	for (int round = 0; round < 400000; round++) {
-		char text[256] = "[", *p = text + 1, *copy;
-		struct json_array array;
-		unsigned tokens = 1, items = 0;
-		const char *item;
-		size_t len, n;
-
-		for (long pick = random() % 10; pick > 0; pick--)
-			p = stpcpy(p, pieces[random() % (long)ARRAY_LEN(pieces)]);
-		p = stpcpy(p, "]");
-		len = (size_t)(p - text);
-		copy = exact(text, len);
-		if (json_check(&json, copy, len) == NULL) {
-			unsigned whole = json.tokens_count;
-
-			arrays++;
-			assert_true(json_array_begin(&array, copy, len));
-			for (; json_array_next(&array, &item, &n); items++) {
-				if (json_check(&json, item, n) != NULL || strchr(" \n", item[0]) || strchr(" \n", item[n - 1]))
-					fail_msg("%s: %.*s", text, (int)n, item);
-				tokens += json.tokens_count > 0 ? json.tokens_count : 1;	/* (a scalar by itself needs none) */
-			}
-			assert_int_equal(tokens, whole);
-			most = items > most ? items : most;
-		}
-		exact_free(copy, len);
-	}
-	assert_true(arrays > 1000 && most >= 4);
-	json_fini(&json);
-}
-
 /* Texts put together and damaged at random: nothing is read out of bounds, and jsmn agrees with the check. */
 static void test_random(void **state)
 {
@@ -471,9 +399,9 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good_texts), cmocka_unit_test(test_bad_texts), cmocka_unit_test(test_cut_texts),
-		cmocka_unit_test(test_depth), cmocka_unit_test(test_utf8_all_code_points), cmocka_unit_test(test_members),
-		cmocka_unit_test(test_growth), cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_name_is),
-		cmocka_unit_test(test_string), cmocka_unit_test(test_random), cmocka_unit_test(test_array), cmocka_unit_test(test_random_arrays),
+		cmocka_unit_test(test_every_byte), cmocka_unit_test(test_depth), cmocka_unit_test(test_many_tokens), cmocka_unit_test(test_cheap_refusal),
+		cmocka_unit_test(test_utf8_all_code_points), cmocka_unit_test(test_members),
+		cmocka_unit_test(test_growth), cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests_name("json", tests, NULL, NULL);

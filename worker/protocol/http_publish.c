@@ -72,7 +72,7 @@ static int read_event(const struct exchange *x, char dst[MESSAGE_TOPIC_MAX])
 }
 
 /* What the body is. NULL, or why it can't be taken. */
-static const char *body_kind(const struct exchange *x, enum message_kind *kind)
+static const char *body_kind(struct json *json, const struct http_request *req, enum message_kind *kind)
 {
 	const struct http_request *req = x->req;
 	struct http_text type = req->field[HTTP_CONTENT_TYPE], bare = type;
@@ -86,7 +86,7 @@ static const char *body_kind(const struct exchange *x, enum message_kind *kind)
 	if (type.p && (http_media_type_is(type, HTTP_JSON) ||
 		       (bare.len > 5 && strncasecmp(bare.p + bare.len - 5, "+json", 5) == 0))) {
 		*kind = MESSAGE_JSON;
-		return json_check(&x->protocols->json, req->body.p ? req->body.p : "", req->body.len);
+		return json_value(json, req->body.p ? req->body.p : "", req->body.len);
 	}
 	if ((type.p && http_media_type_is(type, "application/octet-stream")) || !utf8_text(req->body.p, req->body.len))
 		*kind = MESSAGE_BINARY;
@@ -117,7 +117,7 @@ static void post_message(const struct exchange *x, const struct topic_name *to, 
 	struct request req = {
 		.kind = REQUEST_PUBLISH, .names.one = *to, .after = x->after, .answered = true, .body = { .write = write_posted, .from = &p },
 	};
-	const char *error = body_kind(x, &p.kind);
+	const char *error = body_kind(&x->protocols->json, x->req, &p.kind);
 	char event[MESSAGE_TOPIC_MAX];
 	struct sink size = { 0 };
 	struct outcome o;
@@ -203,8 +203,7 @@ static const char *add_item(const struct exchange *x, const char *item, size_t l
 /* An array of messages, each with its topic: all of them, or none. */
 static void post_array(const struct exchange *x)
 {
-	const struct http_text body = x->req->body;
-	const char *error = json_check(&x->protocols->json, body.p ? body.p : "", body.len), *item;
+	const char *error = json_value(&x->protocols->json, x->req->body.p ? x->req->body.p : "", x->req->body.len), *item;
 	struct json_array array;
 	struct outcome o;
 	unsigned status, number = 0;
