@@ -17,8 +17,9 @@
 #include "proto/json_walk.h"
 
 #define JSMN_STATIC
-#include "proto/json_check.h"
-#include "proto/json_walk.h"
+#define JSMN_STRICT
+#define JSMN_PARENT_LINKS
+#include <jsmn.h>
 
 #define WINDOW 256
 
@@ -57,8 +58,7 @@ void json_fini(struct json *json)
 /* The array, with room for `want` > 0 elements. NULL: there is no memory, and the array stays as it is. */
 static void *reserve(void *array, unsigned *max, unsigned want, size_t size)
 {
-	unsigned room = *max < TOKENS_AT_ONCE ? TOKENS_AT_ONCE : *max;
-	void *p;
+	unsigned room = *max < 32 ? 32 : *max;
 
 	if (want <= *max)
 		return array;
@@ -262,36 +262,6 @@ const char *json_value(struct json *json, const char *text, size_t len)
 	return find_tokens(json, text, len, &count);
 }
 
-/* Whether token `i` is nested so deeply that what is open there is no JSON to us. */
-static bool is_too_deep(const jsmntok_t *token, int i)
-{
-	unsigned depth = 0;
-
-	/* (A value's parent is its name.) */
-	for (; i >= 0; i = token[i].parent)
-		if (token[i].type != JSMN_STRING && ++depth > JSON_DEPTH_MAX)
-			return true;
-	return false;
-}
-
-/* Finds the text's tokens. NULL: json->tokens_count of them are there and good; or what is wrong. */
-static const char *find_tokens(struct json *json, const char *text, size_t len)
-{
-	jsmn_parser parser;
-	int r = JSMN_ERROR_NOMEM;
-
-	jsmn_init(&parser);
-	while (r == JSMN_ERROR_NOMEM) {
-		if (parser.toknext > 0 && is_too_deep(json->tokens, parser.toksuper))
-			return "bad JSON: nested too deeply";
-		if (reserve(&json->tokens, &json->tokens_max, parser.toknext + TOKENS_AT_ONCE, sizeof(jsmntok_t)) < 0)
-			return NO_MEMORY;
-		r = jsmn_parse(&parser, text, len, json->tokens, parser.toknext + TOKENS_AT_ONCE);
-	}
-	json->tokens_count = parser.toknext;
-	return json_check_tokens(text, len, json->tokens, json->tokens_count, r >= 0);
-}
-
 static enum json_type type_of(char first)
 {
 	switch (first) {
@@ -328,19 +298,6 @@ static void collect_members(struct json *json, const char *text, unsigned tokens
 		member->type = type_of(*member->value);
 		json->count++;
 	}
-}
-
-const char *json_check(struct json *json, const char *text, size_t len)
-{
-	const char *p = json_skip_space(text, text + len);
-
-	if (len > JSON_TEXT_MAX)
-		return "bad JSON: too long";
-	/* jsmn wants something behind a number or a word; one that is all there is needs no tokens. */
-	if (p == text + len || *p == '{' || *p == '[')
-		return find_tokens(json, text, len);
-	json->tokens_count = 0;
-	return json_check_tokens(text, len, NULL, 0, true);
 }
 
 int json_object(struct json *json, const char *text, size_t len, const char **error)

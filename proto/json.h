@@ -8,7 +8,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 #include <sys/types.h>
 
 #include "proto/json_walk.h"
@@ -30,7 +29,7 @@ struct json {
 	struct json_member *members;	/* of the last json_object(), in the text's order; the caller may rearrange them */
 	unsigned count;
 	/* private */
-	unsigned members_max, tokens_max, tokens_count;
+	unsigned members_max, tokens_max;
 	void *tokens;
 };
 

@@ -2,6 +2,8 @@
  * What is published is passed on to every subscriber as it came: nothing may leave here that a strict parser at the other end refuses, nor a
  * raw control character, which could be taken for the end of a frame.
  */
+#include "proto/json_check.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>

@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#include "proto/json_walk.h"
 #include "proto/message_view.h"
 #include "proto/websocket.h"
 

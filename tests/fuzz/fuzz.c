@@ -12,8 +12,6 @@
 #include <nettle/base16.h>
 #include <sanitizer/asan_interface.h>
 
-#include "proto/json.h"
-
 #define PIECES 512	/* an input is cut into: about this many at most, as each is looked at once for every piece */
 
 void fuzz_fail(const char *file, int line, const char *what)
@@ -101,17 +99,6 @@ void fuzz_say_bytes(struct fuzz_log *log, const void *bytes, size_t len)
 	base16_encode_update(log->text + log->len, len, bytes);
 	log->len += BASE16_ENCODE_LENGTH(len);
 	log->text[log->len++] = '\n';
-}
-
-const char *fuzz_json_error(const char *text, size_t len)
-{
-	struct json json;
-	const char *error;
-
-	json_init(&json);
-	error = json_check(&json, text, len);
-	json_fini(&json);
-	return error;
 }
 
 void fuzz_same(const struct fuzz_log *whole, const struct fuzz_log *pieces)

@@ -57,9 +57,6 @@ void fuzz_log_free(struct fuzz_log *log);
 /* Where in the input, for logs; -1 is NULL, -2 elsewhere. */
 long fuzz_where(const struct fuzz_input *in, const void *p);
 
-/* json_check() with scratch of its own. */
-const char *fuzz_json_error(const char *text, size_t len);
-
 /* Memory of exactly so many bytes, never NULL. To be freed. */
 void *fuzz_alloc(size_t len);
 

@@ -106,7 +106,7 @@ static void check_stream(struct fuzz_input *in, size_t max)
 static void check_sent(const char *frame, size_t len)
 {
 	fuzz_check(len > 1 && memchr(frame, '\1', len) == frame + len - 1);
-	fuzz_check(fuzz_json_error(frame, len - 1) == NULL);
+	fuzz_check(json_check(frame, len - 1) == NULL);
 }
 
 static void check_encoders(const uint8_t *data, size_t size)

@@ -216,7 +216,7 @@ static void check_error(const char *text, size_t len, uint64_t time)
 	len = http_error(dst, HTTP_ANSWER_MAX, &a, copy);
 	fuzz_check(len > 0 && len <= HTTP_ANSWER_MAX);
 	body = check_head(dst, dst + len);
-	fuzz_check(fuzz_json_error(body, (size_t)(dst + len - body)) == NULL);
+	fuzz_check(json_check(body, (size_t)(dst + len - body)) == NULL);
 	free(copy);
 	free(dst);
 }

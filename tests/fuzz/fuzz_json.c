@@ -93,7 +93,7 @@ static void check_values(const struct sink *packed)
 		return;		/* 1e999 */
 	text = (struct sink){ .dst = fuzz_alloc(text.len), .room = text.len };
 	fuzz_check(msgpack_to_json(&text, &value) == NULL && text.len == text.room);
-	fuzz_check(fuzz_json_error(text.dst, text.len) == NULL);
+	fuzz_check(json_check(text.dst, text.len) == NULL);
 	fuzz_check(to_msgpack(text.dst, text.len, &back));
 	at = (const uint8_t *)back.dst;
 	fuzz_check(msgpack_walk_take(&at, at + back.len, &again) && values_same(&value, &again));
@@ -110,7 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	fuzz_open_bare(&in, data, size);
 	good = grammar_text(&g, in.bytes, in.len);
-	fuzz_check((fuzz_json_error(in.bytes, in.len) == NULL) == good);
+	fuzz_check((json_check(in.bytes, in.len) == NULL) == good);
 	fuzz_check(utf8_text(in.bytes, in.len) == grammar_utf8(in.original, in.len));
 	check_object(&in, &g, good);
 	whole = to_msgpack(in.bytes, in.len, &packed);

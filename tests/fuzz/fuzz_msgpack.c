@@ -95,7 +95,7 @@ static void check_json(const struct msgpack_value *value)
 	if (error == NULL) {
 		struct message_range range = { text.dst, text.len };
 
-		fuzz_check(fuzz_json_error(text.dst, text.len) == NULL);
+		fuzz_check(json_check(text.dst, text.len) == NULL);
 		count = (struct sink){ 0 };
 		fuzz_check(msgpack_from_json(&count, range));
 		packed = (struct sink){ .dst = fuzz_alloc(count.len), .room = count.len };

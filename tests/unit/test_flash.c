@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include "tests/unit/json_fixture.h"
 
 #include "tests/unit/json_fixture.h"
 
@@ -408,7 +407,7 @@ static void test_greeting(void **state)
 	memset(longest, 0xff, sizeof(longest));
 	len = flash_greeting(dst, UINT64_MAX, longest);
 	assert_true(len <= FLASH_GREETING_MAX);
-	assert_null(json_error(dst, len - 1));
+	assert_null(json_check(dst, len - 1));
 }
 
 static void test_message(void **state)
@@ -482,7 +481,7 @@ static void test_error(void **state)
 			len = flash_error(dst, UINT64_MAX, text);
 			assert_in_range(len, FLASH_ERROR_MAX - 5, FLASH_ERROR_MAX);
 			assert_int_equal(dst[len - 1], '\1');
-			assert_null(json_error(dst, len - 1));
+			assert_null(json_check(dst, len - 1));
 			free(dst);
 		}
 	}

@@ -21,7 +21,7 @@
 static const char *check(const char *text, size_t len)
 {
 	char *copy = exact(text, len);
-	const char *error = json_error(copy, len);
+	const char *error = json_check(copy, len);
 
 	exact_free(copy, len);
 	return error;
@@ -382,12 +382,12 @@ static void test_random(void **state)
 		if (json_object(&json, copy, len, &error) == 0) {
 			objects++;
 			for (unsigned i = 0; i < json.count; i++) {
-				assert_null(json_error(json.members[i].name, json.members[i].name_len));
-				assert_null(json_error(json.members[i].value, json.members[i].value_len));
+				assert_null(json_check(json.members[i].name, json.members[i].name_len));
+				assert_null(json_check(json.members[i].value, json.members[i].value_len));
 			}
 		} else {
 			assert_string_not_equal(error, "bad JSON");	/* jsmn's */
-			assert_string_equal(error, json_error(copy, len));
+			assert_string_equal(error, json_check(copy, len));
 		}
 		exact_free(copy, len);
 	}

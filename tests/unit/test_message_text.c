@@ -95,7 +95,7 @@ static void test_understood(void **state)
 		}
 		len = web_message(WEB_COMET, false, &rec, line, sizeof(line));
 		assert_true(len > 0);
-		assert_null(json_error(line, len));
+		assert_null(json_check(line, len));
 		assert_true(packet_message_size(&rec) > 0);
 	}
 }

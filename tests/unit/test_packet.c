@@ -311,7 +311,7 @@ static void test_garbage(void **state)
 
 			assert_int_equal(n == 0, error != NULL);
 			if (n > 0 && record[1] == '"')
-				assert_null(json_error(record, n + 1));
+				assert_null(json_check(record, n + 1));
 			if (n > 0)
 				assert_true(packet_message_size(&rec) > 0);
 		}

@@ -126,13 +126,13 @@ static void test_cases(void **state)
 		assert_non_null(text);
 		memcpy(text, cases[i].text, len);
 		snprintf(line, sizeof(line), "{%.*s", (int)len, text);
-		assert_null(json_error(line, strlen(line)));	/* the table itself */
+		assert_null(json_check(line, strlen(line)));	/* the table itself */
 		got = written(WEB_WEBSOCKET, false, &rec);
 		size = web_message_size(WEB_WEBSOCKET, false, &rec);
 		header = size < 126 + 2 ? 2 : 4;
 		assert_int_equal((uint8_t)got[0], 0x81);
 		assert_int_equal(header == 2 ? (size_t)(uint8_t)got[1] : (size_t)((uint8_t)got[2] << 8 | (uint8_t)got[3]), size - header);
-		assert_null(json_error(got + header, size - header));
+		assert_null(json_check(got + header, size - header));
 		if (cases[i].object != NULL)
 			assert_string_equal(got + header, cases[i].object);
 		/* comet: the same in one line */

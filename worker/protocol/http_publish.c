@@ -74,7 +74,6 @@ static int read_event(const struct exchange *x, char dst[MESSAGE_TOPIC_MAX])
 /* What the body is. NULL, or why it can't be taken. */
 static const char *body_kind(struct json *json, const struct http_request *req, enum message_kind *kind)
 {
-	const struct http_request *req = x->req;
 	struct http_text type = req->field[HTTP_CONTENT_TYPE], bare = type;
 	const char *semicolon = type.p ? memchr(type.p, ';', type.len) : NULL;
 
