@@ -1,10 +1,10 @@
 /*
- * From the ring to this worker's subscribers.
+ * Delivery from the ring to this worker's subscribers.
  *
- * fanout_poll() looks through the records that are new since the last time; a record of a topic with subscribers here puts the topic
- * into a queue. fanout_run() takes topics from the queue in turn and serves each a slice of its subscribers, so a topic with few does
- * not wait for one with many. A pass over a topic's subscribers covers a fixed run of its records, first to end, sent to each in one
- * operation; records that come meanwhile are the next pass's.
+ * fanout_poll() looks through the records that are new since the last time. A record of a topic with subscribers here puts the topic into a queue.
+ * fanout_run() takes topics from the queue in turn and serves each a slice of its subscribers, so a topic with few subscribers does not wait for
+ * one with many. A pass over a topic's subscribers covers a fixed run of its records, and each subscriber gets them with one send. Records that
+ * come meanwhile belong to the next pass.
  *
  * A session with several topics gets them in ring order, and is served apart (multi_topic.c).
  */
@@ -20,30 +20,30 @@
 #include "worker/delivery/local_topics.h"
 #include "worker/delivery/multi_topic.h"
 
-#define PASS_BYTES (128 * 1024)		/* of frames that a pass sends each subscriber, or one frame */
+#define PASS_BYTES (128 * 1024)		/* bytes of a pass's frames; a larger frame is a pass of its own */
 #define PASS_RECORDS 2048
-#define TURN_SENDS 256			/* about that many in a turn of the loop, */
-#define TURN_US 10000			/* and not for much longer; looked at when so many bytes are sent: */
+#define TURN_SENDS 256			/* sends in a turn of the loop, about */
+#define TURN_US 10000			/* microseconds of a turn, about; looked at every BATCH_BYTES */
 #define BATCH_BYTES (2 * 1024 * 1024)
-#define POLL_RECORDS 65536		/* looked through in a turn */
-#define QUEUE_SHORT 64			/* topics that may be walked through every turn */
-#define LAG_SMALL 32			/* of 1024: `delivered` need not be exact */
-#define KEPT 4				/* passes whose frames are kept from slice to slice */
+#define POLL_RECORDS 65536		/* records looked through in a turn */
+#define QUEUE_SHORT 64			/* a queue of at most this many topics is walked every turn */
+#define LAG_SMALL 32			/* of 1024 parts of the ring: with a lag below that, `delivered` need not be exact */
+#define KEPT 4				/* passes whose frames stay from slice to slice */
 
 /*
- * A pass's frames. They are made once: those of a pass of one slice in the batch's arena, others in memory of their own, where they
- * stay for the next slice. (Where more large passes than KEPT are under way at a time, one is made again now and then.)
+ * A pass's frames. They are made once. Those of a pass of one slice are made in the batch's arena; those of a pass of several slices in memory of
+ * their own, where they stay for the next slice. (If more than KEPT of these are under way at a time, frames are now and then made again.)
  */
 struct frames {
-	uint64_t pass;			/* whose they are; 0: in the arena */
+	uint64_t pass;			/* local_topic.pass of the pass; 0: they are in the arena */
 	char *bytes;
 	size_t room;			/* of `bytes`, if they are not in the arena */
 	uint32_t count;
 	uint32_t skipped;		/* records passed over, as they can't be made into frames */
-	uint64_t skip[SKIP_MAX];	/* the first of them */
-	uint64_t end;			/* sequence behind the last one */
+	uint64_t skip[SKIP_MAX];	/* the sequences of the first of these */
+	uint64_t end;			/* the sequence behind the pass */
 	uint64_t seq[PASS_RECORDS];
-	uint32_t at[PASS_RECORDS + 1];
+	uint32_t at[PASS_RECORDS + 1];	/* where each begins in `bytes`, and where the last one ends */
 };
 
 int fanout_init(struct fanout *fanout)
@@ -73,6 +73,7 @@ static struct local_topic *dequeue(struct fanout *fanout)
 	return t;
 }
 
+/* Queues the topic for a pass that begins with its record `seq`, unless it is queued already. */
 static void queue_from(struct fanout *fanout, struct local_topic *t, uint64_t seq)
 {
 	if (t->queued)
@@ -84,8 +85,8 @@ static void queue_from(struct fanout *fanout, struct local_topic *t, uint64_t se
 }
 
 /*
- * We slept while the ring went round. Nothing is lost: whatever concerned us would have woken us. But what has come to our
- * topics since must be looked for topic by topic.
+ * The worker slept while the ring went round. Nothing is lost, as a record of a topic with subscribers here would have woken it. But for the
+ * records that have come to its topics since, it must look topic by topic.
  */
 static void poll_topics(struct fanout *fanout, uint64_t tail)
 {
@@ -123,7 +124,7 @@ bool fanout_poll(struct fanout *fanout)
 	return end < tail;
 }
 
-/* Room for `bytes` of frames, the first of the pass. NULL without memory. */
+/* Room for `bytes` of frames of the pass, from its first frame on. NULL: no memory. */
 static char *frames_room(struct fanout *fanout, struct frames *f, size_t bytes)
 {
 	if (!f->pass)
@@ -136,13 +137,13 @@ static char *frames_room(struct fanout *fanout, struct frames *f, size_t bytes)
 	return f->bytes;
 }
 
-/* Whether the session is served, and has not had all before `end`. */
+/* Whether the session is live, and has not had everything before `end`. */
 static bool is_owed(const struct session_shm *s, uint64_t end)
 {
 	return !(s->state.flags & (SESSION_BEHIND | SESSION_CLOSE)) && s->state.pos < end;
 }
 
-/* Of what was passed over, that which was for a session that has had all before `pos`. */
+/* How many of the records passed over are new to a session that has had everything before `pos`. */
 static uint32_t skipped_from(const struct frames *f, uint64_t pos)
 {
 	uint32_t n = 0;
@@ -152,7 +153,9 @@ static uint32_t skipped_from(const struct frames *f, uint64_t pos)
 	return n;
 }
 
-/* Nothing of the pass that the session has not had can be made into a frame: it has had all. */
+/*
+ * None of the records that the session still lacks of the pass can be made into a frame: it is moved behind the pass, without a send.
+ */
 static void pass_by(struct fanout *fanout, int fd, const struct frames *f)
 {
 	struct session_state_shm st = session(fanout->base, fd)->state;
@@ -163,18 +166,18 @@ static void pass_by(struct fanout *fanout, int fd, const struct frames *f)
 	base_count(fanout->base, COUNTER_dropped_unencodable, skipped);
 }
 
-/* All records of the pass can't be made into frames: those who would get them here have had them. */
+/* No record of the pass can be made into a frame: the subscribers from t->at on are moved behind it, without a send. */
 static void pass_over(struct fanout *fanout, const struct local_topic *t, const struct frames *f)
 {
-	batch_flush(fanout->batch);		/* what is under way is recorded from where the sessions are */
+	batch_flush(fanout->batch);		/* pending sends are recorded before their sessions' states change */
 	for (uint32_t i = t->at; i < t->count; i++)
 		if (is_owed(session(fanout->base, (int)t->subscribers[i]), f->end))
 			pass_by(fanout, (int)t->subscribers[i], f);
 }
 
 /*
- * Makes the frames of the pass: for its first slice as many as there are, up to the limits; if later again, the same.
- * 0, or -1 when there are none.
+ * Makes the frames of the pass. For its first slice, these are all there are, up to the limits. If they are made again for a later slice, they are
+ * the same. 0; -1: there are none.
  */
 static int make_frames(struct fanout *fanout, struct local_topic *t, struct frames *f)
 {
@@ -190,7 +193,7 @@ static int make_frames(struct fanout *fanout, struct local_topic *t, struct fram
 		size_t size;
 
 		if (ring_seek(&fanout->base->hub.ring, t->topic, t->generation, f->end, below, f->count ? f->seq[f->count - 1] : t->hint, &rec) < 0) {
-			f->end = f->count ? f->end : below;	/* of nothing but skipped ones, all is over */
+			f->end = f->count ? f->end : below;	/* if all were passed over, the pass ends behind everything */
 			break;
 		}
 
@@ -221,7 +224,7 @@ static int make_frames(struct fanout *fanout, struct local_topic *t, struct fram
 	return f->count ? 0 : -1;
 }
 
-/* The frames of the pass that the topic is in, or that begins now. NULL when there are none. */
+/* The frames of the topic's pass, which begins now if none is under way. NULL: there are none. */
 static const struct frames *pass_frames(struct fanout *fanout, struct local_topic *t)
 {
 	struct frames *f = fanout->once, *kept = fanout->once + 1;
@@ -232,7 +235,7 @@ static const struct frames *pass_frames(struct fanout *fanout, struct local_topi
 				return &kept[i];
 	if (t->end || t->count > (uint32_t)fanout->base->settings->fanout_slice) {
 		f = &kept[fanout->passes % KEPT];
-		batch_flush(fanout->batch);		/* what is in it may be on its way */
+		batch_flush(fanout->batch);		/* sends that wait may have their bytes in `f` */
 		f->pass = t->pass = ++fanout->passes;
 	}
 	if (make_frames(fanout, t, f) == 0)
@@ -241,7 +244,7 @@ static const struct frames *pass_frames(struct fanout *fanout, struct local_topi
 	return NULL;
 }
 
-/* What of the frames the session has not had yet, as one send. */
+/* Adds a send of those frames that the session has not had yet. */
 static void serve(struct fanout *fanout, int fd, const struct frames *f)
 {
 	const struct session_shm *s = session(fanout->base, fd);
@@ -249,7 +252,7 @@ static void serve(struct fanout *fanout, int fd, const struct frames *f)
 
 	if (!is_owed(s, f->end))
 		return;
-	/* The last frame may be one that it has had: a pass can end with what is passed over. */
+	/* It may have had all frames already, as a pass can end with records that are passed over. */
 	while (i < f->count && f->seq[i] < s->state.pos)
 		i++;
 	if (i == f->count) {
@@ -260,18 +263,18 @@ static void serve(struct fanout *fanout, int fd, const struct frames *f)
 }
 
 /*
- * There was no memory for frames, or they were overwritten, which flow control prevents: those not served yet get what there is when they
- * can.
+ * There are no frames for the pass: there was no memory, or the records were overwritten. (Flow control is to prevent that.) Subscribers that are
+ * not served yet are put behind, and get what there is along their own streams.
  */
 static void defer_rest(struct fanout *fanout, struct local_topic *t)
 {
-	batch_flush(fanout->batch);		/* what is under way is recorded from where the sessions are */
+	batch_flush(fanout->batch);		/* pending sends are recorded before their sessions' states change */
 	for (; t->at < t->count; t->at++)
 		if (is_owed(session(fanout->base, (int)t->subscribers[t->at]), t->end ? t->end : fanout->topics->cursor))
 			landed_defer(fanout->streams, (int)t->subscribers[t->at]);
 }
 
-/* One slice, or as much of it as there is time for. Returns sends made, about. */
+/* Serves one slice of the topic's subscribers, or as much of it as there is time for. Returns how many sends that took, about. */
 static uint32_t serve_slice(struct fanout *fanout, struct local_topic *t, uint64_t began)
 {
 	const struct frames *f;
@@ -301,7 +304,7 @@ static uint32_t serve_slice(struct fanout *fanout, struct local_topic *t, uint64
 	return t->at - from;
 }
 
-/* The pass is over: is there something for another? */
+/* Ends the topic's pass. True: it has records for another one. */
 static bool another_pass(struct fanout *fanout, struct local_topic *t)
 {
 	struct ring_record rec;
@@ -319,12 +322,12 @@ static bool another_pass(struct fanout *fanout, struct local_topic *t)
 bool fanout_run(struct fanout *fanout)
 {
 	const struct topics *topics = fanout->topics;
-	/* The queue's end points to the last one's member. */
+	/* queue_end points to the `queued_next` of the last topic in the queue. */
 	struct local_topic *last = topics->queue ? (struct local_topic *)((char *)topics->queue_end - offsetof(struct local_topic, queued_next)) : NULL;
 	uint64_t began = base_clock();
 	uint32_t sends = 0;
 
-	/* Each topic once at most: a session must not stand in a batch twice. */
+	/* Each topic is served at most once, as a session must not stand in a batch twice. */
 	while (fanout->topics->queue && sends < TURN_SENDS && base_clock() - began <= TURN_US) {
 		struct local_topic *t = dequeue(fanout);
 
@@ -342,7 +345,10 @@ void fanout_publish_delivered(struct fanout *fanout)
 {
 	uint64_t least = apart_cursor(fanout->apart);
 
-	/* What was true stays true, as passes only move on: a long queue is walked when it matters, and not every turn. */
+	/*
+	 * What `delivered` says stays true, as passes only move on. So a long queue is not walked every turn, but only if the slot lags, and then
+	 * once in several turns.
+	 */
 	if (fanout->topics->queued > QUEUE_SHORT && (ring_lag(&fanout->base->hub.ring, fanout->base->self->delivered) < LAG_SMALL ||
 						     ++fanout->turns_unpublished < fanout->topics->queued / TURN_SENDS))
 		return;
@@ -350,6 +356,6 @@ void fanout_publish_delivered(struct fanout *fanout)
 	for (const struct local_topic *t = fanout->topics->queue; t; t = t->queued_next)
 		if (t->first < least)
 			least = t->first;
-	/* release: what is below has been recorded in the sessions */
+	/* release: everything below is recorded in the sessions first */
 	atomic_store_explicit(&fanout->base->self->delivered, least, memory_order_release);
 }

@@ -1,5 +1,6 @@
 /*
- * From the ring to this worker's subscribers: topic by topic to those with one topic, record by record to the others (multi_topic.h).
+ * Delivery from the ring to this worker's subscribers: topic by topic to sessions with one topic, record by record to sessions apart
+ * (multi_topic.h).
  */
 #ifndef WORKER_DELIVERY_FANOUT_H
 #define WORKER_DELIVERY_FANOUT_H
@@ -12,14 +13,15 @@ struct fanout {
 	struct topics *topics;
 	struct streams *streams;
 	struct apart *apart;
-	struct frames *once;		/* of the passes under way, fanout.c's own */
-	uint64_t passes;
-	uint32_t turns_unpublished;	/* since `delivered` was last brought up to date */
+	struct frames *once;		/* the frames of passes; fanout.c's own */
+	uint64_t passes;		/* passes so far that took more than one slice */
+	uint32_t turns_unpublished;	/* turns since `delivered` was last brought up to date */
 };
 
-int fanout_init(struct fanout *fanout);		/* the others are set. -1 without memory */
+int fanout_init(struct fanout *fanout);		/* the other modules are set by the caller. 0, or -1: no memory */
 bool fanout_poll(struct fanout *fanout);		/* looks through the ring's new records; true when some are left */
-bool fanout_run(struct fanout *fanout);		/* serves; true when something is left to do */
+bool fanout_run(struct fanout *fanout);		/* serves a share of what is queued; true when something is left */
+/* Stores in the slot's `delivered` how far all live subscribers are served. */
 void fanout_publish_delivered(struct fanout *fanout);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * A record of the ring as a transport sends it.
+ * Frames: a record of the ring as a transport sends it. See frame.h.
  */
 #include "worker/delivery/frame.h"
 
@@ -20,7 +20,7 @@ static struct web_record record_of(const struct base *base, uint32_t page_base, 
 	};
 }
 
-/* What is to blame if the worker dies in between. 0: nothing any more. */
+/* Notes which record is being encoded (ENCODING()), to be blamed if the worker dies meanwhile. 0: none is. */
 static void encoding(const struct base *base, uint64_t what)
 {
 	atomic_signal_fence(memory_order_seq_cst);
@@ -28,7 +28,7 @@ static void encoding(const struct base *base, uint64_t what)
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
-/* Says so, once a record. */
+/* Logs that a record is skipped, once for each record and transport. */
 static void tell_skipped(uint64_t what)
 {
 	static uint64_t told[SKIP_MAX];

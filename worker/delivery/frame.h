@@ -1,5 +1,5 @@
 /*
- * A record of the ring as a transport sends it.
+ * Frames: a record of the ring as a transport sends it.
  */
 #ifndef WORKER_DELIVERY_FRAME_H
 #define WORKER_DELIVERY_FRAME_H
@@ -7,14 +7,15 @@
 #include "shm/ring.h"
 #include "worker/session/base.h"
 
-/* Bytes of the frame. page_base: the session's, for TRANSPORT_PAGE. 0: the ring has overwritten it. */
+/* The length of the record's frame. `page_base` is the session's, for TRANSPORT_PAGE. 0: the ring has overwritten the record. */
 size_t frame_size(const struct base *base, uint32_t transport, uint32_t page_base, const struct ring_record *rec);
-/* The same of one that was sent: a death is not blamed on the record (see landed.c). */
+/* The same for a frame that was sent already: the record is not noted as being encoded, and not blamed for a death (see landed.c). */
 size_t frame_size_sent(const struct base *base, uint32_t transport, uint32_t page_base, const struct ring_record *rec);
-/* Writes it, the `size` bytes that frame_size() said. -1 when the ring has overwritten the record meanwhile: dst holds rubbish then. */
+/* Writes the frame; `size` is what frame_size() said. 0; -1: the ring has overwritten the record meanwhile, and `dst` holds rubbish. */
 int frame_write(const struct base *base, uint32_t transport, uint32_t page_base, const struct ring_record *rec, char *dst, size_t size);
-/* Whether no worker is to make this record into a frame of the transport, as some have died of it. Logged. */
+/* Whether the record must not be made into a frame of the transport, as workers have died of that. Logs it, once a record. */
 bool frame_in_skips(const struct base *base, uint32_t transport, uint64_t seq);
+/* The same, and quick while no record is to be skipped. */
 static inline bool frame_skipped(const struct base *base, uint32_t transport, uint64_t seq)
 {
 	return atomic_load_explicit(&base->slot.shm->skips, memory_order_relaxed) > 0 && frame_in_skips(base, transport, seq);

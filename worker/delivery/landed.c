@@ -7,7 +7,7 @@
 #include "worker/delivery/partial_frame.h"
 #include "worker/delivery/stream.h"
 
-/* Takes sent bytes off the out buffer; what is left of `bytes` lies in the ring. */
+/* Takes sent bytes off the out buffer. Returns how many of them are left: they belong to records of the ring. */
 static uint64_t advance_out(struct session_state_shm *st, uint64_t bytes)
 {
 	uint64_t n = st->out_end - st->out_start;
@@ -22,7 +22,7 @@ static uint64_t advance_out(struct session_state_shm *st, uint64_t bytes)
 	return bytes - n;
 }
 
-/* Takes sent bytes off the frame that was cut. Returns those that are left. -1 when the ring no longer has its record. */
+/* Takes sent bytes off the rest of a cut frame. Returns how many of them are left; -1: the frame can't be had any more. */
 static int64_t advance_cut(struct streams *streams, int fd, struct session_state_shm *st, uint64_t bytes)
 {
 	uint64_t size, left;
@@ -45,14 +45,14 @@ static int64_t advance_cut(struct streams *streams, int fd, struct session_state
 }
 
 /*
- * Moves `st` along the session's stream by `bytes` that the kernel took; *s is the stream behind them, with topics if any of the ring was
- * touched. -1 when the ring no longer has what was sent. In the middle of a frame the session is behind: else the next frame would be sent
- * after half of this one.
+ * Moves `st` along the session's stream by `bytes` that the kernel took. *s becomes the stream behind them; it has no topics if the bytes end
+ * before the ring's records. 0, or -1 as landed_advance(). A session in the middle of a frame must be behind: a live one would be sent the next
+ * frame after a part of this one.
  *
- * Records that are skipped were so when this was sent, too. The list grows only by deaths while a record was noted as being encoded, and
- * none is while sends are under way (slot_shm.flights): all frames of a send are made before it is written down, and here, which is all that
- * looks at records before the outcome is recorded, frames are measured without that note. So a worker that dies in between leaves the list
- * as it is, and so do its successors until they have landed what was under way.
+ * The records that are passed over here must be those that were passed over when the bytes were sent. The list of them (slot_shm.skip) grows only
+ * when a worker dies while a record is noted as being encoded. No record is noted while sends are under way (slot_shm.flights): the frames of a
+ * send are made before it is listed, and this function measures frames without noting their records. So the list stays as it is until the outcome
+ * is recorded, however many workers die before that.
  */
 static int advance(struct stream *s, struct streams *streams, int fd, struct session_state_shm *st, uint64_t bytes)
 {
@@ -103,7 +103,7 @@ int landed_advance(struct streams *streams, int fd, uint64_t bytes, bool behind)
 		st.flags |= SESSION_BEHIND;
 	passed = s.passed;
 	if (!was_behind)
-		s.count = 0;		/* of a live one, subscriptions say nothing */
+		s.count = 0;		/* the subscriptions of a live session note nothing */
 	if (!was_behind && st.flags & SESSION_BEHIND)
 		stream_owed(&s, streams, fd, &st);
 	stream_commit(&s, &st);
@@ -118,8 +118,8 @@ void landed_defer(struct streams *streams, int fd)
 }
 
 /*
- * The kernel took only part, or nothing: as there was no room, or as the connection is broken, which it then will say again. What it took
- * and that the session is behind is one commit: between two, a frame would be cut with nobody waiting to send its rest.
+ * The kernel took only a part of a send, or nothing: the socket is full, or the connection is broken, which the next send finds. What was taken,
+ * and that the session is behind, is one commit: after a death between two, nobody would wait to send the rest of the cut frame.
  */
 static void fall_behind(struct streams *streams, int fd, uint32_t sent)
 {
@@ -142,7 +142,7 @@ void landed_record(void *above, const struct batch_send *send, int result)
 		st.sent += send->len;
 		st.last_out = streams->base->now;
 		slot_commit(&streams->base->slot, send->fd, &st);
-		/* Each: a successor counts only what it finds. */
+		/* Counted send by send: after a death, the successor counts the sends that are not recorded yet. */
 		base_count(streams->base, COUNTER_delivered, send->messages);
 		if (send->skipped)
 			base_count(streams->base, COUNTER_dropped_unencodable, send->skipped);

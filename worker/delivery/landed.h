@@ -1,5 +1,5 @@
 /*
- * What the kernel took of a session's stream: the session is moved along it by so many bytes.
+ * Recording what the kernel took of a session's stream: the session moves along the stream by that many bytes.
  */
 #ifndef WORKER_DELIVERY_LANDED_H
 #define WORKER_DELIVERY_LANDED_H
@@ -7,12 +7,14 @@
 #include "worker/delivery/stream.h"
 #include "worker/io/send_batch.h"
 
-/* Records in one commit that the kernel took `bytes` of the session's stream, and with `behind` that it waits for writability; in the middle of
- * a frame it does so anyway. -1: the ring no longer has what was sent; nothing is recorded. */
+/*
+ * Records, in one commit, that the kernel took `bytes` of the session's stream. With `behind`, or if that ends in the middle of a frame, the commit
+ * also says that the session is behind. 0; -1: the ring no longer has what was sent, or there is no memory; nothing is recorded.
+ */
 int landed_advance(struct streams *streams, int fd, uint64_t bytes, bool behind);
-/* Has the session behind: it waits for writability. */
+/* Puts the session behind: it waits for writability, and is then served along its own stream. */
 void landed_defer(struct streams *streams, int fd);
-/* The outcome of a send of a fan-out (see send_batch.h); `above` is the streams. */
+/* Records the outcome of a send of a batch (see send_batch.h). `above` is the struct streams. */
 batch_landed_fn landed_record;
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * A session is nobody's subscriber any more.
+ * Ending all subscriptions of a session. One store unlinks them all. If the worker dies after that, its successor finds the session without
+ * subscriptions, and leaves topics that nobody here subscribes any more (recover.c).
  */
 #include "worker/delivery/leave.h"
 

@@ -1,11 +1,12 @@
 /*
- * A session is nobody's subscriber any more.
+ * Ending all subscriptions of a session.
  */
 #ifndef WORKER_DELIVERY_LEAVE_H
 #define WORKER_DELIVERY_LEAVE_H
 
 #include "worker/delivery/multi_topic.h"
 
-void leave_all(struct topics *topics, struct apart *apart, int fd, uint32_t transport);	/* which its subscriptions were made with */
+/* `transport`: the one for which the subscriptions were made. */
+void leave_all(struct topics *topics, struct apart *apart, int fd, uint32_t transport);
 
 #endif

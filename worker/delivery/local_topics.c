@@ -11,13 +11,13 @@
 
 #include "worker/delivery/subscription_list.h"
 
-#define PLACE_APART 0x80000000u		/* in a subscription's place: it is in the list of those apart */
+#define PLACE_APART 0x80000000u		/* in a subscription's `place`: it is among those apart */
 
 int topics_init(struct topics *topics)
 {
 	size_t bytes = ((size_t)topics->base->hub.index.shm->topics_max + 1) * sizeof(*topics->of);
 
-	/* Touched where topics are: not calloc(), which may clear it all. */
+	/* Not calloc(), which may clear all of it: memory is used only where there are topics. */
 	topics->of = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (topics->of == MAP_FAILED)
 		return -1;
@@ -108,13 +108,13 @@ void topics_tell(const struct topics *topics, uint32_t topic)
 	uint32_t n = 0;
 
 	if (atomic_load_explicit(&topics->base->self->state, memory_order_relaxed) != SLOT_LIVE)
-		return;		/* what the last worker told is true until all are counted */
+		return;		/* the last worker's count stays until all sessions are taken over */
 	for (const struct local_topic *t = topics->of[topic]; t; t = t->sibling)
 		n += t->count;
 	atomic_store_explicit(hub_count_of(&topics->base->hub, topics->base->number, topic), n, memory_order_relaxed);
 }
 
-/* The subscriber at `from` goes to `to`. Who is not apart has no other subscription. */
+/* Moves a subscriber from one place to another. A session that is not apart has one subscription only, which is the head of its list. */
 static void move(struct topics *topics, struct local_topic *t, uint32_t from, uint32_t to)
 {
 	struct subscription_shm *sub;
@@ -132,7 +132,7 @@ static void move(struct topics *topics, struct local_topic *t, uint32_t from, ui
 	sub->place = to;
 }
 
-/* Off the queue before it goes: rare enough for a walk. */
+/* Takes the topic out of the queue, before it is freed. That is rare, so the queue is walked. */
 static void unqueue(struct topics *topics, struct local_topic *t)
 {
 	struct local_topic **p = &topics->queue;
@@ -166,8 +166,8 @@ static void topics_drop(struct topics *topics, struct local_topic *t)
 }
 
 /*
- * The last one takes the place of the one that goes. In the middle of a pass those before `at` are served and those from `at`
- * are not: a gap among the served is filled with the last served one, and the gap that leaves is filled from the end.
+ * Removes the subscriber at `place`; the last one takes its place. In the middle of a pass, subscribers before `at` are served and those from `at`
+ * on are not. So a gap among those served is filled with the last one served, and the gap that leaves is filled with the last one of all.
  */
 static void remove_at(struct topics *topics, struct local_topic *t, uint32_t place)
 {
@@ -239,7 +239,7 @@ void topics_give_subscription(struct topics *topics, uint32_t subscription)
 		uint32_t *p = realloc(topics->free_subscriptions, room * sizeof(*p));
 
 		if (!p)
-			return;		/* lost until the next worker */
+			return;		/* without memory, the entry is lost until the next worker starts */
 		topics->free_subscriptions = p;
 		topics->free_room = room;
 	}

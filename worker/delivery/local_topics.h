@@ -1,5 +1,6 @@
 /*
- * Which of this worker's sessions subscribe which topic, and which subscription entries are free. Private, made anew by recover().
+ * Which of this worker's sessions subscribe to which topic, and which subscription entries are free. All of it is the worker's own; recover() makes
+ * it anew.
  */
 #ifndef WORKER_DELIVERY_LOCAL_TOPICS_H
 #define WORKER_DELIVERY_LOCAL_TOPICS_H
@@ -13,8 +14,8 @@ struct apart_subscriber {
 };
 
 /*
- * A topic with subscribers here who speak one transport. Those of other transports are its siblings: to each its own frames. So are those
- * who are served apart.
+ * The subscribers that a topic has in this worker and that get the same frames: they speak one transport. The topic's subscribers of other
+ * transports, and those served apart, are siblings of this.
  */
 struct local_topic {
 	uint32_t topic;
@@ -25,13 +26,13 @@ struct local_topic {
 		uint32_t *subscribers;			/* descriptors */
 		struct apart_subscriber *apart;		/* if is_apart */
 	};
-	struct apart_subscriber one;	/* where they stand while there is room for one */
+	struct apart_subscriber one;	/* the only subscriber, while there is room for one */
 	uint32_t count, room;
-	uint32_t at;			/* next subscriber to be served in this pass; apart: to be noted of the record at hand */
-	uint64_t first;			/* first record of this pass; what comes before is served */
+	uint32_t at;			/* next subscriber to be served in this pass; apart: next one to note the current record for */
+	uint64_t first;			/* first record of this pass; those before it are delivered */
 	uint64_t end;			/* first record not in this pass, 0 when no pass is under way */
 	uint64_t hint;			/* a record of the topic at or before `first`, 0 unknown */
-	uint64_t pass;			/* by which its frames are known, while they are kept; 0 none */
+	uint64_t pass;			/* number of the pass, if its frames stay from slice to slice; else 0 */
 	struct local_topic *queued_next;
 	bool queued;
 	bool is_apart;
@@ -39,35 +40,37 @@ struct local_topic {
 
 struct topics {
 	struct base *base;
-	struct local_topic **of;	/* by number */
+	struct local_topic **of;	/* by topic number */
 	uint32_t *free_subscriptions;
-	uint32_t free_count, free_room, fresh_subscription;
-	uint32_t apart_subscriptions;	/* that are served apart */
+	uint32_t free_count, free_room, fresh_subscription;	/* entries from fresh_subscription on were never used */
+	uint32_t apart_subscriptions;	/* how many subscriptions are apart */
 	struct links *links;		/* subscription_list.c's own */
 
-	uint64_t cursor;		/* the ring is looked through up to here; what came for topics is in the queue */
+	uint64_t cursor;		/* the ring is looked through up to here; topics with records before it are queued */
 	struct local_topic *queue, **queue_end;
-	uint32_t queued;		/* topics in it */
+	uint32_t queued;		/* topics in the queue */
 };
 
-int topics_init(struct topics *topics);		/* `base` is set. -1 without memory */
+int topics_init(struct topics *topics);		/* `base` is set by the caller. 0, or -1: no memory */
 /* The first of the topic's siblings, or NULL. */
 struct local_topic *topics_find(const struct topics *topics, uint32_t topic);
 /*
- * Adds the session's subscription, which it has in `transport`, to those of its topic, apart or not. What it stands in is the subscription's
- * `place`. -1 without memory.
+ * Adds the session's subscription to its topic's subscribers of `transport`, to those apart if `apart`. The subscription's `place` says where it
+ * stands among them. 0, or -1: no memory.
  */
 int topics_add(struct topics *topics, uint32_t transport, int fd, uint32_t subscription, bool apart);
-/* Takes it out; when it was the last one of all transports the slot leaves the topic. */
+/* Removes the subscription from its topic's subscribers. If it was the topic's last one in this worker, the slot leaves the topic. */
 void topics_remove(struct topics *topics, uint32_t transport, uint32_t subscription);
-/* The session's only subscription, if it is not apart, goes there. -1 without memory: it stays. */
+/* Moves the session's only subscription to those apart, unless it is there already. 0; -1: no memory, and it stays where it is. */
 int topics_move_apart(struct topics *topics, uint32_t transport, int fd);
 bool topics_is_apart(const struct topics *topics, uint32_t subscription);
-/* Brings the hub's count of the topic's subscribers here up to date. */
+/* Brings the hub's count of the topic's subscribers in this worker up to date. */
 void topics_tell(const struct topics *topics, uint32_t topic);
-/* Whether the session may not have had all yet that came to the topic of its only subscription, which is not apart. */
+/*
+ * For a session with one subscription that is not apart, and with this `pos`: whether the fan-out may still have records of the topic for it.
+ */
 bool topics_owe(const struct topics *topics, int fd, uint64_t pos);
-uint32_t topics_take_subscription(struct topics *topics);		/* 0 when there is none */
+uint32_t topics_take_subscription(struct topics *topics);		/* a free entry; 0: there is none */
 void topics_give_subscription(struct topics *topics, uint32_t subscription);
 
 #endif

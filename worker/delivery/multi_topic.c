@@ -1,23 +1,25 @@
 /*
- * From the ring to subscribers that are served apart: sessions with several topics, which get them in ring order, and those whose frames
- * are their own. A delivery costs what it delivers, however many topics the session has: who is owed a record is noted when the record is
- * come to, in its topic's list of those apart, and nobody looks at the session's other topics.
+ * Delivery from the ring to sessions that are served apart: sessions with several topics, which get them in ring order, and sessions whose frames
+ * are made for them alone. It costs what is delivered, however many topics a session has: each record's subscribers are found in its topic's list
+ * of those apart, and the other topics of those sessions are not looked at.
  *
- * The ring is gone through window by window, a bounded run of records. For each record of a window its subscribers are noted, and so each
- * session has a chain of records, in ring order. Then the sessions are served, each with as few sends as its chain takes, over as many
- * turns of the loop as that takes. When all are, the next window begins; until then apart_cursor() stays at this one's first record, and
- * with it the slot's `delivered`.
+ * The ring is gone through window by window. A window is a bounded run of records. First it is noted which sessions are owed which of its records,
+ * so that each session has a chain of records, in ring order. Then the sessions are served, each with as few sends as its chain takes, over as many
+ * turns of the loop as that takes. When all are served, the next window begins. Until then apart_cursor(), and with it the slot's `delivered`,
+ * stays at the window's first record.
  *
- * All of this is private. What a crash finds is what it always finds: a session's `pos`, below which it is owed nothing, and `delivered`.
- * A session that was served has the window's end as its `pos`, or the sequence of its next record when a part of its chain is left; one that
- * was not, has an older one, and its stream from there is the same: all of its topics' records. So what a send has brought to the kernel is
- * found along the stream, and the window is gone through again from `delivered`, past what each has had.
+ * Windows and chains are the worker's own. A death leaves what it always leaves: each session's `pos`, below which it is owed nothing, and
+ * `delivered`. The `pos` of a session that was served is the window's end, or the sequence of its next record if a part of its chain is left. The
+ * `pos` of a session that was not served is older. Its stream from there has the same records as its chain: those of all its topics. So what a send
+ * brought to the kernel is found along the stream. Then the successor goes through the window again, from `delivered` on, and passes over what each
+ * session has had.
  *
- * Between noting and serving, sessions change. One that ends loses its chain (apart_gone()), so its descriptor may be used again; one that
- * gives a topic up has each record looked up again (apart_changed()); one that fell behind, or has had a record in another way (`pos`), passes
- * it by. New subscriptions begin behind the window.
+ * Between noting and serving, sessions change. A session that ends loses its chain (apart_gone()), so its descriptor may be used again. A session
+ * that gives up a topic has each of its records looked up again (apart_changed()). A session that fell behind loses its chain, and a record before
+ * its `pos` is passed over. New subscriptions begin behind the window.
  *
- * A record with more subscribers than a window takes is a window of its own, and again, until all were noted (local_topic.at says which).
+ * A record with more subscribers than a window takes is a window of its own, which is repeated until all of them were noted. local_topic.at says
+ * how far that is.
  */
 #include "worker/delivery/multi_topic.h"
 
@@ -32,15 +34,15 @@
 #include "worker/delivery/subscription_list.h"
 
 #ifndef JANUS_CRASH_POINTS
-#define WINDOW_NOTES 8192		/* subscribers looked at, once a record */
+#define WINDOW_NOTES 8192		/* subscribers looked at in a window, each once a record */
 #else
-#define WINDOW_NOTES 50			/* tests come to the end of one */
+#define WINDOW_NOTES 50			/* so few that tests come to the end of a window */
 #endif
-#define WINDOW_RECORDS 8192		/* records looked at */
-#define TURN_WINDOWS 4			/* gone through in a turn of the loop */
+#define WINDOW_RECORDS 8192		/* records looked at in a window */
+#define TURN_WINDOWS 4			/* windows that begin in a turn of the loop */
 #define TURN_SENDS 256
 #define TURN_BYTES (4 * 1024 * 1024)
-#define PIECE (64 * 1024)		/* bytes gathered for one send, or one frame if that is larger */
+#define PIECE (64 * 1024)		/* bytes gathered for one send; a larger frame is sent by itself */
 _Static_assert(WINDOW_NOTES < UINT16_MAX, "a note's number, and one more, fit");
 
 /* A record of the window, for the sessions of one transport. */
@@ -48,22 +50,22 @@ struct item {
 	uint64_t seq;
 	uint32_t topic;
 	uint32_t transport;
-	const char *frame;		/* good while `round` is the batch's */
+	const char *frame;		/* in the batch's arena, while `round` is batch_round() */
 	uint64_t round;
 	uint32_t size;
 };
 
-/* That a session is owed an item. */
+/* A note says that a session is owed an item. */
 struct note {
 	uint16_t item;
-	uint16_t next;			/* of the session, + 1; 0 none */
+	uint16_t next;			/* the session's next note + 1; 0: none */
 };
 
 /* A session's chain of notes. */
 struct chain {
 	uint32_t fd;
-	uint16_t first, last;		/* notes, + 1; 0 none */
-	bool changed;			/* it has given a subscription up since */
+	uint16_t first, last;		/* its first and last note + 1; 0: none */
+	bool changed;			/* the session has given up a subscription since it was noted */
 };
 
 struct apart {
@@ -72,18 +74,19 @@ struct apart {
 	struct topics *topics;
 	struct streams *streams;
 	uint64_t cursor, end;		/* the window: [cursor, end) */
-	bool partly;			/* not all subscribers of its only record are noted */
-	uint32_t looked;		/* subscribers */
+	bool partly;			/* the window has one record, and not all its subscribers are noted */
+	uint32_t looked;		/* subscribers looked at in this window */
 	uint32_t items, notes;
-	uint32_t chains;		/* served: those before `at`, of which the first `kept` have something left */
+	/* Chains before `at` were served in this round. Those of them that have something left are moved to chain[0..kept). */
+	uint32_t chains;
 	uint32_t at, kept;
-	uint32_t *of;			/* by descriptor: its place in `chain`, if that is its */
+	uint32_t *of;			/* by descriptor: its place in `chain`, if the chain there is its own */
 	struct item item[WINDOW_NOTES];
 	struct note note[WINDOW_NOTES];
 	struct chain chain[WINDOW_NOTES];
 };
 
-/* What is left to be done in this turn. */
+/* What may still be sent in this turn. */
 struct budget {
 	int sends;
 	long bytes;
@@ -95,7 +98,7 @@ struct apart *apart_create(struct base *base, struct batch *batch, struct topics
 	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 	struct apart *a;
 
-	/* Touched only where somebody is apart: not calloc(), which may clear it all. */
+	/* Not calloc(), which may clear all of it: memory is used only when sessions are apart. */
 	a = mmap(NULL, sizeof(*a) + sessions, PROT_READ | PROT_WRITE, flags, -1, 0);
 	if (a == MAP_FAILED)
 		return NULL;
@@ -119,6 +122,7 @@ uint64_t apart_cursor(const struct apart *a)
 	return a->topics->apart_subscriptions ? a->cursor : a->topics->cursor;
 }
 
+/* The session's chain, or NULL. */
 static struct chain *chain_of(struct apart *a, int fd)
 {
 	struct chain *c;
@@ -150,7 +154,7 @@ static bool is_live(const struct session_shm *s)
 	return !(s->state.flags & (SESSION_BEHIND | SESSION_CLOSE));
 }
 
-/* The topic's subscribers get what has come to it since along their own streams. */
+/* If the topic has new records, its live subscribers apart are put behind, to get them along their own streams. */
 static void defer_subscribers(struct apart *a, struct local_topic *t)
 {
 	struct ring_record rec;
@@ -159,7 +163,7 @@ static void defer_subscribers(struct apart *a, struct local_topic *t)
 	for (; t; t = t->sibling) {
 		if (!t->is_apart)
 			continue;
-		t->at = 0;		/* of every topic: the record that was noted in part may be gone */
+		t->at = 0;		/* for every topic, as a record that was noted in part may be gone */
 		if (!news)
 			continue;
 		for (uint32_t i = 0; i < t->count; i++)
@@ -168,7 +172,10 @@ static void defer_subscribers(struct apart *a, struct local_topic *t)
 	}
 }
 
-/* The ring went round meanwhile, as flow control prevents: what is there goes to each along its own stream. */
+/*
+ * The ring has overwritten records that were not looked at yet. (Flow control is to prevent that.) Live sessions apart get what is left along their
+ * own streams.
+ */
 static void overtaken(struct apart *a)
 {
 	for (uint32_t i = 1; i <= a->base->hub.index.shm->topics_max && index_topic(&a->base->hub.index, i)->generation; i++)
@@ -179,6 +186,7 @@ static void overtaken(struct apart *a)
 
 /* ---- a window ---- */
 
+/* Appends a note of the current item to the session's chain. */
 static void note(struct apart *a, uint32_t fd)
 {
 	struct chain *c = chain_of(a, (int)fd);
@@ -194,7 +202,7 @@ static void note(struct apart *a, uint32_t fd)
 	a->chain[a->chains++] = (struct chain){ .fd = fd, .first = number, .last = number };
 }
 
-/* Notes whom of the record's subscribers there is room for, from t->at on. */
+/* Notes the record for its subscribers in `t`, from t->at on, as far as there is room. */
 static void note_subscribers(struct apart *a, struct local_topic *t, uint64_t seq)
 {
 	uint32_t notes = a->notes;
@@ -209,6 +217,7 @@ static void note_subscribers(struct apart *a, struct local_topic *t, uint64_t se
 	a->items += a->notes > notes;
 }
 
+/* The first topic of this generation that is apart, among `t` and its next siblings, or NULL. */
 static struct local_topic *next_apart(struct local_topic *t, uint32_t generation)
 {
 	while (t && (!t->is_apart || t->generation != generation))
@@ -216,7 +225,10 @@ static struct local_topic *next_apart(struct local_topic *t, uint32_t generation
 	return t;
 }
 
-/* Notes all subscribers of the record who are apart. False: there is no room for so many. */
+/*
+ * Notes the record for all its subscribers apart. False: there is no room for all of them, and none is noted. In an empty window as many are noted
+ * as there is room for, and `partly` says whether some are left.
+ */
 static bool note_record(struct apart *a, const struct ring_record *rec)
 {
 	struct local_topic *first = next_apart(topics_find(a->topics, rec->topic), rec->generation), *t;
@@ -237,7 +249,7 @@ static bool note_record(struct apart *a, const struct ring_record *rec)
 	return true;
 }
 
-/* The next window. */
+/* Begins the next window, and notes who is owed what of it. */
 static void open_window(struct apart *a)
 {
 	uint64_t stop = a->cursor + WINDOW_RECORDS;
@@ -262,7 +274,7 @@ static void open_window(struct apart *a)
 /* What is sent to a session at one time. */
 struct piece {
 	const char *bytes;
-	char *room;			/* in the arena, where they are written; NULL: they are a frame that is there already */
+	char *room;			/* where they are written, in the arena; NULL: they are a frame that was there already */
 	size_t len;
 	uint32_t messages, skipped;
 };
@@ -273,7 +285,7 @@ static bool is_made(const struct apart *a, const struct item *i)
 	return i->round == batch_round(a->batch);
 }
 
-/* Nothing but this frame, which others are sent, too. */
+/* The piece becomes this frame alone, which other sessions are sent, too. */
 static int use_frame(struct piece *p, const struct item *i)
 {
 	p->room = NULL;
@@ -283,8 +295,8 @@ static int use_frame(struct piece *p, const struct item *i)
 }
 
 /*
- * Puts the item's frame behind those that the piece has, as what the piece ends with if it is the session's last. A frame is made once, where
- * it is first needed. 1; 0: nothing more goes into the piece (its `len` says if this did); -1: the frame can't be had.
+ * Adds the item's frame to the piece. `last`: the session is owed nothing behind it. A frame is made once, where it is first needed. 1: more may be
+ * added; 0: nothing more goes into the piece (its `len` says if this frame did); -1: the frame can't be had.
  */
 static int add_frame(struct apart *a, struct piece *p, struct item *i, uint32_t base, bool last)
 {
@@ -321,7 +333,7 @@ static int add_frame(struct apart *a, struct piece *p, struct item *i, uint32_t 
 	return 1;
 }
 
-/* Whether the session, which has given a subscription up, still is owed what was noted. */
+/* Whether a session that has given up a subscription is still owed the item. */
 static bool is_still_owed(const struct apart *a, int fd, const struct item *i)
 {
 	uint32_t subscription = links_find(a->topics, fd, i->topic);
@@ -329,7 +341,7 @@ static bool is_still_owed(const struct apart *a, int fd, const struct item *i)
 	return subscription && a->base->slot.subscriptions[subscription].from <= i->seq;
 }
 
-/* From the session's chain, as many as go into one send; the others stay there. -1: a frame can't be had. */
+/* Takes records off the session's chain, as many as go into one send, and gathers their frames. 0; -1: a frame can't be had. */
 static int gather(struct apart *a, struct chain *c, struct piece *p)
 {
 	const struct session_shm *s = session(a->base, (int)c->fd);
@@ -357,7 +369,7 @@ static int gather(struct apart *a, struct chain *c, struct piece *p)
 	return r < 0 ? -1 : 0;
 }
 
-/* All that it was owed can't be made into frames: it has had all. */
+/* None of the records that the session was owed can be made into a frame: it is moved behind them, without a send. */
 static void pass_by(struct apart *a, int fd, uint64_t pos, uint32_t skipped)
 {
 	struct session_state_shm st = session(a->base, fd)->state;
@@ -367,7 +379,10 @@ static void pass_by(struct apart *a, int fd, uint64_t pos, uint32_t skipped)
 	base_count(a->base, COUNTER_dropped_unencodable, skipped);
 }
 
-/* One send to the session, or what became of it in its place. */
+/*
+ * Gathers one send for the session. If it is not live any more, its chain ends; if a frame can't be had, it is put behind, and gets its records
+ * along its own stream.
+ */
 static void serve(struct apart *a, struct chain *c, struct budget *left)
 {
 	int fd = (int)c->fd;
@@ -392,7 +407,7 @@ static void serve(struct apart *a, struct chain *c, struct budget *left)
 	}
 }
 
-/* True when everybody has had what was noted. */
+/* Serves the window, as far as the budget goes. True: all sessions have had what was noted. */
 static bool serve_window(struct apart *a, struct budget *left)
 {
 	while (a->at < a->chains) {
@@ -423,7 +438,7 @@ bool apart_run(struct apart *a)
 	struct budget left = { TURN_SENDS, TURN_BYTES };
 
 	if (!a->topics->apart_subscriptions) {
-		apart_start(a, a->topics->cursor);	/* where the first one will find it */
+		apart_start(a, a->topics->cursor);	/* the first session that goes apart is served from there */
 		return false;
 	}
 	for (int windows = 0; serve_window(a, &left); windows++) {

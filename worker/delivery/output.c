@@ -14,25 +14,28 @@
 #include "worker/delivery/partial_frame.h"
 #include "worker/delivery/stream.h"
 
-#define PIECE (64 * 1024)		/* bytes gathered for one send, or one frame if that is larger */
+#define PIECE (64 * 1024)		/* bytes gathered for one send; a larger frame is sent by itself */
 
 /* Frames gathered for one send. */
 struct piece {
 	char *bytes;
 	size_t len;
-	uint64_t pos;			/* where the session is when all of it is sent */
+	uint64_t pos;			/* the session's `pos` when all of it is sent */
 	uint32_t messages;
-	bool more;			/* records are left behind `pos` */
+	bool more;			/* there are further records, from `pos` on */
 };
 
 /* ---- what comes before the ring ---- */
 
-/* The out buffer is empty and nothing more will come: shuts our side, so that the peer can read all before the end. */
+/*
+ * The out buffer is empty and nothing more will come: shuts our side of the connection, so that the peer can read everything before the end. If the
+ * worker dies after the commit, its successor shuts it (resume_sessions() in recover.c).
+ */
 static void output_shut(struct output *o, int fd)
 {
 	struct session_state_shm st = session(o->base, fd)->state;
 
-	leave_all(o->topics, o->apart, fd, st.transport);		/* it is nobody's subscriber any more */
+	leave_all(o->topics, o->apart, fd, st.transport);
 	st.flags = SESSION_CLOSE | SESSION_LINGER;
 	st.cut = 0;
 	st.in = LENT_NONE;
@@ -43,7 +46,7 @@ static void output_shut(struct output *o, int fd)
 	session_watch(o->base, fd);
 }
 
-/* 1 all sent, 0 it would block, -1 the connection is broken. */
+/* Sends the out buffer. 1: all of it is sent; 0: the socket is full; -1: the connection is broken. */
 static int send_out(struct output *o, int fd, struct session_state_shm *st)
 {
 	while (st->out_start < st->out_end) {
@@ -66,6 +69,7 @@ static int send_out(struct output *o, int fd, struct session_state_shm *st)
 	return 1;
 }
 
+/* Sends what comes before the ring: the rest of a cut frame, and the out buffer. Returns what send_out() does. */
 static int send_first(struct output *o, int fd, struct session_state_shm *st)
 {
 	int r;
@@ -80,7 +84,7 @@ static int send_first(struct output *o, int fd, struct session_state_shm *st)
 	return r;
 }
 
-/* Whether nobody reads from it until its answers are sent. */
+/* Whether we don't read from the session until its answers are sent. */
 static bool is_unread(const struct output *o, int fd, const struct session_state_shm *st)
 {
 	return session_has(o->base, fd, MARK_OUTPUT_BLOCKED | MARK_ENDED) || st->out_end - st->out_start > SESSION_OUT_MAX;
@@ -93,18 +97,23 @@ void output_flush(struct output *o, int fd)
 
 	if (st.flags & SESSION_BEHIND)
 		return;
+	/*
+	 * A session whose socket is full waits for writability. So does one whose connection is broken and that we don't read from: a broken
+	 * connection counts as writable, and is found broken then. A session that we read from needs nothing here: receiving finds the connection
+	 * broken, behind the last input.
+	 */
 	r = send_first(o, fd, &st);
 	if (r < 0 && st.flags & SESSION_CLOSE)
-		output_shut(o, fd);	/* broken, and nobody reads from it: it is watched again, and found so */
+		output_shut(o, fd);	/* broken, and we don't read from it: lingering, it is read from again, and found broken */
 	else if (r == 0 || (r < 0 && is_unread(o, fd, &st)))
-		landed_defer(o->streams, fd);	/* (What is broken is writable. One that is read from is found broken there, behind its last input.) */
+		landed_defer(o->streams, fd);
 }
 
 /* ---- along the ring ---- */
 
 /*
- * Gathers frames of up to PIECE bytes, or one that is larger, into the batch's arena: those that need not be kept. -1: a record was
- * overwritten under our eyes; open the stream again.
+ * Gathers frames of the stream in the batch's arena: PIECE bytes at most, or one larger frame. 0; -1: the first record was overwritten meanwhile,
+ * so the stream must be opened again.
  */
 static int gather(struct output *o, struct stream *s, struct piece *p)
 {
@@ -137,13 +146,14 @@ static int gather(struct output *o, struct stream *s, struct piece *p)
 	return 0;
 }
 
+/* The session has had all that this worker has looked through: it is live again. */
 static void caught_up(struct output *o, int fd, struct session_state_shm *st)
 {
 	const struct session_shm *s = session(o->base, fd);
 
 	if (st->pos < o->topics->cursor)
 		st->pos = o->topics->cursor;
-	/* What it has subscribed to meanwhile may start later. */
+	/* With one topic, only `pos` says what a live session is owed, and its subscription may begin later. */
 	if (s->count == 1) {
 		uint64_t from = o->base->slot.subscriptions[atomic_load_explicit(&s->subscriptions, memory_order_relaxed)].from;
 
@@ -154,7 +164,7 @@ static void caught_up(struct output *o, int fd, struct session_state_shm *st)
 	session_commit(o->base, fd, st);
 }
 
-/* What is passed over is counted behind the commit: a successor passes over it again, or finds it counted. */
+/* Commits, and then counts what was passed over: a death in between leaves it uncounted, but it is never counted twice. */
 static void commit(struct stream *s, const struct session_state_shm *st)
 {
 	stream_commit(s, st);
@@ -162,7 +172,10 @@ static void commit(struct stream *s, const struct session_state_shm *st)
 	s->skipped = 0;
 }
 
-/* The ring has overtaken the session. False: it is disconnected for that. */
+/*
+ * Deals with records that the ring has overwritten before the session got them. True: there are none, or they are counted and passed over. False:
+ * the session is disconnected for it (slow = disconnect).
+ */
 static bool take_loss(struct output *o, int fd, struct stream *s, const struct session_state_shm *st)
 {
 	if (s->lost == 0)
@@ -173,11 +186,11 @@ static bool take_loss(struct output *o, int fd, struct stream *s, const struct s
 		return false;
 	}
 	commit(s, st);
-	base_count(o->base, COUNTER_dropped_overtaken, s->lost);	/* behind the commit: a successor finds them lost again, or counted */
+	base_count(o->base, COUNTER_dropped_overtaken, s->lost);	/* after the commit, as in commit() */
 	return true;
 }
 
-/* Sends the piece. 1 all sent, 0 it would block, -1 broken. */
+/* Sends the piece. 1: all of it is sent; 0: the socket is full; -1: the connection is broken, or the session aborted. */
 static int send_piece(struct output *o, struct stream *s, struct session_state_shm *st, const struct piece *p)
 {
 	int fd = s->fd;
@@ -207,8 +220,9 @@ static int send_piece(struct output *o, struct stream *s, struct session_state_s
 }
 
 /*
- * A frame that is kept before any of it is sent: the ring may overwrite its record before the rest can be sent, or it is large, and others are
- * sent the same. The session is in the middle of it from now on. 1; 0: it need not be, or can't; -1: it must, and can't.
+ * Keeps the stream's next frame (partial_frame.h) before any of it is sent, if the ring may overwrite its record before the rest can be sent, or if
+ * the frame is large. 1: it is kept, and the session is in the middle of it, at its first byte. 0: it is not kept, and gather() goes on. -1: it
+ * must be kept, and there is no room; the session is aborted.
  */
 static int begin_frame(struct output *o, struct stream *s, struct session_state_shm *st)
 {
@@ -223,7 +237,7 @@ static int begin_frame(struct output *o, struct stream *s, struct session_state_
 		return 0;
 	if (partial_begin(o->partial, s->fd, st, &t->next, must) < 0) {
 		if (!must || errno != ENOMEM)
-			return 0;	/* (Overwritten under our eyes: so it is for who gathers.) */
+			return 0;	/* an overwritten record is found by gather(), too */
 		session_abort(o->base, s->fd, COUNTER_no_buffer);
 		return -1;
 	}
@@ -245,7 +259,10 @@ void output_check(struct output *o, int fd)
 		take_loss(o, fd, &s, &st);
 }
 
-/* Sends on, records first to last. 0 it would block or has had its share, -1 broken, 1 it is up to date. */
+/*
+ * Sends the records that the session is owed. 1: it is up to date, or is ending; 0: the socket is full, or the share is used up; -1: the connection
+ * is broken, or the session aborted.
+ */
 static int send_on(struct output *o, int fd, struct session_state_shm *st, uint64_t share)
 {
 	int r = 1;
@@ -255,7 +272,7 @@ static int send_on(struct output *o, int fd, struct session_state_shm *st, uint6
 		struct piece p;
 
 		if (st->sent >= share || stream_open(&s, o->streams, fd, st, o->topics->cursor) < 0)
-			return 0;	/* still writable: the loop will call again */
+			return 0;	/* the connection is still writable, so the loop will call again */
 		if (!take_loss(o, fd, &s, st))
 			return -1;
 		r = begin_frame(o, &s, st);

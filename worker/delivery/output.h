@@ -1,6 +1,6 @@
 /*
- * What a session is sent outside of a fan-out, along its own stream: the rest of a frame that was cut, the out buffer, then, if it is behind,
- * the records that it is owed.
+ * Sending to one session, outside of the fan-out, along its own stream: the rest of a frame that was cut; then the out buffer; then, if the session
+ * is behind, the records that it is owed.
  */
 #ifndef WORKER_DELIVERY_OUTPUT_H
 #define WORKER_DELIVERY_OUTPUT_H
@@ -17,12 +17,14 @@ struct output {
 	struct apart *apart;
 };
 
-/* Sends the out buffer, unless the session already waits for writability. */
+/* Sends the rest of a cut frame and the out buffer, unless the session already waits for writability. */
 void output_flush(struct output *o, int fd);
-/* It is writable: sends along its stream until it would block, its share is used up or it is up to date. True: its answers have been read, and its
- * input, which waited for that, may go on. */
+/*
+ * For a session that is writable: sends along its stream until the socket is full, the session's share is used up or it is up to date. True: its
+ * answers are sent, so its input, which has waited for that, may go on.
+ */
 bool output_run(struct output *o, int fd);
-/* With slow = disconnect: ends the session if the ring has overtaken it, though it may never be writable again. */
+/* For a session behind that may never be writable again, with slow = disconnect: ends it if the ring has overtaken it. */
 void output_check(struct output *o, int fd);
 
 #endif

@@ -16,21 +16,21 @@
 #include "worker/delivery/frame.h"
 #include "worker/io/send_batch.h"
 
-#define KEEP_LAG 192		/* see above */
-#define LARGE (64 * 1024)	/* bytes: not made again for every piece */
-#define PROTECT_US 5000		/* of a turn, for keeping */
-#define IDLE_MAX 64		/* frames that nobody is in the middle of, until the end of a turn */
+#define KEEP_LAG 192		/* of 1024 parts of the ring: see partial_frame.h */
+#define LARGE (64 * 1024)	/* bytes; a larger frame is kept, and not made again for every piece */
+#define PROTECT_US 5000		/* microseconds of a turn, for keeping frames */
+#define IDLE_MAX 64		/* places in partial_frames.idle */
 
-/* A frame that somebody is in the middle of, or that is kept. */
+/* A frame that a session is in the middle of, or that is kept. */
 struct partial_frame {
-	uint64_t seq;			/* of the record */
+	uint64_t seq;			/* the record's sequence */
 	uint32_t transport, page_base;
-	uint32_t sessions;		/* in the middle of it */
-	uint32_t ref;			/* its lent buffer, if it is kept */
-	bool idle;			/* in the list of those that may be unused */
-	bool doomed;
+	uint32_t sessions;		/* how many sessions are in the middle of it */
+	uint32_t ref;			/* its lent buffer; 0: it is not kept */
+	bool idle;			/* it is in partial_frames.idle */
+	bool doomed;			/* its sessions are to be disconnected */
 	RB_ENTRY(partial_frame) node;
-	TAILQ_ENTRY(partial_frame) link;	/* kept ones, in the order of the list in the slot segment */
+	TAILQ_ENTRY(partial_frame) link;	/* for kept frames: in the order of the slot segment's list */
 };
 
 RB_HEAD(partial_tree, partial_frame);
@@ -39,12 +39,12 @@ TAILQ_HEAD(partial_list, partial_frame);
 struct partial_frames {
 	struct base *base;
 	struct batch *batch;
-	struct partial_tree loose, kept;	/* by sequence */
-	struct partial_list list;
-	struct partial_frame *idle[IDLE_MAX];
+	struct partial_tree loose, kept;	/* frames that are not kept, and kept ones, by sequence */
+	struct partial_list list;	/* the kept ones, as the slot segment links them */
+	struct partial_frame *idle[IDLE_MAX];	/* frames that may have no session any more */
 	uint32_t idle_count;
-	struct partial_frame *free;		/* along rbe_left */
-	uint32_t fresh, max;
+	struct partial_frame *free;		/* unused entries of the pool, linked by RB_LEFT() */
+	uint32_t fresh, max;		/* entries of the pool from `fresh` on were never used; `max`: all of them */
 	struct partial_frame pool[];
 };
 
@@ -61,7 +61,11 @@ RB_GENERATE_INTERNAL(partial_tree, partial_frame, node, compare, static __attrib
 
 struct partial_frames *partial_create(struct base *base, struct batch *batch, uint32_t sessions_max)
 {
-	uint32_t max = 2 * sessions_max + IDLE_MAX;	/* (the second half: of damaged memory, more may be taken over than is used) */
+	/*
+	 * Entries for the frames of all sessions, and as many for frames that the last worker has kept: if memory is damaged, these may be of no
+	 * session.
+	 */
+	uint32_t max = 2 * sessions_max + IDLE_MAX;
 	struct partial_frames *all = mmap(NULL, sizeof(*all) + max * sizeof(all->pool[0]), PROT_READ | PROT_WRITE,
 					  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
@@ -78,12 +82,13 @@ struct partial_frames *partial_create(struct base *base, struct batch *batch, ui
 
 /* ---- the frames ---- */
 
+/* The key of the frame that the session is in the middle of, in the state `st`. */
 static struct partial_frame key_of(const struct partial_frames *partial, int fd, const struct session_state_shm *st)
 {
 	return (struct partial_frame){ .seq = st->pos, .transport = st->transport, .page_base = session(partial->base, fd)->page_base };
 }
 
-/* Of one that is kept. */
+/* The key of a kept frame. */
 static struct partial_frame key_of_kept(const struct lent_shm *head)
 {
 	return (struct partial_frame){ .seq = head->base, .transport = head->scan[LENT_TRANSPORT], .page_base = head->scan[LENT_PAGE_BASE] };
@@ -96,6 +101,7 @@ static struct partial_frame *find(const struct partial_frames *partial, const st
 	return p ? p : RB_FIND(partial_tree, (struct partial_tree *)&partial->kept, (struct partial_frame *)key);
 }
 
+/* No session is in the middle of the frame: partial_trim() will look at it. */
 static void note_idle(struct partial_frames *partial, struct partial_frame *p)
 {
 	if (p->idle)
@@ -116,7 +122,7 @@ static struct partial_frame *find_or_make(struct partial_frames *partial, const 
 		p = partial->free;
 		partial->free = RB_LEFT(p, node);
 	} else {
-		assert(partial->fresh < partial->max);	/* a session is in the middle of one at most */
+		assert(partial->fresh < partial->max);	/* a session is in the middle of one frame at most */
 		p = &partial->pool[partial->fresh++];
 	}
 	*p = (struct partial_frame){ .seq = key->seq, .transport = key->transport, .page_base = key->page_base };
@@ -124,6 +130,7 @@ static struct partial_frame *find_or_make(struct partial_frames *partial, const 
 	return p;
 }
 
+/* What links the kept frame in the slot segment: the frame before it, or slot_shm.kept. */
 static _Atomic uint32_t *link_to(const struct partial_frames *partial, const struct partial_frame *p)
 {
 	const struct partial_frame *before = TAILQ_PREV(p, partial_list, link);
@@ -131,6 +138,7 @@ static _Atomic uint32_t *link_to(const struct partial_frames *partial, const str
 	return before ? &lend_header(&partial->base->slot, before->ref)->next : &partial->base->slot.shm->kept;
 }
 
+/* Removes the frame. A kept one is unlinked first: after a death behind that, its buffer is free, as nothing names it. */
 static void forget(struct partial_frames *partial, struct partial_frame *p)
 {
 
@@ -188,6 +196,7 @@ void partial_moved(struct partial_frames *partial, int fd, const struct session_
 
 /* ---- keeping ---- */
 
+/* Links the frame, which stands whole in the buffer `ref` with its `size` bytes: from now on it is kept. */
 static void link_frame(struct partial_frames *partial, struct partial_frame *p, uint32_t ref, size_t size)
 {
 	struct lent_shm *head = lend_header(&partial->base->slot, ref);
@@ -210,7 +219,7 @@ static void link_frame(struct partial_frames *partial, struct partial_frame *p, 
 	base_count(partial->base, COUNTER_frames_kept, 1);
 }
 
-/* The record, if it can be made into a frame of the transport. Its size, or 0 with ESTALE. */
+/* Reads the frame's record. Returns the frame's length; 0 with ESTALE: it can't be made any more. */
 static size_t measure(const struct partial_frames *partial, const struct partial_frame *key, struct ring_record *rec)
 {
 	size_t size = 0;
@@ -223,8 +232,9 @@ static size_t measure(const struct partial_frames *partial, const struct partial
 }
 
 /*
- * Keeps the frame, for session `fd`, or -1. With `must`, others are disconnected for it if there is no room, so this may change any but that
- * one. NULL with ENOMEM: no room; ESTALE: there is no such frame to be had.
+ * Keeps the frame, for session `fd` (-1: for none in particular). With `must`, other sessions are disconnected if there is no room, so the state of
+ * any session but `fd` may have changed afterwards. Returns the frame; NULL with errno: ENOMEM, there is no room; ESTALE, it can't be made any
+ * more.
  */
 static struct partial_frame *keep(struct partial_frames *partial, const struct partial_frame *key, int fd, bool must)
 {
@@ -248,7 +258,8 @@ static struct partial_frame *keep(struct partial_frames *partial, const struct p
 		errno = ESTALE;
 		return NULL;
 	}
-	p = find_or_make(partial, key);	/* only now: room may have been made of it */
+	/* Looked up only now, as making room may have removed the entry. */
+	p = find_or_make(partial, key);
 	link_frame(partial, p, ref, size);
 	if (p->sessions == 0)
 		note_idle(partial, p);
@@ -260,19 +271,22 @@ bool partial_must_keep(const struct partial_frames *partial, uint64_t seq)
 	return ring_lag(&partial->base->hub.ring, seq) > KEEP_LAG;
 }
 
-/* Sessions in the middle of what can't be kept end now. */
+/* Ends the sessions in the middle of doomed frames. */
 static void close_doomed(struct partial_frames *partial)
 {
 	uint32_t end = atomic_load_explicit(&partial->base->slot.shm->fd_end, memory_order_relaxed);
 
 	for (int fd = 0; fd < (int)end; fd++)
 		if (partial_is_doomed(partial, fd)) {
-			session_forfeit(partial->base, fd);		/* it leaves the frame */
+			session_forfeit(partial->base, fd);		/* the frame loses this session */
 			session_abort(partial->base, fd, COUNTER_closed_slow);
 		}
 }
 
-/* One that is in danger could not be kept: as it can't be had, or as there is no room, and then not for another in danger that is as large. */
+/*
+ * The frame could not be kept, though the ring may overwrite its record: ends its sessions. If there was no room, there is none either for other
+ * frames in danger that are as large, and their sessions end with them.
+ */
 static void give_up(struct partial_frames *partial, struct partial_frame *p, bool no_room)
 {
 	struct ring_record rec;
@@ -320,7 +334,7 @@ void partial_keep_all(struct partial_frames *partial)
 		struct partial_frame key = *p;
 
 		next = RB_NEXT(partial_tree, &partial->loose, p);
-		keep(partial, &key, -1, false);	/* (If it can't be, the other program makes it from the ring.) */
+		keep(partial, &key, -1, false);	/* if that fails, the other program makes it from the ring */
 		base_beat(partial->base);
 	}
 }
@@ -347,7 +361,7 @@ uint64_t partial_size(const struct partial_frames *partial, int fd, const struct
 	return frame_size_sent(partial->base, st->transport, key.page_base, &rec);
 }
 
-/* The frame that the session is in the middle of. NULL when it can't be had any more. */
+/* The bytes of the frame that the session is in the middle of, *size of them. NULL: they can't be had any more. */
 static const char *frame_of(struct partial_frames *partial, int fd, const struct session_state_shm *st, size_t *size)
 {
 	struct partial_frame key = key_of(partial, fd, st), *p = find(partial, &key);
@@ -368,7 +382,7 @@ static const char *frame_of(struct partial_frames *partial, int fd, const struct
 	return partial->base->scratch;
 }
 
-/* Somebody reads the frame, if it is kept: it does not age. */
+/* A part of the frame was sent. If it is kept, its age begins anew (memory_limit.c). */
 static void touch(struct partial_frames *partial, int fd, const struct session_state_shm *st)
 {
 	struct partial_frame key = key_of(partial, fd, st), *p = find(partial, &key);
@@ -461,7 +475,8 @@ void partial_take_over(struct partial_frames *partial)
 		struct partial_frame key, *p;
 
 		if (lend_claim(&partial->base->lend, ref) < 0) {
-			atomic_store_explicit(link, LENT_NONE, memory_order_relaxed);	/* damaged: who needs it is found to */
+			/* Damaged: the list ends here. Frames that it had behind this are made from the ring, if the ring still has them. */
+			atomic_store_explicit(link, LENT_NONE, memory_order_relaxed);
 			return;
 		}
 		head = lend_header(&partial->base->slot, ref);

@@ -16,8 +16,8 @@ static void seek(struct stream *s, struct stream_topic *t, uint64_t from, uint64
 }
 
 /*
- * The topic's first record at or after `from` that the ring still has, whether it was looked at or not. False: it has none, and rec->number
- * and rec->seq are those that the next one has at least.
+ * Finds the topic's first record at or after `from` that the ring still has, up to the tail, also if this worker has not looked at it yet. False:
+ * there is none; rec->number is that of the topic's next record, and rec->seq is the least sequence that it can have.
  */
 static bool first_owed(struct streams *streams, const struct subscription_shm *sub, uint64_t from, struct ring_record *rec)
 {
@@ -27,7 +27,7 @@ static bool first_owed(struct streams *streams, const struct subscription_shm *s
 
 	if (ring_seek(ring, sub->topic, topic->generation, from, ring_tail(ring), 0, rec) == 0)
 		return true;
-	/* Only under the lock, the topic's count and the tail are of one moment. */
+	/* Only under the lock do the topic's count and the tail belong to one moment. */
 	lock_acquire(&streams->base->hub.shm->lock, streams->base->number + 1);
 	some = ring_seek(ring, sub->topic, topic->generation, from, ring_tail(ring), 0, rec) == 0;
 	if (!some) {
@@ -39,9 +39,9 @@ static bool first_owed(struct streams *streams, const struct subscription_shm *s
 }
 
 /*
- * For a session behind: what it is owed of the topic starts with what the ring still has. Returns how many records it has overwritten. It
- * may have overwritten all that were owed, and have only new ones that are not looked at yet: those count, too. A subscription's number
- * is 32 bits, so this is right up to 2^32 lost; more than the sequences that went by can't be: that would come of damaged memory.
+ * For a session behind: notes in `t` the first record owed that the ring still has, and returns how many records owed were overwritten before it.
+ * If all of them were, the first record that this worker has not looked at yet tells how many that is. A subscription's number has 32 bits, so up
+ * to 2^32 - 1 are counted. More than the sequences that went by can't be lost: that would come of damaged memory, and 0 is returned.
  */
 static uint32_t skip_lost(struct stream *s, struct stream_topic *t, uint64_t from)
 {
@@ -64,7 +64,7 @@ static uint32_t skip_lost(struct stream *s, struct stream_topic *t, uint64_t fro
 	return first.seq > from && lost <= first.seq - from ? lost : 0;
 }
 
-/* A stream of the session without any topic yet, with room for all of its. -1 without memory. */
+/* Begins a stream without topics, with room for all those of the session. 0, or -1: no memory. */
 static int stream_begin(struct stream *s, struct streams *streams, int fd, const struct session_state_shm *st, uint64_t below)
 {
 	uint32_t count = session(streams->base, fd)->count;
@@ -93,7 +93,7 @@ int stream_open(struct stream *s, struct streams *streams, int fd, const struct 
 		uint64_t from;
 
 		t->subscription = &streams->base->slot.subscriptions[i];
-		/* (One that is looked at with a cut frame is behind, and is owed what follows it.) */
+		/* A session in the middle of a frame is owed what follows the record at `pos`. */
 		from = st->pos + !!(st->flags & SESSION_CUT);
 		if (from < t->subscription->from)
 			from = t->subscription->from;
@@ -107,7 +107,7 @@ int stream_open(struct stream *s, struct streams *streams, int fd, const struct 
 	return 0;
 }
 
-/* The topic whose record is the least, or NULL. */
+/* The topic whose next record has the lowest sequence, or NULL. */
 static struct stream_topic *least(const struct stream *s)
 {
 	struct stream_topic *first = NULL;
@@ -123,7 +123,7 @@ struct stream_topic *stream_next(struct stream *s)
 	uint32_t transport = session(s->of->base, s->fd)->state.transport;
 	struct stream_topic *t;
 
-	/* (Only when it is its turn: one behind what comes of this stream is passed over, and counted, when that is sent.) */
+	/* A record is passed over only when its turn comes. If it lies behind what is sent now, a later send counts it. */
 	while ((t = least(s)) != NULL && frame_skipped(s->of->base, transport, t->next.seq)) {
 		s->skipped++;
 		stream_step(s, t);
@@ -152,7 +152,7 @@ void stream_owed(struct stream *s, struct streams *streams, int fd, const struct
 	uint64_t pos = st->pos + !!(st->flags & SESSION_CUT);
 
 	if (stream_begin(s, streams, fd, st, streams->topics->cursor) < 0)
-		return;		/* what it loses is told wrongly then */
+		return;		/* without memory, what it loses is counted wrongly */
 	for (uint32_t i = atomic_load_explicit(&session(streams->base, fd)->subscriptions, memory_order_relaxed); i;
 	     i = atomic_load_explicit(&streams->base->slot.subscriptions[i].next, memory_order_relaxed)) {
 		struct stream_topic *t = &s->topic[s->count++];

@@ -1,21 +1,23 @@
 /*
- * A session's stream: the records of the ring that it is owed, of all its topics, in ring order. Records are found along each topic's links
- * and merged, so this costs as much as there are messages for the session, however many others went through the ring.
+ * A session's stream: the records of the ring that the session is owed, of all its topics, in ring order. They are found along the links of each
+ * topic and merged. So the cost depends on how many messages the session gets, and not on how many others went through the ring.
  *
- * For a session behind, its subscriptions say up to where that was sent or counted as lost (`number`, `from`), so that what the ring
- * overtakes is told to the message. There is one stream at a time: its topics stand in streams->topic.
+ * While a session is behind, each of its subscriptions notes how far the session has come in its topic: everything before was sent or counted as
+ * lost (`number`, `from`). So the records that the ring overwrites before the session gets them are counted exactly. There is one open stream at a
+ * time: its topics stand in streams->topic.
  */
 #ifndef WORKER_DELIVERY_STREAM_H
 #define WORKER_DELIVERY_STREAM_H
 
 #include "worker/delivery/local_topics.h"
 
-/* A topic of the session: its next record, if it has one. */
+/* A topic of the session, and its next record, if it has one. */
 struct stream_topic {
 	struct subscription_shm *subscription;
 	struct ring_record next;
 	bool some;
-	uint32_t number;		/* of a session behind: what its subscription will say when it is noted that it has come to here */
+	/* Of a session behind: what stream_commit() will store in the subscription, as `number` and `from`. */
+	uint32_t number;
 	uint64_t seen;
 };
 
@@ -23,36 +25,42 @@ struct streams {
 	struct base *base;
 	struct topics *topics;
 	struct partial_frames *partial;
-	struct stream_topic *topic;	/* room for those of the session at hand */
+	struct stream_topic *topic;	/* the topics of the open stream */
 	uint32_t room;
 };
 
 struct stream {
 	struct streams *of;
 	int fd;
-	uint64_t from, below;		/* records before and from here on are not looked at */
+	uint64_t from, below;		/* only records in [from, below) are looked at */
 	uint32_t count;
 	struct stream_topic *topic;	/* streams->topic */
-	uint64_t lost;			/* records owed that the ring no longer has */
-	uint64_t skipped;		/* records passed over, as they can't be made into frames; */
-	uint64_t passed;		/* of these, those before what was sent */
+	uint64_t lost;			/* records that were owed and that the ring has overwritten */
+	uint64_t skipped;		/* records passed over, as they can't be made into frames */
+	uint64_t passed;		/* how many of these lie before the last record that was sent */
 };
 
-/* Finds the first record of each topic, from the state `st` on and before `below`. -1 without memory. */
+/*
+ * Opens the stream of session `fd`, whose state is `st`: finds the next record of each of its topics, below `below`, and counts what was lost. 0,
+ * or -1: no memory.
+ */
 int stream_open(struct stream *s, struct streams *streams, int fd, const struct session_state_shm *st, uint64_t below);
 
-/* The topic whose record comes next, or NULL; what can't be made into a frame is passed over. */
+/* The topic whose record comes next, or NULL. Records that can't be made into frames are passed over, and counted. */
 struct stream_topic *stream_next(struct stream *s);
-void stream_step(struct stream *s, struct stream_topic *t);	/* behind that record */
+void stream_step(struct stream *s, struct stream_topic *t);	/* goes on behind the topic's record */
 
 /*
- * Commits the session's state with what its subscriptions say of it: all up to here was sent or counted as lost. The numbers come first:
- * found with the old state they do no harm, as who goes along the stream again finds the same. Where the records are is told afterwards, as
- * nothing before that is looked at any more.
+ * Commits the session's state, and notes in its subscriptions how far the stream has come. `number` is stored before the state: with the old state,
+ * a number that is ahead never has a record counted as lost twice (skip_lost()). `from` is stored after the state, as records before it are not
+ * looked at any more.
  */
 void stream_commit(const struct stream *s, const struct session_state_shm *st);
 
-/* What a session is owed that was live until now, so that losses can be told exactly. (The ring has all of it.) */
+/*
+ * For a session that was live until now and falls behind: finds what it is owed of each topic, for stream_commit() to note it, so that losses can
+ * be counted exactly. (Nothing is lost yet: the ring has all that a live session is owed.)
+ */
 void stream_owed(struct stream *s, struct streams *streams, int fd, const struct session_state_shm *st);
 
 #endif

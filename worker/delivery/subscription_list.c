@@ -1,12 +1,12 @@
 /*
  * A session's subscriptions: the list in shared memory, and how one of them is found in it.
  *
- * The list is singly linked, and one store links or unlinks (session_shm.h). Whoever has several topics, and so is apart (multi_topic.h), may have a
- * hundred thousand; so privately each of those has its predecessor noted, and a place in a hash table, by descriptor and topic. A session
- * with one topic has nothing of that: its subscription is the first of the list.
+ * The list is singly linked, and one store links or unlinks a subscription (session_shm.h). A session with several topics is apart (multi_topic.h),
+ * and may have a hundred thousand subscriptions. So for each subscription apart the worker notes its predecessor in the list, and has a hash table,
+ * by descriptor and topic. A session that is not apart has one subscription, the head of its list, and needs neither.
  *
- * The table grows by one bucket at a time (linear hashing): bucket `buckets` takes over its part of the one that it is split from. So no
- * subscribe pays for all the others.
+ * The table grows by one bucket at a time (linear hashing): a new bucket takes over its part of the bucket that it is split from. So no single
+ * subscribe pays for moving all the others.
  */
 #include "worker/delivery/subscription_list.h"
 
@@ -18,12 +18,12 @@
 struct link {
 	uint32_t fd;
 	uint32_t before;		/* the subscription ahead of it in the session's list, 0 none */
-	uint32_t next;			/* in its bucket, 0 none */
-	uint32_t hash;			/* by which it is there */
+	uint32_t next;			/* the next one in its bucket, 0 none */
+	uint32_t hash;			/* hash_of() its session and topic */
 };
 
 struct links {
-	uint32_t count, buckets, mask;	/* buckets <= mask + 1, a power of two, and more than half of that */
+	uint32_t count, buckets, mask;	/* mask + 1 is a power of two; (mask + 1) / 2 < buckets <= mask + 1 */
 	uint64_t seed;
 	struct link *of;		/* by subscription */
 	uint32_t *bucket;
@@ -43,7 +43,7 @@ int links_init(struct topics *topics)
 	size_t most = topics->base->slot.shm->subscriptions_max + 1ull;
 	struct links *l = calloc(1, sizeof(*l));
 
-	/* Touched where there are some. */
+	/* Only what is used of these takes memory. */
 	if (!l || !(l->of = reserve(most * sizeof(*l->of))) || !(l->bucket = reserve((most + BUCKETS_LEAST) * sizeof(*l->bucket))))
 		return -1;
 	l->buckets = BUCKETS_LEAST;
@@ -73,7 +73,7 @@ static void put(struct links *l, uint32_t subscription)
 	*bucket = subscription;
 }
 
-/* One bucket more: it gets its part of the one that stood for both. */
+/* Adds a bucket, which takes over its part of the bucket that stood for both. */
 static void split(struct links *l)
 {
 	uint32_t *bucket, s, next;
@@ -96,7 +96,8 @@ void links_put(struct topics *topics, int fd, uint32_t subscription)
 	if (++l->count > l->buckets && l->buckets <= topics->base->slot.shm->subscriptions_max)
 		split(l);
 	l->of[subscription].fd = (uint32_t)fd;
-	l->of[subscription].before = 0;		/* the only one, unless links_follow() says otherwise: not what was noted of who had it before */
+	/* The head of its list, unless links_follow() says otherwise. The entry may still have the predecessor of its last use. */
+	l->of[subscription].before = 0;
 	l->of[subscription].hash = hash_of(l, fd, topics->base->slot.subscriptions[subscription].topic);
 	put(l, subscription);
 }

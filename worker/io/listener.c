@@ -1,8 +1,9 @@
 /*
- * New connections. All workers accept from the same listen sockets, which the master opened: what waits in a queue waits for whoever comes.
+ * New connections. All workers accept from the same listen sockets, which the master opened. A connection that waits there goes to the worker that
+ * accepts first.
  *
- * So that the workers' shares stay alike, one that has clearly more connections than the least loaded one stops listening until the
- * others have caught up, or until nobody has for a while.
+ * So that the workers' shares stay alike, a worker that has clearly more connections than the least loaded one stops listening until the others
+ * have caught up, or for PAUSE_MAX seconds.
  */
 #include "worker/io/listener.h"
 
@@ -15,12 +16,17 @@
 #include "shm/log.h"
 
 #define ACCEPTS_A_TURN 32
-#define SLACK 64		/* connections more than the least loaded worker, plus a sixteenth, before it pauses */
+/* A worker pauses when it has this many connections, and a sixteenth of its own, more than the least loaded worker. */
+#define SLACK 64
 #define PAUSE_MAX 2		/* seconds */
-#define BALANCE 0.01	/* seconds between looks at the other workers' shares */
-#define BEAT_MAX 500		/* milliseconds without a sign of life, after which a worker is not waited for; a live one gives some every 100 */
+#define BALANCE 0.01	/* seconds between looks at the other workers' shares, during a pause */
+/* A worker that has given no sign of life for BEAT_MAX milliseconds is not waited for. A live one gives one every 100. */
+#define BEAT_MAX 500
 
-/* Whether it gets its share of new connections now, if it is left to it: is no longer starting, not full, not draining and not stuck. */
+/*
+ * Whether the slot's worker takes new connections if this one leaves them to it: it is live, neither full nor draining, and has given a sign of
+ * life lately.
+ */
 static bool takes_share(const struct listeners *all, const struct hub_slot_shm *s)
 {
 	uint64_t now = atomic_load_explicit(&all->base->self->worker_beat, memory_order_relaxed);
@@ -60,7 +66,10 @@ static bool slot_full(const struct listeners *all)
 	return atomic_load_explicit(&all->base->self->connections, memory_order_relaxed) >= all->base->self->connections_max;
 }
 
-/* Nobody has room, nor will have it when his worker, who is being replaced, is back. */
+/*
+ * Whether no worker can take a connection: max_connections is reached, or every slot is full or draining. A slot whose worker is being replaced
+ * still counts, as its next worker will take connections.
+ */
 static bool server_full(const struct listeners *all)
 {
 	uint64_t max = (uint64_t)all->base->settings->max_connections;
@@ -78,7 +87,10 @@ static bool server_full(const struct listeners *all)
 	return true;
 }
 
-/* Counts one more, if max_connections allows it; with such a limit, workers do so one after the other. */
+/*
+ * Counts one more connection, if max_connections allows it. With that limit it holds the hub lock, so that two workers don't both take the last
+ * place.
+ */
 static bool count_in(struct listeners *all)
 {
 	uint64_t max = (uint64_t)all->base->settings->max_connections;
@@ -158,7 +170,10 @@ void listener_stop(struct listeners *all)
 		ev_io_stop(all->base->loop, &all->each[i].io);
 }
 
-/* Listening is paused: should it go on? */
+/*
+ * During a pause: listens again when this worker's share is no longer too large, or after PAUSE_MAX. A worker that is full listens again only when
+ * the whole server is full, to refuse connections.
+ */
 static void balance(struct listeners *all)
 {
 	if (all->ended || all->listening) {

@@ -1,5 +1,5 @@
 /*
- * New connections: whether this worker listens, and whether there is room. What becomes of a connection, `accepted` says.
+ * New connections: whether this worker listens, and whether there is room. What becomes of an accepted connection, the function `accepted` decides.
  */
 #ifndef WORKER_IO_LISTENER_H
 #define WORKER_IO_LISTENER_H
@@ -16,24 +16,25 @@ struct listeners {
 	struct base *base;
 	struct listener *each;
 	unsigned count;
-	struct ev_timer balance;	/* runs while listening is paused for balance's sake */
-	uint32_t paused_at;		/* since when */
+	struct ev_timer balance;	/* runs while listening is paused */
+	uint32_t paused_at;		/* when that began, seconds as base.now */
 	bool listening;
-	bool overdue;			/* paused long enough: accept whatever the balance */
-	bool ended;			/* no new connections any more */
+	bool overdue;			/* the pause has lasted PAUSE_MAX: accept whatever the balance */
+	bool ended;			/* this worker takes no new connections any more */
 
-	/* ---- what the higher storey does ---- */
+	/* ---- functions of the higher storey; `above` is their first argument ---- */
 	void *above;
 	void (*accepted)(void *above, int fd, int proto);
-	bool (*refuse_fewer)(void *above);	/* gives up a descriptor; false: there is none */
+	bool (*refuse_fewer)(void *above);	/* frees a descriptor, by closing a connection that is over or refused; false: there is none */
 };
 
-/* With room for so many, which are added. -1 without memory. */
+/* Makes room for `count` listeners, which listener_add() adds. 0, or -1: no memory. */
 int listener_init(struct listeners *all, unsigned count);
 void listener_add(struct listeners *all, int fd, int proto);
-void listener_start(struct listeners *all);	/* unless it has ended */
+void listener_start(struct listeners *all);	/* does nothing after listener_end() */
 void listener_stop(struct listeners *all);
-void listener_end(struct listeners *all);	/* for good */
-bool listener_counts(struct listeners *all, int fd);		/* counts a connected socket as a connection, unless there is no room for it */
+void listener_end(struct listeners *all);	/* stops listening for good */
+/* True: there is room for the connection, and it is counted. False: there is no room. */
+bool listener_counts(struct listeners *all, int fd);
 
 #endif

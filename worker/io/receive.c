@@ -11,10 +11,13 @@
 #include "worker/io/tcp_counts.h"
 
 #define RECEIVE 65000			/* bytes of room lent for one recv() */
-#define RECEIVE_MOST (256 * 1024)	/* received at a time, where there is more room */
+#define RECEIVE_MOST (256 * 1024)	/* the most bytes of one recv(), even if there is more room */
 #define ROOM_LEAST 4096			/* a buffer with less than this left is replaced by a larger one */
 
-/* A buffer with room for more input, or LENT_NONE. What is in it begins at `parsed` or before. */
+/*
+ * The session's input buffer, with room for more. What is in it begins at `parsed` or before. If its room was too small, the input is moved into a
+ * larger one. LENT_NONE: there is no buffer.
+ */
 static uint32_t receive_buffer(struct base *base, int fd)
 {
 	struct session_state_shm st = session(base, fd)->state;
@@ -56,7 +59,10 @@ static void drop_input(struct base *base, int fd)
 	session_commit(base, fd, &st);
 }
 
-/* When something was last received; and when the frame began, or the request, that is not whole yet. */
+/*
+ * Notes when something was received (`last_in`), and when the frame or request that is not whole yet began (`since`). Of HTTP, `last_in` is when
+ * the request began, so that a request that arrives in drops is late all the same.
+ */
 static void note_time(struct base *base, int fd, struct lent_shm *head)
 {
 	const struct session_state_shm *st = &session(base, fd)->state;
@@ -68,8 +74,8 @@ static void note_time(struct base *base, int fd, struct lent_shm *head)
 }
 
 /*
- * From a Unix socket, which does not tell what was taken from it: what is there is peeked at, then it is written down that it is going to be
- * taken, and only then it is. A successor asks how much of it was (count_input()).
+ * Receives from a Unix socket, which does not count what was taken from it. So the bytes are peeked at, then noted in the slot segment as being
+ * received, and only then taken. After a death, count_input() in recover.c asks the socket how many of them were not taken.
  */
 static ssize_t receive_local(struct base *base, int fd, const struct lent_shm *head, uint8_t *dst, size_t room)
 {
@@ -78,13 +84,13 @@ static ssize_t receive_local(struct base *base, int fd, const struct lent_shm *h
 	if (n <= 0)
 		return n;
 	CRASH_POINT("input-peeked");
-	/* release: after the bytes, before they are taken */
+	/* release: the bytes are in the buffer before they are noted, and are taken after that */
 	atomic_store_explicit(&base->slot.shm->receiving, RECEIVING(fd, head->len + (uint32_t)n), memory_order_release);
 	CRASH_POINT("input-receiving");
 	while (taken < n && (more = recv(fd, dst + taken, (size_t)(n - taken), MSG_DONTWAIT)) > 0)
 		taken += more;
 	if (taken < n)
-		socket_peek_anew(fd);	/* can't be: nobody else reads from it */
+		socket_peek_anew(fd);	/* can't happen: nobody else reads from the socket */
 	if (!taken)
 		atomic_store_explicit(&base->slot.shm->receiving, 0, memory_order_relaxed);
 	return taken ? taken : more;
@@ -122,7 +128,7 @@ enum received receive(struct base *base, int fd, size_t *received)
 	head->len += (uint32_t)n;
 	lend_settle(&base->lend, ref, head->len);
 	CRASH_POINT("input-counted");
-	/* release: `len` is right when this says nothing */
+	/* release: `len` counts the bytes before they are no longer noted as being received */
 	atomic_store_explicit(&base->slot.shm->receiving, 0, memory_order_release);
 	base_count(base, COUNTER_bytes_in, (uint64_t)n);
 	*received = (size_t)n;

@@ -1,5 +1,5 @@
 /*
- * A session's input, received straight into a buffer lent to it in shared memory, where a successor finds it.
+ * Receiving a session's input, straight into a buffer lent to it in shared memory, where a successor finds it.
  */
 #ifndef WORKER_IO_RECEIVE_H
 #define WORKER_IO_RECEIVE_H
@@ -7,17 +7,17 @@
 #include "worker/session/session.h"
 
 enum received {
-	RECEIVED,		/* some bytes, */
-	RECEIVED_FULL,		/* as many as there was room for: there are probably more */
+	RECEIVED,		/* some bytes were received */
+	RECEIVED_FULL,		/* as many bytes as there was room for; there are probably more */
 	RECEIVED_NOTHING,	/* there is nothing now */
 	RECEIVED_END,		/* the peer has sent its last byte */
 	RECEIVED_ERROR,		/* the connection is broken */
 	RECEIVED_NO_MEMORY,	/* no buffer could be lent */
 };
 
-/* Receives once, behind what the session's buffer has. *received: bytes. */
+/* Receives once, behind what is in the session's buffer already. *received: how many bytes, with RECEIVED and RECEIVED_FULL. */
 enum received receive(struct base *base, int fd, size_t *received);
-/* For one whose end is decided: what comes is thrown away, and when its peer is gone it is over. */
+/* For a session whose end is decided: throws input away, and has the loop close the session when its peer has closed. */
 void receive_nothing(struct base *base, int fd);
 
 #endif

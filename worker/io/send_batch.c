@@ -1,10 +1,10 @@
 /*
- * Sends under way. A fan-out's sends are gathered and handed to the kernel by the hundred, through io_uring; a few, or all where there
- * is no io_uring, one by one.
+ * Sends. A batch of more than FEW sends goes to the kernel through io_uring, mostly with one system call. A smaller one goes by send(), with one
+ * system call each, and so does every batch where there is no io_uring.
  *
- * Sockets do not block, so io_uring has done a send, or refused it, by the time the submission returns: nothing is ever in flight while
- * something else of the session changes. Every descriptor with a send under way stands in the slot segment from before the kernel
- * sees it until the outcome is recorded: those are the ones whose bytes a successor counts.
+ * Sends do not block (MSG_DONTWAIT), and submit_uring() waits until io_uring has done or refused each of them. So no send is in flight while
+ * anything else of its session changes. Every descriptor with a send under way stands in the slot segment from before the kernel sees the send
+ * until its outcome is recorded.
  */
 #include "worker/io/send_batch.h"
 
@@ -21,8 +21,8 @@
 #include "worker/io/tcp_counts.h"
 
 #define BATCH_MAX 256		/* sends a submission */
-#define FEW 4			/* so many are sent faster one by one */
-#define UNREPORTED INT_MIN	/* in place of a result: io_uring has not said yet */
+#define FEW 4			/* up to this many sends are faster one by one */
+#define UNREPORTED INT_MIN	/* a result that io_uring has not reported yet */
 _Static_assert(UNREPORTED != BATCH_UNKNOWN, "two things");
 _Static_assert(BATCH_MAX <= FLIGHT_MAX, "all of them can be written down");
 
@@ -35,7 +35,7 @@ struct batch {
 	void *above;
 	struct batch_send send[BATCH_MAX];
 	int result[BATCH_MAX];
-	uint64_t round;			/* times that `used` went back to 0 */
+	uint64_t round;			/* goes up when `used` goes back to 0 */
 	size_t used;
 	size_t room;
 	char arena[];
@@ -46,7 +46,7 @@ static int uring_open(struct batch *b)
 	struct io_uring_params p = { .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN };
 	int r = io_uring_queue_init_params(BATCH_MAX, &b->ring, &p);
 
-	if (r == -EINVAL) {		/* before Linux 6.1 */
+	if (r == -EINVAL) {		/* Linux before 6.1 does not know these flags */
 		memset(&p, 0, sizeof(p));
 		r = io_uring_queue_init_params(BATCH_MAX, &b->ring, &p);
 	}
@@ -95,7 +95,7 @@ const char *batch_kind(const struct batch *b)
 
 static int submit_and_wait(struct batch *b, unsigned count)
 {
-	if (FAIL_POINT("uring-submit")) {	/* they are sent, and none is reported */
+	if (FAIL_POINT("uring-submit")) {	/* for tests: all are sent, and none is reported */
 		io_uring_submit(&b->ring);
 		io_uring_cq_advance(&b->ring, io_uring_cq_ready(&b->ring));
 		return -EFAULT;
@@ -105,7 +105,7 @@ static int submit_and_wait(struct batch *b, unsigned count)
 	return io_uring_submit_and_wait(&b->ring, count);
 }
 
-/* What is in the completion queue. Returns how many there were. */
+/* Stores the results that are in the completion queue. Returns how many there were. */
 static unsigned reap(struct batch *b)
 {
 	struct io_uring_cqe *cqe;
@@ -119,7 +119,7 @@ static unsigned reap(struct batch *b)
 	return found;
 }
 
-/* What became of a send that io_uring did not report. BATCH_UNKNOWN: a Unix socket does not tell. */
+/* Asks the kernel for the outcome of a send that io_uring did not report. BATCH_UNKNOWN: a Unix socket can't tell. */
 static int ask_kernel(const struct batch *b, int fd)
 {
 	uint64_t accepted, sent = session(b->base, fd)->state.sent;
@@ -129,7 +129,10 @@ static int ask_kernel(const struct batch *b, int fd)
 	return accepted > sent ? (int)(accepted - sent) : -EAGAIN;
 }
 
-/* io_uring has failed: from here on there is send(). Closing it ends what it may still hold; after that the kernel's counts stand. */
+/*
+ * io_uring has failed, so send() is used from now on. Closing io_uring ends the sends that it may still hold. After that the kernel's counts of
+ * what it accepted don't change any more, and can be asked for.
+ */
 static void give_up_uring(struct batch *b, int error)
 {
 	log_error("io_uring: %s; sending with send() from now on", strerror(-error));
@@ -173,7 +176,7 @@ static void submit_send(struct batch *b)
 	}
 }
 
-/* Has each outcome recorded, whose session it is. */
+/* Has each outcome recorded in its session. */
 static void land(struct batch *b)
 {
 	uint64_t bytes = 0;
@@ -195,7 +198,7 @@ void batch_flush(struct batch *b)
 
 	if (b->count == 0)
 		return;
-	/* release: all are written down before the first is sent */
+	/* release: the list is whole before its length says so, and then the first is sent */
 	atomic_store_explicit(&s->flights, b->count, memory_order_release);
 	CRASH_POINT("batch-listed");
 	if (b->uring && b->count > FEW)
@@ -250,7 +253,10 @@ long batch_send(struct batch *b, int fd, const void *bytes, size_t len)
 	atomic_store_explicit(&b->base->slot.shm->flights, 1, memory_order_release);
 	CRASH_POINT("send-listed");
 	n = send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	/* The kernel's lack of memory passes, like that of room: what is to be sent first must not be taken for broken, and passed by. */
+	/*
+	 * A lack of memory in the kernel passes, as a full socket does. It must not be taken for a broken connection: what is sent later would
+	 * overtake these bytes.
+	 */
 	if (n < 0 && (errno == ENOBUFS || errno == ENOMEM || errno == EINTR))
 		errno = EAGAIN;
 	CRASH_POINT("send-sent");

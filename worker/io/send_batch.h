@@ -1,8 +1,9 @@
 /*
- * Sends under way: gathered and handed to the kernel by the hundred, through io_uring or send().
+ * Sends: gathered into a batch, which is handed to the kernel through io_uring or send().
  *
- * Every descriptor with a send under way stands in the slot segment (slot_shm.flight) from before the kernel sees it until the outcome is
- * recorded: those are the ones whose bytes a successor counts. What an outcome means for a session, this does not know: it calls `landed`.
+ * Every descriptor with a send under way stands in the slot segment (slot_shm.flight) from before the kernel sees the send until its outcome is
+ * recorded. After a death, the successor asks the kernel how many bytes it took of each of those. What an outcome means for a session is not
+ * decided here: `landed` is called with it.
  */
 #ifndef WORKER_IO_SEND_BATCH_H
 #define WORKER_IO_SEND_BATCH_H
@@ -11,7 +12,10 @@
 
 #include "worker/session/session.h"
 
-/* One send: afterwards everything below `pos` has been delivered to the session, in `messages` frames, but for `skipped` records. */
+/*
+ * One send. When all of it is sent, the session has had all records below `pos`: `messages` of them with this send. `skipped` others were passed
+ * over, as they can't be made into frames.
+ */
 struct batch_send {
 	const char *bytes;
 	uint32_t len;
@@ -22,22 +26,35 @@ struct batch_send {
 
 #define BATCH_UNKNOWN (INT_MIN + 1)
 
-/* The outcome of a send: the bytes that the kernel took, -errno, or BATCH_UNKNOWN when nobody can say. It records it, and adds nothing to the
- * batch. */
+/*
+ * Records the outcome of a send in its session. `result` is the number of bytes that the kernel took, -errno, or BATCH_UNKNOWN when nobody can say.
+ * It must not add to the batch.
+ */
 typedef void batch_landed_fn(void *above, const struct batch_send *send, int result);
 
-/* `io`: IO_. `arena`: bytes of frames that one batch can hold; enough for the largest frame. `landed` is called with `above`. NULL (logged) when it
- * can't be made. */
+/*
+ * `io` is one of IO_. `arena` is how many bytes the frames of one batch may have together; it must be enough for the largest frame. `landed` gets
+ * `above` as its first argument. NULL with errno; it is logged if io_uring was asked for and can't be had.
+ */
 struct batch *batch_create(struct base *base, int io, size_t arena, batch_landed_fn *landed, void *above);
 void batch_destroy(struct batch *b);
 const char *batch_kind(const struct batch *b);
-/* Room for at least `bytes` of frames that stay valid until the next batch_room(); sends what is pending if it must. */
+/*
+ * Room for `bytes` of frames. What is put there stays valid until batch_round() changes. If the arena is full, the batch is flushed first, and the
+ * arena begins anew. NULL: it is more than the arena holds.
+ */
 char *batch_room(struct batch *b, size_t bytes);
+/* Keeps the first `bytes` of that room; the next batch_room() is behind them. */
 void batch_use(struct batch *b, size_t bytes);
-uint64_t batch_round(const struct batch *b);	/* changes when a batch_room() has given up what was used until then */
+uint64_t batch_round(const struct batch *b);	/* changes when batch_room() begins the arena anew */
+/* Adds a send to the batch, which is flushed first if it is full. The bytes must stay valid until the batch is flushed. */
 void batch_add(struct batch *b, int fd, const char *bytes, size_t len, uint64_t pos, uint32_t messages, uint32_t skipped);
+/* Hands the batch to the kernel, and has each outcome recorded. */
 void batch_flush(struct batch *b);
-/* send(), recorded as under way; the result of send(). The caller commits, then calls batch_landed(). */
+/*
+ * Sends at once; the batch must be empty. Returns what send() does, but a lack of memory in the kernel is told as EAGAIN. The send is noted as
+ * under way: the caller commits what the kernel took, and then calls batch_landed().
+ */
 long batch_send(struct batch *b, int fd, const void *bytes, size_t len);
 void batch_landed(struct batch *b);
 

@@ -1,7 +1,7 @@
 /*
- * What the kernel knows of a connection's bytes, whoever sent or received them. A TCP connection has counts. A Unix-domain socket has none,
- * but an offset for peeking (SO_PEEK_OFF): it goes up with what is peeked and down with what is taken, so it tells how much of what was
- * peeked is still to be taken. It is -1 until somebody sets it. What was sent there, nothing tells.
+ * What the kernel knows of a connection's bytes, whichever process sent or received them. A TCP connection has counters. A Unix-domain socket has
+ * none, but it has an offset for peeking (SO_PEEK_OFF). Peeking moves the offset forwards and taking moves it back, so it says how many of the
+ * peeked bytes are still to be taken. It is -1 until a worker sets it. How much was sent through a Unix socket, nothing tells.
  */
 #include "worker/io/tcp_counts.h"
 
@@ -43,7 +43,10 @@ void socket_peek_anew(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &start, sizeof(start));
 }
 
-/* An acknowledgement may move bytes from "queued" to "acked" between the two readings: they are good when acked has not changed. */
+/*
+ * The two numbers are read one after the other. An acknowledgement in between moves bytes from the queue to `acked`, so they are read again until
+ * `acked` was the same before and after.
+ */
 int tcp_accepted(int fd, uint64_t *bytes)
 {
 	struct tcp_info ti;
@@ -68,7 +71,10 @@ uint64_t socket_queued(int fd)
 	return ioctl(fd, SIOCOUTQ, &queued) < 0 ? 0 : (uint64_t)queued;
 }
 
-/* A peer that is there and takes nothing answers the probes of its window: of those there is never more than one unanswered. */
+/*
+ * A peer that is there but reads nothing answers the kernel's probes of its closed window, so no more than one probe is ever unanswered. Several
+ * unanswered ones mean that the peer is gone.
+ */
 bool tcp_unanswered(int fd, int64_t limit, unsigned attempts)
 {
 	struct tcp_info ti;
@@ -83,7 +89,7 @@ void socket_reset_at_close(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 }
 
-/* In these states the peer's FIN has arrived, which tcpi_bytes_received counts as a byte and SIOCINQ does not. */
+/* Whether the peer's FIN has arrived. tcpi_bytes_received counts it as a byte, SIOCINQ does not. */
 static int fin_arrived(const struct tcp_info *ti)
 {
 	enum { CLOSE_WAIT = 8, LAST_ACK = 9, CLOSING = 11, TIME_WAIT = 6 };
@@ -104,7 +110,7 @@ int tcp_taken(int fd, uint64_t *bytes)
 			return -1;
 	} while (ti.tcpi_bytes_received != after.tcpi_bytes_received || ti.tcpi_state != after.tcpi_state);
 	if (ti.tcpi_state == 7)
-		return -1;	/* TCP_CLOSE, after a reset: whether there was a FIN before it can't be told */
+		return -1;	/* state 7 is TCP_CLOSE, after a reset: whether a FIN was counted before it can't be told */
 	*bytes = ti.tcpi_bytes_received - (uint64_t)queued - (uint64_t)fin_arrived(&ti);
 	return 0;
 }

@@ -1,8 +1,9 @@
 /*
- * Connections: what becomes of one that was accepted, and the end of one that is over.
+ * Connections: what becomes of an accepted connection, and the closing of one that is over.
  *
- * The end, in an order that a successor can tell apart at each point: out of the session table first (one store), then out of the
- * topics, then the descriptor. A descriptor without a session is closed by recover(), unless nothing was ever sent or received on it.
+ * A session is closed in an order that lets a successor go on from each point: first it is taken out of the session table (one store), then out of
+ * its topics, and then its descriptor is closed. A successor closes a descriptor that has no session (orphans.c), unless nothing was ever sent or
+ * received on it.
  */
 #include "worker/loop/connection.h"
 
@@ -24,7 +25,7 @@
 #include "worker/loop/turn.h"
 #include "worker/service/subscribe.h"
 
-#define CLOSE_US 5000		/* of a turn, for closing; looked at when so many are: */
+#define CLOSE_US 5000		/* microseconds of a turn, for closing; looked at every CLOSED_AT_ONCE sessions */
 #define CLOSED_AT_ONCE 16
 
 static void on_session(struct ev_loop *loop, struct ev_io *io, int events)
@@ -43,7 +44,7 @@ void connection_watch(struct worker *w, int fd)
 	session_watch(&w->base, fd);
 }
 
-/* Puts the greeting into the out buffer of a session that is not there yet. */
+/* Puts the greeting into the out buffer of `st`, the state of a session that does not exist yet. 0, or -1: no buffer. */
 static int greet(struct worker *w, int fd, struct session_state_shm *st)
 {
 	char frame[TRANSPORT_NOTICE_MAX];

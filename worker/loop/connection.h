@@ -1,15 +1,19 @@
 /*
- * Connections: what becomes of one that was accepted, and the end of one that is over.
+ * Connections: what becomes of an accepted connection, and the closing of one that is over.
  */
 #ifndef WORKER_LOOP_CONNECTION_H
 #define WORKER_LOOP_CONNECTION_H
 
 #include "worker/loop/worker.h"
 
-/* Of a listener of protocol `proto` (PROTO_): makes a session of it, which is counted `as` accepted or adopted, and greets it; or refuses it. */
+/*
+ * Takes a connection that came from a listener of protocol `proto` (PROTO_). If there is room, makes a session of it, counts it under `as` and
+ * greets it. Else refuses it (refuse.h).
+ */
 void connection_take(struct worker *w, int fd, int proto, enum counter as);
 void connection_watch(struct worker *w, int fd);	/* gives a session its watcher */
-void connection_close(struct worker *w, int fd);
-bool connection_close_over(struct worker *w);		/* those that are over (session_over()), for some milliseconds. True: some are left */
+void connection_close(struct worker *w, int fd);	/* closes the session, and its descriptor */
+/* Closes sessions that are over (session_over()), for some milliseconds. True: some are left. */
+bool connection_close_over(struct worker *w);
 
 #endif

@@ -1,12 +1,12 @@
 /*
- * Whether the other side is there: heartbeats, and the end of those who are gone without a word.
+ * Heartbeats, and the end of sessions whose peer is gone without a word.
  *
- * A connection is silent for `heartbeat` at most. When a message was last sent is known in whole seconds, and a session is looked at once a
- * sweep: so a heartbeat is sent as soon as it might be too late by the next look.
+ * A connection is to be silent for `heartbeat` at most. When a message was last sent is known in whole seconds only, and a session is looked at
+ * once a sweep. So a heartbeat is sent as soon as it might come too late at the next look.
  *
- * Who has vanished (no FIN, no reset) is known by the kernel's attempts to reach it, of which none was answered for `peer_timeout`. TCP_USER_TIMEOUT
- * would say so too, but it also breaks connections whose peer answers and reads nothing, and what becomes of slow readers is `slow`'s affair. Behind
- * a proxy it is the proxy that answers; there, a WebSocket's pongs tell.
+ * A peer that has vanished (no FIN, no reset) is known by the kernel's attempts to reach it, none of which was answered for `peer_timeout`.
+ * TCP_USER_TIMEOUT would do the same, but it also breaks connections whose peer answers and reads nothing; what becomes of those is up to the
+ * setting `slow`. Behind a proxy, it is the proxy that answers. There, the missing pongs of a WebSocket tell that its client is gone.
  */
 #include "worker/loop/heartbeat.h"
 
@@ -16,11 +16,11 @@
 #include "worker/loop/sweep.h"
 #include "worker/protocol/answer.h"
 
-#define ATTEMPTS 5		/* of the kernel to send the same again: some seconds */
-#define LOOKS 4			/* at what the kernel knows, in one peer_timeout */
+#define ATTEMPTS 5		/* attempts of the kernel to send the same again, which take some seconds */
+#define LOOKS 4			/* times that the kernel is asked in one peer_timeout, about */
 
 /*
- * Beside its marks, a watcher's data has room for two times, of the worker alone: its successor pings again.
+ * The data of a watcher holds the session's marks, and above them two times of pings. They are the worker's own: its successor pings anew.
  *
  *    0        8                            36                             64
  *   | marks  | last ping, tenths of a s   | first unanswered one, seconds |	0: none
@@ -35,7 +35,7 @@ static uint32_t tenths(const struct worker *w)
 	return (uint32_t)(w->base.now_ms / 100) & ((1u << BITS) - 1);
 }
 
-/* When the first ping that nothing was received after was sent; 0: none was. */
+/* When the first unanswered ping was sent: nothing has been received since. 0: there is none. */
 static uint32_t unanswered_since(const struct worker *w, int fd)
 {
 	uint32_t pinged = PART((uintptr_t)w->base.io[fd].data, 8 + BITS);
@@ -43,6 +43,7 @@ static uint32_t unanswered_since(const struct worker *w, int fd)
 	return pinged > session(&w->base, fd)->last_in ? pinged : 0;
 }
 
+/* Notes that a ping is sent now. */
 static void note_ping(struct worker *w, int fd)
 {
 	uintptr_t first = unanswered_since(w, fd), marks = (uintptr_t)w->base.io[fd].data & 255;
@@ -50,7 +51,7 @@ static void note_ping(struct worker *w, int fd)
 	w->base.io[fd].data = (void *)((first ? first : w->base.now) << (8 + BITS) | (uintptr_t)tenths(w) << 8 | marks);
 }
 
-/* For how many milliseconds it was sent nothing, at most. */
+/* Returns for how many milliseconds, at most, the session has been sent nothing. */
 static int64_t silence(const struct worker *w, int fd)
 {
 	uint32_t pinged = PART((uintptr_t)w->base.io[fd].data, 8);
@@ -67,7 +68,7 @@ static void ping(struct worker *w, int fd)
 	size_t len;
 
 	if (st.flags & ~(uint32_t)(SESSION_BEHIND | SESSION_CUT) || st.out != LENT_NONE)
-		return;		/* it has something to be sent already */
+		return;		/* it is ending, or has something to be sent already */
 	len = transport_heartbeat(st.transport, hub_now(), bytes);
 	if (len && session_answer(&w->base, fd, st.parsed, bytes, len)) {
 		base_count(&w->base, COUNTER_heartbeats, 1);
@@ -76,19 +77,19 @@ static void ping(struct worker *w, int fd)
 	}
 }
 
-/* Its publishing is put off: meanwhile nobody reads from it. */
+/* Whether the session's input is put off. We do not read from it meanwhile, so its silence means nothing. */
 static bool waits_for_us(const struct worker *w, int fd)
 {
 	return session_has(&w->base, fd, MARK_STALLED);
 }
 
-/* Nothing was received for more than so many milliseconds: so long at least, and up to a second more. */
+/* Whether nothing was received for more than `limit` milliseconds. Times are whole seconds, so this is exact to a second. */
 static bool unheard(const struct worker *w, int fd, int64_t limit)
 {
 	return (w->base.now - session(&w->base, fd)->last_in) * 1000ll > limit;
 }
 
-/* The kernel is asked now and then only: it costs a system call. */
+/* Whether the kernel has failed to reach the peer for peer_timeout. It is asked now and then only, as that costs a system call. */
 static bool has_vanished(const struct worker *w, int fd)
 {
 	int64_t limit = w->base.settings->peer_timeout;
@@ -97,7 +98,10 @@ static bool has_vanished(const struct worker *w, int fd)
 	return limit && !((uintptr_t)w->base.io[fd].data & MARK_LOCAL) && (w->base.now + (uint32_t)fd) % every == 0 && tcp_unanswered(fd, limit, ATTEMPTS);
 }
 
-/* Not one that has much to read before it comes to the ping. */
+/*
+ * Whether a client that must answer pings has left them unanswered for peer_timeout. As long as it still has bytes to read that were sent before,
+ * it is given more time.
+ */
 static bool leaves_pings_unanswered(const struct worker *w, int fd)
 {
 	const struct session_state_shm *st = &session(&w->base, fd)->state;
@@ -107,6 +111,7 @@ static bool leaves_pings_unanswered(const struct worker *w, int fd)
 	       (w->base.now - since) * 1000ll > w->base.settings->peer_timeout && socket_queued(fd) == 0;
 }
 
+/* Whether a client that may say something at any time has said nothing for idle_limit. */
 static bool is_idle(const struct worker *w, int fd)
 {
 	const struct session_state_shm *st = &session(&w->base, fd)->state;
@@ -122,7 +127,9 @@ static void end(struct worker *w, int fd, enum counter why, const char *text)
 	output_flush(&w->output, fd);
 }
 
-/* Whether it is to be sent something: it was sent nothing for long, or must say something soon. */
+/*
+ * Whether a ping is due: the session has been sent nothing for long, or its client must soon say something (idle_limit), which a ping has it do.
+ */
 static bool is_ping_due(const struct worker *w, int fd)
 {
 	const struct session_state_shm *st = &session(&w->base, fd)->state;

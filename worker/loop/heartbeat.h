@@ -1,11 +1,12 @@
 /*
- * Whether the other side is there.
+ * Heartbeats, and the end of sessions whose peer is gone.
  */
 #ifndef WORKER_LOOP_HEARTBEAT_H
 #define WORKER_LOOP_HEARTBEAT_H
 
 #include "worker/loop/worker.h"
 
-bool heartbeat(struct worker *w, int fd);	/* sends the session one if it is time; ends it if its peer is gone. True: it has ended */
+/* Sends the session a heartbeat if it is time for one, and ends it if its peer is gone or has been idle for too long. True: it ends. */
+bool heartbeat(struct worker *w, int fd);
 
 #endif

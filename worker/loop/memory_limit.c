@@ -1,10 +1,10 @@
 /*
- * Who is disconnected when nothing more may be lent (max_buffered).
+ * Which sessions are disconnected when no more memory may be lent (max_buffered).
  *
- * Those whose going frees most: a session's weight is the bytes of its buffer, times the seconds in which it made no progress, up to AGE_MAX.
- * So an attacker's frames that are never finished go before a frame that is just being received, and readers who stopped before those who
- * read; and small ones, however old, go last. A worker disconnects its own; as it has a share of the limit that others can't take
- * (shm/lend.c), it always has some to begin with.
+ * They are those whose going frees most. The weight of a buffer is its bytes, times one more than the seconds (AGE_MAX at most) for which nothing
+ * came of it. So an attacker's frames that are never finished go before a frame that is just being received, and readers who stopped go before
+ * readers who read. Small buffers go last, however old they are. A worker disconnects only its own sessions. As it has a share of the limit that
+ * others can't take (shm/lend.c), that frees memory for it.
  */
 #include "worker/loop/memory_limit.h"
 
@@ -18,17 +18,18 @@
 #include "worker/io/tcp_counts.h"
 
 #define AGE_MAX 15		/* seconds */
-#define MORE 32			/* a part of what is held that is freed at a time: looking for whom costs as much as there are buffers */
-#define WEIGHTS 64		/* by powers of two */
+/* A 32nd of what is held is freed beyond what is needed, as choosing the sessions takes a walk through all buffers. */
+#define MORE 32
+#define WEIGHTS 64		/* classes of weight, one for each power of two */
 
-/* The session is left as one that has ended: it lingers until the loop finds that the peer is gone. */
+/* The session is not closed here: it lingers until its peer has closed, or time is up (sweep.c). */
 void memory_disconnect(struct worker *w, int fd)
 {
 	const struct session_state_shm st = session(&w->base, fd)->state;
 	bool can_hear = !(st.flags & SESSION_BEHIND) && !st.out;
 	char bytes[TRANSPORT_NOTICE_MAX];
 
-	/* First: whoever finds the state that was would count what is sent now as a part of its stream. */
+	/* The state changes first: with the old state, a successor would count what is sent below as a part of the session's stream. */
 	session_forfeit(&w->base, fd);
 	CRASH_POINT("memory-forfeited");
 	base_count(&w->base, COUNTER_closed_memory, 1);
@@ -37,7 +38,7 @@ void memory_disconnect(struct worker *w, int fd)
 
 		(void)!send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} else {
-		/* What is in its socket goes too, rather than to wait for a peer that does not read. */
+		/* What is in its socket is dropped, too: it would wait for a peer that does not read. */
 		socket_reset_at_close(fd);
 	}
 	log_warning_limited("connection %d: closed, as there was no memory for more, and it had most of it (max_buffered)", fd);
@@ -45,7 +46,7 @@ void memory_disconnect(struct worker *w, int fd)
 	session_watch(&w->base, fd);
 }
 
-/* Bytes of buffers that are the session's alone; -1: nobody's. */
+/* How many bytes the session's own buffers count for. For session -1: 0. */
 static uint64_t held_by(const struct worker *w, int fd)
 {
 	const struct session_state_shm *st;
@@ -56,7 +57,9 @@ static uint64_t held_by(const struct worker *w, int fd)
 	return (st->in ? lend_header(&w->base.slot, st->in)->charged : 0ull) + (st->out ? lend_header(&w->base.slot, st->out)->charged : 0ull);
 }
 
-/* The session whose buffer this is, or -1: nobody's, or one's who can't be disconnected for it. */
+/*
+ * The session that owns the buffer. -1: nobody owns it, or its owner is spared: `but`, or the session that the worker is dealing with.
+ */
 static int owner(const struct worker *w, uint32_t ref, int but)
 {
 	int fd = (int)lend_header(&w->base.slot, ref)->owner - 1;
@@ -69,8 +72,8 @@ static int owner(const struct worker *w, uint32_t ref, int but)
 }
 
 /*
- * For how many seconds nothing came of it: its frame did not become whole, or nothing could be sent. fd -1: a frame that several may be in the
- * middle of, of which something was last sent then. Input that waits for us does not age.
+ * For how many seconds nothing has come of a buffer. Input of session `fd`: since its first unit began to be waited for. Output: since something
+ * was last sent to the session. A kept frame (fd -1): since a part of it was last sent to anyone. Input that we have put off does not age.
  */
 static uint32_t age_of(const struct worker *w, uint32_t ref, int fd)
 {
@@ -82,7 +85,7 @@ static uint32_t age_of(const struct worker *w, uint32_t ref, int fd)
 	return w->base.now - (s && ref == s->state.out ? s->state.last_out : since);
 }
 
-/* The power of two below its weight. */
+/* The class of a buffer's weight. */
 static unsigned weigh(const struct worker *w, uint32_t ref, int fd)
 {
 	uint32_t age = age_of(w, ref, fd);
@@ -91,7 +94,7 @@ static unsigned weigh(const struct worker *w, uint32_t ref, int fd)
 	return 63 - (unsigned)__builtin_clzll(weight | 1);
 }
 
-/* partial_doom(), unless one is in the middle of the frame who is spared: `but`, or the session that the worker is at. */
+/* partial_doom(), unless a session in the middle of the frame is spared: `but`, or the session that the worker is dealing with. */
 static bool doom(struct worker *w, uint32_t ref, int but, bool really)
 {
 	int at = base_at(&w->base);
@@ -101,7 +104,10 @@ static bool doom(struct worker *w, uint32_t ref, int but, bool really)
 	return partial_doom(w->partial, ref, really);
 }
 
-/* The least weight of those that are to go, so that `bytes` are freed if there is that much: WEIGHTS, if there is nobody. */
+/*
+ * Chooses which buffers are to go: those of the returned class of weight and above. They free `bytes`, or as much as there is above the class
+ * `least`, or in it. WEIGHTS: there are none.
+ */
 static unsigned choose(struct worker *w, int but, unsigned least, uint64_t bytes)
 {
 	uint64_t of_weight[WEIGHTS] = { 0 }, sum = 0;
@@ -121,7 +127,7 @@ static unsigned choose(struct worker *w, int but, unsigned least, uint64_t bytes
 	return chosen;
 }
 
-/* All who are in the middle of a frame that is to go. */
+/* Disconnects all sessions that are in the middle of a doomed frame. */
 static void disconnect_doomed(struct worker *w)
 {
 	uint32_t end = atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed);
@@ -132,7 +138,7 @@ static void disconnect_doomed(struct worker *w)
 	partial_trim(w->partial);
 }
 
-/* False: nobody was disconnected. */
+/* Disconnects sessions until `bytes` are freed, as far as choose() finds any. False: nothing was freed. */
 static bool make_some_room(struct worker *w, int but, uint64_t bytes)
 {
 	uint64_t before = w->base.lend.held, doomed = 0;

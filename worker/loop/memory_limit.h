@@ -1,5 +1,5 @@
 /*
- * Who is disconnected when nothing more may be lent (max_buffered).
+ * Which sessions are disconnected when no more memory may be lent (max_buffered).
  */
 #ifndef WORKER_LOOP_MEMORY_LIMIT_H
 #define WORKER_LOOP_MEMORY_LIMIT_H
@@ -7,12 +7,13 @@
 #include "worker/loop/worker.h"
 
 /*
- * Disconnects those whose buffers are the largest and have waited the longest, until so many bytes more may be lent. Not session `fd` (-1: there
- * is none), for whom it is, and nobody whose buffers are clearly smaller than what it has; nor the session that the worker is at. May be called
- * anywhere: their state changes at once (they linger, without buffers), and lists that they stand in do not. False: it can't be.
+ * Disconnects the sessions whose buffers are the largest and have waited the longest, until `bytes` more may be lent to session `fd` (-1: to none
+ * in particular). It spares that session, the session that the worker is dealing with, and sessions whose buffers are clearly smaller than those of
+ * `fd`. It may be called anywhere: the state of the disconnected sessions changes at once (they linger, without buffers), but they stay in the
+ * lists in which they stand. False: there can't be room.
  */
 bool memory_make_room(struct worker *w, int fd, size_t bytes);
-/* Tells a session that there is no memory for more, if it can be told, and ends it: what it holds is free at once. */
+/* Ends a session for want of memory, and tells it so if nothing else is to be sent before that. Its buffers are free at once. */
 void memory_disconnect(struct worker *w, int fd);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * Descriptors in the table that nobody owns, found by a new worker: the dead one's epoll and io_uring, a connection closed half way, one
- * accepted and not yet written down. All are closed but the last kind, which is served: nothing was ever sent or received on
- * it, so it is as good as new.
+ * Descriptors that a new worker finds in its table, and that belong to no session: the dead worker's epoll and io_uring, connections that were just
+ * being closed, and connections that were accepted and not made sessions of yet. Those of the last kind are served: nothing was ever sent or
+ * received on them, so they are as good as new. All others are closed.
  */
 #include "worker/loop/orphans.h"
 
@@ -16,8 +16,10 @@
 #include "worker/io/tcp_counts.h"
 #include "worker/loop/connection.h"
 
+/* Descriptors that are asked for with one poll(). */
 #define AT_ONCE 1024
 
+/* Whether the descriptor is one that the keeper has given to this worker, or that must stay open for others. */
 static bool kept(const struct worker *w, int fd)
 {
 	const struct worker_start *s = w->start;
@@ -44,6 +46,7 @@ static bool listens(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len) == 0 && yes;
 }
 
+/* Whether it is a connection on which nothing was ever sent or received. */
 static bool untouched(int fd)
 {
 	uint64_t sent, taken;
@@ -60,7 +63,7 @@ union address {
 	struct sockaddr_un un;
 };
 
-/* A socket that is bound to all addresses has none (zero) of its own. */
+/* Whether a listener on address `ours` takes connections to address `local`. A listener on all addresses has the address 0. */
 static bool same_address(const void *ours, const void *local, size_t size)
 {
 	static const uint8_t all[sizeof(struct in6_addr)];
@@ -68,7 +71,7 @@ static bool same_address(const void *ours, const void *local, size_t size)
 	return memcmp(ours, all, size) == 0 || memcmp(ours, local, size) == 0;
 }
 
-/* Does a connected socket with this local address come from the listener with that one? */
+/* Whether a connected socket with the address `local` may come from the listener with the address `ours`. */
 static bool comes_from(const union address *local, const union address *ours)
 {
 	if (local->any.sa_family != ours->any.sa_family)
@@ -86,7 +89,7 @@ static bool comes_from(const union address *local, const union address *ours)
 	return false;
 }
 
-/* The protocol of the listener that a connected socket came from; -1: none of ours. */
+/* The protocol of the listener that a connected socket came from; -1: it came from none of ours. */
 static int proto_of(const struct worker *w, int fd)
 {
 	union address local, ours;
@@ -104,7 +107,7 @@ static int proto_of(const struct worker *w, int fd)
 	return -1;
 }
 
-/* (What lies beyond `fd_end` of the session table was never touched, and should have no memory for this.) */
+/* Whether the descriptor is a session's. The table beyond `fd_end` was never touched, and reading it would take memory. */
 static bool is_sessions(const struct worker *w, int fd)
 {
 	return (uint32_t)fd < atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed) && session(&w->base, fd)->status == SESSION_OPEN;
@@ -120,14 +123,17 @@ static int deal_with(struct worker *w, int fd)
 	return 0;
 }
 
-/* poll() takes no more of them than RLIMIT_NOFILE says, which may be less than what is open. */
+/* For when poll() fails: it takes no more descriptors than RLIMIT_NOFILE, which may be less than what is open. */
 static void ask_one_by_one(struct pollfd *asked, int count)
 {
 	for (int i = 0; i < count; i++)
 		asked[i].revents = asked[i].fd >= 0 && fcntl(asked[i].fd, F_GETFD) < 0 ? POLLNVAL : 0;
 }
 
-/* All numbers are asked for, by poll(), to which a closed descriptor costs 5 ns: one may have been opened at any, whatever is open now. */
+/*
+ * Looks at every number that a session's descriptor can have, as any of them may be open. It asks with poll(), to which a closed descriptor costs 5
+ * ns.
+ */
 int orphans_close(struct worker *w)
 {
 	static struct pollfd asked[AT_ONCE];

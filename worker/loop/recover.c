@@ -1,10 +1,10 @@
 /*
- * A worker's start: everything private is rebuilt from the slot segment, the hub and the kernel. The first worker of a slot finds nothing
- * and starts with that; a successor of one that died, or that handed over, finds its sessions. There is no other way to start.
+ * A worker's start: everything that is the worker's own is rebuilt from the slot segment, the hub and the kernel. The first worker of a slot finds
+ * no sessions. The successor of a worker that died, or that handed over, finds that worker's sessions. There is no other way to start.
  *
- * In this order: descriptors that no session owns (orphans.c); the redo record and the publish intent; lists, topics and buffers, which
- * follow from the sessions; sends that were under way and input that was received and not counted, which the kernel knows; watchers; and
- * then on with what the last worker left undone.
+ * The order is this. First, descriptors that no session owns (orphans.c). Then the redo record and the publish intent. Then lists, topics and
+ * buffers, which follow from the sessions. Then the session that the last worker died of is closed. Then sends that were under way, and input that
+ * was received and not counted: the kernel knows both. Then watchers. At last, the worker goes on with what the last one has left undone.
  */
 #include "worker/loop/recover.h"
 
@@ -37,7 +37,7 @@ static uint32_t fd_end(const struct worker *w)
 	return atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed);
 }
 
-/* Whoever crashes for one session has it to blame, and a long recovery gives signs of life. */
+/* Notes the session that is being recovered, to be blamed for a crash (shm/blame.h). Now and then gives a sign of life. */
 static void work_on(struct worker *w, uint32_t fd)
 {
 	base_on(&w->base, (int)fd);
@@ -45,14 +45,17 @@ static void work_on(struct worker *w, uint32_t fd)
 		base_beat(&w->base);
 }
 
-/* The dead worker had published: the session has to know. (Until now it may or may not; doing it twice is the same.) */
+/*
+ * If the dead worker had published (the intent is DONE), marks the session's input as taken. It may be marked already; marking it twice changes
+ * nothing.
+ */
 static void finish_publish(struct worker *w)
 {
 	struct intent_shm *intent = &w->base.self->intent;
 
 	if (atomic_load_explicit(&intent->state, memory_order_acquire) != INTENT_DONE)
 		return;
-	/* Not answered yet: the request is dealt with again, and finds what it has published. */
+	/* A request that is not answered yet is dealt with again, and finds what it has published (resume_answer()). */
 	if (intent->answered && is_open(w, intent->fd) && session(&w->base, (int)intent->fd)->state.parsed < intent->parsed)
 		return;
 	if (is_open(w, intent->fd)) {
@@ -66,13 +69,14 @@ static void finish_publish(struct worker *w)
 	publish_done(&w->base.hub, w->base.number);
 }
 
-/* A descriptor must not be closed before the lists are there: it is shut, and found broken later. */
+/* Aborts a session of which nobody can tell what was sent or received. The loop closes it later. */
 static void uncertain(struct worker *w, int fd)
 {
 	log_warning_limited("connection %d: what it was sent can't be told any more; closing it", fd);
 	session_abort(&w->base, fd, COUNTER_closed_uncertain);
 }
 
+/* Asks the kernel what it took for the session, and records what is not recorded yet. */
 static void land(struct worker *w, int fd)
 {
 	const struct session_state_shm *st = &session(&w->base, fd)->state;
@@ -84,12 +88,13 @@ static void land(struct worker *w, int fd)
 		uncertain(w, fd);
 }
 
+/* Whether it is recorded what the session is sent. While it lingers, nothing is. */
 static bool may_have_flown(const struct worker *w, uint32_t fd)
 {
 	return is_open(w, fd) && !(session(&w->base, (int)fd)->state.flags & SESSION_LINGER);
 }
 
-/* Sends that were under way: the kernel knows what it took. */
+/* Records the sends that were under way when the last worker died: `n` of them are listed. */
 static void land_flights(struct worker *w, uint32_t n)
 {
 	for (uint32_t i = 0; i < n && i < FLIGHT_MAX; i++) {
@@ -100,7 +105,7 @@ static void land_flights(struct worker *w, uint32_t n)
 	}
 }
 
-/* Whether more was taken from the kernel than what is kept of it. */
+/* Whether the kernel has handed out input that is neither dealt with nor in the session's buffer. */
 static bool was_received(const struct worker *w, int fd, uint64_t taken)
 {
 	const struct session_state_shm *st = &session(&w->base, fd)->state;
@@ -115,8 +120,9 @@ static bool was_received(const struct worker *w, int fd, uint64_t taken)
 }
 
 /*
- * Another program had these sessions, with memory of its own, and has failed at its start. It can hardly have come to sending or receiving;
- * where the kernel says that it has, what was sent is walked along, and what was received is gone with it.
+ * Another program has had these sessions, with shared memory of its own, and has failed at its start. It can hardly have sent or received anything.
+ * If the kernel says that it has sent, the session moves along its stream. If it has received, that input is gone with its memory, and the session
+ * is aborted.
  */
 static void land_all(struct worker *w)
 {
@@ -124,7 +130,7 @@ static void land_all(struct worker *w)
 		uint64_t sent, taken;
 
 		if (!may_have_flown(w, fd) || tcp_accepted((int)fd, &sent) < 0 || tcp_taken((int)fd, &taken) < 0)
-			continue;	/* a Unix socket: nothing says that anything happened */
+			continue;	/* a Unix socket: the kernel can't tell whether anything happened */
 		work_on(w, fd);
 		if (was_received(w, (int)fd, taken))
 			uncertain(w, (int)fd);
@@ -146,8 +152,8 @@ static void land_sends(struct worker *w)
 }
 
 /*
- * Of a Unix socket the header of its buffer says it, but for what was just being received: of that, so much was not taken as is still
- * peeked at. -1: the kernel does not tell.
+ * How much input was taken from a Unix socket. The header of its buffer says it, unless the last worker was just receiving from it. Then the bytes
+ * that are still peeked at were not taken. 0, or -1: the kernel can't tell.
  */
 static int local_taken(struct worker *w, int fd, const struct lent_shm *head, uint64_t *taken)
 {
@@ -161,7 +167,7 @@ static int local_taken(struct worker *w, int fd, const struct lent_shm *head, ui
 	return peeked < 0 ? -1 : 0;
 }
 
-/* How much was received into the session's buffer, the kernel knows. */
+/* Asks the kernel how much input was received into the session's buffer, and sets the buffer's `len` to that. */
 static void count_input(struct worker *w, int fd)
 {
 	const struct session_state_shm *st = &session(&w->base, fd)->state;
@@ -178,7 +184,7 @@ static void count_input(struct worker *w, int fd)
 	}
 	head->len = (uint32_t)(taken - head->base);
 	memset(head->scan, 0, sizeof(head->scan));
-	/* release: the peeking starts anew only when `len` is right (see connection_watch()) */
+	/* release: `len` is right before the note of it goes, and before peeking starts anew (connection_watch()) */
 	if (atomic_load_explicit(&w->base.slot.shm->receiving, memory_order_relaxed) >> 32 == (uint32_t)fd + 1)
 		atomic_store_explicit(&w->base.slot.shm->receiving, 0, memory_order_release);
 }
@@ -195,14 +201,17 @@ static bool topic_is_ours(const struct worker *w, uint32_t topic)
 	       atomic_load(&index_topic(&w->base.hub.index, topic)->interest) & (1ull << w->base.number);
 }
 
-/* The first `marked` of the chain are free again. */
+/* Undoes the marks of the first `marked` subscriptions of a list. */
 static void unmark_chain(const struct worker *w, uint32_t first, uint32_t marked, uint8_t *taken)
 {
 	for (uint32_t i = first; i && marked > 0; marked--, i = atomic_load_explicit(&w->base.slot.subscriptions[i].next, memory_order_relaxed))
 		taken[i / 8] &= (uint8_t)~(1u << (i % 8));
 }
 
-/* Marks the chain's subscriptions as taken. False, and none is marked, when it is no chain of subscriptions that nobody else has. */
+/*
+ * Marks the subscriptions of the session's list as taken. False, and none is marked: the list is damaged, as it has a subscription that can't be,
+ * that is taken already, or whose topic this slot has not joined.
+ */
 static bool mark_chain(const struct worker *w, int fd, uint8_t *taken)
 {
 	uint32_t first = atomic_load_explicit(&session(&w->base, fd)->subscriptions, memory_order_relaxed), i = first, marked = 0;
@@ -230,7 +239,7 @@ static bool claim_out(struct worker *w, const struct session_state_shm *st)
 	return false;
 }
 
-/* Both or none. */
+/* Claims the session's buffers, both or none. False: what its state says of them can't be true. */
 static bool claim_buffers(struct worker *w, const struct session_state_shm *st)
 {
 	if (st->out_start > st->out_end || (st->in && lend_claim(&w->base.lend, st->in) < 0))
@@ -243,7 +252,8 @@ static bool claim_buffers(struct worker *w, const struct session_state_shm *st)
 }
 
 /*
- * What the segment says of a session can't be true. Nothing of it is in any list yet, so it can go at once; whatever else it has is free.
+ * Closes a session of which the segment says what can't be true. It is in no list yet, so it can be closed at once. Its buffers and subscriptions
+ * are free, as nothing claims them.
  */
 static void close_damaged(struct worker *w, int fd)
 {
@@ -259,6 +269,7 @@ static uint32_t next_subscription(const struct worker *w, uint32_t i)
 	return atomic_load_explicit(&w->base.slot.subscriptions[i].next, memory_order_relaxed);
 }
 
+/* Adds the session to its topics' subscribers. 0, or -1: no memory. */
 static int claim_subscriptions(struct worker *w, int fd)
 {
 	struct session_shm *s = session(&w->base, fd);
@@ -277,7 +288,7 @@ static int claim_subscriptions(struct worker *w, int fd)
 		s->count++;
 	}
 	atomic_fetch_add_explicit(&w->base.self->subscriptions, s->count, memory_order_relaxed);
-	/* A subscribe that did not come to its commit. */
+	/* The last worker died after it had linked the session's only subscription, and before it committed the state. */
 	if (s->count == 1 && !(s->state.flags & (SESSION_BEHIND | SESSION_CUT)) && s->state.pos < sub->from) {
 		struct session_state_shm st = s->state;
 
@@ -291,7 +302,7 @@ static int take_session(struct worker *w, int fd, uint8_t *taken)
 {
 	struct session_shm *s = session(&w->base, fd);
 
-	/* A request that was to make it a stream, and did not come to its commit: it will be dealt with again. */
+	/* The last worker died before it committed that a request makes the session a stream. That request is dealt with again. */
 	if (s->state.transport == TRANSPORT_HTTP)
 		atomic_store_explicit(&s->subscriptions, 0, memory_order_release);
 	if (s->state.transport >= TRANSPORTS || (s->state.transport == TRANSPORT_HTTP && s->state.flags & SESSION_CUT) || !mark_chain(w, fd, taken)) {
@@ -310,14 +321,14 @@ static int take_session(struct worker *w, int fd, uint8_t *taken)
 		atomic_fetch_add_explicit(&w->base.self->behind, 1, memory_order_relaxed);
 	if (s->state.flags & SESSION_CUT) {
 		partial_join(w->partial, fd, &s->state);
-		/* One in the middle of a frame is behind, whoever left it without saying so. */
+		/* A session in the middle of a frame must be behind: else nobody sends the rest. */
 		if (!(s->state.flags & (SESSION_BEHIND | SESSION_LINGER)))
 			landed_advance(&w->streams, fd, 0, true);
 	}
 	return 0;
 }
 
-/* Lists, topics, counts: all that follows from the sessions. */
+/* Rebuilds what follows from the sessions: lists, topics, buffers and counts. 0, or -1: no memory. */
 static int take_sessions(struct worker *w)
 {
 	uint8_t *taken = calloc(w->base.slot.shm->subscriptions_max / 8 + 1, 1);
@@ -341,7 +352,7 @@ static int take_sessions(struct worker *w)
 		connections += is_open(w, fd);
 	}
 	base_on(&w->base, -1);
-	/* Until now it is what the last worker had: others are not to take more meanwhile (max_connections). */
+	/* Until here it was the last worker's count, so that other workers did not take more than max_connections meanwhile. */
 	atomic_store(&w->base.self->connections, connections);
 	for (uint32_t i = 1; i < w->topics.fresh_subscription; i++)
 		if (!bit(taken, i))
@@ -353,7 +364,7 @@ static int take_sessions(struct worker *w)
 	return 0;
 }
 
-/* Topics that were joined, or not yet left, when the last worker died. */
+/* Leaves topics without subscribers here: the last worker died after it had joined them, or before it had left them. */
 static void leave_without_subscribers(struct worker *w)
 {
 	uint64_t ours = 1ull << w->base.number;
@@ -365,6 +376,7 @@ static void leave_without_subscribers(struct worker *w)
 	lock_release(&w->base.hub.shm->lock, w->base.number + 1);
 }
 
+/* Counts each session's input, and watches its connection. */
 static void start_sessions(struct worker *w)
 {
 	for (uint32_t fd = 0; fd < fd_end(w); fd++) {
@@ -376,11 +388,11 @@ static void start_sessions(struct worker *w)
 		action_join_everybody(&w->service, (int)fd);
 	}
 	base_on(&w->base, -1);
-	/* release: as in count_input(). Whoever it was of is counted, or gone. */
+	/* release: as in count_input(). The session of that note has been counted, or is gone. */
 	atomic_store_explicit(&w->base.slot.shm->receiving, 0, memory_order_release);
 }
 
-/* A request that published and was not answered comes first: the next publish takes the place of its note. */
+/* Deals with a request that has published and was not answered. It comes first, as the next publish overwrites the intent. */
 static void resume_answer(struct worker *w)
 {
 	struct intent_shm *intent = &w->base.self->intent;
@@ -393,7 +405,7 @@ static void resume_answer(struct worker *w)
 	publish_done(&w->base.hub, w->base.number);
 }
 
-/* Output that was put down but not sent, input that was received but not dealt with. */
+/* Sends output that is in the buffers and was not sent, and deals with input that was received and not dealt with. */
 static void resume_sessions(struct worker *w)
 {
 	for (uint32_t fd = 0; fd < fd_end(w); fd++) {
@@ -411,8 +423,8 @@ static void resume_sessions(struct worker *w)
 }
 
 /*
- * The connection that the last worker died of (shm/blame.h): the next one would, too. Lists are there, so it can be closed; nothing of it
- * has been made into frames, sent or parsed.
+ * Closes the session that the last worker died of (shm/blame.h), as this one would die of it, too. The lists are rebuilt, so it can be closed.
+ * Nothing of it has been encoded, sent or parsed yet.
  */
 static void close_blamed(struct worker *w)
 {

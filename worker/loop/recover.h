@@ -6,7 +6,7 @@
 
 #include "worker/loop/worker.h"
 
-/* Rebuilds all that is private from shared memory and the kernel. 0, or -1 (logged). */
+/* Rebuilds everything that is the worker's own from shared memory and the kernel. 0, or -1: no memory. */
 int recover(struct worker *w);
 
 #endif

@@ -1,10 +1,10 @@
 /*
- * Connections that the server has no room for. They are told so and closed; but not at once, as closing on input that was not read, or that is
- * still under way, resets the connection, and takes the answer from a peer that has not read it yet. So our side is shut, and what comes is
- * read until the peer closes, for a moment. An HTTP client is waited for, first: its answer depends on its request.
+ * Connections that the server has no room for. Each is told so, and closed, but not at once: if a connection is closed while input of it was not
+ * read or is still on its way, it is reset, and the peer may lose the answer before it has read it. So our side is shut, and input is read and
+ * thrown away until the peer closes, or for LINGER. An HTTP client's request is waited for first, as the answer depends on it.
  *
- * They are no sessions. A successor closes those that were told, and takes or refuses the others as if they had just been accepted. (Of Unix
- * sockets it closes all: what was received there, only a session knows.)
+ * They are no sessions. A successor closes those that were told, and takes or refuses the others as if they had just been accepted. It closes all
+ * Unix sockets among them, as only a session could tell what was received there.
  */
 #include "worker/loop/refuse.h"
 
@@ -17,16 +17,16 @@
 #include "worker/io/tcp_counts.h"
 #include "worker/protocol/http.h"
 
-#define AT_ONCE 16		/* of them, as descriptors may be what there is none of; those beyond are closed when they are told */
-#define WAIT 1000		/* milliseconds for a request */
-#define LINGER 2000		/* that the peer has to close */
+#define AT_ONCE 16		/* the most that are kept, as descriptors may be scarce; any further ones are closed as soon as they are told */
+#define WAIT 1000		/* milliseconds that an HTTP client has for its request */
+#define LINGER 2000		/* milliseconds that the peer has to close */
 #define TEXT "the server is full (max_connections)"
 
 struct refused {
-	struct ev_io io;	/* not active: nobody is here */
+	struct ev_io io;	/* not active: this place is free */
 	uint32_t transport;
 	bool told;
-	uint64_t since;		/* when that became so, milliseconds */
+	uint64_t since;		/* when it was told, or taken if it was not told yet, milliseconds */
 };
 
 static void end(struct worker *w, struct refused *r)
@@ -35,6 +35,7 @@ static void end(struct worker *w, struct refused *r)
 	close(r->io.fd);
 }
 
+/* Sends the peer its answer, and shuts our side. `input` is what an HTTP client has sent, which may be nothing. */
 static void tell(struct worker *w, int fd, uint32_t transport, const char *input, size_t len)
 {
 	char frame[TRANSPORT_NOTICE_MAX];
@@ -45,7 +46,7 @@ static void tell(struct worker *w, int fd, uint32_t transport, const char *input
 	shutdown(fd, SHUT_WR);
 }
 
-/* Receives. False: the peer has closed, or is gone. */
+/* Receives what there is, *len bytes. False: the peer has closed, or the connection is broken. */
 static bool receive(int fd, char *bytes, size_t room, size_t *len)
 {
 	ssize_t n = recv(fd, bytes, room, MSG_DONTWAIT);
@@ -84,13 +85,14 @@ static struct refused *free_place(struct worker *w)
 
 void refuse_take(struct worker *w, int fd, uint32_t transport)
 {
-	struct refused *r = (uint32_t)fd < w->base.slot.shm->sessions_max ? free_place(w) : NULL;	/* (no successor looks for one beyond) */
+	/* A successor does not look for descriptors beyond the session table: those are closed at once. */
+	struct refused *r = (uint32_t)fd < w->base.slot.shm->sessions_max ? free_place(w) : NULL;
 	char bytes[16384];
 	size_t len;
 	bool more = receive(fd, bytes, sizeof(bytes), &len), waits = r && more && len == 0 && transport == TRANSPORT_HTTP;
 
 	base_count(&w->base, COUNTER_refused, 1);
-	socket_peek_anew(fd);		/* as if it was a session: a successor that finds it is not to greet it */
+	socket_peek_anew(fd);		/* as for a session: a successor that finds it closes it, and does not greet it */
 	if (!waits)
 		tell(w, fd, transport, bytes, len);
 	if (!r || !more) {

@@ -6,8 +6,9 @@
 
 #include "worker/loop/worker.h"
 
-void refuse_take(struct worker *w, int fd, uint32_t transport);	/* tells it so, and closes it when it has read that */
-void refuse_sweep(struct worker *w);
-bool refuse_fewer(struct worker *w);	/* gives up the oldest; false: there is none */
+/* Tells the peer that there is no room, and closes the connection when the peer has had time to read that. */
+void refuse_take(struct worker *w, int fd, uint32_t transport);
+void refuse_sweep(struct worker *w);	/* tells or closes those whose time is up */
+bool refuse_fewer(struct worker *w);	/* closes the oldest of them; false: there is none */
 
 #endif

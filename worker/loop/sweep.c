@@ -1,6 +1,6 @@
 /*
- * What time brings: heartbeats (heartbeat.c), and the end of those who do not end themselves. The session table is swept a slice a tick, all of it
- * once a second: a timer a connection would cost more memory than the session.
+ * The sweep: heartbeats (heartbeat.c), and the end of sessions whose time is up. A slice of the session table is looked at every tick, and all of
+ * it once in sweep_period(). So no connection needs a timer of its own, which would cost memory.
  */
 #include "worker/loop/sweep.h"
 
@@ -10,18 +10,22 @@
 #include "worker/protocol/answer.h"
 
 #define TICK_MS 100
-#define OFTEN 4000		/* milliseconds: for heartbeats that are to come within less, the sweeps are shorter */
-#define LINGER 3		/* seconds that a peer has to close after we have, or to go on sending what nobody takes, */
-#define LINGER_MAX 30		/* which it may for so long: a reset would take from it what it has not read yet */
-#define LAST_WORDS 10		/* seconds in which it reads nothing of what it is to be sent before that */
+#define OFTEN 4000		/* milliseconds; if `heartbeat` is less, sessions are looked at more often */
+#define LINGER 3		/* seconds without input after which a lingering session is closed */
+/*
+ * Seconds after which a lingering session is closed in any case. Not sooner, as closing while input still comes resets the connection, which takes
+ * from the peer what it has not read yet.
+ */
+#define LINGER_MAX 30
+#define LAST_WORDS 10		/* seconds in which a session that is to end takes nothing of what it is still to be sent */
 
-/* Whether more than `limit` milliseconds have passed. What is known is whole seconds: at least that long, and up to a second more. */
+/* Whether more than `limit` milliseconds have passed. Times are whole seconds, so this is exact to a second. */
 static bool passed(const struct worker *w, uint32_t since, int64_t limit)
 {
 	return (w->base.now - since) * 1000ll > limit;
 }
 
-/* A request that does not become whole, or does not come. */
+/* Ends an HTTP session whose request does not become whole (http_timeout), or does not come (keep_alive). True: it ends. */
 static bool http_is_late(struct worker *w, int fd)
 {
 	const struct session_shm *s = session(&w->base, fd);
@@ -44,7 +48,8 @@ static bool http_is_late(struct worker *w, int fd)
 }
 
 /*
- * A frame that does not become whole. (One that waits as others come first, or as its answers are not read, is not late: nobody reads from it.)
+ * Ends a session whose frame does not become whole (frame_timeout). True: it ends. We don't read from a session whose input is put off, or whose
+ * answers are not read: it is not late.
  */
 static bool frame_is_late(struct worker *w, int fd)
 {
@@ -61,7 +66,7 @@ static bool frame_is_late(struct worker *w, int fd)
 	return true;
 }
 
-/* One that is to end, or a client of HTTP, and does not read its answers. */
+/* Whether a session that is to end, or an HTTP client, has taken nothing of its answers for too long. */
 static bool does_not_read(const struct worker *w, int fd)
 {
 	const struct session_state_shm *st = &session(&w->base, fd)->state;
@@ -71,7 +76,7 @@ static bool does_not_read(const struct worker *w, int fd)
 	return st->transport == TRANSPORT_HTTP && st->flags & SESSION_BEHIND && passed(w, st->last_out, w->base.settings->keep_alive);
 }
 
-/* Our side is shut. */
+/* Whether a lingering session, whose side is shut, has had time enough for its peer to close. */
 static bool lingered(const struct worker *w, int fd)
 {
 	const struct session_shm *s = session(&w->base, fd);

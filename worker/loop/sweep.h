@@ -1,5 +1,5 @@
 /*
- * What time brings.
+ * The sweep: looking at all sessions now and then, for heartbeats and time limits.
  */
 #ifndef WORKER_LOOP_SWEEP_H
 #define WORKER_LOOP_SWEEP_H

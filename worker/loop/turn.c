@@ -1,9 +1,11 @@
 /*
- * Whose turn it is. What the kernel reports of sessions is dealt with at once as long as that takes some milliseconds of the turn; the rest of
- * them, and all that can be sent on to who was behind, waits in one list in the order in which it came, and is served for some milliseconds
- * a turn. So a turn stays short however many sessions have something to do, and new messages come first.
+ * Which sessions are served in a turn of the loop, and which in a later one. Input that the kernel reports in the first milliseconds of a turn is
+ * dealt with at once. Sessions whose input is reported later, and all sessions behind that can be sent to, wait in one list, in the order in which
+ * they came. The list is served for some milliseconds a turn. So a turn stays short however many sessions have something to do, and new messages
+ * come first.
  *
- * A session is in the list when it is marked so; an entry without a mark is of one that has been closed, or served.
+ * A session in the list is marked (MARK_READABLE, MARK_WRITABLE). An entry whose session has no such mark is out of date: the session was closed,
+ * or served.
  */
 #include "worker/loop/turn.h"
 
@@ -12,8 +14,8 @@
 #include "worker/delivery/output.h"
 #include "worker/protocol/input.h"
 
-#define INPUT_US 10000		/* of a turn's beginning, in which input is dealt with as it is reported */
-#define SERVE_US 5000		/* of each turn for those in the list */
+#define INPUT_US 10000		/* microseconds from a turn's beginning, in which input is dealt with as it is reported */
+#define SERVE_US 5000		/* microseconds of each turn for the list */
 
 static void serve(struct worker *w, int fd, int events)
 {
@@ -56,7 +58,7 @@ bool turn_run(struct worker *w)
 			events |= EV_READ;
 		if (session_unmark(&w->base, fd, MARK_WRITABLE))
 			events |= EV_WRITE;
-		/* What it waits for may have changed meanwhile: it is closing, say, or is not behind any more. */
+		/* The session may no longer wait for this: it may be closing, say, or not be behind any more. */
 		serve(w, fd, events & w->base.io[fd].events);
 	}
 	if (2 * w->ready_at >= w->ready_count) {

@@ -1,10 +1,10 @@
 /*
  * The worker's loop.
  *
- * A turn: what the kernel reports (input, writability, connections, timers), then the ring: new records are looked through, a share of
- * the fan-out is served, and the slot's `delivered` is brought up to date. If nothing is left, the worker says that it sleeps, looks
- * at the ring's tail once more, and blocks; a publisher that has something for it then owes it a wake-up. An awake worker
- * needs no wake-ups.
+ * In a turn, the worker first deals with what the kernel reports: input, writability, connections, timers. Then it looks through the ring's new
+ * records, serves a share of the fan-out, and brings the slot's `delivered` up to date. If nothing is left to do, it says that it sleeps, looks at
+ * the ring's tail once more, and blocks. From then on, a publisher that has something for it owes it a wake-up. A worker that is awake needs no
+ * wake-ups.
  */
 #include <errno.h>
 #include <signal.h>
@@ -41,7 +41,8 @@
 
 #define TICK 0.1			/* seconds; see sweep.c */
 #define RETRY 0.002			/* seconds until stalled publishing is tried again */
-#define STOP_PATIENCE 1000		/* milliseconds in which no reader that is behind takes anything, once told to stop */
+/* Milliseconds in which no reader that is behind has taken anything, after which a worker that was told to stop leaves. */
+#define STOP_PATIENCE 1000
 
 static void on_wake(struct ev_loop *loop, struct ev_io *io, int events)
 {
@@ -49,14 +50,14 @@ static void on_wake(struct ev_loop *loop, struct ev_io *io, int events)
 
 	(void)loop;
 	(void)events;
-	/* Reset; that we are awake is all that matters. */
+	/* Resets the eventfd: all that matters is that the worker is awake now. */
 	if (read(io->fd, &n, sizeof(n)) < 0)
 		return;
 }
 
 /*
- * Says how far everybody here is served. It lets publishers go on, who overwrite what is old: what of that is still needed comes first. True:
- * that was more than is done in a turn, and they wait for it.
+ * Stores how far this worker's live subscribers are served (`delivered`). That lets publishers overwrite old records, so frames of them that are
+ * still needed are kept first. True: keeping them takes more than a turn; `delivered` has not moved, and publishers may have to wait.
  */
 static bool move_delivered(struct worker *w)
 {
@@ -68,7 +69,7 @@ static bool move_delivered(struct worker *w)
 	return more;
 }
 
-/* Whether there is nothing to do until something happens. */
+/* Whether the worker may sleep until something happens. If so, it says that it sleeps. */
 static bool may_sleep(struct worker *w)
 {
 	atomic_store(&w->base.self->sleeping, 1);
@@ -82,7 +83,10 @@ static bool may_sleep(struct worker *w)
 	return false;
 }
 
-/* Told to stop: does anybody who is behind read? What is in its socket says so long before there is room for more. */
+/*
+ * For a worker that was told to stop: notes when the readers that are behind have last taken anything. What is in their sockets tells it, long
+ * before there is room for more.
+ */
 static void watch_takers(struct worker *w)
 {
 	uint32_t end = atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed);
@@ -99,7 +103,10 @@ static void watch_takers(struct worker *w)
 	w->taken = taken;
 }
 
-/* Told to stop: everybody has what it is owed, or does not want it, or time is up. */
+/*
+ * Whether a worker that was told to stop may leave: sessions have what they are owed, or those behind have taken nothing for STOP_PATIENCE, or time
+ * is up. `more`: something is left to do in the next turn.
+ */
 static bool may_stop(const struct worker *w, bool more)
 {
 	if (w->base.now_ms >= w->stop_by)
@@ -126,7 +133,8 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 	more |= w->base.over_count > 0;
 	if (w->stopping && (more || atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) == 0)) {
 		base_beat(&w->base);
-		w->taken_at = w->base.now_ms;	/* patience begins when there is nobody to wait for but those behind */
+		/* Patience runs only while there is nothing to wait for but readers that are behind. */
+		w->taken_at = w->base.now_ms;
 	}
 	if (w->stopping && may_stop(w, more)) {
 		ev_break(loop, EVBREAK_ALL);
@@ -173,7 +181,7 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *t, int events)
 	}
 }
 
-/* Only a turn of the loop, in which the stalled are tried again. */
+/* Has the loop make a turn, in which stalled sessions are tried again (on_prepare()). */
 static void on_retry(struct ev_loop *loop, struct ev_timer *t, int events)
 {
 	struct worker *w = ev_userdata(loop);
@@ -183,14 +191,14 @@ static void on_retry(struct ev_loop *loop, struct ev_timer *t, int events)
 		ev_timer_stop(loop, t);
 }
 
-/* Stop: no new connections; what is in the ring is still delivered, also to those behind. */
+/* SIGTERM, stop: takes no new connections. What is in the ring is still delivered, also to sessions behind. */
 static void on_term(struct ev_loop *loop, struct ev_signal *s, int events)
 {
 	struct worker *w = ev_userdata(loop);
 
 	(void)s;
 	(void)events;
-	/* It may come with the order to hand over, in either order: nobody follows who would deliver, so we stay. */
+	/* The order to hand over may come together with this one, before or after it. As no successor would deliver the rest, this worker stays. */
 	w->freeze = false;
 	ev_break(loop, EVBREAK_CANCEL);
 	listener_end(&w->listeners);
@@ -200,7 +208,7 @@ static void on_term(struct ev_loop *loop, struct ev_signal *s, int events)
 	w->taken_at = w->base.now_ms;
 }
 
-/* Hand over: everything that counts is in the slot segment at the end of every turn. */
+/* SIGHUP, hand over: leaves at once, as everything that counts is in the slot segment at the end of every turn. */
 static void on_hup(struct ev_loop *loop, struct ev_signal *s, int events)
 {
 	const struct worker *w = ev_userdata(loop);
@@ -211,7 +219,7 @@ static void on_hup(struct ev_loop *loop, struct ev_signal *s, int events)
 		ev_break(loop, EVBREAK_ALL);
 }
 
-/* Hand over to a program with another layout. */
+/* SIGUSR1: leaves a snapshot for a program with another layout. */
 static void on_freeze(struct ev_loop *loop, struct ev_signal *s, int events)
 {
 	struct worker *w = ev_userdata(loop);
@@ -240,8 +248,8 @@ static void beat(void *of)
 
 static int freeze(struct worker *w)
 {
-	/* Another program may make frames in another way: it must not have to finish ours. */
-	w->base.lend.hub = NULL;		/* whatever the limit says: this is the last that is kept here */
+	/* Another program may make frames differently, so it must not have to finish frames of ours. */
+	w->base.lend.hub = NULL;		/* without max_buffered: nothing else is lent after this */
 	partial_keep_all(w->partial);
 	if (snapshot_write_slot(&w->base.hub, &w->base.slot, w->start->snapshot_fd, beat, &w->base) == 0)
 		return WORKER_FROZEN;
@@ -271,7 +279,7 @@ static void start_watchers(struct worker *w)
 	ev_signal_start(w->base.loop, &w->on_freeze);
 }
 
-/* libev would abort: what it lacks is no fault of ours. */
+/* Allocates for libev. Without memory libev would abort, which would count as the worker's own fault: it exits as lacking instead. */
 static void *loop_memory(void *p, long size)
 {
 	if (size == 0) {
@@ -311,7 +319,7 @@ static void cut_moved(void *worker, int fd, const struct session_state_shm *from
 
 static void accepted(void *worker, int fd, int proto)
 {
-	connection_close_over(worker);		/* what has just become free counts */
+	connection_close_over(worker);		/* what has just become free counts as room */
 	connection_take(worker, fd, proto, COUNTER_accepted);
 }
 
@@ -325,7 +333,7 @@ static bool give_up_refused(void *worker)
 
 /* ---- from the first instruction on ---- */
 
-/* 0; or -1 (logged) with errno. */
+/* 0, or -1 with errno. */
 static int base_init(struct worker *w)
 {
 	struct base *base = &w->base;
@@ -343,7 +351,7 @@ static int base_init(struct worker *w)
 		return -1;
 	}
 	base->hub.wake = start->wake;
-	base->hub.ring.firsts = calloc(RING_FIRSTS, sizeof(*base->hub.ring.firsts));	/* (without, it is slower) */
+	base->hub.ring.firsts = calloc(RING_FIRSTS, sizeof(*base->hub.ring.firsts));	/* NULL is allowed: searches are then slower */
 	base->self = &base->hub.shm->slot[base->number];
 	atomic_store_explicit(&base->self->accepting, !start->drain, memory_order_relaxed);
 	base_beat(base);
@@ -351,8 +359,8 @@ static int base_init(struct worker *w)
 	if (orphans_close(w) < 0)
 		return -1;
 	/*
-	 * An apostrophe of a record is five bytes on a page of HTML. Nothing grows more: quotation marks, six, do not stand side by side
-	 * for long.
+	 * A record grows most on a page of HTML, where an apostrophe becomes five bytes. A quotation mark becomes six, but in JSON at most two of
+	 * them stand side by side, so three bytes become 13.
 	 */
 	base->scratch_room = 5 * publish_batch_record_max(base) + 8192;
 	base->scratch = malloc(base->scratch_room);
@@ -390,7 +398,7 @@ static int listeners_init(struct worker *w)
 	return 0;
 }
 
-/* Each is given what it stands on. */
+/* Gives each module the modules that it stands on. 0, or -1: no memory. */
 static int delivery_init(struct worker *w)
 {
 	w->topics.base = &w->base;
@@ -413,7 +421,7 @@ static int delivery_init(struct worker *w)
 	return w->partial && w->apart && topics_init(&w->topics) == 0 && links_init(&w->topics) == 0 && fanout_init(&w->fanout) == 0 ? 0 : -1;
 }
 
-/* 0; or -1 (logged) with errno. */
+/* 0, or -1 with errno. */
 static int worker_init(struct worker *w, const struct worker_start *start)
 {
 	w->start = start;
@@ -441,8 +449,8 @@ int worker_run(const struct worker_start *start)
 
 	CRASH_ALWAYS("start-abort");
 	if (start->settings->io == IO_SEND)
-		CRASH_ALWAYS("start-abort-send");	/* some settings, a worker can't live with */
-	signal(SIGINT, SIG_IGN);	/* a terminal's, to all: the master decides */
+		CRASH_ALWAYS("start-abort-send");	/* for tests: settings that a worker can't live with */
+	signal(SIGINT, SIG_IGN);	/* a terminal sends it to all processes, and the master decides */
 	if (worker_init(w, start) < 0)
 		return lack(errno) ? WORKER_LACKING : 1;
 	start_watchers(w);

@@ -1,8 +1,9 @@
 /*
- * A worker: the modules that it is made of, and what its process is given and returns. Nothing here outlives it; what does is in the slot segment and
- * the hub.
+ * A worker: the modules that it is made of, and what its process is given and returns. struct worker ends with the process; what must survive is in
+ * the slot segment and in the hub.
  *
- * Its modules stand in storeys, each a folder. One calls those of its own storey and of lower ones; what it needs of higher ones it is given.
+ * The modules stand in storeys, each a folder. A module calls modules of its own storey and of lower ones. What it needs of a higher storey, it is
+ * given as a function.
  *
  *   session/    base (slot, hub, loop, clock, counting), sessions' state and end, the cursor along a session's input
  *   io/         what the kernel is asked for: receiving, batches of sends, listeners, counts of bytes
@@ -18,7 +19,7 @@
 #include "worker/io/listener.h"
 #include "worker/protocol/protocols.h"
 
-/* What a worker is given by its keeper. */
+/* What a worker is given by its keeper: this and the next struct. */
 struct worker_listener {
 	int fd;
 	int proto;			/* PROTO_ */
@@ -35,7 +36,7 @@ struct worker_start {
 	unsigned kept_count;
 	int snapshot_fd;		/* an empty file, for the snapshot that SIGUSR1 asks for */
 	bool drain;			/* take no new connections; leave with WORKER_DRAINED when the last one has ended */
-	uint64_t died;			/* when it did, microseconds since 1970; 0 if none did */
+	uint64_t died;			/* when the last worker died or left, microseconds since 1970; 0: there was none */
 };
 
 struct worker {
@@ -55,7 +56,7 @@ struct worker {
 	struct protocols protocols;
 
 	/* turn.c */
-	int *ready;			/* sessions that wait for their turn; those ahead of ready_at had it */
+	int *ready;			/* sessions that wait for their turn; those before `ready_at` have had it */
 	uint32_t ready_at, ready_count, ready_room;
 	uint64_t turn_began;		/* base_clock() */
 
@@ -63,7 +64,7 @@ struct worker {
 	uint32_t sweep_at;		/* next descriptor to be looked at */
 
 	/* orphans.c */
-	int *orphans;			/* connections accepted and not written down by the last worker */
+	int *orphans;			/* connections that the last worker accepted, and did not make sessions of */
 	uint32_t orphans_count, orphans_room;
 
 	/* worker.c */
@@ -75,21 +76,21 @@ struct worker {
 	struct ev_signal on_term, on_hup, on_freeze;
 	bool drained, freeze;
 	bool stopping;
-	uint64_t stop_by;		/* when to be gone, milliseconds of CLOCK_MONOTONIC */
-	uint64_t taken;			/* bytes that peers of those behind have taken so far, */
-	uint64_t taken_at;		/* and when that last changed */
+	uint64_t stop_by;		/* when the worker must be gone, milliseconds of CLOCK_MONOTONIC */
+	uint64_t taken;			/* bytes that the peers of sessions behind have taken so far */
+	uint64_t taken_at;		/* when that last changed */
 };
 
 /* Exit status of a worker that was to drain and has no connection left. */
 #define WORKER_DRAINED 3
 /* Exit status of a worker that was told to leave a snapshot behind (SIGUSR1), and has. */
 #define WORKER_FROZEN 5
-/* Exit status of one that was told to, and could not: it goes on from where it was. */
+/* Exit status of a worker that was told to leave a snapshot, and could not. The next worker goes on from where it was. */
 #define WORKER_UNFROZEN 6
 /* Exit status of a worker that could not start for want of descriptors, memory or the like. */
 #define WORKER_LACKING 7
 
-/* Exit status of one that was told to stop, and has delivered what could be. (0: it has handed over.) */
+/* Exit status of a worker that was told to stop (SIGTERM), and has delivered what it could. */
 #define WORKER_STOPPED 8
 
 /* The worker process, from its first to its last instruction. Returns its exit status: 0 when it was told to hand over. */

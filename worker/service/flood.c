@@ -3,7 +3,7 @@
  */
 #include "worker/service/flood.h"
 
-/* NULL: nobody counts. */
+/* The session's counts of this second. NULL: nothing is counted, as neither limit is set. */
 static struct flood *flood_of(struct service *service, int fd)
 {
 	struct flood *f = service->flood ? &service->flood[fd] : NULL;

@@ -9,11 +9,15 @@
 #define FLOOD_MESSAGES "too much at a time (flood_messages): this one was not dealt with"
 #define FLOOD_BYTES "too much at a time (flood_bytes)"
 
-/* Whether so many messages more would be too many in this second. Asked before one is dealt with: then it is not, and the session ends. */
+/*
+ * Whether `messages` more would be too many in this second. It is asked before a message is dealt with: if so, the message is not, and the session
+ * ends.
+ */
 bool flood_has(struct service *service, int fd, unsigned messages);
-/* Counts bytes as they are received. True: they are too many in this second. */
+/* Counts bytes as they are received. True: there are too many in this second. */
 bool flood_bytes(struct service *service, int fd, size_t bytes);
 void flood_messages(struct service *service, int fd, unsigned messages);	/* counts messages that were dealt with */
-void flood_again(struct service *service, int fd, unsigned messages);		/* these are put off: they come again, and count then */
+/* Takes back the count of messages that are put off: they count when they come again. */
+void flood_again(struct service *service, int fd, unsigned messages);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Messages on their way into the ring. Those that are not answered are gathered while the input is parsed and published as one batch;
- * a request that wants to know what became of its own is published by itself.
+ * Messages on their way into the ring. Messages that are not answered are gathered while the input is parsed, and published as one batch. A request
+ * that is answered with what became of its messages is published by itself.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -54,6 +54,7 @@ char *publish_batch_add(struct service *service, struct cursor *c, const char *n
 	return text + len;
 }
 
+/* Stalls the cursor at the position `at`. `heavy`: the messages are large, and wait until more of the ring is free. */
 static void put_off(struct service *service, struct cursor *c, uint64_t at, bool heavy)
 {
 	c->at = at;

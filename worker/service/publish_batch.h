@@ -12,19 +12,27 @@ int publish_batch_init(struct service *service);	/* -1 without memory */
 /* The most bytes that one record may have. What a client sends in one frame may grow, up to six times, as it becomes JSON. */
 size_t publish_batch_record_max(const struct base *base);
 
-/* Takes a message into the batch: where its record of `size` bytes is to be written, or NULL: publish first what is in it. `parsed`: the place
- * behind its unit of input; `flags`: the session's, that come with it. */
+/*
+ * Adds a message to the batch. Returns where the caller is to write its record of `size` bytes; NULL: there is no room, and the batch must be
+ * published first. `parsed` is the position behind the message's unit of input. `flags` are flags of the session that take effect with it.
+ */
 char *publish_batch_add(struct service *service, struct cursor *c, const char *name, uint8_t len, size_t size, uint64_t parsed, uint32_t flags);
 
-/* Publishes the batch. On being put off, c->at goes back to the first message that was not published, and the cursor is stalled. */
+/*
+ * Publishes the batch, which is empty afterwards. If a part of it is put off, c->at goes back to the first message that was not published, and the
+ * cursor is stalled.
+ */
 void publish_batch_publish(struct service *service, struct cursor *c);
 
-/* For a request that is answered with what became of its messages: starts an empty batch (what is in it is published). False: put off. */
+/* Publishes what is in the batch, so that it is empty for a request that is answered. False: that is put off. */
 bool publish_batch_begin(struct service *service, struct cursor *c);
-/* Publishes all that was added since, or nothing. 0; or -1: put off (EAGAIN; the cursor is stalled), or more than the ring takes (EMSGSIZE). Then
- * service->items[0..service->item_count) have their `seq` and `subscribers`. The caller commits its answer and calls publish_batch_end(). */
+/*
+ * Publishes all messages added since publish_batch_begin(), or none. 0: service->items[0..service->item_count) have their `seq` and `subscribers`,
+ * and the caller commits its answer and then calls publish_batch_end(). -1: nothing is published, and the batch is empty. EAGAIN: it is put off,
+ * and the cursor is stalled; EMSGSIZE: it is more than the ring takes at once.
+ */
 int publish_batch_answered(struct service *service, struct cursor *c);
-void publish_batch_end(struct service *service);
-void publish_batch_drop(struct service *service);	/* what was added is not published after all */
+void publish_batch_end(struct service *service);	/* the answer is committed: clears the intent, and empties the batch */
+void publish_batch_drop(struct service *service);	/* empties the batch: what was added is not published */
 
 #endif

@@ -53,7 +53,7 @@ void request_publish(struct service *service, struct cursor *c, struct outcome *
 	o->count = service->item_count;
 }
 
-/* A publish that nobody waits for. */
+/* Adds a publish that is not answered to the batch, which is published first if it is full. */
 static enum outcome_kind add_to_batch(struct service *service, struct cursor *c, const struct request *req)
 {
 	if (!request_add(service, c, req)) {
@@ -68,6 +68,7 @@ static enum outcome_kind add_to_batch(struct service *service, struct cursor *c,
 
 /* ---- subscriptions ---- */
 
+/* The request's next name, after `number` others. False: there are no more. */
 static bool next_name(const struct request_names *names, unsigned number, struct topic_name *name)
 {
 	if (names->next)
@@ -77,7 +78,10 @@ static bool next_name(const struct request_names *names, unsigned number, struct
 	return number == 0;
 }
 
-/* A connection that becomes a stream takes what goes to everybody from then on. (But not a page, which counts the messages of one topic.) */
+/*
+ * Subscribes a session that becomes a stream to what goes to everybody, if `broadcast` is on. But not a page, which counts the messages of its one
+ * topic. NULL, or why not.
+ */
 static const char *subscribe_everybody(struct service *service, struct cursor *c, struct session_state_shm *st)
 {
 	struct topic_name everybody = action_everybody();
@@ -87,6 +91,7 @@ static const char *subscribe_everybody(struct service *service, struct cursor *c
 	return action_subscribe(service, c->fd, st, &everybody);
 }
 
+/* Subscribes the session to all names of the request. If that fails, a session that was to become a stream subscribes nothing. */
 static void subscribe(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
 {
 	struct topic_name name;
@@ -117,7 +122,7 @@ static void unsubscribe(struct service *service, struct cursor *c, const struct 
 
 /* ---- requests ---- */
 
-/* Why it can't be served, as far as it can be told without trying. */
+/* Whether the request can't be served, as far as that can be told without trying. *o says why. */
 static bool refuse(const struct service *service, const struct request *req, struct outcome *o)
 {
 	o->error = NULL;

@@ -1,13 +1,13 @@
 /*
- * What a client asks for, and what became of it, whatever it speaks. Each protocol reads a request from its input, has it served here, and writes
- * the outcome in its own words:
+ * A client's request, and its outcome, in the same form for all protocols. Each protocol reads a request from its input, has it served here, and
+ * writes the outcome as an answer of its own:
  *
  *   X_next() -> struct request -> request_serve() -> struct outcome -> X_answer() -> outcome_commit()
  *
- * Crash rules. What is done for a request takes effect in one commit with its answer and with its input's being taken: outcome_commit(). What happens
- * before may happen twice, as a successor is given the same input again: to subscribe what is subscribed changes nothing, and messages that are
- * in the ring already are not published again (publish_answered()). A publish that is not answered is gathered in the batch, which is published, and
- * its input taken, before anything else is done for the session.
+ * Crash rules. outcome_commit() is one commit: what was done for the request, its answer, and that its input is taken. What happens before it may
+ * happen twice, as a successor is given the same input again. That does no harm: subscribing again changes nothing, and messages that are in the
+ * ring already are not published again (publish_answered()). A publish that is not answered goes into the batch. The batch is published, and its
+ * input taken, before anything else is done for the session.
  */
 #ifndef WORKER_SERVICE_REQUEST_H
 #define WORKER_SERVICE_REQUEST_H
@@ -21,64 +21,66 @@
 struct request_body {
 	size_t size;
 	void (*write)(const struct request_body *body, char *dst);
-	const void *from;		/* the reader's */
+	const void *from;		/* the protocol's, for `write` */
 };
 
 /*
- * Names that a request has. The reader has found them to be good ones. `next` gives one after the other, and false when there are no more; NULL:
- * there is `one`.
+ * The names in a request, which the protocol has checked. `next` gives one after the other, and returns false when there are no more. Without
+ * `next` there is one name: `one`.
  */
 struct request_names {
 	struct topic_name one;
 	bool (*next)(void *from, struct topic_name *name);
-	void *from;			/* the reader's */
+	void *from;			/* the protocol's, for `next` */
 };
 
 struct request {
 	enum request_kind kind;		/* REQUEST_UNKNOWN: there is only an error */
-	const char *error;		/* why it can't be served, as the reader found; NULL: it can */
-	unsigned status;		/* with an error: the one of HTTP that says the same */
-	uint64_t after;			/* the place in the input behind it */
-	uint32_t flags;			/* of the session, that take effect with it */
-	struct request_names names;	/* all but ping */
+	const char *error;		/* why it can't be served, as far as the protocol has found out; NULL: it can */
+	unsigned status;		/* with `error`: the HTTP status that says the same */
+	uint64_t after;			/* the position in the input behind the request */
+	uint32_t flags;			/* flags of the session that take effect with it */
+	struct request_names names;	/* of all requests but ping */
 	struct request_body body;	/* publish, send */
-	bool answered;			/* publish, send: the client waits for what became of it */
-	bool becomes;			/* subscribe, login: and the session becomes one of `transport`, or it stays what it is and subscribes nothing */
+	bool answered;			/* publish, send: the client is told what became of it */
+	/* Subscribe, login: the session also becomes one of `transport`. If it can't, it stays what it is, and subscribes nothing. */
+	bool becomes;
 	uint32_t transport;
 };
 
 enum outcome_kind {
 	OUTCOME_BATCHED,		/* the message is in the batch: nothing is to be answered */
-	OUTCOME_ANSWER,			/* the client is to be answered, which outcome_commit() ends */
-	OUTCOME_LATER,			/* the cursor is stalled before it: it is read again when others had their turn */
+	OUTCOME_ANSWER,			/* the client is to be answered, with outcome_commit() */
+	OUTCOME_LATER,			/* the cursor is stalled before the request, which is read again when other sessions have had their turn */
 };
 
 struct outcome {
 	enum outcome_kind kind;
-	const char *error;		/* NULL: done */
+	const char *error;		/* NULL: the request was served */
 	unsigned status;
-	const struct publish_item *published;	/* what became of each message, in `seq` and `subscribers`; NULL: this is about none */
+	const struct publish_item *published;	/* the messages, each with its `seq` and `subscribers`; NULL: there are none */
 	unsigned count;
-	struct session_state_shm state;	/* the session's, with what was done */
+	struct session_state_shm state;	/* the session's new state, for outcome_commit() */
 };
 
+/* Serves the request, and says in *o what became of it. */
 void request_serve(struct service *service, struct cursor *c, const struct request *req, struct outcome *o);
 
 /*
- * Several messages in one request: all of them are published, or none. request_begin(): false when it is put off. request_add(): false when there is
- * no room for one more. Then request_publish(), or request_drop().
+ * For several messages in one request, all of which are published, or none. First request_begin(); false: it is put off. Then request_add() for
+ * each message; false: there is no room for it. At last request_publish(), or request_drop() if nothing is to be published.
  */
 bool request_begin(struct service *service, struct cursor *c);
 bool request_add(struct service *service, struct cursor *c, const struct request *req);
 void request_publish(struct service *service, struct cursor *c, struct outcome *o);
 void request_drop(struct service *service);
 
-/* The outcome of something that changes nothing: to answer what is no request. */
+/* An outcome that changes nothing: to answer input that is no request. */
 struct outcome outcome_nothing(const struct service *service, const struct cursor *c);
 
 /*
- * Ends an OUTCOME_ANSWER: the answer, what was done, and that the input is taken up to `after`, are one commit. With SESSION_CLOSE in `flags` it is
- * the session's last answer. False: there is no room for the answer, and the connection is broken.
+ * Ends an OUTCOME_ANSWER. What was done, the answer, and that the input is taken up to `after`, are one commit. `flags` are added to the session's;
+ * with SESSION_CLOSE this is its last answer. False: there is no room for the answer, and the session is aborted.
  */
 bool outcome_commit(struct service *service, struct cursor *c, struct outcome *o, uint64_t after, const void *answer, size_t len, uint32_t flags);
 

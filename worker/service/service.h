@@ -21,16 +21,16 @@ struct service {
 	struct apart *apart;
 
 	/* subscribe.c */
-	uint32_t subscriptions_spare;	/* how many more may be made before all are counted */
+	uint32_t subscriptions_spare;	/* how many subscriptions may be made before those of all slots are counted again */
 
 	/* publish_batch.c */
-	struct publish_item *items;	/* parsed and not yet published */
+	struct publish_item *items;	/* messages that are parsed and not yet published */
 	unsigned item_count;
 	char *item_text;		/* their topics and messages */
 	size_t item_used, item_room;
 
 	/* flood.c */
-	struct flood *flood;		/* by descriptor; NULL: nobody counts */
+	struct flood *flood;		/* by descriptor; NULL: nobody counts, as no limit is set */
 };
 
 #endif

@@ -1,11 +1,11 @@
 /*
- * What a session asks for, whatever the transport: subscribe and unsubscribe, log in and out. Publishing is in publish_batch.c.
+ * Subscribing and unsubscribing, logging in and out, whatever the transport. Publishing is in publish_batch.c.
  *
- * To be logged in under an id is to subscribe a topic that nobody can name: its name begins with a control character, which topics can't.
+ * To log in under an id is to subscribe to a topic that no client can name: its name begins with a control character.
  *
- * A crash in between: the topic joined but not subscribed is left again by recover(). A subscription is there from the store that links
- * it; its answer and the input's being taken follow in one commit, and until then the successor handles the same input again
- * and finds it subscribed.
+ * What a death leaves. If a topic is joined and not subscribed, recover() leaves it again. A subscription is there from the store that links it.
+ * Its answer, and that its input is taken, follow in one commit. If the worker dies before that, its successor is given the same input again, and
+ * finds the topic subscribed.
  */
 #include "worker/service/subscribe.h"
 
@@ -35,7 +35,10 @@ struct topic_name action_everybody(void)
 	return (struct topic_name){ .len = 1, .bytes = { NAME_EVERYBODY } };
 }
 
-/* Joins the topic; *tail is where the ring ends at that moment, *number that of the topic's next record: every later record is seen. */
+/*
+ * Joins the topic, so that this worker sees every later record of it. At that moment, *tail is the ring's tail, and *number the number of the
+ * topic's next record. Returns the topic, or TOPIC_NONE: there are too many.
+ */
 static uint32_t join(struct service *service, const struct topic_name *name, uint64_t *tail, uint64_t *number)
 {
 	uint64_t hash = index_hash(name->bytes, name->len);
@@ -49,7 +52,10 @@ static uint32_t join(struct service *service, const struct topic_name *name, uin
 	return t;
 }
 
-/* Each has room for some; beyond that, all have a limit together. Of what is left of it a worker takes a part, before it counts again. */
+/*
+ * Whether the session may have one subscription more. SLOT_SHARE of them it may always have. Beyond that, all sessions of the server have one
+ * limit. Of what is left of it, a worker takes a small part, and counts all slots again when that is used up.
+ */
 static bool may_subscribe(struct service *service, const struct session_shm *s)
 {
 	uint64_t all, most = service->base->hub.shm->subscriptions_max;
@@ -66,7 +72,7 @@ static bool may_subscribe(struct service *service, const struct session_shm *s)
 	return true;
 }
 
-/* Nobody here subscribes what was joined. */
+/* Leaves a topic that was joined, unless a session here subscribes to it. */
 static void leave_unsubscribed(struct service *service, uint32_t t)
 {
 	if (topics_find(service->topics, t))
@@ -77,7 +83,8 @@ static void leave_unsubscribed(struct service *service, uint32_t t)
 }
 
 /*
- * The session is about to have a second topic. What the first one's fan-out has not served it yet, its own stream brings. -1 without memory.
+ * The session is about to have a second topic: moves it apart. If the fan-out of the first topic has not served it everything yet, it is put
+ * behind, and its own stream brings that. 0, or -1: no memory.
  */
 static int go_apart(struct service *service, int fd, struct session_state_shm *st)
 {
@@ -123,7 +130,7 @@ const char *action_subscribe(struct service *service, int fd, struct session_sta
 	}
 	sub->from = tail;
 	sub->number = (uint32_t)next;
-	/* With one topic, only pos says what a live session is owed. */
+	/* With one topic, only `pos` says what a live session is owed. */
 	if (s->count == 0 && !(st->flags & SESSION_BEHIND) && st->pos < tail)
 		st->pos = tail;
 	CRASH_POINT("subscribe-filled");

@@ -1,5 +1,5 @@
 /*
- * What a session asks for, whatever the transport: subscribe and unsubscribe, log in and out.
+ * Subscribing and unsubscribing, logging in and out, whatever the transport.
  */
 #ifndef WORKER_SERVICE_SUBSCRIBE_H
 #define WORKER_SERVICE_SUBSCRIBE_H
@@ -7,17 +7,21 @@
 #include "shm/index.h"
 #include "worker/service/service.h"
 
-/* They change the session's subscriptions at once, and its state in *st, which the caller commits. */
+/* The name of a topic, or of what is subscribed in the same way: an id's inbox, and what goes to everybody. */
 struct topic_name {
 	uint8_t len;
 	char bytes[TOPIC_NAME_MAX];
 };
-enum { NAME_INBOX = 1, NAME_EVERYBODY = 2 };	/* what the names of topics that are none begin with */
-struct topic_name action_name(bool inbox, const char *name, size_t len);	/* of a topic, or of an id's inbox */
-struct topic_name action_everybody(void);					/* of what goes to every connection */
-/* NULL, or why not. With st->transport another than the session's, it is as one of that transport. */
+enum { NAME_INBOX = 1, NAME_EVERYBODY = 2 };	/* first byte of names that are no topic's */
+struct topic_name action_name(bool inbox, const char *name, size_t len);	/* the name of a topic, or of an id's inbox */
+struct topic_name action_everybody(void);					/* the name of what goes to every connection */
+/*
+ * These change the session's subscriptions at once, and its state in *st, which the caller commits. action_subscribe() returns NULL, or why not. It
+ * subscribes for st->transport, which may be what the session is about to become.
+ */
 const char *action_subscribe(struct service *service, int fd, struct session_state_shm *st, const struct topic_name *name);
 void action_unsubscribe(struct service *service, int fd, struct session_state_shm *st, const struct topic_name *name);
-void action_join_everybody(struct service *service, int fd);	/* if the server broadcasts; commits */
+/* Subscribes the session to what goes to everybody, if `broadcast` is on, and commits that. */
+void action_join_everybody(struct service *service, int fd);
 
 #endif

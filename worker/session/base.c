@@ -1,5 +1,5 @@
 /*
- * The turn's clock, and lists. See base.h.
+ * The clock, and lists of sessions. See base.h.
  */
 #include "worker/session/base.h"
 
@@ -37,7 +37,7 @@ uint64_t base_clock(void)
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
-/* A sign of life, once a turn of the loop or a piece of a longer work: the keeper kills a worker that gives none. */
+/* The keeper kills a worker that gives no sign of life for hang_limit. */
 void base_beat(struct base *base)
 {
 	uint64_t now = milliseconds();

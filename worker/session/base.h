@@ -1,6 +1,6 @@
 /*
- * What every module of a worker stands on: its slot and the hub, its loop, the turn's clock, counting, and which session to blame if the worker
- * dies. Nothing here outlives the worker; what does is in the slot segment and the hub.
+ * What every module of a worker needs: the hub and the worker's slot, the event loop, the clock, the counters, and the note of the session that is
+ * to blame if the worker dies. This struct ends with its worker; what must survive is in the slot segment and in the hub.
  */
 #ifndef WORKER_SESSION_BASE_H
 #define WORKER_SESSION_BASE_H
@@ -16,41 +16,46 @@
 
 struct base {
 	const struct settings *settings;
-	unsigned number;		/* of the slot */
+	unsigned number;		/* the slot's number */
 	struct hub hub;
-	struct hub_slot_shm *self;	/* in the hub */
+	struct hub_slot_shm *self;	/* the slot's part of the hub */
 	struct slot slot;
 	struct lend lend;
 
 	struct ev_loop *loop;
 	struct ev_io *io;		/* the sessions' watchers, by descriptor */
-	int *over;			/* sessions whose connection is over, to be closed */
+	int *over;			/* sessions whose connection is over; the loop closes them */
 	uint32_t over_count;
-	uint32_t now;			/* seconds of CLOCK_MONOTONIC, as of this turn */
+	uint32_t now;			/* CLOCK_MONOTONIC in seconds, as of the last base_beat() */
 	uint64_t now_ms;		/* the same in milliseconds */
-	char *scratch;			/* room for one frame, or one answer */
+	char *scratch;			/* memory for one frame or one answer */
 	size_t scratch_room;
 
-	/* ---- what higher storeys do when they are asked for it, with `above` of theirs ---- */
+	/* ---- functions of higher storeys, for lower ones to call; `above` is their first argument ---- */
 	void *above;
-	bool (*make_room)(void *above, int fd, size_t bytes);	/* of buffers, for session `fd` (-1: for all); false: there is none */
-	void (*no_memory)(void *above, int fd);			/* ends a session for which there was no room */
-	/* The session goes from one state to the other, of which one at least is in the middle of a frame. */
+	/* Disconnects other sessions until `bytes` more may be lent to session `fd` (-1: to none in particular). False: that is not possible. */
+	bool (*make_room)(void *above, int fd, size_t bytes);
+	void (*no_memory)(void *above, int fd);			/* ends a session for which there is no memory */
+	/* Called before a session's state changes from one to the other, if it is in the middle of a frame in at least one of them. */
 	void (*cut_moved)(void *above, int fd, const struct session_state_shm *from, const struct session_state_shm *to);
 };
 
+/* Gives a sign of life and reads the clock. To be called once a turn of the loop, and now and then during longer work. */
 void base_beat(struct base *base);
-uint64_t base_clock(void);			/* microseconds of CLOCK_MONOTONIC */
+uint64_t base_clock(void);			/* CLOCK_MONOTONIC in microseconds, read now */
 static inline void base_count(struct base *base, enum counter counter, uint64_t n)
 {
 	hub_count(&base->hub, base->number, counter, n);
 }
-int base_push(int **list, uint32_t *count, uint32_t *room, int fd);	/* appends; -1 without memory */
+int base_push(int **list, uint32_t *count, uint32_t *room, int fd);	/* appends; -1: no memory */
 
-/* Which session is being dealt with, to blame if the worker dies of it: its input; something else of it, or of none (-1). */
+/*
+ * Notes which session the worker is dealing with, so that a death in between can be blamed on it (shm/blame.h). base_on_input(): it handles the
+ * session's input. base_on(): it does something else for the session; with -1, it deals with no session.
+ */
 static inline void base_on_input(struct base *base, int fd)
 {
-	/* release: whom to blame is known before anything of it is looked at */
+	/* The fence keeps the compiler from touching the session before it is noted. */
 	atomic_store_explicit(&base->slot.shm->working_on, (uint32_t)fd + 1, memory_order_release);
 	atomic_signal_fence(memory_order_seq_cst);
 }
@@ -61,7 +66,7 @@ static inline void base_on(struct base *base, int fd)
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
-static inline int base_at(const struct base *base)		/* -1: none */
+static inline int base_at(const struct base *base)		/* the session that is noted; -1: none */
 {
 	return (int)(atomic_load_explicit(&base->slot.shm->working_on, memory_order_relaxed) & ~WORKING_ELSE) - 1;
 }

@@ -82,14 +82,15 @@ void session_over(struct base *base, int fd)
 {
 	if (session_mark(base, fd, MARK_OVER))
 		return;
-	base->over[base->over_count++] = fd;		/* (room for all) */
+	base->over[base->over_count++] = fd;		/* the list has room for all sessions */
 	session_watch(base, fd);
 }
 
 void session_abort(struct base *base, int fd, enum counter why)
 {
 	base_count(base, why, 1);
-	shutdown(fd, SHUT_RDWR);	/* a successor finds it broken, if the loop does not come to closing it */
+	/* If the worker dies before the loop closes the session, its successor finds the connection broken. */
+	shutdown(fd, SHUT_RDWR);
 	session_over(base, fd);
 }
 
@@ -137,7 +138,7 @@ int session_append(struct base *base, int fd, struct session_state_shm *st, cons
 		if (left)
 			memcpy(lend_bytes(&base->slot, bigger), lend_bytes(&base->slot, st->out) + st->out_start, left);
 		if (st->out != session(base, fd)->state.out)
-			lend_give(&base->lend, st->out);	/* taken since the last commit */
+			lend_give(&base->lend, st->out);	/* no committed state names it */
 		st->out = bigger;
 		st->out_start = 0;
 		st->out_end = left;

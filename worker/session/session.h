@@ -1,9 +1,9 @@
 /*
  * Sessions: their state in shared memory, their watchers, their buffers and their end.
  *
- * There are two kinds of end. After what is owed: SESSION_CLOSE is set in the state, nothing more is read, what is in the out buffer is sent,
- * and then our side is shut. And now: session_abort() or session_over(), from wherever it may be, also in the middle of a fan-out; the loop
- * closes the session when the turn's work is done, and until then nobody deals with it.
+ * A session ends in one of two ways. Orderly: SESSION_CLOSE is set in its state. From then on no input is taken, the out buffer is sent, and then
+ * our side of the connection is shut (output.c). At once: session_abort() or session_over(), which may be called anywhere, also in the middle of a
+ * fan-out. They stop the watcher and put the session into a list; the loop closes it when the work at hand is done.
  */
 #ifndef WORKER_SESSION_SESSION_H
 #define WORKER_SESSION_SESSION_H
@@ -11,21 +11,22 @@
 #include "worker/session/base.h"
 
 #define SESSION_SHARE (256 * 1024)	/* bytes sent to one session before others get their turn */
-#define SESSION_OUT_MAX 16384		/* bytes of answers waiting before a session's input waits too */
+#define SESSION_OUT_MAX 16384		/* bytes of unsent answers, beyond which a session's input waits, too */
 
 struct session_shm *session(const struct base *base, int fd);
 
-/* What a session is marked with, privately: in its watcher's data, which has room for eight marks (heartbeat.c keeps times beside them). */
+/* Marks of a session, in the data of its watcher. They are the worker's own; its successor sets them anew. */
 enum {
-	MARK_STALLED = 1,		/* its publishing is put off: it is in the list of those that are tried again */
-	MARK_READABLE = 2,		/* its input waits for its turn (turn.c), */
-	MARK_WRITABLE = 32,		/* its output does */
-	MARK_OUTPUT_BLOCKED = 4,		/* its input waits for its answers to be read */
-	MARK_ENDED = 8,			/* its peer sends no more, and is still owed answers */
+	MARK_STALLED = 1,		/* its input is put off: it is in the list of stalled sessions, whose input is tried again (input.c) */
+	MARK_READABLE = 2,		/* it is readable, and waits for its turn (turn.c) */
+	MARK_WRITABLE = 32,		/* it is writable, and waits for its turn (turn.c) */
+	MARK_OUTPUT_BLOCKED = 4,		/* its input waits until its answers are sent */
+	MARK_ENDED = 8,			/* its peer has sent its last byte, and input before that still waits to be dealt with */
 	MARK_LOCAL = 16,		/* it is a Unix-domain socket */
-	MARK_OVER = 128,		/* its connection is over: it is in base->over, for the loop to close it */
-	MARK_HEAVY = 64,		/* with MARK_STALLED: what it publishes takes much of the ring, and waits for more room than others do */
+	MARK_OVER = 128,		/* its connection is over: it is in base->over, and the loop will close it */
+	MARK_HEAVY = 64,		/* with MARK_STALLED: its messages are large, and put off earlier than small ones (publish_ready()) */
 };
+/* Set or clear a mark. They return whether it was set before. */
 static inline bool session_mark(struct base *base, int fd, uintptr_t mark)
 {
 	bool was = (uintptr_t)base->io[fd].data & mark;
@@ -46,30 +47,38 @@ static inline bool session_has(const struct base *base, int fd, uintptr_t marks)
 	return (uintptr_t)base->io[fd].data & marks;
 }
 
-void session_watch(struct base *base, int fd);	/* makes the watcher fit the state */
-/* Replaces the session's state, and gives back the buffers that the new one no longer names. */
+/* Watches the connection for what the session's state and marks ask for. */
+void session_watch(struct base *base, int fd);
+/* Replaces the session's state in one step (slot_commit()), and gives back the buffers that the new state no longer names. */
 void session_commit(struct base *base, int fd, const struct session_state_shm *st);
-void session_count(struct base *base, uint32_t transport, int n);	/* one more, one less of them */
+/* Adds `n`, 1 or -1, to the number of connections that speak the transport. */
+void session_count(struct base *base, uint32_t transport, int n);
 
-/* The connection is over: the peer has closed it, or it is broken. */
+/* Has the loop close the session: its peer has closed the connection, it is broken, or its time is up. */
 void session_over(struct base *base, int fd);
-/* Breaks the connection, and counts why. What was sent may still arrive. */
+/* Shuts the connection both ways, counts `why`, and has the loop close the session. What was sent before may still arrive. */
 void session_abort(struct base *base, int fd, enum counter why);
-/* Gives up what the session has of buffers, and is in the middle of, and has it wait for the peer's end: without memory, it costs nothing. */
+/*
+ * Takes from the session its buffers and the frame that it is in the middle of. From then on it only waits for its peer to close (SESSION_LINGER),
+ * which needs no memory.
+ */
 void session_forfeit(struct base *base, int fd);
-/* The next one that is over, or -1: for the loop, which closes it. */
+/* Takes a session out of the list of those that are over, for the loop to close it. -1: the list is empty. */
 int session_next_over(struct base *base);
 
 /*
- * lend_take() for a session, or for none in particular (-1), and lend_grow(), with room made for it (base.make_room). LENT_NONE, false: it
- * can't be.
+ * lend_take() and lend_grow() for session `fd` (-1: for no session in particular). If no more may be lent, other sessions are disconnected for it
+ * (base.make_room). LENT_NONE or false: there is no room all the same.
  */
 uint32_t session_buffer(struct base *base, int fd, size_t bytes);
 bool session_buffer_grow(struct base *base, int fd, uint32_t ref, size_t bytes);
 
-/* Puts bytes that come before anything of the ring into `st`, uncommitted. -1: no buffer. */
+/* Appends bytes to the out buffer of `st`, which the caller commits. They are sent before any record of the ring. -1: no buffer. */
 int session_append(struct base *base, int fd, struct session_state_shm *st, const void *bytes, size_t len);
-/* Appends and commits, with input taken up to `parsed`. False: broken. Sending is output_flush()'s. */
+/*
+ * Appends bytes to the out buffer and commits, together with `parsed`. It does not send: output_flush() does. False: there is no buffer, and the
+ * session is aborted.
+ */
 bool session_answer(struct base *base, int fd, uint64_t parsed, const void *bytes, size_t len);
 
 #endif
