@@ -15,7 +15,8 @@
 
 struct session_shm *session(const struct base *base, int fd);
 
-/* Marks of a session, in the data of its watcher. They are the worker's own; its successor sets them anew. */
+/* Marks of a session, in the data of its watcher, which has room for eight (heartbeat.c keeps times beside them). They are the worker's own; its
+ * successor sets them anew. */
 enum {
 	MARK_STALLED = 1,		/* its input is put off: it is in the list of stalled sessions, whose input is tried again (input.c) */
 	MARK_READABLE = 2,		/* it is readable, and waits for its turn (turn.c) */
