@@ -129,11 +129,7 @@ static void one_is_removed_in_the_middle_of_a_pass(void **state)
 					assert_int_equal(times[fd[i]], 1);
 				else
 					assert_in_range(times[fd[i]], 0, 1);
-				leave_all(&w->topics, w->apart, fd[i], TRANSPORT_FLASH);
-				session(&w->base, fd[i])->status = SESSION_FREE;
-				ev_io_stop(w->base.loop, &w->base.io[fd[i]]);
-				close(fd[i]);
-				close(w->peer[fd[i]]);
+				end_session(w, fd[i]);
 			}
 		}
 	assert_int_equal(find(w->hub, "news"), TOPIC_NONE);

@@ -154,19 +154,24 @@ static inline int service_up(void **state)
 	return 0;
 }
 
+/* The session and its connection are gone, as after a worker's closing it. */
+static inline void end_session(struct worker_fixture *w, int fd)
+{
+	session(&w->base, fd)->status = SESSION_FREE;
+	ev_io_stop(w->base.loop, &w->base.io[fd]);
+	if (w->apart)
+		leave_all(&w->topics, w->apart, fd, session(&w->base, fd)->state.transport);
+	close(fd);
+	close(w->peer[fd]);
+}
+
 static inline int down(void **state)
 {
 	struct worker_fixture *w = *state;
 
-	for (int fd = 0; fd < SESSIONS; fd++) {
-		if (session(&w->base, fd)->status != SESSION_OPEN)
-			continue;
-		ev_io_stop(w->base.loop, &w->base.io[fd]);
-		if (w->apart)
-			leave_all(&w->topics, w->apart, fd, session(&w->base, fd)->state.transport);
-		close(fd);
-		close(w->peer[fd]);
-	}
+	for (int fd = 0; fd < SESSIONS; fd++)
+		if (session(&w->base, fd)->status == SESSION_OPEN)
+			end_session(w, fd);
 	ev_loop_destroy(w->base.loop);
 	batch_destroy(w->batch);
 	lend_fini(&w->base.lend);
