@@ -130,6 +130,12 @@ M("chain-outlives-a-subscription", "worker/delivery/multi_topic.c", "\t\tc->chan
 M("noted-from-before-the-subscribe", "worker/delivery/multi_topic.c", "\t\tif (seq >= a->base->slot.subscriptions[s->subscription].from)\n", "",
   "test_apart.ComingAndGoing.test_topics_come_and_go")
 M("partly-is-all", "worker/delivery/multi_topic.c", "\t\tif (!a->partly)\n\t\t\ta->cursor = a->end;\n", "\t\ta->cursor = a->end;\n", APART + "test_more_subscribers_than_a_window")
+M("put-off-is-passed-over", "worker/service/publish_batch.c", "done ? service->items[done - 1].parsed : c->batch_from, heavy);", "c->at, heavy);", "test_publish_batch")
+M("flags-without-their-message", "worker/service/publish_batch.c", "\t\tst.flags |= service->items[done - 1].flags;\n", "", "test_publish_batch")
+M("stream-though-refused", "worker/service/request.c", "\t\to->state = session(service->base, c->fd)->state;\n\t}\n", "\t}\n", "test_request")
+M("answer-without-its-input", "worker/service/request.c", "\t\to->state.parsed = after;\n", "", "test_request")
+M("ended-before-it-is-answered", "worker/protocol/input.c", "session_has(protocols->base, fd, MARK_STALLED | MARK_OUTPUT_BLOCKED)) {\n", "false) {\n", "test_input")
+M("blocked-and-read-on", "worker/protocol/input.c", "cursor_left(&c) > 0 && !output_is_blocked(protocols, fd) && step_of", "cursor_left(&c) > 0 && step_of", "test_input")
 M("piece-is-all", "worker/delivery/multi_topic.c", "pos = c->first ? a->item[a->note[c->first - 1].item].seq : a->end;", "pos = a->end;",
   APART + "test_more_than_one_send")
 M("overtaken-apart-forgotten", "worker/delivery/multi_topic.c", "\t\t\tdefer_subscribers(a, a->topics->of[i]);\n", "\t\t\t(void)defer_subscribers;\n", APART + "test_the_ring_went_round")

@@ -1,0 +1,251 @@
+/*
+ * Input, with a transport of the test's own: what arrives is dealt with once, in order and in turn, and what is left of it stays.
+ *
+ * The source is included, with another step in place of the flash socket's. A unit of its input is a letter and its end, '.'; the letters:
+ *
+ *   p publishes, and is not answered    a is answered with 'A'    b is answered with more than a client may leave unread
+ *   w is put off, once    . alone is nothing
+ */
+#define flash_step test_step
+#include "worker/protocol/input.c"
+#undef flash_step
+
+#include "tests/unit/worker_fixture.h"
+
+struct test {
+	struct worker_fixture *w;
+	struct protocols protocols;
+};
+
+static char dealt_with[256];
+static bool waits;		/* w is put off */
+
+static bool answer(struct protocols *protocols, struct cursor *c, size_t len)
+{
+	static char text[SESSION_OUT_MAX + 1];
+
+	memset(text, 'A', sizeof(text));
+	return publish_batch_begin(protocols->service, c) && session_answer(protocols->base, c->fd, c->at + 2, text, len);
+}
+
+bool test_step(struct protocols *protocols, struct cursor *c)
+{
+	char letter = *cursor_text(c), *dst;
+
+	if (cursor_left(c) < 2)
+		return false;
+	if (letter == 'w' && waits) {
+		cursor_stall(c);
+		return false;
+	}
+	if (letter == 'p') {
+		dst = publish_batch_add(protocols->service, c, "a", 1, 1, c->at + 2, 0);
+		*dst = 'm';
+	}
+	if ((letter == 'a' && !answer(protocols, c, 1)) || (letter == 'b' && !answer(protocols, c, SESSION_OUT_MAX + 1)))
+		return false;
+	strncat(dealt_with, &letter, 1);
+	cursor_take(c, 2);
+	return !c->stop;
+}
+
+static int up(void **state)
+{
+	struct test *t = calloc(1, sizeof(*t));
+	int r = service_up((void **)&t->w);
+
+	t->protocols = (struct protocols){
+		.base = &t->w->base, .topics = &t->w->topics, .apart = t->w->apart, .output = &t->w->output, .service = &t->w->service,
+	};
+	dealt_with[0] = '\0';
+	waits = false;
+	*state = t;
+	return r;
+}
+
+static int test_down(void **state)
+{
+	struct test *t = *state;
+	int r;
+
+	ev_timer_stop(t->w->base.loop, &t->protocols.retry);
+	r = down((void **)&t->w);
+	free(t->protocols.stalled);
+	free(t);
+	return r;
+}
+
+static void on_retry(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)timer;
+	(void)events;
+}
+
+static int client(struct test *t)
+{
+	ev_init(&t->protocols.retry, on_retry);
+	t->protocols.retry.repeat = 1;
+	return opened(t->w, TRANSPORT_FLASH);
+}
+
+static void arrives(struct test *t, int fd, const char *text)
+{
+	assert_int_equal(send(t->w->peer[fd], text, strlen(text), MSG_DONTWAIT), strlen(text));
+	input_ready(&t->protocols, fd);
+}
+
+static void assert_dealt_with(const char *letters)
+{
+	assert_string_equal(dealt_with, letters);
+}
+
+static void each_unit_once(void **state)
+{
+	struct test *t = *state;
+	int fd = client(t);
+	uint64_t tail = ring_tail(&t->w->base.hub.ring);
+
+	subscribe(t->w, fd, "a");
+	arrives(t, fd, "p.a.p.p.");
+	assert_dealt_with("papp");
+	assert_int_equal(ring_tail(&t->w->base.hub.ring), tail + 3);
+	assert_int_equal(state_of(t->w, fd)->parsed, 8);
+	assert_int_equal(state_of(t->w, fd)->in, LENT_NONE);		/* nothing is left: nothing is kept */
+	expect_bytes(t->w, "A", 1);
+	assert_got_expected(t->w, fd);
+	assert_int_equal(base_at(&t->w->base), -1);
+}
+
+static void a_unit_that_is_not_whole_waits(void **state)
+{
+	struct test *t = *state;
+	int fd = client(t);
+	const struct lent_shm *head;
+
+	arrives(t, fd, "a.a");
+	assert_dealt_with("a");
+	assert_int_equal(state_of(t->w, fd)->parsed, 2);
+	head = lend_header(&t->w->base.slot, state_of(t->w, fd)->in);
+	assert_int_equal(head->len - (state_of(t->w, fd)->parsed - head->base), 1);
+	assert_in_range(lend_room(&t->w->base.slot, state_of(t->w, fd)->in), 1, 1024);	/* in a small buffer */
+	arrives(t, fd, ".a.");
+	assert_dealt_with("aaa");
+	assert_int_equal(state_of(t->w, fd)->in, LENT_NONE);
+}
+
+/* Put off, it is tried again from there, and in the meantime nothing is read. */
+static void what_is_put_off_is_tried_again(void **state)
+{
+	struct test *t = *state;
+	int fd = client(t);
+
+	waits = true;
+	arrives(t, fd, "a.w.a.");
+	assert_dealt_with("a");
+	assert_true(session_has(&t->w->base, fd, MARK_STALLED));
+	assert_int_equal(watched(t->w, fd), 0);
+	assert_int_equal(t->protocols.stalled_count, 1);
+	input_retry_stalled(&t->protocols);
+	assert_dealt_with("a");
+	assert_int_equal(t->protocols.stalled_count, 1);
+	waits = false;
+	assert_false(input_retry_stalled(&t->protocols));
+	assert_dealt_with("awa");
+	assert_int_equal(t->protocols.stalled_count, 0);
+	assert_false(session_has(&t->w->base, fd, MARK_STALLED));
+	assert_int_equal(watched(t->w, fd), EV_READ);
+}
+
+/* A client that reads no answers is not listened to, until it does. */
+static void answers_that_are_not_read_hold_up_input(void **state)
+{
+	struct test *t = *state;
+	int fd = client(t);
+
+	cram(fd);
+	arrives(t, fd, "b.a.");
+	assert_dealt_with("b");
+	assert_true(session_has(&t->w->base, fd, MARK_OUTPUT_BLOCKED));
+	assert_int_equal(watched(t->w, fd), EV_WRITE);
+	drain(t->w, fd);
+	assert_true(output_run(&t->w->output, fd));
+	input_resume(&t->protocols, fd);
+	assert_dealt_with("ba");
+}
+
+static void the_end_comes_behind_what_was_sent(void **state)
+{
+	struct test *t = *state;
+	int fd = client(t);
+
+	waits = true;
+	arrives(t, fd, "w.");
+	shutdown(t->w->peer[fd], SHUT_WR);
+	input_ready(&t->protocols, fd);
+	assert_true(session_has(&t->w->base, fd, MARK_ENDED));
+	assert_int_equal(t->w->base.over_count, 0);
+	waits = false;
+	input_retry_stalled(&t->protocols);
+	assert_dealt_with("w");
+	assert_over(t->w, fd);
+}
+
+static void an_end_within_a_frame_is_an_error(void **state)
+{
+	struct test *t = *state;
+	int fd = client(t);
+
+	arrives(t, fd, "a");
+	shutdown(t->w->peer[fd], SHUT_WR);
+	input_ready(&t->protocols, fd);
+	receive_all(t->w, fd);
+	assert_non_null(memmem(t->w->got.at, t->w->got.len, "within a frame", 14));
+	assert_int_equal(counted(t->w, COUNTER_bad_input), 1);
+}
+
+/* Many are put off: each is tried, in the order in which they came, and one who was closed meanwhile is passed over. */
+static void those_put_off_go_in_turn(void **state)
+{
+	struct test *t = *state;
+	int fd[3];
+
+	waits = true;
+	for (int i = 0; i < 3; i++)
+		arrives(t, fd[i] = client(t), "w.");
+	session_over(&t->w->base, fd[1]);
+	assert_int_equal(t->protocols.stalled_count, 3);
+	waits = false;
+	assert_false(input_retry_stalled(&t->protocols));
+	assert_dealt_with("ww");
+	assert_int_equal(t->protocols.stalled_count, 0);
+}
+
+static void without_memory_it_ends(void **state)
+{
+	struct test *t = *state;
+	int fd = client(t);
+
+	lend_nothing(t->w);
+	arrives(t, fd, "a.");
+	assert_int_equal(t->w->no_memory, fd);
+	assert_dealt_with("");
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, up, test_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(each_unit_once),
+		TEST(a_unit_that_is_not_whole_waits),
+		TEST(what_is_put_off_is_tried_again),
+		TEST(answers_that_are_not_read_hold_up_input),
+		TEST(the_end_comes_behind_what_was_sent),
+		TEST(an_end_within_a_frame_is_an_error),
+		TEST(those_put_off_go_in_turn),
+		TEST(without_memory_it_ends),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
