@@ -188,5 +188,7 @@ class Client(Connection):
 
 def timestamp(message):
     """As one number, microseconds."""
+    if isinstance(message["timestamp"], int):
+        return message["timestamp"]
     mega, seconds, micro = message["timestamp"]
     return (mega * 1000000 + seconds) * 1000000 + micro

@@ -47,6 +47,9 @@ void partial_moved(struct partial_frames *partial, int fd, const struct session_
 void partial_join(struct partial_frames *partial, int fd, const struct session_state_shm *st);
 void partial_leave(struct partial_frames *partial, int fd, const struct session_state_shm *st);
 
+/* Keeps the frame that the session is in the middle of, if there is room. (For one whose topic may be gone before the rest is sent: whom a
+ * record goes to is told by the topic's name.) */
+void partial_hold(struct partial_frames *partial, int fd, const struct session_state_shm *st);
 /* Whether the record's frame can't be sent from the ring, which may overwrite it before the rest is sent: partial_begin() first. */
 bool partial_must_keep(const struct partial_frames *partial, uint64_t seq);
 /* Keeps the frame of the record for the session, which is about to begin with it. `must`: those who have most are disconnected for it if there is

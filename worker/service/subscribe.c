@@ -1,7 +1,7 @@
 /*
  * What a session asks for, whatever the transport: subscribe and unsubscribe, log in and out. Publishing is in publish_batch.c.
  *
- * To be logged in under an id is to subscribe a topic that nobody can name: its name begins with a control character, which topics can't.
+ * To be logged in under a name is to subscribe a topic that nobody can name: its name begins with a control character, which topics can't.
  *
  * A crash in between: the topic joined but not subscribed is left again by recover(). A subscription is there from the store that links
  * it; its answer and the input's being taken follow in one commit, and until then the successor handles the same input again
@@ -18,6 +18,8 @@
 #include "worker/delivery/landed.h"
 #include "worker/delivery/local_topics.h"
 #include "worker/delivery/multi_topic.h"
+#include "worker/delivery/partial_frame.h"
+#include "worker/delivery/stream.h"
 #include "worker/delivery/subscription_list.h"
 
 struct topic_name action_name(bool inbox, const char *name, size_t len)
@@ -152,6 +154,7 @@ void action_unsubscribe(struct service *service, int fd, struct session_state_sh
 
 	if (!number)
 		return;
+	partial_hold(service->streams->partial, fd, st);
 	links_remove(service->topics, fd, number);
 	CRASH_POINT("unsubscribe-unlinked");
 	session(service->base, fd)->count--;

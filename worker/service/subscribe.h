@@ -12,8 +12,7 @@ struct topic_name {
 	uint8_t len;
 	char bytes[TOPIC_NAME_MAX];
 };
-enum { NAME_INBOX = 1, NAME_EVERYBODY = 2 };	/* what the names of topics that are none begin with */
-struct topic_name action_name(bool inbox, const char *name, size_t len);	/* of a topic, or of an id's inbox */
+struct topic_name action_name(bool inbox, const char *name, size_t len);	/* of a topic, or of a user's inbox */
 struct topic_name action_everybody(void);					/* of what goes to every connection */
 /* NULL, or why not. With st->transport another than the session's, it is as one of that transport. */
 const char *action_subscribe(struct service *service, int fd, struct session_state_shm *st, const struct topic_name *name);

@@ -67,6 +67,9 @@ int session_next_over(struct base *base);
 uint32_t session_buffer(struct base *base, int fd, size_t bytes);
 bool session_buffer_grow(struct base *base, int fd, uint32_t ref, size_t bytes);
 
+/* What the session's greeting depends on. */
+struct transport_hello session_hello(const struct base *base, int fd);
+
 /* Puts bytes that come before anything of the ring into `st`, uncommitted. -1: no buffer. */
 int session_append(struct base *base, int fd, struct session_state_shm *st, const void *bytes, size_t len);
 /* Appends and commits, with input taken up to `parsed`. False: broken. Sending is output_flush()'s. */
