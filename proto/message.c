@@ -1,5 +1,5 @@
 /*
- * Requests of clients that talk JSON. Members that decide something are known by their names after escapes are resolved, and must
+ * Requests of the flash socket, and what all requests in JSON have in common. Members that decide something are known by their names after escapes are resolved, and must
  * stand only once: which of two would count differs between JSON parsers, and subscribers get both.
  */
 #include "proto/message.h"
@@ -22,8 +22,12 @@ static const struct name_rules topic_rules = {
 	"the topic has a control character in it",
 };
 static const struct name_rules id_rules = {
-	MESSAGE_ID_MAX, "the id is empty", "the id is longer than 254 bytes", "the id is not UTF-8",
+	MESSAGE_USER_MAX, "the id is empty", "the id is longer than 254 bytes", "the id is not UTF-8",
 	"the id has a control character in it",
+};
+static const struct name_rules user_rules = {
+	MESSAGE_USER_MAX, "the user is empty", "the user is longer than 254 bytes", "the user is not UTF-8",
+	"the user has a control character in it",
 };
 
 static const char *name_error(const struct name_rules *rules, const char *name, size_t len)
@@ -49,6 +53,11 @@ static const char *name_error(const struct name_rules *rules, const char *name, 
 const char *message_topic_error(const char *topic, size_t len)
 {
 	return name_error(&topic_rules, topic, len);
+}
+
+const char *message_user_error(const char *user, size_t len)
+{
+	return name_error(&user_rules, user, len);
 }
 
 const char *message_id_error(const char *id, size_t len)
@@ -111,61 +120,38 @@ static int read_name(const struct json *json, const struct name_member *want, st
 	return 0;
 }
 
-/* The client's mark for the answer. */
-static int read_id(const struct json *json, struct json_request *req, const char **error)
+void json_request_select(const struct json *json, unsigned count, struct json_request *req)
 {
-	const struct json_member *found;
-
-	if (find(json, "id", &found) < 0) {
-		*error = "the member id stands twice";
-		return -1;
-	}
-	if (found == NULL)
-		return 0;
-	if (found->type != JSON_STRING && found->type != JSON_NUMBER) {
-		*error = "the member id is neither a string nor a number";
-		return -1;
-	}
-	if (found->value_len > REQUEST_ID_MAX) {
-		*error = "the member id is longer than 255 bytes";
-		return -1;
-	}
-	req->id = found->value;
-	req->id_len = found->value_len;
-	return 0;
+	req->members = json->members;
+	req->count = count;
+	req->size = 0;
+	for (unsigned i = 0; i < count; i++)
+		req->size += (size_t)json->members[i].name_len + 1 + json->members[i].value_len + 1;	/* colon; comma or } */
 }
 
-/* Takes the members that are not to be sent out of the array, and adds up what the others need. */
-static void select_members(struct json *json, bool drop_action, bool drop_id, struct json_request *req)
+/* Takes the members that are not to be sent out of the array. */
+static void select_members(struct json *json, bool drop_action, struct json_request *req)
 {
 	unsigned kept = 0;
 
-	req->size = 0;
 	for (unsigned i = 0; i < json->count; i++) {
 		const struct json_member *member = &json->members[i];
 
-		if (json_name_is(member, "timestamp") || (drop_action && json_name_is(member, "action"))
-		    || (drop_id && json_name_is(member, "id")))
-			continue;
-		req->size += (size_t)member->name_len + 1 + member->value_len + 1;	/* colon; comma or } */
-		json->members[kept++] = *member;
+		if (!json_name_is(member, "timestamp") && !(drop_action && json_name_is(member, "action")))
+			json->members[kept++] = *member;
 	}
-	json->count = kept;
-	req->members = json->members;
-	req->count = kept;
+	json_request_select(json, kept, req);
 }
 
-static enum request_kind kind_of(const struct json_member *action)
+enum request_kind request_kind_find(const char *name, size_t len)
 {
 	static const char *const names[REQUEST_UNKNOWN] = {
 		[REQUEST_SUBSCRIBE] = "subscribe", [REQUEST_UNSUBSCRIBE] = "unsubscribe", [REQUEST_PUBLISH] = "publish",
 		[REQUEST_LOGIN] = "login", [REQUEST_LOGOUT] = "logout", [REQUEST_SEND] = "send", [REQUEST_PING] = "ping",
 	};
-	char name[ACTION_MAX];
-	ssize_t len = json_string(action->value, action->value_len, name, sizeof(name));
 	unsigned kind = 0;
 
-	while (kind < REQUEST_UNKNOWN && (len != (ssize_t)strlen(names[kind]) || memcmp(name, names[kind], (size_t)len) != 0))
+	while (kind < REQUEST_UNKNOWN && (len != strlen(names[kind]) || memcmp(name, names[kind], len) != 0))
 		kind++;
 	return (enum request_kind)kind;
 }
@@ -173,6 +159,8 @@ static enum request_kind kind_of(const struct json_member *action)
 static int read_kind(const struct json *json, struct json_request *req, const char **error)
 {
 	const struct json_member *action;
+	char name[ACTION_MAX];
+	ssize_t len;
 
 	if (find(json, "action", &action) < 0) {
 		*error = "the action stands twice";
@@ -182,32 +170,29 @@ static int read_kind(const struct json *json, struct json_request *req, const ch
 		*error = action == NULL ? "no action" : "the action is not a string";
 		return -1;
 	}
-	req->kind = kind_of(action);
+	len = json_string(action->value, action->value_len, name, sizeof(name));
+	req->kind = len < 0 ? REQUEST_UNKNOWN : request_kind_find(name, (size_t)len);
+	if (req->kind == REQUEST_PING)
+		req->kind = REQUEST_UNKNOWN;
 	return 0;
 }
 
-static void clear(struct json_request *req)
+void json_request_clear(struct json_request *req)
 {
 	req->kind = REQUEST_UNKNOWN;
 	req->name_len = 0;
-	req->id = NULL;
-	req->id_len = 0;
+	req->names = req->ref = NULL;
+	req->names_len = req->ref_len = 0;
 	req->members = NULL;
 	req->count = 0;
 	req->size = 0;
 }
 
-int json_request_parse(struct json *json, const char *text, size_t len, bool with_id, struct json_request *req, const char **error)
+int json_request_parse(struct json *json, const char *text, size_t len, struct json_request *req, const char **error)
 {
-	clear(req);
-	if (json_object(json, text, len, error) < 0)
+	json_request_clear(req);
+	if (json_object(json, text, len, error) < 0 || read_kind(json, req, error) < 0)
 		return -1;
-	if (with_id && read_id(json, req, error) < 0)
-		return -1;
-	if (read_kind(json, req, error) < 0)
-		return -1;
-	if (req->kind == REQUEST_PING && !with_id)
-		req->kind = REQUEST_UNKNOWN;
 	switch (req->kind) {
 	case REQUEST_SUBSCRIBE:
 	case REQUEST_UNSUBSCRIBE:
@@ -219,7 +204,7 @@ int json_request_parse(struct json *json, const char *text, size_t len, bool wit
 	case REQUEST_SEND:
 		if (read_name(json, req->kind == REQUEST_SEND ? &to_member : &topic_member, req, error) < 0)
 			return -1;
-		select_members(json, true, with_id, req);
+		select_members(json, true, req);
 		break;
 	case REQUEST_PING:
 	case REQUEST_UNKNOWN:
@@ -230,13 +215,13 @@ int json_request_parse(struct json *json, const char *text, size_t len, bool wit
 
 int json_request_parse_publish(struct json *json, const char *text, size_t len, struct json_request *req, const char **error)
 {
-	clear(req);
+	json_request_clear(req);
 	if (json_object(json, text, len, error) < 0)
 		return -1;
 	req->kind = REQUEST_PUBLISH;
 	if (read_name(json, &topic_member, req, error) < 0)
 		return -1;
-	select_members(json, false, false, req);
+	select_members(json, false, req);
 	return 0;
 }
 

@@ -27,6 +27,10 @@ void message_put_names(struct sink *s, const struct message_names *names)
 		sink_literal(s, ",\"event\":");
 		put_string(s, names->event, names->event_len);
 	}
+	if (names->message_id != NULL) {
+		sink_literal(s, ",\"message_id\":");
+		put_string(s, names->message_id, names->message_id_len);
+	}
 }
 
 static bool is_space(char c)

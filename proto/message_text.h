@@ -3,7 +3,7 @@
  * packet. See message.h for texts and message_view.h for binary records.
  *
  *   topic, text        "topic":"events","data":"hi"}
- *   id, JSON, event    "to":"bob","event":"e","data":[1, 2]}
+ *   user, JSON, event  "to":"bob","event":"e","data":[1, 2]}
  *   broadcast          "broadcast":true,"data":"hi"}
  */
 #ifndef PROTO_MESSAGE_TEXT_H
@@ -17,10 +17,12 @@
 /* What stands in front of the data. Texts are UTF-8 and not terminated; quotes and the like are escaped when they are written. */
 struct message_names {
 	const char *key;	/* "topic" or "to"; means nothing for a broadcast */
-	const char *name;	/* the topic or id; NULL: a broadcast */
+	const char *name;	/* the topic or user; NULL: a broadcast */
 	size_t name_len;
 	const char *event;	/* NULL: none */
 	size_t event_len;
+	const char *message_id;	/* NULL: none */
+	size_t message_id_len;
 };
 
 enum message_kind {
@@ -32,8 +34,8 @@ enum message_kind {
 /* Puts the names, up to the comma or } behind them. */
 void message_put_names(struct sink *s, const struct message_names *names);
 
-/* Puts the whole record: at most 6 x (name, event and data) + 64 bytes. False, and nothing is put: data is binary and the event longer
- * than the head of a binary record can tell (above 2 MiB). */
+/* Puts the whole record: at most 6 x (name, event, message_id and data) + 80 bytes. False, and nothing is put: data is binary, and event and
+ * message_id are longer than the head of a binary record can tell (above 2 MiB). */
 bool message_text(struct sink *s, const struct message_names *names, enum message_kind kind, const void *data, size_t len);
 
 #endif

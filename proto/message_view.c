@@ -33,6 +33,34 @@ bool message_member_next(struct message_range *text, struct message_member *memb
 	return true;
 }
 
+/* Of a name without escapes, and without its quotes. */
+static enum message_name name_of(const char *p, size_t len)
+{
+#define IS(text) (memcmp(p, text, sizeof(text) - 1) == 0)
+	switch (len) {
+	case 2: return IS("to") ? MESSAGE_NAME_TO : IS("id") || IS("ok") ? MESSAGE_NAME_RESERVED : MESSAGE_NAME_OTHER;
+	case 3: return IS("ref") ? MESSAGE_NAME_RESERVED : MESSAGE_NAME_OTHER;
+	case 4: return IS("data") ? MESSAGE_NAME_DATA : IS("user") ? MESSAGE_NAME_RESERVED : MESSAGE_NAME_OTHER;
+	case 5: return IS("topic") ? MESSAGE_NAME_TOPIC : IS("event") ? MESSAGE_NAME_EVENT : IS("janus") ? MESSAGE_NAME_RESERVED : MESSAGE_NAME_OTHER;
+	case 9: return IS("broadcast") ? MESSAGE_NAME_BROADCAST : IS("timestamp") ? MESSAGE_NAME_RESERVED : MESSAGE_NAME_OTHER;
+	default: return MESSAGE_NAME_OTHER;
+	}
+#undef IS
+}
+
+enum message_name message_name_of(struct message_range name)
+{
+	size_t len = name.len - 2;
+	char text[16];
+	struct sink s = { .dst = text, .room = sizeof(text) };
+
+	/* An escape that stands for a letter has 6 bytes. */
+	if (len < 7 || memchr(name.p + 1, '\\', len) == NULL)
+		return name_of(name.p + 1, len);
+	json_put_string(&s, name.p, name.len, sink_bytes);
+	return name_of(text, sink_end(&s));
+}
+
 /* Sets view->text and, for a binary record, view->bytes. */
 static bool split(const char *record, size_t len, struct message_view *view)
 {
@@ -54,21 +82,42 @@ static bool split(const char *record, size_t len, struct message_view *view)
 
 bool message_view_parse(const char *record, size_t len, struct message_view *view)
 {
+	enum message_to to = MESSAGE_TO_UNKNOWN;
 	struct message_range left;
 	struct message_member m;
+	unsigned own = 0;	/* members that the server alone may put there */
 
 	if (!split(record, len, view))
 		return false;
 	for (left = view->text; message_member_next(&left, &m); ) {
-		if (message_name_is(m.name, "data"))
+		enum message_name name = message_name_of(m.name);
+
+		switch (name) {
+		case MESSAGE_NAME_OTHER:
+			continue;
+		case MESSAGE_NAME_DATA:
 			view->data = m.value;
-		else if (message_name_is(m.name, "event"))
+			continue;
+		case MESSAGE_NAME_EVENT:
 			view->event = m.value;
-		else if (message_name_is(m.name, "topic"))
+			continue;
+		case MESSAGE_NAME_TOPIC:
 			view->topic = m.value;
-		else if (message_name_is(m.name, "id"))
-			view->id = m.value;
+			to = MESSAGE_TO_TOPIC;
+			break;
+		case MESSAGE_NAME_TO:
+			view->to = m.name;
+			to = MESSAGE_TO_USER;
+			break;
+		case MESSAGE_NAME_BROADCAST:
+			to = MESSAGE_TO_ALL;
+			break;
+		case MESSAGE_NAME_RESERVED:
+			break;
+		}
+		own++;
 	}
+	view->goes_to = own == 1 ? to : MESSAGE_TO_UNKNOWN;
 	return left.p == NULL;
 }
 

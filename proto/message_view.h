@@ -37,23 +37,45 @@ struct message_member {
 	struct message_range name, value;
 };
 
+/* Whom a message goes to. */
+enum message_to { MESSAGE_TO_UNKNOWN, MESSAGE_TO_TOPIC, MESSAGE_TO_USER, MESSAGE_TO_ALL };
+
 struct message_view {
 	struct message_range text;	/* the members; all of the record, if it is not binary */
-	struct message_range topic, event, data, id;	/* values of these members; of several the last, as JSON parsers have it */
+	struct message_range topic, event, data;	/* values of these members; of several the last, as JSON parsers have it */
+	struct message_range to;	/* the name of the member `to` */
 	struct message_range bytes;	/* a binary record's data */
+	/* That which the members say if there is nothing among them that the server alone may say there: one of topic, to and broadcast, once,
+	 * and no other such member. UNKNOWN: there is, as a publisher of the flash socket has put it there. The hub knows, then. */
+	enum message_to goes_to;
 };
+
+/*
+ * What a member's name means to those who pass the message on. RESERVED: the server's own stand there (id, timestamp, user), or it tells
+ * answers and the greeting from messages (ok, ref, janus).
+ */
+enum message_name {
+	MESSAGE_NAME_OTHER, MESSAGE_NAME_DATA, MESSAGE_NAME_EVENT, MESSAGE_NAME_TOPIC, MESSAGE_NAME_TO, MESSAGE_NAME_BROADCAST, MESSAGE_NAME_RESERVED
+};
+enum message_name message_name_of(struct message_range name);	/* with its quotes; escapes are resolved */
+
+/* Whether such a member is passed on in a message that goes there. */
+static inline bool message_name_goes(enum message_name name, enum message_to to)
+{
+	switch (name) {
+	case MESSAGE_NAME_TOPIC: return to == MESSAGE_TO_TOPIC;
+	case MESSAGE_NAME_TO: return to == MESSAGE_TO_USER;
+	case MESSAGE_NAME_BROADCAST: return to == MESSAGE_TO_ALL;
+	case MESSAGE_NAME_RESERVED: return false;
+	default: return true;
+	}
+}
 
 /* False: broken, which a record that was published never is. */
 bool message_view_parse(const char *record, size_t len, struct message_view *view);
 
 /* Takes a member off the front of a text (view->text). False: there is none left, and text->p is NULL, or the text is broken. */
 bool message_member_next(struct message_range *text, struct message_member *member);
-
-/* Whether the name (with quotes) stands for `want`: less than 32 letters and digits. */
-static inline bool message_name_is(struct message_range name, const char *want)
-{
-	return json_string_is(name.p, name.len, want);
-}
 
 static inline bool message_is_string(struct message_range value)
 {

@@ -1,5 +1,5 @@
 /*
- * Requests. The map is walked once, and the values of the keys that are known are remembered; what an operation wants is a table.
+ * Requests. The map is walked once, and the values of the keys that are known are remembered; what an operation takes is vocabulary.c's.
  */
 #include "proto/packet.h"
 
@@ -9,24 +9,11 @@
 #include "proto/message.h"
 #include "proto/utf8.h"
 
-enum key { KEY_OP, KEY_SEQ, KEY_TOPIC, KEY_ID, KEY_EVENT, KEY_RECEIPT, KEY_DATA, KEYS };
-
-static const char *const key_names[KEYS] = {
-	[KEY_OP] = "op", [KEY_SEQ] = "seq", [KEY_TOPIC] = "topic", [KEY_ID] = "id", [KEY_EVENT] = "event", [KEY_RECEIPT] = "receipt",
-	[KEY_DATA] = "data",
-};
-
-static const struct {
-	const char *name;
-	bool topic, id, data;
-} ops[REQUEST_UNKNOWN] = {
-	[REQUEST_SUBSCRIBE] = { "subscribe", .topic = true },
-	[REQUEST_UNSUBSCRIBE] = { "unsubscribe", .topic = true },
-	[REQUEST_PUBLISH] = { "publish", .topic = true, .data = true },
-	[REQUEST_LOGIN] = { "login", .id = true },
-	[REQUEST_LOGOUT] = { "logout", .id = true },
-	[REQUEST_SEND] = { "send", .id = true, .data = true },
-	[REQUEST_PING] = { "ping", false, false, false },
+/* The map's values, by their keys. */
+struct found {
+	struct msgpack_value by[MEMBERS];
+	struct msgpack_value unknown;	/* the first key that is none of these; start NULL: there is none */
+	unsigned twice;			/* in bits: those that stand more than once; `by` has the last one */
 };
 
 static void bad(struct packet_request *req, const char *error)
@@ -34,8 +21,19 @@ static void bad(struct packet_request *req, const char *error)
 	*req = (struct packet_request){ .kind = PACKET_BAD, .error = error };
 }
 
-/* Finds the values of known keys in the map that fills in[0..len). NULL, or what is wrong. *twice: a known key stands twice. */
-static const char *read_map(const uint8_t *in, size_t len, struct msgpack_value values[KEYS], bool *twice)
+static enum member kind_of(const struct msgpack_value *key)
+{
+	enum member m = MEMBERS;
+
+	if (msgpack_walk_is(key, "op"))
+		return MEMBER_ACTION;
+	if (key->kind == WALK_STR)
+		m = member_find((const char *)key->p, key->len);
+	return m == MEMBER_ACTION ? MEMBERS : m;
+}
+
+/* Finds the values in the map that fills in[0..len). NULL, or what is wrong. */
+static const char *read_map(const uint8_t *in, size_t len, struct found *found)
 {
 	const uint8_t *at = in, *end = in + len;
 	struct msgpack_value map, key, value;
@@ -43,84 +41,176 @@ static const char *read_map(const uint8_t *in, size_t len, struct msgpack_value 
 	if (!msgpack_walk_head(&at, end, &map) || map.kind != WALK_MAP)
 		return "a packet is not a msgpack map";
 	for (uint32_t i = 0; i < map.len; i++) {
+		enum member m;
+
 		if (!msgpack_walk_take(&at, end, &key) || !msgpack_walk_take(&at, end, &value))
 			return "a packet's msgpack is broken or too deep";
-		for (unsigned k = 0; k < KEYS; k++) {
-			if (!msgpack_walk_is(&key, key_names[k]))
-				continue;
-			*twice |= values[k].start != NULL;
-			values[k] = value;
+		m = kind_of(&key);
+		if (m == MEMBERS) {
+			if (found->unknown.start == NULL)
+				found->unknown = key;
+			continue;
 		}
+		if (found->by[m].start != NULL)
+			found->twice |= 1u << m;
+		found->by[m] = value;
 	}
 	return at == end ? NULL : "a packet's length is not that of its map";
 }
 
-typedef const char *rules_fn(const char *name, size_t len);
+/* ---- names ---- */
 
-/* The texts that name topics and connections. */
-static const char *read_name(const struct msgpack_value *v, const char *none, rules_fn *rules, const char **name, size_t *len)
+static const char *read_name(const struct msgpack_value *v, struct packet_request *req)
 {
-	if (v->start == NULL)
-		return none;
+	bool user = request_is_of_user(req->op);
+
 	if (v->kind != WALK_STR)
-		return "topic and id are str";
-	*name = (const char *)v->p;
-	*len = v->len;
-	return rules(*name, *len);
+		return user ? "a user is a str" : "a topic is a str";
+	req->name = (const char *)v->p;
+	req->name_len = v->len;
+	return web_name_error(user, req->name, req->name_len);
 }
 
-static const char *read_event(const struct msgpack_value *v, struct packet_request *req)
+static const char *read_array(const struct msgpack_value *v, struct packet_request *req)
 {
+	const uint8_t *at = v->start;
+	const char *error = NULL;
+	struct msgpack_value array, item;
+
+	if (v->len > NAMES_MAX)
+		return NAMES_TOO_MANY;
+	if (v->len == 0)
+		return request_is_of_user(req->op) ? "no user" : "no topic";
+	msgpack_walk_head(&at, v->end, &array);
+	req->names = at;
+	req->names_end = v->end;
+	while (error == NULL && at < v->end && msgpack_walk_take(&at, v->end, &item))
+		error = read_name(&item, req);
+	return error;
+}
+
+static const char *read_names(const struct msgpack_value *v, bool many, struct packet_request *req)
+{
+	bool user = request_is_of_user(req->op);
+
+	if (v->start == NULL)
+		return user ? "no user" : "no topic";
+	if (many && v->kind == WALK_ARRAY)
+		return read_array(v, req);
+	if (many && v->kind != WALK_STR)
+		return user ? "user is a str or an array of str" : "topic is a str or an array of str";
+	return read_name(v, req);
+}
+
+bool packet_next_name(struct packet_request *req)
+{
+	struct msgpack_value item;
+	const char *error;
+
+	if (req->names == NULL || req->names >= req->names_end || !msgpack_walk_take(&req->names, req->names_end, &item))
+		return false;
+	error = read_name(&item, req);
+	assert(error == NULL);
+	(void)error;
+	return true;
+}
+
+/* ---- requests ---- */
+
+/* The texts beside the data. */
+static const char *read_text(const struct msgpack_value *v, const char *not_str, const char *not_utf8, const char **text, size_t *len)
+{
+	if (v->start == NULL)
+		return NULL;
 	if (v->kind != WALK_STR)
-		return "event is a str";
+		return not_str;
 	if (!utf8_text(v->p, v->len))
-		return "event is not UTF-8";
-	req->event = (const char *)v->p;
-	req->event_len = v->len;
+		return not_utf8;
+	*text = (const char *)v->p;
+	*len = v->len;
 	return NULL;
 }
 
 static const char *read_op(const struct msgpack_value *v, struct packet_request *req)
 {
-	for (unsigned i = 0; i < REQUEST_UNKNOWN; i++) {
-		if (msgpack_walk_is(v, ops[i].name)) {
-			req->op = (enum request_kind)i;
-			return NULL;
-		}
-	}
+	req->op = v->start != NULL && v->kind == WALK_STR ? request_kind_find((const char *)v->p, v->len) : REQUEST_UNKNOWN;
+	if (req->op != REQUEST_UNKNOWN)
+		return NULL;
 	return v->start == NULL ? "no op" : "unknown op: subscribe, unsubscribe, publish, login, logout, send and ping are known";
 }
 
-/* What the operation wants. NULL, or why it is refused. */
-static const char *read_request(const struct msgpack_value v[KEYS], struct packet_request *req)
+/* Sets the request's ref, if there is one. */
+static const char *read_ref(const struct found *found, struct error_text *why, struct packet_request *req)
 {
-	const char *error;
+	const struct msgpack_value *v = &found->by[MEMBER_REF];
 
-	if (v[KEY_SEQ].start != NULL && v[KEY_SEQ].kind != WALK_UINT)
-		return "seq is an unsigned integer";
-	req->has_seq = v[KEY_SEQ].start != NULL;
-	req->seq = v[KEY_SEQ].u;
-	error = read_op(&v[KEY_OP], req);
-	if (error == NULL && ops[req->op].topic)
-		error = read_name(&v[KEY_TOPIC], "no topic", message_topic_error, &req->topic, &req->topic_len);
-	if (error == NULL && ops[req->op].id)
-		error = read_name(&v[KEY_ID], "no id", message_id_error, &req->id, &req->id_len);
-	if (error != NULL || !ops[req->op].data)
-		return error;
-	if (v[KEY_DATA].start == NULL)
-		return "no data";
-	if (v[KEY_RECEIPT].start != NULL && v[KEY_RECEIPT].kind != WALK_BOOL)
-		return "receipt is true or false";
-	req->data = v[KEY_DATA];
-	req->receipt = v[KEY_RECEIPT].start != NULL && v[KEY_RECEIPT].u;
-	return v[KEY_EVENT].start != NULL ? read_event(&v[KEY_EVENT], req) : NULL;
+	if (found->twice & MEMBER_BIT(REF))
+		return error_twice(why, "member", "ref");
+	if (v->start != NULL && v->kind != WALK_UINT)
+		return "ref is an unsigned integer";
+	req->has_ref = v->start != NULL;
+	req->ref = v->u;
+	if (found->twice & MEMBER_BIT(ACTION))
+		return error_twice(why, "member", "op");
+	if (found->twice != 0)
+		return error_twice(why, "member", member_names[__builtin_ctz(found->twice)]);
+	return NULL;
 }
 
-void packet_next(const char *in, size_t len, size_t max, struct packet_request *req)
+/* Whether there is a key that the operation does not take. */
+static const char *refuse_others(const struct found *found, unsigned taken, struct error_text *why)
+{
+	if (found->unknown.start != NULL && found->unknown.kind != WALK_STR)
+		return "a key is not a str";
+	if (found->unknown.start != NULL)
+		return error_unknown(why, "member", (const char *)found->unknown.p, found->unknown.len);
+	for (unsigned m = 0; m < MEMBERS; m++)
+		if (found->by[m].start != NULL && !(taken & 1u << m))
+			return error_unknown(why, "member", member_names[m], strlen(member_names[m]));
+	return NULL;
+}
+
+static const char *read_message(const struct found *found, struct packet_request *req)
+{
+	const struct msgpack_value *v = found->by;
+	const char *error;
+
+	if (v[MEMBER_DATA].start == NULL)
+		return "no data";
+	if (v[MEMBER_RECEIPT].start != NULL && v[MEMBER_RECEIPT].kind != WALK_BOOL)
+		return "receipt is true or false";
+	req->data = v[MEMBER_DATA];
+	req->receipt = v[MEMBER_RECEIPT].start != NULL && v[MEMBER_RECEIPT].u;
+	error = read_text(&v[MEMBER_EVENT], "event is a str", "event is not UTF-8", &req->event, &req->event_len);
+	if (error == NULL)
+		error = read_text(&v[MEMBER_MESSAGE_ID], "message_id is a str", "message_id is not UTF-8", &req->message_id, &req->message_id_len);
+	return error;
+}
+
+/* What the operation wants. NULL, or why it is refused. */
+static const char *read_request(const struct found *found, struct error_text *why, struct packet_request *req)
+{
+	const struct msgpack_value *v = found->by;
+	unsigned taken = MEMBER_BIT(ACTION) | MEMBER_BIT(REF);
+	const char *error = read_ref(found, why, req);
+	bool publishes;
+
+	if (error == NULL)
+		error = read_op(&v[MEMBER_ACTION], req);
+	if (error != NULL)
+		return error;
+	publishes = req->op == REQUEST_PUBLISH || req->op == REQUEST_SEND;
+	taken |= member_bits(req->op) | (publishes ? MEMBER_BIT(RECEIPT) : 0);
+	error = refuse_others(found, taken, why);
+	if (error == NULL && req->op != REQUEST_PING)
+		error = read_names(&v[member_of_name(req->op)], !publishes, req);
+	return error == NULL && publishes ? read_message(found, req) : error;
+}
+
+void packet_next(const char *in, size_t len, size_t max, struct error_text *why, struct packet_request *req)
 {
 	const uint8_t *p = (const uint8_t *)in;
-	struct msgpack_value values[KEYS] = { 0 };
-	bool twice = false;
+	struct found found = { 0 };
 	const char *error;
 	size_t size;
 
@@ -135,12 +225,12 @@ void packet_next(const char *in, size_t len, size_t max, struct packet_request *
 	}
 	if (len - PACKET_HEADER < size)
 		return;
-	error = read_map(p + PACKET_HEADER, size, values, &twice);
+	error = read_map(p + PACKET_HEADER, size, &found);
 	if (error != NULL) {
 		bad(req, error);
 		return;
 	}
-	error = twice ? "a key stands twice" : read_request(values, req);
+	error = read_request(&found, why, req);
 	req->kind = error != NULL ? PACKET_REFUSED : PACKET_REQUEST;
 	req->error = error;
 	req->taken = PACKET_HEADER + size;

@@ -2,22 +2,22 @@
  * Packets: 4 bytes of length, big-endian, not counted in it; then a msgpack map of that length, keyed by name.
  *
  * client to server: {"op": "subscribe" | "unsubscribe" | "publish" | "login" | "logout" | "send" | "ping", ...}
- *   subscribe, unsubscribe   "topic"
- *   publish                  "topic", "data", and "event" (str) and "receipt" (bool) if one likes
- *   login, logout            "id" (str): the name under which others send to this connection
- *   send                     "id", "data", and "event" and "receipt"
+ *   subscribe, unsubscribe   "topic": a str, or an array of str
+ *   publish                  "topic", "data", and "event" (str), "message_id" (str) and "receipt" (bool) if one likes
+ *   login, logout            "user" (str, or an array of str): the name under which others send to this connection
+ *   send                     "user", "data", and the same
  *   ping                     nothing
- * Each may carry "seq" (unsigned), which the reply repeats. Keys that are not known are ignored; one that is may stand once.
+ * Each may carry "ref" (unsigned), which the reply repeats. Each key may stand once, and no others.
  *
- * server to client: replies have "ok", messages have not.
- *   reply      {"ok": true, "seq": 5, ...} or {"ok": false, "seq": 5, "error": "text"}; a receipt has "id" and "subscribers"
- *   message    {"topic", "id" (sequence, unsigned), "timestamp" (microseconds since 1970, unsigned), "data", ...}; in place of "topic" there
- *              is "to" (the receiver's id) in what was sent to an id, and "broadcast" (true) in what goes to everybody
+ * server to client: first a greeting, {"janus": "0.1.0", "features": ["...", ...]}. Replies have "ok", messages have not.
+ *   reply      {"ok": true, "ref": 5, ...} or {"ok": false, "ref": 5, "error": "text"}; a receipt has "id" and "subscribers"
+ *   message    {"id" (sequence, unsigned), "timestamp" (microseconds since 1970, unsigned), "topic", "data", ...}; in place of "topic" there
+ *              is "user" in what was sent to one, and "broadcast" (true) in what goes to everybody
  * A publish or send without "receipt" is answered only if it fails.
  *
  * Data: str and bin arrive as what they were. A str (UTF-8) is a JSON string to those who read JSON, and any other value that JSON has is
- * that value; from JSON publishers come str, numbers, maps and so on alike, and their other members stand in the message too, but for
- * those named "id", "timestamp" and "ok". A bin, and a str that is not UTF-8, is kept as a binary record (message_view.h): it arrives as
+ * that value; from JSON publishers come str, numbers, maps and so on alike, and other members of the flash socket's publishers stand in the message
+ * too, but for those that the server alone may say (message_view.h). A bin, and a str that is not UTF-8, is kept as a binary record (message_view.h): it arrives as
  * bin here, and as base64 where only JSON is spoken.
  */
 #ifndef PROTO_PACKET_H
@@ -29,6 +29,7 @@
 
 #include "proto/message.h"
 #include "proto/msgpack_walk.h"
+#include "proto/vocabulary.h"
 #include "proto/web_message.h"
 
 #define PACKET_HEADER 4			/* bytes of the length */
@@ -39,7 +40,7 @@
 enum packet_kind {
 	PACKET_MORE,		/* no whole packet yet */
 	PACKET_REQUEST,
-	PACKET_REFUSED,		/* whole, but nothing that can be done: reply with `error` (and seq, if it has one), and go on */
+	PACKET_REFUSED,		/* whole, but nothing that can be done: reply with `error` (and ref, if it has one), and go on */
 	PACKET_BAD,		/* too long, or no map: reply with `error`, then close */
 };
 
@@ -47,25 +48,29 @@ enum packet_kind {
 struct packet_request {
 	enum packet_kind kind;
 	size_t taken;			/* bytes from the start of the buffer; 0 for PACKET_BAD */
-	const char *error;		/* static, fit for the peer */
+	const char *error;		/* static or in *why, fit for the peer */
 	enum request_kind op;
-	bool has_seq, receipt;
-	uint64_t seq;
-	const char *topic, *id, *event;	/* not terminated; as message_topic_error() and message_id_error() want them; event NULL: none */
-	size_t topic_len, id_len, event_len;
+	bool has_ref, receipt;
+	uint64_t ref;
+	const char *name;		/* the topic or user, of several the first, as web_name_error() wants it; not terminated */
+	size_t name_len;
+	const char *event, *message_id;	/* NULL: none */
+	size_t event_len, message_id_len;
 	struct msgpack_value data;	/* REQUEST_PUBLISH, REQUEST_SEND */
+	const uint8_t *names, *names_end;	/* private: what is left of an array of names */
 };
 
 /* Looks for the first packet in in[0..len). `max` is the most bytes a map may have; more is PACKET_BAD as soon as the length is there. Needs no
  * memory of what it saw: until a packet is whole it looks at its length alone. */
-void packet_next(const char *in, size_t len, size_t max, struct packet_request *req);
+void packet_next(const char *in, size_t len, size_t max, struct error_text *why, struct packet_request *req);
 
-/* The record of a REQUEST_PUBLISH or REQUEST_SEND for the ring: text, or a binary record. `key` is "topic" or "to", and `name` the topic or
- * id that stands under it. Returns its length; 0 with *error NULL: it does not fit into dst[0..room); 0 with *error: the data is none that
- * can be sent (a sentence for the peer). At most 6 x (data and event) + 6 x name_len + 64 bytes. dst may be NULL with room 0 to learn the
- * length. */
-size_t packet_record(char *dst, size_t room, const struct packet_request *req, const char *key, const char *name, size_t name_len,
-		     const char **error);
+/* req->name becomes the next of the request's names, all of which have been looked at. False: there is none. */
+bool packet_next_name(struct packet_request *req);
+
+/* The record of a REQUEST_PUBLISH or REQUEST_SEND for the ring: text, or a binary record. Returns its length; 0 with *error NULL: it does
+ * not fit into dst[0..room); 0 with *error: the data is none that can be sent (a sentence for the peer). At most 6 x (data, event and
+ * message_id) + 6 x name_len + 80 bytes. dst may be NULL with room 0 to learn the length. */
+size_t packet_record(char *dst, size_t room, const struct packet_request *req, const char **error);
 
 /* A message of the ring, as a packet; see web_message.h for the rules of both. rec->number is not used. */
 size_t packet_message_size(const struct web_record *rec);
@@ -73,12 +78,15 @@ size_t packet_message(const struct web_record *rec, char *dst, size_t room);
 
 struct packet_reply {
 	const char *error;		/* NULL: ok */
-	bool has_seq, has_id, has_subscribers;
-	uint64_t seq, id, subscribers;
+	bool has_ref, has_id, has_subscribers;
+	uint64_t ref, id, subscribers;
 };
 
 /* Writes a packet to dst[PACKET_REPLY_MAX] and returns its length. */
 size_t packet_reply(char *dst, const struct packet_reply *reply);
+
+/* What the server says first: PACKET_REPLY_MAX as well. */
+size_t packet_greeting(char *dst, bool broadcast);
 
 /* The server's heartbeat, {"ok": true, "ping": time}: PACKET_REPLY_MAX as well. */
 size_t packet_ping(char *dst, uint64_t time);

@@ -9,6 +9,7 @@
 #include "proto/message_view.h"
 #include "proto/msgpack_json.h"
 #include "proto/utf8.h"
+#include "proto/version.h"
 
 static int append(void *data, const char *bytes, size_t len)
 {
@@ -16,11 +17,11 @@ static int append(void *data, const char *bytes, size_t len)
 	return 0;
 }
 
-size_t packet_record(char *dst, size_t room, const struct packet_request *req, const char *key, const char *name, size_t name_len,
-		     const char **error)
+size_t packet_record(char *dst, size_t room, const struct packet_request *req, const char **error)
 {
 	const struct message_names names = {
-		.key = key, .name = name, .name_len = name_len, .event = req->event, .event_len = req->event_len,
+		.key = request_is_of_user(req->op) ? "to" : "topic", .name = req->name, .name_len = req->name_len,
+		.event = req->event, .event_len = req->event_len, .message_id = req->message_id, .message_id_len = req->message_id_len,
 	};
 	struct sink s = { .dst = dst, .room = room };
 	const struct msgpack_value *data = &req->data;
@@ -28,7 +29,7 @@ size_t packet_record(char *dst, size_t room, const struct packet_request *req, c
 	*error = NULL;
 	if (data->kind == WALK_BIN || (data->kind == WALK_STR && !utf8_text(data->p, data->len))) {
 		if (!message_text(&s, &names, MESSAGE_BINARY, data->p, data->len))
-			*error = "the event is too long";
+			*error = "event and message_id are too long";
 	} else {
 		message_put_names(&s, &names);
 		sink_literal(&s, ",\"data\":");
@@ -42,52 +43,55 @@ size_t packet_record(char *dst, size_t room, const struct packet_request *req, c
 
 /* ---- messages ---- */
 
-/* Those that stand where the server's own do, and what tells replies from messages. */
-static bool is_reserved(struct message_range name)
-{
-	return message_name_is(name, "id") || message_name_is(name, "timestamp") || message_name_is(name, "ok");
-}
-
-static bool put_members(struct sink *s, const struct message_view *view)
+static bool put_members(struct sink *s, const struct message_view *view, enum message_to to)
 {
 	struct message_range left = view->text;
 	struct message_member m;
 
 	while (message_member_next(&left, &m)) {
-		if (is_reserved(m.name))
+		enum message_name name = message_name_of(m.name);
+
+		if (!message_name_goes(name, to))
 			continue;
-		if (!msgpack_from_json(s, m.name) || !msgpack_from_json(s, m.value))
+		if (name == MESSAGE_NAME_TO)
+			msgpack_put_text(s, "user");
+		else if (!msgpack_from_json(s, m.name))
+			return false;
+		if (!msgpack_from_json(s, m.value))
 			return false;
 	}
 	return left.p == NULL;
 }
 
-static uint32_t count_members(const struct message_view *view)
+static uint32_t count_members(const struct message_view *view, enum message_to to)
 {
 	struct message_range left = view->text;
 	struct message_member m;
 	uint32_t count = 0;
 
 	while (message_member_next(&left, &m))
-		count += !is_reserved(m.name);
+		count += message_name_goes(message_name_of(m.name), to);
 	return count;
 }
 
 static bool put_map(struct sink *s, const struct web_record *rec, const struct message_view *view)
 {
-	msgpack_packer to;
+	enum message_to to = web_record_to(rec, view);
+	msgpack_packer packer;
 
-	msgpack_packer_init(&to, s, append);
-	msgpack_pack_map(&to, count_members(view) + 2 + (view->bytes.p != NULL));
+	if (to == MESSAGE_TO_UNKNOWN)
+		return false;
+	msgpack_packer_init(&packer, s, append);
+	msgpack_pack_map(&packer, count_members(view, to) + 2 + (view->bytes.p != NULL));
 	msgpack_put_text(s, "id");
-	msgpack_pack_uint64(&to, rec->id);
+	msgpack_pack_uint64(&packer, rec->id);
 	msgpack_put_text(s, "timestamp");
-	msgpack_pack_uint64(&to, rec->time);
-	if (!put_members(s, view))
+	msgpack_pack_uint64(&packer, rec->time);
+	if (!put_members(s, view, to))
 		return false;
 	if (view->bytes.p != NULL) {
 		msgpack_put_text(s, "data");
-		msgpack_pack_bin(&to, view->bytes.len);
+		msgpack_pack_bin(&packer, view->bytes.len);
 		sink_bytes(s, view->bytes.p, view->bytes.len);
 	}
 	return true;
@@ -160,9 +164,9 @@ size_t packet_reply(char *dst, const struct packet_reply *reply)
 {
 	struct sink s = { .dst = dst, .room = PACKET_REPLY_MAX };
 
-	begin(&s, reply->error == NULL, (reply->error != NULL) + reply->has_seq + reply->has_id + reply->has_subscribers);
-	if (reply->has_seq)
-		put_uint(&s, "seq", reply->seq);
+	begin(&s, reply->error == NULL, (reply->error != NULL) + reply->has_ref + reply->has_id + reply->has_subscribers);
+	if (reply->has_ref)
+		put_uint(&s, "ref", reply->ref);
 	if (reply->has_id)
 		put_uint(&s, "id", reply->id);
 	if (reply->has_subscribers)
@@ -171,6 +175,27 @@ size_t packet_reply(char *dst, const struct packet_reply *reply)
 		msgpack_put_text(&s, "error");
 		msgpack_put_str(&s, reply->error, cut(reply->error, PACKET_REPLY_MAX - s.len - 5));
 	}
+	put_length(dst, s.len - PACKET_HEADER);
+	return s.len;
+}
+
+size_t packet_greeting(char *dst, bool broadcast)
+{
+	struct sink s = { .dst = dst, .room = PACKET_REPLY_MAX };
+	unsigned count = 0;
+	msgpack_packer to;
+
+	for (unsigned i = 0; version_feature(i, broadcast) != NULL; i++)
+		count++;
+	msgpack_packer_init(&to, &s, append);
+	sink_literal(&s, "\0\0\0\0");
+	msgpack_pack_map(&to, 2);
+	msgpack_put_text(&s, "janus");
+	msgpack_put_text(&s, JANUS_VERSION);
+	msgpack_put_text(&s, "features");
+	msgpack_pack_array(&to, count);
+	for (unsigned i = 0; i < count; i++)
+		msgpack_put_text(&s, version_feature(i, broadcast));
 	put_length(dst, s.len - PACKET_HEADER);
 	return s.len;
 }

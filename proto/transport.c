@@ -8,6 +8,7 @@
 #include "proto/http_response.h"
 #include "proto/packet.h"
 #include "proto/transport.h"
+#include "proto/version.h"
 #include "proto/web_message.h"
 #include "proto/websocket.h"
 
@@ -42,6 +43,11 @@ static size_t flash_encode(const struct web_record *rec, char *dst, size_t room)
 	return web_message(WEB_FLASH, false, rec, dst, room);
 }
 
+static size_t flash_hello(char *dst, const struct transport_hello *hello)
+{
+	return flash_greeting(dst, hello->now, hello->token);
+}
+
 static size_t flash_heartbeat(char *dst, uint64_t now)
 {
 	(void)now;
@@ -56,6 +62,11 @@ static size_t flash_refusal(char *dst, uint64_t now, unsigned status, const char
 
 /* ---- packets, HTTP ---- */
 
+static size_t packet_hello(char *dst, const struct transport_hello *hello)
+{
+	return packet_greeting(dst, hello->broadcast);
+}
+
 static size_t packet_refusal(char *dst, uint64_t now, unsigned status, const char *text)
 {
 	(void)now;
@@ -69,6 +80,18 @@ static size_t http_refusal(char *dst, uint64_t now, unsigned status, const char 
 }
 
 /* ---- WebSocket ---- */
+
+static size_t websocket_hello(char *dst, const struct transport_hello *hello)
+{
+	char text[TRANSPORT_NOTICE_MAX / 2];
+	struct sink s = { .dst = text, .room = sizeof(text) };
+	size_t header;
+
+	version_greeting(&s, hello->broadcast);
+	header = websocket_header(dst, WEBSOCKET_OP_TEXT, s.len);
+	memcpy(dst + header, text, s.len);
+	return header + s.len;
+}
 
 static size_t websocket_heartbeat(char *dst, uint64_t now)
 {
@@ -100,6 +123,30 @@ HEARTBEAT(sse_chunked, SSE_HEARTBEAT_CHUNK)
 HEARTBEAT(comet, COMET_HEARTBEAT)
 HEARTBEAT(comet_chunked, COMET_HEARTBEAT_CHUNK)
 
+#define PAGE_HEAD "<!DOCTYPE html><html><head><meta charset=\"utf-8\"><title>Janus</title></head><body>\r\n"
+
+static size_t sse_hello(char *dst, const struct transport_hello *hello)
+{
+	return web_sse_retry(dst, TRANSPORT_NOTICE_MAX, false, hello->retry);
+}
+
+static size_t sse_chunked_hello(char *dst, const struct transport_hello *hello)
+{
+	return web_sse_retry(dst, TRANSPORT_NOTICE_MAX, true, hello->retry);
+}
+
+static size_t page_hello(char *dst, const struct transport_hello *hello)
+{
+	(void)hello;
+	return copy(dst, PAGE_HEAD);
+}
+
+static size_t page_chunked_hello(char *dst, const struct transport_hello *hello)
+{
+	(void)hello;
+	return web_chunk(dst, TRANSPORT_NOTICE_MAX, PAGE_HEAD, sizeof(PAGE_HEAD) - 1);
+}
+
 static size_t chunked_goodbye(char *dst)
 {
 	return copy(dst, HTTP_LAST_CHUNK);
@@ -120,6 +167,8 @@ WEB_ENCODER(websocket, WEB_WEBSOCKET, false)
 WEB_ENCODER(websocket_raw, WEB_WEBSOCKET_RAW, false)
 WEB_ENCODER(sse, WEB_SSE, false)
 WEB_ENCODER(sse_chunked, WEB_SSE, true)
+WEB_ENCODER(sse_json, WEB_SSE_JSON, false)
+WEB_ENCODER(sse_json_chunked, WEB_SSE_JSON, true)
 WEB_ENCODER(comet, WEB_COMET, false)
 WEB_ENCODER(comet_chunked, WEB_COMET, true)
 WEB_ENCODER(page, WEB_TEST, false)
@@ -131,6 +180,8 @@ WEB_ENCODER(page_chunked, WEB_TEST, true)
 #define websocket_raw_encoder { websocket_raw_size, websocket_raw_encode }
 #define sse_encoder { sse_size, sse_encode }
 #define sse_chunked_encoder { sse_chunked_size, sse_chunked_encode }
+#define sse_json_encoder { sse_json_size, sse_json_encode }
+#define sse_json_chunked_encoder { sse_json_chunked_size, sse_json_chunked_encode }
 #define comet_encoder { comet_size, comet_encode }
 #define comet_chunked_encoder { comet_chunked_size, comet_chunked_encode }
 #define page_encoder { page_size, page_encode }
@@ -140,8 +191,8 @@ WEB_ENCODER(page_chunked, WEB_TEST, true)
 /* ---- the tables ---- */
 
 const struct transport_ops transport_table[TRANSPORTS] = {
-#define TRANSPORT(name, word, group, traits, input, encoder, greeting, heartbeat, error, goodbye) \
-	[TRANSPORT_##name] = { word, GROUP_##group, traits, encoder, greeting, heartbeat, error, goodbye },
+#define TRANSPORT(name, word, group, traits, input, encoder, greeting, heartbeat, error, goodbye, asked, type) \
+	[TRANSPORT_##name] = { word, GROUP_##group, traits, encoder, greeting, heartbeat, error, goodbye, asked, type },
 #include "proto/transport.def"
 };
 
@@ -160,9 +211,9 @@ static const struct {
 #include "proto/transport.def"
 };
 
-size_t transport_greeting(uint32_t transport, uint64_t now, const uint8_t token[16], char *dst)
+size_t transport_greeting(uint32_t transport, const struct transport_hello *hello, char *dst)
 {
-	return transport_table[transport].greeting ? transport_table[transport].greeting(dst, now, token) : 0;
+	return transport_table[transport].greeting ? transport_table[transport].greeting(dst, hello) : 0;
 }
 
 size_t transport_heartbeat(uint32_t transport, uint64_t now, char *dst)
@@ -178,6 +229,17 @@ size_t transport_error(uint32_t transport, uint64_t now, unsigned status, const 
 size_t transport_goodbye(uint32_t transport, char *dst)
 {
 	return transport_table[transport].goodbye ? transport_table[transport].goodbye(dst) : 0;
+}
+
+enum transport transport_asked(unsigned asked)
+{
+	unsigned best = 0;
+
+	assert(asked & ASKED_STREAM);
+	for (unsigned t = 1; t < TRANSPORTS; t++)
+		if ((transport_table[t].asked & ~asked) == 0 && transport_table[t].asked > transport_table[best].asked)
+			best = t;
+	return (enum transport)best;
 }
 
 enum transport protocol_transport(int protocol)

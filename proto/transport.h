@@ -34,7 +34,26 @@ enum {
 	TRANSPORT_OWN_FRAMES = 8,	/* frames differ from session to session: each is served by itself */
 };
 
+/* What a request of HTTP for a stream asks for. The greater ones say more of what it is to be. */
+enum {
+	NOT_ASKED = 0,
+	ASKED_STREAM = 1,
+	ASKED_CHUNKS = 2,		/* HTTP/1.1 */
+	ASKED_EVENTS = 4,		/* server-sent events, */
+	ASKED_ENVELOPE = 8,		/* with the whole object as data */
+	ASKED_WEBSOCKET = 16,
+	ASKED_PAGE = 32,		/* of HTML, that grows */
+};
+
 struct web_record;	/* web_message.h */
+
+/* What greetings depend on. */
+struct transport_hello {
+	uint64_t now;			/* microseconds since 1970 */
+	const uint8_t *token;		/* 16 bytes, the session's */
+	uint32_t retry;			/* after so many milliseconds a stream's client is to connect again */
+	bool broadcast;			/* whether the server broadcasts */
+};
 
 /* A record of the ring as a transport sends it. What it reads may be overwritten meanwhile: see web_message.h. */
 struct transport_encoder {
@@ -52,15 +71,17 @@ struct transport_ops {
 	enum transport_group group;
 	unsigned traits;
 	struct transport_encoder encoder;	/* NULLs: it has no messages */
-	size_t (*greeting)(char *dst, uint64_t now, const uint8_t token[16]);
+	size_t (*greeting)(char *dst, const struct transport_hello *hello);
 	size_t (*heartbeat)(char *dst, uint64_t now);
 	size_t (*error)(char *dst, uint64_t now, unsigned status, const char *text);	/* `status`: as in HTTP; text: at most 256 bytes */
 	size_t (*goodbye)(char *dst);
+	unsigned asked;			/* ASKED_ */
+	const char *type;		/* Content-Type */
 };
 extern const struct transport_ops transport_table[TRANSPORTS];
 
 /* The same as functions: 0 where there is nothing to say. */
-size_t transport_greeting(uint32_t transport, uint64_t now, const uint8_t token[16], char *dst);
+size_t transport_greeting(uint32_t transport, const struct transport_hello *hello, char *dst);
 size_t transport_heartbeat(uint32_t transport, uint64_t now, char *dst);
 size_t transport_error(uint32_t transport, uint64_t now, unsigned status, const char *text, char *dst);
 size_t transport_goodbye(uint32_t transport, char *dst);
@@ -74,6 +95,9 @@ static inline enum transport_group transport_group(uint32_t transport)
 {
 	return transport_table[transport].group;
 }
+
+/* What becomes of a connection with a request for a stream that asks for this: bits of ASKED_, STREAM among them. */
+enum transport transport_asked(unsigned asked);
 
 /* What a connection to a listener of the protocol speaks at first, and the scheme of such a listener's address. */
 enum transport protocol_transport(int protocol);

@@ -13,26 +13,54 @@ typedef void payload_fn(struct sink *s, const struct web_record *rec, const stru
 
 /* ---- the JSON object ---- */
 
-static void put_members(struct sink *s, const struct message_view *view, void (*put)(struct sink *, const char *, size_t))
+typedef void put_fn(struct sink *s, const char *bytes, size_t len);
+
+/* Those of a record in which somebody has put what the server alone may say. */
+static void put_selected(struct sink *s, const struct message_view *view, enum message_to to, put_fn *put)
 {
 	struct message_range left = view->text;
 	struct message_member m;
 
-	if (view->id.p == NULL) {
-		put(s, left.p, left.len - 1);
-		return;
-	}
 	for (bool first = true; message_member_next(&left, &m); ) {
-		if (message_name_is(m.name, "id"))
+		enum message_name name = message_name_of(m.name);
+
+		if (!message_name_goes(name, to))
 			continue;
 		if (!first)
 			sink_byte(s, ',');
-		put(s, m.name.p, (size_t)(m.value.p + m.value.len - m.name.p));
 		first = false;
+		if (name != MESSAGE_NAME_TO) {
+			put(s, m.name.p, (size_t)(m.value.p + m.value.len - m.name.p));
+			continue;
+		}
+		sink_literal(s, "\"user\":");
+		put(s, m.value.p, m.value.len);
 	}
 }
 
-static void put_timestamp(struct sink *s, const struct web_record *rec)
+static void put_members(struct sink *s, const struct web_record *rec, const struct message_view *view, put_fn *put)
+{
+	const char *p = view->text.p, *end = p + view->text.len - 1;
+
+	switch (view->goes_to) {
+	case MESSAGE_TO_TOPIC:
+	case MESSAGE_TO_ALL:
+		put(s, p, (size_t)(end - p));
+		break;
+	case MESSAGE_TO_USER:
+		put(s, p, (size_t)(view->to.p - p));
+		sink_literal(s, "\"user\"");
+		p = view->to.p + view->to.len;
+		put(s, p, (size_t)(end - p));
+		break;
+	case MESSAGE_TO_UNKNOWN:
+		put_selected(s, view, rec->to, put);
+		break;
+	}
+}
+
+/* Erlang's now(): millions of seconds, seconds, microseconds. */
+static void put_now(struct sink *s, const struct web_record *rec)
 {
 	uint64_t seconds = rec->time / 1000000;
 
@@ -54,14 +82,14 @@ static void put_bytes(struct sink *s, const struct message_view *view)
 	sink_literal(s, "\",\"encoding\":\"base64\"");
 }
 
-static void put_object(struct sink *s, const struct web_record *rec, const struct message_view *view,
-		       void (*put)(struct sink *, const char *, size_t))
+static void put_object(struct sink *s, const struct web_record *rec, const struct message_view *view, put_fn *put)
 {
 	sink_literal(s, "{\"id\":");
 	sink_number(s, rec->id);
+	sink_literal(s, ",\"timestamp\":");
+	sink_number(s, rec->time);
 	sink_byte(s, ',');
-	put_timestamp(s, rec);
-	put_members(s, view, put);
+	put_members(s, rec, view, put);
 	put_bytes(s, view);
 	sink_byte(s, '}');
 }
@@ -91,7 +119,7 @@ static void put_comet(struct sink *s, const struct web_record *rec, const struct
 static void put_flash(struct sink *s, const struct web_record *rec, const struct message_view *view)
 {
 	sink_byte(s, '{');
-	put_timestamp(s, rec);
+	put_now(s, rec);
 	sink_bytes(s, view->text.p, view->text.len - 1);
 	put_bytes(s, view);
 	sink_literal(s, "}\1");
@@ -145,7 +173,8 @@ static void put_lines(struct sink *s, struct message_range string)
 	sink_one_line(s, p, (size_t)(end - p));
 }
 
-static void put_sse(struct sink *s, const struct web_record *rec, const struct message_view *view)
+/* The lines in front of the data, and its name. */
+static void put_event_head(struct sink *s, const struct web_record *rec, const struct message_view *view)
 {
 	sink_literal(s, "id: ");
 	sink_number(s, rec->id);
@@ -154,6 +183,18 @@ static void put_sse(struct sink *s, const struct web_record *rec, const struct m
 		json_put_string(s, view->event.p, view->event.len, put_line_bytes);
 	}
 	sink_literal(s, "\ndata: ");
+}
+
+static void put_sse_json(struct sink *s, const struct web_record *rec, const struct message_view *view)
+{
+	put_event_head(s, rec, view);
+	put_object(s, rec, view, sink_one_line);
+	sink_literal(s, "\n\n");
+}
+
+static void put_sse(struct sink *s, const struct web_record *rec, const struct message_view *view)
+{
+	put_event_head(s, rec, view);
 	if (view->bytes.p != NULL)
 		sink_base64(s, view->bytes.p, view->bytes.len);
 	else if (message_is_string(view->data))
@@ -196,6 +237,7 @@ static payload_fn *payload_of(enum web_format format, const struct message_view 
 	case WEB_WEBSOCKET: return put_json;
 	case WEB_WEBSOCKET_RAW: return view->bytes.p != NULL ? put_raw : put_json;
 	case WEB_SSE: return put_sse;
+	case WEB_SSE_JSON: return put_sse_json;
 	case WEB_COMET: return put_comet;
 	case WEB_TEST: return put_test;
 	case WEB_FLASH: return put_flash;
@@ -228,7 +270,7 @@ static void put_message(struct sink *s, enum web_format format, bool chunked, co
 	payload_fn *put;
 	size_t start;
 
-	if (!message_view_parse(rec->text, rec->len, &view) || view.text.len == 0) {
+	if (!message_view_parse(rec->text, rec->len, &view) || view.text.len == 0 || web_record_to(rec, &view) == MESSAGE_TO_UNKNOWN) {
 		s->room = s->len = 0;
 		return;
 	}

@@ -1,15 +1,17 @@
 /*
  * A message of the ring as the transports of the web send it.
  *
- *   WEB_WEBSOCKET      one text frame: {"id":7,"timestamp":[1448,434925,395864],"topic":"events","data":"test"}
+ *   WEB_WEBSOCKET      one text frame: {"id":7,"timestamp":1448434925395864,"topic":"events","data":"test"}
  *   WEB_WEBSOCKET_RAW  the same; but a binary record is one binary frame that holds its data and nothing else
  *   WEB_SSE            id: 7 / event: test_event / data: test / empty line
+ *   WEB_SSE_JSON       the same, and the data is the JSON object of WEB_WEBSOCKET
  *   WEB_COMET          the JSON object of WEB_WEBSOCKET and a line feed; none within it
  *   WEB_TEST           Recvd msg #7: 'test'<br> CR LF, the text escaped for HTML
  *
  *   WEB_FLASH          the flash socket's frame, for binary records; flash_message() makes it faster of others
  *
- * `id` is the record's sequence. A member `id` of the publisher's is left out where the server's own stands; flash sends it.
+ * `id` is the record's sequence, the timestamp microseconds since 1970. A message to a user has `user` where the record has `to`. Members that
+ * the server alone may say are left out if a publisher of the flash socket has given them (message_name_goes()); flash sends them.
  *
  * SSE: the event line is there if the member `event` is a string that is not empty and has no line break or U+0000 in it. The data is
  * what the member `data` stands for if that is a string, a data line for each of its lines (ended by CR LF, CR or LF); else its JSON
@@ -24,18 +26,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum web_format { WEB_WEBSOCKET, WEB_WEBSOCKET_RAW, WEB_SSE, WEB_COMET, WEB_TEST, WEB_FLASH };
+#include "proto/message_view.h"
+
+enum web_format { WEB_WEBSOCKET, WEB_WEBSOCKET_RAW, WEB_SSE, WEB_SSE_JSON, WEB_COMET, WEB_TEST, WEB_FLASH };
 
 struct web_record {
 	uint64_t time;		/* microseconds since 1970 */
 	uint64_t id;		/* sequence */
 	uint64_t number;	/* what WEB_TEST counts with */
+	enum message_to to;	/* as the hub's name of the topic says. UNKNOWN: it has gone; then the record's members must say it */
 	const char *text;	/* message.h's text, or a binary record */
 	size_t len;
 };
 
+static inline enum message_to web_record_to(const struct web_record *rec, const struct message_view *view)
+{
+	return view->goes_to != MESSAGE_TO_UNKNOWN ? view->goes_to : rec->to;
+}
+
 /* Exactly what web_message() writes. `chunked`: framed as one chunk of HTTP/1.1; means nothing for WebSocket. 0: the record is broken,
- * which happens only if it was overwritten. */
+ * which happens only if it was overwritten, or nobody knows any more whom it is to. */
 size_t web_message_size(enum web_format format, bool chunked, const struct web_record *rec);
 
 /* Returns the length; 0 if it does not fit into dst[0..room), or the record is broken or changed meanwhile. */

@@ -21,6 +21,8 @@
 #define TOPIC_NAME_MAX 255
 #define INDEX_SLOTS_MAX 64	/* bits in `interest` */
 
+enum { NAME_INBOX = 1, NAME_EVERYBODY = 2 };	/* what the names begin with of topics that are none: what a user is sent, and all are */
+
 enum { TOPIC_FREE, TOPIC_USED };
 
 /* One topic. Written under the hub lock; `interest` and `last` are also read without it. 320 bytes: 5 cache lines. */

@@ -153,8 +153,9 @@ static void frame(struct outlet *o, const char *text, size_t len)
 	const struct speak *speak = o->m->opt->publish.speak;
 	enum speak_frame kind = speak->kind(text, len);
 
-	if (o->state == OUTLET_GREETING && (kind == SPEAK_GREETING || (kind == SPEAK_ACK && !speak->greets))) {
-		o->state = OUTLET_OPEN;
+	if (o->state == OUTLET_GREETING && (kind == SPEAK_GREETING || kind == SPEAK_ACK)) {
+		if (kind == SPEAK_GREETING || !speak->greets_after_ack)
+			o->state = OUTLET_OPEN;
 	} else if (kind == SPEAK_PING) {
 		member_count(&o->m->me->pings, 1);
 		if (speak->pong && !o->m->opt->classic && o->out_len + PONG_MAX <= o->out_max) {	/* behind whole frames, so between frames */

@@ -34,7 +34,8 @@ struct speak {
 	const char *name;
 	const char *scheme;	/* of its addresses */
 	bool greets;		/* a GREETING comes first */
-	bool greets_publisher;
+	bool greets_publisher;	/* with a GREETING or an ACK, */
+	bool greets_after_ack;	/* or both */
 	bool one_ack;		/* one ACK for all of a connection's subscriptions */
 	bool answers;		/* a publisher gets answers, which mean nothing here */
 	bool no_message_id;	/* what it publishes has no member message_id */

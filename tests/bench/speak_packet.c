@@ -46,7 +46,7 @@ static size_t publish(char *dst, const struct payload *p, size_t size)
 	return finish(dst, n + size);
 }
 
-/* Replies and heartbeats start with `ok`. */
+/* The greeting starts with `janus`, replies and heartbeats with `ok`. */
 static enum speak_frame kind(const char *frame, size_t len)
 {
 	const char *at = frame + PACK_HEAD, *end = frame + len, *key;
@@ -55,6 +55,8 @@ static enum speak_frame kind(const char *frame, size_t len)
 
 	if (pack_take_map(&at, end, &members) || pack_take_text(&at, end, &key, &n))
 		return SPEAK_BAD;
+	if (n == 5 && !memcmp(key, "janus", 5))
+		return SPEAK_GREETING;
 	if (n != 2 || memcmp(key, "ok", 2))
 		return SPEAK_MESSAGE;
 	if (pack_take_true(&at, end))
@@ -91,7 +93,7 @@ static int message(const char *frame, size_t len, size_t size, struct payload *p
 }
 
 const struct speak speak_packet = {
-	.name = "packet", .scheme = "packet", .no_message_id = true,
+	.name = "packet", .scheme = "packet", .greets = true, .greets_publisher = true, .no_message_id = true,
 	.subscribe = subscribe, .publish = publish,
 	.cut = pack_cut, .kind = kind, .message = message,
 };

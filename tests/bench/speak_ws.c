@@ -37,7 +37,7 @@ static int message(const char *frame, size_t len, size_t size, struct payload *p
 }
 
 const struct speak speak_ws = {
-	.name = "ws", .scheme = "http", .greets_publisher = true, .one_ack = true,
+	.name = "ws", .scheme = "http", .greets_publisher = true, .greets_after_ack = true, .one_ack = true,
 	.open = httpc_open, .open_publisher = open_publisher, .subscribe = httpc_topic, .subscribed = subscribed, .publish = publish,
 	.pong = wsframe_pong, .cut = wsframe_cut, .kind = wsframe_kind, .message = message,
 };

@@ -246,7 +246,10 @@ int wire_web_message(const char *object, size_t len, size_t size, struct payload
 	if (!STARTS(at, end, "{\"id\":"))
 		return -1;
 	at += sizeof("{\"id\":") - 1;
-	if (wire_number(&at, end, WIRE_ID_MAX, &stamp->id) || !stamp->id || at == end || *at++ != ',' || get_time(&at, end, &stamp->time))
+	if (wire_number(&at, end, WIRE_ID_MAX, &stamp->id) || !stamp->id || !STARTS(at, end, ",\"timestamp\":"))
+		return -1;
+	at += sizeof(",\"timestamp\":") - 1;
+	if (wire_number(&at, end, WIRE_ID_MAX, &stamp->time) || !stamp->time || at == end || *at++ != ',')
 		return -1;
 	return read_rest(at, (size_t)(end - at), size, p);
 }

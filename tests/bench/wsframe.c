@@ -69,6 +69,16 @@ size_t wsframe_cut(const char *bytes, size_t n)
 	return len && len + rest <= n ? len + rest : 0;
 }
 
+/* What the server says first at /ws. */
+static bool is_greeting(const char *frame, size_t len)
+{
+	static const char begin[] = "{\"janus\":";
+	size_t n;
+	const char *content = wsframe_content(frame, len, &n);
+
+	return content && n > sizeof(begin) && !memcmp(content, begin, sizeof(begin) - 1);
+}
+
 enum speak_frame wsframe_kind(const char *frame, size_t len)
 {
 	switch ((unsigned char)*frame) {
@@ -76,7 +86,7 @@ enum speak_frame wsframe_kind(const char *frame, size_t len)
 		return wsframe_upgraded(frame, len) ? SPEAK_ACK : SPEAK_BAD;
 	case TEXT:
 	case BINARY:
-		return SPEAK_MESSAGE;
+		return is_greeting(frame, len) ? SPEAK_GREETING : SPEAK_MESSAGE;
 	case PING:
 		return SPEAK_PING;
 	case CLOSE:	/* the end will follow */

@@ -1,12 +1,14 @@
 /*
  * proto/message.c: JSON actions, and the object after PUBLISH; the message that a publish becomes; and both as frames of the flash socket.
+ * proto/web_request.c: actions of /ws, and objects of POST /pub.
  */
-#include "proto/message.h"
+#include "proto/web_request.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "proto/flash.h"
+#include "proto/utf8.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/published.h"
 
@@ -47,7 +49,7 @@ static void check_message(const struct json_request *req, bool is_action)
 		fuzz_check(!json_name_is(&again.members[i], "timestamp") && !(is_action && json_name_is(&again.members[i], "action")));
 	second = object_of(&again);
 	fuzz_check(memcmp(second, text, req->size + 1) == 0);
-	published_check(text + 1, req->size);
+	published_check(text + 1, req->size, MESSAGE_TO_TOPIC);
 	free(second);
 	free(text);
 	json_fini(&json);
@@ -76,21 +78,21 @@ static void check_send(const struct json_request *req)
 {
 	char *text = object_of(req);
 
-	published_check(text + 1, req->size);
+	published_check(text + 1, req->size, MESSAGE_TO_USER);
 	free(text);
 }
 
-static void check_action(const struct fuzz_input *in, struct json *json, bool with_id)
+static void check_action(const struct fuzz_input *in, struct json *json)
 {
 	const char *error = NULL;
 	struct json_request req;
 
-	if (json_request_parse(json, in->bytes, in->len, with_id, &req, &error) < 0) {
+	if (json_request_parse(json, in->bytes, in->len, &req, &error) < 0) {
 		fuzz_check(error != NULL);
 		return;
 	}
 	fuzz_check(error == NULL);
-	fuzz_check(with_id ? req.id == NULL || (req.id_len > 0 && req.id_len <= REQUEST_ID_MAX) : req.id == NULL);
+	fuzz_check(req.ref == NULL && req.names == NULL);
 	if (req.kind != REQUEST_UNKNOWN)
 		check_name(&req);
 	if (req.kind == REQUEST_PUBLISH)
@@ -100,17 +102,49 @@ static void check_action(const struct fuzz_input *in, struct json *json, bool wi
 	check_frame(in, "", 0, FLASH_ACTION);
 }
 
+static void check_error(const struct error_text *why, const char *error)
+{
+	fuzz_check(error != NULL && strlen(error) < sizeof(why->text));
+	fuzz_check(utf8_text(error, strlen(error)));
+}
+
+/* What the web asks for: names are good, all of them; and a message has nothing but what is known. */
+static void check_web(const struct fuzz_input *in, struct json *json)
+{
+	const char *error = NULL;
+	struct web_names names = { 0 };
+	struct json_request req;
+	struct error_text why;
+
+	if (web_request_parse(json, in->bytes, in->len, &why, &req, &error) < 0) {
+		check_error(&why, error);
+		return;
+	}
+	fuzz_check(error == NULL);
+	fuzz_check(req.ref == NULL || (req.ref_len > 0 && req.ref_len <= REQUEST_REF_MAX));
+	if (req.kind == REQUEST_UNKNOWN || req.kind == REQUEST_PING)
+		return;
+	if (req.kind == REQUEST_SEND)
+		check_send(&req);
+	else if (req.kind == REQUEST_PUBLISH)
+		check_message(&req, true);
+	fuzz_check(req.count <= 4);
+	while (web_request_next_name(&req, &names))
+		fuzz_check(req.name_len > 0 && web_name_error(request_is_of_user(req.kind), req.name, req.name_len) == NULL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *error = NULL;
 	struct fuzz_input in;
 	struct json_request req;
+	struct error_text why;
 	struct json json;
 
 	fuzz_open_bare(&in, data, size);
 	json_init(&json);
-	check_action(&in, &json, false);
-	check_action(&in, &json, true);
+	check_action(&in, &json);
+	check_web(&in, &json);
 	if (json_request_parse_publish(&json, in.bytes, in.len, &req, &error) == 0) {
 		fuzz_check(error == NULL && req.kind == REQUEST_PUBLISH);
 		check_name(&req);
@@ -120,6 +154,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else {
 		fuzz_check(error != NULL);
 	}
+	if (web_request_parse_publish(&json, in.bytes, in.len, &why, &req, &error) == 0)
+		check_message(&req, false);
+	else
+		check_error(&why, error);
 	json_fini(&json);
 	fuzz_close(&in);
 	return 0;

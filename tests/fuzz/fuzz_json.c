@@ -31,7 +31,11 @@ static void check_string(const char *raw, size_t len)
 
 static void check_name(const struct json_member *m)
 {
-	static const char *const names[] = { "topic", "data", "action", "timestamp", "id", "event" };
+	static const char *const names[] = { "topic", "data", "action", "timestamp", "id", "event", "to", "user", "ok", "ref", "broadcast", "janus" };
+	static const enum message_name kinds[] = {
+		MESSAGE_NAME_TOPIC, MESSAGE_NAME_DATA, MESSAGE_NAME_OTHER, MESSAGE_NAME_RESERVED, MESSAGE_NAME_RESERVED, MESSAGE_NAME_EVENT, MESSAGE_NAME_TO,
+		MESSAGE_NAME_RESERVED, MESSAGE_NAME_RESERVED, MESSAGE_NAME_RESERVED, MESSAGE_NAME_BROADCAST, MESSAGE_NAME_RESERVED,
+	};
 	char text[16];
 	ssize_t len = json_string(m->name, m->name_len, text, sizeof(text));
 
@@ -39,8 +43,11 @@ static void check_name(const struct json_member *m)
 		bool is = len == (ssize_t)strlen(names[i]) && memcmp(text, names[i], (size_t)len) == 0;
 
 		fuzz_check(json_name_is(m, names[i]) == is);
-		fuzz_check(message_name_is((struct message_range){ m->name, m->name_len }, names[i]) == is);
+		if (is)
+			fuzz_check(message_name_of((struct message_range){ m->name, m->name_len }) == kinds[i]);
 	}
+	if (len < 0)
+		fuzz_check(message_name_of((struct message_range){ m->name, m->name_len }) == MESSAGE_NAME_OTHER);
 }
 
 static void check_object(const struct fuzz_input *in, const struct grammar *g, bool good)

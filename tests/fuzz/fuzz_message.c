@@ -23,7 +23,7 @@ static void check_view(const struct fuzz_input *in)
 	check_range(in, view.topic);
 	check_range(in, view.event);
 	check_range(in, view.data);
-	check_range(in, view.id);
+	check_range(in, view.to);
 	check_range(in, view.bytes);
 	for (struct message_range left = view.text, before = left; message_member_next(&left, &m); before = left) {
 		check_range(in, m.name);

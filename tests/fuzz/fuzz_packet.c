@@ -20,6 +20,20 @@ static void check_range(const struct fuzz_input *in, const char *p, size_t len)
 	fuzz_check(p == NULL || (fuzz_where(in, p) >= 0 && len <= (size_t)(in->bytes + in->seen - p)));
 }
 
+/* The names of a request are good ones. */
+static void check_names(const struct fuzz_input *in, struct packet_request r)
+{
+	bool user = request_is_of_user(r.op);
+
+	fuzz_check((r.name != NULL) == (r.op != REQUEST_PING));
+	if (r.name == NULL)
+		return;
+	do {
+		check_range(in, r.name, r.name_len);
+		fuzz_check(web_name_error(user, r.name, r.name_len) == NULL);
+	} while (packet_next_name(&r));
+}
+
 static void check_kind(const struct fuzz_input *in, size_t at, size_t max, const struct packet_request *r)
 {
 	size_t left = in->seen - at;
@@ -30,12 +44,11 @@ static void check_kind(const struct fuzz_input *in, size_t at, size_t max, const
 	fuzz_check(r->kind != PACKET_MORE || left < max + PACKET_HEADER);
 	if (r->kind != PACKET_REQUEST)
 		return;
-	check_range(in, r->topic, r->topic_len);
-	check_range(in, r->id, r->id_len);
 	check_range(in, r->event, r->event_len);
-	fuzz_check(r->topic == NULL || message_topic_error(r->topic, r->topic_len) == NULL);
-	fuzz_check(r->id == NULL || message_topic_error(r->id, r->id_len) == NULL);
+	check_range(in, r->message_id, r->message_id_len);
 	fuzz_check(r->event == NULL || utf8_text(r->event, r->event_len));
+	fuzz_check(r->message_id == NULL || utf8_text(r->message_id, r->message_id_len));
+	check_names(in, *r);
 }
 
 /* What subscribers with packets get of the record is what was published. */
@@ -71,42 +84,41 @@ static bool may_be_refused(enum msgpack_kind kind)
 
 static void check_record(const struct packet_request *r)
 {
-	const char *topic = r->op == REQUEST_SEND ? r->id : r->topic, *error, *second;
-	const char *key = r->op == REQUEST_SEND ? "to" : "topic";
-	size_t topic_len = r->op == REQUEST_SEND ? r->id_len : r->topic_len, len = packet_record(NULL, 0, r, key, topic, topic_len, &error);
+	const char *error, *second;
+	size_t len = packet_record(NULL, 0, r, &error);
 	char *record = fuzz_alloc(len);
 
-	fuzz_check(len <= 6 * ((size_t)(r->data.end - r->data.start) + r->event_len + topic_len) + 64);
+	fuzz_check(len <= 6 * ((size_t)(r->data.end - r->data.start) + r->event_len + r->message_id_len + r->name_len) + 80);
 	fuzz_check((len == 0) == (error != NULL));
 	fuzz_check(error == NULL || may_be_refused(r->data.kind));
-	fuzz_check(packet_record(record, len, r, key, topic, topic_len, &second) == len && second == error);
+	fuzz_check(packet_record(record, len, r, &second) == len && second == error);
 	if (len > 0) {
-		published_check(record, len);
+		published_check(record, len, r->op == REQUEST_SEND ? MESSAGE_TO_USER : MESSAGE_TO_TOPIC);
 		check_sent(r, record, len);
-		fuzz_check(len == 1 || (packet_record(record, len - 1, r, key, topic, topic_len, &error) == 0 && error == NULL));
+		fuzz_check(len == 1 || (packet_record(record, len - 1, r, &error) == 0 && error == NULL));
 	}
 	free(record);
 }
 
 static void check_reply(const struct packet_request *r)
 {
-	struct packet_reply reply = { .error = r->error, .has_seq = r->has_seq, .seq = r->seq };
+	struct packet_reply reply = { .error = r->error, .has_ref = r->has_ref, .ref = r->ref };
 	char *dst = fuzz_alloc(PACKET_REPLY_MAX);
 	size_t len = packet_reply(dst, &reply);
 	const uint8_t *p = (const uint8_t *)dst;
-	struct msgpack_value map, seq;
+	struct msgpack_value map, ref;
 
 	fuzz_check(len <= PACKET_REPLY_MAX && values_map(p + PACKET_HEADER, p + len, &map));
-	seq = values_find(&map, "seq");
-	fuzz_check(r->has_seq ? seq.start != NULL && seq.u == r->seq : seq.start == NULL);
+	ref = values_find(&map, "ref");
+	fuzz_check(r->has_ref ? ref.start != NULL && ref.u == r->ref : ref.start == NULL);
 	free(dst);
 }
 
 static void note(struct fuzz_log *log, const struct fuzz_input *in, size_t at, const struct packet_request *r)
 {
-	fuzz_say(log, "%d at %zu takes %zu, op %d, %d%d %llu, %s, ", (int)r->kind, at, r->taken, (int)r->op, r->has_seq, r->receipt,
-		 (unsigned long long)r->seq, r->error ? r->error : "-");
-	fuzz_say(log, "%ld + %zu, %ld + %zu, %ld + %zu, %ld\n", fuzz_where(in, r->topic), r->topic_len, fuzz_where(in, r->id), r->id_len,
+	fuzz_say(log, "%d at %zu takes %zu, op %d, %d%d %llu, %s, ", (int)r->kind, at, r->taken, (int)r->op, r->has_ref, r->receipt,
+		 (unsigned long long)r->ref, r->error ? r->error : "-");
+	fuzz_say(log, "%ld + %zu, %ld + %zu, %ld + %zu, %ld\n", fuzz_where(in, r->name), r->name_len, fuzz_where(in, r->message_id), r->message_id_len,
 		 fuzz_where(in, r->event), r->event_len, fuzz_where(in, r->data.start));
 }
 
@@ -115,8 +127,9 @@ static bool read_packets(const struct fuzz_input *in, size_t *at, size_t max, bo
 {
 	for (;;) {
 		struct packet_request r;
+		struct error_text why;
 
-		packet_next(in->bytes + *at, in->seen - *at, max, &r);
+		packet_next(in->bytes + *at, in->seen - *at, max, &why, &r);
 		check_kind(in, *at, max, &r);
 		if (r.kind == PACKET_MORE)
 			return true;

@@ -24,14 +24,14 @@ static size_t write_to(unsigned format, bool chunked, const struct web_record *r
 	return format < FORMATS ? web_message((enum web_format)format, chunked, rec, dst, room) : packet_message(rec, dst, room);
 }
 
-static struct web_record record_of(const char *record, size_t len)
+static struct web_record record_of(const char *record, size_t len, enum message_to to)
 {
-	return (struct web_record){ .time = PUBLISHED_TIME, .id = PUBLISHED_ID, .number = 1, .text = record, .len = len };
+	return (struct web_record){ .time = PUBLISHED_TIME, .id = PUBLISHED_ID, .number = 1, .to = to, .text = record, .len = len };
 }
 
 void published_bounds(const char *record, size_t len, size_t room)
 {
-	struct web_record rec = record_of(record, len);
+	struct web_record rec = record_of(record, len, len % 2 ? MESSAGE_TO_USER : MESSAGE_TO_TOPIC);
 
 	for (unsigned i = 0; i < 2 * (FORMATS + 1); i++) {
 		unsigned format = i / 2;
@@ -89,8 +89,8 @@ static struct text unframe(const struct text *frame, unsigned opcode)
 	return (struct text){ frame->p + header, len };
 }
 
-/* The object that JSON transports send: the server's members, then the record's but for its id. */
-static void check_object(const struct text *object, const struct message_view *view)
+/* The object that JSON transports send: the server's members, then the record's but for those that the server alone may say. */
+static void check_object(const struct text *object, const struct message_view *view, enum message_to to)
 {
 	struct message_range left = view->text;
 	struct message_member m;
@@ -102,9 +102,13 @@ static void check_object(const struct text *object, const struct message_view *v
 	fuzz_check(json_object(&json, object->p, object->len, &error) == 0);
 	fuzz_check(json.count >= 2 && json_name_is(&json.members[0], "id") && json_name_is(&json.members[1], "timestamp"));
 	while (message_member_next(&left, &m)) {
-		if (message_name_is(m.name, "id"))
+		enum message_name name = message_name_of(m.name);
+
+		if (!message_name_goes(name, to))
 			continue;
 		fuzz_check(at < json.count);
+		if (name == MESSAGE_NAME_TO)
+			m.name = (struct message_range){ "\"user\"", 6 };
 		fuzz_check(json.members[at].name_len == m.name.len && memcmp(json.members[at].name, m.name.p, m.name.len) == 0);
 		fuzz_check(json.members[at].value_len == m.value.len && memcmp(json.members[at].value, m.value.p, m.value.len) == 0);
 		at++;
@@ -206,6 +210,18 @@ static void check_sse(const struct text *sse, const struct text *comet, const st
 	free(data.p);
 }
 
+/* The data is the object in one line. */
+static void check_envelope(const struct text *sse, const struct text *comet, const struct message_view *view)
+{
+	struct text left = *sse, line = take_line(&left, "id: ");
+
+	fuzz_check(line.p != NULL);
+	check_event_line(&left, view);
+	line = take_line(&left, "data: ");
+	fuzz_check(line.p != NULL && line.len + 1 == comet->len && memcmp(line.p, comet->p, line.len) == 0);
+	fuzz_check(left.len == 1 && *left.p == '\n');
+}
+
 static void check_test(const struct text *page)
 {
 	static const char head[] = "Recvd msg #1: '", tail[] = "'<br>\r\n";
@@ -226,7 +242,7 @@ static size_t brackets(const char *text, size_t len)
 	return count;
 }
 
-static void check_packet(const struct text *packet, const struct web_record *rec, const struct message_view *view)
+static void check_packet(const struct text *packet, const struct web_record *rec, const struct message_view *view, enum message_to to)
 {
 	const uint8_t *p = (const uint8_t *)packet->p, *end = p + packet->len;
 	struct msgpack_value map, value;
@@ -241,8 +257,10 @@ static void check_packet(const struct text *packet, const struct web_record *rec
 	fuzz_check(value.start != NULL && value.kind == WALK_UINT && value.u == PUBLISHED_ID);
 	value = values_find(&map, "timestamp");
 	fuzz_check(value.start != NULL && value.kind == WALK_UINT && value.u == PUBLISHED_TIME);
-	/* What is sent to an id need not have one, nor one that is a string. */
-	if (message_is_string(view->topic)) {
+	value = values_find(&map, "ok");
+	fuzz_check(value.start == NULL);
+	if (to == MESSAGE_TO_TOPIC) {
+		fuzz_check(message_is_string(view->topic));
 		topic = decode(view->topic, false);
 		value = values_find(&map, "topic");
 		fuzz_check(value.start != NULL && value.kind == WALK_STR);
@@ -256,9 +274,9 @@ static void check_packet(const struct text *packet, const struct web_record *rec
 	}
 }
 
-void published_check(const char *record, size_t len)
+void published_check(const char *record, size_t len, enum message_to to)
 {
-	struct web_record rec = record_of(record, len);
+	struct web_record rec = record_of(record, len, to);
 	struct text all[FORMATS + 1], object, raw;
 	struct message_view view;
 
@@ -268,15 +286,17 @@ void published_check(const char *record, size_t len)
 		all[i] = encode(i, false, &rec);
 	object = unframe(&all[WEB_WEBSOCKET], 1);
 	raw = unframe(&all[WEB_WEBSOCKET_RAW], view.bytes.p != NULL ? 2 : 1);
-	check_object(&object, &view);
+	fuzz_check(view.goes_to == to || view.goes_to == MESSAGE_TO_UNKNOWN);
+	check_object(&object, &view, to);
 	if (view.bytes.p != NULL)
 		fuzz_check(raw.len == view.bytes.len && memcmp(raw.p, view.bytes.p, raw.len) == 0);
 	else
 		fuzz_check(raw.len == object.len && memcmp(raw.p, object.p, raw.len) == 0);
 	check_comet(&all[WEB_COMET], &object);
 	check_sse(&all[WEB_SSE], &all[WEB_COMET], &view);
+	check_envelope(&all[WEB_SSE_JSON], &all[WEB_COMET], &view);
 	check_test(&all[WEB_TEST]);
-	check_packet(&all[FORMATS], &rec, &view);
+	check_packet(&all[FORMATS], &rec, &view, to);
 	for (unsigned i = WEB_SSE; i <= WEB_TEST; i++)
 		check_chunk(i, &rec, &all[i]);
 	for (unsigned i = 0; i <= FORMATS; i++)

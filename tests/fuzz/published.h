@@ -7,13 +7,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "proto/message_view.h"
+
 #define PUBLISHED_ID 7
 #define PUBLISHED_TIME 1448434925395864u
 
 /* Any bytes, into so much room or so little. */
 void published_bounds(const char *record, size_t len, size_t room);
 
-/* A record that json_request_write() or packet_record() wrote. */
-void published_check(const char *record, size_t len);
+/* A record that json_request_write() or packet_record() wrote, of a message that goes there. */
+void published_check(const char *record, size_t len, enum message_to to);
 
 #endif

@@ -5,7 +5,7 @@ PROTOCOL.md: blocks fenced as ```http, ```flash, ```websocket PATH and ```packet
 elsewhere, followed by what it prints; what is indented as deep goes on with it.
 
     http, flash         bytes. Line breaks mean nothing; \\r \\n \\0 \\1 \\\\ are those bytes. A flash block that does not begin with the
-                        greeting leaves it out.
+                        greeting leaves it out; so do blocks of /ws and of packets.
     websocket           a message a line, after the handshake: a text, <00 ff> for a binary one, (ping TEXT), (pong TEXT), (close CODE TEXT)
     packet              a packet a line, its map as JSON, <00 ff> for a bin; of msgpack's forms of a value it shows none
     hex                 bytes, a line up to its # each
@@ -116,10 +116,14 @@ def is_now(microseconds):
 
 
 def settle_timestamps(data):
+    def plain(found):
+        return found.group(1) + b"%d" % (MICROSECONDS if is_now(int(found.group(2))) else int(found.group(2)))
+
     def one(found):
         mega, seconds, micro = map(int, found.groups())
         plain = b'"timestamp":[%d,%d,%d]' % (mega, seconds, micro)
         return TIMESTAMP if found.group() == plain and is_now((mega * 10**6 + seconds) * 10**6 + micro) else found.group()
+    data = re.sub(rb'("timestamp":)(\d+)', plain, data)
     return re.sub(rb'"timestamp":\[(\d+),(\d+),(\d+)\]', one, data)
 
 
@@ -196,7 +200,14 @@ class Player:
 
     @staticmethod
     def connect(test, block):
-        return test.websocket(block.path) if block.kind == "websocket" else test.connect(Connection, block.kind)
+        if block.kind == "websocket":
+            return test.websocket(block.path, greet=False)
+        return test.connect(Connection, block.kind)
+
+    @property
+    def greets(self):
+        """Whether the server speaks first."""
+        return self.block.kind in ("flash", "packet") or self.block.path == "/ws"
 
     def settled(self):
         self.heard += bytes(self.connection.buffer)
@@ -232,6 +243,10 @@ class Player:
 
     def greet(self, seconds):
         """Passes over a greeting."""
+        if self.block.kind == "packet":
+            self.connection.until(lambda: len(self.connection.buffer) > 4 and len(self.connection.buffer) >= 4 + self.connection.buffer[3] or None, seconds)
+            del self.connection.buffer[:4 + self.connection.buffer[3]]
+            return
         self.hear_bytes(b'{' + TIMESTAMP + b',"token":[' + TOKEN + b"]}\1", seconds)
 
     def hear(self, step, seconds):
@@ -279,7 +294,15 @@ class UnitPlayer(Player):
 
     @staticmethod
     def connect(test, block):
-        return test.websocket(block.path) if block.kind == "websocket" else test.packet()
+        return test.websocket(block.path, greet=False) if block.kind == "websocket" else test.packet()
+
+    def greet(self, seconds):
+        deadline = Deadline(seconds)
+        while not self.units:
+            self.take_units()
+            if not self.units and not self.receive(deadline):
+                raise AssertionError("no greeting")
+        self.units.pop(0)
 
     def say(self, step):
         for line in step.lines:

@@ -198,5 +198,7 @@ def fence(publisher, topic, *clients):
 
 def timestamp(message):
     """As one number, microseconds."""
+    if isinstance(message["timestamp"], int):
+        return message["timestamp"]
     mega, seconds, micro = message["timestamp"]
     return (mega * 1000000 + seconds) * 1000000 + micro

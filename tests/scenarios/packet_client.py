@@ -118,9 +118,10 @@ def packet(value):
 
 
 class Packet(Connection):
-    """A packet client. Heartbeats are counted."""
+    """A packet client. Heartbeats are counted, and the greeting is passed over."""
 
     heartbeats = 0
+    greeting = None
 
     def op(self, op, **keys):
         self.send(packet(dict({"op": op}, **keys)))
@@ -141,6 +142,9 @@ class Packet(Connection):
     def take(self):
         while True:
             value = self.take_packet()
+            if value is not None and "janus" in value:
+                self.greeted(value)
+                continue
             if value is None or "ping" not in value:
                 return value
             if set(value) != {"ok", "ping"} or value["ok"] is not True or not isinstance(value["ping"], int):
@@ -150,8 +154,18 @@ class Packet(Connection):
     def expect_nothing(self):
         """No more has come than was taken: what is asked now is answered next."""
         mark = next(_fences)
-        self.op("ping", seq=mark)
-        self.expect({"ok": True, "seq": mark})
+        self.op("ping", ref=mark)
+        self.expect({"ok": True, "ref": mark})
+
+    def greeted(self, value):
+        if self.greeting is not None or list(value) != ["janus", "features"]:
+            raise AssertionError("a greeting: %r" % value)
+        self.greeting = value
+
+    def greet(self):
+        """Waits for the greeting, before any bytes are looked at."""
+        self.greeted(self.until(self.take_packet))
+        return self
 
     def message(self, seconds=None):
         """The next packet that is no heartbeat, reply or message."""
@@ -176,8 +190,8 @@ class Packet(Connection):
             self.expect({"ok": True})
         return self
 
-    def login(self, *ids):
-        for id in ids:
-            self.op("login", id=id)
+    def login(self, *users):
+        for user in users:
+            self.op("login", user=user)
             self.expect({"ok": True})
         return self

@@ -35,7 +35,7 @@ class Curl(ClientTest):
     def test_post(self):
         reader = self.lines("/sub/a")
         cases = ((("-d", "text"), "text"), (("--data-binary", "line\r\nother žluť"), "line\r\nother žluť"),
-                 (("-H", "Content-Type: application/json", "-d", '{"x": [1, "ž"]}'), {"x": [1, "ž"]}), (("-d", ""), ""),
+                 (("-H", "Content-Type: application/json", "-d", '{"x": [1, "ž"]}'), {"x": [1, "ž"]}), (("-H", "Content-Type: application/json", "-d", '""'), ""),
                  (("-H", "Transfer-Encoding: chunked", "-d", "in chunks"), "in chunks"), (("-H", "Expect: 100-continue", "-d", "expected"), "expected"),
                  (("--http1.0", "-d", "old"), "old"))
         for arguments, data in cases:
@@ -44,7 +44,7 @@ class Curl(ClientTest):
                 message = reader.message()
                 self.assertEqual(answer, {"id": message["id"], "subscribers": 1})
                 self.assertEqual(message["data"], data)
-        out = self.curl("-H", "Content-Type: application/json", "-d", '[{"topic":"a","n":1},{"topic":"nobody"}]', self.url("/pub"))
+        out = self.curl("-H", "Content-Type: application/json", "-d", '[{"topic":"a","data":1},{"topic":"nobody","data":2}]', self.url("/pub"))
         self.assertEqual(json.loads(out), [{"id": reader.message()["id"], "subscribers": 1}, {"id": None, "subscribers": 0}])
         self.curl("-d", "x", self.url("/pub/a?event=e"))
         self.assertEqual(reader.message()["event"], "e")
@@ -95,7 +95,7 @@ class Curl(ClientTest):
         inbox, page = self.begin(self.url("/inbox/bob")), self.begin(self.url("/test/bob"))
         wait_until(lambda: json.loads(self.curl("-d", "hi", self.url("/send/bob")))["subscribers"] == 2, what="both logins")
         message = inbox.next()
-        self.assertEqual((message["to"], message["data"]), ("bob", "hi"))
+        self.assertEqual((message["user"], message["data"]), ("bob", "hi"))
         found = None
         while not found:
             found = re.search("Recvd msg #1: 'hi'<br>", page.line())
@@ -137,6 +137,8 @@ class WebSockets(ClientTest):
         got = client.next(30)
         self.assertIn("open", got)
         self.assertFalse(got.get("extensions"))
+        if path == "/ws":
+            self.assertEqual(list(self.text(client)), ["janus", "features"])
         return client
 
     def act(self, client, **action):
@@ -153,35 +155,35 @@ class WebSockets(ClientTest):
 
     def test_actions(self):
         client, reader = self.opened("/ws"), self.lines("/sub/a")
-        self.assertEqual(self.act(client, action="subscribe", data="a", id=1), {"ok": True, "id": 1})
+        self.assertEqual(self.act(client, action="subscribe", topic="a", ref=1), {"ok": True, "ref": 1})
         self.published("/pub/a", "žluť 😀")
         self.assertEqual(self.text(client)["data"], "žluť 😀")
         reader.message()
-        client.tell(send=json.dumps({"action": "publish", "topic": "a", "data": [1], "id": "x"}))
+        client.tell(send=json.dumps({"action": "publish", "topic": "a", "data": [1], "ref": "x"}))
         got = sorted((self.text(client) for _ in range(2)), key=lambda m: "ok" in m)
         self.assertEqual(got[0]["data"], [1])
-        self.assertEqual(got[1], {"ok": True, "id": "x", "message": got[0]["id"], "subscribers": 2})
+        self.assertEqual(got[1], {"ok": True, "ref": "x", "id": got[0]["id"], "subscribers": 2})
         self.assertEqual(reader.message()["id"], got[0]["id"])
         self.assertFalse(self.act(client, action="nonsense")["ok"])
-        self.assertEqual(self.act(client, action="login", data="bob"), {"ok": True})
+        self.assertEqual(self.act(client, action="login", user="bob"), {"ok": True})
         self.published("/send/bob", "hi")
-        self.assertEqual(self.text(client)["to"], "bob")
+        self.assertEqual(self.text(client)["user"], "bob")
         client.tell(close=[1000, "bye"])
         self.assertEqual(client.next()["close"], 1000)
         self.assertEqual(client.end()[0], 0)
 
     def test_sizes(self):
         client = self.opened("/ws")
-        self.act(client, action="subscribe", data="a")
+        self.act(client, action="subscribe", topic="a")
         for size in (1, 100, 126, 1000, 65000, 66000, 250000):
             client.tell(send=json.dumps({"action": "publish", "topic": "a", "data": "x" * size}))
             self.assertEqual(len(self.text(client)["data"]), size)
 
     def test_fragments_and_ping(self):
         client = self.opened("/ws")
-        text = json.dumps({"action": "subscribe", "data": "žluť", "id": 1}, ensure_ascii=False)
+        text = json.dumps({"action": "subscribe", "topic": "žluť", "ref": 1}, ensure_ascii=False)
         client.tell(parts=[text[:5], text[5:20], text[20:]])
-        self.assertEqual(self.text(client), {"ok": True, "id": 1})
+        self.assertEqual(self.text(client), {"ok": True, "ref": 1})
         client.tell(ping="are you there")
         self.assertEqual(client.next(), {"pong": "are you there"})
 
@@ -200,7 +202,7 @@ class WebSockets(ClientTest):
 
     def test_server_that_stops(self):
         client = self.opened("/ws")
-        self.act(client, action="subscribe", data="a")
+        self.act(client, action="subscribe", topic="a")
         self.janus.stop()
         self.assertEqual(client.next()["close"], 1001)
         client.end()
@@ -208,11 +210,11 @@ class WebSockets(ClientTest):
     def test_worker_killed(self):
         self.serve(workers=1)
         client = self.opened("/ws")
-        self.act(client, action="subscribe", data="a")
+        self.act(client, action="subscribe", topic="a")
         for n in range(10):
             self.janus.kill_worker(0)
-            client.tell(send=json.dumps({"action": "publish", "topic": "a", "n": n}))
-            self.assertEqual(self.text(client)["n"], n)
+            client.tell(send=json.dumps({"action": "publish", "topic": "a", "data": n}))
+            self.assertEqual(self.text(client)["data"], n)
 
     def test_too_long(self):
         client = self.opened("/ws")
@@ -248,10 +250,10 @@ class NodeEventSource(ClientTest):
     def test_events(self):
         client = self.source("/sub/a,b", "e")
         for target, data, wanted in (("/pub/a", "plain", ("message", "plain")), ("/pub/b?event=e", "two\nlines", ("e", "two\nlines")),
-                                     ("/pub/a", {"x": ["ž"]}, ("message", {"x": ["ž"]})), ("/pub/a", "", ("message", "")),
+                                     ("/pub/a", {"x": ["ž"]}, ("message", {"x": ["ž"]})), ("/pub/a", b"", ("message", "")),
                                      ("/pub/a", "y" * 200000, ("message", "y" * 200000))):
             with self.subTest(data=str(data)[:20]):
-                number = self.published(target, data)
+                number = self.published(target, data) if data else self.published(target, '""', "application/json")
                 got = client.next()
                 self.assertEqual((got["event"], json.loads(got["data"]) if isinstance(data, dict) else got["data"]), wanted)
                 self.assertEqual(got["id"], str(number))
@@ -288,8 +290,9 @@ class PythonMsgpack(ClientTest):
 
     def test_packets(self):
         client, reader = self.start(), self.lines("/sub/a")
-        client.tell(op="subscribe", topic="a", seq=1)
-        self.assertEqual(client.next(), {"ok": True, "seq": 1})
+        self.assertEqual(list(client.next()), ["janus", "features"])
+        client.tell(op="subscribe", topic="a", ref=1)
+        self.assertEqual(client.next(), {"ok": True, "ref": 1})
         values = [None, True, 1.5, -7, 2 ** 63, "žluť 😀", [1, [2]], {"x": {"y": None}}, "x" * 70000, list(range(1000))]
         for value in values:
             client.tell(op="publish", topic="a", data=value, event="e")
@@ -297,12 +300,12 @@ class PythonMsgpack(ClientTest):
             self.assertEqual((message["data"], message["event"], message["topic"]), (value, "e", "a"))
             self.assertEqual(reader.message()["data"], value)
         data = base64.b64encode(os.urandom(50000)).decode()
-        client.tell(op="publish", topic="a", data={"base64": data}, receipt=True, seq=2)
+        client.tell(op="publish", topic="a", data={"base64": data}, receipt=True, ref=2)
         got = sorted((client.next() for _ in range(2)), key=lambda m: "ok" in m)
         self.assertEqual(got[0]["data"], {"base64": data})
-        self.assertEqual(got[1], {"ok": True, "seq": 2, "id": got[0]["id"], "subscribers": 2})
+        self.assertEqual(got[1], {"ok": True, "ref": 2, "id": got[0]["id"], "subscribers": 2})
         self.assertEqual(reader.message()["data"], data)
-        client.tell(op="login", id="bob")
+        client.tell(op="login", user="bob")
         self.assertEqual(client.next(), {"ok": True})
         self.published("/send/bob", {"n": 2.5})
         self.assertEqual(client.next()["data"], {"n": 2.5})

@@ -68,19 +68,20 @@ class Chromium(ClientTest):
         b.evaluate("listen(%s, ['e'])" % json.dumps("http://%s/sub/a,b" % origin))
         b.wait("seen.events.length === 1 && seen.events[0].open")
         b.evaluate("connect(%s)" % json.dumps("ws://%s/ws" % origin))
-        b.wait("seen.sockets.length === 1 && seen.sockets[0].open")
-        b.evaluate("socket.send('{\"action\":\"subscribe\",\"data\":\"a\",\"id\":1}')")
-        self.assertEqual(json.loads(b.wait("seen.sockets[1]")["text"]), {"ok": True, "id": 1})
+        b.wait("seen.sockets.length === 2 && seen.sockets[0].open")
+        self.assertIn("janus", json.loads(b.evaluate("seen.sockets[1]")["text"]))
+        b.evaluate("socket.send('{\"action\":\"subscribe\",\"topic\":[\"a\"],\"ref\":1}')")
+        self.assertEqual(json.loads(b.wait("seen.sockets[2]")["text"]), {"ok": True, "ref": 1})
         answer = b.evaluate("post(%s, 'application/json', '{\"x\":[1]}')" % json.dumps("http://%s/pub/a?event=e" % origin))
         self.assertEqual((answer["status"], answer["body"]["subscribers"]), (200, 2))
         event = b.wait("seen.events[1]")
         self.assertEqual((event["type"], json.loads(event["data"]), event["id"]), ("e", {"x": [1]}, str(answer["body"]["id"])))
-        message = json.loads(b.wait("seen.sockets[2]")["text"])
+        message = json.loads(b.wait("seen.sockets[3]")["text"])
         self.assertEqual((message["data"], message["event"], message["id"]), ({"x": [1]}, "e", answer["body"]["id"]))
         self.published("/pub/b", "two\nlines žluť")
         self.assertEqual(b.wait("seen.events[2]")["data"], "two\nlines žluť")
         b.evaluate("socket.close(1000)")
-        self.assertEqual(b.wait("seen.sockets[3]"), {"close": 1000, "clean": True})
+        self.assertEqual(b.wait("seen.sockets[4]"), {"close": 1000, "clean": True})
 
     def test_same_origin(self):
         """From a page of the server's own, with no origins listed."""
@@ -164,6 +165,16 @@ class Chromium(ClientTest):
         self.browser.wait("$('#state').textContent === 'connected' && $('#result').textContent === ''")
         self.published("/pub/events", "back")
         self.first("back")
+
+    def test_page_with_event_source(self):
+        """Whatever it is by, a message says whom it is to, and when it came."""
+        self.open_page()
+        self.browser.evaluate("watching.sse.click()")
+        self.browser.evaluate("watch('login', 'bob')")
+        wait_until(lambda: self.janus.subscriptions() == 2 and self.post("/send/bob", "by name")["subscribers"] == 1, what="its streams")
+        self.assertIn("to bob", self.first("by name"))
+        self.published("/pub/events?event=test_event", '{"x":[1]}', "application/json")
+        self.assertRegex(self.first('{"x":[1]}'), r"events\s+test_event\s+no\. \d+ at \d\d:")
 
     def test_page_under_load(self):
         """1,000 messages a second: what nobody can read is not made."""

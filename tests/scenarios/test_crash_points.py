@@ -162,22 +162,22 @@ class CrashPoints(CrashTest):
         return self.numbers["answered"]
 
     def ask_http(self):
-        answer = self.asking.ask("POST", "/pub", json.dumps([{"topic": "answered", "n": self.next_answered()}, {"topic": "nobody's"},
-                                                             {"topic": "answered", "n": self.next_answered()}]).encode()).json()
+        answer = self.asking.ask("POST", "/pub", json.dumps([{"topic": "answered", "data": {"n": self.next_answered()}}, {"topic": "nobody's", "data": 0},
+                                                             {"topic": "answered", "data": {"n": self.next_answered()}}]).encode()).json()
         self.assertEqual([type(one["id"]) for one in answer], [int, type(None), int])
         self.assertEqual(answer[2]["id"], answer[0]["id"] + 1)
         return answer[2]["id"]
 
     def ask_socket(self):
-        self.socket.action("publish", topic="answered", n=self.next_answered(), id="x")
+        self.socket.action("publish", topic="answered", data={"n": self.next_answered()}, ref="x")
         got = self.socket.message()
-        self.assertEqual((got["ok"], got["id"]), (True, "x"))
-        return got["message"]
+        self.assertEqual((got["ok"], got["ref"]), (True, "x"))
+        return got["id"]
 
     def ask_packet(self):
-        self.packets.op("publish", topic="answered", data={"n": self.next_answered()}, receipt=True, seq=5)
+        self.packets.op("publish", topic="answered", data={"n": self.next_answered()}, receipt=True, ref=5)
         got = self.packets.message()
-        self.assertEqual((got["ok"], got["seq"]), (True, 5))
+        self.assertEqual((got["ok"], got["ref"]), (True, 5))
         return got["id"]
 
     def publish_answered(self):
@@ -189,17 +189,17 @@ class CrashPoints(CrashTest):
         """Two in one piece: the second one is in the buffer already when the first one's answer is lost."""
         first = self.numbers["answered"] + 1
         pair = lambda: (self.next_answered() for _ in range(2))
-        self.asking.send(b"".join(request("POST", "/pub", json.dumps([{"topic": "answered", "n": n}]).encode()) for n in pair()))
+        self.asking.send(b"".join(request("POST", "/pub", json.dumps([{"topic": "answered", "data": {"n": n}}]).encode()) for n in pair()))
         ids = [self.asking.answer().json()[0]["id"] for _ in range(2)]
-        self.socket.send(b"".join(frame(TEXT, json.dumps({"action": "publish", "topic": "answered", "n": n, "id": n})) for n in pair()))
+        self.socket.send(b"".join(frame(TEXT, json.dumps({"action": "publish", "topic": "answered", "data": {"n": n}, "ref": n})) for n in pair()))
         for n in (first + 2, first + 3):
             got = self.socket.message()
-            self.assertEqual((got["ok"], got["id"]), (True, n))
-            ids.append(got["message"])
-        self.packets.send(b"".join(packet({"op": "publish", "topic": "answered", "data": {"n": n}, "receipt": True, "seq": n}) for n in pair()))
+            self.assertEqual((got["ok"], got["ref"]), (True, n))
+            ids.append(got["id"])
+        self.packets.send(b"".join(packet({"op": "publish", "topic": "answered", "data": {"n": n}, "receipt": True, "ref": n}) for n in pair()))
         for n in (first + 4, first + 5):
             got = self.packets.message()
-            self.assertEqual((got["ok"], got["seq"]), (True, n))
+            self.assertEqual((got["ok"], got["ref"]), (True, n))
             ids.append(got["id"])
         self.assertEqual([type(id) for id in ids], [int] * 6)
         self.assertEqual(ids, sorted(set(ids)))

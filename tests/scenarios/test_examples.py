@@ -34,7 +34,7 @@ class ExamplesTest(WebTest):
     def play(self, block, seconds=10, silence=0.05 / SLOWNESS):
         self.serve(*block.settings)
         players = {1: player(self, block)}
-        if block.kind == "flash" and block.steps[0].speaker != "S":
+        if players[1].greets and block.steps[0].speaker != "S":
             players[1].greet(seconds)
         for step in block.steps:
             try:
@@ -43,7 +43,7 @@ class ExamplesTest(WebTest):
                     continue
                 if step.number not in players:
                     p = players[step.number] = player(self, block)
-                    if block.kind == "flash" and step.speaker == "C":
+                    if p.greets and step.speaker == "C":
                         p.greet(seconds)
                 if step.speaker == "C":
                     players[step.number].say(step)

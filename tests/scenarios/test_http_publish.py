@@ -20,7 +20,7 @@ class Publish(WebTest):
         """Who reads JSON gets exactly these members beside the topic. The flash frame."""
         message = self.reader.message()
         self.assertEqual(message.pop("id"), number)
-        self.assertIsInstance(message.pop("timestamp"), list)
+        self.assertIsInstance(message.pop("timestamp"), int)
         self.assertEqual(message, dict({"topic": "events"}, **members))
         frame = self.subscriber.message_text()
         flash = json.loads(frame)
@@ -29,7 +29,7 @@ class Publish(WebTest):
         return frame
 
     def test_text(self):
-        for text in ("hi", "", " \n\t", "\"quoted\" \\ / <b>&", "žluťoučký 😀", "line\r\nother\nthird\rfourth", "\u2028\x7f\x00\x01", '{"a":1}', "\ufeffx"):
+        for text in ("hi", " \n\t", "\"quoted\" \\ / <b>&", "žluťoučký 😀", "line\r\nother\nthird\rfourth", "\u2028\x7f\x00\x01", '{"a":1}', "\ufeffx"):
             for type in (None, "text/plain", "text/plain; charset=utf-8", "application/x-www-form-urlencoded"):
                 with self.subTest(text=text, type=type):
                     self.heard(self.published("/pub/events", text, type), data=text)
@@ -116,11 +116,43 @@ class Publish(WebTest):
         self.assertEqual([m["data"] for m in messages], [str(n) for n in range(50)])
         self.assertEqual([self.packets.message()["id"] for _ in ids], ids)
 
+    def test_message_id(self):
+        number = self.published("/pub/events?message_id=a%20b&event=e", "x")
+        self.heard(number, event="e", message_id="a b", data="x")
+        self.assertEqual(self.packets.message()["message_id"], "a b")
+        self.heard(self.published("/pub/events?message_id=", "x"), message_id="", data="x")
+        self.assertIn("message_id", error_text(self.ask("POST", "/pub/events?message_id=a&message_id=b", b"x")))
+
+    def test_no_data(self):
+        """Refused everywhere alike; an empty string is data."""
+        for target in ("/pub/events", "/pub?topic=events", "/send/bob"):
+            for type in (None, "text/plain", "application/json", "application/octet-stream"):
+                with self.subTest(target=target, type=type):
+                    self.assertIn("no data", error_text(self.ask("POST", target, b"", {"Content-Type": type} if type else {})))
+        self.assertIn("message 1: no data", error_text(self.ask("POST", "/pub", b'[{"topic":"events"}]')))
+        client = self.websocket()
+        client.action("publish", topic="events", ref=1)
+        client.expect({"ok": False, "ref": 1, "error": "no data"})
+        self.heard(self.published("/pub/events", '""', "application/json"), data="")
+        self.heard(self.post("/pub", [{"topic": "events", "data": ""}])[0]["id"], data="")
+        client.action("publish", topic="events", data="")
+        self.assertEqual(self.reader.message()["data"], "")
+
+    def test_unknown_parameters(self):
+        """Named, also those of an array; and nobody gets anything."""
+        for target, name in (("/pub/events?evnt=e", "evnt"), ("/pub/events?user=bob", "user"), ("/pub?event=e", "event"), ("/pub?x", "x"), ("/send/a?topic=b", "topic"),
+                             ("/pub/events?id=1", "id"), ("/pub/events?envelope=json", "envelope"), ("/send?user=a&ref=1", "ref"), ("/pub/events?" + "y" * 60, "y" * 48 + "..."),
+                             ("/pub/events?%22=1", "%22"), ("/send?id=a", "id")):
+            with self.subTest(target=target):
+                answer = self.ask("POST", target, b"[]")
+                self.assertEqual((answer.status, error_text(answer)), (400, 'unknown parameter "%s"' % name))
+        self.assertEqual(self.ask("POST", "/pub/events?event=e&&message_id=m", b"x").status, 200)
+
     # arrays
 
     def test_array(self):
         answer = self.post("/pub", [{"topic": "events", "event": "e", "message_id": "", "data": "one"}, {"topic": "nobody", "data": 2},
-                                    {"n": 3, "topic": "events"}, {"topic": "events", "data": {"a": [4]}, "timestamp": 0, "id": "mine"}])
+                                    {"data": 3, "topic": "events"}, {"topic": "events", "data": {"a": [4]}, "message_id": "mine"}])
         self.assertEqual([a["subscribers"] for a in answer], [3, 0, 3, 3])
         self.assertIsNone(answer[1]["id"])
         ids = [answer[i]["id"] for i in (0, 2, 3)]
@@ -128,21 +160,20 @@ class Publish(WebTest):
         first = self.reader.message()
         self.assertEqual({k: v for k, v in first.items() if k != "timestamp"},
                          {"id": ids[0], "topic": "events", "event": "e", "message_id": "", "data": "one"})
-        self.assertEqual((self.reader.message()["n"], self.reader.message()["data"]), (3, {"a": [4]}))
-        # Flash, where no id of the server's stands, passes on the publisher's.
+        self.assertEqual((self.reader.message()["data"], self.reader.message()["data"]), (3, {"a": [4]}))
         frames = [self.subscriber.message_text() for _ in range(3)]
-        self.assertTrue(frames[1].endswith(b'],"n":3,"topic":"events"}'), frames[1])
-        self.assertTrue(frames[2].endswith(b'],"topic":"events","data":{"a": [4]},"id":"mine"}'), frames[2])
+        self.assertTrue(frames[1].endswith(b'],"data":3,"topic":"events"}'), frames[1])
+        self.assertTrue(frames[2].endswith(b'],"topic":"events","data":{"a": [4]},"message_id":"mine"}'), frames[2])
 
     def test_empty_array(self):
         self.assertEqual(self.post("/pub", []), [])
         self.assertEqual(self.post("/pub", b" [ ] ", "application/json"), [])
 
     def test_largest_array(self):
-        answer = self.post("/pub", [{"topic": "events", "n": n} for n in range(512)])
+        answer = self.post("/pub", [{"topic": "events", "data": n} for n in range(512)])
         self.assertEqual([a["id"] for a in answer], list(range(answer[0]["id"], answer[0]["id"] + 512)))
-        self.assertEqual([self.reader.message()["n"] for _ in range(512)], list(range(512)))
-        self.assertIn(self.ask("POST", "/pub", json.dumps([{"topic": "events"}] * 513).encode()).status, (400, 413))
+        self.assertEqual([self.reader.message()["data"] for _ in range(512)], list(range(512)))
+        self.assertIn(self.ask("POST", "/pub", json.dumps([{"topic": "events", "data": 0}] * 513).encode()).status, (400, 413))
         self.post("/pub/events", "a fence")
         self.assertEqual(self.reader.message()["data"], "a fence")
 
@@ -150,7 +181,8 @@ class Publish(WebTest):
         """The first bad one is named, and nobody gets anything."""
         good = {"topic": "events", "data": "never"}
         client = self.http()
-        for bad in ({}, {"data": "x"}, {"topic": ""}, {"topic": 1}, {"topic": None}, {"topic": "a" * 256}, {"topic": "a\n"}, 7, "text", None, [], [good]):
+        for bad in ({}, {"data": "x"}, {"topic": "events"}, {"topic": "", "data": 0}, {"topic": 1, "data": 0}, {"topic": None, "data": 0}, {"topic": "a" * 256, "data": 0},
+                    {"topic": "a\n", "data": 0}, {"topic": "a.*", "data": 0}, {"topic": "a@b", "data": 0}, dict(good, x=1), dict(good, ref=1), dict(good, action="publish"), 7, "text", None, [], [good]):
             for place in (1, 3, 4):
                 array = [good, good, good, good]
                 array[place - 1] = bad
@@ -158,10 +190,10 @@ class Publish(WebTest):
                     answer = client.ask("POST", "/pub", json.dumps(array + [{}]).encode(), {"Content-Type": "application/json"})
                     self.assertEqual(answer.status, 400)
                     self.assertRegex(error_text(answer), r"\bmessage %d\b" % place)
-        twice = b'[{"topic":"events"},{"topic":"events","topic":"events"}]'
+        twice = b'[{"topic":"events","data":0},{"topic":"events","topic":"events","data":0}]'
         self.assertRegex(error_text(client.ask("POST", "/pub", twice, {"Content-Type": "application/json"})), r"\bmessage 2\b")
-        for text in (b"", b"{}", b'"a"', b"7", b"[", b"[{}", b'[{"topic":"events"},]', b'[{"topic":"events"}] x', b'{"topic":"events"}', b"\xff",
-                     b'[{"topic":"events","x":"\xff"}]'):
+        for text in (b"", b"{}", b'"a"', b"7", b"[", b"[{}", b'[{"topic":"events","data":0},]', b'[{"topic":"events","data":0}] x', b'{"topic":"events","data":0}', b"\xff",
+                     b'[{"topic":"events","data":"\xff"}]'):
             with self.subTest(text=text):
                 self.assertEqual(client.ask("POST", "/pub", text, {"Content-Type": "application/json"}).status, 400)
         self.heard(self.published("/pub/events", "fence"), data="fence")
@@ -175,7 +207,7 @@ class Publish(WebTest):
             client = Http(self.janus, address=self.addresses["http"])
             try:
                 for turn in range(rounds):
-                    answer = client.ask("POST", "/pub", json.dumps([{"topic": "events", "part": part, "turn": turn, "n": n}
+                    answer = client.ask("POST", "/pub", json.dumps([{"topic": "events", "data": {"part": part, "turn": turn, "n": n}}
                                                                     for n in range(size)]).encode())
                     ids = [a["id"] for a in answer.json()]
                     if ids != list(range(ids[0], ids[0] + size)):
@@ -199,6 +231,7 @@ class Publish(WebTest):
             if "noise" in message:
                 self.assertEqual(run, [], "a message within an array")
                 continue
+            message = message["data"]
             if run:
                 self.assertEqual((message["part"], message["turn"], message["n"]), (run[0]["part"], run[0]["turn"], len(run)))
             run.append(message)

@@ -52,18 +52,18 @@ class Routes(WebTest):
 
     def test_path_or_query(self):
         """What a proxy lets pass by its path may name nothing in the query; either alone is good for any name."""
-        for method, target in (("GET", "/inbox/me?id=victim"), ("GET", "/sub/public?topic=secret"), ("GET", "/test/me?id=victim"),
-                               ("POST", "/pub/public?topic=secret"), ("POST", "/send/me?x=y&id=victim"), ("POST", "/pub/a?topic="),
-                               ("POST", "/pub?topic=a&topic=b"), ("POST", "/send?id=a&id=b"), ("POST", "/send"), ("POST", "/send?id=")):
+        for method, target in (("GET", "/inbox/me?user=victim"), ("GET", "/sub/public?topic=secret"), ("GET", "/test/me?user=victim"),
+                               ("POST", "/pub/public?topic=secret"), ("POST", "/send/me?event=y&user=victim"), ("POST", "/pub/a?topic="),
+                               ("POST", "/pub?topic=a&topic=b"), ("POST", "/send?user=a&user=b"), ("POST", "/send"), ("POST", "/send?user=")):
             with self.subTest(target=target):
                 self.check(method, target, 400, b"x" if method == "POST" else None)
-        topics, ids = self.lines("/sub?topic=a%2Fb&topic=c,d"), self.lines("/inbox?id=a%2Fb")
+        topics, ids = self.lines("/sub?topic=a%2Fb&topic=c,d"), self.lines("/inbox?user=a%2Fb")
         for target, stream, name in (("/pub?topic=a%2Fb", topics, "a/b"), ("/pub?topic=c%2Cd&event=e", topics, "c,d"), ("/pub?topic=c,d", topics, "c,d"),
-                                     ("/pub/a%2Fb", topics, "a/b"), ("/send?id=a%2Fb", ids, "a/b")):
+                                     ("/pub/a%2Fb", topics, "a/b"), ("/send?user=a%2Fb", ids, "a/b")):
             with self.subTest(target=target):
                 self.published(target, target)
                 message = stream.message()
-                self.assertEqual((message.get("topic", message.get("to")), message["data"]), (name, target))
+                self.assertEqual((message.get("topic", message.get("user")), message["data"]), (name, target))
         self.assertIn("%2F", error_text(self.ask("GET", "/sub/a/b")))
 
     def test_encoded_body(self):
@@ -116,7 +116,7 @@ class Routes(WebTest):
         """Lists are divided before %XX is resolved; queries know +, paths don't."""
         cases = [("/sub/a%2Cb,c", ["a,b", "c"]), ("/sub/a+b", ["a+b"]), ("/sub?topic=a+b", ["a b"]), ("/sub?topic=a%2Bb", ["a+b"]),
                  ("/sub/caf%C3%A9", ["café"]), ("/sub/café", ["café"]), ("/sub?topic=caf%c3%a9", ["café"]), ("/sub/x%2Fy", ["x/y"]),
-                 ("/sub/%20", [" "]), ("/sub?topic=a&topic=b&topic=c", ["a", "b", "c"]), ("/sub?topic=a&&x=y&topic=b", ["a", "b"]),
+                 ("/sub/%20", [" "]), ("/sub?topic=a&topic=b&topic=c", ["a", "b", "c"]), ("/sub?topic=a&&topic=b", ["a", "b"]),
                  ("/sub/" + "a" * 255, ["a" * 255]), ("/sub/%F0%9F%98%80", ["😀"]), ("/sub?topic=a,b", ["a,b"]), ("/sub/a%25", ["a%"]),
                  ("http://janus.example/sub/abs", ["abs"])]
         publisher = self.flash()
@@ -142,7 +142,37 @@ class Routes(WebTest):
         head = self.check("HEAD", "/", 200)
         self.assertEqual(head.type, "text/html")
         self.assertEqual(head.get("Content-Length"), str(len(answer.body)))
-        self.check("GET", "/?x=y", 200)
+        self.check("GET", "/?", 200)
+
+    def test_version(self):
+        answer = self.check("GET", "/version", 200)
+        self.assertEqual((answer.type, list(answer.json())), ("application/json", ["name", "version", "features"]))
+        self.assertEqual(answer.json()["name"], "janus")
+        self.assertLessEqual({"subscribe-many", "envelope"}, set(answer.json()["features"]))
+        self.assertEqual(self.check("HEAD", "/version", 200).get("Content-Length"), str(len(answer.body)))
+        self.check("POST", "/version", 405, b"x")
+        self.check("GET", "/version/1", 404)
+
+    def test_unknown_parameters(self):
+        """On every route."""
+        for target, name in (("/?x=y", "x"), ("/version?x", "x"), ("/sub/a?event=e", "event"), ("/sub?topic=a&Topic=b", "Topic"), ("/inbox/a?topic=b", "topic"), ("/inbox?id=a", "id"),
+                             ("/test/a?user=b", "user"), ("/sub/a?%74opic=b", "%74opic"), ("/sub/a?=b", "")):
+            with self.subTest(target=target):
+                self.assertEqual(error_text(self.check("GET", target, 400)), 'unknown parameter "%s"' % name)
+                self.check("HEAD", target, 400)
+        answer = self.check("GET", "/ws?token=1", 400, fields=upgrade_fields(new_key()))
+        self.assertEqual(error_text(answer), 'unknown parameter "token"')
+        self.serve("broadcast=on")
+        self.assertEqual(error_text(self.check("POST", "/broadcast?topic=a", 400, b"x")), 'unknown parameter "topic"')
+
+    def test_reserved_topics(self):
+        """In paths and queries; users may be called so."""
+        for name in ("*", ">", "foo.*", "a.*.b", "foo.%3E", "a@b", "%40"):
+            with self.subTest(name=name):
+                for method, target in (("GET", "/sub/" + name), ("GET", "/sub?topic=x&topic=" + name), ("POST", "/pub/" + name), ("POST", "/pub?topic=" + name)):
+                    self.assertIn("reserved", error_text(self.check(method, target, 400, b"x" if method == "POST" else None)))
+                self.lines("/inbox/" + name).close()
+                self.assertEqual(self.ask("POST", "/send?user=" + name, b"x").status, 200)
 
     def test_page_off(self):
         self.serve("page=off")

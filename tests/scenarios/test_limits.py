@@ -311,7 +311,7 @@ class Floods(WebTest):
     def test_messages_of_one_request(self):
         """Each counts, and all or none are published."""
         listener, client = self.lines("/sub/a"), self.http()
-        messages = lambda count: json.dumps([{"topic": "a", "n": n} for n in range(count)]).encode()
+        messages = lambda count: json.dumps([{"topic": "a", "data": n} for n in range(count)]).encode()
         self.assertEqual(self.ask("POST", "/pub", messages(8)).status, 200)
         client.send(request("POST", "/pub", messages(11)) + request("POST", "/pub/a", b"never"))
         answer = client.answer()
@@ -319,7 +319,7 @@ class Floods(WebTest):
         client.expect_close()
         self.wait_count(self.janus, "closed_flood", 1)
         self.assertEqual(len(self.ask("POST", "/pub", messages(10)).json()), 10)
-        self.assertEqual([listener.message()["n"] for _ in range(18)], [*range(8), *range(10)])
+        self.assertEqual([listener.message()["data"] for _ in range(18)], [*range(8), *range(10)])
 
     def test_what_is_too_much_is_not_done(self):
         """What is answered well is published, and nothing else is; the answer to the first that is too much says so, and is the last."""
@@ -331,12 +331,12 @@ class Floods(WebTest):
             done += 1
         self.assertEqual((answer.status, answer.closes), (429, True))
         web.expect_close()
-        packets.send(packet({"op": "publish", "topic": "a", "data": "x", "receipt": True, "seq": 1}) * 11)
+        packets.send(packet({"op": "publish", "topic": "a", "data": "x", "receipt": True, "ref": 1}) * 11)
         while (reply := packets.message())["ok"]:
             done += 1
-        self.assertEqual(reply["seq"], 1)
+        self.assertEqual(reply["ref"], 1)
         packets.expect_close()
-        socket.send(frame(TEXT, '{"action":"publish","topic":"a","id":1}') * 11)
+        socket.send(frame(TEXT, '{"action":"publish","topic":"a","data":0,"ref":1}') * 11)
         with self.assertRaisesRegex(Closed, "close frame"):
             while socket.message()["ok"]:
                 done += 1

@@ -164,7 +164,7 @@ class Mixed(WebTest):
         self.go(("post",) * 6 + ("pipeline",) * 3 + ("array",) * 3, lambda: self.kill(40), 0.005)
 
     def test_answered_publishes_once(self):
-        """The same of publishes with an id on /ws, and of packets with a receipt."""
+        """The same of publishes with a ref on /ws, and of packets with a receipt."""
         self.subscribe_all(1)
         self.go(("ws",) * 5 + ("packet",) * 5, lambda: self.kill(40), 0.005)
 

@@ -16,17 +16,17 @@ MAX = 256 * 1024
 class Ops(WebTest):
     def test_examples(self):
         """The bytes of PROTOCOL.md."""
-        client = self.packet()
+        client = self.packet().greet()
         client.send(bytes.fromhex("0000001b 82 a26f70 a9737562736372696265 a5746f706963 a66576656e7473"))
         self.assertEqual(client.raw(9), bytes.fromhex("00000005 81 a26f6b c3"))
-        client.op("publish", topic="events", data=b"\x00\xff", receipt=True, seq=5)
+        client.op("publish", topic="events", data=b"\x00\xff", receipt=True, ref=5)
         reply, message = self.both(client)
-        self.assertEqual((reply["ok"], reply["seq"], reply["subscribers"]), (True, 5, 1))
+        self.assertEqual((reply["ok"], reply["ref"], reply["subscribers"]), (True, 5, 1))
         self.assertEqual(set(message), {"id", "timestamp", "topic", "data"})
         self.assertEqual((message["id"], message["topic"], message["data"]), (reply["id"], "events", b"\x00\xff"))
         self.assertLess(abs(message["timestamp"] / 1e6 - time.time()), 60)
-        client.op("nonsense", seq=6)
-        client.expect_error("unknown op", seq=6)
+        client.op("nonsense", ref=6)
+        client.expect_error("unknown op", ref=6)
 
     def both(self, client):
         """A receipt and a message, in whatever order."""
@@ -35,29 +35,60 @@ class Ops(WebTest):
         self.assertNotIn("ok", got[1])
         return got
 
-    def test_says_nothing_first(self):
-        client = self.packet()
-        self.assertTrue(client.silent(0.2))
-        client.op("ping")
-        client.expect({"ok": True})
+    def test_greeting(self):
+        """First of all, once, and told from answers and messages; with the features that are on."""
+        for options, broadcast in (((), False), (("broadcast=on",), True)):
+            self.serve(*options)
+            client, socket = self.packet().greet(), self.websocket()
+            self.assertEqual(client.greeting, socket.greeting)
+            self.assertRegex(client.greeting["janus"], r"\A\d+\.\d+\.\d+\Z")
+            self.assertEqual("broadcast" in client.greeting["features"], broadcast)
+            self.assertFalse({"ok", "id"} & set(client.greeting))
+            version = self.ask("GET", "/version")
+            self.assertEqual(version.json(), {"name": "janus", "version": client.greeting["janus"], "features": client.greeting["features"]})
+            client.op("ping")
+            client.expect({"ok": True})
+            self.assertTrue(client.silent(0.2))
 
-    def test_ping_and_seq(self):
+    def test_many_names(self):
+        """In one request. A bad one among them is refused before anything is done."""
+        client, other = self.packet(), self.packet()
+        client.op("subscribe", topic=["a", "b", "a"], ref=1)
+        client.expect({"ok": True, "ref": 1})
+        client.op("login", user=["bob", "x@y"])
+        client.expect({"ok": True})
+        self.assertEqual(self.janus.subscriptions(), 4)
+        for topics in ([], ["c", ""], ["c", 7], ["c", ["d"]], ["c", "d.*"], ["c"] * 1025):
+            with self.subTest(topics=topics[:3]):
+                client.op("subscribe", topic=topics)
+                client.expect_error("topic|names")
+        self.assertEqual(self.janus.subscriptions(), 4)
+        other.op("publish", topic="b", data=1)
+        other.op("send", user="x@y", data=2)
+        self.assertEqual([(m.get("topic"), m.get("user"), m["data"]) for m in (client.message(), client.message())], [("b", None, 1), (None, "x@y", 2)])
+        client.op("unsubscribe", topic=["never", "b", "a"])
+        client.expect({"ok": True})
+        client.op("logout", user=["x@y"])
+        client.expect({"ok": True})
+        self.assertEqual(self.janus.subscriptions(), 1)
+
+    def test_ping_and_ref(self):
         client = self.packet()
-        for seq in (0, 1, 127, 128, 255, 256, 65535, 65536, 2 ** 32 - 1, 2 ** 32, 2 ** 63, 2 ** 64 - 1):
-            client.op("ping", seq=seq)
-            client.expect({"ok": True, "seq": seq})
-        for seq in (b"\xd0\x05", b"\xd1\x00\x05", b"\xd3" + struct.pack(">q", 5), b"\xcf" + struct.pack(">Q", 5)):     # 5, at length
-            client.op("ping", seq=Raw(seq))
-            client.expect({"ok": True, "seq": 5})
-        for seq in (-1, -2 ** 63, 1.0, "1", None, True, [1]):
-            with self.subTest(seq=seq):
-                client.op("ping", seq=seq)
-                client.expect_error("seq")
+        for ref in (0, 1, 127, 128, 255, 256, 65535, 65536, 2 ** 32 - 1, 2 ** 32, 2 ** 63, 2 ** 64 - 1):
+            client.op("ping", ref=ref)
+            client.expect({"ok": True, "ref": ref})
+        for ref in (b"\xd0\x05", b"\xd1\x00\x05", b"\xd3" + struct.pack(">q", 5), b"\xcf" + struct.pack(">Q", 5)):     # 5, at length
+            client.op("ping", ref=Raw(ref))
+            client.expect({"ok": True, "ref": 5})
+        for ref in (-1, -2 ** 63, 1.0, "1", None, True, [1]):
+            with self.subTest(ref=ref):
+                client.op("ping", ref=ref)
+                client.expect_error("ref")
 
     def test_subscribe_and_unsubscribe(self):
         client, publisher = self.packet(), self.flash()
-        client.op("subscribe", topic="a", seq=1)
-        client.expect({"ok": True, "seq": 1})
+        client.op("subscribe", topic="a", ref=1)
+        client.expect({"ok": True, "ref": 1})
         client.subscribe("a", "b")
         self.assertEqual(self.janus.subscriptions(), 2)
         publisher.publish("a", event="e", data=1)
@@ -75,15 +106,15 @@ class Ops(WebTest):
         """Answered only with a receipt, or if it fails."""
         client, witness = self.packet(), self.lines("/sub/a")
         client.op("publish", topic="a", data=1)
-        client.op("publish", topic="a", data=2, receipt=False, seq=7)
+        client.op("publish", topic="a", data=2, receipt=False, ref=7)
         client.op("publish", topic="a", event="e", data="three", receipt=True)
         reply = client.message()
         messages = [witness.message() for _ in range(3)]
         self.assertEqual([m["data"] for m in messages], [1, 2, "three"])
         self.assertEqual(messages[2]["event"], "e")
         self.assertEqual(reply, {"ok": True, "id": messages[2]["id"], "subscribers": 1})
-        client.op("publish", topic="nobody", data=1, receipt=True, seq=8)
-        client.expect({"ok": True, "seq": 8, "subscribers": 0})
+        client.op("publish", topic="nobody", data=1, receipt=True, ref=8)
+        client.expect({"ok": True, "ref": 8, "subscribers": 0})
         client.expect_nothing()
 
     def test_record(self):
@@ -96,22 +127,22 @@ class Ops(WebTest):
 
     def test_login_and_send(self):
         client, other = self.packet(), self.packet()
-        client.op("login", id="bob", seq=1)
-        client.expect({"ok": True, "seq": 1})
-        other.op("send", id="bob", data="hi", event="e", receipt=True, seq=2)
+        client.op("login", user="bob", ref=1)
+        client.expect({"ok": True, "ref": 1})
+        other.op("send", user="bob", data="hi", event="e", receipt=True, ref=2)
         reply, message = other.message(), client.message()
-        self.assertEqual(reply, {"ok": True, "seq": 2, "id": message["id"], "subscribers": 1})
-        self.assertEqual({k: v for k, v in message.items() if k not in ("id", "timestamp")}, {"to": "bob", "event": "e", "data": "hi"})
-        client.op("logout", id="bob")
+        self.assertEqual(reply, {"ok": True, "ref": 2, "id": message["id"], "subscribers": 1})
+        self.assertEqual({k: v for k, v in message.items() if k not in ("id", "timestamp")}, {"user": "bob", "event": "e", "data": "hi"})
+        client.op("logout", user="bob")
         client.expect({"ok": True})
-        other.op("send", id="bob", data="hi", receipt=True)
+        other.op("send", user="bob", data="hi", receipt=True)
         other.expect({"ok": True, "subscribers": 0})
 
     def test_order_of_replies(self):
         client = self.packet()
-        client.send(b"".join(packet({"op": ("subscribe", "publish", "nonsense", "ping")[n % 4], "topic": "t%d" % n, "data": n, "receipt": True, "seq": n})
+        client.send(b"".join(packet({"op": ("subscribe", "publish", "nonsense", "ping")[n % 4], "topic": "t%d" % n, "data": n, "receipt": True, "ref": n})
                              for n in range(400)))
-        self.assertEqual([client.message()["seq"] for _ in range(400)], list(range(400)))
+        self.assertEqual([client.message()["ref"] for _ in range(400)], list(range(400)))
 
     def test_stream_of_publishes(self):
         client, witness = self.packet(), self.packet().subscribe("a")
@@ -125,13 +156,13 @@ class Ops(WebTest):
 
     def test_heartbeat(self):
         self.serve("heartbeat=1s")
-        client = self.packet()
+        client = self.packet().greet()
         for _ in range(2):
             got = client.until(client.take_packet)
             self.assertEqual((list(got), got["ok"]), (["ok", "ping"], True))
             self.assertLess(abs(got["ping"] / 1e6 - time.time()), 60)
-        client.op("ping", seq=1)
-        client.expect({"ok": True, "seq": 1})
+        client.op("ping", ref=1)
+        client.expect({"ok": True, "ref": 1})
 
     def test_from_json(self):
         """What stands in PROTOCOL.md of numbers and of depth."""
@@ -183,7 +214,7 @@ class Framing(WebTest):
         self.assertEqual(client.message()["data"], 1)
 
     def test_every_split(self):
-        text = packet({"op": "publish", "topic": "a", "data": b"\x00\xff", "receipt": True}) + packet({"op": "ping", "seq": 9})
+        text = packet({"op": "publish", "topic": "a", "data": b"\x00\xff", "receipt": True}) + packet({"op": "ping", "ref": 9})
         client = self.packet()
         for cut in range(1, len(text)):
             had = self.janus.count("bytes_in") if cut % 8 == 0 else None
@@ -192,7 +223,7 @@ class Framing(WebTest):
                 wait_until(lambda: self.janus.count("bytes_in") >= had + cut, what="the first part's arrival")
             client.send(text[cut:])
             client.expect({"ok": True, "subscribers": 0})
-            client.expect({"ok": True, "seq": 9})
+            client.expect({"ok": True, "ref": 9})
 
     def test_sizes(self):
         """Around those of the server's buffers, up to the largest packet."""
@@ -217,9 +248,20 @@ class Framing(WebTest):
             client.expect({"ok": True})
 
     def test_unknown_keys(self):
-        client = self.packet()
-        client.send(packet({"x": 1, "op": "ping", "y": [b"bin", {"z": None}], "z": Raw(b"\xd4\x05\x00"), 7: 8, "seq": 2}))
-        client.expect({"ok": True, "seq": 2})
+        """Named, and nothing is done."""
+        client = self.packet().subscribe("a")
+        for key, pattern in (("x", '"x"'), ("seq", '"seq"'), ("to", '"to"'), ("user", '"user"'), ("id", '"id"'), ("é" * 100, r'"é{24}\.\.\."'),
+                             ("\n", r'"\\u000a"'), (7, "a key")):
+            with self.subTest(key=key):
+                client.send(packet({"op": "publish", "topic": "a", "data": 1, "ref": 2, key: 3}))
+                client.expect_error(pattern, ref=2)
+        for keys in ({"op": "ping", "data": 1}, {"op": "subscribe", "topic": "a", "event": "e"}, {"op": "subscribe", "topic": "a", "receipt": True},
+                     {"op": "login", "user": "a", "topic": "a"}):
+            with self.subTest(keys=keys):
+                client.send(packet(keys))
+                client.expect_error("unknown member")
+        client.op("ping", ref=3)
+        client.expect({"ok": True, "ref": 3})
 
     def bad(self, data, pattern=""):
         """Answered, and closed."""
@@ -265,33 +307,33 @@ class Refused(WebTest):
         super().setUp()
         self.client = self.packet()
 
-    def refused(self, keys, pattern="", seq=True):
-        if seq:
-            keys = dict(keys, seq=77)
+    def refused(self, keys, pattern="", ref=True):
+        if ref:
+            keys = dict(keys, ref=77)
         self.client.send(packet(keys))
-        if seq:
-            self.client.expect_error(pattern, seq=77)
+        if ref:
+            self.client.expect_error(pattern, ref=77)
         else:
             self.client.expect_error(pattern)
-        self.client.op("ping", seq=1)
-        self.client.expect({"ok": True, "seq": 1})
+        self.client.op("ping", ref=1)
+        self.client.expect({"ok": True, "ref": 1})
 
     def test_ops(self):
         for keys in ({}, {"op": ""}, {"op": "nonsense"}, {"op": "PING"}, {"op": 1}, {"op": None}, {"op": b"ping"}, {"op": "x" * 1000}, {"op": "ping\0"}):
             with self.subTest(keys=keys):
                 self.refused(keys)
-        self.refused({"op": "n"}, "unknown op", seq=False)
+        self.refused({"op": "n"}, "unknown op", ref=False)
 
     def test_topics_and_ids(self):
-        for op, key in (("subscribe", "topic"), ("unsubscribe", "topic"), ("publish", "topic"), ("login", "id"), ("logout", "id"), ("send", "id")):
+        for op, key in (("subscribe", "topic"), ("unsubscribe", "topic"), ("publish", "topic"), ("login", "user"), ("logout", "user"), ("send", "user")):
             data = {"data": 1} if op in ("publish", "send") else {}
             with self.subTest(op=op, key=None):
                 self.refused(dict({"op": op}, **data))
-            for value in ("", "a" * 256, "a\n", "\x7f", "\u0085", 7, None, ["a"], b"a", Raw(pack_str(b"\xff")), Raw(pack_str(b"\xed\xa0\x80"))):
+            for value in ("", "a" * 256, "a\n", "\x7f", "\u0085", 7, None, [], ["a", 7], b"a", Raw(pack_str(b"\xff")), Raw(pack_str(b"\xed\xa0\x80"))):
                 with self.subTest(op=op, value=value):
                     self.refused(dict({"op": op, key: value}, **data))
         self.refused({"op": "publish", "topic": "a"}, "data")
-        self.refused({"op": "send", "id": "a"}, "data")
+        self.refused({"op": "send", "user": "a"}, "data")
 
     def test_event_and_receipt(self):
         for more in ({"event": 1}, {"event": None}, {"event": b"e"}, {"receipt": 1}, {"receipt": "true"}, {"receipt": None}):
@@ -299,15 +341,15 @@ class Refused(WebTest):
                 self.refused(dict({"op": "publish", "topic": "a", "data": 1}, **more))
 
     def test_keys_twice(self):
-        for key in ("op", "topic", "data", "event", "receipt", "seq"):
+        for key in ("op", "topic", "data", "event", "receipt", "ref"):
             with self.subTest(key=key):
-                keys = {"op": "publish", "topic": "a", "data": 1, "event": "e", "receipt": True, "seq": 1}
+                keys = {"op": "publish", "topic": "a", "data": 1, "event": "e", "receipt": True, "ref": 1}
                 body = b"".join(pack(k) + pack(v) for k, v in keys.items()) + pack(key) + pack(keys[key])
                 self.client.send(packet(Raw(bytes([0x80 | len(keys) + 1]) + body)))
                 got = self.client.message()
                 self.assertEqual(got["ok"], False)
-                self.client.op("ping", seq=9)
-                self.client.expect({"ok": True, "seq": 9})
+                self.client.op("ping", ref=9)
+                self.client.expect({"ok": True, "ref": 9})
 
     def test_data(self):
         """What JSON can't say, within an array or a map."""
@@ -326,7 +368,7 @@ class Refused(WebTest):
         self.serve("max_subscriptions=3")
         self.client = self.packet().subscribe("a", "b").login("c")
         self.refused({"op": "subscribe", "topic": "d"}, "max_subscriptions")
-        self.refused({"op": "login", "id": "d"}, "max_subscriptions")
+        self.refused({"op": "login", "user": "d"}, "max_subscriptions")
 
 
 class Data(WebTest):
@@ -418,8 +460,8 @@ class Limits(WebTest):
         self.serve("flood_bytes=100000")
         calm, client = self.packet(), self.packet()
         calm.send(packet({"op": "ping", "x": "y" * 50000}))
-        calm.expect({"ok": True})
-        client.send(packet({"op": "ping", "x": "y" * 30000}) * 20)
+        calm.expect_error("unknown")
+        client.send(packet({"op": "publish", "topic": "a", "data": "y" * 30000, "receipt": True}) * 20)
         self.flooded(client, 10)
         self.wait_count(self.janus, "closed_flood", 1)
         calm.op("ping")

@@ -57,7 +57,7 @@ class RouterTest(WebTest):
             return message.data
         self.assertNotIn("topic", message)
         for name, value in wanted.items():
-            self.assertEqual(message[name], value)
+            self.assertEqual(message["to" if kind == "flash" and name == "user" else name], value)
         return message["data"]
 
     def sender(self, kind):
@@ -66,8 +66,11 @@ class RouterTest(WebTest):
             return lambda id, data: self.post("/send/" + id, data)
         if kind == "packet":
             client = self.packet()
-            return lambda id, data: client.op("send", id=id, data=data)
-        client = self.flash() if kind == "flash" else self.websocket()
+            return lambda id, data: client.op("send", user=id, data=data)
+        if kind == "ws":
+            client = self.websocket()
+            return lambda id, data: client.action("send", user=id, data=data)
+        client = self.flash()
         return lambda id, data: client.action("send", to=id, data=data)
 
     def subscribers(self, id):
@@ -84,37 +87,37 @@ class Router(RouterTest):
                 send = self.sender(out)
                 send("bob", "hi by " + out)
                 for kind, client in clients.items():
-                    self.assertEqual(self.data_of(kind, client, to="bob"), "hi by " + out)
+                    self.assertEqual(self.data_of(kind, client, user="bob"), "hi by " + out)
         for kind, client in strangers.items():
             self.post("/send/eve", "fence")
-            self.assertEqual(self.data_of(kind, client, to="eve"), "fence")
+            self.assertEqual(self.data_of(kind, client, user="eve"), "fence")
             for other, its in strangers.items():
                 if other != kind:
-                    self.data_of(other, its, to="eve")
+                    self.data_of(other, its, user="eve")
 
     def test_message(self):
-        """`to` in place of `topic`, in each form."""
+        """`user` in place of `topic`, in each form; to flash, `to`."""
         lines, flash, packets, sse = (self.log_in(kind, "bob") for kind in ("inbox", "flash", "packet", "inbox-sse"))
         number = self.published("/send/bob?event=e", "hi")
-        self.assertRegex(lines.chunk(), rb'\A\{"id":%d,"timestamp":\[\d+,\d+,\d+\],"to":"bob","event":"e","data":"hi"\}\n\Z' % number)
+        self.assertRegex(lines.chunk(), rb'\A\{"id":%d,"timestamp":\d{16},"user":"bob","event":"e","data":"hi"\}\n\Z' % number)
         self.assertRegex(flash.message_text(), rb'\A\{"timestamp":\[\d+,\d+,\d+\],"to":"bob","event":"e","data":"hi"\}\Z')
         message = packets.message()
         self.assertIsInstance(message.pop("timestamp"), int)
-        self.assertEqual(message, {"id": number, "to": "bob", "event": "e", "data": "hi"})
+        self.assertEqual(message, {"id": number, "user": "bob", "event": "e", "data": "hi"})
         event = sse.event()
         self.assertEqual((event.id, event.type, event.data), (str(number), "e", "hi"))
         number = self.published("/send/bob", "hi")
-        self.assertRegex(lines.chunk(), rb'\A\{"id":%d,"timestamp":\[[0-9,]+\],"to":"bob","data":"hi"\}\n\Z' % number)
+        self.assertRegex(lines.chunk(), rb'\A\{"id":%d,"timestamp":\d{16},"user":"bob","data":"hi"\}\n\Z' % number)
 
     def test_members(self):
-        """/ws passes on what it is sent, as publish does; not `action` and `id`."""
+        """/ws passes on what it is sent, as publish does; not `action` and `ref`."""
         lines, client = self.log_in("inbox", "bob"), self.websocket()
-        client.text('{"id":3,"action":"send","z":1,"to":"bob","data":{"a": 1},"w":[2]}')
+        client.text('{"ref":3,"action":"send","event":1,"user":"bob","data":{"a": 1},"message_id":[2]}')
         message = lines.message()
-        self.assertEqual({k: v for k, v in message.items() if k not in ("id", "timestamp")}, {"to": "bob", "z": 1, "data": {"a": 1}, "w": [2]})
-        self.assertEqual(client.message(), {"ok": True, "id": 3, "message": message["id"], "subscribers": 1})
-        client.action("send", to="nobody", id=4)
-        client.expect({"ok": True, "id": 4, "message": None, "subscribers": 0})
+        self.assertEqual({k: v for k, v in message.items() if k not in ("id", "timestamp")}, {"user": "bob", "event": 1, "data": {"a": 1}, "message_id": [2]})
+        self.assertEqual(client.message(), {"ok": True, "ref": 3, "id": message["id"], "subscribers": 1})
+        client.action("send", user="nobody", data=0, ref=4)
+        client.expect({"ok": True, "ref": 4, "id": None, "subscribers": 0})
 
     def test_json_and_binary(self):
         lines, packets, socket = (self.log_in(kind, "bob") for kind in ("inbox", "packet", "ws"))
@@ -124,7 +127,7 @@ class Router(RouterTest):
         self.published("/send/bob", b"\xff\x00")
         for client in (lines, socket):
             message = client.message()
-            self.assertEqual((message["to"], message["data"], message["encoding"]), ("bob", "/wA=", "base64"))
+            self.assertEqual((message["user"], message["data"], message["encoding"]), ("bob", "/wA=", "base64"))
         self.assertEqual(packets.message()["data"], b"\xff\x00")
         self.assertEqual(self.ask("POST", "/send/bob", b"{", {"Content-Type": "application/json"}).status, 400)
 
@@ -138,8 +141,8 @@ class Router(RouterTest):
         self.post("/send/bob", "to all")
         for n, (kind, client) in enumerate(clients):
             for _ in range(21 - n):
-                self.data_of(kind, client, to="bob")
-            self.assertEqual(self.data_of(kind, client, to="bob"), "to all")
+                self.data_of(kind, client, user="bob")
+            self.assertEqual(self.data_of(kind, client, user="bob"), "to all")
 
     def test_login_twice_is_one(self):
         for kind in ("flash", "ws", "packet"):
@@ -153,29 +156,29 @@ class Router(RouterTest):
                 self.assertEqual(self.subscribers(kind), 1)
         lines = self.lines("/inbox/x,x,%78")
         self.assertEqual(self.subscribers("x"), 1)
-        self.assertEqual(lines.message()["to"], "x")
+        self.assertEqual(lines.message()["user"], "x")
 
     def test_several_ids(self):
         lines, socket = self.lines("/inbox/a,b%2Cc"), self.websocket().login("a", "b,c", "d")
         for id in ("a", "b%2Cc", "d"):
             self.post("/send/" + id, id)
-        self.assertEqual([lines.message()["to"] for _ in range(2)], ["a", "b,c"])
-        self.assertEqual([socket.message()["to"] for _ in range(3)], ["a", "b,c", "d"])
+        self.assertEqual([lines.message()["user"] for _ in range(2)], ["a", "b,c"])
+        self.assertEqual([socket.message()["user"] for _ in range(3)], ["a", "b,c", "d"])
 
     def test_logout(self):
         flash, socket, packets = (self.log_in(kind, "bob") for kind in ("flash", "ws", "packet"))
         self.assertEqual(self.subscribers("bob"), 3)
         flash.action("logout", data="bob")
         wait_until(lambda: self.subscribers("bob") == 2, what="flash's logout")
-        socket.action("logout", data="bob")
+        socket.action("logout", user="bob")
         self.assertEqual(self.reply(socket), {"ok": True})
         self.assertEqual(self.subscribers("bob"), 1)
-        packets.op("logout", id="bob", seq=3)
-        self.assertEqual(self.reply(packets), {"ok": True, "seq": 3})
+        packets.op("logout", user="bob", ref=3)
+        self.assertEqual(self.reply(packets), {"ok": True, "ref": 3})
         self.assertEqual(self.post("/send/bob", "x"), {"id": None, "subscribers": 0})
         # A second time, or never logged in: as unsubscribe.
-        socket.action("logout", data="bob")
-        packets.op("logout", id="never")
+        socket.action("logout", user="bob")
+        packets.op("logout", user="never")
         self.assertEqual((self.reply(socket), self.reply(packets)), ({"ok": True}, {"ok": True}))
         socket.login("bob")
         self.assertEqual(self.subscribers("bob"), 1)
@@ -186,7 +189,7 @@ class Router(RouterTest):
             got = client.message()
             if "ok" in got:
                 return got
-            self.assertEqual(got["to"], "bob")
+            self.assertEqual(got["user"], "bob")
 
     def test_leaving_logs_out(self):
         for end in ("close", "reset", "half_close"):
@@ -206,7 +209,7 @@ class Router(RouterTest):
         self.assertEqual(inbox.message()["data"], "sent")
         self.assertEqual(sub.message()["data"], "published")
         self.assertEqual([both.message()["data"] for _ in range(2)], ["sent", "published"])
-        both.action("unsubscribe", data="same")
+        both.action("unsubscribe", topic="same")
         both.expect({"ok": True})
         self.assertEqual(self.post("/pub/same", "x")["subscribers"], 1)
         self.assertEqual(self.post("/send/same", "x")["subscribers"], 2)
@@ -218,13 +221,13 @@ class Router(RouterTest):
                 socket = self.websocket().login(id)
                 flash = self.flash()
                 flash.action("send", to=id, data="hi")
-                self.assertEqual(socket.message()["to"], id)
+                self.assertEqual(socket.message()["user"], id)
                 socket.close()
         for id in ("", "b" * 255, "\n", "\x7f", "\x85"):
             for action in ({"action": "login", "data": id}, {"action": "logout", "data": id}, {"action": "send", "to": id}):
                 with self.subTest(bad=action):
                     socket, flash = self.websocket(), self.flash()
-                    socket.text(json.dumps(action))
+                    socket.text(json.dumps(dict({"user" if k == "to" else k: v for k, v in action.items()}, **({"data": 1} if "to" in action else {}))))
                     socket.expect_error()
                     flash.send(json.dumps(action).encode() + b"\0")
                     flash.expect_error()
@@ -272,8 +275,8 @@ class Router(RouterTest):
             self.assertEqual(self.subscribers("bob"), 2 * len(self.IN))
             self.post("/send/bob", "after %d" % n)
             for kind, client in clients:
-                self.data_of(kind, client, to="bob")
-                self.assertEqual(self.data_of(kind, client, to="bob"), "after %d" % n)
+                self.data_of(kind, client, user="bob")
+                self.assertEqual(self.data_of(kind, client, user="bob"), "after %d" % n)
 
 
 class Test(RouterTest):
@@ -318,7 +321,7 @@ class Test(RouterTest):
         """What SSE shows as data."""
         page = self.log_in("test", "1")
         for n, (body, type, wanted) in enumerate((("žluť 😀", None, "žluť 😀"), ('{"a": [1]}', "application/json", {"a": [1]}), ('"text"', "application/json", "text"),
-                                                  (b"\xff", None, "/w=="), ("", None, "")), 1):
+                                                  (b"\xff", None, "/w=="), ('""', "application/json", "")), 1):
             self.published("/send/1", body, type)
             number, text = page.message()
             self.assertEqual((number, json.loads(text) if isinstance(wanted, dict) else text), (n, wanted))
@@ -372,7 +375,7 @@ class Broadcast(RouterTest):
         self.serve("broadcast=on")
         lines, flash, packets, sse = self.lines("/sub/a"), self.flash(), self.packet(), self.sse("/inbox/b")
         number = self.published("/broadcast", "hi")
-        self.assertRegex(lines.chunk(), rb'\A\{"id":%d,"timestamp":\[\d+,\d+,\d+\],"broadcast":true,"data":"hi"\}\n\Z' % number)
+        self.assertRegex(lines.chunk(), rb'\A\{"id":%d,"timestamp":\d{16},"broadcast":true,"data":"hi"\}\n\Z' % number)
         self.assertRegex(flash.message_text(), rb'\A\{"timestamp":\[\d+,\d+,\d+\],"broadcast":true,"data":"hi"\}\Z')
         message = packets.message()
         self.assertIsInstance(message.pop("timestamp"), int)

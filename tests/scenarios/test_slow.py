@@ -355,8 +355,8 @@ class SlowWeb(WebTest):
         while not self.janus.behind():
             publisher.publish("big", data="y" * 60000)
         wanted = 121
-        client.send(b"".join(frame(TEXT, '{"action":"subscribe","data":"t%d","id":"%s"}' % (i % 100, "i" * 200)) for i in range(wanted - 1)) +
-                    frame(TEXT, b'{"action":"unsubscribe","data":"big","id":"end"}'))
+        client.send(b"".join(frame(TEXT, '{"action":"subscribe","topic":"t%d","ref":"%s"}' % (i % 100, "i" * 200)) for i in range(wanted - 1)) +
+                    frame(TEXT, b'{"action":"unsubscribe","topic":"big","ref":"end"}'))
         answers = 0
         deadline = Deadline(15)
         while answers < wanted:
@@ -369,7 +369,7 @@ class SlowWeb(WebTest):
             elif "ok" in found:
                 self.assertTrue(found["ok"])
                 answers += 1
-        self.assertEqual(found["id"], "end")
+        self.assertEqual(found["ref"], "end")
 
     def test_large_cut_frames_are_rescued(self):
         """What is left of a frame when the ring overtakes it is kept, also where it is six times what was published."""
@@ -400,7 +400,7 @@ class SlowWeb(WebTest):
         while not self.janus.behind():
             self.published("/pub/a", b"x" * 100000)
         publisher = self.packet()
-        publisher.op("publish", topic="a", data="\n" * 262000, receipt=True, seq=5)
+        publisher.op("publish", topic="a", data="\n" * 262000, receipt=True, ref=5)
         self.assertTrue(publisher.message(5)["ok"])
         for _ in range(80):
             self.published("/pub/a", b"x" * 100000)

@@ -20,7 +20,7 @@ class Stop(WebTest):
         """COUNT messages that are answered for: whoever subscribes is owed them."""
         publisher = self.http()
         for first in range(0, COUNT, 200):
-            answer = publisher.ask("POST", "/pub", json.dumps([{"topic": "a", "n": n, "data": "x" * size} for n in range(first, first + 200)]).encode())
+            answer = publisher.ask("POST", "/pub", json.dumps([{"topic": "a", "event": str(n), "data": "x" * size} for n in range(first, first + 200)]).encode())
             self.assertTrue(all(one["id"] for one in answer.json()))
         publisher.close()
 
@@ -30,9 +30,9 @@ class Stop(WebTest):
         with self.assertRaises(Closed):
             while True:
                 message = client.message()
-                if "n" in message:
+                if "event" in message:
                     self.assertEqual(len(message["data"]), 1000)
-                    got.append(message["n"])
+                    got.append(int(message["event"]))
         self.assertEqual(bytes(client.buffer), b"", "a part of a frame")
         return got
 

@@ -5,7 +5,7 @@ import time
 import unittest
 
 from janus_test import Closed, timestamp, wait_until
-from web_clients import BINARY, CLOSE, PING, TEXT, EventStream, Http, Sse, WebSocket, WebTest, close_payload, collect, frame
+from web_clients import BINARY, CLOSE, PING, TEXT, EventStream, Http, Sse, WebSocket, WebTest, close_payload, collect, error_text, frame
 
 EVENT = {"event": "test_event", "message_id": "", "data": "test"}
 
@@ -23,7 +23,7 @@ class Chunked(WebTest):
         stream, publisher = self.lines("/sub/events"), self.flash()
         publisher.publish("events", **EVENT)
         chunk = stream.chunk()
-        self.assertRegex(chunk, rb'\A\{"id":\d+,"timestamp":\[\d+,\d+,\d+\],"topic":"events","event":"test_event","message_id":"","data":"test"\}\n\Z')
+        self.assertRegex(chunk, rb'\A\{"id":\d+,"timestamp":\d{16},"topic":"events","event":"test_event","message_id":"","data":"test"\}\n\Z')
         flash = self.flash().subscribe("events")
         publisher.publish("events", n=2)
         message = json.loads(stream.chunk())
@@ -35,7 +35,7 @@ class Chunked(WebTest):
         stream, flash = self.lines("/sub/a"), self.flash().subscribe("a")
         flash.send(b'{"action":"publish","id":"mine","topic":"a","x":{"id":1},"\\u0069d":2}\0')
         text = stream.chunk()
-        self.assertRegex(text, rb'\A\{"id":\d+,"timestamp":\[[0-9,]+\],"topic":"a","x":\{"id":1\}\}\n\Z')
+        self.assertRegex(text, rb'\A\{"id":\d+,"timestamp":\d{16},"topic":"a","x":\{"id":1\}\}\n\Z')
         self.assertTrue(flash.message_text().endswith(b'"id":"mine","topic":"a","x":{"id":1},"\\u0069d":2}'))
 
     def test_line_ends_within(self):
@@ -134,6 +134,40 @@ class Events(WebTest):
                 client = self.stream(Http, "/sub/a", [("Accept", accept)])
                 self.assertEqual(client.head.type, "text/event-stream" if wanted else "application/x-ndjson")
                 client.close()
+
+    def test_envelope(self):
+        """?envelope=json: of several topics and users each event says whom it is to; the data is what a WebSocket is sent."""
+        for target, version in (("/sub/a,b", "1.1"), ("/sub?topic=a&topic=b", "1.0"), ("/inbox/a,b", "1.1")):
+            with self.subTest(target=target, version=version):
+                stream = self.sse(target + ("&" if "?" in target else "?") + "envelope=json", version)
+                lines, post = self.lines(target), "/send/" if "inbox" in target else "/pub/"
+                for name, data, type in (("a", "one\ntwo", None), ("b", '[1,\n2]', "application/json"), ("a", b"\xff", None)):
+                    number = self.post(post + name + "?event=e", data, type)["id"]
+                    event, message = stream.event(), lines.message()
+                    self.assertEqual((event.id, event.type, json.loads(event.data)), (str(number), "e", message))
+                    self.assertEqual(message["user" if "inbox" in target else "topic"], name)
+                stream.close()
+                lines.close()
+
+    def test_envelope_elsewhere(self):
+        """Accepted where the object is sent anyway; other envelopes are not."""
+        lines, socket = self.lines("/sub/a?envelope=json"), self.websocket("/sub/a?envelope=json")
+        self.published("/pub/a", "x")
+        self.assertEqual(lines.message(), socket.message())
+        for target in ("/sub/a?envelope=xml", "/sub/a?envelope", "/inbox/a?envelope=json&envelope=json", "/inbox/a?envelope=JSON"):
+            self.assertIn("envelope", error_text(self.ask("GET", target)))
+        self.assertEqual(self.ask("GET", "/test/a?envelope=json").status, 400)
+
+    def test_envelope_survives(self):
+        """A death, as any transport: the session is still one with envelopes."""
+        self.serve(workers=1)
+        stream = self.sse("/sub/a,b?envelope=json")
+        for topic in "ab":
+            self.published("/pub/" + topic, "x")
+            self.assertEqual(json.loads(stream.event().data)["topic"], topic)
+            self.janus.kill_worker(0)
+        self.published("/pub/a", "y")
+        self.assertEqual(json.loads(stream.event().data)["topic"], "a")
 
     def test_bytes(self):
         """The retry at the start; then a chunk a message."""
@@ -347,13 +381,13 @@ class ReadOnlyWebSocket(WebTest):
             for data in (b"\x00\xff\x0a", b"", b"text", bytes(70000)):
                 with self.subTest(target=target, data=data[:10]):
                     # (What is for the others would come to the next of them, if it were late.)
-                    packets.op(*("publish",) if target == "/sub/a" else ("send",), **{"topic" if target == "/sub/a" else "id": "a", "data": data})
+                    packets.op(*("publish",) if target == "/sub/a" else ("send",), **{"topic" if target == "/sub/a" else "user": "a", "data": data})
                     self.assertEqual(client.next_frame(), (True, BINARY, data))
             client.close()
 
     def test_what_it_sends_is_ignored(self):
         client = self.websocket("/sub/a")
-        client.text('{"action":"subscribe","data":"b","id":1}')
+        client.text('{"action":"subscribe","topic":"b","ref":1}')
         client.text("rubbish")
         client.frame(BINARY, b"\xff" * 1000)
         client.frame(TEXT, "a", fin=False)

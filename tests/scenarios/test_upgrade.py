@@ -92,7 +92,7 @@ class Upgrade(JanusTest):
         """The same bytes, cut anywhere by an upgrade, are dealt with as if there had been none."""
         server = self.begin(workers=2, listen=WEB)
         world = self.web(server)
-        action = '{"action":"publish","topic":"c","n":1,"id":7}'
+        action = '{"action":"publish","topic":"c","data":1,"ref":7}'
         whole = {
             "http": head_of("POST", "/pub/c", {"Content-Length": "2"}) + b"{}",
             "chunked": head_of("POST", "/pub/c", {"Transfer-Encoding": "chunked"}) + chunked(b'"chunks"', 3),
@@ -114,7 +114,7 @@ class Upgrade(JanusTest):
                 elif kind == "ws":
                     while (got := client.next_frame())[1] == PONG:      # (once more, if it was answered before the upgrade)
                         self.assertEqual(got[2], b"p")
-                    self.assertEqual(got[2], b'{"ok":true,"id":7,"message":null,"subscribers":0}', (kind, cut))
+                    self.assertEqual(got[2], b'{"ok":true,"ref":7,"id":null,"subscribers":0}', (kind, cut))
                 else:
                     self.assertEqual(client.answer().json(), {"id": None, "subscribers": 0}, (kind, cut))
                 client.expect_nothing()

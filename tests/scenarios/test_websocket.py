@@ -8,8 +8,8 @@ from janus_test import wait_until
 from web_clients import (BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, WebSocket, WebTest, accept_of, close_payload, frame, head_of,
                          new_key, upgrade_fields)
 
-ACTION = b'{"action":"publish","topic":"t","id":1}'
-ANSWER = {"ok": True, "id": 1, "message": None, "subscribers": 0}
+ACTION = b'{"action":"publish","topic":"t","data":0,"ref":1}'
+ANSWER = {"ok": True, "ref": 1, "id": None, "subscribers": 0}
 
 
 class Handshake(WebTest):
@@ -23,7 +23,7 @@ class Handshake(WebTest):
         """The example of RFC 6455, and spellings of the fields that are as good."""
         key = "dGhlIHNhbXBsZSBub25jZQ=="
         self.assertEqual(accept_of(key), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
-        for target in ("/ws", "/ws?x=y", "/sub/a", "/inbox/a"):
+        for target in ("/ws", "/ws?", "/sub/a", "/inbox/a"):
             answer = self.answer(target, key=key)
             self.assertEqual((answer.status, answer.get("Sec-WebSocket-Accept")), (101, accept_of(key)))
         for fields in ({"Upgrade": "WebSocket"}, {"Connection": "keep-alive, Upgrade"}, {"Connection": "upgrade"}, {"Upgrade": "h2c, websocket"},
@@ -95,8 +95,8 @@ class Handshake(WebTest):
         client = self.connect(WebSocket, "http")
         client.send(head_of("OPTIONS", "/"))
         self.assertEqual(client.answer().status, 204)
-        client.upgrade(more=frame(TEXT, '{"action":"subscribe","data":"a","id":1}') + frame(PING, b"x"))
-        client.expect({"ok": True, "id": 1})
+        client.upgrade(more=frame(TEXT, '{"action":"subscribe","topic":"a","ref":1}') + frame(PING, b"x"))
+        client.expect({"ok": True, "ref": 1})
         self.assertEqual(client.next_frame(), (True, PONG, b"x"))
 
     def test_byte_by_byte(self):
@@ -105,6 +105,7 @@ class Handshake(WebTest):
         client.send_pieces(head_of("GET", "/ws", upgrade_fields(key)) + frame(TEXT, ACTION) + frame(PING, b"abc"))
         answer = client.answer()
         self.assertEqual((answer.status, answer.get("Sec-WebSocket-Accept")), (101, accept_of(key)))
+        self.assertIn("janus", client.message())
         client.expect(ANSWER)
         self.assertEqual(client.next_frame(), (True, PONG, b"abc"))
 
@@ -153,7 +154,7 @@ class Frames(WebTest):
         client.frame(CONTINUATION, b"")
         client.expect(ANSWER)
         # A character cut in two is one all the same.
-        text = '{"action":"publish","topic":"ž","id":1}'.encode()
+        text = '{"action":"publish","topic":"ž","data":0,"ref":1}'.encode()
         at = text.index("ž".encode()) + 1
         client.frame(TEXT, text[:at], fin=False)
         client.frame(CONTINUATION, text[at:])
@@ -209,9 +210,9 @@ class Frames(WebTest):
 
     def test_many_in_one_piece(self):
         client = self.websocket().subscribe("t")
-        client.send(b"".join(frame(TEXT, b'{"action":"publish","topic":"t","n":%d}' % n) for n in range(5000)))
+        client.send(b"".join(frame(TEXT, b'{"action":"publish","topic":"t","data":%d}' % n) for n in range(5000)))
         for n in range(5000):
-            self.assertEqual(client.message()["n"], n)
+            self.assertEqual(client.message()["data"], n)
 
     def test_heartbeat(self):
         self.serve("heartbeat=1s")
@@ -293,7 +294,7 @@ class Closes(WebTest):
 
     def test_not_utf8(self):
         """1007"""
-        for data in (b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b'{"action":"publish","topic":"t","v":"\xe2\x82"}', b"\xc3"):
+        for data in (b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b'{"action":"publish","topic":"t","data":"\xe2\x82"}', b"\xc3"):
             with self.subTest(data=data):
                 self.closed(1007, frame(TEXT, data))
                 self.closed(1007, frame(TEXT, data[:1], fin=False), frame(CONTINUATION, data[1:]))
@@ -314,7 +315,7 @@ class Closes(WebTest):
     def test_too_long(self):
         """1009, as soon as a header says so."""
         self.serve("max_frame=10000")
-        head, tail = b'{"action":"publish","topic":"t","id":1,"x":"', b'"}'
+        head, tail = b'{"action":"publish","topic":"t","ref":1,"data":"', b'"}'
         client = self.websocket()
         client.frame(TEXT, head + b"x" * (10000 - len(head) - 2) + tail)
         client.expect(ANSWER)
@@ -328,7 +329,7 @@ class Closes(WebTest):
 
     def test_message_in_pieces(self):
         """Fragments of 64 and 128 bytes are legal (and what test suites send), however long the message."""
-        client, head, tail = self.websocket(), b'{"action":"publish","topic":"t","id":1,"x":"', b'"}'
+        client, head, tail = self.websocket(), b'{"action":"publish","topic":"t","ref":1,"data":"', b'"}'
         for size in (128, 64):
             text = head + b"x" * (256 * 1024 - len(head) - len(tail)) + tail
             parts = [text[i:i + size] for i in range(0, len(text), size)]

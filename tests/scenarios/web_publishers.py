@@ -131,39 +131,39 @@ class Publisher(threading.Thread):
 
     def answer_ws(self, data):
         answer = self.client.message(60)
-        if answer["ok"] is not True or answer["id"] != data[1]:
+        if answer["ok"] is not True or answer["ref"] != data[1]:
             raise AssertionError("%r to %.300r" % (answer, data))
-        self.note(data, answer["message"], answer["subscribers"])
+        self.note(data, answer["id"], answer["subscribers"])
 
     def turn_ws(self):
         asked = [self.next() for _ in range(4)]
-        self.client.send(b"".join(frame(TEXT, json.dumps({"action": "publish", "topic": topic, "data": data, "id": data[1]})) for topic, data in asked))
+        self.client.send(b"".join(frame(TEXT, json.dumps({"action": "publish", "topic": topic, "data": data, "ref": data[1]})) for topic, data in asked))
         for _, data in asked:
             self.answer_ws(data)
 
     def turn_split_ws(self):
         """In fragments, with a ping between them."""
         topic, data = self.next()
-        text = json.dumps({"action": "publish", "topic": topic, "data": data, "id": data[1]})
+        text = json.dumps({"action": "publish", "topic": topic, "data": data, "ref": data[1]})
         at = random.randrange(len(text))
         self.send_split(frame(TEXT, text[:at], fin=False) + frame(PING, b"?") + frame(CONTINUATION, text[at:]), 2)
         self.answer_ws(data)
 
     def answer_packet(self, data):
         answer = self.client.message(60)
-        if answer["ok"] is not True or answer["seq"] != data[1]:
+        if answer["ok"] is not True or answer["ref"] != data[1]:
             raise AssertionError("%r to %.300r" % (answer, data))
         self.note(data, answer["id"], answer["subscribers"])
 
     def turn_packet(self):
         asked = [self.next() for _ in range(4)]
-        self.client.send(b"".join(packet({"op": "publish", "topic": topic, "data": data, "receipt": True, "seq": data[1]}) for topic, data in asked))
+        self.client.send(b"".join(packet({"op": "publish", "topic": topic, "data": data, "receipt": True, "ref": data[1]}) for topic, data in asked))
         for _, data in asked:
             self.answer_packet(data)
 
     def turn_split_packet(self):
         topic, data = self.next()
-        self.send_split(packet({"op": "publish", "topic": topic, "data": data, "receipt": True, "seq": data[1]}), 2)
+        self.send_split(packet({"op": "publish", "topic": topic, "data": data, "receipt": True, "ref": data[1]}), 2)
         self.answer_packet(data)
 
     def stop(self):

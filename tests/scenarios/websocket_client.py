@@ -65,9 +65,10 @@ class WebSocket(Http):
         self.pongs = pongs
         self.pings = 0
         self.parts = None       # of a message that is not whole: opcode and payloads
+        self.greeting = None    # of /ws
 
-    def upgrade(self, target="/ws", more=b"", **fields):
-        """The handshake, with `more` behind it at once."""
+    def upgrade(self, target="/ws", more=b"", greet=True, **fields):
+        """The handshake, with `more` behind it at once; and the greeting, if that is to come."""
         key = new_key()
         self.send(head_of("GET", target, upgrade_fields(key, **fields)) + more)
         answer = self.answer()
@@ -79,6 +80,11 @@ class WebSocket(Http):
                 raise AssertionError("%s: %r" % (name, answer))
         if answer.get("Sec-WebSocket-Extensions") is not None:
             raise AssertionError("an extension: %r" % answer)
+        if greet and target.partition("?")[0] == "/ws":
+            fin, opcode, payload = self.next_frame()
+            self.greeting = json.loads(payload)
+            if not fin or opcode != TEXT or list(self.greeting) != ["janus", "features"]:
+                raise AssertionError("a greeting: %r" % payload)
         return self
 
     # out
@@ -183,13 +189,13 @@ class WebSocket(Http):
 
     def subscribe(self, *topics):
         for topic in topics:
-            self.action("subscribe", data=topic)
+            self.action("subscribe", topic=topic)
             self.expect({"ok": True})
         return self
 
-    def login(self, *ids):
-        for id in ids:
-            self.action("login", data=id)
+    def login(self, *users):
+        for user in users:
+            self.action("login", user=user)
             self.expect({"ok": True})
         return self
 

@@ -145,6 +145,8 @@ static void test_kinds(void **state)
 		CASE(speak_ws, UPGRADED "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOp=\r\n\r\n", SPEAK_BAD),
 		CASE(speak_ws, UPGRADED "\r\n", SPEAK_BAD),
 		CASE(speak_ws, "HTTP/1.1 503 No Room\r\nContent-Length: 4\r\n\r\n{}\r\n", SPEAK_BAD),
+		CASE(speak_ws, "\x81\x17{\"janus\":\"0.1.0\",\"x\":1}", SPEAK_GREETING),
+		CASE(speak_ws, "\x81\x17{\"id\":7,\"timestamp\":12}", SPEAK_MESSAGE),
 		CASE(speak_ws, "\x89\x00", SPEAK_PING),
 		CASE(speak_ws, "\x89\x03\x41\x42\x43", SPEAK_PING),
 		CASE(speak_ws, "\x8a\x00", SPEAK_OTHER),
@@ -181,7 +183,8 @@ static void test_kinds(void **state)
 		assert_int_equal(cases[i].speak->kind(cases[i].text, cases[i].len), cases[i].kind);
 	}
 	assert_int_equal(speak_packet.kind(reply, n), SPEAK_PING);
-	n = packet_reply(reply, &(struct packet_reply){ .has_seq = true, .seq = 5 });
+	assert_int_equal(speak_packet.kind(reply, packet_greeting(reply, true)), SPEAK_GREETING);
+	n = packet_reply(reply, &(struct packet_reply){ .has_ref = true, .ref = 5 });
 	assert_int_equal(speak_packet.kind(reply, n), SPEAK_ACK);
 	n = packet_reply(reply, &(struct packet_reply){ .error = "no" });
 	assert_int_equal(speak_packet.kind(reply, n), SPEAK_BAD);
@@ -258,6 +261,7 @@ static void test_subscribe(void **state)
 	static const char path[] = "/sub/bench-14,bench-15";
 	char text[SPEAK_SOME_MAX];
 	struct packet_request packet;
+	struct error_text why;
 	struct http_request req;
 	uint32_t asked;
 	size_t n;
@@ -279,13 +283,13 @@ static void test_subscribe(void **state)
 	}
 	asked = 0;
 	n = speak_subscribe_some(&speak_packet, text, 7, &asked);
-	packet_next(text, n, PACKET_MAX_DEFAULT, &packet);
+	packet_next(text, n, PACKET_MAX_DEFAULT, &why, &packet);
 	assert_int_equal(packet.kind, PACKET_REQUEST);
 	assert_int_equal(packet.op, REQUEST_SUBSCRIBE);
-	assert_memory_equal(packet.topic, "bench-14", packet.topic_len);
-	packet_next(text + packet.taken, n - packet.taken, PACKET_MAX_DEFAULT, &packet);
+	assert_memory_equal(packet.name, "bench-14", packet.name_len);
+	packet_next(text + packet.taken, n - packet.taken, PACKET_MAX_DEFAULT, &why, &packet);
 	assert_int_equal(packet.kind, PACKET_REQUEST);
-	assert_memory_equal(packet.topic, "bench-15", packet.topic_len);
+	assert_memory_equal(packet.name, "bench-15", packet.name_len);
 	assert_int_equal(speak_acks(&speak_packet), 2);
 }
 
@@ -296,6 +300,7 @@ static void test_publish(void **state)
 	char text[2048], object[2048], scratch[2048];
 	struct websocket_event event;
 	struct packet_request packet;
+	struct error_text why;
 	struct http_request req;
 	size_t n, len;
 
@@ -324,7 +329,7 @@ static void test_publish(void **state)
 
 		n = speak_packet.publish(text, &sent, sizes[i]);
 		assert_true(n <= sizes[i] + SPEAK_EXTRA);
-		packet_next(text, n, PACKET_MAX_DEFAULT, &packet);
+		packet_next(text, n, PACKET_MAX_DEFAULT, &why, &packet);
 		assert_int_equal(packet.kind, PACKET_REQUEST);
 		assert_int_equal(packet.taken, n);
 		assert_int_equal(packet.op, REQUEST_PUBLISH);

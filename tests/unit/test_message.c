@@ -16,18 +16,6 @@ typedef int parse_fn(struct json *json, const char *text, size_t len, struct jso
 
 static struct json json;
 
-/* As from a client of flash. */
-static int parse_plain(struct json *j, const char *text, size_t len, struct json_request *req, const char **error)
-{
-	return json_request_parse(j, text, len, false, req, error);
-}
-
-/* As from a WebSocket. */
-static int parse_with_id(struct json *j, const char *text, size_t len, struct json_request *req, const char **error)
-{
-	return json_request_parse(j, text, len, true, req, error);
-}
-
 static int setup(void **state)
 {
 	(void)state;
@@ -112,11 +100,11 @@ static void test_publish_action(void **state)
 
 	(void)state;
 	expect_message(json_request_parse_publish, text, "t", "\"action\":\"publish\",\"topic\":\"t\",\"data\":1}");
-	expect_message(parse_plain, text, "t", "\"topic\":\"t\",\"data\":1}");
+	expect_message(json_request_parse, text, "t", "\"topic\":\"t\",\"data\":1}");
 	expect_message(json_request_parse_publish, "{\"action\":1,\"topic\":\"t\",\"action\":2}", "t",
 		       "\"action\":1,\"topic\":\"t\",\"action\":2}");
-	expect_message(parse_plain, "{\"topic\":\"t\",\"\\u0061ction\":\"p\\u0075blish\"}", "t", "\"topic\":\"t\"}");
-	expect_message(parse_plain, "{\"timestamp\":1,\"data\":[],\"topic\":\"t\",\"action\":\"publish\"}", "t",
+	expect_message(json_request_parse, "{\"topic\":\"t\",\"\\u0061ction\":\"p\\u0075blish\"}", "t", "\"topic\":\"t\"}");
+	expect_message(json_request_parse, "{\"timestamp\":1,\"data\":[],\"topic\":\"t\",\"action\":\"publish\"}", "t",
 		       "\"data\":[],\"topic\":\"t\"}");
 }
 
@@ -132,100 +120,9 @@ static void test_send(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(table); i++)
-		expect_message_of(REQUEST_SEND, parse_plain, table[i].text, table[i].id, table[i].message);
-	expect_message_of(REQUEST_SEND, parse_with_id, table[2].text, "b", "\"to\":\"b\"}");
+		expect_message_of(REQUEST_SEND, json_request_parse, table[i].text, table[i].id, table[i].message);
 	/* nothing but the action makes `to` special */
-	expect_message(parse_plain, "{\"action\":\"publish\",\"topic\":\"t\",\"to\":1,\"to\":2}", "t", "\"topic\":\"t\",\"to\":1,\"to\":2}");
-}
-
-/* The client's mark: found as it stands, and not sent on. */
-static void test_id(void **state)
-{
-	static const struct { const char *text, *id, *message; } table[] = {
-		{ "{\"action\":\"publish\",\"id\":5,\"topic\":\"t\"}", "5", "\"topic\":\"t\"}" },
-		{ "{\"action\":\"publish\",\"topic\":\"t\",\"\\u0069d\" : -1.50e+3 }", "-1.50e+3", "\"topic\":\"t\"}" },
-		{ "{\"id\":\"a\\u0062\\n\",\"action\":\"publish\",\"topic\":\"t\",\"x\":{\"id\":1}}", "\"a\\u0062\\n\"",
-		  "\"topic\":\"t\",\"x\":{\"id\":1}}" },
-		{ "{\"id\":\"\",\"action\":\"publish\",\"topic\":\"t\"}", "\"\"", "\"topic\":\"t\"}" },
-		{ "{\"action\":\"publish\",\"topic\":\"t\"}", NULL, "\"topic\":\"t\"}" },
-		{ "{\"action\":\"login\",\"data\":\"bob\",\"id\":7}", "7", NULL },
-		{ "{\"action\":\"subscribe\",\"data\":\"t\",\"id\":\"7\"}", "\"7\"", NULL },
-		{ "{\"action\":\"what\",\"id\":0}", "0", NULL },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-		struct json_request req;
-		const char *error;
-
-		assert_int_equal(parse_with_id(&json, table[i].text, strlen(table[i].text), &req, &error), 0);
-		assert_int_equal(req.id_len, table[i].id != NULL ? strlen(table[i].id) : 0);
-		assert_int_equal(req.id == NULL, table[i].id == NULL);
-		if (req.id != NULL)
-			assert_memory_equal(req.id, table[i].id, req.id_len);
-		if (table[i].message != NULL)
-			expect_message(parse_with_id, table[i].text, "t", table[i].message);
-	}
-	/* a member like any other without with_id and after PUBLISH */
-	expect_message(parse_plain, "{\"action\":\"publish\",\"id\":[],\"topic\":\"t\",\"id\":5}", "t", "\"id\":[],\"topic\":\"t\",\"id\":5}");
-	expect_message(json_request_parse_publish, "{\"id\":5,\"topic\":\"t\"}", "t", "\"id\":5,\"topic\":\"t\"}");
-}
-
-/* What else is wrong, the id is known. */
-static void test_id_of_errors(void **state)
-{
-	static const struct { const char *text, *error; enum request_kind kind; } table[] = {
-		{ "{\"id\":5}", "no action", REQUEST_UNKNOWN },
-		{ "{\"action\":7,\"id\":5}", "the action is not a string", REQUEST_UNKNOWN },
-		{ "{\"action\":\"ping\",\"action\":\"ping\",\"id\":5}", "the action stands twice", REQUEST_UNKNOWN },
-		{ "{\"action\":\"subscribe\",\"id\":5}", "no data: it names the topic", REQUEST_SUBSCRIBE },
-		{ "{\"action\":\"publish\",\"id\":5,\"topic\":\"\"}", "the topic is empty", REQUEST_PUBLISH },
-		{ "{\"action\":\"send\",\"id\":5}", "no member to: it is the id", REQUEST_SEND },
-	};
-	static const char *const none[] = { "{\"id\":5", "[5]", "{\"id\":5,\"id\":5}", "{\"id\":null}" };
-	struct json_request req;
-	const char *error;
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-		assert_int_equal(parse_with_id(&json, table[i].text, strlen(table[i].text), &req, &error), -1);
-		assert_string_equal(error, table[i].error);
-		assert_int_equal(req.kind, table[i].kind);
-		assert_int_equal(req.id_len, 1);
-		assert_memory_equal(req.id, "5", 1);
-		assert_int_equal(parse_plain(&json, table[i].text, strlen(table[i].text), &req, &error), -1);
-		assert_null(req.id);
-	}
-	for (size_t i = 0; i < ARRAY_LEN(none); i++) {
-		assert_int_equal(parse_with_id(&json, none[i], strlen(none[i]), &req, &error), -1);
-		assert_null(req.id);
-		assert_int_equal(req.id_len, 0);
-	}
-}
-
-/* The limit of the client's mark is one of the bytes that it stands there with, quotes and escapes and all. */
-static void test_id_length(void **state)
-{
-	(void)state;
-	for (size_t len = REQUEST_ID_MAX - 1; len <= REQUEST_ID_MAX + 1; len++) {
-		for (int quoted = 0; quoted < 2; quoted++) {
-			char text[512] = "{\"action\":\"x\",\"id\":";
-			size_t start = strlen(text);
-			struct json_request req;
-			const char *error;
-			int result;
-
-			memset(text + start, '1', len);
-			if (quoted)
-				text[start] = text[start + len - 1] = '"';
-			strcpy(text + start + len, "}");
-			result = parse_with_id(&json, text, strlen(text), &req, &error);
-			assert_int_equal(result, len <= REQUEST_ID_MAX ? 0 : -1);
-			assert_int_equal(req.id_len, result == 0 ? len : 0);
-			if (result < 0)
-				assert_string_equal(error, "the member id is longer than 255 bytes");
-		}
-	}
+	expect_message(json_request_parse, "{\"action\":\"publish\",\"topic\":\"t\",\"to\":1,\"to\":2}", "t", "\"topic\":\"t\",\"to\":1,\"to\":2}");
 }
 
 static void test_subscribe(void **state)
@@ -245,11 +142,10 @@ static void test_subscribe(void **state)
 		struct json_request req;
 		const char *error;
 
-		assert_int_equal(parse_plain(&json, table[i].text, strlen(table[i].text), &req, &error), 0);
+		assert_int_equal(json_request_parse(&json, table[i].text, strlen(table[i].text), &req, &error), 0);
 		assert_int_equal(req.kind, table[i].kind);
 		assert_int_equal(req.name_len, strlen(table[i].name));
 		assert_memory_equal(req.name, table[i].name, req.name_len);
-		assert_null(req.id);
 	}
 }
 
@@ -268,7 +164,7 @@ static void test_unknown(void **state)
 		struct json_request req;
 		const char *error;
 
-		assert_int_equal(parse_plain(&json, texts[i], strlen(texts[i]), &req, &error), 0);
+		assert_int_equal(json_request_parse(&json, texts[i], strlen(texts[i]), &req, &error), 0);
 		assert_int_equal(req.kind, REQUEST_UNKNOWN);
 	}
 }
@@ -276,40 +172,35 @@ static void test_unknown(void **state)
 static void test_errors(void **state)
 {
 	static const struct { parse_fn *parse; const char *text, *error; } table[] = {
-		{ parse_plain, "{", "bad JSON: a member's name was expected" },
-		{ parse_plain, "[]", "not a JSON object" },
-		{ parse_plain, "{}", "no action" },
-		{ parse_plain, "{\"Action\":\"subscribe\"}", "no action" },
-		{ parse_plain, "{\"a\":{\"action\":\"subscribe\"}}", "no action" },
-		{ parse_plain, "{\"action\":1}", "the action is not a string" },
-		{ parse_plain, "{\"action\":[\"subscribe\"]}", "the action is not a string" },
-		{ parse_plain, "{\"action\":\"ping\",\"action\":\"ping\"}", "the action stands twice" },
-		{ parse_plain, "{\"action\":\"ping\",\"\\u0061ction\":\"ping\"}", "the action stands twice" },
-		{ parse_plain, "{\"action\":\"subscribe\"}", "no data: it names the topic" },
-		{ parse_plain, "{\"action\":\"subscribe\",\"topic\":\"t\"}", "no data: it names the topic" },
-		{ parse_plain, "{\"action\":\"unsubscribe\"}", "no data: it names the topic" },
-		{ parse_plain, "{\"action\":\"subscribe\",\"data\":null}", "data is not a string: it names the topic" },
-		{ parse_plain, "{\"action\":\"subscribe\",\"data\":[\"t\"]}", "data is not a string: it names the topic" },
-		{ parse_plain, "{\"data\":\"t\",\"action\":\"subscribe\",\"data\":\"t\"}", "data stands twice" },
-		{ parse_plain, "{\"action\":\"subscribe\",\"data\":\"\"}", "the topic is empty" },
-		{ parse_plain, "{\"action\":\"subscribe\",\"data\":\"a\\u0000\"}", "the topic has a control character in it" },
-		{ parse_plain, "{\"action\":\"publish\",\"data\":\"t\"}", "no topic" },
-		{ parse_plain, "{\"action\":\"publish\",\"topic\":\"t\",\"topic\":\"t\"}", "the topic stands twice" },
-		{ parse_plain, "{\"action\":\"login\"}", "no data: it is the id" },
-		{ parse_plain, "{\"action\":\"logout\",\"to\":\"bob\"}", "no data: it is the id" },
-		{ parse_plain, "{\"action\":\"login\",\"data\":7}", "data is not a string: it is the id" },
-		{ parse_plain, "{\"action\":\"logout\",\"data\":\"a\",\"data\":\"a\"}", "data stands twice" },
-		{ parse_plain, "{\"action\":\"login\",\"data\":\"\"}", "the id is empty" },
-		{ parse_plain, "{\"action\":\"logout\",\"data\":\"\\u0001\"}", "the id has a control character in it" },
-		{ parse_plain, "{\"action\":\"send\",\"topic\":\"bob\",\"data\":\"bob\"}", "no member to: it is the id" },
-		{ parse_plain, "{\"action\":\"send\",\"to\":[\"bob\"]}", "the member to is not a string: it is the id" },
-		{ parse_plain, "{\"action\":\"send\",\"to\":\"a\",\"t\\u006f\":\"b\"}", "the member to stands twice" },
-		{ parse_plain, "{\"action\":\"send\",\"to\":\"\"}", "the id is empty" },
-		{ parse_with_id, "{\"action\":\"ping\",\"id\":null}", "the member id is neither a string nor a number" },
-		{ parse_with_id, "{\"action\":\"ping\",\"id\":[5]}", "the member id is neither a string nor a number" },
-		{ parse_with_id, "{\"action\":\"ping\",\"id\":true}", "the member id is neither a string nor a number" },
-		{ parse_with_id, "{\"action\":\"ping\",\"id\":5,\"i\\u0064\":5}", "the member id stands twice" },
-		{ parse_with_id, "{\"id\":5,\"x\"}", "bad JSON: a colon was expected" },
+		{ json_request_parse, "{", "bad JSON: a member's name was expected" },
+		{ json_request_parse, "[]", "not a JSON object" },
+		{ json_request_parse, "{}", "no action" },
+		{ json_request_parse, "{\"Action\":\"subscribe\"}", "no action" },
+		{ json_request_parse, "{\"a\":{\"action\":\"subscribe\"}}", "no action" },
+		{ json_request_parse, "{\"action\":1}", "the action is not a string" },
+		{ json_request_parse, "{\"action\":[\"subscribe\"]}", "the action is not a string" },
+		{ json_request_parse, "{\"action\":\"ping\",\"action\":\"ping\"}", "the action stands twice" },
+		{ json_request_parse, "{\"action\":\"ping\",\"\\u0061ction\":\"ping\"}", "the action stands twice" },
+		{ json_request_parse, "{\"action\":\"subscribe\"}", "no data: it names the topic" },
+		{ json_request_parse, "{\"action\":\"subscribe\",\"topic\":\"t\"}", "no data: it names the topic" },
+		{ json_request_parse, "{\"action\":\"unsubscribe\"}", "no data: it names the topic" },
+		{ json_request_parse, "{\"action\":\"subscribe\",\"data\":null}", "data is not a string: it names the topic" },
+		{ json_request_parse, "{\"action\":\"subscribe\",\"data\":[\"t\"]}", "data is not a string: it names the topic" },
+		{ json_request_parse, "{\"data\":\"t\",\"action\":\"subscribe\",\"data\":\"t\"}", "data stands twice" },
+		{ json_request_parse, "{\"action\":\"subscribe\",\"data\":\"\"}", "the topic is empty" },
+		{ json_request_parse, "{\"action\":\"subscribe\",\"data\":\"a\\u0000\"}", "the topic has a control character in it" },
+		{ json_request_parse, "{\"action\":\"publish\",\"data\":\"t\"}", "no topic" },
+		{ json_request_parse, "{\"action\":\"publish\",\"topic\":\"t\",\"topic\":\"t\"}", "the topic stands twice" },
+		{ json_request_parse, "{\"action\":\"login\"}", "no data: it is the id" },
+		{ json_request_parse, "{\"action\":\"logout\",\"to\":\"bob\"}", "no data: it is the id" },
+		{ json_request_parse, "{\"action\":\"login\",\"data\":7}", "data is not a string: it is the id" },
+		{ json_request_parse, "{\"action\":\"logout\",\"data\":\"a\",\"data\":\"a\"}", "data stands twice" },
+		{ json_request_parse, "{\"action\":\"login\",\"data\":\"\"}", "the id is empty" },
+		{ json_request_parse, "{\"action\":\"logout\",\"data\":\"\\u0001\"}", "the id has a control character in it" },
+		{ json_request_parse, "{\"action\":\"send\",\"topic\":\"bob\",\"data\":\"bob\"}", "no member to: it is the id" },
+		{ json_request_parse, "{\"action\":\"send\",\"to\":[\"bob\"]}", "the member to is not a string: it is the id" },
+		{ json_request_parse, "{\"action\":\"send\",\"to\":\"a\",\"t\\u006f\":\"b\"}", "the member to stands twice" },
+		{ json_request_parse, "{\"action\":\"send\",\"to\":\"\"}", "the id is empty" },
 		{ json_request_parse_publish, "", "bad JSON: a value was expected" },
 		{ json_request_parse_publish, "{\"topic\":\"t\"}x", "bad JSON: something stands behind the value" },
 		{ json_request_parse_publish, "\"topic\"", "not a JSON object" },
@@ -384,7 +275,7 @@ static void test_topic_length(void **state)
 
 		memset(text + start, 'x', 253);
 		strcpy(text + start + 253, "\\u20ac\"}");
-		expect_error(parse_plain, text, "the topic is longer than 255 bytes");
+		expect_error(json_request_parse, text, "the topic is longer than 255 bytes");
 	}
 }
 
@@ -395,7 +286,7 @@ static void test_id_rules(void **state)
 		{ "bob", NULL }, { "\xc3\xa9", NULL }, { "\x01", "the id has a control character in it" },
 		{ "\xc2\x85", "the id has a control character in it" }, { "\xff", "the id is not UTF-8" }, { "", "the id is empty" },
 	};
-	char longest[MESSAGE_ID_MAX + 1];
+	char longest[MESSAGE_USER_MAX + 1];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
@@ -405,9 +296,9 @@ static void test_id_rules(void **state)
 			fail_msg("%zu: %s", i, error != NULL ? error : "passed");
 	}
 	memset(longest, 'x', sizeof(longest));
-	assert_null(message_id_error(longest, MESSAGE_ID_MAX));
-	assert_string_equal(message_id_error(longest, MESSAGE_ID_MAX + 1), "the id is longer than 254 bytes");
-	for (size_t len = MESSAGE_ID_MAX; len <= MESSAGE_ID_MAX + 3; len++) {
+	assert_null(message_id_error(longest, MESSAGE_USER_MAX));
+	assert_string_equal(message_id_error(longest, MESSAGE_USER_MAX + 1), "the id is longer than 254 bytes");
+	for (size_t len = MESSAGE_USER_MAX; len <= MESSAGE_USER_MAX + 3; len++) {
 		char text[512] = "{\"action\":\"send\",\"to\":\"";
 		size_t start = strlen(text);
 		struct json_request req;
@@ -415,11 +306,11 @@ static void test_id_rules(void **state)
 
 		memset(text + start, 'x', len);
 		strcpy(text + start + len, "\"}");
-		if (len > MESSAGE_ID_MAX) {
-			expect_error(parse_plain, text, "the id is longer than 254 bytes");
+		if (len > MESSAGE_USER_MAX) {
+			expect_error(json_request_parse, text, "the id is longer than 254 bytes");
 			continue;
 		}
-		assert_int_equal(parse_plain(&json, text, strlen(text), &req, &error), 0);
+		assert_int_equal(json_request_parse(&json, text, strlen(text), &req, &error), 0);
 		assert_int_equal(req.name_len, len);
 	}
 }
@@ -429,8 +320,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_publish_messages), cmocka_unit_test(test_publish_action), cmocka_unit_test(test_subscribe),
 		cmocka_unit_test(test_unknown), cmocka_unit_test(test_errors), cmocka_unit_test(test_topic_rules),
-		cmocka_unit_test(test_topic_length), cmocka_unit_test(test_send), cmocka_unit_test(test_id),
-		cmocka_unit_test(test_id_of_errors), cmocka_unit_test(test_id_length), cmocka_unit_test(test_id_rules),
+		cmocka_unit_test(test_topic_length), cmocka_unit_test(test_send), cmocka_unit_test(test_id_rules),
 	};
 
 	return cmocka_run_group_tests_name("message", tests, setup, teardown);

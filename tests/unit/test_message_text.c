@@ -34,6 +34,8 @@ static const struct {
 	{ { TO("bob") }, MESSAGE_TEXT, B("hi"), B("\"to\":\"bob\",\"data\":\"hi\"}") },
 	{ { .name = NULL }, MESSAGE_TEXT, B("hi"), B("\"broadcast\":true,\"data\":\"hi\"}") },
 	{ { .key = "topic", EVENT("e") }, MESSAGE_TEXT, B("hi"), B("\"broadcast\":true,\"event\":\"e\",\"data\":\"hi\"}") },
+	{ { TOPIC("t"), EVENT("e"), .message_id = "\"m", .message_id_len = 2 }, MESSAGE_TEXT, B(""),
+	  B("\"topic\":\"t\",\"event\":\"e\",\"message_id\":\"\\\"m\",\"data\":\"\"}") },
 	{ { TOPIC("t"), EVENT("") }, MESSAGE_TEXT, B(""), B("\"topic\":\"t\",\"event\":\"\",\"data\":\"\"}") },
 	{ { TOPIC("a\"\\"), EVENT("\n\"") }, MESSAGE_TEXT, B(" \0\"\xc3\xa9\r\n"),
 	  B("\"topic\":\"a\\\"\\\\\",\"event\":\"\\u000a\\\"\",\"data\":\" \\u0000\\\"\xc3\xa9\\u000d\\u000a\"}") },

@@ -30,37 +30,60 @@
 /* A map, what packet_next() makes of it, and the record that it becomes. !: bad, ?: refused, with the error; else op and names. */
 static const struct { const char *map; size_t len; const char *log, *record; size_t record_len; } requests[] = {
 	{ B("\x81" OP("\xa4ping")), "6", NONE },
-	{ B("\x82" OP("\xa4ping") "\xa3seq\x05"), "6 seq 5", NONE },
-	{ B("\x82" OP("\xa4ping") "\xa3seq\xcf\xff\xff\xff\xff\xff\xff\xff\xff"), "6 seq 18446744073709551615", NONE },
-	{ B("\x82" OP("\xa4ping") "\xa3seq\0"), "6 seq 0", NONE },
-	{ B(PUBLISH("\x81\xa0\xd0\0")), "2 topic t", B("\"topic\":\"T\",\"data\":{\"\":0}}") },
-	{ B("\x82" OP("\xa4ping") "\xa3seq\xff"), "?seq is an unsigned integer", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa3ref\x05"), "6 ref 5", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa3ref\xcf\xff\xff\xff\xff\xff\xff\xff\xff"), "6 ref 18446744073709551615", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa3ref\0"), "6 ref 0", NONE },
+	{ B(PUBLISH("\x81\xa0\xd0\0")), "2 topic t", B("\"topic\":\"t\",\"data\":{\"\":0}}") },
+	{ B("\x82" OP("\xa4ping") "\xa3ref\xff"), "?ref is an unsigned integer", NONE },
 	{ B("\x82" OP("\xa9subscribe") TOPIC), "0 topic t", NONE },
 	{ B("\x82" TOPIC OP("\xabunsubscribe")), "1 topic t", NONE },
 	{ B("\xde\0\x02" OP("\xd9\x09subscribe") "\xd9\x05topic\xda\0\x01t"), "0 topic t", NONE },
 	{ B("\xdf\0\0\0\x02\xdb\0\0\0\x02op\xa9subscribe" TOPIC), "0 topic t", NONE },
-	{ B("\x82" OP("\xa5login") "\xa2id\xa2" "42"), "3 id 42", NONE },
-	{ B("\x82" OP("\xa6logout") "\xa2id\xa2" "42"), "4 id 42", NONE },
-	{ B("\x83" OP("\xa4send") "\xa2id\xa2" "42" DATA "\xa1x"), "5 id 42", B("\"to\":\"T\",\"data\":\"x\"}") },
-	{ B("\x83" OP("\xa4send") "\xa2id\xa2" "42" DATA "\xc4\x01\xff"), "5 id 42", B("\0\0\0\x09\"to\":\"T\"}\xff") },
-	{ B("\x84" OP("\xa4send") "\xa2id\xa2" "42" DATA "\xa1x\xa7receipt\xc3"), "5 id 42 receipt", NONE },
-	{ B("\x83" OP("\xa4ping") "\xa4what\x92\x01\x81\x01\x02\xc0\xc7\x01\x05x"), "6", NONE },	/* unknown keys */
+	{ B("\x82" OP("\xa5login") "\xa4user\xa2" "42"), "3 user 42", NONE },
+	{ B("\x82" OP("\xa6logout") "\xa4user\xa2" "42"), "4 user 42", NONE },
+	{ B("\x83" OP("\xa4send") "\xa4user\xa2" "42" DATA "\xa1x"), "5 user 42", B("\"to\":\"42\",\"data\":\"x\"}") },
+	{ B("\x83" OP("\xa4send") "\xa4user\xa2" "42" DATA "\xc4\x01\xff"), "5 user 42", B("\0\0\0\x0a\"to\":\"42\"}\xff") },
+	{ B("\x84" OP("\xa4send") "\xa4user\xa2" "42" DATA "\xa1x\xa7receipt\xc3"), "5 user 42 receipt", NONE },
+	{ B("\x82" OP("\xa9subscribe") "\xa5topic\x93\xa1" "a\xa1" "b\xa2" "cd"), "0 topic a,b,cd", NONE },
+	{ B("\x82" OP("\xa6logout") "\xa4user\xdc\0\x01\xa1@"), "4 user @", NONE },
+	{ B("\x86" OP("\xa7publish") TOPIC DATA "\xa1x\xa5" "event\xa1" "e\xaamessage_id\xa1m\xa3ref\x05"), "2 ref 5 topic t event e message_id m",
+	  B("\"topic\":\"t\",\"event\":\"e\",\"message_id\":\"m\",\"data\":\"x\"}") },
 	/* refused */
+	{ B("\x82" OP("\xa9subscribe") "\xa5topic\x90"), "?no topic", NONE },
+	{ B("\x82" OP("\xa5login") "\xa4user\x90"), "?no user", NONE },
+	{ B("\x82" OP("\xa9subscribe") "\xa5topic\x92\xa1" "a\x05"), "?a topic is a str", NONE },
+	{ B("\x82" OP("\xa9subscribe") "\xa5topic\x92\xa1" "a\xa0"), "?the topic is empty", NONE },
+	{ B("\x82" OP("\xa9subscribe") "\xa5topic\x92\xa1" "a\x91\xa1" "b"), "?a topic is a str", NONE },
+	{ B("\x82" OP("\xa5login") "\xa4user\x91\xc4\x01" "a"), "?a user is a str", NONE },
+	{ B("\x83" OP("\xa7publish") "\xa5topic\x91\xa1t" DATA "\xa1x"), "?a topic is a str", NONE },
+	{ B("\x82" OP("\xa9subscribe") "\xa5topic\xa3" "a.*"), "?the topic is reserved: a part of it between dots is * or >", NONE },
+	{ B("\x82" OP("\xa9subscribe") "\xa5topic\x91\xa3" "a@b"), "?the topic is reserved: it has an @ in it", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa3seq\x05"), "?unknown member \"seq\"", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa6" "action\xa4ping"), "?unknown member \"action\"", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa4" "data\xc0"), "?unknown member \"data\"", NONE },
+	{ B("\x83" OP("\xa9subscribe") TOPIC "\xa4" "data\xc0"), "?unknown member \"data\"", NONE },
+	{ B("\x83" OP("\xa9subscribe") TOPIC "\xa7receipt\xc3"), "?unknown member \"receipt\"", NONE },
+	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xa1x\xa4user\xa1u"), "?unknown member \"user\"", NONE },
+	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xa1x\xa4" "f\"\n\xff\xc0"), "?unknown member \"f\\\"\\u000a?\"", NONE },
+	{ B("\x82" OP("\xa4ping") "\x07\x08"), "?a key is not a str", NONE },
+	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xa1x\xaamessage_id\x01"), "?message_id is a str", NONE },
+	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xa1x\xaamessage_id\xa1\xff"), "?message_id is not UTF-8", NONE },
+	{ B("\x83" OP("\xa4ping") "\xa3ref\x05\xa3ref\x05"), "?the member \"ref\" stands twice", NONE },
 	{ B("\x80"), "?no op", NONE },
 	{ B("\x81" OP("\xa4pong")), "?unknown op: subscribe, unsubscribe, publish, login, logout, send and ping are known", NONE },
 	{ B("\x81" OP("\x05")), "?unknown op: subscribe, unsubscribe, publish, login, logout, send and ping are known", NONE },
 	{ B("\x81" OP("\xc4\x04ping")), "?unknown op: subscribe, unsubscribe, publish, login, logout, send and ping are known", NONE },
-	{ B("\x82" OP("\xa4ping") OP("\xa4ping")), "?a key stands twice", NONE },
+	{ B("\x82" OP("\xa4ping") OP("\xa4ping")), "?the member \"op\" stands twice", NONE },
 	{ B("\x81" OP("\xa9subscribe")), "?no topic", NONE },
 	{ B("\x82" OP("\xa9subscribe") "\xa5topic\xa0"), "?the topic is empty", NONE },
 	{ B("\x82" OP("\xa9subscribe") "\xa5topic\xa1\x01"), "?the topic has a control character in it", NONE },
 	{ B("\x82" OP("\xa9subscribe") "\xa5topic\xa1\xff"), "?the topic is not UTF-8", NONE },
-	{ B("\x82" OP("\xa9subscribe") "\xa5topic\xc4\x01t"), "?topic and id are str", NONE },
-	{ B("\x82" OP("\xa5login") "\xa2id\x05"), "?topic and id are str", NONE },
-	{ B("\x81" OP("\xa5login")), "?no id", NONE },
-	{ B("\x82" OP("\xa5login") "\xa2id\xa0"), "?the id is empty", NONE },
-	{ B("\x82" OP("\xa6logout") "\xa2id\xa1\x1f"), "?the id has a control character in it", NONE },
-	{ B("\x83" OP("\xa4send") "\xa2id\xa1\xff" DATA "\xa1x"), "?the id is not UTF-8", NONE },
+	{ B("\x82" OP("\xa9subscribe") "\xa5topic\xc4\x01t"), "?topic is a str or an array of str", NONE },
+	{ B("\x82" OP("\xa5login") "\xa4user\x05"), "?user is a str or an array of str", NONE },
+	{ B("\x81" OP("\xa5login")), "?no user", NONE },
+	{ B("\x82" OP("\xa5login") "\xa4user\xa0"), "?the user is empty", NONE },
+	{ B("\x82" OP("\xa6logout") "\xa4user\xa1\x1f"), "?the user has a control character in it", NONE },
+	{ B("\x83" OP("\xa4send") "\xa4user\xa1\xff" DATA "\xa1x"), "?the user is not UTF-8", NONE },
 	{ B("\x82" OP("\xa7publish") TOPIC), "?no data", NONE },
 	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xa1x\xa7receipt\x01"), "?receipt is true or false", NONE },
 	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xa1x\xa5" "event\x01"), "?event is a str", NONE },
@@ -80,33 +103,33 @@ static const struct { const char *map; size_t len; const char *log, *record; siz
 	{ B("\x82" OP("\xa4ping") "\xa1x\xdb\0\0\0\x05xxxx"), "!a packet's msgpack is broken or too deep", NONE },
 	{ B("\x82" OP("\xa4ping") "\xa1x\x91\xc1"), "!a packet's msgpack is broken or too deep", NONE },
 	{ B("\x82" OP("\xa4ping") "\xa1x\x81\xa1y\x91\xc1"), "!a packet's msgpack is broken or too deep", NONE },
-	{ B("\x82" OP("\xa4ping") "\xa1x\xd8\x01" "0123456789abcdef"), "6", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa1x\xd8\x01" "0123456789abcdef"), "?unknown member \"x\"", NONE },
 	{ B("\x82" OP("\xa4ping") "\xa1x\xd8\x01" "0123456789abcde"), "!a packet's msgpack is broken or too deep", NONE },
 	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xa1x\xa5" "event\xa1\x80"), "?event is not UTF-8", NONE },
-	{ B(PUBLISH("\xa1\x80")), "2 topic t", B("\0\0\0\x0c\"topic\":\"T\"}\x80") },
+	{ B(PUBLISH("\xa1\x80")), "2 topic t", B("\0\0\0\x0c\"topic\":\"t\"}\x80") },
 	{ B(PUBLISH("\x91\xa1\x80")), "2 topic t", B("?a str that is not UTF-8 stands inside of the data") },
 	{ B(PUBLISH("\x81\xc0\x02")), "2 topic t", B("?a map inside of the data has a key that is not a str") },
-	{ B(PUBLISH("\x81\xd9\x01" "a\x81\xdb\0\0\0\x01" "b\x02")), "2 topic t", B("\"topic\":\"T\",\"data\":{\"a\":{\"b\":2}}}") },
+	{ B(PUBLISH("\x81\xd9\x01" "a\x81\xdb\0\0\0\x01" "b\x02")), "2 topic t", B("\"topic\":\"t\",\"data\":{\"a\":{\"b\":2}}}") },
 	{ B("\x82" OP("\xa4ping") "\xa1x\xc1"), "!a packet's msgpack is broken or too deep", NONE },
 	{ B("\x82" OP("\xa4ping") "\xa1x\xcb\0\0\0\0\0\0\0"), "!a packet's msgpack is broken or too deep", NONE },
-	{ B("\x82" OP("\xa4ping") "\xa1x" A10 A10 A10 A10 A10 A10 A10 A10 A10 A10 "\xc0"), "6", NONE },
+	{ B("\x82" OP("\xa4ping") "\xa1x" A10 A10 A10 A10 A10 A10 A10 A10 A10 A10 "\xc0"), "?unknown member \"x\"", NONE },
 	{ B("\x82" OP("\xa4ping") "\xa1x" A10 A10 A10 A10 A10 A10 A10 A10 A10 A10 "\x91\xc0"), "!a packet's msgpack is broken or too deep", NONE },
 	/* data */
-	{ B(PUBLISH("\xa2hi")), "2 topic t", B("\"topic\":\"T\",\"data\":\"hi\"}") },
-	{ B(PUBLISH("\xa5\"\\\n\0\x7f")), "2 topic t", B("\"topic\":\"T\",\"data\":\"\\\"\\\\\\u000a\\u0000\x7f\"}") },
-	{ B(PUBLISH("\xa3\xe2\x82\xac")), "2 topic t", B("\"topic\":\"T\",\"data\":\"\xe2\x82\xac\"}") },
-	{ B("\x84" OP("\xa7publish") TOPIC DATA "\x01\xa5" "event\xa2" "e\""), "2 topic t event e\"", B("\"topic\":\"T\",\"event\":\"e\\\"\",\"data\":1}") },
-	{ B(PUBLISH("\xc0")), "2 topic t", B("\"topic\":\"T\",\"data\":null}") },
-	{ B(PUBLISH("\xc2")), "2 topic t", B("\"topic\":\"T\",\"data\":false}") },
+	{ B(PUBLISH("\xa2hi")), "2 topic t", B("\"topic\":\"t\",\"data\":\"hi\"}") },
+	{ B(PUBLISH("\xa5\"\\\n\0\x7f")), "2 topic t", B("\"topic\":\"t\",\"data\":\"\\\"\\\\\\u000a\\u0000\x7f\"}") },
+	{ B(PUBLISH("\xa3\xe2\x82\xac")), "2 topic t", B("\"topic\":\"t\",\"data\":\"\xe2\x82\xac\"}") },
+	{ B("\x84" OP("\xa7publish") TOPIC DATA "\x01\xa5" "event\xa2" "e\""), "2 topic t event e\"", B("\"topic\":\"t\",\"event\":\"e\\\"\",\"data\":1}") },
+	{ B(PUBLISH("\xc0")), "2 topic t", B("\"topic\":\"t\",\"data\":null}") },
+	{ B(PUBLISH("\xc2")), "2 topic t", B("\"topic\":\"t\",\"data\":false}") },
 	{ B(PUBLISH("\x9b\x7f\xff\xe0\xcc\xff\xcd\x01\x02\xce\xff\xff\xff\xff\xd0\x80\xd1\xff\x7f\xd2\x80\0\0\0\xd3\x80\0\0\0\0\0\0\0\xd3\0\0\0\0\0\0\0\x07")),
-	  "2 topic t", B("\"topic\":\"T\",\"data\":[127,-1,-32,255,258,4294967295,-128,-129,-2147483648,-9223372036854775808,7]}") },
+	  "2 topic t", B("\"topic\":\"t\",\"data\":[127,-1,-32,255,258,4294967295,-128,-129,-2147483648,-9223372036854775808,7]}") },
 	{ B(PUBLISH("\x94\xca\x3f\xc0\0\0\xcb\x3f\xb9\x99\x99\x99\x99\x99\x9a\xcb\x7f\xef\xff\xff\xff\xff\xff\xff\xcb\x40\x14\0\0\0\0\0\0")),
-	  "2 topic t", B("\"topic\":\"T\",\"data\":[1.5,0.1,1.7976931348623157e+308,5.0]}") },
-	{ B(PUBLISH("\x82\xa1" "a\x90\xa1" "b\x80")), "2 topic t", B("\"topic\":\"T\",\"data\":{\"a\":[],\"b\":{}}}") },
-	{ B(PUBLISH("\xc4\x03\0\xff\n")), "2 topic t", B("\0\0\0\x0c\"topic\":\"T\"}\0\xff\n") },
-	{ B(PUBLISH("\xa2\xc3x")), "2 topic t", B("\0\0\0\x0c\"topic\":\"T\"}\xc3x") },
-	{ B(PUBLISH("\xc4\0")), "2 topic t", B("\0\0\0\x0c\"topic\":\"T\"}") },
-	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xc4\x01x\xa5" "event\xa1" "e"), "2 topic t event e", B("\0\0\0\x18\"topic\":\"T\",\"event\":\"e\"}x") },
+	  "2 topic t", B("\"topic\":\"t\",\"data\":[1.5,0.1,1.7976931348623157e+308,5.0]}") },
+	{ B(PUBLISH("\x82\xa1" "a\x90\xa1" "b\x80")), "2 topic t", B("\"topic\":\"t\",\"data\":{\"a\":[],\"b\":{}}}") },
+	{ B(PUBLISH("\xc4\x03\0\xff\n")), "2 topic t", B("\0\0\0\x0c\"topic\":\"t\"}\0\xff\n") },
+	{ B(PUBLISH("\xa2\xc3x")), "2 topic t", B("\0\0\0\x0c\"topic\":\"t\"}\xc3x") },
+	{ B(PUBLISH("\xc4\0")), "2 topic t", B("\0\0\0\x0c\"topic\":\"t\"}") },
+	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xc4\x01x\xa5" "event\xa1" "e"), "2 topic t event e", B("\0\0\0\x18\"topic\":\"t\",\"event\":\"e\"}x") },
 	{ B(PUBLISH("\x91\xc4\x01x")), "2 topic t", B("?bin or ext stands inside of the data") },
 	{ B(PUBLISH("\xd4\x01x")), "2 topic t", B("?bin or ext stands inside of the data") },
 	{ B(PUBLISH("\x91\xa1\xff")), "2 topic t", B("?a str that is not UTF-8 stands inside of the data") },
@@ -117,6 +140,7 @@ static const struct { const char *map; size_t len; const char *log, *record; siz
 
 static void describe(const struct packet_request *req, char *log, size_t size)
 {
+	struct packet_request left = *req;
 	int n = 0;
 
 	if (req->kind == PACKET_BAD || req->kind == PACKET_REFUSED) {
@@ -124,22 +148,24 @@ static void describe(const struct packet_request *req, char *log, size_t size)
 		return;
 	}
 	n += snprintf(log, size, "%u", req->op);
-	if (req->has_seq)
-		n += snprintf(log + n, size - (size_t)n, " seq %llu", (unsigned long long)req->seq);
-	if (req->topic)
-		n += snprintf(log + n, size - (size_t)n, " topic %.*s", (int)req->topic_len, req->topic);
-	if (req->id)
-		n += snprintf(log + n, size - (size_t)n, " id %.*s", (int)req->id_len, req->id);
+	if (req->has_ref)
+		n += snprintf(log + n, size - (size_t)n, " ref %llu", (unsigned long long)req->ref);
+	if (req->name && req->names == NULL)
+		n += snprintf(log + n, size - (size_t)n, " %s %.*s", request_is_of_user(req->op) ? "user" : "topic", (int)req->name_len, req->name);
+	for (unsigned i = 0; packet_next_name(&left); i++)
+		n += snprintf(log + n, size - (size_t)n, "%s%.*s", i ? "," : request_is_of_user(req->op) ? " user " : " topic ", (int)left.name_len, left.name);
 	if (req->event)
 		n += snprintf(log + n, size - (size_t)n, " event %.*s", (int)req->event_len, req->event);
+	if (req->message_id)
+		n += snprintf(log + n, size - (size_t)n, " message_id %.*s", (int)req->message_id_len, req->message_id);
 	if (req->receipt)
 		snprintf(log + n, size - (size_t)n, " receipt");
 }
 
 static void check_record(const struct packet_request *req, const char *want, size_t len)
 {
-	const char *error, *key = req->op == REQUEST_SEND ? "to" : "topic";
-	size_t size = packet_record(NULL, 0, req, key, "T", 1, &error);
+	const char *error;
+	size_t size = packet_record(NULL, 0, req, &error);
 
 	if (want[0] == '?') {
 		assert_int_equal(size, 0);
@@ -152,7 +178,7 @@ static void check_record(const struct packet_request *req, const char *want, siz
 		char *block = malloc(room);
 
 		assert_non_null(block);
-		assert_int_equal(packet_record(block, room, req, key, "T", 1, &error), room == size ? size : 0);
+		assert_int_equal(packet_record(block, room, req, &error), room == size ? size : 0);
 		if (room == size)
 			assert_memory_equal(block, want, size);
 		free(block);
@@ -166,18 +192,19 @@ static void test_requests(void **state)
 		size_t len = 4 + requests[i].len;
 		char *block = malloc(len + 7), log[256];
 		struct packet_request req;
+		struct error_text why;
 
 		assert_non_null(block);
 		memcpy(block, (const uint8_t[]){ 0, 0, (uint8_t)(requests[i].len >> 8), (uint8_t)requests[i].len }, 4);
 		memcpy(block + 4, requests[i].map, requests[i].len);
 		memset(block + len, 0xc1, 7);
 		for (size_t cut = 0; cut < len; cut++) {
-			packet_next(block, cut, MAX, &req);
+			packet_next(block, cut, MAX, &why, &req);
 			assert_int_equal(req.kind, PACKET_MORE);
 			assert_int_equal(req.taken, 0);
 		}
 		for (size_t more = 0; more < 8; more += 7) {
-			packet_next(block, len + more, MAX, &req);
+			packet_next(block, len + more, MAX, &why, &req);
 			describe(&req, log, sizeof(log));
 			if (strcmp(log, requests[i].log) != 0)
 				fail_msg("request %zu gives %s", i, log);
@@ -189,12 +216,12 @@ static void test_requests(void **state)
 	}
 }
 
-/* A topic may have one byte more than an id. */
+/* A topic may have one byte more than a user. */
 static void test_name_length(void **state)
 {
 	static const struct { const char *head; size_t len; const char *error; } cases[] = {
-		{ "\x82" OP("\xa9subscribe") "\xa5topic\xd9", 255, NULL }, { "\x82" OP("\xa5login") "\xa2id\xd9", 254, NULL },
-		{ "\x82" OP("\xa5login") "\xa2id\xd9", 255, "the id is longer than 254 bytes" },
+		{ "\x82" OP("\xa9subscribe") "\xa5topic\xd9", 255, NULL }, { "\x82" OP("\xa5login") "\xa4user\xd9", 254, NULL },
+		{ "\x82" OP("\xa5login") "\xa4user\xd9", 255, "the user is longer than 254 bytes" },
 	};
 
 	(void)state;
@@ -202,13 +229,14 @@ static void test_name_length(void **state)
 		char in[400] = { 0 };
 		size_t head = strlen(cases[i].head), len = head + 1 + cases[i].len;
 		struct packet_request req;
+		struct error_text why;
 
 		in[2] = (char)(len >> 8);
 		in[3] = (char)len;
 		memcpy(in + 4, cases[i].head, head);
 		in[4 + head] = (char)cases[i].len;
 		memset(in + 5 + head, 'x', cases[i].len);
-		packet_next(in, 4 + len, MAX, &req);
+		packet_next(in, 4 + len, MAX, &why, &req);
 		assert_int_equal(req.kind, cases[i].error ? PACKET_REFUSED : PACKET_REQUEST);
 		if (cases[i].error)
 			assert_string_equal(req.error, cases[i].error);
@@ -225,10 +253,11 @@ static void test_length(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct packet_request req;
+		struct error_text why;
 
-		packet_next(cases[i].in, 3, MAX, &req);
+		packet_next(cases[i].in, 3, MAX, &why, &req);
 		assert_int_equal(req.kind, PACKET_MORE);
-		packet_next(cases[i].in, 4, MAX, &req);
+		packet_next(cases[i].in, 4, MAX, &why, &req);
 		assert_int_equal(req.kind, cases[i].kind);
 	}
 }
@@ -273,6 +302,7 @@ static void test_depth(void **state)
 	for (unsigned depth = 99; depth < 103; depth++) {
 		char in[400] = { 0 };
 		struct packet_request req;
+		struct error_text why;
 		size_t len = 4;
 
 		len += (size_t)(stpcpy(in + len, "\x82" OP("\xa4ping") "\xa1x") - (in + len));
@@ -282,8 +312,8 @@ static void test_depth(void **state)
 		}
 		in[len++] = 1;
 		in[3] = (char)(len - 4);
-		packet_next(in, len, MAX, &req);
-		assert_int_equal(req.kind, depth <= 100 ? PACKET_REQUEST : PACKET_BAD);
+		packet_next(in, len, MAX, &why, &req);
+		assert_int_equal(req.kind, depth <= 100 ? PACKET_REFUSED : PACKET_BAD);
 	}
 }
 
@@ -297,16 +327,17 @@ static void test_garbage(void **state)
 		size_t i = round % ARRAY_LEN(requests), len = 4 + requests[i].len;
 		char *block = malloc(len), record[2048] = "{";
 		struct packet_request req;
+		struct error_text why;
 
 		assert_non_null(block);
 		memcpy(block, (const uint8_t[]){ 0, 0, (uint8_t)(requests[i].len >> 8), (uint8_t)requests[i].len }, 4);
 		memcpy(block + 4, requests[i].map, requests[i].len);
 		for (unsigned n = 0; n < round % 4; n++)
 			block[4 + (size_t)rand_r(&seed) % requests[i].len] = (char)rand_r(&seed);
-		packet_next(block, len, MAX, &req);
+		packet_next(block, len, MAX, &why, &req);
 		if (req.kind == PACKET_REQUEST && (req.op == REQUEST_PUBLISH || req.op == REQUEST_SEND)) {
 			const char *error;
-			size_t n = packet_record(record + 1, sizeof(record) - 1, &req, "topic", "t", 1, &error);
+			size_t n = packet_record(record + 1, sizeof(record) - 1, &req, &error);
 			struct web_record rec = { .text = record + 1, .len = n };
 
 			assert_int_equal(n == 0, error != NULL);

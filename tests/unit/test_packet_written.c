@@ -91,10 +91,11 @@ static const struct { const char *text; size_t len; const char *want; } messages
 	{ B("\"topic\":\"t\",\"data\":[18446744073709551616,-9223372036854775809,-0,1e2]}"),
 	  HEAD "\"topic\":\"t\",\"data\":[18446744073709551616.0,-9223372036854775808.0,-0.0,100.0]}" },
 	{ B("\"id\":1,\"timestamp\":2,\"ok\":3,\"topic\":\"t\",\"x\":4}"), HEAD "\"topic\":\"t\",\"x\":4}" },
+	{ B("\"ref\":1,\"user\":2,\"t\\u006f\":3,\"broadcast\":true,\"janus\":4,\"topic\":\"t\",\"x\":4}"), HEAD "\"topic\":\"t\",\"x\":4}" },
 	{ B("\"topic\":\"t\",\"data\":{\"id\":1}}"), HEAD "\"topic\":\"t\",\"data\":{\"id\":1}}" },
-	{ B("\"to\":\"bob\",\"event\":\"e\",\"data\":1}"), HEAD "\"to\":\"bob\",\"event\":\"e\",\"data\":1}" },
+	{ B("\"to\":\"bob\",\"event\":\"e\",\"data\":1}"), HEAD "\"user\":\"bob\",\"event\":\"e\",\"data\":1}" },
 	{ B("\"broadcast\":true,\"data\":\"x\"}"), HEAD "\"broadcast\":true,\"data\":\"x\"}" },
-	{ B("\0\0\0\x0b\"to\":\"bob\"}\xff\0"), HEAD "\"to\":\"bob\",\"data\":bff00}" },
+	{ B("\0\0\0\x0b\"to\":\"bob\"}\xff\0"), HEAD "\"user\":\"bob\",\"data\":bff00}" },
 	{ B("\0\0\0\x11\"broadcast\":true}\xff\0"), HEAD "\"broadcast\":true,\"data\":bff00}" },
 	{ B("\0\0\0\x0c\"topic\":\"t\"}\xff\0"), HEAD "\"topic\":\"t\",\"data\":bff00}" },
 };
@@ -103,7 +104,7 @@ static void test_messages(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(messages); i++) {
-		struct web_record rec = { .time = 1448434925395864u, .id = 7, .text = messages[i].text, .len = messages[i].len };
+		struct web_record rec = { .time = 1448434925395864u, .id = 7, .to = MESSAGE_TO_TOPIC, .text = messages[i].text, .len = messages[i].len };
 		size_t size = packet_message_size(&rec);
 		char text[1024];
 
@@ -120,6 +121,21 @@ static void test_messages(void **state)
 	}
 }
 
+/* A topic's name in what a user is sent, and nobody who knows which of both it is. */
+static void test_forged(void **state)
+{
+	static const char record[] = "\"topic\":\"t\",\"to\":\"bob\",\"data\":1}";
+	struct web_record rec = { .time = 1448434925395864u, .id = 7, .to = MESSAGE_TO_USER, .text = record, .len = sizeof(record) - 1 };
+	char dst[256], text[256];
+
+	(void)state;
+	print(dst, packet_message(&rec, dst, packet_message_size(&rec)), text, sizeof(text));
+	assert_string_equal(text, HEAD "\"user\":\"bob\",\"data\":1}");
+	rec.to = MESSAGE_TO_UNKNOWN;
+	assert_int_equal(packet_message_size(&rec), 0);
+	assert_int_equal(packet_message(&rec, dst, sizeof(dst)), 0);
+}
+
 /* What was published comes back as it was. */
 static void test_round(void **state)
 {
@@ -133,15 +149,16 @@ static void test_round(void **state)
 		char in[128] = "\0\0\0", record[512], out[512];
 		struct packet_request req;
 		struct web_record rec = { .time = 1, .id = 2, .text = record };
+		struct error_text why;
 		const char *error;
 		size_t map = sizeof(PUBLISH("")) - 1;
 
 		memcpy(in + 4, PUBLISH(""), map);
 		memcpy(in + 4 + map, cases[i].data, cases[i].len);
 		in[3] = (char)(map + cases[i].len);
-		packet_next(in, 4 + map + cases[i].len, MAX, &req);
+		packet_next(in, 4 + map + cases[i].len, MAX, &why, &req);
 		assert_int_equal(req.kind, PACKET_REQUEST);
-		rec.len = packet_record(record, sizeof(record), &req, "topic", "t", 1, &error);
+		rec.len = packet_record(record, sizeof(record), &req, &error);
 		assert_true(rec.len > 0);
 		map = packet_message(&rec, out, sizeof(out));
 		assert_true(map > cases[i].len);
@@ -153,10 +170,10 @@ static void test_replies(void **state)
 {
 	static const struct { struct packet_reply reply; const char *want; } cases[] = {
 		{ { .error = NULL }, "{\"ok\":true}" },
-		{ { .has_seq = true, .seq = 5 }, "{\"ok\":true,\"seq\":5}" },
-		{ { .has_seq = true, .seq = 5, .has_id = true, .id = 9, .has_subscribers = true, .subscribers = 300 },
-		  "{\"ok\":true,\"seq\":5,\"id\":9,\"subscribers\":300}" },
-		{ { .error = "no \"op\"", .has_seq = true, .seq = 0 }, "{\"ok\":false,\"seq\":0,\"error\":\"no \"op\"\"}" },
+		{ { .has_ref = true, .ref = 5 }, "{\"ok\":true,\"ref\":5}" },
+		{ { .has_ref = true, .ref = 5, .has_id = true, .id = 9, .has_subscribers = true, .subscribers = 300 },
+		  "{\"ok\":true,\"ref\":5,\"id\":9,\"subscribers\":300}" },
+		{ { .error = "no \"op\"", .has_ref = true, .ref = 0 }, "{\"ok\":false,\"ref\":0,\"error\":\"no \"op\"\"}" },
 	};
 	char dst[PACKET_REPLY_MAX], text[1024], *longest = malloc(1001);
 
@@ -172,7 +189,7 @@ static void test_replies(void **state)
 		memcpy(longest + 2 * i, "\xc3\xa9", 2);
 	longest[1000] = '\0';
 	for (unsigned from = 0; from < 2; from++) {	/* cut before or in the middle of a character */
-		struct packet_reply reply = { .error = longest, .has_seq = from, .seq = 100 };
+		struct packet_reply reply = { .error = longest, .has_ref = from, .ref = 100 };
 		size_t len = packet_reply(dst, &reply);
 
 		assert_in_range(len, PACKET_REPLY_MAX - 4, PACKET_REPLY_MAX);
@@ -209,6 +226,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_messages),
+		cmocka_unit_test(test_forged),
 		cmocka_unit_test(test_round),
 		cmocka_unit_test(test_replies),
 		cmocka_unit_test(test_records_that_are_garbage),

@@ -21,12 +21,14 @@ static void numbers_stay(void **state)
 {
 	static const enum transport transports[] = {
 		TRANSPORT_FLASH, TRANSPORT_PACKET, TRANSPORT_HTTP, TRANSPORT_WEBSOCKET, TRANSPORT_WEBSOCKET_STREAM, TRANSPORT_SSE, TRANSPORT_SSE_10,
-		TRANSPORT_COMET, TRANSPORT_COMET_10, TRANSPORT_PAGE, TRANSPORT_PAGE_10,
+		TRANSPORT_COMET, TRANSPORT_COMET_10, TRANSPORT_PAGE, TRANSPORT_PAGE_10, TRANSPORT_SSE_JSON,
+		TRANSPORT_SSE_JSON_10,
 	};
 	static const enum transport_group groups[] = { GROUP_FLASH, GROUP_PACKET, GROUP_HTTP, GROUP_WEBSOCKET, GROUP_SSE, GROUP_COMET, GROUP_PAGE };
 	static const enum protocol protocols[] = { PROTO_FLASH, PROTO_HTTP, PROTO_PACKET };
 
 	(void)state;
+	assert_int_equal(sizeof(transports) / sizeof(transports[0]), TRANSPORTS);
 	for (unsigned i = 0; i < sizeof(transports) / sizeof(transports[0]); i++)
 		assert_int_equal(transports[i], i);
 	for (unsigned i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
@@ -82,10 +84,71 @@ static void no_function_is_missing(void **state)
 			assert_int_not_equal(transport_error(t, NOW, 408, "late", dst), 0);
 		assert_int_equal(transport_heartbeat(t, NOW, dst) > 0, transport_table[t].encoder.size != NULL);
 	}
-	assert_int_equal(transport_greeting(TRANSPORT_HTTP, NOW, (uint8_t[16]){ 0 }, dst), 0);
 	assert_int_equal(transport_goodbye(TRANSPORT_FLASH, dst), 0);
 	assert_int_equal(transport_heartbeat(TRANSPORT_SSE, NOW, dst), sizeof(SSE_HEARTBEAT_CHUNK) - 1);
 	assert_memory_equal(dst, SSE_HEARTBEAT_CHUNK, sizeof(SSE_HEARTBEAT_CHUNK) - 1);
+}
+
+/* Whatever else a request asks for, its connection becomes the one that says most of what it asks for. */
+static void a_stream_is_what_was_asked_for(void **state)
+{
+	static const struct { unsigned asked; enum transport transport; } cases[] = {
+		{ ASKED_STREAM, TRANSPORT_COMET_10 },
+		{ ASKED_STREAM | ASKED_CHUNKS, TRANSPORT_COMET },
+		{ ASKED_STREAM | ASKED_ENVELOPE, TRANSPORT_COMET_10 },
+		{ ASKED_STREAM | ASKED_CHUNKS | ASKED_ENVELOPE, TRANSPORT_COMET },
+		{ ASKED_STREAM | ASKED_EVENTS, TRANSPORT_SSE_10 },
+		{ ASKED_STREAM | ASKED_CHUNKS | ASKED_EVENTS, TRANSPORT_SSE },
+		{ ASKED_STREAM | ASKED_EVENTS | ASKED_ENVELOPE, TRANSPORT_SSE_JSON_10 },
+		{ ASKED_STREAM | ASKED_CHUNKS | ASKED_EVENTS | ASKED_ENVELOPE, TRANSPORT_SSE_JSON },
+		{ ASKED_STREAM | ASKED_CHUNKS | ASKED_EVENTS | ASKED_ENVELOPE | ASKED_WEBSOCKET, TRANSPORT_WEBSOCKET_STREAM },
+		{ ASKED_STREAM | ASKED_CHUNKS | ASKED_WEBSOCKET, TRANSPORT_WEBSOCKET_STREAM },
+		{ ASKED_STREAM | ASKED_PAGE | ASKED_EVENTS, TRANSPORT_PAGE_10 },
+		{ ASKED_STREAM | ASKED_CHUNKS | ASKED_PAGE, TRANSPORT_PAGE },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(transport_asked(cases[i].asked), cases[i].transport);
+	/* No two are asked for in the same way, and what is one has a type, if it is an answer of HTTP. */
+	for (uint32_t t = 0; t < TRANSPORTS; t++) {
+		const struct transport_ops *ops = &transport_table[t];
+
+		for (uint32_t other = 0; other < t; other++)
+			assert_true(!ops->asked || ops->asked != transport_table[other].asked);
+		assert_int_equal(ops->type != NULL, ops->asked && ops->group != GROUP_WEBSOCKET);
+	}
+}
+
+static void greetings(void **state)
+{
+	static const uint8_t token[16];
+	struct transport_hello hello = { .now = NOW, .token = token, .retry = 2000 };
+	char dst[TRANSPORT_NOTICE_MAX];
+	size_t len;
+
+	(void)state;
+	assert_int_equal(transport_greeting(TRANSPORT_HTTP, &hello, dst), 0);
+	assert_int_equal(transport_greeting(TRANSPORT_COMET, &hello, dst), 0);
+	assert_int_equal(transport_greeting(TRANSPORT_WEBSOCKET_STREAM, &hello, dst), 0);
+	assert_int_equal(transport_greeting(TRANSPORT_SSE_JSON_10, &hello, dst), 12);
+	assert_memory_equal(dst, "retry: 2000\n", 12);
+	assert_int_equal(transport_greeting(TRANSPORT_SSE, &hello, dst), 17);
+	assert_memory_equal(dst, "c\r\nretry: 2000\n\r\n", 17);
+	len = transport_greeting(TRANSPORT_WEBSOCKET, &hello, dst);
+	assert_int_equal((uint8_t)dst[0], 0x81);
+	assert_int_equal((uint8_t)dst[1], len - 2);
+	assert_memory_equal(dst + 2, "{\"janus\":\"" JANUS_VERSION "\",\"features\":[\"", 23 + sizeof(JANUS_VERSION));
+	assert_memory_equal(dst + len - 2, "]}", 2);
+	assert_null(memmem(dst, len, "\"broadcast\"", 11));
+	hello.broadcast = true;
+	len = transport_greeting(TRANSPORT_WEBSOCKET, &hello, dst);
+	assert_non_null(memmem(dst, len, ",\"broadcast\"]}", 14));
+	len = transport_greeting(TRANSPORT_PACKET, &hello, dst);
+	assert_memory_equal(dst + 4, "\x82\xa5janus", 7);
+	assert_memory_equal(dst + len - 10, "\xa9" "broadcast", 10);
+	hello.broadcast = false;
+	assert_int_equal(transport_greeting(TRANSPORT_PACKET, &hello, dst), len - 10);
 }
 
 int main(void)
@@ -95,6 +158,8 @@ int main(void)
 		cmocka_unit_test(each_protocol_begins_with_its_transport),
 		cmocka_unit_test(an_encoder_says_what_it_writes),
 		cmocka_unit_test(no_function_is_missing),
+		cmocka_unit_test(a_stream_is_what_was_asked_for),
+		cmocka_unit_test(greetings),
 	};
 
 	alarm(60);

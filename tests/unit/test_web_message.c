@@ -16,7 +16,7 @@
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define TIME 1448434925395864u
-#define HEAD "{\"id\":7,\"timestamp\":[1448,434925,395864],"
+#define HEAD "{\"id\":7,\"timestamp\":1448434925395864,"
 #define T "\"topic\":\"t\""
 
 /* NULL: no matter. */
@@ -25,9 +25,10 @@ static const struct { const char *text, *object, *sse, *test; } cases[] = {
 	  HEAD "\"topic\":\"events\",\"event\":\"test_event\",\"message_id\":\"\",\"data\":\"test\"}",
 	  "id: 7\nevent: test_event\ndata: test\n\n", "Recvd msg #3: 'test'<br>\r\n" },
 	/* no topic */
-	{ "\"to\":\"bob\",\"event\":\"e\",\"data\":\"hi\"}", HEAD "\"to\":\"bob\",\"event\":\"e\",\"data\":\"hi\"}",
+	{ "\"to\":\"bob\",\"event\":\"e\",\"data\":\"hi\"}", HEAD "\"user\":\"bob\",\"event\":\"e\",\"data\":\"hi\"}",
 	  "id: 7\nevent: e\ndata: hi\n\n", "Recvd msg #3: 'hi'<br>\r\n" },
-	{ "\"to\":\"bob\"}", HEAD "\"to\":\"bob\"}", "id: 7\ndata: " HEAD "\"to\":\"bob\"}\n\n", NULL },
+	{ "\"to\":\"bob\"}", HEAD "\"user\":\"bob\"}", "id: 7\ndata: " HEAD "\"user\":\"bob\"}\n\n", NULL },
+	{ "\"x\":[1],\"t\\u006f\":\"bob\",\"y\":2}", HEAD "\"x\":[1],\"user\":\"bob\",\"y\":2}", NULL, NULL },
 	{ "\"broadcast\":true,\"data\":[1]}", HEAD "\"broadcast\":true,\"data\":[1]}", "id: 7\ndata: [1]\n\n", "Recvd msg #3: '[1]'<br>\r\n" },
 	{ "\"broadcast\":true}", HEAD "\"broadcast\":true}", "id: 7\ndata: " HEAD "\"broadcast\":true}\n\n", NULL },
 	/* data */
@@ -73,7 +74,7 @@ static const struct { const char *text, *object, *sse, *test; } cases[] = {
 
 static struct web_record record_of(const char *text, size_t len)
 {
-	return (struct web_record){ .time = TIME, .id = 7, .number = 3, .text = text, .len = len };
+	return (struct web_record){ .time = TIME, .id = 7, .number = 3, .to = MESSAGE_TO_TOPIC, .text = text, .len = len };
 }
 
 /* What web_message() writes, terminated, to be freed; in a block of exactly the size it told, and in none smaller. */
@@ -112,6 +113,76 @@ static void expect(enum web_format format, const struct web_record *rec, const c
 	}
 	free(got);
 	free(chunk);
+}
+
+/*
+ * What publishers of the flash socket may have put beside what the server says: left out, whatever the order, and whatever the record goes to.
+ * Whom it goes to only the hub knows, then; without that it can't be told.
+ */
+static void test_forged(void **state)
+{
+	static const struct { const char *text; enum message_to to; const char *object; } table[] = {
+#define REST "\"data\":1}"
+		{ T ",\"ok\":true,\"ref\":5,\"id\":9,\"timestamp\":1,\"user\":\"eve\",\"to\":\"eve\",\"broadcast\":true,\"janus\":1," REST, MESSAGE_TO_TOPIC,
+		  HEAD T "," REST },
+		{ "\"\\u006fk\":true,\"\\u0075ser\":1,\"timestam\\u0070\":2,\"br\\u006fadcast\":true," T "," REST, MESSAGE_TO_TOPIC, HEAD T "," REST },
+		{ "\"broadcast\":true," T "," REST, MESSAGE_TO_TOPIC, HEAD T "," REST },
+		{ "\"to\":\"bob\"," T "," REST, MESSAGE_TO_TOPIC, HEAD T "," REST },
+		{ "\"to\":\"bob\"," T "," REST, MESSAGE_TO_USER, HEAD "\"user\":\"bob\"," REST },
+		{ T ",\"x\":[ 1 ],\"t\\u006f\":\"bob\",\"topi\\u0063\":2," REST, MESSAGE_TO_USER, HEAD "\"x\":[ 1 ],\"user\":\"bob\"," REST },
+		{ "\"user\":\"eve\",\"to\":\"bob\",\"id\":1", MESSAGE_TO_USER, NULL },
+		{ "\"user\":\"eve\",\"to\":\"bob\",\"id\":1}", MESSAGE_TO_USER, HEAD "\"user\":\"bob\"}" },
+		{ "\"broadcast\":true," T "," REST, MESSAGE_TO_ALL, HEAD "\"broadcast\":true," REST },
+		/* names that only look like these */
+		{ T ",\"Ok\":1,\"refs\":2,\"ids\":3,\"users\":4,\"to \":5,\"o\\/\":6,\"encoding\":\"base64\"," REST, MESSAGE_TO_UNKNOWN,
+		  HEAD T ",\"Ok\":1,\"refs\":2,\"ids\":3,\"users\":4,\"to \":5,\"o\\/\":6,\"encoding\":\"base64\"," REST },
+	};
+	static const enum web_format formats[] = { WEB_WEBSOCKET, WEB_SSE, WEB_SSE_JSON, WEB_COMET, WEB_TEST };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		struct web_record rec = record_of(table[i].text, strlen(table[i].text));
+		char line[512];
+
+		rec.to = table[i].to;
+		if (table[i].object == NULL) {
+			assert_int_equal(web_message_size(WEB_COMET, false, &rec), 0);
+			continue;
+		}
+		snprintf(line, sizeof(line), "%s\n", table[i].object);
+		expect(WEB_COMET, &rec, line);
+		snprintf(line, sizeof(line), "id: 7\ndata: %s\n\n", table[i].object);
+		expect(WEB_SSE_JSON, &rec, line);
+		rec.to = MESSAGE_TO_UNKNOWN;
+		for (size_t f = 0; f < ARRAY_LEN(formats); f++)
+			assert_int_equal(web_message_size(formats[f], false, &rec) > 0, table[i].to == MESSAGE_TO_UNKNOWN);
+	}
+#undef REST
+}
+
+/* The whole object as an event's data, in one line; with the event's name, and binary data. */
+static void test_envelope(void **state)
+{
+	static const char text[] = T "}", data[] = "\0\xff";
+	static const char json[] = T ",\"event\":\"e\",\"data\":[1,\r\n2]}";
+	struct web_record rec = record_of(json, sizeof(json) - 1);
+	char bytes[64];
+
+	(void)state;
+	expect(WEB_SSE_JSON, &rec, "id: 7\nevent: e\ndata: " HEAD T ",\"event\":\"e\",\"data\":[1,  2]}\n\n");
+	message_binary_head(bytes, sizeof(text) - 1);
+	memcpy(bytes + MESSAGE_BINARY_EXTRA, text, sizeof(text) - 1);
+	memcpy(bytes + MESSAGE_BINARY_EXTRA + sizeof(text) - 1, data, sizeof(data) - 1);
+	rec = record_of(bytes, MESSAGE_BINARY_EXTRA + sizeof(text) - 1 + sizeof(data) - 1);
+	expect(WEB_SSE_JSON, &rec, "id: 7\ndata: " HEAD T ",\"data\":\"AP8=\",\"encoding\":\"base64\"}\n\n");
+	/* the flash socket has its own timestamp */
+	expect(WEB_FLASH, &rec, NULL);
+	{
+		char *got = written(WEB_FLASH, false, &rec);
+
+		assert_string_equal(got, "{\"timestamp\":[1448,434925,395864]," T ",\"data\":\"AP8=\",\"encoding\":\"base64\"}\1");
+		free(got);
+	}
 }
 
 static void test_cases(void **state)
@@ -296,7 +367,7 @@ static void test_small_things(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cases), cmocka_unit_test(test_large), cmocka_unit_test(test_binary),
+		cmocka_unit_test(test_cases), cmocka_unit_test(test_forged), cmocka_unit_test(test_envelope), cmocka_unit_test(test_large), cmocka_unit_test(test_binary),
 		cmocka_unit_test(test_garbage), cmocka_unit_test(test_base64), cmocka_unit_test(test_small_things),
 	};
 

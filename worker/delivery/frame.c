@@ -9,12 +9,26 @@
 #include "shm/crash.h"
 #include "shm/log.h"
 
+/*
+ * By the name of the record's topic, which says more than the record's members, as a publisher of the flash socket may give any. It is sure
+ * as long as somebody here subscribes the topic.
+ */
+static enum message_to goes_to(const struct base *base, const struct ring_record *rec)
+{
+	const struct topic_shm *t = index_topic(&base->hub.index, rec->topic);
+
+	if (t->generation != rec->generation || !(atomic_load_explicit(&t->interest, memory_order_relaxed) & 1ull << base->number))
+		return MESSAGE_TO_UNKNOWN;
+	return *t->name == NAME_INBOX ? MESSAGE_TO_USER : *t->name == NAME_EVERYBODY ? MESSAGE_TO_ALL : MESSAGE_TO_TOPIC;
+}
+
 static struct web_record record_of(const struct base *base, uint32_t page_base, const struct ring_record *rec)
 {
 	return (struct web_record){
 		.time = rec->time,
 		.id = rec->seq,
 		.number = (uint32_t)rec->number - page_base,
+		.to = goes_to(base, rec),
 		.text = ring_peek(&base->hub.ring, rec),
 		.len = rec->len,
 	};

@@ -339,6 +339,16 @@ void partial_keep_all(struct partial_frames *partial)
 	}
 }
 
+void partial_hold(struct partial_frames *partial, int fd, const struct session_state_shm *st)
+{
+	struct partial_frame key;
+
+	if (!(st->flags & SESSION_CUT))
+		return;
+	key = key_of(partial, fd, st);
+	keep(partial, &key, fd, false);
+}
+
 int partial_begin(struct partial_frames *partial, int fd, const struct session_state_shm *st, const struct ring_record *rec, bool must)
 {
 	struct partial_frame key = key_of(partial, fd, st);

@@ -47,6 +47,11 @@ void partial_moved(struct partial_frames *partial, int fd, const struct session_
 void partial_join(struct partial_frames *partial, int fd, const struct session_state_shm *st);
 void partial_leave(struct partial_frames *partial, int fd, const struct session_state_shm *st);
 
+/*
+ * Keeps the frame that the session is in the middle of, if there is room. (For a session whose topic may be gone before the rest is sent: whom a
+ * record goes to is told by the topic's name.)
+ */
+void partial_hold(struct partial_frames *partial, int fd, const struct session_state_shm *st);
 /* Whether the ring may overwrite the record before its whole frame is sent. Then partial_begin() comes before the first byte. */
 bool partial_must_keep(const struct partial_frames *partial, uint64_t seq);
 /*

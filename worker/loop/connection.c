@@ -47,8 +47,9 @@ void connection_watch(struct worker *w, int fd)
 /* Puts the greeting into the out buffer of `st`, the state of a session that does not exist yet. 0, or -1: no buffer. */
 static int greet(struct worker *w, int fd, struct session_state_shm *st)
 {
+	struct transport_hello hello = session_hello(&w->base, fd);
 	char frame[TRANSPORT_NOTICE_MAX];
-	size_t len = transport_greeting(st->transport, hub_now(), session(&w->base, fd)->token, frame);
+	size_t len = transport_greeting(st->transport, &hello, frame);
 
 	return len ? session_append(&w->base, fd, st, frame, len) : 0;
 }

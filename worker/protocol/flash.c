@@ -25,7 +25,7 @@ static void flash_next_request(struct protocols *protocols, const struct cursor 
 	bool classic = frame->kind == FLASH_PUBLISH;
 	const char *error = NULL;
 	int r = classic ? json_request_parse_publish(&protocols->json, frame->text, frame->len, json, &error)
-			: json_request_parse(&protocols->json, frame->text, frame->len, false, json, &error);
+			: json_request_parse(&protocols->json, frame->text, frame->len, json, &error);
 
 	*req = (struct request){
 		.kind = json->kind,

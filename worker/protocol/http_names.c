@@ -1,9 +1,8 @@
 /*
- * Topics and ids in paths and queries.
+ * Topics and users in paths and queries, and the other parameters there.
  */
 #include <string.h>
 
-#include "proto/message.h"
 #include "worker/protocol/http_routes.h"
 
 int names_next(struct names *n, struct topic_name *name, const char **error)
@@ -23,7 +22,7 @@ int names_next(struct names *n, struct topic_name *name, const char **error)
 	len = http_decode(raw, plus, text, sizeof(text), error);
 	if (len < 0)
 		return -1;
-	*error = n->inbox ? message_id_error(text, (size_t)len) : message_topic_error(text, (size_t)len);
+	*error = web_name_error(n->inbox, text, (size_t)len);
 	if (*error)
 		return -1;
 	*name = action_name(n->inbox, text, (size_t)len);
@@ -43,8 +42,44 @@ bool names_have_parameter(struct http_text query, const char *name)
 /* (A proxy that lets requests pass by their path would not see what the query adds.) */
 bool names_twice(const struct exchange *x, const struct names *n)
 {
-	if (!n->path.p || !names_have_parameter(n->query, n->key))
+	if (!n->path.p || !n->key || !names_have_parameter(n->query, n->key))
 		return false;
 	exchange_error(x, 400, NULL, "path or query: what is named in one may not be in the other");
 	return true;
+}
+
+bool parameters_known(const struct exchange *x, unsigned known)
+{
+	struct http_text query = x->req->query, key, value;
+
+	while (query.p && http_query_next(&query, &key, &value)) {
+		enum member m = member_find(key.p, key.len);
+
+		if (m < MEMBERS && known & 1u << m)
+			continue;
+		exchange_error(x, 400, NULL, error_unknown(&x->protocols->why, "parameter", key.p, key.len));
+		return false;
+	}
+	return true;
+}
+
+int parameter_read(const struct exchange *x, enum member name, char dst[PARAMETER_MAX])
+{
+	struct http_text query = x->req->query, key, value;
+	const char *error;
+	int len = -1;
+
+	while (query.p && http_query_next(&query, &key, &value)) {
+		if (member_find(key.p, key.len) != name)
+			continue;
+		if (len < 0)
+			len = http_decode(value, true, dst, PARAMETER_MAX, &error);
+		else
+			len = -1, error = error_twice(&x->protocols->why, "parameter", member_names[name]);
+		if (len < 0) {
+			exchange_error(x, 400, NULL, error);
+			return PARAMETER_BAD;
+		}
+	}
+	return len < 0 ? PARAMETER_NONE : len;
 }

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "proto/json.h"
-#include "proto/message.h"
 #include "proto/message_text.h"
 #include "proto/utf8.h"
+#include "proto/web_request.h"
 #include "worker/protocol/http_routes.h"
 #include "worker/service/flood.h"
 
@@ -51,24 +51,33 @@ static void answer_published(const struct exchange *x, struct outcome *o, bool l
 	exchange_reply(x, o, &answer, body, len);
 }
 
-/* Of the member `event`, from ?event=. -1: answered with an error. */
-static int read_event(const struct exchange *x, char dst[MESSAGE_TOPIC_MAX])
-{
-	struct http_text query = x->req->query, key, value;
-	const char *error;
-	bool found = false;
-	int len = 0;
+/* The members that the query has beside the topic or user, and where they lie. */
+struct parameters {
+	char event[PARAMETER_MAX], message_id[PARAMETER_MAX];
+	int event_len, message_id_len;	/* PARAMETER_NONE: there is none */
+};
 
-	while (len >= 0 && query.p && http_query_next(&query, &key, &value)) {
-		if (key.len != 5 || memcmp(key.p, "event", 5) != 0)
-			continue;
-		error = "one event: it is there twice";
-		len = found ? -1 : http_decode(value, true, dst, MESSAGE_TOPIC_MAX, &error);
-		found = true;
+/* False: answered with an error. */
+static bool read_parameters(const struct exchange *x, struct parameters *p)
+{
+	p->event_len = parameter_read(x, MEMBER_EVENT, p->event);
+	if (p->event_len == PARAMETER_BAD)
+		return false;
+	p->message_id_len = parameter_read(x, MEMBER_MESSAGE_ID, p->message_id);
+	return p->message_id_len != PARAMETER_BAD;
+}
+
+/* An empty event is none. */
+static void add_parameters(const struct parameters *p, struct message_names *names)
+{
+	if (p->event_len > 0) {
+		names->event = p->event;
+		names->event_len = (size_t)p->event_len;
 	}
-	if (len < 0)
-		exchange_error(x, 400, NULL, error);
-	return len;
+	if (p->message_id_len >= 0) {
+		names->message_id = p->message_id;
+		names->message_id_len = (size_t)p->message_id_len;
+	}
 }
 
 /* What the body is. NULL, or why it can't be taken. */
@@ -82,6 +91,8 @@ static const char *body_kind(struct json *json, const struct http_request *req, 
 	while (bare.len && (bare.p[bare.len - 1] == ' ' || bare.p[bare.len - 1] == '\t'))
 		bare.len--;
 	*kind = MESSAGE_TEXT;
+	if (req->body.len == 0)
+		return "no data: the body is empty (an empty string is \"\" as application/json)";
 	if (type.p && (http_media_type_is(type, HTTP_JSON) ||
 		       (bare.len > 5 && strncasecmp(bare.p + bare.len - 5, "+json", 5) == 0))) {
 		*kind = MESSAGE_JSON;
@@ -109,30 +120,25 @@ static void write_posted(const struct request_body *body, char *dst)
 	put_posted(&(struct sink){ .dst = dst, .room = body->size }, body->from);
 }
 
-/* The body, to one topic, id, or everybody. */
+/* The body, to one topic, user, or everybody. */
 static void post_message(const struct exchange *x, const struct topic_name *to, const struct message_names *names)
 {
-	struct posted p = { .names = *names, .text = x->req->body.p ? x->req->body : (struct http_text){ "", 0 } };
+	struct posted p = { .names = *names, .text = x->req->body };
 	struct request req = {
 		.kind = REQUEST_PUBLISH, .names.one = *to, .after = x->after, .answered = true, .body = { .write = write_posted, .from = &p },
 	};
 	const char *error = body_kind(&x->protocols->json, x->req, &p.kind);
-	char event[MESSAGE_TOPIC_MAX];
+	struct parameters parameters;
 	struct sink size = { 0 };
 	struct outcome o;
-	int len;
 
 	if (error) {
 		exchange_error(x, 400, NULL, error);
 		return;
 	}
-	len = read_event(x, event);
-	if (len < 0)
+	if (!read_parameters(x, &parameters))
 		return;
-	if (len) {
-		p.names.event = event;
-		p.names.event_len = (size_t)len;
-	}
+	add_parameters(&parameters, &p.names);
 	put_posted(&size, &p);
 	req.body.size = size.len;
 	request_serve(x->protocols->service, x->c, &req, &o);
@@ -142,7 +148,7 @@ static void post_message(const struct exchange *x, const struct topic_name *to, 
 /* Whom the path or the query names. False: answered with an error. */
 static bool read_target(const struct exchange *x, struct http_text path, bool inbox, struct topic_name *name)
 {
-	struct names n = { .path = path, .query = x->req->query, .key = inbox ? "id" : "topic", .inbox = inbox };
+	struct names n = { .path = path, .query = x->req->query, .key = inbox ? "user" : "topic", .inbox = inbox };
 	struct topic_name more;
 	const char *error = NULL;
 	int r;
@@ -152,10 +158,10 @@ static bool read_target(const struct exchange *x, struct http_text path, bool in
 	r = names_next(&n, name, &error);
 	if (r > 0 && names_next(&n, &more, &error) != 0) {
 		r = -1;
-		error = inbox ? "one id: a comma in it is written %2C" : "one topic: a comma in it is written %2C; POST an array to /pub for many";
+		error = inbox ? "one user: a comma in it is written %2C" : "one topic: a comma in it is written %2C; POST an array to /pub for many";
 	}
 	if (r <= 0)
-		exchange_error(x, 400, NULL, error ? error : "an id is missing: POST /send/ID or /send?id=ID");
+		exchange_error(x, 400, NULL, error ? error : "no user: POST /send/USER or /send?user=USER");
 	return r > 0;
 }
 
@@ -170,10 +176,10 @@ static void post_to(const struct exchange *x, struct http_text path, bool inbox)
 
 static bool may_post_to(const struct exchange *x, struct http_text path, bool inbox)
 {
-	char event[MESSAGE_TOPIC_MAX];
+	struct parameters parameters;
 	struct topic_name name;
 
-	return read_target(x, path, inbox, &name) && read_event(x, event) >= 0;
+	return read_target(x, path, inbox, &name) && read_parameters(x, &parameters);
 }
 
 static void write_item(const struct request_body *body, char *dst)
@@ -189,7 +195,7 @@ static const char *add_item(const struct exchange *x, const char *item, size_t l
 	const char *error;
 
 	*status = 400;
-	if (json_request_parse_publish(&x->protocols->json, item, len, &json, &error) < 0)
+	if (web_request_parse_publish(&x->protocols->json, item, len, &x->protocols->why, &json, &error) < 0)
 		return error;
 	req.names.one = action_name(false, json.name, json.name_len);
 	req.body.size = json.size;
@@ -206,9 +212,11 @@ static void post_array(const struct exchange *x)
 	struct json_array array;
 	struct outcome o;
 	unsigned status, number = 0;
-	char why[256];
+	char why[sizeof(struct error_text) + 32];
 	size_t len;
 
+	if (!parameters_known(x, 0))
+		return;
 	if (error || !json_array_begin(&array, x->req->body.p, x->req->body.len)) {
 		exchange_error(x, 400, NULL, error ? error : "not an array: POST /pub/TOPIC publishes one message, /pub an array of them");
 		return;
@@ -249,7 +257,7 @@ void post_pub(const struct exchange *x, struct http_text path)
 
 bool may_pub(const struct exchange *x, struct http_text path)
 {
-	return is_array(x, path) || may_post_to(x, path, false);
+	return is_array(x, path) ? parameters_known(x, 0) : may_post_to(x, path, false);
 }
 
 void post_send(const struct exchange *x, struct http_text path)
@@ -272,10 +280,10 @@ void post_broadcast(const struct exchange *x, struct http_text path)
 
 bool may_broadcast(const struct exchange *x, struct http_text path)
 {
-	char event[MESSAGE_TOPIC_MAX];
+	struct parameters parameters;
 
 	(void)path;
 	if (!x->protocols->base->settings->broadcast)
 		exchange_error(x, 403, NULL, "switched off (broadcast)");
-	return x->protocols->base->settings->broadcast && read_event(x, event) >= 0;
+	return x->protocols->base->settings->broadcast && read_parameters(x, &parameters);
 }

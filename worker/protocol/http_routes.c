@@ -2,76 +2,61 @@
  * What each path does.
  *
  *   GET  /               the page            GET  /sub/TOPICS   a stream: WebSocket, SSE or chunked
- *   GET  /ws             WebSocket           GET  /inbox/IDS    the same, of what is sent to an id
- *   POST /pub/TOPIC      publish             GET  /test/ID      the same, as a page that grows
- *   POST /pub            many                POST /send/ID      to all who are logged in under it
- * What stands behind the slash may stand in the query instead: ?topic=, ?id=.
- *   POST /broadcast      to everybody        OPTIONS            CORS preflight
+ *   GET  /ws             WebSocket           GET  /inbox/USERS  the same, of what is sent to a user
+ *   POST /pub/TOPIC      publish             GET  /test/USER    the same, as a page that grows
+ *   POST /pub            many                POST /send/USER    to all who are logged in under it
+ *   POST /broadcast      to everybody        GET  /version      what runs here
+ *   OPTIONS              CORS preflight
+ * What stands behind the slash may stand in the query instead: ?topic=, ?user=.
  *
  * Crash rules. A stream: subscriptions are linked one by one, then head, transport and the request's being taken are one commit; until
  * then recover() takes an HTTP session's subscriptions away, and the request is dealt with again. A publish: see http_publish.c.
  */
-#include <stdio.h>
 #include <string.h>
 
-#include "proto/web_message.h"
+#include "proto/version.h"
 #include "proto/websocket_handshake.h"
 #include "shm/crash.h"
 #include "worker/delivery/leave.h"
 #include "worker/protocol/http_page.h"
 #include "worker/protocol/http_routes.h"
 
-#define NDJSON "application/x-ndjson"
-#define HTML "text/html; charset=utf-8"
 #define LINES_SHOWN "text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff"	/* by a browser, as they come; NDJSON it would save */
-#define PAGE_HEAD "<!DOCTYPE html><html><head><meta charset=\"utf-8\"><title>Janus</title></head><body>\r\n"
 #define UPGRADE_FIELDS "Connection: Upgrade\r\nUpgrade: websocket\r\n" WEBSOCKET_VERSION_FIELD
 
 /* ---- streams ---- */
 
-static uint32_t stream_transport(const struct http_request *req, bool page)
+/* What the request asks for, and so what its connection becomes. */
+static uint32_t stream_transport(const struct http_request *req, bool page, bool envelope)
 {
-	if (page)
-		return req->minor ? TRANSPORT_PAGE : TRANSPORT_PAGE_10;
-	if (req->websocket)
-		return TRANSPORT_WEBSOCKET_STREAM;
-	if (req->event_stream)
-		return req->minor ? TRANSPORT_SSE : TRANSPORT_SSE_10;
-	return req->minor ? TRANSPORT_COMET : TRANSPORT_COMET_10;
+	return transport_asked(ASKED_STREAM | (req->minor ? ASKED_CHUNKS : 0) | (req->event_stream ? ASKED_EVENTS : 0) | (envelope ? ASKED_ENVELOPE : 0) |
+			       (req->websocket ? ASKED_WEBSOCKET : 0) | (page ? ASKED_PAGE : 0));
 }
 
-/* After how many milliseconds an EventSource is to connect again: the setting, more or less, lest all come in the same moment. (By the token, so
- * that a successor that deals with the request again says the same.) */
-static uint32_t retry_of(const struct exchange *x)
+/* Behind the answer's head: what stands before the first message. */
+static size_t put_greeting(const struct exchange *x, uint32_t transport, char *dst, size_t room)
 {
-	uint32_t retry = (uint32_t)x->protocols->base->settings->retry, random;
+	struct transport_hello hello = session_hello(x->protocols->base, x->c->fd);
 
-	memcpy(&random, session(x->protocols->base, x->c->fd)->token, sizeof(random));
-	return retry / 2 + random % (retry + 1);
+	return room < TRANSPORT_NOTICE_MAX ? 0 : transport_greeting(transport, &hello, dst);
 }
 
 /* The head of the answer, and what stands before the first message, in the scratch. */
 static size_t stream_head(const struct exchange *x, uint32_t transport)
 {
-	struct http_answer answer = exchange_answer(x, 200, NULL);
+	struct http_answer answer = exchange_answer(x, 200, transport_table[transport].type);
 	char *dst = x->protocols->base->scratch;
 	size_t room = x->protocols->base->scratch_room, len;
 
-	if (transport == TRANSPORT_WEBSOCKET || transport == TRANSPORT_WEBSOCKET_STREAM)
-		return websocket_answer(dst, room, x->req, websocket_protocol(x->req));
-	answer.fields = HTTP_STREAM_FIELDS;
-	answer.type = transport == TRANSPORT_SSE || transport == TRANSPORT_SSE_10 ? HTTP_EVENT_STREAM
-		    : transport_has(transport, TRANSPORT_OWN_FRAMES) ? HTML : x->req->html ? LINES_SHOWN : NDJSON;
-	len = http_stream(dst, room, &answer);
-	if (answer.head || !len)
-		return len;
-	if (transport == TRANSPORT_SSE || transport == TRANSPORT_SSE_10)
-		len += web_sse_retry(dst + len, room - len, transport == TRANSPORT_SSE, retry_of(x));
-	else if (transport == TRANSPORT_PAGE)
-		len += web_chunk(dst + len, room - len, PAGE_HEAD, sizeof(PAGE_HEAD) - 1);
-	else if (transport == TRANSPORT_PAGE_10)
-		len += (size_t)sprintf(dst + len, "%s", PAGE_HEAD);
-	return len;
+	if (transport_group(transport) == GROUP_WEBSOCKET) {
+		len = websocket_answer(dst, room, x->req, websocket_protocol(x->req));
+	} else {
+		if (transport_group(transport) == GROUP_COMET && x->req->html)
+			answer.type = LINES_SHOWN;
+		answer.fields = HTTP_STREAM_FIELDS;
+		len = http_stream(dst, room, &answer);
+	}
+	return answer.head || !len ? len : len + put_greeting(x, transport, dst + len, room - len);
 }
 
 static bool next_name(void *names, struct topic_name *name)
@@ -132,32 +117,50 @@ static bool websocket_granted(const struct exchange *x)
 	return false;
 }
 
+/* Whether events are to have the whole object as data. -1: answered with an error. */
+static int wants_envelope(const struct exchange *x)
+{
+	char value[PARAMETER_MAX];
+	int len = parameter_read(x, MEMBER_ENVELOPE, value);
+
+	if (len == PARAMETER_BAD)
+		return -1;
+	if (len == PARAMETER_NONE)
+		return false;
+	if (len == 4 && memcmp(value, "json", 4) == 0)
+		return true;
+	exchange_error(x, 400, NULL, "the envelope is none that is known: json");
+	return -1;
+}
+
 static void get_stream(const struct exchange *x, struct names names, bool page)
 {
+	int envelope = wants_envelope(x);
 	struct names look = names;
 	struct topic_name name;
 	const char *error;
 	unsigned count = 0;
 	int r;
 
-	if (names_twice(x, &names))
+	if (envelope < 0 || names_twice(x, &names))
 		return;
 	while ((r = names_next(&look, &name, &error)) > 0)
 		count++;
 	if (r < 0)
 		exchange_error(x, 400, NULL, error);
 	else if (count == 0)
-		exchange_error(x, 400, NULL, "no topic: GET /sub/TOPIC, /sub/A,B or /sub?topic=A&topic=B");
+		exchange_error(x, 400, NULL, names.inbox ? "no user: GET /inbox/USER, /inbox/A,B or /inbox?user=A&user=B"
+						 : "no topic: GET /sub/TOPIC, /sub/A,B or /sub?topic=A&topic=B");
 	else if (page && count > 1)
-		exchange_error(x, 400, NULL, "one id: a comma in it is written %2C");
+		exchange_error(x, 400, NULL, "one user: a comma in it is written %2C");
 	else if (x->req->websocket && !page && !websocket_granted(x))
 		return;
 	else if (x->req->method == HTTP_HEAD) {
 		struct outcome o = outcome_nothing(x->protocols->service, x->c);
 
-		exchange_send(x, &o, x->protocols->base->scratch, stream_head(x, stream_transport(x->req, page)), x->req->keep_alive && x->req->minor);
+		exchange_send(x, &o, x->protocols->base->scratch, stream_head(x, stream_transport(x->req, page, envelope)), x->req->keep_alive && x->req->minor);
 	} else {
-		start_stream(x, names, stream_transport(x->req, page));
+		start_stream(x, names, stream_transport(x->req, page, envelope));
 	}
 }
 
@@ -168,12 +171,12 @@ static void get_sub(const struct exchange *x, struct http_text path)
 
 static void get_inbox(const struct exchange *x, struct http_text path)
 {
-	get_stream(x, (struct names){ .path = path, .query = x->req->query, .key = "id", .inbox = true }, false);
+	get_stream(x, (struct names){ .path = path, .query = x->req->query, .key = "user", .inbox = true }, false);
 }
 
 static void get_test(const struct exchange *x, struct http_text path)
 {
-	get_stream(x, (struct names){ .path = path, .query = x->req->query, .key = "id", .inbox = true }, true);
+	get_stream(x, (struct names){ .path = path, .inbox = true }, true);
 }
 
 static void get_ws(const struct exchange *x, struct http_text path)
@@ -187,7 +190,7 @@ static void get_ws(const struct exchange *x, struct http_text path)
 
 static void get_page(const struct exchange *x, struct http_text path)
 {
-	struct http_answer answer = exchange_answer(x, 200, HTML);
+	struct http_answer answer = exchange_answer(x, 200, HTTP_HTML);
 	struct outcome o = outcome_nothing(x->protocols->service, x->c);
 
 	(void)path;
@@ -199,31 +202,47 @@ static void get_page(const struct exchange *x, struct http_text path)
 	exchange_reply(x, &o, &answer, page_html, page_html_len);
 }
 
+static void get_version(const struct exchange *x, struct http_text path)
+{
+	struct http_answer answer = exchange_answer(x, 200, HTTP_JSON);
+	struct outcome o = outcome_nothing(x->protocols->service, x->c);
+	char text[TRANSPORT_NOTICE_MAX];
+	struct sink s = { .dst = text, .room = sizeof(text) };
+
+	(void)path;
+	version_object(&s, x->protocols->base->settings->broadcast);
+	sink_byte(&s, '\n');
+	exchange_reply(x, &o, &answer, text, s.len);
+}
+
 /* ---- the paths ---- */
 
 enum { PATH_NONE = 1, PATH_MAY = 2, PATH_MUST = 4 };	/* whether something follows the first segment */
 
 #define ALLOW_GET "Allow: GET, HEAD, OPTIONS\r\n"
 #define ALLOW_POST "Allow: POST, OPTIONS\r\n"
+#define WITH_BODY (MEMBER_BIT(EVENT) | MEMBER_BIT(MESSAGE_ID))
 #define ALLOW_ANY "Allow: GET, HEAD, POST, OPTIONS\r\n"
 
 static const struct route {
 	const char *name;
 	unsigned rest;
 	bool upgrades;			/* to a WebSocket */
+	unsigned query;			/* the parameters that are known */
 	const char *allow;
 	void (*get)(const struct exchange *x, struct http_text path);
 	void (*post)(const struct exchange *x, struct http_text path);
 	bool (*may)(const struct exchange *x, struct http_text path);	/* as far as the head tells; else it is answered */
 } routes[] = {
-	{ "", PATH_NONE, false, ALLOW_GET, get_page, NULL, NULL },
-	{ "sub", PATH_MAY, true, ALLOW_GET, get_sub, NULL, NULL },
-	{ "ws", PATH_NONE, true, "Allow: GET, OPTIONS\r\n", get_ws, NULL, NULL },
-	{ "pub", PATH_MAY, false, ALLOW_POST, NULL, post_pub, may_pub },
-	{ "inbox", PATH_MAY, true, ALLOW_GET, get_inbox, NULL, NULL },
-	{ "send", PATH_MAY, false, ALLOW_POST, NULL, post_send, may_send },
-	{ "test", PATH_MUST, false, ALLOW_GET, get_test, NULL, NULL },
-	{ "broadcast", PATH_NONE, false, ALLOW_POST, NULL, post_broadcast, may_broadcast },
+	{ "", PATH_NONE, false, 0, ALLOW_GET, get_page, NULL, NULL },
+	{ "sub", PATH_MAY, true, MEMBER_BIT(TOPIC) | MEMBER_BIT(ENVELOPE), ALLOW_GET, get_sub, NULL, NULL },
+	{ "ws", PATH_NONE, true, 0, "Allow: GET, OPTIONS\r\n", get_ws, NULL, NULL },
+	{ "pub", PATH_MAY, false, MEMBER_BIT(TOPIC) | WITH_BODY, ALLOW_POST, NULL, post_pub, may_pub },
+	{ "inbox", PATH_MAY, true, MEMBER_BIT(USER) | MEMBER_BIT(ENVELOPE), ALLOW_GET, get_inbox, NULL, NULL },
+	{ "send", PATH_MAY, false, MEMBER_BIT(USER) | WITH_BODY, ALLOW_POST, NULL, post_send, may_send },
+	{ "test", PATH_MUST, false, 0, ALLOW_GET, get_test, NULL, NULL },
+	{ "broadcast", PATH_NONE, false, WITH_BODY, ALLOW_POST, NULL, post_broadcast, may_broadcast },
+	{ "version", PATH_NONE, false, 0, ALLOW_GET, get_version, NULL, NULL },
 };
 
 static const struct route *find_route(const struct http_request *req, struct http_text *rest)
@@ -285,18 +304,18 @@ static bool refused(const struct exchange *x, const struct route *r)
 			       "the configuration, or open the server by localhost or its address");
 	else if (!r)
 		exchange_error(x, 404, NULL,
-			       "no such path: GET /, /ws, /sub/TOPIC, /inbox/ID, /test/ID; POST /pub/TOPIC, /pub, /send/ID, /broadcast; "
+			       "no such path: GET /, /ws, /sub/TOPIC, /inbox/USER, /test/USER, /version; POST /pub/TOPIC, /pub, /send/USER, /broadcast; "
 			       "a / in a name is written %2F");
 	else if (x->req->websocket && get && !r->upgrades)
-		exchange_error(x, 404, NULL, "no WebSocket here: connect to /ws, /sub/TOPIC or /inbox/ID");
+		exchange_error(x, 404, NULL, "no WebSocket here: connect to /ws, /sub/TOPIC or /inbox/USER");
 	else if (get && r->get && !(head && strstr(r->allow, "HEAD") == NULL))
-		return false;
+		return !parameters_known(x, r->query);
 	else if (x->req->method != HTTP_POST || !r->post)
 		exchange_error(x, 405, r->allow, r->get ? "use GET here" : "use POST here");
 	else if (!exchange_origin_allowed(x))
 		exchange_error(x, 403, NULL, "this origin may not use the server from a web page (origins)");
 	else
-		return !encoding_known(x);
+		return !parameters_known(x, r->query) || !encoding_known(x);
 	return true;
 }
 

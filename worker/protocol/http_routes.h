@@ -21,6 +21,14 @@ bool names_twice(const struct exchange *x, const struct names *n);
 
 bool names_have_parameter(struct http_text query, const char *name);
 
+/* Whether the query has no parameters but these, bits of MEMBER_BIT(). If it has, the request is answered. */
+bool parameters_known(const struct exchange *x, unsigned known);
+
+/* Reads a parameter that may stand once. Its length; or PARAMETER_NONE; or PARAMETER_BAD, and the request is answered. */
+#define PARAMETER_MAX 255
+enum { PARAMETER_NONE = -1, PARAMETER_BAD = -2 };
+int parameter_read(const struct exchange *x, enum member name, char dst[PARAMETER_MAX]);
+
 /* ---- http_publish.c. `path` is what follows the first segment; p NULL: nothing ---- */
 
 void post_pub(const struct exchange *x, struct http_text path);

@@ -7,29 +7,32 @@
 #include "worker/service/flood.h"
 #include "worker/service/request.h"
 
-/* Whom a request is about: a topic, or an id. */
-struct target {
-	const char *key, *name;
-	size_t len;
-};
-
-static struct target target_of(const struct packet_request *p)
-{
-	return request_is_of_user(p->op) ? (struct target){ "to", p->id, p->id_len } : (struct target){ "topic", p->topic, p->topic_len };
-}
-
 static void write_body(const struct request_body *body, char *dst)
 {
-	struct target to = target_of(body->from);
 	const char *error;
 
-	packet_record(dst, body->size, body->from, to.key, to.name, to.len, &error);
+	packet_record(dst, body->size, body->from, &error);
 }
 
-static void packet_next_request(const struct cursor *c, const struct packet_request *p, struct request *req)
-{
-	struct target to = target_of(p);
+/* The names of a request, one after the other. */
+struct packet_names {
+	struct packet_request packet;
+	bool begun;
+};
 
+static bool next_name(void *from, struct topic_name *name)
+{
+	struct packet_names *names = from;
+	bool one = names->packet.names == NULL, some = one ? !names->begun : packet_next_name(&names->packet);
+
+	names->begun = true;
+	if (some)
+		*name = action_name(request_is_of_user(names->packet.op), names->packet.name, names->packet.name_len);
+	return some;
+}
+
+static void packet_next_request(const struct cursor *c, const struct packet_request *p, struct packet_names *names, struct request *req)
+{
 	*req = (struct request){
 		.kind = p->op,
 		.error = p->error,
@@ -38,18 +41,21 @@ static void packet_next_request(const struct cursor *c, const struct packet_requ
 		.answered = p->receipt,
 		.body = { .write = write_body, .from = p },
 	};
-	if (p->kind != PACKET_REQUEST)
+	if (p->kind != PACKET_REQUEST || p->op == REQUEST_PING)
 		return;
-	if (to.name)
-		req->names.one = action_name(request_is_of_user(p->op), to.name, to.len);
-	if (p->op == REQUEST_PUBLISH || p->op == REQUEST_SEND)
-		req->body.size = packet_record(NULL, 0, p, to.key, to.name, to.len, &req->error);
+	if (p->op == REQUEST_PUBLISH || p->op == REQUEST_SEND) {
+		req->names.one = action_name(request_is_of_user(p->op), p->name, p->name_len);
+		req->body.size = packet_record(NULL, 0, p, &req->error);
+		return;
+	}
+	*names = (struct packet_names){ .packet = *p };
+	req->names = (struct request_names){ .next = next_name, .from = names };
 }
 
 static void packet_answer(struct protocols *protocols, struct cursor *c, const struct packet_request *p, uint64_t after, struct outcome *o,
 			  uint32_t flags)
 {
-	struct packet_reply r = { .error = o->error, .has_seq = p->has_seq, .seq = p->seq };
+	struct packet_reply r = { .error = o->error, .has_ref = p->has_ref, .ref = p->ref };
 	char bytes[PACKET_REPLY_MAX];
 
 	if (o->published) {
@@ -77,11 +83,12 @@ static bool end(struct protocols *protocols, struct cursor *c, const struct pack
 
 bool packet_step(struct protocols *protocols, struct cursor *c)
 {
+	struct packet_names names;
 	struct packet_request p;
 	struct request req;
 	struct outcome o;
 
-	packet_next(cursor_text(c), cursor_left(c), (size_t)protocols->base->settings->max_frame, &p);
+	packet_next(cursor_text(c), cursor_left(c), (size_t)protocols->base->settings->max_frame, &protocols->why, &p);
 	switch (p.kind) {
 	case PACKET_MORE:
 		return false;
@@ -93,7 +100,7 @@ bool packet_step(struct protocols *protocols, struct cursor *c)
 	}
 	if (flood_has(protocols->service, c->fd, 1))
 		return end(protocols, c, &p, COUNTER_closed_flood, FLOOD_MESSAGES);
-	packet_next_request(c, &p, &req);
+	packet_next_request(c, &p, &names, &req);
 	request_serve(protocols->service, c, &req, &o);
 	if (o.kind == OUTCOME_LATER)
 		return false;

@@ -5,6 +5,7 @@
 #define WORKER_PROTOCOL_PROTOCOLS_H
 
 #include "proto/json.h"
+#include "proto/vocabulary.h"
 #include "worker/delivery/output.h"
 #include "worker/service/service.h"
 
@@ -16,6 +17,7 @@ struct protocols {
 	struct service *service;
 
 	struct json json;		/* tokens of the text at hand */
+	struct error_text why;		/* of the request at hand: what is wrong, if that has a word of the client's in it */
 
 	/* input.c */
 	int *stalled;			/* sessions whose publishing is put off */

@@ -1,16 +1,15 @@
 /*
- * WebSocket connections: frames, and on /ws the JSON actions in them. The same actions as the flash socket's, but each may carry an `id`,
- * and is answered with it.
+ * WebSocket connections: frames, and on /ws the JSON actions in them.
  */
-#include "proto/message.h"
 #include "proto/sink.h"
+#include "proto/web_request.h"
 #include "proto/websocket.h"
 #include "worker/protocol/input.h"
 #include "worker/service/flood.h"
 #include "worker/service/publish_batch.h"
 #include "worker/service/request.h"
 
-#define ANSWER_MAX 1024		/* bytes of an answer: an id, two numbers or an error */
+#define ANSWER_MAX 1024		/* bytes of an answer: a ref, two numbers or an error */
 
 /* A frame with {"ok":...}. Returns its length. */
 static size_t websocket_answer_frame(char *dst, const struct json_request *req, const struct outcome *o)
@@ -20,12 +19,12 @@ static size_t websocket_answer_frame(char *dst, const struct json_request *req, 
 	size_t header;
 
 	sink_text(&s, o->error ? "{\"ok\":false" : "{\"ok\":true");
-	if (req->id) {
-		sink_literal(&s, ",\"id\":");
-		sink_bytes(&s, req->id, req->id_len);
+	if (req->ref) {
+		sink_literal(&s, ",\"ref\":");
+		sink_bytes(&s, req->ref, req->ref_len);
 	}
 	if (o->published) {
-		sink_literal(&s, ",\"message\":");
+		sink_literal(&s, ",\"id\":");
 		if (o->published->seq)
 			sink_number(&s, o->published->seq);
 		else
@@ -49,36 +48,57 @@ static void write_body(const struct request_body *body, char *dst)
 	json_request_write(body->from, dst);
 }
 
-/* The request of a message. What it publishes points into *json. */
+/* The names of a request, one after the other. */
+struct websocket_names {
+	struct json_request *json;
+	struct web_names left;
+};
+
+static bool next_name(void *from, struct topic_name *name)
+{
+	struct websocket_names *names = from;
+
+	if (!web_request_next_name(names->json, &names->left))
+		return false;
+	*name = action_name(request_is_of_user(names->json->kind), names->json->name, names->json->name_len);
+	return true;
+}
+
+/* The request of a message. What it publishes, and its names, point into *json. */
 static void websocket_next_request(struct protocols *protocols, const struct cursor *c, const struct websocket_event *event, struct json_request *json,
-				   struct request *req)
+				   struct websocket_names *names, struct request *req)
 {
 	const char *error = NULL;
-	int r = json_request_parse(&protocols->json, event->text, event->len, true, json, &error);
+	int r = web_request_parse(&protocols->json, event->text, event->len, &protocols->why, json, &error);
+
+	*names = (struct websocket_names){ .json = json };
 
 	*req = (struct request){
 		.kind = json->kind,
 		.error = r < 0 ? error : NULL,
 		.status = 400,
 		.after = c->at + event->taken,
-		.answered = json->id != NULL,
+		.answered = json->ref != NULL,
 		.body = { .size = json->size, .write = write_body, .from = json },
 	};
 	if (r == 0 && json->kind == REQUEST_UNKNOWN)
 		req->error = "unknown action: subscribe, unsubscribe, publish, login, logout, send and ping are known";
-	else if (r == 0 && json->kind != REQUEST_PING)
+	else if (r == 0 && (json->kind == REQUEST_PUBLISH || json->kind == REQUEST_SEND))
 		req->names.one = action_name(request_is_of_user(json->kind), json->name, json->name_len);
+	else if (r == 0 && json->kind != REQUEST_PING)
+		req->names = (struct request_names){ .next = next_name, .from = names };
 }
 
 /* False when it is to be tried again. */
 static bool serve(struct protocols *protocols, struct cursor *c, const struct websocket_event *event)
 {
 	char frame[ANSWER_MAX + WEBSOCKET_HEADER_MAX];
+	struct websocket_names names;
 	struct json_request json;
 	struct request req;
 	struct outcome o;
 
-	websocket_next_request(protocols, c, event, &json, &req);
+	websocket_next_request(protocols, c, event, &json, &names, &req);
 	request_serve(protocols->service, c, &req, &o);
 	if (o.kind == OUTCOME_ANSWER)
 		outcome_commit(protocols->service, c, &o, req.after, frame, websocket_answer_frame(frame, &json, &o), 0);

@@ -1,7 +1,7 @@
 /*
  * Subscribing and unsubscribing, logging in and out, whatever the transport. Publishing is in publish_batch.c.
  *
- * To log in under an id is to subscribe to a topic that no client can name: its name begins with a control character.
+ * To log in as a user is to subscribe to a topic that no client can name: its name begins with a control character.
  *
  * What a death leaves. If a topic is joined and not subscribed, recover() leaves it again. A subscription is there from the store that links it.
  * Its answer, and that its input is taken, follow in one commit. If the worker dies before that, its successor is given the same input again, and
@@ -18,6 +18,8 @@
 #include "worker/delivery/landed.h"
 #include "worker/delivery/local_topics.h"
 #include "worker/delivery/multi_topic.h"
+#include "worker/delivery/partial_frame.h"
+#include "worker/delivery/stream.h"
 #include "worker/delivery/subscription_list.h"
 
 struct topic_name action_name(bool inbox, const char *name, size_t len)
@@ -159,6 +161,7 @@ void action_unsubscribe(struct service *service, int fd, struct session_state_sh
 
 	if (!number)
 		return;
+	partial_hold(service->streams->partial, fd, st);
 	links_remove(service->topics, fd, number);
 	CRASH_POINT("unsubscribe-unlinked");
 	session(service->base, fd)->count--;

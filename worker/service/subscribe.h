@@ -12,8 +12,7 @@ struct topic_name {
 	uint8_t len;
 	char bytes[TOPIC_NAME_MAX];
 };
-enum { NAME_INBOX = 1, NAME_EVERYBODY = 2 };	/* first byte of names that are no topic's */
-struct topic_name action_name(bool inbox, const char *name, size_t len);	/* the name of a topic, or of an id's inbox */
+struct topic_name action_name(bool inbox, const char *name, size_t len);	/* the name of a topic, or of a user's inbox */
 struct topic_name action_everybody(void);					/* the name of what goes to every connection */
 /*
  * These change the session's subscriptions at once, and its state in *st, which the caller commits. action_subscribe() returns NULL, or why not. It

@@ -162,3 +162,22 @@ bool session_answer(struct base *base, int fd, uint64_t parsed, const void *byte
 	session_commit(base, fd, &st);
 	return true;
 }
+
+/* Clients of streams are to connect again after the setting's time, more or less, lest all come in the same moment: by the token, so that a
+ * successor that deals with a request again says the same. */
+static uint32_t retry_of(const struct base *base, const uint8_t *token)
+{
+	uint32_t retry = (uint32_t)base->settings->retry, random;
+
+	memcpy(&random, token, sizeof(random));
+	return retry / 2 + random % (retry + 1);
+}
+
+struct transport_hello session_hello(const struct base *base, int fd)
+{
+	const uint8_t *token = session(base, fd)->token;
+
+	return (struct transport_hello){
+		.now = hub_now(), .token = token, .retry = retry_of(base, token), .broadcast = base->settings->broadcast,
+	};
+}

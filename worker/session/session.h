@@ -74,6 +74,9 @@ int session_next_over(struct base *base);
 uint32_t session_buffer(struct base *base, int fd, size_t bytes);
 bool session_buffer_grow(struct base *base, int fd, uint32_t ref, size_t bytes);
 
+/* What the session's greeting depends on. */
+struct transport_hello session_hello(const struct base *base, int fd);
+
 /* Appends bytes to the out buffer of `st`, which the caller commits. They are sent before any record of the ring. -1: no buffer. */
 int session_append(struct base *base, int fd, struct session_state_shm *st, const void *bytes, size_t len);
 /*

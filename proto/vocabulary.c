@@ -1,0 +1,105 @@
+/*
+ * The words of requests, and what is said of those that are none.
+ */
+#include "proto/vocabulary.h"
+
+#include <string.h>
+
+#include "proto/sink.h"
+
+const char *const member_names[MEMBERS] = {
+	[MEMBER_ACTION] = "action", [MEMBER_REF] = "ref", [MEMBER_TOPIC] = "topic", [MEMBER_USER] = "user", [MEMBER_DATA] = "data",
+	[MEMBER_EVENT] = "event", [MEMBER_MESSAGE_ID] = "message_id", [MEMBER_RECEIPT] = "receipt", [MEMBER_ENVELOPE] = "envelope",
+};
+
+enum member member_find(const char *name, size_t len)
+{
+	unsigned m = 0;
+
+	while (m < MEMBERS && (strlen(member_names[m]) != len || memcmp(member_names[m], name, len) != 0))
+		m++;
+	return (enum member)m;
+}
+
+unsigned member_bits(enum request_kind kind)
+{
+	switch (kind) {
+	case REQUEST_SUBSCRIBE:
+	case REQUEST_UNSUBSCRIBE:
+		return MEMBER_BIT(TOPIC);
+	case REQUEST_LOGIN:
+	case REQUEST_LOGOUT:
+		return MEMBER_BIT(USER);
+	case REQUEST_PUBLISH:
+		return MEMBER_BIT(TOPIC) | MEMBERS_OF_MESSAGE;
+	case REQUEST_SEND:
+		return MEMBER_BIT(USER) | MEMBERS_OF_MESSAGE;
+	case REQUEST_PING:
+	case REQUEST_UNKNOWN:
+		break;
+	}
+	return 0;
+}
+
+/* Whether a part of the name between dots is `*` or `>`. */
+static bool has_wildcard(const char *name, size_t len)
+{
+	size_t from = 0;
+
+	for (size_t i = 0; i <= len; i++) {
+		if (i < len && name[i] != '.')
+			continue;
+		if (i - from == 1 && (name[from] == '*' || name[from] == '>'))
+			return true;
+		from = i + 1;
+	}
+	return false;
+}
+
+const char *web_name_error(bool user, const char *name, size_t len)
+{
+	const char *error = user ? message_user_error(name, len) : message_topic_error(name, len);
+
+	if (error != NULL || user)
+		return error;
+	if (memchr(name, '@', len) != NULL)
+		return "the topic is reserved: it has an @ in it";
+	return has_wildcard(name, len) ? "the topic is reserved: a part of it between dots is * or >" : NULL;
+}
+
+/* How much of the text is shown: not cut inside a character. */
+static size_t shown(const char *text, size_t len)
+{
+	size_t n = ERROR_WORD_MAX;
+
+	if (len <= n)
+		return len;
+	while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+		n--;
+	return n;
+}
+
+static const char *write_error(struct error_text *dst, const char *before, const char *what, const char *word, size_t len, const char *after)
+{
+	struct sink s = { .dst = dst->text, .room = sizeof(dst->text) };
+	size_t n = shown(word, len);
+
+	sink_text(&s, before);
+	sink_text(&s, what);
+	sink_literal(&s, " \"");
+	sink_json(&s, word, n);
+	sink_text(&s, n < len ? "...\"" : "\"");
+	sink_text(&s, after);
+	sink_byte(&s, '\0');
+	return dst->text;
+}
+
+const char *error_unknown(struct error_text *dst, const char *what, const char *word, size_t len)
+{
+	return write_error(dst, "unknown ", what, word, len, "");
+}
+
+const char *error_twice(struct error_text *dst, const char *what, const char *word)
+{
+	return write_error(dst, "the ", what, word, strlen(word), " stands twice");
+}

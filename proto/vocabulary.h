@@ -1,0 +1,64 @@
+/*
+ * The words of requests: one vocabulary for /ws, packets and HTTP, so that a thing has one name everywhere. (The flash socket has words of
+ * its own, message.h.) Each reader looks its members up here, and refuses with the sentences from here those that it does not know.
+ */
+#ifndef PROTO_VOCABULARY_H
+#define PROTO_VOCABULARY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "proto/message.h"
+
+/* Members of a JSON object, keys of a packet, parameters of a query. */
+enum member {
+	MEMBER_ACTION,		/* in packets it is `op` */
+	MEMBER_REF,
+	MEMBER_TOPIC,
+	MEMBER_USER,
+	MEMBER_DATA,
+	MEMBER_EVENT,
+	MEMBER_MESSAGE_ID,
+	MEMBER_RECEIPT,		/* packets */
+	MEMBER_ENVELOPE,	/* queries */
+	MEMBERS
+};
+#define MEMBER_BIT(member) (1u << MEMBER_##member)
+#define MEMBERS_OF_MESSAGE (MEMBER_BIT(DATA) | MEMBER_BIT(EVENT) | MEMBER_BIT(MESSAGE_ID))
+
+extern const char *const member_names[MEMBERS];
+
+/* The member called name[0..len), MEMBERS: there is none. */
+enum member member_find(const char *name, size_t len);
+
+/* What a request of this kind may have beside `action` and `ref`, in bits. */
+unsigned member_bits(enum request_kind kind);
+
+/* The member that names whom a request is about. */
+static inline enum member member_of_name(enum request_kind kind)
+{
+	return request_is_of_user(kind) ? MEMBER_USER : MEMBER_TOPIC;
+}
+
+/*
+ * NULL if name[0..len) may be the topic, or the user, of a request; or a static sentence fit for the peer. Topics follow the rules of
+ * message_topic_error(), and some are reserved.
+ */
+const char *web_name_error(bool user, const char *name, size_t len);
+
+#define NAMES_MAX 1024		/* that one request may have */
+#define NAMES_TOO_MANY "more than 1024 names in one request"
+
+/* A sentence with a peer's word in it: escaped, and no longer than this. */
+#define ERROR_WORD_MAX 48	/* bytes of the word that are shown */
+struct error_text {
+	char text[6 * ERROR_WORD_MAX + 64];
+};
+
+/* Writes: unknown member "word". `what` is "member" or "parameter". Returns the text. */
+const char *error_unknown(struct error_text *dst, const char *what, const char *word, size_t len);
+
+/* The same: the member "word" stands twice. */
+const char *error_twice(struct error_text *dst, const char *what, const char *word);
+
+#endif
