@@ -153,6 +153,23 @@ M("not-protected", "worker/loop/worker.c", "\tbool more = !partial_protect(w->pa
 M("kept-not-unlinked", "worker/delivery/partial_frame.c", "\t\tatomic_store_explicit(link_to(partial, p), next, memory_order_release);\n", "\t\t(void)next, (void)link_to;\n",
   "test_partial_frames.Deaths.test_one_of_several_is_forgotten")
 
+# ---- on the wire ----
+
+VOCABULARY = "test_vocabulary.Vocabulary."
+M("cut-frame-loses-its-topic", "worker/service/subscribe.c", "\tpartial_hold(service->streams->partial, fd, st);\n", "", VOCABULARY + "test_cut_frame_of_a_topic_that_is_gone")
+M("members-say-whom-it-is-to", "worker/delivery/frame.c", "\treturn *t->name == NAME_INBOX ? MESSAGE_TO_USER :", "\treturn",  VOCABULARY + "test_message_or_answer")
+M("forged-members-pass", "proto/message_view.c", "view->goes_to = own == 1 ? to : MESSAGE_TO_UNKNOWN;", "view->goes_to = to;", "test_web_message", "test_packet_written")
+M("unknown-members-are-dropped", "proto/web_request.c", "\tif (found->unknown != NULL)\n\t\treturn unknown_member(why, found->unknown);\n", "", "test_web_request")
+M("unknown-keys-are-dropped", "proto/packet.c", "\tif (found->unknown.start != NULL)\n\t\treturn error_unknown(", "\tif (false)\n\t\treturn error_unknown(", "test_packet")
+M("unknown-parameters-are-dropped", "worker/protocol/http_names.c", "\t\tif (m < MEMBERS && known & 1u << m)\n", "\t\tif (m == MEMBERS || known & 1u << m)\n",
+  "test_http_publish.Publish.test_unknown_parameters")
+M("array-has-parameters", "worker/protocol/http_publish.c", "\tif (!parameters_known(x, 0))\n\t\treturn;\n", "", "test_http_publish.Publish.test_unknown_parameters")
+M("no-data-is-data", "worker/protocol/http_publish.c", "\tif (req->body.len == 0)\n", "\tif (false)\n", "test_http_publish.Publish.test_no_data")
+M("bad-name-in-an-array", "proto/web_request.c", "\t\terror = read_one(item, len, user, req);\n\t}\n\tif (count", "\t}\n\tif (count", "test_web_request")
+M("reserved-names-are-free", "proto/vocabulary.c", "\tif (error != NULL || user)\n", "\tif (true)\n", "test_web_request", "test_packet")
+M("envelope-is-ignored", "proto/transport.c", "(transport_table[t].asked & ~asked) == 0 &&", "(transport_table[t].asked & ~(asked & ~(unsigned)ASKED_ENVELOPE)) == 0 &&", "test_transport")
+M("broadcast-is-always-a-feature", "proto/version.c", "number < count - !broadcast ?", "number < count - 0 * broadcast ?", "test_transport")
+
 # ---- hand-over ----
 
 M("not-kept-at-a-freeze", "worker/loop/worker.c", "\tpartial_keep_all(w->partial);\n", "", "test_upgrade.Upgrade.test_another_layout")

@@ -35,43 +35,6 @@ class Ops(WebTest):
         self.assertNotIn("ok", got[1])
         return got
 
-    def test_greeting(self):
-        """First of all, once, and told from answers and messages; with the features that are on."""
-        for options, broadcast in (((), False), (("broadcast=on",), True)):
-            self.serve(*options)
-            client, socket = self.packet().greet(), self.websocket()
-            self.assertEqual(client.greeting, socket.greeting)
-            self.assertRegex(client.greeting["janus"], r"\A\d+\.\d+\.\d+\Z")
-            self.assertEqual("broadcast" in client.greeting["features"], broadcast)
-            self.assertFalse({"ok", "id"} & set(client.greeting))
-            version = self.ask("GET", "/version")
-            self.assertEqual(version.json(), {"name": "janus", "version": client.greeting["janus"], "features": client.greeting["features"]})
-            client.op("ping")
-            client.expect({"ok": True})
-            self.assertTrue(client.silent(0.2))
-
-    def test_many_names(self):
-        """In one request. A bad one among them is refused before anything is done."""
-        client, other = self.packet(), self.packet()
-        client.op("subscribe", topic=["a", "b", "a"], ref=1)
-        client.expect({"ok": True, "ref": 1})
-        client.op("login", user=["bob", "x@y"])
-        client.expect({"ok": True})
-        self.assertEqual(self.janus.subscriptions(), 4)
-        for topics in ([], ["c", ""], ["c", 7], ["c", ["d"]], ["c", "d.*"], ["c"] * 1025):
-            with self.subTest(topics=topics[:3]):
-                client.op("subscribe", topic=topics)
-                client.expect_error("topic|names")
-        self.assertEqual(self.janus.subscriptions(), 4)
-        other.op("publish", topic="b", data=1)
-        other.op("send", user="x@y", data=2)
-        self.assertEqual([(m.get("topic"), m.get("user"), m["data"]) for m in (client.message(), client.message())], [("b", None, 1), (None, "x@y", 2)])
-        client.op("unsubscribe", topic=["never", "b", "a"])
-        client.expect({"ok": True})
-        client.op("logout", user=["x@y"])
-        client.expect({"ok": True})
-        self.assertEqual(self.janus.subscriptions(), 1)
-
     def test_ping_and_ref(self):
         client = self.packet()
         for ref in (0, 1, 127, 128, 255, 256, 65535, 65536, 2 ** 32 - 1, 2 ** 32, 2 ** 63, 2 ** 64 - 1):
