@@ -126,9 +126,9 @@ FUZZ_LIB     := $(patsubst %.c,build/fuzz/%.o,$(wildcard proto/*.c) $(filter-out
 check: $(if $(FUZZ_CHECK),fuzz-deps,deps)
 	@$(MAKE) --no-print-directory tests headers layers variants $(if $(FUZZ_CHECK),fuzzers)
 	@JANUS_BUILD=$(BUILD) JANUS_CRASH_BUILD=$(call variant,crash) JANUS_BROKEN_BUILD=$(call variant,broken) \
-	 JANUS_OTHER_BUILD=$(call variant,layout98) JANUS_DEAF_BUILD=$(call variant,layout99) \
+	 JANUS_OTHER_BUILD=$(call variant,layout98) JANUS_NO_SNAPSHOT_BUILD=$(call variant,layout99) \
 	 JANUS_FUZZ_SECONDS=$(FUZZ_CHECK) JANUS_MUTANT_SECONDS=$(if $(filter 1,$(SANITIZE)),,40) JANUS_TEST_SLOWNESS=$(if $(filter 1,$(SANITIZE)),4,1) tests/run $(TESTS)
-# Tests of the tests: Janus is broken in one place at a time, and a test must fail. MUTANTS="settle publish" those.
+# Tests of the tests: Janus is broken in one place at a time, and a test must fail. MUTANTS="repair publish" those.
 mutants: deps
 	@$(MAKE) --no-print-directory tests variants
 	@tests/mutants/run -k $(MUTANTS)

@@ -60,7 +60,7 @@ struct config_source {
  * 0, or -1 and a message in error[] with file and line, or the option, and what would be right; *config is then left as it was. */
 int config_read(struct config *config, const struct config_source *source, char error[CONFIG_ERROR_MAX]);
 
-/* The least that max_buffered may be: each worker's share (a quarter, see shm/lend.c) has room for a frame as it moves to a larger buffer. */
+/* The least that max_buffered may be: each worker's share (a quarter, see shm/buffer_pool.c) has room for a frame as it moves to a larger buffer. */
 uint64_t config_buffered_least(const struct settings *settings);
 
 /* ---- config_address.c ---- */

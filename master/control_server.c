@@ -1,5 +1,5 @@
 /*
- * The control socket: one packet a request, one packet the reply. Only the owner of the runtime folder can connect.
+ * The control socket: a request is one packet, and so is its reply. Only the owner of the runtime folder can connect.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "master/master.h"
-#include "shm/lack.h"
+#include "shm/shortage.h"
 #include "shm/log.h"
 
 struct request_io {
@@ -18,7 +18,7 @@ struct request_io {
 };
 
 #define CALLERS_MAX 16
-#define BREATHER 0.1		/* seconds without looking for callers when descriptors are lacking */
+#define ACCEPT_PAUSE 0.1	/* seconds without looking for callers when descriptors are short */
 #define PATIENCE 5.0		/* seconds for a caller to say what it wants */
 
 static struct request_io callers[CALLERS_MAX];
@@ -107,8 +107,8 @@ static void on_timeout(struct ev_loop *loop, struct ev_timer *t, int events)
 	close(fd);
 }
 
-/* Without descriptors, who wants to connect waits; and this process does not go round in circles meanwhile. */
-static void on_breather(struct ev_loop *loop, struct ev_timer *t, int events)
+/* When there are no descriptors, callers wait: trying to accept them at once again would only keep this process busy. */
+static void on_accept_pause(struct ev_loop *loop, struct ev_timer *t, int events)
 {
 	struct master *m = ev_userdata(loop);
 
@@ -117,7 +117,7 @@ static void on_breather(struct ev_loop *loop, struct ev_timer *t, int events)
 	ev_io_start(loop, &m->on_control);
 }
 
-static struct ev_timer breather;
+static struct ev_timer accept_pause;
 
 static void on_control(struct ev_loop *loop, struct ev_io *io, int events)
 {
@@ -127,9 +127,9 @@ static void on_control(struct ev_loop *loop, struct ev_io *io, int events)
 
 	(void)events;
 	if (fd < 0) {
-		if (lack(errno)) {
+		if (is_shortage(errno)) {
 			ev_io_stop(loop, io);
-			ev_timer_start(loop, &breather);
+			ev_timer_start(loop, &accept_pause);
 		}
 		return;
 	}
@@ -150,7 +150,7 @@ static void on_control(struct ev_loop *loop, struct ev_io *io, int events)
 void control_serve(struct master *m, const struct control_handler *table)
 {
 	handlers = table;
-	ev_timer_init(&breather, on_breather, BREATHER, 0);
+	ev_timer_init(&accept_pause, on_accept_pause, ACCEPT_PAUSE, 0);
 	ev_io_init(&m->on_control, on_control, m->dir.control, EV_READ);
 	ev_io_start(m->loop, &m->on_control);
 }

@@ -34,8 +34,8 @@ const char *janusctl_stats_state(const struct hub *hub, unsigned slot)
 		return "starting";
 	case SLOT_LIVE:
 		return "live";
-	case SLOT_FROZEN:
-		return "frozen";
+	case SLOT_QUIESCED:
+		return "quiesced";
 	}
 	return "unknown";
 }

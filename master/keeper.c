@@ -26,7 +26,7 @@
 #include "worker/loop/worker.h"
 
 #define BEAT_MS 1000			/* between this process's own signs of life, at most */
-#define FREEZE_DEATHS 2			/* workers that die while they are to leave a snapshot, before that is refused */
+#define QUIESCE_DEATHS 2			/* workers that die while they are to leave a snapshot, before that is refused */
 
 /* ---- the worker's process ---- */
 
@@ -60,11 +60,11 @@ static void run_worker(void *arg)
 	_exit(worker_run(&start));
 }
 
-/* What the supervisor is to know of a heritage that has come. (Whether the program is on trial is said to the one that follows, not to this.) */
+/* What the supervisor is to know of a handover state that has come. (`canary` is meant for the program that follows, not for this one.) */
 static void tell_supervisor(struct keeper *k)
 {
 	k->supervisor.segment_fd = k->h.slots[k->slot].segment;
-	k->supervisor.roll = k->h.roll;
+	k->supervisor.reload_number = k->h.reload_number;
 }
 
 static void init_supervisor(struct keeper *k)
@@ -74,8 +74,8 @@ static void init_supervisor(struct keeper *k)
 		.slot = k->slot,
 		.settings = &k->h.settings,
 		.segment = &k->segment,
-		.trial = k->h.trial,
-		.trial_until_live = k->h.fresh,
+		.canary = k->h.canary,
+		.canary_until_live = k->h.new_segments,
 		.run = run_worker,
 		.arg = k,
 	};
@@ -128,7 +128,7 @@ static void follow(struct keeper *k)
 	if (k->successor < 0)
 		return;
 	execute(k);
-	if (k->h.fresh)
+	if (k->h.new_segments)
 		return;		/* these segments are not for this program */
 	close(k->successor);
 	k->successor = -1;
@@ -141,10 +141,10 @@ static void replace_now(struct keeper *k)
 	unsigned ms;
 
 	if (k->successor < 0)
-		k->successor = heritage_write(&k->h);
+		k->successor = handover_write(&k->h);
 	follow(k);
-	if (!k->h.fresh) {
-		k->replacing = k->frozen = false;
+	if (!k->h.new_segments) {
+		k->replacing = k->quiesced = false;
 		supervisor_start(&k->supervisor);
 		return;
 	}
@@ -167,19 +167,19 @@ static void refuse(struct keeper *k, const char *why)
 }
 
 /*
- * The heritage that came becomes ours: with what is this keeper's own in it. The listen sockets that the next worker is not given are closed by
- * it, as nobody owns them: until then the last one may still use them.
+ * The handover state that came replaces ours, with this keeper's own descriptors put in. Listen sockets that are not in it any more are closed by
+ * the next worker, as descriptors that nobody owns: until then the last worker may still use them.
  */
 static void adopt(struct keeper *k, struct order_received *r)
 {
-	struct heritage *next = &r->heritage;
-	struct heritage_slot *slot = &next->slots[k->slot];
+	struct handover *next = &r->handover;
+	struct handover_slot *slot = &next->slots[k->slot];
 
 	close(k->program);
 	k->program = r->program;
 	fcntl(k->program, F_SETFD, FD_CLOEXEC);		/* the next program opens its own */
 	next->snapshot = -1;
-	if (next->fresh) {
+	if (next->new_segments) {
 		/* The old ones are mapped, and serve until the program has been executed. */
 		close(k->h.hub);
 		close(k->h.slots[k->slot].segment);
@@ -200,28 +200,28 @@ static void adopt(struct keeper *k, struct order_received *r)
 
 static void order_replace(struct keeper *k, struct order_received *r)
 {
-	if (k->successor >= 0 || r->heritage.slot != (int)k->slot) {
+	if (k->successor >= 0 || r->handover.slot != (int)k->slot) {
 		orders_close(r);
 		refuse(k, k->successor >= 0 ? "another is under way" : "it is for another slot");
 		return;
 	}
 	adopt(k, r);
-	k->successor = heritage_write(&k->h);
+	k->successor = handover_write(&k->h);
 	/* (Without one, the worker is replaced all the same: the settings and listen sockets are new.) */
-	if (k->successor < 0 && !k->h.fresh)
+	if (k->successor < 0 && !k->h.new_segments)
 		count_refusal(k);
-	k->freezing = false;
+	k->quiescing = false;
 	k->replacing = k->supervisor.worker == 0;
 	k->replace_at = 0;
 	supervisor_ask(&k->supervisor, ASKED_REPLACE);
 }
 
-static void order_thaw(struct keeper *k)
+static void order_resume(struct keeper *k)
 {
-	k->freezing = false;
-	if (!k->frozen)
+	k->quiescing = false;
+	if (!k->quiesced)
 		return;
-	k->frozen = false;
+	k->quiesced = false;
 	supervisor_start(&k->supervisor);
 }
 
@@ -242,12 +242,12 @@ static void take_order(struct keeper *k)
 	case ORDER_REPLACE:
 		order_replace(k, &r);
 		break;
-	case ORDER_FREEZE:
-		k->freezing = true;
-		k->frozen_deaths = 0;
+	case ORDER_QUIESCE:
+		k->quiescing = true;
+		k->quiesce_deaths = 0;
 		break;
-	case ORDER_THAW:
-		order_thaw(k);
+	case ORDER_RESUME:
+		order_resume(k);
 		break;
 	}
 }
@@ -264,10 +264,10 @@ static int stop_on(struct keeper *k, enum worker_end end)
 }
 
 /* It was to leave a snapshot, and could not or did not. */
-static void freeze_failed(struct keeper *k)
+static void quiesce_failed(struct keeper *k)
 {
-	k->freezing = false;
-	k->frozen_deaths = 0;
+	k->quiescing = false;
+	k->quiesce_deaths = 0;
 	count_refusal(k);
 }
 
@@ -278,12 +278,12 @@ static int go_on(struct keeper *k, enum worker_end end)
 
 	if (end == END_DIED && k->successor < 0)
 		return supervisor_replace(s) ? -1 : KEEPER_GAVE_UP;
-	if (end == END_LACKING && k->successor < 0) {
+	if (end == END_SHORTAGE && k->successor < 0) {
 		supervisor_retry(s);
 		return -1;
 	}
 	/* It died while it was to hand over. What it died of is noted in the slot segment, where the next program finds it. */
-	if (end == END_DIED || end == END_LACKING)
+	if (end == END_DIED || end == END_SHORTAGE)
 		supervisor_note_death(s);
 	follow(k);
 	supervisor_start(s);
@@ -298,13 +298,13 @@ static int worker_ended(struct keeper *k, enum worker_end end)
 		return stop_on(k, end);
 	if (end == END_DRAINED && k->h.slots[k->slot].draining && k->successor < 0)
 		return KEEPER_DRAINED;
-	if (end == END_FROZEN && k->freezing) {
-		k->frozen = true;
-		atomic_store(&k->self->state, SLOT_FROZEN);
+	if (end == END_SNAPSHOT && k->quiescing) {
+		k->quiesced = true;
+		atomic_store(&k->self->state, SLOT_QUIESCED);
 		return -1;
 	}
-	if (k->freezing && (end == END_UNFROZEN || ++k->frozen_deaths >= FREEZE_DEATHS))
-		freeze_failed(k);
+	if (k->quiescing && (end == END_NO_SNAPSHOT || ++k->quiesce_deaths >= QUIESCE_DEATHS))
+		quiesce_failed(k);
 	return go_on(k, end);
 }
 
@@ -323,8 +323,8 @@ static int wait_ms(const struct keeper *k)
 static void take_turn(struct keeper *k)
 {
 	atomic_store_explicit(&k->self->keeper_beat, restarts_now(), memory_order_relaxed);
-	if (k->freezing && k->supervisor.worker > 0 && takes_orders(k))
-		supervisor_ask(&k->supervisor, ASKED_FREEZE);
+	if (k->quiescing && k->supervisor.worker > 0 && takes_orders(k))
+		supervisor_ask(&k->supervisor, ASKED_SNAPSHOT);
 	if (!k->replacing)
 		supervisor_watch(&k->supervisor);
 	else if (restarts_now() >= k->replace_at)
@@ -356,14 +356,14 @@ static int run(struct keeper *k)
 
 /* ---- main ---- */
 
-int keeper_main(int heritage)
+int keeper_main(int handover)
 {
 	static struct keeper keeper;
 	struct keeper *k = &keeper;
 
 	log_init("keeper", LOG_LEVEL_INFO);
 	CRASH_ALWAYS("keeper-abort");
-	if (keeper_start(k, heritage) < 0)
+	if (keeper_start(k, handover) < 0)
 		return KEEPER_FAILED;
 	init_supervisor(k);
 	if (keeper_restore(k))

@@ -10,13 +10,13 @@ enum {
 	KEEPER_FAILED = 1,		/* at start; logged */
 	KEEPER_DRAINED = 3,		/* its last connection has ended, and it was to take no more */
 	KEEPER_GAVE_UP = 4,		/* its workers die faster than restart_limit allows, even with an empty slot */
-	KEEPER_LACKING = 5,		/* the program could not be executed, as the machine was short of something */
+	KEEPER_SHORTAGE = 5,		/* the program could not be executed, as the machine was short of something */
 };
 
 #define KEEPER_NAME "janus-keeper"
 #define WORKER_NAME "janus-worker"
 
-/* main() of a keeper: `heritage` is the memfd. Returns its exit status. */
-int keeper_main(int heritage);
+/* main() of a keeper: `handover` is the memfd. Returns its exit status. */
+int keeper_main(int handover);
 
 #endif

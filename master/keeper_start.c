@@ -17,19 +17,19 @@
 #include "master/privileges.h"
 #include "master/program.h"
 #include "master/runtime_dir.h"
-#include "shm/lack.h"
+#include "shm/shortage.h"
 #include "shm/log.h"
 #include "shm/snapshot.h"
 
-#define WAIT_MOST_MS 250		/* for what is lacking, before a sign of life */
+#define WAIT_MOST_MS 250		/* for what the machine is short of, before a sign of life */
 
-/* Waits a while if it is only that something is lacking, and the master is still there to wait for. */
+/* After a failure with errno. Waits a while if the machine is only short of something, and the master still lives: then it is worth a try. */
 static bool try_again(struct keeper *k, const char *what)
 {
 	int error = errno;
 	unsigned ms;
 
-	if (!lack(error) || (uint32_t)getppid() != k->h.master) {
+	if (!is_shortage(error) || (uint32_t)getppid() != k->h.master) {
 		log_error("%s: %m", what);
 		return false;
 	}
@@ -91,12 +91,12 @@ static int open_own(struct keeper *k)
 	return 0;
 }
 
-int keeper_start(struct keeper *k, int heritage)
+int keeper_start(struct keeper *k, int handover)
 {
 	char who[32];
 
-	if (heritage_read(&k->h, heritage) < 0 || k->h.slot < 0) {
-		log_error("this is for the master to start: the heritage can't be read");
+	if (handover_read(&k->h, handover) < 0 || k->h.slot < 0) {
+		log_error("this is for the master to start: the handover state can't be read");
 		return -1;
 	}
 	k->slot = (unsigned)k->h.slot;
@@ -145,7 +145,7 @@ bool keeper_restore(struct keeper *k)
 	while (snapshot_read_slot(&k->hub, &k->segment, k->slot, k->slot + 1, k->h.snapshot) < 0) {
 		int error = errno;
 
-		good = make_empty(k) == 0 && !k->h.trial;
+		good = make_empty(k) == 0 && !k->h.canary;
 		errno = error;
 		if (error == ENOMEM && try_again(k, "snapshot"))
 			continue;

@@ -1,6 +1,6 @@
 /*
- * A keeper's start: what its process has, and how it comes by that. What is lacking is waited for, as the keeper may be a successor that owns
- * its slot's connections already.
+ * A keeper's start: what its process has, and how it comes by that. If the machine is short of something, it waits, as it may be a successor that
+ * owns its slot's connections already.
  */
 #ifndef MASTER_KEEPER_START_H
 #define MASTER_KEEPER_START_H
@@ -8,35 +8,35 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "master/heritage.h"
+#include "master/handover.h"
 #include "master/restarts.h"
 #include "master/supervisor.h"
 #include "shm/hub.h"
 #include "shm/slot.h"
 
 struct keeper {
-	struct heritage h;
+	struct handover h;
 	unsigned slot;
 	struct hub hub;
 	struct hub_slot_shm *self;
 	struct slot segment;
-	struct restarts waits;		/* pauses between tries, when something is lacking */
+	struct restarts waits;		/* pauses between tries, when the machine is short of something */
 	int signals;			/* signalfd */
 	int program;			/* O_PATH: what is executed when the program is to be another, or the same anew */
 	int snapshot;			/* where the worker puts one if asked to */
 
 	/* keeper.c's */
 	struct supervisor supervisor;
-	bool freezing;			/* the worker is to leave a snapshot */
-	unsigned frozen_deaths;		/* of workers that were to, and died instead */
-	bool frozen;			/* it has, and none is made until an order comes */
-	int successor;			/* heritage to execute the program with, -1 none */
+	bool quiescing;			/* the worker is to leave a snapshot */
+	unsigned quiesce_deaths;		/* of workers that were to, and died instead */
+	bool quiesced;			/* it has, and none is made until an order comes */
+	int successor;			/* the handover state (a memfd) to execute the program with, -1 none */
 	bool replacing;			/* an order to replace has come while there was no worker: it is followed at replace_at */
 	uint64_t replace_at;		/* milliseconds of CLOCK_MONOTONIC */
 };
 
-/* Reads the heritage, attaches the segments, opens what is the keeper's own. 0, or -1 (logged). */
-int keeper_start(struct keeper *k, int heritage);
+/* Reads the handover state, attaches the segments, opens what is the keeper's own. 0, or -1 (logged). */
+int keeper_start(struct keeper *k, int handover);
 
 /* A predecessor of another layout has left its sessions as a snapshot. False: it can't be read, and the predecessor is to go on. */
 bool keeper_restore(struct keeper *k);

@@ -109,7 +109,7 @@ static void write_bound(int fd, const struct listen_address *address, char *dst,
 		 address->dual ? strrchr(text, ':') : text);
 }
 
-void listen_rename(struct heritage_listener *listener, const struct listen_address *address)
+void listen_rename(struct handover_listener *listener, const struct listen_address *address)
 {
 	_Static_assert(sizeof(listener->url) == sizeof(address->url), "the same text");
 
@@ -118,7 +118,7 @@ void listen_rename(struct heritage_listener *listener, const struct listen_addre
 	write_bound(listener->fd, address, listener->bound, sizeof(listener->bound));
 }
 
-int listen_begin(struct heritage_listener *listener, const struct listen_address *address, char error[CONFIG_ERROR_MAX])
+int listen_begin(struct handover_listener *listener, const struct listen_address *address, char error[CONFIG_ERROR_MAX])
 {
 	memset(listener, 0, sizeof(*listener));
 	if (config_address_path(address))
@@ -131,7 +131,7 @@ int listen_begin(struct heritage_listener *listener, const struct listen_address
 	return 0;
 }
 
-void listen_inherit(const struct heritage_listener *listener)
+void listen_inherit(const struct handover_listener *listener)
 {
 	if (!listener->file.ino)
 		set_nodelay(listener->fd);
@@ -144,7 +144,7 @@ void listen_inherit(const struct heritage_listener *listener)
  * TCP_NOTSENT_LOWAT, and not the size of the buffer (SO_SNDBUF): that would also limit what is on its way, and so what a fast reader who is far away
  * gets. What is on its way needs no limit here, as its receiver has made room for it. Connections inherit this, so it costs them no call.
  */
-void listen_limit(const struct heritage_listener *listener, const struct settings *settings)
+void listen_limit(const struct handover_listener *listener, const struct settings *settings)
 {
 	int unsent = (int)settings->send_buffer;
 
@@ -152,7 +152,7 @@ void listen_limit(const struct heritage_listener *listener, const struct setting
 		setsockopt(listener->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 }
 
-void listen_end(struct heritage_listener *listener)
+void listen_end(struct handover_listener *listener)
 {
 	struct listen_address address;
 	char why[CONFIG_ERROR_MAX];
@@ -165,7 +165,7 @@ void listen_end(struct heritage_listener *listener)
 	listener->fd = -1;
 }
 
-bool listen_serves(const struct heritage_listener *listener, const struct listen_address *address)
+bool listen_serves(const struct handover_listener *listener, const struct listen_address *address)
 {
 	const char *path = config_address_path(address);
 	struct listen_address own;

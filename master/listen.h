@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 #include "master/config.h"
-#include "master/heritage.h"
+#include "master/handover.h"
 
 /*
  * Opens, binds and listens, and fills in what is handed on about it: non-blocking, not close-on-exec (it goes to the keepers),
@@ -16,21 +16,21 @@
  * localhost, `*` kept). The file of a Unix socket: see socket_file.h. 0, or -1 with errno and a message in error[]
  * (EADDRINUSE: another process has it).
  */
-int listen_begin(struct heritage_listener *listener, const struct listen_address *address, char error[CONFIG_ERROR_MAX]);
+int listen_begin(struct handover_listener *listener, const struct listen_address *address, char error[CONFIG_ERROR_MAX]);
 
 /* Sets on a socket that an earlier program has opened what listen_begin() sets on a new one. */
-void listen_inherit(const struct heritage_listener *listener);
+void listen_inherit(const struct handover_listener *listener);
 
 /* How much of what was not sent yet the kernel takes for each connection from here on (send_buffer). Not for Unix sockets. */
-void listen_limit(const struct heritage_listener *listener, const struct settings *settings);
+void listen_limit(const struct handover_listener *listener, const struct settings *settings);
 
 /* Closes it, for good: its file goes too. With descriptor -1 (somebody else has it open) only the file. */
-void listen_end(struct heritage_listener *listener);
+void listen_end(struct handover_listener *listener);
 
 /* Whether it may be used for this address: it is bound to the same one, and its file is still there. What is spoken may differ. */
-bool listen_serves(const struct heritage_listener *listener, const struct listen_address *address);
+bool listen_serves(const struct handover_listener *listener, const struct listen_address *address);
 
 /* An open socket that listen_serves() this address is called by it from now on. */
-void listen_rename(struct heritage_listener *listener, const struct listen_address *address);
+void listen_rename(struct handover_listener *listener, const struct listen_address *address);
 
 #endif

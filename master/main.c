@@ -24,7 +24,7 @@ static const char usage[] =
 
 struct arguments {
 	struct config_source source;
-	int heritage, probe;
+	int handover, probe;
 	int test;
 };
 
@@ -41,11 +41,11 @@ static void parse(int argc, char **argv, struct arguments *a)
 	const char **options = calloc((size_t)argc, sizeof(*options));
 	int c;
 
-	*a = (struct arguments){ .heritage = -1, .probe = -1, .source.options = options };
+	*a = (struct arguments){ .handover = -1, .probe = -1, .source.options = options };
 	while ((c = getopt_long(argc, argv, "c:o:tVh", longs, NULL)) != -1) {
 		switch (c) {
 		case 1:
-			a->heritage = atoi(optarg);
+			a->handover = atoi(optarg);
 			break;
 		case 2:
 			a->probe = atoi(optarg);
@@ -91,8 +91,8 @@ static int test(const struct config_source *source)
 	return 0;
 }
 
-/* The arguments as they were typed: an heir's begin with an option that is not its own successor's. */
-static void drop_heritage(char **argv)
+/* Leaves the arguments as they were typed. A predecessor puts an option ahead of them, which is not to be passed to the next program. */
+static void drop_handover(char **argv)
 {
 	if (argv[1] && (strncmp(argv[1], "--heritage=", 11) == 0 || strncmp(argv[1], "--probe=", 8) == 0))
 		for (char **p = argv + 1; *p; p++)
@@ -107,10 +107,10 @@ int main(int argc, char **argv)
 	if (argc == 2 && strcmp(argv[0], KEEPER_NAME) == 0 && strncmp(argv[1], "--heritage=", 11) == 0)
 		return keeper_main(atoi(argv[1] + 11));
 	parse(argc, argv, &a);
-	drop_heritage(argv);
+	drop_handover(argv);
 	if (a.test)
 		return test(&a.source);
 	if (a.probe >= 0)
 		return probe_main(&a.source, a.probe);
-	return master_main(&a.source, argv, a.heritage);
+	return master_main(&a.source, argv, a.handover);
 }

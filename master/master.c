@@ -54,7 +54,7 @@ static void master_stop(struct master *m, int status)
 	m->stopping = true;
 	m->status = status;
 	reload_abandon(m);
-	roll_abandon(m);
+	rolling_abandon(m);
 	end_listeners(m);
 	control_answer(m->h.caller, "the server is stopping");
 	m->h.caller = -1;
@@ -228,7 +228,7 @@ static int start_fresh(struct master *m)
 	char error[RUNTIME_DIR_ERROR_MAX];
 
 	m->h.master = (uint32_t)getpid();
-	m->h.slot = m->h.caller = m->h.snapshot = m->h.trial_slot = -1;
+	m->h.slot = m->h.caller = m->h.snapshot = m->h.canary_slot = -1;
 	m->h.started = (uint64_t)time(NULL);
 	if (program_path(m->h.program, sizeof(m->h.program)) < 0) {
 		log_error("the program's path: %m");
@@ -250,9 +250,9 @@ static int start_fresh(struct master *m)
 }
 
 /* One that follows a program with another layout: everything is there, but in snapshots. */
-static int thaw(struct master *m)
+static int restore_segments(struct master *m)
 {
-	if (!m->h.before.there)
+	if (!m->h.fallback.there)
 		close(m->h.hub);
 	if (open_hub(m) < 0)
 		return -1;
@@ -262,7 +262,7 @@ static int thaw(struct master *m)
 	}
 	close(m->h.snapshot);
 	m->h.snapshot = -1;
-	m->h.fresh = m->h.restore = true;
+	m->h.new_segments = m->h.restore = true;
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (m->h.slots[i].used && slots_renew(m, i) < 0)
 			return -1;
@@ -270,14 +270,14 @@ static int thaw(struct master *m)
 }
 
 /* One that follows another program: everything is there. */
-static int start_heir(struct master *m)
+static int start_successor(struct master *m)
 {
 	snprintf(m->dir.path, sizeof(m->dir.path), "%s", m->h.settings.runtime_dir);
 	m->dir.lock = m->h.lock;
 	m->dir.control = m->h.control;
-	if (m->h.roll == 0) {
+	if (m->h.reload_number == 0) {
 		m->by_path = true;
-		m->h.roll = 1;
+		m->h.reload_number = 1;
 	}
 	fcntl(m->dir.control, F_SETFD, FD_CLOEXEC);
 	if (m->h.caller >= 0)
@@ -290,13 +290,13 @@ static int start_heir(struct master *m)
 		listen_end(&m->h.dropped[i]);
 	m->h.dropped_count = 0;
 	if (m->h.snapshot >= 0)
-		return FAIL_POINT("heir-thaw") ? -1 : thaw(m);
+		return FAIL_POINT("successor-restore") ? -1 : restore_segments(m);
 	if (hub_attach(&m->hub, m->h.hub, true) < 0) {
 		log_error("hub segment: %s", strerror(errno));
 		return -1;
 	}
 	m->hub.wake = m->h.wake;
-	return FAIL_POINT("heir-start") ? -1 : 0;
+	return FAIL_POINT("successor-start") ? -1 : 0;
 }
 
 static int read_config(struct config *config, const struct config_source *source)
@@ -310,29 +310,29 @@ static int read_config(struct config *config, const struct config_source *source
 	return 0;
 }
 
-static int prepare(struct master *m, const struct config_source *source, int heritage)
+static int prepare(struct master *m, const struct config_source *source, int handover)
 {
 
 	log_init("master", LOG_LEVEL_INFO);
 	prctl(PR_SET_NAME, "janus");	/* (a program that is executed by descriptor is named by the number) */
-	if (heritage >= 0 && heritage_read(&m->h, heritage) < 0) {
-		log_error("the heritage can't be read");
+	if (handover >= 0 && handover_read(&m->h, handover) < 0) {
+		log_error("the handover state can't be read");
 		return -1;
 	}
-	if (heritage >= 0)
+	if (handover >= 0)
 		m->dir.control = m->h.control;
-	if (heritage >= 0 && m->h.failed[0]) {
+	if (handover >= 0 && m->h.failed[0]) {
 		m->config.settings = m->h.settings;	/* the configuration is the one that failed */
 		if (source->file)
 			snprintf(m->config.file, sizeof(m->config.file), "%s", source->file);
 	} else if (read_config(&m->config, source) < 0) {
 		/* (It was good when the predecessor read it.) */
-		if (heritage < 0)
+		if (handover < 0)
 			return -1;
 		m->config.settings = m->h.settings;
 	}
 	log_init("master", settings_log_level(&m->config.settings));
-	if (heritage >= 0)
+	if (handover >= 0)
 		settings_keep(&m->config.settings, &m->h.settings);
 	m->h.settings = m->config.settings;
 	m->h.layout = HUB_LAYOUT;
@@ -354,19 +354,19 @@ static int prepare(struct master *m, const struct config_source *source, int her
 	return m->loop ? 0 : -1;
 }
 
-int master_main(const struct config_source *source, char **argv, int heritage)
+int master_main(const struct config_source *source, char **argv, int handover)
 {
 	static struct master master;
 	struct master *m = &master;
 
 	m->source = *source;
 	m->argv = argv;
-	if (prepare(m, source, heritage) < 0) {
-		roll_give_back(m, "the new program can't start (the log says why)");
+	if (prepare(m, source, handover) < 0) {
+		rolling_give_back(m, "the new program can't start (the log says why)");
 		return 1;
 	}
-	if ((heritage >= 0 ? start_heir(m) : start_fresh(m)) < 0) {
-		roll_give_back(m, "the new program can't start (the log says why)");
+	if ((handover >= 0 ? start_successor(m) : start_fresh(m)) < 0) {
+		rolling_give_back(m, "the new program can't start (the log says why)");
 		slots_kill(m, SIGKILL);
 		end_listeners(m);
 		if (m->dir.lock > 0)
@@ -378,8 +378,8 @@ int master_main(const struct config_source *source, char **argv, int heritage)
 	while (!slots_reap(m))
 		master_stop(m, 1);
 	slots_take_over(m);
-	if (heritage >= 0 && !m->stopping)
-		roll_begin(m);
+	if (handover >= 0 && !m->stopping)
+		rolling_begin(m);
 	if (!m->stopping || slots_alive(m) > 0)
 		ev_run(m->loop, 0);
 	runtime_dir_close(&m->dir);

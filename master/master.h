@@ -2,16 +2,15 @@
  * The master, and what its files offer each other.
  *
  *   master.c           start, signals, orderly stop
- *   roll.c             a reload's second half, in the new program: slot after slot, or back to the old one
+ *   rolling.c          the rolling replacement, a reload's second half: the new program goes to slot after slot, or back to the old one
  *   reload.c           SIGHUP: configuration and program anew, as far as the old program sees to it
  *   probe.c            can the next program take over?
- *   freeze.c           before a program with another layout: everything into snapshots
+ *   quiesce.c          before a program with another layout: everything into snapshots
  *   slots.c            keepers: started, missed, replaced
  *   control_server.c   takes janusctl's requests, for those whom master.c has told it
  *   control_status.c   answers those that only want to know
  *
- * Each of them calls those of a later line that it needs, and none of an earlier one: they report by what they return, or by what they leave in
- * struct master.
+ * Each of them calls only files of later lines. What an earlier one is to know it reads from what they return, or from struct master.
  */
 #ifndef MASTER_MASTER_H
 #define MASTER_MASTER_H
@@ -20,7 +19,7 @@
 #include <stdbool.h>
 
 #include "master/config.h"
-#include "master/heritage.h"
+#include "master/handover.h"
 #include "master/orders.h"
 #include "master/restarts.h"
 #include "master/runtime_dir.h"
@@ -31,17 +30,17 @@ struct master_slot {
 	bool lost;			/* its keeper died; its worker may still be about */
 	bool vacant;			/* both are gone, and a keeper is to be made: now, or at retry_at */
 	bool uncleared;			/* and what its sessions were still stands in the hub and the segment */
-	bool lacking;			/* the keeper could not start for want of something */
+	bool shortage;			/* the keeper could not start, as the machine was short of something */
 	bool ours;			/* its keeper was made by this program, and not by a predecessor */
 	uint64_t retry_at;		/* milliseconds of CLOCK_MONOTONIC */
 	struct restarts restarts;	/* of keepers */
 	uint64_t beat, looked, silent;	/* the keeper's last sign of life seen; when it was looked for; milliseconds without one */
 };
 
-enum roll_step {
-	ROLL_TRIAL,			/* one slot has the new program: do its workers live? */
-	ROLL_ALL,			/* all slots at once, as all workers have left: wait until they live */
-	ROLL_EACH,			/* one slot after the other */
+enum rolling_step {
+	ROLLING_CANARY,			/* one slot has the new program: do its workers live? */
+	ROLLING_ALL,			/* all slots at once, as all workers have left: wait until they live */
+	ROLLING_EACH,			/* one slot after the other */
 };
 
 struct master {
@@ -49,9 +48,9 @@ struct master {
 	char **argv;			/* as started */
 	struct config config;
 	struct runtime_dir dir;
-	bool by_path;			/* keepers are those of a predecessor that executes what stands at its path: their orders bring no program */
+	bool by_path;			/* a predecessor's keepers execute what stands at its path, and expect no program with an order */
 	int program;			/* O_PATH, of the program that this is: keepers are made from it, whatever stands at the path */
-	struct heritage h;		/* descriptors, listeners, slots: all that goes on over an upgrade */
+	struct handover h;		/* descriptors, listeners, slots: all that goes on over an upgrade */
 	struct hub hub;
 	struct master_slot slot[INDEX_SLOTS_MAX];
 	uint32_t sessions_max;		/* descriptors a slot may have */
@@ -65,32 +64,32 @@ struct master {
 	bool stopping;
 	int status;			/* to exit with */
 
-	/* freeze.c */
-	struct ev_timer freeze_timer;
-	void (*frozen)(struct master *m, const char *error);
-	uint64_t freeze_deadline;	/* milliseconds of CLOCK_MONOTONIC */
-	uint32_t freeze_refusals;	/* of keepers, before */
+	/* quiesce.c */
+	struct ev_timer quiesce_timer;
+	void (*quiesced)(struct master *m, const char *error);
+	uint64_t quiesce_deadline;	/* milliseconds of CLOCK_MONOTONIC */
+	uint32_t quiesce_refusals;	/* of keepers, before */
 
 	/* reload.c */
 	bool reloading;
 	bool again;			/* another was asked for meanwhile */
-	struct heritage next;		/* what the following program is to be given */
+	struct handover next;		/* what the following program is to be given */
 	int next_program;		/* O_PATH */
 
-	/* roll.c */
-	struct ev_timer roll_timer;
+	/* rolling.c */
+	struct ev_timer rolling_timer;
 	bool rolling;
-	enum roll_step roll_step;
-	unsigned roll_slot;		/* being replaced */
-	uint32_t roll_refused;		/* of that slot, before */
-	uint64_t roll_deadline;		/* milliseconds of CLOCK_MONOTONIC, as the next */
-	const char *trial_failed;	/* why; NULL it has not */
+	enum rolling_step rolling_step;
+	unsigned rolling_slot;		/* being replaced */
+	uint32_t rolling_refused;		/* of that slot, before */
+	uint64_t rolling_deadline;		/* milliseconds of CLOCK_MONOTONIC, as the next */
+	const char *canary_failed;	/* why; NULL it has not */
 	uint64_t back_at;		/* when the way back is tried */
-	char roll_error[HERITAGE_TEXT_MAX];	/* what did not happen, "" all did */
+	char rolling_error[HANDOVER_TEXT_MAX];	/* what did not happen, "" all did */
 };
 
-/* Runs the server in the foreground. `heritage` is that of the program this one follows, or -1. Returns the exit status. */
-int master_main(const struct config_source *source, char **argv, int heritage);
+/* Runs the server in the foreground. `handover` is that of the program this one follows, or -1. Returns the exit status. */
+int master_main(const struct config_source *source, char **argv, int handover);
 
 /* slots.c */
 int slots_start(struct master *m, unsigned slot);	/* a new slot and its keeper. -1 (logged) */
@@ -112,24 +111,24 @@ void reload(struct master *m, int caller);
 void reload_abandon(struct master *m);			/* the server stops: what a reload under way has opened is closed */
 void reload_again(struct master *m);			/* if one was asked for while it could not be, and it can be now */
 /*
- * Executes another program (O_PATH descriptor) with this heritage in the master's place. Signals are held. Returns only if it fails, errno
+ * Executes another program (O_PATH descriptor) with this handover state in the master's place. Signals are held. Returns only if it fails, errno
  * set.
  */
-void reload_execute(struct master *m, int program, int heritage);
+void reload_execute(struct master *m, int program, int handover);
 
-/* roll.c */
-void roll_begin(struct master *m);			/* the program has followed another: has the slots follow */
-void roll_abandon(struct master *m);			/* the server stops */
+/* rolling.c */
+void rolling_begin(struct master *m);			/* the program has followed another: has the slots follow */
+void rolling_abandon(struct master *m);			/* the server stops */
 /*
  * The program can't take over, and nothing of it runs but this master: becomes the old one again. Returns if there is none, or it can't be.
  */
-void roll_give_back(struct master *m, const char *why);
+void rolling_give_back(struct master *m, const char *why);
 
-/* freeze.c */
+/* quiesce.c */
 /* Has all workers leave snapshots, then calls done(m, NULL), or done(m, error) when it could not be and all go on. */
-void freeze(struct master *m, void (*done)(struct master *m, const char *error));
-void freeze_undo(struct master *m);
-int freeze_write_hub(struct master *m);			/* all are frozen: a file with the hub's snapshot, or -1 with errno */
+void quiesce(struct master *m, void (*done)(struct master *m, const char *error));
+void quiesce_undo(struct master *m);			/* all go on, from where they were */
+int quiesce_write_hub(struct master *m);		/* when all workers have left: a file with the hub's snapshot, or -1 with errno */
 
 /* control_server.c */
 /* What is done with a request. The function answers with control_answer(), at once or later, or with bytes of its own, and closes. */

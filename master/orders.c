@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define FDS_MAX (LISTENERS_MAX + 4)	/* heritage, program, hub, segment, listen sockets */
+#define FDS_MAX (LISTENERS_MAX + 4)	/* handover state, program, hub, segment, listen sockets */
 
 union control {
 	struct cmsghdr head;
@@ -53,17 +53,17 @@ int orders_send(int socket, enum order order)
 	return send_order(socket, order, NULL, 0);
 }
 
-int orders_send_replace(int socket, const struct heritage *h, int program)
+int orders_send_replace(int socket, const struct handover *h, int program)
 {
 	int fds[FDS_MAX], r;
 	unsigned count = 0;
 
-	fds[count++] = heritage_write(h);
+	fds[count++] = handover_write(h);
 	if (fds[0] < 0)
 		return -1;
 	if (program >= 0)
 		fds[count++] = program;
-	if (h->fresh) {
+	if (h->new_segments) {
 		fds[count++] = h->hub;
 		fds[count++] = h->slots[h->slot].segment;
 	}
@@ -100,22 +100,22 @@ static void close_passed(const struct passed *passed, unsigned from)
 		close(passed->fds[i]);
 }
 
-/* How many descriptors come with this heritage, itself among them. */
-static unsigned fds_of(const struct heritage *h)
+/* How many descriptors come with this handover state, its own among them. */
+static unsigned fds_of(const struct handover *h)
 {
-	return 2 + (h->fresh ? 2 : 0) + h->listeners;
+	return 2 + (h->new_segments ? 2 : 0) + h->listeners;
 }
 
-/* Descriptors get the names that they have in the heritage. */
+/* Puts the descriptors where the handover state names them. */
 static void name_passed(struct order_received *r, const struct passed *passed)
 {
-	struct heritage *h = &r->heritage;
+	struct handover *h = &r->handover;
 	const int *fd = passed->fds + 1;
 	int *segment = &h->slots[h->slot].segment;
 
 	r->program = *fd++;
 	h->hub = *segment = -1;
-	if (h->fresh) {
+	if (h->new_segments) {
 		h->hub = *fd++;
 		*segment = *fd++;
 	}
@@ -131,10 +131,10 @@ static void bad(struct order_received *r, const char *error)
 
 static void receive_replace(struct order_received *r, const struct passed *passed)
 {
-	/* (heritage_read() closes the heritage. Nobody may do that twice: the worker may have been given the number meanwhile.) */
-	bool read = passed->count > 0 && heritage_read(&r->heritage, passed->fds[0]) == 0;
+	/* (handover_read() closes what it reads. Nobody may close that number again: the worker may have been given it for something else.) */
+	bool read = passed->count > 0 && handover_read(&r->handover, passed->fds[0]) == 0;
 
-	if (read && r->heritage.slot >= 0 && r->heritage.slot < INDEX_SLOTS_MAX && fds_of(&r->heritage) == passed->count) {
+	if (read && r->handover.slot >= 0 && r->handover.slot < INDEX_SLOTS_MAX && fds_of(&r->handover) == passed->count) {
 		name_passed(r, passed);
 		return;
 	}
@@ -166,19 +166,19 @@ void orders_receive(int socket, struct order_received *r)
 		receive_replace(r, &passed);
 	} else {
 		close_passed(&passed, 0);
-		if (r->order != ORDER_FREEZE && r->order != ORDER_THAW)
+		if (r->order != ORDER_QUIESCE && r->order != ORDER_RESUME)
 			bad(r, "it is none that this version knows");
 	}
 }
 
 void orders_close(const struct order_received *r)
 {
-	const struct heritage *h = &r->heritage;
+	const struct handover *h = &r->handover;
 
 	if (r->order != ORDER_REPLACE)
 		return;
 	close(r->program);
-	if (h->fresh) {
+	if (h->new_segments) {
 		close(h->hub);
 		close(h->slots[h->slot].segment);
 	}

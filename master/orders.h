@@ -4,25 +4,25 @@
  *
  *   one byte       enum order
  *   SCM_RIGHTS     with ORDER_REPLACE, in this order:
- *                    the heritage (heritage.h)
+ *                    the handover state (handover.h)
  *                    the program (O_PATH); not from a master whose keepers are those of a version that executes what stands at its path
- *                    if the heritage says `fresh`: the hub, the slot segment
- *                    the listen sockets, as many and in the order as the heritage has them
+ *                    if that says `new_segments`: the hub, the slot segment
+ *                    the listen sockets, as many as it has and in its order
  *
- * Numbers of descriptors that a heritage names are the sender's. orders_receive() puts in what the same things are called here.
+ * Numbers of descriptors that a handover state has in it are the sender's. orders_receive() puts in what the same things are called here.
  */
 #ifndef MASTER_ORDERS_H
 #define MASTER_ORDERS_H
 
-#include "master/heritage.h"
+#include "master/handover.h"
 
 enum order {
 	ORDER_NONE = 0,		/* nothing has come */
 	ORDER_END = 1,		/* the master is gone */
 	ORDER_BAD = 2,		/* one that can't be followed: `error` says why, and what came along is closed */
-	ORDER_REPLACE = 'R',	/* execute the program that comes along with its heritage, and replace the worker */
-	ORDER_FREEZE = 'F',	/* have the worker leave a snapshot, and wait: the slot's state becomes SLOT_FROZEN */
-	ORDER_THAW = 'T',	/* go on as if nothing had been */
+	ORDER_REPLACE = 'R',	/* execute the program that comes along, with the handover state, and replace the worker */
+	ORDER_QUIESCE = 'F',	/* have the worker leave a snapshot, and wait: the slot's state becomes SLOT_QUIESCED */
+	ORDER_RESUME = 'T',	/* go on as if nothing had been */
 };
 
 struct order_received {
@@ -30,7 +30,7 @@ struct order_received {
 	const char *error;		/* ORDER_BAD: why */
 	/* ORDER_REPLACE: its descriptors are the receiver's to close, with orders_close() if it does not keep them. */
 	int program;
-	struct heritage heritage;	/* with `hub` and the slot's `segment` if it says `fresh`, -1 else; and the listen sockets */
+	struct handover handover;	/* its `hub` and the slot's `segment` are -1 but with `new_segments` */
 };
 
 /* A socket for a slot's orders. 0, or -1 with errno. */
@@ -39,7 +39,7 @@ int orders_open(int *masters_end, int *keepers_end);
 /* By the master. Neither waits; 0, or -1 with errno. */
 int orders_send(int socket, enum order order);
 /* `h`: what the keeper is given, with the master's numbers. `program`: -1 if none is to go along. */
-int orders_send_replace(int socket, const struct heritage *h, int program);
+int orders_send_replace(int socket, const struct handover *h, int program);
 
 /* By the keeper, who does not wait either. Whatever comes along is either in *r or closed. */
 void orders_receive(int socket, struct order_received *r);

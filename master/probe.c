@@ -27,12 +27,12 @@
 #define ANSWER_MAX 4096
 #define WHY_MAX 300
 
-static __attribute__((format(printf, 2, 3))) int refuse(const struct heritage *h, const char *format, ...);
+static __attribute__((format(printf, 2, 3))) int refuse(const struct handover *h, const char *format, ...);
 
 /* ---- who asks ---- */
 
 /* The child: never returns. */
-static __attribute__((noreturn)) void ask_child(const struct master *m, int program, int heritage)
+static __attribute__((noreturn)) void ask_child(const struct master *m, int program, int handover)
 {
 	sigset_t none;
 
@@ -43,7 +43,7 @@ static __attribute__((noreturn)) void ask_child(const struct master *m, int prog
 	if ((uint32_t)getppid() != m->h.master)
 		_exit(127);
 	fcntl(m->next.answer, F_SETFD, 0);
-	program_become(program, m->argv, "--probe", heritage);
+	program_become(program, m->argv, "--probe", handover);
 	_exit(refuse(&m->next, "it can't be executed: %s", program_error(errno)));
 }
 
@@ -111,19 +111,19 @@ static int fail(char *error, const char *what)
 /* With the pipe there. */
 static int ask(struct master *m, int program, int from, char error[CONFIG_ERROR_MAX])
 {
-	int heritage, status = 0;
+	int handover, status = 0;
 	pid_t pid;
 
 	if (getrandom(&m->next.nonce, sizeof(m->next.nonce), 0) != sizeof(m->next.nonce))
 		return fail(error, "random number");
 	m->next.nonce >>= 1;		/* so that it fits into a signed number */
-	heritage = heritage_write(&m->next);
-	if (heritage < 0)
-		return fail(error, "heritage");
+	handover = handover_write(&m->next);
+	if (handover < 0)
+		return fail(error, "handover state");
 	pid = fork();
 	if (pid == 0)
-		ask_child(m, program, heritage);
-	close(heritage);
+		ask_child(m, program, handover);
+	close(handover);
 	if (pid < 0)
 		return fail(error, "fork");
 	if (!wait_for(pid, &status)) {
@@ -154,7 +154,7 @@ static void put_key(msgpack_packer *p, const char *key)
 	msgpack_pack_str_with_body(p, key, strlen(key));
 }
 
-static int answer(const struct heritage *h, int answer, const char *why)
+static int answer(const struct handover *h, int answer, const char *why)
 {
 	msgpack_sbuffer buffer;
 	msgpack_packer p;
@@ -180,7 +180,7 @@ static int answer(const struct heritage *h, int answer, const char *why)
 	return failed ? PROBE_NO : answer;
 }
 
-__attribute__((format(printf, 2, 3))) static int refuse(const struct heritage *h, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static int refuse(const struct handover *h, const char *format, ...)
 {
 	char why[WHY_MAX];
 	va_list args;
@@ -191,8 +191,8 @@ __attribute__((format(printf, 2, 3))) static int refuse(const struct heritage *h
 	return answer(h, PROBE_NO, why);
 }
 
-/* All are frozen, and the snapshot is there: does it go into a hub of ours? */
-static int probe_snapshot(const struct heritage *h)
+/* All workers have left, and the hub's snapshot is there: does it go into a hub of ours? */
+static int probe_snapshot(const struct handover *h)
 {
 	struct hub hub;
 	int fd = hub_create(&h->settings);
@@ -203,17 +203,17 @@ static int probe_snapshot(const struct heritage *h)
 	return refuse(h, "snapshot of the hub: %s", strerror(errno));
 }
 
-int probe_main(const struct config_source *source, int heritage)
+int probe_main(const struct config_source *source, int handover)
 {
-	static struct heritage h;
+	static struct handover h;
 	static struct config config;
 	char error[CONFIG_ERROR_MAX];
 	struct hub hub;
 
 	log_init("probe", LOG_LEVEL_INFO);
 	CRASH_ALWAYS("probe-abort");
-	if (heritage_read(&h, heritage) < 0) {
-		log_error("the heritage can't be read");
+	if (handover_read(&h, handover) < 0) {
+		log_error("the handover state can't be read");
 		return PROBE_NO;
 	}
 	if (config_read(&config, source, error) < 0)

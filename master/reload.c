@@ -26,7 +26,7 @@ static void warn_of_restarts(const struct settings *wanted, const struct setting
 		log_warning("%s has changed: that takes a restart", d->name);
 }
 
-static bool has_listener(const struct heritage *h, int fd)
+static bool has_listener(const struct handover *h, int fd)
 {
 	for (unsigned i = 0; i < h->listeners; i++)
 		if (h->listen[i].fd == fd)
@@ -35,11 +35,11 @@ static bool has_listener(const struct heritage *h, int fd)
 }
 
 /* The listen sockets of the new configuration: those that are there already, and new ones. -1 with error[], nothing changed. */
-static int open_listeners(const struct master *m, const struct config *config, struct heritage *next, char error[CONFIG_ERROR_MAX])
+static int open_listeners(const struct master *m, const struct config *config, struct handover *next, char error[CONFIG_ERROR_MAX])
 {
 	next->listeners = 0;
 	for (unsigned i = 0; i < config->listeners; i++) {
-		struct heritage_listener *l = &next->listen[next->listeners];
+		struct handover_listener *l = &next->listen[next->listeners];
 		bool found = false;
 
 		for (unsigned j = 0; j < m->h.listeners && !found; j++)
@@ -75,7 +75,7 @@ static void pass_signals_on(const struct master *m)
 		raise(SIGHUP);
 }
 
-void reload_execute(struct master *m, int program, int heritage)
+void reload_execute(struct master *m, int program, int handover)
 {
 	int caller = m->next.caller;
 
@@ -84,7 +84,7 @@ void reload_execute(struct master *m, int program, int heritage)
 	fcntl(m->dir.control, F_SETFD, 0);
 	pass_signals_on(m);
 	control_hurry();
-	program_become(program, m->argv, "--heritage", heritage);
+	program_become(program, m->argv, "--heritage", handover);
 	if (caller >= 0)
 		fcntl(caller, F_SETFD, FD_CLOEXEC);
 	fcntl(m->dir.control, F_SETFD, FD_CLOEXEC);
@@ -130,7 +130,7 @@ static int try_successor(struct master *m, char error[CONFIG_ERROR_MAX])
 	if (answer != PROBE_YES)
 		return answer;
 	m->next.again = m->again;	/* it may have been asked for while the workers left their snapshots */
-	fd = heritage_write(&m->next);
+	fd = handover_write(&m->next);
 	fcntl(m->program, F_SETFD, 0);		/* the next program can go back to this one */
 	if (fd >= 0)
 		reload_execute(m, m->next_program, fd);
@@ -145,13 +145,13 @@ static int try_successor(struct master *m, char error[CONFIG_ERROR_MAX])
 static void note_memory(struct master *m)
 {
 	memcpy(m->next.slots, m->h.slots, sizeof(m->next.slots));
-	m->next.before.hub = m->h.hub;
+	m->next.fallback.hub = m->h.hub;
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
-		m->next.before.segment[i] = m->h.slots[i].used ? m->h.slots[i].segment : -1;
+		m->next.fallback.segment[i] = m->h.slots[i].used ? m->h.slots[i].segment : -1;
 }
 
 /* Every worker has left a snapshot; or the old program goes on. */
-static void on_frozen(struct master *m, const char *failed)
+static void on_quiesced(struct master *m, const char *failed)
 {
 	char error[CONFIG_ERROR_MAX];
 	sigset_t before;
@@ -162,12 +162,12 @@ static void on_frozen(struct master *m, const char *failed)
 	}
 	hold_signals(&before);
 	note_memory(m);
-	m->next.snapshot = freeze_write_hub(m);
+	m->next.snapshot = quiesce_write_hub(m);
 	if (m->next.snapshot < 0)
 		snprintf(error, sizeof(error), "snapshot of the hub: %s", strerror(errno));
 	else if (try_successor(m, error) == PROBE_SNAPSHOT)
 		snprintf(error, sizeof(error), "%.256s can't say whether it reads the snapshot; the old program goes on", m->h.program);
-	freeze_undo(m);
+	quiesce_undo(m);
 	if (m->next.snapshot >= 0)
 		close(m->next.snapshot);
 	refused(m, error);
@@ -177,19 +177,19 @@ static void on_frozen(struct master *m, const char *failed)
 /* What the following program is given, before the new configuration is looked at; and what it would go back to. */
 static void begin_next(struct master *m, int caller)
 {
-	struct heritage_before *before = &m->next.before;
+	struct handover_fallback *fallback = &m->next.fallback;
 
 	m->next = m->h;
 	m->next.caller = caller;
-	m->next.fresh = m->next.restore = m->next.again = false;
+	m->next.new_segments = m->next.restore = m->next.again = false;
 	m->next.failed[0] = '\0';
-	m->next.roll++;
-	before->there = true;
-	before->program = m->program;
-	before->hub = -1;
-	before->settings = m->h.settings;
-	before->listeners = m->h.listeners;
-	memcpy(before->listen, m->h.listen, sizeof(before->listen));
+	m->next.reload_number++;
+	fallback->there = true;
+	fallback->program = m->program;
+	fallback->hub = -1;
+	fallback->settings = m->h.settings;
+	fallback->listeners = m->h.listeners;
+	memcpy(fallback->listen, m->h.listen, sizeof(fallback->listen));
 }
 
 /* NULL, or why it can't be now. */
@@ -226,7 +226,7 @@ static void prepare(struct master *m, int caller)
 	} else if (open_listeners(m, &config, &m->next, error) < 0 || try_successor(m, error) == PROBE_NO)
 		refused(m, error);
 	else
-		freeze(m, on_frozen);
+		quiesce(m, on_quiesced);
 }
 
 void reload(struct master *m, int caller)

@@ -2,12 +2,13 @@
  * Crash loops. A process that dies is made again at once, however often it is killed from outside. What must not go on for ever is a process that
  * dies of its own fault each time before it has made any progress.
  *
- * A death *counts* if the process died of its own fault (a crash, a hang, an exit), nothing that it died of could be taken away (blame.h),
+ * A death *counts* if the process died of its own fault (a crash, a hang, an exit), nothing that it died of could be taken away (attribution.h),
  * and it had made no progress since it was made: a worker, RESTARTS_PROGRESS turns of its loop while live; a keeper, a live worker. More
  * than `restart_limit` deaths that count, with no progress in between and no pause longer than `restart_window`, are a crash loop: the slot
  * starts empty. A second crash loop without progress in between: it is given up.
  *
- * What the machine lacks (processes, descriptors, memory) is no death at all: it is tried again after pauses that grow.
+ * If a process can't start because the machine is short of something (processes, descriptors, memory), that is no death at all: it is tried
+ * again, after pauses that grow.
  */
 #ifndef MASTER_RESTARTS_H
 #define MASTER_RESTARTS_H
@@ -37,7 +38,7 @@ enum restart_verdict restarts_note(struct restarts *r, const struct settings *se
 /* It has got somewhere: what was before is forgotten. */
 void restarts_progress(struct restarts *r);
 
-/* Something was lacking: milliseconds to wait before it is tried again. From 10 ms, doubled up to 5 s; restarts_ready() forgets. */
+/* The machine was short of something: milliseconds to wait before it is tried again. From 10 ms, doubled up to 5 s; restarts_ready() forgets. */
 unsigned restarts_pause(struct restarts *r);
 void restarts_ready(struct restarts *r);
 

@@ -17,7 +17,7 @@
 #include "master/limits.h"
 #include "master/master.h"
 #include "master/program.h"
-#include "shm/lack.h"
+#include "shm/shortage.h"
 #include "shm/log.h"
 #include "shm/slot.h"
 
@@ -27,22 +27,22 @@
 #define RETRY 0.02		/* and while one is to be made again */
 #define SILENT_MS 10000		/* without a sign of life, if hang_limit says nothing */
 
-/* What of the heritage a keeper gets. */
-static const struct heritage *keeper_heritage(const struct master *m, unsigned slot, int orders)
+/* What a keeper gets of the handover state. */
+static const struct handover *keeper_handover(const struct master *m, unsigned slot, int orders)
 {
-	static struct heritage h;
+	static struct handover h;
 
 	h = m->h;
 	h.slot = (int)slot;
-	h.control = h.caller = h.snapshot = h.trial_slot = -1;
+	h.control = h.caller = h.snapshot = h.canary_slot = -1;
 	h.died = 0;
-	h.before.there = false;
+	h.fallback.there = false;
 	h.failed[0] = '\0';
 	h.slots[slot].orders = orders;
 	return &h;
 }
 
-static __attribute__((noreturn)) void keeper_child(const struct master *m, unsigned slot, int heritage)
+static __attribute__((noreturn)) void keeper_child(const struct master *m, unsigned slot, int handover)
 {
 	char option[64];
 	char *argv[] = { (char *)(uintptr_t)KEEPER_NAME, option, NULL };
@@ -58,10 +58,10 @@ static __attribute__((noreturn)) void keeper_child(const struct master *m, unsig
 		close(m->h.slots[i].orders);
 	}
 	close(m->h.slots[slot].orders);
-	snprintf(option, sizeof(option), "--heritage=%d", heritage);
+	snprintf(option, sizeof(option), "--heritage=%d", handover);
 	program_execute(m->program, argv);
 	log_error("the program can't be executed: %s", strerror(errno));
-	_exit(lack(errno) ? KEEPER_LACKING : KEEPER_FAILED);
+	_exit(is_shortage(errno) ? KEEPER_SHORTAGE : KEEPER_FAILED);
 }
 
 /* No process any more, or a dead one that waits to be reaped. */
@@ -89,17 +89,17 @@ static void forget(struct master *m, unsigned slot);
 
 static int start_keeper(struct master *m, unsigned slot)
 {
-	struct heritage_slot *s = &m->h.slots[slot];
-	int ours, keepers, heritage;
+	struct handover_slot *s = &m->h.slots[slot];
+	int ours, keepers, handover;
 	pid_t pid;
 
 	if (orders_open(&ours, &keepers) < 0) {
 		log_error("socketpair: %s", strerror(errno));
 		return -1;
 	}
-	heritage = heritage_write(keeper_heritage(m, slot, keepers));
-	if (heritage < 0) {
-		log_error("heritage: %s", strerror(errno));
+	handover = handover_write(keeper_handover(m, slot, keepers));
+	if (handover < 0) {
+		log_error("handover state: %s", strerror(errno));
 		close(ours);
 		close(keepers);
 		return -1;
@@ -112,9 +112,9 @@ static int start_keeper(struct master *m, unsigned slot)
 	atomic_store(&m->hub.shm->slot[slot].worker, 0);
 	pid = fork();
 	if (pid == 0)
-		keeper_child(m, slot, heritage);
+		keeper_child(m, slot, handover);
 	close(keepers);
-	close(heritage);
+	close(handover);
 	if (pid < 0) {
 		log_error("fork: %s", strerror(errno));
 		return -1;
@@ -140,12 +140,12 @@ static int make_segment(const struct master *m, unsigned slot)
 
 int slots_start(struct master *m, unsigned slot)
 {
-	struct heritage_slot *s = &m->h.slots[slot];
+	struct handover_slot *s = &m->h.slots[slot];
 
-	*s = (struct heritage_slot){ .used = true, .orders = -1 };
+	*s = (struct handover_slot){ .used = true, .orders = -1 };
 	s->segment = make_segment(m, slot);
 	if (s->segment < 0) {
-		*s = (struct heritage_slot){ .segment = -1, .orders = -1 };
+		*s = (struct handover_slot){ .segment = -1, .orders = -1 };
 		return -1;
 	}
 	hub_clear_slot(&m->hub, slot, INDEX_SLOTS_MAX + 1);
@@ -161,7 +161,7 @@ int slots_order_replace(struct master *m, unsigned slot)
 {
 	bool by_path = m->by_path && !atomic_load(&m->hub.shm->slot[slot].keeper_beat);
 
-	return orders_send_replace(m->h.slots[slot].orders, keeper_heritage(m, slot, -1), by_path ? -1 : m->program);
+	return orders_send_replace(m->h.slots[slot].orders, keeper_handover(m, slot, -1), by_path ? -1 : m->program);
 }
 
 int slots_order(struct master *m, unsigned slot, enum order order)
@@ -171,12 +171,12 @@ int slots_order(struct master *m, unsigned slot, enum order order)
 
 int slots_renew(struct master *m, unsigned slot)
 {
-	struct heritage_slot *s = &m->h.slots[slot];
+	struct handover_slot *s = &m->h.slots[slot];
 	int fd = make_segment(m, slot);
 
 	if (fd < 0)
 		return -1;
-	if (!m->h.before.there)
+	if (!m->h.fallback.there)
 		close(s->segment);
 	s->segment = fd;
 	m->hub.shm->slot[slot].connections_max = m->sessions_max - RESERVED;
@@ -199,11 +199,11 @@ void slots_recount(const struct master *m, unsigned slot)
 
 static void forget(struct master *m, unsigned slot)
 {
-	struct heritage_slot *s = &m->h.slots[slot];
+	struct handover_slot *s = &m->h.slots[slot];
 
 	close(s->segment);
 	close(s->orders);
-	*s = (struct heritage_slot){ .segment = -1, .orders = -1 };
+	*s = (struct handover_slot){ .segment = -1, .orders = -1 };
 	m->slot[slot].lost = m->slot[slot].vacant = false;
 	hub_clear_slot(&m->hub, slot, INDEX_SLOTS_MAX + 1);
 	atomic_store(&m->hub.shm->slot[slot].state, SLOT_UNUSED);
@@ -211,7 +211,7 @@ static void forget(struct master *m, unsigned slot)
 	atomic_store(&m->hub.shm->slot[slot].worker, 0);
 }
 
-/* All that its sessions were is forgotten. -1 with errno: something is lacking. */
+/* Forgets all of the slot's sessions. -1 with errno: the machine is short of something. */
 static int clear_lost(struct master *m, unsigned slot)
 {
 	struct slot segment;
@@ -267,27 +267,27 @@ static void fill_vacant(struct master *m, unsigned slot)
 static void lost(struct master *m, unsigned slot)
 {
 	m->slot[slot].lost = false;
-	hub_settle(&m->hub, slot);
+	hub_repair(&m->hub, slot);
 	if (m->stopping)
 		return;
 	m->slot[slot].vacant = m->slot[slot].uncleared = true;
-	if (m->slot[slot].lacking)
+	if (m->slot[slot].shortage)
 		fill_later(m, slot, restarts_pause(&m->slot[slot].restarts));
 	else
 		fill_vacant(m, slot);
-	m->slot[slot].lacking = false;
+	m->slot[slot].shortage = false;
 }
 
 /* Notes a keeper's death. True: the keepers die of their own fault, one after the other, before a worker is live, and that must end. */
-static bool died_in_vain(struct master *m, unsigned slot, int status)
+static bool died_without_progress(struct master *m, unsigned slot, int status)
 {
 	bool killed = WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
 
-	m->slot[slot].lacking = WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_LACKING;
+	m->slot[slot].shortage = WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_SHORTAGE;
 	if (atomic_load(&m->hub.shm->slot[slot].turns) > 0) {
 		restarts_progress(&m->slot[slot].restarts);
 		restarts_ready(&m->slot[slot].restarts);
-	} else if (!killed && !m->slot[slot].lacking && !m->held)
+	} else if (!killed && !m->slot[slot].shortage && !m->held)
 		return restarts_note(&m->slot[slot].restarts, &m->config.settings, restarts_now()) != RESTART;
 	return false;
 }
@@ -307,7 +307,7 @@ static bool keeper_gone(struct master *m, unsigned slot, int status)
 			m->again = true;
 		return true;
 	}
-	if ((WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_GAVE_UP) || died_in_vain(m, slot, status)) {
+	if ((WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_GAVE_UP) || died_without_progress(m, slot, status)) {
 		log_error("slot %u: a crash loop that does not end (restart_limit); stopping", slot);
 		forget(m, slot);
 		return false;
@@ -355,8 +355,8 @@ static void watch_keeper(struct master *m, unsigned slot, uint64_t now)
 	uint32_t worker = atomic_load(&shm->worker);
 
 	s->looked = now;
-	/* One that is frozen beats in its predecessor's hub. */
-	if (beat != s->beat || (m->h.fresh && atomic_load(&shm->roll) != m->h.roll)) {
+	/* (With another layout, a keeper that has not followed yet gives its signs of life in the old hub, which is not looked at.) */
+	if (beat != s->beat || (m->h.new_segments && atomic_load(&shm->reload_number) != m->h.reload_number)) {
 		s->beat = beat;
 		s->silent = 0;
 		return;

@@ -21,9 +21,9 @@
 #define LOOK_LEAST_MS 50u
 #define STARTING_MS 1		/* while the worker starts: until it is live, and its keeper can take orders */
 #define STOP_MORE_MS 2000	/* for a worker to end, beyond stop_limit */
-#define TRIAL_DEATHS 3		/* workers of a program on trial that die before it has failed */
-#define TRIAL_WAIT_MS 10000	/* for the master's order after that */
-#define TRIAL_START_MS 15000	/* in which its worker must be live */
+#define CANARY_DEATHS 3		/* workers of a canary that die before it has failed */
+#define CANARY_WAIT_MS 10000	/* for the master's order after that */
+#define CANARY_START_MS 15000	/* in which its worker must be live */
 
 static struct hub_slot_shm *shm_of(const struct supervisor *s)
 {
@@ -65,7 +65,7 @@ static void begin(struct supervisor *s)
 	atomic_store(&shm->state, SLOT_STARTING);
 	atomic_store(&shm->turns, 0);
 	atomic_store(&shm->worker_beat, now);
-	atomic_store(&shm->roll, s->roll);
+	atomic_store(&shm->reload_number, s->reload_number);
 	atomic_store(&shm->started, hub_now());
 	atomic_fetch_add(&shm->generation, 1);
 }
@@ -95,7 +95,7 @@ void supervisor_start(struct supervisor *s)
 
 void supervisor_ask(struct supervisor *s, enum asked what)
 {
-	static const int signals[] = { [ASKED_REPLACE] = SIGHUP, [ASKED_FREEZE] = SIGUSR1, [ASKED_STOP] = SIGTERM };
+	static const int signals[] = { [ASKED_REPLACE] = SIGHUP, [ASKED_SNAPSHOT] = SIGUSR1, [ASKED_STOP] = SIGTERM };
 
 	if (s->worker <= 0)
 		return;
@@ -182,9 +182,9 @@ static void watch_beat(struct supervisor *s, uint64_t now)
 		kill_hung(s);
 }
 
-static bool trial_overdue(const struct supervisor *s, uint64_t now)
+static bool canary_overdue(const struct supervisor *s, uint64_t now)
 {
-	return s->trial && atomic_load(&shm_of(s)->state) == SLOT_STARTING && now - s->watch.started >= TRIAL_START_MS;
+	return s->canary && atomic_load(&shm_of(s)->state) == SLOT_STARTING && now - s->watch.started >= CANARY_START_MS;
 }
 
 void supervisor_watch(struct supervisor *s)
@@ -199,13 +199,13 @@ void supervisor_watch(struct supervisor *s)
 	if (atomic_load_explicit(&shm_of(s)->turns, memory_order_relaxed) >= RESTARTS_PROGRESS) {
 		restarts_progress(&s->restarts);
 		restarts_ready(&s->restarts);
-		s->trial = false;
+		s->canary = false;
 	}
 	if (supervisor_stop_overdue(s)) {
 		kill(s->worker, SIGKILL);
 		log_warning("worker %d does not leave: killed", (int)s->worker);
-	} else if (trial_overdue(s, now)) {
-		s->restarts.count = TRIAL_DEATHS;	/* no further one is tried */
+	} else if (canary_overdue(s, now)) {
+		s->restarts.count = CANARY_DEATHS;	/* no further one is tried */
 		s->watch.hung = true;
 		kill(s->worker, SIGKILL);
 	} else {
@@ -233,18 +233,18 @@ static enum worker_end end_of(const struct supervisor *s, int status)
 	switch (WEXITSTATUS(status)) {
 	case WORKER_DRAINED:
 		return END_DRAINED;
-	case WORKER_LACKING:
-		return END_LACKING;
+	case WORKER_SHORTAGE:
+		return END_SHORTAGE;
 	}
 	if (!s->asked)
 		return END_DIED;
 	switch (WEXITSTATUS(status)) {
 	case 0:
 		return END_LEFT;
-	case WORKER_FROZEN:
-		return END_FROZEN;
-	case WORKER_UNFROZEN:
-		return END_UNFROZEN;
+	case WORKER_SNAPSHOT:
+		return END_SNAPSHOT;
+	case WORKER_NO_SNAPSHOT:
+		return END_NO_SNAPSHOT;
 	case WORKER_STOPPED:
 		return END_STOPPED;
 	}
@@ -269,8 +269,8 @@ bool supervisor_reap(struct supervisor *s, enum worker_end *end)
 	s->worker = 0;
 	s->was_live = atomic_load(&shm_of(s)->state) == SLOT_LIVE;
 	atomic_store(&shm_of(s)->worker, 0);
-	if (!s->asked || *end == END_DIED || *end == END_LACKING)
-		hub_settle(s->hub, s->slot);
+	if (!s->asked || *end == END_DIED || *end == END_SHORTAGE)
+		hub_repair(s->hub, s->slot);
 	atomic_store(&shm_of(s)->state, SLOT_STARTING);
 	return true;
 }
@@ -325,21 +325,21 @@ static void empty_slot(struct supervisor *s)
 		  (long long)s->settings->restart_limit, count);
 }
 
-/* A program on trial whose workers die at the start: the master is told, and will have the old one executed. */
-static void fail_trial(struct supervisor *s)
+/* The workers of a canary die at their start: the master is told, and will have the old program executed. */
+static void fail_canary(struct supervisor *s)
 {
 	s->restarts.count = 0;
 	atomic_fetch_add(&shm_of(s)->refused, 1);
-	start_later(s, TRIAL_WAIT_MS);
+	start_later(s, CANARY_WAIT_MS);
 	log_error("the new program's workers die before they get anywhere");
 }
 
 /* It died of its own fault, nothing could be blamed and taken away, and it had made no progress. */
-static bool restart_in_vain(struct supervisor *s)
+static bool restart_without_progress(struct supervisor *s)
 {
-	if (s->trial) {
-		if (++s->restarts.count >= TRIAL_DEATHS)
-			fail_trial(s);
+	if (s->canary) {
+		if (++s->restarts.count >= CANARY_DEATHS)
+			fail_canary(s);
 		else
 			supervisor_start(s);
 		return true;
@@ -374,21 +374,21 @@ bool supervisor_replace(struct supervisor *s)
 
 	if (progress)
 		restarts_progress(&s->restarts);
-	if (s->trial_until_live && s->was_live)
-		s->trial = false;
-	/* On trial, a death at the start is the program's fault and not that of what it found. */
-	if (!s->trial || s->was_live)
-		verdict = blame(s->segment, death);
+	if (s->canary_until_live && s->was_live)
+		s->canary = false;
+	/* If a canary's worker dies at its start, that is the new program's fault, and not that of the session or record that it was at. */
+	if (!s->canary || s->was_live)
+		verdict = attribution_note(s->segment, death);
 	atomic_fetch_add(&shm_of(s)->restarts, 1);
 	if (progress || verdict != VERDICT_NONE || death == DEATH_KILLED)
 		supervisor_start(s);
 	else
-		useful = restart_in_vain(s);
+		useful = restart_without_progress(s);
 	log_death(s, verdict);
 	return useful;
 }
 
 void supervisor_note_death(struct supervisor *s)
 {
-	log_death(s, blame(s->segment, death_of(s)));
+	log_death(s, attribution_note(s->segment, death_of(s)));
 }

@@ -1,6 +1,6 @@
 /*
  * Supervision of a slot's worker, by its keeper: the worker is made, watched, asked to leave, and made again when it dies, but not for ever
- * (restarts.h). Its death is put down to what it was at (blame.h).
+ * (restarts.h). Its death is put down to what it was at (attribution.h).
  *
  * The supervisor knows nothing of the master and its orders: it says how a worker has ended, and its user decides what comes next.
  */
@@ -12,21 +12,21 @@
 #include <sys/types.h>
 
 #include "master/restarts.h"
-#include "shm/blame.h"
+#include "shm/attribution.h"
 #include "shm/hub.h"
 #include "shm/slot.h"
 
 /* What the worker was last asked to do. */
-enum asked { ASKED_NOTHING, ASKED_REPLACE, ASKED_FREEZE, ASKED_STOP };
+enum asked { ASKED_NOTHING, ASKED_REPLACE, ASKED_SNAPSHOT, ASKED_STOP };
 
 /* How a worker has ended. */
 enum worker_end {
 	END_LEFT,		/* as it was asked to, for a successor */
-	END_FROZEN,		/* as it was asked to: its sessions are in the snapshot */
-	END_UNFROZEN,		/* as it could not write that snapshot */
+	END_SNAPSHOT,		/* as it was asked to: its sessions are in the snapshot */
+	END_NO_SNAPSHOT,		/* as it could not write that snapshot */
 	END_DRAINED,		/* as its last connection has ended, and it was to take no more */
 	END_STOPPED,		/* as it was asked to: nothing is owed any more */
-	END_LACKING,		/* it could not start for want of something: no death */
+	END_SHORTAGE,		/* it could not start, as the machine was short of something: no death */
 	END_DIED,		/* anything else */
 };
 
@@ -37,9 +37,9 @@ struct supervisor {
 	const struct settings *settings;	/* may change from one worker to the next */
 	struct slot *segment;
 	int segment_fd;
-	uint32_t roll;				/* the number of the reload whose settings the next worker gets */
-	bool trial;				/* the program must show that its workers live: until one has made progress */
-	bool trial_until_live;			/* or is only live, as from then on there is no way back */
+	uint32_t reload_number;				/* the number of the reload whose settings the next worker gets */
+	bool canary;				/* the program must show that its workers live: until one has made progress */
+	bool canary_until_live;			/* or is only live, as from then on there is no way back */
 	void (*run)(void *arg);			/* called in the new process: what a worker does */
 	void *arg;
 
@@ -63,7 +63,7 @@ struct supervisor {
 	} watch;
 };
 
-/* Makes a worker: now, or, if the machine lacks something, in a while. */
+/* Makes a worker: now, or, if the machine is short of something, in a while. */
 void supervisor_start(struct supervisor *s);
 
 /* Asks the worker to leave, if there is one. */
@@ -88,7 +88,7 @@ int supervisor_wait_ms(const struct supervisor *s);
  */
 bool supervisor_reap(struct supervisor *s, enum worker_end *end);
 
-/* After END_LACKING: makes one in a while. */
+/* After END_SHORTAGE: makes one in a while. */
 void supervisor_retry(struct supervisor *s);
 
 /* After END_DIED: makes the next one; with an empty slot after a crash loop. False: it is of no use to go on. */

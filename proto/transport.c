@@ -120,8 +120,8 @@ static size_t websocket_goodbye(char *dst)
 	}
 HEARTBEAT(sse, SSE_HEARTBEAT)
 HEARTBEAT(sse_chunked, SSE_HEARTBEAT_CHUNK)
-HEARTBEAT(comet, COMET_HEARTBEAT)
-HEARTBEAT(comet_chunked, COMET_HEARTBEAT_CHUNK)
+HEARTBEAT(json_lines, JSON_LINES_HEARTBEAT)
+HEARTBEAT(json_lines_chunked, JSON_LINES_HEARTBEAT_CHUNK)
 
 #define PAGE_HEAD "<!DOCTYPE html><html><head><meta charset=\"utf-8\"><title>Janus</title></head><body>\r\n"
 
@@ -169,8 +169,8 @@ WEB_ENCODER(sse, WEB_SSE, false)
 WEB_ENCODER(sse_chunked, WEB_SSE, true)
 WEB_ENCODER(sse_json, WEB_SSE_JSON, false)
 WEB_ENCODER(sse_json_chunked, WEB_SSE_JSON, true)
-WEB_ENCODER(comet, WEB_COMET, false)
-WEB_ENCODER(comet_chunked, WEB_COMET, true)
+WEB_ENCODER(json_lines, WEB_JSON_LINES, false)
+WEB_ENCODER(json_lines_chunked, WEB_JSON_LINES, true)
 WEB_ENCODER(page, WEB_TEST, false)
 WEB_ENCODER(page_chunked, WEB_TEST, true)
 
@@ -182,8 +182,8 @@ WEB_ENCODER(page_chunked, WEB_TEST, true)
 #define sse_chunked_encoder { sse_chunked_size, sse_chunked_encode }
 #define sse_json_encoder { sse_json_size, sse_json_encode }
 #define sse_json_chunked_encoder { sse_json_chunked_size, sse_json_chunked_encode }
-#define comet_encoder { comet_size, comet_encode }
-#define comet_chunked_encoder { comet_chunked_size, comet_chunked_encode }
+#define json_lines_encoder { json_lines_size, json_lines_encode }
+#define json_lines_chunked_encoder { json_lines_chunked_size, json_lines_chunked_encode }
 #define page_encoder { page_size, page_encode }
 #define page_chunked_encoder { page_chunked_size, page_chunked_encode }
 #define NO_ENCODER { NULL, NULL }

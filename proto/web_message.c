@@ -110,7 +110,7 @@ static void put_raw(struct sink *s, const struct web_record *rec, const struct m
 	sink_bytes(s, view->bytes.p, view->bytes.len);
 }
 
-static void put_comet(struct sink *s, const struct web_record *rec, const struct message_view *view)
+static void put_json_lines(struct sink *s, const struct web_record *rec, const struct message_view *view)
 {
 	put_object(s, rec, view, sink_one_line);
 	sink_byte(s, '\n');
@@ -238,7 +238,7 @@ static payload_fn *payload_of(enum web_format format, const struct message_view 
 	case WEB_WEBSOCKET_RAW: return view->bytes.p != NULL ? put_raw : put_json;
 	case WEB_SSE: return put_sse;
 	case WEB_SSE_JSON: return put_sse_json;
-	case WEB_COMET: return put_comet;
+	case WEB_JSON_LINES: return put_json_lines;
 	case WEB_TEST: return put_test;
 	case WEB_FLASH: return put_flash;
 	}

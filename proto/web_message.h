@@ -5,7 +5,7 @@
  *   WEB_WEBSOCKET_RAW  the same; but a binary record is one binary frame that holds its data and nothing else
  *   WEB_SSE            id: 7 / event: test_event / data: test / empty line
  *   WEB_SSE_JSON       the same, and the data is the JSON object of WEB_WEBSOCKET
- *   WEB_COMET          the JSON object of WEB_WEBSOCKET and a line feed; none within it
+ *   WEB_JSON_LINES          the JSON object of WEB_WEBSOCKET and a line feed; none within it
  *   WEB_TEST           Recvd msg #7: 'test'<br> CR LF, the text escaped for HTML
  *
  *   WEB_FLASH          the flash socket's frame, for binary records; flash_message() makes it faster of others
@@ -28,7 +28,7 @@
 
 #include "proto/message_view.h"
 
-enum web_format { WEB_WEBSOCKET, WEB_WEBSOCKET_RAW, WEB_SSE, WEB_SSE_JSON, WEB_COMET, WEB_TEST, WEB_FLASH };
+enum web_format { WEB_WEBSOCKET, WEB_WEBSOCKET_RAW, WEB_SSE, WEB_SSE_JSON, WEB_JSON_LINES, WEB_TEST, WEB_FLASH };
 
 struct web_record {
 	uint64_t time;		/* microseconds since 1970 */
@@ -59,8 +59,8 @@ size_t web_message(enum web_format format, bool chunked, const struct web_record
  */
 #define SSE_HEARTBEAT ":\n"
 #define SSE_HEARTBEAT_CHUNK "2\r\n:\n\r\n"
-#define COMET_HEARTBEAT " "
-#define COMET_HEARTBEAT_CHUNK "1\r\n \r\n"
+#define JSON_LINES_HEARTBEAT " "
+#define JSON_LINES_HEARTBEAT_CHUNK "1\r\n \r\n"
 #define WEB_CHUNK_EXTRA 20	/* what a chunk has beside its content, at most */
 size_t web_sse_retry(char *dst, size_t room, bool chunked, uint32_t ms);
 

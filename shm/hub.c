@@ -119,7 +119,7 @@ void hub_wake(const struct hub *hub, unsigned slot)
  * The lock is let go only after the tail was stored, or with the intent cleared. So a dead worker that does not hold it, but has an
  * intent, has published; one that holds it has published if the tail is past its first record, as nobody else can have moved it.
  */
-void hub_settle(struct hub *hub, unsigned slot)
+void hub_repair(struct hub *hub, unsigned slot)
 {
 	struct intent_shm *intent = &hub->shm->slot[slot].intent;
 	bool held = lock_owner(&hub->shm->lock) == slot + 1;

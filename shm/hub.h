@@ -33,10 +33,10 @@ void hub_detach(struct hub *hub);
  * decides whether its publish was done, puts ring and index right and lets the lock go. Then wakes all workers, as the dead one
  * may have owed a wake-up. If the process that does this dies in the middle of it, another one may do it again.
  */
-void hub_settle(struct hub *hub, unsigned slot);
+void hub_repair(struct hub *hub, unsigned slot);
 
 /* For a slot whose sessions are gone: takes its bit out of every topic and resets its part of the hub but for counters. The
- * slot's worker is dead, and hub_settle() was called for it. `owner`: the number to take the hub lock with. */
+ * slot's worker is dead, and hub_repair() was called for it. `owner`: the number to take the hub lock with. */
 void hub_clear_slot(struct hub *hub, unsigned slot, uint32_t owner);
 
 /* Wakes a slot's worker, whether it sleeps or not. */
@@ -55,7 +55,7 @@ static inline _Atomic uint32_t *hub_count_of(const struct hub *hub, unsigned slo
 /* Subscribers of a topic over all slots, at this moment. */
 uint64_t hub_subscribers(const struct hub *hub, uint32_t topic);
 
-/* Connections, subscriptions and bytes of lent buffers over all slots. */
+/* Connections, subscriptions and bytes of pool buffers over all slots. */
 uint64_t hub_connections(const struct hub *hub);
 uint64_t hub_subscriptions(const struct hub *hub);
 uint64_t hub_buffered(const struct hub *hub);

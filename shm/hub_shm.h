@@ -47,12 +47,12 @@ _Static_assert((0
 #undef COUNTER
 ), "a counter's number is its own");
 
-enum slot_state { SLOT_UNUSED, SLOT_STARTING, SLOT_LIVE, SLOT_FROZEN };	/* FROZEN: the worker has left a snapshot, and waits for no other */
+enum slot_state { SLOT_UNUSED, SLOT_STARTING, SLOT_LIVE, SLOT_QUIESCED };	/* QUIESCED: the worker has left a snapshot, and none follows yet */
 
 /*
  * What a worker is publishing, so that after its death its input is marked as taken exactly if its records were published.
  * Written by the worker while it holds the hub lock, before the ring's tail is stored; cleared by it when the session has been
- * marked. The keeper settles it after a death (hub_settle()).
+ * marked. After a death the keeper decides which of both it is (hub_repair()).
  */
 enum { INTENT_NONE, INTENT_WRITTEN, INTENT_DONE };
 struct intent_shm {
@@ -94,14 +94,14 @@ struct hub_slot_shm {
 	_Atomic uint32_t subscriptions;
 	uint32_t connections_max;	/* sessions the slot can hold; the master's */
 	_Atomic uint32_t accepting;	/* it takes its share of new connections, or will when it is live: is neither full nor draining */
-	_Atomic uint64_t buffered;	/* bytes that lent buffers take (lend.h) */
+	_Atomic uint64_t buffered;	/* bytes that pool buffers take (buffer_pool.h) */
 	_Atomic uint32_t by_transport[TRANSPORT_GROUPS];	/* of the connections */
 
 	/* Signs of life, by which a process that makes no progress is known. Times are milliseconds of CLOCK_MONOTONIC. */
 	_Alignas(64) _Atomic uint64_t worker_beat;	/* the worker's: when it last turned its loop or did a piece of a longer work */
 	_Atomic uint64_t keeper_beat;	/* the keeper's */
 	_Atomic uint32_t turns;		/* the worker's: of its loop since it was live; 0 when it is made */
-	_Atomic uint32_t roll;		/* the keeper's: number of the order to replace that the worker was made after (heritage.roll) */
+	_Atomic uint32_t reload_number;	/* the keeper's: number of the reload whose settings the worker has (handover.h) */
 	_Atomic uint32_t refused;	/* the keeper's: times that it could not do what it was ordered, and went on as it was */
 	uint8_t pad4[36];
 
@@ -120,7 +120,7 @@ struct hub_shm {
 	uint64_t counts_at, counts_size;
 	uint64_t ring_at, ring_size;
 	/* limits of all slots together: stored by the master before any of them starts */
-	uint64_t buffered_max;		/* bytes that lent buffers may take */
+	uint64_t buffered_max;		/* bytes that pool buffers may take */
 	uint64_t subscriptions_max;	/* subscriptions, but for the few that each connection may have in any case */
 	struct lock_shm lock;		/* the hub lock: topic index and the ring's producer side */
 	struct hub_slot_shm slot[INDEX_SLOTS_MAX];

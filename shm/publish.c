@@ -1,5 +1,5 @@
 /*
- * Publishing. Order is everything here: lock, records, intent, tail, unlock, session, intent cleared. hub_settle() says what a
+ * Publishing. Order is everything here: lock, records, intent, tail, unlock, session, intent cleared. hub_repair() says what a
  * death between any two of them means.
  */
 #include "shm/publish.h"
@@ -44,10 +44,11 @@ static uint32_t find(const struct hub *hub, const struct publish_item *item, str
 }
 
 /*
- * Writes records until the ring takes no more. Returns items dealt with; *heard is the slots to tell. `answers`: the items again, or NULL.
+ * Writes records until the ring takes no more. Returns the items dealt with. *interested: the slots whose sessions subscribe what was written;
+ * *without_subscribers: items that nobody does. `answers`: the items again, or NULL.
  */
 static unsigned write_records(struct hub *hub, struct ring_batch *batch, const struct publish_item *items, unsigned count,
-			      struct publish_item *answers, uint64_t *heard, unsigned *unheard)
+			      struct publish_item *answers, uint64_t *interested, unsigned *without_subscribers)
 {
 	uint64_t now = hub_now();
 	struct cached last = { 0 };
@@ -62,7 +63,7 @@ static unsigned write_records(struct hub *hub, struct ring_batch *batch, const s
 			answers[n].subscribers = topic == TOPIC_NONE ? 0 : hub_subscribers(hub, topic);
 		}
 		if (topic == TOPIC_NONE) {
-			++*unheard;
+			++*without_subscribers;
 			continue;
 		}
 		dst = ring_add(&hub->ring, batch, topic, items[n].len, answers ? answer_flags(n, answers[n].subscribers) : 0, now);
@@ -71,7 +72,7 @@ static unsigned write_records(struct hub *hub, struct ring_batch *batch, const s
 		memcpy(dst, items[n].message, items[n].len);
 		if (answers)
 			answers[n].seq = batch->next - 1;
-		*heard |= atomic_load_explicit(&index_topic(&hub->index, topic)->interest, memory_order_relaxed);
+		*interested |= atomic_load_explicit(&index_topic(&hub->index, topic)->interest, memory_order_relaxed);
 	}
 	return n;
 }
@@ -137,8 +138,8 @@ static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const stru
 {
 	struct intent_shm *intent = &hub->shm->slot[slot].intent;
 	struct ring_batch batch;
-	uint64_t heard = 0, asleep, wake;
-	unsigned n, unheard = 0, may;
+	uint64_t interested = 0, asleep, wake;
+	unsigned n, without_subscribers = 0, may;
 	int why;
 
 	lock_acquire(&hub->shm->lock, slot + 1);
@@ -154,7 +155,7 @@ static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const stru
 	count = may;
 	CRASH_POINT("publish-locked");
 	ring_begin(&hub->ring, &batch);
-	n = write_records(hub, &batch, items, count, answers, &heard, &unheard);
+	n = write_records(hub, &batch, items, count, answers, &interested, &without_subscribers);
 	CRASH_POINT("publish-written");
 	if (answers && n < count) {
 		ring_repair(&hub->ring);	/* all or none */
@@ -176,12 +177,12 @@ static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const stru
 			ring_commit(&hub->ring, &batch);
 		CRASH_POINT("publish-committed");
 	}
-	wake = claim_wakeups(hub, (heard | asleep) & ~(1ull << slot));
+	wake = claim_wakeups(hub, (interested | asleep) & ~(1ull << slot));
 	CRASH_POINT("publish-owing");
 	lock_release(&hub->shm->lock, slot + 1);
 	CRASH_POINT("publish-unlocked");
 	hub_count(hub, slot, COUNTER_published, n);
-	hub_count(hub, slot, COUNTER_published_unheard, unheard);
+	hub_count(hub, slot, COUNTER_published_unheard, without_subscribers);
 	wake_up(hub, slot, wake);
 	if (n == 0)
 		errno = EAGAIN;

@@ -16,7 +16,7 @@ struct sought {
 	uint64_t from, below;
 };
 
-enum { FOUND, NONE, ASTRAY };	/* ASTRAY: the links did not hold; try another way */
+enum { FOUND, NONE, BROKEN_LINKS };	/* BROKEN_LINKS: the links did not hold; try another way */
 
 static bool read_topic(const struct ring *r, const struct sought *s, uint64_t seq, struct ring_record *rec)
 {
@@ -29,13 +29,13 @@ static int seek_forwards(const struct ring *r, const struct sought *s, uint64_t 
 {
 	for (;;) {
 		if (!read_topic(r, s, seq, rec))
-			return ASTRAY;
+			return BROKEN_LINKS;
 		if (seq >= s->from)
 			return FOUND;
 		if (rec->next == 0 || rec->next >= s->below)
 			return NONE;
 		if (rec->next <= seq)
-			return ASTRAY;
+			return BROKEN_LINKS;
 		seq = rec->next;
 	}
 }
@@ -76,7 +76,7 @@ static int seek_backwards(const struct ring *r, const struct sought *s, uint64_t
 		}
 		if (!read_topic(r, s, seq, &at)) {
 			if (ring_holds(r, seq))
-				return ASTRAY;
+				return BROKEN_LINKS;
 			break;
 		}
 		if (seq < s->below) {
@@ -84,7 +84,7 @@ static int seek_backwards(const struct ring *r, const struct sought *s, uint64_t
 			found = FOUND;
 		}
 		if (at.prev >= seq)
-			return ASTRAY;
+			return BROKEN_LINKS;
 		seq = at.prev;
 	}
 	return found;
@@ -96,14 +96,14 @@ static struct ring_first *first_of(const struct ring *r, const struct sought *s)
 }
 _Static_assert(RING_FIRSTS == 1 << (32 - 22), "the upper bits say where");
 
-/* By the note, if it says. ASTRAY: it does not. */
+/* By the note, if it says. BROKEN_LINKS: it does not. */
 static int seek_noted(const struct ring *r, const struct sought *s, struct ring_record *rec)
 {
 	const struct ring_first *note = first_of(r, s);
 
 	if (note->topic != s->topic || note->generation != s->generation || note->since > s->from || note->first < s->from ||
 	    !read_topic(r, s, note->first, rec))
-		return ASTRAY;
+		return BROKEN_LINKS;
 	return note->first < s->below ? FOUND : NONE;
 }
 
@@ -111,14 +111,14 @@ static int seek_both(const struct ring *r, struct sought s, struct ring_record *
 {
 	struct topic_shm *t = index_topic(r->index, s.topic);
 	uint64_t oldest = ring_oldest(r);
-	int result = ASTRAY;
+	int result = BROKEN_LINKS;
 
 	if (s.from < oldest)
 		s.from = oldest;
-	if (r->firsts && (result = seek_noted(r, &s, rec)) != ASTRAY)
+	if (r->firsts && (result = seek_noted(r, &s, rec)) != BROKEN_LINKS)
 		return result;
 	/* each further try takes the death of a producer at the wrong moment: the limit is against damaged memory */
-	for (int tries = 0; result == ASTRAY && tries < SEEK_TRIES; tries++) {
+	for (int tries = 0; result == BROKEN_LINKS && tries < SEEK_TRIES; tries++) {
 		uint64_t scan = s.from;
 		/* acquire: pairs with the release in link_record() */
 		uint64_t last = atomic_load_explicit(&t->last, memory_order_acquire);
@@ -136,7 +136,7 @@ int ring_seek(const struct ring *r, uint32_t topic, uint32_t generation, uint64_
 	      struct ring_record *rec)
 {
 	const struct sought s = { topic, generation, from, below };
-	int result = ASTRAY;
+	int result = BROKEN_LINKS;
 
 	if (from >= below || below <= ring_oldest(r)) {
 		errno = ENOENT;
@@ -146,7 +146,7 @@ int ring_seek(const struct ring *r, uint32_t topic, uint32_t generation, uint64_
 		result = seek_forwards(r, &s, hint, rec);
 	else if (hint != 0 && hint < below && seek_backwards(r, &s, hint, rec, NULL) == FOUND)
 		result = FOUND;		/* NONE would only say that the hint is gone: what came after it may be there */
-	if (result == ASTRAY)
+	if (result == BROKEN_LINKS)
 		result = seek_both(r, s, rec);
 	if (result == FOUND)
 		return 0;

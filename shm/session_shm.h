@@ -2,12 +2,12 @@
  * The slot segment's layout: everything of a slot's connections that must outlive their worker. Mapped by the slot's keeper and worker
  * only; written by the worker, and by its successor.
  *
- *   slot_shm | sessions, by descriptor | subscriptions | lent buffers, by class
+ *   slot_shm | sessions, by descriptor | subscriptions | the buffer pool, by class
  *
  * Crash rules. A session is there when `status` says so (one store). What changes about it as bytes move is one struct, replaced as
  * a whole through the slot's redo record: written there, committed by the store of redo.fd, copied, and redo.fd cleared; a
  * successor that finds redo.fd set copies again. Subscriptions are a singly linked list a session: one store links or unlinks one. Which
- * subscriptions and lent buffers are free follows from the sessions, so nothing is kept about that.
+ * subscriptions and buffers are free follows from the sessions, so nothing is kept about that.
  */
 #ifndef SHM_SESSION_SHM_H
 #define SHM_SESSION_SHM_H
@@ -31,8 +31,8 @@ struct session_state_shm {
 	uint64_t pos;		/* ring sequence below which nothing is owed */
 	uint64_t sent;		/* bytes the kernel has accepted for this connection */
 	uint64_t parsed;	/* bytes of input dealt with, since the connection was opened */
-	uint32_t in;		/* lent buffer with input from `parsed` on, 0 none */
-	uint32_t out;		/* lent buffer with output that comes before anything of the ring, 0 none */
+	uint32_t in;		/* pool buffer with input from `parsed` on, 0 none */
+	uint32_t out;		/* pool buffer with output that comes before anything of the ring, 0 none */
 	uint32_t out_start, out_end;	/* what of it is still to be sent */
 	uint32_t last_out;	/* when something was last sent, seconds of CLOCK_MONOTONIC */
 	uint32_t flags;
@@ -67,20 +67,20 @@ struct subscription_shm {
 };
 _Static_assert(sizeof(struct subscription_shm) == 24, "layout");
 
-/* Ahead of the bytes of every lent buffer. */
-struct lent_shm {
+/* Ahead of the bytes of every buffer of the pool. */
+struct buffer_shm {
 	uint64_t base;		/* input: place in the connection's stream of the first byte; a kept frame: its record's sequence */
 	uint32_t len;		/* input, kept frame: bytes that are there */
 	uint32_t owner;		/* the session's descriptor + 1; 0: it is not one session's */
-	uint32_t charged;	/* bytes that it counts for (lend.h) */
+	uint32_t charged;	/* bytes that it counts for (buffer_pool.h) */
 	uint32_t since;		/* input: when the unit at `parsed` began to be waited for, seconds of CLOCK_MONOTONIC */
 	_Atomic uint32_t next;	/* kept frame: the next one's buffer, 0 none */
-	uint32_t scan[5];	/* input: what the transport's parser keeps; kept frame: [LENT_TRANSPORT], [LENT_PAGE_BASE] */
+	uint32_t scan[5];	/* input: what the transport's parser keeps; kept frame: [BUFFER_TRANSPORT], [BUFFER_PAGE_BASE] */
 };
-enum { LENT_TRANSPORT, LENT_PAGE_BASE };
-_Static_assert(sizeof(struct lent_shm) == 48, "layout");
+enum { BUFFER_TRANSPORT, BUFFER_PAGE_BASE };
+_Static_assert(sizeof(struct buffer_shm) == 48, "layout");
 
-#define LEND_CLASSES 8
+#define BUFFER_CLASSES 8
 #define FLIGHT_MAX 1024		/* sends under way at one time */
 #define FLIGHTS_ALL UINT32_MAX
 
@@ -103,9 +103,9 @@ struct suspect_shm {
 	uint32_t pad;
 };
 
-struct lend_class_shm {
+struct buffer_class_shm {
 	uint64_t at;		/* offset of the first buffer */
-	uint32_t size;		/* of one, struct lent_shm included */
+	uint32_t size;		/* of one, struct buffer_shm included */
 	uint32_t count;
 };
 
@@ -117,19 +117,19 @@ struct slot_shm {
 	uint32_t subscriptions_max;
 	uint32_t pad;
 	uint64_t sessions_at, subscriptions_at;
-	struct lend_class_shm lend[LEND_CLASSES];
+	struct buffer_class_shm buffer_class[BUFFER_CLASSES];
 
 	/* one above the highest descriptor that a session ever had */
 	_Alignas(64) _Atomic uint32_t fd_end;
 
-	/* the descriptor of the session that is being dealt with, + 1, or'ed with WORKING_ELSE if it is not its input: to blame if the worker dies of
-	 * it; 0 none */
+	/* the descriptor of the session that is being dealt with, + 1; or'ed with WORKING_ELSE if it is something else than its input. It is blamed
+	 * if the worker dies. 0 none */
 	_Atomic uint32_t working_on;
 
 	/* what is being received from a Unix socket, RECEIVING(): what its buffer's header is going to say; 0 nothing */
 	_Atomic uint64_t receiving;
 
-	/* what is being encoded (ENCODING()): to blame in the same way; 0 nothing */
+	/* the record that is being encoded (ENCODING()): blamed in the same way; 0 none */
 	_Atomic uint64_t encoding;
 
 	/* the buffer of the first frame that is kept for those in the middle of it (worker/delivery/partial_frame.h), 0 none */

@@ -76,7 +76,7 @@ void settings_keep(struct settings *s, const struct settings *running);
 /* What log_level stands for. */
 enum log_level settings_log_level(const struct settings *s);
 
-/* Writes all settings as one msgpack map, keyed by name: what goes through the heritage. CHOICEs are written as their words, so that
+/* Writes all settings as one msgpack map, keyed by name, as they are in the handover state. CHOICEs are written as their words, so that
  * another version may list them differently. */
 struct msgpack_packer;
 void settings_pack(const struct settings *s, struct msgpack_packer *to);

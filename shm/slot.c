@@ -21,22 +21,22 @@ static uint64_t align(uint64_t n)
 }
 
 /*
- * Classes of lent buffers. All of it is unbacked until it is used, and there are as many of each as can be in use at one time: two for every
- * session, input and output; and of the larger ones, which are lent only for what is larger than the next smaller, no more than
- * the limit on what all of them take lets be.
+ * The classes of the buffer pool. A buffer takes no memory until it is used, and there are as many of each class as can be in use at one time: two
+ * for every session, for input and output. A larger one is taken only for what does not fit into the next smaller class, so there can't be more
+ * of them in use than the limit on all buffers' bytes allows.
  */
-static void size_classes(struct lend_class_shm class[LEND_CLASSES], const struct slot_size *size)
+static void size_classes(struct buffer_class_shm class[BUFFER_CLASSES], const struct slot_size *size)
 {
 	/* A request of HTTP with all that may stand around its body; and the rest of a frame, with answers that are to be sent behind it. */
-	uint64_t large = align((uint64_t)FRAME_GROWTH * size->frame + 131072 + sizeof(struct lent_shm)), least = 4096;
+	uint64_t large = align((uint64_t)FRAME_GROWTH * size->frame + 131072 + sizeof(struct buffer_shm)), least = 4096;
 
 	class[0].size = 512;
 	class[1].size = 4096;
 	class[2].size = 65536;
-	for (int i = 3; i < LEND_CLASSES; i++)
-		class[i].size = (uint32_t)(i == LEND_CLASSES - 1 || STEP * (uint64_t)class[i - 1].size > large ? large : STEP * class[i - 1].size);
+	for (int i = 3; i < BUFFER_CLASSES; i++)
+		class[i].size = (uint32_t)(i == BUFFER_CLASSES - 1 || STEP * (uint64_t)class[i - 1].size > large ? large : STEP * class[i - 1].size);
 	class[0].count = 2 * size->sessions;
-	for (int i = 1; i < LEND_CLASSES; i++) {
+	for (int i = 1; i < BUFFER_CLASSES; i++) {
 		uint64_t most = size->buffered / least + SOME;
 
 		class[i].count = most < 2ull * size->sessions ? (uint32_t)most : 2 * size->sessions;
@@ -55,10 +55,10 @@ static uint64_t lay_out(struct slot_shm *s, const struct slot_size *size)
 	s->sessions_at = align(sizeof(*s));
 	s->subscriptions_at = s->sessions_at + align(size->sessions * sizeof(struct session_shm));
 	at = s->subscriptions_at + align((s->subscriptions_max + 1ull) * sizeof(struct subscription_shm));
-	size_classes(s->lend, size);
-	for (int i = 0; i < LEND_CLASSES; i++) {
-		s->lend[i].at = at;
-		at += align((uint64_t)s->lend[i].size * s->lend[i].count);
+	size_classes(s->buffer_class, size);
+	for (int i = 0; i < BUFFER_CLASSES; i++) {
+		s->buffer_class[i].at = at;
+		at += align((uint64_t)s->buffer_class[i].size * s->buffer_class[i].count);
 	}
 	return at;
 }
@@ -111,7 +111,7 @@ int slot_empty(const struct slot *slot, int fd, bool close_sessions, uint32_t *c
 	plan.subscriptions_max = slot->shm->subscriptions_max;
 	plan.sessions_at = slot->shm->sessions_at;
 	plan.subscriptions_at = slot->shm->subscriptions_at;
-	memcpy(plan.lend, slot->shm->lend, sizeof(plan.lend));
+	memcpy(plan.buffer_class, slot->shm->buffer_class, sizeof(plan.buffer_class));
 	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)slot->size) < 0)
 		return -1;
 	return slot_format(fd, &plan);

@@ -24,7 +24,7 @@ struct slot {
 struct slot_size {
 	uint32_t sessions;		/* descriptors below that */
 	uint32_t frame;			/* bytes of the largest frame of input */
-	uint64_t buffered;		/* bytes that lent buffers take at most */
+	uint64_t buffered;		/* bytes that pool buffers take at most */
 	uint64_t subscriptions;		/* beside SLOT_SHARE of each session */
 };
 

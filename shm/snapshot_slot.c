@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "proto/transport.h"
-#include "shm/lend.h"
+#include "shm/buffer_pool.h"
 #include "shm/snapshot.h"
 #include "shm/snapshot_io.h"
 
@@ -57,18 +57,18 @@ static int view_buffers(struct view *v, const struct slot *slot)
 {
 	const struct session_state_shm *st = &v->session->state;
 
-	if (st->in != LENT_NONE) {
-		const struct lent_shm *head = lend_header(slot, st->in);
+	if (st->in != BUFFER_NONE) {
+		const struct buffer_shm *head = pool_header(slot, st->in);
 
-		if (st->parsed < head->base || st->parsed - head->base > head->len || head->len > lend_room(slot, st->in))
+		if (st->parsed < head->base || st->parsed - head->base > head->len || head->len > pool_room(slot, st->in))
 			return snapshot_bad();
-		v->in = lend_bytes(slot, st->in) + (st->parsed - head->base);
+		v->in = pool_bytes(slot, st->in) + (st->parsed - head->base);
 		v->in_len = head->len - (uint32_t)(st->parsed - head->base);
 	}
-	if (st->out != LENT_NONE) {
-		if (st->out_start > st->out_end || st->out_end > lend_room(slot, st->out))
+	if (st->out != BUFFER_NONE) {
+		if (st->out_start > st->out_end || st->out_end > pool_room(slot, st->out))
 			return snapshot_bad();
-		v->out = lend_bytes(slot, st->out) + st->out_start;
+		v->out = pool_bytes(slot, st->out) + st->out_start;
 		v->out_len = st->out_end - st->out_start;
 	}
 	return 0;
@@ -151,24 +151,24 @@ static int put_session(struct snapshot_writer *w, const struct hub *hub, const s
 
 static bool is_frame(const struct slot *slot, uint32_t ref)
 {
-	const struct lent_shm *head = lend_header(slot, ref);
+	const struct buffer_shm *head = pool_header(slot, ref);
 
-	return head->scan[LENT_TRANSPORT] < TRANSPORTS && head->len <= lend_room(slot, ref);
+	return head->scan[BUFFER_TRANSPORT] < TRANSPORTS && head->len <= pool_room(slot, ref);
 }
 
 static int put_frame(struct snapshot_writer *w, const struct slot *slot, uint32_t ref)
 {
-	const struct lent_shm *head = lend_header(slot, ref);
+	const struct buffer_shm *head = pool_header(slot, ref);
 	const char *transport;
 
 	if (!is_frame(slot, ref))
 		return snapshot_bad();
-	transport = transport_table[head->scan[LENT_TRANSPORT]].word;
+	transport = transport_table[head->scan[BUFFER_TRANSPORT]].word;
 	snapshot_put_map(w, 4);
 	snapshot_put_uint(w, "seq", head->base);
 	snapshot_put_text(w, "proto", transport, strlen(transport));
-	snapshot_put_uint(w, "page_base", head->scan[LENT_PAGE_BASE]);
-	snapshot_put_bytes(w, "bytes", lend_bytes(slot, ref), head->len);
+	snapshot_put_uint(w, "page_base", head->scan[BUFFER_PAGE_BASE]);
+	snapshot_put_bytes(w, "bytes", pool_bytes(slot, ref), head->len);
 	return 0;
 }
 
@@ -183,12 +183,12 @@ int snapshot_write_slot(const struct hub *hub, const struct slot *slot, int fd, 
 	}
 	for (uint32_t i = 0; i < end; i++)
 		count += atomic_load(&slot->sessions[i].status) == SESSION_OPEN;
-	for (uint32_t ref = atomic_load(&slot->shm->kept); ref; ref = atomic_load(&lend_header(slot, ref)->next))
+	for (uint32_t ref = atomic_load(&slot->shm->kept); ref; ref = atomic_load(&pool_header(slot, ref)->next))
 		frames++;
 	snapshot_begin(&w, fd, "slot", 2);
 	snapshot_put_uint(&w, "sessions", count);
 	snapshot_put_uint(&w, "frames", frames);
-	for (uint32_t ref = atomic_load(&slot->shm->kept); ref; ref = atomic_load(&lend_header(slot, ref)->next)) {
+	for (uint32_t ref = atomic_load(&slot->shm->kept); ref; ref = atomic_load(&pool_header(slot, ref)->next)) {
 		if (beat)
 			beat(of);
 		if (put_frame(&w, slot, ref) < 0)
@@ -211,7 +211,7 @@ struct reading {
 	const struct slot *slot;
 	unsigned number;		/* the slot's */
 	uint32_t lock_owner;
-	struct lend lend;
+	struct buffer_pool pool;
 	uint32_t fd;			/* the session that is being read */
 	uint32_t subscriptions;		/* taken */
 	uint64_t tail;			/* the ring's */
@@ -258,14 +258,14 @@ static int read_buffer(struct reading *x, const struct msgpack_value *o, const c
 {
 	const uint8_t *bytes = snapshot_get_bytes(&x->r, o, key, len);
 
-	*ref = LENT_NONE;
+	*ref = BUFFER_NONE;
 	if (*len == 0)
 		return 0;
-	*ref = lend_take(&x->lend, *len);
-	if (*ref == LENT_NONE)
+	*ref = pool_take(&x->pool, *len);
+	if (*ref == BUFFER_NONE)
 		return no_place();
-	lend_header(x->slot, *ref)->owner = x->fd + 1;
-	memcpy(lend_bytes(x->slot, *ref), bytes, *len);
+	pool_header(x->slot, *ref)->owner = x->fd + 1;
+	memcpy(pool_bytes(x->slot, *ref), bytes, *len);
 	return 0;
 }
 
@@ -273,22 +273,22 @@ static int read_buffer(struct reading *x, const struct msgpack_value *o, const c
 static int read_frame(struct reading *x)
 {
 	const struct msgpack_value *o = snapshot_next(&x->r);
-	struct lent_shm *head;
+	struct buffer_shm *head;
 	uint32_t ref, len, transport = 0;
 	const uint8_t *bytes;
 
 	if (!o || read_transport(x, o, &transport) < 0)
 		return -1;
 	bytes = snapshot_get_bytes(&x->r, o, "bytes", &len);
-	ref = lend_take(&x->lend, len);
-	if (ref == LENT_NONE)
+	ref = pool_take(&x->pool, len);
+	if (ref == BUFFER_NONE)
 		return no_place();
-	memcpy(lend_bytes(x->slot, ref), bytes, len);
-	head = lend_header(x->slot, ref);
+	memcpy(pool_bytes(x->slot, ref), bytes, len);
+	head = pool_header(x->slot, ref);
 	head->base = snapshot_get_uint(&x->r, o, "seq", SNAPSHOT_NEEDED, x->tail);
 	head->len = len;
-	head->scan[LENT_TRANSPORT] = transport;
-	head->scan[LENT_PAGE_BASE] = (uint32_t)snapshot_get_uint(&x->r, o, "page_base", 0, UINT32_MAX);
+	head->scan[BUFFER_TRANSPORT] = transport;
+	head->scan[BUFFER_PAGE_BASE] = (uint32_t)snapshot_get_uint(&x->r, o, "page_base", 0, UINT32_MAX);
 	atomic_store(&head->next, atomic_load(&x->slot->shm->kept));
 	atomic_store(&x->slot->shm->kept, ref);
 	return x->r.bad ? snapshot_bad() : 0;
@@ -299,8 +299,8 @@ static bool has_frame(const struct reading *x, const struct session_state_shm *s
 {
 	uint32_t ref = atomic_load(&x->slot->shm->kept);
 
-	while (ref && (lend_header(x->slot, ref)->base != st->pos || lend_header(x->slot, ref)->scan[LENT_TRANSPORT] != st->transport))
-		ref = atomic_load(&lend_header(x->slot, ref)->next);
+	while (ref && (pool_header(x->slot, ref)->base != st->pos || pool_header(x->slot, ref)->scan[BUFFER_TRANSPORT] != st->transport))
+		ref = atomic_load(&pool_header(x->slot, ref)->next);
 	return ref;
 }
 #endif
@@ -321,10 +321,10 @@ static int read_state(struct reading *x, const struct msgpack_value *o, struct s
 #endif
 	if (read_buffer(x, o, "in", &st->in, &len) < 0)
 		return -1;
-	if (st->in != LENT_NONE) {
-		lend_header(x->slot, st->in)->base = st->parsed;
-		lend_header(x->slot, st->in)->len = len;
-		lend_header(x->slot, st->in)->since = st->last_out;	/* (until its worker deals with it) */
+	if (st->in != BUFFER_NONE) {
+		pool_header(x->slot, st->in)->base = st->parsed;
+		pool_header(x->slot, st->in)->len = len;
+		pool_header(x->slot, st->in)->since = st->last_out;	/* (until its worker deals with it) */
 	}
 	return read_buffer(x, o, "out", &st->out, &st->out_end);
 }
@@ -447,12 +447,12 @@ int snapshot_read_slot(struct hub *hub, const struct slot *slot, unsigned number
 	struct reading x = { .hub = hub, .slot = slot, .number = number, .lock_owner = lock_owner, .tail = ring_tail(&hub->ring) };
 	int r = -1;
 
-	if (lend_init(&x.lend, slot) < 0)
+	if (pool_init(&x.pool, slot) < 0)
 		return -1;
-	if (lend_ready(&x.lend) == 0) {
+	if (pool_ready(&x.pool) == 0) {
 		r = read_sessions(&x, fd);
 		snapshot_close(&x.r);
 	}
-	lend_fini(&x.lend);
+	pool_fini(&x.pool);
 	return r;
 }

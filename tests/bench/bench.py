@@ -105,7 +105,7 @@ class JanusSse(Janus):
 
 
 class JanusMixed(Janus):
-    name, speak = 'janus mixed', 'flash,ws,sse,comet,packet'
+    name, speak = 'janus mixed', 'flash,ws,sse,json-lines,packet'
 
 
 class Floor(Server):

@@ -39,7 +39,7 @@ static const struct option_row {
 	{ "random", 0, FLAG, AT(random), 0, 0, NULL, "publish to the topics in scattered order" },
 	{ "topic", 0, TEXT, AT(topic), 0, 0, "NAME", "topics' names start so (bench)" },
 	{ "speak", 0, TEXT, AT(speak_names), 0, 0, "LIST",
-	  "what subscribers speak, evenly spread: some of flash,ws,sse,comet,packet (flash)" },
+	  "what subscribers speak, evenly spread: some of flash,ws,sse,json-lines,packet (flash)" },
 	{ "publish", 0, TEXT, AT(publish_name), 0, 0, "PROTOCOL",
 	  "flash, ws, packet or http (flash if subscribers speak it, else their first, http if it can't)" },
 	{ "messages", 'm', COUNT, AT(messages), 1, PAYLOAD_SEQ_MAX, "M", "messages to each topic in a round (1)" },
@@ -80,7 +80,7 @@ void options_help(void)
 
 	puts("Usage: janusbench [OPTION]... [[SCHEME://]HOST:PORT]...\n"
 	     "Subscribes, publishes, checks every byte and measures. HOST:PORT is a loopback address (127.0.0.1:8081; [::1]:8081).\n"
-	     "SCHEME is flash; http, for ws, sse, comet and http; or packet. An address without is for all that have no other.\n");
+	     "SCHEME is flash; http, for ws, sse, json-lines and http; or packet. An address without is for all that have no other.\n");
 	for (size_t i = 0; i < ROWS; i++) {
 		const struct option_row *r = &rows[i];
 

@@ -3,7 +3,7 @@
  * with the same checks. A protocol is a table of functions that write what a client says and read what the server says; they do no
  * I/O and keep nothing.
  *
- * What a server is given to pass on is the same object in every protocol (wire.h): flash, ws, sse, comet, packet and http are Janus'
+ * What a server is given to pass on is the same object in every protocol (wire.h): flash, ws, sse, json-lines, packet and http are Janus'
  * (PROTOCOL.md), which frames it anew in each; other servers pass its bytes on as they are.
  */
 #ifndef BENCH_SPEAK_H
@@ -57,7 +57,7 @@ struct speak {
 	int (*message)(const char *frame, size_t len, size_t size, struct payload *p, struct stamp *stamp);
 };
 
-extern const struct speak speak_flash, speak_ws, speak_sse, speak_comet, speak_packet, speak_http;
+extern const struct speak speak_flash, speak_ws, speak_sse, speak_json_lines, speak_packet, speak_http;
 extern const struct speak speak_redis, speak_nats, speak_mqtt, speak_nchan;
 
 /* By name; NULL if there is none. */

@@ -55,7 +55,7 @@ bool wire_is_greeting(const char *frame, size_t len);
  * and the server's stamp->time filled in; or -1. */
 int wire_message(const char *frame, size_t len, size_t size, struct payload *p, struct stamp *stamp);
 
-/* The same for the object that ws and comet have, which starts with the message's id. Fills in stamp->id as well. */
+/* The same for the object that ws and json-lines have, which starts with the message's id. Fills in stamp->id as well. */
 int wire_web_message(const char *object, size_t len, size_t size, struct payload *p, struct stamp *stamp);
 
 /* A number as servers write it in decimal: no sign, no leading zero, at most `max`. 0 and *p behind it; or -1. */

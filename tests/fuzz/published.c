@@ -123,11 +123,11 @@ static void check_object(const struct text *object, const struct message_view *v
 }
 
 /* The same object in one line. */
-static void check_comet(const struct text *comet, const struct text *object)
+static void check_json_lines(const struct text *json_lines, const struct text *object)
 {
-	fuzz_check(comet->len == object->len + 1 && memchr(comet->p, '\n', comet->len) == comet->p + object->len);
+	fuzz_check(json_lines->len == object->len + 1 && memchr(json_lines->p, '\n', json_lines->len) == json_lines->p + object->len);
 	for (size_t i = 0; i < object->len; i++)
-		fuzz_check(comet->p[i] == object->p[i] || (comet->p[i] == ' ' && (object->p[i] == '\n' || object->p[i] == '\r')));
+		fuzz_check(json_lines->p[i] == object->p[i] || (json_lines->p[i] == ' ' && (object->p[i] == '\n' || object->p[i] == '\r')));
 }
 
 /* What a string stands for; with line breaks as an event stream passes them on. */
@@ -185,7 +185,7 @@ static void check_event_line(struct text *left, const struct message_view *view)
 }
 
 /* Read as a browser reads it: the data is what its lines say, joined. */
-static void check_sse(const struct text *sse, const struct text *comet, const struct message_view *view)
+static void check_sse(const struct text *sse, const struct text *json_lines, const struct message_view *view)
 {
 	struct text left = *sse, line = take_line(&left, "id: "), data = { fuzz_alloc(sse->len), 0 }, want;
 
@@ -203,7 +203,7 @@ static void check_sse(const struct text *sse, const struct text *comet, const st
 		fuzz_check(data.len == want.len + 1 && memcmp(data.p, want.p, want.len) == 0);
 		free(want.p);
 	} else if (view->bytes.p == NULL && view->data.p == NULL) {
-		fuzz_check(data.len == comet->len && memcmp(data.p, comet->p, data.len) == 0);
+		fuzz_check(data.len == json_lines->len && memcmp(data.p, json_lines->p, data.len) == 0);
 	} else {
 		fuzz_check(memchr(data.p, '\n', data.len) == data.p + data.len - 1);
 	}
@@ -211,14 +211,14 @@ static void check_sse(const struct text *sse, const struct text *comet, const st
 }
 
 /* The data is the object in one line. */
-static void check_envelope(const struct text *sse, const struct text *comet, const struct message_view *view)
+static void check_envelope(const struct text *sse, const struct text *json_lines, const struct message_view *view)
 {
 	struct text left = *sse, line = take_line(&left, "id: ");
 
 	fuzz_check(line.p != NULL);
 	check_event_line(&left, view);
 	line = take_line(&left, "data: ");
-	fuzz_check(line.p != NULL && line.len + 1 == comet->len && memcmp(line.p, comet->p, line.len) == 0);
+	fuzz_check(line.p != NULL && line.len + 1 == json_lines->len && memcmp(line.p, json_lines->p, line.len) == 0);
 	fuzz_check(left.len == 1 && *left.p == '\n');
 }
 
@@ -292,9 +292,9 @@ void published_check(const char *record, size_t len, enum message_to to)
 		fuzz_check(raw.len == view.bytes.len && memcmp(raw.p, view.bytes.p, raw.len) == 0);
 	else
 		fuzz_check(raw.len == object.len && memcmp(raw.p, object.p, raw.len) == 0);
-	check_comet(&all[WEB_COMET], &object);
-	check_sse(&all[WEB_SSE], &all[WEB_COMET], &view);
-	check_envelope(&all[WEB_SSE_JSON], &all[WEB_COMET], &view);
+	check_json_lines(&all[WEB_JSON_LINES], &object);
+	check_sse(&all[WEB_SSE], &all[WEB_JSON_LINES], &view);
+	check_envelope(&all[WEB_SSE_JSON], &all[WEB_JSON_LINES], &view);
 	check_test(&all[WEB_TEST]);
 	check_packet(&all[FORMATS], &rec, &view, to);
 	for (unsigned i = WEB_SSE; i <= WEB_TEST; i++)

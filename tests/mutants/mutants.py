@@ -24,23 +24,23 @@ class M:
 
 # ---- the hub, after a death ----
 
-M("settle-without-index-repair", "shm/hub.c", "\t\tindex_repair(&hub->index);\n", "", "test_hub")
-M("settle-without-ring-repair", "shm/hub.c", "\t\tring_repair(&hub->ring);\n", "", "test_hub")
-M("settle-keeps-the-lock", "shm/hub.c", "\t\tlock_release(&hub->shm->lock, slot + 1);\n\t}\n\tfor", "\t}\n\tfor", "test_hub")
-M("settle-wakes-nobody", "shm/hub.c", "!= SLOT_UNUSED)\n\t\t\thub_wake(hub, i);", "!= SLOT_UNUSED)\n\t\t\tcontinue;", "test_hub")
-M("settle-takes-intended-for-done", "shm/hub.c", "bool done = !held || ring_tail(&hub->ring) > intent->first;", "bool done = true;", "test_hub")
-M("settle-takes-done-for-intended", "shm/hub.c", "bool done = !held || ring_tail(&hub->ring) > intent->first;", "bool done = !held;", "test_hub")
-M("settle-drops-what-was-unlocked", "shm/hub.c", "bool done = !held || ring_tail(&hub->ring) > intent->first;",
+M("hub-repair-without-the-index", "shm/hub.c", "\t\tindex_repair(&hub->index);\n", "", "test_hub")
+M("hub-repair-without-the-ring", "shm/hub.c", "\t\tring_repair(&hub->ring);\n", "", "test_hub")
+M("hub-repair-keeps-the-lock", "shm/hub.c", "\t\tlock_release(&hub->shm->lock, slot + 1);\n\t}\n\tfor", "\t}\n\tfor", "test_hub")
+M("hub-repair-wakes-nobody", "shm/hub.c", "!= SLOT_UNUSED)\n\t\t\thub_wake(hub, i);", "!= SLOT_UNUSED)\n\t\t\tcontinue;", "test_hub")
+M("hub-repair-takes-intended-for-done", "shm/hub.c", "bool done = !held || ring_tail(&hub->ring) > intent->first;", "bool done = true;", "test_hub")
+M("hub-repair-takes-done-for-intended", "shm/hub.c", "bool done = !held || ring_tail(&hub->ring) > intent->first;", "bool done = !held;", "test_hub")
+M("hub-repair-drops-what-was-unlocked", "shm/hub.c", "bool done = !held || ring_tail(&hub->ring) > intent->first;",
   "bool done = held && ring_tail(&hub->ring) > intent->first;", "test_hub")
 M("cleared-slot-keeps-its-intent", "shm/hub.c", "\tatomic_store(&s->intent.state, INTENT_NONE);\n", "", "test_hub")
 M("cleared-slot-keeps-its-topics", "shm/hub.c", "\t\t\tindex_leave(&hub->index, slot, t);\n\tatomic_store(&s->intent", "\t\t\tcontinue;\n\tatomic_store(&s->intent", "test_hub")
 M("cleared-slot-is-behind", "shm/hub.c", "\tatomic_store(&s->delivered, ring_tail(&hub->ring));\n", "", "test_hub")
-M("keeper-does-not-settle", "master/supervisor.c", "\t\thub_settle(s->hub, s->slot);\n", "\t\t;\n", GO_THROUGH, points="publish-committed", quick=False)
-M("master-does-not-settle", "master/slots.c", "\thub_settle(&m->hub, slot);\n", "", RECOVERY + "test_keeper_dies_while_its_worker_publishes", quick=False)
+M("keeper-does-not-repair-the-hub", "master/supervisor.c", "\t\thub_repair(s->hub, s->slot);\n", "\t\t;\n", GO_THROUGH, points="publish-committed", quick=False)
+M("master-does-not-repair-the-hub", "master/slots.c", "\thub_repair(&m->hub, slot);\n", "", RECOVERY + "test_keeper_dies_while_its_worker_publishes", quick=False)
 
 # ---- publishing ----
 
-M("no-nudge-of-sleepers", "shm/publish.c", "claim_wakeups(hub, (heard | asleep) & ~(1ull << slot))", "claim_wakeups(hub, heard & ~(1ull << slot))", "test_publish")
+M("no-nudge-of-sleepers", "shm/publish.c", "claim_wakeups(hub, (interested | asleep) & ~(1ull << slot))", "claim_wakeups(hub, interested & ~(1ull << slot))", "test_publish")
 M("no-nudge-when-put-off", "shm/publish.c", "\t\twake = claim_wakeups(hub, asleep);\n", "\t\twake = 0;\n", "test_publish")
 M("no-flow-control", "shm/publish.c", "#define LAG_MAX 512\t", "#define LAG_MAX 1024\t", "test_publish")
 M("no-intent", "shm/publish.c", "\t\tatomic_store_explicit(&intent->state, INTENT_WRITTEN, memory_order_release);\n", "", GO_THROUGH, points="publish-committed")
@@ -50,7 +50,7 @@ M("intent-too-late", "shm/publish.c",
   "\t\tCRASH_POINT(\"publish-intended\");\n\t\tif (batch.next != batch.first)\n\t\t\tring_commit(&hub->ring, &batch);\n"
   "\t\tCRASH_POINT(\"publish-committed\");\n\t\tatomic_store_explicit(&intent->state, INTENT_WRITTEN, memory_order_release);\n",
   GO_THROUGH, points="publish-committed")
-M("flood-is-published", "worker/protocol/http.c", "if (flood_has(protocols->service, c->fd, 1)) {", "if (flood_has(protocols->service, c->fd, 0)) {", "test_limits.Floods.test_what_is_too_much_is_not_done")
+M("flood-is-published", "worker/protocol/http.c", "if (flood_has(protocols->service, c->sid, 1)) {", "if (flood_has(protocols->service, c->sid, 0)) {", "test_limits.Floods.test_what_is_too_much_is_not_done")
 M("half-a-list-is-published", "shm/publish.c", "\t\tring_repair(&hub->ring);\t/* all or none */\n", "", "test_publish")
 M("answered-publishes-twice", "shm/publish.c", "\t\trecall(hub, intent, items, count);\n\t\treturn 0;\n", "\t\t;\n", "test_publish")
 M("recalls-anothers", "shm/publish.c", " && intent->fd == (uint32_t)fd &&", " &&", "test_publish")
@@ -64,11 +64,11 @@ M("emptied-slot-keeps-connections", "shm/slot.c", "\t\tif (close_sessions)\n\t\t
 
 # ---- what peers make the server keep ----
 
-M("claimed-not-charged", "shm/lend.c", "\tlend->held += head->charged;\n", "", "test_lend")
-M("warm-for-ever", "shm/lend.c", "frees - lend->class[c].clean;\n\t}\n\tlend->spare = 0;", "frees - lend->class[c].frees;\n\t}\n\tlend->spare = 0;", "test_lend")
-M("page-of-others-punched", "shm/lend.c", "\t\tif (is_taken(lend, c, (uint32_t)place))\n\t\t\treturn true;\n", "\t\t(void)lend;\n", "test_lend")
-M("no-share-of-the-limit", "shm/lend.c", "\treturn kept + bytes <= lend->share || kept + bytes <= lend->common;\n", "\treturn kept + bytes <= lend->common;\n", "test_lend")
-M("nobody-goes-for-memory", "worker/loop/memory_limit.c", "\t\tif (fd >= 0 && weigh(w, ref, fd) >= weight)\n", "\t\tif (false && weight)\n", "test_memory.Budget.test_the_largest_go")
+M("claimed-not-charged", "shm/buffer_pool.c", "\tpool->held += head->charged;\n", "", "test_buffer_pool")
+M("warm-for-ever", "shm/buffer_pool.c", "frees - pool->class[c].clean;\n\t}\n\tpool->spare = 0;", "frees - pool->class[c].frees;\n\t}\n\tpool->spare = 0;", "test_buffer_pool")
+M("page-of-others-punched", "shm/buffer_pool.c", "\t\tif (is_taken(pool, c, (uint32_t)place))\n\t\t\treturn true;\n", "\t\t(void)pool;\n", "test_buffer_pool")
+M("no-share-of-the-limit", "shm/buffer_pool.c", "\treturn kept + bytes <= pool->share || kept + bytes <= pool->common;\n", "\treturn kept + bytes <= pool->common;\n", "test_buffer_pool")
+M("nobody-goes-for-memory", "worker/loop/memory_limit.c", "\t\tif (sid >= 0 && weigh(w, ref, sid) >= weight)\n", "\t\tif (false && weight)\n", "test_memory.Budget.test_the_largest_go")
 M("dribbling-helps", "worker/io/receive.c", "\tif (head->base + head->len == st->parsed)\n\t\thead->since = base->now;\n", "\thead->since = base->now;\n",
   "test_memory.Unfinished.test_flash")
 M("no-share-of-subscriptions", "worker/service/subscribe.c", "\tif (s->count < SLOT_SHARE)\n\t\treturn true;\n", "\t(void)s;\n", "test_memory.Subscriptions.test_share")
@@ -83,39 +83,39 @@ M("publish-marked-though-unanswered", "worker/loop/recover.c",
 M("answer-not-resumed-first", "worker/loop/recover.c", "\tresume_answer(w);\n\tresume_sessions(w);", "\tpublish_done(&w->hub, w->number);\n\tresume_sessions(w);",
   ANSWERED, points="publish-committed")
 M("sends-not-landed", "worker/loop/recover.c", "\tland_sends(w);\n", "\t(void)land_sends;\n", GO_THROUGH, points="batch-sent")
-M("landed-losses-not-noted", "worker/delivery/landed.c", "\tstream_commit(&s, &st);\n\tbase_count", "\tsession_commit(streams->base, fd, &st);\n\tbase_count",
+M("landed-losses-not-noted", "worker/delivery/landed.c", "\tstream_commit(&s, &st);\n\tbase_count", "\tsession_commit(streams->base, sid, &st);\n\tbase_count",
   RECOVERY + "test_losses_after_a_death_are_told")
-M("owed-not-noted", "worker/delivery/landed.c", "\tif (!was_behind && st.flags & SESSION_BEHIND)\n\t\tstream_owed(&s, streams, fd, &st);\n", "", "test_slow.Slow.test_skip_more_than_once")
+M("owed-not-noted", "worker/delivery/landed.c", "\tif (!was_behind && st.flags & SESSION_BEHIND)\n\t\tstream_owed(&s, streams, sid, &st);\n", "", "test_slow.Slow.test_skip_more_than_once")
 M("cut-and-not-behind", "worker/delivery/landed.c", "\t\t\tst->flags |= SESSION_CUT | SESSION_BEHIND;\n", "\t\t\tst->flags |= SESSION_CUT;\n", "test_torn.", quick=False)
-M("input-not-counted", "worker/loop/recover.c", "\t\tcount_input(w, (int)fd);\n", "\t\t(void)count_input;\n", GO_THROUGH, points="input-received")
+M("input-not-counted", "worker/loop/recover.c", "\t\tcount_input(w, sid);\n", "\t\t(void)count_input;\n", GO_THROUGH, points="input-received")
 M("scan-not-reset", "worker/loop/recover.c", "\tmemset(head->scan, 0, sizeof(head->scan));\n", "\tmemset(head->scan, 1, sizeof(head->scan));\n",
   GO_THROUGH, points="input-received")
-M("from-not-raised", "worker/loop/recover.c", "\t\tst.pos = sub->from;\n\t\tslot_commit(&w->base.slot, fd, &st);\n", "\t\t(void)st;\n", RECOVERY + "test_subscribe_behind_own_publish")
+M("from-not-raised", "worker/loop/recover.c", "\t\tst.pos = sub->from;\n\t\tslot_commit(&w->base.slot, sid, &st);\n", "\t\t(void)st;\n", RECOVERY + "test_subscribe_behind_own_publish")
 M("request-keeps-subscriptions", "worker/loop/recover.c", "\tif (s->state.transport == TRANSPORT_HTTP)\n\t\tatomic_store_explicit(&s->subscriptions, 0, memory_order_release);\n", "",
   GO_THROUGH, points="stream-subscribed")
 M("behind-not-counted", "worker/loop/recover.c", "\t\tatomic_fetch_add_explicit(&w->base.self->behind, 1, memory_order_relaxed);\n", "\t\t;\n",
-  RECOVERY + "test_cut_frame_is_rescued_after_a_death")
+  RECOVERY + "test_cut_frame_is_kept_after_a_death")
 M("kept-not-claimed", "worker/loop/recover.c", "\tpartial_take_over(w->partial);\n", "", "test_partial_frames.Deaths.test_one_of_several_is_forgotten")
-M("buffers-not-claimed", "worker/loop/recover.c", "\tif (lend_claim(&w->base.lend, st->out) < 0)\n\t\treturn false;\n", "", RECOVERY + "test_buffers_of_two")
+M("buffers-not-claimed", "worker/loop/recover.c", "\tif (pool_claim(&w->base.pool, st->out) < 0)\n\t\treturn false;\n", "", RECOVERY + "test_buffers_of_two")
 M("unheard-not-left", "worker/loop/recover.c", "\t\t\tindex_leave(&w->base.hub.index, w->base.number, i);\n", "\t\t\tcontinue;\n", RECOVERY + "test_topic_half_left")
-M("cursor-at-the-tail", "worker/loop/recover.c", "w->topics.cursor = atomic_load_explicit(&w->base.self->delivered, memory_order_acquire);", "w->topics.cursor = ring_tail(&w->base.hub.ring);",
+M("scanned-to-the-tail", "worker/loop/recover.c", "w->topics.scanned = atomic_load_explicit(&w->base.self->delivered, memory_order_acquire);", "w->topics.scanned = ring_tail(&w->base.hub.ring);",
   GO_THROUGH, points="publish-committed")
-M("linger-not-shut-again", "worker/loop/recover.c", "\t\t\tshutdown((int)fd, SHUT_WR);\t/* again, if it was marked and not done */\n", "\t\t\t;\n",
+M("linger-not-shut-again", "worker/loop/recover.c", "\t\t\tshutdown(session_fd(&w->base, sid), SHUT_WR);\t/* again, if it was marked and not done */\n", "\t\t\t;\n",
   RECOVERY + "test_shut_is_shut_again")
-M("answers-not-flushed", "worker/loop/recover.c", "\t\t\toutput_flush(&w->output, (int)fd);\n", "\t\t\t;\n", GO_THROUGH, points="accept-opened")
-M("input-not-resumed", "worker/loop/recover.c", "\t\t\tinput_resume(&w->protocols, (int)fd);\n\t\telse if", "\t\t\t;\n\t\telse if", RECOVERY + "test_received_and_not_looked_at")
-M("blamed-without-fault", "shm/blame.c", "\tif (death == DEATH_KILLED && count < BLAME_KILLS)\n\t\treturn VERDICT_SUSPECT;\n\t*suspect = (struct suspect_shm){ .blamed",
+M("answers-not-flushed", "worker/loop/recover.c", "\t\t\toutput_flush(&w->output, sid);\n", "\t\t\t;\n", GO_THROUGH, points="accept-opened")
+M("input-not-resumed", "worker/loop/recover.c", "\t\t\tinput_resume(&w->protocols, sid);\n\t\telse if", "\t\t\t;\n\t\telse if", RECOVERY + "test_received_and_not_looked_at")
+M("blamed-without-fault", "shm/attribution.c", "\tif (death == DEATH_KILLED && count < ATTRIBUTION_KILLS)\n\t\treturn VERDICT_SUSPECT;\n\t*suspect = (struct suspect_shm){ .blamed",
   "\t*suspect = (struct suspect_shm){ .blamed", GO_THROUGH, points="input-received")
-M("suspect-forgotten", "shm/blame.c", "uint32_t count = same ? suspect->count + 1 : 1;", "uint32_t count = 1 + 0 * same;", "test_blame")
-M("blamed-forgotten", "shm/blame.c", "\tif (!s->suspect.blamed)\n\t\ts->suspect.blamed = blamed;\n", "\t(void)blamed;\n", "test_blame")
-M("record-not-skipped", "shm/blame.c", "\tskip(s, encoding);\n", "", "test_blame")
+M("suspect-forgotten", "shm/attribution.c", "uint32_t count = same ? suspect->count + 1 : 1;", "uint32_t count = 1 + 0 * same;", "test_attribution")
+M("blamed-forgotten", "shm/attribution.c", "\tif (!s->suspect.blamed)\n\t\ts->suspect.blamed = blamed;\n", "\t(void)blamed;\n", "test_attribution")
+M("record-not-skipped", "shm/attribution.c", "\tskip(s, encoding);\n", "", "test_attribution")
 M("nobody-blamed", "worker/loop/recover.c", "if (on && is_open(w, on - 1)) {", "if (false && on) {",
   "test_crash_points.CrashPoints.test_own_fault_costs_one_connection")
-M("strays-not-adopted", "worker/loop/orphans.c", "if (untouched(fd) && proto_of(w, fd) >= 0)", "if (false)", GO_THROUGH, points="accept-accepted")
-M("strays-all-adopted", "worker/loop/orphans.c", "if (untouched(fd) && proto_of(w, fd) >= 0)", "if (proto_of(w, fd) >= 0)", RECOVERY + "test_connection_half_closed")
+M("orphans-not-adopted", "worker/loop/orphans.c", "if (untouched(fd) && proto_of(w, fd) >= 0)", "if (false)", GO_THROUGH, points="accept-accepted")
+M("orphans-all-adopted", "worker/loop/orphans.c", "if (untouched(fd) && proto_of(w, fd) >= 0)", "if (proto_of(w, fd) >= 0)", RECOVERY + "test_connection_half_closed")
 M("orphans-beyond-the-limit", "worker/loop/connection.c", "if (!listener_counts(&w->listeners, fd)) {", "if (false) {", "test_http_routes.Routes.test_full_and_killed")
 M("refused-are-reset", "worker/loop/refuse.c", "\tif (!more)\n\t\tend(w, r);", "\tif (r->told)\n\t\tend(w, r);", "test_http_routes.Routes.test_full_can_be_read")
-M("strays-stay-open", "worker/loop/orphans.c", "w->orphans_room, fd);\n\tclose(fd);\n", "w->orphans_room, fd);\n", "test_crash.Leaks.test_descriptors")
+M("orphans-stay-open", "worker/loop/orphans.c", "w->orphans_room, fd);\n\tclose(fd);\n", "w->orphans_room, fd);\n", "test_crash.Leaks.test_descriptors")
 M("fin-counts-as-input", "worker/io/tcp_counts.c", " - (uint64_t)queued - (uint64_t)fin_arrived(&ti);", " - (uint64_t)queued - 0 * (uint64_t)fin_arrived(&ti);",
   RECOVERY + "test_end_behind_input")
 M("queued-input-counts", "worker/io/tcp_counts.c", "ti.tcpi_bytes_received - (uint64_t)queued -", "ti.tcpi_bytes_received -", RECOVERY + "test_end_behind_input")
@@ -123,19 +123,19 @@ M("unsent-counts-not", "worker/io/tcp_counts.c", "*bytes = acked + (uint64_t)que
 
 # ---- deliveries ----
 
-M("delivered-told-though-apart-wait", "worker/delivery/multi_topic.c", "\treturn a->topics->apart_subscriptions ? a->cursor : a->topics->cursor;\n", "\treturn a->topics->cursor;\n",
+M("delivered-told-though-apart-wait", "worker/delivery/multi_topic.c", "\treturn a->topics->apart_subscriptions ? a->begin : a->topics->scanned;\n", "\treturn a->topics->scanned;\n",
   RECOVERY + "test_death_with_sessions_due")
 M("chain-outlives-its-session", "worker/delivery/multi_topic.c", "\tif (c)\n\t\tc->first = 0;\n", "\t(void)c;\n", APART + "test_leaving_in_the_middle_of_a_window")
 M("chain-outlives-a-subscription", "worker/delivery/multi_topic.c", "\t\tc->changed = true;\n", "\t\t;\n", APART + "test_leaving_in_the_middle_of_a_window")
 M("noted-from-before-the-subscribe", "worker/delivery/multi_topic.c", "\t\tif (seq >= a->base->slot.subscriptions[s->subscription].from)\n", "",
   "test_apart.ComingAndGoing.test_topics_come_and_go")
-M("partly-is-all", "worker/delivery/multi_topic.c", "\t\tif (!a->partly)\n\t\t\ta->cursor = a->end;\n", "\t\ta->cursor = a->end;\n", APART + "test_more_subscribers_than_a_window")
+M("partly-is-all", "worker/delivery/multi_topic.c", "\t\tif (!a->partly)\n\t\t\ta->begin = a->end;\n", "\t\ta->begin = a->end;\n", APART + "test_more_subscribers_than_a_window")
 M("put-off-is-passed-over", "worker/service/publish_batch.c", "done ? service->items[done - 1].parsed : c->batch_from, heavy);", "c->at, heavy);", "test_publish_batch")
 M("flags-without-their-message", "worker/service/publish_batch.c", "\t\tst.flags |= service->items[done - 1].flags;\n", "", "test_publish_batch")
-M("stream-though-refused", "worker/service/request.c", "\t\to->state = session(service->base, c->fd)->state;\n\t}\n", "\t}\n", "test_request")
+M("stream-though-refused", "worker/service/request.c", "\t\to->state = session(service->base, c->sid)->state;\n\t}\n", "\t}\n", "test_request")
 M("answer-without-its-input", "worker/service/request.c", "\t\to->state.parsed = after;\n", "", "test_request")
-M("ended-before-it-is-answered", "worker/protocol/input.c", "session_has(protocols->base, fd, MARK_STALLED | MARK_OUTPUT_BLOCKED)) {\n", "false) {\n", "test_input")
-M("blocked-and-read-on", "worker/protocol/input.c", "cursor_left(&c) > 0 && !output_is_blocked(protocols, fd) && step_of", "cursor_left(&c) > 0 && step_of", "test_input")
+M("ended-before-it-is-answered", "worker/protocol/input.c", "session_has(protocols->base, sid, MARK_STALLED | MARK_OUTPUT_BLOCKED)) {\n", "false) {\n", "test_input")
+M("blocked-and-read-on", "worker/protocol/input.c", "cursor_left(&c) > 0 && !output_is_blocked(protocols, sid) && step_of", "cursor_left(&c) > 0 && step_of", "test_input")
 M("piece-is-all", "worker/delivery/multi_topic.c", "pos = c->first ? a->item[a->note[c->first - 1].item].seq : a->end;", "pos = a->end;",
   APART + "test_more_than_one_send")
 M("overtaken-apart-forgotten", "worker/delivery/multi_topic.c", "\t\t\tdefer_subscribers(a, a->topics->of[i]);\n", "\t\t\t(void)defer_subscribers;\n", APART + "test_the_ring_went_round")
@@ -147,16 +147,16 @@ M("cut-forgotten-by-a-death", "worker/delivery/landed.c", "\t\t\tst->cut = (uint
 M("rest-of-a-cut-frame-miscounted", "worker/delivery/landed.c", "\tleft = size - st->cut;\n", "\tleft = size;\n", RECOVERY + "test_deaths_while_the_rest_is_sent")
 M("stream-ignores-since-when", "worker/delivery/stream.c", "\t\tif (from < t->subscription->from)\n\t\t\tfrom = t->subscription->from;\n", "",
   APART + "test_second_topic_of_one_behind")
-M("predecessor-not-noted", "worker/delivery/subscription_list.c", "\tif (next)\n\t\tlinks_follow(topics, before, next);\n", "", "test_subscription_list")
-M("list-not-told-of-its-order", "worker/loop/recover.c", "\t\t\tlinks_follow(&w->topics, before, i);\n", "\t\t\t(void)before;\n", APART + "test_leaves_after_a_death")
-M("not-protected", "worker/loop/worker.c", "\tbool more = !partial_protect(w->partial);\n", "\tbool more = false;\n", "test_slow.SlowWeb.test_large_cut_frames_are_rescued")
+M("predecessor-not-noted", "worker/delivery/subscription_list.c", "\tif (next)\n\t\tsubscription_list_follow(topics, before, next);\n", "", "test_subscription_list")
+M("list-not-told-of-its-order", "worker/loop/recover.c", "\t\t\tsubscription_list_follow(&w->topics, before, i);\n", "\t\t\t(void)before;\n", APART + "test_leaves_after_a_death")
+M("not-protected", "worker/loop/worker.c", "\tbool more = !partial_protect(w->partial);\n", "\tbool more = false;\n", "test_slow.SlowWeb.test_large_cut_frames_are_kept")
 M("kept-not-unlinked", "worker/delivery/partial_frame.c", "\t\tatomic_store_explicit(link_to(partial, p), next, memory_order_release);\n", "\t\t(void)next, (void)link_to;\n",
   "test_partial_frames.Deaths.test_one_of_several_is_forgotten")
 
 # ---- on the wire ----
 
 VOCABULARY = "test_vocabulary.Vocabulary."
-M("cut-frame-loses-its-topic", "worker/service/subscribe.c", "\tpartial_hold(service->streams->partial, fd, st);\n", "", VOCABULARY + "test_cut_frame_of_a_topic_that_is_gone")
+M("cut-frame-loses-its-topic", "worker/service/subscribe.c", "\tpartial_hold(service->streams->partial, sid, st);\n", "", VOCABULARY + "test_cut_frame_of_a_topic_that_is_gone")
 M("members-say-whom-it-is-to", "worker/delivery/frame.c", "\treturn *t->name == NAME_INBOX ? MESSAGE_TO_USER :", "\treturn",  VOCABULARY + "test_message_or_answer")
 M("forged-members-pass", "proto/message_view.c", "view->goes_to = own == 1 ? to : MESSAGE_TO_UNKNOWN;", "view->goes_to = to;", "test_web_message", "test_packet_written")
 M("unknown-members-are-dropped", "proto/web_request.c", "\tif (found->unknown != NULL)\n\t\treturn unknown_member(why, found->unknown);\n", "", "test_web_request")
@@ -172,7 +172,7 @@ M("broadcast-is-always-a-feature", "proto/version.c", "number < count - !broadca
 
 # ---- hand-over ----
 
-M("not-kept-at-a-freeze", "worker/loop/worker.c", "\tpartial_keep_all(w->partial);\n", "", "test_upgrade.Upgrade.test_another_layout")
+M("not-kept-for-a-snapshot", "worker/loop/worker.c", "\tpartial_keep_all(w->partial);\n", "", "test_upgrade.Upgrade.test_another_layout")
 M("orders-taken-while-starting", "master/supervisor.c",
   "return s->worker == 0 || (!s->asked && atomic_load(&shm_of(s)->state) == SLOT_LIVE);", "return !s->asked;",
   RECOVERY + "test_order_while_a_worker_starts")
@@ -182,14 +182,14 @@ M("crash-loop-goes-on", "master/supervisor.c", "\t\treturn false;\n\t}\n\tsuperv
 M("killed-is-a-crash-loop", "master/supervisor.c", "if (progress || verdict != VERDICT_NONE || death == DEATH_KILLED)", "if (progress || verdict != VERDICT_NONE)", "test_supervisor")
 M("passed-descriptors-leak", "master/orders.c", "\tclose_passed(passed, 1);\n", "", "test_orders")
 M("too-many-passed-leak", "master/orders.c", "\t\tclose_passed(&passed, 0);\n\t\tbad(", "\t\tbad(", "test_orders")
-M("sessions-end-unnoted", "worker/loop/connection.c", "\t\tatomic_store_explicit(&w->base.slot.shm->fd_end, (uint32_t)fd + 1, memory_order_relaxed);\n", "\t\t;\n",
+M("sessions-end-unnoted", "worker/loop/connection.c", "\t\tatomic_store_explicit(&w->base.slot.shm->fd_end, (uint32_t)sid + 1, memory_order_relaxed);\n", "\t\t;\n",
   RECOVERY + "test_received_and_not_looked_at", quick=False)
-M("closed-keeps-subscriptions", "worker/loop/connection.c", "\tleave_all(&w->topics, w->apart, fd, s->state.transport);\n\tsession_count", "\tsession_count", GO_THROUGH, points="close-freed", quick=False)
-M("hands-over-though-it-stops", "worker/loop/worker.c", "\tw->freeze = false;\n\tev_break(loop, EVBREAK_CANCEL);\n", "", "test_stop.Stop.test_worker_told_both_at_once")
-M("keeper-made-in-a-freeze", "master/freeze.c", "\tslots_hold(m, true);", "", "test_programs.Programs.test_keeper_killed_in_a_freeze", quick=False)
-M("frozen-for-ever", "master/freeze.c", "if (m->h.slots[i].used && m->h.slots[i].keeper && slots_order(m, i, ORDER_THAW) < 0)", "if (false)",
-  "test_upgrade.Upgrade.test_refused_when_all_are_frozen")
-M("nothing-owed-at-a-freeze", "master/freeze.c", "\t\t\t\tleast = s->state.pos;\n", "\t\t\t\t;\n", "test_upgrade.Upgrade.test_another_layout", quick=False)
+M("closed-keeps-subscriptions", "worker/loop/connection.c", "\tleave_all(&w->topics, w->multi_topic, sid, s->state.transport);\n\tsession_count", "\tsession_count", GO_THROUGH, points="close-freed", quick=False)
+M("hands-over-though-it-stops", "worker/loop/worker.c", "\tw->snapshot_wanted = false;\n\tev_break(loop, EVBREAK_CANCEL);\n", "", "test_stop.Stop.test_worker_told_both_at_once")
+M("keeper-made-while-quiescing", "master/quiesce.c", "\tslots_hold(m, true);", "", "test_programs.Programs.test_keeper_killed_while_quiescing", quick=False)
+M("quiesced-for-ever", "master/quiesce.c", "if (m->h.slots[i].used && m->h.slots[i].keeper && slots_order(m, i, ORDER_RESUME) < 0)", "if (false)",
+  "test_upgrade.Upgrade.test_refused_when_all_are_quiesced")
+M("nothing-owed-while-quiesced", "master/quiesce.c", "\t\t\t\tleast = s->state.pos;\n", "\t\t\t\t;\n", "test_upgrade.Upgrade.test_another_layout", quick=False)
 M("no-read-lock", "master/runtime_dir.c", "return take(lock, F_RDLCK, KEEPER_BYTE);", "(void)lock;\n\treturn 0;",
   "test_runtime_dir", "test_lifecycle.Restart.test_master_killed_and_a_keeper_that_stays")
 M("keeper-holds-no-lock", "master/keeper_start.c", "\twhile (runtime_dir_hold(k->h.lock) < 0)\n", "\twhile (false)\n",
@@ -206,8 +206,8 @@ MEMORY = "test_memory."
 M("always-late", "worker/protocol/input.c", "\tif (c->at != begun) {\n", "\tif (st.parsed != c->at) {\n", MEMORY + "Unfinished.test_always_one_begun", quick=False)
 M("a-byte-keeps-it-young", "worker/loop/memory_limit.c", "ref == s->state.out ? s->state.last_out : since)", "ref == s->state.out ? s->state.last_out : s ? s->last_in : since)",
   MEMORY + "Budget.test_dribbling_does_not_help", quick=False)
-M("told-before-it-is-noted", "worker/loop/memory_limit.c", "\tsession_forfeit(&w->base, fd);\n\tCRASH_POINT(\"memory-forfeited\");\n",
-  "\tif (can_hear)\n\t\t(void)!send(fd, \"x\", 2, MSG_DONTWAIT | MSG_NOSIGNAL);\n\tCRASH_POINT(\"memory-forfeited\");\n\tsession_forfeit(&w->base, fd);\n",
+M("told-before-it-is-noted", "worker/loop/memory_limit.c", "\tsession_forfeit(&w->base, sid);\n\tCRASH_POINT(\"memory-forfeited\");\n",
+  "\tif (can_hear)\n\t\t(void)!send(session_fd(&w->base, sid), \"x\", 2, MSG_DONTWAIT | MSG_NOSIGNAL);\n\tCRASH_POINT(\"memory-forfeited\");\n\tsession_forfeit(&w->base, sid);\n",
   MEMORY + "Deaths.test_before_it_is_told", quick=False)
-M("others-go-in-vain", "shm/lend.c", "\treturn kept + bytes <= lend->share || kept + bytes <= lend->common;\n", "\treturn true;\n", "test_lend")
+M("others-go-in-vain", "shm/buffer_pool.c", "\treturn kept + bytes <= pool->share || kept + bytes <= pool->common;\n", "\treturn true;\n", "test_buffer_pool")
 M("passed-over-too-early", "worker/delivery/stream.c", "\t\ts->skipped++;\n", "\t\ts->skipped += 2;\n", "test_damage.Damage.test_what_is_skipped_is_not_lost", quick=False)

@@ -126,7 +126,7 @@ def parse(arguments=None):
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1000000))
     p.add_argument("--subscribers", type=int, default=1000, help="of the small messages")
-    p.add_argument("--speak", default="flash,ws,sse,comet,packet")
+    p.add_argument("--speak", default="flash,ws,sse,json-lines,packet")
     p.add_argument("--topics", type=int, default=4)
     p.add_argument("--workers", type=int, default=4, help="at first; reloads make them 1 to 6")
     p.add_argument("--publishers", type=int, default=4)

@@ -135,7 +135,7 @@ class Stopped(JanusTest):
         self.end()
 
     def test_any_in_a_reload(self):
-        """For a moment, one after the other, while the slots are rolled."""
+        """For a moment, one after the other, while the slots are replaced."""
         self.begin(workers=3)
         for victim in range(7):
             pids = [self.janus.master] + self.janus.keepers() + self.janus.workers()

@@ -17,7 +17,7 @@ import janus_test
 from janus_test import ROOT, SLOWNESS, JanusTest, Server, is_alive, wait_until
 from programs import OTHER_BUILD, Program
 from steady import Steady, client_on
-from test_upgrade import DEAF_BUILD
+from test_upgrade import NO_SNAPSHOT_BUILD
 from troubles import children
 
 CRASH_BUILD = os.path.join(ROOT, os.environ.get("JANUS_CRASH_BUILD", "build/crash"))
@@ -55,7 +55,7 @@ class Programs(JanusTest):
         """(name, what puts it there) of all that can stand at the path."""
         found = [(kind, lambda kind=kind: self.program.put_broken(kind)) for kind in Program.BROKEN]
         found.append(("another layout", lambda: self.put_other(OTHER_BUILD)))
-        found.append(("one that reads no snapshots", lambda: self.put_other(DEAF_BUILD)))
+        found.append(("one that reads no snapshots", lambda: self.put_other(NO_SNAPSHOT_BUILD)))
         return found
 
     def put_other(self, build):
@@ -213,7 +213,7 @@ class Programs(JanusTest):
         thread.start()
         return thread, found
 
-    def test_keeper_killed_in_a_freeze(self):
+    def test_keeper_killed_while_quiescing(self):
         """Its slot's connections are lost, no other's; whether the upgrade was done is told."""
         self.begin(workers=3, per_worker=4)
         rng = random.Random(9)
@@ -315,7 +315,7 @@ def _one(kind, put):
 
 for _kind in Program.BROKEN:
     setattr(Programs, "test_keeper_killed_" + re.sub(r"\W+", "_", _kind).strip("_"), _one(_kind, lambda self, kind=_kind: self.program.put_broken(kind)))
-for _kind, _build in (("another layout", OTHER_BUILD), ("one that reads no snapshots", DEAF_BUILD)):
+for _kind, _build in (("another layout", OTHER_BUILD), ("one that reads no snapshots", NO_SNAPSHOT_BUILD)):
     setattr(Programs, "test_keeper_killed_" + re.sub(r"\W+", "_", _kind), _one(_kind, lambda self, build=_build: self.put_other(build)))
 
 

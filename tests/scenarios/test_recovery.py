@@ -326,7 +326,7 @@ class Recovery(CrashTest):
         self.assertGreater(count + 1 - len(got), 0)
         self.assertEqual(self.janus.count("dropped_overtaken"), count + 1 - len(got))
 
-    def test_cut_frame_is_rescued_after_a_death(self):
+    def test_cut_frame_is_kept_after_a_death(self):
         """A frame was cut in two; the ring overtakes its record when another worker is there: its rest comes all the same."""
         self.serve("slow=skip", *SMALL)
         slow = self.client(self.janus, rcvbuf=4096).subscribe("a")

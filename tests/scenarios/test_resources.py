@@ -1,6 +1,6 @@
 """What a process needs and can't have: descriptors, processes, memory, room on a disk. Nobody may lose anything by it.
 
-A lack is brought about for single processes, with prlimit; for a killed worker's successor, that is for its keeper. While it lasts, the
+A shortage is brought about for single processes, with prlimit; for a killed worker's successor, that is for its keeper. While it lasts, the
 others serve on; once it is over, all is as before.
 """
 import contextlib
@@ -16,7 +16,7 @@ from janus_test import JanusTest, Server, is_alive, wait_until
 from programs import OTHER_BUILD, Program
 from steady import Steady, client_on
 
-LACK = 2.5              # seconds that one lasts, in which a server that gives up after some tries has done so
+SHORTAGE = 2.5              # seconds that one lasts, in which a server that gives up after some tries has done so
 CGROUP = "/sys/fs/cgroup"
 
 
@@ -64,12 +64,12 @@ class ResourceTest(JanusTest):
         wait_until(lambda: self.steady.check() or sum(self.steady.next[c] > had[c] + 5 for c in had) >= 2, 10, "messages with those of the other slots")
         return [c for c in had if self.steady.next[c] > had[c] + 5]
 
-    def lack(self, slot=0):
+    def shortage(self, slot=0):
         """The slot's worker is killed, and for a while there can be no other."""
         keeper, begun = self.janus.slot(slot)["keeper"], time.monotonic()
         self.janus.kill_worker(slot, wait=False)
         others = self.others(slot)
-        while time.monotonic() - begun < LACK:
+        while time.monotonic() - begun < SHORTAGE:
             self.steady.progress(among=others)
             self.assertTrue(is_alive(keeper), "the keeper has ended")
         self.assertNotEqual(self.janus.slot(slot)["state"], "live", "it had what it needed")
@@ -91,7 +91,7 @@ class Start(ResourceTest):
         self.begin()
         keeper = self.janus.slot(0)["keeper"]
         with self.limits(resource.RLIMIT_NOFILE, 8, keeper):
-            self.lack()
+            self.shortage()
         self.end()
 
     def test_few_descriptors(self):
@@ -117,7 +117,7 @@ class Start(ResourceTest):
         with open("/proc/%d/statm" % keeper) as f:
             pages = int(f.read().split()[0])
         with self.limits(resource.RLIMIT_AS, (pages + 16) * resource.getpagesize(), keeper):
-            self.lack()
+            self.shortage()
         self.end()
 
     def test_no_processes(self):
@@ -134,7 +134,7 @@ class Start(ResourceTest):
             return subprocess.run(["prlimit", "--pid", str(keeper), "--nproc=%s:%s" % (soft, hard)], **who).returncode
         self.assertEqual(limit(1), 0)
         try:
-            self.lack()
+            self.shortage()
         finally:
             limit(hard)
         self.end()
@@ -173,7 +173,7 @@ class Start(ResourceTest):
         folder = self.cgroup([keeper, self.janus.slot(0)["worker"]])
         with open(os.path.join(folder, "pids.max"), "w") as f:
             f.write("1")
-        self.lack()
+        self.shortage()
         with open(os.path.join(folder, "pids.max"), "w") as f:
             f.write("max")
         self.end()
@@ -190,7 +190,7 @@ class Start(ResourceTest):
         self.janus.kill(self.janus.slot(0)["keeper"], "keeper")
         wait_until(lambda: self.steady.closed >= here, 10, "the end of the slot's connections")
         begun = time.monotonic()
-        while time.monotonic() - begun < LACK:
+        while time.monotonic() - begun < SHORTAGE:
             self.steady.progress()
             self.assertTrue(self.janus.running(), "the server has ended")
         with open(os.path.join(folder, "pids.max"), "w") as f:
@@ -236,7 +236,7 @@ class Files(ResourceTest):
         return found
 
     def test_no_files_for_a_keeper_in_a_reload(self):
-        """Its heritage can't be written: the slot goes on as it was, and the reload says so."""
+        """Its handover state can't be written: the slot goes on as it was, and the reload says so."""
         self.assertNotEqual(self.no_files("keeper", lambda: self.janus.reload()), 0)
 
     def test_no_files_for_the_master_in_a_reload(self):

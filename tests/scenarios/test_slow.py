@@ -371,7 +371,7 @@ class SlowWeb(WebTest):
                 answers += 1
         self.assertEqual(found["ref"], "end")
 
-    def test_large_cut_frames_are_rescued(self):
+    def test_large_cut_frames_are_kept(self):
         """What is left of a frame when the ring overtakes it is kept, also where it is six times what was published."""
         self.serve("slow=skip", "ring_bytes=16M")
         size = 200000

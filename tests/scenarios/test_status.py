@@ -5,7 +5,7 @@ import unittest
 from janus_test import wait_until
 from web_clients import Lines, WebTest
 
-NONE = {"flash": 0, "packet": 0, "http": 0, "websocket": 0, "sse": 0, "chunked": 0, "page": 0}
+NONE = {"flash": 0, "packet": 0, "http": 0, "websocket": 0, "sse": 0, "json_lines": 0, "page": 0}
 
 
 class ByTransport(WebTest):
@@ -27,9 +27,9 @@ class ByTransport(WebTest):
         clients = [self.flash(), self.flash(), self.packet(), self.websocket(), self.websocket("/sub/a"), self.websocket("/inbox/me"),
                    self.sse("/sub/a"), self.sse("/sub/a", version="1.0"), self.lines("/sub/a"), self.lines("/sub/a,b", version="1.0"),
                    self.stream(Lines, "/test/me"), self.stream(Lines, "/test/me", version="1.0")]
-        all_of_them = dict(flash=2, packet=1, websocket=3, sse=2, chunked=2, page=2)
+        all_of_them = dict(flash=2, packet=1, websocket=3, sse=2, json_lines=2, page=2)
         self.counts(**all_of_them)
-        self.assertEqual(self.line(), "flash 2, packet 1, WebSocket 3, SSE 2, chunked 2, page 2")
+        self.assertEqual(self.line(), "flash 2, packet 1, WebSocket 3, SSE 2, JSON lines 2, page 2")
         idle = [self.http() for _ in range(3)]
         self.assertEqual(idle[0].ask("GET", "/nothing").status, 404)
         self.counts(http=3, **all_of_them)
@@ -50,10 +50,10 @@ class ByTransport(WebTest):
         client = self.http()
         self.counts(http=1)
         self.assertEqual(client.ask("GET", "/sub/a").status, 200)
-        self.counts(chunked=1)
+        self.counts(json_lines=1)
         refused = self.http()
         self.assertEqual(refused.ask("GET", "/sub/").status, 400)
-        self.counts(chunked=1, http=1)
+        self.counts(json_lines=1, http=1)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from web_clients import CONTINUATION, PING, PONG, TEXT, WEB, Http, chunked, fram
 from witnesses import Witnesses
 
 CRASH_BUILD = os.path.join(ROOT, os.environ.get("JANUS_CRASH_BUILD", "build/crash"))
-DEAF_BUILD = os.path.join(ROOT, os.environ.get("JANUS_DEAF_BUILD", "build/layout99"))
+NO_SNAPSHOT_BUILD = os.path.join(ROOT, os.environ.get("JANUS_NO_SNAPSHOT_BUILD", "build/layout99"))
 
 
 class Upgrade(JanusTest):
@@ -85,7 +85,7 @@ class Upgrade(JanusTest):
             wait_until(lambda: witnesses.answered() > answered + 10, 20, "answers")
         self.assertEqual(witnesses.stop(), [])
         self.assertEqual(server.connections(), witnesses.connections)
-        self.assertEqual(server.status()["by_transport"], {"flash": 3, "packet": 3, "http": 7, "websocket": 4, "sse": 2, "chunked": 2, "page": 0})
+        self.assertEqual(server.status()["by_transport"], {"flash": 3, "packet": 3, "http": 7, "websocket": 4, "sse": 2, "json_lines": 2, "page": 0})
         self.assertEqual(server.count("closed") + server.count("bad_input") + server.count("closed_uncertain"), 0)
 
     def test_another_layout_in_the_middle(self):
@@ -171,7 +171,7 @@ class Upgrade(JanusTest):
         server = self.begin()
         client = self.client(server).subscribe("a")
         workers = server.workers()
-        self.program.put(DEAF_BUILD)
+        self.program.put(NO_SNAPSHOT_BUILD)
         self.assertIn("can't read snapshots of version", self.reload(server, 1))
         self.assertEqual(server.workers(), workers)
         client.publish("a", n=1)
@@ -261,7 +261,7 @@ class Upgrade(JanusTest):
         self.assertIn("dies at start (signal 6)", self.reload(server, 1))
         self.check_goes_on(server, clients, workers)
 
-    def test_refused_when_all_are_frozen(self):
+    def test_refused_when_all_are_quiesced(self):
         """A program that says yes, and then can't read the snapshot: the old one goes on with every connection."""
         folder = self.crash_files()
         server = self.begin()
@@ -320,10 +320,10 @@ class Upgrade(JanusTest):
 
     def test_master_that_can_not_start(self):
         """The new program is there already, and the old one has gone: it comes back."""
-        self.check_heir_that_can_not_start(CRASH_BUILD, "heir-start")
+        self.check_heir_that_can_not_start(CRASH_BUILD, "successor-start")
 
     def test_master_of_another_layout_that_can_not_start(self):
-        self.check_heir_that_can_not_start(OTHER_BUILD, "heir-thaw")
+        self.check_heir_that_can_not_start(OTHER_BUILD, "successor-restore")
 
     def check_failing_keepers(self, build):
         """Its slot, the first one, is lost with such a keeper; and that is all."""

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "proto/transport.h"
-#include "shm/lend.h"
+#include "shm/buffer_pool.h"
 #include "shm/snapshot.h"
 
 #define SEQS 200			/* records published by populate_hub() */
@@ -319,18 +319,18 @@ static const struct spec specs[] = {
 };
 #define SPECS (sizeof(specs) / sizeof(specs[0]))
 
-static inline uint32_t lend_text(struct lend *lend, const char *text)
+static inline uint32_t pool_text(struct buffer_pool *pool, const char *text)
 {
 	uint32_t ref;
 
 	if (!text)
-		return LENT_NONE;
-	ref = lend_take(lend, strlen(text));
-	memcpy(lend_bytes(lend->slot, ref), text, strlen(text));
+		return BUFFER_NONE;
+	ref = pool_take(pool, strlen(text));
+	memcpy(pool_bytes(pool->slot, ref), text, strlen(text));
 	return ref;
 }
 
-static inline void open_session(struct server *s, struct lend *lend, const struct spec *p, uint32_t *subscriptions)
+static inline void open_session(struct server *s, struct buffer_pool *pool, const struct spec *p, uint32_t *subscriptions)
 {
 	struct session_shm *x = slot_session(&s->slot, p->fd);
 	_Atomic uint32_t *link = &x->subscriptions;
@@ -344,12 +344,12 @@ static inline void open_session(struct server *s, struct lend *lend, const struc
 		.pos = p->pos, .sent = n * 1000, .parsed = p->parsed, .last_out = n * 3,
 		.flags = p->flags | (p->flags == SESSION_BEHIND ? SESSION_CUT : 0),
 		.cut = p->flags == SESSION_BEHIND ? 17 : 0,
-		.in = lend_text(lend, p->in), .out = lend_text(lend, p->out),
+		.in = pool_text(pool, p->in), .out = pool_text(pool, p->out),
 		.out_start = p->out_skip, .out_end = p->out ? (uint32_t)strlen(p->out) : 0,
 	};
 	if (p->in) {
-		lend_header(&s->slot, x->state.in)->base = p->parsed - p->in_skip;
-		lend_header(&s->slot, x->state.in)->len = (uint32_t)strlen(p->in);
+		pool_header(&s->slot, x->state.in)->base = p->parsed - p->in_skip;
+		pool_header(&s->slot, x->state.in)->len = (uint32_t)strlen(p->in);
 	}
 	for (unsigned i = 0; i < 4 && p->topics[i]; i++) {
 		uint32_t number = *subscriptions -= 3;		/* not in the order in which they will be restored */
@@ -368,13 +368,13 @@ static inline void open_session(struct server *s, struct lend *lend, const struc
 static inline void populate_slot(struct server *s)
 {
 	uint32_t subscriptions = 100;
-	struct lend lend;
+	struct buffer_pool pool;
 
-	lend_init(&lend, &s->slot);
-	lend_ready(&lend);
+	pool_init(&pool, &s->slot);
+	pool_ready(&pool);
 	for (unsigned i = 0; i < SPECS; i++)
-		open_session(s, &lend, &specs[i], &subscriptions);
-	lend_fini(&lend);
+		open_session(s, &pool, &specs[i], &subscriptions);
+	pool_fini(&pool);
 }
 
 static inline void verify_session(const struct server *s, const struct spec *p, uint32_t *subscriptions)
@@ -394,17 +394,17 @@ static inline void verify_session(const struct server *s, const struct spec *p, 
 	assert_int_equal(x->state.parsed, p->parsed);
 	assert_int_equal(x->state.flags, p->flags | (p->flags == SESSION_BEHIND ? SESSION_CUT : 0));
 	assert_int_equal(x->state.cut, p->flags == SESSION_BEHIND ? 17 : 0);
-	assert_int_equal(x->state.in != LENT_NONE, *in != '\0');
+	assert_int_equal(x->state.in != BUFFER_NONE, *in != '\0');
 	if (*in) {
-		assert_int_equal(lend_header(&s->slot, x->state.in)->base, p->parsed);
-		assert_int_equal(lend_header(&s->slot, x->state.in)->len, strlen(in));
-		assert_memory_equal(lend_bytes(&s->slot, x->state.in), in, strlen(in));
+		assert_int_equal(pool_header(&s->slot, x->state.in)->base, p->parsed);
+		assert_int_equal(pool_header(&s->slot, x->state.in)->len, strlen(in));
+		assert_memory_equal(pool_bytes(&s->slot, x->state.in), in, strlen(in));
 	}
-	assert_int_equal(x->state.out != LENT_NONE, *out != '\0');
+	assert_int_equal(x->state.out != BUFFER_NONE, *out != '\0');
 	assert_int_equal(x->state.out_start, 0);
 	assert_int_equal(x->state.out_end, strlen(out));
 	if (*out)
-		assert_memory_equal(lend_bytes(&s->slot, x->state.out), out, strlen(out));
+		assert_memory_equal(pool_bytes(&s->slot, x->state.out), out, strlen(out));
 	for (uint32_t i = x->subscriptions; i; i = s->slot.subscriptions[i].next) {
 		const struct subscription_shm *sub = &s->slot.subscriptions[i];
 
@@ -424,20 +424,20 @@ static inline void verify_session(const struct server *s, const struct spec *p, 
 static inline void verify_slot(const struct server *s)
 {
 	uint32_t subscriptions = 0, open = 0;
-	struct lend lend;
+	struct buffer_pool pool;
 
 	for (unsigned i = 0; i < SPECS; i++)
 		verify_session(s, &specs[i], &subscriptions);
 	assert_int_equal(s->slot.shm->fd_end, specs[SPECS - 1].fd + 1);
-	lend_init(&lend, &s->slot);
+	pool_init(&pool, &s->slot);
 	for (uint32_t i = 0; i < s->slot.shm->sessions_max; i++) {
 		const struct session_shm *x = &s->slot.sessions[i];
 
 		open += x->status == SESSION_OPEN;
-		assert_true(!x->state.in || lend_claim(&lend, x->state.in) == 0);
-		assert_true(!x->state.out || lend_claim(&lend, x->state.out) == 0);
+		assert_true(!x->state.in || pool_claim(&pool, x->state.in) == 0);
+		assert_true(!x->state.out || pool_claim(&pool, x->state.out) == 0);
 	}
-	lend_fini(&lend);
+	pool_fini(&pool);
 	assert_int_equal(open, SPECS);
 	assert_int_equal(lock_owner(&s->hub.shm->lock), 0);
 	check(s);

@@ -38,13 +38,13 @@ static size_t frame_of(const struct speak *speak, char *dst, size_t room, size_t
 	if (speak == &speak_packet)
 		return packet_message(&rec, dst, room);
 	if (speak != &speak_ws)
-		return web_message(speak == &speak_sse ? WEB_SSE : WEB_COMET, true, &rec, dst, room);
+		return web_message(speak == &speak_sse ? WEB_SSE : WEB_JSON_LINES, true, &rec, dst, room);
 	n = web_message_size(WEB_WEBSOCKET, false, &rec);
 	assert_true(n <= room);
 	return web_message(WEB_WEBSOCKET, false, &rec, dst, room);
 }
 
-static const struct speak *const readers[] = { &speak_ws, &speak_sse, &speak_comet, &speak_packet };
+static const struct speak *const readers[] = { &speak_ws, &speak_sse, &speak_json_lines, &speak_packet };
 
 static void test_messages(void **state)
 {
@@ -161,9 +161,9 @@ static void test_kinds(void **state)
 		CASE(speak_sse, SSE_HEARTBEAT_CHUNK, SPEAK_PING),
 		CASE(speak_sse, "c\r\nretry: 2000\n\r\n", SPEAK_OTHER),
 		CASE(speak_sse, "0\r\n\r\n", SPEAK_OTHER),
-		CASE(speak_comet, HTTP_OK "Content-Type: application/x-ndjson\r\n" CHUNKED "\r\n", SPEAK_ACK),
-		CASE(speak_comet, COMET_HEARTBEAT_CHUNK, SPEAK_PING),
-		CASE(speak_comet, "0\r\n\r\n", SPEAK_OTHER),
+		CASE(speak_json_lines, HTTP_OK "Content-Type: application/x-ndjson\r\n" CHUNKED "\r\n", SPEAK_ACK),
+		CASE(speak_json_lines, JSON_LINES_HEARTBEAT_CHUNK, SPEAK_PING),
+		CASE(speak_json_lines, "0\r\n\r\n", SPEAK_OTHER),
 		CASE(speak_packet, "\0\0\0\5\x81\xa2ok\xc3", SPEAK_ACK),
 		CASE(speak_packet, "\0\0\0\5\x81\xa2ok\xc2", SPEAK_BAD),
 		CASE(speak_packet, "\0\0\0\1\xc0", SPEAK_BAD),
@@ -196,7 +196,8 @@ static void test_malformed(void **state)
 	static const struct { const struct speak *speak; const char *text; size_t len; } cases[] = {
 #define CASE(speak, text) { &(speak), (text), sizeof(text) - 1 }
 		CASE(speak_sse, "x"), CASE(speak_sse, "\r\n"), CASE(speak_sse, "5;ext\r\n"), CASE(speak_sse, "5\n"), CASE(speak_sse, "5\rx"),
-		CASE(speak_sse, "000000005\r\n"), CASE(speak_comet, "1\r\n\nxx"), CASE(speak_comet, "-1\r\n"), CASE(speak_comet, "5 \r\n"),
+		CASE(speak_sse, "000000005\r\n"), CASE(speak_json_lines, "1\r\n\nxx"), CASE(speak_json_lines, "-1\r\n"),
+		CASE(speak_json_lines, "5 \r\n"),
 		CASE(speak_ws, "\x81\x80"), CASE(speak_ws, "\x81\x7e\x00\x7d"), CASE(speak_ws, "\x81\x7f\0\0\0\0\0\0\xff\xff"),
 		CASE(speak_ws, "\x81\x7f\xff\xff\xff\xff\xff\xff\xff\xff"),
 #undef CASE

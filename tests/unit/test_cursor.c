@@ -11,10 +11,10 @@
 #include "worker/session/cursor.h"
 
 /* A buffer whose first byte is the 1000th of the connection's. */
-static struct lent_shm head;
+static struct buffer_shm head;
 static struct cursor begin(void)
 {
-	head = (struct lent_shm){ .base = 1000, .len = 10, .scan = { 1, 2, 3, 4, 5 } };
+	head = (struct buffer_shm){ .base = 1000, .len = 10, .scan = { 1, 2, 3, 4, 5 } };
 	return (struct cursor){ .head = &head, .bytes = "0123456789", .at = 1002 };
 }
 

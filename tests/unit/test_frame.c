@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "shm/blame.h"
+#include "shm/attribution.h"
 
 static struct ring_record record(const struct worker_fixture *w, uint64_t seq)
 {

@@ -119,7 +119,7 @@ static void intend(struct fixture *f, uint64_t first)
 
 static uint32_t settled(struct fixture *f)
 {
-	hub_settle(&f->hub, DEAD);
+	hub_repair(&f->hub, DEAD);
 	check(f);
 	return atomic_load(&slot_of(f, DEAD)->intent.state);
 }
@@ -191,7 +191,7 @@ static void settles_beside_another(void **state)
 	ring_begin(&f->hub.ring, &b);
 	assert_non_null(ring_add(&f->hub.ring, &b, find(f, "a"), 100, 0, 1));
 	first = b.first;
-	hub_settle(&f->hub, DEAD);
+	hub_repair(&f->hub, DEAD);
 	assert_int_equal(lock_owner(&f->hub.shm->lock), 2);
 	ring_commit(&f->hub.ring, &b);
 	lock_release(&f->hub.shm->lock, 2);
@@ -205,7 +205,7 @@ static void settling_wakes_all(void **state)
 
 	go_live(f, 0, true);
 	go_live(f, 9, false);
-	hub_settle(&f->hub, DEAD);
+	hub_repair(&f->hub, DEAD);
 	assert_int_equal(woken(f, 0), 1);
 	assert_int_equal(woken(f, 9), 1);
 	assert_int_equal(woken(f, 10), 0);

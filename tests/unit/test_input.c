@@ -25,7 +25,7 @@ static bool answer(struct protocols *protocols, struct cursor *c, size_t len)
 	static char text[SESSION_OUT_MAX + 1];
 
 	memset(text, 'A', sizeof(text));
-	return publish_batch_begin(protocols->service, c) && session_answer(protocols->base, c->fd, c->at + 2, text, len);
+	return publish_batch_begin(protocols->service, c) && session_answer(protocols->base, c->sid, c->at + 2, text, len);
 }
 
 bool test_step(struct protocols *protocols, struct cursor *c)
@@ -55,7 +55,7 @@ static int up(void **state)
 	int r = service_up((void **)&t->w);
 
 	t->protocols = (struct protocols){
-		.base = &t->w->base, .topics = &t->w->topics, .apart = t->w->apart, .output = &t->w->output, .service = &t->w->service,
+		.base = &t->w->base, .topics = &t->w->topics, .multi_topic = t->w->multi_topic, .output = &t->w->output, .service = &t->w->service,
 	};
 	dealt_with[0] = '\0';
 	waits = false;
@@ -111,7 +111,7 @@ static void each_unit_once(void **state)
 	assert_dealt_with("papp");
 	assert_int_equal(ring_tail(&t->w->base.hub.ring), tail + 3);
 	assert_int_equal(state_of(t->w, fd)->parsed, 8);
-	assert_int_equal(state_of(t->w, fd)->in, LENT_NONE);		/* nothing is left: nothing is kept */
+	assert_int_equal(state_of(t->w, fd)->in, BUFFER_NONE);		/* nothing is left: nothing is kept */
 	expect_bytes(t->w, "A", 1);
 	assert_got_expected(t->w, fd);
 	assert_int_equal(base_at(&t->w->base), -1);
@@ -121,17 +121,17 @@ static void a_unit_that_is_not_whole_waits(void **state)
 {
 	struct test *t = *state;
 	int fd = client(t);
-	const struct lent_shm *head;
+	const struct buffer_shm *head;
 
 	arrives(t, fd, "a.a");
 	assert_dealt_with("a");
 	assert_int_equal(state_of(t->w, fd)->parsed, 2);
-	head = lend_header(&t->w->base.slot, state_of(t->w, fd)->in);
+	head = pool_header(&t->w->base.slot, state_of(t->w, fd)->in);
 	assert_int_equal(head->len - (state_of(t->w, fd)->parsed - head->base), 1);
-	assert_in_range(lend_room(&t->w->base.slot, state_of(t->w, fd)->in), 1, 1024);	/* in a small buffer */
+	assert_in_range(pool_room(&t->w->base.slot, state_of(t->w, fd)->in), 1, 1024);	/* in a small buffer */
 	arrives(t, fd, ".a.");
 	assert_dealt_with("aaa");
-	assert_int_equal(state_of(t->w, fd)->in, LENT_NONE);
+	assert_int_equal(state_of(t->w, fd)->in, BUFFER_NONE);
 }
 
 /* Put off, it is tried again from there, and in the meantime nothing is read. */
@@ -226,7 +226,7 @@ static void without_memory_it_ends(void **state)
 	struct test *t = *state;
 	int fd = client(t);
 
-	lend_nothing(t->w);
+	pool_nothing(t->w);
 	arrives(t, fd, "a.");
 	assert_int_equal(t->w->no_memory, fd);
 	assert_dealt_with("");

@@ -6,7 +6,7 @@
 /* The outcome of a fan-out's send of these records to the session: so many bytes were taken. */
 static void land(struct worker_fixture *w, int fd, size_t len, uint64_t last, uint32_t messages, int result)
 {
-	struct batch_send send = { .fd = fd, .len = (uint32_t)len, .pos = last + 1, .messages = messages };
+	struct batch_send send = { .sid = fd, .len = (uint32_t)len, .pos = last + 1, .messages = messages };
 
 	landed_record(&w->streams, &send, result);
 }
@@ -15,7 +15,7 @@ static void all_of_it_was_taken(void **state)
 {
 	struct worker_fixture *w = *state;
 	int fd = opened(w, TRANSPORT_FLASH);
-	struct batch_send send = { .fd = fd, .len = 100, .pos = 12, .messages = 3, .skipped = 2 };
+	struct batch_send send = { .sid = fd, .len = 100, .pos = 12, .messages = 3, .skipped = 2 };
 
 	subscribe(w, fd, "news");
 	w->base.now = 77;

@@ -61,10 +61,10 @@ static int port_of(int fd)
 }
 
 /* Opens it, or the test fails. */
-static struct heritage_listener begin(const char *url)
+static struct handover_listener begin(const char *url)
 {
 	struct listen_address a = address(url);
-	struct heritage_listener l;
+	struct handover_listener l;
 
 	if (listen_begin(&l, &a, error) < 0)
 		fail_msg("%s", error);
@@ -77,7 +77,7 @@ static struct heritage_listener begin(const char *url)
 static void refused(const char *url, const char *why)
 {
 	struct listen_address a = address(url);
-	struct heritage_listener l;
+	struct handover_listener l;
 	char expected[CONFIG_ERROR_MAX + 200];
 
 	assert_int_equal(listen_begin(&l, &a, error), -1);
@@ -96,7 +96,7 @@ static int option(int fd, int level, int name)
 
 static void ipv4(void **state)
 {
-	struct heritage_listener l = begin("http://localhost:0");
+	struct handover_listener l = begin("http://localhost:0");
 	char expected[200];
 
 	(void)state;
@@ -116,7 +116,7 @@ static void ipv4(void **state)
 }
 
 /* What connections have from their listener. */
-static void inherited(const struct heritage_listener *l)
+static void inherited(const struct handover_listener *l)
 {
 	struct sockaddr_storage addr;
 	socklen_t len = sizeof(addr);
@@ -135,7 +135,7 @@ static void inherited(const struct heritage_listener *l)
 
 static void connections_inherit(void **state)
 {
-	struct heritage_listener l = begin("flash://localhost:0");
+	struct handover_listener l = begin("flash://localhost:0");
 	int off = 0;
 
 	(void)state;
@@ -154,7 +154,7 @@ static void connections_inherit(void **state)
 /* As many connections as the kernel grants wait for somebody to accept them. */
 static void backlog(void **state)
 {
-	struct heritage_listener l = begin("flash://localhost:0");
+	struct handover_listener l = begin("flash://localhost:0");
 	int fds[200];
 
 	(void)state;
@@ -182,7 +182,7 @@ static bool have_ipv6(void)
 
 static void ipv6_only(void **state)
 {
-	struct heritage_listener l;
+	struct handover_listener l;
 	char url[128];
 
 	(void)state;
@@ -199,7 +199,7 @@ static void ipv6_only(void **state)
 
 static void all(void **state)
 {
-	struct heritage_listener l = begin("packet://*:0");
+	struct handover_listener l = begin("packet://*:0");
 	char url[128];
 
 	(void)state;
@@ -256,7 +256,7 @@ static int foreign(int type)
 static void local_begins_and_ends(void **state)
 {
 	mode_t before = umask(077);
-	struct heritage_listener l = begin(local);
+	struct handover_listener l = begin(local);
 	struct stat st;
 
 	(void)state;
@@ -285,7 +285,7 @@ static void local_begins_and_ends(void **state)
 
 static void local_left_behind(void **state)
 {
-	struct heritage_listener l = begin(local);
+	struct handover_listener l = begin(local);
 
 	(void)state;
 	close(l.fd);		/* as if killed */
@@ -299,7 +299,7 @@ static void local_left_behind(void **state)
 static void local_in_use(void **state)
 {
 	static const char why[] = "the socket is in use: somebody accepts connections there";
-	struct heritage_listener l = begin(local);
+	struct handover_listener l = begin(local);
 	int fd;
 
 	(void)state;
@@ -352,7 +352,7 @@ static void local_in_the_way(void **state)
 /* A file that has taken its place is not ours to remove. */
 static void local_replaced(void **state)
 {
-	struct heritage_listener l = begin(local), other;
+	struct handover_listener l = begin(local), other;
 	struct listen_address a = address(local);
 
 	(void)state;
@@ -372,7 +372,7 @@ static void local_replaced(void **state)
 /* Whoever else holds the folder's lock keeps nobody from starting, and from ending. */
 static void local_locked_folder(void **state)
 {
-	struct heritage_listener l;
+	struct handover_listener l;
 	int fd = open(folder, O_RDONLY);
 
 	(void)state;
@@ -403,7 +403,7 @@ static void local_race(void **state)
 				continue;
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			struct listen_address a = address(local);
-			struct heritage_listener l;
+			struct handover_listener l;
 
 			close(go[1]);
 			(void)!read(go[0], &result, 1);		/* all at once, when the other end closes */
@@ -434,7 +434,7 @@ static void local_race(void **state)
 
 static void renamed(void **state)
 {
-	struct heritage_listener l = begin("flash://localhost:0");
+	struct handover_listener l = begin("flash://localhost:0");
 	struct listen_address a;
 	char url[128];
 

@@ -180,10 +180,10 @@ static void what_is_queued_may_be_owed(void **state)
 	subscribe(w, fd, "news");
 	subscribe(w, opened(w, TRANSPORT_SSE), "other");
 	look_at_all(w);
-	assert_false(topics_owe(&w->topics, fd, w->topics.cursor));
+	assert_false(topics_owe(&w->topics, fd, w->topics.scanned));
 	put(w, "other", 1);
 	fanout_poll(&w->fanout);
-	assert_false(topics_owe(&w->topics, fd, w->topics.cursor - 1));
+	assert_false(topics_owe(&w->topics, fd, w->topics.scanned - 1));
 	seq = put(w, "news", 1);
 	fanout_poll(&w->fanout);
 	assert_true(topics_owe(&w->topics, fd, seq));

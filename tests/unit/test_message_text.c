@@ -95,7 +95,7 @@ static void test_understood(void **state)
 			assert_int_equal(view.bytes.len, cases[i].len);
 			assert_memory_equal(view.bytes.p, cases[i].data, cases[i].len);
 		}
-		len = web_message(WEB_COMET, false, &rec, line, sizeof(line));
+		len = web_message(WEB_JSON_LINES, false, &rec, line, sizeof(line));
 		assert_true(len > 0);
 		assert_null(json_check(line, len));
 		assert_true(packet_message_size(&rec) > 0);

@@ -94,8 +94,8 @@ static void nobody_apart_costs_nothing(void **state)
 
 	put_others(w, 3);
 	fanout_poll(&w->fanout);
-	assert_false(apart_run(w->apart));
-	assert_int_equal(apart_cursor(w->apart), w->topics.cursor);
+	assert_false(multi_topic_run(w->multi_topic));
+	assert_int_equal(multi_topic_served(w->multi_topic), w->topics.scanned);
 	assert_int_equal(counted(w, COUNTER_sends), 0);
 }
 
@@ -132,7 +132,7 @@ static void until_all_are_served_nothing_is_delivered(void **state)
 	a = put(w, "a", 10);
 	b = put(w, "b", 10);
 	begin_window(w);
-	assert_in_range(apart_cursor(w->apart), 1, a);
+	assert_in_range(multi_topic_served(w->multi_topic), 1, a);
 	assert_in_range(delivered(w), 1, a);
 	assert_int_equal(receive_all(w, fd), 0);
 	c = put(w, "a", 10);
@@ -154,7 +154,7 @@ static void one_that_gives_a_topic_up_gets_the_other(void **state)
 	put(w, "a", 10);
 	d = put(w, "b", 10);
 	begin_window(w);
-	unsubscribe(w, fd, links_find(&w->topics, fd, find(w->hub, "a")));
+	unsubscribe(w, fd, subscription_list_find(&w->topics, fd, find(w->hub, "a")));
 	deliver(w);
 	assert_frames(w, fd, b, d);
 }
@@ -171,7 +171,7 @@ static void one_that_comes_back_begins_anew(void **state)
 	put(w, "a", 10);
 	b = put(w, "b", 10);
 	begin_window(w);
-	unsubscribe(w, fd, links_find(&w->topics, fd, find(w->hub, "a")));
+	unsubscribe(w, fd, subscription_list_find(&w->topics, fd, find(w->hub, "a")));
 	subscribe(w, fd, "a");
 	c = put(w, "a", 10);
 	deliver(w);
@@ -243,7 +243,7 @@ static void much_comes_in_several_sends(void **state)
 			receive_all(w, fd);
 		}
 		assert_got_expected(w, fd);
-		leave_all(&w->topics, w->apart, fd, TRANSPORT_FLASH);
+		leave_all(&w->topics, w->multi_topic, fd, TRANSPORT_FLASH);
 	}
 	assert_int_equal(counted(w, COUNTER_delivered), 16);
 }

@@ -26,7 +26,7 @@
 struct fixture {
 	int master, keeper;			/* the socket's ends */
 	int program;
-	struct heritage h;			/* what the keeper is to be given */
+	struct handover h;			/* what the keeper is to be given */
 	struct order_received r;
 	unsigned open;				/* descriptors, before anything was sent */
 };
@@ -57,7 +57,7 @@ static int setup(void **state)
 		f->h.listen[i].fd = memfd_create("listener", 0);
 		strcpy(f->h.listen[i].url, "tcp://127.0.0.1:1");
 	}
-	f->h.roll = 77;
+	f->h.reload_number = 77;
 	f->open = count_open();
 	*state = f;
 	return 0;
@@ -100,10 +100,10 @@ static void test_nothing_then_orders_then_the_end(void **state)
 	struct fixture *f = *state;
 
 	assert_int_equal(receive(f), ORDER_NONE);
-	assert_int_equal(orders_send(f->master, ORDER_FREEZE), 0);
-	assert_int_equal(orders_send(f->master, ORDER_THAW), 0);
-	assert_int_equal(receive(f), ORDER_FREEZE);
-	assert_int_equal(receive(f), ORDER_THAW);
+	assert_int_equal(orders_send(f->master, ORDER_QUIESCE), 0);
+	assert_int_equal(orders_send(f->master, ORDER_RESUME), 0);
+	assert_int_equal(receive(f), ORDER_QUIESCE);
+	assert_int_equal(receive(f), ORDER_RESUME);
 	assert_int_equal(receive(f), ORDER_NONE);
 	close(f->master);
 	assert_int_equal(receive(f), ORDER_END);
@@ -116,7 +116,7 @@ static void test_keeper_that_is_gone(void **state)
 
 	close(f->keeper);
 	f->keeper = -1;
-	assert_int_equal(orders_send(f->master, ORDER_FREEZE), -1);
+	assert_int_equal(orders_send(f->master, ORDER_QUIESCE), -1);
 	assert_int_equal(orders_send_replace(f->master, &f->h, f->program), -1);
 	assert_int_equal(count_open(), f->open - 1);
 }
@@ -127,7 +127,7 @@ static void test_sending_never_waits(void **state)
 	struct fixture *f = *state;
 
 	alarm(10);
-	while (orders_send(f->master, ORDER_FREEZE) == 0)
+	while (orders_send(f->master, ORDER_QUIESCE) == 0)
 		;
 	alarm(60);
 }
@@ -135,11 +135,11 @@ static void test_sending_never_waits(void **state)
 static void test_replace(void **state)
 {
 	struct fixture *f = *state;
-	struct heritage *h = &f->r.heritage;
+	struct handover *h = &f->r.handover;
 
 	assert_int_equal(orders_send_replace(f->master, &f->h, f->program), 0);
 	assert_int_equal(receive(f), ORDER_REPLACE);
-	assert_int_equal(h->roll, 77);
+	assert_int_equal(h->reload_number, 77);
 	assert_int_equal(h->slot, SLOT);
 	assert_same(f->r.program, f->program);
 	assert_int_equal(h->hub, -1);
@@ -155,9 +155,9 @@ static void test_replace(void **state)
 static void test_replace_with_other_segments(void **state)
 {
 	struct fixture *f = *state;
-	struct heritage *h = &f->r.heritage;
+	struct handover *h = &f->r.handover;
 
-	f->h.fresh = true;
+	f->h.new_segments = true;
 	assert_int_equal(orders_send_replace(f->master, &f->h, f->program), 0);
 	assert_int_equal(receive(f), ORDER_REPLACE);
 	assert_same(h->hub, f->h.hub);
@@ -177,7 +177,7 @@ static void test_replace_without_a_program(void **state)
 	assert_int_equal(count_open(), f->open);
 }
 
-/* Sends `order` with `count` descriptors of a file that is no heritage. */
+/* Sends `order` with `count` descriptors of a file that is no handover state. */
 static void forge(struct fixture *f, char order, unsigned count)
 {
 	union {
@@ -202,7 +202,7 @@ static void test_forged(void **state)
 	static const struct { char order; unsigned count; enum order result; } forged[] = {
 		{ ORDER_REPLACE, 0, ORDER_BAD },
 		{ ORDER_REPLACE, 4, ORDER_BAD },
-		{ ORDER_THAW, 2, ORDER_THAW },
+		{ ORDER_RESUME, 2, ORDER_RESUME },
 		{ 'x', 0, ORDER_BAD },
 		{ 'x', 2, ORDER_BAD },
 		{ ORDER_NONE, 1, ORDER_BAD },

@@ -96,7 +96,7 @@ static void all_comes_in_order(void **state)
 	memmove(w->expected.at, w->expected.at + 9, w->expected.len -= 9);
 	assert_got_expected(w, fd);
 	assert_int_equal(state_of(w, fd)->flags, 0);
-	assert_int_equal(state_of(w, fd)->pos, w->topics.cursor);
+	assert_int_equal(state_of(w, fd)->pos, w->topics.scanned);
 	assert_int_equal(counted(w, COUNTER_delivered), 3);
 	assert_int_equal(w->base.self->behind, 0);
 }
@@ -275,7 +275,7 @@ static void what_may_be_overwritten_is_kept_first(void **state)
 		put_others(w, KEEP_RECORDS + 1);
 		look_at_all(w);
 		if (!room)
-			lend_nothing(w);
+			pool_nothing(w);
 		output_run(&w->output, fd);
 		assert_int_equal(counted(w, COUNTER_frames_kept), 1);
 		if (room)
@@ -299,7 +299,7 @@ static void who_has_caught_up_is_live(void **state)
 	look_at_all(w);
 	output_run(&w->output, fd);
 	assert_int_equal(state_of(w, fd)->flags, 0);
-	assert_int_equal(state_of(w, fd)->pos, w->topics.cursor);
+	assert_int_equal(state_of(w, fd)->pos, w->topics.scanned);
 	landed_defer(&w->streams, fd);
 	put_others(w, 3);
 	subscribe(w, fd, "a");

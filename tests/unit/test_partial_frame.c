@@ -36,11 +36,11 @@ static unsigned kept(const struct worker_fixture *w)
 {
 	unsigned n = 0;
 
-	for (uint32_t ref = w->base.slot.shm->kept; ref != LENT_NONE; ref = lend_header(&w->base.slot, ref)->next) {
-		const struct lent_shm *head = lend_header(&w->base.slot, ref);
+	for (uint32_t ref = w->base.slot.shm->kept; ref != BUFFER_NONE; ref = pool_header(&w->base.slot, ref)->next) {
+		const struct buffer_shm *head = pool_header(&w->base.slot, ref);
 
 		assert_int_equal(head->owner, 0);
-		assert_in_range(head->len, 1, lend_room(&w->base.slot, ref));
+		assert_in_range(head->len, 1, pool_room(&w->base.slot, ref));
 		assert_in_range(++n, 1, 100);
 	}
 	assert_int_equal(lent(w), n);
@@ -131,7 +131,7 @@ static void what_the_ring_comes_near_is_kept(void **state)
 	assert_int_equal(kept(w), 1);
 	assert_true(partial_protect(w->partial));
 	assert_int_equal(kept(w), 1);
-	assert_int_equal(lend_header(&w->base.slot, w->base.slot.shm->kept)->base, first);
+	assert_int_equal(pool_header(&w->base.slot, w->base.slot.shm->kept)->base, first);
 	put_others(w, RING_MESSAGES);
 	assert_int_equal(send_rest(w, old), 1);
 	assert_rest(w, old, 10);
@@ -178,7 +178,7 @@ static void without_room_the_slow_end(void **state)
 	cut(w, b, seq, 20);
 	put_others(w, 2 * KEEP_RECORDS);
 	cut(w, other, put(w, "news", 10), 5);
-	lend_nothing(w);
+	pool_nothing(w);
 	assert_true(partial_protect(w->partial));
 	assert_int_equal(w->asked_for_room, 1);
 	assert_int_equal(counted(w, COUNTER_closed_slow), 2);
@@ -194,7 +194,7 @@ static void room_is_asked_for_only_where_it_must_be(void **state)
 	int fd = opened(w, TRANSPORT_FLASH);
 	uint64_t seq = put(w, "news", 1000);
 
-	lend_nothing(w);
+	pool_nothing(w);
 	assert_int_equal(begin(w, fd, seq, false), -1);
 	assert_int_equal(errno, ENOMEM);
 	assert_int_equal(w->asked_for_room, 0);
@@ -262,8 +262,8 @@ static void any_of_those_kept_can_go(void **state)
 		state_of(w, fd[goes])->flags = 0;
 		partial_trim(w->partial);
 		assert_int_equal(kept(w), 2);
-		for (uint32_t ref = w->base.slot.shm->kept; ref != LENT_NONE; ref = lend_header(&w->base.slot, ref)->next)
-			assert_int_not_equal(lend_header(&w->base.slot, ref)->base, seq[goes]);
+		for (uint32_t ref = w->base.slot.shm->kept; ref != BUFFER_NONE; ref = pool_header(&w->base.slot, ref)->next)
+			assert_int_not_equal(pool_header(&w->base.slot, ref)->base, seq[goes]);
 		down(state);
 		delivery_up(state);
 	}
@@ -280,11 +280,11 @@ static void a_successor_takes_them_over(void **state)
 		cut(w, fd[i] = opened(w, TRANSPORT_FLASH), seq[i] = put(w, "news", 100), 5);
 	expect(w, fd[1], seq[1]);
 	partial_keep_all(w->partial);
-	lend_fini(&w->base.lend);
-	assert_int_equal(lend_init(&w->base.lend, &w->base.slot), 0);
+	pool_fini(&w->base.pool);
+	assert_int_equal(pool_init(&w->base.pool, &w->base.slot), 0);
 	w->partial = partial_create(&w->base, w->batch, SESSIONS);
 	partial_take_over(w->partial);
-	assert_int_equal(lend_ready(&w->base.lend), 0);
+	assert_int_equal(pool_ready(&w->base.pool), 0);
 	partial_join(w->partial, fd[1], state_of(w, fd[1]));
 	partial_settle(w->partial);
 	assert_int_equal(kept(w), 1);

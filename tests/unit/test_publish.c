@@ -62,7 +62,7 @@ static void die(struct fixture *f, bool locked)
 {
 	if (locked)
 		lock_acquire(&f->hub.shm->lock, SLOT + 1);
-	hub_settle(&f->hub, SLOT);
+	hub_repair(&f->hub, SLOT);
 	check(f);
 }
 

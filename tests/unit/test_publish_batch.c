@@ -7,14 +7,14 @@
 static struct cursor cursor_at_input(struct worker_fixture *w, int fd)
 {
 	struct session_state_shm st = *state_of(w, fd);
-	struct lent_shm *head;
+	struct buffer_shm *head;
 
 	st.in = session_buffer(&w->base, fd, 100);
-	assert_int_not_equal(st.in, LENT_NONE);
-	head = lend_header(&w->base.slot, st.in);
+	assert_int_not_equal(st.in, BUFFER_NONE);
+	head = pool_header(&w->base.slot, st.in);
 	head->len = 100;
 	session_commit(&w->base, fd, &st);
-	return (struct cursor){ .fd = fd, .head = head, .bytes = (const char *)lend_bytes(&w->base.slot, st.in) };
+	return (struct cursor){ .sid = fd, .head = head, .bytes = (const char *)pool_bytes(&w->base.slot, st.in) };
 }
 
 /* The next message; false: the batch has no room. */
@@ -189,7 +189,7 @@ static void what_was_answered_is_not_published_again(void **state)
 	topics_tell(&w->topics, find(w->hub, "a"));
 	assert_true(add(w, &c, "a", "one", 0));
 	assert_int_equal(publish_batch_answered(&w->service, &c), 0);
-	hub_settle(&w->base.hub, SLOT);				/* it has died, and the lock is free */
+	hub_repair(&w->base.hub, SLOT);				/* it has died, and the lock is free */
 	publish_batch_drop(&w->service);
 	assert_true(add(w, &again, "a", "one", 0));
 	assert_int_equal(publish_batch_answered(&w->service, &again), 0);
@@ -217,7 +217,7 @@ static void all_of_a_request_or_none(void **state)
 	assert_int_equal(w->service.item_count, 0);
 
 	w->base.hub.shm->slot[OTHER].delivered = tail;
-	c = (struct cursor){ .fd = fd, .head = c.head, .bytes = c.bytes };
+	c = (struct cursor){ .sid = fd, .head = c.head, .bytes = c.bytes };
 	for (; n <= publish_count_max(&w->base.hub) && publish_batch_add(&w->service, &c, "a", 1, 1, n, 0); n++)
 		*(w->service.item_text + w->service.item_used - 1) = 'x';
 	assert_int_equal(n, publish_count_max(&w->base.hub) + 1);

@@ -35,10 +35,10 @@ static enum received receive_some(struct worker_fixture *w, int fd, size_t expec
 static void assert_input(const struct worker_fixture *w, int fd, const char *bytes, size_t len)
 {
 	const struct session_state_shm *st = state_of(w, fd);
-	const struct lent_shm *head = lend_header(&w->base.slot, st->in);
+	const struct buffer_shm *head = pool_header(&w->base.slot, st->in);
 
 	assert_int_equal(head->base + head->len - st->parsed, len);
-	assert_memory_equal(lend_bytes(&w->base.slot, st->in) + (st->parsed - head->base), bytes, len);
+	assert_memory_equal(pool_bytes(&w->base.slot, st->in) + (st->parsed - head->base), bytes, len);
 }
 
 /* So much of the input is dealt with. */
@@ -68,7 +68,7 @@ static void what_comes_is_put_behind_what_is_there(void **state)
 		assert_int_equal(receive_some(w, fd, 1), RECEIVED);
 		assert_input(w, fd, "two!", 4);
 		assert_int_equal(counted(w, COUNTER_bytes_in) - before, 8);
-		assert_int_equal(lend_header(&w->base.slot, state_of(w, fd)->in)->owner, fd + 1);
+		assert_int_equal(pool_header(&w->base.slot, state_of(w, fd)->in)->owner, fd + 1);
 	}
 }
 
@@ -102,7 +102,7 @@ static void without_input_there_is_no_buffer(void **state)
 		take(w, fd, 4);
 		assert_int_equal(receive_some(w, fd, 0), RECEIVED_NOTHING);
 		assert_int_equal(lent(w), 0);
-		assert_int_equal(state_of(w, fd)->in, LENT_NONE);
+		assert_int_equal(state_of(w, fd)->in, BUFFER_NONE);
 	}
 }
 
@@ -133,7 +133,7 @@ static void a_full_buffer_is_replaced_by_a_larger_one(void **state)
 	struct worker_fixture *w = *state;
 	static char bytes[100000];
 	int fd = receiver(w, false);
-	struct lent_shm *head;
+	struct buffer_shm *head;
 	size_t n = 0, all;
 
 	for (size_t i = 0; i < sizeof(bytes); i++)
@@ -143,14 +143,14 @@ static void a_full_buffer_is_replaced_by_a_larger_one(void **state)
 	assert_in_range(n, 60000, 65536);
 	all = n;
 	take(w, fd, 1000);
-	head = lend_header(&w->base.slot, state_of(w, fd)->in);
+	head = pool_header(&w->base.slot, state_of(w, fd)->in);
 	head->scan[1] = 4711;
 	head->since = 42;
 	assert_int_equal(receive(&w->base, fd, &n), RECEIVED);
 	assert_int_equal(all + n, sizeof(bytes));
 	assert_input(w, fd, bytes + 1000, sizeof(bytes) - 1000);
 	assert_int_equal(lent(w), 1);
-	head = lend_header(&w->base.slot, state_of(w, fd)->in);
+	head = pool_header(&w->base.slot, state_of(w, fd)->in);
 	assert_int_equal(head->base, 1000);
 	assert_int_equal(head->scan[1], 4711);
 	assert_int_equal(head->since, 42);
@@ -169,7 +169,7 @@ static void time_runs_from_the_first_byte(void **state)
 		receive_some(w, flash, 1);
 		receive_some(w, http, 1);
 	}
-	assert_int_equal(lend_header(&w->base.slot, state_of(w, flash)->in)->since, 100);
+	assert_int_equal(pool_header(&w->base.slot, state_of(w, flash)->in)->since, 100);
 	assert_int_equal(session(&w->base, flash)->last_in, 102);
 	assert_int_equal(session(&w->base, http)->last_in, 100);
 }
@@ -180,7 +180,7 @@ static void without_memory_nothing_is_taken(void **state)
 	int fd = receiver(w, false);
 	char byte;
 
-	lend_nothing(w);
+	pool_nothing(w);
 	say(w, fd, "a", 1);
 	assert_int_equal(receive_some(w, fd, 0), RECEIVED_NO_MEMORY);
 	assert_int_equal(w->asked_for_room, 1);

@@ -15,7 +15,7 @@ static struct request request_of(enum request_kind kind, const char *name)
 	return (struct request){
 		.kind = kind,
 		.after = 10,
-		.names = { .one = action_name(request_is_of_user(kind), name, strlen(name)) },
+		.names = { .one = subscribe_topic_name(request_is_of_user(kind), name, strlen(name)) },
 		.body = { .size = sizeof(ring_text) - 1, .write = write_text, .from = ring_text },
 	};
 }
@@ -25,13 +25,13 @@ static struct cursor opened_with_input(struct worker_fixture *w, uint32_t transp
 {
 	int fd = opened(w, transport);
 	struct session_state_shm st = *state_of(w, fd);
-	struct lent_shm *head;
+	struct buffer_shm *head;
 
 	st.in = session_buffer(&w->base, fd, 10);
-	head = lend_header(&w->base.slot, st.in);
+	head = pool_header(&w->base.slot, st.in);
 	head->len = 10;
 	session_commit(&w->base, fd, &st);
-	return (struct cursor){ .fd = fd, .head = head, .bytes = (const char *)lend_bytes(&w->base.slot, st.in) };
+	return (struct cursor){ .sid = fd, .head = head, .bytes = (const char *)pool_bytes(&w->base.slot, st.in) };
 }
 
 static struct outcome served(struct worker_fixture *w, struct cursor *c, const struct request *req)
@@ -52,18 +52,18 @@ static void a_topic_is_subscribed_with_its_answer(void **state)
 	assert_int_equal(o.kind, OUTCOME_ANSWER);
 	assert_null(o.error);
 	assert_null(o.published);
-	assert_int_equal(state_of(w, c.fd)->parsed, 0);
+	assert_int_equal(state_of(w, c.sid)->parsed, 0);
 	assert_true(outcome_commit(&w->service, &c, &o, req.after, "ACK", 3, 0));
-	assert_int_equal(state_of(w, c.fd)->parsed, 10);
-	assert_int_equal(state_of(w, c.fd)->out_end, 3);
-	assert_int_equal(session(&w->base, c.fd)->count, 1);
+	assert_int_equal(state_of(w, c.sid)->parsed, 10);
+	assert_int_equal(state_of(w, c.sid)->out_end, 3);
+	assert_int_equal(session(&w->base, c.sid)->count, 1);
 	assert_int_not_equal(find(w->hub, "a"), TOPIC_NONE);
 	served(w, &c, &req);		/* once more changes nothing */
-	assert_int_equal(session(&w->base, c.fd)->count, 1);
+	assert_int_equal(session(&w->base, c.sid)->count, 1);
 	req.kind = REQUEST_UNSUBSCRIBE;
 	o = served(w, &c, &req);
 	assert_true(o.kind == OUTCOME_ANSWER && !o.error);
-	assert_int_equal(session(&w->base, c.fd)->count, 0);
+	assert_int_equal(session(&w->base, c.sid)->count, 0);
 	assert_int_equal(find(w->hub, "a"), TOPIC_NONE);
 }
 
@@ -89,7 +89,7 @@ static bool next_of_three(void *from, struct topic_name *name)
 	if (*n == 3)
 		return false;
 	++*n;
-	*name = action_name(false, &text, 1);
+	*name = subscribe_topic_name(false, &text, 1);
 	return true;
 }
 
@@ -105,12 +105,12 @@ static void several_names_in_one_request(void **state)
 	req.names.from = &n;
 	o = served(w, &c, &req);
 	assert_null(o.error);
-	assert_int_equal(session(&w->base, c.fd)->count, 3);
+	assert_int_equal(session(&w->base, c.sid)->count, 3);
 	assert_true(find(w->hub, "a") && find(w->hub, "b") && find(w->hub, "c"));
 	n = 1;
 	req.kind = REQUEST_UNSUBSCRIBE;
 	served(w, &c, &req);
-	assert_int_equal(session(&w->base, c.fd)->count, 1);
+	assert_int_equal(session(&w->base, c.sid)->count, 1);
 	assert_true(find(w->hub, "a") && !find(w->hub, "b") && !find(w->hub, "c"));
 }
 
@@ -132,15 +132,15 @@ static void who_can_not_become_a_stream_stays_what_it_is(void **state)
 	assert_int_equal(o.status, 503);
 	assert_non_null(o.error);
 	assert_int_equal(o.state.transport, TRANSPORT_HTTP);
-	assert_int_equal(session(&w->base, c.fd)->count, 0);
+	assert_int_equal(session(&w->base, c.sid)->count, 0);
 	assert_int_equal(find(w->hub, "a"), TOPIC_NONE);
 	n = 1;
 	o = served(w, &c, &req);
 	assert_null(o.error);
 	assert_int_equal(o.state.transport, TRANSPORT_SSE);
-	assert_int_equal(state_of(w, c.fd)->transport, TRANSPORT_HTTP);		/* with the answer's head */
+	assert_int_equal(state_of(w, c.sid)->transport, TRANSPORT_HTTP);		/* with the answer's head */
 	assert_true(outcome_commit(&w->service, &c, &o, 10, "head", 4, 0));
-	assert_int_equal(state_of(w, c.fd)->transport, TRANSPORT_SSE);
+	assert_int_equal(state_of(w, c.sid)->transport, TRANSPORT_SSE);
 }
 
 static void a_publish_that_nobody_waits_for(void **state)
@@ -201,7 +201,7 @@ static void what_the_reader_found_wrong_is_told(void **state)
 	assert_int_equal(served(w, &c, &req).status, 413);
 	assert_true(outcome_commit(&w->service, &c, &o, req.after, "bad", 3, SESSION_CLOSE));
 	assert_true(c.stop);
-	assert_int_equal(state_of(w, c.fd)->flags, SESSION_CLOSE);
+	assert_int_equal(state_of(w, c.sid)->flags, SESSION_CLOSE);
 }
 
 /* One who asks without end gives others their turn; nothing of the request is done. */
@@ -214,7 +214,7 @@ static void it_is_later_when_others_come_first(void **state)
 	c.actions = ACTIONS_A_TURN;
 	assert_int_equal(served(w, &c, &req).kind, OUTCOME_LATER);
 	assert_true(c.stop && c.stalled);
-	assert_int_equal(session(&w->base, c.fd)->count, 0);
+	assert_int_equal(session(&w->base, c.sid)->count, 0);
 }
 
 static void an_answer_without_room_breaks_the_connection(void **state)
@@ -224,12 +224,12 @@ static void an_answer_without_room_breaks_the_connection(void **state)
 	struct request req = request_of(REQUEST_PING, "");
 	struct outcome o = served(w, &c, &req);
 
-	lend_nothing(w);
+	pool_nothing(w);
 	assert_false(outcome_commit(&w->service, &c, &o, req.after, "pong", 4, 0));
 	assert_true(c.stop);
-	assert_over(w, c.fd);
+	assert_over(w, c.sid);
 	assert_int_equal(counted(w, COUNTER_no_buffer), 1);
-	assert_int_equal(state_of(w, c.fd)->parsed, 0);
+	assert_int_equal(state_of(w, c.sid)->parsed, 0);
 }
 
 int main(void)

@@ -1,5 +1,5 @@
 /*
- * Crash loops: which deaths make one, and how long what is lacking is waited for.
+ * Crash loops: which deaths make one, and how long a shortage is waited for.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -80,7 +80,7 @@ static void each_is_told_in_order_while_it_is_listed(void **state)
 	assert_int_equal(told.flights, 6);
 	for (int i = 0; i < 6; i++) {
 		assert_int_equal(told.result[i], i + 1);
-		assert_int_equal(told.send[i].fd, fd[i]);
+		assert_int_equal(told.send[i].sid, fd[i]);
 		assert_int_equal(told.send[i].len, i + 1);
 		assert_int_equal(told.send[i].pos, 100 + i);
 		assert_int_equal(told.send[i].messages, 2);

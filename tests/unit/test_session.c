@@ -13,11 +13,11 @@ static void a_commit_gives_back_what_is_no_longer_named(void **state)
 	st.out = session_buffer(&w->base, fd, 100);
 	session_commit(&w->base, fd, &st);
 	assert_int_equal(lent(w), 2);
-	st.in = LENT_NONE;
+	st.in = BUFFER_NONE;
 	session_commit(&w->base, fd, &st);
 	assert_int_equal(lent(w), 1);
-	assert_int_equal(lend_next(&w->base.lend, LENT_NONE), st.out);
-	st.out = LENT_NONE;
+	assert_int_equal(pool_next(&w->base.pool, BUFFER_NONE), st.out);
+	st.out = BUFFER_NONE;
 	session_commit(&w->base, fd, &st);
 	assert_int_equal(lent(w), 0);
 }
@@ -67,7 +67,7 @@ static void a_commit_tells_of_partial_frames(void **state)
 static void assert_out(const struct worker_fixture *w, const struct session_state_shm *st, const char *text)
 {
 	assert_int_equal(st->out_end - st->out_start, strlen(text));
-	assert_memory_equal(lend_bytes(&w->base.slot, st->out) + st->out_start, text, strlen(text));
+	assert_memory_equal(pool_bytes(&w->base.slot, st->out) + st->out_start, text, strlen(text));
 }
 
 /* It moves to a larger buffer, without what was sent; the one that the committed state names stays until the commit. */
@@ -82,8 +82,8 @@ static void what_is_appended_comes_behind(void **state)
 	assert_int_equal(session_append(&w->base, fd, &st, "one ", 4), 0);
 	assert_int_equal(session_append(&w->base, fd, &st, "two", 3), 0);
 	assert_out(w, &st, "one two");
-	assert_int_equal(state_of(w, fd)->out, LENT_NONE);
-	assert_int_equal(lend_header(&w->base.slot, st.out)->owner, fd + 1);
+	assert_int_equal(state_of(w, fd)->out, BUFFER_NONE);
+	assert_int_equal(pool_header(&w->base.slot, st.out)->owner, fd + 1);
 	st.out_start += 4;
 	session_commit(&w->base, fd, &st);
 
@@ -91,7 +91,7 @@ static void what_is_appended_comes_behind(void **state)
 	assert_int_equal(session_append(&w->base, fd, &st, room, sizeof(room)), 0);
 	assert_int_not_equal(st.out, first);
 	assert_int_equal(st.out_end - st.out_start, 3 + sizeof(room));
-	assert_memory_equal(lend_bytes(&w->base.slot, st.out) + st.out_start, "two\0", 4);
+	assert_memory_equal(pool_bytes(&w->base.slot, st.out) + st.out_start, "two\0", 4);
 	assert_out(w, state_of(w, fd), "two");
 	assert_int_equal(lent(w), 2);
 	for (int i = 0; i < 3; i++)		/* those in between were named by nobody */
@@ -117,7 +117,7 @@ static void without_room_for_an_answer_the_connection_breaks(void **state)
 	int fd = opened(w, TRANSPORT_FLASH);
 	char byte;
 
-	lend_nothing(w);
+	pool_nothing(w);
 	assert_false(session_answer(&w->base, fd, 17, "yes", 3));
 	assert_int_equal(w->asked_for_room, 1);
 	assert_int_equal(state_of(w, fd)->parsed, 0);
@@ -131,11 +131,11 @@ static void room_is_made_for_a_buffer(void **state)
 	struct worker_fixture *w = *state;
 	int fd = opened(w, TRANSPORT_FLASH);
 
-	lend_nothing(w);
+	pool_nothing(w);
 	w->has_room = true;
-	assert_int_not_equal(session_buffer(&w->base, fd, 100), LENT_NONE);
+	assert_int_not_equal(session_buffer(&w->base, fd, 100), BUFFER_NONE);
 	assert_int_equal(w->asked_for_room, 1);
-	assert_int_equal(session_buffer(&w->base, fd, (size_t)lend_room_max(&w->base.slot) + 1), LENT_NONE);
+	assert_int_equal(session_buffer(&w->base, fd, (size_t)pool_room_max(&w->base.slot) + 1), BUFFER_NONE);
 	assert_int_equal(w->asked_for_room, 1);		/* no room would help */
 }
 

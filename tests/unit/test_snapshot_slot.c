@@ -32,14 +32,14 @@ static void slot_subscriptions_do_not_fit(void **state)
 {
 	const struct spec one = { .fd = 1, .topics = { "alpha" } };
 	uint32_t subscriptions = 200;
-	struct lend lend = { 0 };
+	struct buffer_pool pool = { 0 };
 	struct server a;
 	int fd = file();
 
 	(void)state;
 	start(&a, 65536, 128, 16, 64);
 	populate_hub(&a);
-	open_session(&a, &lend, &one, &subscriptions);
+	open_session(&a, &pool, &one, &subscriptions);
 	for (uint32_t i = 1; i < 64; i++) {
 		struct subscription_shm *sub = &a.slot.subscriptions[i];
 
@@ -65,7 +65,7 @@ static void slot_has_no_place(void **state)
 	struct spec large = { .fd = 1 };
 	static char in[200000];
 	struct server a;
-	struct lend lend;
+	struct buffer_pool pool;
 	int fd = file(), big;
 	uint32_t subscriptions = 100;
 
@@ -82,11 +82,11 @@ static void slot_has_no_place(void **state)
 	close(a.slot_fd);
 	a.slot_fd = slot_create("slot", &(struct slot_size){ .sessions = 64, .frame = 100000, .buffered = 1 << 28 });
 	slot_attach(&a.slot, a.slot_fd);
-	lend_init(&lend, &a.slot);
-	lend_ready(&lend);
+	pool_init(&pool, &a.slot);
+	pool_ready(&pool);
 	large.in = memset(in, 'x', sizeof(in) - 1);
-	open_session(&a, &lend, &large, &subscriptions);
-	lend_fini(&lend);
+	open_session(&a, &pool, &large, &subscriptions);
+	pool_fini(&pool);
 	big = file();
 	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, big, NULL, NULL), 0);
 	assert_int_equal(other_slot(big, -1, 16, 23), ENOSPC);

@@ -14,7 +14,7 @@
 static const char *const names[TRANSPORTS] = {
 	[TRANSPORT_FLASH] = "flash", [TRANSPORT_PACKET] = "packet", [TRANSPORT_HTTP] = "http",
 	[TRANSPORT_WEBSOCKET] = "websocket", [TRANSPORT_WEBSOCKET_STREAM] = "websocket-stream",
-	[TRANSPORT_SSE] = "sse", [TRANSPORT_SSE_10] = "sse-1.0", [TRANSPORT_COMET] = "comet", [TRANSPORT_COMET_10] = "comet-1.0",
+	[TRANSPORT_SSE] = "sse", [TRANSPORT_SSE_10] = "sse-1.0", [TRANSPORT_JSON_LINES] = "comet", [TRANSPORT_JSON_LINES_10] = "comet-1.0",
 	[TRANSPORT_PAGE] = "page", [TRANSPORT_PAGE_10] = "page-1.0", [TRANSPORT_SSE_JSON] = "sse-json", [TRANSPORT_SSE_JSON_10] = "sse-json-1.0",
 };
 

@@ -41,7 +41,7 @@ static void begin(struct topics *topics)
 	base.hub.index.shm = &index_;
 	for (frees = 0; frees < MOST; frees++)
 		free_[frees] = MOST - frees;
-	assert_int_equal(links_init(topics), 0);
+	assert_int_equal(subscription_list_init(topics), 0);
 }
 
 static void subscribe(struct topics *topics, uint32_t fd, uint32_t topic)
@@ -50,8 +50,8 @@ static void subscribe(struct topics *topics, uint32_t fd, uint32_t topic)
 
 	subscriptions[s].topic = topic;
 	subscriptions[s].place = APART;
-	links_put(topics, (int)fd, s);
-	links_add(topics, (int)fd, s);
+	subscription_list_put(topics, (int)fd, s);
+	subscription_list_add(topics, (int)fd, s);
 	of[fd][topic] = s;
 }
 
@@ -59,8 +59,8 @@ static void unsubscribe(struct topics *topics, uint32_t fd, uint32_t topic)
 {
 	uint32_t s = of[fd][topic];
 
-	links_remove(topics, (int)fd, s);
-	links_take(topics, s);
+	subscription_list_remove(topics, (int)fd, s);
+	subscription_list_take(topics, s);
 	free_[frees++] = s;
 	of[fd][topic] = 0;
 }
@@ -85,7 +85,7 @@ static void check_found(const struct topics *topics)
 {
 	for (uint32_t fd = 0; fd < SESSIONS; fd++)
 		for (uint32_t topic = 0; topic < TOPICS; topic++)
-			assert_int_equal(links_find(topics, (int)fd, topic), of[fd][topic]);
+			assert_int_equal(subscription_list_find(topics, (int)fd, topic), of[fd][topic]);
 }
 
 static void test_come_and_go(void **state)
@@ -133,11 +133,11 @@ static void test_one_topic(void **state)
 	(void)state;
 	begin(&topics);
 	subscriptions[5].topic = 3;
-	links_add(&topics, 1, 5);
-	assert_int_equal(links_find(&topics, 1, 3), 5);
-	assert_int_equal(links_find(&topics, 1, 4), 0);
-	links_remove(&topics, 1, 5);
-	assert_int_equal(links_find(&topics, 1, 3), 0);
+	subscription_list_add(&topics, 1, 5);
+	assert_int_equal(subscription_list_find(&topics, 1, 3), 5);
+	assert_int_equal(subscription_list_find(&topics, 1, 4), 0);
+	subscription_list_remove(&topics, 1, 5);
+	assert_int_equal(subscription_list_find(&topics, 1, 3), 0);
 }
 
 /* One that goes apart, and has no second topic after all: where its subscription stood when it was another's is of no meaning. */
@@ -156,10 +156,10 @@ static void test_alone_where_another_was(void **state)
 	subscriptions[used].topic = 3;
 	subscriptions[used].place = 0;
 	subscriptions[used].next = 0;
-	links_add(&topics, 1, used);
+	subscription_list_add(&topics, 1, used);
 	subscriptions[used].place = APART;
-	links_put(&topics, 1, used);
-	links_remove(&topics, 1, used);
+	subscription_list_put(&topics, 1, used);
+	subscription_list_remove(&topics, 1, used);
 	assert_int_equal(sessions[1].subscriptions, 0);
 	assert_int_equal(sessions[0].subscriptions, of[0][2]);
 }

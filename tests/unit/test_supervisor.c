@@ -50,7 +50,7 @@ static int begin(void **state)
 	t->fd = slot_create("test", &(struct slot_size){ .sessions = 1024, .frame = 65536, .buffered = 1 << 24 });
 	assert_int_equal(slot_attach(&t->segment, t->fd), 0);
 	t->s = (struct supervisor){ .hub = &f->hub, .slot = SLOT, .settings = &t->settings, .segment = &t->segment, .segment_fd = t->fd,
-				    .roll = 9, .run = run, .arg = t };
+				    .reload_number = 9, .run = run, .arg = t };
 	*state = t;		/* the fixture is found again by its hub */
 	log_init("test", LOG_LEVEL_ERROR);
 	return 0;
@@ -151,7 +151,7 @@ static void test_what_the_hub_says_of_it(void **state)
 	supervisor_start(&t->s);
 	assert_int_equal(atomic_load(&self(t)->worker), t->s.worker);
 	assert_int_equal(atomic_load(&self(t)->state), SLOT_STARTING);
-	assert_int_equal(atomic_load(&self(t)->roll), 9);
+	assert_int_equal(atomic_load(&self(t)->reload_number), 9);
 	assert_int_equal(atomic_load(&self(t)->generation), generation + 1);
 	assert_false(supervisor_settled(&t->s));
 	atomic_store(&self(t)->state, SLOT_LIVE);
@@ -167,8 +167,8 @@ static void test_ends_that_were_asked_for(void **state)
 {
 	static const struct { enum asked asked; int status; enum worker_end how; } ends[] = {
 		{ ASKED_REPLACE, 0, END_LEFT },
-		{ ASKED_FREEZE, WORKER_FROZEN, END_FROZEN },
-		{ ASKED_FREEZE, WORKER_UNFROZEN, END_UNFROZEN },
+		{ ASKED_SNAPSHOT, WORKER_SNAPSHOT, END_SNAPSHOT },
+		{ ASKED_SNAPSHOT, WORKER_NO_SNAPSHOT, END_NO_SNAPSHOT },
 		{ ASKED_STOP, WORKER_STOPPED, END_STOPPED },
 		{ ASKED_REPLACE, WORKER_DRAINED, END_DRAINED },
 		{ ASKED_REPLACE, 1, END_DIED },
@@ -189,8 +189,8 @@ static void test_ends_that_were_asked_for(void **state)
 static void test_ends_that_nobody_asked_for(void **state)
 {
 	static const struct { int status; enum worker_end how; } ends[] = {
-		{ 0, END_DIED }, { 1, END_DIED }, { WORKER_FROZEN, END_DIED }, { WORKER_UNFROZEN, END_DIED }, { WORKER_STOPPED, END_DIED },
-		{ WORKER_DRAINED, END_DRAINED }, { WORKER_LACKING, END_LACKING },
+		{ 0, END_DIED }, { 1, END_DIED }, { WORKER_SNAPSHOT, END_DIED }, { WORKER_NO_SNAPSHOT, END_DIED }, { WORKER_STOPPED, END_DIED },
+		{ WORKER_DRAINED, END_DRAINED }, { WORKER_SHORTAGE, END_SHORTAGE },
 	};
 	struct supervised *t = *state;
 
@@ -281,13 +281,13 @@ static void test_blamed_is_no_crash_loop(void **state)
 	assert_int_equal(atomic_load(&self(t)->emptied), 0);
 }
 
-/* ---- a program on trial ---- */
+/* ---- a canary ---- */
 
-static void test_trial_fails(void **state)
+static void test_canary_fails(void **state)
 {
 	struct supervised *t = *state;
 
-	t->s.trial = true;
+	t->s.canary = true;
 	slot_session(&t->segment, SESSION)->status = SESSION_OPEN;
 	run_once(t, be_at_a_session, 1);
 	assert_true(replaced(t));
@@ -305,23 +305,23 @@ static void test_trial_fails(void **state)
 	assert_int_equal(t->s.worker, 0);
 }
 
-static void test_trial_ends_with_progress(void **state)
+static void test_canary_ends_with_progress(void **state)
 {
 	struct supervised *t = *state;
 
-	t->s.trial = true;
+	t->s.canary = true;
 	t->worker = wait_for_ever;
 	supervisor_start(&t->s);
 	supervisor_watch(&t->s);
-	assert_true(t->s.trial);
+	assert_true(t->s.canary);
 	get_somewhere(t);
 	supervisor_watch(&t->s);
-	assert_false(t->s.trial);
+	assert_false(t->s.canary);
 }
 
-/* ---- lack, hanging, stopping ---- */
+/* ---- shortage, hanging, stopping ---- */
 
-static void test_lack_is_waited_for(void **state)
+static void test_shortage_is_waited_for(void **state)
 {
 	struct supervised *t = *state;
 	int before = 0;
@@ -329,7 +329,7 @@ static void test_lack_is_waited_for(void **state)
 	for (int i = 0; i < 4; i++) {
 		int ms;
 
-		assert_int_equal(run_once(t, NULL, WORKER_LACKING), END_LACKING);
+		assert_int_equal(run_once(t, NULL, WORKER_SHORTAGE), END_SHORTAGE);
 		supervisor_retry(&t->s);
 		assert_int_equal(t->s.worker, 0);
 		ms = supervisor_wait_ms(&t->s);
@@ -423,9 +423,9 @@ int main(void)
 		TEST(killed_is_no_crash_loop),
 		TEST(progress_is_no_crash_loop),
 		TEST(blamed_is_no_crash_loop),
-		TEST(trial_fails),
-		TEST(trial_ends_with_progress),
-		TEST(lack_is_waited_for),
+		TEST(canary_fails),
+		TEST(canary_ends_with_progress),
+		TEST(shortage_is_waited_for),
 		TEST(hung_worker_is_killed),
 		TEST(who_waits_for_the_lock_does_not_hang),
 		TEST(stop),

@@ -21,10 +21,12 @@ static void numbers_stay(void **state)
 {
 	static const enum transport transports[] = {
 		TRANSPORT_FLASH, TRANSPORT_PACKET, TRANSPORT_HTTP, TRANSPORT_WEBSOCKET, TRANSPORT_WEBSOCKET_STREAM, TRANSPORT_SSE, TRANSPORT_SSE_10,
-		TRANSPORT_COMET, TRANSPORT_COMET_10, TRANSPORT_PAGE, TRANSPORT_PAGE_10, TRANSPORT_SSE_JSON,
+		TRANSPORT_JSON_LINES, TRANSPORT_JSON_LINES_10, TRANSPORT_PAGE, TRANSPORT_PAGE_10, TRANSPORT_SSE_JSON,
 		TRANSPORT_SSE_JSON_10,
 	};
-	static const enum transport_group groups[] = { GROUP_FLASH, GROUP_PACKET, GROUP_HTTP, GROUP_WEBSOCKET, GROUP_SSE, GROUP_COMET, GROUP_PAGE };
+	static const enum transport_group groups[] = {
+		GROUP_FLASH, GROUP_PACKET, GROUP_HTTP, GROUP_WEBSOCKET, GROUP_SSE, GROUP_JSON_LINES, GROUP_PAGE,
+	};
 	static const enum protocol protocols[] = { PROTO_FLASH, PROTO_HTTP, PROTO_PACKET };
 
 	(void)state;
@@ -93,10 +95,10 @@ static void no_function_is_missing(void **state)
 static void a_stream_is_what_was_asked_for(void **state)
 {
 	static const struct { unsigned asked; enum transport transport; } cases[] = {
-		{ ASKED_STREAM, TRANSPORT_COMET_10 },
-		{ ASKED_STREAM | ASKED_CHUNKS, TRANSPORT_COMET },
-		{ ASKED_STREAM | ASKED_ENVELOPE, TRANSPORT_COMET_10 },
-		{ ASKED_STREAM | ASKED_CHUNKS | ASKED_ENVELOPE, TRANSPORT_COMET },
+		{ ASKED_STREAM, TRANSPORT_JSON_LINES_10 },
+		{ ASKED_STREAM | ASKED_CHUNKS, TRANSPORT_JSON_LINES },
+		{ ASKED_STREAM | ASKED_ENVELOPE, TRANSPORT_JSON_LINES_10 },
+		{ ASKED_STREAM | ASKED_CHUNKS | ASKED_ENVELOPE, TRANSPORT_JSON_LINES },
 		{ ASKED_STREAM | ASKED_EVENTS, TRANSPORT_SSE_10 },
 		{ ASKED_STREAM | ASKED_CHUNKS | ASKED_EVENTS, TRANSPORT_SSE },
 		{ ASKED_STREAM | ASKED_EVENTS | ASKED_ENVELOPE, TRANSPORT_SSE_JSON_10 },
@@ -129,7 +131,7 @@ static void greetings(void **state)
 
 	(void)state;
 	assert_int_equal(transport_greeting(TRANSPORT_HTTP, &hello, dst), 0);
-	assert_int_equal(transport_greeting(TRANSPORT_COMET, &hello, dst), 0);
+	assert_int_equal(transport_greeting(TRANSPORT_JSON_LINES, &hello, dst), 0);
 	assert_int_equal(transport_greeting(TRANSPORT_WEBSOCKET_STREAM, &hello, dst), 0);
 	assert_int_equal(transport_greeting(TRANSPORT_SSE_JSON_10, &hello, dst), 12);
 	assert_memory_equal(dst, "retry: 2000\n", 12);

@@ -137,7 +137,7 @@ static void test_forged(void **state)
 		{ T ",\"Ok\":1,\"refs\":2,\"ids\":3,\"users\":4,\"to \":5,\"o\\/\":6,\"encoding\":\"base64\"," REST, MESSAGE_TO_UNKNOWN,
 		  HEAD T ",\"Ok\":1,\"refs\":2,\"ids\":3,\"users\":4,\"to \":5,\"o\\/\":6,\"encoding\":\"base64\"," REST },
 	};
-	static const enum web_format formats[] = { WEB_WEBSOCKET, WEB_SSE, WEB_SSE_JSON, WEB_COMET, WEB_TEST };
+	static const enum web_format formats[] = { WEB_WEBSOCKET, WEB_SSE, WEB_SSE_JSON, WEB_JSON_LINES, WEB_TEST };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
@@ -146,11 +146,11 @@ static void test_forged(void **state)
 
 		rec.to = table[i].to;
 		if (table[i].object == NULL) {
-			assert_int_equal(web_message_size(WEB_COMET, false, &rec), 0);
+			assert_int_equal(web_message_size(WEB_JSON_LINES, false, &rec), 0);
 			continue;
 		}
 		snprintf(line, sizeof(line), "%s\n", table[i].object);
-		expect(WEB_COMET, &rec, line);
+		expect(WEB_JSON_LINES, &rec, line);
 		snprintf(line, sizeof(line), "id: 7\ndata: %s\n\n", table[i].object);
 		expect(WEB_SSE_JSON, &rec, line);
 		rec.to = MESSAGE_TO_UNKNOWN;
@@ -206,12 +206,12 @@ static void test_cases(void **state)
 		assert_null(json_check(got + header, size - header));
 		if (cases[i].object != NULL)
 			assert_string_equal(got + header, cases[i].object);
-		/* comet: the same in one line */
+		/* JSON lines: the same in one line */
 		snprintf(line, sizeof(line), "%s\n", got + header);
 		for (char *p = line; *p; p++)
 			if ((*p == '\n' && p[1]) || *p == '\r')
 				*p = ' ';
-		expect(WEB_COMET, &rec, line);
+		expect(WEB_JSON_LINES, &rec, line);
 		expect(WEB_SSE, &rec, cases[i].sse);
 		expect(WEB_TEST, &rec, cases[i].test);
 		free(got);
@@ -258,7 +258,7 @@ static void test_binary(void **state)
 	message_binary_head(bytes, sizeof(text) - 1);
 	memcpy(bytes + MESSAGE_BINARY_EXTRA, text, sizeof(text) - 1);
 	memcpy(bytes + MESSAGE_BINARY_EXTRA + sizeof(text) - 1, data, sizeof(data) - 1);
-	expect(WEB_COMET, &rec, HEAD T ",\"event\":\"e\",\"data\":\"AP8KPD4=\",\"encoding\":\"base64\"}\n");
+	expect(WEB_JSON_LINES, &rec, HEAD T ",\"event\":\"e\",\"data\":\"AP8KPD4=\",\"encoding\":\"base64\"}\n");
 	expect(WEB_SSE, &rec, "id: 7\nevent: e\ndata: AP8KPD4=\n\n");
 	expect(WEB_TEST, &rec, "Recvd msg #3: 'AP8KPD4='<br>\r\n");
 	got = written(WEB_WEBSOCKET_RAW, false, &rec);
@@ -271,7 +271,7 @@ static void test_binary(void **state)
 	/* lengths that are not true */
 	for (size_t len = 0; len < MESSAGE_BINARY_EXTRA + sizeof(text) - 1; len++) {
 		rec.len = len;
-		assert_int_equal(web_message_size(WEB_COMET, false, &rec), 0);
+		assert_int_equal(web_message_size(WEB_JSON_LINES, false, &rec), 0);
 	}
 }
 
@@ -360,8 +360,8 @@ static void test_small_things(void **state)
 	assert_int_equal(web_sse_retry(dst, 12, false, 2000), 12);
 	assert_int_equal(web_chunk(dst, sizeof(dst), SSE_HEARTBEAT, 2), sizeof(SSE_HEARTBEAT_CHUNK) - 1);
 	assert_memory_equal(dst, SSE_HEARTBEAT_CHUNK, sizeof(SSE_HEARTBEAT_CHUNK) - 1);
-	assert_int_equal(web_chunk(dst, sizeof(dst), COMET_HEARTBEAT, 1), sizeof(COMET_HEARTBEAT_CHUNK) - 1);
-	assert_memory_equal(dst, COMET_HEARTBEAT_CHUNK, sizeof(COMET_HEARTBEAT_CHUNK) - 1);
+	assert_int_equal(web_chunk(dst, sizeof(dst), JSON_LINES_HEARTBEAT, 1), sizeof(JSON_LINES_HEARTBEAT_CHUNK) - 1);
+	assert_memory_equal(dst, JSON_LINES_HEARTBEAT_CHUNK, sizeof(JSON_LINES_HEARTBEAT_CHUNK) - 1);
 }
 
 int main(void)

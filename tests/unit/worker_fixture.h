@@ -38,7 +38,7 @@ struct worker_fixture {
 	struct topics topics;
 	struct partial_frames *partial;
 	struct streams streams;
-	struct apart *apart;
+	struct multi_topic *multi_topic;
 	struct output output;
 	struct fanout fanout;
 	struct service service;
@@ -66,7 +66,7 @@ static inline bool fixture_make_room(void *above, int fd, size_t bytes)
 	(void)bytes;
 	w->asked_for_room++;
 	if (w->has_room)
-		w->base.lend.hub = NULL;
+		w->base.pool.hub = NULL;
 	return w->has_room;
 }
 
@@ -108,7 +108,7 @@ static inline int base_up(void **state)
 	base->self = &base->hub.shm->slot[SLOT];
 	base->self->connections_max = SESSIONS;
 	go_live(w->hub, SLOT, false);
-	assert_int_equal(lend_init(&base->lend, &base->slot), 0);
+	assert_int_equal(pool_init(&base->pool, &base->slot), 0);
 	base->loop = ev_loop_new(EVFLAG_NOENV);
 	base->io = calloc(SESSIONS, sizeof(*base->io));
 	base->over = calloc(SESSIONS, sizeof(*base->over));
@@ -134,12 +134,12 @@ static inline int delivery_up(void **state)
 	w->topics.base = base;
 	w->partial = partial_create(base, w->batch, SESSIONS);
 	w->streams = (struct streams){ .base = base, .topics = &w->topics, .partial = w->partial };
-	w->apart = apart_create(base, w->batch, &w->topics, &w->streams);
-	w->output = (struct output){ .base = base, .batch = w->batch, .topics = &w->topics, .partial = w->partial, .streams = &w->streams, .apart = w->apart };
-	w->fanout = (struct fanout){ .base = base, .batch = w->batch, .topics = &w->topics, .streams = &w->streams, .apart = w->apart };
-	assert_true(topics_init(&w->topics) == 0 && links_init(&w->topics) == 0 && fanout_init(&w->fanout) == 0);
-	w->topics.cursor = ring_tail(&base->hub.ring);
-	apart_start(w->apart, w->topics.cursor);
+	w->multi_topic = multi_topic_create(base, w->batch, &w->topics, &w->streams);
+	w->output = (struct output){ .base = base, .batch = w->batch, .topics = &w->topics, .partial = w->partial, .streams = &w->streams, .multi_topic = w->multi_topic };
+	w->fanout = (struct fanout){ .base = base, .batch = w->batch, .topics = &w->topics, .streams = &w->streams, .multi_topic = w->multi_topic };
+	assert_true(topics_init(&w->topics) == 0 && subscription_list_init(&w->topics) == 0 && fanout_init(&w->fanout) == 0);
+	w->topics.scanned = ring_tail(&base->hub.ring);
+	multi_topic_start(w->multi_topic, w->topics.scanned);
 	return 0;
 }
 
@@ -149,7 +149,7 @@ static inline int service_up(void **state)
 
 	delivery_up(state);
 	w = *state;
-	w->service = (struct service){ .base = &w->base, .topics = &w->topics, .streams = &w->streams, .apart = w->apart };
+	w->service = (struct service){ .base = &w->base, .topics = &w->topics, .streams = &w->streams, .multi_topic = w->multi_topic };
 	assert_int_equal(publish_batch_init(&w->service), 0);
 	return 0;
 }
@@ -159,8 +159,8 @@ static inline void end_session(struct worker_fixture *w, int fd)
 {
 	session(&w->base, fd)->status = SESSION_FREE;
 	ev_io_stop(w->base.loop, &w->base.io[fd]);
-	if (w->apart)
-		leave_all(&w->topics, w->apart, fd, session(&w->base, fd)->state.transport);
+	if (w->multi_topic)
+		leave_all(&w->topics, w->multi_topic, fd, session(&w->base, fd)->state.transport);
 	close(fd);
 	close(w->peer[fd]);
 }
@@ -174,7 +174,7 @@ static inline int down(void **state)
 			end_session(w, fd);
 	ev_loop_destroy(w->base.loop);
 	batch_destroy(w->batch);
-	lend_fini(&w->base.lend);
+	pool_fini(&w->base.pool);
 	slot_detach(&w->base.slot);
 	close(w->slot_fd);
 	hub_detach(&w->base.hub);
@@ -206,7 +206,7 @@ static inline int open_session(struct worker_fixture *w, int fd, int peer, uint3
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	memset(s, 0, sizeof(*s));
 	s->state.transport = transport;
-	s->state.pos = w->topics.cursor;
+	s->state.pos = w->topics.scanned;
 	s->status = SESSION_OPEN;
 	w->peer[fd] = peer;
 	if (w->base.slot.shm->fd_end <= (uint32_t)fd)
@@ -245,18 +245,18 @@ static inline void assert_over(const struct worker_fixture *w, int fd)
 }
 
 /* No buffer is lent any more. */
-static inline void lend_nothing(struct worker_fixture *w)
+static inline void pool_nothing(struct worker_fixture *w)
 {
-	lend_charge_to(&w->base.lend, &w->base.hub, SLOT);
+	pool_charge_to(&w->base.pool, &w->base.hub, SLOT);
 	w->base.hub.shm->buffered_max = 0;
-	w->base.lend.spare = 0;
+	w->base.pool.spare = 0;
 }
 
 static inline unsigned lent(const struct worker_fixture *w)
 {
 	unsigned n = 0;
 
-	for (uint32_t ref = lend_next(&w->base.lend, LENT_NONE); ref != LENT_NONE; ref = lend_next(&w->base.lend, ref))
+	for (uint32_t ref = pool_next(&w->base.pool, BUFFER_NONE); ref != BUFFER_NONE; ref = pool_next(&w->base.pool, ref))
 		n++;
 	return n;
 }
@@ -279,17 +279,17 @@ static inline uint32_t subscribe(struct worker_fixture *w, int fd, const char *n
 	sub->number = (uint32_t)index_topic(&w->base.hub.index, topic)->published + 1;
 	if (s->count == 0 && s->state.pos < sub->from)
 		s->state.pos = sub->from;
-	links_add(&w->topics, fd, number);
+	subscription_list_add(&w->topics, fd, number);
 	s->count++;
 	return number;
 }
 
 static inline void unsubscribe(struct worker_fixture *w, int fd, uint32_t number)
 {
-	links_remove(&w->topics, fd, number);
+	subscription_list_remove(&w->topics, fd, number);
 	session(&w->base, fd)->count--;
 	topics_remove(&w->topics, state_of(w, fd)->transport, number);
-	apart_changed(w->apart, fd);
+	multi_topic_changed(w->multi_topic, fd);
 	topics_give_subscription(&w->topics, number);
 }
 
@@ -326,8 +326,8 @@ static inline void put_others(struct worker_fixture *w, unsigned n)
 /* All that is new has been looked at, as if it were delivered. */
 static inline void look_at_all(struct worker_fixture *w)
 {
-	w->topics.cursor = ring_tail(&w->base.hub.ring);
-	apart_start(w->apart, w->topics.cursor);
+	w->topics.scanned = ring_tail(&w->base.hub.ring);
+	multi_topic_start(w->multi_topic, w->topics.scanned);
 }
 
 /* ---- what peers get ---- */

@@ -94,7 +94,7 @@ static void poll_topics(struct fanout *fanout, uint64_t tail)
 		struct local_topic *t = fanout->topics->of[i];
 		struct ring_record rec;
 
-		if (!t || ring_seek(&fanout->base->hub.ring, i, t->generation, fanout->topics->cursor, tail, 0, &rec) < 0)
+		if (!t || ring_seek(&fanout->base->hub.ring, i, t->generation, fanout->topics->scanned, tail, 0, &rec) < 0)
 			continue;
 		for (; t; t = t->sibling)
 			if (!t->is_apart)
@@ -104,11 +104,11 @@ static void poll_topics(struct fanout *fanout, uint64_t tail)
 
 bool fanout_poll(struct fanout *fanout)
 {
-	uint64_t tail = ring_tail(&fanout->base->hub.ring), from = fanout->topics->cursor;
+	uint64_t tail = ring_tail(&fanout->base->hub.ring), from = fanout->topics->scanned;
 	uint64_t end = tail - from > POLL_RECORDS ? from + POLL_RECORDS : tail;
 	struct ring_record rec;
 
-	for (uint64_t seq = fanout->topics->cursor; seq < end; seq++) {
+	for (uint64_t seq = fanout->topics->scanned; seq < end; seq++) {
 		struct local_topic *t;
 
 		if (ring_read(&fanout->base->hub.ring, seq, &rec) < 0 || FAIL_POINT("poll-overtaken")) {
@@ -120,7 +120,7 @@ bool fanout_poll(struct fanout *fanout)
 			if (!t->is_apart)
 				queue_from(fanout, t, seq);
 	}
-	fanout->topics->cursor = end;
+	fanout->topics->scanned = end;
 	return end < tail;
 }
 
@@ -156,13 +156,13 @@ static uint32_t skipped_from(const struct frames *f, uint64_t pos)
 /*
  * None of the records that the session still lacks of the pass can be made into a frame: it is moved behind the pass, without a send.
  */
-static void pass_by(struct fanout *fanout, int fd, const struct frames *f)
+static void pass_by(struct fanout *fanout, session_id sid, const struct frames *f)
 {
-	struct session_state_shm st = session(fanout->base, fd)->state;
+	struct session_state_shm st = session(fanout->base, sid)->state;
 	uint32_t skipped = skipped_from(f, st.pos);
 
 	st.pos = f->end;
-	slot_commit(&fanout->base->slot, fd, &st);
+	slot_commit(&fanout->base->slot, sid, &st);
 	base_count(fanout->base, COUNTER_dropped_unencodable, skipped);
 }
 
@@ -171,8 +171,8 @@ static void pass_over(struct fanout *fanout, const struct local_topic *t, const 
 {
 	batch_flush(fanout->batch);		/* pending sends are recorded before their sessions' states change */
 	for (uint32_t i = t->at; i < t->count; i++)
-		if (is_owed(session(fanout->base, (int)t->subscribers[i]), f->end))
-			pass_by(fanout, (int)t->subscribers[i], f);
+		if (is_owed(session(fanout->base, t->subscribers[i]), f->end))
+			pass_by(fanout, t->subscribers[i], f);
 }
 
 /*
@@ -181,7 +181,7 @@ static void pass_over(struct fanout *fanout, const struct local_topic *t, const 
  */
 static int make_frames(struct fanout *fanout, struct local_topic *t, struct frames *f)
 {
-	uint64_t below = t->end ? t->end : fanout->topics->cursor;
+	uint64_t below = t->end ? t->end : fanout->topics->scanned;
 	struct ring_record rec;
 	size_t used = 0;
 
@@ -245,9 +245,9 @@ static const struct frames *pass_frames(struct fanout *fanout, struct local_topi
 }
 
 /* Adds a send of those frames that the session has not had yet. */
-static void serve(struct fanout *fanout, int fd, const struct frames *f)
+static void serve(struct fanout *fanout, session_id sid, const struct frames *f)
 {
-	const struct session_shm *s = session(fanout->base, fd);
+	const struct session_shm *s = session(fanout->base, sid);
 	uint32_t i = 0;
 
 	if (!is_owed(s, f->end))
@@ -256,10 +256,10 @@ static void serve(struct fanout *fanout, int fd, const struct frames *f)
 	while (i < f->count && f->seq[i] < s->state.pos)
 		i++;
 	if (i == f->count) {
-		pass_by(fanout, fd, f);
+		pass_by(fanout, sid, f);
 		return;
 	}
-	batch_add(fanout->batch, fd, f->bytes + f->at[i], f->at[f->count] - f->at[i], f->end, f->count - i, skipped_from(f, s->state.pos));
+	batch_add(fanout->batch, sid, f->bytes + f->at[i], f->at[f->count] - f->at[i], f->end, f->count - i, skipped_from(f, s->state.pos));
 }
 
 /*
@@ -270,8 +270,8 @@ static void defer_rest(struct fanout *fanout, struct local_topic *t)
 {
 	batch_flush(fanout->batch);		/* pending sends are recorded before their sessions' states change */
 	for (; t->at < t->count; t->at++)
-		if (is_owed(session(fanout->base, (int)t->subscribers[t->at]), t->end ? t->end : fanout->topics->cursor))
-			landed_defer(fanout->streams, (int)t->subscribers[t->at]);
+		if (is_owed(session(fanout->base, t->subscribers[t->at]), t->end ? t->end : fanout->topics->scanned))
+			landed_defer(fanout->streams, t->subscribers[t->at]);
 }
 
 /* Serves one slice of the topic's subscribers, or as much of it as there is time for. Returns how many sends that took, about. */
@@ -284,7 +284,7 @@ static uint32_t serve_slice(struct fanout *fanout, struct local_topic *t, uint64
 	if (!f) {
 		defer_rest(fanout, t);
 		if (!t->end)
-			t->end = fanout->topics->cursor;
+			t->end = fanout->topics->scanned;
 		return 0;
 	}
 	t->end = f->end;
@@ -293,8 +293,8 @@ static uint32_t serve_slice(struct fanout *fanout, struct local_topic *t, uint64
 	batch = 1 + BATCH_BYTES / f->at[f->count];
 	while (t->at < stop) {
 		if (t->at + 8 < stop)
-			__builtin_prefetch(session(fanout->base, (int)t->subscribers[t->at + 8]));
-		serve(fanout, (int)t->subscribers[t->at++], f);
+			__builtin_prefetch(session(fanout->base, t->subscribers[t->at + 8]));
+		serve(fanout, t->subscribers[t->at++], f);
 		if ((t->at - from) % batch)
 			continue;
 		batch_flush(fanout->batch);
@@ -313,7 +313,7 @@ static bool another_pass(struct fanout *fanout, struct local_topic *t)
 	t->first = t->end;
 	t->end = 0;
 	t->pass = 0;
-	if (ring_seek(&fanout->base->hub.ring, t->topic, t->generation, t->first, fanout->topics->cursor, t->hint, &rec) < 0)
+	if (ring_seek(&fanout->base->hub.ring, t->topic, t->generation, t->first, fanout->topics->scanned, t->hint, &rec) < 0)
 		return false;
 	t->first = t->hint = rec.seq;
 	return true;
@@ -338,12 +338,12 @@ bool fanout_run(struct fanout *fanout)
 			break;
 	}
 	batch_flush(fanout->batch);
-	return apart_run(fanout->apart) || fanout->topics->queue != NULL;
+	return multi_topic_run(fanout->multi_topic) || fanout->topics->queue != NULL;
 }
 
 void fanout_publish_delivered(struct fanout *fanout)
 {
-	uint64_t least = apart_cursor(fanout->apart);
+	uint64_t least = multi_topic_served(fanout->multi_topic);
 
 	/*
 	 * What `delivered` says stays true, as passes only move on. So a long queue is not walked every turn, but only if the slot lags, and then

@@ -12,7 +12,7 @@ struct fanout {
 	struct batch *batch;
 	struct topics *topics;
 	struct streams *streams;
-	struct apart *apart;
+	struct multi_topic *multi_topic;
 	struct frames *once;		/* the frames of passes; fanout.c's own */
 	uint64_t passes;		/* passes so far that took more than one slice */
 	uint32_t turns_unpublished;	/* turns since `delivered` was last brought up to date */

@@ -5,7 +5,7 @@
 
 #include "proto/transport.h"
 #include "proto/web_message.h"
-#include "shm/blame.h"
+#include "shm/attribution.h"
 #include "shm/crash.h"
 #include "shm/log.h"
 
@@ -58,7 +58,7 @@ static void tell_skipped(uint64_t what)
 
 bool frame_in_skips(const struct base *base, uint32_t transport, uint64_t seq)
 {
-	if (!blame_skips(&base->slot, seq, transport))
+	if (!attribution_skips(&base->slot, seq, transport))
 		return false;
 	tell_skipped(ENCODING(seq, transport));
 	return true;

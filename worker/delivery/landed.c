@@ -16,20 +16,20 @@ static uint64_t advance_out(struct session_state_shm *st, uint64_t bytes)
 		n = bytes;
 	st->out_start += (uint32_t)n;
 	if (st->out_start == st->out_end) {
-		st->out = LENT_NONE;
+		st->out = BUFFER_NONE;
 		st->out_start = st->out_end = 0;
 	}
 	return bytes - n;
 }
 
 /* Takes sent bytes off the rest of a cut frame. Returns how many of them are left; -1: the frame can't be had any more. */
-static int64_t advance_cut(struct streams *streams, int fd, struct session_state_shm *st, uint64_t bytes)
+static int64_t advance_cut(struct streams *streams, session_id sid, struct session_state_shm *st, uint64_t bytes)
 {
 	uint64_t size, left;
 
 	if (!(st->flags & SESSION_CUT))
 		return (int64_t)bytes;
-	size = partial_size(streams->partial, fd, st);
+	size = partial_size(streams->partial, sid, st);
 	if (size <= st->cut)
 		return -1;
 	left = size - st->cut;
@@ -54,9 +54,9 @@ static int64_t advance_cut(struct streams *streams, int fd, struct session_state
  * send are made before it is listed, and this function measures frames without noting their records. So the list stays as it is until the outcome
  * is recorded, however many workers die before that.
  */
-static int advance(struct stream *s, struct streams *streams, int fd, struct session_state_shm *st, uint64_t bytes)
+static int advance(struct stream *s, struct streams *streams, session_id sid, struct session_state_shm *st, uint64_t bytes)
 {
-	int64_t left = advance_cut(streams, fd, st, bytes);
+	int64_t left = advance_cut(streams, sid, st, bytes);
 	struct stream_topic *t;
 
 	if (left < 0)
@@ -66,10 +66,10 @@ static int advance(struct stream *s, struct streams *streams, int fd, struct ses
 	bytes = advance_out(st, (uint64_t)left);
 	if (bytes == 0)
 		return 0;
-	if (stream_open(s, streams, fd, st, ring_tail(&streams->base->hub.ring)) < 0)
+	if (stream_open(s, streams, sid, st, ring_tail(&streams->base->hub.ring)) < 0)
 		return -1;
 	while (bytes > 0 && (t = stream_next(s)) != NULL) {
-		uint64_t size = frame_size_sent(streams->base, st->transport, session(streams->base, fd)->page_base, &t->next);
+		uint64_t size = frame_size_sent(streams->base, st->transport, session(streams->base, sid)->page_base, &t->next);
 
 		if (!size)
 			return -1;
@@ -90,14 +90,14 @@ static int advance(struct stream *s, struct streams *streams, int fd, struct ses
 	return bytes == 0 && s->lost == 0 ? 0 : -1;
 }
 
-int landed_advance(struct streams *streams, int fd, uint64_t bytes, bool behind)
+int landed_advance(struct streams *streams, session_id sid, uint64_t bytes, bool behind)
 {
-	struct session_state_shm st = session(streams->base, fd)->state;
+	struct session_state_shm st = session(streams->base, sid)->state;
 	bool was_behind = st.flags & SESSION_BEHIND;
-	struct stream s = { .of = streams, .fd = fd };
+	struct stream s = { .of = streams, .sid = sid };
 	uint64_t passed;
 
-	if (bytes > 0 && advance(&s, streams, fd, &st, bytes) < 0)
+	if (bytes > 0 && advance(&s, streams, sid, &st, bytes) < 0)
 		return -1;
 	if (behind)
 		st.flags |= SESSION_BEHIND;
@@ -105,28 +105,28 @@ int landed_advance(struct streams *streams, int fd, uint64_t bytes, bool behind)
 	if (!was_behind)
 		s.count = 0;		/* the subscriptions of a live session note nothing */
 	if (!was_behind && st.flags & SESSION_BEHIND)
-		stream_owed(&s, streams, fd, &st);
+		stream_owed(&s, streams, sid, &st);
 	stream_commit(&s, &st);
 	base_count(streams->base, COUNTER_dropped_unencodable, passed);
 	return 0;
 }
 
-void landed_defer(struct streams *streams, int fd)
+void landed_defer(struct streams *streams, session_id sid)
 {
-	landed_advance(streams, fd, 0, true);
-	session_watch(streams->base, fd);
+	landed_advance(streams, sid, 0, true);
+	session_watch(streams->base, sid);
 }
 
 /*
  * The kernel took only a part of a send, or nothing: the socket is full, or the connection is broken, which the next send finds. What was taken,
  * and that the session is behind, is one commit: after a death between two, nobody would wait to send the rest of the cut frame.
  */
-static void fall_behind(struct streams *streams, int fd, uint32_t sent)
+static void fall_behind(struct streams *streams, session_id sid, uint32_t sent)
 {
-	if (landed_advance(streams, fd, sent, true) < 0)
-		session_abort(streams->base, fd, COUNTER_closed_uncertain);
+	if (landed_advance(streams, sid, sent, true) < 0)
+		session_abort(streams->base, sid, COUNTER_closed_uncertain);
 	else
-		session_watch(streams->base, fd);
+		session_watch(streams->base, sid);
 }
 
 void landed_record(void *above, const struct batch_send *send, int result)
@@ -134,19 +134,19 @@ void landed_record(void *above, const struct batch_send *send, int result)
 	struct streams *streams = above;
 
 	if (result == BATCH_UNKNOWN) {
-		session_abort(streams->base, send->fd, COUNTER_closed_uncertain);
+		session_abort(streams->base, send->sid, COUNTER_closed_uncertain);
 	} else if (result == (int)send->len) {
-		struct session_state_shm st = session(streams->base, send->fd)->state;
+		struct session_state_shm st = session(streams->base, send->sid)->state;
 
 		st.pos = send->pos;
 		st.sent += send->len;
 		st.last_out = streams->base->now;
-		slot_commit(&streams->base->slot, send->fd, &st);
+		slot_commit(&streams->base->slot, send->sid, &st);
 		/* Counted send by send: after a death, the successor counts the sends that are not recorded yet. */
 		base_count(streams->base, COUNTER_delivered, send->messages);
 		if (send->skipped)
 			base_count(streams->base, COUNTER_dropped_unencodable, send->skipped);
 	} else {
-		fall_behind(streams, send->fd, result > 0 ? (uint32_t)result : 0);
+		fall_behind(streams, send->sid, result > 0 ? (uint32_t)result : 0);
 	}
 }

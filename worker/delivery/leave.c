@@ -7,14 +7,14 @@
 #include "worker/delivery/local_topics.h"
 #include "worker/delivery/multi_topic.h"
 
-void leave_all(struct topics *topics, struct apart *apart, int fd, uint32_t transport)
+void leave_all(struct topics *topics, struct multi_topic *multi_topic, session_id sid, uint32_t transport)
 {
-	struct session_shm *s = session(topics->base, fd);
+	struct session_shm *s = session(topics->base, sid);
 	uint32_t number = atomic_load_explicit(&s->subscriptions, memory_order_relaxed);
 
 	atomic_store_explicit(&s->subscriptions, 0, memory_order_release);
 	s->count = 0;
-	apart_gone(apart, fd);
+	multi_topic_gone(multi_topic, sid);
 	while (number) {
 		const struct subscription_shm *sub = &topics->base->slot.subscriptions[number];
 		uint32_t next = atomic_load_explicit(&sub->next, memory_order_relaxed);

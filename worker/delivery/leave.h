@@ -7,6 +7,6 @@
 #include "worker/delivery/multi_topic.h"
 
 /* `transport`: the one for which the subscriptions were made. */
-void leave_all(struct topics *topics, struct apart *apart, int fd, uint32_t transport);
+void leave_all(struct topics *topics, struct multi_topic *multi_topic, session_id sid, uint32_t transport);
 
 #endif

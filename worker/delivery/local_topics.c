@@ -75,7 +75,7 @@ static int make_room(struct local_topic *t)
 	return 0;
 }
 
-int topics_add(struct topics *topics, uint32_t transport, int fd, uint32_t subscription, bool apart)
+int topics_add(struct topics *topics, uint32_t transport, session_id sid, uint32_t subscription, bool apart)
 {
 	struct subscription_shm *sub = &topics->base->slot.subscriptions[subscription];
 	struct local_topic *t = find_sibling(topics, sub->topic, transport, apart);
@@ -87,11 +87,11 @@ int topics_add(struct topics *topics, uint32_t transport, int fd, uint32_t subsc
 	sub->place = t->count;
 	if (apart) {
 		sub->place |= PLACE_APART;
-		t->apart[t->count] = (struct apart_subscriber){ (uint32_t)fd, subscription };
+		t->apart[t->count] = (struct apart_subscriber){ sid, subscription };
 		topics->apart_subscriptions++;
-		links_put(topics, fd, subscription);
+		subscription_list_put(topics, sid, subscription);
 	} else {
-		t->subscribers[t->count] = (uint32_t)fd;
+		t->subscribers[t->count] = sid;
 	}
 	t->count++;
 	topics_tell(topics, sub->topic);
@@ -127,7 +127,7 @@ static void move(struct topics *topics, struct local_topic *t, uint32_t from, ui
 		return;
 	}
 	t->subscribers[to] = t->subscribers[from];
-	sub = &topics->base->slot.subscriptions[atomic_load_explicit(&session(topics->base, (int)t->subscribers[to])->subscriptions, memory_order_relaxed)];
+	sub = &topics->base->slot.subscriptions[atomic_load_explicit(&session(topics->base, t->subscribers[to])->subscriptions, memory_order_relaxed)];
 	assert(sub->topic == t->topic);
 	sub->place = to;
 }
@@ -191,31 +191,31 @@ void topics_remove(struct topics *topics, uint32_t transport, uint32_t subscript
 
 	if (apart) {
 		topics->apart_subscriptions--;
-		links_take(topics, subscription);
+		subscription_list_take(topics, subscription);
 	}
 	remove_at(topics, find_sibling(topics, sub->topic, transport, apart), sub->place & ~PLACE_APART);
 }
 
-int topics_move_apart(struct topics *topics, uint32_t transport, int fd)
+int topics_move_apart(struct topics *topics, uint32_t transport, session_id sid)
 {
-	uint32_t subscription = atomic_load_explicit(&session(topics->base, fd)->subscriptions, memory_order_relaxed);
+	uint32_t subscription = atomic_load_explicit(&session(topics->base, sid)->subscriptions, memory_order_relaxed);
 	struct subscription_shm *sub = &topics->base->slot.subscriptions[subscription];
 	uint32_t place = sub->place;
 
 	if (topics_is_apart(topics, subscription))
 		return 0;
-	if (topics_add(topics, transport, fd, subscription, true) < 0)
+	if (topics_add(topics, transport, sid, subscription, true) < 0)
 		return -1;
 	remove_at(topics, find_sibling(topics, sub->topic, transport, false), place);
 	return 0;
 }
 
-bool topics_owe(const struct topics *topics, int fd, uint64_t pos)
+bool topics_owe(const struct topics *topics, session_id sid, uint64_t pos)
 {
-	const struct session_shm *s = session(topics->base, fd);
+	const struct session_shm *s = session(topics->base, sid);
 	const struct local_topic *t;
 
-	if (pos >= topics->cursor)
+	if (pos >= topics->scanned)
 		return false;
 	t = topics_find(topics, topics->base->slot.subscriptions[atomic_load_explicit(&s->subscriptions, memory_order_relaxed)].topic);
 	while (t && (t->transport != s->state.transport || t->is_apart))

@@ -9,7 +9,7 @@
 
 /* A subscriber that is served apart (multi_topic.h). */
 struct apart_subscriber {
-	uint32_t fd;
+	session_id sid;
 	uint32_t subscription;
 };
 
@@ -23,7 +23,7 @@ struct local_topic {
 	uint32_t transport;
 	struct local_topic *sibling;
 	union {
-		uint32_t *subscribers;			/* descriptors */
+		session_id *subscribers;
 		struct apart_subscriber *apart;		/* if is_apart */
 	};
 	struct apart_subscriber one;	/* the only subscriber, while there is room for one */
@@ -46,7 +46,7 @@ struct topics {
 	uint32_t apart_subscriptions;	/* how many subscriptions are apart */
 	struct links *links;		/* subscription_list.c's own */
 
-	uint64_t cursor;		/* the ring is looked through up to here; topics with records before it are queued */
+	uint64_t scanned;		/* the ring is looked through up to here; topics with records before it are queued */
 	struct local_topic *queue, **queue_end;
 	uint32_t queued;		/* topics in the queue */
 };
@@ -58,18 +58,18 @@ struct local_topic *topics_find(const struct topics *topics, uint32_t topic);
  * Adds the session's subscription to its topic's subscribers of `transport`, to those apart if `apart`. The subscription's `place` says where it
  * stands among them. 0, or -1: no memory.
  */
-int topics_add(struct topics *topics, uint32_t transport, int fd, uint32_t subscription, bool apart);
+int topics_add(struct topics *topics, uint32_t transport, session_id sid, uint32_t subscription, bool apart);
 /* Removes the subscription from its topic's subscribers. If it was the topic's last one in this worker, the slot leaves the topic. */
 void topics_remove(struct topics *topics, uint32_t transport, uint32_t subscription);
 /* Moves the session's only subscription to those apart, unless it is there already. 0; -1: no memory, and it stays where it is. */
-int topics_move_apart(struct topics *topics, uint32_t transport, int fd);
+int topics_move_apart(struct topics *topics, uint32_t transport, session_id sid);
 bool topics_is_apart(const struct topics *topics, uint32_t subscription);
 /* Brings the hub's count of the topic's subscribers in this worker up to date. */
 void topics_tell(const struct topics *topics, uint32_t topic);
 /*
  * For a session with one subscription that is not apart, and with this `pos`: whether the fan-out may still have records of the topic for it.
  */
-bool topics_owe(const struct topics *topics, int fd, uint64_t pos);
+bool topics_owe(const struct topics *topics, session_id sid, uint64_t pos);
 uint32_t topics_take_subscription(struct topics *topics);		/* a free entry; 0: there is none */
 void topics_give_subscription(struct topics *topics, uint32_t subscription);
 

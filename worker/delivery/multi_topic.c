@@ -5,7 +5,7 @@
  *
  * The ring is gone through window by window. A window is a bounded run of records. First it is noted which sessions are owed which of its records,
  * so that each session has a chain of records, in ring order. Then the sessions are served, each with as few sends as its chain takes, over as many
- * turns of the loop as that takes. When all are served, the next window begins. Until then apart_cursor(), and with it the slot's `delivered`,
+ * turns of the loop as that takes. When all are served, the next window begins. Until then multi_topic_served(), and with it the slot's `delivered`,
  * stays at the window's first record.
  *
  * Windows and chains are the worker's own. A death leaves what it always leaves: each session's `pos`, below which it is owed nothing, and
@@ -14,8 +14,8 @@
  * brought to the kernel is found along the stream. Then the successor goes through the window again, from `delivered` on, and passes over what each
  * session has had.
  *
- * Between noting and serving, sessions change. A session that ends loses its chain (apart_gone()), so its descriptor may be used again. A session
- * that gives up a topic has each of its records looked up again (apart_changed()). A session that fell behind loses its chain, and a record before
+ * Between noting and serving, sessions change. A session that ends loses its chain (multi_topic_gone()), so its number may be used again. A session
+ * that gives up a topic has each of its records looked up again (multi_topic_changed()). A session that fell behind loses its chain, and a record before
  * its `pos` is passed over. New subscriptions begin behind the window.
  *
  * A record with more subscribers than a window takes is a window of its own, which is repeated until all of them were noted. local_topic.at says
@@ -63,24 +63,24 @@ struct note {
 
 /* A session's chain of notes. */
 struct chain {
-	uint32_t fd;
+	session_id sid;
 	uint16_t first, last;		/* its first and last note + 1; 0: none */
 	bool changed;			/* the session has given up a subscription since it was noted */
 };
 
-struct apart {
+struct multi_topic {
 	struct base *base;
 	struct batch *batch;
 	struct topics *topics;
 	struct streams *streams;
-	uint64_t cursor, end;		/* the window: [cursor, end) */
+	uint64_t begin, end;		/* the window: [begin, end) */
 	bool partly;			/* the window has one record, and not all its subscribers are noted */
 	uint32_t looked;		/* subscribers looked at in this window */
 	uint32_t items, notes;
 	/* Chains before `at` were served in this round. Those of them that have something left are moved to chain[0..kept). */
 	uint32_t chains;
 	uint32_t at, kept;
-	uint32_t *of;			/* by descriptor: its place in `chain`, if the chain there is its own */
+	uint32_t *of;			/* by session: its place in `chain`, if the chain there is its own */
 	struct item item[WINDOW_NOTES];
 	struct note note[WINDOW_NOTES];
 	struct chain chain[WINDOW_NOTES];
@@ -92,11 +92,11 @@ struct budget {
 	long bytes;
 };
 
-struct apart *apart_create(struct base *base, struct batch *batch, struct topics *topics, struct streams *streams)
+struct multi_topic *multi_topic_create(struct base *base, struct batch *batch, struct topics *topics, struct streams *streams)
 {
 	size_t sessions = base->slot.shm->sessions_max * sizeof(uint32_t);
 	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-	struct apart *a;
+	struct multi_topic *a;
 
 	/* Not calloc(), which may clear all of it: memory is used only when sessions are apart. */
 	a = mmap(NULL, sizeof(*a) + sessions, PROT_READ | PROT_WRITE, flags, -1, 0);
@@ -110,40 +110,40 @@ struct apart *apart_create(struct base *base, struct batch *batch, struct topics
 	return a;
 }
 
-void apart_start(struct apart *a, uint64_t cursor)
+void multi_topic_start(struct multi_topic *a, uint64_t begin)
 {
-	a->cursor = a->end = cursor;
+	a->begin = a->end = begin;
 	a->partly = false;
 	a->chains = a->at = a->kept = 0;
 }
 
-uint64_t apart_cursor(const struct apart *a)
+uint64_t multi_topic_served(const struct multi_topic *a)
 {
-	return a->topics->apart_subscriptions ? a->cursor : a->topics->cursor;
+	return a->topics->apart_subscriptions ? a->begin : a->topics->scanned;
 }
 
 /* The session's chain, or NULL. */
-static struct chain *chain_of(struct apart *a, int fd)
+static struct chain *chain_of(struct multi_topic *a, session_id sid)
 {
 	struct chain *c;
 
 	if (a->chains == 0)
 		return NULL;
-	c = &a->chain[a->of[fd]];
-	return a->of[fd] < a->chains && c->fd == (uint32_t)fd ? c : NULL;
+	c = &a->chain[a->of[sid]];
+	return a->of[sid] < a->chains && c->sid == sid ? c : NULL;
 }
 
-void apart_gone(struct apart *a, int fd)
+void multi_topic_gone(struct multi_topic *a, session_id sid)
 {
-	struct chain *c = chain_of(a, fd);
+	struct chain *c = chain_of(a, sid);
 
 	if (c)
 		c->first = 0;
 }
 
-void apart_changed(struct apart *a, int fd)
+void multi_topic_changed(struct multi_topic *a, session_id sid)
 {
-	struct chain *c = chain_of(a, fd);
+	struct chain *c = chain_of(a, sid);
 
 	if (c)
 		c->changed = true;
@@ -155,10 +155,10 @@ static bool is_live(const struct session_shm *s)
 }
 
 /* If the topic has new records, its live subscribers apart are put behind, to get them along their own streams. */
-static void defer_subscribers(struct apart *a, struct local_topic *t)
+static void defer_subscribers(struct multi_topic *a, struct local_topic *t)
 {
 	struct ring_record rec;
-	bool news = ring_seek(&a->base->hub.ring, t->topic, t->generation, a->cursor, a->topics->cursor, 0, &rec) == 0;
+	bool news = ring_seek(&a->base->hub.ring, t->topic, t->generation, a->begin, a->topics->scanned, 0, &rec) == 0;
 
 	for (; t; t = t->sibling) {
 		if (!t->is_apart)
@@ -167,8 +167,8 @@ static void defer_subscribers(struct apart *a, struct local_topic *t)
 		if (!news)
 			continue;
 		for (uint32_t i = 0; i < t->count; i++)
-			if (is_live(session(a->base, (int)t->apart[i].fd)))
-				landed_defer(a->streams, (int)t->apart[i].fd);
+			if (is_live(session(a->base, t->apart[i].sid)))
+				landed_defer(a->streams, t->apart[i].sid);
 	}
 }
 
@@ -176,20 +176,20 @@ static void defer_subscribers(struct apart *a, struct local_topic *t)
  * The ring has overwritten records that were not looked at yet. (Flow control is to prevent that.) Live sessions apart get what is left along their
  * own streams.
  */
-static void overtaken(struct apart *a)
+static void overtaken(struct multi_topic *a)
 {
 	for (uint32_t i = 1; i <= a->base->hub.index.shm->topics_max && index_topic(&a->base->hub.index, i)->generation; i++)
 		if (a->topics->of[i])
 			defer_subscribers(a, a->topics->of[i]);
-	apart_start(a, a->topics->cursor);
+	multi_topic_start(a, a->topics->scanned);
 }
 
 /* ---- a window ---- */
 
 /* Appends a note of the current item to the session's chain. */
-static void note(struct apart *a, uint32_t fd)
+static void note(struct multi_topic *a, session_id sid)
 {
-	struct chain *c = chain_of(a, (int)fd);
+	struct chain *c = chain_of(a, sid);
 	uint16_t number = (uint16_t)++a->notes;
 
 	a->note[number - 1] = (struct note){ .item = (uint16_t)a->items };
@@ -198,12 +198,12 @@ static void note(struct apart *a, uint32_t fd)
 		c->last = number;
 		return;
 	}
-	a->of[fd] = a->chains;
-	a->chain[a->chains++] = (struct chain){ .fd = fd, .first = number, .last = number };
+	a->of[sid] = a->chains;
+	a->chain[a->chains++] = (struct chain){ .sid = sid, .first = number, .last = number };
 }
 
 /* Notes the record for its subscribers in `t`, from t->at on, as far as there is room. */
-static void note_subscribers(struct apart *a, struct local_topic *t, uint64_t seq)
+static void note_subscribers(struct multi_topic *a, struct local_topic *t, uint64_t seq)
 {
 	uint32_t notes = a->notes;
 
@@ -212,7 +212,7 @@ static void note_subscribers(struct apart *a, struct local_topic *t, uint64_t se
 		const struct apart_subscriber *s = &t->apart[t->at];
 
 		if (seq >= a->base->slot.subscriptions[s->subscription].from)
-			note(a, s->fd);
+			note(a, s->sid);
 	}
 	a->items += a->notes > notes;
 }
@@ -229,7 +229,7 @@ static struct local_topic *next_apart(struct local_topic *t, uint32_t generation
  * Notes the record for all its subscribers apart. False: there is no room for all of them, and none is noted. In an empty window as many are noted
  * as there is room for, and `partly` says whether some are left.
  */
-static bool note_record(struct apart *a, const struct ring_record *rec)
+static bool note_record(struct multi_topic *a, const struct ring_record *rec)
 {
 	struct local_topic *first = next_apart(topics_find(a->topics, rec->topic), rec->generation), *t;
 	uint64_t count = 0;
@@ -250,16 +250,16 @@ static bool note_record(struct apart *a, const struct ring_record *rec)
 }
 
 /* Begins the next window, and notes who is owed what of it. */
-static void open_window(struct apart *a)
+static void open_window(struct multi_topic *a)
 {
-	uint64_t stop = a->cursor + WINDOW_RECORDS;
+	uint64_t stop = a->begin + WINDOW_RECORDS;
 	struct ring_record rec;
 
 	a->looked = a->items = a->notes = a->chains = a->at = a->kept = 0;
 	a->partly = false;
-	if (stop > a->topics->cursor)
-		stop = a->topics->cursor;
-	for (a->end = a->cursor; a->end < stop && !a->partly; a->end++) {
+	if (stop > a->topics->scanned)
+		stop = a->topics->scanned;
+	for (a->end = a->begin; a->end < stop && !a->partly; a->end++) {
 		if (ring_read(&a->base->hub.ring, a->end, &rec) < 0 || FAIL_POINT("window-overtaken")) {
 			overtaken(a);
 			break;
@@ -280,7 +280,7 @@ struct piece {
 };
 
 /* Whether the frame is in the arena. */
-static bool is_made(const struct apart *a, const struct item *i)
+static bool is_made(const struct multi_topic *a, const struct item *i)
 {
 	return i->round == batch_round(a->batch);
 }
@@ -298,7 +298,7 @@ static int use_frame(struct piece *p, const struct item *i)
  * Adds the item's frame to the piece. `last`: the session is owed nothing behind it. A frame is made once, where it is first needed. 1: more may be
  * added; 0: nothing more goes into the piece (its `len` says if this frame did); -1: the frame can't be had.
  */
-static int add_frame(struct apart *a, struct piece *p, struct item *i, uint32_t base, bool last)
+static int add_frame(struct multi_topic *a, struct piece *p, struct item *i, uint32_t base, bool last)
 {
 	bool own = transport_has(i->transport, TRANSPORT_OWN_FRAMES);
 	struct ring_record rec;
@@ -334,17 +334,17 @@ static int add_frame(struct apart *a, struct piece *p, struct item *i, uint32_t 
 }
 
 /* Whether a session that has given up a subscription is still owed the item. */
-static bool is_still_owed(const struct apart *a, int fd, const struct item *i)
+static bool is_still_owed(const struct multi_topic *a, session_id sid, const struct item *i)
 {
-	uint32_t subscription = links_find(a->topics, fd, i->topic);
+	uint32_t subscription = subscription_list_find(a->topics, sid, i->topic);
 
 	return subscription && a->base->slot.subscriptions[subscription].from <= i->seq;
 }
 
 /* Takes records off the session's chain, as many as go into one send, and gathers their frames. 0; -1: a frame can't be had. */
-static int gather(struct apart *a, struct chain *c, struct piece *p)
+static int gather(struct multi_topic *a, struct chain *c, struct piece *p)
 {
-	const struct session_shm *s = session(a->base, (int)c->fd);
+	const struct session_shm *s = session(a->base, c->sid);
 	int r = 1;
 
 	while (c->first && r > 0) {
@@ -352,7 +352,7 @@ static int gather(struct apart *a, struct chain *c, struct piece *p)
 		struct item *i = &a->item[n->item];
 		size_t len = p->len;
 
-		if (i->seq >= s->state.pos && (!c->changed || is_still_owed(a, (int)c->fd, i))) {
+		if (i->seq >= s->state.pos && (!c->changed || is_still_owed(a, c->sid, i))) {
 			if (frame_skipped(a->base, i->transport, i->seq))
 				p->skipped++;
 			else if ((r = add_frame(a, p, i, s->page_base, n->next == 0)) < 0 || p->len == len)
@@ -370,12 +370,12 @@ static int gather(struct apart *a, struct chain *c, struct piece *p)
 }
 
 /* None of the records that the session was owed can be made into a frame: it is moved behind them, without a send. */
-static void pass_by(struct apart *a, int fd, uint64_t pos, uint32_t skipped)
+static void pass_by(struct multi_topic *a, session_id sid, uint64_t pos, uint32_t skipped)
 {
-	struct session_state_shm st = session(a->base, fd)->state;
+	struct session_state_shm st = session(a->base, sid)->state;
 
 	st.pos = pos;
-	slot_commit(&a->base->slot, fd, &st);
+	slot_commit(&a->base->slot, sid, &st);
 	base_count(a->base, COUNTER_dropped_unencodable, skipped);
 }
 
@@ -383,32 +383,32 @@ static void pass_by(struct apart *a, int fd, uint64_t pos, uint32_t skipped)
  * Gathers one send for the session. If it is not live any more, its chain ends; if a frame can't be had, it is put behind, and gets its records
  * along its own stream.
  */
-static void serve(struct apart *a, struct chain *c, struct budget *left)
+static void serve(struct multi_topic *a, struct chain *c, struct budget *left)
 {
-	int fd = (int)c->fd;
+	session_id sid = c->sid;
 	struct piece p = { 0 };
 	uint64_t pos;
 
 	if (!c->first)
 		return;
-	if (!is_live(session(a->base, fd))) {
+	if (!is_live(session(a->base, sid))) {
 		c->first = 0;
 	} else if (gather(a, c, &p) < 0) {
 		c->first = 0;
-		landed_defer(a->streams, fd);
+		landed_defer(a->streams, sid);
 	} else {
 		pos = c->first ? a->item[a->note[c->first - 1].item].seq : a->end;
 		if (p.messages)
-			batch_add(a->batch, fd, p.bytes, p.len, pos, p.messages, p.skipped);
+			batch_add(a->batch, sid, p.bytes, p.len, pos, p.messages, p.skipped);
 		else if (p.skipped)
-			pass_by(a, fd, pos, p.skipped);
+			pass_by(a, sid, pos, p.skipped);
 		left->sends -= p.messages > 0;
 		left->bytes -= (long)p.len;
 	}
 }
 
 /* Serves the window, as far as the budget goes. True: all sessions have had what was noted. */
-static bool serve_window(struct apart *a, struct budget *left)
+static bool serve_window(struct multi_topic *a, struct budget *left)
 {
 	while (a->at < a->chains) {
 		struct chain *c = &a->chain[a->at];
@@ -416,11 +416,11 @@ static bool serve_window(struct apart *a, struct budget *left)
 		if (left->sends <= 0 || left->bytes <= 0)
 			break;
 		if (a->at + 8 < a->chains)
-			__builtin_prefetch(session(a->base, (int)c[8].fd));
+			__builtin_prefetch(session(a->base, c[8].sid));
 		serve(a, c, left);
 		a->at++;
 		if (c->first) {
-			a->of[c->fd] = a->kept;
+			a->of[c->sid] = a->kept;
 			a->chain[a->kept++] = *c;
 		}
 		if (a->at == a->chains) {
@@ -433,18 +433,18 @@ static bool serve_window(struct apart *a, struct budget *left)
 	return a->chains == 0;
 }
 
-bool apart_run(struct apart *a)
+bool multi_topic_run(struct multi_topic *a)
 {
 	struct budget left = { TURN_SENDS, TURN_BYTES };
 
 	if (!a->topics->apart_subscriptions) {
-		apart_start(a, a->topics->cursor);	/* the first session that goes apart is served from there */
+		multi_topic_start(a, a->topics->scanned);	/* the first session that goes apart is served from there */
 		return false;
 	}
 	for (int windows = 0; serve_window(a, &left); windows++) {
 		if (!a->partly)
-			a->cursor = a->end;
-		if (a->cursor == a->topics->cursor)
+			a->begin = a->end;
+		if (a->begin == a->topics->scanned)
 			return false;
 		if (windows == TURN_WINDOWS)
 			break;

@@ -9,14 +9,15 @@
 #include "worker/delivery/local_topics.h"
 #include "worker/io/send_batch.h"
 
-struct apart;
+struct multi_topic;
 
-struct apart *apart_create(struct base *base, struct batch *batch, struct topics *topics, struct streams *streams);	/* NULL without memory */
-void apart_start(struct apart *a, uint64_t cursor);	/* goes on from `cursor`, with nothing noted */
-void apart_gone(struct apart *a, int fd);	/* the session has no subscriptions any more */
-void apart_changed(struct apart *a, int fd);	/* the session has given up a subscription */
-bool apart_run(struct apart *a);		/* serves a share; true when something is left to do */
-/* The least sequence that a live session apart may still be owed; topics.cursor: none is owed anything. */
-uint64_t apart_cursor(const struct apart *a);
+/* NULL without memory. */
+struct multi_topic *multi_topic_create(struct base *base, struct batch *batch, struct topics *topics, struct streams *streams);
+void multi_topic_start(struct multi_topic *a, uint64_t begin);	/* goes on from `cursor`, with nothing noted */
+void multi_topic_gone(struct multi_topic *a, session_id sid);	/* the session has no subscriptions any more */
+void multi_topic_changed(struct multi_topic *a, session_id sid);	/* the session has given up a subscription */
+bool multi_topic_run(struct multi_topic *a);		/* serves a share; true when something is left to do */
+/* The least sequence that a live session apart may still be owed; topics.scanned: none is owed anything. */
+uint64_t multi_topic_served(const struct multi_topic *a);
 
 #endif

@@ -31,36 +31,36 @@ struct piece {
  * The out buffer is empty and nothing more will come: shuts our side of the connection, so that the peer can read everything before the end. If the
  * worker dies after the commit, its successor shuts it (resume_sessions() in recover.c).
  */
-static void output_shut(struct output *o, int fd)
+static void output_shut(struct output *o, session_id sid)
 {
-	struct session_state_shm st = session(o->base, fd)->state;
+	struct session_state_shm st = session(o->base, sid)->state;
 
-	leave_all(o->topics, o->apart, fd, st.transport);
+	leave_all(o->topics, o->multi_topic, sid, st.transport);
 	st.flags = SESSION_CLOSE | SESSION_LINGER;
 	st.cut = 0;
-	st.in = LENT_NONE;
+	st.in = BUFFER_NONE;
 	st.last_out = o->base->now;
-	session_commit(o->base, fd, &st);
+	session_commit(o->base, sid, &st);
 	CRASH_POINT("shut-marked");
-	shutdown(fd, SHUT_WR);
-	session_watch(o->base, fd);
+	shutdown(session_fd(o->base, sid), SHUT_WR);
+	session_watch(o->base, sid);
 }
 
 /* Sends the out buffer. 1: all of it is sent; 0: the socket is full; -1: the connection is broken. */
-static int send_out(struct output *o, int fd, struct session_state_shm *st)
+static int send_out(struct output *o, session_id sid, struct session_state_shm *st)
 {
 	while (st->out_start < st->out_end) {
-		long n = batch_send(o->batch, fd, lend_bytes(&o->base->slot, st->out) + st->out_start, st->out_end - st->out_start);
+		long n = batch_send(o->batch, sid, pool_bytes(&o->base->slot, st->out) + st->out_start, st->out_end - st->out_start);
 
 		if (n > 0) {
 			st->sent += (uint64_t)n;
 			st->out_start += (uint32_t)n;
 			st->last_out = o->base->now;
 			if (st->out_start == st->out_end) {
-				st->out = LENT_NONE;
+				st->out = BUFFER_NONE;
 				st->out_start = st->out_end = 0;
 			}
-			session_commit(o->base, fd, st);
+			session_commit(o->base, sid, st);
 		}
 		batch_landed(o->batch);
 		if (n < 0)
@@ -70,29 +70,29 @@ static int send_out(struct output *o, int fd, struct session_state_shm *st)
 }
 
 /* Sends what comes before the ring: the rest of a cut frame, and the out buffer. Returns what send_out() does. */
-static int send_first(struct output *o, int fd, struct session_state_shm *st)
+static int send_first(struct output *o, session_id sid, struct session_state_shm *st)
 {
 	int r;
 
 	if (st->flags & SESSION_LINGER)
 		return 1;
-	r = partial_send(o->partial, fd, st);
+	r = partial_send(o->partial, sid, st);
 	if (r > 0)
-		r = send_out(o, fd, st);
+		r = send_out(o, sid, st);
 	if (r > 0 && st->flags & SESSION_CLOSE)
-		output_shut(o, fd);
+		output_shut(o, sid);
 	return r;
 }
 
 /* Whether we don't read from the session until its answers are sent. */
-static bool is_unread(const struct output *o, int fd, const struct session_state_shm *st)
+static bool is_unread(const struct output *o, session_id sid, const struct session_state_shm *st)
 {
-	return session_has(o->base, fd, MARK_OUTPUT_BLOCKED | MARK_ENDED) || st->out_end - st->out_start > SESSION_OUT_MAX;
+	return session_has(o->base, sid, MARK_OUTPUT_BLOCKED | MARK_ENDED) || st->out_end - st->out_start > SESSION_OUT_MAX;
 }
 
-void output_flush(struct output *o, int fd)
+void output_flush(struct output *o, session_id sid)
 {
-	struct session_state_shm st = session(o->base, fd)->state;
+	struct session_state_shm st = session(o->base, sid)->state;
 	int r;
 
 	if (st.flags & SESSION_BEHIND)
@@ -102,11 +102,11 @@ void output_flush(struct output *o, int fd)
 	 * connection counts as writable, and is found broken then. A session that we read from needs nothing here: receiving finds the connection
 	 * broken, behind the last input.
 	 */
-	r = send_first(o, fd, &st);
+	r = send_first(o, sid, &st);
 	if (r < 0 && st.flags & SESSION_CLOSE)
-		output_shut(o, fd);	/* broken, and we don't read from it: lingering, it is read from again, and found broken */
-	else if (r == 0 || (r < 0 && is_unread(o, fd, &st)))
-		landed_defer(o->streams, fd);
+		output_shut(o, sid);	/* broken, and we don't read from it: lingering, it is read from again, and found broken */
+	else if (r == 0 || (r < 0 && is_unread(o, sid, &st)))
+		landed_defer(o->streams, sid);
 }
 
 /* ---- along the ring ---- */
@@ -117,7 +117,7 @@ void output_flush(struct output *o, int fd)
  */
 static int gather(struct output *o, struct stream *s, struct piece *p)
 {
-	const struct session_shm *session_ = session(o->base, s->fd);
+	const struct session_shm *session_ = session(o->base, s->sid);
 	uint32_t transport = session_->state.transport, base = session_->page_base;
 	struct stream_topic *t;
 
@@ -147,12 +147,12 @@ static int gather(struct output *o, struct stream *s, struct piece *p)
 }
 
 /* The session has had all that this worker has looked through: it is live again. */
-static void caught_up(struct output *o, int fd, struct session_state_shm *st)
+static void caught_up(struct output *o, session_id sid, struct session_state_shm *st)
 {
-	const struct session_shm *s = session(o->base, fd);
+	const struct session_shm *s = session(o->base, sid);
 
-	if (st->pos < o->topics->cursor)
-		st->pos = o->topics->cursor;
+	if (st->pos < o->topics->scanned)
+		st->pos = o->topics->scanned;
 	/* With one topic, only `pos` says what a live session is owed, and its subscription may begin later. */
 	if (s->count == 1) {
 		uint64_t from = o->base->slot.subscriptions[atomic_load_explicit(&s->subscriptions, memory_order_relaxed)].from;
@@ -161,7 +161,7 @@ static void caught_up(struct output *o, int fd, struct session_state_shm *st)
 			st->pos = from;
 	}
 	st->flags &= ~(uint32_t)SESSION_BEHIND;
-	session_commit(o->base, fd, st);
+	session_commit(o->base, sid, st);
 }
 
 /* Commits, and then counts what was passed over: a death in between leaves it uncounted, but it is never counted twice. */
@@ -176,13 +176,13 @@ static void commit(struct stream *s, const struct session_state_shm *st)
  * Deals with records that the ring has overwritten before the session got them. True: there are none, or they are counted and passed over. False:
  * the session is disconnected for it (slow = disconnect).
  */
-static bool take_loss(struct output *o, int fd, struct stream *s, const struct session_state_shm *st)
+static bool take_loss(struct output *o, session_id sid, struct stream *s, const struct session_state_shm *st)
 {
 	if (s->lost == 0)
 		return true;
 	if (o->base->settings->slow == SLOW_DISCONNECT) {
 		base_count(o->base, COUNTER_dropped_overtaken, s->lost);
-		session_abort(o->base, fd, COUNTER_closed_slow);
+		session_abort(o->base, sid, COUNTER_closed_slow);
 		return false;
 	}
 	commit(s, st);
@@ -193,8 +193,8 @@ static bool take_loss(struct output *o, int fd, struct stream *s, const struct s
 /* Sends the piece. 1: all of it is sent; 0: the socket is full; -1: the connection is broken, or the session aborted. */
 static int send_piece(struct output *o, struct stream *s, struct session_state_shm *st, const struct piece *p)
 {
-	int fd = s->fd;
-	long n = batch_send(o->batch, fd, p->bytes, p->len);
+	session_id sid = s->sid;
+	long n = batch_send(o->batch, sid, p->bytes, p->len);
 	int error = errno;
 
 	CRASH_POINT("catchup-sent");
@@ -206,12 +206,12 @@ static int send_piece(struct output *o, struct stream *s, struct session_state_s
 		base_count(o->base, COUNTER_delivered, p->messages);
 	} else if (n > 0) {
 		CRASH_POINT("catchup-cut");
-		if (landed_advance(o->streams, fd, (uint64_t)n, true) < 0) {
-			session_abort(o->base, fd, COUNTER_closed_uncertain);
+		if (landed_advance(o->streams, sid, (uint64_t)n, true) < 0) {
+			session_abort(o->base, sid, COUNTER_closed_uncertain);
 			batch_landed(o->batch);
 			return -1;
 		}
-		*st = session(o->base, fd)->state;
+		*st = session(o->base, sid)->state;
 	}
 	batch_landed(o->batch);
 	if (n < 0)
@@ -227,7 +227,7 @@ static int send_piece(struct output *o, struct stream *s, struct session_state_s
 static int begin_frame(struct output *o, struct stream *s, struct session_state_shm *st)
 {
 	struct stream_topic *t = stream_next(s);
-	uint32_t base = session(o->base, s->fd)->page_base;
+	uint32_t base = session(o->base, s->sid)->page_base;
 	bool must;
 
 	if (!t)
@@ -235,10 +235,10 @@ static int begin_frame(struct output *o, struct stream *s, struct session_state_
 	must = partial_must_keep(o->partial, t->next.seq);
 	if (!must && frame_size(o->base, st->transport, base, &t->next) <= PIECE)
 		return 0;
-	if (partial_begin(o->partial, s->fd, st, &t->next, must) < 0) {
+	if (partial_begin(o->partial, s->sid, st, &t->next, must) < 0) {
 		if (!must || errno != ENOMEM)
 			return 0;	/* an overwritten record is found by gather(), too */
-		session_abort(o->base, s->fd, COUNTER_no_buffer);
+		session_abort(o->base, s->sid, COUNTER_no_buffer);
 		return -1;
 	}
 	st->pos = t->next.seq;
@@ -250,20 +250,20 @@ static int begin_frame(struct output *o, struct stream *s, struct session_state_
 	return 1;
 }
 
-void output_check(struct output *o, int fd)
+void output_check(struct output *o, session_id sid)
 {
-	struct session_state_shm st = session(o->base, fd)->state;
+	struct session_state_shm st = session(o->base, sid)->state;
 	struct stream s;
 
-	if (stream_open(&s, o->streams, fd, &st, o->topics->cursor) == 0)
-		take_loss(o, fd, &s, &st);
+	if (stream_open(&s, o->streams, sid, &st, o->topics->scanned) == 0)
+		take_loss(o, sid, &s, &st);
 }
 
 /*
  * Sends the records that the session is owed. 1: it is up to date, or is ending; 0: the socket is full, or the share is used up; -1: the connection
  * is broken, or the session aborted.
  */
-static int send_on(struct output *o, int fd, struct session_state_shm *st, uint64_t share)
+static int send_on(struct output *o, session_id sid, struct session_state_shm *st, uint64_t share)
 {
 	int r = 1;
 
@@ -271,13 +271,13 @@ static int send_on(struct output *o, int fd, struct session_state_shm *st, uint6
 		struct stream s;
 		struct piece p;
 
-		if (st->sent >= share || stream_open(&s, o->streams, fd, st, o->topics->cursor) < 0)
+		if (st->sent >= share || stream_open(&s, o->streams, sid, st, o->topics->scanned) < 0)
 			return 0;	/* the connection is still writable, so the loop will call again */
-		if (!take_loss(o, fd, &s, st))
+		if (!take_loss(o, sid, &s, st))
 			return -1;
 		r = begin_frame(o, &s, st);
 		if (r > 0) {
-			r = send_first(o, fd, st);
+			r = send_first(o, sid, st);
 		} else if (r == 0) {
 			if (gather(o, &s, &p) < 0) {
 				r = 1;
@@ -285,7 +285,7 @@ static int send_on(struct output *o, int fd, struct session_state_shm *st, uint6
 			}
 			if (p.len == 0) {
 				base_count(o->base, COUNTER_dropped_unencodable, s.skipped);
-				caught_up(o, fd, st);
+				caught_up(o, sid, st);
 				return 1;
 			}
 			r = send_piece(o, &s, st, &p);
@@ -294,18 +294,18 @@ static int send_on(struct output *o, int fd, struct session_state_shm *st, uint6
 	return r;
 }
 
-bool output_run(struct output *o, int fd)
+bool output_run(struct output *o, session_id sid)
 {
-	struct session_state_shm st = session(o->base, fd)->state;
+	struct session_state_shm st = session(o->base, sid)->state;
 	uint64_t share = st.sent + SESSION_SHARE;
-	int r = send_first(o, fd, &st);
-	bool drained = r > 0 && session_unmark(o->base, fd, MARK_OUTPUT_BLOCKED);
+	int r = send_first(o, sid, &st);
+	bool drained = r > 0 && session_unmark(o->base, sid, MARK_OUTPUT_BLOCKED);
 
 	if (r > 0)
-		r = send_on(o, fd, &st, share);
+		r = send_on(o, sid, &st, share);
 	if (r < 0)
-		session_over(o->base, fd);
+		session_over(o->base, sid);
 	else
-		session_watch(o->base, fd);
+		session_watch(o->base, sid);
 	return drained;
 }

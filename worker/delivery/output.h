@@ -14,17 +14,17 @@ struct output {
 	struct topics *topics;
 	struct partial_frames *partial;
 	struct streams *streams;
-	struct apart *apart;
+	struct multi_topic *multi_topic;
 };
 
 /* Sends the rest of a cut frame and the out buffer, unless the session already waits for writability. */
-void output_flush(struct output *o, int fd);
+void output_flush(struct output *o, session_id sid);
 /*
  * For a session that is writable: sends along its stream until the socket is full, the session's share is used up or it is up to date. True: its
  * answers are sent, so its input, which has waited for that, may go on.
  */
-bool output_run(struct output *o, int fd);
+bool output_run(struct output *o, session_id sid);
 /* For a session behind that may never be writable again, with slow = disconnect: ends it if the ring has overtaken it. */
-void output_check(struct output *o, int fd);
+void output_check(struct output *o, session_id sid);
 
 #endif

@@ -26,7 +26,7 @@ struct partial_frame {
 	uint64_t seq;			/* the record's sequence */
 	uint32_t transport, page_base;
 	uint32_t sessions;		/* how many sessions are in the middle of it */
-	uint32_t ref;			/* its lent buffer; 0: it is not kept */
+	uint32_t ref;			/* its buffer; 0: it is not kept */
 	bool idle;			/* it is in partial_frames.idle */
 	bool doomed;			/* its sessions are to be disconnected */
 	RB_ENTRY(partial_frame) node;
@@ -43,9 +43,9 @@ struct partial_frames {
 	struct partial_list list;	/* the kept ones, as the slot segment links them */
 	struct partial_frame *idle[IDLE_MAX];	/* frames that may have no session any more */
 	uint32_t idle_count;
-	struct partial_frame *free;		/* unused entries of the pool, linked by RB_LEFT() */
-	uint32_t fresh, max;		/* entries of the pool from `fresh` on were never used; `max`: all of them */
-	struct partial_frame pool[];
+	struct partial_frame *free;		/* unused entries of `frames`, linked by RB_LEFT() */
+	uint32_t used_end, max;		/* entries from `used_end` on were never used; `max`: all of them */
+	struct partial_frame frames[];
 };
 
 static int compare(const struct partial_frame *a, const struct partial_frame *b)
@@ -66,7 +66,7 @@ struct partial_frames *partial_create(struct base *base, struct batch *batch, ui
 	 * session.
 	 */
 	uint32_t max = 2 * sessions_max + IDLE_MAX;
-	struct partial_frames *all = mmap(NULL, sizeof(*all) + max * sizeof(all->pool[0]), PROT_READ | PROT_WRITE,
+	struct partial_frames *all = mmap(NULL, sizeof(*all) + max * sizeof(all->frames[0]), PROT_READ | PROT_WRITE,
 					  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (all == MAP_FAILED)
@@ -83,15 +83,15 @@ struct partial_frames *partial_create(struct base *base, struct batch *batch, ui
 /* ---- the frames ---- */
 
 /* The key of the frame that the session is in the middle of, in the state `st`. */
-static struct partial_frame key_of(const struct partial_frames *partial, int fd, const struct session_state_shm *st)
+static struct partial_frame key_of(const struct partial_frames *partial, session_id sid, const struct session_state_shm *st)
 {
-	return (struct partial_frame){ .seq = st->pos, .transport = st->transport, .page_base = session(partial->base, fd)->page_base };
+	return (struct partial_frame){ .seq = st->pos, .transport = st->transport, .page_base = session(partial->base, sid)->page_base };
 }
 
 /* The key of a kept frame. */
-static struct partial_frame key_of_kept(const struct lent_shm *head)
+static struct partial_frame key_of_kept(const struct buffer_shm *head)
 {
-	return (struct partial_frame){ .seq = head->base, .transport = head->scan[LENT_TRANSPORT], .page_base = head->scan[LENT_PAGE_BASE] };
+	return (struct partial_frame){ .seq = head->base, .transport = head->scan[BUFFER_TRANSPORT], .page_base = head->scan[BUFFER_PAGE_BASE] };
 }
 
 static struct partial_frame *find(const struct partial_frames *partial, const struct partial_frame *key)
@@ -122,8 +122,8 @@ static struct partial_frame *find_or_make(struct partial_frames *partial, const 
 		p = partial->free;
 		partial->free = RB_LEFT(p, node);
 	} else {
-		assert(partial->fresh < partial->max);	/* a session is in the middle of one frame at most */
-		p = &partial->pool[partial->fresh++];
+		assert(partial->used_end < partial->max);	/* a session is in the middle of one frame at most */
+		p = &partial->frames[partial->used_end++];
 	}
 	*p = (struct partial_frame){ .seq = key->seq, .transport = key->transport, .page_base = key->page_base };
 	RB_INSERT(partial_tree, &partial->loose, p);
@@ -135,7 +135,7 @@ static _Atomic uint32_t *link_to(const struct partial_frames *partial, const str
 {
 	const struct partial_frame *before = TAILQ_PREV(p, partial_list, link);
 
-	return before ? &lend_header(&partial->base->slot, before->ref)->next : &partial->base->slot.shm->kept;
+	return before ? &pool_header(&partial->base->slot, before->ref)->next : &partial->base->slot.shm->kept;
 }
 
 /* Removes the frame. A kept one is unlinked first: after a death behind that, its buffer is free, as nothing names it. */
@@ -143,12 +143,12 @@ static void forget(struct partial_frames *partial, struct partial_frame *p)
 {
 
 	if (p->ref) {
-		uint32_t next = atomic_load_explicit(&lend_header(&partial->base->slot, p->ref)->next, memory_order_relaxed);
+		uint32_t next = atomic_load_explicit(&pool_header(&partial->base->slot, p->ref)->next, memory_order_relaxed);
 
 		atomic_store_explicit(link_to(partial, p), next, memory_order_release);
 		CRASH_POINT("partial-unlinked");
 		TAILQ_REMOVE(&partial->list, p, link);
-		lend_give(&partial->base->lend, p->ref);
+		pool_give(&partial->base->pool, p->ref);
 	}
 	RB_REMOVE(partial_tree, p->ref ? &partial->kept : &partial->loose, p);
 	RB_LEFT(p, node) = partial->free;
@@ -168,30 +168,30 @@ void partial_trim(struct partial_frames *partial)
 	partial->idle_count = 0;
 }
 
-void partial_join(struct partial_frames *partial, int fd, const struct session_state_shm *st)
+void partial_join(struct partial_frames *partial, session_id sid, const struct session_state_shm *st)
 {
-	struct partial_frame key = key_of(partial, fd, st);
+	struct partial_frame key = key_of(partial, sid, st);
 
 	find_or_make(partial, &key)->sessions++;
 }
 
-void partial_leave(struct partial_frames *partial, int fd, const struct session_state_shm *st)
+void partial_leave(struct partial_frames *partial, session_id sid, const struct session_state_shm *st)
 {
-	struct partial_frame key = key_of(partial, fd, st), *p = find(partial, &key);
+	struct partial_frame key = key_of(partial, sid, st), *p = find(partial, &key);
 
 	assert(p && p->sessions > 0);
 	if (--p->sessions == 0)
 		note_idle(partial, p);
 }
 
-void partial_moved(struct partial_frames *partial, int fd, const struct session_state_shm *from, const struct session_state_shm *to)
+void partial_moved(struct partial_frames *partial, session_id sid, const struct session_state_shm *from, const struct session_state_shm *to)
 {
 	if (from->flags & to->flags & SESSION_CUT && from->pos == to->pos && from->transport == to->transport)
 		return;
 	if (to->flags & SESSION_CUT)
-		partial_join(partial, fd, to);
+		partial_join(partial, sid, to);
 	if (from->flags & SESSION_CUT)
-		partial_leave(partial, fd, from);
+		partial_leave(partial, sid, from);
 }
 
 /* ---- keeping ---- */
@@ -199,14 +199,14 @@ void partial_moved(struct partial_frames *partial, int fd, const struct session_
 /* Links the frame, which stands whole in the buffer `ref` with its `size` bytes: from now on it is kept. */
 static void link_frame(struct partial_frames *partial, struct partial_frame *p, uint32_t ref, size_t size)
 {
-	struct lent_shm *head = lend_header(&partial->base->slot, ref);
+	struct buffer_shm *head = pool_header(&partial->base->slot, ref);
 
 	head->owner = 0;
 	head->base = p->seq;
 	head->len = (uint32_t)size;
 	head->since = partial->base->now;
-	head->scan[LENT_TRANSPORT] = p->transport;
-	head->scan[LENT_PAGE_BASE] = p->page_base;
+	head->scan[BUFFER_TRANSPORT] = p->transport;
+	head->scan[BUFFER_PAGE_BASE] = p->page_base;
 	atomic_store_explicit(&head->next, atomic_load_explicit(&partial->base->slot.shm->kept, memory_order_relaxed), memory_order_relaxed);
 	CRASH_POINT("partial-filled");
 	/* release: the frame is whole when it is linked */
@@ -232,11 +232,11 @@ static size_t measure(const struct partial_frames *partial, const struct partial
 }
 
 /*
- * Keeps the frame, for session `fd` (-1: for none in particular). With `must`, other sessions are disconnected if there is no room, so the state of
- * any session but `fd` may have changed afterwards. Returns the frame; NULL with errno: ENOMEM, there is no room; ESTALE, it can't be made any
+ * Keeps the frame, for session `sid` (-1: for none in particular). With `must`, other sessions are disconnected if there is no room, so the state of
+ * any session but `sid` may have changed afterwards. Returns the frame; NULL with errno: ENOMEM, there is no room; ESTALE, it can't be made any
  * more.
  */
-static struct partial_frame *keep(struct partial_frames *partial, const struct partial_frame *key, int fd, bool must)
+static struct partial_frame *keep(struct partial_frames *partial, const struct partial_frame *key, session_id sid, bool must)
 {
 	struct partial_frame *p = find(partial, key);
 	struct ring_record rec;
@@ -248,13 +248,13 @@ static struct partial_frame *keep(struct partial_frames *partial, const struct p
 	size = measure(partial, key, &rec);
 	if (!size)
 		return NULL;
-	ref = must ? session_buffer(partial->base, fd, size) : lend_take(&partial->base->lend, size);
-	if (ref == LENT_NONE) {
+	ref = must ? session_buffer(partial->base, sid, size) : pool_take(&partial->base->pool, size);
+	if (ref == BUFFER_NONE) {
 		errno = ENOMEM;
 		return NULL;
 	}
-	if (frame_write(partial->base, key->transport, key->page_base, &rec, (char *)lend_bytes(&partial->base->slot, ref), size) < 0) {
-		lend_give(&partial->base->lend, ref);
+	if (frame_write(partial->base, key->transport, key->page_base, &rec, (char *)pool_bytes(&partial->base->slot, ref), size) < 0) {
+		pool_give(&partial->base->pool, ref);
 		errno = ESTALE;
 		return NULL;
 	}
@@ -276,10 +276,10 @@ static void close_doomed(struct partial_frames *partial)
 {
 	uint32_t end = atomic_load_explicit(&partial->base->slot.shm->fd_end, memory_order_relaxed);
 
-	for (int fd = 0; fd < (int)end; fd++)
-		if (partial_is_doomed(partial, fd)) {
-			session_forfeit(partial->base, fd);		/* the frame loses this session */
-			session_abort(partial->base, fd, COUNTER_closed_slow);
+	for (session_id sid = 0; sid < (int)end; sid++)
+		if (partial_is_doomed(partial, sid)) {
+			session_forfeit(partial->base, sid);		/* the frame loses this session */
+			session_abort(partial->base, sid, COUNTER_closed_slow);
 		}
 }
 
@@ -339,53 +339,53 @@ void partial_keep_all(struct partial_frames *partial)
 	}
 }
 
-void partial_hold(struct partial_frames *partial, int fd, const struct session_state_shm *st)
+void partial_hold(struct partial_frames *partial, session_id sid, const struct session_state_shm *st)
 {
 	struct partial_frame key;
 
 	if (!(st->flags & SESSION_CUT))
 		return;
-	key = key_of(partial, fd, st);
-	keep(partial, &key, fd, false);
+	key = key_of(partial, sid, st);
+	keep(partial, &key, sid, false);
 }
 
-int partial_begin(struct partial_frames *partial, int fd, const struct session_state_shm *st, const struct ring_record *rec, bool must)
+int partial_begin(struct partial_frames *partial, session_id sid, const struct session_state_shm *st, const struct ring_record *rec, bool must)
 {
-	struct partial_frame key = key_of(partial, fd, st);
+	struct partial_frame key = key_of(partial, sid, st);
 
 	key.seq = rec->seq;
-	return keep(partial, &key, fd, must) ? 0 : -1;
+	return keep(partial, &key, sid, must) ? 0 : -1;
 }
 
 /* ---- sending ---- */
 
-uint64_t partial_size(const struct partial_frames *partial, int fd, const struct session_state_shm *st)
+uint64_t partial_size(const struct partial_frames *partial, session_id sid, const struct session_state_shm *st)
 {
-	struct partial_frame key = key_of(partial, fd, st), *p = find(partial, &key);
+	struct partial_frame key = key_of(partial, sid, st), *p = find(partial, &key);
 	struct ring_record rec;
 
 	if (p && p->ref)
-		return lend_header(&partial->base->slot, p->ref)->len;
+		return pool_header(&partial->base->slot, p->ref)->len;
 	if (frame_skipped(partial->base, st->transport, st->pos) || ring_read(&partial->base->hub.ring, st->pos, &rec) < 0)
 		return 0;
 	return frame_size_sent(partial->base, st->transport, key.page_base, &rec);
 }
 
 /* The bytes of the frame that the session is in the middle of, *size of them. NULL: they can't be had any more. */
-static const char *frame_of(struct partial_frames *partial, int fd, const struct session_state_shm *st, size_t *size)
+static const char *frame_of(struct partial_frames *partial, session_id sid, const struct session_state_shm *st, size_t *size)
 {
-	struct partial_frame key = key_of(partial, fd, st), *p = find(partial, &key);
+	struct partial_frame key = key_of(partial, sid, st), *p = find(partial, &key);
 	struct ring_record rec;
 
 	if (!(p && p->ref)) {
 		*size = measure(partial, &key, &rec);
 		if (*size <= st->cut)
 			return NULL;
-		p = *size > LARGE ? keep(partial, &key, fd, false) : NULL;
+		p = *size > LARGE ? keep(partial, &key, sid, false) : NULL;
 	}
 	if (p && p->ref) {
-		*size = lend_header(&partial->base->slot, p->ref)->len;
-		return *size > st->cut ? (const char *)lend_bytes(&partial->base->slot, p->ref) : NULL;
+		*size = pool_header(&partial->base->slot, p->ref)->len;
+		return *size > st->cut ? (const char *)pool_bytes(&partial->base->slot, p->ref) : NULL;
 	}
 	if (*size > partial->base->scratch_room || frame_write(partial->base, st->transport, key.page_base, &rec, partial->base->scratch, *size) < 0)
 		return NULL;
@@ -393,15 +393,15 @@ static const char *frame_of(struct partial_frames *partial, int fd, const struct
 }
 
 /* A part of the frame was sent. If it is kept, its age begins anew (memory_limit.c). */
-static void touch(struct partial_frames *partial, int fd, const struct session_state_shm *st)
+static void touch(struct partial_frames *partial, session_id sid, const struct session_state_shm *st)
 {
-	struct partial_frame key = key_of(partial, fd, st), *p = find(partial, &key);
+	struct partial_frame key = key_of(partial, sid, st), *p = find(partial, &key);
 
 	if (p && p->ref)
-		lend_header(&partial->base->slot, p->ref)->since = partial->base->now;
+		pool_header(&partial->base->slot, p->ref)->since = partial->base->now;
 }
 
-int partial_send(struct partial_frames *partial, int fd, struct session_state_shm *st)
+int partial_send(struct partial_frames *partial, session_id sid, struct session_state_shm *st)
 {
 	uint64_t share = st->sent + SESSION_SHARE;
 
@@ -412,14 +412,14 @@ int partial_send(struct partial_frames *partial, int fd, struct session_state_sh
 
 		if (st->sent >= share)
 			return 0;
-		frame = frame_of(partial, fd, st, &size);
+		frame = frame_of(partial, sid, st, &size);
 		if (!frame) {
-			session_abort(partial->base, fd, COUNTER_closed_slow);
+			session_abort(partial->base, sid, COUNTER_closed_slow);
 			return -1;
 		}
-		n = batch_send(partial->batch, fd, frame + st->cut, size - st->cut);
+		n = batch_send(partial->batch, sid, frame + st->cut, size - st->cut);
 		if (n > 0) {
-			touch(partial, fd, st);
+			touch(partial, sid, st);
 			st->sent += (uint64_t)n;
 			st->cut += (uint32_t)n;
 			st->last_out = partial->base->now;
@@ -428,7 +428,7 @@ int partial_send(struct partial_frames *partial, int fd, struct session_state_sh
 				st->flags &= ~(uint32_t)SESSION_CUT;
 				st->pos++;
 			}
-			session_commit(partial->base, fd, st);
+			session_commit(partial->base, sid, st);
 			if (!(st->flags & SESSION_CUT))
 				base_count(partial->base, COUNTER_delivered, 1);
 		}
@@ -443,7 +443,7 @@ int partial_send(struct partial_frames *partial, int fd, struct session_state_sh
 
 bool partial_doom(struct partial_frames *partial, uint32_t ref, bool really)
 {
-	const struct lent_shm *head = lend_header(&partial->base->slot, ref);
+	const struct buffer_shm *head = pool_header(&partial->base->slot, ref);
 	struct partial_frame key = key_of_kept(head), *p = find(partial, &key);
 
 	if (head->owner != 0 || !p || p->ref != ref || p->sessions == 0)
@@ -452,23 +452,23 @@ bool partial_doom(struct partial_frames *partial, uint32_t ref, bool really)
 	return true;
 }
 
-bool partial_holds(const struct partial_frames *partial, int fd, uint32_t ref)
+bool partial_holds(const struct partial_frames *partial, session_id sid, uint32_t ref)
 {
-	const struct session_shm *s = session(partial->base, fd);
-	const struct lent_shm *head = lend_header(&partial->base->slot, ref);
+	const struct session_shm *s = session(partial->base, sid);
+	const struct buffer_shm *head = pool_header(&partial->base->slot, ref);
 
 	return s->status == SESSION_OPEN && s->state.flags & SESSION_CUT && head->owner == 0 && head->base == s->state.pos &&
-	       head->scan[LENT_TRANSPORT] == s->state.transport && head->scan[LENT_PAGE_BASE] == s->page_base;
+	       head->scan[BUFFER_TRANSPORT] == s->state.transport && head->scan[BUFFER_PAGE_BASE] == s->page_base;
 }
 
-bool partial_is_doomed(const struct partial_frames *partial, int fd)
+bool partial_is_doomed(const struct partial_frames *partial, session_id sid)
 {
-	const struct session_shm *s = session(partial->base, fd);
+	const struct session_shm *s = session(partial->base, sid);
 	struct partial_frame key, *p;
 
 	if (s->status != SESSION_OPEN || !(s->state.flags & SESSION_CUT))
 		return false;
-	key = key_of(partial, fd, &s->state);
+	key = key_of(partial, sid, &s->state);
 	p = find(partial, &key);
 	return p && p->doomed;
 }
@@ -480,20 +480,20 @@ void partial_take_over(struct partial_frames *partial)
 	_Atomic uint32_t *link = &partial->base->slot.shm->kept;
 	uint32_t ref;
 
-	while ((ref = atomic_load_explicit(link, memory_order_acquire)) != LENT_NONE) {
-		struct lent_shm *head;
+	while ((ref = atomic_load_explicit(link, memory_order_acquire)) != BUFFER_NONE) {
+		struct buffer_shm *head;
 		struct partial_frame key, *p;
 
-		if (lend_claim(&partial->base->lend, ref) < 0) {
+		if (pool_claim(&partial->base->pool, ref) < 0) {
 			/* Damaged: the list ends here. Frames that it had behind this are made from the ring, if the ring still has them. */
-			atomic_store_explicit(link, LENT_NONE, memory_order_relaxed);
+			atomic_store_explicit(link, BUFFER_NONE, memory_order_relaxed);
 			return;
 		}
-		head = lend_header(&partial->base->slot, ref);
+		head = pool_header(&partial->base->slot, ref);
 		key = key_of_kept(head);
-		if (head->len > lend_room(&partial->base->slot, ref) || partial->fresh >= partial->max / 2 || find(partial, &key)) {
-			lend_unclaim(&partial->base->lend, ref);
-			atomic_store_explicit(link, LENT_NONE, memory_order_relaxed);
+		if (head->len > pool_room(&partial->base->slot, ref) || partial->used_end >= partial->max / 2 || find(partial, &key)) {
+			pool_unclaim(&partial->base->pool, ref);
+			atomic_store_explicit(link, BUFFER_NONE, memory_order_relaxed);
 			return;
 		}
 		p = find_or_make(partial, &key);

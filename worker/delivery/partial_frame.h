@@ -3,10 +3,10 @@
  *
  * A session in the middle of a frame (SESSION_CUT) remembers the record (`pos`) and how many bytes of its frame were sent (`cut`). When the session
  * becomes writable, the frame is made again from the ring. So a slow subscriber costs a position, and no copy. Some frames are *kept*, whole, in a
- * lent buffer that all sessions in the middle of that frame share: large frames, which would be made again for every piece that is sent, and frames
+ * buffer that all sessions in the middle of that frame share: large frames, which would be made again for every piece that is sent, and frames
  * whose record the ring is about to overwrite.
  *
- * Kept frames are a list in the slot segment, from slot_shm.kept along lent_shm.next. A frame is whole before one store links it, and one store
+ * Kept frames are a list in the slot segment, from slot_shm.kept along buffer_shm.next. A frame is whole before one store links it, and one store
  * unlinks it. A session does not name its kept frame: it is the one with the session's `pos`, transport and page base. If there is none, the frame
  * is made from the ring, with the same bytes. So whether a death leaves a frame kept or not, its sessions go on. Which sessions are in the middle
  * of which frame, only the worker knows; its successor finds it out from the sessions.
@@ -42,33 +42,33 @@ void partial_take_over(struct partial_frames *partial);
 void partial_settle(struct partial_frames *partial);
 
 /* Called by session_commit() before the session's state changes from one to the other, if one of them is in the middle of a frame. */
-void partial_moved(struct partial_frames *partial, int fd, const struct session_state_shm *from, const struct session_state_shm *to);
+void partial_moved(struct partial_frames *partial, session_id sid, const struct session_state_shm *from, const struct session_state_shm *to);
 /* Add the session to those in the middle of the frame of `st`, when it is taken over, and remove it, when it is closed. */
-void partial_join(struct partial_frames *partial, int fd, const struct session_state_shm *st);
-void partial_leave(struct partial_frames *partial, int fd, const struct session_state_shm *st);
+void partial_join(struct partial_frames *partial, session_id sid, const struct session_state_shm *st);
+void partial_leave(struct partial_frames *partial, session_id sid, const struct session_state_shm *st);
 
 /*
  * Keeps the frame that the session is in the middle of, if there is room. (For a session whose topic may be gone before the rest is sent: whom a
  * record goes to is told by the topic's name.)
  */
-void partial_hold(struct partial_frames *partial, int fd, const struct session_state_shm *st);
+void partial_hold(struct partial_frames *partial, session_id sid, const struct session_state_shm *st);
 /* Whether the ring may overwrite the record before its whole frame is sent. Then partial_begin() comes before the first byte. */
 bool partial_must_keep(const struct partial_frames *partial, uint64_t seq);
 /*
  * Keeps the frame of the record for the session, before its first byte is sent. With `must`, other sessions are disconnected if there is no room.
  * 0; -1 with errno: ENOMEM, there is no room; ESTALE, the frame can't be made any more.
  */
-int partial_begin(struct partial_frames *partial, int fd, const struct session_state_shm *st, const struct ring_record *rec, bool must);
+int partial_begin(struct partial_frames *partial, session_id sid, const struct session_state_shm *st, const struct ring_record *rec, bool must);
 /*
  * Sends the rest of the frame that the session is in the middle of, and commits. 1: all of it is sent, or there was none; 0: the socket is full, or
  * the session's share is used up; -1: the connection is broken, or the rest can't be had any more and the session is aborted.
  */
-int partial_send(struct partial_frames *partial, int fd, struct session_state_shm *st);
+int partial_send(struct partial_frames *partial, session_id sid, struct session_state_shm *st);
 /*
  * The length of the frame that the session is in the middle of; 0: it is neither kept nor in the ring. As with frame_size_sent(), a death is not
  * blamed on the record.
  */
-uint64_t partial_size(const struct partial_frames *partial, int fd, const struct session_state_shm *st);
+uint64_t partial_size(const struct partial_frames *partial, session_id sid, const struct session_state_shm *st);
 
 /*
  * Keeps the partial frames whose records the ring may soon overwrite, for some milliseconds. True: there are no more of them, and `delivered` may
@@ -81,13 +81,13 @@ void partial_keep_all(struct partial_frames *partial);
 void partial_trim(struct partial_frames *partial);
 
 /* For memory_limit.c: whether the session is in the middle of the kept frame in this buffer. */
-bool partial_holds(const struct partial_frames *partial, int fd, uint32_t ref);
+bool partial_holds(const struct partial_frames *partial, session_id sid, uint32_t ref);
 /*
  * Whether there is a kept frame in this buffer, and sessions are in the middle of it. With `really`, it is marked as doomed: those sessions are to
  * be disconnected.
  */
 bool partial_doom(struct partial_frames *partial, uint32_t ref, bool really);
 /* Whether the session is in the middle of a doomed frame. */
-bool partial_is_doomed(const struct partial_frames *partial, int fd);
+bool partial_is_doomed(const struct partial_frames *partial, session_id sid);
 
 #endif

@@ -65,11 +65,11 @@ static uint32_t skip_lost(struct stream *s, struct stream_topic *t, uint64_t fro
 }
 
 /* Begins a stream without topics, with room for all those of the session. 0, or -1: no memory. */
-static int stream_begin(struct stream *s, struct streams *streams, int fd, const struct session_state_shm *st, uint64_t below)
+static int stream_begin(struct stream *s, struct streams *streams, session_id sid, const struct session_state_shm *st, uint64_t below)
 {
-	uint32_t count = session(streams->base, fd)->count;
+	uint32_t count = session(streams->base, sid)->count;
 
-	*s = (struct stream){ .of = streams, .fd = fd, .from = st->pos, .below = below, .topic = streams->topic };
+	*s = (struct stream){ .of = streams, .sid = sid, .from = st->pos, .below = below, .topic = streams->topic };
 	if (count > streams->room) {
 		struct stream_topic *p = realloc(streams->topic, count * sizeof(*p));
 
@@ -81,11 +81,11 @@ static int stream_begin(struct stream *s, struct streams *streams, int fd, const
 	return 0;
 }
 
-int stream_open(struct stream *s, struct streams *streams, int fd, const struct session_state_shm *st, uint64_t below)
+int stream_open(struct stream *s, struct streams *streams, session_id sid, const struct session_state_shm *st, uint64_t below)
 {
-	struct session_shm *sess = session(streams->base, fd);
+	struct session_shm *sess = session(streams->base, sid);
 
-	if (stream_begin(s, streams, fd, st, below) < 0)
+	if (stream_begin(s, streams, sid, st, below) < 0)
 		return -1;
 	for (uint32_t i = atomic_load_explicit(&sess->subscriptions, memory_order_relaxed); i;
 	     i = atomic_load_explicit(&streams->base->slot.subscriptions[i].next, memory_order_relaxed)) {
@@ -120,7 +120,7 @@ static struct stream_topic *least(const struct stream *s)
 
 struct stream_topic *stream_next(struct stream *s)
 {
-	uint32_t transport = session(s->of->base, s->fd)->state.transport;
+	uint32_t transport = session(s->of->base, s->sid)->state.transport;
 	struct stream_topic *t;
 
 	/* A record is passed over only when its turn comes. If it lies behind what is sent now, a later send counts it. */
@@ -142,18 +142,18 @@ void stream_commit(const struct stream *s, const struct session_state_shm *st)
 {
 	for (uint32_t i = 0; i < s->count; i++)
 		s->topic[i].subscription->number = s->topic[i].number;
-	session_commit(s->of->base, s->fd, st);
+	session_commit(s->of->base, s->sid, st);
 	for (uint32_t i = 0; i < s->count; i++)
 		s->topic[i].subscription->from = s->topic[i].seen;
 }
 
-void stream_owed(struct stream *s, struct streams *streams, int fd, const struct session_state_shm *st)
+void stream_owed(struct stream *s, struct streams *streams, session_id sid, const struct session_state_shm *st)
 {
 	uint64_t pos = st->pos + !!(st->flags & SESSION_CUT);
 
-	if (stream_begin(s, streams, fd, st, streams->topics->cursor) < 0)
+	if (stream_begin(s, streams, sid, st, streams->topics->scanned) < 0)
 		return;		/* without memory, what it loses is counted wrongly */
-	for (uint32_t i = atomic_load_explicit(&session(streams->base, fd)->subscriptions, memory_order_relaxed); i;
+	for (uint32_t i = atomic_load_explicit(&session(streams->base, sid)->subscriptions, memory_order_relaxed); i;
 	     i = atomic_load_explicit(&streams->base->slot.subscriptions[i].next, memory_order_relaxed)) {
 		struct stream_topic *t = &s->topic[s->count++];
 		struct ring_record rec;

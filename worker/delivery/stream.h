@@ -31,7 +31,7 @@ struct streams {
 
 struct stream {
 	struct streams *of;
-	int fd;
+	session_id sid;
 	uint64_t from, below;		/* only records in [from, below) are looked at */
 	uint32_t count;
 	struct stream_topic *topic;	/* streams->topic */
@@ -41,10 +41,10 @@ struct stream {
 };
 
 /*
- * Opens the stream of session `fd`, whose state is `st`: finds the next record of each of its topics, below `below`, and counts what was lost. 0,
+ * Opens the stream of session `sid`, whose state is `st`: finds the next record of each of its topics, below `below`, and counts what was lost. 0,
  * or -1: no memory.
  */
-int stream_open(struct stream *s, struct streams *streams, int fd, const struct session_state_shm *st, uint64_t below);
+int stream_open(struct stream *s, struct streams *streams, session_id sid, const struct session_state_shm *st, uint64_t below);
 
 /* The topic whose record comes next, or NULL. Records that can't be made into frames are passed over, and counted. */
 struct stream_topic *stream_next(struct stream *s);
@@ -61,6 +61,6 @@ void stream_commit(const struct stream *s, const struct session_state_shm *st);
  * For a session that was live until now and falls behind: finds what it is owed of each topic, for stream_commit() to note it, so that losses can
  * be counted exactly. (Nothing is lost yet: the ring has all that a live session is owed.)
  */
-void stream_owed(struct stream *s, struct streams *streams, int fd, const struct session_state_shm *st);
+void stream_owed(struct stream *s, struct streams *streams, session_id sid, const struct session_state_shm *st);
 
 #endif

@@ -3,7 +3,7 @@
  *
  * The list is singly linked, and one store links or unlinks a subscription (session_shm.h). A session with several topics is apart (multi_topic.h),
  * and may have a hundred thousand subscriptions. So for each subscription apart the worker notes its predecessor in the list, and has a hash table,
- * by descriptor and topic. A session that is not apart has one subscription, the head of its list, and needs neither.
+ * by session and topic. A session that is not apart has one subscription, the head of its list, and needs neither.
  *
  * The table grows by one bucket at a time (linear hashing): a new bucket takes over its part of the bucket that it is split from. So no single
  * subscribe pays for moving all the others.
@@ -16,7 +16,7 @@
 #include "worker/delivery/local_topics.h"
 
 struct link {
-	uint32_t fd;
+	session_id sid;
 	uint32_t before;		/* the subscription ahead of it in the session's list, 0 none */
 	uint32_t next;			/* the next one in its bucket, 0 none */
 	uint32_t hash;			/* hash_of() its session and topic */
@@ -38,7 +38,7 @@ static void *reserve(size_t bytes)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-int links_init(struct topics *topics)
+int subscription_list_init(struct topics *topics)
 {
 	size_t most = topics->base->slot.shm->subscriptions_max + 1ull;
 	struct links *l = calloc(1, sizeof(*l));
@@ -53,9 +53,9 @@ int links_init(struct topics *topics)
 	return 0;
 }
 
-static uint32_t hash_of(const struct links *l, int fd, uint32_t topic)
+static uint32_t hash_of(const struct links *l, session_id sid, uint32_t topic)
 {
-	return (uint32_t)((((uint64_t)fd << 32 | topic) ^ l->seed) * 0x9e3779b97f4a7c15u >> 32);
+	return (uint32_t)((((uint64_t)sid << 32 | topic) ^ l->seed) * 0x9e3779b97f4a7c15u >> 32);
 }
 
 static uint32_t *bucket_of(const struct links *l, uint32_t hash)
@@ -89,20 +89,20 @@ static void split(struct links *l)
 	}
 }
 
-void links_put(struct topics *topics, int fd, uint32_t subscription)
+void subscription_list_put(struct topics *topics, session_id sid, uint32_t subscription)
 {
 	struct links *l = topics->links;
 
 	if (++l->count > l->buckets && l->buckets <= topics->base->slot.shm->subscriptions_max)
 		split(l);
-	l->of[subscription].fd = (uint32_t)fd;
-	/* The head of its list, unless links_follow() says otherwise. The entry may still have the predecessor of its last use. */
+	l->of[subscription].sid = sid;
+	/* The head of its list, unless subscription_list_follow() says otherwise. The entry may still have the predecessor of its last use. */
 	l->of[subscription].before = 0;
-	l->of[subscription].hash = hash_of(l, fd, topics->base->slot.subscriptions[subscription].topic);
+	l->of[subscription].hash = hash_of(l, sid, topics->base->slot.subscriptions[subscription].topic);
 	put(l, subscription);
 }
 
-void links_take(struct topics *topics, uint32_t subscription)
+void subscription_list_take(struct topics *topics, uint32_t subscription)
 {
 	struct links *l = topics->links;
 	uint32_t *at = bucket_of(l, l->of[subscription].hash);
@@ -113,28 +113,28 @@ void links_take(struct topics *topics, uint32_t subscription)
 	l->count--;
 }
 
-uint32_t links_find(const struct topics *topics, int fd, uint32_t topic)
+uint32_t subscription_list_find(const struct topics *topics, session_id sid, uint32_t topic)
 {
 	const struct links *l = topics->links;
-	uint32_t s = atomic_load_explicit(&session(topics->base, fd)->subscriptions, memory_order_relaxed), hash;
+	uint32_t s = atomic_load_explicit(&session(topics->base, sid)->subscriptions, memory_order_relaxed), hash;
 
 	if (!s || !topics_is_apart(topics, s))
 		return s && topics->base->slot.subscriptions[s].topic == topic ? s : 0;
-	hash = hash_of(l, fd, topic);
+	hash = hash_of(l, sid, topic);
 	s = *bucket_of(l, hash);
-	while (s && (l->of[s].hash != hash || l->of[s].fd != (uint32_t)fd || topics->base->slot.subscriptions[s].topic != topic))
+	while (s && (l->of[s].hash != hash || l->of[s].sid != sid || topics->base->slot.subscriptions[s].topic != topic))
 		s = l->of[s].next;
 	return s;
 }
 
-void links_follow(struct topics *topics, uint32_t before, uint32_t subscription)
+void subscription_list_follow(struct topics *topics, uint32_t before, uint32_t subscription)
 {
 	topics->links->of[subscription].before = before;
 }
 
-void links_add(struct topics *topics, int fd, uint32_t subscription)
+void subscription_list_add(struct topics *topics, session_id sid, uint32_t subscription)
 {
-	_Atomic uint32_t *first = &session(topics->base, fd)->subscriptions;
+	_Atomic uint32_t *first = &session(topics->base, sid)->subscriptions;
 	uint32_t next = atomic_load_explicit(first, memory_order_relaxed);
 
 	atomic_store_explicit(&topics->base->slot.subscriptions[subscription].next, next, memory_order_relaxed);
@@ -142,18 +142,18 @@ void links_add(struct topics *topics, int fd, uint32_t subscription)
 	atomic_store_explicit(first, subscription, memory_order_release);
 	if (!topics_is_apart(topics, subscription))
 		return;
-	links_follow(topics, 0, subscription);
+	subscription_list_follow(topics, 0, subscription);
 	if (next)
-		links_follow(topics, subscription, next);
+		subscription_list_follow(topics, subscription, next);
 }
 
-void links_remove(struct topics *topics, int fd, uint32_t subscription)
+void subscription_list_remove(struct topics *topics, session_id sid, uint32_t subscription)
 {
 	uint32_t next = atomic_load_explicit(&topics->base->slot.subscriptions[subscription].next, memory_order_relaxed);
 	uint32_t before = topics_is_apart(topics, subscription) ? topics->links->of[subscription].before : 0;
-	_Atomic uint32_t *link = before ? &topics->base->slot.subscriptions[before].next : &session(topics->base, fd)->subscriptions;
+	_Atomic uint32_t *link = before ? &topics->base->slot.subscriptions[before].next : &session(topics->base, sid)->subscriptions;
 
 	atomic_store_explicit(link, next, memory_order_release);
 	if (next)
-		links_follow(topics, before, next);
+		subscription_list_follow(topics, before, next);
 }

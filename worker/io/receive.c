@@ -10,123 +10,123 @@
 #include "shm/crash.h"
 #include "worker/io/tcp_counts.h"
 
-#define RECEIVE 65000			/* bytes of room lent for one recv() */
+#define RECEIVE 65000			/* bytes of room taken for one recv() */
 #define RECEIVE_MOST (256 * 1024)	/* the most bytes of one recv(), even if there is more room */
 #define ROOM_LEAST 4096			/* a buffer with less than this left is replaced by a larger one */
 
 /*
  * The session's input buffer, with room for more. What is in it begins at `parsed` or before. If its room was too small, the input is moved into a
- * larger one. LENT_NONE: there is no buffer.
+ * larger one. BUFFER_NONE: there is no buffer.
  */
-static uint32_t receive_buffer(struct base *base, int fd)
+static uint32_t receive_buffer(struct base *base, session_id sid)
 {
-	struct session_state_shm st = session(base, fd)->state;
+	struct session_state_shm st = session(base, sid)->state;
 	uint32_t ref, left = 0;
-	struct lent_shm *head;
+	struct buffer_shm *head;
 	size_t room = RECEIVE;
 
-	if (st.in != LENT_NONE) {
-		head = lend_header(&base->slot, st.in);
-		if (lend_room(&base->slot, st.in) - head->len >= ROOM_LEAST)
+	if (st.in != BUFFER_NONE) {
+		head = pool_header(&base->slot, st.in);
+		if (pool_room(&base->slot, st.in) - head->len >= ROOM_LEAST)
 			return st.in;
 		left = (uint32_t)(head->base + head->len - st.parsed);
 	}
 	if (left > RECEIVE / 2)
-		room = 2 * (size_t)left + RECEIVE < lend_room_max(&base->slot) ? 2 * (size_t)left + RECEIVE : lend_room_max(&base->slot);
-	ref = session_buffer(base, fd, room);
-	if (ref == LENT_NONE)
+		room = 2 * (size_t)left + RECEIVE < pool_room_max(&base->slot) ? 2 * (size_t)left + RECEIVE : pool_room_max(&base->slot);
+	ref = session_buffer(base, sid, room);
+	if (ref == BUFFER_NONE)
 		return ref;
-	head = lend_header(&base->slot, ref);
+	head = pool_header(&base->slot, ref);
 	head->base = st.parsed;
 	if (left) {
-		const struct lent_shm *old = lend_header(&base->slot, st.in);
+		const struct buffer_shm *old = pool_header(&base->slot, st.in);
 
-		memcpy(lend_bytes(&base->slot, ref), lend_bytes(&base->slot, st.in) + (st.parsed - old->base), left);
+		memcpy(pool_bytes(&base->slot, ref), pool_bytes(&base->slot, st.in) + (st.parsed - old->base), left);
 		memcpy(head->scan, old->scan, sizeof(head->scan));
 		head->len = left;
 		head->since = old->since;
 	}
 	st.in = ref;
-	session_commit(base, fd, &st);
+	session_commit(base, sid, &st);
 	return ref;
 }
 
-static void drop_input(struct base *base, int fd)
+static void drop_input(struct base *base, session_id sid)
 {
-	struct session_state_shm st = session(base, fd)->state;
+	struct session_state_shm st = session(base, sid)->state;
 
-	st.in = LENT_NONE;
-	session_commit(base, fd, &st);
+	st.in = BUFFER_NONE;
+	session_commit(base, sid, &st);
 }
 
 /*
  * Notes when something was received (`last_in`), and when the frame or request that is not whole yet began (`since`). Of HTTP, `last_in` is when
  * the request began, so that a request that arrives in drops is late all the same.
  */
-static void note_time(struct base *base, int fd, struct lent_shm *head)
+static void note_time(struct base *base, session_id sid, struct buffer_shm *head)
 {
-	const struct session_state_shm *st = &session(base, fd)->state;
+	const struct session_state_shm *st = &session(base, sid)->state;
 
 	if (head->base + head->len == st->parsed)
 		head->since = base->now;
 	if (st->transport != TRANSPORT_HTTP || head->base + head->len == st->parsed)
-		session(base, fd)->last_in = base->now;
+		session(base, sid)->last_in = base->now;
 }
 
 /*
  * Receives from a Unix socket, which does not count what was taken from it. So the bytes are peeked at, then noted in the slot segment as being
  * received, and only then taken. After a death, count_input() in recover.c asks the socket how many of them were not taken.
  */
-static ssize_t receive_local(struct base *base, int fd, const struct lent_shm *head, uint8_t *dst, size_t room)
+static ssize_t receive_local(struct base *base, session_id sid, const struct buffer_shm *head, uint8_t *dst, size_t room)
 {
-	ssize_t n = recv(fd, dst, room, MSG_PEEK | MSG_DONTWAIT), taken = 0, more = 1;
+	ssize_t n = recv(session_fd(base, sid), dst, room, MSG_PEEK | MSG_DONTWAIT), taken = 0, more = 1;
 
 	if (n <= 0)
 		return n;
 	CRASH_POINT("input-peeked");
 	/* release: the bytes are in the buffer before they are noted, and are taken after that */
-	atomic_store_explicit(&base->slot.shm->receiving, RECEIVING(fd, head->len + (uint32_t)n), memory_order_release);
+	atomic_store_explicit(&base->slot.shm->receiving, RECEIVING(sid, head->len + (uint32_t)n), memory_order_release);
 	CRASH_POINT("input-receiving");
-	while (taken < n && (more = recv(fd, dst + taken, (size_t)(n - taken), MSG_DONTWAIT)) > 0)
+	while (taken < n && (more = recv(session_fd(base, sid), dst + taken, (size_t)(n - taken), MSG_DONTWAIT)) > 0)
 		taken += more;
 	if (taken < n)
-		socket_peek_anew(fd);	/* can't happen: nobody else reads from the socket */
+		socket_peek_anew(session_fd(base, sid));	/* can't happen: nobody else reads from the socket */
 	if (!taken)
 		atomic_store_explicit(&base->slot.shm->receiving, 0, memory_order_relaxed);
 	return taken ? taken : more;
 }
 
-enum received receive(struct base *base, int fd, size_t *received)
+enum received receive(struct base *base, session_id sid, size_t *received)
 {
-	uint32_t ref = receive_buffer(base, fd);
-	struct lent_shm *head;
+	uint32_t ref = receive_buffer(base, sid);
+	struct buffer_shm *head;
 	size_t room;
 	ssize_t n;
 
-	if (ref == LENT_NONE)
+	if (ref == BUFFER_NONE)
 		return RECEIVED_NO_MEMORY;
-	head = lend_header(&base->slot, ref);
-	room = lend_room(&base->slot, ref) - head->len;
+	head = pool_header(&base->slot, ref);
+	room = pool_room(&base->slot, ref) - head->len;
 	if (room > RECEIVE_MOST)
 		room = RECEIVE_MOST;
-	if (!session_buffer_grow(base, fd, ref, head->len + room))
+	if (!session_buffer_grow(base, sid, ref, head->len + room))
 		return RECEIVED_NO_MEMORY;
-	if (session_has(base, fd, MARK_LOCAL))
-		n = receive_local(base, fd, head, lend_bytes(&base->slot, ref) + head->len, room);
+	if (session_has(base, sid, MARK_LOCAL))
+		n = receive_local(base, sid, head, pool_bytes(&base->slot, ref) + head->len, room);
 	else
-		n = recv(fd, lend_bytes(&base->slot, ref) + head->len, room, MSG_DONTWAIT);
+		n = recv(session_fd(base, sid), pool_bytes(&base->slot, ref) + head->len, room, MSG_DONTWAIT);
 	if (n <= 0) {
 		enum received what = n == 0 ? RECEIVED_END : errno == EAGAIN || errno == EINTR ? RECEIVED_NOTHING : RECEIVED_ERROR;
 
-		lend_settle(&base->lend, ref, head->len);
-		if (head->base + head->len == session(base, fd)->state.parsed)
-			drop_input(base, fd);
+		pool_shrink(&base->pool, ref, head->len);
+		if (head->base + head->len == session(base, sid)->state.parsed)
+			drop_input(base, sid);
 		return what;
 	}
 	CRASH_POINT("input-received");
-	note_time(base, fd, head);
+	note_time(base, sid, head);
 	head->len += (uint32_t)n;
-	lend_settle(&base->lend, ref, head->len);
+	pool_shrink(&base->pool, ref, head->len);
 	CRASH_POINT("input-counted");
 	/* release: `len` counts the bytes before they are no longer noted as being received */
 	atomic_store_explicit(&base->slot.shm->receiving, 0, memory_order_release);
@@ -135,13 +135,13 @@ enum received receive(struct base *base, int fd, size_t *received)
 	return *received == room ? RECEIVED_FULL : RECEIVED;
 }
 
-void receive_nothing(struct base *base, int fd)
+void receive_nothing(struct base *base, session_id sid)
 {
 	char rubbish[16384];
-	ssize_t n = recv(fd, rubbish, sizeof(rubbish), MSG_DONTWAIT);
+	ssize_t n = recv(session_fd(base, sid), rubbish, sizeof(rubbish), MSG_DONTWAIT);
 
 	if (n > 0)
-		session(base, fd)->last_in = base->now;
+		session(base, sid)->last_in = base->now;
 	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-		session_over(base, fd);
+		session_over(base, sid);
 }

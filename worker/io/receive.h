@@ -1,5 +1,5 @@
 /*
- * Receiving a session's input, straight into a buffer lent to it in shared memory, where a successor finds it.
+ * Receiving a session's input, straight into a buffer of its own in shared memory, where a successor finds it.
  */
 #ifndef WORKER_IO_RECEIVE_H
 #define WORKER_IO_RECEIVE_H
@@ -12,12 +12,12 @@ enum received {
 	RECEIVED_NOTHING,	/* there is nothing now */
 	RECEIVED_END,		/* the peer has sent its last byte */
 	RECEIVED_ERROR,		/* the connection is broken */
-	RECEIVED_NO_MEMORY,	/* no buffer could be lent */
+	RECEIVED_NO_MEMORY,	/* no buffer was left */
 };
 
 /* Receives once, behind what is in the session's buffer already. *received: how many bytes, with RECEIVED and RECEIVED_FULL. */
-enum received receive(struct base *base, int fd, size_t *received);
+enum received receive(struct base *base, session_id sid, size_t *received);
 /* For a session whose end is decided: throws input away, and has the loop close the session when its peer has closed. */
-void receive_nothing(struct base *base, int fd);
+void receive_nothing(struct base *base, session_id sid);
 
 #endif

@@ -3,7 +3,7 @@
  * system call each, and so does every batch where there is no io_uring.
  *
  * Sends do not block (MSG_DONTWAIT), and submit_uring() waits until io_uring has done or refused each of them. So no send is in flight while
- * anything else of its session changes. Every descriptor with a send under way stands in the slot segment from before the kernel sees the send
+ * anything else of its session changes. Every session with a send under way stands in the slot segment from before the kernel sees the send
  * until its outcome is recorded.
  */
 #include "worker/io/send_batch.h"
@@ -120,11 +120,11 @@ static unsigned reap(struct batch *b)
 }
 
 /* Asks the kernel for the outcome of a send that io_uring did not report. BATCH_UNKNOWN: a Unix socket can't tell. */
-static int ask_kernel(const struct batch *b, int fd)
+static int ask_kernel(const struct batch *b, session_id sid)
 {
-	uint64_t accepted, sent = session(b->base, fd)->state.sent;
+	uint64_t accepted, sent = session(b->base, sid)->state.sent;
 
-	if (tcp_accepted(fd, &accepted) < 0 || accepted < sent)
+	if (tcp_accepted(session_fd(b->base, sid), &accepted) < 0 || accepted < sent)
 		return BATCH_UNKNOWN;
 	return accepted > sent ? (int)(accepted - sent) : -EAGAIN;
 }
@@ -141,7 +141,7 @@ static void give_up_uring(struct batch *b, int error)
 	b->uring = false;
 	for (unsigned i = 0; i < b->count; i++)
 		if (b->result[i] == UNREPORTED)
-			b->result[i] = ask_kernel(b, b->send[i].fd);
+			b->result[i] = ask_kernel(b, b->send[i].sid);
 }
 
 static void submit_uring(struct batch *b)
@@ -151,7 +151,7 @@ static void submit_uring(struct batch *b)
 	for (unsigned i = 0; i < b->count; i++) {
 		struct io_uring_sqe *sqe = io_uring_get_sqe(&b->ring);
 
-		io_uring_prep_send(sqe, b->send[i].fd, b->send[i].bytes, b->send[i].len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		io_uring_prep_send(sqe, session_fd(b->base, b->send[i].sid), b->send[i].bytes, b->send[i].len, MSG_DONTWAIT | MSG_NOSIGNAL);
 		io_uring_sqe_set_data64(sqe, i);
 		b->result[i] = UNREPORTED;
 	}
@@ -170,7 +170,7 @@ static void submit_uring(struct batch *b)
 static void submit_send(struct batch *b)
 {
 	for (unsigned i = 0; i < b->count; i++) {
-		ssize_t n = send(b->send[i].fd, b->send[i].bytes, b->send[i].len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t n = send(session_fd(b->base, b->send[i].sid), b->send[i].bytes, b->send[i].len, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		b->result[i] = n < 0 ? -errno : (int)n;
 	}
@@ -233,26 +233,26 @@ uint64_t batch_round(const struct batch *b)
 	return b->round;
 }
 
-void batch_add(struct batch *b, int fd, const char *bytes, size_t len, uint64_t pos, uint32_t messages, uint32_t skipped)
+void batch_add(struct batch *b, session_id sid, const char *bytes, size_t len, uint64_t pos, uint32_t messages, uint32_t skipped)
 {
 
 	if (b->count == BATCH_MAX)
 		batch_flush(b);
-	b->base->slot.shm->flight[b->count] = (uint32_t)fd;
+	b->base->slot.shm->flight[b->count] = (uint32_t)sid;
 	b->send[b->count++] = (struct batch_send){
-		.fd = fd, .bytes = bytes, .len = (uint32_t)len, .pos = pos, .messages = messages, .skipped = skipped,
+		.sid = sid, .bytes = bytes, .len = (uint32_t)len, .pos = pos, .messages = messages, .skipped = skipped,
 	};
 }
 
-long batch_send(struct batch *b, int fd, const void *bytes, size_t len)
+long batch_send(struct batch *b, session_id sid, const void *bytes, size_t len)
 {
 	ssize_t n;
 
 	assert(b->count == 0);
-	b->base->slot.shm->flight[0] = (uint32_t)fd;
+	b->base->slot.shm->flight[0] = (uint32_t)sid;
 	atomic_store_explicit(&b->base->slot.shm->flights, 1, memory_order_release);
 	CRASH_POINT("send-listed");
-	n = send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	n = send(session_fd(b->base, sid), bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	/*
 	 * A lack of memory in the kernel passes, as a full socket does. It must not be taken for a broken connection: what is sent later would
 	 * overtake these bytes.

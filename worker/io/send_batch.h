@@ -1,7 +1,7 @@
 /*
  * Sends: gathered into a batch, which is handed to the kernel through io_uring or send().
  *
- * Every descriptor with a send under way stands in the slot segment (slot_shm.flight) from before the kernel sees the send until its outcome is
+ * Every session with a send under way stands in the slot segment (slot_shm.flight) from before the kernel sees the send until its outcome is
  * recorded. After a death, the successor asks the kernel how many bytes it took of each of those. What an outcome means for a session is not
  * decided here: `landed` is called with it.
  */
@@ -21,7 +21,7 @@ struct batch_send {
 	uint32_t len;
 	uint32_t messages, skipped;
 	uint64_t pos;
-	int fd;
+	session_id sid;
 };
 
 #define BATCH_UNKNOWN (INT_MIN + 1)
@@ -48,14 +48,14 @@ char *batch_room(struct batch *b, size_t bytes);
 void batch_use(struct batch *b, size_t bytes);
 uint64_t batch_round(const struct batch *b);	/* changes when batch_room() begins the arena anew */
 /* Adds a send to the batch, which is flushed first if it is full. The bytes must stay valid until the batch is flushed. */
-void batch_add(struct batch *b, int fd, const char *bytes, size_t len, uint64_t pos, uint32_t messages, uint32_t skipped);
+void batch_add(struct batch *b, session_id sid, const char *bytes, size_t len, uint64_t pos, uint32_t messages, uint32_t skipped);
 /* Hands the batch to the kernel, and has each outcome recorded. */
 void batch_flush(struct batch *b);
 /*
  * Sends at once; the batch must be empty. Returns what send() does, but a lack of memory in the kernel is told as EAGAIN. The send is noted as
  * under way: the caller commits what the kernel took, and then calls batch_landed().
  */
-long batch_send(struct batch *b, int fd, const void *bytes, size_t len);
+long batch_send(struct batch *b, session_id sid, const void *bytes, size_t len);
 void batch_landed(struct batch *b);
 
 #endif

@@ -30,55 +30,58 @@
 
 static void on_session(struct ev_loop *loop, struct ev_io *io, int events)
 {
-	turn_take(ev_userdata(loop), io->fd, events);
+	struct worker *w = ev_userdata(loop);
+
+	turn_take(w, (session_id)(io - w->base.io), events);
 }
 
-void connection_watch(struct worker *w, int fd)
+void connection_watch(struct worker *w, session_id sid)
 {
-	ev_init(&w->base.io[fd], on_session);
-	w->base.io[fd].fd = fd;
-	if (socket_is_local(fd)) {
-		session_mark(&w->base, fd, MARK_LOCAL);
-		socket_peek_anew(fd);
+	ev_init(&w->base.io[sid], on_session);
+	w->base.io[sid].fd = session_fd(&w->base, sid);
+	if (socket_is_local(session_fd(&w->base, sid))) {
+		session_mark(&w->base, sid, MARK_LOCAL);
+		socket_peek_anew(session_fd(&w->base, sid));
 	}
-	session_watch(&w->base, fd);
+	session_watch(&w->base, sid);
 }
 
 /* Puts the greeting into the out buffer of `st`, the state of a session that does not exist yet. 0, or -1: no buffer. */
-static int greet(struct worker *w, int fd, struct session_state_shm *st)
+static int greet(struct worker *w, session_id sid, struct session_state_shm *st)
 {
-	struct transport_hello hello = session_hello(&w->base, fd);
+	struct transport_hello hello = session_hello(&w->base, sid);
 	char frame[TRANSPORT_NOTICE_MAX];
 	size_t len = transport_greeting(st->transport, &hello, frame);
 
-	return len ? session_append(&w->base, fd, st, frame, len) : 0;
+	return len ? session_append(&w->base, sid, st, frame, len) : 0;
 }
 
 static void adopt(struct worker *w, int fd, int proto)
 {
-	struct session_shm *s = session(&w->base, fd);
+	session_id sid = fd;
+	struct session_shm *s = session(&w->base, sid);
 	struct session_state_shm st = { .last_out = w->base.now, .transport = protocol_transport(proto) };
 
 	memset(s, 0, sizeof(*s));
 	if (w->service.flood)
-		w->service.flood[fd] = (struct flood){ 0 };
+		w->service.flood[sid] = (struct flood){ 0 };
 	s->last_in = w->base.now;
-	if (getrandom(s->token, sizeof(s->token), 0) != sizeof(s->token) || greet(w, fd, &st) < 0) {
+	if (getrandom(s->token, sizeof(s->token), 0) != sizeof(s->token) || greet(w, sid, &st) < 0) {
 		log_warning_limited("a connection could not be taken in: %s", strerror(errno));
 		atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
 		close(fd);
 		return;
 	}
 	s->state = st;
-	if (atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed) <= (uint32_t)fd)
-		atomic_store_explicit(&w->base.slot.shm->fd_end, (uint32_t)fd + 1, memory_order_relaxed);
+	if (atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed) <= (uint32_t)sid)
+		atomic_store_explicit(&w->base.slot.shm->fd_end, (uint32_t)sid + 1, memory_order_relaxed);
 	/* release: the session is whole, with its greeting to be sent, when it is there */
 	atomic_store_explicit(&s->status, SESSION_OPEN, memory_order_release);
 	CRASH_POINT("accept-opened");
 	session_count(&w->base, st.transport, 1);
-	action_join_everybody(&w->service, fd);
-	connection_watch(w, fd);
-	output_flush(&w->output, fd);
+	subscribe_join_everybody(&w->service, sid);
+	connection_watch(w, sid);
+	output_flush(&w->output, sid);
 }
 
 void connection_take(struct worker *w, int fd, int proto, enum counter as)
@@ -91,9 +94,9 @@ void connection_take(struct worker *w, int fd, int proto, enum counter as)
 	adopt(w, fd, proto);
 }
 
-void connection_close(struct worker *w, int fd)
+void connection_close(struct worker *w, session_id sid)
 {
-	struct session_shm *s = session(&w->base, fd);
+	struct session_shm *s = session(&w->base, sid);
 
 	/* release: a successor sees the session whole or not at all */
 	atomic_store_explicit(&s->status, SESSION_FREE, memory_order_release);
@@ -101,15 +104,15 @@ void connection_close(struct worker *w, int fd)
 	if (s->state.flags & SESSION_BEHIND)
 		atomic_fetch_sub_explicit(&w->base.self->behind, 1, memory_order_relaxed);
 	if (s->state.flags & SESSION_CUT)
-		partial_leave(w->partial, fd, &s->state);
-	lend_give(&w->base.lend, s->state.in);
-	lend_give(&w->base.lend, s->state.out);
-	leave_all(&w->topics, w->apart, fd, s->state.transport);
+		partial_leave(w->partial, sid, &s->state);
+	pool_give(&w->base.pool, s->state.in);
+	pool_give(&w->base.pool, s->state.out);
+	leave_all(&w->topics, w->multi_topic, sid, s->state.transport);
 	session_count(&w->base, s->state.transport, -1);
-	ev_io_stop(w->base.loop, &w->base.io[fd]);
-	w->base.io[fd].data = NULL;
+	ev_io_stop(w->base.loop, &w->base.io[sid]);
+	w->base.io[sid].data = NULL;
 	CRASH_POINT("close-left");
-	close(fd);
+	close(session_fd(&w->base, sid));
 	CRASH_POINT("close-closed");
 	base_count(&w->base, COUNTER_closed, 1);
 	atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
@@ -118,10 +121,10 @@ void connection_close(struct worker *w, int fd)
 bool connection_close_over(struct worker *w)
 {
 	uint64_t since = base_clock();
-	int fd;
+	session_id sid;
 
-	for (unsigned n = 1; (fd = session_next_over(&w->base)) >= 0; n++) {
-		connection_close(w, fd);
+	for (unsigned n = 1; (sid = session_next_over(&w->base)) >= 0; n++) {
+		connection_close(w, sid);
 		if (n % CLOSED_AT_ONCE)
 			continue;
 		base_beat(&w->base);

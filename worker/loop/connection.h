@@ -11,8 +11,8 @@
  * greets it. Else refuses it (refuse.h).
  */
 void connection_take(struct worker *w, int fd, int proto, enum counter as);
-void connection_watch(struct worker *w, int fd);	/* gives a session its watcher */
-void connection_close(struct worker *w, int fd);	/* closes the session, and its descriptor */
+void connection_watch(struct worker *w, session_id sid);	/* gives a session its watcher */
+void connection_close(struct worker *w, session_id sid);	/* closes the session, and its descriptor */
 /* Closes sessions that are over (session_over()), for some milliseconds. True: some are left. */
 bool connection_close_over(struct worker *w);
 

@@ -36,127 +36,128 @@ static uint32_t tenths(const struct worker *w)
 }
 
 /* When the first unanswered ping was sent: nothing has been received since. 0: there is none. */
-static uint32_t unanswered_since(const struct worker *w, int fd)
+static uint32_t unanswered_since(const struct worker *w, session_id sid)
 {
-	uint32_t pinged = PART((uintptr_t)w->base.io[fd].data, 8 + BITS);
+	uint32_t pinged = PART((uintptr_t)w->base.io[sid].data, 8 + BITS);
 
-	return pinged > session(&w->base, fd)->last_in ? pinged : 0;
+	return pinged > session(&w->base, sid)->last_in ? pinged : 0;
 }
 
 /* Notes that a ping is sent now. */
-static void note_ping(struct worker *w, int fd)
+static void note_ping(struct worker *w, session_id sid)
 {
-	uintptr_t first = unanswered_since(w, fd), marks = (uintptr_t)w->base.io[fd].data & 255;
+	uintptr_t first = unanswered_since(w, sid), marks = (uintptr_t)w->base.io[sid].data & 255;
 
-	w->base.io[fd].data = (void *)((first ? first : w->base.now) << (8 + BITS) | (uintptr_t)tenths(w) << 8 | marks);
+	w->base.io[sid].data = (void *)((first ? first : w->base.now) << (8 + BITS) | (uintptr_t)tenths(w) << 8 | marks);
 }
 
 /* Returns for how many milliseconds, at most, the session has been sent nothing. */
-static int64_t silence(const struct worker *w, int fd)
+static int64_t silence(const struct worker *w, session_id sid)
 {
-	uint32_t pinged = PART((uintptr_t)w->base.io[fd].data, 8);
-	int64_t sent = (int64_t)(w->base.now_ms - session(&w->base, fd)->state.last_out * UINT64_C(1000));
+	uint32_t pinged = PART((uintptr_t)w->base.io[sid].data, 8);
+	int64_t sent = (int64_t)(w->base.now_ms - session(&w->base, sid)->state.last_out * UINT64_C(1000));
 	int64_t since = (int64_t)((tenths(w) - pinged) & ((1u << BITS) - 1)) * 100 + 100;
 
 	return pinged && since < sent ? since : sent;
 }
 
-static void ping(struct worker *w, int fd)
+static void ping(struct worker *w, session_id sid)
 {
-	struct session_state_shm st = session(&w->base, fd)->state;
+	struct session_state_shm st = session(&w->base, sid)->state;
 	char bytes[TRANSPORT_NOTICE_MAX];
 	size_t len;
 
-	if (st.flags & ~(uint32_t)(SESSION_BEHIND | SESSION_CUT) || st.out != LENT_NONE)
+	if (st.flags & ~(uint32_t)(SESSION_BEHIND | SESSION_CUT) || st.out != BUFFER_NONE)
 		return;		/* it is ending, or has something to be sent already */
 	len = transport_heartbeat(st.transport, hub_now(), bytes);
-	if (len && session_answer(&w->base, fd, st.parsed, bytes, len)) {
+	if (len && session_answer(&w->base, sid, st.parsed, bytes, len)) {
 		base_count(&w->base, COUNTER_heartbeats, 1);
-		note_ping(w, fd);
-		output_flush(&w->output, fd);
+		note_ping(w, sid);
+		output_flush(&w->output, sid);
 	}
 }
 
 /* Whether the session's input is put off. We do not read from it meanwhile, so its silence means nothing. */
-static bool waits_for_us(const struct worker *w, int fd)
+static bool waits_for_us(const struct worker *w, session_id sid)
 {
-	return session_has(&w->base, fd, MARK_STALLED);
+	return session_has(&w->base, sid, MARK_STALLED);
 }
 
 /* Whether nothing was received for more than `limit` milliseconds. Times are whole seconds, so this is exact to a second. */
-static bool unheard(const struct worker *w, int fd, int64_t limit)
+static bool is_silent(const struct worker *w, session_id sid, int64_t limit)
 {
-	return (w->base.now - session(&w->base, fd)->last_in) * 1000ll > limit;
+	return (w->base.now - session(&w->base, sid)->last_in) * 1000ll > limit;
 }
 
 /* Whether the kernel has failed to reach the peer for peer_timeout. It is asked now and then only, as that costs a system call. */
-static bool has_vanished(const struct worker *w, int fd)
+static bool has_vanished(const struct worker *w, session_id sid)
 {
 	int64_t limit = w->base.settings->peer_timeout;
 	uint32_t every = (uint32_t)(limit / 1000 / LOOKS) + 1;
 
-	return limit && !((uintptr_t)w->base.io[fd].data & MARK_LOCAL) && (w->base.now + (uint32_t)fd) % every == 0 && tcp_unanswered(fd, limit, ATTEMPTS);
+	return limit && !((uintptr_t)w->base.io[sid].data & MARK_LOCAL) && (w->base.now + (uint32_t)sid) % every == 0 &&
+	       tcp_unanswered(session_fd(&w->base, sid), limit, ATTEMPTS);
 }
 
 /*
  * Whether a client that must answer pings has left them unanswered for peer_timeout. As long as it still has bytes to read that were sent before,
  * it is given more time.
  */
-static bool leaves_pings_unanswered(const struct worker *w, int fd)
+static bool leaves_pings_unanswered(const struct worker *w, session_id sid)
 {
-	const struct session_state_shm *st = &session(&w->base, fd)->state;
-	uint32_t since = unanswered_since(w, fd);
+	const struct session_state_shm *st = &session(&w->base, sid)->state;
+	uint32_t since = unanswered_since(w, sid);
 
-	return w->base.settings->peer_timeout && transport_has(st->transport, TRANSPORT_PONGS) && !st->flags && !waits_for_us(w, fd) && since &&
-	       (w->base.now - since) * 1000ll > w->base.settings->peer_timeout && socket_queued(fd) == 0;
+	return w->base.settings->peer_timeout && transport_has(st->transport, TRANSPORT_PONGS) && !st->flags && !waits_for_us(w, sid) && since &&
+	       (w->base.now - since) * 1000ll > w->base.settings->peer_timeout && socket_queued(session_fd(&w->base, sid)) == 0;
 }
 
 /* Whether a client that may say something at any time has said nothing for idle_limit. */
-static bool is_idle(const struct worker *w, int fd)
+static bool is_idle(const struct worker *w, session_id sid)
 {
-	const struct session_state_shm *st = &session(&w->base, fd)->state;
+	const struct session_state_shm *st = &session(&w->base, sid)->state;
 
 	return w->base.settings->idle_limit && transport_has(st->transport, TRANSPORT_TALKS) &&
-	       !(st->flags & (SESSION_CLOSE | SESSION_LINGER)) && !waits_for_us(w, fd) && unheard(w, fd, w->base.settings->idle_limit);
+	       !(st->flags & (SESSION_CLOSE | SESSION_LINGER)) && !waits_for_us(w, sid) && is_silent(w, sid, w->base.settings->idle_limit);
 }
 
-static void end(struct worker *w, int fd, enum counter why, const char *text)
+static void end(struct worker *w, session_id sid, enum counter why, const char *text)
 {
 	base_count(&w->base, why, 1);
-	session_end(&w->protocols, fd, session(&w->base, fd)->state.parsed, 408, text);
-	output_flush(&w->output, fd);
+	session_end(&w->protocols, sid, session(&w->base, sid)->state.parsed, 408, text);
+	output_flush(&w->output, sid);
 }
 
 /*
  * Whether a ping is due: the session has been sent nothing for long, or its client must soon say something (idle_limit), which a ping has it do.
  */
-static bool is_ping_due(const struct worker *w, int fd)
+static bool is_ping_due(const struct worker *w, session_id sid)
 {
-	const struct session_state_shm *st = &session(&w->base, fd)->state;
+	const struct session_state_shm *st = &session(&w->base, sid)->state;
 	int64_t every = w->base.settings->heartbeat, idle_limit = w->base.settings->idle_limit;
 
-	if (idle_limit && transport_has(st->transport, TRANSPORT_TALKS) && unheard(w, fd, idle_limit / 2 - 1000) && !unanswered_since(w, fd))
+	if (idle_limit && transport_has(st->transport, TRANSPORT_TALKS) && is_silent(w, sid, idle_limit / 2 - 1000) && !unanswered_since(w, sid))
 		return true;
-	return !(st->flags & SESSION_BEHIND) && silence(w, fd) + sweep_period(w) + every / 32 > every;
+	return !(st->flags & SESSION_BEHIND) && silence(w, sid) + sweep_period(w) + every / 32 > every;
 }
 
-bool heartbeat(struct worker *w, int fd)
+bool heartbeat(struct worker *w, session_id sid)
 {
-	if (has_vanished(w, fd)) {
+	if (has_vanished(w, sid)) {
 		base_count(&w->base, COUNTER_closed_gone, 1);
-		socket_reset_at_close(fd);
-		session_over(&w->base, fd);
+		socket_reset_at_close(session_fd(&w->base, sid));
+		session_over(&w->base, sid);
 		return true;
 	}
-	if (leaves_pings_unanswered(w, fd)) {
-		end(w, fd, COUNTER_closed_gone, "pings were not answered for too long (peer_timeout)");
+	if (leaves_pings_unanswered(w, sid)) {
+		end(w, sid, COUNTER_closed_gone, "pings were not answered for too long (peer_timeout)");
 		return true;
 	}
-	if (is_idle(w, fd)) {
-		end(w, fd, COUNTER_closed_idle, "nothing was received for too long (idle_limit)");
+	if (is_idle(w, sid)) {
+		end(w, sid, COUNTER_closed_idle, "nothing was received for too long (idle_limit)");
 		return true;
 	}
-	if (is_ping_due(w, fd))
-		ping(w, fd);
+	if (is_ping_due(w, sid))
+		ping(w, sid);
 	return false;
 }

@@ -27,21 +27,21 @@
 #include "worker/protocol/input.h"
 #include "worker/service/subscribe.h"
 
-static bool is_open(const struct worker *w, uint32_t fd)
+static bool is_open(const struct worker *w, session_id sid)
 {
-	return session(&w->base, (int)fd)->status == SESSION_OPEN;
+	return session(&w->base, sid)->status == SESSION_OPEN;
 }
 
-static uint32_t fd_end(const struct worker *w)
+static session_id sessions_end(const struct worker *w)
 {
 	return atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed);
 }
 
-/* Notes the session that is being recovered, to be blamed for a crash (shm/blame.h). Now and then gives a sign of life. */
-static void work_on(struct worker *w, uint32_t fd)
+/* Notes the session that is being recovered, to be blamed for a crash (shm/attribution.h). Now and then gives a sign of life. */
+static void work_on(struct worker *w, session_id sid)
 {
-	base_on(&w->base, (int)fd);
-	if (fd % 256 == 0)
+	base_on(&w->base, sid);
+	if (sid % 256 == 0)
 		base_beat(&w->base);
 }
 
@@ -70,28 +70,28 @@ static void finish_publish(struct worker *w)
 }
 
 /* Aborts a session of which nobody can tell what was sent or received. The loop closes it later. */
-static void uncertain(struct worker *w, int fd)
+static void uncertain(struct worker *w, session_id sid)
 {
-	log_warning_limited("connection %d: what it was sent can't be told any more; closing it", fd);
-	session_abort(&w->base, fd, COUNTER_closed_uncertain);
+	log_warning_limited("connection %d: what it was sent can't be told any more; closing it", sid);
+	session_abort(&w->base, sid, COUNTER_closed_uncertain);
 }
 
 /* Asks the kernel what it took for the session, and records what is not recorded yet. */
-static void land(struct worker *w, int fd)
+static void land(struct worker *w, session_id sid)
 {
-	const struct session_state_shm *st = &session(&w->base, fd)->state;
+	const struct session_state_shm *st = &session(&w->base, sid)->state;
 	uint64_t accepted;
 
 	CRASH_ALWAYS("land-abort");
-	if (tcp_accepted(fd, &accepted) < 0 || accepted < st->sent ||
-	    (accepted > st->sent && landed_advance(&w->streams, fd, accepted - st->sent, false) < 0))
-		uncertain(w, fd);
+	if (tcp_accepted(session_fd(&w->base, sid), &accepted) < 0 || accepted < st->sent ||
+	    (accepted > st->sent && landed_advance(&w->streams, sid, accepted - st->sent, false) < 0))
+		uncertain(w, sid);
 }
 
 /* Whether it is recorded what the session is sent. While it lingers, nothing is. */
-static bool may_have_flown(const struct worker *w, uint32_t fd)
+static bool may_have_flown(const struct worker *w, session_id sid)
 {
-	return is_open(w, fd) && !(session(&w->base, (int)fd)->state.flags & SESSION_LINGER);
+	return is_open(w, sid) && !(session(&w->base, sid)->state.flags & SESSION_LINGER);
 }
 
 /* Records the sends that were under way when the last worker died: `n` of them are listed. */
@@ -106,16 +106,16 @@ static void land_flights(struct worker *w, uint32_t n)
 }
 
 /* Whether the kernel has handed out input that is neither dealt with nor in the session's buffer. */
-static bool was_received(const struct worker *w, int fd, uint64_t taken)
+static bool was_received(const struct worker *w, session_id sid, uint64_t taken)
 {
-	const struct session_state_shm *st = &session(&w->base, fd)->state;
-	const struct lent_shm *head;
+	const struct session_state_shm *st = &session(&w->base, sid)->state;
+	const struct buffer_shm *head;
 
 	if (st->flags & SESSION_CLOSE)
 		return false;		/* its input is thrown away */
-	if (st->in == LENT_NONE)
+	if (st->in == BUFFER_NONE)
 		return taken != st->parsed;
-	head = lend_header(&w->base.slot, st->in);
+	head = pool_header(&w->base.slot, st->in);
 	return taken != head->base + head->len;
 }
 
@@ -126,16 +126,16 @@ static bool was_received(const struct worker *w, int fd, uint64_t taken)
  */
 static void land_all(struct worker *w)
 {
-	for (uint32_t fd = 0; fd < fd_end(w); fd++) {
+	for (session_id sid = 0; sid < sessions_end(w); sid++) {
 		uint64_t sent, taken;
 
-		if (!may_have_flown(w, fd) || tcp_accepted((int)fd, &sent) < 0 || tcp_taken((int)fd, &taken) < 0)
+		if (!may_have_flown(w, sid) || tcp_accepted(session_fd(&w->base, sid), &sent) < 0 || tcp_taken(session_fd(&w->base, sid), &taken) < 0)
 			continue;	/* a Unix socket: the kernel can't tell whether anything happened */
-		work_on(w, fd);
-		if (was_received(w, (int)fd, taken))
-			uncertain(w, (int)fd);
+		work_on(w, sid);
+		if (was_received(w, sid, taken))
+			uncertain(w, sid);
 		else
-			land(w, (int)fd);
+			land(w, sid);
 	}
 }
 
@@ -155,37 +155,37 @@ static void land_sends(struct worker *w)
  * How much input was taken from a Unix socket. The header of its buffer says it, unless the last worker was just receiving from it. Then the bytes
  * that are still peeked at were not taken. 0, or -1: the kernel can't tell.
  */
-static int local_taken(struct worker *w, int fd, const struct lent_shm *head, uint64_t *taken)
+static int local_taken(struct worker *w, session_id sid, const struct buffer_shm *head, uint64_t *taken)
 {
 	uint64_t receiving = atomic_load_explicit(&w->base.slot.shm->receiving, memory_order_acquire);
-	int peeked = socket_peeked(fd);
+	int peeked = socket_peeked(session_fd(&w->base, sid));
 
 	*taken = head->base + head->len;
-	if (receiving >> 32 != (uint32_t)fd + 1)
+	if (receiving >> 32 != (uint32_t)sid + 1)
 		return 0;
 	*taken = head->base + (uint32_t)receiving - (uint64_t)peeked;
 	return peeked < 0 ? -1 : 0;
 }
 
 /* Asks the kernel how much input was received into the session's buffer, and sets the buffer's `len` to that. */
-static void count_input(struct worker *w, int fd)
+static void count_input(struct worker *w, session_id sid)
 {
-	const struct session_state_shm *st = &session(&w->base, fd)->state;
-	struct lent_shm *head;
+	const struct session_state_shm *st = &session(&w->base, sid)->state;
+	struct buffer_shm *head;
 	uint64_t taken;
 
-	if (st->in == LENT_NONE)
+	if (st->in == BUFFER_NONE)
 		return;
-	head = lend_header(&w->base.slot, st->in);
-	if ((socket_is_local(fd) ? local_taken(w, fd, head, &taken) : tcp_taken(fd, &taken)) < 0 ||
-	    taken < st->parsed || taken - head->base > lend_room(&w->base.slot, st->in)) {
-		uncertain(w, fd);
+	head = pool_header(&w->base.slot, st->in);
+	if ((socket_is_local(session_fd(&w->base, sid)) ? local_taken(w, sid, head, &taken) : tcp_taken(session_fd(&w->base, sid), &taken)) < 0 ||
+	    taken < st->parsed || taken - head->base > pool_room(&w->base.slot, st->in)) {
+		uncertain(w, sid);
 		return;
 	}
 	head->len = (uint32_t)(taken - head->base);
 	memset(head->scan, 0, sizeof(head->scan));
 	/* release: `len` is right before the note of it goes, and before peeking starts anew (connection_watch()) */
-	if (atomic_load_explicit(&w->base.slot.shm->receiving, memory_order_relaxed) >> 32 == (uint32_t)fd + 1)
+	if (atomic_load_explicit(&w->base.slot.shm->receiving, memory_order_relaxed) >> 32 == (uint32_t)sid + 1)
 		atomic_store_explicit(&w->base.slot.shm->receiving, 0, memory_order_release);
 }
 
@@ -212,9 +212,9 @@ static void unmark_chain(const struct worker *w, uint32_t first, uint32_t marked
  * Marks the subscriptions of the session's list as taken. False, and none is marked: the list is damaged, as it has a subscription that can't be,
  * that is taken already, or whose topic this slot has not joined.
  */
-static bool mark_chain(const struct worker *w, int fd, uint8_t *taken)
+static bool mark_chain(const struct worker *w, session_id sid, uint8_t *taken)
 {
-	uint32_t first = atomic_load_explicit(&session(&w->base, fd)->subscriptions, memory_order_relaxed), i = first, marked = 0;
+	uint32_t first = atomic_load_explicit(&session(&w->base, sid)->subscriptions, memory_order_relaxed), i = first, marked = 0;
 
 	while (i && i <= w->base.slot.shm->subscriptions_max && !bit(taken, i) && topic_is_ours(w, w->base.slot.subscriptions[i].topic)) {
 		taken[i / 8] |= (uint8_t)(1u << (i % 8));
@@ -229,25 +229,25 @@ static bool mark_chain(const struct worker *w, int fd, uint8_t *taken)
 
 static bool claim_out(struct worker *w, const struct session_state_shm *st)
 {
-	if (st->out == LENT_NONE)
+	if (st->out == BUFFER_NONE)
 		return st->out_end == 0;
-	if (lend_claim(&w->base.lend, st->out) < 0)
+	if (pool_claim(&w->base.pool, st->out) < 0)
 		return false;
-	if (st->out_end <= lend_room(&w->base.slot, st->out))
+	if (st->out_end <= pool_room(&w->base.slot, st->out))
 		return true;
-	lend_unclaim(&w->base.lend, st->out);
+	pool_unclaim(&w->base.pool, st->out);
 	return false;
 }
 
 /* Claims the session's buffers, both or none. False: what its state says of them can't be true. */
 static bool claim_buffers(struct worker *w, const struct session_state_shm *st)
 {
-	if (st->out_start > st->out_end || (st->in && lend_claim(&w->base.lend, st->in) < 0))
+	if (st->out_start > st->out_end || (st->in && pool_claim(&w->base.pool, st->in) < 0))
 		return false;
 	if (claim_out(w, st))
 		return true;
 	if (st->in)
-		lend_unclaim(&w->base.lend, st->in);
+		pool_unclaim(&w->base.pool, st->in);
 	return false;
 }
 
@@ -255,13 +255,13 @@ static bool claim_buffers(struct worker *w, const struct session_state_shm *st)
  * Closes a session of which the segment says what can't be true. It is in no list yet, so it can be closed at once. Its buffers and subscriptions
  * are free, as nothing claims them.
  */
-static void close_damaged(struct worker *w, int fd)
+static void close_damaged(struct worker *w, session_id sid)
 {
-	log_error("connection %d: what was kept of it is damaged; closing it", fd);
+	log_error("connection %d: what was kept of it is damaged; closing it", sid);
 	base_count(&w->base, COUNTER_closed_damaged, 1);
 	base_count(&w->base, COUNTER_closed, 1);
-	atomic_store_explicit(&session(&w->base, fd)->status, SESSION_FREE, memory_order_release);
-	close(fd);
+	atomic_store_explicit(&session(&w->base, sid)->status, SESSION_FREE, memory_order_release);
+	close(session_fd(&w->base, sid));
 }
 
 static uint32_t next_subscription(const struct worker *w, uint32_t i)
@@ -270,9 +270,9 @@ static uint32_t next_subscription(const struct worker *w, uint32_t i)
 }
 
 /* Adds the session to its topics' subscribers. 0, or -1: no memory. */
-static int claim_subscriptions(struct worker *w, int fd)
+static int claim_subscriptions(struct worker *w, session_id sid)
 {
-	struct session_shm *s = session(&w->base, fd);
+	struct session_shm *s = session(&w->base, sid);
 	uint32_t first = atomic_load_explicit(&s->subscriptions, memory_order_relaxed);
 	const struct subscription_shm *sub = &w->base.slot.subscriptions[first];
 	bool apart = transport_has(s->state.transport, TRANSPORT_OWN_FRAMES) || (first && next_subscription(w, first));
@@ -281,10 +281,10 @@ static int claim_subscriptions(struct worker *w, int fd)
 	for (uint32_t i = first, before = 0; i; before = i, i = next_subscription(w, i)) {
 		if (i >= w->topics.fresh_subscription)
 			w->topics.fresh_subscription = i + 1;
-		if (topics_add(&w->topics, s->state.transport, fd, i, apart) < 0)
+		if (topics_add(&w->topics, s->state.transport, sid, i, apart) < 0)
 			return -1;
 		if (apart)
-			links_follow(&w->topics, before, i);
+			subscription_list_follow(&w->topics, before, i);
 		s->count++;
 	}
 	atomic_fetch_add_explicit(&w->base.self->subscriptions, s->count, memory_order_relaxed);
@@ -293,37 +293,37 @@ static int claim_subscriptions(struct worker *w, int fd)
 		struct session_state_shm st = s->state;
 
 		st.pos = sub->from;
-		slot_commit(&w->base.slot, fd, &st);
+		slot_commit(&w->base.slot, sid, &st);
 	}
 	return 0;
 }
 
-static int take_session(struct worker *w, int fd, uint8_t *taken)
+static int take_session(struct worker *w, session_id sid, uint8_t *taken)
 {
-	struct session_shm *s = session(&w->base, fd);
+	struct session_shm *s = session(&w->base, sid);
 
 	/* The last worker died before it committed that a request makes the session a stream. That request is dealt with again. */
 	if (s->state.transport == TRANSPORT_HTTP)
 		atomic_store_explicit(&s->subscriptions, 0, memory_order_release);
-	if (s->state.transport >= TRANSPORTS || (s->state.transport == TRANSPORT_HTTP && s->state.flags & SESSION_CUT) || !mark_chain(w, fd, taken)) {
-		close_damaged(w, fd);
+	if (s->state.transport >= TRANSPORTS || (s->state.transport == TRANSPORT_HTTP && s->state.flags & SESSION_CUT) || !mark_chain(w, sid, taken)) {
+		close_damaged(w, sid);
 		return 0;
 	}
 	if (!claim_buffers(w, &s->state)) {
 		unmark_chain(w, atomic_load_explicit(&s->subscriptions, memory_order_relaxed), UINT32_MAX, taken);
-		close_damaged(w, fd);
+		close_damaged(w, sid);
 		return 0;
 	}
-	if (claim_subscriptions(w, fd) < 0)
+	if (claim_subscriptions(w, sid) < 0)
 		return -1;
 	session_count(&w->base, s->state.transport, 1);
 	if (s->state.flags & SESSION_BEHIND)
 		atomic_fetch_add_explicit(&w->base.self->behind, 1, memory_order_relaxed);
 	if (s->state.flags & SESSION_CUT) {
-		partial_join(w->partial, fd, &s->state);
+		partial_join(w->partial, sid, &s->state);
 		/* A session in the middle of a frame must be behind: else nobody sends the rest. */
 		if (!(s->state.flags & (SESSION_BEHIND | SESSION_LINGER)))
-			landed_advance(&w->streams, fd, 0, true);
+			landed_advance(&w->streams, sid, 0, true);
 	}
 	return 0;
 }
@@ -341,15 +341,15 @@ static int take_sessions(struct worker *w)
 	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
 		atomic_store(&w->base.self->by_transport[i], 0);
 	partial_take_over(w->partial);
-	for (uint32_t fd = 0; fd < fd_end(w); fd++) {
-		if (!is_open(w, fd))
+	for (session_id sid = 0; sid < sessions_end(w); sid++) {
+		if (!is_open(w, sid))
 			continue;
-		work_on(w, fd);
-		if (take_session(w, (int)fd, taken) < 0) {
+		work_on(w, sid);
+		if (take_session(w, sid, taken) < 0) {
 			free(taken);
 			return -1;
 		}
-		connections += is_open(w, fd);
+		connections += is_open(w, sid);
 	}
 	base_on(&w->base, -1);
 	/* Until here it was the last worker's count, so that other workers did not take more than max_connections meanwhile. */
@@ -358,7 +358,7 @@ static int take_sessions(struct worker *w)
 		if (!bit(taken, i))
 			topics_give_subscription(&w->topics, i);
 	free(taken);
-	if (lend_ready(&w->base.lend) < 0)
+	if (pool_ready(&w->base.pool) < 0)
 		return -1;
 	partial_settle(w->partial);
 	return 0;
@@ -379,13 +379,13 @@ static void leave_without_subscribers(struct worker *w)
 /* Counts each session's input, and watches its connection. */
 static void start_sessions(struct worker *w)
 {
-	for (uint32_t fd = 0; fd < fd_end(w); fd++) {
-		if (!is_open(w, fd))
+	for (session_id sid = 0; sid < sessions_end(w); sid++) {
+		if (!is_open(w, sid))
 			continue;
-		work_on(w, fd);
-		count_input(w, (int)fd);
-		connection_watch(w, (int)fd);
-		action_join_everybody(&w->service, (int)fd);
+		work_on(w, sid);
+		count_input(w, sid);
+		connection_watch(w, sid);
+		subscribe_join_everybody(&w->service, sid);
 	}
 	base_on(&w->base, -1);
 	/* release: as in count_input(). The session of that note has been counted, or is gone. */
@@ -400,7 +400,7 @@ static void resume_answer(struct worker *w)
 	if (atomic_load_explicit(&intent->state, memory_order_acquire) != INTENT_DONE)
 		return;
 	if (is_open(w, intent->fd) && !session_has(&w->base, (int)intent->fd, MARK_OVER) &&
-	    session(&w->base, (int)intent->fd)->state.in != LENT_NONE)
+	    session(&w->base, (int)intent->fd)->state.in != BUFFER_NONE)
 		input_resume(&w->protocols, (int)intent->fd);
 	publish_done(&w->base.hub, w->base.number);
 }
@@ -408,22 +408,22 @@ static void resume_answer(struct worker *w)
 /* Sends output that is in the buffers and was not sent, and deals with input that was received and not dealt with. */
 static void resume_sessions(struct worker *w)
 {
-	for (uint32_t fd = 0; fd < fd_end(w); fd++) {
-		if (!is_open(w, fd) || session_has(&w->base, (int)fd, MARK_OVER))
+	for (session_id sid = 0; sid < sessions_end(w); sid++) {
+		if (!is_open(w, sid) || session_has(&w->base, sid, MARK_OVER))
 			continue;
-		work_on(w, fd);
-		if (session(&w->base, (int)fd)->state.flags & SESSION_LINGER)
-			shutdown((int)fd, SHUT_WR);	/* again, if it was marked and not done */
-		if (session(&w->base, (int)fd)->state.in != LENT_NONE && !(session(&w->base, (int)fd)->state.flags & SESSION_CLOSE))
-			input_resume(&w->protocols, (int)fd);
-		else if (session(&w->base, (int)fd)->state.out != LENT_NONE || session(&w->base, (int)fd)->state.flags & SESSION_CLOSE)
-			output_flush(&w->output, (int)fd);
-		session_watch(&w->base, (int)fd);
+		work_on(w, sid);
+		if (session(&w->base, sid)->state.flags & SESSION_LINGER)
+			shutdown(session_fd(&w->base, sid), SHUT_WR);	/* again, if it was marked and not done */
+		if (session(&w->base, sid)->state.in != BUFFER_NONE && !(session(&w->base, sid)->state.flags & SESSION_CLOSE))
+			input_resume(&w->protocols, sid);
+		else if (session(&w->base, sid)->state.out != BUFFER_NONE || session(&w->base, sid)->state.flags & SESSION_CLOSE)
+			output_flush(&w->output, sid);
+		session_watch(&w->base, sid);
 	}
 }
 
 /*
- * Closes the session that the last worker died of (shm/blame.h), as this one would die of it, too. The lists are rebuilt, so it can be closed.
+ * Closes the session that the last worker died of (shm/attribution.h), as this one would die of it, too. The lists are rebuilt, so it can be closed.
  * Nothing of it has been encoded, sent or parsed yet.
  */
 static void close_blamed(struct worker *w)
@@ -454,8 +454,8 @@ int recover(struct worker *w)
 #endif
 	CRASH_POINT("recover-landed");
 	leave_without_subscribers(w);
-	w->topics.cursor = atomic_load_explicit(&w->base.self->delivered, memory_order_acquire);
-	apart_start(w->apart, w->topics.cursor);
+	w->topics.scanned = atomic_load_explicit(&w->base.self->delivered, memory_order_acquire);
+	multi_topic_start(w->multi_topic, w->topics.scanned);
 	start_sessions(w);
 	CRASH_POINT("recover-started");
 	resume_answer(w);

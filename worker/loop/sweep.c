@@ -26,22 +26,22 @@ static bool passed(const struct worker *w, uint32_t since, int64_t limit)
 }
 
 /* Ends an HTTP session whose request does not become whole (http_timeout), or does not come (keep_alive). True: it ends. */
-static bool http_is_late(struct worker *w, int fd)
+static bool http_is_late(struct worker *w, session_id sid)
 {
-	const struct session_shm *s = session(&w->base, fd);
+	const struct session_shm *s = session(&w->base, sid);
 	const struct session_state_shm *st = &s->state;
 	uint32_t last = s->last_in > st->last_out ? s->last_in : st->last_out;
 
-	if (st->transport != TRANSPORT_HTTP || st->flags || session_has(&w->base, fd, MARK_STALLED | MARK_OUTPUT_BLOCKED))
+	if (st->transport != TRANSPORT_HTTP || st->flags || session_has(&w->base, sid, MARK_STALLED | MARK_OUTPUT_BLOCKED))
 		return false;
-	if (st->in != LENT_NONE && passed(w, s->last_in, w->base.settings->http_timeout)) {
+	if (st->in != BUFFER_NONE && passed(w, s->last_in, w->base.settings->http_timeout)) {
 		base_count(&w->base, COUNTER_closed_late, 1);
-		session_end(&w->protocols, fd, st->parsed, 408, "the request did not arrive whole in time (http_timeout)");
-		output_flush(&w->output, fd);
+		session_end(&w->protocols, sid, st->parsed, 408, "the request did not arrive whole in time (http_timeout)");
+		output_flush(&w->output, sid);
 		return true;
 	}
-	if (st->in == LENT_NONE && passed(w, last, w->base.settings->keep_alive)) {
-		session_over(&w->base, fd);
+	if (st->in == BUFFER_NONE && passed(w, last, w->base.settings->keep_alive)) {
+		session_over(&w->base, sid);
 		return true;
 	}
 	return false;
@@ -51,25 +51,25 @@ static bool http_is_late(struct worker *w, int fd)
  * Ends a session whose frame does not become whole (frame_timeout). True: it ends. We don't read from a session whose input is put off, or whose
  * answers are not read: it is not late.
  */
-static bool frame_is_late(struct worker *w, int fd)
+static bool frame_is_late(struct worker *w, session_id sid)
 {
-	const struct session_shm *s = session(&w->base, fd);
+	const struct session_shm *s = session(&w->base, sid);
 	const struct session_state_shm *st = &s->state;
 
-	if (!transport_has(st->transport, TRANSPORT_FRAMED) || st->in == LENT_NONE || st->flags & (SESSION_CLOSE | SESSION_LINGER) ||
-	    session_has(&w->base, fd, MARK_STALLED | MARK_OUTPUT_BLOCKED) ||
-	    !passed(w, lend_header(&w->base.slot, st->in)->since, w->base.settings->frame_timeout))
+	if (!transport_has(st->transport, TRANSPORT_FRAMED) || st->in == BUFFER_NONE || st->flags & (SESSION_CLOSE | SESSION_LINGER) ||
+	    session_has(&w->base, sid, MARK_STALLED | MARK_OUTPUT_BLOCKED) ||
+	    !passed(w, pool_header(&w->base.slot, st->in)->since, w->base.settings->frame_timeout))
 		return false;
 	base_count(&w->base, COUNTER_closed_unfinished, 1);
-	session_end(&w->protocols, fd, st->parsed, 408, "the frame did not arrive whole in time (frame_timeout)");
-	output_flush(&w->output, fd);
+	session_end(&w->protocols, sid, st->parsed, 408, "the frame did not arrive whole in time (frame_timeout)");
+	output_flush(&w->output, sid);
 	return true;
 }
 
 /* Whether a session that is to end, or an HTTP client, has taken nothing of its answers for too long. */
-static bool does_not_read(const struct worker *w, int fd)
+static bool does_not_read(const struct worker *w, session_id sid)
 {
-	const struct session_state_shm *st = &session(&w->base, fd)->state;
+	const struct session_state_shm *st = &session(&w->base, sid)->state;
 
 	if (st->flags & SESSION_CLOSE)
 		return passed(w, st->last_out, LAST_WORDS * 1000);
@@ -77,28 +77,28 @@ static bool does_not_read(const struct worker *w, int fd)
 }
 
 /* Whether a lingering session, whose side is shut, has had time enough for its peer to close. */
-static bool lingered(const struct worker *w, int fd)
+static bool lingered(const struct worker *w, session_id sid)
 {
-	const struct session_shm *s = session(&w->base, fd);
+	const struct session_shm *s = session(&w->base, sid);
 	uint32_t last = s->last_in > s->state.last_out ? s->last_in : s->state.last_out;
 
 	return w->base.now - last >= LINGER || w->base.now - s->state.last_out >= LINGER_MAX;
 }
 
-static void look_at(struct worker *w, int fd)
+static void look_at(struct worker *w, session_id sid)
 {
-	const struct session_state_shm *st = &session(&w->base, fd)->state;
+	const struct session_state_shm *st = &session(&w->base, sid)->state;
 
 	if (st->flags & SESSION_LINGER) {
-		if (lingered(w, fd))
-			session_over(&w->base, fd);
-	} else if (does_not_read(w, fd)) {
-		session_over(&w->base, fd);
-	} else if (http_is_late(w, fd) || frame_is_late(w, fd) || heartbeat(w, fd)) {
+		if (lingered(w, sid))
+			session_over(&w->base, sid);
+	} else if (does_not_read(w, sid)) {
+		session_over(&w->base, sid);
+	} else if (http_is_late(w, sid) || frame_is_late(w, sid) || heartbeat(w, sid)) {
 		return;
 	} else if (st->flags & SESSION_BEHIND && w->base.settings->slow == SLOW_DISCONNECT && st->pos < ring_oldest(&w->base.hub.ring) &&
 		   passed(w, st->last_out, w->base.settings->heartbeat)) {
-		output_check(&w->output, fd);
+		output_check(&w->output, sid);
 	}
 }
 
@@ -121,5 +121,5 @@ void sweep(struct worker *w)
 		}
 	base_on(&w->base, -1);
 	refuse_sweep(w);
-	lend_trim(&w->base.lend);
+	pool_trim(&w->base.pool);
 }

@@ -17,32 +17,32 @@
 #define INPUT_US 10000		/* microseconds from a turn's beginning, in which input is dealt with as it is reported */
 #define SERVE_US 5000		/* microseconds of each turn for the list */
 
-static void serve(struct worker *w, int fd, int events)
+static void serve(struct worker *w, session_id sid, int events)
 {
 	if (events & EV_WRITE) {
-		base_on(&w->base, fd);
-		if (output_run(&w->output, fd))
-			input_stall(&w->protocols, fd);
-		session_watch(&w->base, fd);
+		base_on(&w->base, sid);
+		if (output_run(&w->output, sid))
+			input_stall(&w->protocols, sid);
+		session_watch(&w->base, sid);
 		base_on(&w->base, -1);
 	}
-	if (events & EV_READ && ev_is_active(&w->base.io[fd]) && session(&w->base, fd)->status == SESSION_OPEN)
-		input_ready(&w->protocols, fd);
+	if (events & EV_READ && ev_is_active(&w->base.io[sid]) && session(&w->base, sid)->status == SESSION_OPEN)
+		input_ready(&w->protocols, sid);
 }
 
-void turn_take(struct worker *w, int fd, int events)
+void turn_take(struct worker *w, session_id sid, int events)
 {
 	uintptr_t marks = (events & EV_READ ? MARK_READABLE : 0) | (events & EV_WRITE ? MARK_WRITABLE : 0);
-	bool waits = (uintptr_t)w->base.io[fd].data & (MARK_READABLE | MARK_WRITABLE);
+	bool waits = (uintptr_t)w->base.io[sid].data & (MARK_READABLE | MARK_WRITABLE);
 
 	if (!waits && !(events & EV_WRITE) && base_clock() - w->turn_began < INPUT_US) {
-		serve(w, fd, events);
+		serve(w, sid, events);
 		return;
 	}
-	if (waits || base_push(&w->ready, &w->ready_count, &w->ready_room, fd) == 0)
-		session_mark(&w->base, fd, marks);
+	if (waits || base_push(&w->ready, &w->ready_count, &w->ready_room, sid) == 0)
+		session_mark(&w->base, sid, marks);
 	else
-		serve(w, fd, events);	/* no memory for the list */
+		serve(w, sid, events);	/* no memory for the list */
 }
 
 bool turn_run(struct worker *w)
@@ -52,14 +52,14 @@ bool turn_run(struct worker *w)
 	if (w->ready_count == 0)
 		return false;
 	while (w->ready_at < w->ready_count && base_clock() - since < SERVE_US) {
-		int fd = w->ready[w->ready_at++], events = 0;
+		session_id sid = w->ready[w->ready_at++], events = 0;
 
-		if (session_unmark(&w->base, fd, MARK_READABLE))
+		if (session_unmark(&w->base, sid, MARK_READABLE))
 			events |= EV_READ;
-		if (session_unmark(&w->base, fd, MARK_WRITABLE))
+		if (session_unmark(&w->base, sid, MARK_WRITABLE))
 			events |= EV_WRITE;
 		/* The session may no longer wait for this: it may be closing, say, or not be behind any more. */
-		serve(w, fd, events & w->base.io[fd].events);
+		serve(w, sid, events & w->base.io[sid].events);
 	}
 	if (2 * w->ready_at >= w->ready_count) {
 		w->ready_count -= w->ready_at;

@@ -7,7 +7,7 @@
 #include "worker/loop/worker.h"
 
 /* The session is readable (EV_READ) or writable (EV_WRITE): it is served now, or put into a list. */
-void turn_take(struct worker *w, int fd, int events);
+void turn_take(struct worker *w, session_id sid, int events);
 bool turn_run(struct worker *w);			/* serves sessions of the list, for some milliseconds. True: some are left */
 
 #endif

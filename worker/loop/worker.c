@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "shm/crash.h"
-#include "shm/lack.h"
+#include "shm/shortage.h"
 #include "shm/log.h"
 #include "shm/snapshot.h"
 #include "worker/delivery/fanout.h"
@@ -75,9 +75,9 @@ static bool may_sleep(struct worker *w)
 	atomic_store(&w->base.self->sleeping, 1);
 	/* Either a publisher sees that we sleep, or we see its records (see claim_wakeups() in publish.c). */
 	atomic_thread_fence(memory_order_seq_cst);
-	if (ring_tail(&w->base.hub.ring) == w->topics.cursor)
+	if (ring_tail(&w->base.hub.ring) == w->topics.scanned)
 		return true;
-	if (!fanout_poll(&w->fanout) && !w->topics.queue && apart_cursor(w->apart) == w->topics.cursor && !move_delivered(w))
+	if (!fanout_poll(&w->fanout) && !w->topics.queue && multi_topic_served(w->multi_topic) == w->topics.scanned && !move_delivered(w))
 		return true;
 	atomic_store(&w->base.self->sleeping, 0);
 	return false;
@@ -92,11 +92,11 @@ static void watch_takers(struct worker *w)
 	uint32_t end = atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed);
 	uint64_t taken = 0;
 
-	for (int fd = 0; fd < (int)end; fd++) {
-		const struct session_shm *s = session(&w->base, fd);
+	for (session_id sid = 0; sid < (session_id)end; sid++) {
+		const struct session_shm *s = session(&w->base, sid);
 
 		if (s->status == SESSION_OPEN && s->state.flags & SESSION_BEHIND)
-			taken += s->state.sent - socket_queued(fd);
+			taken += s->state.sent - socket_queued(session_fd(&w->base, sid));
 	}
 	if (taken != w->taken)
 		w->taken_at = w->base.now_ms;
@@ -199,7 +199,7 @@ static void on_term(struct ev_loop *loop, struct ev_signal *s, int events)
 	(void)s;
 	(void)events;
 	/* The order to hand over may come together with this one, before or after it. As no successor would deliver the rest, this worker stays. */
-	w->freeze = false;
+	w->snapshot_wanted = false;
 	ev_break(loop, EVBREAK_CANCEL);
 	listener_end(&w->listeners);
 	base_beat(&w->base);
@@ -220,7 +220,7 @@ static void on_hup(struct ev_loop *loop, struct ev_signal *s, int events)
 }
 
 /* SIGUSR1: leaves a snapshot for a program with another layout. */
-static void on_freeze(struct ev_loop *loop, struct ev_signal *s, int events)
+static void on_snapshot(struct ev_loop *loop, struct ev_signal *s, int events)
 {
 	struct worker *w = ev_userdata(loop);
 
@@ -228,7 +228,7 @@ static void on_freeze(struct ev_loop *loop, struct ev_signal *s, int events)
 	(void)events;
 	if (w->stopping)
 		return;
-	w->freeze = true;
+	w->snapshot_wanted = true;
 	ev_break(loop, EVBREAK_ALL);
 }
 
@@ -236,9 +236,9 @@ static void say_goodbye(struct worker *w)
 {
 	uint32_t end = atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed);
 
-	for (int fd = 0; fd < (int)end; fd++)
-		if (session(&w->base, fd)->status == SESSION_OPEN)
-			session_goodbye(&w->protocols, fd);
+	for (session_id sid = 0; sid < (session_id)end; sid++)
+		if (session(&w->base, sid)->status == SESSION_OPEN)
+			session_goodbye(&w->protocols, sid);
 }
 
 static void beat(void *of)
@@ -246,15 +246,15 @@ static void beat(void *of)
 	base_beat(of);
 }
 
-static int freeze(struct worker *w)
+static int leave_snapshot(struct worker *w)
 {
 	/* Another program may make frames differently, so it must not have to finish frames of ours. */
-	w->base.lend.hub = NULL;		/* without max_buffered: nothing else is lent after this */
+	w->base.pool.hub = NULL;		/* without max_buffered: nothing else is taken after this */
 	partial_keep_all(w->partial);
 	if (snapshot_write_slot(&w->base.hub, &w->base.slot, w->start->snapshot_fd, beat, &w->base) == 0)
-		return WORKER_FROZEN;
+		return WORKER_SNAPSHOT;
 	log_error("snapshot: %s", strerror(errno));
-	return WORKER_UNFROZEN;
+	return WORKER_NO_SNAPSHOT;
 }
 
 static void start_watchers(struct worker *w)
@@ -275,11 +275,11 @@ static void start_watchers(struct worker *w)
 	ev_signal_start(w->base.loop, &w->on_term);
 	ev_signal_init(&w->on_hup, on_hup, SIGHUP);
 	ev_signal_start(w->base.loop, &w->on_hup);
-	ev_signal_init(&w->on_freeze, on_freeze, SIGUSR1);
-	ev_signal_start(w->base.loop, &w->on_freeze);
+	ev_signal_init(&w->on_snapshot, on_snapshot, SIGUSR1);
+	ev_signal_start(w->base.loop, &w->on_snapshot);
 }
 
-/* Allocates for libev. Without memory libev would abort, which would count as the worker's own fault: it exits as lacking instead. */
+/* Allocates for libev. Without memory libev would abort, which would count as the worker's own fault: it exits with WORKER_SHORTAGE instead. */
 static void *loop_memory(void *p, long size)
 {
 	if (size == 0) {
@@ -288,33 +288,33 @@ static void *loop_memory(void *p, long size)
 	}
 	p = realloc(p, (size_t)size);
 	if (!p)
-		_exit(WORKER_LACKING);
+		_exit(WORKER_SHORTAGE);
 	return p;
 }
 
 static void loop_error(const char *what)
 {
 	log_error("%s: %m", what);
-	if (lack(errno))
-		_exit(WORKER_LACKING);
+	if (is_shortage(errno))
+		_exit(WORKER_SHORTAGE);
 	abort();
 }
 
 /* ---- what lower storeys ask for ---- */
 
-static bool make_room(void *worker, int fd, size_t bytes)
+static bool make_room(void *worker, session_id sid, size_t bytes)
 {
-	return memory_make_room(worker, fd, bytes);
+	return memory_make_room(worker, sid, bytes);
 }
 
-static void no_memory(void *worker, int fd)
+static void no_memory(void *worker, session_id sid)
 {
-	memory_disconnect(worker, fd);
+	memory_disconnect(worker, sid);
 }
 
-static void cut_moved(void *worker, int fd, const struct session_state_shm *from, const struct session_state_shm *to)
+static void cut_moved(void *worker, session_id sid, const struct session_state_shm *from, const struct session_state_shm *to)
 {
-	partial_moved(((struct worker *)worker)->partial, fd, from, to);
+	partial_moved(((struct worker *)worker)->partial, sid, from, to);
 }
 
 static void accepted(void *worker, int fd, int proto)
@@ -367,12 +367,12 @@ static int base_init(struct worker *w)
 	sessions = base->slot.shm->sessions_max;
 	base->io = mmap(NULL, sessions * sizeof(*base->io), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	base->over = mmap(NULL, sessions * sizeof(*base->over), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (base->io == MAP_FAILED || base->over == MAP_FAILED || !base->scratch || lend_init(&base->lend, &base->slot) < 0) {
+	if (base->io == MAP_FAILED || base->over == MAP_FAILED || !base->scratch || pool_init(&base->pool, &base->slot) < 0) {
 		errno = ENOMEM;
 		log_error("%m");
 		return -1;
 	}
-	lend_charge_to(&base->lend, &base->hub, base->number);
+	pool_charge_to(&base->pool, &base->hub, base->number);
 	ev_set_allocator(loop_memory);
 	ev_set_syserr_cb(loop_error);
 	base->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
@@ -404,21 +404,26 @@ static int delivery_init(struct worker *w)
 	w->topics.base = &w->base;
 	w->partial = partial_create(&w->base, w->batch, w->base.slot.shm->sessions_max);
 	w->streams = (struct streams){ .base = &w->base, .topics = &w->topics, .partial = w->partial };
-	w->apart = apart_create(&w->base, w->batch, &w->topics, &w->streams);
+	w->multi_topic = multi_topic_create(&w->base, w->batch, &w->topics, &w->streams);
 	w->output = (struct output){
-		.base = &w->base, .batch = w->batch, .topics = &w->topics, .partial = w->partial, .streams = &w->streams, .apart = w->apart,
+		.base = &w->base, .batch = w->batch, .topics = &w->topics, .partial = w->partial, .streams = &w->streams,
+		.multi_topic = w->multi_topic,
 	};
-	w->fanout = (struct fanout){ .base = &w->base, .batch = w->batch, .topics = &w->topics, .streams = &w->streams, .apart = w->apart };
+	w->fanout = (struct fanout){
+		.base = &w->base, .batch = w->batch, .topics = &w->topics, .streams = &w->streams, .multi_topic = w->multi_topic,
+	};
 	w->service.base = &w->base;
 	w->service.topics = &w->topics;
 	w->service.streams = &w->streams;
-	w->service.apart = w->apart;
+	w->service.multi_topic = w->multi_topic;
 	w->protocols.base = &w->base;
 	w->protocols.topics = &w->topics;
-	w->protocols.apart = w->apart;
+	w->protocols.multi_topic = w->multi_topic;
 	w->protocols.output = &w->output;
 	w->protocols.service = &w->service;
-	return w->partial && w->apart && topics_init(&w->topics) == 0 && links_init(&w->topics) == 0 && fanout_init(&w->fanout) == 0 ? 0 : -1;
+	if (!w->partial || !w->multi_topic || topics_init(&w->topics) < 0 || subscription_list_init(&w->topics) < 0)
+		return -1;
+	return fanout_init(&w->fanout);
 }
 
 /* 0, or -1 with errno. */
@@ -452,12 +457,12 @@ int worker_run(const struct worker_start *start)
 		CRASH_ALWAYS("start-abort-send");	/* for tests: settings that a worker can't live with */
 	signal(SIGINT, SIG_IGN);	/* a terminal sends it to all processes, and the master decides */
 	if (worker_init(w, start) < 0)
-		return lack(errno) ? WORKER_LACKING : 1;
+		return is_shortage(errno) ? WORKER_SHORTAGE : 1;
 	start_watchers(w);
 	errno = ENOMEM;
 	if (recover(w) < 0) {
 		log_error("sessions could not be taken over: %m");
-		return lack(errno) ? WORKER_LACKING : 1;
+		return is_shortage(errno) ? WORKER_SHORTAGE : 1;
 	}
 	orphans_adopt(w);
 	atomic_store(&w->base.self->state, SLOT_LIVE);
@@ -478,7 +483,7 @@ int worker_run(const struct worker_start *start)
 	if (w->stopping)
 		say_goodbye(w);
 	batch_destroy(w->batch);
-	if (w->freeze)
-		return freeze(w);
+	if (w->snapshot_wanted)
+		return leave_snapshot(w);
 	return w->stopping ? WORKER_STOPPED : w->drained ? WORKER_DRAINED : 0;
 }

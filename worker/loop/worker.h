@@ -48,7 +48,7 @@ struct worker {
 	struct topics topics;
 	struct partial_frames *partial;
 	struct streams streams;
-	struct apart *apart;
+	struct multi_topic *multi_topic;
 	struct output output;
 	struct fanout fanout;
 
@@ -56,12 +56,12 @@ struct worker {
 	struct protocols protocols;
 
 	/* turn.c */
-	int *ready;			/* sessions that wait for their turn; those before `ready_at` have had it */
+	session_id *ready;			/* sessions that wait for their turn; those before `ready_at` have had it */
 	uint32_t ready_at, ready_count, ready_room;
 	uint64_t turn_began;		/* base_clock() */
 
 	struct refused *refused;	/* refuse.c's own */
-	uint32_t sweep_at;		/* next descriptor to be looked at */
+	uint32_t sweep_at;		/* next session to be looked at */
 
 	/* orphans.c */
 	int *orphans;			/* connections that the last worker accepted, and did not make sessions of */
@@ -73,8 +73,8 @@ struct worker {
 	struct ev_check check;
 	struct ev_idle idle;
 	struct ev_timer tick;
-	struct ev_signal on_term, on_hup, on_freeze;
-	bool drained, freeze;
+	struct ev_signal on_term, on_hup, on_snapshot;
+	bool drained, snapshot_wanted;
 	bool stopping;
 	uint64_t stop_by;		/* when the worker must be gone, milliseconds of CLOCK_MONOTONIC */
 	uint64_t taken;			/* bytes that the peers of sessions behind have taken so far */
@@ -84,11 +84,11 @@ struct worker {
 /* Exit status of a worker that was to drain and has no connection left. */
 #define WORKER_DRAINED 3
 /* Exit status of a worker that was told to leave a snapshot behind (SIGUSR1), and has. */
-#define WORKER_FROZEN 5
+#define WORKER_SNAPSHOT 5
 /* Exit status of a worker that was told to leave a snapshot, and could not. The next worker goes on from where it was. */
-#define WORKER_UNFROZEN 6
+#define WORKER_NO_SNAPSHOT 6
 /* Exit status of a worker that could not start for want of descriptors, memory or the like. */
-#define WORKER_LACKING 7
+#define WORKER_SHORTAGE 7
 
 /* Exit status of a worker that was told to stop (SIGTERM), and has delivered what it could. */
 #define WORKER_STOPPED 8

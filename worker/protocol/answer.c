@@ -10,43 +10,43 @@
 /* To the request that the session's input begins with. */
 static size_t answer_last(struct protocols *protocols, const struct session_state_shm *st, unsigned status, const char *text, char *dst)
 {
-	const struct lent_shm *head = st->in != LENT_NONE ? lend_header(&protocols->base->slot, st->in) : NULL;
-	const char *input = head ? (const char *)lend_bytes(&protocols->base->slot, st->in) + (st->parsed - head->base) : "";
+	const struct buffer_shm *head = st->in != BUFFER_NONE ? pool_header(&protocols->base->slot, st->in) : NULL;
+	const char *input = head ? (const char *)pool_bytes(&protocols->base->slot, st->in) + (st->parsed - head->base) : "";
 
 	return http_last_words(protocols, input, head ? (size_t)(head->base + head->len - st->parsed) : 0, status, text, dst);
 }
 
-static void put_error(struct protocols *protocols, int fd, uint64_t parsed, unsigned status, const char *text)
+static void put_error(struct protocols *protocols, session_id sid, uint64_t parsed, unsigned status, const char *text)
 {
-	struct session_state_shm st = session(protocols->base, fd)->state;
+	struct session_state_shm st = session(protocols->base, sid)->state;
 	char bytes[TRANSPORT_NOTICE_MAX];
 	size_t len = st.transport == TRANSPORT_HTTP ? answer_last(protocols, &st, status, text, bytes)
 						    : transport_error(st.transport, hub_now(), status, text, bytes);
 
-	if (len && session_append(protocols->base, fd, &st, bytes, len) < 0) {
-		session_abort(protocols->base, fd, COUNTER_no_buffer);
+	if (len && session_append(protocols->base, sid, &st, bytes, len) < 0) {
+		session_abort(protocols->base, sid, COUNTER_no_buffer);
 		return;
 	}
 	st.parsed = parsed;
 	st.flags |= SESSION_CLOSE;
-	session_commit(protocols->base, fd, &st);
+	session_commit(protocols->base, sid, &st);
 }
 
-void session_end(struct protocols *protocols, int fd, uint64_t parsed, unsigned status, const char *text)
+void session_end(struct protocols *protocols, session_id sid, uint64_t parsed, unsigned status, const char *text)
 {
-	put_error(protocols, fd, parsed, status, text);
+	put_error(protocols, sid, parsed, status, text);
 	if (status == 400)
 		base_count(protocols->base, COUNTER_bad_input, 1);
 }
 
-void session_goodbye(struct protocols *protocols, int fd)
+void session_goodbye(struct protocols *protocols, session_id sid)
 {
-	struct session_state_shm st = session(protocols->base, fd)->state;
+	struct session_state_shm st = session(protocols->base, sid)->state;
 	char bytes[TRANSPORT_NOTICE_MAX];
 	size_t len = transport_goodbye(st.transport, bytes);
 
-	if (len && !st.flags && session_append(protocols->base, fd, &st, bytes, len) == 0) {
-		session_commit(protocols->base, fd, &st);
-		output_flush(protocols->output, fd);
+	if (len && !st.flags && session_append(protocols->base, sid, &st, bytes, len) == 0) {
+		session_commit(protocols->base, sid, &st);
+		output_flush(protocols->output, sid);
 	}
 }

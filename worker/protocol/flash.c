@@ -41,7 +41,7 @@ static void flash_next_request(struct protocols *protocols, const struct cursor 
 		req->status = 404;
 		return;
 	}
-	req->names.one = action_name(request_is_of_user(json->kind), json->name, json->name_len);
+	req->names.one = subscribe_topic_name(request_is_of_user(json->kind), json->name, json->name_len);
 	req->body = (struct request_body){ .size = json->size, .write = write_body, .from = json };
 }
 
@@ -84,7 +84,7 @@ bool flash_step(struct protocols *protocols, struct cursor *c)
 
 	flash_next(cursor_text(c), cursor_left(c), (size_t)protocols->base->settings->max_frame, cursor_scan(c), &frame);
 	if (frame.kind == FLASH_MORE) {
-		if (c->head->len == lend_room_max(&protocols->base->slot) && c->at == c->head->base)
+		if (c->head->len == pool_room_max(&protocols->base->slot) && c->at == c->head->base)
 			return refuse(protocols, c, "frame too long");
 		return false;
 	}
@@ -94,7 +94,7 @@ bool flash_step(struct protocols *protocols, struct cursor *c)
 		cursor_skip(c, frame.taken);
 		return !c->stop;
 	}
-	if (flood_has(protocols->service, c->fd, 1))
+	if (flood_has(protocols->service, c->sid, 1))
 		return input_end_flood(protocols, c);
 	flash_next_request(protocols, c, &frame, &json, &req);
 #ifdef JANUS_CRASH_POINTS

@@ -35,7 +35,7 @@ static bool expected(struct exchange *x, struct http_request *req)
 {
 	x->after = x->c->at + cursor_left(x->c);
 	req->keep_alive = false;
-	if (flood_has(x->protocols->service, x->c->fd, 1)) {
+	if (flood_has(x->protocols->service, x->c->sid, 1)) {
 		exchange_flood(x);
 		return false;
 	}
@@ -53,14 +53,14 @@ bool http_step(struct protocols *protocols, struct cursor *c)
 	case HTTP_MORE:
 		return false;
 	case HTTP_CONTINUE:
-		return expected(&x, &req) && session_answer(protocols->base, c->fd, c->at, HTTP_100, sizeof(HTTP_100) - 1);
+		return expected(&x, &req) && session_answer(protocols->base, c->sid, c->at, HTTP_100, sizeof(HTTP_100) - 1);
 	case HTTP_BAD:
 		refuse(protocols, c, &req);
 		return false;
 	case HTTP_REQUEST:
 		break;
 	}
-	if (flood_has(protocols->service, c->fd, 1)) {
+	if (flood_has(protocols->service, c->sid, 1)) {
 		exchange_flood(&x);
 		return false;
 	}

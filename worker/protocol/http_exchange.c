@@ -119,7 +119,7 @@ struct http_answer exchange_answer(const struct exchange *x, unsigned status, co
 bool exchange_send(const struct exchange *x, struct outcome *o, const char *bytes, size_t len, bool goes_on)
 {
 	if (!len) {			/* it does not fit into the scratch */
-		session_abort(x->protocols->base, x->c->fd, COUNTER_no_buffer);
+		session_abort(x->protocols->base, x->c->sid, COUNTER_no_buffer);
 		x->c->stop = true;
 		if (o->count > 0)
 			publish_batch_end(x->protocols->service);

@@ -25,7 +25,7 @@ int names_next(struct names *n, struct topic_name *name, const char **error)
 	*error = web_name_error(n->inbox, text, (size_t)len);
 	if (*error)
 		return -1;
-	*name = action_name(n->inbox, text, (size_t)len);
+	*name = subscribe_topic_name(n->inbox, text, (size_t)len);
 	return 1;
 }
 

@@ -197,7 +197,7 @@ static const char *add_item(const struct exchange *x, const char *item, size_t l
 	*status = 400;
 	if (web_request_parse_publish(&x->protocols->json, item, len, &x->protocols->why, &json, &error) < 0)
 		return error;
-	req.names.one = action_name(false, json.name, json.name_len);
+	req.names.one = subscribe_topic_name(false, json.name, json.name_len);
 	req.body.size = json.size;
 	if (request_add(x->protocols->service, x->c, &req))
 		return NULL;
@@ -233,7 +233,7 @@ static void post_array(const struct exchange *x)
 			return;
 		}
 	}
-	if (flood_has(x->protocols->service, x->c->fd, number)) {
+	if (flood_has(x->protocols->service, x->c->sid, number)) {
 		request_drop(x->protocols->service);
 		exchange_flood(&(struct exchange){ .protocols = x->protocols, .c = x->c, .req = x->req });
 		return;
@@ -272,7 +272,7 @@ bool may_send(const struct exchange *x, struct http_text path)
 
 void post_broadcast(const struct exchange *x, struct http_text path)
 {
-	struct topic_name everybody = action_everybody();
+	struct topic_name everybody = subscribe_everybody_name();
 
 	if (may_broadcast(x, path))
 		post_message(x, &everybody, &(struct message_names){ 0 });

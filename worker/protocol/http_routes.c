@@ -36,7 +36,7 @@ static uint32_t stream_transport(const struct http_request *req, bool page, bool
 /* Behind the answer's head: what stands before the first message. */
 static size_t put_greeting(const struct exchange *x, uint32_t transport, char *dst, size_t room)
 {
-	struct transport_hello hello = session_hello(x->protocols->base, x->c->fd);
+	struct transport_hello hello = session_hello(x->protocols->base, x->c->sid);
 
 	return room < TRANSPORT_NOTICE_MAX ? 0 : transport_greeting(transport, &hello, dst);
 }
@@ -51,7 +51,7 @@ static size_t stream_head(const struct exchange *x, uint32_t transport)
 	if (transport_group(transport) == GROUP_WEBSOCKET) {
 		len = websocket_answer(dst, room, x->req, websocket_protocol(x->req));
 	} else {
-		if (transport_group(transport) == GROUP_COMET && x->req->html)
+		if (transport_group(transport) == GROUP_JSON_LINES && x->req->html)
 			answer.type = LINES_SHOWN;
 		answer.fields = HTTP_STREAM_FIELDS;
 		len = http_stream(dst, room, &answer);
@@ -69,7 +69,7 @@ static bool next_name(void *names, struct topic_name *name)
 /* The number of the topic's record before the first one that the page will show. */
 static uint32_t page_base(const struct exchange *x)
 {
-	uint32_t sub = atomic_load_explicit(&session(x->protocols->base, x->c->fd)->subscriptions, memory_order_relaxed);
+	uint32_t sub = atomic_load_explicit(&session(x->protocols->base, x->c->sid)->subscriptions, memory_order_relaxed);
 
 	return sub ? x->protocols->base->slot.subscriptions[sub].number - 1 : 0;
 }
@@ -93,9 +93,9 @@ static void start_stream(const struct exchange *x, struct names names, uint32_t 
 	}
 	CRASH_POINT("stream-subscribed");
 	if (transport_has(transport, TRANSPORT_OWN_FRAMES))
-		session(x->protocols->base, x->c->fd)->page_base = page_base(x);
+		session(x->protocols->base, x->c->sid)->page_base = page_base(x);
 	if (!exchange_send(x, &o, x->protocols->base->scratch, stream_head(x, transport), true))
-		leave_all(x->protocols->topics, x->protocols->apart, x->c->fd, transport);
+		leave_all(x->protocols->topics, x->protocols->multi_topic, x->c->sid, transport);
 	else
 		CRASH_POINT("stream-started");
 }

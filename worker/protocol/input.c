@@ -23,9 +23,9 @@
 #define RETRY_US 10000			/* of a turn, for those whose publishing was put off */
 #define RECEIVES_A_TURN 8		/* of one connection that sends faster than it is read */
 
-_Static_assert(sizeof(struct flash_scan) <= sizeof(((struct lent_shm *)0)->scan), "a parser's state has room");
-_Static_assert(sizeof(struct http_scan) <= sizeof(((struct lent_shm *)0)->scan), "a parser's state has room");
-_Static_assert(sizeof(struct websocket_scan) <= sizeof(((struct lent_shm *)0)->scan), "a parser's state has room");
+_Static_assert(sizeof(struct flash_scan) <= sizeof(((struct buffer_shm *)0)->scan), "a parser's state has room");
+_Static_assert(sizeof(struct http_scan) <= sizeof(((struct buffer_shm *)0)->scan), "a parser's state has room");
+_Static_assert(sizeof(struct websocket_scan) <= sizeof(((struct buffer_shm *)0)->scan), "a parser's state has room");
 
 /* A stream over HTTP has nothing more to be told. */
 static bool ignore_step(struct protocols *protocols, struct cursor *c)
@@ -43,51 +43,51 @@ static bool (*const step_of[TRANSPORTS])(struct protocols *protocols, struct cur
 /* The rest of an incomplete frame stays in a buffer no larger than it needs. Its time begins now if anything was dealt with, from `begun` on. */
 static void keep_rest(struct protocols *protocols, struct cursor *c, uint64_t begun)
 {
-	struct session_state_shm st = session(protocols->base, c->fd)->state;
+	struct session_state_shm st = session(protocols->base, c->sid)->state;
 	size_t left = cursor_left(c);
 
 	if (c->at != begun) {
 		c->head->since = protocols->base->now;
 		if (st.transport == TRANSPORT_HTTP)
-			session(protocols->base, c->fd)->last_in = protocols->base->now;
+			session(protocols->base, c->sid)->last_in = protocols->base->now;
 	}
 	st.parsed = c->at;
 	if (left == 0 || st.flags & SESSION_CLOSE) {
-		st.in = LENT_NONE;
-	} else if (left < c->head->len && left < lend_room(&protocols->base->slot, st.in) / 4) {
-		uint32_t smaller = lend_take(&protocols->base->lend, left + left / 2);
+		st.in = BUFFER_NONE;
+	} else if (left < c->head->len && left < pool_room(&protocols->base->slot, st.in) / 4) {
+		uint32_t smaller = pool_take(&protocols->base->pool, left + left / 2);
 
-		if (smaller != LENT_NONE) {
-			struct lent_shm *head = lend_header(&protocols->base->slot, smaller);
+		if (smaller != BUFFER_NONE) {
+			struct buffer_shm *head = pool_header(&protocols->base->slot, smaller);
 
-			head->owner = (uint32_t)c->fd + 1;
+			head->owner = (uint32_t)c->sid + 1;
 			head->base = c->at;
 			head->len = (uint32_t)left;
 			head->since = c->head->since;
 			memcpy(head->scan, c->head->scan, sizeof(head->scan));
-			memcpy(lend_bytes(&protocols->base->slot, smaller), cursor_text(c), left);
+			memcpy(pool_bytes(&protocols->base->slot, smaller), cursor_text(c), left);
 			st.in = smaller;
 		}
 	}
 	CRASH_POINT("input-moved");
-	session_commit(protocols->base, c->fd, &st);
+	session_commit(protocols->base, c->sid, &st);
 }
 
-void input_stall(struct protocols *protocols, int fd)
+void input_stall(struct protocols *protocols, session_id sid)
 {
-	if (session_mark(protocols->base, fd, MARK_STALLED))
+	if (session_mark(protocols->base, sid, MARK_STALLED))
 		return;
-	if (base_push(&protocols->stalled, &protocols->stalled_count, &protocols->stalled_room, fd) < 0) {
-		session_abort(protocols->base, fd, COUNTER_no_buffer);
+	if (base_push(&protocols->stalled, &protocols->stalled_count, &protocols->stalled_room, sid) < 0) {
+		session_abort(protocols->base, sid, COUNTER_no_buffer);
 		return;
 	}
 	ev_timer_again(protocols->base->loop, &protocols->retry);
 }
 
 /* Whether answers that the client has not read hold up its input. */
-static bool output_is_blocked(struct protocols *protocols, int fd)
+static bool output_is_blocked(struct protocols *protocols, session_id sid)
 {
-	const struct session_state_shm *st = &session(protocols->base, fd)->state;
+	const struct session_state_shm *st = &session(protocols->base, sid)->state;
 
 	return st->out_end - st->out_start > SESSION_OUT_MAX;
 }
@@ -97,141 +97,141 @@ bool input_end_flood(struct protocols *protocols, struct cursor *c)
 	publish_batch_publish(protocols->service, c);
 	if (!c->stalled) {
 		base_count(protocols->base, COUNTER_closed_flood, 1);
-		session_end(protocols, c->fd, c->at + cursor_left(c), 429, FLOOD_MESSAGES);
+		session_end(protocols, c->sid, c->at + cursor_left(c), 429, FLOOD_MESSAGES);
 		c->stop = true;
 	}
 	return false;
 }
 
-static void end_flood(struct protocols *protocols, int fd)
+static void end_flood(struct protocols *protocols, session_id sid)
 {
 	base_count(protocols->base, COUNTER_closed_flood, 1);
-	session_end(protocols, fd, session(protocols->base, fd)->state.parsed, 429, FLOOD_BYTES);
+	session_end(protocols, sid, session(protocols->base, sid)->state.parsed, 429, FLOOD_BYTES);
 }
 
 static void count_units(struct protocols *protocols, struct cursor *c)
 {
-	flood_messages(protocols->service, c->fd, c->units);
+	flood_messages(protocols->service, c->sid, c->units);
 	c->units = 0;
 }
 
 /* Deals with all that is whole in the session's buffer. */
-static void input_parse(struct protocols *protocols, int fd)
+static void input_parse(struct protocols *protocols, session_id sid)
 {
-	const struct session_state_shm *st = &session(protocols->base, fd)->state;
+	const struct session_state_shm *st = &session(protocols->base, sid)->state;
 	struct cursor c = {
-		.fd = fd,
-		.head = lend_header(&protocols->base->slot, st->in),
-		.bytes = (const char *)lend_bytes(&protocols->base->slot, st->in),
+		.sid = sid,
+		.head = pool_header(&protocols->base->slot, st->in),
+		.bytes = (const char *)pool_bytes(&protocols->base->slot, st->in),
 		.at = st->parsed,
 	};
 	uint64_t begun = c.at;
 
 	CRASH_ON_INPUT(cursor_text(&c), cursor_left(&c));
-	while (cursor_left(&c) > 0 && !output_is_blocked(protocols, fd) && step_of[st->transport](protocols, &c))
+	while (cursor_left(&c) > 0 && !output_is_blocked(protocols, sid) && step_of[st->transport](protocols, &c))
 		count_units(protocols, &c);
 	count_units(protocols, &c);
 	publish_batch_publish(protocols->service, &c);
-	if (cursor_left(&c) > 0 && output_is_blocked(protocols, fd))
-		session_mark(protocols->base, fd, MARK_OUTPUT_BLOCKED);
+	if (cursor_left(&c) > 0 && output_is_blocked(protocols, sid))
+		session_mark(protocols->base, sid, MARK_OUTPUT_BLOCKED);
 	keep_rest(protocols, &c, begun);
 	if (c.stalled)
-		input_stall(protocols, fd);
+		input_stall(protocols, sid);
 }
 
 /* After sending: input that was held up by answers goes on, unless they still are in the way. */
-static void unblock(struct protocols *protocols, int fd)
+static void unblock(struct protocols *protocols, session_id sid)
 {
-	if (session_has(protocols->base, fd, MARK_OUTPUT_BLOCKED) && !(session(protocols->base, fd)->state.flags & SESSION_BEHIND)) {
-		session_unmark(protocols->base, fd, MARK_OUTPUT_BLOCKED);
-		input_stall(protocols, fd);
+	if (session_has(protocols->base, sid, MARK_OUTPUT_BLOCKED) && !(session(protocols->base, sid)->state.flags & SESSION_BEHIND)) {
+		session_unmark(protocols->base, sid, MARK_OUTPUT_BLOCKED);
+		input_stall(protocols, sid);
 	}
 }
 
-static void input_end(struct protocols *protocols, int fd);
+static void input_end(struct protocols *protocols, session_id sid);
 
 /* All that the peer has sent is dealt with, and it sends no more. True: the session may be gone. */
-static bool ended(struct protocols *protocols, int fd)
+static bool ended(struct protocols *protocols, session_id sid)
 {
-	if (!(session_has(protocols->base, fd, MARK_ENDED)) || session_has(protocols->base, fd, MARK_STALLED | MARK_OUTPUT_BLOCKED))
+	if (!(session_has(protocols->base, sid, MARK_ENDED)) || session_has(protocols->base, sid, MARK_STALLED | MARK_OUTPUT_BLOCKED))
 		return false;
-	session_unmark(protocols->base, fd, MARK_ENDED);
-	input_end(protocols, fd);
+	session_unmark(protocols->base, sid, MARK_ENDED);
+	input_end(protocols, sid);
 	return true;
 }
 
 /* The peer has sent its last byte. What is left is no whole frame. */
-static void input_end(struct protocols *protocols, int fd)
+static void input_end(struct protocols *protocols, session_id sid)
 {
-	const struct session_state_shm *st = &session(protocols->base, fd)->state;
+	const struct session_state_shm *st = &session(protocols->base, sid)->state;
 
-	if (session_has(protocols->base, fd, MARK_STALLED | MARK_OUTPUT_BLOCKED)) {
-		session_mark(protocols->base, fd, MARK_ENDED);	/* it has asked for more, which it is answered first */
-		session_watch(protocols->base, fd);
+	if (session_has(protocols->base, sid, MARK_STALLED | MARK_OUTPUT_BLOCKED)) {
+		session_mark(protocols->base, sid, MARK_ENDED);	/* it has asked for more, which it is answered first */
+		session_watch(protocols->base, sid);
 		return;
 	}
-	if (st->in != LENT_NONE && transport_has(st->transport, TRANSPORT_FRAMED))
-		session_end(protocols, fd, st->parsed, 400, "the connection ended within a frame");
-	output_flush(protocols->output, fd);
+	if (st->in != BUFFER_NONE && transport_has(st->transport, TRANSPORT_FRAMED))
+		session_end(protocols, sid, st->parsed, 400, "the connection ended within a frame");
+	output_flush(protocols->output, sid);
 	/* (One that is not behind and has something left is broken.) */
-	if (st->out != LENT_NONE && st->flags & SESSION_BEHIND && !(st->flags & SESSION_LINGER)) {
+	if (st->out != BUFFER_NONE && st->flags & SESSION_BEHIND && !(st->flags & SESSION_LINGER)) {
 		struct session_state_shm last = *st;
 
 		last.flags |= SESSION_CLOSE;
-		session_commit(protocols->base, fd, &last);
-		session_watch(protocols->base, fd);
+		session_commit(protocols->base, sid, &last);
+		session_watch(protocols->base, sid);
 	} else {
-		session_over(protocols->base, fd);
+		session_over(protocols->base, sid);
 	}
 }
 
 /* True when there is probably more: the buffer was filled, and all of it was dealt with or is part of a frame. */
-static bool take_in(struct protocols *protocols, int fd)
+static bool take_in(struct protocols *protocols, session_id sid)
 {
 	size_t n;
-	enum received what = receive(protocols->base, fd, &n);
+	enum received what = receive(protocols->base, sid, &n);
 
 	if (what == RECEIVED_NO_MEMORY)
-		protocols->base->no_memory(protocols->base->above, fd);
+		protocols->base->no_memory(protocols->base->above, sid);
 	else if (what == RECEIVED_END)
-		input_end(protocols, fd);
+		input_end(protocols, sid);
 	else if (what == RECEIVED_ERROR)
-		session_over(protocols->base, fd);
+		session_over(protocols->base, sid);
 	if (what != RECEIVED && what != RECEIVED_FULL)
 		return false;
-	if (flood_bytes(protocols->service, fd, n))
-		end_flood(protocols, fd);
+	if (flood_bytes(protocols->service, sid, n))
+		end_flood(protocols, sid);
 	else
-		input_parse(protocols, fd);
-	output_flush(protocols->output, fd);
-	unblock(protocols, fd);
-	session_watch(protocols->base, fd);
-	return what == RECEIVED_FULL && protocols->base->io[fd].events & EV_READ && !session(protocols->base, fd)->state.flags;
+		input_parse(protocols, sid);
+	output_flush(protocols->output, sid);
+	unblock(protocols, sid);
+	session_watch(protocols->base, sid);
+	return what == RECEIVED_FULL && protocols->base->io[sid].events & EV_READ && !session(protocols->base, sid)->state.flags;
 }
 
-void input_ready(struct protocols *protocols, int fd)
+void input_ready(struct protocols *protocols, session_id sid)
 {
-	base_on_input(protocols->base, fd);
-	if (session(protocols->base, fd)->state.flags & (SESSION_LINGER | SESSION_CLOSE))
-		receive_nothing(protocols->base, fd);
+	base_on_input(protocols->base, sid);
+	if (session(protocols->base, sid)->state.flags & (SESSION_LINGER | SESSION_CLOSE))
+		receive_nothing(protocols->base, sid);
 	else
-		for (int i = 0; i < RECEIVES_A_TURN && take_in(protocols, fd); i++)
+		for (int i = 0; i < RECEIVES_A_TURN && take_in(protocols, sid); i++)
 			;
 	base_on(protocols->base, -1);
 }
 
-void input_resume(struct protocols *protocols, int fd)
+void input_resume(struct protocols *protocols, session_id sid)
 {
-	base_on_input(protocols->base, fd);
+	base_on_input(protocols->base, sid);
 	/* We had it wait, and nobody read from it. */
-	lend_header(&protocols->base->slot, session(protocols->base, fd)->state.in)->since = protocols->base->now;
-	if (session(protocols->base, fd)->state.transport != TRANSPORT_HTTP)
-		session(protocols->base, fd)->last_in = protocols->base->now;
-	input_parse(protocols, fd);
-	output_flush(protocols->output, fd);
-	unblock(protocols, fd);
-	if (!ended(protocols, fd))
-		session_watch(protocols->base, fd);
+	pool_header(&protocols->base->slot, session(protocols->base, sid)->state.in)->since = protocols->base->now;
+	if (session(protocols->base, sid)->state.transport != TRANSPORT_HTTP)
+		session(protocols->base, sid)->last_in = protocols->base->now;
+	input_parse(protocols, sid);
+	output_flush(protocols->output, sid);
+	unblock(protocols, sid);
+	if (!ended(protocols, sid))
+		session_watch(protocols->base, sid);
 	base_on(protocols->base, -1);
 }
 
@@ -243,14 +243,14 @@ bool input_retry_stalled(struct protocols *protocols)
 	bool more;
 
 	for (i = 0; i < n && publish_ready(&protocols->base->hub, false) && base_clock() - since < RETRY_US; i++) {
-		int fd = protocols->stalled[i];
-		bool heavy = session_has(protocols->base, fd, MARK_HEAVY);
+		session_id sid = protocols->stalled[i];
+		bool heavy = session_has(protocols->base, sid, MARK_HEAVY);
 
 		if (heavy && !publish_ready(&protocols->base->hub, true)) {
 			if (!protocols->heavy_since)
 				protocols->heavy_since = protocols->base->now_ms;
 			if (protocols->base->now_ms - protocols->heavy_since < HEAVY_MS) {
-				protocols->stalled[kept++] = fd;
+				protocols->stalled[kept++] = sid;
 				continue;
 			}
 			protocols->base->hub.patient = true;	/* small ones alone fill the ring: now one of these comes first */
@@ -258,10 +258,10 @@ bool input_retry_stalled(struct protocols *protocols)
 		if (heavy)
 			protocols->heavy_since = 0;
 		/* (If it has no mark, it was closed meanwhile.) */
-		session_unmark(protocols->base, fd, MARK_HEAVY);
-		if (session_unmark(protocols->base, fd, MARK_STALLED) && !session_has(protocols->base, fd, MARK_OVER) &&
-		    session(protocols->base, fd)->state.in != LENT_NONE)
-			input_resume(protocols, fd);
+		session_unmark(protocols->base, sid, MARK_HEAVY);
+		if (session_unmark(protocols->base, sid, MARK_STALLED) && !session_has(protocols->base, sid, MARK_OVER) &&
+		    session(protocols->base, sid)->state.in != BUFFER_NONE)
+			input_resume(protocols, sid);
 		protocols->base->hub.patient = false;
 	}
 	more = i < protocols->stalled_count && publish_ready(&protocols->base->hub, false);

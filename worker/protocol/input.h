@@ -7,12 +7,12 @@
 #include "worker/session/cursor.h"
 #include "worker/protocol/protocols.h"
 
-void input_ready(struct protocols *protocols, int fd);	/* there is something to receive */
-void input_resume(struct protocols *protocols, int fd);	/* deals with what is in the session's buffer already */
-void input_stall(struct protocols *protocols, int fd);	/* input_resume() when others had their turn */
+void input_ready(struct protocols *protocols, session_id sid);	/* there is something to receive */
+void input_resume(struct protocols *protocols, session_id sid);	/* deals with what is in the session's buffer already */
+void input_stall(struct protocols *protocols, session_id sid);	/* input_resume() when others had their turn */
 bool input_retry_stalled(struct protocols *protocols);	/* true when some are left that could go on */
 
-/* One a transport: deals with one unit of the input (a frame, a request) at the cursor, if it is there whole. False when there is nothing more to do. */
+/* One for each transport: deals with one unit of the input (a frame, a request) at the cursor, if it is there whole. False: there is nothing more to do. */
 bool flash_step(struct protocols *protocols, struct cursor *c);
 bool packet_step(struct protocols *protocols, struct cursor *c);
 bool http_step(struct protocols *protocols, struct cursor *c);

@@ -27,7 +27,7 @@ static bool next_name(void *from, struct topic_name *name)
 
 	names->begun = true;
 	if (some)
-		*name = action_name(request_is_of_user(names->packet.op), names->packet.name, names->packet.name_len);
+		*name = subscribe_topic_name(request_is_of_user(names->packet.op), names->packet.name, names->packet.name_len);
 	return some;
 }
 
@@ -44,7 +44,7 @@ static void packet_next_request(const struct cursor *c, const struct packet_requ
 	if (p->kind != PACKET_REQUEST || p->op == REQUEST_PING)
 		return;
 	if (p->op == REQUEST_PUBLISH || p->op == REQUEST_SEND) {
-		req->names.one = action_name(request_is_of_user(p->op), p->name, p->name_len);
+		req->names.one = subscribe_topic_name(request_is_of_user(p->op), p->name, p->name_len);
 		req->body.size = packet_record(NULL, 0, p, &req->error);
 		return;
 	}
@@ -98,7 +98,7 @@ bool packet_step(struct protocols *protocols, struct cursor *c)
 	case PACKET_REFUSED:
 		break;
 	}
-	if (flood_has(protocols->service, c->fd, 1))
+	if (flood_has(protocols->service, c->sid, 1))
 		return end(protocols, c, &p, COUNTER_closed_flood, FLOOD_MESSAGES);
 	packet_next_request(c, &p, &names, &req);
 	request_serve(protocols->service, c, &req, &o);

@@ -12,7 +12,7 @@
 struct protocols {
 	struct base *base;
 	struct topics *topics;
-	struct apart *apart;
+	struct multi_topic *multi_topic;
 	struct output *output;
 	struct service *service;
 
@@ -20,7 +20,7 @@ struct protocols {
 	struct error_text why;		/* of the request at hand: what is wrong, if that has a word of the client's in it */
 
 	/* input.c */
-	int *stalled;			/* sessions whose publishing is put off */
+	session_id *stalled;			/* sessions whose publishing is put off */
 	uint32_t stalled_count, stalled_room;
 	uint64_t heavy_since;		/* since when large ones among them are passed over, milliseconds; 0: none is */
 	struct ev_timer retry;		/* runs while there are some: only a turn of the loop, in which they are tried again */

@@ -60,7 +60,7 @@ static bool next_name(void *from, struct topic_name *name)
 
 	if (!web_request_next_name(names->json, &names->left))
 		return false;
-	*name = action_name(request_is_of_user(names->json->kind), names->json->name, names->json->name_len);
+	*name = subscribe_topic_name(request_is_of_user(names->json->kind), names->json->name, names->json->name_len);
 	return true;
 }
 
@@ -84,7 +84,7 @@ static void websocket_next_request(struct protocols *protocols, const struct cur
 	if (r == 0 && json->kind == REQUEST_UNKNOWN)
 		req->error = "unknown action: subscribe, unsubscribe, publish, login, logout, send and ping are known";
 	else if (r == 0 && (json->kind == REQUEST_PUBLISH || json->kind == REQUEST_SEND))
-		req->names.one = action_name(request_is_of_user(json->kind), json->name, json->name_len);
+		req->names.one = subscribe_topic_name(request_is_of_user(json->kind), json->name, json->name_len);
 	else if (r == 0 && json->kind != REQUEST_PING)
 		req->names = (struct request_names){ .next = next_name, .from = names };
 }
@@ -129,11 +129,11 @@ static void control(struct protocols *protocols, struct cursor *c, const struct 
 
 bool websocket_step(struct protocols *protocols, struct cursor *c)
 {
-	bool stream = session(protocols->base, c->fd)->state.transport == TRANSPORT_WEBSOCKET_STREAM;
+	bool stream = session(protocols->base, c->sid)->state.transport == TRANSPORT_WEBSOCKET_STREAM;
 	struct websocket_event event;
 
 	websocket_next(cursor_text(c), cursor_left(c), (size_t)protocols->base->settings->max_frame, cursor_scan(c), protocols->base->scratch, &event);
-	if (event.kind != WEBSOCKET_MORE && event.kind != WEBSOCKET_BAD && event.kind != WEBSOCKET_CLOSE && flood_has(protocols->service, c->fd, 1))
+	if (event.kind != WEBSOCKET_MORE && event.kind != WEBSOCKET_BAD && event.kind != WEBSOCKET_CLOSE && flood_has(protocols->service, c->sid, 1))
 		return input_end_flood(protocols, c);
 	switch (event.kind) {
 	case WEBSOCKET_MORE:

@@ -13,11 +13,11 @@
  * Whether `messages` more would be too many in this second. It is asked before a message is dealt with: if so, the message is not, and the session
  * ends.
  */
-bool flood_has(struct service *service, int fd, unsigned messages);
+bool flood_has(struct service *service, session_id sid, unsigned messages);
 /* Counts bytes as they are received. True: there are too many in this second. */
-bool flood_bytes(struct service *service, int fd, size_t bytes);
-void flood_messages(struct service *service, int fd, unsigned messages);	/* counts messages that were dealt with */
+bool flood_bytes(struct service *service, session_id sid, size_t bytes);
+void flood_messages(struct service *service, session_id sid, unsigned messages);	/* counts messages that were dealt with */
 /* Takes back the count of messages that are put off: they count when they come again. */
-void flood_again(struct service *service, int fd, unsigned messages);
+void flood_again(struct service *service, session_id sid, unsigned messages);
 
 #endif

@@ -61,7 +61,7 @@ static void put_off(struct service *service, struct cursor *c, uint64_t at, bool
 	cursor_clear_scan(c);
 	cursor_stall(c);
 	if (heavy)
-		session_mark(service->base, c->fd, MARK_HEAVY);
+		session_mark(service->base, c->sid, MARK_HEAVY);
 	base_count(service->base, COUNTER_publish_deferred, 1);
 }
 
@@ -71,8 +71,8 @@ void publish_batch_publish(struct service *service, struct cursor *c)
 	bool heavy = false;
 
 	while (done < service->item_count) {
-		unsigned n = publish(&service->base->hub, service->base->number, c->fd, service->items + done, service->item_count - done);
-		struct session_state_shm st = session(service->base, c->fd)->state;
+		unsigned n = publish(&service->base->hub, service->base->number, c->sid, service->items + done, service->item_count - done);
+		struct session_state_shm st = session(service->base, c->sid)->state;
 
 		if (n == 0) {
 			heavy = errno == EBUSY;
@@ -82,12 +82,12 @@ void publish_batch_publish(struct service *service, struct cursor *c)
 		st.parsed = service->items[done - 1].parsed;
 		st.flags |= service->items[done - 1].flags;
 		CRASH_POINT("publish-unmarked");
-		session_commit(service->base, c->fd, &st);
+		session_commit(service->base, c->sid, &st);
 		CRASH_POINT("publish-marked");
 		publish_done(&service->base->hub, service->base->number);
 	}
 	if (done < service->item_count) {
-		flood_again(service, c->fd, service->item_count - done);
+		flood_again(service, c->sid, service->item_count - done);
 		put_off(service, c, done ? service->items[done - 1].parsed : c->batch_from, heavy);
 	}
 	publish_batch_drop(service);
@@ -103,7 +103,7 @@ int publish_batch_answered(struct service *service, struct cursor *c)
 {
 	int why;
 
-	if (publish_answered(&service->base->hub, service->base->number, c->fd, service->items, service->item_count) == 0) {
+	if (publish_answered(&service->base->hub, service->base->number, c->sid, service->items, service->item_count) == 0) {
 		CRASH_POINT("answer-unwritten");
 		return 0;
 	}

@@ -84,11 +84,11 @@ static bool next_name(const struct request_names *names, unsigned number, struct
  */
 static const char *subscribe_everybody(struct service *service, struct cursor *c, struct session_state_shm *st)
 {
-	struct topic_name everybody = action_everybody();
+	struct topic_name everybody = subscribe_everybody_name();
 
 	if (!service->base->settings->broadcast || transport_has(st->transport, TRANSPORT_OWN_FRAMES))
 		return NULL;
-	return action_subscribe(service, c->fd, st, &everybody);
+	return subscribe_add(service, c->sid, st, &everybody);
 }
 
 /* Subscribes the session to all names of the request. If that fails, a session that was to become a stream subscribes nothing. */
@@ -102,13 +102,13 @@ static void subscribe(struct service *service, struct cursor *c, const struct re
 		error = subscribe_everybody(service, c, &o->state);
 	}
 	for (unsigned n = 0; !error && next_name(&req->names, n, &name); n++)
-		error = action_subscribe(service, c->fd, &o->state, &name);
+		error = subscribe_add(service, c->sid, &o->state, &name);
 	if (!error)
 		return;
 	fail(o, 503, error);
 	if (req->becomes) {
-		leave_all(service->topics, service->apart, c->fd, req->transport);
-		o->state = session(service->base, c->fd)->state;
+		leave_all(service->topics, service->multi_topic, c->sid, req->transport);
+		o->state = session(service->base, c->sid)->state;
 	}
 }
 
@@ -117,7 +117,7 @@ static void unsubscribe(struct service *service, struct cursor *c, const struct 
 	struct topic_name name;
 
 	for (unsigned n = 0; next_name(&req->names, n, &name); n++)
-		action_unsubscribe(service, c->fd, &o->state, &name);
+		subscribe_remove(service, c->sid, &o->state, &name);
 }
 
 /* ---- requests ---- */
@@ -162,19 +162,19 @@ void request_serve(struct service *service, struct cursor *c, const struct reque
 
 struct outcome outcome_nothing(const struct service *service, const struct cursor *c)
 {
-	return (struct outcome){ .kind = OUTCOME_ANSWER, .state = session(service->base, c->fd)->state };
+	return (struct outcome){ .kind = OUTCOME_ANSWER, .state = session(service->base, c->sid)->state };
 }
 
 bool outcome_commit(struct service *service, struct cursor *c, struct outcome *o, uint64_t after, const void *answer, size_t len, uint32_t flags)
 {
-	bool room = !len || session_append(service->base, c->fd, &o->state, answer, len) == 0;
+	bool room = !len || session_append(service->base, c->sid, &o->state, answer, len) == 0;
 
 	if (room) {
 		o->state.parsed = after;
 		o->state.flags |= flags;
-		session_commit(service->base, c->fd, &o->state);
+		session_commit(service->base, c->sid, &o->state);
 	} else {
-		session_abort(service->base, c->fd, COUNTER_no_buffer);
+		session_abort(service->base, c->sid, COUNTER_no_buffer);
 	}
 	if (!room || flags & SESSION_CLOSE)
 		c->stop = true;

@@ -18,7 +18,7 @@ struct service {
 	struct base *base;
 	struct topics *topics;
 	struct streams *streams;
-	struct apart *apart;
+	struct multi_topic *multi_topic;
 
 	/* subscribe.c */
 	uint32_t subscriptions_spare;	/* how many subscriptions may be made before those of all slots are counted again */
@@ -30,7 +30,7 @@ struct service {
 	size_t item_used, item_room;
 
 	/* flood.c */
-	struct flood *flood;		/* by descriptor; NULL: nobody counts, as no limit is set */
+	struct flood *flood;		/* by session; NULL: nobody counts, as no limit is set */
 };
 
 #endif

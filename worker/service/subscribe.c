@@ -22,7 +22,7 @@
 #include "worker/delivery/stream.h"
 #include "worker/delivery/subscription_list.h"
 
-struct topic_name action_name(bool inbox, const char *name, size_t len)
+struct topic_name subscribe_topic_name(bool inbox, const char *name, size_t len)
 {
 	struct topic_name topic = { .len = (uint8_t)(len + inbox) };
 
@@ -32,7 +32,7 @@ struct topic_name action_name(bool inbox, const char *name, size_t len)
 	return topic;
 }
 
-struct topic_name action_everybody(void)
+struct topic_name subscribe_everybody_name(void)
 {
 	return (struct topic_name){ .len = 1, .bytes = { NAME_EVERYBODY } };
 }
@@ -88,22 +88,22 @@ static void leave_unsubscribed(struct service *service, uint32_t t)
  * The session is about to have a second topic: moves it apart. If the fan-out of the first topic has not served it everything yet, it is put
  * behind, and its own stream brings that. 0, or -1: no memory.
  */
-static int go_apart(struct service *service, int fd, struct session_state_shm *st)
+static int go_apart(struct service *service, session_id sid, struct session_state_shm *st)
 {
-	bool owed = !(st->flags & SESSION_BEHIND) && topics_owe(service->topics, fd, st->pos);
+	bool owed = !(st->flags & SESSION_BEHIND) && topics_owe(service->topics, sid, st->pos);
 
-	if (topics_move_apart(service->topics, st->transport, fd) < 0)
+	if (topics_move_apart(service->topics, st->transport, sid) < 0)
 		return -1;
 	if (owed) {
-		landed_defer(service->streams, fd);
-		st->flags |= session(service->base, fd)->state.flags & SESSION_BEHIND;
+		landed_defer(service->streams, sid);
+		st->flags |= session(service->base, sid)->state.flags & SESSION_BEHIND;
 	}
 	return 0;
 }
 
-const char *action_subscribe(struct service *service, int fd, struct session_state_shm *st, const struct topic_name *name)
+const char *subscribe_add(struct service *service, session_id sid, struct session_state_shm *st, const struct topic_name *name)
 {
-	struct session_shm *s = session(service->base, fd);
+	struct session_shm *s = session(service->base, sid);
 	struct subscription_shm *sub;
 	uint64_t tail, next;
 	uint32_t number, t = join(service, name, &tail, &next);
@@ -111,7 +111,7 @@ const char *action_subscribe(struct service *service, int fd, struct session_sta
 	if (t == TOPIC_NONE)
 		return "too many topics on this server (max_topics)";
 	CRASH_POINT("subscribe-joined");
-	if (links_find(service->topics, fd, t))
+	if (subscription_list_find(service->topics, sid, t))
 		return NULL;
 	if (s->count >= (uint64_t)service->base->settings->max_subscriptions) {
 		leave_unsubscribed(service, t);
@@ -124,8 +124,8 @@ const char *action_subscribe(struct service *service, int fd, struct session_sta
 	}
 	sub = &service->base->slot.subscriptions[number];
 	sub->topic = t;
-	if ((s->count == 1 && go_apart(service, fd, st) < 0) ||
-	    topics_add(service->topics, st->transport, fd, number, s->count > 0 || transport_has(st->transport, TRANSPORT_OWN_FRAMES)) < 0) {
+	if ((s->count == 1 && go_apart(service, sid, st) < 0) ||
+	    topics_add(service->topics, st->transport, sid, number, s->count > 0 || transport_has(st->transport, TRANSPORT_OWN_FRAMES)) < 0) {
 		topics_give_subscription(service->topics, number);
 		leave_unsubscribed(service, t);
 		return "out of memory";
@@ -136,7 +136,7 @@ const char *action_subscribe(struct service *service, int fd, struct session_sta
 	if (s->count == 0 && !(st->flags & SESSION_BEHIND) && st->pos < tail)
 		st->pos = tail;
 	CRASH_POINT("subscribe-filled");
-	links_add(service->topics, fd, number);
+	subscription_list_add(service->topics, sid, number);
 	CRASH_POINT("subscribe-linked");
 	s->count++;
 	base_count(service->base, COUNTER_subscribed, 1);
@@ -155,32 +155,32 @@ static uint32_t find_topic(struct service *service, const struct topic_name *nam
 	return t;
 }
 
-void action_unsubscribe(struct service *service, int fd, struct session_state_shm *st, const struct topic_name *name)
+void subscribe_remove(struct service *service, session_id sid, struct session_state_shm *st, const struct topic_name *name)
 {
-	uint32_t t = find_topic(service, name), number = t == TOPIC_NONE ? 0 : links_find(service->topics, fd, t);
+	uint32_t t = find_topic(service, name), number = t == TOPIC_NONE ? 0 : subscription_list_find(service->topics, sid, t);
 
 	if (!number)
 		return;
-	partial_hold(service->streams->partial, fd, st);
-	links_remove(service->topics, fd, number);
+	partial_hold(service->streams->partial, sid, st);
+	subscription_list_remove(service->topics, sid, number);
 	CRASH_POINT("unsubscribe-unlinked");
-	session(service->base, fd)->count--;
+	session(service->base, sid)->count--;
 	topics_remove(service->topics, st->transport, number);
-	apart_changed(service->apart, fd);
+	multi_topic_changed(service->multi_topic, sid);
 	CRASH_POINT("unsubscribe-left");
 	topics_give_subscription(service->topics, number);
 	base_count(service->base, COUNTER_unsubscribed, 1);
 	atomic_fetch_sub_explicit(&service->base->self->subscriptions, 1, memory_order_relaxed);
 }
 
-void action_join_everybody(struct service *service, int fd)
+void subscribe_join_everybody(struct service *service, session_id sid)
 {
-	struct session_state_shm st = session(service->base, fd)->state;
-	struct topic_name name = action_everybody();
+	struct session_state_shm st = session(service->base, sid)->state;
+	struct topic_name name = subscribe_everybody_name();
 
 	if (!service->base->settings->broadcast || st.transport == TRANSPORT_HTTP || transport_has(st.transport, TRANSPORT_OWN_FRAMES) ||
 	    st.flags & (SESSION_CLOSE | SESSION_LINGER))
 		return;
-	if (action_subscribe(service, fd, &st, &name) == NULL)
-		session_commit(service->base, fd, &st);
+	if (subscribe_add(service, sid, &st, &name) == NULL)
+		session_commit(service->base, sid, &st);
 }

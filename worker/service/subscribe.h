@@ -12,15 +12,15 @@ struct topic_name {
 	uint8_t len;
 	char bytes[TOPIC_NAME_MAX];
 };
-struct topic_name action_name(bool inbox, const char *name, size_t len);	/* the name of a topic, or of a user's inbox */
-struct topic_name action_everybody(void);					/* the name of what goes to every connection */
+struct topic_name subscribe_topic_name(bool inbox, const char *name, size_t len);	/* the name of a topic, or of a user's inbox */
+struct topic_name subscribe_everybody_name(void);					/* the name of what goes to every connection */
 /*
- * These change the session's subscriptions at once, and its state in *st, which the caller commits. action_subscribe() returns NULL, or why not. It
+ * These change the session's subscriptions at once, and its state in *st, which the caller commits. subscribe_add() returns NULL, or why not. It
  * subscribes for st->transport, which may be what the session is about to become.
  */
-const char *action_subscribe(struct service *service, int fd, struct session_state_shm *st, const struct topic_name *name);
-void action_unsubscribe(struct service *service, int fd, struct session_state_shm *st, const struct topic_name *name);
+const char *subscribe_add(struct service *service, session_id sid, struct session_state_shm *st, const struct topic_name *name);
+void subscribe_remove(struct service *service, session_id sid, struct session_state_shm *st, const struct topic_name *name);
 /* Subscribes the session to what goes to everybody, if `broadcast` is on, and commits that. */
-void action_join_everybody(struct service *service, int fd);
+void subscribe_join_everybody(struct service *service, session_id sid);
 
 #endif

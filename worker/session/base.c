@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-int base_push(int **list, uint32_t *count, uint32_t *room, int fd)
+int base_push(int **list, uint32_t *count, uint32_t *room, session_id sid)
 {
 	if (*count == *room) {
 		uint32_t more = *room ? 2 * *room : 64;
@@ -17,7 +17,7 @@ int base_push(int **list, uint32_t *count, uint32_t *room, int fd)
 		*list = p;
 		*room = more;
 	}
-	(*list)[(*count)++] = fd;
+	(*list)[(*count)++] = sid;
 	return 0;
 }
 

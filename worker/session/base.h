@@ -10,9 +10,15 @@
 #include <stdint.h>
 
 #include "shm/hub.h"
-#include "shm/lend.h"
+#include "shm/buffer_pool.h"
 #include "shm/settings.h"
 #include "shm/slot.h"
+
+/*
+ * The number of a session in the slot's table. Its connection's descriptor is asked for where the kernel is: today a connection has one session, and
+ * both are the same number; of several sessions on one connection, each will have a number of its own.
+ */
+typedef int session_id;
 
 struct base {
 	const struct settings *settings;
@@ -20,11 +26,11 @@ struct base {
 	struct hub hub;
 	struct hub_slot_shm *self;	/* the slot's part of the hub */
 	struct slot slot;
-	struct lend lend;
+	struct buffer_pool pool;
 
 	struct ev_loop *loop;
-	struct ev_io *io;		/* the sessions' watchers, by descriptor */
-	int *over;			/* sessions whose connection is over; the loop closes them */
+	struct ev_io *io;		/* the sessions' watchers, by number */
+	session_id *over;			/* sessions whose connection is over; the loop closes them */
 	uint32_t over_count;
 	uint32_t now;			/* CLOCK_MONOTONIC in seconds, as of the last base_beat() */
 	uint64_t now_ms;		/* the same in milliseconds */
@@ -33,11 +39,11 @@ struct base {
 
 	/* ---- functions of higher storeys, for lower ones to call; `above` is their first argument ---- */
 	void *above;
-	/* Disconnects other sessions until `bytes` more may be lent to session `fd` (-1: to none in particular). False: that is not possible. */
-	bool (*make_room)(void *above, int fd, size_t bytes);
-	void (*no_memory)(void *above, int fd);			/* ends a session for which there is no memory */
+	/* Disconnects other sessions until `bytes` more may be had by session `sid` (-1: to none in particular). False: that is not possible. */
+	bool (*make_room)(void *above, session_id sid, size_t bytes);
+	void (*no_memory)(void *above, session_id sid);			/* ends a session for which there is no memory */
 	/* Called before a session's state changes from one to the other, if it is in the middle of a frame in at least one of them. */
-	void (*cut_moved)(void *above, int fd, const struct session_state_shm *from, const struct session_state_shm *to);
+	void (*cut_moved)(void *above, session_id sid, const struct session_state_shm *from, const struct session_state_shm *to);
 };
 
 /* Gives a sign of life and reads the clock. To be called once a turn of the loop, and now and then during longer work. */
@@ -47,22 +53,22 @@ static inline void base_count(struct base *base, enum counter counter, uint64_t 
 {
 	hub_count(&base->hub, base->number, counter, n);
 }
-int base_push(int **list, uint32_t *count, uint32_t *room, int fd);	/* appends; -1: no memory */
+int base_push(int **list, uint32_t *count, uint32_t *room, session_id sid);	/* appends; -1: no memory */
 
 /*
- * Notes which session the worker is dealing with, so that a death in between can be blamed on it (shm/blame.h). base_on_input(): it handles the
+ * Notes which session the worker is dealing with, so that a death in between can be blamed on it (shm/attribution.h). base_on_input(): it handles the
  * session's input. base_on(): it does something else for the session; with -1, it deals with no session.
  */
-static inline void base_on_input(struct base *base, int fd)
+static inline void base_on_input(struct base *base, session_id sid)
 {
 	/* The fence keeps the compiler from touching the session before it is noted. */
-	atomic_store_explicit(&base->slot.shm->working_on, (uint32_t)fd + 1, memory_order_release);
+	atomic_store_explicit(&base->slot.shm->working_on, (uint32_t)sid + 1, memory_order_release);
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
-static inline void base_on(struct base *base, int fd)
+static inline void base_on(struct base *base, session_id sid)
 {
-	atomic_store_explicit(&base->slot.shm->working_on, fd < 0 ? 0 : ((uint32_t)fd + 1) | WORKING_ELSE, memory_order_release);
+	atomic_store_explicit(&base->slot.shm->working_on, sid < 0 ? 0 : ((uint32_t)sid + 1) | WORKING_ELSE, memory_order_release);
 	atomic_signal_fence(memory_order_seq_cst);
 }
 

@@ -14,8 +14,8 @@
 
 /* Positions count the bytes of input since the connection was opened. */
 struct cursor {
-	int fd;
-	struct lent_shm *head;
+	session_id sid;
+	struct buffer_shm *head;
 	const char *bytes;
 	uint64_t at;			/* position of the next byte to be parsed */
 	uint64_t batch_from;		/* position at which the batch's first message begins */

@@ -8,38 +8,38 @@
 
 #include "shm/crash.h"
 
-struct session_shm *session(const struct base *base, int fd)
+struct session_shm *session(const struct base *base, session_id sid)
 {
-	return slot_session(&base->slot, fd);
+	return slot_session(&base->slot, sid);
 }
 
-static int wanted_events(const struct base *base, int fd)
+static int wanted_events(const struct base *base, session_id sid)
 {
-	const struct session_state_shm *st = &session(base, fd)->state;
+	const struct session_state_shm *st = &session(base, sid)->state;
 	int events = 0;
 
-	if (session_has(base, fd, MARK_OVER))
+	if (session_has(base, sid, MARK_OVER))
 		return 0;
 	if (st->flags & SESSION_LINGER)
 		return EV_READ;
 	if (st->flags & SESSION_BEHIND)
 		events |= EV_WRITE;
-	if (!(st->flags & SESSION_CLOSE) && !session_has(base, fd, MARK_STALLED | MARK_ENDED) && st->out_end - st->out_start <= SESSION_OUT_MAX)
+	if (!(st->flags & SESSION_CLOSE) && !session_has(base, sid, MARK_STALLED | MARK_ENDED) && st->out_end - st->out_start <= SESSION_OUT_MAX)
 		events |= EV_READ;
 	return events;
 }
 
-void session_watch(struct base *base, int fd)
+void session_watch(struct base *base, session_id sid)
 {
-	struct ev_io *io = &base->io[fd];
-	int events = wanted_events(base, fd);
+	struct ev_io *io = &base->io[sid];
+	int events = wanted_events(base, sid);
 
 	if (ev_is_active(io)) {
 		if ((io->events & (EV_READ | EV_WRITE)) == events)
 			return;
 		ev_io_stop(base->loop, io);
 	}
-	ev_io_set(io, fd, events);
+	ev_io_set(io, sid, events);
 	if (events)
 		ev_io_start(base->loop, io);
 }
@@ -54,17 +54,17 @@ static void count_behind(struct base *base, bool more)
 	base_count(base, COUNTER_behind, 1);
 }
 
-void session_commit(struct base *base, int fd, const struct session_state_shm *st)
+void session_commit(struct base *base, session_id sid, const struct session_state_shm *st)
 {
-	const struct session_state_shm was = session(base, fd)->state;
+	const struct session_state_shm was = session(base, sid)->state;
 
 	if ((was.flags | st->flags) & SESSION_CUT)
-		base->cut_moved(base->above, fd, &was, st);
-	slot_commit(&base->slot, fd, st);
+		base->cut_moved(base->above, sid, &was, st);
+	slot_commit(&base->slot, sid, st);
 	if (was.in != st->in)
-		lend_give(&base->lend, was.in);
+		pool_give(&base->pool, was.in);
 	if (was.out != st->out)
-		lend_give(&base->lend, was.out);
+		pool_give(&base->pool, was.out);
 	if ((was.flags ^ st->flags) & SESSION_BEHIND)
 		count_behind(base, st->flags & SESSION_BEHIND);
 	if (was.transport != st->transport) {
@@ -78,20 +78,20 @@ void session_count(struct base *base, uint32_t transport, int n)
 	atomic_fetch_add_explicit(&base->self->by_transport[transport_group(transport)], (uint32_t)n, memory_order_relaxed);
 }
 
-void session_over(struct base *base, int fd)
+void session_over(struct base *base, session_id sid)
 {
-	if (session_mark(base, fd, MARK_OVER))
+	if (session_mark(base, sid, MARK_OVER))
 		return;
-	base->over[base->over_count++] = fd;		/* the list has room for all sessions */
-	session_watch(base, fd);
+	base->over[base->over_count++] = sid;		/* the list has room for all sessions */
+	session_watch(base, sid);
 }
 
-void session_abort(struct base *base, int fd, enum counter why)
+void session_abort(struct base *base, session_id sid, enum counter why)
 {
 	base_count(base, why, 1);
 	/* If the worker dies before the loop closes the session, its successor finds the connection broken. */
-	shutdown(fd, SHUT_RDWR);
-	session_over(base, fd);
+	shutdown(session_fd(base, sid), SHUT_RDWR);
+	session_over(base, sid);
 }
 
 int session_next_over(struct base *base)
@@ -99,67 +99,67 @@ int session_next_over(struct base *base)
 	return base->over_count > 0 ? base->over[--base->over_count] : -1;
 }
 
-void session_forfeit(struct base *base, int fd)
+void session_forfeit(struct base *base, session_id sid)
 {
-	struct session_state_shm st = session(base, fd)->state;
+	struct session_state_shm st = session(base, sid)->state;
 
 	st.flags = SESSION_CLOSE | SESSION_LINGER;
-	st.in = st.out = LENT_NONE;
+	st.in = st.out = BUFFER_NONE;
 	st.out_start = st.out_end = st.cut = 0;
 	st.last_out = base->now;
-	session_commit(base, fd, &st);
+	session_commit(base, sid, &st);
 }
 
-uint32_t session_buffer(struct base *base, int fd, size_t bytes)
+uint32_t session_buffer(struct base *base, session_id sid, size_t bytes)
 {
-	uint32_t ref = lend_take(&base->lend, bytes);
+	uint32_t ref = pool_take(&base->pool, bytes);
 
-	if (ref == LENT_NONE && bytes <= lend_room_max(&base->slot) && base->make_room(base->above, fd, bytes + LEND_MORE))
-		ref = lend_take(&base->lend, bytes);
-	if (ref != LENT_NONE)
-		lend_header(&base->slot, ref)->owner = (uint32_t)(fd + 1);
+	if (ref == BUFFER_NONE && bytes <= pool_room_max(&base->slot) && base->make_room(base->above, sid, bytes + BUFFER_MORE))
+		ref = pool_take(&base->pool, bytes);
+	if (ref != BUFFER_NONE)
+		pool_header(&base->slot, ref)->owner = (uint32_t)(sid + 1);
 	return ref;
 }
 
-bool session_buffer_grow(struct base *base, int fd, uint32_t ref, size_t bytes)
+bool session_buffer_grow(struct base *base, session_id sid, uint32_t ref, size_t bytes)
 {
-	return lend_grow(&base->lend, ref, bytes) == 0 || (base->make_room(base->above, fd, bytes) && lend_grow(&base->lend, ref, bytes) == 0);
+	return pool_grow(&base->pool, ref, bytes) == 0 || (base->make_room(base->above, sid, bytes) && pool_grow(&base->pool, ref, bytes) == 0);
 }
 
-int session_append(struct base *base, int fd, struct session_state_shm *st, const void *bytes, size_t len)
+int session_append(struct base *base, session_id sid, struct session_state_shm *st, const void *bytes, size_t len)
 {
 	uint32_t left = st->out_end - st->out_start;
 
-	if (st->out == LENT_NONE || lend_room(&base->slot, st->out) - st->out_end < len) {
-		uint32_t bigger = session_buffer(base, fd, left + len);
+	if (st->out == BUFFER_NONE || pool_room(&base->slot, st->out) - st->out_end < len) {
+		uint32_t bigger = session_buffer(base, sid, left + len);
 
-		if (bigger == LENT_NONE)
+		if (bigger == BUFFER_NONE)
 			return -1;
 		if (left)
-			memcpy(lend_bytes(&base->slot, bigger), lend_bytes(&base->slot, st->out) + st->out_start, left);
-		if (st->out != session(base, fd)->state.out)
-			lend_give(&base->lend, st->out);	/* no committed state names it */
+			memcpy(pool_bytes(&base->slot, bigger), pool_bytes(&base->slot, st->out) + st->out_start, left);
+		if (st->out != session(base, sid)->state.out)
+			pool_give(&base->pool, st->out);	/* no committed state names it */
 		st->out = bigger;
 		st->out_start = 0;
 		st->out_end = left;
-	} else if (!session_buffer_grow(base, fd, st->out, st->out_end + len)) {
+	} else if (!session_buffer_grow(base, sid, st->out, st->out_end + len)) {
 		return -1;
 	}
-	memcpy(lend_bytes(&base->slot, st->out) + st->out_end, bytes, len);
+	memcpy(pool_bytes(&base->slot, st->out) + st->out_end, bytes, len);
 	st->out_end += (uint32_t)len;
 	return 0;
 }
 
-bool session_answer(struct base *base, int fd, uint64_t parsed, const void *bytes, size_t len)
+bool session_answer(struct base *base, session_id sid, uint64_t parsed, const void *bytes, size_t len)
 {
-	struct session_state_shm st = session(base, fd)->state;
+	struct session_state_shm st = session(base, sid)->state;
 
-	if (session_append(base, fd, &st, bytes, len) < 0) {
-		session_abort(base, fd, COUNTER_no_buffer);
+	if (session_append(base, sid, &st, bytes, len) < 0) {
+		session_abort(base, sid, COUNTER_no_buffer);
 		return false;
 	}
 	st.parsed = parsed;
-	session_commit(base, fd, &st);
+	session_commit(base, sid, &st);
 	return true;
 }
 
@@ -173,9 +173,9 @@ static uint32_t retry_of(const struct base *base, const uint8_t *token)
 	return retry / 2 + random % (retry + 1);
 }
 
-struct transport_hello session_hello(const struct base *base, int fd)
+struct transport_hello session_hello(const struct base *base, session_id sid)
 {
-	const uint8_t *token = session(base, fd)->token;
+	const uint8_t *token = session(base, sid)->token;
 
 	return (struct transport_hello){
 		.now = hub_now(), .token = token, .retry = retry_of(base, token), .broadcast = base->settings->broadcast,

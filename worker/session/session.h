@@ -13,7 +13,14 @@
 #define SESSION_SHARE (256 * 1024)	/* bytes sent to one session before others get their turn */
 #define SESSION_OUT_MAX 16384		/* bytes of unsent answers, beyond which a session's input waits, too */
 
-struct session_shm *session(const struct base *base, int fd);
+struct session_shm *session(const struct base *base, session_id sid);
+
+/* The descriptor of its connection. */
+static inline int session_fd(const struct base *base, session_id sid)
+{
+	(void)base;
+	return sid;
+}
 
 /* Marks of a session, in the data of its watcher, which has room for eight (heartbeat.c keeps times beside them). They are the worker's own; its
  * successor sets them anew. */
@@ -28,61 +35,61 @@ enum {
 	MARK_HEAVY = 64,		/* with MARK_STALLED: its messages are large, and put off earlier than small ones (publish_ready()) */
 };
 /* Set or clear a mark. They return whether it was set before. */
-static inline bool session_mark(struct base *base, int fd, uintptr_t mark)
+static inline bool session_mark(struct base *base, session_id sid, uintptr_t mark)
 {
-	bool was = (uintptr_t)base->io[fd].data & mark;
+	bool was = (uintptr_t)base->io[sid].data & mark;
 
-	base->io[fd].data = (void *)((uintptr_t)base->io[fd].data | mark);
+	base->io[sid].data = (void *)((uintptr_t)base->io[sid].data | mark);
 	return was;
 }
 
-static inline bool session_unmark(struct base *base, int fd, uintptr_t mark)
+static inline bool session_unmark(struct base *base, session_id sid, uintptr_t mark)
 {
-	bool was = (uintptr_t)base->io[fd].data & mark;
+	bool was = (uintptr_t)base->io[sid].data & mark;
 
-	base->io[fd].data = (void *)((uintptr_t)base->io[fd].data & ~mark);
+	base->io[sid].data = (void *)((uintptr_t)base->io[sid].data & ~mark);
 	return was;
 }
-static inline bool session_has(const struct base *base, int fd, uintptr_t marks)
+static inline bool session_has(const struct base *base, session_id sid, uintptr_t marks)
 {
-	return (uintptr_t)base->io[fd].data & marks;
+	return (uintptr_t)base->io[sid].data & marks;
 }
 
 /* Watches the connection for what the session's state and marks ask for. */
-void session_watch(struct base *base, int fd);
+void session_watch(struct base *base, session_id sid);
 /* Replaces the session's state in one step (slot_commit()), and gives back the buffers that the new state no longer names. */
-void session_commit(struct base *base, int fd, const struct session_state_shm *st);
+void session_commit(struct base *base, session_id sid, const struct session_state_shm *st);
 /* Adds `n`, 1 or -1, to the number of connections that speak the transport. */
 void session_count(struct base *base, uint32_t transport, int n);
 
 /* Has the loop close the session: its peer has closed the connection, it is broken, or its time is up. */
-void session_over(struct base *base, int fd);
+void session_over(struct base *base, session_id sid);
 /* Shuts the connection both ways, counts `why`, and has the loop close the session. What was sent before may still arrive. */
-void session_abort(struct base *base, int fd, enum counter why);
+void session_abort(struct base *base, session_id sid, enum counter why);
 /*
  * Takes from the session its buffers and the frame that it is in the middle of. From then on it only waits for its peer to close (SESSION_LINGER),
  * which needs no memory.
  */
-void session_forfeit(struct base *base, int fd);
+void session_forfeit(struct base *base, session_id sid);
 /* Takes a session out of the list of those that are over, for the loop to close it. -1: the list is empty. */
 int session_next_over(struct base *base);
 
 /*
- * lend_take() and lend_grow() for session `fd` (-1: for no session in particular). If no more may be lent, other sessions are disconnected for it
- * (base.make_room). LENT_NONE or false: there is no room all the same.
+ * pool_take() and pool_grow() for session `sid` (-1: for no session in particular). If there is no more to be had, other sessions are disconnected for it
+ * (base.make_room). BUFFER_NONE or false: there is no room all the same.
  */
-uint32_t session_buffer(struct base *base, int fd, size_t bytes);
-bool session_buffer_grow(struct base *base, int fd, uint32_t ref, size_t bytes);
+uint32_t session_buffer(struct base *base, session_id sid, size_t bytes);
+bool session_buffer_grow(struct base *base, session_id sid, uint32_t ref, size_t bytes);
 
 /* What the session's greeting depends on. */
-struct transport_hello session_hello(const struct base *base, int fd);
+struct transport_hello session_hello(const struct base *base, session_id sid);
 
 /* Appends bytes to the out buffer of `st`, which the caller commits. They are sent before any record of the ring. -1: no buffer. */
-int session_append(struct base *base, int fd, struct session_state_shm *st, const void *bytes, size_t len);
+int session_append(struct base *base, session_id sid, struct session_state_shm *st, const void *bytes, size_t len);
 /*
  * Appends bytes to the out buffer and commits, together with `parsed`. It does not send: output_flush() does. False: there is no buffer, and the
  * session is aborted.
  */
-bool session_answer(struct base *base, int fd, uint64_t parsed, const void *bytes, size_t len);
+bool session_answer(struct base *base, session_id sid, uint64_t parsed, const void *bytes, size_t len);
 
 #endif

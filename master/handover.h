@@ -1,9 +1,10 @@
 /*
- * The heritage: all that a process of ours hands to the program it executes, as one msgpack map in a memfd: the master to a keeper, a
- * keeper to itself (reload), the master to itself (upgrade). Keyed by name, so that another version can read it.
+ * The handover state: all that a process hands to the program that it executes, as one msgpack map in a memfd. The master gives it to a keeper,
+ * a keeper to itself (reload), the master to itself (upgrade). Its members have names, so that another version can read it; the names, and
+ * the option --heritage that passes the memfd, are those that earlier versions know, and stay.
  */
-#ifndef MASTER_HERITAGE_H
-#define MASTER_HERITAGE_H
+#ifndef MASTER_HANDOVER_H
+#define MASTER_HANDOVER_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,9 +13,9 @@
 #include "master/socket_file.h"
 #include "shm/hub_shm.h"
 
-#define HERITAGE_VERSION 1
+#define HANDOVER_VERSION 1
 
-struct heritage_listener {
+struct handover_listener {
 	int fd;
 	int proto;
 	char url[128];			/* as configured */
@@ -22,7 +23,7 @@ struct heritage_listener {
 	struct socket_file file;	/* of a Unix socket */
 };
 
-struct heritage_slot {
+struct handover_slot {
 	bool used;
 	bool draining;			/* takes no new connections, and ends with its last one */
 	int segment;			/* descriptor of its slot segment */
@@ -30,20 +31,20 @@ struct heritage_slot {
 	uint32_t keeper;		/* process id; master only */
 };
 
-/* What a program that is on trial goes back to: the old one, with what it had. */
-struct heritage_before {
+/* What the master goes back to if the new program's canary fails: the old program, with what it had. */
+struct handover_fallback {
 	bool there;
 	int program;			/* descriptors */
 	int hub;			/* of another layout; -1: it is the same */
 	int segment[INDEX_SLOTS_MAX];	/* with such a hub */
 	struct settings settings;
-	struct heritage_listener listen[LISTENERS_MAX];
+	struct handover_listener listen[LISTENERS_MAX];
 	unsigned listeners;
 };
 
-#define HERITAGE_TEXT_MAX 512
+#define HANDOVER_TEXT_MAX 512
 
-struct heritage {
+struct handover {
 	uint32_t layout;		/* HUB_LAYOUT of the writer */
 	struct settings settings;
 	char program[4096];		/* where the next program is looked for: the path by which the first master was called */
@@ -57,28 +58,28 @@ struct heritage {
 	int caller;			/* master only: the janusctl that waits for the end of a reload; -1 none */
 	uint32_t snapshot_version;	/* SNAPSHOT_VERSION of the writer */
 	int snapshot;			/* descriptor of a snapshot: the master's of the hub, a keeper's of its slot; -1 none */
-	bool fresh;			/* to a keeper: the segments are others, and sent along */
-	bool restore;			/* and are to be filled from its snapshot */
-	uint32_t roll;			/* counts reloads */
-	bool trial;			/* to a keeper: its program must show that its workers live */
-	int trial_slot;			/* master only: whose keeper that was; -1 none */
+	bool new_segments;		/* to a keeper: hub and slot segment are other ones than before, and are sent along */
+	bool restore;			/* to a keeper: and the new ones are to be filled from its snapshot */
+	uint32_t reload_number;		/* counts reloads */
+	bool canary;			/* to a keeper: it is the first one to get the program, whose workers must show that they live */
+	int canary_slot;		/* master only: whose keeper that was; -1 none */
 	bool again;			/* master only: another reload was asked for meanwhile */
-	char failed[HERITAGE_TEXT_MAX];	/* master only: why the new program failed, so that the old one is back; "" it did not */
-	struct heritage_before before;	/* master only */
+	char failed[HANDOVER_TEXT_MAX];	/* master only: why the new program failed, so that the old one is back; "" it did not */
+	struct handover_fallback fallback;	/* master only */
 	uint64_t died;			/* keeper: when its worker died or left, microseconds since 1970 */
 	uint64_t started;		/* when the master began, seconds since 1970 */
 	int wake[INDEX_SLOTS_MAX];
-	struct heritage_listener listen[LISTENERS_MAX];
+	struct handover_listener listen[LISTENERS_MAX];
 	unsigned listeners;
-	struct heritage_listener dropped[LISTENERS_MAX];	/* to the next master: no longer wanted; their files are to go. fd -1 */
+	struct handover_listener dropped[LISTENERS_MAX];	/* to the next master: no longer wanted; their files are to go. fd -1 */
 	unsigned dropped_count;
-	struct heritage_slot slots[INDEX_SLOTS_MAX];
+	struct handover_slot slots[INDEX_SLOTS_MAX];
 };
 
-/* A memfd with the heritage, not close-on-exec; -1 with errno. */
-int heritage_write(const struct heritage *h);
+/* A memfd with the handover state, not close-on-exec; -1 with errno. */
+int handover_write(const struct handover *h);
 
 /* Reads and closes it. 0; or -1 with errno: EPROTO when it is none, or of a version that can't be read. */
-int heritage_read(struct heritage *h, int fd);
+int handover_read(struct handover *h, int fd);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Freezing: before a program whose layout of shared memory differs takes over, every worker leaves its sessions as a snapshot and
- * goes, while its keeper holds the connections. Then nobody changes anything any more, and the hub's snapshot is written.
+ * Quiescing: before a program whose layout of shared memory differs takes over, every worker writes its sessions into a snapshot and ends,
+ * while its keeper holds the connections. Once all have, nobody changes shared memory any more, and the hub's snapshot can be written.
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -15,18 +15,18 @@
 #define POLL 0.002		/* seconds */
 #define PATIENCE_MS 60000	/* a slot with very many sessions; a worker that hangs is its keeper's affair, who says so */
 
-static bool all_frozen(const struct master *m)
+static bool all_quiesced(const struct master *m)
 {
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
-		if (m->h.slots[i].used && atomic_load(&m->hub.shm->slot[i].state) != SLOT_FROZEN)
+		if (m->h.slots[i].used && atomic_load(&m->hub.shm->slot[i].state) != SLOT_QUIESCED)
 			return false;
 	return true;
 }
 
-void freeze_undo(struct master *m)
+void quiesce_undo(struct master *m)
 {
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
-		if (m->h.slots[i].used && m->h.slots[i].keeper && slots_order(m, i, ORDER_THAW) < 0)
+		if (m->h.slots[i].used && m->h.slots[i].keeper && slots_order(m, i, ORDER_RESUME) < 0)
 			log_error("slot %u can't be told to go on", i);
 }
 
@@ -47,9 +47,9 @@ static const char *failure(struct master *m)
 		return "the server is stopping";
 	if (slots_lost(m))
 		return "a keeper died while the workers left their snapshots; the old program goes on";
-	if (refusals(m) != m->freeze_refusals)
+	if (refusals(m) != m->quiesce_refusals)
 		return "a worker could not leave its snapshot (the log says why); the old program goes on";
-	if (restarts_now() >= m->freeze_deadline)
+	if (restarts_now() >= m->quiesce_deadline)
 		return "the workers did not leave their snapshots in time; the old program goes on";
 	return NULL;
 }
@@ -61,26 +61,26 @@ static void on_poll(struct ev_loop *loop, struct ev_timer *t, int events)
 
 	(void)t;
 	(void)events;
-	if (!error && !all_frozen(m))
+	if (!error && !all_quiesced(m))
 		return;
-	ev_timer_stop(loop, &m->freeze_timer);
+	ev_timer_stop(loop, &m->quiesce_timer);
 	slots_hold(m, false);
 	if (error)
-		freeze_undo(m);
-	m->frozen(m, error);
+		quiesce_undo(m);
+	m->quiesced(m, error);
 }
 
-void freeze(struct master *m, void (*done)(struct master *m, const char *error))
+void quiesce(struct master *m, void (*done)(struct master *m, const char *error))
 {
-	m->frozen = done;
-	m->freeze_refusals = refusals(m);
-	m->freeze_deadline = restarts_now() + PATIENCE_MS;
-	slots_hold(m, true);		/* nobody would tell a new keeper to freeze, and a death ends the freeze (slots_lost()) */
+	m->quiesced = done;
+	m->quiesce_refusals = refusals(m);
+	m->quiesce_deadline = restarts_now() + PATIENCE_MS;
+	slots_hold(m, true);		/* a keeper that is made now would not know of it; so a keeper's death ends the quiescing (slots_lost()) */
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
-		if (m->h.slots[i].used && slots_order(m, i, ORDER_FREEZE) < 0)
-			log_error("slot %u can't be told to freeze", i);
-	ev_timer_init(&m->freeze_timer, on_poll, POLL, POLL);
-	ev_timer_start(m->loop, &m->freeze_timer);
+		if (m->h.slots[i].used && slots_order(m, i, ORDER_QUIESCE) < 0)
+			log_error("slot %u can't be told to leave a snapshot", i);
+	ev_timer_init(&m->quiesce_timer, on_poll, POLL, POLL);
+	ev_timer_start(m->loop, &m->quiesce_timer);
 }
 
 /* Below this sequence, nobody is owed anything. */
@@ -109,7 +109,7 @@ static uint64_t least_owed(const struct master *m)
 	return least;
 }
 
-int freeze_write_hub(struct master *m)
+int quiesce_write_hub(struct master *m)
 {
 	int fd = memfd_create("janus-snapshot-hub", 0);
 

@@ -1,7 +1,7 @@
 /*
- * What a worker died of. See blame.h.
+ * Crash attribution. See attribution.h.
  */
-#include "shm/blame.h"
+#include "shm/attribution.h"
 
 #include <string.h>
 
@@ -13,20 +13,20 @@ static void skip(struct slot_shm *s, uint64_t encoding)
 	atomic_store_explicit(&s->skips, n + 1, memory_order_release);
 }
 
-static enum verdict blame_record(struct slot_shm *s, uint64_t encoding, enum death death)
+static enum verdict attribute_record(struct slot_shm *s, uint64_t encoding, enum death death)
 {
 	struct suspect_shm *suspect = &s->suspect;
 	uint32_t count = suspect->encoding == encoding ? suspect->count + 1 : 1;
 
 	*suspect = (struct suspect_shm){ .encoding = encoding, .count = count };
-	if (count < (death == DEATH_KILLED ? BLAME_KILLS : BLAME_RECORD))
+	if (count < (death == DEATH_KILLED ? ATTRIBUTION_KILLS : ATTRIBUTION_FAULTS))
 		return VERDICT_SUSPECT;
 	skip(s, encoding);
 	*suspect = (struct suspect_shm){ 0 };
 	return VERDICT_RECORD;
 }
 
-static enum verdict blame_session(const struct slot *slot, uint32_t on, enum death death)
+static enum verdict attribute_session(const struct slot *slot, uint32_t on, enum death death)
 {
 	struct suspect_shm *suspect = &slot->shm->suspect;
 	const struct session_shm *s = slot_session(slot, (int)(on & ~WORKING_ELSE) - 1);
@@ -36,13 +36,13 @@ static enum verdict blame_session(const struct slot *slot, uint32_t on, enum dea
 
 	*suspect = (struct suspect_shm){ .session = on, .count = count, .place = place };
 	memcpy(suspect->token, s->token, sizeof(s->token));
-	if (death == DEATH_KILLED && count < BLAME_KILLS)
+	if (death == DEATH_KILLED && count < ATTRIBUTION_KILLS)
 		return VERDICT_SUSPECT;
 	*suspect = (struct suspect_shm){ .blamed = on & ~WORKING_ELSE };
 	return VERDICT_SESSION;
 }
 
-enum verdict blame(const struct slot *slot, enum death death)
+enum verdict attribution_note(const struct slot *slot, enum death death)
 {
 	struct slot_shm *s = slot->shm;
 	uint64_t encoding = atomic_exchange(&s->encoding, 0);
@@ -50,20 +50,20 @@ enum verdict blame(const struct slot *slot, enum death death)
 	enum verdict verdict;
 
 	if (encoding)
-		verdict = blame_record(s, encoding, death);
+		verdict = attribute_record(s, encoding, death);
 	else if (number && number <= s->sessions_max && slot_session(slot, (int)number - 1)->status == SESSION_OPEN)
-		verdict = blame_session(slot, on, death);
+		verdict = attribute_session(slot, on, death);
 	else {
 		s->suspect = (struct suspect_shm){ 0 };
 		verdict = VERDICT_NONE;
 	}
-	/* One that was to be closed and is still there: its worker did not come so far. */
+	/* One that was blamed before is still to be closed, if the worker that was to do so has died first. */
 	if (!s->suspect.blamed)
 		s->suspect.blamed = blamed;
 	return verdict;
 }
 
-bool blame_skips(const struct slot *slot, uint64_t seq, uint32_t transport)
+bool attribution_skips(const struct slot *slot, uint64_t seq, uint32_t transport)
 {
 	const struct slot_shm *s = slot->shm;
 

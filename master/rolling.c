@@ -1,12 +1,12 @@
 /*
- * The second half of a reload, in the program that follows: the slots take it up.
+ * The rolling replacement: the second half of a reload, in the program that follows. Slot after slot gets the new program.
  *
- * One slot comes first, on trial: its keeper executes the program, and makes a worker, which has to become live and turn its loop. Only then
- * do the others follow. If it does not, the master executes the old program again, which the heritage kept (`before`: program, settings,
- * listen sockets, and segments where they are others), and that one has the slot back. So a program whose workers die costs no connection.
+ * The first slot is the canary: its keeper executes the program and makes a worker, which has to become live and turn its loop. Only then do the
+ * others follow. If it does not, the master executes the old program again, which the handover state kept (`fallback`: program, settings, listen
+ * sockets, and segments if the new ones are others), and the old program takes the slot back. So a program whose workers die costs no connection.
  *
- * With segments of another layout, all other slots stay frozen during the trial, and the way back is open until the worker is live: from
- * then on it may have published into the new ring.
+ * If the new program has segments of its own (another layout), all workers have left before, and the other slots wait without one while there is a
+ * canary. The way back is open until the canary's worker is live: from then on it may have published into the new ring.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,20 +32,20 @@ static struct hub_slot_shm *shm_of(const struct master *m, unsigned slot)
 
 __attribute__((format(printf, 2, 3))) static void note_failure(struct master *m, const char *format, ...)
 {
-	char text[HERITAGE_TEXT_MAX];
+	char text[HANDOVER_TEXT_MAX];
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	log_error("%s", text);
-	if (!m->roll_error[0])
-		memcpy(m->roll_error, text, sizeof(text));
+	if (!m->rolling_error[0])
+		memcpy(m->rolling_error, text, sizeof(text));
 }
 
-/* ---- the old program's things ---- */
+/* ---- what only the old program has ---- */
 
-static bool has_listener(const struct heritage_listener *listen, unsigned count, int fd)
+static bool has_listener(const struct handover_listener *listen, unsigned count, int fd)
 {
 	for (unsigned i = 0; i < count; i++)
 		if (listen[i].fd == fd)
@@ -57,7 +57,7 @@ static bool has_listener(const struct heritage_listener *listen, unsigned count,
  * program is executed. */
 static void mark(const struct master *m, int flags)
 {
-	const struct heritage_before *b = &m->h.before;
+	const struct handover_fallback *b = &m->h.fallback;
 
 	if (!b->there)
 		return;
@@ -82,7 +82,7 @@ static void mark(const struct master *m, int flags)
 /* There is no way back any more: what only the old program had is closed. */
 static void let_go(struct master *m)
 {
-	struct heritage_before *b = &m->h.before;
+	struct handover_fallback *b = &m->h.fallback;
 
 	if (!b->there)
 		return;
@@ -102,10 +102,10 @@ static void let_go(struct master *m)
 /* What the old program is given when it is executed again. */
 static void write_back(struct master *m, const char *why)
 {
-	struct heritage_before *b = &m->h.before;
+	struct handover_fallback *b = &m->h.fallback;
 
 	m->next = m->h;
-	m->next.before.there = false;
+	m->next.fallback.there = false;
 	m->next.settings = b->settings;
 	m->next.listeners = b->listeners;
 	memcpy(m->next.listen, b->listen, sizeof(m->next.listen));
@@ -118,14 +118,14 @@ static void write_back(struct master *m, const char *why)
 		for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 			m->next.slots[i].segment = b->segment[i];
 	}
-	m->next.fresh = b->hub >= 0;
+	m->next.new_segments = b->hub >= 0;
 	m->next.restore = false;
 	if (m->h.snapshot >= 0)
 		fcntl(m->h.snapshot, F_SETFD, FD_CLOEXEC);
 	m->next.snapshot = -1;
-	m->next.trial_slot = m->rolling ? (int)m->roll_slot : -1;
+	m->next.canary_slot = m->rolling ? (int)m->rolling_slot : -1;
 	m->next.again = m->again;
-	m->next.roll++;
+	m->next.reload_number++;
 	snprintf(m->next.failed, sizeof(m->next.failed), "%.400s; the old program goes on", why);
 }
 
@@ -139,10 +139,10 @@ static void go_back(struct master *m, const char *why)
 	sigprocmask(SIG_SETMASK, &all, &before);
 	write_back(m, why);
 	log_error("%s", m->next.failed);
-	fd = heritage_write(&m->next);
+	fd = handover_write(&m->next);
 	if (fd >= 0) {
 		mark(m, 0);
-		reload_execute(m, m->h.before.program, fd);
+		reload_execute(m, m->h.fallback.program, fd);
 		mark(m, FD_CLOEXEC);
 		close(fd);
 	}
@@ -150,22 +150,22 @@ static void go_back(struct master *m, const char *why)
 	sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
-void roll_give_back(struct master *m, const char *why)
+void rolling_give_back(struct master *m, const char *why)
 {
-	if (m->h.before.there)
+	if (m->h.fallback.there)
 		go_back(m, why);
 }
 
 /* ---- the end ---- */
 
-static void rolled(struct master *m)
+static void finish(struct master *m)
 {
-	const char *error = m->h.failed[0] ? m->h.failed : m->roll_error[0] ? m->roll_error : NULL;
+	const char *error = m->h.failed[0] ? m->h.failed : m->rolling_error[0] ? m->rolling_error : NULL;
 
-	ev_timer_stop(m->loop, &m->roll_timer);
+	ev_timer_stop(m->loop, &m->rolling_timer);
 	m->rolling = false;
-	m->h.fresh = m->h.restore = false;
-	m->h.trial_slot = -1;
+	m->h.new_segments = m->h.restore = false;
+	m->h.canary_slot = -1;
 	let_go(m);
 	if (error)
 		log_error("reload: %s", error);
@@ -176,11 +176,11 @@ static void rolled(struct master *m)
 	m->h.failed[0] = '\0';
 }
 
-void roll_abandon(struct master *m)
+void rolling_abandon(struct master *m)
 {
 	if (!m->rolling)
 		return;
-	ev_timer_stop(m->loop, &m->roll_timer);
+	ev_timer_stop(m->loop, &m->rolling_timer);
 	let_go(m);
 }
 
@@ -193,15 +193,15 @@ static bool wanted(const struct master *m, unsigned slot)
 
 static bool has_followed(const struct master *m, unsigned slot)
 {
-	return atomic_load(&shm_of(m, slot)->roll) == m->h.roll && atomic_load(&shm_of(m, slot)->state) == SLOT_LIVE;
+	return atomic_load(&shm_of(m, slot)->reload_number) == m->h.reload_number && atomic_load(&shm_of(m, slot)->state) == SLOT_LIVE;
 }
 
 /* Slots beyond the number of workers wanted drain; those that are missing are made. */
-static void roll_one(struct master *m, unsigned slot)
+static void replace_one(struct master *m, unsigned slot)
 {
-	m->roll_slot = slot;
-	m->roll_refused = atomic_load(&shm_of(m, slot)->refused);
-	m->roll_deadline = restarts_now() + PATIENCE_MS;
+	m->rolling_slot = slot;
+	m->rolling_refused = atomic_load(&shm_of(m, slot)->refused);
+	m->rolling_deadline = restarts_now() + PATIENCE_MS;
 	m->h.slots[slot].draining = m->h.slots[slot].used && !wanted(m, slot);
 	if (m->slot[slot].lost || m->slot[slot].vacant)
 		return;		/* its next keeper is this program's anyway */
@@ -210,7 +210,7 @@ static void roll_one(struct master *m, unsigned slot)
 }
 
 /* The next slot that has something to do, or none. */
-static void roll_next(struct master *m, unsigned slot)
+static void replace_next(struct master *m, unsigned slot)
 {
 	for (; slot < INDEX_SLOTS_MAX; slot++) {
 		bool used = m->h.slots[slot].used;
@@ -219,20 +219,20 @@ static void roll_next(struct master *m, unsigned slot)
 			continue;
 		if (used && wanted(m, slot) && !m->h.slots[slot].draining && has_followed(m, slot))
 			continue;
-		m->roll_step = ROLL_EACH;
-		roll_one(m, slot);
+		m->rolling_step = ROLLING_EACH;
+		replace_one(m, slot);
 		return;
 	}
-	rolled(m);
+	finish(m);
 }
 
 /* A slot whose keeper refuses, or which does not become live in time. */
 static bool gave_up(struct master *m)
 {
-	if (atomic_load(&shm_of(m, m->roll_slot)->refused) != m->roll_refused)
-		note_failure(m, "slot %u could not follow, and goes on as it was (its keeper's log says why)", m->roll_slot);
-	else if (restarts_now() > m->roll_deadline)
-		note_failure(m, "slot %u is not live after %d s", m->roll_slot, PATIENCE_MS / 1000);
+	if (atomic_load(&shm_of(m, m->rolling_slot)->refused) != m->rolling_refused)
+		note_failure(m, "slot %u could not follow, and goes on as it was (its keeper's log says why)", m->rolling_slot);
+	else if (restarts_now() > m->rolling_deadline)
+		note_failure(m, "slot %u is not live after %d s", m->rolling_slot, PATIENCE_MS / 1000);
 	else
 		return false;
 	return true;
@@ -240,27 +240,27 @@ static bool gave_up(struct master *m)
 
 static void poll_each(struct master *m)
 {
-	unsigned slot = m->roll_slot;
+	unsigned slot = m->rolling_slot;
 
 	if (m->h.slots[slot].used && !has_followed(m, slot) && !gave_up(m))
 		return;
-	roll_next(m, slot + 1);
+	replace_next(m, slot + 1);
 }
 
 /* ---- all at once ---- */
 
-static void roll_all(struct master *m, unsigned but)
+static void replace_all(struct master *m, unsigned but)
 {
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (m->h.slots[i].used && m->h.slots[i].keeper && !m->slot[i].ours && i != but && slots_order_replace(m, i) < 0)
 			note_failure(m, "slot %u could not be taken over: %s", i, strerror(errno));
-	m->roll_step = ROLL_ALL;
-	m->roll_deadline = restarts_now() + PATIENCE_MS;
+	m->rolling_step = ROLLING_ALL;
+	m->rolling_deadline = restarts_now() + PATIENCE_MS;
 }
 
 static bool is_back(const struct master *m, unsigned slot)
 {
-	bool came_back = m->h.failed[0] && (int)slot == m->h.trial_slot;
+	bool came_back = m->h.failed[0] && (int)slot == m->h.canary_slot;
 
 	return came_back ? has_followed(m, slot) : atomic_load(&shm_of(m, slot)->state) == SLOT_LIVE;
 }
@@ -270,21 +270,21 @@ static void poll_all(struct master *m)
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		if (!m->h.slots[i].used || is_back(m, i))
 			continue;
-		if (restarts_now() < m->roll_deadline)
+		if (restarts_now() < m->rolling_deadline)
 			return;
 		note_failure(m, "slot %u is not live after %d s", i, PATIENCE_MS / 1000);
 	}
-	m->h.fresh = m->h.restore = false;
+	m->h.new_segments = m->h.restore = false;
 	/* Slots that the configuration adds or takes away follow in the usual way. For the old program that is back there are none. */
 	if (m->h.failed[0])
-		rolled(m);
+		finish(m);
 	else
-		roll_next(m, 0);
+		replace_next(m, 0);
 }
 
-/* ---- the trial ---- */
+/* ---- the canary ---- */
 
-static void begin_trial(struct master *m)
+static void begin_canary(struct master *m)
 {
 	unsigned slot = 0;
 
@@ -292,97 +292,99 @@ static void begin_trial(struct master *m)
 		slot++;
 	if (slot == INDEX_SLOTS_MAX) {
 		let_go(m);
-		roll_next(m, 0);
+		replace_next(m, 0);
 		return;
 	}
-	m->roll_step = ROLL_TRIAL;
+	m->rolling_step = ROLLING_CANARY;
 	slots_hold(m, true);		/* no slot but this one gets the program */
-	m->h.trial = true;
-	roll_one(m, slot);
-	m->h.trial = false;
+	m->h.canary = true;
+	replace_one(m, slot);
+	m->h.canary = false;
 }
 
-static void pass(struct master *m)
+static void pass_canary(struct master *m)
 {
-	unsigned slot = m->roll_slot;
+	unsigned slot = m->rolling_slot;
 
-	m->roll_step = ROLL_EACH;
+	m->rolling_step = ROLLING_EACH;
 	slots_hold(m, false);
 	let_go(m);
-	if (m->h.fresh)
-		roll_all(m, slot);
+	if (m->h.new_segments)
+		replace_all(m, slot);
 	else
-		roll_next(m, 0);
+		replace_next(m, 0);
 }
 
-static void poll_trial(struct master *m)
+static void poll_canary(struct master *m)
 {
-	const struct hub_slot_shm *s = shm_of(m, m->roll_slot);
+	const struct hub_slot_shm *s = shm_of(m, m->rolling_slot);
 
-	if (!m->trial_failed && (m->slot[m->roll_slot].lost || m->slot[m->roll_slot].vacant))
-		m->trial_failed = "the new program's keeper died";
-	if (m->trial_failed) {
+	if (!m->canary_failed && (m->slot[m->rolling_slot].lost || m->slot[m->rolling_slot].vacant))
+		m->canary_failed = "the new program's keeper died";
+	if (m->canary_failed) {
 		if (restarts_now() >= m->back_at)
-			go_back(m, m->trial_failed);
+			go_back(m, m->canary_failed);
 		m->back_at = restarts_now() + BACK_MS;
 		return;
 	}
-	hub_wake(&m->hub, m->roll_slot);	/* a worker that has nothing to do turns its loop all the same */
-	if (has_followed(m, m->roll_slot) && (m->h.fresh || atomic_load(&s->turns) >= RESTARTS_PROGRESS)) {
-		pass(m);
+	hub_wake(&m->hub, m->rolling_slot);	/* a worker that has nothing to do turns its loop all the same */
+	if (has_followed(m, m->rolling_slot) && (m->h.new_segments || atomic_load(&s->turns) >= RESTARTS_PROGRESS)) {
+		pass_canary(m);
 		return;
 	}
-	if (atomic_load(&s->refused) != m->roll_refused)
-		m->trial_failed = "the new program's workers die before they get anywhere, or it can't take over";
-	else if (restarts_now() > m->roll_deadline)
-		m->trial_failed = "the new program's worker is not live in time";
+	if (atomic_load(&s->refused) != m->rolling_refused)
+		m->canary_failed = "the new program's workers die before they get anywhere, or it can't take over";
+	else if (restarts_now() > m->rolling_deadline)
+		m->canary_failed = "the new program's worker is not live in time";
 }
 
-/* The program that followed this one has failed: its one slot, if it had one, comes back, with the segments that it left; the others are where they
- * were. (Keepers that died meanwhile have been made anew already.) */
-static void roll_back(struct master *m)
+/*
+ * The program that followed this one has failed, and this one is back. The canary's slot, if it came so far, is replaced once more, with the
+ * segments of before; the other slots are where they were. (Keepers that died meanwhile have been made anew already.)
+ */
+static void take_back(struct master *m)
 {
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		if (!m->h.slots[i].used || !m->h.slots[i].keeper || m->slot[i].ours)
 			continue;
-		if ((int)i != m->h.trial_slot) {
-			if (m->h.fresh && slots_order(m, i, ORDER_THAW) < 0)
+		if ((int)i != m->h.canary_slot) {
+			if (m->h.new_segments && slots_order(m, i, ORDER_RESUME) < 0)
 				note_failure(m, "slot %u can't be told to go on", i);
 			continue;
 		}
-		if (m->h.fresh)
+		if (m->h.new_segments)
 			slots_recount(m, i);
 		if (slots_order_replace(m, i) < 0)
 			note_failure(m, "slot %u could not be taken back: %s", i, strerror(errno));
 	}
-	m->roll_step = ROLL_ALL;
-	m->roll_deadline = restarts_now() + PATIENCE_MS;
+	m->rolling_step = ROLLING_ALL;
+	m->rolling_deadline = restarts_now() + PATIENCE_MS;
 }
 
-static void on_roll(struct ev_loop *loop, struct ev_timer *t, int events)
+static void on_poll(struct ev_loop *loop, struct ev_timer *t, int events)
 {
-	static void (*const poll[])(struct master *) = { [ROLL_TRIAL] = poll_trial, [ROLL_ALL] = poll_all, [ROLL_EACH] = poll_each };
+	static void (*const poll[])(struct master *) = { [ROLLING_CANARY] = poll_canary, [ROLLING_ALL] = poll_all, [ROLLING_EACH] = poll_each };
 	struct master *m = ev_userdata(loop);
 
 	(void)t;
 	(void)events;
-	poll[m->roll_step](m);
+	poll[m->rolling_step](m);
 }
 
-void roll_begin(struct master *m)
+void rolling_begin(struct master *m)
 {
 	m->rolling = true;
 	m->again = m->h.again;
-	m->roll_error[0] = '\0';
-	ev_timer_init(&m->roll_timer, on_roll, POLL, POLL);
-	ev_timer_start(m->loop, &m->roll_timer);
+	m->rolling_error[0] = '\0';
+	ev_timer_init(&m->rolling_timer, on_poll, POLL, POLL);
+	ev_timer_start(m->loop, &m->rolling_timer);
 	mark(m, FD_CLOEXEC);
 	if (m->h.failed[0])
-		roll_back(m);
-	else if (m->h.before.there)
-		begin_trial(m);
-	else if (m->h.fresh)
-		roll_all(m, INDEX_SLOTS_MAX);
+		take_back(m);
+	else if (m->h.fallback.there)
+		begin_canary(m);
+	else if (m->h.new_segments)
+		replace_all(m, INDEX_SLOTS_MAX);
 	else
-		roll_next(m, 0);
+		replace_next(m, 0);
 }

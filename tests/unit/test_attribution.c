@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "proto/transport.h"
-#include "shm/blame.h"
+#include "shm/attribution.h"
 
 struct fixture {
 	struct slot slot;
@@ -50,7 +50,7 @@ static enum verdict die(struct fixture *f, uint32_t fd, uint64_t encoding, enum 
 
 	atomic_store(&f->slot.shm->working_on, fd ? fd + 1 : 0);
 	atomic_store(&f->slot.shm->encoding, encoding);
-	verdict = blame(&f->slot, death);
+	verdict = attribution_note(&f->slot, death);
 	assert_int_equal(f->slot.shm->working_on, 0);
 	assert_int_equal(f->slot.shm->encoding, 0);
 	return verdict;
@@ -117,15 +117,15 @@ static void test_output(void **state)
 
 	for (int i = 0; i < 20; i++) {
 		atomic_store(&f->slot.shm->working_on, on);
-		assert_int_equal(blame(&f->slot, DEATH_KILLED), VERDICT_SUSPECT);
+		assert_int_equal(attribution_note(&f->slot, DEATH_KILLED), VERDICT_SUSPECT);
 		slot_session(&f->slot, 10)->state.sent += 100;
 	}
 	for (int i = 0; i < 2; i++) {
 		atomic_store(&f->slot.shm->working_on, on);
-		assert_int_equal(blame(&f->slot, DEATH_KILLED), VERDICT_SUSPECT);
+		assert_int_equal(attribution_note(&f->slot, DEATH_KILLED), VERDICT_SUSPECT);
 	}
 	atomic_store(&f->slot.shm->working_on, on);
-	assert_int_equal(blame(&f->slot, DEATH_KILLED), VERDICT_SESSION);
+	assert_int_equal(attribution_note(&f->slot, DEATH_KILLED), VERDICT_SESSION);
 	assert_int_equal(f->slot.shm->suspect.blamed, 11);
 }
 
@@ -134,14 +134,14 @@ static void test_a_record_is_skipped_the_second_time(void **state)
 	struct fixture *f = *state;
 	uint64_t bad = ENCODING(77, TRANSPORT_SSE);
 
-	assert_false(blame_skips(&f->slot, 77, TRANSPORT_SSE));
+	assert_false(attribution_skips(&f->slot, 77, TRANSPORT_SSE));
 	/* Whatever session it was for: that one is not to blame. */
 	assert_int_equal(die(f, 10, bad, DEATH_FAULT), VERDICT_SUSPECT);
-	assert_false(blame_skips(&f->slot, 77, TRANSPORT_SSE));
+	assert_false(attribution_skips(&f->slot, 77, TRANSPORT_SSE));
 	assert_int_equal(die(f, 11, bad, DEATH_FAULT), VERDICT_RECORD);
-	assert_true(blame_skips(&f->slot, 77, TRANSPORT_SSE));
-	assert_false(blame_skips(&f->slot, 77, TRANSPORT_FLASH));
-	assert_false(blame_skips(&f->slot, 78, TRANSPORT_SSE));
+	assert_true(attribution_skips(&f->slot, 77, TRANSPORT_SSE));
+	assert_false(attribution_skips(&f->slot, 77, TRANSPORT_FLASH));
+	assert_false(attribution_skips(&f->slot, 78, TRANSPORT_SSE));
 	assert_int_equal(f->slot.shm->suspect.blamed, 0);
 }
 
@@ -160,11 +160,11 @@ static void test_many_records(void **state)
 	struct fixture *f = *state;
 
 	for (uint64_t seq = 1; seq <= SKIP_MAX + 3; seq++) {
-		die(f, 0, ENCODING(seq, TRANSPORT_COMET), DEATH_FAULT);
-		assert_int_equal(die(f, 0, ENCODING(seq, TRANSPORT_COMET), DEATH_FAULT), VERDICT_RECORD);
+		die(f, 0, ENCODING(seq, TRANSPORT_JSON_LINES), DEATH_FAULT);
+		assert_int_equal(die(f, 0, ENCODING(seq, TRANSPORT_JSON_LINES), DEATH_FAULT), VERDICT_RECORD);
 	}
 	for (uint64_t seq = 1; seq <= SKIP_MAX + 3; seq++)
-		assert_int_equal(blame_skips(&f->slot, seq, TRANSPORT_COMET), seq > 3);
+		assert_int_equal(attribution_skips(&f->slot, seq, TRANSPORT_JSON_LINES), seq > 3);
 }
 
 /* The successor dies before it has come to closing what was blamed: that stays to be done. */

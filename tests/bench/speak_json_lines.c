@@ -35,8 +35,8 @@ static int message(const char *frame, size_t len, size_t size, struct payload *p
 	return wire_web_message(line, n - 1, size, p, stamp);
 }
 
-const struct speak speak_comet = {
-	.name = "comet", .scheme = "http", .one_ack = true,
+const struct speak speak_json_lines = {
+	.name = "json-lines", .scheme = "http", .one_ack = true,
 	.open = httpc_open, .subscribe = httpc_topic, .subscribed = subscribed,
 	.cut = httpc_stream_cut, .kind = kind, .message = message,
 };

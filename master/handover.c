@@ -1,7 +1,7 @@
 /*
- * Heritage. See heritage.h.
+ * The handover state. See handover.h.
  */
-#include "master/heritage.h"
+#include "master/handover.h"
 
 #include <errno.h>
 #include <msgpack.h>
@@ -30,7 +30,7 @@ static void put_text(msgpack_packer *p, const char *key, const char *text)
 	put_key(p, text);
 }
 
-static void put_listeners(msgpack_packer *p, const char *key, const struct heritage_listener *listen, unsigned count)
+static void put_listeners(msgpack_packer *p, const char *key, const struct handover_listener *listen, unsigned count)
 {
 	put_key(p, key);
 	msgpack_pack_array(p, count);
@@ -44,7 +44,7 @@ static void put_listeners(msgpack_packer *p, const char *key, const struct herit
 	}
 }
 
-static void put_slots(msgpack_packer *p, const struct heritage *h)
+static void put_slots(msgpack_packer *p, const struct handover *h)
 {
 	put_key(p, "slots");
 	msgpack_pack_array(p, INDEX_SLOTS_MAX);
@@ -58,7 +58,7 @@ static void put_slots(msgpack_packer *p, const struct heritage *h)
 	}
 }
 
-static void put_before(msgpack_packer *p, const struct heritage_before *b)
+static void put_fallback(msgpack_packer *p, const struct handover_fallback *b)
 {
 	put_key(p, "before");
 	if (!b->there) {
@@ -77,10 +77,10 @@ static void put_before(msgpack_packer *p, const struct heritage_before *b)
 	put_listeners(p, "listen", b->listen, b->listeners);
 }
 
-static void pack(msgpack_packer *p, const struct heritage *h)
+static void pack(msgpack_packer *p, const struct handover *h)
 {
 	msgpack_pack_map(p, 28);
-	put_int(p, "v", HERITAGE_VERSION);
+	put_int(p, "v", HANDOVER_VERSION);
 	put_int(p, "layout", h->layout);
 	put_int(p, "answer", h->answer);
 	put_int(p, "nonce", (int64_t)h->nonce);
@@ -93,14 +93,14 @@ static void pack(msgpack_packer *p, const struct heritage *h)
 	put_int(p, "caller", h->caller);
 	put_int(p, "snapshot_version", h->snapshot_version);
 	put_int(p, "snapshot", h->snapshot);
-	put_int(p, "fresh", h->fresh);
+	put_int(p, "fresh", h->new_segments);
 	put_int(p, "restore", h->restore);
-	put_int(p, "roll", h->roll);
-	put_int(p, "trial", h->trial);
-	put_int(p, "trial_slot", h->trial_slot);
+	put_int(p, "roll", h->reload_number);
+	put_int(p, "trial", h->canary);
+	put_int(p, "trial_slot", h->canary_slot);
 	put_int(p, "again", h->again);
 	put_text(p, "failed", h->failed);
-	put_before(p, &h->before);
+	put_fallback(p, &h->fallback);
 	put_int(p, "died", (int64_t)h->died);
 	put_int(p, "started", (int64_t)h->started);
 	put_key(p, "settings");
@@ -114,11 +114,11 @@ static void pack(msgpack_packer *p, const struct heritage *h)
 	put_slots(p, h);
 }
 
-int heritage_write(const struct heritage *h)
+int handover_write(const struct handover *h)
 {
 	msgpack_sbuffer buf;
 	msgpack_packer p;
-	int fd = memfd_create("janus-heritage", 0);
+	int fd = memfd_create("janus-handover", 0);
 
 	if (fd < 0)
 		return -1;
@@ -184,7 +184,7 @@ static void get_ints(const struct msgpack_value *map, const char *key, int *dst,
 		*dst++ = (int)item.i;
 }
 
-static void unpack_listeners(const struct msgpack_value *map, const char *key, struct heritage_listener *listen, unsigned *count)
+static void unpack_listeners(const struct msgpack_value *map, const char *key, struct handover_listener *listen, unsigned *count)
 {
 	struct items items = get_items(map, key, LISTENERS_MAX);
 	struct msgpack_value item;
@@ -203,7 +203,7 @@ static void unpack_listeners(const struct msgpack_value *map, const char *key, s
 	}
 }
 
-static void unpack_arrays(struct heritage *h, const struct msgpack_value *map)
+static void unpack_arrays(struct handover *h, const struct msgpack_value *map)
 {
 	struct items items;
 	struct msgpack_value item;
@@ -221,7 +221,7 @@ static void unpack_arrays(struct heritage *h, const struct msgpack_value *map)
 	}
 }
 
-static int unpack_before(struct heritage_before *b, const struct msgpack_value *map)
+static int unpack_fallback(struct handover_fallback *b, const struct msgpack_value *map)
 {
 	struct msgpack_value before, settings;
 
@@ -237,11 +237,11 @@ static int unpack_before(struct heritage_before *b, const struct msgpack_value *
 	return 0;
 }
 
-static int unpack(struct heritage *h, const struct msgpack_value *map)
+static int unpack(struct handover *h, const struct msgpack_value *map)
 {
 	struct msgpack_value settings;
 
-	if (get_int(map, "v", 0) != HERITAGE_VERSION || !msgpack_walk_find(map, "settings", &settings) ||
+	if (get_int(map, "v", 0) != HANDOVER_VERSION || !msgpack_walk_find(map, "settings", &settings) ||
 	    settings_unpack(&h->settings, &settings) < 0)
 		return -1;
 	h->layout = (uint32_t)get_int(map, "layout", 0);
@@ -256,15 +256,15 @@ static int unpack(struct heritage *h, const struct msgpack_value *map)
 	h->caller = (int)get_int(map, "caller", -1);
 	h->snapshot_version = (uint32_t)get_int(map, "snapshot_version", 0);
 	h->snapshot = (int)get_int(map, "snapshot", -1);
-	h->fresh = get_int(map, "fresh", 0);
+	h->new_segments = get_int(map, "fresh", 0);
 	/* (An earlier version has no such key: if it sends segments along, they are to be filled.) */
-	h->restore = get_int(map, "restore", h->fresh);
-	h->roll = (uint32_t)get_int(map, "roll", 0);
-	h->trial = get_int(map, "trial", 0);
-	h->trial_slot = (int)get_int(map, "trial_slot", -1);
+	h->restore = get_int(map, "restore", h->new_segments);
+	h->reload_number = (uint32_t)get_int(map, "roll", 0);
+	h->canary = get_int(map, "trial", 0);
+	h->canary_slot = (int)get_int(map, "trial_slot", -1);
 	h->again = get_int(map, "again", 0);
 	get_text(map, "failed", h->failed, sizeof(h->failed));
-	if (unpack_before(&h->before, map) < 0)
+	if (unpack_fallback(&h->fallback, map) < 0)
 		return -1;
 	h->died = (uint64_t)get_int(map, "died", 0);
 	h->started = (uint64_t)get_int(map, "started", 0);
@@ -272,7 +272,7 @@ static int unpack(struct heritage *h, const struct msgpack_value *map)
 	return 0;
 }
 
-int heritage_read(struct heritage *h, int fd)
+int handover_read(struct handover *h, int fd)
 {
 	struct msgpack_value map;
 	const uint8_t *at;
