@@ -1,5 +1,6 @@
 /*
- * janusctl stats: what text and JSON show of the hub segment, read without asking anyone. Every number is one relaxed load: they are not of one instant.
+ * janusctl stats: what text and JSON show of the hub segment, read without asking anyone. Every number is one relaxed load: they are not of one
+ * instant.
  */
 #include "master/janusctl.h"
 

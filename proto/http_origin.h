@@ -29,8 +29,8 @@ bool http_host_is_safe(struct http_text host);
 
 enum http_listed { HTTP_NOT_LISTED, HTTP_LISTED, HTTP_ANY };
 
-/* Origins: scheme://host[:port], where the host may be *.domain (all names below it), null, * (any). An Origin that is none is null's equal only if it
- * says so. */
+/* Origins: scheme://host[:port], where the host may be *.domain (all names below it), null, * (any). An Origin that is none is null's equal only if
+ * it says so. */
 enum http_listed http_origins_have(const char *list, struct http_text origin);
 
 /* Names: host, *.domain, * (any). */

@@ -17,8 +17,8 @@ unsigned websocket_check(const struct http_request *req, const char **error);
 void websocket_accept(struct http_text key, char dst[WEBSOCKET_ACCEPT]);
 
 /*
- * The subprotocol to be answered: "janus" if the client offers it, else the first that it offers, as a browser ends the connection if none of those that
- * it was told to offer is taken. p NULL: it offers none. What is spoken is the same in any case.
+ * The subprotocol to be answered: "janus" if the client offers it, else the first that it offers, as a browser ends the connection if none of those
+ * that it was told to offer is taken. p NULL: it offers none. What is spoken is the same in any case.
  */
 struct http_text websocket_protocol(const struct http_request *req);
 

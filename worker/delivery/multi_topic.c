@@ -15,8 +15,8 @@
  * session has had.
  *
  * Between noting and serving, sessions change. A session that ends loses its chain (multi_topic_gone()), so its number may be used again. A session
- * that gives up a topic has each of its records looked up again (multi_topic_changed()). A session that fell behind loses its chain, and a record before
- * its `pos` is passed over. New subscriptions begin behind the window.
+ * that gives up a topic has each of its records looked up again (multi_topic_changed()). A session that fell behind loses its chain, and a record
+ * before its `pos` is passed over. New subscriptions begin behind the window.
  *
  * A record with more subscribers than a window takes is a window of its own, which is repeated until all of them were noted. local_topic.at says
  * how far that is.

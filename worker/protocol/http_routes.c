@@ -324,7 +324,7 @@ bool routes_want_body(const struct exchange *x)
 	struct http_text rest;
 	const struct route *r = find_route(x->req, &rest);
 
-	return x->req->method == HTTP_OPTIONS || (!refused(x, r) && (is_get(x) || r->may(x, rest)));
+	return x->req->method == HTTP_OPTIONS || (!refused(x, r) && (is_get(x) || !r->may || r->may(x, rest)));
 }
 
 void routes_handle(struct exchange *x)

@@ -12,7 +12,8 @@ void input_resume(struct protocols *protocols, session_id sid);	/* deals with wh
 void input_stall(struct protocols *protocols, session_id sid);	/* input_resume() when others had their turn */
 bool input_retry_stalled(struct protocols *protocols);	/* true when some are left that could go on */
 
-/* One for each transport: deals with one unit of the input (a frame, a request) at the cursor, if it is there whole. False: there is nothing more to do. */
+/* One for each transport: deals with one unit of the input (a frame, a request) at the cursor, if it is there whole. False: there is nothing more
+ * to do. */
 bool flash_step(struct protocols *protocols, struct cursor *c);
 bool packet_step(struct protocols *protocols, struct cursor *c);
 bool http_step(struct protocols *protocols, struct cursor *c);

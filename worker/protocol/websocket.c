@@ -65,8 +65,8 @@ static bool next_name(void *from, struct topic_name *name)
 }
 
 /* The request of a message. What it publishes, and its names, point into *json. */
-static void websocket_next_request(struct protocols *protocols, const struct cursor *c, const struct websocket_event *event, struct json_request *json,
-				   struct websocket_names *names, struct request *req)
+static void websocket_next_request(struct protocols *protocols, const struct cursor *c, const struct websocket_event *event,
+				   struct json_request *json, struct websocket_names *names, struct request *req)
 {
 	const char *error = NULL;
 	int r = web_request_parse(&protocols->json, event->text, event->len, &protocols->why, json, &error);

@@ -75,8 +75,8 @@ void session_forfeit(struct base *base, session_id sid);
 int session_next_over(struct base *base);
 
 /*
- * pool_take() and pool_grow() for session `sid` (-1: for no session in particular). If there is no more to be had, other sessions are disconnected for it
- * (base.make_room). BUFFER_NONE or false: there is no room all the same.
+ * pool_take() and pool_grow() for session `sid` (-1: for no session in particular). If there is no more to be had, other sessions are disconnected
+ * for it (base.make_room). BUFFER_NONE or false: there is no room all the same.
  */
 uint32_t session_buffer(struct base *base, session_id sid, size_t bytes);
 bool session_buffer_grow(struct base *base, session_id sid, uint32_t ref, size_t bytes);
