@@ -1,6 +1,6 @@
 /*
- * Requests of the flash socket, and what all requests in JSON have in common. Members that decide something are known by their names after escapes are resolved, and must
- * stand only once: which of two would count differs between JSON parsers, and subscribers get both.
+ * Requests of the flash socket, and what all requests in JSON have in common. Members that decide something are known by their names after
+ * escapes are resolved, and must stand only once: which of two would count differs between JSON parsers, and subscribers get both.
  */
 #include "proto/message.h"
 

@@ -16,9 +16,9 @@
  * A publish or send without "receipt" is answered only if it fails.
  *
  * Data: str and bin arrive as what they were. A str (UTF-8) is a JSON string to those who read JSON, and any other value that JSON has is
- * that value; from JSON publishers come str, numbers, maps and so on alike, and other members of the flash socket's publishers stand in the message
- * too, but for those that the server alone may say (message_view.h). A bin, and a str that is not UTF-8, is kept as a binary record (message_view.h): it arrives as
- * bin here, and as base64 where only JSON is spoken.
+ * that value; from JSON publishers come str, numbers, maps and so on alike, and other members of the flash socket's publishers stand in the
+ * message too, but for those that the server alone may say (message_view.h). A bin, and a str that is not UTF-8, is kept as a binary record
+ * (message_view.h): it arrives as bin here, and as base64 where only JSON is spoken.
  */
 #ifndef PROTO_PACKET_H
 #define PROTO_PACKET_H
