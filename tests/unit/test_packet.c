@@ -153,7 +153,8 @@ static void describe(const struct packet_request *req, char *log, size_t size)
 	if (req->name && req->names == NULL)
 		n += snprintf(log + n, size - (size_t)n, " %s %.*s", request_is_of_user(req->op) ? "user" : "topic", (int)req->name_len, req->name);
 	for (unsigned i = 0; packet_next_name(&left); i++)
-		n += snprintf(log + n, size - (size_t)n, "%s%.*s", i ? "," : request_is_of_user(req->op) ? " user " : " topic ", (int)left.name_len, left.name);
+		n += snprintf(log + n, size - (size_t)n, "%s%.*s", i ? "," : request_is_of_user(req->op) ? " user " : " topic ",
+			      (int)left.name_len, left.name);
 	if (req->event)
 		n += snprintf(log + n, size - (size_t)n, " event %.*s", (int)req->event_len, req->event);
 	if (req->message_id)

@@ -367,7 +367,8 @@ static void test_small_things(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cases), cmocka_unit_test(test_forged), cmocka_unit_test(test_envelope), cmocka_unit_test(test_large), cmocka_unit_test(test_binary),
+		cmocka_unit_test(test_cases), cmocka_unit_test(test_forged), cmocka_unit_test(test_envelope),
+		cmocka_unit_test(test_large), cmocka_unit_test(test_binary),
 		cmocka_unit_test(test_garbage), cmocka_unit_test(test_base64), cmocka_unit_test(test_small_things),
 	};
 

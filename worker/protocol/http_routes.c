@@ -158,7 +158,8 @@ static void get_stream(const struct exchange *x, struct names names, bool page)
 	else if (x->req->method == HTTP_HEAD) {
 		struct outcome o = outcome_nothing(x->protocols->service, x->c);
 
-		exchange_send(x, &o, x->protocols->base->scratch, stream_head(x, stream_transport(x->req, page, envelope)), x->req->keep_alive && x->req->minor);
+		exchange_send(x, &o, x->protocols->base->scratch, stream_head(x, stream_transport(x->req, page, envelope)),
+			      x->req->keep_alive && x->req->minor);
 	} else {
 		start_stream(x, names, stream_transport(x->req, page, envelope));
 	}
