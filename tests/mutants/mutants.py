@@ -100,6 +100,7 @@ M("buffers-not-claimed", "worker/loop/recover.c", "\tif (pool_claim(&w->base.poo
 M("unheard-not-left", "worker/loop/recover.c", "\t\t\tindex_leave(&w->base.hub.index, w->base.number, i);\n", "\t\t\tcontinue;\n", RECOVERY + "test_topic_half_left")
 M("scanned-to-the-tail", "worker/loop/recover.c", "w->topics.scanned = atomic_load_explicit(&w->base.self->delivered, memory_order_acquire);", "w->topics.scanned = ring_tail(&w->base.hub.ring);",
   GO_THROUGH, points="publish-committed")
+M("cut-not-taken-over", "worker/loop/recover.c", "\tif (s->state.flags & SESSION_CUT) {\n", "\tif (false) {\n", "test_crash.Worker.test_stream_is_kept")
 M("linger-not-shut-again", "worker/loop/recover.c", "\t\t\tshutdown(session_fd(&w->base, sid), SHUT_WR);\t/* again, if it was marked and not done */\n", "\t\t\t;\n",
   RECOVERY + "test_shut_is_shut_again")
 M("answers-not-flushed", "worker/loop/recover.c", "\t\t\toutput_flush(&w->output, sid);\n", "\t\t\t;\n", GO_THROUGH, points="accept-opened")
@@ -195,6 +196,7 @@ M("no-read-lock", "master/runtime_dir.c", "return take(lock, F_RDLCK, KEEPER_BYT
 M("keeper-holds-no-lock", "master/keeper_start.c", "\twhile (runtime_dir_hold(k->h.lock) < 0)\n", "\twhile (false)\n",
   "test_lifecycle.Restart.test_master_killed_and_a_keeper_that_stays", quick=False)
 M("empties-for-ever", "master/restarts.c", "\tr->emptied = true;\n", "", "test_restarts")
+M("nothing-is-progress", "master/restarts.h", "#define RESTARTS_PROGRESS 10\t", "#define RESTARTS_PROGRESS UINT64_MAX\t", "test_crash.Worker.test_segv_under_load", quick=False)
 M("progress-forgotten", "master/restarts.c", "\tr->count = 0;\n\tr->emptied = false;\n", "\tr->count = 0;\n", "test_restarts")
 M("stopped-taken-for-vanished", "worker/io/tcp_counts.c", "ti.tcpi_last_ack_recv >= limit && (ti.tcpi_retransmits >= attempts || ti.tcpi_probes >= attempts)",
   "ti.tcpi_last_ack_recv >= limit", "test_pulse.Vanished.test_vanished", quick=False)

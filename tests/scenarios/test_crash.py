@@ -1,5 +1,6 @@
 """Deaths of single processes: a worker's costs nothing, a keeper's its slot, too many end it all."""
 import contextlib
+import json
 import os
 import re
 import select
@@ -9,7 +10,7 @@ import tempfile
 import threading
 import unittest
 
-from janus_test import ROOT, Client, Closed, JanusTest, SLOWNESS, descriptors, free_port, is_alive, timestamp, wait_until
+from janus_test import ROOT, Client, Closed, JanusTest, SLOWNESS, descriptors, fence, free_port, is_alive, timestamp, wait_until
 
 CRASH_BUILD = os.path.join(ROOT, os.environ.get("JANUS_CRASH_BUILD", "build/crash"))
 
@@ -81,17 +82,20 @@ class Worker(JanusTest):
             client.expect_message("a", data="x" * size)
 
     def test_stream_is_kept(self):
-        """Exactly the bytes that would have come without the crash."""
+        """Exactly the bytes that would have come without the crash, also to one that is in the middle of a frame."""
         janus = self.server(workers=1)
-        client = self.client(janus).subscribe("a")
+        slow, reader, publisher = self.client(janus, rcvbuf=4096).subscribe("a"), self.client(janus).subscribe("a"), self.client(janus)
+        frames = []
         for n in range(30):
-            client.publish("a", n=n)
+            publisher.publish("a", n=n, data=("%d" % n) * 60000)
+            frames.append(reader.message_text())
             if n % 10 == 5:
+                wait_until(lambda: janus.behind() == 1, what="one that does not read")
                 janus.kill_worker(0)
-        for n in range(30):
-            client.expect_message("a", n=n)
-        client.publish("a", n="fence")
-        client.expect_message("a", n="fence")
+        self.assertEqual([json.loads(frame)["n"] for frame in frames], list(range(30)))
+        for frame in frames:
+            slow.expect(frame)
+        fence(publisher, "a", slow, reader)
 
     def test_connect_while_dead(self):
         """Who connects while the only worker is stopped or dead is served by the next one."""
