@@ -42,6 +42,11 @@ class Connection:
         self.buffer += data
         return len(data)
 
+    def receive(self, seconds=None):
+        """What there is, at least a byte, into the buffer."""
+        if self._receive(Deadline(seconds or self.seconds)) == 0:
+            raise Closed("the connection was closed, with %r" % bytes(self.buffer[:200]))
+
     def until(self, take, seconds=None):
         """What take() makes of the buffer, once that is not None; Closed if the server has closed instead."""
         deadline = Deadline(seconds or self.seconds)
