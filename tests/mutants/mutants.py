@@ -68,7 +68,7 @@ M("claimed-not-charged", "shm/buffer_pool.c", "\tpool->held += head->charged;\n"
 M("warm-for-ever", "shm/buffer_pool.c", "frees - pool->class[c].clean;\n\t}\n\tpool->spare = 0;", "frees - pool->class[c].frees;\n\t}\n\tpool->spare = 0;", "test_buffer_pool")
 M("page-of-others-punched", "shm/buffer_pool.c", "\t\tif (is_taken(pool, c, (uint32_t)place))\n\t\t\treturn true;\n", "\t\t(void)pool;\n", "test_buffer_pool")
 M("no-share-of-the-limit", "shm/buffer_pool.c", "\treturn kept + bytes <= pool->share || kept + bytes <= pool->common;\n", "\treturn kept + bytes <= pool->common;\n", "test_buffer_pool")
-M("nobody-goes-for-memory", "worker/loop/memory_limit.c", "\t\tif (sid >= 0 && weigh(w, ref, sid) >= weight)\n", "\t\tif (false && weight)\n", "test_memory.Budget.test_the_largest_go")
+M("nobody-goes-for-memory", "worker/loop/memory_limit.c", "\t\tif (sid >= 0 && weigh(w, ref, sid) >= weight)\n", "\t\tif (false && weight)\n", "test_memory.Budget.test_dribbling_does_not_help")
 M("dribbling-helps", "worker/io/receive.c", "\tif (head->base + head->len == st->parsed)\n\t\thead->since = base->now;\n", "\thead->since = base->now;\n",
   "test_memory.Unfinished.test_flash")
 M("no-share-of-subscriptions", "worker/service/subscribe.c", "\tif (s->count < SLOT_SHARE)\n\t\treturn true;\n", "\t(void)s;\n", "test_memory.Subscriptions.test_share")
@@ -80,7 +80,7 @@ M("publish-not-marked", "worker/loop/recover.c", "\t\t\tst.parsed = intent->pars
 M("publish-marked-though-unanswered", "worker/loop/recover.c",
   "\tif (intent->answered && is_open(w, intent->fd) && session(&w->base, (int)intent->fd)->state.parsed < intent->parsed)\n\t\treturn;\n", "",
   ANSWERED, points="publish-committed", quick=False)
-M("answer-not-resumed-first", "worker/loop/recover.c", "\tresume_answer(w);\n\tresume_sessions(w);", "\tpublish_done(&w->hub, w->number);\n\tresume_sessions(w);",
+M("answer-not-resumed-first", "worker/loop/recover.c", "\tresume_answer(w);\n\tresume_sessions(w);", "\tpublish_done(&w->base.hub, w->base.number);\n\tresume_sessions(w);",
   ANSWERED, points="publish-committed")
 M("sends-not-landed", "worker/loop/recover.c", "\tland_sends(w);\n", "\t(void)land_sends;\n", GO_THROUGH, points="batch-sent")
 M("landed-losses-not-noted", "worker/delivery/landed.c", "\tstream_commit(&s, &st);\n\tbase_count", "\tsession_commit(streams->base, sid, &st);\n\tbase_count",
