@@ -42,9 +42,13 @@ class Connection:
         self.buffer += data
         return len(data)
 
-    def receive(self, seconds=None):
-        """What there is, at least a byte, into the buffer."""
-        if self._receive(Deadline(seconds or self.seconds)) == 0:
+    def receive(self, deadline=None):
+        """What there is, at least a byte, into the buffer; Closed if the server has closed instead."""
+        try:
+            closed = self._receive(deadline or Deadline(self.seconds)) == 0
+        except ConnectionResetError:
+            raise Closed("the connection was reset, with %r" % bytes(self.buffer[:200])) from None
+        if closed:
             raise Closed("the connection was closed, with %r" % bytes(self.buffer[:200]))
 
     def until(self, take, seconds=None):
@@ -54,12 +58,7 @@ class Connection:
             found = take()
             if found is not None:
                 return found
-            try:
-                closed = self._receive(deadline) == 0
-            except ConnectionResetError:
-                raise Closed("the connection was reset, with %r" % bytes(self.buffer[:200])) from None
-            if closed:
-                raise Closed("the connection was closed, with %r" % bytes(self.buffer[:200]))
+            self.receive(deadline)
 
     def raw(self, size, seconds=None):
         """So many bytes as they come."""
