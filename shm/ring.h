@@ -143,10 +143,17 @@ static inline uint64_t ring_oldest(const struct ring *r)
 	return atomic_load_explicit(&r->shm->oldest, memory_order_acquire);
 }
 
-/* A reader's copy of a descriptor. */
+/* Where in history (history.h) a record is, and where its topic's messages ended when it was found. page 0: it is in the ring. */
+struct history_place {
+	uint32_t page, offset;
+	uint32_t last, end;
+};
+
+/* A reader's copy of a descriptor; or a message of history, which has no `at`, `prev`, `next` and `flags`. */
 struct ring_record {
 	uint64_t seq, at, time, prev, next, number;
 	uint32_t len, topic, generation, flags;
+	struct history_place place;
 };
 
 /* Where the descriptor of `seq` stands, or of another sequence that has taken its place. */
