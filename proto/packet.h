@@ -3,6 +3,7 @@
  *
  * client to server: {"op": "subscribe" | "unsubscribe" | "publish" | "login" | "logout" | "send" | "ping", ...}
  *   subscribe, unsubscribe   "topic": a str, or an array of str
+ *   subscribe, login         and "since" (str, a position) or "last" (unsigned) if one likes: what of the past is wanted
  *   publish                  "topic", "data", and "event" (str), "message_id" (str) and "receipt" (bool) if one likes
  *   login, logout            "user" (str, or an array of str): the name under which others send to this connection
  *   send                     "user", "data", and the same
@@ -29,6 +30,7 @@
 
 #include "proto/message.h"
 #include "proto/msgpack_walk.h"
+#include "proto/resume.h"
 #include "proto/vocabulary.h"
 #include "proto/web_message.h"
 
@@ -52,6 +54,7 @@ struct packet_request {
 	enum request_kind op;
 	bool has_ref, receipt;
 	uint64_t ref;
+	struct resume resume;		/* REQUEST_SUBSCRIBE, REQUEST_LOGIN */
 	const char *name;		/* the topic or user, of several the first, as web_name_error() wants it; not terminated */
 	size_t name_len;
 	const char *event, *message_id;	/* NULL: none */

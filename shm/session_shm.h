@@ -86,6 +86,8 @@ _Static_assert(sizeof(struct buffer_shm) == 48, "layout");
 
 #define RECEIVING(fd, len) ((uint64_t)((uint32_t)(fd) + 1) << 32 | (uint32_t)(len))
 
+#define OPENING(fd, subscription) ((uint64_t)((uint32_t)(fd) + 1) << 32 | (uint32_t)(subscription))
+
 #define WORKING_ELSE 0x80000000u
 #define SKIP_MAX 32
 
@@ -134,6 +136,11 @@ struct slot_shm {
 
 	/* the buffer of the first frame that is kept for those in the middle of it (worker/delivery/partial_frame.h), 0 none */
 	_Atomic uint32_t kept;
+
+	/* the session that is being subscribed to topics with a past, and its first subscription before that (worker/service/replay.h), as OPENING(); 0
+	 * none */
+	_Atomic uint64_t opening;
+	uint64_t opening_parsed;		/* its state's `parsed` before that */
 
 	/* what the last workers died of, by the keeper: the same thing again raises `count` */
 	_Alignas(64) struct suspect_shm suspect;

@@ -114,6 +114,7 @@ static inline int base_up(void **state)
 	base->over = calloc(SESSIONS, sizeof(*base->over));
 	base->scratch_room = 65536;
 	base->scratch = malloc(base->scratch_room);
+	base->copy = calloc(1, sizeof(*base->copy));
 	base->above = w;
 	base->make_room = fixture_make_room;
 	base->no_memory = fixture_no_memory;

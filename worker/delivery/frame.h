@@ -1,5 +1,5 @@
 /*
- * Frames: a record of the ring as a transport sends it.
+ * Frames: a record of the ring, or of history, as a transport sends it.
  */
 #ifndef WORKER_DELIVERY_FRAME_H
 #define WORKER_DELIVERY_FRAME_H
@@ -7,7 +7,10 @@
 #include "shm/ring.h"
 #include "worker/session/base.h"
 
-/* The length of the record's frame. `page_base` is the session's, for TRANSPORT_PAGE. 0: the ring has overwritten the record. */
+/*
+ * The length of the record's frame. `page_base` is the session's, for TRANSPORT_PAGE. 0: the ring has overwritten the record, or there is no memory
+ * to read a message of history in.
+ */
 size_t frame_size(const struct base *base, uint32_t transport, uint32_t page_base, const struct ring_record *rec);
 /* The same for a frame that was sent already: the record is not noted as being encoded, and not blamed for a death (see landed.c). */
 size_t frame_size_sent(const struct base *base, uint32_t transport, uint32_t page_base, const struct ring_record *rec);

@@ -74,6 +74,9 @@ static int advance(struct stream *s, struct streams *streams, session_id sid, st
 		if (!size)
 			return -1;
 		if (bytes < size) {
+			/* History may have lost it when the rest can be sent. */
+			if (t->next.place.page && partial_begin(streams->partial, sid, st, &t->next, true) < 0)
+				return -1;
 			st->pos = t->next.seq;
 			st->cut = (uint32_t)bytes;
 			st->flags |= SESSION_CUT | SESSION_BEHIND;
@@ -90,7 +93,7 @@ static int advance(struct stream *s, struct streams *streams, session_id sid, st
 	return bytes == 0 && s->lost == 0 ? 0 : -1;
 }
 
-int landed_advance(struct streams *streams, session_id sid, uint64_t bytes, bool behind)
+static int move(struct streams *streams, session_id sid, uint64_t bytes, bool behind)
 {
 	struct session_state_shm st = session(streams->base, sid)->state;
 	bool was_behind = st.flags & SESSION_BEHIND;
@@ -109,6 +112,16 @@ int landed_advance(struct streams *streams, session_id sid, uint64_t bytes, bool
 	stream_commit(&s, &st);
 	base_count(streams->base, COUNTER_dropped_unencodable, passed);
 	return 0;
+}
+
+int landed_advance(struct streams *streams, session_id sid, uint64_t bytes, bool behind)
+{
+	int r;
+
+	hub_pin(&streams->base->hub, streams->base->number);
+	r = move(streams, sid, bytes, behind);
+	hub_unpin(&streams->base->hub, streams->base->number);
+	return r;
 }
 
 void landed_defer(struct streams *streams, session_id sid)

@@ -9,7 +9,7 @@
 
 /*
  * Records, in one commit, that the kernel took `bytes` of the session's stream. With `behind`, or if that ends in the middle of a frame, the commit
- * also says that the session is behind. 0; -1: the ring no longer has what was sent, or there is no memory; nothing is recorded.
+ * also says that the session is behind. 0; -1: what was sent is not there any more, or there is no memory; nothing is recorded.
  */
 int landed_advance(struct streams *streams, session_id sid, uint64_t bytes, bool behind);
 /* Puts the session behind: it waits for writability, and is then served along its own stream. */

@@ -232,7 +232,8 @@ static int begin_frame(struct output *o, struct stream *s, struct session_state_
 
 	if (!t)
 		return 0;
-	must = partial_must_keep(o->partial, t->next.seq);
+	/* A frame of history is kept when it is cut (landed.c): most are not. */
+	must = !t->next.place.page && partial_must_keep(o->partial, t->next.seq);
 	if (!must && frame_size(o->base, st->transport, base, &t->next) <= PIECE)
 		return 0;
 	if (partial_begin(o->partial, s->sid, st, &t->next, must) < 0) {
@@ -255,8 +256,10 @@ void output_check(struct output *o, session_id sid)
 	struct session_state_shm st = session(o->base, sid)->state;
 	struct stream s;
 
+	hub_pin(&o->base->hub, o->base->number);
 	if (stream_open(&s, o->streams, sid, &st, o->topics->scanned) == 0)
 		take_loss(o, sid, &s, &st);
+	hub_unpin(&o->base->hub, o->base->number);
 }
 
 /*
@@ -301,8 +304,12 @@ bool output_run(struct output *o, session_id sid)
 	int r = send_first(o, sid, &st);
 	bool drained = r > 0 && session_unmark(o->base, sid, MARK_OUTPUT_BLOCKED);
 
-	if (r > 0)
+	/* Input comes before further records: it may have waited for the end of a frame, and the next one may be cut as well. */
+	if (r > 0 && !drained) {
+		hub_pin(&o->base->hub, o->base->number);
 		r = send_on(o, sid, &st, share);
+		hub_unpin(&o->base->hub, o->base->number);
+	}
 	if (r < 0)
 		session_over(o->base, sid);
 	else

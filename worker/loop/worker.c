@@ -364,10 +364,11 @@ static int base_init(struct worker *w)
 	 */
 	base->scratch_room = 5 * publish_batch_record_max(base) + 8192;
 	base->scratch = malloc(base->scratch_room);
+	base->copy = calloc(1, sizeof(*base->copy));
 	sessions = base->slot.shm->sessions_max;
 	base->io = mmap(NULL, sessions * sizeof(*base->io), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	base->over = mmap(NULL, sessions * sizeof(*base->over), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (base->io == MAP_FAILED || base->over == MAP_FAILED || !base->scratch || pool_init(&base->pool, &base->slot) < 0) {
+	if (base->io == MAP_FAILED || base->over == MAP_FAILED || !base->scratch || !base->copy || pool_init(&base->pool, &base->slot) < 0) {
 		errno = ENOMEM;
 		log_error("%m");
 		return -1;

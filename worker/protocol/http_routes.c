@@ -74,10 +74,11 @@ static uint32_t page_base(const struct exchange *x)
 	return sub ? x->protocols->base->slot.subscriptions[sub].number - 1 : 0;
 }
 
-static void start_stream(const struct exchange *x, struct names names, uint32_t transport)
+static void start_stream(const struct exchange *x, struct names names, uint32_t transport, const struct resume *resume)
 {
 	struct request req = {
 		.kind = REQUEST_SUBSCRIBE,
+		.resume = *resume,
 		.names = { .next = next_name, .from = &names },
 		.becomes = true,
 		.transport = transport,
@@ -133,16 +134,61 @@ static int wants_envelope(const struct exchange *x)
 	return -1;
 }
 
+/* NULL, or why the parameter asks for nothing of the past. */
+static const char *read_resume_parameter(enum member name, const char *value, size_t len, struct resume *resume)
+{
+	switch (name) {
+	case MEMBER_LAST_EVENT_ID:
+		return resume_last_event(resume, value, len);
+	case MEMBER_SINCE:
+		return resume_since(resume, value, len);
+	default:
+		return resume_last_text(resume, value, len);
+	}
+}
+
+/*
+ * What of the past is asked for. A browser that connects again sends Last-Event-ID, by itself and to the same address, so that comes before what
+ * stands in the query. False: answered with an error.
+ */
+static bool read_resume(const struct exchange *x, struct resume *resume)
+{
+	static const enum member names[] = { MEMBER_LAST_EVENT_ID, MEMBER_SINCE, MEMBER_LAST };
+	struct http_text event = x->req->field[HTTP_LAST_EVENT_ID];
+	char value[PARAMETER_MAX];
+	const char *error = NULL;
+	int len;
+
+	*resume = (struct resume){ 0 };
+	if (event.len > 0)
+		return resume_last_event(resume, event.p, event.len) == NULL;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		len = parameter_read(x, names[i], value);
+		if (len == PARAMETER_BAD)
+			return false;
+		if (len >= 0)
+			error = read_resume_parameter(names[i], value, (size_t)len, resume);
+		if (error) {
+			exchange_error(x, 400, NULL, error);
+			return false;
+		}
+		if (resume->kind != RESUME_NOT && names[i] == MEMBER_LAST_EVENT_ID)
+			return true;
+	}
+	return true;
+}
+
 static void get_stream(const struct exchange *x, struct names names, bool page)
 {
 	int envelope = wants_envelope(x);
+	struct resume resume = { 0 };
 	struct names look = names;
 	struct topic_name name;
 	const char *error;
 	unsigned count = 0;
 	int r;
 
-	if (envelope < 0 || names_twice(x, &names))
+	if (envelope < 0 || names_twice(x, &names) || (!page && !read_resume(x, &resume)))
 		return;
 	while ((r = names_next(&look, &name, &error)) > 0)
 		count++;
@@ -161,7 +207,7 @@ static void get_stream(const struct exchange *x, struct names names, bool page)
 		exchange_send(x, &o, x->protocols->base->scratch, stream_head(x, stream_transport(x->req, page, envelope)),
 			      x->req->keep_alive && x->req->minor);
 	} else {
-		start_stream(x, names, stream_transport(x->req, page, envelope));
+		start_stream(x, names, stream_transport(x->req, page, envelope), &resume);
 	}
 }
 
@@ -186,7 +232,7 @@ static void get_ws(const struct exchange *x, struct http_text path)
 	if (!x->req->websocket)
 		exchange_error(x, 426, UPGRADE_FIELDS, "this path is for WebSockets (RFC 6455)");
 	else if (websocket_granted(x))
-		start_stream(x, (struct names){ 0 }, TRANSPORT_WEBSOCKET);
+		start_stream(x, (struct names){ 0 }, TRANSPORT_WEBSOCKET, &(struct resume){ 0 });
 }
 
 static void get_page(const struct exchange *x, struct http_text path)
@@ -222,6 +268,7 @@ enum { PATH_NONE = 1, PATH_MAY = 2, PATH_MUST = 4 };	/* whether something follow
 
 #define ALLOW_GET "Allow: GET, HEAD, OPTIONS\r\n"
 #define ALLOW_POST "Allow: POST, OPTIONS\r\n"
+#define STREAM_PARAMETERS (MEMBER_BIT(ENVELOPE) | MEMBERS_OF_RESUME | MEMBER_BIT(LAST_EVENT_ID))
 #define WITH_BODY (MEMBER_BIT(EVENT) | MEMBER_BIT(MESSAGE_ID))
 #define ALLOW_ANY "Allow: GET, HEAD, POST, OPTIONS\r\n"
 
@@ -236,10 +283,10 @@ static const struct route {
 	bool (*may)(const struct exchange *x, struct http_text path);	/* as far as the head tells; else it is answered */
 } routes[] = {
 	{ "", PATH_NONE, false, 0, ALLOW_GET, get_page, NULL, NULL },
-	{ "sub", PATH_MAY, true, MEMBER_BIT(TOPIC) | MEMBER_BIT(ENVELOPE), ALLOW_GET, get_sub, NULL, NULL },
+	{ "sub", PATH_MAY, true, MEMBER_BIT(TOPIC) | STREAM_PARAMETERS, ALLOW_GET, get_sub, NULL, NULL },
 	{ "ws", PATH_NONE, true, 0, "Allow: GET, OPTIONS\r\n", get_ws, NULL, NULL },
 	{ "pub", PATH_MAY, false, MEMBER_BIT(TOPIC) | WITH_BODY, ALLOW_POST, NULL, post_pub, may_pub },
-	{ "inbox", PATH_MAY, true, MEMBER_BIT(USER) | MEMBER_BIT(ENVELOPE), ALLOW_GET, get_inbox, NULL, NULL },
+	{ "inbox", PATH_MAY, true, MEMBER_BIT(USER) | STREAM_PARAMETERS, ALLOW_GET, get_inbox, NULL, NULL },
 	{ "send", PATH_MAY, false, MEMBER_BIT(USER) | WITH_BODY, ALLOW_POST, NULL, post_send, may_send },
 	{ "test", PATH_MUST, false, 0, ALLOW_GET, get_test, NULL, NULL },
 	{ "broadcast", PATH_NONE, false, WITH_BODY, ALLOW_POST, NULL, post_broadcast, may_broadcast },

@@ -39,6 +39,7 @@ static void packet_next_request(const struct cursor *c, const struct packet_requ
 		.status = 400,
 		.after = c->at + p->taken,
 		.answered = p->receipt,
+		.resume = p->resume,
 		.body = { .write = write_body, .from = p },
 	};
 	if (p->kind != PACKET_REQUEST || p->op == REQUEST_PING)

@@ -79,6 +79,7 @@ static void websocket_next_request(struct protocols *protocols, const struct cur
 		.status = 400,
 		.after = c->at + event->taken,
 		.answered = json->ref != NULL,
+		.resume = json->resume,
 		.body = { .size = json->size, .write = write_body, .from = json },
 	};
 	if (r == 0 && json->kind == REQUEST_UNKNOWN)

@@ -88,28 +88,37 @@ static const char *subscribe_everybody(struct service *service, struct cursor *c
 
 	if (!service->base->settings->broadcast || transport_has(st->transport, TRANSPORT_OWN_FRAMES))
 		return NULL;
-	return subscribe_add(service, c->sid, st, &everybody);
+	return subscribe_add(service, c->sid, st, &everybody, NULL);
 }
 
-/* Subscribes the session to all names of the request. If that fails, a session that was to become a stream subscribes nothing. */
-static void subscribe(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
+/*
+ * Subscribes the session to all names of the request. If that fails, a session that was to become a stream subscribes nothing. False: the request
+ * has to wait.
+ */
+static bool subscribe(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
 {
 	struct topic_name name;
 	const char *error = NULL;
+	struct replay replay;
 
+	if (!replay_begin(service, c, &req->resume, &replay))
+		return false;
+	*o = outcome_nothing(service, c);
 	if (req->becomes) {
 		o->state.transport = req->transport;
 		error = subscribe_everybody(service, c, &o->state);
 	}
 	for (unsigned n = 0; !error && next_name(&req->names, n, &name); n++)
-		error = subscribe_add(service, c->sid, &o->state, &name);
+		error = subscribe_add(service, c->sid, &o->state, &name, &replay);
+	replay_end(&replay, &o->state);
 	if (!error)
-		return;
+		return true;
 	fail(o, 503, error);
 	if (req->becomes) {
 		leave_all(service->topics, service->multi_topic, c->sid, req->transport);
 		o->state = session(service->base, c->sid)->state;
 	}
+	return true;
 }
 
 static void unsubscribe(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
@@ -153,8 +162,8 @@ void request_serve(struct service *service, struct cursor *c, const struct reque
 	done = outcome_nothing(service, c);
 	if (refused)
 		fail(&done, o->status, o->error);
-	else if (req->kind == REQUEST_SUBSCRIBE || req->kind == REQUEST_LOGIN)
-		subscribe(service, c, req, &done);
+	else if ((req->kind == REQUEST_SUBSCRIBE || req->kind == REQUEST_LOGIN) && !subscribe(service, c, req, &done))
+		return;
 	else if (req->kind == REQUEST_UNSUBSCRIBE || req->kind == REQUEST_LOGOUT)
 		unsubscribe(service, c, req, &done);
 	*o = done;
@@ -176,6 +185,7 @@ bool outcome_commit(struct service *service, struct cursor *c, struct outcome *o
 	} else {
 		session_abort(service->base, c->sid, COUNTER_no_buffer);
 	}
+	replay_done(service, c->sid);
 	if (!room || flags & SESSION_CLOSE)
 		c->stop = true;
 	if (o->count > 0)

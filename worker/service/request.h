@@ -43,6 +43,7 @@ struct request {
 	struct request_names names;	/* of all requests but ping */
 	struct request_body body;	/* publish, send */
 	bool answered;			/* publish, send: the client is told what became of it */
+	struct resume resume;		/* subscribe, login: what of the past is asked for */
 	/* Subscribe, login: the session also becomes one of `transport`. If it can't, it stays what it is, and subscribes nothing. */
 	bool becomes;
 	uint32_t transport;

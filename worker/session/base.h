@@ -20,6 +20,13 @@
  */
 typedef int session_id;
 
+/* A message of history in one piece. */
+struct record_copy {
+	uint64_t seq;			/* 0: there is none */
+	char *text;
+	size_t room;
+};
+
 struct base {
 	const struct settings *settings;
 	unsigned number;		/* the slot's number */
@@ -34,6 +41,7 @@ struct base {
 	uint32_t over_count;
 	uint32_t now;			/* CLOCK_MONOTONIC in seconds, as of the last base_beat() */
 	uint64_t now_ms;		/* the same in milliseconds */
+	struct record_copy *copy;	/* of the message of history that is being made into a frame */
 	char *scratch;			/* memory for one frame or one answer */
 	size_t scratch_room;
 
