@@ -23,7 +23,9 @@ enum member {
 	MEMBER_ENVELOPE,	/* queries */
 	MEMBER_SINCE,
 	MEMBER_LAST,
-	MEMBER_LAST_EVENT_ID,	/* queries */
+	MEMBER_LAST_EVENT_ID,	/* queries, and those that follow */
+	MEMBER_BEFORE,
+	MEMBER_LIMIT,
 	MEMBERS
 };
 #define MEMBER_BIT(member) (1u << MEMBER_##member)

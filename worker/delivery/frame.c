@@ -113,6 +113,20 @@ size_t frame_size(const struct base *base, uint32_t transport, uint32_t page_bas
 	return size;
 }
 
+size_t frame_object(const struct base *base, enum message_to to, const struct ring_record *rec, char *dst, size_t room)
+{
+	struct web_record r = record_of(base, 0, rec);
+	size_t n;
+
+	if (!r.text || frame_skipped(base, TRANSPORT_JSON_LINES_10, rec->seq))
+		return 0;
+	r.to = to;
+	encoding(base, ENCODING(rec->seq, TRANSPORT_JSON_LINES_10));
+	n = web_message(WEB_JSON_LINES, false, &r, dst, room);
+	encoding(base, 0);
+	return was_whole(base, rec, &r) ? n : 0;
+}
+
 int frame_write(const struct base *base, uint32_t transport, uint32_t page_base, const struct ring_record *rec, char *dst, size_t size)
 {
 	struct web_record r = record_of(base, page_base, rec);

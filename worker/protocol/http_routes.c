@@ -6,7 +6,7 @@
  *   POST /pub/TOPIC      publish             GET  /test/USER    the same, as a page that grows
  *   POST /pub            many                POST /send/USER    to all who are logged in under it
  *   POST /broadcast      to everybody        GET  /version      what runs here
- *   OPTIONS              CORS preflight
+ *   GET  /history/TOPIC  what is kept        OPTIONS            CORS preflight
  * What stands behind the slash may stand in the query instead: ?topic=, ?user=.
  *
  * Crash rules. A stream: subscriptions are linked one by one, then head, transport and the request's being taken are one commit; until
@@ -290,6 +290,7 @@ static const struct route {
 	{ "send", PATH_MAY, false, MEMBER_BIT(USER) | WITH_BODY, ALLOW_POST, NULL, post_send, may_send },
 	{ "test", PATH_MUST, false, 0, ALLOW_GET, get_test, NULL, NULL },
 	{ "broadcast", PATH_NONE, false, WITH_BODY, ALLOW_POST, NULL, post_broadcast, may_broadcast },
+	{ "history", PATH_MAY, false, MEMBER_BIT(TOPIC) | MEMBER_BIT(LIMIT) | MEMBER_BIT(SINCE) | MEMBER_BIT(BEFORE), ALLOW_GET, get_history, NULL, NULL },
 	{ "version", PATH_NONE, false, 0, ALLOW_GET, get_version, NULL, NULL },
 };
 
@@ -352,7 +353,7 @@ static bool refused(const struct exchange *x, const struct route *r)
 			       "the configuration, or open the server by localhost or its address");
 	else if (!r)
 		exchange_error(x, 404, NULL,
-			       "no such path: GET /, /ws, /sub/TOPIC, /inbox/USER, /test/USER, /version; POST /pub/TOPIC, /pub, /send/USER, /broadcast; "
+			       "no such path: GET /, /ws, /sub/TOPIC, /inbox/USER, /test/USER, /history/TOPIC, /version; POST /pub/TOPIC, /pub, /send/USER, /broadcast; "
 			       "a / in a name is written %2F");
 	else if (x->req->websocket && get && !r->upgrades)
 		exchange_error(x, 404, NULL, "no WebSocket here: connect to /ws, /sub/TOPIC or /inbox/USER");

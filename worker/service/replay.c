@@ -7,6 +7,16 @@
 #include "worker/delivery/landed.h"
 #include "worker/delivery/stream.h"
 
+void joined_fill(const struct hub *hub, struct joined *joined)
+{
+	const struct topic_shm *topic = index_topic(&hub->index, joined->topic);
+
+	joined->generation = topic->generation;
+	joined->next = topic->published + 1;
+	joined->last = atomic_load_explicit(&topic->last, memory_order_relaxed);
+	joined->since = topic->since;
+}
+
 /* What it has of the past, its topics had before `pos`: they don't get it again when `pos` moves back. */
 static void mark_from(struct service *service, session_id sid)
 {
@@ -47,26 +57,22 @@ bool replay_begin(struct service *service, struct cursor *c, const struct resume
 /* The topic's oldest record in [from, tail). */
 static bool find(struct service *service, const struct joined *j, uint64_t from, struct ring_record *rec)
 {
-	const struct topic_shm *topic = index_topic(&service->base->hub.index, j->topic);
-
-	return stream_seek(service->base, j->topic, topic->generation, from, j->tail, 0, rec) == 0;
+	return stream_seek(service->base, j->topic, j->generation, from, j->tail, 0, rec) == 0;
 }
 
 /* Whether the topic has had no record behind `seq` but before `rec`; NULL: before the tail. */
 static bool is_next(struct service *service, const struct joined *j, uint64_t seq, const struct ring_record *rec)
 {
-	const struct topic_shm *topic = index_topic(&service->base->hub.index, j->topic);
-
 	if (seq + 1 < j->since)
 		return false;		/* nobody counted then what was published */
 	if (!rec)
 		return j->last <= seq;
 	if (!rec->place.page)
 		return rec->prev <= seq;
-	return history_from(&service->base->hub.history, service->base->number + 1, j->topic, topic->generation) <= seq + 1;
+	return history_from(&service->base->hub.history, service->base->number + 1, j->topic, j->generation) <= seq + 1;
 }
 
-static bool start_since(struct service *service, struct replay *replay, const struct joined *j, struct ring_record *rec)
+bool replay_since(struct service *service, struct replay *replay, const struct joined *j, struct ring_record *rec)
 {
 	const struct position *since = &replay->resume->since;
 	bool ours = since->epoch == service->base->hub.shm->epoch / 1000, to_come = ours && since->seq >= j->tail;
@@ -84,21 +90,20 @@ static bool start_since(struct service *service, struct replay *replay, const st
 }
 
 /* The topic's record with the number `number`, or the oldest one behind it. Back along the ring's links; and what it has not, history may have. */
-static bool start_last(struct service *service, const struct joined *j, uint64_t number, struct ring_record *rec)
+bool replay_last(struct service *service, const struct joined *j, uint64_t number, struct ring_record *rec)
 {
 	const struct hub *hub = &service->base->hub;
-	uint32_t generation = index_topic(&hub->index, j->topic)->generation;
 	struct ring_record at;
 	bool found = false;
 
-	for (uint64_t seq = j->last; seq && ring_read(&hub->ring, seq, &at) == 0 && at.topic == j->topic && at.generation == generation; seq = at.prev) {
+	for (uint64_t seq = j->last; seq && ring_read(&hub->ring, seq, &at) == 0 && at.topic == j->topic && at.generation == j->generation; seq = at.prev) {
 		*rec = at;
 		found = true;
 		if (at.number <= number || at.prev >= seq)
 			break;
 	}
 	if ((!found || rec->number > number) && index_is_kept(&hub->index, j->topic) &&
-	    history_seek_number(&hub->history, service->base->number + 1, j->topic, generation, number, &at) == 0 && (!found || at.seq < rec->seq)) {
+	    history_seek_number(&hub->history, service->base->number + 1, j->topic, j->generation, number, &at) == 0 && (!found || at.seq < rec->seq)) {
 		*rec = at;
 		found = true;
 	}
@@ -113,9 +118,9 @@ void replay_start(struct service *service, struct replay *replay, const struct j
 
 	hub_pin(hub, service->base->number);
 	if (replay->resume->kind == RESUME_SINCE)
-		found = start_since(service, replay, j, &rec);
+		found = replay_since(service, replay, j, &rec);
 	else if (replay->resume->kind == RESUME_LAST)
-		found = start_last(service, j, j->next > replay->resume->last ? j->next - replay->resume->last : 1, &rec);
+		found = replay_last(service, j, j->next > replay->resume->last ? j->next - replay->resume->last : 1, &rec);
 	hub_unpin(hub, service->base->number);
 	*from = found ? rec.seq : j->tail;
 	*number = (uint32_t)(found ? rec.number : j->next);

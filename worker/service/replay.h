@@ -25,12 +25,14 @@ struct replay {
 
 /* The topic as it was when it was joined, under the hub lock. */
 struct joined {
-	uint32_t topic;
+	uint32_t topic, generation;
 	uint64_t tail;			/* the ring's: the sequence of whatever is published next */
 	uint64_t next;			/* number of the topic's next record */
 	uint64_t last;			/* sequence of its newest record, 0 none */
 	uint64_t since;			/* tail when the topic was made: from there on all its records were numbered */
 };
+
+void joined_fill(const struct hub *hub, struct joined *joined);	/* topic and tail are set; under the hub lock */
 
 /*
  * False: the session is in the middle of a frame, and can't go back until the frame is sent. The cursor is stopped before the request, which is
@@ -39,6 +41,12 @@ struct joined {
 bool replay_begin(struct service *service, struct cursor *c, const struct resume *resume, struct replay *replay);
 /* Where a new subscription of the topic begins, for its `from` and `number`. */
 void replay_start(struct service *service, struct replay *replay, const struct joined *joined, uint64_t *from, uint32_t *number);
+/*
+ * The first record to be sent: behind replay->resume->since, with recovered and missing set; and the one with this number, or the next that is
+ * there. False: there is none. Pinned.
+ */
+bool replay_since(struct service *service, struct replay *replay, const struct joined *joined, struct ring_record *rec);
+bool replay_last(struct service *service, const struct joined *joined, uint64_t number, struct ring_record *rec);
 void replay_end(const struct replay *replay, struct session_state_shm *st);	/* the session's state, for the commit */
 void replay_done(struct service *service, session_id sid);	/* it is committed, or the session is closed */
 

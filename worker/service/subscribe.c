@@ -42,16 +42,12 @@ static struct joined join(struct service *service, const struct topic_name *name
 {
 	struct hub *hub = &service->base->hub;
 	uint64_t hash = index_hash(name->bytes, name->len);
-	const struct topic_shm *topic;
 	struct joined j;
 
 	lock_acquire(&hub->shm->lock, service->base->number + 1);
 	j.tail = ring_tail(&hub->ring);
 	j.topic = index_join(&hub->index, service->base->number, hash, name->bytes, name->len, j.tail);
-	topic = index_topic(&hub->index, j.topic);
-	j.next = topic->published + 1;
-	j.last = atomic_load_explicit(&topic->last, memory_order_relaxed);
-	j.since = topic->since;
+	joined_fill(hub, &j);
 	lock_release(&hub->shm->lock, service->base->number + 1);
 	return j;
 }
