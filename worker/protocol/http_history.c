@@ -88,15 +88,17 @@ void get_history(const struct exchange *x, struct http_text path)
 {
 	struct http_answer answer = exchange_answer(x, 200, HTTP_JSON);
 	struct outcome o = outcome_nothing(x->protocols->service, x->c);
-	size_t room = x->protocols->base->scratch_room, len, head;
-	char *body = x->protocols->base->scratch, begin[ANSWER_REST];
+	/* The body in the upper half of the scratch; the answer is made in the lower one. */
+	size_t room = x->protocols->base->scratch_room / 2, len, head;
+	char *body = x->protocols->base->scratch + room, begin[ANSWER_REST];
 	struct history_query query = { 0 };
 	struct history_result result;
 
 	if (!read_topic(x, path, &query.name) || !read_limit(x, &query.limit) || !read_position(x, MEMBER_SINCE, &query.since) ||
 	    !read_position(x, MEMBER_BEFORE, &query.before))
 		return;
-	len = history_query(x->protocols->service, &query, body + ANSWER_REST, room - 2 * ANSWER_REST, ANSWER_BYTES, &result);
+	len = history_query(x->protocols->service, &query, body + ANSWER_REST, room - 2 * ANSWER_REST,
+			    room / 2 < ANSWER_BYTES ? room / 2 : ANSWER_BYTES, &result);
 	head = put_head(x, &query, &result, begin);
 	body += ANSWER_REST - head;
 	memcpy(body, begin, head);
