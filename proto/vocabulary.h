@@ -26,6 +26,7 @@ enum member {
 	MEMBER_LAST_EVENT_ID,	/* queries, and those that follow */
 	MEMBER_BEFORE,
 	MEMBER_LIMIT,
+	MEMBER_WAIT,
 	MEMBERS
 };
 #define MEMBER_BIT(member) (1u << MEMBER_##member)

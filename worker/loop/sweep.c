@@ -8,6 +8,8 @@
 #include "worker/loop/heartbeat.h"
 #include "worker/loop/refuse.h"
 #include "worker/protocol/answer.h"
+#include "worker/protocol/input.h"
+#include "worker/service/poll.h"
 
 #define TICK_MS 100
 #define OFTEN 4000		/* milliseconds; if `heartbeat` is less, sessions are looked at more often */
@@ -34,6 +36,11 @@ static bool http_is_late(struct worker *w, session_id sid)
 
 	if (st->transport != TRANSPORT_HTTP || st->flags || session_has(&w->base, sid, MARK_STALLED | MARK_OUTPUT_BLOCKED))
 		return false;
+	if (poll_waits(&w->base, sid)) {
+		if (poll_is_over(&w->base, sid))
+			input_stall(&w->protocols, sid);
+		return false;
+	}
 	if (st->in != BUFFER_NONE && passed(w, s->last_in, w->base.settings->http_timeout)) {
 		base_count(&w->base, COUNTER_closed_late, 1);
 		session_end(&w->protocols, sid, st->parsed, 408, "the request did not arrive whole in time (http_timeout)");

@@ -317,6 +317,11 @@ static void cut_moved(void *worker, session_id sid, const struct session_state_s
 	partial_moved(((struct worker *)worker)->partial, sid, from, to);
 }
 
+static void go_on(void *worker, session_id sid)
+{
+	input_stall(&((struct worker *)worker)->protocols, sid);
+}
+
 static void accepted(void *worker, int fd, int proto)
 {
 	connection_close_over(worker);		/* what has just become free counts as room */
@@ -346,6 +351,7 @@ static int base_init(struct worker *w)
 	base->make_room = make_room;
 	base->no_memory = no_memory;
 	base->cut_moved = cut_moved;
+	base->go_on = go_on;
 	if (hub_attach(&base->hub, start->hub_fd, true) < 0 || slot_attach(&base->slot, start->slot_fd) < 0) {
 		log_error("shared memory: %s", strerror(errno));
 		return -1;

@@ -1,11 +1,13 @@
 /*
  * GET /history/TOPIC?limit=&since=&before=: what is kept of a topic.
+ * GET /poll/TOPIC?since=&limit=&wait=: what came behind a position, as soon as there is something.
  */
 #include <string.h>
 
 #include "proto/sink.h"
 #include "worker/protocol/http_routes.h"
 #include "worker/service/history_query.h"
+#include "worker/service/poll.h"
 
 #define ANSWER_BYTES (256 * 1024)	/* of messages, about */
 #define ANSWER_REST 256			/* what stands around them, at most */
@@ -27,23 +29,31 @@ static bool read_position(const struct exchange *x, enum member name, struct res
 	return false;
 }
 
-static bool read_limit(const struct exchange *x, unsigned *limit)
+/* A whole number in the query, from `least` to `most`. False: answered with an error. */
+static bool read_number(const struct exchange *x, enum member name, unsigned least, unsigned most, const char *error, unsigned *number)
 {
 	char value[PARAMETER_MAX];
-	int len = parameter_read(x, MEMBER_LIMIT, value);
-	struct resume count = { 0 };
+	int len = parameter_read(x, name, value);
+	uint64_t n = 0;
 
-	*limit = HISTORY_LIMIT;
 	if (len == PARAMETER_BAD)
 		return false;
 	if (len == PARAMETER_NONE)
 		return true;
-	if (resume_last_text(&count, value, (size_t)len) != NULL) {
-		exchange_error(x, 400, NULL, "limit is a number of messages, 1 to 1000");
-		return false;
+	for (int i = 0; i < len; i++)
+		n = value[i] >= '0' && value[i] <= '9' && n <= most ? 10 * n + (unsigned)(value[i] - '0') : (uint64_t)most + 1;
+	if (len > 0 && n >= least && n <= most) {
+		*number = (unsigned)n;
+		return true;
 	}
-	*limit = count.last;
-	return true;
+	exchange_error(x, 400, NULL, error);
+	return false;
+}
+
+static bool read_limit(const struct exchange *x, unsigned *limit)
+{
+	*limit = HISTORY_LIMIT;
+	return read_number(x, MEMBER_LIMIT, 1, HISTORY_LIMIT_MAX, "limit is a number of messages, 1 to 1000", limit);
 }
 
 /* Reads the request's one topic. False: answered with an error. */
@@ -84,25 +94,80 @@ static size_t put_head(const struct exchange *x, const struct history_query *que
 	return s.len;
 }
 
-void get_history(const struct exchange *x, struct http_text path)
+/* An answer's body: in the upper half of the scratch, as the answer is made in the lower one. */
+struct body {
+	char *at;
+	size_t len;
+};
+
+static struct body make_body(const struct exchange *x, const struct history_query *query, struct history_result *result)
+{
+	size_t room = x->protocols->base->scratch_room / 2, len, head;
+	char *at = x->protocols->base->scratch + room, begin[ANSWER_REST];
+
+	len = history_query(x->protocols->service, query, at + ANSWER_REST, room - 2 * ANSWER_REST, room / 2 < ANSWER_BYTES ? room / 2 : ANSWER_BYTES,
+			    result);
+	head = put_head(x, query, result, begin);
+	at += ANSWER_REST - head;
+	memcpy(at, begin, head);
+	memcpy(at + head + len, "]}\n", 3);
+	return (struct body){ .at = at, .len = head + len + 3 };
+}
+
+static void answer(const struct exchange *x, struct body body)
 {
 	struct http_answer answer = exchange_answer(x, 200, HTTP_JSON);
 	struct outcome o = outcome_nothing(x->protocols->service, x->c);
-	/* The body in the upper half of the scratch; the answer is made in the lower one. */
-	size_t room = x->protocols->base->scratch_room / 2, len, head;
-	char *body = x->protocols->base->scratch + room, begin[ANSWER_REST];
+
+	answer.fields = "Cache-Control: no-store\r\n";
+	exchange_reply(x, &o, &answer, body.at, body.len);
+}
+
+void get_history(const struct exchange *x, struct http_text path)
+{
 	struct history_query query = { 0 };
 	struct history_result result;
 
+	if (read_topic(x, path, &query.name) && read_limit(x, &query.limit) && read_position(x, MEMBER_SINCE, &query.since) &&
+	    read_position(x, MEMBER_BEFORE, &query.before))
+		answer(x, make_body(x, &query, &result));
+}
+
+/* Where a poll goes on that says no `since`: at what comes next. */
+static void since_now(const struct exchange *x, struct resume *since)
+{
+	*since = (struct resume){ .kind = RESUME_SINCE };
+	since->since.epoch = x->protocols->base->hub.shm->epoch / 1000;
+	since->since.seq = poll_from(x->protocols->service, x->c->sid) - 1;
+}
+
+void get_poll(const struct exchange *x, struct http_text path)
+{
+	struct service *service = x->protocols->service;
+	bool waited = poll_waits(x->protocols->base, x->c->sid), now;
+	struct history_query query = { 0 };
+	struct history_result result;
+	unsigned wait = POLL_WAIT;
+	const char *error;
+	struct body body;
+
 	if (!read_topic(x, path, &query.name) || !read_limit(x, &query.limit) || !read_position(x, MEMBER_SINCE, &query.since) ||
-	    !read_position(x, MEMBER_BEFORE, &query.before))
+	    !read_number(x, MEMBER_WAIT, 0, POLL_WAIT_MAX, "wait is a number of seconds, 0 to 300", &wait))
 		return;
-	len = history_query(x->protocols->service, &query, body + ANSWER_REST, room - 2 * ANSWER_REST,
-			    room / 2 < ANSWER_BYTES ? room / 2 : ANSWER_BYTES, &result);
-	head = put_head(x, &query, &result, begin);
-	body += ANSWER_REST - head;
-	memcpy(body, begin, head);
-	memcpy(body + head + len, "]}\n", 3);
-	answer.fields = "Cache-Control: no-store\r\n";
-	exchange_reply(x, &o, &answer, body, head + len + 3);
+	now = query.since.kind == RESUME_NOT;
+	/* First it subscribes, so nothing gets lost between looking and waiting. */
+	error = waited ? NULL : poll_begin(service, x->c->sid, &query.name, wait);
+	if (error) {
+		exchange_error(x, 503, NULL, error);
+		return;
+	}
+	if (now)
+		since_now(x, &query.since);
+	body = make_body(x, &query, &result);
+	if (result.count == 0 && result.replay.recovered && !poll_is_over(x->protocols->base, x->c->sid)) {
+		poll_wait(x->c);
+		return;
+	}
+	poll_end(service, x->c->sid);
+	answer(x, body);
 }

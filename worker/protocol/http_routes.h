@@ -32,6 +32,7 @@ int parameter_read(const struct exchange *x, enum member name, char dst[PARAMETE
 /* ---- http_history.c ---- */
 
 void get_history(const struct exchange *x, struct http_text path);
+void get_poll(const struct exchange *x, struct http_text path);
 
 /* ---- http_publish.c. `path` is what follows the first segment; p NULL: nothing ---- */
 

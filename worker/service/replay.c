@@ -39,7 +39,7 @@ bool replay_begin(struct service *service, struct cursor *c, const struct resume
 		return true;
 	if (s->state.flags & SESSION_CUT) {
 		session_mark(service->base, c->sid, MARK_OUTPUT_BLOCKED);
-		c->stop = true;
+		c->stop = c->waits = true;
 		return false;
 	}
 	if (s->count > 0) {

@@ -50,6 +50,7 @@ struct base {
 	/* Disconnects other sessions until `bytes` more may be had by session `sid` (-1: to none in particular). False: that is not possible. */
 	bool (*make_room)(void *above, session_id sid, size_t bytes);
 	void (*no_memory)(void *above, session_id sid);			/* ends a session for which there is no memory */
+	void (*go_on)(void *above, session_id sid);			/* has the session's input dealt with again, which waits for a message (service/poll.h) */
 	/* Called before a session's state changes from one to the other, if it is in the middle of a frame in at least one of them. */
 	void (*cut_moved)(void *above, session_id sid, const struct session_state_shm *from, const struct session_state_shm *to);
 };
