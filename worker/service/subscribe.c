@@ -101,7 +101,7 @@ static int go_apart(struct service *service, session_id sid, struct session_stat
 	return 0;
 }
 
-const char *subscribe_add(struct service *service, session_id sid, struct session_state_shm *st, const struct topic_name *name)
+const char *subscribe_add(struct service *service, session_id sid, struct session_state_shm *st, const struct topic_name *name, uint64_t *from)
 {
 	struct session_shm *s = session(service->base, sid);
 	struct subscription_shm *sub;
@@ -131,6 +131,8 @@ const char *subscribe_add(struct service *service, session_id sid, struct sessio
 		return "out of memory";
 	}
 	sub->from = tail;
+	if (tail < *from)
+		*from = tail;
 	sub->number = (uint32_t)next;
 	/* With one topic, only `pos` says what a live session is owed. */
 	if (s->count == 0 && !(st->flags & SESSION_BEHIND) && st->pos < tail)
@@ -177,10 +179,11 @@ void subscribe_join_everybody(struct service *service, session_id sid)
 {
 	struct session_state_shm st = session(service->base, sid)->state;
 	struct topic_name name = subscribe_everybody_name();
+	uint64_t from = UINT64_MAX;
 
 	if (!service->base->settings->broadcast || st.transport == TRANSPORT_HTTP || transport_has(st.transport, TRANSPORT_OWN_FRAMES) ||
 	    st.flags & (SESSION_CLOSE | SESSION_LINGER))
 		return;
-	if (subscribe_add(service, sid, &st, &name) == NULL)
+	if (subscribe_add(service, sid, &st, &name, &from) == NULL)
 		session_commit(service->base, sid, &st);
 }

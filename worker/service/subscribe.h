@@ -16,9 +16,10 @@ struct topic_name subscribe_topic_name(bool inbox, const char *name, size_t len)
 struct topic_name subscribe_everybody_name(void);					/* the name of what goes to every connection */
 /*
  * These change the session's subscriptions at once, and its state in *st, which the caller commits. subscribe_add() returns NULL, or why not. It
- * subscribes for st->transport, which may be what the session is about to become.
+ * subscribes for st->transport, which may be what the session is about to become. *from: the lowest sequence that what was subscribed begins at;
+ * what was there already doesn't count.
  */
-const char *subscribe_add(struct service *service, session_id sid, struct session_state_shm *st, const struct topic_name *name);
+const char *subscribe_add(struct service *service, session_id sid, struct session_state_shm *st, const struct topic_name *name, uint64_t *from);
 void subscribe_remove(struct service *service, session_id sid, struct session_state_shm *st, const struct topic_name *name);
 /* Subscribes the session to what goes to everybody, if `broadcast` is on, and commits that. */
 void subscribe_join_everybody(struct service *service, session_id sid);
