@@ -9,6 +9,7 @@ const char *version_feature(unsigned number, bool broadcast)
 		"subscribe-many",	/* arrays of topics and users in subscribe, unsubscribe, login and logout */
 		"publish-many",		/* POST /pub with an array */
 		"envelope",		/* server-sent events with ?envelope=json */
+		"positions",		/* ids and the starts of streams are positions */
 		"broadcast",		/* POST /broadcast; the last one, as it is not always there */
 	};
 	unsigned count = sizeof(features) / sizeof(features[0]);

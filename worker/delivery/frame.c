@@ -57,7 +57,8 @@ static struct web_record record_of(const struct base *base, uint32_t page_base, 
 {
 	return (struct web_record){
 		.time = rec->time,
-		.id = rec->seq,
+		.epoch = &base->epoch,
+		.seq = rec->seq,
 		.number = (uint32_t)rec->number - page_base,
 		.to = goes_to(base, rec),
 		.text = text_of(base, rec),

@@ -23,6 +23,7 @@
 #include "worker/protocol/http_routes.h"
 
 #define LINES_SHOWN "text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff"	/* by a browser, as they come; NDJSON it would save */
+#define FIELDS_MAX 512			/* bytes of a stream's header fields (HTTP_ANSWER_MAX) */
 #define UPGRADE_FIELDS "Connection: Upgrade\r\nUpgrade: websocket\r\n" WEBSOCKET_VERSION_FIELD
 
 /* ---- streams ---- */
@@ -35,16 +36,35 @@ static uint32_t stream_transport(const struct http_request *req, bool page, bool
 }
 
 /* Behind the answer's head: what stands before the first message. */
-static size_t put_greeting(const struct exchange *x, uint32_t transport, char *dst, size_t room)
+static size_t put_greeting(const struct exchange *x, uint32_t transport, const struct position_start *start, char *dst, size_t room)
 {
 	struct transport_hello hello = session_hello(x->protocols->base, x->c->sid);
 
+	hello.start = start;
 	return room < TRANSPORT_NOTICE_MAX ? 0 : transport_greeting(transport, &hello, dst);
 }
 
-/* The head of the answer, and what stands before the first message, in the scratch. */
-static size_t stream_head(const struct exchange *x, uint32_t transport)
+/* The fields of a stream's head. A page has no position, as its messages have none. */
+static const char *stream_fields(uint32_t transport, bool granted, const struct position_start *start, char dst[FIELDS_MAX])
 {
+	struct sink s = { .dst = dst, .room = FIELDS_MAX };
+
+	sink_literal(&s, HTTP_STREAM_FIELDS);
+	if (transport_group(transport) != GROUP_PAGE) {
+		position_put_fields(&s, start);
+		if (granted)
+			sink_literal(&s, "Access-Control-Expose-Headers: " POSITION_FIELDS "\r\n");
+	}
+	sink_byte(&s, '\0');
+	return dst;
+}
+
+/* The head of the answer, and what stands before the first message, in the scratch. The stream starts where the outcome says. */
+static size_t stream_head(const struct exchange *x, uint32_t transport, const struct outcome *o)
+{
+	struct position_start at;
+	const struct position_start *start = outcome_start(x->protocols->service, o, &at);
+	char fields[FIELDS_MAX];
 	struct http_answer answer = exchange_answer(x, 200, transport_table[transport].type);
 	char *dst = x->protocols->base->scratch;
 	size_t room = x->protocols->base->scratch_room, len;
@@ -54,10 +74,10 @@ static size_t stream_head(const struct exchange *x, uint32_t transport)
 	} else {
 		if (transport_group(transport) == GROUP_JSON_LINES && x->req->html)
 			answer.type = LINES_SHOWN;
-		answer.fields = HTTP_STREAM_FIELDS;
+		answer.fields = stream_fields(transport, answer.origin.p != NULL, start, fields);
 		len = http_stream(dst, room, &answer);
 	}
-	return answer.head || !len ? len : len + put_greeting(x, transport, dst + len, room - len);
+	return answer.head || !len ? len : len + put_greeting(x, transport, start, dst + len, room - len);
 }
 
 static bool next_name(void *names, struct topic_name *name)
@@ -96,7 +116,7 @@ static void start_stream(const struct exchange *x, struct names names, uint32_t 
 	CRASH_POINT("stream-subscribed");
 	if (transport_has(transport, TRANSPORT_OWN_FRAMES))
 		session(x->protocols->base, x->c->sid)->page_base = page_base(x);
-	if (!exchange_send(x, &o, x->protocols->base->scratch, stream_head(x, transport), true))
+	if (!exchange_send(x, &o, x->protocols->base->scratch, stream_head(x, transport, &o), true))
 		leave_all(x->protocols->topics, x->protocols->multi_topic, x->c->sid, transport);
 	else
 		CRASH_POINT("stream-started");
@@ -205,7 +225,8 @@ static void get_stream(const struct exchange *x, struct names names, bool page)
 	else if (x->req->method == HTTP_HEAD) {
 		struct outcome o = outcome_nothing(x->protocols->service, x->c);
 
-		exchange_send(x, &o, x->protocols->base->scratch, stream_head(x, stream_transport(x->req, page, envelope)),
+		outcome_starts_now(x->protocols->service, &o);
+		exchange_send(x, &o, x->protocols->base->scratch, stream_head(x, stream_transport(x->req, page, envelope), &o),
 			      x->req->keep_alive && x->req->minor);
 	} else {
 		start_stream(x, names, stream_transport(x->req, page, envelope), &resume);

@@ -116,12 +116,14 @@ void replay_start(struct service *service, struct replay *replay, const struct j
 	struct ring_record rec;
 	bool found = false;
 
-	hub_pin(hub, service->base->number);
+	if (replay->resume->kind != RESUME_NOT)
+		hub_pin(hub, service->base->number);
 	if (replay->resume->kind == RESUME_SINCE)
 		found = replay_since(service, replay, j, &rec);
 	else if (replay->resume->kind == RESUME_LAST)
 		found = replay_last(service, j, j->next > replay->resume->last ? j->next - replay->resume->last : 1, &rec);
-	hub_unpin(hub, service->base->number);
+	if (replay->resume->kind != RESUME_NOT)
+		hub_unpin(hub, service->base->number);
 	*from = found ? rec.seq : j->tail;
 	*number = (uint32_t)(found ? rec.number : j->next);
 	if (*from < replay->begin)

@@ -82,13 +82,13 @@ static bool next_name(const struct request_names *names, unsigned number, struct
  * Subscribes a session that becomes a stream to what goes to everybody, if `broadcast` is on. But not a page, which counts the messages of its one
  * topic. NULL, or why not.
  */
-static const char *subscribe_everybody(struct service *service, struct cursor *c, struct session_state_shm *st)
+static const char *subscribe_everybody(struct service *service, struct cursor *c, struct session_state_shm *st, struct replay *replay)
 {
 	struct topic_name everybody = subscribe_everybody_name();
 
 	if (!service->base->settings->broadcast || transport_has(st->transport, TRANSPORT_OWN_FRAMES))
 		return NULL;
-	return subscribe_add(service, c->sid, st, &everybody, NULL);
+	return subscribe_add(service, c->sid, st, &everybody, replay);
 }
 
 /*
@@ -97,22 +97,30 @@ static const char *subscribe_everybody(struct service *service, struct cursor *c
  */
 static bool subscribe(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
 {
+	const struct resume none = { .kind = RESUME_NOT };
+	struct replay replay, live = { .resume = &none, .begin = UINT64_MAX };	/* of the names; of what goes to everybody */
 	struct topic_name name;
 	const char *error = NULL;
-	struct replay replay;
 
 	if (!replay_begin(service, c, &req->resume, &replay))
 		return false;
 	*o = outcome_nothing(service, c);
 	if (req->becomes) {
 		o->state.transport = req->transport;
-		error = subscribe_everybody(service, c, &o->state);
+		error = subscribe_everybody(service, c, &o->state, &live);
 	}
 	for (unsigned n = 0; !error && next_name(&req->names, n, &name); n++)
 		error = subscribe_add(service, c->sid, &o->state, &name, &replay);
 	replay_end(&replay, &o->state);
-	if (!error)
+	if (!error) {
+		outcome_starts_now(service, o);
+		if (replay.begin <= o->position || live.begin <= o->position)
+			o->position = (replay.begin < live.begin ? replay.begin : live.begin) - 1;
+		o->resumed = req->resume.kind == RESUME_SINCE;
+		o->recovered = replay.recovered;
+		o->missing = replay.missing;
 		return true;
+	}
 	fail(o, 503, error);
 	if (req->becomes) {
 		leave_all(service->topics, service->multi_topic, c->sid, req->transport);
@@ -172,6 +180,24 @@ void request_serve(struct service *service, struct cursor *c, const struct reque
 struct outcome outcome_nothing(const struct service *service, const struct cursor *c)
 {
 	return (struct outcome){ .kind = OUTCOME_ANSWER, .state = session(service->base, c->sid)->state };
+}
+
+void outcome_starts_now(const struct service *service, struct outcome *o)
+{
+	o->has_position = true;
+	o->position = ring_tail(&service->base->hub.ring) - 1;
+}
+
+const struct position_start *outcome_start(const struct service *service, const struct outcome *o, struct position_start *start)
+{
+	*start = (struct position_start){
+		.epoch = &service->base->epoch,
+		.seq = o->position,
+		.resumed = o->resumed,
+		.recovered = o->recovered,
+		.missing = o->missing,
+	};
+	return o->has_position ? start : NULL;
 }
 
 bool outcome_commit(struct service *service, struct cursor *c, struct outcome *o, uint64_t after, const void *answer, size_t len, uint32_t flags)

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/position.h"
 #include "shm/hub.h"
 #include "shm/buffer_pool.h"
 #include "shm/settings.h"
@@ -31,6 +32,7 @@ struct base {
 	const struct settings *settings;
 	unsigned number;		/* the slot's number */
 	struct hub hub;
+	struct position_epoch epoch;	/* the hub's: what ids begin with */
 	struct hub_slot_shm *self;	/* the slot's part of the hub */
 	struct slot slot;
 	struct buffer_pool pool;
