@@ -47,7 +47,7 @@ static uint32_t join(struct service *service, const struct topic_name *name, uin
 	uint32_t t;
 
 	lock_acquire(&service->base->hub.shm->lock, service->base->number + 1);
-	t = index_join(&service->base->hub.index, service->base->number, hash, name->bytes, name->len);
+	t = index_join(&service->base->hub.index, service->base->number, hash, name->bytes, name->len, ring_tail(&service->base->hub.ring));
 	*tail = ring_tail(&service->base->hub.ring);
 	*number = index_topic(&service->base->hub.index, t)->published + 1;
 	lock_release(&service->base->hub.shm->lock, service->base->number + 1);
