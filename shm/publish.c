@@ -1,5 +1,5 @@
 /*
- * Publishing. Order is everything here: lock, records, intent, tail, unlock, session, intent cleared. hub_repair() says what a
+ * Publishing. Order is everything here: lock, records, intent, tail, history, unlock, session, intent cleared. hub_repair() says what a
  * death between any two of them means.
  */
 #include "shm/publish.h"
@@ -32,14 +32,17 @@ struct cached {
 	uint32_t topic;
 };
 
-static uint32_t find(const struct hub *hub, const struct publish_item *item, struct cached *last)
+/* TOPIC_NONE: nobody subscribes it, and history does not keep it (or has no place for one topic more). */
+static uint32_t find(struct hub *hub, const struct publish_item *item, struct cached *last)
 {
 	const struct publish_item *l = last->item;
 
-	if (!l || l->hash != item->hash || l->topic_len != item->topic_len || memcmp(l->topic, item->topic, l->topic_len) != 0) {
-		last->item = item;
-		last->topic = index_find(&hub->index, item->hash, item->topic, item->topic_len);
-	}
+	if (l && l->hash == item->hash && l->topic_len == item->topic_len && memcmp(l->topic, item->topic, l->topic_len) == 0)
+		return last->topic;
+	last->item = item;
+	last->topic = index_find(&hub->index, item->hash, item->topic, item->topic_len);
+	if (last->topic == TOPIC_NONE && history_rules_find(hub->history.rules, item->topic, item->topic_len))
+		last->topic = index_keep(&hub->index, item->hash, item->topic, item->topic_len, ring_tail(&hub->ring));
 	return last->topic;
 }
 
@@ -56,23 +59,26 @@ static unsigned write_records(struct hub *hub, struct ring_batch *batch, const s
 
 	for (n = 0; n < count; n++) {
 		uint32_t topic = find(hub, &items[n], &last);
+		uint64_t interest;
 		void *dst;
 
 		if (answers) {
 			answers[n].seq = 0;
 			answers[n].subscribers = topic == TOPIC_NONE ? 0 : hub_subscribers(hub, topic);
 		}
-		if (topic == TOPIC_NONE) {
-			++*without_subscribers;
+		interest = topic == TOPIC_NONE ? 0 : atomic_load_explicit(&index_topic(&hub->index, topic)->interest, memory_order_relaxed);
+		*without_subscribers += interest == 0;
+		if (topic == TOPIC_NONE)
 			continue;
-		}
 		dst = ring_add(&hub->ring, batch, topic, items[n].len, answers ? answer_flags(n, answers[n].subscribers) : 0, now);
-		if (!dst)
+		if (!dst) {
+			*without_subscribers -= interest == 0;
 			break;
+		}
 		memcpy(dst, items[n].message, items[n].len);
 		if (answers)
 			answers[n].seq = batch->next - 1;
-		*interested |= atomic_load_explicit(&index_topic(&hub->index, topic)->interest, memory_order_relaxed);
+		*interested |= interest;
 	}
 	return n;
 }
@@ -176,6 +182,8 @@ static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const stru
 		if (batch.next != batch.first)
 			ring_commit(&hub->ring, &batch);
 		CRASH_POINT("publish-committed");
+		hub_follow(hub);
+		CRASH_POINT("history-followed");
 	}
 	wake = claim_wakeups(hub, (interested | asleep) & ~(1ull << slot));
 	CRASH_POINT("publish-owing");
@@ -183,6 +191,7 @@ static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const stru
 	CRASH_POINT("publish-unlocked");
 	hub_count(hub, slot, COUNTER_published, n);
 	hub_count(hub, slot, COUNTER_published_unheard, without_subscribers);
+	hub_count_history(hub, slot);
 	wake_up(hub, slot, wake);
 	if (n == 0)
 		errno = EAGAIN;

@@ -228,7 +228,7 @@ static int read_topic(struct reading *x)
 	if (index_find(ix, hash, name, len) != TOPIC_NONE)
 		return snapshot_bad();
 	for (; interest; interest &= interest - 1) {
-		topic = index_join(ix, (unsigned)__builtin_ctzll(interest), hash, name, len);
+		topic = index_join(ix, (unsigned)__builtin_ctzll(interest), hash, name, len, 1);
 		if (topic == TOPIC_NONE)
 			return -1;
 	}

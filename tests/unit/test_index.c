@@ -57,7 +57,7 @@ static uint32_t find(struct fixture *f, const char *name)
 
 static uint32_t join(struct fixture *f, unsigned slot, const char *name)
 {
-	return index_join(&f->ix, slot, index_hash(name, strlen(name)), name, strlen(name));
+	return index_join(&f->ix, slot, index_hash(name, strlen(name)), name, strlen(name), 1);
 }
 
 static const char *name_of(unsigned n)
@@ -168,10 +168,10 @@ static void test_names(void **state)
 	uint32_t a, b, c, d;
 
 	memset(longest, 'x', sizeof longest);
-	a = index_join(&f->ix, 0, index_hash(longest, 255), longest, 255);
-	b = index_join(&f->ix, 0, index_hash(longest, 254), longest, 254);
-	c = index_join(&f->ix, 0, index_hash("", 1), "", 1);
-	d = index_join(&f->ix, 0, index_hash("\0", 2), "\0", 2);
+	a = index_join(&f->ix, 0, index_hash(longest, 255), longest, 255, 1);
+	b = index_join(&f->ix, 0, index_hash(longest, 254), longest, 254, 1);
+	c = index_join(&f->ix, 0, index_hash("", 1), "", 1, 1);
+	d = index_join(&f->ix, 0, index_hash("\0", 2), "\0", 2, 1);
 	assert_true(a && b && c && d && a != b && c != d);
 	assert_int_equal(index_find(&f->ix, index_hash(longest, 255), longest, 255), a);
 	assert_int_equal(index_find(&f->ix, index_hash(longest, 254), longest, 254), b);

@@ -267,7 +267,7 @@ static inline unsigned lent(const struct worker_fixture *w)
 static inline uint32_t subscribe(struct worker_fixture *w, int fd, const char *name)
 {
 	struct session_shm *s = session(&w->base, fd);
-	uint32_t topic = index_join(&w->base.hub.index, SLOT, index_hash(name, strlen(name)), name, strlen(name));
+	uint32_t topic = index_join(&w->base.hub.index, SLOT, index_hash(name, strlen(name)), name, strlen(name), ring_tail(&w->base.hub.ring));
 	uint32_t number = topics_take_subscription(&w->topics);
 	struct subscription_shm *sub = &w->base.slot.subscriptions[number];
 
