@@ -177,8 +177,7 @@ M("position-behind-what-comes", "worker/service/request.c", "o->position = ring_
 M("position-of-the-last-name", "worker/service/subscribe.c", "\tif (tail < *from)\n", "", "test_request")
 M("position-with-zeros-in-front", "proto/position.c", "if (len == 0 || (len > 1 && *text == '0'))", "if (len == 0)", "test_position")
 M("position-that-overflows", "proto/position.c", "__builtin_mul_overflow(*n, base, n) || __builtin_add_overflow(*n, digit, n)", "__builtin_mul_overflow(*n, base, n) || (*n += digit, false)", "test_position")
-M("start-that-is-not-taken", "proto/web_message.c", "\t\tposition_put(s, start->epoch, start->seq);\n\t\tsink_literal(s, \"\\n\\n\");", "\t\tposition_put(s, start->epoch, start->seq);\n\t\tsink_literal(s, \"\\n\");",
-  "test_positions.Positions.test_streams_begin_with_theirs")
+M("start-that-is-not-taken", "proto/web_message.c", "\t\tposition_put(s, start->epoch, start->seq);\n\t\tsink_literal(s, \"\\n\\n\");", "\t\tposition_put(s, start->epoch, start->seq);\n\t\tsink_literal(s, \"\\n\");", "test_web_message")
 M("snapshot-with-another-epoch", "shm/snapshot_hub.c", "\tx->hub->shm->epoch = snapshot_get_uint(", "\t(void)snapshot_get_uint(", "test_upgrade.Upgrade.test_positions_go_on")
 
 # ---- hand-over ----

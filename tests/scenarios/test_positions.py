@@ -24,7 +24,7 @@ class Positions(WebTest):
                     events = self.sse(target, version=version)
                     stream = EventStream()
                     while not stream.last_id:
-                        stream.feed(events.chunk())
+                        stream.feed(events.chunk(5))
                         self.assertIsNone(stream.take())        # it dispatches nothing
                     self.assertEqual((stream.last_id, events.head.get("Janus-Position")), (last.text, last.text))
                     for client in (lines, events):
