@@ -85,9 +85,9 @@ class Positions(WebTest):
             for action, member in (("subscribe", "topic"), ("login", "user")):
                 with self.subTest(n=n, action=action):
                     at = keeper.position.text
-                    self.assertEqual(act(action=action, ref="x", **{member: ["a%d" % n, "b"]}), '{"ok":true,"ref":"x","position":"%s"}' % at)
-                    self.assertEqual(list(op(action, ref=3, **{member: ["a%d" % n, "b"]}).items()), [("ok", True), ("ref", 3), ("position", at)])
-                    self.assertEqual(act(action=action, **{member: "b"}), '{"ok":true,"position":"%s"}' % at)      # once more
+                    self.assertEqual(act(action=action, ref="x", **{member: ["a%d" % n, "b%d" % n]}), '{"ok":true,"ref":"x","position":"%s"}' % at)
+                    self.assertEqual(list(op(action, ref=3, **{member: ["a%d" % n, "b%d" % n]}).items()), [("ok", True), ("ref", 3), ("position", at)])
+                    self.assertEqual(act(action=action, **{member: "b%d" % n}), '{"ok":true,"position":"%s"}' % at)      # once more
             self.published("/pub/a", "x")
             keeper.position = keeper.message()["id"]
         for action, member in (("unsubscribe", {"topic": "b"}), ("logout", {"user": "b"}), ("ping", {})):
