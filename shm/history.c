@@ -457,6 +457,8 @@ static void begin_anew(struct history *h, uint32_t topic, const struct message *
 	give_all(h, &step);
 	step.state.generation = t->generation;
 	step.state.from = m->prev ? m->prev + 1 : t->since ? t->since : 1;
+	if (step.state.from > m->seq)
+		step.state.from = m->seq;	/* (`since` may be one more than the tail was) */
 	commit(h, &step);
 }
 
