@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "shm/hub_shm.h"
+#include "shm/once.h"
 #include "shm/ring.h"
 #include "shm/settings.h"
 
@@ -17,11 +18,12 @@ struct hub {
 	struct index index;
 	_Atomic uint32_t *counts;	/* see hub_count_of() */
 	struct ring ring;		/* ring.index points to `index`: a struct hub must not be moved once attached */
+	struct once once;		/* keys of what was published */
 	const int *wake;		/* the slots' eventfds, by slot; NULL in a process that never publishes */
 	bool patient;			/* the publisher at hand has waited long: large messages are treated as small ones are (publish.h) */
 };
 
-/* Makes the segment from the settings (ring_bytes, ring_messages, max_topics). Its descriptor, or -1 with errno. Master only. */
+/* Makes the segment from the settings (ring_bytes, ring_messages, max_topics, once_keys). Its descriptor, or -1 with errno. Master only. */
 int hub_create(const struct settings *settings);
 
 /* Maps it. 0, or -1 with errno: EPROTO when it is no hub or another layout. */

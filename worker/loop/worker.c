@@ -351,6 +351,7 @@ static int base_init(struct worker *w)
 		return -1;
 	}
 	base->hub.wake = start->wake;
+	base->hub.once.keep = (uint64_t)base->settings->once_time;
 	base->hub.ring.firsts = calloc(RING_FIRSTS, sizeof(*base->hub.ring.firsts));	/* NULL is allowed: searches are then slower */
 	base->self = &base->hub.shm->slot[base->number];
 	atomic_store_explicit(&base->self->accepting, !start->drain, memory_order_relaxed);
