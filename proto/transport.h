@@ -53,6 +53,7 @@ struct transport_hello {
 	const uint8_t *token;		/* 16 bytes, the session's */
 	uint32_t retry;			/* after so many milliseconds a stream's client is to connect again */
 	bool broadcast;			/* whether the server broadcasts */
+	bool once;			/* whether it remembers the keys of publishes */
 };
 
 /* A record of the ring as a transport sends it. What it reads may be overwritten meanwhile: see web_message.h. */

@@ -81,6 +81,8 @@ static inline void check(const struct server *s)
 		fail_msg("index_check: %s", why);
 	if (ring_check(&s->hub.ring, &why) < 0)
 		fail_msg("ring_check: %s", why);
+	if (once_check(&s->hub.once, &why) < 0)
+		fail_msg("once_check: %s", why);
 }
 
 static inline uint32_t find(const struct server *s, const char *name)
