@@ -1,6 +1,6 @@
 /*
- * Publishing. Order is everything here: lock, records, intent, tail, unlock, session, intent cleared. hub_repair() says what a
- * death between any two of them means.
+ * Publishing. Order is everything here: lock, records, a key's entry, intent, the key staged, tail, the key linked, unlock, session, intent cleared.
+ * hub_repair() says what a death between any two of them means, and once.h of keys.
  */
 #include "shm/publish.h"
 
