@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "proto/http_origin.h"
+#include "shm/history_rules.h"
 
 #define NAME_MAX_SHOWN 100
 
@@ -123,6 +124,15 @@ static int read_choice(struct reading *r, const struct setting *d, const char *v
 	return 0;
 }
 
+/* All of the rules so far: those of lines before are in order. */
+static int check_history(struct reading *r, const struct setting *d, const char *value)
+{
+	static struct history_rules rules;
+	char why[CONFIG_ERROR_MAX];
+
+	return history_rules_parse(&rules, value, why, sizeof(why)) < 0 ? fail(r, "%s: %s", d->name, why) : 0;
+}
+
 /* A text; or a list, or with `goes_on` another line of it. */
 static int read_text(struct reading *r, const struct setting *d, const char *value, bool goes_on)
 {
@@ -143,10 +153,10 @@ static int read_text(struct reading *r, const struct setting *d, const char *val
 	if (d - settings_table == SETTING_PLACE_hosts && config_list_check(value, http_hosts_error, why) < 0)
 		return fail(r, "%s: %s", d->name, why);
 	if (goes_on)
-		dst[used - 1] = ' ';
+		dst[used - 1] = d - settings_table == SETTING_PLACE_history ? ';' : ' ';
 	memset(dst + used, 0, settings_room(d) - used);
 	memcpy(dst + used, value, strlen(value));
-	return 0;
+	return d - settings_table == SETTING_PLACE_history ? check_history(r, d, dst) : 0;
 }
 
 /* How many processors this process may run on; the mask has room for more than any machine has. */

@@ -64,6 +64,7 @@ static int attach_hub(struct keeper *k)
 		if (!try_again(k, "hub segment"))
 			return -1;
 	k->hub.wake = k->h.wake;
+	hub_keep(&k->hub, &k->h.settings);
 	k->self = &k->hub.shm->slot[k->slot];
 	log_count_lost(&k->self->counters[COUNTER_log_lost]);		/* and the workers', which are made of us */
 	return 0;

@@ -202,6 +202,7 @@ static int open_hub(struct master *m)
 		return -1;
 	}
 	m->hub.wake = m->h.wake;
+	hub_keep(&m->hub, &m->config.settings);
 	m->hub.shm->buffered_max = limits_buffered(&m->config.settings);
 	m->hub.shm->subscriptions_max = limits_subscriptions(&m->config.settings, m->sessions_max);
 	return 0;
@@ -296,6 +297,7 @@ static int start_successor(struct master *m)
 		return -1;
 	}
 	m->hub.wake = m->h.wake;
+	hub_keep(&m->hub, &m->config.settings);
 	return FAIL_POINT("successor-start") ? -1 : 0;
 }
 

@@ -52,10 +52,10 @@ def setting(kind, name, default, least, most, change, text):
 
 def table():
     """Sections, as (heading, settings). The preprocessor reads the table, as it does for the programs."""
-    macros = ["-D%s(...)=@%s, __VA_ARGS__@" % (kind, kind) for kind in KINDS]
+    macros = ["-D%s(...)=@@%s, __VA_ARGS__@@" % (kind, kind) for kind in KINDS]
     text = subprocess.run([os.environ.get("CC", "cc"), "-E", "-P", "-x", "c", *macros, TABLE], check=True, capture_output=True, text=True).stdout
     sections = []
-    for line in re.findall(r"@(.*?)@", text, re.DOTALL):
+    for line in re.findall(r"@@(.*?)@@", text, re.DOTALL):
         kind, *arguments = [node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
                             for node in ast.parse("(%s)" % line.strip(), mode="eval").body.elts]
         if kind == "SECTION":

@@ -180,6 +180,7 @@ static int read_kind(const struct json *json, struct json_request *req, const ch
 void json_request_clear(struct json_request *req)
 {
 	req->kind = REQUEST_UNKNOWN;
+	req->resume.kind = RESUME_NOT;
 	req->name_len = 0;
 	req->names = req->ref = req->message_id = NULL;
 	req->names_len = req->ref_len = req->message_id_len = 0;

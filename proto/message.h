@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "proto/json.h"
+#include "proto/resume.h"
 
 #define MESSAGE_TOPIC_MAX 255	/* bytes */
 #define MESSAGE_USER_MAX 254	/* bytes; the index of topics holds users too, behind one control character */
@@ -49,6 +50,7 @@ struct json_request {
 					 * terminated */
 	const char *names;		/* web_request.h: the array of names as it stands; NULL: there is one */
 	size_t names_len;
+	struct resume resume;		/* web_request.h: REQUEST_SUBSCRIBE, REQUEST_LOGIN */
 	const char *ref;		/* web_request.h: the client's mark for the answer, as it stands; NULL: none */
 	size_t ref_len;
 	const char *message_id;		/* web_request.h: of REQUEST_PUBLISH and REQUEST_SEND, as it stands; NULL: none */

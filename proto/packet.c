@@ -131,6 +131,18 @@ static const char *read_text(const struct msgpack_value *v, const char *not_str,
 	return NULL;
 }
 
+static const char *read_resume(const struct found *found, struct packet_request *req)
+{
+	const struct msgpack_value *since = &found->by[MEMBER_SINCE], *last = &found->by[MEMBER_LAST];
+	const char *error = NULL;
+
+	if (since->start != NULL)
+		error = resume_since(&req->resume, (const char *)since->p, since->kind == WALK_STR ? since->len : 0);
+	if (error == NULL && last->start != NULL)
+		error = resume_last(&req->resume, last->kind == WALK_UINT ? last->u : 0);
+	return error;
+}
+
 static const char *read_op(const struct msgpack_value *v, struct packet_request *req)
 {
 	req->op = v->start != NULL && v->kind == WALK_STR ? request_kind_find((const char *)v->p, v->len) : REQUEST_UNKNOWN;
@@ -202,6 +214,8 @@ static const char *read_request(const struct found *found, struct error_text *wh
 	publishes = req->op == REQUEST_PUBLISH || req->op == REQUEST_SEND;
 	taken |= member_bits(req->op) | (publishes ? MEMBER_BIT(RECEIPT) : 0);
 	error = refuse_others(found, taken, why);
+	if (error == NULL)
+		error = read_resume(found, req);
 	if (error == NULL && req->op != REQUEST_PING)
 		error = read_names(&v[member_of_name(req->op)], !publishes, req);
 	return error == NULL && publishes ? read_message(found, req) : error;

@@ -3,6 +3,7 @@
  *
  * client to server: {"op": "subscribe" | "unsubscribe" | "publish" | "login" | "logout" | "send" | "ping", ...}
  *   subscribe, unsubscribe   "topic": a str, or an array of str
+ *   subscribe, login         and "since" (str, a position) or "last" (unsigned) if one likes: what of the past is wanted
  *   publish                  "topic", "data", and "event" (str), "message_id" (str) and "receipt" (bool) if one likes
  *   login, logout            "user" (str, or an array of str): the name under which others send to this connection
  *   send                     "user", "data", and the same
@@ -10,8 +11,9 @@
  * Each may carry "ref" (unsigned), which the reply repeats. Each key may stand once, and no others.
  *
  * server to client: first a greeting, {"janus": "0.1.0", "features": ["...", ...]}. Replies have "ok", messages have not.
- *   reply      {"ok": true, "ref": 5, ...} or {"ok": false, "ref": 5, "error": "text"}; a receipt has "id" and "subscribers"
- *   message    {"id" (sequence, unsigned), "timestamp" (microseconds since 1970, unsigned), "topic", "data", ...}; in place of "topic" there
+ *   reply      {"ok": true, "ref": 5, ...} or {"ok": false, "ref": 5, "error": "text"}; a receipt has "id" and "subscribers", a reply to subscribe
+ *              or login "position" (str), and "recovered" (bool) and "missing" (unsigned) where that was asked for
+ *   message    {"id" (str, a position: position.h), "timestamp" (microseconds since 1970, unsigned), "topic", "data", ...}; in place of "topic" there
  *              is "user" in what was sent to one, and "broadcast" (true) in what goes to everybody
  * A publish or send without "receipt" is answered only if it fails.
  *
@@ -29,6 +31,7 @@
 
 #include "proto/message.h"
 #include "proto/msgpack_walk.h"
+#include "proto/resume.h"
 #include "proto/vocabulary.h"
 #include "proto/web_message.h"
 
@@ -52,6 +55,7 @@ struct packet_request {
 	enum request_kind op;
 	bool has_ref, receipt;
 	uint64_t ref;
+	struct resume resume;		/* REQUEST_SUBSCRIBE, REQUEST_LOGIN */
 	const char *name;		/* the topic or user, of several the first, as web_name_error() wants it; not terminated */
 	size_t name_len;
 	const char *event, *message_id;	/* NULL: none */
@@ -78,8 +82,11 @@ size_t packet_message(const struct web_record *rec, char *dst, size_t room);
 
 struct packet_reply {
 	const char *error;		/* NULL: ok */
-	bool has_ref, has_id, has_subscribers;
-	uint64_t ref, id, subscribers;
+	bool has_ref, has_subscribers;
+	uint64_t ref, subscribers;
+	const struct position_epoch *epoch;	/* of the id */
+	uint64_t seq;			/* of the message, 0: no id */
+	const struct position_start *start;	/* where what was subscribed begins; NULL: not said */
 };
 
 /* Writes a packet to dst[PACKET_REPLY_MAX] and returns its length. */

@@ -74,6 +74,14 @@ static uint32_t count_members(const struct message_view *view, enum message_to t
 	return count;
 }
 
+static void put_position(struct sink *s, const char *key, const struct position_epoch *epoch, uint64_t seq)
+{
+	char text[POSITION_MAX];
+
+	msgpack_put_text(s, key);
+	msgpack_put_str(s, text, position_write(text, epoch, seq));
+}
+
 static bool put_map(struct sink *s, const struct web_record *rec, const struct message_view *view)
 {
 	enum message_to to = web_record_to(rec, view);
@@ -83,8 +91,7 @@ static bool put_map(struct sink *s, const struct web_record *rec, const struct m
 		return false;
 	msgpack_packer_init(&packer, s, append);
 	msgpack_pack_map(&packer, count_members(view, to) + 2 + (view->bytes.p != NULL));
-	msgpack_put_text(s, "id");
-	msgpack_pack_uint64(&packer, rec->id);
+	put_position(s, "id", rec->epoch, rec->seq);
 	msgpack_put_text(s, "timestamp");
 	msgpack_pack_uint64(&packer, rec->time);
 	if (!put_members(s, view, to))
@@ -160,15 +167,35 @@ static size_t cut(const char *text, size_t most)
 	return most;
 }
 
+static unsigned count_start(const struct position_start *start)
+{
+	return start == NULL ? 0 : !start->resumed ? 1 : start->recovered ? 2 : 3;
+}
+
+static void put_start(struct sink *s, const struct position_start *start)
+{
+	if (start == NULL)
+		return;
+	put_position(s, "position", start->epoch, start->seq);
+	if (!start->resumed)
+		return;
+	msgpack_put_text(s, "recovered");
+	sink_byte(s, (char)(start->recovered ? 0xc3 : 0xc2));
+	if (!start->recovered)
+		put_uint(s, "missing", start->missing);
+}
+
 size_t packet_reply(char *dst, const struct packet_reply *reply)
 {
 	struct sink s = { .dst = dst, .room = PACKET_REPLY_MAX };
 
-	begin(&s, reply->error == NULL, (reply->error != NULL) + reply->has_ref + reply->has_id + reply->has_subscribers);
+	begin(&s, reply->error == NULL,
+	      (reply->error != NULL) + reply->has_ref + (reply->seq != 0) + reply->has_subscribers + count_start(reply->start));
 	if (reply->has_ref)
 		put_uint(&s, "ref", reply->ref);
-	if (reply->has_id)
-		put_uint(&s, "id", reply->id);
+	put_start(&s, reply->start);
+	if (reply->seq != 0)
+		put_position(&s, "id", reply->epoch, reply->seq);
 	if (reply->has_subscribers)
 		put_uint(&s, "subscribers", reply->subscribers);
 	if (reply->error != NULL) {

@@ -125,15 +125,16 @@ HEARTBEAT(json_lines_chunked, JSON_LINES_HEARTBEAT_CHUNK)
 
 #define PAGE_HEAD "<!DOCTYPE html><html><head><meta charset=\"utf-8\"><title>Janus</title></head><body>\r\n"
 
-static size_t sse_hello(char *dst, const struct transport_hello *hello)
-{
-	return web_sse_retry(dst, TRANSPORT_NOTICE_MAX, false, hello->retry);
-}
-
-static size_t sse_chunked_hello(char *dst, const struct transport_hello *hello)
-{
-	return web_sse_retry(dst, TRANSPORT_NOTICE_MAX, true, hello->retry);
-}
+#define START(name, format, chunked)                                                                             \
+	static size_t name##_hello(char *dst, const struct transport_hello *hello)                               \
+	{                                                                                                        \
+		return web_start(format, chunked, hello->start, hello->retry, dst, TRANSPORT_NOTICE_MAX);         \
+	}
+START(websocket_stream, WEB_WEBSOCKET, false)
+START(sse, WEB_SSE, false)
+START(sse_chunked, WEB_SSE, true)
+START(json_lines, WEB_JSON_LINES, false)
+START(json_lines_chunked, WEB_JSON_LINES, true)
 
 static size_t page_hello(char *dst, const struct transport_hello *hello)
 {

@@ -46,6 +46,7 @@ enum {
 };
 
 struct web_record;	/* web_message.h */
+struct position_start;	/* position.h */
 
 /* What greetings depend on. */
 struct transport_hello {
@@ -54,6 +55,7 @@ struct transport_hello {
 	uint32_t retry;			/* after so many milliseconds a stream's client is to connect again */
 	bool broadcast;			/* whether the server broadcasts */
 	bool once;			/* whether it remembers the keys of publishes */
+	const struct position_start *start;	/* where a stream starts; needed by streams alone */
 };
 
 /* A record of the ring as a transport sends it. What it reads may be overwritten meanwhile: see web_message.h. */

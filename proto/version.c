@@ -12,6 +12,7 @@ const char *version_feature(unsigned number, bool broadcast, bool once)
 		{ "subscribe-many", true },	/* arrays of topics and users in subscribe, unsubscribe, login and logout */
 		{ "publish-many", true },	/* POST /pub with an array */
 		{ "envelope", true },		/* server-sent events with ?envelope=json */
+		{ "positions", true },		/* ids and the starts of streams are positions */
 		{ "publish-once", once },	/* Idempotency-Key, and message_id as a key */
 		{ "broadcast", broadcast },	/* POST /broadcast */
 	};

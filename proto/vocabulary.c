@@ -10,6 +10,8 @@
 const char *const member_names[MEMBERS] = {
 	[MEMBER_ACTION] = "action", [MEMBER_REF] = "ref", [MEMBER_TOPIC] = "topic", [MEMBER_USER] = "user", [MEMBER_DATA] = "data",
 	[MEMBER_EVENT] = "event", [MEMBER_MESSAGE_ID] = "message_id", [MEMBER_RECEIPT] = "receipt", [MEMBER_ENVELOPE] = "envelope",
+	[MEMBER_SINCE] = "since", [MEMBER_LAST] = "last", [MEMBER_LAST_EVENT_ID] = "lastEventId",
+	[MEMBER_BEFORE] = "before", [MEMBER_LIMIT] = "limit", [MEMBER_WAIT] = "wait",
 };
 
 enum member member_find(const char *name, size_t len)
@@ -25,9 +27,11 @@ unsigned member_bits(enum request_kind kind)
 {
 	switch (kind) {
 	case REQUEST_SUBSCRIBE:
+		return MEMBER_BIT(TOPIC) | MEMBERS_OF_RESUME;
 	case REQUEST_UNSUBSCRIBE:
 		return MEMBER_BIT(TOPIC);
 	case REQUEST_LOGIN:
+		return MEMBER_BIT(USER) | MEMBERS_OF_RESUME;
 	case REQUEST_LOGOUT:
 		return MEMBER_BIT(USER);
 	case REQUEST_PUBLISH:

@@ -21,9 +21,16 @@ enum member {
 	MEMBER_MESSAGE_ID,
 	MEMBER_RECEIPT,		/* packets */
 	MEMBER_ENVELOPE,	/* queries */
+	MEMBER_SINCE,
+	MEMBER_LAST,
+	MEMBER_LAST_EVENT_ID,	/* queries, and those that follow */
+	MEMBER_BEFORE,
+	MEMBER_LIMIT,
+	MEMBER_WAIT,
 	MEMBERS
 };
 #define MEMBER_BIT(member) (1u << MEMBER_##member)
+#define MEMBERS_OF_RESUME (MEMBER_BIT(SINCE) | MEMBER_BIT(LAST))
 #define MEMBERS_OF_MESSAGE (MEMBER_BIT(DATA) | MEMBER_BIT(EVENT) | MEMBER_BIT(MESSAGE_ID))
 
 extern const char *const member_names[MEMBERS];

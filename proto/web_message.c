@@ -84,9 +84,9 @@ static void put_bytes(struct sink *s, const struct message_view *view)
 
 static void put_object(struct sink *s, const struct web_record *rec, const struct message_view *view, put_fn *put)
 {
-	sink_literal(s, "{\"id\":");
-	sink_number(s, rec->id);
-	sink_literal(s, ",\"timestamp\":");
+	sink_literal(s, "{\"id\":\"");
+	position_put(s, rec->epoch, rec->seq);
+	sink_literal(s, "\",\"timestamp\":");
 	sink_number(s, rec->time);
 	sink_byte(s, ',');
 	put_members(s, rec, view, put);
@@ -177,7 +177,7 @@ static void put_lines(struct sink *s, struct message_range string)
 static void put_event_head(struct sink *s, const struct web_record *rec, const struct message_view *view)
 {
 	sink_literal(s, "id: ");
-	sink_number(s, rec->id);
+	position_put(s, rec->epoch, rec->seq);
 	if (message_is_string(view->event) && is_line(view->event)) {
 		sink_literal(s, "\nevent: ");
 		json_put_string(s, view->event.p, view->event.len, put_line_bytes);
@@ -315,18 +315,30 @@ size_t web_chunk(char *dst, size_t room, const char *bytes, size_t len)
 	return sink_end(&s);
 }
 
-size_t web_sse_retry(char *dst, size_t room, bool chunked, uint32_t ms)
+static void put_start(struct sink *s, enum web_format format, const struct position_start *start, uint32_t retry)
 {
-	char text[32];
-	struct sink s = { .dst = text, .room = sizeof(text) };
+	if (format == WEB_SSE || format == WEB_SSE_JSON) {
+		sink_literal(s, "retry: ");
+		sink_number(s, retry);
+		sink_literal(s, "\nid: ");
+		position_put(s, start->epoch, start->seq);
+		sink_literal(s, "\n\n");
+		return;
+	}
+	sink_literal(s, "{\"ok\":true,");
+	position_put_members(s, start);
+	sink_text(s, format == WEB_JSON_LINES ? "}\n" : "}");
+}
 
-	sink_literal(&s, "retry: ");
-	sink_number(&s, ms);
-	sink_byte(&s, '\n');
-	if (chunked)
-		return web_chunk(dst, room, text, s.len);
-	if (room < s.len)
-		return 0;
-	memcpy(dst, text, s.len);
-	return s.len;
+size_t web_start(enum web_format format, bool chunked, const struct position_start *start, uint32_t retry, char *dst, size_t room)
+{
+	char text[160];
+	struct sink part = { .dst = text, .room = sizeof(text) }, s = { .dst = dst, .room = room };
+
+	put_start(&part, format, start, retry);
+	put_head(&s, format, chunked, false, part.len);
+	sink_bytes(&s, text, part.len);
+	if (chunked && !is_websocket(format))
+		sink_literal(&s, "\r\n");
+	return sink_end(&s);
 }

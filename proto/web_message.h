@@ -1,16 +1,16 @@
 /*
  * A message of the ring as the transports of the web send it.
  *
- *   WEB_WEBSOCKET      one text frame: {"id":7,"timestamp":1448434925395864,"topic":"events","data":"test"}
+ *   WEB_WEBSOCKET      one text frame: {"id":"ihegr977-7","timestamp":1448434925395864,"topic":"events","data":"test"}
  *   WEB_WEBSOCKET_RAW  the same; but a binary record is one binary frame that holds its data and nothing else
- *   WEB_SSE            id: 7 / event: test_event / data: test / empty line
+ *   WEB_SSE            id: ihegr977-7 / event: test_event / data: test / empty line
  *   WEB_SSE_JSON       the same, and the data is the JSON object of WEB_WEBSOCKET
  *   WEB_JSON_LINES          the JSON object of WEB_WEBSOCKET and a line feed; none within it
  *   WEB_TEST           Recvd msg #7: 'test'<br> CR LF, the text escaped for HTML
  *
  *   WEB_FLASH          the flash socket's frame, for binary records; flash_message() makes it faster of others
  *
- * `id` is the record's sequence, the timestamp microseconds since 1970. A message to a user has `user` where the record has `to`. Members that
+ * `id` is the record's position (position.h), the timestamp microseconds since 1970. A message to a user has `user` where the record has `to`. Members that
  * the server alone may say are left out if a publisher of the flash socket has given them (message_name_goes()); flash sends them.
  *
  * SSE: the event line is there if the member `event` is a string that is not empty and has no line break or U+0000 in it. The data is
@@ -27,12 +27,14 @@
 #include <stdint.h>
 
 #include "proto/message_view.h"
+#include "proto/position.h"
 
 enum web_format { WEB_WEBSOCKET, WEB_WEBSOCKET_RAW, WEB_SSE, WEB_SSE_JSON, WEB_JSON_LINES, WEB_TEST, WEB_FLASH };
 
 struct web_record {
 	uint64_t time;		/* microseconds since 1970 */
-	uint64_t id;		/* sequence */
+	const struct position_epoch *epoch;	/* with the sequence, the message's id */
+	uint64_t seq;
 	uint64_t number;	/* what WEB_TEST counts with */
 	enum message_to to;	/* as the hub's name of the topic says. UNKNOWN: it has gone; then the record's members must say it */
 	const char *text;	/* message.h's text, or a binary record */
@@ -52,7 +54,7 @@ size_t web_message_size(enum web_format format, bool chunked, const struct web_r
 size_t web_message(enum web_format format, bool chunked, const struct web_record *rec, char *dst, size_t room);
 
 /*
- * Heartbeats and what precedes the first message. An SSE client waits `ms` before it connects again.
+ * Heartbeats.
  *
  * No empty line is sent that ends no event: there are clients that take it for an empty one. And none among JSON lines, where it would be a line
  * that is no JSON: a space in front of the next object is nothing to any parser.
@@ -62,7 +64,17 @@ size_t web_message(enum web_format format, bool chunked, const struct web_record
 #define JSON_LINES_HEARTBEAT " "
 #define JSON_LINES_HEARTBEAT_CHUNK "1\r\n \r\n"
 #define WEB_CHUNK_EXTRA 20	/* what a chunk has beside its content, at most */
-size_t web_sse_retry(char *dst, size_t room, bool chunked, uint32_t ms);
+
+/*
+ * What precedes the first message: where the stream starts. Not of WEB_TEST and WEB_FLASH. Returns its length, 0: no room.
+ *
+ *   WEB_WEBSOCKET, _RAW, WEB_JSON_LINES   {"ok":true,"position":"ihegr977-6"}
+ *   WEB_SSE, _JSON                        retry: 2000 / id: ihegr977-6 / empty line
+ *
+ * An SSE client waits `retry` milliseconds before it connects again, and then says the last id, be it that of no event. (An id counts from the
+ * empty line on. This is the one that ends no event.)
+ */
+size_t web_start(enum web_format format, bool chunked, const struct position_start *start, uint32_t retry, char *dst, size_t room);
 
 /* Any bytes (len > 0) as one chunk. Returns its length, 0: no room. */
 size_t web_chunk(char *dst, size_t room, const char *bytes, size_t len);

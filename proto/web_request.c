@@ -142,6 +142,23 @@ static const char *read_names(const struct json_member *member, bool many, struc
 	return user ? "the user is not a string" : "the topic is not a string";
 }
 
+/* What of the past is asked for. */
+static const char *read_resume(const struct found *found, struct json_request *req)
+{
+	const struct json_member *since = found->by[MEMBER_SINCE], *last = found->by[MEMBER_LAST];
+	char text[POSITION_MAX];
+	const char *error = NULL;
+	ssize_t len;
+
+	if (since != NULL) {
+		len = since->type == JSON_STRING ? json_string(since->value, since->value_len, text, sizeof(text)) : 0;
+		error = resume_since(&req->resume, text, len > 0 ? (size_t)len : 0);
+	}
+	if (error == NULL && last != NULL)
+		error = resume_last_text(&req->resume, last->value, last->value_len);
+	return error;
+}
+
 /* Those of the message stay in the array, in their order. */
 static void select_members(struct json *json, const struct found *found, struct json_request *req)
 {
@@ -193,7 +210,10 @@ static const char *read_request(struct json *json, const struct found *found, st
 	error = refuse_others(found, taken, why);
 	if (error != NULL || req->kind == REQUEST_PING)
 		return error;
-	return publishes ? read_message(json, found, req) : read_names(name, true, req);
+	if (publishes)
+		return read_message(json, found, req);
+	error = read_resume(found, req);
+	return error != NULL ? error : read_names(name, true, req);
 }
 
 int web_request_parse(struct json *json, const char *text, size_t len, struct error_text *why, struct json_request *req, const char **error)

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shm/log.h"
 #include "shm/segment.h"
 
 const struct counter_info counters[COUNTERS] = {
@@ -39,12 +40,12 @@ int hub_create(const struct settings *settings)
 	size_t index_at = page_up(sizeof(struct hub_shm));
 	size_t counts_at = index_at + page_up(index_size((uint32_t)settings->max_topics));
 	size_t ring_at = counts_at + page_up(counts_size((uint32_t)settings->max_topics));
-	size_t ring_bytes = ring_size((uint64_t)settings->ring_bytes, (uint32_t)settings->ring_messages);
-	size_t once_at = ring_at + page_up(ring_bytes);
-	size_t once_bytes = page_up(once_size((uint32_t)settings->once_keys));
+	size_t once_at = ring_at + page_up(ring_size((uint64_t)settings->ring_bytes, (uint32_t)settings->ring_messages));
+	size_t history_at = once_at + page_up(once_size((uint32_t)settings->once_keys));
+	size_t history_bytes = page_up(history_size((uint32_t)settings->max_topics, (uint64_t)settings->history_bytes));
 	size_t size;
 	struct hub_shm *shm;
-	int fd = segment_create("janus-hub", once_at + once_bytes);
+	int fd = segment_create("janus-hub", history_at + history_bytes);
 
 	if (fd < 0)
 		return -1;
@@ -62,12 +63,15 @@ int hub_create(const struct settings *settings)
 	shm->counts_at = counts_at;
 	shm->counts_size = ring_at - counts_at;
 	shm->ring_at = ring_at;
-	shm->ring_size = page_up(ring_bytes);
+	shm->ring_size = once_at - ring_at;
 	shm->once_at = once_at;
-	shm->once_size = once_bytes;
+	shm->once_size = history_at - once_at;
+	shm->history_at = history_at;
+	shm->history_size = history_bytes;
 	index_format((uint8_t *)shm + index_at, (uint32_t)settings->max_topics);
 	ring_format((uint8_t *)shm + ring_at, (uint64_t)settings->ring_bytes, (uint32_t)settings->ring_messages);
 	once_format((uint8_t *)shm + once_at, (uint32_t)settings->once_keys);
+	history_format((uint8_t *)shm + history_at, (uint32_t)settings->max_topics, (uint64_t)settings->history_bytes);
 	/* release: who sees the magic sees all of the above */
 	atomic_store_explicit(&shm->magic, HUB_MAGIC, memory_order_release);
 	segment_unmap(shm, size);
@@ -89,10 +93,12 @@ int hub_attach(struct hub *hub, int fd, bool writable)
 	if (hub->size < sizeof(*shm) || atomic_load_explicit(&shm->magic, memory_order_acquire) != HUB_MAGIC ||
 	    shm->layout != HUB_LAYOUT || shm->size != hub->size || shm->slots != INDEX_SLOTS_MAX ||
 	    shm->index_at + shm->index_size > shm->counts_at || shm->counts_at + shm->counts_size > shm->ring_at ||
-	    shm->ring_at + shm->ring_size > shm->once_at || shm->once_at + shm->once_size > hub->size ||
+	    shm->ring_at + shm->ring_size > shm->once_at || shm->once_at + shm->once_size > shm->history_at ||
+	    shm->history_at + shm->history_size > hub->size ||
 	    index_attach(&hub->index, base + shm->index_at, shm->index_size) < 0 ||
 	    ring_attach(&hub->ring, base + shm->ring_at, shm->ring_size, &hub->index) < 0 ||
-	    once_attach(&hub->once, base + shm->once_at, shm->once_size) < 0) {
+	    once_attach(&hub->once, base + shm->once_at, shm->once_size) < 0 ||
+	    history_attach(&hub->history, base + shm->history_at, shm->history_size, &hub->ring, &shm->lock) < 0) {
 		hub_detach(hub);
 		errno = EPROTO;
 		return -1;
@@ -111,6 +117,30 @@ void hub_detach(struct hub *hub)
 	if (hub->shm)
 		segment_unmap(hub->shm, hub->size);
 	memset(hub, 0, sizeof(*hub));
+}
+
+void hub_keep(struct hub *hub, const struct settings *settings)
+{
+	char why[256];
+
+	if (history_rules_parse(&hub->rules, settings->history, why, sizeof(why)) < 0)
+		log_error("history: %s", why);	/* (whoever read the configuration has said so before) */
+	hub->history.rules = &hub->rules;
+}
+
+void hub_keep_from_now(struct hub *hub, unsigned slot, const struct settings *settings)
+{
+	uint64_t hash = index_hash(settings->history, strlen(settings->history));
+
+	if (atomic_exchange(&hub->shm->slot[slot].rules, hash) != hash)
+		index_forget(&hub->index, ring_tail(&hub->ring));
+}
+
+uint64_t hub_counted_since(const struct hub *hub, const char *name, size_t len)
+{
+	uint64_t tail = ring_tail(&hub->ring);
+
+	return history_rules_find(hub->history.rules, name, len) ? atomic_load_explicit(&hub->index.shm->forgotten, memory_order_relaxed) : tail;
 }
 
 void hub_wake(const struct hub *hub, unsigned slot)
@@ -145,9 +175,12 @@ void hub_repair(struct hub *hub, unsigned slot)
 		atomic_store_explicit(&intent->state, done ? INTENT_DONE : INTENT_NONE, memory_order_release);
 	}
 	if (held) {
-		once_repair(&hub->once, ring_tail(&hub->ring));
 		ring_repair(&hub->ring);
 		index_repair(&hub->index);
+		once_repair(&hub->once, ring_tail(&hub->ring));
+		history_repair(&hub->history);
+		hub_follow(hub);
+		hub_count_history(hub, slot);
 		lock_release(&hub->shm->lock, slot + 1);
 	}
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
@@ -172,8 +205,65 @@ void hub_clear_slot(struct hub *hub, unsigned slot, uint32_t owner)
 	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
 		atomic_store(&s->by_transport[i], 0);
 	atomic_store(&s->sleeping, 0);
+	atomic_store(&s->pinned, 0);
 	atomic_store(&s->delivered, ring_tail(&hub->ring));
 	lock_release(&hub->shm->lock, owner);
+}
+
+void hub_pin(struct hub *hub, unsigned slot)
+{
+	_Atomic uint64_t *pinned = &hub->shm->slot[slot].pinned;
+
+	if (hub->pins++ > 0 || atomic_load_explicit(pinned, memory_order_relaxed) != 0)
+		return;
+	hub->pin_is_ours = true;
+	/* (Who reads takes the lock after this, to see where messages are; and who takes pages, holds it.) */
+	atomic_store_explicit(pinned, ring_tail(&hub->ring), memory_order_release);
+}
+
+void hub_unpin(struct hub *hub, unsigned slot)
+{
+	/* release: what was read was read before */
+	if (--hub->pins == 0 && hub->pin_is_ours)
+		atomic_store_explicit(&hub->shm->slot[slot].pinned, 0, memory_order_release);
+}
+
+void hub_unpin_predecessor(struct hub *hub, unsigned slot)
+{
+	hub->pin_is_ours = true;
+	if (hub->pins == 0)
+		atomic_store_explicit(&hub->shm->slot[slot].pinned, 0, memory_order_release);
+}
+
+uint64_t hub_pinned(const struct hub *hub)
+{
+	uint64_t least = UINT64_MAX;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		/* acquire: pairs with the release in hub_unpin() */
+		uint64_t pinned = atomic_load_explicit(&hub->shm->slot[i].pinned, memory_order_acquire);
+
+		if (pinned != 0 && pinned < least)
+			least = pinned;
+	}
+	return least;
+}
+
+void hub_follow(struct hub *hub)
+{
+	history_follow(&hub->history, history_idle(&hub->history) ? UINT64_MAX : hub_pinned(hub));
+}
+
+void hub_count_history(struct hub *hub, unsigned slot)
+{
+	struct history_counts *counts = &hub->history.counts;
+
+	if ((counts->kept | counts->cut_short | counts->missed) == 0)
+		return;
+	hub_count(hub, slot, COUNTER_history_kept, counts->kept);
+	hub_count(hub, slot, COUNTER_history_short, counts->cut_short);
+	hub_count(hub, slot, COUNTER_history_missed, counts->missed);
+	*counts = (struct history_counts){ 0 };
 }
 
 unsigned hub_lag(const struct hub *hub, unsigned nudge, uint64_t *asleep)

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "shm/history.h"
 #include "shm/hub_shm.h"
 #include "shm/once.h"
 #include "shm/ring.h"
@@ -18,21 +19,36 @@ struct hub {
 	struct index index;
 	_Atomic uint32_t *counts;	/* see hub_count_of() */
 	struct ring ring;		/* ring.index points to `index`: a struct hub must not be moved once attached */
+	struct history history;
+	struct history_rules rules;	/* what history.rules points to, if hub_keep() was called */
+	unsigned pins;			/* hub_pin() without hub_unpin() yet */
+	bool pin_is_ours;		/* not a predecessor's */
 	struct once once;		/* keys of what was published */
 	const int *wake;		/* the slots' eventfds, by slot; NULL in a process that never publishes */
 	bool patient;			/* the publisher at hand has waited long: large messages are treated as small ones are (publish.h) */
 };
 
-/* Makes the segment from the settings (ring_bytes, ring_messages, max_topics, once_keys). Its descriptor, or -1 with errno. Master only. */
+/* Makes the segment from the settings (ring_bytes, ring_messages, max_topics, once_keys, history_bytes). Its descriptor, or -1 with errno. Master only. */
 int hub_create(const struct settings *settings);
 
 /* Maps it. 0, or -1 with errno: EPROTO when it is no hub or another layout. */
 int hub_attach(struct hub *hub, int fd, bool writable);
 void hub_detach(struct hub *hub);
 
+/* What this process keeps of what it publishes, and of what one publishes in whose stead it repairs: the setting `history`. */
+void hub_keep(struct hub *hub, const struct settings *settings);
+/* For a slot's new worker: if its setting is another one than its predecessor's, what the topics had until now may not have been kept. */
+void hub_keep_from_now(struct hub *hub, unsigned slot, const struct settings *settings);
+
+/*
+ * From which sequence on all records of a topic are counted that is made now (topic_shm.since). If history keeps such a topic, it is not there because it
+ * has had no record, or because history had no more of it. Lock held.
+ */
+uint64_t hub_counted_since(const struct hub *hub, const char *name, size_t len);
+
 /*
  * After slot's worker has died and has been reaped; by its keeper (by the master, when both are gone). If it held the hub lock,
- * decides whether its publish was done, puts ring and index right and lets the lock go. Then wakes all workers, as the dead one
+ * decides whether its publish was done, puts ring, index, keys and history right and lets the lock go. Then wakes all workers, as the dead one
  * may have owed a wake-up. If the process that does this dies in the middle of it, another one may do it again.
  */
 void hub_repair(struct hub *hub, unsigned slot);
@@ -40,6 +56,23 @@ void hub_repair(struct hub *hub, unsigned slot);
 /* For a slot whose sessions are gone: takes its bit out of every topic and resets its part of the hub but for counters. The
  * slot's worker is dead, and hub_repair() was called for it. `owner`: the number to take the hub lock with. */
 void hub_clear_slot(struct hub *hub, unsigned slot, uint32_t owner);
+
+/*
+ * While a slot's worker has history pinned, what it finds there stays as it is. May be nested. A pin that the worker's predecessor has left holds until
+ * hub_unpin_predecessor(): when nothing depends any more on what the dead one read.
+ */
+void hub_pin(struct hub *hub, unsigned slot);
+void hub_unpin(struct hub *hub, unsigned slot);
+void hub_unpin_predecessor(struct hub *hub, unsigned slot);
+
+/* The oldest pin of all slots, UINT64_MAX: there is none. Lock held. */
+uint64_t hub_pinned(const struct hub *hub);
+
+/* History takes over what was published. Lock held, by who has published or repairs. */
+void hub_follow(struct hub *hub);
+
+/* Adds what this process's history has counted to the slot's counters. */
+void hub_count_history(struct hub *hub, unsigned slot);
 
 /* Wakes a slot's worker, whether it sleeps or not. */
 void hub_wake(const struct hub *hub, unsigned slot);

@@ -1,7 +1,7 @@
 /*
  * The hub segment's layout. One a server; every process maps it, janusctl read-only.
  *
- *   hub_shm | index | counts | ring | once
+ *   hub_shm | index | counts | ring | once | history
  *
  * Counts are subscribers, by slot and topic number: uint32_t[INDEX_SLOTS_MAX][topics_max + 1], each row written by its slot's worker. They
  * are valid only for topics whose `interest` has the slot's bit. While a slot has no worker they stay as they are; its next worker corrects them.
@@ -18,7 +18,7 @@
 
 #define HUB_MAGIC 0x31425548534e414aull	/* "JANSHUB1" */
 #ifndef HUB_LAYOUT
-#define HUB_LAYOUT 6			/* goes up with every change of a layout that lives in the hub or a slot segment */
+#define HUB_LAYOUT 7			/* goes up with every change of a layout that lives in the hub or a slot segment */
 #endif
 
 #define COUNTERS_MAX 64			/* room for more without another layout */
@@ -87,7 +87,9 @@ struct hub_slot_shm {
 
 	/* The worker's: nothing below this sequence is left for its live subscribers. */
 	_Alignas(64) _Atomic uint64_t delivered;
-	uint8_t pad2[56];
+	_Atomic uint64_t pinned;	/* pages of history that were freed at this sequence or later stay as they are; 0: all may change */
+	_Atomic uint64_t rules;		/* a hash of the setting `history` that its last worker had */
+	uint8_t pad2[40];
 
 	/* the worker's */
 	_Alignas(64) _Atomic uint32_t connections;
@@ -121,10 +123,11 @@ struct hub_shm {
 	uint64_t counts_at, counts_size;
 	uint64_t ring_at, ring_size;
 	uint64_t once_at, once_size;
+	uint64_t history_at, history_size;
 	/* limits of all slots together: stored by the master before any of them starts */
 	uint64_t buffered_max;		/* bytes that pool buffers may take */
 	uint64_t subscriptions_max;	/* subscriptions, but for the few that each connection may have in any case */
-	struct lock_shm lock;		/* the hub lock: topic index and the ring's producer side */
+	struct lock_shm lock;		/* the hub lock: topic index, the ring's producer side, history */
 	struct hub_slot_shm slot[INDEX_SLOTS_MAX];
 };
 

@@ -3,7 +3,7 @@
  *
  * - `dirty` is 1 before the first and until after the last store to chains, free list, `high` or `used`.
  * - An entry is filled in while it is TOPIC_FREE; the store of TOPIC_USED makes it a topic. TOPIC_FREE ends it before
- *   anything else about it changes.
+ *   anything else about it changes. `kept` of a free entry means nothing while `dirty` is 1.
  * - `high` covers an entry before it is TOPIC_USED, so index_repair(), which looks at 1..high, sees all topics.
  *
  * Only the order in which the compiler emits stores matters for that: all stores of a process that has been reaped are
@@ -192,7 +192,7 @@ static uint32_t take_entry(struct index *ix)
 }
 
 /* The caller has made sure that there is a free entry. */
-static uint32_t make_topic(struct index *ix, unsigned slot, uint64_t hash, const char *name, size_t len)
+static uint32_t make_topic(struct index *ix, uint64_t interest, uint32_t kept, uint64_t hash, const char *name, size_t len, uint64_t since)
 {
 	uint32_t bucket = bucket_of(ix, hash), topic;
 	struct topic_shm *t;
@@ -209,7 +209,9 @@ static uint32_t make_topic(struct index *ix, unsigned slot, uint64_t hash, const
 	t->name_len = (uint8_t)len;
 	memcpy(t->name, name, len);
 	t->next = ix->heads[bucket];
-	atomic_store_explicit(&t->interest, (uint64_t)1 << slot, memory_order_relaxed);
+	t->kept = kept;
+	t->since = since;
+	atomic_store_explicit(&t->interest, interest, memory_order_relaxed);
 	in_order();
 	atomic_store_explicit(&t->state, TOPIC_USED, memory_order_relaxed);
 	in_order();
@@ -219,21 +221,42 @@ static uint32_t make_topic(struct index *ix, unsigned slot, uint64_t hash, const
 	return topic;
 }
 
-uint32_t index_join(struct index *ix, unsigned slot, uint64_t hash, const char *name, size_t len)
+/* Finds or makes the topic, and adds to its interest or has it kept. */
+static uint32_t find_or_make(struct index *ix, uint64_t interest, uint32_t kept, uint64_t hash, const char *name, size_t len, uint64_t since)
 {
-	uint32_t topic;
+	uint32_t topic = index_find(ix, hash, name, len);
 
-	assert(slot < INDEX_SLOTS_MAX && len > 0 && len <= TOPIC_NAME_MAX);
-	topic = index_find(ix, hash, name, len);
+	assert(len > 0 && len <= TOPIC_NAME_MAX);
 	if (topic != TOPIC_NONE) {
-		atomic_fetch_or_explicit(&ix->topics[topic].interest, (uint64_t)1 << slot, memory_order_relaxed);
+		atomic_fetch_or_explicit(&ix->topics[topic].interest, interest, memory_order_relaxed);
+		if (kept)
+			ix->topics[topic].kept = kept;
 		return topic;
 	}
 	if (ix->shm->free == TOPIC_NONE && ix->shm->high == ix->shm->topics_max) {
 		errno = ENOSPC;
 		return TOPIC_NONE;
 	}
-	return make_topic(ix, slot, hash, name, len);
+	return make_topic(ix, interest, kept, hash, name, len, since);
+}
+
+uint32_t index_join(struct index *ix, unsigned slot, uint64_t hash, const char *name, size_t len, uint64_t since)
+{
+	assert(slot < INDEX_SLOTS_MAX);
+	return find_or_make(ix, (uint64_t)1 << slot, TOPIC_KEPT_NOT, hash, name, len, since);
+}
+
+uint32_t index_keep(struct index *ix, uint64_t hash, const char *name, size_t len, uint64_t since)
+{
+	return find_or_make(ix, 0, TOPIC_KEPT, hash, name, len, since);
+}
+
+void index_forget(struct index *ix, uint64_t seq)
+{
+	uint64_t forgotten = atomic_load_explicit(&ix->shm->forgotten, memory_order_relaxed);
+
+	while (forgotten < seq && !atomic_compare_exchange_weak_explicit(&ix->shm->forgotten, &forgotten, seq, memory_order_relaxed, memory_order_relaxed))
+		;
 }
 
 static void unlink_topic(struct index *ix, uint32_t topic)
@@ -249,10 +272,15 @@ static void end_topic(struct index *ix, uint32_t topic)
 {
 	struct topic_shm *t = &ix->topics[topic];
 
+
 	set_dirty(ix, 1);
+	if (t->kept != TOPIC_KEPT_NOT)
+		index_forget(ix, atomic_load_explicit(&t->last, memory_order_relaxed) + 1);
+	in_order();
 	atomic_store_explicit(&t->state, TOPIC_FREE, memory_order_relaxed);
 	in_order();
 	atomic_store_explicit(&t->interest, 0, memory_order_relaxed);
+	t->kept = TOPIC_KEPT_NOT;
 	unlink_topic(ix, topic);
 	t->next = ix->shm->free;
 	ix->shm->free = topic;
@@ -266,10 +294,21 @@ void index_leave(struct index *ix, unsigned slot, uint32_t topic)
 	uint64_t bit = (uint64_t)1 << slot;
 
 	assert(slot < INDEX_SLOTS_MAX && topic > 0 && topic <= ix->shm->high && state_of(t) == TOPIC_USED);
-	if (interest_of(t) == bit)
+	if (interest_of(t) == bit && t->kept != TOPIC_KEPT)
 		end_topic(ix, topic);
 	else
 		atomic_fetch_and_explicit(&t->interest, ~bit, memory_order_relaxed);
+}
+
+void index_release(struct index *ix, uint32_t topic)
+{
+	struct topic_shm *t = &ix->topics[topic];
+
+	assert(topic > 0 && topic <= ix->shm->high && state_of(t) == TOPIC_USED);
+	if (interest_of(t) == 0)
+		end_topic(ix, topic);	/* (not before: a topic that is neither kept nor of interest would stay) */
+	else
+		t->kept = TOPIC_WAS_KEPT;
 }
 
 /* `dirty` stays 1 to the end, so a repair that is cut short is done again. */
@@ -293,6 +332,7 @@ void index_repair(struct index *ix)
 			shm->used++;
 		} else {
 			atomic_store_explicit(&t->interest, 0, memory_order_relaxed);
+			t->kept = TOPIC_KEPT_NOT;
 			t->next = shm->free;
 			shm->free = topic;
 		}
@@ -312,8 +352,10 @@ static const char *check_topic(const struct index *ix, uint32_t topic, uint32_t 
 	t = &ix->topics[topic];
 	if (state_of(t) != TOPIC_USED)
 		return "a chain holds a free entry";
-	if (interest_of(t) == 0)
+	if (interest_of(t) == 0 && t->kept != TOPIC_KEPT)
 		return "a topic that nobody is interested in";
+	if (t->kept > 1)
+		return "a topic that is kept more than once";
 	if (t->name_len == 0 || t->generation == 0)
 		return "a topic without name or generation";
 	if (t->hash != index_hash(t->name, t->name_len) || bucket_of(ix, t->hash) != bucket)
@@ -352,6 +394,8 @@ static const char *check_free(const struct index *ix)
 			return "the free list holds a topic";
 		if (interest_of(&ix->topics[topic]) != 0)
 			return "interest in a free entry";
+		if (ix->topics[topic].kept)
+			return "a free entry is kept";
 	}
 	return found == unused ? NULL : "the free list is too short";
 }

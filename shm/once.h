@@ -17,7 +17,8 @@
  * Crash rules. A message and its key are published together, or neither is. Whoever publishes holds the hub lock; it
  *   1. writes the entry behind `end`: nobody sees it
  *   2. stages it (once_stage()): `needs` is the ring's tail as it will be, then the store of `staged`. From here on it is published if the tail is there
- *   3. moves the ring's tail. A message that has no record, as nobody subscribes its topic, is published by 2 already
+ *   3. moves the ring's tail. A message that has no record, as nobody subscribes its topic and history does not keep it, is published by 2 already;
+ *      history takes over what is there
  *   4. links it, and moves `end` (once_commit()). Done twice, that is as done once.
  * So who finds staged != end after a death does 4 if tail >= needs, and else forgets the entry (once_repair()). `oldest` may have moved further than
  * needed: keys are forgotten early, then.

@@ -1,6 +1,6 @@
 /*
- * Publishing. Order is everything here: lock, records, a key's entry, intent, the key staged, tail, the key linked, unlock, session, intent cleared.
- * hub_repair() says what a death between any two of them means, and once.h of keys.
+ * Publishing. Order is everything here: lock, records, a key's entry, intent, the key staged, tail, history, the key linked, unlock, session, intent
+ * cleared. hub_repair() says what a death between any two of them means, and once.h of keys.
  */
 #include "shm/publish.h"
 
@@ -33,14 +33,17 @@ struct cached {
 	uint32_t topic;
 };
 
-static uint32_t find(const struct hub *hub, const struct publish_item *item, struct cached *last)
+/* TOPIC_NONE: nobody subscribes it, and history does not keep it (or has no place for one topic more). */
+static uint32_t find(struct hub *hub, const struct publish_item *item, struct cached *last)
 {
 	const struct publish_item *l = last->item;
 
-	if (!l || l->hash != item->hash || l->topic_len != item->topic_len || memcmp(l->topic, item->topic, l->topic_len) != 0) {
-		last->item = item;
-		last->topic = index_find(&hub->index, item->hash, item->topic, item->topic_len);
-	}
+	if (l && l->hash == item->hash && l->topic_len == item->topic_len && memcmp(l->topic, item->topic, l->topic_len) == 0)
+		return last->topic;
+	last->item = item;
+	last->topic = index_find(&hub->index, item->hash, item->topic, item->topic_len);
+	if (last->topic == TOPIC_NONE && history_rules_find(hub->history.rules, item->topic, item->topic_len))
+		last->topic = index_keep(&hub->index, item->hash, item->topic, item->topic_len, hub_counted_since(hub, item->topic, item->topic_len));
 	return last->topic;
 }
 
@@ -57,23 +60,26 @@ static unsigned write_records(struct hub *hub, struct ring_batch *batch, const s
 
 	for (n = 0; n < count; n++) {
 		uint32_t topic = find(hub, &items[n], &last);
+		uint64_t interest;
 		void *dst;
 
 		if (answers) {
 			answers[n].seq = 0;
 			answers[n].subscribers = topic == TOPIC_NONE ? 0 : hub_subscribers(hub, topic);
 		}
-		if (topic == TOPIC_NONE) {
-			++*without_subscribers;
+		interest = topic == TOPIC_NONE ? 0 : atomic_load_explicit(&index_topic(&hub->index, topic)->interest, memory_order_relaxed);
+		*without_subscribers += interest == 0;
+		if (topic == TOPIC_NONE)
 			continue;
-		}
 		dst = ring_add(&hub->ring, batch, topic, items[n].len, answers ? answer_flags(n, answers[n].subscribers) : 0, now);
-		if (!dst)
+		if (!dst) {
+			*without_subscribers -= interest == 0;
 			break;
+		}
 		memcpy(dst, items[n].message, items[n].len);
 		if (answers)
 			answers[n].seq = batch->next - 1;
-		*interested |= atomic_load_explicit(&index_topic(&hub->index, topic)->interest, memory_order_relaxed);
+		*interested |= interest;
 	}
 	return n;
 }
@@ -160,11 +166,61 @@ static uint64_t write_once(struct hub *hub, unsigned slot, const struct once_id 
 	return number;
 }
 
+/* ---- the steps of a publish: all with the hub lock held ---- */
+
 /* A key that goes with the messages, and when they are published; `id` NULL: there is none. */
 struct keyed {
 	const struct once_id *id;
 	uint64_t now;
 };
+
+/* Lets the lock go with nothing published. */
+static unsigned give_up(struct hub *hub, unsigned slot, uint64_t asleep, int why)
+{
+	uint64_t wake = claim_wakeups(hub, asleep);
+
+	lock_release(&hub->shm->lock, slot + 1);
+	wake_up(hub, slot, wake);
+	errno = why;
+	return 0;
+}
+
+/* Has the intent say what is about to be published, and the key's entry what it is answered. Returns the entry's number, 0: there is none. */
+static uint64_t intend(struct hub *hub, unsigned slot, int fd, const struct ring_batch *batch, const struct publish_item *items, unsigned count,
+		       const struct publish_item *answers, const struct keyed *keyed)
+{
+	struct intent_shm *intent = &hub->shm->slot[slot].intent;
+	uint64_t number = keyed->id ? write_once(hub, slot, keyed->id, keyed->now, batch->first, answers, count) : 0;
+
+	intent->fd = (uint32_t)fd;
+	intent->first = batch->first;
+	intent->written = (uint32_t)(batch->next - batch->first);
+	intent->answered = answers != NULL;
+	intent->keyed = number ? once_behind(&hub->once, number) : 0;
+	intent->parsed = items[count - 1].parsed;
+	intent->flags = items[count - 1].flags;
+	/* release: the intent is whole before the tail moves */
+	atomic_store_explicit(&intent->state, INTENT_WRITTEN, memory_order_release);
+	return number;
+}
+
+/* From here on it is published: the records, what history keeps of them, and the key's entry. */
+static void commit(struct hub *hub, struct ring_batch *batch, uint64_t number)
+{
+	if (number) {
+		once_stage(&hub->once, number, batch->next);
+		CRASH_POINT("publish-staged");
+	}
+	if (batch->next != batch->first)
+		ring_commit(&hub->ring, batch);
+	CRASH_POINT("publish-committed");
+	hub_follow(hub);
+	CRASH_POINT("history-followed");
+	if (number) {
+		once_commit(&hub->once);
+		CRASH_POINT("publish-remembered");
+	}
+}
 
 /*
  * What publish() and publish_once() have in common. `answers` is NULL, or `items` once more, where each item's sequence and subscribers go.
@@ -173,31 +229,18 @@ struct keyed {
 static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const struct publish_item *items, unsigned count,
 			      struct publish_item *answers, const struct keyed *keyed)
 {
-	struct intent_shm *intent = &hub->shm->slot[slot].intent;
 	struct ring_batch batch;
-	uint64_t interested = 0, asleep, wake, number = 0;
+	uint64_t interested = 0, asleep, wake;
 	unsigned n, without_subscribers = 0, may;
-	int why;
+	int found;
 
 	lock_acquire(&hub->shm->lock, slot + 1);
-	if (keyed->id) {
-		int found = find_once(hub, keyed->id, keyed->now, answers, count);
-
-		if (found) {
-			lock_release(&hub->shm->lock, slot + 1);
-			errno = found > 0 ? EALREADY : EEXIST;
-			return 0;
-		}
-	}
+	found = keyed->id ? find_once(hub, keyed->id, keyed->now, answers, count) : 0;
+	if (found)
+		return give_up(hub, slot, 0, found > 0 ? EALREADY : EEXIST);
 	may = allowed(hub, hub_lag(hub, LAG_NUDGE, &asleep), items, count);
-	why = errno;
-	if (may == 0 || (answers && may < count)) {
-		wake = claim_wakeups(hub, asleep);
-		lock_release(&hub->shm->lock, slot + 1);
-		wake_up(hub, slot, wake);
-		errno = why;
-		return 0;
-	}
+	if (may == 0 || (answers && may < count))
+		return give_up(hub, slot, asleep, errno);
 	count = may;
 	CRASH_POINT("publish-locked");
 	ring_begin(&hub->ring, &batch);
@@ -205,34 +248,13 @@ static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const stru
 	CRASH_POINT("publish-written");
 	if (answers && n < count) {
 		ring_repair(&hub->ring);	/* all or none */
-		lock_release(&hub->shm->lock, slot + 1);
-		errno = EMSGSIZE;
-		return 0;
+		return give_up(hub, slot, 0, EMSGSIZE);
 	}
 	if (n > 0) {
-		intent->fd = (uint32_t)fd;
-		intent->first = batch.first;
-		intent->written = (uint32_t)(batch.next - batch.first);
-		intent->answered = answers != NULL;
-		if (keyed->id)
-			number = write_once(hub, slot, keyed->id, keyed->now, batch.first, answers, n);
-		intent->keyed = number ? once_behind(&hub->once, number) : 0;
-		intent->parsed = items[n - 1].parsed;
-		intent->flags = items[n - 1].flags;
-		/* release: the intent is whole before the tail moves */
-		atomic_store_explicit(&intent->state, INTENT_WRITTEN, memory_order_release);
+		uint64_t number = intend(hub, slot, fd, &batch, items, n, answers, keyed);
+
 		CRASH_POINT("publish-intended");
-		if (number) {
-			once_stage(&hub->once, number, batch.next);
-			CRASH_POINT("publish-staged");
-		}
-		if (batch.next != batch.first)
-			ring_commit(&hub->ring, &batch);
-		CRASH_POINT("publish-committed");
-		if (number) {
-			once_commit(&hub->once);
-			CRASH_POINT("publish-remembered");
-		}
+		commit(hub, &batch, number);
 	}
 	wake = claim_wakeups(hub, (interested | asleep) & ~(1ull << slot));
 	CRASH_POINT("publish-owing");
@@ -240,6 +262,7 @@ static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const stru
 	CRASH_POINT("publish-unlocked");
 	hub_count(hub, slot, COUNTER_published, n);
 	hub_count(hub, slot, COUNTER_published_unheard, without_subscribers);
+	hub_count_history(hub, slot);
 	wake_up(hub, slot, wake);
 	if (n == 0)
 		errno = EAGAIN;

@@ -335,7 +335,7 @@ static uint32_t join(struct reading *x, const char *name, size_t len)
 	uint32_t topic;
 
 	lock_acquire(&x->hub->shm->lock, x->lock_owner);
-	topic = index_join(&x->hub->index, x->number, hash, name, len);
+	topic = index_join(&x->hub->index, x->number, hash, name, len, ring_tail(&x->hub->ring));
 	lock_release(&x->hub->shm->lock, x->lock_owner);
 	return topic;
 }

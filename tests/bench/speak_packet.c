@@ -66,7 +66,10 @@ static enum speak_frame kind(const char *frame, size_t len)
 
 static int take_stamp(const char **at, const char *end, struct stamp *stamp)
 {
-	if (pack_take_word(at, end, "id") || pack_take_number(at, end, &stamp->id) || !stamp->id ||
+	const char *id;
+	size_t n;
+
+	if (pack_take_word(at, end, "id") || pack_take_text(at, end, &id, &n) || wire_id(&id, id + n, stamp) ||
 	    pack_take_word(at, end, "timestamp") || pack_take_number(at, end, &stamp->time) || !stamp->time)
 		return -1;
 	return 0;

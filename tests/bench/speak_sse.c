@@ -39,7 +39,7 @@ static int message(const char *frame, size_t len, size_t size, struct payload *p
 		return -1;
 	end = at + n;
 	at += 4;
-	if (wire_number(&at, end, WIRE_ID_MAX, &stamp->id) || !stamp->id || !STARTS(at, (size_t)(end - at), BEHIND_ID))
+	if (wire_id(&at, end, stamp) || !STARTS(at, (size_t)(end - at), BEHIND_ID))
 		return -1;
 	at += sizeof(BEHIND_ID) - 1;
 	if (!size && end - at > 2)

@@ -195,6 +195,26 @@ int wire_number(const char **p, const char *end, uint64_t max, uint64_t *v)
 	return 0;
 }
 
+int wire_id(const char **p, const char *end, struct stamp *stamp)
+{
+	const char *s = *p;
+
+	for (stamp->epoch = 0; s < end && ((*s >= '0' && *s <= '9') || (*s >= 'a' && *s <= 'z')); s++) {
+		if (stamp->epoch > WIRE_ID_MAX / 36)
+			return -1;
+		stamp->epoch = stamp->epoch * 36 + (uint64_t)(*s <= '9' ? *s - '0' : *s - 'a' + 10);
+	}
+	if (!stamp->epoch || **p == '0' || s == end || *s++ != '-' || wire_number(&s, end, WIRE_ID_MAX, &stamp->id) || !stamp->id)
+		return -1;
+	*p = s;
+	return 0;
+}
+
+bool wire_is_start(const char *object, size_t len)
+{
+	return STARTS(object, object + len, "{\"ok\":true,\"position\":\"");
+}
+
 /* `"timestamp":[mega,s,us],` */
 static int get_time(const char **p, const char *end, uint64_t *time)
 {
@@ -243,12 +263,12 @@ int wire_web_message(const char *object, size_t len, size_t size, struct payload
 {
 	const char *at = object, *end = object + len;
 
-	if (!STARTS(at, end, "{\"id\":"))
+	if (!STARTS(at, end, "{\"id\":\""))
 		return -1;
-	at += sizeof("{\"id\":") - 1;
-	if (wire_number(&at, end, WIRE_ID_MAX, &stamp->id) || !stamp->id || !STARTS(at, end, ",\"timestamp\":"))
+	at += sizeof("{\"id\":\"") - 1;
+	if (wire_id(&at, end, stamp) || !STARTS(at, end, "\",\"timestamp\":"))
 		return -1;
-	at += sizeof(",\"timestamp\":") - 1;
+	at += sizeof("\",\"timestamp\":") - 1;
 	if (wire_number(&at, end, WIRE_ID_MAX, &stamp->time) || !stamp->time || at == end || *at++ != ',')
 		return -1;
 	return read_rest(at, (size_t)(end - at), size, p);

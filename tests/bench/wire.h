@@ -55,11 +55,17 @@ bool wire_is_greeting(const char *frame, size_t len);
  * and the server's stamp->time filled in; or -1. */
 int wire_message(const char *frame, size_t len, size_t size, struct payload *p, struct stamp *stamp);
 
-/* The same for the object that ws and json-lines have, which starts with the message's id. Fills in stamp->id as well. */
+/* The same for the object that ws and json-lines have, which starts with the message's id. Fills in all of the stamp. */
 int wire_web_message(const char *object, size_t len, size_t size, struct payload *p, struct stamp *stamp);
 
 /* A number as servers write it in decimal: no sign, no leading zero, at most `max`. 0 and *p behind it; or -1. */
 int wire_number(const char **p, const char *end, uint64_t max, uint64_t *v);
 #define WIRE_ID_MAX 999999999999999999u
+
+/* An id, `ihegr977-7`: its two numbers, the first in base 36, neither of them 0. 0 and *p behind it; or -1. */
+int wire_id(const char **p, const char *end, struct stamp *stamp);
+
+/* What a stream of ws or json-lines begins with: {"ok":true,"position":"ihegr977-6"} */
+bool wire_is_start(const char *object, size_t len);
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tests/bench/httpc.h"
+#include "tests/bench/wire.h"
 
 enum { TEXT = 0x81, BINARY = 0x82, CLOSE = 0x88, PING = 0x89, PONG = 0x8a };	/* whole, not compressed */
 #define MASKED 0x80
@@ -79,6 +80,15 @@ static bool is_greeting(const char *frame, size_t len)
 	return content && n > sizeof(begin) && !memcmp(content, begin, sizeof(begin) - 1);
 }
 
+/* What it says first of a stream. */
+static bool is_start(const char *frame, size_t len)
+{
+	size_t n;
+	const char *content = wsframe_content(frame, len, &n);
+
+	return content && wire_is_start(content, n);
+}
+
 enum speak_frame wsframe_kind(const char *frame, size_t len)
 {
 	switch ((unsigned char)*frame) {
@@ -86,7 +96,7 @@ enum speak_frame wsframe_kind(const char *frame, size_t len)
 		return wsframe_upgraded(frame, len) ? SPEAK_ACK : SPEAK_BAD;
 	case TEXT:
 	case BINARY:
-		return is_greeting(frame, len) ? SPEAK_GREETING : SPEAK_MESSAGE;
+		return is_greeting(frame, len) ? SPEAK_GREETING : is_start(frame, len) ? SPEAK_OTHER : SPEAK_MESSAGE;
 	case PING:
 		return SPEAK_PING;
 	case CLOSE:	/* the end will follow */

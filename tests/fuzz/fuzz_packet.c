@@ -54,7 +54,7 @@ static void check_kind(const struct fuzz_input *in, size_t at, size_t max, const
 /* What subscribers with packets get of the record is what was published. */
 static void check_sent(const struct packet_request *r, const char *record, size_t len)
 {
-	struct web_record rec = { .time = PUBLISHED_TIME, .id = PUBLISHED_ID, .text = record, .len = len };
+	struct web_record rec = { .time = PUBLISHED_TIME, .epoch = &published_epoch, .seq = PUBLISHED_SEQ, .text = record, .len = len };
 	size_t size = packet_message_size(&rec);
 	char *packet = fuzz_alloc(size);
 	const uint8_t *p = (const uint8_t *)packet;

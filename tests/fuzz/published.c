@@ -14,6 +14,8 @@
 
 #define FORMATS (WEB_TEST + 1)	/* and that of packets */
 
+const struct position_epoch published_epoch = { .len = sizeof(PUBLISHED_EPOCH) - 1, .text = PUBLISHED_EPOCH };
+
 static size_t size_of(unsigned format, bool chunked, const struct web_record *rec)
 {
 	return format < FORMATS ? web_message_size((enum web_format)format, chunked, rec) : packet_message_size(rec);
@@ -26,7 +28,7 @@ static size_t write_to(unsigned format, bool chunked, const struct web_record *r
 
 static struct web_record record_of(const char *record, size_t len, enum message_to to)
 {
-	return (struct web_record){ .time = PUBLISHED_TIME, .id = PUBLISHED_ID, .number = 1, .to = to, .text = record, .len = len };
+	return (struct web_record){ .time = PUBLISHED_TIME, .epoch = &published_epoch, .seq = PUBLISHED_SEQ, .number = 1, .to = to, .text = record, .len = len };
 }
 
 void published_bounds(const char *record, size_t len, size_t room)
@@ -190,7 +192,7 @@ static void check_sse(const struct text *sse, const struct text *json_lines, con
 	struct text left = *sse, line = take_line(&left, "id: "), data = { fuzz_alloc(sse->len), 0 }, want;
 
 	fuzz_check(memchr(sse->p, '\r', sse->len) == NULL);
-	fuzz_check(line.p != NULL && line.len == 1 && *line.p == '0' + PUBLISHED_ID);
+	fuzz_check(line.p != NULL && line.len == sizeof(PUBLISHED_ID) - 1 && memcmp(line.p, PUBLISHED_ID, line.len) == 0);
 	check_event_line(&left, view);
 	while ((line = take_line(&left, "data: ")).p != NULL) {
 		memcpy(data.p + data.len, line.p, line.len);
@@ -254,7 +256,7 @@ static void check_packet(const struct text *packet, const struct web_record *rec
 		return;
 	}
 	value = values_find(&map, "id");
-	fuzz_check(value.start != NULL && value.kind == WALK_UINT && value.u == PUBLISHED_ID);
+	fuzz_check(value.start != NULL && value.kind == WALK_STR && value.len == sizeof(PUBLISHED_ID) - 1 && memcmp(value.p, PUBLISHED_ID, value.len) == 0);
 	value = values_find(&map, "timestamp");
 	fuzz_check(value.start != NULL && value.kind == WALK_UINT && value.u == PUBLISHED_TIME);
 	value = values_find(&map, "ok");

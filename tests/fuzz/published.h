@@ -8,9 +8,14 @@
 #include <stddef.h>
 
 #include "proto/message_view.h"
+#include "proto/position.h"
 
-#define PUBLISHED_ID 7
+#define PUBLISHED_SEQ 7
+#define PUBLISHED_EPOCH "ihegr977-"
+#define PUBLISHED_ID PUBLISHED_EPOCH "7"
 #define PUBLISHED_TIME 1448434925395864u
+
+extern const struct position_epoch published_epoch;
 
 /* Any bytes, into so much room or so little. */
 void published_bounds(const char *record, size_t len, size_t room);

@@ -4,7 +4,7 @@ PROTOCOL.md: blocks fenced as ```http, ```flash, ```websocket PATH and ```packet
 `hex` and settings (broadcast=on). A line begins with who speaks: C the client, S the server, C2 and S2 on a second connection, $ a shell
 elsewhere, followed by what it prints; what is indented as deep goes on with it.
 
-    http, flash         bytes. Line breaks mean nothing; \\r \\n \\0 \\1 \\\\ are those bytes. A flash block that does not begin with the
+    http, flash         bytes. Line breaks mean nothing; \\r \\n \\0 \\1 \\x81 \\\\ are those bytes. A flash block that does not begin with the
                         greeting leaves it out; so do blocks of /ws and of packets.
     websocket           a message a line, after the handshake: a text, <00 ff> for a binary one, (ping TEXT), (pong TEXT), (close CODE TEXT)
     packet              a packet a line, its map as JSON, <00 ff> for a bin; of msgpack's forms of a value it shows none
@@ -13,7 +13,7 @@ elsewhere, followed by what it prints; what is indented as deep goes on with it.
 
 README.md: blocks fenced as ```console, in their order with one server: $ and a command, then what it prints. curl -N goes on meanwhile.
 
-All examples happen at one moment, with one token. What the server says of time and token is looked at, and then made that of the examples
+All examples happen at one moment, with one token; the server's life began in it as well. What the server says of time and token is looked at, and then made that of the examples
 (lengths of chunks too) before it is compared.
 """
 import calendar
@@ -28,10 +28,11 @@ from web_clients import BINARY, CLOSE, PING, PONG, TEXT, close_payload, frame, p
 
 DATE = "Wed, 25 Nov 2015 07:02:05 GMT"
 MICROSECONDS = 1448434925395864
+EPOCH = b"ihegr977"         # the same in milliseconds, in base 36
 TIMESTAMP = b'"timestamp":[1448,434925,395864]'
 TOKEN = b"".join(b",%d" % c for c in b"7a7d0f8bfaa16e000dec67097cecac88")[1:]
 KINDS = ("http", "flash", "websocket", "packet")
-ESCAPES = {"\\r": "\r", "\\n": "\n", "\\0": "\0", "\\1": "\1", "\\\\": "\\"}
+ESCAPES = {"\\r": b"\r", "\\n": b"\n", "\\0": b"\0", "\\1": b"\1", "\\x81": b"\x81", "\\\\": b"\\"}
 
 
 # ---- reading ----
@@ -99,10 +100,11 @@ def blocks(file):
 def unescape(lines):
     """The bytes that the lines stand for."""
     def one(found):
-        if found.group() not in ESCAPES:
-            raise AssertionError("%r in %r" % (found.group(), lines))
-        return ESCAPES[found.group()]
-    return re.sub(r"\\.?", one, "".join(lines)).encode()
+        text = found.group().decode()
+        if text not in ESCAPES:
+            raise AssertionError("%r in %r" % (text, lines))
+        return ESCAPES[text]
+    return re.sub(rb"\\(x81|.)?", one, "".join(lines).encode())
 
 
 def unhex(lines):
@@ -123,8 +125,15 @@ def settle_timestamps(data):
         mega, seconds, micro = map(int, found.groups())
         plain = b'"timestamp":[%d,%d,%d]' % (mega, seconds, micro)
         return TIMESTAMP if found.group() == plain and is_now((mega * 10**6 + seconds) * 10**6 + micro) else found.group()
-    data = re.sub(rb'("timestamp":)(\d+)', plain, data)
+    data = settle_positions(re.sub(rb'("timestamp":)(\d+)', plain, data))
     return re.sub(rb'"timestamp":\[(\d+),(\d+),(\d+)\]', one, data)
+
+
+def settle_positions(data):
+    """Of a server that was started just now."""
+    def one(found):
+        return EPOCH + found.group(2) if is_now(int(found.group(1), 36) * 1000) else found.group()
+    return re.sub(rb"\b([0-9a-z]{8})(-\d+)\b", one, data)
 
 
 def settle_retry(data):
@@ -153,20 +162,20 @@ def settle_http(data, methods):
     done, methods = b"", list(methods)
     while b"\r\n\r\n" in data:
         head, _, data = data.partition(b"\r\n\r\n")
-        done += settle_date(head + b"\r\n\r\n")
+        done += settle_positions(settle_date(head + b"\r\n\r\n"))
         length = re.search(rb"\r\nContent-Length: (\d+)", head)
         if not head.startswith(b"HTTP/1.1 100"):
             method = methods.pop(0) if methods else ""
             if method == "HEAD":
                 continue
         if length:
-            done, data = done + data[:int(length.group(1))], data[int(length.group(1)):]
+            done, data = done + settle_positions(data[:int(length.group(1))]), data[int(length.group(1)):]
         elif b"\r\nTransfer-Encoding: chunked" in head:
             chunks, data = settle_chunks(data)
             done += chunks
         elif b" 200 " in head.partition(b"\r\n")[0]:
             return done + settle_retry(settle_timestamps(data))
-    return done + data
+    return done + settle_positions(data)
 
 
 def settle_chunks(data):
@@ -213,7 +222,7 @@ class Player:
         self.heard += bytes(self.connection.buffer)
         self.connection.buffer.clear()
         if self.block.hex:
-            return self.heard
+            return settle_positions(self.heard)
         return settle_flash(self.heard) if self.block.kind == "flash" else settle_http(self.heard, self.methods)
 
     def bytes_of(self, step):
@@ -396,6 +405,9 @@ class PacketPlayer(UnitPlayer):
             for key in ("timestamp", "ping"):
                 if isinstance(value.get(key), int) and is_now(value[key]):
                     value[key] = MICROSECONDS
+            for key in ("id", "position"):
+                if isinstance(value.get(key), str):
+                    value[key] = settle_positions(value[key].encode()).decode()
             self.units.append(packet(value))
 
 

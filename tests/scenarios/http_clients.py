@@ -4,6 +4,7 @@ import json
 import re
 
 from janus_test import Closed, Connection
+from positions import Position, loads, settled, start_of
 
 
 class Answer:
@@ -50,7 +51,7 @@ class Answer:
     def json(self):
         if self.type != "application/json":
             raise AssertionError("no JSON: %r" % self)
-        return json.loads(self.body.decode())
+        return loads(self.body.decode())
 
 
 def check_answer(answer):
@@ -178,18 +179,37 @@ class Http(Connection):
 
 
 class Lines(Http):
-    """A stream of JSON objects, one a line. Heartbeats are counted."""
+    """A stream of JSON objects, one a line. Heartbeats are counted. The first line says where it starts."""
 
     heartbeats = 0
+    position = None
+    start = None        # the first line
+
+    def begin(self):
+        """Waits for the first line."""
+        self.until(self.take_start)
+        return self
+
+    def take_start(self):
+        line = self.take_line()
+        if line is None:
+            return None
+        self.start = json.loads(line.decode())
+        self.position = start_of(settled(dict(self.start)))
+        if self.position is None:
+            raise AssertionError("a first line: %r" % line)
+        return self.start
 
     def take(self):
         while True:
+            if self.start is None and self.take_start() is None:
+                return None
             line = self.take_line()
             if line is None:
                 return None
             self.heartbeats += len(line) - len(line.lstrip(b" "))
-            message = json.loads(line.decode())
-            if not isinstance(message, dict):
+            message = loads(line.decode())
+            if not isinstance(message, dict) or "ok" in message:
                 raise AssertionError("no object: %r" % line)
             return message
 
@@ -216,7 +236,7 @@ class Event:
         return "<event %s %r %.300r>" % (self.id, self.type, self.data)
 
     def json(self):
-        return json.loads(self.data)
+        return loads(self.data)
 
 
 class EventStream:
@@ -282,13 +302,18 @@ class Sse(Http):
     def take(self):
         event = self.stream.take()
         if event:
-            return event
+            return self.with_position(event)
         self.gather()
         self.stream.feed(bytes(self.body))
         self.body.clear()
         event = self.stream.take()
         if event is None and self.ended:
             raise Closed("the stream has ended")
+        return event and self.with_position(event)
+
+    @staticmethod
+    def with_position(event):
+        event.id = Position(event.id)
         return event
 
     def event(self, seconds=None):

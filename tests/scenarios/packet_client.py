@@ -4,6 +4,7 @@ import re
 import struct
 
 from janus_test import Connection
+from positions import Tracks, settled
 
 _fences = itertools.count(1000000)
 
@@ -117,8 +118,8 @@ def packet(value):
     return struct.pack(">I", len(data)) + data
 
 
-class Packet(Connection):
-    """A packet client. Heartbeats are counted, and the greeting is passed over."""
+class Packet(Tracks, Connection):
+    """A packet client. Heartbeats are counted, and the greeting is passed over; an answer's position is kept, and taken out of it."""
 
     heartbeats = 0
     greeting = None
@@ -146,7 +147,7 @@ class Packet(Connection):
                 self.greeted(value)
                 continue
             if value is None or "ping" not in value:
-                return value
+                return self.keep_position(settled(value))
             if set(value) != {"ok", "ping"} or value["ok"] is not True or not isinstance(value["ping"], int):
                 raise AssertionError("a heartbeat: %r" % value)
             self.heartbeats += 1

@@ -10,6 +10,7 @@ import unittest
 
 from client_test import ALL, MODULES, SCRIPTS, ClientTest, distribution_python
 from janus_test import free_port, run, wait_until
+from positions import loads, start_of, without_position
 
 
 @unittest.skipUnless(shutil.which("curl"), "no curl here")
@@ -40,12 +41,12 @@ class Curl(ClientTest):
                  (("--http1.0", "-d", "old"), "old"))
         for arguments, data in cases:
             with self.subTest(arguments=arguments):
-                answer = json.loads(self.curl(*arguments, self.url("/pub/a")))
+                answer = loads(self.curl(*arguments, self.url("/pub/a")))
                 message = reader.message()
                 self.assertEqual(answer, {"id": message["id"], "subscribers": 1})
                 self.assertEqual(message["data"], data)
         out = self.curl("-H", "Content-Type: application/json", "-d", '[{"topic":"a","data":1},{"topic":"nobody","data":2}]', self.url("/pub"))
-        self.assertEqual(json.loads(out), [{"id": reader.message()["id"], "subscribers": 1}, {"id": None, "subscribers": 0}])
+        self.assertEqual(loads(out), [{"id": reader.message()["id"], "subscribers": 1}, {"id": None, "subscribers": 0}])
         self.curl("-d", "x", self.url("/pub/a?event=e"))
         self.assertEqual(reader.message()["event"], "e")
 
@@ -87,13 +88,14 @@ class Curl(ClientTest):
                 stream = self.begin(version, "-H", "Accept: text/event-stream", self.url("/sub?topic=" + version[2:]))
                 self.subscribers(version[2:], 1)
                 number = self.published("/pub/%s?event=e" % version[2:], "first\nsecond")
-                while stream.line() != "id: %d" % number:
+                while stream.line() != "id: " + number.text:
                     pass
                 self.assertEqual([stream.line() for _ in range(4)], ["event: e", "data: first", "data: second", ""])
 
     def test_inbox_and_test(self):
         inbox, page = self.begin(self.url("/inbox/bob")), self.begin(self.url("/test/bob"))
         wait_until(lambda: json.loads(self.curl("-d", "hi", self.url("/send/bob")))["subscribers"] == 2, what="both logins")
+        self.assertIs(inbox.next()["ok"], True)
         message = inbox.next()
         self.assertEqual((message["user"], message["data"]), ("bob", "hi"))
         found = None
@@ -117,6 +119,7 @@ class Curl(ClientTest):
         self.serve(workers=1)
         stream = self.begin(self.url("/sub/a"))
         self.subscribers("a", 1)
+        self.assertIs(stream.next()["ok"], True)
         for n in range(10):
             self.janus.kill_worker(0)
             self.assertEqual(json.loads(self.curl("-d", str(n), self.url("/pub/a")))["subscribers"], 1)
@@ -139,19 +142,21 @@ class WebSockets(ClientTest):
         self.assertFalse(got.get("extensions"))
         if path == "/ws":
             self.assertEqual(list(self.text(client)), ["janus", "features"])
+        else:
+            self.assertIsNotNone(start_of(self.text(client)))
         return client
 
     def act(self, client, **action):
         """An action's answer."""
         client.tell(send=json.dumps(action))
-        return self.text(client)
+        return without_position(self.text(client))
 
     def text(self, client):
         """The next text that is no heartbeat's."""
         got = client.next()
         while "ping" in got:
             got = client.next()
-        return json.loads(got["text"])
+        return loads(got["text"])
 
     def test_actions(self):
         client, reader = self.opened("/ws"), self.lines("/sub/a")
@@ -183,7 +188,7 @@ class WebSockets(ClientTest):
         client = self.opened("/ws")
         text = json.dumps({"action": "subscribe", "topic": "žluť", "ref": 1}, ensure_ascii=False)
         client.tell(parts=[text[:5], text[5:20], text[20:]])
-        self.assertEqual(self.text(client), {"ok": True, "ref": 1})
+        self.assertEqual(without_position(self.text(client)), {"ok": True, "ref": 1})
         client.tell(ping="are you there")
         self.assertEqual(client.next(), {"pong": "are you there"})
 
@@ -256,7 +261,7 @@ class NodeEventSource(ClientTest):
                 number = self.published(target, data) if data else self.published(target, '""', "application/json")
                 got = client.next()
                 self.assertEqual((got["event"], json.loads(got["data"]) if isinstance(data, dict) else got["data"]), wanted)
-                self.assertEqual(got["id"], str(number))
+                self.assertEqual(got["id"], number.text)
 
     def test_reconnects(self):
         """Comes back after the server did, and is served on."""
@@ -292,7 +297,7 @@ class PythonMsgpack(ClientTest):
         client, reader = self.start(), self.lines("/sub/a")
         self.assertEqual(list(client.next()), ["janus", "features"])
         client.tell(op="subscribe", topic="a", ref=1)
-        self.assertEqual(client.next(), {"ok": True, "ref": 1})
+        self.assertEqual(without_position(client.next()), {"ok": True, "ref": 1})
         values = [None, True, 1.5, -7, 2 ** 63, "žluť 😀", [1, [2]], {"x": {"y": None}}, "x" * 70000, list(range(1000))]
         for value in values:
             client.tell(op="publish", topic="a", data=value, event="e")
@@ -306,7 +311,7 @@ class PythonMsgpack(ClientTest):
         self.assertEqual(got[1], {"ok": True, "ref": 2, "id": got[0]["id"], "subscribers": 2})
         self.assertEqual(reader.message()["data"], data)
         client.tell(op="login", user="bob")
-        self.assertEqual(client.next(), {"ok": True})
+        self.assertEqual(without_position(client.next()), {"ok": True})
         self.published("/send/bob", {"n": 2.5})
         self.assertEqual(client.next()["data"], {"n": 2.5})
         client.tell(op="nonsense")

@@ -18,7 +18,8 @@ class Ops(WebTest):
         """The bytes of PROTOCOL.md."""
         client = self.packet().greet()
         client.send(bytes.fromhex("0000001b 82 a26f70 a9737562736372696265 a5746f706963 a66576656e7473"))
-        self.assertEqual(client.raw(9), bytes.fromhex("00000005 81 a26f6b c3"))
+        self.assertEqual(client.raw(9 + 10), bytes.fromhex("00000019 82 a26f6b c3 a8706f736974696f6e aa"))
+        self.assertRegex(client.raw(10), rb"\A[0-9a-z]{8}-0\Z")
         client.op("publish", topic="events", data=b"\x00\xff", receipt=True, ref=5)
         reply, message = self.both(client)
         self.assertEqual((reply["ok"], reply["ref"], reply["subscribers"]), (True, 5, 1))

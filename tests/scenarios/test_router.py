@@ -99,15 +99,15 @@ class Router(RouterTest):
         """`user` in place of `topic`, in each form; to flash, `to`."""
         lines, flash, packets, sse = (self.log_in(kind, "bob") for kind in ("inbox", "flash", "packet", "inbox-sse"))
         number = self.published("/send/bob?event=e", "hi")
-        self.assertRegex(lines.chunk(), rb'\A\{"id":%d,"timestamp":\d{16},"user":"bob","event":"e","data":"hi"\}\n\Z' % number)
+        self.assertRegex(lines.chunk(), rb'\A\{"id":"%s","timestamp":\d{16},"user":"bob","event":"e","data":"hi"\}\n\Z' % number.text.encode())
         self.assertRegex(flash.message_text(), rb'\A\{"timestamp":\[\d+,\d+,\d+\],"to":"bob","event":"e","data":"hi"\}\Z')
         message = packets.message()
         self.assertIsInstance(message.pop("timestamp"), int)
         self.assertEqual(message, {"id": number, "user": "bob", "event": "e", "data": "hi"})
         event = sse.event()
-        self.assertEqual((event.id, event.type, event.data), (str(number), "e", "hi"))
+        self.assertEqual((event.id, event.type, event.data), (number, "e", "hi"))
         number = self.published("/send/bob", "hi")
-        self.assertRegex(lines.chunk(), rb'\A\{"id":%d,"timestamp":\d{16},"user":"bob","data":"hi"\}\n\Z' % number)
+        self.assertRegex(lines.chunk(), rb'\A\{"id":"%s","timestamp":\d{16},"user":"bob","data":"hi"\}\n\Z' % number.text.encode())
 
     def test_members(self):
         """/ws passes on what it is sent, as publish does; not `action` and `ref`."""
@@ -375,13 +375,13 @@ class Broadcast(RouterTest):
         self.serve("broadcast=on")
         lines, flash, packets, sse = self.lines("/sub/a"), self.flash(), self.packet(), self.sse("/inbox/b")
         number = self.published("/broadcast", "hi")
-        self.assertRegex(lines.chunk(), rb'\A\{"id":%d,"timestamp":\d{16},"broadcast":true,"data":"hi"\}\n\Z' % number)
+        self.assertRegex(lines.chunk(), rb'\A\{"id":"%s","timestamp":\d{16},"broadcast":true,"data":"hi"\}\n\Z' % number.text.encode())
         self.assertRegex(flash.message_text(), rb'\A\{"timestamp":\[\d+,\d+,\d+\],"broadcast":true,"data":"hi"\}\Z')
         message = packets.message()
         self.assertIsInstance(message.pop("timestamp"), int)
         self.assertEqual(message, {"id": number, "broadcast": True, "data": "hi"})
         event = sse.event()
-        self.assertEqual((event.id, event.type, event.data), (str(number), "message", "hi"))
+        self.assertEqual((event.id, event.type, event.data), (number, "message", "hi"))
 
     def test_pages_get_none(self):
         """They count the messages to their id."""

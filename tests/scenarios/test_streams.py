@@ -5,6 +5,7 @@ import time
 import unittest
 
 from janus_test import Closed, timestamp, wait_until
+from positions import loads
 from web_clients import BINARY, CLOSE, PING, TEXT, EventStream, Http, Sse, WebSocket, WebTest, close_payload, collect, error_text, frame
 
 EVENT = {"event": "test_event", "message_id": "", "data": "test"}
@@ -23,19 +24,19 @@ class Chunked(WebTest):
         stream, publisher = self.lines("/sub/events"), self.flash()
         publisher.publish("events", **EVENT)
         chunk = stream.chunk()
-        self.assertRegex(chunk, rb'\A\{"id":\d+,"timestamp":\d{16},"topic":"events","event":"test_event","message_id":"","data":"test"\}\n\Z')
+        self.assertRegex(chunk, rb'\A\{"id":"[0-9a-z]{8,}-\d+","timestamp":\d{16},"topic":"events","event":"test_event","message_id":"","data":"test"\}\n\Z')
         flash = self.flash().subscribe("events")
         publisher.publish("events", n=2)
-        message = json.loads(stream.chunk())
+        message = loads(stream.chunk())
         self.assertEqual(timestamp(message), timestamp(flash.message()))
-        self.assertGreater(message["id"], json.loads(chunk)["id"])
+        self.assertGreater(message["id"], loads(chunk)["id"])
 
     def test_id_of_the_publisher(self):
         """It is left out: the server's own stands there."""
         stream, flash = self.lines("/sub/a"), self.flash().subscribe("a")
         flash.send(b'{"action":"publish","id":"mine","topic":"a","x":{"id":1},"\\u0069d":2}\0')
         text = stream.chunk()
-        self.assertRegex(text, rb'\A\{"id":\d+,"timestamp":\d{16},"topic":"a","x":\{"id":1\}\}\n\Z')
+        self.assertRegex(text, rb'\A\{"id":"[0-9a-z]{8,}-\d+","timestamp":\d{16},"topic":"a","x":\{"id":1\}\}\n\Z')
         self.assertTrue(flash.message_text().endswith(b'"id":"mine","topic":"a","x":{"id":1},"\\u0069d":2}'))
 
     def test_line_ends_within(self):
@@ -144,7 +145,7 @@ class Events(WebTest):
                 for name, data, type in (("a", "one\ntwo", None), ("b", '[1,\n2]', "application/json"), ("a", b"\xff", None)):
                     number = self.post(post + name + "?event=e", data, type)["id"]
                     event, message = stream.event(), lines.message()
-                    self.assertEqual((event.id, event.type, json.loads(event.data)), (str(number), "e", message))
+                    self.assertEqual((event.id, event.type, event.json()), (number, "e", message))
                     self.assertEqual(message["user" if "inbox" in target else "topic"], name)
                 stream.close()
                 lines.close()
@@ -170,13 +171,13 @@ class Events(WebTest):
         self.assertEqual(json.loads(stream.event().data)["topic"], "a")
 
     def test_bytes(self):
-        """The retry at the start; then a chunk a message."""
+        """The retry and the position at the start; then a chunk a message."""
         stream, publisher = self.sse("/sub/events"), self.flash()
         publisher.publish("events", **EVENT)
-        self.assertRegex(stream.chunk(), rb"\Aretry: \d+\n\Z")
-        self.assertRegex(stream.chunk(), rb"\Aid: \d+\nevent: test_event\ndata: test\n\n\Z")
+        self.assertRegex(stream.chunk(), rb"\Aretry: \d+\nid: [0-9a-z]{8,}-\d+\n\n\Z")
+        self.assertRegex(stream.chunk(), rb"\Aid: [0-9a-z]{8,}-\d+\nevent: test_event\ndata: test\n\n\Z")
         number = self.published("/pub/events?event=test_event", "first line\nsecond")
-        self.assertEqual(stream.chunk(), b"id: %d\nevent: test_event\ndata: first line\ndata: second\n\n" % number)
+        self.assertEqual(stream.chunk(), b"id: %s\nevent: test_event\ndata: first line\ndata: second\n\n" % number.text.encode())
 
     def next_of(self, stream, **members):
         """What becomes of a message with these members."""
@@ -209,7 +210,7 @@ class Events(WebTest):
         stream, lines = self.sse("/sub/a"), self.lines("/sub/a")
         event = self.next_of(stream, event="e", n=[1, 2])
         self.assertEqual(event.type, "e")
-        self.assertEqual(json.loads(event.data), lines.message())
+        self.assertEqual(event.json(), lines.message())
 
     def test_nested_data_in_one_line(self):
         self.publisher = self.flash()
@@ -256,7 +257,7 @@ class Events(WebTest):
         self.assertGreater(len(set(told)), 20)
 
     def test_no_empty_event(self):
-        """An empty line ends a message and nothing else: there are clients to whom every one of them is an event."""
+        """An empty line ends a message, or the start, and nothing else: there are clients to whom every one of them is an event."""
         self.serve("heartbeat=1s")
         stream, old = self.sse("/sub/a"), self.sse("/sub/a", version="1.0")
         wait_until(lambda: self.janus.count("heartbeats") >= 4, what="heartbeats")
@@ -267,8 +268,8 @@ class Events(WebTest):
             while text.count(b"data: ") < 3 or not text.endswith(b"\n\n"):
                 text += client.chunk()
             self.assertIn(b"\n:\n", text)
-            self.assertEqual(text.count(b"\n\n"), 3)
-            for block in text.split(b"\n\n")[:3]:
+            self.assertEqual(text.count(b"\n\n"), 4)
+            for block in text.split(b"\n\n")[1:4]:
                 self.assertIn(b"data: ", block)
 
     def test_heartbeat(self):

@@ -120,7 +120,7 @@ class WebTest(JanusTest):
     def lines(self, target, version="1.1", fields=(), **more):
         client = self.stream(Lines, target, fields, version, **more)
         self.assertEqual(client.head.type, "application/x-ndjson")
-        return client
+        return client.begin()
 
     def post(self, target, body=b"", type=None, fields=(), status=200):
         """A POST with its answer's JSON."""

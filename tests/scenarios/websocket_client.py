@@ -9,6 +9,7 @@ import struct
 
 from http_clients import Http, head_of
 from janus_test import Closed
+from positions import Tracks, loads, start_of
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 _fences = itertools.count(1)
@@ -57,7 +58,7 @@ def close_payload(code, reason=b""):
     return struct.pack(">H", code) + (reason.encode() if isinstance(reason, str) else reason)
 
 
-class WebSocket(Http):
+class WebSocket(Tracks, Http):
     """A WebSocket's client. Its messages are whole; pings are answered (unless `pongs` is False) and counted."""
 
     def __init__(self, *arguments, pongs=True, **more):
@@ -66,9 +67,10 @@ class WebSocket(Http):
         self.pings = 0
         self.parts = None       # of a message that is not whole: opcode and payloads
         self.greeting = None    # of /ws
+        self.start = None       # of a stream: its first message
 
     def upgrade(self, target="/ws", more=b"", greet=True, **fields):
-        """The handshake, with `more` behind it at once; and the greeting, if that is to come."""
+        """The handshake, with `more` behind it at once; and the greeting, or a stream's first message, if that is to come."""
         key = new_key()
         self.send(head_of("GET", target, upgrade_fields(key, **fields)) + more)
         answer = self.answer()
@@ -85,6 +87,12 @@ class WebSocket(Http):
             self.greeting = json.loads(payload)
             if not fin or opcode != TEXT or list(self.greeting) != ["janus", "features"]:
                 raise AssertionError("a greeting: %r" % payload)
+        elif greet:
+            fin, opcode, payload = self.next_frame()
+            self.start = payload.decode()
+            self.position = start_of(loads(payload))
+            if not fin or opcode != TEXT or self.position is None:
+                raise AssertionError("a first message: %r" % payload)
         return self
 
     # out
@@ -167,8 +175,9 @@ class WebSocket(Http):
         return self.until(self.take_message, seconds)
 
     def take(self):
+        """What is next. An answer's position is kept, and taken out of it."""
         message = self.take_message()
-        return json.loads(message) if isinstance(message, str) else message
+        return self.keep_position(loads(message)) if isinstance(message, str) else message
 
     def message(self, seconds=None):
         """The next message: what its JSON is, or bytes of a binary one."""

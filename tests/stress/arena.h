@@ -59,7 +59,7 @@ static inline uint32_t join_name(struct index *ix, unsigned slot, unsigned n)
 {
 	char name[3] = { 't', (char)('A' + n / 26), (char)('a' + n % 26) };
 
-	return index_join(ix, slot, index_hash(name, sizeof name), name, sizeof name);
+	return index_join(ix, slot, index_hash(name, sizeof name), name, sizeof name, 1);
 }
 
 static inline bool in_use(const struct index *ix, uint32_t topic)

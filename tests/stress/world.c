@@ -96,9 +96,9 @@ void world_publish_once(struct world *w, const uint32_t *topics, unsigned n, uin
 
 void world_repair(struct world *w)
 {
-	once_repair(&w->once, ring_tail(&w->ring));
 	ring_repair(&w->ring);
 	index_repair(&w->ix);
+	once_repair(&w->once, ring_tail(&w->ring));
 }
 
 /* Somebody died with a batch before: its descriptors, whole but for being published, lie where the next ones will be. */

@@ -76,7 +76,7 @@ static inline uint32_t find(const struct fixture *f, const char *name)
 /* The slot joins the topic, with so many subscribers. Its number. */
 static inline uint32_t join(struct fixture *f, unsigned slot, const char *name, uint32_t subscribers)
 {
-	uint32_t topic = index_join(&f->hub.index, slot, index_hash(name, strlen(name)), name, strlen(name));
+	uint32_t topic = index_join(&f->hub.index, slot, index_hash(name, strlen(name)), name, strlen(name), ring_tail(&f->hub.ring));
 
 	assert_int_not_equal(topic, TOPIC_NONE);
 	atomic_store(hub_count_of(&f->hub, slot, topic), subscribers);

@@ -37,7 +37,7 @@ static inline void *zeroed(size_t size)
 
 static inline uint32_t join(struct fixture *f, const char *name)
 {
-	return index_join(&f->ix, 0, index_hash(name, 1), name, 1);
+	return index_join(&f->ix, 0, index_hash(name, 1), name, 1, 1);
 }
 
 static inline int setup(void **state)

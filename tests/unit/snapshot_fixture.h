@@ -92,7 +92,7 @@ static inline uint32_t find(const struct server *s, const char *name)
 
 static inline uint32_t join(struct server *s, unsigned slot, const char *name)
 {
-	return index_join(&s->hub.index, slot, index_hash(name, strlen(name)), name, strlen(name));
+	return index_join(&s->hub.index, slot, index_hash(name, strlen(name)), name, strlen(name), ring_tail(&s->hub.ring));
 }
 
 static inline uint64_t publish_len(struct server *s, const char *name, uint64_t now, uint32_t len)

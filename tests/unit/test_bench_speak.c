@@ -23,6 +23,7 @@
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define TIME 1448434925395864u
 #define ID 700
+#define EPOCH 1448434925395u		/* "ihegr977" */
 #define SIZE_MAX_HERE 70000u
 
 static const struct payload sent = { .run = 0xabcdef01, .topic = 7, .round = 3, .publisher = 5, .seq = 11, .sent = 123456789 };
@@ -33,7 +34,8 @@ static size_t frame_of(const struct speak *speak, char *dst, size_t room, size_t
 {
 	static char object[SIZE_MAX_HERE + SPEAK_EXTRA];
 	size_t len = wire_object(object, &sent, size), n;
-	struct web_record rec = { .time = TIME, .id = ID, .text = object + 1, .len = len - 1 };
+	struct position_epoch epoch = position_epoch(EPOCH);
+	struct web_record rec = { .time = TIME, .epoch = &epoch, .seq = ID, .text = object + 1, .len = len - 1 };
 
 	if (speak == &speak_packet)
 		return packet_message(&rec, dst, room);
@@ -69,6 +71,7 @@ static void test_messages(void **state)
 				assert_true(p.run == sent.run && p.topic == sent.topic && p.round == sent.round &&
 					    p.publisher == sent.publisher && p.seq == sent.seq && p.sent == sent.sent);
 				assert_int_equal(stamp.id, ID);
+				assert_int_equal(stamp.epoch, EPOCH);
 				assert_int_equal(stamp.time, speak == &speak_sse ? 0 : TIME);
 				assert_int_equal(speak->message(frame, len, sizes[i] - 1, &p, &stamp), -1);
 				p.seq = 0;
@@ -93,7 +96,7 @@ static void test_every_prefix(void **state)
 	}
 }
 
-/* Digits of id and timestamp can be others, but then they are read as others. */
+/* What stands in id and timestamp can be others, but then they are read as others. */
 static void test_every_byte(void **state)
 {
 	char frame[1024];
@@ -111,7 +114,7 @@ static void test_every_byte(void **state)
 			frame[i] ^= 1;
 			if (speak->cut(frame, len) == len && speak->kind(frame, len) == SPEAK_MESSAGE &&
 			    !speak->message(frame, len, 100, &p, &stamp))
-				assert_true(stamp.id != ID || (stamp.time && stamp.time != TIME));
+				assert_true(stamp.id != ID || stamp.epoch != EPOCH || (stamp.time && stamp.time != TIME));
 			frame[i] ^= 1;
 		}
 	}
@@ -146,7 +149,7 @@ static void test_kinds(void **state)
 		CASE(speak_ws, UPGRADED "\r\n", SPEAK_BAD),
 		CASE(speak_ws, "HTTP/1.1 503 No Room\r\nContent-Length: 4\r\n\r\n{}\r\n", SPEAK_BAD),
 		CASE(speak_ws, "\x81\x17{\"janus\":\"0.1.0\",\"x\":1}", SPEAK_GREETING),
-		CASE(speak_ws, "\x81\x17{\"id\":7,\"timestamp\":12}", SPEAK_MESSAGE),
+		CASE(speak_ws, "\x81\x17{\"id\":\"x-77\",\"time\":12}", SPEAK_MESSAGE),
 		CASE(speak_ws, "\x89\x00", SPEAK_PING),
 		CASE(speak_ws, "\x89\x03\x41\x42\x43", SPEAK_PING),
 		CASE(speak_ws, "\x8a\x00", SPEAK_OTHER),
@@ -159,11 +162,13 @@ static void test_kinds(void **state)
 		CASE(speak_sse, HTTP_OK "Content-Type: text/event-stream\r\n\r\n", SPEAK_BAD),
 		CASE(speak_sse, "HTTP/1.1 404 Not Found\r\nContent-Type: text/event-stream\r\n" CHUNKED "\r\n", SPEAK_BAD),
 		CASE(speak_sse, SSE_HEARTBEAT_CHUNK, SPEAK_PING),
-		CASE(speak_sse, "c\r\nretry: 2000\n\r\n", SPEAK_OTHER),
+		CASE(speak_sse, "1c\r\nretry: 2000\nid: ihegr977-6\n\n\r\n", SPEAK_OTHER),
 		CASE(speak_sse, "0\r\n\r\n", SPEAK_OTHER),
 		CASE(speak_json_lines, HTTP_OK "Content-Type: application/x-ndjson\r\n" CHUNKED "\r\n", SPEAK_ACK),
 		CASE(speak_json_lines, JSON_LINES_HEARTBEAT_CHUNK, SPEAK_PING),
 		CASE(speak_json_lines, "0\r\n\r\n", SPEAK_OTHER),
+		CASE(speak_json_lines, "24\r\n{\"ok\":true,\"position\":\"ihegr977-6\"}\n\r\n", SPEAK_OTHER),
+		CASE(speak_ws, "\x81\x23{\"ok\":true,\"position\":\"ihegr977-6\"}", SPEAK_OTHER),
 		CASE(speak_packet, "\0\0\0\5\x81\xa2ok\xc3", SPEAK_ACK),
 		CASE(speak_packet, "\0\0\0\5\x81\xa2ok\xc2", SPEAK_BAD),
 		CASE(speak_packet, "\0\0\0\1\xc0", SPEAK_BAD),
@@ -184,6 +189,8 @@ static void test_kinds(void **state)
 	}
 	assert_int_equal(speak_packet.kind(reply, n), SPEAK_PING);
 	assert_int_equal(speak_packet.kind(reply, packet_greeting(reply, true, true)), SPEAK_GREETING);
+	n = packet_reply(reply, &(struct packet_reply){ .start = &(struct position_start){ .epoch = &(struct position_epoch){ .len = 2, .text = "x-" } } });
+	assert_int_equal(speak_packet.kind(reply, n), SPEAK_ACK);
 	n = packet_reply(reply, &(struct packet_reply){ .has_ref = true, .ref = 5 });
 	assert_int_equal(speak_packet.kind(reply, n), SPEAK_ACK);
 	n = packet_reply(reply, &(struct packet_reply){ .error = "no" });
@@ -215,7 +222,7 @@ static void test_malformed(void **state)
 
 static void test_stamps(void **state)
 {
-	static const struct stamp before = { .time = 10, .id = 5 };
+	static const struct stamp before = { .time = 10, .id = 5 }, with_epoch = { .time = 10, .epoch = 3, .id = 5 };
 
 	(void)state;
 	assert_true(stamp_follows(&(struct stamp){ .time = 11, .id = 6 }, &before));
@@ -223,6 +230,8 @@ static void test_stamps(void **state)
 	assert_false(stamp_follows(&(struct stamp){ .time = 10, .id = 6 }, &before));
 	assert_true(stamp_follows(&(struct stamp){ .id = 6 }, &before));
 	assert_true(stamp_follows(&(struct stamp){ 0 }, &before));
+	assert_true(stamp_follows(&(struct stamp){ .time = 11, .epoch = 3, .id = 6 }, &with_epoch));
+	assert_false(stamp_follows(&(struct stamp){ .time = 11, .epoch = 4, .id = 6 }, &with_epoch));
 }
 
 static void test_pack_numbers(void **state)

@@ -82,7 +82,7 @@ static void test_understood(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct web_record rec = { .time = 1, .id = 2, .text = cases[i].record, .len = cases[i].record_len };
+		struct web_record rec = { .time = 1, .epoch = &(struct position_epoch){ .len = 2, .text = "x-" }, .seq = 2, .text = cases[i].record, .len = cases[i].record_len };
 		struct message_view view;
 		char line[512];
 		size_t len;

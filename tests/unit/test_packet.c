@@ -339,7 +339,7 @@ static void test_garbage(void **state)
 		if (req.kind == PACKET_REQUEST && (req.op == REQUEST_PUBLISH || req.op == REQUEST_SEND)) {
 			const char *error;
 			size_t n = packet_record(record + 1, sizeof(record) - 1, &req, &error);
-			struct web_record rec = { .text = record + 1, .len = n };
+			struct web_record rec = { .epoch = &(struct position_epoch){ .len = 2, .text = "x-" }, .text = record + 1, .len = n };
 
 			assert_int_equal(n == 0, error != NULL);
 			if (n > 0 && record[1] == '"')

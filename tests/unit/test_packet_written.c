@@ -78,7 +78,8 @@ static void print(const char *packet, size_t len, char *text, size_t size)
 	fclose(to);
 }
 
-#define HEAD "{\"id\":7,\"timestamp\":1448434925395864,"
+static const struct position_epoch epoch = { .len = 9, .text = "ihegr977-" };
+#define HEAD "{\"id\":\"ihegr977-7\",\"timestamp\":1448434925395864,"
 
 static const struct { const char *text; size_t len; const char *want; } messages[] = {
 	{ B("\"topic\":\"t\",\"data\":\"x\"}"), HEAD "\"topic\":\"t\",\"data\":\"x\"}" },
@@ -104,7 +105,7 @@ static void test_messages(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(messages); i++) {
-		struct web_record rec = { .time = 1448434925395864u, .id = 7, .to = MESSAGE_TO_TOPIC, .text = messages[i].text, .len = messages[i].len };
+		struct web_record rec = { .time = 1448434925395864u, .epoch = &epoch, .seq = 7, .to = MESSAGE_TO_TOPIC, .text = messages[i].text, .len = messages[i].len };
 		size_t size = packet_message_size(&rec);
 		char text[1024];
 
@@ -125,7 +126,7 @@ static void test_messages(void **state)
 static void test_forged(void **state)
 {
 	static const char record[] = "\"topic\":\"t\",\"to\":\"bob\",\"data\":1}";
-	struct web_record rec = { .time = 1448434925395864u, .id = 7, .to = MESSAGE_TO_USER, .text = record, .len = sizeof(record) - 1 };
+	struct web_record rec = { .time = 1448434925395864u, .epoch = &epoch, .seq = 7, .to = MESSAGE_TO_USER, .text = record, .len = sizeof(record) - 1 };
 	char dst[256], text[256];
 
 	(void)state;
@@ -148,7 +149,7 @@ static void test_round(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		char in[128] = "\0\0\0", record[512], out[512];
 		struct packet_request req;
-		struct web_record rec = { .time = 1, .id = 2, .text = record };
+		struct web_record rec = { .time = 1, .epoch = &epoch, .seq = 2, .text = record };
 		struct error_text why;
 		const char *error;
 		size_t map = sizeof(PUBLISH("")) - 1;
@@ -168,11 +169,16 @@ static void test_round(void **state)
 
 static void test_replies(void **state)
 {
+	static const struct position_start start = { .epoch = &epoch, .seq = 6 }, all = { .epoch = &epoch, .seq = 0, .resumed = true, .recovered = true },
+		some = { .epoch = &epoch, .seq = 6, .resumed = true, .missing = 300 };
 	static const struct { struct packet_reply reply; const char *want; } cases[] = {
+		{ { .start = &start }, "{\"ok\":true,\"position\":\"ihegr977-6\"}" },
+		{ { .start = &all, .has_ref = true, .ref = 5 }, "{\"ok\":true,\"ref\":5,\"position\":\"ihegr977-0\",\"recovered\":true}" },
+		{ { .start = &some }, "{\"ok\":true,\"position\":\"ihegr977-6\",\"recovered\":false,\"missing\":300}" },
 		{ { .error = NULL }, "{\"ok\":true}" },
 		{ { .has_ref = true, .ref = 5 }, "{\"ok\":true,\"ref\":5}" },
-		{ { .has_ref = true, .ref = 5, .has_id = true, .id = 9, .has_subscribers = true, .subscribers = 300 },
-		  "{\"ok\":true,\"ref\":5,\"id\":9,\"subscribers\":300}" },
+		{ { .has_ref = true, .ref = 5, .epoch = &epoch, .seq = 9, .has_subscribers = true, .subscribers = 300 },
+		  "{\"ok\":true,\"ref\":5,\"id\":\"ihegr977-9\",\"subscribers\":300}" },
 		{ { .error = "no \"op\"", .has_ref = true, .ref = 0 }, "{\"ok\":false,\"ref\":0,\"error\":\"no \"op\"\"}" },
 	};
 	char dst[PACKET_REPLY_MAX], text[1024], *longest = malloc(1001);
@@ -208,7 +214,7 @@ static void test_records_that_are_garbage(void **state)
 	for (unsigned round = 0; round < 200000; round++) {
 		size_t i = round % ARRAY_LEN(messages), len = (size_t)rand_r(&seed) % (messages[i].len + 1);
 		char *text = malloc(len > 0 ? len : 1), dst[256];
-		struct web_record rec = { .text = text, .len = len };
+		struct web_record rec = { .epoch = &epoch, .text = text, .len = len };
 		size_t size;
 
 		assert_non_null(text);

@@ -114,6 +114,47 @@ static void several_names_in_one_request(void **state)
 	assert_true(find(w->hub, "a") && !find(w->hub, "b") && !find(w->hub, "c"));
 }
 
+/* What is published while the names are joined, one by one. */
+static bool next_of_three_amid_messages(void *from, struct topic_name *name)
+{
+	struct { struct worker_fixture *w; unsigned n; } *at = from;
+
+	if (at->n > 0)
+		put_others(at->w, 1);
+	return next_of_three(&at->n, name);
+}
+
+/* Before the first message that it may be sent; of several names, before the first of any. */
+static void what_is_subscribed_has_a_position(void **state)
+{
+	struct worker_fixture *w = *state;
+	struct cursor c = opened_with_input(w, TRANSPORT_FLASH);
+	struct request req = request_of(REQUEST_SUBSCRIBE, "a"), ping = request_of(REQUEST_PING, "");
+	struct { struct worker_fixture *w; unsigned n; } names = { .w = w };
+	struct position_start start;
+	struct outcome o = served(w, &c, &req);
+
+	assert_true(o.has_position);
+	assert_int_equal(o.position, 0);
+	put_others(w, 2);
+	o = served(w, &c, &req);		/* it is there already: the moment of the answer */
+	assert_int_equal(o.position, 2);
+	req.names.next = next_of_three_amid_messages;
+	req.names.from = &names;
+	o = served(w, &c, &req);		/* `b` is the first that is new: before it, one message came */
+	assert_int_equal(ring_tail(&w->base.hub.ring) - 1, 5);
+	assert_int_equal(o.position, 3);
+	assert_ptr_equal(outcome_start(&w->service, &o, &start), &start);
+	assert_int_equal(start.seq, 3);
+	assert_false(start.resumed);
+	o = served(w, &c, &ping);
+	assert_false(o.has_position);
+	assert_null(outcome_start(&w->service, &o, &start));
+	req.kind = REQUEST_UNSUBSCRIBE;
+	names.n = 0;
+	assert_false(served(w, &c, &req).has_position);
+}
+
 /* There is no room for all of the topics: it stays what it was, with no subscription. */
 static void who_can_not_become_a_stream_stays_what_it_is(void **state)
 {
@@ -238,6 +279,7 @@ int main(void)
 		TEST_ON(service, a_topic_is_subscribed_with_its_answer),
 		TEST_ON(service, who_logs_in_has_an_inbox),
 		TEST_ON(service, several_names_in_one_request),
+		TEST_ON(service, what_is_subscribed_has_a_position),
 		TEST_ON(service, who_can_not_become_a_stream_stays_what_it_is),
 		TEST_ON(service, a_publish_that_nobody_waits_for),
 		TEST_ON(service, a_publish_that_is_answered),

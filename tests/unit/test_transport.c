@@ -11,10 +11,13 @@
 #include <cmocka.h>
 
 #include "proto/flash.h"
+#include "proto/position.h"
 #include "proto/transport.h"
 #include "proto/web_message.h"
 
 #define NOW UINT64_C(1448434925395864)
+
+static const struct position_epoch epoch = { .len = 9, .text = "ihegr977-" };
 
 /* Part of the layout of shared memory: never to be changed. */
 static void numbers_stay(void **state)
@@ -54,7 +57,7 @@ static void each_protocol_begins_with_its_transport(void **state)
 static void an_encoder_says_what_it_writes(void **state)
 {
 	static const char text[] = "\"topic\":\"a\",\"data\":\"x\"}";
-	struct web_record rec = { .time = NOW, .id = 7, .number = 1, .text = text, .len = sizeof(text) - 1 };
+	struct web_record rec = { .time = NOW, .epoch = &epoch, .seq = 7, .number = 1, .text = text, .len = sizeof(text) - 1 };
 	char dst[512];
 
 	(void)state;
@@ -125,18 +128,25 @@ static void a_stream_is_what_was_asked_for(void **state)
 static void greetings(void **state)
 {
 	static const uint8_t token[16];
-	struct transport_hello hello = { .now = NOW, .token = token, .retry = 2000 };
+	const struct position_start start = { .epoch = &epoch, .seq = 6 };
+	struct transport_hello hello = { .now = NOW, .token = token, .retry = 2000, .start = &start };
 	char dst[TRANSPORT_NOTICE_MAX];
 	size_t len;
 
 	(void)state;
 	assert_int_equal(transport_greeting(TRANSPORT_HTTP, &hello, dst), 0);
-	assert_int_equal(transport_greeting(TRANSPORT_JSON_LINES, &hello, dst), 0);
-	assert_int_equal(transport_greeting(TRANSPORT_WEBSOCKET_STREAM, &hello, dst), 0);
-	assert_int_equal(transport_greeting(TRANSPORT_SSE_JSON_10, &hello, dst), 12);
-	assert_memory_equal(dst, "retry: 2000\n", 12);
-	assert_int_equal(transport_greeting(TRANSPORT_SSE, &hello, dst), 17);
-	assert_memory_equal(dst, "c\r\nretry: 2000\n\r\n", 17);
+	for (uint32_t t = 0; t < TRANSPORTS; t++) {	/* a stream says where it starts, but for a page, which has no ids */
+		if (!(transport_table[t].asked & ASKED_STREAM))
+			continue;
+		len = transport_greeting(t, &hello, dst);
+		assert_int_equal(memmem(dst, len, "ihegr977-6", 10) != NULL, transport_group(t) != GROUP_PAGE);
+	}
+	assert_int_equal(transport_greeting(TRANSPORT_JSON_LINES_10, &hello, dst), 36);
+	assert_memory_equal(dst, "{\"ok\":true,\"position\":\"ihegr977-6\"}\n", 36);
+	assert_int_equal(transport_greeting(TRANSPORT_SSE_JSON_10, &hello, dst), 28);
+	assert_memory_equal(dst, "retry: 2000\nid: ihegr977-6\n\n", 28);
+	assert_int_equal(transport_greeting(TRANSPORT_SSE, &hello, dst), 34);
+	assert_memory_equal(dst, "1c\r\nretry: 2000\nid: ihegr977-6\n\n\r\n", 34);
 	len = transport_greeting(TRANSPORT_WEBSOCKET, &hello, dst);
 	assert_int_equal((uint8_t)dst[0], 0x81);
 	assert_int_equal((uint8_t)dst[1], len - 2);

@@ -16,55 +16,56 @@
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define TIME 1448434925395864u
-#define HEAD "{\"id\":7,\"timestamp\":1448434925395864,"
+static const struct position_epoch epoch = { .len = 9, .text = "ihegr977-" };
+#define HEAD "{\"id\":\"ihegr977-7\",\"timestamp\":1448434925395864,"
 #define T "\"topic\":\"t\""
 
 /* NULL: no matter. */
 static const struct { const char *text, *object, *sse, *test; } cases[] = {
 	{ "\"topic\":\"events\",\"event\":\"test_event\",\"message_id\":\"\",\"data\":\"test\"}",
 	  HEAD "\"topic\":\"events\",\"event\":\"test_event\",\"message_id\":\"\",\"data\":\"test\"}",
-	  "id: 7\nevent: test_event\ndata: test\n\n", "Recvd msg #3: 'test'<br>\r\n" },
+	  "id: ihegr977-7\nevent: test_event\ndata: test\n\n", "Recvd msg #3: 'test'<br>\r\n" },
 	/* no topic */
 	{ "\"to\":\"bob\",\"event\":\"e\",\"data\":\"hi\"}", HEAD "\"user\":\"bob\",\"event\":\"e\",\"data\":\"hi\"}",
-	  "id: 7\nevent: e\ndata: hi\n\n", "Recvd msg #3: 'hi'<br>\r\n" },
-	{ "\"to\":\"bob\"}", HEAD "\"user\":\"bob\"}", "id: 7\ndata: " HEAD "\"user\":\"bob\"}\n\n", NULL },
+	  "id: ihegr977-7\nevent: e\ndata: hi\n\n", "Recvd msg #3: 'hi'<br>\r\n" },
+	{ "\"to\":\"bob\"}", HEAD "\"user\":\"bob\"}", "id: ihegr977-7\ndata: " HEAD "\"user\":\"bob\"}\n\n", NULL },
 	{ "\"x\":[1],\"t\\u006f\":\"bob\",\"y\":2}", HEAD "\"x\":[1],\"user\":\"bob\",\"y\":2}", NULL, NULL },
-	{ "\"broadcast\":true,\"data\":[1]}", HEAD "\"broadcast\":true,\"data\":[1]}", "id: 7\ndata: [1]\n\n", "Recvd msg #3: '[1]'<br>\r\n" },
-	{ "\"broadcast\":true}", HEAD "\"broadcast\":true}", "id: 7\ndata: " HEAD "\"broadcast\":true}\n\n", NULL },
+	{ "\"broadcast\":true,\"data\":[1]}", HEAD "\"broadcast\":true,\"data\":[1]}", "id: ihegr977-7\ndata: [1]\n\n", "Recvd msg #3: '[1]'<br>\r\n" },
+	{ "\"broadcast\":true}", HEAD "\"broadcast\":true}", "id: ihegr977-7\ndata: " HEAD "\"broadcast\":true}\n\n", NULL },
 	/* data */
-	{ T ",\"data\":\"\"}", HEAD T ",\"data\":\"\"}", "id: 7\ndata: \n\n", "Recvd msg #3: ''<br>\r\n" },
-	{ T ",\"data\":\"a\\nb\"}", NULL, "id: 7\ndata: a\ndata: b\n\n", "Recvd msg #3: 'a\nb'<br>\r\n" },
-	{ T ",\"data\":\"a\\r\\nb\\rc\\n\\rd\\n\"}", NULL, "id: 7\ndata: a\ndata: b\ndata: c\ndata: \ndata: d\ndata: \n\n", NULL },
-	{ T ",\"data\":\"a\\rx\\nb\"}", NULL, "id: 7\ndata: a\ndata: x\ndata: b\n\n", NULL },
-	{ T ",\"data\":\"\\u000d\\u000Ab\"}", NULL, "id: 7\ndata: \ndata: b\n\n", NULL },
-	{ T ",\"data\":\"\\r\\n\\r\\n\"}", NULL, "id: 7\ndata: \ndata: \ndata: \n\n", NULL },
-	{ T ",\"data\":\"\\nb\"}", NULL, "id: 7\ndata: \ndata: b\n\n", NULL },
-	{ T ",\"data\":\"\\ud800\\udc00\\udbff\\udfff\\ue000\"}", NULL, "id: 7\ndata: \xf0\x90\x80\x80\xf4\x8f\xbf\xbf\xee\x80\x80\n\n", NULL },
-	{ T ",\"data\":\" data: x\"}", NULL, "id: 7\ndata:  data: x\n\n", NULL },
-	{ T ",\"data\":\"q\\\"\\\\\\/\\b\\f\\t\\u00e9\\ud83d\\ude00\"}", NULL, "id: 7\ndata: q\"\\/\b\f\t\xc3\xa9\xf0\x9f\x98\x80\n\n", NULL },
-	{ T ",\"data\":\"\\\\\"}", HEAD T ",\"data\":\"\\\\\"}", "id: 7\ndata: \\\n\n", NULL },
-	{ T ",\"data\":\"\\\\\\\"\",\"x\":1}", NULL, "id: 7\ndata: \\\"\n\n", NULL },
+	{ T ",\"data\":\"\"}", HEAD T ",\"data\":\"\"}", "id: ihegr977-7\ndata: \n\n", "Recvd msg #3: ''<br>\r\n" },
+	{ T ",\"data\":\"a\\nb\"}", NULL, "id: ihegr977-7\ndata: a\ndata: b\n\n", "Recvd msg #3: 'a\nb'<br>\r\n" },
+	{ T ",\"data\":\"a\\r\\nb\\rc\\n\\rd\\n\"}", NULL, "id: ihegr977-7\ndata: a\ndata: b\ndata: c\ndata: \ndata: d\ndata: \n\n", NULL },
+	{ T ",\"data\":\"a\\rx\\nb\"}", NULL, "id: ihegr977-7\ndata: a\ndata: x\ndata: b\n\n", NULL },
+	{ T ",\"data\":\"\\u000d\\u000Ab\"}", NULL, "id: ihegr977-7\ndata: \ndata: b\n\n", NULL },
+	{ T ",\"data\":\"\\r\\n\\r\\n\"}", NULL, "id: ihegr977-7\ndata: \ndata: \ndata: \n\n", NULL },
+	{ T ",\"data\":\"\\nb\"}", NULL, "id: ihegr977-7\ndata: \ndata: b\n\n", NULL },
+	{ T ",\"data\":\"\\ud800\\udc00\\udbff\\udfff\\ue000\"}", NULL, "id: ihegr977-7\ndata: \xf0\x90\x80\x80\xf4\x8f\xbf\xbf\xee\x80\x80\n\n", NULL },
+	{ T ",\"data\":\" data: x\"}", NULL, "id: ihegr977-7\ndata:  data: x\n\n", NULL },
+	{ T ",\"data\":\"q\\\"\\\\\\/\\b\\f\\t\\u00e9\\ud83d\\ude00\"}", NULL, "id: ihegr977-7\ndata: q\"\\/\b\f\t\xc3\xa9\xf0\x9f\x98\x80\n\n", NULL },
+	{ T ",\"data\":\"\\\\\"}", HEAD T ",\"data\":\"\\\\\"}", "id: ihegr977-7\ndata: \\\n\n", NULL },
+	{ T ",\"data\":\"\\\\\\\"\",\"x\":1}", NULL, "id: ihegr977-7\ndata: \\\"\n\n", NULL },
 	{ T ",\"data\":\"<a href='x'>&\\\"\\u003c\"}", NULL, NULL, "Recvd msg #3: '&lt;a href=&#39;x&#39;&gt;&amp;&quot;&lt;'<br>\r\n" },
-	{ T ",\"data\":{\"a\":[1,2,\"}\"]}}", HEAD T ",\"data\":{\"a\":[1,2,\"}\"]}}", "id: 7\ndata: {\"a\":[1,2,\"}\"]}\n\n",
+	{ T ",\"data\":{\"a\":[1,2,\"}\"]}}", HEAD T ",\"data\":{\"a\":[1,2,\"}\"]}}", "id: ihegr977-7\ndata: {\"a\":[1,2,\"}\"]}\n\n",
 	  "Recvd msg #3: '{&quot;a&quot;:[1,2,&quot;}&quot;]}'<br>\r\n" },
-	{ T ",\"data\":[1,\n 2,\r\n\t3]}", HEAD T ",\"data\":[1,\n 2,\r\n\t3]}", "id: 7\ndata: [1,  2,  \t3]\n\n", NULL },
-	{ T ",\"data\":12}", NULL, "id: 7\ndata: 12\n\n", NULL },
-	{ T ",\"data\":null}", NULL, "id: 7\ndata: null\n\n", "Recvd msg #3: 'null'<br>\r\n" },
-	{ T "}", HEAD T "}", "id: 7\ndata: " HEAD T "}\n\n", NULL },
-	{ T ",\"d\\u0061ta\":\"x\"}", NULL, "id: 7\ndata: x\n\n", NULL },
-	{ T ",\"data\":\"x\",\"d\\u0061tb\":\"y\"}", NULL, "id: 7\ndata: x\n\n", NULL },
-	{ T ",\"data\":\"x\",\"datafive5\":\"y\"}", NULL, "id: 7\ndata: x\n\n", NULL },
-	{ T ",\"\\u0064\\u0061\\u0074\\u0061\":\"x\"}", NULL, "id: 7\ndata: x\n\n", NULL },
-	{ T ",\"data\":\"x\",\"data\":\"y\"}", NULL, "id: 7\ndata: y\n\n", NULL },
+	{ T ",\"data\":[1,\n 2,\r\n\t3]}", HEAD T ",\"data\":[1,\n 2,\r\n\t3]}", "id: ihegr977-7\ndata: [1,  2,  \t3]\n\n", NULL },
+	{ T ",\"data\":12}", NULL, "id: ihegr977-7\ndata: 12\n\n", NULL },
+	{ T ",\"data\":null}", NULL, "id: ihegr977-7\ndata: null\n\n", "Recvd msg #3: 'null'<br>\r\n" },
+	{ T "}", HEAD T "}", "id: ihegr977-7\ndata: " HEAD T "}\n\n", NULL },
+	{ T ",\"d\\u0061ta\":\"x\"}", NULL, "id: ihegr977-7\ndata: x\n\n", NULL },
+	{ T ",\"data\":\"x\",\"d\\u0061tb\":\"y\"}", NULL, "id: ihegr977-7\ndata: x\n\n", NULL },
+	{ T ",\"data\":\"x\",\"datafive5\":\"y\"}", NULL, "id: ihegr977-7\ndata: x\n\n", NULL },
+	{ T ",\"\\u0064\\u0061\\u0074\\u0061\":\"x\"}", NULL, "id: ihegr977-7\ndata: x\n\n", NULL },
+	{ T ",\"data\":\"x\",\"data\":\"y\"}", NULL, "id: ihegr977-7\ndata: y\n\n", NULL },
 	{ "\"o\":{\"data\":\"no\",\"event\":\"no\",\"id\":1}," T ",\"data\":\"x\"}", HEAD "\"o\":{\"data\":\"no\",\"event\":\"no\",\"id\":1}," T ",\"data\":\"x\"}",
-	  "id: 7\ndata: x\n\n", NULL },
+	  "id: ihegr977-7\ndata: x\n\n", NULL },
 	/* event */
-	{ T ",\"event\":\"\",\"data\":\"x\"}", NULL, "id: 7\ndata: x\n\n", NULL },
-	{ T ",\"event\":5,\"data\":\"x\"}", NULL, "id: 7\ndata: x\n\n", NULL },
-	{ T ",\"event\":\"a\\nb\",\"data\":\"x\"}", NULL, "id: 7\ndata: x\n\n", NULL },
-	{ T ",\"event\":\"a\\u000d\",\"data\":\"x\"}", NULL, "id: 7\ndata: x\n\n", NULL },
-	{ T ",\"event\":\"\\u0000\",\"data\":\"x\"}", NULL, "id: 7\ndata: x\n\n", NULL },
-	{ T ",\"event\":\"a\\tb\",\"data\":\"x\"}", NULL, "id: 7\nevent: a\tb\ndata: x\n\n", NULL },
+	{ T ",\"event\":\"\",\"data\":\"x\"}", NULL, "id: ihegr977-7\ndata: x\n\n", NULL },
+	{ T ",\"event\":5,\"data\":\"x\"}", NULL, "id: ihegr977-7\ndata: x\n\n", NULL },
+	{ T ",\"event\":\"a\\nb\",\"data\":\"x\"}", NULL, "id: ihegr977-7\ndata: x\n\n", NULL },
+	{ T ",\"event\":\"a\\u000d\",\"data\":\"x\"}", NULL, "id: ihegr977-7\ndata: x\n\n", NULL },
+	{ T ",\"event\":\"\\u0000\",\"data\":\"x\"}", NULL, "id: ihegr977-7\ndata: x\n\n", NULL },
+	{ T ",\"event\":\"a\\tb\",\"data\":\"x\"}", NULL, "id: ihegr977-7\nevent: a\tb\ndata: x\n\n", NULL },
 	/* the publisher's id */
 	{ "\"id\":99," T ",\"data\":1}", HEAD T ",\"data\":1}", NULL, NULL },
 	{ T ",\"data\":1,\"i\\u0064\":{\"a\":\"}\"}}", HEAD T ",\"data\":1}", NULL, NULL },
@@ -74,7 +75,7 @@ static const struct { const char *text, *object, *sse, *test; } cases[] = {
 
 static struct web_record record_of(const char *text, size_t len)
 {
-	return (struct web_record){ .time = TIME, .id = 7, .number = 3, .to = MESSAGE_TO_TOPIC, .text = text, .len = len };
+	return (struct web_record){ .time = TIME, .epoch = &epoch, .seq = 7, .number = 3, .to = MESSAGE_TO_TOPIC, .text = text, .len = len };
 }
 
 /* What web_message() writes, terminated, to be freed; in a block of exactly the size it told, and in none smaller. */
@@ -151,7 +152,7 @@ static void test_forged(void **state)
 		}
 		snprintf(line, sizeof(line), "%s\n", table[i].object);
 		expect(WEB_JSON_LINES, &rec, line);
-		snprintf(line, sizeof(line), "id: 7\ndata: %s\n\n", table[i].object);
+		snprintf(line, sizeof(line), "id: ihegr977-7\ndata: %s\n\n", table[i].object);
 		expect(WEB_SSE_JSON, &rec, line);
 		rec.to = MESSAGE_TO_UNKNOWN;
 		for (size_t f = 0; f < ARRAY_LEN(formats); f++)
@@ -169,12 +170,12 @@ static void test_envelope(void **state)
 	char bytes[64];
 
 	(void)state;
-	expect(WEB_SSE_JSON, &rec, "id: 7\nevent: e\ndata: " HEAD T ",\"event\":\"e\",\"data\":[1,  2]}\n\n");
+	expect(WEB_SSE_JSON, &rec, "id: ihegr977-7\nevent: e\ndata: " HEAD T ",\"event\":\"e\",\"data\":[1,  2]}\n\n");
 	message_binary_head(bytes, sizeof(text) - 1);
 	memcpy(bytes + MESSAGE_BINARY_EXTRA, text, sizeof(text) - 1);
 	memcpy(bytes + MESSAGE_BINARY_EXTRA + sizeof(text) - 1, data, sizeof(data) - 1);
 	rec = record_of(bytes, MESSAGE_BINARY_EXTRA + sizeof(text) - 1 + sizeof(data) - 1);
-	expect(WEB_SSE_JSON, &rec, "id: 7\ndata: " HEAD T ",\"data\":\"AP8=\",\"encoding\":\"base64\"}\n\n");
+	expect(WEB_SSE_JSON, &rec, "id: ihegr977-7\ndata: " HEAD T ",\"data\":\"AP8=\",\"encoding\":\"base64\"}\n\n");
 	/* the flash socket has its own timestamp */
 	expect(WEB_FLASH, &rec, NULL);
 	{
@@ -259,7 +260,7 @@ static void test_binary(void **state)
 	memcpy(bytes + MESSAGE_BINARY_EXTRA, text, sizeof(text) - 1);
 	memcpy(bytes + MESSAGE_BINARY_EXTRA + sizeof(text) - 1, data, sizeof(data) - 1);
 	expect(WEB_JSON_LINES, &rec, HEAD T ",\"event\":\"e\",\"data\":\"AP8KPD4=\",\"encoding\":\"base64\"}\n");
-	expect(WEB_SSE, &rec, "id: 7\nevent: e\ndata: AP8KPD4=\n\n");
+	expect(WEB_SSE, &rec, "id: ihegr977-7\nevent: e\ndata: AP8KPD4=\n\n");
 	expect(WEB_TEST, &rec, "Recvd msg #3: 'AP8KPD4='<br>\r\n");
 	got = written(WEB_WEBSOCKET_RAW, false, &rec);
 	assert_memory_equal(got, "\x82\x05\0\xff\n<>", 7);
@@ -351,17 +352,47 @@ static void test_small_things(void **state)
 	char dst[64];
 
 	(void)state;
-	assert_int_equal(web_sse_retry(dst, sizeof(dst), false, 2000), 12);
-	assert_memory_equal(dst, "retry: 2000\n", 12);
-	assert_int_equal(web_sse_retry(dst, sizeof(dst), true, 2000), 17);
-	assert_memory_equal(dst, "c\r\nretry: 2000\n\r\n", 17);
-	assert_int_equal(web_sse_retry(dst, 16, true, 2000), 0);
-	assert_int_equal(web_sse_retry(dst, 11, false, 2000), 0);
-	assert_int_equal(web_sse_retry(dst, 12, false, 2000), 12);
 	assert_int_equal(web_chunk(dst, sizeof(dst), SSE_HEARTBEAT, 2), sizeof(SSE_HEARTBEAT_CHUNK) - 1);
 	assert_memory_equal(dst, SSE_HEARTBEAT_CHUNK, sizeof(SSE_HEARTBEAT_CHUNK) - 1);
 	assert_int_equal(web_chunk(dst, sizeof(dst), JSON_LINES_HEARTBEAT, 1), sizeof(JSON_LINES_HEARTBEAT_CHUNK) - 1);
 	assert_memory_equal(dst, JSON_LINES_HEARTBEAT_CHUNK, sizeof(JSON_LINES_HEARTBEAT_CHUNK) - 1);
+}
+
+/* Where a stream starts, in the words of each format, with room for it and without. */
+static void test_start(void **state)
+{
+	static const struct { enum web_format format; bool chunked; struct position_start start; const char *want; } table[] = {
+#define SSE_START "retry: 2000\nid: ihegr977-6\n\n"
+#define JSON_START "{\"ok\":true,\"position\":\"ihegr977-6\"}"
+		{ WEB_SSE, false, { .seq = 6 }, SSE_START },
+		{ WEB_SSE, true, { .seq = 6 }, "1c\r\n" SSE_START "\r\n" },
+		{ WEB_SSE_JSON, false, { .seq = 6, .resumed = true, .missing = 5 }, SSE_START },
+		{ WEB_JSON_LINES, false, { .seq = 6 }, JSON_START "\n" },
+		{ WEB_JSON_LINES, true, { .seq = 6 }, "24\r\n" JSON_START "\n\r\n" },
+		{ WEB_WEBSOCKET, false, { .seq = 6 }, "\x81\x23" JSON_START },
+		{ WEB_WEBSOCKET_RAW, true, { .seq = 6 }, "\x81\x23" JSON_START },
+		{ WEB_JSON_LINES, false, { .seq = 6, .resumed = true, .recovered = true },
+		  "{\"ok\":true,\"position\":\"ihegr977-6\",\"recovered\":true}\n" },
+		{ WEB_JSON_LINES, false, { .seq = UINT64_MAX - 1, .resumed = true, .missing = UINT64_MAX },
+		  "{\"ok\":true,\"position\":\"ihegr977-18446744073709551614\",\"recovered\":false,\"missing\":18446744073709551615}\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		struct position_start start = table[i].start;
+		size_t len = strlen(table[i].want);
+
+		start.epoch = &epoch;
+		for (size_t room = 1; room <= len; room++) {
+			char *dst = malloc(room);
+
+			assert_non_null(dst);
+			assert_int_equal(web_start(table[i].format, table[i].chunked, &start, 2000, dst, room), room == len ? len : 0);
+			if (room == len)
+				assert_memory_equal(dst, table[i].want, len);
+			free(dst);
+		}
+	}
 }
 
 int main(void)
@@ -370,6 +401,7 @@ int main(void)
 		cmocka_unit_test(test_cases), cmocka_unit_test(test_forged), cmocka_unit_test(test_envelope),
 		cmocka_unit_test(test_large), cmocka_unit_test(test_binary),
 		cmocka_unit_test(test_garbage), cmocka_unit_test(test_base64), cmocka_unit_test(test_small_things),
+		cmocka_unit_test(test_start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,6 +103,7 @@ static inline int base_up(void **state)
 	assert_int_equal(slot_attach(&base->slot, w->slot_fd), 0);
 	assert_int_equal(hub_attach(&base->hub, w->hub->fd, true), 0);
 	base->hub.wake = w->hub->wake;
+	base->epoch = position_epoch(base->hub.shm->epoch / 1000);
 	base->hub.once.keep = (uint64_t)w->settings.once_time;
 	base->settings = &w->settings;
 	base->number = SLOT;
@@ -115,6 +116,7 @@ static inline int base_up(void **state)
 	base->over = calloc(SESSIONS, sizeof(*base->over));
 	base->scratch_room = 65536;
 	base->scratch = malloc(base->scratch_room);
+	base->copy = calloc(1, sizeof(*base->copy));
 	base->above = w;
 	base->make_room = fixture_make_room;
 	base->no_memory = fixture_no_memory;
@@ -266,7 +268,7 @@ static inline unsigned lent(const struct worker_fixture *w)
 static inline uint32_t subscribe(struct worker_fixture *w, int fd, const char *name)
 {
 	struct session_shm *s = session(&w->base, fd);
-	uint32_t topic = index_join(&w->base.hub.index, SLOT, index_hash(name, strlen(name)), name, strlen(name));
+	uint32_t topic = index_join(&w->base.hub.index, SLOT, index_hash(name, strlen(name)), name, strlen(name), ring_tail(&w->base.hub.ring));
 	uint32_t number = topics_take_subscription(&w->topics);
 	struct subscription_shm *sub = &w->base.slot.subscriptions[number];
 

@@ -274,12 +274,23 @@ static void defer_rest(struct fanout *fanout, struct local_topic *t)
 			landed_defer(fanout->streams, t->subscribers[t->at]);
 }
 
+/* Those who poll are sent nothing here: their requests are dealt with again, and find the records. */
+static uint32_t wake_polls(struct fanout *fanout, struct local_topic *t)
+{
+	for (; t->at < t->count; t->at++)
+		fanout->base->go_on(fanout->base->above, t->subscribers[t->at]);
+	t->end = fanout->topics->scanned;
+	return 0;
+}
+
 /* Serves one slice of the topic's subscribers, or as much of it as there is time for. Returns how many sends that took, about. */
 static uint32_t serve_slice(struct fanout *fanout, struct local_topic *t, uint64_t began)
 {
 	const struct frames *f;
 	uint32_t stop = t->at + (uint32_t)fanout->base->settings->fanout_slice, from = t->at, batch;
 
+	if (t->transport == TRANSPORT_HTTP)
+		return wake_polls(fanout, t);
 	f = pass_frames(fanout, t);
 	if (!f) {
 		defer_rest(fanout, t);

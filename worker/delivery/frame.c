@@ -1,7 +1,9 @@
 /*
- * Frames: a record of the ring as a transport sends it. See frame.h.
+ * Frames: a record as a transport sends it. See frame.h.
  */
 #include "worker/delivery/frame.h"
+
+#include <stdlib.h>
 
 #include "proto/transport.h"
 #include "proto/web_message.h"
@@ -22,14 +24,44 @@ static enum message_to goes_to(const struct base *base, const struct ring_record
 	return *t->name == NAME_INBOX ? MESSAGE_TO_USER : *t->name == NAME_EVERYBODY ? MESSAGE_TO_ALL : MESSAGE_TO_TOPIC;
 }
 
+/*
+ * The record's text, in one piece. In history it may be spread over pages, and is copied; the copy stays for the next call, as a frame is measured
+ * first and then written. NULL: no memory.
+ */
+static const void *text_of(const struct base *base, const struct ring_record *rec)
+{
+	struct record_copy *copy = base->copy;
+
+	if (!rec->place.page)
+		return ring_peek(&base->hub.ring, rec);
+	if (copy->room < rec->len) {
+		void *p = realloc(copy->text, rec->len);
+
+		if (!p)
+			return NULL;
+		*copy = (struct record_copy){ .text = p, .room = rec->len };
+	}
+	if (copy->seq != rec->seq)
+		history_copy(&base->hub.history, rec, copy->text);
+	copy->seq = rec->seq;
+	return copy->text;
+}
+
+/* Whether what was read of the record was the record. */
+static bool was_whole(const struct base *base, const struct ring_record *rec, const struct web_record *read)
+{
+	return rec->place.page ? read->text != NULL : ring_holds(&base->hub.ring, rec->seq);
+}
+
 static struct web_record record_of(const struct base *base, uint32_t page_base, const struct ring_record *rec)
 {
 	return (struct web_record){
 		.time = rec->time,
-		.id = rec->seq,
+		.epoch = &base->epoch,
+		.seq = rec->seq,
 		.number = (uint32_t)rec->number - page_base,
 		.to = goes_to(base, rec),
-		.text = ring_peek(&base->hub.ring, rec),
+		.text = text_of(base, rec),
 		.len = rec->len,
 	};
 }
@@ -67,9 +99,9 @@ bool frame_in_skips(const struct base *base, uint32_t transport, uint64_t seq)
 size_t frame_size_sent(const struct base *base, uint32_t transport, uint32_t page_base, const struct ring_record *rec)
 {
 	struct web_record r = record_of(base, page_base, rec);
-	size_t size = transport_table[transport].encoder.size(&r);
+	size_t size = r.text ? transport_table[transport].encoder.size(&r) : 0;
 
-	return ring_holds(&base->hub.ring, rec->seq) ? size : 0;
+	return was_whole(base, rec, &r) ? size : 0;
 }
 
 size_t frame_size(const struct base *base, uint32_t transport, uint32_t page_base, const struct ring_record *rec)
@@ -82,14 +114,30 @@ size_t frame_size(const struct base *base, uint32_t transport, uint32_t page_bas
 	return size;
 }
 
+size_t frame_object(const struct base *base, enum message_to to, const struct ring_record *rec, char *dst, size_t room)
+{
+	struct web_record r = record_of(base, 0, rec);
+	size_t n;
+
+	if (!r.text || frame_skipped(base, TRANSPORT_JSON_LINES_10, rec->seq))
+		return 0;
+	r.to = to;
+	encoding(base, ENCODING(rec->seq, TRANSPORT_JSON_LINES_10));
+	n = web_message(WEB_JSON_LINES, false, &r, dst, room);
+	encoding(base, 0);
+	return was_whole(base, rec, &r) ? n : 0;
+}
+
 int frame_write(const struct base *base, uint32_t transport, uint32_t page_base, const struct ring_record *rec, char *dst, size_t size)
 {
 	struct web_record r = record_of(base, page_base, rec);
 	size_t n;
 
+	if (!r.text)
+		return -1;
 	encoding(base, ENCODING(rec->seq, transport));
 	CRASH_ON_RECORD(r.text, r.len);
 	n = transport_table[transport].encoder.encode(&r, dst, size);
 	encoding(base, 0);
-	return n == size && ring_holds(&base->hub.ring, rec->seq) ? 0 : -1;
+	return n == size && was_whole(base, rec, &r) ? 0 : -1;
 }

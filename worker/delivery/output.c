@@ -23,6 +23,7 @@ struct piece {
 	uint64_t pos;			/* the session's `pos` when all of it is sent */
 	uint32_t messages;
 	bool more;			/* there are further records, from `pos` on */
+	bool noted;			/* it has records of history */
 };
 
 /* ---- what comes before the ring ---- */
@@ -119,13 +120,14 @@ static int gather(struct output *o, struct stream *s, struct piece *p)
 {
 	const struct session_shm *session_ = session(o->base, s->sid);
 	uint32_t transport = session_->state.transport, base = session_->page_base;
+	uint64_t skipped = 0;
 	struct stream_topic *t;
 
 	*p = (struct piece){ .pos = s->below > s->from ? s->below : s->from };
 	while ((t = stream_next(s)) != NULL) {
 		size_t size = frame_size(o->base, transport, base, &t->next);
 
-		if (p->len && p->len + size > PIECE) {
+		if (p->len && (p->len + size > PIECE || p->messages == SENT_MAX)) {
 			p->more = true;
 			p->pos = t->next.seq;
 			break;
@@ -139,8 +141,11 @@ static int gather(struct output *o, struct stream *s, struct piece *p)
 			p->pos = t->next.seq;
 			break;
 		}
+		landed_note(o->streams, p->messages, t, size, s->skipped - skipped);
 		p->len += size;
 		p->messages++;
+		p->noted |= t->next.place.page != 0;
+		skipped = s->skipped;
 		stream_step(s, t);
 	}
 	return 0;
@@ -194,8 +199,13 @@ static bool take_loss(struct output *o, session_id sid, struct stream *s, const 
 static int send_piece(struct output *o, struct stream *s, struct session_state_shm *st, const struct piece *p)
 {
 	session_id sid = s->sid;
-	long n = batch_send(o->batch, sid, p->bytes, p->len);
-	int error = errno;
+	long n;
+	int error;
+
+	if (p->noted)
+		landed_noted(o->streams, sid, p->messages);
+	n = batch_send(o->batch, sid, p->bytes, p->len);
+	error = errno;
 
 	CRASH_POINT("catchup-sent");
 	if (n == (long)p->len) {
@@ -213,6 +223,7 @@ static int send_piece(struct output *o, struct stream *s, struct session_state_s
 		}
 		*st = session(o->base, sid)->state;
 	}
+	landed_forget(o->streams->base);
 	batch_landed(o->batch);
 	if (n < 0)
 		return error == EAGAIN ? 0 : -1;
@@ -232,7 +243,8 @@ static int begin_frame(struct output *o, struct stream *s, struct session_state_
 
 	if (!t)
 		return 0;
-	must = partial_must_keep(o->partial, t->next.seq);
+	/* A frame of history is kept when it is cut (landed.c): most are not. */
+	must = !t->next.place.page && partial_must_keep(o->partial, t->next.seq);
 	if (!must && frame_size(o->base, st->transport, base, &t->next) <= PIECE)
 		return 0;
 	if (partial_begin(o->partial, s->sid, st, &t->next, must) < 0) {
@@ -255,8 +267,10 @@ void output_check(struct output *o, session_id sid)
 	struct session_state_shm st = session(o->base, sid)->state;
 	struct stream s;
 
+	hub_pin(&o->base->hub, o->base->number);
 	if (stream_open(&s, o->streams, sid, &st, o->topics->scanned) == 0)
 		take_loss(o, sid, &s, &st);
+	hub_unpin(&o->base->hub, o->base->number);
 }
 
 /*
@@ -301,8 +315,12 @@ bool output_run(struct output *o, session_id sid)
 	int r = send_first(o, sid, &st);
 	bool drained = r > 0 && session_unmark(o->base, sid, MARK_OUTPUT_BLOCKED);
 
-	if (r > 0)
+	/* Input comes before further records: it may have waited for the end of a frame, and the next one may be cut as well. */
+	if (r > 0 && !drained) {
+		hub_pin(&o->base->hub, o->base->number);
 		r = send_on(o, sid, &st, share);
+		hub_unpin(&o->base->hub, o->base->number);
+	}
 	if (r < 0)
 		session_over(o->base, sid);
 	else

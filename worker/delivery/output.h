@@ -21,7 +21,7 @@ struct output {
 void output_flush(struct output *o, session_id sid);
 /*
  * For a session that is writable: sends along its stream until the socket is full, the session's share is used up or it is up to date. True: its
- * answers are sent, so its input, which has waited for that, may go on.
+ * answers are sent, so its input, which has waited for that, may go on; then records come the next time.
  */
 bool output_run(struct output *o, session_id sid);
 /* For a session behind that may never be writable again, with slow = disconnect: ends it if the ring has overtaken it. */

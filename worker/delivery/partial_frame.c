@@ -219,12 +219,15 @@ static void link_frame(struct partial_frames *partial, struct partial_frame *p, 
 	base_count(partial->base, COUNTER_frames_kept, 1);
 }
 
-/* Reads the frame's record. Returns the frame's length; 0 with ESTALE: it can't be made any more. */
-static size_t measure(const struct partial_frames *partial, const struct partial_frame *key, struct ring_record *rec)
+/* Sets *rec to the frame's record: `of`, or what the ring has. Returns the frame's length; 0 with ESTALE: it can't be made any more. */
+static size_t measure(const struct partial_frames *partial, const struct partial_frame *key, const struct ring_record *of, struct ring_record *rec)
 {
 	size_t size = 0;
+	bool there = of || ring_read(&partial->base->hub.ring, key->seq, rec) == 0;
 
-	if (!frame_skipped(partial->base, key->transport, key->seq) && ring_read(&partial->base->hub.ring, key->seq, rec) == 0)
+	if (of)
+		*rec = *of;
+	if (there && !frame_skipped(partial->base, key->transport, key->seq))
 		size = frame_size(partial->base, key->transport, key->page_base, rec);
 	if (!size)
 		errno = ESTALE;
@@ -232,11 +235,12 @@ static size_t measure(const struct partial_frames *partial, const struct partial
 }
 
 /*
- * Keeps the frame, for session `sid` (-1: for none in particular). With `must`, other sessions are disconnected if there is no room, so the state of
+ * Keeps the frame, for session `sid` (-1: for none in particular). `rec` is its record; NULL: it is read from the ring. With `must`, other sessions are disconnected if there is no room, so the state of
  * any session but `sid` may have changed afterwards. Returns the frame; NULL with errno: ENOMEM, there is no room; ESTALE, it can't be made any
  * more.
  */
-static struct partial_frame *keep(struct partial_frames *partial, const struct partial_frame *key, session_id sid, bool must)
+static struct partial_frame *keep(struct partial_frames *partial, const struct partial_frame *key, const struct ring_record *of, session_id sid,
+				  bool must)
 {
 	struct partial_frame *p = find(partial, key);
 	struct ring_record rec;
@@ -245,7 +249,7 @@ static struct partial_frame *keep(struct partial_frames *partial, const struct p
 
 	if (p && p->ref)
 		return p;
-	size = measure(partial, key, &rec);
+	size = measure(partial, key, of, &rec);
 	if (!size)
 		return NULL;
 	ref = must ? session_buffer(partial->base, sid, size) : pool_take(&partial->base->pool, size);
@@ -290,12 +294,12 @@ static void close_doomed(struct partial_frames *partial)
 static void give_up(struct partial_frames *partial, struct partial_frame *p, bool no_room)
 {
 	struct ring_record rec;
-	size_t lacked = no_room ? measure(partial, p, &rec) : 0;
+	size_t lacked = no_room ? measure(partial, p, NULL, &rec) : 0;
 
 	p->doomed = true;
 	if (lacked)
 		while ((p = RB_NEXT(partial_tree, &partial->loose, p)) != NULL && partial_must_keep(partial, p->seq))
-			p->doomed = measure(partial, p, &rec) >= lacked;
+			p->doomed = measure(partial, p, NULL, &rec) >= lacked;
 	close_doomed(partial);
 	partial_trim(partial);
 }
@@ -314,7 +318,7 @@ bool partial_protect(struct partial_frames *partial)
 			return false;
 		if (p->sessions == 0)
 			partial_trim(partial);
-		else if (!keep(partial, &key, -1, true)) {
+		else if (!keep(partial, &key, NULL, -1, true)) {
 			bool no_room = errno == ENOMEM;
 
 			p = find(partial, &key);
@@ -334,7 +338,7 @@ void partial_keep_all(struct partial_frames *partial)
 		struct partial_frame key = *p;
 
 		next = RB_NEXT(partial_tree, &partial->loose, p);
-		keep(partial, &key, -1, false);	/* if that fails, the other program makes it from the ring */
+		keep(partial, &key, NULL, -1, false);	/* if that fails, the other program makes it from the ring */
 		base_beat(partial->base);
 	}
 }
@@ -346,7 +350,7 @@ void partial_hold(struct partial_frames *partial, session_id sid, const struct s
 	if (!(st->flags & SESSION_CUT))
 		return;
 	key = key_of(partial, sid, st);
-	keep(partial, &key, sid, false);
+	keep(partial, &key, NULL, sid, false);
 }
 
 int partial_begin(struct partial_frames *partial, session_id sid, const struct session_state_shm *st, const struct ring_record *rec, bool must)
@@ -354,7 +358,7 @@ int partial_begin(struct partial_frames *partial, session_id sid, const struct s
 	struct partial_frame key = key_of(partial, sid, st);
 
 	key.seq = rec->seq;
-	return keep(partial, &key, sid, must) ? 0 : -1;
+	return keep(partial, &key, rec, sid, must) ? 0 : -1;
 }
 
 /* ---- sending ---- */
@@ -378,10 +382,10 @@ static const char *frame_of(struct partial_frames *partial, session_id sid, cons
 	struct ring_record rec;
 
 	if (!(p && p->ref)) {
-		*size = measure(partial, &key, &rec);
+		*size = measure(partial, &key, NULL, &rec);
 		if (*size <= st->cut)
 			return NULL;
-		p = *size > LARGE ? keep(partial, &key, sid, false) : NULL;
+		p = *size > LARGE ? keep(partial, &key, &rec, sid, false) : NULL;
 	}
 	if (p && p->ref) {
 		*size = pool_header(&partial->base->slot, p->ref)->len;

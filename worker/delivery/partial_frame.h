@@ -18,6 +18,9 @@
  * then sent (partial_begin()). And before `delivered` moves, all partial frames that are more than KEEP_LAG behind are kept (partial_protect()). So
  * a frame that is not kept is never more than KEEP_LAG + 772 behind. That is less than 1024, whatever the size of the ring.
  *
+ * A frame of a message that is in history alone (shm/history.h) is kept before the commit that says that a session is in the middle of it, as it
+ * can't be made again from its sequence.
+ *
  * Kept frames count for max_buffered. When room must be made, a kept frame is weighed as a session's own buffer is. If it must go, all sessions in
  * the middle of it are disconnected (memory_limit.c).
  */

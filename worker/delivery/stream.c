@@ -7,16 +7,33 @@
 
 #include "worker/delivery/frame.h"
 
+/*
+ * The ring is asked first. What it has overwritten by the time it was asked, history had taken over long before; if history was asked first, records
+ * could leave the ring between the two questions. And where both have records, those before the ring's first one are in history alone.
+ */
+int stream_seek(const struct base *base, uint32_t topic, uint32_t generation, uint64_t from, uint64_t below, uint64_t hint, struct ring_record *rec)
+{
+	bool in_ring = ring_seek(&base->hub.ring, topic, generation, from, below, hint, rec) == 0;
+	struct ring_record old;
+
+	if (from < ring_oldest(&base->hub.ring) && index_is_kept(&base->hub.index, topic) &&
+	    history_seek(&base->hub.history, base->number + 1, topic, generation, from, in_ring ? rec->seq : below, &old) == 0) {
+		*rec = old;
+		return 0;
+	}
+	return in_ring ? 0 : -1;
+}
+
 static void seek(struct stream *s, struct stream_topic *t, uint64_t from, uint64_t hint)
 {
 	uint32_t topic = t->subscription->topic;
 	uint32_t generation = index_topic(&s->of->base->hub.index, topic)->generation;
 
-	t->some = ring_seek(&s->of->base->hub.ring, topic, generation, from, s->below, hint, &t->next) == 0;
+	t->some = stream_seek(s->of->base, topic, generation, from, s->below, hint, &t->next) == 0;
 }
 
 /*
- * Finds the topic's first record at or after `from` that the ring still has, up to the tail, also if this worker has not looked at it yet. False:
+ * Finds the topic's first record at or after `from` that is still there, up to the tail, also if this worker has not looked at it yet. False:
  * there is none; rec->number is that of the topic's next record, and rec->seq is the least sequence that it can have.
  */
 static bool first_owed(struct streams *streams, const struct subscription_shm *sub, uint64_t from, struct ring_record *rec)
@@ -25,9 +42,9 @@ static bool first_owed(struct streams *streams, const struct subscription_shm *s
 	const struct topic_shm *topic = index_topic(&streams->base->hub.index, sub->topic);
 	bool some;
 
-	if (ring_seek(ring, sub->topic, topic->generation, from, ring_tail(ring), 0, rec) == 0)
+	if (stream_seek(streams->base, sub->topic, topic->generation, from, ring_tail(ring), 0, rec) == 0)
 		return true;
-	/* Only under the lock do the topic's count and the tail belong to one moment. */
+	/* Only under the lock do the topic's count and the tail belong to one moment. (What was published since is in the ring.) */
 	lock_acquire(&streams->base->hub.shm->lock, streams->base->number + 1);
 	some = ring_seek(ring, sub->topic, topic->generation, from, ring_tail(ring), 0, rec) == 0;
 	if (!some) {
@@ -39,7 +56,7 @@ static bool first_owed(struct streams *streams, const struct subscription_shm *s
 }
 
 /*
- * For a session behind: notes in `t` the first record owed that the ring still has, and returns how many records owed were overwritten before it.
+ * For a session behind: notes in `t` the first record owed that is still there, and returns how many records owed were lost before it.
  * If all of them were, the first record that this worker has not looked at yet tells how many that is. A subscription's number has 32 bits, so up
  * to 2^32 - 1 are counted. More than the sequences that went by can't be lost: that would come of damaged memory, and 0 is returned.
  */
@@ -107,6 +124,19 @@ int stream_open(struct stream *s, struct streams *streams, session_id sid, const
 	return 0;
 }
 
+int stream_as_noted(struct stream *s, struct streams *streams, session_id sid, const struct session_state_shm *st)
+{
+	if (stream_begin(s, streams, sid, st, 0) < 0)
+		return -1;
+	for (uint32_t i = atomic_load_explicit(&session(streams->base, sid)->subscriptions, memory_order_relaxed); i;
+	     i = atomic_load_explicit(&streams->base->slot.subscriptions[i].next, memory_order_relaxed)) {
+		struct subscription_shm *sub = &streams->base->slot.subscriptions[i];
+
+		s->topic[s->count++] = (struct stream_topic){ .subscription = sub, .number = sub->number, .seen = sub->from };
+	}
+	return 0;
+}
+
 /* The topic whose next record has the lowest sequence, or NULL. */
 static struct stream_topic *least(const struct stream *s)
 {
@@ -135,7 +165,8 @@ void stream_step(struct stream *s, struct stream_topic *t)
 {
 	t->number = (uint32_t)t->next.number + 1;
 	t->seen = t->next.seq;
-	seek(s, t, t->next.seq + 1, t->next.seq);
+	if (!t->next.place.page || history_next(&s->of->base->hub.history, &t->next) < 0 || t->next.seq >= s->below)
+		seek(s, t, t->seen + 1, t->seen);
 }
 
 void stream_commit(const struct stream *s, const struct session_state_shm *st)

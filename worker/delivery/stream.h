@@ -1,6 +1,8 @@
 /*
- * A session's stream: the records of the ring that the session is owed, of all its topics, in ring order. They are found along the links of each
- * topic and merged. So the cost depends on how many messages the session gets, and not on how many others went through the ring.
+ * A session's stream: the records that the session is owed, of all its topics, in the order of their sequences. They are found along the links of each
+ * topic and merged. So the cost depends on how many messages the session gets, and not on how many others went through the ring. Of a topic with
+ * history (shm/history.h), records that the ring has overwritten are found there. Who deals with a stream has history pinned (hub_pin()), from before
+ * it is opened until what was sent is committed.
  *
  * While a session is behind, each of its subscriptions notes how far the session has come in its topic: everything before was sent or counted as
  * lost (`number`, `from`). So the records that the ring overwrites before the session gets them are counted exactly. There is one open stream at a
@@ -35,16 +37,28 @@ struct stream {
 	uint64_t from, below;		/* only records in [from, below) are looked at */
 	uint32_t count;
 	struct stream_topic *topic;	/* streams->topic */
-	uint64_t lost;			/* records that were owed and that the ring has overwritten */
+	uint64_t lost;			/* records that were owed and that neither the ring nor history has any more */
 	uint64_t skipped;		/* records passed over, as they can't be made into frames */
 	uint64_t passed;		/* how many of these lie before the last record that was sent */
 };
+
+/*
+ * The topic's oldest record in [from, below), in the ring or in history. `hint` as for ring_seek(). 0 and *rec; -1: there is none. Pinned, and without
+ * the hub lock.
+ */
+int stream_seek(const struct base *base, uint32_t topic, uint32_t generation, uint64_t from, uint64_t below, uint64_t hint, struct ring_record *rec);
 
 /*
  * Opens the stream of session `sid`, whose state is `st`: finds the next record of each of its topics, below `below`, and counts what was lost. 0,
  * or -1: no memory.
  */
 int stream_open(struct stream *s, struct streams *streams, session_id sid, const struct session_state_shm *st, uint64_t below);
+
+/*
+ * The same, without looking for records: for a session that is behind and goes on along records that are noted (landed.h). Its topics stand where their
+ * subscriptions say.
+ */
+int stream_as_noted(struct stream *s, struct streams *streams, session_id sid, const struct session_state_shm *st);
 
 /* The topic whose record comes next, or NULL. Records that can't be made into frames are passed over, and counted. */
 struct stream_topic *stream_next(struct stream *s);

@@ -148,6 +148,7 @@ static void land_sends(struct worker *w)
 	else
 		land_flights(w, n);
 	base_on(&w->base, -1);
+	landed_forget(&w->base);
 	atomic_store_explicit(&w->base.slot.shm->flights, 0, memory_order_release);
 }
 
@@ -302,6 +303,7 @@ static int take_session(struct worker *w, session_id sid, uint8_t *taken)
 {
 	struct session_shm *s = session(&w->base, sid);
 
+	replay_undo(&w->base.slot, sid);
 	/* The last worker died before it committed that a request makes the session a stream. That request is dealt with again. */
 	if (s->state.transport == TRANSPORT_HTTP)
 		atomic_store_explicit(&s->subscriptions, 0, memory_order_release);
@@ -352,6 +354,7 @@ static int take_sessions(struct worker *w)
 		connections += is_open(w, sid);
 	}
 	base_on(&w->base, -1);
+	atomic_store_explicit(&w->base.slot.shm->opening, 0, memory_order_release);
 	/* Until here it was the last worker's count, so that other workers did not take more than max_connections meanwhile. */
 	atomic_store(&w->base.self->connections, connections);
 	for (uint32_t i = 1; i < w->topics.fresh_subscription; i++)
@@ -461,6 +464,7 @@ int recover(struct worker *w)
 	resume_answer(w);
 	resume_sessions(w);
 	base_on(&w->base, -1);
+	hub_unpin_predecessor(&w->base.hub, w->base.number);
 	CRASH_POINT("recover-resumed");
 	return 0;
 }

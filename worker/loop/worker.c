@@ -317,6 +317,11 @@ static void cut_moved(void *worker, session_id sid, const struct session_state_s
 	partial_moved(((struct worker *)worker)->partial, sid, from, to);
 }
 
+static void go_on(void *worker, session_id sid)
+{
+	input_stall(&((struct worker *)worker)->protocols, sid);
+}
+
 static void accepted(void *worker, int fd, int proto)
 {
 	connection_close_over(worker);		/* what has just become free counts as room */
@@ -346,11 +351,15 @@ static int base_init(struct worker *w)
 	base->make_room = make_room;
 	base->no_memory = no_memory;
 	base->cut_moved = cut_moved;
+	base->go_on = go_on;
 	if (hub_attach(&base->hub, start->hub_fd, true) < 0 || slot_attach(&base->slot, start->slot_fd) < 0) {
 		log_error("shared memory: %s", strerror(errno));
 		return -1;
 	}
 	base->hub.wake = start->wake;
+	base->epoch = position_epoch(base->hub.shm->epoch / 1000);
+	hub_keep(&base->hub, base->settings);
+	hub_keep_from_now(&base->hub, base->number, base->settings);
 	base->hub.once.keep = (uint64_t)base->settings->once_time;
 	base->hub.ring.firsts = calloc(RING_FIRSTS, sizeof(*base->hub.ring.firsts));	/* NULL is allowed: searches are then slower */
 	base->self = &base->hub.shm->slot[base->number];
@@ -365,10 +374,11 @@ static int base_init(struct worker *w)
 	 */
 	base->scratch_room = 5 * publish_batch_record_max(base) + 8192;
 	base->scratch = malloc(base->scratch_room);
+	base->copy = calloc(1, sizeof(*base->copy));
 	sessions = base->slot.shm->sessions_max;
 	base->io = mmap(NULL, sessions * sizeof(*base->io), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	base->over = mmap(NULL, sessions * sizeof(*base->over), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (base->io == MAP_FAILED || base->over == MAP_FAILED || !base->scratch || pool_init(&base->pool, &base->slot) < 0) {
+	if (base->io == MAP_FAILED || base->over == MAP_FAILED || !base->scratch || !base->copy || pool_init(&base->pool, &base->slot) < 0) {
 		errno = ENOMEM;
 		log_error("%m");
 		return -1;

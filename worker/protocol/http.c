@@ -68,7 +68,7 @@ bool http_step(struct protocols *protocols, struct cursor *c)
 		return false;
 	x.after = c->at + req.taken;
 	routes_handle(&x);
-	if (c->stalled)
+	if (c->stalled || c->waits)
 		return false;
 	cursor_take(c, req.taken);
 	return !c->stop;

@@ -14,22 +14,23 @@
 
 #define REPLAYED "Idempotent-Replayed: true\r\n"
 #define REPLAYED_EXPOSED REPLAYED "Access-Control-Expose-Headers: Idempotent-Replayed\r\n"	/* a page may read it */
-#define ANSWER_ONE 64			/* bytes of {"id":...,"subscribers":...}, at most */
+#define ANSWER_ONE (POSITION_MAX + 48)	/* bytes of {"id":"...","subscribers":...}, at most */
 
-static size_t put_receipt(char *dst, const struct publish_item *item)
+static void put_receipt(struct sink *s, const struct position_epoch *epoch, const struct publish_item *item)
 {
-	if (!item->seq)
-		return (size_t)sprintf(dst, "{\"id\":null,\"subscribers\":%llu}", (unsigned long long)item->subscribers);
-	return (size_t)sprintf(dst, "{\"id\":%llu,\"subscribers\":%llu}", (unsigned long long)item->seq,
-			       (unsigned long long)item->subscribers);
+	sink_literal(s, "{\"id\":");
+	position_put_id(s, epoch, item->seq);
+	sink_literal(s, ",\"subscribers\":");
+	sink_number(s, item->subscribers);
+	sink_byte(s, '}');
 }
 
 /* Answers with what became of one message, or of a list of them. */
 static void answer_published(const struct exchange *x, struct outcome *o, bool list)
 {
 	static char body[PUBLISH_BATCH_MAX * (ANSWER_ONE + 1) + 8];
+	struct sink s = { .dst = body, .room = sizeof(body) };
 	struct http_answer answer;
-	size_t len = 0;
 
 	if (o->kind == OUTCOME_LATER)
 		return;
@@ -38,22 +39,22 @@ static void answer_published(const struct exchange *x, struct outcome *o, bool l
 		return;
 	}
 	if (list)
-		body[len++] = '[';
+		sink_byte(&s, '[');
 	for (unsigned i = 0; i < o->count; i++) {
 		if (i)
-			body[len++] = ',';
-		len += put_receipt(body + len, &o->published[i]);
+			sink_byte(&s, ',');
+		put_receipt(&s, &x->protocols->base->epoch, &o->published[i]);
 	}
 	if (list) {
-		body[len++] = ']';
+		sink_byte(&s, ']');
 		if (o->count > 0)
 			x->c->units += o->count - 1;	/* not one message */
 	}
-	body[len++] = '\n';
+	sink_byte(&s, '\n');
 	answer = exchange_answer(x, 200, HTTP_JSON);
 	if (o->repeated)
 		answer.fields = answer.origin.p ? REPLAYED_EXPOSED : REPLAYED;
-	exchange_reply(x, o, &answer, body, len);
+	exchange_reply(x, o, &answer, body, s.len);
 }
 
 /* A request's Idempotency-Key, and where it lies. */

@@ -6,6 +6,7 @@
  *   POST /pub/TOPIC      publish             GET  /test/USER    the same, as a page that grows
  *   POST /pub            many                POST /send/USER    to all who are logged in under it
  *   POST /broadcast      to everybody        GET  /version      what runs here
+ *   GET  /history/TOPIC  what is kept        GET  /poll/TOPIC   the same, as soon as there is something
  *   OPTIONS              CORS preflight
  * What stands behind the slash may stand in the query instead: ?topic=, ?user=.
  *
@@ -22,6 +23,7 @@
 #include "worker/protocol/http_routes.h"
 
 #define LINES_SHOWN "text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff"	/* by a browser, as they come; NDJSON it would save */
+#define FIELDS_MAX 512			/* bytes of a stream's header fields (HTTP_ANSWER_MAX) */
 #define UPGRADE_FIELDS "Connection: Upgrade\r\nUpgrade: websocket\r\n" WEBSOCKET_VERSION_FIELD
 
 /* ---- streams ---- */
@@ -34,16 +36,35 @@ static uint32_t stream_transport(const struct http_request *req, bool page, bool
 }
 
 /* Behind the answer's head: what stands before the first message. */
-static size_t put_greeting(const struct exchange *x, uint32_t transport, char *dst, size_t room)
+static size_t put_greeting(const struct exchange *x, uint32_t transport, const struct position_start *start, char *dst, size_t room)
 {
 	struct transport_hello hello = session_hello(x->protocols->base, x->c->sid);
 
+	hello.start = start;
 	return room < TRANSPORT_NOTICE_MAX ? 0 : transport_greeting(transport, &hello, dst);
 }
 
-/* The head of the answer, and what stands before the first message, in the scratch. */
-static size_t stream_head(const struct exchange *x, uint32_t transport)
+/* The fields of a stream's head. A page has no position, as its messages have none. */
+static const char *stream_fields(uint32_t transport, bool granted, const struct position_start *start, char dst[FIELDS_MAX])
 {
+	struct sink s = { .dst = dst, .room = FIELDS_MAX };
+
+	sink_literal(&s, HTTP_STREAM_FIELDS);
+	if (transport_group(transport) != GROUP_PAGE) {
+		position_put_fields(&s, start);
+		if (granted)
+			sink_literal(&s, "Access-Control-Expose-Headers: " POSITION_FIELDS "\r\n");
+	}
+	sink_byte(&s, '\0');
+	return dst;
+}
+
+/* The head of the answer, and what stands before the first message, in the scratch. The stream starts where the outcome says. */
+static size_t stream_head(const struct exchange *x, uint32_t transport, const struct outcome *o)
+{
+	struct position_start at;
+	const struct position_start *start = outcome_start(x->protocols->service, o, &at);
+	char fields[FIELDS_MAX];
 	struct http_answer answer = exchange_answer(x, 200, transport_table[transport].type);
 	char *dst = x->protocols->base->scratch;
 	size_t room = x->protocols->base->scratch_room, len;
@@ -53,10 +74,10 @@ static size_t stream_head(const struct exchange *x, uint32_t transport)
 	} else {
 		if (transport_group(transport) == GROUP_JSON_LINES && x->req->html)
 			answer.type = LINES_SHOWN;
-		answer.fields = HTTP_STREAM_FIELDS;
+		answer.fields = stream_fields(transport, answer.origin.p != NULL, start, fields);
 		len = http_stream(dst, room, &answer);
 	}
-	return answer.head || !len ? len : len + put_greeting(x, transport, dst + len, room - len);
+	return answer.head || !len ? len : len + put_greeting(x, transport, start, dst + len, room - len);
 }
 
 static bool next_name(void *names, struct topic_name *name)
@@ -74,10 +95,11 @@ static uint32_t page_base(const struct exchange *x)
 	return sub ? x->protocols->base->slot.subscriptions[sub].number - 1 : 0;
 }
 
-static void start_stream(const struct exchange *x, struct names names, uint32_t transport)
+static void start_stream(const struct exchange *x, struct names names, uint32_t transport, const struct resume *resume)
 {
 	struct request req = {
 		.kind = REQUEST_SUBSCRIBE,
+		.resume = *resume,
 		.names = { .next = next_name, .from = &names },
 		.becomes = true,
 		.transport = transport,
@@ -94,7 +116,7 @@ static void start_stream(const struct exchange *x, struct names names, uint32_t 
 	CRASH_POINT("stream-subscribed");
 	if (transport_has(transport, TRANSPORT_OWN_FRAMES))
 		session(x->protocols->base, x->c->sid)->page_base = page_base(x);
-	if (!exchange_send(x, &o, x->protocols->base->scratch, stream_head(x, transport), true))
+	if (!exchange_send(x, &o, x->protocols->base->scratch, stream_head(x, transport, &o), true))
 		leave_all(x->protocols->topics, x->protocols->multi_topic, x->c->sid, transport);
 	else
 		CRASH_POINT("stream-started");
@@ -133,16 +155,61 @@ static int wants_envelope(const struct exchange *x)
 	return -1;
 }
 
+/* NULL, or why the parameter asks for nothing of the past. */
+static const char *read_resume_parameter(enum member name, const char *value, size_t len, struct resume *resume)
+{
+	switch (name) {
+	case MEMBER_LAST_EVENT_ID:
+		return resume_last_event(resume, value, len);
+	case MEMBER_SINCE:
+		return resume_since(resume, value, len);
+	default:
+		return resume_last_text(resume, value, len);
+	}
+}
+
+/*
+ * What of the past is asked for. A browser that connects again sends Last-Event-ID, by itself and to the same address, so that comes before what
+ * stands in the query. False: answered with an error.
+ */
+static bool read_resume(const struct exchange *x, struct resume *resume)
+{
+	static const enum member names[] = { MEMBER_LAST_EVENT_ID, MEMBER_SINCE, MEMBER_LAST };
+	struct http_text event = x->req->field[HTTP_LAST_EVENT_ID];
+	char value[PARAMETER_MAX];
+	const char *error = NULL;
+	int len;
+
+	*resume = (struct resume){ 0 };
+	if (event.len > 0)
+		return resume_last_event(resume, event.p, event.len) == NULL;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		len = parameter_read(x, names[i], value);
+		if (len == PARAMETER_BAD)
+			return false;
+		if (len >= 0)
+			error = read_resume_parameter(names[i], value, (size_t)len, resume);
+		if (error) {
+			exchange_error(x, 400, NULL, error);
+			return false;
+		}
+		if (resume->kind != RESUME_NOT && names[i] == MEMBER_LAST_EVENT_ID)
+			return true;
+	}
+	return true;
+}
+
 static void get_stream(const struct exchange *x, struct names names, bool page)
 {
 	int envelope = wants_envelope(x);
+	struct resume resume = { 0 };
 	struct names look = names;
 	struct topic_name name;
 	const char *error;
 	unsigned count = 0;
 	int r;
 
-	if (envelope < 0 || names_twice(x, &names))
+	if (envelope < 0 || names_twice(x, &names) || (!page && !read_resume(x, &resume)))
 		return;
 	while ((r = names_next(&look, &name, &error)) > 0)
 		count++;
@@ -158,10 +225,11 @@ static void get_stream(const struct exchange *x, struct names names, bool page)
 	else if (x->req->method == HTTP_HEAD) {
 		struct outcome o = outcome_nothing(x->protocols->service, x->c);
 
-		exchange_send(x, &o, x->protocols->base->scratch, stream_head(x, stream_transport(x->req, page, envelope)),
+		outcome_starts_now(x->protocols->service, &o);
+		exchange_send(x, &o, x->protocols->base->scratch, stream_head(x, stream_transport(x->req, page, envelope), &o),
 			      x->req->keep_alive && x->req->minor);
 	} else {
-		start_stream(x, names, stream_transport(x->req, page, envelope));
+		start_stream(x, names, stream_transport(x->req, page, envelope), &resume);
 	}
 }
 
@@ -186,7 +254,7 @@ static void get_ws(const struct exchange *x, struct http_text path)
 	if (!x->req->websocket)
 		exchange_error(x, 426, UPGRADE_FIELDS, "this path is for WebSockets (RFC 6455)");
 	else if (websocket_granted(x))
-		start_stream(x, (struct names){ 0 }, TRANSPORT_WEBSOCKET);
+		start_stream(x, (struct names){ 0 }, TRANSPORT_WEBSOCKET, &(struct resume){ 0 });
 }
 
 static void get_page(const struct exchange *x, struct http_text path)
@@ -222,6 +290,7 @@ enum { PATH_NONE = 1, PATH_MAY = 2, PATH_MUST = 4 };	/* whether something follow
 
 #define ALLOW_GET "Allow: GET, HEAD, OPTIONS\r\n"
 #define ALLOW_POST "Allow: POST, OPTIONS\r\n"
+#define STREAM_PARAMETERS (MEMBER_BIT(ENVELOPE) | MEMBERS_OF_RESUME | MEMBER_BIT(LAST_EVENT_ID))
 #define WITH_BODY (MEMBER_BIT(EVENT) | MEMBER_BIT(MESSAGE_ID))
 #define ALLOW_ANY "Allow: GET, HEAD, POST, OPTIONS\r\n"
 
@@ -236,13 +305,15 @@ static const struct route {
 	bool (*may)(const struct exchange *x, struct http_text path);	/* as far as the head tells; else it is answered */
 } routes[] = {
 	{ "", PATH_NONE, false, 0, ALLOW_GET, get_page, NULL, NULL },
-	{ "sub", PATH_MAY, true, MEMBER_BIT(TOPIC) | MEMBER_BIT(ENVELOPE), ALLOW_GET, get_sub, NULL, NULL },
+	{ "sub", PATH_MAY, true, MEMBER_BIT(TOPIC) | STREAM_PARAMETERS, ALLOW_GET, get_sub, NULL, NULL },
 	{ "ws", PATH_NONE, true, 0, "Allow: GET, OPTIONS\r\n", get_ws, NULL, NULL },
 	{ "pub", PATH_MAY, false, MEMBER_BIT(TOPIC) | WITH_BODY, ALLOW_POST, NULL, post_pub, may_pub },
-	{ "inbox", PATH_MAY, true, MEMBER_BIT(USER) | MEMBER_BIT(ENVELOPE), ALLOW_GET, get_inbox, NULL, NULL },
+	{ "inbox", PATH_MAY, true, MEMBER_BIT(USER) | STREAM_PARAMETERS, ALLOW_GET, get_inbox, NULL, NULL },
 	{ "send", PATH_MAY, false, MEMBER_BIT(USER) | WITH_BODY, ALLOW_POST, NULL, post_send, may_send },
 	{ "test", PATH_MUST, false, 0, ALLOW_GET, get_test, NULL, NULL },
 	{ "broadcast", PATH_NONE, false, WITH_BODY, ALLOW_POST, NULL, post_broadcast, may_broadcast },
+	{ "history", PATH_MAY, false, MEMBER_BIT(TOPIC) | MEMBER_BIT(LIMIT) | MEMBER_BIT(SINCE) | MEMBER_BIT(BEFORE), ALLOW_GET, get_history, NULL, NULL },
+	{ "poll", PATH_MAY, false, MEMBER_BIT(TOPIC) | MEMBER_BIT(LIMIT) | MEMBER_BIT(SINCE) | MEMBER_BIT(WAIT), "Allow: GET, OPTIONS\r\n", get_poll, NULL, NULL },
 	{ "version", PATH_NONE, false, 0, ALLOW_GET, get_version, NULL, NULL },
 };
 
@@ -305,7 +376,7 @@ static bool refused(const struct exchange *x, const struct route *r)
 			       "the configuration, or open the server by localhost or its address");
 	else if (!r)
 		exchange_error(x, 404, NULL,
-			       "no such path: GET /, /ws, /sub/TOPIC, /inbox/USER, /test/USER, /version; POST /pub/TOPIC, /pub, /send/USER, /broadcast; "
+			       "no such path: GET /, /ws, /sub/TOPIC, /inbox/USER, /test/USER, /history/TOPIC, /poll/TOPIC, /version; POST /pub/TOPIC, /pub, /send/USER, /broadcast; "
 			       "a / in a name is written %2F");
 	else if (x->req->websocket && get && !r->upgrades)
 		exchange_error(x, 404, NULL, "no WebSocket here: connect to /ws, /sub/TOPIC or /inbox/USER");

@@ -29,6 +29,11 @@ bool parameters_known(const struct exchange *x, unsigned known);
 enum { PARAMETER_NONE = -1, PARAMETER_BAD = -2 };
 int parameter_read(const struct exchange *x, enum member name, char dst[PARAMETER_MAX]);
 
+/* ---- http_history.c ---- */
+
+void get_history(const struct exchange *x, struct http_text path);
+void get_poll(const struct exchange *x, struct http_text path);
+
 /* ---- http_publish.c. `path` is what follows the first segment; p NULL: nothing ---- */
 
 void post_pub(const struct exchange *x, struct http_text path);

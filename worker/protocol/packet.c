@@ -39,6 +39,7 @@ static void packet_next_request(const struct cursor *c, const struct packet_requ
 		.status = 400,
 		.after = c->at + p->taken,
 		.answered = p->receipt,
+		.resume = p->resume,
 		.body = { .write = write_body, .from = p },
 	};
 	if (p->kind != PACKET_REQUEST || p->op == REQUEST_PING)
@@ -58,12 +59,15 @@ static void packet_next_request(const struct cursor *c, const struct packet_requ
 static void packet_answer(struct protocols *protocols, struct cursor *c, const struct packet_request *p, uint64_t after, struct outcome *o,
 			  bool answered, uint32_t flags)
 {
-	struct packet_reply r = { .error = o->error, .has_ref = p->has_ref, .ref = p->ref };
+	struct position_start start;
+	struct packet_reply r = {
+		.error = o->error, .has_ref = p->has_ref, .ref = p->ref, .epoch = &protocols->base->epoch,
+		.start = outcome_start(protocols->service, o, &start),
+	};
 	char bytes[PACKET_REPLY_MAX];
 
 	if (o->published) {
-		r.has_id = o->published->seq != 0;
-		r.id = o->published->seq;
+		r.seq = o->published->seq;
 		r.has_subscribers = true;
 		r.subscribers = o->published->subscribers;
 	}

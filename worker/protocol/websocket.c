@@ -9,11 +9,13 @@
 #include "worker/service/publish_batch.h"
 #include "worker/service/request.h"
 
-#define ANSWER_MAX 1024		/* bytes of an answer: a ref, two numbers or an error */
+#define ANSWER_MAX 1024		/* bytes of an answer: a ref, and a position, an id or an error */
 
 /* A frame with {"ok":...}. Returns its length. */
-static size_t websocket_answer_frame(char *dst, const struct json_request *req, const struct outcome *o)
+static size_t websocket_answer_frame(const struct service *service, char *dst, const struct json_request *req, const struct outcome *o)
 {
+	struct position_start at;
+	const struct position_start *start = outcome_start(service, o, &at);
 	char text[ANSWER_MAX];
 	struct sink s = { .dst = text, .room = sizeof(text) };
 	size_t header;
@@ -23,12 +25,13 @@ static size_t websocket_answer_frame(char *dst, const struct json_request *req, 
 		sink_literal(&s, ",\"ref\":");
 		sink_bytes(&s, req->ref, req->ref_len);
 	}
+	if (start) {
+		sink_byte(&s, ',');
+		position_put_members(&s, start);
+	}
 	if (o->published) {
 		sink_literal(&s, ",\"id\":");
-		if (o->published->seq)
-			sink_number(&s, o->published->seq);
-		else
-			sink_literal(&s, "null");
+		position_put_id(&s, &service->base->epoch, o->published->seq);
 		sink_literal(&s, ",\"subscribers\":");
 		sink_number(&s, o->published->subscribers);
 	}
@@ -97,6 +100,7 @@ static void websocket_next_request(struct protocols *protocols, const struct cur
 		.status = 400,
 		.after = c->at + event->taken,
 		.answered = json->ref != NULL,
+		.resume = json->resume,
 		.body = { .size = json->size, .write = write_body, .from = json },
 	};
 	if (r == 0 && json->kind == REQUEST_UNKNOWN) {
@@ -121,7 +125,7 @@ static bool serve(struct protocols *protocols, struct cursor *c, const struct we
 	websocket_next_request(protocols, c, event, &json, &names, key, &req);
 	request_serve(protocols->service, c, &req, &o);
 	if (o.kind == OUTCOME_ANSWER) {
-		size_t len = request_is_answered(&req, &o) ? websocket_answer_frame(frame, &json, &o) : 0;
+		size_t len = request_is_answered(&req, &o) ? websocket_answer_frame(protocols->service, frame, &json, &o) : 0;
 
 		outcome_commit(protocols->service, c, &o, req.after, frame, len, 0);
 	}

@@ -91,34 +91,51 @@ static bool next_name(const struct request_names *names, unsigned number, struct
  * Subscribes a session that becomes a stream to what goes to everybody, if `broadcast` is on. But not a page, which counts the messages of its one
  * topic. NULL, or why not.
  */
-static const char *subscribe_everybody(struct service *service, struct cursor *c, struct session_state_shm *st)
+static const char *subscribe_everybody(struct service *service, struct cursor *c, struct session_state_shm *st, struct replay *replay)
 {
 	struct topic_name everybody = subscribe_everybody_name();
 
 	if (!service->base->settings->broadcast || transport_has(st->transport, TRANSPORT_OWN_FRAMES))
 		return NULL;
-	return subscribe_add(service, c->sid, st, &everybody);
+	return subscribe_add(service, c->sid, st, &everybody, replay);
 }
 
-/* Subscribes the session to all names of the request. If that fails, a session that was to become a stream subscribes nothing. */
-static void subscribe(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
+/*
+ * Subscribes the session to all names of the request. If that fails, a session that was to become a stream subscribes nothing. False: the request
+ * has to wait.
+ */
+static bool subscribe(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
 {
+	const struct resume none = { .kind = RESUME_NOT };
+	struct replay replay, live = { .resume = &none, .begin = UINT64_MAX };	/* of the names; of what goes to everybody */
 	struct topic_name name;
 	const char *error = NULL;
 
+	if (!replay_begin(service, c, &req->resume, &replay))
+		return false;
+	*o = outcome_nothing(service, c);
 	if (req->becomes) {
 		o->state.transport = req->transport;
-		error = subscribe_everybody(service, c, &o->state);
+		error = subscribe_everybody(service, c, &o->state, &live);
 	}
 	for (unsigned n = 0; !error && next_name(&req->names, n, &name); n++)
-		error = subscribe_add(service, c->sid, &o->state, &name);
-	if (!error)
-		return;
+		error = subscribe_add(service, c->sid, &o->state, &name, &replay);
+	replay_end(&replay, &o->state);
+	if (!error) {
+		outcome_starts_now(service, o);
+		if (replay.begin <= o->position || live.begin <= o->position)
+			o->position = (replay.begin < live.begin ? replay.begin : live.begin) - 1;
+		o->resumed = req->resume.kind == RESUME_SINCE;
+		o->recovered = replay.recovered;
+		o->missing = replay.missing;
+		return true;
+	}
 	fail(o, 503, error);
 	if (req->becomes) {
 		leave_all(service->topics, service->multi_topic, c->sid, req->transport);
 		o->state = session(service->base, c->sid)->state;
 	}
+	return true;
 }
 
 static void unsubscribe(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
@@ -162,8 +179,8 @@ void request_serve(struct service *service, struct cursor *c, const struct reque
 	done = outcome_nothing(service, c);
 	if (refused)
 		fail(&done, o->status, o->error);
-	else if (req->kind == REQUEST_SUBSCRIBE || req->kind == REQUEST_LOGIN)
-		subscribe(service, c, req, &done);
+	else if ((req->kind == REQUEST_SUBSCRIBE || req->kind == REQUEST_LOGIN) && !subscribe(service, c, req, &done))
+		return;
 	else if (req->kind == REQUEST_UNSUBSCRIBE || req->kind == REQUEST_LOGOUT)
 		unsubscribe(service, c, req, &done);
 	*o = done;
@@ -172,6 +189,24 @@ void request_serve(struct service *service, struct cursor *c, const struct reque
 struct outcome outcome_nothing(const struct service *service, const struct cursor *c)
 {
 	return (struct outcome){ .kind = OUTCOME_ANSWER, .state = session(service->base, c->sid)->state };
+}
+
+void outcome_starts_now(const struct service *service, struct outcome *o)
+{
+	o->has_position = true;
+	o->position = ring_tail(&service->base->hub.ring) - 1;
+}
+
+const struct position_start *outcome_start(const struct service *service, const struct outcome *o, struct position_start *start)
+{
+	*start = (struct position_start){
+		.epoch = &service->base->epoch,
+		.seq = o->position,
+		.resumed = o->resumed,
+		.recovered = o->recovered,
+		.missing = o->missing,
+	};
+	return o->has_position ? start : NULL;
 }
 
 bool outcome_commit(struct service *service, struct cursor *c, struct outcome *o, uint64_t after, const void *answer, size_t len, uint32_t flags)
@@ -185,6 +220,7 @@ bool outcome_commit(struct service *service, struct cursor *c, struct outcome *o
 	} else {
 		session_abort(service->base, c->sid, COUNTER_no_buffer);
 	}
+	replay_done(service, c->sid);
 	if (!room || flags & SESSION_CLOSE)
 		c->stop = true;
 	if (o->count > 0)

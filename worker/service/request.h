@@ -13,6 +13,7 @@
 #define WORKER_SERVICE_REQUEST_H
 
 #include "proto/message.h"
+#include "proto/position.h"
 #include "worker/service/publish_batch.h"
 #include "worker/service/subscribe.h"
 #include "worker/session/cursor.h"
@@ -44,6 +45,7 @@ struct request {
 	struct request_names names;	/* of all requests but ping */
 	struct request_body body;	/* publish, send */
 	bool answered;			/* publish, send: the client is told what became of it */
+	struct resume resume;		/* subscribe, login: what of the past is asked for */
 	struct publish_key key;		/* publish, send: what is repeated with it is published once */
 	/* Subscribe, login: the session also becomes one of `transport`. If it can't, it stays what it is, and subscribes nothing. */
 	bool becomes;
@@ -63,6 +65,15 @@ struct outcome {
 	const struct publish_item *published;	/* the messages, each with its `seq` and `subscribers`; NULL: there are none */
 	unsigned count;
 	bool repeated;			/* that was before: this is a repeat with the same key, and the answer of that time */
+	/*
+	 * Subscribe, login: where what was subscribed begins, a sequence. Nothing up to it is sent for these names, and all behind it. (If there
+	 * were several, the lowest: of some of them a little of what is behind it is not sent.)
+	 */
+	bool has_position;
+	uint64_t position;
+	bool resumed;			/* the client has asked for what it missed; then */
+	bool recovered;			/* it gets all of that; or not, */
+	uint64_t missing;		/* and so many messages are not sent */
 	struct session_state_shm state;	/* the session's new state, for outcome_commit() */
 };
 
@@ -86,6 +97,12 @@ void request_drop(struct service *service);
 
 /* An outcome that changes nothing: to answer input that is no request. */
 struct outcome outcome_nothing(const struct service *service, const struct cursor *c);
+
+/* Where a stream would start that began now. */
+void outcome_starts_now(const struct service *service, struct outcome *o);
+
+/* What answers say of an outcome's position, in *start. NULL: it has none. */
+const struct position_start *outcome_start(const struct service *service, const struct outcome *o, struct position_start *start);
 
 /*
  * Ends an OUTCOME_ANSWER. What was done, the answer, and that the input is taken up to `after`, are one commit. `flags` are added to the session's;

@@ -37,21 +37,20 @@ struct topic_name subscribe_everybody_name(void)
 	return (struct topic_name){ .len = 1, .bytes = { NAME_EVERYBODY } };
 }
 
-/*
- * Joins the topic, so that this worker sees every later record of it. At that moment, *tail is the ring's tail, and *number the number of the
- * topic's next record. Returns the topic, or TOPIC_NONE: there are too many.
- */
-static uint32_t join(struct service *service, const struct topic_name *name, uint64_t *tail, uint64_t *number)
+/* Joins the topic, so that this worker sees every later record of it. joined.topic is TOPIC_NONE if there are too many. */
+static struct joined join(struct service *service, const struct topic_name *name)
 {
+	struct hub *hub = &service->base->hub;
 	uint64_t hash = index_hash(name->bytes, name->len);
-	uint32_t t;
+	struct joined j;
 
-	lock_acquire(&service->base->hub.shm->lock, service->base->number + 1);
-	t = index_join(&service->base->hub.index, service->base->number, hash, name->bytes, name->len);
-	*tail = ring_tail(&service->base->hub.ring);
-	*number = index_topic(&service->base->hub.index, t)->published + 1;
-	lock_release(&service->base->hub.shm->lock, service->base->number + 1);
-	return t;
+	lock_acquire(&hub->shm->lock, service->base->number + 1);
+	j.tail = ring_tail(&hub->ring);
+	j.topic = index_join(&hub->index, service->base->number, hash, name->bytes, name->len,
+			     hub_counted_since(hub, name->bytes, name->len));
+	joined_fill(hub, &j);
+	lock_release(&hub->shm->lock, service->base->number + 1);
+	return j;
 }
 
 /*
@@ -101,18 +100,22 @@ static int go_apart(struct service *service, session_id sid, struct session_stat
 	return 0;
 }
 
-const char *subscribe_add(struct service *service, session_id sid, struct session_state_shm *st, const struct topic_name *name)
+const char *subscribe_add(struct service *service, session_id sid, struct session_state_shm *st, const struct topic_name *name,
+			  struct replay *replay)
 {
 	struct session_shm *s = session(service->base, sid);
+	struct joined joined = join(service, name);
 	struct subscription_shm *sub;
-	uint64_t tail, next;
-	uint32_t number, t = join(service, name, &tail, &next);
+	uint32_t number, t = joined.topic;
 
 	if (t == TOPIC_NONE)
 		return "too many topics on this server (max_topics)";
 	CRASH_POINT("subscribe-joined");
-	if (subscription_list_find(service->topics, sid, t))
+	if (subscription_list_find(service->topics, sid, t)) {
+		if (replay)
+			replay->recovered = false;	/* it gets what it gets anyway, and nothing of the past */
 		return NULL;
+	}
 	if (s->count >= (uint64_t)service->base->settings->max_subscriptions) {
 		leave_unsubscribed(service, t);
 		return "too many subscriptions on one connection (max_subscriptions)";
@@ -130,11 +133,13 @@ const char *subscribe_add(struct service *service, session_id sid, struct sessio
 		leave_unsubscribed(service, t);
 		return "out of memory";
 	}
-	sub->from = tail;
-	sub->number = (uint32_t)next;
+	sub->from = joined.tail;
+	sub->number = (uint32_t)joined.next;
+	if (replay)
+		replay_start(service, replay, &joined, &sub->from, &sub->number);
 	/* With one topic, only `pos` says what a live session is owed. */
-	if (s->count == 0 && !(st->flags & SESSION_BEHIND) && st->pos < tail)
-		st->pos = tail;
+	if (s->count == 0 && !(st->flags & SESSION_BEHIND) && st->pos < joined.tail)
+		st->pos = joined.tail;
 	CRASH_POINT("subscribe-filled");
 	subscription_list_add(service->topics, sid, number);
 	CRASH_POINT("subscribe-linked");
@@ -181,6 +186,6 @@ void subscribe_join_everybody(struct service *service, session_id sid)
 	if (!service->base->settings->broadcast || st.transport == TRANSPORT_HTTP || transport_has(st.transport, TRANSPORT_OWN_FRAMES) ||
 	    st.flags & (SESSION_CLOSE | SESSION_LINGER))
 		return;
-	if (subscribe_add(service, sid, &st, &name) == NULL)
+	if (subscribe_add(service, sid, &st, &name, NULL) == NULL)
 		session_commit(service->base, sid, &st);
 }

@@ -5,7 +5,7 @@
 #define WORKER_SERVICE_SUBSCRIBE_H
 
 #include "shm/index.h"
-#include "worker/service/service.h"
+#include "worker/service/replay.h"
 
 /* The name of a topic, or of what is subscribed in the same way: an id's inbox, and what goes to everybody. */
 struct topic_name {
@@ -16,9 +16,10 @@ struct topic_name subscribe_topic_name(bool inbox, const char *name, size_t len)
 struct topic_name subscribe_everybody_name(void);					/* the name of what goes to every connection */
 /*
  * These change the session's subscriptions at once, and its state in *st, which the caller commits. subscribe_add() returns NULL, or why not. It
- * subscribes for st->transport, which may be what the session is about to become.
+ * subscribes for st->transport, which may be what the session is about to become. `replay` says where it begins; NULL: at the tail.
  */
-const char *subscribe_add(struct service *service, session_id sid, struct session_state_shm *st, const struct topic_name *name);
+const char *subscribe_add(struct service *service, session_id sid, struct session_state_shm *st, const struct topic_name *name,
+			  struct replay *replay);
 void subscribe_remove(struct service *service, session_id sid, struct session_state_shm *st, const struct topic_name *name);
 /* Subscribes the session to what goes to everybody, if `broadcast` is on, and commits that. */
 void subscribe_join_everybody(struct service *service, session_id sid);

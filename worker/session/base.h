@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/position.h"
 #include "shm/hub.h"
 #include "shm/buffer_pool.h"
 #include "shm/settings.h"
@@ -20,10 +21,18 @@
  */
 typedef int session_id;
 
+/* A message of history in one piece. */
+struct record_copy {
+	uint64_t seq;			/* 0: there is none */
+	char *text;
+	size_t room;
+};
+
 struct base {
 	const struct settings *settings;
 	unsigned number;		/* the slot's number */
 	struct hub hub;
+	struct position_epoch epoch;	/* the hub's: what ids begin with */
 	struct hub_slot_shm *self;	/* the slot's part of the hub */
 	struct slot slot;
 	struct buffer_pool pool;
@@ -34,6 +43,7 @@ struct base {
 	uint32_t over_count;
 	uint32_t now;			/* CLOCK_MONOTONIC in seconds, as of the last base_beat() */
 	uint64_t now_ms;		/* the same in milliseconds */
+	struct record_copy *copy;	/* of the message of history that is being made into a frame */
 	char *scratch;			/* memory for one frame or one answer */
 	size_t scratch_room;
 
@@ -42,6 +52,7 @@ struct base {
 	/* Disconnects other sessions until `bytes` more may be had by session `sid` (-1: to none in particular). False: that is not possible. */
 	bool (*make_room)(void *above, session_id sid, size_t bytes);
 	void (*no_memory)(void *above, session_id sid);			/* ends a session for which there is no memory */
+	void (*go_on)(void *above, session_id sid);			/* has the session's input dealt with again, which waits for a message (service/poll.h) */
 	/* Called before a session's state changes from one to the other, if it is in the middle of a frame in at least one of them. */
 	void (*cut_moved)(void *above, session_id sid, const struct session_state_shm *from, const struct session_state_shm *to);
 };

@@ -21,6 +21,7 @@ struct cursor {
 	uint64_t batch_from;		/* position at which the batch's first message begins */
 	bool stop;			/* parse no more for now */
 	bool stalled;			/* with `stop`: try again soon */
+	bool waits;			/* with `stop`: try again when somebody says so; the unit is not taken */
 	unsigned actions;		/* units that are no publishes (ACTIONS_A_TURN) */
 	unsigned units;			/* units dealt with and not counted yet by the flood check */
 };

@@ -1,0 +1,38 @@
+/*
+ * What the setting `history` says: which topics are kept, and how much of each.
+ *
+ *   history = news.*: 100 messages, 1h, 1M; @*: 10 messages; *: 1 message
+ *
+ * Rules are divided by `;`. A rule is PATTERN: LIMIT, LIMIT... The pattern is a topic, or how topics begin with a `*` behind it. `@bob` is what a
+ * user is sent, `@*` what all users are; a pattern without @ stands for topics alone. The first rule whose pattern fits counts. Limits are a number of
+ * messages (`100 messages`), of bytes (K, M, G, k), an age (s, m, h, d); what a rule does not limit is not limited. `0 messages`: nothing is kept.
+ */
+#ifndef SHM_HISTORY_RULES_H
+#define SHM_HISTORY_RULES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shm/settings.h"
+
+#define HISTORY_RULES_MAX 64
+
+struct history_rule {
+	uint16_t pattern, len;		/* where it begins in `text`, without @ and *, and its length */
+	uint8_t prefix, user;		/* 1: it ended in *; it began with @ */
+	uint64_t messages, bytes, age;	/* UINT64_MAX: no limit; the age is in microseconds */
+};
+
+struct history_rules {
+	unsigned count;			/* 0: nothing is kept */
+	struct history_rule rule[HISTORY_RULES_MAX];
+	char text[SETTINGS_LIST_MAX];
+};
+
+/* Reads the setting. 0, or -1 and what is wrong with it in error[size]; *rules then has none. */
+int history_rules_parse(struct history_rules *rules, const char *text, char *error, size_t size);
+
+/* The rule for a name in the index (users: as they are there, behind NAME_INBOX). NULL: nothing of it is kept. `rules` may be NULL. */
+const struct history_rule *history_rules_find(const struct history_rules *rules, const char *name, size_t len);
+
+#endif

@@ -1,0 +1,57 @@
+"""Positions, for the tests: a message's id, and where a stream starts. Tests count with the number behind the dash, so to them a position is that
+number; its text is beside it."""
+import json
+import re
+
+
+class Position(int):
+    """The sequence of `ihegr977-7`, with its `text` and `epoch` (milliseconds since 1970)."""
+
+    def __new__(cls, text):
+        found = re.fullmatch(r"([1-9a-z][0-9a-z]{0,12})-(0|[1-9]\d{0,19})", text) if isinstance(text, str) else None
+        if not found:
+            raise AssertionError("no position: %r" % (text,))
+        self = super().__new__(cls, found.group(2))
+        self.text, self.epoch = text, int(found.group(1), 36)
+        return self
+
+
+def settled(value):
+    """What is in a message, an answer, or a list of them, with positions in it as such."""
+    if isinstance(value, list):
+        for one in value:
+            settled(one)
+        return value
+    if isinstance(value, dict):
+        for name in ("id", "position"):
+            if value.get(name) is not None:
+                value[name] = Position(value[name])
+    return value
+
+
+def loads(text):
+    return settled(json.loads(text))
+
+
+def start_of(value):
+    """Where a stream starts, by its first words; None: these are others."""
+    if not isinstance(value, dict) or value.get("ok") is not True or list(value)[:2] != ["ok", "position"]:
+        return None
+    return value["position"]
+
+
+def without_position(answer):
+    """An answer that must have one, without it."""
+    del answer["position"]
+    return answer
+
+
+class Tracks:
+    """A client that keeps the positions of answers, and gives the answers without: `position` is the last one."""
+
+    position = None
+
+    def keep_position(self, value):
+        if isinstance(value, dict) and "ok" in value and "position" in value:
+            self.position = value.pop("position")
+        return value

@@ -1,0 +1,173 @@
+/*
+ * GET /history/TOPIC?limit=&since=&before=: what is kept of a topic.
+ * GET /poll/TOPIC?since=&limit=&wait=: what came behind a position, as soon as there is something.
+ */
+#include <string.h>
+
+#include "proto/sink.h"
+#include "worker/protocol/http_routes.h"
+#include "worker/service/history_query.h"
+#include "worker/service/poll.h"
+
+#define ANSWER_BYTES (256 * 1024)	/* of messages, about */
+#define ANSWER_REST 256			/* what stands around them, at most */
+
+/* A position in the query. False: answered with an error. */
+static bool read_position(const struct exchange *x, enum member name, struct resume *resume)
+{
+	char value[PARAMETER_MAX];
+	int len = parameter_read(x, name, value);
+
+	if (len == PARAMETER_BAD)
+		return false;
+	if (len == PARAMETER_NONE)
+		return true;
+	if (resume_since(resume, value, (size_t)len) == NULL)
+		return true;
+	exchange_error(x, 400, NULL, name == MEMBER_SINCE ? "since is no position: it is the id of a message, or the position of an answer"
+							  : "before is no position: it is the id of a message, or the position of an answer");
+	return false;
+}
+
+/* A whole number in the query, from `least` to `most`. False: answered with an error. */
+static bool read_number(const struct exchange *x, enum member name, unsigned least, unsigned most, const char *error, unsigned *number)
+{
+	char value[PARAMETER_MAX];
+	int len = parameter_read(x, name, value);
+	uint64_t n = 0;
+
+	if (len == PARAMETER_BAD)
+		return false;
+	if (len == PARAMETER_NONE)
+		return true;
+	for (int i = 0; i < len; i++)
+		n = value[i] >= '0' && value[i] <= '9' && n <= most ? 10 * n + (unsigned)(value[i] - '0') : (uint64_t)most + 1;
+	if (len > 0 && n >= least && n <= most) {
+		*number = (unsigned)n;
+		return true;
+	}
+	exchange_error(x, 400, NULL, error);
+	return false;
+}
+
+static bool read_limit(const struct exchange *x, unsigned *limit)
+{
+	*limit = HISTORY_LIMIT;
+	return read_number(x, MEMBER_LIMIT, 1, HISTORY_LIMIT_MAX, "limit is a number of messages, 1 to 1000", limit);
+}
+
+/* Reads the request's one topic. False: answered with an error. */
+static bool read_topic(const struct exchange *x, struct http_text path, struct topic_name *topic)
+{
+	struct names names = { .path = path, .query = x->req->query, .key = "topic" };
+	struct topic_name second;
+	const char *error = NULL;
+	int r;
+
+	if (names_twice(x, &names))
+		return false;
+	r = names_next(&names, topic, &error);
+	if (r > 0 && (r = names_next(&names, &second, &error)) > 0)
+		error = "one topic: a comma in it is written %2C";
+	else if (r == 0 && topic->len == 0)
+		error = "no topic: GET /history/TOPIC or /history?topic=TOPIC";
+	if (error)
+		exchange_error(x, 400, NULL, error);
+	return !error;
+}
+
+/* {"position":...,"more":...,"messages":[ and, behind the messages, ]} */
+static size_t put_head(const struct exchange *x, const struct history_query *query, const struct history_result *result, char *dst)
+{
+	struct position_start start = {
+		.epoch = &x->protocols->base->epoch,
+		.seq = result->position,
+		.resumed = query->since.kind != RESUME_NOT,
+		.recovered = result->replay.recovered,
+		.missing = result->replay.missing,
+	};
+	struct sink s = { .dst = dst, .room = ANSWER_REST };
+
+	sink_byte(&s, '{');
+	position_put_members(&s, &start);
+	sink_text(&s, result->more ? ",\"more\":true,\"messages\":[" : ",\"more\":false,\"messages\":[");
+	return s.len;
+}
+
+/* An answer's body: in the upper half of the scratch, as the answer is made in the lower one. */
+struct body {
+	char *at;
+	size_t len;
+};
+
+static struct body make_body(const struct exchange *x, const struct history_query *query, struct history_result *result)
+{
+	size_t room = x->protocols->base->scratch_room / 2, len, head;
+	char *at = x->protocols->base->scratch + room, begin[ANSWER_REST];
+
+	len = history_query(x->protocols->service, query, at + ANSWER_REST, room - 2 * ANSWER_REST, room / 2 < ANSWER_BYTES ? room / 2 : ANSWER_BYTES,
+			    result);
+	head = put_head(x, query, result, begin);
+	at += ANSWER_REST - head;
+	memcpy(at, begin, head);
+	memcpy(at + head + len, "]}\n", 3);
+	return (struct body){ .at = at, .len = head + len + 3 };
+}
+
+static void answer(const struct exchange *x, struct body body)
+{
+	struct http_answer answer = exchange_answer(x, 200, HTTP_JSON);
+	struct outcome o = outcome_nothing(x->protocols->service, x->c);
+
+	answer.fields = "Cache-Control: no-store\r\n";
+	exchange_reply(x, &o, &answer, body.at, body.len);
+}
+
+void get_history(const struct exchange *x, struct http_text path)
+{
+	struct history_query query = { 0 };
+	struct history_result result;
+
+	if (read_topic(x, path, &query.name) && read_limit(x, &query.limit) && read_position(x, MEMBER_SINCE, &query.since) &&
+	    read_position(x, MEMBER_BEFORE, &query.before))
+		answer(x, make_body(x, &query, &result));
+}
+
+/* Where a poll goes on that says no `since`: at what comes next. */
+static void since_now(const struct exchange *x, struct resume *since)
+{
+	*since = (struct resume){ .kind = RESUME_SINCE };
+	since->since.epoch = x->protocols->base->hub.shm->epoch / 1000;
+	since->since.seq = poll_from(x->protocols->service, x->c->sid) - 1;
+}
+
+void get_poll(const struct exchange *x, struct http_text path)
+{
+	struct service *service = x->protocols->service;
+	bool waited = poll_waits(x->protocols->base, x->c->sid), now;
+	struct history_query query = { 0 };
+	struct history_result result;
+	unsigned wait = POLL_WAIT;
+	const char *error;
+	struct body body;
+
+	if (!read_topic(x, path, &query.name) || !read_limit(x, &query.limit) || !read_position(x, MEMBER_SINCE, &query.since) ||
+	    !read_number(x, MEMBER_WAIT, 0, POLL_WAIT_MAX, "wait is a number of seconds, 0 to 300", &wait))
+		return;
+	now = query.since.kind == RESUME_NOT;
+	/* First it subscribes, so nothing gets lost between looking and waiting. */
+	error = waited ? NULL : poll_begin(service, x->c->sid, &query.name, wait);
+	if (error) {
+		exchange_error(x, 503, NULL, error);
+		return;
+	}
+	if (now)
+		since_now(x, &query.since);
+	body = make_body(x, &query, &result);
+	if (result.count == 0 && result.replay.recovered && !poll_is_over(x->protocols->base, x->c->sid)) {
+		poll_wait(x->c);
+		return;
+	}
+	poll_end(service, x->c->sid);
+	answer(x, body);
+}

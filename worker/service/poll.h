@@ -1,0 +1,39 @@
+/*
+ * Long polling: a request that waits until its topic has a message.
+ *
+ * A session that waits is one of HTTP with a subscription; its request stays in its input, not taken. A message on the topic has the request dealt with
+ * again (base.go_on), and so does the end of its time; then it finds messages or not, is answered, and the subscription goes. If the worker dies
+ * meanwhile, its successor takes an HTTP session's subscriptions away, and is given the request again, which then waits anew.
+ */
+#ifndef WORKER_SERVICE_POLL_H
+#define WORKER_SERVICE_POLL_H
+
+#include "worker/service/subscribe.h"
+#include "worker/session/cursor.h"
+
+#define POLL_WAIT 30			/* seconds, where nothing is said */
+#define POLL_WAIT_MAX 300
+
+static inline bool poll_waits(const struct base *base, session_id sid)
+{
+	const struct session_shm *s = session(base, sid);
+
+	return s->state.transport == TRANSPORT_HTTP && s->count > 0;
+}
+
+/* Whether it has waited for as long as it is to. */
+static inline bool poll_is_over(const struct base *base, session_id sid)
+{
+	return (int32_t)(base->now - session(base, sid)->until) >= 0;
+}
+
+/* Begins to wait for the topic's messages, `wait` seconds at most. NULL, or why not. */
+const char *poll_begin(struct service *service, session_id sid, const struct topic_name *topic, uint32_t wait);
+/* The sequence from which on it waits for messages. */
+uint64_t poll_from(const struct service *service, session_id sid);
+/* Nothing has come yet: the request is dealt with again when something has. */
+void poll_wait(struct cursor *c);
+/* It is to be answered: ends the subscription. */
+void poll_end(struct service *service, session_id sid);
+
+#endif

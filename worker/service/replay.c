@@ -1,0 +1,164 @@
+/*
+ * Subscribing with a past. See replay.h.
+ */
+#include "worker/service/replay.h"
+
+#include "shm/crash.h"
+#include "worker/delivery/landed.h"
+#include "worker/delivery/stream.h"
+
+void joined_fill(const struct hub *hub, struct joined *joined)
+{
+	const struct topic_shm *topic = index_topic(&hub->index, joined->topic);
+
+	joined->generation = topic->generation;
+	joined->next = topic->published + 1;
+	joined->last = atomic_load_explicit(&topic->last, memory_order_relaxed);
+	joined->since = topic->since;
+	joined->ruled = history_rules_find(hub->history.rules, topic->name, topic->name_len) != NULL;
+}
+
+/* What it has of the past, its topics had before `pos`: they don't get it again when `pos` moves back. */
+static void mark_from(struct service *service, session_id sid)
+{
+	const struct session_shm *s = session(service->base, sid);
+	uint64_t pos = s->state.pos;
+
+	for (uint32_t i = atomic_load_explicit(&s->subscriptions, memory_order_relaxed); i;
+	     i = atomic_load_explicit(&service->base->slot.subscriptions[i].next, memory_order_relaxed))
+		if (service->base->slot.subscriptions[i].from < pos)
+			service->base->slot.subscriptions[i].from = pos;
+}
+
+bool replay_begin(struct service *service, struct cursor *c, const struct resume *resume, struct replay *replay)
+{
+	const struct session_shm *s = session(service->base, c->sid);
+	struct slot_shm *slot = service->base->slot.shm;
+
+	*replay = (struct replay){ .resume = resume, .begin = UINT64_MAX, .recovered = true };
+	if (resume->kind == RESUME_NOT)
+		return true;
+	if (s->state.flags & SESSION_CUT) {
+		session_mark(service->base, c->sid, MARK_OUTPUT_BLOCKED);
+		c->stop = c->waits = true;
+		return false;
+	}
+	if (s->count > 0) {
+		if (!(s->state.flags & SESSION_BEHIND))
+			landed_defer(service->streams, c->sid);
+		mark_from(service, c->sid);
+	}
+	slot->opening_parsed = s->state.parsed;
+	/* release: whoever finds the note finds all of it */
+	atomic_store_explicit(&slot->opening, OPENING(c->sid, atomic_load_explicit(&s->subscriptions, memory_order_relaxed)), memory_order_release);
+	CRASH_POINT("replay-begun");
+	return true;
+}
+
+/* The topic's oldest record in [from, tail). */
+static bool find(struct service *service, const struct joined *j, uint64_t from, struct ring_record *rec)
+{
+	return stream_seek(service->base, j->topic, j->generation, from, j->tail, 0, rec) == 0;
+}
+
+/* Whether the topic has had no record behind `seq` but before `rec`; NULL: before the tail. */
+static bool is_next(struct service *service, const struct joined *j, uint64_t seq, const struct ring_record *rec)
+{
+	if (seq + 1 < j->since)
+		return false;		/* nobody counted then what was published */
+	if (!rec)
+		return j->last <= seq;
+	if (!rec->place.page)
+		return rec->prev <= seq;
+	return history_from(&service->base->hub.history, service->base->number + 1, j->topic, j->generation) <= seq + 1;
+}
+
+bool replay_since(struct service *service, struct replay *replay, const struct joined *j, struct ring_record *rec)
+{
+	const struct position *since = &replay->resume->since;
+	bool ours = since->epoch == service->base->hub.shm->epoch / 1000, to_come = ours && since->seq >= j->tail;
+	uint64_t seq = ours ? since->seq : 0;	/* of another epoch: all of this one came later */
+	bool found = !to_come && find(service, j, seq + 1, rec);
+
+	if (ours && !to_come && is_next(service, j, seq, found ? rec : NULL))
+		return found;
+	replay->recovered = false;
+	if (ours && seq + 1 >= j->since)
+		replay->missing += !to_come;
+	else
+		replay->missing += (found ? rec->number : j->next) - 1;
+	return found;
+}
+
+/* Back along the ring's links. */
+static bool last_of_ring(const struct hub *hub, const struct joined *j, uint64_t number, struct ring_record *rec)
+{
+	struct ring_record at;
+	bool found = false;
+
+	for (uint64_t seq = j->last; seq && ring_read(&hub->ring, seq, &at) == 0 && at.topic == j->topic && at.generation == j->generation; seq = at.prev) {
+		*rec = at;
+		found = true;
+		if (at.number <= number || at.prev >= seq)
+			break;
+	}
+	return found;
+}
+
+/* (A topic that history keeps has there what it is to have; the ring may have some more, which is older than it should be.) */
+bool replay_last(struct service *service, const struct joined *j, uint64_t number, struct ring_record *rec)
+{
+	const struct hub *hub = &service->base->hub;
+	bool found = j->ruled ? history_seek_number(&hub->history, service->base->number + 1, j->topic, j->generation, number, rec) == 0
+			      : last_of_ring(hub, j, number, rec);
+
+	return found && rec->seq < j->tail;
+}
+
+void replay_start(struct service *service, struct replay *replay, const struct joined *j, uint64_t *from, uint32_t *number)
+{
+	struct hub *hub = &service->base->hub;
+	struct ring_record rec;
+	bool found = false;
+
+	if (replay->resume->kind != RESUME_NOT)
+		hub_pin(hub, service->base->number);
+	if (replay->resume->kind == RESUME_SINCE)
+		found = replay_since(service, replay, j, &rec);
+	else if (replay->resume->kind == RESUME_LAST)
+		found = replay_last(service, j, j->next > replay->resume->last ? j->next - replay->resume->last : 1, &rec);
+	if (replay->resume->kind != RESUME_NOT)
+		hub_unpin(hub, service->base->number);
+	*from = found ? rec.seq : j->tail;
+	*number = (uint32_t)(found ? rec.number : j->next);
+	if (*from < replay->begin)
+		replay->begin = *from;
+}
+
+void replay_end(const struct replay *replay, struct session_state_shm *st)
+{
+	if (replay->resume->kind == RESUME_NOT || replay->begin == UINT64_MAX)
+		return;
+	if (replay->begin < st->pos)
+		st->pos = replay->begin;
+	st->flags |= SESSION_BEHIND;
+}
+
+void replay_done(struct service *service, session_id sid)
+{
+	struct slot_shm *slot = service->base->slot.shm;
+
+	CRASH_POINT("replay-committed");
+	/* release: behind the commit */
+	if (atomic_load_explicit(&slot->opening, memory_order_relaxed) >> 32 == (uint32_t)sid + 1)
+		atomic_store_explicit(&slot->opening, 0, memory_order_release);
+}
+
+void replay_undo(const struct slot *slot, session_id sid)
+{
+	uint64_t opening = atomic_load_explicit(&slot->shm->opening, memory_order_acquire);
+	struct session_shm *s = slot_session(slot, sid);
+
+	if (opening >> 32 == (uint32_t)sid + 1 && s->state.parsed == slot->shm->opening_parsed)
+		atomic_store_explicit(&s->subscriptions, (uint32_t)opening, memory_order_release);
+}
