@@ -440,6 +440,7 @@ class Deaths(CrashTest, HistoryTest):
 
     def around(self, point, passing=1):
         self.serve_crash_build("history=*: 3000 messages", *SMALL, "send_buffer=16K", workers=1)
+        self.addCleanup(self.janus.forgive_deaths)
         ids = self.publish("old", *range(40))
         client = self.websocket().subscribe("live", "more")
         self.publish("more", 7)
@@ -457,7 +458,6 @@ class Deaths(CrashTest, HistoryTest):
         self.assertEqual([m["data"] for m in got if m["topic"] == "old"], list(range(10, 40)))
         self.assertEqual([m["data"] for m in got if m["topic"] != "old"], [1, 2])
         self.assertTrue(self.disarm(point), "nobody came by")
-        self.janus.forgive_deaths()
         http.ask("POST", "/pub/old", b"40", [("Content-Type", "application/json")])
         self.assertEqual(client.message()["data"], 40)
         self.assertEqual(self.kept("old"), list(range(41)))
@@ -476,6 +476,7 @@ class Deaths(CrashTest, HistoryTest):
         for point in ("catchup-sent", "catchup-cut", "partial-filled", "partial-linked"):
             with self.subTest(point=point):
                 self.serve_crash_build("history=*: 3000 messages", "history_bytes=4M", *SMALL, "send_buffer=4K", workers=1)
+                self.addCleanup(self.janus.forgive_deaths)
                 http = self.http()
                 for n in range(200):
                     http.ask("POST", "/pub/old", json.dumps({"n": n, "fill": "x" * 20000 if n % 2 else "y"}).encode(), [("Content-Type", "application/json")])
@@ -486,7 +487,6 @@ class Deaths(CrashTest, HistoryTest):
                 # What it is in the middle of goes from history meanwhile.
                 for n in range(200, 500):
                     http.ask("POST", "/pub/old", json.dumps({"n": n, "fill": "z" * 20000}).encode(), [("Content-Type", "application/json")])
-                self.janus.forgive_deaths()
                 numbers = []
                 client.expect({"ok": True})
                 while not numbers or numbers[-1] < 499:
