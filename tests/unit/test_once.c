@@ -386,6 +386,69 @@ static void a_death_before_the_tail(void **state)
 	check(f);
 }
 
+/* What nobody subscribes has a record nevertheless, if history keeps it: the key's answer says which. */
+static void what_history_keeps(void **state)
+{
+	struct fixture *f = *state;
+	struct settings settings;
+
+	settings_defaults(&settings);
+	strcpy(settings.history, "h: 10 messages");
+	hub_keep(&f->hub, &settings);
+	assert_int_equal(publish_with(f, "k", "m", "xhh"), 0);
+	publish_done(&f->hub, SLOT);
+	join(f, 1, "h", 9);
+	for (unsigned i = 0; i < 3; i++)
+		items[i].seq = items[i].subscribers = 77;
+	assert_int_equal(publish_with(f, "k", "m", "xhh"), 1);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(items[i].seq, i);
+		assert_int_equal(items[i].subscribers, 0);
+	}
+	assert_int_equal(ring_tail(&f->hub.ring), 3);
+	assert_int_equal(f->hub.history.topics[find(f, "h")].messages, 2);
+	check(f);
+}
+
+/* The tail has moved, history has not followed, and the key is not linked. */
+static void a_death_before_history(void **state)
+{
+	struct fixture *f = *state;
+	struct settings settings;
+	struct ring_batch batch;
+	struct once_id id;
+	uint64_t number;
+	unsigned evicted;
+	uint32_t topic;
+
+	settings_defaults(&settings);
+	strcpy(settings.history, "h: 10 messages");
+	hub_keep(&f->hub, &settings);
+	id = put(f, "k", "m", "h");
+	lock_acquire(&f->hub.shm->lock, SLOT + 1);
+	topic = index_keep(&f->hub.index, items[0].hash, "h", 1, 1);
+	ring_begin(&f->hub.ring, &batch);
+	memcpy(ring_add(&f->hub.ring, &batch, topic, 1, 0, 0), "m", 1);
+	number = once_write(&f->hub.once, &id, once_now(), 1, 1, &evicted);
+	once_put_answer(&f->hub.once, number, 0, 1, 0);
+	slot_of(f, SLOT)->intent = (struct intent_shm){
+		.state = INTENT_WRITTEN, .fd = FD, .first = 1, .written = 1, .answered = 1, .parsed = 1000, .keyed = once_behind(&f->hub.once, number),
+	};
+	once_stage(&f->hub.once, number, 2);
+	ring_commit(&f->hub.ring, &batch);
+	hub_repair(&f->hub, SLOT);
+	check(f);
+	assert_int_equal(slot_of(f, SLOT)->intent.state, INTENT_DONE);
+	assert_int_equal(f->hub.history.topics[topic].messages, 1);
+	assert_int_equal(publish_with(f, "k", "m", "h"), 0);
+	assert_int_equal(items[0].seq, 1);
+	publish_done(&f->hub, SLOT);
+	assert_int_equal(publish_with(f, "k", "m", "h"), 1);
+	assert_int_equal(items[0].seq, 1);
+	assert_int_equal(items[0].subscribers, 0);
+	assert_int_equal(ring_tail(&f->hub.ring), 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -399,6 +462,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_request_of_several, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_death_while_publishing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_death_before_the_tail, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_history_keeps, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_death_before_history, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
