@@ -44,7 +44,7 @@ M("hub-repair-without-history", "shm/hub.c", "\t\thistory_repair(&hub->history);
 M("hub-repair-does-not-follow", "shm/hub.c", "\t\thub_follow(hub);\n\t\thub_count_history", "\t\thub_count_history", "test_history")
 M("cleared-slot-keeps-its-pin", "shm/hub.c", "\tatomic_store(&s->pinned, 0);\n", "", "test_history")
 M("predecessors-pin-is-lost", "shm/hub.c", "if (--hub->pins == 0 && hub->pin_is_ours)", "if (--hub->pins == 0)", "test_history")
-M("publish-does-not-follow", "shm/publish.c", "\t\thub_follow(hub);\n", "", "test_publish")
+M("publish-does-not-follow", "shm/publish.c", "\thub_follow(hub);\n", "", "test_publish")
 M("unheard-is-not-kept", "shm/publish.c", "if (last->topic == TOPIC_NONE && history_rules_find(", "if (0 && history_rules_find(", "test_publish")
 M("kept-topic-is-left", "shm/index.c", "if (interest_of(t) == bit && !t->kept)", "if (interest_of(t) == bit)", "test_index")
 M("freed-entry-stays-kept", "shm/index.c", "\t\t\tt->kept = 0;\n\t\t\tt->next = shm->free;", "\t\t\tt->next = shm->free;", "test_index")
