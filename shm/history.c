@@ -529,6 +529,8 @@ static void take_over(struct history *h, const struct ring_desc_shm *d, uint64_t
 	if (!rule) {
 		if (s->from)
 			drop(h, d->topic);	/* with its next message there would be a gap */
+		if (t->kept == TOPIC_KEPT)
+			index_release(h->ring->index, d->topic);
 		return;
 	}
 	if (there && seq < (s->messages ? s->newest_seq + 1 : s->from))
@@ -606,8 +608,9 @@ void history_sweep(struct history *h, uint64_t now, unsigned steps)
 {
 	uint32_t high = h->ring->index->shm->high, in_order_already = 0;
 
-	if (history_idle(h))
-		return;
+	if (history_idle(h) && h->looked_through >= high)
+		return;		/* (A topic may be kept for a message that its publisher did not live to publish.) */
+	h->looked_through = history_idle(h) ? h->looked_through + steps : 0;
 	for (unsigned n = 0; n < steps && in_order_already < high; n++) {
 		unsigned given;
 

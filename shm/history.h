@@ -112,6 +112,16 @@ struct history_counts {
 	uint64_t missed;		/* messages not kept, as no page could be had or they are too large */
 };
 
+/*
+ * A reader's note of where it found a message, so that who reads on there need not walk the chain from its beginning. As pages go only from a chain's
+ * beginning, and their messages are in order, the page is in the chain as long as the chain's first message is not newer.
+ */
+struct history_note {
+	uint32_t topic, generation, page;
+	uint64_t seq, number;			/* of the first record that begins in the page */
+};
+#define HISTORY_NOTES 256
+
 struct history {
 	struct history_shm *shm;
 	struct history_topic_shm *topics;
@@ -120,6 +130,8 @@ struct history {
 	struct lock_shm *lock;			/* the hub lock */
 	const struct history_rules *rules;	/* NULL: this process keeps nothing */
 	struct history_counts counts;
+	uint32_t looked_through;		/* entries that the sweep has looked at since there is nothing to do */
+	struct history_note *notes;		/* NULL, or the reader's own HISTORY_NOTES, zeroed at first */
 };
 
 static inline struct history_page_shm *history_page(const struct history *h, uint32_t page)

@@ -43,11 +43,30 @@ void history_at(const struct history *h, uint32_t topic, uint32_t generation, st
 	read_head(h, rec);
 }
 
+static struct history_note *note_of(const struct history *h, const struct ring_record *rec)
+{
+	return h->notes ? &h->notes[rec->topic * 0x9e3779b1u >> 24] : NULL;
+}
+_Static_assert(HISTORY_NOTES == 1 << (32 - 24), "the upper bits say where");
+
+/* Whether the note leads to a page of the chain that is not behind what is sought. */
+static bool is_good(const struct history *h, const struct history_topic_shm *s, const struct history_note *note, const struct ring_record *rec,
+		    bool by_number, uint64_t key)
+{
+	return note->page && note->topic == rec->topic && note->generation == rec->generation && (by_number ? note->number : note->seq) <= key &&
+	       history_page(h, s->first)->seq <= note->seq;
+}
+
 /* The first message by which `key` is reached: its sequence, or its number. */
 static int seek(const struct history *h, const struct history_topic_shm *s, bool by_number, uint64_t key, struct ring_record *rec)
 {
-	uint32_t page = s->first, best = s->first;
+	struct history_note *note = note_of(h, rec);
+	uint32_t page, best;
 
+	if ((by_number ? key > history_page(h, s->first)->number + s->messages - 1 : key > s->newest_seq))
+		return -1;
+	best = note && is_good(h, s, note, rec, by_number, key) ? note->page : s->first;
+	page = best;
 	for (uint32_t n = 1; n < s->pages && page != s->last; n++) {
 		page = history_page(h, page)->next;
 		if (history_begins(h, page, s->last, s->end) == 0)
@@ -56,6 +75,8 @@ static int seek(const struct history *h, const struct history_topic_shm *s, bool
 			break;
 		best = page;
 	}
+	if (note)
+		*note = (struct history_note){ rec->topic, rec->generation, best, history_page(h, best)->seq, history_page(h, best)->number };
 	rec->place = (struct history_place){ best, history_page(h, best)->begins, s->last, s->end };
 	read_head(h, rec);
 	while ((by_number ? rec->number : rec->seq) < key)

@@ -130,10 +130,25 @@ void hub_keep(struct hub *hub, const struct settings *settings)
 
 void hub_keep_from_now(struct hub *hub, unsigned slot, const struct settings *settings)
 {
-	uint64_t hash = index_hash(settings->history, strlen(settings->history));
+	uint64_t hash = index_hash(settings->history, strlen(settings->history)), was = atomic_load(&hub->shm->slot[slot].rules);
 
-	if (atomic_exchange(&hub->shm->slot[slot].rules, hash) != hash)
-		index_forget(&hub->index, ring_tail(&hub->ring));
+	hub->rules_hash = hash;
+	if (was == hash)
+		return;
+	/* (What nobody heard at this very tail has no sequence.) */
+	if (was != 0)
+		index_forget(&hub->index, ring_tail(&hub->ring) + 1);
+	atomic_store(&hub->shm->slot[slot].rules, hash);
+}
+
+/* Whether all workers keep the same topics, while a reload goes round, or has not come to all. */
+static bool rules_agree(const struct hub *hub)
+{
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		if (atomic_load_explicit(&hub->shm->slot[i].state, memory_order_relaxed) != SLOT_UNUSED &&
+		    atomic_load_explicit(&hub->shm->slot[i].rules, memory_order_relaxed) != hub->rules_hash)
+			return false;
+	return true;
 }
 
 uint64_t hub_counted_since(const struct hub *hub, const char *name, size_t len)
@@ -141,7 +156,7 @@ uint64_t hub_counted_since(const struct hub *hub, const char *name, size_t len)
 	uint64_t tail = ring_tail(&hub->ring);
 
 	if (history_rules_find(hub->history.rules, name, len))
-		return atomic_load_explicit(&hub->index.shm->forgotten, memory_order_relaxed);
+		return rules_agree(hub) ? atomic_load_explicit(&hub->index.shm->forgotten, memory_order_relaxed) : tail + 1;
 	/* A message that was dropped at this very tail may have been to this topic, and may have come after whatever has the sequence before it. */
 	return tail + (hub->index.shm->unheard == tail);
 }

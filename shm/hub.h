@@ -21,6 +21,7 @@ struct hub {
 	struct ring ring;		/* ring.index points to `index`: a struct hub must not be moved once attached */
 	struct history history;
 	struct history_rules rules;	/* what history.rules points to, if hub_keep() was called */
+	uint64_t rules_hash;		/* of the setting that they were read from, in a worker */
 	unsigned pins;			/* hub_pin() without hub_unpin() yet */
 	bool pin_is_ours;		/* not a predecessor's */
 	struct once once;		/* keys of what was published */

@@ -233,7 +233,9 @@ static uint32_t find_or_make(struct index *ix, uint64_t interest, uint32_t kept,
 			ix->topics[topic].kept = kept;
 		return topic;
 	}
-	if (ix->shm->free == TOPIC_NONE && ix->shm->high == ix->shm->topics_max) {
+	/* A quarter is left to those that somebody subscribes. */
+	if ((ix->shm->free == TOPIC_NONE && ix->shm->high == ix->shm->topics_max) ||
+	    (interest == 0 && ix->shm->used >= ix->shm->topics_max - ix->shm->topics_max / 4)) {
 		errno = ENOSPC;
 		return TOPIC_NONE;
 	}

@@ -91,7 +91,7 @@ uint32_t index_join(struct index *ix, unsigned slot, uint64_t hash, const char *
 /* Clears the slot's bit; the topic is reclaimed when it was the last one and the topic is not kept. */
 void index_leave(struct index *ix, unsigned slot, uint32_t topic);
 
-/* Finds or makes the topic, as index_join() does, and has it kept, whether anybody is interested or not. */
+/* Finds or makes the topic, as index_join() does, and has it kept, whether anybody is interested or not. ENOSPC also if three quarters are in use. */
 uint32_t index_keep(struct index *ix, uint64_t hash, const char *name, size_t len, uint64_t since);
 
 /* The topic need not be kept any more: it is reclaimed when nobody is interested. */

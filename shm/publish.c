@@ -44,8 +44,10 @@ static uint32_t find(struct hub *hub, const struct publish_item *item, uint64_t 
 	last->topic = index_find(&hub->index, item->hash, item->topic, item->topic_len);
 	if (last->topic == TOPIC_NONE && history_rules_find(hub->history.rules, item->topic, item->topic_len)) {
 		last->topic = index_keep(&hub->index, item->hash, item->topic, item->topic_len, hub_counted_since(hub, item->topic, item->topic_len));
-		if (last->topic == TOPIC_NONE)
+		if (last->topic == TOPIC_NONE) {
 			index_forget(&hub->index, next + 1);	/* it should have been kept, and nobody knows of it */
+			hub->history.counts.missed++;
+		}
 	}
 	return last->topic;
 }

@@ -46,8 +46,8 @@ struct session_shm {
 	_Atomic uint32_t subscriptions;		/* the first, 0 none */
 	uint32_t count;				/* of them; derived, put right by a successor */
 	uint32_t last_in;			/* when something was last received, seconds of CLOCK_MONOTONIC */
-	uint32_t page_base;			/* TRANSPORT_PAGE: number of the topic's record ahead of the first one owed: it counts from there */
-	uint32_t until;				/* TRANSPORT_HTTP with a subscription, a poll: when it is answered in any case, seconds of CLOCK_MONOTONIC */
+	uint32_t page_base;			/* TRANSPORT_PAGE: number of the topic's record ahead of the first one owed: it counts from there. HTTP: see poll.h */
+	uint32_t until;				/* TRANSPORT_HTTP: when a poll is answered in any case, seconds of CLOCK_MONOTONIC (worker/service/poll.h) */
 	uint8_t token[16];
 	struct session_state_shm state;
 #ifdef JANUS_OTHER_LAYOUT

@@ -113,8 +113,8 @@ void output_flush(struct output *o, session_id sid)
 /* ---- along the ring ---- */
 
 /*
- * Gathers frames of the stream in the batch's arena: PIECE bytes at most, or one larger frame. 0; -1: the first record was overwritten meanwhile,
- * so the stream must be opened again.
+ * Gathers frames of the stream in the batch's arena: PIECE bytes at most, or one larger frame. 0; -1 with errno: ESTALE, the first record was overwritten
+ * meanwhile, so the stream must be opened again; ENOMEM, there is no memory to read it in.
  */
 static int gather(struct output *o, struct stream *s, struct piece *p)
 {
@@ -127,7 +127,9 @@ static int gather(struct output *o, struct stream *s, struct piece *p)
 	while ((t = stream_next(s)) != NULL) {
 		size_t size = frame_size(o->base, transport, base, &t->next);
 
-		if (p->len && (p->len + size > PIECE || p->messages == SENT_MAX)) {
+		/* (What would have to be kept before its first byte is not sent behind something else: begin_frame().) */
+		if (p->len && (p->len + size > PIECE || p->messages == SENT_MAX ||
+			       (!t->next.place.page && partial_must_keep(o->partial, t->next.seq)))) {
 			p->more = true;
 			p->pos = t->next.seq;
 			break;
@@ -135,8 +137,10 @@ static int gather(struct output *o, struct stream *s, struct piece *p)
 		if (!p->bytes)
 			p->bytes = batch_room(o->batch, size > PIECE ? size : PIECE);
 		if (!size || frame_write(o->base, transport, base, &t->next, p->bytes + p->len, size) < 0) {
-			if (!p->len)
+			if (!p->len) {
+				errno = t->next.place.page ? ENOMEM : ESTALE;
 				return -1;
+			}
 			p->more = true;
 			p->pos = t->next.seq;
 			break;
@@ -218,12 +222,13 @@ static int send_piece(struct output *o, struct stream *s, struct session_state_s
 		CRASH_POINT("catchup-cut");
 		if (landed_advance(o->streams, sid, (uint64_t)n, true) < 0) {
 			session_abort(o->base, sid, COUNTER_closed_uncertain);
+			landed_forget(o->base);
 			batch_landed(o->batch);
 			return -1;
 		}
 		*st = session(o->base, sid)->state;
 	}
-	landed_forget(o->streams->base);
+	landed_forget(o->base);
 	batch_landed(o->batch);
 	if (n < 0)
 		return error == EAGAIN ? 0 : -1;
@@ -281,6 +286,11 @@ static int send_on(struct output *o, session_id sid, struct session_state_shm *s
 {
 	int r = 1;
 
+	if (st->transport == TRANSPORT_HTTP) {	/* it may poll, and is sent no records; its `pos` is poll.h's */
+		st->flags &= ~(uint32_t)SESSION_BEHIND;
+		session_commit(o->base, sid, st);
+		return 1;
+	}
 	while (r > 0 && !(st->flags & (SESSION_CLOSE | SESSION_LINGER))) {
 		struct stream s;
 		struct piece p;
@@ -294,7 +304,7 @@ static int send_on(struct output *o, session_id sid, struct session_state_shm *s
 			r = send_first(o, sid, st);
 		} else if (r == 0) {
 			if (gather(o, &s, &p) < 0) {
-				r = 1;
+				r = errno == ESTALE;
 				continue;
 			}
 			if (p.len == 0) {

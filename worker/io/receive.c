@@ -109,6 +109,8 @@ enum received receive(struct base *base, session_id sid, size_t *received)
 	room = pool_room(&base->slot, ref) - head->len;
 	if (room > RECEIVE_MOST)
 		room = RECEIVE_MOST;
+	if (room == 0)
+		return RECEIVED_NOTHING;	/* what is there waits for something, and nothing of it is taken */
 	if (!session_buffer_grow(base, sid, ref, head->len + room))
 		return RECEIVED_NO_MEMORY;
 	if (session_has(base, sid, MARK_LOCAL))

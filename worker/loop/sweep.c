@@ -38,7 +38,7 @@ static bool http_is_late(struct worker *w, session_id sid)
 
 	if (st->transport != TRANSPORT_HTTP || st->flags || session_has(&w->base, sid, MARK_STALLED | MARK_OUTPUT_BLOCKED))
 		return false;
-	if (poll_waits(&w->base, sid)) {
+	if (session_polls(&w->base, sid)) {
 		if (poll_is_over(&w->base, sid))
 			input_stall(&w->protocols, sid);
 		return false;

@@ -362,6 +362,7 @@ static int base_init(struct worker *w)
 	hub_keep_from_now(&base->hub, base->number, base->settings);
 	base->hub.once.keep = (uint64_t)base->settings->once_time;
 	base->hub.ring.firsts = calloc(RING_FIRSTS, sizeof(*base->hub.ring.firsts));	/* NULL is allowed: searches are then slower */
+	base->hub.history.notes = calloc(HISTORY_NOTES, sizeof(*base->hub.history.notes));	/* the same */
 	base->self = &base->hub.shm->slot[base->number];
 	atomic_store_explicit(&base->self->accepting, !start->drain, memory_order_relaxed);
 	base_beat(base);

@@ -144,7 +144,7 @@ static void since_now(const struct exchange *x, struct resume *since)
 void get_poll(const struct exchange *x, struct http_text path)
 {
 	struct service *service = x->protocols->service;
-	bool waited = poll_waits(x->protocols->base, x->c->sid), now;
+	bool waited = session_polls(x->protocols->base, x->c->sid), now;
 	struct history_query query = { 0 };
 	struct history_result result;
 	unsigned wait = POLL_WAIT;

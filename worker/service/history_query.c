@@ -18,6 +18,7 @@ static struct joined look_up(struct service *service, const struct topic_name *n
 	lock_acquire(&hub->shm->lock, service->base->number + 1);
 	j.tail = ring_tail(&hub->ring);
 	j.topic = index_find(&hub->index, index_hash(name->bytes, name->len), name->bytes, name->len);
+	j.since = hub_counted_since(hub, name->bytes, name->len);
 	if (j.topic != TOPIC_NONE)
 		joined_fill(hub, &j);
 	lock_release(&hub->shm->lock, service->base->number + 1);
@@ -76,6 +77,23 @@ static size_t put(struct service *service, const struct ring_record *rec, bool c
 	return size ? comma + size - 1 : 0;	/* without the line feed */
 }
 
+/*
+ * If the ring has overwritten the record while it was read, history has it now, or it is gone: *rec becomes the topic's first one from there on. False:
+ * there is none.
+ */
+static bool look_again(struct service *service, const struct joined *j, uint64_t end, struct ring_record *rec, struct replay *replay)
+{
+	uint64_t seq = rec->seq;
+
+	if (rec->place.page || ring_holds(&service->base->hub.ring, seq))
+		return true;
+	if (stream_seek(service->base, j->topic, j->generation, seq, end, 0, rec) == 0 && rec->seq == seq)
+		return true;
+	replay->recovered = false;
+	replay->missing++;
+	return rec->seq > seq;
+}
+
 static size_t query_topic(struct service *service, const struct history_query *query, const struct joined *j, uint64_t end, char *dst, size_t room,
 			  size_t most, struct history_result *result)
 {
@@ -90,8 +108,13 @@ static size_t query_topic(struct service *service, const struct history_query *q
 			break;
 		}
 		size = put(service, &rec, result->count > 0, dst + len, room - len);
+		if (!size) {
+			if (!look_again(service, j, end, &rec, &result->replay))
+				break;
+			size = put(service, &rec, result->count > 0, dst + len, room - len);
+		}
 		if (!size)
-			continue;	/* (overwritten while it was read, and in no history) */
+			continue;	/* it is not to be made into frames */
 		len += size;
 		result->position = rec.seq;
 		result->count++;
@@ -108,7 +131,9 @@ size_t history_query(struct service *service, const struct history_query *query,
 	*result = (struct history_result){ .replay = { .resume = &query->since, .recovered = true } };
 	result->position = end > 0 ? end - 1 : 0;
 	if (j.topic == TOPIC_NONE) {
-		result->replay.recovered = false;
+		const struct position *since = &query->since.since;
+
+		result->replay.recovered = since->epoch == service->base->hub.shm->epoch / 1000 && since->seq < j.tail && since->seq + 1 >= j.since;
 		return 0;
 	}
 	hub_pin(&service->base->hub, service->base->number);

@@ -3,21 +3,30 @@
  */
 #include "worker/service/poll.h"
 
+#include "shm/crash.h"
 #include "worker/delivery/leave.h"
 
 const char *poll_begin(struct service *service, session_id sid, const struct topic_name *topic, uint32_t wait)
 {
-	struct session_state_shm st = session(service->base, sid)->state;
+	struct session_shm *s = session(service->base, sid);
+	struct session_state_shm st = s->state;
+	bool again = s->until != 0 && s->page_base == (uint32_t)st.parsed;
+	const char *error = subscribe_add(service, sid, &st, topic, NULL);
 
-	session(service->base, sid)->until = service->base->now + wait;
-	return subscribe_add(service, sid, &st, topic, NULL);
+	if (error || again)
+		return error;
+	s->until = 0;
+	st.pos = service->base->slot.subscriptions[atomic_load_explicit(&s->subscriptions, memory_order_relaxed)].from;
+	session_commit(service->base, sid, &st);
+	s->page_base = (uint32_t)st.parsed;
+	s->until = service->base->now + wait ? service->base->now + wait : 1;
+	CRASH_POINT("poll-begun");
+	return NULL;
 }
 
 uint64_t poll_from(const struct service *service, session_id sid)
 {
-	uint32_t i = atomic_load_explicit(&session(service->base, sid)->subscriptions, memory_order_relaxed);
-
-	return service->base->slot.subscriptions[i].from;
+	return session(service->base, sid)->state.pos;
 }
 
 void poll_wait(struct cursor *c)
@@ -27,6 +36,6 @@ void poll_wait(struct cursor *c)
 
 void poll_end(struct service *service, session_id sid)
 {
-	if (poll_waits(service->base, sid))
+	if (session_polls(service->base, sid))
 		leave_all(service->topics, service->multi_topic, sid, TRANSPORT_HTTP);
 }

@@ -1,9 +1,10 @@
 /*
  * Long polling: a request that waits until its topic has a message.
  *
- * A session that waits is one of HTTP with a subscription; its request stays in its input, not taken. A message on the topic has the request dealt with
- * again (base.go_on), and so does the end of its time; then it finds messages or not, is answered, and the subscription goes. If the worker dies
- * meanwhile, its successor takes an HTTP session's subscriptions away, and is given the request again, which then waits anew.
+ * A session that waits is one of HTTP with a subscription (session_polls()); its request stays in its input, not taken. A message on the topic has the
+ * request dealt with again (base.go_on), and so does the end of its time; then it finds messages or not, is answered, and the subscription goes. If the
+ * worker dies meanwhile, its successor takes an HTTP session's subscriptions away, and is given the request again. That goes on from where it began: the
+ * session's `pos` says from which sequence on it waits, `until` how long; both count for the request at `parsed`, whose low half is in `page_base`.
  */
 #ifndef WORKER_SERVICE_POLL_H
 #define WORKER_SERVICE_POLL_H
@@ -13,13 +14,6 @@
 
 #define POLL_WAIT 30			/* seconds, where nothing is said */
 #define POLL_WAIT_MAX 300
-
-static inline bool poll_waits(const struct base *base, session_id sid)
-{
-	const struct session_shm *s = session(base, sid);
-
-	return s->state.transport == TRANSPORT_HTTP && s->count > 0;
-}
 
 /* Whether it has waited for as long as it is to. */
 static inline bool poll_is_over(const struct base *base, session_id sid)

@@ -135,10 +135,24 @@ void replay_start(struct service *service, struct replay *replay, const struct j
 		replay->begin = *from;
 }
 
-void replay_had(struct replay *replay, const struct session_state_shm *st, const struct subscription_shm *sub)
+/* Whether the subscription was linked for this request already: a name may stand twice. */
+static bool is_new(struct service *service, session_id sid, uint32_t subscription)
 {
+	uint32_t i = atomic_load_explicit(&session(service->base, sid)->subscriptions, memory_order_relaxed);
+	uint32_t first = (uint32_t)atomic_load_explicit(&service->base->slot.shm->opening, memory_order_relaxed);
+
+	while (i && i != first && i != subscription)
+		i = atomic_load_explicit(&service->base->slot.subscriptions[i].next, memory_order_relaxed);
+	return i != first && i == subscription;
+}
+
+void replay_had(struct service *service, session_id sid, struct replay *replay, const struct session_state_shm *st, uint32_t subscription)
+{
+	const struct subscription_shm *sub = &service->base->slot.subscriptions[subscription];
 	uint64_t from = sub->from > st->pos ? sub->from : st->pos;
 
+	if (replay->resume->kind != RESUME_NOT && is_new(service, sid, subscription))
+		return;
 	replay->recovered = false;
 	if (from < replay->begin)
 		replay->begin = from;

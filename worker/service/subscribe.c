@@ -114,7 +114,7 @@ const char *subscribe_add(struct service *service, session_id sid, struct sessio
 	number = subscription_list_find(service->topics, sid, t);
 	if (number) {
 		if (replay)
-			replay_had(replay, st, &service->base->slot.subscriptions[number]);
+			replay_had(service, sid, replay, st, number);
 		return NULL;
 	}
 	if (s->count >= (uint64_t)service->base->settings->max_subscriptions) {

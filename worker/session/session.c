@@ -13,6 +13,18 @@ struct session_shm *session(const struct base *base, session_id sid)
 	return slot_session(&base->slot, sid);
 }
 
+/* Whether so much waits behind a poll that no more is read. */
+static bool has_enough(const struct base *base, session_id sid)
+{
+	const struct session_state_shm *st = &session(base, sid)->state;
+	const struct buffer_shm *head;
+
+	if (!session_polls(base, sid) || st->in == BUFFER_NONE)
+		return false;
+	head = pool_header(&base->slot, st->in);
+	return head->base + head->len - st->parsed > SESSION_WAITING_MAX;
+}
+
 static int wanted_events(const struct base *base, session_id sid)
 {
 	const struct session_state_shm *st = &session(base, sid)->state;
@@ -24,7 +36,8 @@ static int wanted_events(const struct base *base, session_id sid)
 		return EV_READ;
 	if (st->flags & SESSION_BEHIND)
 		events |= EV_WRITE;
-	if (!(st->flags & SESSION_CLOSE) && !session_has(base, sid, MARK_STALLED | MARK_ENDED) && st->out_end - st->out_start <= SESSION_OUT_MAX)
+	if (!(st->flags & SESSION_CLOSE) && !session_has(base, sid, MARK_STALLED | MARK_ENDED | MARK_OUTPUT_BLOCKED) &&
+	    st->out_end - st->out_start <= SESSION_OUT_MAX && !has_enough(base, sid))
 		events |= EV_READ;
 	return events;
 }

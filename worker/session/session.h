@@ -13,7 +13,17 @@
 #define SESSION_SHARE (256 * 1024)	/* bytes sent to one session before others get their turn */
 #define SESSION_OUT_MAX 16384		/* bytes of unsent answers, beyond which a session's input waits, too */
 
+#define SESSION_WAITING_MAX 65536	/* bytes of input behind a request that waits for a message, beyond which no more is read */
+
 struct session_shm *session(const struct base *base, session_id sid);
+
+/* Whether its request waits for a message (service/poll.h): of HTTP it has a subscription then. */
+static inline bool session_polls(const struct base *base, session_id sid)
+{
+	const struct session_shm *s = session(base, sid);
+
+	return s->state.transport == TRANSPORT_HTTP && s->count > 0;
+}
 
 /* The descriptor of its connection. */
 static inline int session_fd(const struct base *base, session_id sid)
