@@ -1069,12 +1069,13 @@ class Subscription {
 
 	/* It is subscribed; with messages that go before those that have come meanwhile. */
 	begin(names, {positions, past}) {
+		const before = past.map(parsed);	// the last of which is at the position
 		for (const name of names) {
 			this.#waiting.delete(name);
-			if (positions[name] !== undefined && !isHad(positions[name], this.#positions.get(name)))
+			if (positions[name] !== undefined && !isHad(positions[name], this.#positions.get(name)) && !before.some(m => m[this.kind] === name))
 				this.#positions.set(name, positions[name]);
 		}
-		this.#kept.push(...past.map(parsed));
+		this.#kept.push(...before);
 		if (!this.#waiting.size)
 			for (const m of this.#kept.splice(0).sort((a, b) => order(a.id, b.id)))
 				this.take(m);
