@@ -76,10 +76,13 @@ static void print_slot(const struct hub *hub, unsigned i)
 
 void janusctl_json_stats(const struct hub *hub)
 {
+	struct history_use use = history_use(&hub->history);
 	const char *comma = "";
 
 	printf("{\"epoch\":%" PRIu64 ",\"ring\":{\"oldest\":%" PRIu64 ",\"tail\":%" PRIu64 "}", hub->shm->epoch,
 	       ring_oldest(&hub->ring), ring_tail(&hub->ring));
+	printf(",\"history\":{\"messages\":%" PRIu64 ",\"topics\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"pages\":%" PRIu64 ",\"pages_max\":%" PRIu64 "}",
+	       use.messages, use.topics, use.bytes, use.pages, use.pages_max);
 	printf(",\"buffered\":%" PRIu64 ",\"buffered_max\":%" PRIu64 ",\"subscriptions\":%" PRIu64 ",\"subscriptions_max\":%" PRIu64
 	       ",\"counters\":{", hub_buffered(hub), hub->shm->buffered_max, hub_subscriptions(hub), hub->shm->subscriptions_max);
 	for (unsigned c = 0; c < COUNTERS; c++)

@@ -87,6 +87,22 @@ void janusctl_text_status(const struct control_status *status)
 	}
 }
 
+/* What is kept beyond the ring; no line when there is nothing. */
+static void print_history(const struct hub *hub)
+{
+	struct history_use use = history_use(&hub->history);
+
+	if (use.topics == 0)
+		return;
+	printf("history: %" PRIu64 " messages of %" PRIu64 " topics, ", use.messages, use.topics);
+	print_bytes(use.bytes);
+	printf("; in use ");
+	print_bytes(use.pages * HISTORY_PAGE);
+	printf(" of ");
+	print_bytes(use.pages_max * HISTORY_PAGE);
+	printf("\n");
+}
+
 void janusctl_text_stats(const struct hub *hub)
 {
 	uint64_t tail = ring_tail(&hub->ring), oldest = ring_oldest(&hub->ring);
@@ -97,7 +113,9 @@ void janusctl_text_stats(const struct hub *hub)
 	print_bytes(hub_buffered(hub));
 	printf(" of ");
 	print_bytes(hub->shm->buffered_max);
-	printf("; subscriptions: %" PRIu64 " of %" PRIu64 "\n\n", hub_subscriptions(hub), hub->shm->subscriptions_max);
+	printf("; subscriptions: %" PRIu64 " of %" PRIu64 "\n", hub_subscriptions(hub), hub->shm->subscriptions_max);
+	print_history(hub);
+	printf("\n");
 	for (unsigned i = 0; i < COUNTERS; i++)
 		printf("%-18s %14" PRIu64 "  %s\n", counters[i].name, janusctl_stats_total(hub, counters[i].number), counters[i].text);
 	printf("\n%4s  %-8s  %11s  %13s  %8s  %12s  %14s\n", "SLOT", "STATE", "CONNECTIONS", "SUBSCRIPTIONS", "BEHIND", "PUBLISHED",

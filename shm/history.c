@@ -568,7 +568,10 @@ int history_restore(struct history *h, uint32_t topic, const struct ring_record 
 	const struct message m = { rec->seq, rec->time, rec->number, rec->prev, rec->len, bytes };
 
 	index_topic(h->ring->index, topic)->kept = 1;
-	return append(h, topic, &m, UINT64_MAX, h->shm->books.upto);
+	if (append(h, topic, &m, UINT64_MAX, h->shm->books.upto) == 0)
+		return 0;
+	drop(h, topic);		/* (what comes behind it must not be joined to what came before) */
+	return -1;
 }
 
 /* ---- the sweep ---- */

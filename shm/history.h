@@ -140,6 +140,12 @@ size_t history_size(uint32_t topics_max, uint64_t bytes);
 void history_format(void *mem, uint32_t topics_max, uint64_t bytes);
 int history_attach(struct history *h, void *mem, size_t size, struct ring *ring, struct lock_shm *lock);	/* 0, or -1 with EINVAL */
 
+/* What all topics have together, as it was lately: no lock is needed. */
+struct history_use {
+	uint64_t topics, messages, bytes, pages, pages_max;
+};
+struct history_use history_use(const struct history *h);
+
 /* ---- the hub lock is held ---- */
 
 /* Whether nothing is kept and nothing is to be: then history_follow() needs no `pinned`. */
@@ -171,6 +177,8 @@ int history_check(const struct history *h, const char **why);
 int history_seek(const struct history *h, uint32_t owner, uint32_t topic, uint32_t generation, uint64_t from, uint64_t below, struct ring_record *rec);
 /* The oldest message with this number or a higher one. */
 int history_seek_number(const struct history *h, uint32_t owner, uint32_t topic, uint32_t generation, uint64_t number, struct ring_record *rec);
+/* The topic's oldest message of all, if nobody changes anything: the lock is held, or nobody else lives. */
+int history_first(const struct history *h, uint32_t topic, struct ring_record *rec);
 /* *rec becomes the topic's next message, as far as there was one when it was sought. 0, or -1 with ENOENT. Takes no lock. */
 int history_next(const struct history *h, struct ring_record *rec);
 /* Copies the message's rec->len bytes. */

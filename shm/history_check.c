@@ -86,6 +86,16 @@ static const char *check_beginning(const struct history *h, const struct history
 	return p->from > rec->seq || (from && p->from != from) ? "a page's `from` is wrong" : NULL;
 }
 
+/* Where in its last page the record ends. */
+static uint32_t end_of(const struct ring_record *rec)
+{
+	uint32_t len = (rec->len + 7) & ~7u, room = HISTORY_PAGE - rec->place.offset - (uint32_t)sizeof(struct history_head_shm);
+
+	if (len <= room)
+		return HISTORY_PAGE - room + len;
+	return BYTES_AT + (len - room - 1) % (HISTORY_PAGE - BYTES_AT) + 1;
+}
+
 static const char *check_messages(struct checking *c, uint32_t topic, const struct history_topic_shm *s)
 {
 	struct ring_record rec = { .place = { s->first, history_page(c->h, s->first)->begins, s->last, s->end } };
@@ -120,6 +130,8 @@ static const char *check_messages(struct checking *c, uint32_t topic, const stru
 	} while (history_next(c->h, &rec) == 0);
 	if (messages != s->messages || bytes != s->bytes)
 		return "a topic's messages or bytes are not as counted";
+	if (end_of(&rec) != s->end)
+		return "a topic's end is not behind its newest message";
 	if (seq != s->newest_seq)
 		return "a topic's newest message is another";
 	if (s->generation == index_topic(c->h->ring->index, topic)->generation && number > index_topic(c->h->ring->index, topic)->published)

@@ -58,6 +58,17 @@ static int seek(const struct history *h, const struct history_topic_shm *s, bool
 	return 0;
 }
 
+int history_first(const struct history *h, uint32_t topic, struct ring_record *rec)
+{
+	const struct history_topic_shm *s = &h->topics[topic];
+
+	*rec = (struct ring_record){ .topic = topic, .generation = s->generation };
+	if (s->first)
+		return seek(h, s, false, 0, rec);
+	errno = ENOENT;
+	return -1;
+}
+
 static int seek_topic(const struct history *h, uint32_t owner, uint32_t topic, uint32_t generation, bool by_number, uint64_t key,
 		      struct ring_record *rec)
 {
@@ -134,6 +145,20 @@ void history_copy(const struct history *h, const struct ring_record *rec, void *
 	uint32_t page = rec->place.page, offset = rec->place.offset + HEAD;
 
 	pass(h, &page, &offset, rec->len, dst);
+}
+
+struct history_use history_use(const struct history *h)
+{
+	const struct history_books_shm *b = &h->shm->books;
+	uint32_t high = __atomic_load_n(&b->high, __ATOMIC_RELAXED), unused = __atomic_load_n(&b->free_count, __ATOMIC_RELAXED);
+
+	return (struct history_use){
+		.topics = __atomic_load_n(&b->kept, __ATOMIC_RELAXED),
+		.messages = __atomic_load_n(&b->messages, __ATOMIC_RELAXED),
+		.bytes = __atomic_load_n(&b->bytes, __ATOMIC_RELAXED),
+		.pages = high > unused ? high - unused : 0,
+		.pages_max = h->shm->pages,
+	};
 }
 
 uint64_t history_from(const struct history *h, uint32_t owner, uint32_t topic, uint32_t generation)

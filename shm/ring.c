@@ -244,6 +244,7 @@ int ring_read(const struct ring *r, uint64_t seq, struct ring_record *rec)
 	rec->topic = d->topic;
 	rec->generation = d->generation;
 	rec->flags = d->flags;
+	rec->place.page = 0;
 	if (ring_holds(r, seq) && seq_of(d) == seq)
 		return 0;
 stale:

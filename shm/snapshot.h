@@ -19,15 +19,19 @@
  *     then, for each slot that was ever used:
  *          {slot!, delivered!, generation, restarts, emptied, counters: {name: n...}}
  *     then, for each topic:
- *          {topic!: name, interest!: mask of slots, published!: records ever, last!: sequence of the newest, 0 none,
- *           subscribers: [{slot!, count!}...], of slots of the interest}
+ *          {topic!: name, interest: mask of slots, published!: records ever, last!: sequence of the newest, 0 none,
+ *           subscribers: [{slot!, count!}...], of slots of the interest,
+ *           kept: 1 if it has a history, since: the sequence that came next when it was made, history: how many messages,
+ *           from: all of it from this sequence on is in its history or among the records}
+ *          interest or kept is not 0. Its history follows, a map a message: {seq!, time!, number!, bytes!}
  *     then, for each record:
  *          {seq!, time!, topic: name, number, flags, bytes}; with topic, number! and bytes! too. Without: its topic is gone, and all
  *          that is left of it is that it had its sequence
  *
  * Whatever the bytes are, reading them does nothing worse than to fail. Reading fails as a whole, with errno:
  *   EPROTO   it is no such snapshot, is cut short, contradicts itself, or is of a later version
- *   ENOSPC   the new segments have no place for all of it: topics, descriptors, subscriptions or buffers
+ *   ENOSPC   the new segments have no place for all of it: topics, descriptors, subscriptions or buffers. (Of history, what has a place
+ *            is kept.)
  *   others   memory
  * What was read until then stays in the segment, which is then good for hub_create(), or slot_empty() and hub_clear_slot(), only.
  */
@@ -40,7 +44,7 @@
 #include "shm/slot.h"
 
 #ifndef SNAPSHOT_VERSION
-#define SNAPSHOT_VERSION 2
+#define SNAPSHOT_VERSION 3
 #endif
 
 /* The version that a snapshot has, or -1 with EPROTO: it is none. */

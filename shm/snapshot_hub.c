@@ -1,11 +1,12 @@
 /*
- * The hub's snapshot: topics, records, and what is known of the slots. See snapshot.h.
+ * The hub's snapshot: topics with their history, records, and what is known of the slots. See snapshot.h.
  *
  * Topics get new numbers, so records and sessions name them by name. A record's place in the ring's order, its time and its number
  * within its topic are what they were; its links follow from the order in which records are added again.
  */
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "shm/snapshot.h"
@@ -18,7 +19,7 @@ static bool is_at_rest(const struct hub *hub)
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (atomic_load(&hub->shm->slot[i].intent.state) != INTENT_NONE)
 			return false;
-	return lock_owner(&hub->shm->lock) == 0 && !atomic_load(&hub->index.shm->dirty) &&
+	return lock_owner(&hub->shm->lock) == 0 && !atomic_load(&hub->index.shm->dirty) && !atomic_load(&hub->history.shm->redo.topic) &&
 	       atomic_load(&hub->ring.shm->claimed) == ring_tail(&hub->ring);
 }
 
@@ -57,16 +58,50 @@ static void put_subscribers(struct snapshot_writer *w, const struct hub *hub, ui
 	}
 }
 
-static void put_topic(struct snapshot_writer *w, const struct hub *hub, uint32_t topic)
+static void put_message(struct snapshot_writer *w, const struct ring_record *rec, const uint8_t *bytes)
 {
-	const struct topic_shm *t = index_topic(&hub->index, topic);
+	snapshot_put_map(w, 4);
+	snapshot_put_uint(w, "seq", rec->seq);
+	snapshot_put_uint(w, "time", rec->time);
+	snapshot_put_uint(w, "number", rec->number);
+	snapshot_put_bytes(w, "bytes", bytes, rec->len);
+}
 
-	snapshot_put_map(w, 5);
+/* The topic's messages. -1 with errno: no memory. */
+static int put_history(struct snapshot_writer *w, const struct hub *hub, uint32_t topic)
+{
+	struct ring_record rec;
+	int more = history_first(&hub->history, topic, &rec);
+
+	for (; more == 0; more = history_next(&hub->history, &rec)) {
+		uint8_t *bytes = malloc(rec.len);
+
+		if (!bytes)
+			return -1;
+		history_copy(&hub->history, &rec, bytes);
+		put_message(w, &rec, bytes);
+		free(bytes);
+	}
+	return 0;
+}
+
+static int put_topic(struct snapshot_writer *w, const struct hub *hub, uint32_t topic)
+{
+	const struct history_topic_shm *kept = &hub->history.topics[topic];
+	const struct topic_shm *t = index_topic(&hub->index, topic);
+	bool there = t->kept && kept->generation == t->generation;
+
+	snapshot_put_map(w, 9);
 	snapshot_put_text(w, "topic", t->name, t->name_len);
 	snapshot_put_uint(w, "interest", atomic_load(&t->interest));
 	snapshot_put_uint(w, "published", t->published);
 	snapshot_put_uint(w, "last", atomic_load(&t->last));
 	put_subscribers(w, hub, topic);
+	snapshot_put_uint(w, "kept", t->kept);
+	snapshot_put_uint(w, "since", t->since);
+	snapshot_put_uint(w, "from", there ? kept->from : 0);
+	snapshot_put_uint(w, "history", there ? kept->messages : 0);
+	return there ? put_history(w, hub, topic) : 0;
 }
 
 /* The record's topic, or NULL: it is gone. */
@@ -126,8 +161,8 @@ int snapshot_write_hub(const struct hub *hub, uint64_t from, int fd)
 		if (was_used(&hub->shm->slot[i]))
 			put_slot(&w, &hub->shm->slot[i], i);
 	for (uint32_t i = 1; i <= hub->index.shm->high; i++)
-		if (atomic_load(&index_topic(&hub->index, i)->state) == TOPIC_USED)
-			put_topic(&w, hub, i);
+		if (atomic_load(&index_topic(&hub->index, i)->state) == TOPIC_USED && put_topic(&w, hub, i) < 0)
+			return -1;
 	for (uint64_t seq = from; seq < tail; seq++) {
 		if (ring_read(&hub->ring, seq, &rec) < 0)
 			return snapshot_bad();
@@ -206,13 +241,33 @@ static int read_subscribers(struct reading *x, const struct msgpack_value *o, ui
 	return x->r.bad ? snapshot_bad() : 0;
 }
 
+/* A message of the topic's history, which comes behind *prev. */
+static int read_message(struct reading *x, uint32_t topic, uint64_t number, uint64_t *prev)
+{
+	const struct msgpack_value *o = snapshot_next(&x->r);
+	struct ring_record rec = { .prev = *prev, .number = number };
+	const uint8_t *bytes;
+
+	if (!o)
+		return -1;
+	rec.seq = snapshot_get_uint(&x->r, o, "seq", SNAPSHOT_NEEDED, x->tail - 1);
+	rec.time = snapshot_get_uint(&x->r, o, "time", SNAPSHOT_NEEDED, SNAPSHOT_MOST);
+	bytes = snapshot_get_bytes(&x->r, o, "bytes", &rec.len);
+	if (snapshot_get_uint(&x->r, o, "number", SNAPSHOT_NEEDED, SNAPSHOT_MOST) != number || x->r.bad || rec.len == 0 ||
+	    rec.len > INT32_MAX || rec.seq <= *prev || rec.seq > atomic_load(&index_topic(&x->hub->index, topic)->last))
+		return snapshot_bad();
+	history_restore(&x->hub->history, topic, &rec, bytes);
+	*prev = rec.seq;
+	return 0;
+}
+
 /* `last` and `published` are first set to what they are in the end; number_record() takes them back, and counts up to that again. */
 static int read_topic(struct reading *x)
 {
 	const struct msgpack_value *o = snapshot_next(&x->r);
 	struct index *ix = &x->hub->index;
 	uint32_t topic = TOPIC_NONE;
-	uint64_t interest, published, last, hash;
+	uint64_t interest, published, last, kept, since, messages, from, hash;
 	const char *name;
 	size_t len;
 
@@ -222,19 +277,31 @@ static int read_topic(struct reading *x)
 	interest = snapshot_get_uint(&x->r, o, "interest", 0, UINT64_MAX);
 	last = snapshot_get_uint(&x->r, o, "last", SNAPSHOT_NEEDED, x->tail - 1);
 	published = snapshot_get_uint(&x->r, o, "published", SNAPSHOT_NEEDED, last);
-	if (x->r.bad || len == 0 || len > TOPIC_NAME_MAX || interest == 0)
+	kept = snapshot_get_uint(&x->r, o, "kept", 0, 1);
+	since = snapshot_get_uint(&x->r, o, "since", 0, x->tail);
+	from = snapshot_get_uint(&x->r, o, "from", 0, x->tail);
+	messages = snapshot_get_uint(&x->r, o, "history", 0, published);
+	if (x->r.bad || len == 0 || len > TOPIC_NAME_MAX || (interest == 0 && !kept) || (messages > 0 && !(kept && from)))
 		return snapshot_bad();
 	hash = index_hash(name, len);
 	if (index_find(ix, hash, name, len) != TOPIC_NONE)
 		return snapshot_bad();
+	if (kept && (topic = index_keep(ix, hash, name, len, since)) == TOPIC_NONE)
+		return -1;
 	for (; interest; interest &= interest - 1) {
-		topic = index_join(ix, (unsigned)__builtin_ctzll(interest), hash, name, len, 1);
+		topic = index_join(ix, (unsigned)__builtin_ctzll(interest), hash, name, len, since);
 		if (topic == TOPIC_NONE)
 			return -1;
 	}
 	index_topic(ix, topic)->published = published;
 	atomic_store(&index_topic(ix, topic)->last, last);
-	return read_subscribers(x, o, topic);
+	if (read_subscribers(x, o, topic) < 0)
+		return -1;
+	from -= from > 0;
+	for (uint64_t number = published - messages + 1; number <= published; number++)
+		if (read_message(x, topic, number, &from) < 0)
+			return -1;
+	return 0;
 }
 
 /*
@@ -324,6 +391,9 @@ static int read_all(struct reading *x, int fd)
 	for (uint64_t seq = x->first; seq < x->tail; seq++)
 		if (read_record(x, seq) < 0)
 			return -1;
+	/* (Records of topics that have a rule now and had none before. The others are there.) */
+	if (x->hub->history.rules)
+		hub_follow(x->hub);
 	/* Whether topics and records agree with each other, which they do only if the snapshot is right. */
 	if (x->hub->ring.shm->time != x->time || ring_check(&x->hub->ring, &why) < 0)
 		return snapshot_bad();
@@ -337,6 +407,7 @@ int snapshot_read_hub(struct hub *hub, int fd)
 
 	assert(ring_tail(&hub->ring) == 1 && hub->index.shm->high == 0);
 	r = read_all(&x, fd);
+	x.hub->history.counts = (struct history_counts){ 0 };	/* (they are in the old counters) */
 	snapshot_close(&x.r);
 	return r;
 }

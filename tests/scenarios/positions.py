@@ -19,7 +19,9 @@ class Position(int):
 def settled(value):
     """What is in a message, an answer, or a list of them, with positions in it as such."""
     if isinstance(value, list):
-        return [settled(one) for one in value]
+        for one in value:
+            settled(one)
+        return value
     if isinstance(value, dict):
         for name in ("id", "position"):
             if value.get(name) is not None:

@@ -5,7 +5,8 @@ import time
 import unittest
 
 from crash_test import CrashTest
-from janus_test import Closed, Deadline, wait_until
+from janus_test import wait_until
+from positions import settled
 from web_clients import WebTest
 
 EVERY = "history=*: 10000 messages"
@@ -25,7 +26,9 @@ class HistoryTest(WebTest):
     def history(self, topic, **query):
         answer = self.ask("GET", "/history/" + topic + "".join("%s%s=%s" % ("&?"[not i], k, v) for i, (k, v) in enumerate(query.items())))
         self.assertEqual(answer.status, 200, answer)
-        return answer.json()
+        found = answer.json()
+        settled(found["messages"])
+        return found
 
     def kept(self, topic, **query):
         return [m["data"] for m in self.history(topic, **query)["messages"]]
@@ -46,7 +49,7 @@ class HistoryTest(WebTest):
                 client = self.websocket(target)
                 told = json.loads(client.start)
             elif kind == "lines":
-                client = self.lines(target).begin()
+                client = self.lines(target)
                 told = client.start
             else:
                 client = self.sse(target + "&envelope=json")

@@ -1,9 +1,10 @@
 /*
  * The sweep: heartbeats (heartbeat.c), and the end of sessions whose time is up. A slice of the session table is looked at every tick, and all of
- * it once in sweep_period(). So no connection needs a timer of its own, which would cost memory.
+ * it once in sweep_period(). So no connection needs a timer of its own, which would cost memory. And what history need not keep any more.
  */
 #include "worker/loop/sweep.h"
 
+#include "shm/crash.h"
 #include "worker/delivery/output.h"
 #include "worker/loop/heartbeat.h"
 #include "worker/loop/refuse.h"
@@ -19,6 +20,7 @@
  * from the peer what it has not read yet.
  */
 #define LINGER_MAX 30
+#define HISTORY_STEPS 1024	/* topics whose history is looked at a tick: a tenth of a millisecond or two, with the lock held */
 #define LAST_WORDS 10		/* seconds in which a session that is to end takes nothing of what it is still to be sent */
 
 /* Whether more than `limit` milliseconds have passed. Times are whole seconds, so this is exact to a second. */
@@ -109,6 +111,21 @@ static void look_at(struct worker *w, session_id sid)
 	}
 }
 
+/* One worker does that for all: the first slot's that is live. */
+static void sweep_history(struct base *base)
+{
+	unsigned first = 0;
+
+	while (first < base->number && atomic_load_explicit(&base->hub.shm->slot[first].state, memory_order_relaxed) != SLOT_LIVE)
+		first++;
+	if (first < base->number || history_idle(&base->hub.history))
+		return;
+	lock_acquire(&base->hub.shm->lock, base->number + 1);
+	history_sweep(&base->hub.history, hub_now(), HISTORY_STEPS);
+	CRASH_POINT("history-swept");
+	lock_release(&base->hub.shm->lock, base->number + 1);
+}
+
 int64_t sweep_period(const struct worker *w)
 {
 	return w->base.settings->heartbeat < OFTEN ? 250 : 1000;
@@ -128,5 +145,6 @@ void sweep(struct worker *w)
 		}
 	base_on(&w->base, -1);
 	refuse_sweep(w);
+	sweep_history(&w->base);
 	pool_trim(&w->base.pool);
 }
