@@ -117,7 +117,8 @@ class SocketLink {
 		}
 		this.#socket.onmessage = ({data}) => this.#receive(data);
 		this.#socket.onclose = ({code, reason}) => this.#end({code, reason});
-		this.#socket.onerror = () => {};	// what follows is its close
+		// What follows is its close, but in Node 20.
+		this.#socket.onerror = ({message}) => setTimeout(() => this.#end({error: problem(message || "no WebSocket gets through")}), 50);
 		this.#listen();
 	}
 
@@ -206,7 +207,8 @@ class SocketLink {
 
 /*
  * A stream for each request to subscribe, as all that one stream has begins at one position. When they become many, one takes the place of all: it
- * begins at the oldest position, and what has been had is dropped by the connection.
+ * begins at the oldest position, and what has been had is dropped by the connection. So does one in place of a stream of which something is
+ * unsubscribed.
  */
 class StreamLink {
 	transport = "sse";
@@ -232,9 +234,15 @@ class StreamLink {
 				continue;
 			for (const name of names)
 				stream.names.delete(name);
-			if (!stream.names.size)
-				this.#abort(stream);
+			this.#tidy(stream);
 		}
+	}
+
+	#tidy(stream) {
+		if (!stream.names.size)
+			this.#abort(stream);
+		else if (stream.names.size < stream.asked && !stream.start && !stream.replaced)
+			this.#replace(stream.kind, [stream]);
 	}
 
 	publish(message, done) {
@@ -303,7 +311,14 @@ class StreamLink {
 	}
 
 	async #stream(kind, names, {since, last}, done) {
-		const stream = {kind, names, stop: new AbortController()};
+		const stream = {kind, names, asked: names.size, stop: new AbortController()};
+		stream.start = position => {
+			stream.start = undefined;
+			const [recovered, missing] = stream.recovered.split(/;\s*missing=/);
+			done(undefined, {position, recovered: recovered ? recovered === "true" : undefined, missing: missing && +missing});
+			this.#tidy(stream);
+			this.#merge(kind);
+		};
 		this.#streams.add(stream);
 		try {
 			this.#heard(stream);
@@ -314,12 +329,7 @@ class StreamLink {
 				return;
 			if (!answer.ok)
 				throw await StreamLink.refusal(answer);
-			const [recovered, missing] = (answer.headers.get("janus-recovered") ?? "").split(/;\s*missing=/);
-			stream.start = position => {
-				stream.start = undefined;
-				done(undefined, {position, recovered: recovered ? recovered === "true" : undefined, missing: missing && +missing});
-				this.#merge(kind);
-			};
+			stream.recovered = answer.headers.get("janus-recovered") ?? "";
 			await this.#read(stream, answer.body.getReader());
 			throw problem("the stream has ended");
 		} catch (error) {
@@ -368,20 +378,24 @@ class StreamLink {
 			return;
 		const text = data.join("\n"), m = parsed(text);
 		if (m.broadcast || stream.names.has(m[stream.kind]))
-			this.#on?.message(m, text);
+			this.#on?.message(m, text, stream);
 	}
 
-	/* One stream in place of several. They go on until it has begun. */
+	/* One stream in place of several. */
 	#merge(kind) {
 		const several = [...this.#streams].filter(s => s.kind === kind);
-		if (several.length <= STREAMS_MOST || several.some(s => s.start || s.merging))
-			return;
+		if (several.length > STREAMS_MOST && !several.some(s => s.start || s.replaced))
+			this.#replace(kind, several);
+	}
+
+	/* They go on until it has begun. */
+	#replace(kind, several) {
 		const names = several.flatMap(s => [...s.names]), since = oldest(names.map(name => this.#on.position(kind, name)));
 		for (const stream of several)
-			stream.merging = true;
+			stream.replaced = true;
 		this.#stream(kind, new Set(names), {since}, error => {
 			for (const stream of several) {
-				stream.merging = false;
+				stream.replaced = false;
 				if (!error)
 					this.#abort(stream);
 			}
@@ -479,7 +493,7 @@ class Connection {
 		const current = f => (...what) => this.#link !== undefined && link() === this.#link ? f(...what) : undefined;
 		return {
 			opened: current(greeting => this.#open(greeting)),
-			message: current((m, text) => this.#receive(m, text)),
+			message: current((m, text, stream) => this.#receive(m, text, stream)),
 			closed: current(why => this.#lost(why)),
 			failed: current(error => this.#on.event("error", error)),
 			position: (kind, name) => this.#channels.get(keyOf(kind, name))?.position,
@@ -695,13 +709,13 @@ class Connection {
 		return all;
 	}
 
-	/* On a new link: each channel from where it is; and what has not been answered. */
+	/* On a new link: each channel from where it is, by event streams all from where the oldest is; and what has not been answered. */
 	#resume() {
 		const first = [...this.#requests], groups = new Map();
 		for (const channel of this.#channels.values()) {
 			if (!channel.accepted)
 				continue;
-			const group = keyOf(channel.kind, channel.position), channels = groups.get(group) ?? [];
+			const group = keyOf(channel.kind, this.#link.transport === "sse" ? "" : channel.position), channels = groups.get(group) ?? [];
 			groups.set(group, channels);
 			channels.push(channel);
 		}
@@ -716,7 +730,7 @@ class Connection {
 	}
 
 	#again(channels) {
-		const [{kind, position}] = channels, request = {kind, channels, since: position, again: true};
+		const [{kind}] = channels, request = {kind, channels, since: oldest(channels.map(c => c.position)), again: true};
 		this.#request(request).then(({recovered = false, missing = 0}) => {
 			for (const {name} of channels)
 				this.#on.event("recovered", {[kind]: name, recovered, ...recovered ? {} : {missing}});
@@ -744,7 +758,9 @@ class Connection {
 		this.#requests.delete(request);
 		for (const channel of request.channels) {
 			channel.accepted = true;
-			channel.position = positions[channel.name] = position ?? channel.position;
+			if (position !== undefined && !isHad(position, channel.position))
+				channel.position = position;
+			positions[channel.name] = channel.position;
 		}
 		request.resolve({positions, recovered, missing});
 	}
@@ -766,8 +782,11 @@ class Connection {
 		}
 	}
 
-	#receive(m, text) {
+	/* What comes by an event stream comes in order, so all of the stream has come up to there. */
+	#receive(m, text, stream) {
 		const key = keyOfMessage(m), channel = this.#channels.get(key);
+		if (stream)
+			this.#pass(m.id, stream, channel);
 		if (channel) {
 			if (isHad(m.id, channel.position))
 				return;
@@ -776,6 +795,14 @@ class Connection {
 			return;		// unsubscribed meanwhile
 		}
 		this.#on.message(key, text, m);
+	}
+
+	#pass(id, {kind, names}, except) {
+		for (const name of names) {
+			const channel = this.#channels.get(keyOf(kind, name));
+			if (channel?.position !== undefined && channel !== except && !isHad(id, channel.position))
+				channel.position = id;
+		}
 	}
 
 	/* ---- publishing ---- */
