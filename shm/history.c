@@ -531,7 +531,7 @@ static void take_over(struct history *h, const struct ring_desc_shm *d, uint64_t
 	}
 	if (there && seq < (s->messages ? s->newest_seq + 1 : s->from))
 		return;			/* (it came with a snapshot) */
-	t->kept = 1;
+	t->kept = TOPIC_KEPT;
 	if (append(h, d->topic, &m, pinned, seq + 1) < 0) {
 		miss(h, d->topic, seq);
 		return;
@@ -567,7 +567,7 @@ int history_restore(struct history *h, uint32_t topic, const struct ring_record 
 {
 	const struct message m = { rec->seq, rec->time, rec->number, rec->prev, rec->len, bytes };
 
-	index_topic(h->ring->index, topic)->kept = 1;
+	index_topic(h->ring->index, topic)->kept = TOPIC_KEPT;
 	if (append(h, topic, &m, UINT64_MAX, h->shm->books.upto) == 0)
 		return 0;
 	drop(h, topic);		/* (what comes behind it must not be joined to what came before) */
@@ -595,7 +595,7 @@ static unsigned look_at(struct history *h, uint32_t topic, uint64_t now, unsigne
 			drop(h, topic);
 		there = s->messages > 0;
 	}
-	if (used && t->kept && !there)
+	if (used && t->kept == TOPIC_KEPT && !there)
 		index_release(ix, topic);
 	return given;
 }

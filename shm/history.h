@@ -181,6 +181,8 @@ int history_seek_number(const struct history *h, uint32_t owner, uint32_t topic,
 int history_first(const struct history *h, uint32_t topic, struct ring_record *rec);
 /* *rec becomes the topic's next message, as far as there was one when it was sought. 0, or -1 with ENOENT. Takes no lock. */
 int history_next(const struct history *h, struct ring_record *rec);
+/* The message that was found at this place, while it is pinned since then. Takes no lock. */
+void history_at(const struct history *h, uint32_t topic, uint32_t generation, struct history_place place, struct ring_record *rec);
 /* Copies the message's rec->len bytes. */
 void history_copy(const struct history *h, const struct ring_record *rec, void *dst);
 /* From which sequence on all records of the topic are here or in the ring; the ring's oldest, or when the topic began, if it has no history. */

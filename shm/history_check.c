@@ -153,7 +153,7 @@ static const char *check_topic(struct checking *c, uint32_t topic)
 	c->kept++;
 	if (s->from == 0 || s->from > history_page(c->h, s->first)->seq)
 		return "a topic's `from` is behind its first message";
-	if (atomic_load(&t->state) != TOPIC_USED || t->generation != s->generation || !t->kept)
+	if (atomic_load(&t->state) != TOPIC_USED || t->generation != s->generation || t->kept != TOPIC_KEPT)
 		return "messages of a topic that is not kept";
 	why = check_chain(c, s->first, s->last, s->pages);
 	return why ? why : check_messages(c, topic, s);

@@ -37,6 +37,12 @@ static void read_head(const struct history *h, struct ring_record *rec)
 	rec->len = head.len;
 }
 
+void history_at(const struct history *h, uint32_t topic, uint32_t generation, struct history_place place, struct ring_record *rec)
+{
+	*rec = (struct ring_record){ .topic = topic, .generation = generation, .place = place };
+	read_head(h, rec);
+}
+
 /* The first message by which `key` is reached: its sequence, or its number. */
 static int seek(const struct history *h, const struct history_topic_shm *s, bool by_number, uint64_t key, struct ring_record *rec)
 {

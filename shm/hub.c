@@ -122,6 +122,21 @@ void hub_keep(struct hub *hub, const struct settings *settings)
 	hub->history.rules = &hub->rules;
 }
 
+void hub_keep_from_now(struct hub *hub, unsigned slot, const struct settings *settings)
+{
+	uint64_t hash = index_hash(settings->history, strlen(settings->history));
+
+	if (atomic_exchange(&hub->shm->slot[slot].rules, hash) != hash)
+		index_forget(&hub->index, ring_tail(&hub->ring));
+}
+
+uint64_t hub_counted_since(const struct hub *hub, const char *name, size_t len)
+{
+	uint64_t tail = ring_tail(&hub->ring);
+
+	return history_rules_find(hub->history.rules, name, len) ? atomic_load_explicit(&hub->index.shm->forgotten, memory_order_relaxed) : tail;
+}
+
 void hub_wake(const struct hub *hub, unsigned slot)
 {
 	uint64_t one = 1;

@@ -35,6 +35,14 @@ void hub_detach(struct hub *hub);
 
 /* What this process keeps of what it publishes, and of what one publishes in whose stead it repairs: the setting `history`. */
 void hub_keep(struct hub *hub, const struct settings *settings);
+/* For a slot's new worker: if its setting is another one than its predecessor's, what the topics had until now may not have been kept. */
+void hub_keep_from_now(struct hub *hub, unsigned slot, const struct settings *settings);
+
+/*
+ * From which sequence on all records of a topic are counted that is made now (topic_shm.since). If history keeps such a topic, it is not there because it
+ * has had no record, or because history had no more of it. Lock held.
+ */
+uint64_t hub_counted_since(const struct hub *hub, const char *name, size_t len);
 
 /*
  * After slot's worker has died and has been reaped; by its keeper (by the master, when both are gone). If it held the hub lock,

@@ -87,7 +87,8 @@ struct hub_slot_shm {
 	/* The worker's: nothing below this sequence is left for its live subscribers. */
 	_Alignas(64) _Atomic uint64_t delivered;
 	_Atomic uint64_t pinned;	/* pages of history that were freed at this sequence or later stay as they are; 0: all may change */
-	uint8_t pad2[48];
+	_Atomic uint64_t rules;		/* a hash of the setting `history` that its last worker had */
+	uint8_t pad2[40];
 
 	/* the worker's */
 	_Alignas(64) _Atomic uint32_t connections;

@@ -229,7 +229,8 @@ static uint32_t find_or_make(struct index *ix, uint64_t interest, uint32_t kept,
 	assert(len > 0 && len <= TOPIC_NAME_MAX);
 	if (topic != TOPIC_NONE) {
 		atomic_fetch_or_explicit(&ix->topics[topic].interest, interest, memory_order_relaxed);
-		ix->topics[topic].kept |= kept;
+		if (kept)
+			ix->topics[topic].kept = kept;
 		return topic;
 	}
 	if (ix->shm->free == TOPIC_NONE && ix->shm->high == ix->shm->topics_max) {
@@ -242,12 +243,20 @@ static uint32_t find_or_make(struct index *ix, uint64_t interest, uint32_t kept,
 uint32_t index_join(struct index *ix, unsigned slot, uint64_t hash, const char *name, size_t len, uint64_t since)
 {
 	assert(slot < INDEX_SLOTS_MAX);
-	return find_or_make(ix, (uint64_t)1 << slot, 0, hash, name, len, since);
+	return find_or_make(ix, (uint64_t)1 << slot, TOPIC_KEPT_NOT, hash, name, len, since);
 }
 
 uint32_t index_keep(struct index *ix, uint64_t hash, const char *name, size_t len, uint64_t since)
 {
-	return find_or_make(ix, 0, 1, hash, name, len, since);
+	return find_or_make(ix, 0, TOPIC_KEPT, hash, name, len, since);
+}
+
+void index_forget(struct index *ix, uint64_t seq)
+{
+	uint64_t forgotten = atomic_load_explicit(&ix->shm->forgotten, memory_order_relaxed);
+
+	while (forgotten < seq && !atomic_compare_exchange_weak_explicit(&ix->shm->forgotten, &forgotten, seq, memory_order_relaxed, memory_order_relaxed))
+		;
 }
 
 static void unlink_topic(struct index *ix, uint32_t topic)
@@ -263,11 +272,15 @@ static void end_topic(struct index *ix, uint32_t topic)
 {
 	struct topic_shm *t = &ix->topics[topic];
 
+
 	set_dirty(ix, 1);
+	if (t->kept != TOPIC_KEPT_NOT)
+		index_forget(ix, atomic_load_explicit(&t->last, memory_order_relaxed) + 1);
+	in_order();
 	atomic_store_explicit(&t->state, TOPIC_FREE, memory_order_relaxed);
 	in_order();
 	atomic_store_explicit(&t->interest, 0, memory_order_relaxed);
-	t->kept = 0;
+	t->kept = TOPIC_KEPT_NOT;
 	unlink_topic(ix, topic);
 	t->next = ix->shm->free;
 	ix->shm->free = topic;
@@ -281,7 +294,7 @@ void index_leave(struct index *ix, unsigned slot, uint32_t topic)
 	uint64_t bit = (uint64_t)1 << slot;
 
 	assert(slot < INDEX_SLOTS_MAX && topic > 0 && topic <= ix->shm->high && state_of(t) == TOPIC_USED);
-	if (interest_of(t) == bit && !t->kept)
+	if (interest_of(t) == bit && t->kept != TOPIC_KEPT)
 		end_topic(ix, topic);
 	else
 		atomic_fetch_and_explicit(&t->interest, ~bit, memory_order_relaxed);
@@ -295,7 +308,7 @@ void index_release(struct index *ix, uint32_t topic)
 	if (interest_of(t) == 0)
 		end_topic(ix, topic);	/* (not before: a topic that is neither kept nor of interest would stay) */
 	else
-		t->kept = 0;
+		t->kept = TOPIC_WAS_KEPT;
 }
 
 /* `dirty` stays 1 to the end, so a repair that is cut short is done again. */
@@ -319,7 +332,7 @@ void index_repair(struct index *ix)
 			shm->used++;
 		} else {
 			atomic_store_explicit(&t->interest, 0, memory_order_relaxed);
-			t->kept = 0;
+			t->kept = TOPIC_KEPT_NOT;
 			t->next = shm->free;
 			shm->free = topic;
 		}
@@ -339,7 +352,7 @@ static const char *check_topic(const struct index *ix, uint32_t topic, uint32_t 
 	t = &ix->topics[topic];
 	if (state_of(t) != TOPIC_USED)
 		return "a chain holds a free entry";
-	if (interest_of(t) == 0 && !t->kept)
+	if (interest_of(t) == 0 && t->kept != TOPIC_KEPT)
 		return "a topic that nobody is interested in";
 	if (t->kept > 1)
 		return "a topic that is kept more than once";

@@ -26,6 +26,7 @@
 enum { NAME_INBOX = 1, NAME_EVERYBODY = 2 };	/* what the names begin with of topics that are none: what a user is sent, and all are */
 
 enum { TOPIC_FREE, TOPIC_USED };
+enum { TOPIC_KEPT_NOT, TOPIC_KEPT, TOPIC_WAS_KEPT };	/* WAS_KEPT: history has none of its messages any more */
 
 /* One topic. Written under the hub lock; `interest` and `last` are also read without it. 320 bytes: 5 cache lines. */
 struct topic_shm {
@@ -39,8 +40,8 @@ struct topic_shm {
 	uint32_t next;			/* in its chain or in the free list; TOPIC_NONE ends it */
 	uint8_t name_len;
 	char name[TOPIC_NAME_MAX];	/* not terminated */
-	uint32_t kept;			/* 1: it stays without interest */
-	uint64_t since;			/* the ring's tail when the topic was made: it has no records before that */
+	uint32_t kept;			/* TOPIC_KEPT: it stays without interest */
+	uint64_t since;			/* there was no record of this name in [since, where the topic was made) that nobody counted */
 	uint8_t pad[8];
 };
 _Static_assert(sizeof(struct topic_shm) == 320, "layout");
@@ -53,7 +54,8 @@ struct index_shm {
 	uint32_t used;
 	uint32_t high;			/* entries 1..high were ever used; those beyond are as index_format() found them */
 	uint64_t seed;			/* secret: which bucket a hash falls into can't be told from outside */
-	uint32_t pad[8];
+	_Atomic uint64_t forgotten;	/* above the sequences of all records of kept topics that have ended since */
+	uint32_t pad[6];
 	/* uint32_t heads[buckets], then struct topic_shm topics[topics_max + 1] (64-byte aligned; topics[0] is not used) */
 };
 _Static_assert(sizeof(struct index_shm) == 64, "layout");
@@ -81,7 +83,7 @@ uint64_t index_hash(const char *name, size_t len);
 /* A topic's number, or TOPIC_NONE. */
 uint32_t index_find(const struct index *ix, uint64_t hash, const char *name, size_t len);
 
-/* Finds or makes the topic and sets the slot's bit in its interest. `since`: the ring's tail. Its number, or TOPIC_NONE with ENOSPC (index full).
+/* Finds or makes the topic and sets the slot's bit in its interest. `since`: see topic_shm (hub_counted_since()). Its number, or TOPIC_NONE with ENOSPC (index full).
  * A `len` of 0 or above TOPIC_NAME_MAX is a programmer's error. */
 uint32_t index_join(struct index *ix, unsigned slot, uint64_t hash, const char *name, size_t len, uint64_t since);
 
@@ -94,6 +96,9 @@ uint32_t index_keep(struct index *ix, uint64_t hash, const char *name, size_t le
 /* The topic need not be kept any more: it is reclaimed when nobody is interested. */
 void index_release(struct index *ix, uint32_t topic);
 
+/* What kept topics had before this sequence may be forgotten, and nobody knows of which topics. Needs no lock. */
+void index_forget(struct index *ix, uint64_t seq);
+
 /* The topic's entry. Needs no lock for a topic whose interest has the caller's bit. */
 static inline struct topic_shm *index_topic(const struct index *ix, uint32_t topic)
 {
@@ -103,7 +108,7 @@ static inline struct topic_shm *index_topic(const struct index *ix, uint32_t top
 /* Whether it is kept, at this moment. Needs no lock, as index_topic(). */
 static inline bool index_is_kept(const struct index *ix, uint32_t topic)
 {
-	return __atomic_load_n(&ix->topics[topic].kept, __ATOMIC_RELAXED) != 0;
+	return __atomic_load_n(&ix->topics[topic].kept, __ATOMIC_RELAXED) == TOPIC_KEPT;
 }
 
 /* After the lock's holder died, lock still held: puts chains and the free list right if `dirty` says so. */

@@ -42,7 +42,7 @@ static uint32_t find(struct hub *hub, const struct publish_item *item, struct ca
 	last->item = item;
 	last->topic = index_find(&hub->index, item->hash, item->topic, item->topic_len);
 	if (last->topic == TOPIC_NONE && history_rules_find(hub->history.rules, item->topic, item->topic_len))
-		last->topic = index_keep(&hub->index, item->hash, item->topic, item->topic_len, ring_tail(&hub->ring));
+		last->topic = index_keep(&hub->index, item->hash, item->topic, item->topic_len, hub_counted_since(hub, item->topic, item->topic_len));
 	return last->topic;
 }
 

@@ -80,6 +80,18 @@ struct buffer_shm {
 enum { BUFFER_TRANSPORT, BUFFER_PAGE_BASE };
 _Static_assert(sizeof(struct buffer_shm) == 48, "layout");
 
+/* A record of a piece of a stream that is being sent (worker/delivery/landed.h). */
+struct sent_shm {
+	uint64_t seq;
+	uint32_t subscription;
+	uint32_t number;	/* the topic's, its low half */
+	uint32_t page, offset;	/* where it is in history; page 0: it is in the ring */
+	uint32_t size;		/* bytes of its frame */
+	uint32_t skipped;	/* records before it that were passed over */
+};
+_Static_assert(sizeof(struct sent_shm) == 32, "layout");
+#define SENT_MAX 1024
+
 #define BUFFER_CLASSES 8
 #define FLIGHT_MAX 1024		/* sends under way at one time */
 #define FLIGHTS_ALL UINT32_MAX
@@ -136,6 +148,13 @@ struct slot_shm {
 
 	/* the buffer of the first frame that is kept for those in the middle of it (worker/delivery/partial_frame.h), 0 none */
 	_Atomic uint32_t kept;
+
+	/* the session that is being sent a piece of its stream with records that history alone may have, + 1; 0 none. Its state's `sent` before that,
+	 * and the records */
+	_Atomic uint32_t sending;
+	uint32_t sending_count;
+	uint64_t sending_sent;
+	struct sent_shm sending_record[SENT_MAX];
 
 	/* the session that is being subscribed to topics with a past, and its first subscription before that (worker/service/replay.h), as OPENING(); 0
 	 * none */

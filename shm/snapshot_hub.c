@@ -30,8 +30,9 @@ static bool was_used(const struct hub_slot_shm *s)
 
 static void put_slot(struct snapshot_writer *w, const struct hub_slot_shm *s, unsigned number)
 {
-	snapshot_put_map(w, 7);
+	snapshot_put_map(w, 8);
 	snapshot_put_uint(w, "slot", number);
+	snapshot_put_uint(w, "rules", atomic_load(&s->rules));
 	snapshot_put_uint(w, "delivered", atomic_load(&s->delivered));
 	snapshot_put_uint(w, "generation", atomic_load(&s->generation));
 	snapshot_put_uint(w, "restarts", atomic_load(&s->restarts));
@@ -136,13 +137,14 @@ static void put_head(struct snapshot_writer *w, const struct hub *hub, int fd, u
 
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		slots += was_used(&hub->shm->slot[i]);
-	snapshot_begin(w, fd, "hub", 6);
+	snapshot_begin(w, fd, "hub", 7);
 	snapshot_put_uint(w, "epoch", hub->shm->epoch);
 	snapshot_put_uint(w, "time", hub->ring.shm->time);
 	snapshot_put_uint(w, "first", first);
 	snapshot_put_uint(w, "tail", tail);
 	snapshot_put_uint(w, "slots", slots);
 	snapshot_put_uint(w, "topics", hub->index.shm->used);
+	snapshot_put_uint(w, "forgotten", atomic_load(&hub->index.shm->forgotten));
 }
 
 int snapshot_write_hub(const struct hub *hub, uint64_t from, int fd)
@@ -194,6 +196,7 @@ static int read_head(struct reading *x, int fd)
 	x->first = snapshot_get_uint(r, head, "first", SNAPSHOT_NEEDED, x->tail);
 	x->slots = snapshot_get_uint(r, head, "slots", SNAPSHOT_NEEDED, INDEX_SLOTS_MAX);
 	x->topics = snapshot_get_uint(r, head, "topics", SNAPSHOT_NEEDED, UINT32_MAX);
+	index_forget(&x->hub->index, snapshot_get_uint(r, head, "forgotten", x->tail, x->tail));
 	if (r->bad || x->first == 0)
 		return snapshot_bad();
 	ring_start(&x->hub->ring, x->first, x->first < x->tail ? 0 : x->time);
@@ -212,6 +215,7 @@ static int read_slot(struct reading *x)
 	if (x->r.bad || was_used(s))
 		return snapshot_bad();
 	atomic_store(&s->delivered, snapshot_get_uint(&x->r, o, "delivered", SNAPSHOT_NEEDED, x->tail));
+	atomic_store(&s->rules, snapshot_get_uint(&x->r, o, "rules", 0, UINT64_MAX));
 	atomic_store(&s->generation, (uint32_t)snapshot_get_uint(&x->r, o, "generation", 0, UINT32_MAX));
 	atomic_store(&s->restarts, (uint32_t)snapshot_get_uint(&x->r, o, "restarts", 0, UINT32_MAX));
 	atomic_store(&s->emptied, (uint32_t)snapshot_get_uint(&x->r, o, "emptied", 0, UINT32_MAX));
@@ -277,22 +281,23 @@ static int read_topic(struct reading *x)
 	interest = snapshot_get_uint(&x->r, o, "interest", 0, UINT64_MAX);
 	last = snapshot_get_uint(&x->r, o, "last", SNAPSHOT_NEEDED, x->tail - 1);
 	published = snapshot_get_uint(&x->r, o, "published", SNAPSHOT_NEEDED, last);
-	kept = snapshot_get_uint(&x->r, o, "kept", 0, 1);
-	since = snapshot_get_uint(&x->r, o, "since", 0, x->tail);
+	kept = snapshot_get_uint(&x->r, o, "kept", 0, TOPIC_WAS_KEPT);
+	since = snapshot_get_uint(&x->r, o, "since", x->tail, x->tail);	/* (an older program did not know) */
 	from = snapshot_get_uint(&x->r, o, "from", 0, x->tail);
 	messages = snapshot_get_uint(&x->r, o, "history", 0, published);
-	if (x->r.bad || len == 0 || len > TOPIC_NAME_MAX || (interest == 0 && !kept) || (messages > 0 && !(kept && from)))
+	if (x->r.bad || len == 0 || len > TOPIC_NAME_MAX || (interest == 0 && kept != TOPIC_KEPT) || (messages > 0 && !(kept && from)))
 		return snapshot_bad();
 	hash = index_hash(name, len);
 	if (index_find(ix, hash, name, len) != TOPIC_NONE)
 		return snapshot_bad();
-	if (kept && (topic = index_keep(ix, hash, name, len, since)) == TOPIC_NONE)
+	if (kept == TOPIC_KEPT && (topic = index_keep(ix, hash, name, len, since)) == TOPIC_NONE)
 		return -1;
 	for (; interest; interest &= interest - 1) {
 		topic = index_join(ix, (unsigned)__builtin_ctzll(interest), hash, name, len, since);
 		if (topic == TOPIC_NONE)
 			return -1;
 	}
+	index_topic(ix, topic)->kept = (uint32_t)kept;
 	index_topic(ix, topic)->published = published;
 	atomic_store(&index_topic(ix, topic)->last, last);
 	if (read_subscribers(x, o, topic) < 0)

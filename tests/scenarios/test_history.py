@@ -5,11 +5,12 @@ import time
 import unittest
 
 from crash_test import CrashTest
-from janus_test import wait_until
+from janus_test import program, run, wait_until
 from positions import settled
 from web_clients import WebTest
 
 EVERY = "history=*: 10000 messages"
+SMALL = "ring_bytes=1M", "ring_messages=1024", "max_frame=64K"
 KINDS = "websocket", "packet", "lines", "sse", "stream"
 
 
@@ -116,7 +117,7 @@ class Query(HistoryTest):
 
     def test_errors(self):
         for target, pattern in (("/history", "no topic"), ("/history/a,b", "one topic"), ("/history/a?limit=0", "limit"), ("/history/a?limit=1001", "limit"),
-                                ("/history/a?limit=x", "limit"), ("/history/a?since=7", "since"), ("/history/a?before=x-1", "before"),
+                                ("/history/a?limit=x", "limit"), ("/history/a?since=7", "since"), ("/history/a?before=x", "before"),
                                 ("/history/a?last=3", "unknown parameter"), ("/history/a?topic=b", "path or query")):
             with self.subTest(target=target):
                 answer = self.ask("GET", target)
@@ -142,44 +143,47 @@ class Query(HistoryTest):
 
 class Limits(HistoryTest):
     def test_messages(self):
-        self.serve("history=few.*: 10 messages; *: 0 messages")
+        self.serve("history=few.*: 10 messages; *: 0 messages", *SMALL)
         ids = self.publish("few.a", *range(1000))
         kept = self.kept("few.a", limit=1000)
         self.assertEqual(kept[-10:], list(range(990, 1000)))
         self.assertLess(len(kept), 400)     # whole pages go
         self.assertIsNone(self.post("/pub/other", "1")["id"])
+        other = self.websocket().subscribe("other")
+        self.publish("other", *range(1100))     # now the ring has nothing else
         client, told = self.resumed("websocket", ["few.a"], since=ids[5].text)
-        self.assertNotIn(told, (True, None))
+        self.assertIsNot(told, True)
         self.assertGreaterEqual(told, 1)
 
     def test_age(self):
         self.serve("history=*: 1s")
         self.publish("a", 1)
         wait_until(lambda: not self.kept("a"), 20)
-        wait_until(lambda: self.janus.status()["topics"] == 0, 20)
+        wait_until(lambda: self.janus.stats()["history"]["topics"] == 0, 20)
 
     def test_a_busy_topic_does_not_push_out_a_quiet_one(self):
-        self.serve("history=quiet.*: 20 messages; *: 1000000 messages", "history_bytes=1M", "ring_bytes=1M", "ring_messages=1024")
+        self.serve("history=quiet.*: 20 messages; *: 1000000 messages", "history_bytes=1M", *SMALL)
         quiet = ["quiet.%d" % n for n in range(5)]
         for topic in quiet:
             self.publish(topic, *range(20))
-        body = json.dumps([{"topic": "busy", "data": "x" * 400} for _ in range(200)]).encode()
+        body = json.dumps([{"topic": "busy", "data": "x" * 400} for _ in range(100)]).encode()
         client = self.http()
-        for _ in range(60):     # 5 MB
+        for _ in range(120):    # 5 MB
             self.assertEqual(client.ask("POST", "/pub", body).status, 200)
         for topic in quiet:
             self.assertEqual(self.kept(topic), list(range(20)), topic)
-        self.assertGreater(len(self.kept("busy", limit=1000)), 500)
+        self.assertGreater(len(self.kept("busy", limit=1000)), 300)      # as many as an answer has
         self.assertGreater(self.janus.count("history_short"), 0)
 
     def test_bad_settings(self):
         for text in ("news", "news: ", "news: 10 apples", "a*b: 1 message", ": 1 message", "a: 1 message, 2 messages"):
             with self.subTest(text=text):
-                with self.assertRaisesRegex(AssertionError, "history"):
-                    self.server("history=" + text)
+                status, _, error = run(program("janus"), "-t", "-o", "history=" + text)
+                self.assertNotEqual(status, 0)
+                self.assertIn("history", error)
 
     def test_reload(self):
-        self.serve()
+        self.serve(EVERY)
         self.publish("a", *range(5))
         self.janus.kill_worker(0)
         self.janus.reload()
@@ -337,15 +341,15 @@ class Replay(HistoryTest):
 
     def test_reader_that_stops(self):
         """Replays are cut anywhere when the socket is full, while history goes on losing its oldest."""
-        self.serve("history=*: 3000 messages", "history_bytes=1M", "ring_bytes=1M", "ring_messages=1024", "send_buffer=16K")
-        body = json.dumps([{"topic": "a", "data": "x" * 300} for _ in range(200)]).encode()
+        self.serve("history=*: 3000 messages", "history_bytes=1M", *SMALL, "send_buffer=16K")
+        body = json.dumps([{"topic": "a", "data": "x" * 300} for _ in range(100)]).encode()
         publisher = self.http()
-        for _ in range(10):
+        for _ in range(20):
             publisher.ask("POST", "/pub", body)
         clients = [self.websocket() for _ in range(4)]
         for client in clients:
             client.action("subscribe", topic="a", last=1000)
-        for _ in range(40):
+        for _ in range(80):
             publisher.ask("POST", "/pub", body)
         publisher.ask("POST", "/pub/a", b"end")
         for client in clients:
@@ -435,14 +439,14 @@ class Deaths(CrashTest, HistoryTest):
     limit = 300
 
     def around(self, point, passing=1):
-        self.serve_crash_build("history=*: 3000 messages", "ring_bytes=1M", "ring_messages=1024", "send_buffer=16K", workers=1)
+        self.serve_crash_build("history=*: 3000 messages", *SMALL, "send_buffer=16K", workers=1)
         ids = self.publish("old", *range(40))
         client = self.websocket().subscribe("live", "more")
         self.publish("more", 7)
         client.message()
-        busy = json.dumps([{"topic": "noise", "data": "x" * 300} for _ in range(200)]).encode()
+        busy = json.dumps([{"topic": "noise", "data": "x" * 300} for _ in range(100)]).encode()
         http = self.http()
-        for _ in range(8):
+        for _ in range(16):
             http.ask("POST", "/pub", busy)      # the ring has nothing of `old` any more
         self.arm(point, passing)
         client.action("subscribe", topic=["old", "noise2"], since=ids[9].text)
@@ -471,7 +475,7 @@ class Deaths(CrashTest, HistoryTest):
         """In the middle of a frame that history alone has."""
         for point in ("catchup-sent", "catchup-cut", "partial-filled", "partial-linked"):
             with self.subTest(point=point):
-                self.serve_crash_build("history=*: 3000 messages", "history_bytes=4M", "ring_bytes=1M", "ring_messages=1024", "send_buffer=4K", workers=1)
+                self.serve_crash_build("history=*: 3000 messages", "history_bytes=4M", *SMALL, "send_buffer=4K", workers=1)
                 http = self.http()
                 for n in range(200):
                     http.ask("POST", "/pub/old", json.dumps({"n": n, "fill": "x" * 20000 if n % 2 else "y"}).encode(), [("Content-Type", "application/json")])

@@ -7,19 +7,19 @@
  * must be there, nothing else, and all must go on working. The repair is itself stepped through, as its executor may die.
  * And for a shorter sequence, a fresh child is really killed after k instructions, for every k.
  * A reader, in turn, is held up after each instruction of a ring_seek(), and finds the ring changed when it goes on.
+ * History has a world of its own (every_history.h).
  */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/stress/every_history.h"
+#include "tests/stress/stepping.h"
 #include "tests/stress/world.h"
-
-#define NO_PTRACE 77
 
 static struct world shared, copy, copy2;
 static _Atomic uint32_t *finished;	/* [0], [1]: set by the child, by the one that repairs, when all of it is done */
@@ -56,48 +56,23 @@ static void short_sequence(struct world *w)
 
 /* ---- stepping ---- */
 
-/* A child that stops before its first instruction of `run`. */
+/* A call in the child, which is a copy of us. */
+static struct call {
+	void (*run)(struct world *);
+	struct world *w;
+} call;
+
+static void run_call(void *of)
+{
+	struct call *c = of;
+
+	c->run(c->w);
+}
+
 static pid_t start(void (*run)(struct world *), struct world *w, _Atomic uint32_t *done)
 {
-	int status;
-	pid_t pid;
-
-	atomic_store(done, 0);
-	pid = fork();
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
-			_exit(NO_PTRACE);
-		raise(SIGSTOP);
-		run(w);
-		atomic_store(done, 1);
-		_exit(0);
-	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status)) {
-		printf("ring_stress: ptrace is not permitted here: nothing was tested\n");
-		exit(NO_PTRACE);
-	}
-	return pid;
-}
-
-/* One instruction. False when the child is done. */
-static bool step(pid_t pid, _Atomic uint32_t *done)
-{
-	int status;
-
-	if (ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) < 0 || waitpid(pid, &status, 0) != pid)
-		return false;
-	if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGTRAP) {
-		world_fault("stepping", "the child died of itself");
-		return false;
-	}
-	return !atomic_load(done);
-}
-
-static void stop(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	call = (struct call){ run, w };
+	return stepping_start(run_call, &call, done);
 }
 
 /* The keeper dies as well, anywhere in its repair of the state in copy2; the next one begins with what it left. */
@@ -107,7 +82,7 @@ static void step_repair(void)
 	pid_t pid = start(world_repair, &copy2, &finished[1]);
 
 	seen = *copy2.m;
-	while (step(pid, &finished[1])) {
+	while (stepping_step(pid, &finished[1])) {
 		repair_instructions++;
 		if (memcmp(&seen, copy2.m, sizeof seen) == 0)
 			continue;
@@ -116,7 +91,7 @@ static void step_repair(void)
 		repair_states++;
 		world_judge(&copy, "repair cut short");
 	}
-	stop(pid);
+	stepping_stop(pid);
 }
 
 static void step_all(void (*run)(struct world *), const char *where)
@@ -125,7 +100,7 @@ static void step_all(void (*run)(struct world *), const char *where)
 	pid_t pid = start(run, &shared, &finished[0]);
 	bool first = true, books;
 
-	for (; step(pid, &finished[0]); first = false) {
+	for (; stepping_step(pid, &finished[0]); first = false) {
 		world_instructions++;
 		if (!first && memcmp(&seen, shared.m, sizeof seen) == 0)
 			continue;
@@ -142,7 +117,7 @@ static void step_all(void (*run)(struct world *), const char *where)
 			step_repair();
 		}
 	}
-	stop(pid);
+	stepping_stop(pid);
 }
 
 static void kill_all(unsigned records)
@@ -155,8 +130,8 @@ static void kill_all(unsigned records)
 		world_prepare(&shared, records, (uint64_t[]){ 3 }, 1);
 		pid = start(short_sequence, &shared, &finished[0]);
 		for (i = 0; i < k && going; i++)
-			going = step(pid, &finished[0]);
-		stop(pid);
+			going = stepping_step(pid, &finished[0]);
+		stepping_stop(pid);
 		kills++;
 		world_judge(&shared, "killed");
 	}
@@ -250,15 +225,15 @@ static bool hold_up(unsigned long k, uint64_t skip, bool hint, unsigned meanwhil
 		question->hint = question->from - skip;
 	pid = start(ask, &shared, &finished[0]);
 	while (k-- && going)
-		going = step(pid, &finished[0]);
+		going = stepping_step(pid, &finished[0]);
 	if (!going) {
-		stop(pid);
+		stepping_stop(pid);
 		return false;
 	}
 	do_meanwhile(&shared, meanwhile);
 	if (ptrace(PTRACE_CONT, pid, NULL, NULL) < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status)) {
 		world_fault("held up", "the reader died of itself");
-		stop(pid);
+		stepping_stop(pid);
 		return false;
 	}
 	judge_answer(&shared);
@@ -294,6 +269,7 @@ int every_instruction(void)
 	}
 	kill_all(7);
 	hold_up_everywhere();
+	every_history();
 	printf("ring_stress: %lu instructions, %lu states (%lu with the lock held), their repairs: %lu instructions, %lu states; "
 	       "%lu kills; %lu seeks held up; %lu faults\n", world_instructions, states, held_states, repair_instructions, repair_states, kills,
 	       seeks, world_faults);

@@ -12,7 +12,7 @@
 #define PAGE_ROOM (sizeof(((struct history_page_shm *)0)->bytes))
 #define HEAD sizeof(struct history_head_shm)
 
-static inline int begin(struct fixture *f, const char *rules)
+static inline int begin_with(struct fixture *f, const char *rules, uint32_t pages)
 {
 	struct settings settings;
 
@@ -20,7 +20,7 @@ static inline int begin(struct fixture *f, const char *rules)
 	settings.ring_bytes = RING_BYTES;
 	settings.ring_messages = RING_MESSAGES;
 	settings.max_topics = TOPICS_MAX;
-	settings.history_bytes = PAGES * HISTORY_PAGE;
+	settings.history_bytes = pages * HISTORY_PAGE;
 	snprintf(settings.history, sizeof(settings.history), "%s", rules);
 	f->fd = hub_create(&settings);
 	assert_int_equal(hub_attach(&f->hub, f->fd, true), 0);
@@ -45,7 +45,7 @@ static inline int setup(void **state)
 {
 	struct fixture *f = *state = calloc(1, sizeof(*f));
 
-	return begin(f, "");
+	return begin_with(f, "", PAGES);
 }
 
 static inline uint8_t byte_of(uint64_t number, uint32_t i)

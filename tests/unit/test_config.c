@@ -96,6 +96,10 @@ static void bad_lines(void **state)
 		{"max_fields = 1001", "janus.ini:1: max_fields: 1001 is more than 1000"},
 		{"origins = https://a.example http://b.example/x",
 		 "janus.ini:1: origins: `http://b.example/x` has a path: an origin ends with host or port"},
+		{"history = a: 1 message; b", "janus.ini:1: history: `b` is not of the form TOPIC: LIMIT, LIMIT..."},
+		{"history = a: 1 message\nhistory = b: 2 messages, 5", "janus.ini:2: history: `5` is no limit: a number of messages (100 messages), a size "
+		 "(K, M, G or k) or an age (s, m, h or d)"},
+		{"history_bytes = 1000K", "janus.ini:1: history_bytes: 1000K is less than 1M"},
 		{"runtime_dir = run", "janus.ini:1: runtime_dir: `run` is not an absolute path"},
 		{"runtime_dir = /a\tb", "janus.ini:1: runtime_dir: `/a?b` has a control character in it"},
 		{"user = nosuchuser", "janus.ini:1: user: there is no user `nosuchuser`"},
@@ -327,6 +331,13 @@ static int unpack(struct settings *s, const msgpack_sbuffer *buf)
 	return settings_unpack(s, &map);
 }
 
+static void lines_of_history(void **state)
+{
+	(void)state;
+	assert_int_equal(read_text("history = news.*: 100 messages, 1h; @*: 1M\nring_bytes = 16M\nhistory = *: 10 messages\n"), 0);
+	assert_string_equal(config.settings.history, "news.*: 100 messages, 1h; @*: 1M;*: 10 messages");
+}
+
 static void settings_round_trip(void **state)
 {
 	msgpack_sbuffer buf;
@@ -414,6 +425,7 @@ int main(void)
 		cmocka_unit_test(defaults),
 		cmocka_unit_test(default_file),
 		cmocka_unit_test(reload_changes),
+		cmocka_unit_test(lines_of_history),
 		cmocka_unit_test(settings_round_trip),
 		cmocka_unit_test(settings_of_other_versions),
 	};

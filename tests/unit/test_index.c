@@ -230,6 +230,68 @@ static void test_random(void **state)
 	check_usable(f);
 }
 
+/* ---- kept ---- */
+
+static uint32_t keep(struct fixture *f, const char *name, uint64_t since)
+{
+	return index_keep(&f->ix, index_hash(name, strlen(name)), name, strlen(name), since);
+}
+
+static void test_kept(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t a = keep(f, "a", 77), b;
+
+	assert_int_equal(find(f, "a"), a);
+	assert_int_equal(index_topic(&f->ix, a)->since, 77);
+	assert_int_equal(atomic_load(&index_topic(&f->ix, a)->interest), 0);
+	check(f);
+	assert_int_equal(join(f, 3, "a"), a);
+	assert_int_equal(index_topic(&f->ix, a)->since, 77);
+	index_leave(&f->ix, 3, a);		/* the last one: but it is kept */
+	assert_int_equal(find(f, "a"), a);
+	check(f);
+	index_release(&f->ix, a);
+	assert_int_equal(find(f, "a"), TOPIC_NONE);
+	check(f);
+	b = join(f, 3, "b");
+	assert_int_equal(b, a);
+	assert_int_equal(index_topic(&f->ix, b)->kept, 0);
+	assert_int_equal(index_topic(&f->ix, b)->since, 1);
+	assert_int_equal(keep(f, "b", 9), b);
+	assert_int_equal(index_topic(&f->ix, b)->since, 1);
+	index_release(&f->ix, b);		/* somebody is interested */
+	assert_int_equal(find(f, "b"), b);
+	check(f);
+	index_leave(&f->ix, 3, b);
+	assert_int_equal(find(f, "b"), TOPIC_NONE);
+	for (unsigned n = 0; n < TOPICS; n++)
+		assert_int_not_equal(keep(f, name_of(n), 5), TOPIC_NONE);
+	assert_int_equal(keep(f, "more", 5), TOPIC_NONE);
+	assert_int_equal(errno, ENOSPC);
+	assert_int_equal(keep(f, name_of(2), 6), find(f, name_of(2)));
+	for (unsigned n = 0; n < TOPICS; n++)
+		index_release(&f->ix, find(f, name_of(n)));
+	check_usable(f);
+}
+
+/* A topic that is kept stays over a repair; an entry that was about to be freed is not kept. */
+static void test_kept_and_repaired(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t a = keep(f, "a", 1), b = keep(f, "b", 1);
+
+	atomic_store(&f->ix.shm->dirty, 1);
+	atomic_store(&index_topic(&f->ix, b)->state, TOPIC_FREE);
+	index_repair(&f->ix);
+	check(f);
+	assert_int_equal(find(f, "a"), a);
+	assert_int_equal(find(f, "b"), TOPIC_NONE);
+	assert_int_equal(index_topic(&f->ix, b)->kept, 0);
+	index_release(&f->ix, a);
+	check_usable(f);
+}
+
 /* ---- what a dead process may leave ---- */
 
 /* index_join() of a new topic, by hand, up to `step`. */
@@ -381,6 +443,8 @@ static void test_check_sees(void **state)
 	BREAKS(index_topic(&f->ix, gone)->next = gone);
 	BREAKS(atomic_store(&index_topic(&f->ix, gone)->interest, 1));
 	BREAKS(atomic_store(&t->interest, 0));
+	BREAKS(index_topic(&f->ix, gone)->kept = 1);
+	BREAKS(t->kept = 2);
 	BREAKS(atomic_store(&t->state, TOPIC_FREE));
 	BREAKS(t->name[0] ^= 1);
 	BREAKS(t->hash ^= 1);
@@ -398,6 +462,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_attach, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_join_leave, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_kept_and_repaired, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dead_in_join, setup, teardown),

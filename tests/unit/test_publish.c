@@ -115,6 +115,49 @@ static void the_intent_names_the_last_item(void **state)
 	check(f);
 }
 
+/* Topics that history keeps are stored if nobody subscribes them; others are not. Both count as unheard. */
+static void history_is_followed(void **state)
+{
+	struct fixture *f = *state;
+	unsigned n = put_all("hhxsh");
+	struct settings settings;
+	struct ring_record rec;
+	const char *why;
+
+	settings_defaults(&settings);
+	strcpy(settings.history, "h: 10 messages; s: 10 messages");
+	hub_keep(&f->hub, &settings);
+	join(f, 1, "s", 2);
+	assert_int_equal(publish_answered(&f->hub, SLOT, FD, items, n), 0);
+	assert_int_equal(ring_tail(&f->hub.ring), 5);
+	assert_int_equal(items[0].seq, 1);
+	assert_int_equal(items[0].subscribers, 0);
+	assert_int_equal(items[2].seq, 0);
+	assert_int_equal(items[3].subscribers, 2);
+	assert_int_equal(items[4].seq, 4);
+	assert_int_equal(counted(f, COUNTER_published), 5);
+	assert_int_equal(counted(f, COUNTER_published_unheard), 4);
+	assert_int_equal(counted(f, COUNTER_history_kept), 4);
+	assert_int_equal(find(f, "x"), TOPIC_NONE);
+	assert_int_equal(history_check(&f->hub.history, &why), 0);
+	assert_int_equal(f->hub.history.topics[find(f, "h")].messages, 3);
+	assert_int_equal(f->hub.history.topics[find(f, "s")].messages, 1);
+	assert_int_equal(history_seek(&f->hub.history, 1, find(f, "h"), 1, 2, 4, &rec), 0);
+	assert_int_equal(rec.seq, 2);
+	assert_int_equal(rec.len, items[1].len);
+	for (unsigned i = 0; f->hub.index.shm->used < TOPICS_MAX; i++)
+		join(f, 1, (char[]){ 'A', (char)('a' + i), '\0' }, 1);
+	put(0, "h2", 5);
+	put(1, "h", 5);
+	publish_done(&f->hub, SLOT);
+	atomic_store(&slot_of(f, SLOT)->delivered, ring_tail(&f->hub.ring));
+	strcpy(settings.history, "h*: 10 messages");
+	hub_keep(&f->hub, &settings);
+	assert_int_equal(publish(&f->hub, SLOT, FD, items, 2), 2);
+	assert_int_equal(f->hub.history.topics[find(f, "h")].messages, 4);
+	check(f);
+}
+
 static void who_sleeps_and_has_subscribers_is_woken(void **state)
 {
 	struct fixture *f = *state;
@@ -415,6 +458,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(answers_tell_sequence_and_subscribers),
 		TEST(the_intent_names_the_last_item),
+		TEST(history_is_followed),
 		TEST(who_sleeps_and_has_subscribers_is_woken),
 		TEST(answered_is_all_or_nothing),
 		TEST(a_batch_may_be_taken_in_parts),

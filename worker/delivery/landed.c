@@ -74,9 +74,6 @@ static int advance(struct stream *s, struct streams *streams, session_id sid, st
 		if (!size)
 			return -1;
 		if (bytes < size) {
-			/* History may have lost it when the rest can be sent. */
-			if (t->next.place.page && partial_begin(streams->partial, sid, st, &t->next, true) < 0)
-				return -1;
 			st->pos = t->next.seq;
 			st->cut = (uint32_t)bytes;
 			st->flags |= SESSION_CUT | SESSION_BEHIND;
@@ -93,6 +90,97 @@ static int advance(struct stream *s, struct streams *streams, session_id sid, st
 	return bytes == 0 && s->lost == 0 ? 0 : -1;
 }
 
+void landed_note(struct streams *streams, uint32_t number, const struct stream_topic *t, size_t size, uint64_t skipped)
+{
+	streams->base->slot.shm->sending_record[number] = (struct sent_shm){
+		.seq = t->next.seq,
+		.subscription = (uint32_t)(t->subscription - streams->base->slot.subscriptions),
+		.number = (uint32_t)t->next.number,
+		.page = t->next.place.page,
+		.offset = t->next.place.offset,
+		.size = (uint32_t)size,
+		.skipped = (uint32_t)skipped,
+	};
+}
+
+void landed_forget(struct base *base)
+{
+	/* release: after the commit */
+	if (atomic_load_explicit(&base->slot.shm->sending, memory_order_relaxed))
+		atomic_store_explicit(&base->slot.shm->sending, 0, memory_order_release);
+}
+
+void landed_noted(struct streams *streams, session_id sid, uint32_t count)
+{
+	struct slot_shm *slot = streams->base->slot.shm;
+
+	slot->sending_count = count;
+	slot->sending_sent = session(streams->base, sid)->state.sent;
+	/* release: the note is whole */
+	atomic_store_explicit(&slot->sending, (uint32_t)sid + 1, memory_order_release);
+}
+
+/* Whether what the session was sent is noted. */
+static bool is_noted(const struct streams *streams, session_id sid, const struct session_state_shm *st)
+{
+	const struct slot_shm *slot = streams->base->slot.shm;
+
+	return atomic_load_explicit(&slot->sending, memory_order_acquire) == (uint32_t)sid + 1 && slot->sending_sent == st->sent &&
+	       slot->sending_count <= SENT_MAX;
+}
+
+/* Keeps the frame of a noted record of history, as it can't be made later. -1: there is no memory. */
+static int keep_noted(struct streams *streams, session_id sid, const struct session_state_shm *st, const struct sent_shm *sent)
+{
+	uint32_t topic = streams->base->slot.subscriptions[sent->subscription].topic;
+	struct ring_record rec;
+
+	history_at(&streams->base->hub.history, topic, index_topic(&streams->base->hub.index, topic)->generation,
+		   (struct history_place){ .page = sent->page, .offset = sent->offset }, &rec);
+	return partial_begin(streams->partial, sid, st, &rec, true);
+}
+
+static struct stream_topic *topic_of(const struct stream *s, const struct subscription_shm *sub)
+{
+	for (uint32_t i = 0; i < s->count; i++)
+		if (s->topic[i].subscription == sub)
+			return &s->topic[i];
+	return NULL;
+}
+
+/* As advance(), along the records that are noted. */
+static int advance_noted(struct stream *s, struct streams *streams, session_id sid, struct session_state_shm *st, uint64_t bytes)
+{
+	const struct slot_shm *slot = streams->base->slot.shm;
+
+	if (stream_as_noted(s, streams, sid, st) < 0)
+		return -1;
+	st->sent += bytes;
+	st->last_out = streams->base->now;
+	for (uint32_t i = 0; i < slot->sending_count && bytes > 0; i++) {
+		const struct sent_shm *sent = &slot->sending_record[i];
+		struct stream_topic *t = topic_of(s, &streams->base->slot.subscriptions[sent->subscription]);
+
+		if (!t)
+			return -1;
+		s->passed += sent->skipped;
+		t->number = sent->number + 1;
+		if (bytes < sent->size) {
+			if (sent->page && keep_noted(streams, sid, st, sent) < 0)
+				return -1;
+			st->pos = sent->seq;
+			st->cut = (uint32_t)bytes;
+			st->flags |= SESSION_CUT | SESSION_BEHIND;
+			return 0;
+		}
+		st->pos = sent->seq + 1;
+		t->seen = sent->seq;
+		base_count(streams->base, COUNTER_delivered, 1);
+		bytes -= sent->size;
+	}
+	return bytes == 0 ? 0 : -1;
+}
+
 static int move(struct streams *streams, session_id sid, uint64_t bytes, bool behind)
 {
 	struct session_state_shm st = session(streams->base, sid)->state;
@@ -100,7 +188,7 @@ static int move(struct streams *streams, session_id sid, uint64_t bytes, bool be
 	struct stream s = { .of = streams, .sid = sid };
 	uint64_t passed;
 
-	if (bytes > 0 && advance(&s, streams, sid, &st, bytes) < 0)
+	if (bytes > 0 && (is_noted(streams, sid, &st) ? advance_noted(&s, streams, sid, &st, bytes) : advance(&s, streams, sid, &st, bytes)) < 0)
 		return -1;
 	if (behind)
 		st.flags |= SESSION_BEHIND;

@@ -1,5 +1,9 @@
 /*
  * Recording what the kernel took of a session's stream: the session moves along the stream by that many bytes.
+ *
+ * Which records these were follows from the stream, as the ring has them: `delivered` keeps them there until that is recorded. History makes no such
+ * promise: what a worker has found there may be given up before the worker's death, and a successor would find later records instead. So a piece with
+ * records of history is noted in the slot before it is sent (landed_note()). The pages that it names stay as they are, as they are pinned.
  */
 #ifndef WORKER_DELIVERY_LANDED_H
 #define WORKER_DELIVERY_LANDED_H
@@ -12,6 +16,13 @@
  * also says that the session is behind. 0; -1: what was sent is not there any more, or there is no memory; nothing is recorded.
  */
 int landed_advance(struct streams *streams, session_id sid, uint64_t bytes, bool behind);
+/*
+ * landed_note() notes a record of the piece that a session is going to be sent, of which `size` bytes are its frame; the first has number 0, there are
+ * SENT_MAX at most. landed_noted() makes the first `count` count, and landed_forget() ends that, when the outcome of the send is committed.
+ */
+void landed_note(struct streams *streams, uint32_t number, const struct stream_topic *t, size_t size, uint64_t skipped);
+void landed_noted(struct streams *streams, session_id sid, uint32_t count);
+void landed_forget(struct base *base);
 /* Puts the session behind: it waits for writability, and is then served along its own stream. */
 void landed_defer(struct streams *streams, session_id sid);
 /* Records the outcome of a send of a batch (see send_batch.h). `above` is the struct streams. */

@@ -23,6 +23,7 @@ struct piece {
 	uint64_t pos;			/* the session's `pos` when all of it is sent */
 	uint32_t messages;
 	bool more;			/* there are further records, from `pos` on */
+	bool noted;			/* it has records of history */
 };
 
 /* ---- what comes before the ring ---- */
@@ -119,13 +120,14 @@ static int gather(struct output *o, struct stream *s, struct piece *p)
 {
 	const struct session_shm *session_ = session(o->base, s->sid);
 	uint32_t transport = session_->state.transport, base = session_->page_base;
+	uint64_t skipped = 0;
 	struct stream_topic *t;
 
 	*p = (struct piece){ .pos = s->below > s->from ? s->below : s->from };
 	while ((t = stream_next(s)) != NULL) {
 		size_t size = frame_size(o->base, transport, base, &t->next);
 
-		if (p->len && p->len + size > PIECE) {
+		if (p->len && (p->len + size > PIECE || p->messages == SENT_MAX)) {
 			p->more = true;
 			p->pos = t->next.seq;
 			break;
@@ -139,8 +141,11 @@ static int gather(struct output *o, struct stream *s, struct piece *p)
 			p->pos = t->next.seq;
 			break;
 		}
+		landed_note(o->streams, p->messages, t, size, s->skipped - skipped);
 		p->len += size;
 		p->messages++;
+		p->noted |= t->next.place.page != 0;
+		skipped = s->skipped;
 		stream_step(s, t);
 	}
 	return 0;
@@ -194,8 +199,13 @@ static bool take_loss(struct output *o, session_id sid, struct stream *s, const 
 static int send_piece(struct output *o, struct stream *s, struct session_state_shm *st, const struct piece *p)
 {
 	session_id sid = s->sid;
-	long n = batch_send(o->batch, sid, p->bytes, p->len);
-	int error = errno;
+	long n;
+	int error;
+
+	if (p->noted)
+		landed_noted(o->streams, sid, p->messages);
+	n = batch_send(o->batch, sid, p->bytes, p->len);
+	error = errno;
 
 	CRASH_POINT("catchup-sent");
 	if (n == (long)p->len) {
@@ -213,6 +223,7 @@ static int send_piece(struct output *o, struct stream *s, struct session_state_s
 		}
 		*st = session(o->base, sid)->state;
 	}
+	landed_forget(o->streams->base);
 	batch_landed(o->batch);
 	if (n < 0)
 		return error == EAGAIN ? 0 : -1;

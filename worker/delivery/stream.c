@@ -124,6 +124,19 @@ int stream_open(struct stream *s, struct streams *streams, session_id sid, const
 	return 0;
 }
 
+int stream_as_noted(struct stream *s, struct streams *streams, session_id sid, const struct session_state_shm *st)
+{
+	if (stream_begin(s, streams, sid, st, 0) < 0)
+		return -1;
+	for (uint32_t i = atomic_load_explicit(&session(streams->base, sid)->subscriptions, memory_order_relaxed); i;
+	     i = atomic_load_explicit(&streams->base->slot.subscriptions[i].next, memory_order_relaxed)) {
+		struct subscription_shm *sub = &streams->base->slot.subscriptions[i];
+
+		s->topic[s->count++] = (struct stream_topic){ .subscription = sub, .number = sub->number, .seen = sub->from };
+	}
+	return 0;
+}
+
 /* The topic whose next record has the lowest sequence, or NULL. */
 static struct stream_topic *least(const struct stream *s)
 {

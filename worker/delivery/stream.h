@@ -54,6 +54,12 @@ int stream_seek(const struct base *base, uint32_t topic, uint32_t generation, ui
  */
 int stream_open(struct stream *s, struct streams *streams, session_id sid, const struct session_state_shm *st, uint64_t below);
 
+/*
+ * The same, without looking for records: for a session that is behind and goes on along records that are noted (landed.h). Its topics stand where their
+ * subscriptions say.
+ */
+int stream_as_noted(struct stream *s, struct streams *streams, session_id sid, const struct session_state_shm *st);
+
 /* The topic whose record comes next, or NULL. Records that can't be made into frames are passed over, and counted. */
 struct stream_topic *stream_next(struct stream *s);
 void stream_step(struct stream *s, struct stream_topic *t);	/* goes on behind the topic's record */

@@ -148,6 +148,7 @@ static void land_sends(struct worker *w)
 	else
 		land_flights(w, n);
 	base_on(&w->base, -1);
+	landed_forget(&w->base);
 	atomic_store_explicit(&w->base.slot.shm->flights, 0, memory_order_release);
 }
 

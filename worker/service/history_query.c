@@ -73,7 +73,7 @@ static size_t put(struct service *service, const struct ring_record *rec, bool c
 
 	if (comma)
 		*dst = ',';
-	return size ? size + comma : 0;
+	return size ? comma + size - 1 : 0;	/* without the line feed */
 }
 
 static size_t query_topic(struct service *service, const struct history_query *query, const struct joined *j, uint64_t end, char *dst, size_t room,

@@ -15,6 +15,7 @@ void joined_fill(const struct hub *hub, struct joined *joined)
 	joined->next = topic->published + 1;
 	joined->last = atomic_load_explicit(&topic->last, memory_order_relaxed);
 	joined->since = topic->since;
+	joined->ruled = history_rules_find(hub->history.rules, topic->name, topic->name_len) != NULL;
 }
 
 /* What it has of the past, its topics had before `pos`: they don't get it again when `pos` moves back. */
@@ -89,10 +90,9 @@ bool replay_since(struct service *service, struct replay *replay, const struct j
 	return found;
 }
 
-/* The topic's record with the number `number`, or the oldest one behind it. Back along the ring's links; and what it has not, history may have. */
-bool replay_last(struct service *service, const struct joined *j, uint64_t number, struct ring_record *rec)
+/* Back along the ring's links. */
+static bool last_of_ring(const struct hub *hub, const struct joined *j, uint64_t number, struct ring_record *rec)
 {
-	const struct hub *hub = &service->base->hub;
 	struct ring_record at;
 	bool found = false;
 
@@ -102,11 +102,16 @@ bool replay_last(struct service *service, const struct joined *j, uint64_t numbe
 		if (at.number <= number || at.prev >= seq)
 			break;
 	}
-	if ((!found || rec->number > number) && index_is_kept(&hub->index, j->topic) &&
-	    history_seek_number(&hub->history, service->base->number + 1, j->topic, j->generation, number, &at) == 0 && (!found || at.seq < rec->seq)) {
-		*rec = at;
-		found = true;
-	}
+	return found;
+}
+
+/* (A topic that history keeps has there what it is to have; the ring may have some more, which is older than it should be.) */
+bool replay_last(struct service *service, const struct joined *j, uint64_t number, struct ring_record *rec)
+{
+	const struct hub *hub = &service->base->hub;
+	bool found = j->ruled ? history_seek_number(&hub->history, service->base->number + 1, j->topic, j->generation, number, rec) == 0
+			      : last_of_ring(hub, j, number, rec);
+
 	return found && rec->seq < j->tail;
 }
 

@@ -26,10 +26,11 @@ struct replay {
 /* The topic as it was when it was joined, under the hub lock. */
 struct joined {
 	uint32_t topic, generation;
+	bool ruled;			/* history keeps it (history_rules.h) */
 	uint64_t tail;			/* the ring's: the sequence of whatever is published next */
 	uint64_t next;			/* number of the topic's next record */
 	uint64_t last;			/* sequence of its newest record, 0 none */
-	uint64_t since;			/* tail when the topic was made: from there on all its records were numbered */
+	uint64_t since;			/* topic_shm.since: from there on all its records are counted */
 };
 
 void joined_fill(const struct hub *hub, struct joined *joined);	/* topic and tail are set; under the hub lock */

@@ -46,7 +46,8 @@ static struct joined join(struct service *service, const struct topic_name *name
 
 	lock_acquire(&hub->shm->lock, service->base->number + 1);
 	j.tail = ring_tail(&hub->ring);
-	j.topic = index_join(&hub->index, service->base->number, hash, name->bytes, name->len, j.tail);
+	j.topic = index_join(&hub->index, service->base->number, hash, name->bytes, name->len,
+			     hub_counted_since(hub, name->bytes, name->len));
 	joined_fill(hub, &j);
 	lock_release(&hub->shm->lock, service->base->number + 1);
 	return j;
