@@ -35,7 +35,8 @@ const DEFAULTS = {
 	socketTries: 2,		// WebSockets that do not open, before event streams are tried
 	socketAgain: 300000,	// how long event streams are used until a WebSocket is tried again
 };
-const NAMES_MOST = 1000;	// in one request
+const NAMES_MOST = 500;		// in one request to go on
+const ADDRESS_MOST = 6000;	// characters of names in an address; the server takes 8,000 in all
 const HISTORY_LIMIT = 1000;
 const STREAMS_MOST = 2;		// of a kind: a browser has six connections to a server
 const HELD = 5000;		// a connection that held so long begins with minDelay again
@@ -63,11 +64,16 @@ const oldest = positions => positions.reduce((a, b) => a === undefined || (b !==
 
 const keyOf = (kind, name) => `${kind} ${name}`;
 const keyOfMessage = m => m.topic !== undefined ? keyOf("topic", m.topic) : m.user !== undefined ? keyOf("user", m.user) : "broadcast";
+const addressSize = name => encodeURIComponent(name).length + "&topic=".length;
 const problem = (message, more) => Object.assign(new Error(message), more);
 const LOST = "the connection was lost before the answer";
 
 /* A message, whose `json` is its text: a number there may be more than JavaScript can hold. */
 const parsed = text => Object.defineProperty(JSON.parse(text), "json", {value: text});
+
+/* (Neither pages by http nor Node 18 have randomUUID().) */
+const uuid = () => globalThis.crypto?.randomUUID?.() ??
+	"xxxxxxxx-xxxx-4xxx-8xxx-xxxxxxxxxxxx".replace(/x/g, () => Math.floor(Math.random() * 16).toString(16));
 
 /* Milliseconds, of a field Retry-After; undefined: it says nothing. */
 function retryAfter(field) {
@@ -384,7 +390,8 @@ class StreamLink {
 	/* One stream in place of several. */
 	#merge(kind) {
 		const several = [...this.#streams].filter(s => s.kind === kind);
-		if (several.length > STREAMS_MOST && !several.some(s => s.start || s.replaced))
+		const size = several.flatMap(s => [...s.names]).reduce((n, name) => n + addressSize(name), 0);
+		if (several.length > STREAMS_MOST && size <= ADDRESS_MOST && !several.some(s => s.start || s.replaced))
 			this.#replace(kind, several);
 	}
 
@@ -660,20 +667,21 @@ class Connection {
 
 	#create(kind, names, {since, last}) {
 		const channels = names.map(name => ({kind, name}));
-		const answered = this.#request({kind, channels, since, last});
-		for (const channel of channels) {
-			channel.answered = answered;
+		for (const channel of channels)
 			this.#channels.set(keyOf(kind, channel.name), channel);
-		}
-		if (this.#opened)
-			for (const request of this.#requests)
-				if (request.channels === channels)
-					this.#ask(request);
+		const answered = this.#request({kind, channels, since, last});
+		for (const channel of channels)
+			channel.answered = answered;
 		return answered;
 	}
 
+	/* It is asked now, or when there is a link. */
 	#request(request) {
-		return new Promise((resolve, reject) => this.#requests.add(Object.assign(request, {resolve, reject})));
+		return new Promise((resolve, reject) => {
+			this.#requests.add(Object.assign(request, {resolve, reject}));
+			if (this.#opened)
+				this.#ask(request);
+		});
 	}
 
 	/* One more for what is subscribed. Of the past, which has come already, it is told by history; users have none. */
@@ -720,13 +728,27 @@ class Connection {
 			channels.push(channel);
 		}
 		for (const channels of groups.values())
-			for (let i = 0; i < channels.length; i += NAMES_MOST)
-				this.#again(channels.slice(i, i + NAMES_MOST));
+			for (const part of this.#parts(channels))
+				this.#again(part);
 		for (const request of first)
 			if (request.again)
 				this.#requests.delete(request);		// it is among the channels
 			else
 				this.#ask(request);
+	}
+
+	/* Of many, so many as one request may have. */
+	*#parts(channels) {
+		const bySocket = this.#link.transport === "websocket";
+		for (let i = 0, begin = 0, size = 0; i < channels.length; i++) {
+			size += addressSize(channels[i].name);
+			const next = channels[i + 1];
+			if (next === undefined || (bySocket ? i + 1 - begin >= NAMES_MOST : size + addressSize(next.name) > ADDRESS_MOST)) {
+				yield channels.slice(begin, i + 1);
+				begin = i + 1;
+				size = 0;
+			}
+		}
 	}
 
 	#again(channels) {
@@ -735,7 +757,6 @@ class Connection {
 			for (const {name} of channels)
 				this.#on.event("recovered", {[kind]: name, recovered, ...recovered ? {} : {missing}});
 		}, () => {});
-		this.#ask(request);
 	}
 
 	#ask(request) {
@@ -854,7 +875,8 @@ class Connection {
  */
 class Shared {
 	#name; #on; #make; #channel; #stop; #connection; #leader; #state = {state: "connecting"};
-	#id = crypto.randomUUID();
+	#once = false;		// whether the server knows what is published again
+	#id = uuid();
 	#calls = new Map();	// those of this tab that have no answer, by number
 	#numbers = 0;
 	#tabs = new Map();	// with the connection: what each tab has subscribed, keys
@@ -877,11 +899,11 @@ class Shared {
 			signal.addEventListener("abort", release);
 			this.#wait(signal);
 		})).catch(() => {});
-		this.#channel.postMessage({who: this.#id});
 	}
 
 	/* (When its own lock is held, lest it be taken for gone.) */
 	#wait(signal) {
+		this.#channel.postMessage({who: this.#id});
 		navigator.locks.request(this.#name, {signal}, () => new Promise(release => {
 			signal.addEventListener("abort", release);
 			this.#lead();
@@ -889,21 +911,27 @@ class Shared {
 	}
 
 	#lead() {
-		const send = (kind, detail) => this.#channel.postMessage({...kind, ...detail});
-		this.#connection = this.#make({
-			message: (key, text, m) => {
+		const told = f => (...what) => connection === this.#connection && f(...what);	// not any more when it is left
+		const connection = this.#connection = this.#make({
+			message: told((key, text, m) => {
 				this.#channel.postMessage({text, key});
 				this.#on.message(key, text, m);
-			},
-			event: (event, detail) => {
+			}),
+			event: told((event, detail) => {
 				this.#channel.postMessage({event, detail: detail instanceof Error ? flat(detail) : detail});
-				this.#on.event(event, detail);
-			},
+				this.#note(event, detail);
+			}),
 		});
 		this.#follow(this.#id);
-		this.#channel.postMessage({leader: this.#id, state: this.#connection.state});
-		const connection = this.#connection;
-		setTimeout(() => connection === this.#connection && connection.connect(), GATHER);
+		this.#channel.postMessage({leader: this.#id, state: connection.state});
+		setTimeout(told(() => connection.connect()), GATHER);
+	}
+
+	#note(event, detail) {
+		if (event === "state")
+			this.#state = detail;
+		this.#once = detail?.features?.includes("publish-once") ?? this.#once;
+		this.#on.event(event, detail);
 	}
 
 	#follow(leader) {
@@ -912,7 +940,7 @@ class Shared {
 		const another = this.#leader !== undefined;
 		this.#leader = leader;
 		for (const [number, call] of this.#calls)
-			if (another && call.method === "publish" && !call.args[0].once) {
+			if (another && call.method === "publish" && !(call.args[0].once && this.#once)) {
 				this.#calls.delete(number);
 				call.reject(problem(LOST, {name: "LostError"}));
 			} else {
@@ -926,25 +954,17 @@ class Shared {
 		if (who !== undefined && this.#connection)
 			this.#channel.postMessage({leader: this.#id, state: this.#connection.state});
 		else if (leader !== undefined && !this.#connection) {
-			this.#say(state);
+			this.#note("state", state);
 			this.#follow(leader);
-		} else if (call !== undefined && to === this.#id && this.#connection)
-			this.#serve(from, method, args).then(result => this.#channel.postMessage({answer: call, to: from, result}),
-							     error => this.#channel.postMessage({answer: call, to: from, error: flat(error)}));
-		else if (answer !== undefined && to === this.#id)
+		} else if (call !== undefined && to === this.#id && this.#connection) {
+			const answer = what => this.#leader === this.#id && this.#channel.postMessage({answer: call, to: from, ...what});
+			this.#serve(from, method, args).then(result => answer({result}), error => answer({error: flat(error)}));
+		} else if (answer !== undefined && to === this.#id)
 			this.#settle(answer, result, error && raised(error));
 		else if (text !== undefined)
 			this.#on.message(key, text);
-		else if (event !== undefined) {
-			if (event === "state")
-				this.#state = detail;
-			this.#on.event(event, event === "error" ? raised(detail) : detail);
-		}
-	}
-
-	#say(state) {
-		this.#state = state;
-		this.#on.event("state", state);
+		else if (event !== undefined)
+			this.#note(event, event === "error" ? raised(detail) : detail);
 	}
 
 	#call(method, ...args) {
@@ -957,10 +977,12 @@ class Shared {
 	}
 
 	#send(number, {method, args}) {
-		if (this.#leader === this.#id)
-			this.#serve(this.#id, method, args).then(result => this.#settle(number, result), error => this.#settle(number, undefined, error));
-		else
+		if (this.#leader === this.#id) {
+			const settle = (result, error) => this.#leader === this.#id && this.#settle(number, result, error);
+			this.#serve(this.#id, method, args).then(settle, error => settle(undefined, error));
+		} else {
 			this.#channel.postMessage({call: number, from: this.#id, to: this.#leader, method, args});
+		}
 	}
 
 	#settle(number, result, error) {
@@ -1022,18 +1044,19 @@ class Shared {
 
 	/* Leaves the others; connect() comes back to them. */
 	suspend() {
-		this.#connection?.close();
+		const connection = this.#connection;
 		this.#connection = undefined;
-		this.#tabs.clear();
-		this.#stop.abort();
-		this.#channel.close();
 		this.#leader = "";	// whoever leads next is another
-		this.#say({state: "waiting"});
+		this.#tabs.clear();
+		this.#channel.close();
+		connection?.close();
+		this.#stop.abort();
+		this.#note("state", {state: "waiting"});
 	}
 
 	close() {
 		this.suspend();
-		this.#say({state: "closed"});
+		this.#note("state", {state: "closed"});
 		for (const {reject} of this.#calls.values())
 			reject(problem("closed"));
 		this.#calls.clear();
@@ -1073,9 +1096,9 @@ class Subscription {
 			this.#waiting.add(name);
 	}
 
-	/* Positions from which to go on, of the names that began. */
+	/* Where to go on, of the names that began. */
 	get beginnings() {
-		return [...this.#positions].filter(([name]) => !this.#waiting.has(name));
+		return this.names.filter(name => !this.#waiting.has(name)).map(name => [name, this.#positions.get(name)]);
 	}
 
 	take(m) {
@@ -1123,7 +1146,7 @@ export class Janus {
 			restore: () => this.#restore(),
 		};
 		const {share, base} = this.#options, make = on => new Connection(this.#options, on);
-		this.#backend = share ?? canShare() ? new Shared(`janus ${base}${typeof share === "string" ? ` ${share}` : ""}`, make, on) : make(on);
+		this.#backend = share ?? canShare() ? new Shared(`janus ${VERSION} ${base}${typeof share === "string" ? ` ${share}` : ""}`, make, on) : make(on);
 		this.#backend.connect();
 		this.#attend();
 	}
@@ -1251,7 +1274,7 @@ export class Janus {
 			throw new TypeError(`${KINDS[kind].put}: data is wanted, of what JSON can hold`);
 		if (json)
 			JSON.parse(text);	// an error is told here
-		return this.#backend.publish({kind, name, event, messageId: messageId ?? (once ? crypto.randomUUID() : undefined), once, data: text});
+		return this.#backend.publish({kind, name, event, messageId: messageId ?? (once ? uuid() : undefined), once, data: text});
 	}
 }
 
