@@ -99,11 +99,13 @@ function combined(results) {
 
 /*
  * A link calls `on`: opened({version, features}), message(message, text) and, once, closed({code, reason, status, retryAfter, error}).
- * `done` is called with an Error, or undefined and the answer; not any more when the link is closed.
+ * `done` is called with an Error, or undefined and the answer; not any more when the link is closed. With messages and answers to subscribing comes the
+ * way that they took, {count: 0}: all that comes one way comes in order, but for what begins later.
  */
 class SocketLink {
 	transport = "websocket";
 	#options; #on; #socket; #watch; #heard;
+	#way = {count: 0};
 	#refs = new Map();
 	#ref = 0;
 	#asked = true;		// for its greeting, by opening it
@@ -177,11 +179,11 @@ class SocketLink {
 			return this.#on.opened({version: m.janus, features: m.features});
 		}
 		if (m.ok === undefined)
-			return this.#on.message(Object.defineProperty(m, "json", {value: text}), text);
+			return this.#on.message(Object.defineProperty(m, "json", {value: text}), text, this.#way);
 		const done = this.#refs.get(m.ref);
 		this.#refs.delete(m.ref);
 		if (m.ok)
-			done?.(undefined, m);
+			done?.(undefined, m, this.#way);
 		else if (done)
 			done(problem(m.error));
 		else
@@ -317,11 +319,11 @@ class StreamLink {
 	}
 
 	async #stream(kind, names, {since, last}, done) {
-		const stream = {kind, names, asked: names.size, stop: new AbortController()};
+		const stream = {kind, names, asked: names.size, way: {count: 0}, stop: new AbortController()};
 		stream.start = position => {
 			stream.start = undefined;
 			const [recovered, missing] = stream.recovered.split(/;\s*missing=/);
-			done(undefined, {position, recovered: recovered ? recovered === "true" : undefined, missing: missing && +missing});
+			done(undefined, {position, recovered: recovered ? recovered === "true" : undefined, missing: missing && +missing}, stream.way);
 			this.#tidy(stream);
 			this.#merge(kind);
 		};
@@ -384,7 +386,7 @@ class StreamLink {
 			return;
 		const text = data.join("\n"), m = parsed(text);
 		if (m.broadcast || stream.names.has(m[stream.kind]))
-			this.#on?.message(m, text, stream);
+			this.#on?.message(m, text, stream.way);
 	}
 
 	/* One stream in place of several. */
@@ -400,7 +402,9 @@ class StreamLink {
 		const names = several.flatMap(s => [...s.names]), since = oldest(names.map(name => this.#on.position(kind, name)));
 		for (const stream of several)
 			stream.replaced = true;
-		this.#stream(kind, new Set(names), {since}, error => {
+		this.#stream(kind, new Set(names), {since}, (error, answer, way) => {
+			for (const name of error ? [] : names)
+				this.#on.moved(kind, name, way);
 			for (const stream of several) {
 				stream.replaced = false;
 				if (!error)
@@ -500,10 +504,11 @@ class Connection {
 		const current = f => (...what) => this.#link !== undefined && link() === this.#link ? f(...what) : undefined;
 		return {
 			opened: current(greeting => this.#open(greeting)),
-			message: current((m, text, stream) => this.#receive(m, text, stream)),
+			message: current((m, text, source) => this.#receive(m, text, source)),
 			closed: current(why => this.#lost(why)),
 			failed: current(error => this.#on.event("error", error)),
-			position: (kind, name) => this.#channels.get(keyOf(kind, name))?.position,
+			position: (kind, name) => this.#position(this.#channels.get(keyOf(kind, name))),
+			moved: current((kind, name, source) => this.#move(this.#channels.get(keyOf(kind, name)), source)),
 		};
 	}
 
@@ -661,6 +666,21 @@ class Connection {
 			request.channels = request.channels.filter(c => this.#isWanted(c));
 	}
 
+	/*
+	 * Up to where all of it has come: where its last message is, or the last one of any topic that came the same way behind the answer to its
+	 * subscribing, since by one way all comes in order. So those that came one way go on together, in order, and quiet topics from not too long ago.
+	 */
+	#position(channel) {
+		const {position, source, count} = channel ?? {};
+		return source !== undefined && source.count > count && !isHad(source.last, position) ? source.last : position;
+	}
+
+	/* It comes another way from now on. */
+	#move(channel, source) {
+		if (channel)
+			Object.assign(channel, {position: this.#position(channel), source, count: source.count});
+	}
+
 	#isWanted(channel) {
 		return this.#channels.get(keyOf(channel.kind, channel.name)) === channel;
 	}
@@ -723,7 +743,7 @@ class Connection {
 		for (const channel of this.#channels.values()) {
 			if (!channel.accepted)
 				continue;
-			const group = keyOf(channel.kind, this.#link.transport === "sse" ? "" : channel.position), channels = groups.get(group) ?? [];
+			const group = keyOf(channel.kind, this.#link.transport === "sse" ? "" : this.#position(channel)), channels = groups.get(group) ?? [];
 			groups.set(group, channels);
 			channels.push(channel);
 		}
@@ -752,7 +772,7 @@ class Connection {
 	}
 
 	#again(channels) {
-		const [{kind}] = channels, request = {kind, channels, since: oldest(channels.map(c => c.position)), again: true};
+		const [{kind}] = channels, request = {kind, channels, since: oldest(channels.map(c => this.#position(c))), again: true};
 		this.#request(request).then(({recovered = false, missing = 0}) => {
 			for (const {name} of channels)
 				this.#on.event("recovered", {[kind]: name, recovered, ...recovered ? {} : {missing}});
@@ -763,22 +783,23 @@ class Connection {
 		const {kind, since, last} = request, link = this.#link, names = request.channels.map(c => c.name);
 		if (!names.length)
 			return this.#answer(request, {});
-		link.subscribe(kind, names, {since, last}, (error, answer) => {
+		link.subscribe(kind, names, {since, last}, (error, answer, source) => {
 			if (link !== this.#link)
 				return;
 			if (error)
 				this.#refuse(request, error);
 			else
-				this.#answer(request, answer);
+				this.#answer(request, answer, source);
 		});
 	}
 
 	/* Now, as what comes next may be a message. */
-	#answer(request, {position, recovered, missing}) {
+	#answer(request, {position, recovered, missing}, source = {count: 0}) {
 		const positions = {};
 		this.#requests.delete(request);
 		for (const channel of request.channels) {
 			channel.accepted = true;
+			this.#move(channel, source);
 			if (position !== undefined && !isHad(position, channel.position))
 				channel.position = position;
 			positions[channel.name] = channel.position;
@@ -803,11 +824,10 @@ class Connection {
 		}
 	}
 
-	/* What comes by an event stream comes in order, so all of the stream has come up to there. */
-	#receive(m, text, stream) {
+	#receive(m, text, source) {
 		const key = keyOfMessage(m), channel = this.#channels.get(key);
-		if (stream)
-			this.#pass(m.id, stream, channel);
+		source.last = m.id;
+		source.count++;
 		if (channel) {
 			if (isHad(m.id, channel.position))
 				return;
@@ -816,14 +836,6 @@ class Connection {
 			return;		// unsubscribed meanwhile
 		}
 		this.#on.message(key, text, m);
-	}
-
-	#pass(id, {kind, names}, except) {
-		for (const name of names) {
-			const channel = this.#channels.get(keyOf(kind, name));
-			if (channel?.position !== undefined && channel !== except && !isHad(id, channel.position))
-				channel.position = id;
-		}
 	}
 
 	/* ---- publishing ---- */

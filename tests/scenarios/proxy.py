@@ -15,6 +15,7 @@ class Proxy:
         self.target = target
         self.refuse = lambda head: None
         self.silent = False         # nothing is passed on, and nothing is closed
+        self.most = None            # bytes of the server's that a connection passes on before it is cut
         self.requests = []
         self.pairs = set()
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -67,13 +68,16 @@ class Proxy:
                 end.close()
 
     def _pass(self, client, server):
-        other = {client: server, server: client}
+        other, passed = {client: server, server: client}, 0
         while not self.ended:
             for end in select.select(list(other), [], [], 0.05)[0]:
                 if self.silent:
                     continue
-                data = end.recv(65536)
+                data = end.recv(65536 if self.most is None else 1000)
                 if not data:
+                    return
+                passed += len(data) if end is server else 0
+                if self.most is not None and passed > self.most:
                     return
                 other[end].sendall(data)
 

@@ -196,6 +196,26 @@ class JanusJs(ClientTest):
         self.assertEqual(agent.data(60, 2), [str(n) for n in range(60)])
         agent.nothing_more()
 
+    def test_cut_in_the_past(self):
+        """While what was missed comes, the connection is cut again and again: all of two topics comes, once, in order."""
+        through = self.proxy()
+        agent = self.opened(through.url, minDelay=20, maxDelay=50)
+        agent.subscribe(1, "a", "b")
+        self.kept("/pub/a", "first")
+        agent.data(1)
+        through.refuse = lambda head: b""
+        through.cut()
+        agent.state("waiting")
+        for n in range(300):
+            self.kept("/pub/" + "aab"[n % 3], str(n))
+        through.most = 5000
+        through.refuse = lambda head: None
+        self.assertEqual(agent.data(300), [str(n) for n in range(300)])
+        self.assertGreater(len([w for w in agent.said if w.get("event") == "close"]), 3)
+        through.most = None
+        through.cut()
+        agent.nothing_more()
+
     def test_several_positions(self):
         """Each topic goes on from where it was: one had its last message long ago, one never any, one is unsubscribed, one is new."""
         through = self.proxy()
