@@ -354,8 +354,8 @@ static const char *check_topic(const struct index *ix, uint32_t topic, uint32_t 
 		return "a chain holds a free entry";
 	if (interest_of(t) == 0 && t->kept != TOPIC_KEPT)
 		return "a topic that nobody is interested in";
-	if (t->kept > 1)
-		return "a topic that is kept more than once";
+	if (t->kept > TOPIC_WAS_KEPT)
+		return "a topic that is kept in a way that is not known";
 	if (t->name_len == 0 || t->generation == 0)
 		return "a topic without name or generation";
 	if (t->hash != index_hash(t->name, t->name_len) || bucket_of(ix, t->hash) != bucket)

@@ -171,6 +171,15 @@ M("reserved-names-are-free", "proto/vocabulary.c", "\tif (error != NULL || user)
 M("envelope-is-ignored", "proto/transport.c", "(transport_table[t].asked & ~asked) == 0 &&", "(transport_table[t].asked & ~(asked & ~(unsigned)ASKED_ENVELOPE)) == 0 &&", "test_transport")
 M("broadcast-is-always-a-feature", "proto/version.c", "number < count - !broadcast ?", "number < count - 0 * broadcast ?", "test_transport")
 
+# ---- positions ----
+
+M("position-behind-what-comes", "worker/service/request.c", "o->position = ring_tail(&service->base->hub.ring) - 1;", "o->position = ring_tail(&service->base->hub.ring);", "test_request")
+M("position-of-the-last-name", "worker/service/subscribe.c", "\tif (tail < *from)\n", "", "test_request")
+M("position-with-zeros-in-front", "proto/position.c", "if (len == 0 || (len > 1 && *text == '0'))", "if (len == 0)", "test_position")
+M("position-that-overflows", "proto/position.c", "__builtin_mul_overflow(*n, base, n) || __builtin_add_overflow(*n, digit, n)", "__builtin_mul_overflow(*n, base, n) || (*n += digit, false)", "test_position")
+M("start-that-is-not-taken", "proto/web_message.c", "\t\tposition_put(s, start->epoch, start->seq);\n\t\tsink_literal(s, \"\\n\\n\");", "\t\tposition_put(s, start->epoch, start->seq);\n\t\tsink_literal(s, \"\\n\");", "test_web_message")
+M("snapshot-with-another-epoch", "shm/snapshot_hub.c", "\tx->hub->shm->epoch = snapshot_get_uint(", "\t(void)snapshot_get_uint(", "test_upgrade.Upgrade.test_positions_go_on")
+
 # ---- hand-over ----
 
 M("not-kept-for-a-snapshot", "worker/loop/worker.c", "\tpartial_keep_all(w->partial);\n", "", "test_upgrade.Upgrade.test_another_layout")

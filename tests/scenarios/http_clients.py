@@ -245,7 +245,8 @@ class EventStream:
     def __init__(self):
         self.text = b""
         self.begun = False
-        self.last_id = ""
+        self.id = ""            # as lines say it
+        self.last_id = ""       # what a browser that connects again would send: an id counts from the empty line on
         self.type = ""
         self.data = ""
         self.retry = None
@@ -267,7 +268,7 @@ class EventStream:
             line = self.text[:end.start()].decode("utf-8")      # strict, unlike a browser
             self.text = self.text[end.end():]
             if line == "":
-                data, kind = self.data, self.type
+                data, kind, self.last_id = self.data, self.type, self.id
                 self.data = self.type = ""
                 if data != "":
                     return Event(self.last_id, kind or "message", data[:-1])
@@ -285,7 +286,7 @@ class EventStream:
         elif name == "data":
             self.data += value + "\n"
         elif name == "id" and "\0" not in value:
-            self.last_id = value
+            self.id = value
         elif name == "retry" and re.fullmatch("[0-9]+", value):
             self.retry = int(value)
         else:

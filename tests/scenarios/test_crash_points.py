@@ -13,6 +13,7 @@ import unittest
 import janus_test
 from crash_test import CrashTest
 from janus_test import ROOT, Client, wait_until
+from positions import Position
 from web_clients import TEXT, WEB, Lines, WebSocket, frame, packet, request
 
 BIG = "x" * 6000000     # more than a socket takes
@@ -164,7 +165,7 @@ class CrashPoints(CrashTest):
     def ask_http(self):
         answer = self.asking.ask("POST", "/pub", json.dumps([{"topic": "answered", "data": {"n": self.next_answered()}}, {"topic": "nobody's", "data": 0},
                                                              {"topic": "answered", "data": {"n": self.next_answered()}}]).encode()).json()
-        self.assertEqual([type(one["id"]) for one in answer], [int, type(None), int])
+        self.assertEqual([type(one["id"]) for one in answer], [Position, type(None), Position])
         self.assertEqual(answer[2]["id"], answer[0]["id"] + 1)
         return answer[2]["id"]
 
@@ -201,7 +202,7 @@ class CrashPoints(CrashTest):
             got = self.packets.message()
             self.assertEqual((got["ok"], got["ref"]), (True, n))
             ids.append(got["id"])
-        self.assertEqual([type(id) for id in ids], [int] * 6)
+        self.assertEqual([type(id) for id in ids], [Position] * 6)
         self.assertEqual(ids, sorted(set(ids)))
 
     def stream_comes_and_goes(self):

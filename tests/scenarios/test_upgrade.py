@@ -9,7 +9,7 @@ import unittest
 import janus_test
 from janus_test import ROOT, Closed, JanusTest, Server, wait_until
 from programs import OTHER_BUILD, Program
-from web_clients import CONTINUATION, PING, PONG, TEXT, WEB, Http, chunked, frame, head_of, packet
+from web_clients import CONTINUATION, PING, PONG, TEXT, WEB, Http, Lines, Sse, chunked, frame, head_of, packet
 from witnesses import Witnesses
 
 CRASH_BUILD = os.path.join(ROOT, os.environ.get("JANUS_CRASH_BUILD", "build/crash"))
@@ -72,6 +72,36 @@ class Upgrade(JanusTest):
         witnesses = Witnesses(addresses, 1)
         self.addCleanup(witnesses.close)
         return witnesses
+
+    def test_positions_go_on(self):
+        """Over a death, a reload and upgrades, where each stream has them as well; a server that is started anew has others."""
+        server = self.begin(workers=2, listen=WEB)
+        world = self.web(server)
+        publisher, lines, events = world.http(), world.stream(Lines, "1.1"), world.stream(Sse, "1.1", [("Accept", "text/event-stream")])
+        ids = [lines.begin().position]
+
+        def publish():
+            answer = publisher.ask("POST", "/pub/a", b"x").json()
+            self.assertEqual((lines.message()["id"], events.event().id), (answer["id"], answer["id"]))
+            ids.append(answer["id"])
+        publish()
+        server.kill_worker(0)
+        publish()
+        self.reload(server)
+        publish()
+        for build in (OTHER_BUILD, janus_test.BUILD, OTHER_BUILD):
+            self.program.put(build)
+            self.reload(server)
+            publish()
+            late = world.stream(Lines, "1.0").begin()
+            self.assertEqual((late.position, late.position.epoch), (ids[-1], ids[-1].epoch))
+            late.close()
+        self.assertEqual(ids, list(range(len(ids))))
+        self.assertEqual(len({one.epoch for one in ids}), 1)
+        again = self.web(self.begin(workers=1, listen=WEB))
+        first = again.stream(Lines, "1.1").begin().position
+        self.assertEqual(first, 0)
+        self.assertGreater(first.epoch, ids[0].epoch)
 
     def test_another_layout_of_all_kinds(self):
         """Streams of all kinds, HTTP connections at rest, and some of each protocol in the middle of something nearly always."""

@@ -135,6 +135,15 @@ void replay_start(struct service *service, struct replay *replay, const struct j
 		replay->begin = *from;
 }
 
+void replay_had(struct replay *replay, const struct session_state_shm *st, const struct subscription_shm *sub)
+{
+	uint64_t from = sub->from > st->pos ? sub->from : st->pos;
+
+	replay->recovered = false;
+	if (from < replay->begin)
+		replay->begin = from;
+}
+
 void replay_end(const struct replay *replay, struct session_state_shm *st)
 {
 	if (replay->resume->kind == RESUME_NOT || replay->begin == UINT64_MAX)

@@ -42,6 +42,8 @@ void joined_fill(const struct hub *hub, struct joined *joined);	/* topic and tai
 bool replay_begin(struct service *service, struct cursor *c, const struct resume *resume, struct replay *replay);
 /* Where a new subscription of the topic begins, for its `from` and `number`. */
 void replay_start(struct service *service, struct replay *replay, const struct joined *joined, uint64_t *from, uint32_t *number);
+/* The same for one that the session has had before: it gets nothing of the past for it, and all that it has not been sent. */
+void replay_had(struct replay *replay, const struct session_state_shm *st, const struct subscription_shm *sub);
 /*
  * The first record to be sent: behind replay->resume->since, with recovered and missing set; and the one with this number, or the next that is
  * there. False: there is none. Pinned.

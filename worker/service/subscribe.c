@@ -111,9 +111,10 @@ const char *subscribe_add(struct service *service, session_id sid, struct sessio
 	if (t == TOPIC_NONE)
 		return "too many topics on this server (max_topics)";
 	CRASH_POINT("subscribe-joined");
-	if (subscription_list_find(service->topics, sid, t)) {
+	number = subscription_list_find(service->topics, sid, t);
+	if (number) {
 		if (replay)
-			replay->recovered = false;	/* it gets what it gets anyway, and nothing of the past */
+			replay_had(replay, st, &service->base->slot.subscriptions[number]);
 		return NULL;
 	}
 	if (s->count >= (uint64_t)service->base->settings->max_subscriptions) {
