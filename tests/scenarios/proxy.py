@@ -15,6 +15,7 @@ class Proxy:
         self.target = target
         self.refuse = lambda head: None
         self.silent = False         # nothing is passed on, and nothing is closed
+        self.mute = False           # nothing of the server's is passed on
         self.most = None            # bytes of the server's that a connection passes on before it is cut
         self.requests = []
         self.pairs = set()
@@ -79,7 +80,8 @@ class Proxy:
                 passed += len(data) if end is server else 0
                 if self.most is not None and passed > self.most:
                     return
-                other[end].sendall(data)
+                if end is client or not self.mute:
+                    other[end].sendall(data)
 
     def cut(self):
         """Ends all connections, without a goodbye."""

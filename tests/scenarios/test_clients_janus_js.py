@@ -275,6 +275,29 @@ class JanusJs(ClientTest):
             self.assertEqual(agent.answer(n)["subscribers"], 1)
         self.assertEqual([reader.message()["data"] for _ in range(5)], list(range(5)))
 
+    def test_publish_once(self):
+        """Its answer does not come: it is repeated by the next connection, and published once."""
+        if "publish-once" not in self.ask("GET", "/version").json()["features"]:
+            self.skipTest("the server does not know what is repeated")
+        through = self.proxy()
+        agent = self.opened(through.url)
+        reader = self.lines("/sub/a")
+        for n in range(3):
+            through.mute = True
+            agent.tell(publish="a", data=n, options={"once": True}, **{"as": n})
+            message = reader.message()
+            self.assertEqual(message["data"], n)
+            agent.tell(publish="a", data="lost", **{"as": "lost"}) if n == 2 and self.transport == "websocket" else None
+            if n == 2 and self.transport == "websocket":
+                self.assertEqual(reader.message()["data"], "lost")
+            through.cut()
+            through.mute = False
+            self.assertEqual(agent.answer(n)["id"].split("-")[1], str(message["id"]).split("-")[-1])
+        if self.transport == "websocket":
+            self.assertEqual(agent.answer("lost")["name"], "LostError")
+        self.published("/pub/a", "fence")
+        self.assertEqual(reader.message()["data"], "fence")
+
     def test_backoff(self):
         """Each delay is twice the last one, up to the most, and half as long or half as long again."""
         through = self.proxy()
