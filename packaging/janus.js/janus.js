@@ -865,6 +865,11 @@ class Connection {
 				// By POST, it may not have arrived, or may have; the link goes with it.
 				if (error && p.once && link === this.#link && (error.status === undefined ? link.transport === "sse" : error.status === 429 || error.status >= 500))
 					return this.#lost({error, status: error.status, retryAfter: error.retryAfter});
+				// The next token may do, once.
+				if (error?.status === 401 && this.#options.token && !p.refused && link === this.#link) {
+					Object.assign(p, {refused: true, begun: false});
+					return this.#lost({error, status: 401});
+				}
 				this.#sent.delete(p);
 				if (error)
 					p.reject(error);

@@ -336,7 +336,11 @@ class JanusJs(ClientTest):
         wait_until(lambda: len(seen) >= 2, what="two tries")
         self.assertEqual(seen[:2], ["token1", "token2"])
         agent.tell(close=True)
-        self.opened()
+        through.refuse = lambda head: proxy.answer(401) if b" /pub" in head and b"Bearer token1" in head else None
+        if self.transport == "sse":
+            agent = self.opened(through.url, tokens=True)
+            agent.tell(publish="a", data="by the second", **{"as": 1})
+            self.assertEqual(agent.answer(1)["subscribers"], 0)
 
 
 class WebSocketJanusJs(JanusJs):
