@@ -25,6 +25,7 @@
 		".if .L" #name "_end - " #name " > " TEXT(PAGE_MAX) "\n"         \
 		".error \"" path " is larger than PAGE_MAX\"\n"                   \
 		".endif\n"                                                       \
+		".byte 0\n"                                                      \
 		".balign " TEXT(__SIZEOF_SIZE_T__) "\n"                          \
 		".globl " #name "_len\n"                                         \
 		".type " #name "_len, %object\n"                                 \

@@ -1,6 +1,6 @@
 /*
  * What is served as it stands: the page at `/`, worker/protocol/page.html, and the client that it imports, packaging/janus.js/janus.js. UTF-8, in
- * read-only memory.
+ * read-only memory, followed by a zero byte that is not counted.
  */
 #ifndef WORKER_PROTOCOL_HTTP_PAGE_H
 #define WORKER_PROTOCOL_HTTP_PAGE_H
