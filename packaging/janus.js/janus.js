@@ -532,13 +532,13 @@ class Connection {
 		this.#pump();
 	}
 
-	/* `final`: what the server says by HTTP of a request that is wrong will be said again. */
+	/* The link has ended. What the server has against the first request, it will have against the next: then it is for good. */
 	#lost({code, reason, status, retryAfter, error}) {
 		const wasOpen = this.#opened !== 0, held = wasOpen && Date.now() - this.#opened > HELD, link = this.#link;
 		this.#leave();
 		if (!wasOpen && link?.transport === "websocket")
 			this.#socketFailures++;
-		else if (link?.transport === "sse" && status === undefined)
+		else if (!wasOpen && link?.transport === "sse" && status === undefined)
 			this.#socketFailures = Math.min(this.#socketFailures, this.#options.socketTries - 1);	// by turns, when neither gets through
 		if (status >= 400 && status < 500 && status !== 408 && status !== 429 && !(status === 401 && this.#options.token && !this.#refused))
 			return this.#end(error);
@@ -620,29 +620,28 @@ class Connection {
 		const {transport, WebSocket, socketAgain} = this.#options;
 		if (transport !== "auto" || WebSocket === undefined)
 			return;
+		const link = this.#link, again = () => link === this.#link && this.#probeLater();
 		clearTimeout(this.#probe);
-		this.#probe = setTimeout(() => {
-			const nothing = () => {
-				probe.close();
-				if (this.#probing === probe)
-					this.#probeLater();
-			};
-			const hooks = this.#hooks(() => probe);
-			const probe = this.#probing = new SocketLink(this.#options, this.#token, {
-				...hooks,
-				opened: greeting => {
-					if (this.#link === probe)
-						return;
-					if (this.#probing !== probe || this.#sent.size)
-						return nothing();
-					this.#probing = undefined;
-					this.#link.close();
-					this.#link = probe;
-					this.#open(greeting);
-				},
-				closed: why => this.#link === probe ? hooks.closed(why) : nothing(),
-			});
-		}, socketAgain);
+		this.#probe = setTimeout(() => this.#fresh().then(token => link === this.#link && this.#probeNow(token, again), again), socketAgain);
+	}
+
+	#probeNow(token, again) {
+		const hooks = this.#hooks(() => probe), nothing = () => {
+			probe.close();
+			again();
+		};
+		const probe = this.#probing = new SocketLink(this.#options, token, {
+			...hooks,
+			opened: greeting => {
+				if (this.#sent.size)
+					return nothing();	// they have their answers by POST, or fail
+				this.#probing = undefined;
+				this.#link.close();
+				this.#link = probe;
+				this.#open(greeting);
+			},
+			closed: why => this.#link === probe ? hooks.closed(why) : nothing(),
+		});
 	}
 
 	/* ---- subscriptions ---- */
@@ -809,7 +808,7 @@ class Connection {
 
 	/* What was subscribed before is in order: there is no room for it now, or for another of those that go on from the same position. */
 	#refuse(request, error) {
-		const {kind, channels, since, again} = request;
+		const {kind, channels, again} = request;
 		this.#requests.delete(request);
 		if (!again) {
 			request.reject(error);
@@ -817,6 +816,9 @@ class Connection {
 		} else if (channels.length > 1) {
 			for (const channel of channels)
 				this.#again([channel]);
+		} else if (error.status !== undefined) {
+			this.#on.event("error", Object.assign(error, {[kind]: channels.map(c => c.name)}));
+			this.unsubscribe(kind, channels.map(c => c.name));
 		} else {
 			this.#on.event("error", error);
 			this.#requests.add(request);
@@ -1196,15 +1198,17 @@ export class Janus {
 			return;
 		const {signal} = this.#events = new AbortController();
 		let away = false;
-		addEventListener("pagehide", () => {
+		const leave = () => {
+			if (!away)
+				this.#backend.suspend();
 			away = true;
-			this.#backend.suspend();
-		}, {signal});
-		addEventListener("pageshow", () => {
+		}, back = () => {
 			if (away)
 				this.#backend.connect();
 			away = false;
-		}, {signal});
+		};
+		for (const [target, event, f] of [[globalThis, "pagehide", leave], [document, "freeze", leave], [globalThis, "pageshow", back], [document, "resume", back]])
+			target.addEventListener(event, f, {signal});
 		addEventListener("online", () => this.#backend.hurry(), {signal});
 		document.addEventListener("visibilitychange", () => {
 			if (document.visibilityState === "visible")
