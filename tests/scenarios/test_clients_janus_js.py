@@ -216,6 +216,40 @@ class JanusJs(ClientTest):
         through.cut()
         agent.nothing_more()
 
+    def test_all_at_once(self):
+        """Cuts, dead workers, reloads, subscriptions that come and go, while messages are published: of each topic all come, once, in order."""
+        random = self.random()
+        through = self.proxy()
+        agent = self.opened(through.url, minDelay=10, maxDelay=50)
+        topics = ["t%d" % n for n in range(4)]
+        agent.subscribe(1, *topics[:2])
+        agent.subscribe(2, topics[2])
+        agent.subscribe(3, topics[3])
+        agent.subscribe(4, "bob", kind="login")
+        counts = dict.fromkeys(topics + ["bob"], 0)
+        for n in range(400):
+            name = random.choice(list(counts))
+            self.kept(("/send/" if name == "bob" else "/pub/") + name, str(counts[name]))
+            counts[name] += 1
+            what = random.randrange(60)
+            if what == 0:
+                through.cut()
+            elif what == 1:
+                self.janus.kill_worker(random.randrange(2))
+            elif what == 2:
+                self.janus.reload()
+            elif what < 6:
+                agent.tell(subscribe=["x%d" % n], **{"as": "x%d" % n})
+            elif what == 6 and n > 100:
+                agent.tell(subscribe=[topics[0]], last=1, **{"as": "again"})
+                agent.tell(unsubscribe="again")
+        got = {name: [] for name in counts}
+        while sum(len(g) for g in got.values()) < 400:
+            message = agent.take(lambda w: "message" in w and w["as"] in (1, 2, 3, 4))["message"]
+            got[message.get("topic", message.get("user"))].append(message["data"])
+        self.assertEqual(got, {name: [str(n) for n in range(count)] for name, count in counts.items()})
+        self.assertEqual([w for w in agent.said if w.get("event") == "recovered" and w["detail"]["recovered"] is False and "x" not in w["detail"].get("topic", "")], [])
+
     def test_several_positions(self):
         """Each topic goes on from where it was: one had its last message long ago, one never any, one is unsubscribed, one is new."""
         through = self.proxy()
