@@ -50,7 +50,7 @@ int limits_try(const struct settings *settings, uint32_t sessions_max, char *err
 {
 	struct hub hub = { 0 };
 	struct slot slot = { 0 };
-	const char *what = "the hub", *why = "ring_bytes, ring_messages or max_topics";
+	const char *what = "the hub", *why = "ring_bytes, ring_messages, max_topics or history_bytes";
 	int hub_fd = hub_create(settings), slot_fd = -1, r = -1;
 
 	if (hub_fd >= 0 && hub_attach(&hub, hub_fd, true) == 0) {

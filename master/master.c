@@ -198,7 +198,7 @@ static int open_hub(struct master *m)
 {
 	m->h.hub = hub_create(&m->config.settings);
 	if (m->h.hub < 0 || hub_attach(&m->hub, m->h.hub, true) < 0) {
-		log_error("hub segment: %s (ring_bytes, ring_messages, max_topics)", strerror(errno));
+		log_error("hub segment: %s (ring_bytes, ring_messages, max_topics, history_bytes)", strerror(errno));
 		return -1;
 	}
 	m->hub.wake = m->h.wake;

@@ -457,6 +457,8 @@ static void begin_anew(struct history *h, uint32_t topic, const struct message *
 	give_all(h, &step);
 	step.state.generation = t->generation;
 	step.state.from = m->prev ? m->prev + 1 : t->since ? t->since : 1;
+	if (step.state.from > m->seq)
+		step.state.from = m->seq;	/* (`since` may be one more than the tail was) */
 	commit(h, &step);
 }
 
@@ -602,16 +604,17 @@ static unsigned look_at(struct history *h, uint32_t topic, uint64_t now, unsigne
 
 void history_sweep(struct history *h, uint64_t now, unsigned steps)
 {
-	uint32_t high = h->ring->index->shm->high;
+	uint32_t high = h->ring->index->shm->high, in_order_already = 0;
 
-	if (history_idle(h) || high == 0)
+	if (history_idle(h))
 		return;
-	for (unsigned n = 0; n < steps; n++) {
+	for (unsigned n = 0; n < steps && in_order_already < high; n++) {
 		unsigned given;
 
 		h->shm->swept = h->shm->swept < high ? h->shm->swept + 1 : 1;
 		given = look_at(h, h->shm->swept, now, steps - n);
 		n += given;
+		in_order_already = given ? 0 : in_order_already + 1;
 		if (given && n >= steps)
 			h->shm->swept--;	/* there may be more of it */
 	}

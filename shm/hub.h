@@ -39,8 +39,8 @@ void hub_keep(struct hub *hub, const struct settings *settings);
 void hub_keep_from_now(struct hub *hub, unsigned slot, const struct settings *settings);
 
 /*
- * From which sequence on all records of a topic are counted that is made now (topic_shm.since). If history keeps such a topic, it is not there because it
- * has had no record, or because history had no more of it. Lock held.
+ * From which sequence on all messages to a topic are known that is made now (topic_shm.since). If history keeps such a topic, it is not there because it
+ * has had no message, or because history had no more of it. Lock held.
  */
 uint64_t hub_counted_since(const struct hub *hub, const char *name, size_t len);
 

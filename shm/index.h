@@ -41,7 +41,7 @@ struct topic_shm {
 	uint8_t name_len;
 	char name[TOPIC_NAME_MAX];	/* not terminated */
 	uint32_t kept;			/* TOPIC_KEPT: it stays without interest */
-	uint64_t since;			/* there was no record of this name in [since, where the topic was made) that nobody counted */
+	uint64_t since;			/* no message to this topic is unknown that came at this sequence or later (hub_counted_since()) */
 	uint8_t pad[8];
 };
 _Static_assert(sizeof(struct topic_shm) == 320, "layout");
@@ -55,7 +55,8 @@ struct index_shm {
 	uint32_t high;			/* entries 1..high were ever used; those beyond are as index_format() found them */
 	uint64_t seed;			/* secret: which bucket a hash falls into can't be told from outside */
 	_Atomic uint64_t forgotten;	/* above the sequences of all records of kept topics that have ended since */
-	uint32_t pad[6];
+	uint64_t unheard;		/* where the ring's tail was when a message was last dropped that nobody subscribed: it has no sequence */
+	uint32_t pad[4];
 	/* uint32_t heads[buckets], then struct topic_shm topics[topics_max + 1] (64-byte aligned; topics[0] is not used) */
 };
 _Static_assert(sizeof(struct index_shm) == 64, "layout");

@@ -33,7 +33,7 @@ struct cached {
 };
 
 /* TOPIC_NONE: nobody subscribes it, and history does not keep it (or has no place for one topic more). */
-static uint32_t find(struct hub *hub, const struct publish_item *item, struct cached *last)
+static uint32_t find(struct hub *hub, const struct publish_item *item, uint64_t next, struct cached *last)
 {
 	const struct publish_item *l = last->item;
 
@@ -41,8 +41,11 @@ static uint32_t find(struct hub *hub, const struct publish_item *item, struct ca
 		return last->topic;
 	last->item = item;
 	last->topic = index_find(&hub->index, item->hash, item->topic, item->topic_len);
-	if (last->topic == TOPIC_NONE && history_rules_find(hub->history.rules, item->topic, item->topic_len))
+	if (last->topic == TOPIC_NONE && history_rules_find(hub->history.rules, item->topic, item->topic_len)) {
 		last->topic = index_keep(&hub->index, item->hash, item->topic, item->topic_len, hub_counted_since(hub, item->topic, item->topic_len));
+		if (last->topic == TOPIC_NONE)
+			index_forget(&hub->index, next + 1);	/* it should have been kept, and nobody knows of it */
+	}
 	return last->topic;
 }
 
@@ -58,7 +61,7 @@ static unsigned write_records(struct hub *hub, struct ring_batch *batch, const s
 	unsigned n;
 
 	for (n = 0; n < count; n++) {
-		uint32_t topic = find(hub, &items[n], &last);
+		uint32_t topic = find(hub, &items[n], batch->next, &last);
 		uint64_t interest;
 		void *dst;
 
@@ -66,6 +69,8 @@ static unsigned write_records(struct hub *hub, struct ring_batch *batch, const s
 			answers[n].seq = 0;
 			answers[n].subscribers = topic == TOPIC_NONE ? 0 : hub_subscribers(hub, topic);
 		}
+		if (topic == TOPIC_NONE)
+			hub->index.shm->unheard = batch->next;
 		interest = topic == TOPIC_NONE ? 0 : atomic_load_explicit(&index_topic(&hub->index, topic)->interest, memory_order_relaxed);
 		*without_subscribers += interest == 0;
 		if (topic == TOPIC_NONE)

@@ -137,7 +137,7 @@ static void put_head(struct snapshot_writer *w, const struct hub *hub, int fd, u
 
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		slots += was_used(&hub->shm->slot[i]);
-	snapshot_begin(w, fd, "hub", 7);
+	snapshot_begin(w, fd, "hub", 8);
 	snapshot_put_uint(w, "epoch", hub->shm->epoch);
 	snapshot_put_uint(w, "time", hub->ring.shm->time);
 	snapshot_put_uint(w, "first", first);
@@ -145,6 +145,7 @@ static void put_head(struct snapshot_writer *w, const struct hub *hub, int fd, u
 	snapshot_put_uint(w, "slots", slots);
 	snapshot_put_uint(w, "topics", hub->index.shm->used);
 	snapshot_put_uint(w, "forgotten", atomic_load(&hub->index.shm->forgotten));
+	snapshot_put_uint(w, "unheard", hub->index.shm->unheard);
 }
 
 int snapshot_write_hub(const struct hub *hub, uint64_t from, int fd)
@@ -196,7 +197,8 @@ static int read_head(struct reading *x, int fd)
 	x->first = snapshot_get_uint(r, head, "first", SNAPSHOT_NEEDED, x->tail);
 	x->slots = snapshot_get_uint(r, head, "slots", SNAPSHOT_NEEDED, INDEX_SLOTS_MAX);
 	x->topics = snapshot_get_uint(r, head, "topics", SNAPSHOT_NEEDED, UINT32_MAX);
-	index_forget(&x->hub->index, snapshot_get_uint(r, head, "forgotten", x->tail, x->tail));
+	index_forget(&x->hub->index, snapshot_get_uint(r, head, "forgotten", x->tail, x->tail + 1));
+	x->hub->index.shm->unheard = snapshot_get_uint(r, head, "unheard", x->tail, x->tail);	/* (an older program did not know) */
 	if (r->bad || x->first == 0)
 		return snapshot_bad();
 	ring_start(&x->hub->ring, x->first, x->first < x->tail ? 0 : x->time);
@@ -282,10 +284,10 @@ static int read_topic(struct reading *x)
 	last = snapshot_get_uint(&x->r, o, "last", SNAPSHOT_NEEDED, x->tail - 1);
 	published = snapshot_get_uint(&x->r, o, "published", SNAPSHOT_NEEDED, last);
 	kept = snapshot_get_uint(&x->r, o, "kept", 0, TOPIC_WAS_KEPT);
-	since = snapshot_get_uint(&x->r, o, "since", x->tail, x->tail);	/* (an older program did not know) */
+	since = snapshot_get_uint(&x->r, o, "since", x->tail + 1, x->tail + 1);	/* (an older program did not know) */
 	from = snapshot_get_uint(&x->r, o, "from", 0, x->tail);
 	messages = snapshot_get_uint(&x->r, o, "history", 0, published);
-	if (x->r.bad || len == 0 || len > TOPIC_NAME_MAX || (interest == 0 && kept != TOPIC_KEPT) || (messages > 0 && !(kept && from)))
+	if (x->r.bad || len == 0 || len > TOPIC_NAME_MAX || (interest == 0 && kept != TOPIC_KEPT) || (messages > 0 && !(kept == TOPIC_KEPT && from)))
 		return snapshot_bad();
 	hash = index_hash(name, len);
 	if (index_find(ix, hash, name, len) != TOPIC_NONE)

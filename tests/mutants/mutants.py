@@ -38,6 +38,26 @@ M("cleared-slot-is-behind", "shm/hub.c", "\tatomic_store(&s->delivered, ring_tai
 M("keeper-does-not-repair-the-hub", "master/supervisor.c", "\t\thub_repair(s->hub, s->slot);\n", "\t\t;\n", GO_THROUGH, points="publish-committed", quick=False)
 M("master-does-not-repair-the-hub", "master/slots.c", "\thub_repair(&m->hub, slot);\n", "", RECOVERY + "test_keeper_dies_while_its_worker_publishes", quick=False)
 
+# ---- history ----
+
+M("hub-repair-without-history", "shm/hub.c", "\t\thistory_repair(&hub->history);\n", "", "test_history")
+M("hub-repair-does-not-follow", "shm/hub.c", "\t\thub_follow(hub);\n\t\thub_count_history", "\t\thub_count_history", "test_history")
+M("cleared-slot-keeps-its-pin", "shm/hub.c", "\tatomic_store(&s->pinned, 0);\n", "", "test_history")
+M("predecessors-pin-is-lost", "shm/hub.c", "if (--hub->pins == 0 && hub->pin_is_ours)", "if (--hub->pins == 0)", "test_history")
+M("publish-does-not-follow", "shm/publish.c", "\t\thub_follow(hub);\n", "", "test_publish")
+M("unheard-is-not-kept", "shm/publish.c", "if (last->topic == TOPIC_NONE && history_rules_find(", "if (0 && history_rules_find(", "test_publish")
+M("kept-topic-is-left", "shm/index.c", "if (interest_of(t) == bit && !t->kept)", "if (interest_of(t) == bit)", "test_index")
+M("freed-entry-stays-kept", "shm/index.c", "\t\t\tt->kept = 0;\n\t\t\tt->next = shm->free;", "\t\t\tt->next = shm->free;", "test_index")
+M("pinned-pages-are-taken", "shm/history.c", "return b->free_first && run->freed < pinned ? run : NULL;", "return b->free_first ? run : NULL;", "test_history")
+M("no-pages-ahead", "shm/history.c", "h->shm->pages - h->shm->pages / AHEAD;", "h->shm->pages;", "test_history")
+M("quiet-topic-gives", "shm/history.c", "s->pages + need <= share)", "true)", "test_history")
+M("miss-leaves-a-gap", "shm/history.c", "\t\tmiss(h, d->topic, seq);\n", "\t\th->counts.missed++;\n", "test_history")
+M("gap-is-joined", "shm/history.c", "history_page(h, s->first)->number + s->messages == m->number", "true", "test_history")
+M("dropped-rule-leaves-a-gap", "shm/history.c", "\t\t\tdrop(h, d->topic);\t", "\t\t\t;\t", "test_history")
+M("no-room-is-made", "shm/history.c", "\tbegin_anew(h, topic, m);\n\tmake_room(h, topic, pages_for(total));\n", "\tbegin_anew(h, topic, m);\n", "test_history")
+M("sweep-lets-nothing-go", "shm/history.c", "\t\tindex_release(ix, topic);\n", "\t\t;\n", "test_history")
+M("snapshot-without-what-is-known", "shm/snapshot_hub.c", "snapshot_put_uint(w, \"from\", there ? kept->from : 0);", "snapshot_put_uint(w, \"from\", 1);", "test_snapshot_history")
+
 # ---- publishing ----
 
 M("no-nudge-of-sleepers", "shm/publish.c", "claim_wakeups(hub, (interested | asleep) & ~(1ull << slot))", "claim_wakeups(hub, interested & ~(1ull << slot))", "test_publish")

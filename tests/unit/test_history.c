@@ -184,6 +184,7 @@ static void rules_change(void **state)
 	assert_int_equal(first, 102);
 	rule(f, "");
 	say(f, "b", 10);		/* no rule any more, before it is swept: nothing may come behind a gap */
+	assert_int_equal(kept(f, "b")->from, 0);
 	rule(f, "*: 1000 messages");
 	say(f, "b", 10);
 	assert_int_equal(read_from(f, "b", 0, &first, &last), 1);

@@ -444,7 +444,7 @@ static void test_check_sees(void **state)
 	BREAKS(atomic_store(&index_topic(&f->ix, gone)->interest, 1));
 	BREAKS(atomic_store(&t->interest, 0));
 	BREAKS(index_topic(&f->ix, gone)->kept = 1);
-	BREAKS(t->kept = 2);
+	BREAKS(t->kept = TOPIC_WAS_KEPT + 1);
 	BREAKS(atomic_store(&t->state, TOPIC_FREE));
 	BREAKS(t->name[0] ^= 1);
 	BREAKS(t->hash ^= 1);

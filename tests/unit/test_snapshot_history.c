@@ -34,7 +34,7 @@ static int written(const struct fixture *f)
 /* Three topics: one unheard, one with a subscriber and large messages, one whose history has messages that the ring has not. */
 static void populate(struct fixture *f)
 {
-	rule(f, "*: 200 messages");
+	rule(f, "*: 100 messages");
 	join(f, 2, "heard", 1);
 	for (unsigned i = 0; i < 150; i++) {
 		say(f, "unheard", 300 + i);
@@ -61,7 +61,7 @@ static void verify_same(const struct fixture *a, const struct fixture *b, const 
 
 static void comes_back(void **state)
 {
-	struct fixture *a = *state, *b = other("*: 200 messages", PAGES);
+	struct fixture *a = *state, *b = other("*: 100 messages", PAGES);
 	uint64_t first = 0, last = 0, n;
 	int fd;
 
@@ -101,7 +101,7 @@ static void comes_back_without_rules(void **state)
 /* Each topic has what has a place, and no gaps. */
 static void comes_back_to_less(void **state)
 {
-	struct fixture *a = *state, *b = other("*: 200 messages", 20);
+	struct fixture *a = *state, *b = other("*: 100 messages", 20);
 	uint64_t first = 0, last = 0;
 	int fd;
 
@@ -124,7 +124,7 @@ static void comes_back_to_less(void **state)
 /* Records of the ring get into history where there was none. */
 static void new_rules(void **state)
 {
-	struct fixture *a = *state, *b = other("*: 200 messages", PAGES);
+	struct fixture *a = *state, *b = other("*: 100 messages", PAGES);
 	uint64_t first = 0, last = 0;
 	int fd = memfd_create("snapshot", 0);
 
@@ -150,7 +150,7 @@ static void damaged(void **state)
 	size_t size;
 	int fd;
 
-	rule(f, "*: 200 messages");
+	rule(f, "*: 100 messages");
 	for (unsigned i = 0; i < 5; i++)
 		say(f, "a", 30 + 4000 * (i == 2));
 	fd = written(f);
@@ -158,7 +158,7 @@ static void damaged(void **state)
 	close(fd);
 	srandom(3);
 	for (unsigned i = 0; i < 1500; i++) {
-		struct fixture *b = other("*: 200 messages", 20);
+		struct fixture *b = other("*: 100 messages", 20);
 		size_t at = (size_t)random() % size, len = i % 3 ? size : at;
 		uint8_t was = bytes[at];
 
