@@ -192,17 +192,17 @@ class Chromium(ClientTest):
 
     # ---- janus.js, one connection for all tabs ----
 
-    def tab(self, *topics):
-        """One more, whose `came` is what it gets of them. `lead` is what tells who has the connection."""
+    def tab(self, *topics, transport="auto"):
+        """One more, whose `came` is what it gets of them, and `told` are some events."""
         session = self.browser.new_tab()
         self.browser.open(self.url("/version"))
         self.browser.wait("document.readyState === 'complete'")
         self.browser.evaluate("""import("/janus.js").then(async ({Janus}) => {
-            window.came = [], window.told = [], window.janus = new Janus("/", {minDelay: 50});
+            window.came = [], window.told = [], window.janus = new Janus("/", {minDelay: 50, transport: %s});
             for (const event of ["recovered", "close", "error"])
                 janus.on(event, detail => told.push([event, detail.recovered, detail.message]));
             await janus.subscribe(%s, m => came.push(m.data)).ready;
-        })""" % json.dumps(topics))
+        })""" % (json.dumps(transport), json.dumps(topics)))
         return session
 
     def kept(self, topic, *data):
@@ -242,9 +242,15 @@ class Chromium(ClientTest):
         self.came(first, "count", 1, "2", "count")
 
     def test_tab_with_the_connection_closes(self):
-        """While messages are published: another takes over, nothing is lost and nothing comes twice. So again when that one reloads."""
+        self.tabs_that_close("auto")
+
+    def test_tab_with_the_event_streams_closes(self):
+        self.tabs_that_close("sse")
+
+    def tabs_that_close(self, transport):
+        """While messages are published: another takes over, nothing is lost and nothing comes twice. So again when that one goes elsewhere."""
         self.serve("history=*: 1000 messages")
-        holder, second, third = self.tab("a"), self.tab("a", "b"), self.tab("b")
+        holder, second, third = (self.tab(*topics, transport=transport) for topics in (("a",), ("a", "b"), ("b",)))
         sent = {"a": [], "b": []}
 
         def publish(count):
@@ -272,6 +278,39 @@ class Chromium(ClientTest):
         self.browser.session = third
         self.browser.wait("came.length === 120")
         self.came(third, *sent["b"])
+
+    def test_publishes_of_tabs(self):
+        """What was asked of a tab that goes, and not answered: what can be repeated is, the rest fails."""
+        self.serve("history=*: 1000 messages")
+        holder, second = self.tab("a"), self.tab("a")
+        once = "publish-once" in self.ask("GET", "/version").json()["features"]
+        self.browser.session = holder
+        self.browser.evaluate("WebSocket.prototype.send = function () {}")      # nothing of it gets through any more
+        self.browser.session = second
+        self.browser.evaluate("""window.ends = [];
+            janus.publish('a', 'lost').then(() => ends.push('done'), error => ends.push(error.name));
+            janus.publish('a', 'again', {once: true}).then(m => ends.push(m.subscribers), error => ends.push(error.name)); 0""")
+        self.browser.close_tab(holder)
+        self.browser.session = second
+        self.browser.wait("ends.length === 2")
+        self.assertEqual(self.browser.evaluate("JSON.stringify(ends)"), '["LostError",1]' if once else '["LostError","LostError"]')
+        self.came(second, *["again"] * once)
+
+    def test_import_from_elsewhere(self):
+        """A page of another origin takes it from the server, and talks with it, either way."""
+        page = self.other_origin()
+        self.serve("origins=" + page)
+        self.browser.open(page + "/page.html")
+        self.browser.wait("document.readyState === 'complete'")
+        for transport in ("websocket", "sse"):
+            got = self.browser.evaluate("""import(%s).then(async ({Janus}) => {
+                const janus = new Janus({transport: %s, share: false, token: %s});
+                const came = new Promise(resolve => janus.subscribe("a", resolve).ready.then(() => janus.publish("a", {x: 1}, {messageId: "m"})));
+                const {data, message_id} = await came;
+                janus.close();
+                return [data.x, message_id];
+            })""" % (json.dumps(self.url("/janus.js")), json.dumps(transport), "() => 'secret'" if transport == "sse" else "undefined"))
+            self.assertEqual(got, [1, "m"])
 
     def test_shared_connection_ends(self):
         """A server that starts anew: every tab is told, and goes on."""
