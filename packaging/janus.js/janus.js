@@ -895,6 +895,7 @@ class Connection {
 class Shared {
 	#name; #on; #make; #channel; #stop; #connection; #leader; #state = {state: "connecting"};
 	#once = false;		// whether the server knows what is published again
+	#ended;			// an Error, when it is for good
 	#id = uuid();
 	#calls = new Map();	// those of this tab that have no answer, by number
 	#numbers = 0;
@@ -910,6 +911,8 @@ class Shared {
 	get state() { return this.#connection?.state ?? this.#state; }
 
 	connect() {
+		if (this.#ended)
+			return;
 		this.#stop = new AbortController();
 		this.#channel = new BroadcastChannel(this.#name);
 		this.#channel.onmessage = ({data}) => this.#heard(data);
@@ -946,10 +949,14 @@ class Shared {
 		setTimeout(told(() => connection.connect()), GATHER);
 	}
 
+	/* A refusal is for all of them, and whoever comes later begins anew. */
 	#note(event, detail) {
-		if (event === "state")
+		if (event === "state") {
 			this.#state = detail;
-		this.#once = detail?.features?.includes("publish-once") ?? this.#once;
+			this.#once = detail.features?.includes("publish-once") ?? this.#once;
+			if (detail.state === "closed")
+				queueMicrotask(() => this.#end(problem(detail.error ?? "closed", {status: detail.status})));
+		}
 		this.#on.event(event, detail);
 	}
 
@@ -972,7 +979,7 @@ class Shared {
 	#heard({who, leader, state, call, from, to, method, args, answer, result, error, text, key, event, detail}) {
 		if (who !== undefined && this.#connection)
 			this.#channel.postMessage({leader: this.#id, state: this.#connection.state});
-		else if (leader !== undefined && !this.#connection) {
+		else if (leader !== undefined && leader !== this.#leader && !this.#connection) {
 			this.#note("state", state);
 			this.#follow(leader);
 		} else if (call !== undefined && to === this.#id && this.#connection) {
@@ -989,8 +996,10 @@ class Shared {
 	#call(method, ...args) {
 		return new Promise((resolve, reject) => {
 			const number = ++this.#numbers, call = {method, args, resolve, reject};
+			if (this.#ended)
+				return reject(this.#ended);
 			this.#calls.set(number, call);
-			if (this.#leader !== undefined)
+			if (this.#leader)
 				this.#send(number, call);
 		});
 	}
@@ -1063,6 +1072,20 @@ class Shared {
 
 	/* Leaves the others; connect() comes back to them. */
 	suspend() {
+		if (this.#ended)
+			return;
+		this.#leave();
+		this.#note("state", {state: "waiting"});
+	}
+
+	close() {
+		if (this.#ended)
+			return;
+		this.#end(problem("closed"));
+		this.#note("state", {state: "closed"});
+	}
+
+	#leave() {
 		const connection = this.#connection;
 		this.#connection = undefined;
 		this.#leader = "";	// whoever leads next is another
@@ -1070,14 +1093,15 @@ class Shared {
 		this.#channel.close();
 		connection?.close();
 		this.#stop.abort();
-		this.#note("state", {state: "waiting"});
 	}
 
-	close() {
-		this.suspend();
-		this.#note("state", {state: "closed"});
+	#end(error) {
+		if (this.#ended)
+			return;
+		this.#ended = error;
+		this.#leave();
 		for (const {reject} of this.#calls.values())
-			reject(problem("closed"));
+			reject(error);
 		this.#calls.clear();
 	}
 }

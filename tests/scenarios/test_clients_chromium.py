@@ -272,7 +272,7 @@ class Chromium(ClientTest):
         came = json.loads(self.browser.evaluate("JSON.stringify(came)"))
         for topic in sent:
             self.assertEqual([d for d in came if d.startswith(topic)], sent[topic])
-        self.assertEqual(self.connections(), 1)
+        wait_until(lambda: self.connections() == 1, what="one connection")      # (a stream in place of another begins before that ends)
         self.browser.open("about:blank")        # (it may be kept for the way back)
         publish(20)
         self.browser.session = third
@@ -295,6 +295,20 @@ class Chromium(ClientTest):
         self.browser.wait("ends.length === 2")
         self.assertEqual(self.browser.evaluate("JSON.stringify(ends)"), '["LostError",1]' if once else '["LostError","LostError"]')
         self.came(second, *["again"] * once)
+
+    def test_refusal_is_for_all_tabs(self):
+        """A 4xx ends it for those that are there; one that comes later begins anew."""
+        first, second = self.tab("a", transport="sse"), self.tab("a", transport="sse")
+        for session in (first, second):
+            self.browser.session = session
+            self.browser.evaluate("""window.real = window.fetch, window.fetch = () => Promise.resolve(new Response('{"error":"go away"}', {status: 403})),
+                window.late = new janus.constructor("/", {transport: "sse", share: "late"}), late.on("error", () => 0), 0""")
+            self.browser.wait("late.state.state === 'closed' && late.state.status === 403")
+            self.assertEqual(self.browser.evaluate("late.publish('a', 1).catch(error => error.message)"), "go away")
+        self.browser.evaluate("window.fetch = real, window.anew = new janus.constructor('/', {transport: 'sse', share: 'late'}), 0")
+        self.assertEqual(self.browser.evaluate("anew.publish('a', 'by another').then(m => m.subscribers)"), 1)
+        self.came(first, "by another")
+        self.came(second, "by another")
 
     def test_import_from_elsewhere(self):
         """A page of another origin takes it from the server, and talks with it, either way."""
