@@ -39,6 +39,7 @@ enum http_field {
 	HTTP_WEBSOCKET_KEY,
 	HTTP_WEBSOCKET_VERSION,
 	HTTP_REQUEST_METHOD,		/* Access-Control-Request-Method */
+	HTTP_IDEMPOTENCY_KEY,		/* see http_key.h */
 	HTTP_LAST_EVENT_ID,
 	HTTP_REQUEST_HEADERS,		/* Access-Control-Request-Headers */
 	HTTP_ACCEPT,

@@ -22,6 +22,7 @@ static const struct {
 	[HTTP_WEBSOCKET_KEY] = NAME("sec-websocket-key"),
 	[HTTP_WEBSOCKET_VERSION] = NAME("sec-websocket-version"),
 	[HTTP_REQUEST_METHOD] = NAME("access-control-request-method"),
+	[HTTP_IDEMPOTENCY_KEY] = NAME("idempotency-key"),
 	[HTTP_LAST_EVENT_ID] = NAME("last-event-id"),
 	[HTTP_REQUEST_HEADERS] = NAME("access-control-request-headers"),
 	[HTTP_ACCEPT] = NAME("accept"),

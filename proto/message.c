@@ -182,8 +182,8 @@ void json_request_clear(struct json_request *req)
 	req->kind = REQUEST_UNKNOWN;
 	req->resume.kind = RESUME_NOT;
 	req->name_len = 0;
-	req->names = req->ref = NULL;
-	req->names_len = req->ref_len = 0;
+	req->names = req->ref = req->message_id = NULL;
+	req->names_len = req->ref_len = req->message_id_len = 0;
 	req->members = NULL;
 	req->count = 0;
 	req->size = 0;

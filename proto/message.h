@@ -53,6 +53,8 @@ struct json_request {
 	struct resume resume;		/* web_request.h: REQUEST_SUBSCRIBE, REQUEST_LOGIN */
 	const char *ref;		/* web_request.h: the client's mark for the answer, as it stands; NULL: none */
 	size_t ref_len;
+	const char *message_id;		/* web_request.h: of REQUEST_PUBLISH and REQUEST_SEND, as it stands; NULL: none */
+	size_t message_id_len;
 	/* REQUEST_PUBLISH, REQUEST_SEND */
 	const struct json_member *members;	/* those to be sent, owned by the struct json, until its next use */
 	unsigned count;

@@ -93,7 +93,7 @@ struct packet_reply {
 size_t packet_reply(char *dst, const struct packet_reply *reply);
 
 /* What the server says first: PACKET_REPLY_MAX as well. */
-size_t packet_greeting(char *dst, bool broadcast);
+size_t packet_greeting(char *dst, bool broadcast, bool once);
 
 /* The server's heartbeat, {"ok": true, "ping": time}: PACKET_REPLY_MAX as well. */
 size_t packet_ping(char *dst, uint64_t time);

@@ -206,13 +206,13 @@ size_t packet_reply(char *dst, const struct packet_reply *reply)
 	return s.len;
 }
 
-size_t packet_greeting(char *dst, bool broadcast)
+size_t packet_greeting(char *dst, bool broadcast, bool once)
 {
 	struct sink s = { .dst = dst, .room = PACKET_REPLY_MAX };
 	unsigned count = 0;
 	msgpack_packer to;
 
-	for (unsigned i = 0; version_feature(i, broadcast) != NULL; i++)
+	for (unsigned i = 0; version_feature(i, broadcast, once) != NULL; i++)
 		count++;
 	msgpack_packer_init(&to, &s, append);
 	sink_literal(&s, "\0\0\0\0");
@@ -222,7 +222,7 @@ size_t packet_greeting(char *dst, bool broadcast)
 	msgpack_put_text(&s, "features");
 	msgpack_pack_array(&to, count);
 	for (unsigned i = 0; i < count; i++)
-		msgpack_put_text(&s, version_feature(i, broadcast));
+		msgpack_put_text(&s, version_feature(i, broadcast, once));
 	put_length(dst, s.len - PACKET_HEADER);
 	return s.len;
 }

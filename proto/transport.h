@@ -54,6 +54,7 @@ struct transport_hello {
 	const uint8_t *token;		/* 16 bytes, the session's */
 	uint32_t retry;			/* after so many milliseconds a stream's client is to connect again */
 	bool broadcast;			/* whether the server broadcasts */
+	bool once;			/* whether it remembers the keys of publishes */
 	const struct position_start *start;	/* where a stream starts; needed by streams alone */
 };
 

@@ -3,26 +3,32 @@
  */
 #include "proto/version.h"
 
-const char *version_feature(unsigned number, bool broadcast)
+const char *version_feature(unsigned number, bool broadcast, bool once)
 {
-	static const char *const features[] = {
-		"subscribe-many",	/* arrays of topics and users in subscribe, unsubscribe, login and logout */
-		"publish-many",		/* POST /pub with an array */
-		"envelope",		/* server-sent events with ?envelope=json */
-		"positions",		/* ids and the starts of streams are positions */
-		"broadcast",		/* POST /broadcast; the last one, as it is not always there */
+	const struct {
+		const char *name;
+		bool there;
+	} features[] = {
+		{ "subscribe-many", true },	/* arrays of topics and users in subscribe, unsubscribe, login and logout */
+		{ "publish-many", true },	/* POST /pub with an array */
+		{ "envelope", true },		/* server-sent events with ?envelope=json */
+		{ "positions", true },		/* ids and the starts of streams are positions */
+		{ "publish-once", once },	/* Idempotency-Key, and message_id as a key */
+		{ "broadcast", broadcast },	/* POST /broadcast */
 	};
-	unsigned count = sizeof(features) / sizeof(features[0]);
 
-	return number < count - !broadcast ? features[number] : NULL;
+	for (unsigned i = 0; i < sizeof(features) / sizeof(features[0]); i++)
+		if (features[i].there && number-- == 0)
+			return features[i].name;
+	return NULL;
 }
 
-static void put_features(struct sink *s, bool broadcast)
+static void put_features(struct sink *s, bool broadcast, bool once)
 {
 	const char *feature;
 
 	sink_literal(s, "\"" JANUS_VERSION "\",\"features\":[");
-	for (unsigned i = 0; (feature = version_feature(i, broadcast)) != NULL; i++) {
+	for (unsigned i = 0; (feature = version_feature(i, broadcast, once)) != NULL; i++) {
 		sink_text(s, i > 0 ? ",\"" : "\"");
 		sink_text(s, feature);
 		sink_byte(s, '"');
@@ -30,14 +36,14 @@ static void put_features(struct sink *s, bool broadcast)
 	sink_literal(s, "]}");
 }
 
-void version_greeting(struct sink *s, bool broadcast)
+void version_greeting(struct sink *s, bool broadcast, bool once)
 {
 	sink_literal(s, "{\"janus\":");
-	put_features(s, broadcast);
+	put_features(s, broadcast, once);
 }
 
-void version_object(struct sink *s, bool broadcast)
+void version_object(struct sink *s, bool broadcast, bool once)
 {
 	sink_literal(s, "{\"name\":\"janus\",\"version\":");
-	put_features(s, broadcast);
+	put_features(s, broadcast, once);
 }

@@ -14,13 +14,13 @@
 #define JANUS_VERSION "unknown"
 #endif
 
-/* The features' names, one after the other; NULL: no more. `broadcast`: whether the setting is on. */
-const char *version_feature(unsigned number, bool broadcast);
+/* The features' names, one after the other; NULL: no more. `broadcast`, `once`: whether the settings broadcast and once_keys are on. */
+const char *version_feature(unsigned number, bool broadcast, bool once);
 
 /* Puts {"janus":"0.1.0","features":["...",...]}: what is said first on /ws. */
-void version_greeting(struct sink *s, bool broadcast);
+void version_greeting(struct sink *s, bool broadcast, bool once);
 
 /* Puts {"name":"janus","version":"0.1.0","features":["...",...]}. */
-void version_object(struct sink *s, bool broadcast);
+void version_object(struct sink *s, bool broadcast, bool once);
 
 #endif

@@ -54,6 +54,7 @@ static inline enum member member_of_name(enum request_kind kind)
 const char *web_name_error(bool user, const char *name, size_t len);
 
 #define NAMES_MAX 1024		/* that one request may have */
+#define MESSAGE_ID_TOO_LONG "the message_id is longer than 255 bytes"
 #define NAMES_TOO_MANY "more than 1024 names in one request"
 
 /* A sentence with a peer's word in it: escaped, and no longer than this. */

@@ -186,6 +186,10 @@ static const char *read_message(struct json *json, const struct found *found, st
 
 	if (error == NULL && found->by[MEMBER_DATA] == NULL)
 		error = "no data";
+	if (error == NULL && found->by[MEMBER_MESSAGE_ID] != NULL) {
+		req->message_id = found->by[MEMBER_MESSAGE_ID]->value;
+		req->message_id_len = found->by[MEMBER_MESSAGE_ID]->value_len;
+	}
 	if (error == NULL)
 		select_members(json, found, req);
 	return error;

@@ -40,7 +40,8 @@ int hub_create(const struct settings *settings)
 	size_t index_at = page_up(sizeof(struct hub_shm));
 	size_t counts_at = index_at + page_up(index_size((uint32_t)settings->max_topics));
 	size_t ring_at = counts_at + page_up(counts_size((uint32_t)settings->max_topics));
-	size_t history_at = ring_at + page_up(ring_size((uint64_t)settings->ring_bytes, (uint32_t)settings->ring_messages));
+	size_t once_at = ring_at + page_up(ring_size((uint64_t)settings->ring_bytes, (uint32_t)settings->ring_messages));
+	size_t history_at = once_at + page_up(once_size((uint32_t)settings->once_keys));
 	size_t history_bytes = page_up(history_size((uint32_t)settings->max_topics, (uint64_t)settings->history_bytes));
 	size_t size;
 	struct hub_shm *shm;
@@ -62,11 +63,14 @@ int hub_create(const struct settings *settings)
 	shm->counts_at = counts_at;
 	shm->counts_size = ring_at - counts_at;
 	shm->ring_at = ring_at;
-	shm->ring_size = history_at - ring_at;
+	shm->ring_size = once_at - ring_at;
+	shm->once_at = once_at;
+	shm->once_size = history_at - once_at;
 	shm->history_at = history_at;
 	shm->history_size = history_bytes;
 	index_format((uint8_t *)shm + index_at, (uint32_t)settings->max_topics);
 	ring_format((uint8_t *)shm + ring_at, (uint64_t)settings->ring_bytes, (uint32_t)settings->ring_messages);
+	once_format((uint8_t *)shm + once_at, (uint32_t)settings->once_keys);
 	history_format((uint8_t *)shm + history_at, (uint32_t)settings->max_topics, (uint64_t)settings->history_bytes);
 	/* release: who sees the magic sees all of the above */
 	atomic_store_explicit(&shm->magic, HUB_MAGIC, memory_order_release);
@@ -89,9 +93,11 @@ int hub_attach(struct hub *hub, int fd, bool writable)
 	if (hub->size < sizeof(*shm) || atomic_load_explicit(&shm->magic, memory_order_acquire) != HUB_MAGIC ||
 	    shm->layout != HUB_LAYOUT || shm->size != hub->size || shm->slots != INDEX_SLOTS_MAX ||
 	    shm->index_at + shm->index_size > shm->counts_at || shm->counts_at + shm->counts_size > shm->ring_at ||
-	    shm->ring_at + shm->ring_size > shm->history_at || shm->history_at + shm->history_size > hub->size ||
+	    shm->ring_at + shm->ring_size > shm->once_at || shm->once_at + shm->once_size > shm->history_at ||
+	    shm->history_at + shm->history_size > hub->size ||
 	    index_attach(&hub->index, base + shm->index_at, shm->index_size) < 0 ||
 	    ring_attach(&hub->ring, base + shm->ring_at, shm->ring_size, &hub->index) < 0 ||
+	    once_attach(&hub->once, base + shm->once_at, shm->once_size) < 0 ||
 	    history_attach(&hub->history, base + shm->history_at, shm->history_size, &hub->ring, &shm->lock) < 0) {
 		hub_detach(hub);
 		errno = EPROTO;
@@ -151,21 +157,30 @@ void hub_wake(const struct hub *hub, unsigned slot)
 
 /*
  * The lock is let go only after the tail was stored, or with the intent cleared. So a dead worker that does not hold it, but has an
- * intent, has published; one that holds it has published if the tail is past its first record, as nobody else can have moved it.
+ * intent, has published; one that holds it has published if the tail is past its first record, as nobody else can have moved it. Of messages that have
+ * no records it is their key that says so (once.h); if they have none, nothing is lost by dealing with them again.
  */
+static bool has_published(const struct hub *hub, const struct intent_shm *intent)
+{
+	if (intent->written == 0 && intent->keyed)
+		return once_is_staged(&hub->once, intent->keyed);
+	return ring_tail(&hub->ring) > intent->first;
+}
+
 void hub_repair(struct hub *hub, unsigned slot)
 {
 	struct intent_shm *intent = &hub->shm->slot[slot].intent;
 	bool held = lock_owner(&hub->shm->lock) == slot + 1;
 
 	if (atomic_load_explicit(&intent->state, memory_order_acquire) == INTENT_WRITTEN) {
-		bool done = !held || ring_tail(&hub->ring) > intent->first;
+		bool done = !held || has_published(hub, intent);
 
 		atomic_store_explicit(&intent->state, done ? INTENT_DONE : INTENT_NONE, memory_order_release);
 	}
 	if (held) {
 		ring_repair(&hub->ring);
 		index_repair(&hub->index);
+		once_repair(&hub->once, ring_tail(&hub->ring));
 		history_repair(&hub->history);
 		hub_follow(hub);
 		hub_count_history(hub, slot);

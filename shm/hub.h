@@ -9,6 +9,7 @@
 
 #include "shm/history.h"
 #include "shm/hub_shm.h"
+#include "shm/once.h"
 #include "shm/ring.h"
 #include "shm/settings.h"
 
@@ -22,11 +23,12 @@ struct hub {
 	struct history_rules rules;	/* what history.rules points to, if hub_keep() was called */
 	unsigned pins;			/* hub_pin() without hub_unpin() yet */
 	bool pin_is_ours;		/* not a predecessor's */
+	struct once once;		/* keys of what was published */
 	const int *wake;		/* the slots' eventfds, by slot; NULL in a process that never publishes */
 	bool patient;			/* the publisher at hand has waited long: large messages are treated as small ones are (publish.h) */
 };
 
-/* Makes the segment from the settings (ring_bytes, ring_messages, max_topics, history_bytes). Its descriptor, or -1 with errno. Master only. */
+/* Makes the segment from the settings (ring_bytes, ring_messages, max_topics, once_keys, history_bytes). Its descriptor, or -1 with errno. Master only. */
 int hub_create(const struct settings *settings);
 
 /* Maps it. 0, or -1 with errno: EPROTO when it is no hub or another layout. */
@@ -46,7 +48,7 @@ uint64_t hub_counted_since(const struct hub *hub, const char *name, size_t len);
 
 /*
  * After slot's worker has died and has been reaped; by its keeper (by the master, when both are gone). If it held the hub lock,
- * decides whether its publish was done, puts ring, index and history right and lets the lock go. Then wakes all workers, as the dead one
+ * decides whether its publish was done, puts ring, index, keys and history right and lets the lock go. Then wakes all workers, as the dead one
  * may have owed a wake-up. If the process that does this dies in the middle of it, another one may do it again.
  */
 void hub_repair(struct hub *hub, unsigned slot);

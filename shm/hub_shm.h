@@ -1,7 +1,7 @@
 /*
  * The hub segment's layout. One a server; every process maps it, janusctl read-only.
  *
- *   hub_shm | index | counts | ring | history
+ *   hub_shm | index | counts | ring | once | history
  *
  * Counts are subscribers, by slot and topic number: uint32_t[INDEX_SLOTS_MAX][topics_max + 1], each row written by its slot's worker. They
  * are valid only for topics whose `interest` has the slot's bit. While a slot has no worker they stay as they are; its next worker corrects them.
@@ -18,7 +18,7 @@
 
 #define HUB_MAGIC 0x31425548534e414aull	/* "JANSHUB1" */
 #ifndef HUB_LAYOUT
-#define HUB_LAYOUT 6			/* goes up with every change of a layout that lives in the hub or a slot segment */
+#define HUB_LAYOUT 7			/* goes up with every change of a layout that lives in the hub or a slot segment */
 #endif
 
 #define COUNTERS_MAX 64			/* room for more without another layout */
@@ -64,7 +64,8 @@ struct intent_shm {
 	uint32_t written;		/* records of the batch */
 	uint32_t answered;		/* the client is to be told their sequences: who finds this DONE deals with the input again, and
 					   takes the sequences from here instead of publishing */
-	uint8_t pad[28];
+	uint64_t keyed;			/* where in once.h the batch's key ends, 0: it has none */
+	uint8_t pad[16];
 };
 _Static_assert(sizeof(struct intent_shm) == 64, "a cache line to itself");
 
@@ -121,6 +122,7 @@ struct hub_shm {
 	uint64_t index_at, index_size;	/* offsets from the start, and sizes */
 	uint64_t counts_at, counts_size;
 	uint64_t ring_at, ring_size;
+	uint64_t once_at, once_size;
 	uint64_t history_at, history_size;
 	/* limits of all slots together: stored by the master before any of them starts */
 	uint64_t buffered_max;		/* bytes that pool buffers may take */

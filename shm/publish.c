@@ -1,6 +1,6 @@
 /*
- * Publishing. Order is everything here: lock, records, intent, tail, history, unlock, session, intent cleared. hub_repair() says what a
- * death between any two of them means.
+ * Publishing. Order is everything here: lock, records, a key's entry, intent, the key staged, tail, history, the key linked, unlock, session, intent
+ * cleared. hub_repair() says what a death between any two of them means, and once.h of keys.
  */
 #include "shm/publish.h"
 
@@ -21,6 +21,7 @@
 #define ITEM_BITS 9
 #define SUBSCRIBERS_MOST (UINT32_MAX >> ITEM_BITS)	/* after a death, a number above this is told as this one */
 _Static_assert(PUBLISH_BATCH_MAX <= 1u << ITEM_BITS, "an item's number has room");
+_Static_assert(PUBLISH_BATCH_MAX <= ONCE_MESSAGES_MAX, "each has a key");
 
 static uint32_t answer_flags(unsigned item, uint64_t subscribers)
 {
@@ -140,29 +141,111 @@ static unsigned allowed(const struct hub *hub, unsigned lag, const struct publis
 	return n;
 }
 
+/* ---- keys: see once.h for the order ---- */
+
+/* Whether the key was used. 1: with these messages, and the items have their answer; -1: with others; 0: it was not. */
+static int find_once(const struct hub *hub, const struct once_id *once, uint64_t now, struct publish_item *items, unsigned count)
+{
+	uint64_t number = once_find(&hub->once, once, now);
+
+	if (!number)
+		return 0;
+	if (!once_is_same(&hub->once, number, once) || once_count(&hub->once, number) != count)
+		return -1;
+	for (unsigned i = 0; i < count; i++)
+		once_answer(&hub->once, number, i, &items[i].seq, &items[i].subscribers);
+	return 1;
+}
+
+/* Writes the key's entry behind the others. Its number. */
+static uint64_t write_once(struct hub *hub, unsigned slot, const struct once_id *once, uint64_t now, uint64_t first,
+			   const struct publish_item *items, unsigned count)
+{
+	unsigned evicted;
+	uint64_t number = once_write(&hub->once, once, now, first, count, &evicted);
+
+	for (unsigned i = 0; i < count; i++)
+		once_put_answer(&hub->once, number, i, items[i].seq, items[i].subscribers);
+	if (evicted)
+		hub_count(hub, slot, COUNTER_once_evicted, evicted);
+	return number;
+}
+
+/* ---- the steps of a publish: all with the hub lock held ---- */
+
+/* A key that goes with the messages, and when they are published; `id` NULL: there is none. */
+struct keyed {
+	const struct once_id *id;
+	uint64_t now;
+};
+
+/* Lets the lock go with nothing published. */
+static unsigned give_up(struct hub *hub, unsigned slot, uint64_t asleep, int why)
+{
+	uint64_t wake = claim_wakeups(hub, asleep);
+
+	lock_release(&hub->shm->lock, slot + 1);
+	wake_up(hub, slot, wake);
+	errno = why;
+	return 0;
+}
+
+/* Has the intent say what is about to be published, and the key's entry what it is answered. Returns the entry's number, 0: there is none. */
+static uint64_t intend(struct hub *hub, unsigned slot, int fd, const struct ring_batch *batch, const struct publish_item *items, unsigned count,
+		       const struct publish_item *answers, const struct keyed *keyed)
+{
+	struct intent_shm *intent = &hub->shm->slot[slot].intent;
+	uint64_t number = keyed->id ? write_once(hub, slot, keyed->id, keyed->now, batch->first, answers, count) : 0;
+
+	intent->fd = (uint32_t)fd;
+	intent->first = batch->first;
+	intent->written = (uint32_t)(batch->next - batch->first);
+	intent->answered = answers != NULL;
+	intent->keyed = number ? once_behind(&hub->once, number) : 0;
+	intent->parsed = items[count - 1].parsed;
+	intent->flags = items[count - 1].flags;
+	/* release: the intent is whole before the tail moves */
+	atomic_store_explicit(&intent->state, INTENT_WRITTEN, memory_order_release);
+	return number;
+}
+
+/* From here on it is published: the records, what history keeps of them, and the key's entry. */
+static void commit(struct hub *hub, struct ring_batch *batch, uint64_t number)
+{
+	if (number) {
+		once_stage(&hub->once, number, batch->next);
+		CRASH_POINT("publish-staged");
+	}
+	if (batch->next != batch->first)
+		ring_commit(&hub->ring, batch);
+	CRASH_POINT("publish-committed");
+	hub_follow(hub);
+	CRASH_POINT("history-followed");
+	if (number) {
+		once_commit(&hub->once);
+		CRASH_POINT("publish-remembered");
+	}
+}
+
 /*
- * What publish() and publish_answered() have in common. `answers` is NULL, or `items` once more, where each item's sequence and subscribers go.
+ * What publish() and publish_once() have in common. `answers` is NULL, or `items` once more, where each item's sequence and subscribers go.
  * Returns items dealt with, 0 with errno.
  */
 static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const struct publish_item *items, unsigned count,
-			      struct publish_item *answers)
+			      struct publish_item *answers, const struct keyed *keyed)
 {
-	struct intent_shm *intent = &hub->shm->slot[slot].intent;
 	struct ring_batch batch;
 	uint64_t interested = 0, asleep, wake;
 	unsigned n, without_subscribers = 0, may;
-	int why;
+	int found;
 
 	lock_acquire(&hub->shm->lock, slot + 1);
+	found = keyed->id ? find_once(hub, keyed->id, keyed->now, answers, count) : 0;
+	if (found)
+		return give_up(hub, slot, 0, found > 0 ? EALREADY : EEXIST);
 	may = allowed(hub, hub_lag(hub, LAG_NUDGE, &asleep), items, count);
-	why = errno;
-	if (may == 0 || (answers && may < count)) {
-		wake = claim_wakeups(hub, asleep);
-		lock_release(&hub->shm->lock, slot + 1);
-		wake_up(hub, slot, wake);
-		errno = why;
-		return 0;
-	}
+	if (may == 0 || (answers && may < count))
+		return give_up(hub, slot, asleep, errno);
 	count = may;
 	CRASH_POINT("publish-locked");
 	ring_begin(&hub->ring, &batch);
@@ -170,25 +253,13 @@ static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const stru
 	CRASH_POINT("publish-written");
 	if (answers && n < count) {
 		ring_repair(&hub->ring);	/* all or none */
-		lock_release(&hub->shm->lock, slot + 1);
-		errno = EMSGSIZE;
-		return 0;
+		return give_up(hub, slot, 0, EMSGSIZE);
 	}
 	if (n > 0) {
-		intent->fd = (uint32_t)fd;
-		intent->first = batch.first;
-		intent->written = (uint32_t)(batch.next - batch.first);
-		intent->answered = answers != NULL;
-		intent->parsed = items[n - 1].parsed;
-		intent->flags = items[n - 1].flags;
-		/* release: the intent is whole before the tail moves */
-		atomic_store_explicit(&intent->state, INTENT_WRITTEN, memory_order_release);
+		uint64_t number = intend(hub, slot, fd, &batch, items, n, answers, keyed);
+
 		CRASH_POINT("publish-intended");
-		if (batch.next != batch.first)
-			ring_commit(&hub->ring, &batch);
-		CRASH_POINT("publish-committed");
-		hub_follow(hub);
-		CRASH_POINT("history-followed");
+		commit(hub, &batch, number);
 	}
 	wake = claim_wakeups(hub, (interested | asleep) & ~(1ull << slot));
 	CRASH_POINT("publish-owing");
@@ -207,7 +278,7 @@ unsigned publish(struct hub *hub, unsigned slot, int fd, const struct publish_it
 {
 	unsigned most = publish_count_max(hub);
 
-	return publish_items(hub, slot, fd, items, count < most ? count : most, NULL);
+	return publish_items(hub, slot, fd, items, count < most ? count : most, NULL, &(struct keyed){ NULL, 0 });
 }
 
 /* What the worker that died had published of these: its records say which. (They are there: its `delivered` holds publishers up.) */
@@ -229,8 +300,9 @@ static void recall(struct hub *hub, const struct intent_shm *intent, struct publ
 	}
 }
 
-int publish_answered(struct hub *hub, unsigned slot, int fd, struct publish_item *items, unsigned count)
+int publish_once(struct hub *hub, unsigned slot, int fd, struct publish_item *items, unsigned count, const struct once_id *once)
 {
+	struct keyed keyed = { NULL, 0 };
 	const struct intent_shm *intent = &hub->shm->slot[slot].intent;
 
 	if (atomic_load_explicit(&intent->state, memory_order_acquire) == INTENT_DONE && intent->answered && intent->fd == (uint32_t)fd &&
@@ -242,7 +314,19 @@ int publish_answered(struct hub *hub, unsigned slot, int fd, struct publish_item
 		errno = EMSGSIZE;
 		return -1;
 	}
-	return publish_items(hub, slot, fd, items, count, items) == count ? 0 : -1;
+	if (once && once_is_on(&hub->once))
+		keyed = (struct keyed){ once, once_now() };
+	if (publish_items(hub, slot, fd, items, count, items, &keyed) == count)
+		return 0;
+	if (errno != EALREADY)
+		return -1;
+	hub_count(hub, slot, COUNTER_once_repeated, 1);
+	return 1;
+}
+
+int publish_answered(struct hub *hub, unsigned slot, int fd, struct publish_item *items, unsigned count)
+{
+	return publish_once(hub, slot, fd, items, count, NULL);
 }
 
 void publish_done(struct hub *hub, unsigned slot)

@@ -6,6 +6,7 @@
 #define SHM_PUBLISH_H
 
 #include "shm/hub.h"
+#include "shm/once.h"
 
 #define PUBLISH_BATCH_MAX 512		/* messages */
 
@@ -59,6 +60,13 @@ unsigned publish(struct hub *hub, unsigned slot, int fd, const struct publish_it
  * caller records answer and `parsed` in the session, then calls publish_done().
  */
 int publish_answered(struct hub *hub, unsigned slot, int fd, struct publish_item *items, unsigned count);
+
+/*
+ * The same with a key (once_id(), and once_add_message() with each of the messages): 0, they are published and the key is remembered with the
+ * answer. 1: that was done before, and the items have the answer of that time; nothing is published, and there is no intent. -1 with EEXIST: the key
+ * was used with other messages. NULL: no key.
+ */
+int publish_once(struct hub *hub, unsigned slot, int fd, struct publish_item *items, unsigned count, const struct once_id *once);
 
 /*
  * Whether publish() would not be put off at this moment. `heavy`: of messages that take more than a 1024th of the ring's bytes. They are put off

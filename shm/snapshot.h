@@ -15,7 +15,9 @@
  *           flags: ["behind", "close", "linger", "cut"], in: input from `parsed` on, out: what comes before anything of the ring,
  *           topics: [{topic!: name, from!, number}...], in the order of the session's list}
  *
- *   hub    {v!, kind!: "hub", epoch!, time!: of the last record, first!, tail!: records [first, tail) follow, slots!, topics!: how many}
+ *   hub    {v!, kind!: "hub", epoch!, time!: of the last record, first!, tail!: records [first, tail) follow, slots!, topics!: how many,
+ *           secret: 16 bytes, with which keys were hashed, keys: those of publishes (once.h), from the oldest on:
+ *               [{key!: 16 bytes, digest!, age!: milliseconds, first!, answers!: [subscribers, place of the record from 1, 0 none, and so on]}...]}
  *     then, for each slot that was ever used:
  *          {slot!, delivered!, generation, restarts, emptied, counters: {name: n...}}
  *     then, for each topic:

@@ -20,7 +20,8 @@ static bool is_at_rest(const struct hub *hub)
 		if (atomic_load(&hub->shm->slot[i].intent.state) != INTENT_NONE)
 			return false;
 	return lock_owner(&hub->shm->lock) == 0 && !atomic_load(&hub->index.shm->dirty) && !atomic_load(&hub->history.shm->redo.topic) &&
-	       atomic_load(&hub->ring.shm->claimed) == ring_tail(&hub->ring);
+	       atomic_load(&hub->ring.shm->claimed) == ring_tail(&hub->ring) &&
+	       atomic_load(&hub->once.shm->staged) == atomic_load(&hub->once.shm->end);
 }
 
 static bool was_used(const struct hub_slot_shm *s)
@@ -131,13 +132,45 @@ static void put_record(struct snapshot_writer *w, const struct hub *hub, const s
 	snapshot_put_bytes(w, "bytes", ring_peek(&hub->ring, rec), rec->len);
 }
 
+static void put_key(struct snapshot_writer *w, const struct once *once, uint64_t number, uint64_t now)
+{
+	const union once_cell_shm *c = once_cell(once, number);
+	uint64_t seq, subscribers;
+
+	snapshot_put_map(w, 5);
+	snapshot_put_bytes(w, "key", c->entry.key, sizeof(c->entry.key));
+	snapshot_put_bytes(w, "digest", &c->entry.digest, sizeof(c->entry.digest));
+	snapshot_put_uint(w, "age", now > c->entry.time ? now - c->entry.time : 0);
+	snapshot_put_uint(w, "first", c->entry.first);
+	snapshot_put_array(w, "answers", (uint32_t)(2 * c->entry.count));
+	for (unsigned i = 0; i < c->entry.count; i++) {
+		once_answer(once, number, i, &seq, &subscribers);
+		msgpack_pack_uint64(&w->pack, subscribers);
+		msgpack_pack_uint64(&w->pack, seq ? seq - c->entry.first + 1 : 0);
+	}
+}
+
+/* (In the head, where those who do not know them pass them over.) */
+static void put_keys(struct snapshot_writer *w, const struct once *once)
+{
+	uint64_t now = once_now(), number;
+	uint32_t count = 0;
+
+	for (number = once_first(once); number; number = once_next(once, number))
+		count++;
+	snapshot_put_bytes(w, "secret", once->shm->secret, sizeof(once->shm->secret));
+	snapshot_put_array(w, "keys", count);
+	for (number = once_first(once); number; number = once_next(once, number))
+		put_key(w, once, number, now);
+}
+
 static void put_head(struct snapshot_writer *w, const struct hub *hub, int fd, uint64_t first, uint64_t tail)
 {
 	unsigned slots = 0;
 
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		slots += was_used(&hub->shm->slot[i]);
-	snapshot_begin(w, fd, "hub", 8);
+	snapshot_begin(w, fd, "hub", 10);
 	snapshot_put_uint(w, "epoch", hub->shm->epoch);
 	snapshot_put_uint(w, "time", hub->ring.shm->time);
 	snapshot_put_uint(w, "first", first);
@@ -146,6 +179,7 @@ static void put_head(struct snapshot_writer *w, const struct hub *hub, int fd, u
 	snapshot_put_uint(w, "topics", hub->index.shm->used);
 	snapshot_put_uint(w, "forgotten", atomic_load(&hub->index.shm->forgotten));
 	snapshot_put_uint(w, "unheard", hub->index.shm->unheard);
+	put_keys(w, &hub->once);
 }
 
 int snapshot_write_hub(const struct hub *hub, uint64_t from, int fd)
@@ -184,6 +218,76 @@ struct reading {
 	uint64_t slots, topics;
 };
 
+static bool take_uint(const uint8_t **at, const uint8_t *end, uint64_t most, uint64_t *n)
+{
+	struct msgpack_value v;
+
+	if (!msgpack_walk_take(at, end, &v) || v.kind != WALK_UINT || v.u > most)
+		return false;
+	*n = v.u;
+	return true;
+}
+
+static bool read_answers(struct once *once, uint64_t number, const struct msgpack_value *answers, uint64_t first)
+{
+	const uint8_t *at = answers->p;
+
+	for (unsigned i = 0; i < answers->len / 2; i++) {
+		uint64_t subscribers, place;
+
+		if (!take_uint(&at, answers->end, UINT64_MAX, &subscribers) || !take_uint(&at, answers->end, i + 1, &place))
+			return false;
+		once_put_answer(once, number, i, place ? first + place - 1 : 0, subscribers);
+	}
+	return true;
+}
+
+static int read_key(struct reading *x, const struct msgpack_value *o, uint64_t now)
+{
+	struct once *once = &x->hub->once;
+	struct msgpack_value answers;
+	uint32_t key_len, digest_len;
+	const uint8_t *key = snapshot_get_bytes(&x->r, o, "key", &key_len), *digest = snapshot_get_bytes(&x->r, o, "digest", &digest_len);
+	uint64_t age = snapshot_get_uint(&x->r, o, "age", SNAPSHOT_NEEDED, SNAPSHOT_MOST), first, number;
+	struct once_id id;
+	unsigned evicted;
+
+	first = snapshot_get_uint(&x->r, o, "first", SNAPSHOT_NEEDED, x->tail);
+	snapshot_get_array(&x->r, o, "answers", &answers);
+	if (x->r.bad || first == 0 || key_len != sizeof(id.key) || digest_len != sizeof(id.digest) || answers.len == 0 || answers.len % 2 ||
+	    answers.len / 2 > ONCE_MESSAGES_MAX)
+		return snapshot_bad();
+	memcpy(id.key, key, key_len);
+	memcpy(&id.digest, digest, digest_len);
+	number = once_write(once, &id, now > age ? now - age : 0, first, answers.len / 2, &evicted);
+	if (!read_answers(once, number, &answers, first))
+		return snapshot_bad();
+	once_stage(once, number, 0);
+	once_commit(once);
+	return 0;
+}
+
+/* A hub that remembers none passes them over. One that remembers fewer keeps the newest. */
+static int read_keys(struct reading *x, const struct msgpack_value *head)
+{
+	uint64_t now = once_now();
+	struct msgpack_value keys, one;
+	uint32_t len;
+	const uint8_t *secret = snapshot_get_bytes(&x->r, head, "secret", &len), *at;
+
+	snapshot_get_array(&x->r, head, "keys", &keys);
+	if (x->r.bad || !once_is_on(&x->hub->once) || len == 0)
+		return x->r.bad ? snapshot_bad() : 0;
+	if (len != sizeof(x->hub->once.shm->secret))
+		return snapshot_bad();
+	memcpy(x->hub->once.shm->secret, secret, len);
+	at = keys.p;
+	for (uint32_t i = 0; i < keys.len; i++)
+		if (!msgpack_walk_take(&at, keys.end, &one) || read_key(x, &one, now) < 0)
+			return snapshot_bad();
+	return 0;
+}
+
 static int read_head(struct reading *x, int fd)
 {
 	const struct msgpack_value *head = snapshot_open(&x->r, fd, "hub");
@@ -202,7 +306,7 @@ static int read_head(struct reading *x, int fd)
 	if (r->bad || x->first == 0)
 		return snapshot_bad();
 	ring_start(&x->hub->ring, x->first, x->first < x->tail ? 0 : x->time);
-	return 0;
+	return read_keys(x, head);
 }
 
 static int read_slot(struct reading *x)

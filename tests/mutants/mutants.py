@@ -28,10 +28,10 @@ M("hub-repair-without-the-index", "shm/hub.c", "\t\tindex_repair(&hub->index);\n
 M("hub-repair-without-the-ring", "shm/hub.c", "\t\tring_repair(&hub->ring);\n", "", "test_hub")
 M("hub-repair-keeps-the-lock", "shm/hub.c", "\t\tlock_release(&hub->shm->lock, slot + 1);\n\t}\n\tfor", "\t}\n\tfor", "test_hub")
 M("hub-repair-wakes-nobody", "shm/hub.c", "!= SLOT_UNUSED)\n\t\t\thub_wake(hub, i);", "!= SLOT_UNUSED)\n\t\t\tcontinue;", "test_hub")
-M("hub-repair-takes-intended-for-done", "shm/hub.c", "bool done = !held || ring_tail(&hub->ring) > intent->first;", "bool done = true;", "test_hub")
-M("hub-repair-takes-done-for-intended", "shm/hub.c", "bool done = !held || ring_tail(&hub->ring) > intent->first;", "bool done = !held;", "test_hub")
-M("hub-repair-drops-what-was-unlocked", "shm/hub.c", "bool done = !held || ring_tail(&hub->ring) > intent->first;",
-  "bool done = held && ring_tail(&hub->ring) > intent->first;", "test_hub")
+M("hub-repair-takes-intended-for-done", "shm/hub.c", "bool done = !held || has_published(hub, intent);", "bool done = true;", "test_hub")
+M("hub-repair-takes-done-for-intended", "shm/hub.c", "bool done = !held || has_published(hub, intent);", "bool done = !held;", "test_hub")
+M("hub-repair-drops-what-was-unlocked", "shm/hub.c", "bool done = !held || has_published(hub, intent);",
+  "bool done = held && has_published(hub, intent);", "test_hub")
 M("cleared-slot-keeps-its-intent", "shm/hub.c", "\tatomic_store(&s->intent.state, INTENT_NONE);\n", "", "test_hub")
 M("cleared-slot-keeps-its-topics", "shm/hub.c", "\t\t\tindex_leave(&hub->index, slot, t);\n\tatomic_store(&s->intent", "\t\t\tcontinue;\n\tatomic_store(&s->intent", "test_hub")
 M("cleared-slot-is-behind", "shm/hub.c", "\tatomic_store(&s->delivered, ring_tail(&hub->ring));\n", "", "test_hub")
@@ -61,20 +61,40 @@ M("snapshot-without-what-is-known", "shm/snapshot_hub.c", "snapshot_put_uint(w, 
 # ---- publishing ----
 
 M("no-nudge-of-sleepers", "shm/publish.c", "claim_wakeups(hub, (interested | asleep) & ~(1ull << slot))", "claim_wakeups(hub, interested & ~(1ull << slot))", "test_publish")
-M("no-nudge-when-put-off", "shm/publish.c", "\t\twake = claim_wakeups(hub, asleep);\n", "\t\twake = 0;\n", "test_publish")
+M("no-nudge-when-put-off", "shm/publish.c", "\tuint64_t wake = claim_wakeups(hub, asleep);\n", "\tuint64_t wake = 0 * asleep;\n", "test_publish")
 M("no-flow-control", "shm/publish.c", "#define LAG_MAX 512\t", "#define LAG_MAX 1024\t", "test_publish")
-M("no-intent", "shm/publish.c", "\t\tatomic_store_explicit(&intent->state, INTENT_WRITTEN, memory_order_release);\n", "", GO_THROUGH, points="publish-committed")
+M("no-intent", "shm/publish.c", "\tatomic_store_explicit(&intent->state, INTENT_WRITTEN, memory_order_release);\n", "", GO_THROUGH, points="publish-committed")
 M("intent-too-late", "shm/publish.c",
-  "\t\tatomic_store_explicit(&intent->state, INTENT_WRITTEN, memory_order_release);\n\t\tCRASH_POINT(\"publish-intended\");\n"
-  "\t\tif (batch.next != batch.first)\n\t\t\tring_commit(&hub->ring, &batch);\n\t\tCRASH_POINT(\"publish-committed\");\n",
-  "\t\tCRASH_POINT(\"publish-intended\");\n\t\tif (batch.next != batch.first)\n\t\t\tring_commit(&hub->ring, &batch);\n"
-  "\t\tCRASH_POINT(\"publish-committed\");\n\t\tatomic_store_explicit(&intent->state, INTENT_WRITTEN, memory_order_release);\n",
+  "\t\tuint64_t number = intend(hub, slot, fd, &batch, items, n, answers, keyed);\n\n\t\tCRASH_POINT(\"publish-intended\");\n\t\tcommit(hub, &batch, number);\n",
+  "\t\tCRASH_POINT(\"publish-intended\");\n\t\tcommit(hub, &batch, 0);\n\t\tintend(hub, slot, fd, &batch, items, n, answers, keyed);\n",
   GO_THROUGH, points="publish-committed")
 M("flood-is-published", "worker/protocol/http.c", "if (flood_has(protocols->service, c->sid, 1)) {", "if (flood_has(protocols->service, c->sid, 0)) {", "test_limits.Floods.test_what_is_too_much_is_not_done")
 M("half-a-list-is-published", "shm/publish.c", "\t\tring_repair(&hub->ring);\t/* all or none */\n", "", "test_publish")
 M("answered-publishes-twice", "shm/publish.c", "\t\trecall(hub, intent, items, count);\n\t\treturn 0;\n", "\t\t;\n", "test_publish")
 M("recalls-anothers", "shm/publish.c", " && intent->fd == (uint32_t)fd &&", " &&", "test_publish")
 M("recalls-another-request", "shm/publish.c", "\n\t    intent->parsed == items[count - 1].parsed) {", "\n\t    true) {", "test_publish")
+
+# ---- keys of publishes ----
+
+M("key-is-staged-too-late", "shm/publish.c",
+  "\tif (number) {\n\t\tonce_stage(&hub->once, number, batch->next);\n\t\tCRASH_POINT(\"publish-staged\");\n\t}\n"
+  "\tif (batch->next != batch->first)\n\t\tring_commit(&hub->ring, batch);\n\tCRASH_POINT(\"publish-committed\");\n",
+  "\tif (batch->next != batch->first)\n\t\tring_commit(&hub->ring, batch);\n\tCRASH_POINT(\"publish-committed\");\n"
+  "\tif (number) {\n\t\tonce_stage(&hub->once, number, batch->next);\n\t\tCRASH_POINT(\"publish-staged\");\n\t}\n",
+  "test_once.CrashPoints.test_who_comes_again")
+M("hub-repair-without-keys", "shm/hub.c", "\t\tonce_repair(&hub->once, ring_tail(&hub->ring));\n", "", "test_once")
+M("key-without-a-record-is-not-published", "shm/hub.c", "\t\treturn once_is_staged(&hub->once, intent->keyed);\n", "\t\treturn false;\n", "test_once")
+M("staged-key-is-published", "shm/once.c", "\tif (tail >= o->shm->needs)\n", "\tif (true)\n", "test_once")
+M("staged-key-is-forgotten", "shm/once.c", "\tif (tail >= o->shm->needs)\n", "\tif (false)\n", "test_once")
+M("linked-key-is-linked-again", "shm/once.c", "\tif (load(head) != number) {\n", "\tif (true) {\n", "test_once")
+M("keys-are-never-too-old", "shm/once.c", "return counts(o, number, now) ? number : 0;", "return number;", "test_once")
+M("keys-give-way-unheard", "shm/once.c", "\t\t*evicted += counts(o, oldest, now);\n", "\t\t;\n", "test_once")
+M("key-of-another-message", "shm/publish.c", "!once_is_same(&hub->once, number, once) || ", "", "test_once")
+M("key-goes-everywhere", "worker/service/publish_batch.c", "key->many ? 0 : items->topic_len", "0", "test_once.Once.test_http")
+M("key-of-the-first-message", "worker/service/publish_batch.c", "\tfor (unsigned i = 0; i < service->item_count; i++)\n\t\tonce_add", "\tfor (unsigned i = 0; i < 1; i++)\n\t\tonce_add", "test_once.Once.test_many")
+M("unanswered-have-no-key", "worker/service/request.c", " && req->key.len == 0) {", ") {", "test_once.Once.test_websocket")
+M("keys-are-left-behind", "shm/snapshot_hub.c", "\tfor (uint32_t i = 0; i < keys.len; i++)\n", "\tfor (uint32_t i = 0; i < 0; i++)\n", "test_snapshot")
+M("keys-begin-anew", "shm/snapshot_hub.c", "now > age ? now - age : 0", "now", "test_snapshot")
 
 # ---- the slot segment ----
 
@@ -184,12 +204,12 @@ M("unknown-members-are-dropped", "proto/web_request.c", "\tif (found->unknown !=
 M("unknown-keys-are-dropped", "proto/packet.c", "\tif (found->unknown.start != NULL)\n\t\treturn error_unknown(", "\tif (false)\n\t\treturn error_unknown(", "test_packet")
 M("unknown-parameters-are-dropped", "worker/protocol/http_names.c", "\t\tif (m < MEMBERS && known & 1u << m)\n", "\t\tif (m == MEMBERS || known & 1u << m)\n",
   "test_http_publish.Publish.test_unknown_parameters")
-M("array-has-parameters", "worker/protocol/http_publish.c", "\tif (!parameters_known(x, 0))\n\t\treturn;\n", "", "test_http_publish.Publish.test_unknown_parameters")
+M("array-has-parameters", "worker/protocol/http_publish.c", "return parameters_known(x, 0) && read_key(", "return read_key(", "test_http_publish.Publish.test_unknown_parameters")
 M("no-data-is-data", "worker/protocol/http_publish.c", "\tif (req->body.len == 0)\n", "\tif (false)\n", "test_http_publish.Publish.test_no_data")
 M("bad-name-in-an-array", "proto/web_request.c", "\t\terror = read_one(item, len, user, req);\n\t}\n\tif (count", "\t}\n\tif (count", "test_web_request")
 M("reserved-names-are-free", "proto/vocabulary.c", "\tif (error != NULL || user)\n", "\tif (true)\n", "test_web_request", "test_packet")
 M("envelope-is-ignored", "proto/transport.c", "(transport_table[t].asked & ~asked) == 0 &&", "(transport_table[t].asked & ~(asked & ~(unsigned)ASKED_ENVELOPE)) == 0 &&", "test_transport")
-M("broadcast-is-always-a-feature", "proto/version.c", "number < count - !broadcast ?", "number < count - 0 * broadcast ?", "test_transport")
+M("broadcast-is-always-a-feature", "proto/version.c", "{ \"broadcast\", broadcast },", "{ \"broadcast\", broadcast || true },", "test_transport")
 
 # ---- positions ----
 

@@ -319,12 +319,12 @@ class Chromium(ClientTest):
         for transport in ("websocket", "sse"):
             got = self.browser.evaluate("""import(%s).then(async ({Janus}) => {
                 const janus = new Janus({transport: %s, share: false, token: %s});
-                const came = new Promise(resolve => janus.subscribe("a", resolve).ready.then(() => janus.publish("a", {x: 1}, {messageId: "m"})));
+                const came = new Promise(resolve => janus.subscribe("a", resolve).ready.then(() => janus.publish("a", {x: 1}, {messageId: %s})));
                 const {data, message_id} = await came;
                 janus.close();
                 return [data.x, message_id];
-            })""" % (json.dumps(self.url("/janus.js")), json.dumps(transport), "() => 'secret'" if transport == "sse" else "undefined"))
-            self.assertEqual(got, [1, "m"])
+            })""" % (json.dumps(self.url("/janus.js")), json.dumps(transport), "() => 'secret'" if transport == "sse" else "undefined", json.dumps(transport)))
+            self.assertEqual(got, [1, transport])
 
     def test_shared_connection_ends(self):
         """A server that starts anew: every tab is told, and goes on."""

@@ -164,19 +164,20 @@ class CrashPoints(CrashTest):
 
     def ask_http(self):
         answer = self.asking.ask("POST", "/pub", json.dumps([{"topic": "answered", "data": {"n": self.next_answered()}}, {"topic": "nobody's", "data": 0},
-                                                             {"topic": "answered", "data": {"n": self.next_answered()}}]).encode()).json()
+                                                             {"topic": "answered", "data": {"n": self.next_answered()}}]).encode(),
+                                 [("Idempotency-Key", "k%d" % self.numbers["answered"])]).json()
         self.assertEqual([type(one["id"]) for one in answer], [Position, type(None), Position])
         self.assertEqual(answer[2]["id"], answer[0]["id"] + 1)
         return answer[2]["id"]
 
     def ask_socket(self):
-        self.socket.action("publish", topic="answered", data={"n": self.next_answered()}, ref="x")
+        self.socket.action("publish", topic="answered", data={"n": self.next_answered()}, message_id=self.numbers["answered"], ref="x")
         got = self.socket.message()
         self.assertEqual((got["ok"], got["ref"]), (True, "x"))
         return got["id"]
 
     def ask_packet(self):
-        self.packets.op("publish", topic="answered", data={"n": self.next_answered()}, receipt=True, ref=5)
+        self.packets.op("publish", topic="answered", data={"n": self.next_answered()}, message_id=str(self.numbers["answered"]), receipt=True, ref=5)
         got = self.packets.message()
         self.assertEqual((got["ok"], got["ref"]), (True, 5))
         return got["id"]

@@ -11,6 +11,7 @@
 
 #include "shm/index.h"
 #include "shm/lock.h"
+#include "shm/once.h"
 #include "shm/ring.h"
 
 #define RECORD_MIN 32u

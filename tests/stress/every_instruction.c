@@ -1,7 +1,7 @@
 /*
  * ring_stress --every-instruction: death at each single instruction, and not only at those that a random kill happens to meet.
  *
- * A child runs a sequence of joins, publishes, commits and leaves under the lock, one instruction at a time (ptrace). What
+ * A child runs a sequence of joins, publishes with keys, commits and leaves under the lock, one instruction at a time (ptrace). What
  * shared memory holds after an instruction is what a SIGKILL there leaves; whenever it has changed, a copy of it is judged:
  * lock-free readers must find everything published, and after the keeper's repair every rule must hold, everything published
  * must be there, nothing else, and all must go on working. The repair is itself stepped through, as its executor may die.
@@ -34,12 +34,12 @@ static void long_sequence(struct world *w)
 	lock_acquire(&w->m->lock, OWNER);
 	made = join_name(&w->ix, SLOT, 20);
 	join_name(&w->ix, SLOT, 0);
-	world_publish(w, (uint32_t[]){ 1, made, 1, 2 }, 4, 41);
+	world_publish_once(w, (uint32_t[]){ 1, made, 1, 2 }, 4, 41);
 	other = join_name(&w->ix, SLOT, 21);
-	world_publish(w, (uint32_t[]){ other, made, 1 }, 3, 300);
+	world_publish_once(w, (uint32_t[]){ other, made, 1 }, 3, 300);
 	index_leave(&w->ix, SLOT, made);
 	index_leave(&w->ix, SLOT, 1);
-	world_publish(w, (uint32_t[]){ 2 }, 1, 1200);
+	world_publish_once(w, (uint32_t[]){ 2 }, 1, 1200);
 	lock_release(&w->m->lock, OWNER);
 }
 
@@ -49,7 +49,7 @@ static void short_sequence(struct world *w)
 
 	lock_acquire(&w->m->lock, OWNER);
 	made = join_name(&w->ix, SLOT, 20);
-	world_publish(w, (uint32_t[]){ 1, made, 1 }, 3, 32);
+	world_publish_once(w, (uint32_t[]){ 1, made, 1 }, 3, 32);
 	index_leave(&w->ix, SLOT, made);
 	lock_release(&w->m->lock, OWNER);
 }

@@ -38,8 +38,9 @@ void *world_memory(size_t size)
 void world_attach(struct world *w)
 {
 	if (index_attach(&w->ix, w->m->index, sizeof w->m->index) < 0 ||
-	    ring_attach(&w->ring, w->m->ring, sizeof w->m->ring, &w->ix) < 0)
+	    ring_attach(&w->ring, w->m->ring, sizeof w->m->ring, &w->ix) < 0 || once_attach(&w->once, w->m->once, sizeof w->m->once) < 0)
 		abort();
+	w->once.keep = 1;
 }
 
 /* ---- putting something into it ---- */
@@ -63,10 +64,41 @@ void world_publish(struct world *w, const uint32_t *topics, unsigned n, uint32_t
 	ring_commit(&w->ring, &b);
 }
 
+/* (Of few chains.) */
+static struct once_id key_of(uint64_t seq)
+{
+	return (struct once_id){ { seq % 3, seq }, seq };
+}
+
+static void remember(struct world *w, uint64_t seq, unsigned n, uint64_t needs)
+{
+	struct once_id id = key_of(seq);
+	unsigned i, evicted;
+	uint64_t number = once_write(&w->once, &id, 0, seq, n, &evicted);
+
+	for (i = 0; i < n; i++)
+		once_put_answer(&w->once, number, i, seq + i, i);
+	once_stage(&w->once, number, needs);
+}
+
+void world_publish_once(struct world *w, const uint32_t *topics, unsigned n, uint32_t len)
+{
+	struct ring_batch b;
+	unsigned i;
+
+	ring_begin(&w->ring, &b);
+	for (i = 0; i < n; i++)
+		world_add(w, &b, topics[i], len);
+	remember(w, b.first, n, b.next);
+	ring_commit(&w->ring, &b);
+	once_commit(&w->once);
+}
+
 void world_repair(struct world *w)
 {
 	ring_repair(&w->ring);
 	index_repair(&w->ix);
+	once_repair(&w->once, ring_tail(&w->ring));
 }
 
 /* Somebody died with a batch before: its descriptors, whole but for being published, lie where the next ones will be. */
@@ -93,6 +125,7 @@ void world_prepare(struct world *w, unsigned records, uint64_t *commits, unsigne
 	index_format(w->m->index, TOPICS);
 	((struct index_shm *)w->m->index)->seed = 2988;	/* puts names 1, 20, 0, 21 into one chain */
 	ring_format(w->m->ring, BYTES, DESCS);
+	once_format(w->m->once, KEYS);
 	world_attach(w);
 	for (i = 0; i < 4; i++)
 		join_name(&w->ix, 0, i);
@@ -101,6 +134,10 @@ void world_prepare(struct world *w, unsigned records, uint64_t *commits, unsigne
 	index_leave(&w->ix, 0, 4);
 	if (records % 2)
 		leave_remains(w);
+	for (i = 0; i < KEYS - 1; i++) {	/* it is about to be full */
+		remember(w, 1000 + i, 1, 0);
+		once_commit(&w->once);
+	}
 	memset(&before, 0, sizeof before);
 	before.tail = ring_tail(&w->ring);
 	for (topic = 1; topic <= TOPICS; topic++) {
@@ -181,6 +218,19 @@ static void judge_counts(const struct world *w, const char *where)
 	}
 }
 
+/* The keys of the batches are there if these are. */
+static void judge_keys(const struct world *w, const char *where)
+{
+	unsigned i;
+
+	for (i = 0; i + 1 < before.ncommits; i++) {
+		struct once_id id = key_of(before.commits[i]);
+
+		if ((once_find(&w->once, &id, 0) != 0) != (ring_tail(&w->ring) > before.commits[i]))
+			world_fault(where, "a batch without its key, or a key without its batch");
+	}
+}
+
 static void judge_rules(const struct world *w, const char *where)
 {
 	const char *why;
@@ -188,6 +238,8 @@ static void judge_rules(const struct world *w, const char *where)
 	if (ring_check(&w->ring, &why) < 0)
 		world_fault(where, why);
 	if (index_check(&w->ix, &why) < 0)
+		world_fault(where, why);
+	if (once_check(&w->once, &why) < 0)
 		world_fault(where, why);
 }
 
@@ -202,7 +254,7 @@ static void judge_use(struct world *w, const char *where)
 		if (topic == TOPIC_NONE)
 			topic = 1 + i % w->ix.shm->high;
 		if (in_use(&w->ix, topic))
-			world_publish(w, (uint32_t[]){ topic, topic }, 2, 32 + i * 50);
+			world_publish_once(w, (uint32_t[]){ topic, topic }, 2, 32 + i * 50);
 		if (i % 3 == 0 && in_use(&w->ix, topic))
 			index_leave(&w->ix, 2, topic);
 		judge_rules(w, where);
@@ -230,5 +282,6 @@ void world_judge(struct world *w, const char *where)
 	judge_rules(w, where);
 	judge_reading(w, where);
 	judge_counts(w, where);
+	judge_keys(w, where);
 	judge_use(w, where);
 }

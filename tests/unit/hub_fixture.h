@@ -46,6 +46,7 @@ static inline int setup(void **state)
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		f->wake[i] = eventfd(0, EFD_NONBLOCK);
 	f->hub.wake = f->wake;
+	f->hub.once.keep = (uint64_t)settings.once_time;
 	*state = f;
 	return 0;
 }
@@ -108,6 +109,8 @@ static inline void check(const struct fixture *f)
 		fail_msg("index_check: %s", why);
 	if (ring_check(&f->hub.ring, &why) < 0)
 		fail_msg("ring_check: %s", why);
+	if (once_check(&f->hub.once, &why) < 0)
+		fail_msg("once_check: %s", why);
 }
 
 #endif

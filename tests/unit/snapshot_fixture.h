@@ -81,6 +81,8 @@ static inline void check(const struct server *s)
 		fail_msg("index_check: %s", why);
 	if (ring_check(&s->hub.ring, &why) < 0)
 		fail_msg("ring_check: %s", why);
+	if (once_check(&s->hub.once, &why) < 0)
+		fail_msg("once_check: %s", why);
 }
 
 static inline uint32_t find(const struct server *s, const char *name)
@@ -135,6 +137,22 @@ static inline void populate_slots(struct hub *hub)
 }
 
 /* Topics of all kinds: with records, with none, with none any more, gone, gone and made again. */
+/* A key, of so many messages, that begin with the sequence; all have records but the second. */
+static inline void remember(struct server *s, const char *key, uint64_t first, unsigned count)
+{
+	struct once_id id;
+	unsigned evicted;
+	uint64_t number;
+
+	once_id(&s->hub.once, "alpha", 5, key, strlen(key), &id);
+	once_add_message(&s->hub.once, &id, key, strlen(key));
+	number = once_write(&s->hub.once, &id, once_now(), first, count, &evicted);
+	for (unsigned i = 0; i < count; i++)
+		once_put_answer(&s->hub.once, number, i, i == 1 ? 0 : first + i - (i > 1), 3 * i);
+	once_stage(&s->hub.once, number, first);
+	once_commit(&s->hub.once);
+}
+
 static inline void populate_hub(struct server *s)
 {
 	const char *const names[] = { "alpha", "beta", "gone", "again", "alpha" };
@@ -151,6 +169,8 @@ static inline void populate_hub(struct server *s)
 	atomic_store(hub_count_of(&s->hub, 3, find(s, "alpha")), UINT32_MAX);
 	atomic_store(hub_count_of(&s->hub, 5, find(s, "alpha")), 1000);	/* has not joined it */
 	atomic_store(hub_count_of(&s->hub, 63, find(s, "quiet")), 1);
+	remember(s, "one", 1, 1);
+	remember(s, "many", 1, 12);
 	publish(s, "old", 9);
 	publish(s, "old", 10);
 	while (ring_tail(&s->hub.ring) <= SEQS) {

@@ -188,7 +188,7 @@ static void test_kinds(void **state)
 		assert_int_equal(cases[i].speak->kind(cases[i].text, cases[i].len), cases[i].kind);
 	}
 	assert_int_equal(speak_packet.kind(reply, n), SPEAK_PING);
-	assert_int_equal(speak_packet.kind(reply, packet_greeting(reply, true)), SPEAK_GREETING);
+	assert_int_equal(speak_packet.kind(reply, packet_greeting(reply, true, true)), SPEAK_GREETING);
 	n = packet_reply(reply, &(struct packet_reply){ .start = &(struct position_start){ .epoch = &(struct position_epoch){ .len = 2, .text = "x-" } } });
 	assert_int_equal(speak_packet.kind(reply, n), SPEAK_ACK);
 	n = packet_reply(reply, &(struct packet_reply){ .has_ref = true, .ref = 5 });

@@ -163,7 +163,7 @@ static void what_is_answered_knows_its_sequences(void **state)
 	topics_tell(&w->topics, find(w->hub, "a"));
 	assert_true(publish_batch_begin(&w->service, &c));
 	assert_true(add(w, &c, "a", "one", 0) && add(w, &c, "nobody's", "two", 0));
-	assert_int_equal(publish_batch_answered(&w->service, &c), 0);
+	assert_int_equal(publish_batch_answered(&w->service, &c, NULL), 0);
 	assert_int_equal(w->service.item_count, 2);
 	assert_int_equal(w->service.items[0].seq, tail);
 	assert_int_equal(w->service.items[0].subscribers, 2);
@@ -188,11 +188,11 @@ static void what_was_answered_is_not_published_again(void **state)
 	subscribe(w, fd, "a");
 	topics_tell(&w->topics, find(w->hub, "a"));
 	assert_true(add(w, &c, "a", "one", 0));
-	assert_int_equal(publish_batch_answered(&w->service, &c), 0);
+	assert_int_equal(publish_batch_answered(&w->service, &c, NULL), 0);
 	hub_repair(&w->base.hub, SLOT);				/* it has died, and the lock is free */
 	publish_batch_drop(&w->service);
 	assert_true(add(w, &again, "a", "one", 0));
-	assert_int_equal(publish_batch_answered(&w->service, &again), 0);
+	assert_int_equal(publish_batch_answered(&w->service, &again, NULL), 0);
 	assert_int_equal(ring_tail(&w->base.hub.ring), tail + 1);
 	assert_int_equal(w->service.items[0].seq, tail);
 	assert_int_equal(w->service.items[0].subscribers, 1);
@@ -211,7 +211,7 @@ static void all_of_a_request_or_none(void **state)
 	tail = ring_tail(&w->base.hub.ring);
 	assert_true(add(w, &c, "a", "one", 0));
 	c.at = 0;
-	assert_int_equal(publish_batch_answered(&w->service, &c), -1);
+	assert_int_equal(publish_batch_answered(&w->service, &c, NULL), -1);
 	assert_int_equal(errno, EAGAIN);
 	assert_true(c.stalled);
 	assert_int_equal(w->service.item_count, 0);
@@ -221,7 +221,7 @@ static void all_of_a_request_or_none(void **state)
 	for (; n <= publish_count_max(&w->base.hub) && publish_batch_add(&w->service, &c, "a", 1, 1, n, 0); n++)
 		*(w->service.item_text + w->service.item_used - 1) = 'x';
 	assert_int_equal(n, publish_count_max(&w->base.hub) + 1);
-	assert_int_equal(publish_batch_answered(&w->service, &c), -1);
+	assert_int_equal(publish_batch_answered(&w->service, &c, NULL), -1);
 	assert_int_equal(errno, EMSGSIZE);
 	assert_false(c.stalled);
 	assert_int_equal(ring_tail(&w->base.hub.ring), tail);

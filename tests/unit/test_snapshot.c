@@ -48,6 +48,7 @@ static void hub_snapshot_of_restored_is_the_same(void **state)
 	start(&a, 65536, 128, 16, 8);
 	start(&b, 65536, 128, 16, 8);
 	populate_hub(&a);
+	atomic_store(&a.hub.once.shm->oldest, atomic_load(&a.hub.once.shm->end));	/* keys grow older meanwhile */
 	assert_int_equal(write(y, noted, sizeof(noted)), sizeof(noted));	/* in the way */
 	assert_int_equal(snapshot_write_hub(&a.hub, 0, x), 0);
 	assert_int_equal(snapshot_read_hub(&b.hub, x), 0);
@@ -140,6 +141,61 @@ static void hub_empty_ring_is_repaired(void **state)
 	close(fd);
 }
 
+/* Keys of publishes, with their answers and ages. */
+static void hub_has_keys(void **state)
+{
+	struct server from, to;
+	int fd = file();
+	struct once_id id;
+	uint64_t n, seq, subscribers;
+
+	(void)state;
+	start(&from, 4096, 16, 8, 16);
+	for (unsigned i = 1; i <= 300; i++) {
+		unsigned evicted;
+
+		once_id(&from.hub.once, "a", 1, (char *)&i, sizeof(i), &id);
+		id.digest = i;
+		n = once_write(&from.hub.once, &id, once_now() - 1000 * i, 1, 1 + i % 3, &evicted);
+		once_put_answer(&from.hub.once, n, 0, i % 2, i);
+		for (unsigned k = 1; k < 1 + i % 3; k++)
+			once_put_answer(&from.hub.once, n, k, k + 1, k);
+		once_stage(&from.hub.once, n, 1);
+		assert_int_equal(snapshot_write_hub(&from.hub, 1, fd), -1);	/* not at rest */
+		once_commit(&from.hub.once);
+		if (i > 3)
+			i += 20;
+	}
+	assert_int_equal(snapshot_write_hub(&from.hub, 1, fd), 0);
+	start(&to, 4096, 16, 8, 16);
+	to.hub.once.keep = 150000;
+	assert_int_equal(snapshot_read_hub(&to.hub, fd), 0);
+	check(&to);
+	for (unsigned i = 1; i <= 300; i++) {
+		once_id(&to.hub.once, "a", 1, (char *)&i, sizeof(i), &id);
+		id.digest = i;
+		n = once_find(&to.hub.once, &id, once_now());
+		if (i < 150) {
+			assert_true(n > 0 && once_is_same(&to.hub.once, n, &id) && once_count(&to.hub.once, n) == 1 + i % 3);
+			once_answer(&to.hub.once, n, 0, &seq, &subscribers);
+			assert_int_equal(seq, i % 2);
+			assert_int_equal(subscribers, i);
+			for (unsigned k = 1; k < 1 + i % 3; k++) {
+				once_answer(&to.hub.once, n, k, &seq, &subscribers);
+				assert_int_equal(seq, k + 1);
+				assert_int_equal(subscribers, k);
+			}
+		} else {
+			assert_int_equal(n, 0);		/* by its age */
+		}
+		if (i > 3)
+			i += 20;
+	}
+	stop(&from);
+	stop(&to);
+	close(fd);
+}
+
 static void hub_must_be_at_rest(void **state)
 {
 	struct server a;
@@ -189,6 +245,7 @@ int main(void)
 		cmocka_unit_test(hub_of_many_records),
 		cmocka_unit_test(hub_record_too_large),
 		cmocka_unit_test(hub_empty_ring_is_repaired),
+		cmocka_unit_test(hub_has_keys),
 		cmocka_unit_test(hub_must_be_at_rest),
 		cmocka_unit_test(hub_has_no_place),
 	};

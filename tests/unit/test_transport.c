@@ -153,6 +153,10 @@ static void greetings(void **state)
 	assert_memory_equal(dst + 2, "{\"janus\":\"" JANUS_VERSION "\",\"features\":[\"", 23 + sizeof(JANUS_VERSION));
 	assert_memory_equal(dst + len - 2, "]}", 2);
 	assert_null(memmem(dst, len, "\"broadcast\"", 11));
+	assert_null(memmem(dst, len, "\"publish-once\"", 14));
+	hello.once = true;
+	len = transport_greeting(TRANSPORT_WEBSOCKET, &hello, dst);
+	assert_non_null(memmem(dst, len, ",\"publish-once\"]}", 17));
 	hello.broadcast = true;
 	len = transport_greeting(TRANSPORT_WEBSOCKET, &hello, dst);
 	assert_non_null(memmem(dst, len, ",\"broadcast\"]}", 14));

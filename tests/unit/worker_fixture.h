@@ -104,6 +104,7 @@ static inline int base_up(void **state)
 	assert_int_equal(hub_attach(&base->hub, w->hub->fd, true), 0);
 	base->hub.wake = w->hub->wake;
 	base->epoch = position_epoch(base->hub.shm->epoch / 1000);
+	base->hub.once.keep = (uint64_t)w->settings.once_time;
 	base->settings = &w->settings;
 	base->number = SLOT;
 	base->self = &base->hub.shm->slot[SLOT];

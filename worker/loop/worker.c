@@ -362,6 +362,7 @@ static int base_init(struct worker *w)
 	base->epoch = position_epoch(base->hub.shm->epoch / 1000);
 	hub_keep(&base->hub, base->settings);
 	hub_keep_from_now(&base->hub, base->number, base->settings);
+	base->hub.once.keep = (uint64_t)base->settings->once_time;
 	base->hub.ring.firsts = calloc(RING_FIRSTS, sizeof(*base->hub.ring.firsts));	/* NULL is allowed: searches are then slower */
 	base->self = &base->hub.shm->slot[base->number];
 	atomic_store_explicit(&base->self->accepting, !start->drain, memory_order_relaxed);

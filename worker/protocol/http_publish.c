@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/http_key.h"
 #include "proto/json.h"
 #include "proto/message_text.h"
 #include "proto/utf8.h"
@@ -11,6 +12,8 @@
 #include "worker/protocol/http_routes.h"
 #include "worker/service/flood.h"
 
+#define REPLAYED "Idempotent-Replayed: true\r\n"
+#define REPLAYED_EXPOSED REPLAYED "Access-Control-Expose-Headers: Idempotent-Replayed\r\n"	/* a page may read it */
 #define ANSWER_ONE (POSITION_MAX + 48)	/* bytes of {"id":"...","subscribers":...}, at most */
 
 static void put_receipt(struct sink *s, const struct position_epoch *epoch, const struct publish_item *item)
@@ -32,7 +35,7 @@ static void answer_published(const struct exchange *x, struct outcome *o, bool l
 	if (o->kind == OUTCOME_LATER)
 		return;
 	if (o->error) {
-		exchange_error(x, o->status, NULL, o->error);
+		exchange_error(x, o->status, NULL, o->status == 422 ? "this Idempotency-Key was used with another message" : o->error);
 		return;
 	}
 	if (list)
@@ -49,7 +52,30 @@ static void answer_published(const struct exchange *x, struct outcome *o, bool l
 	}
 	sink_byte(&s, '\n');
 	answer = exchange_answer(x, 200, HTTP_JSON);
+	if (o->repeated)
+		answer.fields = answer.origin.p ? REPLAYED_EXPOSED : REPLAYED;
 	exchange_reply(x, o, &answer, body, s.len);
+}
+
+/* A request's Idempotency-Key, and where it lies. */
+struct read_key {
+	char bytes[HTTP_KEY_MAX];
+	struct publish_key key;
+};
+
+/* False: answered with an error. */
+static bool read_key(const struct exchange *x, bool many, struct read_key *k)
+{
+	struct http_text value = x->req->field[HTTP_IDEMPOTENCY_KEY];
+	const char *error = NULL;
+	int len = value.p ? http_key(value, k->bytes, &error) : 0;
+
+	if (len < 0) {
+		exchange_error(x, 400, NULL, error);
+		return false;
+	}
+	k->key = (struct publish_key){ .bytes = k->bytes, .len = (size_t)len, .many = many };
+	return true;
 }
 
 /* The members that the query has beside the topic or user, and where they lie. */
@@ -130,6 +156,7 @@ static void post_message(const struct exchange *x, const struct topic_name *to, 
 	};
 	const char *error = body_kind(&x->protocols->json, x->req, &p.kind);
 	struct parameters parameters;
+	struct read_key key;
 	struct sink size = { 0 };
 	struct outcome o;
 
@@ -137,8 +164,9 @@ static void post_message(const struct exchange *x, const struct topic_name *to, 
 		exchange_error(x, 400, NULL, error);
 		return;
 	}
-	if (!read_parameters(x, &parameters))
+	if (!read_parameters(x, &parameters) || !read_key(x, false, &key))
 		return;
+	req.key = key.key;
 	add_parameters(&parameters, &p.names);
 	put_posted(&size, &p);
 	req.body.size = size.len;
@@ -179,8 +207,9 @@ static bool may_post_to(const struct exchange *x, struct http_text path, bool in
 {
 	struct parameters parameters;
 	struct topic_name name;
+	struct read_key key;
 
-	return read_target(x, path, inbox, &name) && read_parameters(x, &parameters);
+	return read_target(x, path, inbox, &name) && read_parameters(x, &parameters) && read_key(x, false, &key);
 }
 
 static void write_item(const struct request_body *body, char *dst)
@@ -206,17 +235,24 @@ static const char *add_item(const struct exchange *x, const char *item, size_t l
 	return "too much for one request: at most 512 messages, and so many bytes";
 }
 
+/* As far as the head tells. False: answered with an error. */
+static bool may_post_array(const struct exchange *x, struct read_key *key)
+{
+	return parameters_known(x, 0) && read_key(x, true, key);
+}
+
 /* An array of messages, each with its topic: all of them, or none. */
 static void post_array(const struct exchange *x)
 {
 	const char *error = json_value(&x->protocols->json, x->req->body.p ? x->req->body.p : "", x->req->body.len), *item;
 	struct json_array array;
+	struct read_key key;
 	struct outcome o;
 	unsigned status, number = 0;
 	char why[sizeof(struct error_text) + 32];
 	size_t len;
 
-	if (!parameters_known(x, 0))
+	if (!may_post_array(x, &key))
 		return;
 	if (error || !json_array_begin(&array, x->req->body.p, x->req->body.len)) {
 		exchange_error(x, 400, NULL, error ? error : "not an array: POST /pub/TOPIC publishes one message, /pub an array of them");
@@ -239,7 +275,7 @@ static void post_array(const struct exchange *x)
 		exchange_flood(&(struct exchange){ .protocols = x->protocols, .c = x->c, .req = x->req });
 		return;
 	}
-	request_publish(x->protocols->service, x->c, &o);
+	request_publish(x->protocols->service, x->c, &key.key, &o);
 	answer_published(x, &o, true);
 }
 
@@ -258,7 +294,9 @@ void post_pub(const struct exchange *x, struct http_text path)
 
 bool may_pub(const struct exchange *x, struct http_text path)
 {
-	return is_array(x, path) ? parameters_known(x, 0) : may_post_to(x, path, false);
+	struct read_key key;
+
+	return is_array(x, path) ? may_post_array(x, &key) : may_post_to(x, path, false);
 }
 
 void post_send(const struct exchange *x, struct http_text path)
@@ -282,9 +320,10 @@ void post_broadcast(const struct exchange *x, struct http_text path)
 bool may_broadcast(const struct exchange *x, struct http_text path)
 {
 	struct parameters parameters;
+	struct read_key key;
 
 	(void)path;
 	if (!x->protocols->base->settings->broadcast)
 		exchange_error(x, 403, NULL, "switched off (broadcast)");
-	return x->protocols->base->settings->broadcast && read_parameters(x, &parameters);
+	return x->protocols->base->settings->broadcast && read_parameters(x, &parameters) && read_key(x, false, &key);
 }

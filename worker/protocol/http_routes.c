@@ -303,7 +303,7 @@ static void get_version(const struct exchange *x, struct http_text path)
 	struct sink s = { .dst = text, .room = sizeof(text) };
 
 	(void)path;
-	version_object(&s, x->protocols->base->settings->broadcast);
+	version_object(&s, x->protocols->base->settings->broadcast, once_is_on(&x->protocols->base->hub.once));
 	sink_byte(&s, '\n');
 	exchange_reply(x, &o, &answer, text, s.len);
 }

@@ -47,6 +47,9 @@ static void packet_next_request(const struct cursor *c, const struct packet_requ
 	if (p->op == REQUEST_PUBLISH || p->op == REQUEST_SEND) {
 		req->names.one = subscribe_topic_name(request_is_of_user(p->op), p->name, p->name_len);
 		req->body.size = packet_record(NULL, 0, p, &req->error);
+		req->key = (struct publish_key){ .bytes = p->message_id, .len = p->message_id_len };
+		if (p->message_id_len > ONCE_KEY_MAX)
+			req->error = MESSAGE_ID_TOO_LONG;
 		return;
 	}
 	*names = (struct packet_names){ .packet = *p };
@@ -54,7 +57,7 @@ static void packet_next_request(const struct cursor *c, const struct packet_requ
 }
 
 static void packet_answer(struct protocols *protocols, struct cursor *c, const struct packet_request *p, uint64_t after, struct outcome *o,
-			  uint32_t flags)
+			  bool answered, uint32_t flags)
 {
 	struct position_start start;
 	struct packet_reply r = {
@@ -68,7 +71,7 @@ static void packet_answer(struct protocols *protocols, struct cursor *c, const s
 		r.has_subscribers = true;
 		r.subscribers = o->published->subscribers;
 	}
-	outcome_commit(protocols->service, c, o, after, bytes, packet_reply(bytes, &r), flags);
+	outcome_commit(protocols->service, c, o, after, bytes, answered ? packet_reply(bytes, &r) : 0, flags);
 }
 
 /* This packet is the last one, and answered with the error. False, as a step that ends. */
@@ -81,7 +84,7 @@ static bool end(struct protocols *protocols, struct cursor *c, const struct pack
 	if (o.kind == OUTCOME_LATER)
 		return false;
 	base_count(protocols->base, why, 1);
-	packet_answer(protocols, c, p, req.after, &o, SESSION_CLOSE);
+	packet_answer(protocols, c, p, req.after, &o, true, SESSION_CLOSE);
 	return false;
 }
 
@@ -109,7 +112,7 @@ bool packet_step(struct protocols *protocols, struct cursor *c)
 	if (o.kind == OUTCOME_LATER)
 		return false;
 	if (o.kind == OUTCOME_ANSWER)
-		packet_answer(protocols, c, &p, req.after, &o, 0);
+		packet_answer(protocols, c, &p, req.after, &o, request_is_answered(&req, &o), 0);
 	cursor_take(c, p.taken);
 	return !c->stop;
 }

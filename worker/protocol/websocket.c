@@ -67,9 +67,27 @@ static bool next_name(void *from, struct topic_name *name)
 	return true;
 }
 
-/* The request of a message. What it publishes, and its names, point into *json. */
+/* The message's key: its message_id, if that is a string or number. Strings are resolved in `bytes`. NULL, or why it is none. */
+static const char *read_key(const struct json_request *json, char bytes[ONCE_KEY_MAX], struct publish_key *key)
+{
+	const char *id = json->message_id;
+	ssize_t len = 0;
+
+	if (id == NULL)
+		return NULL;
+	if (*id == '"')
+		len = json_string(id, json->message_id_len, bytes, ONCE_KEY_MAX);
+	else if (*id == '-' || (*id >= '0' && *id <= '9'))
+		len = json->message_id_len <= ONCE_KEY_MAX ? (ssize_t)json->message_id_len : -1;
+	if (len < 0)
+		return MESSAGE_ID_TOO_LONG;
+	*key = (struct publish_key){ .bytes = *id == '"' ? bytes : id, .len = (size_t)len };
+	return NULL;
+}
+
+/* The request of a message. What it publishes, its names point into *json; its key, into that or `key`. */
 static void websocket_next_request(struct protocols *protocols, const struct cursor *c, const struct websocket_event *event,
-				   struct json_request *json, struct websocket_names *names, struct request *req)
+				   struct json_request *json, struct websocket_names *names, char key[ONCE_KEY_MAX], struct request *req)
 {
 	const char *error = NULL;
 	int r = web_request_parse(&protocols->json, event->text, event->len, &protocols->why, json, &error);
@@ -85,27 +103,32 @@ static void websocket_next_request(struct protocols *protocols, const struct cur
 		.resume = json->resume,
 		.body = { .size = json->size, .write = write_body, .from = json },
 	};
-	if (r == 0 && json->kind == REQUEST_UNKNOWN)
+	if (r == 0 && json->kind == REQUEST_UNKNOWN) {
 		req->error = "unknown action: subscribe, unsubscribe, publish, login, logout, send and ping are known";
-	else if (r == 0 && (json->kind == REQUEST_PUBLISH || json->kind == REQUEST_SEND))
+	} else if (r == 0 && (json->kind == REQUEST_PUBLISH || json->kind == REQUEST_SEND)) {
 		req->names.one = subscribe_topic_name(request_is_of_user(json->kind), json->name, json->name_len);
-	else if (r == 0 && json->kind != REQUEST_PING)
+		req->error = read_key(json, key, &req->key);
+	} else if (r == 0 && json->kind != REQUEST_PING) {
 		req->names = (struct request_names){ .next = next_name, .from = names };
+	}
 }
 
 /* False when it is to be tried again. */
 static bool serve(struct protocols *protocols, struct cursor *c, const struct websocket_event *event)
 {
-	char frame[ANSWER_MAX + WEBSOCKET_HEADER_MAX];
+	char frame[ANSWER_MAX + WEBSOCKET_HEADER_MAX], key[ONCE_KEY_MAX];
 	struct websocket_names names;
 	struct json_request json;
 	struct request req;
 	struct outcome o;
 
-	websocket_next_request(protocols, c, event, &json, &names, &req);
+	websocket_next_request(protocols, c, event, &json, &names, key, &req);
 	request_serve(protocols->service, c, &req, &o);
-	if (o.kind == OUTCOME_ANSWER)
-		outcome_commit(protocols->service, c, &o, req.after, frame, websocket_answer_frame(protocols->service, frame, &json, &o), 0);
+	if (o.kind == OUTCOME_ANSWER) {
+		size_t len = request_is_answered(&req, &o) ? websocket_answer_frame(protocols->service, frame, &json, &o) : 0;
+
+		outcome_commit(protocols->service, c, &o, req.after, frame, len, 0);
+	}
 	return o.kind != OUTCOME_LATER;
 }
 

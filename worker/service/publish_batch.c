@@ -99,13 +99,28 @@ bool publish_batch_begin(struct service *service, struct cursor *c)
 	return !c->stalled;
 }
 
-int publish_batch_answered(struct service *service, struct cursor *c)
+/* What the key means with the messages at hand. NULL: there is none, or none is remembered. */
+static const struct once_id *identify(const struct service *service, const struct publish_key *key, struct once_id *id)
 {
-	int why;
+	const struct once *once = &service->base->hub.once;
+	const struct publish_item *items = service->items;
 
-	if (publish_answered(&service->base->hub, service->base->number, c->sid, service->items, service->item_count) == 0) {
+	if (key == NULL || key->len == 0 || !once_is_on(once))
+		return NULL;
+	once_id(once, items->topic, key->many ? 0 : items->topic_len, key->bytes, key->len, id);
+	for (unsigned i = 0; i < service->item_count; i++)
+		once_add_message(once, id, items[i].message, items[i].len);
+	return id;
+}
+
+int publish_batch_answered(struct service *service, struct cursor *c, const struct publish_key *key)
+{
+	struct once_id id;
+	int why, r = publish_once(&service->base->hub, service->base->number, c->sid, service->items, service->item_count, identify(service, key, &id));
+
+	if (r >= 0) {
 		CRASH_POINT("answer-unwritten");
-		return 0;
+		return r;
 	}
 	why = errno;
 	publish_batch_drop(service);

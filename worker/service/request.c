@@ -3,8 +3,9 @@
  */
 #include "worker/service/request.h"
 
+#include <errno.h>
+
 #include "worker/delivery/leave.h"
-#include "worker/service/publish_batch.h"
 
 static bool publishes(const struct request *req)
 {
@@ -39,11 +40,18 @@ void request_drop(struct service *service)
 	publish_batch_drop(service);
 }
 
-void request_publish(struct service *service, struct cursor *c, struct outcome *o)
+void request_publish(struct service *service, struct cursor *c, const struct publish_key *key, struct outcome *o)
 {
-	if (service->item_count > 0 && publish_batch_answered(service, c) < 0) {
+	int r = service->item_count > 0 ? publish_batch_answered(service, c, key) : 0;
+
+	if (r < 0) {
+		bool used = errno == EEXIST;
+
 		*o = outcome_nothing(service, c);
-		fail(o, 413, "more than the server's ring can take at once (ring_bytes)");
+		if (used)
+			fail(o, 422, "this message_id was used with another message");
+		else
+			fail(o, 413, "more than the server's ring can take at once (ring_bytes)");
 		if (c->stalled)
 			o->kind = OUTCOME_LATER;
 		return;
@@ -51,6 +59,7 @@ void request_publish(struct service *service, struct cursor *c, struct outcome *
 	*o = outcome_nothing(service, c);
 	o->published = service->items;
 	o->count = service->item_count;
+	o->repeated = r > 0;
 }
 
 /* Adds a publish that is not answered to the batch, which is published first if it is full. */
@@ -155,7 +164,7 @@ void request_serve(struct service *service, struct cursor *c, const struct reque
 	bool refused = refuse(service, req, o), publish = publishes(req) && !refused;
 	struct outcome done;
 
-	if (publish && !req->answered) {
+	if (publish && !req->answered && req->key.len == 0) {
 		o->kind = add_to_batch(service, c, req);
 		return;
 	}
@@ -164,7 +173,7 @@ void request_serve(struct service *service, struct cursor *c, const struct reque
 		return;
 	if (publish) {
 		request_add(service, c, req);
-		request_publish(service, c, o);
+		request_publish(service, c, &req->key, o);
 		return;
 	}
 	done = outcome_nothing(service, c);

@@ -6,14 +6,15 @@
  *
  * Crash rules. outcome_commit() is one commit: what was done for the request, its answer, and that its input is taken. What happens before it may
  * happen twice, as a successor is given the same input again. That does no harm: subscribing again changes nothing, and messages that are in the
- * ring already are not published again (publish_answered()). A publish that is not answered goes into the batch. The batch is published, and its
- * input taken, before anything else is done for the session.
+ * ring already are not published again (publish_answered()). A publish that is not answered and has no key goes into the batch. The batch is published,
+ * and its input taken, before anything else is done for the session.
  */
 #ifndef WORKER_SERVICE_REQUEST_H
 #define WORKER_SERVICE_REQUEST_H
 
 #include "proto/message.h"
 #include "proto/position.h"
+#include "worker/service/publish_batch.h"
 #include "worker/service/subscribe.h"
 #include "worker/session/cursor.h"
 #include "worker/service/service.h"
@@ -45,6 +46,7 @@ struct request {
 	struct request_body body;	/* publish, send */
 	bool answered;			/* publish, send: the client is told what became of it */
 	struct resume resume;		/* subscribe, login: what of the past is asked for */
+	struct publish_key key;		/* publish, send: what is repeated with it is published once */
 	/* Subscribe, login: the session also becomes one of `transport`. If it can't, it stays what it is, and subscribes nothing. */
 	bool becomes;
 	uint32_t transport;
@@ -52,7 +54,7 @@ struct request {
 
 enum outcome_kind {
 	OUTCOME_BATCHED,		/* the message is in the batch: nothing is to be answered */
-	OUTCOME_ANSWER,			/* the client is to be answered, with outcome_commit() */
+	OUTCOME_ANSWER,			/* the client is to be answered, with outcome_commit(); if the request wants an answer, or failed: request_is_answered() */
 	OUTCOME_LATER,			/* the cursor is stalled before the request, which is read again when other sessions have had their turn */
 };
 
@@ -62,6 +64,7 @@ struct outcome {
 	unsigned status;
 	const struct publish_item *published;	/* the messages, each with its `seq` and `subscribers`; NULL: there are none */
 	unsigned count;
+	bool repeated;			/* that was before: this is a repeat with the same key, and the answer of that time */
 	/*
 	 * Subscribe, login: where what was subscribed begins, a sequence. Nothing up to it is sent for these names, and all behind it. (If there
 	 * were several, the lowest: of some of them a little of what is behind it is not sent.)
@@ -74,6 +77,12 @@ struct outcome {
 	struct session_state_shm state;	/* the session's new state, for outcome_commit() */
 };
 
+/* Whether there is something to say. A publish that is not answered, but has a key, is published by itself: its key may be one that was used. */
+static inline bool request_is_answered(const struct request *req, const struct outcome *o)
+{
+	return o->error || req->answered || (req->kind != REQUEST_PUBLISH && req->kind != REQUEST_SEND);
+}
+
 /* Serves the request, and says in *o what became of it. */
 void request_serve(struct service *service, struct cursor *c, const struct request *req, struct outcome *o);
 
@@ -83,7 +92,7 @@ void request_serve(struct service *service, struct cursor *c, const struct reque
  */
 bool request_begin(struct service *service, struct cursor *c);
 bool request_add(struct service *service, struct cursor *c, const struct request *req);
-void request_publish(struct service *service, struct cursor *c, struct outcome *o);
+void request_publish(struct service *service, struct cursor *c, const struct publish_key *key, struct outcome *o);
 void request_drop(struct service *service);
 
 /* An outcome that changes nothing: to answer input that is no request. */

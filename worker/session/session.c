@@ -178,6 +178,6 @@ struct transport_hello session_hello(const struct base *base, session_id sid)
 	const uint8_t *token = session(base, sid)->token;
 
 	return (struct transport_hello){
-		.now = hub_now(), .token = token, .retry = retry_of(base, token), .broadcast = base->settings->broadcast,
+		.now = hub_now(), .token = token, .retry = retry_of(base, token), .broadcast = base->settings->broadcast, .once = once_is_on(&base->hub.once),
 	};
 }
