@@ -80,8 +80,8 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 $(CPPFLAGS) $(CFLAGS) $(WARN) -MMD -MP -c -o $@ $<
 
-# It holds the page, which -MMD does not see.
-$(BUILD)/worker/protocol/http_page.o: worker/protocol/page.html
+# It holds the page and janus.js, which -MMD does not see.
+$(BUILD)/worker/protocol/http_page.o: worker/protocol/page.html packaging/janus.js/janus.js
 
 $(LIB): $(OBJ)
 	$(call say,AR,$@)

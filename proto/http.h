@@ -51,6 +51,7 @@ enum http_field {
 	HTTP_ACCEPT_LANGUAGE,
 	HTTP_FETCH_SITE,		/* Sec-Fetch-Site */
 	HTTP_FETCH_MODE,		/* Sec-Fetch-Mode */
+	HTTP_IF_NONE_MATCH,
 	HTTP_FIELDS
 };
 

@@ -34,6 +34,7 @@ static const struct {
 	[HTTP_ACCEPT_LANGUAGE] = NAME("accept-language"),
 	[HTTP_FETCH_SITE] = NAME("sec-fetch-site"),
 	[HTTP_FETCH_MODE] = NAME("sec-fetch-mode"),
+	[HTTP_IF_NONE_MATCH] = NAME("if-none-match"),
 };
 
 static bool bad(struct http_request *req, unsigned status, const char *error)

@@ -26,6 +26,7 @@ struct http_answer {
 #define HTTP_EVENT_STREAM "text/event-stream"
 #define HTTP_NDJSON "application/x-ndjson"
 #define HTTP_HTML "text/html; charset=utf-8"
+#define HTTP_JAVASCRIPT "text/javascript; charset=utf-8"
 #define HTTP_STREAM_FIELDS "Cache-Control: no-store, no-transform\r\nX-Accel-Buffering: no\r\n"	/* for proxies: pass it on at once, as it is */
 #define HTTP_LAST_CHUNK "0\r\n\r\n"
 

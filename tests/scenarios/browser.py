@@ -21,13 +21,14 @@ def find():
 
 
 class Browser:
-    """A browser of its own, with a folder of its own, and one page. `complaints` are errors that its pages have shown in the console."""
+    """A browser of its own, with a folder of its own, and one page at first. `complaints` are errors that its pages have shown in the console."""
 
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="janus-test-browser-")
         self.numbers = 0
         self.buffer = b""
         self.session = None
+        self.targets = {}
         self.complaints = []
         orders, self.orders = os.pipe()
         self.answers, answers = os.pipe()
@@ -42,8 +43,25 @@ class Browser:
         os.close(answers)
         page = wait_until(self._page, 30, "the browser's page", pause=0.05)
         self.session = self.call("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
+        self._enable()
+
+    def _enable(self):
         for domain in ("Page", "Runtime", "Log"):
             self.call(domain + ".enable")
+
+    def new_tab(self):
+        """Opens one more page, which is spoken to from now on. Its session: `browser.session = it` speaks to it again."""
+        self.session = None
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self.targets[self.session] = target
+        self._enable()
+        return self.session
+
+    def close_tab(self, session):
+        """Of new_tab(). Another one must be chosen then."""
+        self.session = None
+        self.call("Target.closeTarget", targetId=self.targets.pop(session))
 
     def _page(self):
         pages = [t["targetId"] for t in self.call("Target.getTargets", seconds=30)["targetInfos"] if t["type"] == "page"]

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import unittest
 
-from janus_test import descriptors, wait_until
+from janus_test import ROOT, descriptors, wait_until
 from web_clients import Lines, WebTest, error_text, head_of, new_key, request, upgrade_fields
 
 
@@ -143,6 +143,26 @@ class Routes(WebTest):
         self.assertEqual(head.type, "text/html")
         self.assertEqual(head.get("Content-Length"), str(len(answer.body)))
         self.check("GET", "/?", 200)
+
+    def test_janus_js(self):
+        """The client that the package has, also without the page; a browser that has it is told so. The answer fits whatever is small."""
+        with open(os.path.join(ROOT, "packaging", "janus.js", "janus.js"), "rb") as f:
+            source = f.read()
+        self.serve("page=off", "max_frame=1024", "ring_bytes=1M", "origins=https://app.example")
+        answer = self.check("GET", "/janus.js", 200)
+        self.assertEqual((answer.get("Content-Type"), answer.body), ("text/javascript; charset=utf-8", source))
+        self.assertEqual(answer.get("Cache-Control"), "no-cache")
+        tag = answer.get("ETag")
+        self.assertRegex(tag, '^"[0-9a-f]{16}"$')
+        for had in (tag, "W/" + tag, '"x", ' + tag, "*"):
+            answer = self.check("GET", "/janus.js", 304, fields=[("If-None-Match", had)])
+            self.assertEqual((answer.get("ETag"), answer.get("Content-Type"), answer.body), (tag, None, b""))
+        self.assertEqual(self.check("GET", "/janus.js", 200, fields=[("If-None-Match", '"0123456789abcdef"')]).body, source)
+        self.assertEqual(self.check("GET", "/janus.js", 200, fields=[("Origin", "https://app.example")]).get("Access-Control-Allow-Origin"), "https://app.example")
+        self.assertEqual(self.check("HEAD", "/janus.js", 200).get("Content-Length"), str(len(source)))
+        self.check("POST", "/janus.js", 405, b"x")
+        self.check("GET", "/janus.js/x", 404)
+        self.check("GET", "/janus.js?x", 400)
 
     def test_version(self):
         answer = self.check("GET", "/version", 200)

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/http_response.h"
 #include "shm/crash.h"
 #include "shm/shortage.h"
 #include "shm/log.h"
@@ -36,6 +37,7 @@
 #include "worker/loop/sweep.h"
 #include "worker/loop/turn.h"
 #include "worker/protocol/answer.h"
+#include "worker/protocol/http_page.h"
 #include "worker/protocol/input.h"
 #include "worker/service/publish_batch.h"
 
@@ -374,6 +376,8 @@ static int base_init(struct worker *w)
 	 * them stand side by side, so three bytes become 13.
 	 */
 	base->scratch_room = 5 * publish_batch_record_max(base) + 8192;
+	if (base->scratch_room < PAGE_MAX + HTTP_ANSWER_MAX)
+		base->scratch_room = PAGE_MAX + HTTP_ANSWER_MAX;
 	base->scratch = malloc(base->scratch_room);
 	base->copy = calloc(1, sizeof(*base->copy));
 	sessions = base->slot.shm->sessions_max;

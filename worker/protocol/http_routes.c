@@ -2,17 +2,18 @@
  * What each path does.
  *
  *   GET  /               the page            GET  /sub/TOPICS   a stream: WebSocket, SSE or chunked
- *   GET  /ws             WebSocket           GET  /inbox/USERS  the same, of what is sent to a user
- *   POST /pub/TOPIC      publish             GET  /test/USER    the same, as a page that grows
- *   POST /pub            many                POST /send/USER    to all who are logged in under it
- *   POST /broadcast      to everybody        GET  /version      what runs here
+ *   GET  /janus.js       its client          GET  /inbox/USERS  the same, of what is sent to a user
+ *   GET  /ws             WebSocket           GET  /test/USER    the same, as a page that grows
+ *   POST /pub/TOPIC      publish             POST /send/USER    to all who are logged in under it
+ *   POST /pub            many                GET  /version      what runs here
+ *   POST /broadcast      to everybody        OPTIONS            CORS preflight
  *   GET  /history/TOPIC  what is kept        GET  /poll/TOPIC   the same, as soon as there is something
- *   OPTIONS              CORS preflight
  * What stands behind the slash may stand in the query instead: ?topic=, ?user=.
  *
  * Crash rules. A stream: subscriptions are linked one by one, then head, transport and the request's being taken are one commit; until
  * then recover() takes an HTTP session's subscriptions away, and the request is dealt with again. A publish: see http_publish.c.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/version.h"
@@ -257,18 +258,41 @@ static void get_ws(const struct exchange *x, struct http_text path)
 		start_stream(x, (struct names){ 0 }, TRANSPORT_WEBSOCKET, &(struct resume){ 0 });
 }
 
+/* Whether the browser has these bytes, by one of the tags it sends, or "*". Weak or not, a tag stands for the same bytes here. */
+static bool has_page(const struct http_request *req, const struct page *page)
+{
+	struct http_text had = req->field[HTTP_IF_NONE_MATCH];
+
+	return had.p && ((had.len == 1 && *had.p == '*') || memmem(had.p, had.len, page->tag, strlen(page->tag)));
+}
+
+static void reply_page(const struct exchange *x, enum page_name name)
+{
+	const struct page *page = page_get(name);
+	bool had = has_page(x->req, page);
+	struct http_answer answer = exchange_answer(x, had ? 304 : 200, had ? NULL : page->type);
+	struct outcome o = outcome_nothing(x->protocols->service, x->c);
+	char fields[sizeof("Cache-Control: no-cache\r\nETag: \r\n") + PAGE_TAG_MAX];
+
+	snprintf(fields, sizeof(fields), "Cache-Control: no-cache\r\nETag: %s\r\n", page->tag);
+	answer.fields = fields;
+	exchange_reply(x, &o, &answer, page->bytes, page->len);
+}
+
 static void get_page(const struct exchange *x, struct http_text path)
 {
-	struct http_answer answer = exchange_answer(x, 200, HTTP_HTML);
-	struct outcome o = outcome_nothing(x->protocols->service, x->c);
-
 	(void)path;
-	if (x->protocols->base->settings->page != 0) {
+	if (x->protocols->base->settings->page != 0)
 		exchange_error(x, 404, NULL, "the page is switched off (page)");
-		return;
-	}
-	answer.fields = "Cache-Control: no-cache\r\n";
-	exchange_reply(x, &o, &answer, page_html, page_html_len);
+	else
+		reply_page(x, PAGE_HTML);
+}
+
+/* (Also without the page: it shows nothing, and pages elsewhere use it.) */
+static void get_janus_js(const struct exchange *x, struct http_text path)
+{
+	(void)path;
+	reply_page(x, PAGE_JANUS_JS);
 }
 
 static void get_version(const struct exchange *x, struct http_text path)
@@ -305,6 +329,7 @@ static const struct route {
 	bool (*may)(const struct exchange *x, struct http_text path);	/* as far as the head tells; else it is answered */
 } routes[] = {
 	{ "", PATH_NONE, false, 0, ALLOW_GET, get_page, NULL, NULL },
+	{ "janus.js", PATH_NONE, false, 0, ALLOW_GET, get_janus_js, NULL, NULL },
 	{ "sub", PATH_MAY, true, MEMBER_BIT(TOPIC) | STREAM_PARAMETERS, ALLOW_GET, get_sub, NULL, NULL },
 	{ "ws", PATH_NONE, true, 0, "Allow: GET, OPTIONS\r\n", get_ws, NULL, NULL },
 	{ "pub", PATH_MAY, false, MEMBER_BIT(TOPIC) | WITH_BODY, ALLOW_POST, NULL, post_pub, may_pub },
@@ -376,7 +401,7 @@ static bool refused(const struct exchange *x, const struct route *r)
 			       "the configuration, or open the server by localhost or its address");
 	else if (!r)
 		exchange_error(x, 404, NULL,
-			       "no such path: GET /, /ws, /sub/TOPIC, /inbox/USER, /test/USER, /history/TOPIC, /poll/TOPIC, /version; POST /pub/TOPIC, /pub, /send/USER, /broadcast; "
+			       "no such path: GET /, /janus.js, /ws, /sub/TOPIC, /inbox/USER, /test/USER, /history/TOPIC, /poll/TOPIC, /version; POST /pub/TOPIC, /pub, /send/USER, /broadcast; "
 			       "a / in a name is written %2F");
 	else if (x->req->websocket && get && !r->upgrades)
 		exchange_error(x, 404, NULL, "no WebSocket here: connect to /ws, /sub/TOPIC or /inbox/USER");
