@@ -18,6 +18,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "shm/siphash.h"
+
 #define TOUCHED_AHEAD 128	/* entries, of 320 bytes */
 
 static void in_order(void)
@@ -75,25 +77,6 @@ int index_attach(struct index *ix, void *mem, size_t size)
 
 /* ---- hash ---- */
 
-static uint64_t rotate(uint64_t x, int n)
-{
-	return x << n | x >> (64 - n);
-}
-
-static inline void sip_round(uint64_t v[4])
-{
-	v[0] += v[1];
-	v[1] = rotate(v[1], 13) ^ v[0];
-	v[0] = rotate(v[0], 32);
-	v[2] += v[3];
-	v[3] = rotate(v[3], 16) ^ v[2];
-	v[0] += v[3];
-	v[3] = rotate(v[3], 21) ^ v[0];
-	v[2] += v[1];
-	v[1] = rotate(v[1], 17) ^ v[2];
-	v[2] = rotate(v[2], 32);
-}
-
 /* SipHash-1-3 with a fixed key: topic names come from clients, who must not be able to make many names of one hash. That
  * the key is known does no harm, since bucket_of() adds a secret: names of one bucket can't be picked without it. */
 uint64_t index_hash(const char *name, size_t len)
@@ -107,19 +90,19 @@ uint64_t index_hash(const char *name, size_t len)
 	for (left = len; left >= 8; left -= 8, name += 8) {
 		memcpy(&word, name, 8);
 		v[3] ^= word;
-		sip_round(v);
+		siphash_round(v);
 		v[0] ^= word;
 	}
 	word = 0;
 	memcpy(&word, name, left);
 	word |= (uint64_t)len << 56;
 	v[3] ^= word;
-	sip_round(v);
+	siphash_round(v);
 	v[0] ^= word;
 	v[2] ^= 0xff;
-	sip_round(v);
-	sip_round(v);
-	sip_round(v);
+	siphash_round(v);
+	siphash_round(v);
+	siphash_round(v);
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 

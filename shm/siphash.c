@@ -5,25 +5,10 @@
 
 #include <string.h>
 
-static uint64_t rotate(uint64_t x, int n)
-{
-	return x << n | x >> (64 - n);
-}
-
 static void rounds(uint64_t v[4], unsigned n)
 {
-	while (n--) {
-		v[0] += v[1];
-		v[1] = rotate(v[1], 13) ^ v[0];
-		v[0] = rotate(v[0], 32);
-		v[2] += v[3];
-		v[3] = rotate(v[3], 16) ^ v[2];
-		v[0] += v[3];
-		v[3] = rotate(v[3], 21) ^ v[0];
-		v[2] += v[1];
-		v[1] = rotate(v[1], 17) ^ v[2];
-		v[2] = rotate(v[2], 32);
-	}
+	while (n--)
+		siphash_round(v);
 }
 
 static void take(uint64_t v[4], uint64_t word)
