@@ -149,18 +149,6 @@ struct slot_shm {
 	/* the buffer of the first frame that is kept for those in the middle of it (worker/delivery/partial_frame.h), 0 none */
 	_Atomic uint32_t kept;
 
-	/* the session that is being sent a piece of its stream with records that history alone may have, + 1; 0 none. Its state's `sent` before that,
-	 * and the records */
-	_Atomic uint32_t sending;
-	uint32_t sending_count;
-	uint64_t sending_sent;
-	struct sent_shm sending_record[SENT_MAX];
-
-	/* the session that is being subscribed to topics with a past, and its first subscription before that (worker/service/replay.h), as OPENING(); 0
-	 * none */
-	_Atomic uint64_t opening;
-	uint64_t opening_parsed;		/* its state's `parsed` before that */
-
 	/* what the last workers died of, by the keeper: the same thing again raises `count` */
 	_Alignas(64) struct suspect_shm suspect;
 
@@ -175,6 +163,18 @@ struct slot_shm {
 	/* descriptors for which the kernel may have accepted bytes that are not recorded; FLIGHTS_ALL: any session's, and input too */
 	_Alignas(64) _Atomic uint32_t flights;
 	uint32_t flight[FLIGHT_MAX];
+
+	/* the session that is being sent a piece of its stream with records that history alone may have, + 1; 0 none. Its state's `sent` before that,
+	 * and the records */
+	_Atomic uint32_t sending;
+	uint32_t sending_count;
+	uint64_t sending_sent;
+	struct sent_shm sending_record[SENT_MAX];
+
+	/* the session that is being subscribed to topics with a past, and its first subscription before that (worker/service/replay.h), as OPENING(); 0
+	 * none */
+	_Atomic uint64_t opening;
+	uint64_t opening_parsed;		/* its state's `parsed` before that */
 };
 
 #endif
