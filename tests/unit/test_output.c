@@ -282,6 +282,8 @@ static void what_may_be_overwritten_is_kept_first(void **state)
 			pool_nothing(w);
 		output_run(&w->output, fd);
 		assert_int_equal(counted(w, COUNTER_frames_kept), 1);
+		assert_int_equal(w->pinned_then, !room);	/* what it may come to on its way stays in history until it is sent, */
+		assert_int_equal(hub_pinned(&w->base.hub), UINT64_MAX);		/* and no longer */
 		if (room)
 			assert_got_expected(w, fd);
 		else
