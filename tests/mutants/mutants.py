@@ -60,7 +60,7 @@ M("snapshot-without-what-is-known", "shm/snapshot_hub.c", "snapshot_put_uint(w, 
 
 M("ended-topic-stays-kept", "shm/index.c", "\tt->kept = TOPIC_KEPT_NOT;\n\tunlink_topic", "\tunlink_topic", "test_index")
 M("kept-topics-take-all-places", "shm/index.c", "ix->shm->topics_max - ix->shm->topics_max / 4)", "ix->shm->topics_max)", "test_index")
-M("sweep-is-idle-too-soon", "shm/history.c", "if (history_idle(h) && h->looked_through >= high)", "if (history_idle(h))", "test_history")
+M("sweep-is-idle-too-soon", "shm/history.h", "return history_idle(h) && h->looked_through >= h->ring->index->shm->high;", "return history_idle(h);", "test_history")
 M("note-of-what-is-gone", "shm/history_read.c", " &&\n\t       history_page(h, s->first)->seq <= note->seq;", ";", "test_history")
 M("note-behind-what-is-sought", "shm/history_read.c", " && (by_number ? note->number : note->seq) <= key &&", " &&", "test_history")
 M("notes-are-not-used", "shm/history_read.c", "is_good(h, s, note, rec, by_number, key) ? note->page : s->first;", "is_good(h, s, note, rec, by_number, key) ? s->first : s->first;", "test_history")
