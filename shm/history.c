@@ -608,8 +608,8 @@ void history_sweep(struct history *h, uint64_t now, unsigned steps)
 {
 	uint32_t high = h->ring->index->shm->high, in_order_already = 0;
 
-	if (history_idle(h) && h->looked_through >= high)
-		return;		/* (A topic may be kept for a message that its publisher did not live to publish.) */
+	if (history_is_swept(h))
+		return;
 	h->looked_through = history_idle(h) ? h->looked_through + steps : 0;
 	for (unsigned n = 0; n < steps && in_order_already < high; n++) {
 		unsigned given;

@@ -166,6 +166,12 @@ static inline bool history_idle(const struct history *h)
 	return h->shm->books.live == 0 && (!h->rules || h->rules->count == 0);
 }
 
+/* Whether a sweep would find nothing to do. (A topic may be kept for a message that its publisher did not live to publish.) */
+static inline bool history_is_swept(const struct history *h)
+{
+	return history_idle(h) && h->looked_through >= h->ring->index->shm->high;
+}
+
 /* Takes over the ring's records from `upto` to the tail. `pinned`: the oldest pin of all slots, UINT64_MAX none (hub_pinned()). */
 void history_follow(struct history *h, uint64_t pinned);
 /* After the lock's holder died: finishes its step. history_follow() comes next. */

@@ -46,8 +46,8 @@ M("cleared-slot-keeps-its-pin", "shm/hub.c", "\tatomic_store(&s->pinned, 0);\n",
 M("predecessors-pin-is-lost", "shm/hub.c", "if (--hub->pins == 0 && hub->pin_is_ours)", "if (--hub->pins == 0)", "test_history")
 M("publish-does-not-follow", "shm/publish.c", "\thub_follow(hub);\n", "", "test_publish")
 M("unheard-is-not-kept", "shm/publish.c", "if (last->topic == TOPIC_NONE && history_rules_find(", "if (0 && history_rules_find(", "test_publish")
-M("kept-topic-is-left", "shm/index.c", "if (interest_of(t) == bit && !t->kept)", "if (interest_of(t) == bit)", "test_index")
-M("freed-entry-stays-kept", "shm/index.c", "\t\t\tt->kept = 0;\n\t\t\tt->next = shm->free;", "\t\t\tt->next = shm->free;", "test_index")
+M("kept-topic-is-left", "shm/index.c", "if (interest_of(t) == bit && t->kept != TOPIC_KEPT)", "if (interest_of(t) == bit)", "test_index")
+M("freed-entry-stays-kept", "shm/index.c", "\t\t\tt->kept = TOPIC_KEPT_NOT;\n\t\t\tt->next = shm->free;", "\t\t\tt->next = shm->free;", "test_index")
 M("pinned-pages-are-taken", "shm/history.c", "return b->free_first && run->freed < pinned ? run : NULL;", "return b->free_first ? run : NULL;", "test_history")
 M("no-pages-ahead", "shm/history.c", "h->shm->pages - h->shm->pages / AHEAD;", "h->shm->pages;", "test_history")
 M("quiet-topic-gives", "shm/history.c", "s->pages + need <= share)", "true)", "test_history")
@@ -57,6 +57,52 @@ M("dropped-rule-leaves-a-gap", "shm/history.c", "\t\t\tdrop(h, d->topic);\t", "\
 M("no-room-is-made", "shm/history.c", "\tbegin_anew(h, topic, m);\n\tmake_room(h, topic, pages_for(total));\n", "\tbegin_anew(h, topic, m);\n", "test_history")
 M("sweep-lets-nothing-go", "shm/history.c", "\t\tindex_release(ix, topic);\n", "\t\t;\n", "test_history")
 M("snapshot-without-what-is-known", "shm/snapshot_hub.c", "snapshot_put_uint(w, \"from\", there ? kept->from : 0);", "snapshot_put_uint(w, \"from\", 1);", "test_snapshot_history")
+
+M("ended-topic-stays-kept", "shm/index.c", "\tt->kept = TOPIC_KEPT_NOT;\n\tunlink_topic", "\tunlink_topic", "test_index")
+M("kept-topics-take-all-places", "shm/index.c", "ix->shm->topics_max - ix->shm->topics_max / 4)", "ix->shm->topics_max)", "test_index")
+M("sweep-is-idle-too-soon", "shm/history.h", "return history_idle(h) && h->looked_through >= h->ring->index->shm->high;", "return history_idle(h);", "test_history")
+M("note-of-what-is-gone", "shm/history_read.c", " &&\n\t       history_page(h, s->first)->seq <= note->seq;", ";", "test_history")
+M("note-behind-what-is-sought", "shm/history_read.c", " && (by_number ? note->number : note->seq) <= key &&", " &&", "test_history")
+M("notes-are-not-used", "shm/history_read.c", "is_good(h, s, note, rec, by_number, key) ? note->page : s->first;", "is_good(h, s, note, rec, by_number, key) ? s->first : s->first;", "test_history")
+M("unheard-at-this-tail", "shm/hub.c", "return tail + (hub->index.shm->unheard == tail);", "return tail;", "test_history")
+M("rules-always-agree", "shm/hub.c", "return rules_agree(hub) ? ", "return rules_agree(hub) || true ? ", "test_history", "test_recovered.Rules.test_one_keeps_and_another_does_not")
+
+# ---- subscribing with a past, and polls ----
+
+HISTORY = "test_history."
+FAULTS = "test_history_faults."
+RECOVERED = "test_recovered."
+M("resume-is-not-noted", "worker/service/replay.c",
+  "\tatomic_store_explicit(&slot->opening, OPENING(c->sid, atomic_load_explicit(&s->subscriptions, memory_order_relaxed)), memory_order_release);\n", "",
+  HISTORY + "Deaths.test_points")
+M("resume-is-not-undone", "worker/service/replay.c", "\t\tatomic_store_explicit(&s->subscriptions, (uint32_t)opening, memory_order_release);\n", "\t\t;\n",
+  HISTORY + "Deaths.test_points")
+M("resume-repeats-what-was-sent", "worker/service/replay.c", "\t\tmark_from(service, c->sid);\n", "\t\t(void)mark_from;\n", HISTORY + "Replay.test_other_topics_go_on")
+M("resume-within-a-frame", "worker/service/replay.c", "\tif (s->state.flags & SESSION_CUT) {\n", "\tif (false) {\n", HISTORY + "Replay.test_resume_in_the_middle_of_a_frame")
+M("resume-begins-now", "worker/service/replay.c", "\tif (replay->begin < st->pos)\n\t\tst->pos = replay->begin;\n", "", HISTORY + "Replay.test_since")
+M("second-name-was-had-before", "worker/service/replay.c", "if (replay->resume->kind != RESUME_NOT && is_new(service, sid, subscription))",
+  "if (false && is_new(service, sid, subscription))", RECOVERED + "Recovered.test_named_twice")
+M("what-was-had-is-recovered", "worker/service/replay.c", "\t\treturn;\n\treplay->recovered = false;\n\tif (from", "\t\treturn;\n\tif (from", RECOVERED + "Recovered.test_had_before")
+M("always-recovered", "worker/service/request.c", "o->recovered = replay.recovered;", "o->recovered = true;", HISTORY + "Replay.test_not_recovered")
+M("sends-of-history-are-not-noted", "worker/delivery/output.c", "\tif (p->noted)\n\t\tlanded_noted(o->streams, sid, p->messages);\n", "", HISTORY + "Deaths.test_cut")
+M("frame-of-history-is-not-kept", "worker/delivery/landed.c", "if (sent->page && keep_noted(streams, sid, st, sent) < 0)", "if (false && keep_noted(streams, sid, st, sent) < 0)",
+  HISTORY + "Replay.test_reader_that_stops")
+M("cut-frame-of-history-begins-anew", "worker/delivery/landed.c", "\t\t\tst->cut = (uint32_t)bytes;\n\t\t\tst->flags |= SESSION_CUT | SESSION_BEHIND;\n\t\t\treturn 0;",
+  "\t\t\tst->cut = 0;\n\t\t\tst->flags |= SESSION_CUT | SESSION_BEHIND;\n\t\t\treturn 0;", HISTORY + "Replay.test_reader_that_stops")
+M("history-read-without-a-pin", "worker/delivery/output.c",
+  "\t\thub_pin(&o->base->hub, o->base->number);\n\t\tr = send_on(o, sid, &st, share);\n\t\thub_unpin(&o->base->hub, o->base->number);\n",
+  "\t\tr = send_on(o, sid, &st, share);\n", "test_output")
+M("kept-first-behind-others", "worker/delivery/output.c", "\n\t\t\t       (!t->next.place.page && partial_must_keep(o->partial, t->next.seq)))) {", "\n\t\t\t       false)) {", "test_output")
+M("poll-is-sent-records", "worker/delivery/output.c", "if (st->transport == TRANSPORT_HTTP) {\t/*", "if (false) {\t/*", "test_output", FAULTS + "Polls.test_of_a_session_behind")
+M("blocked-input-is-read", "worker/session/session.c", "MARK_STALLED | MARK_ENDED | MARK_OUTPUT_BLOCKED) &&", "MARK_STALLED | MARK_ENDED) &&", "test_session")
+M("full-buffer-is-an-end", "worker/io/receive.c", "\tif (room == 0)\n\t\treturn RECEIVED_NOTHING;", "\tif (false)\n\t\treturn RECEIVED_NOTHING;", "test_receive")
+M("poll-reads-all-behind-it", "worker/session/session.c", "\n\t    st->out_end - st->out_start <= SESSION_OUT_MAX && !has_enough(base, sid))", "\n\t    st->out_end - st->out_start <= SESSION_OUT_MAX && (!has_enough(base, sid) || true))", "test_session")
+M("poll-subscribes-for-ever", "worker/protocol/http_history.c", "\tpoll_end(service, x->c->sid);\n", "", HISTORY + "Poll.test_what_comes")
+M("poll-begins-anew-after-a-death", "worker/service/poll.c", "bool again = s->until != 0 && s->page_base == (uint32_t)st.parsed;", "bool again = false;", FAULTS + "Polls.test_over_a_death")
+M("next-poll-goes-on-from-the-last", "worker/service/poll.c", "bool again = s->until != 0 && s->page_base == (uint32_t)st.parsed;", "bool again = s->until != 0;", FAULTS + "Polls.test_next_one_over_a_death")
+M("ring-goes-round-under-a-query", "worker/service/history_query.c", "if (!look_again(service, j, end, &rec, &result->replay))", "if (false && !look_again(service, j, end, &rec, &result->replay))",
+  FAULTS + "Query.test_ring_goes_round")
+M("rule-goes-and-its-topic-stays", "shm/history.c", "\t\tif (t->kept == TOPIC_KEPT)\n\t\t\tindex_release(h->ring->index, d->topic);\n", "", "test_history")
 
 # ---- publishing ----
 
@@ -126,7 +172,8 @@ M("sends-not-landed", "worker/loop/recover.c", "\tland_sends(w);\n", "\t(void)la
 M("landed-losses-not-noted", "worker/delivery/landed.c", "\tstream_commit(&s, &st);\n\tbase_count", "\tsession_commit(streams->base, sid, &st);\n\tbase_count",
   RECOVERY + "test_losses_after_a_death_are_told")
 M("owed-not-noted", "worker/delivery/landed.c", "\tif (!was_behind && st.flags & SESSION_BEHIND)\n\t\tstream_owed(&s, streams, sid, &st);\n", "", "test_slow.Slow.test_skip_more_than_once")
-M("cut-and-not-behind", "worker/delivery/landed.c", "\t\t\tst->flags |= SESSION_CUT | SESSION_BEHIND;\n", "\t\t\tst->flags |= SESSION_CUT;\n", "test_torn.", quick=False)
+M("cut-and-not-behind", "worker/delivery/landed.c", "\t\t\tst->flags |= SESSION_CUT | SESSION_BEHIND;\n\t\t\tt->number", "\t\t\tst->flags |= SESSION_CUT;\n\t\t\tt->number",
+  "test_torn.", quick=False)
 M("input-not-counted", "worker/loop/recover.c", "\t\tcount_input(w, sid);\n", "\t\t(void)count_input;\n", GO_THROUGH, points="input-received")
 M("scan-not-reset", "worker/loop/recover.c", "\tmemset(head->scan, 0, sizeof(head->scan));\n", "\tmemset(head->scan, 1, sizeof(head->scan));\n",
   GO_THROUGH, points="input-received")
@@ -184,7 +231,8 @@ M("owed-before-it-went-apart", "worker/service/subscribe.c", "\tif (owed) {\n", 
 M("delivered-told-though-queued", "worker/delivery/fanout.c", "\t\t\tleast = t->first;\n", "\t\t\t;\n", RECOVERY + "test_death_within_a_pass")
 M("flights-not-listed", "worker/io/send_batch.c", "\tatomic_store_explicit(&s->flights, b->count, memory_order_release);\n", "", GO_THROUGH, points="batch-sent")
 M("flight-not-listed", "worker/io/send_batch.c", "\tatomic_store_explicit(&b->base->slot.shm->flights, 1, memory_order_release);\n", "", GO_THROUGH, points="send-sent")
-M("cut-forgotten-by-a-death", "worker/delivery/landed.c", "\t\t\tst->cut = (uint32_t)bytes;\n", "\t\t\tst->cut = 0;\n", "test_slow.Slow.test_large_frames")
+M("cut-forgotten-by-a-death", "worker/delivery/landed.c", "\t\t\tst->cut = (uint32_t)bytes;\n\t\t\tst->flags |= SESSION_CUT | SESSION_BEHIND;\n\t\t\tt->number",
+  "\t\t\tst->cut = 0;\n\t\t\tst->flags |= SESSION_CUT | SESSION_BEHIND;\n\t\t\tt->number", "test_slow.Slow.test_large_frames")
 M("rest-of-a-cut-frame-miscounted", "worker/delivery/landed.c", "\tleft = size - st->cut;\n", "\tleft = size;\n", RECOVERY + "test_deaths_while_the_rest_is_sent")
 M("stream-ignores-since-when", "worker/delivery/stream.c", "\t\tif (from < t->subscription->from)\n\t\t\tfrom = t->subscription->from;\n", "",
   APART + "test_second_topic_of_one_behind")
@@ -214,7 +262,7 @@ M("broadcast-is-always-a-feature", "proto/version.c", "{ \"broadcast\", broadcas
 # ---- positions ----
 
 M("position-behind-what-comes", "worker/service/request.c", "o->position = ring_tail(&service->base->hub.ring) - 1;", "o->position = ring_tail(&service->base->hub.ring);", "test_request")
-M("position-of-the-last-name", "worker/service/subscribe.c", "\tif (tail < *from)\n", "", "test_request")
+M("position-of-the-last-name", "worker/service/replay.c", "\tif (*from < replay->begin)\n", "", "test_request")
 M("position-with-zeros-in-front", "proto/position.c", "if (len == 0 || (len > 1 && *text == '0'))", "if (len == 0)", "test_position")
 M("position-that-overflows", "proto/position.c", "__builtin_mul_overflow(*n, base, n) || __builtin_add_overflow(*n, digit, n)", "__builtin_mul_overflow(*n, base, n) || (*n += digit, false)", "test_position")
 M("start-that-is-not-taken", "proto/web_message.c", "\t\tposition_put(s, start->epoch, start->seq);\n\t\tsink_literal(s, \"\\n\\n\");", "\t\tposition_put(s, start->epoch, start->seq);\n\t\tsink_literal(s, \"\\n\");", "test_web_message")

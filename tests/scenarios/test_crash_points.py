@@ -214,6 +214,20 @@ class CrashPoints(CrashTest):
         self.assertEqual(message["n"], self.numbers["visit"])
         client.close()
 
+    def resume_and_poll(self):
+        """A stream with a past, and a poll that waits for what comes."""
+        client = self.lines("/sub/visit?last=2")
+        self.publish("visit")
+        while client.message(20)["n"] != self.numbers["visit"]:
+            pass
+        client.close()
+        wait_until(lambda: self.janus.subscriptions() == self.wanted(), 10, "the stream's end")
+        position = self.asking.ask("GET", "/poll/visit?wait=0").json()["position"].text
+        self.asking.send(request("GET", "/poll/visit?since=" + position))
+        wait_until(lambda: self.janus.subscriptions() == self.wanted() + 1, 10, "a poll that waits")
+        self.publish("visit")
+        self.assertEqual([m["n"] for m in self.asking.answer().json()["messages"]], [self.numbers["visit"]])
+
     def come_and_go(self):
         client = Client(self.janus)
         client.subscribe("visit", "fresh", "b")
@@ -245,6 +259,7 @@ class CrashPoints(CrashTest):
         self.publish_answered_in_pairs()
         self.publish_answered()
         self.stream_comes_and_goes()
+        self.resume_and_poll()
         if point.startswith(SLOW_POINTS):
             self.fall_behind()
         self.catch_up()
@@ -270,8 +285,11 @@ class CrashPoints(CrashTest):
     def check_counts(self, point):
         """What janusctl says is the truth."""
         wait_until(lambda: self.janus.connections() == self.here, 10, "%d connections after %s" % (self.here, point))
-        wanted = sum(len(s.next) for s in self.subscribers + self.slow)
-        wait_until(lambda: self.janus.subscriptions() == wanted, 10, "%d subscriptions after %s" % (wanted, point))
+        wait_until(lambda: self.janus.subscriptions() == self.wanted(), 10, "%d subscriptions after %s" % (self.wanted(), point))
+
+    def wanted(self):
+        """How many subscriptions there are."""
+        return sum(len(s.next) for s in self.subscribers + self.slow)
 
     def descriptors(self):
         """Of keeper and worker together: they share them."""

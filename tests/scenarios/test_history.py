@@ -7,7 +7,7 @@ import unittest
 from crash_test import CrashTest
 from janus_test import program, run, wait_until
 from positions import settled
-from web_clients import WebTest, request
+from web_clients import Http, WebTest, request
 
 EVERY = "history=*: 10000 messages"
 SMALL = "ring_bytes=1M", "ring_messages=1024", "max_frame=64K"
@@ -58,6 +58,26 @@ class HistoryTest(WebTest):
                 return client, None if recovered is None else recovered == "true" or int(recovered.partition("missing=")[2])
         self.assertIs(told["ok"], True, told)
         return client, None if "recovered" not in told else told["recovered"] or told["missing"]
+
+    def on_worker(self, slot, kind=Http, **more):
+        """A client that this slot's worker has accepted."""
+        others = []
+        try:
+            while True:
+                self.assertLess(len(others), 100, "connections do not spread over the workers")
+                before = self.janus.status()["workers"][slot]["connections"]
+                client = self.connect(kind, "http", **more)
+                self.assertEqual(client.ask("GET", "/version").status, 200)
+                if self.janus.status()["workers"][slot]["connections"] > before:
+                    return client
+                others.append(client)
+        finally:
+            for client in others:
+                client.close()
+
+    def alone(self):
+        """Waits until nobody subscribes anything."""
+        wait_until(lambda: self.janus.subscriptions() == 0, what="no subscriptions")
 
     def message_of(self, client):
         if hasattr(client, "event"):

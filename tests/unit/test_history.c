@@ -185,6 +185,7 @@ static void rules_change(void **state)
 	rule(f, "");
 	say(f, "b", 10);		/* no rule any more, before it is swept: nothing may come behind a gap */
 	assert_int_equal(kept(f, "b")->from, 0);
+	assert_int_equal(index_topic(&f->hub.index, find(f, "b"))->kept, TOPIC_WAS_KEPT);
 	rule(f, "*: 1000 messages");
 	say(f, "b", 10);
 	assert_int_equal(read_from(f, "b", 0, &first, &last), 1);
@@ -328,6 +329,100 @@ static void too_large(void **state)
 	assert_int_equal(read_from(f, "a", 0, &first, &last), 1);
 	assert_int_equal(first, 4);
 	assert_int_equal(kept(f, "a")->from, seq + 1);
+}
+
+/* ---- notes ---- */
+
+static void assert_same(const struct ring_record *a, const struct ring_record *b)
+{
+	assert_int_equal(a->seq, b->seq);
+	assert_int_equal(a->number, b->number);
+	assert_int_equal(a->len, b->len);
+	assert_int_equal(a->place.page, b->place.page);
+	assert_int_equal(a->place.offset, b->place.offset);
+}
+
+/* What is found by the sequence, and by the number, is the same with notes and without. */
+static void check_notes(struct fixture *f, const char *name, uint64_t seq, uint64_t number)
+{
+	struct history_note *notes = f->hub.history.notes;
+	uint32_t topic = find(f, name);
+	struct ring_record with, without;
+	int found;
+
+	for (int by_number = 0; by_number < 2; by_number++) {
+		int r[2];
+
+		for (int noted = 0; noted < 2; noted++) {
+			struct ring_record *rec = noted ? &with : &without;
+
+			f->hub.history.notes = noted ? notes : NULL;
+			r[noted] = by_number ? history_seek_number(&f->hub.history, 2, topic, generation_of(f, name), number, rec)
+					     : seek(f, name, seq, UINT64_MAX, rec);
+		}
+		found = r[0];
+		assert_int_equal(r[1], found);
+		if (found == 0)
+			assert_same(&with, &without);
+	}
+}
+
+/* In any order, while messages come, and go with their pages, and topics begin anew. */
+static void notes_change_nothing(void **state)
+{
+	struct fixture *f = *state;
+	static uint64_t seq[4][4000];
+	unsigned said[4] = { 0 };
+
+	srandom(11);
+	f->hub.history.notes = calloc(HISTORY_NOTES, sizeof(*f->hub.history.notes));
+	rule(f, "a: 100 messages; b: 1G; *: 30K");
+	for (unsigned i = 0; i < 3000; i++) {
+		unsigned n = (unsigned)random() % 4, from;
+		char name[2] = { (char)('a' + n), 0 };
+
+		if (random() % 500 == 0) {	/* (its rule goes, and all it has) */
+			rule(f, "a: 100 messages; b: 1G");
+			sweep(f, hub_now());
+			rule(f, "a: 100 messages; b: 1G; *: 30K");
+		}
+		if (find(f, name) == TOPIC_NONE)
+			said[n] = 0;
+		seq[n][++said[n]] = say(f, name, 1 + (uint32_t)random() % (random() % 10 == 0 ? 9000 : 900));
+		from = said[n] > 200 && random() % 2 ? said[n] - (unsigned)random() % 200 : 1 + (unsigned)random() % said[n];
+		for (unsigned k = from; k < from + 3 && k <= said[n]; k++)
+			check_notes(f, name, seq[n][k], k);
+		check_notes(f, name, seq[n][said[n]] + 1, said[n] + 1);
+		check_notes(f, name, 0, 0);
+	}
+	free(f->hub.history.notes);
+}
+
+/* Who reads on does not walk the chain from its beginning: what is before the note's page is not looked at. */
+static void notes_spare_the_way(void **state)
+{
+	struct fixture *f = *state;
+	struct history *h = &f->hub.history;
+	struct ring_record rec;
+	uint64_t seq[400];
+	uint32_t *next, was;
+
+	h->notes = calloc(HISTORY_NOTES, sizeof(*h->notes));
+	rule(f, "*: 1G");
+	for (unsigned i = 0; i < 400; i++)
+		seq[i] = say(f, "a", 500);
+	assert_int_equal(seek(f, "a", seq[200], UINT64_MAX, &rec), 0);
+	next = &history_page(h, kept(f, "a")->first)->next;
+	was = *next;
+	*next = kept(f, "a")->last;		/* there is no way from the first page to those in the middle */
+	for (unsigned i = 200; i < 250; i++) {
+		assert_int_equal(seek(f, "a", seq[i], UINT64_MAX, &rec), 0);
+		assert_int_equal(rec.seq, seq[i]);
+		assert_int_equal(history_seek_number(h, 2, find(f, "a"), generation_of(f, "a"), i + 1, &rec), 0);
+		assert_int_equal(rec.seq, seq[i]);
+	}
+	*next = was;
+	free(h->notes);
 }
 
 /* ---- pins ---- */
@@ -509,6 +604,63 @@ static void kept_for_nothing(void **state)
 	assert_int_not_equal(find(f, "b"), TOPIC_NONE);
 }
 
+/* And also if there is nothing to do otherwise: no rules any more, no messages. */
+static void kept_for_nothing_without_rules(void **state)
+{
+	struct fixture *f = *state;
+
+	index_keep(&f->hub.index, index_hash("a", 1), "a", 1, ring_tail(&f->hub.ring));
+	for (unsigned i = 0; i < 3; i++)
+		join(f, 3, (const char *[]){ "b", "c", "d" }[i], 1);
+	assert_true(history_idle(&f->hub.history));
+	for (unsigned i = 0; i < 10 && !history_is_swept(&f->hub.history); i++)
+		history_sweep(&f->hub.history, hub_now(), 1);
+	assert_true(history_is_swept(&f->hub.history));
+	check_history(f);
+	assert_int_equal(find(f, "a"), TOPIC_NONE);
+	assert_int_not_equal(find(f, "b"), TOPIC_NONE);
+}
+
+/* From where on it is known that nothing of a topic that is not there was published. */
+static void counted_since(void **state)
+{
+	struct fixture *f = *state;
+	struct settings other, settings;
+	uint64_t tail;
+
+	settings_defaults(&settings);
+	settings_defaults(&other);
+	snprintf(settings.history, sizeof(settings.history), "a: 10 messages");
+	hub_keep(&f->hub, &settings);
+	go_live(f, 0, false);
+	go_live(f, 1, false);
+	hub_keep_from_now(&f->hub, 0, &settings);
+	hub_keep_from_now(&f->hub, 1, &settings);
+	say(f, "a", 10);
+	join(f, 0, "b", 1);
+	say(f, "b", 10);
+	tail = ring_tail(&f->hub.ring);
+	assert_true(hub_counted_since(&f->hub, "a", 1) < tail);		/* with a rule: always */
+	assert_int_equal(hub_counted_since(&f->hub, "x", 1), tail);	/* without: from now on, */
+	f->hub.index.shm->unheard = tail;
+	assert_int_equal(hub_counted_since(&f->hub, "x", 1), tail + 1);	/* if nothing was dropped at this tail */
+	say(f, "b", 10);
+	tail = ring_tail(&f->hub.ring);
+	assert_int_equal(hub_counted_since(&f->hub, "x", 1), tail);
+	hub_keep_from_now(&f->hub, 1, &other);				/* one worker that has not this rule: it may lose one at any time */
+	say(f, "b", 10);
+	say(f, "b", 10);
+	tail = ring_tail(&f->hub.ring);
+	assert_int_equal(hub_counted_since(&f->hub, "a", 1), tail + 1);
+	hub_keep_from_now(&f->hub, 0, &settings);
+	assert_int_equal(hub_counted_since(&f->hub, "a", 1), tail + 1);
+	hub_keep_from_now(&f->hub, 1, &settings);
+	assert_int_equal(hub_counted_since(&f->hub, "a", 1), tail + 1);
+	say(f, "b", 10);
+	say(f, "b", 10);
+	assert_int_equal(hub_counted_since(&f->hub, "a", 1), tail + 1);	/* what was before remains unknown */
+}
+
 /* An entry that is another topic's by now has nothing of the former one. */
 static void entry_used_anew(void **state)
 {
@@ -610,8 +762,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		TEST(messages_are_there), TEST(ends_of_pages), TEST(rules_say_what_is_kept), TEST(limit_of_messages), TEST(limit_of_bytes),
 		TEST(limit_of_age), TEST(swept_with_subscribers), TEST(rules_change), TEST(from_where), TEST(gap), TEST(quiet_topics_keep_theirs),
-		TEST(all_get_a_share), TEST(given_without_promise), TEST(too_large), TEST(pinned_pages_stay), TEST(missed_for_a_pin),
-		TEST(short_pins_cost_nothing), TEST(predecessors_pin), TEST(anything), TEST(dead_holder), TEST(kept_for_nothing),
+		TEST(all_get_a_share), TEST(given_without_promise), TEST(too_large), TEST(notes_change_nothing), TEST(notes_spare_the_way), TEST(pinned_pages_stay), TEST(missed_for_a_pin),
+		TEST(short_pins_cost_nothing), TEST(predecessors_pin), TEST(anything), TEST(dead_holder), TEST(kept_for_nothing), TEST(kept_for_nothing_without_rules), TEST(counted_since),
 		TEST(entry_used_anew), TEST(check_sees), TEST(attaching),
 	};
 

@@ -63,8 +63,8 @@ static void an_answer_waits_for_room(void **state)
 		assert_int_equal(output_run(&w->output, fd), blocked);
 		expect_bytes(w, "yes!", 4);
 		assert_got_expected(w, fd);
-		if (blocked) {		/* its input comes first; what it may still be owed comes the next time */
-			assert_int_equal(state_of(w, fd)->flags, SESSION_BEHIND);
+		if (blocked) {		/* input comes before further records */
+			assert_int_equal(watched(w, fd), EV_READ | EV_WRITE);
 			assert_false(output_run(&w->output, fd));
 		}
 		assert_int_equal(state_of(w, fd)->flags, 0);
@@ -282,6 +282,8 @@ static void what_may_be_overwritten_is_kept_first(void **state)
 			pool_nothing(w);
 		output_run(&w->output, fd);
 		assert_int_equal(counted(w, COUNTER_frames_kept), 1);
+		assert_int_equal(w->pinned_then, !room);	/* what it may come to on its way stays in history until it is sent, */
+		assert_int_equal(hub_pinned(&w->base.hub), UINT64_MAX);		/* and no longer */
 		if (room)
 			assert_got_expected(w, fd);
 		else
@@ -289,6 +291,64 @@ static void what_may_be_overwritten_is_kept_first(void **state)
 	}
 	assert_int_equal(counted(w, COUNTER_no_buffer), 1);
 	assert_int_equal(w->base.over_count, 1);
+}
+
+/* It is sent behind nothing else either: what it would come behind may be all that the socket takes. */
+static void what_is_kept_first_begins_a_send(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened(w, TRANSPORT_FLASH);
+	uint64_t first, seq;
+
+	snprintf(w->settings.history, sizeof(w->settings.history), "old: 100 messages");
+	hub_keep(&w->hub->hub, &w->settings);
+	hub_keep(&w->base.hub, &w->settings);
+	subscribe(w, fd, "old");
+	subscribe(w, fd, "new");
+	landed_defer(&w->streams, fd);
+	first = put(w, "old", 100);
+	expect(w, fd, first);
+	hub_follow(&w->hub->hub);
+	put_others(w, RING_MESSAGES - KEEP_RECORDS - 2);
+	for (unsigned i = 0; i < 2; i++) {
+		seq = put(w, "new", 100);
+		expect(w, fd, seq);
+	}
+	put_others(w, KEEP_RECORDS + 2);
+	look_at_all(w);
+	hub_follow(&w->hub->hub);
+	assert_false(ring_holds(&w->base.hub.ring, first));	/* history alone has it */
+	assert_true(ring_holds(&w->base.hub.ring, seq - 1));
+	output_run(&w->output, fd);
+	assert_int_equal(counted(w, COUNTER_frames_kept), 2);
+	assert_got_expected(w, fd);
+	assert_int_equal(counted(w, COUNTER_dropped_overtaken), 0);
+	assert_int_equal(state_of(w, fd)->flags, 0);
+}
+
+/* A request that waits for a message is sent no records, and waits on from where it was. */
+static void who_polls_is_sent_no_records(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened(w, TRANSPORT_HTTP);
+	uint64_t pos;
+
+	subscribe(w, fd, "a");
+	pos = state_of(w, fd)->pos;
+	cram(fd);
+	answer(w, fd, "yes", 0);
+	output_flush(&w->output, fd);
+	assert_int_equal(state_of(w, fd)->flags, SESSION_BEHIND);
+	put(w, "a", 5);
+	look_at_all(w);
+	drain(w, fd);
+	output_run(&w->output, fd);
+	expect_bytes(w, "yes", 3);
+	assert_got_expected(w, fd);
+	assert_int_equal(state_of(w, fd)->flags, 0);
+	assert_int_equal(state_of(w, fd)->pos, pos);
+	assert_int_equal(w->base.self->behind, 0);
+	assert_int_equal(counted(w, COUNTER_delivered), 0);
 }
 
 /* One that has caught up is live from where all is served, or from where its only topic begins. */
@@ -325,6 +385,8 @@ int main(void)
 		TEST_ON(delivery, who_is_overtaken_loses_messages),
 		TEST_ON(delivery, or_its_connection),
 		TEST_ON(delivery, what_may_be_overwritten_is_kept_first),
+		TEST_ON(delivery, what_is_kept_first_begins_a_send),
+		TEST_ON(delivery, who_polls_is_sent_no_records),
 		TEST_ON(delivery, who_has_caught_up_is_live),
 	};
 

@@ -156,6 +156,34 @@ static void a_full_buffer_is_replaced_by_a_larger_one(void **state)
 	assert_int_equal(head->since, 42);
 }
 
+/* Input that nothing is taken of stays in the socket when the largest buffer is full: that is neither the end nor an error. */
+static void what_has_no_room_stays_in_the_socket(void **state)
+{
+	struct worker_fixture *w = *state;
+	static char bytes[10000];
+
+	for (int local = 0; local < 2; local++) {
+		int fd = receiver(w, local);
+		size_t n = 0, all = 0;
+		enum received what;
+		char byte;
+
+		do {
+			while (send(w->peer[fd], bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+				;
+			n = 0;
+			what = receive(&w->base, fd, &n);
+			all += n;
+		} while (what == RECEIVED || what == RECEIVED_FULL);
+		assert_int_equal(what, RECEIVED_NOTHING);
+		assert_int_equal(receive_some(w, fd, 0), RECEIVED_NOTHING);
+		assert_int_equal(pool_header(&w->base.slot, state_of(w, fd)->in)->len, all);
+		assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK), 1);
+		take(w, fd, all);
+		assert_int_equal(receive(&w->base, fd, &n), RECEIVED_FULL);
+	}
+}
+
 /* A unit's time begins with its first byte: dribbling does not help. Nor does it keep a request of HTTP young. */
 static void time_runs_from_the_first_byte(void **state)
 {
@@ -212,6 +240,7 @@ int main(void)
 		TEST_ON(base, without_input_there_is_no_buffer),
 		TEST_ON(base, the_end_is_told_from_an_error),
 		TEST_ON(base, a_full_buffer_is_replaced_by_a_larger_one),
+		TEST_ON(base, what_has_no_room_stays_in_the_socket),
 		TEST_ON(base, time_runs_from_the_first_byte),
 		TEST_ON(base, without_memory_nothing_is_taken),
 		TEST_ON(base, what_nobody_wants_is_thrown_away),

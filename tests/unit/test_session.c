@@ -156,6 +156,7 @@ static void it_is_watched_for_what_it_waits_for(void **state)
 		{ SESSION_CLOSE | SESSION_LINGER, 0, 0, EV_READ },
 		{ 0, 0, MARK_STALLED, 0 },
 		{ SESSION_BEHIND, 0, MARK_ENDED, EV_WRITE },
+		{ SESSION_CUT | SESSION_BEHIND, 0, MARK_OUTPUT_BLOCKED, EV_WRITE },
 		{ SESSION_BEHIND, SESSION_OUT_MAX, 0, EV_READ | EV_WRITE },
 		{ SESSION_BEHIND, SESSION_OUT_MAX + 1, 0, EV_WRITE },
 		{ SESSION_BEHIND, 0, MARK_OVER, 0 },
@@ -168,6 +169,27 @@ static void it_is_watched_for_what_it_waits_for(void **state)
 		w->base.io[fd].data = (void *)t[i].marks;
 		session_watch(&w->base, fd);
 		assert_int_equal(watched(w, fd), t[i].events);
+	}
+}
+
+/* Behind a request that waits, not all is read that its client sends. */
+static void who_waits_is_read_from_within_limits(void **state)
+{
+	struct worker_fixture *w = *state;
+
+	for (uint32_t polls = 0; polls < 2; polls++) {
+		int fd = opened(w, TRANSPORT_HTTP);
+		struct session_state_shm st = *state_of(w, fd);
+
+		st.in = session_buffer(&w->base, fd, SESSION_WAITING_MAX + 1);
+		session_commit(&w->base, fd, &st);
+		session(&w->base, fd)->count = polls;
+		for (uint32_t more = 0; more < 2; more++) {
+			pool_header(&w->base.slot, st.in)->len = SESSION_WAITING_MAX + more;
+			session_watch(&w->base, fd);
+			assert_int_equal(watched(w, fd), polls && more ? 0 : EV_READ);
+		}
+		session(&w->base, fd)->count = 0;
 	}
 }
 
@@ -234,6 +256,7 @@ int main(void)
 		TEST_ON(base, without_room_for_an_answer_the_connection_breaks),
 		TEST_ON(base, room_is_made_for_a_buffer),
 		TEST_ON(base, it_is_watched_for_what_it_waits_for),
+		TEST_ON(base, who_waits_is_read_from_within_limits),
 		TEST_ON(base, marks_tell_what_was),
 		TEST_ON(base, those_that_are_over_are_listed_once),
 		TEST_ON(base, who_forfeits_has_nothing_left),

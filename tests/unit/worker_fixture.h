@@ -49,6 +49,7 @@ struct worker_fixture {
 
 	/* what base was asked of the higher storeys, and what they answer */
 	unsigned asked_for_room;
+	bool pinned_then;			/* what is read of history was, when room was asked for */
 	bool has_room;				/* then lending is without limit from there on */
 	int no_memory;				/* the session that ends for it, -1 none */
 	unsigned cuts_moved;
@@ -65,6 +66,7 @@ static inline bool fixture_make_room(void *above, int fd, size_t bytes)
 	(void)fd;
 	(void)bytes;
 	w->asked_for_room++;
+	w->pinned_then = atomic_load(&w->base.self->pinned) != 0;
 	if (w->has_room)
 		w->base.pool.hub = NULL;
 	return w->has_room;

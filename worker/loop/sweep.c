@@ -118,7 +118,7 @@ static void sweep_history(struct base *base)
 
 	while (first < base->number && atomic_load_explicit(&base->hub.shm->slot[first].state, memory_order_relaxed) != SLOT_LIVE)
 		first++;
-	if (first < base->number || history_idle(&base->hub.history))
+	if (first < base->number || history_is_swept(&base->hub.history))
 		return;
 	lock_acquire(&base->hub.shm->lock, base->number + 1);
 	history_sweep(&base->hub.history, hub_now(), HISTORY_STEPS);
