@@ -23,6 +23,14 @@ from troubles import children
 CRASH_BUILD = os.path.join(ROOT, os.environ.get("JANUS_CRASH_BUILD", "build/crash"))
 
 
+def is_probe(pid):
+    try:
+        with open("/proc/%d/cmdline" % pid, "rb") as f:
+            return b"--probe" in f.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def state_of(pid):
     """T: stopped; Z: ended, and nobody has asked for it yet; empty: gone."""
     try:
@@ -253,14 +261,16 @@ class Programs(JanusTest):
             closed += here
         self.end(closed)
 
-    def stop_probe(self, keepers):
+    def stop_probe(self, reload):
         """The process that asks the next program whether it can follow, once it is there; stopped. None: it had ended already."""
         def find():
-            others = [pid for pid in children(self.janus.master) if pid not in keepers]
-            if others:
-                os.kill(others[0], signal.SIGSTOP)
-            return others
-        probe = wait_until(find, 10, "the process that asks", pause=0)[0]
+            probes = [pid for pid in children(self.janus.master) if is_probe(pid)]
+            if probes:
+                os.kill(probes[0], signal.SIGSTOP)
+            return probes or (None if reload.is_alive() else [None])
+        probe = wait_until(find, 60, "the process that asks", pause=0)[0]
+        if not probe:
+            return None
         return wait_until(lambda: {"T": (probe,), "Z": (None,), "": (None,)}.get(state_of(probe)), 10, "its being stopped")[0]
 
     def test_upgrade_while_a_slot_drains_and_goes(self):
@@ -275,10 +285,12 @@ class Programs(JanusTest):
             self.janus.configure(config % 2)
             self.reload()
             self.program.put(OTHER_BUILD if self.program.source != OTHER_BUILD else janus_test.BUILD)
-            keepers = self.janus.keepers()
             keeper = self.janus.slot(2)["keeper"]
             thread, found = self.in_the_background(self.janus.reload)
-            probe = self.stop_probe(keepers)
+            probe = self.stop_probe(thread)
+            if probe and not children(keeper):      # it was asked a second time, when the workers had left their snapshots
+                os.kill(probe, signal.SIGCONT)
+                probe = None
             leaving.close()
             wait_until(lambda: not is_alive(keeper), 5, "the end of the slot that drains")
             if probe:
