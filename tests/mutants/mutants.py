@@ -60,7 +60,7 @@ M("snapshot-without-what-is-known", "shm/snapshot_hub.c", "snapshot_put_uint(w, 
 
 M("ended-topic-stays-kept", "shm/index.c", "\tt->kept = TOPIC_KEPT_NOT;\n\tunlink_topic", "\tunlink_topic", "test_index")
 M("kept-topics-take-all-places", "shm/index.c", "ix->shm->topics_max - ix->shm->topics_max / 4)", "ix->shm->topics_max)", "test_index")
-M("sweep-is-idle-too-soon", "shm/history.h", "return history_idle(h) && h->looked_through >= h->ring->index->shm->high;", "return history_idle(h);", "test_history")
+M("sweep-is-idle-too-soon", "shm/history.h", "return history_idle(h) && h->looked_through >= h->ring->index->shm->high;", "return history_idle(h);", "test_history", quick=False)
 M("note-of-what-is-gone", "shm/history_read.c", " &&\n\t       history_page(h, s->first)->seq <= note->seq;", ";", "test_history")
 M("note-behind-what-is-sought", "shm/history_read.c", " && (by_number ? note->number : note->seq) <= key &&", " &&", "test_history")
 M("notes-are-not-used", "shm/history_read.c", "is_good(h, s, note, rec, by_number, key) ? note->page : s->first;", "is_good(h, s, note, rec, by_number, key) ? s->first : s->first;", "test_history")
@@ -74,17 +74,17 @@ FAULTS = "test_history_faults."
 RECOVERED = "test_recovered."
 M("resume-is-not-noted", "worker/service/replay.c",
   "\tatomic_store_explicit(&slot->opening, OPENING(c->sid, atomic_load_explicit(&s->subscriptions, memory_order_relaxed)), memory_order_release);\n", "",
-  HISTORY + "Deaths.test_points")
+  HISTORY + "Deaths.test_points", quick=False)
 M("resume-is-not-undone", "worker/service/replay.c", "\t\tatomic_store_explicit(&s->subscriptions, (uint32_t)opening, memory_order_release);\n", "\t\t;\n",
-  HISTORY + "Deaths.test_points")
+  HISTORY + "Deaths.test_points", quick=False)
 M("resume-repeats-what-was-sent", "worker/service/replay.c", "\t\tmark_from(service, c->sid);\n", "\t\t(void)mark_from;\n", HISTORY + "Replay.test_other_topics_go_on")
 M("resume-within-a-frame", "worker/service/replay.c", "\tif (s->state.flags & SESSION_CUT) {\n", "\tif (false) {\n", HISTORY + "Replay.test_resume_in_the_middle_of_a_frame")
-M("resume-begins-now", "worker/service/replay.c", "\tif (replay->begin < st->pos)\n\t\tst->pos = replay->begin;\n", "", HISTORY + "Replay.test_since")
+M("resume-begins-now", "worker/service/replay.c", "\tif (replay->begin < st->pos)\n\t\tst->pos = replay->begin;\n", "", HISTORY + "Replay.test_since", quick=False)
 M("second-name-was-had-before", "worker/service/replay.c", "if (replay->resume->kind != RESUME_NOT && is_new(service, sid, subscription))",
   "if (false && is_new(service, sid, subscription))", RECOVERED + "Recovered.test_named_twice")
 M("what-was-had-is-recovered", "worker/service/replay.c", "\t\treturn;\n\treplay->recovered = false;\n\tif (from", "\t\treturn;\n\tif (from", RECOVERED + "Recovered.test_had_before")
 M("always-recovered", "worker/service/request.c", "o->recovered = replay.recovered;", "o->recovered = true;", HISTORY + "Replay.test_not_recovered")
-M("sends-of-history-are-not-noted", "worker/delivery/output.c", "\tif (p->noted)\n\t\tlanded_noted(o->streams, sid, p->messages);\n", "", HISTORY + "Deaths.test_cut")
+M("sends-of-history-are-not-noted", "worker/delivery/output.c", "\tif (p->noted)\n\t\tlanded_noted(o->streams, sid, p->messages);\n", "", HISTORY + "Deaths.test_cut", quick=False)
 M("frame-of-history-is-not-kept", "worker/delivery/landed.c", "if (sent->page && keep_noted(streams, sid, st, sent) < 0)", "if (false && keep_noted(streams, sid, st, sent) < 0)",
   HISTORY + "Replay.test_reader_that_stops")
 M("cut-frame-of-history-begins-anew", "worker/delivery/landed.c", "\t\t\tst->cut = (uint32_t)bytes;\n\t\t\tst->flags |= SESSION_CUT | SESSION_BEHIND;\n\t\t\treturn 0;",
@@ -100,8 +100,6 @@ M("poll-reads-all-behind-it", "worker/session/session.c", "\n\t    st->out_end -
 M("poll-subscribes-for-ever", "worker/protocol/http_history.c", "\tpoll_end(service, x->c->sid);\n", "", HISTORY + "Poll.test_what_comes")
 M("poll-begins-anew-after-a-death", "worker/service/poll.c", "bool again = s->until != 0 && s->page_base == (uint32_t)st.parsed;", "bool again = false;", FAULTS + "Polls.test_over_a_death")
 M("next-poll-goes-on-from-the-last", "worker/service/poll.c", "bool again = s->until != 0 && s->page_base == (uint32_t)st.parsed;", "bool again = s->until != 0;", FAULTS + "Polls.test_next_one_over_a_death")
-M("ring-goes-round-under-a-query", "worker/service/history_query.c", "if (!look_again(service, j, end, &rec, &result->replay))", "if (false && !look_again(service, j, end, &rec, &result->replay))",
-  FAULTS + "Query.test_ring_goes_round")
 M("rule-goes-and-its-topic-stays", "shm/history.c", "\t\tif (t->kept == TOPIC_KEPT)\n\t\t\tindex_release(h->ring->index, d->topic);\n", "", "test_history")
 
 # ---- publishing ----
