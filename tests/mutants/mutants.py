@@ -58,6 +58,13 @@ M("no-room-is-made", "shm/history.c", "\tbegin_anew(h, topic, m);\n\tmake_room(h
 M("sweep-lets-nothing-go", "shm/history.c", "\t\tindex_release(ix, topic);\n", "\t\t;\n", "test_history")
 M("snapshot-without-what-is-known", "shm/snapshot_hub.c", "snapshot_put_uint(w, \"from\", there ? kept->from : 0);", "snapshot_put_uint(w, \"from\", 1);", "test_snapshot_history")
 
+# ---- the list of topics ----
+
+M("users-are-listed", "shm/topics.c", "t->name[0] != NAME_INBOX && ", "", "test_topics")
+M("list-is-not-bounded", "shm/topics.c", "\t\tscan->looks -= cost < scan->looks ? cost : scan->looks;\n", "\t\t(void)cost;\n", "test_topics")
+M("topic-has-anothers-rate", "shm/index.c", "\tt->pulse = 0;\n", "", "test_topics")
+M("list-is-always-on", "worker/protocol/http_topics.c", "settings->topics == TOPICS_OFF)", "settings->topics > TOPICS_ON)", "test_topics.Off.test_off_by_default")
+
 # ---- publishing ----
 
 M("no-nudge-of-sleepers", "shm/publish.c", "claim_wakeups(hub, (interested | asleep) & ~(1ull << slot))", "claim_wakeups(hub, interested & ~(1ull << slot))", "test_publish")
