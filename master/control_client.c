@@ -3,13 +3,17 @@
  */
 #include "master/control_client.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "master/config.h"
 #include "master/runtime_dir.h"
+#include "shm/hub.h"
 
 _Static_assert(CONTROL_LISTEN_MAX >= LISTENERS_MAX && CONTROL_WORKERS_MAX >= WORKERS_MAX, "a status has room for all");
 _Static_assert(sizeof(((struct control_status *)0)->listen[0]) >= sizeof(((struct listen_address *)0)->url), "and for a URL");
@@ -117,4 +121,40 @@ err:
 		close(came);
 	errno = saved;
 	return -1;
+}
+
+/* The descriptor in the folder that is the hub segment, or -1 with errno. */
+static int open_hub_in(DIR *dir)
+{
+	static const char hub[] = "/memfd:" HUB_SEGMENT;
+	const struct dirent *entry;
+	char target[sizeof(hub)];
+
+	while ((entry = readdir(dir)) != NULL)
+		if (readlinkat(dirfd(dir), entry->d_name, target, sizeof(target)) == (ssize_t)sizeof(target) &&
+		    memcmp(target, hub, sizeof(hub) - 1) == 0 && target[sizeof(hub) - 1] == ' ')	/* (deleted) */
+			return openat(dirfd(dir), entry->d_name, O_RDONLY | O_CLOEXEC);
+	errno = ENOENT;
+	return -1;
+}
+
+int control_client_find_hub(int fd)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	char path[64];
+	int found, saved;
+	DIR *dir;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)peer.pid);
+	dir = opendir(path);
+	if (!dir)
+		return -1;
+	found = open_hub_in(dir);
+	saved = errno;
+	closedir(dir);
+	errno = saved;
+	return found;
 }

@@ -18,4 +18,10 @@ int control_client_open(const char *runtime_dir);
 int control_client_call(int fd, enum control_command command, unsigned wait_seconds, struct control_reply *reply,
 			struct control_status *status, int *passed);
 
+/*
+ * The hub segment of the master at the other end, which need not answer (it may be stopped): its own descriptor, opened again for reading by way of
+ * /proc. -1 with errno: that takes the same user, or root.
+ */
+int control_client_find_hub(int fd);
+
 #endif

@@ -16,7 +16,10 @@
 #include "shm/log.h"
 
 #define WAIT_SECONDS 30		/* for a reply */
+#define HUB_SECONDS 3		/* for the hub segment, which can also be had without a reply */
 #define OPTIONS_MAX 256
+#define TOP 100			/* topics shown */
+#define TOP_MAX 1000000
 
 enum { EXIT_REFUSED = 1, EXIT_USAGE, EXIT_NO_SERVER };
 
@@ -24,6 +27,8 @@ struct arguments {
 	struct config_source source;
 	const char *options[OPTIONS_MAX];
 	bool json;
+	unsigned top;			/* 0: not given */
+	const char *operand;		/* what follows the command, NULL: nothing */
 	const struct command *command;
 };
 
@@ -31,33 +36,38 @@ struct command {
 	const char *name;
 	int (*run)(const struct arguments *args);	/* returns the exit status */
 	const char *text;
+	bool lists;					/* takes a prefix and --top */
 };
 
 static int run_status(const struct arguments *args);
 static int run_stats(const struct arguments *args);
+static int run_topics(const struct arguments *args);
 static int run_reload(const struct arguments *args);
 static int run_version(const struct arguments *args);
 static int run_help(const struct arguments *args);
 
 static const struct command commands[] = {
-	{"status", run_status, "the server, its addresses, its workers"},
-	{"stats", run_stats, "what it counted"},
-	{"reload", run_reload, "have it read its configuration again"},
-	{"version", run_version, "versions of janusctl and of the server, if one runs"},
-	{"help", run_help, "this text"},
+	{"status", run_status, "the server, its addresses, its workers", false},
+	{"stats", run_stats, "what it counted", false},
+	{"topics", run_topics, "topics with the most subscribers; `topics PREFIX`: of those that begin so", true},
+	{"reload", run_reload, "have it read its configuration again", false},
+	{"version", run_version, "versions of janusctl and of the server, if one runs", false},
+	{"help", run_help, "this text", false},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static void print_usage(FILE *to)
 {
-	fprintf(to, "usage: janusctl [-c FILE] [-o KEY=VALUE]... [--json] COMMAND\n\n");
+	fprintf(to, "usage: janusctl [-c FILE] [-o KEY=VALUE]... [--json] COMMAND\n"
+		    "       janusctl [-c FILE] [-o KEY=VALUE]... [--json] topics [--top N] [PREFIX]\n\n");
 	for (size_t i = 0; i < COMMANDS; i++)
 		fprintf(to, "  %-8s  %s\n", commands[i].name, commands[i].text);
 	fprintf(to, "\n"
 		    "  -c FILE        the server's configuration file\n"
 		    "  -o KEY=VALUE   a setting, as given to the server; runtime_dir is what finds it\n"
-		    "  --json         write JSON\n\n"
-		    "Exit status: 0 done; 1 refused, or an error; 2 bad usage; 3 no server there.\n");
+		    "  --json         write JSON\n"
+		    "  --top N        with topics: so many, %d if it is not there\n\n"
+		    "Exit status: 0 done; 1 refused, or an error; 2 bad usage; 3 no server there.\n", TOP);
 }
 
 /* ---- asking ---- */
@@ -85,7 +95,7 @@ static int connect_server(const struct arguments *args, bool quiet, int *fd)
 	return EXIT_REFUSED;
 }
 
-/* One request and its reply. 0, or the exit status. */
+/* One request and its reply. 0, or the exit status. The hub segment of a master that does not answer, as it is stopped, is found without it. */
 static int ask(const struct arguments *args, bool quiet, enum control_command command, struct control_status *status, int *passed)
 {
 	struct control_reply reply;
@@ -93,7 +103,11 @@ static int ask(const struct arguments *args, bool quiet, enum control_command co
 
 	if (rc)
 		return rc;
-	if (control_client_call(fd, command, WAIT_SECONDS, &reply, status, passed) < 0) {
+	if (control_client_call(fd, command, passed ? HUB_SECONDS : WAIT_SECONDS, &reply, status, passed) < 0) {
+		if (errno == ETIMEDOUT && passed && (*passed = control_client_find_hub(fd)) >= 0) {
+			close(fd);
+			return 0;
+		}
 		fprintf(stderr, "janusctl: %s: %s\n", control_command_name(command),
 			errno == ECONNRESET	   ? "the server ended before it answered"
 			: errno == EPROTONOSUPPORT ? "the server speaks another version of the control protocol"
@@ -121,9 +135,9 @@ static int run_status(const struct arguments *args)
 	return 0;
 }
 
-static int run_stats(const struct arguments *args)
+/* Maps the hub segment. 0, or the exit status. */
+static int open_hub(const struct arguments *args, struct hub *hub)
 {
-	struct hub hub;
 	int fd, rc = ask(args, false, CONTROL_HUB, NULL, &fd);
 
 	if (rc)
@@ -132,19 +146,44 @@ static int run_stats(const struct arguments *args)
 		fprintf(stderr, "janusctl: the server's answer came without the hub segment\n");
 		return EXIT_REFUSED;
 	}
-	rc = hub_attach(&hub, fd, false);
+	rc = hub_attach(hub, fd, false);
 	close(fd);
 	if (rc < 0) {
 		fprintf(stderr, "janusctl: cannot read the hub segment: %s\n",
 			errno == EPROTO ? "it is another version's; use the server's own janusctl" : strerror(errno));
 		return EXIT_REFUSED;
 	}
+	return 0;
+}
+
+static int run_stats(const struct arguments *args)
+{
+	struct hub hub;
+	int rc = open_hub(args, &hub);
+
+	if (rc)
+		return rc;
 	if (args->json)
 		janusctl_json_stats(&hub);
 	else
 		janusctl_text_stats(&hub);
 	hub_detach(&hub);
 	return 0;
+}
+
+static int run_topics(const struct arguments *args)
+{
+	struct hub hub;
+	int rc = open_hub(args, &hub);
+
+	if (rc)
+		return rc;
+	if (janusctl_topics(&hub, args->operand ? args->operand : "", args->top ? args->top : TOP, args->json) < 0) {
+		fprintf(stderr, "janusctl: topics: %s\n", strerror(errno));
+		rc = EXIT_REFUSED;
+	}
+	hub_detach(&hub);
+	return rc;
 }
 
 static int run_reload(const struct arguments *args)
@@ -189,10 +228,24 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
+static int read_top(const char *text, unsigned *top)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || n < 1 || n > TOP_MAX) {
+		fprintf(stderr, "janusctl: --top is a number of topics, 1 to %d\n", TOP_MAX);
+		return -1;
+	}
+	*top = (unsigned)n;
+	return 0;
+}
+
 static int parse(struct arguments *args, int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{"json", no_argument, NULL, 'j'},
+		{"top", required_argument, NULL, 't'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
 		{NULL, 0, NULL, 0},
@@ -208,6 +261,9 @@ static int parse(struct arguments *args, int argc, char **argv)
 			args->options[args->source.count++] = optarg;
 		} else if (c == 'j') {
 			args->json = true;
+		} else if (c == 't') {
+			if (read_top(optarg, &args->top) < 0)
+				return -1;
 		} else if (c == 'h' || c == 'V') {
 			args->command = find_command(c == 'h' ? "help" : "version");
 			return 0;
@@ -215,13 +271,17 @@ static int parse(struct arguments *args, int argc, char **argv)
 			return -1;
 		}
 	}
-	if (optind != argc - 1)
+	if (optind == argc)
 		return -1;
 	args->command = find_command(argv[optind]);
-	if (args->command)
-		return 0;
-	fprintf(stderr, "janusctl: %s: no such command\n", argv[optind]);
-	return -1;
+	if (!args->command) {
+		fprintf(stderr, "janusctl: %s: no such command\n", argv[optind]);
+		return -1;
+	}
+	args->operand = argv[optind + 1];	/* (NULL stands behind the last) */
+	if (argc - optind > (args->command->lists ? 2 : 1) || (args->top && !args->command->lists))
+		return -1;
+	return 0;
 }
 
 int main(int argc, char **argv)

@@ -15,6 +15,9 @@ void janusctl_json_status(const struct control_status *status);
 void janusctl_text_stats(const struct hub *hub);
 void janusctl_json_stats(const struct hub *hub);
 
+/* The `top` topics that begin with the prefix and have the most subscribers. 0, or -1 with ENOMEM. */
+int janusctl_topics(const struct hub *hub, const char *prefix, unsigned top, bool json);
+
 /* ---- janusctl_stats.c: what text and JSON show of the hub ---- */
 
 /* Whether there is anything to say about the slot. */

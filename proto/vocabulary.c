@@ -12,6 +12,7 @@ const char *const member_names[MEMBERS] = {
 	[MEMBER_EVENT] = "event", [MEMBER_MESSAGE_ID] = "message_id", [MEMBER_RECEIPT] = "receipt", [MEMBER_ENVELOPE] = "envelope",
 	[MEMBER_SINCE] = "since", [MEMBER_LAST] = "last", [MEMBER_LAST_EVENT_ID] = "lastEventId",
 	[MEMBER_BEFORE] = "before", [MEMBER_LIMIT] = "limit", [MEMBER_WAIT] = "wait",
+	[MEMBER_PREFIX] = "prefix", [MEMBER_CURSOR] = "cursor",
 };
 
 enum member member_find(const char *name, size_t len)

@@ -27,6 +27,8 @@ enum member {
 	MEMBER_BEFORE,
 	MEMBER_LIMIT,
 	MEMBER_WAIT,
+	MEMBER_PREFIX,
+	MEMBER_CURSOR,
 	MEMBERS
 };
 #define MEMBER_BIT(member) (1u << MEMBER_##member)

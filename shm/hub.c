@@ -45,7 +45,7 @@ int hub_create(const struct settings *settings)
 	size_t history_bytes = page_up(history_size((uint32_t)settings->max_topics, (uint64_t)settings->history_bytes));
 	size_t size;
 	struct hub_shm *shm;
-	int fd = segment_create("janus-hub", history_at + history_bytes);
+	int fd = segment_create(HUB_SEGMENT, history_at + history_bytes);
 
 	if (fd < 0)
 		return -1;

@@ -29,6 +29,8 @@ struct hub {
 	bool patient;			/* the publisher at hand has waited long: large messages are treated as small ones are (publish.h) */
 };
 
+#define HUB_SEGMENT "janus-hub"	/* its name in /proc */
+
 /* Makes the segment from the settings (ring_bytes, ring_messages, max_topics, once_keys, history_bytes). Its descriptor, or -1 with errno. Master only. */
 int hub_create(const struct settings *settings);
 

@@ -188,6 +188,7 @@ static uint32_t make_topic(struct index *ix, uint64_t interest, uint32_t kept, u
 	/* release: who reads `last` without the lock and finds it gone can see the new generation */
 	atomic_store_explicit(&t->last, 0, memory_order_release);
 	t->published = 0;
+	t->pulse = 0;
 	t->hash = hash;
 	t->name_len = (uint8_t)len;
 	memcpy(t->name, name, len);
@@ -242,6 +243,48 @@ void index_forget(struct index *ix, uint64_t seq)
 
 	while (forgotten < seq && !atomic_compare_exchange_weak_explicit(&ix->shm->forgotten, &forgotten, seq, memory_order_relaxed, memory_order_relaxed))
 		;
+}
+
+/* ---- how often there are messages ---- */
+
+#define PULSE 64u		/* what a message counts */
+#define PULSE_LOST 8		/* this part of it is lost a tick */
+#define TICK(time) ((uint32_t)((time) >> 20))	/* microseconds as ticks, of 1.05 s */
+#define TICKS_MAX 256		/* after these nothing is left of any count */
+
+static uint32_t faded(uint32_t pulse, uint32_t ticks)
+{
+	if (ticks > TICKS_MAX)
+		return 0;
+	for (; ticks > 0 && pulse > 0; ticks--)
+		pulse -= pulse / PULSE_LOST + (pulse % PULSE_LOST != 0);
+	return pulse;
+}
+
+void index_pulse(struct topic_shm *t, uint64_t time)
+{
+	uint32_t now = TICK(time), pulse = t->pulse;
+
+	if (t->pulse_at != now)
+		pulse = faded(pulse, now - t->pulse_at);	/* (a clock that was set back: nothing is left, either) */
+	t->pulse_at = now;
+	t->pulse = pulse > UINT32_MAX - PULSE ? pulse : pulse + PULSE;
+}
+
+/*
+ * Of r messages a tick, for long, there are r * (1/8 less than all of those before): at a tick's beginning r * 7, at its end r * 8. So the count is
+ * divided by 7 and what has passed of the tick.
+ */
+uint64_t index_rate(const struct topic_shm *t, uint64_t now)
+{
+	uint32_t ticks = TICK(now) - t->pulse_at;
+	uint64_t passed = now & ((1 << 20) - 1), pulse = t->pulse;
+
+	if (ticks > UINT32_MAX / 2)	/* the message's time is ahead of the clock */
+		ticks = 0, passed = (1 << 20) - 1;
+	pulse = faded((uint32_t)pulse, ticks);
+	/* of messages by ticks: pulse / PULSE / (7 + passed / 2^20), and in 1000 s are 1000 * 10^6 / 2^20 ticks */
+	return pulse * (UINT64_C(1000000000) / PULSE) / (((uint64_t)(PULSE_LOST - 1) << 20) + passed);
 }
 
 static void unlink_topic(struct index *ix, uint32_t topic)

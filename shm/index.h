@@ -42,7 +42,7 @@ struct topic_shm {
 	char name[TOPIC_NAME_MAX];	/* not terminated */
 	uint32_t kept;			/* TOPIC_KEPT: it stays without interest */
 	uint64_t since;			/* no message to this topic is unknown that came at this sequence or later (hub_counted_since()) */
-	uint8_t pad[8];
+	uint32_t pulse, pulse_at;	/* how often there are messages: see index_pulse(). (Was not used at first: 0, which is none) */
 };
 _Static_assert(sizeof(struct topic_shm) == 320, "layout");
 
@@ -111,6 +111,14 @@ static inline bool index_is_kept(const struct index *ix, uint32_t topic)
 {
 	return __atomic_load_n(&ix->topics[topic].kept, __ATOMIC_RELAXED) == TOPIC_KEPT;
 }
+
+/*
+ * Counts a message that is published to the topic at this time, in microseconds. The count loses an eighth of itself a second, so it says what was
+ * published in the last seconds: a topic that has had one message each second for a while has 7 to 8.
+ */
+void index_pulse(struct topic_shm *t, uint64_t time);
+/* Messages in 1000 seconds, by that count. Needs no lock for a topic that stays. */
+uint64_t index_rate(const struct topic_shm *t, uint64_t now);
 
 /* After the lock's holder died, lock still held: puts chains and the free list right if `dirty` says so. */
 void index_repair(struct index *ix);

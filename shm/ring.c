@@ -104,6 +104,7 @@ static void link_record(struct ring *r, struct topic_shm *t, const struct ring_d
 	uint64_t oldest = atomic_load_explicit(&r->shm->oldest, memory_order_relaxed);
 
 	t->published = d->number;
+	index_pulse(t, d->time);
 	/* a record before `oldest` may have lost its descriptor, perhaps to this very record */
 	if (d->prev >= oldest)
 		atomic_store_explicit(&ring_desc(r, d->prev)->next, seq, memory_order_release);

@@ -18,6 +18,7 @@ enum { SLOW_SKIP, SLOW_DISCONNECT };
 enum { IO_AUTO, IO_URING, IO_SEND };
 enum { PAGE_ON, PAGE_OFF };
 enum { BROADCAST_OFF, BROADCAST_ON };
+enum { TOPICS_OFF, TOPICS_ON };
 
 struct settings {
 #define SETTING_NUMBER(name) int64_t name;

@@ -102,6 +102,13 @@ M("poll-begins-anew-after-a-death", "worker/service/poll.c", "bool again = s->un
 M("next-poll-goes-on-from-the-last", "worker/service/poll.c", "bool again = s->until != 0 && s->page_base == (uint32_t)st.parsed;", "bool again = s->until != 0;", FAULTS + "Polls.test_next_one_over_a_death")
 M("rule-goes-and-its-topic-stays", "shm/history.c", "\t\tif (t->kept == TOPIC_KEPT)\n\t\t\tindex_release(h->ring->index, d->topic);\n", "", "test_history")
 
+# ---- the list of topics ----
+
+M("users-are-listed", "shm/topics.c", "t->name[0] != NAME_INBOX && ", "", "test_topics")
+M("list-is-not-bounded", "shm/topics.c", "\t\tscan->looks -= cost < scan->looks ? cost : scan->looks;\n", "\t\t(void)cost;\n", "test_topics")
+M("topic-has-anothers-rate", "shm/index.c", "\tt->pulse = 0;\n", "", "test_topics")
+M("list-is-always-on", "worker/protocol/http_topics.c", "settings->topics == TOPICS_OFF)", "settings->topics > TOPICS_ON)", "test_topics.Off.test_off_by_default")
+
 # ---- publishing ----
 
 M("no-nudge-of-sleepers", "shm/publish.c", "claim_wakeups(hub, (interested | asleep) & ~(1ull << slot))", "claim_wakeups(hub, interested & ~(1ull << slot))", "test_publish")

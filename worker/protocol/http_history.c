@@ -10,6 +10,7 @@
 #include "worker/service/poll.h"
 
 #define ANSWER_BYTES (256 * 1024)	/* of messages, about */
+#define NO_TOPIC "no topic: GET /history/TOPIC or /history?topic=TOPIC"
 #define ANSWER_REST 256			/* what stands around them, at most */
 
 /* A position in the query. False: answered with an error. */
@@ -29,51 +30,10 @@ static bool read_position(const struct exchange *x, enum member name, struct res
 	return false;
 }
 
-/* A whole number in the query, from `least` to `most`. False: answered with an error. */
-static bool read_number(const struct exchange *x, enum member name, unsigned least, unsigned most, const char *error, unsigned *number)
-{
-	char value[PARAMETER_MAX];
-	int len = parameter_read(x, name, value);
-	uint64_t n = 0;
-
-	if (len == PARAMETER_BAD)
-		return false;
-	if (len == PARAMETER_NONE)
-		return true;
-	for (int i = 0; i < len; i++)
-		n = value[i] >= '0' && value[i] <= '9' && n <= most ? 10 * n + (unsigned)(value[i] - '0') : (uint64_t)most + 1;
-	if (len > 0 && n >= least && n <= most) {
-		*number = (unsigned)n;
-		return true;
-	}
-	exchange_error(x, 400, NULL, error);
-	return false;
-}
-
 static bool read_limit(const struct exchange *x, unsigned *limit)
 {
 	*limit = HISTORY_LIMIT;
-	return read_number(x, MEMBER_LIMIT, 1, HISTORY_LIMIT_MAX, "limit is a number of messages, 1 to 1000", limit);
-}
-
-/* Reads the request's one topic. False: answered with an error. */
-static bool read_topic(const struct exchange *x, struct http_text path, struct topic_name *topic)
-{
-	struct names names = { .path = path, .query = x->req->query, .key = "topic" };
-	struct topic_name second;
-	const char *error = NULL;
-	int r;
-
-	if (names_twice(x, &names))
-		return false;
-	r = names_next(&names, topic, &error);
-	if (r > 0 && (r = names_next(&names, &second, &error)) > 0)
-		error = "one topic: a comma in it is written %2C";
-	else if (r == 0 && topic->len == 0)
-		error = "no topic: GET /history/TOPIC or /history?topic=TOPIC";
-	if (error)
-		exchange_error(x, 400, NULL, error);
-	return !error;
+	return parameter_number(x, MEMBER_LIMIT, 1, HISTORY_LIMIT_MAX, "limit is a number of messages, 1 to 1000", limit);
 }
 
 /* {"position":...,"more":...,"messages":[ and, behind the messages, ]} */
@@ -128,7 +88,7 @@ void get_history(const struct exchange *x, struct http_text path)
 	struct history_query query = { 0 };
 	struct history_result result;
 
-	if (read_topic(x, path, &query.name) && read_limit(x, &query.limit) && read_position(x, MEMBER_SINCE, &query.since) &&
+	if (names_one(x, path, NO_TOPIC, &query.name) && read_limit(x, &query.limit) && read_position(x, MEMBER_SINCE, &query.since) &&
 	    read_position(x, MEMBER_BEFORE, &query.before))
 		answer(x, make_body(x, &query, &result));
 }
@@ -151,8 +111,8 @@ void get_poll(const struct exchange *x, struct http_text path)
 	const char *error;
 	struct body body;
 
-	if (!read_topic(x, path, &query.name) || !read_limit(x, &query.limit) || !read_position(x, MEMBER_SINCE, &query.since) ||
-	    !read_number(x, MEMBER_WAIT, 0, POLL_WAIT_MAX, "wait is a number of seconds, 0 to 300", &wait))
+	if (!names_one(x, path, NO_TOPIC, &query.name) || !read_limit(x, &query.limit) || !read_position(x, MEMBER_SINCE, &query.since) ||
+	    !parameter_number(x, MEMBER_WAIT, 0, POLL_WAIT_MAX, "wait is a number of seconds, 0 to 300", &wait))
 		return;
 	now = query.since.kind == RESUME_NOT;
 	/* First it subscribes, so nothing gets lost between looking and waiting. */

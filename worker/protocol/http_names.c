@@ -48,6 +48,25 @@ bool names_twice(const struct exchange *x, const struct names *n)
 	return true;
 }
 
+bool names_one(const struct exchange *x, struct http_text path, const char *none, struct topic_name *topic)
+{
+	struct names names = { .path = path, .query = x->req->query, .key = "topic" };
+	struct topic_name second;
+	const char *error = NULL;
+	int r;
+
+	if (names_twice(x, &names))
+		return false;
+	r = names_next(&names, topic, &error);
+	if (r > 0 && (r = names_next(&names, &second, &error)) > 0)
+		error = "one topic: a comma in it is written %2C";
+	else if (r == 0 && topic->len == 0)
+		error = none;
+	if (error)
+		exchange_error(x, 400, NULL, error);
+	return !error;
+}
+
 bool parameters_known(const struct exchange *x, unsigned known)
 {
 	struct http_text query = x->req->query, key, value;
@@ -82,4 +101,24 @@ int parameter_read(const struct exchange *x, enum member name, char dst[PARAMETE
 		}
 	}
 	return len < 0 ? PARAMETER_NONE : len;
+}
+
+bool parameter_number(const struct exchange *x, enum member name, unsigned least, unsigned most, const char *error, unsigned *number)
+{
+	char value[PARAMETER_MAX];
+	int len = parameter_read(x, name, value);
+	uint64_t n = 0;
+
+	if (len == PARAMETER_BAD)
+		return false;
+	if (len == PARAMETER_NONE)
+		return true;
+	for (int i = 0; i < len; i++)
+		n = value[i] >= '0' && value[i] <= '9' && n <= most ? 10 * n + (unsigned)(value[i] - '0') : (uint64_t)most + 1;
+	if (len > 0 && n >= least && n <= most) {
+		*number = (unsigned)n;
+		return true;
+	}
+	exchange_error(x, 400, NULL, error);
+	return false;
 }

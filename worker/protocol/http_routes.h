@@ -19,6 +19,9 @@ int names_next(struct names *n, struct topic_name *name, const char **error);
 /* Whether names stand in the path and in the query; then the request is answered. */
 bool names_twice(const struct exchange *x, const struct names *n);
 
+/* Reads the request's one topic. False: answered with an error, `none` if there is none. */
+bool names_one(const struct exchange *x, struct http_text path, const char *none, struct topic_name *topic);
+
 bool names_have_parameter(struct http_text query, const char *name);
 
 /* Whether the query has no parameters but these, bits of MEMBER_BIT(). If it has, the request is answered. */
@@ -28,6 +31,13 @@ bool parameters_known(const struct exchange *x, unsigned known);
 #define PARAMETER_MAX 255
 enum { PARAMETER_NONE = -1, PARAMETER_BAD = -2 };
 int parameter_read(const struct exchange *x, enum member name, char dst[PARAMETER_MAX]);
+
+/* A whole number in the query, from `least` to `most`; *number stays as it is if there is none. False: answered with an error. */
+bool parameter_number(const struct exchange *x, enum member name, unsigned least, unsigned most, const char *error, unsigned *number);
+
+/* ---- http_topics.c ---- */
+
+void get_topics(const struct exchange *x, struct http_text path);
 
 /* ---- http_history.c ---- */
 

@@ -1,0 +1,125 @@
+/*
+ * janusctl topics: the topics with the most subscribers, read from the hub segment without asking anyone, and without its lock: a topic that comes or
+ * goes meanwhile may be left out, or shown with numbers of before or after.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "master/janusctl.h"
+#include "proto/sink.h"
+#include "shm/topics.h"
+
+#define AT_ONCE 64
+
+/* What is kept of a topic until it is known whether it is shown. */
+struct found {
+	uint64_t subscribers, published;
+	uint32_t number, generation;
+};
+
+static int by_subscribers(const void *one, const void *other)
+{
+	const struct found *a = one, *b = other;
+
+	if (a->subscribers != b->subscribers)
+		return a->subscribers < b->subscribers ? 1 : -1;
+	if (a->published != b->published)
+		return a->published < b->published ? 1 : -1;
+	return a->number < b->number ? -1 : a->number > b->number;
+}
+
+/* The first `top` of all, in order, in found[2 * top]. How many; *all: of so many. */
+static size_t collect(const struct hub *hub, const char *prefix, size_t top, uint64_t now, struct found *found, uint64_t *all)
+{
+	struct topics_scan scan = { .next = 1, .prefix = prefix, .prefix_len = strlen(prefix) };
+	static struct topic_info infos[AT_ONCE];
+	size_t count = 0;
+
+	*all = 0;
+	while (scan.next) {
+		unsigned n;
+
+		scan.looks = UINT32_MAX;
+		n = topics_scan(hub, &scan, now, infos, AT_ONCE);
+		*all += n;
+		for (unsigned i = 0; i < n; i++) {
+			const struct topic_info *info = &infos[i];
+
+			if (count == 2 * top) {
+				qsort(found, count, sizeof(*found), by_subscribers);
+				count = top;
+			}
+			found[count++] = (struct found){ info->subscribers, info->published, info->number, info->generation };
+		}
+	}
+	qsort(found, count, sizeof(*found), by_subscribers);
+	return count < top ? count : top;
+}
+
+/* As in JSON: there is no byte in it that a terminal would act on. */
+static const char *name_of(const struct topic_info *info)
+{
+	static char name[6 * TOPIC_NAME_MAX + 1];
+	struct sink s = { .dst = name, .room = sizeof(name) };
+
+	sink_json(&s, info->name, info->name_len);
+	sink_byte(&s, '\0');
+	return name;
+}
+
+static void print_json(const struct topic_info *info, bool first)
+{
+	printf("%s{\"topic\":\"%s\",\"subscribers\":%" PRIu64 ",\"rate\":%" PRIu64 ".%02u,\"published\":%" PRIu64, first ? "" : ",", name_of(info),
+	       info->subscribers, info->rate / 1000, (unsigned)(info->rate % 1000 / 10), info->published);
+	if (info->kept)
+		printf(",\"history\":{\"messages\":%" PRIu64 ",\"bytes\":%" PRIu64 "}", info->messages, info->bytes);
+	printf("}");
+}
+
+static void print_text(const struct topic_info *info)
+{
+	printf("%11" PRIu64 "  %12" PRIu64 "  %8" PRIu64 ".%02u  ", info->subscribers, info->published, info->rate / 1000,
+	       (unsigned)(info->rate % 1000 / 10));
+	if (info->kept)
+		printf("%9" PRIu64, info->messages);
+	else
+		printf("%9s", "-");
+	printf("  %s\n", name_of(info));
+}
+
+int janusctl_topics(const struct hub *hub, const char *prefix, unsigned top, bool json)
+{
+	struct found *found = calloc(2 * (size_t)top, sizeof(*found));
+	uint64_t now = hub_now(), all;
+	size_t count;
+	bool first = true;
+
+	if (!found)
+		return -1;
+	count = collect(hub, prefix, top, now, found, &all);
+	if (json)
+		printf("{\"topics\":[");
+	else if (count)
+		printf("%11s  %12s  %11s  %9s  %s\n", "SUBSCRIBERS", "PUBLISHED", "A SECOND", "HISTORY", "TOPIC");
+	for (size_t i = 0; i < count; i++) {
+		struct topic_info info;
+
+		if (!topics_read(hub, found[i].number, now, &info) || info.generation != found[i].generation)
+			continue;	/* it has gone */
+		if (json)
+			print_json(&info, first);
+		else
+			print_text(&info);
+		first = false;
+	}
+	if (json)
+		printf("],\"of\":%" PRIu64 "}\n", all);
+	else if (all > count)
+		printf("the first %zu of %" PRIu64 " topics\n", count, all);
+	else if (all == 0)
+		printf("no topics\n");
+	free(found);
+	return 0;
+}
