@@ -9,7 +9,7 @@ import time
 import unittest
 
 from crash_test import CrashTest
-from janus_test import SLOWNESS, Closed, Deadline, JanusTest, raise_nofile, wait_until
+from janus_test import SLOWNESS, Closed, Deadline, JanusTest, free_port, raise_nofile, wait_until
 from web_clients import TEXT, Sse, WebSocket, WebTest, frame, request
 
 SMALL = ("ring_bytes=1M", "ring_messages=1024", "max_frame=64K")
@@ -443,10 +443,14 @@ class SlowTold(WebTest):
             self.assertEqual(client.missed, ())
 
     def test_users_and_reload(self):
-        self.serve("slow=@bob: latest", *SMALL)
+        """Of a user's messages; another rule counts from the reload on, for connections that were there, too."""
+        config = "".join(option.replace("=", " = ") + "\n" for option in SMALL) + "listen = http://127.0.0.1:%d\n" % free_port()
+        config += "listen = flash://127.0.0.1:%d\nlisten = packet://127.0.0.1:%d\nworkers = 2\n" % (free_port(), free_port())
+        self.serve(config=config + "slow = @bob: latest\n", workers=None, listen=None)
         slow = self.connect(WebSocket, "http", rcvbuf=4096).upgrade("/ws").login("bob")
         other, publisher = self.flash(), self.packet()
         other.action("login", data="bob")
+        other.expect(b"ACK")
         wait_until(lambda: self.janus.subscriptions() == 2)
 
         def send(count):
@@ -460,6 +464,16 @@ class SlowTold(WebTest):
         self.assertEqual({t[:2] for t in slow.missed}, {("user", "bob")})
         self.assertEqual(slow.missed_messages(), 3000 - len(got))
         self.assertEqual(self.janus.count("dropped_latest"), 3000 - len(got))
+        self.janus.configure(config + "slow = a*: latest; b*: drop\n")
+        status, _, err = self.janus.reload()
+        self.assertNotEqual(status, 0)
+        self.assertRegex(err, r":8: slow: `drop` is not one of: skip latest disconnect")
+        self.janus.configure(config + "slow = a*: latest\nslow = @*: disconnect\n")
+        self.assertEqual(self.janus.reload()[0], 0)
+        send(3000)
+        with self.assertRaises((Closed, ConnectionResetError)):
+            self.read_to("ws", slow, -1)
+        self.assertEqual(self.janus.count("closed_slow"), 1)
 
 
 class SlowDeaths(CrashTest):
@@ -490,6 +504,7 @@ class SlowDeaths(CrashTest):
             self.assertLessEqual(counted, sum(told.values()))
             self.assertIn(sum(told.values()) - counted, {0, *told.values()})
         self.assertEqual(self.janus.count("closed_uncertain"), 0)
+        self.janus.forgive_deaths(9)
 
     def test_deaths(self):
         for point in "pass-staged", "pass-half", "pass-copied", "pass-uncounted", "pass-told":
