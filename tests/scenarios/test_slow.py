@@ -5,12 +5,13 @@ import json
 import os
 import select
 import signal
+import threading
 import time
 import unittest
 
 from crash_test import CrashTest
 from janus_test import SLOWNESS, Closed, Deadline, JanusTest, free_port, raise_nofile, wait_until
-from web_clients import TEXT, Sse, WebSocket, WebTest, frame, request
+from web_clients import TEXT, Sse, WebSocket, WebTest, frame, packet, request
 
 SMALL = ("ring_bytes=1M", "ring_messages=1024", "max_frame=64K")
 
@@ -441,6 +442,44 @@ class SlowTold(WebTest):
                 while True:
                     client.message()
             self.assertEqual(client.missed, ())
+
+    def flooded(self, *options, kills=0, count=30000):
+        """One publishes as fast as it can; some read on, too slowly, and workers may be killed: what each got and was told is what was published."""
+        self.serve("restart_limit=100", *SMALL, *options)
+        readers = [(self.reader(kind), "a", kind) for kind in ("lines", "sse-json", "packet")]
+        readers.append((self.connect(WebSocket, "http", rcvbuf=4096).upgrade("/ws").subscribe("a", "b"), "ab", "ws"))
+        publisher = self.packet()
+
+        def publish():
+            for begin in range(0, count, 100):
+                publisher.send(b"".join(packet({"op": "publish", "topic": "ab"[n % 2], "data": "%d %s" % (n, "x" * 200)}) for n in range(begin, begin + 100)))
+        thread = threading.Thread(target=publish)
+        thread.start()
+        got = [[] for _ in readers]
+        for turn in itertools.count():
+            if not thread.is_alive():
+                break
+            for numbers, (client, _, kind) in zip(got, readers):
+                numbers += [self.number(kind, client.message()) for _ in range(20)]
+            if turn < kills:
+                self.janus.kill_worker(turn % 2)
+        thread.join()
+        for numbers, (client, topics, kind) in zip(got, readers):
+            while not numbers or numbers[-1] != count - (1 if "b" in topics else 2):
+                numbers.append(self.number(kind, client.message()))
+            self.assertEqual(numbers, sorted(set(numbers)))
+            for topic in topics:
+                mine = [n for n in numbers if "ab"[n % 2] == topic]
+                self.assertEqual(len(mine) + sum(n for _, name, n in client.missed if name == topic), count // 2, kind)
+
+    def test_flooded(self):
+        self.flooded("history=b: 30 messages")
+
+    def test_flooded_latest(self):
+        self.flooded("slow=a: latest", "history=*: 50 messages")
+
+    def test_flooded_and_killed(self):
+        self.flooded("slow=b: latest", "history=a: 50 messages", kills=8)
 
     def test_users_and_reload(self):
         """Of a user's messages; another rule counts from the reload on, for connections that were there, too."""
