@@ -142,8 +142,7 @@ static int check_slow(struct reading *r, const struct setting *d, const char *va
 	return slow_rules_parse(&rules, value, why, sizeof(why)) < 0 ? fail(r, "%s: %s", d->name, why) : 0;
 }
 
-/* A list whose lines are rules. */
-static bool has_rules(const struct setting *d)
+bool config_has_rules(const struct setting *d)
 {
 	return d - settings_table == SETTING_PLACE_history || d - settings_table == SETTING_PLACE_slow;
 }
@@ -168,7 +167,7 @@ static int read_text(struct reading *r, const struct setting *d, const char *val
 	if (d - settings_table == SETTING_PLACE_hosts && config_list_check(value, http_hosts_error, why) < 0)
 		return fail(r, "%s: %s", d->name, why);
 	if (goes_on)
-		dst[used - 1] = has_rules(d) ? ';' : ' ';
+		dst[used - 1] = config_has_rules(d) ? ';' : ' ';
 	memset(dst + used, 0, settings_room(d) - used);
 	memcpy(dst + used, value, strlen(value));
 	if (d - settings_table == SETTING_PLACE_slow)

@@ -58,6 +58,11 @@ class Config(JanusTest):
             self.assertIn("\n" + line + "\n", text)
         self.assertEqual(self.assert_good(text), text)
         self.assertEqual(" ".join(re.findall("^hosts = (.*)$", text, re.M)), hosts)
+        slow = ";".join("ticker.%d.*: latest" % i for i in range(30)) + ";" + "x" * 250 + ": disconnect"
+        text = self.assert_good(None, "slow=" + slow, "history=" + ";".join("news.%d.*: 3 messages, 5s" % i for i in range(30)))
+        self.assertEqual(";".join(re.findall("^slow = (.*)$", text, re.M)), slow)
+        text = re.sub("^slow = xxx.*\n", "", text, flags=re.M)
+        self.assertEqual(self.assert_good(text), text)
 
     def test_bad_lines_are_named(self):
         for text, line, pattern in (
