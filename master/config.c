@@ -21,6 +21,7 @@
 
 #include "proto/http_origin.h"
 #include "shm/history_rules.h"
+#include "shm/slow_rules.h"
 
 #define NAME_MAX_SHOWN 100
 
@@ -133,6 +134,19 @@ static int check_history(struct reading *r, const struct setting *d, const char 
 	return history_rules_parse(&rules, value, why, sizeof(why)) < 0 ? fail(r, "%s: %s", d->name, why) : 0;
 }
 
+static int check_slow(struct reading *r, const struct setting *d, const char *value)
+{
+	static struct slow_rules rules;
+	char why[CONFIG_ERROR_MAX];
+
+	return slow_rules_parse(&rules, value, why, sizeof(why)) < 0 ? fail(r, "%s: %s", d->name, why) : 0;
+}
+
+bool config_has_rules(const struct setting *d)
+{
+	return d - settings_table == SETTING_PLACE_history || d - settings_table == SETTING_PLACE_slow;
+}
+
 /* A text; or a list, or with `goes_on` another line of it. */
 static int read_text(struct reading *r, const struct setting *d, const char *value, bool goes_on)
 {
@@ -153,9 +167,11 @@ static int read_text(struct reading *r, const struct setting *d, const char *val
 	if (d - settings_table == SETTING_PLACE_hosts && config_list_check(value, http_hosts_error, why) < 0)
 		return fail(r, "%s: %s", d->name, why);
 	if (goes_on)
-		dst[used - 1] = d - settings_table == SETTING_PLACE_history ? ';' : ' ';
+		dst[used - 1] = config_has_rules(d) ? ';' : ' ';
 	memset(dst + used, 0, settings_room(d) - used);
 	memcpy(dst + used, value, strlen(value));
+	if (d - settings_table == SETTING_PLACE_slow)
+		return check_slow(r, d, dst);
 	return d - settings_table == SETTING_PLACE_history ? check_history(r, d, dst) : 0;
 }
 

@@ -91,4 +91,7 @@ const char *config_number_text(char *dst, size_t size, const struct setting *set
 struct http_text;
 int config_list_check(const char *list, const char *(*error_of)(const char *list, struct http_text *wrong), char why[CONFIG_ERROR_MAX]);
 
+/* Whether the setting is a list of rules, divided by `;`; other lists are divided by spaces and commas. */
+bool config_has_rules(const struct setting *setting);
+
 #endif

@@ -22,19 +22,21 @@ const char *config_number_text(char *dst, size_t size, const struct setting *set
 }
 
 /* A list, in as many lines of the key as it takes. */
-static void print_list(FILE *to, const char *name, const char *list)
+static void print_list(FILE *to, const char *name, const char *list, const char *dividers)
 {
 	do {
 		size_t room = LINE_MAX_BYTES - strlen(name) - strlen(" = "), len = strlen(list);
 
 		if (len > room) {
 			len = room;
-			while (len > 0 && list[len] != ' ' && list[len] != ',')
+			while (len > 0 && !strchr(dividers, list[len]))
 				len--;
+			if (len == 0)
+				len = strcspn(list, dividers);	/* one that no line has room for: of an option */
 		}
 		fprintf(to, "%s = %.*s\n", name, (int)len, list);
 		list += len;
-		list += strspn(list, " ,");
+		list += strspn(list, dividers);
 	} while (*list);
 }
 
@@ -52,7 +54,7 @@ void config_print(FILE *to, const struct config *config)
 		switch (d->kind) {
 		case SETTING_KIND_TEXT:
 		case SETTING_KIND_LIST:
-			print_list(to, d->name, settings_text(&s, d));
+			print_list(to, d->name, settings_text(&s, d), config_has_rules(d) ? ";" : " ,");
 			break;
 		case SETTING_KIND_CHOICE: {
 			const char *word = settings_word(d, *settings_number(&s, d), &len);

@@ -95,6 +95,10 @@ size_t packet_reply(char *dst, const struct packet_reply *reply);
 /* What the server says first: PACKET_REPLY_MAX as well. */
 size_t packet_greeting(char *dst, bool broadcast, bool once);
 
+/* How many messages a subscriber has lost: {"missed": {"topic": "news", "messages": 4243}}, as in web_message.h. PACKET_REPLY_MAX. */
+struct transport_missed;
+size_t packet_missed(char *dst, const struct transport_missed *missed);
+
 /* The server's heartbeat, {"ok": true, "ping": time}: PACKET_REPLY_MAX as well. */
 size_t packet_ping(char *dst, uint64_t time);
 

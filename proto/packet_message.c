@@ -9,6 +9,7 @@
 #include "proto/message_view.h"
 #include "proto/msgpack_json.h"
 #include "proto/utf8.h"
+#include "proto/transport.h"
 #include "proto/version.h"
 
 static int append(void *data, const char *bytes, size_t len)
@@ -233,6 +234,28 @@ size_t packet_ping(char *dst, uint64_t time)
 
 	begin(&s, true, 1);
 	put_uint(&s, "ping", time);
+	put_length(dst, s.len - PACKET_HEADER);
+	return s.len;
+}
+
+size_t packet_missed(char *dst, const struct transport_missed *missed)
+{
+	struct sink s = { .dst = dst, .room = PACKET_REPLY_MAX };
+	msgpack_packer to;
+
+	msgpack_packer_init(&to, &s, append);
+	sink_literal(&s, "\0\0\0\0");
+	msgpack_pack_map(&to, 1);
+	msgpack_put_text(&s, "missed");
+	msgpack_pack_map(&to, 2);
+	if (missed->to == MESSAGE_TO_ALL) {
+		msgpack_put_text(&s, "broadcast");
+		sink_byte(&s, (char)0xc3);
+	} else {
+		msgpack_put_text(&s, missed->to == MESSAGE_TO_USER ? "user" : "topic");
+		msgpack_put_str(&s, missed->name, missed->len);
+	}
+	put_uint(&s, "messages", missed->messages);
 	put_length(dst, s.len - PACKET_HEADER);
 	return s.len;
 }

@@ -148,6 +148,17 @@ static size_t page_chunked_hello(char *dst, const struct transport_hello *hello)
 	return web_chunk(dst, TRANSPORT_NOTICE_MAX, PAGE_HEAD, sizeof(PAGE_HEAD) - 1);
 }
 
+#define MISSED(name, format, chunked)                                                       \
+	static size_t name##_missed(char *dst, const struct transport_missed *missed)       \
+	{                                                                                   \
+		return web_missed(format, chunked, missed, dst, TRANSPORT_NOTICE_MAX);       \
+	}
+MISSED(websocket, WEB_WEBSOCKET, false)
+MISSED(sse, WEB_SSE, false)
+MISSED(sse_chunked, WEB_SSE, true)
+MISSED(json_lines, WEB_JSON_LINES, false)
+MISSED(json_lines_chunked, WEB_JSON_LINES, true)
+
 static size_t chunked_goodbye(char *dst)
 {
 	return copy(dst, HTTP_LAST_CHUNK);
@@ -192,8 +203,8 @@ WEB_ENCODER(page_chunked, WEB_TEST, true)
 /* ---- the tables ---- */
 
 const struct transport_ops transport_table[TRANSPORTS] = {
-#define TRANSPORT(name, word, group, traits, input, encoder, greeting, heartbeat, error, goodbye, asked, type) \
-	[TRANSPORT_##name] = { word, GROUP_##group, traits, encoder, greeting, heartbeat, error, goodbye, asked, type },
+#define TRANSPORT(name, word, group, traits, input, encoder, greeting, heartbeat, error, goodbye, missed, asked, type) \
+	[TRANSPORT_##name] = { word, GROUP_##group, traits, encoder, greeting, heartbeat, error, goodbye, missed, asked, type },
 #include "proto/transport.def"
 };
 
@@ -230,6 +241,11 @@ size_t transport_error(uint32_t transport, uint64_t now, unsigned status, const 
 size_t transport_goodbye(uint32_t transport, char *dst)
 {
 	return transport_table[transport].goodbye ? transport_table[transport].goodbye(dst) : 0;
+}
+
+size_t transport_missed(uint32_t transport, const struct transport_missed *missed, char *dst)
+{
+	return transport_table[transport].missed ? transport_table[transport].missed(dst, missed) : 0;
 }
 
 enum transport transport_asked(unsigned asked)

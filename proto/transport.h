@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/message_view.h"
+
 /* By number. They are kept in shared memory. */
 enum protocol {
 #define PROTOCOL(name, scheme, transport) PROTO_##name,
@@ -58,6 +60,14 @@ struct transport_hello {
 	const struct position_start *start;	/* where a stream starts; needed by streams alone */
 };
 
+/* What a subscriber is told it has lost. `name`: of the topic or user; of broadcasts there is none. */
+struct transport_missed {
+	enum message_to to;
+	const char *name;
+	size_t len;
+	uint64_t messages;
+};
+
 /* A record of the ring as a transport sends it. What it reads may be overwritten meanwhile: see web_message.h. */
 struct transport_encoder {
 	size_t (*size)(const struct web_record *rec);					/* 0: the record is broken */
@@ -78,6 +88,7 @@ struct transport_ops {
 	size_t (*heartbeat)(char *dst, uint64_t now);
 	size_t (*error)(char *dst, uint64_t now, unsigned status, const char *text);	/* `status`: as in HTTP; text: at most 256 bytes */
 	size_t (*goodbye)(char *dst);
+	size_t (*missed)(char *dst, const struct transport_missed *missed);
 	unsigned asked;			/* ASKED_ */
 	const char *type;		/* Content-Type */
 };
@@ -88,6 +99,7 @@ size_t transport_greeting(uint32_t transport, const struct transport_hello *hell
 size_t transport_heartbeat(uint32_t transport, uint64_t now, char *dst);
 size_t transport_error(uint32_t transport, uint64_t now, unsigned status, const char *text, char *dst);
 size_t transport_goodbye(uint32_t transport, char *dst);
+size_t transport_missed(uint32_t transport, const struct transport_missed *missed, char *dst);
 
 static inline bool transport_has(uint32_t transport, unsigned trait)
 {

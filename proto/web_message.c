@@ -7,7 +7,10 @@
 #include <string.h>
 
 #include "proto/message_view.h"
+#include "proto/transport.h"
 #include "proto/websocket.h"
+
+#define MISSED_MAX 1792	/* bytes of what web_missed() frames: a name of 255 that are all escaped */
 
 typedef void payload_fn(struct sink *s, const struct web_record *rec, const struct message_view *view);
 
@@ -330,15 +333,51 @@ static void put_start(struct sink *s, enum web_format format, const struct posit
 	sink_text(s, format == WEB_JSON_LINES ? "}\n" : "}");
 }
 
+/* A payload that is no record's, framed. */
+static size_t put_framed(enum web_format format, bool chunked, const struct sink *part, char *dst, size_t room)
+{
+	struct sink s = { .dst = dst, .room = room };
+
+	put_head(&s, format, chunked, false, part->len);
+	sink_bytes(&s, part->dst, part->len);
+	if (chunked && !is_websocket(format))
+		sink_literal(&s, "\r\n");
+	return sink_end(part) ? sink_end(&s) : 0;
+}
+
 size_t web_start(enum web_format format, bool chunked, const struct position_start *start, uint32_t retry, char *dst, size_t room)
 {
 	char text[160];
-	struct sink part = { .dst = text, .room = sizeof(text) }, s = { .dst = dst, .room = room };
+	struct sink part = { .dst = text, .room = sizeof(text) };
 
 	put_start(&part, format, start, retry);
-	put_head(&s, format, chunked, false, part.len);
-	sink_bytes(&s, text, part.len);
-	if (chunked && !is_websocket(format))
-		sink_literal(&s, "\r\n");
-	return sink_end(&s);
+	return put_framed(format, chunked, &part, dst, room);
+}
+
+static void put_missed(struct sink *s, const struct transport_missed *missed)
+{
+	sink_literal(s, "{\"missed\":{");
+	if (missed->to == MESSAGE_TO_ALL) {
+		sink_literal(s, "\"broadcast\":true");
+	} else {
+		sink_text(s, missed->to == MESSAGE_TO_USER ? "\"user\":\"" : "\"topic\":\"");
+		sink_json(s, missed->name, missed->len);
+		sink_byte(s, '"');
+	}
+	sink_literal(s, ",\"messages\":");
+	sink_number(s, missed->messages);
+	sink_literal(s, "}}");
+}
+
+size_t web_missed(enum web_format format, bool chunked, const struct transport_missed *missed, char *dst, size_t room)
+{
+	bool event = format == WEB_SSE || format == WEB_SSE_JSON;
+	char text[MISSED_MAX];
+	struct sink part = { .dst = text, .room = sizeof(text) };
+
+	if (event)
+		sink_literal(&part, "event: missed\ndata: ");
+	put_missed(&part, missed);
+	sink_text(&part, event ? "\n\n" : format == WEB_JSON_LINES ? "\n" : "");
+	return put_framed(format, chunked, &part, dst, room);
 }

@@ -76,6 +76,15 @@ size_t web_message(enum web_format format, bool chunked, const struct web_record
  */
 size_t web_start(enum web_format format, bool chunked, const struct position_start *start, uint32_t retry, char *dst, size_t room);
 
+/*
+ * How many messages a subscriber has lost. Not of WEB_TEST and WEB_FLASH. It is no message, and has no id. Returns its length, 0: no room.
+ *
+ *   {"missed":{"topic":"news","messages":4243}}   of a user `user`, of broadcasts "broadcast":true in place of the topic
+ *   WEB_SSE, _JSON                                event: missed / data: that / empty line
+ */
+struct transport_missed;
+size_t web_missed(enum web_format format, bool chunked, const struct transport_missed *missed, char *dst, size_t room);
+
 /* Any bytes (len > 0) as one chunk. Returns its length, 0: no room. */
 size_t web_chunk(char *dst, size_t room, const char *bytes, size_t len);
 

@@ -6,55 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "shm/index.h"
-
-#define SHOWN 80	/* bytes of a rule that an error quotes at most */
-
-/* A piece of the text. */
-struct piece {
-	const char *p;
-	size_t len;
-};
-
-static struct piece trimmed(const char *p, size_t len)
-{
-	for (; len && (*p == ' ' || *p == '\t'); len--)
-		p++;
-	while (len && (p[len - 1] == ' ' || p[len - 1] == '\t'))
-		len--;
-	return (struct piece){ p, len };
-}
-
-/* Cuts off what stands before the next `divider`. False: nothing is left. */
-static bool next_piece(struct piece *rest, char divider, struct piece *piece)
-{
-	const char *end;
-
-	if (!rest->p)
-		return false;
-	end = memchr(rest->p, divider, rest->len);
-	*piece = trimmed(rest->p, end ? (size_t)(end - rest->p) : rest->len);
-	if (end) {
-		rest->len -= (size_t)(end + 1 - rest->p);
-		rest->p = end + 1;
-	} else {
-		rest->p = NULL;
-	}
-	return true;
-}
-
-static int shown(struct piece piece)
-{
-	return (int)(piece.len < SHOWN ? piece.len : SHOWN);
-}
-
-static bool is(struct piece piece, const char *word)
-{
-	return piece.len == strlen(word) && memcmp(piece.p, word, piece.len) == 0;
-}
-
 /* Which of the rule's limits the unit is one of, and what it multiplies by. NULL: no such unit. */
-static uint64_t *limit_of(struct history_rule *rule, struct piece unit, uint64_t *by)
+static uint64_t *limit_of(struct history_rule *rule, struct text_piece unit, uint64_t *by)
 {
 	static const struct {
 		const char *unit;
@@ -70,7 +23,7 @@ static uint64_t *limit_of(struct history_rule *rule, struct piece unit, uint64_t
 	};
 
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-		if (is(unit, units[i].unit)) {
+		if (text_piece_is(unit, units[i].unit)) {
 			*by = units[i].by;
 			return (uint64_t *)(void *)((char *)rule + units[i].limit);
 		}
@@ -78,7 +31,7 @@ static uint64_t *limit_of(struct history_rule *rule, struct piece unit, uint64_t
 }
 
 /* NULL, or what is wrong with the limit. */
-static const char *read_limit(struct history_rule *rule, struct piece piece)
+static const char *read_limit(struct history_rule *rule, struct text_piece piece)
 {
 	uint64_t n = 0, by, *limit;
 	size_t digits = 0;
@@ -86,7 +39,7 @@ static const char *read_limit(struct history_rule *rule, struct piece piece)
 	for (; digits < piece.len && piece.p[digits] >= '0' && piece.p[digits] <= '9'; digits++)
 		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, (uint64_t)(piece.p[digits] - '0'), &n))
 			n = UINT64_MAX;
-	limit = limit_of(rule, trimmed(piece.p + digits, piece.len - digits), &by);
+	limit = limit_of(rule, text_piece(piece.p + digits, piece.len - digits), &by);
 	if (digits == 0 || !limit)
 		return "is no limit: a number of messages (100 messages), a size (K, M, G or k) or an age (s, m, h or d)";
 	if (*limit != UINT64_MAX)
@@ -99,48 +52,25 @@ static const char *read_limit(struct history_rule *rule, struct piece piece)
 	return NULL;
 }
 
-/* NULL, or what is wrong with the pattern. */
-static const char *read_pattern(struct history_rule *rule, struct piece piece, const char *text)
+static int fail(struct history_rules *rules, char *error, size_t size, struct text_piece piece, const char *why)
 {
-	rule->user = piece.len > 0 && piece.p[0] == '@';
-	piece.p += rule->user;
-	piece.len -= rule->user;
-	rule->prefix = piece.len > 0 && piece.p[piece.len - 1] == '*';
-	piece.len -= rule->prefix;
-	if (piece.len == 0 && !rule->prefix)
-		return "has no topic before the :";
-	if (memchr(piece.p, '*', piece.len))
-		return "has a * elsewhere than at the end of a topic";
-	if (piece.len > TOPIC_NAME_MAX)
-		return "has a topic that is too long";
-	rule->pattern = (uint16_t)(piece.p - text);
-	rule->len = (uint16_t)piece.len;
-	return NULL;
-}
-
-static int fail(struct history_rules *rules, char *error, size_t size, struct piece piece, const char *why)
-{
-	snprintf(error, size, "`%.*s` %s", shown(piece), piece.p, why);
 	rules->count = 0;
-	return -1;
+	return text_piece_error(error, size, piece, why);
 }
 
-static int read_rule(struct history_rules *rules, struct piece text, char *error, size_t size)
+static int read_rule(struct history_rules *rules, struct text_piece text, char *error, size_t size)
 {
 	struct history_rule *rule = &rules->rule[rules->count];
-	const char *colon = memrchr(text.p, ':', text.len), *why;
-	struct piece limits, limit;
+	struct text_piece limits, limit;
+	const char *why;
 
 	if (rules->count == HISTORY_RULES_MAX)
 		return fail(rules, error, size, text, "is one rule too many: there may be 64");
 	*rule = (struct history_rule){ .messages = UINT64_MAX, .bytes = UINT64_MAX, .age = UINT64_MAX };
-	if (!colon)
-		return fail(rules, error, size, text, "is not of the form TOPIC: LIMIT, LIMIT...");
-	why = read_pattern(rule, trimmed(text.p, (size_t)(colon - text.p)), rules->text);
+	why = topic_pattern_read(&rule->pattern, text, rules->text, &limits);
 	if (why)
-		return fail(rules, error, size, text, why);
-	limits = (struct piece){ colon + 1, text.len - (size_t)(colon + 1 - text.p) };
-	while (next_piece(&limits, ',', &limit))
+		return fail(rules, error, size, text, *why ? why : "is not of the form TOPIC: LIMIT, LIMIT...");
+	while (text_piece_next(&limits, ',', &limit))
 		if ((why = read_limit(rule, limit)))
 			return fail(rules, error, size, limit.len ? limit : text, limit.len ? why : "has no limit where one should be");
 	rules->count++;
@@ -149,7 +79,7 @@ static int read_rule(struct history_rules *rules, struct piece text, char *error
 
 int history_rules_parse(struct history_rules *rules, const char *text, char *error, size_t size)
 {
-	struct piece rest = { rules->text, strlen(text) }, rule;
+	struct text_piece rest = { rules->text, strlen(text) }, rule;
 
 	rules->count = 0;
 	if (rest.len >= sizeof(rules->text)) {
@@ -157,27 +87,18 @@ int history_rules_parse(struct history_rules *rules, const char *text, char *err
 		return -1;
 	}
 	memcpy(rules->text, text, rest.len + 1);
-	while (next_piece(&rest, ';', &rule))
+	while (text_piece_next(&rest, ';', &rule))
 		if (rule.len > 0 && read_rule(rules, rule, error, size) < 0)
 			return -1;
 	return 0;
 }
 
-static bool fits(const struct history_rules *rules, const struct history_rule *rule, const char *name, size_t len)
-{
-	return (rule->prefix ? len >= rule->len : len == rule->len) && memcmp(name, rules->text + rule->pattern, rule->len) == 0;
-}
-
 const struct history_rule *history_rules_find(const struct history_rules *rules, const char *name, size_t len)
 {
-	bool user = len > 0 && name[0] == NAME_INBOX;
-
-	if (!rules || rules->count == 0 || len == 0 || (!user && (unsigned char)name[0] < ' '))
+	if (!rules)
 		return NULL;
-	name += user;
-	len -= user;
 	for (const struct history_rule *rule = rules->rule; rule < rules->rule + rules->count; rule++)
-		if (rule->user == user && fits(rules, rule, name, len))
+		if (topic_pattern_fits(&rule->pattern, rules->text, name, len))
 			return rule->messages > 0 ? rule : NULL;
 	return NULL;
 }

@@ -3,9 +3,7 @@
  *
  *   history = news.*: 100 messages, 1h, 1M; @*: 10 messages; *: 1 message
  *
- * Rules are divided by `;`. A rule is PATTERN: LIMIT, LIMIT... The pattern is a topic, or how topics begin with a `*` behind it. `@bob` is what a
- * user is sent, `@*` what all users are; a pattern without @ stands for topics alone. The first rule whose pattern fits counts. Limits are a number of
- * messages (`100 messages`), of bytes (K, M, G, k), an age (s, m, h, d); what a rule does not limit is not limited. `0 messages`: nothing is kept.
+ * A rule is PATTERN: LIMIT, LIMIT... with a pattern as in topic_pattern.h. Limits are a number of messages (`100 messages`), of bytes (K, M, G, k), an age (s, m, h, d); what a rule does not limit is not limited. `0 messages`: nothing is kept.
  */
 #ifndef SHM_HISTORY_RULES_H
 #define SHM_HISTORY_RULES_H
@@ -14,12 +12,12 @@
 #include <stdint.h>
 
 #include "shm/settings.h"
+#include "shm/topic_pattern.h"
 
 #define HISTORY_RULES_MAX 64
 
 struct history_rule {
-	uint16_t pattern, len;		/* where it begins in `text`, without @ and *, and its length */
-	uint8_t prefix, user;		/* 1: it ended in *; it began with @ */
+	struct topic_pattern pattern;
 	uint64_t messages, bytes, age;	/* UINT64_MAX: no limit; the age is in microseconds */
 };
 

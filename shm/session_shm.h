@@ -67,6 +67,14 @@ struct subscription_shm {
 };
 _Static_assert(sizeof(struct subscription_shm) == 24, "layout");
 
+/* What becomes of a subscription together with its session's state (slot_commit_passed()). */
+struct passed_shm {
+	uint32_t subscription;			/* 0: nothing does */
+	uint32_t number;
+	uint64_t from;
+};
+_Static_assert(sizeof(struct passed_shm) == 16, "layout");
+
 /* Ahead of the bytes of every buffer of the pool. */
 struct buffer_shm {
 	uint64_t base;		/* input: place in the connection's stream of the first byte; a kept frame: its record's sequence */
@@ -159,6 +167,7 @@ struct slot_shm {
 	/* the redo record */
 	_Alignas(64) struct session_state_shm redo;
 	_Atomic uint32_t redo_fd;		/* descriptor of the session that `redo` is the state of, + 1; 0 none */
+	struct passed_shm redo_passed;		/* belongs to `redo`; while there is none it may be set, which slot_redo() clears */
 
 	/* descriptors for which the kernel may have accepted bytes that are not recorded; FLIGHTS_ALL: any session's, and input too */
 	_Alignas(64) _Atomic uint32_t flights;

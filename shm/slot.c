@@ -149,8 +149,17 @@ void slot_redo(const struct slot *slot)
 	struct slot_shm *s = slot->shm;
 	uint32_t fd = atomic_load_explicit(&s->redo_fd, memory_order_acquire);
 
-	if (fd == 0)
-		return;
-	slot_session(slot, (int)fd - 1)->state = s->redo;
-	atomic_store_explicit(&s->redo_fd, 0, memory_order_release);
+	if (fd != 0) {
+		const struct passed_shm *passed = &s->redo_passed;
+
+		slot_session(slot, (int)fd - 1)->state = s->redo;
+		if (passed->subscription != 0 && passed->subscription <= s->subscriptions_max) {
+			slot->subscriptions[passed->subscription].number = passed->number;
+			slot->subscriptions[passed->subscription].from = passed->from;
+		}
+		/* release: the copies are whole */
+		atomic_store_explicit(&s->redo_fd, 0, memory_order_release);
+		atomic_signal_fence(memory_order_seq_cst);
+	}
+	s->redo_passed.subscription = 0;
 }

@@ -63,7 +63,29 @@ static inline void slot_commit(const struct slot *slot, int fd, const struct ses
 	atomic_store_explicit(&s->redo_fd, 0, memory_order_release);
 }
 
-/* Finishes a slot_commit() that a crash has cut short. */
+/* The same, and a subscription of the session with it. */
+static inline void slot_commit_passed(const struct slot *slot, int fd, const struct session_state_shm *state, const struct passed_shm *passed)
+{
+	struct slot_shm *s = slot->shm;
+	struct subscription_shm *sub = &slot->subscriptions[passed->subscription];
+
+	s->redo_passed = *passed;
+	s->redo = *state;
+	/* release: as in slot_commit() */
+	atomic_store_explicit(&s->redo_fd, (uint32_t)fd + 1, memory_order_release);
+	atomic_signal_fence(memory_order_seq_cst);
+	CRASH_POINT("pass-staged");
+	slot_session(slot, fd)->state = *state;
+	CRASH_POINT("pass-half");
+	sub->number = passed->number;
+	sub->from = passed->from;
+	CRASH_POINT("pass-copied");
+	atomic_store_explicit(&s->redo_fd, 0, memory_order_release);
+	atomic_signal_fence(memory_order_seq_cst);
+	s->redo_passed.subscription = 0;
+}
+
+/* Finishes a slot_commit() or slot_commit_passed() that a crash has cut short. */
 void slot_redo(const struct slot *slot);
 
 #endif

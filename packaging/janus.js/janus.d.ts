@@ -120,6 +120,8 @@ export interface Events {
 	state: State;
 	/** After a connection was made again, for each topic and user. `missing`: at least so many; of several that went on together, of all of them. */
 	recovered: {topic?: string; user?: string; recovered: boolean; missing?: number};
+	/** This client read so slowly that the server no longer had so many messages for it, of a topic, a user or of broadcasts (its setting `slow`). */
+	missed: {topic?: string; user?: string; broadcast?: true; messages: number};
 	/** What goes to everybody. */
 	broadcast: Message;
 	/** A refusal, with the names that were to be subscribed; or what a handler has thrown. Without a listener it goes to the console. */

@@ -98,7 +98,7 @@ function combined(results) {
 /* ---- one WebSocket ---- */
 
 /*
- * A link calls `on`: opened({version, features}), message(message, text) and, once, closed({code, reason, status, retryAfter, error}).
+ * A link calls `on`: opened({version, features}), message(message, text), missed({topic, user, messages}) and, once, closed({code, reason, status, retryAfter, error}).
  * `done` is called with an Error, or undefined and the answer; not any more when the link is closed. With messages and answers to subscribing comes the
  * way that they took, {count: 0}: all that comes one way comes in order, but for what begins later.
  */
@@ -169,7 +169,7 @@ class SocketLink {
 		this.#socket.send(data === undefined ? text : `${text.slice(0, -1)},"data":${data}}`);
 	}
 
-	/* The greeting has `janus`, an answer `ok`; all else are messages. */
+	/* The greeting has `janus`, an answer `ok`; what was lost is told without an id; all else are messages. */
 	#receive(text) {
 		const m = JSON.parse(text);
 		this.#asked = false;
@@ -178,6 +178,8 @@ class SocketLink {
 			this.#listen();
 			return this.#on.opened({version: m.janus, features: m.features});
 		}
+		if (m.missed !== undefined && m.id === undefined)
+			return this.#on.missed(m.missed);
 		if (m.ok === undefined)
 			return this.#on.message(Object.defineProperty(m, "json", {value: text}), text, this.#way);
 		const done = this.#refs.get(m.ref);
@@ -385,7 +387,9 @@ class StreamLink {
 		if (!data.length)
 			return;
 		const text = data.join("\n"), m = parsed(text);
-		if (m.broadcast || stream.names.has(m[stream.kind]))
+		if (m.missed !== undefined && m.id === undefined)
+			this.#on?.missed(m.missed);
+		else if (m.broadcast || stream.names.has(m[stream.kind]))
 			this.#on?.message(m, text, stream.way);
 	}
 
@@ -505,6 +509,7 @@ class Connection {
 		return {
 			opened: current(greeting => this.#open(greeting)),
 			message: current((m, text, source) => this.#receive(m, text, source)),
+			missed: current(what => this.#on.event("missed", what)),
 			closed: current(why => this.#lost(why)),
 			failed: current(error => this.#on.event("error", error)),
 			position: (kind, name) => this.#position(this.#channels.get(keyOf(kind, name))),
@@ -1300,7 +1305,7 @@ export class Janus {
 	}
 
 	#event(name, detail) {
-		if (name === "recovered" && !this.#watchers.has(detail.topic === undefined ? keyOf("user", detail.user) : keyOf("topic", detail.topic)))
+		if ((name === "recovered" || (name === "missed" && !detail.broadcast)) && !this.#watchers.has(keyOfMessage(detail)))
 			return;
 		const listeners = this.#listeners.get(name) ?? [];
 		if (name === "error" && !listeners.size)

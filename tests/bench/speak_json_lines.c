@@ -20,7 +20,7 @@ static enum speak_frame kind(const char *frame, size_t len)
 	httpc_chunk(frame, len, &content, &n);
 	if (!content)
 		return SPEAK_BAD;
-	if (!n || wire_is_start(content, n))	/* no content: the end will follow */
+	if (!n || wire_is_start(content, n) || wire_is_missed(content, n))	/* no content: the end will follow */
 		return SPEAK_OTHER;
 	return n == 1 && *content == ' ' ? SPEAK_PING : SPEAK_MESSAGE;
 }

@@ -46,7 +46,7 @@ static size_t publish(char *dst, const struct payload *p, size_t size)
 	return finish(dst, n + size);
 }
 
-/* The greeting starts with `janus`, replies and heartbeats with `ok`. */
+/* The greeting starts with `janus`, replies and heartbeats with `ok`, what was lost with `missed`. */
 static enum speak_frame kind(const char *frame, size_t len)
 {
 	const char *at = frame + PACK_HEAD, *end = frame + len, *key;
@@ -57,6 +57,8 @@ static enum speak_frame kind(const char *frame, size_t len)
 		return SPEAK_BAD;
 	if (n == 5 && !memcmp(key, "janus", 5))
 		return SPEAK_GREETING;
+	if (n == 6 && !memcmp(key, "missed", 6))
+		return SPEAK_OTHER;
 	if (n != 2 || memcmp(key, "ok", 2))
 		return SPEAK_MESSAGE;
 	if (pack_take_true(&at, end))

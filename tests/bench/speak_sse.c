@@ -25,7 +25,7 @@ static enum speak_frame kind(const char *frame, size_t len)
 	httpc_chunk(frame, len, &content, &n);
 	if (!content)
 		return SPEAK_BAD;
-	if (!n || STARTS(content, n, "retry: "))	/* no content: the end will follow */
+	if (!n || STARTS(content, n, "retry: ") || STARTS(content, n, "event: missed\ndata: "))	/* no content: the end will follow */
 		return SPEAK_OTHER;
 	return n == 2 && STARTS(content, n, ":\n") ? SPEAK_PING : SPEAK_MESSAGE;
 }

@@ -215,6 +215,11 @@ bool wire_is_start(const char *object, size_t len)
 	return STARTS(object, object + len, "{\"ok\":true,\"position\":\"");
 }
 
+bool wire_is_missed(const char *object, size_t len)
+{
+	return STARTS(object, object + len, "{\"missed\":{\"topic\":\"");
+}
+
 /* `"timestamp":[mega,s,us],` */
 static int get_time(const char **p, const char *end, uint64_t *time)
 {

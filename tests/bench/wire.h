@@ -68,4 +68,7 @@ int wire_id(const char **p, const char *end, struct stamp *stamp);
 /* What a stream of ws or json-lines begins with: {"ok":true,"position":"ihegr977-6"} */
 bool wire_is_start(const char *object, size_t len);
 
+/* What it says of messages that it has lost: {"missed":{"topic":"a","messages":3}} */
+bool wire_is_missed(const char *object, size_t len);
+
 #endif

@@ -86,7 +86,7 @@ static bool is_start(const char *frame, size_t len)
 	size_t n;
 	const char *content = wsframe_content(frame, len, &n);
 
-	return content && wire_is_start(content, n);
+	return content && (wire_is_start(content, n) || wire_is_missed(content, n));
 }
 
 enum speak_frame wsframe_kind(const char *frame, size_t len)

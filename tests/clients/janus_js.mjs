@@ -22,7 +22,7 @@ createInterface({input: process.stdin}).on("line", line => {
 		if (order.tokens)
 			order.options.token = async () => `token${++tokens}`;
 		janus = new Janus(order.connect, order.options);
-		for (const event of ["open", "close", "state", "recovered", "broadcast"])
+		for (const event of ["open", "close", "state", "recovered", "missed", "broadcast"])
 			janus.on(event, detail => say({event, detail}));
 		janus.on("error", error => say({event: "error", detail: told(error)}));
 	}

@@ -239,6 +239,14 @@ M("flight-not-listed", "worker/io/send_batch.c", "\tatomic_store_explicit(&b->ba
 M("cut-forgotten-by-a-death", "worker/delivery/landed.c", "\t\t\tst->cut = (uint32_t)bytes;\n\t\t\tst->flags |= SESSION_CUT | SESSION_BEHIND;\n\t\t\tt->number",
   "\t\t\tst->cut = 0;\n\t\t\tst->flags |= SESSION_CUT | SESSION_BEHIND;\n\t\t\tt->number", "test_slow.Slow.test_large_frames")
 M("rest-of-a-cut-frame-miscounted", "worker/delivery/landed.c", "\tleft = size - st->cut;\n", "\tleft = size;\n", RECOVERY + "test_deaths_while_the_rest_is_sent")
+M("loss-is-told-again", "shm/slot.h", "\tsub->number = passed->number;\n", "", "test_output")
+M("redo-tells-a-loss-again", "shm/slot.c", "if (passed->subscription != 0 &&", "if (0 && passed->subscription != 0 &&", "test_output")
+M("redo-of-a-loss-stays", "shm/slot.c", "\ts->redo_passed.subscription = 0;\n", "", "test_output")
+M("latest-is-the-oldest", "worker/delivery/output.c", "\tif (latest)\n\t\tstream_jump(s, t);\n", "", "test_output")
+M("notice-goes-alone", "worker/delivery/output.c", "\t\t\tfollow_notice(o, &s, st);\n", "", "test_output")
+M("notice-disconnects-others", "worker/delivery/output.c", "session_append_if_room(o->base, s->sid, st, text, len)", "session_append(o->base, s->sid, st, text, len)", "test_output")
+M("latest-tells-of-half", "worker/delivery/stream.c", "\tt->lost += (uint32_t)newest.number - t->number;\n", "", "test_output")
+M("broadcasts-have-no-rule", "shm/slow_rules.c", "*name == NAME_EVERYBODY &&", "*name == NAME_EVERYBODY && 0 &&", "test_slow_rules")
 M("stream-ignores-since-when", "worker/delivery/stream.c", "\t\tif (from < t->subscription->from)\n\t\t\tfrom = t->subscription->from;\n", "",
   APART + "test_second_topic_of_one_behind")
 M("predecessor-not-noted", "worker/delivery/subscription_list.c", "\tif (next)\n\t\tsubscription_list_follow(topics, before, next);\n", "", "test_subscription_list")

@@ -4,7 +4,7 @@ import json
 import re
 
 from janus_test import Closed, Connection
-from positions import Position, loads, settled, start_of
+from positions import Loses, Position, loads, settled, start_of
 
 
 class Answer:
@@ -178,7 +178,7 @@ class Http(Connection):
             self.body += data
 
 
-class Lines(Http):
+class Lines(Loses, Http):
     """A stream of JSON objects, one a line. Heartbeats are counted. The first line says where it starts."""
 
     heartbeats = 0
@@ -211,6 +211,8 @@ class Lines(Http):
             message = loads(line.decode())
             if not isinstance(message, dict) or "ok" in message:
                 raise AssertionError("no object: %r" % line)
+            if self.is_missed(message):
+                continue
             return message
 
     def take_line(self):
@@ -229,8 +231,9 @@ class Lines(Http):
 
 
 class Event:
-    def __init__(self, id, type, data):
+    def __init__(self, id, type, data, own_id=True):
         self.id, self.type, self.data = id, type, data
+        self.own_id = own_id        # not that of an event before
 
     def __repr__(self):
         return "<event %s %r %.300r>" % (self.id, self.type, self.data)
@@ -247,6 +250,7 @@ class EventStream:
         self.begun = False
         self.id = ""            # as lines say it
         self.last_id = ""       # what a browser that connects again would send: an id counts from the empty line on
+        self.own_id = False
         self.type = ""
         self.data = ""
         self.retry = None
@@ -270,8 +274,9 @@ class EventStream:
             if line == "":
                 data, kind, self.last_id = self.data, self.type, self.id
                 self.data = self.type = ""
+                own_id, self.own_id = self.own_id, False
                 if data != "":
-                    return Event(self.last_id, kind or "message", data[:-1])
+                    return Event(self.last_id, kind or "message", data[:-1], own_id)
                 continue
             self.line(line)
 
@@ -287,27 +292,37 @@ class EventStream:
             self.data += value + "\n"
         elif name == "id" and "\0" not in value:
             self.id = value
+            self.own_id = True
         elif name == "retry" and re.fullmatch("[0-9]+", value):
             self.retry = int(value)
         else:
             raise AssertionError("a line that a browser ignores: %r" % line)
 
 
-class Sse(Http):
+class Sse(Loses, Http):
     """A stream of server-sent events."""
 
     def __init__(self, *arguments, **more):
         super().__init__(*arguments, **more)
         self.stream = EventStream()
 
-    def take(self):
+    def take_event(self):
+        """The next one that is a message."""
         event = self.stream.take()
+        while event and not event.own_id:
+            if event.type != "missed" or not self.is_missed(event.json()):
+                raise AssertionError("no id: %r" % event)
+            event = self.stream.take()
+        return event
+
+    def take(self):
+        event = self.take_event()
         if event:
             return self.with_position(event)
         self.gather()
         self.stream.feed(bytes(self.body))
         self.body.clear()
-        event = self.stream.take()
+        event = self.take_event()
         if event is None and self.ended:
             raise Closed("the stream has ended")
         return event and self.with_position(event)

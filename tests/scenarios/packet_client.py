@@ -146,6 +146,8 @@ class Packet(Tracks, Connection):
             if value is not None and "janus" in value:
                 self.greeted(value)
                 continue
+            if self.is_missed(value):
+                continue
             if value is None or "ping" not in value:
                 return self.keep_position(settled(value))
             if set(value) != {"ok", "ping"} or value["ok"] is not True or not isinstance(value["ping"], int):

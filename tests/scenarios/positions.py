@@ -46,7 +46,34 @@ def without_position(answer):
     return answer
 
 
-class Tracks:
+def missed_of(value):
+    """What a subscriber is told it has lost: ("topic", its name, how many), or None: this is something else."""
+    if not isinstance(value, dict) or "missed" not in value or "id" in value:
+        return None
+    if list(value) != ["missed"] or len(value["missed"]) != 2:
+        raise AssertionError("what was missed: %r" % (value,))
+    (kind, name), (word, messages) = value["missed"].items()
+    if kind not in ("topic", "user", "broadcast") or word != "messages" or not isinstance(messages, int) or messages < 1:
+        raise AssertionError("what was missed: %r" % (value,))
+    return kind, name, messages
+
+
+class Loses:
+    """A client that is told what it has lost: kept apart, in `missed`."""
+
+    missed = ()
+
+    def is_missed(self, value):
+        found = missed_of(value)
+        if found:
+            self.missed += found,
+        return found is not None
+
+    def missed_messages(self):
+        return sum(n for _, _, n in self.missed)
+
+
+class Tracks(Loses):
     """A client that keeps the positions of answers, and gives the answers without: `position` is the last one."""
 
     position = None

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import unittest
 
@@ -293,6 +294,35 @@ class JanusJs(ClientTest):
         self.assertEqual(got["recovered"], False)
         self.published("/pub/a", "three")
         self.assertIn(agent.data(1), (["two"], ["three"]))
+
+    def test_too_slow(self):
+        """What it has lost is told, before what comes next."""
+        self.serve("slow=skip", "ring_bytes=1M", "ring_messages=1024", "max_frame=64K")
+        agent = self.opened()
+        agent.subscribe(1, "a")
+        publisher, count = self.flash(), 6000
+        other = self.flash().subscribe("a")
+        os.kill(agent.program.process.pid, signal.SIGSTOP)
+        try:
+            for begin in range(0, count, 50):
+                for n in range(begin, begin + 50):
+                    publisher.publish("a", data="%d %s" % (n, "x" * 4000))
+                for n in range(begin, begin + 50):
+                    other.message()
+        finally:
+            os.kill(agent.program.process.pid, signal.SIGCONT)
+        due, missed = 0, 0
+        while due < count:
+            what = agent.take(lambda w: "message" in w or w.get("event") == "missed")
+            if "message" in what:
+                self.assertEqual(int(what["message"]["data"].split()[0]), due)
+                due += 1
+            else:
+                self.assertEqual((what["detail"]["topic"], list(what["detail"])), ("a", ["topic", "messages"]))
+                due += what["detail"]["messages"]
+                missed += what["detail"]["messages"]
+        self.assertGreater(missed, 0)
+        self.assertEqual(self.janus.count("dropped_overtaken"), missed)
 
     def test_publishes_wait(self):
         """For a connection, so many; those that have been sent and have no answer fail."""

@@ -58,6 +58,11 @@ class Config(JanusTest):
             self.assertIn("\n" + line + "\n", text)
         self.assertEqual(self.assert_good(text), text)
         self.assertEqual(" ".join(re.findall("^hosts = (.*)$", text, re.M)), hosts)
+        slow = ";".join("ticker.%d.*: latest" % i for i in range(30)) + ";" + "x" * 250 + ": disconnect"
+        text = self.assert_good(None, "slow=" + slow, "history=" + ";".join("news.%d.*: 3 messages, 5s" % i for i in range(30)))
+        self.assertEqual(";".join(re.findall("^slow = (.*)$", text, re.M)), slow)
+        text = re.sub("^slow = xxx.*\n", "", text, flags=re.M)
+        self.assertEqual(self.assert_good(text), text)
 
     def test_bad_lines_are_named(self):
         for text, line, pattern in (
@@ -69,7 +74,8 @@ class Config(JanusTest):
                 ("heartbeat = 999ms\n", 1, "less than 1s"), ("heartbeat = 25h\n", 1, "more than 24h"), ("heartbeat = -1\n", 1, "heartbeat"),
                 ("ring_bytes = 1K\n", 1, "less than"), ("ring_bytes = 99999999999999999999G\n", 1, "more than"),
                 ("max_topics = 1.5\n", 1, "whole number"), ("max_topics = 16 K\n", 1, "whole number"), ("max_topics =\n", 1, "whole number"),
-                ("slow = wait\n", 1, "not one of: skip disconnect"), ("io = \n", 1, "not one of"),
+                ("slow = wait\n", 1, "`wait` is not of the form"), ("slow = a: latest; b*: wait\n", 1, "slow: `wait` is not one of: skip latest"),
+                ("slow = a: skip\nslow = *a: latest\n", 2, "elsewhere than at the end"), ("io = \n", 1, "not one of"),
                 ("page = maybe\n", 1, "not one of: on off"), ("max_fields = 3\n", 1, "less than 8"),
                 ("origins = https://a http://b/c\n", 1, "origins: `http://b/c` has a path"),
                 ("hosts = a.example\nhosts = b.example:80\n", 2, "hosts: `b.example:80` is neither"),

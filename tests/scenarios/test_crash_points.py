@@ -22,8 +22,9 @@ WEB_TOPICS = ("a", "answered"), ("c",), ("answered", "b", "c"), ("b", "visit"), 
 KINDS = ("a",), ("a", "b", "visit", "local"), ("b", "c", "a", "classic"), ("classic",), ("visit",)
 
 
-# Have tests of their own (test_recovery.py, test_partial_frames.py, test_memory.py): nobody comes by every day.
-OWN = "fanout-left", "catchup-cut", "partial-filled", "partial-linked", "partial-begun", "partial-unlinked", "memory-forfeited"
+# Have tests of their own (test_recovery.py, test_partial_frames.py, test_memory.py, test_slow.py): nobody comes by every day.
+OWN = "fanout-left", "catchup-cut", "partial-filled", "partial-linked", "partial-begun", "partial-unlinked", "memory-forfeited", \
+    "pass-staged", "pass-half", "pass-copied", "pass-uncounted", "pass-told"
 
 
 def points():

@@ -5,11 +5,13 @@ import json
 import os
 import select
 import signal
+import threading
 import time
 import unittest
 
-from janus_test import SLOWNESS, Closed, Deadline, JanusTest, raise_nofile, wait_until
-from web_clients import TEXT, Sse, WebSocket, WebTest, frame, request
+from crash_test import CrashTest
+from janus_test import SLOWNESS, Closed, Deadline, JanusTest, free_port, raise_nofile, wait_until
+from web_clients import TEXT, Sse, WebSocket, WebTest, frame, packet, request
 
 SMALL = ("ring_bytes=1M", "ring_messages=1024", "max_frame=64K")
 
@@ -321,6 +323,252 @@ class Slow(JanusTest):
                         while client.socket.recv(1 << 20):
                             pass
         self.assertEqual(janus.count("dropped_overtaken"), 0)
+
+
+class SlowTold(WebTest):
+    """Who loses messages is told how many, by topic, where its protocol can; and what it gets and what it is told are what was published."""
+
+    workers = 2
+    KINDS = "flash", "packet", "ws", "ws-stream", "lines", "lines-1.0", "sse", "sse-1.0", "sse-json"
+
+    def reader(self, kind, topic="a"):
+        if kind in ("flash", "packet"):
+            return getattr(self, kind)(rcvbuf=4096).subscribe(topic)
+        if kind.startswith("ws"):
+            client = self.connect(WebSocket, "http", rcvbuf=4096).upgrade("/ws" if kind == "ws" else "/sub/" + topic)
+            return client.subscribe(topic) if kind == "ws" else client
+        version = kind[-3:] if kind.endswith("1.0") else "1.1"
+        if kind.startswith("lines"):
+            return self.lines("/sub/" + topic, version, rcvbuf=4096)
+        return self.sse("/sub/" + topic + ("?envelope=json" if "json" in kind else ""), version, rcvbuf=4096)
+
+    @staticmethod
+    def number(kind, message):
+        if kind == "sse":
+            return int(message.data.split()[0])
+        if kind == "sse-1.0":
+            return int(message.data.split()[0])
+        if kind == "sse-json":
+            return int(message.json()["data"].split()[0])
+        return int(message["data"].split()[0])
+
+    def publish(self, numbers, topics=("a",), size=4000):
+        """Read at once by one who keeps up, so all of it goes through the ring."""
+        if not hasattr(self, "publisher"):
+            self.publisher = self.flash()
+            self.keeps_up = self.flash().subscribe(*topics)
+        numbers = list(numbers)
+        for i in range(0, len(numbers), 50):
+            for n in numbers[i:i + 50]:
+                self.publisher.publish(topics[n % len(topics)], data="%d %s" % (n, "x" * size))
+            for n in numbers[i:i + 50]:
+                self.assertEqual(int(self.keeps_up.message()["data"].split()[0]), n)
+
+    def read_to(self, kind, client, last):
+        got = []
+        while not got or got[-1] != last:
+            got.append(self.number(kind, client.message()))
+        self.assertEqual(got, sorted(set(got)))
+        return got
+
+    def test_skip_is_told(self):
+        self.serve("slow=skip", *SMALL)
+        readers = [(kind, self.reader(kind)) for kind in self.KINDS]
+        missing = 0
+        for part in range(2):
+            self.publish(range(part * 3000, part * 3000 + 3000))
+            for kind, client in readers:
+                with self.subTest(kind=kind):
+                    before = getattr(client, "missed", ())
+                    got = self.read_to(kind, client, part * 3000 + 2999)
+                    lost = 3000 - len(got)
+                    self.assertGreater(lost, 0)
+                    missing += lost
+                    told = getattr(client, "missed", ())[len(before):]
+                    if kind != "flash":
+                        self.assertEqual({t[:2] for t in told}, {("topic", "a")})
+                        self.assertEqual(sum(n for _, _, n in told), lost)
+                    else:
+                        self.assertEqual(told, ())
+        wait_until(lambda: self.janus.behind() == 0)
+        self.assertEqual(self.janus.count("dropped_overtaken"), missing)
+        self.assertEqual(self.janus.count("dropped_latest"), 0)
+
+    def test_notice_stands_before_the_next_message(self):
+        self.serve("slow=skip", *SMALL)
+        slow = self.reader("lines")
+        self.publish(range(3000))
+        due = 0
+        while due < 3000:
+            known = slow.missed_messages()
+            n = self.number("lines", slow.message())
+            self.assertEqual(n, due + slow.missed_messages() - known)
+            due = n + 1
+
+    def test_latest(self):
+        """Of its topic the newest alone comes, when it was overtaken; others in the same stream are as their rules say."""
+        self.serve("slow=t*: latest; @*: disconnect; *: skip", *SMALL)
+        slow = self.connect(WebSocket, "http", rcvbuf=4096).upgrade("/ws").subscribe("news", "ticker")
+        self.publish(range(6000), topics=("ticker", "news"))
+        got = {"ticker": [], "news": []}
+        while not got["news"] or got["news"][-1] != 5999:
+            message = slow.message()
+            got[message["topic"]].append(self.number("ws", message))
+        self.assertEqual(got["ticker"][-1], 5998)
+        # In the middle of a beginning that was on its way and the newest, there is nothing.
+        gaps = [(a, b) for a, b in zip(got["ticker"], got["ticker"][1:]) if b != a + 2]
+        self.assertEqual([b for _, b in gaps], [5998])
+        told = {topic: sum(n for _, name, n in slow.missed if name == topic) for topic in got}
+        self.assertEqual(told, {topic: 3000 - len(got[topic]) for topic in got})
+        self.assertEqual(self.janus.count("dropped_latest"), told["ticker"])
+        self.assertEqual(self.janus.count("dropped_overtaken"), told["news"])
+        wait_until(lambda: self.janus.behind() == 0)
+        self.publish(range(6000, 6010), topics=("ticker", "news"))
+        for n in range(6000, 6010):
+            self.assertEqual(self.number("ws", slow.message()), n)
+        self.assertEqual(self.janus.count("closed_slow"), 0)
+
+    def test_disconnect_by_prefix(self):
+        """Also of one that never reads, which the sweep finds; others stay."""
+        self.serve("slow=orders.*: disconnect", "heartbeat=1s", *SMALL)
+        gone, stays = self.reader("lines", "orders.1"), self.reader("lines", "news")
+        both = self.connect(WebSocket, "http", rcvbuf=4096).upgrade("/ws").subscribe("news", "orders.1")
+        self.publish(range(6000), topics=("news", "orders.1"))
+        wait_until(lambda: self.janus.count("closed_slow") == 2)
+        got = self.read_to("lines", stays, 5998)
+        self.assertEqual(len(got) + stays.missed_messages(), 3000)
+        for client in gone, both:
+            with self.assertRaises((Closed, ConnectionResetError)):
+                while True:
+                    client.message()
+            self.assertEqual(client.missed, ())
+
+    def flooded(self, *options, kills=0, count=30000):
+        """One publishes as fast as it can; some read on, too slowly, and workers may be killed: what each got and was told is what was published."""
+        self.serve("restart_limit=100", *SMALL, *options)
+        readers = [(self.reader(kind), "a", kind) for kind in ("lines", "sse-json", "packet")]
+        readers.append((self.connect(WebSocket, "http", rcvbuf=4096).upgrade("/ws").subscribe("a", "b"), "ab", "ws"))
+        publisher = self.packet()
+
+        def publish():
+            for begin in range(0, count, 100):
+                publisher.send(b"".join(packet({"op": "publish", "topic": "ab"[n % 2], "data": "%d %s" % (n, "x" * 200)}) for n in range(begin, begin + 100)))
+        thread = threading.Thread(target=publish)
+        thread.start()
+        got = [[] for _ in readers]
+        for turn in itertools.count():
+            if not thread.is_alive():
+                break
+            for numbers, (client, _, kind) in zip(got, readers):
+                numbers += [self.number(kind, client.message()) for _ in range(20)]
+            if turn < kills:
+                self.janus.kill_worker(turn % 2)
+        thread.join()
+        for numbers, (client, topics, kind) in zip(got, readers):
+            while not numbers or numbers[-1] != count - (1 if "b" in topics else 2):
+                numbers.append(self.number(kind, client.message()))
+            self.assertEqual(numbers, sorted(set(numbers)))
+            for topic in topics:
+                mine = [n for n in numbers if "ab"[n % 2] == topic]
+                self.assertEqual(len(mine) + sum(n for _, name, n in client.missed if name == topic), count // 2, kind)
+
+    def test_flooded(self):
+        self.flooded("history=b: 30 messages")
+
+    def test_flooded_latest(self):
+        self.flooded("slow=a: latest", "history=*: 50 messages")
+
+    def test_flooded_and_killed(self):
+        self.flooded("slow=b: latest", "history=a: 50 messages", kills=8)
+
+    def test_users_and_reload(self):
+        """Of a user's messages; another rule counts from the reload on, for connections that were there, too."""
+        config = "".join(option.replace("=", " = ") + "\n" for option in SMALL) + "listen = http://127.0.0.1:%d\n" % free_port()
+        config += "listen = flash://127.0.0.1:%d\nlisten = packet://127.0.0.1:%d\nworkers = 2\n" % (free_port(), free_port())
+        self.serve(config=config + "slow = @bob: latest\n", workers=None, listen=None)
+        slow = self.connect(WebSocket, "http", rcvbuf=4096).upgrade("/ws").login("bob")
+        other, publisher = self.flash(), self.packet()
+        other.action("login", data="bob")
+        other.expect(b"ACK")
+        wait_until(lambda: self.janus.subscriptions() == 2)
+
+        def send(count):
+            for begin in range(0, count, 50):
+                for n in range(begin, begin + 50):
+                    publisher.op("send", user="bob", data="%d %s" % (n, "x" * 4000))
+                for n in range(begin, begin + 50):
+                    self.assertEqual(int(other.message()["data"].split()[0]), n)
+        send(3000)
+        got = self.read_to("ws", slow, 2999)
+        self.assertEqual({t[:2] for t in slow.missed}, {("user", "bob")})
+        self.assertEqual(slow.missed_messages(), 3000 - len(got))
+        self.assertEqual(self.janus.count("dropped_latest"), 3000 - len(got))
+        self.janus.configure(config + "slow = a*: latest; b*: drop\n")
+        status, _, err = self.janus.reload()
+        self.assertNotEqual(status, 0)
+        self.assertRegex(err, r":8: slow: `drop` is not one of: skip latest disconnect")
+        self.janus.configure(config + "slow = a*: latest\nslow = @*: disconnect\n")
+        self.assertEqual(self.janus.reload()[0], 0)
+        send(3000)
+        with self.assertRaises((Closed, ConnectionResetError)):
+            self.read_to("ws", slow, -1)
+        self.assertEqual(self.janus.count("closed_slow"), 1)
+
+
+class SlowDeaths(CrashTest):
+    """A worker dies while it passes over what was lost: that is told once, whatever was committed."""
+
+    limit = 200
+    number = staticmethod(SlowTold.number)
+    reader, publish = SlowTold.reader, SlowTold.publish
+
+    def die_at(self, point, rule):
+        self.serve_crash_build("slow=" + rule, *SMALL, workers=1)
+        self.__dict__.pop("publisher", None)
+        slow = self.connect(WebSocket, "http", rcvbuf=4096).upgrade("/ws").subscribe("news", "ticker")
+        self.publish(range(6000), topics=("ticker", "news"))
+        self.arm(point)
+        got = {"ticker": [], "news": []}
+        while not (got["news"] and got["ticker"] and got["news"][-1] == 5999 and got["ticker"][-1] == 5998):
+            message = slow.message()
+            got[message["topic"]].append(self.number("ws", message))
+        self.assertFalse(self.armed(point), "nobody came by")
+        told = {topic: sum(n for _, name, n in slow.missed if name == topic) for topic in got}
+        self.assertEqual(told, {topic: 3000 - len(got[topic]) for topic in got})
+        for numbers in got.values():
+            self.assertEqual(numbers, sorted(set(numbers)))
+        wait_until(lambda: self.janus.behind() == 0)
+        counted = self.janus.count("dropped_overtaken") + self.janus.count("dropped_latest")
+        if point != "pass-uncounted":
+            self.assertLessEqual(counted, sum(told.values()))
+            self.assertIn(sum(told.values()) - counted, {0, *told.values()})
+        self.assertEqual(self.janus.count("closed_uncertain"), 0)
+        self.janus.forgive_deaths(9)
+
+    def test_deaths(self):
+        for point in "pass-staged", "pass-half", "pass-copied", "pass-uncounted", "pass-told":
+            for rule in "skip", "ticker: latest":
+                with self.subTest(point=point, rule=rule):
+                    self.die_at(point, rule)
+
+    def test_kills(self):
+        """Killed again and again while slow ones of all kinds read, and are overtaken."""
+        self.serve("slow=skip", *SMALL, workers=2)
+        readers = [(kind, self.reader(kind)) for kind in SlowTold.KINDS]
+        got = {kind: [] for kind, _ in readers}
+        for part in range(4):
+            self.publish(range(part * 2000, part * 2000 + 2000))
+            for kind, client in readers:
+                for _ in range(5):
+                    got[kind].append(self.number(kind, client.message()))
+                self.janus.kill_worker(part % 2)
+        for kind, client in readers:
+            with self.subTest(kind=kind):
+                while got[kind][-1] != 7999:
+                    got[kind].append(self.number(kind, client.message()))
+                self.assertEqual(got[kind], sorted(set(got[kind])))
+                if kind != "flash":
+                    self.assertEqual(len(got[kind]) + client.missed_messages(), 8000)
 
 
 class SlowWeb(WebTest):

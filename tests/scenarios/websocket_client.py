@@ -176,8 +176,13 @@ class WebSocket(Tracks, Http):
 
     def take(self):
         """What is next. An answer's position is kept, and taken out of it."""
-        message = self.take_message()
-        return self.keep_position(loads(message)) if isinstance(message, str) else message
+        while True:
+            message = self.take_message()
+            if not isinstance(message, str):
+                return message
+            value = loads(message)
+            if not self.is_missed(value):
+                return self.keep_position(value)
 
     def message(self, seconds=None):
         """The next message: what its JSON is, or bytes of a binary one."""

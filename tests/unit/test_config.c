@@ -35,8 +35,6 @@ static void good_numbers(void **state)
 		{"heartbeat = 1500ms", NAME(heartbeat), 1500},
 		{"heartbeat = 2m", NAME(heartbeat), 120000},
 		{"heartbeat = 24h", NAME(heartbeat), 86400000},
-		{"slow = skip", NAME(slow), SLOW_SKIP},
-		{"slow = disconnect", NAME(slow), SLOW_DISCONNECT},
 		{"io = uring", NAME(io), IO_URING},
 		{"io = send", NAME(io), IO_SEND},
 		{"page = on", NAME(page), PAGE_ON},
@@ -81,8 +79,10 @@ static void bad_lines(void **state)
 		{"heartbeat = 10ms", "janus.ini:1: heartbeat: 10ms is less than 1s"},
 		{"heartbeat = 25h", "janus.ini:1: heartbeat: 25h is more than 24h"},
 		{"heartbeat = 1d", "janus.ini:1: heartbeat: `1d` is not a whole number, with ms, s, m or h behind it or nothing"},
-		{"slow = drop", "janus.ini:1: slow: `drop` is not one of: skip disconnect"},
-		{"slow = skip|disconnect", "janus.ini:1: slow: `skip|disconnect` is not one of: skip disconnect"},
+		{"slow = drop", "janus.ini:1: slow: `drop` is not of the form TOPIC: skip, latest or disconnect; nor is it one of these words alone"},
+		{"slow = a*: latest; b: drop", "janus.ini:1: slow: `drop` is not one of: skip latest disconnect"},
+		{"slow = a: skip\n\nslow = a*b: skip", "janus.ini:3: slow: `a*b: skip` has a * elsewhere than at the end of a topic"},
+		{"slow = skip\nslow = disconnect", "janus.ini:2: slow: `skip` is not of the form TOPIC: skip, latest or disconnect; nor is it one of these words alone"},
 		{"io = urin", "janus.ini:1: io: `urin` is not one of: auto uring send"},
 		{"workers = 0", "janus.ini:1: workers: 0 is less than 1"},
 		{"workers = 65", "janus.ini:1: workers: 65 is more than 64"},
@@ -151,7 +151,7 @@ static void long_lines(void **state)
 	memcpy(text + 600, "\nheartbeat = 8\n", 16);
 	assert_int_equal(read_text(text), 0);
 	assert_int_equal(config.settings.heartbeat, 8000);
-	assert_int_equal(config.settings.slow, SLOW_SKIP);
+	assert_string_equal(config.settings.slow, "skip");
 	/* a NUL would end the line for inih */
 	write_file("heartbeat = 5\0x\n", 16);
 	assert_int_equal(config_read(&config, &(struct config_source){.file = FILE_NAME}, error), -1);
@@ -193,7 +193,7 @@ static void options_win(void **state)
 	(void)state;
 	assert_int_equal(read_options("heartbeat = 2\nlisten = flash://127.0.0.1:1\nlisten = flash://127.0.0.1:2", options), 0);
 	assert_int_equal(config.settings.heartbeat, 4000);
-	assert_int_equal(config.settings.slow, SLOW_DISCONNECT);
+	assert_string_equal(config.settings.slow, "disconnect");
 	assert_string_equal(config.settings.runtime_dir, "/x=y");
 	assert_int_equal(config.listeners, 2);
 	assert_string_equal(config.listen[0].url, "flash://127.0.0.1:3");
@@ -403,7 +403,7 @@ static void settings_of_other_versions(void **state)
 	assert_int_equal(unpack_pair(&s, "max_frame", "5000", 0), -1);
 	assert_int_equal(unpack_pair(&s, "workers", NULL, 0), -1);
 	assert_int_equal(unpack_pair(&s, "workers", NULL, 65), -1);
-	assert_int_equal(unpack_pair(&s, "slow", "sk", 0), -1);
+	assert_int_equal(unpack_pair(&s, "io", "sk", 0), -1);
 	assert_int_equal(unpack_pair(&s, "slow", NULL, 1), -1);
 	assert_int_equal(unpack_pair(&s, "user", NULL, 1), -1);
 	memset(text, 'x', sizeof(text));

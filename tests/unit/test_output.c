@@ -63,8 +63,8 @@ static void an_answer_waits_for_room(void **state)
 		assert_int_equal(output_run(&w->output, fd), blocked);
 		expect_bytes(w, "yes!", 4);
 		assert_got_expected(w, fd);
-		if (blocked) {		/* input comes before further records */
-			assert_int_equal(watched(w, fd), EV_READ | EV_WRITE);
+		if (blocked) {		/* its input comes first; what it may still be owed comes the next time */
+			assert_int_equal(state_of(w, fd)->flags, SESSION_BEHIND);
 			assert_false(output_run(&w->output, fd));
 		}
 		assert_int_equal(state_of(w, fd)->flags, 0);
@@ -211,6 +211,13 @@ static void one_that_is_broken_is_found_so(void **state)
 	assert_over(w, unread);
 }
 
+static void rules(struct worker_fixture *w, const char *text)
+{
+	char why[256];
+
+	assert_int_equal(slow_rules_parse(&w->base.slow, text, why, sizeof(why)), 0);
+}
+
 static uint64_t overtaken(struct worker_fixture *w, int fd)
 {
 	uint64_t last;
@@ -231,10 +238,10 @@ static void who_is_overtaken_loses_messages(void **state)
 	int fd = opened(w, TRANSPORT_FLASH);
 	uint64_t last;
 
-	w->settings.slow = SLOW_SKIP;
+	rules(w, "skip");
 	last = overtaken(w, fd);
 	output_check(&w->output, fd);
-	assert_int_equal(counted(w, COUNTER_dropped_overtaken), 3);
+	assert_int_equal(counted(w, COUNTER_dropped_overtaken), 0);	/* it is looked at for those who are to go */
 	output_run(&w->output, fd);
 	assert_frames(w, fd, last);
 	assert_int_equal(counted(w, COUNTER_dropped_overtaken), 3);	/* once */
@@ -248,7 +255,7 @@ static void or_its_connection(void **state)
 		struct worker_fixture *w = *state;
 		int fd = opened(w, TRANSPORT_FLASH);
 
-		w->settings.slow = SLOW_DISCONNECT;
+		rules(w, "disconnect");
 		overtaken(w, fd);
 		if (check)
 			output_check(&w->output, fd);
@@ -261,6 +268,146 @@ static void or_its_connection(void **state)
 		down(state);
 		delivery_up(state);
 	}
+}
+
+static void expect_missed(struct worker_fixture *w, uint32_t transport, const char *topic, uint64_t messages)
+{
+	char text[TRANSPORT_NOTICE_MAX];
+
+	expect_bytes(w, text, transport_missed(transport, &(struct transport_missed){ MESSAGE_TO_TOPIC, topic, strlen(topic), messages }, text));
+}
+
+/* Of each topic by its rule: told what it has lost, and then what is there. Nobody is told twice. */
+static void who_loses_messages_is_told(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened(w, TRANSPORT_JSON_LINES_10);
+	uint64_t seq[4];
+
+	rules(w, "tick*: latest; others: disconnect");
+	subscribe(w, fd, "news");
+	subscribe(w, fd, "ticker");
+	subscribe(w, fd, "quiet");
+	landed_defer(&w->streams, fd);
+	for (int i = 0; i < 3; i++) {
+		put(w, "news", 5);
+		put(w, "ticker", 5);
+	}
+	put_others(w, RING_MESSAGES);
+	for (int i = 0; i < 4; i++)
+		seq[i] = put(w, i % 2 ? "ticker" : "news", 5);
+	look_at_all(w);
+	expect_missed(w, TRANSPORT_JSON_LINES_10, "ticker", 4);
+	expect_missed(w, TRANSPORT_JSON_LINES_10, "news", 3);
+	expect(w, fd, seq[0]);
+	expect(w, fd, seq[2]);
+	expect(w, fd, seq[3]);
+	output_run(&w->output, fd);
+	assert_got_expected(w, fd);
+	assert_int_equal(counted(w, COUNTER_dropped_overtaken), 3);
+	assert_int_equal(counted(w, COUNTER_dropped_latest), 4);
+	assert_int_equal(counted(w, COUNTER_delivered), 3);
+	assert_int_equal(state_of(w, fd)->flags, 0);
+	assert_int_equal(lent(w), 0);
+}
+
+/* The newest is one that nobody here has looked at yet, or there is none. */
+static void the_latest_may_be_further_on(void **state)
+{
+	for (int there = 0; there < 2; there++) {
+		struct worker_fixture *w = *state;
+		int fd = opened(w, TRANSPORT_JSON_LINES_10);
+		uint64_t seq = 0;
+
+		rules(w, "latest");
+		overtaken(w, fd);		/* 3 lost, 1 there */
+		if (there)
+			seq = put(w, "a", 5);
+		else
+			put_others(w, RING_MESSAGES);
+		expect_missed(w, TRANSPORT_JSON_LINES_10, "a", 4);
+		if (!there)
+			look_at_all(w);
+		output_run(&w->output, fd);
+		assert_got_expected(w, fd);
+		assert_int_equal(counted(w, COUNTER_dropped_latest), 4);
+		if (there) {
+			look_at_all(w);
+			landed_defer(&w->streams, fd);
+			expect(w, fd, seq);
+			output_run(&w->output, fd);
+			assert_got_expected(w, fd);
+		}
+		assert_int_equal(counted(w, COUNTER_dropped_latest), 4);
+		down(state);
+		delivery_up(state);
+	}
+}
+
+/* What may be overwritten before the notice is sent goes with it. Its socket is full: all waits in the out buffer. */
+static void the_next_message_follows_its_notice(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened(w, TRANSPORT_JSON_LINES_10);
+	uint64_t last;
+
+	rules(w, "skip");
+	last = overtaken(w, fd);
+	expect_missed(w, TRANSPORT_JSON_LINES_10, "a", 3);
+	expect(w, fd, last);
+	put_others(w, KEEP_RECORDS + 1);
+	look_at_all(w);
+	cram(fd);
+	output_run(&w->output, fd);
+	put_others(w, RING_MESSAGES);
+	look_at_all(w);
+	drain(w, fd);
+	output_run(&w->output, fd);
+	assert_got_expected(w, fd);
+	assert_int_equal(counted(w, COUNTER_dropped_overtaken), 3);
+	assert_int_equal(counted(w, COUNTER_delivered), 1);
+	assert_int_equal(state_of(w, fd)->flags, 0);
+}
+
+/* Without room for the notice it is passed over all the same, and nobody is disconnected to make some. */
+static void no_room_for_the_notice(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened(w, TRANSPORT_JSON_LINES_10);
+
+	rules(w, "skip");
+	expect(w, fd, overtaken(w, fd));
+	pool_nothing(w);
+	output_run(&w->output, fd);
+	assert_got_expected(w, fd);
+	assert_int_equal(counted(w, COUNTER_dropped_overtaken), 3);
+	assert_int_equal(w->asked_for_room, 0);
+}
+
+/* A worker dies between committing a notice and what it is about: its successor does the rest. */
+static void a_loss_is_told_in_one_step(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened(w, TRANSPORT_JSON_LINES_10);
+	uint32_t number = subscribe(w, fd, "a");
+	struct subscription_shm *sub = &w->base.slot.subscriptions[number];
+	struct slot_shm *shm = w->base.slot.shm;
+	struct session_state_shm st = *state_of(w, fd);
+
+	st.pos += 7;
+	for (int other = 0; other < 2; other++) {
+		shm->redo = st;
+		shm->redo_passed = (struct passed_shm){ .subscription = number, .number = 40, .from = 50 };
+		shm->redo_fd = other ? 0 : (uint32_t)fd + 1;
+		slot_redo(&w->base.slot);
+		assert_int_equal(state_of(w, fd)->pos, st.pos);
+		assert_int_equal(sub->number, 40);
+		assert_int_equal(sub->from, 50);
+		assert_int_equal(shm->redo_passed.subscription, 0);	/* the next redo is not taken for this one's */
+		sub->number = 40;
+	}
+	slot_commit_passed(&w->base.slot, fd, &st, &(struct passed_shm){ .subscription = number, .number = 41, .from = 51 });
+	assert_true(sub->number == 41 && sub->from == 51 && shm->redo_fd == 0 && shm->redo_passed.subscription == 0);
 }
 
 /* What the ring may overwrite before all of it is sent is kept first. Without room for that, the connection ends. */
@@ -384,6 +531,11 @@ int main(void)
 		TEST_ON(delivery, one_that_is_broken_is_found_so),
 		TEST_ON(delivery, who_is_overtaken_loses_messages),
 		TEST_ON(delivery, or_its_connection),
+		TEST_ON(delivery, who_loses_messages_is_told),
+		TEST_ON(delivery, the_latest_may_be_further_on),
+		TEST_ON(delivery, the_next_message_follows_its_notice),
+		TEST_ON(delivery, no_room_for_the_notice),
+		TEST_ON(delivery, a_loss_is_told_in_one_step),
 		TEST_ON(delivery, what_may_be_overwritten_is_kept_first),
 		TEST_ON(delivery, what_is_kept_first_begins_a_send),
 		TEST_ON(delivery, who_polls_is_sent_no_records),

@@ -94,6 +94,37 @@ static void no_function_is_missing(void **state)
 	assert_memory_equal(dst, SSE_HEARTBEAT_CHUNK, sizeof(SSE_HEARTBEAT_CHUNK) - 1);
 }
 
+static void assert_missed(uint32_t transport, const struct transport_missed *missed, const char *text, size_t len)
+{
+	char dst[TRANSPORT_NOTICE_MAX];
+
+	assert_int_equal(transport_missed(transport, missed, dst), len);
+	assert_memory_equal(dst, text, len);
+}
+#define MISSED(transport, missed, text) assert_missed(transport, &(missed), text, sizeof(text) - 1)
+
+/* What a subscriber has lost, in the words of each transport; or nothing. */
+static void what_was_missed(void **state)
+{
+	struct transport_missed topic = { MESSAGE_TO_TOPIC, "a\"b", 3, 4243 }, user = { MESSAGE_TO_USER, "bob", 3, 1 }, all = { MESSAGE_TO_ALL, "\2", 1, 7 };
+	char name[255], dst[TRANSPORT_NOTICE_MAX];
+
+	(void)state;
+	MISSED(TRANSPORT_WEBSOCKET, user, "\x81\x26{\"missed\":{\"user\":\"bob\",\"messages\":1}}");
+	MISSED(TRANSPORT_WEBSOCKET_STREAM, all, "\x81\x2a{\"missed\":{\"broadcast\":true,\"messages\":7}}");
+	MISSED(TRANSPORT_JSON_LINES_10, topic, "{\"missed\":{\"topic\":\"a\\\"b\",\"messages\":4243}}\n");
+	MISSED(TRANSPORT_JSON_LINES, user, "27\r\n{\"missed\":{\"user\":\"bob\",\"messages\":1}}\n\r\n");
+	MISSED(TRANSPORT_SSE_10, user, "event: missed\ndata: {\"missed\":{\"user\":\"bob\",\"messages\":1}}\n\n");
+	MISSED(TRANSPORT_SSE_JSON, user, "3c\r\nevent: missed\ndata: {\"missed\":{\"user\":\"bob\",\"messages\":1}}\n\n\r\n");
+	MISSED(TRANSPORT_PACKET, user, "\0\0\0\x1c\x81\xa6missed\x82\xa4user\xa3" "bob\xa8messages\1");
+	MISSED(TRANSPORT_FLASH, user, "");
+	MISSED(TRANSPORT_PAGE, user, "");
+	memset(name, 1, sizeof(name));
+	topic = (struct transport_missed){ MESSAGE_TO_TOPIC, name, sizeof(name), UINT64_MAX };
+	for (uint32_t t = 0; t < TRANSPORTS; t++)
+		assert_int_equal(transport_missed(t, &topic, dst) > 0, transport_table[t].missed != NULL);
+}
+
 /* Whatever else a request asks for, its connection becomes the one that says most of what it asks for. */
 static void a_stream_is_what_was_asked_for(void **state)
 {
@@ -174,6 +205,7 @@ int main(void)
 		cmocka_unit_test(each_protocol_begins_with_its_transport),
 		cmocka_unit_test(an_encoder_says_what_it_writes),
 		cmocka_unit_test(no_function_is_missing),
+		cmocka_unit_test(what_was_missed),
 		cmocka_unit_test(a_stream_is_what_was_asked_for),
 		cmocka_unit_test(greetings),
 	};

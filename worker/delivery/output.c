@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "proto/transport.h"
 #include "shm/crash.h"
 #include "worker/delivery/frame.h"
 #include "worker/delivery/landed.h"
@@ -14,6 +15,7 @@
 #include "worker/delivery/partial_frame.h"
 #include "worker/delivery/stream.h"
 
+#define NOTICES (16 * 1024)		/* bytes of notices in the out buffer, beyond which they are sent before there are more */
 #define PIECE (64 * 1024)		/* bytes gathered for one send; a larger frame is sent by itself */
 
 /* Frames gathered for one send. */
@@ -181,22 +183,103 @@ static void commit(struct stream *s, const struct session_state_shm *st)
 	s->skipped = 0;
 }
 
-/*
- * Deals with records that the ring has overwritten before the session got them. True: there are none, or they are counted and passed over. False:
- * the session is disconnected for it (slow = disconnect).
- */
-static bool take_loss(struct output *o, session_id sid, struct stream *s, const struct session_state_shm *st)
+static const struct topic_shm *topic_of(const struct output *o, const struct stream_topic *t)
 {
+	return index_topic(&o->base->hub.index, t->subscription->topic);
+}
+
+static enum slow_policy policy_of(const struct output *o, const struct stream_topic *t)
+{
+	return slow_rules_find(&o->base->slow, topic_of(o, t)->name, topic_of(o, t)->name_len);
+}
+
+/* Ends the session if it has lost messages of a topic for which that is the rule. True: it ends. */
+static bool lost_too_much(struct output *o, const struct stream *s)
+{
+	for (uint32_t i = 0; s->lost > 0 && i < s->count; i++)
+		if (s->topic[i].lost > 0 && policy_of(o, &s->topic[i]) == SLOW_DISCONNECT) {
+			base_count(o->base, COUNTER_dropped_overtaken, s->lost);
+			session_abort(o->base, s->sid, COUNTER_closed_slow);
+			return true;
+		}
+	return false;
+}
+
+/* What the session is told of its loss in this topic, if its transport has words for that. Returns its length. */
+static size_t notice(const struct output *o, uint32_t transport, const struct stream_topic *t, char *dst)
+{
+	const struct topic_shm *topic = topic_of(o, t);
+	bool user = *topic->name == NAME_INBOX;
+
+	return transport_missed(transport, &(struct transport_missed){
+		.to = user ? MESSAGE_TO_USER : *topic->name == NAME_EVERYBODY ? MESSAGE_TO_ALL : MESSAGE_TO_TOPIC,
+		.name = topic->name + user, .len = topic->name_len - user, .messages = t->lost,
+	}, dst);
+}
+
+/*
+ * Passes over what is lost of a topic, and tells the session so in the same step. Without room for the notice it is not told. True: it is told, and the
+ * out buffer has to be sent.
+ */
+static bool pass_over(struct output *o, struct stream *s, struct stream_topic *t, struct session_state_shm *st)
+{
+	bool latest = policy_of(o, t) == SLOW_LATEST, told;
+	char text[TRANSPORT_NOTICE_MAX];
+	uint32_t lost;
+	size_t len;
+
+	s->lost -= t->lost;
+	if (latest)
+		stream_jump(s, t);
+	lost = t->lost;
+	len = notice(o, st->transport, t, text);
+	told = len > 0 && session_append_if_room(o->base, s->sid, st, text, len) == 0;
+	stream_pass(s, t, st);
+	CRASH_POINT("pass-uncounted");
+	base_count(o->base, latest ? COUNTER_dropped_latest : COUNTER_dropped_overtaken, lost);	/* after the commit, as in commit() */
+	return told;
+}
+
+/*
+ * Deals with records that were overwritten before the session got them. 0: there are none, or they are passed over. 1: the session is told in its out
+ * buffer, which comes first; then there may be more to tell. -1: it is disconnected for it.
+ */
+static int take_loss(struct output *o, struct stream *s, struct session_state_shm *st)
+{
+	bool told = false;
+
 	if (s->lost == 0)
-		return true;
-	if (o->base->settings->slow == SLOW_DISCONNECT) {
-		base_count(o->base, COUNTER_dropped_overtaken, s->lost);
-		session_abort(o->base, sid, COUNTER_closed_slow);
-		return false;
-	}
+		return 0;
+	if (lost_too_much(o, s))
+		return -1;
+	for (uint32_t i = 0; i < s->count && st->out_end - st->out_start < NOTICES; i++)
+		if (s->topic[i].lost > 0)
+			told |= pass_over(o, s, &s->topic[i], st);
+	return told;
+}
+
+/*
+ * Has the next message follow the notices in the out buffer, if the ring may overwrite it before they are sent: where the ring is overwritten quickly,
+ * there would be another loss to tell of each time, and nothing else. (Kept as the frame that the session is in the middle of, it would come before them.)
+ */
+static void follow_notice(struct output *o, struct stream *s, struct session_state_shm *st)
+{
+	uint32_t base = session(o->base, s->sid)->page_base;
+	struct stream_topic *t = s->lost == 0 ? stream_next(s) : NULL;
+	char *frame = o->base->scratch;
+	size_t size;
+
+	if (!t || t->next.place.page || !partial_must_keep(o->partial, t->next.seq))
+		return;
+	size = frame_size(o->base, st->transport, base, &t->next);
+	if (size == 0 || size > o->base->scratch_room || frame_write(o->base, st->transport, base, &t->next, frame, size) < 0 ||
+	    session_append_if_room(o->base, s->sid, st, frame, size) < 0)
+		return;
+	st->pos = t->next.seq + 1;
+	t->number = (uint32_t)t->next.number + 1;
+	t->seen = t->next.seq;
 	commit(s, st);
-	base_count(o->base, COUNTER_dropped_overtaken, s->lost);	/* after the commit, as in commit() */
-	return true;
+	base_count(o->base, COUNTER_delivered, 1);
 }
 
 /* Sends the piece. 1: all of it is sent; 0: the socket is full; -1: the connection is broken, or the session aborted. */
@@ -274,7 +357,7 @@ void output_check(struct output *o, session_id sid)
 
 	hub_pin(&o->base->hub, o->base->number);
 	if (stream_open(&s, o->streams, sid, &st, o->topics->scanned) == 0)
-		take_loss(o, sid, &s, &st);
+		lost_too_much(o, &s);
 	hub_unpin(&o->base->hub, o->base->number);
 }
 
@@ -297,9 +380,15 @@ static int send_on(struct output *o, session_id sid, struct session_state_shm *s
 
 		if (st->sent >= share || stream_open(&s, o->streams, sid, st, o->topics->scanned) < 0)
 			return 0;	/* the connection is still writable, so the loop will call again */
-		if (!take_loss(o, sid, &s, st))
-			return -1;
-		r = begin_frame(o, &s, st);
+		r = take_loss(o, &s, st);
+		if (r > 0) {
+			CRASH_POINT("pass-told");
+			follow_notice(o, &s, st);
+			r = send_first(o, sid, st);
+			continue;
+		}
+		if (r == 0)
+			r = begin_frame(o, &s, st);
 		if (r > 0) {
 			r = send_first(o, sid, st);
 		} else if (r == 0) {

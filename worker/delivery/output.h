@@ -24,7 +24,7 @@ void output_flush(struct output *o, session_id sid);
  * answers are sent, so its input, which has waited for that, may go on; then records come the next time.
  */
 bool output_run(struct output *o, session_id sid);
-/* For a session behind that may never be writable again, with slow = disconnect: ends it if the ring has overtaken it. */
+/* For a session behind that may never be writable again, where `slow` says disconnect: ends it if it has been overtaken. */
 void output_check(struct output *o, session_id sid);
 
 #endif

@@ -110,13 +110,15 @@ int stream_open(struct stream *s, struct streams *streams, session_id sid, const
 		uint64_t from;
 
 		t->subscription = &streams->base->slot.subscriptions[i];
+		t->lost = 0;
 		/* A session in the middle of a frame is owed what follows the record at `pos`. */
 		from = st->pos + !!(st->flags & SESSION_CUT);
 		if (from < t->subscription->from)
 			from = t->subscription->from;
 		if (st->flags & SESSION_BEHIND) {
 			seek(s, t, from, t->subscription->from);
-			s->lost += skip_lost(s, t, from);
+			t->lost = skip_lost(s, t, from);
+			s->lost += t->lost;
 		} else {
 			seek(s, t, from, 0);	/* what a live session is owed is near the topic's end */
 		}
@@ -176,6 +178,37 @@ void stream_commit(const struct stream *s, const struct session_state_shm *st)
 	session_commit(s->of->base, s->sid, st);
 	for (uint32_t i = 0; i < s->count; i++)
 		s->topic[i].subscription->from = s->topic[i].seen;
+}
+
+void stream_pass(struct stream *s, struct stream_topic *t, const struct session_state_shm *st)
+{
+	struct passed_shm passed = {
+		.subscription = (uint32_t)(t->subscription - s->of->base->slot.subscriptions), .number = t->number, .from = t->seen,
+	};
+
+	session_commit_passed(s->of->base, s->sid, st, &passed);
+	t->lost = 0;
+}
+
+void stream_jump(const struct stream *s, struct stream_topic *t)
+{
+	struct base *base = s->of->base;
+	const struct topic_shm *topic = index_topic(&base->hub.index, t->subscription->topic);
+	struct ring_record newest;
+	uint64_t last, tail;
+
+	/* Only under the lock is the topic's last record one that is published. */
+	lock_acquire(&base->hub.shm->lock, base->number + 1);
+	last = atomic_load_explicit(&topic->last, memory_order_relaxed);
+	tail = ring_tail(&base->hub.ring);
+	lock_release(&base->hub.shm->lock, base->number + 1);
+	if (stream_seek(base, t->subscription->topic, topic->generation, last, tail, 0, &newest) < 0 || newest.seq < t->seen)
+		return;
+	t->lost += (uint32_t)newest.number - t->number;
+	t->number = (uint32_t)newest.number;
+	t->seen = newest.seq;
+	t->next = newest;
+	t->some = newest.seq < s->below;
 }
 
 void stream_owed(struct stream *s, struct streams *streams, session_id sid, const struct session_state_shm *st)

@@ -21,6 +21,7 @@ struct stream_topic {
 	/* Of a session behind: what stream_commit() will store in the subscription, as `number` and `from`. */
 	uint32_t number;
 	uint64_t seen;
+	uint32_t lost;			/* records that were owed and that neither the ring nor history has any more */
 };
 
 struct streams {
@@ -37,7 +38,7 @@ struct stream {
 	uint64_t from, below;		/* only records in [from, below) are looked at */
 	uint32_t count;
 	struct stream_topic *topic;	/* streams->topic */
-	uint64_t lost;			/* records that were owed and that neither the ring nor history has any more */
+	uint64_t lost;			/* the sum of its topics' */
 	uint64_t skipped;		/* records passed over, as they can't be made into frames */
 	uint64_t passed;		/* how many of these lie before the last record that was sent */
 };
@@ -70,6 +71,15 @@ void stream_step(struct stream *s, struct stream_topic *t);	/* goes on behind th
  * looked at any more.
  */
 void stream_commit(const struct stream *s, const struct session_state_shm *st);
+
+/*
+ * Commits the session's state, and with it, in one step, that what is lost of this topic is passed over: so what a state says of a loss, it says once,
+ * whoever dies. The session is not in the middle of a frame.
+ */
+void stream_pass(struct stream *s, struct stream_topic *t, const struct session_state_shm *st);
+
+/* For a topic with a loss: goes on with the newest of its records that are there. Those before it are lost, too. */
+void stream_jump(const struct stream *s, struct stream_topic *t);
 
 /*
  * For a session that was live until now and falls behind: finds what it is owed of each topic, for stream_commit() to note it, so that losses can

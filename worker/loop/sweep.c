@@ -105,7 +105,7 @@ static void look_at(struct worker *w, session_id sid)
 		session_over(&w->base, sid);
 	} else if (http_is_late(w, sid) || frame_is_late(w, sid) || heartbeat(w, sid)) {
 		return;
-	} else if (st->flags & SESSION_BEHIND && w->base.settings->slow == SLOW_DISCONNECT && st->pos < ring_oldest(&w->base.hub.ring) &&
+	} else if (st->flags & SESSION_BEHIND && w->base.slow.disconnects && st->pos < ring_oldest(&w->base.hub.ring) &&
 		   passed(w, st->last_out, w->base.settings->heartbeat)) {
 		output_check(&w->output, sid);
 	}

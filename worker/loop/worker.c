@@ -346,6 +346,7 @@ static int base_init(struct worker *w)
 	struct base *base = &w->base;
 	const struct worker_start *start = w->start;
 	uint32_t sessions;
+	char why[256];
 
 	base->settings = start->settings;
 	base->number = start->slot;
@@ -360,6 +361,8 @@ static int base_init(struct worker *w)
 	}
 	base->hub.wake = start->wake;
 	base->epoch = position_epoch(base->hub.shm->epoch / 1000);
+	if (slow_rules_parse(&base->slow, base->settings->slow, why, sizeof(why)) < 0)
+		log_error("slow: %s", why);	/* (whoever read the configuration has said so before) */
 	hub_keep(&base->hub, base->settings);
 	hub_keep_from_now(&base->hub, base->number, base->settings);
 	base->hub.once.keep = (uint64_t)base->settings->once_time;

@@ -13,6 +13,7 @@
 #include "shm/hub.h"
 #include "shm/buffer_pool.h"
 #include "shm/settings.h"
+#include "shm/slow_rules.h"
 #include "shm/slot.h"
 
 /*
@@ -30,6 +31,7 @@ struct record_copy {
 
 struct base {
 	const struct settings *settings;
+	struct slow_rules slow;		/* the setting, read */
 	unsigned number;		/* the slot's number */
 	struct hub hub;
 	struct position_epoch epoch;	/* the hub's: what ids begin with */

@@ -67,13 +67,16 @@ static void count_behind(struct base *base, bool more)
 	base_count(base, COUNTER_behind, 1);
 }
 
-void session_commit(struct base *base, session_id sid, const struct session_state_shm *st)
+static void commit(struct base *base, session_id sid, const struct session_state_shm *st, const struct passed_shm *passed)
 {
 	const struct session_state_shm was = session(base, sid)->state;
 
 	if ((was.flags | st->flags) & SESSION_CUT)
 		base->cut_moved(base->above, sid, &was, st);
-	slot_commit(&base->slot, sid, st);
+	if (passed)
+		slot_commit_passed(&base->slot, sid, st, passed);
+	else
+		slot_commit(&base->slot, sid, st);
 	if (was.in != st->in)
 		pool_give(&base->pool, was.in);
 	if (was.out != st->out)
@@ -84,6 +87,16 @@ void session_commit(struct base *base, session_id sid, const struct session_stat
 		session_count(base, was.transport, -1);
 		session_count(base, st->transport, 1);
 	}
+}
+
+void session_commit(struct base *base, session_id sid, const struct session_state_shm *st)
+{
+	commit(base, sid, st, NULL);
+}
+
+void session_commit_passed(struct base *base, session_id sid, const struct session_state_shm *st, const struct passed_shm *passed)
+{
+	commit(base, sid, st, passed);
 }
 
 void session_count(struct base *base, uint32_t transport, int n)
@@ -123,15 +136,20 @@ void session_forfeit(struct base *base, session_id sid)
 	session_commit(base, sid, &st);
 }
 
-uint32_t session_buffer(struct base *base, session_id sid, size_t bytes)
+static uint32_t take(struct base *base, session_id sid, size_t bytes, bool must)
 {
 	uint32_t ref = pool_take(&base->pool, bytes);
 
-	if (ref == BUFFER_NONE && bytes <= pool_room_max(&base->slot) && base->make_room(base->above, sid, bytes + BUFFER_MORE))
+	if (ref == BUFFER_NONE && must && bytes <= pool_room_max(&base->slot) && base->make_room(base->above, sid, bytes + BUFFER_MORE))
 		ref = pool_take(&base->pool, bytes);
 	if (ref != BUFFER_NONE)
 		pool_header(&base->slot, ref)->owner = (uint32_t)(sid + 1);
 	return ref;
+}
+
+uint32_t session_buffer(struct base *base, session_id sid, size_t bytes)
+{
+	return take(base, sid, bytes, true);
 }
 
 bool session_buffer_grow(struct base *base, session_id sid, uint32_t ref, size_t bytes)
@@ -139,12 +157,12 @@ bool session_buffer_grow(struct base *base, session_id sid, uint32_t ref, size_t
 	return pool_grow(&base->pool, ref, bytes) == 0 || (base->make_room(base->above, sid, bytes) && pool_grow(&base->pool, ref, bytes) == 0);
 }
 
-int session_append(struct base *base, session_id sid, struct session_state_shm *st, const void *bytes, size_t len)
+static int append(struct base *base, session_id sid, struct session_state_shm *st, const void *bytes, size_t len, bool must)
 {
 	uint32_t left = st->out_end - st->out_start;
 
 	if (st->out == BUFFER_NONE || pool_room(&base->slot, st->out) - st->out_end < len) {
-		uint32_t bigger = session_buffer(base, sid, left + len);
+		uint32_t bigger = take(base, sid, left + len, must);
 
 		if (bigger == BUFFER_NONE)
 			return -1;
@@ -155,12 +173,22 @@ int session_append(struct base *base, session_id sid, struct session_state_shm *
 		st->out = bigger;
 		st->out_start = 0;
 		st->out_end = left;
-	} else if (!session_buffer_grow(base, sid, st->out, st->out_end + len)) {
+	} else if (must ? !session_buffer_grow(base, sid, st->out, st->out_end + len) : pool_grow(&base->pool, st->out, st->out_end + len) < 0) {
 		return -1;
 	}
 	memcpy(pool_bytes(&base->slot, st->out) + st->out_end, bytes, len);
 	st->out_end += (uint32_t)len;
 	return 0;
+}
+
+int session_append(struct base *base, session_id sid, struct session_state_shm *st, const void *bytes, size_t len)
+{
+	return append(base, sid, st, bytes, len, true);
+}
+
+int session_append_if_room(struct base *base, session_id sid, struct session_state_shm *st, const void *bytes, size_t len)
+{
+	return append(base, sid, st, bytes, len, false);
 }
 
 bool session_answer(struct base *base, session_id sid, uint64_t parsed, const void *bytes, size_t len)

@@ -69,6 +69,8 @@ static inline bool session_has(const struct base *base, session_id sid, uintptr_
 void session_watch(struct base *base, session_id sid);
 /* Replaces the session's state in one step (slot_commit()), and gives back the buffers that the new state no longer names. */
 void session_commit(struct base *base, session_id sid, const struct session_state_shm *st);
+/* The same, and what becomes of one of its subscriptions, in one step. */
+void session_commit_passed(struct base *base, session_id sid, const struct session_state_shm *st, const struct passed_shm *passed);
 /* Adds `n`, 1 or -1, to the number of connections that speak the transport. */
 void session_count(struct base *base, uint32_t transport, int n);
 
@@ -96,6 +98,8 @@ struct transport_hello session_hello(const struct base *base, session_id sid);
 
 /* Appends bytes to the out buffer of `st`, which the caller commits. They are sent before any record of the ring. -1: no buffer. */
 int session_append(struct base *base, session_id sid, struct session_state_shm *st, const void *bytes, size_t len);
+/* The same, and nobody is disconnected to make room. */
+int session_append_if_room(struct base *base, session_id sid, struct session_state_shm *st, const void *bytes, size_t len);
 /*
  * Appends bytes to the out buffer and commits, together with `parsed`. It does not send: output_flush() does. False: there is no buffer, and the
  * session is aborted.
