@@ -5,7 +5,7 @@
  * shared memory holds after an instruction is what a SIGKILL there leaves; whenever it has changed, a copy of it is judged:
  * lock-free readers must find everything published, and after the keeper's repair every rule must hold, everything published
  * must be there, nothing else, and all must go on working. The repair is itself stepped through, as its executor may die.
- * And for a shorter sequence, a fresh child is really killed after k instructions, for every k.
+ * And for a shorter sequence, a fresh child is really killed after k instructions, for many k: that what shared memory holds is what is left.
  * A reader, in turn, is held up after each instruction of a ring_seek(), and finds the ring changed when it goes on.
  * History has a world of its own (every_history.h).
  */
@@ -24,6 +24,22 @@
 static struct world shared, copy, copy2;
 static _Atomic uint32_t *finished;	/* [0], [1]: set by the child, by the one that repairs, when all of it is done */
 static unsigned long states, held_states, repair_instructions, repair_states, kills, seeks;
+
+/*
+ * The long sequence is stepped through in worlds of 0, 3... 21 records. The repair of a state is stepped through in one of REPAIR_EACH worlds, another one
+ * for the next state, as it is the same code in all. ASan makes of one instruction many, and a fork slow: with it, fewer of all these are tried.
+ */
+#ifdef __SANITIZE_ADDRESS__
+#define WORLDS_EACH 9
+#define REPAIR_EACH 8
+#define KILL_EACH 67			/* instructions after which a child is killed, */
+#define EACH 17				/* and a reader held up */
+#else
+#define WORLDS_EACH 3
+#define REPAIR_EACH 4
+#define KILL_EACH 5
+#define EACH 1
+#endif
 
 /* ---- what the child does ---- */
 
@@ -94,10 +110,11 @@ static void step_repair(void)
 	stepping_stop(pid);
 }
 
-static void step_all(void (*run)(struct world *), const char *where)
+static void step_all(void (*run)(struct world *), const char *where, unsigned world)
 {
 	static struct memory seen;
 	pid_t pid = start(run, &shared, &finished[0]);
+	unsigned long begun = held_states;
 	bool first = true, books;
 
 	for (; stepping_step(pid, &finished[0]); first = false) {
@@ -112,7 +129,7 @@ static void step_all(void (*run)(struct world *), const char *where)
 		if (lock_owner(&seen.lock) != OWNER)
 			continue;
 		held_states++;
-		if (books) {
+		if (books && (held_states - begun + world) % REPAIR_EACH == 0) {
 			*copy2.m = seen;
 			step_repair();
 		}
@@ -126,7 +143,7 @@ static void kill_all(unsigned records)
 	unsigned long k, i;
 	pid_t pid;
 
-	for (k = 0; going; k++) {
+	for (k = 0; going; k += KILL_EACH) {
 		world_prepare(&shared, records, (uint64_t[]){ 3 }, 1);
 		pid = start(short_sequence, &shared, &finished[0]);
 		for (i = 0; i < k && going; i++)
@@ -148,12 +165,6 @@ struct question {
 };
 
 static struct question *question;
-
-#ifdef __SANITIZE_ADDRESS__
-#define EACH 17				/* not after each instruction: ASan makes them many, and a fork slow */
-#else
-#define EACH 1
-#endif
 
 static void ask(struct world *w)
 {
@@ -254,7 +265,7 @@ static void hold_up_everywhere(void)
 
 int every_instruction(void)
 {
-	unsigned records;
+	unsigned records, world = 0;
 
 	shared.m = world_memory(sizeof *shared.m);
 	copy.m = world_memory(sizeof *copy.m);
@@ -263,9 +274,9 @@ int every_instruction(void)
 	question = world_memory(sizeof *question);
 	world_prepare(&copy, 0, NULL, 0);
 	world_prepare(&copy2, 0, NULL, 0);
-	for (records = 0; records < 24; records += 3) {
+	for (records = 0; records < 24; records += WORLDS_EACH, world++) {
 		world_prepare(&shared, records, (uint64_t[]){ 4, 3, 1 }, 3);
-		step_all(long_sequence, "stepped");
+		step_all(long_sequence, "stepped", world);
 	}
 	kill_all(7);
 	hold_up_everywhere();
