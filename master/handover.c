@@ -79,7 +79,7 @@ static void put_fallback(msgpack_packer *p, const struct handover_fallback *b)
 
 static void pack(msgpack_packer *p, const struct handover *h)
 {
-	msgpack_pack_map(p, 28);
+	msgpack_pack_map(p, 29);
 	put_int(p, "v", HANDOVER_VERSION);
 	put_int(p, "layout", h->layout);
 	put_int(p, "answer", h->answer);
@@ -109,6 +109,10 @@ static void pack(msgpack_packer *p, const struct handover *h)
 	msgpack_pack_array(p, INDEX_SLOTS_MAX);
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		msgpack_pack_int(p, h->wake[i]);
+	put_key(p, "queue");
+	msgpack_pack_array(p, INDEX_SLOTS_MAX);
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		msgpack_pack_int(p, h->queue[i]);
 	put_listeners(p, "listen", h->listen, h->listeners);
 	put_listeners(p, "dropped", h->dropped, h->dropped_count);
 	put_slots(p, h);
@@ -209,6 +213,8 @@ static void unpack_arrays(struct handover *h, const struct msgpack_value *map)
 	struct msgpack_value item;
 
 	get_ints(map, "wake", h->wake, INDEX_SLOTS_MAX);
+	memset(h->queue, -1, sizeof(h->queue));
+	get_ints(map, "queue", h->queue, INDEX_SLOTS_MAX);
 	unpack_listeners(map, "listen", h->listen, &h->listeners);
 	unpack_listeners(map, "dropped", h->dropped, &h->dropped_count);
 	items = get_items(map, "slots", INDEX_SLOTS_MAX);

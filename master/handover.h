@@ -69,6 +69,7 @@ struct handover {
 	uint64_t died;			/* keeper: when its worker died or left, microseconds since 1970 */
 	uint64_t started;		/* when the master began, seconds since 1970 */
 	int wake[INDEX_SLOTS_MAX];
+	int queue[INDEX_SLOTS_MAX];	/* of connections that workers give each other (worker/loop/move.h); -1: the first program knew none */
 	struct handover_listener listen[LISTENERS_MAX];
 	unsigned listeners;
 	struct handover_listener dropped[LISTENERS_MAX];	/* to the next master: no longer wanted; their files are to go. fd -1 */

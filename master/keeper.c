@@ -41,6 +41,7 @@ static void run_worker(void *arg)
 		.hub_fd = k->h.hub,
 		.slot_fd = k->h.slots[k->slot].segment,
 		.wake = k->h.wake,
+		.queue = k->h.queue,
 		.listeners = listeners,
 		.listeners_count = k->h.listeners,
 		.kept = kept,
@@ -191,6 +192,7 @@ static void adopt(struct keeper *k, struct order_received *r)
 	next->lock = k->h.lock;
 	next->control = next->caller = -1;
 	memcpy(next->wake, k->h.wake, sizeof(next->wake));
+	memcpy(next->queue, k->h.queue, sizeof(next->queue));
 	slot->orders = k->h.slots[k->slot].orders;
 	/* Should the program not be there to execute, the old one goes on with the new settings. */
 	next->died = hub_now();

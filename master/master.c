@@ -24,6 +24,7 @@
 #include "shm/crash.h"
 #include "shm/log.h"
 #include "shm/snapshot.h"
+#include "worker/loop/move.h"
 
 #define STOP_SECONDS(m) ((double)(m)->h.settings.stop_limit / 1000 + 6)	/* for keepers to leave before they are killed */
 #define WAIT_FOR_ORPHANS_MS 8000	/* keepers of a killed predecessor */
@@ -181,13 +182,18 @@ static int open_listeners(struct master *m)
 	return 0;
 }
 
-/* For all slots that there may ever be: every process has these eventfds at the same numbers, also a keeper that is made later. */
+/* For all slots that there may ever be: every process has these descriptors at the same numbers, also a keeper that is made later. */
 static int open_wakes(struct master *m)
 {
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		m->h.wake[i] = eventfd(0, EFD_NONBLOCK);
 		if (m->h.wake[i] < 0) {
 			log_error("eventfd: %s", strerror(errno));
+			return -1;
+		}
+		m->h.queue[i] = move_queue();
+		if (m->h.queue[i] < 0) {
+			log_error("a queue of connections between workers: %s", strerror(errno));
 			return -1;
 		}
 	}

@@ -148,6 +148,7 @@ enum request_kind request_kind_find(const char *name, size_t len)
 	static const char *const names[REQUEST_UNKNOWN] = {
 		[REQUEST_SUBSCRIBE] = "subscribe", [REQUEST_UNSUBSCRIBE] = "unsubscribe", [REQUEST_PUBLISH] = "publish",
 		[REQUEST_LOGIN] = "login", [REQUEST_LOGOUT] = "logout", [REQUEST_SEND] = "send", [REQUEST_PING] = "ping",
+		[REQUEST_ATTACH] = "attach",
 	};
 	unsigned kind = 0;
 
@@ -189,6 +190,23 @@ void json_request_clear(struct json_request *req)
 	req->size = 0;
 }
 
+static int read_token(const struct json *json, struct json_request *req, const char **error)
+{
+	const struct json_member *found;
+	char text[TOKEN_TEXT];
+	ssize_t len;
+
+	if (find(json, "data", &found) < 0)
+		*error = "data stands twice";
+	else if (found == NULL || found->type != JSON_STRING)
+		*error = found == NULL ? "no data: it is the token" : "data is not a string: it is the token";
+	else {
+		len = json_string(found->value, found->value_len, text, sizeof(text));
+		*error = token_read(req->token, text, len < 0 ? 0 : (size_t)len);
+	}
+	return *error == NULL ? 0 : -1;
+}
+
 int json_request_parse(struct json *json, const char *text, size_t len, struct json_request *req, const char **error)
 {
 	json_request_clear(req);
@@ -201,6 +219,8 @@ int json_request_parse(struct json *json, const char *text, size_t len, struct j
 	case REQUEST_LOGIN:
 	case REQUEST_LOGOUT:
 		return read_name(json, &data_id_member, req, error);
+	case REQUEST_ATTACH:
+		return read_token(json, req, error);
 	case REQUEST_PUBLISH:
 	case REQUEST_SEND:
 		if (read_name(json, req->kind == REQUEST_SEND ? &to_member : &topic_member, req, error) < 0)

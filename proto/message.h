@@ -17,6 +17,7 @@
 
 #include "proto/json.h"
 #include "proto/resume.h"
+#include "proto/token.h"
 
 #define MESSAGE_TOPIC_MAX 255	/* bytes */
 #define MESSAGE_USER_MAX 254	/* bytes; the index of topics holds users too, behind one control character */
@@ -30,7 +31,7 @@ const char *message_user_error(const char *user, size_t len);
 const char *message_id_error(const char *id, size_t len);
 
 enum request_kind {
-	REQUEST_SUBSCRIBE, REQUEST_UNSUBSCRIBE, REQUEST_PUBLISH, REQUEST_LOGIN, REQUEST_LOGOUT, REQUEST_SEND, REQUEST_PING, REQUEST_UNKNOWN
+	REQUEST_SUBSCRIBE, REQUEST_UNSUBSCRIBE, REQUEST_PUBLISH, REQUEST_LOGIN, REQUEST_LOGOUT, REQUEST_SEND, REQUEST_PING, REQUEST_ATTACH, REQUEST_UNKNOWN
 };
 
 /* The kind whose name is name[0..len), REQUEST_UNKNOWN: none. */
@@ -50,7 +51,8 @@ struct json_request {
 					 * terminated */
 	const char *names;		/* web_request.h: the array of names as it stands; NULL: there is one */
 	size_t names_len;
-	struct resume resume;		/* web_request.h: REQUEST_SUBSCRIBE, REQUEST_LOGIN */
+	struct resume resume;		/* web_request.h: REQUEST_SUBSCRIBE, REQUEST_LOGIN, REQUEST_ATTACH */
+	uint8_t token[TOKEN_BYTES];	/* REQUEST_ATTACH */
 	const char *ref;		/* web_request.h: the client's mark for the answer, as it stands; NULL: none */
 	size_t ref_len;
 	const char *message_id;		/* web_request.h: of REQUEST_PUBLISH and REQUEST_SEND, as it stands; NULL: none */
@@ -67,7 +69,7 @@ void json_request_clear(struct json_request *req);
 void json_request_select(const struct json *json, unsigned count, struct json_request *req);
 
 /* Parses `text` as a JSON object with an `action`. Subscribe and unsubscribe want `data` to be the topic, publish wants `topic`, login and
- * logout want `data` to be the id, send wants `to`.
+ * logout want `data` to be the id, attach wants it to be the token, send wants `to`.
  * 0; or -1 and *error is a static sentence fit for the peer (bad JSON, no action, missing or bad topic). req->kind then is what was found
  * before the error. An action that is not one of these is REQUEST_UNKNOWN and no error. A member that is asked for here may stand only
  * once. */

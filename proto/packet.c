@@ -143,12 +143,17 @@ static const char *read_resume(const struct found *found, struct packet_request 
 	return error;
 }
 
+static const char *read_token(const struct msgpack_value *v, struct packet_request *req)
+{
+	return v->start == NULL ? "no token" : token_read(req->token, (const char *)v->p, v->kind == WALK_STR ? v->len : 0);
+}
+
 static const char *read_op(const struct msgpack_value *v, struct packet_request *req)
 {
 	req->op = v->start != NULL && v->kind == WALK_STR ? request_kind_find((const char *)v->p, v->len) : REQUEST_UNKNOWN;
 	if (req->op != REQUEST_UNKNOWN)
 		return NULL;
-	return v->start == NULL ? "no op" : "unknown op: subscribe, unsubscribe, publish, login, logout, send and ping are known";
+	return v->start == NULL ? "no op" : "unknown op: subscribe, unsubscribe, publish, login, logout, send, attach and ping are known";
 }
 
 /* Sets the request's ref, if there is one. */
@@ -216,7 +221,9 @@ static const char *read_request(const struct found *found, struct error_text *wh
 	error = refuse_others(found, taken, why);
 	if (error == NULL)
 		error = read_resume(found, req);
-	if (error == NULL && req->op != REQUEST_PING)
+	if (error == NULL && req->op == REQUEST_ATTACH)
+		error = read_token(&v[MEMBER_TOKEN], req);
+	else if (error == NULL && req->op != REQUEST_PING)
 		error = read_names(&v[member_of_name(req->op)], !publishes, req);
 	return error == NULL && publishes ? read_message(found, req) : error;
 }

@@ -1,18 +1,19 @@
 /*
  * Packets: 4 bytes of length, big-endian, not counted in it; then a msgpack map of that length, keyed by name.
  *
- * client to server: {"op": "subscribe" | "unsubscribe" | "publish" | "login" | "logout" | "send" | "ping", ...}
+ * client to server: {"op": "subscribe" | "unsubscribe" | "publish" | "login" | "logout" | "send" | "attach" | "ping", ...}
  *   subscribe, unsubscribe   "topic": a str, or an array of str
  *   subscribe, login         and "since" (str, a position) or "last" (unsigned) if one likes: what of the past is wanted
  *   publish                  "topic", "data", and "event" (str), "message_id" (str) and "receipt" (bool) if one likes
  *   login, logout            "user" (str, or an array of str): the name under which others send to this connection
  *   send                     "user", "data", and the same
+ *   attach                   "token" (str), and "since" if one likes
  *   ping                     nothing
  * Each may carry "ref" (unsigned), which the reply repeats. Each key may stand once, and no others.
  *
- * server to client: first a greeting, {"janus": "0.1.0", "features": ["...", ...]}. Replies have "ok", messages have not.
+ * server to client: first a greeting, {"janus": "0.1.0", "features": ["...", ...], "token": "..."}. Replies have "ok", messages have not.
  *   reply      {"ok": true, "ref": 5, ...} or {"ok": false, "ref": 5, "error": "text"}; a receipt has "id" and "subscribers", a reply to subscribe
- *              or login "position" (str), and "recovered" (bool) and "missing" (unsigned) where that was asked for
+ *              or login "position" (str), and "recovered" (bool) and "missing" (unsigned) where that was asked for; to attach as well, and "token" (str)
  *   message    {"id" (str, a position: position.h), "timestamp" (microseconds since 1970, unsigned), "topic", "data", ...}; in place of "topic" there
  *              is "user" in what was sent to one, and "broadcast" (true) in what goes to everybody
  * A publish or send without "receipt" is answered only if it fails.
@@ -55,7 +56,8 @@ struct packet_request {
 	enum request_kind op;
 	bool has_ref, receipt;
 	uint64_t ref;
-	struct resume resume;		/* REQUEST_SUBSCRIBE, REQUEST_LOGIN */
+	struct resume resume;		/* REQUEST_SUBSCRIBE, REQUEST_LOGIN, REQUEST_ATTACH */
+	uint8_t token[TOKEN_BYTES];	/* REQUEST_ATTACH */
 	const char *name;		/* the topic or user, of several the first, as web_name_error() wants it; not terminated */
 	size_t name_len;
 	const char *event, *message_id;	/* NULL: none */
@@ -87,13 +89,15 @@ struct packet_reply {
 	const struct position_epoch *epoch;	/* of the id */
 	uint64_t seq;			/* of the message, 0: no id */
 	const struct position_start *start;	/* where what was subscribed begins; NULL: not said */
+	const uint8_t *token;		/* the session's from here on; NULL: not said */
 };
 
 /* Writes a packet to dst[PACKET_REPLY_MAX] and returns its length. */
 size_t packet_reply(char *dst, const struct packet_reply *reply);
 
+struct transport_hello;
 /* What the server says first: PACKET_REPLY_MAX as well. */
-size_t packet_greeting(char *dst, bool broadcast, bool once);
+size_t packet_greeting(char *dst, const struct transport_hello *hello);
 
 /* How many messages a subscriber has lost: {"missed": {"topic": "news", "messages": 4243}}, as in web_message.h. PACKET_REPLY_MAX. */
 struct transport_missed;

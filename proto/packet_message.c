@@ -170,7 +170,16 @@ static size_t cut(const char *text, size_t most)
 
 static unsigned count_start(const struct position_start *start)
 {
-	return start == NULL ? 0 : !start->resumed ? 1 : start->recovered ? 2 : 3;
+	return start == NULL ? 0 : (!start->resumed ? 1 : start->recovered ? 2 : 3) + (start->token != NULL);
+}
+
+static void put_token(struct sink *s, const uint8_t *token)
+{
+	char text[TOKEN_TEXT];
+
+	token_write(text, token);
+	msgpack_put_text(s, "token");
+	msgpack_put_str(s, text, sizeof(text));
 }
 
 static void put_start(struct sink *s, const struct position_start *start)
@@ -178,12 +187,14 @@ static void put_start(struct sink *s, const struct position_start *start)
 	if (start == NULL)
 		return;
 	put_position(s, "position", start->epoch, start->seq);
-	if (!start->resumed)
-		return;
-	msgpack_put_text(s, "recovered");
-	sink_byte(s, (char)(start->recovered ? 0xc3 : 0xc2));
-	if (!start->recovered)
+	if (start->resumed) {
+		msgpack_put_text(s, "recovered");
+		sink_byte(s, (char)(start->recovered ? 0xc3 : 0xc2));
+	}
+	if (start->resumed && !start->recovered)
 		put_uint(s, "missing", start->missing);
+	if (start->token)
+		put_token(s, start->token);
 }
 
 size_t packet_reply(char *dst, const struct packet_reply *reply)
@@ -207,23 +218,26 @@ size_t packet_reply(char *dst, const struct packet_reply *reply)
 	return s.len;
 }
 
-size_t packet_greeting(char *dst, bool broadcast, bool once)
+size_t packet_greeting(char *dst, const struct transport_hello *hello)
 {
+	const struct version_now now = { hello->broadcast, hello->once, hello->resumes };
 	struct sink s = { .dst = dst, .room = PACKET_REPLY_MAX };
 	unsigned count = 0;
 	msgpack_packer to;
 
-	for (unsigned i = 0; version_feature(i, broadcast, once) != NULL; i++)
+	while (version_feature(count, &now) != NULL)
 		count++;
 	msgpack_packer_init(&to, &s, append);
 	sink_literal(&s, "\0\0\0\0");
-	msgpack_pack_map(&to, 2);
+	msgpack_pack_map(&to, 2u + hello->resumes);
 	msgpack_put_text(&s, "janus");
 	msgpack_put_text(&s, JANUS_VERSION);
 	msgpack_put_text(&s, "features");
 	msgpack_pack_array(&to, count);
 	for (unsigned i = 0; i < count; i++)
-		msgpack_put_text(&s, version_feature(i, broadcast, once));
+		msgpack_put_text(&s, version_feature(i, &now));
+	if (hello->resumes)
+		put_token(&s, hello->token);
 	put_length(dst, s.len - PACKET_HEADER);
 	return s.len;
 }

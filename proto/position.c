@@ -3,6 +3,8 @@
  */
 #include "proto/position.h"
 
+#include "proto/token.h"
+
 /* Digits from the end of a buffer on. Returns how many there are. */
 static size_t digits(char *end, uint64_t n, unsigned base)
 {
@@ -81,16 +83,37 @@ void position_put_id(struct sink *s, const struct position_epoch *epoch, uint64_
 	sink_byte(s, '"');
 }
 
+static void put_token(struct sink *s, const uint8_t *token)
+{
+	char text[TOKEN_TEXT];
+
+	token_write(text, token);
+	sink_bytes(s, text, sizeof(text));
+}
+
 void position_put_members(struct sink *s, const struct position_start *start)
 {
 	sink_literal(s, "\"position\":\"");
 	position_put(s, start->epoch, start->seq);
 	sink_byte(s, '"');
-	if (!start->resumed)
-		return;
-	sink_text(s, start->recovered ? ",\"recovered\":true" : ",\"recovered\":false,\"missing\":");
-	if (!start->recovered)
+	if (start->resumed)
+		sink_text(s, start->recovered ? ",\"recovered\":true" : ",\"recovered\":false,\"missing\":");
+	if (start->resumed && !start->recovered)
 		sink_number(s, start->missing);
+	if (!start->token)
+		return;
+	sink_literal(s, ",\"token\":\"");
+	put_token(s, start->token);
+	sink_byte(s, '"');
+}
+
+void position_put_token(struct sink *s, const struct position_start *start)
+{
+	if (!start->token)
+		return;
+	sink_literal(s, "event: token\ndata: ");
+	put_token(s, start->token);
+	sink_literal(s, "\n\n");
 }
 
 void position_put_fields(struct sink *s, const struct position_start *start)
@@ -98,10 +121,15 @@ void position_put_fields(struct sink *s, const struct position_start *start)
 	sink_literal(s, "Janus-Position: ");
 	position_put(s, start->epoch, start->seq);
 	sink_literal(s, "\r\n");
-	if (!start->resumed)
-		return;
-	sink_text(s, start->recovered ? "Janus-Recovered: true" : "Janus-Recovered: false; missing=");
-	if (!start->recovered)
-		sink_number(s, start->missing);
-	sink_literal(s, "\r\n");
+	if (start->resumed) {
+		sink_text(s, start->recovered ? "Janus-Recovered: true" : "Janus-Recovered: false; missing=");
+		if (!start->recovered)
+			sink_number(s, start->missing);
+		sink_literal(s, "\r\n");
+	}
+	if (start->token) {
+		sink_literal(s, "Janus-Token: ");
+		put_token(s, start->token);
+		sink_literal(s, "\r\n");
+	}
 }

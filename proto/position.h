@@ -42,15 +42,18 @@ struct position_start {
 	bool resumed;			/* it was asked for from a position on; then */
 	bool recovered;			/* all from there on is sent; or not, */
 	uint64_t missing;		/* and so many messages are not */
+	const uint8_t *token;		/* by which the client finds its session again (token.h), if it is told here; NULL: it is not */
 };
 
 /* A message's id as JSON: a string; null of 0, which is no message. */
 void position_put_id(struct sink *s, const struct position_epoch *epoch, uint64_t seq);
 
-/* As members of a JSON object: "position":"ihegr977-7","recovered":false,"missing":3 */
+/* As members of a JSON object: "position":"ihegr977-7","recovered":false,"missing":3,"token":"..." */
 void position_put_members(struct sink *s, const struct position_start *start);
+/* As an event of server-sent events, if there is a token. */
+void position_put_token(struct sink *s, const struct position_start *start);
 /* As header fields, a line each. */
-#define POSITION_FIELDS "Janus-Position, Janus-Recovered"
+#define POSITION_FIELDS "Janus-Position, Janus-Recovered, Janus-Token"
 void position_put_fields(struct sink *s, const struct position_start *start);
 
 #endif

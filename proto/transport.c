@@ -64,7 +64,7 @@ static size_t flash_refusal(char *dst, uint64_t now, unsigned status, const char
 
 static size_t packet_hello(char *dst, const struct transport_hello *hello)
 {
-	return packet_greeting(dst, hello->broadcast, hello->once);
+	return packet_greeting(dst, hello);
 }
 
 static size_t packet_refusal(char *dst, uint64_t now, unsigned status, const char *text)
@@ -87,7 +87,7 @@ static size_t websocket_hello(char *dst, const struct transport_hello *hello)
 	struct sink s = { .dst = text, .room = sizeof(text) };
 	size_t header;
 
-	version_greeting(&s, hello->broadcast, hello->once);
+	version_greeting(&s, &(struct version_now){ hello->broadcast, hello->once, hello->resumes }, hello->resumes ? hello->token : NULL);
 	header = websocket_header(dst, WEBSOCKET_OP_TEXT, s.len);
 	memcpy(dst + header, text, s.len);
 	return header + s.len;

@@ -53,7 +53,8 @@ struct position_start;	/* position.h */
 /* What greetings depend on. */
 struct transport_hello {
 	uint64_t now;			/* microseconds since 1970 */
-	const uint8_t *token;		/* 16 bytes, the session's */
+	const uint8_t *token;		/* the session's: proto/token.h */
+	bool resumes;			/* whether a client can come back with it */
 	uint32_t retry;			/* after so many milliseconds a stream's client is to connect again */
 	bool broadcast;			/* whether the server broadcasts */
 	bool once;			/* whether it remembers the keys of publishes */

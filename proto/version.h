@@ -14,13 +14,18 @@
 #define JANUS_VERSION "unknown"
 #endif
 
-/* The features' names, one after the other; NULL: no more. `broadcast`, `once`: whether the settings broadcast and once_keys are on. */
-const char *version_feature(unsigned number, bool broadcast, bool once);
+/* Whether the settings broadcast, once_keys and session_linger are on. */
+struct version_now {
+	bool broadcast, once, sessions;
+};
 
-/* Puts {"janus":"0.1.0","features":["...",...]}: what is said first on /ws. */
-void version_greeting(struct sink *s, bool broadcast, bool once);
+/* The features' names, one after the other; NULL: no more. */
+const char *version_feature(unsigned number, const struct version_now *now);
+
+/* Puts {"janus":"0.1.0","features":["...",...],"token":"..."}: what is said first on /ws. `token` (proto/token.h) may be NULL. */
+void version_greeting(struct sink *s, const struct version_now *now, const uint8_t *token);
 
 /* Puts {"name":"janus","version":"0.1.0","features":["...",...]}. */
-void version_object(struct sink *s, bool broadcast, bool once);
+void version_object(struct sink *s, const struct version_now *now);
 
 #endif

@@ -13,6 +13,7 @@ const char *const member_names[MEMBERS] = {
 	[MEMBER_SINCE] = "since", [MEMBER_LAST] = "last", [MEMBER_LAST_EVENT_ID] = "lastEventId",
 	[MEMBER_BEFORE] = "before", [MEMBER_LIMIT] = "limit", [MEMBER_WAIT] = "wait",
 	[MEMBER_PREFIX] = "prefix", [MEMBER_CURSOR] = "cursor",
+	[MEMBER_TOKEN] = "token",
 };
 
 enum member member_find(const char *name, size_t len)
@@ -39,6 +40,8 @@ unsigned member_bits(enum request_kind kind)
 		return MEMBER_BIT(TOPIC) | MEMBERS_OF_MESSAGE;
 	case REQUEST_SEND:
 		return MEMBER_BIT(USER) | MEMBERS_OF_MESSAGE;
+	case REQUEST_ATTACH:
+		return MEMBER_BIT(TOKEN) | MEMBER_BIT(SINCE);
 	case REQUEST_PING:
 	case REQUEST_UNKNOWN:
 		break;

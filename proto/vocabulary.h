@@ -29,6 +29,7 @@ enum member {
 	MEMBER_WAIT,
 	MEMBER_PREFIX,
 	MEMBER_CURSOR,
+	MEMBER_TOKEN,
 	MEMBERS
 };
 #define MEMBER_BIT(member) (1u << MEMBER_##member)

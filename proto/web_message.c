@@ -326,6 +326,7 @@ static void put_start(struct sink *s, enum web_format format, const struct posit
 		sink_literal(s, "\nid: ");
 		position_put(s, start->epoch, start->seq);
 		sink_literal(s, "\n\n");
+		position_put_token(s, start);
 		return;
 	}
 	sink_literal(s, "{\"ok\":true,");
@@ -347,7 +348,7 @@ static size_t put_framed(enum web_format format, bool chunked, const struct sink
 
 size_t web_start(enum web_format format, bool chunked, const struct position_start *start, uint32_t retry, char *dst, size_t room)
 {
-	char text[160];
+	char text[256];
 	struct sink part = { .dst = text, .room = sizeof(text) };
 
 	put_start(&part, format, start, retry);

@@ -159,6 +159,20 @@ static const char *read_resume(const struct found *found, struct json_request *r
 	return error;
 }
 
+static const char *read_attach(const struct found *found, struct json_request *req)
+{
+	const struct json_member *token = found->by[MEMBER_TOKEN];
+	char text[TOKEN_TEXT];
+	const char *error;
+	ssize_t len;
+
+	if (token == NULL || token->type != JSON_STRING)
+		return token == NULL ? "no token" : "the token is not a string";
+	len = json_string(token->value, token->value_len, text, sizeof(text));
+	error = token_read(req->token, text, len < 0 ? 0 : (size_t)len);
+	return error != NULL ? error : read_resume(found, req);
+}
+
 /* Those of the message stay in the array, in their order. */
 static void select_members(struct json *json, const struct found *found, struct json_request *req)
 {
@@ -203,13 +217,15 @@ static const char *read_request(struct json *json, const struct found *found, st
 	unsigned taken = MEMBER_BIT(ACTION) | MEMBER_BIT(REF) | member_bits(req->kind);
 	const char *error;
 
-	if (!publishes && req->kind != REQUEST_PING && name == NULL) {
+	if (!publishes && req->kind != REQUEST_PING && req->kind != REQUEST_ATTACH && name == NULL) {
 		name = found->by[MEMBER_DATA];
 		taken |= MEMBER_BIT(DATA);
 	}
 	error = refuse_others(found, taken, why);
 	if (error != NULL || req->kind == REQUEST_PING)
 		return error;
+	if (req->kind == REQUEST_ATTACH)
+		return read_attach(found, req);
 	if (publishes)
 		return read_message(json, found, req);
 	error = read_resume(found, req);

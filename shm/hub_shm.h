@@ -18,7 +18,7 @@
 
 #define HUB_MAGIC 0x31425548534e414aull	/* "JANSHUB1" */
 #ifndef HUB_LAYOUT
-#define HUB_LAYOUT 8			/* goes up with every change of a layout that lives in the hub or a slot segment */
+#define HUB_LAYOUT 9			/* goes up with every change of a layout that lives in the hub or a slot segment */
 #endif
 
 #define COUNTERS_MAX 64			/* room for more without another layout */
@@ -99,6 +99,7 @@ struct hub_slot_shm {
 	_Atomic uint32_t accepting;	/* it takes its share of new connections, or will when it is live: is neither full nor draining */
 	_Atomic uint64_t buffered;	/* bytes that pool buffers take (buffer_pool.h) */
 	_Atomic uint32_t by_transport[TRANSPORT_GROUPS];	/* of the connections */
+	_Atomic uint32_t parked;	/* sessions whose connection broke, beside `connections` */
 
 	/* Signs of life, by which a process that makes no progress is known. Times are milliseconds of CLOCK_MONOTONIC. */
 	_Alignas(64) _Atomic uint64_t worker_beat;	/* the worker's: when it last turned its loop or did a piece of a longer work */

@@ -15,6 +15,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "proto/token.h"
+
 #define SLOT_MAGIC 0x31544f4c5353414aull	/* "JASSLOT1" */
 
 enum session_status { SESSION_FREE, SESSION_OPEN };
@@ -25,6 +27,7 @@ enum {
 	SESSION_CLOSE = 2,	/* takes no more input; to be closed when its out buffer is empty */
 	SESSION_LINGER = 4,	/* our side is shut; input is thrown away until the peer closes or time is up */
 	SESSION_CUT = 8,	/* in the middle of the frame of the record at `pos`, whose rest comes before all else */
+	SESSION_PARKED = 16,	/* its connection broke, at `last_out`: it has no buffers, is behind, and waits for another connection (worker/loop/park.h) */
 };
 
 struct session_state_shm {
@@ -47,8 +50,9 @@ struct session_shm {
 	uint32_t count;				/* of them; derived, put right by a successor */
 	uint32_t last_in;			/* when something was last received, seconds of CLOCK_MONOTONIC */
 	uint32_t page_base;			/* TRANSPORT_PAGE: number of the topic's record ahead of the first one owed: it counts from there. HTTP: see poll.h */
-	uint32_t until;				/* TRANSPORT_HTTP: when a poll is answered in any case, seconds of CLOCK_MONOTONIC (worker/service/poll.h) */
-	uint8_t token[16];
+	uint32_t until;				/* TRANSPORT_HTTP: when a poll is answered in any case, seconds of CLOCK_MONOTONIC (worker/service/poll.h).
+						   Others: when it was connected, if its client knows its token, else 0 */
+	uint8_t token[TOKEN_BYTES];		/* proto/token.h */
 	struct session_state_shm state;
 #ifdef JANUS_OTHER_LAYOUT
 	uint64_t other;				/* a build for tests: an upgrade to another layout */
@@ -106,6 +110,9 @@ _Static_assert(sizeof(struct sent_shm) == 32, "layout");
 
 #define RECEIVING(fd, len) ((uint64_t)((uint32_t)(fd) + 1) << 32 | (uint32_t)(len))
 
+#define MOVING(fd, slot) ((uint64_t)((uint32_t)(fd) + 1) << 32 | (uint32_t)(slot))
+#define ATTACHING(fd, from) ((uint64_t)((uint32_t)(fd) + 1) << 32 | (uint32_t)(from))
+
 #define OPENING(fd, subscription) ((uint64_t)((uint32_t)(fd) + 1) << 32 | (uint32_t)(subscription))
 
 #define WORKING_ELSE 0x80000000u
@@ -120,7 +127,7 @@ struct suspect_shm {
 	uint32_t count;		/* workers that died of it, one behind the other */
 	uint64_t place;		/* where in the session's input, or output */
 	uint64_t encoding;	/* 0 nothing */
-	uint8_t token[16];	/* the session's: descriptors are used again */
+	uint8_t token[TOKEN_BYTES];	/* the session's: descriptors are used again */
 	uint32_t blamed;	/* the verdict: the session (descriptor + 1) that the next worker closes before it does anything else; 0 none */
 	uint32_t pad;
 };
@@ -184,6 +191,13 @@ struct slot_shm {
 	 * none */
 	_Atomic uint64_t opening;
 	uint64_t opening_parsed;		/* its state's `parsed` before that */
+
+	/* the session whose connection is given to another slot (worker/loop/move.h), as MOVING(); 0 none */
+	_Atomic uint64_t moving;
+
+	/* the session that takes over the one `from` (worker/service/attach.h), as ATTACHING(); 0 none. It has, if its `parsed` is another than this */
+	_Atomic uint64_t attaching;
+	uint64_t attaching_parsed;
 };
 
 #endif

@@ -21,6 +21,7 @@ static const struct {
 	{ "close", SESSION_CLOSE },
 	{ "linger", SESSION_LINGER },
 	{ "cut", SESSION_CUT },
+	{ "parked", SESSION_PARKED },
 };
 
 /* ---- writing ---- */
@@ -124,7 +125,7 @@ static int put_session(struct snapshot_writer *w, const struct hub *hub, const s
 
 	if (view_session(&v, hub, slot, s) < 0)
 		return -1;
-	snapshot_put_map(w, 8u + (s->page_base > 0) + (s->state.cut > 0) + (v.flags > 0) + (v.in_len > 0) + (v.out_len > 0) +
+	snapshot_put_map(w, 8u + (s->until > 0) + (s->page_base > 0) + (s->state.cut > 0) + (v.flags > 0) + (v.in_len > 0) + (v.out_len > 0) +
 				    (v.topics > 0));
 	snapshot_put_uint(w, "fd", fd);
 	snapshot_put_text(w, "proto", v.transport, strlen(v.transport));
@@ -134,6 +135,8 @@ static int put_session(struct snapshot_writer *w, const struct hub *hub, const s
 	snapshot_put_uint(w, "parsed", s->state.parsed);
 	snapshot_put_uint(w, "last_in", s->last_in);
 	snapshot_put_uint(w, "last_out", s->state.last_out);
+	if (s->until)
+		snapshot_put_uint(w, "until", s->until);
 	if (s->page_base)
 		snapshot_put_uint(w, "page_base", s->page_base);
 	if (s->state.cut)
@@ -409,6 +412,7 @@ static int read_session(struct reading *x)
 	memset(s, 0, sizeof(*s));
 	memcpy(s->token, token, len);
 	s->last_in = (uint32_t)snapshot_get_uint(&x->r, o, "last_in", 0, UINT32_MAX);
+	s->until = (uint32_t)snapshot_get_uint(&x->r, o, "until", 0, UINT32_MAX);
 	s->page_base = (uint32_t)snapshot_get_uint(&x->r, o, "page_base", 0, UINT32_MAX);
 	/* Of version 1: what is left of a frame stands in `out`, and counts now. */
 	if (snapshot_get_uint(&x->r, o, "rescued", 0, UINT32_MAX))

@@ -1,7 +1,7 @@
 /*
  * Connections: what becomes of an accepted connection, and the closing of one that is over.
  *
- * A session is closed in an order that lets a successor go on from each point: first it is taken out of the session table (one store), then out of
+ * A session is closed in an order that lets a successor go on from each point (unless it stays without a connection: park.h): first it is taken out of the session table (one store), then out of
  * its topics, and then its descriptor is closed. A successor closes a descriptor that has no session (orphans.c), unless nothing was ever sent or
  * received on it.
  */
@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,9 +20,10 @@
 #include "worker/delivery/partial_frame.h"
 #include "worker/io/listener.h"
 #include "worker/io/tcp_counts.h"
+#include "worker/loop/park.h"
 #include "worker/loop/refuse.h"
 #include "worker/loop/turn.h"
-#include "worker/service/subscribe.h"
+#include "worker/service/attach.h"
 
 #define CLOSE_US 5000		/* microseconds of a turn, for closing; looked at every CLOSED_AT_ONCE sessions */
 #define CLOSED_AT_ONCE 16
@@ -56,31 +56,62 @@ static int greet(struct worker *w, session_id sid, struct session_state_shm *st)
 	return len ? session_append(&w->base, sid, st, frame, len) : 0;
 }
 
-static void adopt(struct worker *w, int fd, int proto)
+/* Fills in a session that does not exist yet. 0, or -1 with errno. */
+static int prepare(struct worker *w, session_id sid)
 {
-	session_id sid = fd;
 	struct session_shm *s = session(&w->base, sid);
-	struct session_state_shm st = { .last_out = w->base.now, .transport = protocol_transport(proto) };
 
 	memset(s, 0, sizeof(*s));
 	if (w->service.flood)
 		w->service.flood[sid] = (struct flood){ 0 };
 	s->last_in = w->base.now;
-	if (getrandom(s->token, sizeof(s->token), 0) != sizeof(s->token) || greet(w, sid, &st) < 0) {
-		log_warning_limited("a connection could not be taken in: %s", strerror(errno));
-		atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
-		close(fd);
-		return;
-	}
-	s->state = st;
+	return token_make(s->token, w->base.number, (uint32_t)sid);
+}
+
+static void open_prepared(struct worker *w, session_id sid, const struct session_state_shm *st)
+{
+	struct session_shm *s = session(&w->base, sid);
+
+	s->state = *st;
 	if (atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed) <= (uint32_t)sid)
 		atomic_store_explicit(&w->base.slot.shm->fd_end, (uint32_t)sid + 1, memory_order_relaxed);
 	/* release: the session is whole, with its greeting to be sent, when it is there */
 	atomic_store_explicit(&s->status, SESSION_OPEN, memory_order_release);
 	CRASH_POINT("accept-opened");
-	session_count(&w->base, st.transport, 1);
+	session_count(&w->base, st->transport, 1);
+	park_make_room(w);
 	subscribe_join_everybody(&w->service, sid);
 	connection_watch(w, sid);
+}
+
+int connection_open(struct worker *w, int fd, const struct session_state_shm *st)
+{
+	if (prepare(w, fd) < 0)
+		return -1;
+	open_prepared(w, fd, st);
+	return 0;
+}
+
+bool connection_is_open(const struct worker *w, int fd)
+{
+	return (uint32_t)fd < w->base.slot.shm->sessions_max && session(&w->base, fd)->status == SESSION_OPEN;
+}
+
+static void adopt(struct worker *w, int fd, int proto)
+{
+	session_id sid = fd;
+	struct session_state_shm st = { .last_out = w->base.now, .transport = protocol_transport(proto) };
+
+	if (prepare(w, sid) < 0 || greet(w, sid, &st) < 0) {
+		log_warning_limited("a connection could not be taken in: %s", strerror(errno));
+		atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
+		close(fd);
+		return;
+	}
+	/* The greeting says the token. */
+	if (transport_has(st.transport, TRANSPORT_TALKS) && w->base.settings->session_linger > 0)
+		session(&w->base, sid)->until = w->base.now;
+	open_prepared(w, sid, &st);
 	output_flush(&w->output, sid);
 }
 
@@ -98,9 +129,18 @@ void connection_close(struct worker *w, session_id sid)
 {
 	struct session_shm *s = session(&w->base, sid);
 
+	if (session_parked(&w->base, sid)) {
+		park_end(w, sid, COUNTER_closed);
+		return;
+	}
+	if (session_lingers(&w->base, sid) && !w->stopping) {
+		park_session(w, sid);
+		return;
+	}
 	/* release: a successor sees the session whole or not at all */
 	atomic_store_explicit(&s->status, SESSION_FREE, memory_order_release);
 	CRASH_POINT("close-freed");
+	attach_forget(&w->base, sid);
 	if (s->state.flags & SESSION_BEHIND)
 		atomic_fetch_sub_explicit(&w->base.self->behind, 1, memory_order_relaxed);
 	if (s->state.flags & SESSION_CUT)

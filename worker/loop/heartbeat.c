@@ -121,9 +121,14 @@ static bool is_idle(const struct worker *w, session_id sid)
 	       !(st->flags & (SESSION_CLOSE | SESSION_LINGER)) && !waits_for_us(w, sid) && is_silent(w, sid, w->base.settings->idle_limit);
 }
 
+/* (A session that is to stay is not told: what it was told would be its end.) */
 static void end(struct worker *w, session_id sid, enum counter why, const char *text)
 {
 	base_count(&w->base, why, 1);
+	if (session_lingers(&w->base, sid)) {
+		session_over(&w->base, sid);
+		return;
+	}
 	session_end(&w->protocols, sid, session(&w->base, sid)->state.parsed, 408, text);
 	output_flush(&w->output, sid);
 }

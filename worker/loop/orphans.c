@@ -33,7 +33,7 @@ static bool kept(const struct worker *w, int fd)
 		if (s->kept[i] == fd)
 			return true;
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
-		if (s->wake[i] == fd)
+		if (s->wake[i] == fd || s->queue[i] == fd)
 			return true;
 	return false;
 }

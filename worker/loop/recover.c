@@ -24,8 +24,10 @@
 #include "worker/delivery/subscription_list.h"
 #include "worker/io/tcp_counts.h"
 #include "worker/loop/connection.h"
+#include "worker/loop/move.h"
+#include "worker/loop/park.h"
 #include "worker/protocol/input.h"
-#include "worker/service/subscribe.h"
+#include "worker/service/attach.h"
 
 static bool is_open(const struct worker *w, session_id sid)
 {
@@ -88,10 +90,10 @@ static void land(struct worker *w, session_id sid)
 		uncertain(w, sid);
 }
 
-/* Whether it is recorded what the session is sent. While it lingers, nothing is. */
+/* Whether it is recorded what the session is sent. While it lingers, nothing is; parked, it is sent nothing. */
 static bool may_have_flown(const struct worker *w, session_id sid)
 {
-	return is_open(w, sid) && !(session(&w->base, sid)->state.flags & SESSION_LINGER);
+	return is_open(w, sid) && !(session(&w->base, sid)->state.flags & (SESSION_LINGER | SESSION_PARKED));
 }
 
 /* Records the sends that were under way when the last worker died: `n` of them are listed. */
@@ -318,6 +320,10 @@ static int take_session(struct worker *w, session_id sid, uint8_t *taken)
 	}
 	if (claim_subscriptions(w, sid) < 0)
 		return -1;
+	if (attach_recover(&w->base, sid) < 0)
+		return -1;
+	if (s->state.flags & SESSION_PARKED)
+		return 0;
 	session_count(&w->base, s->state.transport, 1);
 	if (s->state.flags & SESSION_BEHIND)
 		atomic_fetch_add_explicit(&w->base.self->behind, 1, memory_order_relaxed);
@@ -351,10 +357,14 @@ static int take_sessions(struct worker *w)
 			free(taken);
 			return -1;
 		}
-		connections += is_open(w, sid);
+		connections += is_open(w, sid) && !session_parked(&w->base, sid);
 	}
 	base_on(&w->base, -1);
 	atomic_store_explicit(&w->base.slot.shm->opening, 0, memory_order_release);
+	if (park_recover(w) < 0) {
+		free(taken);
+		return -1;
+	}
 	/* Until here it was the last worker's count, so that other workers did not take more than max_connections meanwhile. */
 	atomic_store(&w->base.self->connections, connections);
 	for (uint32_t i = 1; i < w->topics.fresh_subscription; i++)
@@ -383,7 +393,7 @@ static void leave_without_subscribers(struct worker *w)
 static void start_sessions(struct worker *w)
 {
 	for (session_id sid = 0; sid < sessions_end(w); sid++) {
-		if (!is_open(w, sid))
+		if (!is_open(w, sid) || session_parked(&w->base, sid))
 			continue;
 		work_on(w, sid);
 		count_input(w, sid);
@@ -412,7 +422,7 @@ static void resume_answer(struct worker *w)
 static void resume_sessions(struct worker *w)
 {
 	for (session_id sid = 0; sid < sessions_end(w); sid++) {
-		if (!is_open(w, sid) || session_has(&w->base, sid, MARK_OVER))
+		if (!is_open(w, sid) || session_has(&w->base, sid, MARK_OVER) || session_parked(&w->base, sid))
 			continue;
 		work_on(w, sid);
 		if (session(&w->base, sid)->state.flags & SESSION_LINGER)
@@ -447,6 +457,8 @@ int recover(struct worker *w)
 {
 	slot_redo(&w->base.slot);
 	finish_publish(w);
+	attach_redo(&w->base.slot);
+	move_redo(w);
 	CRASH_POINT("recover-published");
 	if (take_sessions(w) < 0)
 		return -1;

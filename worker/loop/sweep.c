@@ -7,6 +7,7 @@
 #include "shm/crash.h"
 #include "worker/delivery/output.h"
 #include "worker/loop/heartbeat.h"
+#include "worker/loop/park.h"
 #include "worker/loop/refuse.h"
 #include "worker/protocol/answer.h"
 #include "worker/protocol/input.h"
@@ -98,7 +99,9 @@ static void look_at(struct worker *w, session_id sid)
 {
 	const struct session_state_shm *st = &session(&w->base, sid)->state;
 
-	if (st->flags & SESSION_LINGER) {
+	if (st->flags & SESSION_PARKED) {
+		return;
+	} else if (st->flags & SESSION_LINGER) {
 		if (lingered(w, sid))
 			session_over(&w->base, sid);
 	} else if (does_not_read(w, sid)) {
@@ -145,6 +148,7 @@ void sweep(struct worker *w)
 		}
 	base_on(&w->base, -1);
 	refuse_sweep(w);
+	park_sweep(w);
 	sweep_history(&w->base);
 	pool_trim(&w->base.pool);
 }

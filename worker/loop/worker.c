@@ -31,7 +31,9 @@
 #include "worker/io/tcp_counts.h"
 #include "worker/loop/connection.h"
 #include "worker/loop/memory_limit.h"
+#include "worker/loop/move.h"
 #include "worker/loop/orphans.h"
+#include "worker/loop/park.h"
 #include "worker/loop/recover.h"
 #include "worker/loop/refuse.h"
 #include "worker/loop/sweep.h"
@@ -132,6 +134,7 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 	if (w->protocols.stalled_count > 0)
 		more |= input_retry_stalled(&w->protocols);
 	more |= turn_run(w);
+	move_run(w);
 	more |= w->base.over_count > 0;
 	if (w->stopping && (more || atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) == 0)) {
 		base_beat(&w->base);
@@ -177,7 +180,8 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *t, int events)
 	sweep(w);
 	if (w->stopping && atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) > 0)
 		watch_takers(w);
-	if (w->start->drain && atomic_load_explicit(&w->base.self->connections, memory_order_relaxed) == 0) {
+	if (w->start->drain && atomic_load_explicit(&w->base.self->connections, memory_order_relaxed) == 0 &&
+	    atomic_load_explicit(&w->base.self->parked, memory_order_relaxed) == 0) {
 		w->drained = true;
 		ev_break(loop, EVBREAK_ALL);
 	}
@@ -324,6 +328,21 @@ static void go_on(void *worker, session_id sid)
 	input_stall(&((struct worker *)worker)->protocols, sid);
 }
 
+static void take_connection(void *worker, session_id sid)
+{
+	park_take_connection(worker, sid);
+}
+
+static void unpark(void *worker, session_id sid)
+{
+	park_end(worker, sid, COUNTER_closed);
+}
+
+static bool ask_move(void *worker, session_id sid, unsigned slot)
+{
+	return move_ask(worker, sid, slot);
+}
+
 static void accepted(void *worker, int fd, int proto)
 {
 	connection_close_over(worker);		/* what has just become free counts as room */
@@ -355,6 +374,9 @@ static int base_init(struct worker *w)
 	base->no_memory = no_memory;
 	base->cut_moved = cut_moved;
 	base->go_on = go_on;
+	base->park = take_connection;
+	base->unpark = unpark;
+	base->move = ask_move;
 	if (hub_attach(&base->hub, start->hub_fd, true) < 0 || slot_attach(&base->slot, start->slot_fd) < 0) {
 		log_error("shared memory: %s", strerror(errno));
 		return -1;
@@ -496,6 +518,7 @@ int worker_run(const struct worker_start *start)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	listener_start(&w->listeners);
+	move_start(w);
 	ev_run(w->base.loop, 0);
 	while (connection_close_over(w))
 		;

@@ -30,6 +30,7 @@ struct worker_start {
 	unsigned slot;
 	int hub_fd, slot_fd;
 	const int *wake;		/* eventfds, by slot */
+	const int *queue;		/* of connections that are moved, by slot (move.h); -1: there is none */
 	const struct worker_listener *listeners;
 	unsigned listeners_count;
 	const int *kept;		/* further descriptors that are the keeper's and stay open */
@@ -37,6 +38,19 @@ struct worker_start {
 	int snapshot_fd;		/* an empty file, for the snapshot that SIGUSR1 asks for */
 	bool drain;			/* take no new connections; leave with WORKER_DRAINED when the last one has ended */
 	uint64_t died;			/* when the last worker died or left, microseconds since 1970; 0: there was none */
+};
+
+/* A session that was parked, in the list of those (park.c). */
+struct parked {
+	session_id sid;
+	uint32_t since;			/* its last_out */
+};
+
+/* A session whose connection is to be moved (move.c). */
+struct asked_move {
+	session_id sid;
+	unsigned slot;
+	uint64_t parsed;		/* the request's place in its input */
 };
 
 struct worker {
@@ -62,6 +76,16 @@ struct worker {
 
 	struct refused *refused;	/* refuse.c's own */
 	uint32_t sweep_at;		/* next session to be looked at */
+
+	/* park.c: those from parked_at to parked_listed, the oldest first */
+	struct parked *parked;
+	uint32_t parked_at, parked_listed, parked_room;
+
+	/* move.c */
+	struct asked_move *moves;
+	uint32_t moves_count, moves_room;
+	struct ev_io queue_io;
+	bool queue_seen;		/* a message was received */
 
 	/* orphans.c */
 	int *orphans;			/* connections that the last worker accepted, and did not make sessions of */

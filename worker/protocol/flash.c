@@ -37,8 +37,13 @@ static void flash_next_request(struct protocols *protocols, const struct cursor 
 	if (r < 0)
 		return;
 	if (json->kind == REQUEST_UNKNOWN) {
-		req->error = "unknown action: subscribe, unsubscribe, publish, login, logout and send are known";
+		req->error = "unknown action: subscribe, unsubscribe, publish, login, logout, send and attach are known";
 		req->status = 404;
+		return;
+	}
+	if (json->kind == REQUEST_ATTACH) {
+		req->has_token = true;
+		memcpy(req->token, json->token, sizeof(req->token));
 		return;
 	}
 	req->names.one = subscribe_topic_name(request_is_of_user(json->kind), json->name, json->name_len);
@@ -54,7 +59,7 @@ static void flash_answer(struct protocols *protocols, struct cursor *c, const st
 
 	if (o->error) {
 		len = flash_error(bytes, hub_now(), o->error);
-	} else if (req->kind == REQUEST_SUBSCRIBE || req->kind == REQUEST_LOGIN) {
+	} else if (req->kind == REQUEST_SUBSCRIBE || req->kind == REQUEST_LOGIN || req->kind == REQUEST_ATTACH) {
 		len = sizeof(FLASH_ACK) - 1;
 		memcpy(bytes, FLASH_ACK, len);
 	}

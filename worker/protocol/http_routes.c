@@ -97,17 +97,27 @@ static uint32_t page_base(const struct exchange *x)
 	return sub ? x->protocols->base->slot.subscriptions[sub].number - 1 : 0;
 }
 
-static void start_stream(const struct exchange *x, struct names names, uint32_t transport, const struct resume *resume)
+/* What the query asks for beside names. */
+struct asked {
+	struct resume resume;
+	bool has_token;
+	uint8_t token[TOKEN_BYTES];	/* zeroes: a new one */
+	unsigned names;			/* how many */
+};
+
+static void start_stream(const struct exchange *x, struct names names, uint32_t transport, const struct asked *asked)
 {
 	struct request req = {
-		.kind = REQUEST_SUBSCRIBE,
-		.resume = *resume,
+		.kind = asked->names == 0 && asked->has_token ? REQUEST_ATTACH : REQUEST_SUBSCRIBE,
+		.resume = asked->resume,
+		.has_token = asked->has_token,
 		.names = { .next = next_name, .from = &names },
 		.becomes = true,
 		.transport = transport,
 	};
 	struct outcome o;
 
+	memcpy(req.token, asked->token, sizeof(req.token));
 	request_serve(x->protocols->service, x->c, &req, &o);
 	if (o.kind == OUTCOME_LATER)
 		return;
@@ -201,26 +211,41 @@ static bool read_resume(const struct exchange *x, struct resume *resume)
 	return true;
 }
 
+/* `token`: empty, a client wants to be told one. False: answered with an error. */
+static bool read_token(const struct exchange *x, struct asked *asked)
+{
+	char value[PARAMETER_MAX];
+	int len = parameter_read(x, MEMBER_TOKEN, value);
+	const char *error;
+
+	if (len == PARAMETER_BAD)
+		return false;
+	asked->has_token = len != PARAMETER_NONE;
+	error = len > 0 ? token_read(asked->token, value, (size_t)len) : NULL;
+	if (error)
+		exchange_error(x, 400, NULL, error);
+	return !error;
+}
+
 static void get_stream(const struct exchange *x, struct names names, bool page)
 {
 	int envelope = wants_envelope(x);
-	struct resume resume = { 0 };
+	struct asked asked = { 0 };
 	struct names look = names;
 	struct topic_name name;
 	const char *error;
-	unsigned count = 0;
 	int r;
 
-	if (envelope < 0 || names_twice(x, &names) || (!page && !read_resume(x, &resume)))
+	if (envelope < 0 || names_twice(x, &names) || (!page && (!read_resume(x, &asked.resume) || !read_token(x, &asked))))
 		return;
 	while ((r = names_next(&look, &name, &error)) > 0)
-		count++;
+		asked.names++;
 	if (r < 0)
 		exchange_error(x, 400, NULL, error);
-	else if (count == 0)
+	else if (asked.names == 0 && !asked.has_token)
 		exchange_error(x, 400, NULL, names.inbox ? "no user: GET /inbox/USER, /inbox/A,B or /inbox?user=A&user=B"
 						 : "no topic: GET /sub/TOPIC, /sub/A,B or /sub?topic=A&topic=B");
-	else if (page && count > 1)
+	else if (page && asked.names > 1)
 		exchange_error(x, 400, NULL, "one user: a comma in it is written %2C");
 	else if (x->req->websocket && !page && !websocket_granted(x))
 		return;
@@ -231,7 +256,7 @@ static void get_stream(const struct exchange *x, struct names names, bool page)
 		exchange_send(x, &o, x->protocols->base->scratch, stream_head(x, stream_transport(x->req, page, envelope), &o),
 			      x->req->keep_alive && x->req->minor);
 	} else {
-		start_stream(x, names, stream_transport(x->req, page, envelope), &resume);
+		start_stream(x, names, stream_transport(x->req, page, envelope), &asked);
 	}
 }
 
@@ -256,7 +281,7 @@ static void get_ws(const struct exchange *x, struct http_text path)
 	if (!x->req->websocket)
 		exchange_error(x, 426, UPGRADE_FIELDS, "this path is for WebSockets (RFC 6455)");
 	else if (websocket_granted(x))
-		start_stream(x, (struct names){ 0 }, TRANSPORT_WEBSOCKET, &(struct resume){ 0 });
+		start_stream(x, (struct names){ 0 }, TRANSPORT_WEBSOCKET, &(struct asked){ 0 });
 }
 
 /* Whether the browser has these bytes, by one of the tags it sends, or "*". Weak or not, a tag stands for the same bytes here. */
@@ -300,11 +325,14 @@ static void get_version(const struct exchange *x, struct http_text path)
 {
 	struct http_answer answer = exchange_answer(x, 200, HTTP_JSON);
 	struct outcome o = outcome_nothing(x->protocols->service, x->c);
+	const struct settings *settings = x->protocols->base->settings;
 	char text[TRANSPORT_NOTICE_MAX];
 	struct sink s = { .dst = text, .room = sizeof(text) };
 
 	(void)path;
-	version_object(&s, x->protocols->base->settings->broadcast, once_is_on(&x->protocols->base->hub.once));
+	version_object(&s, &(struct version_now){
+		.broadcast = settings->broadcast, .once = once_is_on(&x->protocols->base->hub.once), .sessions = settings->session_linger > 0,
+	});
 	sink_byte(&s, '\n');
 	exchange_reply(x, &o, &answer, text, s.len);
 }
@@ -315,7 +343,7 @@ enum { PATH_NONE = 1, PATH_MAY = 2, PATH_MUST = 4 };	/* whether something follow
 
 #define ALLOW_GET "Allow: GET, HEAD, OPTIONS\r\n"
 #define ALLOW_POST "Allow: POST, OPTIONS\r\n"
-#define STREAM_PARAMETERS (MEMBER_BIT(ENVELOPE) | MEMBERS_OF_RESUME | MEMBER_BIT(LAST_EVENT_ID))
+#define STREAM_PARAMETERS (MEMBER_BIT(ENVELOPE) | MEMBER_BIT(TOKEN) | MEMBERS_OF_RESUME | MEMBER_BIT(LAST_EVENT_ID))
 #define WITH_BODY (MEMBER_BIT(EVENT) | MEMBER_BIT(MESSAGE_ID))
 #define ALLOW_ANY "Allow: GET, HEAD, POST, OPTIONS\r\n"
 

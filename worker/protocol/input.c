@@ -170,7 +170,7 @@ static void input_end(struct protocols *protocols, session_id sid)
 		session_watch(protocols->base, sid);
 		return;
 	}
-	if (st->in != BUFFER_NONE && transport_has(st->transport, TRANSPORT_FRAMED))
+	if (st->in != BUFFER_NONE && transport_has(st->transport, TRANSPORT_FRAMED) && !session_lingers(protocols->base, sid))
 		session_end(protocols, sid, st->parsed, 400, "the connection ended within a frame");
 	output_flush(protocols->output, sid);
 	/* (One that is not behind and has something left is broken.) */

@@ -3,6 +3,8 @@
  */
 #include "proto/packet.h"
 
+#include <string.h>
+
 #include "worker/protocol/input.h"
 #include "worker/service/flood.h"
 #include "worker/service/request.h"
@@ -39,10 +41,14 @@ static void packet_next_request(const struct cursor *c, const struct packet_requ
 		.status = 400,
 		.after = c->at + p->taken,
 		.answered = p->receipt,
+		.has_token = p->op == REQUEST_ATTACH,
 		.resume = p->resume,
 		.body = { .write = write_body, .from = p },
 	};
 	if (p->kind != PACKET_REQUEST || p->op == REQUEST_PING)
+		return;
+	memcpy(req->token, p->token, sizeof(req->token));
+	if (p->op == REQUEST_ATTACH)
 		return;
 	if (p->op == REQUEST_PUBLISH || p->op == REQUEST_SEND) {
 		req->names.one = subscribe_topic_name(request_is_of_user(p->op), p->name, p->name_len);

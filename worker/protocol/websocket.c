@@ -100,14 +100,17 @@ static void websocket_next_request(struct protocols *protocols, const struct cur
 		.status = 400,
 		.after = c->at + event->taken,
 		.answered = json->ref != NULL,
+		.has_token = json->kind == REQUEST_ATTACH,
 		.resume = json->resume,
 		.body = { .size = json->size, .write = write_body, .from = json },
 	};
 	if (r == 0 && json->kind == REQUEST_UNKNOWN) {
-		req->error = "unknown action: subscribe, unsubscribe, publish, login, logout, send and ping are known";
+		req->error = "unknown action: subscribe, unsubscribe, publish, login, logout, send, attach and ping are known";
 	} else if (r == 0 && (json->kind == REQUEST_PUBLISH || json->kind == REQUEST_SEND)) {
 		req->names.one = subscribe_topic_name(request_is_of_user(json->kind), json->name, json->name_len);
 		req->error = read_key(json, key, &req->key);
+	} else if (r == 0 && json->kind == REQUEST_ATTACH) {
+		memcpy(req->token, json->token, sizeof(req->token));
 	} else if (r == 0 && json->kind != REQUEST_PING) {
 		req->names = (struct request_names){ .next = next_name, .from = names };
 	}

@@ -100,11 +100,79 @@ static const char *subscribe_everybody(struct service *service, struct cursor *c
 	return subscribe_add(service, c->sid, st, &everybody, replay);
 }
 
+/* ---- attaching ---- */
+
+/* Whether the session has subscribed anything but what goes to everybody. */
+static bool has_its_own(const struct service *service, session_id sid)
+{
+	const struct session_shm *s = session(service->base, sid);
+	uint32_t first = atomic_load_explicit(&s->subscriptions, memory_order_relaxed);
+
+	return s->count > 1 ||
+	       (s->count == 1 && *index_topic(&service->base->hub.index, service->base->slot.subscriptions[first].topic)->name != NAME_EVERYBODY);
+}
+
+/*
+ * Finds the session that the request's token names. What that means for the request:
+ */
+enum found {
+	FOUND_NOT,			/* there is none */
+	FOUND,				/* *from is it, and has no connection any more */
+	FOUND_LATER,			/* the request is read again: by another worker, or when a frame is sent whole */
+	FOUND_WRONG,			/* it can't be attached to: *o says why */
+};
+
+static enum found find_session(struct service *service, struct cursor *c, const struct request *req, session_id *from, struct outcome *o)
+{
+	enum attach_where where;
+	unsigned slot;
+
+	if (!req->has_token || token_is(req->token, (uint8_t[TOKEN_BYTES]){ 0 }))
+		return FOUND_NOT;
+	where = attach_find(service->base, req->token, from, &slot);
+	if (where == ATTACH_NOWHERE)
+		return FOUND_NOT;
+	if (has_its_own(service, c->sid)) {
+		fail(o, 409, "attach comes before anything is subscribed on a connection");
+		return FOUND_WRONG;
+	}
+	if (where == ATTACH_ELSEWHERE) {
+		if (!service->base->move(service->base->above, c->sid, slot))
+			return FOUND_NOT;
+		c->stop = c->waits = true;
+		return FOUND_LATER;
+	}
+	if (*from == c->sid) {
+		fail(o, 409, "this connection has that session already");
+		return FOUND_WRONG;
+	}
+	if (session(service->base, c->sid)->state.flags & SESSION_CUT) {
+		session_mark(service->base, c->sid, MARK_OUTPUT_BLOCKED);
+		c->stop = c->waits = true;
+		return FOUND_LATER;
+	}
+	if (!session_parked(service->base, *from))
+		service->base->park(service->base->above, *from);
+	return FOUND;
+}
+
+/* What the other session has of this comes with its names. */
+static void leave_everybody(struct service *service, struct cursor *c)
+{
+	struct session_state_shm st = session(service->base, c->sid)->state;
+	struct topic_name everybody = subscribe_everybody_name();
+
+	if (session(service->base, c->sid)->count == 0)
+		return;
+	subscribe_remove(service, c->sid, &st, &everybody);
+	session_commit(service->base, c->sid, &st);
+}
+
 /*
  * Subscribes the session to all names of the request. If that fails, a session that was to become a stream subscribes nothing. False: the request
  * has to wait.
  */
-static bool subscribe(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
+static bool subscribe_names(struct service *service, struct cursor *c, const struct request *req, bool everybody, struct outcome *o)
 {
 	const struct resume none = { .kind = RESUME_NOT };
 	struct replay replay, live = { .resume = &none, .begin = UINT64_MAX };	/* of the names; of what goes to everybody */
@@ -116,7 +184,7 @@ static bool subscribe(struct service *service, struct cursor *c, const struct re
 	*o = outcome_nothing(service, c);
 	if (req->becomes) {
 		o->state.transport = req->transport;
-		error = subscribe_everybody(service, c, &o->state, &live);
+		error = everybody ? subscribe_everybody(service, c, &o->state, &live) : NULL;
 	}
 	for (unsigned n = 0; !error && next_name(&req->names, n, &name); n++)
 		error = subscribe_add(service, c->sid, &o->state, &name, &replay);
@@ -135,6 +203,68 @@ static bool subscribe(struct service *service, struct cursor *c, const struct re
 		leave_all(service->topics, service->multi_topic, c->sid, req->transport);
 		o->state = session(service->base, c->sid)->state;
 	}
+	return true;
+}
+
+/* Whether the client is to be told its session's token, which it then knows. */
+static bool tells_token(struct service *service, struct cursor *c, const struct request *req)
+{
+	struct session_shm *s = session(service->base, c->sid);
+	bool talks = transport_has(req->becomes ? req->transport : s->state.transport, TRANSPORT_TALKS);
+	bool told = s->state.transport != TRANSPORT_HTTP && s->until != 0;
+
+	if (told || service->base->settings->session_linger == 0 || (!talks && !req->has_token)) {
+		s->until = told ? s->until : 0;
+		return false;
+	}
+	s->until = service->base->now;
+	return !req->becomes || !talks;		/* (the greeting of /ws says it) */
+}
+
+/* The session goes on with what the other one has. */
+static bool attach(struct service *service, struct cursor *c, const struct request *req, session_id from, struct outcome *o)
+{
+	struct request all = *req;
+	struct attach a;
+
+	leave_everybody(service, c);
+	attach_begin(&a, service->base, from, &req->resume, &all.resume);
+	all.names = (struct request_names){ .next = attach_next, .from = &a };
+	if (!subscribe_names(service, c, &all, false, o))
+		return false;
+	if (o->error) {
+		subscribe_join_everybody(service, c->sid);
+		o->state = session(service->base, c->sid)->state;
+		return true;
+	}
+	o->resumed = req->resume.kind == RESUME_SINCE;
+	o->attached = from + 1;
+	o->token = session(service->base, from)->token;
+	return true;
+}
+
+static bool subscribe(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
+{
+	session_id from;
+
+	switch (find_session(service, c, req, &from, o)) {
+	case FOUND_LATER:
+		return false;
+	case FOUND_WRONG:
+		return true;
+	case FOUND:
+		return attach(service, c, req, from, o);
+	case FOUND_NOT:
+		break;
+	}
+	if (req->kind == REQUEST_ATTACH) {
+		fail(o, 404, "no such session: it has ended, or stayed for longer than session_linger");
+		return true;
+	}
+	if (!subscribe_names(service, c, req, true, o))
+		return false;
+	if (!o->error && tells_token(service, c, req))
+		o->token = session(service->base, c->sid)->token;
 	return true;
 }
 
@@ -179,7 +309,7 @@ void request_serve(struct service *service, struct cursor *c, const struct reque
 	done = outcome_nothing(service, c);
 	if (refused)
 		fail(&done, o->status, o->error);
-	else if ((req->kind == REQUEST_SUBSCRIBE || req->kind == REQUEST_LOGIN) && !subscribe(service, c, req, &done))
+	else if ((req->kind == REQUEST_SUBSCRIBE || req->kind == REQUEST_LOGIN || req->kind == REQUEST_ATTACH) && !subscribe(service, c, req, &done))
 		return;
 	else if (req->kind == REQUEST_UNSUBSCRIBE || req->kind == REQUEST_LOGOUT)
 		unsubscribe(service, c, req, &done);
@@ -205,6 +335,7 @@ const struct position_start *outcome_start(const struct service *service, const 
 		.resumed = o->resumed,
 		.recovered = o->recovered,
 		.missing = o->missing,
+		.token = o->token,
 	};
 	return o->has_position ? start : NULL;
 }
@@ -216,7 +347,11 @@ bool outcome_commit(struct service *service, struct cursor *c, struct outcome *o
 	if (room) {
 		o->state.parsed = after;
 		o->state.flags |= flags;
+		if (o->attached)
+			attach_note(service->base, c->sid, o->attached - 1);
 		session_commit(service->base, c->sid, &o->state);
+		if (o->attached)
+			attach_finish(service->base, c->sid, o->attached - 1);
 	} else {
 		session_abort(service->base, c->sid, COUNTER_no_buffer);
 	}

@@ -14,6 +14,7 @@
 
 #include "proto/message.h"
 #include "proto/position.h"
+#include "worker/service/attach.h"
 #include "worker/service/publish_batch.h"
 #include "worker/service/subscribe.h"
 #include "worker/session/cursor.h"
@@ -45,7 +46,13 @@ struct request {
 	struct request_names names;	/* of all requests but ping */
 	struct request_body body;	/* publish, send */
 	bool answered;			/* publish, send: the client is told what became of it */
-	struct resume resume;		/* subscribe, login: what of the past is asked for */
+	struct resume resume;		/* subscribe, login, attach: what of the past is asked for */
+	/*
+	 * Attach: the session that the client goes on with. Subscribe: the same, if that session is there; if not, or if `token` is all zeroes, what is named
+	 * is subscribed. It is told a token then.
+	 */
+	bool has_token;
+	uint8_t token[TOKEN_BYTES];
 	struct publish_key key;		/* publish, send: what is repeated with it is published once */
 	/* Subscribe, login: the session also becomes one of `transport`. If it can't, it stays what it is, and subscribes nothing. */
 	bool becomes;
@@ -74,6 +81,8 @@ struct outcome {
 	bool resumed;			/* the client has asked for what it missed; then */
 	bool recovered;			/* it gets all of that; or not, */
 	uint64_t missing;		/* and so many messages are not sent */
+	const uint8_t *token;		/* the session's, if the client is told it now */
+	session_id attached;		/* the session that this one takes over when it is committed, + 1; 0: none */
 	struct session_state_shm state;	/* the session's new state, for outcome_commit() */
 };
 

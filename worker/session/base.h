@@ -55,6 +55,16 @@ struct base {
 	bool (*make_room)(void *above, session_id sid, size_t bytes);
 	void (*no_memory)(void *above, session_id sid);			/* ends a session for which there is no memory */
 	void (*go_on)(void *above, session_id sid);			/* has the session's input dealt with again, which waits for a message (service/poll.h) */
+	/* Takes the session's connection from it, whose client is told that another one has it: the session is parked (loop/park.h). */
+	void (*park)(void *above, session_id sid);
+	void (*unpark)(void *above, session_id sid);			/* another one has taken over what it had: ends a parked session */
+	/*
+	 * Has the session's connection given to another slot's worker, with the input that is not taken, soon after this turn of its input
+	 * (loop/move.h). False: it can't be.
+	 */
+	bool (*move)(void *above, session_id sid, unsigned slot);
+	session_id *strays;		/* sessions whose token is another's home (attach.h) */
+	uint32_t strays_count, strays_room;
 	/* Called before a session's state changes from one to the other, if it is in the middle of a frame in at least one of them. */
 	void (*cut_moved)(void *above, session_id sid, const struct session_state_shm *from, const struct session_state_shm *to);
 };

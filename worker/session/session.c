@@ -13,6 +13,14 @@ struct session_shm *session(const struct base *base, session_id sid)
 	return slot_session(&base->slot, sid);
 }
 
+bool session_lingers(const struct base *base, session_id sid)
+{
+	const struct session_shm *s = session(base, sid);
+
+	return base->settings->session_linger > 0 && s->until != 0 && s->count > 0 && s->state.transport != TRANSPORT_HTTP &&
+	       !(s->state.flags & (SESSION_CLOSE | SESSION_LINGER));
+}
+
 /* Whether so much waits behind a poll that no more is read. */
 static bool has_enough(const struct base *base, session_id sid)
 {
@@ -30,7 +38,7 @@ static int wanted_events(const struct base *base, session_id sid)
 	const struct session_state_shm *st = &session(base, sid)->state;
 	int events = 0;
 
-	if (session_has(base, sid, MARK_OVER))
+	if (session_has(base, sid, MARK_OVER) || st->flags & SESSION_PARKED)
 		return 0;
 	if (st->flags & SESSION_LINGER)
 		return EV_READ;
@@ -67,6 +75,12 @@ static void count_behind(struct base *base, bool more)
 	base_count(base, COUNTER_behind, 1);
 }
 
+/* Whether it is one of those that are served when they are writable. */
+static bool counts_as_behind(uint32_t flags)
+{
+	return (flags & (SESSION_BEHIND | SESSION_PARKED)) == SESSION_BEHIND;
+}
+
 static void commit(struct base *base, session_id sid, const struct session_state_shm *st, const struct passed_shm *passed)
 {
 	const struct session_state_shm was = session(base, sid)->state;
@@ -81,8 +95,8 @@ static void commit(struct base *base, session_id sid, const struct session_state
 		pool_give(&base->pool, was.in);
 	if (was.out != st->out)
 		pool_give(&base->pool, was.out);
-	if ((was.flags ^ st->flags) & SESSION_BEHIND)
-		count_behind(base, st->flags & SESSION_BEHIND);
+	if (counts_as_behind(was.flags) != counts_as_behind(st->flags))
+		count_behind(base, counts_as_behind(st->flags));
 	if (was.transport != st->transport) {
 		session_count(base, was.transport, -1);
 		session_count(base, st->transport, 1);
@@ -219,6 +233,6 @@ struct transport_hello session_hello(const struct base *base, session_id sid)
 	const uint8_t *token = session(base, sid)->token;
 
 	return (struct transport_hello){
-		.now = hub_now(), .token = token, .retry = retry_of(base, token), .broadcast = base->settings->broadcast, .once = once_is_on(&base->hub.once),
+		.now = hub_now(), .token = token, .resumes = base->settings->session_linger > 0, .retry = retry_of(base, token), .broadcast = base->settings->broadcast, .once = once_is_on(&base->hub.once),
 	};
 }

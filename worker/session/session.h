@@ -25,6 +25,18 @@ static inline bool session_polls(const struct base *base, session_id sid)
 	return s->state.transport == TRANSPORT_HTTP && s->count > 0;
 }
 
+/* Whether its connection broke, and it waits for another one (loop/park.h). */
+static inline bool session_parked(const struct base *base, session_id sid)
+{
+	return session(base, sid)->state.flags & SESSION_PARKED;
+}
+
+/*
+ * Whether it is to stay when its connection breaks, without a word: its client knows its token, has subscribed something, and neither of both sides
+ * has said that it is over.
+ */
+bool session_lingers(const struct base *base, session_id sid);
+
 /* The descriptor of its connection. */
 static inline int session_fd(const struct base *base, session_id sid)
 {

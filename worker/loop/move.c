@@ -1,0 +1,346 @@
+/*
+ * Moving connections between workers. See move.h.
+ */
+#include "worker/loop/move.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "proto/transport.h"
+#include "shm/crash.h"
+#include "shm/log.h"
+#include "worker/delivery/leave.h"
+#include "worker/io/tcp_counts.h"
+#include "worker/loop/connection.h"
+#include "worker/loop/park.h"
+#include "worker/loop/refuse.h"
+#include "worker/protocol/answer.h"
+#include "worker/protocol/input.h"
+
+#define VERSION 1			/* of the message: programs with different ones may follow each other */
+#define WORD_MAX 32			/* bytes of a transport's name */
+#define INPUT_MAX 65536			/* bytes of input that go along */
+#define AT_ONCE 64			/* messages a turn */
+#define PATIENCE 1000			/* milliseconds in which a new worker waits for room in a queue */
+
+struct message {
+	uint32_t version;
+	uint32_t again;			/* it may have been sent before */
+	uint64_t sent, parsed;		/* session_state_shm */
+	uint32_t input;			/* bytes of input from `parsed` on, which follow */
+	char transport[WORD_MAX];
+};
+
+int move_queue(void)
+{
+	struct sockaddr_un self = { .sun_family = AF_UNIX };
+	socklen_t len = sizeof(self.sun_family);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0), most = 1 << 20;
+
+	/* Bound to a name that the kernel chooses, and connected to itself, it takes nothing from others. */
+	if (fd < 0 || bind(fd, (struct sockaddr *)&self, len) < 0)
+		goto fail;
+	len = sizeof(self);
+	if (getsockname(fd, (struct sockaddr *)&self, &len) < 0 || connect(fd, (struct sockaddr *)&self, len) < 0)
+		goto fail;
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &most, sizeof(most));
+	return fd;
+fail:
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* ---- sending ---- */
+
+bool move_ask(struct worker *w, session_id sid, unsigned slot)
+{
+	const struct hub_slot_shm *s = &w->base.hub.shm->slot[slot];
+	struct asked_move *list;
+
+	if (w->start->queue[slot] < 0 ||
+	    atomic_load_explicit(&s->connections, memory_order_relaxed) >= s->connections_max)
+		return false;
+	for (uint32_t i = 0; i < w->moves_count; i++)
+		if (w->moves[i].sid == sid) {
+			w->moves[i].slot = slot;
+			return true;
+		}
+	if (w->moves_count == w->moves_room) {
+		list = realloc(w->moves, (w->moves_room + 16) * sizeof(*list));
+		if (!list)
+			return false;
+		w->moves = list;
+		w->moves_room += 16;
+	}
+	w->moves[w->moves_count++] = (struct asked_move){ .sid = sid, .slot = slot, .parsed = session(&w->base, sid)->state.parsed };
+	return true;
+}
+
+static int send_message(int queue, int fd, const struct message *m, const void *input)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec parts[] = { { (void *)m, sizeof(*m) }, { (void *)input, m->input } };
+	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof(control) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	return sendmsg(queue, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+/* 0; -1 with errno: EAGAIN, the queue is full. */
+static int send_session(struct worker *w, session_id sid, unsigned slot, bool again)
+{
+	const struct session_state_shm *st = &session(&w->base, sid)->state;
+	const struct buffer_shm *head = pool_header(&w->base.slot, st->in);
+	struct message m = {
+		.version = VERSION, .again = again, .sent = st->sent, .parsed = st->parsed, .input = (uint32_t)(head->base + head->len - st->parsed),
+	};
+
+	strcpy(m.transport, transport_table[st->transport].word);
+	return send_message(w->start->queue[slot], session_fd(&w->base, sid), &m, pool_bytes(&w->base.slot, st->in) + (st->parsed - head->base));
+}
+
+/* The session ends here; the connection stays. */
+static void free_session(struct worker *w, session_id sid)
+{
+	struct session_shm *s = session(&w->base, sid);
+
+	atomic_store_explicit(&s->status, SESSION_FREE, memory_order_release);
+	CRASH_POINT("move-freed");
+	pool_give(&w->base.pool, s->state.in);
+	leave_all(&w->topics, w->multi_topic, sid, s->state.transport);
+	session_count(&w->base, s->state.transport, -1);
+	ev_io_stop(w->base.loop, &w->base.io[sid]);
+	w->base.io[sid].data = NULL;
+	close(session_fd(&w->base, sid));
+	atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
+	atomic_store_explicit(&w->base.slot.shm->moving, 0, memory_order_release);
+}
+
+/* Whether the session still waits to be moved. */
+static bool waits(const struct worker *w, const struct asked_move *m)
+{
+	const struct session_shm *s = session(&w->base, m->sid);
+
+	return s->status == SESSION_OPEN && s->state.parsed == m->parsed && s->state.in != BUFFER_NONE && !session_has(&w->base, m->sid, MARK_OVER) &&
+	       !(s->state.flags & (SESSION_CLOSE | SESSION_LINGER | SESSION_PARKED));
+}
+
+/* True: it is dealt with. */
+static bool move(struct worker *w, const struct asked_move *m)
+{
+	const struct session_state_shm *st = &session(&w->base, m->sid)->state;
+	const struct buffer_shm *head;
+
+	if (st->out != BUFFER_NONE || st->flags)
+		return false;
+	head = pool_header(&w->base.slot, st->in);
+	if (head->base + head->len - st->parsed > INPUT_MAX) {
+		session_end(&w->protocols, m->sid, st->parsed, 413, "too much follows a request that another worker is to deal with");
+		output_flush(&w->output, m->sid);
+		return true;
+	}
+	/* release: what was received is counted */
+	atomic_store_explicit(&w->base.slot.shm->moving, MOVING(m->sid, m->slot), memory_order_release);
+	CRASH_POINT("move-noted");
+	if (send_session(w, m->sid, m->slot, false) < 0) {
+		atomic_store_explicit(&w->base.slot.shm->moving, 0, memory_order_release);
+		if (errno == EAGAIN)
+			return false;
+		session_abort(&w->base, m->sid, COUNTER_no_buffer);
+		return true;
+	}
+	CRASH_POINT("move-sent");
+	free_session(w, m->sid);
+	return true;
+}
+
+void move_run(struct worker *w)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < w->moves_count; i++)
+		if (waits(w, &w->moves[i]) && !move(w, &w->moves[i]))
+			w->moves[kept++] = w->moves[i];
+	w->moves_count = kept;
+}
+
+void move_redo(struct worker *w)
+{
+	uint64_t moving = atomic_load_explicit(&w->base.slot.shm->moving, memory_order_acquire);
+	session_id sid = (session_id)(moving >> 32) - 1;
+	unsigned slot = (uint32_t)moving;
+	struct session_shm *s;
+
+	if (!moving)
+		return;
+	s = session(&w->base, sid);
+	if (s->status == SESSION_OPEN) {
+		for (int waited = 0; send_session(w, sid, slot, true) < 0 && errno == EAGAIN && waited < PATIENCE; waited += 10) {
+			poll(&(struct pollfd){ .fd = w->start->queue[slot], .events = POLLOUT }, 1, 10);
+			base_beat(&w->base);
+		}
+		/* (Its buffer and topics are nobody's then: the sessions are taken over behind this.) */
+		atomic_store_explicit(&s->status, SESSION_FREE, memory_order_release);
+		close(sid);
+	}
+	atomic_store_explicit(&w->base.slot.shm->moving, 0, memory_order_release);
+}
+
+/* ---- receiving ---- */
+
+static uint64_t cookie_of(int fd)
+{
+	uint64_t cookie = 0;
+	socklen_t len = sizeof(cookie);
+
+	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) < 0 ? 0 : cookie;
+}
+
+/* Whether a session here has that socket already. */
+static bool is_here(const struct worker *w, int fd)
+{
+	uint32_t end = atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed);
+	uint64_t cookie = cookie_of(fd);
+
+	for (session_id sid = 0; cookie && sid < (session_id)end; sid++)
+		if (session(&w->base, sid)->status == SESSION_OPEN && !session_parked(&w->base, sid) && cookie_of(session_fd(&w->base, sid)) == cookie)
+			return true;
+	return false;
+}
+
+static uint32_t transport_of(const struct message *m)
+{
+	uint32_t t = 0;
+
+	while (t < TRANSPORTS && strncmp(transport_table[t].word, m->transport, WORD_MAX) != 0)
+		t++;
+	return t;
+}
+
+/* (max_connections has counted it, and may count it twice at this moment.) */
+static bool has_room(const struct worker *w, int fd)
+{
+	return (uint32_t)fd < w->base.slot.shm->sessions_max &&
+	       atomic_load_explicit(&w->base.self->connections, memory_order_relaxed) < w->base.self->connections_max;
+}
+
+/* Makes a session of it. False: there is no memory. */
+static bool open_session(struct worker *w, int fd, const struct message *m, const void *input)
+{
+	struct session_state_shm st = {
+		.sent = m->sent, .parsed = m->parsed, .last_out = w->base.now, .transport = transport_of(m), .in = session_buffer(&w->base, fd, m->input),
+	};
+	struct buffer_shm *head;
+
+	if (st.in == BUFFER_NONE)
+		return false;
+	if (!session_buffer_grow(&w->base, fd, st.in, m->input)) {
+		pool_give(&w->base.pool, st.in);
+		return false;
+	}
+	head = pool_header(&w->base.slot, st.in);
+	head->base = m->parsed;
+	head->len = m->input;
+	head->since = w->base.now;
+	memcpy(pool_bytes(&w->base.slot, st.in), input, m->input);
+	atomic_fetch_add_explicit(&w->base.self->connections, 1, memory_order_relaxed);
+	if (connection_open(w, fd, &st) < 0) {
+		atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
+		pool_give(&w->base.pool, st.in);
+		return false;
+	}
+	return true;
+}
+
+/* Makes a session of the connection, unless there is one, or refuses it. */
+static void take(struct worker *w, int fd, const struct message *m, size_t len, const void *input)
+{
+	bool suspicious = m->again || !w->queue_seen;
+
+	w->queue_seen = true;
+	if (m->version != VERSION || len != sizeof(*m) + m->input || transport_of(m) == TRANSPORTS) {
+		log_warning_limited("a connection that another worker sent was not understood, and is closed");
+		base_count(&w->base, COUNTER_closed_uncertain, 1);
+		close(fd);
+	} else if (suspicious && is_here(w, fd)) {
+		close(fd);
+	} else if (!has_room(w, fd)) {
+		refuse_take(w, fd, transport_of(m));
+	} else if (!open_session(w, fd, m, input)) {
+		refuse_take(w, fd, transport_of(m));
+	}
+}
+
+/* The descriptor that came along; -1: none. */
+static int received_fd(struct msghdr *msg)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+	int fd = -1;
+
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	return fd;
+}
+
+/* True: there was a message. It is looked at first, and taken out of the queue when its session is there. */
+static bool receive_message(struct worker *w)
+{
+	static char input[INPUT_MAX];
+	int queue = w->start->queue[w->base.number], fd;
+	struct message m;
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec parts[] = { { &m, sizeof(m) }, { input, sizeof(input) } };
+	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof(control) };
+	ssize_t n = recvmsg(queue, &msg, MSG_PEEK | MSG_DONTWAIT);
+
+	if (n < 0)
+		return false;
+	fd = received_fd(&msg);
+	CRASH_POINT("move-received");
+	if (fd >= 0 && (size_t)n >= sizeof(m))
+		take(w, fd, &m, (size_t)n, input);
+	else if (fd < 0)	/* there was no descriptor left for it: it is closed with its message */
+		base_count(&w->base, COUNTER_refused, 1);
+	else
+		close(fd);
+	CRASH_POINT("move-opened");
+	(void)!recv(queue, &m, sizeof(m), MSG_DONTWAIT);
+	if (fd >= 0 && connection_is_open(w, fd))
+		input_stall(&w->protocols, fd);
+	return true;
+}
+
+static void on_queue(struct ev_loop *loop, struct ev_io *io, int events)
+{
+	struct worker *w = ev_userdata(loop);
+
+	(void)io;
+	(void)events;
+	for (int i = 0; i < AT_ONCE && receive_message(w); i++)
+		;
+}
+
+void move_start(struct worker *w)
+{
+	if (w->start->queue[w->base.number] < 0)
+		return;
+	ev_io_init(&w->queue_io, on_queue, w->start->queue[w->base.number], EV_READ);
+	ev_io_start(w->base.loop, &w->queue_io);
+}

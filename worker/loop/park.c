@@ -1,0 +1,177 @@
+/*
+ * Parked sessions. See park.h.
+ *
+ * They end in the order in which they were parked, as all of them stay for as long: so the worker has them in a list, in which those that have ended
+ * otherwise are passed over. (A setting that changes by a reload counts for those that are there.)
+ */
+#include "worker/loop/park.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proto/transport.h"
+#include "shm/crash.h"
+#include "worker/delivery/leave.h"
+#include "worker/service/attach.h"
+
+#define TAKEN_OVER "another connection has attached to this session"
+
+static uint32_t parked_count(const struct worker *w)
+{
+	return atomic_load_explicit(&w->base.self->parked, memory_order_relaxed);
+}
+
+/* How many this slot may have: its share, rounded up. */
+static uint64_t most(const struct worker *w)
+{
+	uint64_t workers = (uint64_t)w->base.settings->workers;
+
+	return workers ? ((uint64_t)w->base.settings->max_parked + workers - 1) / workers : 0;
+}
+
+static bool is_parked(const struct worker *w, struct parked p)
+{
+	const struct session_shm *s = session(&w->base, p.sid);
+
+	return s->status == SESSION_OPEN && s->state.flags & SESSION_PARKED && s->state.last_out == p.since;
+}
+
+/* The oldest; -1: there is none. */
+static session_id oldest(struct worker *w)
+{
+	while (w->parked_at < w->parked_listed && !is_parked(w, w->parked[w->parked_at]))
+		w->parked_at++;
+	return w->parked_at < w->parked_listed ? w->parked[w->parked_at].sid : -1;
+}
+
+/* Appends it to the list, in which there may be room at the front. -1: no memory. */
+static int list(struct worker *w, session_id sid)
+{
+	if (w->parked_listed == w->parked_room && w->parked_at > w->parked_room / 2) {
+		w->parked_listed -= w->parked_at;
+		memmove(w->parked, w->parked + w->parked_at, w->parked_listed * sizeof(*w->parked));
+		w->parked_at = 0;
+	}
+	if (w->parked_listed == w->parked_room) {
+		uint32_t room = w->parked_room ? 2 * w->parked_room : 64;
+		struct parked *p = realloc(w->parked, room * sizeof(*p));
+
+		if (!p)
+			return -1;
+		w->parked = p;
+		w->parked_room = room;
+	}
+	w->parked[w->parked_listed++] = (struct parked){ sid, session(&w->base, sid)->state.last_out };
+	return 0;
+}
+
+/* Closes what the session's descriptor is, and keeps the number taken. */
+static void close_connection(struct worker *w, session_id sid)
+{
+	while (dup2(w->start->wake[w->base.number], session_fd(&w->base, sid)) < 0 && errno == EINTR)
+		;
+}
+
+/* The session's state changes first: with the old one, a successor would count what is sent below as a part of its stream. */
+static void park(struct worker *w, session_id sid, bool tell)
+{
+	struct session_state_shm was = session(&w->base, sid)->state, st = was;
+	char bytes[TRANSPORT_NOTICE_MAX];
+	size_t len = tell && !(was.flags & SESSION_BEHIND) && !was.out ? transport_error(was.transport, hub_now(), 409, TAKEN_OVER, bytes) : 0;
+
+	st.flags = SESSION_PARKED | SESSION_BEHIND;
+	st.in = st.out = BUFFER_NONE;
+	st.out_start = st.out_end = st.cut = 0;
+	st.last_out = w->base.now;
+	session_commit(&w->base, sid, &st);
+	CRASH_POINT("park-committed");
+	if (len)
+		(void)!send(session_fd(&w->base, sid), bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	ev_io_stop(w->base.loop, &w->base.io[sid]);
+	w->base.io[sid].data = NULL;
+	close_connection(w, sid);
+	CRASH_POINT("park-closed");
+	session_count(&w->base, was.transport, -1);
+	base_count(&w->base, COUNTER_closed, 1);
+	base_count(&w->base, COUNTER_parked, 1);
+	atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&w->base.self->parked, 1, memory_order_relaxed);
+}
+
+void park_session(struct worker *w, session_id sid)
+{
+	session_id first;
+
+	park(w, sid, false);
+	if (list(w, sid) < 0)
+		park_end(w, sid, COUNTER_parked_evicted);
+	while (parked_count(w) > most(w) && (first = oldest(w)) >= 0)
+		park_end(w, first, COUNTER_parked_evicted);
+}
+
+/* (It is about to be taken over, or this worker dies before: its successor lists it.) */
+void park_take_connection(struct worker *w, session_id sid)
+{
+	park(w, sid, true);
+	if (list(w, sid) < 0)
+		park_end(w, sid, COUNTER_parked_evicted);
+}
+
+void park_end(struct worker *w, session_id sid, enum counter why)
+{
+	struct session_shm *s = session(&w->base, sid);
+
+	/* release: a successor sees the session whole or not at all */
+	atomic_store_explicit(&s->status, SESSION_FREE, memory_order_release);
+	CRASH_POINT("park-freed");
+	attach_forget(&w->base, sid);
+	leave_all(&w->topics, w->multi_topic, sid, s->state.transport);
+	close(session_fd(&w->base, sid));
+	atomic_fetch_sub_explicit(&w->base.self->parked, 1, memory_order_relaxed);
+	base_count(&w->base, why, 1);
+}
+
+void park_make_room(struct worker *w)
+{
+	uint32_t room = w->base.self->connections_max;
+	session_id first;
+
+	while (parked_count(w) + atomic_load_explicit(&w->base.self->connections, memory_order_relaxed) > room && (first = oldest(w)) >= 0)
+		park_end(w, first, COUNTER_parked_evicted);
+}
+
+void park_sweep(struct worker *w)
+{
+	int64_t limit = w->base.settings->session_linger;
+	session_id first;
+
+	while ((first = oldest(w)) >= 0 && (w->base.now - session(&w->base, first)->state.last_out) * 1000ll >= limit)
+		park_end(w, first, COUNTER_parked_ended);
+}
+
+static int by_age(const void *a, const void *b)
+{
+	const struct parked *p = a, *q = b;
+
+	return p->since < q->since ? -1 : p->since > q->since;
+}
+
+int park_recover(struct worker *w)
+{
+	uint32_t end = atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed);
+
+	for (session_id sid = 0; sid < (session_id)end; sid++) {
+		if (session(&w->base, sid)->status != SESSION_OPEN || !session_parked(&w->base, sid))
+			continue;
+		close_connection(w, sid);
+		if (list(w, sid) < 0)
+			return -1;
+	}
+	atomic_store_explicit(&w->base.self->parked, w->parked_listed, memory_order_relaxed);
+	if (w->parked_listed > 1)
+		qsort(w->parked, w->parked_listed, sizeof(*w->parked), by_age);
+	return 0;
+}

@@ -1,0 +1,158 @@
+/*
+ * Attaching to a session. See attach.h.
+ *
+ * A token says where its session is: in which slot, and by which number. One that was taken over has another number: those are strays, in a list of their
+ * own. (Of a session that is found, nothing shows how many bytes of a wrong token were right.)
+ */
+#include "worker/service/attach.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "shm/crash.h"
+
+static bool is_home(const struct base *base, session_id sid)
+{
+	const uint8_t *token = session(base, sid)->token;
+
+	return token_slot(token) == base->number && token_session(token) == (uint32_t)sid;
+}
+
+static bool has_token(const struct base *base, session_id sid, const uint8_t token[TOKEN_BYTES])
+{
+	const struct session_shm *s = session(base, sid);
+
+	return s->status == SESSION_OPEN && s->until != 0 && s->state.transport != TRANSPORT_HTTP && token_is(s->token, token) &&
+	       (s->state.flags & SESSION_PARKED || !(s->state.flags & (SESSION_CLOSE | SESSION_LINGER)));
+}
+
+enum attach_where attach_find(const struct base *base, const uint8_t token[TOKEN_BYTES], session_id *sid, unsigned *slot)
+{
+	*slot = token_slot(token);
+	if (*slot != base->number)
+		return atomic_load_explicit(&base->hub.shm->slot[*slot].state, memory_order_relaxed) == SLOT_UNUSED ? ATTACH_NOWHERE : ATTACH_ELSEWHERE;
+	*sid = (session_id)token_session(token);
+	if ((uint32_t)*sid < atomic_load_explicit(&base->slot.shm->fd_end, memory_order_relaxed) && has_token(base, *sid, token))
+		return ATTACH_HERE;
+	for (uint32_t i = 0; i < base->strays_count; i++)
+		if (has_token(base, base->strays[i], token)) {
+			*sid = base->strays[i];
+			return ATTACH_HERE;
+		}
+	return ATTACH_NOWHERE;
+}
+
+/* ---- what is taken over ---- */
+
+void attach_begin(struct attach *a, const struct base *base, session_id from, const struct resume *asked, struct resume *resume)
+{
+	*a = (struct attach){
+		.base = base, .from = from, .asked = *asked, .resume = resume,
+		.next = atomic_load_explicit(&session(base, from)->subscriptions, memory_order_relaxed),
+	};
+	resume->kind = RESUME_SINCE;
+}
+
+/*
+ * Behind which sequence the client wants messages of the subscription. One that began behind what was sent did not begin sooner; of others, `from` may
+ * be the sequence of any message that was sent, and as the connection broke it may not have come.
+ */
+static uint64_t since_of(const struct attach *a, const struct subscription_shm *sub)
+{
+	uint64_t pos = session(a->base, a->from)->state.pos, begun = sub->from > pos ? sub->from - 1 : 0;
+
+	if (a->asked.kind == RESUME_SINCE)
+		return begun > a->asked.since.seq ? begun : a->asked.since.seq;
+	return begun ? begun : (pos ? pos - 1 : 0);
+}
+
+bool attach_next(void *attach, struct topic_name *name)
+{
+	struct attach *a = attach;
+	uint64_t epoch = a->base->hub.shm->epoch / 1000;
+	const struct subscription_shm *sub;
+	const struct topic_shm *topic;
+
+	if (!a->next)
+		return false;
+	sub = &a->base->slot.subscriptions[a->next];
+	a->next = atomic_load_explicit(&sub->next, memory_order_relaxed);
+	topic = index_topic(&a->base->hub.index, sub->topic);
+	name->len = topic->name_len;
+	memcpy(name->bytes, topic->name, topic->name_len);
+	if (a->asked.kind == RESUME_SINCE && a->asked.since.epoch != epoch) {
+		a->resume->since = a->asked.since;
+		return true;
+	}
+	a->resume->since.epoch = epoch;
+	a->resume->since.seq = since_of(a, sub);
+	return true;
+}
+
+/* ---- the step from one session to the other ---- */
+
+void attach_note(const struct base *base, session_id sid, session_id from)
+{
+	struct slot_shm *slot = base->slot.shm;
+
+	slot->attaching_parsed = session(base, sid)->state.parsed;
+	/* release: whoever finds the note finds all of it */
+	atomic_store_explicit(&slot->attaching, ATTACHING(sid, from), memory_order_release);
+	CRASH_POINT("attach-noted");
+}
+
+static void take_token(const struct slot *slot, session_id sid, session_id from)
+{
+	struct session_shm *s = slot_session(slot, sid);
+
+	memcpy(s->token, slot_session(slot, from)->token, sizeof(s->token));
+	s->until = s->last_in ? s->last_in : 1;
+}
+
+void attach_finish(struct base *base, session_id sid, session_id from)
+{
+	CRASH_POINT("attach-committed");
+	take_token(&base->slot, sid, from);
+	CRASH_POINT("attach-taken");
+	base->unpark(base->above, from);
+	/* release: behind all of that */
+	atomic_store_explicit(&base->slot.shm->attaching, 0, memory_order_release);
+	if (!is_home(base, sid) && base_push(&base->strays, &base->strays_count, &base->strays_room, sid) < 0)
+		base_count(base, COUNTER_no_buffer, 1);		/* its token finds nothing until the next worker lists it */
+	base_count(base, COUNTER_attached, 1);
+}
+
+void attach_forget(struct base *base, session_id sid)
+{
+	if (is_home(base, sid))
+		return;
+	for (uint32_t i = 0; i < base->strays_count; i++)
+		if (base->strays[i] == sid) {
+			base->strays[i] = base->strays[--base->strays_count];
+			return;
+		}
+}
+
+void attach_redo(const struct slot *slot)
+{
+	/* acquire: pairs with the release in attach_note() */
+	uint64_t attaching = atomic_load_explicit(&slot->shm->attaching, memory_order_acquire);
+	session_id sid = (session_id)(attaching >> 32) - 1, from = (session_id)(uint32_t)attaching;
+	struct session_shm *s, *was;
+
+	if (!attaching)
+		return;
+	s = slot_session(slot, sid);
+	was = slot_session(slot, from);
+	if (s->status == SESSION_OPEN && s->state.parsed != slot->shm->attaching_parsed && was->status == SESSION_OPEN) {
+		take_token(slot, sid, from);
+		atomic_store_explicit(&was->status, SESSION_FREE, memory_order_release);
+		close(from);
+	}
+	atomic_store_explicit(&slot->shm->attaching, 0, memory_order_release);
+}
+
+int attach_recover(struct base *base, session_id sid)
+{
+	return session(base, sid)->until == 0 || is_home(base, sid) ? 0 : base_push(&base->strays, &base->strays_count, &base->strays_room, sid);
+}

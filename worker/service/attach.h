@@ -1,0 +1,45 @@
+/*
+ * Attaching: a connection goes on with the session that a token names (proto/token.h).
+ *
+ *   attach_find() -> HERE: attach_begin(), attach_next() for each of its names -> the outcome is committed between attach_note() and attach_finish()
+ *                    ELSEWHERE: the connection goes to that slot's worker (base.move), where the request is read again
+ *
+ * The connection's own session subscribes what the other one has, from where its client is (replay.h), and takes over its token. The other one is parked
+ * first, if it has a connection (base.park), and ends when that is committed.
+ *
+ * Crash rules. Until the commit, both are as they were, but that one may be parked (replay.h takes away what was linked), and the request is dealt with
+ * again. slot_shm.attaching notes both ahead of the commit: a successor that finds the request taken finishes it (attach_redo()).
+ */
+#ifndef WORKER_SERVICE_ATTACH_H
+#define WORKER_SERVICE_ATTACH_H
+
+#include "proto/resume.h"
+#include "worker/service/subscribe.h"
+
+enum attach_where { ATTACH_NOWHERE, ATTACH_HERE, ATTACH_ELSEWHERE };
+
+/* Where the token's session is; *sid if it is here, *slot if it may be elsewhere. */
+enum attach_where attach_find(const struct base *base, const uint8_t token[TOKEN_BYTES], session_id *sid, unsigned *slot);
+
+/* What is taken over, name by name. */
+struct attach {
+	const struct base *base;
+	session_id from;
+	uint32_t next;			/* its next subscription */
+	struct resume asked;		/* since where; RESUME_NOT: from where the server has it */
+	struct resume *resume;		/* where the name begins */
+};
+
+/* `asked` is what the client has; *resume will say of each name what it has missed. */
+void attach_begin(struct attach *a, const struct base *base, session_id from, const struct resume *asked, struct resume *resume);
+bool attach_next(void *attach, struct topic_name *name);
+
+void attach_note(const struct base *base, session_id sid, session_id from);
+void attach_finish(struct base *base, session_id sid, session_id from);
+void attach_forget(struct base *base, session_id sid);		/* the session ends */
+
+/* At a worker's start. */
+void attach_redo(const struct slot *slot);			/* before sessions are taken over */
+int attach_recover(struct base *base, session_id sid);		/* for each of them. 0, or -1: no memory */
+
+#endif
