@@ -66,6 +66,7 @@ static void print_slot(const struct hub *hub, unsigned i)
 	printf(",\"started\":%" PRIu64 ",\"paused\":%" PRIu64 ",\"sleeping\":%s", RELAXED(started), RELAXED(paused),
 	       RELAXED(sleeping) ? "true" : "false");
 	printf(",\"delivered_before\":%" PRIu64 ",\"connections\":%" PRIu32, RELAXED(delivered), RELAXED(connections));
+	printf(",\"parked\":%" PRIu32, RELAXED(parked));
 	printf(",\"behind\":%" PRIu32 ",\"subscriptions\":%" PRIu32 ",\"buffered\":%" PRIu64 ",\"counters\":{", RELAXED(behind),
 	       RELAXED(subscriptions), RELAXED(buffered));
 #undef RELAXED

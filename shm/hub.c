@@ -217,6 +217,7 @@ void hub_clear_slot(struct hub *hub, unsigned slot, uint32_t owner)
 			index_leave(&hub->index, slot, t);
 	atomic_store(&s->intent.state, INTENT_NONE);
 	atomic_store(&s->connections, 0);
+	atomic_store(&s->parked, 0);
 	atomic_store(&s->behind, 0);
 	atomic_store(&s->subscriptions, 0);
 	atomic_store(&s->buffered, 0);

@@ -310,7 +310,7 @@ class Sse(Loses, Http):
         """The next one that is a message."""
         event = self.stream.take()
         while event and not event.own_id:
-            if event.type != "missed" or not self.is_missed(event.json()):
+            if event.type != "token" and (event.type != "missed" or not self.is_missed(event.json())):
                 raise AssertionError("no id: %r" % event)
             event = self.stream.take()
         return event

@@ -29,6 +29,9 @@ def settled(value):
     return value
 
 
+GREETINGS = ["janus", "features"], ["janus", "features", "token"]     # without sessions that stay, and with them
+
+
 def loads(text):
     return settled(json.loads(text))
 

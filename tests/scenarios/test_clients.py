@@ -10,7 +10,7 @@ import unittest
 
 from client_test import ALL, MODULES, SCRIPTS, ClientTest, distribution_python
 from janus_test import free_port, run, wait_until
-from positions import loads, start_of, without_position
+from positions import GREETINGS, loads, start_of, without_position
 
 
 @unittest.skipUnless(shutil.which("curl"), "no curl here")
@@ -141,7 +141,7 @@ class WebSockets(ClientTest):
         self.assertIn("open", got)
         self.assertFalse(got.get("extensions"))
         if path == "/ws":
-            self.assertEqual(list(self.text(client)), ["janus", "features"])
+            self.assertIn(list(self.text(client)), GREETINGS)
         else:
             self.assertIsNotNone(start_of(self.text(client)))
         return client
@@ -296,7 +296,7 @@ class PythonMsgpack(ClientTest):
 
     def test_packets(self):
         client, reader = self.start(), self.lines("/sub/a")
-        self.assertEqual(list(client.next()), ["janus", "features"])
+        self.assertIn(list(client.next()), GREETINGS)
         client.tell(op="subscribe", topic="a", ref=1)
         self.assertEqual(without_position(client.next()), {"ok": True, "ref": 1})
         values = [None, True, 1.5, -7, 2 ** 63, "žluť 😀", [1, [2]], {"x": {"y": None}}, "x" * 70000, list(range(1000))]

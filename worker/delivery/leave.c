@@ -1,5 +1,5 @@
 /*
- * Ending all subscriptions of a session. One store unlinks them all. If the worker dies after that, its successor finds the session without
+ * Ending all subscriptions of a session (of a parked one, with TOPICS_PARKED as its transport). One store unlinks them all. If the worker dies after that, its successor finds the session without
  * subscriptions, and leaves topics that nobody here subscribes any more (recover.c).
  */
 #include "worker/delivery/leave.h"
@@ -21,7 +21,8 @@ void leave_all(struct topics *topics, struct multi_topic *multi_topic, session_i
 
 		topics_remove(topics, transport, number);
 		topics_give_subscription(topics, number);
-		atomic_fetch_sub_explicit(&topics->base->self->subscriptions, 1, memory_order_relaxed);
+		if (transport != TOPICS_PARKED)
+			atomic_fetch_sub_explicit(&topics->base->self->subscriptions, 1, memory_order_relaxed);
 		number = next;
 	}
 }

@@ -88,7 +88,7 @@ int topics_add(struct topics *topics, uint32_t transport, session_id sid, uint32
 	if (apart) {
 		sub->place |= PLACE_APART;
 		t->apart[t->count] = (struct apart_subscriber){ sid, subscription };
-		topics->apart_subscriptions++;
+		topics->apart_subscriptions += transport != TOPICS_PARKED;
 		subscription_list_put(topics, sid, subscription);
 	} else {
 		t->subscribers[t->count] = sid;
@@ -110,7 +110,7 @@ void topics_tell(const struct topics *topics, uint32_t topic)
 	if (atomic_load_explicit(&topics->base->self->state, memory_order_relaxed) != SLOT_LIVE)
 		return;		/* the last worker's count stays until all sessions are taken over */
 	for (const struct local_topic *t = topics->of[topic]; t; t = t->sibling)
-		n += t->count;
+		n += t->transport == TOPICS_PARKED ? 0 : t->count;
 	atomic_store_explicit(hub_count_of(&topics->base->hub, topics->base->number, topic), n, memory_order_relaxed);
 }
 
@@ -190,7 +190,7 @@ void topics_remove(struct topics *topics, uint32_t transport, uint32_t subscript
 	bool apart = topics_is_apart(topics, subscription);
 
 	if (apart) {
-		topics->apart_subscriptions--;
+		topics->apart_subscriptions -= transport != TOPICS_PARKED;
 		subscription_list_take(topics, subscription);
 	}
 	remove_at(topics, find_sibling(topics, sub->topic, transport, apart), sub->place & ~PLACE_APART);
@@ -207,6 +207,34 @@ int topics_move_apart(struct topics *topics, uint32_t transport, session_id sid)
 	if (topics_add(topics, transport, sid, subscription, true) < 0)
 		return -1;
 	remove_at(topics, find_sibling(topics, sub->topic, transport, false), place);
+	return 0;
+}
+
+int topics_park(struct topics *topics, uint32_t transport, session_id sid)
+{
+	uint32_t i = atomic_load_explicit(&session(topics->base, sid)->subscriptions, memory_order_relaxed), before = 0;
+
+	/* (Each is added before it is removed: the slot never leaves the topic.) */
+	for (; i; before = i, i = atomic_load_explicit(&topics->base->slot.subscriptions[i].next, memory_order_relaxed)) {
+		const struct subscription_shm *sub = &topics->base->slot.subscriptions[i];
+		uint32_t place = sub->place;
+		bool apart = topics_is_apart(topics, i);
+
+		if (apart) {
+			subscription_list_take(topics, i);
+			topics->apart_subscriptions--;
+		}
+		if (topics_add(topics, TOPICS_PARKED, sid, i, true) < 0) {
+			if (apart) {
+				subscription_list_put(topics, sid, i);
+				subscription_list_follow(topics, before, i);
+				topics->apart_subscriptions++;
+			}
+			return -1;
+		}
+		subscription_list_follow(topics, before, i);
+		remove_at(topics, find_sibling(topics, sub->topic, transport, apart), place & ~PLACE_APART);
+	}
 	return 0;
 }
 

@@ -7,6 +7,9 @@
 
 #include "worker/session/session.h"
 
+/* In place of a transport: subscribers that are parked (loop/park.h). They are served nothing, and nobody counts them. */
+#define TOPICS_PARKED TRANSPORTS
+
 /* A subscriber that is served apart (multi_topic.h). */
 struct apart_subscriber {
 	session_id sid;
@@ -63,6 +66,8 @@ int topics_add(struct topics *topics, uint32_t transport, session_id sid, uint32
 void topics_remove(struct topics *topics, uint32_t transport, uint32_t subscription);
 /* Moves the session's only subscription to those apart, unless it is there already. 0; -1: no memory, and it stays where it is. */
 int topics_move_apart(struct topics *topics, uint32_t transport, session_id sid);
+/* Moves the session's subscriptions to those that are parked. 0; -1: no memory, and some are moved. */
+int topics_park(struct topics *topics, uint32_t transport, session_id sid);
 bool topics_is_apart(const struct topics *topics, uint32_t subscription);
 /* Brings the hub's count of the topic's subscribers in this worker up to date. */
 void topics_tell(const struct topics *topics, uint32_t topic);

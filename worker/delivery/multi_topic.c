@@ -161,7 +161,7 @@ static void defer_subscribers(struct multi_topic *a, struct local_topic *t)
 	bool news = ring_seek(&a->base->hub.ring, t->topic, t->generation, a->begin, a->topics->scanned, 0, &rec) == 0;
 
 	for (; t; t = t->sibling) {
-		if (!t->is_apart)
+		if (!t->is_apart || t->transport == TOPICS_PARKED)
 			continue;
 		t->at = 0;		/* for every topic, as a record that was noted in part may be gone */
 		if (!news)
@@ -220,7 +220,7 @@ static void note_subscribers(struct multi_topic *a, struct local_topic *t, uint6
 /* The first topic of this generation that is apart, among `t` and its next siblings, or NULL. */
 static struct local_topic *next_apart(struct local_topic *t, uint32_t generation)
 {
-	while (t && (!t->is_apart || t->generation != generation))
+	while (t && (!t->is_apart || t->transport == TOPICS_PARKED || t->generation != generation))
 		t = t->sibling;
 	return t;
 }

@@ -32,17 +32,17 @@ static uint64_t most(const struct worker *w)
 	return workers ? ((uint64_t)w->base.settings->max_parked + workers - 1) / workers : 0;
 }
 
-static bool is_parked(const struct worker *w, struct parked p)
+static bool is_parked(const struct worker *w, const struct parked *p)
 {
-	const struct session_shm *s = session(&w->base, p.sid);
+	const struct session_shm *s = session(&w->base, p->sid);
 
-	return s->status == SESSION_OPEN && s->state.flags & SESSION_PARKED && s->state.last_out == p.since;
+	return s->status == SESSION_OPEN && s->state.flags & SESSION_PARKED && token_is(s->token, p->token);
 }
 
 /* The oldest; -1: there is none. */
 static session_id oldest(struct worker *w)
 {
-	while (w->parked_at < w->parked_listed && !is_parked(w, w->parked[w->parked_at]))
+	while (w->parked_at < w->parked_listed && !is_parked(w, &w->parked[w->parked_at]))
 		w->parked_at++;
 	return w->parked_at < w->parked_listed ? w->parked[w->parked_at].sid : -1;
 }
@@ -50,6 +50,8 @@ static session_id oldest(struct worker *w)
 /* Appends it to the list, in which there may be room at the front. -1: no memory. */
 static int list(struct worker *w, session_id sid)
 {
+	struct parked *p;
+
 	if (w->parked_listed == w->parked_room && w->parked_at > w->parked_room / 2) {
 		w->parked_listed -= w->parked_at;
 		memmove(w->parked, w->parked + w->parked_at, w->parked_listed * sizeof(*w->parked));
@@ -57,14 +59,16 @@ static int list(struct worker *w, session_id sid)
 	}
 	if (w->parked_listed == w->parked_room) {
 		uint32_t room = w->parked_room ? 2 * w->parked_room : 64;
-		struct parked *p = realloc(w->parked, room * sizeof(*p));
 
+		p = realloc(w->parked, room * sizeof(*p));
 		if (!p)
 			return -1;
 		w->parked = p;
 		w->parked_room = room;
 	}
-	w->parked[w->parked_listed++] = (struct parked){ sid, session(&w->base, sid)->state.last_out };
+	p = &w->parked[w->parked_listed++];
+	*p = (struct parked){ .sid = sid, .since = session(&w->base, sid)->state.last_out };
+	memcpy(p->token, session(&w->base, sid)->token, sizeof(p->token));
 	return 0;
 }
 
@@ -94,7 +98,11 @@ static void park(struct worker *w, session_id sid, bool tell)
 	w->base.io[sid].data = NULL;
 	close_connection(w, sid);
 	CRASH_POINT("park-closed");
+	if (topics_park(&w->topics, was.transport, sid) < 0)
+		_exit(WORKER_SHORTAGE);		/* its successor makes the lists anew */
+	multi_topic_gone(w->multi_topic, sid);
 	session_count(&w->base, was.transport, -1);
+	atomic_fetch_sub_explicit(&w->base.self->subscriptions, session(&w->base, sid)->count, memory_order_relaxed);
 	base_count(&w->base, COUNTER_closed, 1);
 	base_count(&w->base, COUNTER_parked, 1);
 	atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
@@ -128,7 +136,7 @@ void park_end(struct worker *w, session_id sid, enum counter why)
 	atomic_store_explicit(&s->status, SESSION_FREE, memory_order_release);
 	CRASH_POINT("park-freed");
 	attach_forget(&w->base, sid);
-	leave_all(&w->topics, w->multi_topic, sid, s->state.transport);
+	leave_all(&w->topics, w->multi_topic, sid, TOPICS_PARKED);
 	close(session_fd(&w->base, sid));
 	atomic_fetch_sub_explicit(&w->base.self->parked, 1, memory_order_relaxed);
 	base_count(&w->base, why, 1);

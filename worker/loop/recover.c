@@ -278,18 +278,21 @@ static int claim_subscriptions(struct worker *w, session_id sid)
 	struct session_shm *s = session(&w->base, sid);
 	uint32_t first = atomic_load_explicit(&s->subscriptions, memory_order_relaxed);
 	const struct subscription_shm *sub = &w->base.slot.subscriptions[first];
-	bool apart = transport_has(s->state.transport, TRANSPORT_OWN_FRAMES) || (first && next_subscription(w, first));
+	bool parked = s->state.flags & SESSION_PARKED;
+	bool apart = parked || transport_has(s->state.transport, TRANSPORT_OWN_FRAMES) || (first && next_subscription(w, first));
 
 	s->count = 0;
 	for (uint32_t i = first, before = 0; i; before = i, i = next_subscription(w, i)) {
 		if (i >= w->topics.fresh_subscription)
 			w->topics.fresh_subscription = i + 1;
-		if (topics_add(&w->topics, s->state.transport, sid, i, apart) < 0)
+		if (topics_add(&w->topics, parked ? TOPICS_PARKED : s->state.transport, sid, i, apart) < 0)
 			return -1;
 		if (apart)
 			subscription_list_follow(&w->topics, before, i);
 		s->count++;
 	}
+	if (parked)
+		return 0;
 	atomic_fetch_add_explicit(&w->base.self->subscriptions, s->count, memory_order_relaxed);
 	/* The last worker died after it had linked the session's only subscription, and before it committed the state. */
 	if (s->count == 1 && !(s->state.flags & (SESSION_BEHIND | SESSION_CUT)) && s->state.pos < sub->from) {

@@ -44,6 +44,7 @@ struct worker_start {
 struct parked {
 	session_id sid;
 	uint32_t since;			/* its last_out */
+	uint8_t token[TOKEN_BYTES];	/* numbers are used again */
 };
 
 /* A session whose connection is to be moved (move.c). */

@@ -9,6 +9,7 @@
  *   POST /broadcast      to everybody        OPTIONS            CORS preflight
  *   GET  /history/TOPIC  what is kept        GET  /poll/TOPIC   the same, as soon as there is something
  *   GET  /topics/TOPIC   how it is, or /topics: all
+ *   GET  /session/TOKEN  whether there is such a session
  * What stands behind the slash may stand in the query instead: ?topic=, ?user=.
  *
  * Crash rules. A stream: subscriptions are linked one by one, then head, transport and the request's being taken are one commit; until
@@ -369,6 +370,7 @@ static const struct route {
 	{ "history", PATH_MAY, false, MEMBER_BIT(TOPIC) | MEMBER_BIT(LIMIT) | MEMBER_BIT(SINCE) | MEMBER_BIT(BEFORE), ALLOW_GET, get_history, NULL, NULL },
 	{ "poll", PATH_MAY, false, MEMBER_BIT(TOPIC) | MEMBER_BIT(LIMIT) | MEMBER_BIT(SINCE) | MEMBER_BIT(WAIT), "Allow: GET, OPTIONS\r\n", get_poll, NULL, NULL },
 	{ "topics", PATH_MAY, false, MEMBER_BIT(TOPIC) | MEMBER_BIT(PREFIX) | MEMBER_BIT(LIMIT) | MEMBER_BIT(CURSOR), ALLOW_GET, get_topics, NULL, NULL },
+	{ "session", PATH_MUST, false, 0, "Allow: GET, OPTIONS\r\n", get_session, NULL, NULL },
 	{ "version", PATH_NONE, false, 0, ALLOW_GET, get_version, NULL, NULL },
 };
 
@@ -431,7 +433,7 @@ static bool refused(const struct exchange *x, const struct route *r)
 			       "the configuration, or open the server by localhost or its address");
 	else if (!r)
 		exchange_error(x, 404, NULL,
-			       "no such path: GET /, /janus.js, /ws, /sub/TOPIC, /inbox/USER, /test/USER, /history/TOPIC, /poll/TOPIC, /topics, /version; POST /pub/TOPIC, /pub, /send/USER, /broadcast; "
+			       "no such path: GET /, /janus.js, /ws, /sub/TOPIC, /inbox/USER, /test/USER, /history/TOPIC, /poll/TOPIC, /session/TOKEN, /topics, /version; POST /pub/TOPIC, /pub, /send/USER, /broadcast; "
 			       "a / in a name is written %2F");
 	else if (x->req->websocket && get && !r->upgrades)
 		exchange_error(x, 404, NULL, "no WebSocket here: connect to /ws, /sub/TOPIC or /inbox/USER");

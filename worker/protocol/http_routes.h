@@ -39,6 +39,10 @@ bool parameter_number(const struct exchange *x, enum member name, unsigned least
 
 void get_topics(const struct exchange *x, struct http_text path);
 
+/* ---- http_session.c ---- */
+
+void get_session(const struct exchange *x, struct http_text path);
+
 /* ---- http_history.c ---- */
 
 void get_history(const struct exchange *x, struct http_text path);

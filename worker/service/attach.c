@@ -42,6 +42,19 @@ enum attach_where attach_find(const struct base *base, const uint8_t token[TOKEN
 	return ATTACH_NOWHERE;
 }
 
+enum attach_where attach_locate(struct service *service, struct cursor *c, const uint8_t token[TOKEN_BYTES], session_id *sid)
+{
+	unsigned slot;
+	enum attach_where where = attach_find(service->base, token, sid, &slot);
+
+	if (where != ATTACH_ELSEWHERE)
+		return where;
+	if (!service->base->move(service->base->above, c->sid, slot))
+		return ATTACH_NOWHERE;
+	c->stop = c->waits = true;
+	return where;
+}
+
 /* ---- what is taken over ---- */
 
 void attach_begin(struct attach *a, const struct base *base, session_id from, const struct resume *asked, struct resume *resume)

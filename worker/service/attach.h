@@ -21,6 +21,11 @@ enum attach_where { ATTACH_NOWHERE, ATTACH_HERE, ATTACH_ELSEWHERE };
 /* Where the token's session is; *sid if it is here, *slot if it may be elsewhere. */
 enum attach_where attach_find(const struct base *base, const uint8_t token[TOKEN_BYTES], session_id *sid, unsigned *slot);
 
+/*
+ * The same for a request. ELSEWHERE: the cursor is stopped before it, and it is read again by that worker. (NOWHERE: also if it can't get there.)
+ */
+enum attach_where attach_locate(struct service *service, struct cursor *c, const uint8_t token[TOKEN_BYTES], session_id *sid);
+
 /* What is taken over, name by name. */
 struct attach {
 	const struct base *base;

@@ -125,23 +125,16 @@ enum found {
 static enum found find_session(struct service *service, struct cursor *c, const struct request *req, session_id *from, struct outcome *o)
 {
 	enum attach_where where;
-	unsigned slot;
 
 	if (!req->has_token || token_is(req->token, (uint8_t[TOKEN_BYTES]){ 0 }))
-		return FOUND_NOT;
-	where = attach_find(service->base, req->token, from, &slot);
-	if (where == ATTACH_NOWHERE)
 		return FOUND_NOT;
 	if (has_its_own(service, c->sid)) {
 		fail(o, 409, "attach comes before anything is subscribed on a connection");
 		return FOUND_WRONG;
 	}
-	if (where == ATTACH_ELSEWHERE) {
-		if (!service->base->move(service->base->above, c->sid, slot))
-			return FOUND_NOT;
-		c->stop = c->waits = true;
-		return FOUND_LATER;
-	}
+	where = attach_locate(service, c, req->token, from);
+	if (where != ATTACH_HERE)
+		return where == ATTACH_ELSEWHERE ? FOUND_LATER : FOUND_NOT;
 	if (*from == c->sid) {
 		fail(o, 409, "this connection has that session already");
 		return FOUND_WRONG;

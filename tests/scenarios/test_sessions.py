@@ -1,0 +1,516 @@
+"""Sessions that stay when their connection breaks, and connections that go on with them by their token."""
+import json
+import os
+import re
+import threading
+import unittest
+
+import janus_test
+from crash_test import CrashTest
+from janus_test import Server, raise_nofile, wait_until
+from programs import OTHER_BUILD, Program
+from test_history import HistoryTest
+from web_clients import TEXT, WEB, Packet, Sse, WebSocket, frame, parse_url
+
+JSON = [("Content-Type", "application/json")]
+NOBODY = "0" * 24 + "%08x"
+
+
+class SessionTest(HistoryTest):
+    workers = 2
+    options = ()
+
+    def parked(self):
+        return sum(w["parked"] for w in self.janus.stats()["slots"])
+
+    def wait_parked(self, count):
+        wait_until(lambda: self.parked() == count, what="%d sessions without a connection" % count)
+
+    def cut(self, client, how="fin"):
+        """The client's connection breaks, without a word."""
+        before = self.parked()
+        if how == "rst":
+            client.reset()
+        else:
+            client.close()
+        self.wait_parked(before + 1)
+
+    def token_of(self, client):
+        if isinstance(client, Packet) and client.greeting is None:
+            client.greet()
+        token = client.greeting["token"] if isinstance(client.greeting, dict) else bytes(json.loads(client.greeting)["token"]).decode()
+        self.assertRegex(token, "^[0-9a-f]{32}$")
+        return token
+
+    def attached(self, kind, token, since=None):
+        """A new connection that goes on with the session; and what it was told."""
+        more = {} if since is None else {"since": since.text}
+        if kind == "websocket":
+            client = self.websocket()
+            client.action("attach", token=token, **more)
+        elif kind == "packet":
+            client = self.packet()
+            client.op("attach", token=token, **more)
+        elif kind == "flash":
+            client = self.flash()
+            client.action("attach", data=token)
+            client.expect(b"ACK")
+            return client, None
+        else:
+            client = (self.lines if kind == "lines" else self.sse)("/sub?token=%s%s%s" % (token, "" if since is None else "&since=" + since.text,
+                                                                                              "" if kind == "lines" else "&envelope=json"))
+            told = {k.lower(): client.head.get("Janus-" + k) for k in ("Token", "Recovered", "Position")}
+            self.assertEqual(told["token"], token)
+            return client, told
+        told = client.message()
+        self.assertTrue(told["ok"], told)
+        self.assertEqual(told["token"], token)
+        return client, told
+
+    def home_of(self, token):
+        return int(token[24:], 16) >> 26
+
+    def subscriber(self, kind, *topics):
+        client = {"websocket": self.websocket, "packet": self.packet, "flash": self.flash}[kind]()
+        token = self.token_of(client)
+        return client.subscribe(*topics), token
+
+
+class Attach(SessionTest):
+    def test_each_by_each(self):
+        """What came while a session had no connection is sent to the next one, of whatever kind, on whatever worker."""
+        number = 0
+        for first in ("websocket", "packet", "flash"):
+            for then in ("websocket", "packet", "flash", "lines", "sse"):
+                client, token = self.subscriber(first, "a", "b")
+                self.publish("a", number)
+                self.assertEqual(client.message()["data"], number)
+                self.cut(client)
+                self.publish("b", number + 1)
+                self.publish("a", number + 2)
+                client, told = self.attached(then, token)
+                self.publish("b", number + 3)
+                self.assertEqual(self.numbers(client, 3), [number + 1, number + 2, number + 3])
+                self.cut(client)
+                number += 4
+        wait_until(lambda: self.janus.count("attached") == 15)
+
+    def test_from_each_worker(self):
+        """A connection goes to the worker that has its session, with the request and what follows it."""
+        client, token = self.subscriber("websocket", "a")
+        for slot in (0, 1, 0, 1):
+            self.cut(client)
+            self.publish("a", slot)
+            client = self.on_worker(slot, WebSocket).upgrade()
+            client.send(b"".join(self.frames({"action": "attach", "token": token}, {"action": "publish", "topic": "a", "data": "behind it", "ref": 1})))
+            self.assertEqual(client.message()["token"], token)
+            got = [client.message() for _ in range(3)]
+            self.assertEqual([m.get("data") for m in got if "data" in m], [slot, "behind it"])
+            workers = self.janus.status()["workers"]
+            self.assertEqual([w["connections"] for w in workers][self.home_of(token)] >= 1, True)
+
+    def frames(self, *actions):
+        return [frame(TEXT, json.dumps(a)) for a in actions]
+
+    def test_since(self):
+        """The client knows best what it has: of what was on its way when its connection broke, nothing is lost or sent twice."""
+        for kind in ("websocket", "packet", "lines", "sse"):
+            client, token = self.subscriber("websocket", "a", "b")
+            ids = self.publish("a", *range(10))
+            self.assertEqual(self.numbers(client, 10), list(range(10)))
+            self.cut(client, "rst")
+            self.publish("b", 10)
+            client, told = self.attached(kind, token, since=ids[4])
+            self.assertIn(told["recovered"], (True, "true"))
+            self.assertEqual(self.numbers(client, 6), list(range(5, 11)))
+            self.publish("a", 11)
+            self.assertEqual(self.numbers(client, 1), [11])
+            client.close()
+
+    def test_topic_that_nobody_else_hears(self):
+        """It goes on for the session's sake, and what it has is all there; though no subscriber is counted."""
+        self.assertIsNone(self.post("/pub/lonely", 0)["id"])
+        client, token = self.subscriber("websocket", "lonely")
+        (last,) = self.publish("lonely", 1)
+        self.assertEqual(client.message()["data"], 1)
+        self.cut(client)
+        answer = self.post("/pub/lonely", 2)
+        self.assertEqual(answer["subscribers"], 0)
+        self.assertIsNotNone(answer["id"])
+        client, told = self.attached("websocket", token, since=last)
+        self.assertIs(told["recovered"], True)
+        self.assertEqual(self.numbers(client, 1), [2])
+
+    def test_inbox_and_broadcast(self):
+        """Names that it is logged in under stay, too, and what goes to everybody comes once."""
+        self.serve("broadcast=on")
+        client = self.websocket()
+        token = self.token_of(client)
+        client.login("bob", "eve")
+        self.cut(client)
+        self.post("/send/bob", 1)
+        self.post("/broadcast", 2)
+        self.post("/send/eve", 3)
+        client, _ = self.attached("packet", token)
+        self.post("/broadcast", 4)
+        got = [client.message() for _ in range(4)]
+        self.assertEqual([m["data"] for m in got], [1, 2, 3, 4])
+        self.assertEqual([m.get("user") for m in got], ["bob", None, "eve", None])
+        client.expect_nothing()
+
+    def test_overtaken(self):
+        """What the ring has no more is known to be missing."""
+        self.serve("ring_bytes=1M", "ring_messages=1024", "max_frame=64K")
+        client, token = self.subscriber("websocket", "a")
+        (last,) = self.publish("a", 1)
+        self.assertEqual(client.message()["data"], 1)
+        self.cut(client)
+        other = self.websocket().subscribe("a")
+        for n in range(30):
+            self.post("/pub", [{"topic": "a", "data": n}] * 100)
+        client, told = self.attached("websocket", token, since=last)
+        self.assertIs(told["recovered"], False)
+        self.assertGreater(told["missing"], 0)
+        got = self.numbers(client, 800)
+        self.assertEqual(got, sorted(got * 1, key=lambda n: (n, 0)))
+        other.close()
+
+    def test_second_attach(self):
+        """The session has one connection: the first one is told, and ends."""
+        client, token = self.subscriber("websocket", "a")
+        second, _ = self.attached("websocket", token)
+        self.assertIn("another connection has attached", client.expect_close_frame(1008))
+        self.publish("a", 1)
+        self.assertEqual(self.numbers(second, 1), [1])
+        third, _ = self.attached("packet", token)
+        self.assertIn("another connection has attached", second.expect_close_frame(1008))
+        flash, _ = self.attached("flash", token)
+        self.assertIn("another connection has attached", third.message()["error"])
+        third.expect_close()
+        self.publish("a", 2)
+        self.assertEqual(self.numbers(flash, 1), [2])
+        self.assertEqual((self.parked(), self.janus.connections()), (0, 1))
+
+    def test_many_topics(self):
+        """With a thousand topics; and the session goes on to be one that topics come to and leave."""
+        client, token = self.subscriber("websocket", "own")
+        client.action("subscribe", topic=["t%d" % n for n in range(999)])
+        self.assertTrue(client.message()["ok"])
+        self.cut(client)
+        for n in (0, 500, 998):
+            self.publish("t%d" % n, n)
+        client, _ = self.attached("packet", token)
+        self.assertEqual(self.numbers(client, 3), [0, 500, 998])
+        client.op("unsubscribe", topic="t0")
+        client.expect({"ok": True})
+        client.subscribe("new")
+        self.publish("t0", -1)
+        self.publish("new", 1)
+        self.publish("own", 2)
+        self.assertEqual(self.numbers(client, 2), [1, 2])
+        client.expect_nothing()
+        self.assertEqual(self.janus.subscriptions(), 1000)
+
+
+class Ends(SessionTest):
+    def test_goodbye(self):
+        """Who says goodbye, or has subscribed nothing, leaves nothing."""
+        client, token = self.subscriber("websocket", "a")
+        client.frame(8, b"\x03\xe8")
+        client.expect_close_frame(1000)
+        client.close()
+        self.websocket().close()
+        flash, _ = self.subscriber("flash", "a")
+        flash.unsubscribe("a")
+        flash.action("login", data="x")
+        flash.expect(b"ACK")
+        flash.action("logout", data="x")
+        flash.action("nonsense")
+        flash.message()
+        flash.close()
+        stream = self.lines("/sub/a")       # nobody has told it a token
+        stream.close()
+        wait_until(lambda: self.janus.connections() == 0)
+        self.assertEqual(self.janus.count("parked"), 0)
+        self.assertEqual(self.ask("GET", "/session/" + token).status, 404)
+
+    def test_cut_within_a_frame(self):
+        client, token = self.subscriber("packet", "a")
+        client.send(b"\0\0\1\0half")
+        self.cut(client)
+        self.publish("a", 1)
+        client, _ = self.attached("packet", token)
+        self.assertEqual(self.numbers(client, 1), [1])
+
+    def test_time(self):
+        self.serve("session_linger=1s")
+        client, token = self.subscriber("packet", "a")
+        self.cut(client)
+        wait_until(lambda: self.parked() == 0, 10)
+        self.assertEqual(self.janus.count("parked_ended"), 1)
+        late = self.websocket()
+        late.action("attach", token=token, ref=1)
+        late.expect_error("no such session", ref=1)
+        late.action("subscribe", topic="a")
+        told = late.message()
+        self.assertEqual("token" in told, self.home_of(token) != self.home_of(late.greeting["token"]))      # its connection has moved, then
+        self.assertIsNotNone(self.post("/pub/a", 1)["id"])
+
+    def test_off(self):
+        self.serve("session_linger=0")
+        client = self.websocket().subscribe("a")
+        self.assertNotIn("token", client.greeting)
+        self.assertNotIn("sessions", client.greeting["features"])
+        client.close()
+        wait_until(lambda: self.janus.connections() == 0)
+        self.assertEqual(self.janus.count("parked"), 0)
+
+    def test_number(self):
+        """The oldest go first."""
+        self.serve("max_parked=3", workers=1)
+        tokens = []
+        for n in range(5):
+            client, token = self.subscriber("websocket", "a%d" % n)
+            tokens.append(token)
+            client.close()
+            wait_until(lambda: self.janus.count("parked") == n + 1)
+        wait_until(lambda: self.parked() == 3)
+        self.assertEqual(self.janus.count("parked_evicted"), 2)
+        self.assertEqual([self.ask("GET", "/session/" + t).status for t in tokens], [404, 404, 200, 200, 200])
+
+    def test_descriptors(self):
+        """A connection that comes has its descriptor from the oldest of them."""
+        raise_nofile(1024)
+        self.serve(workers=1, nofile=(600, 600))
+        most = self.janus.status()["connections_max"]
+        for n in range(most + 10):
+            client = self.packet().subscribe("a")
+            client.close()
+        wait_until(lambda: self.janus.count("parked") == most + 10)
+        clients = [self.packet().subscribe("a") for _ in range(most)]
+        self.publish("a", 1)
+        for client in clients:
+            self.assertEqual(client.message()["data"], 1)
+        self.assertEqual(self.parked(), 0)
+
+    def test_errors(self):
+        client, token = self.subscriber("websocket", "a")
+        for members, pattern in (({}, "no token"), ({"token": 7}, "not a string"), ({"token": "x"}, "32 digits"), ({"token": "x" * 32}, "32 digits"),
+                                 ({"token": token, "last": 3}, "unknown member \"last\""), ({"token": token, "topic": "a"}, "unknown member \"topic\""),
+                                 ({"token": token, "since": "x"}, "since"), ({"token": token}, "comes before anything")):
+            client.action("attach", ref=1, **members)
+            client.expect_error(pattern, ref=1)
+        fresh = self.websocket()
+        fresh.action("attach", token=self.token_of(fresh), ref=2)
+        fresh.expect_error("no such session|that session already", ref=2)
+        for slot in (0, 1, 5, 63):
+            fresh.action("attach", token=NOBODY % (slot << 26), ref=3)
+            fresh.expect_error("no such session", ref=3)
+        packet = self.packet()
+        packet.op("attach", ref=1)
+        packet.expect_error("no token", ref=1)
+        packet.op("attach", token=b"x" * 32, ref=1)
+        packet.expect_error("32 digits", ref=1)
+        flash = self.flash()
+        flash.action("attach", data=NOBODY % 0)
+        self.assertIn("no such session", flash.message()["error"])
+        self.assertEqual(self.ask("GET", "/sub?token=" + NOBODY % 7).status, 404)
+        self.assertEqual(self.ask("GET", "/sub?token=abc").status, 400)
+        client.expect_nothing()
+
+
+class Streams(SessionTest):
+    def test_told(self):
+        """A stream that asks for it is told its token: in the head, and in the stream, as browsers show no head."""
+        lines = self.lines("/sub/a?token=")
+        token = lines.head.get("Janus-Token")
+        self.assertRegex(token, "^[0-9a-f]{32}$")
+        self.assertEqual(lines.start["token"], token)
+        self.cut(lines)
+        self.publish("a", 1)
+        again = self.lines("/sub/a?token=" + token)
+        self.assertEqual(again.head.get("Janus-Token"), token)
+        self.assertEqual(self.numbers(again, 1), [1])
+        self.cut(again)
+        self.publish("a", 2)
+        client, _ = self.attached("websocket", token)
+        self.assertEqual(self.numbers(client, 1), [2])
+        self.assertIsNone(self.lines("/sub/a").head.get("Janus-Token"))
+
+    def test_event_source(self):
+        """The same address again and again, as an EventSource asks: with the session, and when it has ended."""
+        self.serve("session_linger=1s", "history=a: 100 messages")
+        sse = self.connect(Sse, "http")
+        head = sse.ask("GET", "/sub/a?token=", fields=[("Accept", "text/event-stream")])
+        token = head.get("Janus-Token")
+        target = "/sub/a?token=" + token
+        (last,) = self.publish("a", 1)
+        self.cut(sse)
+        self.publish("a", 2)
+        sse = self.sse(target + "&envelope=json", fields=[("Last-Event-ID", last.text)])
+        self.assertEqual(sse.head.get("Janus-Recovered"), "true")
+        self.assertEqual(self.numbers(sse, 1), [2])
+        self.cut(sse)
+        wait_until(lambda: self.parked() == 0, 10)
+        self.publish("a", 3)
+        sse = self.sse(target + "&envelope=json", fields=[("Last-Event-ID", last.text)])
+        self.assertNotEqual(sse.head.get("Janus-Token"), token)
+        self.assertEqual(sse.head.get("Janus-Recovered"), "true")
+        self.assertEqual(self.numbers(sse, 2), [2, 3])
+
+    def test_find(self):
+        """GET /session/TOKEN, from whichever worker."""
+        client, token = self.subscriber("websocket", "a", "b")
+        for n in range(2):
+            asker = self.on_worker(n)
+            for _ in range(3):
+                found = asker.ask("GET", "/session/" + token)
+                self.assertEqual(found.status, 200, found)
+                self.assertEqual({k: found.json()[k] for k in ("attached", "transport", "subscriptions")},
+                                 {"attached": True, "transport": "websocket", "subscriptions": 2})
+            asker.close()
+        self.cut(client)
+        found = self.ask("GET", "/session/" + token).json()
+        self.assertEqual((found["attached"], found["subscriptions"]), (False, 2))
+        self.assertTrue(50 < found["expires"] <= 60, found)
+        self.assertEqual(self.ask("GET", "/session/" + NOBODY % 0).status, 404)
+        self.assertEqual(self.ask("GET", "/session/xyz").status, 400)
+        self.assertEqual(self.ask("GET", "/session").status, 404)
+        self.assertEqual(self.ask("GET", "/session/%s/nonsense" % token).status, 404)
+
+
+class Survive(SessionTest):
+    limit = 120
+
+    def test_kills_and_reloads(self):
+        """Sessions without a connection are there after the death of any worker, and a reload; those that were attached to have their token still."""
+        sessions = [self.subscriber(kind, "a", "t%d" % n) for n, kind in enumerate(("websocket", "packet", "flash") * 4)]
+        for client, token in sessions[:6]:
+            self.cut(client)
+        sessions[:6] = [self.attached("packet", token)[:1] + (token,) for _, token in sessions[:6]]
+        for client, _ in sessions:
+            self.cut(client)
+        (last,) = self.publish("a", 1)
+        for slot in (0, 1):
+            self.janus.kill_worker(slot)
+        self.assertEqual(self.parked(), len(sessions))
+        self.publish("a", 2)
+        self.assertEqual(self.janus.reload()[0], 0)
+        self.assertEqual(self.parked(), len(sessions))
+        self.publish("a", 3)
+        for n, (_, token) in enumerate(sessions):
+            client, _ = self.attached(("packet", "websocket", "lines")[n % 3], token)
+            self.publish("t%d" % n, 4)
+            self.assertEqual(self.numbers(client, 4), [1, 2, 3, 4])
+        self.assertEqual((self.parked(), self.janus.connections()), (0, len(sessions)))
+
+    def test_other_layout(self):
+        server = Server(workers=2, listen=WEB)
+        self.addCleanup(self._end, server)
+        program = Program(janus_test.BUILD, os.path.join(server.folder, "bin"))
+        server.build = program.folder
+        server.start()
+        self._janus = server
+        self._addresses = {re.match("[a-z]+", url).group(): parse_url(url) for url in server.status()["listen"]}
+        sessions = [self.subscriber("websocket", "a", "t%d" % n) for n in range(6)]
+        for client, _ in sessions[1:]:
+            self.cut(client)
+        for build in (OTHER_BUILD, janus_test.BUILD):
+            self.publish("a", 1)
+            program.put(build)
+            status, _, err = self.janus.reload()
+            self.assertEqual(status, 0, err)
+            self.assertEqual(self.parked(), 5)
+        for n, (_, token) in enumerate(sessions[1:]):
+            client, _ = self.attached(("packet", "websocket")[n % 2], token)
+            self.assertEqual(self.numbers(client, 2), [1, 1])
+        self.assertEqual(self.numbers(sessions[0][0], 2), [1, 1])
+
+    def test_while_all_comes(self):
+        """Connections that are cut and come back, with publishes and kills meanwhile: each message once, in order."""
+        stop, published = threading.Event(), []
+
+        def publish():
+            client, n = self.http(), 0
+            while not stop.is_set():
+                if client.ask("POST", "/pub/a", b"%d" % n, JSON).status == 200:
+                    published.append(n)
+                n += 1
+
+        publisher = threading.Thread(target=publish)
+        client, token = self.subscriber("websocket", "a", "b")
+        publisher.start()
+        try:
+            got, last = [], None
+            for turn in range(40):
+                for _ in range(20):
+                    m = client.message()
+                    got.append(m["data"])
+                    last = m["id"]
+                client.reset() if turn % 2 else client.close()
+                if turn % 8 == 7:
+                    self.janus.kill_worker(turn // 8 % 2)
+                client, told = self.attached(("websocket", "packet")[turn % 2], token, since=last)
+                self.assertIs(told["recovered"], True)
+        finally:
+            stop.set()
+            publisher.join()
+        while got[-1] < published[-1]:
+            got.append(client.message()["data"])
+        self.assertEqual(got, list(range(got[0], published[-1] + 1)))
+
+
+class Points(CrashTest, SessionTest):
+    """A worker dies at each point of a session's parking, moving and being attached to."""
+
+    def check(self, point, slot_of_asker=0):
+        self.serve_crash_build()
+        while True:
+            client = self.on_worker(1, WebSocket).upgrade()
+            token = self.token_of(client)
+            if self.home_of(token) == 1:
+                break
+        client.subscribe("a", "b")
+        self.publish("a", 1)
+        self.assertEqual(client.message()["data"], 1)
+        if point.startswith("park"):
+            self.arm(point)
+        client.close()
+        wait_until(lambda: self.parked() == 1)
+        self.publish("b", 2)
+        if not point.startswith("park"):
+            self.arm(point)
+        asker = self.on_worker(slot_of_asker, WebSocket).upgrade()
+        asker.action("attach", token=token, ref=1)
+        told = asker.message(30)
+        wait_until(lambda: sum(w["restarts"] for w in self.janus.status()["workers"]) == 1, what="somebody to die at " + point)
+        self.assertEqual((told["ok"], told["token"]), (True, token))
+        self.publish("a", 3)
+        self.assertEqual(self.numbers(asker, 2), [2, 3])
+        asker.expect_nothing()
+        wait_until(lambda: (self.parked(), self.janus.connections()) == (0, 1))
+        self.cut(asker)
+        self.publish("a", 4)
+        again, _ = self.attached("packet", token)
+        self.assertEqual(self.numbers(again, 1), [4])
+        again.expect_nothing()
+        self.janus.forgive_deaths()
+
+    def test_parking(self):
+        for point in ("park-committed", "park-closed"):
+            with self.subTest(point):
+                self.check(point)
+
+    def test_attaching(self):
+        for point in ("replay-begun", "attach-noted", "attach-committed", "attach-taken", "park-freed", "replay-committed"):
+            with self.subTest(point):
+                self.check(point, 1)
+
+    def test_moving(self):
+        for point in ("move-noted", "move-sent", "move-freed", "move-received", "move-opened"):
+            with self.subTest(point):
+                self.check(point)
+
+
+if __name__ == "__main__":
+    unittest.main()
