@@ -30,7 +30,8 @@ DATE = "Wed, 25 Nov 2015 07:02:05 GMT"
 MICROSECONDS = 1448434925395864
 EPOCH = b"ihegr977"         # the same in milliseconds, in base 36
 TIMESTAMP = b'"timestamp":[1448,434925,395864]'
-TOKEN = b"".join(b",%d" % c for c in b"7a7d0f8bfaa16e000dec67097cecac88")[1:]
+TOKEN_TEXT = b"7a7d0f8bfaa16e000dec67097cecac88"
+TOKEN = b"".join(b",%d" % c for c in TOKEN_TEXT)[1:]
 KINDS = ("http", "flash", "websocket", "packet")
 ESCAPES = {"\\r": b"\r", "\\n": b"\n", "\\0": b"\0", "\\1": b"\1", "\\x81": b"\x81", "\\\\": b"\\"}
 
@@ -130,9 +131,10 @@ def settle_timestamps(data):
 
 
 def settle_positions(data):
-    """Of a server that was started just now."""
+    """Of a server that was started just now. And tokens."""
     def one(found):
         return EPOCH + found.group(2) if is_now(int(found.group(1), 36) * 1000) else found.group()
+    data = re.sub(rb'("token":"|\nJanus-Token: |event: token\ndata: )[0-9a-f]{32}', lambda found: found.group(1) + TOKEN_TEXT, data)
     return re.sub(rb"\b([0-9a-z]{8})(-\d+)\b", one, data)
 
 

@@ -382,7 +382,7 @@ class Leaks(JanusTest):
 
     def test_descriptors(self):
         """After connections, kills and reloads each process has the descriptors it had, and as many sockets as connections."""
-        janus = self.server(workers=2)
+        janus = self.server("session_linger=0", workers=2)
         self.assertEqual(janus.reload()[0], 0)
         before = [self.kinds(p) for p in [janus.master] + janus.workers()]
         stays = [c.subscribe("a") for c in self.clients(janus, 10)]

@@ -14,8 +14,8 @@ from web_clients import TEXT, WebTest, frame, packet, request
 
 class Topics(JanusTest):
     def test_subscribers_that_go(self):
-        """However a subscriber goes, its subscriptions go with it."""
-        janus = self.server(workers=2)
+        """However a subscriber goes, its subscriptions go with it, if its session is not to stay."""
+        janus = self.server("session_linger=0", workers=2)
         stays = self.client(janus).subscribe("a", "b")
         for end in ("close", "reset", "half_close"):
             with self.subTest(end=end):
@@ -47,7 +47,7 @@ class Topics(JanusTest):
                 client.unsubscribe(topic)
 
     def test_topics_are_reclaimed_from_the_dead(self):
-        janus = self.server("max_topics=16", workers=2)
+        janus = self.server("max_topics=16", "session_linger=0", workers=2)
         for i in range(20):
             clients = self.clients(janus, 4)
             for j, client in enumerate(clients):

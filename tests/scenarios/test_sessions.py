@@ -8,9 +8,10 @@ import unittest
 import janus_test
 from crash_test import CrashTest
 from janus_test import Server, raise_nofile, wait_until
+from positions import settled
 from programs import OTHER_BUILD, Program
 from test_history import HistoryTest
-from web_clients import TEXT, WEB, Packet, Sse, WebSocket, frame, parse_url
+from web_clients import TEXT, WEB, Packet, Sse, WebSocket, frame, parse_url, request
 
 JSON = [("Content-Type", "application/json")]
 NOBODY = "0" * 24 + "%08x"
@@ -288,7 +289,7 @@ class Ends(SessionTest):
             client.close()
         wait_until(lambda: self.janus.count("parked") == most + 10)
         clients = [self.packet().subscribe("a") for _ in range(most)]
-        self.publish("a", 1)
+        clients[0].op("publish", topic="a", data=1)
         for client in clients:
             self.assertEqual(client.message()["data"], 1)
         self.assertEqual(self.parked(), 0)
@@ -377,6 +378,95 @@ class Streams(SessionTest):
         self.assertEqual(self.ask("GET", "/session/xyz").status, 400)
         self.assertEqual(self.ask("GET", "/session").status, 404)
         self.assertEqual(self.ask("GET", "/session/%s/nonsense" % token).status, 404)
+
+
+class Polled(SessionTest):
+    """GET /session/TOKEN/messages: a session's messages for a client that has nothing but requests."""
+
+    options = "broadcast=on",
+
+    def messages(self, client, token, status=200, **query):
+        answer = client.ask("GET", "/session/%s/messages%s" % (token, "".join("%s%s=%s" % ("&?"[not i], k, v) for i, (k, v) in enumerate(query.items()))))
+        self.assertEqual(answer.status, status, answer)
+        return settled(answer.json())
+
+    def test_messages(self):
+        client = self.websocket()
+        token = self.token_of(client)
+        client.subscribe("a", "b").login("bob")
+        (first,) = self.publish("a", 0)
+        client.message()
+        self.assertIn("has a connection", self.messages(self.http(), token, 409)["error"])
+        self.cut(client)
+        for n in range(1, 7):
+            self.post(("/pub/a", "/pub/b", "/send/bob", "/broadcast")[n % 4], n)
+        for slot in (0, 1):
+            asker = self.on_worker(slot)
+            got = self.messages(asker, token, since=first.text)
+            self.assertEqual([m["data"] for m in got["messages"]], [1, 2, 3, 4, 5, 6])
+            self.assertEqual([m.get("user") for m in got["messages"]], [None, "bob", None, None, None, "bob"])
+            self.assertEqual((got["recovered"], got["more"]), (True, False))
+            two = self.messages(asker, token, since=first.text, limit=2)
+            self.assertEqual(([m["data"] for m in two["messages"]], two["more"]), ([1, 2], True))
+            rest = self.messages(asker, token, since=two["position"].text)
+            self.assertEqual([m["data"] for m in rest["messages"]], [3, 4, 5, 6])
+            self.assertEqual([m["data"] for m in self.messages(asker, token)["messages"]], [1, 2, 3, 4, 5, 6])
+            self.assertEqual(self.messages(asker, token, since=rest["position"].text)["messages"], [])
+            asker.close()
+        again, _ = self.attached("packet", token)
+        self.assertEqual(self.numbers(again, 6), [1, 2, 3, 4, 5, 6])
+
+    def test_wait(self):
+        """A poll waits until something comes, over the death of the worker, too; or until its time is up, or the session is not there any more."""
+        client, token = self.subscriber("websocket", "a", "b")
+        self.cut(client)
+        home = self.home_of(token)
+        asker, fence = self.on_worker(home), self.on_worker(home)
+        for n, topic in enumerate("abab"):
+            asker.send(request("GET", "/session/%s/messages?wait=60%s" % (token, "" if n == 0 else "&since=" + last)))
+            fence.ask("GET", "/version")        # the poll was read before that
+            if n == 2:
+                self.janus.kill_worker(home)
+            (last,) = self.publish(topic, n)
+            last = last.text
+            self.assertEqual([m["data"] for m in asker.answer().json()["messages"]], [n])
+        got = asker.ask("GET", "/session/%s/messages?wait=1&since=%s" % (token, last))
+        self.assertEqual((got.status, got.json()["messages"]), (200, []))
+        asker.send(request("GET", "/session/%s/messages?wait=60&since=%s" % (token, last)))
+        fence.ask("GET", "/version")
+        self.attached("packet", token)
+        self.assertEqual(asker.answer().status, 409)
+
+    def test_stays_as_long_as_it_is_polled(self):
+        self.serve("session_linger=2s")
+        client, token = self.subscriber("websocket", "a")
+        self.cut(client)
+        asker = self.http()
+        for _ in range(5):
+            asker.ask("GET", "/session/%s/messages?wait=1" % token)
+        self.assertEqual(self.parked(), 1)
+        wait_until(lambda: self.parked() == 0, 10)
+        self.messages(asker, token, 404)
+
+    def test_overtaken(self):
+        self.serve("ring_bytes=1M", "ring_messages=1024", "max_frame=64K")
+        client, token = self.subscriber("websocket", "a")
+        (first,) = self.publish("a", -1)
+        client.message()
+        self.cut(client)
+        for n in range(30):
+            self.post("/pub", [{"topic": "a", "data": n}] * 100)
+        got = self.messages(self.http(), token, since=first.text)
+        self.assertIs(got["recovered"], False)
+        self.assertGreater(got["missing"], 0)
+        self.assertEqual(len(got["messages"]), 100)
+
+    def test_errors(self):
+        client, token = self.subscriber("websocket", "a")
+        self.cut(client)
+        for query, pattern in (({"limit": 0}, "limit"), ({"since": "x"}, "since"), ({"wait": 301}, "wait"), ({"last": 1}, "last")):
+            self.assertIn(pattern, self.messages(self.http(), token, 400, **query)["error"])
+        self.messages(self.http(), NOBODY % 0, 404)
 
 
 class Survive(SessionTest):

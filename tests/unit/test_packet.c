@@ -25,6 +25,7 @@
 #define TOPIC "\xa5topic\xa1t"
 #define DATA "\xa4" "data"
 #define PUBLISH(data) "\x83" OP("\xa7publish") TOPIC DATA data
+#define HEX "00112233445566778899AAbb03ffffff"
 #define A10 "\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91"
 
 /* A map, what packet_next() makes of it, and the record that it becomes. !: bad, ?: refused, with the error; else op and names. */
@@ -48,7 +49,15 @@ static const struct { const char *map; size_t len; const char *log, *record; siz
 	{ B("\x82" OP("\xa6logout") "\xa4user\xdc\0\x01\xa1@"), "4 user @", NONE },
 	{ B("\x86" OP("\xa7publish") TOPIC DATA "\xa1x\xa5" "event\xa1" "e\xaamessage_id\xa1m\xa3ref\x05"), "2 ref 5 topic t event e message_id m",
 	  B("\"topic\":\"t\",\"event\":\"e\",\"message_id\":\"m\",\"data\":\"x\"}") },
+	{ B("\x82" OP("\xa6" "attach") "\xa5token\xd9\x20" HEX), "7 token 0 67108863", NONE },
+	{ B("\x83" OP("\xa6" "attach") "\xa5token\xd9\x20" HEX "\xa5since\xa3" "a-7"), "7 token 0 67108863 since 7", NONE },
 	/* refused */
+	{ B("\x81" OP("\xa6" "attach")), "?no token", NONE },
+	{ B("\x82" OP("\xa6" "attach") "\xa5token\xc4\x20" HEX), "?the token is none: 32 digits of hex", NONE },
+	{ B("\x82" OP("\xa6" "attach") "\xa5token\xa1" "0"), "?the token is none: 32 digits of hex", NONE },
+	{ B("\x83" OP("\xa6" "attach") "\xa5token\xd9\x20" HEX "\xa4last\x01"), "?unknown member \"last\"", NONE },
+	{ B("\x83" OP("\xa6" "attach") "\xa5token\xd9\x20" HEX TOPIC), "?unknown member \"topic\"", NONE },
+	{ B("\x83" OP("\xa9subscribe") TOPIC "\xa5token\xd9\x20" HEX), "?unknown member \"token\"", NONE },
 	{ B("\x82" OP("\xa9subscribe") "\xa5topic\x90"), "?no topic", NONE },
 	{ B("\x82" OP("\xa5login") "\xa4user\x90"), "?no user", NONE },
 	{ B("\x82" OP("\xa9subscribe") "\xa5topic\x92\xa1" "a\x05"), "?a topic is a str", NONE },
@@ -70,9 +79,9 @@ static const struct { const char *map; size_t len; const char *log, *record; siz
 	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xa1x\xaamessage_id\xa1\xff"), "?message_id is not UTF-8", NONE },
 	{ B("\x83" OP("\xa4ping") "\xa3ref\x05\xa3ref\x05"), "?the member \"ref\" stands twice", NONE },
 	{ B("\x80"), "?no op", NONE },
-	{ B("\x81" OP("\xa4pong")), "?unknown op: subscribe, unsubscribe, publish, login, logout, send and ping are known", NONE },
-	{ B("\x81" OP("\x05")), "?unknown op: subscribe, unsubscribe, publish, login, logout, send and ping are known", NONE },
-	{ B("\x81" OP("\xc4\x04ping")), "?unknown op: subscribe, unsubscribe, publish, login, logout, send and ping are known", NONE },
+	{ B("\x81" OP("\xa4pong")), "?unknown op: subscribe, unsubscribe, publish, login, logout, send, attach and ping are known", NONE },
+	{ B("\x81" OP("\x05")), "?unknown op: subscribe, unsubscribe, publish, login, logout, send, attach and ping are known", NONE },
+	{ B("\x81" OP("\xc4\x04ping")), "?unknown op: subscribe, unsubscribe, publish, login, logout, send, attach and ping are known", NONE },
 	{ B("\x82" OP("\xa4ping") OP("\xa4ping")), "?the member \"op\" stands twice", NONE },
 	{ B("\x81" OP("\xa9subscribe")), "?no topic", NONE },
 	{ B("\x82" OP("\xa9subscribe") "\xa5topic\xa0"), "?the topic is empty", NONE },
@@ -159,6 +168,10 @@ static void describe(const struct packet_request *req, char *log, size_t size)
 		n += snprintf(log + n, size - (size_t)n, " event %.*s", (int)req->event_len, req->event);
 	if (req->message_id)
 		n += snprintf(log + n, size - (size_t)n, " message_id %.*s", (int)req->message_id_len, req->message_id);
+	if (req->op == REQUEST_ATTACH)
+		n += snprintf(log + n, size - (size_t)n, " token %u %u", token_slot(req->token), token_session(req->token));
+	if (req->op == REQUEST_ATTACH && req->resume.kind == RESUME_SINCE)
+		n += snprintf(log + n, size - (size_t)n, " since %llu", (unsigned long long)req->resume.since.seq);
 	if (req->receipt)
 		snprintf(log + n, size - (size_t)n, " receipt");
 }

@@ -82,7 +82,8 @@ static const struct { parse_fn *parse; const char *text, *log; } good[] = {
 #define PUB web_request_parse_publish
 	{ ACT, "{\"action\":\"ping\"}", "6" },
 	{ ACT, "{\"action\":\"ping\",\"ref\":\"a\\u0062\\n\"}", "6 ref \"a\\u0062\\n\"" },
-	{ ACT, "{\"ref\":-1.50e+3,\"action\":\"what\",\"x\":1}", "7 ref -1.50e+3" },
+	{ ACT, "{\"ref\":-1.50e+3,\"action\":\"what\",\"x\":1}", "8 ref -1.50e+3" },
+	{ ACT, "{\"action\":\"attach\",\"token\":\"00112233445566778899aabbccddeeff\",\"since\":\"a-7\"}", "7 " },
 	/* one name or several; as `data` it was once */
 	{ ACT, "{\"action\":\"subscribe\",\"topic\":\"a b\",\"ref\":7}", "0 ref 7 a b" },
 	{ ACT, "{\"action\":\"subscribe\",\"topic\":[\"a\", \"\\u0062\",\n\"c\" ]}", "0 a,b,c" },

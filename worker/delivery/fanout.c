@@ -102,6 +102,13 @@ static void poll_topics(struct fanout *fanout, uint64_t tail)
 	}
 }
 
+/* Has those who poll sessions without a connection look again (service/session_query.h). */
+static void wake_polled(struct fanout *fanout, const struct local_topic *t)
+{
+	for (uint32_t i = 0; i < t->count; i++)
+		session_wake_polled(fanout->base, t->apart[i].sid);
+}
+
 bool fanout_poll(struct fanout *fanout)
 {
 	uint64_t tail = ring_tail(&fanout->base->hub.ring), from = fanout->topics->scanned;
@@ -119,6 +126,8 @@ bool fanout_poll(struct fanout *fanout)
 		for (t = topics_find(fanout->topics, rec.topic); t && t->generation == rec.generation; t = t->sibling)
 			if (!t->is_apart)
 				queue_from(fanout, t, seq);
+			else if (t->transport == TOPICS_PARKED && fanout->base->polled)
+				wake_polled(fanout, t);
 	}
 	fanout->topics->scanned = end;
 	return end < tail;

@@ -10,13 +10,6 @@
  * session of it, and then takes it out of the queue. A successor of its finds the message still there: so the first one that a worker sees may be the second
  * time as well. Then the receiver looks whether a session here has the same socket (SO_COOKIE). Who dies with the slot's queue full of messages
  * leaves them to the next worker.
- *
- * | a death                            | leaves                                            | what follows                                     |
- * |---|---|---|
- * | `move-noted`, `move-sent`          | a session that is noted                           | sent again; the receiver has it once             |
- * | `move-freed`                       | a descriptor without a session                    | closed: the receiver has another one of the same |
- * | `move-received`                    | a descriptor without a session, with traffic      | closed; the message is still in the queue        |
- * | `move-opened`                      | a session, and its message still in the queue     | the message is known by the socket, and dropped  |
  */
 #ifndef WORKER_LOOP_MOVE_H
 #define WORKER_LOOP_MOVE_H

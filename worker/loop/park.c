@@ -36,7 +36,7 @@ static bool is_parked(const struct worker *w, const struct parked *p)
 {
 	const struct session_shm *s = session(&w->base, p->sid);
 
-	return s->status == SESSION_OPEN && s->state.flags & SESSION_PARKED && token_is(s->token, p->token);
+	return s->status == SESSION_OPEN && s->state.flags & SESSION_PARKED && s->state.last_out == p->since && token_is(s->token, p->token);
 }
 
 /* The oldest; -1: there is none. */
@@ -111,19 +111,29 @@ static void park(struct worker *w, session_id sid, bool tell)
 
 void park_session(struct worker *w, session_id sid)
 {
-	session_id first;
-
 	park(w, sid, false);
 	if (list(w, sid) < 0)
 		park_end(w, sid, COUNTER_parked_evicted);
-	while (parked_count(w) > most(w) && (first = oldest(w)) >= 0)
-		park_end(w, first, COUNTER_parked_evicted);
+	while (parked_count(w) > most(w) && park_fewer(w))
+		;
 }
 
 /* (It is about to be taken over, or this worker dies before: its successor lists it.) */
 void park_take_connection(struct worker *w, session_id sid)
 {
 	park(w, sid, true);
+	if (list(w, sid) < 0)
+		park_end(w, sid, COUNTER_parked_evicted);
+}
+
+void park_touch(struct worker *w, session_id sid)
+{
+	struct session_state_shm st = session(&w->base, sid)->state;
+
+	if (st.last_out == w->base.now)
+		return;
+	st.last_out = w->base.now;
+	session_commit(&w->base, sid, &st);
 	if (list(w, sid) < 0)
 		park_end(w, sid, COUNTER_parked_evicted);
 }
@@ -136,19 +146,29 @@ void park_end(struct worker *w, session_id sid, enum counter why)
 	atomic_store_explicit(&s->status, SESSION_FREE, memory_order_release);
 	CRASH_POINT("park-freed");
 	attach_forget(&w->base, sid);
+	session_wake_polled(&w->base, sid);
 	leave_all(&w->topics, w->multi_topic, sid, TOPICS_PARKED);
 	close(session_fd(&w->base, sid));
 	atomic_fetch_sub_explicit(&w->base.self->parked, 1, memory_order_relaxed);
 	base_count(&w->base, why, 1);
 }
 
+bool park_fewer(struct worker *w)
+{
+	session_id first = oldest(w);
+
+	if (first < 0 || first + 1 == w->base.held)
+		return false;
+	park_end(w, first, COUNTER_parked_evicted);
+	return true;
+}
+
 void park_make_room(struct worker *w)
 {
 	uint32_t room = w->base.self->connections_max;
-	session_id first;
 
-	while (parked_count(w) + atomic_load_explicit(&w->base.self->connections, memory_order_relaxed) > room && (first = oldest(w)) >= 0)
-		park_end(w, first, COUNTER_parked_evicted);
+	while (parked_count(w) + atomic_load_explicit(&w->base.self->connections, memory_order_relaxed) > room && park_fewer(w))
+		;
 }
 
 void park_sweep(struct worker *w)

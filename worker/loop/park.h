@@ -16,8 +16,10 @@
 void park_session(struct worker *w, session_id sid);
 /* Takes the connection from a session, telling its client that another one has the session: see base.park. */
 void park_take_connection(struct worker *w, session_id sid);
+void park_touch(struct worker *w, session_id sid);		/* see base.touch */
 /* Ends a parked session. */
 void park_end(struct worker *w, session_id sid, enum counter why);
+bool park_fewer(struct worker *w);		/* see base.fewer_parked */
 /* Ends the oldest, until all sessions of the slot have descriptors (connections_max). */
 void park_make_room(struct worker *w);
 void park_sweep(struct worker *w);		/* ends those whose time is up */

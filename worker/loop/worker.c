@@ -333,6 +333,16 @@ static void take_connection(void *worker, session_id sid)
 	park_take_connection(worker, sid);
 }
 
+static void touch(void *worker, session_id sid)
+{
+	park_touch(worker, sid);
+}
+
+static bool fewer_parked(void *worker)
+{
+	return park_fewer(worker);
+}
+
 static void unpark(void *worker, session_id sid)
 {
 	park_end(worker, sid, COUNTER_closed);
@@ -375,6 +385,8 @@ static int base_init(struct worker *w)
 	base->cut_moved = cut_moved;
 	base->go_on = go_on;
 	base->park = take_connection;
+	base->touch = touch;
+	base->fewer_parked = fewer_parked;
 	base->unpark = unpark;
 	base->move = ask_move;
 	if (hub_attach(&base->hub, start->hub_fd, true) < 0 || slot_attach(&base->slot, start->slot_fd) < 0) {

@@ -11,10 +11,9 @@
 
 #define ANSWER_BYTES (256 * 1024)	/* of messages, about */
 #define NO_TOPIC "no topic: GET /history/TOPIC or /history?topic=TOPIC"
-#define ANSWER_REST 256			/* what stands around them, at most */
 
 /* A position in the query. False: answered with an error. */
-static bool read_position(const struct exchange *x, enum member name, struct resume *resume)
+bool history_read_position(const struct exchange *x, enum member name, struct resume *resume)
 {
 	char value[PARAMETER_MAX];
 	int len = parameter_read(x, name, value);
@@ -30,23 +29,23 @@ static bool read_position(const struct exchange *x, enum member name, struct res
 	return false;
 }
 
-static bool read_limit(const struct exchange *x, unsigned *limit)
+bool history_read_limit(const struct exchange *x, unsigned *limit)
 {
 	*limit = HISTORY_LIMIT;
 	return parameter_number(x, MEMBER_LIMIT, 1, HISTORY_LIMIT_MAX, "limit is a number of messages, 1 to 1000", limit);
 }
 
 /* {"position":...,"more":...,"messages":[ and, behind the messages, ]} */
-static size_t put_head(const struct exchange *x, const struct history_query *query, const struct history_result *result, char *dst)
+static size_t put_head(const struct exchange *x, bool resumed, const struct history_result *result, char *dst)
 {
 	struct position_start start = {
 		.epoch = &x->protocols->base->epoch,
 		.seq = result->position,
-		.resumed = query->since.kind != RESUME_NOT,
+		.resumed = resumed,
 		.recovered = result->replay.recovered,
 		.missing = result->replay.missing,
 	};
-	struct sink s = { .dst = dst, .room = ANSWER_REST };
+	struct sink s = { .dst = dst, .room = HISTORY_REST };
 
 	sink_byte(&s, '{');
 	position_put_members(&s, &start);
@@ -54,33 +53,38 @@ static size_t put_head(const struct exchange *x, const struct history_query *que
 	return s.len;
 }
 
-/* An answer's body: in the upper half of the scratch, as the answer is made in the lower one. */
-struct body {
-	char *at;
-	size_t len;
-};
-
-static struct body make_body(const struct exchange *x, const struct history_query *query, struct history_result *result)
+size_t history_bytes(size_t room)
 {
-	size_t room = x->protocols->base->scratch_room / 2, len, head;
-	char *at = x->protocols->base->scratch + room, begin[ANSWER_REST];
-
-	len = history_query(x->protocols->service, query, at + ANSWER_REST, room - 2 * ANSWER_REST, room / 2 < ANSWER_BYTES ? room / 2 : ANSWER_BYTES,
-			    result);
-	head = put_head(x, query, result, begin);
-	at += ANSWER_REST - head;
-	memcpy(at, begin, head);
-	memcpy(at + head + len, "]}\n", 3);
-	return (struct body){ .at = at, .len = head + len + 3 };
+	return room / 2 < ANSWER_BYTES ? room / 2 : ANSWER_BYTES;
 }
 
-static void answer(const struct exchange *x, struct body body)
+/* An answer's body: in the upper half of the scratch, as the answer is made in the lower one. */
+static char *body_of(const struct exchange *x, size_t *room)
+{
+	*room = x->protocols->base->scratch_room / 2;
+	return x->protocols->base->scratch + *room;
+}
+
+static size_t make_body(const struct exchange *x, const struct history_query *query, struct history_result *result)
+{
+	size_t room;
+	char *at = body_of(x, &room);
+
+	return history_query(x->protocols->service, query, at + HISTORY_REST, room - 2 * HISTORY_REST, history_bytes(room), result);
+}
+
+void history_answer(const struct exchange *x, bool resumed, const struct history_result *result, size_t len)
 {
 	struct http_answer answer = exchange_answer(x, 200, HTTP_JSON);
 	struct outcome o = outcome_nothing(x->protocols->service, x->c);
+	char begin[HISTORY_REST], *at;
+	size_t head = put_head(x, resumed, result, begin), room;
 
+	at = body_of(x, &room) + HISTORY_REST - head;
+	memcpy(at, begin, head);
+	memcpy(at + head + len, "]}\n", 3);
 	answer.fields = "Cache-Control: no-store\r\n";
-	exchange_reply(x, &o, &answer, body.at, body.len);
+	exchange_reply(x, &o, &answer, at, head + len + 3);
 }
 
 void get_history(const struct exchange *x, struct http_text path)
@@ -88,9 +92,9 @@ void get_history(const struct exchange *x, struct http_text path)
 	struct history_query query = { 0 };
 	struct history_result result;
 
-	if (names_one(x, path, NO_TOPIC, &query.name) && read_limit(x, &query.limit) && read_position(x, MEMBER_SINCE, &query.since) &&
-	    read_position(x, MEMBER_BEFORE, &query.before))
-		answer(x, make_body(x, &query, &result));
+	if (names_one(x, path, NO_TOPIC, &query.name) && history_read_limit(x, &query.limit) && history_read_position(x, MEMBER_SINCE, &query.since) &&
+	    history_read_position(x, MEMBER_BEFORE, &query.before))
+		history_answer(x, query.since.kind != RESUME_NOT, &result, make_body(x, &query, &result));
 }
 
 /* Where a poll goes on that says no `since`: at what comes next. */
@@ -104,14 +108,14 @@ static void since_now(const struct exchange *x, struct resume *since)
 void get_poll(const struct exchange *x, struct http_text path)
 {
 	struct service *service = x->protocols->service;
-	bool waited = session_polls(x->protocols->base, x->c->sid), now;
+	bool waited = session(x->protocols->base, x->c->sid)->count > 0, now;
 	struct history_query query = { 0 };
 	struct history_result result;
 	unsigned wait = POLL_WAIT;
 	const char *error;
-	struct body body;
+	size_t len;
 
-	if (!names_one(x, path, NO_TOPIC, &query.name) || !read_limit(x, &query.limit) || !read_position(x, MEMBER_SINCE, &query.since) ||
+	if (!names_one(x, path, NO_TOPIC, &query.name) || !history_read_limit(x, &query.limit) || !history_read_position(x, MEMBER_SINCE, &query.since) ||
 	    !parameter_number(x, MEMBER_WAIT, 0, POLL_WAIT_MAX, "wait is a number of seconds, 0 to 300", &wait))
 		return;
 	now = query.since.kind == RESUME_NOT;
@@ -123,11 +127,11 @@ void get_poll(const struct exchange *x, struct http_text path)
 	}
 	if (now)
 		since_now(x, &query.since);
-	body = make_body(x, &query, &result);
+	len = make_body(x, &query, &result);
 	if (result.count == 0 && result.replay.recovered && !poll_is_over(x->protocols->base, x->c->sid)) {
 		poll_wait(x->c);
 		return;
 	}
 	poll_end(service, x->c->sid);
-	answer(x, body);
+	history_answer(x, query.since.kind != RESUME_NOT, &result, len);
 }

@@ -9,7 +9,7 @@
  *   POST /broadcast      to everybody        OPTIONS            CORS preflight
  *   GET  /history/TOPIC  what is kept        GET  /poll/TOPIC   the same, as soon as there is something
  *   GET  /topics/TOPIC   how it is, or /topics: all
- *   GET  /session/TOKEN  whether there is such a session
+ *   GET  /session/TOKEN  whether there is such a session; /session/TOKEN/messages: what it is owed
  * What stands behind the slash may stand in the query instead: ?topic=, ?user=.
  *
  * Crash rules. A stream: subscriptions are linked one by one, then head, transport and the request's being taken are one commit; until
@@ -340,7 +340,7 @@ static void get_version(const struct exchange *x, struct http_text path)
 
 /* ---- the paths ---- */
 
-enum { PATH_NONE = 1, PATH_MAY = 2, PATH_MUST = 4 };	/* whether something follows the first segment */
+enum { PATH_NONE = 1, PATH_MAY = 2, PATH_MUST = 4, PATH_DEEP = 8 };	/* whether something follows the first segment; and more behind that */
 
 #define ALLOW_GET "Allow: GET, HEAD, OPTIONS\r\n"
 #define ALLOW_POST "Allow: POST, OPTIONS\r\n"
@@ -370,7 +370,7 @@ static const struct route {
 	{ "history", PATH_MAY, false, MEMBER_BIT(TOPIC) | MEMBER_BIT(LIMIT) | MEMBER_BIT(SINCE) | MEMBER_BIT(BEFORE), ALLOW_GET, get_history, NULL, NULL },
 	{ "poll", PATH_MAY, false, MEMBER_BIT(TOPIC) | MEMBER_BIT(LIMIT) | MEMBER_BIT(SINCE) | MEMBER_BIT(WAIT), "Allow: GET, OPTIONS\r\n", get_poll, NULL, NULL },
 	{ "topics", PATH_MAY, false, MEMBER_BIT(TOPIC) | MEMBER_BIT(PREFIX) | MEMBER_BIT(LIMIT) | MEMBER_BIT(CURSOR), ALLOW_GET, get_topics, NULL, NULL },
-	{ "session", PATH_MUST, false, 0, "Allow: GET, OPTIONS\r\n", get_session, NULL, NULL },
+	{ "session", PATH_MUST | PATH_DEEP, false, MEMBER_BIT(LIMIT) | MEMBER_BIT(SINCE) | MEMBER_BIT(WAIT), "Allow: GET, OPTIONS\r\n", get_session, NULL, NULL },
 	{ "version", PATH_NONE, false, 0, ALLOW_GET, get_version, NULL, NULL },
 };
 
@@ -379,16 +379,16 @@ static const struct route *find_route(const struct http_request *req, struct htt
 	struct http_path path;
 
 	*rest = (struct http_text){ 0 };
-	if (!http_path(req->path, &path) || path.count > 2)
+	if (!http_path(req->path, &path) || path.count > 3)
 		return NULL;
-	if (path.count == 2)
-		*rest = path.segment[1];
+	if (path.count > 1)
+		*rest = (struct http_text){ path.segment[1].p, (size_t)(path.segment[path.count - 1].p + path.segment[path.count - 1].len - path.segment[1].p) };
 	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
 		const struct route *r = &routes[i];
 
 		if (strlen(r->name) != path.segment[0].len || memcmp(r->name, path.segment[0].p, path.segment[0].len) != 0)
 			continue;
-		if ((path.count == 2 && r->rest == PATH_NONE) || (path.count == 1 && r->rest == PATH_MUST))
+		if ((path.count > 1 && r->rest & PATH_NONE) || (path.count == 1 && r->rest & PATH_MUST) || (path.count > 2 && !(r->rest & PATH_DEEP)))
 			return NULL;
 		return r;
 	}

@@ -5,6 +5,7 @@
 #define WORKER_PROTOCOL_HTTP_ROUTES_H
 
 #include "worker/protocol/http.h"
+#include "worker/service/history_query.h"
 
 /* Those that a request names, one after the other. */
 struct names {
@@ -46,6 +47,13 @@ void get_session(const struct exchange *x, struct http_text path);
 /* ---- http_history.c ---- */
 
 void get_history(const struct exchange *x, struct http_text path);
+/* Parameters of requests for messages. False: answered with an error. */
+bool history_read_limit(const struct exchange *x, unsigned *limit);
+bool history_read_position(const struct exchange *x, enum member name, struct resume *resume);
+#define HISTORY_REST 256			/* bytes ahead of messages and behind them */
+size_t history_bytes(size_t room);		/* of messages in an answer, about */
+/* Answers with `len` bytes of messages, which stand HISTORY_REST behind the middle of the scratch. */
+void history_answer(const struct exchange *x, bool resumed, const struct history_result *result, size_t len);
 void get_poll(const struct exchange *x, struct http_text path);
 
 /* ---- http_publish.c. `path` is what follows the first segment; p NULL: nothing ---- */

@@ -1,10 +1,16 @@
 /*
  * GET /session/TOKEN: what there is of a session, and whether it has a connection. Asked for by whoever knows its token, which is its client.
+ * GET /session/TOKEN/messages?since=&limit=&wait=: what it is owed, while it has none.
  *
  * The worker that has it answers: the request's connection goes there, if it is another one (worker/service/attach.h).
  */
+#include <errno.h>
+#include <string.h>
+
 #include "proto/sink.h"
 #include "worker/protocol/http_routes.h"
+#include "worker/service/poll.h"
+#include "worker/service/session_query.h"
 
 #define ANSWER_MAX 512
 
@@ -33,27 +39,88 @@ static size_t put_session(const struct exchange *x, session_id sid, char dst[ANS
 	return sink.len;
 }
 
-void get_session(const struct exchange *x, struct http_text path)
+static void answer(const struct exchange *x, const char *body, size_t len)
 {
 	struct http_answer answer = exchange_answer(x, 200, HTTP_JSON);
 	struct outcome o = outcome_nothing(x->protocols->service, x->c);
+
+	answer.fields = "Cache-Control: no-store\r\n";
+	exchange_reply(x, &o, &answer, body, len);
+}
+
+/* The session of the token in the path. False: the request is answered, or goes to another worker. */
+static bool find(const struct exchange *x, struct http_text text, session_id *sid)
+{
 	uint8_t token[TOKEN_BYTES];
-	const char *error = token_read(token, path.p, path.len);
-	char text[ANSWER_MAX];
-	session_id sid;
+	const char *error = token_read(token, text.p, text.len);
 
 	if (error) {
 		exchange_error(x, 400, NULL, error);
+		return false;
+	}
+	switch (attach_locate(x->protocols->service, x->c, token, sid)) {
+	case ATTACH_HERE:
+		return true;
+	case ATTACH_ELSEWHERE:
+		return false;
+	case ATTACH_NOWHERE:
+		break;
+	}
+	exchange_error(x, 404, NULL, "no such session: it has ended, or stayed for longer than session_linger");
+	return false;
+}
+
+static void get_messages(const struct exchange *x, session_id from)
+{
+	struct service *service = x->protocols->service;
+	size_t room = x->protocols->base->scratch_room / 2;
+	char *at = x->protocols->base->scratch + room + HISTORY_REST;
+	struct history_result result;
+	struct resume since = { 0 };
+	unsigned wait = 0, limit;
+	ssize_t len;
+
+	if (!history_read_limit(x, &limit) || !history_read_position(x, MEMBER_SINCE, &since) ||
+	    !parameter_number(x, MEMBER_WAIT, 0, POLL_WAIT_MAX, "wait is a number of seconds, 0 to 300", &wait))
+		return;
+	if (!session_parked(x->protocols->base, from)) {
+		exchange_error(x, 409, NULL, "the session has a connection, which gets its messages");
 		return;
 	}
-	switch (attach_locate(x->protocols->service, x->c, token, &sid)) {
-	case ATTACH_ELSEWHERE:
-		break;
-	case ATTACH_NOWHERE:
-		exchange_error(x, 404, NULL, "no such session: it has ended, or stayed for longer than session_linger");
-		break;
-	case ATTACH_HERE:
-		answer.fields = "Cache-Control: no-store\r\n";
-		exchange_reply(x, &o, &answer, text, put_session(x, sid, text));
+	len = session_query(service, from, &since, limit, at, room - 2 * HISTORY_REST, history_bytes(room), &result);
+	if (len < 0) {
+		exchange_error(x, errno == E2BIG ? 409 : 503, NULL, errno == E2BIG ? "the session has too many subscriptions to be polled" : "out of memory");
+		return;
 	}
+	x->protocols->base->touch(x->protocols->base->above, from);
+	if (result.count == 0 && result.replay.recovered && wait > 0) {
+		if (!session_polls(x->protocols->base, x->c->sid))
+			poll_note(service, x->c->sid, wait);
+		if (!poll_is_over(x->protocols->base, x->c->sid)) {
+			session_query_wait(service, x->c->sid, from);
+			poll_wait(x->c);
+			return;
+		}
+	}
+	poll_end(service, x->c->sid);
+	history_answer(x, since.kind != RESUME_NOT, &result, (size_t)len);
+}
+
+void get_session(const struct exchange *x, struct http_text path)
+{
+	struct http_text token = { 0 }, what = path;
+	char text[ANSWER_MAX];
+	session_id sid;
+
+	http_list_next(&what, '/', &token);
+	if (what.p && !(what.len == sizeof("messages") - 1 && memcmp(what.p, "messages", what.len) == 0)) {
+		exchange_error(x, 404, NULL, "no such path: GET /session/TOKEN, /session/TOKEN/messages");
+		return;
+	}
+	if (!find(x, token, &sid))
+		return;
+	if (what.p)
+		get_messages(x, sid);
+	else
+		answer(x, text, put_session(x, sid, text));
 }

@@ -126,12 +126,14 @@ static enum found find_session(struct service *service, struct cursor *c, const 
 {
 	enum attach_where where;
 
-	if (!req->has_token || token_is(req->token, (uint8_t[TOKEN_BYTES]){ 0 }))
+	if (!req->has_token)
 		return FOUND_NOT;
 	if (has_its_own(service, c->sid)) {
 		fail(o, 409, "attach comes before anything is subscribed on a connection");
 		return FOUND_WRONG;
 	}
+	if (token_is(req->token, (uint8_t[TOKEN_BYTES]){ 0 }))
+		return FOUND_NOT;
 	where = attach_locate(service, c, req->token, from);
 	if (where != ATTACH_HERE)
 		return where == ATTACH_ELSEWHERE ? FOUND_LATER : FOUND_NOT;
@@ -219,11 +221,15 @@ static bool attach(struct service *service, struct cursor *c, const struct reque
 {
 	struct request all = *req;
 	struct attach a;
+	bool later;
 
 	leave_everybody(service, c);
 	attach_begin(&a, service->base, from, &req->resume, &all.resume);
 	all.names = (struct request_names){ .next = attach_next, .from = &a };
-	if (!subscribe_names(service, c, &all, false, o))
+	service->base->held = from + 1;
+	later = !subscribe_names(service, c, &all, false, o);
+	service->base->held = 0;
+	if (later)
 		return false;
 	if (o->error) {
 		subscribe_join_everybody(service, c->sid);

@@ -73,6 +73,15 @@ static bool may_subscribe(struct service *service, const struct session_shm *s)
 	return true;
 }
 
+static uint32_t take_subscription(struct service *service)
+{
+	uint32_t number = topics_take_subscription(service->topics);
+
+	while (!number && service->base->fewer_parked(service->base->above))
+		number = topics_take_subscription(service->topics);
+	return number;
+}
+
 /* Leaves a topic that was joined, unless a session here subscribes to it. */
 static void leave_unsubscribed(struct service *service, uint32_t t)
 {
@@ -108,6 +117,10 @@ const char *subscribe_add(struct service *service, session_id sid, struct sessio
 	struct subscription_shm *sub;
 	uint32_t number, t = joined.topic;
 
+	while (t == TOPIC_NONE && service->base->fewer_parked(service->base->above)) {
+		joined = join(service, name);
+		t = joined.topic;
+	}
 	if (t == TOPIC_NONE)
 		return "too many topics on this server (max_topics)";
 	CRASH_POINT("subscribe-joined");
@@ -121,7 +134,8 @@ const char *subscribe_add(struct service *service, session_id sid, struct sessio
 		leave_unsubscribed(service, t);
 		return "too many subscriptions on one connection (max_subscriptions)";
 	}
-	number = may_subscribe(service, s) ? topics_take_subscription(service->topics) : 0;
+	if (may_subscribe(service, s))
+		number = take_subscription(service);
 	if (!number) {
 		leave_unsubscribed(service, t);
 		return "too many subscriptions on this server (max_subscriptions_total)";

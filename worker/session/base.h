@@ -57,12 +57,17 @@ struct base {
 	void (*go_on)(void *above, session_id sid);			/* has the session's input dealt with again, which waits for a message (service/poll.h) */
 	/* Takes the session's connection from it, whose client is told that another one has it: the session is parked (loop/park.h). */
 	void (*park)(void *above, session_id sid);
+	void (*touch)(void *above, session_id sid);			/* a parked session was polled: it stays for longer */
 	void (*unpark)(void *above, session_id sid);			/* another one has taken over what it had: ends a parked session */
+	/* Ends the oldest parked session, which has less right to what is scarce than who is there; not `held`. False: there is none. */
+	bool (*fewer_parked)(void *above);
 	/*
 	 * Has the session's connection given to another slot's worker, with the input that is not taken, soon after this turn of its input
 	 * (loop/move.h). False: it can't be.
 	 */
 	bool (*move)(void *above, session_id sid, unsigned slot);
+	session_id held;		/* a parked session that is just being taken over, + 1; 0: none */
+	bool polled;			/* a session without a connection was polled, ever */
 	session_id *strays;		/* sessions whose token is another's home (attach.h) */
 	uint32_t strays_count, strays_room;
 	/* Called before a session's state changes from one to the other, if it is in the middle of a frame in at least one of them. */

@@ -118,6 +118,15 @@ void session_count(struct base *base, uint32_t transport, int n)
 	atomic_fetch_add_explicit(&base->self->by_transport[transport_group(transport)], (uint32_t)n, memory_order_relaxed);
 }
 
+void session_wake_polled(struct base *base, session_id parked)
+{
+	session_id sid = (session_id)((uintptr_t)base->io[parked].data >> MARK_BITS) - 1;
+
+	base->io[parked].data = NULL;
+	if (sid >= 0 && session_polls(base, sid))
+		base->go_on(base->above, sid);
+}
+
 void session_over(struct base *base, session_id sid)
 {
 	if (session_mark(base, sid, MARK_OVER))

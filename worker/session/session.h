@@ -17,12 +17,12 @@
 
 struct session_shm *session(const struct base *base, session_id sid);
 
-/* Whether its request waits for a message (service/poll.h): of HTTP it has a subscription then. */
+/* Whether its request, the one at `parsed`, waits for a message (service/poll.h). */
 static inline bool session_polls(const struct base *base, session_id sid)
 {
 	const struct session_shm *s = session(base, sid);
 
-	return s->state.transport == TRANSPORT_HTTP && s->count > 0;
+	return s->state.transport == TRANSPORT_HTTP && s->until != 0 && s->page_base == (uint32_t)s->state.parsed;
 }
 
 /* Whether its connection broke, and it waits for another one (loop/park.h). */
@@ -44,8 +44,9 @@ static inline int session_fd(const struct base *base, session_id sid)
 	return sid;
 }
 
-/* Marks of a session, in the data of its watcher, which has room for eight (heartbeat.c keeps times beside them). They are the worker's own; its
- * successor sets them anew. */
+/* Marks of a session, in the data of its watcher, which has room for eight (heartbeat.c keeps times beside them; of a parked one there stands who polls it,
+ * session_query.h). They are the worker's own; its successor sets them anew. */
+#define MARK_BITS 8
 enum {
 	MARK_STALLED = 1,		/* its input is put off: it is in the list of stalled sessions, whose input is tried again (input.c) */
 	MARK_READABLE = 2,		/* it is readable, and waits for its turn (turn.c) */
@@ -85,6 +86,9 @@ void session_commit(struct base *base, session_id sid, const struct session_stat
 void session_commit_passed(struct base *base, session_id sid, const struct session_state_shm *st, const struct passed_shm *passed);
 /* Adds `n`, 1 or -1, to the number of connections that speak the transport. */
 void session_count(struct base *base, uint32_t transport, int n);
+
+/* Has those who poll a parked session look again (service/session_query.h). */
+void session_wake_polled(struct base *base, session_id parked);
 
 /* Has the loop close the session: its peer has closed the connection, it is broken, or its time is up. */
 void session_over(struct base *base, session_id sid);

@@ -1,0 +1,146 @@
+/*
+ * Polling a session. See session_query.h.
+ *
+ * The session has no connection, so the room in its watcher is free: there stands whose request waits for its messages, + 1. That session may have ended
+ * since, and its number be another's: who is told so for nothing looks again, and that is all.
+ */
+#include "worker/service/session_query.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/delivery/frame.h"
+#include "worker/delivery/stream.h"
+#include "worker/service/attach.h"
+
+/* One of its topics, and the next message of it, if there is one. */
+struct held {
+	struct joined joined;
+	enum message_to to;
+	struct resume since;
+	struct ring_record next;
+	bool some;
+};
+
+struct query {
+	struct service *service;
+	struct held *held;
+	unsigned count;
+};
+
+/* Those that it has, all as they are at one moment. */
+static void look_up(struct query *q, session_id from, const struct resume *asked)
+{
+	struct hub *hub = &q->service->base->hub;
+	struct topic_name name;
+	struct resume since;
+	struct attach a;
+
+	attach_begin(&a, q->service->base, from, asked, &since);
+	lock_acquire(&hub->shm->lock, q->service->base->number + 1);
+	for (uint32_t sub = a.next; attach_next(&a, &name); sub = a.next) {
+		struct held *h = &q->held[q->count++];
+
+		h->joined = (struct joined){ .topic = q->service->base->slot.subscriptions[sub].topic, .tail = ring_tail(&hub->ring) };
+		joined_fill(hub, &h->joined);
+		h->to = *name.bytes == NAME_INBOX ? MESSAGE_TO_USER : *name.bytes == NAME_EVERYBODY ? MESSAGE_TO_ALL : MESSAGE_TO_TOPIC;
+		h->since = since;
+	}
+	lock_release(&hub->shm->lock, q->service->base->number + 1);
+}
+
+static void find_first(struct query *q, struct replay *replay)
+{
+	for (unsigned i = 0; i < q->count; i++) {
+		struct held *h = &q->held[i];
+
+		replay->resume = &h->since;
+		h->some = replay_since(q->service, replay, &h->joined, &h->next);
+	}
+}
+
+static struct held *least(const struct query *q)
+{
+	struct held *found = NULL;
+
+	for (unsigned i = 0; i < q->count; i++)
+		if (q->held[i].some && (!found || q->held[i].next.seq < found->next.seq))
+			found = &q->held[i];
+	return found;
+}
+
+static void step(const struct query *q, struct held *h)
+{
+	uint64_t seq = h->next.seq;
+
+	h->some = stream_seek(q->service->base, h->joined.topic, h->joined.generation, seq + 1, h->joined.tail, seq, &h->next) == 0;
+}
+
+static size_t put(const struct query *q, const struct held *h, bool comma, char *dst, size_t room)
+{
+	size_t size = frame_object(q->service->base, h->to, &h->next, dst + comma, room - comma);
+
+	if (comma)
+		*dst = ',';
+	return size ? comma + size - 1 : 0;	/* without the line feed */
+}
+
+static size_t write_messages(struct query *q, unsigned limit, char *dst, size_t room, size_t most, struct history_result *result)
+{
+	struct held *h;
+	size_t len = 0;
+
+	for (; (h = least(q)) != NULL; step(q, h)) {
+		size_t size;
+
+		if (result->count == limit || (result->count > 0 && len > most)) {
+			result->more = true;
+			break;
+		}
+		size = put(q, h, result->count > 0, dst + len, room - len);
+		if (!size && !h->next.place.page && !ring_holds(&q->service->base->hub.ring, h->next.seq)) {
+			result->replay.recovered = false;	/* (it may be in history by now, and is there with the next request) */
+			result->replay.missing++;
+		}
+		if (!size)
+			continue;
+		len += size;
+		result->position = h->next.seq;
+		result->count++;
+	}
+	return len;
+}
+
+ssize_t session_query(struct service *service, session_id from, const struct resume *since, unsigned limit, char *dst, size_t room, size_t most,
+		      struct history_result *result)
+{
+	struct query q = { .service = service };
+	uint32_t count = session(service->base, from)->count;
+	size_t len;
+
+	*result = (struct history_result){ .replay = { .recovered = true } };
+	if (count > SESSION_TOPICS_MAX) {
+		errno = E2BIG;
+		return -1;
+	}
+	q.held = calloc(count, sizeof(*q.held));
+	if (!q.held) {
+		errno = ENOMEM;
+		return -1;
+	}
+	hub_pin(&service->base->hub, service->base->number);
+	look_up(&q, from, since);
+	result->position = q.count > 0 ? q.held[0].joined.tail - 1 : 0;
+	find_first(&q, &result->replay);
+	len = write_messages(&q, limit, dst, room, most, result);
+	hub_unpin(&service->base->hub, service->base->number);
+	free(q.held);
+	return (ssize_t)len;
+}
+
+void session_query_wait(struct service *service, session_id sid, session_id from)
+{
+	service->base->polled = true;
+	service->base->io[from].data = (void *)((uintptr_t)(sid + 1) << MARK_BITS);
+}
