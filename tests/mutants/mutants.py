@@ -312,6 +312,26 @@ M("stopped-taken-for-vanished", "worker/io/tcp_counts.c", "ti.tcpi_last_ack_recv
   "ti.tcpi_last_ack_recv >= limit", "test_pulse.Vanished.test_vanished", quick=False)
 M("busy-is-never-pinged", "worker/loop/heartbeat.c", "if (idle_limit && transport_has(st->transport, TRANSPORT_TALKS)", "if (false && transport_has(st->transport, TRANSPORT_TALKS)", "test_pulse.Pings.test_busy_listener", quick=False)
 
+# ---- sessions that stay ----
+
+SESSIONS = "test_sessions."
+M("parked-with-its-socket", "worker/loop/park.c", "\t\tclose_connection(w, sid);\n\t\tif (list(w, sid) < 0)\n\t\t\treturn -1;", "\t\tif (list(w, sid) < 0)\n\t\t\treturn -1;",
+  SESSIONS + "Points.test_taken_over")
+M("parked-for-ever", "worker/loop/park.c", "* 1000ll >= limit)", "* 1000ll >= INT64_MAX)", SESSIONS + "Ends.test_time")
+M("parked-that-hold-descriptors", "worker/loop/connection.c", "\tpark_make_room(w);\n", "", SESSIONS + "Ends.test_descriptors")
+M("parked-that-count", "worker/delivery/local_topics.c", "t->transport == TOPICS_PARKED ? 0 : t->count", "t->count", SESSIONS + "Attach.test_topic_that_nobody_else_hears")
+M("parked-with-nothing", "worker/session/session.c", "s->until != 0 && s->count > 0 &&", "s->until != 0 &&", SESSIONS + "Ends.test_goodbye")
+M("parked-is-no-flag-of-snapshots", "shm/snapshot_slot.c", "\t{ \"parked\", SESSION_PARKED },\n", "", SESSIONS + "Survive.test_other_layout", quick=False)
+M("attached-and-not-finished", "worker/loop/recover.c", "\tattach_redo(&w->base.slot);\n", "", SESSIONS + "Points.test_attaching")
+M("attached-without-its-token", "worker/service/attach.c", "\tmemcpy(s->token, slot_session(slot, from)->token, sizeof(s->token));\n", "", SESSIONS + "Points.test_attaching")
+M("attached-from-where-it-was", "worker/service/attach.c", "\tif (a->asked.kind == RESUME_SINCE)\n\t\treturn begun", "\tif (0)\n\t\treturn begun", SESSIONS + "Attach.test_since")
+M("attached-to-two", "worker/service/request.c", "\tif (!session_parked(service->base, *from))\n\t\tservice->base->park(service->base->above, *from);\n", "", SESSIONS + "Attach.test_second_attach")
+M("strays-are-forgotten", "worker/service/attach.c", "return session(base, sid)->until == 0 || is_home(base, sid) ? 0 :", "return 1 ? 0 :", SESSIONS + "Survive.test_kills_and_reloads")
+M("moved-twice", "worker/loop/move.c", "} else if (suspicious && is_here(w, fd)) {", "} else if (0 && suspicious && is_here(w, fd)) {", SESSIONS + "Points.test_moving")
+M("moved-and-lost", "worker/loop/recover.c", "\tmove_redo(w);\n", "", SESSIONS + "Points.test_moving")
+M("polled-and-not-told", "worker/delivery/fanout.c", "\t\tsession_wake_polled(fanout->base, t->apart[i].sid);\n", "\t\t;\n", SESSIONS + "Polled.test_wait", quick=False)
+M("polled-and-gone", "worker/loop/park.c", "\tst.last_out = w->base.now;\n\tsession_commit(&w->base, sid, &st);\n\tif (list", "\tif (list", SESSIONS + "Polled.test_stays_as_long_as_it_is_polled", quick=False)
+
 # ---- memory and time of what is not whole ----
 
 MEMORY = "test_memory."

@@ -8,7 +8,6 @@ import unittest
 import janus_test
 from crash_test import CrashTest
 from janus_test import Server, raise_nofile, wait_until
-from positions import settled
 from programs import OTHER_BUILD, Program
 from test_history import HistoryTest
 from web_clients import TEXT, WEB, Packet, Sse, WebSocket, frame, parse_url, request
@@ -388,7 +387,7 @@ class Polled(SessionTest):
     def messages(self, client, token, status=200, **query):
         answer = client.ask("GET", "/session/%s/messages%s" % (token, "".join("%s%s=%s" % ("&?"[not i], k, v) for i, (k, v) in enumerate(query.items()))))
         self.assertEqual(answer.status, status, answer)
-        return settled(answer.json())
+        return answer.json()
 
     def test_messages(self):
         client = self.websocket()
@@ -590,6 +589,22 @@ class Points(CrashTest, SessionTest):
         for point in ("park-committed", "park-closed"):
             with self.subTest(point):
                 self.check(point)
+
+    def test_taken_over(self):
+        """The first connection ends, though the worker dies before it has closed it."""
+        for point in ("park-committed", "park-closed"):
+            with self.subTest(point):
+                self.serve_crash_build(workers=1)
+                client, token = self.subscriber("packet", "a")
+                self.arm(point)
+                second, _ = self.attached("websocket", token)
+                self.publish("a", 1)
+                self.assertEqual(self.numbers(second, 1), [1])
+                if point == "park-closed":
+                    self.assertIn("another connection", client.message()["error"])
+                client.expect_close()
+                wait_until(lambda: (self.parked(), self.janus.connections()) == (0, 1))
+                self.janus.forgive_deaths()
 
     def test_attaching(self):
         for point in ("replay-begun", "attach-noted", "attach-committed", "attach-taken", "park-freed", "replay-committed"):
