@@ -315,8 +315,6 @@ M("busy-is-never-pinged", "worker/loop/heartbeat.c", "if (idle_limit && transpor
 # ---- sessions that stay ----
 
 SESSIONS = "test_sessions."
-M("parked-with-its-socket", "worker/loop/park.c", "\t\tclose_connection(w, sid);\n\t\tif (list(w, sid) < 0)\n\t\t\treturn -1;", "\t\tif (list(w, sid) < 0)\n\t\t\treturn -1;",
-  SESSIONS + "Points.test_taken_over")
 M("parked-for-ever", "worker/loop/park.c", "* 1000ll >= limit)", "* 1000ll >= INT64_MAX)", SESSIONS + "Ends.test_time")
 M("parked-that-hold-descriptors", "worker/loop/connection.c", "\tpark_make_room(w);\n", "", SESSIONS + "Ends.test_descriptors")
 M("parked-that-count", "worker/delivery/local_topics.c", "t->transport == TOPICS_PARKED ? 0 : t->count", "t->count", SESSIONS + "Attach.test_topic_that_nobody_else_hears")
