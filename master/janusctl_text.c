@@ -114,6 +114,7 @@ void janusctl_text_stats(const struct hub *hub)
 	printf(" of ");
 	print_bytes(hub->shm->buffered_max);
 	printf("; subscriptions: %" PRIu64 " of %" PRIu64 "\n", hub_subscriptions(hub), hub->shm->subscriptions_max);
+	printf("sessions without a connection: %" PRIu64 "\n", hub_parked(hub));
 	print_history(hub);
 	printf("\n");
 	for (unsigned i = 0; i < COUNTERS; i++)

@@ -323,6 +323,15 @@ uint64_t hub_connections(const struct hub *hub)
 	return n;
 }
 
+uint64_t hub_parked(const struct hub *hub)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		n += atomic_load_explicit(&hub->shm->slot[i].parked, memory_order_relaxed);
+	return n;
+}
+
 uint64_t hub_subscriptions(const struct hub *hub)
 {
 	uint64_t n = 0;

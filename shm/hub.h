@@ -93,8 +93,9 @@ static inline _Atomic uint32_t *hub_count_of(const struct hub *hub, unsigned slo
 /* Subscribers of a topic over all slots, at this moment. */
 uint64_t hub_subscribers(const struct hub *hub, uint32_t topic);
 
-/* Connections, subscriptions and bytes of pool buffers over all slots. */
+/* Connections, sessions that have none, subscriptions of connections, and bytes of pool buffers over all slots. */
 uint64_t hub_connections(const struct hub *hub);
+uint64_t hub_parked(const struct hub *hub);
 uint64_t hub_subscriptions(const struct hub *hub);
 uint64_t hub_buffered(const struct hub *hub);
 

@@ -77,7 +77,7 @@ class CrashPoints(CrashTest):
 
     def begin(self, *options):
         path = os.path.join(self.folder, "socket")
-        self.serve_crash_build("max_frame=8M", "ring_bytes=128M", "heartbeat=1h", "history=nobody's: 0 messages; *: 20 messages, 1s", *options, listen=tuple(WEB) + ("flash+unix:" + path,))
+        self.serve_crash_build("max_frame=8M", "ring_bytes=128M", "heartbeat=1h", "session_linger=1s", "history=nobody's: 0 messages; *: 20 messages, 1s", *options, listen=tuple(WEB) + ("flash+unix:" + path,))
         self._addresses["flash"] = self.janus.address(0)
         clients = self.on_each_worker(self.janus, 5)
         self.subscribers = []

@@ -246,6 +246,9 @@ class Recovery(CrashTest):
         """A descriptor without a session, on which something was received: it is not taken for a new connection."""
         self.serve()
         bystander, client = self.client(self.janus), self.client(self.janus).subscribe("a")
+        client.unsubscribe("a")
+        client.subscribe("b")
+        client.unsubscribe("b")     # so its session does not stay, though something was received
         self.arm("close-left")
         client.close()
         self.wait_deaths(1)

@@ -9,7 +9,7 @@ import unittest
 import janus_test
 from janus_test import Closed, JanusTest, ROOT, SLOWNESS, free_port, is_alive, program, wait_until
 
-BASE = "workers = %d\nlisten = flash://127.0.0.1:%d\n"
+BASE = "session_linger = 1\nworkers = %d\nlisten = flash://127.0.0.1:%d\n"
 
 
 class Reload(JanusTest):
