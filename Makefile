@@ -99,8 +99,8 @@ $(BUILD)/janusbench: $(BENCH:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-# What janusbench speaks is tested beside what the server does.
-$(BUILD)/tests/unit/test_bench_speak: $(filter-out %/janusbench.o,$(BENCH:%.c=$(BUILD)/%.o))
+# What janusbench speaks is tested beside what the server does; and its books.
+$(BUILD)/tests/unit/test_bench_speak $(BUILD)/tests/unit/test_bench_ledger: $(filter-out %/janusbench.o,$(BENCH:%.c=$(BUILD)/%.o))
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
