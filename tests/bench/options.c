@@ -43,7 +43,7 @@ static const struct option_row {
 	{ "speak", 0, TEXT, AT(speak_names), 0, 0, "LIST",
 	  "what subscribers speak, evenly spread: some of flash,ws,actions,sse,json-lines,packet (flash)" },
 	{ "publish", 0, TEXT, AT(publish_name), 0, 0, "PROTOCOL",
-	  "flash, ws, actions, packet or http (flash if subscribers speak it, else their first, http if it can't)" },
+	  "flash, ws, packet or http (flash if subscribers speak it, else their first, http if it can't)" },
 	{ "messages", 'm', COUNT, AT(messages), 1, PAYLOAD_SEQ_MAX, "M", "messages to each topic in a round (1)" },
 	{ "rounds", 'r', COUNT, AT(rounds), 1, PAYLOAD_ROUND_MAX, "R", "rounds (1)" },
 	{ "size", 's', COUNT, AT(size), PAYLOAD_HEAD, 1 << 20, "BYTES", "length of a message's data string (100)" },

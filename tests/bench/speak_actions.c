@@ -1,5 +1,6 @@
 /*
- * Janus' WebSocket with actions, at /ws: a greeting, and an answer to each subscribe. Its subscribers do not wait for the greeting.
+ * Janus' WebSocket with actions, at /ws: a greeting, and an answer to each subscribe. Its subscribers do not wait for the greeting. (Publishers there
+ * are those of `ws`.)
  */
 #include <stdio.h>
 #include <string.h>
@@ -14,12 +15,6 @@
 static size_t open_actions(char *dst)
 {
 	return (size_t)sprintf(dst, "GET /ws HTTP/1.1\r\nHost: localhost\r\n" WSFRAME_UPGRADE "\r\n");
-}
-
-static size_t open_publisher(char *dst, const char *topic)
-{
-	(void)topic;
-	return open_actions(dst);
 }
 
 static size_t action(char *dst, const char *text)
@@ -70,18 +65,13 @@ static enum speak_frame kind(const char *frame, size_t len)
 	return wire_is_start(content, n) ? SPEAK_ACK : SPEAK_BAD;
 }
 
-static size_t publish(char *dst, const struct payload *p, size_t size)
-{
-	return speak_ws.publish(dst, p, size);
-}
-
 static int message(const char *frame, size_t len, size_t size, struct payload *p, struct stamp *stamp)
 {
 	return speak_ws.message(frame, len, size, p, stamp);
 }
 
 const struct speak speak_actions = {
-	.name = "actions", .scheme = "http", .greets = true, .greets_publisher = true,
-	.open = open_actions, .open_publisher = open_publisher, .subscribe = subscribe, .publish = publish,
+	.name = "actions", .scheme = "http", .greets = true,
+	.open = open_actions, .subscribe = subscribe,
 	.pong = wsframe_pong, .cut = wsframe_cut, .kind = kind, .message = message, .come = come, .told = wsframe_told,
 };
