@@ -274,6 +274,10 @@ M("broadcast-is-always-a-feature", "proto/version.c", "{ \"broadcast\", broadcas
 
 # ---- positions ----
 
+M("silence-of-what-is-missing", "worker/service/replay.c", "\treplay->recovered = false;\n\tif (ours && seq + 1 >= j->since)", "\tif (ours && seq + 1 >= j->since)",
+  "test_reconnect.Reconnect.test_what_is_missing_is_told", quick=False)
+M("ring-before-history", "worker/delivery/stream.c", "\t\t*rec = old;\n\t\treturn 0;\n", "\t\tif (in_ring)\n\t\t\treturn 0;\n\t\t*rec = old;\n\t\treturn 0;\n",
+  "test_reconnect.Reconnect.test_all_is_kept", quick=False)
 M("position-behind-what-comes", "worker/service/request.c", "o->position = ring_tail(&service->base->hub.ring) - 1;", "o->position = ring_tail(&service->base->hub.ring);", "test_request")
 M("position-of-the-last-name", "worker/service/replay.c", "\tif (*from < replay->begin)\n", "", "test_request")
 M("position-with-zeros-in-front", "proto/position.c", "if (len == 0 || (len > 1 && *text == '0'))", "if (len == 0)", "test_position")
