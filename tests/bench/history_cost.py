@@ -1,21 +1,24 @@
 #!/usr/bin/env python3
-"""What history costs a publish: CPU of the workers for messages to topics that have a rule in `history`, beside the same to topics that have none.
+"""What history costs a publish: CPU of the workers for messages to topics that have a rule in `history`, beside the same to topics that have none,
+and to a server without any rule.
 
     tests/bench/history_cost.py [--build build] [--rounds N] [--messages N] [--size BYTES] [--publishers N] [--topics N] [--keep RULE] [--json FILE] [CASE...]
 
-One server, two sets of topics, rounds by turns (kept, plain, plain, kept, kept, ...), so that what else the machine does falls on both alike. A round's cost is what
-/proc/PID/schedstat says of the workers, in ns, until all has arrived; a pair of rounds is a ratio. Printed are the median of the ratios, the
-middle half of them, and the median cost of either kind. History is full before the first round: each message that is kept has an old one given up.
+Short rounds by turns (kept, plain, bare, bare, plain, kept, ...), so that what else the machine does falls on all alike: kept and plain are topics of one
+server, bare are those of a second one, whose `history` is empty. A round's cost is what /proc/PID/schedstat says of the workers, in ns, from when they sleep
+until they sleep again; two rounds of one turn are a ratio. Printed are the median of the ratios and the middle half of them, and the median costs. A
+round is bursts, and each burst begins when the one before it has come to the subscriber, so that workers take the same in the same pieces every time.
+History is full before the first round: each message that is kept has an old one given up.
 
-  flood       each connection publishes as fast as it is taken (a worker takes many at a time), one subscriber
-  flood-none  the same without a subscriber: what is not kept is not even stored then
-  single      one message after the other, each sent when the one before it has come to the subscriber
-  post        the same, by POST with an answer each
+  single      bursts of one message, on one connection
+  burst       each connection sends 16 at once
+  batch       each connection sends 64 at once, which is one batch of a worker
+  none        the same without a subscriber: what is not kept is not even stored then
+  post        one message after the other, by POST with an answer each
 """
 import argparse
 import json
 import os
-import select
 import socket
 import statistics
 import sys
@@ -23,7 +26,8 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "scenarios"))
-KINDS = "kept", "plain"
+KINDS = "kept", "plain", "bare"
+OPTIONS = "keep_alive=24h", "heartbeat=24h"         # nothing else comes meanwhile
 
 
 def cpu_ns(pids):
@@ -38,11 +42,11 @@ def cpu_ns(pids):
 class Load:
     """The connections to one server."""
 
-    def __init__(self, server, options):
+    def __init__(self, server, options, kinds):
         self.server, self.options = server, options
         self.workers = server.workers()
         data = "x" * options.size
-        self.names = {kind: ["%s-%d" % (kind, i) for i in range(options.topics)] for kind in KINDS}
+        self.names = {kind: ["%s-%d" % (kind, i) for i in range(options.topics)] for kind in kinds}
         self.frames = {kind: [('{"action":"publish","topic":"%s","event":"price","data":"%s"}\0' % (name, data)).encode() for name in names]
                        for kind, names in self.names.items()}
         self.posts = {kind: [("POST /pub/%s?event=price HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (name, len(data), data)).encode()
@@ -82,65 +86,54 @@ class Load:
                 raise SystemExit("the subscriber's end is not noticed")
             time.sleep(0.01)
 
-    def flood(self, kind, messages):
-        """Each connection sends its share, the subscriber reads."""
-        frames, share = self.frames[kind], messages // len(self.publishers)
-        block = b"".join(frames[i % len(frames)] for i in range(share))
-        left = {s.fileno(): (s, memoryview(block)) for s in self.publishers}
-        due = share * len(left) if self.subscriber else 0
-        reader = self.subscriber.fileno() if self.subscriber else -1
-        poll = select.poll()
-        for fd in left:
-            poll.register(fd, select.POLLOUT)
-        if due:
-            poll.register(reader, select.POLLIN)
-        while left or due > 0:
-            for fd, _ in poll.poll(20000) or sys.exit("nothing goes on any more"):
-                if fd == reader:
-                    due -= self.subscriber.recv(1 << 20).count(b"\1")
-                    continue
-                s, rest = left[fd]
-                n = s.send(rest[:65536], socket.MSG_DONTWAIT)
-                if n < len(rest):
-                    left[fd] = s, rest[n:]
-                else:
-                    del left[fd]
-                    poll.unregister(fd)
-        return share * len(self.publishers)
-
-    def fence(self):
-        """All that was published is dealt with: an answer that comes behind it."""
-        for s in self.publishers:
-            s.sendall(b'{"action":"subscribe","data":"fence"}\0{"action":"unsubscribe","data":"fence"}\0')
-        for s in self.publishers:
-            self.until(s, b"\1", 1)
-
-    def flood_none(self, kind, messages):
-        count = self.flood(kind, messages)
-        self.fence()
+    def bursts(self, kind, messages, size, senders):
+        """So many frames of each sender at once, again and again."""
+        frames = self.frames[kind]
+        blocks = [b"".join(frames[(i + n * size) % len(frames)] for n in range(size)) for i in range(len(senders))]
+        count = 0
+        while count < messages:
+            for s, block in zip(senders, blocks):
+                s.sendall(block)
+            count += size * len(senders)
+            if self.subscriber:
+                self.until(self.subscriber, b"\1", size * len(senders))
+            else:
+                self.fence(senders)
         return count
 
-    def one_by_one(self, senders, frames, messages, mark):
-        for i in range(messages):
-            s = senders[i % len(senders)]
-            s.sendall(frames[i % len(frames)])
-            self.until(self.subscriber, b"\1", 1)
-            if mark:
-                self.until(s, mark, 1)
-        return messages
+    def fence(self, senders):
+        """All that was published is dealt with: an answer that comes behind it."""
+        for s in senders:
+            s.sendall(b'{"action":"subscribe","data":"fence"}\0{"action":"unsubscribe","data":"fence"}\0')
+        for s in senders:
+            self.until(s, b"\1", 1)
 
     def single(self, kind, messages):
-        return self.one_by_one(self.publishers, self.frames[kind], messages // 10, None)
+        return self.bursts(kind, messages // 10, 1, self.publishers[:1])
+
+    def burst(self, kind, messages):
+        return self.bursts(kind, messages, 16, self.publishers)
+
+    def batch(self, kind, messages):
+        return self.bursts(kind, messages, 64, self.publishers)
+
+    none = batch
 
     def post(self, kind, messages):
-        return self.one_by_one(self.posters, self.posts[kind], messages // 10, b"}\n")
+        posts = self.posts[kind]
+        for i in range(messages // 10):
+            s = self.posters[i % len(self.posters)]
+            s.sendall(posts[i % len(posts)])
+            self.until(self.subscriber, b"\1", 1)
+            self.until(s, b"}\n", 1)
+        return messages // 10
 
     def round(self, way, kind):
         """ns of the workers' CPU for one message."""
-        time.sleep(0.005)               # workers sleep now, and have been charged for what they did
+        time.sleep(0.003)               # workers sleep now, and have been charged for what they did
         before = cpu_ns(self.workers)
         count = way(kind, self.options.messages)
-        time.sleep(0.005)
+        time.sleep(0.003)
         return (cpu_ns(self.workers) - before) / count
 
 
@@ -148,38 +141,45 @@ def quartiles(values):
     return statistics.quantiles(values, n=4, method="inclusive")
 
 
-def measure(load, case, rounds):
-    way = getattr(load, case.replace("-", "_"))
-    if case != "flood-none":
-        load.subscribe()
-    for kind in KINDS:
-        load.round(way, kind)
+def compare(costs, other):
+    """The ratios of kept to another kind, in words."""
+    low, middle, high = quartiles([kept / than for kept, than in zip(costs["kept"], costs[other])])
+    return {"ratio": middle, "low": low, "high": high}, "kept / %s %.3f (middle half %.3f to %.3f)" % (other, middle, low, high)
+
+
+def measure(loads, case, rounds):
+    """`loads`: by kind."""
+    for load in set(loads.values()):
+        if case != "none":
+            load.subscribe()
+    for kind in KINDS * 5:
+        loads[kind].round(getattr(loads[kind], case), kind)
     costs = {kind: [] for kind in KINDS}
     for n in range(rounds):
         for kind in KINDS if n % 2 == 0 else KINDS[::-1]:
-            costs[kind].append(load.round(way, kind))
-    if case != "flood-none":
-        load.unsubscribe()
-    ratios = [kept / plain for kept, plain in zip(costs["kept"], costs["plain"])]
-    low, middle, high = quartiles(ratios)
-    found = {"case": case, "ratio": middle, "ratio_low": low, "ratio_high": high, **{k + "_ns": statistics.median(v) for k, v in costs.items()}}
-    print("%-11s kept / plain: %.3f (middle half %.3f to %.3f); %.0f and %.0f ns of the workers' CPU a message; %d pairs of rounds" % (
-        case, middle, low, high, found["kept_ns"], found["plain_ns"], rounds), flush=True)
-    return found
+            costs[kind].append(loads[kind].round(getattr(loads[kind], case), kind))
+    for load in set(loads.values()):
+        if case != "none":
+            load.unsubscribe()
+    plain, said = compare(costs, "plain")
+    bare, more = compare(costs, "bare")
+    print("%-7s %s; %s; %s ns of the workers' CPU a message" % (
+        case, said, more, ", ".join("%.0f" % statistics.median(costs[kind]) for kind in KINDS)), flush=True)
+    return {"case": case, "plain": plain, "bare": bare, **{kind + "_ns": statistics.median(costs[kind]) for kind in KINDS}}
 
 
-CASES = "flood", "flood-none", "single", "post"
+CASES = "single", "burst", "batch", "none", "post"
 
 
 def parse(arguments=None):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--build", default="build")
-    p.add_argument("--rounds", type=int, default=40, help="pairs")
-    p.add_argument("--messages", type=int, default=40000, help="in a round; a tenth of that one by one")
+    p.add_argument("--rounds", type=int, default=200, help="turns")
+    p.add_argument("--messages", type=int, default=2560, help="in a round; a tenth of that one by one")
     p.add_argument("--size", type=int, default=200, help="bytes of data")
     p.add_argument("--publishers", type=int, default=4, help="connections")
     p.add_argument("--topics", type=int, default=10)
-    p.add_argument("--workers", type=int, default=2)
+    p.add_argument("--workers", type=int, default=1, help="with more than one, what a publish costs depends on which of them has which connection")
     p.add_argument("--keep", default="100 messages", help="of each topic")
     p.add_argument("--json", help="what was found, as JSON")
     p.add_argument("case", nargs="*", help="some of " + " ".join(CASES))
@@ -194,14 +194,16 @@ def run(options):
     """What was found, by case."""
     os.environ["JANUS_BUILD"] = os.path.abspath(options.build)
     from janus_test import Server
-    server = Server("history=kept-*: " + options.keep, workers=options.workers, listen=("flash://127.0.0.1:0", "http://127.0.0.1:0")).start()
+    listen = "flash://127.0.0.1:0", "http://127.0.0.1:0"
+    servers = [Server(*OPTIONS, *history, workers=options.workers, listen=listen) for history in (["history=kept-*: " + options.keep], [])]
     try:
-        load = Load(server, options)
-        return [measure(load, case, options.rounds) for case in options.case or CASES]
+        keeping, bare = (Load(server.start(), options, kinds) for server, kinds in zip(servers, (KINDS[:2], KINDS[2:])))
+        return [measure(dict(zip(KINDS, (keeping, keeping, bare))), case, options.rounds) for case in options.case or CASES]
     finally:
-        if server.running():
-            server.stop()
-        server.destroy()
+        for server in servers:
+            if server.running():
+                server.stop()
+            server.destroy()
 
 
 def main():
