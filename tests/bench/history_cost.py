@@ -147,7 +147,7 @@ def compare(costs, other):
     return {"ratio": middle, "low": low, "high": high}, "kept / %s %.3f (middle half %.3f to %.3f)" % (other, middle, low, high)
 
 
-def measure(loads, case, rounds):
+def measure(loads, case, rounds, say):
     """`loads`: by kind."""
     for load in set(loads.values()):
         if case != "none":
@@ -163,8 +163,7 @@ def measure(loads, case, rounds):
             load.unsubscribe()
     plain, said = compare(costs, "plain")
     bare, more = compare(costs, "bare")
-    print("%-7s %s; %s; %s ns of the workers' CPU a message" % (
-        case, said, more, ", ".join("%.0f" % statistics.median(costs[kind]) for kind in KINDS)), flush=True)
+    say("%-7s %s; %s; %s ns of the workers' CPU a message" % (case, said, more, ", ".join("%.0f" % statistics.median(costs[kind]) for kind in KINDS)))
     return {"case": case, "plain": plain, "bare": bare, **{kind + "_ns": statistics.median(costs[kind]) for kind in KINDS}}
 
 
@@ -190,15 +189,14 @@ def parse(arguments=None):
     return options
 
 
-def run(options):
-    """What was found, by case."""
-    os.environ["JANUS_BUILD"] = os.path.abspath(options.build)
+def run(options, say=print):
+    """What was found, a dict for each case; `say`: a line for each."""
     from janus_test import Server
     listen = "flash://127.0.0.1:0", "http://127.0.0.1:0"
     servers = [Server(*OPTIONS, *history, workers=options.workers, listen=listen) for history in (["history=kept-*: " + options.keep], [])]
     try:
         keeping, bare = (Load(server.start(), options, kinds) for server, kinds in zip(servers, (KINDS[:2], KINDS[2:])))
-        return [measure(dict(zip(KINDS, (keeping, keeping, bare))), case, options.rounds) for case in options.case or CASES]
+        return [measure(dict(zip(KINDS, (keeping, keeping, bare))), case, options.rounds, say) for case in options.case or CASES]
     finally:
         for server in servers:
             if server.running():
@@ -208,7 +206,8 @@ def run(options):
 
 def main():
     options = parse()
-    found = run(options)
+    os.environ["JANUS_BUILD"] = os.path.abspath(options.build)
+    found = run(options, lambda line: print(line, flush=True))
     if options.json:
         with open(options.json, "w") as f:
             json.dump(found, f, indent=1)
