@@ -3,7 +3,7 @@ import os
 import unittest
 
 import reconnect
-from janus_test import ROOT, JanusTest
+from janus_test import ROOT, Bench, JanusTest
 
 BROKEN_BUILD = os.path.join(ROOT, os.environ.get("JANUS_BROKEN_BUILD", "build/broken"))
 
@@ -36,6 +36,16 @@ class Reconnect(JanusTest):
                 self.assertRegex(report, "FAULT (lost|doubled|torn|connections_lost): [1-9]")
                 return
         self.fail("it finds nothing wrong with a recovery that is broken:\n" + report)
+
+    def test_refused(self):
+        """What can't be: protocols that know no positions, and what goes only with connections that stay."""
+        for arguments, said in ((("--speak", "flash"), "nobody can go on"), (("--speak", "ws", "--slow", "1"), "without --slow"),
+                                (("--speak", "ws", "--topics-per-subscriber", "33"), "up to 64 --publishers and 32")):
+            bench = Bench(("127.0.0.1", 9), "-n", 10, "--reconnect", 1, *arguments)
+            with self.assertRaises(AssertionError) as found:
+                bench.finish(10)
+            self.assertIn("status 2", str(found.exception))
+            self.assertIn(said, str(found.exception))
 
 
 if __name__ == "__main__":
