@@ -20,7 +20,7 @@ import sys
 import time
 import unittest
 
-from janus_test import Deadline, JanusTest, raise_nofile, wait_until
+from janus_test import Closed, Deadline, JanusTest, raise_nofile, wait_until
 from web_clients import request
 
 TOPICS = "skip", "latest"
@@ -53,9 +53,12 @@ class Lines:
         return self
 
     def receive(self):
-        data = self.socket.recv(1 << 18)
+        try:
+            data = self.socket.recv(1 << 18)
+        except ConnectionResetError:
+            data = b""
         if not data:
-            raise AssertionError("a connection was closed")
+            raise Closed("a connection was closed")
         lines, _, rest = (self.rest + data).rpartition(b"\n")
         self.rest = rest if len(rest) < 100000 else rest[-100000:]
         self.came += lines.count(b'{"id":"')
@@ -205,6 +208,8 @@ class Found:
                 began = time.monotonic()
                 side.turn(turn, lambda: self.sample(side, flooded + time.monotonic() - began))
             flooded += turn
+        lost = {name: n for name, n in self.crowded.janus.stats()["counters"].items() if name.startswith("closed") and n}
+        test.assertEqual(lost, {}, "connections were closed")
         self.crowded.audit(test)
         self.told = sum(r.missed for r in self.crowded.crowd)
         self.came = sum(r.came for r in self.crowded.crowd)
