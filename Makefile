@@ -5,8 +5,9 @@
 #   make check   unit tests and scenarios, and twenty seconds of each fuzzer (but for SANITIZE=1)
 #   make mutants breaks Janus in one place at a time, and expects a test to fail: a quarter of an hour (make check has 40 seconds of it)
 #   make fuzz    the fuzzers alone, FUZZ_SECONDS=60 each; FUZZ="http json" these
-#   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million
+#   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million; bench-history: what history costs
 #   make chaos   ten minutes of killing, stopping, reloading and upgrading under load
+#   make reconnect  five minutes of subscribers who break off and come back, with kills, reloads and upgrades
 #   CRASH=1      a build for tests, with points at which a process can be made to die, in build/crash
 #   LAYOUT=98    a build for tests, whose layout of shared memory is another, with crash points, in build/layout98; 99: it can't read snapshots either
 #   BROKEN=1     a build for tests, whose recovery is broken: they must notice, in build/broken
@@ -99,8 +100,8 @@ $(BUILD)/janusbench: $(BENCH:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-# What janusbench speaks is tested beside what the server does.
-$(BUILD)/tests/unit/test_bench_speak: $(filter-out %/janusbench.o,$(BENCH:%.c=$(BUILD)/%.o))
+# What janusbench speaks is tested beside what the server does; and its books.
+$(patsubst %,$(BUILD)/tests/unit/test_bench_%,speak come ledger): $(filter-out %/janusbench.o,$(BENCH:%.c=$(BUILD)/%.o))
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
@@ -179,6 +180,13 @@ CHAOS ?= --subscribers 10000 --topics 40 --rate 100 --slow 50 --large 600 --larg
 chaos: all variants
 	@JANUS_BUILD=$(BUILD) JANUS_OTHER_BUILD=$(call variant,layout98) tests/scenarios/chaos.py $(CHAOS)
 
+# Five minutes: 5,000 subscribers who drop their connections every few seconds and come back, 1,000 messages a second, kills, reloads, upgrades; see
+# reconnect.py.
+RECONNECT ?= --subscribers 5000 --topics 100 --rate 1000 --seconds 300 --every 3 --away 8 --ring 4096 --workers 4 --kills 400 --bursts 10 --reloads 20 \
+             --resizes 10 --upgrades 15
+reconnect: all variants
+	@JANUS_BUILD=$(BUILD) JANUS_OTHER_BUILD=$(call variant,layout98) tests/scenarios/reconnect.py $(RECONNECT)
+
 # Every header stands alone.
 headers:
 	@for h in $(wildcard proto/*.h shm/*.h worker/*.h worker/*/*.h master/*.h); do \
@@ -198,6 +206,9 @@ bench: all $(BUILD)/floor
 	@python3 tests/bench/bench.py --build $(BUILD); r=$$?; $(MAKE) --no-print-directory chart; exit $$r
 bench-million: all $(BUILD)/floor
 	@python3 tests/bench/bench.py --build $(BUILD) --million
+# What history costs a publish: alternating rounds on one server, three minutes.
+bench-history: all
+	@python3 tests/bench/history_cost.py --build $(BUILD)
 bench-peers: all $(BUILD)/floor
 	@python3 tests/bench/peers.py --build $(BUILD)
 	@$(MAKE) --no-print-directory chart
@@ -229,7 +240,7 @@ install: programs
 clean:
 	rm -rf build
 
-.PHONY: all programs deps settings check tests mutants clients variants server fuzz fuzz-deps fuzzers chaos bench bench-million bench-peers chart headers layers demo \
+.PHONY: all programs deps settings check tests mutants clients variants server fuzz fuzz-deps fuzzers chaos reconnect bench bench-history bench-million bench-peers chart headers layers demo \
 	install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -117,11 +117,13 @@ static const struct topic_shm *topic_of(const struct hub *hub, const struct ring
 	return t;
 }
 
-static void put_record(struct snapshot_writer *w, const struct hub *hub, const struct ring_record *rec)
+/* `first`: the first record that goes along. Of what lies before it a record says where its topic's last one was: who comes back knows then what he missed. */
+static void put_record(struct snapshot_writer *w, const struct hub *hub, const struct ring_record *rec, uint64_t first)
 {
 	const struct topic_shm *t = topic_of(hub, rec);
+	bool links_back = t && rec->prev < first;
 
-	snapshot_put_map(w, t ? 6 : 2);
+	snapshot_put_map(w, t ? 6u + links_back : 2);
 	snapshot_put_uint(w, "seq", rec->seq);
 	snapshot_put_uint(w, "time", rec->time);
 	if (!t)
@@ -129,6 +131,8 @@ static void put_record(struct snapshot_writer *w, const struct hub *hub, const s
 	snapshot_put_text(w, "topic", t->name, t->name_len);
 	snapshot_put_uint(w, "number", rec->number);
 	snapshot_put_uint(w, "flags", rec->flags);
+	if (links_back)
+		snapshot_put_uint(w, "prev", rec->prev);
 	snapshot_put_bytes(w, "bytes", ring_peek(&hub->ring, rec), rec->len);
 }
 
@@ -203,7 +207,7 @@ int snapshot_write_hub(const struct hub *hub, uint64_t from, int fd)
 	for (uint64_t seq = from; seq < tail; seq++) {
 		if (ring_read(&hub->ring, seq, &rec) < 0)
 			return snapshot_bad();
-		put_record(&w, hub, &rec);
+		put_record(&w, hub, &rec, from);
 	}
 	return snapshot_end(&w);
 }
@@ -417,16 +421,16 @@ static int read_topic(struct reading *x)
 
 /*
  * Makes the topic what it was before this record. If the topic's `last` is not below `seq`, this is the first of its records that is read. An earlier
- * one, which has left the ring, can't be linked to; a `prev` below the ring's oldest says that there was one.
+ * one, which has left the ring, was `prev`: below the ring's oldest, so that nobody follows it.
  */
-static int number_record(const struct reading *x, struct topic_shm *t, uint64_t seq, uint64_t number)
+static int number_record(struct topic_shm *t, uint64_t seq, uint64_t number, uint64_t prev)
 {
 	if (atomic_load(&t->last) < seq)
 		return number == t->published + 1 ? 0 : -1;
-	if (number == 0 || number > t->published)
+	if (number == 0 || number > t->published || (number == 1) != (prev == 0))
 		return -1;
 	t->published = number - 1;
-	atomic_store(&t->last, number > 1 ? x->first - 1 : 0);
+	atomic_store(&t->last, prev);
 	return 0;
 }
 
@@ -445,6 +449,7 @@ static void *add_record(struct reading *x, uint32_t topic, uint32_t len, uint32_
 static int read_topics_record(struct reading *x, const struct msgpack_value *o, uint64_t seq, uint64_t time)
 {
 	uint64_t number = snapshot_get_uint(&x->r, o, "number", SNAPSHOT_NEEDED, seq);
+	uint64_t prev = snapshot_get_uint(&x->r, o, "prev", number > 1 ? x->first - 1 : 0, x->first - 1);	/* (an older program did not say) */
 	uint32_t flags = (uint32_t)snapshot_get_uint(&x->r, o, "flags", 0, UINT32_MAX), topic, len;
 	const uint8_t *bytes = snapshot_get_bytes(&x->r, o, "bytes", &len);
 	struct topic_shm *t;
@@ -455,7 +460,7 @@ static int read_topics_record(struct reading *x, const struct msgpack_value *o, 
 	name = snapshot_get_text(&x->r, o, "topic", &name_len);
 	topic = index_find(&x->hub->index, index_hash(name, name_len), name, name_len);
 	t = index_topic(&x->hub->index, topic);
-	if (x->r.bad || len == 0 || topic == TOPIC_NONE || number_record(x, t, seq, number) < 0)
+	if (x->r.bad || len == 0 || topic == TOPIC_NONE || number_record(t, seq, number, prev) < 0)
 		return snapshot_bad();
 	dst = add_record(x, topic, len, flags, time);
 	if (dst) {

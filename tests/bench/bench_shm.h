@@ -54,6 +54,17 @@ struct gaps_shm {
 	struct gap_shm list[GAPS_MAX];
 };
 
+/* Subscribers who break off and come back (--reconnect): how, and what became of it. */
+enum drop { DROP_FIN, DROP_RST, DROP_SILENT, DROPS };
+struct reconnects_shm {
+	uint64_t dropped[DROPS];	/* connections, by the client */
+	uint64_t resumed;		/* that were answered, with a position */
+	uint64_t recovered, not_recovered;	/* of them: what the answer said */
+	uint64_t said;			/* messages that the server said are missing: some more than once, to those who broke off again */
+	uint64_t told;			/* messages that are missing, where the subscriber was told so */
+	struct histogram_shm answered;	/* ns from connect() to the answer, of those that were resumed */
+};
+
 #define NOTES_MAX 6u
 #define NOTE_SIZE 240u
 
@@ -71,6 +82,7 @@ struct member_shm {
 	struct gaps_shm gaps;			/* with --while-running: this process's */
 	struct histogram_shm waits;		/* pauses as single subscribers saw them */
 	struct { uint64_t good, deliveries; } by[TRANSPORTS_MAX];	/* subscribers, and what they had at the rounds' ends */
+	struct reconnects_shm reconnects;
 	_Atomic uint64_t slow_lost, slow_gone, slow_caught_up;	/* of --slow subscribers; messages, connections, subscribers */
 };
 

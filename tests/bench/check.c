@@ -205,18 +205,6 @@ static void set_up(struct checker *c, struct sub *sub, const char *frame, size_t
 	}
 }
 
-/* Tells the coordinator of a message's delivery. Several processes do. */
-static void last_delivery(struct checker *c, uint32_t stream, uint32_t publisher, uint32_t seq, uint64_t when)
-{
-	const struct options *opt = c->m->opt;
-	_Atomic uint64_t *last = &c->m->shm->last[(size_t)stream * opt->messages + account_index(publisher, seq, opt->publishers)];
-	uint64_t seen = atomic_load_explicit(last, memory_order_relaxed);
-
-	while (when > seen &&
-	       !atomic_compare_exchange_weak_explicit(last, &seen, when, memory_order_relaxed, memory_order_relaxed))
-		;
-}
-
 static void check_stamp(struct checker *c, const struct sub *sub, const struct payload *p, const struct stamp *stamp,
 			const struct stamp *before)
 {
@@ -251,7 +239,7 @@ static void enter(struct checker *c, struct sub *sub, const struct payload *p, c
 	measure(c, sub, c->m->shm->base + p->sent, now);
 	member_count(&c->m->me->deliveries, 1);
 	if (!(sub->flags & SUB_SLOW))
-		last_delivery(c, (uint32_t)(stream_of(c, sub) - c->stream), p->publisher, p->seq, now);
+		member_delivered(c->m, sub->transport, p, now);
 }
 
 /* From here on this subscriber's books are its own. */
@@ -408,14 +396,6 @@ void check_gone(struct checker *c, struct sub *sub)
 	spill_give(c, sub);
 }
 
-/* The first process that has had all of a topic's messages says what the order was; whoever saw another one disagrees. */
-static bool same_order(struct checker *c, uint32_t topic, uint64_t hash)
-{
-	uint64_t first = 0;
-
-	return atomic_compare_exchange_strong(&c->m->shm->order_hash[topic], &first, hash) || first == hash;
-}
-
 void check_count(struct checker *c)
 {
 	const struct options *opt = c->m->opt;
@@ -424,10 +404,12 @@ void check_count(struct checker *c)
 		struct stream *st = &c->stream[s];
 
 		for (uint32_t i = 0; i < st->count; i++)
-			last_delivery(c, s, st->frame[i].publisher, st->frame[i].seq, st->frame[i].last);
+			member_delivered(c->m, s / opt->topics,
+					 &(struct payload){ .topic = s % opt->topics, .publisher = st->frame[i].publisher, .seq = st->frame[i].seq },
+					 st->frame[i].last);
 		st->hash = stream_hash_upto(st, st->count);
 		if (st->count == opt->messages)
-			same_order(c, s % opt->topics, st->hash);	/* before any single subscriber that went its own way */
+			member_same_order(c->m, s % opt->topics, st->hash);	/* before any single subscriber that went its own way */
 	}
 }
 
@@ -462,7 +444,7 @@ void check_count_sub(struct checker *c, struct sub *sub)
 	if (received < opt->messages) {
 		count_missing(c, sub, opt->messages - received);
 	} else if (!(sub->own && sub->own->late) &&
-		   !same_order(c, sub->topic, sub->own ? sub->own->hash : stream_of(c, sub)->hash)) {
+		   !member_same_order(c->m, sub->topic, sub->own ? sub->own->hash : stream_of(c, sub)->hash)) {
 		member_fault(c->m, FAULT_REORDERED, 1);
 		member_note(c->m, "reordered: a subscriber of topic %u (%s) saw the publishers' messages in another order than the rest",
 			    sub->topic, speak_of(c, sub)->name);

@@ -49,6 +49,7 @@ static struct bench_shm *map(const struct options *opt)
 	for (uint32_t i = 0; i < shm->members; i++) {
 		histogram_init(&shm->member[i].latency);
 		histogram_init(&shm->member[i].waits);
+		histogram_init(&shm->member[i].reconnects.answered);
 		if (i < opt->processes) {
 			shm->member[i].exact = (uint64_t *)(p + at_exact) + i * exact_each;
 			shm->member[i].exact_max = exact_each;

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "proto/hex.h"
+#include "tests/bench/wire.h"
 
 #define CHUNK_DIGITS 8u
 
@@ -22,6 +23,25 @@ size_t httpc_topic(char *dst, const char *topic, unsigned number)
 size_t httpc_end(char *dst, const char *fields)
 {
 	return (size_t)sprintf(dst, " HTTP/1.1\r\nHost: localhost\r\n%s\r\n", fields);
+}
+
+const char *httpc_since(char dst[HTTPC_SINCE_MAX], const char *position)
+{
+	snprintf(dst, HTTPC_SINCE_MAX, "%s%s", position ? "?since=" : "", position ? position : "");
+	return dst;
+}
+
+size_t httpc_stream(char *dst, unsigned stream, const char *query, const char *fields)
+{
+	size_t n = httpc_open(dst);
+	char topic[WIRE_TOPIC_MAX];
+
+	for (uint32_t i = 0; i < wire_topics(); i++) {
+		wire_topic(topic, wire_topic_number(stream, i));
+		n += httpc_topic(dst + n, topic, i);
+	}
+	n += (size_t)sprintf(dst + n, "%s", query);
+	return n + httpc_end(dst + n, fields);
 }
 
 /* The head's length, 0 if it is not all there. */
@@ -77,6 +97,14 @@ bool httpc_has(const char *answer, size_t len, const char *name, const char *val
 	const char *found = field(answer, len, name);
 
 	return found && !strncasecmp(found, value, strlen(value));	/* stops at the CR at the latest */
+}
+
+const char *httpc_field(const char *answer, size_t len, const char *name, size_t *value_len)
+{
+	const char *found = field(answer, len, name), *end = found ? memchr(found, '\r', (size_t)(answer + len - found)) : NULL;
+
+	*value_len = end ? (size_t)(end - found) : 0;
+	return end ? found : NULL;
 }
 
 size_t httpc_chunk(const char *bytes, size_t n, const char **content, size_t *content_len)

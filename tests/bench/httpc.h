@@ -13,6 +13,13 @@ size_t httpc_open(char *dst);
 size_t httpc_topic(char *dst, const char *topic, unsigned number);	/* number: from 0 */
 size_t httpc_end(char *dst, const char *fields);
 
+/* The query `?since=` of a position; nothing if that is NULL. */
+#define HTTPC_SINCE_MAX 64u
+const char *httpc_since(char dst[HTTPC_SINCE_MAX], const char *position);
+
+/* The request for the topics of a stream (wire.h), all of it: `query` stands behind them ("?since=ihegr977-6"). */
+size_t httpc_stream(char *dst, unsigned stream, const char *query, const char *fields);
+
 /* The length of the answer at `bytes`: its head, and its body if Content-Length tells of one. 0: not all there. */
 size_t httpc_cut(const char *bytes, size_t n);
 
@@ -21,6 +28,9 @@ unsigned httpc_status(const char *answer, size_t len);
 
 /* Whether it has that field, with a value that starts so. Neither minds upper and lower case. */
 bool httpc_has(const char *answer, size_t len, const char *name, const char *value);
+
+/* The value of a whole answer's field, up to the CR that ends it; NULL: there is none. */
+const char *httpc_field(const char *answer, size_t len, const char *name, size_t *value_len);
 
 /* The length of the chunk at `bytes`, with all that frames it; 0: not all there. Its content is *content, NULL if it is malformed: then the
  * length is n. */

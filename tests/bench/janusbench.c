@@ -3,7 +3,7 @@
  * long it took and what it cost the server.
  *
  *   janusbench                       options, coordination (run.c), report
- *    |- subscriber 0, 1, ...         subscriber.c: up to 18,000 connections each; check.c
+ *    |- subscriber 0, 1, ...         subscriber.c: up to 18,000 connections each; check.c. With --reconnect: reconnector.c, ledger.c
  *    |- publisher                    publisher.c, outlet.c
  *    `- churner, with --churn        churn.c
  *
@@ -17,6 +17,7 @@
 #include "tests/bench/crew.h"
 #include "tests/bench/options.h"
 #include "tests/bench/publisher.h"
+#include "tests/bench/reconnector.h"
 #include "tests/bench/report.h"
 #include "tests/bench/results.h"
 #include "tests/bench/run.h"
@@ -37,7 +38,7 @@ static void raise_files(void)
 static int start_all(struct crew *crew)
 {
 	for (uint32_t i = 0; i < crew->opt->processes; i++)
-		if (crew_start(crew, subscriber_run))
+		if (crew_start(crew, crew->opt->reconnect_s > 0 ? reconnector_run : subscriber_run))
 			return -1;
 	if (crew_start(crew, publisher_run))
 		return -1;

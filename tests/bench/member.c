@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "tests/bench/account.h"
+
 uint32_t member_order(struct member *m)
 {
 	uint64_t ignored;
@@ -48,4 +50,23 @@ void member_note(struct member *m, const char *format, ...)
 	vsnprintf(m->me->note[n], NOTE_SIZE, format, ap);
 	va_end(ap);
 	atomic_store_explicit(&m->me->notes, n + 1, memory_order_release);
+}
+
+void member_delivered(struct member *m, uint32_t transport, const struct payload *p, uint64_t when)
+{
+	const struct options *opt = m->opt;
+	size_t stream = (size_t)transport * opt->topics + p->topic;
+	_Atomic uint64_t *last = &m->shm->last[stream * opt->messages + account_index(p->publisher, p->seq, opt->publishers)];
+	uint64_t seen = atomic_load_explicit(last, memory_order_relaxed);
+
+	while (when > seen &&
+	       !atomic_compare_exchange_weak_explicit(last, &seen, when, memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
+bool member_same_order(struct member *m, uint32_t topic, uint64_t hash)
+{
+	uint64_t first = 0;
+
+	return atomic_compare_exchange_strong(&m->shm->order_hash[topic], &first, hash) || first == hash;
 }

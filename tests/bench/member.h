@@ -4,6 +4,7 @@
 #ifndef BENCH_MEMBER_H
 #define BENCH_MEMBER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "tests/bench/bench_shm.h"
@@ -28,6 +29,11 @@ void member_done(struct member *m);
 /* Counts n faults; the first few are noted in words, which the report shows. */
 void member_fault(struct member *m, enum fault fault, uint64_t n);
 void member_note(struct member *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A message of the stream p->topic has been delivered: tells the coordinator when it was last. And the order in which somebody who had all of a topic's messages saw
+ * them (stream_hash()): false if it is not that of the first who said so. Several processes say both. */
+void member_delivered(struct member *m, uint32_t transport, const struct payload *p, uint64_t when);
+bool member_same_order(struct member *m, uint32_t topic, uint64_t hash);
 
 /* Adds to a counter that only the caller's process writes. */
 static inline void member_count(_Atomic uint64_t *counter, uint64_t n)

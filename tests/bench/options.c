@@ -13,12 +13,14 @@
 #include <sys/resource.h>
 
 #include "tests/bench/clock.h"
+#include "tests/bench/ledger.h"
 #include "tests/bench/payload.h"
 #include "tests/bench/wire.h"
 
 #define PER_PROCESS 18000u	/* connections: below RLIMIT_NOFILE as most systems have it, with room for the rest */
 #define TOPIC_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 #define SPARE_FILES 64u		/* descriptors of a process that are not subscribers */
+#define ABANDONED_EACH 2u	/* connections of a subscriber that it has dropped in silence; see reconnector.c */
 #define ROUND_BYTES_MAX (6ull << 30)
 
 enum option_kind { COUNT, REAL, FLAG, TEXT };
@@ -39,7 +41,7 @@ static const struct option_row {
 	{ "random", 0, FLAG, AT(random), 0, 0, NULL, "publish to the topics in scattered order" },
 	{ "topic", 0, TEXT, AT(topic), 0, 0, "NAME", "topics' names start so (bench)" },
 	{ "speak", 0, TEXT, AT(speak_names), 0, 0, "LIST",
-	  "what subscribers speak, evenly spread: some of flash,ws,sse,json-lines,packet (flash)" },
+	  "what subscribers speak, evenly spread: some of flash,ws,actions,sse,json-lines,packet (flash)" },
 	{ "publish", 0, TEXT, AT(publish_name), 0, 0, "PROTOCOL",
 	  "flash, ws, packet or http (flash if subscribers speak it, else their first, http if it can't)" },
 	{ "messages", 'm', COUNT, AT(messages), 1, PAYLOAD_SEQ_MAX, "M", "messages to each topic in a round (1)" },
@@ -61,6 +63,9 @@ static const struct option_row {
 	{ "small", 0, COUNT, AT(small), 0, 1000000, "K", "subscribers with a small receive buffer that read on at once (0)" },
 	{ "slow-may-lose", 0, FLAG, AT(slow_may_lose), 0, 0, NULL, "what slow subscribers lose is no fault" },
 	{ "churn", 0, REAL, AT(churn), 0, 100000, "C", "during rounds, C more connections a second subscribe and go (0)" },
+	{ "reconnect", 0, REAL, AT(reconnect_s), 0.05, 3600, "S",
+	  "each subscriber drops its connection about every S seconds (by FIN, by RST or in silence), comes back and goes on behind the last id that it had" },
+	{ "away", 0, REAL, AT(away_s), 0, 3600, "S", "with --reconnect: half of them come back at once, the others within S seconds (1)" },
 	{ "processes", 'P', COUNT, AT(processes), 1, 1000, "N", "subscriber processes (as many as it takes)" },
 	{ "timeout", 0, REAL, AT(timeout_s), 0.1, 86400, "S", "deadline for set-up, and for a round beyond publishing (60)" },
 	{ "histogram-ms", 0, REAL, AT(histogram_ms), 0.001, 1e6, "MS", "width of a row; adapts to give 4 to 20 rows (500)" },
@@ -80,7 +85,7 @@ void options_help(void)
 
 	puts("Usage: janusbench [OPTION]... [[SCHEME://]HOST:PORT]...\n"
 	     "Subscribes, publishes, checks every byte and measures. HOST:PORT is a loopback address (127.0.0.1:8081; [::1]:8081).\n"
-	     "SCHEME is flash; http, for ws, sse, json-lines and http; or packet. An address without is for all that have no other.\n");
+	     "SCHEME is flash; http, for ws, actions, sse, json-lines and http; or packet. An address without is for all that have no other.\n");
 	for (size_t i = 0; i < ROWS; i++) {
 		const struct option_row *r = &rows[i];
 
@@ -158,6 +163,8 @@ static int choose_processes(struct options *opt)
 		return -1;
 	if (limit.rlim_max < each + SPARE_FILES)
 		each = limit.rlim_max > 2 * SPARE_FILES ? (uint32_t)limit.rlim_max - SPARE_FILES : SPARE_FILES;
+	if (opt->reconnect_s > 0)
+		each /= 1 + ABANDONED_EACH;
 	if (!opt->processes)
 		opt->processes = (opt->subscribers + each - 1) / each;
 	if (opt->processes > opt->subscribers)
@@ -167,6 +174,26 @@ static int choose_processes(struct options *opt)
 			opt->subscribers, opt->processes, each);
 		return -1;
 	}
+	return 0;
+}
+
+/* (A subscriber's books are a bit a message; frames are not kept.) */
+static int check_reconnect(const struct options *opt)
+{
+	if (opt->slow || opt->small || opt->classic || opt->rounds > 1) {
+		fprintf(stderr, "janusbench: --reconnect is one round, without --slow, --small and --classic\n");
+		return -1;
+	}
+	if (opt->publishers > LEDGER_PUBLISHERS_MAX || opt->topics_each > SPEAK_COME_TOPICS_MAX) {
+		fprintf(stderr, "janusbench: --reconnect goes with up to %u --publishers and %u --topics-per-subscriber\n", LEDGER_PUBLISHERS_MAX,
+			SPEAK_COME_TOPICS_MAX);
+		return -1;
+	}
+	for (uint32_t i = 0; i < opt->transports; i++)
+		if (!opt->transport[i].speak->come) {
+			fprintf(stderr, "janusbench: with --speak %s nobody can go on where he was\n", opt->transport[i].speak->name);
+			return -1;
+		}
 	return 0;
 }
 
@@ -194,6 +221,8 @@ static int check_amounts(struct options *opt)
 		return -1;
 	}
 	/* A round's frames are kept once a process, to compare everything with; see check.c. */
+	if (opt->reconnect_s > 0)
+		return check_reconnect(opt) || choose_processes(opt) ? -1 : 0;
 	if (opt->messages * frame > UINT32_MAX / 2 ||
 	    opt->messages * frame * opt->topics * opt->transports * opt->processes > ROUND_BYTES_MAX) {
 		fprintf(stderr, "janusbench: a round of %u messages of %u bytes to %u topics is too much to keep: "
@@ -262,7 +291,7 @@ static int check_speech(const struct options *opt)
 int options_parse(struct options *opt, int argc, char **argv)
 {
 	*opt = (struct options){ .subscribers = 1000, .topics = 1, .messages = 1, .rounds = 1, .size = 100, .publishers = 1,
-		.burst = 1, .slow_s = 3, .timeout_s = 60, .pause_ms = 50, .histogram_ms = 500, .server_name = "janus",
+		.burst = 1, .slow_s = 3, .away_s = 1, .timeout_s = 60, .pause_ms = 50, .histogram_ms = 500, .server_name = "janus",
 		.speak_names = "flash", .topic = "bench", .topics_each = 1 };
 	if (parse_rows(opt, argc, argv))
 		goto usage;

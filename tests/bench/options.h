@@ -29,6 +29,8 @@ struct options {
 	double running_s;		/* 0: not --while-running */
 	double slow_s, timeout_s, pause_ms, histogram_ms;
 	double churn;			/* connections a second */
+	double reconnect_s;		/* subscribers drop their connections about so often; 0: they stay */
+	double away_s;			/* and are away for up to so long */
 	const char *server_name;
 	const char *speak_names, *publish_name;	/* --speak; --publish, NULL not given */
 	const char *topic;		/* topics' names start so */

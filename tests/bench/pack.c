@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-enum { FIXMAP = 0x80, FIXSTR = 0xa0, TRUE = 0xc3, UINT8 = 0xcc, UINT64 = 0xcf, STR8 = 0xd9, STR32 = 0xdb, MAP16 = 0xde, MAP32 = 0xdf };
+enum { FIXMAP = 0x80, FIXARRAY = 0x90, FIXSTR = 0xa0, FALSE = 0xc2, TRUE = 0xc3, UINT8 = 0xcc, UINT64 = 0xcf, STR8 = 0xd9, STR32 = 0xdb, ARRAY16 = 0xdc, MAP16 = 0xde,
+	MAP32 = 0xdf };
 
 static size_t put(char *dst, size_t v, unsigned bytes)
 {
@@ -20,6 +21,12 @@ size_t pack_map(char *dst, unsigned members)
 {
 	*dst = (char)(FIXMAP | members);
 	return 1;
+}
+
+size_t pack_array(char *dst, unsigned values)
+{
+	*dst = (char)(values < 16 ? FIXARRAY | values : ARRAY16);
+	return values < 16 ? 1 : 1 + put(dst + 1, values, 2);
 }
 
 size_t pack_text_head(char *dst, size_t len)
@@ -111,4 +118,12 @@ int pack_take_number(const char **at, const char *end, uint64_t *v)
 int pack_take_true(const char **at, const char *end)
 {
 	return take(at, end) == TRUE ? 0 : -1;
+}
+
+int pack_take_bool(const char **at, const char *end, bool *v)
+{
+	unsigned first = take(at, end);
+
+	*v = first == TRUE;
+	return *v || first == FALSE ? 0 : -1;
 }

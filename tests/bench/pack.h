@@ -1,10 +1,11 @@
 /*
- * As much of msgpack as the packets of janusbench have: maps, texts, unsigned numbers and true. Each reader takes its value from *at,
+ * As much of msgpack as the packets of janusbench have: maps, texts, unsigned numbers and truth; arrays to be written. Each reader takes its value from *at,
  * which moves behind it, and returns 0; or -1, and then *at is of no use.
  */
 #ifndef BENCH_PACK_H
 #define BENCH_PACK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,7 @@
 /* Each writes to dst and returns its length. */
 size_t pack_head(char *dst, size_t len);
 size_t pack_map(char *dst, unsigned members);		/* at most 15 */
+size_t pack_array(char *dst, unsigned values);		/* their head; at most 65535 */
 size_t pack_text_head(char *dst, size_t len);		/* of a text, whose bytes follow */
 size_t pack_text(char *dst, const char *text);
 
@@ -24,5 +26,6 @@ int pack_take_text(const char **at, const char *end, const char **text, size_t *
 int pack_take_word(const char **at, const char *end, const char *word);	/* a text that must be this one */
 int pack_take_number(const char **at, const char *end, uint64_t *v);
 int pack_take_true(const char **at, const char *end);
+int pack_take_bool(const char **at, const char *end, bool *v);
 
 #endif

@@ -104,7 +104,7 @@ static void pauses(FILE *out, const struct results *r)
 {
 	char who[32];
 
-	if (r->opt->running_s <= 0)
+	if (r->opt->running_s <= 0 || r->opt->reconnect_s > 0)
 		return;
 	gaps(out, r, "overall:", &r->shm->gaps, 1);
 	for (uint32_t i = 0; r->opt->processes > 1 && i < r->opt->processes; i++) {
@@ -136,6 +136,22 @@ static void slow(FILE *out, const struct results *r)
 			(unsigned long long)r->slow_lost, (unsigned long long)r->slow_gone);
 	if (r->opt->churn > 0)
 		fprintf(out, "churn:              %llu came, subscribed and went\n", (unsigned long long)r->churned);
+}
+
+static void reconnects(FILE *out, const struct results *r)
+{
+	const struct reconnects_shm *c = &r->reconnects;
+	struct distribution answered = { .h = c->answered };
+
+	if (r->opt->reconnect_s <= 0)
+		return;
+	fprintf(out, "dropped:            %llu connections: %llu by FIN, %llu by RST, %llu in silence\n",
+		(unsigned long long)(c->dropped[DROP_FIN] + c->dropped[DROP_RST] + c->dropped[DROP_SILENT]), (unsigned long long)c->dropped[DROP_FIN],
+		(unsigned long long)c->dropped[DROP_RST], (unsigned long long)c->dropped[DROP_SILENT]);
+	fprintf(out, "resumed:            %llu: recovered %llu, not %llu; missing and told %llu messages; silent losses %llu, repeats %llu\n",
+		(unsigned long long)c->resumed, (unsigned long long)c->recovered, (unsigned long long)c->not_recovered, (unsigned long long)c->told,
+		(unsigned long long)r->faults[FAULT_LOST], (unsigned long long)r->faults[FAULT_DOUBLED]);
+	spread(out, "  from connect():", &answered, "answers");
 }
 
 static void transports(FILE *out, const struct results *r)
@@ -185,6 +201,7 @@ void report_text(FILE *out, const struct results *r)
 	fprintf(out, "; %llu PINGs answered\n", (unsigned long long)r->pings);
 	server(out, r);
 	pauses(out, r);
+	reconnects(out, r);
 	slow(out, r);
 	if (r->interrupted)
 		fprintf(out, "interrupted after %u of %u rounds: what is above is what there was\n", r->rounds, opt->rounds);

@@ -75,7 +75,7 @@ static void gaps(FILE *out, const struct results *r, const struct gaps_shm *g)
 
 static void pauses(FILE *out, const struct results *r)
 {
-	if (r->opt->running_s <= 0)
+	if (r->opt->running_s <= 0 || r->opt->reconnect_s > 0)
 		return;
 	fprintf(out, ",\"pauses\":{\"pause_ms\":%.3f,\"overall\":", ms(options_pause_ns(r->opt, false)));
 	gaps(out, r, &r->shm->gaps);
@@ -85,6 +85,22 @@ static void pauses(FILE *out, const struct results *r)
 		gaps(out, r, &r->shm->member[i].gaps);
 	}
 	fprintf(out, "],\"subscribers\":{\"count\":%llu,\"longest_ms\":%.6f}}", (unsigned long long)r->waits.count, ms(r->waits.max));
+}
+
+static void reconnects(FILE *out, const struct results *r)
+{
+	const struct reconnects_shm *c = &r->reconnects;
+	struct distribution answered = { .h = c->answered };
+
+	if (r->opt->reconnect_s <= 0)
+		return;
+	fprintf(out, ",\"reconnects\":{\"fin\":%llu,\"rst\":%llu,\"silent\":%llu,\"resumed\":%llu,\"recovered\":%llu,\"not_recovered\":%llu,\"said\":%llu,"
+		"\"told\":%llu,\"silent_losses\":%llu,\"repeats\":%llu", (unsigned long long)c->dropped[DROP_FIN],
+		(unsigned long long)c->dropped[DROP_RST], (unsigned long long)c->dropped[DROP_SILENT], (unsigned long long)c->resumed,
+		(unsigned long long)c->recovered, (unsigned long long)c->not_recovered, (unsigned long long)c->said, (unsigned long long)c->told,
+		(unsigned long long)r->faults[FAULT_LOST], (unsigned long long)r->faults[FAULT_DOUBLED]);
+	spread(out, "answered_ms", &answered);
+	fputc('}', out);
 }
 
 static void faults(FILE *out, const struct results *r)
@@ -119,6 +135,7 @@ void report_json(FILE *out, const struct results *r)
 	transports(out, r);
 	server(out, r);
 	pauses(out, r);
+	reconnects(out, r);
 	number(out, "slow_caught_up", r->slow_caught_up);
 	number(out, "slow_lost", r->slow_lost);
 	number(out, "slow_gone", r->slow_gone);

@@ -13,6 +13,7 @@ int results_init(struct results *r, const struct options *opt, const struct benc
 
 	*r = (struct results){ .opt = opt, .shm = shm };
 	histogram_init(&r->waits);
+	histogram_init(&r->reconnects.answered);
 	r->each = distribution_create(opt->messages == 1 ? (size_t)opt->subscribers * opt->rounds : 0);
 	r->last = distribution_create(few(messages));
 	r->round = distribution_create(opt->rounds);
@@ -78,6 +79,18 @@ void results_round(struct results *r)
 	r->rounds++;
 }
 
+static void sum_reconnects(struct reconnects_shm *sum, const struct reconnects_shm *me)
+{
+	for (int way = 0; way < DROPS; way++)
+		sum->dropped[way] += me->dropped[way];
+	sum->resumed += me->resumed;
+	sum->recovered += me->recovered;
+	sum->not_recovered += me->not_recovered;
+	sum->said += me->said;
+	sum->told += me->told;
+	histogram_merge(&sum->answered, &me->answered);
+}
+
 static void sum_subscribers(struct results *r, const struct member_shm *me)
 {
 	r->good += me->good;
@@ -92,6 +105,7 @@ static void sum_subscribers(struct results *r, const struct member_shm *me)
 	r->slow_caught_up += me->slow_caught_up;
 	distribution_merge(r->each, &me->latency, me->exact, me->exact_count);
 	histogram_merge(&r->waits, &me->waits);
+	sum_reconnects(&r->reconnects, &me->reconnects);
 }
 
 void results_sum(struct results *r)

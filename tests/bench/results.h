@@ -33,6 +33,7 @@ struct results {
 	uint64_t first_publish;			/* of round 1, CLOCK_MONOTONIC ns; 0 there was none */
 	uint64_t slow_lost, slow_gone, slow_caught_up;
 	uint64_t churned;
+	struct reconnects_shm reconnects;	/* sums */
 	uint64_t faults[FAULT_COUNT], fault_sum;
 	struct distribution *each;		/* ns of each delivery */
 	struct distribution *last;		/* ns of each message, to its last subscriber */

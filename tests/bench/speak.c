@@ -5,7 +5,7 @@
 #include "tests/bench/wire.h"
 
 static const struct speak *const all[] = {
-	&speak_flash, &speak_ws, &speak_sse, &speak_json_lines, &speak_packet, &speak_http,
+	&speak_flash, &speak_ws, &speak_actions, &speak_sse, &speak_json_lines, &speak_packet, &speak_http,
 	&speak_redis, &speak_nats, &speak_mqtt, &speak_nchan,
 };
 #define ALL (sizeof(all) / sizeof(all[0]))

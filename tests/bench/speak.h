@@ -3,7 +3,7 @@
  * with the same checks. A protocol is a table of functions that write what a client says and read what the server says; they do no
  * I/O and keep nothing.
  *
- * What a server is given to pass on is the same object in every protocol (wire.h): flash, ws, sse, json-lines, packet and http are Janus'
+ * What a server is given to pass on is the same object in every protocol (wire.h): flash, ws, actions, sse, json-lines, packet and http are Janus'
  * (PROTOCOL.md), which frames it anew in each; other servers pass its bytes on as they are.
  */
 #ifndef BENCH_SPEAK_H
@@ -15,11 +15,14 @@
 
 #include "tests/bench/payload.h"
 #include "tests/bench/stamp.h"
+#include "tests/bench/told.h"
 
 #define SPEAK_OPEN_MAX 256u		/* bytes of what opens a connection */
 #define SPEAK_SUBSCRIBE_MAX 256u
 #define SPEAK_EXTRA 320u		/* a message, either way, is at most this much longer than its payload */
 #define SPEAK_ANSWER_MAX 2048u		/* a frame that is no message */
+#define SPEAK_COME_TOPICS_MAX 32u	/* topics of one who comes back */
+#define SPEAK_COME_MAX 4096u		/* bytes of what it says */
 
 enum speak_frame {
 	SPEAK_MESSAGE,
@@ -55,9 +58,15 @@ struct speak {
 	/* A message that is, byte for byte, one that was published to the stream p->topic, with a payload of `size` bytes; of any size if
 	 * that is 0. 0, with *p and what there is of *stamp filled in; or -1. */
 	int (*message)(const char *frame, size_t len, size_t size, struct payload *p, struct stamp *stamp);
+
+	/* For those who break off and come back (--reconnect); NULL: this protocol has no way to. */
+	/* Writes all that a subscriber of the stream says on its new connection, to go on behind this position; NULL: it comes for the first time. */
+	size_t (*come)(char *dst, uint32_t stream, const char *position);
+	/* Adds to *told what a frame that is no message says of positions and of what is missing. -1: that is not as it must be. */
+	int (*told)(const char *frame, size_t len, struct told *told);
 };
 
-extern const struct speak speak_flash, speak_ws, speak_sse, speak_json_lines, speak_packet, speak_http;
+extern const struct speak speak_flash, speak_ws, speak_actions, speak_sse, speak_json_lines, speak_packet, speak_http;
 extern const struct speak speak_redis, speak_nats, speak_mqtt, speak_nchan;
 
 /* By name; NULL if there is none. */

@@ -25,6 +25,24 @@ static enum speak_frame kind(const char *frame, size_t len)
 	return n == 1 && *content == ' ' ? SPEAK_PING : SPEAK_MESSAGE;
 }
 
+static size_t come(char *dst, uint32_t stream, const char *position)
+{
+	char query[HTTPC_SINCE_MAX];
+
+	return httpc_stream(dst, stream, httpc_since(query, position), "");
+}
+
+static int told(const char *frame, size_t len, struct told *told)
+{
+	const char *line;
+	size_t n;
+
+	if (*frame == 'H')
+		return told_head(frame, len, told);
+	httpc_chunk(frame, len, &line, &n);
+	return line ? told_object(line, n, told) : 0;
+}
+
 static int message(const char *frame, size_t len, size_t size, struct payload *p, struct stamp *stamp)
 {
 	const char *line;
@@ -38,5 +56,5 @@ static int message(const char *frame, size_t len, size_t size, struct payload *p
 const struct speak speak_json_lines = {
 	.name = "json-lines", .scheme = "http", .one_ack = true,
 	.open = httpc_open, .subscribe = httpc_topic, .subscribed = subscribed,
-	.cut = httpc_stream_cut, .kind = kind, .message = message,
+	.cut = httpc_stream_cut, .kind = kind, .message = message, .come = come, .told = told,
 };

@@ -27,6 +27,27 @@ static size_t subscribe(char *dst, const char *topic, uint32_t number)
 	return finish(dst, n);
 }
 
+static size_t come(char *dst, uint32_t stream, const char *position)
+{
+	char topic[WIRE_TOPIC_MAX];
+	size_t n = PACK_HEAD;
+
+	n += pack_map(dst + n, position ? 3 : 2);
+	n += pack_text(dst + n, "op");
+	n += pack_text(dst + n, "subscribe");
+	n += pack_text(dst + n, "topic");
+	n += pack_array(dst + n, wire_topics());
+	for (uint32_t i = 0; i < wire_topics(); i++) {
+		wire_topic(topic, wire_topic_number(stream, i));
+		n += pack_text(dst + n, topic);
+	}
+	if (position) {
+		n += pack_text(dst + n, "since");
+		n += pack_text(dst + n, position);
+	}
+	return finish(dst, n);
+}
+
 static size_t publish(char *dst, const struct payload *p, size_t size)
 {
 	char topic[WIRE_TOPIC_MAX];
@@ -66,6 +87,48 @@ static enum speak_frame kind(const char *frame, size_t len)
 	return members > 1 && !pack_take_word(&at, end, "ping") ? SPEAK_PING : SPEAK_ACK;
 }
 
+/* {"ok": true, "position": "ihegr977-6", "recovered": false, "missing": 3}, behind its `ok`, or what there is of it. */
+static int told_reply(const char *at, const char *end, uint64_t members, struct told *told)
+{
+	const char *text;
+	size_t n;
+	bool recovered;
+
+	if (pack_take_true(&at, end))
+		return -1;
+	if (members == 1 || pack_take_word(&at, end, "position"))
+		return 0;			/* a heartbeat, or the answer to something else */
+	if (pack_take_text(&at, end, &text, &n) || told_position_read(text, n, &told->at))
+		return -1;
+	if (members == 2)
+		return at == end ? 0 : -1;
+	if (pack_take_word(&at, end, "recovered") || pack_take_bool(&at, end, &recovered))
+		return -1;
+	told->recovered = recovered ? TOLD_RECOVERED : TOLD_NOT_RECOVERED;
+	if (!recovered && (pack_take_word(&at, end, "missing") || pack_take_number(&at, end, &told->missing)))
+		return -1;
+	return at == end ? 0 : -1;
+}
+
+static int told(const char *frame, size_t len, struct told *told)
+{
+	const char *at = frame + PACK_HEAD, *end = frame + len, *key;
+	uint64_t members, messages;
+	size_t n;
+
+	if (pack_take_map(&at, end, &members) || pack_take_text(&at, end, &key, &n))
+		return -1;
+	if (n == 2 && !memcmp(key, "ok", 2))
+		return told_reply(at, end, members, told);
+	if (n != 6 || memcmp(key, "missed", 6))
+		return 0;
+	if (pack_take_map(&at, end, &members) || pack_take_word(&at, end, "topic") || pack_take_text(&at, end, &key, &n) ||
+	    pack_take_word(&at, end, "messages") || pack_take_number(&at, end, &messages) || at != end || !messages)
+		return -1;
+	told->missed += messages;
+	return 0;
+}
+
 static int take_stamp(const char **at, const char *end, struct stamp *stamp)
 {
 	const char *id;
@@ -100,5 +163,5 @@ static int message(const char *frame, size_t len, size_t size, struct payload *p
 const struct speak speak_packet = {
 	.name = "packet", .scheme = "packet", .greets = true, .greets_publisher = true, .no_message_id = true,
 	.subscribe = subscribe, .publish = publish,
-	.cut = pack_cut, .kind = kind, .message = message,
+	.cut = pack_cut, .kind = kind, .message = message, .come = come, .told = told,
 };

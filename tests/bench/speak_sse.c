@@ -1,6 +1,7 @@
 /*
  * Janus' Server-Sent Events: one chunk an event, which has id, event and data. The topic is not in it, but the payload's sum covers it.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/bench/httpc.h"
@@ -30,6 +31,36 @@ static enum speak_frame kind(const char *frame, size_t len)
 	return n == 2 && STARTS(content, n, ":\n") ? SPEAK_PING : SPEAK_MESSAGE;
 }
 
+/* As browsers do it. */
+static size_t come(char *dst, uint32_t stream, const char *position)
+{
+	char fields[128];
+
+	snprintf(fields, sizeof(fields), "Accept: text/event-stream\r\n%s%s%s", position ? "Last-Event-ID: " : "", position ? position : "",
+		 position ? "\r\n" : "");
+	return httpc_stream(dst, stream, "", fields);
+}
+
+/* The content's position is the one that a browser takes. */
+static int told(const char *frame, size_t len, struct told *told)
+{
+	const char *at, *id;
+	size_t n;
+
+	if (*frame == 'H')
+		return told_head(frame, len, told);
+	httpc_chunk(frame, len, &at, &n);
+	if (!at || n < 3)
+		return 0;
+	if (STARTS(at, n, "event: missed\ndata: ")) {
+		size_t before = sizeof("event: missed\ndata: ") - 1;
+
+		return memcmp(at + n - 2, "\n\n", 2) ? -1 : told_object(at + before, n - before - 2, told);
+	}
+	id = memmem(at, n, "\nid: ", 5);
+	return !id || memcmp(at + n - 2, "\n\n", 2) ? -1 : told_position_read(id + 5, (size_t)(at + n - 2 - (id + 5)), &told->at);
+}
+
 static int message(const char *frame, size_t len, size_t size, struct payload *p, struct stamp *stamp)
 {
 	const char *at, *end;
@@ -50,5 +81,5 @@ static int message(const char *frame, size_t len, size_t size, struct payload *p
 const struct speak speak_sse = {
 	.name = "sse", .scheme = "http", .one_ack = true,
 	.open = httpc_open, .subscribe = httpc_topic, .subscribed = subscribed,
-	.cut = httpc_stream_cut, .kind = kind, .message = message,
+	.cut = httpc_stream_cut, .kind = kind, .message = message, .come = come, .told = told,
 };

@@ -28,6 +28,13 @@ static size_t publish(char *dst, const struct payload *p, size_t size)
 	return n + wire_action(dst + n, p, size);
 }
 
+static size_t come(char *dst, uint32_t stream, const char *position)
+{
+	char query[HTTPC_SINCE_MAX];
+
+	return httpc_stream(dst, stream, httpc_since(query, position), WSFRAME_UPGRADE);
+}
+
 static int message(const char *frame, size_t len, size_t size, struct payload *p, struct stamp *stamp)
 {
 	size_t n;
@@ -39,5 +46,5 @@ static int message(const char *frame, size_t len, size_t size, struct payload *p
 const struct speak speak_ws = {
 	.name = "ws", .scheme = "http", .greets_publisher = true, .greets_after_ack = true, .one_ack = true,
 	.open = httpc_open, .open_publisher = open_publisher, .subscribe = httpc_topic, .subscribed = subscribed, .publish = publish,
-	.pong = wsframe_pong, .cut = wsframe_cut, .kind = wsframe_kind, .message = message,
+	.pong = wsframe_pong, .cut = wsframe_cut, .kind = wsframe_kind, .message = message, .come = come, .told = wsframe_told,
 };

@@ -107,6 +107,14 @@ enum speak_frame wsframe_kind(const char *frame, size_t len)
 	}
 }
 
+int wsframe_told(const char *frame, size_t len, struct told *told)
+{
+	size_t n;
+	const char *content = wsframe_content(frame, len, &n);
+
+	return *frame == 'H' ? told_head(frame, len, told) : content ? told_object(content, n, told) : 0;
+}
+
 const char *wsframe_content(const char *frame, size_t len, size_t *content_len)
 {
 	unsigned char first = (unsigned char)*frame;

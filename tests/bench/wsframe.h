@@ -24,6 +24,9 @@ size_t wsframe_pong(char *dst);
 size_t wsframe_cut(const char *bytes, size_t n);
 enum speak_frame wsframe_kind(const char *frame, size_t len);
 
+/* What they tell; see told.h. */
+int wsframe_told(const char *frame, size_t len, struct told *told);
+
 /* What is in a whole text or binary frame; NULL if it is neither. */
 const char *wsframe_content(const char *frame, size_t len, size_t *content_len);
 

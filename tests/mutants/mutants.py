@@ -274,11 +274,17 @@ M("broadcast-is-always-a-feature", "proto/version.c", "{ \"broadcast\", broadcas
 
 # ---- positions ----
 
+M("silence-of-what-is-missing", "worker/service/replay.c", "\treplay->recovered = false;\n\tif (ours && seq + 1 >= j->since)", "\tif (ours && seq + 1 >= j->since)",
+  "test_reconnect.Reconnect.test_what_is_missing_is_told", quick=False)
+M("ring-before-history", "worker/delivery/stream.c", "\t\t*rec = old;\n\t\treturn 0;\n", "\t\tif (in_ring)\n\t\t\treturn 0;\n\t\t*rec = old;\n\t\treturn 0;\n",
+  "test_reconnect.Reconnect.test_all_is_kept", quick=False)
 M("position-behind-what-comes", "worker/service/request.c", "o->position = ring_tail(&service->base->hub.ring) - 1;", "o->position = ring_tail(&service->base->hub.ring);", "test_request")
 M("position-of-the-last-name", "worker/service/replay.c", "\tif (*from < replay->begin)\n", "", "test_request")
 M("position-with-zeros-in-front", "proto/position.c", "if (len == 0 || (len > 1 && *text == '0'))", "if (len == 0)", "test_position")
 M("position-that-overflows", "proto/position.c", "__builtin_mul_overflow(*n, base, n) || __builtin_add_overflow(*n, digit, n)", "__builtin_mul_overflow(*n, base, n) || (*n += digit, false)", "test_position")
 M("start-that-is-not-taken", "proto/web_message.c", "\t\tposition_put(s, start->epoch, start->seq);\n\t\tsink_literal(s, \"\\n\\n\");", "\t\tposition_put(s, start->epoch, start->seq);\n\t\tsink_literal(s, \"\\n\");", "test_web_message")
+M("links-back-to-nowhere", "shm/snapshot_hub.c", "\t\tsnapshot_put_uint(w, \"prev\", rec->prev);\n", "\t\tsnapshot_put_uint(w, \"prev\", rec->prev ? first - 1 : 0);\n",
+  "test_snapshot", "test_history_upgrade.Upgrade.test_nothing_was_missed")
 M("snapshot-with-another-epoch", "shm/snapshot_hub.c", "\tx->hub->shm->epoch = snapshot_get_uint(", "\t(void)snapshot_get_uint(", "test_upgrade.Upgrade.test_positions_go_on")
 
 # ---- hand-over ----

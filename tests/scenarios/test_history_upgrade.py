@@ -35,7 +35,7 @@ class Upgrade(HistoryTest):
     def resume(self, kind, topics, since):
         if kind == "packet":
             client = self.connect(Packet, "packet", rcvbuf=4096)
-            client.op("subscribe", topic=topics, since=since)
+            client.op("subscribe", topic=topics, **({"since": since} if since else {}))
         else:
             client = self.connect(WebSocket, "http", rcvbuf=4096).upgrade()
             client.action("subscribe", topic=topics, since=since)
@@ -66,6 +66,29 @@ class Upgrade(HistoryTest):
         self.assertIs(answer["recovered"], True)
         self.assertEqual([m["data"]["n"] for m in answer["messages"]], list(range(0, self.published_count, 3))[:len(answer["messages"])])
         self.assertGreater(len(answer["messages"]), 100)
+
+
+    def test_nothing_was_missed(self):
+        """A topic's first message in the new ring: who has all before it is told so, though those are in no ring any more."""
+        self.begin("history=a*: 100000 messages", *SMALL, "send_buffer=8K")
+        held = self.resume("packet", ["b"], None)
+        held.message(20)
+        had = self.ask("POST", "/pub/a", b"1").json()["id"].text
+        unheard = self.websocket()
+        unheard.action("subscribe", topic="c")
+        unheard.message(20)
+        only = self.ask("POST", "/pub/c", b"1").json()["id"].text
+        while not self.janus.behind():
+            self.ask("POST", "/pub", json.dumps([{"topic": "b", "data": "x" * 2000}] * 20).encode())
+        self.ask("POST", "/pub", json.dumps([{"topic": "b", "data": "x" * 2000}] * 20 + [{"topic": t, "data": 2} for t in "ac"]).encode())
+        self.program.put(OTHER_BUILD)
+        status, _, err = self.janus.reload()
+        self.assertEqual(status, 0, err)
+        for topic, since in (("a", had), ("c", only)):
+            client = self.resume("websocket", [topic], since)
+            told = client.message(20)
+            self.assertEqual((told["ok"], told["recovered"]), (True, True), topic)
+            self.assertEqual(client.message(20)["data"], 2)
 
 
 if __name__ == "__main__":

@@ -117,6 +117,38 @@ static void hub_record_too_large(void **state)
 	close(fd);
 }
 
+/* Each topic's first record says where the one before it was, though that one is not there any more. */
+static void hub_links_back(void **state)
+{
+	struct ring_record rec;
+	struct server a, b;
+	int fd = file();
+
+	(void)state;
+	start(&a, 65536, 128, 16, 8);
+	start(&b, 65536, 128, 16, 8);
+	join(&a, 0, "alpha");
+	join(&a, 0, "beta");
+	join(&a, 0, "gamma");
+	publish(&a, "alpha", 10);
+	publish(&a, "gamma", 10);
+	for (unsigned i = 0; i < 8; i++)
+		publish(&a, "beta", 10);
+	publish(&a, "alpha", 10);
+	publish(&a, "beta", 10);
+	assert_int_equal(snapshot_write_hub(&a.hub, 6, fd), 0);
+	assert_int_equal(snapshot_read_hub(&b.hub, fd), 0);
+	assert_int_equal(ring_oldest(&b.hub.ring), 6);
+	for (uint64_t seq = 6; seq < 13; seq++) {
+		assert_int_equal(ring_read(&b.hub.ring, seq, &rec), 0);
+		assert_int_equal(rec.prev, seq == 11 ? 1 : seq == 12 ? 10 : seq - 1);
+	}
+	check(&b);
+	stop(&a);
+	stop(&b);
+	close(fd);
+}
+
 /* Nothing restored but the place, and the first producer dies. */
 static void hub_empty_ring_is_repaired(void **state)
 {
@@ -243,7 +275,7 @@ int main(void)
 		cmocka_unit_test(hub_comes_back_to_another_ring),
 		cmocka_unit_test(hub_snapshot_of_restored_is_the_same),
 		cmocka_unit_test(hub_of_many_records),
-		cmocka_unit_test(hub_record_too_large),
+		cmocka_unit_test(hub_links_back), cmocka_unit_test(hub_record_too_large),
 		cmocka_unit_test(hub_empty_ring_is_repaired),
 		cmocka_unit_test(hub_has_keys),
 		cmocka_unit_test(hub_must_be_at_rest),
