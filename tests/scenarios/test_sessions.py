@@ -1,6 +1,7 @@
 """Sessions that stay when their connection breaks, and connections that go on with them by their token."""
 import json
 import os
+import random
 import re
 import threading
 import unittest
@@ -547,6 +548,70 @@ class Survive(SessionTest):
         while got[-1] < published[-1]:
             got.append(client.message()["data"])
         self.assertEqual(got, list(range(got[0], published[-1] + 1)))
+
+
+class Crowd(SessionTest):
+    """
+    Subscribers who drop their connections all the time (FIN, RST, silence) and come back by their token, on whatever worker they meet, while workers are
+    killed and the server reloads: each gets each message once, in order.
+    """
+    limit = 120
+    options = "hang_limit=0",
+
+    def one(self, n):
+        """A subscriber: comes, goes and comes back, until the last message."""
+        rng = self.randoms[n]
+        kind = ("websocket", "packet", "lines")[n % 3]
+        client, token = self.subscriber("packet", "a", "b")
+        abandoned, got, last = [], [], None
+        self.there.release()
+        while not got or got[-1] != self.end:
+            stop = len(got) + rng.randrange(1, 60)
+            while len(got) < stop and (not got or got[-1] != self.end):
+                m = client.message(60)
+                got.append(m["data"])
+                last = m["id"]
+            how = rng.choice(("fin", "rst", "silence"))
+            if how == "silence":
+                abandoned.append(client)        # its socket stays, and nobody reads it
+            else:
+                client.close() if how == "fin" else client.reset()
+            client, told = self.attached(kind, token, since=last)
+            if told["recovered"] not in (True, "true"):
+                raise AssertionError("subscriber %d at %s: %r" % (n, last.text, told))
+            self.comings[n] += 1
+        if got != list(range(got[0], self.end + 1)):
+            raise AssertionError("subscriber %d got %r" % (n, got))
+
+    def run_one(self, n):
+        try:
+            self.one(n)
+        except BaseException as e:
+            self.errors.append(e)
+            self.there.release()
+
+    def test_crowd(self):
+        count, self.end, self.errors, self.there, rng = 24, 1500, [], threading.Semaphore(0), self.random()
+        self.comings, self.randoms = [0] * count, [random.Random(rng.random()) for _ in range(count)]
+        self.janus
+        threads = [threading.Thread(target=self.run_one, args=(n,), daemon=True) for n in range(count)]
+        for t in threads:
+            t.start()
+        for _ in threads:
+            self.there.acquire()
+        publisher = self.http()
+        for n in range(self.end + 1):
+            answer = publisher.ask("POST", "/pub/" + "ab"[n % 2], b"%d" % n, JSON)
+            self.assertEqual(answer.status, 200, answer)
+            if n % 300 == 150:
+                self.janus.kill_worker(n // 300 % 2)
+            if n == 700:
+                self.assertEqual(self.janus.reload()[0], 0)
+        for t in threads:
+            t.join(60)
+        self.assertEqual(self.errors, [])
+        self.assertFalse(any(t.is_alive() for t in threads))
+        self.assertGreater(min(self.comings), 10)
 
 
 class Points(CrashTest, SessionTest):
