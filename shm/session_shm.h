@@ -194,6 +194,8 @@ struct slot_shm {
 
 	/* the session whose connection is given to another slot (worker/loop/move.h), as MOVING(); 0 none */
 	_Atomic uint64_t moving;
+	uint64_t move_number;			/* of the last one that was given away: they only go up */
+	uint64_t moves_taken[64];		/* by slot: the number of the last one that came from there */
 
 	/* the session that takes over the one `from` (worker/service/attach.h), as ATTACHING(); 0 none. It has, if its `parsed` is another than this */
 	_Atomic uint64_t attaching;

@@ -331,9 +331,13 @@ M("attached-without-its-token", "worker/service/attach.c", "\tmemcpy(s->token, s
 M("attached-from-where-it-was", "worker/service/attach.c", "\tif (a->asked.kind == RESUME_SINCE)\n\t\treturn begun", "\tif (0)\n\t\treturn begun", SESSIONS + "Attach.test_since")
 M("attached-to-two", "worker/service/request.c", "\tif (!session_parked(service->base, *from))\n\t\tservice->base->park(service->base->above, *from);\n", "", SESSIONS + "Attach.test_second_attach")
 M("strays-are-forgotten", "worker/service/attach.c", "return session(base, sid)->until == 0 || is_home(base, sid) ? 0 :", "return 1 ? 0 :", SESSIONS + "Survive.test_kills_and_reloads")
-M("moved-twice", "worker/loop/move.c", "} else if (suspicious && is_here(w, fd)) {", "} else if (0 && suspicious && is_here(w, fd)) {", SESSIONS + "Points.test_moving")
+M("moved-twice", "worker/loop/move.c", "there = l.good && l.m.number <= w->base.slot.shm->moves_taken[l.m.sender];", "there = false;", SESSIONS + "Points.test_moved_again")
+M("moved-and-opened-twice", "worker/loop/recover.c", "\tmove_settle(w);\n", "", SESSIONS + "Points.test_moving")
+M("over-though-taken-over", "worker/loop/park.c", "\tsession_not_over(&w->base, sid);\n", "", SESSIONS + "Attach.test_of_one_that_is_over")
+M("polled-by-one-that-is-gone", "worker/session/session.h", "return s->status == SESSION_OPEN && s->state.transport == TRANSPORT_HTTP && s->until", "return s->state.transport == TRANSPORT_HTTP && s->until", SESSIONS + "Polled.test_who_is_gone")
+M("floods-by-moving", "worker/loop/move.c", "\t\tw->service.flood[fd] = m->flood;\n", "\t\t;\n", SESSIONS + "Attach.test_flood")
 M("moved-and-lost", "worker/loop/recover.c", "\tmove_redo(w);\n", "", SESSIONS + "Points.test_moving")
-M("polled-and-not-told", "worker/delivery/fanout.c", "\t\tsession_wake_polled(fanout->base, t->apart[i].sid);\n", "\t\t;\n", SESSIONS + "Polled.test_wait", quick=False)
+M("polled-and-not-told", "worker/delivery/fanout.c", "\t\t\tsession_wake_polled(base, t->apart[i].sid);\n", "\t\t\t;\n", SESSIONS + "Polled.test_wait", quick=False)
 M("polled-and-gone", "worker/loop/park.c", "\tst.last_out = w->base.now;\n\tsession_commit(&w->base, sid, &st);\n\tif (list", "\tif (list", SESSIONS + "Polled.test_stays_as_long_as_it_is_polled", quick=False)
 
 # ---- memory and time of what is not whole ----

@@ -25,7 +25,7 @@ KINDS = ("a",), ("a", "b", "visit", "local"), ("b", "c", "a", "classic"), ("clas
 # Have tests of their own (test_recovery.py, test_partial_frames.py, test_memory.py, test_slow.py, test_sessions.py): nobody comes by every day.
 OWN = "fanout-left", "catchup-cut", "partial-filled", "partial-linked", "partial-begun", "partial-unlinked", "memory-forfeited", \
     "pass-staged", "pass-half", "pass-copied", "pass-uncounted", "pass-told", "park-committed", "park-closed", "park-freed", \
-    "move-noted", "move-sent", "move-freed", "move-received", "move-opened", "attach-noted", "attach-committed", "attach-taken"
+    "move-noted", "move-sent", "move-freed", "move-received", "move-opened", "move-taken", "attach-noted", "attach-committed", "attach-taken"
 
 
 def points():

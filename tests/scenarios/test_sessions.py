@@ -3,12 +3,13 @@ import json
 import os
 import random
 import re
+import signal
 import threading
 import unittest
 
 import janus_test
 from crash_test import CrashTest
-from janus_test import Server, raise_nofile, wait_until
+from janus_test import Closed, Server, raise_nofile, wait_until
 from programs import OTHER_BUILD, Program
 from test_history import HistoryTest
 from web_clients import TEXT, WEB, Packet, Sse, WebSocket, frame, parse_url, request
@@ -211,6 +212,57 @@ class Attach(SessionTest):
         self.assertEqual(self.numbers(client, 2), [1, 2])
         client.expect_nothing()
         self.assertEqual(self.janus.subscriptions(), 1000)
+
+
+    def test_of_one_that_is_over(self):
+        """The session's connection breaks and another one attaches to it in one turn of the loop."""
+        self.serve("hang_limit=0", workers=1)
+        for n in range(3):
+            client, token = self.subscriber("websocket", "a")
+            second, third = self.websocket(), self.websocket()
+            worker = self.janus.workers()[0]
+            os.kill(worker, signal.SIGSTOP)
+            try:
+                client.reset()
+                second.action("attach", token=token)
+                late = self.http()
+                late.send(request("GET", "/version"))
+            finally:
+                os.kill(worker, signal.SIGCONT)
+            self.assertTrue(second.message()["ok"])
+            self.assertEqual(late.answer().status, 200)
+            self.publish("a", n)
+            self.assertEqual(self.numbers(second, 1), [n])
+            third.expect_nothing()
+            self.assertEqual(self.parked(), 0)
+            second.frame(8, b"\x03\xe8")
+            second.expect_close_frame(1000)
+            second.close()
+
+    def test_flood(self):
+        """Who moves from worker to worker does not begin anew to count."""
+        self.serve("flood_messages=12")
+        client = self.websocket()
+        with self.assertRaises(Closed):
+            for n in range(500):
+                client.action("attach", token=NOBODY % ((n % 2) << 26 | 7), ref=n)
+                client.expect_error("no such session", ref=n)
+        self.assertEqual(self.janus.count("closed_flood"), 1)
+
+    def test_told_of_a_loss(self):
+        """Without `since` nothing is promised, but what is known to be missing is said."""
+        self.serve("ring_bytes=1M", "ring_messages=1024", "max_frame=64K")
+        client, token = self.subscriber("websocket", "a")
+        self.cut(client)
+        self.publish("a", 0)
+        client, told = self.attached("websocket", token)
+        self.assertNotIn("recovered", told)
+        self.assertEqual(self.numbers(client, 1), [0])
+        self.cut(client)
+        for _ in range(30):
+            self.post("/pub", [{"topic": "a", "data": 0}] * 100)
+        client, told = self.attached("packet", token)
+        self.assertEqual((told["recovered"], told["missing"] > 0), (False, True))
 
 
 class Ends(SessionTest):
@@ -437,7 +489,50 @@ class Polled(SessionTest):
         self.attached("packet", token)
         self.assertEqual(asker.answer().status, 409)
 
+    def test_who_is_gone(self):
+        """A poll whose client has gone, and whose place another request has meanwhile."""
+        self.serve(workers=1)
+        client, token = self.subscriber("websocket", "a")
+        self.cut(client)
+        poster = self.http()
+        for n in range(3):
+            asker = self.http()
+            asker.send(request("GET", "/session/%s/messages?wait=60%s" % (token, "" if n == 0 else "&since=" + last)) +
+                       b"POST /pub/x")
+            poster.ask("GET", "/version")
+            before = self.janus.connections()
+            asker.close()
+            wait_until(lambda: self.janus.connections() == before - 1)
+            last = poster.ask("POST", "/pub/a", b"1", JSON).json()["id"].text
+        late = self.http()
+        late.send(b"POST /pub/a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n1")
+        poster.ask("POST", "/pub/a", b"1", JSON)
+        late.send(b"23")
+        self.assertEqual(late.answer().status, 200)
+
+    def test_two_who_poll(self):
+        """The later one waits, the first one is answered with nothing."""
+        client, token = self.subscriber("websocket", "a")
+        self.cut(client)
+        first, second = self.on_worker(self.home_of(token)), self.on_worker(1 - self.home_of(token))
+        first.send(request("GET", "/session/%s/messages?wait=60" % token))
+        self.on_worker(self.home_of(token)).ask("GET", "/version")      # the first one was read before that
+        second.send(request("GET", "/session/%s/messages?wait=60" % token))
+        self.assertEqual(first.answer().json()["messages"], [])
+        self.publish("a", 1)
+        self.assertEqual([m["data"] for m in second.answer().json()["messages"]], [1])
+
     def test_stays_as_long_as_it_is_polled(self):
+        self.serve("session_linger=1s")
+        client, token = self.subscriber("websocket", "a")
+        self.cut(client)
+        asker = self.http()
+        self.assertEqual(self.messages(asker, token, wait=3)["messages"], [])
+        self.assertEqual(self.parked(), 1)
+        wait_until(lambda: self.parked() == 0, 10)
+        self.messages(asker, token, 404)
+
+    def test_stays_as_long_as_it_is_asked_for(self):
         self.serve("session_linger=2s")
         client, token = self.subscriber("websocket", "a")
         self.cut(client)
@@ -650,6 +745,34 @@ class Points(CrashTest, SessionTest):
         again.expect_nothing()
         self.janus.forgive_deaths()
 
+    def test_moved_again(self):
+        """A connection that was given away just before the death, and is over when the next worker gives it away again."""
+        self.serve_crash_build()
+        reader = self.websocket().subscribe("p")
+        while True:
+            client = self.on_worker(1, WebSocket).upgrade()
+            token = self.token_of(client)
+            if self.home_of(token) == 1:
+                break
+        client.subscribe("a")
+        asker = self.on_worker(0)
+        keeper = self.janus.keepers()[0]
+        self.arm("move-sent")
+        os.kill(keeper, signal.SIGSTOP)
+        try:
+            asker.send(request("GET", "/session/" + token) + request("POST", "/pub/p", b"5", JSON + [("Connection", "close")]))
+            self.assertEqual(asker.answer().status, 200)
+            self.assertEqual(asker.answer().status, 200)
+            asker.close()
+            wait_until(lambda: not self.armed("move-sent"))
+        finally:
+            os.kill(keeper, signal.SIGCONT)
+        wait_until(lambda: sum(w["restarts"] for w in self.janus.status()["workers"]) == 1 and all(w["state"] == "live" for w in self.janus.status()["workers"]))
+        self.publish("p", 6)
+        self.assertEqual(self.numbers(reader, 2), [5, 6])
+        reader.expect_nothing()
+        self.janus.forgive_deaths()
+
     def test_parking(self):
         for point in ("park-committed", "park-closed"):
             with self.subTest(point):
@@ -677,7 +800,7 @@ class Points(CrashTest, SessionTest):
                 self.check(point, 1)
 
     def test_moving(self):
-        for point in ("move-noted", "move-sent", "move-freed", "move-received", "move-opened"):
+        for point in ("move-noted", "move-sent", "move-freed", "move-received", "move-opened", "move-taken"):
             with self.subTest(point):
                 self.check(point)
 

@@ -17,6 +17,7 @@
 #include "shm/crash.h"
 #include "worker/delivery/frame.h"
 #include "worker/delivery/landed.h"
+#include "worker/delivery/subscription_list.h"
 #include "worker/delivery/local_topics.h"
 #include "worker/delivery/multi_topic.h"
 
@@ -102,11 +103,19 @@ static void poll_topics(struct fanout *fanout, uint64_t tail)
 	}
 }
 
-/* Has those who poll sessions without a connection look again (service/session_query.h). */
+/* Has those who poll sessions that subscribe this topic look again (service/session_query.h): few are polled, or few subscribe it. */
 static void wake_polled(struct fanout *fanout, const struct local_topic *t)
 {
-	for (uint32_t i = 0; i < t->count; i++)
-		session_wake_polled(fanout->base, t->apart[i].sid);
+	struct base *base = fanout->base;
+
+	if (t->count <= base->polled_count) {
+		for (uint32_t i = 0; i < t->count; i++)
+			session_wake_polled(base, t->apart[i].sid);
+		return;
+	}
+	for (uint32_t i = base->polled_count; i-- > 0;)		/* (the last one takes the place of one that is woken) */
+		if (subscription_list_find(fanout->topics, base->polled[i], t->topic))
+			session_wake_polled(base, base->polled[i]);
 }
 
 bool fanout_poll(struct fanout *fanout)
@@ -126,7 +135,7 @@ bool fanout_poll(struct fanout *fanout)
 		for (t = topics_find(fanout->topics, rec.topic); t && t->generation == rec.generation; t = t->sibling)
 			if (!t->is_apart)
 				queue_from(fanout, t, seq);
-			else if (t->transport == TOPICS_PARKED && fanout->base->polled)
+			else if (t->transport == TOPICS_PARKED && fanout->base->polled_count > 0)
 				wake_polled(fanout, t);
 	}
 	fanout->topics->scanned = end;

@@ -68,7 +68,7 @@ static int prepare(struct worker *w, session_id sid)
 	return token_make(s->token, w->base.number, (uint32_t)sid);
 }
 
-static void open_prepared(struct worker *w, session_id sid, const struct session_state_shm *st)
+static void open_prepared(struct worker *w, session_id sid, const struct session_state_shm *st, uint64_t everybody)
 {
 	struct session_shm *s = session(&w->base, sid);
 
@@ -80,15 +80,15 @@ static void open_prepared(struct worker *w, session_id sid, const struct session
 	CRASH_POINT("accept-opened");
 	session_count(&w->base, st->transport, 1);
 	park_make_room(w);
-	subscribe_join_everybody(&w->service, sid);
+	subscribe_join_everybody(&w->service, sid, everybody);
 	connection_watch(w, sid);
 }
 
-int connection_open(struct worker *w, int fd, const struct session_state_shm *st)
+int connection_open(struct worker *w, int fd, const struct session_state_shm *st, uint64_t everybody)
 {
 	if (prepare(w, fd) < 0)
 		return -1;
-	open_prepared(w, fd, st);
+	open_prepared(w, fd, st, everybody);
 	return 0;
 }
 
@@ -111,7 +111,7 @@ static void adopt(struct worker *w, int fd, int proto)
 	/* The greeting says the token. */
 	if (transport_has(st.transport, TRANSPORT_TALKS) && w->base.settings->session_linger > 0)
 		session(&w->base, sid)->until = w->base.now;
-	open_prepared(w, sid, &st);
+	open_prepared(w, sid, &st, 0);
 	output_flush(&w->output, sid);
 }
 

@@ -11,8 +11,11 @@
  * greets it. Else refuses it (refuse.h).
  */
 void connection_take(struct worker *w, int fd, int proto, enum counter as);
-/* Makes a session of a connection that is counted, with this state. (Its client was not told its token.) 0, or -1 with errno. */
-int connection_open(struct worker *w, int fd, const struct session_state_shm *st);
+/*
+ * Makes a session of a connection that is counted, with this state. (Its client was not told its token.) `everybody`: from which sequence on it is owed what goes to
+ * everybody, 0: from now on. 0, or -1 with errno.
+ */
+int connection_open(struct worker *w, int fd, const struct session_state_shm *st, uint64_t everybody);
 bool connection_is_open(const struct worker *w, int fd);	/* whether the descriptor is a session's */
 void connection_watch(struct worker *w, session_id sid);	/* gives a session its watcher */
 void connection_close(struct worker *w, session_id sid);	/* closes the session, and its descriptor */

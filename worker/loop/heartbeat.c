@@ -121,16 +121,22 @@ static bool is_idle(const struct worker *w, session_id sid)
 	       !(st->flags & (SESSION_CLOSE | SESSION_LINGER)) && !waits_for_us(w, sid) && is_silent(w, sid, w->base.settings->idle_limit);
 }
 
-/* (A session that is to stay is not told: what it was told would be its end.) */
 static void end(struct worker *w, session_id sid, enum counter why, const char *text)
 {
 	base_count(&w->base, why, 1);
-	if (session_lingers(&w->base, sid)) {
-		session_over(&w->base, sid);
-		return;
-	}
 	session_end(&w->protocols, sid, session(&w->base, sid)->state.parsed, 408, text);
 	output_flush(&w->output, sid);
+}
+
+/* Ends a session that does not hear. If it is to stay without a connection, it is not told: who is told that it is over, has no session any more. */
+static void end_deaf(struct worker *w, session_id sid, const char *text)
+{
+	if (!session_lingers(&w->base, sid)) {
+		end(w, sid, COUNTER_closed_gone, text);
+		return;
+	}
+	base_count(&w->base, COUNTER_closed_gone, 1);
+	session_over(&w->base, sid);
 }
 
 /*
@@ -155,7 +161,7 @@ bool heartbeat(struct worker *w, session_id sid)
 		return true;
 	}
 	if (leaves_pings_unanswered(w, sid)) {
-		end(w, sid, COUNTER_closed_gone, "pings were not answered for too long (peer_timeout)");
+		end_deaf(w, sid, "pings were not answered for too long (peer_timeout)");
 		return true;
 	}
 	if (is_idle(w, sid)) {

@@ -22,6 +22,8 @@
 #include "worker/loop/refuse.h"
 #include "worker/protocol/answer.h"
 #include "worker/protocol/input.h"
+#include "worker/service/attach.h"
+#include "worker/service/flood.h"
 
 #define VERSION 1			/* of the message: programs with different ones may follow each other */
 #define WORD_MAX 32			/* bytes of a transport's name */
@@ -31,8 +33,11 @@
 
 struct message {
 	uint32_t version;
-	uint32_t again;			/* it may have been sent before */
+	uint32_t sender;		/* slot */
+	uint64_t number;		/* slot_shm.move_number */
 	uint64_t sent, parsed;		/* session_state_shm */
+	uint64_t everybody;		/* from which sequence on it is owed what goes to everybody, 0: it is not */
+	struct flood flood;
 	uint32_t input;			/* bytes of input from `parsed` on, which follow */
 	char transport[WORD_MAX];
 };
@@ -101,16 +106,20 @@ static int send_message(int queue, int fd, const struct message *m, const void *
 }
 
 /* 0; -1 with errno: EAGAIN, the queue is full. */
-static int send_session(struct worker *w, session_id sid, unsigned slot, bool again)
+static int send_session(struct worker *w, session_id sid, unsigned slot)
 {
-	const struct session_state_shm *st = &session(&w->base, sid)->state;
-	const struct buffer_shm *head = pool_header(&w->base.slot, st->in);
+	const struct session_shm *s = session(&w->base, sid);
+	const struct buffer_shm *head = pool_header(&w->base.slot, s->state.in);
 	struct message m = {
-		.version = VERSION, .again = again, .sent = st->sent, .parsed = st->parsed, .input = (uint32_t)(head->base + head->len - st->parsed),
+		.version = VERSION, .sender = w->base.number, .number = w->base.slot.shm->move_number, .sent = s->state.sent, .parsed = s->state.parsed,
+		.everybody = atomic_load_explicit(&s->subscriptions, memory_order_relaxed) ? s->state.pos : 0,
+		.input = (uint32_t)(head->base + head->len - s->state.parsed),
 	};
 
-	strcpy(m.transport, transport_table[st->transport].word);
-	return send_message(w->start->queue[slot], session_fd(&w->base, sid), &m, pool_bytes(&w->base.slot, st->in) + (st->parsed - head->base));
+	if (w->service.flood)
+		m.flood = w->service.flood[sid];
+	strcpy(m.transport, transport_table[s->state.transport].word);
+	return send_message(w->start->queue[slot], session_fd(&w->base, sid), &m, pool_bytes(&w->base.slot, s->state.in) + (s->state.parsed - head->base));
 }
 
 /* The session ends here; the connection stays. */
@@ -120,6 +129,7 @@ static void free_session(struct worker *w, session_id sid)
 
 	atomic_store_explicit(&s->status, SESSION_FREE, memory_order_release);
 	CRASH_POINT("move-freed");
+	attach_forget(&w->base, sid);
 	pool_give(&w->base.pool, s->state.in);
 	leave_all(&w->topics, w->multi_topic, sid, s->state.transport);
 	session_count(&w->base, s->state.transport, -1);
@@ -139,6 +149,14 @@ static bool waits(const struct worker *w, const struct asked_move *m)
 	       !(s->state.flags & (SESSION_CLOSE | SESSION_LINGER | SESSION_PARKED));
 }
 
+/* Numbers go up also when a slot has become empty: they are times. */
+static uint64_t next_number(const struct worker *w)
+{
+	uint64_t now = base_clock(), last = w->base.slot.shm->move_number;
+
+	return now > last ? now : last + 1;
+}
+
 /* True: it is dealt with. */
 static bool move(struct worker *w, const struct asked_move *m)
 {
@@ -153,10 +171,11 @@ static bool move(struct worker *w, const struct asked_move *m)
 		output_flush(&w->output, m->sid);
 		return true;
 	}
-	/* release: what was received is counted */
+	w->base.slot.shm->move_number = next_number(w);
+	/* release: what was received is counted, and the number is there */
 	atomic_store_explicit(&w->base.slot.shm->moving, MOVING(m->sid, m->slot), memory_order_release);
 	CRASH_POINT("move-noted");
-	if (send_session(w, m->sid, m->slot, false) < 0) {
+	if (send_session(w, m->sid, m->slot) < 0) {
 		atomic_store_explicit(&w->base.slot.shm->moving, 0, memory_order_release);
 		if (errno == EAGAIN)
 			return false;
@@ -189,7 +208,7 @@ void move_redo(struct worker *w)
 		return;
 	s = session(&w->base, sid);
 	if (s->status == SESSION_OPEN) {
-		for (int waited = 0; send_session(w, sid, slot, true) < 0 && errno == EAGAIN && waited < PATIENCE; waited += 10) {
+		for (int waited = 0; send_session(w, sid, slot) < 0 && errno == EAGAIN && waited < PATIENCE; waited += 10) {
 			poll(&(struct pollfd){ .fd = w->start->queue[slot], .events = POLLOUT }, 1, 10);
 			base_beat(&w->base);
 		}
@@ -210,7 +229,7 @@ static uint64_t cookie_of(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) < 0 ? 0 : cookie;
 }
 
-/* Whether a session here has that socket already. */
+/* Whether a session here has that socket. */
 static bool is_here(const struct worker *w, int fd)
 {
 	uint32_t end = atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed);
@@ -258,7 +277,7 @@ static bool open_session(struct worker *w, int fd, const struct message *m, cons
 	head->since = w->base.now;
 	memcpy(pool_bytes(&w->base.slot, st.in), input, m->input);
 	atomic_fetch_add_explicit(&w->base.self->connections, 1, memory_order_relaxed);
-	if (connection_open(w, fd, &st) < 0) {
+	if (connection_open(w, fd, &st, m->everybody) < 0) {
 		atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
 		pool_give(&w->base.pool, st.in);
 		return false;
@@ -266,65 +285,96 @@ static bool open_session(struct worker *w, int fd, const struct message *m, cons
 	return true;
 }
 
-/* Makes a session of the connection, unless there is one, or refuses it. */
-static void take(struct worker *w, int fd, const struct message *m, size_t len, const void *input)
+/* Makes a session of the connection, or refuses it. */
+static void take(struct worker *w, int fd, const struct message *m, const void *input)
 {
-	bool suspicious = m->again || !w->queue_seen;
-
-	w->queue_seen = true;
-	if (m->version != VERSION || len != sizeof(*m) + m->input || transport_of(m) == TRANSPORTS) {
-		log_warning_limited("a connection that another worker sent was not understood, and is closed");
-		base_count(&w->base, COUNTER_closed_uncertain, 1);
-		close(fd);
-	} else if (suspicious && is_here(w, fd)) {
-		close(fd);
-	} else if (!has_room(w, fd)) {
+	if (!has_room(w, fd) || !open_session(w, fd, m, input)) {
 		refuse_take(w, fd, transport_of(m));
-	} else if (!open_session(w, fd, m, input)) {
-		refuse_take(w, fd, transport_of(m));
+		return;
 	}
+	if (w->service.flood)
+		w->service.flood[fd] = m->flood;
 }
 
-/* The descriptor that came along; -1: none. */
-static int received_fd(struct msghdr *msg)
-{
-	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
-	int fd = -1;
-
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-	return fd;
-}
-
-/* True: there was a message. It is looked at first, and taken out of the queue when its session is there. */
-static bool receive_message(struct worker *w)
-{
-	static char input[INPUT_MAX];
-	int queue = w->start->queue[w->base.number], fd;
+/* A message that is looked at, and still in the queue. */
+struct looked {
 	struct message m;
+	char input[INPUT_MAX];
+	int fd;				/* the connection's, this worker's own; -1: there was no descriptor left for it */
+	bool good;
+};
+
+/* False: there is none. */
+static bool look(const struct worker *w, struct looked *l)
+{
 	union {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control;
-	struct iovec parts[] = { { &m, sizeof(m) }, { input, sizeof(input) } };
+	struct iovec parts[] = { { &l->m, sizeof(l->m) }, { l->input, sizeof(l->input) } };
 	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof(control) };
-	ssize_t n = recvmsg(queue, &msg, MSG_PEEK | MSG_DONTWAIT);
+	ssize_t n = recvmsg(w->start->queue[w->base.number], &msg, MSG_PEEK | MSG_DONTWAIT);
+	struct cmsghdr *c;
 
 	if (n < 0)
 		return false;
-	fd = received_fd(&msg);
-	CRASH_POINT("move-received");
-	if (fd >= 0 && (size_t)n >= sizeof(m))
-		take(w, fd, &m, (size_t)n, input);
-	else if (fd < 0)	/* there was no descriptor left for it: it is closed with its message */
-		base_count(&w->base, COUNTER_refused, 1);
-	else
-		close(fd);
-	CRASH_POINT("move-opened");
-	(void)!recv(queue, &m, sizeof(m), MSG_DONTWAIT);
-	if (fd >= 0 && connection_is_open(w, fd))
-		input_stall(&w->protocols, fd);
+	c = CMSG_FIRSTHDR(&msg);
+	l->fd = -1;
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+		memcpy(&l->fd, CMSG_DATA(c), sizeof(l->fd));
+	l->good = (size_t)n >= sizeof(l->m) && l->m.version == VERSION && l->m.sender < INDEX_SLOTS_MAX && (size_t)n == sizeof(l->m) + l->m.input &&
+		  transport_of(&l->m) < TRANSPORTS;
 	return true;
+}
+
+/* The message is dealt with. */
+static void take_out(struct worker *w, const struct looked *l)
+{
+	char byte;
+
+	if (l->good)
+		w->base.slot.shm->moves_taken[l->m.sender] = l->m.number;
+	atomic_signal_fence(memory_order_seq_cst);
+	CRASH_POINT("move-taken");
+	(void)!recv(w->start->queue[w->base.number], &byte, 1, MSG_DONTWAIT);
+}
+
+/* True: there was a message. */
+static bool receive_message(struct worker *w)
+{
+	static struct looked l;
+	bool there;
+
+	if (!look(w, &l))
+		return false;
+	CRASH_POINT("move-received");
+	there = l.good && l.m.number <= w->base.slot.shm->moves_taken[l.m.sender];	/* its sender died, and the next one has sent it again */
+	if (!l.good || l.fd < 0) {
+		log_warning_limited("a connection that another worker sent was not understood, or there was no descriptor for it; it is closed");
+		base_count(&w->base, COUNTER_closed_uncertain, 1);
+	}
+	if (l.fd >= 0 && l.good && !there)
+		take(w, l.fd, &l.m, l.input);
+	else if (l.fd >= 0)
+		close(l.fd);
+	CRASH_POINT("move-opened");
+	take_out(w, &l);
+	if (l.fd >= 0 && connection_is_open(w, l.fd))
+		input_stall(&w->protocols, l.fd);
+	return true;
+}
+
+/* Nothing of the session has been dealt with since. */
+void move_settle(struct worker *w)
+{
+	static struct looked l;
+
+	if (w->start->queue[w->base.number] < 0 || !look(w, &l))
+		return;
+	if (l.fd >= 0 && l.good && is_here(w, l.fd))
+		take_out(w, &l);
+	if (l.fd >= 0)
+		close(l.fd);
 }
 
 static void on_queue(struct ev_loop *loop, struct ev_io *io, int events)

@@ -5,11 +5,10 @@
  * descriptor, what its session's state says of it, and the input that is not taken. A session that is moved has nothing to be sent, and no subscriptions
  * but to what goes to everybody.
  *
- * Crash rules. The sender notes session and slot (slot_shm.moving), sends, frees its session, and clears the note. A successor that finds the note and the
- * session does not know whether the message was sent: it sends it, marked as perhaps the second one (`again`). The receiver peeks at a message, makes a
- * session of it, and then takes it out of the queue. A successor of its finds the message still there: so the first one that a worker sees may be the second
- * time as well. Then the receiver looks whether a session here has the same socket (SO_COOKIE). Who dies with the slot's queue full of messages
- * leaves them to the next worker.
+ * Crash rules. Moves are numbered. The sender notes session, slot and number (slot_shm.moving), sends, frees its session, and clears the note. A successor that
+ * finds the note and the session does not know whether the message was sent: it sends it, with the same number. The receiver peeks at a message, makes a
+ * session of it, notes the number as taken from that slot, and takes the message out of the queue; one whose number is not above that was taken already. If it dies before
+ * it has noted that, its successor finds message and session: it knows that it is the same socket by its cookie, before anything is done for a session (move_settle()).
  */
 #ifndef WORKER_LOOP_MOVE_H
 #define WORKER_LOOP_MOVE_H
@@ -21,6 +20,7 @@ bool move_ask(struct worker *w, session_id sid, unsigned slot);
 /* Sends those that were asked for and are ready. */
 void move_run(struct worker *w);
 void move_redo(struct worker *w);		/* at a worker's start, before sessions are taken over */
+void move_settle(struct worker *w);		/* behind that, before they go on */
 void move_start(struct worker *w);		/* has the loop look at this slot's queue */
 
 /* Makes a queue. Its descriptor, which programs inherit that are executed; -1 with errno. */

@@ -47,17 +47,26 @@ static session_id oldest(struct worker *w)
 	return w->parked_at < w->parked_listed ? w->parked[w->parked_at].sid : -1;
 }
 
-/* Appends it to the list, in which there may be room at the front. -1: no memory. */
+/* Takes those out of the list that are not parked any more, or were polled since. */
+static void drop_stale(struct worker *w)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = w->parked_at; i < w->parked_listed; i++)
+		if (is_parked(w, &w->parked[i]))
+			w->parked[kept++] = w->parked[i];
+	w->parked_at = 0;
+	w->parked_listed = kept;
+}
+
+/* Appends it to the list. -1: no memory. */
 static int list(struct worker *w, session_id sid)
 {
 	struct parked *p;
 
-	if (w->parked_listed == w->parked_room && w->parked_at > w->parked_room / 2) {
-		w->parked_listed -= w->parked_at;
-		memmove(w->parked, w->parked + w->parked_at, w->parked_listed * sizeof(*w->parked));
-		w->parked_at = 0;
-	}
-	if (w->parked_listed == w->parked_room) {
+	if (w->parked_listed == w->parked_room)
+		drop_stale(w);
+	if (2 * w->parked_listed >= w->parked_room) {
 		uint32_t room = w->parked_room ? 2 * w->parked_room : 64;
 
 		p = realloc(w->parked, room * sizeof(*p));
@@ -95,6 +104,7 @@ static void park(struct worker *w, session_id sid, bool tell)
 	if (len)
 		(void)!send(session_fd(&w->base, sid), bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	ev_io_stop(w->base.loop, &w->base.io[sid]);
+	session_not_over(&w->base, sid);
 	w->base.io[sid].data = NULL;
 	close_connection(w, sid);
 	CRASH_POINT("park-closed");
@@ -177,7 +187,12 @@ void park_sweep(struct worker *w)
 	session_id first;
 
 	while ((first = oldest(w)) >= 0 && (w->base.now - session(&w->base, first)->state.last_out) * 1000ll >= limit)
-		park_end(w, first, COUNTER_parked_ended);
+		if (session_polled_by(&w->base, first) >= 0)
+			park_touch(w, first);
+		else
+			park_end(w, first, COUNTER_parked_ended);
+	while (parked_count(w) > most(w) && park_fewer(w))
+		;
 }
 
 static int by_age(const void *a, const void *b)

@@ -401,7 +401,7 @@ static void start_sessions(struct worker *w)
 		work_on(w, sid);
 		count_input(w, sid);
 		connection_watch(w, sid);
-		subscribe_join_everybody(&w->service, sid);
+		subscribe_join_everybody(&w->service, sid, 0);
 	}
 	base_on(&w->base, -1);
 	/* release: as in count_input(). The session of that note has been counted, or is gone. */
@@ -475,6 +475,7 @@ int recover(struct worker *w)
 	w->topics.scanned = atomic_load_explicit(&w->base.self->delivered, memory_order_acquire);
 	multi_topic_start(w->multi_topic, w->topics.scanned);
 	start_sessions(w);
+	move_settle(w);
 	CRASH_POINT("recover-started");
 	resume_answer(w);
 	resume_sessions(w);

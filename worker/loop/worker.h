@@ -86,7 +86,6 @@ struct worker {
 	struct asked_move *moves;
 	uint32_t moves_count, moves_room;
 	struct ev_io queue_io;
-	bool queue_seen;		/* a message was received */
 
 	/* orphans.c */
 	int *orphans;			/* connections that the last worker accepted, and did not make sessions of */

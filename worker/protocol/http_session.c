@@ -63,10 +63,13 @@ static bool find(const struct exchange *x, struct http_text text, session_id *si
 		return true;
 	case ATTACH_ELSEWHERE:
 		return false;
+	case ATTACH_FULL:
+		exchange_error(x, 503, NULL, ATTACH_NO_ROOM);
+		return false;
 	case ATTACH_NOWHERE:
 		break;
 	}
-	exchange_error(x, 404, NULL, "no such session: it has ended, or stayed for longer than session_linger");
+	exchange_error(x, 404, NULL, ATTACH_NO_SESSION);
 	return false;
 }
 
@@ -93,14 +96,9 @@ static void get_messages(const struct exchange *x, session_id from)
 		return;
 	}
 	x->protocols->base->touch(x->protocols->base->above, from);
-	if (result.count == 0 && result.replay.recovered && wait > 0) {
-		if (!session_polls(x->protocols->base, x->c->sid))
-			poll_note(service, x->c->sid, wait);
-		if (!poll_is_over(x->protocols->base, x->c->sid)) {
-			session_query_wait(service, x->c->sid, from);
-			poll_wait(x->c);
-			return;
-		}
+	if (result.count == 0 && result.replay.recovered && wait > 0 && session_query_wait(service, x->c->sid, from, wait)) {
+		poll_wait(x->c);
+		return;
 	}
 	poll_end(service, x->c->sid);
 	history_answer(x, since.kind != RESUME_NOT, &result, (size_t)len);

@@ -1,8 +1,7 @@
 /*
  * Attaching to a session. See attach.h.
  *
- * A token says where its session is: in which slot, and by which number. One that was taken over has another number: those are strays, in a list of their
- * own. (Of a session that is found, nothing shows how many bytes of a wrong token were right.)
+ * A token says where its session is: in which slot, and by which number. One that was taken over has another number: those are strays (strays.h).
  */
 #include "worker/service/attach.h"
 
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "shm/crash.h"
+#include "worker/service/strays.h"
 
 static bool is_home(const struct base *base, session_id sid)
 {
@@ -34,12 +34,8 @@ enum attach_where attach_find(const struct base *base, const uint8_t token[TOKEN
 	*sid = (session_id)token_session(token);
 	if ((uint32_t)*sid < atomic_load_explicit(&base->slot.shm->fd_end, memory_order_relaxed) && has_token(base, *sid, token))
 		return ATTACH_HERE;
-	for (uint32_t i = 0; i < base->strays_count; i++)
-		if (has_token(base, base->strays[i], token)) {
-			*sid = base->strays[i];
-			return ATTACH_HERE;
-		}
-	return ATTACH_NOWHERE;
+	*sid = strays_find(base, token);
+	return *sid >= 0 && has_token(base, *sid, token) ? ATTACH_HERE : ATTACH_NOWHERE;
 }
 
 enum attach_where attach_locate(struct service *service, struct cursor *c, const uint8_t token[TOKEN_BYTES], session_id *sid)
@@ -50,7 +46,7 @@ enum attach_where attach_locate(struct service *service, struct cursor *c, const
 	if (where != ATTACH_ELSEWHERE)
 		return where;
 	if (!service->base->move(service->base->above, c->sid, slot))
-		return ATTACH_NOWHERE;
+		return ATTACH_FULL;
 	c->stop = c->waits = true;
 	return where;
 }
@@ -125,25 +121,21 @@ static void take_token(const struct slot *slot, session_id sid, session_id from)
 void attach_finish(struct base *base, session_id sid, session_id from)
 {
 	CRASH_POINT("attach-committed");
+	attach_forget(base, sid);
 	take_token(&base->slot, sid, from);
 	CRASH_POINT("attach-taken");
 	base->unpark(base->above, from);
 	/* release: behind all of that */
 	atomic_store_explicit(&base->slot.shm->attaching, 0, memory_order_release);
-	if (!is_home(base, sid) && base_push(&base->strays, &base->strays_count, &base->strays_room, sid) < 0)
+	if (!is_home(base, sid) && strays_add(base, sid) < 0)
 		base_count(base, COUNTER_no_buffer, 1);		/* its token finds nothing until the next worker lists it */
 	base_count(base, COUNTER_attached, 1);
 }
 
 void attach_forget(struct base *base, session_id sid)
 {
-	if (is_home(base, sid))
-		return;
-	for (uint32_t i = 0; i < base->strays_count; i++)
-		if (base->strays[i] == sid) {
-			base->strays[i] = base->strays[--base->strays_count];
-			return;
-		}
+	if (!is_home(base, sid))
+		strays_remove(base, sid);
 }
 
 void attach_redo(const struct slot *slot)
@@ -167,5 +159,5 @@ void attach_redo(const struct slot *slot)
 
 int attach_recover(struct base *base, session_id sid)
 {
-	return session(base, sid)->until == 0 || is_home(base, sid) ? 0 : base_push(&base->strays, &base->strays_count, &base->strays_room, sid);
+	return session(base, sid)->until == 0 || is_home(base, sid) ? 0 : strays_add(base, sid);
 }

@@ -16,13 +16,16 @@
 #include "proto/resume.h"
 #include "worker/service/subscribe.h"
 
-enum attach_where { ATTACH_NOWHERE, ATTACH_HERE, ATTACH_ELSEWHERE };
+enum attach_where { ATTACH_NOWHERE, ATTACH_HERE, ATTACH_ELSEWHERE, ATTACH_FULL };
+#define ATTACH_NO_SESSION "no such session: it has ended, or stayed for longer than session_linger"
+#define ATTACH_NO_ROOM "the worker that has the session has no room for another connection: try again"
 
 /* Where the token's session is; *sid if it is here, *slot if it may be elsewhere. */
 enum attach_where attach_find(const struct base *base, const uint8_t token[TOKEN_BYTES], session_id *sid, unsigned *slot);
 
 /*
- * The same for a request. ELSEWHERE: the cursor is stopped before it, and it is read again by that worker. (NOWHERE: also if it can't get there.)
+ * The same for a request. ELSEWHERE: the cursor is stopped before it, and it is read again by that worker. FULL: that has no room for the
+ * connection.
  */
 enum attach_where attach_locate(struct service *service, struct cursor *c, const uint8_t token[TOKEN_BYTES], session_id *sid);
 

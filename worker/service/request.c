@@ -135,6 +135,10 @@ static enum found find_session(struct service *service, struct cursor *c, const 
 	if (token_is(req->token, (uint8_t[TOKEN_BYTES]){ 0 }))
 		return FOUND_NOT;
 	where = attach_locate(service, c, req->token, from);
+	if (where == ATTACH_FULL) {
+		fail(o, 503, ATTACH_NO_ROOM);
+		return FOUND_WRONG;
+	}
 	if (where != ATTACH_HERE)
 		return where == ATTACH_ELSEWHERE ? FOUND_LATER : FOUND_NOT;
 	if (*from == c->sid) {
@@ -232,11 +236,12 @@ static bool attach(struct service *service, struct cursor *c, const struct reque
 	if (later)
 		return false;
 	if (o->error) {
-		subscribe_join_everybody(service, c->sid);
+		subscribe_join_everybody(service, c->sid, 0);
 		o->state = session(service->base, c->sid)->state;
 		return true;
 	}
-	o->resumed = req->resume.kind == RESUME_SINCE;
+	/* Without `since` nobody knows what was on its way when the connection broke: only that something is missing can be said then. */
+	o->resumed = req->resume.kind == RESUME_SINCE || !o->recovered;
 	o->attached = from + 1;
 	o->token = session(service->base, from)->token;
 	return true;
@@ -257,7 +262,7 @@ static bool subscribe(struct service *service, struct cursor *c, const struct re
 		break;
 	}
 	if (req->kind == REQUEST_ATTACH) {
-		fail(o, 404, "no such session: it has ended, or stayed for longer than session_linger");
+		fail(o, 404, ATTACH_NO_SESSION);
 		return true;
 	}
 	if (!subscribe_names(service, c, req, true, o))

@@ -13,6 +13,7 @@
 #include "worker/delivery/frame.h"
 #include "worker/delivery/stream.h"
 #include "worker/service/attach.h"
+#include "worker/service/poll.h"
 
 /* One of its topics, and the next message of it, if there is one. */
 struct held {
@@ -139,8 +140,20 @@ ssize_t session_query(struct service *service, session_id from, const struct res
 	return (ssize_t)len;
 }
 
-void session_query_wait(struct service *service, session_id sid, session_id from)
+bool session_query_wait(struct service *service, session_id sid, session_id from, uint32_t wait)
 {
-	service->base->polled = true;
-	service->base->io[from].data = (void *)((uintptr_t)(sid + 1) << MARK_BITS);
+	struct base *base = service->base;
+	bool again = session_polls(base, sid);
+	session_id other = session_polled_by(base, from);
+
+	if (again && (poll_is_over(base, sid) || (other >= 0 && other != sid)))
+		return false;
+	if (other >= 0)
+		session_wake_polled(base, from);	/* that one is answered: it finds this one waiting */
+	if (!session_is_polled(base, from) && base_push(&base->polled, &base->polled_count, &base->polled_room, from) < 0)
+		return false;
+	if (!again)
+		poll_note(service, sid, wait);
+	session_poll_by(base, from, sid);
+	return true;
 }

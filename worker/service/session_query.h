@@ -15,7 +15,10 @@
 ssize_t session_query(struct service *service, session_id from, const struct resume *since, unsigned limit, char *dst, size_t room, size_t most,
 		      struct history_result *result);
 
-/* Has the request of session `sid` dealt with again when a message comes for the session `from`. */
-void session_query_wait(struct service *service, session_id sid, session_id from);
+/*
+ * Has the request of session `sid` dealt with again when a message comes for the session `from`, or after `wait` seconds. False: it has waited long enough, or
+ * another one waits since (or there is no memory): it is to be answered.
+ */
+bool session_query_wait(struct service *service, session_id sid, session_id from, uint32_t wait);
 
 #endif

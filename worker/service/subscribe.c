@@ -193,14 +193,19 @@ void subscribe_remove(struct service *service, session_id sid, struct session_st
 	atomic_fetch_sub_explicit(&service->base->self->subscriptions, 1, memory_order_relaxed);
 }
 
-void subscribe_join_everybody(struct service *service, session_id sid)
+void subscribe_join_everybody(struct service *service, session_id sid, uint64_t from)
 {
+	struct resume since = { .kind = RESUME_SINCE, .since = { .epoch = service->base->hub.shm->epoch / 1000, .seq = from - 1 } };
+	struct replay replay = { .resume = &since, .begin = UINT64_MAX };
 	struct session_state_shm st = session(service->base, sid)->state;
 	struct topic_name name = subscribe_everybody_name();
 
 	if (!service->base->settings->broadcast || st.transport == TRANSPORT_HTTP || transport_has(st.transport, TRANSPORT_OWN_FRAMES) ||
 	    st.flags & (SESSION_CLOSE | SESSION_LINGER))
 		return;
-	if (subscribe_add(service, sid, &st, &name, NULL) == NULL)
-		session_commit(service->base, sid, &st);
+	if (subscribe_add(service, sid, &st, &name, from ? &replay : NULL) != NULL)
+		return;
+	if (from)
+		replay_end(&replay, &st);
+	session_commit(service->base, sid, &st);
 }

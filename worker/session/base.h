@@ -67,9 +67,9 @@ struct base {
 	 */
 	bool (*move)(void *above, session_id sid, unsigned slot);
 	session_id held;		/* a parked session that is just being taken over, + 1; 0: none */
-	bool polled;			/* a session without a connection was polled, ever */
-	session_id *strays;		/* sessions whose token is another's home (attach.h) */
-	uint32_t strays_count, strays_room;
+	session_id *polled;		/* parked sessions that somebody polls (service/session_query.h) */
+	uint32_t polled_count, polled_room;
+	struct stray_tree *strays;	/* service/strays.c's */
 	/* Called before a session's state changes from one to the other, if it is in the middle of a frame in at least one of them. */
 	void (*cut_moved)(void *above, session_id sid, const struct session_state_shm *from, const struct session_state_shm *to);
 };

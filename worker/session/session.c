@@ -118,13 +118,48 @@ void session_count(struct base *base, uint32_t transport, int n)
 	atomic_fetch_add_explicit(&base->self->by_transport[transport_group(transport)], (uint32_t)n, memory_order_relaxed);
 }
 
-void session_wake_polled(struct base *base, session_id parked)
+bool session_is_polled(const struct base *base, session_id parked)
+{
+	return base->io[parked].data != NULL;
+}
+
+session_id session_polled_by(const struct base *base, session_id parked)
 {
 	session_id sid = (session_id)((uintptr_t)base->io[parked].data >> MARK_BITS) - 1;
 
+	return sid >= 0 && session_polls(base, sid) ? sid : -1;
+}
+
+void session_poll_by(struct base *base, session_id parked, session_id sid)
+{
+	base->io[parked].data = (void *)((uintptr_t)(sid + 1) << MARK_BITS);
+}
+
+void session_wake_polled(struct base *base, session_id parked)
+{
+	session_id sid = session_polled_by(base, parked);
+
+	if (!session_is_polled(base, parked))
+		return;
 	base->io[parked].data = NULL;
-	if (sid >= 0 && session_polls(base, sid))
+	for (uint32_t i = 0; i < base->polled_count; i++)
+		if (base->polled[i] == parked) {
+			base->polled[i] = base->polled[--base->polled_count];
+			break;
+		}
+	if (sid >= 0)
 		base->go_on(base->above, sid);
+}
+
+void session_not_over(struct base *base, session_id sid)
+{
+	if (!session_unmark(base, sid, MARK_OVER))
+		return;
+	for (uint32_t i = 0; i < base->over_count; i++)
+		if (base->over[i] == sid) {
+			base->over[i] = base->over[--base->over_count];
+			return;
+		}
 }
 
 void session_over(struct base *base, session_id sid)

@@ -22,7 +22,7 @@ static inline bool session_polls(const struct base *base, session_id sid)
 {
 	const struct session_shm *s = session(base, sid);
 
-	return s->state.transport == TRANSPORT_HTTP && s->until != 0 && s->page_base == (uint32_t)s->state.parsed;
+	return s->status == SESSION_OPEN && s->state.transport == TRANSPORT_HTTP && s->until != 0 && s->page_base == (uint32_t)s->state.parsed;
 }
 
 /* Whether its connection broke, and it waits for another one (loop/park.h). */
@@ -87,8 +87,16 @@ void session_commit_passed(struct base *base, session_id sid, const struct sessi
 /* Adds `n`, 1 or -1, to the number of connections that speak the transport. */
 void session_count(struct base *base, uint32_t transport, int n);
 
-/* Has those who poll a parked session look again (service/session_query.h). */
+/*
+ * Who polls a parked session (service/session_query.h) stands in its watcher's data. session_polled_by(): -1, nobody does. session_wake_polled() has the one
+ * who does look again, and takes the session from the list of those that are polled.
+ */
+session_id session_polled_by(const struct base *base, session_id parked);
+bool session_is_polled(const struct base *base, session_id parked);		/* it is in that list */
+void session_poll_by(struct base *base, session_id parked, session_id sid);
 void session_wake_polled(struct base *base, session_id parked);
+/* Takes a session out of those that are over: it has lost its connection in another way. */
+void session_not_over(struct base *base, session_id sid);
 
 /* Has the loop close the session: its peer has closed the connection, it is broken, or its time is up. */
 void session_over(struct base *base, session_id sid);

@@ -1,0 +1,73 @@
+/*
+ * Sessions by their token. See strays.h.
+ */
+#include "worker/service/strays.h"
+
+#include <bsd/sys/tree.h>
+#include <stdlib.h>
+
+#include "shm/siphash.h"
+
+struct stray {
+	RB_ENTRY(stray) node;
+	uint64_t key[2];
+	session_id sid;
+};
+
+RB_HEAD(stray_tree, stray);
+
+static int compare(const struct stray *a, const struct stray *b)
+{
+	if (a->key[0] != b->key[0])
+		return a->key[0] < b->key[0] ? -1 : 1;
+	return a->key[1] < b->key[1] ? -1 : a->key[1] > b->key[1];
+}
+
+RB_GENERATE_INTERNAL(stray_tree, stray, node, compare, static __attribute__((unused)))
+
+static struct stray *find(const struct base *base, const uint8_t token[TOKEN_BYTES])
+{
+	struct stray key;
+
+	if (!base->strays)
+		return NULL;
+	siphash(base->hub.once.shm->secret, token, TOKEN_BYTES, key.key);
+	return RB_FIND(stray_tree, base->strays, &key);
+}
+
+session_id strays_find(const struct base *base, const uint8_t token[TOKEN_BYTES])
+{
+	const struct stray *stray = find(base, token);
+
+	return stray ? stray->sid : -1;
+}
+
+int strays_add(struct base *base, session_id sid)
+{
+	struct stray *stray = malloc(sizeof(*stray)), *there;
+
+	if (!base->strays)
+		base->strays = calloc(1, sizeof(*base->strays));
+	if (!stray || !base->strays) {
+		free(stray);
+		return -1;
+	}
+	siphash(base->hub.once.shm->secret, session(base, sid)->token, TOKEN_BYTES, stray->key);
+	stray->sid = sid;
+	there = RB_INSERT(stray_tree, base->strays, stray);
+	if (there) {
+		there->sid = sid;
+		free(stray);
+	}
+	return 0;
+}
+
+void strays_remove(struct base *base, session_id sid)
+{
+	struct stray *stray = find(base, session(base, sid)->token);
+
+	if (!stray || stray->sid != sid)
+		return;
+	RB_REMOVE(stray_tree, base->strays, stray);
+	free(stray);
+}
