@@ -24,7 +24,9 @@ from janus_test import Closed, Deadline, JanusTest, raise_nofile, wait_until
 from web_clients import request
 
 TOPICS = "skip", "latest"
-RULES = "slow=latest: latest; *: skip", "ring_messages=1024", "ring_bytes=4M", "max_connections=100000"
+RULES = "slow=latest: latest; *: skip", "max_connections=100000"
+RING = "ring_messages=131072", "ring_bytes=64M"              # the defaults; who skips gets as much of it at the end
+SMALL_RING = "ring_messages=1024", "ring_bytes=4M"
 LISTEN = "flash://127.0.0.1:0", "http://127.0.0.1:0"
 BLOCK = 200                 # messages that a publisher sends at a time, half of them to each topic
 PACE = 0.005                # seconds between two messages of the bystander
@@ -73,8 +75,8 @@ class Lines:
 class Side:
     """A server, its publishers, those who read and its bystander."""
 
-    def __init__(self, test, workers, send_buffer, publishers, size):
-        self.janus = test.server(*RULES, "send_buffer=" + send_buffer, listen=LISTEN, workers=workers)
+    def __init__(self, test, workers, send_buffer, ring, publishers, size):
+        self.janus = test.server(*RULES, "send_buffer=" + send_buffer, *ring, listen=LISTEN, workers=workers)
         self.address = self.janus.address("http")
         block = b"".join(b'{"action":"publish","topic":"%s","data":"%s"}\0' % (TOPICS[n % 2].encode(), b"x" * size) for n in range(BLOCK))
         self.block = memoryview(block)
@@ -93,10 +95,10 @@ class Side:
         self.rates, self.costs = [], []     # of each turn: messages a second; ns of the workers' CPU a message
         self.crowd = []
 
-    def gather(self, count):
-        """The crowd that never reads. (No buffer of Python's, either.)"""
+    def gather(self, count, skipping):
+        """The crowd that never reads; one in so many has the topic that skips."""
         for n in range(count):
-            self.crowd.append(Lines(self.address, TOPICS[n % 2], RCVBUF))
+            self.crowd.append(Lines(self.address, TOPICS[n % skipping > 0], RCVBUF))
         wait_until(lambda: self.janus.subscriptions() >= count + 3, 60, "the crowd's subscriptions", pause=0.1)
 
     def turn(self, seconds, sample=None):
@@ -157,6 +159,9 @@ class Side:
             if frame != b"PING":
                 self.took.append(1000 * (time.monotonic() - due.pop(0)))
 
+    def closed(self):
+        return {name: n for name, n in self.janus.stats()["counters"].items() if name.startswith("closed") and n}
+
     def audit(self, test):
         """The crowd reads."""
         for begin in range(0, len(self.crowd), AT_ONCE):
@@ -167,7 +172,11 @@ class Side:
             while group and not deadline.over():
                 for fd, _ in poll.poll(1000):
                     reader = group[fd]
-                    reader.receive()
+                    try:
+                        reader.receive()
+                    except Closed:
+                        test.fail("one of the crowd was closed as it read, and had %d and missed %d of %d: %s" % (
+                            reader.came, reader.missed, self.published, self.closed()))
                     if reader.accounted >= self.published:
                         poll.unregister(fd)
                         del group[fd]
@@ -193,10 +202,11 @@ def memory(server):
 class Found:
     """`samples`: (second of the flood, bytes of the server's, of the kernel's sockets); `calm`, `crowded`: the two Sides."""
 
-    def __init__(self, test, readers, seconds, turn=3, workers=1, send_buffer="128K", publishers=3, size=100):
+    def __init__(self, test, readers, seconds, turn=3, workers=1, send_buffer="128K", ring=RING, skipping=100, publishers=3, size=100):
         raise_nofile(readers + 300)
-        self.calm, self.crowded, self.samples = Side(test, workers, send_buffer, publishers, size), Side(test, workers, send_buffer, publishers, size), []
-        self.crowded.gather(readers)
+        self.calm, self.crowded = (Side(test, workers, send_buffer, ring, publishers, size) for _ in range(2))
+        self.samples = []
+        self.crowded.gather(readers, skipping)
         for side in (self.calm, self.crowded):
             side.turn(min(2, turn))         # buffers and ring are full then
             side.rates.clear()
@@ -208,8 +218,7 @@ class Found:
                 began = time.monotonic()
                 side.turn(turn, lambda: self.sample(side, flooded + time.monotonic() - began))
             flooded += turn
-        lost = {name: n for name, n in self.crowded.janus.stats()["counters"].items() if name.startswith("closed") and n}
-        test.assertEqual(lost, {}, "connections were closed")
+        test.assertEqual(self.crowded.closed(), {})
         self.crowded.audit(test)
         self.told = sum(r.missed for r in self.crowded.crowd)
         self.came = sum(r.came for r in self.crowded.crowd)

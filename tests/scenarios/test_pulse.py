@@ -10,6 +10,7 @@ from janus_test import Deadline, SLOWNESS, program, run, wait_until
 from web_clients import WebSocket, WebTest
 
 SO_ATTACH_FILTER = 26
+SO_DETACH_FILTER = 27
 DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)      # BPF: return 0
 
 
@@ -119,6 +120,25 @@ class Vanished(WebTest):
         self.assertEqual(self.janus.connections(), 3)
         self.assertTrue(stopped.message()["data"].startswith("yyy"))
         self.assertEqual(self.janus.count("closed_gone"), len(gone))
+
+    def test_lost_probes(self):
+        """One that reads nothing, and the kernel's questions whether its window is open get lost: it stays, and when it reads it has all."""
+        self.serve("heartbeat=1s", "peer_timeout=2s", workers=1)
+        stopped = self.connect(WebSocket, "http", rcvbuf=4096).upgrade("/sub/big")
+        publisher = self.flash()
+        wait_until(lambda: self.janus.subscriptions() == 1)
+        count = 0
+        while not self.janus.behind():
+            publisher.publish("big", data="%05d" % count + "y" * 60000)
+            count += 1
+        vanish(stopped)
+        began = time.monotonic()
+        # (They come after 0.2, 0.6, 1.4, 3, 6.2 s, and then 6.4 s later.)
+        wait_until(lambda: self.janus.count("closed_gone") or time.monotonic() > began + 8.5, 12, "time for five of them", pause=0.1)
+        self.assertEqual(self.janus.count("closed_gone"), 0)
+        stopped.socket.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+        for n in range(count):
+            self.assertEqual(stopped.message(30)["data"][:5], "%05d" % n)
 
 
 if __name__ == "__main__":

@@ -72,14 +72,15 @@ uint64_t socket_queued(int fd)
 }
 
 /*
- * A peer that is there but reads nothing answers the kernel's probes of its closed window, so no more than one probe is ever unanswered. Several
- * unanswered ones mean that the peer is gone.
+ * What was sent again and again and never acknowledged says that the peer is gone. Unanswered probes of a closed window don't: that is a peer which does not
+ * read, and where ten thousand have stopped at one moment, their probes go out at one moment, time after time, and a queue on their way that has room for a
+ * thousand packets (netdev_max_backlog, an interface's) loses most of them. Whom no probe reaches any more is left to the kernel (tcp_retries2).
  */
 bool tcp_unanswered(int fd, int64_t limit, unsigned attempts)
 {
 	struct tcp_info ti;
 
-	return info(fd, &ti) == 0 && ti.tcpi_last_ack_recv >= limit && (ti.tcpi_retransmits >= attempts || ti.tcpi_probes >= attempts);
+	return info(fd, &ti) == 0 && ti.tcpi_last_ack_recv >= limit && ti.tcpi_retransmits >= attempts;
 }
 
 void socket_reset_at_close(int fd)

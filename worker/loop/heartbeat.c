@@ -4,7 +4,7 @@
  * A connection is to be silent for `heartbeat` at most. When a message was last sent is known in whole seconds only, and a session is looked at
  * once a sweep. So a heartbeat is sent as soon as it might come too late at the next look.
  *
- * A peer that has vanished (no FIN, no reset) is known by the kernel's attempts to reach it, none of which was answered for `peer_timeout`.
+ * A peer that has vanished (no FIN, no reset) is known by the kernel's attempts to send it something, none of which was answered for `peer_timeout`.
  * TCP_USER_TIMEOUT would do the same, but it also breaks connections whose peer answers and reads nothing; what becomes of those is up to the
  * setting `slow`. Behind a proxy, it is the proxy that answers. There, the missing pongs of a WebSocket tell that its client is gone.
  */
