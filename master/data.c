@@ -18,7 +18,6 @@
 #include "shm/journal.h"
 #include "shm/log.h"
 
-#define PROGRESS_MS 1000		/* one that has lived so long has got somewhere */
 #define END_SECONDS 30.0		/* to write the journal's end before it is killed */
 #define ABANDON_MS 5000
 #define POLL_MS 2
@@ -73,7 +72,7 @@ static int make(struct master *m)
 		return -1;
 	}
 	m->h.data = (uint32_t)pid;
-	m->data_started = restarts_now();
+	m->data_next = atomic_load(&journal_of(m)->next);
 	return 0;
 }
 
@@ -206,10 +205,13 @@ bool data_reap(struct master *m, pid_t pid, int status)
 		log_warning(DATA_NAME " %d died of signal %d (%s); another one goes on", (int)pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else if (!replaced)
 		log_warning(DATA_NAME " %d ended with status %d; another one goes on", (int)pid, WEXITSTATUS(status));
-	if (restarts_now() - m->data_started > PROGRESS_MS)
-		restarts_ready(&m->data_restarts);
 	if (m->stopping)
 		return true;		/* (data_end() makes another one) */
+	/* At once, if it has got somewhere. */
+	if (atomic_load(&journal_of(m)->next) != m->data_next) {
+		restarts_ready(&m->data_restarts);
+		replaced = true;
+	}
 	if (!replaced || make(m) < 0)
 		make_later(m);
 	return true;

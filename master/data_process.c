@@ -30,7 +30,7 @@
 #define LOOK_MS 1000		/* whether the file is there still */
 #define RETRY_MS 1000		/* after a failure */
 #define LARGE_RETRY_MS 30000	/* when a file that has become too large could not be written anew */
-#define LOCK_MS 3000		/* for a process that is about to end */
+#define LOCK_MS 2000		/* for a process that is about to end */
 #define ORPHAN_MS 10000		/* beside stop_limit, for keepers and workers whose master was killed */
 
 struct data {
@@ -150,7 +150,7 @@ static void say_restored(const struct data *d, const struct journal_restored *r)
 {
 	const char *path = d->h.settings.data;
 
-	if (r->cut)
+	if (r->error)
 		log_error("%s/" JOURNAL_NAME ": its last %llu bytes are not used: %s. All of it is kept as " JOURNAL_DAMAGED, path,
 			  (unsigned long long)r->cut, r->error == EBADMSG ? "they are not whole, or damaged" : strerror(r->error));
 	if (r->found)

@@ -64,7 +64,7 @@ struct master {
 	/* data.c */
 	struct ev_timer data_timer;
 	struct restarts data_restarts;
-	uint64_t data_started;		/* milliseconds of CLOCK_MONOTONIC */
+	uint64_t data_next;		/* how far the journal was when it was made */
 	bool data_replaced;		/* killed, as another one is to follow */
 	bool data_ending, data_ended;
 

@@ -582,11 +582,11 @@ int history_restore(struct history *h, uint32_t topic, const struct ring_record 
 	return -1;
 }
 
-void history_restored(struct history *h, uint32_t topic)
+void history_restored(struct history *h, uint32_t topic, uint64_t newest)
 {
 	const struct history_topic_shm *s = &h->topics[topic];
 
-	if (s->first && history_page(h, s->first)->number + s->messages - 1 != index_topic(h->ring->index, topic)->published)
+	if (s->first && history_page(h, s->first)->number + s->messages - 1 != newest)
 		drop(h, topic);
 }
 

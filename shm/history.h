@@ -186,8 +186,8 @@ void history_sweep(struct history *h, uint64_t now, unsigned steps);
  * message, all records of the topic that come behind prev are here. -1: there is no room for it.
  */
 int history_restore(struct history *h, uint32_t topic, const struct ring_record *rec, const void *bytes);
-/* When they all are there: gives them up if they do not reach up to what was last published to the topic. */
-void history_restored(struct history *h, uint32_t topic);
+/* When they all are there: gives them up if the newest one has another number than it should, and so some are missing. */
+void history_restored(struct history *h, uint32_t topic, uint64_t newest);
 /* Everything stated above: 0, or -1 with `why`. For tests. */
 int history_check(const struct history *h, const char **why);
 

@@ -53,7 +53,7 @@ struct journal_restored {
 	bool ended;			/* in order */
 	uint64_t messages, keys;	/* put into the hub */
 	uint64_t cut;			/* bytes of the file that could not be read, as they are damaged; they and the rest are in JOURNAL_DAMAGED */
-	int error;			/* why: EBADMSG, or the errno of reading; 0: nothing was cut */
+	int error;			/* why: EBADMSG, or the errno of reading; 0: all of it could be read */
 };
 
 /*

@@ -162,11 +162,8 @@ static void go_on(struct reading *x)
 {
 	struct hub *hub = x->j->hub;
 
-	for (uint32_t topic = 1; topic <= hub->index.shm->high; topic++) {
-		if (!x->listed[topic])
-			topic_of(x, topic)->published = 0;	/* gives up what it has */
-		history_restored(&hub->history, topic);
-	}
+	for (uint32_t topic = 1; topic <= hub->index.shm->high; topic++)
+		history_restored(&hub->history, topic, x->listed[topic] ? topic_of(x, topic)->published : 0);
 	hub->index.shm->unknown = x->in.head.unknown;
 	hub->index.shm->unheard = x->end.unheard;
 	index_forget(&hub->index, x->end.forgotten);

@@ -348,6 +348,10 @@ int journal_begin(struct journal *j)
 	j->out = (struct journal_out){ .fd = openat(j->dir, JOURNAL_NEW, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600) };
 	if (j->out.fd < 0)
 		goto err;
+	if (FAIL_POINT("journal-begin")) {
+		errno = ENOSPC;
+		goto err_file;
+	}
 	while (id == 0)
 		if (getrandom(&id, sizeof(id), GRND_NONBLOCK) != sizeof(id))
 			id = hub_now();		/* early at boot: this is another one, too */
