@@ -79,7 +79,7 @@ class DataTest(HistoryTest):
     def told(self, topic, since):
         """What the topic's subscriber is told, and what it gets of numbers up to a fence."""
         client, told = self.resumed("websocket", [topic], since=since)
-        self.post("/pub/" + topic, -1)
+        self.say("/pub/" + topic, -1)
         got = []
         while True:
             number = self.message_of(client)["data"]
@@ -89,7 +89,7 @@ class DataTest(HistoryTest):
         client.close()
         return told, got
 
-    def post(self, target, number, key=None):
+    def say(self, target, number, key=None):
         return self.ask("POST", target, b"%d" % number, JSON + ([("Idempotency-Key", key)] if key else [])).json()
 
 
@@ -97,14 +97,14 @@ class Restart(DataTest):
     def test_stop(self):
         """A server that ends in order, and is started again: nothing is missing, and it knows that."""
         ids = self.publish("a", *range(5))
-        self.post("/pub/b", 7)
-        keyed = self.post("/pub/a", 5, key="k")
+        self.say("/pub/b", 7)
+        keyed = self.say("/pub/a", 5, key="k")
         self.restart()
         self.assertEqual(self.kept("a"), list(range(6)))
         self.assertEqual([m["id"].text for m in self.history("a")["messages"]], [i.text for i in ids] + [keyed["id"].text])
         self.assertEqual(self.kept("b"), [7])
         # what is repeated with its key is not published again
-        self.assertEqual(self.post("/pub/a", 5, key="k"), keyed)
+        self.assertEqual(self.say("/pub/a", 5, key="k"), keyed)
         self.assertEqual(self.ask("POST", "/pub/a", b"6", JSON + [("Idempotency-Key", "k")]).status, 422)
         self.assertEqual(self.kept("a"), list(range(6)))
         for kind in "websocket", "packet", "lines", "sse", "stream":
@@ -145,7 +145,7 @@ class Restart(DataTest):
         client = self.websocket().subscribe("z")
         position = client.position.text
         client.close()
-        self.assertIsNone(self.post("/pub/z", 1)["id"])
+        self.assertIsNone(self.say("/pub/z", 1)["id"])
         self.restart()
         self.assertIs(self.history("a", since=position)["recovered"], True)
         self.assertIsNot(self.resumed("websocket", ["z"], since=position)[1], True)
@@ -169,7 +169,7 @@ class Restart(DataTest):
     def test_all_killed(self):
         """What was written is there. Whether it was all nobody knows: so it is said, and no id is given twice."""
         ids = self.publish("a", 1, 2, 3)
-        self.post("/pub/a", 4, key="k")
+        self.say("/pub/a", 4, key="k")
         self.written()
         self.kill_all()
         self.again()
@@ -179,7 +179,7 @@ class Restart(DataTest):
         self.assertEqual((answer["recovered"], answer["missing"], [m["data"] for m in answer["messages"]]), (False, 0, [3, 4]))
         self.assertEqual(self.told("a", ids[1].text)[:1], (0,))
         self.assertIs(self.history("never", since=ids[1].text)["recovered"], False)
-        self.post("/pub/a", 4, key="k")
+        self.say("/pub/a", 4, key="k")
         new = self.publish("a", 5)[0]
         self.assertEqual(new.epoch, ids[0].epoch)
         self.assertGreater(new, JUMP)
@@ -305,7 +305,7 @@ class Writer(DataTest):
         wait_until(is_smaller, 20, "a smaller file")
         self.assertLess(max(sizes), 16 << 20)
         self.assertGreaterEqual(self.janus.count("journal_begun"), 2)
-        self.post("/pub/a", 1)
+        self.say("/pub/a", 1)
         self.restart()
         self.assertEqual(self.kept("a", limit=1), [1])
 
@@ -477,11 +477,11 @@ class Points(CrashTest, DataTest):
         for point in ("journal-written", "journal-noted", "journal-new-written", "journal-renamed"):
             before = self.writer()
             self.arm(point)
-            self.post("/pub/a", n)
+            self.say("/pub/a", n)
             if "new" in point or "renamed" in point:
                 os.unlink(self.journal)
             wait_until(lambda: not self.armed(point) and not is_alive(before), 10, point)
-            self.post("/pub/a", n + 1)
+            self.say("/pub/a", n + 1)
             n += 2
         self.written()
         self.kill_all()

@@ -365,6 +365,7 @@ static void test_writer_dies(void **state)
 	struct life a, b;
 	struct journal_shm *shm;
 	uint64_t end, next;
+	uint8_t *bytes;
 
 	(void)state;
 	begin_life(&a, RULES);
@@ -380,6 +381,8 @@ static void test_writer_dies(void **state)
 	atomic_store(&shm->end, end);
 	atomic_store(&shm->next, next);
 	go_on(&a);
+	assert_int_equal(read_file(JOURNAL_NAME, &bytes), end);
+	free(bytes);
 	assert_int_equal(journal_follow(&a.j), 1);
 	/* It had noted where the file ends. */
 	atomic_store(&shm->next, next);
@@ -526,6 +529,21 @@ static void test_every_length(void **state)
 		n += n < count && i == ends[n];
 		check_whole(n, i == len, n == 0 || i != ends[n - 1]);
 	}
+	free(bytes);
+}
+
+/* An end is the last there is. */
+static void test_behind_the_end(void **state)
+{
+	uint8_t *bytes;
+	size_t len;
+
+	(void)state;
+	len = make_file(&bytes, true);
+	bytes = realloc(bytes, len + 40);
+	memset(bytes + len, 0xa5, 40);
+	write_file(bytes, len + 40);
+	check_whole(9, false, true);
 	free(bytes);
 }
 
@@ -703,6 +721,7 @@ int main(void)
 		IN_FOLDER(test_another_file),
 		IN_FOLDER(test_grows_and_is_begun_anew),
 		IN_FOLDER(test_every_length),
+		IN_FOLDER(test_behind_the_end),
 		IN_FOLDER(test_zeros_behind),
 		IN_FOLDER(test_every_byte),
 		IN_FOLDER(test_records_of_another_file),
