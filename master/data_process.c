@@ -41,6 +41,7 @@ struct data {
 	uint64_t unsynced_since;	/* milliseconds, as those below; 0: all is on the disk */
 	uint64_t look_at, retry_at, begin_at;
 	uint64_t orphan_since;
+	bool lost;			/* somebody has removed the folder: the next process makes it, or says why it can't */
 };
 
 static void pause_ms(unsigned ms)
@@ -72,6 +73,7 @@ static int open_folder(struct data *d, const char *path)
 	if (st.st_uid != geteuid() || st.st_mode & (S_IWGRP | S_IWOTH)) {
 		log_error("%s must belong to the user that Janus runs as (uid %u), and nobody else may write to it: it has uid %u, mode %04o", path,
 			  (unsigned)geteuid(), (unsigned)st.st_uid, (unsigned)(st.st_mode & 07777));
+		errno = EPERM;
 		return -1;
 	}
 	return 0;
@@ -88,11 +90,13 @@ static int lock_folder(const struct data *d, const char *path)
 		return -1;
 	}
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK || restarts_now() >= deadline) {
-			log_error("%s %s", path, errno == EWOULDBLOCK ? "is another server's, which runs" : strerror(errno));
-			return -1;
+		if (errno == EWOULDBLOCK && restarts_now() < deadline) {
+			pause_ms(BUSY_MS);
+			continue;
 		}
-		pause_ms(BUSY_MS);
+		errno = errno == EWOULDBLOCK ? EBUSY : errno;
+		log_error("%s %s", path, errno == EBUSY ? "is another server's, which runs" : strerror(errno));
+		return -1;
 	}
 	return 0;
 }
@@ -202,8 +206,11 @@ static int start(struct data *d, int handover)
 	privileges_oom((pid_t)d->h.master, OOM_KEEPER);
 	hub_keep(&d->hub, &d->h.settings);
 	d->hub.once.keep = (uint64_t)d->h.settings.once_time;
-	if (runtime_dir_hold(d->h.lock) < 0 || open_data(d) < 0)
+	if (runtime_dir_hold(d->h.lock) < 0 || open_data(d) < 0) {
+		if (atomic_load(&d->hub.shm->journal.state) != JOURNAL_READING)
+			set_state(d, JOURNAL_FAILING, errno);
 		return -1;
+	}
 	journal_init(&d->journal, &d->hub, d->dir, index_hash(d->h.settings.history, strlen(d->h.settings.history)));
 	if (atomic_load(&d->hub.shm->journal.state) != JOURNAL_READING)
 		resume(d);
@@ -230,6 +237,7 @@ static bool have_file(struct data *d, uint64_t now)
 		return true;
 	if (journal_begin(&d->journal) == 0)
 		return true;
+	d->lost = errno == ENOENT;
 	failed(d);
 	return false;
 }
@@ -344,7 +352,7 @@ int data_process_main(int handover)
 		int r = 0;
 
 		busy = turn(d);
-		if (is_orphan(d) && (r = bereft(d)) < 0)
+		if ((is_orphan(d) && (r = bereft(d)) < 0) || (d->lost && r == 0))
 			return 1;
 		wait.tv_nsec = (busy ? BUSY_MS : IDLE_MS) * 1000000L;
 		if (r > 0 || sigtimedwait(&told, NULL, &wait) == SIGUSR1)

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,8 +95,7 @@ static int read_key(struct reading *x, const struct journal_record *record)
 	if (!once_is_on(once) || age >= once->keep)
 		return 0;
 	id = (struct once_id){ .key = { k.key[0], k.key[1] }, .digest = k.digest };
-	/* (A time before this machine was started is a large number: so it is long ago all the same.) */
-	number = once_write(once, &id, once_now() - age, k.first, count, &evicted);
+	number = once_write(once, &id, once_now() > age ? once_now() - age : 0, k.first, count, &evicted);
 	for (unsigned i = 0; i < count; i++) {
 		memcpy(answer, record->bytes + i * sizeof(answer), sizeof(answer));
 		once_put_answer(once, number, i, answer[0], answer[1]);
@@ -195,6 +195,7 @@ static void finish(struct reading *x)
 	else
 		jump(x);
 	hub_follow(hub);		/* (there is nothing to follow, but it says so) */
+	history_sweep(&hub->history, hub_now(), UINT_MAX);	/* what has become too old meanwhile */
 	hub->history.counts = (struct history_counts){ 0 };
 }
 

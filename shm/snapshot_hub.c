@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shm/journal.h"
 #include "shm/snapshot.h"
 #include "shm/snapshot_io.h"
 
@@ -19,7 +20,8 @@ static bool is_at_rest(const struct hub *hub)
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (atomic_load(&hub->shm->slot[i].intent.state) != INTENT_NONE)
 			return false;
-	return lock_owner(&hub->shm->lock) == 0 && !atomic_load(&hub->index.shm->dirty) && !atomic_load(&hub->history.shm->redo.topic) &&
+	/* (Who writes the journal takes the lock only to look.) */
+	return (lock_owner(&hub->shm->lock) == 0 || lock_owner(&hub->shm->lock) == JOURNAL_OWNER) && !atomic_load(&hub->index.shm->dirty) && !atomic_load(&hub->history.shm->redo.topic) &&
 	       atomic_load(&hub->ring.shm->claimed) == ring_tail(&hub->ring) &&
 	       atomic_load(&hub->once.shm->staged) == atomic_load(&hub->once.shm->end);
 }

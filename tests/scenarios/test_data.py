@@ -7,10 +7,11 @@ import shutil
 import signal
 import tempfile
 import threading
+import time
 import unittest
 
 import janus_test
-from crash_test import CrashTest
+from crash_test import CRASH_BUILD, CrashTest
 from janus_test import Server, is_alive, wait_until
 from programs import OTHER_BUILD, Program
 from test_history import EVERY, HistoryTest
@@ -145,6 +146,7 @@ class Restart(DataTest):
         client = self.websocket().subscribe("z")
         position = client.position.text
         client.close()
+        self.alone()
         self.assertIsNone(self.say("/pub/z", 1)["id"])
         self.restart()
         self.assertIs(self.history("a", since=position)["recovered"], True)
@@ -220,6 +222,19 @@ class Restart(DataTest):
         self.assertIs(self.history("a", since=ids[0].text)["recovered"], True)
         self.assertIs(self.history("c", since=ids[0].text)["recovered"], False)
 
+    def test_too_old_by_the_next_life(self):
+        """What has become too old meanwhile is not there from the start on."""
+        self.serve("history=a: 1s; b: 100 messages")
+        first = self.publish("a", 1)[0]
+        self.publish("b", 1)
+        self.janus.stop()
+        stopped = time.monotonic()
+        wait_until(lambda: time.monotonic() > stopped + 1.05, 10)
+        self.again()
+        self.assertEqual((self.kept("a"), self.kept("b")), ([], [1]))
+        self.assertIs(self.history("a", since=first.text)["recovered"], True)
+        self.assertIs(self.history("a", since=first.text.partition("-")[0] + "-0")["recovered"], False)
+
 
 class Writer(DataTest):
     def test_killed_again_and_again(self):
@@ -256,6 +271,23 @@ class Writer(DataTest):
         self.publish("a", 3)
         self.restart()
         self.assertEqual(self.kept("a"), [1, 2, 3])
+
+    def test_folder_removed(self):
+        self.serve()
+        self.publish("a", 1)
+        self.written()
+        shutil.rmtree(self.data)
+        os.rename(os.path.dirname(self.data), os.path.dirname(self.data) + ".away")
+        try:
+            wait_until(lambda: self.janus.stats()["journal"]["state"] == "failing", 10, "the failure")
+            self.publish("a", 2)
+            wait_until(lambda: "cannot make" in self.janus.log(), 10)
+            self.assertEqual(self.janus.status()["data_error"], "No such file or directory")
+        finally:
+            os.rename(os.path.dirname(self.data) + ".away", os.path.dirname(self.data))
+        self.written()
+        self.restart()
+        self.assertEqual(self.kept("a"), [1, 2])
 
     def test_reload_and_upgrades(self):
         """janus-data is replaced with the program; ids, positions and what is kept go on, also with another layout and back."""
@@ -475,6 +507,7 @@ class Points(CrashTest, DataTest):
         self.serve_crash_build(EVERY, "data_sync=0")
         n = 0
         for point in ("journal-written", "journal-noted", "journal-new-written", "journal-renamed"):
+            wait_until(lambda: os.path.exists(self.journal), 10, "the journal")
             before = self.writer()
             self.arm(point)
             self.say("/pub/a", n)
@@ -502,6 +535,30 @@ class Points(CrashTest, DataTest):
         self.written()
         self.restart()
         self.assertEqual(self.kept("a"), [1, 2])
+
+    def test_way_back(self):
+        """A program that can't follow; the old one, its janus-data and its journal go on."""
+        self.serve()
+        self.janus.stop()
+        program = Program(janus_test.BUILD, os.path.join(self.janus.folder, "bin"))
+        self.janus.build = program.folder
+        self.again()
+        ids = self.publish("a", 0)
+        for n, (build, point) in enumerate(((CRASH_BUILD, "successor-start"), (OTHER_BUILD, "successor-restore"), (OTHER_BUILD, "start-abort"))):
+            with self.subTest(point=point):
+                before = self.writer()
+                program.put_file(os.path.join(build, "janus"))
+                self.arm(point)
+                self.assertNotEqual(self.janus.reload()[0], 0)
+                self.disarm(point)
+                wait_until(lambda: not is_alive(before) and self.writer() != before, 10, "another janus-data")
+                ids += self.publish("a", n + 1)
+                self.written()
+        self.janus.forgive_deaths(signal.SIGABRT)
+        self.restart()
+        self.assertEqual(self.kept("a"), [0, 1, 2, 3])
+        self.assertEqual(sorted(ids), ids)
+        self.assertEqual(self.told("a", ids[0].text), (True, [1, 2, 3]))
 
     def test_sync_fails(self):
         """What the file has then is not known: it is written anew."""
