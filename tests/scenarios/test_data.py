@@ -63,9 +63,10 @@ class DataTest(HistoryTest):
         wait_until(self.is_written, 10, "all to be written")
 
     def kill_all(self, but=()):
-        """As the kernel would, or an administrator in a hurry."""
-        master = self.janus.master
-        pids = [pid for pid in self.janus.processes() if pid not in but]
+        """As the kernel would, or an administrator in a hurry. janus-data, if it is not spared, goes before it can see that all others are gone, and behind
+        the master, who would make another one."""
+        master, writer = self.janus.master, self.writer()
+        pids = sorted((pid for pid in self.janus.processes() if pid not in but), key=lambda pid: (pid != master, pid != writer))
         for pid in pids:
             self.janus.killed[pid] = "worker"
         for pid in pids:
@@ -499,6 +500,116 @@ class Trouble(DataTest):
         self.assertEqual(self.kept("a"), [1])
         for name in ("", "journal", "lock"):
             self.assertEqual(os.stat(os.path.join(self.data, name)).st_uid, pwd.getpwnam("nobody").pw_uid, name)
+
+
+class Pouring(DataTest):
+    """Publishes pour in while things happen. Each message has a number of its own: what a topic has is what was answered, in that order."""
+    limit = 120
+    topics = 5
+
+    def begin(self, *options):
+        self.serve(*options)
+        self.janus.stop()
+        self.program = Program(janus_test.BUILD, os.path.join(self.janus.folder, "bin"))
+        self.janus.build = self.program.folder
+        self.again()
+        self.said = {}          # id: number, of all lives
+        self.count = 0
+        self.chance = self.random()
+
+    def pour(self):
+        """Publishes until told to stop, or until there is no server any more."""
+        self.stop_pouring = threading.Event()
+
+        def run():
+            try:
+                client = self.http()
+                while not self.stop_pouring.is_set():
+                    number = self.count
+                    self.count += 1
+                    answer = client.ask("POST", "/pub/t%d" % (number % self.topics), b"%d" % number, JSON).json()
+                    self.note(answer["id"].text, number)
+            except (AssertionError, OSError, AttributeError, TypeError):
+                pass            # (it was killed, in the midst of anything)
+        self.thread = threading.Thread(target=run)
+        self.thread.start()
+
+    def note(self, position, number):
+        self.assertEqual(self.said.setdefault(position, number), number, "an id was given twice")
+
+    def wait_more(self, count=30):
+        before = len(self.said)
+        wait_until(lambda: len(self.said) > before + count, 20, "more publishes")
+
+    def end_pouring(self):
+        self.stop_pouring.set()
+        self.thread.join()
+
+    def check_kept(self):
+        for topic in range(self.topics):
+            kept = self.history("t%d" % topic, limit=1000)["messages"]
+            for message in kept:
+                self.note(message["id"].text, message["data"])
+            wanted = [number for number in self.said.values() if number % self.topics == topic]
+            self.assertEqual([m["data"] for m in kept], sorted(wanted)[-1000:])
+
+    def test_everything(self):
+        """The writer and workers killed, reloads, other layouts: then a stop, and all is there."""
+        self.begin(EVERY, "data_sync=20ms")
+        self.pour()
+        for _ in range(12):
+            self.wait_more()
+            what = self.chance.randrange(4)
+            if what == 0:
+                os.kill(self.writer(), signal.SIGKILL)
+            elif what == 1:
+                self.janus.kill_worker(self.chance.randrange(2))
+            else:
+                if what == 2:
+                    build = OTHER_BUILD if self.program.source == janus_test.BUILD else janus_test.BUILD
+                    self.program.put(build)
+                self.assertEqual(self.janus.reload()[0], 0, self.janus.log())
+        self.end_pouring()
+        self.restart()
+        self.check_kept()
+
+    def test_lives(self):
+        """All is killed, with the writer or without it, and started again; a subscriber goes on where it was. It is told the truth, and no id means two
+        messages."""
+        self.begin("history=*: 100000 messages", "data_sync=0")
+        had = []
+        client = self.websocket().subscribe("t0")
+        position = client.position.text
+        for life in range(6):
+            self.pour()
+            self.wait_more()
+            spared = self.chance.random() < 0.5
+            for _ in range(self.chance.randrange(20)):
+                message = client.message()
+                self.note(message["id"].text, message["data"])
+                had.append(message["data"])
+                position = message["id"].text
+            self.kill_all(but=[self.writer()] if spared else [])
+            self.end_pouring()
+            self.again()
+            client, told = self.resumed("websocket", ["t0"], since=position)
+            self.assertEqual(told is True, spared, "life %d" % life)
+            fence = self.count + self.topics - self.count % self.topics
+            self.count = fence + 1
+            self.note(self.say("/pub/t0", fence)["id"].text, fence)
+            new = []
+            while not new or new[-1] != fence:
+                message = client.message()
+                self.note(message["id"].text, message["data"])
+                new.append(message["data"])
+                position = message["id"].text
+            self.assertEqual(new, sorted(set(new)))
+            if told is True:
+                wanted = {n for n in self.said.values() if n % self.topics == 0 and n > (had[-1] if had else -1)}
+                self.assertEqual(set(new), wanted)
+            had += new
+        self.restart()
+        client.close()
 
 
 class Points(CrashTest, DataTest):
