@@ -351,6 +351,7 @@ int data_process_main(int handover)
 		struct timespec wait = { 0 };
 		int r = 0;
 
+		atomic_store_explicit(&d->hub.shm->journal.beat, restarts_now(), memory_order_relaxed);
 		busy = turn(d);
 		if ((is_orphan(d) && (r = bereft(d)) < 0) || (d->lost && r == 0))
 			return 1;

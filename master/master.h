@@ -65,6 +65,8 @@ struct master {
 	struct ev_timer data_timer;
 	struct restarts data_restarts;
 	uint64_t data_next;		/* how far the journal was when it was made */
+	uint64_t data_beat;		/* its last sign of life seen */
+	uint64_t data_looked, data_silent;	/* when it was looked for; milliseconds without another one */
 	bool data_replaced;		/* killed, as another one is to follow */
 	bool data_ending, data_ended;
 
@@ -118,6 +120,7 @@ int data_open(struct master *m);			/* at a server's start: waits until what is o
 void data_abandon(struct master *m);			/* the start has failed behind that: waits until it has ended */
 void data_watch(struct master *m);			/* from now on, one that ends is replaced */
 void data_take_over(struct master *m);			/* the program has followed another: its janus-data does, too */
+void data_look(struct master *m, uint64_t now);		/* now and then: does it give signs of life? */
 bool data_reap(struct master *m, pid_t pid, int status);	/* whether it was this process's */
 void data_end(struct master *m);			/* nobody publishes any more */
 bool data_alive(const struct master *m);

@@ -368,6 +368,7 @@ static void on_watch(struct ev_loop *loop, struct ev_timer *t, int events)
 	ev_timer_again(loop, t);
 	if (m->stopping)
 		return;
+	data_look(m, now);
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		if (!m->h.slots[i].used)
 			continue;

@@ -114,7 +114,7 @@ struct hub_slot_shm {
 _Static_assert(sizeof(struct hub_slot_shm) == 6 * 64 + 8 * COUNTERS_MAX, "layout");
 
 /*
- * How far the journal is (journal.h). Written by the process that writes it, but for `state`, which the master sets before it starts one. A successor goes on
+ * How far the journal is (journal.h). Written by the process that writes it, but for `state`, which the master sets before it starts one, and when one hangs. A successor goes on
  * from here: `end` is stored before `next` and `keys`, so what it may do again is write a message a second time.
  */
 enum journal_state { JOURNAL_OFF, JOURNAL_READING, JOURNAL_GOOD, JOURNAL_FAILING };
@@ -128,7 +128,8 @@ struct journal_shm {
 	_Atomic uint64_t keys;		/* the same of keys (once.h) */
 	_Atomic uint64_t synced;	/* records before this are on the disk */
 	_Alignas(64) _Atomic uint64_t pinned;	/* as a slot's */
-	uint8_t pad[56];
+	_Atomic uint64_t beat;		/* the writer's sign of life, milliseconds of CLOCK_MONOTONIC: none comes while the disk hangs */
+	uint8_t pad[48];
 };
 _Static_assert(sizeof(struct journal_shm) == 128, "layout");
 

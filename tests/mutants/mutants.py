@@ -94,6 +94,7 @@ M("data-dies-with-the-lock", "master/data.c", "\t\tlock_release(&m->hub.shm->loc
 M("data-is-not-made-again", "master/data.c", "\tif (!replaced || make(m) < 0)\n\t\tmake_later(m);\n", "", DATA + "Writer.test_killed_again_and_again", quick=False)
 M("data-is-killed-at-the-end", "master/data.c", "\tkill((pid_t)m->h.data, SIGUSR1);\n\tm->data_timer", "\tkill((pid_t)m->h.data, SIGKILL);\n\tm->data_replaced = true;\n\tm->data_timer", DATA + "Restart.test_stop")
 M("data-leaves-with-the-master", "master/data_process.c", "return now - d->orphan_since < (uint64_t)d->h.settings.stop_limit + ORPHAN_MS ? 0 : -1;", "return -1;", DATA + "Restart.test_master_killed")
+M("hanging-disk-is-not-said", "master/slots.c", "\tdata_look(m, now);\n", "", DATA + "Trouble.test_hangs", quick=False)
 M("data-without-a-lock", "master/data_process.c", "while (flock(fd, LOCK_EX | LOCK_NB) < 0)", "while (0)", DATA + "Trouble.test_second_server")
 M("failed-sync-is-passed-over", "shm/journal_write.c", "\t\tstore(&j->hub->shm->journal.id, 0);\n\t\treturn -1;\n", "\t\treturn -1;\n", DATA + "Points.test_sync_fails", quick=False)
 

@@ -386,6 +386,16 @@ class Trouble(DataTest):
         self.again()
         self.assertEqual(self.kept("a"), [1, 2, 3, 4, 5])
 
+    def test_hangs(self):
+        """A disk that does not answer holds up janus-data, and nobody else; it is said. (Here it is stopped, which the master ends.)"""
+        self.serve(EVERY, "hang_limit=1s")
+        os.kill(self.writer(), signal.SIGSTOP)
+        ids = self.publish("a", 1, 2, 3)
+        self.janus.wait_log(r"gives no sign of life since \d+ ms: its disk may hang")
+        self.janus.wait_log("is written again")
+        self.written()
+        self.assertEqual(self.told("a", ids[0].text), (True, [2, 3]))
+
     def test_ends_while_full(self):
         """It can't be said that all is there: then the next server does not believe so."""
         self.serve(EVERY, "data_sync=0")
