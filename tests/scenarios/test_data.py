@@ -153,6 +153,19 @@ class Restart(DataTest):
         self.assertIs(self.history("a", since=position)["recovered"], True)
         self.assertIsNot(self.resumed("websocket", ["z"], since=position)[1], True)
 
+    def test_without_history(self):
+        """Ids and keys outlive the server all the same."""
+        self.serve("history=")
+        client = self.websocket().subscribe("a")
+        keyed = self.say("/pub/a", 1, key="k")
+        client.close()
+        self.restart()
+        self.assertEqual(self.say("/pub/a", 1, key="k"), keyed)
+        client = self.websocket().subscribe("a")
+        self.assertEqual(client.position, keyed["id"])
+        self.assertEqual(client.position.epoch, keyed["id"].epoch)
+        self.assertEqual(self.say("/pub/a", 2)["id"], keyed["id"] + 1)
+
     def test_killed_but_for_the_writer(self):
         """The last message is written by janus-data when all others are gone; it knows then that this was all."""
         ids = self.publish("a", *range(200))
