@@ -108,7 +108,7 @@ int data_open(struct master *m)
 		if (waitpid((pid_t)m->h.data, &status, WNOHANG) == (pid_t)m->h.data) {
 			m->h.data = 0;
 			if (WIFSIGNALED(status))
-				log_error("data: reading %s/" JOURNAL_NAME " ended with signal %d (%s); move it away to start without what is in it",
+				log_error("data: reading %s/" JOURNAL_NAME " ended with signal %d (%s). If it does so again, move it away to start without what is in it",
 					  m->h.settings.data, WTERMSIG(status), strsignal(WTERMSIG(status)));
 			return -1;
 		}

@@ -670,6 +670,21 @@ class Points(CrashTest, DataTest):
         self.restart()
         self.assertEqual(self.kept("a"), [1, 2])
 
+    def test_dies_at_the_start(self):
+        """It is killed before the server serves: the server does not start, and the next one finds what this one found, or what it left."""
+        self.serve_crash_build(EVERY)
+        ids = self.publish("a", 1, 2)
+        for point, known in ("journal-new-written", True), ("journal-renamed", 0):
+            with self.subTest(point=point):
+                self.janus.stop()
+                self.arm(point)
+                self.janus.launch()
+                self.janus.wait_exit(1)
+                self.janus.wait_log(r"reading .*/journal ended with signal 9 \(Killed\). If it does so again")
+                self.again()
+                self.assertEqual(self.told("a", ids[0].text)[0], known)
+                self.assertEqual(self.kept("a")[:2], [1, 2])
+
     def test_way_back(self):
         """A program that can't follow; the old one, its janus-data and its journal go on."""
         self.serve()
