@@ -57,7 +57,7 @@ say = @$(if $(filter 1,$(V)),true,printf '  %-5s %s\n' "$(1)" "$(2)")
 
 # msgpack-c changed its library's name with 6.0.
 MSGPACK  := $(shell pkg-config --libs msgpack-c 2>/dev/null || echo -lmsgpackc)
-LIBS     := -lev $(MSGPACK) -luring -linih -lnettle -lm
+LIBS     := -lev $(MSGPACK) -luring -linih -lnettle -lz -lm
 
 # master/main.c and master/janusctl.c hold a main() each; every other source of the four layers goes into one archive.
 MAINS    := master/main.c master/janusctl.c

@@ -160,6 +160,8 @@ static int read_text(struct reading *r, const struct setting *d, const char *val
 			return fail(r, "%s: `%s` has a control character in it", d->name, value);
 	if (d - settings_table == SETTING_PLACE_runtime_dir && *value && *value != '/')
 		return fail(r, "%s: `%s` is not an absolute path", d->name, value);
+	if (d - settings_table == SETTING_PLACE_data && *value && *value != '/')
+		return fail(r, "%s: `%s` is not an absolute path", d->name, value);
 	if (d - settings_table == SETTING_PLACE_user && *value && !getpwnam(value))
 		return fail(r, "%s: there is no user `%s`", d->name, value);
 	if (d - settings_table == SETTING_PLACE_origins && config_list_check(value, http_origins_error, why) < 0)

@@ -61,6 +61,9 @@ void control_status(struct master *m, int caller)
 	status.started = m->h.started;
 	snprintf(status.file, sizeof(status.file), "%s", m->config.file);
 	snprintf(status.runtime_dir, sizeof(status.runtime_dir), "%s", m->dir.path);
+	snprintf(status.data, sizeof(status.data), "%s", m->h.settings.data);
+	if (atomic_load(&m->hub.shm->journal.state) == JOURNAL_FAILING)
+		snprintf(status.data_error, sizeof(status.data_error), "%s", strerror((int)atomic_load(&m->hub.shm->journal.error)));
 	status.listeners = m->h.listeners;
 	for (unsigned i = 0; i < m->h.listeners; i++)
 		snprintf(status.listen[i], sizeof(status.listen[i]), "%s", m->h.listen[i].bound);

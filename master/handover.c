@@ -101,6 +101,7 @@ static void pack(msgpack_packer *p, const struct handover *h)
 	put_int(p, "again", h->again);
 	put_text(p, "failed", h->failed);
 	put_fallback(p, &h->fallback);
+	put_int(p, "data", h->data);
 	put_int(p, "died", (int64_t)h->died);
 	put_int(p, "started", (int64_t)h->started);
 	put_key(p, "settings");
@@ -272,6 +273,7 @@ static int unpack(struct handover *h, const struct msgpack_value *map)
 	get_text(map, "failed", h->failed, sizeof(h->failed));
 	if (unpack_fallback(&h->fallback, map) < 0)
 		return -1;
+	h->data = (uint32_t)get_int(map, "data", 0);
 	h->died = (uint64_t)get_int(map, "died", 0);
 	h->started = (uint64_t)get_int(map, "started", 0);
 	unpack_arrays(h, map);

@@ -66,6 +66,7 @@ struct handover {
 	bool again;			/* master only: another reload was asked for meanwhile */
 	char failed[HANDOVER_TEXT_MAX];	/* master only: why the new program failed, so that the old one is back; "" it did not */
 	struct handover_fallback fallback;	/* master only */
+	uint32_t data;			/* master only: process id of janus-data, 0 none */
 	uint64_t died;			/* keeper: when its worker died or left, microseconds since 1970 */
 	uint64_t started;		/* when the master began, seconds since 1970 */
 	int wake[INDEX_SLOTS_MAX];

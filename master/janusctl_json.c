@@ -33,6 +33,10 @@ void janusctl_json_status(const struct control_status *status)
 	print_pair("file", status->file);
 	printf(",");
 	print_pair("runtime_dir", status->runtime_dir);
+	printf(",");
+	print_pair("data", status->data);
+	printf(",");
+	print_pair("data_error", status->data_error);
 	printf(",\"listen\":[");
 	for (unsigned i = 0; i < status->listeners; i++) {
 		printf(i ? "," : "");
@@ -75,6 +79,17 @@ static void print_slot(const struct hub *hub, unsigned i)
 	printf("}}");
 }
 
+static void print_journal(const struct journal_shm *j)
+{
+	static const char *const states[] = { "off", "reading", "good", "failing" };
+	uint32_t state = atomic_load(&j->state);
+
+	printf(",\"journal\":{\"state\":\"%s\",\"since\":%" PRIu64 ",\"bytes\":%" PRIu64, states[state], atomic_load(&j->since), atomic_load(&j->end));
+	printf(",\"written_before\":%" PRIu64 ",\"synced_before\":%" PRIu64 ",", atomic_load(&j->next), atomic_load(&j->synced));
+	print_pair("error", state == JOURNAL_FAILING ? strerror((int)atomic_load(&j->error)) : "");
+	printf("}");
+}
+
 void janusctl_json_stats(const struct hub *hub)
 {
 	struct history_use use = history_use(&hub->history);
@@ -84,6 +99,7 @@ void janusctl_json_stats(const struct hub *hub)
 	       ring_oldest(&hub->ring), ring_tail(&hub->ring));
 	printf(",\"history\":{\"messages\":%" PRIu64 ",\"topics\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"pages\":%" PRIu64 ",\"pages_max\":%" PRIu64 "}",
 	       use.messages, use.topics, use.bytes, use.pages, use.pages_max);
+	print_journal(&hub->shm->journal);
 	printf(",\"buffered\":%" PRIu64 ",\"buffered_max\":%" PRIu64 ",\"subscriptions\":%" PRIu64 ",\"subscriptions_max\":%" PRIu64
 	       ",\"counters\":{", hub_buffered(hub), hub->shm->buffered_max, hub_subscriptions(hub), hub->shm->subscriptions_max);
 	for (unsigned c = 0; c < COUNTERS; c++)

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "master/janusctl.h"
@@ -66,6 +67,8 @@ void janusctl_text_status(const struct control_status *status)
 	print_up(status->started);
 	printf("configuration   %s\n", status->file[0] ? status->file : "no file");
 	printf("runtime folder  %s\n", status->runtime_dir);
+	if (status->data[0])
+		printf("data            %s%s%s\n", status->data, status->data_error[0] ? ": CAN'T BE WRITTEN: " : "", status->data_error);
 	for (unsigned i = 0; i < status->listeners; i++)
 		printf("%-16s%s\n", i == 0 ? "listening on" : "", status->listen[i]);
 	printf("connections     %" PRIu64, connections);
@@ -103,11 +106,28 @@ static void print_history(const struct hub *hub)
 	printf("\n");
 }
 
+static void print_journal(const struct hub *hub)
+{
+	const struct journal_shm *j = &hub->shm->journal;
+	uint64_t now = hub_now(), since = atomic_load(&j->since);
+
+	if (atomic_load(&j->state) == JOURNAL_OFF)
+		return;
+	printf("journal: ");
+	print_bytes(atomic_load(&j->end));
+	printf("; written before %" PRIu64 ", on the disk before %" PRIu64 "\n", atomic_load(&j->next), atomic_load(&j->synced));
+	if (atomic_load(&j->state) != JOURNAL_FAILING)
+		return;
+	printf("journal: CAN'T BE WRITTEN since ");
+	print_span(now > since ? (now - since) / 1000000 : 0);
+	printf(": %s\n", strerror((int)atomic_load(&j->error)));
+}
+
 void janusctl_text_stats(const struct hub *hub)
 {
 	uint64_t tail = ring_tail(&hub->ring), oldest = ring_oldest(&hub->ring);
 
-	print_up(hub->shm->epoch / 1000000);
+	print_up(hub->shm->started / 1000000);
 	printf("ring: messages %" PRIu64 " to before %" PRIu64 "\n", oldest, tail);
 	printf("buffered: ");
 	print_bytes(hub_buffered(hub));
@@ -116,6 +136,7 @@ void janusctl_text_stats(const struct hub *hub)
 	printf("; subscriptions: %" PRIu64 " of %" PRIu64 "\n", hub_subscriptions(hub), hub->shm->subscriptions_max);
 	printf("sessions without a connection: %" PRIu64 "\n", hub_parked(hub));
 	print_history(hub);
+	print_journal(hub);
 	printf("\n");
 	for (unsigned i = 0; i < COUNTERS; i++)
 		printf("%-18s %14" PRIu64 "  %s\n", counters[i].name, janusctl_stats_total(hub, counters[i].number), counters[i].text);

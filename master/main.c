@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "master/data_process.h"
 #include "master/keeper.h"
 #include "master/limits.h"
 #include "master/master.h"
@@ -106,6 +107,8 @@ int main(int argc, char **argv)
 	log_guard();
 	if (argc == 2 && strcmp(argv[0], KEEPER_NAME) == 0 && strncmp(argv[1], "--heritage=", 11) == 0)
 		return keeper_main(atoi(argv[1] + 11));
+	if (argc == 2 && strcmp(argv[0], DATA_NAME) == 0 && strncmp(argv[1], "--heritage=", 11) == 0)
+		return data_process_main(atoi(argv[1] + 11));
 	parse(argc, argv, &a);
 	drop_handover(argv);
 	if (a.test)

@@ -47,6 +47,18 @@ static void end_listeners(struct master *m)
 	m->h.listeners = 0;
 }
 
+/* Keepers first, then the journal. */
+static void end_if_alone(struct master *m)
+{
+	if (!m->stopping || slots_alive(m) > 0)
+		return;
+	data_end(m);
+	if (data_alive(m))
+		ev_timer_stop(m->loop, &m->stop_timer);
+	else
+		ev_break(m->loop, EVBREAK_ALL);
+}
+
 /* Stops everything in order and ends with `status`. */
 static void master_stop(struct master *m, int status)
 {
@@ -62,8 +74,7 @@ static void master_stop(struct master *m, int status)
 	slots_kill(m, SIGTERM);
 	ev_timer_init(&m->stop_timer, on_stop_timeout, STOP_SECONDS(m), 2.0);
 	ev_timer_start(m->loop, &m->stop_timer);
-	if (slots_alive(m) == 0)
-		ev_break(m->loop, EVBREAK_ALL);
+	end_if_alone(m);
 }
 
 /* ---- signals ---- */
@@ -90,8 +101,7 @@ static void on_child(struct ev_loop *loop, struct ev_signal *s, int events)
 	(void)events;
 	while (!slots_reap(m))
 		master_stop(m, 1);
-	if (m->stopping && slots_alive(m) == 0)
-		ev_break(loop, EVBREAK_ALL);
+	end_if_alone(m);
 }
 
 /* A reload that was asked for while none was possible may be possible now. */
@@ -247,7 +257,7 @@ static int start_fresh(struct master *m)
 	}
 	m->h.lock = m->dir.lock;
 	m->h.control = m->dir.control;
-	if (open_listeners(m) < 0 || open_wakes(m) < 0 || open_hub(m) < 0)
+	if (open_wakes(m) < 0 || open_hub(m) < 0 || data_open(m) < 0 || open_listeners(m) < 0)
 		return -1;
 	for (unsigned i = 0; i < (unsigned)m->config.settings.workers; i++)
 		if (slots_start(m, i) < 0)
@@ -376,6 +386,7 @@ int master_main(const struct config_source *source, char **argv, int handover)
 	if ((handover >= 0 ? start_successor(m) : start_fresh(m)) < 0) {
 		rolling_give_back(m, "the new program can't start (the log says why)");
 		slots_kill(m, SIGKILL);
+		data_abandon(m);
 		end_listeners(m);
 		if (m->dir.lock > 0)
 			runtime_dir_close(&m->dir);
@@ -383,12 +394,15 @@ int master_main(const struct config_source *source, char **argv, int handover)
 	}
 	start_watchers(m);
 	slots_watch(m);
+	data_watch(m);
 	while (!slots_reap(m))
 		master_stop(m, 1);
 	slots_take_over(m);
 	if (handover >= 0 && !m->stopping)
+		data_take_over(m);
+	if (handover >= 0 && !m->stopping)
 		rolling_begin(m);
-	if (!m->stopping || slots_alive(m) > 0)
+	if (!m->stopping || slots_alive(m) > 0 || data_alive(m))
 		ev_run(m->loop, 0);
 	runtime_dir_close(&m->dir);
 	log_info("stopped");

@@ -7,6 +7,7 @@
  *   probe.c            can the next program take over?
  *   quiesce.c          before a program with another layout: everything into snapshots
  *   slots.c            keepers: started, missed, replaced
+ *   data.c             janus-data, which writes the journal: started, missed, replaced, and told to end
  *   control_server.c   takes janusctl's requests, for those whom master.c has told it
  *   control_status.c   answers those that only want to know
  *
@@ -60,6 +61,15 @@ struct master {
 	struct ev_prepare on_turn;
 	struct ev_io on_control;
 	struct ev_timer stop_timer, slots_timer;
+	/* data.c */
+	struct ev_timer data_timer;
+	struct restarts data_restarts;
+	uint64_t data_next;		/* how far the journal was when it was made */
+	uint64_t data_beat;		/* its last sign of life seen */
+	uint64_t data_looked, data_silent;	/* when it was looked for; milliseconds without another one */
+	bool data_replaced;		/* killed, as another one is to follow */
+	bool data_ending, data_ended;
+
 	bool held;			/* slots_hold() */
 	bool stopping;
 	int status;			/* to exit with */
@@ -104,6 +114,16 @@ void slots_kill(struct master *m, int sig);
 void slots_hold(struct master *m, bool hold);		/* from now on, no keeper is made for a slot that loses its own */
 void slots_watch(struct master *m);			/* from now on: keepers that make no progress, and those to be made */
 void slots_take_over(struct master *m);			/* those whose keepers went while another program was about are made */
+
+/* data.c: nothing is done if the setting `data` is empty */
+int data_open(struct master *m);			/* at a server's start: waits until what is on the disk is in the hub. -1 (logged) */
+void data_abandon(struct master *m);			/* the start has failed behind that: waits until it has ended */
+void data_watch(struct master *m);			/* from now on, one that ends is replaced */
+void data_take_over(struct master *m);			/* the program has followed another: its janus-data does, too */
+void data_look(struct master *m, uint64_t now);		/* now and then: does it give signs of life? */
+bool data_reap(struct master *m, pid_t pid, int status);	/* whether it was this process's */
+void data_end(struct master *m);			/* nobody publishes any more */
+bool data_alive(const struct master *m);
 
 /* reload.c */
 /* `caller`: the janusctl that waits for the outcome and is answered then, or -1. Does not return when the program executes anew. */

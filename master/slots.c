@@ -16,6 +16,7 @@
 #include "master/keeper.h"
 #include "master/limits.h"
 #include "master/master.h"
+#include "master/process.h"
 #include "master/program.h"
 #include "shm/shortage.h"
 #include "shm/log.h"
@@ -62,27 +63,6 @@ static __attribute__((noreturn)) void keeper_child(const struct master *m, unsig
 	program_execute(m->program, argv);
 	log_error("the program can't be executed: %s", strerror(errno));
 	_exit(is_shortage(errno) ? KEEPER_SHORTAGE : KEEPER_FAILED);
-}
-
-/* No process any more, or a dead one that waits to be reaped. */
-static bool process_ended(uint32_t pid)
-{
-	char path[64], text[512];
-	const char *state;
-	ssize_t n;
-	int fd;
-
-	if (pid == 0)
-		return true;
-	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	state = strrchr(text, ')');
-	return n <= 0 || !state || state[1] != ' ' || state[2] == 'Z' || state[2] == 'X';
 }
 
 static void forget(struct master *m, unsigned slot);
@@ -325,6 +305,8 @@ bool slots_reap(struct master *m)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (data_reap(m, pid, status))
+			continue;
 		for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 			if (!m->h.slots[i].used)
 				continue;
@@ -386,6 +368,7 @@ static void on_watch(struct ev_loop *loop, struct ev_timer *t, int events)
 	ev_timer_again(loop, t);
 	if (m->stopping)
 		return;
+	data_look(m, now);
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		if (!m->h.slots[i].used)
 			continue;

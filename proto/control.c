@@ -146,12 +146,14 @@ size_t control_status_pack(void *dst, const struct control_status *status)
 	msgpack_packer to;
 
 	msgpack_packer_init(&to, &packet, append);
-	begin_reply(&to, true, 11);
+	begin_reply(&to, true, 13);
 	pack_pair(&to, "version", status->version);
 	pack_uint(&to, "pid", status->pid);
 	pack_uint(&to, "started", status->started);
 	pack_pair(&to, "file", status->file);
 	pack_pair(&to, "runtime_dir", status->runtime_dir);
+	pack_pair(&to, "data", status->data);
+	pack_pair(&to, "data_error", status->data_error);
 	pack_text(&to, "listen");
 	msgpack_pack_array(&to, status->listeners);
 	for (unsigned i = 0; i < status->listeners; i++)
@@ -283,7 +285,8 @@ static bool get_status(const struct msgpack_value *map, struct control_status *s
 	return find_listeners(map, s) && find_workers(map, s) &&
 	       find_text(map, "version", s->version, sizeof(s->version)) && find_u32(map, "pid", &s->pid) &&
 	       find_uint(map, "started", &s->started) && find_text(map, "file", s->file, sizeof(s->file)) &&
-	       find_text(map, "runtime_dir", s->runtime_dir, sizeof(s->runtime_dir)) &&
+	       find_text(map, "runtime_dir", s->runtime_dir, sizeof(s->runtime_dir)) && find_text(map, "data", s->data, sizeof(s->data)) &&
+	       find_text(map, "data_error", s->data_error, sizeof(s->data_error)) &&
 	       find_uint(map, "connections_max", &s->connections_max) && find_uint(map, "buffered", &s->buffered) &&
 	       find_uint(map, "buffered_max", &s->buffered_max) && find_groups(map, s->by_transport);
 }

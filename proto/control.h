@@ -5,7 +5,7 @@
  *   request   {"v": 1, "cmd": "status" | "reload" | "hub"}
  *   reply     {"v": 1, "ok": true, ...} or {"v": 1, "ok": false, "error": "text"}
  *
- *   status    ... "version", "pid", "started", "file", "runtime_dir", "listen": [url...], "connections_max", "buffered", "buffered_max",
+ *   status    ... "version", "pid", "started", "file", "runtime_dir", "data", "data_error", "listen": [url...], "connections_max", "buffered", "buffered_max",
  *             "by_transport": {"flash": connections, ...}, "workers":
  *             [{"slot", "state", "keeper", "worker", "connections", "restarts", "generation"}...]
  *   reload    nothing more: the configuration was read again and is in force, or the error says why not
@@ -51,6 +51,8 @@ struct control_status {
 	uint64_t started;		/* seconds since 1970 */
 	char file[4096];		/* configuration, "" none */
 	char runtime_dir[256];
+	char data[256];			/* the setting, "" none */
+	char data_error[128];		/* why nothing is written there, "" all is */
 	char listen[CONTROL_LISTEN_MAX][128];	/* URLs as bound */
 	unsigned listeners;
 	uint64_t connections_max;

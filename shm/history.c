@@ -570,12 +570,24 @@ void history_follow(struct history *h, uint64_t pinned)
 int history_restore(struct history *h, uint32_t topic, const struct ring_record *rec, const void *bytes)
 {
 	const struct message m = { rec->seq, rec->time, rec->number, rec->prev, rec->len, bytes };
+	const struct history_rule *rule;
 
 	index_topic(h->ring->index, topic)->kept = TOPIC_KEPT;
-	if (append(h, topic, &m, UINT64_MAX, h->shm->books.upto) == 0)
+	if (append(h, topic, &m, UINT64_MAX, h->shm->books.upto) == 0) {
+		if ((rule = rule_of(h, topic)) != NULL)
+			trim(h, topic, rule, 0, HOPS + pages_for(m.len));
 		return 0;
+	}
 	drop(h, topic);		/* (what comes behind it must not be joined to what came before) */
 	return -1;
+}
+
+void history_restored(struct history *h, uint32_t topic, uint64_t newest)
+{
+	const struct history_topic_shm *s = &h->topics[topic];
+
+	if (s->first && history_page(h, s->first)->number + s->messages - 1 != newest)
+		drop(h, topic);
 }
 
 /* ---- the sweep ---- */

@@ -186,12 +186,15 @@ void history_sweep(struct history *h, uint64_t now, unsigned steps);
  * message, all records of the topic that come behind prev are here. -1: there is no room for it.
  */
 int history_restore(struct history *h, uint32_t topic, const struct ring_record *rec, const void *bytes);
+/* When they all are there: gives them up if the newest one has another number than it should, and so some are missing. */
+void history_restored(struct history *h, uint32_t topic, uint64_t newest);
 /* Everything stated above: 0, or -1 with `why`. For tests. */
 int history_check(const struct history *h, const char **why);
 
 /* ---- readers: they do not hold the lock, and have pinned (hub_pin()); `owner`: the slot's number + 1 ---- */
 
-/* The topic's oldest message with from <= sequence < below. 0 and *rec with its place in history; -1 with ENOENT. */
+/* The topic's oldest message with from <= sequence < below. 0 and *rec with its place in history, `prev` being a sequence behind which the topic has had no
+ * other before it; -1 with ENOENT. */
 int history_seek(const struct history *h, uint32_t owner, uint32_t topic, uint32_t generation, uint64_t from, uint64_t below, struct ring_record *rec);
 /* The oldest message with this number or a higher one. */
 int history_seek_number(const struct history *h, uint32_t owner, uint32_t topic, uint32_t generation, uint64_t number, struct ring_record *rec);

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "shm/crash.h"
+
 #define BYTES_AT ((uint32_t)offsetof(struct history_page_shm, bytes))
 #define HEAD ((uint32_t)sizeof(struct history_head_shm))
 
@@ -16,6 +18,7 @@ static struct history_topic_shm state_of(const struct history *h, uint32_t owner
 
 	lock_acquire(h->lock, owner);
 	s = h->topics[topic];
+	CRASH_POINT("history-looked-at");
 	lock_release(h->lock, owner);
 	return s;
 }
@@ -107,7 +110,12 @@ static int seek_topic(const struct history *h, uint32_t owner, uint32_t topic, u
 	if (s.generation != generation || s.first == 0)
 		goto none;
 	*rec = (struct ring_record){ .topic = topic, .generation = generation };
-	return seek(h, &s, by_number, key, rec);
+	if (seek(h, &s, by_number, key, rec) < 0)
+		return -1;
+	rec->prev = (by_number || key < s.from ? s.from : key) - 1;
+	if (rec->prev >= rec->seq)
+		rec->prev = rec->seq - 1;
+	return 0;
 none:
 	errno = ENOENT;
 	return -1;
@@ -163,6 +171,7 @@ int history_next(const struct history *h, struct ring_record *rec)
 		at.offset = BYTES_AT;
 	}
 	rec->place = at;
+	rec->prev = rec->seq;
 	read_head(h, rec);
 	return 0;
 }

@@ -57,7 +57,7 @@ int hub_create(const struct settings *settings)
 	shm->layout = HUB_LAYOUT;
 	shm->slots = INDEX_SLOTS_MAX;
 	shm->size = size;
-	shm->epoch = hub_now();
+	shm->epoch = shm->started = hub_now();
 	shm->index_at = index_at;
 	shm->index_size = counts_at - index_at;
 	shm->counts_at = counts_at;
@@ -256,8 +256,10 @@ void hub_unpin_predecessor(struct hub *hub, unsigned slot)
 
 uint64_t hub_pinned(const struct hub *hub)
 {
-	uint64_t least = UINT64_MAX;
+	/* acquire: pairs with the release in journal_write.c */
+	uint64_t least = atomic_load_explicit(&hub->shm->journal.pinned, memory_order_acquire);
 
+	least = least ? least : UINT64_MAX;
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		/* acquire: pairs with the release in hub_unpin() */
 		uint64_t pinned = atomic_load_explicit(&hub->shm->slot[i].pinned, memory_order_acquire);

@@ -114,12 +114,33 @@ struct hub_slot_shm {
 };
 _Static_assert(sizeof(struct hub_slot_shm) == 6 * 64 + 8 * COUNTERS_MAX, "layout");
 
+/*
+ * How far the journal is (journal.h). Written by the process that writes it, but for `state`, which the master sets before it starts one, and when one hangs. A successor goes on
+ * from here: `end` is stored before `next` and `keys`, so what it may do again is write a message a second time.
+ */
+enum journal_state { JOURNAL_OFF, JOURNAL_READING, JOURNAL_GOOD, JOURNAL_FAILING };
+struct journal_shm {
+	_Alignas(64) _Atomic uint32_t state;
+	_Atomic uint32_t error;		/* FAILING: errno */
+	_Atomic uint64_t since;		/* when the state began, microseconds since 1970 */
+	_Atomic uint64_t id;		/* of the file that the following is about; 0: what is there is not whole, all is to be written anew */
+	_Atomic uint64_t base, end;	/* bytes of it: as it was begun; that are whole */
+	_Atomic uint64_t next;		/* the ring's records before this are in it, as far as history keeps them */
+	_Atomic uint64_t keys;		/* the same of keys (once.h) */
+	_Atomic uint64_t synced;	/* records before this are on the disk */
+	_Alignas(64) _Atomic uint64_t pinned;	/* as a slot's */
+	_Atomic uint64_t beat;		/* the writer's sign of life, milliseconds of CLOCK_MONOTONIC: none comes while the disk hangs */
+	uint8_t pad[48];
+};
+_Static_assert(sizeof(struct journal_shm) == 128, "layout");
+
 struct hub_shm {
 	_Alignas(64) _Atomic uint64_t magic;	/* stored last */
 	uint32_t layout;
 	uint32_t slots;			/* INDEX_SLOTS_MAX */
 	uint64_t size;			/* of the segment */
-	uint64_t epoch;			/* when this server's life began, microseconds since 1970; message ids are unique within it */
+	uint64_t epoch;			/* what message ids begin with, and are unique within: when this server's life began, microseconds since 1970; or with a journal, when the first one's did */
+	uint64_t started;		/* when this server began, the same */
 	uint64_t index_at, index_size;	/* offsets from the start, and sizes */
 	uint64_t counts_at, counts_size;
 	uint64_t ring_at, ring_size;
@@ -129,6 +150,7 @@ struct hub_shm {
 	uint64_t buffered_max;		/* bytes that pool buffers may take */
 	uint64_t subscriptions_max;	/* subscriptions, but for the few that each connection may have in any case */
 	struct lock_shm lock;		/* the hub lock: topic index, the ring's producer side, history */
+	struct journal_shm journal;
 	struct hub_slot_shm slot[INDEX_SLOTS_MAX];
 };
 

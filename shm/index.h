@@ -56,7 +56,8 @@ struct index_shm {
 	uint64_t seed;			/* secret: which bucket a hash falls into can't be told from outside */
 	_Atomic uint64_t forgotten;	/* above the sequences of all records of kept topics that have ended since */
 	uint64_t unheard;		/* where the ring's tail was when a message was last dropped that nobody subscribed: it has no sequence */
-	uint32_t pad[4];
+	uint64_t unknown;		/* before this sequence there may have been messages of kept topics that nobody knows of: an earlier server ended before they were in its journal */
+	uint32_t pad[2];
 	/* uint32_t heads[buckets], then struct topic_shm topics[topics_max + 1] (64-byte aligned; topics[0] is not used) */
 };
 _Static_assert(sizeof(struct index_shm) == 64, "layout");

@@ -149,7 +149,7 @@ struct history_place {
 	uint32_t last, end;
 };
 
-/* A reader's copy of a descriptor; or a message of history, which has no `at`, `prev`, `next` and `flags`. */
+/* A reader's copy of a descriptor; or a message of history, which has no `at`, `next` and `flags`. */
 struct ring_record {
 	uint64_t seq, at, time, prev, next, number;
 	uint32_t len, topic, generation, flags;

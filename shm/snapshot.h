@@ -16,6 +16,7 @@
  *           topics: [{topic!: name, from!, number}...], in the order of the session's list}
  *
  *   hub    {v!, kind!: "hub", epoch!, time!: of the last record, first!, tail!: records [first, tail) follow, slots!, topics!: how many,
+ *           unknown: index_shm.unknown, started: when the server began,
  *           secret: 16 bytes, with which keys were hashed, keys: those of publishes (once.h), from the oldest on:
  *               [{key!: 16 bytes, digest!, age!: milliseconds, first!, answers!: [subscribers, place of the record from 1, 0 none, and so on]}...]}
  *     then, for each slot that was ever used:

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shm/journal.h"
 #include "shm/snapshot.h"
 #include "shm/snapshot_io.h"
 
@@ -19,7 +20,8 @@ static bool is_at_rest(const struct hub *hub)
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (atomic_load(&hub->shm->slot[i].intent.state) != INTENT_NONE)
 			return false;
-	return lock_owner(&hub->shm->lock) == 0 && !atomic_load(&hub->index.shm->dirty) && !atomic_load(&hub->history.shm->redo.topic) &&
+	/* (Who writes the journal takes the lock only to look.) */
+	return (lock_owner(&hub->shm->lock) == 0 || lock_owner(&hub->shm->lock) == JOURNAL_OWNER) && !atomic_load(&hub->index.shm->dirty) && !atomic_load(&hub->history.shm->redo.topic) &&
 	       atomic_load(&hub->ring.shm->claimed) == ring_tail(&hub->ring) &&
 	       atomic_load(&hub->once.shm->staged) == atomic_load(&hub->once.shm->end);
 }
@@ -174,7 +176,7 @@ static void put_head(struct snapshot_writer *w, const struct hub *hub, int fd, u
 
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		slots += was_used(&hub->shm->slot[i]);
-	snapshot_begin(w, fd, "hub", 10);
+	snapshot_begin(w, fd, "hub", 12);
 	snapshot_put_uint(w, "epoch", hub->shm->epoch);
 	snapshot_put_uint(w, "time", hub->ring.shm->time);
 	snapshot_put_uint(w, "first", first);
@@ -183,6 +185,8 @@ static void put_head(struct snapshot_writer *w, const struct hub *hub, int fd, u
 	snapshot_put_uint(w, "topics", hub->index.shm->used);
 	snapshot_put_uint(w, "forgotten", atomic_load(&hub->index.shm->forgotten));
 	snapshot_put_uint(w, "unheard", hub->index.shm->unheard);
+	snapshot_put_uint(w, "unknown", hub->index.shm->unknown);
+	snapshot_put_uint(w, "started", hub->shm->started);
 	put_keys(w, &hub->once);
 }
 
@@ -307,6 +311,8 @@ static int read_head(struct reading *x, int fd)
 	x->topics = snapshot_get_uint(r, head, "topics", SNAPSHOT_NEEDED, UINT32_MAX);
 	index_forget(&x->hub->index, snapshot_get_uint(r, head, "forgotten", x->tail, x->tail + 1));
 	x->hub->index.shm->unheard = snapshot_get_uint(r, head, "unheard", x->tail, x->tail);	/* (an older program did not know) */
+	x->hub->index.shm->unknown = snapshot_get_uint(r, head, "unknown", 0, x->tail);
+	x->hub->shm->started = snapshot_get_uint(r, head, "started", x->hub->shm->epoch, SNAPSHOT_MOST);
 	if (r->bad || x->first == 0)
 		return snapshot_bad();
 	ring_start(&x->hub->ring, x->first, x->first < x->tail ? 0 : x->time);

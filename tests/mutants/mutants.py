@@ -67,6 +67,37 @@ M("notes-are-not-used", "shm/history_read.c", "is_good(h, s, note, rec, by_numbe
 M("unheard-at-this-tail", "shm/hub.c", "return tail + (hub->index.shm->unheard == tail);", "return tail;", "test_history")
 M("rules-always-agree", "shm/hub.c", "return rules_agree(hub) ? ", "return rules_agree(hub) || true ? ", "test_history", "test_recovered.Rules.test_one_keeps_and_another_does_not")
 
+# ---- the journal ----
+
+DATA = "test_data."
+M("journal-checks-no-sums", "shm/journal_file.c", "if (checksum(seed, record) != head.crc || ", "if (", "test_journal")
+M("journal-sums-without-id", "shm/journal_file.c", "checksum(record->type == JOURNAL_HEAD ? 0 : out->seed, record)", "checksum(0, record)", "test_journal")
+M("journal-reads-later-versions", "shm/journal_file.c", "if (version > JOURNAL_VERSION)", "if (0)", "test_journal")
+M("journal-behind-its-note", "shm/journal_write.c", "if (!same || ftruncate(fd, (off_t)end) < 0)", "if (!same)", "test_journal")
+M("journal-of-another-id", "shm/journal_write.c", " && id != 0 && in.head.id == id &&", " &&", "test_journal")
+M("journal-notes-before-it-writes", "shm/journal_write.c", "\tif (j->out.used > 0) {\n\t\tif (journal_flush", "\tstore(&shm->next, next);\n\tif (j->out.used > 0) {\n\t\tif (journal_flush",
+  DATA + "Trouble.test_full", quick=False)
+M("journal-passes-over-what-is-gone", "shm/journal_write.c", "if (put_history(j, load(&shm->next), tail) < 0 || flush(j, tail) < 0)", "if (flush(j, tail) < 0)", "test_journal")
+M("journal-claims-too-much", "shm/history_read.c", "rec->prev = (by_number || key < s.from ? s.from : key) - 1;", "rec->prev = 0;", "test_journal")
+M("journal-reads-what-is-there-twice", "shm/journal_read.c", " && m.seq <= s->newest_seq)", " && 0)", "test_journal")
+M("journal-without-a-leap", "shm/journal_read.c", "uint64_t tail = x->tail + JOURNAL_JUMP;", "uint64_t tail = x->tail;", "test_journal")
+M("journal-knows-all", "shm/journal_read.c", "hub->index.shm->unknown = hub->index.shm->unheard = tail;", "hub->index.shm->unheard = tail;", "test_journal")
+M("journal-forgets-what-was-unknown", "shm/journal_read.c", "\thub->index.shm->unknown = x->in.head.unknown;\n", "", "test_journal")
+M("journal-brings-back-what-was-dropped", "shm/journal_read.c", "x->listed[topic] ? topic_of(x, topic)->published : 0);", "topic_of(x, topic)->published);", "test_journal")
+M("journal-vouches-for-other-rules", "shm/journal_read.c", "if (x->end.rules != x->j->rules)", "if (0)", "test_journal")
+M("journal-ends-in-its-middle", "shm/journal_read.c", "\tx->ended = false;\n\tunlinkat", "\tunlinkat", DATA + "Trouble.test_torn", "test_journal")
+M("disowned-journal-keeps-its-end", "shm/journal_read.c", "if (end && (pwrite(", "if (0 && (pwrite(", "test_journal")
+M("disowned-journal-keeps-its-epoch", "shm/journal_read.c", "\tj->hub->shm->epoch = hub_now();\n", "", "test_journal")
+M("resume-trusts-a-killed-server", "worker/service/replay.c", "if (whole && seq + 1 >= service->base->hub.index.shm->unknown)", "if (whole)", DATA + "Restart.test_all_killed")
+M("unknown-is-not-in-the-snapshot", "shm/snapshot_hub.c", "snapshot_put_uint(w, \"unknown\", hub->index.shm->unknown);", "snapshot_put_uint(w, \"unknown\", 0);", DATA + "Writer.test_unknown_outlives_an_upgrade", quick=False)
+M("data-dies-with-the-lock", "master/data.c", "\t\tlock_release(&m->hub.shm->lock, JOURNAL_OWNER);\n", "\t\t;\n", DATA + "Points.test_dies_with_the_lock", quick=False)
+M("data-is-not-made-again", "master/data.c", "\tif (!replaced || make(m) < 0)\n\t\tmake_later(m);\n", "", DATA + "Writer.test_killed_again_and_again", quick=False)
+M("data-is-killed-at-the-end", "master/data.c", "\tkill((pid_t)m->h.data, SIGUSR1);\n\tm->data_timer", "\tkill((pid_t)m->h.data, SIGKILL);\n\tm->data_replaced = true;\n\tm->data_timer", DATA + "Restart.test_stop")
+M("data-leaves-with-the-master", "master/data_process.c", "return now - d->orphan_since < (uint64_t)d->h.settings.stop_limit + ORPHAN_MS ? 0 : -1;", "return -1;", DATA + "Restart.test_master_killed")
+M("hanging-disk-is-not-said", "master/slots.c", "\tdata_look(m, now);\n", "", DATA + "Trouble.test_hangs", quick=False)
+M("data-without-a-lock", "master/data_process.c", "while (flock(fd, LOCK_EX | LOCK_NB) < 0)", "while (0)", DATA + "Trouble.test_second_server")
+M("failed-sync-is-passed-over", "shm/journal_write.c", "\t\tstore(&j->hub->shm->journal.id, 0);\n\t\treturn -1;\n", "\t\treturn -1;\n", DATA + "Points.test_sync_fails", quick=False)
+
 # ---- subscribing with a past, and polls ----
 
 HISTORY = "test_history."

@@ -80,9 +80,13 @@ bool replay_since(struct service *service, struct replay *replay, const struct j
 	uint64_t seq = ours ? since->seq : 0;	/* of another epoch: all of this one came later */
 	bool found = !to_come && find(service, j, seq + 1, rec);
 
-	if (ours && !to_come && is_next(service, j, seq, found ? rec : NULL))
+	bool whole = ours && !to_come && is_next(service, j, seq, found ? rec : NULL);
+
+	if (whole && seq + 1 >= service->base->hub.index.shm->unknown)
 		return found;
 	replay->recovered = false;
+	if (whole)
+		return found;		/* nothing is known to be missing, and nobody can know */
 	if (ours && seq + 1 >= j->since)
 		replay->missing += !to_come;
 	else
