@@ -88,7 +88,7 @@ void get_history(const struct exchange *x, struct http_text path)
 	struct history_query query = { 0 };
 	struct history_result result;
 
-	if (names_one(x, path, NO_TOPIC, &query.name) && read_limit(x, &query.limit) && read_position(x, MEMBER_SINCE, &query.since) &&
+	if (names_one(x, path, false, NO_TOPIC, &query.name) && read_limit(x, &query.limit) && read_position(x, MEMBER_SINCE, &query.since) &&
 	    read_position(x, MEMBER_BEFORE, &query.before))
 		answer(x, make_body(x, &query, &result));
 }
@@ -111,7 +111,7 @@ void get_poll(const struct exchange *x, struct http_text path)
 	const char *error;
 	struct body body;
 
-	if (!names_one(x, path, NO_TOPIC, &query.name) || !read_limit(x, &query.limit) || !read_position(x, MEMBER_SINCE, &query.since) ||
+	if (!names_one(x, path, false, NO_TOPIC, &query.name) || !read_limit(x, &query.limit) || !read_position(x, MEMBER_SINCE, &query.since) ||
 	    !parameter_number(x, MEMBER_WAIT, 0, POLL_WAIT_MAX, "wait is a number of seconds, 0 to 300", &wait))
 		return;
 	now = query.since.kind == RESUME_NOT;

@@ -18,7 +18,9 @@
 #include <string.h>
 
 #include "proto/version.h"
+#include "proto/vocabulary.h"
 #include "proto/websocket_handshake.h"
+#include "proto/wildcard.h"
 #include "shm/crash.h"
 #include "worker/delivery/leave.h"
 #include "worker/protocol/http_page.h"
@@ -207,16 +209,19 @@ static void get_stream(const struct exchange *x, struct names names, bool page)
 	struct resume resume = { 0 };
 	struct names look = names;
 	struct topic_name name;
-	const char *error;
+	const char *error = NULL, *refused = NULL;
 	unsigned count = 0;
 	int r;
 
 	if (envelope < 0 || names_twice(x, &names) || (!page && !read_resume(x, &resume)))
 		return;
-	while ((r = names_next(&look, &name, &error)) > 0)
+	while ((r = names_next(&look, &name, &error)) > 0) {
 		count++;
-	if (r < 0)
-		exchange_error(x, 400, NULL, error);
+		if (resume.kind == RESUME_LAST && names.patterns && wildcard_in(name.bytes, name.len))
+			refused = LAST_OF_PATTERN;
+	}
+	if (r < 0 || refused)
+		exchange_error(x, 400, NULL, r < 0 ? error : refused);
 	else if (count == 0)
 		exchange_error(x, 400, NULL, names.inbox ? "no user: GET /inbox/USER, /inbox/A,B or /inbox?user=A&user=B"
 						 : "no topic: GET /sub/TOPIC, /sub/A,B or /sub?topic=A&topic=B");
@@ -237,7 +242,7 @@ static void get_stream(const struct exchange *x, struct names names, bool page)
 
 static void get_sub(const struct exchange *x, struct http_text path)
 {
-	get_stream(x, (struct names){ .path = path, .query = x->req->query, .key = "topic" }, false);
+	get_stream(x, (struct names){ .path = path, .query = x->req->query, .key = "topic", .patterns = true }, false);
 }
 
 static void get_inbox(const struct exchange *x, struct http_text path)

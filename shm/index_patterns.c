@@ -1,0 +1,121 @@
+/*
+ * Patterns in the topic index: which shapes they have, and which of them fit a topic.
+ *
+ * A pattern is an entry of the index, found by its name. Of each shape that entries have there is a count. A look-up takes the shapes that are in use, one
+ * after the other: of each, one pattern alone can fit, whose name follows from the topic's. So a publish costs as many look-ups as there are shapes at most,
+ * however many patterns there are, and whatever they are. What is counted follows from the entries, and changes while `dirty` is 1 (index.h).
+ */
+#include "shm/index_patterns.h"
+
+#include <assert.h>
+#include <errno.h>
+
+static bool shape_of(const char *name, size_t len, struct wildcard *shape)
+{
+	return index_is_pattern(name, len) && wildcard_read(name, len, shape);
+}
+
+/* The place of the shape, or of the next one if it is not there. */
+static uint32_t find_shape(const struct index_shm *shm, const struct wildcard *shape)
+{
+	uint32_t i = 0;
+
+	while (i < shm->shapes && !wildcard_same(&shm->shape[i].shape, shape))
+		i++;
+	return i;
+}
+
+void patterns_count(struct index_shm *shm, const char *name, size_t len)
+{
+	struct wildcard shape;
+	uint32_t at;
+
+	if (!shape_of(name, len, &shape))
+		return;
+	at = find_shape(shm, &shape);
+	if (at == shm->shapes) {
+		assert(at < INDEX_SHAPES_MAX);
+		shm->shape[at] = (struct shape_shm){ .shape = shape };
+		shm->shapes++;
+	}
+	shm->shape[at].patterns++;
+	shm->patterns++;
+}
+
+void patterns_uncount(struct index_shm *shm, const char *name, size_t len)
+{
+	struct wildcard shape;
+	uint32_t at;
+
+	if (!shape_of(name, len, &shape))
+		return;
+	at = find_shape(shm, &shape);
+	assert(at < shm->shapes);
+	shm->patterns--;
+	if (--shm->shape[at].patterns == 0)
+		shm->shape[at] = shm->shape[--shm->shapes];
+}
+
+int patterns_may(const struct index_shm *shm, const char *name, size_t len)
+{
+	struct wildcard shape;
+
+	if (!shape_of(name, len, &shape))
+		return 0;
+	if (shm->patterns >= shm->patterns_max) {
+		errno = EDQUOT;
+		return -1;
+	}
+	if (find_shape(shm, &shape) >= shm->shapes_max) {
+		errno = ENOBUFS;
+		return -1;
+	}
+	return 0;
+}
+
+unsigned index_match(const struct index *ix, const char *name, size_t len, uint32_t found[INDEX_SHAPES_MAX])
+{
+	const struct index_shm *shm = ix->shm;
+	struct wildcard_topic topic;
+	char pattern[TOPIC_NAME_MAX];
+	unsigned n = 0;
+
+	if (shm->shapes == 0 || *name == NAME_INBOX || *name == NAME_EVERYBODY)
+		return 0;
+	wildcard_divide(name, len, &topic);
+	for (uint32_t i = 0; i < shm->shapes; i++) {
+		size_t size = wildcard_write(&shm->shape[i].shape, &topic, pattern, sizeof(pattern));
+
+		if (size > 0 && (found[n] = index_find(ix, index_hash(pattern, size), pattern, size)) != TOPIC_NONE)
+			n++;
+	}
+	return n;
+}
+
+const char *patterns_check(const struct index *ix)
+{
+	const struct index_shm *shm = ix->shm;
+	uint32_t patterns = 0, in_shapes = 0, of_shape[INDEX_SHAPES_MAX] = { 0 };
+	struct wildcard shape;
+
+	if (shm->shapes > INDEX_SHAPES_MAX)
+		return "more shapes than there may be";
+	for (uint32_t topic = 1; topic <= shm->high; topic++) {
+		const struct topic_shm *t = &ix->topics[topic];
+		uint32_t at;
+
+		if (atomic_load_explicit(&t->state, memory_order_relaxed) != TOPIC_USED || !shape_of(t->name, t->name_len, &shape))
+			continue;
+		at = find_shape(shm, &shape);
+		if (at == shm->shapes)
+			return "a pattern whose shape is not there";
+		patterns++;
+		of_shape[at]++;
+	}
+	for (uint32_t i = 0; i < shm->shapes; i++) {
+		if (of_shape[i] == 0 || of_shape[i] != shm->shape[i].patterns || find_shape(shm, &shm->shape[i].shape) != i)
+			return "a shape is not counted right";
+		in_shapes += of_shape[i];
+	}
+	return patterns == shm->patterns && patterns == in_shapes ? NULL : "patterns are not counted right";
+}
