@@ -47,8 +47,8 @@ static size_t heads_size(uint32_t buckets)
 
 size_t index_size(uint32_t topics_max)
 {
-	return sizeof(struct index_shm) + heads_size(bucket_count(topics_max)) +
-	       ((size_t)topics_max + 1) * sizeof(struct topic_shm);
+	return sizeof(struct index_shm) + heads_size(bucket_count(topics_max)) + ((size_t)topics_max + 1) * sizeof(struct topic_shm) +
+	       (size_t)INDEX_SIEVE * bucket_count(topics_max);
 }
 
 void index_format(void *mem, uint32_t topics_max)
@@ -85,6 +85,7 @@ int index_attach(struct index *ix, void *mem, size_t size)
 	ix->shm = shm;
 	ix->heads = (uint32_t *)(shm + 1);
 	ix->topics = (struct topic_shm *)((char *)ix->heads + heads_size(shm->buckets));
+	ix->sieve = (uint8_t *)(ix->topics + shm->topics_max + 1);
 	return 0;
 }
 
@@ -214,7 +215,7 @@ static uint32_t make_topic(struct index *ix, uint64_t interest, uint32_t kept, u
 	in_order();
 	ix->heads[bucket] = topic;
 	ix->shm->used++;
-	patterns_count(ix->shm, name, len);
+	patterns_count(ix, t);
 	set_dirty(ix, 0);
 	return topic;
 }
@@ -326,7 +327,7 @@ static void end_topic(struct index *ix, uint32_t topic)
 	atomic_store_explicit(&t->interest, 0, memory_order_relaxed);
 	t->kept = TOPIC_KEPT_NOT;
 	unlink_topic(ix, topic);
-	patterns_uncount(ix->shm, t->name, t->name_len);
+	patterns_uncount(ix, t);
 	t->next = ix->shm->free;
 	ix->shm->free = topic;
 	ix->shm->used--;
@@ -366,7 +367,8 @@ void index_repair(struct index *ix)
 		return;
 	memset(ix->heads, 0, shm->buckets * sizeof ix->heads[0]);
 	shm->free = TOPIC_NONE;
-	shm->used = shm->patterns = shm->shapes = 0;
+	shm->used = 0;
+	patterns_clear(ix);
 	for (topic = shm->high; topic > 0; topic--) {
 		struct topic_shm *t = &ix->topics[topic];
 
@@ -375,7 +377,7 @@ void index_repair(struct index *ix)
 			t->next = ix->heads[bucket];
 			ix->heads[bucket] = topic;
 			shm->used++;
-			patterns_count(shm, t->name, t->name_len);
+			patterns_count(ix, t);
 		} else {
 			atomic_store_explicit(&t->interest, 0, memory_order_relaxed);
 			t->kept = TOPIC_KEPT_NOT;

@@ -27,6 +27,7 @@
 #define TOPIC_NONE 0u		/* topic numbers start at 1 */
 #define TOPIC_NAME_MAX 255
 #define INDEX_SLOTS_MAX 64	/* bits in `interest` */
+#define INDEX_SIEVE 4		/* bytes a bucket */
 #define INDEX_SHAPES_MAX 64	/* of patterns: what a publish may have to look up */
 
 enum { NAME_INBOX = 1, NAME_EVERYBODY = 2 };	/* what the names begin with of topics that are none: what a user is sent, and all are */
@@ -73,15 +74,21 @@ struct index_shm {
 	uint32_t patterns, shapes;	/* patterns that are here, and the shapes that they have; derived, put right with the chains */
 	uint32_t patterns_max, shapes_max;	/* limits of both, stored before anybody else sees the index */
 	struct shape_shm shape[INDEX_SHAPES_MAX];	/* the first `shapes` of them, in no order */
-	/* uint32_t heads[buckets], then struct topic_shm topics[topics_max + 1] (64-byte aligned; topics[0] is not used) */
+	uint32_t sieved;		/* 1: the sieve was written to */
+	uint32_t pad[15];
+	/*
+	 * uint32_t heads[buckets], then struct topic_shm topics[topics_max + 1] (64-byte aligned; topics[0] is not used), then uint8_t
+	 * sieve[INDEX_SIEVE * buckets]: how many patterns have a hash that falls there; at 255 it stays. It is not touched while there are no patterns.
+	 */
 };
-_Static_assert(sizeof(struct index_shm) == 64 + INDEX_SHAPES_MAX * 16, "layout");
+_Static_assert(sizeof(struct index_shm) == 128 + INDEX_SHAPES_MAX * 16, "layout");
 
 /* A process's handle. */
 struct index {
 	struct index_shm *shm;
 	uint32_t *heads;
 	struct topic_shm *topics;
+	uint8_t *sieve;
 };
 
 /* Bytes that an index of topics_max topics takes. */

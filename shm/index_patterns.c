@@ -3,12 +3,14 @@
  *
  * A pattern is an entry of the index, found by its name. Of each shape that entries have there is a count. A look-up takes the shapes that are in use, one
  * after the other: of each, one pattern alone can fit, whose name follows from the topic's. So a publish costs as many look-ups as there are shapes at most,
- * however many patterns there are, and whatever they are. What is counted follows from the entries, and changes while `dirty` is 1 (index.h).
+ * however many patterns there are, and whatever they are. A sieve says of most patterns that are not there that they are not, without a look at entries, which
+ * are far apart in memory. What is counted follows from the entries, and changes while `dirty` is 1 (index.h).
  */
 #include "shm/index_patterns.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 static bool shape_of(const char *name, size_t len, struct wildcard *shape)
 {
@@ -25,12 +27,28 @@ static uint32_t find_shape(const struct index_shm *shm, const struct wildcard *s
 	return i;
 }
 
-void patterns_count(struct index_shm *shm, const char *name, size_t len)
+/* Where the sieve has those with this hash. */
+static uint8_t *sieve_of(const struct index *ix, uint64_t hash)
 {
+	hash = (hash ^ ix->shm->seed) * 0x9e3779b97f4a7c15u;
+	return &ix->sieve[hash >> 32 & (INDEX_SIEVE * (uint64_t)ix->shm->buckets - 1)];
+}
+
+void patterns_clear(const struct index *ix)
+{
+	if (ix->shm->sieved)
+		memset(ix->sieve, 0, (size_t)INDEX_SIEVE * ix->shm->buckets);
+	ix->shm->patterns = ix->shm->shapes = 0;
+}
+
+void patterns_count(const struct index *ix, const struct topic_shm *t)
+{
+	struct index_shm *shm = ix->shm;
 	struct wildcard shape;
+	uint8_t *sieve;
 	uint32_t at;
 
-	if (!shape_of(name, len, &shape))
+	if (!shape_of(t->name, t->name_len, &shape))
 		return;
 	at = find_shape(shm, &shape);
 	if (at == shm->shapes) {
@@ -40,20 +58,28 @@ void patterns_count(struct index_shm *shm, const char *name, size_t len)
 	}
 	shm->shape[at].patterns++;
 	shm->patterns++;
+	shm->sieved = 1;
+	atomic_signal_fence(memory_order_seq_cst);	/* (whoever repairs clears what was written) */
+	sieve = sieve_of(ix, t->hash);
+	*sieve += *sieve < UINT8_MAX;
 }
 
-void patterns_uncount(struct index_shm *shm, const char *name, size_t len)
+void patterns_uncount(const struct index *ix, const struct topic_shm *t)
 {
+	struct index_shm *shm = ix->shm;
 	struct wildcard shape;
+	uint8_t *sieve;
 	uint32_t at;
 
-	if (!shape_of(name, len, &shape))
+	if (!shape_of(t->name, t->name_len, &shape))
 		return;
 	at = find_shape(shm, &shape);
 	assert(at < shm->shapes);
 	shm->patterns--;
 	if (--shm->shape[at].patterns == 0)
 		shm->shape[at] = shm->shape[--shm->shapes];
+	sieve = sieve_of(ix, t->hash);
+	*sieve -= *sieve < UINT8_MAX;
 }
 
 int patterns_may(const struct index_shm *shm, const char *name, size_t len)
@@ -85,8 +111,9 @@ unsigned index_match(const struct index *ix, const char *name, size_t len, uint3
 	wildcard_divide(name, len, &topic);
 	for (uint32_t i = 0; i < shm->shapes; i++) {
 		size_t size = wildcard_write(&shm->shape[i].shape, &topic, pattern, sizeof(pattern));
+		uint64_t hash = size > 0 ? index_hash(pattern, size) : 0;
 
-		if (size > 0 && (found[n] = index_find(ix, index_hash(pattern, size), pattern, size)) != TOPIC_NONE)
+		if (size > 0 && *sieve_of(ix, hash) && (found[n] = index_find(ix, hash, pattern, size)) != TOPIC_NONE)
 			n++;
 	}
 	return n;
@@ -111,6 +138,8 @@ const char *patterns_check(const struct index *ix)
 			return "a pattern whose shape is not there";
 		patterns++;
 		of_shape[at]++;
+		if (*sieve_of(ix, t->hash) == 0)
+			return "a pattern that the sieve does not know";
 	}
 	for (uint32_t i = 0; i < shm->shapes; i++) {
 		if (of_shape[i] == 0 || of_shape[i] != shm->shape[i].patterns || find_shape(shm, &shm->shape[i].shape) != i)
