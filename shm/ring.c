@@ -172,7 +172,7 @@ void ring_echo(struct ring *r, struct ring_batch *b, uint32_t topic)
 	const struct ring_desc_shm *last = ring_desc(r, b->next - 1);
 	uint32_t behind = last->flags & RING_ECHO ? (last->flags & RING_FLAGS) + 1 : 1;
 
-	assert(last->flags & RING_ECHOED && behind <= RING_ECHOES_MAX && topic != TOPIC_NONE);
+	assert(last->flags & RING_ECHOED && behind <= RING_ECHOES_MAX);
 	write_desc(r, b, topic, last->at, last->len, RING_ECHO | RING_ECHOED | behind);
 }
 

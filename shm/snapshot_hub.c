@@ -491,7 +491,7 @@ static bool follows(const struct reading *x, const struct record *rec)
 {
 	struct ring_record last;
 
-	if (rec->topic == TOPIC_NONE || !(rec->flags & RING_ECHOED) || rec->behind > RING_ECHOES_MAX || rec->behind >= rec->seq ||
+	if (!(rec->flags & RING_ECHOED) || rec->behind > RING_ECHOES_MAX || rec->behind >= rec->seq ||
 	    rec->time != x->hub->ring.shm->time)
 		return false;
 	if (x->own != rec->seq - rec->behind)

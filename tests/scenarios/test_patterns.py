@@ -7,7 +7,7 @@ import signal
 import unittest
 
 import janus_test
-from crash_test import CrashTest
+from crash_test import CRASH_BUILD, CrashTest
 from janus_test import Server, wait_until
 from programs import OTHER_BUILD, Program
 from test_history import KINDS, SMALL, HistoryTest
@@ -363,11 +363,11 @@ class Survives(PatternTest):
     """Whatever happens to the workers, each message comes once to whoever has a name that fits it."""
     limit = 120
 
-    def walk(self, rounds, disturb):
+    def walk(self, rounds, disturb, readers=6, names=0):
         rng = self.random()
-        readers = [Reader(self.websocket()) for _ in range(6)]
+        readers = [Reader(self.websocket()) for _ in range(readers)]
         for reader in readers:
-            reader.change("subscribe", ["fence"])
+            reader.change("subscribe", ["fence"] + rng.sample(NAMES, names))
         count = 0
         for round in range(rounds):
             for _ in range(25):
@@ -402,6 +402,12 @@ class Survives(PatternTest):
 
     def test_deaths(self):
         self.walk(12, lambda rng: self.janus.kill_worker(rng.randrange(2)))
+        self.janus.forgive_deaths()
+
+    def test_windows(self):
+        """So many that a message's records do not go into one window (multi_topic.h), which holds few in this build."""
+        self.serve("io=send", build=CRASH_BUILD)
+        self.walk(4, lambda rng: self.janus.kill_worker(rng.randrange(2)), readers=40, names=5)
         self.janus.forgive_deaths()
 
     def test_reload(self):
