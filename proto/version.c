@@ -13,6 +13,7 @@ const char *version_feature(unsigned number, bool broadcast, bool once)
 		{ "publish-many", true },	/* POST /pub with an array */
 		{ "envelope", true },		/* server-sent events with ?envelope=json */
 		{ "positions", true },		/* ids and the starts of streams are positions */
+		{ "patterns", true },		/* a.* and a.> in subscribe, unsubscribe and /sub */
 		{ "publish-once", once },	/* Idempotency-Key, and message_id as a key */
 		{ "broadcast", broadcast },	/* POST /broadcast */
 	};

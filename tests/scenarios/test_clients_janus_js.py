@@ -133,6 +133,8 @@ class JanusJs(ClientTest):
         self.assertEqual(float(agent.message(1)["data"]), 12345678901234567890.0)
         agent.tell(subscribe=["foo@bar"], **{"as": 7})
         self.assertIn("reserved", agent.refused(7)["error"])
+        agent.tell(subscribe=["x", "foo.*"], **{"as": 9})
+        self.assertIn("no patterns", agent.refused(9)["error"])
         agent.tell(publish="a@b", data=1, **{"as": 8})
         self.assertIn("reserved", agent.answer(8)["error"])
         agent.nothing_more()
