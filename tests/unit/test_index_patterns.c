@@ -100,6 +100,7 @@ static void patterns_are_repaired(void **state)
 {
 	struct fixture *f = *state;
 	struct index_shm *shm = f->hub.index.shm;
+	unsigned sieved;
 
 	join(f, 0, "a.*", 1);
 	join(f, 0, "b.*", 1);
@@ -114,6 +115,9 @@ static void patterns_are_repaired(void **state)
 		index_repair(&f->hub.index);
 		check(f);
 		assert_int_equal(shm->patterns, 3);
+		for (unsigned k = sieved = 0; k < INDEX_SIEVE * shm->buckets; k++)
+			sieved += f->hub.index.sieve[k];
+		assert_int_equal(sieved, 3);
 		assert_true(is_matched(f, "b.*", "b.x") && is_matched(f, "a.>", "a.b") && !is_matched(f, "a.*", "b.x"));
 	}
 	for (unsigned i = 0; i < 3 * UINT8_MAX; i++) {	/* a place in the sieve that is full stays so */

@@ -121,6 +121,7 @@ void replay_start(struct service *service, struct replay *replay, const struct j
 	struct hub *hub = &service->base->hub;
 	struct ring_record rec;
 	bool found = false;
+	uint64_t begins;
 
 	if (replay->resume->kind != RESUME_NOT)
 		hub_pin(hub, service->base->number);
@@ -130,10 +131,11 @@ void replay_start(struct service *service, struct replay *replay, const struct j
 		found = replay_last(service, j, j->next > replay->resume->last ? j->next - replay->resume->last : 1, &rec);
 	if (replay->resume->kind != RESUME_NOT)
 		hub_unpin(hub, service->base->number);
+	begins = found ? rec.id : j->tail;
 	*from = found ? rec.seq : j->tail;
 	*number = (uint32_t)(found ? rec.number : j->next);
-	if ((found ? rec.id : j->tail) < replay->begin)
-		replay->begin = found ? rec.id : j->tail;
+	if (begins < replay->begin)
+		replay->begin = begins;
 }
 
 /* Whether the subscription was linked for this request already: a name may stand twice. */
