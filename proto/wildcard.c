@@ -91,30 +91,22 @@ void wildcard_divide(const char *name, size_t len, struct wildcard_topic *topic)
 	}
 }
 
-/* Where the topic's part ends, of the first WILDCARD_PARTS_MAX. */
-static size_t end_of(const struct wildcard_topic *topic, unsigned part)
-{
-	return part + 1 < topic->parts ? topic->at[part + 1] - 1u : topic->len;
-}
-
 size_t wildcard_write(const struct wildcard *shape, const struct wildcard_topic *topic, char *dst, size_t room)
 {
 	size_t used = 0;
 
-	if (shape->tail ? topic->parts <= shape->parts : topic->parts != shape->parts)
+	if (!wildcard_fits(shape, topic))
 		return 0;
 	for (unsigned i = 0; i < shape->parts; i++) {
-		bool star = shape->stars >> i & 1;
-		size_t len = star ? 1 : end_of(topic, i) - topic->at[i];
+		bool star = shape->stars >> i & 1, dot = shape->tail || i + 1 < shape->parts;
+		size_t len;
+		const char *part = wildcard_part(topic, i, &len);
 
-		bool dot = shape->tail || i + 1 < shape->parts;
-
+		if (star)
+			len = 1;
 		if (used + len + dot > room)
 			return 0;
-		if (star)
-			dst[used] = '*';
-		else
-			memcpy(dst + used, topic->name + topic->at[i], len);
+		memcpy(dst + used, star ? "*" : part, len);
 		used += len;
 		if (dot)
 			dst[used++] = '.';

@@ -49,6 +49,19 @@ struct wildcard_topic {
 
 void wildcard_divide(const char *name, size_t len, struct wildcard_topic *topic);
 
+/* One of its first WILDCARD_PARTS_MAX parts, of *len bytes. */
+static inline const char *wildcard_part(const struct wildcard_topic *topic, unsigned part, size_t *len)
+{
+	*len = (part + 1 < topic->parts ? topic->at[part + 1] - 1u : topic->len) - topic->at[part];
+	return topic->name + topic->at[part];
+}
+
+/* Whether the number of its parts is one that patterns of this shape fit. */
+static inline bool wildcard_fits(const struct wildcard *shape, const struct wildcard_topic *topic)
+{
+	return shape->tail ? topic->parts > shape->parts : topic->parts == shape->parts;
+}
+
 /* Writes the pattern of this shape that fits the topic to dst[0..room). Its length; 0: no pattern of this shape fits it, or it is longer. */
 size_t wildcard_write(const struct wildcard *shape, const struct wildcard_topic *topic, char *dst, size_t room);
 

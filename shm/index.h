@@ -135,10 +135,16 @@ static inline bool index_is_pattern(const char *name, size_t len)
 	return *name != NAME_INBOX && *name != NAME_EVERYBODY && wildcard_read(name, len, &shape);
 }
 
-/* Whether there are patterns at all, at this moment; while a session here has one, there are. Needs no lock. */
+/* Whether there are patterns at all. */
 static inline bool index_has_patterns(const struct index *ix)
 {
-	return __atomic_load_n(&ix->shm->shapes, __ATOMIC_RELAXED) != 0;
+	return ix->shm->shapes != 0;
+}
+
+/* Whether there ever were. Needs no lock: what is counted may be counted anew at this moment, by who repairs the index; this stays. */
+static inline bool index_had_patterns(const struct index *ix)
+{
+	return __atomic_load_n(&ix->shm->sieved, __ATOMIC_RELAXED) != 0;
 }
 
 /* The patterns that fit this topic: found[0..n), n <= INDEX_SHAPES_MAX. Costs at most one look-up for each shape in use. */

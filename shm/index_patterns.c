@@ -27,11 +27,53 @@ static uint32_t find_shape(const struct index_shm *shm, const struct wildcard *s
 	return i;
 }
 
-/* Where the sieve has those with this hash. */
-static uint8_t *sieve_of(const struct index *ix, uint64_t hash)
+/*
+ * A name's parts as numbers, from which the sieve's place of a pattern is made. They are made once for a topic, and serve all shapes. (Who finds words that
+ * are the same number only has the sieve let through what is not there.)
+ */
+struct numbers {
+	uint64_t part[WILDCARD_PARTS_MAX];
+};
+
+static uint64_t mix(uint64_t h, uint64_t n)
 {
-	hash = (hash ^ ix->shm->seed) * 0x9e3779b97f4a7c15u;
-	return &ix->sieve[hash >> 32 & (INDEX_SIEVE * (uint64_t)ix->shm->buckets - 1)];
+	h = (h ^ n) * 0x9e3779b97f4a7c15u;
+	return h ^ h >> 32;
+}
+
+static void number_parts(const struct index *ix, const struct wildcard_topic *name, struct numbers *numbers)
+{
+	for (unsigned i = 0; i < name->parts && i < WILDCARD_PARTS_MAX; i++) {
+		uint64_t h = ix->shm->seed;
+		size_t len;
+		const char *p = wildcard_part(name, i, &len);
+
+		while (len-- > 0)
+			h = (h ^ (uint8_t)*p++) * 0x100000001b3u;
+		numbers->part[i] = h;
+	}
+}
+
+/* Where the sieve has the pattern of this shape that fits the topic. */
+static uint8_t *sieve_of(const struct index *ix, const struct wildcard *shape, const struct numbers *topic)
+{
+	uint64_t h = shape->stars ^ (uint64_t)shape->tail << 32;
+
+	for (unsigned i = 0; i < shape->parts; i++)
+		if (!(shape->stars >> i & 1))
+			h = mix(h, topic->part[i] + i);
+	return &ix->sieve[mix(h, ix->shm->seed) & (INDEX_SIEVE * (uint64_t)ix->shm->buckets - 1)];
+}
+
+/* Of a pattern that is there: its words are its own. */
+static uint8_t *sieve_of_entry(const struct index *ix, const struct wildcard *shape, const struct topic_shm *t)
+{
+	struct wildcard_topic name;
+	struct numbers numbers;
+
+	wildcard_divide(t->name, t->name_len, &name);
+	number_parts(ix, &name, &numbers);
+	return sieve_of(ix, shape, &numbers);
 }
 
 void patterns_clear(const struct index *ix)
@@ -58,9 +100,9 @@ void patterns_count(const struct index *ix, const struct topic_shm *t)
 	}
 	shm->shape[at].patterns++;
 	shm->patterns++;
-	shm->sieved = 1;
+	__atomic_store_n(&shm->sieved, 1, __ATOMIC_RELAXED);
 	atomic_signal_fence(memory_order_seq_cst);	/* (whoever repairs clears what was written) */
-	sieve = sieve_of(ix, t->hash);
+	sieve = sieve_of_entry(ix, &shape, t);
 	*sieve += *sieve < UINT8_MAX;
 }
 
@@ -78,7 +120,7 @@ void patterns_uncount(const struct index *ix, const struct topic_shm *t)
 	shm->patterns--;
 	if (--shm->shape[at].patterns == 0)
 		shm->shape[at] = shm->shape[--shm->shapes];
-	sieve = sieve_of(ix, t->hash);
+	sieve = sieve_of_entry(ix, &shape, t);
 	*sieve -= *sieve < UINT8_MAX;
 }
 
@@ -103,17 +145,22 @@ unsigned index_match(const struct index *ix, const char *name, size_t len, uint3
 {
 	const struct index_shm *shm = ix->shm;
 	struct wildcard_topic topic;
+	struct numbers numbers;
 	char pattern[TOPIC_NAME_MAX];
 	unsigned n = 0;
 
 	if (shm->shapes == 0 || *name == NAME_INBOX || *name == NAME_EVERYBODY)
 		return 0;
 	wildcard_divide(name, len, &topic);
+	number_parts(ix, &topic, &numbers);
 	for (uint32_t i = 0; i < shm->shapes; i++) {
-		size_t size = wildcard_write(&shm->shape[i].shape, &topic, pattern, sizeof(pattern));
-		uint64_t hash = size > 0 ? index_hash(pattern, size) : 0;
+		const struct wildcard *shape = &shm->shape[i].shape;
+		size_t size;
 
-		if (size > 0 && *sieve_of(ix, hash) && (found[n] = index_find(ix, hash, pattern, size)) != TOPIC_NONE)
+		if (!wildcard_fits(shape, &topic) || *sieve_of(ix, shape, &numbers) == 0)
+			continue;
+		size = wildcard_write(shape, &topic, pattern, sizeof(pattern));
+		if (size > 0 && (found[n] = index_find(ix, index_hash(pattern, size), pattern, size)) != TOPIC_NONE)
 			n++;
 	}
 	return n;
@@ -138,7 +185,7 @@ const char *patterns_check(const struct index *ix)
 			return "a pattern whose shape is not there";
 		patterns++;
 		of_shape[at]++;
-		if (*sieve_of(ix, t->hash) == 0)
+		if (*sieve_of_entry(ix, &shape, t) == 0)
 			return "a pattern that the sieve does not know";
 	}
 	for (uint32_t i = 0; i < shm->shapes; i++) {

@@ -85,7 +85,7 @@ static bool is_pattern(const struct topics *topics, uint32_t topic)
 {
 	const struct topic_shm *t = index_topic(&topics->base->hub.index, topic);
 
-	return index_has_patterns(&topics->base->hub.index) && index_is_pattern(t->name, t->name_len);
+	return index_had_patterns(&topics->base->hub.index) && index_is_pattern(t->name, t->name_len);
 }
 
 int topics_add(struct topics *topics, uint32_t transport, session_id sid, uint32_t subscription, bool apart)

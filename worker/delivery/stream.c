@@ -175,7 +175,7 @@ struct stream_topic *stream_next(struct stream *s)
 /* Whether other topics may have the message. (History does not say it of a message.) */
 static bool may_share(const struct stream *s, const struct stream_topic *t)
 {
-	return (t->next.flags & RING_ECHOED || t->next.place.page) && index_has_patterns(&s->of->base->hub.index);
+	return (t->next.flags & RING_ECHOED || t->next.place.page) && index_had_patterns(&s->of->base->hub.index);
 }
 
 struct stream_topic *stream_other(const struct stream *s, const struct stream_topic *t, uint32_t *i)
