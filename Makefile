@@ -5,7 +5,7 @@
 #   make check   unit tests and scenarios, and twenty seconds of each fuzzer (but for SANITIZE=1)
 #   make mutants breaks Janus in one place at a time, and expects a test to fail: a quarter of an hour (make check has 40 seconds of it)
 #   make fuzz    the fuzzers alone, FUZZ_SECONDS=60 each; FUZZ="http json" these
-#   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million; bench-history: what history costs
+#   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million; bench-history: what history costs; bench-patterns
 #   make chaos   ten minutes of killing, stopping, reloading and upgrading under load
 #   make reconnect  five minutes of subscribers who break off and come back, with kills, reloads and upgrades
 #   CRASH=1      a build for tests, with points at which a process can be made to die, in build/crash
@@ -64,7 +64,7 @@ MAINS    := master/main.c master/janusctl.c
 SRC      := $(filter-out $(MAINS),$(wildcard proto/*.c shm/*.c worker/*/*.c master/*.c))
 OBJ      := $(SRC:%.c=$(BUILD)/%.o)
 LIB      := $(BUILD)/libjanus.a
-BENCH    := $(filter-out tests/bench/floor.c,$(wildcard tests/bench/*.c))
+BENCH    := $(filter-out tests/bench/floor.c tests/bench/patterns.c,$(wildcard tests/bench/*.c))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 STRESS   := $(BUILD)/tests/stress/ring_stress
 PROGRAMS := $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janusbench
@@ -204,6 +204,11 @@ $(BUILD)/floor: $(BUILD)/tests/bench/floor.o
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -luring
 bench: all $(BUILD)/floor
 	@python3 tests/bench/bench.py --build $(BUILD); r=$$?; $(MAKE) --no-print-directory chart; exit $$r
+$(BUILD)/bench-patterns: $(BUILD)/tests/bench/patterns.o $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+bench-patterns: $(BUILD)/bench-patterns
+	@$(BUILD)/bench-patterns
 bench-million: all $(BUILD)/floor
 	@python3 tests/bench/bench.py --build $(BUILD) --million
 # What history costs a publish: alternating rounds on one server, three minutes.
@@ -240,7 +245,7 @@ install: programs
 clean:
 	rm -rf build
 
-.PHONY: all programs deps settings check tests mutants clients variants server fuzz fuzz-deps fuzzers chaos reconnect bench bench-history bench-million bench-peers chart headers layers demo \
+.PHONY: all programs deps settings check tests mutants clients variants server fuzz fuzz-deps fuzzers chaos reconnect bench bench-history bench-million bench-patterns bench-peers chart headers layers demo \
 	install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "proto/utf8.h"
+#include "proto/wildcard.h"
 
 #define ACTION_MAX 16	/* bytes; a longer action is an unknown one */
 
@@ -84,19 +85,26 @@ struct name_member {
 	const char *member;
 	const struct name_rules *rules;
 	const char *none, *twice, *type;
+	const char *(*error)(const char *name, size_t len);	/* what else may be wrong with it; NULL: nothing */
 };
 
+/* A message goes to one topic. */
+static const char *pattern_error(const char *name, size_t len)
+{
+	return wildcard_in(name, len) ? NAME_IS_PATTERN : NULL;
+}
+
 static const struct name_member topic_member = {
-	"topic", &topic_rules, "no topic", "the topic stands twice", "the topic is not a string",
+	"topic", &topic_rules, "no topic", "the topic stands twice", "the topic is not a string", pattern_error,
 };
 static const struct name_member to_member = {
-	"to", &id_rules, "no member to: it is the id", "the member to stands twice", "the member to is not a string: it is the id",
+	"to", &id_rules, "no member to: it is the id", "the member to stands twice", "the member to is not a string: it is the id", NULL,
 };
 static const struct name_member data_topic_member = {
-	"data", &topic_rules, "no data: it names the topic", "data stands twice", "data is not a string: it names the topic",
+	"data", &topic_rules, "no data: it names the topic", "data stands twice", "data is not a string: it names the topic", wildcard_error,
 };
 static const struct name_member data_id_member = {
-	"data", &id_rules, "no data: it is the id", "data stands twice", "data is not a string: it is the id",
+	"data", &id_rules, "no data: it is the id", "data stands twice", "data is not a string: it is the id", NULL,
 };
 
 static int read_name(const struct json *json, const struct name_member *want, struct json_request *req, const char **error)
@@ -114,6 +122,8 @@ static int read_name(const struct json *json, const struct name_member *want, st
 	}
 	len = json_string(found->value, found->value_len, req->name, sizeof(req->name));
 	*error = name_error(want->rules, req->name, len < 0 ? sizeof(req->name) + 1 : (size_t)len);
+	if (*error == NULL && want->error != NULL)
+		*error = want->error(req->name, (size_t)len);
 	if (*error != NULL)
 		return -1;
 	req->name_len = (uint8_t)len;

@@ -26,6 +26,9 @@
  * U+009F); or a static sentence fit for the peer. */
 const char *message_topic_error(const char *topic, size_t len);
 
+/* What is said of a pattern (wildcard.h) where one topic is wanted. */
+#define NAME_IS_PATTERN "the topic is reserved for subscriptions: a part of it between dots is * or >"
+
 /* The same for a name that one logs in under: 1 to MESSAGE_USER_MAX bytes. The flash socket calls it an id. */
 const char *message_user_error(const char *user, size_t len);
 const char *message_id_error(const char *id, size_t len);

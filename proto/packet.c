@@ -8,6 +8,7 @@
 
 #include "proto/message.h"
 #include "proto/utf8.h"
+#include "proto/wildcard.h"
 
 /* The map's values, by their keys. */
 struct found {
@@ -63,12 +64,16 @@ static const char *read_map(const uint8_t *in, size_t len, struct found *found)
 static const char *read_name(const struct msgpack_value *v, struct packet_request *req)
 {
 	bool user = request_is_of_user(req->op);
+	const char *error;
 
 	if (v->kind != WALK_STR)
 		return user ? "a user is a str" : "a topic is a str";
 	req->name = (const char *)v->p;
 	req->name_len = v->len;
-	return web_name_error(user, req->name, req->name_len);
+	error = web_name_error(name_use_of(req->op), req->name, req->name_len);
+	if (error == NULL && req->resume.kind == RESUME_LAST && !user && wildcard_in(req->name, req->name_len))
+		error = LAST_OF_PATTERN;
+	return error;
 }
 
 static const char *read_array(const struct msgpack_value *v, struct packet_request *req)

@@ -15,6 +15,7 @@ const char *version_feature(unsigned number, const struct version_now *now)
 		{ "publish-many", true },	/* POST /pub with an array */
 		{ "envelope", true },		/* server-sent events with ?envelope=json */
 		{ "positions", true },		/* ids and the starts of streams are positions */
+		{ "patterns", true },		/* a.* and a.> in subscribe, unsubscribe and /sub */
 		{ "publish-once", now->once },	/* Idempotency-Key, and message_id as a key */
 		{ "sessions", now->sessions },	/* attach */
 		{ "broadcast", now->broadcast },	/* POST /broadcast */

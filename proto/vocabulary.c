@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proto/sink.h"
+#include "proto/wildcard.h"
 
 const char *const member_names[MEMBERS] = {
 	[MEMBER_ACTION] = "action", [MEMBER_REF] = "ref", [MEMBER_TOPIC] = "topic", [MEMBER_USER] = "user", [MEMBER_DATA] = "data",
@@ -49,30 +50,17 @@ unsigned member_bits(enum request_kind kind)
 	return 0;
 }
 
-/* Whether a part of the name between dots is `*` or `>`. */
-static bool has_wildcard(const char *name, size_t len)
+const char *web_name_error(enum name_use use, const char *name, size_t len)
 {
-	size_t from = 0;
+	const char *error = use == NAME_OF_USER ? message_user_error(name, len) : message_topic_error(name, len);
 
-	for (size_t i = 0; i <= len; i++) {
-		if (i < len && name[i] != '.')
-			continue;
-		if (i - from == 1 && (name[from] == '*' || name[from] == '>'))
-			return true;
-		from = i + 1;
-	}
-	return false;
-}
-
-const char *web_name_error(bool user, const char *name, size_t len)
-{
-	const char *error = user ? message_user_error(name, len) : message_topic_error(name, len);
-
-	if (error != NULL || user)
+	if (error != NULL || use == NAME_OF_USER)
 		return error;
 	if (memchr(name, '@', len) != NULL)
 		return "the topic is reserved: it has an @ in it";
-	return has_wildcard(name, len) ? "the topic is reserved: a part of it between dots is * or >" : NULL;
+	if (use == NAME_OF_TOPICS)
+		return wildcard_error(name, len);
+	return wildcard_in(name, len) ? NAME_IS_PATTERN : NULL;
 }
 
 /* How much of the text is shown: not cut inside a character. */

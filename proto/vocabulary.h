@@ -50,12 +50,22 @@ static inline enum member member_of_name(enum request_kind kind)
 	return request_is_of_user(kind) ? MEMBER_USER : MEMBER_TOPIC;
 }
 
-/*
- * NULL if name[0..len) may be the topic, or the user, of a request; or a static sentence fit for the peer. Topics follow the rules of
- * message_topic_error(), and some are reserved.
- */
-const char *web_name_error(bool user, const char *name, size_t len);
+/* What a name stands for: one topic; a user; or what is subscribed, a topic or a pattern (wildcard.h). */
+enum name_use { NAME_OF_TOPIC, NAME_OF_USER, NAME_OF_TOPICS };
 
+static inline enum name_use name_use_of(enum request_kind kind)
+{
+	if (request_is_of_user(kind))
+		return NAME_OF_USER;
+	return kind == REQUEST_SUBSCRIBE || kind == REQUEST_UNSUBSCRIBE ? NAME_OF_TOPICS : NAME_OF_TOPIC;
+}
+
+/*
+ * NULL if name[0..len) may be used so; or a static sentence fit for the peer. Topics follow the rules of message_topic_error(), and some are reserved.
+ */
+const char *web_name_error(enum name_use use, const char *name, size_t len);
+
+#define LAST_OF_PATTERN "last is for topics: a pattern, with a part that is * or >, has no messages of its own that are kept"
 #define NAMES_MAX 1024		/* that one request may have */
 #define MESSAGE_ID_TOO_LONG "the message_id is longer than 255 bytes"
 #define NAMES_TOO_MANY "more than 1024 names in one request"

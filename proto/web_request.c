@@ -5,6 +5,8 @@
 
 #include <assert.h>
 
+#include "proto/wildcard.h"
+
 /* The object's members by what they are. */
 struct found {
 	const struct json_member *by[MEMBERS];
@@ -95,11 +97,13 @@ static const char *refuse_others(const struct found *found, unsigned taken, stru
 }
 
 /* One name, whose quotes are there, into the request. */
-static const char *read_one(const char *value, size_t value_len, bool user, struct json_request *req)
+static const char *read_one(const char *value, size_t value_len, struct json_request *req)
 {
 	ssize_t len = json_string(value, value_len, req->name, sizeof(req->name));
-	const char *error = web_name_error(user, req->name, len < 0 ? sizeof(req->name) + 1 : (size_t)len);
+	const char *error = web_name_error(name_use_of(req->kind), req->name, len < 0 ? sizeof(req->name) + 1 : (size_t)len);
 
+	if (error == NULL && req->resume.kind == RESUME_LAST && !request_is_of_user(req->kind) && wildcard_in(req->name, (size_t)len))
+		error = LAST_OF_PATTERN;
 	if (error == NULL)
 		req->name_len = (uint8_t)len;
 	return error;
@@ -118,7 +122,7 @@ static const char *read_array(const struct json_member *member, bool user, struc
 			return NAMES_TOO_MANY;
 		if (*item != '"')
 			return user ? "one of the users is not a string" : "one of the topics is not a string";
-		error = read_one(item, len, user, req);
+		error = read_one(item, len, req);
 	}
 	if (count == 0)
 		return user ? "no user" : "no topic";
@@ -134,7 +138,7 @@ static const char *read_names(const struct json_member *member, bool many, struc
 	if (member == NULL)
 		return user ? "no user" : "no topic";
 	if (member->type == JSON_STRING)
-		return read_one(member->value, member->value_len, user, req);
+		return read_one(member->value, member->value_len, req);
 	if (many && member->type == JSON_ARRAY)
 		return read_array(member, user, req);
 	if (many)
@@ -278,7 +282,7 @@ bool web_request_next_name(struct json_request *req, struct web_names *names)
 	names->begun = true;
 	if (!json_array_next(&names->left, &item, &len))
 		return false;
-	error = read_one(item, len, request_is_of_user(req->kind), req);
+	error = read_one(item, len, req);
 	assert(error == NULL);
 	(void)error;
 	return true;

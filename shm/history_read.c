@@ -34,7 +34,7 @@ static void read_head(const struct history *h, struct ring_record *rec)
 	struct history_head_shm head;
 
 	memcpy(&head, (const uint8_t *)history_page(h, rec->place.page) + rec->place.offset, HEAD);
-	rec->seq = head.seq;
+	rec->id = rec->seq = head.seq;
 	rec->time = head.time;
 	rec->number = head.number;
 	rec->len = head.len;

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "shm/index.h"
+
 /* Which of the rule's limits the unit is one of, and what it multiplies by. NULL: no such unit. */
 static uint64_t *limit_of(struct history_rule *rule, struct text_piece unit, uint64_t *by)
 {
@@ -95,7 +97,7 @@ int history_rules_parse(struct history_rules *rules, const char *text, char *err
 
 const struct history_rule *history_rules_find(const struct history_rules *rules, const char *name, size_t len)
 {
-	if (!rules)
+	if (!rules || rules->count == 0 || index_is_pattern(name, len))
 		return NULL;
 	for (const struct history_rule *rule = rules->rule; rule < rules->rule + rules->count; rule++)
 		if (topic_pattern_fits(&rule->pattern, rules->text, name, len))

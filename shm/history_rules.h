@@ -30,7 +30,7 @@ struct history_rules {
 /* Reads the setting. 0, or -1 and what is wrong with it in error[size]; *rules then has none. */
 int history_rules_parse(struct history_rules *rules, const char *text, char *error, size_t size);
 
-/* The rule for a name in the index (users: as they are there, behind NAME_INBOX). NULL: nothing of it is kept. `rules` may be NULL. */
+/* The rule for a name in the index (users: as they are there, behind NAME_INBOX). NULL: nothing of it is kept, as of patterns, whose messages are their topics'. `rules` may be NULL. */
 const struct history_rule *history_rules_find(const struct history_rules *rules, const char *name, size_t len);
 
 #endif

@@ -69,6 +69,7 @@ int hub_create(const struct settings *settings)
 	shm->history_at = history_at;
 	shm->history_size = history_bytes;
 	index_format((uint8_t *)shm + index_at, (uint32_t)settings->max_topics);
+	index_limit((uint8_t *)shm + index_at, (uint32_t)settings->max_patterns_total, (uint32_t)settings->max_pattern_shapes);
 	ring_format((uint8_t *)shm + ring_at, (uint64_t)settings->ring_bytes, (uint32_t)settings->ring_messages);
 	once_format((uint8_t *)shm + once_at, (uint32_t)settings->once_keys);
 	history_format((uint8_t *)shm + history_at, (uint32_t)settings->max_topics, (uint64_t)settings->history_bytes);

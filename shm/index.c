@@ -4,6 +4,7 @@
  * - `dirty` is 1 before the first and until after the last store to chains, free list, `high` or `used`.
  * - An entry is filled in while it is TOPIC_FREE; the store of TOPIC_USED makes it a topic. TOPIC_FREE ends it before
  *   anything else about it changes. `kept` of a free entry means nothing while `dirty` is 1.
+ * - What is counted of patterns follows from the entries, as chains do, and is changed while `dirty` is 1.
  * - `high` covers an entry before it is TOPIC_USED, so index_repair(), which looks at 1..high, sees all topics.
  *
  * Only the order in which the compiler emits stores matters for that: all stores of a process that has been reaped are
@@ -18,6 +19,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "shm/index_patterns.h"
 #include "shm/siphash.h"
 
 #define TOUCHED_AHEAD 128	/* entries, of 320 bytes */
@@ -45,8 +47,8 @@ static size_t heads_size(uint32_t buckets)
 
 size_t index_size(uint32_t topics_max)
 {
-	return sizeof(struct index_shm) + heads_size(bucket_count(topics_max)) +
-	       ((size_t)topics_max + 1) * sizeof(struct topic_shm);
+	return sizeof(struct index_shm) + heads_size(bucket_count(topics_max)) + ((size_t)topics_max + 1) * sizeof(struct topic_shm) +
+	       (size_t)INDEX_SIEVE * bucket_count(topics_max);
 }
 
 void index_format(void *mem, uint32_t topics_max)
@@ -56,8 +58,19 @@ void index_format(void *mem, uint32_t topics_max)
 	assert(topics_max > 0 && topics_max <= INT32_MAX);
 	shm->topics_max = topics_max;
 	shm->buckets = bucket_count(topics_max);
+	shm->patterns_max = topics_max;
+	shm->shapes_max = INDEX_SHAPES_MAX;
 	if (getrandom(&shm->seed, sizeof shm->seed, GRND_NONBLOCK) != sizeof shm->seed)
 		shm->seed = (uint64_t)(uintptr_t)mem;	/* early at boot there is none: this works, and is only easier to guess */
+}
+
+void index_limit(void *mem, uint32_t patterns_max, uint32_t shapes_max)
+{
+	struct index_shm *shm = mem;
+
+	assert(shapes_max <= INDEX_SHAPES_MAX);
+	shm->patterns_max = patterns_max;
+	shm->shapes_max = shapes_max;
 }
 
 int index_attach(struct index *ix, void *mem, size_t size)
@@ -65,13 +78,14 @@ int index_attach(struct index *ix, void *mem, size_t size)
 	struct index_shm *shm = mem;
 
 	if (size < sizeof *shm || shm->topics_max == 0 || shm->topics_max > INT32_MAX ||
-	    shm->buckets != bucket_count(shm->topics_max) || size < index_size(shm->topics_max)) {
+	    shm->shapes > INDEX_SHAPES_MAX || shm->buckets != bucket_count(shm->topics_max) || size < index_size(shm->topics_max)) {
 		errno = EINVAL;
 		return -1;
 	}
 	ix->shm = shm;
 	ix->heads = (uint32_t *)(shm + 1);
 	ix->topics = (struct topic_shm *)((char *)ix->heads + heads_size(shm->buckets));
+	ix->sieve = (uint8_t *)(ix->topics + shm->topics_max + 1);
 	return 0;
 }
 
@@ -201,6 +215,7 @@ static uint32_t make_topic(struct index *ix, uint64_t interest, uint32_t kept, u
 	in_order();
 	ix->heads[bucket] = topic;
 	ix->shm->used++;
+	patterns_count(ix, t);
 	set_dirty(ix, 0);
 	return topic;
 }
@@ -223,6 +238,8 @@ static uint32_t find_or_make(struct index *ix, uint64_t interest, uint32_t kept,
 		errno = ENOSPC;
 		return TOPIC_NONE;
 	}
+	if (patterns_may(ix->shm, name, len) < 0)
+		return TOPIC_NONE;
 	return make_topic(ix, interest, kept, hash, name, len, since);
 }
 
@@ -310,6 +327,7 @@ static void end_topic(struct index *ix, uint32_t topic)
 	atomic_store_explicit(&t->interest, 0, memory_order_relaxed);
 	t->kept = TOPIC_KEPT_NOT;
 	unlink_topic(ix, topic);
+	patterns_uncount(ix, t);
 	t->next = ix->shm->free;
 	ix->shm->free = topic;
 	ix->shm->used--;
@@ -350,6 +368,7 @@ void index_repair(struct index *ix)
 	memset(ix->heads, 0, shm->buckets * sizeof ix->heads[0]);
 	shm->free = TOPIC_NONE;
 	shm->used = 0;
+	patterns_clear(ix);
 	for (topic = shm->high; topic > 0; topic--) {
 		struct topic_shm *t = &ix->topics[topic];
 
@@ -358,6 +377,7 @@ void index_repair(struct index *ix)
 			t->next = ix->heads[bucket];
 			ix->heads[bucket] = topic;
 			shm->used++;
+			patterns_count(ix, t);
 		} else {
 			atomic_store_explicit(&t->interest, 0, memory_order_relaxed);
 			t->kept = TOPIC_KEPT_NOT;
@@ -439,7 +459,7 @@ int index_check(const struct index *ix, const char **why)
 		*why = "more topics than entries";
 	else if (shm->high < shm->topics_max && state_of(&ix->topics[shm->high + 1]) != TOPIC_FREE)
 		*why = "a topic beyond the entries ever used";
-	else if (!(*why = check_chains(ix)))
-		*why = check_free(ix);
+	else if (!(*why = check_chains(ix)) && !(*why = check_free(ix)))
+		*why = patterns_check(ix);
 	return *why ? -1 : 0;
 }

@@ -6,6 +6,9 @@
  * any more it is reclaimed, and its number may name another topic later, with another generation. A ring record names its topic by
  * number and generation.
  *
+ * What is subscribed may be a pattern (proto/wildcard.h). It is an entry like that of a topic, under its own name, which no topic has: with interest, counts
+ * and records of its own. A publish finds those that fit its topic by asking for one name a shape that is in use (index_match()).
+ *
  * Crash rules: an entry's `state` is the truth (one store commits a topic or its end). Chains and the free list are derived
  * from it: a process that dies with the lock held may have left them half changed, which `dirty` says, and
  * index_repair() builds them anew. The dead one's bits in `interest` are left as they were: its successor keeps or leaves
@@ -19,9 +22,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/wildcard.h"
+
 #define TOPIC_NONE 0u		/* topic numbers start at 1 */
 #define TOPIC_NAME_MAX 255
 #define INDEX_SLOTS_MAX 64	/* bits in `interest` */
+#define INDEX_SIEVE 4		/* bytes a bucket */
+#define INDEX_SHAPES_MAX 64	/* of patterns: what a publish may have to look up */
 
 enum { NAME_INBOX = 1, NAME_EVERYBODY = 2 };	/* what the names begin with of topics that are none: what a user is sent, and all are */
 
@@ -46,6 +53,14 @@ struct topic_shm {
 };
 _Static_assert(sizeof(struct topic_shm) == 320, "layout");
 
+/* A shape (proto/wildcard.h) that patterns here have. */
+struct shape_shm {
+	struct wildcard shape;
+	uint32_t patterns;		/* how many have it */
+	uint32_t pad;
+};
+_Static_assert(sizeof(struct shape_shm) == 16, "layout");
+
 struct index_shm {
 	_Alignas(64) uint32_t topics_max;
 	uint32_t buckets;		/* a power of two */
@@ -57,16 +72,24 @@ struct index_shm {
 	_Atomic uint64_t forgotten;	/* above the sequences of all records of kept topics that have ended since */
 	uint64_t unheard;		/* where the ring's tail was when a message was last dropped that nobody subscribed: it has no sequence */
 	uint64_t unknown;		/* before this sequence there may have been messages of kept topics that nobody knows of: an earlier server ended before they were in its journal */
-	uint32_t pad[2];
-	/* uint32_t heads[buckets], then struct topic_shm topics[topics_max + 1] (64-byte aligned; topics[0] is not used) */
+	uint32_t patterns, shapes;	/* patterns that are here, and the shapes that they have; derived, put right with the chains */
+	uint32_t patterns_max, shapes_max;	/* limits of both, stored before anybody else sees the index */
+	struct shape_shm shape[INDEX_SHAPES_MAX];	/* the first `shapes` of them, in no order */
+	uint32_t sieved;		/* 1: the sieve was written to */
+	uint32_t pad[13];
+	/*
+	 * uint32_t heads[buckets], then struct topic_shm topics[topics_max + 1] (64-byte aligned; topics[0] is not used), then uint8_t
+	 * sieve[INDEX_SIEVE * buckets]: how many patterns have a hash that falls there; at 255 it stays. It is not touched while there are no patterns.
+	 */
 };
-_Static_assert(sizeof(struct index_shm) == 64, "layout");
+_Static_assert(sizeof(struct index_shm) == 128 + INDEX_SHAPES_MAX * 16, "layout");
 
 /* A process's handle. */
 struct index {
 	struct index_shm *shm;
 	uint32_t *heads;
 	struct topic_shm *topics;
+	uint8_t *sieve;
 };
 
 /* Bytes that an index of topics_max topics takes. */
@@ -75,6 +98,9 @@ size_t index_size(uint32_t topics_max);
 /* Makes an empty index in zeroed memory of index_size() bytes. (Free entries beyond those ever used are not touched:
  * pages of a large index that holds few topics stay unbacked.) */
 void index_format(void *mem, uint32_t topics_max);
+
+/* Limits its patterns, and the shapes that they have. */
+void index_limit(void *mem, uint32_t patterns_max, uint32_t shapes_max);
 
 /* Fills the handle in. 0, or -1 with EINVAL when `size` does not fit what the memory says of itself. */
 int index_attach(struct index *ix, void *mem, size_t size);
@@ -85,7 +111,8 @@ uint64_t index_hash(const char *name, size_t len);
 /* A topic's number, or TOPIC_NONE. */
 uint32_t index_find(const struct index *ix, uint64_t hash, const char *name, size_t len);
 
-/* Finds or makes the topic and sets the slot's bit in its interest. `since`: see topic_shm (hub_counted_since()). Its number, or TOPIC_NONE with ENOSPC (index full).
+/* Finds or makes the topic and sets the slot's bit in its interest. `since`: see topic_shm (hub_counted_since()). Its number, or TOPIC_NONE: ENOSPC (index full); of a pattern
+ * also EDQUOT (as many patterns as may be), or ENOBUFS (its shape would be one too many).
  * A `len` of 0 or above TOPIC_NAME_MAX is a programmer's error. */
 uint32_t index_join(struct index *ix, unsigned slot, uint64_t hash, const char *name, size_t len, uint64_t since);
 
@@ -100,6 +127,29 @@ void index_release(struct index *ix, uint32_t topic);
 
 /* What kept topics had before this sequence may be forgotten, and nobody knows of which topics. Needs no lock. */
 void index_forget(struct index *ix, uint64_t seq);
+
+/* Whether a name, as it stands in the index, is a pattern's. */
+static inline bool index_is_pattern(const char *name, size_t len)
+{
+	struct wildcard shape;
+
+	return *name != NAME_INBOX && *name != NAME_EVERYBODY && wildcard_read(name, len, &shape);
+}
+
+/* Whether there are patterns at all. */
+static inline bool index_has_patterns(const struct index *ix)
+{
+	return ix->shm->shapes != 0;
+}
+
+/* Whether there ever were. Needs no lock: what is counted may be counted anew at this moment, by who repairs the index; this stays. */
+static inline bool index_had_patterns(const struct index *ix)
+{
+	return __atomic_load_n(&ix->shm->sieved, __ATOMIC_RELAXED) != 0;
+}
+
+/* The patterns that fit this topic: found[0..n), n <= INDEX_SHAPES_MAX. Costs at most one look-up for each shape in use. */
+unsigned index_match(const struct index *ix, const char *name, size_t len, uint32_t found[INDEX_SHAPES_MAX]);
 
 /* The topic's entry. Needs no lock for a topic whose interest has the caller's bit. */
 static inline struct topic_shm *index_topic(const struct index *ix, uint32_t topic)

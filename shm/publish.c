@@ -19,7 +19,7 @@
  * successor finds them in the record, whatever has become of the topic since.
  */
 #define ITEM_BITS 9
-#define SUBSCRIBERS_MOST (UINT32_MAX >> ITEM_BITS)	/* after a death, a number above this is told as this one */
+#define SUBSCRIBERS_MOST (RING_FLAGS >> ITEM_BITS)	/* after a death, a number above this is told as this one */
 _Static_assert(PUBLISH_BATCH_MAX <= 1u << ITEM_BITS, "an item's number has room");
 _Static_assert(PUBLISH_BATCH_MAX <= ONCE_MESSAGES_MAX, "each has a key");
 
@@ -28,65 +28,127 @@ static uint32_t answer_flags(unsigned item, uint64_t subscribers)
 	return item | (uint32_t)(subscribers < SUBSCRIBERS_MOST ? subscribers : SUBSCRIBERS_MOST) << ITEM_BITS;
 }
 
-struct cached {
-	const struct publish_item *item;	/* the last one looked up: a burst mostly has one topic */
-	uint32_t topic;
+/*
+ * Those whom an item is for, entries of the index: its topic, if somebody subscribes it or history keeps it, comes first; then the patterns that fit it. The
+ * last one looked up is remembered, as a burst mostly has one topic.
+ */
+struct found {
+	const struct publish_item *item;
+	unsigned count;			/* 0: nobody */
+	unsigned patterns;		/* among them */
+	uint32_t entry[1 + INDEX_SHAPES_MAX];
 };
+_Static_assert(INDEX_SHAPES_MAX <= RING_ECHOES_MAX, "a message has an echo for each");
 
 /* TOPIC_NONE: nobody subscribes it, and history does not keep it (or has no place for one topic more). */
-static uint32_t find(struct hub *hub, const struct publish_item *item, uint64_t next, struct cached *last)
+static uint32_t find_topic(struct hub *hub, const struct publish_item *item, uint64_t next)
 {
-	const struct publish_item *l = last->item;
+	uint32_t topic = index_find(&hub->index, item->hash, item->topic, item->topic_len);
 
-	if (l && l->hash == item->hash && l->topic_len == item->topic_len && memcmp(l->topic, item->topic, l->topic_len) == 0)
-		return last->topic;
-	last->item = item;
-	last->topic = index_find(&hub->index, item->hash, item->topic, item->topic_len);
-	if (last->topic == TOPIC_NONE && history_rules_find(hub->history.rules, item->topic, item->topic_len)) {
-		last->topic = index_keep(&hub->index, item->hash, item->topic, item->topic_len, hub_counted_since(hub, item->topic, item->topic_len));
-		if (last->topic == TOPIC_NONE) {
+	if (topic == TOPIC_NONE && history_rules_find(hub->history.rules, item->topic, item->topic_len)) {
+		topic = index_keep(&hub->index, item->hash, item->topic, item->topic_len, hub_counted_since(hub, item->topic, item->topic_len));
+		if (topic == TOPIC_NONE) {
 			index_forget(&hub->index, next + 1);	/* it should have been kept, and nobody knows of it */
 			hub->history.counts.missed++;
 		}
 	}
-	return last->topic;
+	return topic;
 }
 
-/*
- * Writes records until the ring takes no more. Returns the items dealt with. *interested: the slots whose sessions subscribe what was written;
- * *without_subscribers: items that nobody does. `answers`: the items again, or NULL.
- */
+static void find(struct hub *hub, const struct publish_item *item, uint64_t next, struct found *found)
+{
+	const struct publish_item *l = found->item;
+	uint32_t topic;
+
+	if (l && l->hash == item->hash && l->topic_len == item->topic_len && memcmp(l->topic, item->topic, l->topic_len) == 0)
+		return;
+	found->item = item;
+	topic = find_topic(hub, item, next);
+	found->entry[0] = topic;
+	found->count = topic != TOPIC_NONE;
+	found->patterns = index_has_patterns(&hub->index) ? index_match(&hub->index, item->topic, item->topic_len, found->entry + found->count) : 0;
+	found->count += found->patterns;
+}
+
+static uint64_t interest_of(const struct hub *hub, const struct found *found)
+{
+	uint64_t interest = 0;
+
+	for (unsigned i = 0; i < found->count; i++)
+		interest |= atomic_load_explicit(&index_topic(&hub->index, found->entry[i])->interest, memory_order_relaxed);
+	return interest;
+}
+
+/* Subscriptions: a session that has several of them counts for each. */
+static uint64_t subscribers_of(const struct hub *hub, const struct found *found)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < found->count; i++)
+		n += hub_subscribers(hub, found->entry[i]);
+	return n;
+}
+
+/* Whether the batch has room for the message's records. Those of one message always have. */
+static bool has_room(const struct hub *hub, const struct ring_batch *batch, const struct found *found)
+{
+	uint64_t records = batch->next - batch->first;
+
+	return found->count <= 1 || records == 0 || records + found->count <= hub->ring.shm->descs / 4;
+}
+
+/* The message's records: its own, and an echo for each further one whom it is for. False: the ring takes no more. */
+static bool write_message(struct hub *hub, struct ring_batch *batch, const struct publish_item *item, const struct found *found, uint32_t flags, uint64_t now)
+{
+	void *dst;
+
+	if (!has_room(hub, batch, found))
+		return false;
+	dst = ring_add(&hub->ring, batch, found->entry[0], item->len, flags | (found->count > 1 ? RING_ECHOED : 0), now);
+	if (!dst)
+		return false;
+	memcpy(dst, item->message, item->len);
+	for (unsigned i = 1; i < found->count; i++) {
+		CRASH_POINT("publish-echoing");
+		ring_echo(&hub->ring, batch, found->entry[i]);
+	}
+	return true;
+}
+
+/* What write_records() has found out of the items that it dealt with. */
+struct written {
+	uint64_t interested;		/* the slots whose sessions subscribe what was written */
+	unsigned unheard;		/* items that nobody subscribes */
+	unsigned matched;		/* items that a pattern fits */
+};
+
+/* Writes records until the ring takes no more. Returns the items dealt with. `answers`: the items again, or NULL. */
 static unsigned write_records(struct hub *hub, struct ring_batch *batch, const struct publish_item *items, unsigned count,
-			      struct publish_item *answers, uint64_t *interested, unsigned *without_subscribers)
+			      struct publish_item *answers, struct written *written)
 {
 	uint64_t now = hub_now();
-	struct cached last = { 0 };
+	struct found found = { 0 };
 	unsigned n;
 
+	*written = (struct written){ 0 };
 	for (n = 0; n < count; n++) {
-		uint32_t topic = find(hub, &items[n], batch->next, &last);
-		uint64_t interest;
-		void *dst;
+		uint64_t interest, subscribers = 0, seq = batch->next;
 
-		if (answers) {
-			answers[n].seq = 0;
-			answers[n].subscribers = topic == TOPIC_NONE ? 0 : hub_subscribers(hub, topic);
-		}
-		if (topic == TOPIC_NONE)
-			hub->index.shm->unheard = batch->next;
-		interest = topic == TOPIC_NONE ? 0 : atomic_load_explicit(&index_topic(&hub->index, topic)->interest, memory_order_relaxed);
-		*without_subscribers += interest == 0;
-		if (topic == TOPIC_NONE)
-			continue;
-		dst = ring_add(&hub->ring, batch, topic, items[n].len, answers ? answer_flags(n, answers[n].subscribers) : 0, now);
-		if (!dst) {
-			*without_subscribers -= interest == 0;
-			break;
-		}
-		memcpy(dst, items[n].message, items[n].len);
+		find(hub, &items[n], seq, &found);
 		if (answers)
-			answers[n].seq = batch->next - 1;
-		*interested |= interest;
+			subscribers = subscribers_of(hub, &found);
+		interest = interest_of(hub, &found);
+		if (found.count > 0 && !write_message(hub, batch, &items[n], &found, answers ? answer_flags(n, subscribers) : 0, now))
+			break;
+		if (found.count == 0)
+			hub->index.shm->unheard = seq;
+		if (answers) {
+			answers[n].seq = found.count > 0 ? seq : 0;
+			answers[n].subscribers = subscribers;
+		}
+		written->interested |= interest;
+		written->unheard += interest == 0;
+		written->matched += found.patterns > 0;
 	}
 	return n;
 }
@@ -237,8 +299,9 @@ static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const stru
 			      struct publish_item *answers, const struct keyed *keyed)
 {
 	struct ring_batch batch;
-	uint64_t interested = 0, asleep, wake;
-	unsigned n, without_subscribers = 0, may;
+	struct written written;
+	uint64_t asleep, wake;
+	unsigned n, may;
 	int found;
 
 	lock_acquire(&hub->shm->lock, slot + 1);
@@ -251,7 +314,7 @@ static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const stru
 	count = may;
 	CRASH_POINT("publish-locked");
 	ring_begin(&hub->ring, &batch);
-	n = write_records(hub, &batch, items, count, answers, &interested, &without_subscribers);
+	n = write_records(hub, &batch, items, count, answers, &written);
 	CRASH_POINT("publish-written");
 	if (answers && n < count) {
 		ring_repair(&hub->ring);	/* all or none */
@@ -263,12 +326,14 @@ static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const stru
 		CRASH_POINT("publish-intended");
 		commit(hub, &batch, number);
 	}
-	wake = claim_wakeups(hub, (interested | asleep) & ~(1ull << slot));
+	wake = claim_wakeups(hub, (written.interested | asleep) & ~(1ull << slot));
 	CRASH_POINT("publish-owing");
 	lock_release(&hub->shm->lock, slot + 1);
 	CRASH_POINT("publish-unlocked");
 	hub_count(hub, slot, COUNTER_published, n);
-	hub_count(hub, slot, COUNTER_published_unheard, without_subscribers);
+	hub_count(hub, slot, COUNTER_published_unheard, written.unheard);
+	if (written.matched)
+		hub_count(hub, slot, COUNTER_published_matched, written.matched);
 	hub_count_history(hub, slot);
 	wake_up(hub, slot, wake);
 	if (n == 0)
@@ -291,12 +356,12 @@ static void recall(struct hub *hub, const struct intent_shm *intent, struct publ
 	for (unsigned i = 0; i < count; i++)
 		items[i].seq = items[i].subscribers = 0;
 	for (uint64_t seq = intent->first; seq < intent->first + intent->written; seq++) {
-		if (ring_read(&hub->ring, seq, &rec) == 0) {
+		if (ring_read(&hub->ring, seq, &rec) == 0 && rec.id == seq) {
 			unsigned i = rec.flags & ((1u << ITEM_BITS) - 1);
 
 			if (i < count) {
 				items[i].seq = seq;
-				items[i].subscribers = rec.flags >> ITEM_BITS;
+				items[i].subscribers = (rec.flags & RING_FLAGS) >> ITEM_BITS;
 			}
 		}
 	}

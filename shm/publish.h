@@ -20,7 +20,7 @@ struct publish_item {
 	uint8_t topic_len;
 	/* set by publish_answered() */
 	uint64_t seq;			/* the sequence it got, 0: it was not stored, as nobody subscribes the topic and no history keeps it */
-	uint64_t subscribers;		/* of the topic at that moment, over all slots */
+	uint64_t subscribers;		/* subscriptions of the topic, and of patterns that fit it, at that moment, over all slots */
 };
 
 /* The most bytes of messages that a batch should hold: an eighth of the ring. */
@@ -30,8 +30,8 @@ static inline uint64_t publish_bytes_max(const struct hub *hub)
 }
 
 /*
- * The most messages that go into the ring at a time: a quarter of it, where that is less than PUBLISH_BATCH_MAX. With what is skipped before
- * the end of the ring and padding, the bytes come to a little more than a quarter at most. That the ring moves by less than 7/8 between two
+ * The most messages that go into the ring at a time: a quarter of it, where that is less than PUBLISH_BATCH_MAX. (With their echoes (ring.h) they are no more
+ * than a quarter of it either, or are one message.) With what is skipped before the end of the ring and padding, the bytes come to a little more than a quarter at most. That the ring moves by less than 7/8 between two
  * looks at a worker's `delivered` is what partial_frame.c and flow control count on.
  */
 static inline unsigned publish_count_max(const struct hub *hub)

@@ -112,33 +112,23 @@ static void link_record(struct ring *r, struct topic_shm *t, const struct ring_d
 	atomic_store_explicit(&t->last, seq, memory_order_release);
 }
 
-void *ring_add(struct ring *r, struct ring_batch *b, uint32_t topic, uint32_t len, uint32_t flags, uint64_t now)
+/* Writes the batch's next descriptor, of a record with its bytes at `at`, and links it. Times are the batch's. */
+static void write_desc(struct ring *r, struct ring_batch *b, uint32_t topic, uint64_t at, uint32_t len, uint32_t flags)
 {
 	struct ring_shm *shm = r->shm;
 	struct topic_shm *t = index_topic(r->index, topic);
-	uint64_t need = round_up(len), seq = b->next, at = b->end, room = shm->bytes - (at & (shm->bytes - 1));
+	uint64_t seq = b->next;
 	struct ring_desc_shm *d = ring_desc(r, seq);
 
 	assert(len > 0 && topic <= r->index->shm->high);
 	/* entry 0 of the index links nobody's records */
 	assert(topic == TOPIC_NONE || atomic_load_explicit(&t->state, memory_order_relaxed) == TOPIC_USED);
-	if (need > shm->bytes / 2) {
-		errno = EMSGSIZE;
-		return NULL;
-	}
-	if (need > room)
-		at += room;
-	if (seq != b->first && (at + need - shm->end > shm->bytes / 2 || seq - b->first >= shm->descs / 2)) {
-		errno = ENOSPC;
-		return NULL;
-	}
-	make_room(r, seq, at + need);
+	make_room(r, seq, at + round_up(len));
 	atomic_store_explicit(&d->seq, 0, memory_order_relaxed);
 	in_order();
 	atomic_store_explicit(&shm->claimed, seq + 1, memory_order_relaxed);
 	/* release: a reader that was led here by a dead batch, and sees the new fields, sees seq 0 or the new seq, too */
 	atomic_thread_fence(memory_order_release);
-	b->time = ring_time_follows(b->time, now) ? now : b->time + 1;
 	d->at = at;
 	d->len = len;
 	d->topic = topic;
@@ -154,8 +144,36 @@ void *ring_add(struct ring *r, struct ring_batch *b, uint32_t topic, uint32_t le
 	in_order();
 	link_record(r, t, d, seq);
 	b->next = seq + 1;
+}
+
+void *ring_add(struct ring *r, struct ring_batch *b, uint32_t topic, uint32_t len, uint32_t flags, uint64_t now)
+{
+	struct ring_shm *shm = r->shm;
+	uint64_t need = round_up(len), seq = b->next, at = b->end, room = shm->bytes - (at & (shm->bytes - 1));
+
+	if (need > shm->bytes / 2) {
+		errno = EMSGSIZE;
+		return NULL;
+	}
+	if (need > room)
+		at += room;
+	if (seq != b->first && (at + need - shm->end > shm->bytes / 2 || seq - b->first >= shm->descs / 2)) {
+		errno = ENOSPC;
+		return NULL;
+	}
+	b->time = ring_time_follows(b->time, now) ? now : b->time + 1;
+	write_desc(r, b, topic, at, len, flags);
 	b->end = at + need;
 	return r->data + (at & (shm->bytes - 1));
+}
+
+void ring_echo(struct ring *r, struct ring_batch *b, uint32_t topic)
+{
+	const struct ring_desc_shm *last = ring_desc(r, b->next - 1);
+	uint32_t behind = last->flags & RING_ECHO ? (last->flags & RING_FLAGS) + 1 : 1;
+
+	assert(last->flags & RING_ECHOED && behind <= RING_ECHOES_MAX);
+	write_desc(r, b, topic, last->at, last->len, RING_ECHO | RING_ECHOED | behind);
 }
 
 void ring_commit(struct ring *r, struct ring_batch *b)
@@ -245,12 +263,42 @@ int ring_read(const struct ring *r, uint64_t seq, struct ring_record *rec)
 	rec->topic = d->topic;
 	rec->generation = d->generation;
 	rec->flags = d->flags;
+	rec->id = rec->flags & RING_ECHO ? seq - (rec->flags & RING_FLAGS) : seq;
 	rec->place.page = 0;
 	if (ring_holds(r, seq) && seq_of(d) == seq)
 		return 0;
 stale:
 	errno = ESTALE;
 	return -1;
+}
+
+uint64_t ring_message_of(const struct ring *r, uint64_t seq)
+{
+	struct ring_record rec;
+
+	return ring_read(r, seq, &rec) == 0 ? rec.id : seq;
+}
+
+uint64_t ring_message_from(const struct ring *r, uint64_t id)
+{
+	uint64_t seq = id, tail = ring_tail(r);
+	struct ring_record rec;
+
+	while (seq < tail) {
+		if (ring_read(r, seq, &rec) < 0) {
+			uint64_t oldest = ring_oldest(r);
+
+			/* The echoes may go on in what is left of the ring. */
+			if (oldest <= seq || ring_message_of(r, oldest) >= id)
+				return seq;
+			seq = oldest;
+			continue;
+		}
+		if (rec.id >= id)
+			return seq;
+		seq++;
+	}
+	return seq;
 }
 
 int ring_copy(const struct ring *r, const struct ring_record *rec, void *dst)
@@ -292,7 +340,12 @@ static bool same_topic(const struct ring_desc_shm *a, const struct ring_desc_shm
 	return a->topic == b->topic && a->generation == b->generation;
 }
 
-/* Where a record lies, given the byte count at which the one before it ended. */
+static bool is_echo(const struct ring_desc_shm *d)
+{
+	return d->flags & RING_ECHO;
+}
+
+/* Where a record lies, given the byte count at which the one before it ended. An echo lies where that one does. */
 static const char *check_place(const struct ring *r, const struct ring_desc_shm *d, uint64_t end)
 {
 	const struct ring_shm *shm = r->shm;
@@ -301,7 +354,7 @@ static const char *check_place(const struct ring *r, const struct ring_desc_shm 
 		return "a record of impossible size or place";
 	if ((d->at & (shm->bytes - 1)) + d->len > shm->bytes)
 		return "a record goes over the ring's end";
-	if (d->at < end)
+	if (is_echo(d) && end != 0 ? d->at + round_up(d->len) != end : d->at < end)
 		return "records overlap";
 	if (d->at + shm->bytes < shm->end)
 		return "a readable record has been overwritten";
@@ -343,7 +396,16 @@ static const char *check_record(const struct ring *r, uint64_t seq, uint64_t *en
 		why = check_links(r, d, seq);
 	if (why)
 		return why;
-	if (!ring_time_follows(*time, d->time))
+	if (is_echo(d)) {
+		const struct ring_desc_shm *before = ring_desc(r, seq - 1);
+		uint32_t behind = d->flags & RING_FLAGS;
+
+		if (!(d->flags & RING_ECHOED) || behind == 0 || behind > RING_ECHOES_MAX || behind >= seq)
+			return "an echo of no record";
+		if (*time != 0 && (d->time != *time || d->at != before->at || d->len != before->len || !(before->flags & RING_ECHOED) ||
+				   behind != (is_echo(before) ? before->flags & RING_FLAGS : 0) + 1))
+			return "an echo that does not follow its message";
+	} else if (!ring_time_follows(*time, d->time))
 		return "a time does not follow the one before it";
 	t = index_topic(r->index, d->topic);
 	if (atomic_load(&t->state) == TOPIC_USED && t->generation == d->generation && atomic_load(&d->next) == 0 &&

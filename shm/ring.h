@@ -32,6 +32,16 @@
 
 #include "shm/index.h"
 
+/*
+ * What a message has several records for: those who subscribe its topic, and each pattern that fits it, are interests of their own. The first record is the
+ * message's own, and its sequence is the message's id. The others follow it at once, within the batch: each is an *echo*, a descriptor of another topic's record
+ * that has the same bytes and the same time.
+ */
+#define RING_ECHO 0x80000000u		/* in a record's flags: it is an echo, and the low bits say how far behind the message's own record */
+#define RING_ECHOED 0x40000000u		/* it is a record of a message that has echoes, or is one */
+#define RING_FLAGS 0x3fffffffu		/* what is for the publisher's use of the flags of a message's own record */
+#define RING_ECHOES_MAX 1024		/* of one message */
+
 /* What a record is. Written by its producer, except `next`, by the producer of the topic's next record. */
 struct ring_desc_shm {
 	_Alignas(64) _Atomic uint64_t seq;
@@ -39,7 +49,7 @@ struct ring_desc_shm {
 	uint32_t len;			/* of its bytes */
 	uint32_t topic;
 	uint32_t generation;		/* of the topic */
-	uint32_t flags;			/* for the publisher's use */
+	uint32_t flags;			/* RING_ECHO and RING_ECHOED; the rest is for the publisher's use */
 	uint64_t time;			/* microseconds since 1970, see ring_time_follows() */
 	uint64_t prev;			/* sequence of the topic's previous record, 0 none. May be overwritten already */
 	_Atomic uint64_t next;		/* sequence of the topic's next record, 0 none yet */
@@ -119,7 +129,13 @@ void ring_begin(struct ring *r, struct ring_batch *b);
  * a record of more than a quarter of the ring can, with that, take more than half, so keep messages below a quarter. */
 void *ring_add(struct ring *r, struct ring_batch *b, uint32_t topic, uint32_t len, uint32_t flags, uint64_t now);
 
-/* Publishes the batch: [b->first, b->next). */
+/*
+ * Adds a record of another topic for the message whose own record was added last (for restoring a ring: in the batch before). It takes a descriptor alone. The
+ * caller has given that record RING_ECHOED, and sees to it that the batch does not take more than half of the descriptors.
+ */
+void ring_echo(struct ring *r, struct ring_batch *b, uint32_t topic);
+
+/* Publishes the batch: [b->first, b->next). A message and its echoes are one batch. */
 void ring_commit(struct ring *r, struct ring_batch *b);
 
 /* Empties the ring; the next record's sequence will be `seq` (not below the tail), its time will follow `time`. Nobody else uses the
@@ -151,6 +167,7 @@ struct history_place {
 
 /* A reader's copy of a descriptor; or a message of history, which has no `at`, `next` and `flags`. */
 struct ring_record {
+	uint64_t id;			/* its message: the sequence of that one's own record; less than `seq` if this is an echo */
 	uint64_t seq, at, time, prev, next, number;
 	uint32_t len, topic, generation, flags;
 	struct history_place place;
@@ -164,6 +181,15 @@ static inline struct ring_desc_shm *ring_desc(const struct ring *r, uint64_t seq
 
 /* Copies the descriptor of `seq`, also of a record that is not published yet. 0, or -1 with ESTALE when it has been overwritten. */
 int ring_read(const struct ring *r, uint64_t seq, struct ring_record *rec);
+
+/* The message that the record `seq` belongs to, if it is there; else `seq`. */
+uint64_t ring_message_of(const struct ring *r, uint64_t seq);
+
+/*
+ * Where records begin of messages with this id or a later one. It is `id` itself but where that lies behind a message's own record, and within its echoes:
+ * then it is behind these.
+ */
+uint64_t ring_message_from(const struct ring *r, uint64_t id);
 
 /* Copies the record's bytes to dst (room for rec->len). 0, or -1 with ESTALE: dst then holds rubbish. */
 int ring_copy(const struct ring *r, const struct ring_record *rec, void *dst);

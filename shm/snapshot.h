@@ -28,8 +28,9 @@
  *           from: all of it from this sequence on is in its history or among the records}
  *          interest or kept is not 0. Its history follows, a map a message: {seq!, time!, number!, bytes!}
  *     then, for each record:
- *          {seq!, time!, topic: name, number, flags, bytes}; with topic, number! and bytes! too. Without: its topic is gone, and all
- *          that is left of it is that it had its sequence
+ *          {seq!, time!, topic: name, number, flags, echoed, behind, bytes}; with topic, number! and bytes! too. Without: its topic is gone, and all
+ *          that is left of it is that it had its sequence. echoed: 1 if it is one of several records of a message (ring.h); the others follow it, have no
+ *          bytes, and say how far they are behind it
  *
  * Whatever the bytes are, reading them does nothing worse than to fail. Reading fails as a whole, with errno:
  *   EPROTO   it is no such snapshot, is cut short, contradicts itself, or is of a later version

@@ -123,19 +123,25 @@ static const struct topic_shm *topic_of(const struct hub *hub, const struct ring
 static void put_record(struct snapshot_writer *w, const struct hub *hub, const struct ring_record *rec, uint64_t first)
 {
 	const struct topic_shm *t = topic_of(hub, rec);
-	bool links_back = t && rec->prev < first;
+	bool echoed = rec->flags & RING_ECHOED, behind = rec->id < rec->seq, bytes = !behind && (t || echoed), links_back = t && rec->prev < first;
 
-	snapshot_put_map(w, t ? 6u + links_back : 2);
+	snapshot_put_map(w, 2u + (t ? 2 : 0) + (t && !behind) + links_back + echoed + behind + bytes);
 	snapshot_put_uint(w, "seq", rec->seq);
 	snapshot_put_uint(w, "time", rec->time);
-	if (!t)
-		return;
-	snapshot_put_text(w, "topic", t->name, t->name_len);
-	snapshot_put_uint(w, "number", rec->number);
-	snapshot_put_uint(w, "flags", rec->flags);
+	if (t) {
+		snapshot_put_text(w, "topic", t->name, t->name_len);
+		snapshot_put_uint(w, "number", rec->number);
+	}
 	if (links_back)
 		snapshot_put_uint(w, "prev", rec->prev);
-	snapshot_put_bytes(w, "bytes", ring_peek(&hub->ring, rec), rec->len);
+	if (t && !behind)
+		snapshot_put_uint(w, "flags", rec->flags & RING_FLAGS);
+	if (echoed)
+		snapshot_put_uint(w, "echoed", 1);
+	if (behind)
+		snapshot_put_uint(w, "behind", rec->seq - rec->id);
+	if (bytes)
+		snapshot_put_bytes(w, "bytes", ring_peek(&hub->ring, rec), rec->len);
 }
 
 static void put_key(struct snapshot_writer *w, const struct once *once, uint64_t number, uint64_t now)
@@ -201,6 +207,8 @@ int snapshot_write_hub(const struct hub *hub, uint64_t from, int fd)
 		return -1;
 	}
 	from = from < oldest ? oldest : from > tail ? tail : from;
+	/* A message with all its records; or none of them, where the ring has begun to overwrite it. */
+	from = ring_message_of(&hub->ring, from) >= oldest ? ring_message_of(&hub->ring, from) : ring_message_from(&hub->ring, from);
 	put_head(&w, hub, fd, from, tail);
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (was_used(&hub->shm->slot[i]))
@@ -223,6 +231,7 @@ struct reading {
 	struct hub *hub;
 	uint64_t first, tail;		/* records of the snapshot */
 	uint64_t time;			/* of the last record, by the head */
+	uint64_t own;			/* the message whose own record was put into the ring last */
 	uint64_t slots, topics;
 };
 
@@ -440,61 +449,98 @@ static int number_record(struct topic_shm *t, uint64_t seq, uint64_t number, uin
 	return 0;
 }
 
-/* Publishes a record and returns where its bytes go; NULL: too large for this ring. */
-static void *add_record(struct reading *x, uint32_t topic, uint32_t len, uint32_t flags, uint64_t time)
-{
-	struct ring_batch batch;
-	void *dst;
+/* What is read of a record. */
+struct record {
+	uint64_t seq, time;
+	uint64_t behind;		/* its message's own record, 0: it is that */
+	uint32_t topic, flags, len;
+	const uint8_t *bytes;
+};
 
-	ring_begin(&x->hub->ring, &batch);
-	dst = ring_add(&x->hub->ring, &batch, topic, len, flags, time);
-	ring_commit(&x->hub->ring, &batch);
-	return dst;
+/* Puts a record into the ring. False: it is too large for this one, or its message is. */
+static bool add_record(struct reading *x, const struct record *rec)
+{
+	struct ring *ring = &x->hub->ring;
+	struct ring_batch batch;
+	void *dst = NULL;
+
+	/* (An echo is published by itself here: nobody reads this ring yet.) */
+	ring_begin(ring, &batch);
+	if (rec->behind == 0) {
+		dst = ring_add(ring, &batch, rec->topic, rec->len, rec->flags, rec->time);
+		if (dst)
+			memcpy(dst, rec->bytes, rec->len);
+		x->own = dst ? rec->seq : 0;
+	} else if (x->own == rec->seq - rec->behind) {
+		ring_echo(ring, &batch, rec->topic);
+		dst = ring;
+	}
+	ring_commit(ring, &batch);
+	return dst != NULL;
 }
 
-static int read_topics_record(struct reading *x, const struct msgpack_value *o, uint64_t seq, uint64_t time)
+/* Its topic, and its number there, which the topic is brought to. 0, or -1 with EPROTO. */
+static int find_topic(struct reading *x, const struct msgpack_value *o, struct record *rec, uint64_t *number)
 {
-	uint64_t number = snapshot_get_uint(&x->r, o, "number", SNAPSHOT_NEEDED, seq);
-	uint64_t prev = snapshot_get_uint(&x->r, o, "prev", number > 1 ? x->first - 1 : 0, x->first - 1);	/* (an older program did not say) */
-	uint32_t flags = (uint32_t)snapshot_get_uint(&x->r, o, "flags", 0, UINT32_MAX), topic, len;
-	const uint8_t *bytes = snapshot_get_bytes(&x->r, o, "bytes", &len);
-	struct topic_shm *t;
-	const char *name;
-	size_t name_len;
-	void *dst;
+	size_t len;
+	const char *name = snapshot_get_text(&x->r, o, "topic", &len);
+	uint64_t prev;
 
-	name = snapshot_get_text(&x->r, o, "topic", &name_len);
-	topic = index_find(&x->hub->index, index_hash(name, name_len), name, name_len);
-	t = index_topic(&x->hub->index, topic);
-	if (x->r.bad || len == 0 || topic == TOPIC_NONE || number_record(t, seq, number, prev) < 0)
+	rec->topic = TOPIC_NONE;
+	if (len == 0)
+		return 0;
+	*number = snapshot_get_uint(&x->r, o, "number", SNAPSHOT_NEEDED, rec->seq);
+	prev = snapshot_get_uint(&x->r, o, "prev", *number > 1 ? x->first - 1 : 0, x->first - 1);	/* (an older program did not say) */
+	rec->topic = index_find(&x->hub->index, index_hash(name, len), name, len);
+	if (x->r.bad || rec->topic == TOPIC_NONE || number_record(index_topic(&x->hub->index, rec->topic), rec->seq, *number, prev) < 0)
 		return snapshot_bad();
-	dst = add_record(x, topic, len, flags, time);
-	if (dst) {
-		memcpy(dst, bytes, len);
-	} else {
-		/* A ring has no gaps: if this record can't be in it, those before it can't, either. */
-		ring_start(&x->hub->ring, seq + 1, time);
-		t->published = number;
-		atomic_store(&t->last, seq);
-	}
 	return 0;
+}
+
+/* Whether an echo says what the ring's last record, which it is one of, says too. */
+static bool follows(const struct reading *x, const struct record *rec)
+{
+	struct ring_record last;
+
+	if (!(rec->flags & RING_ECHOED) || rec->behind > RING_ECHOES_MAX || rec->behind >= rec->seq ||
+	    rec->time != x->hub->ring.shm->time)
+		return false;
+	if (x->own != rec->seq - rec->behind)
+		return true;		/* (it is too large for this ring) */
+	return ring_read(&x->hub->ring, rec->seq - 1, &last) == 0 && last.id == x->own && last.flags & RING_ECHOED;
 }
 
 static int read_record(struct reading *x, uint64_t seq)
 {
 	const struct msgpack_value *o = snapshot_next(&x->r);
-	uint64_t time;
-	size_t len;
+	static const uint8_t nothing;
+	struct record rec = { .seq = seq };
+	uint64_t number = 0;
 
 	if (!o)
 		return -1;
-	time = snapshot_get_uint(&x->r, o, "time", SNAPSHOT_NEEDED, SNAPSHOT_MOST);
-	if (snapshot_get_uint(&x->r, o, "seq", SNAPSHOT_NEEDED, SNAPSHOT_MOST) != seq || x->r.bad || !ring_time_follows(x->hub->ring.shm->time, time))
+	rec.time = snapshot_get_uint(&x->r, o, "time", SNAPSHOT_NEEDED, SNAPSHOT_MOST);
+	rec.behind = snapshot_get_uint(&x->r, o, "behind", 0, SNAPSHOT_MOST);
+	rec.flags = (uint32_t)snapshot_get_uint(&x->r, o, "flags", 0, UINT32_MAX) & RING_FLAGS;
+	rec.flags |= snapshot_get_uint(&x->r, o, "echoed", 0, 1) ? RING_ECHOED : 0;
+	rec.bytes = snapshot_get_bytes(&x->r, o, "bytes", &rec.len);
+	if (snapshot_get_uint(&x->r, o, "seq", SNAPSHOT_NEEDED, SNAPSHOT_MOST) != seq || x->r.bad || find_topic(x, o, &rec, &number) < 0)
 		return snapshot_bad();
-	snapshot_get_text(&x->r, o, "topic", &len);
-	if (len > 0)
-		return read_topics_record(x, o, seq, time);
-	*(uint8_t *)add_record(x, TOPIC_NONE, 1, 0, time) = 0;
+	/* Of one whose topic is gone, and that has no echoes, nothing is left. */
+	if (rec.topic == TOPIC_NONE && rec.behind == 0 && rec.len == 0) {
+		rec.bytes = &nothing;
+		rec.len = 1;
+	}
+	if (rec.behind ? !follows(x, &rec) : rec.len == 0 || !ring_time_follows(x->hub->ring.shm->time, rec.time))
+		return snapshot_bad();
+	if (add_record(x, &rec))
+		return 0;
+	/* A ring has no gaps: if this record can't be in it, those before it can't, either. */
+	ring_start(&x->hub->ring, seq + 1, rec.time);
+	if (rec.topic != TOPIC_NONE) {
+		index_topic(&x->hub->index, rec.topic)->published = number;
+		atomic_store(&index_topic(&x->hub->index, rec.topic)->last, seq);
+	}
 	return 0;
 }
 
@@ -525,10 +571,13 @@ static int read_all(struct reading *x, int fd)
 int snapshot_read_hub(struct hub *hub, int fd)
 {
 	struct reading x = { .hub = hub };
+	uint32_t patterns_max = hub->index.shm->patterns_max, shapes_max = hub->index.shm->shapes_max;
 	int r;
 
 	assert(ring_tail(&hub->ring) == 1 && hub->index.shm->high == 0);
+	index_limit(hub->index.shm, UINT32_MAX, INDEX_SHAPES_MAX);	/* what is there stays, though the limits be lower now */
 	r = read_all(&x, fd);
+	index_limit(hub->index.shm, patterns_max, shapes_max);
 	x.hub->history.counts = (struct history_counts){ 0 };	/* (they are in the old counters) */
 	snapshot_close(&x.r);
 	return r;

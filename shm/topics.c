@@ -42,7 +42,7 @@ bool topics_read(const struct hub *hub, uint32_t number, uint64_t now, struct to
 	info->generation = t->generation;
 	info->subscribers = hub_subscribers(hub, number);
 	info->published = t->published;
-	info->last = atomic_load_explicit(&t->last, memory_order_relaxed);
+	info->last = ring_message_of(&hub->ring, atomic_load_explicit(&t->last, memory_order_relaxed));	/* a pattern's is mostly an echo */
 	info->rate = index_rate(t, now);
 	info->name_len = t->name_len;
 	memcpy(info->name, t->name, info->name_len);

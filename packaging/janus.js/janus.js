@@ -63,6 +63,8 @@ const oldest = positions => positions.reduce((a, b) => a === undefined || (b !==
 /* ---- small things ---- */
 
 const keyOf = (kind, name) => `${kind} ${name}`;
+/* Of the server's patterns. This client tells by a message's topic whom it is for, and how far all of that topic has come, so it does not subscribe them. */
+const isPattern = name => name.split(".").some(part => part === "*" || part === ">");
 const keyOfMessage = m => m.topic !== undefined ? keyOf("topic", m.topic) : m.user !== undefined ? keyOf("user", m.user) : "broadcast";
 const addressSize = name => encodeURIComponent(name).length + "&topic=".length;
 const problem = (message, more) => Object.assign(new Error(message), more);
@@ -1254,7 +1256,9 @@ export class Janus {
 			const key = keyOf(kind, name);
 			this.#watchers.set(key, (this.#watchers.get(key) ?? new Set()).add(subscription));
 		}
-		subscription.ready = this.#backend.subscribe(kind, names, {since, last}).then(result => {
+		const pattern = kind === "topic" ? names.find(isPattern) : undefined;
+		subscription.ready = (pattern === undefined ? this.#backend.subscribe(kind, names, {since, last}) : Promise.reject(
+			new Error(`${pattern}: this client knows no patterns`))).then(result => {
 			subscription.begin(names, result);
 			const {positions, recovered, missing} = result;
 			return {position: oldest(Object.values(positions)), ...recovered === undefined ? {} : {recovered}, ...missing === undefined ? {} : {missing}};

@@ -19,6 +19,7 @@ from web_clients import TEXT, WEB, Lines, WebSocket, frame, packet, request
 BIG = "x" * 6000000     # more than a socket takes
 SLOW_POINTS = ("before", "batch-", "send-", "catchup-", "commit-", "recover-")      # come by while somebody is behind
 WEB_TOPICS = ("a", "answered"), ("c",), ("answered", "b", "c"), ("b", "visit"), ("a", "answered")
+PATTERNS = ("m.*",), ("m.x", "*.x", "m.>"), ("b", "*.x.>", "m.*")      # of these, the last but one has what it gets by three subscriptions
 KINDS = ("a",), ("a", "b", "visit", "local"), ("b", "c", "a", "classic"), ("classic",), ("visit",)
 
 
@@ -45,9 +46,10 @@ def points():
 class Subscriber:
     """Wants the numbers of its topics from where it starts, without gap or repeat."""
 
-    def __init__(self, client, topics, numbers, message=None):
-        """With `message`, which returns the next one, it has subscribed."""
+    def __init__(self, client, topics, numbers, message=None, subscriptions=None):
+        """With `message`, which returns the next one, it has subscribed, to as many names as `subscriptions` says."""
         self.client = client
+        self.subscriptions = len(topics) if subscriptions is None else subscriptions
         if not message:
             client.subscribe(*topics)
         self.message = message or client.message
@@ -71,7 +73,7 @@ class CrashPoints(CrashTest):
     def setUp(self):
         super().setUp()
         # a topic has one publisher at a time: only then its numbers are in order
-        self.numbers = {"a": 0, "b": 0, "c": 0, "big": 0, "classic": 0, "visit": 0, "answered": 0, "local": 0}
+        self.numbers = {"a": 0, "b": 0, "c": 0, "big": 0, "classic": 0, "visit": 0, "answered": 0, "local": 0, "m.x": 0}
 
     # the world
 
@@ -92,9 +94,13 @@ class CrashPoints(CrashTest):
         for kind, topics in zip((self.web_sse, self.web_lines, self.web_socket, self.web_socket_stream, self.web_packet), WEB_TOPICS):
             client, message = kind(topics)
             self.subscribers.append(Subscriber(client, topics, self.numbers, message))
+        for kind, names in zip((self.web_packet, self.web_socket, self.web_lines), PATTERNS):
+            client, message = kind(names)
+            topics = ("m.x", *(name for name in names if name == "b"))
+            self.subscribers.append(Subscriber(client, topics, self.numbers, message, len(names)))
         self.asking, self.socket, self.packets = self.http(), self.websocket(), self.packet()
         self.local, self.local_rest = self.client(self.janus, address=path), b""
-        self.here = len(clients) + 1 + len(self.slow) + len(WEB_TOPICS) + 3 + 1
+        self.here = len(clients) + 1 + len(self.slow) + len(WEB_TOPICS) + len(PATTERNS) + 3 + 1
 
     def slow_on_web(self, kind, path):
         client = self.connect(kind, "http", rcvbuf=32768)
@@ -134,7 +140,7 @@ class CrashPoints(CrashTest):
     # what is done, round after round, until somebody has died of it
 
     def publish_some(self):
-        for topic in "abca":
+        for topic in ("a", "b", "c", "m.x", "a", "m.x"):
             self.publish(topic)
         # a burst in one send, and half a frame
         self.publisher.send(b"".join(
@@ -294,7 +300,7 @@ class CrashPoints(CrashTest):
 
     def wanted(self):
         """How many subscriptions there are."""
-        return sum(len(s.next) for s in self.subscribers + self.slow)
+        return sum(s.subscriptions for s in self.subscribers + self.slow)
 
     def descriptors(self):
         """Of keeper and worker together: they share them."""
@@ -327,8 +333,8 @@ class CrashPoints(CrashTest):
         self.one_round("before")
         last = 0
         for point in points():
-            if not point.startswith(("publish-", "answer-")) or point.endswith("marked"):
-                continue        # (what is answered is not marked by itself)
+            if not point.startswith(("publish-", "answer-")) or point.endswith("marked") or point == "publish-echoing":
+                continue        # (what is answered is not marked by itself; and no pattern fits its topic: test_patterns.py)
             for ask in (self.ask_http, self.ask_socket, self.ask_packet):
                 with self.subTest(point=point, ask=ask.__name__):
                     deaths = self.janus.log().count("died of signal 9")

@@ -186,10 +186,13 @@ class Routes(WebTest):
         self.assertEqual(error_text(self.check("POST", "/broadcast?topic=a", 400, b"x")), 'unknown parameter "topic"')
 
     def test_reserved_topics(self):
-        """In paths and queries; users may be called so."""
+        """In paths and queries; users may be called so. Patterns are for subscriptions alone."""
         for name in ("*", ">", "foo.*", "a.*.b", "foo.%3E", "a@b", "%40"):
             with self.subTest(name=name):
-                for method, target in (("GET", "/sub/" + name), ("GET", "/sub?topic=x&topic=" + name), ("POST", "/pub/" + name), ("POST", "/pub?topic=" + name)):
+                targets = [("POST", "/pub/" + name), ("POST", "/pub?topic=" + name), ("GET", "/history/" + name), ("GET", "/poll?topic=" + name)]
+                if "@" in name or "%40" in name:
+                    targets += [("GET", "/sub/" + name), ("GET", "/sub?topic=x&topic=" + name)]
+                for method, target in targets:
                     self.assertIn("reserved", error_text(self.check(method, target, 400, b"x" if method == "POST" else None)))
                 self.lines("/inbox/" + name).close()
                 self.assertEqual(self.ask("POST", "/send?user=" + name, b"x").status, 200)

@@ -34,7 +34,7 @@ enum { PLAIN_RULE_MESSAGES = 3, TRIMMED = 1, OTHER, LOUD, OLD };
 /* All but the records' bytes. */
 struct books {
 	struct lock_shm lock;
-	uint8_t index[3072];
+	uint8_t index[4096];
 	uint8_t ring[sizeof(struct ring_shm) + MANY_DESCS * sizeof(struct ring_desc_shm)];
 	struct history_shm history;
 	struct history_topic_shm topics[TOPICS + 1];
@@ -43,7 +43,7 @@ struct books {
 
 struct history_memory {
 	struct lock_shm lock;
-	_Alignas(64) uint8_t index[3072];
+	_Alignas(64) uint8_t index[4096];
 	_Alignas(64) uint8_t ring[sizeof(struct ring_shm) + MANY_DESCS * sizeof(struct ring_desc_shm) + MANY_BYTES];
 	_Alignas(64) uint8_t history[4096 + (PAGES + 1) * HISTORY_PAGE];
 };

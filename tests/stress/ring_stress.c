@@ -96,7 +96,7 @@ static void churn(unsigned slot)
 
 static void publish_some(void)
 {
-	uint32_t n = chance(12), topic, len;
+	uint32_t n = chance(12), topic, len, echoes;
 	struct ring_batch b;
 	uint8_t *p;
 
@@ -106,10 +106,16 @@ static void publish_some(void)
 		len = RECORD_MIN + chance(chance(4) ? 100 : RECORD_MAX - RECORD_MIN);
 		if (!in_use(&ix, topic))
 			continue;
-		p = ring_add(&ring, &b, topic, len, 0, 0);
+		echoes = chance(3) && b.next - b.first < 8 ? 0 : chance(4);
+		p = ring_add(&ring, &b, topic, len, echoes ? RING_ECHOED : 0, 0);
 		if (!p)
 			break;
 		record_fill(p, b.next - 1, len, index_topic(&ix, topic), topic);
+		for (; echoes > 0 && b.next - b.first < ring.shm->descs / 2; echoes--) {
+			topic = 1 + chance(ix.shm->high);
+			if (in_use(&ix, topic))
+				ring_echo(&ring, &b, topic);
+		}
 	}
 	ring_commit(&ring, &b);
 }

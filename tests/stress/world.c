@@ -45,12 +45,17 @@ void world_attach(struct world *w)
 
 /* ---- putting something into it ---- */
 
-void world_add(struct world *w, struct ring_batch *b, uint32_t topic, uint32_t len)
+static void add(struct world *w, struct ring_batch *b, uint32_t topic, uint32_t len, uint32_t flags)
 {
-	uint8_t *p = ring_add(&w->ring, b, topic, len, 0, 0);
+	uint8_t *p = ring_add(&w->ring, b, topic, len, flags, 0);
 
 	if (p)
 		record_fill(p, b->next - 1, len, index_topic(&w->ix, topic), topic);
+}
+
+void world_add(struct world *w, struct ring_batch *b, uint32_t topic, uint32_t len)
+{
+	add(w, b, topic, len, 0);
 }
 
 void world_publish(struct world *w, const uint32_t *topics, unsigned n, uint32_t len)
@@ -81,14 +86,16 @@ static void remember(struct world *w, uint64_t seq, unsigned n, uint64_t needs)
 	once_stage(&w->once, number, needs);
 }
 
-void world_publish_once(struct world *w, const uint32_t *topics, unsigned n, uint32_t len)
+void world_publish_once(struct world *w, const uint32_t *topics, unsigned n, unsigned echoes, uint32_t len)
 {
 	struct ring_batch b;
 	unsigned i;
 
 	ring_begin(&w->ring, &b);
-	for (i = 0; i < n; i++)
-		world_add(w, &b, topics[i], len);
+	for (i = 0; i < n - echoes; i++)
+		add(w, &b, topics[i], len, echoes && i == n - echoes - 1 ? RING_ECHOED : 0);
+	for (; i < n; i++)
+		ring_echo(&w->ring, &b, topics[i]);
 	remember(w, b.first, n, b.next);
 	ring_commit(&w->ring, &b);
 	once_commit(&w->once);
@@ -123,7 +130,7 @@ void world_prepare(struct world *w, unsigned records, uint64_t *commits, unsigne
 
 	memset(w->m, 0, sizeof *w->m);
 	index_format(w->m->index, TOPICS);
-	((struct index_shm *)w->m->index)->seed = 2988;	/* puts names 1, 20, 0, 21 into one chain */
+	((struct index_shm *)w->m->index)->seed = 4775;	/* puts names 1, 20, 0, 21 into one chain */
 	ring_format(w->m->ring, BYTES, DESCS);
 	once_format(w->m->once, KEYS);
 	world_attach(w);
@@ -254,7 +261,7 @@ static void judge_use(struct world *w, const char *where)
 		if (topic == TOPIC_NONE)
 			topic = 1 + i % w->ix.shm->high;
 		if (in_use(&w->ix, topic))
-			world_publish_once(w, (uint32_t[]){ topic, topic }, 2, 32 + i * 50);
+			world_publish_once(w, (uint32_t[]){ topic, topic }, 2, 0, 32 + i * 50);
 		if (i % 3 == 0 && in_use(&w->ix, topic))
 			index_leave(&w->ix, 2, topic);
 		judge_rules(w, where);

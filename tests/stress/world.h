@@ -15,7 +15,7 @@
 
 struct memory {
 	struct lock_shm lock;
-	_Alignas(64) uint8_t index[3072];
+	_Alignas(64) uint8_t index[4096];
 	_Alignas(64) uint8_t once[sizeof(struct once_shm) + KEYS * (sizeof(uint64_t) + sizeof(union once_cell_shm))];
 	_Alignas(64) uint8_t ring[sizeof(struct ring_shm) + DESCS * sizeof(struct ring_desc_shm) + BYTES];
 };
@@ -38,8 +38,8 @@ void world_attach(struct world *w);
 /* A batch of records of `len` bytes, one a topic; world_add() is one of a batch. */
 void world_add(struct world *w, struct ring_batch *b, uint32_t topic, uint32_t len);
 void world_publish(struct world *w, const uint32_t *topics, unsigned n, uint32_t len);
-/* The same with a key, which is that of the batch's first sequence. */
-void world_publish_once(struct world *w, const uint32_t *topics, unsigned n, uint32_t len);
+/* The same with a key, which is that of the batch's first sequence; the last `echoes` records are echoes of the one before them. */
+void world_publish_once(struct world *w, const uint32_t *topics, unsigned n, unsigned echoes, uint32_t len);
 /* What the keeper does. */
 void world_repair(struct world *w);
 /* A world with `records` behind it; some topics in use, one given back. What is true then, and that the tail may move by these commits, is

@@ -118,7 +118,10 @@ static void test_attach(void **state)
 	shm->topics_max = TOPICS;
 	assert_int_equal(index_attach(&ix, f->mem, index_size(TOPICS)), 0);
 	assert_int_equal((uintptr_t)ix.topics % 64, 0);
-	assert_ptr_equal((char *)&ix.topics[TOPICS + 1], (char *)f->mem + index_size(TOPICS));
+	assert_ptr_equal((char *)&ix.topics[TOPICS + 1], ix.sieve);
+	assert_ptr_equal(ix.sieve + INDEX_SIEVE * shm->buckets, (char *)f->mem + index_size(TOPICS));
+	shm->shapes = INDEX_SHAPES_MAX + 1;
+	assert_int_equal(index_attach(&ix, f->mem, index_size(TOPICS)), -1);
 }
 
 static void test_join_leave(void **state)

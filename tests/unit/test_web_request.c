@@ -172,7 +172,11 @@ static void test_errors(void **state)
 		{ PUB, "{\"topic\":\"t\",\"data\":1,\"ref\":5}", "unknown member \"ref\"" },
 		{ PUB, "{\"topic\":\"t\",\"data\":1,\"action\":\"publish\"}", "unknown member \"action\"" },
 		{ PUB, "{\"topic\":\"t\",\"data\":1,\"x\":\"publish\"}", "unknown member \"x\"" },
-		{ PUB, "{\"topic\":\"a.>\",\"data\":1}", "the topic is reserved: a part of it between dots is * or >" },
+		{ PUB, "{\"topic\":\"a.>\",\"data\":1}", "the topic is reserved for subscriptions: a part of it between dots is * or >" },
+		{ ACT, "{\"action\":\"publish\",\"topic\":\"*\",\"data\":1}", "the topic is reserved for subscriptions: a part of it between dots is * or >" },
+		{ ACT, "{\"action\":\"subscribe\",\"topic\":[\"a\",\">.a\"]}", "a > is not the last part of the topic" },
+		{ ACT, "{\"action\":\"subscribe\",\"topic\":[\"a\",\"a.*\"],\"last\":1}", LAST_OF_PATTERN },
+		{ ACT, "{\"last\":1,\"action\":\"subscribe\",\"topic\":\">\"}", LAST_OF_PATTERN },
 	};
 
 	(void)state;
@@ -293,17 +297,22 @@ static void test_reserved(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(reserved); i++) {
-		const char *error = web_name_error(false, reserved[i], strlen(reserved[i]));
+		const char *error = web_name_error(NAME_OF_TOPIC, reserved[i], strlen(reserved[i]));
 
 		if (error == NULL || strstr(error, "reserved") == NULL)
 			fail_msg("%s: %s", reserved[i], error);
-		assert_null(web_name_error(true, reserved[i], strlen(reserved[i])));
-		assert_null(message_topic_error(reserved[i], strlen(reserved[i])));	/* on the flash socket they are names like others */
+		assert_null(web_name_error(NAME_OF_USER, reserved[i], strlen(reserved[i])));
+		error = web_name_error(NAME_OF_TOPICS, reserved[i], strlen(reserved[i]));
+		if ((error == NULL) != (strpbrk(reserved[i], "@") == NULL && strcmp(reserved[i], ">.>") != 0))
+			fail_msg("%s: %s", reserved[i], error);
 	}
-	for (size_t i = 0; i < ARRAY_LEN(free_); i++)
-		assert_null(web_name_error(false, free_[i], strlen(free_[i])));
-	assert_string_equal(web_name_error(false, "", 0), "the topic is empty");
-	assert_string_equal(web_name_error(true, "", 0), "the user is empty");
+	for (size_t i = 0; i < ARRAY_LEN(free_); i++) {
+		assert_null(web_name_error(NAME_OF_TOPIC, free_[i], strlen(free_[i])));
+		assert_null(web_name_error(NAME_OF_TOPICS, free_[i], strlen(free_[i])));
+	}
+	assert_string_equal(web_name_error(NAME_OF_TOPIC, "", 0), "the topic is empty");
+	assert_string_equal(web_name_error(NAME_OF_TOPICS, "", 0), "the topic is empty");
+	assert_string_equal(web_name_error(NAME_OF_USER, "", 0), "the user is empty");
 }
 
 int main(void)

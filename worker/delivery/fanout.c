@@ -41,9 +41,9 @@ struct frames {
 	size_t room;			/* of `bytes`, if they are not in the arena */
 	uint32_t count;
 	uint32_t skipped;		/* records passed over, as they can't be made into frames */
-	uint64_t skip[SKIP_MAX];	/* the sequences of the first of these */
+	uint64_t skip[SKIP_MAX];	/* the ids of the first of these */
 	uint64_t end;			/* the sequence behind the pass */
-	uint64_t seq[PASS_RECORDS];
+	uint64_t id[PASS_RECORDS];
 	uint32_t at[PASS_RECORDS + 1];	/* where each begins in `bytes`, and where the last one ends */
 };
 
@@ -124,6 +124,9 @@ bool fanout_poll(struct fanout *fanout)
 	uint64_t end = tail - from > POLL_RECORDS ? from + POLL_RECORDS : tail;
 	struct ring_record rec;
 
+	/* A message is looked at with all its records: `scanned` becomes sessions' `pos`, and is an id, too. */
+	while (end < tail && ring_message_of(&fanout->base->hub.ring, end) < end)
+		end++;
 	for (uint64_t seq = fanout->topics->scanned; seq < end; seq++) {
 		struct local_topic *t;
 
@@ -201,6 +204,7 @@ static int make_frames(struct fanout *fanout, struct local_topic *t, struct fram
 {
 	uint64_t below = t->end ? t->end : fanout->topics->scanned;
 	struct ring_record rec;
+	uint64_t hint = 0;
 	size_t used = 0;
 
 	f->count = f->skipped = 0;
@@ -210,14 +214,14 @@ static int make_frames(struct fanout *fanout, struct local_topic *t, struct fram
 	while (f->count < PASS_RECORDS) {
 		size_t size;
 
-		if (ring_seek(&fanout->base->hub.ring, t->topic, t->generation, f->end, below, f->count ? f->seq[f->count - 1] : t->hint, &rec) < 0) {
+		if (ring_seek(&fanout->base->hub.ring, t->topic, t->generation, f->end, below, f->count ? hint : t->hint, &rec) < 0) {
 			f->end = f->count ? f->end : below;	/* if all were passed over, the pass ends behind everything */
 			break;
 		}
 
-		if (frame_skipped(fanout->base, t->transport, rec.seq)) {
+		if (frame_skipped(fanout->base, t->transport, rec.id)) {
 			if (f->skipped < SKIP_MAX)
-				f->skip[f->skipped] = rec.seq;
+				f->skip[f->skipped] = rec.id;
 			f->skipped++;
 			f->end = rec.seq + 1;
 			continue;
@@ -231,7 +235,8 @@ static int make_frames(struct fanout *fanout, struct local_topic *t, struct fram
 		if (!size || !f->bytes || frame_write(fanout->base, t->transport, 0, &rec, f->bytes + used, size) < 0)
 			break;
 		used += size;
-		f->seq[f->count++] = rec.seq;
+		f->id[f->count++] = rec.id;
+		hint = rec.seq;
 		f->at[f->count] = (uint32_t)used;
 		f->end = rec.seq + 1;
 	}
@@ -271,7 +276,7 @@ static void serve(struct fanout *fanout, session_id sid, const struct frames *f)
 	if (!is_owed(s, f->end))
 		return;
 	/* It may have had all frames already, as a pass can end with records that are passed over. */
-	while (i < f->count && f->seq[i] < s->state.pos)
+	while (i < f->count && f->id[i] < s->state.pos)
 		i++;
 	if (i == f->count) {
 		pass_by(fanout, sid, f);
@@ -385,6 +390,9 @@ void fanout_publish_delivered(struct fanout *fanout)
 	for (const struct local_topic *t = fanout->topics->queue; t; t = t->queued_next)
 		if (t->first < least)
 			least = t->first;
+	/* A successor goes on from there, with all records of a message. */
+	if (least < fanout->topics->scanned)
+		least = ring_message_of(&fanout->base->hub.ring, least);
 	/* release: everything below is recorded in the sessions first */
 	atomic_store_explicit(&fanout->base->self->delivered, least, memory_order_release);
 }

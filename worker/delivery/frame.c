@@ -19,6 +19,8 @@ static enum message_to goes_to(const struct base *base, const struct ring_record
 {
 	const struct topic_shm *t = index_topic(&base->hub.index, rec->topic);
 
+	if (rec->flags & RING_ECHOED)
+		return MESSAGE_TO_TOPIC;	/* patterns fit topics alone; and which of its records it is, is no matter */
 	if (t->generation != rec->generation || !(atomic_load_explicit(&t->interest, memory_order_relaxed) & 1ull << base->number))
 		return MESSAGE_TO_UNKNOWN;
 	return *t->name == NAME_INBOX ? MESSAGE_TO_USER : *t->name == NAME_EVERYBODY ? MESSAGE_TO_ALL : MESSAGE_TO_TOPIC;
@@ -58,7 +60,7 @@ static struct web_record record_of(const struct base *base, uint32_t page_base, 
 	return (struct web_record){
 		.time = rec->time,
 		.epoch = &base->epoch,
-		.seq = rec->seq,
+		.seq = rec->id,
 		.number = (uint32_t)rec->number - page_base,
 		.to = goes_to(base, rec),
 		.text = text_of(base, rec),
@@ -108,7 +110,7 @@ size_t frame_size(const struct base *base, uint32_t transport, uint32_t page_bas
 {
 	size_t size;
 
-	encoding(base, ENCODING(rec->seq, transport));
+	encoding(base, ENCODING(rec->id, transport));
 	size = frame_size_sent(base, transport, page_base, rec);
 	encoding(base, 0);
 	return size;
@@ -119,10 +121,10 @@ size_t frame_object(const struct base *base, enum message_to to, const struct ri
 	struct web_record r = record_of(base, 0, rec);
 	size_t n;
 
-	if (!r.text || frame_skipped(base, TRANSPORT_JSON_LINES_10, rec->seq))
+	if (!r.text || frame_skipped(base, TRANSPORT_JSON_LINES_10, rec->id))
 		return 0;
 	r.to = to;
-	encoding(base, ENCODING(rec->seq, TRANSPORT_JSON_LINES_10));
+	encoding(base, ENCODING(rec->id, TRANSPORT_JSON_LINES_10));
 	n = web_message(WEB_JSON_LINES, false, &r, dst, room);
 	encoding(base, 0);
 	return was_whole(base, rec, &r) ? n : 0;
@@ -135,7 +137,7 @@ int frame_write(const struct base *base, uint32_t transport, uint32_t page_base,
 
 	if (!r.text)
 		return -1;
-	encoding(base, ENCODING(rec->seq, transport));
+	encoding(base, ENCODING(rec->id, transport));
 	CRASH_ON_RECORD(r.text, r.len);
 	n = transport_table[transport].encoder.encode(&r, dst, size);
 	encoding(base, 0);

@@ -3,6 +3,8 @@
  */
 #include "worker/delivery/landed.h"
 
+#include <assert.h>
+
 #include "worker/delivery/frame.h"
 #include "worker/delivery/partial_frame.h"
 #include "worker/delivery/stream.h"
@@ -74,14 +76,14 @@ static int advance(struct stream *s, struct streams *streams, session_id sid, st
 		if (!size)
 			return -1;
 		if (bytes < size) {
-			st->pos = t->next.seq;
+			st->pos = t->next.id;
 			st->cut = (uint32_t)bytes;
 			st->flags |= SESSION_CUT | SESSION_BEHIND;
-			t->number = (uint32_t)t->next.number + 1;
+			stream_begun(s, t);
 			s->passed = s->skipped;
 			return s->lost == 0 ? 0 : -1;
 		}
-		st->pos = t->next.seq + 1;
+		st->pos = t->next.id + 1;
 		base_count(streams->base, COUNTER_delivered, 1);
 		bytes -= size;
 		s->passed = s->skipped;
@@ -90,10 +92,10 @@ static int advance(struct stream *s, struct streams *streams, session_id sid, st
 	return bytes == 0 && s->lost == 0 ? 0 : -1;
 }
 
-void landed_note(struct streams *streams, uint32_t number, const struct stream_topic *t, size_t size, uint64_t skipped)
+static void note(struct streams *streams, uint32_t number, const struct stream_topic *t, size_t size, uint64_t skipped)
 {
 	streams->base->slot.shm->sending_record[number] = (struct sent_shm){
-		.seq = t->next.seq,
+		.seq = t->next.id,
 		.subscription = (uint32_t)(t->subscription - streams->base->slot.subscriptions),
 		.number = (uint32_t)t->next.number,
 		.page = t->next.place.page,
@@ -101,6 +103,18 @@ void landed_note(struct streams *streams, uint32_t number, const struct stream_t
 		.size = (uint32_t)size,
 		.skipped = (uint32_t)skipped,
 	};
+}
+
+/* Its other topics stand before the one that it is sent for, and have no bytes of it. */
+uint32_t landed_note(const struct stream *s, uint32_t number, const struct stream_topic *t, size_t size, uint64_t skipped)
+{
+	struct stream_topic *other;
+
+	for (uint32_t i = 0; (other = stream_other(s, t, &i)) != NULL;)
+		note(s->of, number++, other, 0, 0);
+	note(s->of, number++, t, size, skipped);
+	assert(number <= SENT_MAX);
+	return number;
 }
 
 void landed_forget(struct base *base)
@@ -165,6 +179,8 @@ static int advance_noted(struct stream *s, struct streams *streams, session_id s
 			return -1;
 		s->passed += sent->skipped;
 		t->number = sent->number + 1;
+		if (sent->size == 0)
+			continue;
 		if (bytes < sent->size) {
 			if (sent->page && keep_noted(streams, sid, st, sent) < 0)
 				return -1;

@@ -17,10 +17,12 @@
  */
 int landed_advance(struct streams *streams, session_id sid, uint64_t bytes, bool behind);
 /*
- * landed_note() notes a record of the piece that a session is going to be sent, of which `size` bytes are its frame; the first has number 0, there are
- * SENT_MAX at most. landed_noted() makes the first `count` count, and landed_forget() ends that, when the outcome of the send is committed.
+ * landed_note() notes a record of the piece that a session is going to be sent, of which `size` bytes are its frame, behind `number` that are noted already;
+ * how many are noted then is returned. (A message takes a note for each of the session's topics that has it: LANDED_NOTES at most. There is room for SENT_MAX.)
+ * landed_noted() makes the first `count` count, and landed_forget() ends that, when the outcome of the send is committed.
  */
-void landed_note(struct streams *streams, uint32_t number, const struct stream_topic *t, size_t size, uint64_t skipped);
+#define LANDED_NOTES (1 + INDEX_SHAPES_MAX)
+uint32_t landed_note(const struct stream *s, uint32_t number, const struct stream_topic *t, size_t size, uint64_t skipped);
 void landed_noted(struct streams *streams, session_id sid, uint32_t count);
 void landed_forget(struct base *base);
 /* Puts the session behind: it waits for writability, and is then served along its own stream. */

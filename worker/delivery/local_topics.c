@@ -13,13 +13,19 @@
 
 #define PLACE_APART 0x80000000u		/* in a subscription's `place`: it is among those apart */
 
+/* Not calloc(), which may clear all of it: memory is used only where there are topics. */
+static void *reserve(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
 int topics_init(struct topics *topics)
 {
-	size_t bytes = ((size_t)topics->base->hub.index.shm->topics_max + 1) * sizeof(*topics->of);
-
-	/* Not calloc(), which may clear all of it: memory is used only where there are topics. */
-	topics->of = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (topics->of == MAP_FAILED)
+	topics->of = reserve(((size_t)topics->base->hub.index.shm->topics_max + 1) * sizeof(*topics->of));
+	topics->patterns = reserve((topics->base->slot.shm->sessions_max + 1ull) * sizeof(*topics->patterns));
+	if (!topics->of || !topics->patterns)
 		return -1;
 	topics->queue_end = &topics->queue;
 	topics->fresh_subscription = 1;
@@ -75,6 +81,13 @@ static int make_room(struct local_topic *t)
 	return 0;
 }
 
+static bool is_pattern(const struct topics *topics, uint32_t topic)
+{
+	const struct topic_shm *t = index_topic(&topics->base->hub.index, topic);
+
+	return index_had_patterns(&topics->base->hub.index) && index_is_pattern(t->name, t->name_len);
+}
+
 int topics_add(struct topics *topics, uint32_t transport, session_id sid, uint32_t subscription, bool apart)
 {
 	struct subscription_shm *sub = &topics->base->slot.subscriptions[subscription];
@@ -94,6 +107,8 @@ int topics_add(struct topics *topics, uint32_t transport, session_id sid, uint32
 		t->subscribers[t->count] = sid;
 	}
 	t->count++;
+	if (is_pattern(topics, t->topic))
+		topics->patterns[sid]++;
 	topics_tell(topics, sub->topic);
 	return 0;
 }
@@ -172,6 +187,8 @@ static void topics_drop(struct topics *topics, struct local_topic *t)
 static void remove_at(struct topics *topics, struct local_topic *t, uint32_t place)
 {
 	assert(t && place < t->count);
+	if (is_pattern(topics, t->topic))
+		topics->patterns[t->is_apart ? t->apart[place].sid : t->subscribers[place]]--;
 	if (place < t->at) {
 		t->at--;
 		move(topics, t, t->at, place);

@@ -47,6 +47,7 @@ struct topics {
 	uint32_t *free_subscriptions;
 	uint32_t free_count, free_room, fresh_subscription;	/* entries from fresh_subscription on were never used */
 	uint32_t apart_subscriptions;	/* how many subscriptions are apart */
+	uint32_t *patterns;		/* by session: how many of its subscriptions are patterns. Takes memory only where there are some */
 	struct links *links;		/* subscription_list.c's own */
 
 	uint64_t scanned;		/* the ring is looked through up to here; topics with records before it are queued */

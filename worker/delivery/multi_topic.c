@@ -18,6 +18,9 @@
  * that gives up a topic has each of its records looked up again (multi_topic_changed()). A session that fell behind loses its chain, and a record
  * before its `pos` is passed over. New subscriptions begin behind the window.
  *
+ * A message's records (ring.h) may lie in two windows. What a session has had of the first one is in its `pos`, which is an id; a `pos` at the end of a window
+ * is never behind a message that has records in the next one, unless the session has had it.
+ *
  * A record with more subscribers than a window takes is a window of its own, which is repeated until all of them were noted. local_topic.at says
  * how far that is.
  */
@@ -48,6 +51,7 @@ _Static_assert(WINDOW_NOTES < UINT16_MAX, "a note's number, and one more, fit");
 /* A record of the window, for the sessions of one transport. */
 struct item {
 	uint64_t seq;
+	uint64_t id;			/* its message's */
 	uint32_t topic;
 	uint32_t transport;
 	const char *frame;		/* in the batch's arena, while `round` is batch_round() */
@@ -74,6 +78,7 @@ struct multi_topic {
 	struct topics *topics;
 	struct streams *streams;
 	uint64_t begin, end;		/* the window: [begin, end) */
+	uint64_t behind;		/* messages with this id or a later one may have records behind the window */
 	bool partly;			/* the window has one record, and not all its subscribers are noted */
 	uint32_t looked;		/* subscribers looked at in this window */
 	uint32_t items, notes;
@@ -112,7 +117,7 @@ struct multi_topic *multi_topic_create(struct base *base, struct batch *batch, s
 
 void multi_topic_start(struct multi_topic *a, uint64_t begin)
 {
-	a->begin = a->end = begin;
+	a->begin = a->end = a->behind = begin;
 	a->partly = false;
 	a->chains = a->at = a->kept = 0;
 }
@@ -203,15 +208,15 @@ static void note(struct multi_topic *a, session_id sid)
 }
 
 /* Notes the record for its subscribers in `t`, from t->at on, as far as there is room. */
-static void note_subscribers(struct multi_topic *a, struct local_topic *t, uint64_t seq)
+static void note_subscribers(struct multi_topic *a, struct local_topic *t, const struct ring_record *rec)
 {
 	uint32_t notes = a->notes;
 
-	a->item[a->items] = (struct item){ .seq = seq, .topic = t->topic, .transport = t->transport };
+	a->item[a->items] = (struct item){ .seq = rec->seq, .id = rec->id, .topic = t->topic, .transport = t->transport };
 	for (; t->at < t->count && a->looked < WINDOW_NOTES; t->at++, a->looked++) {
 		const struct apart_subscriber *s = &t->apart[t->at];
 
-		if (seq >= a->base->slot.subscriptions[s->subscription].from)
+		if (rec->seq >= a->base->slot.subscriptions[s->subscription].from)
 			note(a, s->sid);
 	}
 	a->items += a->notes > notes;
@@ -243,7 +248,7 @@ static bool note_record(struct multi_topic *a, const struct ring_record *rec)
 	}
 	for (t = first; t; t = next_apart(t->sibling, rec->generation))
 		if (t->at < t->count && a->looked < WINDOW_NOTES)
-			note_subscribers(a, t, rec->seq);
+			note_subscribers(a, t, rec);
 	for (t = a->partly ? NULL : first; t; t = next_apart(t->sibling, rec->generation))
 		t->at = 0;
 	return true;
@@ -267,6 +272,7 @@ static void open_window(struct multi_topic *a)
 		if (!note_record(a, &rec))
 			break;
 	}
+	a->behind = a->end < a->topics->scanned ? ring_message_of(&a->base->hub.ring, a->end) : a->end;
 }
 
 /* ---- a session's share of it ---- */
@@ -277,6 +283,7 @@ struct piece {
 	char *room;			/* where they are written, in the arena; NULL: they are a frame that was there already */
 	size_t len;
 	uint32_t messages, skipped;
+	uint64_t had;			/* what belongs to messages before this id, the session has had, with what is gathered */
 };
 
 /* Whether the frame is in the arena. */
@@ -347,21 +354,26 @@ static int gather(struct multi_topic *a, struct chain *c, struct piece *p)
 	const struct session_shm *s = session(a->base, c->sid);
 	int r = 1;
 
+	p->had = s->state.pos;
 	while (c->first && r > 0) {
 		const struct note *n = &a->note[c->first - 1];
 		struct item *i = &a->item[n->item];
 		size_t len = p->len;
 
-		if (i->seq >= s->state.pos && (!c->changed || is_still_owed(a, c->sid, i))) {
-			if (frame_skipped(a->base, i->transport, i->seq))
+		if (i->id >= p->had && (!c->changed || is_still_owed(a, c->sid, i))) {
+			if (frame_skipped(a->base, i->transport, i->id))
 				p->skipped++;
 			else if ((r = add_frame(a, p, i, s->page_base, n->next == 0)) < 0 || p->len == len)
 				break;
 			else
 				p->messages++;
+			p->had = i->id + 1;
 		}
 		c->first = n->next;
 	}
+	/* What follows may be other records of the message that was sent last. */
+	while (c->first && a->item[a->note[c->first - 1].item].id < p->had)
+		c->first = a->note[c->first - 1].next;
 	if (p->room) {
 		p->bytes = p->room;
 		batch_use(a->batch, p->len);
@@ -397,7 +409,7 @@ static void serve(struct multi_topic *a, struct chain *c, struct budget *left)
 		c->first = 0;
 		landed_defer(a->streams, sid);
 	} else {
-		pos = c->first ? a->item[a->note[c->first - 1].item].seq : a->end;
+		pos = c->first ? a->item[a->note[c->first - 1].item].id : a->behind > p.had ? a->behind : p.had;
 		if (p.messages)
 			batch_add(a->batch, sid, p.bytes, p.len, pos, p.messages, p.skipped);
 		else if (p.skipped)

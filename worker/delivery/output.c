@@ -24,6 +24,7 @@ struct piece {
 	size_t len;
 	uint64_t pos;			/* the session's `pos` when all of it is sent */
 	uint32_t messages;
+	uint32_t notes;			/* landed_note() */
 	bool more;			/* there are further records, from `pos` on */
 	bool noted;			/* it has records of history */
 };
@@ -130,10 +131,10 @@ static int gather(struct output *o, struct stream *s, struct piece *p)
 		size_t size = frame_size(o->base, transport, base, &t->next);
 
 		/* (What would have to be kept before its first byte is not sent behind something else: begin_frame().) */
-		if (p->len && (p->len + size > PIECE || p->messages == SENT_MAX ||
-			       (!t->next.place.page && partial_must_keep(o->partial, t->next.seq)))) {
+		if (p->len && (p->len + size > PIECE || p->notes + LANDED_NOTES > SENT_MAX ||
+			       (!t->next.place.page && partial_must_keep(o->partial, t->next.id)))) {
 			p->more = true;
-			p->pos = t->next.seq;
+			p->pos = t->next.id;
 			break;
 		}
 		if (!p->bytes)
@@ -144,10 +145,10 @@ static int gather(struct output *o, struct stream *s, struct piece *p)
 				return -1;
 			}
 			p->more = true;
-			p->pos = t->next.seq;
+			p->pos = t->next.id;
 			break;
 		}
-		landed_note(o->streams, p->messages, t, size, s->skipped - skipped);
+		p->notes = landed_note(s, p->notes, t, size, s->skipped - skipped);
 		p->len += size;
 		p->messages++;
 		p->noted |= t->next.place.page != 0;
@@ -166,7 +167,7 @@ static void caught_up(struct output *o, session_id sid, struct session_state_shm
 		st->pos = o->topics->scanned;
 	/* With one topic, only `pos` says what a live session is owed, and its subscription may begin later. */
 	if (s->count == 1) {
-		uint64_t from = o->base->slot.subscriptions[atomic_load_explicit(&s->subscriptions, memory_order_relaxed)].from;
+		uint64_t from = stream_begins(o->base, &o->base->slot.subscriptions[atomic_load_explicit(&s->subscriptions, memory_order_relaxed)]);
 
 		if (st->pos < from)
 			st->pos = from;
@@ -269,14 +270,14 @@ static void follow_notice(struct output *o, struct stream *s, struct session_sta
 	char *frame = o->base->scratch;
 	size_t size;
 
-	if (!t || t->next.place.page || !partial_must_keep(o->partial, t->next.seq))
+	if (!t || t->next.place.page || !partial_must_keep(o->partial, t->next.id))
 		return;
 	size = frame_size(o->base, st->transport, base, &t->next);
 	if (size == 0 || size > o->base->scratch_room || frame_write(o->base, st->transport, base, &t->next, frame, size) < 0 ||
 	    session_append_if_room(o->base, s->sid, st, frame, size) < 0)
 		return;
-	st->pos = t->next.seq + 1;
-	t->number = (uint32_t)t->next.number + 1;
+	st->pos = t->next.id + 1;
+	stream_begun(s, t);
 	t->seen = t->next.seq;
 	commit(s, st);
 	base_count(o->base, COUNTER_delivered, 1);
@@ -290,7 +291,7 @@ static int send_piece(struct output *o, struct stream *s, struct session_state_s
 	int error;
 
 	if (p->noted)
-		landed_noted(o->streams, sid, p->messages);
+		landed_noted(o->streams, sid, p->notes);
 	n = batch_send(o->batch, sid, p->bytes, p->len);
 	error = errno;
 
@@ -332,7 +333,7 @@ static int begin_frame(struct output *o, struct stream *s, struct session_state_
 	if (!t)
 		return 0;
 	/* A frame of history is kept when it is cut (landed.c): most are not. */
-	must = !t->next.place.page && partial_must_keep(o->partial, t->next.seq);
+	must = !t->next.place.page && partial_must_keep(o->partial, t->next.id);
 	if (!must && frame_size(o->base, st->transport, base, &t->next) <= PIECE)
 		return 0;
 	if (partial_begin(o->partial, s->sid, st, &t->next, must) < 0) {
@@ -341,10 +342,10 @@ static int begin_frame(struct output *o, struct stream *s, struct session_state_
 		session_abort(o->base, s->sid, COUNTER_no_buffer);
 		return -1;
 	}
-	st->pos = t->next.seq;
+	st->pos = t->next.id;
 	st->cut = 0;
 	st->flags |= SESSION_CUT;
-	t->number = (uint32_t)t->next.number + 1;
+	stream_begun(s, t);
 	commit(s, st);
 	CRASH_POINT("partial-begun");
 	return 1;

@@ -23,7 +23,7 @@
 
 /* A frame that a session is in the middle of, or that is kept. */
 struct partial_frame {
-	uint64_t seq;			/* the record's sequence */
+	uint64_t seq;			/* the message's id */
 	uint32_t transport, page_base;
 	uint32_t sessions;		/* how many sessions are in the middle of it */
 	uint32_t ref;			/* its buffer; 0: it is not kept */
@@ -357,7 +357,7 @@ int partial_begin(struct partial_frames *partial, session_id sid, const struct s
 {
 	struct partial_frame key = key_of(partial, sid, st);
 
-	key.seq = rec->seq;
+	key.seq = rec->id;
 	return keep(partial, &key, rec, sid, must) ? 0 : -1;
 }
 

@@ -81,6 +81,17 @@ static uint32_t skip_lost(struct stream *s, struct stream_topic *t, uint64_t fro
 	return first.seq > from && lost <= first.seq - from ? lost : 0;
 }
 
+uint64_t stream_begins(const struct base *base, const struct subscription_shm *sub)
+{
+	return ring_message_of(&base->hub.ring, sub->from);
+}
+
+/* The first record that may belong to a message that the session has not had. (A session in the middle of a frame is owed what follows the message at `pos`.) */
+static uint64_t first_behind(const struct streams *streams, const struct session_state_shm *st)
+{
+	return ring_message_from(&streams->base->hub.ring, st->pos + !!(st->flags & SESSION_CUT));
+}
+
 /* Begins a stream without topics, with room for all those of the session. 0, or -1: no memory. */
 static int stream_begin(struct stream *s, struct streams *streams, session_id sid, const struct session_state_shm *st, uint64_t below)
 {
@@ -101,6 +112,7 @@ static int stream_begin(struct stream *s, struct streams *streams, session_id si
 int stream_open(struct stream *s, struct streams *streams, session_id sid, const struct session_state_shm *st, uint64_t below)
 {
 	struct session_shm *sess = session(streams->base, sid);
+	uint64_t behind = first_behind(streams, st);
 
 	if (stream_begin(s, streams, sid, st, below) < 0)
 		return -1;
@@ -111,10 +123,7 @@ int stream_open(struct stream *s, struct streams *streams, session_id sid, const
 
 		t->subscription = &streams->base->slot.subscriptions[i];
 		t->lost = 0;
-		/* A session in the middle of a frame is owed what follows the record at `pos`. */
-		from = st->pos + !!(st->flags & SESSION_CUT);
-		if (from < t->subscription->from)
-			from = t->subscription->from;
+		from = behind > t->subscription->from ? behind : t->subscription->from;
 		if (st->flags & SESSION_BEHIND) {
 			seek(s, t, from, t->subscription->from);
 			t->lost = skip_lost(s, t, from);
@@ -145,7 +154,7 @@ static struct stream_topic *least(const struct stream *s)
 	struct stream_topic *first = NULL;
 
 	for (uint32_t i = 0; i < s->count; i++)
-		if (s->topic[i].some && (!first || s->topic[i].next.seq < first->next.seq))
+		if (s->topic[i].some && (!first || s->topic[i].next.id < first->next.id))
 			first = &s->topic[i];
 	return first;
 }
@@ -156,19 +165,56 @@ struct stream_topic *stream_next(struct stream *s)
 	struct stream_topic *t;
 
 	/* A record is passed over only when its turn comes. If it lies behind what is sent now, a later send counts it. */
-	while ((t = least(s)) != NULL && frame_skipped(s->of->base, transport, t->next.seq)) {
+	while ((t = least(s)) != NULL && frame_skipped(s->of->base, transport, t->next.id)) {
 		s->skipped++;
 		stream_step(s, t);
 	}
 	return t;
 }
 
-void stream_step(struct stream *s, struct stream_topic *t)
+/* Whether other topics may have the message. (History does not say it of a message.) */
+static bool may_share(const struct stream *s, const struct stream_topic *t)
+{
+	return (t->next.flags & RING_ECHOED || t->next.place.page) && index_had_patterns(&s->of->base->hub.index);
+}
+
+struct stream_topic *stream_other(const struct stream *s, const struct stream_topic *t, uint32_t *i)
+{
+	if (!may_share(s, t))
+		return NULL;
+	while (*i < s->count) {
+		struct stream_topic *other = &s->topic[(*i)++];
+
+		if (other != t && other->some && other->next.id == t->next.id)
+			return other;
+	}
+	return NULL;
+}
+
+void stream_begun(struct stream *s, struct stream_topic *t)
+{
+	struct stream_topic *other;
+
+	t->number = (uint32_t)t->next.number + 1;
+	for (uint32_t i = 0; (other = stream_other(s, t, &i)) != NULL;)
+		other->number = (uint32_t)other->next.number + 1;
+}
+
+static void step(struct stream *s, struct stream_topic *t)
 {
 	t->number = (uint32_t)t->next.number + 1;
 	t->seen = t->next.seq;
 	if (!t->next.place.page || history_next(&s->of->base->hub.history, &t->next) < 0 || t->next.seq >= s->below)
 		seek(s, t, t->seen + 1, t->seen);
+}
+
+void stream_step(struct stream *s, struct stream_topic *t)
+{
+	struct stream_topic *other;
+
+	for (uint32_t i = 0; (other = stream_other(s, t, &i)) != NULL;)
+		step(s, other);
+	step(s, t);
 }
 
 void stream_commit(const struct stream *s, const struct session_state_shm *st)
@@ -213,7 +259,7 @@ void stream_jump(const struct stream *s, struct stream_topic *t)
 
 void stream_owed(struct stream *s, struct streams *streams, session_id sid, const struct session_state_shm *st)
 {
-	uint64_t pos = st->pos + !!(st->flags & SESSION_CUT);
+	uint64_t pos = first_behind(streams, st);
 
 	if (stream_begin(s, streams, sid, st, streams->topics->scanned) < 0)
 		return;		/* without memory, what it loses is counted wrongly */

@@ -7,6 +7,10 @@
  * While a session is behind, each of its subscriptions notes how far the session has come in its topic: everything before was sent or counted as
  * lost (`number`, `from`). So the records that the ring overwrites before the session gets them are counted exactly. There is one open stream at a
  * time: its topics stand in streams->topic.
+ *
+ * A message may come to a session by several of its subscriptions, as a topic and as patterns that fit it: then each of these has a record of it (ring.h),
+ * and they are at it together. It is sent once, and counts as had for all of them. `pos` says which messages a session has had, so it is an id: what
+ * belongs to a message before it is not owed, whatever its own sequence is.
  */
 #ifndef WORKER_DELIVERY_STREAM_H
 #define WORKER_DELIVERY_STREAM_H
@@ -61,9 +65,15 @@ int stream_open(struct stream *s, struct streams *streams, session_id sid, const
  */
 int stream_as_noted(struct stream *s, struct streams *streams, session_id sid, const struct session_state_shm *st);
 
+/* The least id of messages that the subscription may be owed, as far as it says that. */
+uint64_t stream_begins(const struct base *base, const struct subscription_shm *sub);
+
 /* The topic whose record comes next, or NULL. Records that can't be made into frames are passed over, and counted. */
 struct stream_topic *stream_next(struct stream *s);
-void stream_step(struct stream *s, struct stream_topic *t);	/* goes on behind the topic's record */
+void stream_begun(struct stream *s, struct stream_topic *t);	/* the message of the topic's record is sent, or a part of it */
+void stream_step(struct stream *s, struct stream_topic *t);	/* goes on behind it: as all do, in each of the session's topics that has it */
+/* The session's next topic behind the place *i that has a record of the same message; *i is 0 at first. NULL: there are no more. */
+struct stream_topic *stream_other(const struct stream *s, const struct stream_topic *t, uint32_t *i);
 
 /*
  * Commits the session's state, and notes in its subscriptions how far the stream has come. `number` is stored before the state: with the old state,

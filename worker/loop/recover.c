@@ -295,10 +295,10 @@ static int claim_subscriptions(struct worker *w, session_id sid)
 		return 0;
 	atomic_fetch_add_explicit(&w->base.self->subscriptions, s->count, memory_order_relaxed);
 	/* The last worker died after it had linked the session's only subscription, and before it committed the state. */
-	if (s->count == 1 && !(s->state.flags & (SESSION_BEHIND | SESSION_CUT)) && s->state.pos < sub->from) {
+	if (s->count == 1 && !(s->state.flags & (SESSION_BEHIND | SESSION_CUT)) && s->state.pos < stream_begins(&w->base, sub)) {
 		struct session_state_shm st = s->state;
 
-		st.pos = sub->from;
+		st.pos = stream_begins(&w->base, sub);
 		slot_commit(&w->base.slot, sid, &st);
 	}
 	return 0;

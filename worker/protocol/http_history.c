@@ -92,7 +92,7 @@ void get_history(const struct exchange *x, struct http_text path)
 	struct history_query query = { 0 };
 	struct history_result result;
 
-	if (names_one(x, path, NO_TOPIC, &query.name) && history_read_limit(x, &query.limit) && history_read_position(x, MEMBER_SINCE, &query.since) &&
+	if (names_one(x, path, false, NO_TOPIC, &query.name) && history_read_limit(x, &query.limit) && history_read_position(x, MEMBER_SINCE, &query.since) &&
 	    history_read_position(x, MEMBER_BEFORE, &query.before))
 		history_answer(x, query.since.kind != RESUME_NOT, &result, make_body(x, &query, &result));
 }
@@ -115,7 +115,7 @@ void get_poll(const struct exchange *x, struct http_text path)
 	const char *error;
 	size_t len;
 
-	if (!names_one(x, path, NO_TOPIC, &query.name) || !history_read_limit(x, &query.limit) || !history_read_position(x, MEMBER_SINCE, &query.since) ||
+	if (!names_one(x, path, false, NO_TOPIC, &query.name) || !history_read_limit(x, &query.limit) || !history_read_position(x, MEMBER_SINCE, &query.since) ||
 	    !parameter_number(x, MEMBER_WAIT, 0, POLL_WAIT_MAX, "wait is a number of seconds, 0 to 300", &wait))
 		return;
 	now = query.since.kind == RESUME_NOT;

@@ -22,7 +22,7 @@ int names_next(struct names *n, struct topic_name *name, const char **error)
 	len = http_decode(raw, plus, text, sizeof(text), error);
 	if (len < 0)
 		return -1;
-	*error = web_name_error(n->inbox, text, (size_t)len);
+	*error = web_name_error(n->inbox ? NAME_OF_USER : n->patterns ? NAME_OF_TOPICS : NAME_OF_TOPIC, text, (size_t)len);
 	if (*error)
 		return -1;
 	*name = subscribe_topic_name(n->inbox, text, (size_t)len);
@@ -48,9 +48,9 @@ bool names_twice(const struct exchange *x, const struct names *n)
 	return true;
 }
 
-bool names_one(const struct exchange *x, struct http_text path, const char *none, struct topic_name *topic)
+bool names_one(const struct exchange *x, struct http_text path, bool patterns, const char *none, struct topic_name *topic)
 {
-	struct names names = { .path = path, .query = x->req->query, .key = "topic" };
+	struct names names = { .path = path, .query = x->req->query, .key = "topic", .patterns = patterns };
 	struct topic_name second;
 	const char *error = NULL;
 	int r;

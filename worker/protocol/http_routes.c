@@ -19,7 +19,9 @@
 #include <string.h>
 
 #include "proto/version.h"
+#include "proto/vocabulary.h"
 #include "proto/websocket_handshake.h"
+#include "proto/wildcard.h"
 #include "shm/crash.h"
 #include "worker/delivery/leave.h"
 #include "worker/protocol/http_page.h"
@@ -234,15 +236,18 @@ static void get_stream(const struct exchange *x, struct names names, bool page)
 	struct asked asked = { 0 };
 	struct names look = names;
 	struct topic_name name;
-	const char *error;
+	const char *error = NULL, *refused = NULL;
 	int r;
 
 	if (envelope < 0 || names_twice(x, &names) || (!page && (!read_resume(x, &asked.resume) || !read_token(x, &asked))))
 		return;
-	while ((r = names_next(&look, &name, &error)) > 0)
+	while ((r = names_next(&look, &name, &error)) > 0) {
 		asked.names++;
-	if (r < 0)
-		exchange_error(x, 400, NULL, error);
+		if (asked.resume.kind == RESUME_LAST && names.patterns && wildcard_in(name.bytes, name.len))
+			refused = LAST_OF_PATTERN;
+	}
+	if (r < 0 || refused)
+		exchange_error(x, 400, NULL, r < 0 ? error : refused);
 	else if (asked.names == 0 && !asked.has_token)
 		exchange_error(x, 400, NULL, names.inbox ? "no user: GET /inbox/USER, /inbox/A,B or /inbox?user=A&user=B"
 						 : "no topic: GET /sub/TOPIC, /sub/A,B or /sub?topic=A&topic=B");
@@ -263,7 +268,7 @@ static void get_stream(const struct exchange *x, struct names names, bool page)
 
 static void get_sub(const struct exchange *x, struct http_text path)
 {
-	get_stream(x, (struct names){ .path = path, .query = x->req->query, .key = "topic" }, false);
+	get_stream(x, (struct names){ .path = path, .query = x->req->query, .key = "topic", .patterns = true }, false);
 }
 
 static void get_inbox(const struct exchange *x, struct http_text path)

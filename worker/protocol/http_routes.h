@@ -12,6 +12,7 @@ struct names {
 	struct http_text path, query;	/* what is left of both */
 	const char *key;		/* of the query; NULL: not looked at */
 	bool inbox;
+	bool patterns;			/* a name may be a pattern, too (proto/wildcard.h) */
 };
 
 /* 1 and a name; 0: no more; -1 and why it is none. */
@@ -20,8 +21,8 @@ int names_next(struct names *n, struct topic_name *name, const char **error);
 /* Whether names stand in the path and in the query; then the request is answered. */
 bool names_twice(const struct exchange *x, const struct names *n);
 
-/* Reads the request's one topic. False: answered with an error, `none` if there is none. */
-bool names_one(const struct exchange *x, struct http_text path, const char *none, struct topic_name *topic);
+/* Reads the request's one topic, or pattern if `patterns`. False: answered with an error, `none` if there is none. */
+bool names_one(const struct exchange *x, struct http_text path, bool patterns, const char *none, struct topic_name *topic);
 
 bool names_have_parameter(struct http_text query, const char *name);
 

@@ -73,7 +73,7 @@ static void get_one(const struct exchange *x, struct http_text path)
 		exchange_error(x, 400, NULL, "one topic, or prefix, limit and cursor");
 		return;
 	}
-	if (!names_one(x, path, "no topic: GET /topics/TOPIC or /topics?topic=TOPIC; all are GET /topics", &name))
+	if (!names_one(x, path, true, "no topic: GET /topics/TOPIC or /topics?topic=TOPIC; all are GET /topics", &name))
 		return;
 	lock_acquire(&hub->shm->lock, owner);
 	there = topics_read(hub, index_find(&hub->index, index_hash(name.bytes, name.len), name.bytes, name.len), hub_now(), &info);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "shm/crash.h"
+#include "worker/delivery/stream.h"
 #include "worker/service/strays.h"
 
 static bool is_home(const struct base *base, session_id sid)
@@ -68,7 +69,7 @@ void attach_begin(struct attach *a, const struct base *base, session_id from, co
  */
 static uint64_t since_of(const struct attach *a, const struct subscription_shm *sub)
 {
-	uint64_t pos = session(a->base, a->from)->state.pos, begun = sub->from > pos ? sub->from - 1 : 0;
+	uint64_t pos = session(a->base, a->from)->state.pos, from = stream_begins(a->base, sub), begun = from > pos ? from - 1 : 0;
 
 	if (a->asked.kind == RESUME_SINCE)
 		return begun > a->asked.since.seq ? begun : a->asked.since.seq;

@@ -22,7 +22,7 @@ void joined_fill(const struct hub *hub, struct joined *joined)
 static void mark_from(struct service *service, session_id sid)
 {
 	const struct session_shm *s = session(service->base, sid);
-	uint64_t pos = s->state.pos;
+	uint64_t pos = ring_message_from(&service->base->hub.ring, s->state.pos);
 
 	for (uint32_t i = atomic_load_explicit(&s->subscriptions, memory_order_relaxed); i;
 	     i = atomic_load_explicit(&service->base->slot.subscriptions[i].next, memory_order_relaxed))
@@ -61,15 +61,15 @@ static bool find(struct service *service, const struct joined *j, uint64_t from,
 	return stream_seek(service->base, j->topic, j->generation, from, j->tail, 0, rec) == 0;
 }
 
-/* Whether the topic has had no record behind `seq` but before `rec`; NULL: before the tail. */
-static bool is_next(struct service *service, const struct joined *j, uint64_t seq, const struct ring_record *rec)
+/* Whether the topic has had no record at or behind `from`, where messages behind `seq` begin, but before `rec`; NULL: before the tail. */
+static bool is_next(struct service *service, const struct joined *j, uint64_t seq, uint64_t from, const struct ring_record *rec)
 {
 	if (seq + 1 < j->since)
 		return false;		/* nobody counted then what was published */
 	if (!rec)
-		return j->last <= seq;
+		return j->last < from;
 	if (!rec->place.page)
-		return rec->prev <= seq;
+		return rec->prev < from;
 	return history_from(&service->base->hub.history, service->base->number + 1, j->topic, j->generation) <= seq + 1;
 }
 
@@ -78,9 +78,9 @@ bool replay_since(struct service *service, struct replay *replay, const struct j
 	const struct position *since = &replay->resume->since;
 	bool ours = since->epoch == service->base->hub.shm->epoch / 1000, to_come = ours && since->seq >= j->tail;
 	uint64_t seq = ours ? since->seq : 0;	/* of another epoch: all of this one came later */
-	bool found = !to_come && find(service, j, seq + 1, rec);
-
-	bool whole = ours && !to_come && is_next(service, j, seq, found ? rec : NULL);
+	uint64_t from = ring_message_from(&service->base->hub.ring, seq + 1);
+	bool found = !to_come && find(service, j, from, rec);
+	bool whole = ours && !to_come && is_next(service, j, seq, from, found ? rec : NULL);
 
 	if (whole && seq + 1 >= service->base->hub.index.shm->unknown)
 		return found;
@@ -124,6 +124,7 @@ void replay_start(struct service *service, struct replay *replay, const struct j
 	struct hub *hub = &service->base->hub;
 	struct ring_record rec;
 	bool found = false;
+	uint64_t begins;
 
 	if (replay->resume->kind != RESUME_NOT)
 		hub_pin(hub, service->base->number);
@@ -133,10 +134,11 @@ void replay_start(struct service *service, struct replay *replay, const struct j
 		found = replay_last(service, j, j->next > replay->resume->last ? j->next - replay->resume->last : 1, &rec);
 	if (replay->resume->kind != RESUME_NOT)
 		hub_unpin(hub, service->base->number);
+	begins = found ? rec.id : j->tail;
 	*from = found ? rec.seq : j->tail;
 	*number = (uint32_t)(found ? rec.number : j->next);
-	if (*from < replay->begin)
-		replay->begin = *from;
+	if (begins < replay->begin)
+		replay->begin = begins;
 }
 
 /* Whether the subscription was linked for this request already: a name may stand twice. */
@@ -153,7 +155,7 @@ static bool is_new(struct service *service, session_id sid, uint32_t subscriptio
 void replay_had(struct service *service, session_id sid, struct replay *replay, const struct session_state_shm *st, uint32_t subscription)
 {
 	const struct subscription_shm *sub = &service->base->slot.subscriptions[subscription];
-	uint64_t from = sub->from > st->pos ? sub->from : st->pos;
+	uint64_t begins = stream_begins(service->base, sub), from = begins > st->pos ? begins : st->pos;
 
 	if (replay->resume->kind != RESUME_NOT && is_new(service, sid, subscription))
 		return;

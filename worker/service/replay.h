@@ -26,6 +26,7 @@ struct replay {
 /* The topic as it was when it was joined, under the hub lock. */
 struct joined {
 	uint32_t topic, generation;
+	int refused;			/* TOPIC_NONE: why index_join() refused it */
 	bool ruled;			/* history keeps it (history_rules.h) */
 	uint64_t tail;			/* the ring's: the sequence of whatever is published next */
 	uint64_t next;			/* number of the topic's next record */

@@ -66,16 +66,21 @@ static struct held *least(const struct query *q)
 	struct held *found = NULL;
 
 	for (unsigned i = 0; i < q->count; i++)
-		if (q->held[i].some && (!found || q->held[i].next.seq < found->next.seq))
+		if (q->held[i].some && (!found || q->held[i].next.id < found->next.id))
 			found = &q->held[i];
 	return found;
 }
 
-static void step(const struct query *q, struct held *h)
+/* All that have this message: it is written once. */
+static void step(const struct query *q, uint64_t id)
 {
-	uint64_t seq = h->next.seq;
+	for (unsigned i = 0; i < q->count; i++) {
+		struct held *h = &q->held[i];
+		uint64_t seq = h->next.seq;
 
-	h->some = stream_seek(q->service->base, h->joined.topic, h->joined.generation, seq + 1, h->joined.tail, seq, &h->next) == 0;
+		if (h->some && h->next.id == id)
+			h->some = stream_seek(q->service->base, h->joined.topic, h->joined.generation, seq + 1, h->joined.tail, seq, &h->next) == 0;
+	}
 }
 
 static size_t put(const struct query *q, const struct held *h, bool comma, char *dst, size_t room)
@@ -92,7 +97,7 @@ static size_t write_messages(struct query *q, unsigned limit, char *dst, size_t 
 	struct held *h;
 	size_t len = 0;
 
-	for (; (h = least(q)) != NULL; step(q, h)) {
+	for (; (h = least(q)) != NULL; step(q, h->next.id)) {
 		size_t size;
 
 		if (result->count == limit || (result->count > 0 && len > most)) {
@@ -107,7 +112,7 @@ static size_t write_messages(struct query *q, unsigned limit, char *dst, size_t 
 		if (!size)
 			continue;
 		len += size;
-		result->position = h->next.seq;
+		result->position = h->next.id;
 		result->count++;
 	}
 	return len;

@@ -10,6 +10,7 @@
 #include "worker/service/subscribe.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 
 #include "shm/crash.h"
@@ -48,6 +49,7 @@ static struct joined join(struct service *service, const struct topic_name *name
 	j.tail = ring_tail(&hub->ring);
 	j.topic = index_join(&hub->index, service->base->number, hash, name->bytes, name->len,
 			     hub_counted_since(hub, name->bytes, name->len));
+	j.refused = j.topic == TOPIC_NONE ? errno : 0;
 	joined_fill(hub, &j);
 	lock_release(&hub->shm->lock, service->base->number + 1);
 	return j;
@@ -109,6 +111,24 @@ static int go_apart(struct service *service, session_id sid, struct session_stat
 	return 0;
 }
 
+/* Why a topic could not be joined. */
+static const char *not_joined(struct service *service, int why)
+{
+	if (why != EDQUOT && why != ENOBUFS)
+		return "too many topics on this server (max_topics)";
+	base_count(service->base, COUNTER_refused_patterns, 1);
+	return why == EDQUOT ? "too many patterns on this server (max_patterns_total)" : "too many shapes of patterns on this server (max_pattern_shapes)";
+}
+
+/* Whether the session may have no pattern more, and it is one. */
+static bool has_patterns(struct service *service, session_id sid, const struct topic_name *name)
+{
+	if (!index_is_pattern(name->bytes, name->len) || service->topics->patterns[sid] < (uint64_t)service->base->settings->max_patterns)
+		return false;
+	base_count(service->base, COUNTER_refused_patterns, 1);
+	return true;
+}
+
 const char *subscribe_add(struct service *service, session_id sid, struct session_state_shm *st, const struct topic_name *name,
 			  struct replay *replay)
 {
@@ -122,7 +142,7 @@ const char *subscribe_add(struct service *service, session_id sid, struct sessio
 		t = joined.topic;
 	}
 	if (t == TOPIC_NONE)
-		return "too many topics on this server (max_topics)";
+		return not_joined(service, joined.refused);
 	CRASH_POINT("subscribe-joined");
 	number = subscription_list_find(service->topics, sid, t);
 	if (number) {
@@ -133,6 +153,10 @@ const char *subscribe_add(struct service *service, session_id sid, struct sessio
 	if (s->count >= (uint64_t)service->base->settings->max_subscriptions) {
 		leave_unsubscribed(service, t);
 		return "too many subscriptions on one connection (max_subscriptions)";
+	}
+	if (has_patterns(service, sid, name)) {
+		leave_unsubscribed(service, t);
+		return "too many patterns on one connection (max_patterns)";
 	}
 	if (may_subscribe(service, s))
 		number = take_subscription(service);
