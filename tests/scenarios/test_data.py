@@ -143,7 +143,7 @@ class Restart(DataTest):
 
     def test_nothing_published(self):
         """A topic without a message, and one without a rule: the position of before is good for the one, not for the other."""
-        self.serve("history=a: 10 messages")
+        self.serve("history=a: 10 messages", "session_linger=0")
         client = self.websocket().subscribe("z")
         position = client.position.text
         client.close()

@@ -250,6 +250,7 @@ class Refused(PatternTest):
 
 class Since(PatternTest):
     workers = 1
+    options = "session_linger=0",
 
     def test_recovered(self):
         """What the ring has of a pattern, while somebody subscribes it."""

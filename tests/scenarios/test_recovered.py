@@ -16,7 +16,7 @@ JSON = [("Content-Type", "application/json")]
 
 class Recovered(HistoryTest):
     workers = 1
-    options = ("history=a: 10000 messages; b: 10 messages; never: 10 messages",)
+    options = ("history=a: 10000 messages; b: 10 messages; never: 10 messages", "session_linger=0")
 
     def position(self):
         """Where the server is now."""
@@ -32,7 +32,7 @@ class Recovered(HistoryTest):
 
     def test_lost_while_nobody_else_publishes(self):
         """What nobody hears and no rule keeps has no sequence, so the tail does not move: it is missing all the same."""
-        self.serve("history=")
+        self.serve("history=", "session_linger=0")
         client = self.websocket().subscribe("a")
         last = self.publish("a", 1)[0]
         self.assertEqual(client.message()["data"], 1)
@@ -43,7 +43,7 @@ class Recovered(HistoryTest):
 
     def test_lost_before_a_rule_came(self):
         """A rule does not vouch for the time before it."""
-        config = "".join("listen = %s\n" % url for url in WEB) + "workers = 1\n"
+        config = "".join("listen = %s\n" % url for url in WEB) + "workers = 1\nsession_linger = 0\n"
         self.serve(config=config)
         client = self.websocket().subscribe("a")
         last = self.publish("a", 1)[0]
@@ -56,7 +56,7 @@ class Recovered(HistoryTest):
 
     def test_too_old_by_now(self):
         """The topic's last message has gone for its age, and the topic with it."""
-        self.serve("history=a: 1s; b: 10 messages")
+        self.serve("history=a: 1s; b: 10 messages", "session_linger=0")
         position = self.position()
         self.publish("a", 1)
         wait_until(lambda: self.janus.stats()["history"]["topics"] == 0, 20, "the message to go")
@@ -106,7 +106,7 @@ class Rules(HistoryTest):
     """Rules come and go with a reload, which comes to one worker after the other."""
 
     def config(self, workers):
-        return "".join("listen = %s\n" % url for url in WEB) + "workers = %d\nmax_topics = 16\nhang_limit = 0\n" % workers
+        return "".join("listen = %s\n" % url for url in WEB) + "workers = %d\nmax_topics = 16\nhang_limit = 0\nsession_linger = 0\n" % workers
 
     def test_one_keeps_and_another_does_not(self):
         """What one worker would keep is lost by another that has no rule yet: the first one does not vouch for it."""

@@ -214,6 +214,27 @@ class Attach(SessionTest):
         self.assertEqual(self.janus.subscriptions(), 1000)
 
 
+    def test_patterns(self):
+        """A message that a topic and two patterns of the session bring comes once: to who attaches, and to who polls."""
+        client, token = self.subscriber("websocket", "a.b", "a.*", "*.b")
+        ids = self.publish("a.b", 0, 1, 2)
+        self.assertEqual(self.numbers(client, 3), [0, 1, 2])
+        self.cut(client)
+        for n in range(3, 9):
+            self.publish(("a.b", "a.c", "x.b")[n % 3], n)
+        polled = self.ask("GET", "/session/%s/messages?since=%s" % (token, ids[0].text)).json()
+        self.assertEqual(([m["data"] for m in polled["messages"]], polled["recovered"]), (list(range(1, 9)), True))
+        client, told = self.attached("packet", token, since=ids[0])
+        self.assertIs(told["recovered"], True)
+        self.publish("a.b", 9)
+        self.assertEqual(self.numbers(client, 9), list(range(1, 10)))
+        client.expect_nothing()
+        self.cut(client)
+        self.publish("a.b", 10)
+        client, _ = self.attached("lines", token)
+        self.publish("a.z", 11)
+        self.assertEqual(self.numbers(client, 2), [10, 11])
+
     def test_of_one_that_is_over(self):
         """The session's connection breaks and another one attaches to it in one turn of the loop."""
         self.serve("hang_limit=0", workers=1)
