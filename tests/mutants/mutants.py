@@ -129,8 +129,8 @@ M("blocked-input-is-read", "worker/session/session.c", "MARK_STALLED | MARK_ENDE
 M("full-buffer-is-an-end", "worker/io/receive.c", "\tif (room == 0)\n\t\treturn RECEIVED_NOTHING;", "\tif (false)\n\t\treturn RECEIVED_NOTHING;", "test_receive")
 M("poll-reads-all-behind-it", "worker/session/session.c", "\n\t    st->out_end - st->out_start <= SESSION_OUT_MAX && !has_enough(base, sid))", "\n\t    st->out_end - st->out_start <= SESSION_OUT_MAX && (!has_enough(base, sid) || true))", "test_session")
 M("poll-subscribes-for-ever", "worker/protocol/http_history.c", "\tpoll_end(service, x->c->sid);\n", "", HISTORY + "Poll.test_what_comes")
-M("poll-begins-anew-after-a-death", "worker/service/poll.c", "bool again = s->until != 0 && s->page_base == (uint32_t)st.parsed;", "bool again = false;", FAULTS + "Polls.test_over_a_death")
-M("next-poll-goes-on-from-the-last", "worker/service/poll.c", "bool again = s->until != 0 && s->page_base == (uint32_t)st.parsed;", "bool again = s->until != 0;", FAULTS + "Polls.test_next_one_over_a_death")
+M("poll-begins-anew-after-a-death", "worker/service/poll.c", "bool again = session_polls(service->base, sid);", "bool again = false;", FAULTS + "Polls.test_over_a_death")
+M("next-poll-goes-on-from-the-last", "worker/session/session.h", "s->until != 0 && s->page_base == (uint32_t)s->state.parsed;", "s->until != 0;", FAULTS + "Polls.test_next_one_over_a_death")
 M("rule-goes-and-its-topic-stays", "shm/history.c", "\t\tif (t->kept == TOPIC_KEPT)\n\t\t\tindex_release(h->ring->index, d->topic);\n", "", "test_history")
 
 # ---- the list of topics ----
@@ -301,15 +301,15 @@ M("no-data-is-data", "worker/protocol/http_publish.c", "\tif (req->body.len == 0
 M("bad-name-in-an-array", "proto/web_request.c", "\t\terror = read_one(item, len, req);\n\t}\n\tif (count", "\t}\n\tif (count", "test_web_request")
 M("reserved-names-are-free", "proto/vocabulary.c", "\tif (error != NULL || use == NAME_OF_USER)\n", "\tif (true)\n", "test_web_request", "test_packet")
 M("envelope-is-ignored", "proto/transport.c", "(transport_table[t].asked & ~asked) == 0 &&", "(transport_table[t].asked & ~(asked & ~(unsigned)ASKED_ENVELOPE)) == 0 &&", "test_transport")
-M("broadcast-is-always-a-feature", "proto/version.c", "{ \"broadcast\", broadcast },", "{ \"broadcast\", broadcast || true },", "test_transport")
+M("broadcast-is-always-a-feature", "proto/version.c", "{ \"broadcast\", now->broadcast },", "{ \"broadcast\", broadcast || true },", "test_transport")
 
 # ---- positions ----
 
-M("silence-of-what-is-missing", "worker/service/replay.c", "\treplay->recovered = false;\n\tif (ours && seq + 1 >= j->since)", "\tif (ours && seq + 1 >= j->since)",
+M("silence-of-what-is-missing", "worker/service/replay.c", "\treplay->recovered = false;\n\tif (whole)", "\tif (whole)",
   "test_reconnect.Reconnect.test_what_is_missing_is_told", quick=False)
 M("ring-before-history", "worker/delivery/stream.c", "\t\t*rec = old;\n\t\treturn 0;\n", "\t\tif (in_ring)\n\t\t\treturn 0;\n\t\t*rec = old;\n\t\treturn 0;\n",
   "test_reconnect.Reconnect.test_all_is_kept", quick=False)
-M("position-behind-what-comes", "worker/service/request.c", "o->position = ring_tail(&service->base->hub.ring) - 1;", "o->position = ring_tail(&service->base->hub.ring);", "test_request")
+M("position-behind-what-comes", "worker/service/request.c", "o->position = ring_tail(&service->base->hub.ring) - 1;", "o->position = ring_tail(&service->base->hub.ring);", "test_positions.Positions.test_head")
 M("position-of-the-last-name", "worker/service/replay.c", "\tif (begins < replay->begin)\n", "", "test_request")
 M("position-with-zeros-in-front", "proto/position.c", "if (len == 0 || (len > 1 && *text == '0'))", "if (len == 0)", "test_position")
 M("position-that-overflows", "proto/position.c", "__builtin_mul_overflow(*n, base, n) || __builtin_add_overflow(*n, digit, n)", "__builtin_mul_overflow(*n, base, n) || (*n += digit, false)", "test_position")

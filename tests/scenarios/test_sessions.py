@@ -235,6 +235,26 @@ class Attach(SessionTest):
         self.publish("a.z", 11)
         self.assertEqual(self.numbers(client, 2), [10, 11])
 
+    def test_behind_other_input(self):
+        """The request that moves is not the first one of what has come: other requests, messages and blank frames are before it, and others behind."""
+        client, token = self.subscriber("flash", "a")
+        witness = self.websocket().subscribe("w")
+        for n, slot in enumerate((0, 1, 1, 0)):
+            self.cut(client)
+            self.publish("a", n)
+            while True:
+                before = self.janus.status()["workers"][slot]["connections"]
+                client = self.flash()
+                wait_until(lambda: sum(w["connections"] for w in self.janus.status()["workers"]) >= 2)
+                if self.janus.status()["workers"][slot]["connections"] > before:
+                    break
+                client.close()
+            client.send(b"\0\0" + b"".join(json.dumps(m).encode() + b"\0" + b"\0" for m in (
+                {"action": "publish", "topic": "w", "data": [n, 0]}, {"action": "attach", "data": token}, {"action": "publish", "topic": "w", "data": [n, 1]})))
+            client.expect(b"ACK")
+            self.assertEqual(client.message()["data"], n)
+            self.assertEqual([witness.message()["data"] for _ in range(2)], [[n, 0], [n, 1]])
+
     def test_of_one_that_is_over(self):
         """The session's connection breaks and another one attaches to it in one turn of the loop."""
         self.serve("hang_limit=0", workers=1)

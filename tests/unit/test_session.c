@@ -183,7 +183,7 @@ static void who_waits_is_read_from_within_limits(void **state)
 
 		st.in = session_buffer(&w->base, fd, SESSION_WAITING_MAX + 1);
 		session_commit(&w->base, fd, &st);
-		session(&w->base, fd)->count = polls;
+		session(&w->base, fd)->until = polls;
 		for (uint32_t more = 0; more < 2; more++) {
 			pool_header(&w->base.slot, st.in)->len = SESSION_WAITING_MAX + more;
 			session_watch(&w->base, fd);

@@ -27,6 +27,7 @@
 
 #define VERSION 1			/* of the message: programs with different ones may follow each other */
 #define WORD_MAX 32			/* bytes of a transport's name */
+#define ASKED UINT64_MAX		/* where a request begins is known when its turn is over */
 #define INPUT_MAX 65536			/* bytes of input that go along */
 #define AT_ONCE 64			/* messages a turn */
 #define PATIENCE 1000			/* milliseconds in which a new worker waits for room in a queue */
@@ -67,7 +68,7 @@ fail:
 bool move_ask(struct worker *w, session_id sid, unsigned slot)
 {
 	const struct hub_slot_shm *s = &w->base.hub.shm->slot[slot];
-	struct asked_move *list;
+	struct asked_move *list, *m;
 
 	if (w->start->queue[slot] < 0 ||
 	    atomic_load_explicit(&s->connections, memory_order_relaxed) >= s->connections_max)
@@ -84,7 +85,9 @@ bool move_ask(struct worker *w, session_id sid, unsigned slot)
 		w->moves = list;
 		w->moves_room += 16;
 	}
-	w->moves[w->moves_count++] = (struct asked_move){ .sid = sid, .slot = slot, .parsed = session(&w->base, sid)->state.parsed };
+	m = &w->moves[w->moves_count++];
+	*m = (struct asked_move){ .sid = sid, .slot = slot, .parsed = ASKED };
+	memcpy(m->token, session(&w->base, sid)->token, sizeof(m->token));
 	return true;
 }
 
@@ -145,7 +148,7 @@ static bool waits(const struct worker *w, const struct asked_move *m)
 {
 	const struct session_shm *s = session(&w->base, m->sid);
 
-	return s->status == SESSION_OPEN && s->state.parsed == m->parsed && s->state.in != BUFFER_NONE && !session_has(&w->base, m->sid, MARK_OVER) &&
+	return s->status == SESSION_OPEN && s->state.parsed == m->parsed && token_is(s->token, m->token) && s->state.in != BUFFER_NONE && !session_has(&w->base, m->sid, MARK_OVER) &&
 	       !(s->state.flags & (SESSION_CLOSE | SESSION_LINGER | SESSION_PARKED));
 }
 
@@ -157,12 +160,14 @@ static uint64_t next_number(const struct worker *w)
 	return now > last ? now : last + 1;
 }
 
-/* True: it is dealt with. */
-static bool move(struct worker *w, const struct asked_move *m)
+/* True: it is dealt with. If not as its queue is full, *full has the slot. */
+static bool move(struct worker *w, const struct asked_move *m, uint64_t *full)
 {
 	const struct session_state_shm *st = &session(&w->base, m->sid)->state;
 	const struct buffer_shm *head;
 
+	if (subscribe_has_own(&w->base, m->sid))
+		return true;		/* it goes on here */
 	if (st->out != BUFFER_NONE || st->flags)
 		return false;
 	head = pool_header(&w->base.slot, st->in);
@@ -177,8 +182,10 @@ static bool move(struct worker *w, const struct asked_move *m)
 	CRASH_POINT("move-noted");
 	if (send_session(w, m->sid, m->slot) < 0) {
 		atomic_store_explicit(&w->base.slot.shm->moving, 0, memory_order_release);
-		if (errno == EAGAIN)
+		if (errno == EAGAIN) {
+			*full |= UINT64_C(1) << m->slot;
 			return false;
+		}
 		session_abort(&w->base, m->sid, COUNTER_no_buffer);
 		return true;
 	}
@@ -190,10 +197,17 @@ static bool move(struct worker *w, const struct asked_move *m)
 void move_run(struct worker *w)
 {
 	uint32_t kept = 0;
+	uint64_t full = 0;		/* slots */
 
-	for (uint32_t i = 0; i < w->moves_count; i++)
-		if (waits(w, &w->moves[i]) && !move(w, &w->moves[i]))
-			w->moves[kept++] = w->moves[i];
+	for (uint32_t i = 0; i < w->moves_count; i++) {
+		struct asked_move *m = &w->moves[i];
+
+		if (m->parsed == ASKED)
+			m->parsed = session(&w->base, m->sid)->state.parsed;
+		if (!waits(w, m) || (!(full >> m->slot & 1) && move(w, m, &full)))
+			continue;
+		w->moves[kept++] = *m;
+	}
 	w->moves_count = kept;
 }
 

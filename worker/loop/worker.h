@@ -51,7 +51,8 @@ struct parked {
 struct asked_move {
 	session_id sid;
 	unsigned slot;
-	uint64_t parsed;		/* the request's place in its input */
+	uint64_t parsed;		/* the request's place in its input (move.c) */
+	uint8_t token[TOKEN_BYTES];	/* numbers are used again */
 };
 
 struct worker {

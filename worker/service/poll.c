@@ -44,7 +44,6 @@ void poll_wait(struct cursor *c)
 
 void poll_end(struct service *service, session_id sid)
 {
-	session(service->base, sid)->until = 0;
 	if (session(service->base, sid)->count > 0)
 		leave_all(service->topics, service->multi_topic, sid, TRANSPORT_HTTP);
 }

@@ -102,16 +102,6 @@ static const char *subscribe_everybody(struct service *service, struct cursor *c
 
 /* ---- attaching ---- */
 
-/* Whether the session has subscribed anything but what goes to everybody. */
-static bool has_its_own(const struct service *service, session_id sid)
-{
-	const struct session_shm *s = session(service->base, sid);
-	uint32_t first = atomic_load_explicit(&s->subscriptions, memory_order_relaxed);
-
-	return s->count > 1 ||
-	       (s->count == 1 && *index_topic(&service->base->hub.index, service->base->slot.subscriptions[first].topic)->name != NAME_EVERYBODY);
-}
-
 /*
  * Finds the session that the request's token names. What that means for the request:
  */
@@ -128,7 +118,7 @@ static enum found find_session(struct service *service, struct cursor *c, const 
 
 	if (!req->has_token)
 		return FOUND_NOT;
-	if (has_its_own(service, c->sid)) {
+	if (subscribe_has_own(service->base, c->sid)) {
 		fail(o, 409, "attach comes before anything is subscribed on a connection");
 		return FOUND_WRONG;
 	}

@@ -217,6 +217,14 @@ void subscribe_remove(struct service *service, session_id sid, struct session_st
 	atomic_fetch_sub_explicit(&service->base->self->subscriptions, 1, memory_order_relaxed);
 }
 
+bool subscribe_has_own(const struct base *base, session_id sid)
+{
+	const struct session_shm *s = session(base, sid);
+	uint32_t first = atomic_load_explicit(&s->subscriptions, memory_order_relaxed);
+
+	return s->count > 1 || (s->count == 1 && *index_topic(&base->hub.index, base->slot.subscriptions[first].topic)->name != NAME_EVERYBODY);
+}
+
 void subscribe_join_everybody(struct service *service, session_id sid, uint64_t from)
 {
 	struct resume since = { .kind = RESUME_SINCE, .since = { .epoch = service->base->hub.shm->epoch / 1000, .seq = from - 1 } };
