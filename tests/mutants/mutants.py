@@ -301,7 +301,7 @@ M("no-data-is-data", "worker/protocol/http_publish.c", "\tif (req->body.len == 0
 M("bad-name-in-an-array", "proto/web_request.c", "\t\terror = read_one(item, len, req);\n\t}\n\tif (count", "\t}\n\tif (count", "test_web_request")
 M("reserved-names-are-free", "proto/vocabulary.c", "\tif (error != NULL || use == NAME_OF_USER)\n", "\tif (true)\n", "test_web_request", "test_packet")
 M("envelope-is-ignored", "proto/transport.c", "(transport_table[t].asked & ~asked) == 0 &&", "(transport_table[t].asked & ~(asked & ~(unsigned)ASKED_ENVELOPE)) == 0 &&", "test_transport")
-M("broadcast-is-always-a-feature", "proto/version.c", "{ \"broadcast\", now->broadcast },", "{ \"broadcast\", broadcast || true },", "test_transport")
+M("broadcast-is-always-a-feature", "proto/version.c", "{ \"broadcast\", now->broadcast },", "{ \"broadcast\", now->broadcast || true },", "test_transport")
 
 # ---- positions ----
 
@@ -365,7 +365,7 @@ M("attached-from-where-it-was", "worker/service/attach.c", "\tif (a->asked.kind 
 M("attached-to-two", "worker/service/request.c", "\tif (!session_parked(service->base, *from))\n\t\tservice->base->park(service->base->above, *from);\n", "", SESSIONS + "Attach.test_second_attach")
 M("strays-are-forgotten", "worker/service/attach.c", "return session(base, sid)->until == 0 || is_home(base, sid) ? 0 :", "return 1 ? 0 :", SESSIONS + "Survive.test_kills_and_reloads")
 M("moved-twice", "worker/loop/move.c", "there = l.good && l.m.number <= w->base.slot.shm->moves_taken[l.m.sender];", "there = false;", SESSIONS + "Points.test_moved_again")
-M("moved-and-opened-twice", "worker/loop/recover.c", "\tmove_settle(w);\n", "", SESSIONS + "Points.test_moving")
+M("moved-and-opened-twice", "worker/loop/recover.c", "\tmove_settle(w);\n", "", SESSIONS + "Points.test_moved_and_opened")
 M("over-though-taken-over", "worker/loop/park.c", "\tsession_not_over(&w->base, sid);\n", "", SESSIONS + "Attach.test_of_one_that_is_over")
 M("polled-by-one-that-is-gone", "worker/session/session.h", "return s->status == SESSION_OPEN && s->state.transport == TRANSPORT_HTTP && s->until", "return s->state.transport == TRANSPORT_HTTP && s->until", SESSIONS + "Polled.test_who_is_gone")
 M("floods-by-moving", "worker/loop/move.c", "\t\tw->service.flood[fd] = m->flood;\n", "\t\t;\n", SESSIONS + "Attach.test_flood")

@@ -258,14 +258,17 @@ class Attach(SessionTest):
     def test_of_one_that_is_over(self):
         """The session's connection breaks and another one attaches to it in one turn of the loop."""
         self.serve("hang_limit=0", workers=1)
-        for n in range(3):
+        for n in range(4):
             client, token = self.subscriber("websocket", "a")
             second, third = self.websocket(), self.websocket()
             worker = self.janus.workers()[0]
             os.kill(worker, signal.SIGSTOP)
             try:
-                client.reset()
+                if n % 2:
+                    client.reset()
                 second.action("attach", token=token)
+                if not n % 2:       # (libev deals with what came last first)
+                    client.reset()
                 late = self.http()
                 late.send(request("GET", "/version"))
             finally:
@@ -809,6 +812,28 @@ class Points(CrashTest, SessionTest):
         finally:
             os.kill(keeper, signal.SIGCONT)
         wait_until(lambda: sum(w["restarts"] for w in self.janus.status()["workers"]) == 1 and all(w["state"] == "live" for w in self.janus.status()["workers"]))
+        self.publish("p", 6)
+        self.assertEqual(self.numbers(reader, 2), [5, 6])
+        reader.expect_nothing()
+        self.janus.forgive_deaths()
+
+    def test_moved_and_opened(self):
+        """What a connection that was given to another worker has asked for is done once, though that worker dies before it has taken the message away."""
+        self.serve_crash_build()
+        reader = self.websocket().subscribe("p")
+        while True:
+            client = self.on_worker(1, WebSocket).upgrade()
+            token = self.token_of(client)
+            if self.home_of(token) == 1:
+                break
+        client.subscribe("a")
+        asker = self.on_worker(0)
+        self.arm("move-opened")
+        asker.send(request("GET", "/session/" + token) + request("POST", "/pub/p", b"5", JSON) + request("GET", "/session/" + token))
+        for _ in range(3):
+            self.assertEqual(asker.answer().status, 200)
+        self.assertFalse(self.armed("move-opened"))
+        self.assertEqual(asker.ask("GET", "/version").status, 200)
         self.publish("p", 6)
         self.assertEqual(self.numbers(reader, 2), [5, 6])
         reader.expect_nothing()
