@@ -756,13 +756,17 @@ class Crowd(SessionTest):
 class Points(CrashTest, SessionTest):
     """A worker dies at each point of a session's parking, moving and being attached to."""
 
+    def at_home(self, slot):
+        """A client whose session is this slot's."""
+        while True:
+            client = self.on_worker(slot, WebSocket).upgrade()
+            token = self.token_of(client)
+            if self.home_of(token) == slot:
+                return client, token
+
     def check(self, point, slot_of_asker=0):
         self.serve_crash_build()
-        while True:
-            client = self.on_worker(1, WebSocket).upgrade()
-            token = self.token_of(client)
-            if self.home_of(token) == 1:
-                break
+        client, token = self.at_home(1)
         client.subscribe("a", "b")
         self.publish("a", 1)
         self.assertEqual(client.message()["data"], 1)
@@ -793,11 +797,7 @@ class Points(CrashTest, SessionTest):
         """A connection that was given away just before the death, and is over when the next worker gives it away again."""
         self.serve_crash_build()
         reader = self.websocket().subscribe("p")
-        while True:
-            client = self.on_worker(1, WebSocket).upgrade()
-            token = self.token_of(client)
-            if self.home_of(token) == 1:
-                break
+        client, token = self.at_home(1)
         client.subscribe("a")
         asker = self.on_worker(0)
         keeper = self.janus.keepers()[0]
@@ -821,11 +821,7 @@ class Points(CrashTest, SessionTest):
         """What a connection that was given to another worker has asked for is done once, though that worker dies before it has taken the message away."""
         self.serve_crash_build()
         reader = self.websocket().subscribe("p")
-        while True:
-            client = self.on_worker(1, WebSocket).upgrade()
-            token = self.token_of(client)
-            if self.home_of(token) == 1:
-                break
+        client, token = self.at_home(1)
         client.subscribe("a")
         asker = self.on_worker(0)
         self.arm("move-opened")
