@@ -303,7 +303,8 @@ class CrashPoints(CrashTest):
         return sum(s.subscriptions for s in self.subscribers + self.slow)
 
     def descriptors(self):
-        """Of keeper and worker together: they share them."""
+        """Of keeper and worker together: they share them. (When sessions without a connection have gone.)"""
+        wait_until(lambda: not any(s["parked"] for s in self.janus.stats()["slots"]), 10, "no session to stay")
         return sum(len(janus_test.descriptors(pid)) for pid in self.janus.keepers())
 
     def go_through(self, *options):
