@@ -9,7 +9,7 @@ class NeverRead(JanusTest):
     limit = 120
 
     def test_flood(self):
-        found = Found(self, 300, 3, turn=0.5, workers=2, ring=SMALL_RING, skipping=2)
+        found = Found(self, 300, 6, turn=0.5, workers=2, ring=SMALL_RING, skipping=2)
         report = found.report()
         self.assertGreater(found.told, 300 * 1000, report)
         self.assertEqual(found.told, found.counted, report)
