@@ -371,7 +371,7 @@ M("polled-by-one-that-is-gone", "worker/session/session.h", "return s->status ==
 M("floods-by-moving", "worker/loop/move.c", "\t\tw->service.flood[fd] = m->flood;\n", "\t\t;\n", SESSIONS + "Attach.test_flood")
 M("moved-and-lost", "worker/loop/recover.c", "\tmove_redo(w);\n", "", SESSIONS + "Points.test_moving")
 M("polled-and-not-told", "worker/delivery/fanout.c", "\t\t\tsession_wake_polled(base, t->apart[i].sid);\n", "\t\t\t;\n", SESSIONS + "Polled.test_wait", quick=False)
-M("polled-and-gone", "worker/loop/park.c", "\tst.last_out = w->base.now;\n\tsession_commit(&w->base, sid, &st);\n\tif (list", "\tif (list", SESSIONS + "Polled.test_stays_as_long_as_it_is_polled", quick=False)
+M("polled-and-gone", "worker/loop/park.c", "\tst.last_out = w->base.now;\n\tsession_commit(&w->base, sid, &st);\n\tlist(w, sid);", "\tlist(w, sid);", SESSIONS + "Polled.test_stays_as_long_as_it_is_polled", quick=False)
 
 # ---- memory and time of what is not whole ----
 

@@ -7,24 +7,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "worker/delivery/subscription_list.h"
 
 #define PLACE_APART 0x80000000u		/* in a subscription's `place`: it is among those apart */
 
-/* Not calloc(), which may clear all of it: memory is used only where there are topics. */
-static void *reserve(size_t bytes)
-{
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
 int topics_init(struct topics *topics)
 {
-	topics->of = reserve(((size_t)topics->base->hub.index.shm->topics_max + 1) * sizeof(*topics->of));
-	topics->patterns = reserve((topics->base->slot.shm->sessions_max + 1ull) * sizeof(*topics->patterns));
+	topics->of = base_reserve(((size_t)topics->base->hub.index.shm->topics_max + 1) * sizeof(*topics->of));
+	topics->patterns = base_reserve((topics->base->slot.shm->sessions_max + 1ull) * sizeof(*topics->patterns));
 	if (!topics->of || !topics->patterns)
 		return -1;
 	topics->queue_end = &topics->queue;

@@ -11,7 +11,6 @@
 #include "worker/delivery/subscription_list.h"
 
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "worker/delivery/local_topics.h"
 
@@ -31,20 +30,13 @@ struct links {
 
 #define BUCKETS_LEAST 16u
 
-static void *reserve(size_t bytes)
-{
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
 int subscription_list_init(struct topics *topics)
 {
 	size_t most = topics->base->slot.shm->subscriptions_max + 1ull;
 	struct links *l = calloc(1, sizeof(*l));
 
 	/* Only what is used of these takes memory. */
-	if (!l || !(l->of = reserve(most * sizeof(*l->of))) || !(l->bucket = reserve((most + BUCKETS_LEAST) * sizeof(*l->bucket))))
+	if (!l || !(l->of = base_reserve(most * sizeof(*l->of))) || !(l->bucket = base_reserve((most + BUCKETS_LEAST) * sizeof(*l->bucket))))
 		return -1;
 	l->buckets = BUCKETS_LEAST;
 	l->mask = l->buckets - 1;

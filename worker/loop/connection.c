@@ -140,6 +140,18 @@ void connection_close(struct worker *w, session_id sid)
 	/* release: a successor sees the session whole or not at all */
 	atomic_store_explicit(&s->status, SESSION_FREE, memory_order_release);
 	CRASH_POINT("close-freed");
+	connection_let_go(w, sid);
+	CRASH_POINT("close-left");
+	close(session_fd(&w->base, sid));
+	CRASH_POINT("close-closed");
+	base_count(&w->base, COUNTER_closed, 1);
+	atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
+}
+
+void connection_let_go(struct worker *w, session_id sid)
+{
+	struct session_shm *s = session(&w->base, sid);
+
 	attach_forget(&w->base, sid);
 	if (s->state.flags & SESSION_BEHIND)
 		atomic_fetch_sub_explicit(&w->base.self->behind, 1, memory_order_relaxed);
@@ -151,11 +163,6 @@ void connection_close(struct worker *w, session_id sid)
 	session_count(&w->base, s->state.transport, -1);
 	ev_io_stop(w->base.loop, &w->base.io[sid]);
 	w->base.io[sid].data = NULL;
-	CRASH_POINT("close-left");
-	close(session_fd(&w->base, sid));
-	CRASH_POINT("close-closed");
-	base_count(&w->base, COUNTER_closed, 1);
-	atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
 }
 
 bool connection_close_over(struct worker *w)

@@ -19,6 +19,7 @@ int connection_open(struct worker *w, int fd, const struct session_state_shm *st
 bool connection_is_open(const struct worker *w, int fd);	/* whether the descriptor is a session's */
 void connection_watch(struct worker *w, session_id sid);	/* gives a session its watcher */
 void connection_close(struct worker *w, session_id sid);	/* closes the session, and its descriptor */
+void connection_let_go(struct worker *w, session_id sid);	/* gives back all that a session had which is out of the table; not its descriptor */
 /* Closes sessions that are over (session_over()), for some milliseconds. True: some are left. */
 bool connection_close_over(struct worker *w);
 

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,15 +14,12 @@
 #include "proto/transport.h"
 #include "shm/crash.h"
 #include "shm/log.h"
-#include "worker/delivery/leave.h"
 #include "worker/io/tcp_counts.h"
 #include "worker/loop/connection.h"
-#include "worker/loop/park.h"
 #include "worker/loop/refuse.h"
 #include "worker/protocol/answer.h"
 #include "worker/protocol/input.h"
-#include "worker/service/attach.h"
-#include "worker/service/flood.h"
+#include "worker/service/subscribe.h"
 
 #define VERSION 1			/* of the message: programs with different ones may follow each other */
 #define WORD_MAX 32			/* bytes of a transport's name */
@@ -128,16 +124,9 @@ static int send_session(struct worker *w, session_id sid, unsigned slot)
 /* The session ends here; the connection stays. */
 static void free_session(struct worker *w, session_id sid)
 {
-	struct session_shm *s = session(&w->base, sid);
-
-	atomic_store_explicit(&s->status, SESSION_FREE, memory_order_release);
+	atomic_store_explicit(&session(&w->base, sid)->status, SESSION_FREE, memory_order_release);
 	CRASH_POINT("move-freed");
-	attach_forget(&w->base, sid);
-	pool_give(&w->base.pool, s->state.in);
-	leave_all(&w->topics, w->multi_topic, sid, s->state.transport);
-	session_count(&w->base, s->state.transport, -1);
-	ev_io_stop(w->base.loop, &w->base.io[sid]);
-	w->base.io[sid].data = NULL;
+	connection_let_go(w, sid);
 	close(session_fd(&w->base, sid));
 	atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
 	atomic_store_explicit(&w->base.slot.shm->moving, 0, memory_order_release);

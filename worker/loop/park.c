@@ -59,8 +59,8 @@ static void drop_stale(struct worker *w)
 	w->parked_listed = kept;
 }
 
-/* Appends it to the list. -1: no memory. */
-static int list(struct worker *w, session_id sid)
+/* Appends it to the list. Without memory for that the worker gives way to a successor, which makes the list anew. */
+static void list(struct worker *w, session_id sid)
 {
 	struct parked *p;
 
@@ -71,14 +71,13 @@ static int list(struct worker *w, session_id sid)
 
 		p = realloc(w->parked, room * sizeof(*p));
 		if (!p)
-			return -1;
+			_exit(WORKER_SHORTAGE);
 		w->parked = p;
 		w->parked_room = room;
 	}
 	p = &w->parked[w->parked_listed++];
 	*p = (struct parked){ .sid = sid, .since = session(&w->base, sid)->state.last_out };
 	memcpy(p->token, session(&w->base, sid)->token, sizeof(p->token));
-	return 0;
 }
 
 /* Closes what the session's descriptor is, and keeps the number taken. */
@@ -109,7 +108,8 @@ static void park(struct worker *w, session_id sid, bool tell)
 	close_connection(w, sid);
 	CRASH_POINT("park-closed");
 	if (topics_park(&w->topics, was.transport, sid) < 0)
-		_exit(WORKER_SHORTAGE);		/* its successor makes the lists anew */
+		_exit(WORKER_SHORTAGE);		/* as in list() */
+	list(w, sid);
 	multi_topic_gone(w->multi_topic, sid);
 	session_count(&w->base, was.transport, -1);
 	atomic_fetch_sub_explicit(&w->base.self->subscriptions, session(&w->base, sid)->count, memory_order_relaxed);
@@ -119,21 +119,22 @@ static void park(struct worker *w, session_id sid, bool tell)
 	atomic_fetch_add_explicit(&w->base.self->parked, 1, memory_order_relaxed);
 }
 
-void park_session(struct worker *w, session_id sid)
+static void keep_within_most(struct worker *w)
 {
-	park(w, sid, false);
-	if (list(w, sid) < 0)
-		park_end(w, sid, COUNTER_parked_evicted);
 	while (parked_count(w) > most(w) && park_fewer(w))
 		;
 }
 
-/* (It is about to be taken over, or this worker dies before: its successor lists it.) */
+void park_session(struct worker *w, session_id sid)
+{
+	park(w, sid, false);
+	keep_within_most(w);
+}
+
+/* (It is about to be taken over, so there may be one too many.) */
 void park_take_connection(struct worker *w, session_id sid)
 {
 	park(w, sid, true);
-	if (list(w, sid) < 0)
-		park_end(w, sid, COUNTER_parked_evicted);
 }
 
 void park_touch(struct worker *w, session_id sid)
@@ -144,8 +145,7 @@ void park_touch(struct worker *w, session_id sid)
 		return;
 	st.last_out = w->base.now;
 	session_commit(&w->base, sid, &st);
-	if (list(w, sid) < 0)
-		park_end(w, sid, COUNTER_parked_evicted);
+	list(w, sid);
 }
 
 void park_end(struct worker *w, session_id sid, enum counter why)
@@ -191,8 +191,7 @@ void park_sweep(struct worker *w)
 			park_touch(w, first);
 		else
 			park_end(w, first, COUNTER_parked_ended);
-	while (parked_count(w) > most(w) && park_fewer(w))
-		;
+	keep_within_most(w);
 }
 
 static int by_age(const void *a, const void *b)
@@ -202,7 +201,7 @@ static int by_age(const void *a, const void *b)
 	return p->since < q->since ? -1 : p->since > q->since;
 }
 
-int park_recover(struct worker *w)
+void park_recover(struct worker *w)
 {
 	uint32_t end = atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed);
 
@@ -210,11 +209,9 @@ int park_recover(struct worker *w)
 		if (session(&w->base, sid)->status != SESSION_OPEN || !session_parked(&w->base, sid))
 			continue;
 		close_connection(w, sid);
-		if (list(w, sid) < 0)
-			return -1;
+		list(w, sid);
 	}
 	atomic_store_explicit(&w->base.self->parked, w->parked_listed, memory_order_relaxed);
 	if (w->parked_listed > 1)
 		qsort(w->parked, w->parked_listed, sizeof(*w->parked), by_age);
-	return 0;
 }

@@ -23,7 +23,7 @@ bool park_fewer(struct worker *w);		/* see base.fewer_parked */
 /* Ends the oldest, until all sessions of the slot have descriptors (connections_max). */
 void park_make_room(struct worker *w);
 void park_sweep(struct worker *w);		/* ends those whose time is up */
-/* A worker's start, when sessions are taken over: closes what their descriptors still are, and lists them. 0, or -1: no memory. */
-int park_recover(struct worker *w);
+/* A worker's start, when sessions are taken over: closes what their descriptors still are, and lists them. */
+void park_recover(struct worker *w);
 
 #endif

@@ -364,10 +364,7 @@ static int take_sessions(struct worker *w)
 	}
 	base_on(&w->base, -1);
 	atomic_store_explicit(&w->base.slot.shm->opening, 0, memory_order_release);
-	if (park_recover(w) < 0) {
-		free(taken);
-		return -1;
-	}
+	park_recover(w);
 	/* Until here it was the last worker's count, so that other workers did not take more than max_connections meanwhile. */
 	atomic_store(&w->base.self->connections, connections);
 	for (uint32_t i = 1; i < w->topics.fresh_subscription; i++)

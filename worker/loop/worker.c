@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -418,9 +417,9 @@ static int base_init(struct worker *w)
 	base->scratch = malloc(base->scratch_room);
 	base->copy = calloc(1, sizeof(*base->copy));
 	sessions = base->slot.shm->sessions_max;
-	base->io = mmap(NULL, sessions * sizeof(*base->io), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	base->over = mmap(NULL, sessions * sizeof(*base->over), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (base->io == MAP_FAILED || base->over == MAP_FAILED || !base->scratch || !base->copy || pool_init(&base->pool, &base->slot) < 0) {
+	base->io = base_reserve(sessions * sizeof(*base->io));
+	base->over = base_reserve(sessions * sizeof(*base->over));
+	if (!base->io || !base->over || !base->scratch || !base->copy || pool_init(&base->pool, &base->slot) < 0) {
 		errno = ENOMEM;
 		log_error("%m");
 		return -1;

@@ -10,6 +10,7 @@
 #include "worker/service/poll.h"
 
 #define ANSWER_BYTES (256 * 1024)	/* of messages, about */
+#define ANSWER_REST 256			/* ahead of them and behind them, at most */
 #define NO_TOPIC "no topic: GET /history/TOPIC or /history?topic=TOPIC"
 
 /* A position in the query. False: answered with an error. */
@@ -45,7 +46,7 @@ static size_t put_head(const struct exchange *x, bool resumed, const struct hist
 		.recovered = result->replay.recovered,
 		.missing = result->replay.missing,
 	};
-	struct sink s = { .dst = dst, .room = HISTORY_REST };
+	struct sink s = { .dst = dst, .room = ANSWER_REST };
 
 	sink_byte(&s, '{');
 	position_put_members(&s, &start);
@@ -53,34 +54,32 @@ static size_t put_head(const struct exchange *x, bool resumed, const struct hist
 	return s.len;
 }
 
-size_t history_bytes(size_t room)
+/* In the upper half of the scratch, as the answer is made in the lower one. */
+char *history_room(const struct exchange *x, size_t *room, size_t *most)
 {
-	return room / 2 < ANSWER_BYTES ? room / 2 : ANSWER_BYTES;
-}
+	size_t half = x->protocols->base->scratch_room / 2;
 
-/* An answer's body: in the upper half of the scratch, as the answer is made in the lower one. */
-static char *body_of(const struct exchange *x, size_t *room)
-{
-	*room = x->protocols->base->scratch_room / 2;
-	return x->protocols->base->scratch + *room;
+	*room = half - 2 * ANSWER_REST;
+	*most = half / 2 < ANSWER_BYTES ? half / 2 : ANSWER_BYTES;
+	return x->protocols->base->scratch + half + ANSWER_REST;
 }
 
 static size_t make_body(const struct exchange *x, const struct history_query *query, struct history_result *result)
 {
-	size_t room;
-	char *at = body_of(x, &room);
+	size_t room, most;
+	char *at = history_room(x, &room, &most);
 
-	return history_query(x->protocols->service, query, at + HISTORY_REST, room - 2 * HISTORY_REST, history_bytes(room), result);
+	return history_query(x->protocols->service, query, at, room, most, result);
 }
 
 void history_answer(const struct exchange *x, bool resumed, const struct history_result *result, size_t len)
 {
 	struct http_answer answer = exchange_answer(x, 200, HTTP_JSON);
 	struct outcome o = outcome_nothing(x->protocols->service, x->c);
-	char begin[HISTORY_REST], *at;
-	size_t head = put_head(x, resumed, result, begin), room;
+	char begin[ANSWER_REST], *at;
+	size_t head = put_head(x, resumed, result, begin), room, most;
 
-	at = body_of(x, &room) + HISTORY_REST - head;
+	at = history_room(x, &room, &most) - head;
 	memcpy(at, begin, head);
 	memcpy(at + head + len, "]}\n", 3);
 	answer.fields = "Cache-Control: no-store\r\n";

@@ -51,9 +51,9 @@ void get_history(const struct exchange *x, struct http_text path);
 /* Parameters of requests for messages. False: answered with an error. */
 bool history_read_limit(const struct exchange *x, unsigned *limit);
 bool history_read_position(const struct exchange *x, enum member name, struct resume *resume);
-#define HISTORY_REST 256			/* bytes ahead of messages and behind them */
-size_t history_bytes(size_t room);		/* of messages in an answer, about */
-/* Answers with `len` bytes of messages, which stand HISTORY_REST behind the middle of the scratch. */
+/* Where an answer's messages are put: *room bytes at most, and about *most are enough. */
+char *history_room(const struct exchange *x, size_t *room, size_t *most);
+/* Answers with the `len` bytes of messages that stand there. */
 void history_answer(const struct exchange *x, bool resumed, const struct history_result *result, size_t len);
 void get_poll(const struct exchange *x, struct http_text path);
 

@@ -76,8 +76,8 @@ static bool find(const struct exchange *x, struct http_text text, session_id *si
 static void get_messages(const struct exchange *x, session_id from)
 {
 	struct service *service = x->protocols->service;
-	size_t room = x->protocols->base->scratch_room / 2;
-	char *at = x->protocols->base->scratch + room + HISTORY_REST;
+	size_t room, most;
+	char *at = history_room(x, &room, &most);
 	struct history_result result;
 	struct resume since = { 0 };
 	unsigned wait = 0, limit;
@@ -90,7 +90,7 @@ static void get_messages(const struct exchange *x, session_id from)
 		exchange_error(x, 409, NULL, "the session has a connection, which gets its messages");
 		return;
 	}
-	len = session_query(service, from, &since, limit, at, room - 2 * HISTORY_REST, history_bytes(room), &result);
+	len = session_query(service, from, &since, limit, at, room, most, &result);
 	if (len < 0) {
 		exchange_error(x, errno == E2BIG ? 409 : 503, NULL, errno == E2BIG ? "the session has too many subscriptions to be polled" : "out of memory");
 		return;

@@ -27,7 +27,8 @@ static bool has_token(const struct base *base, session_id sid, const uint8_t tok
 	       (s->state.flags & SESSION_PARKED || !(s->state.flags & (SESSION_CLOSE | SESSION_LINGER)));
 }
 
-enum attach_where attach_find(const struct base *base, const uint8_t token[TOKEN_BYTES], session_id *sid, unsigned *slot)
+/* *sid if it is here, *slot if it may be elsewhere. */
+static enum attach_where find(const struct base *base, const uint8_t token[TOKEN_BYTES], session_id *sid, unsigned *slot)
 {
 	*slot = token_slot(token);
 	if (*slot != base->number)
@@ -42,7 +43,7 @@ enum attach_where attach_find(const struct base *base, const uint8_t token[TOKEN
 enum attach_where attach_locate(struct service *service, struct cursor *c, const uint8_t token[TOKEN_BYTES], session_id *sid)
 {
 	unsigned slot;
-	enum attach_where where = attach_find(service->base, token, sid, &slot);
+	enum attach_where where = find(service->base, token, sid, &slot);
 
 	if (where != ATTACH_ELSEWHERE)
 		return where;

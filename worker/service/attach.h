@@ -1,8 +1,8 @@
 /*
  * Attaching: a connection goes on with the session that a token names (proto/token.h).
  *
- *   attach_find() -> HERE: attach_begin(), attach_next() for each of its names -> the outcome is committed between attach_note() and attach_finish()
- *                    ELSEWHERE: the connection goes to that slot's worker (base.move), where the request is read again
+ *   attach_locate() -> HERE: attach_begin(), attach_next() for each of its names -> the outcome is committed between attach_note() and attach_finish()
+ *                      ELSEWHERE: the connection goes to that slot's worker (base.move), where the request is read again
  *
  * The connection's own session subscribes what the other one has, from where its client is (replay.h), and takes over its token. The other one is parked
  * first, if it has a connection (base.park), and ends when that is committed.
@@ -20,11 +20,8 @@ enum attach_where { ATTACH_NOWHERE, ATTACH_HERE, ATTACH_ELSEWHERE, ATTACH_FULL }
 #define ATTACH_NO_SESSION "no such session: it has ended, or stayed for longer than session_linger"
 #define ATTACH_NO_ROOM "the worker that has the session has no room for another connection: try again"
 
-/* Where the token's session is; *sid if it is here, *slot if it may be elsewhere. */
-enum attach_where attach_find(const struct base *base, const uint8_t token[TOKEN_BYTES], session_id *sid, unsigned *slot);
-
 /*
- * The same for a request. ELSEWHERE: the cursor is stopped before it, and it is read again by that worker. FULL: that has no room for the
+ * Where the token's session is, for a request; *sid if it is here. ELSEWHERE: the cursor is stopped before it, and it is read again by that worker. FULL: that has no room for the
  * connection.
  */
 enum attach_where attach_locate(struct service *service, struct cursor *c, const uint8_t token[TOKEN_BYTES], session_id *sid);

@@ -67,10 +67,9 @@ static bool next(struct service *service, const struct joined *j, uint64_t end, 
 	return rec->seq < end;
 }
 
-/* Writes the record behind a comma. 0: it was overwritten; or there is no room left. */
-static size_t put(struct service *service, const struct ring_record *rec, bool comma, char *dst, size_t room)
+size_t history_put(const struct base *base, enum message_to to, const struct ring_record *rec, bool comma, char *dst, size_t room)
 {
-	size_t size = frame_object(service->base, MESSAGE_TO_TOPIC, rec, dst + comma, room - comma);
+	size_t size = frame_object(base, to, rec, dst + comma, room - comma);
 
 	if (comma)
 		*dst = ',';
@@ -107,11 +106,11 @@ static size_t query_topic(struct service *service, const struct history_query *q
 			result->more = true;
 			break;
 		}
-		size = put(service, &rec, result->count > 0, dst + len, room - len);
+		size = history_put(service->base, MESSAGE_TO_TOPIC, &rec, result->count > 0, dst + len, room - len);
 		if (!size) {
 			if (!look_again(service, j, end, &rec, &result->replay))
 				break;
-			size = put(service, &rec, result->count > 0, dst + len, room - len);
+			size = history_put(service->base, MESSAGE_TO_TOPIC, &rec, result->count > 0, dst + len, room - len);
 		}
 		if (!size)
 			continue;	/* it is not to be made into frames */

@@ -31,4 +31,7 @@ struct history_result {
  */
 size_t history_query(struct service *service, const struct history_query *query, char *dst, size_t room, size_t most, struct history_result *result);
 
+/* Writes a record as one of these objects, with `comma` behind a comma. Its length. 0: the record was overwritten, or is none for frames; or there is no room left. */
+size_t history_put(const struct base *base, enum message_to to, const struct ring_record *rec, bool comma, char *dst, size_t room);
+
 #endif

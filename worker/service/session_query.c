@@ -83,15 +83,6 @@ static void step(const struct query *q, uint64_t id)
 	}
 }
 
-static size_t put(const struct query *q, const struct held *h, bool comma, char *dst, size_t room)
-{
-	size_t size = frame_object(q->service->base, h->to, &h->next, dst + comma, room - comma);
-
-	if (comma)
-		*dst = ',';
-	return size ? comma + size - 1 : 0;	/* without the line feed */
-}
-
 static size_t write_messages(struct query *q, unsigned limit, char *dst, size_t room, size_t most, struct history_result *result)
 {
 	struct held *h;
@@ -104,7 +95,7 @@ static size_t write_messages(struct query *q, unsigned limit, char *dst, size_t 
 			result->more = true;
 			break;
 		}
-		size = put(q, h, result->count > 0, dst + len, room - len);
+		size = history_put(q->service->base, h->to, &h->next, result->count > 0, dst + len, room - len);
 		if (!size && !h->next.place.page && !ring_holds(&q->service->base->hub.ring, h->next.seq)) {
 			result->replay.recovered = false;	/* (it may be in history by now, and is there with the next request) */
 			result->replay.missing++;

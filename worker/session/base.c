@@ -4,7 +4,15 @@
 #include "worker/session/base.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <time.h>
+
+void *base_reserve(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
 
 int base_push(int **list, uint32_t *count, uint32_t *room, session_id sid)
 {

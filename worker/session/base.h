@@ -81,6 +81,7 @@ static inline void base_count(struct base *base, enum counter counter, uint64_t 
 {
 	hub_count(&base->hub, base->number, counter, n);
 }
+void *base_reserve(size_t bytes);		/* zeroes, of which only those that are used take memory; NULL: there are none to be had */
 int base_push(int **list, uint32_t *count, uint32_t *room, session_id sid);	/* appends; -1: no memory */
 
 /*
