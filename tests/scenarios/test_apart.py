@@ -44,7 +44,7 @@ class Apart(CrashTest):
 
     def test_leaving_in_the_middle_of_a_window(self):
         """Found to be owed a message, and then gone, or without that topic: nobody gets what it is not owed, and all others get it."""
-        self.begin("send_buffer=4M")      # a socket takes all of a large message
+        self.begin("send_buffer=4M", "session_linger=0")      # a socket takes all of a large message
         clients = [self.flash().subscribe("a", "b") for _ in range(WINDOW + 10)]
         publisher = self.flash()
         self.stop_in_the_middle(lambda: publisher.send(b'{"action":"publish","topic":"a","n":1,"data":"%s"}\0'
