@@ -106,7 +106,7 @@ int main(int argc, char **argv)
 
 	log_guard();
 	if (argc == 2 && strcmp(argv[0], KEEPER_NAME) == 0 && strncmp(argv[1], "--heritage=", 11) == 0)
-		return keeper_main(atoi(argv[1] + 11));
+		_exit(keeper_main(atoi(argv[1] + 11)));	/* not exit(): there a sanitizer looks for leaks, with a child that somebody may kill */
 	if (argc == 2 && strcmp(argv[0], DATA_NAME) == 0 && strncmp(argv[1], "--heritage=", 11) == 0)
 		return data_process_main(atoi(argv[1] + 11));
 	parse(argc, argv, &a);
