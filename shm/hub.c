@@ -41,7 +41,8 @@ int hub_create(const struct settings *settings)
 	size_t counts_at = index_at + page_up(index_size((uint32_t)settings->max_topics));
 	size_t ring_at = counts_at + page_up(counts_size((uint32_t)settings->max_topics));
 	size_t once_at = ring_at + page_up(ring_size((uint64_t)settings->ring_bytes, (uint32_t)settings->ring_messages));
-	size_t history_at = once_at + page_up(once_size((uint32_t)settings->once_keys));
+	size_t members_at = once_at + page_up(once_size((uint32_t)settings->once_keys));
+	size_t history_at = members_at + page_up(members_size((uint32_t)settings->max_presence));
 	size_t history_bytes = page_up(history_size((uint32_t)settings->max_topics, (uint64_t)settings->history_bytes));
 	size_t size;
 	struct hub_shm *shm;
@@ -65,13 +66,16 @@ int hub_create(const struct settings *settings)
 	shm->ring_at = ring_at;
 	shm->ring_size = once_at - ring_at;
 	shm->once_at = once_at;
-	shm->once_size = history_at - once_at;
+	shm->once_size = members_at - once_at;
+	shm->members_at = members_at;
+	shm->members_size = history_at - members_at;
 	shm->history_at = history_at;
 	shm->history_size = history_bytes;
 	index_format((uint8_t *)shm + index_at, (uint32_t)settings->max_topics);
 	index_limit((uint8_t *)shm + index_at, (uint32_t)settings->max_patterns_total, (uint32_t)settings->max_pattern_shapes);
 	ring_format((uint8_t *)shm + ring_at, (uint64_t)settings->ring_bytes, (uint32_t)settings->ring_messages);
 	once_format((uint8_t *)shm + once_at, (uint32_t)settings->once_keys);
+	members_format((uint8_t *)shm + members_at, (uint32_t)settings->max_presence);
 	history_format((uint8_t *)shm + history_at, (uint32_t)settings->max_topics, (uint64_t)settings->history_bytes);
 	/* release: who sees the magic sees all of the above */
 	atomic_store_explicit(&shm->magic, HUB_MAGIC, memory_order_release);
@@ -94,11 +98,13 @@ int hub_attach(struct hub *hub, int fd, bool writable)
 	if (hub->size < sizeof(*shm) || atomic_load_explicit(&shm->magic, memory_order_acquire) != HUB_MAGIC ||
 	    shm->layout != HUB_LAYOUT || shm->size != hub->size || shm->slots != INDEX_SLOTS_MAX ||
 	    shm->index_at + shm->index_size > shm->counts_at || shm->counts_at + shm->counts_size > shm->ring_at ||
-	    shm->ring_at + shm->ring_size > shm->once_at || shm->once_at + shm->once_size > shm->history_at ||
+	    shm->ring_at + shm->ring_size > shm->once_at || shm->once_at + shm->once_size > shm->members_at ||
+	    shm->members_at + shm->members_size > shm->history_at ||
 	    shm->history_at + shm->history_size > hub->size ||
 	    index_attach(&hub->index, base + shm->index_at, shm->index_size) < 0 ||
 	    ring_attach(&hub->ring, base + shm->ring_at, shm->ring_size, &hub->index) < 0 ||
 	    once_attach(&hub->once, base + shm->once_at, shm->once_size) < 0 ||
+	    members_attach(&hub->members, base + shm->members_at, shm->members_size) < 0 ||
 	    history_attach(&hub->history, base + shm->history_at, shm->history_size, &hub->ring, &shm->lock) < 0) {
 		hub_detach(hub);
 		errno = EPROTO;
@@ -197,6 +203,7 @@ void hub_repair(struct hub *hub, unsigned slot)
 		ring_repair(&hub->ring);
 		index_repair(&hub->index);
 		once_repair(&hub->once, ring_tail(&hub->ring));
+		members_repair(&hub->members, ring_tail(&hub->ring));
 		history_repair(&hub->history);
 		hub_follow(hub);
 		hub_count_history(hub, slot);
@@ -216,6 +223,7 @@ void hub_clear_slot(struct hub *hub, unsigned slot, uint32_t owner)
 	for (uint32_t t = 1; t <= hub->index.shm->topics_max && index_topic(&hub->index, t)->generation; t++)
 		if (atomic_load(&index_topic(&hub->index, t)->interest) & bit)
 			index_leave(&hub->index, slot, t);
+	members_leave(&hub->members, slot);
 	atomic_store(&s->intent.state, INTENT_NONE);
 	atomic_store(&s->connections, 0);
 	atomic_store(&s->parked, 0);

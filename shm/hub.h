@@ -9,6 +9,7 @@
 
 #include "shm/history.h"
 #include "shm/hub_shm.h"
+#include "shm/members.h"
 #include "shm/once.h"
 #include "shm/ring.h"
 #include "shm/settings.h"
@@ -25,13 +26,14 @@ struct hub {
 	unsigned pins;			/* hub_pin() without hub_unpin() yet */
 	bool pin_is_ours;		/* not a predecessor's */
 	struct once once;		/* keys of what was published */
+	struct members members;		/* who is on topics that are watched */
 	const int *wake;		/* the slots' eventfds, by slot; NULL in a process that never publishes */
 	bool patient;			/* the publisher at hand has waited long: large messages are treated as small ones are (publish.h) */
 };
 
 #define HUB_SEGMENT "janus-hub"	/* its name in /proc */
 
-/* Makes the segment from the settings (ring_bytes, ring_messages, max_topics, once_keys, history_bytes). Its descriptor, or -1 with errno. Master only. */
+/* Makes the segment from the settings (ring_bytes, ring_messages, max_topics, once_keys, max_presence, history_bytes). Its descriptor, or -1 with errno. Master only. */
 int hub_create(const struct settings *settings);
 
 /* Maps it. 0, or -1 with errno: EPROTO when it is no hub or another layout. */

@@ -1,7 +1,7 @@
 /*
  * The hub segment's layout. One a server; every process maps it, janusctl read-only.
  *
- *   hub_shm | index | counts | ring | once | history
+ *   hub_shm | index | counts | ring | once | members | history
  *
  * Counts are subscribers, by slot and topic number: uint32_t[INDEX_SLOTS_MAX][topics_max + 1], each row written by its slot's worker. They
  * are valid only for topics whose `interest` has the slot's bit. While a slot has no worker they stay as they are; its next worker corrects them.
@@ -18,7 +18,7 @@
 
 #define HUB_MAGIC 0x31425548534e414aull	/* "JANSHUB1" */
 #ifndef HUB_LAYOUT
-#define HUB_LAYOUT 9			/* goes up with every change of a layout that lives in the hub or a slot segment */
+#define HUB_LAYOUT 10			/* goes up with every change of a layout that lives in the hub or a slot segment */
 #endif
 
 #define COUNTERS_MAX 64			/* room for more without another layout */
@@ -145,6 +145,7 @@ struct hub_shm {
 	uint64_t counts_at, counts_size;
 	uint64_t ring_at, ring_size;
 	uint64_t once_at, once_size;
+	uint64_t members_at, members_size;
 	uint64_t history_at, history_size;
 	/* limits of all slots together: stored by the master before any of them starts */
 	uint64_t buffered_max;		/* bytes that pool buffers may take */

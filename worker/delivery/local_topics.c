@@ -98,6 +98,7 @@ int topics_add(struct topics *topics, uint32_t transport, session_id sid, uint32
 		t->subscribers[t->count] = sid;
 	}
 	t->count++;
+	base_changed(topics->base, sid);
 	if (is_pattern(topics, t->topic))
 		topics->patterns[sid]++;
 	topics_tell(topics, sub->topic);
@@ -178,6 +179,7 @@ static void topics_drop(struct topics *topics, struct local_topic *t)
 static void remove_at(struct topics *topics, struct local_topic *t, uint32_t place)
 {
 	assert(t && place < t->count);
+	base_changed(topics->base, t->is_apart ? t->apart[place].sid : t->subscribers[place]);
 	if (is_pattern(topics, t->topic))
 		topics->patterns[t->is_apart ? t->apart[place].sid : t->subscribers[place]]--;
 	if (place < t->at) {
