@@ -164,6 +164,12 @@ static void ring_out(struct members *m, uint32_t i)
 	cell(m, c->after)->before = c->before;
 }
 
+/* Of a topic: all slots have counted it. */
+static bool is_whole(const struct member_cell_shm *t)
+{
+	return slots_of(t) == 0;
+}
+
 static bool differs(const struct member_cell_shm *c)
 {
 	return (slots_of(c) != 0) != load(&c->announced);
@@ -305,14 +311,26 @@ void members_counted(struct members *m, uint32_t topic, unsigned slot)
 	atomic_fetch_and_explicit(&cell(m, topic)->slots, ~(UINT64_C(1) << slot), memory_order_relaxed);
 }
 
-bool members_whole(const struct members *m, uint32_t topic, uint64_t now)
+bool members_whole(struct members *m, uint32_t topic, uint64_t now)
 {
-	const struct member_cell_shm *t = cell(m, topic);
+	struct member_cell_shm *t = cell(m, topic);
 
-	return slots_of(t) == 0 || (uint32_t)now - t->made >= MEMBERS_PATIENCE;
+	if ((uint32_t)now - t->made >= MEMBERS_PATIENCE)
+		atomic_store_explicit(&t->slots, 0, memory_order_relaxed);
+	return is_whole(t);
 }
 
 /* ---- members ---- */
+
+static void announce(struct members *m, uint32_t i, bool here)
+{
+	struct member_cell_shm *c = cell(m, i), *t = cell(m, c->topic);
+
+	if (load(&c->announced) == here)
+		return;
+	store(&c->announced, here);
+	store(&t->announced, load(&t->announced) + (here ? 1 : UINT32_MAX));
+}
 
 /* The member's bit of the slot. */
 static void set_bit(struct members *m, uint32_t i, unsigned slot, bool here)
@@ -323,6 +341,8 @@ static void set_bit(struct members *m, uint32_t i, unsigned slot, bool here)
 	in_order();
 	atomic_store_explicit(&c->slots, here ? slots_of(c) | bit : slots_of(c) & ~bit, memory_order_relaxed);
 	in_order();
+	if (!is_whole(cell(m, c->topic)))
+		announce(m, i, slots_of(c) != 0);
 	if (differs(c))
 		push_due(m, i);
 	else if (!slots_of(c) && !c->due)
@@ -378,16 +398,6 @@ void members_leave(struct members *m, unsigned slot)
 
 /* ---- changes ---- */
 
-static void announce(struct members *m, uint32_t i, bool here)
-{
-	struct member_cell_shm *c = cell(m, i), *t = cell(m, c->topic);
-
-	if (load(&c->announced) == here)
-		return;
-	store(&c->announced, here);
-	store(&t->announced, load(&t->announced) + (here ? 1 : UINT32_MAX));
-}
-
 /* The first one of those that are due is so no more: it was told, or there is nothing to tell. */
 static void pop_due(struct members *m)
 {
@@ -401,27 +411,24 @@ static void pop_due(struct members *m)
 		forget(m, i);
 }
 
-bool members_next_change(struct members *m, uint64_t now, struct member_change *change)
+bool members_next_change(struct members *m, struct member_change *change)
 {
+	const struct member_cell_shm *c, *t;
 	uint32_t i;
 
-	while ((i = load(&m->shm->due)) != 0) {
-		const struct member_cell_shm *c = cell(m, i), *t = cell(m, c->topic);
-
-		if (differs(c) && members_whole(m, c->topic, now)) {
-			*change = (struct member_change){
-				.member = i, .serial = c->serial, .here = slots_of(c) != 0, .topic_len = t->name_len, .user_len = c->name_len,
-			};
-			memcpy(change->topic, t->name, t->name_len);
-			memcpy(change->user, c->name, c->name_len);
-			return true;
-		}
+	while ((i = load(&m->shm->due)) != 0 && !differs(cell(m, i))) {
 		begin(m);
-		announce(m, i, slots_of(c) != 0);
-		pop_due(m);
+		pop_due(m);		/* it has been taken back before it was told */
 		end(m);
 	}
-	return false;
+	if (!i)
+		return false;
+	c = cell(m, i);
+	t = cell(m, c->topic);
+	*change = (struct member_change){ .member = i, .serial = c->serial, .here = slots_of(c) != 0, .topic_len = t->name_len, .user_len = c->name_len };
+	memcpy(change->topic, t->name, t->name_len);
+	memcpy(change->user, c->name, c->name_len);
+	return true;
 }
 
 bool members_is_due(const struct members *m, const struct member_change *change)
@@ -496,6 +503,8 @@ static void relist_member(struct members *m, uint32_t i)
 	struct member_cell_shm *c = cell(m, i), *t = cell(m, c->topic);
 
 	c->due = 0;
+	if (load(&t->kind) == MEMBERS_TOPIC && !is_whole(t))
+		store(&c->announced, slots_of(c) != 0);
 	if (load(&t->kind) != MEMBERS_TOPIC || (!slots_of(c) && !load(&c->announced))) {
 		give_cell(m, i);
 		return;

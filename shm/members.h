@@ -8,8 +8,9 @@
  * was told last; while it differs from slots != 0, the change is *due*, and somebody is going to publish it (publish_change() in publish.h).
  *
  * A topic that begins to be watched has nobody, as workers do not count what nobody asks for. Each worker finds by `version` that there is something new
- * to count, and says when it has (members_counted()). Until all slots have, changes are not told: who watches gets a list then. A slot that says nothing
- * for MEMBERS_PATIENCE is not waited for; what it counts later is told as changes.
+ * to count, and says when it has (members_counted()). Until all slots have, members are
+ * announced as they are found, and nobody is told: who watches gets a list then. A slot that says nothing for MEMBERS_PATIENCE is not waited for; what
+ * it counts later is told as changes.
  *
  * Crash rules. `kind`, `slots` and `announced` are the truth, each changed by one store; chains, rings of members, what is due, the free list and
  * numbers follow from them, and are made anew by who finds `dirty` after a death (members_repair()). A change and its message are told together or
@@ -130,15 +131,15 @@ static inline struct member_cell_shm *members_cell(const struct members *m, uint
 
 /* The slot has set its bits in the topic's members. */
 void members_counted(struct members *m, uint32_t topic, unsigned slot);
-/* Whether all have, so that its list is whole. */
-bool members_whole(const struct members *m, uint32_t topic, uint64_t now);
+/* Whether all have, or are not waited for any more, so that its list is whole. */
+bool members_whole(struct members *m, uint32_t topic, uint64_t now);
 /* The user is on the topic in this slot, or is not any more. 0, also if the topic is not watched any more (`serial` is another one); -1: no room. */
 int members_set(struct members *m, uint32_t topic, uint64_t serial, uint64_t hash, const char *user, size_t len, unsigned slot, bool here);
 /* The slot's sessions are gone. */
 void members_leave(struct members *m, unsigned slot);
 
-/* A change that is to be told. Those that nobody needs to be told are settled on the way. False: none is due. */
-bool members_next_change(struct members *m, uint64_t now, struct member_change *change);
+/* A change that is to be told. False: none is due. */
+bool members_next_change(struct members *m, struct member_change *change);
 bool members_is_due(const struct members *m, const struct member_change *change);	/* it still is */
 void members_stage(struct members *m, const struct member_change *change, uint64_t needs);
 void members_commit(struct members *m);

@@ -279,7 +279,7 @@ static void tell_changes(struct presence *p)
 		}
 
 		lock(p);
-		some = members_next_change(&p->base->hub.members, once_now(), &change);
+		some = members_next_change(&p->base->hub.members, &change);
 		unlock(p);
 		if (!some || publish_change(&p->base->hub, p->base->number, &change) < 0)
 			return;
