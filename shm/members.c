@@ -293,6 +293,7 @@ void members_unwatch(struct members *m, uint32_t topic)
 	uint32_t *p = &m->shm->topics;
 
 	begin(m);
+	store(&t->kind, MEMBERS_FREE);		/* first: all of it goes at once, whatever else is left undone */
 	drop_due(m, topic);
 	while (t->after != topic)
 		forget(m, t->after);

@@ -15,7 +15,8 @@
  * Crash rules. `kind`, `slots` and `announced` are the truth, each changed by one store; chains, rings of members, what is due, the free list and
  * numbers follow from them, and are made anew by who finds `dirty` after a death (members_repair()). A change and its message are told together or
  * not at all, as a key and its message are (once.h): whoever publishes it stages it with the ring's tail as it will be, moves the tail, and commits; who
- * finds it staged after a death commits it if the tail is there. So a change is told once, whoever dies. A topic's members go before it does.
+ * finds it staged after a death commits it if the tail is there. So a change is told once, whoever dies. A member whose topic is gone is gone,
+ * too: a topic ends with all its members, by one store.
  */
 #ifndef SHM_MEMBERS_H
 #define SHM_MEMBERS_H
