@@ -221,7 +221,7 @@ size_t packet_reply(char *dst, const struct packet_reply *reply)
 
 size_t packet_greeting(char *dst, const struct transport_hello *hello)
 {
-	const struct version_now now = { hello->broadcast, hello->once, hello->resumes };
+	const struct version_now now = { hello->broadcast, hello->once, hello->resumes, hello->presence };
 	struct sink s = { .dst = dst, .room = PACKET_REPLY_MAX };
 	unsigned count = 0;
 	msgpack_packer to;
