@@ -275,6 +275,18 @@ class Faults(PresenceTest, CrashTest):
         watcher.until(*("user%d" % n for n in range(5, 10)))
         self.assertEqual(len(watcher.changes), 15)
 
+    def test_gone_within_a_death(self):
+        """A worker that died after a session had left the topic, and before anybody was told."""
+        self.serve_crash_build("session_linger=0")
+        watcher, client = self.watcher().until(), self.user("alice", "news")
+        watcher.until("alice")
+        self.arm("unsubscribe-left")
+        client.action("unsubscribe", topic="news")
+        watcher.until()
+        self.assertTrue(self.disarm("unsubscribe-left"), "nobody came by")
+        self.janus.forgive_deaths(9)
+        self.assertEqual(watcher.changes, [("subscribed", "alice"), ("unsubscribed", "alice")])
+
     def test_keeper_killed(self):
         """A slot that starts empty: its users are gone, and those who watch elsewhere are told."""
         watcher = Watcher(self.on_worker(0, WebSocket).upgrade().subscribe(WATCH)).until()

@@ -590,7 +590,7 @@ static void owe_again(struct presence *p, session_id sid, uint32_t topic)
 
 /*
  * Has watched what this worker's sessions want to be told of. If the hub did not know of it (it is another one, of another program), what has changed
- * meanwhile was not noted: who watches gets a list. Who was owed one still is.
+ * meanwhile was not noted: who watches gets a list. Who was owed one still is. (Sessions are counted in the first turn: all topics are new then.)
  */
 void presence_recover(struct presence *p)
 {
@@ -612,7 +612,6 @@ void presence_recover(struct presence *p)
 					owe_again(p, sid, i);
 			}
 	}
-	p->base->changed_lost = true;		/* nobody is counted yet */
 }
 
 void presence_run(struct presence *p)
