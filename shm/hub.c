@@ -30,16 +30,26 @@ static size_t page_up(size_t n)
 	return (n + 4095) & ~(size_t)4095;
 }
 
-static size_t counts_size(uint32_t topics_max)
+/* Where the three tables of counts are, and what they take. */
+struct counts_layout {
+	size_t groups_at, mixed_at, size;
+};
+
+static struct counts_layout counts_layout(uint32_t topics_max)
 {
-	return (size_t)INDEX_SLOTS_MAX * (topics_max + 1ull) * sizeof(uint32_t);
+	size_t cells = (size_t)INDEX_SLOTS_MAX * (topics_max + 1ull);
+	struct counts_layout l = { .groups_at = cells * sizeof(uint32_t) };
+
+	l.mixed_at = page_up(l.groups_at + cells);
+	l.size = l.mixed_at + cells * sizeof(struct counts_mixed_shm);
+	return l;
 }
 
 int hub_create(const struct settings *settings)
 {
 	size_t index_at = page_up(sizeof(struct hub_shm));
 	size_t counts_at = index_at + page_up(index_size((uint32_t)settings->max_topics));
-	size_t ring_at = counts_at + page_up(counts_size((uint32_t)settings->max_topics));
+	size_t ring_at = counts_at + page_up(counts_layout((uint32_t)settings->max_topics).size);
 	size_t once_at = ring_at + page_up(ring_size((uint64_t)settings->ring_bytes, (uint32_t)settings->ring_messages));
 	size_t members_at = once_at + page_up(once_size((uint32_t)settings->once_keys));
 	size_t history_at = members_at + page_up(members_size((uint32_t)settings->max_presence));
@@ -85,6 +95,7 @@ int hub_create(const struct settings *settings)
 
 int hub_attach(struct hub *hub, int fd, bool writable)
 {
+	struct counts_layout counts;
 	struct hub_shm *shm;
 	uint8_t *base;
 
@@ -110,12 +121,15 @@ int hub_attach(struct hub *hub, int fd, bool writable)
 		errno = EPROTO;
 		return -1;
 	}
-	if (shm->counts_size < counts_size(hub->index.shm->topics_max)) {
+	counts = counts_layout(hub->index.shm->topics_max);
+	if (shm->counts_size < counts.size) {
 		hub_detach(hub);
 		errno = EPROTO;
 		return -1;
 	}
 	hub->counts = (_Atomic uint32_t *)(base + shm->counts_at);
+	hub->groups = (_Atomic uint8_t *)(base + shm->counts_at + counts.groups_at);
+	hub->mixed = (struct counts_mixed_shm *)(base + shm->counts_at + counts.mixed_at);
 	return 0;
 }
 
@@ -314,6 +328,44 @@ unsigned hub_lag(const struct hub *hub, unsigned nudge, uint64_t *asleep)
 			*asleep |= 1ull << i;
 	}
 	return most;
+}
+
+static size_t count_cell(const struct hub *hub, unsigned slot, uint32_t topic)
+{
+	return (size_t)(hub_count_of(hub, slot, topic) - hub->counts);
+}
+
+void hub_tell_subscribers(const struct hub *hub, unsigned slot, uint32_t topic, const uint32_t by_group[TRANSPORT_GROUPS])
+{
+	size_t cell = count_cell(hub, slot, topic);
+	uint32_t all = 0, groups = 0, group = 0;
+
+	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++) {
+		all += by_group[i];
+		groups += by_group[i] > 0;
+		group = by_group[i] > 0 ? i + 1 : group;
+	}
+	for (unsigned i = 0; groups > 1 && i < TRANSPORT_GROUPS; i++)
+		atomic_store_explicit(&hub->mixed[cell].by_group[i], by_group[i], memory_order_relaxed);
+	/* release: who finds it mixed finds the counts */
+	atomic_store_explicit(&hub->groups[cell], groups > 1 ? COUNTS_MIXED : (uint8_t)group, memory_order_release);
+	atomic_store_explicit(&hub->counts[cell], all, memory_order_relaxed);
+}
+
+void hub_subscribers_by_group(const struct hub *hub, uint32_t topic, uint64_t by_group[TRANSPORT_GROUPS])
+{
+	uint64_t slots = atomic_load_explicit(&index_topic(&hub->index, topic)->interest, memory_order_relaxed);
+
+	memset(by_group, 0, TRANSPORT_GROUPS * sizeof(*by_group));
+	for (; slots; slots &= slots - 1) {
+		size_t cell = count_cell(hub, (unsigned)__builtin_ctzll(slots), topic);
+		uint8_t group = atomic_load_explicit(&hub->groups[cell], memory_order_acquire);
+
+		if (group > 0 && group <= TRANSPORT_GROUPS)
+			by_group[group - 1] += atomic_load_explicit(&hub->counts[cell], memory_order_relaxed);
+		for (unsigned i = 0; group == COUNTS_MIXED && i < TRANSPORT_GROUPS; i++)
+			by_group[i] += atomic_load_explicit(&hub->mixed[cell].by_group[i], memory_order_relaxed);
+	}
 }
 
 uint64_t hub_subscribers(const struct hub *hub, uint32_t topic)

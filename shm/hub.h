@@ -19,6 +19,8 @@ struct hub {
 	size_t size;
 	struct index index;
 	_Atomic uint32_t *counts;	/* see hub_count_of() */
+	_Atomic uint8_t *groups;	/* and hub_tell_subscribers() */
+	struct counts_mixed_shm *mixed;
 	struct ring ring;		/* ring.index points to `index`: a struct hub must not be moved once attached */
 	struct history history;
 	struct history_rules rules;	/* what history.rules points to, if hub_keep() was called */
@@ -92,8 +94,12 @@ static inline _Atomic uint32_t *hub_count_of(const struct hub *hub, unsigned slo
 	return &hub->counts[(size_t)slot * (hub->index.shm->topics_max + 1) + topic];
 }
 
-/* Subscribers of a topic over all slots, at this moment. */
+/* Notes them, and what they speak. */
+void hub_tell_subscribers(const struct hub *hub, unsigned slot, uint32_t topic, const uint32_t by_group[TRANSPORT_GROUPS]);
+
+/* Subscribers of a topic over all slots, at this moment; and what they speak. While a slot has no worker the second may be less. */
 uint64_t hub_subscribers(const struct hub *hub, uint32_t topic);
+void hub_subscribers_by_group(const struct hub *hub, uint32_t topic, uint64_t by_group[TRANSPORT_GROUPS]);
 
 /* Connections, sessions that have none, subscriptions of connections, and bytes of pool buffers over all slots. */
 uint64_t hub_connections(const struct hub *hub);

@@ -5,6 +5,8 @@
  *
  * Counts are subscribers, by slot and topic number: uint32_t[INDEX_SLOTS_MAX][topics_max + 1], each row written by its slot's worker. They
  * are valid only for topics whose `interest` has the slot's bit. While a slot has no worker they stay as they are; its next worker corrects them.
+ * Behind them, in the same way, is what these subscribers speak: uint8_t[][], 1 + the group of transports if it is one, COUNTS_MIXED if there are several;
+ * then struct counts_mixed_shm[][], which is used (and takes memory) only for topics that are mixed in that slot.
  */
 #ifndef SHM_HUB_SHM_H
 #define SHM_HUB_SHM_H
@@ -46,6 +48,12 @@ _Static_assert((0
 #include "shm/counters.def"
 #undef COUNTER
 ), "a counter's number is its own");
+
+#define COUNTS_MIXED 255
+struct counts_mixed_shm {
+	_Alignas(32) _Atomic uint32_t by_group[8];
+};
+_Static_assert(TRANSPORT_GROUPS <= 8, "each has a count");
 
 enum slot_state { SLOT_UNUSED, SLOT_STARTING, SLOT_LIVE, SLOT_QUIESCED };	/* QUIESCED: the worker has left a snapshot, and none follows yet */
 

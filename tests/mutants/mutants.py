@@ -418,3 +418,4 @@ M("gone-with-the-worker-stays", "worker/service/presence.c", ">> p->base->number
 M("list-is-not-owed-again", "worker/service/presence.c", "\t\t\t\tif (made || session(p->base, sid)->state.flags & SESSION_LISTS)\n", "\t\t\t\tif (made)\n", PRESENCE + "Faults.test_crash_points", quick=False)
 M("another-layout-owes-no-list", "worker/service/presence.c", "\t\t\t\tif (made || session(", "\t\t\t\tif (session(", PRESENCE + "Faults.test_upgrade", quick=False)
 M("leaving-is-not-noticed", "worker/delivery/local_topics.c", "\tbase_changed(topics->base, t->is_apart ? t->apart[place].sid : t->subscribers[place]);\n", "", PRESENCE + "Presence.test_list_and_changes")
+M("mixed-is-taken-for-one", "shm/hub.c", "groups > 1 ? COUNTS_MIXED : (uint8_t)group", "(uint8_t)group", "test_topics.Counts.test_transports")
