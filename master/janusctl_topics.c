@@ -69,10 +69,24 @@ static const char *name_of(const struct topic_info *info)
 	return name;
 }
 
-static void print_json(const struct topic_info *info, bool first)
+static void print_transports(const struct hub *hub, const struct topic_info *info)
 {
-	printf("%s{\"topic\":\"%s\",\"subscribers\":%" PRIu64 ",\"rate\":%" PRIu64 ".%02u,\"published\":%" PRIu64, first ? "" : ",", name_of(info),
-	       info->subscribers, info->rate / 1000, (unsigned)(info->rate % 1000 / 10), info->published);
+	uint64_t by_group[TRANSPORT_GROUPS];
+	const char *before = "";
+
+	hub_subscribers_by_group(hub, info->number, by_group);
+	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
+		if (by_group[i] > 0) {
+			printf("%s\"%s\":%" PRIu64, before, transport_group_key(i), by_group[i]);
+			before = ",";
+		}
+}
+
+static void print_json(const struct hub *hub, const struct topic_info *info, bool first)
+{
+	printf("%s{\"topic\":\"%s\",\"subscribers\":%" PRIu64 ",\"transports\":{", first ? "" : ",", name_of(info), info->subscribers);
+	print_transports(hub, info);
+	printf("},\"rate\":%" PRIu64 ".%02u,\"published\":%" PRIu64, info->rate / 1000, (unsigned)(info->rate % 1000 / 10), info->published);
 	if (info->kept)
 		printf(",\"history\":{\"messages\":%" PRIu64 ",\"bytes\":%" PRIu64 "}", info->messages, info->bytes);
 	printf("}");
@@ -109,7 +123,7 @@ int janusctl_topics(const struct hub *hub, const char *prefix, unsigned top, boo
 		if (!topics_read(hub, found[i].number, now, &info) || info.generation != found[i].generation)
 			continue;	/* it has gone */
 		if (json)
-			print_json(&info, first);
+			print_json(hub, &info, first);
 		else
 			print_text(&info);
 		first = false;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "proto/utf8.h"
+#include "proto/presence.h"
 #include "proto/wildcard.h"
 
 #define ACTION_MAX 16	/* bytes; a longer action is an unknown one */
@@ -88,14 +89,14 @@ struct name_member {
 	const char *(*error)(const char *name, size_t len);	/* what else may be wrong with it; NULL: nothing */
 };
 
-/* A message goes to one topic. */
-static const char *pattern_error(const char *name, size_t len)
+/* A message goes to one topic, and what is said of who is on a topic is the server's. */
+static const char *publish_error(const char *name, size_t len)
 {
-	return wildcard_in(name, len) ? NAME_IS_PATTERN : NULL;
+	return wildcard_in(name, len) ? NAME_IS_PATTERN : presence_in(name, len) ? NAME_IS_PRESENCE : NULL;
 }
 
 static const struct name_member topic_member = {
-	"topic", &topic_rules, "no topic", "the topic stands twice", "the topic is not a string", pattern_error,
+	"topic", &topic_rules, "no topic", "the topic stands twice", "the topic is not a string", publish_error,
 };
 static const struct name_member to_member = {
 	"to", &id_rules, "no member to: it is the id", "the member to stands twice", "the member to is not a string: it is the id", NULL,

@@ -91,8 +91,9 @@ static bool put_map(struct sink *s, const struct web_record *rec, const struct m
 	if (to == MESSAGE_TO_UNKNOWN)
 		return false;
 	msgpack_packer_init(&packer, s, append);
-	msgpack_pack_map(&packer, count_members(view, to) + 2 + (view->bytes.p != NULL));
-	put_position(s, "id", rec->epoch, rec->seq);
+	msgpack_pack_map(&packer, count_members(view, to) + 1 + (rec->seq != 0) + (view->bytes.p != NULL));
+	if (rec->seq != 0)
+		put_position(s, "id", rec->epoch, rec->seq);
 	msgpack_put_text(s, "timestamp");
 	msgpack_pack_uint64(&packer, rec->time);
 	if (!put_members(s, view, to))
@@ -220,7 +221,7 @@ size_t packet_reply(char *dst, const struct packet_reply *reply)
 
 size_t packet_greeting(char *dst, const struct transport_hello *hello)
 {
-	const struct version_now now = { hello->broadcast, hello->once, hello->resumes };
+	const struct version_now now = { hello->broadcast, hello->once, hello->resumes, hello->presence };
 	struct sink s = { .dst = dst, .room = PACKET_REPLY_MAX };
 	unsigned count = 0;
 	msgpack_packer to;

@@ -87,7 +87,7 @@ static size_t websocket_hello(char *dst, const struct transport_hello *hello)
 	struct sink s = { .dst = text, .room = sizeof(text) };
 	size_t header;
 
-	version_greeting(&s, &(struct version_now){ hello->broadcast, hello->once, hello->resumes }, hello->resumes ? hello->token : NULL);
+	version_greeting(&s, &(struct version_now){ hello->broadcast, hello->once, hello->resumes, hello->presence }, hello->resumes ? hello->token : NULL);
 	header = websocket_header(dst, WEBSOCKET_OP_TEXT, s.len);
 	memcpy(dst + header, text, s.len);
 	return header + s.len;

@@ -58,6 +58,7 @@ struct transport_hello {
 	uint32_t retry;			/* after so many milliseconds a stream's client is to connect again */
 	bool broadcast;			/* whether the server broadcasts */
 	bool once;			/* whether it remembers the keys of publishes */
+	bool presence;			/* whether it tells who is on a topic */
 	const struct position_start *start;	/* where a stream starts; needed by streams alone */
 };
 

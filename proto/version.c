@@ -18,6 +18,7 @@ const char *version_feature(unsigned number, const struct version_now *now)
 		{ "patterns", true },		/* a.* and a.> in subscribe, unsubscribe and /sub */
 		{ "publish-once", now->once },	/* Idempotency-Key, and message_id as a key */
 		{ "sessions", now->sessions },	/* attach */
+		{ "presence", now->presence },	/* topic@presence in subscribe, unsubscribe and /sub */
 		{ "broadcast", now->broadcast },	/* POST /broadcast */
 	};
 

@@ -14,9 +14,9 @@
 #define JANUS_VERSION "unknown"
 #endif
 
-/* Whether the settings broadcast, once_keys and session_linger are on. */
+/* Whether the settings broadcast, once_keys, session_linger and max_presence are on. */
 struct version_now {
-	bool broadcast, once, sessions;
+	bool broadcast, once, sessions, presence;
 };
 
 /* The features' names, one after the other; NULL: no more. */

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "proto/presence.h"
 #include "proto/sink.h"
 #include "proto/wildcard.h"
 
@@ -56,6 +57,8 @@ const char *web_name_error(enum name_use use, const char *name, size_t len)
 
 	if (error != NULL || use == NAME_OF_USER)
 		return error;
+	if (use == NAME_OF_TOPICS && presence_topic(name, len) > 0)
+		return NULL;
 	if (memchr(name, '@', len) != NULL)
 		return "the topic is reserved: it has an @ in it";
 	if (use == NAME_OF_TOPICS)

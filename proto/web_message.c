@@ -87,9 +87,13 @@ static void put_bytes(struct sink *s, const struct message_view *view)
 
 static void put_object(struct sink *s, const struct web_record *rec, const struct message_view *view, put_fn *put)
 {
-	sink_literal(s, "{\"id\":\"");
-	position_put(s, rec->epoch, rec->seq);
-	sink_literal(s, "\",\"timestamp\":");
+	sink_byte(s, '{');
+	if (rec->seq != 0) {
+		sink_literal(s, "\"id\":\"");
+		position_put(s, rec->epoch, rec->seq);
+		sink_literal(s, "\",");
+	}
+	sink_literal(s, "\"timestamp\":");
 	sink_number(s, rec->time);
 	sink_byte(s, ',');
 	put_members(s, rec, view, put);
@@ -179,13 +183,17 @@ static void put_lines(struct sink *s, struct message_range string)
 /* The lines in front of the data, and its name. */
 static void put_event_head(struct sink *s, const struct web_record *rec, const struct message_view *view)
 {
-	sink_literal(s, "id: ");
-	position_put(s, rec->epoch, rec->seq);
-	if (message_is_string(view->event) && is_line(view->event)) {
-		sink_literal(s, "\nevent: ");
-		json_put_string(s, view->event.p, view->event.len, put_line_bytes);
+	if (rec->seq != 0) {
+		sink_literal(s, "id: ");
+		position_put(s, rec->epoch, rec->seq);
+		sink_byte(s, '\n');
 	}
-	sink_literal(s, "\ndata: ");
+	if (message_is_string(view->event) && is_line(view->event)) {
+		sink_literal(s, "event: ");
+		json_put_string(s, view->event.p, view->event.len, put_line_bytes);
+		sink_byte(s, '\n');
+	}
+	sink_literal(s, "data: ");
 }
 
 static void put_sse_json(struct sink *s, const struct web_record *rec, const struct message_view *view)

@@ -34,7 +34,7 @@ enum web_format { WEB_WEBSOCKET, WEB_WEBSOCKET_RAW, WEB_SSE, WEB_SSE_JSON, WEB_J
 struct web_record {
 	uint64_t time;		/* microseconds since 1970 */
 	const struct position_epoch *epoch;	/* with the sequence, the message's id */
-	uint64_t seq;
+	uint64_t seq;		/* 0: it is no record of the ring, and has no id */
 	uint64_t number;	/* what WEB_TEST counts with */
 	enum message_to to;	/* as the hub's name of the topic says. UNKNOWN: it has gone; then the record's members must say it */
 	const char *text;	/* message.h's text, or a binary record */

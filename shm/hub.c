@@ -30,18 +30,29 @@ static size_t page_up(size_t n)
 	return (n + 4095) & ~(size_t)4095;
 }
 
-static size_t counts_size(uint32_t topics_max)
+/* Where the three tables of counts are, and what they take. */
+struct counts_layout {
+	size_t groups_at, mixed_at, size;
+};
+
+static struct counts_layout counts_layout(uint32_t topics_max)
 {
-	return (size_t)INDEX_SLOTS_MAX * (topics_max + 1ull) * sizeof(uint32_t);
+	size_t cells = (size_t)INDEX_SLOTS_MAX * (topics_max + 1ull);
+	struct counts_layout l = { .groups_at = cells * sizeof(uint32_t) };
+
+	l.mixed_at = page_up(l.groups_at + cells);
+	l.size = l.mixed_at + cells * sizeof(struct counts_mixed_shm);
+	return l;
 }
 
 int hub_create(const struct settings *settings)
 {
 	size_t index_at = page_up(sizeof(struct hub_shm));
 	size_t counts_at = index_at + page_up(index_size((uint32_t)settings->max_topics));
-	size_t ring_at = counts_at + page_up(counts_size((uint32_t)settings->max_topics));
+	size_t ring_at = counts_at + page_up(counts_layout((uint32_t)settings->max_topics).size);
 	size_t once_at = ring_at + page_up(ring_size((uint64_t)settings->ring_bytes, (uint32_t)settings->ring_messages));
-	size_t history_at = once_at + page_up(once_size((uint32_t)settings->once_keys));
+	size_t members_at = once_at + page_up(once_size((uint32_t)settings->once_keys));
+	size_t history_at = members_at + page_up(members_size((uint32_t)settings->max_presence));
 	size_t history_bytes = page_up(history_size((uint32_t)settings->max_topics, (uint64_t)settings->history_bytes));
 	size_t size;
 	struct hub_shm *shm;
@@ -65,13 +76,16 @@ int hub_create(const struct settings *settings)
 	shm->ring_at = ring_at;
 	shm->ring_size = once_at - ring_at;
 	shm->once_at = once_at;
-	shm->once_size = history_at - once_at;
+	shm->once_size = members_at - once_at;
+	shm->members_at = members_at;
+	shm->members_size = history_at - members_at;
 	shm->history_at = history_at;
 	shm->history_size = history_bytes;
 	index_format((uint8_t *)shm + index_at, (uint32_t)settings->max_topics);
 	index_limit((uint8_t *)shm + index_at, (uint32_t)settings->max_patterns_total, (uint32_t)settings->max_pattern_shapes);
 	ring_format((uint8_t *)shm + ring_at, (uint64_t)settings->ring_bytes, (uint32_t)settings->ring_messages);
 	once_format((uint8_t *)shm + once_at, (uint32_t)settings->once_keys);
+	members_format((uint8_t *)shm + members_at, (uint32_t)settings->max_presence);
 	history_format((uint8_t *)shm + history_at, (uint32_t)settings->max_topics, (uint64_t)settings->history_bytes);
 	/* release: who sees the magic sees all of the above */
 	atomic_store_explicit(&shm->magic, HUB_MAGIC, memory_order_release);
@@ -81,6 +95,7 @@ int hub_create(const struct settings *settings)
 
 int hub_attach(struct hub *hub, int fd, bool writable)
 {
+	struct counts_layout counts;
 	struct hub_shm *shm;
 	uint8_t *base;
 
@@ -94,22 +109,27 @@ int hub_attach(struct hub *hub, int fd, bool writable)
 	if (hub->size < sizeof(*shm) || atomic_load_explicit(&shm->magic, memory_order_acquire) != HUB_MAGIC ||
 	    shm->layout != HUB_LAYOUT || shm->size != hub->size || shm->slots != INDEX_SLOTS_MAX ||
 	    shm->index_at + shm->index_size > shm->counts_at || shm->counts_at + shm->counts_size > shm->ring_at ||
-	    shm->ring_at + shm->ring_size > shm->once_at || shm->once_at + shm->once_size > shm->history_at ||
+	    shm->ring_at + shm->ring_size > shm->once_at || shm->once_at + shm->once_size > shm->members_at ||
+	    shm->members_at + shm->members_size > shm->history_at ||
 	    shm->history_at + shm->history_size > hub->size ||
 	    index_attach(&hub->index, base + shm->index_at, shm->index_size) < 0 ||
 	    ring_attach(&hub->ring, base + shm->ring_at, shm->ring_size, &hub->index) < 0 ||
 	    once_attach(&hub->once, base + shm->once_at, shm->once_size) < 0 ||
+	    members_attach(&hub->members, base + shm->members_at, shm->members_size) < 0 ||
 	    history_attach(&hub->history, base + shm->history_at, shm->history_size, &hub->ring, &shm->lock) < 0) {
 		hub_detach(hub);
 		errno = EPROTO;
 		return -1;
 	}
-	if (shm->counts_size < counts_size(hub->index.shm->topics_max)) {
+	counts = counts_layout(hub->index.shm->topics_max);
+	if (shm->counts_size < counts.size) {
 		hub_detach(hub);
 		errno = EPROTO;
 		return -1;
 	}
 	hub->counts = (_Atomic uint32_t *)(base + shm->counts_at);
+	hub->groups = (_Atomic uint8_t *)(base + shm->counts_at + counts.groups_at);
+	hub->mixed = (struct counts_mixed_shm *)(base + shm->counts_at + counts.mixed_at);
 	return 0;
 }
 
@@ -197,6 +217,7 @@ void hub_repair(struct hub *hub, unsigned slot)
 		ring_repair(&hub->ring);
 		index_repair(&hub->index);
 		once_repair(&hub->once, ring_tail(&hub->ring));
+		members_repair(&hub->members, ring_tail(&hub->ring));
 		history_repair(&hub->history);
 		hub_follow(hub);
 		hub_count_history(hub, slot);
@@ -216,6 +237,7 @@ void hub_clear_slot(struct hub *hub, unsigned slot, uint32_t owner)
 	for (uint32_t t = 1; t <= hub->index.shm->topics_max && index_topic(&hub->index, t)->generation; t++)
 		if (atomic_load(&index_topic(&hub->index, t)->interest) & bit)
 			index_leave(&hub->index, slot, t);
+	members_leave(&hub->members, slot);
 	atomic_store(&s->intent.state, INTENT_NONE);
 	atomic_store(&s->connections, 0);
 	atomic_store(&s->parked, 0);
@@ -306,6 +328,44 @@ unsigned hub_lag(const struct hub *hub, unsigned nudge, uint64_t *asleep)
 			*asleep |= 1ull << i;
 	}
 	return most;
+}
+
+static size_t count_cell(const struct hub *hub, unsigned slot, uint32_t topic)
+{
+	return (size_t)(hub_count_of(hub, slot, topic) - hub->counts);
+}
+
+void hub_tell_subscribers(const struct hub *hub, unsigned slot, uint32_t topic, const uint32_t by_group[TRANSPORT_GROUPS])
+{
+	size_t cell = count_cell(hub, slot, topic);
+	uint32_t all = 0, groups = 0, group = 0;
+
+	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++) {
+		all += by_group[i];
+		groups += by_group[i] > 0;
+		group = by_group[i] > 0 ? i + 1 : group;
+	}
+	for (unsigned i = 0; groups > 1 && i < TRANSPORT_GROUPS; i++)
+		atomic_store_explicit(&hub->mixed[cell].by_group[i], by_group[i], memory_order_relaxed);
+	/* release: who finds it mixed finds the counts */
+	atomic_store_explicit(&hub->groups[cell], groups > 1 ? COUNTS_MIXED : (uint8_t)group, memory_order_release);
+	atomic_store_explicit(&hub->counts[cell], all, memory_order_relaxed);
+}
+
+void hub_subscribers_by_group(const struct hub *hub, uint32_t topic, uint64_t by_group[TRANSPORT_GROUPS])
+{
+	uint64_t slots = atomic_load_explicit(&index_topic(&hub->index, topic)->interest, memory_order_relaxed);
+
+	memset(by_group, 0, TRANSPORT_GROUPS * sizeof(*by_group));
+	for (; slots; slots &= slots - 1) {
+		size_t cell = count_cell(hub, (unsigned)__builtin_ctzll(slots), topic);
+		uint8_t group = atomic_load_explicit(&hub->groups[cell], memory_order_acquire);
+
+		if (group > 0 && group <= TRANSPORT_GROUPS)
+			by_group[group - 1] += atomic_load_explicit(&hub->counts[cell], memory_order_relaxed);
+		for (unsigned i = 0; group == COUNTS_MIXED && i < TRANSPORT_GROUPS; i++)
+			by_group[i] += atomic_load_explicit(&hub->mixed[cell].by_group[i], memory_order_relaxed);
+	}
 }
 
 uint64_t hub_subscribers(const struct hub *hub, uint32_t topic)

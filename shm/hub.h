@@ -9,6 +9,7 @@
 
 #include "shm/history.h"
 #include "shm/hub_shm.h"
+#include "shm/members.h"
 #include "shm/once.h"
 #include "shm/ring.h"
 #include "shm/settings.h"
@@ -18,6 +19,8 @@ struct hub {
 	size_t size;
 	struct index index;
 	_Atomic uint32_t *counts;	/* see hub_count_of() */
+	_Atomic uint8_t *groups;	/* and hub_tell_subscribers() */
+	struct counts_mixed_shm *mixed;
 	struct ring ring;		/* ring.index points to `index`: a struct hub must not be moved once attached */
 	struct history history;
 	struct history_rules rules;	/* what history.rules points to, if hub_keep() was called */
@@ -25,13 +28,14 @@ struct hub {
 	unsigned pins;			/* hub_pin() without hub_unpin() yet */
 	bool pin_is_ours;		/* not a predecessor's */
 	struct once once;		/* keys of what was published */
+	struct members members;		/* who is on topics that are watched */
 	const int *wake;		/* the slots' eventfds, by slot; NULL in a process that never publishes */
 	bool patient;			/* the publisher at hand has waited long: large messages are treated as small ones are (publish.h) */
 };
 
 #define HUB_SEGMENT "janus-hub"	/* its name in /proc */
 
-/* Makes the segment from the settings (ring_bytes, ring_messages, max_topics, once_keys, history_bytes). Its descriptor, or -1 with errno. Master only. */
+/* Makes the segment from the settings (ring_bytes, ring_messages, max_topics, once_keys, max_presence, history_bytes). Its descriptor, or -1 with errno. Master only. */
 int hub_create(const struct settings *settings);
 
 /* Maps it. 0, or -1 with errno: EPROTO when it is no hub or another layout. */
@@ -90,8 +94,12 @@ static inline _Atomic uint32_t *hub_count_of(const struct hub *hub, unsigned slo
 	return &hub->counts[(size_t)slot * (hub->index.shm->topics_max + 1) + topic];
 }
 
-/* Subscribers of a topic over all slots, at this moment. */
+/* Notes them, and what they speak. */
+void hub_tell_subscribers(const struct hub *hub, unsigned slot, uint32_t topic, const uint32_t by_group[TRANSPORT_GROUPS]);
+
+/* Subscribers of a topic over all slots, at this moment; and what they speak. While a slot has no worker the second may be less. */
 uint64_t hub_subscribers(const struct hub *hub, uint32_t topic);
+void hub_subscribers_by_group(const struct hub *hub, uint32_t topic, uint64_t by_group[TRANSPORT_GROUPS]);
 
 /* Connections, sessions that have none, subscriptions of connections, and bytes of pool buffers over all slots. */
 uint64_t hub_connections(const struct hub *hub);

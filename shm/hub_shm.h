@@ -1,10 +1,12 @@
 /*
  * The hub segment's layout. One a server; every process maps it, janusctl read-only.
  *
- *   hub_shm | index | counts | ring | once | history
+ *   hub_shm | index | counts | ring | once | members | history
  *
  * Counts are subscribers, by slot and topic number: uint32_t[INDEX_SLOTS_MAX][topics_max + 1], each row written by its slot's worker. They
  * are valid only for topics whose `interest` has the slot's bit. While a slot has no worker they stay as they are; its next worker corrects them.
+ * Behind them, in the same way, is what these subscribers speak: uint8_t[][], 1 + the group of transports if it is one, COUNTS_MIXED if there are several;
+ * then struct counts_mixed_shm[][], which is used (and takes memory) only for topics that are mixed in that slot.
  */
 #ifndef SHM_HUB_SHM_H
 #define SHM_HUB_SHM_H
@@ -18,7 +20,7 @@
 
 #define HUB_MAGIC 0x31425548534e414aull	/* "JANSHUB1" */
 #ifndef HUB_LAYOUT
-#define HUB_LAYOUT 9			/* goes up with every change of a layout that lives in the hub or a slot segment */
+#define HUB_LAYOUT 10			/* goes up with every change of a layout that lives in the hub or a slot segment */
 #endif
 
 #define COUNTERS_MAX 64			/* room for more without another layout */
@@ -46,6 +48,12 @@ _Static_assert((0
 #include "shm/counters.def"
 #undef COUNTER
 ), "a counter's number is its own");
+
+#define COUNTS_MIXED 255
+struct counts_mixed_shm {
+	_Alignas(32) _Atomic uint32_t by_group[8];
+};
+_Static_assert(TRANSPORT_GROUPS <= 8, "each has a count");
 
 enum slot_state { SLOT_UNUSED, SLOT_STARTING, SLOT_LIVE, SLOT_QUIESCED };	/* QUIESCED: the worker has left a snapshot, and none follows yet */
 
@@ -145,6 +153,7 @@ struct hub_shm {
 	uint64_t counts_at, counts_size;
 	uint64_t ring_at, ring_size;
 	uint64_t once_at, once_size;
+	uint64_t members_at, members_size;
 	uint64_t history_at, history_size;
 	/* limits of all slots together: stored by the master before any of them starts */
 	uint64_t buffered_max;		/* bytes that pool buffers may take */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "proto/presence.h"
 #include "shm/crash.h"
 
 /* How far the slowest worker may be behind, in parts of 1024 of the ring: */
@@ -66,7 +67,7 @@ static void find(struct hub *hub, const struct publish_item *item, uint64_t next
 	topic = find_topic(hub, item, next);
 	found->entry[0] = topic;
 	found->count = topic != TOPIC_NONE;
-	found->patterns = index_has_patterns(&hub->index) ? index_match(&hub->index, item->topic, item->topic_len, found->entry + found->count) : 0;
+	found->patterns = index_has_patterns(&hub->index) && !presence_in(item->topic, item->topic_len) ? index_match(&hub->index, item->topic, item->topic_len, found->entry + found->count) : 0;
 	found->count += found->patterns;
 }
 
@@ -237,10 +238,11 @@ static uint64_t write_once(struct hub *hub, unsigned slot, const struct once_id 
 
 /* ---- the steps of a publish: all with the hub lock held ---- */
 
-/* A key that goes with the messages, and when they are published; `id` NULL: there is none. */
+/* What is committed together with the messages: a key, and when it is used; or a change of who is on a topic, of which they tell. NULL: there is none. */
 struct keyed {
 	const struct once_id *id;
 	uint64_t now;
+	const struct member_change *change;
 };
 
 /* Lets the lock go with nothing published. */
@@ -273,9 +275,13 @@ static uint64_t intend(struct hub *hub, unsigned slot, int fd, const struct ring
 	return number;
 }
 
-/* From here on it is published: the records, what history keeps of them, and the key's entry. */
-static void commit(struct hub *hub, struct ring_batch *batch, uint64_t number)
+/* From here on it is published: the records, what history keeps of them, and the key's entry or the change. */
+static void commit(struct hub *hub, struct ring_batch *batch, uint64_t number, const struct member_change *change)
 {
+	if (change) {
+		members_stage(&hub->members, change, batch->next);
+		CRASH_POINT("change-staged");
+	}
 	if (number) {
 		once_stage(&hub->once, number, batch->next);
 		CRASH_POINT("publish-staged");
@@ -289,10 +295,14 @@ static void commit(struct hub *hub, struct ring_batch *batch, uint64_t number)
 		once_commit(&hub->once);
 		CRASH_POINT("publish-remembered");
 	}
+	if (change) {
+		members_commit(&hub->members);
+		CRASH_POINT("change-committed");
+	}
 }
 
 /*
- * What publish() and publish_once() have in common. `answers` is NULL, or `items` once more, where each item's sequence and subscribers go.
+ * What all ways to publish have in common. A change has no session that its message came from, and so no intent. `answers` is NULL, or `items` once more, where each item's sequence and subscribers go.
  * Returns items dealt with, 0 with errno.
  */
 static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const struct publish_item *items, unsigned count,
@@ -308,6 +318,8 @@ static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const stru
 	found = keyed->id ? find_once(hub, keyed->id, keyed->now, answers, count) : 0;
 	if (found)
 		return give_up(hub, slot, 0, found > 0 ? EALREADY : EEXIST);
+	if (keyed->change && !members_is_due(&hub->members, keyed->change))
+		return give_up(hub, slot, 0, EALREADY);
 	may = allowed(hub, hub_lag(hub, LAG_NUDGE, &asleep), items, count);
 	if (may == 0 || (answers && may < count))
 		return give_up(hub, slot, asleep, errno);
@@ -321,10 +333,10 @@ static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const stru
 		return give_up(hub, slot, 0, EMSGSIZE);
 	}
 	if (n > 0) {
-		uint64_t number = intend(hub, slot, fd, &batch, items, n, answers, keyed);
+		uint64_t number = keyed->change ? 0 : intend(hub, slot, fd, &batch, items, n, answers, keyed);
 
 		CRASH_POINT("publish-intended");
-		commit(hub, &batch, number);
+		commit(hub, &batch, number, keyed->change);
 	}
 	wake = claim_wakeups(hub, (written.interested | asleep) & ~(1ull << slot));
 	CRASH_POINT("publish-owing");
@@ -345,7 +357,7 @@ unsigned publish(struct hub *hub, unsigned slot, int fd, const struct publish_it
 {
 	unsigned most = publish_count_max(hub);
 
-	return publish_items(hub, slot, fd, items, count < most ? count : most, NULL, &(struct keyed){ NULL, 0 });
+	return publish_items(hub, slot, fd, items, count < most ? count : most, NULL, &(struct keyed){ .id = NULL });
 }
 
 /* What the worker that died had published of these: its records say which. (They are there: its `delivered` holds publishers up.) */
@@ -369,7 +381,7 @@ static void recall(struct hub *hub, const struct intent_shm *intent, struct publ
 
 int publish_once(struct hub *hub, unsigned slot, int fd, struct publish_item *items, unsigned count, const struct once_id *once)
 {
-	struct keyed keyed = { NULL, 0 };
+	struct keyed keyed = { .id = NULL };
 	const struct intent_shm *intent = &hub->shm->slot[slot].intent;
 
 	if (atomic_load_explicit(&intent->state, memory_order_acquire) == INTENT_DONE && intent->answered && intent->fd == (uint32_t)fd &&
@@ -382,7 +394,7 @@ int publish_once(struct hub *hub, unsigned slot, int fd, struct publish_item *it
 		return -1;
 	}
 	if (once && once_is_on(&hub->once))
-		keyed = (struct keyed){ once, once_now() };
+		keyed = (struct keyed){ .id = once, .now = once_now() };
 	if (publish_items(hub, slot, fd, items, count, items, &keyed) == count)
 		return 0;
 	if (errno != EALREADY)
@@ -394,6 +406,24 @@ int publish_once(struct hub *hub, unsigned slot, int fd, struct publish_item *it
 int publish_answered(struct hub *hub, unsigned slot, int fd, struct publish_item *items, unsigned count)
 {
 	return publish_once(hub, slot, fd, items, count, NULL);
+}
+
+int publish_change(struct hub *hub, unsigned slot, const struct member_change *change)
+{
+	char name[TOPIC_NAME_MAX], text[PRESENCE_CHANGE_MAX];
+	struct sink s = { .dst = text, .room = sizeof(text) };
+	struct publish_item item = { .topic = name, .topic_len = (uint8_t)(change->topic_len + PRESENCE_SUFFIX_LEN), .message = text };
+	struct keyed keyed = { .change = change };
+
+	memcpy(name, change->topic, change->topic_len);
+	memcpy(name + change->topic_len, PRESENCE_SUFFIX, PRESENCE_SUFFIX_LEN);
+	presence_put_change(&s, change->topic, change->topic_len, change->user, change->user_len, change->here);
+	item.hash = index_hash(name, item.topic_len);
+	item.len = (uint32_t)sink_end(&s);
+	if (publish_items(hub, slot, -1, &item, 1, NULL, &keyed) == 0)
+		return errno == EALREADY ? 0 : -1;
+	hub_count(hub, slot, COUNTER_presence_changes, 1);
+	return 0;
 }
 
 void publish_done(struct hub *hub, unsigned slot)

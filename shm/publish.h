@@ -6,6 +6,7 @@
 #define SHM_PUBLISH_H
 
 #include "shm/hub.h"
+#include "shm/members.h"
 #include "shm/once.h"
 
 #define PUBLISH_BATCH_MAX 512		/* messages */
@@ -73,6 +74,12 @@ int publish_once(struct hub *hub, unsigned slot, int fd, struct publish_item *it
  * when a worker is a quarter of the ring behind, so that who fills the ring leaves room for others' small ones.
  */
 bool publish_ready(const struct hub *hub, bool heavy);
+
+/*
+ * Publishes a change of who is on a topic (members_next_change()), if it is still due: message and change are committed together. 0; -1: it has to wait
+ * (EAGAIN, EBUSY).
+ */
+int publish_change(struct hub *hub, unsigned slot, const struct member_change *change);
 
 /* What was published stands in the session, too: clears the intent. */
 void publish_done(struct hub *hub, unsigned slot);

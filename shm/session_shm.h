@@ -27,6 +27,7 @@ enum {
 	SESSION_CLOSE = 2,	/* takes no more input; to be closed when its out buffer is empty */
 	SESSION_LINGER = 4,	/* our side is shut; input is thrown away until the peer closes or time is up */
 	SESSION_CUT = 8,	/* in the middle of the frame of the record at `pos`, whose rest comes before all else */
+	SESSION_LISTS = 256,	/* is owed lists of who is on topics (worker/service/presence.h) */
 	SESSION_PARKED = 16,	/* its connection broke, at `last_out`: it has no buffers, is behind, and waits for another connection (worker/loop/park.h) */
 };
 

@@ -22,6 +22,7 @@ static const struct {
 	{ "linger", SESSION_LINGER },
 	{ "cut", SESSION_CUT },
 	{ "parked", SESSION_PARKED },
+	{ "lists", SESSION_LISTS },
 };
 
 /* ---- writing ---- */

@@ -33,7 +33,7 @@ M("hub-repair-takes-done-for-intended", "shm/hub.c", "bool done = !held || has_p
 M("hub-repair-drops-what-was-unlocked", "shm/hub.c", "bool done = !held || has_published(hub, intent);",
   "bool done = held && has_published(hub, intent);", "test_hub")
 M("cleared-slot-keeps-its-intent", "shm/hub.c", "\tatomic_store(&s->intent.state, INTENT_NONE);\n", "", "test_hub")
-M("cleared-slot-keeps-its-topics", "shm/hub.c", "\t\t\tindex_leave(&hub->index, slot, t);\n\tatomic_store(&s->intent", "\t\t\tcontinue;\n\tatomic_store(&s->intent", "test_hub")
+M("cleared-slot-keeps-its-topics", "shm/hub.c", "\t\t\tindex_leave(&hub->index, slot, t);\n\tmembers_leave", "\t\t\tcontinue;\n\tmembers_leave", "test_hub")
 M("cleared-slot-is-behind", "shm/hub.c", "\tatomic_store(&s->delivered, ring_tail(&hub->ring));\n", "", "test_hub")
 M("keeper-does-not-repair-the-hub", "master/supervisor.c", "\t\thub_repair(s->hub, s->slot);\n", "\t\t;\n", GO_THROUGH, points="publish-committed", quick=False)
 M("master-does-not-repair-the-hub", "master/slots.c", "\thub_repair(&m->hub, slot);\n", "", RECOVERY + "test_keeper_dies_while_its_worker_publishes", quick=False)
@@ -147,8 +147,8 @@ M("no-nudge-when-put-off", "shm/publish.c", "\tuint64_t wake = claim_wakeups(hub
 M("no-flow-control", "shm/publish.c", "#define LAG_MAX 512\t", "#define LAG_MAX 1024\t", "test_publish")
 M("no-intent", "shm/publish.c", "\tatomic_store_explicit(&intent->state, INTENT_WRITTEN, memory_order_release);\n", "", GO_THROUGH, points="publish-committed")
 M("intent-too-late", "shm/publish.c",
-  "\t\tuint64_t number = intend(hub, slot, fd, &batch, items, n, answers, keyed);\n\n\t\tCRASH_POINT(\"publish-intended\");\n\t\tcommit(hub, &batch, number);\n",
-  "\t\tCRASH_POINT(\"publish-intended\");\n\t\tcommit(hub, &batch, 0);\n\t\tintend(hub, slot, fd, &batch, items, n, answers, keyed);\n",
+  "\t\tuint64_t number = keyed->change ? 0 : intend(hub, slot, fd, &batch, items, n, answers, keyed);\n\n\t\tCRASH_POINT(\"publish-intended\");\n\t\tcommit(hub, &batch, number, keyed->change);\n",
+  "\t\tCRASH_POINT(\"publish-intended\");\n\t\tcommit(hub, &batch, 0, keyed->change);\n\t\tintend(hub, slot, fd, &batch, items, n, answers, keyed);\n",
   GO_THROUGH, points="publish-committed")
 M("flood-is-published", "worker/protocol/http.c", "if (flood_has(protocols->service, c->sid, 1)) {", "if (flood_has(protocols->service, c->sid, 0)) {", "test_limits.Floods.test_what_is_too_much_is_not_done")
 M("half-a-list-is-published", "shm/publish.c", "\t\tring_repair(&hub->ring);\t/* all or none */\n", "", "test_publish")
@@ -404,3 +404,18 @@ M("once-for-each-name", "worker/delivery/multi_topic.c", "if (i->id >= p->had &&
 M("window-ends-in-a-message", "worker/delivery/multi_topic.c", "a->end < a->topics->scanned ? ring_message_of(&a->base->hub.ring, a->end) : a->end;", "a->end;",
   PATTERNS + "Survives.test_windows")
 M("streams-go-on-alone", "worker/delivery/stream.c", "\tif (!may_share(s, t))\n", "\tif (true || !may_share(s, t))\n", PATTERNS + "Behind.test_all_comes_once")
+
+# ---- presence ----
+
+PRESENCE = "test_presence."
+M("cleared-slot-keeps-its-members", "shm/hub.c", "\tmembers_leave(&hub->members, slot);\n", "", "test_members", PRESENCE + "Faults.test_keeper_killed")
+M("members-are-not-repaired", "shm/hub.c", "\t\tmembers_repair(&hub->members, ring_tail(&hub->ring));\n", "", PRESENCE + "Faults.test_crash_points", quick=False)
+M("staged-change-is-told-again", "shm/members.c", "if (i && tail >= m->shm->needs &&", "if (false && i &&", PRESENCE + "Faults.test_crash_points", quick=False)
+M("change-is-told-before-all-have-counted", "shm/members.c", "\tif (!is_whole(cell(m, c->topic)))\n\t\tannounce", "\tif (false)\n\t\tannounce", "test_members")
+M("presence-is-for-patterns", "shm/publish.c", "index_has_patterns(&hub->index) && !presence_in(item->topic, item->topic_len) ?", "index_has_patterns(&hub->index) ?", "test_members")
+M("nobody-counts", "worker/service/presence.c", "c->name_len), .is_new = true,", "c->name_len), .is_new = false,", PRESENCE + "Presence.test_list_and_changes")
+M("gone-with-the-worker-stays", "worker/service/presence.c", ">> p->base->number & 1 && !is_here(p, w->serial, c))", ">> p->base->number & 1 && false)", PRESENCE + "Faults.test_gone_within_a_death")
+M("list-is-not-owed-again", "worker/service/presence.c", "\t\t\t\tif (made || session(p->base, sid)->state.flags & SESSION_LISTS)\n", "\t\t\t\tif (made)\n", PRESENCE + "Faults.test_crash_points", quick=False)
+M("another-layout-owes-no-list", "worker/service/presence.c", "\t\t\t\tif (made || session(", "\t\t\t\tif (session(", PRESENCE + "Faults.test_upgrade", quick=False)
+M("leaving-is-not-noticed", "worker/delivery/local_topics.c", "\tbase_changed(topics->base, t->is_apart ? t->apart[place].sid : t->subscribers[place]);\n", "", PRESENCE + "Presence.test_list_and_changes")
+M("mixed-is-taken-for-one", "shm/hub.c", "groups > 1 ? COUNTS_MIXED : (uint8_t)group", "(uint8_t)group", "test_topics.Counts.test_transports")

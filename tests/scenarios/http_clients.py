@@ -307,9 +307,9 @@ class Sse(Loses, Http):
         self.stream = EventStream()
 
     def take_event(self):
-        """The next one that is a message."""
+        """The next one that is a message, or a list of members."""
         event = self.stream.take()
-        while event and not event.own_id:
+        while event and not event.own_id and event.type != "members":
             if event.type != "token" and (event.type != "missed" or not self.is_missed(event.json())):
                 raise AssertionError("no id: %r" % event)
             event = self.stream.take()

@@ -1,4 +1,5 @@
 """What topics there are, and how many subscribe them: GET /topics, and janusctl topics."""
+import collections
 import json
 import os
 import re
@@ -68,11 +69,32 @@ class Counts(TopicsTest):
             client.close()
         self.counts({"news": others + 11})
         self.assertEqual(self.one("news")["subscribers"], others + 11)
+        self.assertEqual(self.one("news")["transports"], {"flash": others, "websocket": 11})
         self.one("else", status=404)
+
+    def test_transports(self):
+        """What subscribers speak, as they come, become something else and go, over a death and a reload; users of names count as their connections do."""
+        self.serve(ON, "session_linger=0")
+        clients = [("websocket", self.websocket().subscribe("a")), ("packet", self.packet().subscribe("a")), ("flash", self.flash().subscribe("a")),
+                   ("sse", self.sse("/sub/a")), ("json_lines", self.lines("/sub/a,b")), ("websocket", self.websocket("/sub/a")),
+                   ("sse", self.sse("/sub/a,b"))]
+        def wanted():
+            return collections.Counter(kind for kind, _ in clients)
+        def check():
+            wait_until(lambda: self.one("a")["transports"] == wanted(), what="%r, not %r" % (wanted(), self.one("a")))
+        check()
+        self.janus.kill_worker(0)
+        self.assertEqual(self.janus.reload()[0], 0)
+        check()
+        self.assertEqual(self.one("b")["transports"], {"json_lines": 1, "sse": 1})
+        self.assertEqual(json.loads(self.ctl("--json", "b"))["topics"][0]["transports"], {"json_lines": 1, "sse": 1})
+        while len(clients) > 1:
+            clients.pop(0)[1].close()
+            check()
 
     def test_messages(self):
         client = self.websocket().subscribe("news")
-        self.assertEqual(self.one("news"), {"topic": "news", "subscribers": 1, "rate": 0, "published": 0, "last": None})
+        self.assertEqual(self.one("news"), {"topic": "news", "subscribers": 1, "transports": {"websocket": 1}, "rate": 0, "published": 0, "last": None})
         ids = [self.post("/pub/news", str(n))["id"] for n in range(3)]
         for _ in range(3):
             client.message()

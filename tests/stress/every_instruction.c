@@ -7,7 +7,7 @@
  * must be there, nothing else, and all must go on working. The repair is itself stepped through, as its executor may die.
  * And for a shorter sequence, a fresh child is really killed after k instructions, for many k: that what shared memory holds is what is left.
  * A reader, in turn, is held up after each instruction of a ring_seek(), and finds the ring changed when it goes on.
- * History has a world of its own (every_history.h).
+ * History has a world of its own (every_history.h), and so have members of topics (every_members.h).
  */
 #include <errno.h>
 #include <signal.h>
@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "tests/stress/every_history.h"
+#include "tests/stress/every_members.h"
 #include "tests/stress/stepping.h"
 #include "tests/stress/world.h"
 
@@ -281,6 +282,7 @@ int every_instruction(void)
 	kill_all(7);
 	hold_up_everywhere();
 	every_history();
+	every_members();
 	printf("ring_stress: %lu instructions, %lu states (%lu with the lock held), their repairs: %lu instructions, %lu states; "
 	       "%lu kills; %lu seeks held up; %lu faults\n", world_instructions, states, held_states, repair_instructions, repair_states, kills,
 	       seeks, world_faults);

@@ -98,6 +98,7 @@ int topics_add(struct topics *topics, uint32_t transport, session_id sid, uint32
 		t->subscribers[t->count] = sid;
 	}
 	t->count++;
+	base_changed(topics->base, sid);
 	if (is_pattern(topics, t->topic))
 		topics->patterns[sid]++;
 	topics_tell(topics, sub->topic);
@@ -111,13 +112,14 @@ bool topics_is_apart(const struct topics *topics, uint32_t subscription)
 
 void topics_tell(const struct topics *topics, uint32_t topic)
 {
-	uint32_t n = 0;
+	uint32_t by_group[TRANSPORT_GROUPS] = { 0 };
 
 	if (atomic_load_explicit(&topics->base->self->state, memory_order_relaxed) != SLOT_LIVE)
 		return;		/* the last worker's count stays until all sessions are taken over */
 	for (const struct local_topic *t = topics->of[topic]; t; t = t->sibling)
-		n += t->transport == TOPICS_PARKED ? 0 : t->count;
-	atomic_store_explicit(hub_count_of(&topics->base->hub, topics->base->number, topic), n, memory_order_relaxed);
+		if (t->transport != TOPICS_PARKED)
+			by_group[transport_group(t->transport)] += t->count;
+	hub_tell_subscribers(&topics->base->hub, topics->base->number, topic, by_group);
 }
 
 /* Moves a subscriber from one place to another. A session that is not apart has one subscription only, which is the head of its list. */
@@ -178,6 +180,7 @@ static void topics_drop(struct topics *topics, struct local_topic *t)
 static void remove_at(struct topics *topics, struct local_topic *t, uint32_t place)
 {
 	assert(t && place < t->count);
+	base_changed(topics->base, t->is_apart ? t->apart[place].sid : t->subscribers[place]);
 	if (is_pattern(topics, t->topic))
 		topics->patterns[t->is_apart ? t->apart[place].sid : t->subscribers[place]]--;
 	if (place < t->at) {

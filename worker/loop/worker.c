@@ -134,6 +134,7 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 		more |= input_retry_stalled(&w->protocols);
 	more |= turn_run(w);
 	move_run(w);
+	presence_run(&w->presence);
 	more |= w->base.over_count > 0;
 	if (w->stopping && (more || atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) == 0)) {
 		base_beat(&w->base);
@@ -177,6 +178,7 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *t, int events)
 	(void)t;
 	(void)events;
 	sweep(w);
+	presence_tick(&w->presence);
 	if (w->stopping && atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) > 0)
 		watch_takers(w);
 	if (w->start->drain && atomic_load_explicit(&w->base.self->connections, memory_order_relaxed) == 0 &&
@@ -468,12 +470,14 @@ static int delivery_init(struct worker *w)
 	w->service.topics = &w->topics;
 	w->service.streams = &w->streams;
 	w->service.multi_topic = w->multi_topic;
+	w->presence = (struct presence){ .base = &w->base, .topics = &w->topics, .output = &w->output };
+	w->service.presence = &w->presence;
 	w->protocols.base = &w->base;
 	w->protocols.topics = &w->topics;
 	w->protocols.multi_topic = w->multi_topic;
 	w->protocols.output = &w->output;
 	w->protocols.service = &w->service;
-	if (!w->partial || !w->multi_topic || topics_init(&w->topics) < 0 || subscription_list_init(&w->topics) < 0)
+	if (!w->partial || !w->multi_topic || topics_init(&w->topics) < 0 || subscription_list_init(&w->topics) < 0 || presence_init(&w->presence) < 0)
 		return -1;
 	return fanout_init(&w->fanout);
 }
@@ -517,6 +521,7 @@ int worker_run(const struct worker_start *start)
 		return is_shortage(errno) ? WORKER_SHORTAGE : 1;
 	}
 	orphans_adopt(w);
+	presence_recover(&w->presence);
 	atomic_store(&w->base.self->state, SLOT_LIVE);
 	for (uint32_t i = 1; i <= w->base.hub.index.shm->topics_max && index_topic(&w->base.hub.index, i)->generation; i++)
 		if (w->topics.of[i])

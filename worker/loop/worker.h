@@ -18,6 +18,7 @@
 #include "worker/delivery/fanout.h"
 #include "worker/io/listener.h"
 #include "worker/protocol/protocols.h"
+#include "worker/service/presence.h"
 
 /* What a worker is given by its keeper: this and the next struct. */
 struct worker_listener {
@@ -69,6 +70,7 @@ struct worker {
 	struct fanout fanout;
 
 	struct service service;
+	struct presence presence;
 	struct protocols protocols;
 
 	/* turn.c */
@@ -113,7 +115,7 @@ struct worker {
 /* Exit status of a worker that was told to leave a snapshot, and could not. The next worker goes on from where it was. */
 #define WORKER_NO_SNAPSHOT 6
 /* Exit status of a worker that could not start for want of descriptors, memory or the like. */
-#define WORKER_SHORTAGE 7
+#define WORKER_SHORTAGE BASE_SHORTAGE
 
 /* Exit status of a worker that was told to stop (SIGTERM), and has delivered what it could. */
 #define WORKER_STOPPED 8

@@ -338,6 +338,7 @@ static void get_version(const struct exchange *x, struct http_text path)
 	(void)path;
 	version_object(&s, &(struct version_now){
 		.broadcast = settings->broadcast, .once = once_is_on(&x->protocols->base->hub.once), .sessions = settings->session_linger > 0,
+		.presence = members_is_on(&x->protocols->base->hub.members),
 	});
 	sink_byte(&s, '\n');
 	exchange_reply(x, &o, &answer, text, s.len);

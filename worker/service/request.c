@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "worker/delivery/leave.h"
+#include "worker/service/presence.h"
 
 static bool publishes(const struct request *req)
 {
@@ -167,6 +168,7 @@ static bool subscribe_names(struct service *service, struct cursor *c, const str
 	struct replay replay, live = { .resume = &none, .begin = UINT64_MAX };	/* of the names; of what goes to everybody */
 	struct topic_name name;
 	const char *error = NULL;
+	bool lists = false;
 
 	if (!replay_begin(service, c, &req->resume, &replay))
 		return false;
@@ -175,8 +177,13 @@ static bool subscribe_names(struct service *service, struct cursor *c, const str
 		o->state.transport = req->transport;
 		error = everybody ? subscribe_everybody(service, c, &o->state, &live) : NULL;
 	}
-	for (unsigned n = 0; !error && next_name(&req->names, n, &name); n++)
-		error = subscribe_add(service, c->sid, &o->state, &name, &replay);
+	for (unsigned n = 0; !error && next_name(&req->names, n, &name); n++) {
+		error = presence_watch(service->presence, name.bytes, name.len);
+		if (!error)
+			error = subscribe_add(service, c->sid, &o->state, &name, &replay);
+		if (!error)
+			lists |= presence_owe(service->presence, c->sid, name.bytes, name.len);
+	}
 	replay_end(&replay, &o->state);
 	if (!error) {
 		outcome_starts_now(service, o);
@@ -185,6 +192,9 @@ static bool subscribe_names(struct service *service, struct cursor *c, const str
 		o->resumed = req->resume.kind == RESUME_SINCE;
 		o->recovered = replay.recovered;
 		o->missing = replay.missing;
+		/* (A page counts its messages, and a list is none.) */
+		if (lists && !transport_has(o->state.transport, TRANSPORT_OWN_FRAMES))
+			o->state.flags |= SESSION_LISTS;
 		return true;
 	}
 	fail(o, 503, error);

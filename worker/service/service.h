@@ -19,6 +19,7 @@ struct service {
 	struct topics *topics;
 	struct streams *streams;
 	struct multi_topic *multi_topic;
+	struct presence *presence;
 
 	/* subscribe.c */
 	uint32_t subscriptions_spare;	/* how many subscriptions may be made before those of all slots are counted again */

@@ -22,6 +22,9 @@
  */
 typedef int session_id;
 
+/* Exit status of a worker that could not go on for want of descriptors, memory or the like: its successor takes over. */
+#define BASE_SHORTAGE 7
+
 /* A message of history in one piece. */
 struct record_copy {
 	uint64_t seq;			/* 0: there is none */
@@ -48,6 +51,12 @@ struct base {
 	struct record_copy *copy;	/* of the message of history that is being made into a frame */
 	char *scratch;			/* memory for one frame or one answer */
 	size_t scratch_room;
+
+	/* Sessions whose subscriptions have changed in this turn, while somebody watches who is on which topic (service/presence.h). */
+	bool watched;
+	bool changed_lost;		/* they are not all in the list, for want of memory: any may have */
+	session_id *changed;
+	uint32_t changed_count, changed_room;
 
 	/* ---- functions of higher storeys, for lower ones to call; `above` is their first argument ---- */
 	void *above;
@@ -83,6 +92,14 @@ static inline void base_count(struct base *base, enum counter counter, uint64_t 
 }
 void *base_reserve(size_t bytes);		/* zeroes, of which only those that are used take memory; NULL: there are none to be had */
 int base_push(int **list, uint32_t *count, uint32_t *room, session_id sid);	/* appends; -1: no memory */
+
+/* Notes that the session's subscriptions change. */
+static inline void base_changed(struct base *base, session_id sid)
+{
+	if (!base->watched || base->changed_lost || (base->changed_count > 0 && base->changed[base->changed_count - 1] == sid))
+		return;
+	base->changed_lost = base_push(&base->changed, &base->changed_count, &base->changed_room, sid) < 0;
+}
 
 /*
  * Notes which session the worker is dealing with, so that a death in between can be blamed on it (shm/attribution.h). base_on_input(): it handles the
