@@ -17,6 +17,8 @@ class Proxy:
         self.silent = False         # nothing is passed on, and nothing is closed
         self.mute = False           # nothing of the server's is passed on
         self.most = None            # bytes of the server's that a connection passes on before it is cut
+        self.said = None            # a bytearray: what the server says is kept there, too
+        self.rewrite = None         # a function: what comes of what the server says
         self.requests = []
         self.pairs = set()
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -78,6 +80,10 @@ class Proxy:
                 if not data:
                     return
                 passed += len(data) if end is server else 0
+                if end is server and self.said is not None:
+                    self.said += data
+                if end is server and self.rewrite is not None:
+                    data = self.rewrite(data)
                 if self.most is not None and passed > self.most:
                     return
                 if end is client or not self.mute:
