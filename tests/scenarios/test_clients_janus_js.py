@@ -222,15 +222,16 @@ class JanusJs(ClientTest):
         agent.nothing_more()
 
     def test_all_at_once(self):
-        """Cuts, dead workers, reloads, subscriptions that come and go, while messages are published: of each topic all come, once, in order."""
+        """Cuts, dead workers, reloads, subscriptions that come and go, while messages are published: of each topic all come, once, in order; by a pattern, too."""
         random = self.random()
         through = self.proxy()
         agent = self.opened(through.url, minDelay=10, maxDelay=50)
-        topics = ["t%d" % n for n in range(4)]
+        topics = ["t.%d" % n for n in range(4)]
         agent.subscribe(1, *topics[:2])
         agent.subscribe(2, topics[2])
         agent.subscribe(3, topics[3])
         agent.subscribe(4, "bob", kind="login")
+        agent.subscribe(5, "t.*")
         counts = dict.fromkeys(topics + ["bob"], 0)
         for n in range(400):
             name = random.choice(list(counts))
@@ -248,11 +249,12 @@ class JanusJs(ClientTest):
             elif what == 6 and n > 100:
                 agent.tell(subscribe=[topics[0]], last=1, **{"as": "again"})
                 agent.tell(unsubscribe="again")
-        got = {name: [] for name in counts}
-        while sum(len(g) for g in got.values()) < 400:
-            message = agent.take(lambda w: "message" in w and w["as"] in (1, 2, 3, 4))["message"]
-            got[message.get("topic", message.get("user"))].append(message["data"])
-        self.assertEqual(got, {name: [str(n) for n in range(count)] for name, count in counts.items()})
+        for by in (1, 2, 3, 4), (5,):
+            got = {name: [] for name in counts if by != (5,) or name != "bob"}
+            while sum(len(g) for g in got.values()) < sum(counts[name] for name in got):
+                message = agent.take(lambda w: "message" in w and w["as"] in by)["message"]
+                got[message.get("topic", message.get("user"))].append(message["data"])
+            self.assertEqual(got, {name: [str(n) for n in range(counts[name])] for name in got})
         self.assertEqual([w for w in agent.said if w.get("event") == "recovered" and w["detail"]["recovered"] is False and "x" not in w["detail"].get("topic", "")], [])
 
     # ---- patterns ----
@@ -296,9 +298,11 @@ class JanusJs(ClientTest):
         self.assertEqual(agent.subscribe(2, "a.>", "a.x", since=first)["recovered"], True)
         self.assertEqual(agent.data(5, 2), ["1", "2", "3", "4", "5"])
         self.assertEqual(agent.subscribe(3, "a.>", since=first)["recovered"], False)
-        self.kept("/pub/a.y", "6")
-        self.assertEqual([agent.message(n)["data"] for n in (1, 2, 3)], ["6", "6", "6"])
-        self.assertEqual([witness.message()["data"] for _ in range(7)], [str(n) for n in range(7)])
+        agent.subscribe(4, "a.>", "a.y", "a.*")     # (by event streams it comes by several of them)
+        for n in range(6, 10):
+            self.kept("/pub/a.y", str(n))
+            self.assertEqual([agent.message(as_)["data"] for as_ in (1, 2, 3, 4)], [str(n)] * 4)
+        self.assertEqual([witness.message()["data"] for _ in range(10)], [str(n) for n in range(10)])
         agent.nothing_more()
 
     def test_patterns_cut(self):
@@ -611,6 +615,22 @@ class JanusJs(ClientTest):
         through.silent = False
         self.assertEqual(agent.data(1), ["unheard"])
         agent.event("recovered", recovered=True)
+
+    def test_silence_of_the_server(self):
+        """What the client says gets through, and nothing comes back: it says no goodbye, which would end the session that it comes back to."""
+        self.serve()
+        through = self.proxy()
+        agent = self.opened(through.url, silence=400, patience=300)
+        agent.subscribe(1, "a", "b.*")
+        through.mute = True
+        self.kept("/pub/a", "unheard")
+        self.kept("/pub/b.1", "unheard, too")
+        agent.event("close")
+        through.mute = False
+        agent.event("recovered", topic="a", recovered=True)
+        agent.event("recovered", topic="b.*", recovered=True)
+        self.assertEqual(agent.data(2), ["unheard", "unheard, too"])
+        agent.nothing_more()
 
     def test_token(self):
         """It is asked for with each connection; without one there is nothing of it in the addresses."""
