@@ -413,6 +413,7 @@ BY_SOCKET, BY_STREAMS = "test_clients_janus_js.WebSocketJanusJs.test_", "test_cl
 if shutil.which("node"):
     M("js-star-fits-many", JANUS_JS, 'part === "*" ? "[^.]*"', 'part === "*" ? ".*"', BY_SOCKET + "patterns", quick=False)
     M("js-once-for-each-name", JANUS_JS, "if (!fresh.includes(this.#by(m)))", "if (!fresh.length)", BY_STREAMS + "pattern_and_its_past", quick=False)
+    M("js-takes-what-comes-another-way", JANUS_JS, "fitting.filter(c => c?.source === source && ", "fitting.filter(c => c?.accepted && ", BY_STREAMS + "past_of_a_pattern_that_comes_late", quick=False)
     M("js-never-attaches", JANUS_JS, 'link.transport === "websocket" ? this.#left() : undefined', "undefined", BY_SOCKET + "attach", quick=False)
     M("js-streams-begin-anew", JANUS_JS, "\t\t\treturn from.token;\n", '\t\t\treturn "";\n', BY_STREAMS + "attach", quick=False)
     M("js-keeps-what-was-unsubscribed", JANUS_JS, "if (this.#channels.get(key)?.source !== way)", "if (false)", BY_SOCKET + "asked_for_when_it_breaks", quick=False)

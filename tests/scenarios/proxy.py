@@ -18,6 +18,7 @@ class Proxy:
         self.mute = False           # nothing of the server's is passed on
         self.most = None            # bytes of the server's that a connection passes on before it is cut
         self.said = None            # a bytearray: what the server says is kept there, too
+        self.hold = None            # a function of a request (bytes), and how much of its answer has passed: whether the rest has to wait
         self.rewrite = None         # a function: what comes of what the server says
         self.requests = []
         self.pairs = set()
@@ -62,7 +63,7 @@ class Proxy:
             pair.append(server)
             self.pairs.add(server)
             server.sendall(head)
-            self._pass(client, server)
+            self._pass(client, server, head)
         except OSError:
             pass
         finally:
@@ -70,13 +71,13 @@ class Proxy:
                 self.pairs.discard(end)
                 end.close()
 
-    def _pass(self, client, server):
+    def _pass(self, client, server, request):
         other, passed = {client: server, server: client}, 0
         while not self.ended:
             for end in select.select(list(other), [], [], 0.05)[0]:
-                if self.silent:
+                if self.silent or (self.hold and end is server and self.hold(request, passed)):
                     continue
-                data = end.recv(65536 if self.most is None else 1000)
+                data = end.recv(65536 if self.most is None and self.hold is None else 1000)
                 if not data:
                     return
                 passed += len(data) if end is server else 0
@@ -86,6 +87,8 @@ class Proxy:
                     data = self.rewrite(data)
                 if self.most is not None and passed > self.most:
                     return
+                if end is client and data.startswith((b"GET ", b"POST ")):      # one more on the same connection
+                    request, passed = data, 0
                 if end is client or not self.mute:
                     other[end].sendall(data)
 
