@@ -295,7 +295,7 @@ class Chromium(BrowserTest):
         """By one connection each tab gets what fits its own, once. Another one takes over, and nothing is missing where somebody else has the pattern."""
         self.serve("history=")
         witness = self.websocket().subscribe("news.*", "news.>", "*.uk", "news.uk")
-        holder, second = self.tab("news.*", transport=transport), self.tab("news.uk", "news.>", "*.uk", transport=transport)
+        holder, second, third = (self.tab(*topics, transport=transport) for topics in (("news.*",), ("news.uk", "news.>", "*.uk"), ("news.>",)))
         sent = []
 
         def publish(count):
@@ -313,6 +313,8 @@ class Chromium(BrowserTest):
         self.assertEqual(self.browser.evaluate("JSON.stringify(told)"), json.dumps([["recovered", True, None]] * 3, separators=(",", ":")))
         publish(20)
         self.came_by_streams(second, sent)
+        self.came_by_streams(third, [(t, d) for t, d in sent if t.startswith("news")])
+        self.assertEqual(self.browser.evaluate("JSON.stringify(told)"), '[["recovered",true,null]]')
         for _, data in sent:
             self.assertEqual(witness.message()["data"], data)
 

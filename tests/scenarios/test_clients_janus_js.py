@@ -403,6 +403,26 @@ class JanusJs(ClientTest):
         self.assertEqual([w for w in agent.said if w.get("event") == "recovered" and not w["detail"]["recovered"]], [])
         agent.nothing_more()
 
+    def test_broadcasts(self):
+        """Once, also where several streams bring them, and those of the time away with the session."""
+        self.serve("broadcast=on")
+        through = self.proxy()
+        agent = self.opened(through.url)
+        agent.subscribe(1, "a")
+        agent.subscribe(2, "bob", kind="login")
+        for n in range(3):
+            self.post("/broadcast", "here %d" % n)
+        self.assertEqual([agent.event("broadcast")["data"] for _ in range(3)], ["here %d" % n for n in range(3)])
+        self.hang_up(through, 2 if self.transport == "sse" else 1)
+        for n in range(3):
+            self.post("/broadcast", "away %d" % n)
+        self.let_in(through)
+        self.assertEqual([agent.event("broadcast")["data"] for _ in range(3)], ["away %d" % n for n in range(3)])
+        agent.event("recovered", topic="a", recovered=True)
+        agent.event("recovered", user="bob", recovered=True)
+        agent.nothing_more()
+        self.assertEqual([w for w in agent.said if w.get("event") == "broadcast"], [])
+
     def test_asked_for_when_it_breaks(self):
         """The server has subscribed it, and the answer has not come: the past that was asked for comes, once, and what was had before goes on."""
         ids = [self.kept("/pub/p", str(n)) for n in range(5)]
