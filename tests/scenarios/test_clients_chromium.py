@@ -209,6 +209,18 @@ class Chromium(BrowserTest):
         self.published("/pub/events?event=test_event", '{"x":[1]}', "application/json")
         self.assertRegex(self.first('{"x":[1]}'), r"events\s+test_event\s+\w+-\d+ at \d\d:")
 
+    def test_page_with_a_pattern(self):
+        """A message that a topic and patterns bring is shown once, and counted for each of them."""
+        self.open_page()
+        for pattern in ("*", ">"):
+            self.browser.evaluate("watch('subscribe', %s)" % json.dumps(pattern))
+        wait_until(lambda: self.post("/pub/other", "ready, too")["subscribers"] == 2, what="the page's patterns")
+        self.published("/pub/events", "by three")
+        self.first("by three")
+        self.assertEqual(self.browser.evaluate("[...document.querySelectorAll('ol li')].filter(li => li.innerText.includes('by three')).length"), 1)
+        self.published("/pub/a.b", "by one")
+        self.assertIn("a.b", self.first("by one"))
+
     def test_page_under_load(self):
         """1,000 messages a second: what nobody can read is not made."""
         self.open_page()

@@ -476,7 +476,7 @@ class JanusJs(ClientTest):
         agent.subscribe(1, "a", "b.>")
         token = TOKEN.search(through.said).group(2).decode()
         if self.transport == "sse":
-            wait_until(lambda: self.ask("GET", "/session/" + token).json()["since"] >= 4, what="a connection that has been there for a while", pause=0.05)
+            wait_until(lambda: self.ask("GET", "/session/" + token).json()["since"] >= 5, what="a connection that has been there for a while", pause=0.05)
         return agent, token
 
     def told_of_another(self, agent):
