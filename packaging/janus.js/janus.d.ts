@@ -112,15 +112,18 @@ export interface State {
 }
 
 export interface Events {
-	/** There is a connection. */
+	/** There is a connection, and what the last one's session had goes on, if the server still had it. */
 	open: {transport: "websocket" | "sse"; version?: string; features: string[]};
-	/** It has ended, and the next try is made in `retry` milliseconds. With a WebSocket's code and reason, or an answer's status. */
+	/**
+	 * It has ended, and the next try is made in `retry` milliseconds. With a WebSocket's code and reason, or an answer's status. Code 1008, "another connection
+	 * has attached to this session": somebody who has its token has taken it over (over event streams this is an "error" event); what comes next is another session.
+	 */
 	close: {code?: number; reason?: string; status?: number; retry: number; error?: string};
 	/** Any change of `janus.state`. */
 	state: State;
-	/** After a connection was made again, for each topic and user. `missing`: at least so many; of several that went on together, of all of them. */
+	/** After a connection was made again, for each topic, pattern and user. `missing`: at least so many; of several that went on together, of all of them. */
 	recovered: {topic?: string; user?: string; recovered: boolean; missing?: number};
-	/** This client read so slowly that the server no longer had so many messages for it, of a topic, a user or of broadcasts (its setting `slow`). */
+	/** This client read so slowly that the server no longer had so many messages for it, of a topic, pattern, user or of broadcasts (its setting `slow`). */
 	missed: {topic?: string; user?: string; broadcast?: true; messages: number};
 	/** What goes to everybody. */
 	broadcast: Message;
@@ -136,6 +139,10 @@ export class Janus {
 	readonly state: State;
 	readonly connected: boolean;
 
+	/**
+	 * Topics, and patterns of them: in `news.*.uk` the `*` is any one part between dots, in `news.>` the `>` one or more. The handler gets each message once,
+	 * whose `topic` is its own. Patterns have no `last`.
+	 */
 	subscribe<T = any>(topic: string | string[], handler: (message: Message<T>, subscription: Subscription) => void, past?: Past): Subscription;
 	/** Takes what is sent to this user. */
 	login<T = any>(user: string | string[], handler: (message: Message<T>, subscription: Subscription) => void, past?: Past): Subscription;

@@ -13,8 +13,9 @@
  *	Connection	one that is made again and again: what is subscribed, how far each topic is, what waits to be published
  *	SocketLink	one WebSocket; and StreamLink, the same by fetch(): event streams and POSTs. A link that has ended is left
  *
- * How nothing is lost and nothing comes twice: of each topic it is known up to which position all has come. A new link, and a new tab that has the
- * connection, subscribes from there on, so what comes may begin too early and never too late.
+ * How nothing is lost and nothing comes twice: of each topic and pattern it is known up to which position all has come. A new link goes on with the session
+ * that the last one has left on the server, behind the oldest of these positions, or, if it is not there any more, subscribes each from there on; so does a
+ * new tab that has the connection. So what comes may begin too early and never too late.
  *
  * To others, positions are words. This client is the server's own and looks into them: EPOCH-SEQUENCE, of which the sequence counts up over all
  * topics, and the epoch is another, later one when the server has begun anew.
@@ -41,6 +42,7 @@ const HISTORY_LIMIT = 1000;
 const STREAMS_MOST = 2;		// of a kind: a browser has six connections to a server
 const HELD = 5000;		// a connection that held so long begins with minDelay again
 const AGAIN = 5000;		// until what there was no room for is asked for again
+const TAKEN_LATER = 2;		// seconds by which a connection is the later one, as the server counts them whole
 const GATHER = 50;		// for how long a tab that takes over waits for what the others want
 
 /* ---- positions ---- */
@@ -63,15 +65,23 @@ const oldest = positions => positions.reduce((a, b) => a === undefined || (b !==
 /* ---- small things ---- */
 
 const keyOf = (kind, name) => `${kind} ${name}`;
-/* Of the server's patterns. This client tells by a message's topic whom it is for, and how far all of that topic has come, so it does not subscribe them. */
+const nameOf = key => key.slice(key.indexOf(" ") + 1);
 const isPattern = name => name.split(".").some(part => part === "*" || part === ">");
 const keyOfMessage = m => m.topic !== undefined ? keyOf("topic", m.topic) : m.user !== undefined ? keyOf("user", m.user) : "broadcast";
 const addressSize = name => encodeURIComponent(name).length + "&topic=".length;
 const problem = (message, more) => Object.assign(new Error(message), more);
 const LOST = "the connection was lost before the answer";
+const TAKEN = "another connection has attached to this session";	// the server's words
 
 /* A message, whose `json` is its text: a number there may be more than JavaScript can hold. */
 const parsed = text => Object.defineProperty(JSON.parse(text), "json", {value: text});
+
+/* Whether a topic fits the pattern, by the server's rules: `*` is any one part between dots; `>`, as the last one, any one or more. */
+function matcher(pattern) {
+	const parts = pattern.split(".").map(part => part === "*" ? "[^.]*" : part === ">" ? ".*" : part.replace(/[\\^$*+?()[\]{}|]/g, "\\$&"));
+	const all = new RegExp(`^${parts.join("\\.")}$`, "s");
+	return topic => all.test(topic);
+}
 
 /* (Neither pages by http nor Node 18 have randomUUID().) */
 const uuid = () => globalThis.crypto?.randomUUID?.() ??
@@ -102,12 +112,13 @@ function combined(results) {
 /*
  * A link calls `on`: opened({version, features}), message(message, text), missed({topic, user, messages}) and, once, closed({code, reason, status, retryAfter, error}).
  * `done` is called with an Error, or undefined and the answer; not any more when the link is closed. With messages and answers to subscribing comes the
- * way that they took, {count: 0}: all that comes one way comes in order, but for what begins later.
+ * way that they took: all that comes one way comes in order, but for what begins later. {transport, count: messages so far, last: the id of the last one,
+ * token: of the server's session, by which another link goes on with it; held: what that session may have subscribed}.
  */
 class SocketLink {
 	transport = "websocket";
 	#options; #on; #socket; #watch; #heard;
-	#way = {count: 0};
+	#way = {transport: "websocket", count: 0, held: new Map()};	// held: by key, the request that subscribed it
 	#refs = new Map();
 	#ref = 0;
 	#asked = true;		// for its greeting, by opening it
@@ -133,11 +144,30 @@ class SocketLink {
 	}
 
 	subscribe(kind, names, {since, last}, done) {
-		this.#act({action: KINDS[kind].join, [kind]: names, since, last}, done);
+		const ref = this.#act({action: KINDS[kind].join, [kind]: names, since, last}, done);
+		for (const name of names)
+			this.#way.held.set(keyOf(kind, name), ref);
 	}
 
 	unsubscribe(kind, names) {
-		this.#act({action: KINDS[kind].leave, [kind]: names}, () => {});
+		const {held} = this.#way, keys = names.map(name => keyOf(kind, name)), ref = this.#act({action: KINDS[kind].leave, [kind]: names}, () => {
+			for (const key of keys)
+				if (held.get(key) < ref)
+					held.delete(key);
+		});
+	}
+
+	isWay(way) { return way === this.#way; }
+
+	/* Goes on with the session that another link has left. Nothing else is asked before it is answered. */
+	attach({token, held}, since, done) {
+		this.#asked = true;
+		this.#act({action: "attach", token, since}, (error, answer, way) => {
+			for (const key of error ? [] : held.keys())
+				way.held.set(key, 0);
+			done(error, answer, way);
+		});
+		this.#listen();
 	}
 
 	publish(message, done) {
@@ -155,20 +185,30 @@ class SocketLink {
 		this.#listen();
 	}
 
+	/* With a goodbye, which ends the session. Nothing, if it has ended. */
 	close() {
-		const socket = this.#socket;
-		this.#on = undefined;
-		clearTimeout(this.#watch);
+		const socket = this.#leave();
 		if (socket) {
-			socket.onmessage = socket.onclose = null;
+			this.#way.token = undefined;
 			socket.close();
 		}
+	}
+
+	/* The socket, if it has not been left before. */
+	#leave() {
+		const socket = this.#socket;
+		this.#on = this.#socket = undefined;
+		clearTimeout(this.#watch);
+		if (socket)
+			socket.onmessage = socket.onclose = null;
+		return socket;
 	}
 
 	#act(action, done, data) {
 		const ref = ++this.#ref, text = JSON.stringify({...action, ref});
 		this.#refs.set(ref, done);
 		this.#socket.send(data === undefined ? text : `${text.slice(0, -1)},"data":${data}}`);
+		return ref;
 	}
 
 	/* The greeting has `janus`, an answer `ok`; what was lost is told without an id; all else are messages. */
@@ -176,6 +216,8 @@ class SocketLink {
 		const m = JSON.parse(text);
 		this.#asked = false;
 		this.#heard = Date.now();
+		if (m.token !== undefined && (m.janus !== undefined || m.ok))
+			this.#way.token = m.token;
 		if (m.janus !== undefined) {
 			this.#listen();
 			return this.#on.opened({version: m.janus, features: m.features});
@@ -200,7 +242,7 @@ class SocketLink {
 		clearTimeout(this.#watch);
 		this.#watch = setTimeout(() => {
 			if (this.#asked)
-				this.#end({error: problem("the server does not answer")});
+				this.#silent();
 			else if (Date.now() - this.#heard >= silence)
 				this.check();
 			else
@@ -208,9 +250,19 @@ class SocketLink {
 		}, this.#asked ? patience : this.#heard + silence - Date.now());
 	}
 
+	/* Not closed at once: a goodbye that gets through late would end the session that the next link is to attach to. */
+	#silent() {
+		const {silence, patience} = this.#options, on = this.#on, socket = this.#leave();
+		setTimeout(() => socket.close(), silence + patience).unref?.();
+		on?.closed({error: problem("the server does not answer")});
+	}
+
+	/* 1008: another one may have taken over the session, which then is not fought about. */
 	#end(why) {
-		const on = this.#on;
-		this.close();
+		const on = this.#on, socket = this.#leave();
+		if (why.code === 1008)
+			this.#way.token = undefined;
+		socket?.close();
 		on?.closed(why);
 	}
 }
@@ -220,7 +272,7 @@ class SocketLink {
 /*
  * A stream for each request to subscribe, as all that one stream has begins at one position. When they become many, one takes the place of all: it
  * begins at the oldest position, and what has been had is dropped by the connection. So does one in place of a stream of which something is
- * unsubscribed.
+ * unsubscribed. Each has a session of its own on the server, with a token, and goes on with that when it is asked for again (`from`, its way).
  */
 class StreamLink {
 	transport = "sse";
@@ -228,6 +280,7 @@ class StreamLink {
 	#stop = new AbortController();
 	#streams = new Set();
 	#posts = Promise.resolve();	// one behind the other, so that they keep their order
+	#sessions = false;		// whether the server has them
 
 	constructor(options, token, on) {
 		this.#options = options;
@@ -236,9 +289,11 @@ class StreamLink {
 		this.#greet();
 	}
 
-	subscribe(kind, names, {since, last}, done) {
-		this.#stream(kind, new Set(names), {since, last}, done);
+	subscribe(kind, names, {since, last, from}, done) {
+		this.#stream(kind, new Set(names), {since, last, from}, done);
 	}
+
+	isWay(way) { return [...this.#streams].some(stream => stream.way === way); }
 
 	unsubscribe(kind, names) {
 		for (const stream of this.#streams) {
@@ -301,8 +356,9 @@ class StreamLink {
 			const answer = await StreamLink.fetch(this.#options, this.#token, "version", [], {signal: this.#stop.signal});
 			if (!answer.ok && answer.status !== 404)
 				throw await StreamLink.refusal(answer);
-			const {version, features} = answer.ok ? await answer.json() : {};
-			this.#on?.opened({version, features: features ?? []});
+			const {version, features = []} = answer.ok ? await answer.json() : {};
+			this.#sessions = features.includes("sessions");
+			this.#on?.opened({version, features});
 		} catch (error) {
 			this.#end({error, status: error.status, retryAfter: error.retryAfter});
 		} finally {
@@ -322,8 +378,20 @@ class StreamLink {
 		stream.watch = setTimeout(() => this.#end({error: problem("nothing comes any more")}), silence + patience);
 	}
 
-	async #stream(kind, names, {since, last}, done) {
-		const stream = {kind, names, asked: names.size, way: {count: 0}, stop: new AbortController()};
+	/* Of the session to go on with; "" asks for one. A stream that another connection has taken over just ends, so it is looked whether one has come later. */
+	async #tokenFor(from, signal) {
+		if (!this.#sessions || from?.token === undefined)
+			return this.#sessions ? "" : undefined;
+		const answer = await StreamLink.fetch(this.#options, this.#token, `session/${from.token}`, [], {signal});
+		const {attached, since} = answer.ok ? await answer.json() : {};
+		if (!attached || (since + TAKEN_LATER) * 1000 >= Date.now() - from.began)
+			return from.token;
+		this.#on?.failed(problem(TAKEN));
+		return from.token = "";
+	}
+
+	async #stream(kind, names, {since, last, from}, done) {
+		const stream = {kind, names, asked: names.size, way: {transport: "sse", count: 0}, stop: new AbortController()};
 		stream.start = position => {
 			stream.start = undefined;
 			const [recovered, missing] = stream.recovered.split(/;\s*missing=/);
@@ -334,7 +402,8 @@ class StreamLink {
 		this.#streams.add(stream);
 		try {
 			this.#heard(stream);
-			const parameters = [...[...names].map(name => [kind, name]), ["envelope", "json"], ["since", since], ["last", last]];
+			const token = await this.#tokenFor(from, stream.stop.signal);
+			const parameters = [...[...names].map(name => [kind, name]), ["envelope", "json"], ["since", since], ["last", last], ["token", token]];
 			const answer = await StreamLink.fetch(this.#options, this.#token, KINDS[kind].stream, parameters,
 							      {headers: {Accept: "text/event-stream"}, signal: stream.stop.signal});
 			if (!this.#streams.has(stream))
@@ -342,6 +411,11 @@ class StreamLink {
 			if (!answer.ok)
 				throw await StreamLink.refusal(answer);
 			stream.recovered = answer.headers.get("janus-recovered") ?? "";
+			stream.way.token = answer.headers.get("janus-token") ?? undefined;
+			stream.way.began = Date.now();
+			if (token && stream.way.token === token)
+				stream.asked = from.held;	// it has what the session has
+			stream.way.held = stream.asked;
 			await this.#read(stream, answer.body.getReader());
 			throw problem("the stream has ended");
 		} catch (error) {
@@ -372,6 +446,8 @@ class StreamLink {
 					event.data.push(content);
 				else if (field === "id")
 					event.id = content;
+				else if (field === "event")
+					event.name = content;
 				if (line !== "")
 					continue;
 				this.#event(stream, event);
@@ -382,16 +458,16 @@ class StreamLink {
 		}
 	}
 
-	/* The first one has an id alone: where the stream begins. */
-	#event(stream, {id, data}) {
+	/* The first one has an id alone: where the stream begins. The token, an event without an id, has been in the head. */
+	#event(stream, {name, id, data}) {
 		if (id !== undefined && stream.start)
 			stream.start(data.length ? undefined : id);
-		if (!data.length)
+		if (!data.length || (name === "token" && id === undefined))
 			return;
 		const text = data.join("\n"), m = parsed(text);
 		if (m.missed !== undefined && m.id === undefined)
 			this.#on?.missed(m.missed);
-		else if (m.broadcast || stream.names.has(m[stream.kind]))
+		else
 			this.#on?.message(m, text, stream.way);
 	}
 
@@ -410,7 +486,7 @@ class StreamLink {
 			stream.replaced = true;
 		this.#stream(kind, new Set(names), {since}, (error, answer, way) => {
 			for (const name of error ? [] : names)
-				this.#on.moved(kind, name, way);
+				this.#on.moved(kind, name, way, several.map(s => s.way));
 			for (const stream of several) {
 				stream.replaced = false;
 				if (!error)
@@ -451,12 +527,14 @@ class StreamLink {
 /* ---- a connection that is made again and again ---- */
 
 /*
- * `on`: message(key, text, m), event(name, detail). What is subscribed is a channel, from the request on until it is unsubscribed:
- * {kind, name, position, accepted: the server has taken it once}.
+ * `on`: message(keys, text, m), event(name, detail). What is subscribed is a channel, from the request on until it is unsubscribed:
+ * {kind, name, fits: of a pattern, position, accepted: the server has taken it once; source: the way it comes, and what comes another way is not for it}.
  */
 class Connection {
 	#options; #on; #link; #token; #timer; #probe; #probing; #attempt;
 	#channels = new Map();		// by key
+	#patterns = new Set();		// those of them that are patterns
+	#broadcast;			// the id of the last one
 	#requests = new Set();		// to subscribe, which have no answer yet
 	#queue = [];			// publishes that wait
 	#sent = new Set();		// and those that have been sent and have no answer
@@ -509,13 +587,17 @@ class Connection {
 	#hooks(link) {
 		const current = f => (...what) => this.#link !== undefined && link() === this.#link ? f(...what) : undefined;
 		return {
-			opened: current(greeting => this.#open(greeting)),
+			opened: current(greeting => this.#greeted(greeting)),
 			message: current((m, text, source) => this.#receive(m, text, source)),
 			missed: current(what => this.#on.event("missed", what)),
 			closed: current(why => this.#lost(why)),
 			failed: current(error => this.#on.event("error", error)),
 			position: (kind, name) => this.#position(this.#channels.get(keyOf(kind, name))),
-			moved: current((kind, name, source) => this.#move(this.#channels.get(keyOf(kind, name)), source)),
+			moved: current((kind, name, source, before) => {
+				const channel = this.#channels.get(keyOf(kind, name));
+				if (before.includes(channel?.source))
+					this.#move(channel, source);
+			}),
 		};
 	}
 
@@ -524,7 +606,45 @@ class Connection {
 		this.#on.event("state", state);
 	}
 
-	#open({version, features}) {
+	/* A WebSocket goes on with the session that the last one has left, if the server still has it. */
+	#greeted(greeting) {
+		const link = this.#link, left = link.transport === "websocket" ? this.#left() : undefined;
+		if (left === undefined)
+			return this.#open(greeting);
+		this.#socketFailures = 0;
+		link.attach(left, oldest(this.#of(left).map(c => this.#position(c))), (error, answer, way) => {
+			if (link !== this.#link)
+				return;
+			if (error)
+				left.token = undefined;
+			this.#open(greeting, error ? undefined : () => this.#attached(left, way, answer));
+		});
+	}
+
+	/* The way of a WebSocket that may have left its session. */
+	#left() {
+		for (const {source} of this.#channels.values())
+			if (source?.transport === "websocket" && source.token !== undefined)
+				return source;
+		return undefined;
+	}
+
+	#of(way) {
+		return [...this.#channels.values()].filter(c => c.accepted && c.source === way);
+	}
+
+	/* What was unsubscribed meanwhile the session has still, and it may have what was asked for when the connection broke: that is asked for anew. */
+	#attached(left, way, answer) {
+		const channels = this.#of(left);
+		for (const channel of channels)
+			this.#move(channel, way);
+		for (const key of [...way.held.keys()])
+			if (this.#channels.get(key)?.source !== way)
+				this.#link.unsubscribe(key.slice(0, key.indexOf(" ")), [nameOf(key)]);
+		this.#recovered(channels, answer);
+	}
+
+	#open({version, features}, attached) {
 		const {transport} = this.#link;
 		this.#opened = Date.now();
 		this.#features = features;
@@ -535,6 +655,7 @@ class Connection {
 			this.#probeLater();
 		this.#say({state: "open", transport, version, features});
 		this.#on.event("open", {transport, version, features});
+		attached?.();
 		this.#resume();
 		this.#pump();
 	}
@@ -598,6 +719,7 @@ class Connection {
 		this.#sent.clear();
 		this.#queue = [];
 		this.#channels.clear();
+		this.#patterns.clear();
 	}
 
 	close() {
@@ -665,7 +787,11 @@ class Connection {
 	}
 
 	unsubscribe(kind, names) {
-		const gone = names.filter(name => this.#channels.delete(keyOf(kind, name)));
+		const gone = names.filter(name => {
+			const key = keyOf(kind, name);
+			this.#patterns.delete(this.#channels.get(key));
+			return this.#channels.delete(key);
+		});
 		if (this.#opened && gone.length)
 			this.#link.unsubscribe(kind, gone);
 		for (const request of this.#requests)
@@ -693,11 +819,16 @@ class Connection {
 
 	#create(kind, names, {since, last}) {
 		const channels = names.map(name => ({kind, name}));
-		for (const channel of channels)
+		for (const channel of channels) {
 			this.#channels.set(keyOf(kind, channel.name), channel);
-		const answered = this.#request({kind, channels, since, last});
+			if (kind === "topic" && isPattern(channel.name)) {
+				channel.fits = matcher(channel.name);
+				this.#patterns.add(channel);
+			}
+		}
+		const request = {kind, channels, since, last}, answered = this.#request(request);
 		for (const channel of channels)
-			channel.answered = answered;
+			Object.assign(channel, {request, answered});
 		return answered;
 	}
 
@@ -710,15 +841,22 @@ class Connection {
 		});
 	}
 
-	/* One more for what is subscribed. Of the past, which has come already, it is told by history; users have none. */
+	/* One more for what is subscribed. Of the past, which has come already, it is told by history; users and patterns have none. */
 	async #join(channel, {since, last}) {
-		const {kind, name} = channel;
+		const {kind, name, fits, request} = channel;
+		if (fits && last !== undefined)
+			throw problem(`${name}: a pattern has no last messages`);
+		if (since !== undefined && request.since !== undefined && !request.asked) {	// as when a tab has taken over: all that both want
+			request.since = oldest([request.since, since]);
+			const {positions, recovered, missing} = await channel.answered;
+			return {positions: {[name]: positions[name]}, recovered, missing};
+		}
 		await channel.answered;
 		if (since !== undefined && isHad(channel.position, since))
 			return {positions: {[name]: since}, recovered: true};
 		if (since === undefined && last === undefined)
 			return {positions: {[name]: channel.position}};
-		if (kind === "topic")
+		if (kind === "topic" && !fits)
 			try {
 				return await this.#past(name, since, last);
 			} catch (error) {
@@ -743,19 +881,26 @@ class Connection {
 		return all;
 	}
 
-	/* On a new link: each channel from where it is, by event streams all from where the oldest is; and what has not been answered. */
+	/*
+	 * On a new link, what does not go on already: each channel from where it is, by event streams all that had one from where the oldest is; and what has
+	 * not been answered. (Patterns by themselves: without a session they are hardly ever `recovered`.)
+	 */
 	#resume() {
-		const first = [...this.#requests], groups = new Map();
+		const first = [...this.#requests], groups = new Map(), bySocket = this.#link.transport === "websocket";
 		for (const channel of this.#channels.values()) {
-			if (!channel.accepted)
+			if (!channel.accepted || this.#link.isWay(channel.source))
 				continue;
-			const group = keyOf(channel.kind, this.#link.transport === "sse" ? "" : this.#position(channel)), channels = groups.get(group) ?? [];
+			const from = !bySocket && channel.source.transport === "sse" && channel.source.token ? channel.source : undefined;
+			const group = from ?? keyOf(channel.fits ? "pattern" : channel.kind, bySocket ? this.#position(channel) : ""), channels = groups.get(group) ?? [];
 			groups.set(group, channels);
 			channels.push(channel);
 		}
-		for (const channels of groups.values())
-			for (const part of this.#parts(channels))
-				this.#again(part);
+		for (const [group, channels] of groups)
+			if (typeof group === "object")
+				this.#again(channels, group);
+			else
+				for (const part of this.#parts(channels))
+					this.#again(part);
 		for (const request of first)
 			if (request.again)
 				this.#requests.delete(request);		// it is among the channels
@@ -777,19 +922,22 @@ class Connection {
 		}
 	}
 
-	#again(channels) {
-		const [{kind}] = channels, request = {kind, channels, since: oldest(channels.map(c => this.#position(c))), again: true};
-		this.#request(request).then(({recovered = false, missing = 0}) => {
-			for (const {name} of channels)
-				this.#on.event("recovered", {[kind]: name, recovered, ...recovered ? {} : {missing}});
-		}, () => {});
+	#again(channels, from) {
+		const [{kind}] = channels, request = {kind, channels, since: oldest(channels.map(c => this.#position(c))), again: true, from};
+		this.#request(request).then(answer => this.#recovered(channels, answer), () => {});
+	}
+
+	#recovered(channels, {recovered = false, missing = 0}) {
+		for (const {kind, name} of channels)
+			this.#on.event("recovered", {[kind]: name, recovered, ...recovered ? {} : {missing}});
 	}
 
 	#ask(request) {
-		const {kind, since, last} = request, link = this.#link, names = request.channels.map(c => c.name);
+		const {kind, since, last, from} = request, link = this.#link, names = request.channels.map(c => c.name);
 		if (!names.length)
 			return this.#answer(request, {});
-		link.subscribe(kind, names, {since, last}, (error, answer, source) => {
+		request.asked = true;
+		link.subscribe(kind, names, {since, last, from}, (error, answer, source) => {
 			if (link !== this.#link)
 				return;
 			if (error)
@@ -833,18 +981,27 @@ class Connection {
 		}
 	}
 
+	/* It is for the topic and for all patterns that it fits, of those that come this way: by another way, what goes before it may not have come yet. */
 	#receive(m, text, source) {
-		const key = keyOfMessage(m), channel = this.#channels.get(key);
+		const key = keyOfMessage(m);
 		source.last = m.id;
 		source.count++;
-		if (channel) {
-			if (isHad(m.id, channel.position))
-				return;
-			channel.position = m.id;
-		} else if (key !== "broadcast") {
-			return;		// unsubscribed meanwhile
+		if (key === "broadcast") {
+			if (isHad(m.id, this.#broadcast))
+				return;		// by another stream
+			this.#broadcast = m.id;
+			return this.#on.message([key], text, m);
 		}
-		this.#on.message(key, text, m);
+		const fitting = [this.#channels.get(key)];
+		if (m.topic !== undefined)
+			for (const channel of this.#patterns)
+				if (channel.fits(m.topic))
+					fitting.push(channel);
+		const fresh = fitting.filter(c => c?.source === source && !isHad(m.id, c.position));
+		for (const channel of fresh)
+			channel.position = m.id;
+		if (fresh.length)
+			this.#on.message(fresh.map(c => keyOf(c.kind, c.name)), text, m);
 	}
 
 	/* ---- publishing ---- */
@@ -897,7 +1054,7 @@ class Connection {
  * connection learns that it has gone.
  *
  * On the channel: {who} asks who has the connection; {leader, state} says it; {call, from, to, method, args} and its {answer, to, result, error};
- * {text, key}, a message; {event, detail}.
+ * {text, keys}, a message, and for what of all that is subscribed; {event, detail}.
  */
 class Shared {
 	#name; #on; #make; #channel; #stop; #connection; #leader; #state = {state: "connecting"};
@@ -942,9 +1099,9 @@ class Shared {
 	#lead() {
 		const told = f => (...what) => connection === this.#connection && f(...what);	// not any more when it is left
 		const connection = this.#connection = this.#make({
-			message: told((key, text, m) => {
-				this.#channel.postMessage({text, key});
-				this.#on.message(key, text, m);
+			message: told((keys, text, m) => {
+				this.#channel.postMessage({text, keys});
+				this.#on.message(keys, text, m);
 			}),
 			event: told((event, detail) => {
 				this.#channel.postMessage({event, detail: detail instanceof Error ? flat(detail) : detail});
@@ -983,7 +1140,7 @@ class Shared {
 			this.#on.restore();
 	}
 
-	#heard({who, leader, state, call, from, to, method, args, answer, result, error, text, key, event, detail}) {
+	#heard({who, leader, state, call, from, to, method, args, answer, result, error, text, keys, event, detail}) {
 		if (who !== undefined && this.#connection)
 			this.#channel.postMessage({leader: this.#id, state: this.#connection.state});
 		else if (leader !== undefined && leader !== this.#leader && !this.#connection) {
@@ -995,7 +1152,7 @@ class Shared {
 		} else if (answer !== undefined && to === this.#id)
 			this.#settle(answer, result, error && raised(error));
 		else if (text !== undefined)
-			this.#on.message(key, text);
+			this.#on.message(keys, text);
 		else if (event !== undefined)
 			this.#note(event, event === "error" ? raised(detail) : detail);
 	}
@@ -1124,14 +1281,19 @@ class Subscription {
 	#leave; #handler; #broken;
 	#positions = new Map();		// by name: up to where all has come
 	#waiting = new Set();		// names whose beginning is not known yet; meanwhile, what comes is kept
-	#kept = [];
+	#kept = [];			// [message, names]
+	#patterns;			// [name, whether a topic fits it]
 
-	constructor(kind, names, handler, {leave, broken}) {
+	constructor(kind, names, since, handler, {leave, broken}) {
 		this.kind = kind;
 		this.names = names;
 		this.#handler = handler;
 		this.#leave = leave;
 		this.#broken = broken;
+		this.#patterns = kind === "topic" ? names.filter(isPattern).map(name => [name, matcher(name)]) : [];
+		if (since !== undefined)
+			for (const name of names)
+				this.#positions.set(name, since);
 		this.wait(names);
 	}
 
@@ -1151,15 +1313,23 @@ class Subscription {
 		return this.names.filter(name => !this.#waiting.has(name)).map(name => [name, this.#positions.get(name)]);
 	}
 
-	take(m) {
+	/* Of those of the names that fit it, the one by which a message is handed on: others may bring it, too, and not at the same moment. */
+	#by(m) {
 		const name = m[this.kind];
+		return !this.#patterns.length || this.names.includes(name) ? name : this.#patterns.find(([, fits]) => fits(name))?.[0];
+	}
+
+	/* What has come for these of its names. */
+	take(m, names) {
 		if (this.#waiting.size) {
-			this.#kept.push(m);
+			this.#kept.push([m, names]);
 			return;
 		}
-		if (isHad(m.id, this.#positions.get(name)))
+		const fresh = names.filter(name => !isHad(m.id, this.#positions.get(name)));
+		for (const name of fresh)
+			this.#positions.set(name, m.id);
+		if (!fresh.includes(this.#by(m)))
 			return;
-		this.#positions.set(name, m.id);
 		try {
 			this.#handler?.(m, this);
 		} catch (error) {
@@ -1175,10 +1345,10 @@ class Subscription {
 			if (positions[name] !== undefined && !isHad(positions[name], this.#positions.get(name)) && !before.some(m => m[this.kind] === name))
 				this.#positions.set(name, positions[name]);
 		}
-		this.#kept.push(...before);
+		this.#kept.push(...before.map(m => [m, [m[this.kind]]]));
 		if (!this.#waiting.size)
-			for (const m of this.#kept.splice(0).sort((a, b) => order(a.id, b.id)))
-				this.take(m);
+			for (const [m, fitting] of this.#kept.splice(0).sort(([a], [b]) => order(a.id, b.id)))
+				this.take(m, fitting);
 	}
 }
 
@@ -1191,7 +1361,7 @@ export class Janus {
 			[url, options] = [undefined, url];
 		this.#options = {fetch: globalThis.fetch, WebSocket: globalThis.WebSocket, ...DEFAULTS, ...options, base: baseOf(url)};
 		const on = {
-			message: (key, text, m) => this.#message(key, text, m),
+			message: (keys, text, m) => this.#message(keys, text, m),
 			event: (name, detail) => this.#event(name, detail),
 			restore: () => this.#restore(),
 		};
@@ -1251,14 +1421,12 @@ export class Janus {
 		names = [...new Set([names].flat())];
 		if (!names.length || names.some(name => typeof name !== "string") || typeof handler !== "function")
 			throw new TypeError(`${KINDS[kind].join}: a name or an array of names, and a function`);
-		const subscription = new Subscription(kind, names, handler, {leave: s => this.#leave(s), broken: error => this.#event("error", error)});
+		const subscription = new Subscription(kind, names, since, handler, {leave: s => this.#leave(s), broken: error => this.#event("error", error)});
 		for (const name of names) {
 			const key = keyOf(kind, name);
 			this.#watchers.set(key, (this.#watchers.get(key) ?? new Set()).add(subscription));
 		}
-		const pattern = kind === "topic" ? names.find(isPattern) : undefined;
-		subscription.ready = (pattern === undefined ? this.#backend.subscribe(kind, names, {since, last}) : Promise.reject(
-			new Error(`${pattern}: this client knows no patterns`))).then(result => {
+		subscription.ready = this.#backend.subscribe(kind, names, {since, last}).then(result => {
 			subscription.begin(names, result);
 			const {positions, recovered, missing} = result;
 			return {position: oldest(Object.values(positions)), ...recovered === undefined ? {} : {recovered}, ...missing === undefined ? {} : {missing}};
@@ -1297,15 +1465,18 @@ export class Janus {
 		}
 	}
 
-	#message(key, text, m = undefined) {
-		if (key === "broadcast")
+	/* Once to each subscription, however many of its names have it. */
+	#message(keys, text, m = undefined) {
+		if (keys[0] === "broadcast")
 			return this.#event("broadcast", m ?? parsed(text));
-		const watchers = this.#watchers.get(key);
-		if (watchers) {
+		const all = new Map();
+		for (const key of keys)
+			for (const subscription of this.#watchers.get(key) ?? [])
+				all.set(subscription, [...all.get(subscription) ?? [], nameOf(key)]);
+		if (all.size)
 			m ??= parsed(text);
-			for (const subscription of watchers)
-				subscription.take(m);
-		}
+		for (const [subscription, names] of all)
+			subscription.take(m, names);
 	}
 
 	#event(name, detail) {

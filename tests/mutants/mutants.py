@@ -4,6 +4,7 @@ M(name, file, old, new, tests): the text `old`, which must be in the file once, 
 names for tests/run that have a dot (test_recovery.Recovery.test_x). `points`: only those crash points are gone through, where the tests do
 that (test_crash_points.py). Those that take long are not `quick`: they are left to `make mutants`.
 """
+import shutil
 
 CRASH_ONLY = "test_apart", "test_crash_points", "test_recovery"       # test files that run the build with crash points, and no other
 
@@ -419,3 +420,19 @@ M("list-is-not-owed-again", "worker/service/presence.c", "\t\t\t\tif (made || se
 M("another-layout-owes-no-list", "worker/service/presence.c", "\t\t\t\tif (made || session(", "\t\t\t\tif (session(", PRESENCE + "Faults.test_upgrade", quick=False)
 M("leaving-is-not-noticed", "worker/delivery/local_topics.c", "\tbase_changed(topics->base, t->is_apart ? t->apart[place].sid : t->subscribers[place]);\n", "", PRESENCE + "Presence.test_list_and_changes")
 M("mixed-is-taken-for-one", "shm/hub.c", "groups > 1 ? COUNTS_MIXED : (uint8_t)group", "(uint8_t)group", "test_topics.Counts.test_transports")
+
+# ---- janus.js, where there is a Node with WebSocket ----
+
+JANUS_JS = "packaging/janus.js/janus.js"
+BY_SOCKET, BY_STREAMS = "test_clients_janus_js.WebSocketJanusJs.test_", "test_clients_janus_js.EventStreamJanusJs.test_"
+if shutil.which("node"):
+    M("js-star-fits-many", JANUS_JS, 'part === "*" ? "[^.]*"', 'part === "*" ? ".*"', BY_SOCKET + "patterns", quick=False)
+    M("js-once-for-each-name", JANUS_JS, "if (!fresh.includes(this.#by(m)))", "if (!fresh.length)", BY_STREAMS + "pattern_and_its_past", quick=False)
+    M("js-takes-what-comes-another-way", JANUS_JS, "fitting.filter(c => c?.source === source && ", "fitting.filter(c => c?.accepted && ", BY_STREAMS + "past_of_a_pattern_that_comes_late", quick=False)
+    M("js-never-attaches", JANUS_JS, 'link.transport === "websocket" ? this.#left() : undefined', "undefined", BY_SOCKET + "attach", quick=False)
+    M("js-streams-begin-anew", JANUS_JS, "\t\t\treturn from.token;\n", '\t\t\treturn "";\n', BY_STREAMS + "attach", quick=False)
+    M("js-keeps-what-was-unsubscribed", JANUS_JS, "if (this.#channels.get(key)?.source !== way)", "if (false)", BY_SOCKET + "asked_for_when_it_breaks", quick=False)
+    M("js-fights-over-its-session", JANUS_JS, "if (why.code === 1008)", "if (false)", BY_SOCKET + "taken_over", quick=False)
+    M("js-streams-fight", JANUS_JS, "if (!attached || (since + TAKEN_LATER)", "if (true || (since + TAKEN_LATER)", BY_STREAMS + "taken_over", quick=False)
+    M("js-says-goodbye-in-silence", JANUS_JS, "setTimeout(() => socket.close(), silence + patience).unref?.();", "socket.close();", BY_SOCKET + "silence_of_the_server", quick=False)
+    M("js-falls-silent-when-its-session-has-ended", JANUS_JS, "this.#open(greeting, error ? undefined : ()", "error || this.#open(greeting, ()", BY_SOCKET + "away_for_too_long", quick=False)

@@ -17,6 +17,9 @@ class Proxy:
         self.silent = False         # nothing is passed on, and nothing is closed
         self.mute = False           # nothing of the server's is passed on
         self.most = None            # bytes of the server's that a connection passes on before it is cut
+        self.said = None            # a bytearray: what the server says is kept there, too
+        self.hold = None            # a function of a request (bytes), and how much of its answer has passed: whether the rest has to wait
+        self.rewrite = None         # a function: what comes of what the server says
         self.requests = []
         self.pairs = set()
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -60,7 +63,7 @@ class Proxy:
             pair.append(server)
             self.pairs.add(server)
             server.sendall(head)
-            self._pass(client, server)
+            self._pass(client, server, head)
         except OSError:
             pass
         finally:
@@ -68,18 +71,24 @@ class Proxy:
                 self.pairs.discard(end)
                 end.close()
 
-    def _pass(self, client, server):
+    def _pass(self, client, server, request):
         other, passed = {client: server, server: client}, 0
         while not self.ended:
             for end in select.select(list(other), [], [], 0.05)[0]:
-                if self.silent:
+                if self.silent or (self.hold and end is server and self.hold(request, passed)):
                     continue
-                data = end.recv(65536 if self.most is None else 1000)
+                data = end.recv(65536 if self.most is None and self.hold is None else 1000)
                 if not data:
                     return
                 passed += len(data) if end is server else 0
+                if end is server and self.said is not None:
+                    self.said += data
+                if end is server and self.rewrite is not None:
+                    data = self.rewrite(data)
                 if self.most is not None and passed > self.most:
                     return
+                if end is client and data.startswith((b"GET ", b"POST ")):      # one more on the same connection
+                    request, passed = data, 0
                 if end is client or not self.mute:
                     other[end].sendall(data)
 

@@ -1,5 +1,6 @@
 """Chromium, in `make clients` (JANUS_CLIENTS=1). That there is none is a failure then."""
 import functools
+import http.client
 import http.server
 import json
 import os
@@ -12,10 +13,13 @@ import browser
 from client_test import ALL, SCRIPTS, ClientTest
 from janus_test import free_port, wait_until
 from positions import without_position
+from test_data import DataTest
+
+LONG = "history=*: 100000 messages"
 
 
-class Chromium(ClientTest):
-    """A browser."""
+class BrowserTest(ClientTest):
+    """A browser, and a page in it."""
 
     limit = 120
 
@@ -43,6 +47,34 @@ class Chromium(ClientTest):
         with open(os.path.join(SCRIPTS, "page.html")) as f:
             return re.search("<script>(.*)</script>", f.read(), re.DOTALL).group(1).replace("const seen", "window.seen").replace("let source", "var source")
 
+    def tab(self, *topics, transport="auto"):
+        """One more, whose `came` is what it gets of them, and `told` are some events."""
+        session = self.browser.new_tab()
+        self.browser.open(self.url("/version"))
+        self.browser.wait("document.readyState === 'complete'")
+        self.browser.evaluate("""import("/janus.js").then(async ({Janus}) => {
+            window.came = [], window.told = [], window.janus = new Janus("/", {minDelay: 50, transport: %s});
+            for (const event of ["recovered", "close", "error"])
+                janus.on(event, detail => told.push([event, detail.recovered, detail.message]));
+            await janus.subscribe(%s, m => came.push(m.data)).ready;
+        })""" % (json.dumps(transport), json.dumps(topics)))
+        return session
+
+    def kept(self, topic, *data):
+        for one in data:
+            self.post("/pub/" + topic, one)
+
+    def came(self, session, *data):
+        """All of it, once and in order."""
+        self.browser.session = session
+        wanted = json.dumps(data, separators=(",", ":"))
+        try:
+            self.browser.wait("came.length >= %d" % len(data))
+        finally:
+            self.assertEqual(self.browser.evaluate("JSON.stringify(came)"), wanted)
+
+
+class Chromium(BrowserTest):
     def test_page(self):
         """/ loads, shows something, and nothing in it fails."""
         self.browser.open(self.url("/"))
@@ -177,6 +209,18 @@ class Chromium(ClientTest):
         self.published("/pub/events?event=test_event", '{"x":[1]}', "application/json")
         self.assertRegex(self.first('{"x":[1]}'), r"events\s+test_event\s+\w+-\d+ at \d\d:")
 
+    def test_page_with_a_pattern(self):
+        """A message that a topic and patterns bring is shown once, and counted for each of them."""
+        self.open_page()
+        for pattern in ("*", ">"):
+            self.browser.evaluate("watch('subscribe', %s)" % json.dumps(pattern))
+        wait_until(lambda: self.post("/pub/other", "ready, too")["subscribers"] == 2, what="the page's patterns")
+        self.published("/pub/events", "by three")
+        self.first("by three")
+        self.assertEqual(self.browser.evaluate("[...document.querySelectorAll('ol li')].filter(li => li.innerText.includes('by three')).length"), 1)
+        self.published("/pub/a.b", "by one")
+        self.assertIn("a.b", self.first("by one"))
+
     def test_page_under_load(self):
         """1,000 messages a second: what nobody can read is not made."""
         self.open_page()
@@ -191,32 +235,6 @@ class Chromium(ClientTest):
         self.assertLessEqual(self.browser.evaluate("$('ol').children.length"), 200)
 
     # ---- janus.js, one connection for all tabs ----
-
-    def tab(self, *topics, transport="auto"):
-        """One more, whose `came` is what it gets of them, and `told` are some events."""
-        session = self.browser.new_tab()
-        self.browser.open(self.url("/version"))
-        self.browser.wait("document.readyState === 'complete'")
-        self.browser.evaluate("""import("/janus.js").then(async ({Janus}) => {
-            window.came = [], window.told = [], window.janus = new Janus("/", {minDelay: 50, transport: %s});
-            for (const event of ["recovered", "close", "error"])
-                janus.on(event, detail => told.push([event, detail.recovered, detail.message]));
-            await janus.subscribe(%s, m => came.push(m.data)).ready;
-        })""" % (json.dumps(transport), json.dumps(topics)))
-        return session
-
-    def kept(self, topic, *data):
-        for one in data:
-            self.post("/pub/" + topic, one)
-
-    def came(self, session, *data):
-        """All of it, once and in order."""
-        self.browser.session = session
-        wanted = json.dumps(data, separators=(",", ":"))
-        try:
-            self.browser.wait("came.length >= %d" % len(data))
-        finally:
-            self.assertEqual(self.browser.evaluate("JSON.stringify(came)"), wanted)
 
     def connections(self):
         return self.post("/pub/a", "count")["subscribers"]
@@ -278,6 +296,49 @@ class Chromium(ClientTest):
         self.browser.session = third
         self.browser.wait("came.length === 120")
         self.came(third, *sent["b"])
+
+    def test_tabs_with_patterns(self):
+        self.patterns_of_tabs("auto")
+
+    def test_tabs_with_patterns_by_event_streams(self):
+        self.patterns_of_tabs("sse")
+
+    def patterns_of_tabs(self, transport):
+        """By one connection each tab gets what fits its own, once. Another one takes over, and nothing is missing where somebody else has the pattern."""
+        self.serve("history=")
+        witness = self.websocket().subscribe("news.*", "news.>", "*.uk", "news.uk")
+        holder, second, third = (self.tab(*topics, transport=transport) for topics in (("news.*",), ("news.uk", "news.>", "*.uk"), ("news.>",)))
+        sent = []
+
+        def publish(count):
+            for _ in range(count):
+                topic = ("news.uk", "news.uk.sport", "x.uk", "news.%d" % len(sent))[len(sent) % 4]
+                sent.append((topic, str(len(sent))))
+                self.assertIsNotNone(self.post("/pub/" + topic, sent[-1][1])["id"])
+        publish(20)
+        self.came(holder, *[d for t, d in sent if t.startswith("news") and t.count(".") == 1])
+        self.came(second, *[d for _, d in sent]) if transport == "auto" else self.came_by_streams(second, sent)
+        self.browser.close_tab(holder)
+        publish(40)
+        self.browser.session = second
+        self.browser.wait("told.length === 3")
+        self.assertEqual(self.browser.evaluate("JSON.stringify(told)"), json.dumps([["recovered", True, None]] * 3, separators=(",", ":")))
+        publish(20)
+        self.came_by_streams(second, sent)
+        self.came_by_streams(third, [(t, d) for t, d in sent if t.startswith("news")])
+        self.assertEqual(self.browser.evaluate("JSON.stringify(told)"), '[["recovered",true,null]]')
+        for _, data in sent:
+            self.assertEqual(witness.message()["data"], data)
+
+    def came_by_streams(self, session, sent):
+        """All of it, once, and of each topic in order."""
+        self.browser.session = session
+        self.browser.wait("came.length >= %d" % len(sent))
+        came = json.loads(self.browser.evaluate("JSON.stringify(came)"))
+        for topic in {t for t, _ in sent}:
+            wanted = [d for t, d in sent if t == topic]
+            self.assertEqual([d for d in came if d in wanted], wanted)
+        self.assertEqual(len(came), len(sent))
 
     def test_publishes_of_tabs(self):
         """What was asked of a tab that goes, and not answered: what can be repeated is, the rest fails."""
@@ -387,8 +448,119 @@ class Chromium(ClientTest):
         self.browser.wait("seen.events.some((e) => e.data === 'two')")
 
 
+class Publisher:
+    """Publishes 0, 1, 2... to the topic `a` as soon as it can, each once: `answered` are those that the server has taken."""
+
+    def __init__(self, host, port):
+        self.address = host, port
+        self.answered = []
+        self.number = 0
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self):
+        while not self.ended.is_set():
+            connection = http.client.HTTPConnection(*self.address, timeout=10)
+            try:
+                while not self.ended.wait(0.003):
+                    self.number += 1
+                    number = self.number - 1
+                    connection.request("POST", "/pub/a", str(number))
+                    answer = connection.getresponse()
+                    answer.read()
+                    if answer.status == 200:
+                        self.answered.append(number)
+            except (OSError, http.client.HTTPException):
+                self.ended.wait(0.01)
+            finally:
+                connection.close()
+
+    def more(self, count=50):
+        """Waits until so many more are answered."""
+        goal = len(self.answered) + count
+        wait_until(lambda: len(self.answered) >= goal, 20, "publishes", pause=0.01)
+
+    def end(self):
+        self.ended.set()
+        self.thread.join()
+
+
+class Restart(BrowserTest, DataTest):
+    """A server with `data` that goes and comes again, while a publisher goes on: an EventSource, and janus.js by WebSocket and by event streams."""
+
+    CLIENTS = "source", "websocket", "sse"
+
+    def setUp(self):
+        super().setUp()
+        self.serve(LONG, "retry=200ms", listen=("http://127.0.0.1:%d" % free_port(),))
+        self.browser.open(self.url("/version"))
+        self.browser.wait("document.readyState === 'complete'")
+        self.browser.evaluate("""import("/janus.js").then(async ({Janus}) => {
+            window.came = {source: [], websocket: [], sse: []}, window.told = {websocket: [], sse: []};
+            window.source = new EventSource("/sub/a");
+            source.onmessage = e => came.source.push(e.data);
+            await new Promise(resolve => source.onopen = resolve);
+            for (const transport in told) {
+                const janus = new Janus("/", {minDelay: 50, maxDelay: 400, share: false, transport});
+                janus.on("recovered", ({topic, recovered, missing}) => told[transport].push([topic, recovered, missing]));
+                await janus.subscribe("a", m => came[transport].push(m.data)).ready;
+                await janus.subscribe("p.>", () => 0).ready;
+            }
+        })""")
+        self.publisher = Publisher(*self.addresses["http"])
+        self.addCleanup(self.publisher.end)
+
+    def restarted(self):
+        """The server is there again, and so are its clients."""
+        self.again()
+        self.publisher.more()
+        self.browser.wait("Object.values(came).every(c => c.length && +c.at(-1) >= %d)" % self.publisher.answered[-1], 30)
+
+    def came_all(self):
+        """By each client, what it got up to a last message: in order, nothing twice."""
+        self.publisher.end()
+        self.post("/pub/a", str(self.publisher.number))
+        self.browser.wait("Object.values(came).every(c => c.at(-1) === '%d')" % self.publisher.number, 30)
+        came = {name: [int(n) for n in c] for name, c in json.loads(self.browser.evaluate("JSON.stringify(came)")).items()}
+        for name in self.CLIENTS:
+            self.assertEqual(came[name], sorted(set(came[name])), name)
+        return came
+
+    def told(self, topic):
+        return {name: [t[1:] for t in told if t[0] == topic] for name, told in json.loads(self.browser.evaluate("JSON.stringify(told)")).items()}
+
+    def test_stopped(self):
+        """In order: what was answered comes, and what has history is told to be whole. A pattern has none."""
+        self.publisher.more()
+        for _ in range(2):
+            self.janus.stop()
+            self.restarted()
+        for name, came in self.came_all().items():
+            self.assertEqual(sorted(set(self.publisher.answered) - set(came)), [], name)
+        self.assertEqual(self.told("a"), dict.fromkeys(("websocket", "sse"), [[True, None]] * 2))
+        self.assertEqual(self.told("p.>"), dict.fromkeys(("websocket", "sse"), [[False, 0]] * 2))
+
+    def test_killed(self):
+        """All of it at once: what nobody wrote down is gone, which is told; all else comes, and nothing twice."""
+        self.publisher.more()
+        self.kill_all()
+        dead = self.publisher.number
+        self.restarted()
+        came = self.came_all()
+        history, more = [], {"position": None, "more": True}
+        while more["more"]:
+            more = self.ask("GET", "/history/a?limit=1000" + ("&since=" + more["position"] if more["position"] else "&since=1-0")).json()
+            history += [int(m["data"]) for m in more["messages"]]
+        answered = {n for n in self.publisher.answered if n >= dead} | set(history)
+        self.assertGreater(len([n for n in history if n < dead]), 0)
+        for name in self.CLIENTS:
+            self.assertEqual(sorted(answered - set(came[name])), [], name)
+        self.assertEqual(self.told("a"), dict.fromkeys(("websocket", "sse"), [[False, 0]]))
+
+
 def load_tests(loader, tests, pattern):
-    return loader.loadTestsFromTestCase(Chromium) if ALL else unittest.TestSuite()
+    return unittest.TestSuite(map(loader.loadTestsFromTestCase, [Chromium, Restart] if ALL else []))
 
 
 if __name__ == "__main__":

@@ -7,11 +7,13 @@ import shutil
 import signal
 import subprocess
 import unittest
+import urllib.parse
 
 import proxy
 from client_test import ROOT, SCRIPTS, ClientTest
 from janus_test import free_port, wait_until
 
+TOKEN = re.compile(rb'("token":"|Janus-Token: )([0-9a-f]{32})')
 FAST = {"minDelay": 50, "maxDelay": 400}
 
 
@@ -133,8 +135,8 @@ class JanusJs(ClientTest):
         self.assertEqual(float(agent.message(1)["data"]), 12345678901234567890.0)
         agent.tell(subscribe=["foo@bar"], **{"as": 7})
         self.assertIn("reserved", agent.refused(7)["error"])
-        agent.tell(subscribe=["x", "foo.*"], **{"as": 9})
-        self.assertIn("no patterns", agent.refused(9)["error"])
+        agent.tell(subscribe=["x", "a.>.b"], **{"as": 9})
+        self.assertIn("not the last part", agent.refused(9)["error"])
         agent.tell(publish="a@b", data=1, **{"as": 8})
         self.assertIn("reserved", agent.answer(8)["error"])
         agent.nothing_more()
@@ -220,15 +222,16 @@ class JanusJs(ClientTest):
         agent.nothing_more()
 
     def test_all_at_once(self):
-        """Cuts, dead workers, reloads, subscriptions that come and go, while messages are published: of each topic all come, once, in order."""
+        """Cuts, dead workers, reloads, subscriptions that come and go, while messages are published: of each topic all come, once, in order; by a pattern, too."""
         random = self.random()
         through = self.proxy()
         agent = self.opened(through.url, minDelay=10, maxDelay=50)
-        topics = ["t%d" % n for n in range(4)]
+        topics = ["t.%d" % n for n in range(4)]
         agent.subscribe(1, *topics[:2])
         agent.subscribe(2, topics[2])
         agent.subscribe(3, topics[3])
         agent.subscribe(4, "bob", kind="login")
+        agent.subscribe(5, "t.*")
         counts = dict.fromkeys(topics + ["bob"], 0)
         for n in range(400):
             name = random.choice(list(counts))
@@ -246,12 +249,276 @@ class JanusJs(ClientTest):
             elif what == 6 and n > 100:
                 agent.tell(subscribe=[topics[0]], last=1, **{"as": "again"})
                 agent.tell(unsubscribe="again")
-        got = {name: [] for name in counts}
-        while sum(len(g) for g in got.values()) < 400:
-            message = agent.take(lambda w: "message" in w and w["as"] in (1, 2, 3, 4))["message"]
-            got[message.get("topic", message.get("user"))].append(message["data"])
-        self.assertEqual(got, {name: [str(n) for n in range(count)] for name, count in counts.items()})
+        for by in (1, 2, 3, 4), (5,):
+            got = {name: [] for name in counts if by != (5,) or name != "bob"}
+            while sum(len(g) for g in got.values()) < sum(counts[name] for name in got):
+                message = agent.take(lambda w: "message" in w and w["as"] in by)["message"]
+                got[message.get("topic", message.get("user"))].append(message["data"])
+            self.assertEqual(got, {name: [str(n) for n in range(counts[name])] for name in got})
         self.assertEqual([w for w in agent.said if w.get("event") == "recovered" and w["detail"]["recovered"] is False and "x" not in w["detail"].get("topic", "")], [])
+
+    # ---- patterns ----
+
+    def test_patterns(self):
+        """Whatever fits comes, with its own topic, and once to each handler, however many of its names fit it."""
+        agent = self.opened()
+        agent.subscribe(1, "news.*")
+        agent.subscribe(2, "*.uk", "news.uk", "news.>", "plain")
+        agent.subscribe(3, ">")
+        for topic, for1, for2 in (("news.uk", 1, 1), ("news.", 1, 1), ("news", 0, 0), ("news.uk.sport", 0, 1), ("x.uk", 0, 1), ("x.uk.", 0, 0), ("plain", 0, 1),
+                                  ("news+uk", 0, 0), ("news.(u|k)", 1, 1), ("žluť.uk", 0, 1)):
+            data = "to " + topic
+            self.kept("/pub?" + urllib.parse.urlencode({"topic": topic}), data)
+            for as_ in [1] * for1 + [2] * for2 + [3]:
+                message = agent.message(as_)
+                self.assertEqual((message["topic"], message["data"]), (topic, data))
+        self.assertEqual([w for w in agent.said if "message" in w], [])
+        agent.tell(unsubscribe=3)
+        agent.tell(unsubscribe=1)
+        wait_until(lambda: [self.post("/pub/" + t, "x")["subscribers"] for t in ("elsewhere", "news.uk")] == [0, 3], what="the end of two")
+        self.published("/pub/news.uk", "last")
+        while agent.message(2)["data"] != "last":
+            pass
+        self.assertEqual([w["message"]["topic"] for w in agent.said if "message" in w and w["message"]["data"] == "last"], [])
+        agent.said = []
+        agent.tell(subscribe=["a.*"], last=3, **{"as": 4})
+        self.assertIn("pattern", agent.refused(4)["error"])
+        agent.tell(subscribe=["news.>"], last=3, **{"as": 5})
+        self.assertIn("pattern", agent.refused(5)["error"])
+        agent.nothing_more()
+
+    def test_pattern_and_its_past(self):
+        """`since`, where somebody else had the pattern; and one more for what is subscribed is told that it has nothing of the past."""
+        witness = self.websocket().subscribe("a.>")
+        first = self.kept("/pub/a.x", "0")
+        for n in range(1, 6):
+            self.kept("/pub/a." + "xy"[n % 2], str(n))
+        agent = self.opened()
+        agent.subscribe(1, "a.y")
+        self.assertEqual(agent.subscribe(2, "a.>", "a.x", since=first)["recovered"], True)
+        self.assertEqual(agent.data(5, 2), ["1", "2", "3", "4", "5"])
+        self.assertEqual(agent.subscribe(3, "a.>", since=first)["recovered"], False)
+        agent.subscribe(4, "a.>", "a.y", "a.*")     # (by event streams it comes by several of them)
+        for n in range(6, 10):
+            self.kept("/pub/a.y", str(n))
+            self.assertEqual([agent.message(as_)["data"] for as_ in (1, 2, 3, 4)], [str(n)] * 4)
+        self.assertEqual([witness.message()["data"] for _ in range(10)], [str(n) for n in range(10)])
+        agent.nothing_more()
+
+    def test_past_of_a_pattern_that_comes_late(self):
+        """New messages of a topic that fits come before it, by another stream: what is older is not taken for had."""
+        witness, count = self.websocket().subscribe("a.>"), 200
+        first = self.kept("/pub/a.x", "-1")
+        self.post("/pub", [{"topic": "a.%d" % (n % 3), "data": str(n)} for n in range(count)])
+        through = self.proxy()
+        agent = self.opened(through.url)
+        agent.subscribe(1, "a.0", "a.1", "a.2")
+        if self.transport == "sse":         # (by a WebSocket, what is new comes behind)
+            through.hold = lambda request, passed: b"a.%3E" in request and passed > 5000
+        agent.subscribe(2, "a.>", since=first)
+        for n in range(count, count + 20):
+            self.kept("/pub/a.%d" % (n % 3), str(n))
+        self.assertEqual(agent.data(20, 1), [str(n) for n in range(count, count + 20)])
+        through.hold = None
+        self.assertEqual(agent.data(count + 20, 2), [str(n) for n in range(count + 20)])
+        self.assertEqual([witness.message()["data"] for _ in range(count + 21)], [str(n) for n in range(-1, count + 20)])
+        agent.nothing_more()
+
+    def test_patterns_cut(self):
+        """Again and again, while topics come that nobody has used: none has history, and all come, once, in order. What is unsubscribed meanwhile comes no more."""
+        self.serve()
+        through = self.proxy()
+        agent = self.opened(through.url)
+        agent.subscribe(1, "a.>", "b", "*.*.z")
+        agent.subscribe(2, "a.*")
+        agent.subscribe(3, "a.gone.*", "a.gone.too")
+        count = 80
+        for n in range(count):
+            self.kept("/pub/" + ("a.n%d" % n, "b", "x.y.z", "a.n%d.z" % n)[n % 4], str(n))
+            if n % 16 == 5:
+                through.refuse = lambda head: b""
+                through.cut()
+                agent.state("waiting")
+                if n == 5:
+                    agent.tell(unsubscribe=3)
+            if n % 16 == 10:
+                through.refuse = lambda head: None
+                agent.event("recovered", topic="a.>", recovered=True)
+        self.assertEqual(agent.data(count, 1), [str(n) for n in range(count)])
+        self.assertEqual(agent.data(count // 4, 2), [str(n) for n in range(0, count, 4)])
+        told = [w["detail"] for w in agent.said if w.get("event") == "recovered"]
+        self.assertEqual([d for d in told if not d["recovered"]], [])
+        self.assertEqual(self.post("/pub/a.gone.too", "x")["subscribers"], 1)
+        self.assertEqual(agent.data(1, 1), ["x"])
+        agent.nothing_more()
+
+    # ---- the session that a connection leaves ----
+
+    def hang_up(self, through, sessions=1):
+        """The agent's connections break, and no other gets through until let_in(): so many sessions are left."""
+        parked = self.janus.count("parked")
+        through.refuse = lambda head: b""
+        through.cut()
+        wait_until(lambda: self.janus.count("parked") >= parked + sessions, what="sessions without a connection")
+
+    def let_in(self, through):
+        through.refuse = lambda head: None
+
+    def test_attach(self):
+        """Nothing has history, and nobody else subscribes it: what came while it was away is all there, also if workers die then."""
+        self.serve()
+        through = self.proxy()
+        agent = self.opened(through.url)
+        agent.subscribe(1, "a", "b.*")
+        agent.subscribe(2, "bob", kind="login")
+        agent.subscribe(3, "gone")
+        if self.transport == "sse":
+            wait_until(lambda: self.janus.connections() >= 3, what="its streams")
+        sent = 0
+        for round in range(4):
+            self.hang_up(through, 3 if self.transport == "sse" else 1)
+            agent.state("waiting")
+            before = self.janus.count("attached")
+            for n in range(sent, sent + 6):
+                self.kept(("/pub/a", "/pub/b.%d" % n, "/send/bob")[n % 3], str(n))
+            if round == 1:
+                agent.tell(unsubscribe=3)
+                self.kept("/pub/gone", "unwanted")
+                agent.tell(subscribe=["new"], **{"as": 4})
+            if round > 1:
+                self.janus.kill_worker(round % 2)
+            sent += 6
+            self.let_in(through)
+            agent.event("recovered", topic="a", recovered=True)
+            agent.event("recovered", topic="b.*", recovered=True)
+            agent.event("recovered", user="bob", recovered=True)
+            self.assertGreater(self.janus.count("attached"), before)
+            if round == 1:
+                agent.ready(4)
+                self.published("/pub/new", "new")
+                agent.data(1, 4)
+                wait_until(lambda: self.post("/pub/gone", "x")["subscribers"] == 0, what="the end of what was unsubscribed")
+        self.assertEqual(agent.data(sent // 3 * 2, 1), [str(n) for n in range(sent) if n % 3 != 2])
+        self.assertEqual(agent.data(sent // 3, 2), [str(n) for n in range(sent) if n % 3 == 2])
+        self.assertEqual([w for w in agent.said if w.get("event") == "recovered" and not w["detail"]["recovered"]], [])
+        agent.nothing_more()
+
+    def test_broadcasts(self):
+        """Once, also where several streams bring them, and those of the time away with the session."""
+        self.serve("broadcast=on")
+        through = self.proxy()
+        agent = self.opened(through.url)
+        agent.subscribe(1, "a")
+        agent.subscribe(2, "bob", kind="login")
+        for n in range(3):
+            self.post("/broadcast", "here %d" % n)
+        self.assertEqual([agent.event("broadcast")["data"] for _ in range(3)], ["here %d" % n for n in range(3)])
+        self.hang_up(through, 2 if self.transport == "sse" else 1)
+        for n in range(3):
+            self.post("/broadcast", "away %d" % n)
+        self.let_in(through)
+        self.assertEqual([agent.event("broadcast")["data"] for _ in range(3)], ["away %d" % n for n in range(3)])
+        agent.event("recovered", topic="a", recovered=True)
+        agent.event("recovered", user="bob", recovered=True)
+        agent.nothing_more()
+        self.assertEqual([w for w in agent.said if w.get("event") == "broadcast"], [])
+
+    def test_asked_for_when_it_breaks(self):
+        """The server has subscribed it, and the answer has not come: the past that was asked for comes, once, and what was had before goes on."""
+        ids = [self.kept("/pub/p", str(n)) for n in range(5)]
+        through = self.proxy()
+        agent = self.opened(through.url)
+        agent.subscribe(1, "a")
+        through.mute = True
+        held = self.janus.subscriptions()
+        agent.tell(subscribe=["p", "q"], since=ids[1], **{"as": 2})
+        wait_until(lambda: self.janus.subscriptions() == held + 2, what="what the client does not know of")
+        self.kept("/pub/p", "5")
+        self.kept("/pub/a", "0")
+        self.hang_up(through)
+        through.mute = False
+        self.kept("/pub/p", "6")
+        self.kept("/pub/a", "1")
+        self.let_in(through)
+        self.assertEqual(agent.ready(2)["recovered"], True)
+        self.kept("/pub/p", "7")
+        self.assertEqual(agent.data(6, 2), ["2", "3", "4", "5", "6", "7"])
+        self.assertEqual(agent.data(2, 1), ["0", "1"])
+        agent.nothing_more()
+
+    def test_away_for_too_long(self):
+        """Its session has ended: what has history comes all the same, and of what has none it is told."""
+        self.serve("session_linger=1s", "history=kept: 100 messages")
+        through = self.proxy()
+        agent = self.opened(through.url)
+        agent.subscribe(1, "kept")
+        agent.subscribe(2, "lost.*")
+        self.kept("/pub/kept", "0")
+        agent.data(1, 1)
+        self.hang_up(through, 2 if self.transport == "sse" else 1)
+        wait_until(lambda: self.janus.count("parked_ended") == self.janus.count("parked"), what="the end of its sessions")
+        for n in range(1, 4):
+            self.kept("/pub/kept", str(n))
+            self.assertIsNone(json.loads(self.ask("POST", "/pub/lost.0", b"x").body)["id"])
+        self.let_in(through)
+        agent.event("recovered", topic="kept", recovered=True)
+        agent.event("recovered", topic="lost.*", recovered=False)
+        self.kept("/pub/lost.1", "again")
+        self.assertEqual((agent.data(3, 1), agent.data(1, 2)), (["1", "2", "3"], ["again"]))
+        self.assertEqual(self.janus.count("attached"), 0)
+        agent.nothing_more()
+
+    def owner(self):
+        """An agent, and its session's token. It has it for a while, as it is by seconds that the server tells who has come later."""
+        through = self.proxy()
+        through.said = bytearray()
+        agent = self.opened(through.url)
+        agent.subscribe(1, "a", "b.>")
+        token = TOKEN.search(through.said).group(2).decode()
+        if self.transport == "sse":
+            wait_until(lambda: self.ask("GET", "/session/" + token).json()["since"] >= 5, what="a connection that has been there for a while", pause=0.05)
+        return agent, token
+
+    def told_of_another(self, agent):
+        text = "another connection has attached to this session"
+        if self.transport == "websocket":
+            self.assertEqual({k: v for k, v in agent.event("close").items() if k in ("code", "reason")}, {"code": 1008, "reason": text})
+        else:
+            self.assertEqual(agent.event("error")["error"], text)
+
+    def test_taken_over(self):
+        """By somebody who has its token: it says so, leaves the session to him, and goes on with one of its own. Nobody fights."""
+        agent, token = self.owner()
+        thief = self.websocket()
+        thief.action("attach", token=token, ref=1)
+        self.assertTrue(thief.message()["ok"])
+        self.told_of_another(agent)
+        agent.event("recovered", topic="a")
+        for n in range(10):
+            self.published("/pub/a", str(n))
+        self.assertEqual(agent.data(10), [str(n) for n in range(10)])
+        self.assertEqual([thief.message()["data"] for _ in range(10)], [str(n) for n in range(10)])
+        self.assertEqual(self.janus.count("attached"), 1)
+        self.assertTrue(self.ask("GET", "/session/" + token).json()["attached"])
+        agent.nothing_more()
+
+    def test_two_with_one_token(self):
+        """Both of them this client: one has the session, the other makes another one, and both get all."""
+        agent, token = self.owner()
+        through = self.proxy()
+        through.rewrite = lambda data: TOKEN.sub(lambda found: found.group(1) + token.encode(), data)
+        other = self.opened(through.url)
+        other.subscribe(1, "a")
+        through.cut()
+        other.event("recovered", topic="a", recovered=True)
+        self.told_of_another(agent)
+        agent.event("recovered", topic="a", recovered=True)
+        for n in range(10):
+            self.published("/pub/a", str(n))
+        for one in agent, other:
+            self.assertEqual(one.data(10), [str(n) for n in range(10)])
+            one.nothing_more()
+        self.assertEqual(self.janus.count("attached"), 1)
 
     def test_several_positions(self):
         """Each topic goes on from where it was: one had its last message long ago, one never any, one is unsubscribed, one is new."""
@@ -387,6 +654,22 @@ class JanusJs(ClientTest):
         through.silent = False
         self.assertEqual(agent.data(1), ["unheard"])
         agent.event("recovered", recovered=True)
+
+    def test_silence_of_the_server(self):
+        """What the client says gets through, and nothing comes back: it says no goodbye, which would end the session that it comes back to."""
+        self.serve()
+        through = self.proxy()
+        agent = self.opened(through.url, silence=400, patience=300)
+        agent.subscribe(1, "a", "b.*")
+        through.mute = True
+        self.kept("/pub/a", "unheard")
+        self.kept("/pub/b.1", "unheard, too")
+        agent.event("close")
+        through.mute = False
+        agent.event("recovered", topic="a", recovered=True)
+        agent.event("recovered", topic="b.*", recovered=True)
+        self.assertEqual(agent.data(2), ["unheard", "unheard, too"])
+        agent.nothing_more()
 
     def test_token(self):
         """It is asked for with each connection; without one there is nothing of it in the addresses."""
