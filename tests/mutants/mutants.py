@@ -359,7 +359,7 @@ M("behind-from-the-start-and-passed", "worker/delivery/local_topics.c", "\tif (!
 M("behind-leaves-a-gap-among-the-served", "worker/delivery/local_topics.c", "\tif (gap < t->at) {\n\t\tt->at--;", "\tif (0) {\n\t\tt->at--;", "test_local_topics", "test_fanout")
 M("back-and-not-passed", "worker/delivery/local_topics.c", "\tplace = place < t->live ? gap_to_behind(topics, t, place) : gap_to_live(topics, t, place);\n",
   "\tif (place >= t->live)\n\t\treturn;\n\tplace = gap_to_behind(topics, t, place);\n", "test_fanout", "test_local_topics")
-M("slice-goes-on-to-those-behind", "worker/delivery/fanout.c", "while (t->at < t->live && served < slice) {", "while (t->at < t->count && served < slice) {", "test_fanout")
+M("those-behind-are-queued-for", "worker/delivery/fanout.c", "return !t->is_apart && t->live > 0;", "return !t->is_apart;", "test_fanout")
 M("polls-behind-are-not-woken", "worker/delivery/local_topics.c", "!t->is_apart && t->transport != TRANSPORT_HTTP && session_is", "!t->is_apart && session_is", "test_local_topics")
 
 M("no-stream-but-its-topics", "worker/service/request.c", "\t\t\tleave_all(service->topics, service->multi_topic, c->sid, o->state.transport);\n\t\tsession_abort",
