@@ -352,6 +352,20 @@ M("probes-are-proof", "worker/io/tcp_counts.c", "ti.tcpi_retransmits >= attempts
   "test_pulse.Vanished.test_lost_probes", quick=False)
 M("busy-is-never-pinged", "worker/loop/heartbeat.c", "if (idle_limit && transport_has(st->transport, TRANSPORT_TALKS)", "if (false && transport_has(st->transport, TRANSPORT_TALKS)", "test_pulse.Pings.test_busy_listener", quick=False)
 
+# ---- those behind, in a topic's list ----
+
+M("behind-and-still-passed", "worker/loop/worker.c", "\ttopics_behind_changed(&((struct worker *)worker)->topics, sid);\n", "\t(void)worker, (void)sid;\n",
+  "test_never_read.NeverRead.test_passes")
+M("behind-from-the-start-and-passed", "worker/delivery/local_topics.c", "\tif (!stands_behind(topics, t, sid))\n\t\tplace = gap_to_live", "\tplace = gap_to_live", "test_local_topics")
+M("behind-leaves-a-gap-among-the-served", "worker/delivery/local_topics.c", "\tif (gap < t->at) {\n\t\tt->at--;", "\tif (0) {\n\t\tt->at--;", "test_local_topics", "test_fanout")
+M("back-and-not-passed", "worker/delivery/local_topics.c", "\tplace = place < t->live ? gap_to_behind(topics, t, place) : gap_to_live(topics, t, place);\n",
+  "\tif (place >= t->live)\n\t\treturn;\n\tplace = gap_to_behind(topics, t, place);\n", "test_fanout", "test_local_topics")
+M("those-behind-are-queued-for", "worker/delivery/fanout.c", "return !t->is_apart && t->live > 0;", "return !t->is_apart;", "test_fanout")
+M("polls-behind-are-not-woken", "worker/delivery/local_topics.c", "!t->is_apart && t->transport != TRANSPORT_HTTP && session_is", "!t->is_apart && session_is", "test_local_topics")
+
+M("no-stream-but-its-topics", "worker/service/request.c", "\t\t\tleave_all(service->topics, service->multi_topic, c->sid, o->state.transport);\n\t\tsession_abort",
+  "\t\t\t;\n\t\tsession_abort", "test_request")
+
 # ---- sessions that stay ----
 
 SESSIONS = "test_sessions."

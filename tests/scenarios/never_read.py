@@ -72,6 +72,15 @@ class Lines:
         return self.came + self.missed
 
 
+def spent(server):
+    """Nanoseconds of CPU that its workers have used."""
+    total = 0
+    for pid in server.workers():
+        with open("/proc/%d/schedstat" % pid) as f:
+            total += int(f.read().split()[0])
+    return total
+
+
 class Side:
     """A server, its publishers, those who read and its bystander."""
 
@@ -110,7 +119,7 @@ class Side:
             poll.register(fd, select.POLLIN)
         began = now = time.monotonic()
         end, at, due, sampled = began + seconds, began, [], began
-        before, spent, stop = self.published, self.spent(), Deadline(seconds + 60)
+        before, used, stop = self.published, spent(self.janus), Deadline(seconds + 60)
         active = dict(self.publishers)
         while active or due or any(r.accounted < self.published for r in self.readers.values()):
             if stop.over():
@@ -131,14 +140,7 @@ class Side:
                 sample()
                 sampled += 1
         self.rates.append((self.published - before) * 2 / (now - began))
-        self.costs.append((self.spent() - spent) / ((self.published - before) * 2))
-
-    def spent(self):
-        total = 0
-        for pid in self.janus.workers():
-            with open("/proc/%d/schedstat" % pid) as f:
-                total += int(f.read().split()[0])
-        return total
+        self.costs.append((spent(self.janus) - used) / ((self.published - before) * 2))
 
     def send(self, poll, active, fd, go_on):
         s, rest = active[fd]

@@ -4,6 +4,8 @@
 #define RING_BYTES (1 << 20)
 #include "tests/unit/worker_fixture.h"
 
+#include "worker/delivery/landed.h"
+
 static uint64_t delivered(struct worker_fixture *w)
 {
 	fanout_publish_delivered(&w->fanout);
@@ -131,6 +133,110 @@ static void one_that_is_full_is_left_behind(void **state)
 	assert_frames(w, full, c);
 }
 
+/* Those behind are not passed one by one: no slice is for them, and a topic that has no others does not wait for its turn. */
+static void those_behind_cost_nothing(void **state)
+{
+	struct worker_fixture *w = *state;
+	int behind[9], other;
+	uint64_t a, b, c;
+
+	w->settings.fanout_slice = 2;
+	for (int i = 0; i < 9; i++)
+		behind[i] = subscriber(w, TRANSPORT_FLASH, "news");
+	for (int i = 0; i < 9; i++)
+		landed_defer(&w->streams, behind[i]);
+	a = put(w, "news", 10);
+	fanout_poll(&w->fanout);
+	assert_int_equal(w->topics.queued, 0);
+	assert_int_equal(delivered(w), a + 1);
+	other = subscriber(w, TRANSPORT_FLASH, "news");
+	b = put(w, "news", 10);
+	fanout_poll(&w->fanout);
+	assert_false(fanout_run(&w->fanout));		/* (one slice) */
+	assert_frames(w, other, b);
+	assert_int_equal(w->fanout.passes, 0);		/* nothing is kept for a second one */
+	output_run(&w->output, behind[3]);
+	assert_frames(w, behind[3], a, b);
+	c = put(w, "news", 10);
+	deliver(w);
+	assert_frames(w, behind[3], c);
+	assert_frames(w, other, c);
+	assert_nothing(w, behind[4]);
+	output_run(&w->output, behind[4]);
+	assert_frames(w, behind[4], a, b, c);
+}
+
+/* Of each slice some fall behind, and some before it is their turn: all others get it once, in the same pass. */
+static void some_fall_behind_in_each_slice(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd[20];
+	uint64_t a, b, c;
+
+	w->settings.fanout_slice = 4;
+	for (int i = 0; i < 20; i++) {
+		fd[i] = subscriber(w, TRANSPORT_FLASH, "news");
+		if (i % 3 == 0)
+			cram(fd[i]);
+	}
+	a = put(w, "news", 10);
+	fanout_poll(&w->fanout);
+	for (int slice = 0; fanout_run(&w->fanout); slice++) {
+		assert_in_range(slice, 0, 4);
+		if (slice == 1)
+			landed_defer(&w->streams, fd[19]);
+		if (slice == 2) {
+			drain(w, fd[0]);
+			output_run(&w->output, fd[0]);
+		}
+		assert_int_equal(delivered(w), a);
+	}
+	assert_int_equal(delivered(w), a + 1);
+	assert_int_equal(w->base.self->behind, 7);	/* of 0, 3...18 and 19, all but the first */
+	assert_frames(w, fd[0], a);
+	b = put(w, "news", 10);
+	deliver(w);
+	assert_frames(w, fd[0], b);
+	for (int i = 1; i < 19; i++)
+		if (i % 3)
+			assert_frames(w, fd[i], a, b);
+	drain(w, fd[18]);
+	output_run(&w->output, fd[18]);
+	assert_frames(w, fd[18], a, b);
+	output_run(&w->output, fd[19]);
+	assert_frames(w, fd[19], a, b);
+	c = put(w, "news", 10);
+	deliver(w);
+	assert_frames(w, fd[18], c);
+	assert_frames(w, fd[19], c);
+}
+
+/* All that are left of a pass fall behind before their turn comes. */
+static void the_rest_of_a_pass_falls_behind(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd[5];
+	uint64_t a, b;
+
+	w->settings.fanout_slice = 2;
+	for (int i = 0; i < 5; i++)
+		fd[i] = subscriber(w, TRANSPORT_FLASH, "news");
+	a = put(w, "news", 10);
+	fanout_poll(&w->fanout);
+	assert_true(fanout_run(&w->fanout));
+	b = put(w, "news", 10);
+	fanout_poll(&w->fanout);
+	for (int i = 0; i < 5; i++)
+		landed_defer(&w->streams, fd[i]);
+	assert_true(fanout_run(&w->fanout));
+	assert_false(fanout_run(&w->fanout));
+	assert_int_equal(delivered(w), b + 1);
+	for (int i = 0; i < 5; i++) {
+		output_run(&w->output, fd[i]);
+		assert_frames(w, fd[i], a, b);
+	}
+}
+
 static void who_is_closing_gets_nothing(void **state)
 {
 	struct worker_fixture *w = *state;
@@ -248,6 +354,9 @@ int main(void)
 		TEST_ON(delivery, slices_reach_everybody_once),
 		TEST_ON(delivery, topics_take_turns),
 		TEST_ON(delivery, one_that_is_full_is_left_behind),
+		TEST_ON(delivery, those_behind_cost_nothing),
+		TEST_ON(delivery, some_fall_behind_in_each_slice),
+		TEST_ON(delivery, the_rest_of_a_pass_falls_behind),
 		TEST_ON(delivery, who_is_closing_gets_nothing),
 		TEST_ON(delivery, much_comes_in_several_passes),
 		TEST_ON(delivery, what_is_skipped_is_counted_for_each),

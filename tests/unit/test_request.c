@@ -274,6 +274,26 @@ static void an_answer_without_room_breaks_the_connection(void **state)
 	assert_int_equal(state_of(w, c.sid)->parsed, 0);
 }
 
+/* It was about to become a stream: then it has subscribed nothing. */
+static void nor_does_it_become_a_stream(void **state)
+{
+	struct worker_fixture *w = *state;
+	struct cursor c = opened_with_input(w, TRANSPORT_HTTP);
+	struct request req = request_of(REQUEST_SUBSCRIBE, "a");
+	struct outcome o;
+
+	req.becomes = true;
+	req.transport = TRANSPORT_SSE;
+	o = served(w, &c, &req);
+	assert_int_not_equal(find(w->hub, "a"), TOPIC_NONE);
+	pool_nothing(w);
+	assert_false(outcome_commit(&w->service, &c, &o, req.after, "head", 4, 0));
+	assert_over(w, c.sid);
+	assert_int_equal(session(&w->base, c.sid)->count, 0);
+	assert_int_equal(find(w->hub, "a"), TOPIC_NONE);
+	assert_null(w->topics.queue);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -287,6 +307,7 @@ int main(void)
 		TEST_ON(service, what_the_reader_found_wrong_is_told),
 		TEST_ON(service, it_is_later_when_others_come_first),
 		TEST_ON(service, an_answer_without_room_breaks_the_connection),
+		TEST_ON(service, nor_does_it_become_a_stream),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,6 +88,14 @@ static inline void fixture_cut_moved(void *above, int fd, const struct session_s
 		partial_moved(w->partial, fd, from, to);
 }
 
+static inline void fixture_behind_changed(void *above, int fd)
+{
+	struct worker_fixture *w = above;
+
+	if (w->topics.of)
+		topics_behind_changed(&w->topics, fd);
+}
+
 static inline int base_up(void **state)
 {
 	static struct worker_fixture *last;	/* What modules have allocated has no end but the process's: it stays within reach. */
@@ -123,6 +131,7 @@ static inline int base_up(void **state)
 	base->make_room = fixture_make_room;
 	base->no_memory = fixture_no_memory;
 	base->cut_moved = fixture_cut_moved;
+	base->behind_changed = fixture_behind_changed;
 	base_beat(base);
 	return 0;
 }

@@ -85,6 +85,12 @@ static void queue_from(struct fanout *fanout, struct local_topic *t, uint64_t se
 	enqueue(fanout, t);
 }
 
+/* Whether there is somebody whom a pass would serve. Those who are behind, and come back later, have had what lies before `scanned`. */
+static bool is_served(const struct local_topic *t)
+{
+	return !t->is_apart && t->live > 0;
+}
+
 /*
  * The worker slept while the ring went round. Nothing is lost, as a record of a topic with subscribers here would have woken it. But for the
  * records that have come to its topics since, it must look topic by topic.
@@ -98,7 +104,7 @@ static void poll_topics(struct fanout *fanout, uint64_t tail)
 		if (!t || ring_seek(&fanout->base->hub.ring, i, t->generation, fanout->topics->scanned, tail, 0, &rec) < 0)
 			continue;
 		for (; t; t = t->sibling)
-			if (!t->is_apart)
+			if (is_served(t))
 				queue_from(fanout, t, rec.seq);
 	}
 }
@@ -136,7 +142,7 @@ bool fanout_poll(struct fanout *fanout)
 			break;
 		}
 		for (t = topics_find(fanout->topics, rec.topic); t && t->generation == rec.generation; t = t->sibling)
-			if (!t->is_apart)
+			if (is_served(t))
 				queue_from(fanout, t, seq);
 			else if (t->transport == TOPICS_PARKED && fanout->base->polled_count > 0)
 				wake_polled(fanout, t);
@@ -191,7 +197,7 @@ static void pass_by(struct fanout *fanout, session_id sid, const struct frames *
 static void pass_over(struct fanout *fanout, const struct local_topic *t, const struct frames *f)
 {
 	batch_flush(fanout->batch);		/* pending sends are recorded before their sessions' states change */
-	for (uint32_t i = t->at; i < t->count; i++)
+	for (uint32_t i = t->at; i < t->live; i++)
 		if (is_owed(session(fanout->base, t->subscribers[i]), f->end))
 			pass_by(fanout, t->subscribers[i], f);
 }
@@ -256,7 +262,7 @@ static const struct frames *pass_frames(struct fanout *fanout, struct local_topi
 		for (int i = 0; i < KEPT; i++)
 			if (kept[i].pass == t->pass)
 				return &kept[i];
-	if (t->end || t->count > (uint32_t)fanout->base->settings->fanout_slice) {
+	if (t->end || t->live > (uint32_t)fanout->base->settings->fanout_slice) {
 		f = &kept[fanout->passes % KEPT];
 		batch_flush(fanout->batch);		/* sends that wait may have their bytes in `f` */
 		f->pass = t->pass = ++fanout->passes;
@@ -292,29 +298,35 @@ static void serve(struct fanout *fanout, session_id sid, const struct frames *f)
 static void defer_rest(struct fanout *fanout, struct local_topic *t)
 {
 	batch_flush(fanout->batch);		/* pending sends are recorded before their sessions' states change */
-	for (; t->at < t->count; t->at++)
-		if (is_owed(session(fanout->base, t->subscribers[t->at]), t->end ? t->end : fanout->topics->scanned))
-			landed_defer(fanout->streams, t->subscribers[t->at]);
+	while (t->at < t->live) {
+		session_id sid = t->subscribers[t->at++];	/* (t->at goes back if it falls behind) */
+
+		if (is_owed(session(fanout->base, sid), t->end ? t->end : fanout->topics->scanned))
+			landed_defer(fanout->streams, sid);
+	}
 }
 
 /* Those who poll are sent nothing here: their requests are dealt with again, and find the records. */
 static uint32_t wake_polls(struct fanout *fanout, struct local_topic *t)
 {
-	for (; t->at < t->count; t->at++)
+	for (; t->at < t->live; t->at++)
 		fanout->base->go_on(fanout->base->above, t->subscribers[t->at]);
 	t->end = fanout->topics->scanned;
 	return 0;
 }
 
-/* Serves one slice of the topic's subscribers, or as much of it as there is time for. Returns how many sends that took, about. */
+/*
+ * Serves one slice of the topic's subscribers, or as much of it as there is time for. Returns how many sends that took, about. Some of them may fall
+ * behind with each flush, and then stand before neither t->at nor t->live.
+ */
 static uint32_t serve_slice(struct fanout *fanout, struct local_topic *t, uint64_t began)
 {
 	const struct frames *f;
-	uint32_t stop = t->at + (uint32_t)fanout->base->settings->fanout_slice, from = t->at, batch;
+	uint32_t slice = (uint32_t)fanout->base->settings->fanout_slice, served = 0, batch;
 
 	if (t->transport == TRANSPORT_HTTP)
 		return wake_polls(fanout, t);
-	f = pass_frames(fanout, t);
+	f = t->at < t->live ? pass_frames(fanout, t) : NULL;	/* (they may all have fallen behind since it was queued) */
 	if (!f) {
 		defer_rest(fanout, t);
 		if (!t->end)
@@ -322,20 +334,18 @@ static uint32_t serve_slice(struct fanout *fanout, struct local_topic *t, uint64
 		return 0;
 	}
 	t->end = f->end;
-	if (stop > t->count)
-		stop = t->count;
 	batch = 1 + BATCH_BYTES / f->at[f->count];
-	while (t->at < stop) {
-		if (t->at + 8 < stop)
+	while (t->at < t->live && served < slice) {
+		if (t->at + 8 < t->live)
 			__builtin_prefetch(session(fanout->base, t->subscribers[t->at + 8]));
 		serve(fanout, t->subscribers[t->at++], f);
-		if ((t->at - from) % batch)
+		if (++served % batch)
 			continue;
 		batch_flush(fanout->batch);
 		if (base_clock() - began > TURN_US)
 			break;
 	}
-	return t->at - from;
+	return served;
 }
 
 /* Ends the topic's pass. True: it has records for another one. */
@@ -366,7 +376,7 @@ bool fanout_run(struct fanout *fanout)
 		struct local_topic *t = dequeue(fanout);
 
 		sends += serve_slice(fanout, t, began);
-		if (t->at < t->count || another_pass(fanout, t))
+		if (t->at < t->live || another_pass(fanout, t))
 			enqueue(fanout, t);
 		if (t == last)
 			break;

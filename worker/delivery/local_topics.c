@@ -79,25 +79,82 @@ static bool is_pattern(const struct topics *topics, uint32_t topic)
 	return index_had_patterns(&topics->base->hub.index) && index_is_pattern(t->name, t->name_len);
 }
 
+/* Puts a subscriber in a place that is free. */
+static void stand(struct topics *topics, struct local_topic *t, uint32_t place, session_id sid, uint32_t subscription)
+{
+	if (t->is_apart)
+		t->apart[place] = (struct apart_subscriber){ sid, subscription };
+	else
+		t->subscribers[place] = sid;
+	topics->base->slot.subscriptions[subscription].place = place | (t->is_apart ? PLACE_APART : 0);
+}
+
+/* The subscription of a session that is not apart: it has one only, which is the head of its list. */
+static uint32_t only_subscription(const struct topics *topics, session_id sid)
+{
+	return atomic_load_explicit(&session(topics->base, sid)->subscriptions, memory_order_relaxed);
+}
+
+/* Moves a subscriber from one place to another, which is free. */
+static void move(struct topics *topics, struct local_topic *t, uint32_t from, uint32_t to)
+{
+	if (from == to)
+		return;
+	if (t->is_apart) {
+		stand(topics, t, to, t->apart[from].sid, t->apart[from].subscription);
+		return;
+	}
+	assert(topics->base->slot.subscriptions[only_subscription(topics, t->subscribers[from])].topic == t->topic);
+	stand(topics, t, to, t->subscribers[from], only_subscription(topics, t->subscribers[from]));
+}
+
+/* Frees the place behind those that are live, where `gap` is free, and counts it as one of theirs. */
+static uint32_t gap_to_live(struct topics *topics, struct local_topic *t, uint32_t gap)
+{
+	move(topics, t, t->live, gap);
+	return t->live++;
+}
+
+/*
+ * The same back: `gap` is free, and no place of those that are live, but for the first behind them, is so afterwards. In the middle of a pass, a gap
+ * among those served is filled with the last one served, so that those from `at` on are not served, and all that were not are there.
+ */
+static uint32_t gap_to_behind(struct topics *topics, struct local_topic *t, uint32_t gap)
+{
+	if (gap < t->at) {
+		t->at--;
+		move(topics, t, t->at, gap);
+		gap = t->at;
+	}
+	t->live--;
+	move(topics, t, t->live, gap);
+	return t->live;
+}
+
+/* Whether passes don't look at the session, as one of the topic's subscribers. */
+static bool stands_behind(const struct topics *topics, const struct local_topic *t, session_id sid)
+{
+	return !t->is_apart && t->transport != TRANSPORT_HTTP && session_is_behind(topics->base, sid);
+}
+
 int topics_add(struct topics *topics, uint32_t transport, session_id sid, uint32_t subscription, bool apart)
 {
 	struct subscription_shm *sub = &topics->base->slot.subscriptions[subscription];
 	struct local_topic *t = find_sibling(topics, sub->topic, transport, apart);
+	uint32_t place;
 
 	if (!t && !(t = topics_make(topics, sub->topic, transport, apart)))
 		return -1;
 	if (make_room(t) < 0)
 		return -1;
-	sub->place = t->count;
+	place = t->count++;
+	if (!stands_behind(topics, t, sid))
+		place = gap_to_live(topics, t, place);
+	stand(topics, t, place, sid, subscription);
 	if (apart) {
-		sub->place |= PLACE_APART;
-		t->apart[t->count] = (struct apart_subscriber){ sid, subscription };
 		topics->apart_subscriptions += transport != TOPICS_PARKED;
 		subscription_list_put(topics, sid, subscription);
-	} else {
-		t->subscribers[t->count] = sid;
 	}
-	t->count++;
 	base_changed(topics->base, sid);
 	if (is_pattern(topics, t->topic))
 		topics->patterns[sid]++;
@@ -120,24 +177,6 @@ void topics_tell(const struct topics *topics, uint32_t topic)
 		if (t->transport != TOPICS_PARKED)
 			by_group[transport_group(t->transport)] += t->count;
 	hub_tell_subscribers(&topics->base->hub, topics->base->number, topic, by_group);
-}
-
-/* Moves a subscriber from one place to another. A session that is not apart has one subscription only, which is the head of its list. */
-static void move(struct topics *topics, struct local_topic *t, uint32_t from, uint32_t to)
-{
-	struct subscription_shm *sub;
-
-	if (from == to)
-		return;
-	if (t->is_apart) {
-		t->apart[to] = t->apart[from];
-		topics->base->slot.subscriptions[t->apart[to].subscription].place = to | PLACE_APART;
-		return;
-	}
-	t->subscribers[to] = t->subscribers[from];
-	sub = &topics->base->slot.subscriptions[atomic_load_explicit(&session(topics->base, t->subscribers[to])->subscriptions, memory_order_relaxed)];
-	assert(sub->topic == t->topic);
-	sub->place = to;
 }
 
 /* Takes the topic out of the queue, before it is freed. That is rare, so the queue is walked. */
@@ -173,21 +212,15 @@ static void topics_drop(struct topics *topics, struct local_topic *t)
 	free(t);
 }
 
-/*
- * Removes the subscriber at `place`; the last one takes its place. In the middle of a pass, subscribers before `at` are served and those from `at`
- * on are not. So a gap among those served is filled with the last one served, and the gap that leaves is filled with the last one of all.
- */
+/* Removes the subscriber at `place`. The gap goes to the end of those that are served, that are live, and of all. */
 static void remove_at(struct topics *topics, struct local_topic *t, uint32_t place)
 {
 	assert(t && place < t->count);
 	base_changed(topics->base, t->is_apart ? t->apart[place].sid : t->subscribers[place]);
 	if (is_pattern(topics, t->topic))
 		topics->patterns[t->is_apart ? t->apart[place].sid : t->subscribers[place]]--;
-	if (place < t->at) {
-		t->at--;
-		move(topics, t, t->at, place);
-		place = t->at;
-	}
+	if (place < t->live)
+		place = gap_to_behind(topics, t, place);
 	t->count--;
 	move(topics, t, t->count, place);
 	topics_tell(topics, t->topic);
@@ -207,9 +240,25 @@ void topics_remove(struct topics *topics, uint32_t transport, uint32_t subscript
 	remove_at(topics, find_sibling(topics, sub->topic, transport, apart), sub->place & ~PLACE_APART);
 }
 
+void topics_behind_changed(struct topics *topics, session_id sid)
+{
+	uint32_t subscription = only_subscription(topics, sid), place;
+	struct local_topic *t;
+
+	if (!subscription || topics_is_apart(topics, subscription))
+		return;
+	t = find_sibling(topics, topics->base->slot.subscriptions[subscription].topic, session(topics->base, sid)->state.transport, false);
+	place = topics->base->slot.subscriptions[subscription].place;
+	assert(t && place < t->count && t->subscribers[place] == sid);
+	if (stands_behind(topics, t, sid) == (place >= t->live))
+		return;
+	place = place < t->live ? gap_to_behind(topics, t, place) : gap_to_live(topics, t, place);
+	stand(topics, t, place, sid, subscription);
+}
+
 int topics_move_apart(struct topics *topics, uint32_t transport, session_id sid)
 {
-	uint32_t subscription = atomic_load_explicit(&session(topics->base, sid)->subscriptions, memory_order_relaxed);
+	uint32_t subscription = only_subscription(topics, sid);
 	struct subscription_shm *sub = &topics->base->slot.subscriptions[subscription];
 	uint32_t place = sub->place;
 

@@ -19,6 +19,13 @@ struct apart_subscriber {
 /*
  * The subscribers that a topic has in this worker and that get the same frames: they speak one transport. The topic's subscribers of other
  * transports, and those served apart, are siblings of this.
+ *
+ * Those that are behind stand last, where a pass of the fan-out does not come: so they cost it nothing, however many they are.
+ *
+ *	0          at            live              count
+ *	| served   | to be served | behind          |		in the middle of a pass; `at` is 0 before it
+ *
+ * Those served apart, and HTTP clients, are passed one by one for each record whether they are behind or not: of them all are `live`.
  */
 struct local_topic {
 	uint32_t topic;
@@ -31,6 +38,7 @@ struct local_topic {
 	};
 	struct apart_subscriber one;	/* the only subscriber, while there is room for one */
 	uint32_t count, room;
+	uint32_t live;			/* how many of them a pass looks at: those before this place */
 	uint32_t at;			/* next subscriber to be served in this pass; apart: next one to note the current record for */
 	uint64_t first;			/* first record of this pass; those before it are delivered */
 	uint64_t end;			/* first record not in this pass, 0 when no pass is under way */
@@ -67,6 +75,11 @@ int topics_add(struct topics *topics, uint32_t transport, session_id sid, uint32
 void topics_remove(struct topics *topics, uint32_t transport, uint32_t subscription);
 /* Moves the session's only subscription to those apart, unless it is there already. 0; -1: no memory, and it stays where it is. */
 int topics_move_apart(struct topics *topics, uint32_t transport, session_id sid);
+/*
+ * To be called when the session is behind from now on, or is so no more (session_is_behind()); also in the middle of a pass. One that comes back is
+ * among those to be served yet: its `pos` says what it has had.
+ */
+void topics_behind_changed(struct topics *topics, session_id sid);
 /* Moves the session's subscriptions to those that are parked. 0; -1: no memory, and some are moved. */
 int topics_park(struct topics *topics, uint32_t transport, session_id sid);
 bool topics_is_apart(const struct topics *topics, uint32_t subscription);

@@ -324,6 +324,11 @@ static void cut_moved(void *worker, session_id sid, const struct session_state_s
 	partial_moved(((struct worker *)worker)->partial, sid, from, to);
 }
 
+static void behind_changed(void *worker, session_id sid)
+{
+	topics_behind_changed(&((struct worker *)worker)->topics, sid);
+}
+
 static void go_on(void *worker, session_id sid)
 {
 	input_stall(&((struct worker *)worker)->protocols, sid);
@@ -384,6 +389,7 @@ static int base_init(struct worker *w)
 	base->make_room = make_room;
 	base->no_memory = no_memory;
 	base->cut_moved = cut_moved;
+	base->behind_changed = behind_changed;
 	base->go_on = go_on;
 	base->park = take_connection;
 	base->touch = touch;

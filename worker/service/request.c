@@ -357,6 +357,9 @@ bool outcome_commit(struct service *service, struct cursor *c, struct outcome *o
 		if (o->attached)
 			attach_finish(service->base, c->sid, o->attached - 1);
 	} else {
+		/* What it has subscribed as the stream that it does not become, nobody would find. */
+		if (o->state.transport != session(service->base, c->sid)->state.transport)
+			leave_all(service->topics, service->multi_topic, c->sid, o->state.transport);
 		session_abort(service->base, c->sid, COUNTER_no_buffer);
 	}
 	replay_done(service, c->sid);

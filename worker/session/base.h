@@ -81,6 +81,7 @@ struct base {
 	struct stray_tree *strays;	/* service/strays.c's */
 	/* Called before a session's state changes from one to the other, if it is in the middle of a frame in at least one of them. */
 	void (*cut_moved)(void *above, session_id sid, const struct session_state_shm *from, const struct session_state_shm *to);
+	void (*behind_changed)(void *above, session_id sid);		/* called when what session_is_behind() says of the session has changed */
 };
 
 /* Gives a sign of life and reads the clock. To be called once a turn of the loop, and now and then during longer work. */

@@ -65,25 +65,21 @@ void session_watch(struct base *base, session_id sid)
 		ev_io_start(base->loop, io);
 }
 
-static void count_behind(struct base *base, bool more)
+static void behind_changed(struct base *base, session_id sid)
 {
-	if (!more) {
+	if (session_is_behind(base, sid)) {
+		atomic_fetch_add_explicit(&base->self->behind, 1, memory_order_relaxed);
+		base_count(base, COUNTER_behind, 1);
+	} else {
 		atomic_fetch_sub_explicit(&base->self->behind, 1, memory_order_relaxed);
-		return;
 	}
-	atomic_fetch_add_explicit(&base->self->behind, 1, memory_order_relaxed);
-	base_count(base, COUNTER_behind, 1);
-}
-
-/* Whether it is one of those that are served when they are writable. */
-static bool counts_as_behind(uint32_t flags)
-{
-	return (flags & (SESSION_BEHIND | SESSION_PARKED)) == SESSION_BEHIND;
+	base->behind_changed(base->above, sid);
 }
 
 static void commit(struct base *base, session_id sid, const struct session_state_shm *st, const struct passed_shm *passed)
 {
 	const struct session_state_shm was = session(base, sid)->state;
+	bool was_behind = session_is_behind(base, sid);
 
 	if ((was.flags | st->flags) & SESSION_CUT)
 		base->cut_moved(base->above, sid, &was, st);
@@ -95,12 +91,12 @@ static void commit(struct base *base, session_id sid, const struct session_state
 		pool_give(&base->pool, was.in);
 	if (was.out != st->out)
 		pool_give(&base->pool, was.out);
-	if (counts_as_behind(was.flags) != counts_as_behind(st->flags))
-		count_behind(base, counts_as_behind(st->flags));
 	if (was.transport != st->transport) {
 		session_count(base, was.transport, -1);
 		session_count(base, st->transport, 1);
 	}
+	if (session_is_behind(base, sid) != was_behind)
+		behind_changed(base, sid);
 }
 
 void session_commit(struct base *base, session_id sid, const struct session_state_shm *st)

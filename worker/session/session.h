@@ -31,6 +31,12 @@ static inline bool session_parked(const struct base *base, session_id sid)
 	return session(base, sid)->state.flags & SESSION_PARKED;
 }
 
+/* Whether it is one of those that are served when they are writable, along their own streams. */
+static inline bool session_is_behind(const struct base *base, session_id sid)
+{
+	return (session(base, sid)->state.flags & (SESSION_BEHIND | SESSION_PARKED)) == SESSION_BEHIND;
+}
+
 /*
  * Whether it is to stay when its connection breaks, without a word: its client knows its token, has subscribed something, and neither of both sides
  * has said that it is over.
