@@ -28,7 +28,9 @@ enum {
 	SESSION_LINGER = 4,	/* our side is shut; input is thrown away until the peer closes or time is up */
 	SESSION_CUT = 8,	/* in the middle of the frame of the record at `pos`, whose rest comes before all else */
 	SESSION_PARKED = 16,	/* its connection broke, at `last_out`: it has no buffers, is behind, and waits for another connection (worker/loop/park.h) */
+	SESSION_SLOW = 96,	/* two bits: what its listener says of slow readers (enum slow_policy, slow_rules.h), from its beginning to its end */
 };
+#define SESSION_SLOW_IS(policy) ((uint32_t)(policy) * 32)
 
 struct session_state_shm {
 	uint64_t pos;		/* ring sequence below which nothing is owed */

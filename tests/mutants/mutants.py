@@ -278,6 +278,11 @@ M("notice-goes-alone", "worker/delivery/output.c", "\t\t\tfollow_notice(o, &s, s
 M("notice-disconnects-others", "worker/delivery/output.c", "session_append_if_room(o->base, s->sid, st, text, len)", "session_append(o->base, s->sid, st, text, len)", "test_output")
 M("latest-tells-of-half", "worker/delivery/stream.c", "\tt->lost += (uint32_t)newest.number - t->number;\n", "", "test_output")
 M("broadcasts-have-no-rule", "shm/slow_rules.c", "*name == NAME_EVERYBODY &&", "*name == NAME_EVERYBODY && 0 &&", "test_slow_rules")
+M("a-listener-stands-before-all-rules", "shm/slow_rules.c", "return is_for_all(rule) && listener", "return listener", "test_slow_rules")
+M("moved-without-its-listener", "worker/loop/move.c", "\t\t.flags = SESSION_SLOW_IS(m->slow),\n", "", "test_slow.SlowByListener.test_attached")
+M("a-reload-keeps-listeners-words", "master/listen.c", "\tlistener->slow = address->slow;\n", "", "test_slow.SlowByListener.test_survives")
+M("never-swept-for-its-listener", "worker/loop/sweep.c", " || session_slow(st) == SLOW_DISCONNECT", "", "test_slow.SlowByListener.test_never_reads")
+M("a-listener-makes-nobody-late", "worker/loop/sweep.c", "TRANSPORT_HTTP || !session_plain(st)", "TRANSPORT_HTTP || st->flags", "test_slow.SlowByListener.test_time_limits")
 M("stream-ignores-since-when", "worker/delivery/stream.c", "\t\tfrom = behind > t->subscription->from ? behind : t->subscription->from;\n", "\t\tfrom = behind;\n",
   APART + "test_second_topic_of_one_behind")
 M("predecessor-not-noted", "worker/delivery/subscription_list.c", "\tif (next)\n\t\tsubscription_list_follow(topics, before, next);\n", "", "test_subscription_list")
