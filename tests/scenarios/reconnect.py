@@ -6,7 +6,8 @@
 janusbench --reconnect: each subscriber drops its connection every few seconds, by FIN, by RST or in silence, and goes on with a new one behind the last
 id that it had: with since on a stream by WebSocket, at /ws, in packets and on JSON lines, with Last-Event-ID on event streams. Half of them (--attach) go on with
 their session, by its token (attach at /ws and in packets, ?token= on streams), whichever worker they come to, and those who broke off in silence while their
-last connection still stands; the others subscribe anew. Most of them have one topic; a second janusbench has some with several. The ring holds a few seconds only, so that who was away longer gets what history has; that covers all.
+last connection still stands; the others subscribe anew. Most of them have one topic; a second janusbench has some with several. The ring holds a few seconds
+only, so that who was away longer gets what history has; that covers all.
 
 The run is good if every subscriber got every message once and was always told `recovered`, or, with --may-miss, was told of all that it did not get; if no
 connection was ended by the server. Of a hundred sessions that somebody came back to one may be gone: who then subscribes anew misses nothing either. Upgrades go
