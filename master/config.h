@@ -8,7 +8,7 @@
  * SECONDS  digits, then nothing or s (seconds), ms, m (minutes) or h
  * listen   SCHEME://ADDR:PORT or SCHEME+unix:PATH, SCHEME being flash, http or packet. ADDR is a numeric IPv4 address, a numeric
  *          IPv6 address in [], `localhost` (127.0.0.1) or `*` (every address of this machine, IPv6 and IPv4). Other host names are not
- *          looked up. PATH is absolute, and as long as a Unix socket's may be (107 bytes).
+ *          looked up. PATH is absolute, and as long as a Unix socket's may be (107 bytes). Behind it may stand ` slow=WORD`, of slow_rules.h.
  * LIST     items divided by spaces or commas, up to 4,095 bytes; in the file, further lines of the same key go on with it
  * workers  1 to WORKERS_MAX, or `auto`: as many as there are processors that this process may run on
  *
@@ -25,6 +25,7 @@
 
 #include "proto/transport.h"
 #include "shm/settings.h"
+#include "shm/slow_rules.h"
 
 #define LISTENERS_MAX 64
 #define CONFIG_ERROR_MAX 512
@@ -32,8 +33,9 @@
 
 /* Compares with memcmp(): what is not used is zero. */
 struct listen_address {
-	char url[128];			/* as written: scheme://ADDR:PORT, [ADDR] for IPv6; scheme+unix:PATH */
+	char url[128];			/* as written, without options: scheme://ADDR:PORT, [ADDR] for IPv6; scheme+unix:PATH */
 	int proto;			/* PROTO_, proto/transport.h */
+	enum slow_policy slow;		/* ` slow=WORD` */
 	bool dual;			/* `*`: addr is [::] and takes IPv4 too */
 	struct sockaddr_storage addr;
 	socklen_t addr_len;
@@ -65,7 +67,7 @@ uint64_t config_buffered_least(const struct settings *settings);
 
 /* ---- config_address.c ---- */
 
-/* Reads one `listen` value. 0, or -1 and in why[] what would be right. */
+/* Reads one `listen` value, with its options. 0, or -1 and in why[] what would be right. */
 int config_address_read(struct listen_address *address, const char *text, char why[CONFIG_ERROR_MAX]);
 
 /* Writes the sockaddr as "ADDR:PORT" or "[ADDR]:PORT". */

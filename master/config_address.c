@@ -13,6 +13,7 @@
 
 #define INTERNET "://"
 #define LOCAL "+unix:"
+#define OPTION " slow="
 
 void config_address_text(const struct sockaddr *addr, char *dst, size_t size)
 {
@@ -162,7 +163,8 @@ static const char *behind(const char *text, const char *scheme, const char *sepa
 	return strncmp(text, scheme, a) == 0 && strncmp(text + a, separator, b) == 0 ? text + a + b : NULL;
 }
 
-int config_address_read(struct listen_address *address, const char *text, char why[CONFIG_ERROR_MAX])
+/* The address alone. */
+static int read_url(struct listen_address *address, const char *text, char why[CONFIG_ERROR_MAX])
 {
 	struct listen_address a;
 	const char *internet = NULL, *local = NULL;
@@ -173,7 +175,7 @@ int config_address_read(struct listen_address *address, const char *text, char w
 		internet = behind(text, protocol_scheme(proto), INTERNET);
 		local = behind(text, protocol_scheme(proto), LOCAL);
 	}
-	snprintf(a.url, sizeof(a.url), "%s", text);
+	snprintf(a.url, sizeof(a.url), "%.*s", (int)sizeof(a.url) - 1, text);
 	if (local && read_local(&a, local, why) < 0)
 		return -1;
 	if (strlen(text) >= sizeof(a.url)) {
@@ -188,5 +190,29 @@ int config_address_read(struct listen_address *address, const char *text, char w
 	if (internet && read_internet(&a, internet, why) < 0)
 		return -1;
 	*address = a;
+	return 0;
+}
+
+/* What begins with the first ` slow=` are options: so a path can't have that in it. */
+int config_address_read(struct listen_address *address, const char *text, char why[CONFIG_ERROR_MAX])
+{
+	const char *option = strstr(text, OPTION), *word = option ? option + strlen(OPTION) : NULL;
+	char url[CONFIG_ERROR_MAX];
+	struct text_piece piece;
+	enum slow_policy slow = SLOW_UNSAID;
+
+	piece = text_piece(text, option ? (size_t)(option - text) : strlen(text));
+	snprintf(url, sizeof(url), "%.*s", (int)piece.len, piece.p);
+	if (read_url(address, url, why) < 0)
+		return -1;
+	if (option) {
+		piece = text_piece(word, strlen(word));
+		slow = slow_policy_read(piece);
+		if (slow == SLOW_UNSAID) {
+			snprintf(why, CONFIG_ERROR_MAX, "slow=%.100s is not one of: slow=skip slow=latest slow=disconnect", word);
+			return -1;
+		}
+	}
+	address->slow = slow;
 	return 0;
 }

@@ -46,7 +46,7 @@ void config_print(FILE *to, const struct config *config)
 	char number[32];
 
 	for (unsigned i = 0; i < config->listeners; i++)
-		fprintf(to, "listen = %s\n", config->listen[i].url);
+		fprintf(to, "listen = %s%s%s\n", config->listen[i].url, config->listen[i].slow ? " slow=" : "", slow_policy_word(config->listen[i].slow));
 	fprintf(to, "workers = %d\n", (int)s.workers);
 	for (const struct setting *d = settings_table; d < settings_table + SETTINGS; d++) {
 		size_t len = 0;

@@ -35,10 +35,11 @@ static void put_listeners(msgpack_packer *p, const char *key, const struct hando
 	put_key(p, key);
 	msgpack_pack_array(p, count);
 	for (unsigned i = 0; i < count; i++) {
-		msgpack_pack_map(p, 5);
+		msgpack_pack_map(p, 6);
 		put_int(p, "fd", listen[i].fd);
 		put_text(p, "url", listen[i].url);
 		put_text(p, "bound", listen[i].bound);
+		put_text(p, "slow", slow_policy_word(listen[i].slow));
 		put_int(p, "dev", (int64_t)listen[i].file.dev);
 		put_int(p, "ino", (int64_t)listen[i].file.ino);
 	}
@@ -196,11 +197,13 @@ static void unpack_listeners(const struct msgpack_value *map, const char *key, s
 
 	for (*count = 0; next_item(&items, &item); ++*count, listen++) {
 		struct listen_address address = { 0 };
-		char why[CONFIG_ERROR_MAX];
+		char why[CONFIG_ERROR_MAX], slow[16] = "";
 
 		listen->fd = (int)get_int(&item, "fd", -1);
 		get_text(&item, "url", listen->url, sizeof(listen->url));
 		get_text(&item, "bound", listen->bound, sizeof(listen->bound));
+		get_text(&item, "slow", slow, sizeof(slow));
+		listen->slow = slow_policy_read(text_piece(slow, strlen(slow)));
 		listen->file.dev = (uint64_t)get_int(&item, "dev", 0);
 		listen->file.ino = (uint64_t)get_int(&item, "ino", 0);
 		if (config_address_read(&address, listen->url, why) == 0)

@@ -18,7 +18,8 @@
 struct handover_listener {
 	int fd;
 	int proto;
-	char url[128];			/* as configured */
+	enum slow_policy slow;		/* what it says of its connections that read slowly */
+	char url[128];			/* as configured, without options */
 	char bound[128];		/* what it is bound to, as a URL */
 	struct socket_file file;	/* of a Unix socket */
 };

@@ -57,7 +57,7 @@ static void run_worker(void *arg)
 	log_init(who, settings_log_level(&k->h.settings));
 	prctl(PR_SET_NAME, WORKER_NAME);
 	for (unsigned i = 0; i < k->h.listeners; i++)
-		listeners[i] = (struct worker_listener){ .fd = k->h.listen[i].fd, .proto = k->h.listen[i].proto };
+		listeners[i] = (struct worker_listener){ .fd = k->h.listen[i].fd, .proto = k->h.listen[i].proto, .slow = k->h.listen[i].slow };
 	_exit(worker_run(&start));
 }
 

@@ -114,6 +114,7 @@ void listen_rename(struct handover_listener *listener, const struct listen_addre
 	_Static_assert(sizeof(listener->url) == sizeof(address->url), "the same text");
 
 	listener->proto = address->proto;
+	listener->slow = address->slow;
 	memcpy(listener->url, address->url, sizeof(listener->url));
 	write_bound(listener->fd, address, listener->bound, sizeof(listener->bound));
 }

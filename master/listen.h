@@ -27,10 +27,10 @@ void listen_limit(const struct handover_listener *listener, const struct setting
 /* Closes it, for good: its file goes too. With descriptor -1 (somebody else has it open) only the file. */
 void listen_end(struct handover_listener *listener);
 
-/* Whether it may be used for this address: it is bound to the same one, and its file is still there. What is spoken may differ. */
+/* Whether it may be used for this address: it is bound to the same one, and its file is still there. What is spoken, and what it says of slow readers, may differ. */
 bool listen_serves(const struct handover_listener *listener, const struct listen_address *address);
 
-/* An open socket that listen_serves() this address is called by it from now on. */
+/* An open socket that listen_serves() this address is called by it from now on, and has its options. */
 void listen_rename(struct handover_listener *listener, const struct listen_address *address);
 
 #endif

@@ -27,9 +27,11 @@ enum {
 	SESSION_CLOSE = 2,	/* takes no more input; to be closed when its out buffer is empty */
 	SESSION_LINGER = 4,	/* our side is shut; input is thrown away until the peer closes or time is up */
 	SESSION_CUT = 8,	/* in the middle of the frame of the record at `pos`, whose rest comes before all else */
-	SESSION_LISTS = 256,	/* is owed lists of who is on topics (worker/service/presence.h) */
 	SESSION_PARKED = 16,	/* its connection broke, at `last_out`: it has no buffers, is behind, and waits for another connection (worker/loop/park.h) */
+	SESSION_SLOW = 96,	/* two bits: what its listener says of slow readers (enum slow_policy, slow_rules.h), from its beginning to its end */
+	SESSION_LISTS = 128,	/* is owed lists of who is on topics (worker/service/presence.h) */
 };
+#define SESSION_SLOW_IS(policy) ((uint32_t)(policy) * 32)
 
 struct session_state_shm {
 	uint64_t pos;		/* ring sequence below which nothing is owed */

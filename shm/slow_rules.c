@@ -8,16 +8,19 @@
 
 #include "shm/index.h"
 
-static bool read_policy(struct text_piece word, enum slow_policy *policy)
-{
-	static const char *const words[] = { [SLOW_SKIP] = "skip", [SLOW_LATEST] = "latest", [SLOW_DISCONNECT] = "disconnect" };
+static const char *const words[] = { [SLOW_UNSAID] = "", [SLOW_SKIP] = "skip", [SLOW_LATEST] = "latest", [SLOW_DISCONNECT] = "disconnect" };
 
-	for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (text_piece_is(word, words[i])) {
-			*policy = (enum slow_policy)i;
-			return true;
-		}
-	return false;
+const char *slow_policy_word(enum slow_policy policy)
+{
+	return words[policy];
+}
+
+enum slow_policy slow_policy_read(struct text_piece word)
+{
+	for (unsigned i = SLOW_SKIP; i < sizeof(words) / sizeof(words[0]); i++)
+		if (text_piece_is(word, words[i]))
+			return (enum slow_policy)i;
+	return SLOW_UNSAID;
 }
 
 static int fail(struct slow_rules *rules, char *error, size_t size, struct text_piece piece, const char *why)
@@ -39,7 +42,8 @@ static int read_rule(struct slow_rules *rules, struct text_piece text, char *err
 	why = topic_pattern_read(&rule->pattern, text, rules->text, &word);
 	if (why)
 		return fail(rules, error, size, text, *why ? why : "is not of the form TOPIC: skip, latest or disconnect; nor is it one of these words alone");
-	if (!read_policy(word, &rule->policy))
+	rule->policy = slow_policy_read(word);
+	if (rule->policy == SLOW_UNSAID)
 		return fail(rules, error, size, word.len ? word : text, word.len ? "is not one of: skip latest disconnect" : "has no word behind the :");
 	rules->disconnects |= rule->policy == SLOW_DISCONNECT;
 	rules->count++;
@@ -49,6 +53,7 @@ static int read_rule(struct slow_rules *rules, struct text_piece text, char *err
 int slow_rules_parse(struct slow_rules *rules, const char *text, char *error, size_t size)
 {
 	struct text_piece rest = { rules->text, strlen(text) }, rule;
+	enum slow_policy all;
 
 	rules->count = 0;
 	rules->all = SLOW_SKIP;
@@ -58,7 +63,9 @@ int slow_rules_parse(struct slow_rules *rules, const char *text, char *error, si
 		return -1;
 	}
 	memcpy(rules->text, text, rest.len + 1);
-	if (read_policy(text_piece(rest.p, rest.len), &rules->all)) {
+	all = slow_policy_read(text_piece(rest.p, rest.len));
+	if (all != SLOW_UNSAID) {
+		rules->all = all;
 		rules->disconnects = rules->all == SLOW_DISCONNECT;
 		return 0;
 	}
@@ -68,11 +75,16 @@ int slow_rules_parse(struct slow_rules *rules, const char *text, char *error, si
 	return 0;
 }
 
-enum slow_policy slow_rules_find(const struct slow_rules *rules, const char *name, size_t len)
+/* Whether the rule is for `*`. */
+static bool is_for_all(const struct slow_rule *rule)
+{
+	return rule->pattern.prefix && rule->pattern.len == 0 && !rule->pattern.user;
+}
+
+enum slow_policy slow_rules_find(const struct slow_rules *rules, enum slow_policy listener, const char *name, size_t len)
 {
 	for (const struct slow_rule *rule = rules->rule; rule < rules->rule + rules->count; rule++)
-		if (topic_pattern_fits(&rule->pattern, rules->text, name, len) ||
-		    (len > 0 && *name == NAME_EVERYBODY && rule->pattern.prefix && rule->pattern.len == 0 && !rule->pattern.user))
-			return rule->policy;
-	return rules->all;
+		if (topic_pattern_fits(&rule->pattern, rules->text, name, len) || (len > 0 && *name == NAME_EVERYBODY && is_for_all(rule)))
+			return is_for_all(rule) && listener != SLOW_UNSAID ? listener : rule->policy;
+	return listener != SLOW_UNSAID ? listener : rules->all;
 }

@@ -12,7 +12,7 @@
  *          {seq!, proto!, page_base, bytes!}; one that is not there is made from its record
  *     then, for each session:
  *          {fd!, proto!: "flash", token: 16 bytes, pos!, sent!, parsed!, last_in, last_out, cut,
- *           flags: ["behind", "close", "linger", "cut", "parked"], until, page_base, in: input from `parsed` on, out: what comes before anything of the ring,
+ *           flags: ["behind", "close", "linger", "cut", "parked", "slow-latest"...], until, page_base, in: input from `parsed` on, out: what comes before anything of the ring,
  *           topics: [{topic!: name, from!, number}...], in the order of the session's list}
  *
  *   hub    {v!, kind!: "hub", epoch!, time!: of the last record, first!, tail!: records [first, tail) follow, slots!, topics!: how many,

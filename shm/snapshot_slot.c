@@ -8,6 +8,7 @@
 
 #include "proto/transport.h"
 #include "shm/buffer_pool.h"
+#include "shm/slow_rules.h"
 #include "shm/snapshot.h"
 #include "shm/snapshot_io.h"
 
@@ -15,14 +16,17 @@
 
 static const struct {
 	const char *name;
-	uint32_t flag;
+	uint32_t mask, flag;		/* it is set if what the mask covers is `flag` */
 } flags[] = {
-	{ "behind", SESSION_BEHIND },
-	{ "close", SESSION_CLOSE },
-	{ "linger", SESSION_LINGER },
-	{ "cut", SESSION_CUT },
-	{ "parked", SESSION_PARKED },
-	{ "lists", SESSION_LISTS },
+	{ "behind", SESSION_BEHIND, SESSION_BEHIND },
+	{ "close", SESSION_CLOSE, SESSION_CLOSE },
+	{ "linger", SESSION_LINGER, SESSION_LINGER },
+	{ "cut", SESSION_CUT, SESSION_CUT },
+	{ "parked", SESSION_PARKED, SESSION_PARKED },
+	{ "slow-skip", SESSION_SLOW, SESSION_SLOW_IS(SLOW_SKIP) },
+	{ "slow-latest", SESSION_SLOW, SESSION_SLOW_IS(SLOW_LATEST) },
+	{ "slow-disconnect", SESSION_SLOW, SESSION_SLOW_IS(SLOW_DISCONNECT) },
+	{ "lists", SESSION_LISTS, SESSION_LISTS },
 };
 
 /* ---- writing ---- */
@@ -44,13 +48,18 @@ static const struct topic_shm *topic_of(const struct hub *hub, const struct subs
 	return t;
 }
 
+static bool has_flag(const struct view *v, unsigned i)
+{
+	return (v->session->state.flags & flags[i].mask) == flags[i].flag;
+}
+
 static int view_flags(struct view *v)
 {
 	uint32_t known = 0;
 
 	for (unsigned i = 0; i < FLAGS; i++) {
-		known |= flags[i].flag;
-		v->flags += (v->session->state.flags & flags[i].flag) != 0;
+		known |= flags[i].mask;
+		v->flags += has_flag(v, i);
 	}
 	return v->session->state.flags & ~known ? snapshot_bad() : 0;
 }
@@ -115,7 +124,7 @@ static void put_flags(struct snapshot_writer *w, const struct view *v)
 {
 	snapshot_put_array(w, "flags", v->flags);
 	for (unsigned i = 0; i < FLAGS; i++)
-		if (v->session->state.flags & flags[i].flag)
+		if (has_flag(v, i))
 			snapshot_put_key(w, flags[i].name);
 }
 
@@ -253,7 +262,7 @@ static uint32_t read_flags(struct reading *x, const struct msgpack_value *o)
 	for (uint32_t i = 0; i < array.len && msgpack_walk_take(&at, array.end, &name); i++)
 		for (unsigned k = 0; k < FLAGS; k++)
 			if (msgpack_walk_is(&name, flags[k].name))
-				set |= flags[k].flag;
+				set = (set & ~flags[k].mask) | flags[k].flag;
 	return set;
 }
 

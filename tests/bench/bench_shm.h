@@ -62,6 +62,10 @@ struct reconnects_shm {
 	uint64_t recovered, not_recovered;	/* of them: what the answer said */
 	uint64_t said;			/* messages that the server said are missing: some more than once, to those who broke off again */
 	uint64_t told;			/* messages that are missing, where the subscriber was told so */
+	uint64_t attached;		/* of those resumed: that went on with their session; */
+	uint64_t standing;		/* of these: while the session's last connection stood */
+	uint64_t gone;			/* that were to go on with their session, and it was not there */
+	uint64_t taken;			/* connections whose session an earlier connection of the same subscriber took, late */
 	struct histogram_shm answered;	/* ns from connect() to the answer, of those that were resumed */
 };
 

@@ -25,9 +25,10 @@ size_t httpc_end(char *dst, const char *fields)
 	return (size_t)sprintf(dst, " HTTP/1.1\r\nHost: localhost\r\n%s\r\n", fields);
 }
 
-const char *httpc_since(char dst[HTTPC_SINCE_MAX], const char *position)
+const char *httpc_query(char dst[HTTPC_QUERY_MAX], const char *position, const char *token)
 {
-	snprintf(dst, HTTPC_SINCE_MAX, "%s%s", position ? "?since=" : "", position ? position : "");
+	snprintf(dst, HTTPC_QUERY_MAX, "%s%s%s%s", position ? "?since=" : "", position ? position : "", !token ? "" : position ? "&token=" : "?token=",
+		 token ? token : "");
 	return dst;
 }
 

@@ -13,9 +13,9 @@ size_t httpc_open(char *dst);
 size_t httpc_topic(char *dst, const char *topic, unsigned number);	/* number: from 0 */
 size_t httpc_end(char *dst, const char *fields);
 
-/* The query `?since=` of a position; nothing if that is NULL. */
-#define HTTPC_SINCE_MAX 64u
-const char *httpc_since(char dst[HTTPC_SINCE_MAX], const char *position);
+/* The query with `since`, a position, and `token`; without those that are NULL. */
+#define HTTPC_QUERY_MAX 128u
+const char *httpc_query(char dst[HTTPC_QUERY_MAX], const char *position, const char *token);
 
 /* The request for the topics of a stream (wire.h), all of it: `query` stands behind them ("?since=ihegr977-6"). */
 size_t httpc_stream(char *dst, unsigned stream, const char *query, const char *fields);

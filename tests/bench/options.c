@@ -66,6 +66,8 @@ static const struct option_row {
 	{ "reconnect", 0, REAL, AT(reconnect_s), 0.05, 3600, "S",
 	  "each subscriber drops its connection about every S seconds (by FIN, by RST or in silence), comes back and goes on behind the last id that it had" },
 	{ "away", 0, REAL, AT(away_s), 0, 3600, "S", "with --reconnect: half of them come back at once, the others within S seconds (1)" },
+	{ "attach", 0, COUNT, AT(attach), 0, 100, "PERCENT",
+	  "with --reconnect: so many of them go on with their session, by its token (attach; streams: ?token=); the others subscribe anew (0)" },
 	{ "processes", 'P', COUNT, AT(processes), 1, 1000, "N", "subscriber processes (as many as it takes)" },
 	{ "timeout", 0, REAL, AT(timeout_s), 0.1, 86400, "S", "deadline for set-up, and for a round beyond publishing (60)" },
 	{ "histogram-ms", 0, REAL, AT(histogram_ms), 0.001, 1e6, "MS", "width of a row; adapts to give 4 to 20 rows (500)" },

@@ -31,6 +31,7 @@ struct options {
 	double churn;			/* connections a second */
 	double reconnect_s;		/* subscribers drop their connections about so often; 0: they stay */
 	double away_s;			/* and are away for up to so long */
+	uint32_t attach;		/* so many of 100 go on with their session, by its token; the others subscribe anew */
 	const char *server_name;
 	const char *speak_names, *publish_name;	/* --speak; --publish, NULL not given */
 	const char *topic;		/* topics' names start so */

@@ -82,6 +82,16 @@ int pack_take_map(const char **at, const char *end, uint64_t *members)
 	return first == MAP16 || first == MAP32 ? get(at, end, first == MAP16 ? 2 : 4, members) : -1;
 }
 
+int pack_take_array(const char **at, const char *end, uint64_t *values)
+{
+	unsigned first = take(at, end);
+
+	*values = first & 0xf;
+	if ((first & 0xf0) == FIXARRAY)
+		return 0;
+	return first == ARRAY16 ? get(at, end, 2, values) : -1;
+}
+
 int pack_take_text(const char **at, const char *end, const char **text, size_t *len)
 {
 	unsigned first = take(at, end);

@@ -1,5 +1,5 @@
 /*
- * As much of msgpack as the packets of janusbench have: maps, texts, unsigned numbers and truth; arrays to be written. Each reader takes its value from *at,
+ * As much of msgpack as the packets of janusbench have: maps, texts, unsigned numbers and truth; arrays. Each reader takes its value from *at,
  * which moves behind it, and returns 0; or -1, and then *at is of no use.
  */
 #ifndef BENCH_PACK_H
@@ -22,6 +22,7 @@ size_t pack_text(char *dst, const char *text);
 size_t pack_cut(const char *bytes, size_t n);
 
 int pack_take_map(const char **at, const char *end, uint64_t *members);
+int pack_take_array(const char **at, const char *end, uint64_t *values);
 int pack_take_text(const char **at, const char *end, const char **text, size_t *len);
 int pack_take_word(const char **at, const char *end, const char *word);	/* a text that must be this one */
 int pack_take_number(const char **at, const char *end, uint64_t *v);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "tests/bench/clock.h"
+#include "tests/bench/comeback.h"
 #include "tests/bench/histogram.h"
 #include "tests/bench/ledger.h"
 #include "tests/bench/net.h"
@@ -45,6 +46,7 @@ struct guest {
 	uint64_t since;			/* when this connection was begun */
 	uint64_t due;			/* when it is dropped, or comes back */
 	struct stamp at;		/* its position; epoch 0: none yet */
+	struct comeback comeback;
 	bool moved;			/* a message has come on this connection */
 	char *part;			/* of a frame that is not whole */
 	size_t part_len;
@@ -160,6 +162,31 @@ static void drop(struct reconnector *r, struct guest *g, uint64_t now)
 		abandon(r, g->fd, now);
 	}
 	r->m->me->reconnects.dropped[way]++;
+	comeback_dropped(&g->comeback, g->state == ASKED, way == DROP_SILENT, now);
+	leave(r, g, now);
+}
+
+/* Its session is with an earlier connection of its own; it comes again. */
+static void taken(struct reconnector *r, struct guest *g, uint64_t now)
+{
+	r->m->me->reconnects.taken++;
+	comeback_dropped(&g->comeback, false, true, now);
+	close(g->fd);
+	leave(r, g, now);
+}
+
+static void note_gone(struct reconnector *r, const struct guest *g)
+{
+	r->m->me->reconnects.gone++;
+	member_note(r->m, "gone: the session of subscriber %u of topic %u (%s)", index_of(r, g), g->topic, speak_of(r, g)->name);
+}
+
+/* There is no such session; it comes again and subscribes. */
+static void gone(struct reconnector *r, struct guest *g, uint64_t now)
+{
+	note_gone(r, g);
+	comeback_forget(&g->comeback);
+	close(g->fd);
 	leave(r, g, now);
 }
 
@@ -183,6 +210,7 @@ static void come(struct reconnector *r, struct guest *g, uint64_t now)
 	g->due = now + (next_random(r) % SOON ? (uint64_t)(opt->reconnect_s / 2 * (double)CLOCK_S) + random_time(r, opt->reconnect_s)
 					      : random_time(r, SOON_S));
 	g->back = g->at.epoch;
+	comeback_begin(&g->comeback, g->back && next_random(r) % 100 < opt->attach);
 	g->moved = false;
 	g->pongs = 0;
 	g->fd = net_connect(&t->address, t->address_len, index_of(r, g), 0);
@@ -210,7 +238,7 @@ static void ask(struct reconnector *r, struct guest *g)
 	}
 	if (g->back)
 		told_position(position, &g->at);
-	len = speak_of(r, g)->come(r->buf, g->topic, g->back ? position : NULL);
+	len = speak_of(r, g)->come(r->buf, g->topic, g->back ? position : NULL, comeback_words(&g->comeback, r->m->opt->attach));
 	if (send(g->fd, r->buf, len, MSG_NOSIGNAL) != (ssize_t)len)
 		lose(r, g, "sending its subscribe", errno);
 	else
@@ -220,6 +248,7 @@ static void ask(struct reconnector *r, struct guest *g)
 static void answered(struct reconnector *r, struct guest *g, enum told_recovered recovered, uint64_t now)
 {
 	struct reconnects_shm *counts = &r->m->me->reconnects;
+	enum comeback_outcome outcome = comeback_answered(&g->comeback);
 
 	g->state = HERE;
 	if (!g->good) {
@@ -231,6 +260,10 @@ static void answered(struct reconnector *r, struct guest *g, enum told_recovered
 	if (!g->back)
 		return;
 	counts->resumed++;
+	counts->attached += outcome == COMEBACK_ATTACHED;
+	counts->standing += outcome == COMEBACK_ATTACHED && g->comeback.stands;
+	if (outcome == COMEBACK_GONE)
+		note_gone(r, g);
 	counts->recovered += recovered == TOLD_RECOVERED;
 	counts->not_recovered += recovered == TOLD_NOT_RECOVERED;
 	histogram_add(&counts->answered, now - g->since);
@@ -246,6 +279,7 @@ static void hear(struct reconnector *r, struct guest *g, const char *frame, size
 		fault(r, g, FAULT_TORN, "what was said of its position", "");
 		return;
 	}
+	comeback_told(&g->comeback, &told);
 	lost = told.recovered == TOLD_NOT_RECOVERED || told.missed;
 	r->m->me->reconnects.said += told.missed + (g->state == ASKED ? told.missing : 0);
 	if (lost && g->ledger.account)
@@ -304,6 +338,8 @@ static void message(struct reconnector *r, struct guest *g, const char *frame, s
 	struct payload p = { .topic = g->topic };
 	struct stamp stamp = { 0 };
 
+	if (comeback_excuses(&g->comeback, now) && comeback_is_taken(frame, len))
+		return;		/* the end will follow */
 	if (g->state != HERE || !g->ledger.account)
 		fault(r, g, FAULT_TORN, "a message before its answer, or before any was published", "");
 	else if (speak_of(r, g)->message(frame, len, options_size_read(opt), &p, &stamp) || p.run != r->m->shm->run || p.round != r->m->shm->round ||
@@ -326,6 +362,12 @@ static void frame_whole(struct reconnector *r, struct guest *g, const char *fram
 		g->pongs++;
 		break;
 	case SPEAK_BAD:
+		if (g->comeback.attaches && g->state == ASKED && comeback_is_gone(frame, len)) {
+			gone(r, g, now);
+			break;
+		}
+		if (comeback_excuses(&g->comeback, now) && comeback_is_taken(frame, len))
+			break;		/* the end will follow */
 		snprintf(shown, sizeof(shown), "%.*s", (int)len, frame);
 		lose(r, g, "instead of an answer", 0);
 		member_note(r->m, "  that was: %s", shown);
@@ -381,6 +423,10 @@ static void on_readable(struct reconnector *r, struct guest *g)
 			continue;
 		if (got < 0 && errno == EAGAIN)
 			return;
+		if (got <= 0 && comeback_excuses(&g->comeback, clock_now())) {
+			taken(r, g, clock_now());
+			return;
+		}
 		if (got <= 0) {
 			lose(r, g, "closed by the server", got ? errno : 0);
 			return;

@@ -151,6 +151,9 @@ static void reconnects(FILE *out, const struct results *r)
 	fprintf(out, "resumed:            %llu: recovered %llu, not %llu; missing and told %llu messages; silent losses %llu, repeats %llu\n",
 		(unsigned long long)c->resumed, (unsigned long long)c->recovered, (unsigned long long)c->not_recovered, (unsigned long long)c->told,
 		(unsigned long long)r->faults[FAULT_LOST], (unsigned long long)r->faults[FAULT_DOUBLED]);
+	if (r->opt->attach)
+		fprintf(out, "attached:           %llu, %llu of them while the last connection stood; %llu sessions gone, %llu taken by a late attach\n",
+			(unsigned long long)c->attached, (unsigned long long)c->standing, (unsigned long long)c->gone, (unsigned long long)c->taken);
 	spread(out, "  from connect():", &answered, "answers");
 }
 

@@ -95,10 +95,11 @@ static void reconnects(FILE *out, const struct results *r)
 	if (r->opt->reconnect_s <= 0)
 		return;
 	fprintf(out, ",\"reconnects\":{\"fin\":%llu,\"rst\":%llu,\"silent\":%llu,\"resumed\":%llu,\"recovered\":%llu,\"not_recovered\":%llu,\"said\":%llu,"
-		"\"told\":%llu,\"silent_losses\":%llu,\"repeats\":%llu", (unsigned long long)c->dropped[DROP_FIN],
+		"\"told\":%llu,\"silent_losses\":%llu,\"repeats\":%llu,\"attached\":%llu,\"standing\":%llu,\"gone\":%llu,\"taken\":%llu", (unsigned long long)c->dropped[DROP_FIN],
 		(unsigned long long)c->dropped[DROP_RST], (unsigned long long)c->dropped[DROP_SILENT], (unsigned long long)c->resumed,
 		(unsigned long long)c->recovered, (unsigned long long)c->not_recovered, (unsigned long long)c->said, (unsigned long long)c->told,
-		(unsigned long long)r->faults[FAULT_LOST], (unsigned long long)r->faults[FAULT_DOUBLED]);
+		(unsigned long long)r->faults[FAULT_LOST], (unsigned long long)r->faults[FAULT_DOUBLED], (unsigned long long)c->attached,
+		(unsigned long long)c->standing, (unsigned long long)c->gone, (unsigned long long)c->taken);
 	spread(out, "answered_ms", &answered);
 	fputc('}', out);
 }

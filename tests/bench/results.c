@@ -88,6 +88,10 @@ static void sum_reconnects(struct reconnects_shm *sum, const struct reconnects_s
 	sum->not_recovered += me->not_recovered;
 	sum->said += me->said;
 	sum->told += me->told;
+	sum->attached += me->attached;
+	sum->standing += me->standing;
+	sum->gone += me->gone;
+	sum->taken += me->taken;
 	histogram_merge(&sum->answered, &me->answered);
 }
 

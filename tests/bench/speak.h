@@ -60,8 +60,9 @@ struct speak {
 	int (*message)(const char *frame, size_t len, size_t size, struct payload *p, struct stamp *stamp);
 
 	/* For those who break off and come back (--reconnect); NULL: this protocol has no way to. */
-	/* Writes all that a subscriber of the stream says on its new connection, to go on behind this position; NULL: it comes for the first time. */
-	size_t (*come)(char *dst, uint32_t stream, const char *position);
+	/* Writes all that a subscriber of the stream says on its new connection, to go on behind this position; NULL: it comes for the first time. `token`: of
+	 * the session that it goes on with, instead of subscribing anew; "": it subscribes, and wants to be told one; NULL: it subscribes. */
+	size_t (*come)(char *dst, uint32_t stream, const char *position, const char *token);
 	/* Adds to *told what a frame that is no message says of positions and of what is missing. -1: that is not as it must be. */
 	int (*told)(const char *frame, size_t len, struct told *told);
 };

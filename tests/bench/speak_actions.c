@@ -11,6 +11,7 @@
 
 #define SUBSCRIBE_BEGIN "{\"action\":\"subscribe\",\"topic\":["
 #define SINCE_MAX (sizeof(",\"since\":\"\"") + TOLD_POSITION_MAX)
+#define ATTACH "{\"action\":\"attach\",\"token\":\"%s\""
 
 static size_t open_actions(char *dst)
 {
@@ -34,20 +35,20 @@ static size_t subscribe(char *dst, const char *topic, uint32_t number)
 	return action(dst, text);
 }
 
-static size_t come(char *dst, uint32_t stream, const char *position)
+static size_t come(char *dst, uint32_t stream, const char *position, const char *token)
 {
 	static char text[sizeof(SUBSCRIBE_BEGIN) + SPEAK_COME_TOPICS_MAX * (WIRE_TOPIC_MAX + 3) + SINCE_MAX];
-	size_t n = (size_t)sprintf(text, SUBSCRIBE_BEGIN), opened = open_actions(dst);
+	bool attaches = token && *token;
+	size_t n = (size_t)(attaches ? sprintf(text, ATTACH, token) : sprintf(text, SUBSCRIBE_BEGIN)), opened = open_actions(dst);
 	char topic[WIRE_TOPIC_MAX];
 
-	for (uint32_t i = 0; i < wire_topics(); i++) {
+	for (uint32_t i = 0; !attaches && i < wire_topics(); i++) {
 		wire_topic(topic, wire_topic_number(stream, i));
-		n += (size_t)sprintf(text + n, "%s\"%s\"", i ? "," : "", topic);
+		n += (size_t)sprintf(text + n, "%s\"%s\"%s", i ? "," : "", topic, i + 1 == wire_topics() ? "]" : "");
 	}
 	if (position)
-		sprintf(text + n, "],\"since\":\"%s\"}", position);
-	else
-		sprintf(text + n, "]}");
+		n += (size_t)sprintf(text + n, ",\"since\":\"%s\"", position);
+	sprintf(text + n, "}");
 	return opened + action(dst + opened, text);
 }
 

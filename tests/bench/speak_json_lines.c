@@ -25,11 +25,11 @@ static enum speak_frame kind(const char *frame, size_t len)
 	return n == 1 && *content == ' ' ? SPEAK_PING : SPEAK_MESSAGE;
 }
 
-static size_t come(char *dst, uint32_t stream, const char *position)
+static size_t come(char *dst, uint32_t stream, const char *position, const char *token)
 {
-	char query[HTTPC_SINCE_MAX];
+	char query[HTTPC_QUERY_MAX];
 
-	return httpc_stream(dst, stream, httpc_since(query, position), "");
+	return httpc_stream(dst, stream, httpc_query(query, position, token), "");
 }
 
 static int told(const char *frame, size_t len, struct told *told)

@@ -27,19 +27,32 @@ static size_t subscribe(char *dst, const char *topic, uint32_t number)
 	return finish(dst, n);
 }
 
-static size_t come(char *dst, uint32_t stream, const char *position)
+static size_t put_topics(char *dst, uint32_t stream)
 {
 	char topic[WIRE_TOPIC_MAX];
-	size_t n = PACK_HEAD;
+	size_t n = pack_text(dst, "topic");
 
-	n += pack_map(dst + n, position ? 3 : 2);
-	n += pack_text(dst + n, "op");
-	n += pack_text(dst + n, "subscribe");
-	n += pack_text(dst + n, "topic");
 	n += pack_array(dst + n, wire_topics());
 	for (uint32_t i = 0; i < wire_topics(); i++) {
 		wire_topic(topic, wire_topic_number(stream, i));
 		n += pack_text(dst + n, topic);
+	}
+	return n;
+}
+
+static size_t come(char *dst, uint32_t stream, const char *position, const char *token)
+{
+	bool attaches = token && *token;
+	size_t n = PACK_HEAD;
+
+	n += pack_map(dst + n, position ? 3 : 2);
+	n += pack_text(dst + n, "op");
+	n += pack_text(dst + n, attaches ? "attach" : "subscribe");
+	if (attaches) {
+		n += pack_text(dst + n, "token");
+		n += pack_text(dst + n, token);
+	} else {
+		n += put_topics(dst + n, stream);
 	}
 	if (position) {
 		n += pack_text(dst + n, "since");
@@ -87,7 +100,32 @@ static enum speak_frame kind(const char *frame, size_t len)
 	return members > 1 && !pack_take_word(&at, end, "ping") ? SPEAK_PING : SPEAK_ACK;
 }
 
-/* {"ok": true, "position": "ihegr977-6", "recovered": false, "missing": 3}, behind its `ok`, or what there is of it. */
+static int take_token(const char **at, const char *end, struct told *told)
+{
+	const char *text;
+	size_t n;
+
+	return pack_take_word(at, end, "token") || pack_take_text(at, end, &text, &n) || told_token(text, n, told) ? -1 : 0;
+}
+
+/* {"janus": "0.1.0", "features": [...], "token": "..."}, behind its `janus`. */
+static int told_greeting(const char *at, const char *end, uint64_t members, struct told *told)
+{
+	const char *text;
+	uint64_t count;
+	size_t n;
+
+	if (pack_take_text(&at, end, &text, &n) || pack_take_word(&at, end, "features") || pack_take_array(&at, end, &count))
+		return -1;
+	while (count--)
+		if (pack_take_text(&at, end, &text, &n))
+			return -1;
+	if (members == 2)
+		return at == end ? 0 : -1;
+	return take_token(&at, end, told) || at != end ? -1 : 0;
+}
+
+/* {"ok": true, "position": "ihegr977-6", "recovered": false, "missing": 3, "token": "..."}, behind its `ok`, or what there is of it. */
 static int told_reply(const char *at, const char *end, uint64_t members, struct told *told)
 {
 	const char *text;
@@ -100,14 +138,18 @@ static int told_reply(const char *at, const char *end, uint64_t members, struct 
 		return 0;			/* a heartbeat, or the answer to something else */
 	if (pack_take_text(&at, end, &text, &n) || told_position_read(text, n, &told->at))
 		return -1;
-	if (members == 2)
-		return at == end ? 0 : -1;
-	if (pack_take_word(&at, end, "recovered") || pack_take_bool(&at, end, &recovered))
-		return -1;
-	told->recovered = recovered ? TOLD_RECOVERED : TOLD_NOT_RECOVERED;
-	if (!recovered && (pack_take_word(&at, end, "missing") || pack_take_number(&at, end, &told->missing)))
-		return -1;
-	return at == end ? 0 : -1;
+	members -= 2;
+	text = at;
+	if (members && !pack_take_word(&text, end, "recovered")) {
+		at = text;
+		if (pack_take_bool(&at, end, &recovered))
+			return -1;
+		told->recovered = recovered ? TOLD_RECOVERED : TOLD_NOT_RECOVERED;
+		if (!recovered && (pack_take_word(&at, end, "missing") || pack_take_number(&at, end, &told->missing)))
+			return -1;
+		members -= recovered ? 1 : 2;
+	}
+	return (members && take_token(&at, end, told)) || at != end ? -1 : 0;
 }
 
 static int told(const char *frame, size_t len, struct told *told)
@@ -120,6 +162,8 @@ static int told(const char *frame, size_t len, struct told *told)
 		return -1;
 	if (n == 2 && !memcmp(key, "ok", 2))
 		return told_reply(at, end, members, told);
+	if (n == 5 && !memcmp(key, "janus", 5))
+		return told_greeting(at, end, members, told);
 	if (n != 6 || memcmp(key, "missed", 6))
 		return 0;
 	if (pack_take_map(&at, end, &members) || pack_take_word(&at, end, "topic") || pack_take_text(&at, end, &key, &n) ||

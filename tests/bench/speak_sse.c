@@ -32,19 +32,29 @@ static enum speak_frame kind(const char *frame, size_t len)
 }
 
 /* As browsers do it. */
-static size_t come(char *dst, uint32_t stream, const char *position)
+static size_t come(char *dst, uint32_t stream, const char *position, const char *token)
 {
-	char fields[128];
+	char fields[128], query[HTTPC_QUERY_MAX];
 
 	snprintf(fields, sizeof(fields), "Accept: text/event-stream\r\n%s%s%s", position ? "Last-Event-ID: " : "", position ? position : "",
 		 position ? "\r\n" : "");
-	return httpc_stream(dst, stream, "", fields);
+	return httpc_stream(dst, stream, httpc_query(query, NULL, token), fields);
+}
+
+static int token_event(const char *event, size_t len, struct told *told)
+{
+	static const char begin[] = "event: token\ndata: ";
+	size_t before = sizeof(begin) - 1;
+
+	if (!STARTS(event, len, begin) || len < before + 2 || memcmp(event + len - 2, "\n\n", 2))
+		return -1;
+	return told_token(event + before, len - before - 2, told);
 }
 
 /* The content's position is the one that a browser takes. */
 static int told(const char *frame, size_t len, struct told *told)
 {
-	const char *at, *id;
+	const char *at, *id, *end;
 	size_t n;
 
 	if (*frame == 'H')
@@ -58,7 +68,11 @@ static int told(const char *frame, size_t len, struct told *told)
 		return memcmp(at + n - 2, "\n\n", 2) ? -1 : told_object(at + before, n - before - 2, told);
 	}
 	id = memmem(at, n, "\nid: ", 5);
-	return !id || memcmp(at + n - 2, "\n\n", 2) ? -1 : told_position_read(id + 5, (size_t)(at + n - 2 - (id + 5)), &told->at);
+	end = id ? memmem(id, (size_t)(at + n - id), "\n\n", 2) : NULL;
+	if (!end || told_position_read(id + 5, (size_t)(end - (id + 5)), &told->at))
+		return -1;
+	n -= (size_t)(end + 2 - at);
+	return n ? token_event(end + 2, n, told) : 0;
 }
 
 static int message(const char *frame, size_t len, size_t size, struct payload *p, struct stamp *stamp)

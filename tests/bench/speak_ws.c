@@ -28,11 +28,11 @@ static size_t publish(char *dst, const struct payload *p, size_t size)
 	return n + wire_action(dst + n, p, size);
 }
 
-static size_t come(char *dst, uint32_t stream, const char *position)
+static size_t come(char *dst, uint32_t stream, const char *position, const char *token)
 {
-	char query[HTTPC_SINCE_MAX];
+	char query[HTTPC_QUERY_MAX];
 
-	return httpc_stream(dst, stream, httpc_since(query, position), WSFRAME_UPGRADE);
+	return httpc_stream(dst, stream, httpc_query(query, position, token), WSFRAME_UPGRADE);
 }
 
 static int message(const char *frame, size_t len, size_t size, struct payload *p, struct stamp *stamp)

@@ -60,6 +60,42 @@ static int take_missing(const char **at, const char *end, struct told *told)
 	return wire_number(at, end, WIRE_ID_MAX, &told->missing);
 }
 
+int told_token(const char *text, size_t len, struct told *told)
+{
+	if (len != TOLD_TOKEN_MAX - 1)
+		return -1;
+	for (size_t i = 0; i < len; i++)
+		if (!(text[i] >= '0' && text[i] <= '9') && !(text[i] >= 'a' && text[i] <= 'f'))
+			return -1;
+	memcpy(told->token, text, len);
+	told->token[len] = '\0';
+	return 0;
+}
+
+/* The member `token`, if it comes next, up to the quote behind it. */
+static int take_token(const char **at, const char *end, struct told *told)
+{
+	const char *quote;
+
+	if (take(at, end, ",\"token\":\""))
+		return 0;
+	quote = memchr(*at, '"', (size_t)(end - *at));
+	if (!quote || told_token(*at, (size_t)(quote - *at), told))
+		return -1;
+	*at = quote + 1;
+	return 0;
+}
+
+/* Its token, if it has one, is its last member. */
+static int greeting(const char *at, const char *end, struct told *told)
+{
+	const char *member = memmem(at, (size_t)(end - at), ",\"token\":\"", 10);
+
+	if (!member)
+		return 0;
+	return take_token(&member, end, told) || take(&member, end, "}") || member != end ? -1 : 0;
+}
+
 static int start(const char *at, const char *end, struct told *told)
 {
 	if (take_position(&at, end, &told->at) || take(&at, end, "\""))
@@ -68,7 +104,7 @@ static int start(const char *at, const char *end, struct told *told)
 		told->recovered = TOLD_RECOVERED;
 	else if (!take(&at, end, ",\"recovered\":false,\"missing\":") && take_missing(&at, end, told))
 		return -1;
-	return take(&at, end, "}") || at != end ? -1 : 0;
+	return take_token(&at, end, told) || take(&at, end, "}") || at != end ? -1 : 0;
 }
 
 static int missed(const char *at, const char *end, struct told *told)
@@ -92,6 +128,8 @@ int told_object(const char *object, size_t len, struct told *told)
 		return start(at, end, told);
 	if (!take(&at, end, "{\"missed\":{\"topic\":\""))
 		return missed(at, end, told);
+	if (!take(&at, end, "{\"janus\":"))
+		return greeting(at, end, told);
 	return 0;
 }
 
@@ -101,6 +139,9 @@ int told_head(const char *answer, size_t len, struct told *told)
 	const char *value = httpc_field(answer, len, "Janus-Position", &n), *end;
 
 	if (value && told_position_read(value, n, &told->at))
+		return -1;
+	value = httpc_field(answer, len, "Janus-Token", &n);
+	if (value && told_token(value, n, told))
 		return -1;
 	value = httpc_field(answer, len, "Janus-Recovered", &n);
 	if (!value)

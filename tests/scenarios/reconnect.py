@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Subscribers break off and come back while workers are killed, the server reloaded and its program replaced.
 
-    tests/scenarios/reconnect.py [--subscribers N] [--seconds S] [--rate N] [--every S] [--away S] [--kills N] [--reloads N] [--upgrades N] ...
+    tests/scenarios/reconnect.py [--subscribers N] [--seconds S] [--rate N] [--every S] [--away S] [--attach PERCENT] [--kills N] [--reloads N] [--upgrades N] ...
 
 janusbench --reconnect: each subscriber drops its connection every few seconds, by FIN, by RST or in silence, and goes on with a new one behind the last
-id that it had: with since on a stream by WebSocket, at /ws, in packets and on JSON lines, with Last-Event-ID on event streams. Most of them have one topic; a
-second janusbench has some with several. The ring holds a few seconds only, so that who was away longer gets what history has; that covers all.
+id that it had: with since on a stream by WebSocket, at /ws, in packets and on JSON lines, with Last-Event-ID on event streams. Half of them (--attach) go on with
+their session, by its token (attach at /ws and in packets, ?token= on streams), whichever worker they come to, and those who broke off in silence while their
+last connection still stands; the others subscribe anew. Most of them have one topic; a second janusbench has some with several. The ring holds a few seconds
+only, so that who was away longer gets what history has; that covers all.
 
-The run is good if every subscriber got every message once and was always told `recovered`, or, with --may-miss, was told of all that it did not get; and if no
-connection was ended by the server. Upgrades go back and forth between two builds whose layouts of shared memory differ ($JANUS_BUILD, $JANUS_OTHER_BUILD).
+The run is good if every subscriber got every message once and was always told `recovered`, or, with --may-miss, was told of all that it did not get; if no
+connection was ended by the server. Of a hundred sessions that somebody came back to one may be gone: who then subscribes anew misses nothing either. Upgrades go
+back and forth between two builds whose layouts of shared memory differ ($JANUS_BUILD, $JANUS_OTHER_BUILD).
 """
 import argparse
 import json
@@ -47,14 +50,15 @@ class Reconnect:
         self.program = Program(build or janus_test.BUILD, os.path.join(self.server.folder, "bin"))
         self.server.build = self.program.folder
         self.configuration = Configuration(self.server, o.workers, [
-            "history = " + o.history, "history_bytes = 512M", "ring_messages = %d" % o.ring, "ring_bytes = 4M"])
+            "history = " + o.history, "history_bytes = 512M", "ring_messages = %d" % o.ring, "ring_bytes = 4M",
+            "max_parked = 50000"])     # each who subscribes anew leaves one
         self.troubles = Setbacks(self.server, self.program, self.configuration, o.seed, self.over)
         self.failures, self.found = [], []
 
     def bench(self, addresses, part, topics, *arguments):
         o = self.options
         return Bench(addresses, "--speak", SPEAK, "-n", max(1, int(o.subscribers * part)), "-T", topics, "--rate", max(1, o.rate * part), "--while-running", o.seconds,
-                     "--reconnect", o.every, "--away", o.away, "-p", 3, "--timeout", o.timeout, *arguments, pid=self.server.master)
+                     "--reconnect", o.every, "--away", o.away, "--attach", o.attach, "-p", 3, "--timeout", o.timeout, *arguments, pid=self.server.master)
 
     def run(self):
         o = self.options
@@ -85,9 +89,13 @@ class Reconnect:
         lost = {name: counters[name] for name in LOSSES if counters.get(name)}
         if lost and not self.options.may_miss:
             self.failures.append("janusctl counts losses: %s" % lost)
+            self.failures += [line for line in self.server.log().splitlines() if "closing it" in line or "it is closed" in line]
         for status, figures, said in self.found:
             if status != 0 or figures["late"]:
                 self.failures.append("janusbench: status %d%s" % (status, ", and not all came" if figures and figures["late"] else ""))
+            elif figures["reconnects"]["gone"] * 100 > figures["reconnects"]["attached"]:
+                self.failures.append("%d came back to their session, and it was gone; %s" % (
+                    figures["reconnects"]["gone"], {name: counters[name] for name in counters if "park" in name or name == "attached"}))
             elif figures["reconnects"]["not_recovered"] and not self.options.may_miss:
                 self.failures.append("%d were told that something is missing, and all is kept" % figures["reconnects"]["not_recovered"])
 
@@ -125,6 +133,7 @@ def parse(arguments=None):
     p.add_argument("--seconds", type=int, default=8)
     p.add_argument("--every", type=float, default=1, help="seconds that a connection is kept, about")
     p.add_argument("--away", type=float, default=2, help="seconds until half of them come back; the others do at once")
+    p.add_argument("--attach", type=int, default=50, help="so many of a hundred come back by their session's token")
     p.add_argument("--workers", type=int, default=3, help="at first; --resizes make them 1 to 6")
     p.add_argument("--kills", type=int, default=20)
     p.add_argument("--bursts", type=int, default=1, help="each is 10 kills of one slot's worker, 0.1 s apart")

@@ -19,6 +19,8 @@ class Reconnect(JanusTest):
         self.assertTrue(good, report)
         self.assertGreater(figures["recovered"], 500, report)
         self.assertGreater(min(figures["fin"], figures["rst"], figures["silent"]), 100, report)
+        self.assertGreater(figures["attached"], 200, report)
+        self.assertGreater(figures["standing"], 50, report)
 
     def test_what_is_missing_is_told(self):
         good, report, figures = self.go("--may-miss", "--history", "*: 10 messages", "--away", "4", "--seconds", "6")

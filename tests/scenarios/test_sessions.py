@@ -339,6 +339,22 @@ class Ends(SessionTest):
         client, _ = self.attached("packet", token)
         self.assertEqual(self.numbers(client, 1), [1])
 
+    def test_reset_within_a_frame(self):
+        """And its worker dies before it sees that: the session stays, and nothing is uncertain."""
+        self.serve(workers=1)
+        client, token = self.subscriber("packet", "a")
+        client.send(b"\0\0\1\0half")
+        wait_until(lambda: self.janus.stats()["slots"][0]["buffered"] > 0)
+        worker = self.janus.slot(0)["worker"]
+        os.kill(worker, signal.SIGSTOP)
+        client.reset()
+        self.janus.kill_worker(0)
+        self.wait_parked(1)
+        self.publish("a", 1)
+        client, _ = self.attached("packet", token)
+        self.assertEqual(self.numbers(client, 1), [1])
+        self.assertEqual(self.janus.count("closed_uncertain"), 0)
+
     def test_time(self):
         self.serve("session_linger=1s")
         client, token = self.subscriber("packet", "a")

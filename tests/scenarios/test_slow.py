@@ -10,8 +10,10 @@ import time
 import unittest
 
 from crash_test import CrashTest
-from janus_test import SLOWNESS, Closed, Deadline, JanusTest, free_port, raise_nofile, wait_until
-from web_clients import TEXT, Sse, WebSocket, WebTest, frame, packet, request
+import janus_test
+from janus_test import SLOWNESS, Closed, Deadline, JanusTest, Server, free_port, parse_url, raise_nofile, wait_until
+from programs import OTHER_BUILD, Program
+from web_clients import TEXT, WEB, Http, Sse, WebSocket, WebTest, frame, packet, request
 
 SMALL = ("ring_bytes=1M", "ring_messages=1024", "max_frame=64K")
 
@@ -515,12 +517,158 @@ class SlowTold(WebTest):
         self.assertEqual(self.janus.count("closed_slow"), 1)
 
 
+class Listened(WebTest):
+    """Listeners with words of their own: flash, packets, three of HTTP."""
+
+    number, read_to, publish = staticmethod(SlowTold.number), SlowTold.read_to, SlowTold.publish
+    WORDS = {"http": "", "latest": " slow=latest", "disconnect": " slow=disconnect"}
+
+    def find_listeners(self):
+        urls = self.janus.status()["listen"]
+        self._addresses = dict(zip(("flash", "packet", *self.WORDS), map(parse_url, urls)))
+
+    def config(self, *lines, words=WORDS):
+        """One for all times: its ports are the same each time."""
+        if not hasattr(self, "ports"):
+            self.ports = [free_port() for _ in range(5)]
+        schemes = zip(["flash", "packet"] + ["http"] * 3, self.ports, ["", "", *words.values()])
+        options = [option.replace("=", " = ") for option in SMALL]
+        return "\n".join(["listen = %s://127.0.0.1:%d%s" % s for s in schemes] + options + ["workers = 2", "heartbeat = 1s", *lines]) + "\n"
+
+    def begin(self, *lines, build=None):
+        """A server whose program and configuration can be replaced."""
+        server = Server(config=self.config(*lines))
+        self.addCleanup(self._end, server)
+        self.program = Program(build or janus_test.BUILD, os.path.join(server.folder, "bin"))
+        server.build = self.program.folder
+        server.start()
+        self._janus = server
+        self.find_listeners()
+
+    def reader(self, listener, topic="a"):
+        return self.connect(WebSocket, listener, rcvbuf=4096).upgrade("/ws").subscribe(topic)
+
+    def reload(self):
+        status, _, err = self.janus.reload()
+        self.assertEqual(status, 0, err)
+
+    def check(self, client, word, last, total, step=1):
+        """What becomes of one of whose messages `total` were published, the last one being `last`. How many it lost and was told of."""
+        if word == "disconnect":
+            with self.assertRaises((Closed, ConnectionResetError)):
+                self.read_to("ws", client, -1)
+            self.assertEqual(client.missed, ())
+            return 0
+        got = self.read_to("ws", client, last)
+        lost = client.missed_messages()
+        self.assertGreater(lost, 0)
+        self.assertEqual(len(got) + lost, total)
+        gaps = [b for a, b in zip(got, got[1:]) if b != a + step]
+        if word == "latest":
+            self.assertEqual(gaps, [last])
+        else:
+            self.assertNotEqual(gaps, [last])
+        return lost
+
+
+class SlowByListener(Listened):
+    """A listener's word for its connections, beside rules by topic."""
+
+    limit = 120
+
+    def test_two_listeners_one_topic(self):
+        """As its listener says; where a rule names the topic, as that says, on all listeners."""
+        self.begin("slow = named*: skip; *: skip")
+        every = [(listener, topic, self.reader(listener, topic)) for listener in self.WORDS for topic in ("a", "named")]
+        self.publish(range(6000), topics=("a", "named"))
+        wait_until(lambda: self.janus.count("closed_slow") == 1)
+        lost = {"skip": 0, "latest": 0, "disconnect": 0}
+        for listener, topic, client in every:
+            with self.subTest(listener=listener, topic=topic):
+                word = "skip" if topic == "named" or listener == "http" else listener
+                lost[word] += self.check(client, word, 5998 + (topic == "named"), 3000, step=2)
+        wait_until(lambda: self.janus.behind() == 0)
+        self.assertEqual(self.janus.count("dropped_latest"), lost["latest"])
+        self.assertGreater(self.janus.count("dropped_overtaken"), lost["skip"])     # what was lost of the one that was disconnected counts, too
+        self.assertEqual(self.janus.count("closed_slow"), 1)
+
+    def test_stands_before_a_word_for_all(self):
+        self.begin("slow = disconnect")
+        stays, goes = self.reader("latest"), self.reader("http")
+        self.publish(range(3000))
+        self.check(stays, "latest", 2999, 3000)
+        self.check(goes, "disconnect", 2999, 3000)
+
+    def test_survives(self):
+        """A connection keeps its listener's word, as it was when it came: over kills, a reload that has other words, and programs with another layout."""
+        self.begin()
+        old = [(word, self.reader(word)) for word in self.WORDS for _ in range(2)]
+        for slot in range(2):
+            self.janus.kill_worker(slot)
+        swapped = dict(zip(self.WORDS, (" slow=disconnect", "", " slow=latest")))
+        self.janus.configure(self.config(words=swapped))
+        self.reload()
+        new = [(swapped[word].rpartition("=")[2] or "http", self.reader(word)) for word in self.WORDS]
+        for build in OTHER_BUILD, janus_test.BUILD:
+            self.program.put(build)
+            self.reload()
+            self.janus.kill_worker(1)
+        self.janus.configure(self.config("slow = a: drop", words={**self.WORDS, "latest": " slow=last"}))
+        status, _, err = self.janus.reload()
+        self.assertNotEqual(status, 0)
+        self.assertRegex(err, ":4: listen: slow=last is not one of: slow=skip slow=latest slow=disconnect")
+        self.publish(range(3000))
+        wait_until(lambda: self.janus.count("closed_slow") == 3)
+        lost = sum(self.check(client, word, 2999, 3000) for word, client in old + new if word == "latest")
+        for word, client in old + new:
+            if word != "latest":
+                self.check(client, word, 2999, 3000)
+        self.assertEqual(self.janus.count("dropped_latest"), lost)
+
+    def test_attached(self):
+        """Whoever goes on with a session has the word of its own listener, whichever worker it was moved to."""
+        self.begin()
+        expected = []
+        for first, second in ("http", "latest"), ("latest", "http"), ("disconnect", "latest"), ("http", "disconnect"):
+            for moved in False, True:
+                session = self.reader(first)
+                token = session.greeting["token"]
+                client = None
+                while client is None or (client.greeting["token"][24:26] != token[24:26]) != moved:
+                    client = self.connect(WebSocket, second, rcvbuf=4096).upgrade("/ws")
+                client.action("attach", token=token)
+                self.assertEqual(client.message()["token"], token)
+                expected.append((second, client))
+        self.publish(range(3000))
+        wait_until(lambda: self.janus.count("closed_slow") == 2)
+        for word, client in expected:
+            self.check(client, word, 2999, 3000)
+
+    def test_never_reads(self):
+        """The sweep finds those who are to go, though nothing else says disconnect; and others stay."""
+        self.begin()
+        readers = [self.reader("disconnect"), self.reader("http")]
+        self.publish(range(3000))
+        wait_until(lambda: self.janus.count("closed_slow") == 1)
+        self.check(readers[1], "skip", 2999, 3000)
+
+    def test_time_limits(self):
+        """What is said of slow readers is no state: connections that are idle, or say nothing, end in time."""
+        self.begin("keep_alive = 1s", "idle_limit = 2s")
+        idle = self.connect(Http, "latest")
+        self.connect(WebSocket, "latest").upgrade("/ws")
+        self.assertEqual(idle.ask("GET", "/version").status, 200)
+        wait_until(lambda: self.janus.count("closed_idle") == 1, 8)
+        with self.assertRaises(Closed):
+            idle.ask("GET", "/version")
+
+
 class SlowDeaths(CrashTest):
     """A worker dies while it passes over what was lost: that is told once, whatever was committed."""
 
     limit = 200
     number = staticmethod(SlowTold.number)
-    reader, publish = SlowTold.reader, SlowTold.publish
+    reader, publish, read_to = SlowTold.reader, SlowTold.publish, SlowTold.read_to
 
     def die_at(self, point, rule):
         self.serve_crash_build("slow=" + rule, *SMALL, workers=1)
@@ -544,6 +692,18 @@ class SlowDeaths(CrashTest):
             self.assertIn(sum(told.values()) - counted, {0, *told.values()})
         self.assertEqual(self.janus.count("closed_uncertain"), 0)
         self.janus.forgive_deaths(9)
+
+    def test_adopted(self):
+        """A connection that was accepted, and made a session by the next worker, has its listener's word."""
+        self.serve_crash_build(*SMALL, workers=1, listen=(*WEB, "http://localhost:0 slow=latest"))
+        self._addresses["latest"] = parse_url(self.janus.status()["listen"][-1])
+        self.arm("accept-accepted")
+        slow = self.connect(WebSocket, "latest", rcvbuf=4096).upgrade("/ws").subscribe("a")
+        self.assertFalse(self.armed("accept-accepted"))
+        self.assertEqual(self.janus.count("adopted"), 1)
+        self.publish(range(3000))
+        Listened.check(self, slow, "latest", 2999, 3000)
+        self.janus.forgive_deaths()
 
     def test_deaths(self):
         for point in "pass-staged", "pass-half", "pass-copied", "pass-uncounted", "pass-told":

@@ -21,6 +21,7 @@
 
 #include "proto/transport.h"
 #include "shm/buffer_pool.h"
+#include "shm/slow_rules.h"
 #include "shm/snapshot.h"
 
 #define SEQS 200			/* records published by populate_hub() */
@@ -328,14 +329,14 @@ struct spec {
 };
 
 static const struct spec specs[] = {
-	{ .fd = 3, .pos = 7, .parsed = 100 },
+	{ .fd = 3, .flags = SESSION_SLOW_IS(SLOW_SKIP), .pos = 7, .parsed = 100 },
 	{ .fd = 4, .transport = TRANSPORT_HTTP, .parsed = 4711, .in = "PUBLISH{", .in_skip = 3 },
-	{ .fd = 5, .transport = TRANSPORT_WEBSOCKET, .pos = SEQS + 1, .out = "ACK\1", .topics = { "beta" } },
+	{ .fd = 5, .transport = TRANSPORT_WEBSOCKET, .flags = SESSION_SLOW_IS(SLOW_LATEST), .pos = SEQS + 1, .out = "ACK\1", .topics = { "beta" } },
 	{ .fd = 9, .transport = TRANSPORT_PACKET, .flags = SESSION_BEHIND, .pos = SEQS - 60, .in = "half", .out = "long frame", .out_skip = 5,
 	  .topics = { "again", "alpha", "quiet", "beta" } },
 	{ .fd = 20, .flags = SESSION_CLOSE | SESSION_BEHIND, .out = "bye" },
 	{ .fd = 21, .flags = SESSION_CLOSE | SESSION_LINGER, .parsed = 1ull << 40, .topics = { "alpha" } },
-	{ .fd = 22, .transport = TRANSPORT_PAGE_10, .parsed = 4, .in = "done", .in_skip = 4, .topics = { "old", "alpha" } },
+	{ .fd = 22, .transport = TRANSPORT_PAGE_10, .flags = SESSION_BEHIND | SESSION_SLOW_IS(SLOW_DISCONNECT), .parsed = 4, .in = "done", .in_skip = 4, .topics = { "old", "alpha" } },
 };
 #define SPECS (sizeof(specs) / sizeof(specs[0]))
 

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -16,6 +17,7 @@
 #include "proto/web_message.h"
 #include "proto/web_request.h"
 #include "proto/websocket.h"
+#include "tests/bench/comeback.h"
 #include "tests/bench/speak.h"
 #include "tests/bench/wire.h"
 
@@ -51,7 +53,11 @@ static void verify_since(const struct resume *resume, bool back)
 		assert_true(resume->since.epoch == EPOCH && resume->since.seq == 6);
 }
 
-static void verify_action(const char *text, size_t len, bool back)
+#define TOKEN "000102030405060708090a0b0c0d0e0f"
+static const uint8_t token[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+
+/* What the first words are: SUBSCRIBE, by one who is new or `back`; or ATTACH. */
+static void verify_action(const char *text, size_t len, bool back, bool attaches)
 {
 	struct web_names names = { 0 };
 	struct websocket_event event;
@@ -66,8 +72,13 @@ static void verify_action(const char *text, size_t len, bool back)
 	assert_int_equal(event.taken, len);
 	json_init(&json);
 	assert_int_equal(web_request_parse(&json, event.text, event.len, &why, &req, &error), 0);
-	assert_int_equal(req.kind, REQUEST_SUBSCRIBE);
+	assert_int_equal(req.kind, attaches ? REQUEST_ATTACH : REQUEST_SUBSCRIBE);
 	verify_since(&req.resume, back);
+	if (attaches) {
+		assert_memory_equal(req.token, token, sizeof(token));
+		json_fini(&json);
+		return;
+	}
 	assert_true(web_request_next_name(&req, &names));
 	assert_memory_equal(req.name, "bench-14", req.name_len);
 	assert_true(web_request_next_name(&req, &names));
@@ -76,7 +87,7 @@ static void verify_action(const char *text, size_t len, bool back)
 	json_fini(&json);
 }
 
-static void verify_packet(const char *text, size_t len, bool back)
+static void verify_packet(const char *text, size_t len, bool back, bool attaches)
 {
 	struct packet_request packet;
 	struct error_text why;
@@ -84,8 +95,12 @@ static void verify_packet(const char *text, size_t len, bool back)
 	packet_next(text, len, PACKET_MAX_DEFAULT, &why, &packet);
 	assert_int_equal(packet.kind, PACKET_REQUEST);
 	assert_int_equal(packet.taken, len);
-	assert_int_equal(packet.op, REQUEST_SUBSCRIBE);
+	assert_int_equal(packet.op, attaches ? REQUEST_ATTACH : REQUEST_SUBSCRIBE);
 	verify_since(&packet.resume, back);
+	if (attaches) {
+		assert_memory_equal(packet.token, token, sizeof(token));
+		return;
+	}
 	assert_true(packet_next_name(&packet));
 	assert_memory_equal(packet.name, "bench-14", packet.name_len);
 	assert_true(packet_next_name(&packet));
@@ -93,13 +108,15 @@ static void verify_packet(const char *text, size_t len, bool back)
 	assert_false(packet_next_name(&packet));
 }
 
-static void verify_http(const struct speak *speak, const char *text, size_t len, bool back)
+static void verify_http(const struct speak *speak, const char *text, size_t len, bool back, const char *said)
 {
 	struct http_request req = http_read(text, len);
+	bool since = back && speak != &speak_sse;
+	char query[100];
 
 	if (speak == &speak_actions) {
 		assert_true(is(req.path, "/ws") && req.websocket);
-		verify_action(text + req.taken, len - req.taken, back);
+		verify_action(text + req.taken, len - req.taken, back, said && *said);
 		return;
 	}
 	assert_int_equal(req.taken, len);
@@ -108,24 +125,26 @@ static void verify_http(const struct speak *speak, const char *text, size_t len,
 	assert_int_equal(req.event_stream, speak == &speak_sse);
 	if (speak == &speak_sse)
 		assert_true(back ? is(req.field[HTTP_LAST_EVENT_ID], POSITION) : !req.field[HTTP_LAST_EVENT_ID].p);
-	else
-		assert_true(back ? is(req.query, "since=" POSITION) : !req.query.p);
+	snprintf(query, sizeof(query), "%s%s%s%s", since ? "since=" POSITION : "", since && said ? "&" : "", said ? "token=" : "", said ? said : "");
+	assert_true(*query ? is(req.query, query) : !req.query.p);
 }
 
 static void test_come(void **state)
 {
+	static const char *const said[] = { NULL, "", TOKEN };
 	char text[SPEAK_COME_MAX];
 
 	(void)state;
 	wire_init("bench", 2, true);
 	for (size_t r = 0; r < ARRAY_LEN(all); r++)
-		for (int back = 0; back < 2; back++) {
-			size_t len = all[r]->come(text, 7, back ? POSITION : NULL);
+		for (int way = 0; way < 6; way++) {
+			bool back = way % 2;
+			size_t len = all[r]->come(text, 7, back ? POSITION : NULL, said[way / 2]);
 
 			if (all[r] == &speak_packet)
-				verify_packet(text, len, back);
+				verify_packet(text, len, back, way >= 4);
 			else
-				verify_http(all[r], text, len, back);
+				verify_http(all[r], text, len, back, said[way / 2]);
 		}
 }
 
@@ -137,7 +156,7 @@ static void test_come_with_many(void **state)
 	(void)state;
 	wire_init("a-rather-long-name-of-a-topic-such-as-fits-stil", SPEAK_COME_TOPICS_MAX, true);
 	for (size_t r = 0; r < ARRAY_LEN(all); r++)
-		assert_in_range(all[r]->come(text, 100000000, POSITION), 100, SPEAK_COME_MAX);
+		assert_in_range(all[r]->come(text, 100000000, POSITION, ""), 100, SPEAK_COME_MAX);
 }
 
 static void test_positions(void **state)
@@ -184,8 +203,10 @@ static void test_told_start(void **state)
 
 	(void)state;
 	for (size_t r = 0; r < ARRAY_LEN(all); r++)
-		for (int how = 0; how < 3; how++) {
-			struct position_start start = { .epoch = &epoch, .seq = 6, .resumed = how > 0, .recovered = how == 1, .missing = how == 2 ? 300 : 0 };
+		for (int way = 0; way < 6; way++) {
+			int how = way % 3;
+			struct position_start start = { .epoch = &epoch, .seq = 6, .resumed = how > 0, .recovered = how == 1, .missing = how == 2 ? 300 : 0,
+				.token = way < 3 ? NULL : token };
 			size_t len = start_of(all[r], &start, frame, sizeof(frame));
 			struct told told = { 0 };
 
@@ -197,6 +218,7 @@ static void test_told_start(void **state)
 			assert_int_equal(told.recovered, how == 0 ? TOLD_NOTHING : how == 1 ? TOLD_RECOVERED : TOLD_NOT_RECOVERED);
 			assert_int_equal(told.missing, how == 2 ? 300 : 0);
 			assert_int_equal(told.missed, 0);
+			assert_string_equal(told.token, way < 3 ? "" : TOKEN);
 		}
 }
 
@@ -211,8 +233,82 @@ static void test_told_event_stream(void **state)
 	(void)state;
 	assert_int_equal(speak_sse.told(frame, len, &told), 0);
 	assert_true(told.at.epoch == EPOCH && told.at.id == 6 && told.recovered == TOLD_NOTHING);
+	assert_string_equal(told.token, "");
+	start.token = token;
+	assert_int_equal(speak_sse.told(frame, web_start(WEB_SSE, true, &start, 2000, frame, sizeof(frame)), &told), 0);
+	assert_string_equal(told.token, TOKEN);
+	start.token = NULL;
+	web_start(WEB_SSE, true, &start, 2000, frame, sizeof(frame));
 	frame[len - 3] = 'x';		/* the empty line's end: the browser would not take the id */
 	assert_int_equal(speak_sse.told(frame, len, &told), -1);
+}
+
+/* Of a server whose sessions stay, or do not. */
+static void test_told_greeting(void **state)
+{
+	(void)state;
+	for (int resumes = 0; resumes < 2; resumes++)
+		for (int packets = 0; packets < 2; packets++) {
+			struct transport_hello hello = { .token = token, .resumes = resumes };
+			const struct speak *speak = packets ? &speak_packet : &speak_actions;
+			char frame[TRANSPORT_NOTICE_MAX];
+			struct told told = { 0 };
+			size_t len = transport_greeting(packets ? TRANSPORT_PACKET : TRANSPORT_WEBSOCKET, &hello, frame);
+
+			assert_int_equal(speak->cut(frame, len), len);
+			assert_int_equal(speak->kind(frame, len), SPEAK_GREETING);
+			assert_int_equal(speak->told(frame, len, &told), 0);
+			assert_string_equal(told.token, resumes ? TOKEN : "");
+			assert_int_equal(told.at.epoch, 0);
+		}
+}
+
+/* ---- the books of one who comes back ---- */
+
+static void told_of(struct comeback *c, const char *text)
+{
+	struct told told = { 0 };
+
+	assert_int_equal(told_token(text, strlen(text), &told), 0);
+	comeback_told(c, &told);
+}
+
+static void test_comeback(void **state)
+{
+	struct comeback c = { 0 };
+
+	(void)state;
+	comeback_begin(&c, true);			/* it has no session yet */
+	assert_null(comeback_words(&c, false));
+	assert_string_equal(comeback_words(&c, true), "");
+	told_of(&c, TOKEN);
+	comeback_dropped(&c, true, false, 5);		/* before it was answered: no session, no doubt */
+	comeback_begin(&c, true);
+	assert_false(c.attaches || c.doubt);
+	told_of(&c, TOKEN);
+	assert_int_equal(comeback_answered(&c), COMEBACK_SUBSCRIBED);
+
+	comeback_begin(&c, false);
+	assert_string_equal(comeback_words(&c, true), "");
+	comeback_begin(&c, true);
+	assert_string_equal(comeback_words(&c, true), TOKEN);
+	comeback_dropped(&c, true, true, 5);		/* its attach may be done later */
+	comeback_begin(&c, false);
+	assert_false(comeback_excuses(&c, 6));		/* what it subscribes anew, nobody takes */
+	comeback_begin(&c, true);
+	assert_true(c.stands && comeback_excuses(&c, 6));
+	told_of(&c, TOKEN);
+	assert_int_equal(comeback_answered(&c), COMEBACK_ATTACHED);
+	assert_true(comeback_excuses(&c, 4 + COMEBACK_DOUBT));
+	assert_false(comeback_excuses(&c, 5 + COMEBACK_DOUBT));
+
+	comeback_begin(&c, true);
+	told_of(&c, "000102030405060708090a0b0c0d0e00");
+	assert_int_equal(comeback_answered(&c), COMEBACK_GONE);
+	assert_false(comeback_excuses(&c, 6));
+	comeback_forget(&c);
+	comeback_begin(&c, true);
+	assert_false(c.attaches);
 }
 
 static void test_told_missed(void **state)
@@ -242,6 +338,7 @@ static void test_told_badly(void **state)
 	static const char *const bad[] = {
 		"{\"ok\":true,\"position\":\"x\"}", "{\"ok\":true,\"position\":\"ihegr977-6\"", "{\"ok\":true,\"position\":\"ihegr977-6\",\"recovered\":1}",
 		"{\"ok\":true,\"position\":\"ihegr977-6\",\"recovered\":false}", "{\"ok\":true,\"position\":\"ihegr977-6\",\"recovered\":false,\"missing\":}",
+		"{\"ok\":true,\"position\":\"ihegr977-6\",\"token\":\"00\"}", "{\"janus\":\"0.1.0\",\"token\":\"" TOKEN "\",",
 		"{\"missed\":{\"topic\":\"a\",\"messages\":0}}", "{\"missed\":{\"topic\":\"a\"}}", "{\"missed\":{\"topic\":\"a\",\"messages\":1}",
 	};
 
@@ -254,7 +351,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_come), cmocka_unit_test(test_come_with_many), cmocka_unit_test(test_positions), cmocka_unit_test(test_told_start),
-		cmocka_unit_test(test_told_event_stream), cmocka_unit_test(test_told_missed), cmocka_unit_test(test_told_badly),
+		cmocka_unit_test(test_told_event_stream), cmocka_unit_test(test_told_greeting), cmocka_unit_test(test_comeback), cmocka_unit_test(test_told_missed), cmocka_unit_test(test_told_badly),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,6 +73,59 @@ static void listen_good_paths(void **state)
 	assert_string_equal(config.listen[0].url, line + strlen("listen = "));
 }
 
+static void listen_slow(void **state)
+{
+	static const struct {
+		const char *value, *url;
+		enum slow_policy slow;
+	} cases[] = {
+		{"http://*:80 slow=latest", "http://*:80", SLOW_LATEST},
+		{"flash://127.0.0.1:1 \t slow=disconnect ", "flash://127.0.0.1:1", SLOW_DISCONNECT},
+		{"packet+unix:/a b slow= skip", "packet+unix:/a b", SLOW_SKIP},
+		{"http+unix:/slow=latest", "http+unix:/slow=latest", SLOW_UNSAID},
+	};
+	static const struct {
+		const char *value, *error;
+	} bad[] = {
+		{"http://*:80 slow=drop", "slow=drop is not one of: slow=skip slow=latest slow=disconnect"},
+		{"http://*:80 slow=", "slow= is not one of: slow=skip slow=latest slow=disconnect"},
+		{"http+unix:/a slow=skip slow=skip", "slow=skip slow=skip is not one of: slow=skip slow=latest slow=disconnect"},
+		{"http://*:80 fast=latest", "`80 fast=latest` is not a port (0 to 65535)"},
+		{"http://*:80?slow=latest", "`80?slow=latest` is not a port (0 to 65535)"},
+		{"http:// slow=latest", "`http://` lacks its :PORT"},
+	};
+	char line[200], expected[CONFIG_ERROR_MAX];
+	FILE *printed = tmpfile();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(line, sizeof(line), "listen = %s", cases[i].value);
+		if (read_text(line) < 0)
+			fail_msg("%s: %s", line, error);
+		assert_string_equal(config.listen[0].url, cases[i].url);
+		assert_int_equal(config.listen[0].slow, cases[i].slow);
+		assert_int_equal(config.listeners, 1);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(line, sizeof(line), "\nlisten = %s", bad[i].value);
+		if (read_text(line) == 0)
+			fail_msg("taken: %s", line);
+		snprintf(expected, sizeof(expected), "janus.ini:2: listen: %s", bad[i].error);
+		assert_string_equal(error, expected);
+	}
+	assert_int_equal(read_text("listen = http://*:80 slow=skip\nlisten = http://*:80 slow=latest"), -1);
+	assert_string_equal(error, "janus.ini:2: listen: http://*:80 is there twice");
+	/* as it is printed */
+	assert_int_equal(read_text("listen = http://*:80 slow=skip\nlisten = flash://*:81"), 0);
+	config_print(printed, &config);
+	rewind(printed);
+	assert_non_null(fgets(line, sizeof(line), printed));
+	assert_string_equal(line, "listen = http://*:80 slow=skip\n");
+	assert_non_null(fgets(line, sizeof(line), printed));
+	assert_string_equal(line, "listen = flash://*:81\n");
+	fclose(printed);
+}
+
 static void listen_same(void **state)
 {
 	static const struct {
@@ -266,6 +319,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(listen_good),
 		cmocka_unit_test(listen_good_paths),
+		cmocka_unit_test(listen_slow),
 		cmocka_unit_test(listen_same),
 		cmocka_unit_test(listen_bad),
 		cmocka_unit_test(listen_many),

@@ -270,6 +270,42 @@ static void or_its_connection(void **state)
 	}
 }
 
+/* As its listener says, where no rule names the topic. */
+static void its_listener_has_a_word(void **state)
+{
+	static const struct {
+		const char *rules;
+		enum slow_policy listener;
+		enum counter counter;
+		uint64_t count;
+	} cases[] = {
+		{ "skip", SLOW_DISCONNECT, COUNTER_closed_slow, 1 },
+		{ "disconnect", SLOW_LATEST, COUNTER_dropped_latest, 3 },
+		{ "disconnect", SLOW_SKIP, COUNTER_dropped_overtaken, 3 },
+		{ "a: skip; *: latest", SLOW_DISCONNECT, COUNTER_dropped_overtaken, 3 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct worker_fixture *w = *state;
+		int fd = opened(w, TRANSPORT_FLASH);
+
+		answer(w, fd, "", SESSION_SLOW_IS(cases[i].listener));
+		rules(w, cases[i].rules);
+		overtaken(w, fd);
+		output_check(&w->output, fd);
+		assert_int_equal(counted(w, COUNTER_closed_slow), cases[i].counter == COUNTER_closed_slow);
+		if (cases[i].counter == COUNTER_closed_slow) {
+			assert_over(w, fd);
+		} else {
+			output_run(&w->output, fd);
+			assert_int_equal(state_of(w, fd)->flags, SESSION_SLOW_IS(cases[i].listener));
+		}
+		assert_int_equal(counted(w, cases[i].counter), cases[i].count);
+		down(state);
+		delivery_up(state);
+	}
+}
+
 static void expect_missed(struct worker_fixture *w, uint32_t transport, const char *topic, uint64_t messages)
 {
 	char text[TRANSPORT_NOTICE_MAX];
@@ -530,6 +566,7 @@ int main(void)
 		TEST_ON(delivery, the_end_comes_behind_what_is_owed),
 		TEST_ON(delivery, one_that_is_broken_is_found_so),
 		TEST_ON(delivery, who_is_overtaken_loses_messages),
+		TEST_ON(delivery, its_listener_has_a_word),
 		TEST_ON(delivery, or_its_connection),
 		TEST_ON(delivery, who_loses_messages_is_told),
 		TEST_ON(delivery, the_latest_may_be_further_on),

@@ -3,6 +3,8 @@
  */
 #include "tests/unit/worker_fixture.h"
 
+#include "worker/service/attach.h"
+
 static const char ring_text[] = "\"topic\":\"a\",\"data\":1}";
 
 static void write_text(const struct request_body *body, char *dst)
@@ -294,9 +296,35 @@ static void nor_does_it_become_a_stream(void **state)
 	assert_null(w->topics.queue);
 }
 
+/* A subscription's `from` behind `pos` does not say when it began: with `since`, what was sent and did not come comes. */
+static void who_attaches_goes_on_where_it_says(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened(w, TRANSPORT_FLASH);
+	struct session_state_shm st = *state_of(w, fd);
+	struct resume asked = { 0 }, resume;
+	struct topic_name name;
+	struct attach a;
+
+	subscribe(w, fd, "a");
+	w->base.slot.subscriptions[session(&w->base, fd)->subscriptions].from = 9;
+	st.pos = 5;
+	st.flags |= SESSION_BEHIND;
+	session_commit(&w->base, fd, &st);
+	attach_begin(&a, &w->base, fd, &asked, &resume);
+	assert_true(attach_next(&a, &name));
+	assert_int_equal(resume.since.seq, 8);		/* where the server had got to */
+	asked = (struct resume){ .kind = RESUME_SINCE, .since = { .epoch = w->base.hub.shm->epoch / 1000, .seq = 3 } };
+	attach_begin(&a, &w->base, fd, &asked, &resume);
+	assert_true(attach_next(&a, &name));
+	assert_int_equal(resume.since.seq, 3);
+	assert_false(attach_next(&a, &name));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST_ON(service, who_attaches_goes_on_where_it_says),
 		TEST_ON(service, a_topic_is_subscribed_with_its_answer),
 		TEST_ON(service, who_logs_in_has_an_inbox),
 		TEST_ON(service, several_names_in_one_request),

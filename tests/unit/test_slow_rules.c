@@ -38,7 +38,13 @@ static void refused(const char *text, const char *said)
 
 static enum slow_policy policy(const char *name)
 {
-	return slow_rules_find(&rules, name, strlen(name));
+	return slow_rules_find(&rules, SLOW_UNSAID, name, strlen(name));
+}
+
+/* Of one whose listener says `latest`. */
+static enum slow_policy policy_there(const char *name)
+{
+	return slow_rules_find(&rules, SLOW_LATEST, name, strlen(name));
 }
 
 static void a_word_is_for_all(void **state)
@@ -78,6 +84,37 @@ static void which(void **state)
 	assert_int_equal(policy("\1bob"), SLOW_SKIP);
 }
 
+/* Rules that name something stand before a listener's word, which stands before what is said of all. */
+static void listeners(void **state)
+{
+	(void)state;
+	parse("a: skip; b*: disconnect; @*: skip; *: disconnect");
+	assert_int_equal(policy_there("a"), SLOW_SKIP);
+	assert_int_equal(policy_there("b1"), SLOW_DISCONNECT);
+	assert_int_equal(policy_there("\1bob"), SLOW_SKIP);
+	assert_int_equal(policy_there("c"), SLOW_LATEST);
+	assert_int_equal(policy_there("\2"), SLOW_LATEST);
+	assert_int_equal(policy("c"), SLOW_DISCONNECT);
+	parse("*: disconnect; a: skip");
+	assert_int_equal(policy_there("a"), SLOW_LATEST);	/* the first that fits is for all */
+	parse("a: skip");
+	assert_int_equal(policy_there("c"), SLOW_LATEST);
+	assert_int_equal(policy_there("\1bob"), SLOW_LATEST);
+	parse("disconnect");
+	assert_int_equal(policy_there("c"), SLOW_LATEST);
+	assert_int_equal(slow_rules_find(&rules, SLOW_SKIP, "c", 1), SLOW_SKIP);
+}
+
+static void words(void **state)
+{
+	(void)state;
+	for (unsigned p = SLOW_SKIP; p <= SLOW_DISCONNECT; p++)
+		assert_int_equal(slow_policy_read(text_piece(slow_policy_word(p), strlen(slow_policy_word(p)))), p);
+	assert_string_equal(slow_policy_word(SLOW_UNSAID), "");
+	assert_int_equal(slow_policy_read(text_piece("", 0)), SLOW_UNSAID);
+	assert_int_equal(slow_policy_read(text_piece("skipped", 7)), SLOW_UNSAID);
+}
+
 static void errors(void **state)
 {
 	char many[SETTINGS_LIST_MAX + 10] = "";
@@ -107,6 +144,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_word_is_for_all),
 		cmocka_unit_test(which),
+		cmocka_unit_test(listeners),
+		cmocka_unit_test(words),
 		cmocka_unit_test(errors),
 	};
 

@@ -189,16 +189,16 @@ static const struct topic_shm *topic_of(const struct output *o, const struct str
 	return index_topic(&o->base->hub.index, t->subscription->topic);
 }
 
-static enum slow_policy policy_of(const struct output *o, const struct stream_topic *t)
+static enum slow_policy policy_of(const struct output *o, const struct stream *s, const struct stream_topic *t)
 {
-	return slow_rules_find(&o->base->slow, topic_of(o, t)->name, topic_of(o, t)->name_len);
+	return slow_rules_find(&o->base->slow, session_slow(&session(o->base, s->sid)->state), topic_of(o, t)->name, topic_of(o, t)->name_len);
 }
 
 /* Ends the session if it has lost messages of a topic for which that is the rule. True: it ends. */
 static bool lost_too_much(struct output *o, const struct stream *s)
 {
 	for (uint32_t i = 0; s->lost > 0 && i < s->count; i++)
-		if (s->topic[i].lost > 0 && policy_of(o, &s->topic[i]) == SLOW_DISCONNECT) {
+		if (s->topic[i].lost > 0 && policy_of(o, s, &s->topic[i]) == SLOW_DISCONNECT) {
 			base_count(o->base, COUNTER_dropped_overtaken, s->lost);
 			session_abort(o->base, s->sid, COUNTER_closed_slow);
 			return true;
@@ -224,7 +224,7 @@ static size_t notice(const struct output *o, uint32_t transport, const struct st
  */
 static bool pass_over(struct output *o, struct stream *s, struct stream_topic *t, struct session_state_shm *st)
 {
-	bool latest = policy_of(o, t) == SLOW_LATEST, told;
+	bool latest = policy_of(o, s, t) == SLOW_LATEST, told;
 	char text[TRANSPORT_NOTICE_MAX];
 	uint32_t lost;
 	size_t len;

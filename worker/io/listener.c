@@ -147,7 +147,7 @@ static void on_listener(struct ev_loop *loop, struct ev_io *io, int events)
 			return;
 		}
 		CRASH_POINT("accept-accepted");
-		all->accepted(all->above, fd, l->proto);
+		all->accepted(all->above, fd, l->proto, l->slow);
 	}
 }
 
@@ -206,12 +206,13 @@ int listener_init(struct listeners *all, unsigned count)
 	return all->each ? 0 : -1;
 }
 
-void listener_add(struct listeners *all, int fd, int proto)
+void listener_add(struct listeners *all, int fd, int proto, enum slow_policy slow)
 {
 	struct listener *l = &all->each[all->count++];
 
 	l->all = all;
 	l->proto = proto;
+	l->slow = slow;
 	ev_io_init(&l->io, on_listener, fd, EV_READ);
 }
 

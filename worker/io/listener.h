@@ -10,6 +10,7 @@ struct listener {
 	struct ev_io io;
 	struct listeners *all;
 	int proto;			/* PROTO_ */
+	enum slow_policy slow;		/* what it says of its connections that read slowly */
 };
 
 struct listeners {
@@ -24,13 +25,13 @@ struct listeners {
 
 	/* ---- functions of the higher storey; `above` is their first argument ---- */
 	void *above;
-	void (*accepted)(void *above, int fd, int proto);
+	void (*accepted)(void *above, int fd, int proto, enum slow_policy slow);
 	bool (*refuse_fewer)(void *above);	/* frees a descriptor, by closing a connection that is over or refused; false: there is none */
 };
 
 /* Makes room for `count` listeners, which listener_add() adds. 0, or -1: no memory. */
 int listener_init(struct listeners *all, unsigned count);
-void listener_add(struct listeners *all, int fd, int proto);
+void listener_add(struct listeners *all, int fd, int proto, enum slow_policy slow);
 void listener_start(struct listeners *all);	/* does nothing after listener_end() */
 void listener_stop(struct listeners *all);
 void listener_end(struct listeners *all);	/* stops listening for good */

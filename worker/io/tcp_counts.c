@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 
 
+enum { CLOSED = 7 };	/* tcpi_state: TCP_CLOSE */
+
 static int info(int fd, struct tcp_info *ti)
 {
 	socklen_t len = sizeof(*ti);
@@ -90,6 +92,13 @@ void socket_reset_at_close(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 }
 
+bool tcp_is_reset(int fd)
+{
+	struct tcp_info ti;
+
+	return info(fd, &ti) == 0 && ti.tcpi_state == CLOSED;
+}
+
 /* Whether the peer's FIN has arrived. tcpi_bytes_received counts it as a byte, SIOCINQ does not. */
 static int fin_arrived(const struct tcp_info *ti)
 {
@@ -110,8 +119,8 @@ int tcp_taken(int fd, uint64_t *bytes)
 		if (ioctl(fd, SIOCINQ, &queued) < 0 || info(fd, &after) < 0)
 			return -1;
 	} while (ti.tcpi_bytes_received != after.tcpi_bytes_received || ti.tcpi_state != after.tcpi_state);
-	if (ti.tcpi_state == 7)
-		return -1;	/* state 7 is TCP_CLOSE, after a reset: whether a FIN was counted before it can't be told */
+	if (ti.tcpi_state == CLOSED)
+		return -1;	/* after a reset: whether a FIN was counted before it can't be told */
 	*bytes = ti.tcpi_bytes_received - (uint64_t)queued - (uint64_t)fin_arrived(&ti);
 	return 0;
 }

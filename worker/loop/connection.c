@@ -97,10 +97,10 @@ bool connection_is_open(const struct worker *w, int fd)
 	return (uint32_t)fd < w->base.slot.shm->sessions_max && session(&w->base, fd)->status == SESSION_OPEN;
 }
 
-static void adopt(struct worker *w, int fd, int proto)
+static void adopt(struct worker *w, int fd, int proto, enum slow_policy slow)
 {
 	session_id sid = fd;
-	struct session_state_shm st = { .last_out = w->base.now, .transport = protocol_transport(proto) };
+	struct session_state_shm st = { .last_out = w->base.now, .transport = protocol_transport(proto), .flags = SESSION_SLOW_IS(slow) };
 
 	if (prepare(w, sid) < 0 || greet(w, sid, &st) < 0) {
 		log_warning_limited("a connection could not be taken in: %s", strerror(errno));
@@ -115,14 +115,14 @@ static void adopt(struct worker *w, int fd, int proto)
 	output_flush(&w->output, sid);
 }
 
-void connection_take(struct worker *w, int fd, int proto, enum counter as)
+void connection_take(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as)
 {
 	if (!listener_counts(&w->listeners, fd)) {
 		refuse_take(w, fd, protocol_transport(proto));
 		return;
 	}
 	base_count(&w->base, as, 1);
-	adopt(w, fd, proto);
+	adopt(w, fd, proto, slow);
 }
 
 void connection_close(struct worker *w, session_id sid)

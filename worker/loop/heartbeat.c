@@ -67,7 +67,7 @@ static void ping(struct worker *w, session_id sid)
 	char bytes[TRANSPORT_NOTICE_MAX];
 	size_t len;
 
-	if (st.flags & ~(uint32_t)(SESSION_BEHIND | SESSION_CUT) || st.out != BUFFER_NONE)
+	if (st.flags & ~(uint32_t)(SESSION_BEHIND | SESSION_CUT | SESSION_SLOW) || st.out != BUFFER_NONE)
 		return;		/* it is ending, or has something to be sent already */
 	len = transport_heartbeat(st.transport, hub_now(), bytes);
 	if (len && session_answer(&w->base, sid, st.parsed, bytes, len)) {
@@ -108,7 +108,7 @@ static bool leaves_pings_unanswered(const struct worker *w, session_id sid)
 	const struct session_state_shm *st = &session(&w->base, sid)->state;
 	uint32_t since = unanswered_since(w, sid);
 
-	return w->base.settings->peer_timeout && transport_has(st->transport, TRANSPORT_PONGS) && !st->flags && !waits_for_us(w, sid) && since &&
+	return w->base.settings->peer_timeout && transport_has(st->transport, TRANSPORT_PONGS) && session_plain(st) && !waits_for_us(w, sid) && since &&
 	       (w->base.now - since) * 1000ll > w->base.settings->peer_timeout && socket_queued(session_fd(&w->base, sid)) == 0;
 }
 

@@ -22,7 +22,7 @@
 #include "worker/service/subscribe.h"
 
 #define VERSION 1			/* of the message: programs with different ones may follow each other */
-#define WORD_MAX 32			/* bytes of a transport's name */
+#define WORD_MAX 28			/* bytes of a transport's name */
 #define ASKED UINT64_MAX		/* where a request begins is known when its turn is over */
 #define INPUT_MAX 65536			/* bytes of input that go along */
 #define AT_ONCE 64			/* messages a turn */
@@ -37,6 +37,7 @@ struct message {
 	struct flood flood;
 	uint32_t input;			/* bytes of input from `parsed` on, which follow */
 	char transport[WORD_MAX];
+	uint32_t slow;			/* enum slow_policy: what its listener says. (The programs before knew none, and filled it with 0.) */
 };
 
 int move_queue(void)
@@ -112,7 +113,7 @@ static int send_session(struct worker *w, session_id sid, unsigned slot)
 	struct message m = {
 		.version = VERSION, .sender = w->base.number, .number = w->base.slot.shm->move_number, .sent = s->state.sent, .parsed = s->state.parsed,
 		.everybody = atomic_load_explicit(&s->subscriptions, memory_order_relaxed) ? s->state.pos : 0,
-		.input = (uint32_t)(head->base + head->len - s->state.parsed),
+		.input = (uint32_t)(head->base + head->len - s->state.parsed), .slow = session_slow(&s->state),
 	};
 
 	if (w->service.flood)
@@ -157,7 +158,7 @@ static bool move(struct worker *w, const struct asked_move *m, uint64_t *full)
 
 	if (subscribe_has_own(&w->base, m->sid))
 		return true;		/* it goes on here */
-	if (st->out != BUFFER_NONE || st->flags)
+	if (st->out != BUFFER_NONE || !session_plain(st))
 		return false;
 	head = pool_header(&w->base.slot, st->in);
 	if (head->base + head->len - st->parsed > INPUT_MAX) {
@@ -265,6 +266,7 @@ static bool open_session(struct worker *w, int fd, const struct message *m, cons
 {
 	struct session_state_shm st = {
 		.sent = m->sent, .parsed = m->parsed, .last_out = w->base.now, .transport = transport_of(m), .in = session_buffer(&w->base, fd, m->input),
+		.flags = SESSION_SLOW_IS(m->slow),
 	};
 	struct buffer_shm *head;
 
@@ -326,7 +328,7 @@ static bool look(const struct worker *w, struct looked *l)
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
 		memcpy(&l->fd, CMSG_DATA(c), sizeof(l->fd));
 	l->good = (size_t)n >= sizeof(l->m) && l->m.version == VERSION && l->m.sender < INDEX_SLOTS_MAX && (size_t)n == sizeof(l->m) + l->m.input &&
-		  transport_of(&l->m) < TRANSPORTS;
+		  transport_of(&l->m) < TRANSPORTS && l->m.slow <= SLOW_DISCONNECT;
 	return true;
 }
 

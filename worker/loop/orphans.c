@@ -89,22 +89,22 @@ static bool comes_from(const union address *local, const union address *ours)
 	return false;
 }
 
-/* The protocol of the listener that a connected socket came from; -1: it came from none of ours. */
-static int proto_of(const struct worker *w, int fd)
+/* The listener that a connected socket came from; NULL: it came from none of ours. */
+static const struct worker_listener *listener_of(const struct worker *w, int fd)
 {
 	union address local, ours;
 	socklen_t len = sizeof(local);
 
 	memset(&local, 0, sizeof(local));
 	if (getsockname(fd, &local.any, &len) < 0)
-		return -1;
+		return NULL;
 	for (unsigned i = 0; i < w->start->listeners_count; i++) {
 		memset(&ours, 0, sizeof(ours));
 		len = sizeof(ours);
 		if (getsockname(w->start->listeners[i].fd, &ours.any, &len) == 0 && comes_from(&local, &ours))
-			return w->start->listeners[i].proto;
+			return &w->start->listeners[i];
 	}
-	return -1;
+	return NULL;
 }
 
 /* Whether the descriptor is a session's. The table beyond `fd_end` was never touched, and reading it would take memory. */
@@ -117,7 +117,7 @@ static int deal_with(struct worker *w, int fd)
 {
 	if (kept(w, fd))
 		return 0;
-	if (untouched(fd) && proto_of(w, fd) >= 0)
+	if (untouched(fd) && listener_of(w, fd))
 		return base_push(&w->orphans, &w->orphans_count, &w->orphans_room, fd);
 	close(fd);
 	return 0;
@@ -156,9 +156,12 @@ int orphans_close(struct worker *w)
 void orphans_adopt(struct worker *w)
 {
 	for (uint32_t i = 0; i < w->orphans_count; i++) {
-		int fd = w->orphans[i];
+		const struct worker_listener *from = listener_of(w, w->orphans[i]);
 
-		connection_take(w, fd, proto_of(w, fd), COUNTER_adopted);
+		if (from)
+			connection_take(w, w->orphans[i], from->proto, from->slow, COUNTER_adopted);
+		else
+			close(w->orphans[i]);
 	}
 	w->orphans_count = 0;
 }

@@ -182,7 +182,11 @@ static void count_input(struct worker *w, session_id sid)
 	head = pool_header(&w->base.slot, st->in);
 	if ((socket_is_local(session_fd(&w->base, sid)) ? local_taken(w, sid, head, &taken) : tcp_taken(session_fd(&w->base, sid), &taken)) < 0 ||
 	    taken < st->parsed || taken - head->base > pool_room(&w->base.slot, st->in)) {
-		uncertain(w, sid);
+		/* Its client knows that a broken connection is over, and may come back to its session. */
+		if (tcp_is_reset(session_fd(&w->base, sid)))
+			session_over(&w->base, sid);
+		else
+			uncertain(w, sid);
 		return;
 	}
 	head->len = (uint32_t)(taken - head->base);

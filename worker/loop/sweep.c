@@ -37,7 +37,7 @@ static bool http_is_late(struct worker *w, session_id sid)
 	const struct session_state_shm *st = &s->state;
 	uint32_t last = s->last_in > st->last_out ? s->last_in : st->last_out;
 
-	if (st->transport != TRANSPORT_HTTP || st->flags || session_has(&w->base, sid, MARK_STALLED | MARK_OUTPUT_BLOCKED))
+	if (st->transport != TRANSPORT_HTTP || !session_plain(st) || session_has(&w->base, sid, MARK_STALLED | MARK_OUTPUT_BLOCKED))
 		return false;
 	if (session_polls(&w->base, sid)) {
 		if (poll_is_over(&w->base, sid))
@@ -108,8 +108,8 @@ static void look_at(struct worker *w, session_id sid)
 		session_over(&w->base, sid);
 	} else if (http_is_late(w, sid) || frame_is_late(w, sid) || heartbeat(w, sid)) {
 		return;
-	} else if (st->flags & SESSION_BEHIND && w->base.slow.disconnects && st->pos < ring_oldest(&w->base.hub.ring) &&
-		   passed(w, st->last_out, w->base.settings->heartbeat)) {
+	} else if (st->flags & SESSION_BEHIND && (w->base.slow.disconnects || session_slow(st) == SLOW_DISCONNECT) &&
+		   st->pos < ring_oldest(&w->base.hub.ring) && passed(w, st->last_out, w->base.settings->heartbeat)) {
 		output_check(&w->output, sid);
 	}
 }

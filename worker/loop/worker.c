@@ -359,10 +359,10 @@ static bool ask_move(void *worker, session_id sid, unsigned slot)
 	return move_ask(worker, sid, slot);
 }
 
-static void accepted(void *worker, int fd, int proto)
+static void accepted(void *worker, int fd, int proto, enum slow_policy slow)
 {
 	connection_close_over(worker);		/* what has just become free counts as room */
-	connection_take(worker, fd, proto, COUNTER_accepted);
+	connection_take(worker, fd, proto, slow, COUNTER_accepted);
 }
 
 static bool give_up_refused(void *worker)
@@ -454,7 +454,7 @@ static int listeners_init(struct worker *w)
 	if (listener_init(&w->listeners, w->start->listeners_count) < 0)
 		return -1;
 	for (unsigned i = 0; i < w->start->listeners_count; i++)
-		listener_add(&w->listeners, w->start->listeners[i].fd, w->start->listeners[i].proto);
+		listener_add(&w->listeners, w->start->listeners[i].fd, w->start->listeners[i].proto, w->start->listeners[i].slow);
 	return 0;
 }
 

@@ -24,6 +24,7 @@
 struct worker_listener {
 	int fd;
 	int proto;			/* PROTO_ */
+	enum slow_policy slow;		/* what it says of its connections that read slowly */
 };
 
 struct worker_start {

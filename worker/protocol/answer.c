@@ -45,7 +45,7 @@ void session_goodbye(struct protocols *protocols, session_id sid)
 	char bytes[TRANSPORT_NOTICE_MAX];
 	size_t len = transport_goodbye(st.transport, bytes);
 
-	if (len && !st.flags && session_append(protocols->base, sid, &st, bytes, len) == 0) {
+	if (len && session_plain(&st) && session_append(protocols->base, sid, &st, bytes, len) == 0) {
 		session_commit(protocols->base, sid, &st);
 		output_flush(protocols->output, sid);
 	}

@@ -206,7 +206,7 @@ static bool take_in(struct protocols *protocols, session_id sid)
 	output_flush(protocols->output, sid);
 	unblock(protocols, sid);
 	session_watch(protocols->base, sid);
-	return what == RECEIVED_FULL && protocols->base->io[sid].events & EV_READ && !session(protocols->base, sid)->state.flags;
+	return what == RECEIVED_FULL && protocols->base->io[sid].events & EV_READ && session_plain(&session(protocols->base, sid)->state);
 }
 
 void input_ready(struct protocols *protocols, session_id sid)

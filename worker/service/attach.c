@@ -65,15 +65,16 @@ void attach_begin(struct attach *a, const struct base *base, session_id from, co
 }
 
 /*
- * Behind which sequence the client wants messages of the subscription. One that began behind what was sent did not begin sooner; of others, `from` may
- * be the sequence of any message that was sent, and as the connection broke it may not have come.
+ * Behind which sequence the client wants messages of the subscription: what it says, if it does. Whether the subscription began later nobody knows any
+ * more: a `from` behind `pos` may as well be the next message owed, behind some that were sent and, as the connection broke, did not come; or what
+ * `slow` jumped to, or where it was when another topic was subscribed with its past. Without a word of the client all of these are where to go on.
  */
 static uint64_t since_of(const struct attach *a, const struct subscription_shm *sub)
 {
 	uint64_t pos = session(a->base, a->from)->state.pos, from = stream_begins(a->base, sub), begun = from > pos ? from - 1 : 0;
 
 	if (a->asked.kind == RESUME_SINCE)
-		return begun > a->asked.since.seq ? begun : a->asked.since.seq;
+		return a->asked.since.seq;
 	return begun ? begun : (pos ? pos - 1 : 0);
 }
 

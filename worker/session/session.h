@@ -37,6 +37,18 @@ static inline bool session_is_behind(const struct base *base, session_id sid)
 	return (session(base, sid)->state.flags & (SESSION_BEHIND | SESSION_PARKED)) == SESSION_BEHIND;
 }
 
+/* What its listener says of slow readers. */
+static inline enum slow_policy session_slow(const struct session_state_shm *st)
+{
+	return (enum slow_policy)((st->flags & SESSION_SLOW) / SESSION_SLOW_IS(1));
+}
+
+/* Whether its flags say that it is neither behind, nor ending, nor anything else: it is served as it comes. */
+static inline bool session_plain(const struct session_state_shm *st)
+{
+	return !(st->flags & ~(uint32_t)SESSION_SLOW);
+}
+
 /*
  * Whether it is to stay when its connection breaks, without a word: its client knows its token, has subscribed something, and neither of both sides
  * has said that it is over.
