@@ -223,9 +223,7 @@ void hub_repair(struct hub *hub, unsigned slot)
 		hub_count_history(hub, slot);
 		lock_release(&hub->shm->lock, slot + 1);
 	}
-	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
-		if (atomic_load(&hub->shm->slot[i].state) != SLOT_UNUSED)
-			hub_wake(hub, i);
+	hub_wake_all(hub);
 }
 
 void hub_clear_slot(struct hub *hub, unsigned slot, uint32_t owner)
@@ -308,6 +306,13 @@ void hub_count_history(struct hub *hub, unsigned slot)
 	hub_count(hub, slot, COUNTER_history_short, counts->cut_short);
 	hub_count(hub, slot, COUNTER_history_missed, counts->missed);
 	*counts = (struct history_counts){ 0 };
+}
+
+void hub_wake_all(const struct hub *hub)
+{
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		if (atomic_load(&hub->shm->slot[i].state) != SLOT_UNUSED)
+			hub_wake(hub, i);
 }
 
 unsigned hub_lag(const struct hub *hub, unsigned nudge, uint64_t *asleep)

@@ -81,8 +81,9 @@ void hub_follow(struct hub *hub);
 /* Adds what this process's history has counted to the slot's counters. */
 void hub_count_history(struct hub *hub, unsigned slot);
 
-/* Wakes a slot's worker, whether it sleeps or not. */
+/* Wakes a slot's worker, whether it sleeps or not; all slots' workers. */
 void hub_wake(const struct hub *hub, unsigned slot);
+void hub_wake_all(const struct hub *hub);
 
 /* How far the slowest slot's `delivered` is behind the tail, as ring_lag() tells it. *asleep: the slots that sleep and are more than
  * `nudge` behind. */

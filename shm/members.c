@@ -12,6 +12,7 @@
 #include "proto/presence.h"
 
 #define TOPICS_PART 4			/* one cell in so many may be a topic */
+#define POPPED_MOST 1024		/* members that need not be told of, passed by in one call */
 
 static void in_order(void)
 {
@@ -232,6 +233,31 @@ static void forget(struct members *m, uint32_t i)
 
 /* ---- topics ---- */
 
+static void list_topic(struct members *m, uint32_t i)
+{
+	struct member_cell_shm *t = cell(m, i);
+
+	t->topic = 0;
+	t->link = m->shm->topics;
+	if (t->link)
+		cell(m, t->link)->topic = i;
+	m->shm->topics = i;
+	m->shm->topics_count++;
+}
+
+static void unlist_topic(struct members *m, uint32_t i)
+{
+	const struct member_cell_shm *t = cell(m, i);
+
+	if (t->link)
+		cell(m, t->link)->topic = t->topic;
+	if (t->topic)
+		cell(m, t->topic)->link = t->link;
+	else
+		m->shm->topics = t->link;
+	m->shm->topics_count--;
+}
+
 static void next_version(struct members *m)
 {
 	/* release: who sees it takes the lock, and finds the topic */
@@ -263,9 +289,7 @@ uint32_t members_watch(struct members *m, uint64_t hash, const char *topic, size
 		atomic_store_explicit(&cell(m, i)->slots, slots, memory_order_relaxed);
 		store(&cell(m, i)->kind, MEMBERS_TOPIC);
 		chain(m, i);
-		cell(m, i)->link = m->shm->topics;
-		m->shm->topics = i;
-		m->shm->topics_count++;
+		list_topic(m, i);
 		next_version(m);
 		*made = true;
 	}
@@ -273,34 +297,24 @@ uint32_t members_watch(struct members *m, uint64_t hash, const char *topic, size
 	return i;
 }
 
-/* Takes out of the list of those that are due whoever is of this topic. */
-static void drop_due(struct members *m, uint32_t topic)
-{
-	uint32_t i = load(&m->shm->due), last = 0;
-
-	for (; i; i = cell(m, i)->link)
-		if (cell(m, i)->topic != topic)
-			last = i;
-		else if (last)
-			cell(m, last)->link = cell(m, i)->link;
-		else
-			store(&m->shm->due, cell(m, i)->link);
-}
-
 void members_unwatch(struct members *m, uint32_t topic)
 {
 	struct member_cell_shm *t = cell(m, topic);
-	uint32_t *p = &m->shm->topics;
 
 	begin(m);
 	store(&t->kind, MEMBERS_FREE);		/* first: all of it goes at once, whatever else is left undone */
-	drop_due(m, topic);
-	while (t->after != topic)
-		forget(m, t->after);
-	while (*p != topic)
-		p = &cell(m, *p)->link;
-	*p = t->link;
-	m->shm->topics_count--;
+	while (t->after != topic) {
+		uint32_t i = t->after;
+
+		if (!cell(m, i)->due) {
+			forget(m, i);
+			continue;
+		}
+		ring_out(m, i);
+		unchain(m, i);
+		cell(m, i)->topic = 0;
+	}
+	unlist_topic(m, topic);
 	unchain(m, topic);
 	give_cell(m, topic);
 	next_version(m);
@@ -391,7 +405,7 @@ void members_leave(struct members *m, unsigned slot)
 
 		if (kind == MEMBERS_TOPIC)
 			members_counted(m, i, slot);
-		else if (kind == MEMBERS_USER && slots_of(cell(m, i)) >> slot & 1)
+		else if (kind == MEMBERS_USER && cell(m, i)->topic && slots_of(cell(m, i)) >> slot & 1)
 			set_bit(m, i, slot, false);
 	}
 	end(m);
@@ -406,7 +420,9 @@ static void pop_due(struct members *m)
 
 	store(&m->shm->due, cell(m, i)->link);
 	cell(m, i)->due = 0;
-	if (differs(cell(m, i)))
+	if (cell(m, i)->topic == 0)
+		give_cell(m, i);
+	else if (differs(cell(m, i)))
 		push_due(m, i);
 	else if (!slots_of(cell(m, i)))
 		forget(m, i);
@@ -417,9 +433,11 @@ bool members_next_change(struct members *m, struct member_change *change)
 	const struct member_cell_shm *c, *t;
 	uint32_t i;
 
-	while ((i = load(&m->shm->due)) != 0 && !differs(cell(m, i))) {
+	for (unsigned n = 0; (i = load(&m->shm->due)) != 0 && (cell(m, i)->topic == 0 || !differs(cell(m, i))); n++) {
+		if (n == POPPED_MOST)
+			return false;
 		begin(m);
-		pop_due(m);		/* it has been taken back before it was told */
+		pop_due(m);		/* its topic is gone, or it has been taken back before it was told */
 		end(m);
 	}
 	if (!i)
@@ -436,7 +454,7 @@ bool members_is_due(const struct members *m, const struct member_change *change)
 {
 	const struct member_cell_shm *c = cell(m, change->member);
 
-	return load(&m->shm->due) == change->member && c->serial == change->serial && differs(c) && (slots_of(c) != 0) == change->here;
+	return load(&m->shm->due) == change->member && c->serial == change->serial && c->topic && differs(c) && (slots_of(c) != 0) == change->here;
 }
 
 void members_stage(struct members *m, const struct member_change *change, uint64_t needs)
@@ -463,25 +481,25 @@ size_t members_list(const struct members *m, uint32_t topic, struct member_curso
 {
 	const struct member_cell_shm *t = cell(m, topic), *at = cell(m, cursor->member);
 	struct sink s = { .dst = dst, .room = room };
-	bool goes_on = cursor->member && at->serial == cursor->serial && load(&at->kind) == MEMBERS_USER && at->topic == topic, first = true;
-	uint32_t i = goes_on ? at->after : t->after, left = 0;
+	uint32_t i, first;
 
+	if (!cursor->member || at->serial != cursor->serial || load(&at->kind) != MEMBERS_USER || at->topic != topic)
+		*cursor = (struct member_cursor){ 0 };
+	i = cursor->member ? at->after : t->after;
+	first = cursor->listed;
 	presence_list_begin(&s, t->name, t->name_len);
 	for (; i != topic; i = cell(m, i)->after) {
 		const struct member_cell_shm *c = cell(m, i);
 
 		if (!load(&c->announced))
 			continue;
-		if (left > 0 || s.len + 1 + 2 + 6 * (size_t)c->name_len + PRESENCE_LIST_END_MAX > room) {
-			left++;
-			continue;
-		}
-		presence_list_add(&s, first, c->name, c->name_len);
-		first = false;
-		*cursor = (struct member_cursor){ i, c->serial };
+		if (s.len + 1 + 2 + 6 * (size_t)c->name_len + PRESENCE_LIST_END_MAX > room)
+			break;
+		presence_list_add(&s, cursor->listed == first, c->name, c->name_len);
+		*cursor = (struct member_cursor){ i, cursor->listed + 1, c->serial };
 	}
-	presence_list_end(&s, left);
-	*more = left;
+	*more = i == topic ? 0 : load(&t->announced) > cursor->listed ? load(&t->announced) - cursor->listed : 1;
+	presence_list_end(&s, *more);
 	return sink_end(&s);
 }
 
@@ -494,9 +512,7 @@ static void relist_topic(struct members *m, uint32_t i)
 	c->before = c->after = i;
 	store(&c->announced, 0);
 	chain(m, i);
-	c->link = m->shm->topics;
-	m->shm->topics = i;
-	m->shm->topics_count++;
+	list_topic(m, i);
 }
 
 static void relist_member(struct members *m, uint32_t i)
@@ -504,9 +520,9 @@ static void relist_member(struct members *m, uint32_t i)
 	struct member_cell_shm *c = cell(m, i), *t = cell(m, c->topic);
 
 	c->due = 0;
-	if (load(&t->kind) == MEMBERS_TOPIC && !is_whole(t))
+	if (c->topic && load(&t->kind) == MEMBERS_TOPIC && !is_whole(t))
 		store(&c->announced, slots_of(c) != 0);
-	if (load(&t->kind) != MEMBERS_TOPIC || (!slots_of(c) && !load(&c->announced))) {
+	if (c->topic == 0 || load(&t->kind) != MEMBERS_TOPIC || (!slots_of(c) && !load(&c->announced))) {
 		give_cell(m, i);
 		return;
 	}
@@ -557,6 +573,8 @@ static const char *check_cell(const struct members *m, uint32_t i)
 
 	if (load(&c->kind) == MEMBERS_FREE)
 		return NULL;
+	if (load(&c->kind) == MEMBERS_USER && c->topic == 0)
+		return c->due ? NULL : "a member whose topic is gone";
 	if (c->name_len == 0 || find(m, load(&c->kind), c->hash, c->topic, c->name, c->name_len) != i)
 		return "a cell is not in its chain, or twice";
 	if (cell(m, c->before)->after != i || cell(m, c->after)->before != i)

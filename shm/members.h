@@ -28,7 +28,6 @@
 
 #define MEMBER_NAME_MAX 255
 #define MEMBERS_PATIENCE 2000		/* milliseconds */
-#define MEMBERS_KEEP 10000		/* milliseconds that a topic stays watched when nobody watches it any more */
 
 enum { MEMBERS_FREE, MEMBERS_TOPIC, MEMBERS_USER };
 
@@ -39,7 +38,7 @@ struct member_cell_shm {
 	uint64_t serial;		/* no cell ever had the same: cells are used again */
 	_Atomic uint64_t slots;		/* a topic's: that have not counted it yet */
 	uint64_t wanted;		/* a topic's: when somebody last watched it, milliseconds of CLOCK_MONOTONIC */
-	uint32_t topic;			/* a member's */
+	uint32_t topic;			/* a member's; 0: that is gone, and so is the member, as soon as it leaves the list of those that are due. A topic's: the one before it in the list */
 	uint32_t before, after;		/* the ring of a topic's members, which the topic is in */
 	uint32_t link;			/* the next topic; the next member that is due */
 	_Atomic uint32_t announced;	/* a topic's: how many members are */
@@ -87,6 +86,7 @@ struct member_change {
 /* How far a list was read. All zero: not at all. */
 struct member_cursor {
 	uint32_t member;
+	uint32_t listed;		/* members told so far */
 	uint64_t serial;
 };
 
@@ -146,8 +146,8 @@ void members_stage(struct members *m, const struct member_change *change, uint64
 void members_commit(struct members *m);
 
 /*
- * Writes a piece of the topic's list to dst[0..room), room >= 2 KiB, and moves the cursor. Its length. *more: how many members are behind it. A member
- * who came since may be told again.
+ * Writes a piece of the topic's list to dst[0..room), room >= 2 KiB, and moves the cursor. Its length. *more: how many members are behind it, about; 0:
+ * none. If the last one that was told has gone meanwhile, the list begins anew.
  */
 size_t members_list(const struct members *m, uint32_t topic, struct member_cursor *cursor, char *dst, size_t room, uint32_t *more);
 

@@ -67,7 +67,9 @@ static void find(struct hub *hub, const struct publish_item *item, uint64_t next
 	topic = find_topic(hub, item, next);
 	found->entry[0] = topic;
 	found->count = topic != TOPIC_NONE;
-	found->patterns = index_has_patterns(&hub->index) && !presence_in(item->topic, item->topic_len) ? index_match(&hub->index, item->topic, item->topic_len, found->entry + found->count) : 0;
+	found->patterns = 0;
+	if (index_has_patterns(&hub->index) && !presence_in(item->topic, item->topic_len))
+		found->patterns = index_match(&hub->index, item->topic, item->topic_len, found->entry + found->count);
 	found->count += found->patterns;
 }
 
@@ -238,7 +240,10 @@ static uint64_t write_once(struct hub *hub, unsigned slot, const struct once_id 
 
 /* ---- the steps of a publish: all with the hub lock held ---- */
 
-/* What is committed together with the messages: a key, and when it is used; or a change of who is on a topic, of which they tell. NULL: there is none. */
+/*
+ * What is committed together with the messages: a key, and when it is used; or a change of who is on a topic, of which they tell. NULL: there
+ * is none.
+ */
 struct keyed {
 	const struct once_id *id;
 	uint64_t now;

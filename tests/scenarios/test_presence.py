@@ -4,11 +4,12 @@ import os
 import random
 import shutil
 import tempfile
+import time
 import unittest
 
 from crash_test import CrashTest
 import janus_test
-from janus_test import wait_until
+from janus_test import SLOWNESS, wait_until
 from programs import OTHER_BUILD, Program
 from test_sessions import SessionTest
 from web_clients import TEXT, WebSocket, frame
@@ -21,8 +22,8 @@ class Watcher:
 
     def __init__(self, client, topic=WATCH):
         self.client, self.topic = client, topic
-        self.users, self.whole, self.lists = set(), False, 0
-        self.pages = None
+        self.users, self.lists = set(), 0
+        self.pages = None       # a list that is not whole yet: changes count for it, too
         self.changes = []       # (event, user)...
 
     def take(self, seconds=20):
@@ -36,13 +37,21 @@ class Watcher:
         data = message["data"]
         if message["event"] == "members":
             assert "id" not in message, message
-            self.pages = data["users"] if self.pages is None else self.pages + data["users"]
+            self.pages = (self.pages or set()) | set(data["users"])
             if data["more"] == 0:
-                self.users, self.whole, self.pages = set(self.pages), True, None
+                self.users, self.pages = self.pages, None
                 self.lists += 1
             return
         self.changes.append((message["event"], data["user"]))
-        (self.users.add if message["event"] == "subscribed" else self.users.discard)(data["user"])
+        for users in (self.users,) if self.pages is None else (self.users, self.pages):
+            (users.add if message["event"] == "subscribed" else users.discard)(data["user"])
+
+    def take_one_of(self, *watchers):
+        """A client that watches several topics."""
+        message = self.client.message(20)
+        for watcher in watchers:
+            if message.get("topic") == watcher.topic:
+                watcher.put(message)
 
     def until(self, *users, lists=1):
         """Until these, and nobody else, are known to be there."""
@@ -165,6 +174,77 @@ class Presence(PresenceTest):
             watcher = self.watcher(kind).until(*users)
             self.assertEqual((watcher.lists, watcher.changes), (1, []))
 
+    def test_several_topics_at_once(self):
+        """One that is watched already, and others that are not: each list comes, whichever is whole first."""
+        self.watcher(topic="old@presence").until()
+        self.user("alice", "old", "new0", "new5")
+        for n in range(20):
+            for topics in (["new%d" % n, "old"], ["old", "newer%d" % n]):
+                client = self.websocket()
+                client.action("subscribe", topic=[t + "@presence" for t in topics])
+                watchers = [Watcher(client, t + "@presence") for t in topics]
+                while any(w.lists == 0 for w in watchers):
+                    watchers[0].take_one_of(*watchers)
+                self.assertEqual(watchers[topics.index("old")].users, {"alice"})
+                client.close()
+
+    def test_as_far_as_it_goes(self):
+        """Of several names, those before one that is refused stay subscribed at /ws: their lists come."""
+        self.serve("max_subscriptions=2", "session_linger=0")
+        self.user("alice", "news")
+        client = self.websocket()
+        client.action("subscribe", topic=[WATCH, "b", "c", "d"])
+        client.expect_error("max_subscriptions")
+        Watcher(client).until("alice")
+
+    def test_once_watched_is_not_for_ever(self):
+        """Topics that nobody watches any more make room."""
+        self.serve("max_presence=40", "session_linger=0")
+        client = self.websocket()
+        for n in range(100):
+            topic = "t%d@presence" % n
+            def subscribed():
+                client.action("subscribe", topic=topic)
+                while True:
+                    answer = client.message()
+                    if "ok" in answer:
+                        return answer["ok"]
+            wait_until(subscribed, what=topic)
+            client.action("unsubscribe", topic=topic)
+            while "ok" not in client.message():
+                pass
+
+    def test_room_again(self):
+        """Users for whom there was no room are noted when there is."""
+        self.serve("max_presence=12", "session_linger=0")
+        watcher = self.watcher().until()
+        users = {"user%d" % n: self.user("user%d" % n, "news") for n in range(15)}
+        while len(watcher.users) < 11:
+            watcher.take()
+        for name in sorted(watcher.users)[:6]:
+            users.pop(name).close()
+        watcher.until(*users)
+
+    def test_thousands_of_lists(self):
+        """A turn is short, and others are served, while long lists are sent."""
+        users = ["user %05d" % n for n in range(8000)]
+        for at in range(0, len(users), 250):
+            self.websocket().login(*users[at:at + 250]).subscribe("news")
+        self.watcher().until(*users)
+        watchers = [self.websocket() for _ in range(60)]
+        other, slowest = self.websocket().subscribe("other"), 0
+        for watcher in watchers:
+            watcher.action("subscribe", topic=WATCH)
+        for n in range(20):
+            began = time.monotonic()
+            other.action("publish", topic="other", data=n)
+            other.message()
+            slowest = max(slowest, time.monotonic() - began)
+        self.assertLess(slowest, 1 * SLOWNESS)
+        for client in watchers[:3]:
+            self.assertTrue(client.message()["ok"])
+            self.assertEqual(Watcher(client).until(*users).lists, 1)
+
     def test_reserved(self):
         """Nobody but the server says who is there; patterns get nothing of it."""
         watcher, everything = self.watcher().until(), self.websocket().subscribe(">")
@@ -172,6 +252,9 @@ class Presence(PresenceTest):
         flash = self.flash()
         flash.action("publish", topic=WATCH, data="forged")
         flash.expect_error("reserved")
+        flash = self.flash()
+        flash.action("subscribe", data="a@b@presence")
+        flash.expect_error("presence")
         for name in ("news.*@presence", "@presence", "a@presence@presence"):
             client = self.websocket()
             client.action("subscribe", topic=name)
@@ -232,6 +315,27 @@ class Lingering(PresenceTest):
         watcher.until("bob")
         self.assertEqual(watcher.changes[-1:], [("unsubscribed", "alice")])
         self.assertEqual(len(watcher.changes), 3)
+
+    def test_away_while_nobody_watched(self):
+        """What was told before is not said again behind the list, which is right."""
+        self.serve("session_linger=0", "history=*: 100 messages")
+        alice, first = self.user("alice", "other"), self.watcher().until()
+        lines = self.lines("/sub/any")
+        position = lines.start["position"]
+        lines.close()
+        alice.subscribe("news")
+        first.until("alice")
+        first.client.close()
+        wait_until(lambda: self.janus.connections() == 1)
+        time.sleep(3)               # until it is watched no longer, which nobody tells
+        alice.close()
+        for query in ({"last": 5}, {"since": position}):
+            client, _ = self.resumed("websocket", [WATCH], **query)
+            watcher = Watcher(client)
+            while watcher.lists == 0:
+                watcher.take()
+            self.assertEqual(watcher.users, set())
+            client.close()
 
     def test_watcher_comes_back(self):
         """It gets a list, and what it had not had."""
@@ -303,17 +407,20 @@ class Faults(PresenceTest, CrashTest):
         """To a program with another layout: the list comes again."""
         program = Program(janus_test.BUILD, os.path.join(tempfile.mkdtemp(prefix="janus-presence-"), "bin"))
         self.addCleanup(shutil.rmtree, os.path.dirname(program.folder))
-        self.serve(*self.options, build=program.folder)
-        watcher = self.watcher().until()
+        self.serve(*self.options, build=program.folder, workers=3)
+        watchers = [Watcher(self.on_worker(slot, WebSocket).upgrade().subscribe(WATCH)).until() for slot in (0, 1, 2)]
         users = {n: self.user(n, "news") for n in ("alice", "bob")}
-        watcher.until("alice", "bob")
+        for watcher in watchers:
+            watcher.until("alice", "bob")
         program.put(OTHER_BUILD)
         status, _, err = self.janus.reload()
         self.assertEqual(status, 0, err)
         users.pop("alice").close()
-        watcher.until("bob", lists=2)
+        for watcher in watchers:
+            watcher.until("bob", lists=2)
         self.user("carol", "news")
-        watcher.until("bob", "carol", lists=2)
+        for watcher in watchers:
+            watcher.until("bob", "carol", lists=2)
 
     def test_crash_points(self):
         """A death at each step of a change and of a list."""

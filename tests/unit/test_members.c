@@ -244,7 +244,7 @@ static void pieces(void **state)
 		assert_int_equal(all + more, 40);
 	}
 	cell = members_cell(&hub->members, t)->after;
-	cursor = (struct member_cursor){ cell, members_cell(&hub->members, cell)->serial + 1 };
+	cursor = (struct member_cursor){ .member = cell, .listed = 40, .serial = members_cell(&hub->members, cell)->serial + 1 };
 	members_list(&hub->members, t, &cursor, text, sizeof(text), &more);
 	assert_non_null(strstr(text, "0000\""));
 }

@@ -155,7 +155,7 @@ int topics_add(struct topics *topics, uint32_t transport, session_id sid, uint32
 		topics->apart_subscriptions += transport != TOPICS_PARKED;
 		subscription_list_put(topics, sid, subscription);
 	}
-	base_changed(topics->base, sid);
+	base_changed(topics->base, sid, index_topic(&topics->base->hub.index, t->topic));
 	if (is_pattern(topics, t->topic))
 		topics->patterns[sid]++;
 	topics_tell(topics, sub->topic);
@@ -216,7 +216,7 @@ static void topics_drop(struct topics *topics, struct local_topic *t)
 static void remove_at(struct topics *topics, struct local_topic *t, uint32_t place)
 {
 	assert(t && place < t->count);
-	base_changed(topics->base, t->is_apart ? t->apart[place].sid : t->subscribers[place]);
+	base_changed(topics->base, t->is_apart ? t->apart[place].sid : t->subscribers[place], index_topic(&topics->base->hub.index, t->topic));
 	if (is_pattern(topics, t->topic))
 		topics->patterns[t->is_apart ? t->apart[place].sid : t->subscribers[place]]--;
 	if (place < t->live)

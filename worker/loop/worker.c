@@ -134,7 +134,7 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 		more |= input_retry_stalled(&w->protocols);
 	more |= turn_run(w);
 	move_run(w);
-	presence_run(&w->presence);
+	more |= presence_run(&w->presence);
 	more |= w->base.over_count > 0;
 	if (w->stopping && (more || atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) == 0)) {
 		base_beat(&w->base);

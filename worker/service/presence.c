@@ -16,16 +16,18 @@
 #include "worker/delivery/subscription_list.h"
 
 #define USERS_MAX 256			/* users that one session counts as, of all that it is logged in as */
-#define PAIRS_MAX 8192			/* users times topics that one session counts for */
-#define LOCKED 128			/* members set while the lock is held once */
+#define PAIRS_MAX 1024			/* users times topics that one session counts for */
+#define LOCKED 64			/* members set, or topics looked at, while the lock is held once */
 #define TOLD_A_TURN 256			/* changes published in a turn */
 #define LIST_MAX (16 * 1024)		/* bytes of a list in one message */
-#define SWEEP_MS 3000			/* between two looks for topics that nobody watches */
+#define PIECES_A_TURN 32		/* of lists */
+#define LOOK_PART 20			/* a look at all topics takes one part of so many of the time */
+#define SWEPT_A_TICK 256		/* topics that are asked for whether somebody watches them */
+#define KEEP_MS 1000			/* for so long a topic stays watched without anybody */
 
 struct watched_topic {
 	uint64_t hash, serial;
 	uint32_t cell;			/* in the hub's table */
-	uint32_t topic;			/* its number in the index, when it was looked up; TOPIC_NONE: nobody subscribed it */
 	bool is_new;			/* its sessions here are not counted yet */
 };
 
@@ -65,6 +67,12 @@ static void lock(const struct presence *p)
 	lock_acquire(&p->base->hub.shm->lock, p->base->number + 1);
 }
 
+/* Users, and pairs of sessions and users, that are counted here at most. */
+static uint32_t users_most(const struct presence *p)
+{
+	return p->base->hub.members.shm->cells;
+}
+
 static void unlock(const struct presence *p)
 {
 	lock_release(&p->base->hub.shm->lock, p->base->number + 1);
@@ -72,8 +80,11 @@ static void unlock(const struct presence *p)
 
 int presence_init(struct presence *p)
 {
-	p->of = base_reserve(((size_t)p->base->slot.shm->sessions_max + 1) * sizeof(*p->of));
-	return p->of ? 0 : -1;
+	size_t sessions = (size_t)p->base->slot.shm->sessions_max + 1;
+
+	p->of = base_reserve(sessions * sizeof(*p->of));
+	p->owed_of = base_reserve(sessions * sizeof(*p->owed_of));
+	return p->of && p->owed_of ? 0 : -1;
 }
 
 /* ---- the tree of users ---- */
@@ -101,6 +112,7 @@ static struct user_here *key_of(void *room, uint64_t serial, const char *name, s
 
 #define KEY_ROOM (sizeof(struct user_here) + MEMBER_NAME_MAX)
 
+/* NULL: there are as many as may be. */
 static struct user_here *find_or_make(struct presence *p, const struct watched_topic *w, const char *name, size_t len)
 {
 	_Alignas(struct user_here) char room[KEY_ROOM];
@@ -109,6 +121,9 @@ static struct user_here *find_or_make(struct presence *p, const struct watched_t
 
 	if (found)
 		return *(struct user_here **)found;
+	if (p->users_count >= users_most(p))
+		return NULL;
+	p->users_count++;
 	made = need(malloc(sizeof(*made) + len));
 	memcpy(made, key, sizeof(*made) + len);
 	made->cell = w->cell;
@@ -181,36 +196,48 @@ static void look(const struct presence *p, session_id sid, struct view *v)
 	}
 }
 
-/* Counts the session for what its subscriptions say now, and no more for what they said before. */
-static void count_session(struct presence *p, session_id sid)
+/* Counts the session as these users on these topics, as far as there may be so many. NULL: as nobody. */
+static struct session_users *count_pairs(struct presence *p, const struct view *v)
 {
-	static struct view v;
-	struct session_users *was = p->of[sid], *now = NULL;
-	uint64_t pairs;
+	uint64_t pairs = (uint64_t)v->users * v->topics, most = pairs < PAIRS_MAX ? pairs : PAIRS_MAX;
+	struct session_users *now;
 
-	look(p, sid, &v);
-	pairs = (uint64_t)v.users * v.topics;
-	if (pairs > PAIRS_MAX) {
-		base_count(p->base, COUNTER_presence_full, pairs - PAIRS_MAX);
-		pairs = PAIRS_MAX;
-	}
-	if (pairs > 0) {
-		now = need(malloc(sizeof(*now) + pairs * sizeof(*now->user)));
-		now->count = 0;
-	}
-	for (uint32_t n = 0; n < pairs; n++) {
-		const struct topic_shm *user = v.user[n % v.users];
-		struct user_here *u = find_or_make(p, v.topic[n / v.users], user->name + 1, user->name_len - 1u);
+	if (p->pairs + most > users_most(p))
+		most = p->pairs < users_most(p) ? users_most(p) - p->pairs : 0;
+	if (pairs == 0)
+		return NULL;
+	now = need(malloc(sizeof(*now) + most * sizeof(*now->user)));
+	now->count = 0;
+	for (uint32_t n = 0; n < most; n++) {
+		const struct topic_shm *user = v->user[n % v->users];
+		struct user_here *u = find_or_make(p, v->topic[n / v->users], user->name + 1, user->name_len - 1u);
 
+		if (!u)
+			break;
 		now->user[now->count++] = u;
 		if (u->sessions++ == 0)
 			queue(p, u);
 	}
+	if (now->count < pairs)
+		base_count(p->base, COUNTER_presence_full, pairs - now->count);
+	p->uncounted |= now->count < pairs && now->count < PAIRS_MAX;
+	p->pairs += now->count;
+	return now;
+}
+
+/* Counts the session for what its subscriptions say now, and no more for what they said before. */
+static void count_session(struct presence *p, session_id sid)
+{
+	static struct view v;
+	struct session_users *was = p->of[sid];
+
+	look(p, sid, &v);
+	p->pairs -= was ? was->count : 0;
+	p->of[sid] = count_pairs(p, &v);
 	for (uint32_t n = 0; was && n < was->count; n++)
 		if (--was->user[n]->sessions == 0)
 			queue(p, was->user[n]);
 	free(was);
-	p->of[sid] = now;
 }
 
 static void count_changed(struct presence *p)
@@ -230,6 +257,24 @@ static void count_changed(struct presence *p)
 
 /* ---- what the hub is told ---- */
 
+/* The hub has no room for a user. It is tried again now and then (presence_tick()). */
+static void refuse(struct presence *p)
+{
+	base_count(p->base, COUNTER_presence_full, 1);
+	p->refused = true;
+}
+
+static struct presence *retrying;	/* (twalk() takes no argument for its function) */
+
+static void try_again(const void *node, VISIT visit, int depth)
+{
+	struct user_here *u = *(struct user_here *const *)node;
+
+	(void)depth;
+	if ((visit == postorder || visit == leaf) && !u->told && u->sessions > 0)
+		queue(retrying, u);
+}
+
 /* Brings the hub's bits up to date, and frees users who are not here any more. */
 static void tell_hub(struct presence *p)
 {
@@ -248,7 +293,7 @@ static void tell_hub(struct presence *p)
 			if (members_set(members, u->cell, u->serial, u->hash, u->name, u->len, p->base->number, here) == 0)
 				u->told = here;
 			else
-				base_count(p->base, COUNTER_presence_full, 1);
+				refuse(p);
 			CRASH_POINT("presence-set");
 			if (++locked == LOCKED) {
 				unlock(p);
@@ -257,6 +302,7 @@ static void tell_hub(struct presence *p)
 		}
 		if (!here) {
 			tdelete(u, &p->users, compare);
+			p->users_count--;
 			free(u);
 		}
 	}
@@ -288,13 +334,6 @@ static void tell_changes(struct presence *p)
 
 /* ---- topics that are watched ---- */
 
-static void wake_all(const struct presence *p)
-{
-	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
-		if (atomic_load_explicit(&p->base->hub.shm->slot[i].state, memory_order_relaxed) != SLOT_UNUSED)
-			hub_wake(&p->base->hub, i);
-}
-
 /* Slots that have a worker, or will have one. */
 static uint64_t slots_in_use(const struct base *base)
 {
@@ -304,6 +343,20 @@ static uint64_t slots_in_use(const struct base *base)
 		if (atomic_load_explicit(&base->hub.shm->slot[i].state, memory_order_relaxed) != SLOT_UNUSED)
 			slots |= UINT64_C(1) << i;
 	return slots;
+}
+
+/* Whether somebody subscribes what tells of the topic. Lock held. */
+static bool is_wanted(const struct presence *p, const struct member_cell_shm *c)
+{
+	const struct index *ix = &p->base->hub.index;
+	char name[MEMBER_NAME_MAX + PRESENCE_SUFFIX_LEN];
+	size_t len = c->name_len + PRESENCE_SUFFIX_LEN;
+	uint32_t topic;
+
+	memcpy(name, c->name, c->name_len);
+	memcpy(name + c->name_len, PRESENCE_SUFFIX, PRESENCE_SUFFIX_LEN);
+	topic = index_find(ix, index_hash(name, len), name, len);
+	return topic != TOPIC_NONE && atomic_load_explicit(&index_topic(ix, topic)->interest, memory_order_relaxed) != 0;
 }
 
 static uint32_t watch(struct base *base, const char *topic, size_t len, bool *made)
@@ -317,66 +370,109 @@ static uint32_t watch(struct base *base, const char *topic, size_t len, bool *ma
 	return cell;
 }
 
+/* Topics that nobody watches any more are watched no longer. From `from` on, so many; with `keep_ms`, those that nobody has watched for so long. */
+static void sweep(struct presence *p, uint32_t from, uint32_t count, uint64_t keep_ms)
+{
+	struct members *members = &p->base->hub.members;
+	uint64_t now = once_now();
+
+	for (uint32_t n = 0; n < count && from + n < p->watched_count; n++) {
+		const struct watched_topic *w = &p->watched[from + n];
+		struct member_cell_shm *c = members_cell(members, w->cell);
+
+		if (n % LOCKED == 0)
+			lock(p);
+		if (c->serial == w->serial && atomic_load_explicit(&c->kind, memory_order_relaxed) == MEMBERS_TOPIC) {
+			if (is_wanted(p, c))
+				c->wanted = now;
+			else if (now - c->wanted >= keep_ms)
+				members_unwatch(members, w->cell);
+		}
+		if (n % LOCKED == LOCKED - 1 || n + 1 == count || from + n + 1 == p->watched_count)
+			unlock(p);
+	}
+}
+
 const char *presence_watch(struct presence *p, const char *name, size_t len)
 {
 	size_t topic = presence_topic(name, len);
 	bool made;
 
 	if (topic == 0)
-		return NULL;
+		return presence_in(name, len) ? "presence is of one topic, not of a pattern, and of no name with an @" : NULL;
 	if (!members_is_on(&p->base->hub.members))
 		return "there is no presence on this server (max_presence)";
 	if (watch(p->base, name, topic, &made)) {
 		if (made)
-			wake_all(p);		/* all workers are to count */
+			hub_wake_all(&p->base->hub);		/* all workers are to count */
 		return NULL;
 	}
+	p->full = true;
 	base_count(p->base, COUNTER_presence_full, 1);
 	return "too many topics on this server whose members are watched (max_presence)";
 }
 
-/* Finds out what is watched now. Topics that were before keep what is known of them. */
-static void look_for_topics(struct presence *p)
+static void copy_topics(struct presence *p)
 {
 	struct members *members = &p->base->hub.members;
-	struct watched_topic *was = p->watched;
-	uint32_t was_count = p->watched_count;
 
 	lock(p);
 	p->version = members_version(members);
 	p->watched = need(calloc(members->shm->topics_count + 1, sizeof(*p->watched)));
 	p->watched_count = 0;
-	for (uint32_t i = members_first(members); i; i = members_cell(members, i)->link) {
-		const struct member_cell_shm *c = members_cell(members, i);
-
+	for (uint32_t i = members_first(members); i; i = members_cell(members, i)->link)
 		p->watched[p->watched_count++] = (struct watched_topic){
-			.hash = c->hash, .serial = c->serial, .cell = i,
-			.topic = index_find(&p->base->hub.index, c->hash, c->name, c->name_len), .is_new = true,
+			.hash = members_cell(members, i)->hash, .serial = members_cell(members, i)->serial, .cell = i, .is_new = true,
 		};
-	}
 	unlock(p);
+}
+
+/* Finds out what is watched now. Topics that were before keep what is known of them. */
+static void look_for_topics(struct presence *p)
+{
+	struct base *base = p->base;
+	struct watched_topic *was = p->watched;
+	uint32_t was_count = p->watched_count;
+
+	copy_topics(p);
 	qsort(p->watched, p->watched_count, sizeof(*p->watched), by_hash);
-	p->base->watched = p->watched_count > 0;
+	base->watched = p->watched_count > 0;
+	memset(base->watched_sieve, 0, sizeof(base->watched_sieve));
+	for (uint32_t i = 0; i < p->watched_count; i++)
+		base->watched_sieve[p->watched[i].hash >> 6 & 63] |= UINT64_C(1) << (p->watched[i].hash & 63);
 	for (uint32_t i = 0; i < was_count; i++) {
 		struct watched_topic *same = bsearch(&was[i], p->watched, p->watched_count, sizeof(*was), by_hash);
 
 		if (same && same->serial == was[i].serial)
 			same->is_new = was[i].is_new;
 		else
-			p->base->changed_lost = true;	/* it is gone: whoever counted for it does not any more */
+			base->changed_lost = true;	/* it is gone: whoever counted for it does not any more */
 	}
 	free(was);
+}
+
+/* The topic's number in the index; TOPIC_NONE: nobody subscribes it. */
+static uint32_t number_of(struct presence *p, const struct watched_topic *w)
+{
+	const struct member_cell_shm *c = members_cell(&p->base->hub.members, w->cell);
+	uint32_t topic;
+
+	lock(p);
+	topic = c->serial == w->serial ? index_find(&p->base->hub.index, w->hash, c->name, c->name_len) : TOPIC_NONE;
+	unlock(p);
+	return topic;
 }
 
 /* The sessions that subscribe the new topics are counted. */
 static void count_new(struct presence *p)
 {
 	for (uint32_t i = 0; i < p->watched_count; i++) {
-		const struct local_topic *t = p->watched[i].is_new && p->watched[i].topic != TOPIC_NONE ? topics_find(p->topics, p->watched[i].topic) : NULL;
+		uint32_t topic = p->watched[i].is_new ? number_of(p, &p->watched[i]) : TOPIC_NONE;
+		const struct local_topic *t = topic != TOPIC_NONE ? topics_find(p->topics, topic) : NULL;
 
 		for (; t; t = t->sibling)
 			for (uint32_t n = 0; n < t->count; n++)
-				base_changed(p->base, t->is_apart ? t->apart[n].sid : t->subscribers[n]);
+				base_changed(p->base, t->is_apart ? t->apart[n].sid : t->subscribers[n], index_topic(&p->base->hub.index, topic));
 	}
 	count_changed(p);
 }
@@ -421,44 +517,29 @@ static void settle_new(struct presence *p)
 		p->watched[i].is_new = false;
 	}
 	if (whole)
-		wake_all(p);		/* some have waited for it, to send lists */
-}
-
-/* Topics that nobody watches any more are watched no longer. */
-static void sweep(struct presence *p)
-{
-	struct members *members = &p->base->hub.members;
-	char name[2 * MEMBER_NAME_MAX];
-	uint64_t now = once_now();
-
-	p->swept = now;
-	lock(p);
-	for (uint32_t i = members_first(members), next; i; i = next) {
-		struct member_cell_shm *c = members_cell(members, i);
-		size_t len = c->name_len + PRESENCE_SUFFIX_LEN;
-		uint32_t topic;
-
-		next = c->link;
-		memcpy(name, c->name, c->name_len);
-		memcpy(name + c->name_len, PRESENCE_SUFFIX, PRESENCE_SUFFIX_LEN);
-		topic = index_find(&p->base->hub.index, index_hash(name, len), name, len);
-		if (topic != TOPIC_NONE && atomic_load_explicit(&index_topic(&p->base->hub.index, topic)->interest, memory_order_relaxed))
-			c->wanted = now;
-		else if (now - c->wanted > MEMBERS_KEEP)
-			members_unwatch(members, i);
-	}
-	unlock(p);
+		hub_wake_all(&p->base->hub);		/* some have waited for it, to send lists */
 }
 
 /* ---- lists ---- */
 
+static bool is_owed_already(const struct presence *p, session_id sid, uint32_t topic)
+{
+	for (uint32_t i = 0; p->owed_of[sid] > 0 && i < p->owed_count; i++)
+		if (p->owed[i].sid == sid && p->owed[i].topic == topic)
+			return true;
+	return false;
+}
+
 static void owe(struct presence *p, session_id sid, uint32_t topic)
 {
+	if (is_owed_already(p, sid, topic))
+		return;
 	if (p->owed_count == p->owed_room) {
 		p->owed_room = p->owed_room ? 2 * p->owed_room : 64;
 		p->owed = need(realloc(p->owed, p->owed_room * sizeof(*p->owed)));
 	}
 	p->owed[p->owed_count++] = (struct owed_list){ .sid = sid, .topic = topic };
+	p->owed_of[sid]++;
 }
 
 bool presence_owe(struct presence *p, session_id sid, const char *name, size_t len)
@@ -489,14 +570,6 @@ static size_t next_piece(struct presence *p, struct owed_list *o, char text[LIST
 	return len;
 }
 
-static bool is_owed_more(const struct presence *p, session_id sid, uint32_t before)
-{
-	for (uint32_t i = before; i < p->owed_count; i++)
-		if (p->owed[i].sid == sid)
-			return true;
-	return false;
-}
-
 /* Puts the piece into the session's out buffer. False: there is no room. */
 static bool put_piece(struct presence *p, session_id sid, const char *text, size_t len, bool last)
 {
@@ -515,28 +588,34 @@ static bool put_piece(struct presence *p, session_id sid, const char *text, size
 	return true;
 }
 
-/* False: the rest has to wait. */
-static bool send_list(struct presence *p, struct owed_list *o, uint32_t behind)
+/*
+ * Whether the session can be sent lists. If it is behind they wait, until all that was told before has been sent.
+ */
+static bool takes_lists(const struct presence *p, session_id sid)
+{
+	const struct session_state_shm *st = &session(p->base, sid)->state;
+
+	return !(st->flags & SESSION_BEHIND) && st->out_end - st->out_start <= SESSION_OUT_MAX;
+}
+
+/* Sends up to *pieces of the list. True: that was all of it. */
+static bool send_list(struct presence *p, struct owed_list *o, unsigned *pieces)
 {
 	static char text[LIST_MAX];
 	uint32_t more = 1;
 
-	while (more > 0) {
-		const struct session_state_shm *st = &session(p->base, o->sid)->state;
+	for (; more > 0 && *pieces > 0 && takes_lists(p, o->sid); --*pieces) {
 		struct owed_list next = *o;
-		size_t len;
+		size_t len = next_piece(p, &next, text, &more);
 
-		if (st->out_end - st->out_start > SESSION_OUT_MAX)
-			return false;
-		len = next_piece(p, &next, text, &more);
-		if (!len || !put_piece(p, o->sid, text, len, more == 0 && !is_owed_more(p, o->sid, behind)))
+		if (!len || !put_piece(p, o->sid, text, len, more == 0 && p->owed_of[o->sid] == 1))
 			return false;
 		*o = next;
 	}
-	return true;
+	return more == 0;
 }
 
-/* Whether the session can still be sent lists. */
+/* Whether the session is still owed lists; else nobody is. */
 static bool is_owed_lists(const struct presence *p, session_id sid)
 {
 	const struct session_shm *s = session(p->base, sid);
@@ -553,25 +632,38 @@ static void owe_no_more(struct presence *p, session_id sid)
 	session_commit(p->base, sid, &st);
 }
 
+/* True: it is done with. */
+static bool deal_with(struct presence *p, struct owed_list *o, unsigned *pieces)
+{
+	if (!is_owed_lists(p, o->sid))
+		return true;
+	if (!subscription_list_find(p->topics, o->sid, o->topic)) {
+		if (p->owed_of[o->sid] == 1)
+			owe_no_more(p, o->sid);
+		return true;
+	}
+	return *pieces > 0 && takes_lists(p, o->sid) && send_list(p, o, pieces);
+}
+
+/* Those that have waited longest come first. */
 static void send_lists(struct presence *p)
 {
+	unsigned pieces = PIECES_A_TURN;
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < p->owed_count; i++) {
 		session_id sid = p->owed[i].sid;
-		bool done = true;
+		bool done;
 
-		if (is_owed_lists(p, sid) && subscription_list_find(p->topics, sid, p->owed[i].topic)) {
-			base_on(p->base, sid);
-			done = send_list(p, &p->owed[i], i + 1);
-			base_on(p->base, -1);
-		} else if (is_owed_lists(p, sid) && !is_owed_more(p, sid, i + 1)) {
-			owe_no_more(p, sid);
-		}
+		base_on(p->base, sid);
+		done = deal_with(p, &p->owed[i], &pieces);
+		base_on(p->base, -1);
+		p->owed_of[sid] -= done;
 		if (!done)
 			p->owed[kept++] = p->owed[i];
 	}
 	p->owed_count = kept;
+	p->listing = pieces == 0;
 }
 
 /* ---- a worker's start ---- */
@@ -589,40 +681,67 @@ static void owe_again(struct presence *p, session_id sid, uint32_t topic)
 }
 
 /*
- * Has watched what this worker's sessions want to be told of. If the hub did not know of it (it is another one, of another program), what has changed
- * meanwhile was not noted: who watches gets a list. Who was owed one still is. (Sessions are counted in the first turn: all topics are new then.)
+ * Has watched what this worker's sessions want to be told of. If the hub is another one (another program's), what has changed meanwhile was not
+ * noted: who watches gets a list. Who was owed one still is. (Sessions are counted in the first turn: all topics are new then.)
  */
 void presence_recover(struct presence *p)
 {
 	const struct index *ix = &p->base->hub.index;
+	bool fresh = !atomic_load_explicit(&p->base->self->watched, memory_order_relaxed);
 
 	for (uint32_t i = 1; i <= ix->shm->topics_max && index_topic(ix, i)->generation; i++) {
 		const struct topic_shm *t = index_topic(ix, i);
 		const struct local_topic *l = topics_find(p->topics, i);
-		bool made = false;
+		bool made;
 
 		if (!l || presence_topic(t->name, t->name_len) == 0)
 			continue;
-		watch(p->base, t->name, presence_topic(t->name, t->name_len), &made);
+		if (!watch(p->base, t->name, presence_topic(t->name, t->name_len), &made))
+			base_count(p->base, COUNTER_presence_full, 1);
 		for (; l; l = l->sibling)
 			for (uint32_t n = 0; n < l->count; n++) {
 				session_id sid = l->is_apart ? l->apart[n].sid : l->subscribers[n];
 
-				if (made || session(p->base, sid)->state.flags & SESSION_LISTS)
+				if (fresh || session(p->base, sid)->state.flags & SESSION_LISTS)
 					owe_again(p, sid, i);
 			}
 	}
+	/* release: behind what was noted in the sessions */
+	atomic_store_explicit(&p->base->self->watched, 1, memory_order_release);
 }
 
-void presence_run(struct presence *p)
+static void look_again(struct presence *p)
 {
-	if (members_version(&p->base->hub.members) != p->version) {
-		look_for_topics(p);
-		count_new(p);
-		tell_hub(p);
-		settle_new(p);
-		tell_changes(p);
+	uint64_t began = base_clock();
+
+	look_for_topics(p);
+	count_new(p);
+	tell_hub(p);
+	settle_new(p);
+	tell_changes(p);
+	p->look_at = base_clock() + LOOK_PART * (base_clock() - began);
+}
+
+/* Users for whom there was no room are tried again. */
+static void retry(struct presence *p)
+{
+	if (p->uncounted && p->pairs < users_most(p) && p->users_count < users_most(p)) {
+		p->uncounted = false;
+		p->base->changed_lost = true;
 	}
+	if (!p->refused)
+		return;
+	p->refused = false;
+	retrying = p;
+	twalk(p->users, try_again);
+	tell_hub(p);
+	tell_changes(p);
+}
+
+bool presence_run(struct presence *p)
+{
+	if (members_version(&p->base->hub.members) != p->version && base_clock() >= p->look_at)
+		look_again(p);
 	if (p->base->changed_count > 0 || p->base->changed_lost) {
 		count_changed(p);
 		tell_hub(p);
@@ -632,11 +751,20 @@ void presence_run(struct presence *p)
 		tell_changes(p);
 	if (p->owed_count > 0)
 		send_lists(p);
+	return p->telling || (p->listing && p->owed_count > 0);
 }
 
 void presence_tick(struct presence *p)
 {
 	tell_changes(p);
-	if (p->base->watched && once_now() - p->swept >= SWEEP_MS)
-		sweep(p);
+	if (p->full) {
+		sweep(p, 0, p->watched_count, 0);	/* somebody wants a place: those that nobody holds are free */
+		p->full = false;
+	}
+	if (p->swept >= p->watched_count)
+		p->swept = 0;
+	sweep(p, p->swept, SWEPT_A_TICK, KEEP_MS);
+	p->swept += SWEPT_A_TICK;
+	if (p->swept >= p->watched_count)
+		retry(p);
 }

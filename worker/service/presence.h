@@ -10,7 +10,8 @@
  * Crash rules. All of this is the worker's own. A successor counts anew, sets the bits that are missing, and clears those of users who have gone: between,
  * nothing is told. A list that a session is owed is noted in its state (SESSION_LISTS), in the commit that subscribes it; it goes when the lists are
  * in its out buffer. So a death may have a list told again, which replaces the one before. Who comes back gets it again, too, whatever it resumes at: nobody
- * knows whether it has had one. What is replayed behind the list ends with what the list says.
+ * knows whether it has had one. It comes when the session is not behind: what was told before somebody watched again may be out of date, and must
+ * not come behind the list.
  */
 #ifndef WORKER_SERVICE_PRESENCE_H
 #define WORKER_SERVICE_PRESENCE_H
@@ -25,13 +26,18 @@ struct presence {
 	uint64_t version;		/* members_version() as of the last look; 0: there was none */
 	struct watched_topic *watched;	/* by their hash */
 	uint32_t watched_count;
+	uint64_t look_at;		/* when there may be another look, microseconds: a look at many topics is not to be all that is done */
 	void *users;			/* tree of struct user_here: who is on these topics, here */
+	uint32_t users_count;
+	uint64_t pairs;			/* what `of` has, in all */
 	struct user_here *changed;	/* those who have come or gone since the hub was told */
+	bool refused, uncounted, full;	/* there was no room for some in the hub; here; for a topic */
 	struct session_users **of;	/* by session; NULL: it is on none as anybody */
 	struct owed_list *owed;		/* lists that sessions are to be sent */
 	uint32_t owed_count, owed_room;
-	bool telling;			/* there are more changes to be published than a turn is for */
-	uint64_t swept;			/* when topics that nobody watches were last looked for, milliseconds */
+	uint32_t *owed_of;		/* by session: how many of them */
+	bool telling, listing;		/* there are more changes to be published, and lists to be sent, than a turn is for */
+	uint32_t swept;			/* watched topics before this one were looked at, whether somebody still watches them */
 };
 
 int presence_init(struct presence *p);		/* base, topics and output are set. 0; -1: no memory */
@@ -44,8 +50,8 @@ bool presence_owe(struct presence *p, session_id sid, const char *name, size_t l
 /* At a worker's start, when it has its sessions. */
 void presence_recover(struct presence *p);
 
-/* presence_run(): at the end of each turn; presence_tick(): ten times a second. */
-void presence_run(struct presence *p);
-void presence_tick(struct presence *p);
+/* At the end of each turn. True: there is more to do in the next one. */
+bool presence_run(struct presence *p);
+void presence_tick(struct presence *p);		/* ten times a second */
 
 #endif

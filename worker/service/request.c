@@ -185,6 +185,9 @@ static bool subscribe_names(struct service *service, struct cursor *c, const str
 			lists |= presence_owe(service->presence, c->sid, name.bytes, name.len);
 	}
 	replay_end(&replay, &o->state);
+	/* (A page counts its messages, and a list is none.) */
+	if (lists && !transport_has(o->state.transport, TRANSPORT_OWN_FRAMES))
+		o->state.flags |= SESSION_LISTS;
 	if (!error) {
 		outcome_starts_now(service, o);
 		if (replay.begin <= o->position || live.begin <= o->position)
@@ -192,9 +195,6 @@ static bool subscribe_names(struct service *service, struct cursor *c, const str
 		o->resumed = req->resume.kind == RESUME_SINCE;
 		o->recovered = replay.recovered;
 		o->missing = replay.missing;
-		/* (A page counts its messages, and a list is none.) */
-		if (lists && !transport_has(o->state.transport, TRANSPORT_OWN_FRAMES))
-			o->state.flags |= SESSION_LISTS;
 		return true;
 	}
 	fail(o, 503, error);

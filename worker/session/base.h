@@ -55,6 +55,7 @@ struct base {
 	/* Sessions whose subscriptions have changed in this turn, while somebody watches who is on which topic (service/presence.h). */
 	bool watched;
 	bool changed_lost;		/* they are not all in the list, for want of memory: any may have */
+	uint64_t watched_sieve[64];	/* a bit for each topic that is watched, by its hash; others may have the same */
 	session_id *changed;
 	uint32_t changed_count, changed_room;
 
@@ -94,10 +95,12 @@ static inline void base_count(struct base *base, enum counter counter, uint64_t 
 void *base_reserve(size_t bytes);		/* zeroes, of which only those that are used take memory; NULL: there are none to be had */
 int base_push(int **list, uint32_t *count, uint32_t *room, session_id sid);	/* appends; -1: no memory */
 
-/* Notes that the session's subscriptions change. */
-static inline void base_changed(struct base *base, session_id sid)
+/* Notes that the session's subscription of this topic or user comes or goes. */
+static inline void base_changed(struct base *base, session_id sid, const struct topic_shm *topic)
 {
 	if (!base->watched || base->changed_lost || (base->changed_count > 0 && base->changed[base->changed_count - 1] == sid))
+		return;
+	if (*topic->name != NAME_INBOX && !(base->watched_sieve[topic->hash >> 6 & 63] >> (topic->hash & 63) & 1))
 		return;
 	base->changed_lost = base_push(&base->changed, &base->changed_count, &base->changed_room, sid) < 0;
 }
