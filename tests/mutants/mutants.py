@@ -27,7 +27,7 @@ class M:
 
 M("hub-repair-without-the-index", "shm/hub.c", "\t\tindex_repair(&hub->index);\n", "", "test_hub")
 M("hub-repair-without-the-ring", "shm/hub.c", "\t\tring_repair(&hub->ring);\n", "", "test_hub")
-M("hub-repair-keeps-the-lock", "shm/hub.c", "\t\tlock_release(&hub->shm->lock, slot + 1);\n\t}\n\tfor", "\t}\n\tfor", "test_hub")
+M("hub-repair-keeps-the-lock", "shm/hub.c", "\t\tlock_release(&hub->shm->lock, slot + 1);\n\t}\n\thub_wake_all", "\t}\n\thub_wake_all", "test_hub")
 M("hub-repair-wakes-nobody", "shm/hub.c", "\t}\n\thub_wake_all(hub);\n}", "\t}\n}", "test_hub")
 M("hub-repair-takes-intended-for-done", "shm/hub.c", "bool done = !held || has_published(hub, intent);", "bool done = true;", "test_hub")
 M("hub-repair-takes-done-for-intended", "shm/hub.c", "bool done = !held || has_published(hub, intent);", "bool done = !held;", "test_hub")
