@@ -17,7 +17,9 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from bench import HERE, Floor, Janus, Load, Server, burst, fan, measure, show, topics
+from bench import HERE, Floor, Janus, JanusSse, JanusWs, Load, Server, burst, fan, measure, show, topics
+
+KEPT = 1000             # messages of each topic that servers keep for those who come back; nchan: 2000, see peer_nginx.conf
 
 
 def free_port():
@@ -79,6 +81,29 @@ class Nats(Peer):
         return [self.path(), '-c', self.config('peer_nats.conf')]
 
 
+class JetStream(Nats):
+    """A stream in memory for each topic: a consumer then has nothing to pass over."""
+    name, speak, publish = 'jetstream', 'jetstream', 'nats'
+
+    def command(self):
+        return [self.path(), '-c', self.config('peer_jetstream.conf')]
+
+    def keep(self, topics):
+        with socket.create_connection(('127.0.0.1', self.port), 10) as s, s.makefile('rwb') as f:
+            f.write(b'CONNECT {"verbose":false,"echo":true}\r\nSUB made 1\r\n')
+            for topic in topics:
+                wanted = json.dumps({'name': topic, 'subjects': [topic], 'storage': 'memory', 'retention': 'limits', 'discard': 'old',
+                                     'max_msgs': KEPT, 'num_replicas': 1})
+                f.write(f'PUB $JS.API.STREAM.CREATE.{topic} made {len(wanted)}\r\n{wanted}\r\n'.encode())
+            f.flush()
+            made = 0
+            while made < len(topics):
+                line = f.readline()
+                if not line or b'"error"' in line:
+                    raise RuntimeError(f'{self.name}: no stream: {line!r}')
+                made += line.startswith(b'{"type":"io.nats.jetstream.api.v1.stream_create_response"')
+
+
 class Mosquitto(Peer):
     name, speak, program, package = 'mosquitto', 'mqtt', 'mosquitto', 'mosquitto'
 
@@ -99,12 +124,17 @@ class Nchan(Peer):
         return super().installed() and os.path.exists(cls.module)
 
 
+class NchanSse(Nchan):
+    name, speak, publish = 'nchan sse', 'nchan-sse', 'nchan'
+
+
 PEERS = [Nchan, Redis, Nats, Mosquitto]
+RESUMED = [NchanSse, JetStream]         # those who have messages kept, and let clients go on behind one
 
 
 def available():
     """The installed peers, by name."""
-    return {peer.name: peer for peer in PEERS if peer.installed()}
+    return {peer.name: peer for peer in (*PEERS, *RESUMED) if peer.installed()}
 
 
 def version(server):
@@ -165,24 +195,73 @@ def run_rate(what, run, names, args):
     return middle
 
 
+# ---- who was away comes back ----
+
+def resume(clients, messages, kept_topics):
+    """All of `clients` come at one moment, each to one of the topics, and each gets the `messages` that it has missed (tests/bench/resume.c)."""
+    def run(make, args):
+        server = make(args.build, os.cpu_count() or 1)
+        server.options = (f'history=*: {KEPT} messages',)       # (Janus')
+        with server:
+            if hasattr(server, 'keep'):
+                server.keep([f'bench-{i}' for i in range(kept_topics)])
+            command = [os.path.join(args.build, 'bench-resume'), '--speak', server.speak, '--publish', server.publish, '--server-pid', server.process.pid,
+                       '-n', clients, '-m', messages, '-T', kept_topics, *server.addresses]
+            done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Load(f'{server.name}: {done.stderr.strip()[-300:]}')
+        return json.loads(done.stdout)
+    return run
+
+
+RESUME_ROW = '{:<14} {:>19} {:>21} {:>21}'
+
+
+def run_resume(args, clients=10000, messages=100):
+    names = [make.name for make in (JanusSse, JanusWs, *RESUMED) if make.name in (*available(), 'janus sse', 'janus ws')]
+    if args.only:
+        names = [name for name in names if name in args.only]
+    result = {}
+    for kept_topics in (1, 10):
+        print(f'\n{clients:,} clients come back at one moment, to {kept_topics} topic{"s"[:kept_topics > 1]}; each has missed {messages} messages of 100 bytes')
+        middle = result[kept_topics] = measure(resume(clients, messages, kept_topics), names, args)[0]
+        print(RESUME_ROW.format('server', 's to the last', 'server CPU us/message', 'client CPU us/message'))
+        for name, row in middle.items():
+            print(RESUME_ROW.format(name, f'{row["seconds"]:.2f}', *(f'{row[f"{who}_cpu_us_per_message"]:.2f}' for who in ('server', 'client'))))
+    return result
+
+
+# ---- all of it ----
+
+def fans(args, makes):
+    result = []
+    for subscribers in args.subscribers:
+        print(f'\none message of 100 bytes to {subscribers:,} subscribers')
+        rows = fan_rows(makes, args, subscribers)
+        print_fan(rows)
+        result.append(rows)
+    return result
+
+
 def peers(args):
     found = available()
     for peer in PEERS:
         if peer.name not in found:
             print(f'{peer.name}: not installed (apt-get install {peer.package}): left out')
-    makes = [Floor, Janus, *found.values()]
+    makes = [Floor, Janus, *(peer for peer in PEERS if peer.name in found)]
     if args.only:
         makes = [make for make in makes if make.name in args.only]
     names = [make.name for make in makes]
-    result = {'kind': 'peers', 'versions': {make.name: version(make) for make in makes}, 'fan': []}
-    for subscribers in args.subscribers:
-        print(f'\none message of 100 bytes to {subscribers:,} subscribers')
-        rows = fan_rows(makes, args, subscribers)
-        print_fan(rows)
-        result['fan'].append(rows)
-    result['burst'] = run_rate('500 messages at once to 1,000 subscribers', burst, names, args)
     many = [make.name for make in makes if make.speak in ('flash', 'redis', 'nats', 'mqtt') and make is not Floor]
-    result['topics'] = run_rate('100,000 topics, 10 a connection', topics, many, args)
+    loads = {
+        'fan': lambda: fans(args, makes),
+        'burst': lambda: run_rate('500 messages at once to 1,000 subscribers', burst, names, args),
+        'topics': lambda: run_rate('100,000 topics, 10 a connection', topics, many, args),
+        'resume': lambda: run_resume(args),
+    }
+    result = {'kind': 'peers', 'versions': {make.name: version(make) for make in makes}, 'fan': []}
+    for name in args.load or loads:
+        result[name] = loads[name]()
     return result
 
 
@@ -190,6 +269,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--build', default=os.environ.get('BUILD', 'build'))
     parser.add_argument('--only', action='append', help='a server by name; may be repeated')
+    parser.add_argument('--load', action='append', choices=['fan', 'burst', 'topics', 'resume'], help='one load; may be repeated (all)')
     parser.add_argument('--subscribers', action='append', type=int, help='may be repeated (18000 and 38000)')
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--inner', type=int, default=5)

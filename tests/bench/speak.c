@@ -6,7 +6,7 @@
 
 static const struct speak *const all[] = {
 	&speak_flash, &speak_ws, &speak_actions, &speak_sse, &speak_json_lines, &speak_packet, &speak_http,
-	&speak_redis, &speak_nats, &speak_mqtt, &speak_nchan,
+	&speak_redis, &speak_nats, &speak_mqtt, &speak_nchan, &speak_nchan_sse, &speak_jetstream,
 };
 #define ALL (sizeof(all) / sizeof(all[0]))
 

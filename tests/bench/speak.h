@@ -68,6 +68,7 @@ struct speak {
 
 extern const struct speak speak_flash, speak_ws, speak_actions, speak_sse, speak_json_lines, speak_packet, speak_http;
 extern const struct speak speak_redis, speak_nats, speak_mqtt, speak_nchan;
+extern const struct speak speak_nchan_sse, speak_jetstream;	/* who comes back to a server that has them kept: for bench-resume alone */
 
 /* By name; NULL if there is none. */
 const struct speak *speak_find(const char *name);
