@@ -133,7 +133,7 @@ check: $(if $(FUZZ_CHECK),fuzz-deps,deps)
 mutants: deps
 	@$(MAKE) --no-print-directory tests variants
 	@tests/mutants/run -k $(MUTANTS)
-tests: programs $(UNIT) $(STRESS) $(BUILD)/floor
+tests: programs $(UNIT) $(STRESS) $(BUILD)/floor $(BUILD)/bench-resume
 
 # Clients that nobody here wrote. What they need is installed by name, and takes a network; npm's are pinned by tests/clients.
 CLIENTS := build/clients

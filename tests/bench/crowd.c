@@ -160,8 +160,10 @@ static void frame_whole(struct crowd *c, struct comer *comer, const char *frame,
 		message(c, comer, frame, len);
 		return;
 	}
-	if (kind == SPEAK_BAD || (speak->told && speak->told(frame, len, &told)) || told.recovered == TOLD_NOT_RECOVERED || told.missed)
+	if (kind == SPEAK_BAD || (speak->told && speak->told(frame, len, &told)))
 		fault(c, comer, "came", frame, len);
+	else if (told.recovered == TOLD_NOT_RECOVERED || told.missed)
+		fault(c, comer, "was told that some are missing", "", 0);
 	else if (kind == SPEAK_ACK)
 		answered(c, comer);
 	else if (kind == SPEAK_PING && speak->pong && send(comer->fd, pong, speak->pong(pong), MSG_NOSIGNAL) < 0)

@@ -17,7 +17,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from bench import HERE, Floor, Janus, JanusSse, JanusWs, Load, Server, burst, fan, measure, show, topics
+from bench import HERE, Floor, Janus, JanusSse, JanusWs, Load, Server, burst, fan, load, measure, show, topics
 
 KEPT = 1000             # messages of each topic that servers keep for those who come back; nchan: 2000, see peer_nginx.conf
 
@@ -231,6 +231,44 @@ def run_resume(args, clients=10000, messages=100):
     return result
 
 
+# ---- patterns ----
+
+PATTERNS = 100000       # in all
+
+
+def one_of_many(connections, *options):
+    """As many topics as PATTERNS, each subscribed once, and random messages to them: each is delivered once."""
+    def run(make, args):
+        server = make(args.build, os.cpu_count() or 1)
+        server.options = tuple(f'{name}={2 * PATTERNS}' for name in ('max_patterns', 'max_subscriptions', 'max_topics'))    # (Janus')
+        with server:
+            result = load(server, '-n', connections, '-T', connections, '--topics-per-subscriber', PATTERNS // connections, '--random',
+                          '-m', PATTERNS // connections, '-r', args.inner, *options)
+        return {'rate': result['deliveries_per_s'], 'cpu': result['server_cpu_us_per_delivery']}
+    return run
+
+
+def run_patterns(args):
+    """A message that fits one of many patterns, beside one to one of as many topics; the servers and both by turns."""
+    names = [name for name in ('janus', 'nats') if name in (*available(), 'janus') and name in (args.only or ('janus', 'nats'))]
+    result = {}
+    for connections in (10, 200):
+        print(f'\n{PATTERNS:,} topics or patterns on {connections} connections, each message to one: us of time, server CPU us a message')
+        rows = {}
+        topics_by, patterns_by = one_of_many(connections), one_of_many(connections, '--patterns')
+
+        def both(make, args):
+            plain, pattern = topics_by(make, args), patterns_by(make, args)
+            return {'time': 1e6 / plain['rate'], 'cpu': plain['cpu'], 'pattern_time': 1e6 / pattern['rate'], 'pattern_cpu': pattern['cpu'],
+                    'times': plain['rate'] / pattern['rate'], 'times_cpu': pattern['cpu'] / plain['cpu']}
+        rows = result[connections] = measure(both, names, args)[0]
+        print('{:<14} {:>16} {:>16} {:>22}'.format('server', 'a topic', 'a pattern', 'times: time, CPU'))
+        for name, row in rows.items():
+            print('{:<14} {:>16} {:>16} {:>22}'.format(name, f'{row["time"]:.2f}, {row["cpu"]:.2f}', f'{row["pattern_time"]:.2f}, {row["pattern_cpu"]:.2f}',
+                                                       f'{row["times"]:.2f}, {row["times_cpu"]:.2f}'))
+    return result
+
+
 # ---- all of it ----
 
 def fans(args, makes):
@@ -258,6 +296,7 @@ def peers(args):
         'burst': lambda: run_rate('500 messages at once to 1,000 subscribers', burst, names, args),
         'topics': lambda: run_rate('100,000 topics, 10 a connection', topics, many, args),
         'resume': lambda: run_resume(args),
+        'patterns': lambda: run_patterns(args),
     }
     result = {'kind': 'peers', 'versions': {make.name: version(make) for make in makes}, 'fan': []}
     for name in args.load or loads:
@@ -269,7 +308,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--build', default=os.environ.get('BUILD', 'build'))
     parser.add_argument('--only', action='append', help='a server by name; may be repeated')
-    parser.add_argument('--load', action='append', choices=['fan', 'burst', 'topics', 'resume'], help='one load; may be repeated (all)')
+    parser.add_argument('--load', action='append', choices=['fan', 'burst', 'topics', 'resume', 'patterns'], help='one load; may be repeated (all)')
     parser.add_argument('--subscribers', action='append', type=int, help='may be repeated (18000 and 38000)')
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--inner', type=int, default=5)

@@ -26,7 +26,7 @@
 
 #define ROUNDS_MAX 100u
 #define TOPICS_MAX 1000u
-#define BEHIND (CLOCK_S / 2)		/* after the last message */
+#define BEHIND (300 * CLOCK_MS)		/* after the last message */
 #define SPARE_FILES 64u
 
 static struct resume {

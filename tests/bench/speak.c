@@ -32,7 +32,7 @@ size_t speak_subscribe_some(const struct speak *speak, char *dst, uint32_t strea
 	char topic[WIRE_TOPIC_MAX];
 
 	for (uint32_t end = *asked + SPEAK_SUBSCRIBE_SOME; *asked < end && *asked < wire_topics(); ++*asked) {
-		wire_topic(topic, wire_topic_number(stream, *asked));
+		wire_subscription(topic, wire_topic_number(stream, *asked));
 		n += speak->subscribe(dst + n, topic, *asked);
 	}
 	return speak->subscribed && *asked == wire_topics() ? n + speak->subscribed(dst + n) : n;

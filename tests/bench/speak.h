@@ -44,7 +44,7 @@ struct speak {
 	bool no_message_id;	/* what it publishes has no member message_id */
 	uint32_t topics_max;	/* on one connection, a publisher's or a subscriber's; 0 any number */
 
-	/* Each writes a client's frame and returns its length. `topic` is a name. */
+	/* Each writes a client's frame and returns its length. `topic` is a name; of what is subscribed, perhaps a pattern. */
 	size_t (*open)(char *dst);				/* a subscriber's first words; NULL none */
 	size_t (*open_publisher)(char *dst, const char *topic);	/* a publisher's; NULL none */
 	size_t (*subscribe)(char *dst, const char *topic, uint32_t number);	/* number: 0 the connection's first, ...; NULL can't */

@@ -53,13 +53,16 @@ static size_t pong(char *dst)
 	return speak_nats.pong(dst);
 }
 
-/* Behind the line of a MSG. */
+/* What is between the line of a MSG, which says how long it is, and the end; NULL: it is not so. */
 static const char *content(const char *frame, size_t len, size_t *content_len)
 {
-	const char *end = memchr(frame, '\n', len);
+	const char *end = memchr(frame, '\n', len), *said = end ? memrchr(frame, ' ', (size_t)(end - frame)) : NULL;
+	uint64_t n;
 
-	*content_len = end && frame + len - end > 3 ? (size_t)(frame + len - end) - 3 : 0;
-	return *content_len ? end + 1 : NULL;
+	if (!said++ || wire_number(&said, end, WIRE_ID_MAX, &n) || said != end - 1 || *said != '\r')
+		return NULL;
+	*content_len = (size_t)n;
+	return (size_t)(frame + len - end) == n + 3 && !memcmp(end + 1 + n, "\r\n", 2) ? end + 1 : NULL;
 }
 
 static enum speak_frame kind(const char *frame, size_t len)
