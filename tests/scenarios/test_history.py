@@ -415,6 +415,19 @@ class Replay(HistoryTest):
         self.publish("a.b", 300)
         self.assertEqual(self.numbers(both, 291), list(range(10, 301)))
 
+    def test_what_the_ring_has_longer_than_history(self):
+        """It is about to overwrite it, and history has the newest ones alone."""
+        self.serve("history=*: 20 messages", *SMALL)
+        other = self.websocket().subscribe("a")
+        ids = self.publish("a", *range(400))
+        self.assertEqual(self.numbers(other, 400), list(range(400)))
+        for kind in KINDS:
+            with self.subTest(kind=kind):
+                client, told = self.resumed(kind, ["a"], since=ids[9].text)
+                self.assertIs(told, True)
+                self.assertEqual(self.numbers(client, 390), list(range(10, 400)))
+                client.close()
+
     def test_other_topics_go_on(self):
         """A topic with a past joins others: they go on where they are, nothing twice."""
         ids = self.publish("a", *range(5))
