@@ -222,7 +222,7 @@ def run_resume(args, clients=10000, messages=100):
     if args.only:
         names = [name for name in names if name in args.only]
     result = {}
-    for kept_topics in (1, 10):
+    for kept_topics in args.kept_topics:
         print(f'\n{clients:,} clients come back at one moment, to {kept_topics} topic{"s"[:kept_topics > 1]}; each has missed {messages} messages of 100 bytes')
         middle = result[kept_topics] = measure(resume(clients, messages, kept_topics), names, args)[0]
         print(RESUME_ROW.format('server', 's to the last', 'server CPU us/message', 'client CPU us/message'))
@@ -310,6 +310,7 @@ def main():
     parser.add_argument('--only', action='append', help='a server by name; may be repeated')
     parser.add_argument('--load', action='append', choices=['fan', 'burst', 'topics', 'resume', 'patterns'], help='one load; may be repeated (all)')
     parser.add_argument('--subscribers', action='append', type=int, help='may be repeated (18000 and 38000)')
+    parser.add_argument('--kept-topics', action='append', type=int, help='topics of those who come back; may be repeated (10)')
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--inner', type=int, default=5)
     parser.add_argument('--quick', action='store_true', help='one round')
@@ -317,6 +318,7 @@ def main():
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     args.subscribers = args.subscribers or [18000, 38000]
+    args.kept_topics = args.kept_topics or [10]
     if args.quick:
         args.rounds = 1
     result = peers(args)
