@@ -64,7 +64,7 @@ MAINS    := master/main.c master/janusctl.c
 SRC      := $(filter-out $(MAINS),$(wildcard proto/*.c shm/*.c worker/*/*.c master/*.c))
 OBJ      := $(SRC:%.c=$(BUILD)/%.o)
 LIB      := $(BUILD)/libjanus.a
-BENCH    := $(filter-out tests/bench/floor.c tests/bench/patterns.c,$(wildcard tests/bench/*.c))
+BENCH    := $(filter-out $(addprefix tests/bench/,floor.c patterns.c resume.c crowd.c),$(wildcard tests/bench/*.c))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 STRESS   := $(BUILD)/tests/stress/ring_stress
 PROGRAMS := $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janusbench
@@ -133,7 +133,7 @@ check: $(if $(FUZZ_CHECK),fuzz-deps,deps)
 mutants: deps
 	@$(MAKE) --no-print-directory tests variants
 	@tests/mutants/run -k $(MUTANTS)
-tests: programs $(UNIT) $(STRESS) $(BUILD)/floor
+tests: programs $(UNIT) $(STRESS) $(BUILD)/floor $(BUILD)/bench-resume
 
 # Clients that nobody here wrote. What they need is installed by name, and takes a network; npm's are pinned by tests/clients.
 CLIENTS := build/clients
@@ -214,7 +214,11 @@ bench-million: all $(BUILD)/floor
 # What history costs a publish: alternating rounds on one server, three minutes.
 bench-history: all
 	@python3 tests/bench/history_cost.py --build $(BUILD)
-bench-peers: all $(BUILD)/floor
+# It is janusbench's parts with another main().
+$(BUILD)/bench-resume: $(addprefix $(BUILD)/tests/bench/,resume.o crowd.o) $(filter-out %/janusbench.o,$(BENCH:%.c=$(BUILD)/%.o)) $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+bench-peers: all $(BUILD)/floor $(BUILD)/bench-resume
 	@python3 tests/bench/peers.py --build $(BUILD)
 	@$(MAKE) --no-print-directory chart
 # Of what was measured last; CHART=tests/bench/figures.svg is the one that the README shows.

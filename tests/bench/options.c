@@ -39,6 +39,8 @@ static const struct option_row {
 	{ "topics-per-subscriber", 0, COUNT, AT(topics_each), 1, 1000000, "K",
 	  "each of the T topics is K topics, each subscribed by the same; a message is to one of them (1)" },
 	{ "random", 0, FLAG, AT(random), 0, 0, NULL, "publish to the topics in scattered order" },
+	{ "patterns", 0, FLAG, AT(patterns), 0, 0, NULL,
+	  "each topic is subscribed by a pattern that fits it alone, NAME-7.* for NAME-7.any (Janus' protocols and nats)" },
 	{ "topic", 0, TEXT, AT(topic), 0, 0, "NAME", "topics' names start so (bench)" },
 	{ "speak", 0, TEXT, AT(speak_names), 0, 0, "LIST",
 	  "what subscribers speak, evenly spread: some of flash,ws,actions,sse,json-lines,packet (flash)" },
@@ -186,6 +188,10 @@ static int check_reconnect(const struct options *opt)
 		fprintf(stderr, "janusbench: --reconnect is one round, without --slow, --small and --classic\n");
 		return -1;
 	}
+	if (opt->patterns) {
+		fprintf(stderr, "janusbench: --reconnect is without --patterns\n");
+		return -1;
+	}
 	if (opt->publishers > LEDGER_PUBLISHERS_MAX || opt->topics_each > SPEAK_COME_TOPICS_MAX) {
 		fprintf(stderr, "janusbench: --reconnect goes with up to %u --publishers and %u --topics-per-subscriber\n", LEDGER_PUBLISHERS_MAX,
 			SPEAK_COME_TOPICS_MAX);
@@ -302,6 +308,7 @@ int options_parse(struct options *opt, int argc, char **argv)
 	if (choose_transports(opt, argv + optind, argc - optind) || check_amounts(opt) || check_speech(opt))
 		goto usage;
 	wire_init(opt->topic, opt->topics_each, !opt->publish.speak->no_message_id);
+	wire_use_patterns(opt->patterns);
 	return 0;
 usage:
 	fprintf(stderr, "janusbench: --help says how it is used\n");

@@ -37,6 +37,7 @@ struct options {
 	const char *topic;		/* topics' names start so */
 	uint32_t topics_each;		/* --topics-per-subscriber; see wire.h */
 	bool random;
+	bool patterns;			/* --patterns; see wire.h */
 	bool classic, slow_again, slow_may_lose, json, quiet, help;
 };
 

@@ -17,7 +17,9 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from bench import HERE, Floor, Janus, Load, Server, burst, fan, measure, show, topics
+from bench import HERE, Floor, Janus, JanusSse, JanusWs, Load, Server, burst, fan, load, measure, show, topics
+
+KEPT = 1000             # messages of each topic that servers keep for those who come back; nchan: 2000, see peer_nginx.conf
 
 
 def free_port():
@@ -79,6 +81,29 @@ class Nats(Peer):
         return [self.path(), '-c', self.config('peer_nats.conf')]
 
 
+class JetStream(Nats):
+    """A stream in memory for each topic: a consumer then has nothing to pass over."""
+    name, speak, publish = 'jetstream', 'jetstream', 'nats'
+
+    def command(self):
+        return [self.path(), '-c', self.config('peer_jetstream.conf')]
+
+    def keep(self, topics):
+        with socket.create_connection(('127.0.0.1', self.port), 10) as s, s.makefile('rwb') as f:
+            f.write(b'CONNECT {"verbose":false,"echo":true}\r\nSUB made 1\r\n')
+            for topic in topics:
+                wanted = json.dumps({'name': topic, 'subjects': [topic], 'storage': 'memory', 'retention': 'limits', 'discard': 'old',
+                                     'max_msgs': KEPT, 'num_replicas': 1})
+                f.write(f'PUB $JS.API.STREAM.CREATE.{topic} made {len(wanted)}\r\n{wanted}\r\n'.encode())
+            f.flush()
+            made = 0
+            while made < len(topics):
+                line = f.readline()
+                if not line or b'"error"' in line:
+                    raise RuntimeError(f'{self.name}: no stream: {line!r}')
+                made += line.startswith(b'{"type":"io.nats.jetstream.api.v1.stream_create_response"')
+
+
 class Mosquitto(Peer):
     name, speak, program, package = 'mosquitto', 'mqtt', 'mosquitto', 'mosquitto'
 
@@ -99,12 +124,17 @@ class Nchan(Peer):
         return super().installed() and os.path.exists(cls.module)
 
 
+class NchanSse(Nchan):
+    name, speak, publish = 'nchan sse', 'nchan-sse', 'nchan'
+
+
 PEERS = [Nchan, Redis, Nats, Mosquitto]
+RESUMED = [NchanSse, JetStream]         # those who have messages kept, and let clients go on behind one
 
 
 def available():
     """The installed peers, by name."""
-    return {peer.name: peer for peer in PEERS if peer.installed()}
+    return {peer.name: peer for peer in (*PEERS, *RESUMED) if peer.installed()}
 
 
 def version(server):
@@ -165,24 +195,112 @@ def run_rate(what, run, names, args):
     return middle
 
 
+# ---- who was away comes back ----
+
+def resume(clients, messages, kept_topics):
+    """All of `clients` come at one moment, each to one of the topics, and each gets the `messages` that it has missed (tests/bench/resume.c)."""
+    def run(make, args):
+        server = make(args.build, os.cpu_count() or 1)
+        server.options = (f'history=*: {KEPT} messages',)       # (Janus')
+        with server:
+            if hasattr(server, 'keep'):
+                server.keep([f'bench-{i}' for i in range(kept_topics)])
+            command = [os.path.join(args.build, 'bench-resume'), '--speak', server.speak, '--publish', server.publish, '--server-pid', server.process.pid,
+                       '-n', clients, '-m', messages, '-T', kept_topics, *server.addresses]
+            done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Load(f'{server.name}: {done.stderr.strip()[-300:]}')
+        return json.loads(done.stdout)
+    return run
+
+
+RESUME_ROW = '{:<14} {:>19} {:>21} {:>21}'
+
+
+def run_resume(args, clients=10000, messages=100):
+    names = [make.name for make in (JanusSse, JanusWs, *RESUMED) if make.name in (*available(), 'janus sse', 'janus ws')]
+    if args.only:
+        names = [name for name in names if name in args.only]
+    result = {}
+    for kept_topics in args.kept_topics:
+        print(f'\n{clients:,} clients come back at one moment, to {kept_topics} topic{"s"[:kept_topics > 1]}; each has missed {messages} messages of 100 bytes')
+        middle = result[kept_topics] = measure(resume(clients, messages, kept_topics), names, args)[0]
+        print(RESUME_ROW.format('server', 's to the last', 'server CPU us/message', 'client CPU us/message'))
+        for name, row in middle.items():
+            print(RESUME_ROW.format(name, f'{row["seconds"]:.2f}', *(f'{row[f"{who}_cpu_us_per_message"]:.2f}' for who in ('server', 'client'))))
+    return result
+
+
+# ---- patterns ----
+
+PATTERNS = 100000       # in all
+
+
+def one_of_many(connections, *options):
+    """As many topics as PATTERNS, each subscribed once, and random messages to them: each is delivered once."""
+    def run(make, args):
+        server = make(args.build, os.cpu_count() or 1)
+        server.options = tuple(f'{name}={2 * PATTERNS}' for name in ('max_patterns', 'max_subscriptions', 'max_topics'))    # (Janus')
+        with server:
+            result = load(server, '-n', connections, '-T', connections, '--topics-per-subscriber', PATTERNS // connections, '--random',
+                          '-m', PATTERNS // connections, '-r', args.inner, *options)
+        return {'rate': result['deliveries_per_s'], 'cpu': result['server_cpu_us_per_delivery']}
+    return run
+
+
+def run_patterns(args):
+    """A message that fits one of many patterns, beside one to one of as many topics; the servers and both by turns."""
+    names = [name for name in ('janus', 'nats') if name in (*available(), 'janus') and name in (args.only or ('janus', 'nats'))]
+    result = {}
+    for connections in (10, 200):
+        print(f'\n{PATTERNS:,} topics or patterns on {connections} connections, each message to one: us of time, server CPU us a message')
+        rows = {}
+        topics_by, patterns_by = one_of_many(connections), one_of_many(connections, '--patterns')
+
+        def both(make, args):
+            plain, pattern = topics_by(make, args), patterns_by(make, args)
+            return {'time': 1e6 / plain['rate'], 'cpu': plain['cpu'], 'pattern_time': 1e6 / pattern['rate'], 'pattern_cpu': pattern['cpu'],
+                    'times': plain['rate'] / pattern['rate'], 'times_cpu': pattern['cpu'] / plain['cpu']}
+        rows = result[connections] = measure(both, names, args)[0]
+        print('{:<14} {:>16} {:>16} {:>22}'.format('server', 'a topic', 'a pattern', 'times: time, CPU'))
+        for name, row in rows.items():
+            print('{:<14} {:>16} {:>16} {:>22}'.format(name, f'{row["time"]:.2f}, {row["cpu"]:.2f}', f'{row["pattern_time"]:.2f}, {row["pattern_cpu"]:.2f}',
+                                                       f'{row["times"]:.2f}, {row["times_cpu"]:.2f}'))
+    return result
+
+
+# ---- all of it ----
+
+def fans(args, makes):
+    result = []
+    for subscribers in args.subscribers:
+        print(f'\none message of 100 bytes to {subscribers:,} subscribers')
+        rows = fan_rows(makes, args, subscribers)
+        print_fan(rows)
+        result.append(rows)
+    return result
+
+
 def peers(args):
     found = available()
     for peer in PEERS:
         if peer.name not in found:
             print(f'{peer.name}: not installed (apt-get install {peer.package}): left out')
-    makes = [Floor, Janus, *found.values()]
+    makes = [Floor, Janus, *(peer for peer in PEERS if peer.name in found)]
     if args.only:
         makes = [make for make in makes if make.name in args.only]
     names = [make.name for make in makes]
-    result = {'kind': 'peers', 'versions': {make.name: version(make) for make in makes}, 'fan': []}
-    for subscribers in args.subscribers:
-        print(f'\none message of 100 bytes to {subscribers:,} subscribers')
-        rows = fan_rows(makes, args, subscribers)
-        print_fan(rows)
-        result['fan'].append(rows)
-    result['burst'] = run_rate('500 messages at once to 1,000 subscribers', burst, names, args)
     many = [make.name for make in makes if make.speak in ('flash', 'redis', 'nats', 'mqtt') and make is not Floor]
-    result['topics'] = run_rate('100,000 topics, 10 a connection', topics, many, args)
+    loads = {
+        'fan': lambda: fans(args, makes),
+        'burst': lambda: run_rate('500 messages at once to 1,000 subscribers', burst, names, args),
+        'topics': lambda: run_rate('100,000 topics, 10 a connection', topics, many, args),
+        'resume': lambda: run_resume(args),
+        'patterns': lambda: run_patterns(args),
+    }
+    result = {'kind': 'peers', 'versions': {make.name: version(make) for make in makes}, 'fan': []}
+    for name in args.load or loads:
+        result[name] = loads[name]()
     return result
 
 
@@ -190,7 +308,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--build', default=os.environ.get('BUILD', 'build'))
     parser.add_argument('--only', action='append', help='a server by name; may be repeated')
+    parser.add_argument('--load', action='append', choices=['fan', 'burst', 'topics', 'resume', 'patterns'], help='one load; may be repeated (all)')
     parser.add_argument('--subscribers', action='append', type=int, help='may be repeated (18000 and 38000)')
+    parser.add_argument('--kept-topics', action='append', type=int, help='topics of those who come back; may be repeated (10)')
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--inner', type=int, default=5)
     parser.add_argument('--quick', action='store_true', help='one round')
@@ -198,6 +318,7 @@ def main():
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     args.subscribers = args.subscribers or [18000, 38000]
+    args.kept_topics = args.kept_topics or [10]
     if args.quick:
         args.rounds = 1
     result = peers(args)

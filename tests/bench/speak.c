@@ -6,7 +6,7 @@
 
 static const struct speak *const all[] = {
 	&speak_flash, &speak_ws, &speak_actions, &speak_sse, &speak_json_lines, &speak_packet, &speak_http,
-	&speak_redis, &speak_nats, &speak_mqtt, &speak_nchan,
+	&speak_redis, &speak_nats, &speak_mqtt, &speak_nchan, &speak_nchan_sse, &speak_jetstream,
 };
 #define ALL (sizeof(all) / sizeof(all[0]))
 
@@ -32,7 +32,7 @@ size_t speak_subscribe_some(const struct speak *speak, char *dst, uint32_t strea
 	char topic[WIRE_TOPIC_MAX];
 
 	for (uint32_t end = *asked + SPEAK_SUBSCRIBE_SOME; *asked < end && *asked < wire_topics(); ++*asked) {
-		wire_topic(topic, wire_topic_number(stream, *asked));
+		wire_subscription(topic, wire_topic_number(stream, *asked));
 		n += speak->subscribe(dst + n, topic, *asked);
 	}
 	return speak->subscribed && *asked == wire_topics() ? n + speak->subscribed(dst + n) : n;

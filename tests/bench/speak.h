@@ -44,7 +44,7 @@ struct speak {
 	bool no_message_id;	/* what it publishes has no member message_id */
 	uint32_t topics_max;	/* on one connection, a publisher's or a subscriber's; 0 any number */
 
-	/* Each writes a client's frame and returns its length. `topic` is a name. */
+	/* Each writes a client's frame and returns its length. `topic` is a name; of what is subscribed, perhaps a pattern. */
 	size_t (*open)(char *dst);				/* a subscriber's first words; NULL none */
 	size_t (*open_publisher)(char *dst, const char *topic);	/* a publisher's; NULL none */
 	size_t (*subscribe)(char *dst, const char *topic, uint32_t number);	/* number: 0 the connection's first, ...; NULL can't */
@@ -69,6 +69,7 @@ struct speak {
 
 extern const struct speak speak_flash, speak_ws, speak_actions, speak_sse, speak_json_lines, speak_packet, speak_http;
 extern const struct speak speak_redis, speak_nats, speak_mqtt, speak_nchan;
+extern const struct speak speak_nchan_sse, speak_jetstream;	/* who comes back to a server that has them kept: for bench-resume alone */
 
 /* By name; NULL if there is none. */
 const struct speak *speak_find(const char *name);

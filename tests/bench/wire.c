@@ -35,12 +35,22 @@ static uint32_t topics = 1;
 #define BEHIND_TOPIC_BARE "\",\"event\":\"" WIRE_EVENT "\",\"data\":\""
 static bool message_id = true;
 
+/* What stands behind a topic's name, and what in its place in a subscription. */
+#define PART ".any"
+#define ANY_PART ".*"
+static bool patterns;
+
 void wire_init(const char *name, uint32_t each, bool has_message_id)
 {
 	prefix_len = strnlen(name, WIRE_PREFIX_MAX - 1);
 	memcpy(prefix, name, prefix_len);
 	topics = each;
 	message_id = has_message_id;
+}
+
+void wire_use_patterns(bool use)
+{
+	patterns = use;
 }
 
 bool wire_message_id(void)
@@ -66,17 +76,33 @@ uint32_t wire_topic_of(const struct payload *p)
 	return topics == 1 ? p->topic : p->topic * topics + (h >> 8) % topics;
 }
 
-static char *put_topic(char *p, uint32_t number)
+static char *put_name(char *p, uint32_t number)
 {
 	p = put(p, prefix, prefix_len);
 	*p++ = '-';
 	return put_number(p, number);
 }
 
+static char *put_topic(char *p, uint32_t number)
+{
+	p = put_name(p, number);
+	return patterns ? PUT(p, PART) : p;
+}
+
 size_t wire_topic(char dst[WIRE_TOPIC_MAX], uint32_t number)
 {
 	char *end = put_topic(dst, number);
 
+	*end = 0;
+	return (size_t)(end - dst);
+}
+
+size_t wire_subscription(char dst[WIRE_TOPIC_MAX], uint32_t number)
+{
+	char *end = put_name(dst, number);
+
+	if (patterns)
+		end = PUT(end, ANY_PART);
 	*end = 0;
 	return (size_t)(end - dst);
 }

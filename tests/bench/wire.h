@@ -25,11 +25,14 @@
 /* Topics' names start with `prefix`; each stream has so many. Messages have a member message_id (empty) or none. To be called before
  * anything else here. */
 void wire_init(const char *prefix, uint32_t topics, bool message_id);
+/* Topics' names get a part more, `bench-7.any`, and are subscribed by a pattern each that fits no other, `bench-7.*`. */
+void wire_use_patterns(bool use);
 bool wire_message_id(void);
 uint32_t wire_topics(void);
 uint32_t wire_topic_number(uint32_t stream, uint32_t i);
 uint32_t wire_topic_of(const struct payload *p);	/* its number */
 size_t wire_topic(char dst[WIRE_TOPIC_MAX], uint32_t number);	/* its name; returns the length */
+size_t wire_subscription(char dst[WIRE_TOPIC_MAX], uint32_t number);	/* what who wants it subscribes: its name, or a pattern */
 
 /* The object that is published: {"topic":...,"event":"bench","message_id":"","data":PAYLOAD}. */
 size_t wire_object_size(const struct payload *p, size_t size);

@@ -124,6 +124,9 @@ M("cut-frame-of-history-begins-anew", "worker/delivery/landed.c", "\t\t\tst->cut
 M("history-read-without-a-pin", "worker/delivery/output.c",
   "\t\thub_pin(&o->base->hub, o->base->number);\n\t\tr = send_on(o, sid, &st, share);\n\t\thub_unpin(&o->base->hub, o->base->number);\n",
   "\t\tr = send_on(o, sid, &st, share);\n", "test_output")
+M("history-does-not-spare-the-ring", "worker/delivery/stream.c", "\t\tt->next = old;\n", "\t\t;\n", HISTORY + "Replay.test_what_the_ring_is_about_to_overwrite")
+M("history-jumps-over-the-ring", "worker/delivery/stream.c", "generation, from, t->next.seq + 1, &old)", "generation, from, UINT64_MAX, &old)",
+  HISTORY + "Replay.test_what_the_ring_has_longer_than_history")
 M("kept-first-behind-others", "worker/delivery/output.c", "\n\t\t\t       (!t->next.place.page && partial_must_keep(o->partial, t->next.id)))) {", "\n\t\t\t       false)) {", "test_output")
 M("poll-is-sent-records", "worker/delivery/output.c", "if (st->transport == TRANSPORT_HTTP) {\t/*", "if (false) {\t/*", "test_output", FAULTS + "Polls.test_of_a_session_behind")
 M("blocked-input-is-read", "worker/session/session.c", "MARK_STALLED | MARK_ENDED | MARK_OUTPUT_BLOCKED) &&", "MARK_STALLED | MARK_ENDED) &&", "test_session")

@@ -395,6 +395,39 @@ class Replay(HistoryTest):
         self.assertEqual(self.numbers(client, 3), [7, 8, 9])
         self.assertEqual(self.numbers(other, 10), list(range(10)))
 
+    def test_what_the_ring_is_about_to_overwrite(self):
+        """It is taken from history: it goes out together, and no frame is kept for it. A pattern besides has it in the ring alone."""
+        self.serve(EVERY, *SMALL)
+        other = self.websocket().subscribe("a.*")
+        ids = self.publish("a.b", *range(300))      # two records each: as far behind as 600 of 1,024
+        self.assertEqual(self.numbers(other, 300), list(range(300)))
+        for kind in KINDS:
+            with self.subTest(kind=kind):
+                sends = self.janus.count("sends")
+                client, told = self.resumed(kind, ["a.b"], since=ids[9].text)
+                self.assertIs(told, True)
+                self.assertEqual(self.numbers(client, 290), list(range(10, 300)))
+                self.assertLess(self.janus.count("sends") - sends, 15)
+                client.close()
+        self.assertEqual(self.janus.count("frames_kept"), 0)
+        both, told = self.resumed("websocket", ["a.b", "a.*"], since=ids[9].text)
+        self.assertIs(told, True)
+        self.publish("a.b", 300)
+        self.assertEqual(self.numbers(both, 291), list(range(10, 301)))
+
+    def test_what_the_ring_has_longer_than_history(self):
+        """It is about to overwrite it, and history has the newest ones alone."""
+        self.serve("history=*: 20 messages", *SMALL)
+        other = self.websocket().subscribe("a")
+        ids = self.publish("a", *range(400))
+        self.assertEqual(self.numbers(other, 400), list(range(400)))
+        for kind in KINDS:
+            with self.subTest(kind=kind):
+                client, told = self.resumed(kind, ["a"], since=ids[9].text)
+                self.assertIs(told, True)
+                self.assertEqual(self.numbers(client, 390), list(range(10, 400)))
+                client.close()
+
     def test_other_topics_go_on(self):
         """A topic with a past joins others: they go on where they are, nothing twice."""
         ids = self.publish("a", *range(5))

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -24,6 +25,7 @@
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define EPOCH 1448434925395u		/* "ihegr977" */
 #define POSITION "ihegr977-6"
+#define HEAD "HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nContent-Type: "
 
 static const struct speak *const all[] = { &speak_ws, &speak_actions, &speak_sse, &speak_json_lines, &speak_packet };
 
@@ -347,11 +349,215 @@ static void test_told_badly(void **state)
 		assert_int_equal(told_object(bad[i], strlen(bad[i]), &(struct told){ 0 }), -1);
 }
 
+/* ---- other servers, who keep messages too (make bench-peers). Their words are as nginx 1.22 with nchan 1.3.6 and nats-server 2.9.10 say them. ---- */
+
+static const struct payload sent = { .run = 0xabcdef01, .topic = 7, .round = 0, .publisher = 0, .seq = 11, .sent = 11 };
+
+struct peer {
+	const struct speak *speak;
+	const char *before, *behind;	/* of a message's object */
+	bool length;			/* its length ends the line before it */
+	struct stamp stamp;		/* what it has */
+	size_t free_from, free_to;	/* of `before`: bytes that may be others */
+};
+
+static const struct peer peers[] = {
+	{ &speak_nchan_sse, "id: 1795780672:20\ndata: ", "\n\n", false, { .epoch = 1795780672, .id = 20 }, 0, 0 },
+	{ &speak_jetstream, "MSG bench-7 1 $JS.ACK.bench-7.ecDBtBtE.1.4.3.1795780678779924507.0 ", "\r\n", true, { .epoch = 1, .id = 4 }, 22, 67 },
+};
+
+static size_t peer_message(const struct peer *peer, char *dst)
+{
+	size_t len = wire_object_size(&sent, 100), n;
+
+	n = (size_t)sprintf(dst, "%s", peer->before);
+	if (peer->length)
+		n += (size_t)sprintf(dst + n, "%zu\r\n", len);
+	n += wire_object(dst + n, &sent, 100);
+	return n + (size_t)sprintf(dst + n, "%s", peer->behind);
+}
+
+static void test_peers_messages(void **state)
+{
+	char frame[1024];
+
+	(void)state;
+	wire_init("bench", 1, true);
+	for (size_t i = 0; i < ARRAY_LEN(peers); i++) {
+		const struct speak *speak = peers[i].speak;
+		size_t len = peer_message(&peers[i], frame);
+		struct payload p = { .topic = sent.topic };
+		struct stamp stamp = { 0 };
+
+		for (size_t n = 1; n < len; n++)
+			assert_int_equal(speak->cut(frame, n), 0);
+		memcpy(frame + len, frame, 40);		/* the next one */
+		assert_int_equal(speak->cut(frame, len + 40), len);
+		assert_int_equal(speak->kind(frame, len), SPEAK_MESSAGE);
+		assert_int_equal(speak->message(frame, len, 100, &p, &stamp), 0);
+		assert_true(p.run == sent.run && p.seq == sent.seq && p.sent == sent.sent);
+		assert_true(stamp.epoch == peers[i].stamp.epoch && stamp.id == peers[i].stamp.id);
+		assert_int_equal(speak->message(frame, len, 99, &p, &stamp), -1);
+		p.topic = sent.topic + 1;
+		assert_int_equal(speak->message(frame, len, 100, &p, &stamp), -1);
+	}
+}
+
+/* Any byte that is another one shows, but for what JetStream says of its consumer; it may then be another position. */
+static void test_peers_every_byte(void **state)
+{
+	char frame[1024];
+
+	(void)state;
+	wire_init("bench", 1, true);
+	for (size_t i = 0; i < ARRAY_LEN(peers); i++) {
+		const struct speak *speak = peers[i].speak;
+		size_t len = peer_message(&peers[i], frame);
+
+		for (size_t at = 0; at < len; at++) {
+			struct payload p = { .topic = sent.topic };
+			struct stamp stamp = { 0 };
+
+			frame[at] ^= 1;
+			if ((at < peers[i].free_from || at >= peers[i].free_to) && speak->cut(frame, len) == len && speak->kind(frame, len) == SPEAK_MESSAGE &&
+			    !speak->message(frame, len, 100, &p, &stamp))
+				assert_true(stamp.epoch != peers[i].stamp.epoch || stamp.id != peers[i].stamp.id);
+			frame[at] ^= 1;
+		}
+	}
+}
+
+static void test_nchan_comes(void **state)
+{
+	char text[SPEAK_COME_MAX];
+
+	(void)state;
+	wire_init("bench", 1, true);
+	for (int back = 0; back < 2; back++) {
+		size_t len = speak_nchan_sse.come(text, 7, back ? POSITION : NULL);
+		struct http_request req = http_read(text, len);
+
+		assert_int_equal(req.taken, len);
+		assert_true(is(req.path, "/sub/bench-7") && req.event_stream);
+		assert_true(back ? is(req.field[HTTP_LAST_EVENT_ID], "1448434925395:6") : !req.field[HTTP_LAST_EVENT_ID].p);
+	}
+}
+
+#define BODY "{\"stream_name\":\"bench-7\",\"config\":{\"deliver_policy\":"
+
+/* What it publishes is as long as it says, and asks for what is behind the position; everybody's inbox is another one. */
+static void test_jetstream_comes(void **state)
+{
+	char text[2][SPEAK_COME_MAX], inbox[2][64], reply[64];
+	int at, end;
+
+	(void)state;
+	wire_init("bench", 1, true);
+	for (int back = 0; back < 2; back++) {
+		size_t len = speak_jetstream.come(text[back], 7, back ? "1-6" : NULL), body;
+		const char *sub;
+
+		text[back][len] = 0;
+		assert_memory_equal(text[back], "CONNECT {", 9);
+		sub = strstr(text[back], "\r\nSUB ");
+		assert_non_null(sub);
+		assert_int_equal(sscanf(sub, "\r\nSUB %63s 1\r\nPUB $JS.API.CONSUMER.CREATE.bench-7 %63s %zu\r%n", inbox[back], reply, &body, &at), 3);
+		assert_string_equal(inbox[back], reply);
+		assert_string_equal(sub + at + body, "\r\n");	/* (at: behind the line's end, as sscanf() has it) */
+		assert_int_equal(strncmp(sub + at, BODY, sizeof(BODY) - 1), 0);
+		assert_true(!strstr(sub, "\"by_start_sequence\",\"opt_start_seq\":7,") == !back && !strstr(sub, "\"new\"") == !!back);
+		end = 0;
+		sscanf(strstr(sub, "\"deliver_subject\":\""), "\"deliver_subject\":\"%63[^\"]%n", reply, &end);
+		assert_true(end > 0);
+		assert_string_equal(inbox[back], reply);
+	}
+	assert_string_not_equal(inbox[0], inbox[1]);
+}
+
+static void test_peers_kinds(void **state)
+{
+#define API "{\"type\":\"io.nats.jetstream.api.v1.consumer_create_response\","
+	static const struct { const struct speak *speak; const char *text; enum speak_frame kind; } cases[] = {
+		{ &speak_nchan_sse, HEAD "text/event-stream; charset=utf-8\r\nConnection: keep-alive\r\n\r\n", SPEAK_ACK },
+		{ &speak_nchan_sse, HEAD "text/html\r\n\r\n", SPEAK_BAD },
+		{ &speak_nchan_sse, "HTTP/1.1 403 Forbidden\r\nContent-Type: text/event-stream\r\n\r\n", SPEAK_BAD },
+		{ &speak_nchan_sse, ": hi\n\n", SPEAK_OTHER },
+		{ &speak_jetstream, "INFO {\"server_id\":\"N\"}\r\n", SPEAK_GREETING },
+		{ &speak_jetstream, "PING\r\n", SPEAK_PING },
+		{ &speak_jetstream, "-ERR 'Unknown Protocol Operation'\r\n", SPEAK_BAD },
+		{ &speak_jetstream, "MSG _INBOX.0f 1 78\r\n" API "\"stream_name\":\"b\"}\r\n", SPEAK_ACK },
+		{ &speak_jetstream, "MSG _INBOX.0f 1 79\r\n" API "\"error\":{\"code\":1}}\r\n", SPEAK_BAD },
+		{ &speak_jetstream, "MSG _INBOX.0f 1 2\r\n{}\r\n", SPEAK_BAD },
+		{ &speak_jetstream, "MSG _INBOX.0f 1 0\r\n\r\n", SPEAK_BAD },
+	};
+#undef API
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		size_t len = strlen(cases[i].text);
+
+		assert_int_equal(cases[i].speak->cut(cases[i].text, len), len);
+		assert_int_equal(cases[i].speak->kind(cases[i].text, len), cases[i].kind);
+	}
+}
+
+/* What can't be a message of theirs is none, and nothing behind it is read. */
+static void test_peers_malformed(void **state)
+{
+	static const struct { const struct speak *speak; const char *text; } cases[] = {
+		{ &speak_nchan_sse, "id: 5:0\n\n" }, { &speak_nchan_sse, "id: 5\n\n" }, { &speak_nchan_sse, "id: \n\n" }, { &speak_nchan_sse, "\n\n" },
+		{ &speak_nchan_sse, "id: 5:0\ndata: \n\n" }, { &speak_jetstream, "MSG \r\n" }, { &speak_jetstream, "MSG bench-7 1 0\r\n\r\n" },
+		{ &speak_jetstream, "MSG bench-7 1 $JS.ACK.a.b.1 2\r\n{}\r\n" },
+	};
+
+	(void)state;
+	wire_init("bench", 1, true);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		size_t len = strlen(cases[i].text);
+		char *copy = malloc(len);	/* so that a sanitizer sees who reads on */
+		struct stamp stamp = { 0 };
+
+		memcpy(copy, cases[i].text, len);
+		assert_int_equal(cases[i].speak->message(copy, len, 100, &(struct payload){ .topic = 7 }, &stamp), -1);
+		free(copy);
+	}
+}
+
+/* With --patterns, what is subscribed is another name than what is published to. */
+static void test_patterns(void **state)
+{
+	char name[WIRE_TOPIC_MAX], text[SPEAK_SOME_MAX], object[512];
+	struct payload p = { .topic = sent.topic };
+	uint32_t asked = 0;
+	size_t n;
+
+	(void)state;
+	wire_init("bench", 1, true);
+	assert_int_equal(wire_subscription(name, 7), 7);
+	assert_string_equal(name, "bench-7");
+	wire_use_patterns(true);
+	assert_int_equal(wire_topic(name, 7), 11);
+	assert_string_equal(name, "bench-7.any");
+	assert_int_equal(wire_subscription(name, 7), 9);
+	assert_string_equal(name, "bench-7.*");
+	n = speak_subscribe_some(&speak_nats, text, 7, &asked);
+	assert_non_null(memmem(text, n, "SUB bench-7.* 1\r\n", 17));
+	n = wire_object(object, &sent, 100);
+	assert_int_equal(n, wire_object_size(&sent, 100));
+	assert_int_equal(wire_object_read(object, n, 100, &p), 0);
+	assert_non_null(memmem(object, n, "\"topic\":\"bench-7.any\"", 21));
+	wire_use_patterns(false);
+	assert_int_equal(wire_object_read(object, n, 100, &p), -1);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_come), cmocka_unit_test(test_come_with_many), cmocka_unit_test(test_positions), cmocka_unit_test(test_told_start),
 		cmocka_unit_test(test_told_event_stream), cmocka_unit_test(test_told_greeting), cmocka_unit_test(test_comeback), cmocka_unit_test(test_told_missed), cmocka_unit_test(test_told_badly),
+		cmocka_unit_test(test_peers_messages), cmocka_unit_test(test_peers_every_byte), cmocka_unit_test(test_nchan_comes),
+		cmocka_unit_test(test_jetstream_comes), cmocka_unit_test(test_peers_kinds), cmocka_unit_test(test_peers_malformed),
+		cmocka_unit_test(test_patterns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "worker/delivery/frame.h"
+#include "worker/delivery/partial_frame.h"
 
 /*
  * The ring is asked first. What it has overwritten by the time it was asked, history had taken over long before; if history was asked first, records
@@ -26,10 +27,17 @@ int stream_seek(const struct base *base, uint32_t topic, uint32_t generation, ui
 
 static void seek(struct stream *s, struct stream_topic *t, uint64_t from, uint64_t hint)
 {
+	struct base *base = s->of->base;
 	uint32_t topic = t->subscription->topic;
-	uint32_t generation = index_topic(&s->of->base->hub.index, topic)->generation;
+	uint32_t generation = index_topic(&base->hub.index, topic)->generation;
+	struct ring_record old;
 
-	t->some = stream_seek(s->of->base, topic, generation, from, s->below, hint, &t->next) == 0;
+	t->some = stream_seek(base, topic, generation, from, s->below, hint, &t->next) == 0;
+	/* What the ring is about to overwrite is taken from history if that has it: it stays there while it is pinned, so its frame need not be kept before it
+	 * is sent, and goes out together with others. */
+	if (t->some && !t->next.place.page && index_is_kept(&base->hub.index, topic) && partial_must_keep(s->of->partial, t->next.id) &&
+	    history_seek(&base->hub.history, base->number + 1, topic, generation, from, t->next.seq + 1, &old) == 0)
+		t->next = old;
 }
 
 /*
