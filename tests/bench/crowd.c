@@ -110,7 +110,7 @@ static void ask(struct crowd *c, struct comer *comer)
 	}
 	if (c->plan.position)
 		told_position(position, &c->plan.position[comer->topic]);
-	len = c->plan.transport->speak->come(words, comer->topic, c->plan.position ? position : NULL);
+	len = c->plan.transport->speak->come(words, comer->topic, c->plan.position ? position : NULL, NULL);
 	if (!len || send(comer->fd, words, len, MSG_NOSIGNAL) != (ssize_t)len)
 		fault_errno(c, comer, "sending what it wants", errno);
 	comer->state = ASKED;

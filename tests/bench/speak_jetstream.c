@@ -27,12 +27,13 @@ static size_t create(char *dst, const char *inbox, const char *position)
 }
 
 /* An inbox has a name by chance, as NATS' libraries give them. */
-static size_t come(char *dst, uint32_t stream, const char *position)
+static size_t come(char *dst, uint32_t stream, const char *position, const char *token)
 {
 	char topic[WIRE_TOPIC_MAX], inbox[40], request[512];
 	uint64_t chance = 0;
 	size_t n;
 
+	(void)token;
 	if (getrandom(&chance, sizeof(chance), 0) != sizeof(chance))
 		return 0;
 	snprintf(inbox, sizeof(inbox), "_INBOX.%016" PRIx64, chance);

@@ -12,12 +12,13 @@
 #define BEHIND_ID "\ndata: "
 #define STARTS(at, len, literal) ((len) >= sizeof(literal) - 1 && !memcmp((at), (literal), sizeof(literal) - 1))
 
-static size_t come(char *dst, uint32_t stream, const char *position)
+static size_t come(char *dst, uint32_t stream, const char *position, const char *token)
 {
 	char fields[128] = "Accept: text/event-stream\r\n";
 	size_t n = strlen(fields);
 	struct stamp at;
 
+	(void)token;
 	if (position && !told_position_read(position, strlen(position), &at))
 		snprintf(fields + n, sizeof(fields) - n, "Last-Event-ID: %llu:%llu\r\n", (unsigned long long)at.epoch, (unsigned long long)at.id);
 	return httpc_stream(dst, stream, "", fields);

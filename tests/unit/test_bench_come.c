@@ -434,7 +434,7 @@ static void test_nchan_comes(void **state)
 	(void)state;
 	wire_init("bench", 1, true);
 	for (int back = 0; back < 2; back++) {
-		size_t len = speak_nchan_sse.come(text, 7, back ? POSITION : NULL);
+		size_t len = speak_nchan_sse.come(text, 7, back ? POSITION : NULL, NULL);
 		struct http_request req = http_read(text, len);
 
 		assert_int_equal(req.taken, len);
@@ -454,7 +454,7 @@ static void test_jetstream_comes(void **state)
 	(void)state;
 	wire_init("bench", 1, true);
 	for (int back = 0; back < 2; back++) {
-		size_t len = speak_jetstream.come(text[back], 7, back ? "1-6" : NULL), body;
+		size_t len = speak_jetstream.come(text[back], 7, back ? "1-6" : NULL, NULL), body;
 		const char *sub;
 
 		text[back][len] = 0;
