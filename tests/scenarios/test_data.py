@@ -63,9 +63,11 @@ class DataTest(HistoryTest):
         wait_until(self.is_written, 10, "all to be written")
 
     def kill_all(self, but=()):
-        """As the kernel would, or an administrator in a hurry. janus-data, if it is not spared, goes before it can see that all others are gone, and behind
-        the master, who would make another one."""
+        """As the kernel would, or an administrator in a hurry. janus-data, if it is not spared, goes behind the master, who would make another one; it is stopped
+        first, so that it does not see that all others are gone, however long that takes here."""
         master, writer = self.janus.master, self.writer()
+        if writer not in but:
+            os.kill(writer, signal.SIGSTOP)
         pids = sorted((pid for pid in self.janus.processes() if pid not in but), key=lambda pid: (pid != master, pid != writer))
         for pid in pids:
             self.janus.killed[pid] = "worker"
