@@ -207,7 +207,7 @@ M("publish-marked-though-unanswered", "worker/loop/recover.c",
   "\tif (intent->answered && is_open(w, intent->fd) && session(&w->base, (int)intent->fd)->state.parsed < intent->parsed)\n\t\treturn;\n", "",
   ANSWERED, points="publish-committed", quick=False)
 M("answer-not-resumed-first", "worker/loop/recover.c", "\tresume_answer(w);\n\tresume_sessions(w);", "\tpublish_done(&w->base.hub, w->base.number);\n\tresume_sessions(w);",
-  ANSWERED, points="publish-committed", quick=False)
+  ANSWERED, points="publish-committed")
 M("sends-not-landed", "worker/loop/recover.c", "\tland_sends(w);\n", "\t(void)land_sends;\n", GO_THROUGH, points="batch-sent")
 M("landed-losses-not-noted", "worker/delivery/landed.c", "\tstream_commit(&s, &st);\n\tbase_count", "\tsession_commit(streams->base, sid, &st);\n\tbase_count",
   RECOVERY + "test_losses_after_a_death_are_told")
