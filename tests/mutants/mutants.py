@@ -463,4 +463,3 @@ if shutil.which("node"):
 M("lists-come-before-what-is-old", "worker/service/presence_lists.c", "return !(st->flags & SESSION_BEHIND) && st->out_end", "return st->out_end", PRESENCE + "Lingering.test_away_while_nobody_watched")
 M("one-list-ends-all", "worker/service/presence_lists.c", "more == 0 && p->owed_of[o->sid] == 1)", "more == 0)", PRESENCE + "Presence.test_several_topics_at_once")
 M("no-room-is-for-ever", "worker/service/presence_users.c", "\tif (!p->refused)\n\t\treturn;\n", "\treturn;\n", PRESENCE + "Presence.test_room_again", quick=False)
-M("unwatched-stay", "worker/service/presence_topics.c", "\tp->full = true;\n", "", PRESENCE + "Presence.test_once_watched_is_not_for_ever", quick=False)

@@ -334,7 +334,10 @@ class Lingering(PresenceTest):
             watcher = Watcher(client)
             while watcher.lists == 0:
                 watcher.take()
-            self.assertEqual(watcher.users, set())
+            bob = self.user("bob", "news")
+            watcher.until("bob")
+            bob.close()
+            watcher.until()
             client.close()
 
     def test_watcher_comes_back(self):
