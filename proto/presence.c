@@ -19,6 +19,13 @@ size_t presence_topic(const char *name, size_t len)
 	return topic > 0 && !memchr(name, '@', topic) && !wildcard_in(name, topic) ? topic : 0;
 }
 
+size_t presence_name(char *dst, const char *topic, size_t len)
+{
+	memcpy(dst, topic, len);
+	memcpy(dst + len, PRESENCE_SUFFIX, PRESENCE_SUFFIX_LEN);
+	return len + PRESENCE_SUFFIX_LEN;
+}
+
 static void put_head(struct sink *s, const char *topic, size_t topic_len, const char *event)
 {
 	sink_literal(s, "\"topic\":\"");

@@ -32,6 +32,9 @@ bool presence_in(const char *name, size_t len);
  */
 size_t presence_topic(const char *name, size_t len);
 
+/* Writes the name that tells of this topic to dst[0..len + PRESENCE_SUFFIX_LEN). Returns that length. */
+size_t presence_name(char *dst, const char *topic, size_t len);
+
 /* Messages as the ring keeps them (message.h), `topic` without the suffix. */
 void presence_put_change(struct sink *s, const char *topic, size_t topic_len, const char *user, size_t user_len, bool here);
 #define PRESENCE_CHANGE_MAX 4096	/* bytes of it at most: names of 255 bytes, each of which takes up to six */

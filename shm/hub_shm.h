@@ -115,7 +115,7 @@ struct hub_slot_shm {
 	_Atomic uint32_t turns;		/* the worker's: of its loop since it was live; 0 when it is made */
 	_Atomic uint32_t reload_number;	/* the keeper's: number of the reload whose settings the worker has (handover.h) */
 	_Atomic uint32_t refused;	/* the keeper's: times that it could not do what it was ordered, and went on as it was */
-	_Atomic uint32_t watched;	/* the worker's: 1 since it has had watched what its sessions want to be told of (members.h); another hub knows nothing of that */
+	_Atomic uint32_t watched;	/* the worker's: 1 since it has had watched what its sessions want to be told of (members.h), in this hub */
 	uint8_t pad4[32];
 
 	struct intent_shm intent;

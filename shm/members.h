@@ -1,16 +1,15 @@
 /*
  * Who is on which topic: members, for those topics that somebody watches (proto/presence.h). In the hub segment; all of it under the hub lock.
  *
- *   members_shm | uint32_t heads[buckets] | struct member_cell_shm cells[cells + 1], of which cells[0] is not used
+ *   members_shm | uint32_t heads[buckets] | struct member_cell_shm cells[cells + 1], of which cells[0] has but a secret in `hash`
  *
  * A cell is a watched topic, or a member: a user on one of these topics. A member's `slots` has a bit for each slot in which a session subscribes the
  * topic and is logged in as the user: its worker's to set and to clear. So a user with several connections is a member once. `announced` says what
  * was told last; while it differs from slots != 0, the change is *due*, and somebody is going to publish it (publish_change() in publish.h).
  *
  * A topic that begins to be watched has nobody, as workers do not count what nobody asks for. Each worker finds by `version` that there is something new
- * to count, and says when it has (members_counted()). Until all slots have, members are
- * announced as they are found, and nobody is told: who watches gets a list then. A slot that says nothing for MEMBERS_PATIENCE is not waited for; what
- * it counts later is told as changes.
+ * to count, and says when it has (members_counted()). Until all slots have, members are announced as they are found, and nobody is told: who watches
+ * gets a list then. A slot that says nothing for MEMBERS_PATIENCE is not waited for; what it counts later is told as changes.
  *
  * Crash rules. `kind`, `slots` and `announced` are the truth, each changed by one store; chains, rings of members, what is due, the free list and
  * numbers follow from them, and are made anew by who finds `dirty` after a death (members_repair()). A change and its message are told together or
@@ -38,7 +37,8 @@ struct member_cell_shm {
 	uint64_t serial;		/* no cell ever had the same: cells are used again */
 	_Atomic uint64_t slots;		/* a topic's: that have not counted it yet */
 	uint64_t wanted;		/* a topic's: when somebody last watched it, milliseconds of CLOCK_MONOTONIC */
-	uint32_t topic;			/* a member's; 0: that is gone, and so is the member, as soon as it leaves the list of those that are due. A topic's: the one before it in the list */
+	uint32_t topic;			/* a member's; 0: that is gone, and so is the member, as soon as it leaves the list of those that are due.
+					   A topic's: the one before it in the list */
 	uint32_t before, after;		/* the ring of a topic's members, which the topic is in */
 	uint32_t link;			/* the next topic; the next member that is due */
 	_Atomic uint32_t announced;	/* a topic's: how many members are */
@@ -99,11 +99,7 @@ static inline bool members_is_on(const struct members *m)
 	return m->shm->cells > 0;
 }
 
-/* Whether anything is watched, and whether a change is due. Need no lock: an answer that is out of date is put right at the next look. */
-static inline bool members_watched(const struct members *m)
-{
-	return __atomic_load_n(&m->shm->topics, __ATOMIC_RELAXED) != 0;
-}
+/* Whether a change is due, and the version. Need no lock: an answer that is out of date is put right at the next look. */
 static inline bool members_are_due(const struct members *m)
 {
 	return atomic_load_explicit(&m->shm->due, memory_order_relaxed) != 0;
@@ -119,7 +115,7 @@ static inline uint64_t members_version(const struct members *m)
 uint32_t members_watch(struct members *m, uint64_t hash, const char *topic, size_t len, uint64_t slots, uint64_t now, bool *made);
 uint32_t members_find(const struct members *m, uint64_t hash, const char *topic, size_t len);		/* the watched topic; 0: it is not */
 void members_unwatch(struct members *m, uint32_t topic);
-/* All topics: for (t = members_first(m); t; t = members_next(m, t)). */
+/* All topics: for (t = members_first(m); t; t = members_cell(m, t)->link). */
 static inline uint32_t members_first(const struct members *m)
 {
 	return m->shm->topics;

@@ -307,8 +307,8 @@ static void commit(struct hub *hub, struct ring_batch *batch, uint64_t number, c
 }
 
 /*
- * What all ways to publish have in common. A change has no session that its message came from, and so no intent. `answers` is NULL, or `items` once more, where each item's sequence and subscribers go.
- * Returns items dealt with, 0 with errno.
+ * What all ways to publish have in common. A change has no session that its message came from, and so no intent. `answers` is NULL, or `items` once
+ * more, where each item's sequence and subscribers go. Returns items dealt with, 0 with errno.
  */
 static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const struct publish_item *items, unsigned count,
 			      struct publish_item *answers, const struct keyed *keyed)
@@ -417,11 +417,9 @@ int publish_change(struct hub *hub, unsigned slot, const struct member_change *c
 {
 	char name[TOPIC_NAME_MAX], text[PRESENCE_CHANGE_MAX];
 	struct sink s = { .dst = text, .room = sizeof(text) };
-	struct publish_item item = { .topic = name, .topic_len = (uint8_t)(change->topic_len + PRESENCE_SUFFIX_LEN), .message = text };
+	struct publish_item item = { .topic = name, .topic_len = (uint8_t)presence_name(name, change->topic, change->topic_len), .message = text };
 	struct keyed keyed = { .change = change };
 
-	memcpy(name, change->topic, change->topic_len);
-	memcpy(name + change->topic_len, PRESENCE_SUFFIX, PRESENCE_SUFFIX_LEN);
 	presence_put_change(&s, change->topic, change->topic_len, change->user, change->user_len, change->here);
 	item.hash = index_hash(name, item.topic_len);
 	item.len = (uint32_t)sink_end(&s);

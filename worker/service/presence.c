@@ -40,14 +40,14 @@ void presence_recover(struct presence *p)
 	const struct index *ix = &p->base->hub.index;
 	bool fresh = !atomic_load_explicit(&p->base->self->watched, memory_order_relaxed);
 
-	for (uint32_t i = 1; i <= ix->shm->topics_max && index_topic(ix, i)->generation; i++) {
-		const struct topic_shm *t = index_topic(ix, i);
+	for (uint32_t i = 1; i <= ix->shm->high; i++) {
 		const struct local_topic *l = topics_find(p->topics, i);
-		bool made;
+		const struct topic_shm *t = index_topic(ix, i);
+		size_t topic = l ? presence_topic(t->name, t->name_len) : 0;
 
-		if (!l || presence_topic(t->name, t->name_len) == 0)
+		if (topic == 0)
 			continue;
-		if (!presence_watch_topic(p->base, t->name, presence_topic(t->name, t->name_len), &made))
+		if (!presence_watch_topic(p, t->name, topic))
 			base_count(p->base, COUNTER_presence_full, 1);
 		for (; l; l = l->sibling)
 			for (uint32_t n = 0; n < l->count; n++) {

@@ -20,8 +20,6 @@ struct owed_list {
 	struct member_cursor cursor;
 };
 
-/* ---- lists ---- */
-
 static bool is_owed_already(const struct presence *p, session_id sid, uint32_t topic)
 {
 	for (uint32_t i = 0; p->owed_of[sid] > 0 && i < p->owed_count; i++)
@@ -55,7 +53,10 @@ bool presence_owe(struct presence *p, session_id sid, const char *name, size_t l
 	return true;
 }
 
-/* What the session is to be sent next of the list. Its length; 0: the list is not whole yet. */
+/*
+ * What the session is to be sent next of the list. Its length; 0: the list is not whole yet. (The topic may not be watched: there was no room at a worker's
+ * start, or it was swept before the session had subscribed.)
+ */
 static size_t next_piece(struct presence *p, struct owed_list *o, char text[LIST_MAX], uint32_t *more)
 {
 	const struct topic_shm *t = index_topic(&p->base->hub.index, o->topic);
@@ -67,6 +68,8 @@ static size_t next_piece(struct presence *p, struct owed_list *o, char text[LIST
 	if (cell && members_whole(&p->base->hub.members, cell, once_now()))
 		len = members_list(&p->base->hub.members, cell, &o->cursor, text, LIST_MAX, more);
 	presence_unlock(p);
+	if (!cell)
+		presence_watch_topic(p, t->name, topic);
 	return len;
 }
 
@@ -88,9 +91,7 @@ static bool put_piece(struct presence *p, session_id sid, const char *text, size
 	return true;
 }
 
-/*
- * Whether the session can be sent lists. If it is behind they wait, until all that was told before has been sent.
- */
+/* Whether the session can be sent lists. If it is behind they wait, until all that was told before has been sent. */
 static bool takes_lists(const struct presence *p, session_id sid)
 {
 	const struct session_state_shm *st = &session(p->base, sid)->state;

@@ -47,7 +47,7 @@ bool presence_is_here(struct presence *p, uint64_t serial, const struct member_c
 /* ---- presence_topics.c ---- */
 
 /* Finds the topic in the hub, or has it watched. 0: there is no room. */
-uint32_t presence_watch_topic(struct base *base, const char *topic, size_t len, bool *made);
+uint32_t presence_watch_topic(struct presence *p, const char *topic, size_t len);
 /* Finds out what is watched now, counts the sessions of what is new, and says so. */
 void presence_look(struct presence *p);
 /* Topics that nobody watches any more are watched no longer: `count` from `from` on, which nobody has watched for so long. */

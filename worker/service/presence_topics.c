@@ -11,8 +11,6 @@
 
 #define LOOK_PART 20			/* a look at all topics takes one part of so many of the time */
 
-/* ---- topics that are watched ---- */
-
 /* Slots that have a worker, or will have one. */
 static uint64_t slots_in_use(const struct base *base)
 {
@@ -29,23 +27,24 @@ static bool is_wanted(const struct presence *p, const struct member_cell_shm *c)
 {
 	const struct index *ix = &p->base->hub.index;
 	char name[MEMBER_NAME_MAX + PRESENCE_SUFFIX_LEN];
-	size_t len = c->name_len + PRESENCE_SUFFIX_LEN;
-	uint32_t topic;
+	size_t len = presence_name(name, c->name, c->name_len);
+	uint32_t topic = index_find(ix, index_hash(name, len), name, len);
 
-	memcpy(name, c->name, c->name_len);
-	memcpy(name + c->name_len, PRESENCE_SUFFIX, PRESENCE_SUFFIX_LEN);
-	topic = index_find(ix, index_hash(name, len), name, len);
 	return topic != TOPIC_NONE && atomic_load_explicit(&index_topic(ix, topic)->interest, memory_order_relaxed) != 0;
 }
 
-uint32_t presence_watch_topic(struct base *base, const char *topic, size_t len, bool *made)
+uint32_t presence_watch_topic(struct presence *p, const char *topic, size_t len)
 {
-	uint64_t slots = slots_in_use(base);
+	uint64_t slots = slots_in_use(p->base);
 	uint32_t cell;
+	bool made;
 
-	lock_acquire(&base->hub.shm->lock, base->number + 1);
-	cell = members_watch(&base->hub.members, index_hash(topic, len), topic, len, slots, once_now(), made);
-	lock_release(&base->hub.shm->lock, base->number + 1);
+	presence_lock(p);
+	cell = members_watch(&p->base->hub.members, index_hash(topic, len), topic, len, slots, once_now(), &made);
+	presence_unlock(p);
+	if (made)
+		hub_wake_all(&p->base->hub);		/* all workers are to count */
+	p->full |= !cell;
 	return cell;
 }
 
@@ -64,7 +63,7 @@ void presence_sweep(struct presence *p, uint32_t from, uint32_t count, uint64_t 
 		if (c->serial == w->serial && atomic_load_explicit(&c->kind, memory_order_relaxed) == MEMBERS_TOPIC) {
 			if (is_wanted(p, c))
 				c->wanted = now;
-			else if (now - c->wanted >= keep_ms)
+			else if (now >= c->wanted + keep_ms)
 				members_unwatch(members, w->cell);
 		}
 		if (n % PRESENCE_LOCKED == PRESENCE_LOCKED - 1 || n + 1 == count || from + n + 1 == p->watched_count)
@@ -75,18 +74,13 @@ void presence_sweep(struct presence *p, uint32_t from, uint32_t count, uint64_t 
 const char *presence_watch(struct presence *p, const char *name, size_t len)
 {
 	size_t topic = presence_topic(name, len);
-	bool made;
 
 	if (topic == 0)
 		return presence_in(name, len) ? "presence is of one topic, not of a pattern, and of no name with an @" : NULL;
 	if (!members_is_on(&p->base->hub.members))
 		return "there is no presence on this server (max_presence)";
-	if (presence_watch_topic(p->base, name, topic, &made)) {
-		if (made)
-			hub_wake_all(&p->base->hub);		/* all workers are to count */
+	if (presence_watch_topic(p, name, topic))
 		return NULL;
-	}
-	p->full = true;
 	base_count(p->base, COUNTER_presence_full, 1);
 	return "too many topics on this server whose members are watched (max_presence)";
 }
