@@ -69,24 +69,23 @@ static const char *name_of(const struct topic_info *info)
 	return name;
 }
 
-static void print_transports(const struct hub *hub, const struct topic_info *info)
+static const char *transports_of(const struct hub *hub, const struct topic_info *info)
 {
+	static char text[512];
 	uint64_t by_group[TRANSPORT_GROUPS];
-	const char *before = "";
+	struct sink s = { .dst = text, .room = sizeof(text) };
 
 	hub_subscribers_by_group(hub, info->number, by_group);
-	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
-		if (by_group[i] > 0) {
-			printf("%s\"%s\":%" PRIu64, before, transport_group_key(i), by_group[i]);
-			before = ",";
-		}
+	transport_put_counts(&s, by_group);
+	sink_byte(&s, '\0');
+	return text;
 }
 
 static void print_json(const struct hub *hub, const struct topic_info *info, bool first)
 {
-	printf("%s{\"topic\":\"%s\",\"subscribers\":%" PRIu64 ",\"transports\":{", first ? "" : ",", name_of(info), info->subscribers);
-	print_transports(hub, info);
-	printf("},\"rate\":%" PRIu64 ".%02u,\"published\":%" PRIu64, info->rate / 1000, (unsigned)(info->rate % 1000 / 10), info->published);
+	printf("%s{\"topic\":\"%s\",\"subscribers\":%" PRIu64 ",\"transports\":%s", first ? "" : ",", name_of(info), info->subscribers,
+	       transports_of(hub, info));
+	printf(",\"rate\":%" PRIu64 ".%02u,\"published\":%" PRIu64, info->rate / 1000, (unsigned)(info->rate % 1000 / 10), info->published);
 	if (info->kept)
 		printf(",\"history\":{\"messages\":%" PRIu64 ",\"bytes\":%" PRIu64 "}", info->messages, info->bytes);
 	printf("}");

@@ -221,23 +221,22 @@ size_t packet_reply(char *dst, const struct packet_reply *reply)
 
 size_t packet_greeting(char *dst, const struct transport_hello *hello)
 {
-	const struct version_now now = { hello->broadcast, hello->once, hello->resumes, hello->presence };
 	struct sink s = { .dst = dst, .room = PACKET_REPLY_MAX };
 	unsigned count = 0;
 	msgpack_packer to;
 
-	while (version_feature(count, &now) != NULL)
+	while (version_feature(count, &hello->has) != NULL)
 		count++;
 	msgpack_packer_init(&to, &s, append);
 	sink_literal(&s, "\0\0\0\0");
-	msgpack_pack_map(&to, 2u + hello->resumes);
+	msgpack_pack_map(&to, 2u + hello->has.sessions);
 	msgpack_put_text(&s, "janus");
 	msgpack_put_text(&s, JANUS_VERSION);
 	msgpack_put_text(&s, "features");
 	msgpack_pack_array(&to, count);
 	for (unsigned i = 0; i < count; i++)
-		msgpack_put_text(&s, version_feature(i, &now));
-	if (hello->resumes)
+		msgpack_put_text(&s, version_feature(i, &hello->has));
+	if (hello->has.sessions)
 		put_token(&s, hello->token);
 	put_length(dst, s.len - PACKET_HEADER);
 	return s.len;

@@ -87,7 +87,7 @@ static size_t websocket_hello(char *dst, const struct transport_hello *hello)
 	struct sink s = { .dst = text, .room = sizeof(text) };
 	size_t header;
 
-	version_greeting(&s, &(struct version_now){ hello->broadcast, hello->once, hello->resumes, hello->presence }, hello->resumes ? hello->token : NULL);
+	version_greeting(&s, &hello->has, hello->has.sessions ? hello->token : NULL);
 	header = websocket_header(dst, WEBSOCKET_OP_TEXT, s.len);
 	memcpy(dst + header, text, s.len);
 	return header + s.len;
@@ -277,4 +277,21 @@ const char *transport_group_key(enum transport_group group)
 const char *transport_group_text(enum transport_group group)
 {
 	return groups[group].text;
+}
+
+void transport_put_counts(struct sink *s, const uint64_t by_group[TRANSPORT_GROUPS])
+{
+	bool first = true;
+
+	sink_byte(s, '{');
+	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++) {
+		if (by_group[i] == 0)
+			continue;
+		sink_text(s, first ? "\"" : ",\"");
+		sink_text(s, groups[i].key);
+		sink_literal(s, "\":");
+		sink_number(s, by_group[i]);
+		first = false;
+	}
+	sink_byte(s, '}');
 }

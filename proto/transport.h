@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "proto/message_view.h"
+#include "proto/version.h"
 
 /* By number. They are kept in shared memory. */
 enum protocol {
@@ -54,11 +55,8 @@ struct position_start;	/* position.h */
 struct transport_hello {
 	uint64_t now;			/* microseconds since 1970 */
 	const uint8_t *token;		/* the session's: proto/token.h */
-	bool resumes;			/* whether a client can come back with it */
 	uint32_t retry;			/* after so many milliseconds a stream's client is to connect again */
-	bool broadcast;			/* whether the server broadcasts */
-	bool once;			/* whether it remembers the keys of publishes */
-	bool presence;			/* whether it tells who is on a topic */
+	struct version_now has;		/* with `sessions`, a client can come back with the token, and is told it */
 	const struct position_start *start;	/* where a stream starts; needed by streams alone */
 };
 
@@ -122,5 +120,6 @@ const char *protocol_scheme(int protocol);
 
 const char *transport_group_key(enum transport_group group);	/* in the status */
 const char *transport_group_text(enum transport_group group);	/* for people */
+void transport_put_counts(struct sink *s, const uint64_t by_group[TRANSPORT_GROUPS]);	/* {"websocket":3,"sse":1}: those of which there are some */
 
 #endif

@@ -251,7 +251,7 @@ static void test_told_greeting(void **state)
 	(void)state;
 	for (int resumes = 0; resumes < 2; resumes++)
 		for (int packets = 0; packets < 2; packets++) {
-			struct transport_hello hello = { .token = token, .resumes = resumes };
+			struct transport_hello hello = { .token = token, .has.sessions = resumes };
 			const struct speak *speak = packets ? &speak_packet : &speak_actions;
 			char frame[TRANSPORT_NOTICE_MAX];
 			struct told told = { 0 };

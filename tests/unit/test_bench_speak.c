@@ -189,7 +189,7 @@ static void test_kinds(void **state)
 		assert_int_equal(cases[i].speak->kind(cases[i].text, cases[i].len), cases[i].kind);
 	}
 	assert_int_equal(speak_packet.kind(reply, n), SPEAK_PING);
-	assert_int_equal(speak_packet.kind(reply, packet_greeting(reply, &(struct transport_hello){ .broadcast = true, .once = true, .resumes = true, .token = (const uint8_t *)"0123456789abcdef" })), SPEAK_GREETING);
+	assert_int_equal(speak_packet.kind(reply, packet_greeting(reply, &(struct transport_hello){ .has = { .broadcast = true, .once = true, .sessions = true }, .token = (const uint8_t *)"0123456789abcdef" })), SPEAK_GREETING);
 	n = packet_reply(reply, &(struct packet_reply){ .start = &(struct position_start){ .epoch = &(struct position_epoch){ .len = 2, .text = "x-" } } });
 	assert_int_equal(speak_packet.kind(reply, n), SPEAK_ACK);
 	n = packet_reply(reply, &(struct packet_reply){ .has_ref = true, .ref = 5 });

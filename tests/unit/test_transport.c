@@ -185,16 +185,16 @@ static void greetings(void **state)
 	assert_memory_equal(dst + len - 2, "]}", 2);
 	assert_null(memmem(dst, len, "\"broadcast\"", 11));
 	assert_null(memmem(dst, len, "\"publish-once\"", 14));
-	hello.once = true;
+	hello.has.once = true;
 	len = transport_greeting(TRANSPORT_WEBSOCKET, &hello, dst);
 	assert_non_null(memmem(dst, len, ",\"publish-once\"]}", 17));
-	hello.broadcast = true;
+	hello.has.broadcast = true;
 	len = transport_greeting(TRANSPORT_WEBSOCKET, &hello, dst);
 	assert_non_null(memmem(dst, len, ",\"broadcast\"]}", 14));
 	len = transport_greeting(TRANSPORT_PACKET, &hello, dst);
 	assert_memory_equal(dst + 4, "\x82\xa5janus", 7);
 	assert_memory_equal(dst + len - 10, "\xa9" "broadcast", 10);
-	hello.broadcast = false;
+	hello.has.broadcast = false;
 	assert_int_equal(transport_greeting(TRANSPORT_PACKET, &hello, dst), len - 10);
 }
 

@@ -331,15 +331,12 @@ static void get_version(const struct exchange *x, struct http_text path)
 {
 	struct http_answer answer = exchange_answer(x, 200, HTTP_JSON);
 	struct outcome o = outcome_nothing(x->protocols->service, x->c);
-	const struct settings *settings = x->protocols->base->settings;
+	const struct version_now has = base_has(x->protocols->base);
 	char text[TRANSPORT_NOTICE_MAX];
 	struct sink s = { .dst = text, .room = sizeof(text) };
 
 	(void)path;
-	version_object(&s, &(struct version_now){
-		.broadcast = settings->broadcast, .once = once_is_on(&x->protocols->base->hub.once), .sessions = settings->session_linger > 0,
-		.presence = members_is_on(&x->protocols->base->hub.members),
-	});
+	version_object(&s, &has);
 	sink_byte(&s, '\n');
 	exchange_reply(x, &o, &answer, text, s.len);
 }

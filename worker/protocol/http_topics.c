@@ -26,31 +26,16 @@ static void put_count(struct sink *s, const char *before, uint64_t n)
 	sink_number(s, n);
 }
 
-/* What its subscribers speak. */
-static void put_transports(struct sink *s, const struct hub *hub, const struct topic_info *info)
-{
-	uint64_t by_group[TRANSPORT_GROUPS];
-	bool first = true;
-
-	hub_subscribers_by_group(hub, info->number, by_group);
-	sink_literal(s, ",\"transports\":{");
-	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++) {
-		if (by_group[i] == 0)
-			continue;
-		sink_text(s, first ? "\"" : ",\"");
-		sink_text(s, transport_group_key(i));
-		put_count(s, "\":", by_group[i]);
-		first = false;
-	}
-	sink_byte(s, '}');
-}
-
 static void put_topic(struct sink *s, const struct exchange *x, const struct topic_info *info)
 {
+	uint64_t by_group[TRANSPORT_GROUPS];
+
 	sink_literal(s, "{\"topic\":\"");
 	sink_json(s, info->name, info->name_len);
 	put_count(s, "\",\"subscribers\":", info->subscribers);
-	put_transports(s, &x->protocols->base->hub, info);
+	hub_subscribers_by_group(&x->protocols->base->hub, info->number, by_group);
+	sink_literal(s, ",\"transports\":");
+	transport_put_counts(s, by_group);
 	put_count(s, ",\"rate\":", info->rate / 1000);
 	sink_byte(s, '.');
 	sink_digits(s, (unsigned)(info->rate % 1000 / 10), 2);

@@ -54,3 +54,11 @@ void base_beat(struct base *base)
 	base->now_ms = now;
 	atomic_store_explicit(&base->self->worker_beat, now, memory_order_relaxed);
 }
+
+struct version_now base_has(const struct base *base)
+{
+	return (struct version_now){
+		.broadcast = base->settings->broadcast, .once = once_is_on(&base->hub.once), .sessions = base->settings->session_linger > 0,
+		.presence = members_is_on(&base->hub.members),
+	};
+}

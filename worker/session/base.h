@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "proto/position.h"
+#include "proto/version.h"
 #include "shm/hub.h"
 #include "shm/buffer_pool.h"
 #include "shm/settings.h"
@@ -92,6 +93,7 @@ static inline void base_count(struct base *base, enum counter counter, uint64_t 
 {
 	hub_count(&base->hub, base->number, counter, n);
 }
+struct version_now base_has(const struct base *base);	/* what this server can do, by its settings */
 void *base_reserve(size_t bytes);		/* zeroes, of which only those that are used take memory; NULL: there are none to be had */
 int base_push(int **list, uint32_t *count, uint32_t *room, session_id sid);	/* appends; -1: no memory */
 

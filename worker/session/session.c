@@ -272,8 +272,5 @@ struct transport_hello session_hello(const struct base *base, session_id sid)
 {
 	const uint8_t *token = session(base, sid)->token;
 
-	return (struct transport_hello){
-		.now = hub_now(), .token = token, .resumes = base->settings->session_linger > 0, .retry = retry_of(base, token), .broadcast = base->settings->broadcast, .once = once_is_on(&base->hub.once),
-		.presence = members_is_on(&base->hub.members),
-	};
+	return (struct transport_hello){ .now = hub_now(), .token = token, .has = base_has(base), .retry = retry_of(base, token) };
 }
