@@ -362,7 +362,7 @@ M("busy-is-never-pinged", "worker/loop/heartbeat.c", "if (idle_limit && transpor
 
 # ---- those behind, in a topic's list ----
 
-M("behind-and-still-passed", "worker/loop/worker.c", "\ttopics_behind_changed(&((struct worker *)worker)->topics, sid);\n", "\t(void)worker, (void)sid;\n",
+M("behind-and-still-passed", "worker/loop/upcalls.c", "\ttopics_behind_changed(&((struct worker *)worker)->topics, sid);\n", "\t(void)worker, (void)sid;\n",
   "test_never_read.NeverRead.test_passes")
 M("behind-from-the-start-and-passed", "worker/delivery/local_topics.c", "\tif (!stands_behind(topics, t, sid))\n\t\tplace = gap_to_live", "\tplace = gap_to_live", "test_local_topics")
 M("behind-leaves-a-gap-among-the-served", "worker/delivery/local_topics.c", "\tif (gap < t->at) {\n\t\tt->at--;", "\tif (0) {\n\t\tt->at--;", "test_local_topics", "test_fanout")

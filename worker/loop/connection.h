@@ -7,8 +7,8 @@
 #include "worker/loop/worker.h"
 
 /*
- * Takes a connection that came from a listener of protocol `proto` (PROTO_), which says `slow` of those that read slowly. If there is room, makes a session of it, counts it under `as` and
- * greets it. Else refuses it (refuse.h).
+ * Takes a connection that came from a listener of protocol `proto` (PROTO_), which says `slow` of those that read slowly. If there is room, makes a
+ * session of it, counts it under `as` and greets it. Else refuses it (refuse.h).
  */
 void connection_take(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as);
 /*

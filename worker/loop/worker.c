@@ -29,14 +29,12 @@
 #include "worker/io/listener.h"
 #include "worker/io/tcp_counts.h"
 #include "worker/loop/connection.h"
-#include "worker/loop/memory_limit.h"
 #include "worker/loop/move.h"
 #include "worker/loop/orphans.h"
-#include "worker/loop/park.h"
 #include "worker/loop/recover.h"
-#include "worker/loop/refuse.h"
 #include "worker/loop/sweep.h"
 #include "worker/loop/turn.h"
+#include "worker/loop/upcalls.h"
 #include "worker/protocol/answer.h"
 #include "worker/protocol/http_page.h"
 #include "worker/protocol/input.h"
@@ -307,72 +305,6 @@ static void loop_error(const char *what)
 	abort();
 }
 
-/* ---- what lower storeys ask for ---- */
-
-static bool make_room(void *worker, session_id sid, size_t bytes)
-{
-	return memory_make_room(worker, sid, bytes);
-}
-
-static void no_memory(void *worker, session_id sid)
-{
-	memory_disconnect(worker, sid);
-}
-
-static void cut_moved(void *worker, session_id sid, const struct session_state_shm *from, const struct session_state_shm *to)
-{
-	partial_moved(((struct worker *)worker)->partial, sid, from, to);
-}
-
-static void behind_changed(void *worker, session_id sid)
-{
-	topics_behind_changed(&((struct worker *)worker)->topics, sid);
-}
-
-static void go_on(void *worker, session_id sid)
-{
-	input_stall(&((struct worker *)worker)->protocols, sid);
-}
-
-static void take_connection(void *worker, session_id sid)
-{
-	park_take_connection(worker, sid);
-}
-
-static void touch(void *worker, session_id sid)
-{
-	park_touch(worker, sid);
-}
-
-static bool fewer_parked(void *worker)
-{
-	return park_fewer(worker);
-}
-
-static void unpark(void *worker, session_id sid)
-{
-	park_end(worker, sid, COUNTER_closed);
-}
-
-static bool ask_move(void *worker, session_id sid, unsigned slot)
-{
-	return move_ask(worker, sid, slot);
-}
-
-static void accepted(void *worker, int fd, int proto, enum slow_policy slow)
-{
-	connection_close_over(worker);		/* what has just become free counts as room */
-	connection_take(worker, fd, proto, slow, COUNTER_accepted);
-}
-
-static bool give_up_refused(void *worker)
-{
-	uint32_t over = ((struct worker *)worker)->base.over_count;
-
-	connection_close_over(worker);
-	return over > 0 || refuse_fewer(worker);
-}
-
 /* ---- from the first instruction on ---- */
 
 /* 0, or -1 with errno. */
@@ -385,17 +317,7 @@ static int base_init(struct worker *w)
 
 	base->settings = start->settings;
 	base->number = start->slot;
-	base->above = w;
-	base->make_room = make_room;
-	base->no_memory = no_memory;
-	base->cut_moved = cut_moved;
-	base->behind_changed = behind_changed;
-	base->go_on = go_on;
-	base->park = take_connection;
-	base->touch = touch;
-	base->fewer_parked = fewer_parked;
-	base->unpark = unpark;
-	base->move = ask_move;
+	upcalls_give(w);
 	if (hub_attach(&base->hub, start->hub_fd, true) < 0 || slot_attach(&base->slot, start->slot_fd) < 0) {
 		log_error("shared memory: %s", strerror(errno));
 		return -1;
@@ -447,9 +369,6 @@ static int base_init(struct worker *w)
 static int listeners_init(struct worker *w)
 {
 	w->listeners.base = &w->base;
-	w->listeners.above = w;
-	w->listeners.accepted = accepted;
-	w->listeners.refuse_fewer = give_up_refused;
 	w->listeners.ended = w->start->drain;
 	if (listener_init(&w->listeners, w->start->listeners_count) < 0)
 		return -1;
