@@ -633,7 +633,7 @@ class Deaths(CrashTest, HistoryTest):
                 client = self.websocket()
                 self.arm(point, 2 if point == "catchup-sent" else 1)
                 client.action("subscribe", topic="old", last=150)
-                wait_until(lambda: self.disarm(point) or self.arm(point), 20)
+                wait_until(lambda: not self.armed(point), 20, what="a death at " + point)
                 # What it is in the middle of goes from history meanwhile.
                 for n in range(200, 500):
                     http.ask("POST", "/pub/old", json.dumps({"n": n, "fill": "z" * 20000}).encode(), [("Content-Type", "application/json")])
