@@ -59,9 +59,9 @@ say = @$(if $(filter 1,$(V)),true,printf '  %-5s %s\n' "$(1)" "$(2)")
 MSGPACK  := $(shell pkg-config --libs msgpack-c 2>/dev/null || echo -lmsgpackc)
 LIBS     := -lev $(MSGPACK) -luring -linih -lnettle -lz -lm
 
-# master/main.c and master/janusctl.c hold a main() each; every other source of the four layers goes into one archive.
-MAINS    := master/main.c master/janusctl.c
-SRC      := $(filter-out $(MAINS),$(wildcard proto/*.c shm/*.c worker/*/*.c master/*.c))
+# master/main.c and master/ctl/janusctl.c hold a main() each; every other source of the four layers goes into one archive.
+MAINS    := master/main.c master/ctl/janusctl.c
+SRC      := $(filter-out $(MAINS),$(wildcard proto/*.c shm/*.c worker/*/*.c master/*.c master/*/*.c))
 OBJ      := $(SRC:%.c=$(BUILD)/%.o)
 LIB      := $(BUILD)/libjanus.a
 BENCH    := $(filter-out $(addprefix tests/bench/,floor.c patterns.c resume.c crowd.c),$(wildcard tests/bench/*.c))
@@ -92,7 +92,7 @@ $(BUILD)/janus: $(BUILD)/master/main.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(BUILD)/janusctl: $(BUILD)/master/janusctl.o $(LIB)
+$(BUILD)/janusctl: $(BUILD)/master/ctl/janusctl.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -189,7 +189,7 @@ reconnect: all variants
 
 # Every header stands alone.
 headers:
-	@for h in $(wildcard proto/*.h shm/*.h worker/*.h worker/*/*.h master/*.h); do \
+	@for h in $(wildcard proto/*.h shm/*.h worker/*/*.h master/*.h master/*/*.h); do \
 		echo "#include \"$$h\"" | $(CC) -std=gnu11 $(CPPFLAGS) $(WARN) -fsyntax-only -x c - || exit 1; \
 	done
 

@@ -20,10 +20,10 @@
 
 #define HUB_MAGIC 0x31425548534e414aull	/* "JANSHUB1" */
 #ifndef HUB_LAYOUT
-#define HUB_LAYOUT 10			/* goes up with every change of a layout that lives in the hub or a slot segment */
+#define HUB_LAYOUT 11			/* goes up with every change of a layout that lives in the hub or a slot segment */
 #endif
 
-#define COUNTERS_MAX 64			/* room for more without another layout */
+#define COUNTERS_MAX 256			/* room for more without another layout */
 enum counter {
 #define COUNTER(number, name, text) COUNTER_##name = number,
 #include "shm/counters.def"
@@ -38,16 +38,16 @@ enum { COUNTERS =
 #include "shm/counters.def"
 #undef COUNTER
 
-/* One bit a number: their sum is what they are together only if none is there twice. */
-_Static_assert((0
-#define COUNTER(number, name, text) + (UINT64_C(1) << (number))
+/* A case label that is there twice is an error: a counter's number is its own. */
+static inline void counter_numbers_differ(unsigned number)
+{
+	switch (number) {
+#define COUNTER(number, name, text) case number:
 #include "shm/counters.def"
 #undef COUNTER
-) == (0
-#define COUNTER(number, name, text) | (UINT64_C(1) << (number))
-#include "shm/counters.def"
-#undef COUNTER
-), "a counter's number is its own");
+		break;
+	}
+}
 
 #define COUNTS_MIXED 255
 struct counts_mixed_shm {

@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "master/control_client.h"
+#include "master/ctl/client.h"
 
 static uint8_t packet[CONTROL_PACKET_MAX];
 static struct control_status status, got_status;

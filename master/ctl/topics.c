@@ -2,14 +2,18 @@
  * janusctl topics: the topics with the most subscribers, read from the hub segment without asking anyone, and without its lock: a topic that comes or
  * goes meanwhile may be left out, or shown with numbers of before or after.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "master/janusctl.h"
+#include "master/ctl/ctl.h"
 #include "proto/sink.h"
 #include "shm/topics.h"
+
+#define TOP 100			/* topics shown */
+#define TOP_MAX 1000000
 
 #define AT_ONCE 64
 
@@ -102,7 +106,7 @@ static void print_text(const struct topic_info *info)
 	printf("  %s\n", name_of(info));
 }
 
-int janusctl_topics(const struct hub *hub, const char *prefix, unsigned top, bool json)
+static int list(const struct hub *hub, const char *prefix, unsigned top, bool json)
 {
 	struct found *found = calloc(2 * (size_t)top, sizeof(*found));
 	uint64_t now = hub_now(), all;
@@ -135,4 +139,22 @@ int janusctl_topics(const struct hub *hub, const char *prefix, unsigned top, boo
 		printf("no topics\n");
 	free(found);
 	return 0;
+}
+
+int ctl_topics(const struct ctl_arguments *args)
+{
+	struct hub hub;
+	unsigned long top;
+	int rc = ctl_number(args, CTL_TOP, "top", TOP_MAX, TOP, &top);
+
+	if (rc == 0)
+		rc = ctl_open_hub(args, &hub);
+	if (rc)
+		return rc;
+	if (list(&hub, args->operands ? args->operand[0] : "", (unsigned)top, args->json) < 0) {
+		fprintf(stderr, "janusctl: topics: %s\n", strerror(errno));
+		rc = EXIT_REFUSED;
+	}
+	hub_detach(&hub);
+	return rc;
 }

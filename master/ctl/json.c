@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "master/janusctl.h"
+#include "master/ctl/ctl.h"
 #include "proto/sink.h"
 
 /* A JSON string. Names of files may be any bytes: what is not UTF-8 becomes question marks. */
@@ -25,7 +25,7 @@ static void print_pair(const char *key, const char *value)
 	print_string(value);
 }
 
-void janusctl_json_status(const struct control_status *status)
+void ctl_json_status(const struct control_status *status)
 {
 	printf("{");
 	print_pair("version", status->version);
@@ -63,7 +63,7 @@ static void print_slot(const struct hub *hub, unsigned i)
 	const struct hub_slot_shm *slot = &hub->shm->slot[i];
 
 #define RELAXED(field) atomic_load_explicit(&slot->field, memory_order_relaxed)
-	printf("{\"slot\":%u,\"state\":\"%s\",\"keeper\":%" PRIu32 ",\"worker\":%" PRIu32, i, janusctl_stats_state(hub, i),
+	printf("{\"slot\":%u,\"state\":\"%s\",\"keeper\":%" PRIu32 ",\"worker\":%" PRIu32, i, ctl_stats_state(hub, i),
 	       RELAXED(keeper), RELAXED(worker));
 	printf(",\"generation\":%" PRIu32 ",\"restarts\":%" PRIu32 ",\"emptied\":%" PRIu32, RELAXED(generation), RELAXED(restarts),
 	       RELAXED(emptied));
@@ -75,7 +75,7 @@ static void print_slot(const struct hub *hub, unsigned i)
 	       RELAXED(subscriptions), RELAXED(buffered));
 #undef RELAXED
 	for (unsigned c = 0; c < COUNTERS; c++)
-		printf("%s\"%s\":%" PRIu64, c ? "," : "", counters[c].name, janusctl_stats_count(hub, i, counters[c].number));
+		printf("%s\"%s\":%" PRIu64, c ? "," : "", counters[c].name, ctl_stats_count(hub, i, counters[c].number));
 	printf("}}");
 }
 
@@ -90,7 +90,7 @@ static void print_journal(const struct journal_shm *j)
 	printf("}");
 }
 
-void janusctl_json_stats(const struct hub *hub)
+void ctl_json_stats(const struct hub *hub)
 {
 	struct history_use use = history_use(&hub->history);
 	const char *comma = "";
@@ -103,10 +103,10 @@ void janusctl_json_stats(const struct hub *hub)
 	printf(",\"buffered\":%" PRIu64 ",\"buffered_max\":%" PRIu64 ",\"subscriptions\":%" PRIu64 ",\"subscriptions_max\":%" PRIu64
 	       ",\"counters\":{", hub_buffered(hub), hub->shm->buffered_max, hub_subscriptions(hub), hub->shm->subscriptions_max);
 	for (unsigned c = 0; c < COUNTERS; c++)
-		printf("%s\"%s\":%" PRIu64, c ? "," : "", counters[c].name, janusctl_stats_total(hub, counters[c].number));
+		printf("%s\"%s\":%" PRIu64, c ? "," : "", counters[c].name, ctl_stats_total(hub, counters[c].number));
 	printf("},\"slots\":[");
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
-		if (!janusctl_stats_used(hub, i))
+		if (!ctl_stats_used(hub, i))
 			continue;
 		printf("%s", comma);
 		print_slot(hub, i);

@@ -2,23 +2,23 @@
  * janusctl stats: what text and JSON show of the hub segment, read without asking anyone. Every number is one relaxed load: they are not of one
  * instant.
  */
-#include "master/janusctl.h"
+#include "master/ctl/ctl.h"
 
-uint64_t janusctl_stats_count(const struct hub *hub, unsigned slot, enum counter counter)
+uint64_t ctl_stats_count(const struct hub *hub, unsigned slot, enum counter counter)
 {
 	return atomic_load_explicit(&hub->shm->slot[slot].counters[counter], memory_order_relaxed);
 }
 
-uint64_t janusctl_stats_total(const struct hub *hub, enum counter counter)
+uint64_t ctl_stats_total(const struct hub *hub, enum counter counter)
 {
 	uint64_t n = 0;
 
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
-		n += janusctl_stats_count(hub, i, counter);
+		n += ctl_stats_count(hub, i, counter);
 	return n;
 }
 
-bool janusctl_stats_used(const struct hub *hub, unsigned slot)
+bool ctl_stats_used(const struct hub *hub, unsigned slot)
 {
 	const struct hub_slot_shm *s = &hub->shm->slot[slot];
 
@@ -26,7 +26,7 @@ bool janusctl_stats_used(const struct hub *hub, unsigned slot)
 	       atomic_load_explicit(&s->generation, memory_order_relaxed) != 0;
 }
 
-const char *janusctl_stats_state(const struct hub *hub, unsigned slot)
+const char *ctl_stats_state(const struct hub *hub, unsigned slot)
 {
 	switch (atomic_load_explicit(&hub->shm->slot[slot].state, memory_order_relaxed)) {
 	case SLOT_UNUSED:

@@ -1,7 +1,7 @@
 /*
  * janusctl's end of the control socket.
  */
-#include "master/control_client.h"
+#include "master/ctl/client.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 /*
  * janusctl's end of the control socket.
  */
-#ifndef MASTER_CONTROL_CLIENT_H
-#define MASTER_CONTROL_CLIENT_H
+#ifndef MASTER_CTL_CLIENT_H
+#define MASTER_CTL_CLIENT_H
 
 #include "proto/control.h"
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "master/janusctl.h"
+#include "master/ctl/ctl.h"
 
 /* Seconds as the two largest units of them. */
 static void print_span(uint64_t s)
@@ -57,7 +57,7 @@ static void print_transports(const struct control_status *status)
 	printf("%s", after);
 }
 
-void janusctl_text_status(const struct control_status *status)
+void ctl_text_status(const struct control_status *status)
 {
 	uint64_t connections = 0;
 
@@ -123,7 +123,7 @@ static void print_journal(const struct hub *hub)
 	printf(": %s\n", strerror((int)atomic_load(&j->error)));
 }
 
-void janusctl_text_stats(const struct hub *hub)
+void ctl_text_stats(const struct hub *hub)
 {
 	uint64_t tail = ring_tail(&hub->ring), oldest = ring_oldest(&hub->ring);
 
@@ -139,18 +139,18 @@ void janusctl_text_stats(const struct hub *hub)
 	print_journal(hub);
 	printf("\n");
 	for (unsigned i = 0; i < COUNTERS; i++)
-		printf("%-18s %14" PRIu64 "  %s\n", counters[i].name, janusctl_stats_total(hub, counters[i].number), counters[i].text);
+		printf("%-18s %14" PRIu64 "  %s\n", counters[i].name, ctl_stats_total(hub, counters[i].number), counters[i].text);
 	printf("\n%4s  %-8s  %11s  %13s  %8s  %12s  %14s\n", "SLOT", "STATE", "CONNECTIONS", "SUBSCRIPTIONS", "BEHIND", "PUBLISHED",
 	       "DELIVERED");
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		const struct hub_slot_shm *slot = &hub->shm->slot[i];
 
-		if (!janusctl_stats_used(hub, i))
+		if (!ctl_stats_used(hub, i))
 			continue;
 		printf("%4u  %-8s  %11" PRIu32 "  %13" PRIu32 "  %8" PRIu32 "  %12" PRIu64 "  %14" PRIu64 "\n", i,
-		       janusctl_stats_state(hub, i), atomic_load_explicit(&slot->connections, memory_order_relaxed),
+		       ctl_stats_state(hub, i), atomic_load_explicit(&slot->connections, memory_order_relaxed),
 		       atomic_load_explicit(&slot->subscriptions, memory_order_relaxed),
 		       atomic_load_explicit(&slot->behind, memory_order_relaxed),
-		       janusctl_stats_count(hub, i, COUNTER_published), janusctl_stats_count(hub, i, COUNTER_delivered));
+		       ctl_stats_count(hub, i, COUNTER_published), ctl_stats_count(hub, i, COUNTER_delivered));
 	}
 }

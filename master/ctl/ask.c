@@ -1,0 +1,100 @@
+/*
+ * Asking the server. It is found by its runtime folder, so janusctl takes the same -c and -o as the server.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "master/ctl/client.h"
+#include "master/ctl/ctl.h"
+
+#define WAIT_SECONDS 30		/* for a reply */
+#define HUB_SECONDS 3		/* for the hub segment, which can also be had without a reply */
+
+/* Connects to the server that the arguments mean. 0 and *fd, or the exit status. `quiet`: no server is nothing to complain about. */
+static int connect_server(const struct ctl_arguments *args, bool quiet, int *fd)
+{
+	static struct config config;
+	char error[CONFIG_ERROR_MAX];
+
+	if (config_read(&config, &args->source, error) < 0) {
+		fprintf(stderr, "janusctl: %s\n", error);
+		return EXIT_REFUSED;
+	}
+	*fd = control_client_open(config.settings.runtime_dir);
+	if (*fd >= 0)
+		return 0;
+	if (errno == ENOENT || errno == ECONNREFUSED) {
+		if (!quiet)
+			fprintf(stderr, "janusctl: no janus runs in %s (give janusctl the server's -c and -o)\n",
+				config.settings.runtime_dir);
+		return EXIT_NO_SERVER;
+	}
+	fprintf(stderr, "janusctl: %s/control: %s\n", config.settings.runtime_dir, strerror(errno));
+	return EXIT_REFUSED;
+}
+
+int ctl_ask(const struct ctl_arguments *args, bool quiet, enum control_command command, struct control_status *status, int *passed)
+{
+	struct control_reply reply;
+	int fd, rc = connect_server(args, quiet, &fd);
+
+	if (rc)
+		return rc;
+	if (control_client_call(fd, command, passed ? HUB_SECONDS : WAIT_SECONDS, &reply, status, passed) < 0) {
+		if (errno == ETIMEDOUT && passed && (*passed = control_client_find_hub(fd)) >= 0) {
+			close(fd);
+			return 0;
+		}
+		fprintf(stderr, "janusctl: %s: %s\n", control_command_name(command),
+			errno == ECONNRESET	   ? "the server ended before it answered"
+			: errno == EPROTONOSUPPORT ? "the server speaks another version of the control protocol"
+						   : strerror(errno));
+		rc = EXIT_REFUSED;
+	} else if (!reply.ok) {
+		fprintf(stderr, "janusctl: %s: %s\n", control_command_name(command), reply.error);
+		rc = EXIT_REFUSED;
+	}
+	close(fd);
+	return rc;
+}
+
+int ctl_open_hub(const struct ctl_arguments *args, struct hub *hub)
+{
+	int fd, rc = ctl_ask(args, false, CONTROL_HUB, NULL, &fd);
+
+	if (rc)
+		return rc;
+	if (fd < 0) {
+		fprintf(stderr, "janusctl: the server's answer came without the hub segment\n");
+		return EXIT_REFUSED;
+	}
+	rc = hub_attach(hub, fd, false);
+	close(fd);
+	if (rc < 0) {
+		fprintf(stderr, "janusctl: cannot read the hub segment: %s\n",
+			errno == EPROTO ? "it is another version's; use the server's own janusctl" : strerror(errno));
+		return EXIT_REFUSED;
+	}
+	return 0;
+}
+
+int ctl_number(const struct ctl_arguments *args, enum ctl_option option, const char *name, unsigned long most, unsigned long otherwise, unsigned long *n)
+{
+	const char *text = args->option[option];
+	char *end;
+
+	if (!text) {
+		*n = otherwise;
+		return 0;
+	}
+	errno = 0;
+	*n = strtoul(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end || errno || *n < 1 || *n > most) {
+		fprintf(stderr, "janusctl: --%s is a number, 1 to %lu\n", name, most);
+		return EXIT_USAGE;
+	}
+	return 0;
+}

@@ -1,0 +1,64 @@
+/*
+ * The parts of janusctl. janusctl.c knows the commands and reads the command line; each command is a function here, which asks (ask.c), and
+ * writes what came back to stdout, as text or as JSON.
+ */
+#ifndef MASTER_CTL_CTL_H
+#define MASTER_CTL_CTL_H
+
+#include <stdbool.h>
+
+#include "master/config.h"
+#include "proto/control.h"
+#include "shm/hub.h"
+
+/* A command's status, and the program's. */
+enum { EXIT_DONE, EXIT_REFUSED, EXIT_USAGE, EXIT_NO_SERVER };
+
+/* Options that some commands take, beside those that all do: janusctl.c has their names and says what they are, and which command takes which. */
+enum ctl_option { CTL_TOP, CTL_OPTIONS };
+
+struct ctl_arguments {
+	struct config_source source;		/* -c and -o */
+	bool json;
+	const char *option[CTL_OPTIONS];	/* what was given, NULL: nothing; "" for one that takes no value */
+	const char *const *operand;		/* what follows the command: as many as the command says that it takes */
+	int operands;
+};
+
+/* ---- commands: each returns its status, and has said on stderr what is wrong ---- */
+
+int ctl_status(const struct ctl_arguments *args);
+int ctl_stats(const struct ctl_arguments *args);
+int ctl_topics(const struct ctl_arguments *args);
+int ctl_reload(const struct ctl_arguments *args);
+int ctl_version(const struct ctl_arguments *args);
+
+/* ---- ask.c ---- */
+
+/* One request and its reply. 0, or the status. `quiet`: no server is nothing to complain about. `status` and `passed` as for control_client_call(). The hub
+ * segment of a master that does not answer, as it is stopped, is found without it. */
+int ctl_ask(const struct ctl_arguments *args, bool quiet, enum control_command command, struct control_status *status, int *passed);
+
+/* Maps the hub segment, read-only. 0, or the status. The caller detaches it. */
+int ctl_open_hub(const struct ctl_arguments *args, struct hub *hub);
+
+/* A number that an option (`name` is its own) was given, 1 to most; `otherwise` if it was not given. 0, or EXIT_USAGE, having said what it takes. */
+int ctl_number(const struct ctl_arguments *args, enum ctl_option option, const char *name, unsigned long most, unsigned long otherwise, unsigned long *n);
+
+/* ---- how it is written ---- */
+
+void ctl_text_status(const struct control_status *status);
+void ctl_json_status(const struct control_status *status);
+
+void ctl_text_stats(const struct hub *hub);
+void ctl_json_stats(const struct hub *hub);
+
+/* ---- stats.c: what text and JSON show of the hub ---- */
+
+/* Whether there is anything to say about the slot. */
+bool ctl_stats_used(const struct hub *hub, unsigned slot);
+uint64_t ctl_stats_count(const struct hub *hub, unsigned slot, enum counter counter);
+uint64_t ctl_stats_total(const struct hub *hub, enum counter counter);
+const char *ctl_stats_state(const struct hub *hub, unsigned slot);
+
+#endif

@@ -1,0 +1,152 @@
+/*
+ * janusctl: asks a running Janus how it is, and has it do things. Here is what its commands are called and take; what they do is in the files
+ * beside this one (ctl.h).
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "master/ctl/ctl.h"
+#include "shm/log.h"
+
+#define SETTINGS_GIVEN_MAX 256
+
+static int help(const struct ctl_arguments *args);
+
+static const struct {
+	const char *name, *value, *text;	/* value NULL: it takes none */
+} options[CTL_OPTIONS] = {
+	[CTL_TOP] = {"top", "N", "so many, 100 if it is not there"},
+};
+#define TAKES(option) (1u << (option))
+
+static const struct command {
+	const char *name, *operands;		/* as help shows them */
+	int least, most;			/* operands */
+	unsigned takes;				/* options, a bit each */
+	int (*run)(const struct ctl_arguments *args);
+	const char *text;
+} commands[] = {
+	{"status", "", 0, 0, 0, ctl_status, "the server, its addresses, its workers"},
+	{"stats", "", 0, 0, 0, ctl_stats, "what it counted"},
+	{"topics", "[PREFIX]", 0, 1, TAKES(CTL_TOP), ctl_topics, "topics with the most subscribers, of those that begin so"},
+	{"reload", "", 0, 0, 0, ctl_reload, "have it read its configuration again"},
+	{"version", "", 0, 0, 0, ctl_version, "versions of janusctl and of the server, if one runs"},
+	{"help", "", 0, 0, 0, help, "this text"},
+};
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void print_usage(FILE *to)
+{
+	char words[64];
+
+	fprintf(to, "usage: janusctl [-c FILE] [-o KEY=VALUE]... [--json] COMMAND\n\n");
+	for (size_t i = 0; i < COMMANDS; i++) {
+		snprintf(words, sizeof(words), "%s %s", commands[i].name, commands[i].operands);
+		fprintf(to, "  %-18s %s\n", words, commands[i].text);
+		for (unsigned o = 0; o < CTL_OPTIONS; o++) {
+			if (!(commands[i].takes & TAKES(o)))
+				continue;
+			snprintf(words, sizeof(words), "--%s %s", options[o].name, options[o].value ? options[o].value : "");
+			fprintf(to, "    %-16s %s\n", words, options[o].text);
+		}
+	}
+	fprintf(to, "\n"
+		    "  -c FILE            the server's configuration file\n"
+		    "  -o KEY=VALUE       a setting, as given to the server; runtime_dir is what finds it\n"
+		    "  --json             write JSON\n\n"
+		    "Exit status: 0 done; 1 refused, or an error; 2 bad usage; 3 no server there.\n");
+}
+
+static int help(const struct ctl_arguments *args)
+{
+	(void)args;
+	print_usage(stdout);
+	return EXIT_DONE;
+}
+
+/* ---- the command line ---- */
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+/* What getopt_long() is to know: the options that all commands take, and those in the table above, as LONG and their number. */
+enum { LONG = 256, LONGS = CTL_OPTIONS + 4 };
+static void fill_longs(struct option longs[LONGS])
+{
+	static const struct option common[] = {
+		{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0},
+	};
+
+	for (int o = 0; o < CTL_OPTIONS; o++)
+		longs[o] = (struct option){options[o].name, options[o].value ? required_argument : no_argument, NULL, LONG + o};
+	memcpy(longs + CTL_OPTIONS, common, sizeof(common));
+}
+
+/* Options may stand before the command and behind it. The command, or NULL: bad usage. */
+static const struct command *parse(struct ctl_arguments *args, const char **settings, int argc, char **argv)
+{
+	const struct command *command;
+	struct option longs[LONGS];
+	unsigned given = 0;
+	int c;
+
+	fill_longs(longs);
+	args->source.options = settings;
+	args->source.find = true;
+	while ((c = getopt_long(argc, argv, "c:o:h", longs, NULL)) != -1) {
+		if (c == 'c') {
+			args->source.file = optarg;
+		} else if (c == 'o' && args->source.count < SETTINGS_GIVEN_MAX) {
+			settings[args->source.count++] = optarg;
+		} else if (c == 'j') {
+			args->json = true;
+		} else if (c >= LONG) {
+			args->option[c - LONG] = optarg ? optarg : "";
+			given |= TAKES(c - LONG);
+		} else if (c == 'h' || c == 'V') {
+			return find_command(c == 'h' ? "help" : "version");
+		} else {
+			return NULL;
+		}
+	}
+	if (optind == argc)
+		return NULL;
+	command = find_command(argv[optind]);
+	if (!command) {
+		fprintf(stderr, "janusctl: %s: no such command\n", argv[optind]);
+		return NULL;
+	}
+	args->operand = (const char *const *)argv + optind + 1;
+	args->operands = argc - optind - 1;
+	if (args->operands < command->least || args->operands > command->most || given & ~command->takes)
+		return NULL;
+	return command;
+}
+
+int main(int argc, char **argv)
+{
+	static const char *settings[SETTINGS_GIVEN_MAX];
+	struct ctl_arguments args = {0};
+	const struct command *command;
+	int rc;
+
+	log_guard();
+	command = parse(&args, settings, argc, argv);
+	if (!command) {
+		print_usage(stderr);
+		return EXIT_USAGE;
+	}
+	rc = command->run(&args);
+	if (fflush(stdout) != 0) {
+		fprintf(stderr, "janusctl: %s\n", strerror(errno));
+		return EXIT_REFUSED;
+	}
+	return rc;
+}
