@@ -453,6 +453,19 @@ static void resolve(struct settings *s)
 		snprintf(s->runtime_dir, sizeof(s->runtime_dir), "/tmp/janus-%u", (unsigned)geteuid());
 }
 
+/* (Its address does not fit if the control socket's doesn't: whoever opens them says so.) */
+static bool listens_on_own(const struct config *c)
+{
+	struct listen_address own;
+
+	if (config_address_own(&own, c->settings.runtime_dir) < 0)
+		return false;
+	for (unsigned i = 0; i < c->listeners; i++)
+		if (config_address_same(&c->listen[i], &own))
+			return true;
+	return false;
+}
+
 uint64_t config_buffered_least(const struct settings *settings)
 {
 	return 4ull * (uint64_t)settings->workers * (3ull * (uint64_t)settings->max_frame + 65536);
@@ -477,6 +490,10 @@ int config_read(struct config *config, const struct config_source *source, char 
 	if (source->find) {
 		*config = c;
 		return 0;
+	}
+	if (listens_on_own(&c)) {
+		snprintf(error, CONFIG_ERROR_MAX, "listen: the socket `admin` in %.256s is the server's own: take another path", c.settings.runtime_dir);
+		return -1;
 	}
 	/* A batch of messages is up to an eighth of the ring, and a message must fit into a batch. */
 	if (c.settings.ring_bytes < 16 * c.settings.max_frame) {

@@ -6,7 +6,7 @@
  *
  * NUMBER   digits, then nothing, K, M or G (1024 and its powers) or k or m (1000 and its powers)
  * SECONDS  digits, then nothing or s (seconds), ms, m (minutes) or h
- * listen   SCHEME://ADDR:PORT or SCHEME+unix:PATH, SCHEME being flash, http or packet. ADDR is a numeric IPv4 address, a numeric
+ * listen   SCHEME://ADDR:PORT or SCHEME+unix:PATH, SCHEME being flash, http, packet or admin. ADDR is a numeric IPv4 address, a numeric
  *          IPv6 address in [], `localhost` (127.0.0.1) or `*` (every address of this machine, IPv6 and IPv4). Other host names are not
  *          looked up. PATH is absolute, and as long as a Unix socket's may be (107 bytes). Behind it may stand ` slow=WORD`, of slow_rules.h.
  * LIST     items divided by spaces or commas, up to 4,095 bytes; in the file, further lines of the same key go on with it
@@ -27,9 +27,10 @@
 #include "shm/settings.h"
 #include "shm/slow_rules.h"
 
-#define LISTENERS_MAX 64
+#define LISTENERS_MAX 64			/* of the configuration */
+#define LISTENERS_OPEN_MAX (LISTENERS_MAX + 1)	/* and the server's own */
 #define CONFIG_ERROR_MAX 512
-#define DEFAULT_LISTEN "flash://127.0.0.1:8081", "http://127.0.0.1:8080"	/* for an array */
+#define DEFAULT_LISTEN "flash://127.0.0.1:8081", "http://127.0.0.1:8080", "admin://127.0.0.1:8082"	/* for an array */
 
 /* Compares with memcmp(): what is not used is zero. */
 struct listen_address {
@@ -69,6 +70,10 @@ uint64_t config_buffered_least(const struct settings *settings);
 
 /* Reads one `listen` value, with its options. 0, or -1 and in why[] what would be right. */
 int config_address_read(struct listen_address *address, const char *text, char why[CONFIG_ERROR_MAX]);
+
+/* The address of the server's own admin listener, beside those of the configuration: a Unix socket in its runtime folder, by which janusctl publishes and
+ * the like. 0, or -1 with errno: ENAMETOOLONG. */
+int config_address_own(struct listen_address *address, const char *runtime_dir);
 
 /* Writes the sockaddr as "ADDR:PORT" or "[ADDR]:PORT". */
 void config_address_text(const struct sockaddr *addr, char *dst, size_t size);

@@ -4,6 +4,7 @@
 #include "master/config.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -183,7 +184,7 @@ static int read_url(struct listen_address *address, const char *text, char why[C
 		return -1;
 	}
 	if (!internet && !local) {
-		snprintf(why, CONFIG_ERROR_MAX, "`%s` is neither SCHEME://ADDR:PORT nor SCHEME+unix:/PATH, SCHEME being flash, http or packet",
+		snprintf(why, CONFIG_ERROR_MAX, "`%s` is neither SCHEME://ADDR:PORT nor SCHEME+unix:/PATH, SCHEME being flash, http, packet or admin",
 			 text);
 		return -1;
 	}
@@ -191,6 +192,17 @@ static int read_url(struct listen_address *address, const char *text, char why[C
 		return -1;
 	*address = a;
 	return 0;
+}
+
+int config_address_own(struct listen_address *address, const char *runtime_dir)
+{
+	char url[CONFIG_ERROR_MAX], why[CONFIG_ERROR_MAX];
+
+	snprintf(url, sizeof(url), "%s%s%s/admin", protocol_scheme(PROTO_ADMIN), LOCAL, runtime_dir);
+	if (read_url(address, url, why) == 0)
+		return 0;
+	errno = ENAMETOOLONG;
+	return -1;
 }
 
 /* What begins with the first ` slow=` are options: so a path can't have that in it. */

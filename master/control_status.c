@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "master/listen.h"
 #include "master/master.h"
 #include "shm/log.h"
 
@@ -64,9 +65,12 @@ void control_status(struct master *m, int caller)
 	snprintf(status.data, sizeof(status.data), "%s", m->h.settings.data);
 	if (atomic_load(&m->hub.shm->journal.state) == JOURNAL_FAILING)
 		snprintf(status.data_error, sizeof(status.data_error), "%s", strerror((int)atomic_load(&m->hub.shm->journal.error)));
-	status.listeners = m->h.listeners;
-	for (unsigned i = 0; i < m->h.listeners; i++)
-		snprintf(status.listen[i], sizeof(status.listen[i]), "%s", m->h.listen[i].bound);
+	for (unsigned i = 0; i < m->h.listeners; i++) {
+		const struct handover_listener *l = &m->h.listen[i];
+		bool own = listen_is_own(l, m->dir.path);
+
+		snprintf(own ? status.admin : status.listen[status.listeners++], sizeof(status.admin), "%s", l->bound);
+	}
 	fill_workers(m, &status);
 	status.buffered_max = m->hub.shm->buffered_max;
 	control_send(caller, packet, control_status_pack(packet, &status));

@@ -192,7 +192,7 @@ static void get_ints(const struct msgpack_value *map, const char *key, int *dst,
 
 static void unpack_listeners(const struct msgpack_value *map, const char *key, struct handover_listener *listen, unsigned *count)
 {
-	struct items items = get_items(map, key, LISTENERS_MAX);
+	struct items items = get_items(map, key, LISTENERS_OPEN_MAX);
 	struct msgpack_value item;
 
 	for (*count = 0; next_item(&items, &item); ++*count, listen++) {

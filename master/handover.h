@@ -39,7 +39,7 @@ struct handover_fallback {
 	int hub;			/* of another layout; -1: it is the same */
 	int segment[INDEX_SLOTS_MAX];	/* with such a hub */
 	struct settings settings;
-	struct handover_listener listen[LISTENERS_MAX];
+	struct handover_listener listen[LISTENERS_OPEN_MAX];
 	unsigned listeners;
 };
 
@@ -72,9 +72,9 @@ struct handover {
 	uint64_t started;		/* when the master began, seconds since 1970 */
 	int wake[INDEX_SLOTS_MAX];
 	int queue[INDEX_SLOTS_MAX];	/* of connections that workers give each other (worker/loop/move.h); -1: the first program knew none */
-	struct handover_listener listen[LISTENERS_MAX];
+	struct handover_listener listen[LISTENERS_OPEN_MAX];
 	unsigned listeners;
-	struct handover_listener dropped[LISTENERS_MAX];	/* to the next master: no longer wanted; their files are to go. fd -1 */
+	struct handover_listener dropped[LISTENERS_OPEN_MAX];	/* to the next master: no longer wanted; their files are to go. fd -1 */
 	unsigned dropped_count;
 	struct handover_slot slots[INDEX_SLOTS_MAX];
 };

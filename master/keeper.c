@@ -33,7 +33,7 @@
 static void run_worker(void *arg)
 {
 	struct keeper *k = arg;
-	struct worker_listener listeners[LISTENERS_MAX];
+	struct worker_listener listeners[LISTENERS_OPEN_MAX];
 	int kept[] = { k->signals, k->h.slots[k->slot].orders, k->h.lock, k->snapshot, k->program, k->successor };
 	struct worker_start start = {
 		.settings = &k->h.settings,

@@ -83,7 +83,7 @@ static int open_local(const struct listen_address *address, struct socket_file *
 
 	if (fd < 0)
 		snprintf(why, sizeof(why), "socket: %s", strerror(errno));
-	else if (socket_file_listen(fd, config_address_path(address), BACKLOG, file, why, sizeof(why)) == 0)
+	else if (socket_file_listen(fd, config_address_path(address), address->proto == PROTO_ADMIN ? 0660 : 0666, BACKLOG, file, why, sizeof(why)) == 0)
 		return fd;
 	error_number = errno;
 	snprintf(error, CONFIG_ERROR_MAX, "listen %s: %s", address->url, why);
@@ -166,6 +166,13 @@ void listen_end(struct handover_listener *listener)
 	listener->fd = -1;
 }
 
+bool listen_is_own(const struct handover_listener *listener, const char *runtime_dir)
+{
+	struct listen_address own;
+
+	return config_address_own(&own, runtime_dir) == 0 && strcmp(listener->url, own.url) == 0;
+}
+
 bool listen_serves(const struct handover_listener *listener, const struct listen_address *address)
 {
 	const char *path = config_address_path(address);
@@ -174,5 +181,6 @@ bool listen_serves(const struct handover_listener *listener, const struct listen
 
 	if (config_address_read(&own, listener->url, why) < 0 || !config_address_same(&own, address))
 		return false;
-	return !path || socket_file_in_place(&listener->file, path);
+	/* (The file of an admin listener is not for everybody, from its first moment on.) */
+	return !path || ((own.proto == PROTO_ADMIN) == (address->proto == PROTO_ADMIN) && socket_file_in_place(&listener->file, path));
 }

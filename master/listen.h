@@ -27,7 +27,11 @@ void listen_limit(const struct handover_listener *listener, const struct setting
 /* Closes it, for good: its file goes too. With descriptor -1 (somebody else has it open) only the file. */
 void listen_end(struct handover_listener *listener);
 
-/* Whether it may be used for this address: it is bound to the same one, and its file is still there. What is spoken, and what it says of slow readers, may differ. */
+/* Whether it is the server's own (config_address_own()), which is not for its clients. */
+bool listen_is_own(const struct handover_listener *listener, const char *runtime_dir);
+
+/* Whether it may be used for this address: it is bound to the same one, and its file is still there. What is spoken, and what it says of slow readers, may differ; but
+ * for a Unix socket that is admin's, or was: its file has another mode. */
 bool listen_serves(const struct handover_listener *listener, const struct listen_address *address);
 
 /* An open socket that listen_serves() this address is called by it from now on, and has its options. */

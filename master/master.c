@@ -160,36 +160,55 @@ static void start_watchers(struct master *m)
  * When a predecessor was killed, its lock in the runtime folder may be free while its listen sockets are still open: the kernel closes a keeper's
  * descriptors one by one, and with many connections that takes seconds.
  */
-static int open_listener(struct master *m, unsigned i, uint64_t deadline, char error[CONFIG_ERROR_MAX])
+static int open_listener(struct master *m, const struct listen_address *address, uint64_t deadline)
 {
 	struct timespec pause = { .tv_nsec = 5000000 };
+	char error[CONFIG_ERROR_MAX];
 	bool said = false;
 
-	while (listen_begin(&m->h.listen[i], &m->config.listen[i], error) < 0) {
-		if (errno != EADDRINUSE || !m->dir.left_behind || restarts_now() >= deadline)
+	while (listen_begin(&m->h.listen[m->h.listeners], address, error) < 0) {
+		if (errno != EADDRINUSE || !m->dir.left_behind || restarts_now() >= deadline) {
+			log_error("%s", error);
 			return -1;
+		}
 		if (!said)
-			log_info("%s: waiting for an earlier janus to let it go", m->config.listen[i].url);
+			log_info("%s: waiting for an earlier janus to let it go", address->url);
 		said = true;
 		nanosleep(&pause, NULL);
 	}
+	listen_limit(&m->h.listen[m->h.listeners++], &m->config.settings);
 	return 0;
+}
+
+/* The server's own. */
+static int open_own_listener(struct master *m, uint64_t deadline)
+{
+	struct listen_address own;
+
+	if (config_address_own(&own, m->dir.path) < 0) {
+		log_error("%s/admin: %m", m->dir.path);
+		return -1;
+	}
+	return open_listener(m, &own, deadline);
+}
+
+/* A program that is older than such a listener has handed none over. */
+static int open_missing_listener(struct master *m)
+{
+	for (unsigned i = 0; i < m->h.listeners; i++)
+		if (listen_is_own(&m->h.listen[i], m->dir.path))
+			return 0;
+	return open_own_listener(m, 0);
 }
 
 static int open_listeners(struct master *m)
 {
 	uint64_t deadline = restarts_now() + WAIT_FOR_ORPHANS_MS;
-	char error[CONFIG_ERROR_MAX];
 
-	for (unsigned i = 0; i < m->config.listeners; i++) {
-		if (open_listener(m, i, deadline, error) < 0) {
-			log_error("%s", error);
+	for (unsigned i = 0; i < m->config.listeners; i++)
+		if (open_listener(m, &m->config.listen[i], deadline) < 0)
 			return -1;
-		}
-		listen_limit(&m->h.listen[i], &m->config.settings);
-		m->h.listeners++;
-	}
-	return 0;
+	return open_own_listener(m, deadline);
 }
 
 /* For all slots that there may ever be: every process has these descriptors at the same numbers, also a keeper that is made later. */
@@ -306,6 +325,8 @@ static int start_successor(struct master *m)
 	for (unsigned i = 0; i < m->h.dropped_count; i++)
 		listen_end(&m->h.dropped[i]);
 	m->h.dropped_count = 0;
+	if (open_missing_listener(m) < 0)
+		return -1;
 	if (m->h.snapshot >= 0)
 		return FAIL_POINT("successor-restore") ? -1 : restore_segments(m);
 	if (hub_attach(&m->hub, m->h.hub, true) < 0) {

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define FDS_MAX (LISTENERS_MAX + 4)	/* handover state, program, hub, segment, listen sockets */
+#define FDS_MAX (LISTENERS_OPEN_MAX + 4)	/* handover state, program, hub, segment, listen sockets */
 
 union control {
 	struct cmsghdr head;

@@ -34,24 +34,34 @@ static bool has_listener(const struct handover *h, int fd)
 	return false;
 }
 
-/* The listen sockets of the new configuration: those that are there already, and new ones. -1 with error[], nothing changed. */
+static int open_next(const struct master *m, const struct listen_address *address, struct handover *next, char error[CONFIG_ERROR_MAX])
+{
+	struct handover_listener *l = &next->listen[next->listeners];
+	bool found = false;
+
+	for (unsigned j = 0; j < m->h.listeners && !found; j++)
+		if (listen_serves(&m->h.listen[j], address)) {
+			*l = m->h.listen[j];
+			listen_rename(l, address);
+			found = true;
+		}
+	if (!found && listen_begin(l, address, error) < 0)
+		return -1;
+	next->listeners++;
+	return 0;
+}
+
+/* The listen sockets of the new configuration, and the server's own: those that are there already, and new ones. -1 with error[], nothing changed. */
 static int open_listeners(const struct master *m, const struct config *config, struct handover *next, char error[CONFIG_ERROR_MAX])
 {
-	next->listeners = 0;
-	for (unsigned i = 0; i < config->listeners; i++) {
-		struct handover_listener *l = &next->listen[next->listeners];
-		bool found = false;
+	struct listen_address own;
 
-		for (unsigned j = 0; j < m->h.listeners && !found; j++)
-			if (listen_serves(&m->h.listen[j], &config->listen[i])) {
-				*l = m->h.listen[j];
-				listen_rename(l, &config->listen[i]);
-				found = true;
-			}
-		if (!found && listen_begin(l, &config->listen[i], error) < 0)
+	next->listeners = 0;
+	for (unsigned i = 0; i < config->listeners; i++)
+		if (open_next(m, &config->listen[i], next, error) < 0)
 			return -1;
-		next->listeners++;
-	}
+	if (config_address_own(&own, m->dir.path) == 0)
+		return open_next(m, &own, next, error);
 	return 0;
 }
 

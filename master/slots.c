@@ -23,7 +23,7 @@
 #include "shm/slot.h"
 
 /* Descriptors of a slot that are no connections: eventfds, the worker's own, listen sockets, and those of an order that replaces them. */
-#define RESERVED (2 * INDEX_SLOTS_MAX + 2 * LISTENERS_MAX + 32)
+#define RESERVED (2 * INDEX_SLOTS_MAX + 2 * LISTENERS_OPEN_MAX + 32)
 #define WATCH 1.0		/* seconds between looks at keepers */
 #define RETRY 0.02		/* and while one is to be made again */
 #define SILENT_MS 10000		/* without a sign of life, if hang_limit says nothing */

@@ -24,7 +24,6 @@
 
 #define LOCK_POLL_MS 2
 #define LOCK_PATIENCE_MS 500
-#define NO_EXECUTE 0111		/* the umask that makes a socket's file 0666 */
 
 /* ---- the lock ---- */
 
@@ -114,10 +113,10 @@ static int clear_path(const char *path, char *why, size_t size)
 }
 
 /* bind() makes the file, with what the umask leaves. */
-static int bind_file(int fd, const char *path)
+static int bind_file(int fd, const char *path, mode_t mode)
 {
 	struct sockaddr_un addr = address_of(path);
-	mode_t before = umask(NO_EXECUTE);
+	mode_t before = umask(0777 & ~mode);
 	int r = bind(fd, (struct sockaddr *)&addr, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path) + 1));
 	int error = errno;
 
@@ -126,16 +125,16 @@ static int bind_file(int fd, const char *path)
 	return r;
 }
 
-static int make(int fd, const char *path, int backlog, struct socket_file *file, char *why, size_t size)
+static int make(int fd, const char *path, mode_t mode, int backlog, struct socket_file *file, char *why, size_t size)
 {
 	struct stat st;
 
-	if (bind_file(fd, path) < 0) {
+	if (bind_file(fd, path, mode) < 0) {
 		if (errno != EADDRINUSE)
 			goto err;
 		if (clear_path(path, why, size) < 0)
 			return -1;
-		if (bind_file(fd, path) < 0)
+		if (bind_file(fd, path, mode) < 0)
 			goto err;
 	}
 	if (lstat(path, &st) < 0)
@@ -152,10 +151,10 @@ err:
 	return -1;
 }
 
-int socket_file_listen(int fd, const char *path, int backlog, struct socket_file *file, char *why, size_t size)
+int socket_file_listen(int fd, const char *path, mode_t mode, int backlog, struct socket_file *file, char *why, size_t size)
 {
 	int lock = lock_folder(path);
-	int r = make(fd, path, backlog, file, why, size);
+	int r = make(fd, path, mode, backlog, file, why, size);
 
 	unlock_folder(lock);
 	return r;

@@ -146,7 +146,7 @@ size_t control_status_pack(void *dst, const struct control_status *status)
 	msgpack_packer to;
 
 	msgpack_packer_init(&to, &packet, append);
-	begin_reply(&to, true, 13);
+	begin_reply(&to, true, 14);
 	pack_pair(&to, "version", status->version);
 	pack_uint(&to, "pid", status->pid);
 	pack_uint(&to, "started", status->started);
@@ -158,6 +158,7 @@ size_t control_status_pack(void *dst, const struct control_status *status)
 	msgpack_pack_array(&to, status->listeners);
 	for (unsigned i = 0; i < status->listeners; i++)
 		pack_text(&to, status->listen[i]);
+	pack_pair(&to, "admin", status->admin);
 	pack_uint(&to, "connections_max", status->connections_max);
 	pack_uint(&to, "buffered", status->buffered);
 	pack_uint(&to, "buffered_max", status->buffered_max);
@@ -286,7 +287,7 @@ static bool get_status(const struct msgpack_value *map, struct control_status *s
 	       find_text(map, "version", s->version, sizeof(s->version)) && find_u32(map, "pid", &s->pid) &&
 	       find_uint(map, "started", &s->started) && find_text(map, "file", s->file, sizeof(s->file)) &&
 	       find_text(map, "runtime_dir", s->runtime_dir, sizeof(s->runtime_dir)) && find_text(map, "data", s->data, sizeof(s->data)) &&
-	       find_text(map, "data_error", s->data_error, sizeof(s->data_error)) &&
+	       find_text(map, "data_error", s->data_error, sizeof(s->data_error)) && find_text(map, "admin", s->admin, sizeof(s->admin)) &&
 	       find_uint(map, "connections_max", &s->connections_max) && find_uint(map, "buffered", &s->buffered) &&
 	       find_uint(map, "buffered_max", &s->buffered_max) && find_groups(map, s->by_transport);
 }

@@ -5,7 +5,7 @@
  *   request   {"v": 1, "cmd": "status" | "reload" | "hub"}
  *   reply     {"v": 1, "ok": true, ...} or {"v": 1, "ok": false, "error": "text"}
  *
- *   status    ... "version", "pid", "started", "file", "runtime_dir", "data", "data_error", "listen": [url...], "connections_max", "buffered", "buffered_max",
+ *   status    ... "version", "pid", "started", "file", "runtime_dir", "data", "data_error", "listen": [url...], "admin": url, "connections_max", "buffered", "buffered_max",
  *             "by_transport": {"flash": connections, ...}, "workers":
  *             [{"slot", "state", "keeper", "worker", "connections", "restarts", "generation"}...]
  *   reload    nothing more: the configuration was read again and is in force, or the error says why not
@@ -55,6 +55,7 @@ struct control_status {
 	char data_error[128];		/* why nothing is written there, "" all is */
 	char listen[CONTROL_LISTEN_MAX][128];	/* URLs as bound */
 	unsigned listeners;
+	char admin[128];		/* the server's own admin listener, a URL; not among those that clients connect to */
 	uint64_t connections_max;
 	uint64_t buffered, buffered_max;	/* bytes kept for connections, and how many may be */
 	uint64_t by_transport[TRANSPORT_GROUPS];	/* connections */

@@ -30,6 +30,8 @@ enum {
 	SESSION_PARKED = 16,	/* its connection broke, at `last_out`: it has no buffers, is behind, and waits for another connection (worker/loop/park.h) */
 	SESSION_SLOW = 96,	/* two bits: what its listener says of slow readers (enum slow_policy, slow_rules.h), from its beginning to its end */
 	SESSION_LISTS = 128,	/* is owed lists of who is on topics (worker/service/presence.h) */
+	SESSION_ADMIN = 256,	/* came by an admin listener, from its beginning to its end */
+	SESSION_LISTENER = SESSION_SLOW | SESSION_ADMIN,	/* all that its listener says of it */
 };
 #define SESSION_SLOW_IS(policy) ((uint32_t)(policy) * 32)
 

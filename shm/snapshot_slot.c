@@ -27,6 +27,7 @@ static const struct {
 	{ "slow-latest", SESSION_SLOW, SESSION_SLOW_IS(SLOW_LATEST) },
 	{ "slow-disconnect", SESSION_SLOW, SESSION_SLOW_IS(SLOW_DISCONNECT) },
 	{ "lists", SESSION_LISTS, SESSION_LISTS },
+	{ "admin", SESSION_ADMIN, SESSION_ADMIN },
 };
 
 /* ---- writing ---- */

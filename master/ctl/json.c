@@ -42,7 +42,9 @@ void ctl_json_status(const struct control_status *status)
 		printf(i ? "," : "");
 		print_string(status->listen[i]);
 	}
-	printf("],\"connections_max\":%" PRIu64 ",\"buffered\":%" PRIu64 ",\"buffered_max\":%" PRIu64 ",\"by_transport\":{",
+	printf("],");
+	print_pair("admin", status->admin);
+	printf(",\"connections_max\":%" PRIu64 ",\"buffered\":%" PRIu64 ",\"buffered_max\":%" PRIu64 ",\"by_transport\":{",
 	       status->connections_max, status->buffered, status->buffered_max);
 	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
 		printf("%s\"%s\":%" PRIu64, i ? "," : "", transport_group_key(i), status->by_transport[i]);

@@ -71,6 +71,8 @@ void ctl_text_status(const struct control_status *status)
 		printf("data            %s%s%s\n", status->data, status->data_error[0] ? ": CAN'T BE WRITTEN: " : "", status->data_error);
 	for (unsigned i = 0; i < status->listeners; i++)
 		printf("%-16s%s\n", i == 0 ? "listening on" : "", status->listen[i]);
+	if (status->admin[0])
+		printf("for janusctl    %s\n", status->admin);
 	printf("connections     %" PRIu64, connections);
 	if (status->connections_max)
 		printf(" of %" PRIu64, status->connections_max);

@@ -149,7 +149,7 @@ class Restart(JanusTest):
                 janus.kill(pid, "master")
         janus.process.wait()
         wait_until(lambda: not janus.processes(), what="the end of all processes")
-        self.assertEqual(sorted(os.listdir(janus.runtime_dir)), ["control", "lock"])
+        self.assertEqual(sorted(os.listdir(janus.runtime_dir)), ["admin", "control", "lock"])
         self.assertEqual(janus.ctl("status")[0], 3)
         janus.start()
         self.assertRegex(janus.log(), "left behind")

@@ -234,9 +234,10 @@ static void defaults(void **state)
 
 	(void)state;
 	assert_int_equal(config_read(&config, &nothing, error), 0);
-	assert_int_equal(config.listeners, 2);
+	assert_int_equal(config.listeners, 3);
 	assert_string_equal(config.listen[0].url, "flash://127.0.0.1:8081");
 	assert_string_equal(config.listen[1].url, "http://127.0.0.1:8080");
+	assert_string_equal(config.listen[2].url, "admin://127.0.0.1:8082");
 	assert_string_equal(config.file, "");
 	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
 	assert_int_equal(config.settings.workers, CPU_COUNT(&set) < WORKERS_MAX ? CPU_COUNT(&set) : WORKERS_MAX);

@@ -158,7 +158,7 @@ static void listen_same(void **state)
 
 static void listen_bad(void **state)
 {
-#define NEITHER " is neither SCHEME://ADDR:PORT nor SCHEME+unix:/PATH, SCHEME being flash, http or packet"
+#define NEITHER " is neither SCHEME://ADDR:PORT nor SCHEME+unix:/PATH, SCHEME being flash, http, packet or admin"
 	static const struct {
 		const char *value, *error;
 	} cases[] = {

@@ -102,6 +102,8 @@ static void adopt(struct worker *w, int fd, int proto, enum slow_policy slow)
 	session_id sid = fd;
 	struct session_state_shm st = { .last_out = w->base.now, .transport = protocol_transport(proto), .flags = SESSION_SLOW_IS(slow) };
 
+	if (proto == PROTO_ADMIN)
+		st.flags |= SESSION_ADMIN;
 	if (prepare(w, sid) < 0 || greet(w, sid, &st) < 0) {
 		log_warning_limited("a connection could not be taken in: %s", strerror(errno));
 		atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);

@@ -67,7 +67,7 @@ static void ping(struct worker *w, session_id sid)
 	char bytes[TRANSPORT_NOTICE_MAX];
 	size_t len;
 
-	if (st.flags & ~(uint32_t)(SESSION_BEHIND | SESSION_CUT | SESSION_SLOW) || st.out != BUFFER_NONE)
+	if (st.flags & ~(uint32_t)(SESSION_BEHIND | SESSION_CUT | SESSION_LISTENER) || st.out != BUFFER_NONE)
 		return;		/* it is ending, or has something to be sent already */
 	len = transport_heartbeat(st.transport, hub_now(), bytes);
 	if (len && session_answer(&w->base, sid, st.parsed, bytes, len)) {

@@ -26,6 +26,8 @@
 #define ASKED UINT64_MAX		/* where a request begins is known when its turn is over */
 #define INPUT_MAX 65536			/* bytes of input that go along */
 #define AT_ONCE 64			/* messages a turn */
+#define MOVED_ADMIN 4			/* it came by an admin listener */
+#define LISTENER_MAX (MOVED_ADMIN + SLOW_DISCONNECT)
 #define PATIENCE 1000			/* milliseconds in which a new worker waits for room in a queue */
 
 struct message {
@@ -37,7 +39,7 @@ struct message {
 	struct flood flood;
 	uint32_t input;			/* bytes of input from `parsed` on, which follow */
 	char transport[WORD_MAX];
-	uint32_t slow;			/* enum slow_policy: what its listener says. (The programs before knew none, and filled it with 0.) */
+	uint32_t listener;		/* what its listener says: enum slow_policy, MOVED_ADMIN. (The programs before knew none, and filled it with 0.) */
 };
 
 int move_queue(void)
@@ -113,7 +115,7 @@ static int send_session(struct worker *w, session_id sid, unsigned slot)
 	struct message m = {
 		.version = VERSION, .sender = w->base.number, .number = w->base.slot.shm->move_number, .sent = s->state.sent, .parsed = s->state.parsed,
 		.everybody = atomic_load_explicit(&s->subscriptions, memory_order_relaxed) ? s->state.pos : 0,
-		.input = (uint32_t)(head->base + head->len - s->state.parsed), .slow = session_slow(&s->state),
+		.input = (uint32_t)(head->base + head->len - s->state.parsed), .listener = session_slow(&s->state) | (session_is_admin(&s->state) ? MOVED_ADMIN : 0),
 	};
 
 	if (w->service.flood)
@@ -266,7 +268,7 @@ static bool open_session(struct worker *w, int fd, const struct message *m, cons
 {
 	struct session_state_shm st = {
 		.sent = m->sent, .parsed = m->parsed, .last_out = w->base.now, .transport = transport_of(m), .in = session_buffer(&w->base, fd, m->input),
-		.flags = SESSION_SLOW_IS(m->slow),
+		.flags = SESSION_SLOW_IS(m->listener % MOVED_ADMIN) | (m->listener & MOVED_ADMIN ? SESSION_ADMIN : 0),
 	};
 	struct buffer_shm *head;
 
@@ -328,7 +330,7 @@ static bool look(const struct worker *w, struct looked *l)
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
 		memcpy(&l->fd, CMSG_DATA(c), sizeof(l->fd));
 	l->good = (size_t)n >= sizeof(l->m) && l->m.version == VERSION && l->m.sender < INDEX_SLOTS_MAX && (size_t)n == sizeof(l->m) + l->m.input &&
-		  transport_of(&l->m) < TRANSPORTS && l->m.slow <= SLOW_DISCONNECT;
+		  transport_of(&l->m) < TRANSPORTS && l->m.listener <= LISTENER_MAX;
 	return true;
 }
 

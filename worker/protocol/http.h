@@ -38,6 +38,10 @@ void exchange_flood(struct exchange *x);
 /* Sends what was made of an outcome, which is the connection's last answer if it does not go on. False: the session was aborted. */
 bool exchange_send(const struct exchange *x, struct outcome *o, const char *bytes, size_t len, bool goes_on);
 
+/* Whether the connection came by an admin listener. */
+bool exchange_is_admin(const struct exchange *x);
+/* Whether a browser sent it, whatever page it shows. Other programs seem so only if they send a browser's fields. */
+bool exchange_of_browser(const struct exchange *x);
 /* Whether the name that the request is for may be the one that its page comes from. */
 bool exchange_host_allowed(const struct exchange *x);
 /* Whether the request's Origin, if it has one, may use this server from a web page. */

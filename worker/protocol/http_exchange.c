@@ -11,6 +11,18 @@
 
 /* ---- origins ---- */
 
+/* (What is refused at the door has no session, and gets no path's answer.) */
+bool exchange_is_admin(const struct exchange *x)
+{
+	return x->c && session_is_admin(&session(x->protocols->base, x->c->sid)->state);
+}
+
+/* Of what is for who runs the server `*` says nothing: who is named, before it, may. */
+static bool is_listed(const struct exchange *x, enum http_listed listed)
+{
+	return listed == HTTP_LISTED || (listed == HTTP_ANY && !exchange_is_admin(x));
+}
+
 /* An empty Origin says as much as none. */
 static struct http_text origin_of(const struct http_request *req)
 {
@@ -29,18 +41,20 @@ static bool host_is_ours(const struct exchange *x)
 {
 	struct http_text host = x->req->authority.host;
 
-	return host.len == 0 || http_host_is_safe(host) || http_hosts_have(x->protocols->base->settings->hosts, host) != HTTP_NOT_LISTED;
+	return host.len == 0 || http_host_is_safe(host) || is_listed(x, http_hosts_have(x->protocols->base->settings->hosts, host));
 }
 
 /* What Access-Control-Allow-Origin is to say; p NULL: nothing. *credentials: the page may come with cookies and the like. */
 static struct http_text granted(const struct exchange *x, bool *credentials)
 {
 	struct http_text origin = origin_of(x->req);
+	enum http_listed listed;
 
 	*credentials = false;
 	if (!origin.p || origin.len > HTTP_ORIGIN_MAX)
 		return (struct http_text){ 0 };
-	switch (http_origins_have(x->protocols->base->settings->origins, origin)) {
+	listed = http_origins_have(x->protocols->base->settings->origins, origin);
+	switch (is_listed(x, listed) ? listed : HTTP_NOT_LISTED) {
 	case HTTP_ANY:
 		return (struct http_text){ "*", 1 };
 	case HTTP_LISTED:
@@ -69,6 +83,11 @@ static bool is_of_browser(const struct http_request *req)
 	return req->field[HTTP_FETCH_SITE].p || (req->field[HTTP_ACCEPT_LANGUAGE].p && !req->field[HTTP_FETCH_MODE].p);
 }
 
+bool exchange_of_browser(const struct exchange *x)
+{
+	return origin_of(x->req).p || is_of_browser(x->req);
+}
+
 /* Whether a page that comes from here, by whatever scheme, is one that `origins` has. */
 static bool host_is_listed(const struct exchange *x)
 {
@@ -80,7 +99,7 @@ static bool host_is_listed(const struct exchange *x)
 		int len = at.port ? snprintf(text, sizeof(text), "%s://%.*s:%u", schemes[i], (int)at.host.len, at.host.p, at.port)
 				  : snprintf(text, sizeof(text), "%s://%.*s", schemes[i], (int)at.host.len, at.host.p);
 
-		if ((size_t)len < sizeof(text) && http_origins_have(x->protocols->base->settings->origins, (struct http_text){ text, (size_t)len }) != HTTP_NOT_LISTED)
+		if ((size_t)len < sizeof(text) && is_listed(x, http_origins_have(x->protocols->base->settings->origins, (struct http_text){ text, (size_t)len })))
 			return true;
 	}
 	return false;

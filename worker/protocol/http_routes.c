@@ -353,6 +353,7 @@ enum { PATH_NONE = 1, PATH_MAY = 2, PATH_MUST = 4, PATH_DEEP = 8 };	/* whether s
 
 static const struct route {
 	const char *name;
+	enum { EVERYWHERE, ADMIN } where;	/* ADMIN: on admin listeners alone; elsewhere there is no such path */
 	unsigned rest;
 	bool upgrades;			/* to a WebSocket */
 	unsigned query;			/* the parameters that are known */
@@ -361,28 +362,28 @@ static const struct route {
 	void (*post)(const struct exchange *x, struct http_text path);
 	bool (*may)(const struct exchange *x, struct http_text path);	/* as far as the head tells; else it is answered */
 } routes[] = {
-	{ "", PATH_NONE, false, 0, ALLOW_GET, get_page, NULL, NULL },
-	{ "janus.js", PATH_NONE, false, 0, ALLOW_GET, get_janus_js, NULL, NULL },
-	{ "sub", PATH_MAY, true, MEMBER_BIT(TOPIC) | STREAM_PARAMETERS, ALLOW_GET, get_sub, NULL, NULL },
-	{ "ws", PATH_NONE, true, 0, "Allow: GET, OPTIONS\r\n", get_ws, NULL, NULL },
-	{ "pub", PATH_MAY, false, MEMBER_BIT(TOPIC) | WITH_BODY, ALLOW_POST, NULL, post_pub, may_pub },
-	{ "inbox", PATH_MAY, true, MEMBER_BIT(USER) | STREAM_PARAMETERS, ALLOW_GET, get_inbox, NULL, NULL },
-	{ "send", PATH_MAY, false, MEMBER_BIT(USER) | WITH_BODY, ALLOW_POST, NULL, post_send, may_send },
-	{ "test", PATH_MUST, false, 0, ALLOW_GET, get_test, NULL, NULL },
-	{ "broadcast", PATH_NONE, false, WITH_BODY, ALLOW_POST, NULL, post_broadcast, may_broadcast },
-	{ "history", PATH_MAY, false, MEMBER_BIT(TOPIC) | MEMBER_BIT(LIMIT) | MEMBER_BIT(SINCE) | MEMBER_BIT(BEFORE), ALLOW_GET, get_history, NULL, NULL },
-	{ "poll", PATH_MAY, false, MEMBER_BIT(TOPIC) | MEMBER_BIT(LIMIT) | MEMBER_BIT(SINCE) | MEMBER_BIT(WAIT), "Allow: GET, OPTIONS\r\n", get_poll, NULL, NULL },
-	{ "topics", PATH_MAY, false, MEMBER_BIT(TOPIC) | MEMBER_BIT(PREFIX) | MEMBER_BIT(LIMIT) | MEMBER_BIT(CURSOR), ALLOW_GET, get_topics, NULL, NULL },
-	{ "session", PATH_MUST | PATH_DEEP, false, MEMBER_BIT(LIMIT) | MEMBER_BIT(SINCE) | MEMBER_BIT(WAIT), "Allow: GET, OPTIONS\r\n", get_session, NULL, NULL },
-	{ "version", PATH_NONE, false, 0, ALLOW_GET, get_version, NULL, NULL },
+	{ "", EVERYWHERE, PATH_NONE, false, 0, ALLOW_GET, get_page, NULL, NULL },
+	{ "janus.js", EVERYWHERE, PATH_NONE, false, 0, ALLOW_GET, get_janus_js, NULL, NULL },
+	{ "sub", EVERYWHERE, PATH_MAY, true, MEMBER_BIT(TOPIC) | STREAM_PARAMETERS, ALLOW_GET, get_sub, NULL, NULL },
+	{ "ws", EVERYWHERE, PATH_NONE, true, 0, "Allow: GET, OPTIONS\r\n", get_ws, NULL, NULL },
+	{ "pub", EVERYWHERE, PATH_MAY, false, MEMBER_BIT(TOPIC) | WITH_BODY, ALLOW_POST, NULL, post_pub, may_pub },
+	{ "inbox", EVERYWHERE, PATH_MAY, true, MEMBER_BIT(USER) | STREAM_PARAMETERS, ALLOW_GET, get_inbox, NULL, NULL },
+	{ "send", EVERYWHERE, PATH_MAY, false, MEMBER_BIT(USER) | WITH_BODY, ALLOW_POST, NULL, post_send, may_send },
+	{ "test", EVERYWHERE, PATH_MUST, false, 0, ALLOW_GET, get_test, NULL, NULL },
+	{ "broadcast", EVERYWHERE, PATH_NONE, false, WITH_BODY, ALLOW_POST, NULL, post_broadcast, may_broadcast },
+	{ "history", EVERYWHERE, PATH_MAY, false, MEMBER_BIT(TOPIC) | MEMBER_BIT(LIMIT) | MEMBER_BIT(SINCE) | MEMBER_BIT(BEFORE), ALLOW_GET, get_history, NULL, NULL },
+	{ "poll", EVERYWHERE, PATH_MAY, false, MEMBER_BIT(TOPIC) | MEMBER_BIT(LIMIT) | MEMBER_BIT(SINCE) | MEMBER_BIT(WAIT), "Allow: GET, OPTIONS\r\n", get_poll, NULL, NULL },
+	{ "topics", EVERYWHERE, PATH_MAY, false, MEMBER_BIT(TOPIC) | MEMBER_BIT(PREFIX) | MEMBER_BIT(LIMIT) | MEMBER_BIT(CURSOR), ALLOW_GET, get_topics, NULL, NULL },
+	{ "session", EVERYWHERE, PATH_MUST | PATH_DEEP, false, MEMBER_BIT(LIMIT) | MEMBER_BIT(SINCE) | MEMBER_BIT(WAIT), "Allow: GET, OPTIONS\r\n", get_session, NULL, NULL },
+	{ "version", EVERYWHERE, PATH_NONE, false, 0, ALLOW_GET, get_version, NULL, NULL },
 };
 
-static const struct route *find_route(const struct http_request *req, struct http_text *rest)
+static const struct route *find_route(const struct exchange *x, struct http_text *rest)
 {
 	struct http_path path;
 
 	*rest = (struct http_text){ 0 };
-	if (!http_path(req->path, &path) || path.count > 3)
+	if (!http_path(x->req->path, &path) || path.count > 3)
 		return NULL;
 	if (path.count > 1)
 		*rest = (struct http_text){ path.segment[1].p, (size_t)(path.segment[path.count - 1].p + path.segment[path.count - 1].len - path.segment[1].p) };
@@ -391,6 +392,8 @@ static const struct route *find_route(const struct http_request *req, struct htt
 
 		if (strlen(r->name) != path.segment[0].len || memcmp(r->name, path.segment[0].p, path.segment[0].len) != 0)
 			continue;
+		if (r->where == ADMIN && !exchange_is_admin(x))
+			return NULL;
 		if ((path.count > 1 && r->rest & PATH_NONE) || (path.count == 1 && r->rest & PATH_MUST) || (path.count > 2 && !(r->rest & PATH_DEEP)))
 			return NULL;
 		return r;
@@ -446,6 +449,8 @@ static bool refused(const struct exchange *x, const struct route *r)
 		exchange_error(x, 405, r->allow, r->get ? "use GET here" : "use POST here");
 	else if (!exchange_origin_allowed(x))
 		exchange_error(x, 403, NULL, "this origin may not use the server from a web page (origins)");
+	else if (r->where == ADMIN && exchange_of_browser(x))
+		exchange_error(x, 403, NULL, "no web page may do this");
 	else
 		return !parameters_known(x, r->query) || !encoding_known(x);
 	return true;
@@ -454,7 +459,7 @@ static bool refused(const struct exchange *x, const struct route *r)
 bool routes_want_body(const struct exchange *x)
 {
 	struct http_text rest;
-	const struct route *r = find_route(x->req, &rest);
+	const struct route *r = find_route(x, &rest);
 
 	return x->req->method == HTTP_OPTIONS || (!refused(x, r) && (is_get(x) || !r->may || r->may(x, rest)));
 }
@@ -462,7 +467,7 @@ bool routes_want_body(const struct exchange *x)
 void routes_handle(struct exchange *x)
 {
 	struct http_text rest;
-	const struct route *r = find_route(x->req, &rest);
+	const struct route *r = find_route(x, &rest);
 
 	if (x->req->method == HTTP_OPTIONS)
 		preflight(x, r);

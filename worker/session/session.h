@@ -43,10 +43,16 @@ static inline enum slow_policy session_slow(const struct session_state_shm *st)
 	return (enum slow_policy)((st->flags & SESSION_SLOW) / SESSION_SLOW_IS(1));
 }
 
+/* Whether it came by an admin listener (`admin://`), and so may use the paths that are for who runs the server. */
+static inline bool session_is_admin(const struct session_state_shm *st)
+{
+	return st->flags & SESSION_ADMIN;
+}
+
 /* Whether its flags say that it is neither behind, nor ending, nor anything else: it is served as it comes. */
 static inline bool session_plain(const struct session_state_shm *st)
 {
-	return !(st->flags & ~(uint32_t)SESSION_SLOW);
+	return !(st->flags & ~(uint32_t)SESSION_LISTENER);
 }
 
 /*

@@ -1,0 +1,175 @@
+"""Listeners for who runs the server: admin://, admin+unix: and the one that is always there, for janusctl."""
+import os
+import shutil
+import stat
+import tempfile
+
+import janus_test
+from http_clients import Http
+from janus_test import free_port, wait_until
+from programs import OTHER_BUILD, Program
+from web_clients import WEB, WebTest
+
+BROWSER = [("Sec-Fetch-Site", "same-origin"), ("Accept-Language", "en")]
+
+
+class AdminTest(WebTest):
+    def serve(self, *options, **more):
+        super().serve(*options, **dict({"listen": WEB + ("admin://127.0.0.1:0",)}, **more))
+
+    def client(self, where="admin"):
+        return self.connect(Http, where)
+
+    def own(self):
+        """Where the server's own one is."""
+        return self.janus.status()["admin"].partition(":")[2]
+
+    def unix(self, path):
+        client = Http(self.janus, address=path)
+        self.addCleanup(client.close)
+        return client
+
+
+class Listeners(AdminTest):
+    def test_ordinary_paths(self):
+        """What clients ask for is there, too."""
+        client = self.client()
+        self.assertEqual(client.ask("POST", "/pub/a", b"x").status, 200)
+        self.assertEqual(client.ask("GET", "/version").status, 200)
+
+    def test_topics(self):
+        """A list of all topics, whatever the setting says of other listeners."""
+        self.assertEqual(self.client().ask("GET", "/topics").status, 200)
+        self.assertEqual(self.client("http").ask("GET", "/topics").status, 403)
+
+    def test_own(self):
+        """In the runtime folder, for owner and group, and not among what clients connect to."""
+        path = self.own()
+        self.assertEqual(path, os.path.join(self.janus.runtime_dir, "admin"))
+        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o660)
+        self.assertNotIn("admin+unix:" + path, self.janus.status()["listen"])
+        self.assertIn("admin+unix:" + path, self.janus.ctl("status")[1])
+        self.assertEqual(self.unix(path).ask("GET", "/topics").status, 200)
+        self.janus.stop()
+        self.assertFalse(os.path.exists(path))
+
+    def test_own_after_a_kill(self):
+        """One that a killed server left behind is replaced."""
+        path = self.own()
+        self.janus.kill(self.janus.master, "master")
+        self.janus.process.wait()
+        wait_until(lambda: not self.janus.processes(), 10, "the end of all processes")
+        self.janus.start()
+        self.assertEqual(self.unix(path).ask("GET", "/topics").status, 200)
+
+    def test_unix(self):
+        """admin+unix: is for owner and group from its first moment on; http+unix: at the same path would be for all, so it is another one."""
+        folder = os.path.join(self.janus.folder, "sockets")
+        os.mkdir(folder)
+        path = os.path.join(folder, "a")
+        text = "listen = flash://127.0.0.1:0\nlisten = %s+unix:" + path + "\n"
+        janus = self.server(config=text % "admin")
+        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o660)
+        self.assertEqual(self.unix(path).ask("GET", "/topics").status, 200)
+        janus.configure(text % "http" + "runtime_dir = %s\n" % janus.runtime_dir)
+        status, _, error = janus.reload()
+        self.assertEqual((status, "in use" in error), (1, True), error)
+        self.assertEqual(self.unix(path).ask("GET", "/topics").status, 200)
+
+    def test_own_is_taken(self):
+        """The configuration can't have it."""
+        janus = self.server(config="listen = flash://127.0.0.1:0\n")
+        janus.configure("listen = http+unix:%s/admin\nruntime_dir = %s\n" % (janus.runtime_dir, janus.runtime_dir))
+        status, _, error = janus.reload()
+        self.assertNotEqual(status, 0)
+        self.assertIn("the server's own", error)
+
+    def test_becomes_admin(self):
+        """A reload changes what an address is: connections that came before it stay what they were."""
+        port = free_port()
+        text = "workers = 2\nlisten = %%s://127.0.0.1:%d\n" % port
+        janus = self.server(config=text % "http")
+        text += "runtime_dir = %s\n" % janus.runtime_dir
+
+        def connect():
+            client = Http(janus, address=("127.0.0.1", port))
+            self.addCleanup(client.close)
+            return client
+        http = connect()
+        self.assertEqual(http.ask("GET", "/topics").status, 403)
+        janus.configure(text % "admin")
+        self.assertEqual(janus.reload()[0], 0)
+        admin = connect()
+        self.assertEqual((http.ask("GET", "/topics").status, admin.ask("GET", "/topics").status), (403, 200))
+        janus.configure(text % "http")
+        self.assertEqual(janus.reload()[0], 0)
+        self.assertEqual((http.ask("GET", "/topics").status, admin.ask("GET", "/topics").status, connect().ask("GET", "/topics").status), (403, 200, 403))
+
+
+class Pages(AdminTest):
+    """No page of a browser gets what is for who runs the server, but those that the configuration names."""
+
+    def test_names(self):
+        """DNS rebinding: by a name that is not the server's own, whatever `hosts` says of all names."""
+        self.serve("hosts=*")
+        self.assertEqual(self.client("http").ask("GET", "/version", fields=BROWSER, host="evil.example").status, 200)
+        self.assertEqual(self.client().ask("GET", "/topics", fields=BROWSER, host="evil.example").status, 403)
+        self.assertEqual(self.client().ask("GET", "/topics", fields=BROWSER, host="localhost").status, 200)
+
+    def test_origins(self):
+        """`*` in origins lets no page in; one that is named, before it, does come in."""
+        self.serve("origins=http://good.example *", "topics=on")
+        for origin, granted in (("http://evil.example", None), ("http://good.example", "http://good.example")):
+            answer = self.client().ask("GET", "/topics", fields=[("Origin", origin)])
+            self.assertEqual(answer.get("Access-Control-Allow-Origin"), granted)
+            self.assertEqual(self.client().ask("POST", "/pub/a", b"x", [("Origin", origin)]).status, 200 if granted else 403)
+            self.assertEqual(self.client("http").ask("POST", "/pub/a", b"x", [("Origin", origin)]).status, 200)
+
+
+class Survives(AdminTest):
+    """What came by an admin listener is known over all that can become of its worker."""
+
+    def check(self, *clients):
+        self.assertEqual([c.ask("GET", "/topics").status for c in clients], [403] + [200] * (len(clients) - 1))
+
+    def test_deaths_and_reloads(self):
+        self.serve(workers=2)
+        clients = [self.client("http")] + [self.client() for _ in range(6)] + [self.unix(self.own()) for _ in range(6)]
+        self.check(*clients)
+        for slot in range(2):
+            self.janus.kill_worker(slot)
+            self.check(*clients)
+        self.janus.kill_keeper(0)
+        fresh = [self.client("http"), self.client(), self.unix(self.own())]
+        self.check(*fresh)
+        self.assertEqual(self.janus.reload()[0], 0)
+        self.check(*fresh)
+        self.check(self.client("http"), self.client(), self.unix(self.own()))
+
+    def test_upgrades(self):
+        """To a program with another layout, and back."""
+        folder = tempfile.mkdtemp(prefix="janus-test-")
+        self.addCleanup(shutil.rmtree, folder, True)
+        program = Program(janus_test.BUILD, os.path.join(folder, "bin"))
+        self.serve(workers=2, build=program.folder)
+        clients = [self.client("http"), self.client(), self.unix(self.own())]
+        for build in (OTHER_BUILD, janus_test.BUILD):
+            program.put(build)
+            self.assertEqual(self.janus.reload()[0], 0)
+            self.check(*clients)
+        self.check(self.client("http"), self.client(), self.unix(self.own()))
+
+    def test_moves(self):
+        """A request about a session is served where the session is: its connection moves there."""
+        self.serve(workers=2)
+        tokens = {}
+        while len(tokens) < 2:
+            client = self.websocket()
+            token = client.greeting["token"]
+            client.subscribe("a")
+            tokens[int(token[24:], 16) >> 26] = token
+        clients = [self.client("http"), self.client(), self.unix(self.own())]
+        for _ in range(2):
+            for token in tokens.values():
+                self.assertEqual([c.ask("GET", "/session/" + token).status for c in clients], [200] * len(clients))
+                self.check(*clients)
