@@ -1,5 +1,5 @@
 /*
- * What janusctl is told of the server: its status, and the hub segment, from which it reads the counters itself.
+ * What janusctl is told of the server: its status, and the segments, from which it reads counters and clients itself.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -77,28 +77,49 @@ void control_status(struct master *m, int caller)
 	close(caller);
 }
 
-/* The hub, read-only: opened anew, as a descriptor's mode can't be narrowed. */
-void control_hub(struct master *m, int caller)
+/* Answers with descriptors. They are opened anew, read-only, as a descriptor's mode can't be narrowed. */
+static void pass(int caller, const int *fds, unsigned count)
 {
 	union {
 		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = { .head = { .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
+		char room[CMSG_SPACE(INDEX_SLOTS_MAX * sizeof(int))];
+	} control = { .head = { .cmsg_len = CMSG_LEN(count * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
 	static char packet[CONTROL_PACKET_MAX];
 	struct iovec iov = { packet, control_reply_pack(packet, NULL) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_LEN(sizeof(int)) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_LEN(count * sizeof(int)) };
+	int passed[INDEX_SLOTS_MAX], error = 0;
+	unsigned opened = 0;
 	char path[64];
-	int hub;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", m->h.hub);
-	hub = open(path, O_RDONLY | O_CLOEXEC);
-	if (hub < 0) {
-		control_answer(caller, strerror(errno));
-		return;
+	for (; opened < count && !error; opened += !error) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fds[opened]);
+		passed[opened] = open(path, O_RDONLY | O_CLOEXEC);
+		error = passed[opened] < 0 ? errno : 0;
 	}
-	memcpy(CMSG_DATA(&control.head), &hub, sizeof(hub));
-	if (sendmsg(caller, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		log_warning_limited("control socket: %s", strerror(errno));
-	close(hub);
-	close(caller);
+	if (error) {
+		control_answer(caller, strerror(error));
+	} else {
+		memcpy(CMSG_DATA(&control.head), passed, count * sizeof(int));
+		if (sendmsg(caller, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+			log_warning_limited("control socket: %s", strerror(errno));
+		close(caller);
+	}
+	while (opened > 0)
+		close(passed[--opened]);
+}
+
+void control_hub(struct master *m, int caller)
+{
+	pass(caller, &m->h.hub, 1);
+}
+
+void control_slots(struct master *m, int caller)
+{
+	int fds[INDEX_SLOTS_MAX];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		if (m->h.slots[i].used)
+			fds[count++] = m->h.slots[i].segment;
+	pass(caller, fds, count);
 }

@@ -117,6 +117,7 @@ static void on_turn(struct ev_loop *loop, struct ev_prepare *p, int events)
 static const struct control_handler handlers[] = {
 	{ CONTROL_STATUS, control_status },
 	{ CONTROL_HUB, control_hub },
+	{ CONTROL_SLOTS, control_slots },
 	{ CONTROL_RELOAD, reload },
 	{ 0 },
 };

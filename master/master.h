@@ -161,8 +161,9 @@ void control_send(int fd, const void *packet, size_t len);
 void control_hurry(void);				/* answers those that wait: the program is about to be another */
 void control_answer(int fd, const char *error);		/* a reply without more; closes. fd -1: nobody waits */
 
-/* control_status.c: two of the handlers */
+/* control_status.c: three of the handlers */
 void control_status(struct master *m, int caller);
 void control_hub(struct master *m, int caller);
+void control_slots(struct master *m, int caller);
 
 #endif

@@ -111,7 +111,7 @@ static int make_segment(const struct master *m, unsigned slot)
 	char name[32];
 	int fd;
 
-	snprintf(name, sizeof(name), "janus-slot-%u", slot);
+	snprintf(name, sizeof(name), SLOT_SEGMENT "%u", slot);
 	fd = slot_create(name, &size);
 	if (fd < 0)
 		log_error("slot segment: %s (max_buffered, max_frame, max_subscriptions_total; janus -t says more)", strerror(errno));

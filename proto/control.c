@@ -16,6 +16,7 @@ static const char *const command_names[] = {
 	[CONTROL_STATUS] = "status",
 	[CONTROL_RELOAD] = "reload",
 	[CONTROL_HUB] = "hub",
+	[CONTROL_SLOTS] = "slots",
 };
 static const char *const state_names[] = {
 	[CONTROL_STATE_UNKNOWN] = "unknown",

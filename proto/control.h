@@ -2,7 +2,7 @@
  * The control protocol between janusctl and the master, on a SOCK_SEQPACKET socket: one packet a request, one packet the reply, each
  * a msgpack map keyed by name.
  *
- *   request   {"v": 1, "cmd": "status" | "reload" | "hub"}
+ *   request   {"v": 1, "cmd": "status" | "reload" | "hub" | "slots"}
  *   reply     {"v": 1, "ok": true, ...} or {"v": 1, "ok": false, "error": "text"}
  *
  *   status    ... "version", "pid", "started", "file", "runtime_dir", "data", "data_error", "listen": [url...], "admin": url, "connections_max", "buffered", "buffered_max",
@@ -10,6 +10,7 @@
  *             [{"slot", "state", "keeper", "worker", "connections", "restarts", "generation"}...]
  *   reload    nothing more: the configuration was read again and is in force, or the error says why not
  *   hub       nothing more; the reply carries a descriptor of the hub segment, opened read-only (SCM_RIGHTS)
+ *   slots     the same of every slot segment: which slot's each is says its name in /proc
  *
  * A later version may add keys and commands: keys that are not known are ignored, absent ones are 0 or "". `v` goes up only when
  * that is not enough. No I/O here, and whatever the bytes are, decoding them does nothing worse than to fail.
@@ -29,7 +30,7 @@
 #define CONTROL_WORKERS_MAX 64
 #define CONTROL_ERROR_MAX 512
 
-enum control_command { CONTROL_UNKNOWN, CONTROL_STATUS, CONTROL_RELOAD, CONTROL_HUB };
+enum control_command { CONTROL_UNKNOWN, CONTROL_STATUS, CONTROL_RELOAD, CONTROL_HUB, CONTROL_SLOTS };
 
 struct control_request {
 	enum control_command command;
@@ -68,7 +69,7 @@ struct control_reply {
 	char error[CONTROL_ERROR_MAX];	/* when not ok */
 };
 
-/* "status", "reload", "hub"; "live" and so on; "unknown" for what is none. And back. */
+/* "status", "reload" and so on; "live" and so on; "unknown" for what is none. And back. */
 const char *control_command_name(enum control_command command);
 enum control_command control_command_find(const char *name);
 const char *control_state_name(enum control_state state);

@@ -54,7 +54,8 @@ struct session_shm {
 	_Atomic uint32_t subscriptions;		/* the first, 0 none */
 	uint32_t count;				/* of them; derived, put right by a successor */
 	uint32_t last_in;			/* when something was last received, seconds of CLOCK_MONOTONIC */
-	uint32_t page_base;			/* TRANSPORT_PAGE: number of the topic's record ahead of the first one owed: it counts from there. HTTP: see poll.h */
+	uint32_t page_base;			/* TRANSPORT_PAGE: number of the topic's record ahead of the first one owed: it counts from there. HTTP: see poll.h.
+						   Others: when it was connected or became a stream, seconds of CLOCK_MONOTONIC */
 	uint32_t until;				/* TRANSPORT_HTTP: when a poll is answered in any case, seconds of CLOCK_MONOTONIC (worker/service/poll.h).
 						   Others: when it was connected, if its client knows its token, else 0 */
 	uint8_t token[TOKEN_BYTES];		/* proto/token.h */

@@ -28,6 +28,8 @@ struct slot_size {
 	uint64_t subscriptions;		/* beside SLOT_SHARE of each session */
 };
 
+#define SLOT_SEGMENT "janus-slot-"	/* what its name in /proc begins with; then the slot's number */
+
 /* Makes a slot segment. Its descriptor, or -1 with errno. */
 int slot_create(const char *name, const struct slot_size *size);
 

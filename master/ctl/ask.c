@@ -13,8 +13,10 @@
 #define WAIT_SECONDS 30		/* for a reply */
 #define HUB_SECONDS 3		/* for the hub segment, which can also be had without a reply */
 
-/* Connects to the server that the arguments mean. 0 and *fd, or the exit status. `quiet`: no server is nothing to complain about. */
-static int connect_server(const struct ctl_arguments *args, bool quiet, int *fd)
+/* The master did not answer within HUB_SECONDS: what can be had without it is not asked for a second time. */
+static bool silent;
+
+int ctl_connect(const struct ctl_arguments *args, bool quiet, int *fd)
 {
 	static struct config config;
 	char error[CONFIG_ERROR_MAX];
@@ -39,12 +41,13 @@ static int connect_server(const struct ctl_arguments *args, bool quiet, int *fd)
 int ctl_ask(const struct ctl_arguments *args, bool quiet, enum control_command command, struct control_status *status, int *passed)
 {
 	struct control_reply reply;
-	int fd, rc = connect_server(args, quiet, &fd);
+	int fd, rc = ctl_connect(args, quiet, &fd);
 
 	if (rc)
 		return rc;
 	if (control_client_call(fd, command, passed ? HUB_SECONDS : WAIT_SECONDS, &reply, status, passed) < 0) {
 		if (errno == ETIMEDOUT && passed && (*passed = control_client_find_hub(fd)) >= 0) {
+			silent = true;
 			close(fd);
 			return 0;
 		}
@@ -81,6 +84,41 @@ int ctl_open_hub(const struct ctl_arguments *args, struct hub *hub)
 	return 0;
 }
 
+int ctl_open_slots(const struct ctl_arguments *args, struct slot slots[INDEX_SLOTS_MAX])
+{
+	struct control_reply reply = { .ok = true };
+	int fds[INDEX_SLOTS_MAX], count, fd, rc = ctl_connect(args, false, &fd);
+
+	memset(slots, 0, INDEX_SLOTS_MAX * sizeof(*slots));
+	if (rc)
+		return rc;
+	count = silent ? control_client_find_slots(fd, fds) : control_client_slots(fd, HUB_SECONDS, &reply, fds);
+	if (count < 0 && errno == ETIMEDOUT)
+		count = control_client_find_slots(fd, fds);
+	if (count < 0 || !reply.ok) {
+		fprintf(stderr, "janusctl: the slots' segments: %s\n", reply.ok ? strerror(errno) : reply.error);
+		rc = EXIT_REFUSED;
+	}
+	for (int i = 0; i < count; i++) {
+		int slot = control_client_slot_of(fds[i]);
+
+		/* (While a program with another layout may have to give back to the one before, both have segments of the same name.) */
+		if (slot >= 0 && !slots[slot].shm && clients_attach(&slots[slot], fds[i]) < 0 && errno != EPROTO) {
+			fprintf(stderr, "janusctl: the segment of slot %d: %s\n", slot, strerror(errno));
+			rc = EXIT_REFUSED;
+		}
+		close(fds[i]);
+	}
+	close(fd);
+	return rc;
+}
+
+void ctl_close_slots(struct slot slots[INDEX_SLOTS_MAX])
+{
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		slot_detach(&slots[i]);
+}
+
 int ctl_number(const struct ctl_arguments *args, enum ctl_option option, const char *name, unsigned long most, unsigned long otherwise, unsigned long *n)
 {
 	const char *text = args->option[option];
@@ -94,6 +132,23 @@ int ctl_number(const struct ctl_arguments *args, enum ctl_option option, const c
 	*n = strtoul(text, &end, 10);
 	if (*text < '0' || *text > '9' || *end || errno || *n < 1 || *n > most) {
 		fprintf(stderr, "janusctl: --%s is a number, 1 to %lu\n", name, most);
+		return EXIT_USAGE;
+	}
+	return 0;
+}
+
+int ctl_whole_number(const struct ctl_arguments *args, enum ctl_option option, const char *name, long most, int64_t *n)
+{
+	const char *text = args->option[option];
+	char *end;
+
+	*n = -1;
+	if (!text)
+		return 0;
+	errno = 0;
+	*n = strtol(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end || errno || *n > most) {
+		fprintf(stderr, "janusctl: --%s is a number, 0 to %ld\n", name, most);
 		return EXIT_USAGE;
 	}
 	return 0;

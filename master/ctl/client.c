@@ -14,6 +14,7 @@
 #include "master/config.h"
 #include "master/runtime_dir.h"
 #include "shm/hub.h"
+#include "shm/slot.h"
 
 _Static_assert(CONTROL_LISTEN_MAX >= LISTENERS_MAX && CONTROL_WORKERS_MAX >= WORKERS_MAX, "a status has room for all");
 _Static_assert(sizeof(((struct control_status *)0)->listen[0]) >= sizeof(((struct listen_address *)0)->url), "and for a URL");
@@ -43,31 +44,35 @@ int control_client_open(const char *runtime_dir)
 	return fd;
 }
 
-/* The first descriptor that came with the packet, or -1; any others are closed. */
-static int take_descriptor(struct msghdr *msg)
+/* Descriptors that come with a packet: the first `room` of them, any others are closed. */
+struct passed {
+	int *fds;
+	unsigned room, count;
+};
+
+static void take_descriptors(struct msghdr *msg, struct passed *passed)
 {
-	int taken = -1, fd;
+	int fd;
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
 		for (size_t at = 0; at + sizeof(fd) <= c->cmsg_len - CMSG_LEN(0); at += sizeof(fd)) {
 			memcpy(&fd, CMSG_DATA(c) + at, sizeof(fd));
-			if (taken < 0)
-				taken = fd;
+			if (passed->count < passed->room)
+				passed->fds[passed->count++] = fd;
 			else
 				close(fd);
 		}
 	}
-	return taken;
 }
 
 /* The next packet's length, or -1 with errno. */
-static ssize_t receive(int fd, void *dst, size_t size, int *passed)
+static ssize_t receive(int fd, void *dst, size_t size, struct passed *passed)
 {
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(4 * sizeof(int))];
+		char bytes[CMSG_SPACE(INDEX_SLOTS_MAX * sizeof(int))];
 	} control;
 	struct iovec iov = {dst, size};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
@@ -81,24 +86,22 @@ static ssize_t receive(int fd, void *dst, size_t size, int *passed)
 			errno = ETIMEDOUT;
 		return -1;
 	}
-	*passed = take_descriptor(&msg);
+	take_descriptors(&msg, passed);
 	if (len > 0 && !(msg.msg_flags & MSG_TRUNC))
 		return len;
 	errno = len ? EBADMSG : ECONNRESET;
 	return -1;
 }
 
-int control_client_call(int fd, enum control_command command, unsigned wait_seconds, struct control_reply *reply,
-			struct control_status *status, int *passed)
+static int call(int fd, enum control_command command, unsigned wait_seconds, struct control_reply *reply, struct control_status *status,
+		struct passed *passed)
 {
 	struct timeval wait = {.tv_sec = wait_seconds};
 	uint8_t packet[CONTROL_PACKET_MAX];
 	size_t request_len = control_request_pack(packet, command);
-	int came = -1, saved;
 	ssize_t len;
+	int saved;
 
-	if (passed)
-		*passed = -1;
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0)
 		return -1;
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) < 0)
@@ -107,54 +110,112 @@ int control_client_call(int fd, enum control_command command, unsigned wait_seco
 		errno = errno == EPIPE ? ECONNRESET : errno == EAGAIN ? ETIMEDOUT : errno;
 		return -1;
 	}
-	len = receive(fd, packet, sizeof(packet), &came);
+	len = receive(fd, packet, sizeof(packet), passed);
 	if (len < 0 || control_reply_unpack(packet, (size_t)len, reply, status) < 0)
 		goto err;
-	if (passed && reply->ok)
-		*passed = came;
-	else if (came >= 0)
-		close(came);
+	if (reply->ok)
+		return 0;
+	while (passed->count > 0)
+		close(passed->fds[--passed->count]);
 	return 0;
 err:
 	saved = errno;
-	if (came >= 0)
-		close(came);
+	while (passed->count > 0)
+		close(passed->fds[--passed->count]);
 	errno = saved;
 	return -1;
 }
 
-/* The descriptor in the folder that is the hub segment, or -1 with errno. */
-static int open_hub_in(DIR *dir)
+int control_client_call(int fd, enum control_command command, unsigned wait_seconds, struct control_reply *reply,
+			struct control_status *status, int *passed)
 {
-	static const char hub[] = "/memfd:" HUB_SEGMENT;
-	const struct dirent *entry;
-	char target[sizeof(hub)];
+	struct passed none = { 0 }, one = { .fds = passed, .room = 1 };
 
-	while ((entry = readdir(dir)) != NULL)
-		if (readlinkat(dirfd(dir), entry->d_name, target, sizeof(target)) == (ssize_t)sizeof(target) &&
-		    memcmp(target, hub, sizeof(hub) - 1) == 0 && target[sizeof(hub) - 1] == ' ')	/* (deleted) */
-			return openat(dirfd(dir), entry->d_name, O_RDONLY | O_CLOEXEC);
-	errno = ENOENT;
-	return -1;
+	int rc = call(fd, command, wait_seconds, reply, status, passed ? &one : &none);
+
+	if (passed && one.count == 0)
+		*passed = -1;
+	return rc;
 }
 
-int control_client_find_hub(int fd)
+int control_client_slots(int fd, unsigned wait_seconds, struct control_reply *reply, int *fds)
+{
+	struct passed passed = { .fds = fds, .room = INDEX_SLOTS_MAX };
+
+	return call(fd, CONTROL_SLOTS, wait_seconds, reply, NULL, &passed) < 0 ? -1 : (int)passed.count;
+}
+
+/* Opens descriptors in the folder that are memfds whose names begin so, for reading: up to `most`. How many. */
+static unsigned open_memfds_in(DIR *dir, const char *name, int *fds, unsigned most)
+{
+	const struct dirent *entry;
+	char wanted[64], target[64];
+	size_t len = (size_t)snprintf(wanted, sizeof(wanted), "/memfd:%s", name);
+	unsigned found = 0;
+
+	while (found < most && (entry = readdir(dir)) != NULL) {
+		ssize_t n = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target));
+		int fd;
+
+		if (n <= (ssize_t)len || memcmp(target, wanted, len) != 0)
+			continue;
+		fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_CLOEXEC);
+		if (fd >= 0)
+			fds[found++] = fd;
+	}
+	return found;
+}
+
+static unsigned find_memfds(int fd, const char *name, int *fds, unsigned most)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
+	unsigned found;
 	char path[64];
-	int found, saved;
+	int saved;
 	DIR *dir;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
-		return -1;
+		return 0;
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)peer.pid);
 	dir = opendir(path);
 	if (!dir)
-		return -1;
-	found = open_hub_in(dir);
+		return 0;
+	errno = ENOENT;
+	found = open_memfds_in(dir, name, fds, most);
 	saved = errno;
 	closedir(dir);
 	errno = saved;
 	return found;
+}
+
+int control_client_find_hub(int fd)
+{
+	int hub;
+
+	return find_memfds(fd, HUB_SEGMENT " ", &hub, 1) ? hub : -1;	/* (deleted) */
+}
+
+int control_client_find_slots(int fd, int *fds)
+{
+	unsigned found = find_memfds(fd, SLOT_SEGMENT, fds, INDEX_SLOTS_MAX);
+
+	return found ? (int)found : -1;
+}
+
+int control_client_slot_of(int fd)
+{
+	static const char begins[] = "/memfd:" SLOT_SEGMENT;
+	char path[64], target[64];
+	ssize_t n;
+	unsigned slot;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n < 0)
+		return -1;
+	target[n] = '\0';
+	if (strncmp(target, begins, sizeof(begins) - 1) != 0 || sscanf(target + sizeof(begins) - 1, "%2u ", &slot) != 1 || slot >= INDEX_SLOTS_MAX)
+		return -1;
+	return (int)slot;
 }

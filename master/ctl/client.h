@@ -18,10 +18,17 @@ int control_client_open(const char *runtime_dir);
 int control_client_call(int fd, enum control_command command, unsigned wait_seconds, struct control_reply *reply,
 			struct control_status *status, int *passed);
 
+/* The same for CONTROL_SLOTS: fds[INDEX_SLOTS_MAX] become the slots' segments. How many; -1 with errno. */
+int control_client_slots(int fd, unsigned wait_seconds, struct control_reply *reply, int *fds);
+
 /*
  * The hub segment of the master at the other end, which need not answer (it may be stopped): its own descriptor, opened again for reading by way of
  * /proc. -1 with errno: that takes the same user, or root.
  */
 int control_client_find_hub(int fd);
+/* The same of the slots' segments: how many, or -1. Those of another layout may be among them. */
+int control_client_find_slots(int fd, int *fds);
+/* Which slot's a segment is. -1: none's. */
+int control_client_slot_of(int fd);
 
 #endif

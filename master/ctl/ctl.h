@@ -9,13 +9,17 @@
 
 #include "master/config.h"
 #include "proto/control.h"
+#include "shm/clients.h"
 #include "shm/hub.h"
 
 /* A command's status, and the program's. */
 enum { EXIT_DONE, EXIT_REFUSED, EXIT_USAGE, EXIT_NO_SERVER };
 
 /* Options that some commands take, beside those that all do: janusctl.c has their names and says what they are, and which command takes which. */
-enum ctl_option { CTL_TOP, CTL_OPTIONS };
+enum ctl_option {
+	CTL_TOP, CTL_TRANSPORT, CTL_USER, CTL_TOPIC, CTL_ADDRESS, CTL_SLOT, CTL_BEHIND, CTL_IDLE,
+	CTL_OPTIONS
+};
 
 struct ctl_arguments {
 	struct config_source source;		/* -c and -o */
@@ -30,10 +34,16 @@ struct ctl_arguments {
 int ctl_status(const struct ctl_arguments *args);
 int ctl_stats(const struct ctl_arguments *args);
 int ctl_topics(const struct ctl_arguments *args);
+int ctl_workers(const struct ctl_arguments *args);
+int ctl_clients(const struct ctl_arguments *args);
+int ctl_client(const struct ctl_arguments *args);
 int ctl_reload(const struct ctl_arguments *args);
 int ctl_version(const struct ctl_arguments *args);
 
 /* ---- ask.c ---- */
+
+/* Connects to the server that the arguments mean. 0 and *fd, or the status. `quiet`: no server is nothing to complain about. */
+int ctl_connect(const struct ctl_arguments *args, bool quiet, int *fd);
 
 /* One request and its reply. 0, or the status. `quiet`: no server is nothing to complain about. `status` and `passed` as for control_client_call(). The hub
  * segment of a master that does not answer, as it is stopped, is found without it. */
@@ -42,8 +52,15 @@ int ctl_ask(const struct ctl_arguments *args, bool quiet, enum control_command c
 /* Maps the hub segment, read-only. 0, or the status. The caller detaches it. */
 int ctl_open_hub(const struct ctl_arguments *args, struct hub *hub);
 
+/* Maps the slots' segments, read-only: those that there are have a `shm`. 0, or the status. In either case the caller closes them. */
+int ctl_open_slots(const struct ctl_arguments *args, struct slot slots[INDEX_SLOTS_MAX]);
+void ctl_close_slots(struct slot slots[INDEX_SLOTS_MAX]);
+
 /* A number that an option (`name` is its own) was given, 1 to most; `otherwise` if it was not given. 0, or EXIT_USAGE, having said what it takes. */
 int ctl_number(const struct ctl_arguments *args, enum ctl_option option, const char *name, unsigned long most, unsigned long otherwise, unsigned long *n);
+
+/* The same, from 0 on; -1 if it was not given. */
+int ctl_whole_number(const struct ctl_arguments *args, enum ctl_option option, const char *name, long most, int64_t *n);
 
 /* ---- how it is written ---- */
 

@@ -18,8 +18,16 @@ static const struct {
 	const char *name, *value, *text;	/* value NULL: it takes none */
 } options[CTL_OPTIONS] = {
 	[CTL_TOP] = {"top", "N", "so many, 100 if it is not there"},
+	[CTL_TRANSPORT] = {"transport", "NAME", "what speaks this: flash, packet, http, websocket, sse, json_lines, page"},
+	[CTL_USER] = {"user", "USER", "what is logged in as this user"},
+	[CTL_TOPIC] = {"topic", "TOPIC", "what subscribes this topic or pattern, by this very name"},
+	[CTL_ADDRESS] = {"address", "ADDRESS", "what comes from this address (10.1.2.3, ::1, unix), or from this port of it (10.1.2.3:4567)"},
+	[CTL_SLOT] = {"slot", "N", "what this worker has"},
+	[CTL_BEHIND] = {"behind", NULL, "what has not taken all that it was sent"},
+	[CTL_IDLE] = {"idle-more-than", "SECONDS", "what has neither said nor been sent anything for longer"},
 };
 #define TAKES(option) (1u << (option))
+#define FILTERS (TAKES(CTL_TRANSPORT) | TAKES(CTL_USER) | TAKES(CTL_TOPIC) | TAKES(CTL_ADDRESS) | TAKES(CTL_SLOT) | TAKES(CTL_BEHIND) | TAKES(CTL_IDLE))
 
 static const struct command {
 	const char *name, *operands;		/* as help shows them */
@@ -31,6 +39,9 @@ static const struct command {
 	{"status", "", 0, 0, 0, ctl_status, "the server, its addresses, its workers"},
 	{"stats", "", 0, 0, 0, ctl_stats, "what it counted"},
 	{"topics", "[PREFIX]", 0, 1, TAKES(CTL_TOP), ctl_topics, "topics with the most subscribers, of those that begin so"},
+	{"workers", "", 0, 0, 0, ctl_workers, "what each worker does"},
+	{"clients", "", 0, 0, FILTERS | TAKES(CTL_TOP), ctl_clients, "clients, those furthest behind first, then those that were sent most"},
+	{"client", "ID", 1, 1, 0, ctl_client, "all about one of them"},
 	{"reload", "", 0, 0, 0, ctl_reload, "have it read its configuration again"},
 	{"version", "", 0, 0, 0, ctl_version, "versions of janusctl and of the server, if one runs"},
 	{"help", "", 0, 0, 0, help, "this text"},
@@ -44,12 +55,12 @@ static void print_usage(FILE *to)
 	fprintf(to, "usage: janusctl [-c FILE] [-o KEY=VALUE]... [--json] COMMAND\n\n");
 	for (size_t i = 0; i < COMMANDS; i++) {
 		snprintf(words, sizeof(words), "%s %s", commands[i].name, commands[i].operands);
-		fprintf(to, "  %-18s %s\n", words, commands[i].text);
+		fprintf(to, "  %-22s %s\n", words, commands[i].text);
 		for (unsigned o = 0; o < CTL_OPTIONS; o++) {
 			if (!(commands[i].takes & TAKES(o)))
 				continue;
 			snprintf(words, sizeof(words), "--%s %s", options[o].name, options[o].value ? options[o].value : "");
-			fprintf(to, "    %-16s %s\n", words, options[o].text);
+			fprintf(to, "    %-26s %s\n", words, options[o].text);
 		}
 	}
 	fprintf(to, "\n"

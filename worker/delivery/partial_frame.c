@@ -82,10 +82,16 @@ struct partial_frames *partial_create(struct base *base, struct batch *batch, ui
 
 /* ---- the frames ---- */
 
+/* What the session's frames depend on beside record and transport; 0: nothing. (Of those whose frames do not, that member means something else.) */
+static uint32_t page_base_of(const struct partial_frames *partial, session_id sid, uint32_t transport)
+{
+	return transport_has(transport, TRANSPORT_OWN_FRAMES) ? session(partial->base, sid)->page_base : 0;
+}
+
 /* The key of the frame that the session is in the middle of, in the state `st`. */
 static struct partial_frame key_of(const struct partial_frames *partial, session_id sid, const struct session_state_shm *st)
 {
-	return (struct partial_frame){ .seq = st->pos, .transport = st->transport, .page_base = session(partial->base, sid)->page_base };
+	return (struct partial_frame){ .seq = st->pos, .transport = st->transport, .page_base = page_base_of(partial, sid, st->transport) };
 }
 
 /* The key of a kept frame. */
@@ -462,7 +468,7 @@ bool partial_holds(const struct partial_frames *partial, session_id sid, uint32_
 	const struct buffer_shm *head = pool_header(&partial->base->slot, ref);
 
 	return s->status == SESSION_OPEN && s->state.flags & SESSION_CUT && head->owner == 0 && head->base == s->state.pos &&
-	       head->scan[BUFFER_TRANSPORT] == s->state.transport && head->scan[BUFFER_PAGE_BASE] == s->page_base;
+	       head->scan[BUFFER_TRANSPORT] == s->state.transport && head->scan[BUFFER_PAGE_BASE] == page_base_of(partial, sid, s->state.transport);
 }
 
 bool partial_is_doomed(const struct partial_frames *partial, session_id sid)

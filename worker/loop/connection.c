@@ -64,7 +64,7 @@ static int prepare(struct worker *w, session_id sid)
 	memset(s, 0, sizeof(*s));
 	if (w->service.flood)
 		w->service.flood[sid] = (struct flood){ 0 };
-	s->last_in = w->base.now;
+	s->last_in = s->page_base = w->base.now;
 	return token_make(s->token, w->base.number, (uint32_t)sid);
 }
 

@@ -131,10 +131,13 @@ static void start_stream(const struct exchange *x, struct names names, uint32_t 
 	CRASH_POINT("stream-subscribed");
 	if (transport_has(transport, TRANSPORT_OWN_FRAMES))
 		session(x->protocols->base, x->c->sid)->page_base = page_base(x);
-	if (!exchange_send(x, &o, x->protocols->base->scratch, stream_head(x, transport, &o), true))
+	if (!exchange_send(x, &o, x->protocols->base->scratch, stream_head(x, transport, &o), true)) {
 		leave_all(x->protocols->topics, x->protocols->multi_topic, x->c->sid, transport);
-	else
-		CRASH_POINT("stream-started");
+		return;
+	}
+	CRASH_POINT("stream-started");
+	if (!transport_has(transport, TRANSPORT_OWN_FRAMES))
+		session(x->protocols->base, x->c->sid)->page_base = x->protocols->base->now;
 }
 
 /* Whether the request may become a WebSocket; if not it is answered. */

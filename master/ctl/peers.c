@@ -1,0 +1,210 @@
+/*
+ * Clients' addresses. See peers.h.
+ */
+#include "master/ctl/peers.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define ANSWER_SECONDS 5
+#define TCP_LISTENING 10		/* states, as in <netinet/tcp.h>, which has another struct tcp_info than the kernel's headers */
+
+struct peer {
+	uint32_t inode;
+	uint8_t family;
+	uint16_t port;			/* network order, as the next */
+	uint8_t address[16];
+};
+
+struct peers {
+	struct peer *list;		/* by inode */
+	size_t count, room;
+};
+
+static int add(struct peers *p, const struct peer *peer)
+{
+	if (p->count == p->room) {
+		size_t room = p->room ? 2 * p->room : 1024;
+		struct peer *list = realloc(p->list, room * sizeof(*list));
+
+		if (!list)
+			return -1;
+		p->list = list;
+		p->room = room;
+	}
+	p->list[p->count++] = *peer;
+	return 0;
+}
+
+/* Takes what one message of the kernel's says. */
+static int take(struct peers *p, uint8_t family, const void *data, size_t len)
+{
+	struct peer peer = { .family = family };
+
+	if (family == AF_UNIX) {
+		const struct unix_diag_msg *u = data;
+
+		if (len < sizeof(*u))
+			return 0;
+		peer.inode = u->udiag_ino;
+	} else {
+		const struct inet_diag_msg *m = data;
+
+		if (len < sizeof(*m))
+			return 0;
+		peer.inode = m->idiag_inode;
+		peer.family = m->idiag_family;
+		peer.port = m->id.idiag_dport;
+		memcpy(peer.address, m->id.idiag_dst, sizeof(peer.address));
+	}
+	return peer.inode ? add(p, &peer) : 0;
+}
+
+/* Reads answers until the kernel says that there are no more. 0, or -1 with errno. */
+static int receive(struct peers *p, int fd, uint8_t family)
+{
+	static _Alignas(struct nlmsghdr) char bytes[65536];
+
+	for (;;) {
+		ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -1;
+		for (const struct nlmsghdr *h = (const struct nlmsghdr *)bytes; NLMSG_OK(h, (size_t)n); h = NLMSG_NEXT(h, n)) {
+			if (h->nlmsg_type == NLMSG_DONE)
+				return 0;
+			if (h->nlmsg_type == NLMSG_ERROR) {
+				errno = -((const struct nlmsgerr *)NLMSG_DATA(h))->error;
+				return -1;
+			}
+			if (h->nlmsg_type == SOCK_DIAG_BY_FAMILY && take(p, family, NLMSG_DATA(h), h->nlmsg_len - NLMSG_HDRLEN) < 0)
+				return -1;
+		}
+	}
+}
+
+static int ask(struct peers *p, int fd, uint8_t family)
+{
+	struct {
+		struct nlmsghdr head;
+		union {
+			struct inet_diag_req_v2 inet;
+			struct unix_diag_req local;
+		};
+	} request = { .head = { .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP } };
+
+	if (family == AF_UNIX) {
+		request.local = (struct unix_diag_req){ .sdiag_family = AF_UNIX, .udiag_states = ~(1u << TCP_LISTENING) };
+		request.head.nlmsg_len = NLMSG_LENGTH(sizeof(request.local));
+	} else {
+		request.inet = (struct inet_diag_req_v2){ .sdiag_family = family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = ~(1u << TCP_LISTENING) };
+		request.head.nlmsg_len = NLMSG_LENGTH(sizeof(request.inet));
+	}
+	if (send(fd, &request, request.head.nlmsg_len, 0) < 0)
+		return -1;
+	return receive(p, fd, family);
+}
+
+static int by_inode(const void *a, const void *b)
+{
+	const struct peer *p = a, *q = b;
+
+	return p->inode < q->inode ? -1 : p->inode > q->inode;
+}
+
+struct peers *peers_open(void)
+{
+	static const uint8_t families[] = { AF_INET, AF_INET6, AF_UNIX };
+	struct timeval wait = { .tv_sec = ANSWER_SECONDS };
+	struct peers *p = calloc(1, sizeof(*p));
+	int fd = p ? socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG) : -1;
+
+	if (fd < 0)
+		goto err;
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0)
+		goto err;
+	/* A kernel may lack one of the families, as one without IPv6 does. */
+	for (size_t i = 0; i < sizeof(families); i++)
+		if (ask(p, fd, families[i]) < 0 && errno != ENOENT && errno != EINVAL)
+			goto err;
+	close(fd);
+	if (p->count > 1)
+		qsort(p->list, p->count, sizeof(*p->list), by_inode);
+	return p;
+err:
+	if (fd >= 0)
+		close(fd);
+	peers_close(p);
+	return NULL;
+}
+
+void peers_close(struct peers *p)
+{
+	if (!p)
+		return;
+	free(p->list);
+	free(p);
+}
+
+static void write_peer(const struct peer *peer, char text[PEER_TEXT])
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	char address[INET6_ADDRSTRLEN] = "?";
+
+	if (peer->family == AF_UNIX) {
+		strcpy(text, "unix");
+	} else if (peer->family == AF_INET6 && memcmp(peer->address, mapped, sizeof(mapped)) != 0) {
+		inet_ntop(AF_INET6, peer->address, address, sizeof(address));
+		snprintf(text, PEER_TEXT, "[%s]:%u", address, ntohs(peer->port));
+	} else {
+		inet_ntop(AF_INET, peer->address + (peer->family == AF_INET6 ? sizeof(mapped) : 0), address, sizeof(address));
+		snprintf(text, PEER_TEXT, "%s:%u", address, ntohs(peer->port));
+	}
+}
+
+int peers_find(const struct peers *p, uint32_t pid, uint32_t fd, char text[PEER_TEXT])
+{
+	const struct peer *found;
+	struct peer key = { 0 };
+	char path[64], target[64];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/fd/%" PRIu32, pid, fd);
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n < 0)
+		return -1;
+	target[n] = '\0';
+	found = sscanf(target, "socket:[%" SCNu32 "]", &key.inode) == 1 && p->count
+			? bsearch(&key, p->list, p->count, sizeof(*p->list), by_inode) : NULL;
+	if (!found) {
+		errno = ENOENT;
+		return -1;
+	}
+	write_peer(found, text);
+	return 0;
+}
+
+bool peers_fits(const char *text, const char *wanted)
+{
+	size_t len = strlen(text), n = strlen(wanted);
+	const char *colon = strrchr(text, ':');
+
+	if (len == n && memcmp(text, wanted, n) == 0)
+		return true;
+	if (colon && text[0] == '[' && wanted[0] != '[')		/* without the brackets there is no port */
+		return (size_t)(colon - text) == n + 2 && memcmp(text + 1, wanted, n) == 0;
+	return colon && (size_t)(colon - text) == n && memcmp(text, wanted, n) == 0;
+}

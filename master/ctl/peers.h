@@ -1,0 +1,28 @@
+/*
+ * Clients' addresses. The server does not write them down anywhere, as that would cost memory for each connection; the kernel knows them. Which socket
+ * a descriptor of a keeper is says /proc, to the server's user and to root; what it is connected to says sock_diag(7) to everybody.
+ */
+#ifndef MASTER_CTL_PEERS_H
+#define MASTER_CTL_PEERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PEER_TEXT 64			/* bytes with the terminator: "[ADDRESS]:PORT" or "unix" */
+
+struct peers;
+
+/* Asks the kernel for all sockets' peers at this moment. NULL with errno. */
+struct peers *peers_open(void);
+void peers_close(struct peers *peers);
+
+/*
+ * The peer of a process's descriptor. 0; or -1 with errno: EACCES, this user may not know; others: the socket is gone, or it is in another
+ * network namespace.
+ */
+int peers_find(const struct peers *peers, uint32_t pid, uint32_t fd, char text[PEER_TEXT]);
+
+/* Whether the text is what is asked for: the address, with its port or without. */
+bool peers_fits(const char *text, const char *wanted);
+
+#endif
