@@ -50,11 +50,12 @@ static void fill_workers(const struct master *m, struct control_status *status)
 		status->connections_max = (uint64_t)m->config.settings.max_connections;
 }
 
-void control_status(struct master *m, int caller)
+void control_status(struct master *m, int caller, const char *argument)
 {
 	static struct control_status status;
 	static char packet[CONTROL_PACKET_MAX];
 
+	(void)argument;
 	memset(&status, 0, sizeof(status));
 	snprintf(status.version, sizeof(status.version), "%s", JANUS_VERSION);
 	status.pid = (uint32_t)getpid();
@@ -74,7 +75,7 @@ void control_status(struct master *m, int caller)
 }
 
 /* The hub, read-only: opened anew, as a descriptor's mode can't be narrowed. */
-void control_hub(struct master *m, int caller)
+void control_hub(struct master *m, int caller, const char *argument)
 {
 	union {
 		struct cmsghdr head;
@@ -86,6 +87,7 @@ void control_hub(struct master *m, int caller)
 	char path[64];
 	int hub;
 
+	(void)argument;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", m->h.hub);
 	hub = open(path, O_RDONLY | O_CLOEXEC);
 	if (hub < 0) {

@@ -88,26 +88,31 @@ static ssize_t receive(int fd, void *dst, size_t size, int *passed)
 	return -1;
 }
 
-int control_client_call(int fd, enum control_command command, unsigned wait_seconds, struct control_reply *reply,
-			struct control_status *status, int *passed)
+ssize_t control_client_exchange(int fd, const void *request, size_t len, unsigned wait_seconds, void *reply, int *passed)
 {
 	struct timeval wait = {.tv_sec = wait_seconds};
-	uint8_t packet[CONTROL_PACKET_MAX];
-	size_t request_len = control_request_pack(packet, command);
-	int came = -1, saved;
-	ssize_t len;
 
-	if (passed)
-		*passed = -1;
+	*passed = -1;
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0)
 		return -1;
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) < 0)
 		return -1;
-	if (send(fd, packet, request_len, MSG_NOSIGNAL) < 0) {
+	if (send(fd, request, len, MSG_NOSIGNAL) < 0) {
 		errno = errno == EPIPE ? ECONNRESET : errno == EAGAIN ? ETIMEDOUT : errno;
 		return -1;
 	}
-	len = receive(fd, packet, sizeof(packet), &came);
+	return receive(fd, reply, CONTROL_PACKET_MAX, passed);
+}
+
+int control_client_call(int fd, enum control_command command, unsigned wait_seconds, struct control_reply *reply,
+			struct control_status *status, int *passed)
+{
+	uint8_t packet[CONTROL_PACKET_MAX], request[CONTROL_ARGUMENT_MAX];
+	int came, saved;
+	ssize_t len = control_client_exchange(fd, request, control_request_pack(request, command), wait_seconds, packet, &came);
+
+	if (passed)
+		*passed = -1;
 	if (len < 0 || control_reply_unpack(packet, (size_t)len, reply, status) < 0)
 		goto err;
 	if (passed && reply->ok)

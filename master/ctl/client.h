@@ -4,6 +4,8 @@
 #ifndef MASTER_CTL_CLIENT_H
 #define MASTER_CTL_CLIENT_H
 
+#include <sys/types.h>
+
 #include "proto/control.h"
 
 /* Connects to the master that runs with that runtime folder. The descriptor, or -1 with errno; ENOENT and ECONNREFUSED: there is none. */
@@ -17,6 +19,9 @@ int control_client_open(const char *runtime_dir);
  */
 int control_client_call(int fd, enum control_command command, unsigned wait_seconds, struct control_reply *reply,
 			struct control_status *status, int *passed);
+
+/* The same with a request and a reply of any kind, as packets: reply[CONTROL_PACKET_MAX] and its length, or -1 with errno. */
+ssize_t control_client_exchange(int fd, const void *request, size_t len, unsigned wait_seconds, void *reply, int *passed);
 
 /*
  * The hub segment of the master at the other end, which need not answer (it may be stopped): its own descriptor, opened again for reading by way of

@@ -31,7 +31,9 @@ static const struct command {
 	{"status", "", 0, 0, 0, ctl_status, "the server, its addresses, its workers"},
 	{"stats", "", 0, 0, 0, ctl_stats, "what it counted"},
 	{"topics", "[PREFIX]", 0, 1, TAKES(CTL_TOP), ctl_topics, "topics with the most subscribers, of those that begin so"},
-	{"reload", "", 0, 0, 0, ctl_reload, "have it read its configuration again"},
+	{"reload", "", 0, 0, 0, ctl_reload, "have it read its configuration again; what that has changed"},
+	{"config", "[NAME]", 0, 1, 0, ctl_config, "settings in force, where they stand, what waits for a restart"},
+	{"log", "LEVEL", 1, 1, 0, ctl_log_level, "log so much until the next reload: error warning info debug default"},
 	{"version", "", 0, 0, 0, ctl_version, "versions of janusctl and of the server, if one runs"},
 	{"help", "", 0, 0, 0, help, "this text"},
 };
