@@ -223,6 +223,7 @@ static int read_listen(struct reading *r, const char *value)
 		if (config_address_same(&c->listen[i], &a))
 			return fail(r, "listen: %s has the same address as %s", a.url, c->listen[i].url);
 	}
+	a.line = r->line_number ? (int)r->line_number : r->listen_option ? CONFIG_OPTION : CONFIG_DEFAULT;
 	c->listen[c->listeners++] = a;
 	return 0;
 }
@@ -303,6 +304,8 @@ static int set_key(struct reading *r, const char *name, const char *value)
 	if (again && (d == end || d->kind != SETTING_KIND_LIST))
 		return fail(r, "%s: line %u has it already", name, *seen);
 	*seen = r->line_number;
+	if (!again)
+		r->config->lines.of[d - settings_table] = r->line_number ? (int)r->line_number : CONFIG_OPTION;
 	if (d == end)
 		return read_workers(r, value);
 	if (settings_room(d) > 0)

@@ -38,12 +38,22 @@ struct listen_address {
 	int proto;			/* PROTO_, proto/transport.h */
 	enum slow_policy slow;		/* ` slow=WORD` */
 	bool dual;			/* `*`: addr is [::] and takes IPv4 too */
+	int line;			/* of the file; 0 by default, CONFIG_OPTION */
 	struct sockaddr_storage addr;
 	socklen_t addr_len;
 };
 
+/* Where a setting was set: a line of the file (of a list, its first), or one of these. */
+enum { CONFIG_DEFAULT = 0, CONFIG_OPTION = -1 };
+
+/* By place in settings_table, and then `workers`. */
+struct config_lines {
+	int of[SETTINGS + 1];
+};
+
 struct config {
 	struct settings settings;
+	struct config_lines lines;
 	struct listen_address listen[LISTENERS_MAX];
 	unsigned listeners;
 	char file[4096];		/* absolute; "" for none */
@@ -88,6 +98,9 @@ bool config_address_same(const struct listen_address *a, const struct listen_add
 
 /* All settings as they are in force, the addresses first, as a file that config_read() takes. */
 void config_print(FILE *to, const struct config *config);
+
+/* The setting's value as one would write it in the file, cut to the room that there is. Returns dst. */
+const char *config_value_text(char *dst, size_t size, const struct setting *setting, const struct settings *settings);
 
 /* The value of a NUMBER or SECONDS as one would write it in the file. Returns dst. */
 const char *config_number_text(char *dst, size_t size, const struct setting *setting, int64_t n);

@@ -40,32 +40,43 @@ static void print_list(FILE *to, const char *name, const char *list, const char 
 	} while (*list);
 }
 
+const char *config_value_text(char *dst, size_t size, const struct setting *d, const struct settings *settings)
+{
+	const char *at = (const char *)settings + d->offset, *word;
+	int64_t n = 0;
+	size_t len;
+
+	if (settings_room(d) == 0)
+		memcpy(&n, at, sizeof(n));
+	switch (d->kind) {
+	case SETTING_KIND_TEXT:
+	case SETTING_KIND_LIST:
+		snprintf(dst, size, "%s", at);
+		break;
+	case SETTING_KIND_CHOICE:
+		word = settings_word(d, n, &len);
+		snprintf(dst, size, "%.*s", (int)len, word);
+		break;
+	case SETTING_KIND_NUMBER:
+	case SETTING_KIND_SECONDS:
+		config_number_text(dst, size, d, n);
+		break;
+	}
+	return dst;
+}
+
 void config_print(FILE *to, const struct config *config)
 {
-	struct settings s = config->settings;
-	char number[32];
+	char value[SETTINGS_LIST_MAX];
 
 	for (unsigned i = 0; i < config->listeners; i++)
 		fprintf(to, "listen = %s%s%s\n", config->listen[i].url, config->listen[i].slow ? " slow=" : "", slow_policy_word(config->listen[i].slow));
-	fprintf(to, "workers = %d\n", (int)s.workers);
+	fprintf(to, "workers = %d\n", (int)config->settings.workers);
 	for (const struct setting *d = settings_table; d < settings_table + SETTINGS; d++) {
-		size_t len = 0;
-
-		switch (d->kind) {
-		case SETTING_KIND_TEXT:
-		case SETTING_KIND_LIST:
-			print_list(to, d->name, settings_text(&s, d), config_has_rules(d) ? ";" : " ,");
-			break;
-		case SETTING_KIND_CHOICE: {
-			const char *word = settings_word(d, *settings_number(&s, d), &len);
-
-			fprintf(to, "%s = %.*s\n", d->name, (int)len, word);
-			break;
-		}
-		case SETTING_KIND_NUMBER:
-		case SETTING_KIND_SECONDS:
-			fprintf(to, "%s = %s\n", d->name, config_number_text(number, sizeof(number), d, *settings_number(&s, d)));
-			break;
-		}
+		config_value_text(value, sizeof(value), d, &config->settings);
+		if (settings_room(d) > 0)
+			print_list(to, d->name, value, config_has_rules(d) ? ";" : " ,");
+		else
+			fprintf(to, "%s = %s\n", d->name, value);
 	}
 }

@@ -51,11 +51,12 @@ static void fill_workers(const struct master *m, struct control_status *status)
 		status->connections_max = (uint64_t)m->config.settings.max_connections;
 }
 
-void control_status(struct master *m, int caller)
+void control_status(struct master *m, int caller, const char *argument)
 {
 	static struct control_status status;
 	static char packet[CONTROL_PACKET_MAX];
 
+	(void)argument;
 	memset(&status, 0, sizeof(status));
 	snprintf(status.version, sizeof(status.version), "%s", JANUS_VERSION);
 	status.pid = (uint32_t)getpid();
@@ -108,16 +109,19 @@ static void pass(int caller, const int *fds, unsigned count)
 		close(passed[--opened]);
 }
 
-void control_hub(struct master *m, int caller)
+/* The hub, read-only. */
+void control_hub(struct master *m, int caller, const char *argument)
 {
+	(void)argument;
 	pass(caller, &m->h.hub, 1);
 }
 
-void control_slots(struct master *m, int caller)
+void control_slots(struct master *m, int caller, const char *argument)
 {
 	int fds[INDEX_SLOTS_MAX];
 	unsigned count = 0;
 
+	(void)argument;
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (m->h.slots[i].used)
 			fds[count++] = m->h.slots[i].segment;

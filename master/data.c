@@ -61,7 +61,7 @@ static int make(struct master *m)
 
 	h = m->h;
 	h.slot = h.control = h.caller = h.snapshot = h.canary_slot = -1;
-	h.fallback.there = false;
+	h.fallback.there = h.config.there = false;
 	h.failed[0] = '\0';
 	handover = handover_write(&h);
 	pid = handover < 0 ? -1 : fork();

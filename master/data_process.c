@@ -201,6 +201,7 @@ static int start(struct data *d, int handover)
 		return -1;
 	}
 	log_init("data", settings_log_level(&d->h.settings));
+	log_follow_level(&d->hub.shm->log_level);
 	log_count_lost(&d->hub.shm->slot[0].counters[COUNTER_log_lost]);
 	prctl(PR_SET_NAME, DATA_NAME);
 	privileges_oom((pid_t)d->h.master, OOM_KEEPER);

@@ -35,14 +35,39 @@ static void put_listeners(msgpack_packer *p, const char *key, const struct hando
 	put_key(p, key);
 	msgpack_pack_array(p, count);
 	for (unsigned i = 0; i < count; i++) {
-		msgpack_pack_map(p, 6);
+		msgpack_pack_map(p, 7);
 		put_int(p, "fd", listen[i].fd);
 		put_text(p, "url", listen[i].url);
 		put_text(p, "bound", listen[i].bound);
 		put_text(p, "slow", slow_policy_word(listen[i].slow));
 		put_int(p, "dev", (int64_t)listen[i].file.dev);
 		put_int(p, "ino", (int64_t)listen[i].file.ino);
+		put_int(p, "line", listen[i].line);
 	}
+}
+
+static void put_lines(msgpack_packer *p, const char *key, const struct config_lines *lines)
+{
+	put_key(p, key);
+	msgpack_pack_map(p, SETTINGS + 1);
+	for (unsigned i = 0; i < SETTINGS; i++)
+		put_int(p, settings_table[i].name, lines->of[i]);
+	put_int(p, "workers", lines->of[SETTINGS]);
+}
+
+static void put_config(msgpack_packer *p, const struct handover_config *c)
+{
+	put_key(p, "config");
+	if (!c->there) {
+		msgpack_pack_nil(p);
+		return;
+	}
+	msgpack_pack_map(p, 4);
+	put_int(p, "since", (int64_t)c->since);
+	put_key(p, "wanted");
+	settings_pack(&c->wanted, p);
+	put_lines(p, "wanted_lines", &c->wanted_lines);
+	put_lines(p, "lines", &c->lines);
 }
 
 static void put_slots(msgpack_packer *p, const struct handover *h)
@@ -66,7 +91,7 @@ static void put_fallback(msgpack_packer *p, const struct handover_fallback *b)
 		msgpack_pack_nil(p);
 		return;
 	}
-	msgpack_pack_map(p, 5);
+	msgpack_pack_map(p, 6);
 	put_int(p, "program", b->program);
 	put_int(p, "hub", b->hub);
 	put_key(p, "segments");
@@ -75,12 +100,13 @@ static void put_fallback(msgpack_packer *p, const struct handover_fallback *b)
 		msgpack_pack_int(p, b->segment[i]);
 	put_key(p, "settings");
 	settings_pack(&b->settings, p);
+	put_config(p, &b->config);
 	put_listeners(p, "listen", b->listen, b->listeners);
 }
 
 static void pack(msgpack_packer *p, const struct handover *h)
 {
-	msgpack_pack_map(p, 30);
+	msgpack_pack_map(p, 32);
 	put_int(p, "v", HANDOVER_VERSION);
 	put_int(p, "layout", h->layout);
 	put_int(p, "answer", h->answer);
@@ -107,6 +133,8 @@ static void pack(msgpack_packer *p, const struct handover *h)
 	put_int(p, "started", (int64_t)h->started);
 	put_key(p, "settings");
 	settings_pack(&h->settings, p);
+	put_config(p, &h->config);
+	put_int(p, "lost", (int64_t)h->lost);
 	put_key(p, "wake");
 	msgpack_pack_array(p, INDEX_SLOTS_MAX);
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
@@ -206,6 +234,7 @@ static void unpack_listeners(const struct msgpack_value *map, const char *key, s
 		listen->slow = slow_policy_read(text_piece(slow, strlen(slow)));
 		listen->file.dev = (uint64_t)get_int(&item, "dev", 0);
 		listen->file.ino = (uint64_t)get_int(&item, "ino", 0);
+		listen->line = (int)get_int(&item, "line", CONFIG_DEFAULT);
 		if (config_address_read(&address, listen->url, why) == 0)
 			listen->proto = address.proto;
 	}
@@ -231,6 +260,29 @@ static void unpack_arrays(struct handover *h, const struct msgpack_value *map)
 	}
 }
 
+static void unpack_lines(const struct msgpack_value *map, const char *key, struct config_lines *lines)
+{
+	struct msgpack_value value;
+
+	if (!msgpack_walk_find(map, key, &value) || value.kind != WALK_MAP)
+		return;
+	for (unsigned i = 0; i < SETTINGS; i++)
+		lines->of[i] = (int)get_int(&value, settings_table[i].name, CONFIG_DEFAULT);
+	lines->of[SETTINGS] = (int)get_int(&value, "workers", CONFIG_DEFAULT);
+}
+
+static void unpack_config(struct handover_config *c, const struct msgpack_value *map)
+{
+	struct msgpack_value config, wanted;
+
+	if (!msgpack_walk_find(map, "config", &config) || config.kind != WALK_MAP)
+		return;
+	c->there = msgpack_walk_find(&config, "wanted", &wanted) && settings_unpack(&c->wanted, &wanted) == 0;
+	c->since = (uint64_t)get_int(&config, "since", 0);
+	unpack_lines(&config, "wanted_lines", &c->wanted_lines);
+	unpack_lines(&config, "lines", &c->lines);
+}
+
 static int unpack_fallback(struct handover_fallback *b, const struct msgpack_value *map)
 {
 	struct msgpack_value before, settings;
@@ -240,6 +292,7 @@ static int unpack_fallback(struct handover_fallback *b, const struct msgpack_val
 	if (!msgpack_walk_find(&before, "settings", &settings) || settings_unpack(&b->settings, &settings) < 0)
 		return -1;
 	b->there = true;
+	unpack_config(&b->config, &before);
 	b->program = (int)get_int(&before, "program", -1);
 	b->hub = (int)get_int(&before, "hub", -1);
 	get_ints(&before, "segments", b->segment, INDEX_SLOTS_MAX);
@@ -279,6 +332,8 @@ static int unpack(struct handover *h, const struct msgpack_value *map)
 	h->data = (uint32_t)get_int(map, "data", 0);
 	h->died = (uint64_t)get_int(map, "died", 0);
 	h->started = (uint64_t)get_int(map, "started", 0);
+	h->lost = (uint64_t)get_int(map, "lost", 0);
+	unpack_config(&h->config, map);
 	unpack_arrays(h, map);
 	return 0;
 }

@@ -21,6 +21,7 @@ struct handover_listener {
 	enum slow_policy slow;		/* what it says of its connections that read slowly */
 	char url[128];			/* as configured, without options */
 	char bound[128];		/* what it is bound to, as a URL */
+	int line;			/* where it is in the configuration (config.h) */
 	struct socket_file file;	/* of a Unix socket */
 };
 
@@ -32,6 +33,15 @@ struct handover_slot {
 	uint32_t keeper;		/* process id; master only */
 };
 
+/* What the configuration said when it was last taken up. The master's `settings` are what is in force of it: some wait for a restart. */
+struct handover_config {
+	bool there;			/* (an earlier program knew none of this) */
+	uint64_t since;			/* when that was, seconds since 1970 */
+	struct settings wanted;
+	struct config_lines wanted_lines;	/* where that stands */
+	struct config_lines lines;	/* where what is in force stood */
+};
+
 /* What the master goes back to if the new program's canary fails: the old program, with what it had. */
 struct handover_fallback {
 	bool there;
@@ -39,6 +49,7 @@ struct handover_fallback {
 	int hub;			/* of another layout; -1: it is the same */
 	int segment[INDEX_SLOTS_MAX];	/* with such a hub */
 	struct settings settings;
+	struct handover_config config;
 	struct handover_listener listen[LISTENERS_OPEN_MAX];
 	unsigned listeners;
 };
@@ -48,6 +59,8 @@ struct handover_fallback {
 struct handover {
 	uint32_t layout;		/* HUB_LAYOUT of the writer */
 	struct settings settings;
+	struct handover_config config;	/* master only */
+	uint64_t lost;			/* master only: connections that the server had lost when the reload began (report.c) */
 	char program[4096];		/* where the next program is looked for: the path by which the first master was called */
 	int answer;			/* with --probe: descriptor that the answer is written to; -1 none */
 	uint64_t nonce;			/* with --probe: a number that the answer must have in it */

@@ -66,6 +66,7 @@ static int attach_hub(struct keeper *k)
 	k->hub.wake = k->h.wake;
 	hub_keep(&k->hub, &k->h.settings);
 	k->self = &k->hub.shm->slot[k->slot];
+	log_follow_level(&k->hub.shm->log_level);
 	log_count_lost(&k->self->counters[COUNTER_log_lost]);		/* and the workers', which are made of us */
 	return 0;
 }

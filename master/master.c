@@ -114,11 +114,19 @@ static void on_turn(struct ev_loop *loop, struct ev_prepare *p, int events)
 
 /* ---- what janusctl may ask ---- */
 
+static void control_reload(struct master *m, int caller, const char *argument)
+{
+	(void)argument;
+	reload(m, caller);
+}
+
 static const struct control_handler handlers[] = {
 	{ CONTROL_STATUS, control_status },
 	{ CONTROL_HUB, control_hub },
 	{ CONTROL_SLOTS, control_slots },
-	{ CONTROL_RELOAD, reload },
+	{ CONTROL_CONFIG, control_config },
+	{ CONTROL_LOG, control_log },
+	{ CONTROL_RELOAD, control_reload },
 	{ 0 },
 };
 
@@ -238,6 +246,7 @@ static int open_hub(struct master *m)
 		return -1;
 	}
 	m->hub.wake = m->h.wake;
+	log_follow_level(&m->hub.shm->log_level);
 	hub_keep(&m->hub, &m->config.settings);
 	m->hub.shm->buffered_max = limits_buffered(&m->config.settings);
 	m->hub.shm->subscriptions_max = limits_subscriptions(&m->config.settings, m->sessions_max);
@@ -335,6 +344,7 @@ static int start_successor(struct master *m)
 		return -1;
 	}
 	m->hub.wake = m->h.wake;
+	log_follow_level(&m->hub.shm->log_level);
 	hub_keep(&m->hub, &m->config.settings);
 	return FAIL_POINT("successor-start") ? -1 : 0;
 }
@@ -350,8 +360,22 @@ static int read_config(struct config *config, const struct config_source *source
 	return 0;
 }
 
+/* What the program before this one had. (An earlier version says nothing of it. If it came back, nothing is new.) */
+static void note_before(struct master *m)
+{
+	m->before.settings = m->h.settings;
+	if (m->h.fallback.there) {
+		m->before.listeners = m->h.fallback.listeners;
+		memcpy(m->before.listen, m->h.fallback.listen, sizeof(m->before.listen));
+	}
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		m->before.slots |= (uint64_t)m->h.slots[i].used << i;
+	m->before.there = m->h.fallback.there && !m->h.failed[0];
+}
+
 static int prepare(struct master *m, const struct config_source *source, int handover)
 {
+	bool taken_up = true;
 
 	log_init("master", LOG_LEVEL_INFO);
 	prctl(PR_SET_NAME, "janus");	/* (a program that is executed by descriptor is named by the number) */
@@ -359,9 +383,12 @@ static int prepare(struct master *m, const struct config_source *source, int han
 		log_error("the handover state can't be read");
 		return -1;
 	}
-	if (handover >= 0)
+	if (handover >= 0) {
 		m->dir.control = m->h.control;
+		note_before(m);
+	}
 	if (handover >= 0 && m->h.failed[0]) {
+		taken_up = false;
 		m->config.settings = m->h.settings;	/* the configuration is the one that failed */
 		if (source->file)
 			snprintf(m->config.file, sizeof(m->config.file), "%s", source->file);
@@ -370,8 +397,11 @@ static int prepare(struct master *m, const struct config_source *source, int han
 		if (handover < 0)
 			return -1;
 		m->config.settings = m->h.settings;
+		taken_up = false;
 	}
 	log_init("master", settings_log_level(&m->config.settings));
+	if (taken_up)
+		report_note_config(m, handover < 0);
 	if (handover >= 0)
 		settings_keep(&m->config.settings, &m->h.settings);
 	m->h.settings = m->config.settings;

@@ -8,8 +8,9 @@
  *   quiesce.c          before a program with another layout: everything into snapshots
  *   slots.c            keepers: started, missed, replaced
  *   data.c             janus-data, which writes the journal: started, missed, replaced, and told to end
+ *   report.c           what a reload has done, for who asked for it and for the log
  *   control_server.c   takes janusctl's requests, for those whom master.c has told it
- *   control_status.c   answers those that only want to know
+ *   control_status.c   answers those that only want to know; control_config.c, what is in force
  *
  * Each of them calls only files of later lines. What an earlier one is to know it reads from what they return, or from struct master.
  */
@@ -86,6 +87,15 @@ struct master {
 	struct handover next;		/* what the following program is to be given */
 	int next_program;		/* O_PATH */
 
+	/* report.c: what there was before this program followed another one, or nothing if it is not known */
+	struct {
+		bool there;
+		struct settings settings;
+		struct handover_listener listen[LISTENERS_MAX];
+		unsigned listeners;
+		uint64_t slots;			/* a bit each */
+	} before;
+
 	/* rolling.c */
 	struct ev_timer rolling_timer;
 	bool rolling;
@@ -150,11 +160,18 @@ void quiesce(struct master *m, void (*done)(struct master *m, const char *error)
 void quiesce_undo(struct master *m);			/* all go on, from where they were */
 int quiesce_write_hub(struct master *m);		/* when all workers have left: a file with the hub's snapshot, or -1 with errno */
 
+/* report.c */
+void report_note_config(struct master *m, bool fresh);	/* m->config was read, and m->h.settings is what is in force of it; fresh: no program was before */
+uint64_t report_lost(const struct master *m);		/* connections that the server, and no peer, has lost */
+/* Answers the caller, if there is one. Nothing has changed, and this is why; all has been done, but for what `error` says. The second logs it. */
+void report_refused(struct master *m, int caller, const char *error);
+void report_done(struct master *m, int caller, const char *error);
+
 /* control_server.c */
 /* What is done with a request. The function answers with control_answer(), at once or later, or with bytes of its own, and closes. */
 struct control_handler {
 	enum control_command command;	/* 0: the table ends */
-	void (*run)(struct master *m, int caller);
+	void (*run)(struct master *m, int caller, const char *argument);
 };
 void control_serve(struct master *m, const struct control_handler *handlers);		/* starts answering */
 void control_send(int fd, const void *packet, size_t len);
@@ -162,8 +179,12 @@ void control_hurry(void);				/* answers those that wait: the program is about to
 void control_answer(int fd, const char *error);		/* a reply without more; closes. fd -1: nobody waits */
 
 /* control_status.c: three of the handlers */
-void control_status(struct master *m, int caller);
-void control_hub(struct master *m, int caller);
-void control_slots(struct master *m, int caller);
+void control_status(struct master *m, int caller, const char *argument);
+void control_hub(struct master *m, int caller, const char *argument);
+void control_slots(struct master *m, int caller, const char *argument);
+
+/* control_config.c: two more */
+void control_config(struct master *m, int caller, const char *argument);
+void control_log(struct master *m, int caller, const char *argument);
 
 #endif

@@ -122,7 +122,7 @@ static void refused(struct master *m, const char *error)
 	if (m->next_program >= 0)
 		close(m->next_program);
 	m->next_program = -1;
-	control_answer(m->next.caller, error);
+	report_refused(m, m->next.caller, error);
 	m->reloading = false;
 }
 
@@ -193,11 +193,13 @@ static void begin_next(struct master *m, int caller)
 	m->next.caller = caller;
 	m->next.new_segments = m->next.restore = m->next.again = false;
 	m->next.failed[0] = '\0';
+	m->next.lost = report_lost(m);
 	m->next.reload_number++;
 	fallback->there = true;
 	fallback->program = m->program;
 	fallback->hub = -1;
 	fallback->settings = m->h.settings;
+	fallback->config = m->h.config;
 	fallback->listeners = m->h.listeners;
 	memcpy(fallback->listen, m->h.listen, sizeof(fallback->listen));
 }

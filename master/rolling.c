@@ -107,6 +107,7 @@ static void write_back(struct master *m, const char *why)
 	m->next = m->h;
 	m->next.fallback.there = false;
 	m->next.settings = b->settings;
+	m->next.config = b->config;
 	m->next.listeners = b->listeners;
 	memcpy(m->next.listen, b->listen, sizeof(m->next.listen));
 	m->next.dropped_count = 0;
@@ -167,11 +168,7 @@ static void finish(struct master *m)
 	m->h.new_segments = m->h.restore = false;
 	m->h.canary_slot = -1;
 	let_go(m);
-	if (error)
-		log_error("reload: %s", error);
-	else
-		log_info("reloaded");
-	control_answer(m->h.caller, error);
+	report_done(m, m->h.caller, error);
 	m->h.caller = -1;
 	m->h.failed[0] = '\0';
 }
@@ -376,6 +373,7 @@ void rolling_begin(struct master *m)
 	m->rolling = true;
 	m->again = m->h.again;
 	m->rolling_error[0] = '\0';
+	atomic_store(&m->hub.shm->log_level, 0);	/* from here on it is what the configuration says */
 	ev_timer_init(&m->rolling_timer, on_poll, POLL, POLL);
 	ev_timer_start(m->loop, &m->rolling_timer);
 	mark(m, FD_CLOEXEC);

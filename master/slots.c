@@ -37,7 +37,7 @@ static const struct handover *keeper_handover(const struct master *m, unsigned s
 	h.slot = (int)slot;
 	h.control = h.caller = h.snapshot = h.canary_slot = -1;
 	h.died = 0;
-	h.fallback.there = false;
+	h.fallback.there = h.config.there = false;
 	h.failed[0] = '\0';
 	h.slots[slot].orders = orders;
 	return &h;

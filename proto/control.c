@@ -17,6 +17,8 @@ static const char *const command_names[] = {
 	[CONTROL_RELOAD] = "reload",
 	[CONTROL_HUB] = "hub",
 	[CONTROL_SLOTS] = "slots",
+	[CONTROL_CONFIG] = "config",
+	[CONTROL_LOG] = "log",
 };
 static const char *const state_names[] = {
 	[CONTROL_STATE_UNKNOWN] = "unknown",
@@ -102,15 +104,22 @@ static void begin_reply(msgpack_packer *to, bool ok, unsigned more)
 		msgpack_pack_false(to);
 }
 
-size_t control_request_pack(void *dst, enum control_command command)
+size_t control_request_pack_with(void *dst, enum control_command command, const char *argument)
 {
 	struct packet packet = {dst, 0};
 	msgpack_packer to;
 
 	msgpack_packer_init(&to, &packet, append);
-	begin_request(&to, 1);
+	begin_request(&to, argument[0] ? 2 : 1);
 	pack_pair(&to, "cmd", control_command_name(command));
+	if (argument[0])
+		pack_pair(&to, "arg", argument);
 	return packet.len;
+}
+
+size_t control_request_pack(void *dst, enum control_command command)
+{
+	return control_request_pack_with(dst, command, "");
 }
 
 size_t control_reply_pack(void *dst, const char *error)
@@ -326,7 +335,8 @@ int control_request_unpack(const void *src, size_t len, struct control_request *
 	if (unpack(src, len, &map) < 0)
 		return -1;
 	memset(request, 0, sizeof(*request));
-	if (!msgpack_walk_find(&map, "cmd", &name) || !get_text(&name, request->name, sizeof(request->name)))
+	if (!msgpack_walk_find(&map, "cmd", &name) || !get_text(&name, request->name, sizeof(request->name)) ||
+	    !find_text(&map, "arg", request->argument, sizeof(request->argument)))
 		return finish(false);
 	request->command = control_command_find(request->name);
 	return 0;

@@ -2,13 +2,15 @@
  * The control protocol between janusctl and the master, on a SOCK_SEQPACKET socket: one packet a request, one packet the reply, each
  * a msgpack map keyed by name.
  *
- *   request   {"v": 1, "cmd": "status" | "reload" | "hub" | "slots"}
+ *   request   {"v": 1, "cmd": "status" | "reload" | "hub" | "slots" | "config" | "log", "arg": "text"}: a word that says what of the command, where it takes one
  *   reply     {"v": 1, "ok": true, ...} or {"v": 1, "ok": false, "error": "text"}
  *
  *   status    ... "version", "pid", "started", "file", "runtime_dir", "data", "data_error", "listen": [url...], "admin": url, "connections_max", "buffered", "buffered_max",
  *             "by_transport": {"flash": connections, ...}, "workers":
  *             [{"slot", "state", "keeper", "worker", "connections", "restarts", "generation"}...]
- *   reload    nothing more: the configuration was read again and is in force, or the error says why not
+ *   reload    what it did, when it is done: control_report.h. Or the error says why it did not
+ *   config    what is in force, from where, and what waits for a restart: control_report.h
+ *   log       nothing more: the level (the word) is that of all processes' logs until the next reload; `default`: what the configuration says
  *   hub       nothing more; the reply carries a descriptor of the hub segment, opened read-only (SCM_RIGHTS)
  *   slots     the same of every slot segment: which slot's each is says its name in /proc
  *
@@ -29,12 +31,14 @@
 #define CONTROL_LISTEN_MAX 64
 #define CONTROL_WORKERS_MAX 64
 #define CONTROL_ERROR_MAX 512
+#define CONTROL_ARGUMENT_MAX 256
 
-enum control_command { CONTROL_UNKNOWN, CONTROL_STATUS, CONTROL_RELOAD, CONTROL_HUB, CONTROL_SLOTS };
+enum control_command { CONTROL_UNKNOWN, CONTROL_STATUS, CONTROL_RELOAD, CONTROL_HUB, CONTROL_SLOTS, CONTROL_CONFIG, CONTROL_LOG };
 
 struct control_request {
 	enum control_command command;
 	char name[32];			/* of the command, as received; for the answer to an unknown one */
+	char argument[CONTROL_ARGUMENT_MAX];	/* "": none */
 };
 
 enum control_state { CONTROL_STATE_UNKNOWN, CONTROL_STATE_EMPTY, CONTROL_STATE_STARTING, CONTROL_STATE_LIVE, CONTROL_STATE_DRAINING };
@@ -77,6 +81,7 @@ const char *control_state_name(enum control_state state);
 /* Each writes a packet to dst[CONTROL_PACKET_MAX] and returns its length. Texts are terminated strings within their arrays; an error text
  * that is too long is cut; control_reply_pack() writes the reply without more, error NULL being ok. */
 size_t control_request_pack(void *dst, enum control_command command);
+size_t control_request_pack_with(void *dst, enum control_command command, const char *argument);	/* of less than CONTROL_ARGUMENT_MAX bytes */
 size_t control_reply_pack(void *dst, const char *error);
 size_t control_status_pack(void *dst, const struct control_status *status);
 

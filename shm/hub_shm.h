@@ -87,7 +87,8 @@ struct hub_slot_shm {
 	_Atomic uint32_t emptied;	/* times it started empty */
 	_Atomic uint64_t started;	/* when the worker was made, microseconds since 1970 */
 	_Atomic uint64_t paused;	/* microseconds from the last death seen to the worker's being live again */
-	uint8_t pad0[24];
+	_Atomic uint32_t taken_over;	/* connections that the worker found at its start */
+	uint8_t pad0[20];
 
 	/* 1 while the worker sleeps in its loop or is about to. Set by it; whoever takes it to 0 with an exchange owes it a wake-up. */
 	_Alignas(64) _Atomic uint32_t sleeping;
@@ -160,6 +161,7 @@ struct hub_shm {
 	uint64_t buffered_max;		/* bytes that pool buffers may take */
 	uint64_t subscriptions_max;	/* subscriptions, but for the few that each connection may have in any case */
 	struct lock_shm lock;		/* the hub lock: topic index, the ring's producer side, history */
+	_Atomic uint32_t log_level;	/* 1 + the level of all processes' logs (log.h), whatever their settings say; 0: as they say. The master's */
 	struct journal_shm journal;
 	struct hub_slot_shm slot[INDEX_SLOTS_MAX];
 };

@@ -32,6 +32,7 @@ static struct {
 	int journal;
 	uint64_t lost;			/* lines, since log_init() */
 	uint64_t lost_told;		/* of these, those that the log itself has told of */
+	const _Atomic uint32_t *followed;	/* a level that goes before `level`, or NULL; stays over log_init() */
 	_Atomic uint64_t *counter;	/* of lost lines, or NULL; stays over log_init() */
 	bool torn;			/* only a part of the last line was written: it has no end */
 } log_state = { .level = LOG_LEVEL_INFO };
@@ -58,6 +59,33 @@ void log_init(const char *who, enum log_level level)
 	log_state.lost = log_state.lost_told = 0;	/* a worker has its keeper's memory */
 	log_state.torn = false;
 	errno = error;
+}
+
+static const char *const level_names[] = { [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_INFO] = "info", [LOG_LEVEL_DEBUG] = "debug" };
+
+const char *log_level_name(enum log_level level)
+{
+	return level_names[level];
+}
+
+int log_level_find(const char *name)
+{
+	for (int i = LOG_LEVEL_ERROR; i <= LOG_LEVEL_DEBUG; i++)
+		if (strcmp(level_names[i], name) == 0)
+			return i;
+	return -1;
+}
+
+void log_follow_level(const _Atomic uint32_t *level)
+{
+	log_state.followed = level;
+}
+
+static bool left_out(enum log_level level)
+{
+	uint32_t followed = log_state.followed ? atomic_load_explicit(log_state.followed, memory_order_relaxed) : 0;
+
+	return level > (followed ? (enum log_level)(followed - 1) : log_state.level);
 }
 
 void log_guard(void)
@@ -221,7 +249,7 @@ static void event(enum log_level level, const char *format, va_list args)
 	char line[LINE_MAX_BYTES];
 	int error = errno;
 
-	if (level > log_state.level)
+	if (left_out(level))
 		return;
 	if (!tell_lost()) {
 		lose();
@@ -248,7 +276,7 @@ void log_limited(struct log_limit *limit, enum log_level level, const char *form
 	uint64_t now = seconds();
 	va_list args;
 
-	if (level > log_state.level)
+	if (left_out(level))
 		return;
 	if (limit->last && now - limit->last < LOG_LIMIT_SECONDS) {
 		limit->held++;

@@ -15,6 +15,10 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
+/* error, warning, info, debug; and back, -1: it is none of them. */
+const char *log_level_name(enum log_level level);
+int log_level_find(const char *name);
+
 /* `who`: "master", "keeper 0", "worker 0"; copied. Events above `level` are left out. Keeps errno. */
 void log_init(const char *who, enum log_level level);
 
@@ -32,6 +36,12 @@ uint64_t log_lost(void);
  * so does a child of this process, if the counter is in shared memory. It must be there as long as the process logs.
  */
 void log_count_lost(_Atomic uint64_t *counter);
+
+/*
+ * A word in shared memory that says which events are left out: 1 + a level, or 0: as log_init() was told. It is as log_count_lost()'s counter. All
+ * processes look at the same one, so whoever stores a level there sets all of theirs at once.
+ */
+void log_follow_level(const _Atomic uint32_t *level);
 
 void log_any(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "master/ctl/client.h"
 #include "master/ctl/ctl.h"
 
-#define WAIT_SECONDS 30		/* for a reply */
+#define RELOAD_SECONDS 60	/* for the reply to a reload: it goes from slot to slot */
+#define WAIT_SECONDS 10		/* to anything else */
 #define HUB_SECONDS 3		/* for the hub segment, which can also be had without a reply */
 
 /* The master did not answer within HUB_SECONDS: what can be had without it is not asked for a second time. */
@@ -38,6 +40,27 @@ int ctl_connect(const struct ctl_arguments *args, bool quiet, int *fd)
 	return EXIT_REFUSED;
 }
 
+static int complain(int fd, enum control_command command)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (errno == ETIMEDOUT && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
+		fprintf(stderr, "janusctl: %s: the server (process %d) does not answer: is it stopped?\n", control_command_name(command), (int)peer.pid);
+	else
+		fprintf(stderr, "janusctl: %s: %s\n", control_command_name(command),
+			errno == ECONNRESET	   ? "the server ended before it answered"
+			: errno == EPROTONOSUPPORT ? "the server speaks another version of the control protocol"
+						   : strerror(errno));
+	return EXIT_REFUSED;
+}
+
+/* One that acts may take its time; one that only looks should not. */
+static unsigned patience(enum control_command command)
+{
+	return command == CONTROL_HUB ? HUB_SECONDS : command == CONTROL_RELOAD ? RELOAD_SECONDS : WAIT_SECONDS;
+}
+
 int ctl_ask(const struct ctl_arguments *args, bool quiet, enum control_command command, struct control_status *status, int *passed)
 {
 	struct control_reply reply;
@@ -45,21 +68,40 @@ int ctl_ask(const struct ctl_arguments *args, bool quiet, enum control_command c
 
 	if (rc)
 		return rc;
-	if (control_client_call(fd, command, passed ? HUB_SECONDS : WAIT_SECONDS, &reply, status, passed) < 0) {
+	if (control_client_call(fd, command, patience(command), &reply, status, passed) < 0) {
 		if (errno == ETIMEDOUT && passed && (*passed = control_client_find_hub(fd)) >= 0) {
 			silent = true;
 			close(fd);
 			return 0;
 		}
-		fprintf(stderr, "janusctl: %s: %s\n", control_command_name(command),
-			errno == ECONNRESET	   ? "the server ended before it answered"
-			: errno == EPROTONOSUPPORT ? "the server speaks another version of the control protocol"
-						   : strerror(errno));
-		rc = EXIT_REFUSED;
+		rc = complain(fd, command);
 	} else if (!reply.ok) {
 		fprintf(stderr, "janusctl: %s: %s\n", control_command_name(command), reply.error);
 		rc = EXIT_REFUSED;
 	}
+	close(fd);
+	return rc;
+}
+
+int ctl_ask_packet(const struct ctl_arguments *args, enum control_command command, const char *argument, void *packet, size_t *packet_len,
+		   struct control_reply *reply)
+{
+	uint8_t request[2 * CONTROL_ARGUMENT_MAX];
+	int fd, rc;
+	ssize_t len;
+
+	if (strlen(argument) >= CONTROL_ARGUMENT_MAX) {
+		fprintf(stderr, "janusctl: %s: the word is too long\n", control_command_name(command));
+		return EXIT_USAGE;
+	}
+	rc = ctl_connect(args, false, &fd);
+	if (rc)
+		return rc;
+	len = control_client_exchange(fd, request, control_request_pack_with(request, command, argument), patience(command), packet);
+	if (len < 0 || control_reply_unpack(packet, (size_t)len, reply, NULL) < 0)
+		rc = complain(fd, command);
+	else
+		*packet_len = (size_t)len;
 	close(fd);
 	return rc;
 }

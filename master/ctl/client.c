@@ -93,24 +93,35 @@ static ssize_t receive(int fd, void *dst, size_t size, struct passed *passed)
 	return -1;
 }
 
-static int call(int fd, enum control_command command, unsigned wait_seconds, struct control_reply *reply, struct control_status *status,
-		struct passed *passed)
+static ssize_t exchange(int fd, const void *request, size_t len, unsigned wait_seconds, void *reply, struct passed *passed)
 {
 	struct timeval wait = {.tv_sec = wait_seconds};
-	uint8_t packet[CONTROL_PACKET_MAX];
-	size_t request_len = control_request_pack(packet, command);
-	ssize_t len;
-	int saved;
 
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0)
 		return -1;
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) < 0)
 		return -1;
-	if (send(fd, packet, request_len, MSG_NOSIGNAL) < 0) {
+	if (send(fd, request, len, MSG_NOSIGNAL) < 0) {
 		errno = errno == EPIPE ? ECONNRESET : errno == EAGAIN ? ETIMEDOUT : errno;
 		return -1;
 	}
-	len = receive(fd, packet, sizeof(packet), passed);
+	return receive(fd, reply, CONTROL_PACKET_MAX, passed);
+}
+
+ssize_t control_client_exchange(int fd, const void *request, size_t len, unsigned wait_seconds, void *reply)
+{
+	struct passed none = { 0 };
+
+	return exchange(fd, request, len, wait_seconds, reply, &none);
+}
+
+static int call(int fd, enum control_command command, unsigned wait_seconds, struct control_reply *reply, struct control_status *status,
+		struct passed *passed)
+{
+	uint8_t packet[CONTROL_PACKET_MAX], request[CONTROL_ARGUMENT_MAX];
+	ssize_t len = exchange(fd, request, control_request_pack(request, command), wait_seconds, packet, passed);
+	int saved;
+
 	if (len < 0 || control_reply_unpack(packet, (size_t)len, reply, status) < 0)
 		goto err;
 	if (reply->ok)

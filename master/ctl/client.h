@@ -4,6 +4,8 @@
 #ifndef MASTER_CTL_CLIENT_H
 #define MASTER_CTL_CLIENT_H
 
+#include <sys/types.h>
+
 #include "proto/control.h"
 
 /* Connects to the master that runs with that runtime folder. The descriptor, or -1 with errno; ENOENT and ECONNREFUSED: there is none. */
@@ -20,6 +22,9 @@ int control_client_call(int fd, enum control_command command, unsigned wait_seco
 
 /* The same for CONTROL_SLOTS: fds[INDEX_SLOTS_MAX] become the slots' segments. How many; -1 with errno. */
 int control_client_slots(int fd, unsigned wait_seconds, struct control_reply *reply, int *fds);
+
+/* The same with a request and a reply of any kind, as packets, and no descriptors: reply[CONTROL_PACKET_MAX] and its length, or -1 with errno. */
+ssize_t control_client_exchange(int fd, const void *request, size_t len, unsigned wait_seconds, void *reply);
 
 /*
  * The hub segment of the master at the other end, which need not answer (it may be stopped): its own descriptor, opened again for reading by way of

@@ -34,15 +34,6 @@ int ctl_stats(const struct ctl_arguments *args)
 	return 0;
 }
 
-int ctl_reload(const struct ctl_arguments *args)
-{
-	int rc = ctl_ask(args, false, CONTROL_RELOAD, NULL, NULL);
-
-	if (rc == 0)
-		printf(args->json ? "{\"ok\":true}\n" : "reloaded\n");
-	return rc;
-}
-
 int ctl_version(const struct ctl_arguments *args)
 {
 	static struct control_status status;

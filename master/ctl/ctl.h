@@ -38,6 +38,8 @@ int ctl_workers(const struct ctl_arguments *args);
 int ctl_clients(const struct ctl_arguments *args);
 int ctl_client(const struct ctl_arguments *args);
 int ctl_reload(const struct ctl_arguments *args);
+int ctl_config(const struct ctl_arguments *args);
+int ctl_log_level(const struct ctl_arguments *args);	/* one operand, the level */
 int ctl_version(const struct ctl_arguments *args);
 
 /* ---- ask.c ---- */
@@ -48,6 +50,11 @@ int ctl_connect(const struct ctl_arguments *args, bool quiet, int *fd);
 /* One request and its reply. 0, or the status. `quiet`: no server is nothing to complain about. `status` and `passed` as for control_client_call(). The hub
  * segment of a master that does not answer, as it is stopped, is found without it. */
 int ctl_ask(const struct ctl_arguments *args, bool quiet, enum control_command command, struct control_status *status, int *passed);
+
+/* The same with a word that says more of the command ("": none), for answers that are read by who asked: packet[CONTROL_PACKET_MAX]. 0, also when the
+ * reply is a refusal; or the status, and what is wrong was said. */
+int ctl_ask_packet(const struct ctl_arguments *args, enum control_command command, const char *argument, void *packet, size_t *packet_len,
+		   struct control_reply *reply);
 
 /* Maps the hub segment, read-only. 0, or the status. The caller detaches it. */
 int ctl_open_hub(const struct ctl_arguments *args, struct hub *hub);
@@ -66,6 +73,10 @@ int ctl_whole_number(const struct ctl_arguments *args, enum ctl_option option, c
 
 void ctl_text_status(const struct control_status *status);
 void ctl_json_status(const struct control_status *status);
+
+/* A JSON string; a pair of a key and one. */
+void ctl_json_string(const char *text);
+void ctl_json_pair(const char *key, const char *value);
 
 void ctl_text_stats(const struct hub *hub);
 void ctl_json_stats(const struct hub *hub);

@@ -42,7 +42,9 @@ static const struct command {
 	{"workers", "", 0, 0, 0, ctl_workers, "what each worker does"},
 	{"clients", "", 0, 0, FILTERS | TAKES(CTL_TOP), ctl_clients, "clients, those furthest behind first, then those that were sent most"},
 	{"client", "ID", 1, 1, 0, ctl_client, "all about one of them"},
-	{"reload", "", 0, 0, 0, ctl_reload, "have it read its configuration again"},
+	{"reload", "", 0, 0, 0, ctl_reload, "have it read its configuration again; what that has changed"},
+	{"config", "[NAME]", 0, 1, 0, ctl_config, "settings in force, where they stand, what waits for a restart"},
+	{"log", "LEVEL", 1, 1, 0, ctl_log_level, "log so much until the next reload: error warning info debug default"},
 	{"version", "", 0, 0, 0, ctl_version, "versions of janusctl and of the server, if one runs"},
 	{"help", "", 0, 0, 0, help, "this text"},
 };

@@ -10,37 +10,37 @@
 #include "proto/sink.h"
 
 /* A JSON string. Names of files may be any bytes: what is not UTF-8 becomes question marks. */
-static void print_string(const char *text)
+void ctl_json_string(const char *text)
 {
-	static char escaped[6 * sizeof(((struct control_status *)0)->file)];	/* the longest of them */
+	static char escaped[6 * sizeof(((struct control_status *)0)->file)];	/* the longest of them, as are settings */
 	struct sink s = { .dst = escaped, .room = sizeof(escaped) };
 
 	sink_json(&s, text, strlen(text));
 	printf("\"%.*s\"", (int)sink_end(&s), escaped);
 }
 
-static void print_pair(const char *key, const char *value)
+void ctl_json_pair(const char *key, const char *value)
 {
 	printf("\"%s\":", key);
-	print_string(value);
+	ctl_json_string(value);
 }
 
 void ctl_json_status(const struct control_status *status)
 {
 	printf("{");
-	print_pair("version", status->version);
+	ctl_json_pair("version", status->version);
 	printf(",\"pid\":%" PRIu32 ",\"started\":%" PRIu64 ",", status->pid, status->started);
-	print_pair("file", status->file);
+	ctl_json_pair("file", status->file);
 	printf(",");
-	print_pair("runtime_dir", status->runtime_dir);
+	ctl_json_pair("runtime_dir", status->runtime_dir);
 	printf(",");
-	print_pair("data", status->data);
+	ctl_json_pair("data", status->data);
 	printf(",");
-	print_pair("data_error", status->data_error);
+	ctl_json_pair("data_error", status->data_error);
 	printf(",\"listen\":[");
 	for (unsigned i = 0; i < status->listeners; i++) {
 		printf(i ? "," : "");
-		print_string(status->listen[i]);
+		ctl_json_string(status->listen[i]);
 	}
 	printf("],");
 	print_pair("admin", status->admin);
@@ -88,7 +88,7 @@ static void print_journal(const struct journal_shm *j)
 
 	printf(",\"journal\":{\"state\":\"%s\",\"since\":%" PRIu64 ",\"bytes\":%" PRIu64, states[state], atomic_load(&j->since), atomic_load(&j->end));
 	printf(",\"written_before\":%" PRIu64 ",\"synced_before\":%" PRIu64 ",", atomic_load(&j->next), atomic_load(&j->synced));
-	print_pair("error", state == JOURNAL_FAILING ? strerror((int)atomic_load(&j->error)) : "");
+	ctl_json_pair("error", state == JOURNAL_FAILING ? strerror((int)atomic_load(&j->error)) : "");
 	printf("}");
 }
 

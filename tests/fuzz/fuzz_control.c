@@ -2,6 +2,7 @@
  * proto/control.c: packets between janusctl and the master. What was unpacked is packed and unpacked again.
  */
 #include "proto/control.h"
+#include "proto/control_report.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -26,12 +27,14 @@ static void check_request(const struct fuzz_input *in)
 		return;
 	}
 	fuzz_check(is_text(got.name, sizeof(got.name)));
+	fuzz_check(is_text(got.argument, sizeof(got.argument)));
 	fuzz_check(got.command == control_command_find(got.name));
 	if (got.command == CONTROL_UNKNOWN)
 		return;
 	packet = fuzz_alloc(CONTROL_PACKET_MAX);
-	len = control_request_pack(packet, got.command);
+	len = control_request_pack_with(packet, got.command, got.argument);
 	fuzz_check(control_request_unpack(packet, len, &again) == 0 && again.command == got.command);
+	fuzz_check(strcmp(again.argument, got.argument) == 0);
 	free(packet);
 }
 
@@ -78,6 +81,48 @@ static void check_reply(const struct fuzz_input *in)
 	free(status);
 }
 
+static void check_report(const struct fuzz_input *in)
+{
+	struct control_report *got = fuzz_alloc(sizeof(*got)), *again = fuzz_alloc(sizeof(*again));
+	char *packet = fuzz_alloc(CONTROL_PACKET_MAX + (1 << 20));	/* (names and values of all entries at their longest are more than a master's) */
+	size_t len;
+
+	errno = 0;
+	if (control_report_unpack(in->bytes, in->len, got) < 0) {
+		fuzz_check(errno == EBADMSG);
+	} else {
+		fuzz_check(is_text(got->file, sizeof(got->file)));
+		len = control_report_pack(packet, got, NULL);
+		fuzz_check(control_report_unpack(packet, len, again) == 0 && memcmp(got, again, sizeof(*got)) == 0);
+	}
+	free(packet);
+	free(again);
+	free(got);
+}
+
+static void take_setting(void *arg, const struct control_setting *s)
+{
+	unsigned *count = arg;
+
+	fuzz_check(strlen(s->name) < 64 && strlen(s->value) < CONTROL_SETTING_MAX && strlen(s->wanted) < CONTROL_SETTING_MAX);
+	fuzz_check(s->waits || !s->wanted[0]);
+	++*count;
+}
+
+static void check_config(const struct fuzz_input *in)
+{
+	char *file = fuzz_alloc(4096);
+	unsigned count = 0;
+	uint64_t since;
+
+	errno = 0;
+	if (control_config_unpack(in->bytes, in->len, file, &since, take_setting, &count) < 0)
+		fuzz_check(errno == EBADMSG);
+	else
+		fuzz_check(is_text(file, 4096) && count <= in->len);
+	free(file);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input in;
@@ -85,6 +130,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_open_bare(&in, data, size);
 	check_request(&in);
 	check_reply(&in);
+	check_report(&in);
+	check_config(&in);
 	fuzz_close(&in);
 	return 0;
 }

@@ -276,6 +276,11 @@ static void default_file(void **state)
 	assert_int_equal(chdir(folder), 0);
 	assert_int_equal(config_read(&plain, &nothing, error), 0);
 	assert_memory_equal(&config.settings, &plain.settings, sizeof(plain.settings));
+	for (unsigned i = 0; i < config.listeners; i++) {
+		assert_true(config.listen[i].line > 0);
+		assert_int_equal(plain.listen[i].line, CONFIG_DEFAULT);
+		config.listen[i].line = CONFIG_DEFAULT;
+	}
 	assert_memory_equal(config.listen, plain.listen, sizeof(plain.listen));
 	while (fgets(line, sizeof(line), f)) {
 		line[strcspn(line, " =\n")] = '\0';

@@ -79,7 +79,7 @@ static void round_trips(void **state)
 	size_t len;
 
 	(void)state;
-	for (enum control_command c = CONTROL_STATUS; c <= CONTROL_HUB; c++) {
+	for (enum control_command c = CONTROL_STATUS; c <= CONTROL_LOG; c++) {
 		len = control_request_pack(packet, c);
 		assert_int_equal(control_request_unpack(packet, len, &request), 0);
 		assert_int_equal(request.command, c);
@@ -87,6 +87,10 @@ static void round_trips(void **state)
 		assert_int_equal(control_command_find(request.name), c);
 	}
 	assert_int_equal(control_command_find("unknown"), CONTROL_UNKNOWN);
+	len = control_request_pack_with(packet, CONTROL_LOG, "debug");
+	assert_int_equal(control_request_unpack(packet, len, &request), 0);
+	assert_int_equal(request.command, CONTROL_LOG);
+	assert_string_equal(request.argument, "debug");
 
 	len = control_reply_pack(packet, NULL);
 	assert_int_equal(control_reply_unpack(packet, len, &reply, NULL), 0);

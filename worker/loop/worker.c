@@ -447,14 +447,16 @@ int worker_run(const struct worker_start *start)
 	}
 	orphans_adopt(w);
 	presence_recover(&w->presence);
+	/* Before it is live, as the master reports it then. */
+	atomic_store(&w->base.self->taken_over, w->base.self->connections);
+	if (start->died)
+		atomic_store(&w->base.self->paused, hub_now() - start->died);
 	atomic_store(&w->base.self->state, SLOT_LIVE);
 	for (uint32_t i = 1; i <= w->base.hub.index.shm->topics_max && index_topic(&w->base.hub.index, i)->generation; i++)
 		if (w->topics.of[i])
 			topics_tell(&w->topics, i);
-	if (start->died) {
-		atomic_store(&w->base.self->paused, hub_now() - start->died);
+	if (start->died)
 		log_info("took over %u connections in %.1f ms", (unsigned)w->base.self->connections, (double)w->base.self->paused / 1000);
-	}
 	log_debug("sends with %s", batch_kind(w->batch));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

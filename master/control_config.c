@@ -1,0 +1,100 @@
+/*
+ * janusctl config: what is in force, where it stood, and what waits for a restart; and the level of the logs, until the next reload.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "master/master.h"
+#include "proto/control_report.h"
+#include "shm/log.h"
+
+_Static_assert(CONTROL_SETTING_MAX >= SETTINGS_LIST_MAX, "any value has room");
+_Static_assert(sizeof(struct settings) + SETTINGS * 256 + LISTENERS_MAX * 200 + 8192 < CONTROL_PACKET_MAX, "and all of them in a packet");
+
+/* Settings in the order of the table, behind the addresses and `workers`. */
+static void get_listener(const struct handover_listener *l, struct control_setting *s)
+{
+	static char url[256];
+
+	snprintf(url, sizeof(url), "%s%s%s", l->url, l->slow ? " slow=" : "", slow_policy_word(l->slow));
+	s->name = "listen";
+	s->value = url;
+	s->line = l->line;
+}
+
+static void get_workers(const struct master *m, struct control_setting *s)
+{
+	static char number[32];
+
+	snprintf(number, sizeof(number), "%d", (int)m->h.settings.workers);
+	s->name = "workers";
+	s->value = number;
+	s->line = m->h.config.lines.of[SETTINGS];
+}
+
+static void get_log_level(const struct master *m, struct control_setting *s)
+{
+	uint32_t level = atomic_load(&m->hub.shm->log_level);
+
+	if (!level)
+		return;
+	s->value = log_level_name((enum log_level)(level - 1));
+	s->line = CONTROL_LINE_LOG;
+}
+
+static void get_setting(const struct master *m, unsigned place, struct control_setting *s)
+{
+	static char value[CONTROL_SETTING_MAX], wanted[CONTROL_SETTING_MAX];
+	const struct setting *d = &settings_table[place], *waits = NULL;
+
+	s->name = d->name;
+	s->value = config_value_text(value, sizeof(value), d, &m->h.settings);
+	s->restart = d->restart;
+	s->line = m->h.config.lines.of[place];
+	while (m->h.config.there && !s->waits && (waits = settings_restart(&m->h.config.wanted, &m->h.settings, waits)) != NULL)
+		s->waits = waits == d;
+	if (s->waits) {
+		s->wanted = config_value_text(wanted, sizeof(wanted), d, &m->h.config.wanted);
+		s->wanted_line = m->h.config.wanted_lines.of[place];
+	}
+	if (place == SETTING_PLACE_log_level)
+		get_log_level(m, s);
+}
+
+static void get(void *arg, unsigned i, struct control_setting *s)
+{
+	const struct master *m = arg;
+
+	if (i < m->h.listeners)
+		get_listener(&m->h.listen[i], s);
+	else if (i == m->h.listeners)
+		get_workers(m, s);
+	else
+		get_setting(m, i - m->h.listeners - 1, s);
+}
+
+void control_config(struct master *m, int caller, const char *argument)
+{
+	static char packet[CONTROL_PACKET_MAX];
+
+	(void)argument;
+	control_send(caller, packet, control_config_pack(packet, m->config.file, m->h.config.since, m->h.listeners + 1 + SETTINGS, get, m));
+	close(caller);
+}
+
+void control_log(struct master *m, int caller, const char *argument)
+{
+	int level = log_level_find(argument);
+
+	if (level < 0 && strcmp(argument, "default") != 0) {
+		control_answer(caller, "a level is one of: error warning info debug; or default: what the configuration says");
+		return;
+	}
+	atomic_store(&m->hub.shm->log_level, level < 0 ? 0 : (uint32_t)level + 1);
+	if (level < 0)
+		log_info("log level: as the configuration says");
+	else
+		log_info("log level: %s, until the next reload", log_level_name((enum log_level)level));
+	control_answer(caller, NULL);
+}
