@@ -171,6 +171,7 @@ static void finish(struct master *m)
 		log_error("reload: %s", error);
 	else
 		log_info("reloaded");
+	events_say(&m->hub.events, EVENTS_MASTER, EVENT_RELOAD, m->h.reload_number, "%s", error ? error : "reloaded, janus " JANUS_VERSION);
 	control_answer(m->h.caller, error);
 	m->h.caller = -1;
 	m->h.failed[0] = '\0';
