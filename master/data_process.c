@@ -136,6 +136,7 @@ static void failed(struct data *d)
 	if (atomic_load(&shm->state) == JOURNAL_FAILING && atomic_load(&shm->error) == (uint32_t)error)
 		return;
 	log_error("%s/" JOURNAL_NAME " can't be written: %s; what is published is in memory alone until it can", d->h.settings.data, strerror(error));
+	events_say(&d->hub.events, EVENTS_DATA, EVENT_DATA, (uint64_t)error, "the journal can't be written: %s", strerror(error));
 	set_state(d, JOURNAL_FAILING, error);
 }
 
@@ -143,8 +144,10 @@ static void succeeded(struct data *d)
 {
 	if (atomic_load(&d->hub.shm->journal.state) == JOURNAL_GOOD)
 		return;
-	if (atomic_load(&d->hub.shm->journal.state) == JOURNAL_FAILING)
+	if (atomic_load(&d->hub.shm->journal.state) == JOURNAL_FAILING) {
+		events_say(&d->hub.events, EVENTS_DATA, EVENT_DATA, 0, "the journal is written again");
 		log_info("%s/" JOURNAL_NAME " is written again, and has all that history has", d->h.settings.data);
+	}
 	set_state(d, JOURNAL_GOOD, 0);
 }
 

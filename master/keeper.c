@@ -298,6 +298,9 @@ static int worker_ended(struct keeper *k, enum worker_end end)
 	k->h.died = hub_now();
 	if (k->supervisor.stopping)
 		return stop_on(k, end);
+	if (end == END_LEFT || end == END_SNAPSHOT || end == END_DRAINED)
+		events_say(&k->hub.events, k->slot, EVENT_HANDOVER, atomic_load(&k->self->connections), "process %d%s", (int)k->supervisor.gone,
+			   end == END_SNAPSHOT ? " left a snapshot" : end == END_DRAINED ? " served its last connection" : "");
 	if (end == END_DRAINED && k->h.slots[k->slot].draining && k->successor < 0)
 		return KEEPER_DRAINED;
 	if (end == END_SNAPSHOT && k->quiescing) {

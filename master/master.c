@@ -82,8 +82,11 @@ static void master_stop(struct master *m, int status)
 static void on_term(struct ev_loop *loop, struct ev_signal *s, int events)
 {
 	(void)events;
+	struct master *m = ev_userdata(loop);
+
 	log_info("%s: stopping", strsignal(s->signum));
-	master_stop(ev_userdata(loop), 0);
+	events_say(&m->hub.events, EVENTS_MASTER, EVENT_SERVER, 0, "%s: stopping", strsignal(s->signum));
+	master_stop(m, 0);
 }
 
 static void on_hup(struct ev_loop *loop, struct ev_signal *s, int events)
@@ -264,6 +267,7 @@ static void say_started(const struct master *m)
 		max = (uint64_t)m->config.settings.max_connections;
 	for (unsigned i = 0; i < m->h.listeners; i++)
 		log_info("listening on %s", m->h.listen[i].bound);
+	events_say(&m->hub.events, EVENTS_MASTER, EVENT_SERVER, 0, "janus %s, process %d", JANUS_VERSION, (int)getpid());
 	log_info("janus %s: %lld workers, room for %llu connections and %llu MB of what is buffered for them", JANUS_VERSION,
 		 (long long)m->config.settings.workers, (unsigned long long)max, (unsigned long long)(m->hub.shm->buffered_max >> 20));
 }

@@ -118,6 +118,7 @@ void reload_abandon(struct master *m)
 static void refused(struct master *m, const char *error)
 {
 	log_error("reload refused: %s", error);
+	events_say(&m->hub.events, EVENTS_MASTER, EVENT_RELOAD, m->next.reload_number, "refused: %s", error);
 	end_new_listeners(m);
 	if (m->next_program >= 0)
 		close(m->next_program);

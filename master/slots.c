@@ -210,6 +210,7 @@ static int clear_lost(struct master *m, unsigned slot)
 	atomic_fetch_add(&m->hub.shm->slot[slot].emptied, 1);
 	m->slot[slot].uncleared = false;
 	log_error("slot %u lost its keeper: it starts empty, %u connections closed", slot, count);
+	events_say(&m->hub.events, EVENTS_MASTER, EVENT_EMPTY, count, "slot %u lost its keeper: it starts empty", slot);
 	return 0;
 }
 
@@ -293,6 +294,8 @@ static bool keeper_gone(struct master *m, unsigned slot, int status)
 		return false;
 	}
 	m->slot[slot].lost = true;
+	events_say(&m->hub.events, EVENTS_MASTER, EVENT_DEATH, atomic_load(&m->hub.shm->slot[slot].connections), "the keeper of slot %u, of %s %d", slot,
+		   WIFSIGNALED(status) ? "signal" : "its own with status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 	/* If its worker is still there, it is this process's child now, and reaped here when it ends. */
 	if (worker == 0 || kill((pid_t)worker, 0) < 0)
 		lost(m, slot);

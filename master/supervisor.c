@@ -291,7 +291,7 @@ static enum death death_of(const struct supervisor *s)
 	return DEATH_KILLED;
 }
 
-static void log_death(const struct supervisor *s, enum verdict verdict)
+static const char *verdict_text(enum verdict verdict)
 {
 	static const char *const said[] = {
 		[VERDICT_NONE] = "",
@@ -299,14 +299,32 @@ static void log_death(const struct supervisor *s, enum verdict verdict)
 		[VERDICT_SESSION] = "; the connection whose input it was handling is closed",
 		[VERDICT_RECORD] = "; the message that it was encoding is skipped from here on",
 	};
+
+	return said[verdict];
+}
+
+/* Nobody else writes to the slot's events: its worker is gone, and the next one is not there yet. */
+static void tell_death(const struct supervisor *s, enum verdict verdict)
+{
+	uint32_t n = atomic_load(&shm_of(s)->connections);
+
+	if (WIFSIGNALED(s->status))
+		events_say(&s->hub->events, s->slot, EVENT_DEATH, n, "worker %d, of signal %d%s%s", (int)s->gone, WTERMSIG(s->status),
+			   s->watch.hung ? ", as it hung" : "", verdict_text(verdict));
+	else
+		events_say(&s->hub->events, s->slot, EVENT_DEATH, n, "worker %d, with status %d%s", (int)s->gone, WEXITSTATUS(s->status), verdict_text(verdict));
+}
+
+static void log_death(const struct supervisor *s, enum verdict verdict)
+{
 	uint32_t n = atomic_load(&shm_of(s)->connections);
 
 	if (WIFSIGNALED(s->status))
 		log_warning("worker %d died of signal %d (%s); %u connections go on with the next%s", (int)s->gone, WTERMSIG(s->status),
-			    strsignal(WTERMSIG(s->status)), n, said[verdict]);
+			    strsignal(WTERMSIG(s->status)), n, verdict_text(verdict));
 	else
 		log_warning("worker %d ended with status %d; %u connections go on with the next%s", (int)s->gone, WEXITSTATUS(s->status), n,
-			    said[verdict]);
+			    verdict_text(verdict));
 }
 
 /* The slot starts empty: its connections are closed. */
@@ -321,6 +339,7 @@ static void empty_slot(struct supervisor *s)
 	hub_count(s->hub, s->slot, COUNTER_closed_slot, count);
 	hub_count(s->hub, s->slot, COUNTER_closed, count);
 	atomic_fetch_add(&shm_of(s)->emptied, 1);
+	events_say(&s->hub->events, s->slot, EVENT_EMPTY, count, "the slot starts empty: its workers died one behind the other");
 	log_error("crash loop: more than %lld workers died one behind the other before they got anywhere; the slot starts empty, %u connections closed",
 		  (long long)s->settings->restart_limit, count);
 }
@@ -380,6 +399,7 @@ bool supervisor_replace(struct supervisor *s)
 	if (!s->canary || s->was_live)
 		verdict = attribution_note(s->segment, death);
 	atomic_fetch_add(&shm_of(s)->restarts, 1);
+	tell_death(s, verdict);
 	if (progress || verdict != VERDICT_NONE || death == DEATH_KILLED)
 		supervisor_start(s);
 	else
@@ -390,5 +410,8 @@ bool supervisor_replace(struct supervisor *s)
 
 void supervisor_note_death(struct supervisor *s)
 {
-	log_death(s, attribution_note(s->segment, death_of(s)));
+	enum verdict verdict = attribution_note(s->segment, death_of(s));
+
+	tell_death(s, verdict);
+	log_death(s, verdict);
 }

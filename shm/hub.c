@@ -54,9 +54,10 @@ int hub_create(const struct settings *settings)
 	size_t members_at = once_at + page_up(once_size((uint32_t)settings->once_keys));
 	size_t history_at = members_at + page_up(members_size((uint32_t)settings->max_presence));
 	size_t history_bytes = page_up(history_size((uint32_t)settings->max_topics, (uint64_t)settings->history_bytes));
+	size_t events_at = history_at + history_bytes, events_bytes = page_up(events_size());
 	size_t size;
 	struct hub_shm *shm;
-	int fd = segment_create(HUB_SEGMENT, history_at + history_bytes);
+	int fd = segment_create(HUB_SEGMENT, events_at + events_bytes);
 
 	if (fd < 0)
 		return -1;
@@ -81,12 +82,15 @@ int hub_create(const struct settings *settings)
 	shm->members_size = history_at - members_at;
 	shm->history_at = history_at;
 	shm->history_size = history_bytes;
+	shm->events_at = events_at;
+	shm->events_size = events_bytes;
 	index_format((uint8_t *)shm + index_at, (uint32_t)settings->max_topics);
 	index_limit((uint8_t *)shm + index_at, (uint32_t)settings->max_patterns_total, (uint32_t)settings->max_pattern_shapes);
 	ring_format((uint8_t *)shm + ring_at, (uint64_t)settings->ring_bytes, (uint32_t)settings->ring_messages);
 	once_format((uint8_t *)shm + once_at, (uint32_t)settings->once_keys);
 	members_format((uint8_t *)shm + members_at, (uint32_t)settings->max_presence);
 	history_format((uint8_t *)shm + history_at, (uint32_t)settings->max_topics, (uint64_t)settings->history_bytes);
+	events_format((uint8_t *)shm + events_at);
 	/* release: who sees the magic sees all of the above */
 	atomic_store_explicit(&shm->magic, HUB_MAGIC, memory_order_release);
 	segment_unmap(shm, size);
@@ -111,12 +115,13 @@ int hub_attach(struct hub *hub, int fd, bool writable)
 	    shm->index_at + shm->index_size > shm->counts_at || shm->counts_at + shm->counts_size > shm->ring_at ||
 	    shm->ring_at + shm->ring_size > shm->once_at || shm->once_at + shm->once_size > shm->members_at ||
 	    shm->members_at + shm->members_size > shm->history_at ||
-	    shm->history_at + shm->history_size > hub->size ||
+	    shm->history_at + shm->history_size > shm->events_at || shm->events_at + shm->events_size > hub->size ||
 	    index_attach(&hub->index, base + shm->index_at, shm->index_size) < 0 ||
 	    ring_attach(&hub->ring, base + shm->ring_at, shm->ring_size, &hub->index) < 0 ||
 	    once_attach(&hub->once, base + shm->once_at, shm->once_size) < 0 ||
 	    members_attach(&hub->members, base + shm->members_at, shm->members_size) < 0 ||
-	    history_attach(&hub->history, base + shm->history_at, shm->history_size, &hub->ring, &shm->lock) < 0) {
+	    history_attach(&hub->history, base + shm->history_at, shm->history_size, &hub->ring, &shm->lock) < 0 ||
+	    events_attach(&hub->events, base + shm->events_at, shm->events_size) < 0) {
 		hub_detach(hub);
 		errno = EPROTO;
 		return -1;

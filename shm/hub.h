@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "shm/events.h"
 #include "shm/history.h"
 #include "shm/hub_shm.h"
 #include "shm/members.h"
@@ -29,6 +30,7 @@ struct hub {
 	bool pin_is_ours;		/* not a predecessor's */
 	struct once once;		/* keys of what was published */
 	struct members members;		/* who is on topics that are watched */
+	struct events events;		/* what happens, for operators to see */
 	const int *wake;		/* the slots' eventfds, by slot; NULL in a process that never publishes */
 	bool patient;			/* the publisher at hand has waited long: large messages are treated as small ones are (publish.h) */
 };

@@ -1,7 +1,7 @@
 /*
  * The hub segment's layout. One a server; every process maps it, janusctl read-only.
  *
- *   hub_shm | index | counts | ring | once | members | history
+ *   hub_shm | index | counts | ring | once | members | history | events
  *
  * Counts are subscribers, by slot and topic number: uint32_t[INDEX_SLOTS_MAX][topics_max + 1], each row written by its slot's worker. They
  * are valid only for topics whose `interest` has the slot's bit. While a slot has no worker they stay as they are; its next worker corrects them.
@@ -151,6 +151,7 @@ struct hub_shm {
 	uint64_t size;			/* of the segment */
 	uint64_t epoch;			/* what message ids begin with, and are unique within: when this server's life began, microseconds since 1970; or with a journal, when the first one's did */
 	uint64_t started;		/* when this server began, the same */
+	uint64_t events_at, events_size;	/* as those below. Up to here nothing ever moves: janusctl of any version finds events by it (events.h) */
 	uint64_t index_at, index_size;	/* offsets from the start, and sizes */
 	uint64_t counts_at, counts_size;
 	uint64_t ring_at, ring_size;

@@ -43,7 +43,7 @@ void ctl_json_status(const struct control_status *status)
 		ctl_json_string(status->listen[i]);
 	}
 	printf("],");
-	print_pair("admin", status->admin);
+	ctl_json_pair("admin", status->admin);
 	printf(",\"connections_max\":%" PRIu64 ",\"buffered\":%" PRIu64 ",\"buffered_max\":%" PRIu64 ",\"by_transport\":{",
 	       status->connections_max, status->buffered, status->buffered_max);
 	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)

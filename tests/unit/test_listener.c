@@ -21,10 +21,11 @@ static int accepted_fd[MOST], accepted_proto[MOST], accepted;
 static int refused;
 static int given_up;		/* a descriptor that refusing fewer closes, -1 none */
 
-static void on_accepted(void *above, int fd, int proto, enum slow_policy slow)
+static void on_accepted(void *above, int fd, int proto, enum slow_policy slow, const struct event_peer *peer)
 {
 	assert_int_equal(slow, proto == PROTO_HTTP ? SLOW_LATEST : SLOW_UNSAID);
 	assert_ptr_equal(above, &accepted);
+	assert_int_equal(peer->family, EVENT_IPV4);
 	assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
 	accepted_fd[accepted] = fd;
 	accepted_proto[accepted++] = proto;

@@ -124,6 +124,7 @@ static inline int base_up(void **state)
 	base->loop = ev_loop_new(EVFLAG_NOENV);
 	base->io = calloc(SESSIONS, sizeof(*base->io));
 	base->over = calloc(SESSIONS, sizeof(*base->over));
+	base->why = calloc(SESSIONS, 1);
 	base->scratch_room = 65536;
 	base->scratch = malloc(base->scratch_room);
 	base->copy = calloc(1, sizeof(*base->copy));

@@ -14,6 +14,7 @@
 #include "worker/delivery/leave.h"
 #include "worker/delivery/partial_frame.h"
 #include "worker/delivery/stream.h"
+#include "worker/session/tell.h"
 
 #define NOTICES (16 * 1024)		/* bytes of notices in the out buffer, beyond which they are sent before there are more */
 #define PIECE (64 * 1024)		/* bytes gathered for one send; a larger frame is sent by itself */
@@ -194,12 +195,22 @@ static enum slow_policy policy_of(const struct output *o, const struct stream *s
 	return slow_rules_find(&o->base->slow, session_slow(&session(o->base, s->sid)->state), topic_of(o, t)->name, topic_of(o, t)->name_len);
 }
 
+/* Tells how many messages the session has lost, and of which topic. */
+static void tell_drop(const struct output *o, const struct stream *s, const struct stream_topic *t, uint64_t lost)
+{
+	const struct topic_shm *topic = topic_of(o, t);
+	unsigned hidden = *topic->name == NAME_INBOX || *topic->name == NAME_EVERYBODY;
+
+	tell_often(o->base, s->sid, EVENT_DROP, lost, topic->name + hidden, topic->name_len - hidden);
+}
+
 /* Ends the session if it has lost messages of a topic for which that is the rule. True: it ends. */
 static bool lost_too_much(struct output *o, const struct stream *s)
 {
 	for (uint32_t i = 0; s->lost > 0 && i < s->count; i++)
 		if (s->topic[i].lost > 0 && policy_of(o, s, &s->topic[i]) == SLOW_DISCONNECT) {
 			base_count(o->base, COUNTER_dropped_overtaken, s->lost);
+			tell_drop(o, s, &s->topic[i], s->lost);
 			session_abort(o->base, s->sid, COUNTER_closed_slow);
 			return true;
 		}
@@ -237,6 +248,7 @@ static bool pass_over(struct output *o, struct stream *s, struct stream_topic *t
 	told = len > 0 && session_append_if_room(o->base, s->sid, st, text, len) == 0;
 	stream_pass(s, t, st);
 	CRASH_POINT("pass-uncounted");
+	tell_drop(o, s, t, lost);
 	base_count(o->base, latest ? COUNTER_dropped_latest : COUNTER_dropped_overtaken, lost);	/* after the commit, as in commit() */
 	return told;
 }

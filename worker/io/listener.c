@@ -14,6 +14,7 @@
 
 #include "shm/crash.h"
 #include "shm/log.h"
+#include "worker/io/peer.h"
 
 #define ACCEPTS_A_TURN 32
 /* A worker pauses when it has this many connections, and a sixteenth of its own, more than the least loaded worker. */
@@ -129,13 +130,17 @@ static void on_listener(struct ev_loop *loop, struct ev_io *io, int events)
 	(void)events;
 	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
 		bool full = slot_full(all);
+		struct sockaddr_storage address;
+		struct event_peer peer;
+		socklen_t len;
 		int fd;
 
 		if ((full && !server_full(all)) || (above_share(all) && !all->overdue)) {
 			pause_listening(all);
 			return;
 		}
-		fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK);
+		len = sizeof(address);
+		fd = accept4(io->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK);
 		if (fd < 0 && errno == EMFILE && all->refuse_fewer(all->above))
 			continue;
 		if (fd < 0) {
@@ -147,7 +152,8 @@ static void on_listener(struct ev_loop *loop, struct ev_io *io, int events)
 			return;
 		}
 		CRASH_POINT("accept-accepted");
-		all->accepted(all->above, fd, l->proto, l->slow);
+		peer = peer_of((const struct sockaddr *)&address, len);
+		all->accepted(all->above, fd, l->proto, l->slow, &peer);
 	}
 }
 

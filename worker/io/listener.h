@@ -25,7 +25,7 @@ struct listeners {
 
 	/* ---- functions of the higher storey; `above` is their first argument ---- */
 	void *above;
-	void (*accepted)(void *above, int fd, int proto, enum slow_policy slow);
+	void (*accepted)(void *above, int fd, int proto, enum slow_policy slow, const struct event_peer *peer);
 	bool (*refuse_fewer)(void *above);	/* frees a descriptor, by closing a connection that is over or refused; false: there is none */
 };
 

@@ -19,11 +19,13 @@
 #include "worker/delivery/output.h"
 #include "worker/delivery/partial_frame.h"
 #include "worker/io/listener.h"
+#include "worker/io/peer.h"
 #include "worker/io/tcp_counts.h"
 #include "worker/loop/park.h"
 #include "worker/loop/refuse.h"
 #include "worker/loop/turn.h"
 #include "worker/service/attach.h"
+#include "worker/session/tell.h"
 
 #define CLOSE_US 5000		/* microseconds of a turn, for closing; looked at every CLOSED_AT_ONCE sessions */
 #define CLOSED_AT_ONCE 16
@@ -62,6 +64,8 @@ static int prepare(struct worker *w, session_id sid)
 	struct session_shm *s = session(&w->base, sid);
 
 	memset(s, 0, sizeof(*s));
+	if (w->base.why[sid])
+		w->base.why[sid] = 0;
 	if (w->service.flood)
 		w->service.flood[sid] = (struct flood){ 0 };
 	s->last_in = s->page_base = w->base.now;
@@ -97,7 +101,7 @@ bool connection_is_open(const struct worker *w, int fd)
 	return (uint32_t)fd < w->base.slot.shm->sessions_max && session(&w->base, fd)->status == SESSION_OPEN;
 }
 
-static void adopt(struct worker *w, int fd, int proto, enum slow_policy slow)
+static void adopt(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as, const struct event_peer *peer)
 {
 	session_id sid = fd;
 	struct session_state_shm st = { .last_out = w->base.now, .transport = protocol_transport(proto), .flags = SESSION_SLOW_IS(slow) };
@@ -114,22 +118,24 @@ static void adopt(struct worker *w, int fd, int proto, enum slow_policy slow)
 	if (transport_has(st.transport, TRANSPORT_TALKS) && w->base.settings->session_linger > 0)
 		session(&w->base, sid)->until = w->base.now;
 	open_prepared(w, sid, &st, 0);
+	tell_why(&w->base, sid, EVENT_CONNECT, as, 0, peer);
 	output_flush(&w->output, sid);
 }
 
-void connection_take(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as)
+void connection_take(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as, const struct event_peer *peer)
 {
 	if (!listener_counts(&w->listeners, fd)) {
 		refuse_take(w, fd, protocol_transport(proto));
 		return;
 	}
 	base_count(&w->base, as, 1);
-	adopt(w, fd, proto, slow);
+	adopt(w, fd, proto, slow, as, peer);
 }
 
 void connection_close(struct worker *w, session_id sid)
 {
 	struct session_shm *s = session(&w->base, sid);
+	struct event_peer peer;
 
 	if (session_parked(&w->base, sid)) {
 		park_end(w, sid, COUNTER_closed);
@@ -144,8 +150,10 @@ void connection_close(struct worker *w, session_id sid)
 	CRASH_POINT("close-freed");
 	connection_let_go(w, sid);
 	CRASH_POINT("close-left");
+	peer = peer_ask(session_fd(&w->base, sid));
 	close(session_fd(&w->base, sid));
 	CRASH_POINT("close-closed");
+	tell_why(&w->base, sid, EVENT_DISCONNECT, tell_reason(&w->base, sid), 0, &peer);
 	base_count(&w->base, COUNTER_closed, 1);
 	atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
 }

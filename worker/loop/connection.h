@@ -8,9 +8,9 @@
 
 /*
  * Takes a connection that came from a listener of protocol `proto` (PROTO_), which says `slow` of those that read slowly. If there is room, makes a
- * session of it, counts it under `as` and greets it. Else refuses it (refuse.h).
+ * session of it, counts it under `as` and greets it. Else refuses it (refuse.h). `peer` is who is at its other end.
  */
-void connection_take(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as);
+void connection_take(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as, const struct event_peer *peer);
 /*
  * Makes a session of a connection that is counted, with this state. (Its client was not told its token.) `everybody`: from which sequence on it is owed what goes to
  * everybody, 0: from now on. 0, or -1 with errno.

@@ -15,6 +15,7 @@
 #include "worker/io/tcp_counts.h"
 #include "worker/loop/sweep.h"
 #include "worker/protocol/answer.h"
+#include "worker/session/tell.h"
 
 #define ATTEMPTS 5		/* attempts of the kernel to send the same again, which take some seconds */
 #define LOOKS 4			/* times that the kernel is asked in one peer_timeout, about */
@@ -123,7 +124,7 @@ static bool is_idle(const struct worker *w, session_id sid)
 
 static void end(struct worker *w, session_id sid, enum counter why, const char *text)
 {
-	base_count(&w->base, why, 1);
+	tell_ends(&w->base, sid, why, NULL);
 	session_end(&w->protocols, sid, session(&w->base, sid)->state.parsed, 408, text);
 	output_flush(&w->output, sid);
 }
@@ -135,7 +136,7 @@ static void end_deaf(struct worker *w, session_id sid, const char *text)
 		end(w, sid, COUNTER_closed_gone, text);
 		return;
 	}
-	base_count(&w->base, COUNTER_closed_gone, 1);
+	tell_ends(&w->base, sid, COUNTER_closed_gone, NULL);
 	session_over(&w->base, sid);
 }
 
@@ -155,7 +156,7 @@ static bool is_ping_due(const struct worker *w, session_id sid)
 bool heartbeat(struct worker *w, session_id sid)
 {
 	if (has_vanished(w, sid)) {
-		base_count(&w->base, COUNTER_closed_gone, 1);
+		tell_ends(&w->base, sid, COUNTER_closed_gone, NULL);
 		socket_reset_at_close(session_fd(&w->base, sid));
 		session_over(&w->base, sid);
 		return true;

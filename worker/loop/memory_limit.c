@@ -16,6 +16,7 @@
 #include "shm/log.h"
 #include "worker/delivery/partial_frame.h"
 #include "worker/io/tcp_counts.h"
+#include "worker/session/tell.h"
 
 #define AGE_MAX 15		/* seconds */
 /* A 32nd of what is held is freed beyond what is needed, as choosing the sessions takes a walk through all buffers. */
@@ -32,7 +33,7 @@ void memory_disconnect(struct worker *w, session_id sid)
 	/* The state changes first: with the old state, a successor would count what is sent below as a part of the session's stream. */
 	session_forfeit(&w->base, sid);
 	CRASH_POINT("memory-forfeited");
-	base_count(&w->base, COUNTER_closed_memory, 1);
+	tell_ends(&w->base, sid, COUNTER_closed_memory, NULL);
 	if (can_hear) {
 		size_t len = transport_error(st.transport, hub_now(), 503, "the server has no memory for more (max_buffered)", bytes);
 

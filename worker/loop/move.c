@@ -14,12 +14,14 @@
 #include "proto/transport.h"
 #include "shm/crash.h"
 #include "shm/log.h"
+#include "worker/io/peer.h"
 #include "worker/io/tcp_counts.h"
 #include "worker/loop/connection.h"
 #include "worker/loop/refuse.h"
 #include "worker/protocol/answer.h"
 #include "worker/protocol/input.h"
 #include "worker/service/subscribe.h"
+#include "worker/session/tell.h"
 
 #define VERSION 1			/* of the message: programs with different ones may follow each other */
 #define WORD_MAX 28			/* bytes of a transport's name */
@@ -131,6 +133,7 @@ static void free_session(struct worker *w, session_id sid)
 	CRASH_POINT("move-freed");
 	connection_let_go(w, sid);
 	close(session_fd(&w->base, sid));
+	tell_session(&w->base, sid, EVENT_MOVE, (uint32_t)w->base.slot.shm->moving, NULL, 0, NULL);
 	atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
 	atomic_store_explicit(&w->base.slot.shm->moving, 0, memory_order_release);
 }
@@ -295,10 +298,14 @@ static bool open_session(struct worker *w, int fd, const struct message *m, cons
 /* Makes a session of the connection, or refuses it. */
 static void take(struct worker *w, int fd, const struct message *m, const void *input)
 {
+	struct event_peer peer;
+
 	if (!has_room(w, fd) || !open_session(w, fd, m, input)) {
 		refuse_take(w, fd, transport_of(m));
 		return;
 	}
+	peer = peer_ask(fd);
+	tell_why(&w->base, fd, EVENT_CONNECT, EVENT_WHY_MOVED, m->sender, &peer);
 	if (w->service.flood)
 		w->service.flood[fd] = m->flood;
 }

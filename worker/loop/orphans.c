@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "worker/io/peer.h"
 #include "worker/io/tcp_counts.h"
 #include "worker/loop/connection.h"
 
@@ -158,10 +159,13 @@ void orphans_adopt(struct worker *w)
 	for (uint32_t i = 0; i < w->orphans_count; i++) {
 		const struct worker_listener *from = listener_of(w, w->orphans[i]);
 
-		if (from)
-			connection_take(w, w->orphans[i], from->proto, from->slow, COUNTER_adopted);
-		else
+		if (from) {
+			struct event_peer peer = peer_ask(w->orphans[i]);
+
+			connection_take(w, w->orphans[i], from->proto, from->slow, COUNTER_adopted, &peer);
+		} else {
 			close(w->orphans[i]);
+		}
 	}
 	w->orphans_count = 0;
 }

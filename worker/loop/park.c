@@ -15,7 +15,9 @@
 #include "proto/transport.h"
 #include "shm/crash.h"
 #include "worker/delivery/leave.h"
+#include "worker/io/peer.h"
 #include "worker/service/attach.h"
+#include "worker/session/tell.h"
 
 #define TAKEN_OVER "another connection has attached to this session"
 
@@ -93,6 +95,7 @@ static void park(struct worker *w, session_id sid, bool tell)
 	struct session_state_shm was = session(&w->base, sid)->state, st = was;
 	char bytes[TRANSPORT_NOTICE_MAX];
 	size_t len = tell && !(was.flags & SESSION_BEHIND) && !was.out ? transport_error(was.transport, hub_now(), 409, TAKEN_OVER, bytes) : 0;
+	struct event_peer peer;
 
 	st.flags = SESSION_PARKED | SESSION_BEHIND;
 	st.in = st.out = BUFFER_NONE;
@@ -105,6 +108,7 @@ static void park(struct worker *w, session_id sid, bool tell)
 	ev_io_stop(w->base.loop, &w->base.io[sid]);
 	session_not_over(&w->base, sid);
 	w->base.io[sid].data = NULL;
+	peer = peer_ask(session_fd(&w->base, sid));
 	close_connection(w, sid);
 	CRASH_POINT("park-closed");
 	if (topics_park(&w->topics, was.transport, sid) < 0)
@@ -115,6 +119,7 @@ static void park(struct worker *w, session_id sid, bool tell)
 	atomic_fetch_sub_explicit(&w->base.self->subscriptions, session(&w->base, sid)->count, memory_order_relaxed);
 	base_count(&w->base, COUNTER_closed, 1);
 	base_count(&w->base, COUNTER_parked, 1);
+	tell_why(&w->base, sid, EVENT_PARK, tell ? EVENT_WHY_TAKEN : tell_reason(&w->base, sid), 0, &peer);
 	atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&w->base.self->parked, 1, memory_order_relaxed);
 }
@@ -160,6 +165,7 @@ void park_end(struct worker *w, session_id sid, enum counter why)
 	leave_all(&w->topics, w->multi_topic, sid, TOPICS_PARKED);
 	close(session_fd(&w->base, sid));
 	atomic_fetch_sub_explicit(&w->base.self->parked, 1, memory_order_relaxed);
+	tell_why(&w->base, sid, EVENT_END, why == COUNTER_closed ? tell_reason(&w->base, sid) : why, 0, NULL);
 	base_count(&w->base, why, 1);
 }
 

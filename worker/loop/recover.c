@@ -28,6 +28,7 @@
 #include "worker/loop/park.h"
 #include "worker/protocol/input.h"
 #include "worker/service/attach.h"
+#include "worker/session/tell.h"
 
 static bool is_open(const struct worker *w, session_id sid)
 {
@@ -267,6 +268,7 @@ static void close_damaged(struct worker *w, session_id sid)
 	log_error("connection %d: what was kept of it is damaged; closing it", sid);
 	base_count(&w->base, COUNTER_closed_damaged, 1);
 	base_count(&w->base, COUNTER_closed, 1);
+	tell_why(&w->base, sid, EVENT_DISCONNECT, COUNTER_closed_damaged, 0, NULL);
 	atomic_store_explicit(&session(&w->base, sid)->status, SESSION_FREE, memory_order_release);
 	close(session_fd(&w->base, sid));
 }
@@ -449,7 +451,7 @@ static void close_blamed(struct worker *w)
 
 	if (on && is_open(w, on - 1)) {
 		log_warning("connection %u: closed, as a worker died of it", on - 1);
-		base_count(&w->base, COUNTER_closed_blamed, 1);
+		tell_ends(&w->base, (int)on - 1, COUNTER_closed_blamed, NULL);
 		base_on(&w->base, (int)on - 1);
 		connection_close(w, (int)on - 1);
 		base_on(&w->base, -1);

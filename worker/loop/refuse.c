@@ -14,8 +14,10 @@
 #include <unistd.h>
 
 #include "proto/transport.h"
+#include "worker/io/peer.h"
 #include "worker/io/tcp_counts.h"
 #include "worker/protocol/http.h"
+#include "worker/session/tell.h"
 
 #define AT_ONCE 16		/* the most that are kept, as descriptors may be scarce; any further ones are closed as soon as they are told */
 #define WAIT 1000		/* milliseconds that an HTTP client has for its request */
@@ -90,8 +92,10 @@ void refuse_take(struct worker *w, int fd, uint32_t transport)
 	char bytes[16384];
 	size_t len;
 	bool more = receive(fd, bytes, sizeof(bytes), &len), waits = r && more && len == 0 && transport == TRANSPORT_HTTP;
+	struct event_peer peer = peer_ask(fd);
 
 	base_count(&w->base, COUNTER_refused, 1);
+	tell_refused(&w->base, COUNTER_refused, transport, &peer);
 	socket_peek_anew(fd);		/* as for a session: a successor that finds it closes it, and does not greet it */
 	if (!waits)
 		tell(w, fd, transport, bytes, len);

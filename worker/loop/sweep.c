@@ -12,6 +12,7 @@
 #include "worker/protocol/answer.h"
 #include "worker/protocol/input.h"
 #include "worker/service/poll.h"
+#include "worker/session/tell.h"
 
 #define TICK_MS 100
 #define OFTEN 4000		/* milliseconds; if `heartbeat` is less, sessions are looked at more often */
@@ -45,12 +46,13 @@ static bool http_is_late(struct worker *w, session_id sid)
 		return false;
 	}
 	if (st->in != BUFFER_NONE && passed(w, s->last_in, w->base.settings->http_timeout)) {
-		base_count(&w->base, COUNTER_closed_late, 1);
+		tell_ends(&w->base, sid, COUNTER_closed_late, NULL);
 		session_end(&w->protocols, sid, st->parsed, 408, "the request did not arrive whole in time (http_timeout)");
 		output_flush(&w->output, sid);
 		return true;
 	}
 	if (st->in == BUFFER_NONE && passed(w, last, w->base.settings->keep_alive)) {
+		tell_ends_as(&w->base, sid, EVENT_WHY_DONE);
 		session_over(&w->base, sid);
 		return true;
 	}
@@ -70,7 +72,7 @@ static bool frame_is_late(struct worker *w, session_id sid)
 	    session_has(&w->base, sid, MARK_STALLED | MARK_OUTPUT_BLOCKED) ||
 	    !passed(w, pool_header(&w->base.slot, st->in)->since, w->base.settings->frame_timeout))
 		return false;
-	base_count(&w->base, COUNTER_closed_unfinished, 1);
+	tell_ends(&w->base, sid, COUNTER_closed_unfinished, NULL);
 	session_end(&w->protocols, sid, st->parsed, 408, "the frame did not arrive whole in time (frame_timeout)");
 	output_flush(&w->output, sid);
 	return true;

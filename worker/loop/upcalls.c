@@ -10,6 +10,7 @@
 #include "worker/loop/park.h"
 #include "worker/loop/refuse.h"
 #include "worker/protocol/input.h"
+#include "worker/session/tell.h"
 
 static bool make_room(void *worker, session_id sid, size_t bytes)
 {
@@ -53,6 +54,7 @@ static bool fewer_parked(void *worker)
 
 static void unpark(void *worker, session_id sid)
 {
+	tell_ends_as(&((struct worker *)worker)->base, sid, EVENT_WHY_TAKEN);
 	park_end(worker, sid, COUNTER_closed);
 }
 
@@ -61,10 +63,10 @@ static bool ask_move(void *worker, session_id sid, unsigned slot)
 	return move_ask(worker, sid, slot);
 }
 
-static void accepted(void *worker, int fd, int proto, enum slow_policy slow)
+static void accepted(void *worker, int fd, int proto, enum slow_policy slow, const struct event_peer *peer)
 {
 	connection_close_over(worker);		/* what has just become free counts as room */
-	connection_take(worker, fd, proto, slow, COUNTER_accepted);
+	connection_take(worker, fd, proto, slow, COUNTER_accepted, peer);
 }
 
 static bool give_up_refused(void *worker)

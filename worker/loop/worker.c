@@ -39,6 +39,7 @@
 #include "worker/protocol/http_page.h"
 #include "worker/protocol/input.h"
 #include "worker/service/publish_batch.h"
+#include "worker/session/tell.h"
 
 #define TICK 0.1			/* seconds; see sweep.c */
 #define RETRY 0.002			/* seconds until stalled publishing is tried again */
@@ -176,6 +177,7 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *t, int events)
 	(void)t;
 	(void)events;
 	sweep(w);
+	events_beat(&w->base.hub.events, w->base.number, w->base.now_ms);
 	presence_tick(&w->presence);
 	if (w->stopping && atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) > 0)
 		watch_takers(w);
@@ -242,8 +244,10 @@ static void say_goodbye(struct worker *w)
 	uint32_t end = atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed);
 
 	for (session_id sid = 0; sid < (session_id)end; sid++)
-		if (session(&w->base, sid)->status == SESSION_OPEN)
+		if (session(&w->base, sid)->status == SESSION_OPEN) {
 			session_goodbye(&w->protocols, sid);
+			tell_why(&w->base, sid, session_parked(&w->base, sid) ? EVENT_END : EVENT_DISCONNECT, EVENT_WHY_GOODBYE, 0, NULL);
+		}
 }
 
 static void beat(void *of)
@@ -349,7 +353,8 @@ static int base_init(struct worker *w)
 	sessions = base->slot.shm->sessions_max;
 	base->io = base_reserve(sessions * sizeof(*base->io));
 	base->over = base_reserve(sessions * sizeof(*base->over));
-	if (!base->io || !base->over || !base->scratch || !base->copy || pool_init(&base->pool, &base->slot) < 0) {
+	base->why = base_reserve(sessions);
+	if (!base->io || !base->over || !base->why || !base->scratch || !base->copy || pool_init(&base->pool, &base->slot) < 0) {
 		errno = ENOMEM;
 		log_error("%m");
 		return -1;
@@ -457,6 +462,8 @@ int worker_run(const struct worker_start *start)
 			topics_tell(&w->topics, i);
 	if (start->died)
 		log_info("took over %u connections in %.1f ms", (unsigned)w->base.self->connections, (double)w->base.self->paused / 1000);
+	events_say(&w->base.hub.events, w->base.number, EVENT_START, w->base.self->connections, "process %d, worker %u of its slot", (int)getpid(),
+		   (unsigned)w->base.self->generation);
 	log_debug("sends with %s", batch_kind(w->batch));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

@@ -6,6 +6,7 @@
 #include "proto/transport.h"
 #include "worker/delivery/output.h"
 #include "worker/protocol/http.h"
+#include "worker/session/tell.h"
 
 /* To the request that the session's input begins with. */
 static size_t answer_last(struct protocols *protocols, const struct session_state_shm *st, unsigned status, const char *text, char *dst)
@@ -36,7 +37,7 @@ void session_end(struct protocols *protocols, session_id sid, uint64_t parsed, u
 {
 	put_error(protocols, sid, parsed, status, text);
 	if (status == 400)
-		base_count(protocols->base, COUNTER_bad_input, 1);
+		tell_ends(protocols->base, sid, COUNTER_bad_input, text);
 }
 
 void session_goodbye(struct protocols *protocols, session_id sid)

@@ -8,6 +8,7 @@
 #include "worker/service/flood.h"
 #include "worker/service/publish_batch.h"
 #include "worker/service/request.h"
+#include "worker/session/tell.h"
 
 #ifdef JANUS_CRASH_POINTS
 #define CRASH_FRAME "{\"action\":\"crash\"}"
@@ -65,7 +66,7 @@ static void flash_answer(struct protocols *protocols, struct cursor *c, const st
 	}
 	outcome_commit(protocols->service, c, o, req->after, bytes, len, end ? SESSION_CLOSE : 0);
 	if (end)
-		base_count(protocols->base, COUNTER_bad_input, 1);
+		tell_ends(protocols->base, c->sid, COUNTER_bad_input, o->error);
 }
 
 /* The frame is none, and nothing behind it can be understood. */

@@ -5,6 +5,7 @@
 
 #include "worker/protocol/input.h"
 #include "worker/service/flood.h"
+#include "worker/session/tell.h"
 
 static struct http_limits limits(const struct protocols *protocols)
 {
@@ -23,7 +24,7 @@ static void refuse(struct protocols *protocols, struct cursor *c, const struct h
 	struct exchange x = { .protocols = protocols, .c = c, .req = &req, .after = c->at + cursor_left(c) };
 
 	http_glance(cursor_text(c), cursor_left(c), &req);
-	base_count(protocols->base, COUNTER_bad_input, 1);
+	tell_ends(protocols->base, c->sid, COUNTER_bad_input, bad->error);
 	exchange_error(&x, bad->status, NULL, bad->error);
 }
 

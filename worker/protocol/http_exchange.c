@@ -4,10 +4,12 @@
 #include "worker/protocol/http.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "proto/http_origin.h"
 #include "worker/service/flood.h"
 #include "worker/service/publish_batch.h"
+#include "worker/session/tell.h"
 
 /* ---- origins ---- */
 
@@ -157,11 +159,25 @@ void exchange_reply(const struct exchange *x, struct outcome *o, const struct ht
 	reply(x, o, http_answer(x->protocols->base->scratch, x->protocols->base->scratch_room, answer, body, len), answer->keep_alive);
 }
 
+/* Tells of a page that may not do what it asks for: why, and the page's origin, or the name by which it asks. */
+static void tell_forbidden(const struct exchange *x, const char *why)
+{
+	struct http_text origin = origin_of(x->req), host = x->req->authority.host;
+	bool by_origin = origin.p != NULL;
+	char text[EVENT_TEXT + 1];
+
+	snprintf(text, sizeof(text), "%s %.*s: %s", by_origin ? "Origin" : "Host", (int)(by_origin ? origin.len : host.len),
+		 by_origin ? origin.p : host.p ? host.p : "", why);
+	tell_session(x->protocols->base, x->c->sid, EVENT_REFUSE, 403, text, strlen(text), NULL);
+}
+
 void exchange_error(const struct exchange *x, unsigned status, const char *fields, const char *text)
 {
 	struct http_answer answer = exchange_answer(x, status, NULL);
 	struct outcome o = outcome_nothing(x->protocols->service, x->c);
 
+	if (status == 403)
+		tell_forbidden(x, text);
 	answer.fields = fields;
 	reply(x, &o, http_error(x->protocols->base->scratch, x->protocols->base->scratch_room, &answer, text), answer.keep_alive);
 }
@@ -171,7 +187,7 @@ void exchange_flood(struct exchange *x)
 	struct http_answer answer = exchange_answer(x, 429, NULL);
 	struct outcome o = outcome_nothing(x->protocols->service, x->c);
 
-	base_count(x->protocols->base, COUNTER_closed_flood, 1);
+	tell_ends(x->protocols->base, x->c->sid, COUNTER_closed_flood, FLOOD_MESSAGES);
 	answer.keep_alive = false;
 	x->after = x->c->at + cursor_left(x->c);
 	reply(x, &o, http_error(x->protocols->base->scratch, x->protocols->base->scratch_room, &answer, FLOOD_MESSAGES), false);

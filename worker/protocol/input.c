@@ -18,6 +18,7 @@
 #include "worker/service/flood.h"
 #include "worker/service/publish_batch.h"
 #include "worker/session/cursor.h"
+#include "worker/session/tell.h"
 
 #define HEAVY_MS 5000			/* for which small messages may go before large ones */
 #define RETRY_US 10000			/* of a turn, for those whose publishing was put off */
@@ -96,7 +97,7 @@ bool input_end_flood(struct protocols *protocols, struct cursor *c)
 {
 	publish_batch_publish(protocols->service, c);
 	if (!c->stalled) {
-		base_count(protocols->base, COUNTER_closed_flood, 1);
+		tell_ends(protocols->base, c->sid, COUNTER_closed_flood, FLOOD_MESSAGES);
 		session_end(protocols, c->sid, c->at + cursor_left(c), 429, FLOOD_MESSAGES);
 		c->stop = true;
 	}
@@ -105,7 +106,7 @@ bool input_end_flood(struct protocols *protocols, struct cursor *c)
 
 static void end_flood(struct protocols *protocols, session_id sid)
 {
-	base_count(protocols->base, COUNTER_closed_flood, 1);
+	tell_ends(protocols->base, sid, COUNTER_closed_flood, FLOOD_BYTES);
 	session_end(protocols, sid, session(protocols->base, sid)->state.parsed, 429, FLOOD_BYTES);
 }
 
@@ -195,8 +196,10 @@ static bool take_in(struct protocols *protocols, session_id sid)
 		protocols->base->no_memory(protocols->base->above, sid);
 	else if (what == RECEIVED_END)
 		input_end(protocols, sid);
-	else if (what == RECEIVED_ERROR)
+	else if (what == RECEIVED_ERROR) {
+		tell_ends_as(protocols->base, sid, EVENT_WHY_RESET);
 		session_over(protocols->base, sid);
+	}
 	if (what != RECEIVED && what != RECEIVED_FULL)
 		return false;
 	if (flood_bytes(protocols->service, sid, n))

@@ -8,6 +8,7 @@
 #include "worker/protocol/input.h"
 #include "worker/service/flood.h"
 #include "worker/service/request.h"
+#include "worker/session/tell.h"
 
 static void write_body(const struct request_body *body, char *dst)
 {
@@ -89,7 +90,7 @@ static bool end(struct protocols *protocols, struct cursor *c, const struct pack
 	request_serve(protocols->service, c, &req, &o);
 	if (o.kind == OUTCOME_LATER)
 		return false;
-	base_count(protocols->base, why, 1);
+	tell_ends(protocols->base, c->sid, why, error);
 	packet_answer(protocols, c, p, req.after, &o, true, SESSION_CLOSE);
 	return false;
 }

@@ -8,6 +8,7 @@
 #include "worker/service/flood.h"
 #include "worker/service/publish_batch.h"
 #include "worker/service/request.h"
+#include "worker/session/tell.h"
 
 #define ANSWER_MAX 1024		/* bytes of an answer: a ref, and a position, an id or an error */
 
@@ -151,7 +152,7 @@ static void control(struct protocols *protocols, struct cursor *c, const struct 
 		outcome_commit(protocols->service, c, &o, after, frame, websocket_close(frame, event->code, ""), SESSION_CLOSE);
 		break;
 	default:
-		base_count(protocols->base, COUNTER_bad_input, 1);
+		tell_ends(protocols->base, c->sid, COUNTER_bad_input, event->error);
 		outcome_commit(protocols->service, c, &o, c->at + cursor_left(c), frame, websocket_close(frame, event->code, event->error), SESSION_CLOSE);
 		break;
 	}

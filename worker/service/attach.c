@@ -8,9 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shm/client_id.h"
 #include "shm/crash.h"
 #include "worker/delivery/stream.h"
 #include "worker/service/strays.h"
+#include "worker/session/tell.h"
 
 static bool is_home(const struct base *base, session_id sid)
 {
@@ -121,12 +123,30 @@ static void take_token(const struct slot *slot, session_id sid, session_id from)
 	s->until = s->last_in ? s->last_in : 1;
 }
 
+/* By the id that the connection has from here on; before, it had `was`. */
+static void tell_attached(struct base *base, session_id sid, session_id from, uint32_t was)
+{
+	struct client_id old = { .slot = base->number, .session = (uint32_t)sid, .check = was };
+	struct client_id taken = { .slot = base->number, .session = (uint32_t)from, .check = client_id_check(session(base, from)->token) };
+	char text[2 * CLIENT_ID_TEXT + 16];
+	size_t len;
+
+	client_id_write(text, &old);
+	len = strlen(text);
+	memcpy(text + len, " took over ", 11);
+	client_id_write(text + len + 11, &taken);
+	tell_session(base, sid, EVENT_ATTACH, (uint64_t)from, text, strlen(text), NULL);
+}
+
 void attach_finish(struct base *base, session_id sid, session_id from)
 {
+	uint32_t was = client_id_check(session(base, sid)->token);
+
 	CRASH_POINT("attach-committed");
 	attach_forget(base, sid);
 	take_token(&base->slot, sid, from);
 	CRASH_POINT("attach-taken");
+	tell_attached(base, sid, from, was);
 	base->unpark(base->above, from);
 	/* release: behind all of that */
 	atomic_store_explicit(&base->slot.shm->attaching, 0, memory_order_release);

@@ -22,6 +22,7 @@
 #include "worker/delivery/partial_frame.h"
 #include "worker/delivery/stream.h"
 #include "worker/delivery/subscription_list.h"
+#include "worker/session/tell.h"
 
 struct topic_name subscribe_topic_name(bool inbox, const char *name, size_t len)
 {
@@ -184,6 +185,8 @@ const char *subscribe_add(struct service *service, session_id sid, struct sessio
 	CRASH_POINT("subscribe-linked");
 	s->count++;
 	base_count(service->base, COUNTER_subscribed, 1);
+	if (*name->bytes == NAME_INBOX)
+		tell_session(service->base, sid, EVENT_LOGIN, 0, name->bytes + 1, name->len - 1u, NULL);
 	atomic_fetch_add_explicit(&service->base->self->subscriptions, 1, memory_order_relaxed);
 	return NULL;
 }
@@ -214,6 +217,8 @@ void subscribe_remove(struct service *service, session_id sid, struct session_st
 	CRASH_POINT("unsubscribe-left");
 	topics_give_subscription(service->topics, number);
 	base_count(service->base, COUNTER_unsubscribed, 1);
+	if (*name->bytes == NAME_INBOX)
+		tell_session(service->base, sid, EVENT_LOGOUT, 0, name->bytes + 1, name->len - 1u, NULL);
 	atomic_fetch_sub_explicit(&service->base->self->subscriptions, 1, memory_order_relaxed);
 }
 

@@ -47,6 +47,8 @@ struct base {
 	struct ev_io *io;		/* the sessions' watchers, by number */
 	session_id *over;			/* sessions whose connection is over; the loop closes them */
 	uint32_t over_count;
+	uint8_t *why;			/* by session: why its connection ends (tell.h), 0: nothing is known of it */
+	uint32_t often_since, often;	/* tell_often()'s: in this second, so many */
 	uint32_t now;			/* CLOCK_MONOTONIC in seconds, as of the last base_beat() */
 	uint64_t now_ms;		/* the same in milliseconds */
 	struct record_copy *copy;	/* of the message of history that is being made into a frame */

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "shm/crash.h"
+#include "worker/session/tell.h"
 
 struct session_shm *session(const struct base *base, session_id sid)
 {
@@ -70,8 +71,11 @@ static void behind_changed(struct base *base, session_id sid)
 	if (session_is_behind(base, sid)) {
 		atomic_fetch_add_explicit(&base->self->behind, 1, memory_order_relaxed);
 		base_count(base, COUNTER_behind, 1);
+		tell_often(base, sid, EVENT_BEHIND, 0, NULL, 0);
 	} else {
 		atomic_fetch_sub_explicit(&base->self->behind, 1, memory_order_relaxed);
+		if (!(session(base, sid)->state.flags & (SESSION_CLOSE | SESSION_LINGER | SESSION_PARKED)))
+			tell_often(base, sid, EVENT_CAUGHT_UP, 0, NULL, 0);
 	}
 	base->behind_changed(base->above, sid);
 }
@@ -94,6 +98,7 @@ static void commit(struct base *base, session_id sid, const struct session_state
 	if (was.transport != st->transport) {
 		session_count(base, was.transport, -1);
 		session_count(base, st->transport, 1);
+		tell_session(base, sid, EVENT_STREAM, 0, NULL, 0, NULL);
 	}
 	if (session_is_behind(base, sid) != was_behind)
 		behind_changed(base, sid);
@@ -168,7 +173,7 @@ void session_over(struct base *base, session_id sid)
 
 void session_abort(struct base *base, session_id sid, enum counter why)
 {
-	base_count(base, why, 1);
+	tell_ends(base, sid, why, NULL);
 	/* If the worker dies before the loop closes the session, its successor finds the connection broken. */
 	shutdown(session_fd(base, sid), SHUT_RDWR);
 	session_over(base, sid);

@@ -1,0 +1,88 @@
+/*
+ * Events of sessions. See tell.h.
+ */
+#include "worker/session/tell.h"
+
+#include <string.h>
+
+#include "shm/client_id.h"
+
+#define OFTEN_A_SECOND 200	/* events of what may happen often, of a worker */
+
+static struct event of_session(const struct base *base, session_id sid, enum event_kind kind)
+{
+	const struct session_shm *s = slot_session(&base->slot, sid);
+
+	return (struct event){
+		.kind = (uint8_t)kind, .slot = (uint8_t)base->number, .transport = (uint8_t)s->state.transport,
+		.session = (uint32_t)sid, .check = client_id_check(s->token),
+	};
+}
+
+void tell_session(struct base *base, session_id sid, enum event_kind kind, uint64_t n, const char *text, size_t len, const struct event_peer *peer)
+{
+	struct event event = of_session(base, sid, kind);
+
+	event.n = n;
+	event.text = text;
+	event.text_len = len;
+	event.peer = peer;
+	events_write(&base->hub.events, base->number, &event);
+}
+
+void tell_why(struct base *base, session_id sid, enum event_kind kind, unsigned why, uint64_t n, const struct event_peer *peer)
+{
+	struct event event = of_session(base, sid, kind);
+
+	event.why = (uint8_t)why;
+	event.n = n;
+	event.peer = peer;
+	events_write(&base->hub.events, base->number, &event);
+}
+
+void tell_often(struct base *base, session_id sid, enum event_kind kind, uint64_t n, const char *text, size_t len)
+{
+	if (base->often_since != base->now) {
+		base->often_since = base->now;
+		base->often = 0;
+	}
+	if (base->often >= OFTEN_A_SECOND) {
+		base_count(base, COUNTER_events_muted, 1);
+		return;
+	}
+	base->often++;
+	tell_session(base, sid, kind, n, text, len, NULL);
+}
+
+void tell_refused(struct base *base, enum counter why, uint32_t transport, const struct event_peer *peer)
+{
+	events_write(&base->hub.events, base->number, &(struct event){
+		.kind = EVENT_REFUSE, .why = (uint8_t)why, .slot = (uint8_t)base->number, .transport = (uint8_t)transport, .session = EVENT_NO_SESSION, .peer = peer,
+	});
+}
+
+void tell_ends(struct base *base, session_id sid, enum counter why, const char *text)
+{
+	struct event event;
+
+	base_count(base, why, 1);
+	if (base->why[sid] == 0)
+		base->why[sid] = (uint8_t)why;
+	if (!text)
+		return;
+	event = of_session(base, sid, EVENT_REFUSE);
+	event.why = (uint8_t)why;
+	event.text = text;
+	event.text_len = strlen(text);
+	events_write(&base->hub.events, base->number, &event);
+}
+
+unsigned tell_reason(struct base *base, session_id sid)
+{
+	const struct session_state_shm *st = &slot_session(&base->slot, sid)->state;
+	unsigned why = base->why[sid];
+
+	if (why)
+		base->why[sid] = 0;	/* (its memory is not touched for one that has none) */
+	return why ? why : st->flags & (SESSION_CLOSE | SESSION_LINGER) ? EVENT_WHY_DONE : EVENT_WHY_PEER;
+}
