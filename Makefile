@@ -12,10 +12,10 @@
 #   LAYOUT=98    a build for tests, whose layout of shared memory is another, with crash points, in build/layout98; 99: it can't read snapshots either
 #   BROKEN=1     a build for tests, whose recovery is broken: they must notice, in build/broken
 #   V=1          show commands       SANITIZE=1   ASan and UBSan, in build/asan
-#   DESTDIR, PREFIX for `make install`
+#   make server  build/janus and build/janusctl alone, which takes neither Python nor cmocka nor curl
+#   make install uninstall   of what is built (packaging/install.mk: PREFIX, sysconfdir, DESTDIR...); make dist deb rpm
 
 VERSION  := 0.1.0
-PREFIX   ?= /usr
 CC       ?= gcc
 V        ?= 0
 SANITIZE ?= 0
@@ -72,14 +72,27 @@ PROGRAMS := $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janusbench
 all: deps
 	@$(MAKE) --no-print-directory programs
 programs: $(PROGRAMS)
+server: server-deps
+	@$(MAKE) --no-print-directory server-programs
+server-programs: $(BUILD)/janus $(BUILD)/janusctl
 
 deps:
 	@sh packaging/deps.sh
+server-deps:
+	@sh packaging/deps.sh server
 
 $(BUILD)/%.o: %.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 $(CPPFLAGS) $(CFLAGS) $(WARN) -MMD -MP -c -o $@ $<
+
+# The file that is read without -c. (Where it is may change from one make to the next, as in `make install sysconfdir=...`.)
+$(BUILD)/sysconfdir: sysconfdir-now
+	@mkdir -p $(@D)
+	@echo $(sysconfdir) | cmp -s - $@ || echo $(sysconfdir) > $@
+sysconfdir-now:
+$(addprefix $(BUILD)/,$(MAINS:.c=.o)): $(BUILD)/sysconfdir
+$(addprefix $(BUILD)/,$(MAINS:.c=.o)): CPPFLAGS += -DJANUS_CONFIG_FILE='"$(sysconfdir)/janus/janus.ini"'
 
 # It holds the page and janus.js, which -MMD does not see.
 $(BUILD)/worker/protocol/http_page.o: worker/protocol/page.html packaging/janus.js/janus.js
@@ -110,7 +123,7 @@ $(STRESS): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/stress/*.c)) $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-# What shm/settings.def says, into packaging/janus.ini and packaging/janus.8, which are kept with the sources.
+# What shm/settings.def says, into packaging/janus.ini and packaging/janus.conf.5, which are kept with the sources.
 settings:
 	@CC="$(CC)" python3 packaging/settings.py
 
@@ -151,11 +164,10 @@ $(CLIENTS)/node_modules/.package-lock.json: tests/clients/package.json tests/cli
 # Builds that some tests want beside the one they test.
 variant = build/$(1)$(if $(filter 1,$(SANITIZE)),/asan)
 variants:
-	@$(MAKE) --no-print-directory CRASH=1 server
-	@$(MAKE) --no-print-directory BROKEN=1 server
-	@$(MAKE) --no-print-directory LAYOUT=98 server
-	@$(MAKE) --no-print-directory LAYOUT=99 server
-server: $(BUILD)/janus $(BUILD)/janusctl
+	@$(MAKE) --no-print-directory CRASH=1 server-programs
+	@$(MAKE) --no-print-directory BROKEN=1 server-programs
+	@$(MAKE) --no-print-directory LAYOUT=98 server-programs
+	@$(MAKE) --no-print-directory LAYOUT=99 server-programs
 
 fuzz: fuzz-deps
 	@$(MAKE) --no-print-directory fuzzers
@@ -232,24 +244,12 @@ DEMO_SUBSCRIBERS ?= 40000
 demo: all
 	@BUILD=$(BUILD) SUBSCRIBERS=$(DEMO_SUBSCRIBERS) sh tests/demo.sh
 
-# (Of what `make` has built: it looks for no libraries and installs none. A configuration that is there stays.)
-install: programs
-	install -D -m 755 $(BUILD)/janus $(DESTDIR)$(PREFIX)/sbin/janus
-	install -D -m 755 $(BUILD)/janusctl $(DESTDIR)$(PREFIX)/bin/janusctl
-	install -D -m 755 $(BUILD)/janusbench $(DESTDIR)$(PREFIX)/bin/janusbench
-	install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/janus/README.md
-	install -D -m 644 PROTOCOL.md $(DESTDIR)$(PREFIX)/share/doc/janus/PROTOCOL.md
-	install -D -m 644 packaging/janus.8 $(DESTDIR)$(PREFIX)/share/man/man8/janus.8
-	@ini=$(DESTDIR)/etc/janus/janus.ini; \
-	if [ -e $$ini ] && ! cmp -s packaging/janus.ini $$ini; then \
-		echo "$$ini stays as it is; this version's defaults are in $$ini.new"; ini=$$ini.new; \
-	fi; \
-	install -D -m 644 packaging/janus.ini $$ini
+include packaging/install.mk
 
 clean:
 	rm -rf build
 
-.PHONY: all programs deps settings check tests mutants clients variants server fuzz fuzz-deps fuzzers chaos reconnect bench bench-history bench-million bench-patterns bench-peers chart headers layers demo \
-	install clean
+.PHONY: all programs deps settings check tests mutants clients variants server server-programs server-deps fuzz fuzz-deps fuzzers chaos reconnect bench bench-history bench-million bench-patterns bench-peers chart headers layers demo \
+	clean
 .SECONDARY:
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) \( -path $(BUILD)/deb -o -path $(BUILD)/rpm -o -path $(BUILD)/packages \) -prune -o -type f -name '*.d' -print 2>/dev/null)

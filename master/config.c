@@ -383,12 +383,15 @@ static int on_key(void *user, const char *section, const char *name, const char 
 	return set_key(r, name, value ? value : "") == 0;
 }
 
-static int read_file(struct reading *r, const char *name)
+/* An installed file need not be there. */
+static int read_file(struct reading *r, const char *name, bool installed)
 {
 	int bad;
 
 	r->name = name;
 	r->file = fopen(name, "re");
+	if (!r->file && installed && (errno == ENOENT || errno == ENOTDIR))
+		return 0;
 	if (!r->file)
 		goto err;
 	if (!realpath(name, r->config->file))	/* a pipe, say */
@@ -482,7 +485,7 @@ int config_read(struct config *config, const struct config_source *source, char 
 	memset(&c, 0, sizeof(c));
 	settings_defaults(&c.settings);
 	c.settings.workers = processors();
-	if (source->file && read_file(&r, source->file) < 0)
+	if (source->file ? read_file(&r, source->file, false) < 0 : source->installed && read_file(&r, source->installed, true) < 0)
 		return -1;
 	for (unsigned i = 0; i < source->count; i++)
 		if (read_option(&r, source->options[i]) < 0)

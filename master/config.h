@@ -30,6 +30,7 @@
 #define LISTENERS_MAX 64			/* of the configuration */
 #define LISTENERS_OPEN_MAX (LISTENERS_MAX + 1)	/* and the server's own */
 #define CONFIG_ERROR_MAX 512
+#define CONFIG_FILE JANUS_CONFIG_FILE	/* what is read without -c; the Makefile's sysconfdir says where it is */
 #define DEFAULT_LISTEN "flash://127.0.0.1:8081", "http://127.0.0.1:8080", "admin://127.0.0.1:8082"	/* for an array */
 
 /* Compares with memcmp(): what is not used is zero. */
@@ -62,6 +63,7 @@ struct config {
 /* What the command line says of the configuration; kept by the master to read it again. */
 struct config_source {
 	const char *file;		/* -c, or NULL */
+	const char *installed;		/* read in its stead where there is no -c, if it is there at that moment; NULL: no file then */
 	const char **options;		/* -o, as "key=value" */
 	unsigned count;
 	bool find;			/* of the file, only what says where its server is (runtime_dir): errors elsewhere in it do not matter */

@@ -17,7 +17,7 @@
 
 static const char usage[] =
 	"usage: janus [-c FILE] [-o key=value]... [-t] [-V]\n"
-	"  -c FILE       configuration file (INI)\n"
+	"  -c FILE       configuration file (INI); without it " CONFIG_FILE ", if it is there\n"
 	"  -o key=value  a setting; wins over the file. `-o listen=` replaces the file's addresses\n"
 	"  -t            check the configuration: say what is wrong, or print what is in force\n"
 	"  -V            version\n"
@@ -42,7 +42,7 @@ static void parse(int argc, char **argv, struct arguments *a)
 	const char **options = calloc((size_t)argc, sizeof(*options));
 	int c;
 
-	*a = (struct arguments){ .handover = -1, .probe = -1, .source.options = options };
+	*a = (struct arguments){ .handover = -1, .probe = -1, .source = { .installed = CONFIG_FILE, .options = options } };
 	while ((c = getopt_long(argc, argv, "c:o:tVh", longs, NULL)) != -1) {
 		switch (c) {
 		case 1:

@@ -394,8 +394,8 @@ static int prepare(struct master *m, const struct config_source *source, int han
 	if (handover >= 0 && m->h.failed[0]) {
 		taken_up = false;
 		m->config.settings = m->h.settings;	/* the configuration is the one that failed */
-		if (source->file)
-			snprintf(m->config.file, sizeof(m->config.file), "%s", source->file);
+		if (source->file || (source->installed && access(source->installed, F_OK) == 0))
+			snprintf(m->config.file, sizeof(m->config.file), "%s", source->file ? source->file : source->installed);
 	} else if (read_config(&m->config, source) < 0) {
 		/* (It was good when the predecessor read it.) */
 		if (handover < 0)

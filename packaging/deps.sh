@@ -1,11 +1,12 @@
 #!/bin/sh
 # What it takes to build and test Janus: says nothing when all is there; else installs it (root), or prints the command that would.
-# Run by `make`. `deps.sh fuzz`: what the fuzzers take besides. Environment: CC, CPPFLAGS, FUZZ_CC.
+# Run by `make`. `deps.sh server`: what building the server takes, and no more; `deps.sh fuzz`: what the fuzzers take besides all.
+# Environment: CC, CPPFLAGS, FUZZ_CC.
 set -u
 
 CC=${CC:-cc}
 FUZZ_CC=${FUZZ_CC:-clang}
-fuzz=${1:-}
+what=${1:-}
 
 have_header()
 {
@@ -29,13 +30,15 @@ find_missing()
 {
 	missing=
 	command -v "${CC%% *}" >/dev/null || missing=cc
-	for h in stdio.h ev.h msgpack.h jsmn.h ini.h liburing.h cmocka.h nettle/sha1.h bsd/sys/tree.h zlib.h; do
+	for h in stdio.h ev.h msgpack.h jsmn.h ini.h liburing.h nettle/sha1.h bsd/sys/tree.h zlib.h; do
 		have_header $h || missing="$missing $h"
 	done
+	[ "$what" = server ] && return
+	have_header cmocka.h || missing="$missing cmocka.h"
 	for c in python3 curl; do
 		command -v $c >/dev/null || missing="$missing $c"
 	done
-	[ "$fuzz" != fuzz ] && return
+	[ "$what" != fuzz ] && return
 	command -v "${FUZZ_CC%% *}" >/dev/null || missing="$missing clang"
 	have_fuzzer || missing="$missing libFuzzer"
 }

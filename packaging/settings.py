@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes what shm/settings.def says of the settings into packaging/janus.ini and packaging/janus.8: settings.py [--check]
+"""Writes what shm/settings.def says of the settings into packaging/janus.ini and packaging/janus.conf.5: settings.py [--check]
 
 Each file's text outside of its two marks is written by hand. --check changes nothing, and exits with 1 if a file is not what the table says.
 """
@@ -95,7 +95,7 @@ def man(sections):
 
 
 FILES = (("janus.ini", ini, "# ==== by make settings, from shm/settings.def ====", None),
-         ("janus.8", man, '.\\" ==== by make settings, from shm/settings.def ====', '.\\" ==== by hand again ===='))
+         ("janus.conf.5", man, '.\\" ==== by make settings, from shm/settings.def ====', '.\\" ==== by hand again ===='))
 
 
 def main():

@@ -22,7 +22,7 @@ dir=$(mktemp -d)
 trap 'kill "$server" 2>/dev/null; wait "$server" 2>/dev/null; rm -rf "$dir"' EXIT
 trap 'exit 130' INT TERM
 
-"$BUILD/janus" -o runtime_dir="$dir/run" -o listen=flash://127.0.0.1:0 -o workers="$workers" &
+"$BUILD/janus" -c /dev/null -o runtime_dir="$dir/run" -o listen=flash://127.0.0.1:0 -o workers="$workers" &
 server=$!
 url=
 tries=0

@@ -66,7 +66,7 @@ static void print_usage(FILE *to)
 		}
 	}
 	fprintf(to, "\n"
-		    "  -c FILE            the server's configuration file\n"
+		    "  -c FILE            the server's configuration file; without it " CONFIG_FILE ", if it is there\n"
 		    "  -o KEY=VALUE       a setting, as given to the server; runtime_dir is what finds it\n"
 		    "  --json             write JSON\n\n"
 		    "Exit status: 0 done; 1 refused, or an error; 2 bad usage; 3 no server there.\n");
@@ -111,6 +111,7 @@ static const struct command *parse(struct ctl_arguments *args, const char **sett
 	int c;
 
 	fill_longs(longs);
+	args->source.installed = CONFIG_FILE;
 	args->source.options = settings;
 	args->source.find = true;
 	while ((c = getopt_long(argc, argv, "c:o:h", longs, NULL)) != -1) {

@@ -83,7 +83,7 @@ class Janus(Server):
     options = ()
 
     def command(self):
-        command = [os.path.join(self.build, 'janus'), '-o', f'runtime_dir={self.dir.name}/run',
+        command = [os.path.join(self.build, 'janus'), '-c', os.devnull, '-o', f'runtime_dir={self.dir.name}/run',
                    '-o', f'workers={self.workers}', '-o', 'log_level=warning']
         for option in (*(f'listen={scheme}://127.0.0.1:0' for scheme in self.schemes), *self.options):
             command += ['-o', option]

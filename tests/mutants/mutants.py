@@ -269,6 +269,10 @@ M("piece-is-all", "worker/delivery/multi_topic.c", "pos = c->first ? a->item[a->
 M("overtaken-apart-forgotten", "worker/delivery/multi_topic.c", "\t\t\tdefer_subscribers(a, a->topics->of[i]);\n", "\t\t\t(void)defer_subscribers;\n", APART + "test_the_ring_went_round")
 M("owed-before-it-went-apart", "worker/service/subscribe.c", "\tif (owed) {\n", "\tif (false && owed) {\n", APART + "test_second_topic_in_the_middle_of_a_pass")
 M("delivered-told-though-queued", "worker/delivery/fanout.c", "\t\t\tleast = t->first;\n", "\t\t\t;\n", RECOVERY + "test_death_within_a_pass")
+M("ring-does-anything", "worker/io/uring.c", "\t\trestrict_to_sends(ring);", "\t\t(void)restrict_to_sends;", "test_uring")
+M("installed-file-must-be-there", "master/config.c", "if (!r->file && installed &&", "if (false && installed &&", "test_config")
+M("installed-file-wins", "master/config.c", "source->file ? read_file(&r, source->file, false)", "source->file && !source->installed ? read_file(&r, source->file, false)",
+  "test_config")
 M("flights-not-listed", "worker/io/send_batch.c", "\tatomic_store_explicit(&s->flights, b->count, memory_order_release);\n", "", GO_THROUGH, points="batch-sent")
 M("flight-not-listed", "worker/io/send_batch.c", "\tatomic_store_explicit(&b->base->slot.shm->flights, 1, memory_order_release);\n", "", GO_THROUGH, points="send-sent")
 M("cut-forgotten-by-a-death", "worker/delivery/landed.c", "\t\t\tst->cut = (uint32_t)bytes;\n\t\t\tst->flags |= SESSION_CUT | SESSION_BEHIND;\n\t\t\tstream_begun",

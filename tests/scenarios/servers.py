@@ -46,7 +46,7 @@ class Server:
         self.exit_status = 0            # what stop() wants
         self.arguments = []
         if config is None:
-            self.arguments += ["-o", "workers=%d" % workers]
+            self.arguments += ["-c", os.devnull, "-o", "workers=%d" % workers]      # (not the file of a Janus that this machine has)
             for url in listen:
                 self.arguments += ["-o", "listen=" + url]
         else:

@@ -21,6 +21,8 @@ class Config(JanusTest):
             with open(self.file, "wb") as f:
                 f.write(text if isinstance(text, bytes) else text.encode())
             arguments += ["-c", self.file]
+        else:
+            arguments += ["-c", os.devnull]
         for option in options:
             arguments += ["-o", option]
         return run(program("janus"), *arguments)

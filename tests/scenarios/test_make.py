@@ -1,4 +1,5 @@
-"""What one meets before Janus runs: make demo with few descriptors, make where no package lists are, make install."""
+"""What one meets before Janus runs: make demo with few descriptors, make where no package lists are, make install, uninstall and dist."""
+import hashlib
 import os
 import shutil
 import subprocess
@@ -70,35 +71,80 @@ class Make(unittest.TestCase):
         """packaging/janus.ini and the manual page say what shm/settings.def says."""
         self.assertEqual(self.run_in("python3", "packaging/settings.py", "--check"), (0, ""))
 
+    def made(self, target, *variables):
+        """Runs what `make TARGET` would, of what is built."""
+        status, said = self.run_in("sh", "-ec", 'recipe=$(make -s -n -o programs "$@"); eval "$recipe"', "sh", target, "BUILD=" + janus_test.BUILD,
+                                   "DESTDIR=" + self.target, *variables)
+        self.assertEqual(status, 0, said)
+        return said
+
+    def files(self):
+        return sorted(os.path.relpath(os.path.join(folder, name), self.target) for folder, _, names in os.walk(self.target) for name in names)
+
     def test_install(self):
-        """No package manager is asked; a configuration that is there is not touched."""
+        """No package manager is asked; a configuration that is there is not touched. What was installed can be removed."""
         self.stub("apt-get", 100)
         self.stub("dnf", 100)
-        target = os.path.join(self.folder, "root")
-        ini = os.path.join(target, "etc/janus/janus.ini")
+        self.target = os.path.join(self.folder, "root")
+        ini = os.path.join(self.target, "etc/janus/janus.ini")
         # (Even where something is missing.)
-        _, said = self.run_in("make", "-n", "install", "DESTDIR=" + target, CC="no-such-compiler")
+        _, said = self.run_in("make", "-n", "install", "DESTDIR=" + self.target, CC="no-such-compiler")
         self.assertNotIn("deps.sh", said)
         with open(os.path.join(ROOT, "packaging/janus.ini")) as f:
-            default = f.read()
-
-        def install():
-            status, said = self.run_in("sh", "-ec", """
-                recipe=$(make -s -n -o programs install BUILD=%s DESTDIR=%s); eval "$recipe" """ % (janus_test.BUILD, target))
-            self.assertEqual(status, 0, said)
-            return said
-        install()
+            default = f.read().replace("runtime_dir =\n", "runtime_dir = /run/janus\n")
+        self.made("install")
         with open(ini) as f:
             self.assertEqual(f.read(), default)
-        self.assertTrue(os.path.exists(os.path.join(target, "usr/share/man/man8/janus.8")))
+        for path in ("usr/sbin/janus", "usr/bin/janusctl", "usr/bin/janusbench", "usr/share/man/man8/janus.8", "usr/share/man/man5/janus.conf.5",
+                     "usr/share/man/man1/janusbench.1", "usr/lib/systemd/system/janus.service", "usr/lib/sysusers.d/janus.conf",
+                     "usr/lib/tmpfiles.d/janus.conf"):
+            self.assertIn(path, self.files())
         with open(ini, "w") as f:
             f.write("workers = 3\n")
-        self.assertIn("janus.ini.new", install())
+        self.assertIn("janus.ini.new", self.made("install"))
         with open(ini) as f:
             self.assertEqual(f.read(), "workers = 3\n")
         with open(ini + ".new") as f:
             self.assertEqual(f.read(), default)
+        self.assertIn("it stays", self.made("uninstall"))
+        self.assertEqual(self.files(), ["etc/janus/janus.ini"])
+        os.unlink(ini)
+        self.made("install")
+        self.made("uninstall")
+        self.assertEqual(self.files(), [])
         self.assertEqual(self.called(), "")
+
+    def test_install_elsewhere(self):
+        """What is installed names the folders that it is in."""
+        self.target = os.path.join(self.folder, "root")
+        places = "PREFIX=/opt/janus", "sysconfdir=/opt/etc", "rundir=/var/run"
+        self.made("install", *places)
+        self.assertTrue(all(path.startswith("opt/") for path in self.files()), self.files())
+        unit, ini, page = [open(os.path.join(self.target, "opt", path)).read()
+                           for path in ("janus/lib/systemd/system/janus.service", "etc/janus/janus.ini", "janus/share/man/man8/janus.8")]
+        self.assertIn("ExecStart=/opt/janus/sbin/janus\n", unit)
+        self.assertIn("\nruntime_dir = /var/run/janus\n", ini)
+        self.assertIn("/opt/etc/janus/janus.ini", page)
+        self.made("uninstall", *places)
+        self.assertEqual(self.files(), [])
+
+    def test_dist(self):
+        """An archive of what was unpacked from an archive has the same bytes."""
+        tree = ROOT
+        made = []
+        for n, umask in enumerate((0o022, 0o077)):
+            out = os.path.join(self.folder, "out%d" % n)
+            done = subprocess.run(["sh", "packaging/dist.sh"], cwd=tree, env=dict(os.environ, VERSION="7.8.9", OUT=out), umask=umask, text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60 * SLOWNESS)
+            self.assertEqual(done.returncode, 0, done.stdout)
+            archive = os.path.join(out, "janus-7.8.9.tar.gz")
+            with open(archive, "rb") as f:
+                made.append(hashlib.sha256(f.read()).hexdigest())
+            subprocess.run(["tar", "-xzf", archive, "-C", out], check=True)
+            tree = os.path.join(out, "janus-7.8.9")
+        self.assertEqual(made[0], made[1])
+        self.assertTrue(os.access(os.path.join(tree, "packaging/debian/rules"), os.X_OK))
+        self.assertFalse(os.path.exists(os.path.join(tree, "build")))
 
 
 if __name__ == "__main__":

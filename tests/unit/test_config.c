@@ -258,6 +258,38 @@ static void defaults(void **state)
 	unsetenv("XDG_RUNTIME_DIR");
 }
 
+/* An installed file is read where there is no -c, from when it is there on; one that is there and can't be read, or is wrong, is an error. */
+static void installed_file(void **state)
+{
+	struct config_source source = {.installed = FILE_NAME}, given = {.file = "given.ini", .installed = FILE_NAME};
+	FILE *f;
+
+	(void)state;
+	unlink(FILE_NAME);
+	assert_int_equal(config_read(&config, &source, error), 0);
+	assert_string_equal(config.file, "");
+	write_file("workers = 7", 11);
+	assert_int_equal(config_read(&config, &source, error), 0);
+	assert_int_equal(config.settings.workers, 7);
+	assert_non_null(strstr(config.file, "/" FILE_NAME));
+	f = fopen("given.ini", "w");
+	assert_non_null(f);
+	fputs("workers = 8", f);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(config_read(&config, &given, error), 0);
+	assert_int_equal(config.settings.workers, 8);
+	unlink("given.ini");
+	assert_int_equal(config_read(&config, &given, error), -1);
+	assert_non_null(strstr(error, "given.ini"));
+	write_file("workers = none", 14);
+	assert_int_equal(config_read(&config, &source, error), -1);
+	assert_non_null(strstr(error, FILE_NAME ":1: workers"));
+	source.installed = "/tmp";
+	assert_int_equal(config_read(&config, &source, error), -1);
+	source.installed = "/dev/null/janus.ini";
+	assert_int_equal(config_read(&config, &source, error), 0);
+}
+
 /* The file that is packaged is all of the defaults, and has all keys. */
 static void default_file(void **state)
 {
@@ -429,6 +461,7 @@ int main(void)
 		cmocka_unit_test(options_win),
 		cmocka_unit_test(texts),
 		cmocka_unit_test(defaults),
+		cmocka_unit_test(installed_file),
 		cmocka_unit_test(default_file),
 		cmocka_unit_test(reload_changes),
 		cmocka_unit_test(lines_of_history),

@@ -11,7 +11,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
-#include <liburing.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,6 +18,7 @@
 #include "shm/crash.h"
 #include "shm/log.h"
 #include "worker/io/tcp_counts.h"
+#include "worker/io/uring.h"
 
 #define BATCH_MAX 256		/* sends a submission */
 #define FEW 4			/* up to this many sends are faster one by one */
@@ -41,18 +41,6 @@ struct batch {
 	char arena[];
 };
 
-static int uring_open(struct batch *b)
-{
-	struct io_uring_params p = { .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN };
-	int r = io_uring_queue_init_params(BATCH_MAX, &b->ring, &p);
-
-	if (r == -EINVAL) {		/* Linux before 6.1 does not know these flags */
-		memset(&p, 0, sizeof(p));
-		r = io_uring_queue_init_params(BATCH_MAX, &b->ring, &p);
-	}
-	return r;
-}
-
 struct batch *batch_create(struct base *base, int io, size_t arena, batch_landed_fn *landed, void *above)
 {
 	struct batch *b = malloc(sizeof(*b) + arena);
@@ -70,7 +58,7 @@ struct batch *batch_create(struct base *base, int io, size_t arena, batch_landed
 	b->above = above;
 	if (io == IO_SEND)
 		return b;
-	r = uring_open(b);
+	r = uring_open(&b->ring, BATCH_MAX);
 	b->uring = r == 0;
 	if (r < 0 && io == IO_URING) {
 		log_error("io = uring, but io_uring can't be had here: %s", strerror(-r));

@@ -1,0 +1,242 @@
+#!/usr/bin/env python3
+"""What is done with the packages of three versions within a container of tests/packages/run: inside.py SCENARIO
+
+The packages are in /janus-check/old, new and other-layout. The last line of the output is `good` if all is as it should be.
+"""
+import ctypes
+import glob
+import json
+import os
+import pwd
+import re
+import subprocess
+import sys
+import time
+
+HERE = "/janus-check"
+CONFIG = "/etc/janus/janus.ini"
+CLIENTS = 10000
+RATE = 20           # messages a second to one topic, so 200,000 deliveries a second
+TOPICS = 10         # a message goes to a tenth of them
+VERSIONS = {name: re.search(r"janus[-_]([0-9.]+)-", glob.glob("%s/%s/janus[-_][0-9]*" % (HERE, name))[0]).group(1) for name in ("old", "new", "other-layout")}
+# What may be left of a package: its user (see janus.postrm), and what package managers and the system write of themselves.
+LEFT = re.compile(r"/etc/(passwd|group|shadow|gshadow|subuid|subgid)-?$|/etc/\.(pwd\.lock|updated)$|/var/lib/(dpkg|rpm|apt|ucf|systemd)(/|$)|/var/(log|cache|tmp)(/|$)|"
+                  r"/usr/lib/sysimage(/|$)|/root/\.rpmdb(/|$)|/janus-check(/|$)|/etc/ld\.so\.cache$|/etc/machine-id$|/etc/(resolv\.conf|mtab)$")
+
+
+def run(*command, status=0):
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          env=dict(os.environ, DEBIAN_FRONTEND="noninteractive"))
+    print("$ %s\n%s" % (" ".join(command), done.stdout), end="", flush=True)
+    if status is not None and done.returncode != status:
+        raise AssertionError("%s: status %d, not %d" % (command[0], done.returncode, status))
+    return done.stdout
+
+
+def wait_until(condition, seconds, what):
+    end = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise AssertionError("%s: not within %d s" % (what, seconds))
+        time.sleep(0.05)
+
+
+def ask():
+    """What janusctl says of the server, without -c; None if there is none."""
+    done = subprocess.run(["janusctl", "status", "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return json.loads(done.stdout) if done.returncode == 0 else None
+
+
+def processes():
+    found = {}
+    for path in glob.glob("/proc/[0-9]*/exe"):
+        try:
+            if re.match(r"/usr/sbin/janus( \(deleted\))?$", os.readlink(path)):
+                pid = int(path.split("/")[2])
+                found[pid] = {key: value.strip() for key, value in (line.split(":", 1) for line in open("/proc/%d/status" % pid))}
+        except OSError:
+            pass
+    return found
+
+
+def has_io_uring():
+    parameters = ctypes.create_string_buffer(256)
+    fd = ctypes.CDLL(None).syscall(425, 8, parameters)      # io_uring_setup()
+    if fd >= 0:
+        os.close(fd)
+    return fd >= 0
+
+
+def files():
+    """All that is there where packages may put something. (/run is looked at by itself; elsewhere others may be at work meanwhile.)"""
+    found = set()
+    for top in ("/etc", "/usr", "/var", "/lib", "/opt", "/srv", "/root", "/home"):
+        for folder, folders, names in os.walk(top):
+            folders[:] = [d for d in folders if not LEFT.search(os.path.join(folder, d))]
+            found.update(os.path.join(folder, name) for name in names + folders)
+    return {path for path in found if not LEFT.search(path)}
+
+
+class Deb:
+    def install(self, version, *more):
+        run("dpkg", "--force-confold", "-i", *(glob.glob("%s/%s/%s_*.deb" % (HERE, version, name))[0] for name in ("janus", *more)))
+
+    def remove(self):
+        run("dpkg", "-r", "janus", "janusbench")
+        assert os.path.exists(CONFIG), "the configuration is gone before the purge"
+
+    def purge(self):
+        run("dpkg", "-P", "janus", "janusbench")
+
+
+class Rpm:
+    # (What it depends on is there, but not in rpm's books.)
+    def install(self, version, *more):
+        run("rpm", "-U", "--nodeps", *(glob.glob("%s/%s/%s-[0-9]*.rpm" % (HERE, version, name))[0] for name in ("janus", *more)))
+
+    def remove(self):
+        run("rpm", "-e", "--nodeps", "janus", "janusbench")
+
+    def purge(self):
+        """rpm has none: what was changed or written stays, for who has changed or written it."""
+        assert os.path.exists(CONFIG + ".rpmsave"), "the changed configuration is gone"
+        os.unlink(CONFIG + ".rpmsave")
+        for path in ("/etc/janus", "/var/lib/janus"):
+            if os.path.exists(path):
+                assert not [name for name in os.listdir(path) if name != "journal"], os.listdir(path)
+                run("rm", "-r", path)
+
+
+class Systemd:
+    settings = {"listen": "flash://127.0.0.1:81"}        # (a port that it needs its capability for)
+
+    def before(self):
+        # A server that does not say yet that it is ready would be waited for.
+        with open("/usr/sbin/janus", "rb") as f:
+            if b"NOTIFY_SOCKET" in f.read():
+                return
+        print("(this version does not speak sd_notify: Type=exec)")
+        os.makedirs("/etc/systemd/system/janus.service.d")
+        with open("/etc/systemd/system/janus.service.d/exec.conf", "w") as f:
+            f.write("[Service]\nType=exec\n")
+        run("systemctl", "daemon-reload")
+        run("systemctl", "stop", "janus.service", status=None)
+
+    def start(self):
+        run("systemctl", "restart", "janus.service")
+
+    def check(self):
+        assert run("systemctl", "is-active", "janus.service") == "active\n"
+        assert run("systemctl", "is-enabled", "janus.service") == "enabled\n"
+        main = int(run("systemctl", "show", "-P", "MainPID", "janus.service"))
+        assert main == ask()["pid"], "systemd takes another process for the server: %d" % main
+        for pid, of in processes().items():
+            assert of["NoNewPrivs"] == "1" and of["Seccomp"] == "2" and of["CapBnd"] == of["CapPrm"] == "0000000000000400", (pid, of)
+
+    def again(self):
+        run("systemctl", "reload", "janus.service")
+
+    def after(self):
+        run("rm", "-rf", "/etc/systemd/system/janus.service.d")
+        run("systemctl", "daemon-reload")
+        assert "could not be found" in run("systemctl", "status", "janus.service", status=4)
+
+
+class Plain:
+    """No systemd: the unit's command line, as its user."""
+    settings = {}
+
+    def before(self):
+        assert not processes(), "somebody has started it"
+
+    def start(self):
+        self.process = subprocess.Popen(["setpriv", "--reuid=janus", "--regid=janus", "--init-groups", "/usr/sbin/janus"], stdin=subprocess.DEVNULL,
+                                        stdout=sys.stdout, stderr=subprocess.STDOUT, cwd="/")
+
+    def check(self):
+        assert self.process.poll() is None and self.process.pid == ask()["pid"]
+
+    def again(self):
+        run("janusctl", "reload")
+
+    def after(self):
+        assert self.process.wait(10) == 0, "the server did not end well"
+
+
+def follows(version, pid):
+    """The server is the same process, of the next version, and so are its keepers and workers."""
+    def same():
+        status = ask()
+        return status and status["version"] == VERSIONS[version] and all(w["state"] == "live" for w in status["workers"]) and status
+    status = wait_until(same, 60, "the server's being " + VERSIONS[version])
+    assert status["pid"] == pid, "another process"
+    wait_until(lambda: not [p for p in processes() if "(deleted)" in os.readlink("/proc/%d/exe" % p)], 30, "all processes' being the new program")
+
+
+def go_through(packages, init):
+    before = files()
+    packages.install("old", "janusbench")
+    assert pwd.getpwnam("janus").pw_uid != 0
+    init.before()
+    with open(CONFIG) as f:
+        text = f.read()
+    for key, value in dict(init.settings, data="/var/lib/janus").items():
+        text = re.sub("(?m)^%s =.*" % key, "%s = %s" % (key, value), text, count=1)
+    with open(CONFIG, "w") as f:
+        f.write(text)
+    init.start()
+    status = wait_until(ask, 20, "the server's start")
+    assert status["file"] == CONFIG and status["runtime_dir"] == "/run/janus", status
+    init.check()
+    for pid, of in processes().items():
+        assert of["Uid"].split()[0] == str(pwd.getpwnam("janus").pw_uid), (pid, of)
+    assert glob.glob("/var/lib/janus/journal"), "no journal"
+    workers = [w["worker"] for w in status["workers"]]
+    rings = [fd for pid in workers for fd in glob.glob("/proc/%d/fd/*" % pid) if "io_uring" in os.readlink(fd)]
+    print("processes %d, rings of io_uring %d" % (len(processes()), len(rings)))
+    assert len(rings) == len(workers) or not has_io_uring(), "io_uring is refused to the server"
+
+    url = status["listen"][0]
+    bench = subprocess.Popen(["janusbench", "-n", str(CLIENTS), "-T", str(TOPICS), "--while-running", "30", "--rate", str(RATE), "--quiet", "--json",
+                              "--server-pid", str(status["pid"]), url], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    wait_until(lambda: sum(w["connections"] for w in ask()["workers"]) >= CLIENTS, 60, "%d connections" % CLIENTS)
+    for version in ("new", "other-layout"):
+        packages.install(version)
+        follows(version, status["pid"])
+        init.check()
+        assert sum(w["connections"] for w in ask()["workers"]) >= CLIENTS, ask()
+        assert bench.poll() is None, "the clients were done before the upgrade"
+    assert open(CONFIG).read() == text, "the configuration was changed"
+    init.again()
+    os.kill(ask()["workers"][0]["worker"], 9)
+    said, _ = bench.communicate(timeout=120)
+    print(said, end="")
+    assert bench.returncode == 0, "messages or connections were lost: status %d" % bench.returncode
+    wait_until(lambda: ask() and all(w["state"] == "live" for w in ask()["workers"]), 10, "workers")
+    print("connections broken: none; messages lost: none")
+
+    packages.remove()
+    wait_until(lambda: not processes(), 15, "the end of all processes")
+    init.after()
+    packages.purge()
+    left = sorted(files() - before)
+    assert not left, "left behind: %s" % left
+    assert not os.path.exists("/run/janus"), os.listdir("/run/janus")
+    gone = sorted(path for path in before - files())
+    assert not gone, "taken away, but not ours: %s" % gone
+
+
+SCENARIOS = {"deb": (Deb, Systemd), "deb_without_systemd": (Deb, Plain), "rpm": (Rpm, Systemd)}
+
+if __name__ == "__main__":
+    try:
+        go_through(*(part() for part in SCENARIOS[sys.argv[1]]))
+    except BaseException as e:
+        print("%s: %s" % (type(e).__name__, e))
+        if os.path.isdir("/run/systemd/system"):
+            subprocess.run(["journalctl", "-u", "janus.service", "--no-pager", "-n", "60"])
+        raise
+    print("good")
