@@ -445,6 +445,11 @@ M("another-layout-owes-no-list", "worker/service/presence.c", "\t\t\t\tif (fresh
 M("leaving-is-not-noticed", "worker/delivery/local_topics.c", "\tbase_changed(topics->base, t->is_apart ? t->apart[place].sid : t->subscribers[place], index_topic(&topics->base->hub.index, t->topic));\n", "", PRESENCE + "Presence.test_list_and_changes")
 M("mixed-is-taken-for-one", "shm/hub.c", "groups > 1 ? COUNTS_MIXED : (uint8_t)group", "(uint8_t)group", "test_topics.Counts.test_transports")
 
+# ---- memory ----
+
+M("frames-leak", "worker/delivery/frame.c", "\tCRASH_ON_RECORD(r.text, r.len);\n",
+  "\tCRASH_ON_RECORD(r.text, r.len);\n\tchar *volatile leak = malloc(48);\n\tif (leak)\n\t\t*leak = 1;\n", "test_soak.SmallSoak.test_flat")
+
 # ---- janus.js, where there is a Node with WebSocket ----
 
 JANUS_JS = "packaging/janus.js/janus.js"
