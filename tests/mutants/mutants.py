@@ -449,6 +449,7 @@ M("mixed-is-taken-for-one", "shm/hub.c", "groups > 1 ? COUNTS_MIXED : (uint8_t)g
 
 M("frames-leak", "worker/delivery/frame.c", "\tCRASH_ON_RECORD(r.text, r.len);\n",
   "\tCRASH_ON_RECORD(r.text, r.len);\n\tchar *volatile leak = malloc(48);\n\tif (leak)\n\t\t*leak = 1;\n", "test_soak.SmallSoak.test_flat")
+M("answers-leak-their-buffer", "worker/session/session.c", "\t\tpool_give(&base->pool, was.out);\n", "\t\t;\n", "test_soak.SmallSoak.test_flat")
 
 # ---- janus.js, where there is a Node with WebSocket ----
 
