@@ -257,7 +257,7 @@ class Soak:
 
     def svg(self, path):
         draw(path, "{:,} connections, {:,.0f} messages a second to ids at random: memory".format(self.connections, self.rate),
-             "blue: the server, processes and shared segments; green: shared segments alone; grey: the kernel's TCP buffers",
+             "blue: the server, processes and shared segments; green: shared segments alone; grey: the kernel's TCP buffers, of the whole machine",
              [s.at - self.began for s in self.samples],
              {"server": self.values(), "shared": [s.segments for s in self.samples], "kernel": [s.sockets for s in self.samples]})
 
