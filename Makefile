@@ -7,6 +7,7 @@
 #   make fuzz    the fuzzers alone, FUZZ_SECONDS=60 each; FUZZ="http json" these
 #   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million; bench-history: what history costs; bench-patterns
 #   make chaos   ten minutes of killing, stopping, reloading and upgrading under load
+#   make soak    10,000 connections and 1,000 messages a second for SOAK_SECONDS=600: memory must be flat, build/soak.svg shows it
 #   make reconnect  five minutes of subscribers who break off and come back, with kills, reloads and upgrades
 #   CRASH=1      a build for tests, with points at which a process can be made to die, in build/crash
 #   LAYOUT=98    a build for tests, whose layout of shared memory is another, with crash points, in build/layout98; 99: it can't read snapshots either
@@ -199,6 +200,12 @@ RECONNECT ?= --subscribers 5000 --topics 100 --rate 1000 --seconds 300 --every 3
 reconnect: all variants
 	@JANUS_BUILD=$(BUILD) JANUS_OTHER_BUILD=$(call variant,layout98) tests/scenarios/reconnect.py $(RECONNECT)
 
+# The memory graph of the comet article; see soak.py.
+SOAK_SECONDS ?= 600
+SOAK ?= --connections 10000 --rate 1000
+soak: all
+	@JANUS_BUILD=$(BUILD) tests/scenarios/soak.py $(SOAK) --seconds $(SOAK_SECONDS) --svg $(BUILD)/soak.svg
+
 # Every header stands alone.
 headers:
 	@for h in $(wildcard proto/*.h shm/*.h worker/*/*.h master/*.h master/*/*.h); do \
@@ -249,7 +256,7 @@ include packaging/install.mk
 clean:
 	rm -rf build
 
-.PHONY: all programs deps settings check tests mutants clients variants server server-programs server-deps fuzz fuzz-deps fuzzers chaos reconnect bench bench-history bench-million bench-patterns bench-peers chart headers layers demo \
+.PHONY: all programs deps settings check tests mutants clients variants server server-programs server-deps fuzz fuzz-deps fuzzers chaos reconnect soak bench bench-history bench-million bench-patterns bench-peers chart headers layers demo \
 	clean
 .SECONDARY:
 -include $(shell find $(BUILD) \( -path $(BUILD)/deb -o -path $(BUILD)/rpm -o -path $(BUILD)/packages \) -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -7,6 +7,7 @@ export type Data = string | number | boolean | null | Data[] | {[name: string]: 
 export type Position = string;
 
 export interface Message<T = any> {
+	/** Undefined of a list of who is there (`event` "members"), which nobody has published. */
 	id: Position;
 	/** The server's clock: microseconds since 1970. */
 	timestamp: number;

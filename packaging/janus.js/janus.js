@@ -984,6 +984,11 @@ class Connection {
 	/* It is for the topic and for all patterns that it fits, of those that come this way: by another way, what goes before it may not have come yet. */
 	#receive(m, text, source) {
 		const key = keyOfMessage(m);
+		if (m.id === undefined) {	// a list of presence, which says nothing of how far anything is
+			if (this.#channels.get(key)?.source === source)
+				this.#on.message([key], text, m);
+			return;
+		}
 		source.last = m.id;
 		source.count++;
 		if (key === "broadcast") {
@@ -1325,8 +1330,8 @@ class Subscription {
 			this.#kept.push([m, names]);
 			return;
 		}
-		const fresh = names.filter(name => !isHad(m.id, this.#positions.get(name)));
-		for (const name of fresh)
+		const fresh = m.id === undefined ? names : names.filter(name => !isHad(m.id, this.#positions.get(name)));
+		for (const name of m.id === undefined ? [] : fresh)
 			this.#positions.set(name, m.id);
 		if (!fresh.includes(this.#by(m)))
 			return;
@@ -1345,10 +1350,13 @@ class Subscription {
 			if (positions[name] !== undefined && !isHad(positions[name], this.#positions.get(name)) && !before.some(m => m[this.kind] === name))
 				this.#positions.set(name, positions[name]);
 		}
-		this.#kept.push(...before.map(m => [m, [m[this.kind]]]));
-		if (!this.#waiting.size)
-			for (const [m, fitting] of this.#kept.splice(0).sort(([a], [b]) => order(a.id, b.id)))
-				this.take(m, fitting);
+		this.#kept.unshift(...before.map(m => [m, [m[this.kind]]]));
+		if (this.#waiting.size)
+			return;
+		let at = "0-0";		// a list of presence stays behind what came before it
+		const all = this.#kept.splice(0).map(([m, fitting]) => ({m, fitting, at: at = m.id ?? at}));
+		for (const {m, fitting} of all.sort((a, b) => order(a.at, b.at)))
+			this.take(m, fitting);
 	}
 }
 

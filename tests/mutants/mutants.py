@@ -449,11 +449,27 @@ M("another-layout-owes-no-list", "worker/service/presence.c", "\t\t\t\tif (fresh
 M("leaving-is-not-noticed", "worker/delivery/local_topics.c", "\tbase_changed(topics->base, t->is_apart ? t->apart[place].sid : t->subscribers[place], index_topic(&topics->base->hub.index, t->topic));\n", "", PRESENCE + "Presence.test_list_and_changes")
 M("mixed-is-taken-for-one", "shm/hub.c", "groups > 1 ? COUNTS_MIXED : (uint8_t)group", "(uint8_t)group", "test_topics.Counts.test_transports")
 
+# ---- what people copy ----
+
+PYTHON_EXAMPLES = "test_packaged_examples.PythonExamples.test_"
+M("example-publishes-without-key", "packaging/examples/publisher.py", '{"Idempotency-Key": key, ', "{", PYTHON_EXAMPLES + "answered_and_dead")
+M("example-notes-before-the-answer", "packaging/examples/publisher.py", "    for line, end in follow(path, state.values[\"published\"]):\n",
+  "    for line, end in follow(path, state.values[\"published\"]):\n        state.values[\"published\"] = end\n        state.save()\n",
+  PYTHON_EXAMPLES + "nothing_keeps_it")
+M("example-consumer-forgets-where-it-was", "packaging/examples/consumer.py", "return row[0] if row else None", "return None", PYTHON_EXAMPLES + "restart")
+
+# ---- memory ----
+
+M("frames-leak", "worker/delivery/frame.c", "\tCRASH_ON_RECORD(r.text, r.len);\n",
+  "\tCRASH_ON_RECORD(r.text, r.len);\n\tchar *volatile leak = malloc(48);\n\tif (leak)\n\t\t*leak = 1;\n", "test_soak.SmallSoak.test_flat")
+M("answers-leak-their-buffer", "worker/session/session.c", "\t\tpool_give(&base->pool, was.out);\n", "\t\t;\n", "test_soak.SmallSoak.test_flat")
+
 # ---- janus.js, where there is a Node with WebSocket ----
 
 JANUS_JS = "packaging/janus.js/janus.js"
 BY_SOCKET, BY_STREAMS = "test_clients_janus_js.WebSocketJanusJs.test_", "test_clients_janus_js.EventStreamJanusJs.test_"
 if shutil.which("node"):
+    M("js-lists-are-messages", JANUS_JS, "\t\tif (m.id === undefined) {", "\t\tif (false) {", BY_SOCKET + "presence", quick=False)
     M("js-star-fits-many", JANUS_JS, 'part === "*" ? "[^.]*"', 'part === "*" ? ".*"', BY_SOCKET + "patterns", quick=False)
     M("js-once-for-each-name", JANUS_JS, "if (!fresh.includes(this.#by(m)))", "if (!fresh.length)", BY_STREAMS + "pattern_and_its_past", quick=False)
     M("js-takes-what-comes-another-way", JANUS_JS, "fitting.filter(c => c?.source === source && ", "fitting.filter(c => c?.accepted && ", BY_STREAMS + "past_of_a_pattern_that_comes_late", quick=False)

@@ -21,6 +21,7 @@ import time
 import unittest
 
 from janus_test import Closed, Deadline, JanusTest, raise_nofile, wait_until
+from memory_chart import draw
 from web_clients import request
 
 TOPICS = "skip", "latest"
@@ -265,25 +266,9 @@ class Found:
 
 
 def svg(found, path):
-    """Memory over time."""
-    width, height, left, top = 760, 220, 60, 30
-    seconds = max(s[0] for s in found.samples)
-    most = max(max(s[1], s[2]) for s in found.samples) * 1.1
-
-    def line(place, css):
-        points = " ".join("%.1f,%.1f" % (left + (width - left) * s[0] / seconds, top + height * (1 - s[place] / most)) for s in found.samples)
-        return '<polyline class="%s" points="%s"/>' % (css, points)
-    marks = "".join('<text class="note" x="%d" y="%.1f" text-anchor="end">%.0f MB</text>' % (left - 8, top + height * (1 - part) + 4, most * part / 1e6)
-                    for part in (0, 0.5, 1))
-    with open(path, "w") as f:
-        f.write('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w} {h}" width="{w}" height="{h}"><style>'
-                'text{{font:13px system-ui,sans-serif;fill:#1f2328}}.note{{font-size:11px;fill:#59636e}}polyline{{fill:none;stroke-width:2}}'
-                '.server{{stroke:#0969da}}.kernel{{stroke:#8c959f}}@media(prefers-color-scheme:dark){{text{{fill:#e6edf3}}.note{{fill:#9198a1}}'
-                '.server{{stroke:#4493f8}}}}</style><text x="0" y="16">{n:,} subscribers that never read, while messages are published as fast as they are taken: memory</text>'
-                '{marks}{server}{kernel}<text class="note" x="{left}" y="{below}">0 s; blue: the server\'s processes, grey: the kernel\'s socket buffers</text>'
-                '<text class="note" x="{w}" y="{below}" text-anchor="end">{s:.0f} s</text></svg>\n'.format(
-                    w=width, h=top + height + 30, n=len(found.crowded.crowd), marks=marks, server=line(1, "server"), kernel=line(2, "kernel"), left=left,
-                    below=top + height + 20, s=seconds))
+    seconds, server, kernel = zip(*found.samples)
+    draw(path, "{:,} subscribers that never read, while messages are published as fast as they are taken: memory".format(len(found.crowded.crowd)),
+         "blue: the server's processes, grey: the kernel's socket buffers", seconds, {"server": server, "kernel": kernel})
 
 
 class Figures(JanusTest):

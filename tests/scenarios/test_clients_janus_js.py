@@ -364,6 +364,33 @@ class JanusJs(ClientTest):
     def let_in(self, through):
         through.refuse = lambda head: None
 
+    def test_presence(self):
+        """Lists have no id: they go to who has subscribed, also when they come again, and changes follow them."""
+        through = self.proxy()
+        bob = self.websocket().login("bob").subscribe("news")
+        agent = self.opened(through.url)
+        agent.subscribe(1, "news@presence", "other")
+        told = agent.message(1)
+        self.assertEqual((told["event"], told["data"], "id" in told), ("members", {"users": ["bob"], "more": 0}, False))
+        ann = self.websocket().login("ann").subscribe("news")
+        told = agent.message(1)
+        self.assertEqual((told["event"], told["data"]), ("subscribed", {"user": "ann"}))
+        agent.tell(subscribe=["news@presence"], **{"as": 2})    # no list for one more, but what comes
+        agent.ready(2)
+        bob.action("unsubscribe", topic="news")
+        for number in (1, 2):
+            told = agent.message(number)
+            self.assertEqual((told["event"], told["data"]), ("unsubscribed", {"user": "bob"}))
+        through.cut()
+        agent.event("recovered", topic="news@presence", recovered=True)
+        ann.action("unsubscribe", topic="news")
+        seen = []
+        while not seen or seen[-1] != {"user": "ann"}:
+            seen.append(agent.message(1)["data"])
+        self.assertIn(seen[:-1], ([], [{"users": ["ann"], "more": 0}]))     # a list comes again, but where the session went on
+        self.published("/pub/other", "x")
+        self.assertEqual(agent.message(1)["data"], "x")
+
     def test_attach(self):
         """Nothing has history, and nobody else subscribes it: what came while it was away is all there, also if workers die then."""
         self.serve()
