@@ -121,7 +121,7 @@ static void test_good(void **state)
 static void test_errors(void **state)
 {
 	static const struct { parse_fn *parse; const char *text, *error; } table[] = {
-		{ ACT, "{", "bad JSON: a member's name was expected" },
+		{ ACT, "{", "bad JSON: a member's name was expected, at its end (byte 1)" },
 		{ ACT, "[]", "not a JSON object" },
 		{ ACT, "{}", "no action" },
 		{ ACT, "{\"action\":7}", "the action is not a string" },
