@@ -143,6 +143,29 @@ static bool scan_object(const char *in, size_t end, struct flash_scan *scan, boo
 	return s.depth == 0 && i > s.object;
 }
 
+bool flash_is_lines(const char *in, size_t len, struct flash_scan *scan)
+{
+	struct flash_scan object = { 0 };
+	bool nul = false;
+	size_t end;
+
+	if (!scan->started || scan->lines == UINT32_MAX || scan->lines == len || in[len - 1] != '\n')
+		return false;
+	scan->lines = (uint32_t)len;
+	while (is_space(in[object.object]))
+		object.object++;
+	object.looked = object.object;
+	if (!scan_object(in, len, &object, &nul))
+		return false;
+	end = object.looked;
+	while (end < len && is_space(in[end]) && in[end] != '\n')
+		end++;
+	if (end == len || in[end] != '\n')
+		return false;
+	scan->lines = UINT32_MAX;
+	return true;
+}
+
 /* A frame that starts with PUBLISH and its NUL. */
 static void next_publish(const char *in, size_t len, size_t max, struct flash_scan *scan, struct flash_frame *frame)
 {

@@ -248,7 +248,7 @@ static bool check_length(struct http_request *req, uint64_t *length)
 		return true;
 	}
 	if (text.p == NULL && req->method == HTTP_POST)
-		return bad(req, 411, "a POST says how long its body is: Content-Length, or Transfer-Encoding: chunked; if it has none, what is there to publish? (curl -d DATA)");
+		return bad(req, 411, "a POST says how long its body is, by Content-Length or Transfer-Encoding: chunked; this one has neither, and so no body (curl -d DATA sends one)");
 	if (text.p != NULL && text.len == 0)
 		return bad(req, 400, "Content-Length is not a number");
 	for (size_t i = 0; i < text.len; i++) {
