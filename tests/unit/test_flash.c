@@ -461,6 +461,48 @@ static void test_message_size(void **state)
 	}
 }
 
+/* Whether the input is taken for lines, and that it is so once. */
+static void test_lines(void **state)
+{
+	static const struct { const char *input; bool lines; } table[] = {
+		{ "{\"a\":1}\n", true }, { "{\"a\":1}\r\n", true }, { " \n {\"a\":{}} \t\n", true }, { "{}\n{}\n", true }, { "{\"a\":\"}\"}\n\n", true },
+		{ "{\"a\":1}", false }, { "{\"a\":1}\n ", false }, { "{\"a\":\n", false }, { "{\"a\":\"}\n", false }, { "{\"a\":[}\n", false },
+		{ "{\"a\":{}\n", false }, { "{}x\n", false }, { "\n", false }, { "PING", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		size_t len = strlen(table[i].input);
+		char *text = exact(table[i].input, len);
+		struct flash_scan scan = { 0 };
+		struct flash_frame frame;
+
+		flash_next(text, len, MAX, &scan, &frame);
+		assert_int_equal(frame.kind, FLASH_MORE);
+		if (flash_is_lines(text, len, &scan) != table[i].lines)
+			fail_msg("%s", table[i].input);
+		assert_false(flash_is_lines(text, len, &scan));
+		exact_free(text, len);
+	}
+}
+
+/* Once a frame, also when more of it comes; and a frame that was not whole is looked at again. */
+static void test_lines_grow(void **state)
+{
+	static const char input[] = "{\"a\":\n{\"b\":2}\n}\n{}\n";
+	struct flash_scan scan = { 0 };
+	struct flash_frame frame;
+	unsigned told = 0;
+
+	(void)state;
+	for (size_t len = 1; len < sizeof(input); len++) {
+		flash_next(input, len, MAX, &scan, &frame);
+		if (flash_is_lines(input, len, &scan))
+			assert_int_equal(len, 16 + told++);
+	}
+	assert_int_equal(told, 1);
+}
+
 static void test_error(void **state)
 {
 	static const struct { const char *text, *escaped; } table[] = {
@@ -502,7 +544,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_inputs), cmocka_unit_test(test_prefixes), cmocka_unit_test(test_taken), cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_limit_at_once), cmocka_unit_test(test_random), cmocka_unit_test(test_linear), cmocka_unit_test(test_greeting),
-		cmocka_unit_test(test_message), cmocka_unit_test(test_message_size), cmocka_unit_test(test_error),
+		cmocka_unit_test(test_message), cmocka_unit_test(test_message_size), cmocka_unit_test(test_error), cmocka_unit_test(test_lines), cmocka_unit_test(test_lines_grow),
 	};
 
 	return cmocka_run_group_tests_name("flash", tests, NULL, NULL);
