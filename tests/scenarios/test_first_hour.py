@@ -78,8 +78,8 @@ class Told(WebTest):
             with self.subTest(target=target):
                 answer = self.ask("GET", target, fields=upgrade_fields(new_key()))
                 self.assertEqual(answer.status, 404)
-                for path in ("/ws", "/sub/TOPIC", "/inbox/USER"):
-                    self.assertIn(path, error_text(answer))
+                for words in ("no WebSocket here", "/ws", "/sub/TOPIC", "/inbox/USER"):
+                    self.assertIn(words, error_text(answer))
 
     def test_where_json_is_wrong(self):
         """By HTTP, /ws and the flash socket."""
