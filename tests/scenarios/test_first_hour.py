@@ -81,6 +81,15 @@ class Told(WebTest):
                 for words in ("no WebSocket here", "/ws", "/sub/TOPIC", "/inbox/USER"):
                     self.assertIn(words, error_text(answer))
 
+    def test_what_is_typed_into_a_websocket(self):
+        """It says how an action looks, and goes on."""
+        socket = self.websocket()
+        for text in ("hello", "", "[]", '"subscribe events"'):
+            socket.text(text)
+            self.assertIn('{"action":"subscribe","topic":"events"}', socket.expect_error("JSON object")["error"])
+        socket.text('{"action":"subscribe","topic":"events"}')
+        self.assertEqual(socket.message()["ok"], True)
+
     def test_where_json_is_wrong(self):
         """By HTTP, /ws and the flash socket."""
         where = ", at byte %d (line %d, column %d)"
