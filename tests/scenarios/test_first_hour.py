@@ -144,7 +144,7 @@ class LineFeeds(WebTest):
 
     def test_once(self):
         """More of the same is not told again, and the frame's time runs out as ever."""
-        self.serve("frame_timeout=4s")
+        self.serve("frame_timeout=7s")
         client = self.flash()
         client.send(ACTION + b"\n")
         self.hint(client)
