@@ -120,7 +120,7 @@ if ! have_lists; then
 	if [ $root = 1 ]; then
 		echo "deps: there are no package lists, and apt-get update brings none: see what it says (network, proxy, /etc/apt/sources.list*), then run make again." >&2
 	else
-		echo "deps: there are no package lists. Run \`sudo apt-get update\`, then make again: it says what to install." >&2
+		echo "deps: there are no package lists. \`sudo sh packaging/deps.sh\` fetches them and installs what is missing; or \`sudo apt-get update\`, then make again: it says what to install." >&2
 	fi
 	exit 1
 fi
@@ -132,7 +132,8 @@ done
 
 if [ $root = 0 ]; then
 	echo "deps: missing:" $missing >&2
-	echo "deps: install with: sudo $manager install -y"$packages >&2
+	[ $manager = apt-get ] && update="sudo apt-get update && " || update=
+	echo "deps: install with: ${update}sudo $manager install -y"$packages >&2
 	exit 1
 fi
 

@@ -12,10 +12,13 @@
 #include <nettle/base16.h>
 
 #include "proto/sink.h"
+#include "proto/stranger.h"
 #include "proto/utf8.h"
 
 #define SOCKET "<regular-socket/>"	/* the NUL behind it, here as everywhere below, is the one that ends the frame */
 #define PUBLISH "PUBLISH"
+#define UNKNOWN "unknown frame: frames are JSON objects with an action, PUBLISH, PING, PONG and <regular-socket/>, each with a NUL (byte 0) behind it"
+#define LINE "a frame ends in a NUL (byte 0), not in a line feed"
 #define BEFORE_MAX FLASH_FRAME_EXTRA	/* the object after PUBLISH starts at a smaller offset; so there is room for its NUL */
 
 enum match { MATCH_NO, MATCH_PART, MATCH_WHOLE };
@@ -59,7 +62,7 @@ static void next_action(const char *in, size_t len, size_t max, struct flash_sca
 		while (i < seen && is_space(in[i]))
 			i++;
 		if (i < seen && in[i] != '{' && in[i] != '\0') {
-			bad(frame, "unknown frame");
+			bad(frame, UNKNOWN);
 			return;
 		}
 		scan->started = i < seen && in[i] == '{';
@@ -140,6 +143,29 @@ static bool scan_object(const char *in, size_t end, struct flash_scan *scan, boo
 	return s.depth == 0 && i > s.object;
 }
 
+bool flash_is_lines(const char *in, size_t len, struct flash_scan *scan)
+{
+	struct flash_scan object = { 0 };
+	bool nul = false;
+	size_t end;
+
+	if (!scan->started || scan->lines == UINT32_MAX || scan->lines == len || in[len - 1] != '\n')
+		return false;
+	scan->lines = (uint32_t)len;
+	while (is_space(in[object.object]))
+		object.object++;
+	object.looked = object.object;
+	if (!scan_object(in, len, &object, &nul))
+		return false;
+	end = object.looked;
+	while (end < len && is_space(in[end]) && in[end] != '\n')
+		end++;
+	if (end == len || in[end] != '\n')
+		return false;
+	scan->lines = UINT32_MAX;
+	return true;
+}
+
 /* A frame that starts with PUBLISH and its NUL. */
 static void next_publish(const char *in, size_t len, size_t max, struct flash_scan *scan, struct flash_frame *frame)
 {
@@ -160,6 +186,16 @@ static void next_publish(const char *in, size_t len, size_t max, struct flash_sc
 	}
 }
 
+/* It begins like none of them. Whatever is spoken, the same is found in whatever pieces it comes. */
+static void next_unknown(const char *in, size_t len, struct flash_frame *frame)
+{
+	enum stranger stranger = stranger_find(in, len);
+
+	if (stranger == STRANGER_PART)
+		return;
+	bad(frame, stranger == STRANGER_HTTP || stranger == STRANGER_TLS ? stranger_text(stranger) : UNKNOWN);
+}
+
 /* A frame that is one of the protocol's words. */
 static void next_word(const char *in, size_t len, size_t max, struct flash_scan *scan, struct flash_frame *frame)
 {
@@ -173,6 +209,10 @@ static void next_word(const char *in, size_t len, size_t max, struct flash_scan 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		switch (match(in, len, words[i].text, words[i].size)) {
 		case MATCH_NO:
+			if (match(in, len, words[i].text, words[i].size - 1) == MATCH_WHOLE && (in[words[i].size - 1] == '\n' || in[words[i].size - 1] == '\r')) {
+				bad(frame, LINE);
+				return;
+			}
 			continue;
 		case MATCH_PART:
 			return;
@@ -184,7 +224,7 @@ static void next_word(const char *in, size_t len, size_t max, struct flash_scan 
 			return;
 		}
 	}
-	bad(frame, "unknown frame");
+	next_unknown(in, len, frame);
 }
 
 void flash_next(const char *in, size_t len, size_t max, struct flash_scan *scan, struct flash_frame *frame)

@@ -7,6 +7,7 @@
 #ifndef PROTO_FLASH_H
 #define PROTO_FLASH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,6 +38,7 @@ struct flash_scan {
 	uint32_t depth;		/* of { and [ in it */
 	uint8_t in_string, escaped;
 	uint8_t started;	/* an action's { has been seen */
+	uint32_t lines;		/* flash_is_lines(): bytes that it has looked at; UINT32_MAX: it has said so */
 };
 
 struct flash_frame {
@@ -57,6 +59,15 @@ struct flash_frame {
  * except for that one NUL.
  */
 void flash_next(const char *in, size_t len, size_t max, struct flash_scan *scan, struct flash_frame *frame);
+
+/*
+ * Whether what flash_next() has found no whole frame in is that of a client which ends frames in line feeds: an object that is whole, a line feed
+ * behind it, and one at the end. True once for each frame, so that it is told once. Looks only at input that has grown.
+ */
+bool flash_is_lines(const char *in, size_t len, struct flash_scan *scan);
+
+/* What such a client is told. */
+#define FLASH_LINES "nothing is done before the frame ends, in a NUL (byte 0): a line feed does not end it (printf '...\\0')"
 
 /* Each writes a frame to dst and returns its length. `time` is microseconds since 1970. */
 size_t flash_greeting(char *dst, uint64_t time, const uint8_t token[FLASH_TOKEN_BYTES]);	/* <= FLASH_GREETING_MAX */

@@ -11,6 +11,7 @@
 
 #include "proto/hex.h"
 #include "proto/http_text.h"
+#include "proto/stranger.h"
 
 #define CHUNK_LINE_MAX 256	/* with extensions and CR LF */
 #define TRAILER_MAX 4096
@@ -29,6 +30,20 @@ static size_t min(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
+/* No request line. By its first byte alone, so that it does not matter in which pieces it comes. */
+static enum step bad_start(const char *at, struct http_request *req)
+{
+	const char *stranger = *at == '<' ? stranger_text(STRANGER_FLASH) : stranger_text(stranger_find(at, 1));
+
+	return bad(req, 400, stranger != NULL ? stranger : "this is not an HTTP request");
+}
+
+/* PUBLISH, PING or PONG, with the NUL that ends them, begin like a method. */
+static bool is_flash(const char *in, size_t len)
+{
+	return *in == 'P' && ((len >= 8 && memcmp(in, "PUBLISH", 8) == 0) || (len >= 5 && (memcmp(in, "PING", 5) == 0 || memcmp(in, "PONG", 5) == 0)));
+}
+
 /* Sets *start to where the request line begins. */
 static enum step find_start(const char *in, size_t len, size_t *start, struct http_request *req)
 {
@@ -37,7 +52,9 @@ static enum step find_start(const char *in, size_t len, size_t *start, struct ht
 		return bad(req, 400, "a line does not end in CR LF");
 	if (len <= *start)
 		return STEP_MORE;
-	return http_is_token(in[*start]) ? STEP_DONE : bad(req, 400, "this is not an HTTP request");
+	if (!http_is_token(in[*start]))
+		return bad_start(in + *start, req);
+	return is_flash(in + *start, len - *start) ? bad(req, 400, stranger_text(STRANGER_FLASH)) : STEP_DONE;
 }
 
 /* Sets scan->head. */

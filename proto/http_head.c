@@ -109,7 +109,7 @@ static bool parse_version(struct http_text version, struct http_request *req)
 	if (version.len != 8 || memcmp(p, "HTTP/", 5) != 0 || p[5] < '0' || p[5] > '9' || p[6] != '.' || p[7] < '0' || p[7] > '9')
 		return bad(req, 400, "the request line is malformed");
 	if (p[5] != '1')
-		return bad(req, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
+		return bad(req, 505, p[5] == '2' ? "this looks like HTTP/2: HTTP/1.1 and HTTP/1.0 are spoken here" : "only HTTP/1.1 and HTTP/1.0 are spoken here");
 	req->minor = p[7] == '0' ? 0 : 1;
 	return true;
 }
@@ -248,7 +248,7 @@ static bool check_length(struct http_request *req, uint64_t *length)
 		return true;
 	}
 	if (text.p == NULL && req->method == HTTP_POST)
-		return bad(req, 411, "a POST says how long its body is: Content-Length (0 for none), or Transfer-Encoding: chunked");
+		return bad(req, 411, "a POST says how long its body is, by Content-Length or Transfer-Encoding: chunked; this one has neither, and so no body (curl -d DATA sends one)");
 	if (text.p != NULL && text.len == 0)
 		return bad(req, 400, "Content-Length is not a number");
 	for (size_t i = 0; i < text.len; i++) {

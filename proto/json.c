@@ -11,7 +11,9 @@
  */
 #include "proto/json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/json_check.h"
 #include "proto/json_walk.h"
@@ -149,9 +151,9 @@ static inline bool check_between(struct check *c, size_t to)
 /* A name, or a value that is a string. */
 static inline const char *check_string(struct check *c, const jsmntok_t *token)
 {
-	const char *error = json_check_string(c->text + token->start, c->text + token->end);
+	const char *wrong, *error = json_check_string(c->text + token->start, c->text + token->end, &wrong);
 
-	c->at = (size_t)token->end + 1;
+	c->at = error != NULL ? (size_t)(wrong - c->text) : (size_t)token->end + 1;
 	if (c->expected == NAME || c->expected == NAME_OR_END)
 		c->expected = COLON;
 	else
@@ -216,11 +218,13 @@ static const char *check_tokens(struct check *state, unsigned count)
  * it. If not, it is what jsmn stopped at, or what it does not care about. */
 static const char *check_rest(struct check *c)
 {
-	const char *error = NULL;
+	const char *error = NULL, *wrong;
 
 	if (!check_between(c, c->len)) {
 		if (c->text[c->at] == '"' && (wants_value(c) || wants_name(c))) {
-			error = json_check_string(c->text + c->at + 1, c->text + c->len);
+			error = json_check_string(c->text + c->at + 1, c->text + c->len, &wrong);
+			if (error != NULL)
+				c->at = (size_t)(wrong - c->text);
 			return error != NULL ? error : "bad JSON: a string without an end";
 		}
 		if (wants_value(c))
@@ -232,6 +236,22 @@ static const char *check_rest(struct check *c)
 }
 
 /* ---- texts ---- */
+
+/* What is wrong, and where: at the first byte that can't stand there; or at the beginning of what has no end, or of a number. */
+static const char *located(struct json *json, const struct check *c, const char *error)
+{
+	const char *at = c->text + c->at, *line = c->text, *nl;
+	unsigned lines = 1;
+
+	if (c->at >= c->len) {
+		snprintf(json->error, sizeof(json->error), "%s, at its end (byte %zu)", error, c->len);
+		return json->error;
+	}
+	for (; (nl = memchr(line, '\n', (size_t)(at - line))) != NULL; line = nl + 1)
+		lines++;
+	snprintf(json->error, sizeof(json->error), "%s, at byte %zu (line %u, column %zu)", error, c->at, lines, (size_t)(at - line) + 1);
+	return json->error;
+}
 
 /* Finds the tokens of a text and checks it. *count is their number. NULL, or what is wrong. */
 static const char *find_tokens(struct json *json, const char *text, size_t len, unsigned *count)
@@ -252,7 +272,9 @@ static const char *find_tokens(struct json *json, const char *text, size_t len, 
 		error = check_tokens(&c, parser.toknext);
 	} while (found == JSMN_ERROR_NOMEM && error == NULL);
 	*count = parser.toknext;
-	return error != NULL ? error : check_rest(&c);
+	if (error == NULL)
+		error = check_rest(&c);
+	return error != NULL ? located(json, &c, error) : NULL;
 }
 
 const char *json_value(struct json *json, const char *text, size_t len)

@@ -14,6 +14,7 @@
 
 #define JSON_DEPTH_MAX 128		/* arrays and objects inside each other */
 #define JSON_TEXT_MAX (1u << 30)	/* bytes */
+#define JSON_ERROR_MAX 160		/* bytes of a sentence that says what is wrong, and where */
 
 enum json_type { JSON_OBJECT, JSON_ARRAY, JSON_STRING, JSON_NUMBER, JSON_TRUE, JSON_FALSE, JSON_NULL };
 
@@ -31,16 +32,18 @@ struct json {
 	/* private */
 	unsigned members_max, tokens_max;
 	void *tokens;
+	char error[JSON_ERROR_MAX];
 };
 
 /* init allocates nothing; fini frees the scratch, and `json` may be used again afterwards. */
 void json_init(struct json *json);
 void json_fini(struct json *json);
 
-/* NULL if the text is one JSON value, with white space around it or without; or a static sentence that says what is wrong. */
+/* NULL if the text is one JSON value, with white space around it or without; or a sentence that says what is wrong and where: bytes are counted from 0,
+ * lines and columns (of bytes) from 1. It is static, or stands in `json` until the next text. */
 const char *json_value(struct json *json, const char *text, size_t len);
 
-/* Checks that the text is one JSON object and finds its members, which point into it. 0; or -1 and *error is a static sentence. */
+/* Checks that the text is one JSON object and finds its members, which point into it. 0; or -1 and *error is such a sentence. */
 int json_object(struct json *json, const char *text, size_t len, const char **error);
 
 /* Whether the member's name is `name` (less than 32 letters and digits), escapes resolved. */

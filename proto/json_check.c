@@ -37,7 +37,7 @@ static const char *escape_error(const char *p, const char *end)
 	return "bad JSON: half of a surrogate pair";
 }
 
-const char *json_check_string(const char *p, const char *end)
+const char *json_check_string(const char *p, const char *end, const char **wrong)
 {
 	for (;;) {
 		size_t n;
@@ -48,6 +48,7 @@ const char *json_check_string(const char *p, const char *end)
 			p++;
 		if (p == end)
 			return NULL;
+		*wrong = p;
 		if (*p == '\\') {
 			char out[4];
 

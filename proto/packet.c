@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "proto/message.h"
+#include "proto/sink.h"
+#include "proto/stranger.h"
 #include "proto/utf8.h"
 #include "proto/wildcard.h"
 
@@ -233,6 +235,38 @@ static const char *read_request(const struct found *found, struct error_text *wh
 	return error == NULL && publishes ? read_message(found, req) : error;
 }
 
+/* Why a length can't be one: most likely something else is spoken. Its bytes are in[0..PACKET_HEADER). */
+static const char *length_error(const char *in, size_t size, size_t max, struct error_text *why)
+{
+	struct sink s = { .dst = why->text, .room = sizeof(why->text) };
+	enum stranger stranger = stranger_find(in, PACKET_HEADER);
+	uint32_t turned = __builtin_bswap32((uint32_t)size);
+
+	if (size == 0)
+		return "length 0: a packet is a msgpack map, behind the 4 bytes of its length, big-endian";
+	sink_literal(&s, "length 0x");
+	for (int shift = 28; shift >= 0; shift -= 4)
+		sink_byte(&s, "0123456789abcdef"[size >> shift & 15]);
+	if (stranger != STRANGER_NONE && stranger != STRANGER_PART && stranger != STRANGER_PACKET) {
+		sink_literal(&s, ": ");
+		sink_text(&s, stranger_text(stranger));
+		sink_byte(&s, '\0');
+		return why->text;
+	}
+	sink_literal(&s, " is too long: ");
+	sink_number(&s, max);
+	sink_literal(&s, " bytes at most (max_frame)");
+	if (turned <= max) {
+		sink_literal(&s, "; little-endian it would be ");
+		sink_number(&s, turned);
+		sink_literal(&s, ": a length is big-endian");
+	} else if ((uint8_t)*in >> 4 == 8) {
+		sink_literal(&s, "; is this a map without the 4 bytes of its length?");
+	}
+	sink_byte(&s, '\0');
+	return why->text;
+}
+
 void packet_next(const char *in, size_t len, size_t max, struct error_text *why, struct packet_request *req)
 {
 	const uint8_t *p = (const uint8_t *)in;
@@ -246,7 +280,7 @@ void packet_next(const char *in, size_t len, size_t max, struct error_text *why,
 		return;
 	size = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
 	if (size > max || size == 0) {
-		bad(req, size > 0 ? "the packet is too long" : "a packet is not a msgpack map");
+		bad(req, length_error(in, size, max, why));
 		return;
 	}
 	if (len - PACKET_HEADER < size)

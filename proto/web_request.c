@@ -236,13 +236,26 @@ static const char *read_request(struct json *json, const struct found *found, st
 	return error != NULL ? error : read_names(name, true, req);
 }
 
+/* What a person types who tries what a WebSocket does. */
+#define NOT_AN_ACTION "a message is a JSON object with an action, like {\"action\":\"subscribe\",\"topic\":\"events\"}"
+
+static bool is_meant_as_object(const char *text, size_t len)
+{
+	const char *end = text + len, *p = json_walk_space(text, end);
+
+	return p < end && *p == '{';
+}
+
 int web_request_parse(struct json *json, const char *text, size_t len, struct error_text *why, struct json_request *req, const char **error)
 {
 	struct found found;
 
 	json_request_clear(req);
-	if (json_object(json, text, len, error) < 0)
+	if (json_object(json, text, len, error) < 0) {
+		if (!is_meant_as_object(text, len))
+			*error = NOT_AN_ACTION;
 		return -1;
+	}
 	look_up(json, &found);
 	*error = read_ref(&found, why, req);
 	if (*error == NULL)

@@ -483,3 +483,17 @@ if shutil.which("node"):
 M("lists-come-before-what-is-old", "worker/service/presence_lists.c", "return !(st->flags & SESSION_BEHIND) && st->out_end", "return st->out_end", PRESENCE + "Lingering.test_away_while_nobody_watched")
 M("one-list-ends-all", "worker/service/presence_lists.c", "more == 0 && p->owed_of[o->sid] == 1)", "more == 0)", PRESENCE + "Presence.test_several_topics_at_once")
 M("no-room-is-for-ever", "worker/service/presence_users.c", "\tif (!p->refused)\n\t\treturn;\n", "\treturn;\n", PRESENCE + "Presence.test_room_again", quick=False)
+
+# ---- what newcomers are told ----
+
+FIRST = "test_first_hour."
+M("json-error-without-its-line", "proto/json.c", "\t\tlines++;\n", "\t\t;\n", "test_json")
+M("json-error-behind-the-string", "proto/json.c", "c->at = error != NULL ? (size_t)(wrong - c->text) : ", "c->at = ", "test_json")
+M("length-that-looks-like-nothing", "proto/packet.c", "stranger != STRANGER_NONE && stranger != STRANGER_PART &&", "0 &&", "test_packet")
+M("flash-does-not-wait-for-a-method", "proto/flash.c", "\tif (stranger == STRANGER_PART)\n\t\treturn;\n", "", "test_flash")
+M("flash-words-at-http", "proto/http.c", "return is_flash(in + *start, len - *start) ?", "return 0 ?", "test_stranger")
+M("lines-are-told-again", "proto/flash.c", "\tscan->lines = UINT32_MAX;\n", "", FIRST + "LineFeeds.test_told_and_goes_on", "test_flash")
+M("lines-are-not-told", "worker/loop/sweep.c", "} else if (frame_waits(w, sid)) {", "} else if (0 && frame_waits(w, sid)) {", FIRST + "LineFeeds.test_told_and_goes_on")
+M("anything-behind-an-object-is-a-line", "proto/flash.c", "if (end == len || in[end] != '\\n')", "if (end == len)", "test_flash")
+M("any-parameter-is-known", "worker/protocol/http_names.c", "return name.len == 1 && *name.p == '_';", "return *name.p == '_';", FIRST + "Told.test_parameters")
+M("websocket-on-no-path-is-no-websocket", "worker/protocol/http_routes.c", "get && (!r || !r->upgrades)", "get && r && !r->upgrades", FIRST + "Told.test_websocket_without_a_path")

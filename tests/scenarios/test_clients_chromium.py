@@ -138,6 +138,30 @@ class Chromium(BrowserTest):
         self.browser.wait("document.readyState === 'complete'")
         self.converse(self.origin)
 
+    def test_credentials(self):
+        """A page that is listed may come with cookies and the like, and read the answer; one of `*` may not."""
+        page = self.other_origin()
+        for origins, granted in ((page, True), ("*", False)):
+            self.serve("origins=" + origins)
+            self.browser.open(page + "/page.html")
+            self.browser.wait("document.readyState === 'complete'")
+            self.assertEqual(self.browser.evaluate("fetch(%s, {method: 'POST', body: 'x', credentials: 'include'}).then(r => r.ok, () => false)" % json.dumps(self.url("/pub/a"))), granted)
+            self.assertEqual(self.browser.evaluate("""new Promise(resolve => {
+                const source = new EventSource(%s, {withCredentials: true});
+                source.onopen = () => resolve(true), source.onerror = () => resolve(false);
+            })""" % json.dumps(self.url("/sub/a"))), granted)
+
+    def test_subprotocols(self):
+        """A browser that offers some connects, whether one is the server's or none is: it would not if none were answered."""
+        self.browser.open(self.url("/version"))
+        self.browser.wait("document.readyState === 'complete'")
+        for offered, taken in ("[]", ""), ("['janus']", "janus"), ("['chat', 'janus']", "janus"), ("['graphql-ws', 'chat']", "graphql-ws"):
+            for path in ("/ws", "/sub/a"):
+                self.assertEqual(self.browser.evaluate("""new Promise(resolve => {
+                    const socket = new WebSocket(%s, %s);
+                    socket.onopen = () => resolve(socket.protocol), socket.onerror = () => resolve(null);
+                })""" % (json.dumps(self.url(path, "ws")), offered)), taken)
+
     def test_foreign_origin(self):
         """From a page whose origin is not listed nothing is to be had."""
         page = self.other_origin()
@@ -199,15 +223,30 @@ class Chromium(BrowserTest):
         self.published("/pub/events", "back")
         self.first("back")
 
-    def test_page_with_event_source(self):
-        """Whatever it is by, a message says whom it is to, and when it came."""
+    def test_page_with_event_streams(self):
+        """Whatever it is by, a message says whom it is to, when it came, and of which event it is, whatever its name. And back to a WebSocket."""
         self.open_page()
         self.browser.evaluate("watching.sse.click()")
         self.browser.evaluate("watch('login', 'bob')")
+        transports = lambda: {name: n for name, n in self.janus.status()["by_transport"].items() if n}
         wait_until(lambda: self.janus.subscriptions() == 2 and self.post("/send/bob", "by name")["subscribers"] == 1, what="its streams")
+        wait_until(lambda: set(transports()) <= {"sse", "http"}, what="no WebSocket")
         self.assertIn("to bob", self.first("by name"))
-        self.published("/pub/events?event=test_event", '{"x":[1]}', "application/json")
-        self.assertRegex(self.first('{"x":[1]}'), r"events\s+test_event\s+\w+-\d+ at \d\d:")
+        for event, shown in (("test_event", "test_event"), ("price", "price"), ("eur%2Fusd%20now", "eur/usd now"), ("message", "message")):
+            self.published("/pub/events?event=" + event, '{"x":["%s"]}' % event, "application/json")
+            self.assertRegex(self.first('{"x":["%s"]}' % event), r"events\s+%s\s+\w+-\d+ at \d\d:" % shown)
+        self.browser.evaluate("watching.sse.click()")
+        wait_until(lambda: self.janus.subscriptions() == 2 and set(transports()) <= {"websocket", "http"}, what="a WebSocket")
+        self.published("/pub/events?event=price", "by a WebSocket again")
+        self.assertIn("price", self.first("by a WebSocket again"))
+
+    def test_page_counts_down(self):
+        """To the next try, while there is no server."""
+        self.serve(listen=("http://127.0.0.1:%d" % free_port(), "flash://127.0.0.1:0"))
+        self.open_page()
+        self.browser.evaluate("window.seen = new Set(), new MutationObserver(() => seen.add($('#next').textContent)).observe($('#next'), {childList: true}), 0")
+        self.janus.stop()
+        self.browser.wait("$('#state').textContent === 'no connection' && [...seen].filter(text => /^next try in \\d+ s$/.test(text)).length >= 3", 30)
 
     def test_page_with_a_pattern(self):
         """A message that a topic and patterns bring is shown once, and counted for each of them."""

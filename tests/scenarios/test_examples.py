@@ -1,5 +1,6 @@
 """The examples of PROTOCOL.md and README.md, played against a server: what the server sends must be what stands there, byte for byte. How they
 are written down: example_players.py."""
+import os
 import re
 import shutil
 import signal
@@ -128,6 +129,35 @@ class Readme(ExamplesTest):
             process.send_signal(signal.SIGKILL)
         process.wait()
         _others.discard(process)
+
+    def test_quick_start(self):
+        """The line that both ways to begin end in: what it prints is what stands there."""
+        found = [block for block in blocks("README.md") if block.heading == "Quick start"]
+        lines = {line for block in found for line in block.text if line.startswith("curl ")}
+        wanted = next(block.text for block in found if not block.kind)
+        self.assertEqual(len(lines), 1)
+        self.serve()
+        output = tempfile.TemporaryFile()
+        process = subprocess.Popen(["sh", "-c", self.command(lines.pop())], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL,
+                                   start_new_session=True)
+        _others.add(process)
+        self.addCleanup(self.finish_all, process)
+
+        def printed():
+            output.seek(0)
+            return sorted(settle_timestamps(output.read()).decode().split("\n")[:-1])
+        try:
+            wait_until(lambda: printed() == sorted(wanted), 10)
+        except AssertionError:
+            self.fail("%s is printed, not %s" % (printed(), wanted))
+
+    def finish_all(self, process):
+        """With what it has left in the background."""
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.finish(process)
 
     def test_console(self):
         commands = []

@@ -146,7 +146,7 @@ class Publish(WebTest):
                              ("/pub/events?%22=1", "%22"), ("/send?id=a", "id")):
             with self.subTest(target=target):
                 answer = self.ask("POST", target, b"[]")
-                self.assertEqual((answer.status, error_text(answer)), (400, 'unknown parameter "%s"' % name))
+                self.assertEqual((answer.status, error_text(answer).split(";")[0]), (400, 'unknown parameter "%s"' % name))
         self.assertEqual(self.ask("POST", "/pub/events?event=e&&message_id=m", b"x").status, 200)
 
     # arrays

@@ -56,6 +56,7 @@ class Make(unittest.TestCase):
         status, said = self.deps(1000, False)
         self.assertEqual(status, 1)
         self.assertIn("sudo apt-get update", said)
+        self.assertIn("sudo sh packaging/deps.sh", said)
         self.assertNotIn("apt-get", self.called())
         status, said = self.deps(0, False)
         self.assertEqual(status, 1)
@@ -65,7 +66,7 @@ class Make(unittest.TestCase):
     def test_package_lists(self):
         status, said = self.deps(1000, True)
         self.assertEqual(status, 1)
-        self.assertIn("sudo apt-get install -y gcc", said)
+        self.assertIn("sudo apt-get update && sudo apt-get install -y gcc", said)
 
     def test_settings_are_the_tables(self):
         """packaging/janus.ini and the manual page say what shm/settings.def says."""

@@ -4,21 +4,25 @@
 #ifndef UNIT_JSON_FIXTURE_H
 #define UNIT_JSON_FIXTURE_H
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proto/json.h"
 
-/* NULL, or what is wrong. With scratch of its own. */
+/* NULL, or what is wrong, until the next call. With scratch of its own. */
 static inline const char *json_check(const char *text, size_t len)
 {
+	static char kept[JSON_ERROR_MAX];
 	struct json json;
 	const char *error;
 
 	json_init(&json);
 	error = json_value(&json, text, len);
+	if (error != NULL)
+		snprintf(kept, sizeof(kept), "%s", error);
 	json_fini(&json);
-	return error;
+	return error != NULL ? kept : NULL;
 }
 
 /* A copy in a block of exactly its size, so that a sanitizer sees a read past the end. */

@@ -17,6 +17,8 @@
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define T(s) s, sizeof(s) - 1
 #define MAX 4096
+#define UNKNOWN "unknown frame: frames are JSON objects with an action, PUBLISH, PING, PONG and <regular-socket/>, each with a NUL (byte 0) behind it"
+#define LINE "a frame ends in a NUL (byte 0), not in a line feed"
 
 /* The captured greetings' time and token. */
 #define GREETING_TIME 1448434925303633u
@@ -140,7 +142,7 @@ static const struct { const char *input; size_t len; const char *log; } inputs[]
 	{ T("PUBLISH\0{\"a\":\0}"), "!the object after PUBLISH has no end\n" },
 	{ T("PUBLISH\0{\"a\0\":1}"), "!the object after PUBLISH has no end\n" },
 	{ T("PUBLISH\0{\"a\\\0\":1}"), "!the object after PUBLISH has no end\n" },
-	{ T("PUBLISH {}\0"), "!unknown frame\n" },
+	{ T("PUBLISH {}\0"), "!" UNKNOWN "\n" },
 	/* actions */
 	{ T("{}\0{}\0"), "A{}\nA{}\n" },
 	{ T(" \t\r\n{}\n\0"), "A \t\r\n{}\n\n" },
@@ -150,19 +152,27 @@ static const struct { const char *input; size_t len; const char *log; } inputs[]
 	{ T(""), "" },
 	{ T("\0\0 \0\r\n\0PONG\0PING\0"), "" },
 	{ T("  "), "" },
-	{ T("GET / HTTP/1.1\r\n"), "!unknown frame\n" },
-	{ T("PINGX\0"), "!unknown frame\n" },
-	{ T("PIN\0"), "!unknown frame\n" },
-	{ T("PO\0NG"), "!unknown frame\n" },
-	{ T("ping\0"), "!unknown frame\n" },
-	{ T(" PING\0"), "!unknown frame\n" },
-	{ T("<regular-socket>\0"), "!unknown frame\n" },
-	{ T("<policy-file-request/>\0"), "!unknown frame\n" },
-	{ T("[]\0"), "!unknown frame\n" },
-	{ T(" []\0"), "!unknown frame\n" },
-	{ T("\"a\"\0"), "!unknown frame\n" },
-	{ T("\1"), "!unknown frame\n" },
-	{ T("{}\0X{}\0"), "A{}\n!unknown frame\n" },
+	{ T("GET / HTTP/1.1\r\n"), "!this looks like HTTP: speak HTTP at the http:// address\n" },
+	{ T("POST /pub/a HTTP/1.1\r\n"), "!this looks like HTTP: speak HTTP at the http:// address\n" },
+	{ T("GE"), "" },
+	{ T("GEX"), "!" UNKNOWN "\n" },
+	{ T("\x16\x03\x01"), "!this looks like TLS (https://, wss://): it is not spoken here, but by a proxy in front; without one it is http:// and ws://\n" },
+	{ T("PING\n"), "!" LINE "\n" },
+	{ T("PUBLISH\r\n"), "!" LINE "\n" },
+	{ T("<regular-socket/>\n"), "!" LINE "\n" },
+	{ T("PINGS\n"), "!" UNKNOWN "\n" },
+	{ T("PINGX\0"), "!" UNKNOWN "\n" },
+	{ T("PIN\0"), "!" UNKNOWN "\n" },
+	{ T("PO\0NG"), "!" UNKNOWN "\n" },
+	{ T("ping\0"), "!" UNKNOWN "\n" },
+	{ T(" PING\0"), "!" UNKNOWN "\n" },
+	{ T("<regular-socket>\0"), "!" UNKNOWN "\n" },
+	{ T("<policy-file-request/>\0"), "!" UNKNOWN "\n" },
+	{ T("[]\0"), "!" UNKNOWN "\n" },
+	{ T(" []\0"), "!" UNKNOWN "\n" },
+	{ T("\"a\"\0"), "!" UNKNOWN "\n" },
+	{ T("\1"), "!" UNKNOWN "\n" },
+	{ T("{}\0X{}\0"), "A{}\n!" UNKNOWN "\n" },
 };
 
 /* Each input at once, cut in two at every byte, and a byte at a time. */
@@ -451,6 +461,48 @@ static void test_message_size(void **state)
 	}
 }
 
+/* Whether the input is taken for lines, and that it is so once. */
+static void test_lines(void **state)
+{
+	static const struct { const char *input; bool lines; } table[] = {
+		{ "{\"a\":1}\n", true }, { "{\"a\":1}\r\n", true }, { " \n {\"a\":{}} \t\n", true }, { "{}\n{}\n", true }, { "{\"a\":\"}\"}\n\n", true },
+		{ "{\"a\":1}", false }, { "{\"a\":1}\n ", false }, { "{\"a\":\n", false }, { "{\"a\":\"}\n", false }, { "{\"a\":[}\n", false },
+		{ "{\"a\":{}\n", false }, { "{}x\n", false }, { "\n", false }, { "PING", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		size_t len = strlen(table[i].input);
+		char *text = exact(table[i].input, len);
+		struct flash_scan scan = { 0 };
+		struct flash_frame frame;
+
+		flash_next(text, len, MAX, &scan, &frame);
+		assert_int_equal(frame.kind, FLASH_MORE);
+		if (flash_is_lines(text, len, &scan) != table[i].lines)
+			fail_msg("%s", table[i].input);
+		assert_false(flash_is_lines(text, len, &scan));
+		exact_free(text, len);
+	}
+}
+
+/* Once a frame, also when more of it comes; and a frame that was not whole is looked at again. */
+static void test_lines_grow(void **state)
+{
+	static const char input[] = "{\"a\":\n{\"b\":2}\n}\n{}\n";
+	struct flash_scan scan = { 0 };
+	struct flash_frame frame;
+	unsigned told = 0;
+
+	(void)state;
+	for (size_t len = 1; len < sizeof(input); len++) {
+		flash_next(input, len, MAX, &scan, &frame);
+		if (flash_is_lines(input, len, &scan))
+			assert_int_equal(len, 16 + told++);
+	}
+	assert_int_equal(told, 1);
+}
+
 static void test_error(void **state)
 {
 	static const struct { const char *text, *escaped; } table[] = {
@@ -492,7 +544,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_inputs), cmocka_unit_test(test_prefixes), cmocka_unit_test(test_taken), cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_limit_at_once), cmocka_unit_test(test_random), cmocka_unit_test(test_linear), cmocka_unit_test(test_greeting),
-		cmocka_unit_test(test_message), cmocka_unit_test(test_message_size), cmocka_unit_test(test_error),
+		cmocka_unit_test(test_message), cmocka_unit_test(test_message_size), cmocka_unit_test(test_error), cmocka_unit_test(test_lines), cmocka_unit_test(test_lines_grow),
 	};
 
 	return cmocka_run_group_tests_name("flash", tests, NULL, NULL);

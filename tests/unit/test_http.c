@@ -103,6 +103,11 @@ static const struct { const char *input, *log; } inputs[] = {
 	{ GET "\r\n" GET "\r\n\r\nGET /2 HTTP/1.0\r\n\r\n", "GET / 1k []\nGET / 1k []\nGET /2 0 []\n" },
 	{ GET, "" },
 	{ "", "" },
+	/* other protocols */
+	{ "\x16\x03\x01", "!400\n" },
+	{ "{\"action\":", "!400\n" },
+	{ "<regular-socket/>", "!400\n" },
+	{ "PRI * HTTP/2.0\r\n\r\n", "!505\n" },
 	/* request line */
 	{ "GET /a/b%20c?x=1&y=? HTTP/1.1\r\nHost: a\r\n\r\n", "GET /a/b%20c?x=1&y=? 1k []\n" },
 	{ "GET /? HTTP/1.1\r\nHost: a\r\n\r\n", "GET /? 1k []\n" },

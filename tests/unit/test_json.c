@@ -158,6 +158,37 @@ static void nest(char *text, size_t depth, const char *open, const char *close)
 		text = stpcpy(text, close);
 }
 
+/* Where it is wrong: the first byte that can't stand there, what has no end, or the number. */
+static void test_places(void **state)
+{
+	static const struct { const char *text, *where; } table[] = {
+		{ "x", "a value was expected, at byte 0 (line 1, column 1)" },
+		{ "{\"a\":1,}", "a member's name was expected, at byte 7 (line 1, column 8)" },
+		{ "{\"a\": \n 1,}", "a member's name was expected, at byte 10 (line 2, column 4)" },
+		{ "[1,\n2,\n\n x]", "a value was expected, at byte 9 (line 4, column 2)" },
+		{ "[1 2]", "a comma or a closing bracket was expected, at byte 3 (line 1, column 4)" },
+		{ "{\"a\" 1}", "a colon was expected, at byte 5 (line 1, column 6)" },
+		{ "{\"a\":1}}", "something stands behind the value, at byte 7 (line 1, column 8)" },
+		{ "[\"abcdefghi\tj\"]", "a control character in a string, at byte 11 (line 1, column 12)" },
+		{ "[\"a\xff\"]", "a string is not UTF-8, at byte 3 (line 1, column 4)" },
+		{ "[\"a\\x\"]", "an unknown escape in a string, at byte 3 (line 1, column 4)" },
+		{ "[\"abc", "a string without an end, at byte 1 (line 1, column 2)" },
+		{ "[1, -]", "a number without digits, at byte 4 (line 1, column 5)" },
+		{ "[tru]", "a value was expected, at byte 1 (line 1, column 2)" },
+		{ "[1,", "a value was expected, at its end (byte 3)" },
+		{ "1 \n", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		const char *error = check(table[i].text, strlen(table[i].text));
+		bool same = error == NULL || table[i].where == NULL ? error == table[i].where : strcmp(error + 10, table[i].where) == 0;
+
+		if (!same)
+			fail_msg("%s: %s", table[i].text, error != NULL ? error : "passed");
+	}
+}
+
 static void test_depth(void **state)
 {
 	char text[JSON_DEPTH_MAX * 16];
@@ -166,11 +197,11 @@ static void test_depth(void **state)
 	nest(text, JSON_DEPTH_MAX, "[", "]");
 	assert_null(check(text, strlen(text)));
 	nest(text, JSON_DEPTH_MAX + 1, "[", "]");
-	assert_string_equal(check(text, strlen(text)), "bad JSON: nested too deeply");
+	assert_string_equal(check(text, strlen(text)), "bad JSON: nested too deeply, at byte 128 (line 1, column 129)");
 	nest(text, JSON_DEPTH_MAX - 1, "{\"a\":[],\"b\":", "1}");
 	assert_non_null(check(text, strlen(text)));
 	memset(text, '[', sizeof(text));
-	assert_string_equal(check(text, sizeof(text)), "bad JSON: nested too deeply");
+	assert_string_equal(check(text, sizeof(text)), "bad JSON: nested too deeply, at byte 128 (line 1, column 129)");
 }
 
 /* jsmn's room for tokens grows while a text is looked through: wherever that comes, what is behind it is looked at, too. */
@@ -213,7 +244,7 @@ static void test_cheap_refusal(void **state)
 	memset(text, '[', SIZE / 2);
 	memset(text + SIZE / 2, ']', SIZE / 2);
 	assert_int_equal(json_object(&json, text, SIZE, &error), -1);
-	assert_string_equal(error, "bad JSON: nested too deeply");
+	assert_string_equal(error, "bad JSON: nested too deeply, at byte 128 (line 1, column 129)");
 	memset(text, '1', SIZE);
 	for (int i = 0; i < SIZE; i += 2)
 		text[i] = ',';
@@ -221,7 +252,7 @@ static void test_cheap_refusal(void **state)
 	text[3] = '0';
 	text[4] = '1';
 	assert_int_equal(json_object(&json, text, SIZE, &error), -1);
-	assert_string_equal(error, "bad JSON: a number starts with 0");
+	assert_string_equal(error, "bad JSON: a number starts with 0, at byte 3 (line 1, column 4)");
 	assert_in_range(json.tokens_max, 1, 1024);
 	json_fini(&json);
 	free(text);
@@ -269,8 +300,8 @@ static void test_members(void **state)
 		{ " \"{}\"", "", "not a JSON object" },
 		{ "1", "", "not a JSON object" },
 		{ "null", "", "not a JSON object" },
-		{ "{\"a\":1", "", "bad JSON: a comma or a closing bracket was expected" },
-		{ "", "", "bad JSON: a value was expected" },
+		{ "{\"a\":1", "", "bad JSON: a comma or a closing bracket was expected, at its end (byte 6)" },
+		{ "", "", "bad JSON: a value was expected, at its end (byte 0)" },
 	};
 	struct json json;
 	char shown[512];
@@ -399,7 +430,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good_texts), cmocka_unit_test(test_bad_texts), cmocka_unit_test(test_cut_texts),
-		cmocka_unit_test(test_every_byte), cmocka_unit_test(test_depth), cmocka_unit_test(test_many_tokens), cmocka_unit_test(test_cheap_refusal),
+		cmocka_unit_test(test_every_byte), cmocka_unit_test(test_places), cmocka_unit_test(test_depth), cmocka_unit_test(test_many_tokens), cmocka_unit_test(test_cheap_refusal),
 		cmocka_unit_test(test_utf8_all_code_points), cmocka_unit_test(test_members),
 		cmocka_unit_test(test_growth), cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_random),
 	};

@@ -172,7 +172,7 @@ static void test_unknown(void **state)
 static void test_errors(void **state)
 {
 	static const struct { parse_fn *parse; const char *text, *error; } table[] = {
-		{ json_request_parse, "{", "bad JSON: a member's name was expected" },
+		{ json_request_parse, "{", "bad JSON: a member's name was expected, at its end (byte 1)" },
 		{ json_request_parse, "[]", "not a JSON object" },
 		{ json_request_parse, "{}", "no action" },
 		{ json_request_parse, "{\"Action\":\"subscribe\"}", "no action" },
@@ -201,8 +201,8 @@ static void test_errors(void **state)
 		{ json_request_parse, "{\"action\":\"send\",\"to\":[\"bob\"]}", "the member to is not a string: it is the id" },
 		{ json_request_parse, "{\"action\":\"send\",\"to\":\"a\",\"t\\u006f\":\"b\"}", "the member to stands twice" },
 		{ json_request_parse, "{\"action\":\"send\",\"to\":\"\"}", "the id is empty" },
-		{ json_request_parse_publish, "", "bad JSON: a value was expected" },
-		{ json_request_parse_publish, "{\"topic\":\"t\"}x", "bad JSON: something stands behind the value" },
+		{ json_request_parse_publish, "", "bad JSON: a value was expected, at its end (byte 0)" },
+		{ json_request_parse_publish, "{\"topic\":\"t\"}x", "bad JSON: something stands behind the value, at byte 13 (line 1, column 14)" },
 		{ json_request_parse_publish, "\"topic\"", "not a JSON object" },
 		{ json_request_parse_publish, "{}", "no topic" },
 		{ json_request_parse_publish, "{\"topic\":7}", "the topic is not a string" },

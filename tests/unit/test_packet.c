@@ -235,6 +235,35 @@ static void test_requests(void **state)
 	}
 }
 
+/* What can't be a length, and what it looks like. */
+static void test_lengths(void **state)
+{
+	static const struct { const char *bytes, *error; } table[] = {
+		{ "\0\0\0\0", "length 0: a packet is a msgpack map, behind the 4 bytes of its length, big-endian" },
+		{ "GET ", "length 0x47455420: this looks like HTTP: speak HTTP at the http:// address" },
+		{ "\x16\x03\x01\x02", "length 0x16030102: this looks like TLS (https://, wss://): it is not spoken here, but by a proxy in front; without one it is http:// and ws://" },
+		{ "{\"op", "length 0x7b226f70: this looks like JSON: it is taken by the flash:// address, as frames that end in NUL, and in bodies and WebSockets (/ws) at the http:// address" },
+		{ "PING", "length 0x50494e47: this looks like a frame of the flash socket: it is spoken at the flash:// address" },
+		{ "\x1b\0\0\0", "length 0x1b000000 is too long: 4096 bytes at most (max_frame); little-endian it would be 27: a length is big-endian" },
+		{ "\x82\xa2op", "length 0x82a26f70 is too long: 4096 bytes at most (max_frame); is this a map without the 4 bytes of its length?" },
+		{ "\0\x01\0\x01", "length 0x00010001 is too long: 4096 bytes at most (max_frame)" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		struct packet_request req;
+		struct error_text why;
+		char reply[PACKET_REPLY_MAX];
+
+		packet_next(table[i].bytes, 3, 4096, &why, &req);
+		assert_int_equal(req.kind, PACKET_MORE);
+		packet_next(table[i].bytes, 4, 4096, &why, &req);
+		assert_int_equal(req.kind, PACKET_BAD);
+		assert_string_equal(req.error, table[i].error);
+		assert_true(packet_reply(reply, &(struct packet_reply){ .error = req.error }) > strlen(req.error));	/* it is not cut */
+	}
+}
+
 /* A topic may have one byte more than a user. */
 static void test_name_length(void **state)
 {
@@ -372,7 +401,7 @@ static void test_garbage(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_requests), cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_length),
 		cmocka_unit_test(test_json_parts),
 		cmocka_unit_test(test_depth),

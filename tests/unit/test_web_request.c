@@ -17,6 +17,7 @@ typedef int parse_fn(struct json *json, const char *text, size_t len, struct err
 
 static struct json json;
 static struct error_text why;
+#define NOT_AN_ACTION "a message is a JSON object with an action, like {\"action\":\"subscribe\",\"topic\":\"events\"}"
 
 static int setup(void **state)
 {
@@ -121,8 +122,11 @@ static void test_good(void **state)
 static void test_errors(void **state)
 {
 	static const struct { parse_fn *parse; const char *text, *error; } table[] = {
-		{ ACT, "{", "bad JSON: a member's name was expected" },
-		{ ACT, "[]", "not a JSON object" },
+		{ ACT, "{", "bad JSON: a member's name was expected, at its end (byte 1)" },
+		{ ACT, "[]", NOT_AN_ACTION },
+		{ ACT, "hello", NOT_AN_ACTION },
+		{ ACT, "", NOT_AN_ACTION },
+		{ ACT, " {x", "bad JSON: a member's name was expected, at byte 2 (line 1, column 3)" },
 		{ ACT, "{}", "no action" },
 		{ ACT, "{\"action\":7}", "the action is not a string" },
 		{ ACT, "{\"action\":\"ping\",\"\\u0061ction\":\"ping\"}", "the member \"action\" stands twice" },

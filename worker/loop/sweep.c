@@ -23,6 +23,7 @@
  */
 #define LINGER_MAX 30
 #define HISTORY_STEPS 1024	/* topics whose history is looked at a tick: a tenth of a millisecond or two, with the lock held */
+#define HINT 1000		/* milliseconds of silence within a frame of the flash socket, after which its client may be told what it lacks */
 #define LAST_WORDS 10		/* seconds in which a session that is to end takes nothing of what it is still to be sent */
 
 /* Whether more than `limit` milliseconds have passed. Times are whole seconds, so this is exact to a second. */
@@ -78,6 +79,15 @@ static bool frame_is_late(struct worker *w, session_id sid)
 	return true;
 }
 
+/* Whether a client of the flash socket may be waiting for an answer to what is no whole frame. */
+static bool frame_waits(const struct worker *w, session_id sid)
+{
+	const struct session_shm *s = session(&w->base, sid);
+
+	return s->state.transport == TRANSPORT_FLASH && s->state.in != BUFFER_NONE && s->state.out == BUFFER_NONE && session_plain(&s->state) &&
+	       !session_has(&w->base, sid, MARK_STALLED | MARK_OUTPUT_BLOCKED) && passed(w, s->last_in, HINT);
+}
+
 /* Whether a session that is to end, or an HTTP client, has taken nothing of its answers for too long. */
 static bool does_not_read(const struct worker *w, session_id sid)
 {
@@ -110,6 +120,8 @@ static void look_at(struct worker *w, session_id sid)
 		session_over(&w->base, sid);
 	} else if (http_is_late(w, sid) || frame_is_late(w, sid) || heartbeat(w, sid)) {
 		return;
+	} else if (frame_waits(w, sid)) {
+		flash_hint(&w->protocols, sid);
 	} else if (st->flags & SESSION_BEHIND && (w->base.slow.disconnects || session_slow(st) == SLOW_DISCONNECT) &&
 		   st->pos < ring_oldest(&w->base.hub.ring) && passed(w, st->last_out, w->base.settings->heartbeat)) {
 		output_check(&w->output, sid);

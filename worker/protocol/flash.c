@@ -115,3 +115,17 @@ bool flash_step(struct protocols *protocols, struct cursor *c)
 	cursor_take(c, frame.taken);
 	return !c->stop;
 }
+
+/* (That it was said is noted first, in the buffer: who dies in between leaves it unsaid, which is no more than a hint that did not come.) */
+void flash_hint(struct protocols *protocols, session_id sid)
+{
+	const struct session_state_shm *st = &session(protocols->base, sid)->state;
+	struct buffer_shm *head = pool_header(&protocols->base->slot, st->in);
+	const char *text = (const char *)pool_bytes(&protocols->base->slot, st->in) + (st->parsed - head->base);
+	size_t len = (size_t)(head->base + head->len - st->parsed);
+	char bytes[FLASH_ERROR_MAX];
+
+	if (len > 0 && flash_is_lines(text, len, (struct flash_scan *)head->scan) &&
+	    session_answer(protocols->base, sid, st->parsed, bytes, flash_error(bytes, hub_now(), FLASH_LINES)))
+		output_flush(protocols->output, sid);
+}

@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "proto/sink.h"
 #include "worker/protocol/http_routes.h"
 
 int names_next(struct names *n, struct topic_name *name, const char **error)
@@ -67,6 +68,32 @@ bool names_one(const struct exchange *x, struct http_text path, bool patterns, c
 	return !error;
 }
 
+/* Says which one it is, and which there are. */
+static void refuse_parameter(const struct exchange *x, struct http_text name, unsigned known)
+{
+	char text[sizeof(struct error_text) + 16 * MEMBERS];
+	struct sink s = { .dst = text, .room = sizeof(text) };
+
+	sink_text(&s, error_unknown(&x->protocols->why, "parameter", name.p, name.len));
+	sink_text(&s, known ? "; known here: " : "; none is known here");
+	for (unsigned m = 0; m < MEMBERS; m++) {
+		if (!(known & 1u << m))
+			continue;
+		sink_text(&s, member_names[m]);
+		known &= ~(1u << m);
+		if (known)
+			sink_literal(&s, ", ");
+	}
+	sink_byte(&s, '\0');
+	exchange_error(x, 400, NULL, text);
+}
+
+/* `_` is what browsers' libraries add so that no cache has the address. (Other names for that, such as t and r, may be somebody's abbreviation.) */
+static bool is_cache_buster(struct http_text name)
+{
+	return name.len == 1 && *name.p == '_';
+}
+
 bool parameters_known(const struct exchange *x, unsigned known)
 {
 	struct http_text query = x->req->query, key, value;
@@ -74,9 +101,9 @@ bool parameters_known(const struct exchange *x, unsigned known)
 	while (query.p && http_query_next(&query, &key, &value)) {
 		enum member m = member_find(key.p, key.len);
 
-		if (m < MEMBERS && known & 1u << m)
+		if ((m < MEMBERS && known & 1u << m) || is_cache_buster(key))
 			continue;
-		exchange_error(x, 400, NULL, error_unknown(&x->protocols->why, "parameter", key.p, key.len));
+		refuse_parameter(x, key, known);
 		return false;
 	}
 	return true;

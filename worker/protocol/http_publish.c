@@ -241,6 +241,18 @@ static bool may_post_array(const struct exchange *x, struct read_key *key)
 	return parameters_known(x, 0) && read_key(x, true, key);
 }
 
+#define NOT_AN_ARRAY "/pub alone takes an array of messages, [{\"topic\":\"events\",\"data\":1}]; one message is the body of a POST to /pub/TOPIC. This is none: "
+
+/* Whether it is meant as an array, be it broken. */
+static bool begins_array(struct http_text body)
+{
+	const char *p = body.p, *end = p + body.len;
+
+	if (body.len > 0)
+		p = json_walk_space(p, end);
+	return p < end && *p == '[';
+}
+
 /* An array of messages, each with its topic: all of them, or none. */
 static void post_array(const struct exchange *x)
 {
@@ -249,13 +261,14 @@ static void post_array(const struct exchange *x)
 	struct read_key key;
 	struct outcome o;
 	unsigned status, number = 0;
-	char why[sizeof(struct error_text) + 32];
+	char why[sizeof(struct error_text) + sizeof(NOT_AN_ARRAY)];
 	size_t len;
 
 	if (!may_post_array(x, &key))
 		return;
 	if (error || !json_array_begin(&array, x->req->body.p, x->req->body.len)) {
-		exchange_error(x, 400, NULL, error ? error : "not an array: POST /pub/TOPIC publishes one message, /pub an array of them");
+		snprintf(why, sizeof(why), "%s%s", begins_array(x->req->body) ? "" : NOT_AN_ARRAY, error ? error : "it is JSON, but no array");
+		exchange_error(x, 400, NULL, why);
 		return;
 	}
 	if (!request_begin(x->protocols->service, x->c))

@@ -432,24 +432,32 @@ static bool is_get(const struct exchange *x)
 	return x->req->method == HTTP_GET || x->req->method == HTTP_HEAD;
 }
 
+static const char *not_with(const struct exchange *x, const struct route *r, char *text, size_t size)
+{
+	snprintf(text, size, "not with %.*s: %s", (int)(x->req->name.len < 16 ? x->req->name.len : 16), x->req->name.p,
+		 r->get ? "use GET here" : "use POST here, with what is to be published as the body (curl -d DATA)");
+	return text;
+}
+
 /* Whether the request's head is enough to refuse it, whatever the path's names are. Then it is answered. */
 static bool refused(const struct exchange *x, const struct route *r)
 {
 	bool get = is_get(x), head = x->req->method == HTTP_HEAD;
+	char text[128];
 
 	if (!exchange_host_allowed(x))
 		exchange_error(x, 403, NULL, "browsers get nothing by this name (Host), which is none that the server knows as its own: set hosts to it in "
 			       "the configuration, or open the server by localhost or its address");
+	else if (x->req->websocket && get && (!r || !r->upgrades))
+		exchange_error(x, 404, NULL, "no WebSocket here: connect to /ws, which subscribes and publishes by actions, or to /sub/TOPIC or /inbox/USER, which are listened to");
 	else if (!r)
 		exchange_error(x, 404, NULL,
 			       "no such path: GET /, /janus.js, /ws, /sub/TOPIC, /inbox/USER, /test/USER, /history/TOPIC, /poll/TOPIC, /session/TOKEN, /topics, /version; POST /pub/TOPIC, /pub, /send/USER, /broadcast; "
 			       "a / in a name is written %2F");
-	else if (x->req->websocket && get && !r->upgrades)
-		exchange_error(x, 404, NULL, "no WebSocket here: connect to /ws, /sub/TOPIC or /inbox/USER");
 	else if (get && r->get && !(head && strstr(r->allow, "HEAD") == NULL))
 		return !parameters_known(x, r->query);
 	else if (x->req->method != HTTP_POST || !r->post)
-		exchange_error(x, 405, r->allow, r->get ? "use GET here" : "use POST here");
+		exchange_error(x, 405, r->allow, not_with(x, r, text, sizeof(text)));
 	else if (!exchange_origin_allowed(x))
 		exchange_error(x, 403, NULL, "this origin may not use the server from a web page (origins)");
 	else if (r->where == ADMIN && exchange_of_browser(x))

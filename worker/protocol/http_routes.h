@@ -26,7 +26,7 @@ bool names_one(const struct exchange *x, struct http_text path, bool patterns, c
 
 bool names_have_parameter(struct http_text query, const char *name);
 
-/* Whether the query has no parameters but these, bits of MEMBER_BIT(). If it has, the request is answered. */
+/* Whether the query has no parameters but these, bits of MEMBER_BIT(), and `_`, which means nothing. If it has, the request is answered. */
 bool parameters_known(const struct exchange *x, unsigned known);
 
 /* Reads a parameter that may stand once. Its length; or PARAMETER_NONE; or PARAMETER_BAD, and the request is answered. */

@@ -23,4 +23,8 @@ bool websocket_step(struct protocols *protocols, struct cursor *c);
  * to what. */
 bool input_end_flood(struct protocols *protocols, struct cursor *c);
 
+/* A client of the flash socket has been silent in the middle of a frame: if it takes line feeds for the ends of frames it is told that they are none,
+ * once a frame. Whatever it sends is dealt with as ever. */
+void flash_hint(struct protocols *protocols, session_id sid);
+
 #endif
