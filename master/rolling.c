@@ -167,6 +167,7 @@ static void finish(struct master *m)
 	m->h.new_segments = m->h.restore = false;
 	m->h.canary_slot = -1;
 	let_go(m);
+	hub_count(&m->hub, 0, error ? COUNTER_reloads_failed : COUNTER_reloads, 1);
 	if (error)
 		log_error("reload: %s", error);
 	else

@@ -4,6 +4,7 @@
 #include "proto/flash.h"
 
 #include "proto/message.h"
+#include "worker/protocol/answer.h"
 #include "worker/protocol/input.h"
 #include "worker/service/flood.h"
 #include "worker/service/publish_batch.h"
@@ -65,7 +66,7 @@ static void flash_answer(struct protocols *protocols, struct cursor *c, const st
 	}
 	outcome_commit(protocols->service, c, o, req->after, bytes, len, end ? SESSION_CLOSE : 0);
 	if (end)
-		base_count(protocols->base, COUNTER_bad_input, 1);
+		session_count_bad(protocols, c->sid);
 }
 
 /* The frame is none, and nothing behind it can be understood. */

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "worker/protocol/answer.h"
 #include "worker/protocol/input.h"
 #include "worker/service/flood.h"
 #include "worker/service/request.h"
@@ -89,7 +90,10 @@ static bool end(struct protocols *protocols, struct cursor *c, const struct pack
 	request_serve(protocols->service, c, &req, &o);
 	if (o.kind == OUTCOME_LATER)
 		return false;
-	base_count(protocols->base, why, 1);
+	if (why == COUNTER_bad_input)
+		session_count_bad(protocols, c->sid);
+	else
+		base_count(protocols->base, why, 1);
 	packet_answer(protocols, c, p, req.after, &o, true, SESSION_CLOSE);
 	return false;
 }
