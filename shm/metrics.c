@@ -38,13 +38,18 @@ static void put_family(struct sink *s, const char *family, const char *suffix, c
 
 static void put_seconds(struct sink *s, uint64_t microseconds)
 {
+	unsigned rest = (unsigned)(microseconds % 1000000), digits = 6;
+
 	sink_number(s, microseconds / 1000000);
+	if (rest == 0)
+		return;
+	for (; rest % 10 == 0; rest /= 10)
+		digits--;
 	sink_byte(s, '.');
-	sink_digits(s, (unsigned)(microseconds % 1000000), 6);
+	sink_digits(s, rest, digits);
 }
 
-/* In the base unit. */
-static void put_value(struct sink *s, uint64_t n, const char *unit)
+void metrics_put_value(struct sink *s, uint64_t n, const char *unit)
 {
 	if (unit && strcmp(unit, "microseconds") == 0) {
 		put_seconds(s, n);
@@ -74,7 +79,7 @@ static void put_name(struct sink *s, const char *family, const char *suffix, con
 static void put_sample(struct sink *s, const char *family, const char *suffix, const char *labels, uint64_t n, const char *unit)
 {
 	put_name(s, family, suffix, labels);
-	put_value(s, n, unit);
+	metrics_put_value(s, n, unit);
 	sink_byte(s, '\n');
 }
 

@@ -11,6 +11,9 @@
 #define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
 #define METRICS_MAX (256 * 1024)	/* bytes that it takes at most */
 
+/* A number of the table's unit in the base unit: bytes, seconds, a ratio. */
+void metrics_put_value(struct sink *s, uint64_t n, const char *unit);
+
 void metrics_put(struct sink *s, const struct hub *hub);
 
 #endif
