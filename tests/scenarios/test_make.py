@@ -67,8 +67,9 @@ class Make(unittest.TestCase):
         self.assertIn("sudo apt-get install -y gcc", said)
 
     def test_settings_are_the_tables(self):
-        """packaging/janus.ini and the manual page say what shm/settings.def says."""
+        """packaging/janus.ini and the manual page say what shm/settings.def says; and counters.def and gauges.def, of metrics."""
         self.assertEqual(self.run_in("python3", "packaging/settings.py", "--check"), (0, ""))
+        self.assertEqual(self.run_in("python3", "packaging/metrics.py", "--check"), (0, ""))
 
     def test_install(self):
         """No package manager is asked; a configuration that is there is not touched."""
