@@ -43,8 +43,8 @@ def metrics():
 def man():
     for metric, name, text in metrics():
         yield ".TP"
-        yield ".BR %s \" (%s)\"" % (roff(metric).replace('"', '\\(dq'), roff(name))
-        yield from (roff(line) for line in textwrap.wrap(text, 138, break_on_hyphens=False))
+        yield ".B %s" % roff(metric).replace('"', '\\(dq')
+        yield from (roff(line) for line in textwrap.wrap("(%s) %s" % (name, text), 138, break_on_hyphens=False))
 
 
 def main():
