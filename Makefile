@@ -127,6 +127,7 @@ $(STRESS): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/stress/*.c)) $(LIB)
 # What shm/settings.def says, into packaging/janus.ini and packaging/janus.conf.5, which are kept with the sources.
 settings:
 	@CC="$(CC)" python3 packaging/settings.py
+	@CC="$(CC)" python3 packaging/metrics.py
 
 # ---- tests ----
 

@@ -119,6 +119,7 @@ static void refused(struct master *m, const char *error)
 {
 	log_error("reload refused: %s", error);
 	events_say(&m->hub.events, EVENTS_MASTER, EVENT_RELOAD, m->next.reload_number, "refused: %s", error);
+	hub_count(&m->hub, 0, COUNTER_reloads_failed, 1);
 	end_new_listeners(m);
 	if (m->next_program >= 0)
 		close(m->next_program);

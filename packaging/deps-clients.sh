@@ -6,7 +6,7 @@ set -u
 find_missing()
 {
 	missing=
-	for c in curl node npm; do
+	for c in curl node npm promtool; do
 		command -v $c >/dev/null || missing="$missing $c"
 	done
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"
@@ -31,6 +31,7 @@ packages=
 for thing in $missing; do
 	case $thing in
 	node)	packages="$packages nodejs" ;;
+	promtool)	[ $manager = apt-get ] && packages="$packages prometheus" || packages="$packages golang-github-prometheus" ;;
 	*)	packages="$packages $thing" ;;
 	esac
 done

@@ -12,10 +12,28 @@
 #include "shm/segment.h"
 
 const struct counter_info counters[COUNTERS] = {
-#define COUNTER(number, name, text) { number, #name, text },
+#define COLUMNS(text, family, labels, unit, ...) text, family, labels, unit
+#define COUNTER(number, name, ...) { number, #name, COLUMNS(__VA_ARGS__, NULL, NULL, NULL, NULL) },
 #include "shm/counters.def"
 #undef COUNTER
 };
+
+const char *hub_family(const char *family)
+{
+	static const struct {
+		const char *name, *text;
+	} families[] = {
+#define FAMILY(name, text) { name, text },
+#define COUNTER(...)
+#include "shm/counters.def"
+#undef COUNTER
+	};
+
+	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
+		if (strcmp(families[i].name, family) == 0)
+			return families[i].text;
+	return NULL;
+}
 
 uint64_t hub_now(void)
 {

@@ -114,7 +114,19 @@ uint64_t hub_buffered(const struct hub *hub);
 extern const struct counter_info {
 	enum counter number;
 	const char *name, *text;
+	const char *family, *labels, *unit;	/* NULL: its name; none; none */
 } counters[COUNTERS];
+
+/* What the counters of a family have in common; NULL: it is one counter's own. */
+const char *hub_family(const char *family);
+
+/* Whether there is anything to say about the slot: it has a worker, or had one. */
+static inline bool hub_slot_used(const struct hub *hub, unsigned slot)
+{
+	const struct hub_slot_shm *s = &hub->shm->slot[slot];
+
+	return atomic_load_explicit(&s->state, memory_order_relaxed) != SLOT_UNUSED || atomic_load_explicit(&s->generation, memory_order_relaxed) != 0;
+}
 
 /* Adds to one of the caller's slot's counters (a single writer: no atomic add needed). */
 static inline void hub_count(const struct hub *hub, unsigned slot, enum counter counter, uint64_t n)

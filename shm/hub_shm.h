@@ -16,6 +16,7 @@
 
 #include "proto/transport.h"
 #include "shm/index.h"
+#include "shm/latency.h"
 #include "shm/lock.h"
 
 #define HUB_MAGIC 0x31425548534e414aull	/* "JANSHUB1" */
@@ -25,16 +26,16 @@
 
 #define COUNTERS_MAX 256			/* room for more without another layout */
 enum counter {
-#define COUNTER(number, name, text) COUNTER_##name = number,
+#define COUNTER(number, name, ...) COUNTER_##name = number,
 #include "shm/counters.def"
 #undef COUNTER
 };
-#define COUNTER(number, name, text) + 1
+#define COUNTER(number, name, ...) + 1
 enum { COUNTERS =
 #include "shm/counters.def"
 };
 #undef COUNTER
-#define COUNTER(number, name, text) _Static_assert((number) < COUNTERS_MAX, "raise COUNTERS_MAX and HUB_LAYOUT");
+#define COUNTER(number, name, ...) _Static_assert((number) < COUNTERS_MAX, "raise COUNTERS_MAX and HUB_LAYOUT");
 #include "shm/counters.def"
 #undef COUNTER
 
@@ -42,7 +43,7 @@ enum { COUNTERS =
 static inline void counter_numbers_differ(unsigned number)
 {
 	switch (number) {
-#define COUNTER(number, name, text) case number:
+#define COUNTER(number, name, ...) case number:
 #include "shm/counters.def"
 #undef COUNTER
 		break;
@@ -106,6 +107,7 @@ struct hub_slot_shm {
 	_Atomic uint32_t subscriptions;
 	uint32_t connections_max;	/* sessions the slot can hold; the master's */
 	_Atomic uint32_t accepting;	/* it takes its share of new connections, or will when it is live: is neither full nor draining */
+	_Atomic uint32_t draining;	/* it takes none any more, and ends with its last one, or soon */
 	_Atomic uint64_t buffered;	/* bytes that pool buffers take (buffer_pool.h) */
 	_Atomic uint32_t by_transport[TRANSPORT_GROUPS];	/* of the connections */
 	_Atomic uint32_t parked;	/* sessions whose connection broke, beside `connections` */
@@ -117,12 +119,14 @@ struct hub_slot_shm {
 	_Atomic uint32_t reload_number;	/* the keeper's: number of the reload whose settings the worker has (handover.h) */
 	_Atomic uint32_t refused;	/* the keeper's: times that it could not do what it was ordered, and went on as it was */
 	_Atomic uint32_t watched;	/* the worker's: 1 since it has had watched what its sessions want to be told of (members.h), in this hub */
-	uint8_t pad4[32];
+	_Atomic uint64_t segment_used;	/* the worker's: bytes of its slot segment that take memory (a look a second) */
+	uint8_t pad4[24];
 
 	struct intent_shm intent;
 	_Alignas(64) _Atomic uint64_t counters[COUNTERS_MAX];
+	struct latency_shm latency;	/* the worker's */
 };
-_Static_assert(sizeof(struct hub_slot_shm) == 6 * 64 + 8 * COUNTERS_MAX, "layout");
+_Static_assert(sizeof(struct hub_slot_shm) == 6 * 64 + 8 * COUNTERS_MAX + sizeof(struct latency_shm), "layout");
 
 /*
  * How far the journal is (journal.h). Written by the process that writes it, but for `state`, which the master sets before it starts one, and when one hangs. A successor goes on
@@ -161,6 +165,7 @@ struct hub_shm {
 	/* limits of all slots together: stored by the master before any of them starts */
 	uint64_t buffered_max;		/* bytes that pool buffers may take */
 	uint64_t subscriptions_max;	/* subscriptions, but for the few that each connection may have in any case */
+	_Atomic uint64_t used;		/* bytes of this segment that take memory (each worker's look, one a second) */
 	struct lock_shm lock;		/* the hub lock: topic index, the ring's producer side, history */
 	_Atomic uint32_t log_level;	/* 1 + the level of all processes' logs (log.h), whatever their settings say; 0: as they say. The master's */
 	struct journal_shm journal;

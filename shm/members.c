@@ -195,6 +195,8 @@ static uint32_t take_cell(struct members *m)
 		m->shm->free = cell(m, i)->next;
 	else if (m->shm->high < m->shm->cells)
 		i = ++m->shm->high;
+	if (i)
+		store(&m->shm->used, load(&m->shm->used) + 1);
 	return i;
 }
 
@@ -203,6 +205,7 @@ static void give_cell(struct members *m, uint32_t i)
 	store(&cell(m, i)->kind, MEMBERS_FREE);
 	cell(m, i)->next = m->shm->free;
 	m->shm->free = i;
+	store(&m->shm->used, load(&m->shm->used) - 1);
 }
 
 /* Fills in a cell that is free, but for its kind. */
@@ -539,6 +542,7 @@ static void relist(struct members *m)
 	memset(m->heads, 0, m->shm->buckets * sizeof(*m->heads));
 	m->shm->free = m->shm->topics = m->shm->topics_count = 0;
 	store(&m->shm->due, 0);
+	store(&m->shm->used, m->shm->high);
 	for (uint32_t i = m->shm->high; i > 0; i--) {
 		if (load(&cell(m, i)->kind) == MEMBERS_TOPIC)
 			relist_topic(m, i);
@@ -602,7 +606,7 @@ static const char *check_topic(const struct members *m, uint32_t topic)
 
 int members_check(const struct members *m, const char **why)
 {
-	uint32_t topics = 0, due = 0, listed = 0, i;
+	uint32_t topics = 0, due = 0, listed = 0, used = 0, i;
 
 	*why = NULL;
 	if (!members_is_on(m))
@@ -611,6 +615,7 @@ int members_check(const struct members *m, const char **why)
 		*why = "somebody is at it";
 	for (i = 1; !*why && i <= m->shm->high; i++) {
 		*why = check_cell(m, i);
+		used += load(&cell(m, i)->kind) != MEMBERS_FREE;
 		topics += load(&cell(m, i)->kind) == MEMBERS_TOPIC;
 		due += load(&cell(m, i)->kind) == MEMBERS_USER && cell(m, i)->due;
 	}
@@ -620,5 +625,7 @@ int members_check(const struct members *m, const char **why)
 		listed++;
 	if (!*why && (topics != 0 || m->shm->topics_count > m->shm->high || listed != due))
 		*why = "a list has not all that it should";
+	if (!*why && used != load(&m->shm->used))
+		*why = "not as many cells are used as it says";
 	return *why ? -1 : 0;
 }

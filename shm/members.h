@@ -64,8 +64,9 @@ struct members_shm {
 	_Atomic uint32_t staged;	/* the member whose change is being published, 0 none */
 	uint32_t staged_here;
 	uint64_t needs;			/* the ring's tail with which it is */
+	_Atomic uint32_t used;		/* cells that are not free; derived, put right with the free list */
 };
-_Static_assert(sizeof(struct members_shm) == 64, "layout");
+_Static_assert(sizeof(struct members_shm) == 128, "layout");
 
 /* A process's handle. */
 struct members {

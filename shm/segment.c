@@ -69,6 +69,13 @@ void *segment_map(int fd, int writable, size_t *size)
 	return mem;
 }
 
+uint64_t segment_used(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) < 0 ? 0 : (uint64_t)st.st_blocks * 512;
+}
+
 void segment_unmap(void *mem, size_t size)
 {
 	if (mem)

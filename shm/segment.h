@@ -5,6 +5,7 @@
 #define SHM_SEGMENT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Makes a segment of `size` bytes (rounded up to pages, zero, unbacked until touched), sealed against resizing. `name` shows in
  * /proc. The descriptor is not close-on-exec. -1 with errno. */
@@ -12,6 +13,9 @@ int segment_create(const char *name, size_t size);
 
 /* Maps the whole segment shared; read-only if `writable` is 0; not in core dumps. Its size goes to *size. NULL with errno. */
 void *segment_map(int fd, int writable, size_t *size);
+
+/* Bytes of it that take memory; 0: that can't be told. */
+uint64_t segment_used(int fd);
 
 void segment_unmap(void *mem, size_t size);
 

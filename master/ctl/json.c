@@ -8,6 +8,8 @@
 
 #include "master/ctl/ctl.h"
 #include "proto/sink.h"
+#include "shm/gauges.h"
+#include "shm/metrics.h"
 
 /* A JSON string. Names of files may be any bytes: what is not UTF-8 becomes question marks. */
 void ctl_json_string(const char *text)
@@ -60,6 +62,26 @@ void ctl_json_status(const struct control_status *status)
 	printf("]}\n");
 }
 
+/* The slot's; of all together if there is no such slot. (Connections by transport are in the status.) */
+static void print_gauges(const struct hub *hub, unsigned slot)
+{
+	const char *comma = "";
+
+	printf(",\"gauges\":{");
+	for (const struct gauge_info *g = gauges; g < gauges + GAUGES; g++) {
+		char value[32];
+		struct sink s = { .dst = value, .room = sizeof(value) };
+
+		if (slot < INDEX_SLOTS_MAX && g->of != GAUGE_OF_WORKER)
+			continue;
+		metrics_put_value(&s, slot < INDEX_SLOTS_MAX ? g->value(hub, slot, 0) : gauge_total(g, hub), g->unit);
+		sink_byte(&s, '\0');
+		printf("%s\"%s\":%s", comma, g->name, value);
+		comma = ",";
+	}
+	printf("}");
+}
+
 static void print_slot(const struct hub *hub, unsigned i)
 {
 	const struct hub_slot_shm *slot = &hub->shm->slot[i];
@@ -78,7 +100,9 @@ static void print_slot(const struct hub *hub, unsigned i)
 #undef RELAXED
 	for (unsigned c = 0; c < COUNTERS; c++)
 		printf("%s\"%s\":%" PRIu64, c ? "," : "", counters[c].name, ctl_stats_count(hub, i, counters[c].number));
-	printf("}}");
+	printf("}");
+	print_gauges(hub, i);
+	printf("}");
 }
 
 static void print_journal(const struct journal_shm *j)
@@ -106,7 +130,9 @@ void ctl_json_stats(const struct hub *hub)
 	       ",\"counters\":{", hub_buffered(hub), hub->shm->buffered_max, hub_subscriptions(hub), hub->shm->subscriptions_max);
 	for (unsigned c = 0; c < COUNTERS; c++)
 		printf("%s\"%s\":%" PRIu64, c ? "," : "", counters[c].name, ctl_stats_total(hub, counters[c].number));
-	printf("},\"slots\":[");
+	printf("}");
+	print_gauges(hub, INDEX_SLOTS_MAX);
+	printf(",\"slots\":[");
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		if (!ctl_stats_used(hub, i))
 			continue;

@@ -8,6 +8,8 @@
 #include <time.h>
 
 #include "master/ctl/ctl.h"
+#include "shm/gauges.h"
+#include "shm/metrics.h"
 
 /* Seconds as the two largest units of them. */
 static void print_span(uint64_t s)
@@ -125,6 +127,19 @@ static void print_journal(const struct hub *hub)
 	printf(": %s\n", strerror((int)atomic_load(&j->error)));
 }
 
+/* As it is now, of all workers together. */
+static void print_gauges(const struct hub *hub)
+{
+	for (const struct gauge_info *g = gauges; g < gauges + GAUGES; g++) {
+		char value[32];
+		struct sink s = { .dst = value, .room = sizeof(value) };
+
+		metrics_put_value(&s, gauge_total(g, hub), g->unit);
+		sink_byte(&s, '\0');
+		printf("%-25s %17s  %s\n", g->name, value, g->text);
+	}
+}
+
 void ctl_text_stats(const struct hub *hub)
 {
 	uint64_t tail = ring_tail(&hub->ring), oldest = ring_oldest(&hub->ring);
@@ -139,6 +154,8 @@ void ctl_text_stats(const struct hub *hub)
 	printf("sessions without a connection: %" PRIu64 "\n", hub_parked(hub));
 	print_history(hub);
 	print_journal(hub);
+	printf("\n");
+	print_gauges(hub);
 	printf("\n");
 	for (unsigned i = 0; i < COUNTERS; i++)
 		printf("%-18s %14" PRIu64 "  %s\n", counters[i].name, ctl_stats_total(hub, counters[i].number), counters[i].text);

@@ -17,7 +17,7 @@ class AdminTest(WebTest):
     def serve(self, *options, **more):
         super().serve(*options, **dict({"listen": WEB + ("admin://127.0.0.1:0",)}, **more))
 
-    def client(self, where="admin"):
+    def by(self, where="admin"):
         return self.connect(Http, where)
 
     def own(self):
@@ -33,14 +33,14 @@ class AdminTest(WebTest):
 class Listeners(AdminTest):
     def test_ordinary_paths(self):
         """What clients ask for is there, too."""
-        client = self.client()
+        client = self.by()
         self.assertEqual(client.ask("POST", "/pub/a", b"x").status, 200)
         self.assertEqual(client.ask("GET", "/version").status, 200)
 
     def test_topics(self):
         """A list of all topics, whatever the setting says of other listeners."""
-        self.assertEqual(self.client().ask("GET", "/topics").status, 200)
-        self.assertEqual(self.client("http").ask("GET", "/topics").status, 403)
+        self.assertEqual(self.by().ask("GET", "/topics").status, 200)
+        self.assertEqual(self.by("http").ask("GET", "/topics").status, 403)
 
     def test_own(self):
         """In the runtime folder, for owner and group, and not among what clients connect to."""
@@ -112,18 +112,18 @@ class Pages(AdminTest):
     def test_names(self):
         """DNS rebinding: by a name that is not the server's own, whatever `hosts` says of all names."""
         self.serve("hosts=*")
-        self.assertEqual(self.client("http").ask("GET", "/version", fields=BROWSER, host="evil.example").status, 200)
-        self.assertEqual(self.client().ask("GET", "/topics", fields=BROWSER, host="evil.example").status, 403)
-        self.assertEqual(self.client().ask("GET", "/topics", fields=BROWSER, host="localhost").status, 200)
+        self.assertEqual(self.by("http").ask("GET", "/version", fields=BROWSER, host="evil.example").status, 200)
+        self.assertEqual(self.by().ask("GET", "/topics", fields=BROWSER, host="evil.example").status, 403)
+        self.assertEqual(self.by().ask("GET", "/topics", fields=BROWSER, host="localhost").status, 200)
 
     def test_origins(self):
         """`*` in origins lets no page in; one that is named, before it, does come in."""
         self.serve("origins=http://good.example *", "topics=on")
         for origin, granted in (("http://evil.example", None), ("http://good.example", "http://good.example")):
-            answer = self.client().ask("GET", "/topics", fields=[("Origin", origin)])
+            answer = self.by().ask("GET", "/topics", fields=[("Origin", origin)])
             self.assertEqual(answer.get("Access-Control-Allow-Origin"), granted)
-            self.assertEqual(self.client().ask("POST", "/pub/a", b"x", [("Origin", origin)]).status, 200 if granted else 403)
-            self.assertEqual(self.client("http").ask("POST", "/pub/a", b"x", [("Origin", origin)]).status, 200)
+            self.assertEqual(self.by().ask("POST", "/pub/a", b"x", [("Origin", origin)]).status, 200 if granted else 403)
+            self.assertEqual(self.by("http").ask("POST", "/pub/a", b"x", [("Origin", origin)]).status, 200)
 
 
 class Survives(AdminTest):
@@ -134,17 +134,17 @@ class Survives(AdminTest):
 
     def test_deaths_and_reloads(self):
         self.serve(workers=2)
-        clients = [self.client("http")] + [self.client() for _ in range(6)] + [self.unix(self.own()) for _ in range(6)]
+        clients = [self.by("http")] + [self.by() for _ in range(6)] + [self.unix(self.own()) for _ in range(6)]
         self.check(*clients)
         for slot in range(2):
             self.janus.kill_worker(slot)
             self.check(*clients)
         self.janus.kill_keeper(0)
-        fresh = [self.client("http"), self.client(), self.unix(self.own())]
+        fresh = [self.by("http"), self.by(), self.unix(self.own())]
         self.check(*fresh)
         self.assertEqual(self.janus.reload()[0], 0)
         self.check(*fresh)
-        self.check(self.client("http"), self.client(), self.unix(self.own()))
+        self.check(self.by("http"), self.by(), self.unix(self.own()))
 
     def test_upgrades(self):
         """To a program with another layout, and back."""
@@ -152,12 +152,12 @@ class Survives(AdminTest):
         self.addCleanup(shutil.rmtree, folder, True)
         program = Program(janus_test.BUILD, os.path.join(folder, "bin"))
         self.serve(workers=2, build=program.folder)
-        clients = [self.client("http"), self.client(), self.unix(self.own())]
+        clients = [self.by("http"), self.by(), self.unix(self.own())]
         for build in (OTHER_BUILD, janus_test.BUILD):
             program.put(build)
             self.assertEqual(self.janus.reload()[0], 0)
             self.check(*clients)
-        self.check(self.client("http"), self.client(), self.unix(self.own()))
+        self.check(self.by("http"), self.by(), self.unix(self.own()))
 
     def test_moves(self):
         """A request about a session is served where the session is: its connection moves there."""
@@ -168,7 +168,7 @@ class Survives(AdminTest):
             token = client.greeting["token"]
             client.subscribe("a")
             tokens[int(token[24:], 16) >> 26] = token
-        clients = [self.client("http"), self.client(), self.unix(self.own())]
+        clients = [self.by("http"), self.by(), self.unix(self.own())]
         for _ in range(2):
             for token in tokens.values():
                 self.assertEqual([c.ask("GET", "/session/" + token).status for c in clients], [200] * len(clients))

@@ -69,8 +69,9 @@ class Make(unittest.TestCase):
         self.assertIn("sudo apt-get update && sudo apt-get install -y gcc", said)
 
     def test_settings_are_the_tables(self):
-        """packaging/janus.ini and the manual page say what shm/settings.def says."""
+        """packaging/janus.ini and the manual page say what shm/settings.def says; and counters.def and gauges.def, of metrics."""
         self.assertEqual(self.run_in("python3", "packaging/settings.py", "--check"), (0, ""))
+        self.assertEqual(self.run_in("python3", "packaging/metrics.py", "--check"), (0, ""))
 
     def made(self, target, *variables):
         """Runs what `make TARGET` would, of what is built."""

@@ -24,6 +24,7 @@
 #define PASS_BYTES (128 * 1024)		/* bytes of a pass's frames; a larger frame is a pass of its own */
 #define PASS_RECORDS 2048
 #define TURN_SENDS 256			/* sends in a turn of the loop, about */
+_Static_assert(PASSES_ENDED_MAX >= TURN_SENDS, "each pass that is noted has a send");
 #define TURN_US 10000			/* microseconds of a turn, about; looked at every BATCH_BYTES */
 #define BATCH_BYTES (2 * 1024 * 1024)
 #define POLL_RECORDS 65536		/* records looked through in a turn */
@@ -43,6 +44,7 @@ struct frames {
 	uint32_t skipped;		/* records passed over, as they can't be made into frames */
 	uint64_t skip[SKIP_MAX];	/* the ids of the first of these */
 	uint64_t end;			/* the sequence behind the pass */
+	uint64_t time;			/* of its first record, microseconds since 1970 */
 	uint64_t id[PASS_RECORDS];
 	uint32_t at[PASS_RECORDS + 1];	/* where each begins in `bytes`, and where the last one ends */
 };
@@ -241,6 +243,8 @@ static int make_frames(struct fanout *fanout, struct local_topic *t, struct fram
 		if (!size || !f->bytes || frame_write(fanout->base, t->transport, 0, &rec, f->bytes + used, size) < 0)
 			break;
 		used += size;
+		if (f->count == 0)
+			f->time = rec.time;
 		f->id[f->count++] = rec.id;
 		hint = rec.seq;
 		f->at[f->count] = (uint32_t)used;
@@ -345,6 +349,8 @@ static uint32_t serve_slice(struct fanout *fanout, struct local_topic *t, uint64
 		if (base_clock() - began > TURN_US)
 			break;
 	}
+	if (t->at >= t->live && served > 0)
+		fanout->ended[fanout->ended_count++] = (struct pass_ended){ f->time, t->live };
 	return served;
 }
 
@@ -361,6 +367,16 @@ static bool another_pass(struct fanout *fanout, struct local_topic *t)
 		return false;
 	t->first = t->hint = rec.seq;
 	return true;
+}
+
+/* The sends of all these passes are done. */
+static void count_ended(struct fanout *fanout)
+{
+	uint64_t now = fanout->ended_count > 0 ? hub_now() : 0;
+
+	for (uint32_t i = 0; i < fanout->ended_count; i++)
+		latency_add(&fanout->base->self->latency, fanout->ended[i].subscribers, fanout->ended[i].time, now);
+	fanout->ended_count = 0;
 }
 
 bool fanout_run(struct fanout *fanout)
@@ -382,6 +398,7 @@ bool fanout_run(struct fanout *fanout)
 			break;
 	}
 	batch_flush(fanout->batch);
+	count_ended(fanout);
 	return multi_topic_run(fanout->multi_topic) || fanout->topics->queue != NULL;
 }
 

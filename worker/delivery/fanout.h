@@ -7,6 +7,13 @@
 
 #include "worker/delivery/multi_topic.h"
 
+#define PASSES_ENDED_MAX 256
+
+struct pass_ended {
+	uint64_t time;			/* of its oldest record */
+	uint32_t subscribers;
+};
+
 struct fanout {
 	struct base *base;
 	struct batch *batch;
@@ -15,6 +22,8 @@ struct fanout {
 	struct multi_topic *multi_topic;
 	struct frames *once;		/* the frames of passes; fanout.c's own */
 	uint64_t passes;		/* passes so far that took more than one slice */
+	struct pass_ended ended[PASSES_ENDED_MAX];	/* passes that came to their end in this turn: counted when their last sends are done */
+	uint32_t ended_count;
 	uint32_t turns_unpublished;	/* turns since `delivered` was last brought up to date */
 };
 

@@ -82,6 +82,8 @@ struct multi_topic {
 	bool partly;			/* the window has one record, and not all its subscribers are noted */
 	uint32_t looked;		/* subscribers looked at in this window */
 	uint32_t items, notes;
+	uint64_t time;			/* of its first record that anybody is owed, microseconds since 1970 */
+	uint32_t sessions;		/* that are owed something of it */
 	/* Chains before `at` were served in this round. Those of them that have something left are moved to chain[0..kept). */
 	uint32_t chains;
 	uint32_t at, kept;
@@ -269,9 +271,12 @@ static void open_window(struct multi_topic *a)
 			overtaken(a);
 			break;
 		}
+		if (a->chains == 0)
+			a->time = rec.time;
 		if (!note_record(a, &rec))
 			break;
 	}
+	a->sessions = a->chains;
 	a->behind = a->end < a->topics->scanned ? ring_message_of(&a->base->hub.ring, a->end) : a->end;
 }
 
@@ -454,6 +459,9 @@ bool multi_topic_run(struct multi_topic *a)
 		return false;
 	}
 	for (int windows = 0; serve_window(a, &left); windows++) {
+		if (a->sessions > 0)
+			latency_add(&a->base->self->latency, a->sessions, a->time, hub_now());
+		a->sessions = 0;
 		if (!a->partly)
 			a->begin = a->end;
 		if (a->begin == a->topics->scanned)

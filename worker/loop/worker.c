@@ -19,6 +19,8 @@
 #include "shm/crash.h"
 #include "shm/shortage.h"
 #include "shm/log.h"
+#include "shm/metrics.h"
+#include "shm/segment.h"
 #include "shm/snapshot.h"
 #include "worker/delivery/fanout.h"
 #include "worker/delivery/landed.h"
@@ -170,6 +172,16 @@ static void on_idle(struct ev_loop *loop, struct ev_idle *i, int events)
 	(void)events;
 }
 
+/* How much memory the segments take, for gauges. */
+static void look_at_memory(struct worker *w)
+{
+	if (w->memory_seen == w->base.now)
+		return;
+	w->memory_seen = w->base.now;
+	atomic_store_explicit(&w->base.self->segment_used, segment_used(w->start->slot_fd), memory_order_relaxed);
+	atomic_store_explicit(&w->base.hub.shm->used, segment_used(w->start->hub_fd), memory_order_relaxed);
+}
+
 static void on_tick(struct ev_loop *loop, struct ev_timer *t, int events)
 {
 	struct worker *w = ev_userdata(loop);
@@ -179,6 +191,7 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *t, int events)
 	sweep(w);
 	events_beat(&w->base.hub.events, w->base.number, w->base.now_ms);
 	presence_tick(&w->presence);
+	look_at_memory(w);
 	if (w->stopping && atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) > 0)
 		watch_takers(w);
 	if (w->start->drain && atomic_load_explicit(&w->base.self->connections, memory_order_relaxed) == 0 &&
@@ -209,6 +222,7 @@ static void on_term(struct ev_loop *loop, struct ev_signal *s, int events)
 	w->snapshot_wanted = false;
 	ev_break(loop, EVBREAK_CANCEL);
 	listener_end(&w->listeners);
+	atomic_store_explicit(&w->base.self->draining, 1, memory_order_relaxed);
 	base_beat(&w->base);
 	w->stopping = true;
 	w->stop_by = w->base.now_ms + (uint64_t)w->base.settings->stop_limit;
@@ -337,6 +351,7 @@ static int base_init(struct worker *w)
 	base->hub.history.notes = calloc(HISTORY_NOTES, sizeof(*base->hub.history.notes));	/* the same */
 	base->self = &base->hub.shm->slot[base->number];
 	atomic_store_explicit(&base->self->accepting, !start->drain, memory_order_relaxed);
+	atomic_store_explicit(&base->self->draining, start->drain, memory_order_relaxed);
 	base_beat(base);
 	CRASH_POINT("recover-begun");
 	if (orphans_close(w) < 0)
@@ -348,6 +363,8 @@ static int base_init(struct worker *w)
 	base->scratch_room = 5 * publish_batch_record_max(base) + 8192;
 	if (base->scratch_room < PAGE_MAX + HTTP_ANSWER_MAX)
 		base->scratch_room = PAGE_MAX + HTTP_ANSWER_MAX;
+	if (base->scratch_room < 2 * (METRICS_MAX + HTTP_ANSWER_MAX))	/* (touched when they are asked for) */
+		base->scratch_room = 2 * (METRICS_MAX + HTTP_ANSWER_MAX);
 	base->scratch = malloc(base->scratch_room);
 	base->copy = calloc(1, sizeof(*base->copy));
 	sessions = base->slot.shm->sessions_max;
@@ -460,8 +477,11 @@ int worker_run(const struct worker_start *start)
 	for (uint32_t i = 1; i <= w->base.hub.index.shm->topics_max && index_topic(&w->base.hub.index, i)->generation; i++)
 		if (w->topics.of[i])
 			topics_tell(&w->topics, i);
-	if (start->died)
+	if (start->died) {
+		base_count(&w->base, COUNTER_pauses, 1);
+		base_count(&w->base, COUNTER_paused_time, w->base.self->paused);
 		log_info("took over %u connections in %.1f ms", (unsigned)w->base.self->connections, (double)w->base.self->paused / 1000);
+	}
 	events_say(&w->base.hub.events, w->base.number, EVENT_START, w->base.self->connections, "process %d, worker %u of its slot", (int)getpid(),
 		   (unsigned)w->base.self->generation);
 	log_debug("sends with %s", batch_kind(w->batch));

@@ -61,6 +61,7 @@ struct worker {
 	const struct worker_start *start;
 	struct base base;
 	struct batch *batch;
+	uint32_t memory_seen;		/* when the segments were last looked at (base.now) */
 	struct listeners listeners;
 
 	struct topics topics;

@@ -33,11 +33,22 @@ static void put_error(struct protocols *protocols, session_id sid, uint64_t pars
 	session_commit(protocols->base, sid, &st);
 }
 
+void session_bad(struct protocols *protocols, session_id sid, const char *text)
+{
+	static const enum counter by_group[TRANSPORT_GROUPS] = {
+		[GROUP_FLASH] = COUNTER_bad_flash, [GROUP_HTTP] = COUNTER_bad_http, [GROUP_WEBSOCKET] = COUNTER_bad_websocket, [GROUP_PACKET] = COUNTER_bad_packet,
+		[GROUP_SSE] = COUNTER_bad_http, [GROUP_JSON_LINES] = COUNTER_bad_http, [GROUP_PAGE] = COUNTER_bad_http,
+	};
+
+	tell_ends(protocols->base, sid, COUNTER_bad_input, text);
+	base_count(protocols->base, by_group[transport_group(session(protocols->base, sid)->state.transport)], 1);
+}
+
 void session_end(struct protocols *protocols, session_id sid, uint64_t parsed, unsigned status, const char *text)
 {
 	put_error(protocols, sid, parsed, status, text);
 	if (status == 400)
-		tell_ends(protocols->base, sid, COUNTER_bad_input, text);
+		session_bad(protocols, sid, text);
 }
 
 void session_goodbye(struct protocols *protocols, session_id sid)

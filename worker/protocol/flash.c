@@ -4,6 +4,7 @@
 #include "proto/flash.h"
 
 #include "proto/message.h"
+#include "worker/protocol/answer.h"
 #include "worker/protocol/input.h"
 #include "worker/service/flood.h"
 #include "worker/service/publish_batch.h"
@@ -66,7 +67,7 @@ static void flash_answer(struct protocols *protocols, struct cursor *c, const st
 	}
 	outcome_commit(protocols->service, c, o, req->after, bytes, len, end ? SESSION_CLOSE : 0);
 	if (end)
-		tell_ends(protocols->base, c->sid, COUNTER_bad_input, o->error);
+		session_bad(protocols, c->sid, o->error);
 }
 
 /* The frame is none, and nothing behind it can be understood. */

@@ -3,6 +3,7 @@
  */
 #include "worker/protocol/http.h"
 
+#include "worker/protocol/answer.h"
 #include "worker/protocol/input.h"
 #include "worker/service/flood.h"
 #include "worker/session/tell.h"
@@ -24,7 +25,7 @@ static void refuse(struct protocols *protocols, struct cursor *c, const struct h
 	struct exchange x = { .protocols = protocols, .c = c, .req = &req, .after = c->at + cursor_left(c) };
 
 	http_glance(cursor_text(c), cursor_left(c), &req);
-	tell_ends(protocols->base, c->sid, COUNTER_bad_input, bad->error);
+	session_bad(protocols, c->sid, bad->error);
 	exchange_error(&x, bad->status, NULL, bad->error);
 }
 

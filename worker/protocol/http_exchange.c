@@ -137,6 +137,16 @@ struct http_answer exchange_answer(const struct exchange *x, unsigned status, co
 	return answer;
 }
 
+/* By the answer's first line: it is what the client gets, whoever made it. */
+static void count_status(const struct exchange *x, const char *bytes, size_t len)
+{
+	static const enum counter by_class[] = { COUNTER_http_1xx, COUNTER_http_2xx, COUNTER_http_3xx, COUNTER_http_4xx, COUNTER_http_5xx };
+	unsigned class = len >= sizeof("HTTP/1.1 200") - 1 ? (unsigned)(bytes[sizeof("HTTP/1.1 ") - 1] - '1') : 5;
+
+	if (class < sizeof(by_class) / sizeof(by_class[0]))
+		base_count(x->protocols->base, by_class[class], 1);
+}
+
 bool exchange_send(const struct exchange *x, struct outcome *o, const char *bytes, size_t len, bool goes_on)
 {
 	if (!len) {			/* it does not fit into the scratch */
@@ -145,7 +155,10 @@ bool exchange_send(const struct exchange *x, struct outcome *o, const char *byte
 		if (o->count > 0)
 			publish_batch_end(x->protocols->service);
 	}
-	return len && outcome_commit(x->protocols->service, x->c, o, x->after, bytes, len, goes_on ? 0 : SESSION_CLOSE);
+	if (!len || !outcome_commit(x->protocols->service, x->c, o, x->after, bytes, len, goes_on ? 0 : SESSION_CLOSE))
+		return false;
+	count_status(x, bytes, len);
+	return true;
 }
 
 /* The answer lies in the scratch. */

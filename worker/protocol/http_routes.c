@@ -9,6 +9,8 @@
  *   POST /broadcast      to everybody        OPTIONS            CORS preflight
  *   GET  /history/TOPIC  what is kept        GET  /poll/TOPIC   the same, as soon as there is something
  *   GET  /topics/TOPIC   how it is, or /topics: all
+ *   GET  /healthz, /readyz: whether a worker lives; whether all do
+ *   GET  /metrics        for Prometheus, on admin listeners alone
  *   GET  /session/TOKEN  whether there is such a session; /session/TOKEN/messages: what it is owed
  * What stands behind the slash may stand in the query instead: ?topic=, ?user=.
  *
@@ -29,7 +31,14 @@
 
 #define LINES_SHOWN "text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff"	/* by a browser, as they come; NDJSON it would save */
 #define FIELDS_MAX 512			/* bytes of a stream's header fields (HTTP_ANSWER_MAX) */
+#define WRONG_ORIGIN "this origin may not use the server from a web page (origins)"
 #define UPGRADE_FIELDS "Connection: Upgrade\r\nUpgrade: websocket\r\n" WEBSOCKET_VERSION_FIELD
+
+static void refuse_page(const struct exchange *x, enum counter why, const char *text)
+{
+	base_count(x->protocols->base, why, 1);
+	exchange_error(x, 403, NULL, text);
+}
 
 /* ---- streams ---- */
 
@@ -151,7 +160,7 @@ static bool websocket_granted(const struct exchange *x)
 	else if (status)
 		exchange_error(x, status, status == 405 ? "Allow: GET, OPTIONS\r\n" : NULL, error);
 	else if (!exchange_origin_allowed(x))
-		exchange_error(x, 403, NULL, "this origin may not use the server from a web page (origins)");
+		refuse_page(x, COUNTER_refused_origins, WRONG_ORIGIN);
 	else
 		return true;
 	return false;
@@ -379,6 +388,9 @@ static const struct route {
 	{ "topics", EVERYWHERE, PATH_MAY, false, MEMBER_BIT(TOPIC) | MEMBER_BIT(PREFIX) | MEMBER_BIT(LIMIT) | MEMBER_BIT(CURSOR), ALLOW_GET, get_topics, NULL, NULL },
 	{ "session", EVERYWHERE, PATH_MUST | PATH_DEEP, false, MEMBER_BIT(LIMIT) | MEMBER_BIT(SINCE) | MEMBER_BIT(WAIT), "Allow: GET, OPTIONS\r\n", get_session, NULL, NULL },
 	{ "version", EVERYWHERE, PATH_NONE, false, 0, ALLOW_GET, get_version, NULL, NULL },
+	{ "healthz", EVERYWHERE, PATH_NONE, false, 0, ALLOW_GET, get_healthz, NULL, NULL },
+	{ "readyz", EVERYWHERE, PATH_NONE, false, 0, ALLOW_GET, get_readyz, NULL, NULL },
+	{ "metrics", ADMIN, PATH_NONE, false, 0, ALLOW_GET, get_metrics, NULL, NULL },
 };
 
 static const struct route *find_route(const struct exchange *x, struct http_text *rest)
@@ -446,22 +458,22 @@ static bool refused(const struct exchange *x, const struct route *r)
 	char text[128];
 
 	if (!exchange_host_allowed(x))
-		exchange_error(x, 403, NULL, "browsers get nothing by this name (Host), which is none that the server knows as its own: set hosts to it in "
+		refuse_page(x, COUNTER_refused_hosts, "browsers get nothing by this name (Host), which is none that the server knows as its own: set hosts to it in "
 			       "the configuration, or open the server by localhost or its address");
 	else if (x->req->websocket && get && (!r || !r->upgrades))
 		exchange_error(x, 404, NULL, "no WebSocket here: connect to /ws, which subscribes and publishes by actions, or to /sub/TOPIC or /inbox/USER, which are listened to");
 	else if (!r)
 		exchange_error(x, 404, NULL,
-			       "no such path: GET /, /janus.js, /ws, /sub/TOPIC, /inbox/USER, /test/USER, /history/TOPIC, /poll/TOPIC, /session/TOKEN, /topics, /version; POST /pub/TOPIC, /pub, /send/USER, /broadcast; "
+			       "no such path: GET /, /janus.js, /ws, /sub/TOPIC, /inbox/USER, /test/USER, /history/TOPIC, /poll/TOPIC, /session/TOKEN, /topics, /version, /healthz, /readyz; POST /pub/TOPIC, /pub, /send/USER, /broadcast; "
 			       "a / in a name is written %2F");
 	else if (get && r->get && !(head && strstr(r->allow, "HEAD") == NULL))
 		return !parameters_known(x, r->query);
 	else if (x->req->method != HTTP_POST || !r->post)
 		exchange_error(x, 405, r->allow, not_with(x, r, text, sizeof(text)));
 	else if (!exchange_origin_allowed(x))
-		exchange_error(x, 403, NULL, "this origin may not use the server from a web page (origins)");
+		refuse_page(x, COUNTER_refused_origins, WRONG_ORIGIN);
 	else if (r->where == ADMIN && exchange_of_browser(x))
-		exchange_error(x, 403, NULL, "no web page may do this");
+		refuse_page(x, COUNTER_refused_admin, "no web page may do this");
 	else
 		return !parameters_known(x, r->query) || !encoding_known(x);
 	return true;

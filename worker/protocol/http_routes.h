@@ -41,6 +41,12 @@ bool parameter_number(const struct exchange *x, enum member name, unsigned least
 
 void get_topics(const struct exchange *x, struct http_text path);
 
+/* ---- http_health.c ---- */
+
+void get_healthz(const struct exchange *x, struct http_text path);
+void get_readyz(const struct exchange *x, struct http_text path);
+void get_metrics(const struct exchange *x, struct http_text path);
+
 /* ---- http_session.c ---- */
 
 void get_session(const struct exchange *x, struct http_text path);

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "worker/protocol/answer.h"
 #include "worker/protocol/input.h"
 #include "worker/service/flood.h"
 #include "worker/service/request.h"
@@ -90,7 +91,10 @@ static bool end(struct protocols *protocols, struct cursor *c, const struct pack
 	request_serve(protocols->service, c, &req, &o);
 	if (o.kind == OUTCOME_LATER)
 		return false;
-	tell_ends(protocols->base, c->sid, why, error);
+	if (why == COUNTER_bad_input)
+		session_bad(protocols, c->sid, error);
+	else
+		tell_ends(protocols->base, c->sid, why, error);
 	packet_answer(protocols, c, p, req.after, &o, true, SESSION_CLOSE);
 	return false;
 }

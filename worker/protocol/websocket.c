@@ -4,6 +4,7 @@
 #include "proto/sink.h"
 #include "proto/web_request.h"
 #include "proto/websocket.h"
+#include "worker/protocol/answer.h"
 #include "worker/protocol/input.h"
 #include "worker/service/flood.h"
 #include "worker/service/publish_batch.h"
@@ -152,7 +153,7 @@ static void control(struct protocols *protocols, struct cursor *c, const struct 
 		outcome_commit(protocols->service, c, &o, after, frame, websocket_close(frame, event->code, ""), SESSION_CLOSE);
 		break;
 	default:
-		tell_ends(protocols->base, c->sid, COUNTER_bad_input, event->error);
+		session_bad(protocols, c->sid, event->error);
 		outcome_commit(protocols->service, c, &o, c->at + cursor_left(c), frame, websocket_close(frame, event->code, event->error), SESSION_CLOSE);
 		break;
 	}

@@ -115,9 +115,9 @@ static int go_apart(struct service *service, session_id sid, struct session_stat
 /* Why a topic could not be joined. */
 static const char *not_joined(struct service *service, int why)
 {
+	base_count(service->base, why != EDQUOT && why != ENOBUFS ? COUNTER_refused_topics : COUNTER_refused_patterns, 1);
 	if (why != EDQUOT && why != ENOBUFS)
 		return "too many topics on this server (max_topics)";
-	base_count(service->base, COUNTER_refused_patterns, 1);
 	return why == EDQUOT ? "too many patterns on this server (max_patterns_total)" : "too many shapes of patterns on this server (max_pattern_shapes)";
 }
 
@@ -153,6 +153,7 @@ const char *subscribe_add(struct service *service, session_id sid, struct sessio
 	}
 	if (s->count >= (uint64_t)service->base->settings->max_subscriptions) {
 		leave_unsubscribed(service, t);
+		base_count(service->base, COUNTER_refused_topics, 1);
 		return "too many subscriptions on one connection (max_subscriptions)";
 	}
 	if (has_patterns(service, sid, name)) {
@@ -163,6 +164,7 @@ const char *subscribe_add(struct service *service, session_id sid, struct sessio
 		number = take_subscription(service);
 	if (!number) {
 		leave_unsubscribed(service, t);
+		base_count(service->base, COUNTER_refused_topics, 1);
 		return "too many subscriptions on this server (max_subscriptions_total)";
 	}
 	sub = &service->base->slot.subscriptions[number];
