@@ -179,7 +179,7 @@ static int read_kind(const struct json *json, struct json_request *req, const ch
 		return -1;
 	}
 	if (action == NULL || action->type != JSON_STRING) {
-		*error = action == NULL ? "no action" : "the action is not a string";
+		*error = action == NULL ? "no action: subscribe, unsubscribe, publish, login, logout, send and attach are known" : "the action is not a string";
 		return -1;
 	}
 	len = json_string(action->value, action->value_len, name, sizeof(name));

@@ -160,7 +160,7 @@ static const char *read_op(const struct msgpack_value *v, struct packet_request 
 	req->op = v->start != NULL && v->kind == WALK_STR ? request_kind_find((const char *)v->p, v->len) : REQUEST_UNKNOWN;
 	if (req->op != REQUEST_UNKNOWN)
 		return NULL;
-	return v->start == NULL ? "no op" : "unknown op: subscribe, unsubscribe, publish, login, logout, send, attach and ping are known";
+	return v->start == NULL ? "no op: subscribe, unsubscribe, publish, login, logout, send, attach and ping are known" : "unknown op: subscribe, unsubscribe, publish, login, logout, send, attach and ping are known";
 }
 
 /* Sets the request's ref, if there is one. */

@@ -75,7 +75,7 @@ static const char *read_action(const struct found *found, struct error_text *why
 	ssize_t len;
 
 	if (action == NULL || action->type != JSON_STRING)
-		return action == NULL ? "no action" : "the action is not a string";
+		return action == NULL ? "no action: subscribe, unsubscribe, publish, login, logout, send, attach and ping are known" : "the action is not a string";
 	if (found->twice & MEMBER_BIT(ACTION))
 		return error_twice(why, "member", "action");
 	len = json_string(action->value, action->value_len, name, sizeof(name));

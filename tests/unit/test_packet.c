@@ -83,7 +83,7 @@ static const struct { const char *map; size_t len; const char *log, *record; siz
 	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xa1x\xaamessage_id\x01"), "?message_id is a str", NONE },
 	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xa1x\xaamessage_id\xa1\xff"), "?message_id is not UTF-8", NONE },
 	{ B("\x83" OP("\xa4ping") "\xa3ref\x05\xa3ref\x05"), "?the member \"ref\" stands twice", NONE },
-	{ B("\x80"), "?no op", NONE },
+	{ B("\x80"), "?no op: subscribe, unsubscribe, publish, login, logout, send, attach and ping are known", NONE },
 	{ B("\x81" OP("\xa4pong")), "?unknown op: subscribe, unsubscribe, publish, login, logout, send, attach and ping are known", NONE },
 	{ B("\x81" OP("\x05")), "?unknown op: subscribe, unsubscribe, publish, login, logout, send, attach and ping are known", NONE },
 	{ B("\x81" OP("\xc4\x04ping")), "?unknown op: subscribe, unsubscribe, publish, login, logout, send, attach and ping are known", NONE },

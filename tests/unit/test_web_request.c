@@ -127,7 +127,7 @@ static void test_errors(void **state)
 		{ ACT, "hello", NOT_AN_ACTION },
 		{ ACT, "", NOT_AN_ACTION },
 		{ ACT, " {x", "bad JSON: a member's name was expected, at byte 2 (line 1, column 3)" },
-		{ ACT, "{}", "no action" },
+		{ ACT, "{}", "no action: subscribe, unsubscribe, publish, login, logout, send, attach and ping are known" },
 		{ ACT, "{\"action\":7}", "the action is not a string" },
 		{ ACT, "{\"action\":\"ping\",\"\\u0061ction\":\"ping\"}", "the member \"action\" stands twice" },
 		{ ACT, "{\"action\":\"ping\",\"ref\":null}", "the ref is neither a string nor a number" },
