@@ -89,7 +89,7 @@ packages-deps:
 	@sh packaging/deps-packages.sh
 # Builds packages of several versions, checks them, and really installs, upgrades and removes them in containers on an overlay of this machine, of which
 # nothing stays. As root. PACKAGES="upgrade ..." those.
-packages-check: packages-deps
+packages-check: all packages-deps
 	@python3 tests/packages/run $(PACKAGES)
 
 .PHONY: install uninstall dist deb rpm packages-deps packages-check
