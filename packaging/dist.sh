@@ -12,9 +12,9 @@ if git rev-parse --is-inside-work-tree >/dev/null 2>&1 && [ -e .git ]; then
 	git ls-files -z
 else
 	find . \( -path ./build -o -path ./debian -o -name __pycache__ -o -name .git \) -prune -o \( -type f -o -type l \) -printf '%P\0'
-fi | LC_ALL=C sort -z > "$out/files"
-tar --create --file="$out/$name.tar" --no-recursion --null --files-from="$out/files" --format=ustar --mtime="@$epoch" --owner=0 --group=0 \
+fi | LC_ALL=C sort -z > "$out/$name.files"
+tar --create --file="$out/$name.tar" --no-recursion --null --files-from="$out/$name.files" --format=ustar --mtime="@$epoch" --owner=0 --group=0 \
 	--numeric-owner --mode=u=rwX,go=rX --transform="flags=r;s,^,$name/,"
 gzip -9nf "$out/$name.tar"
-rm "$out/files"
+rm "$out/$name.files"
 echo "  $out/$name.tar.gz"

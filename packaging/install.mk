@@ -18,11 +18,14 @@ unitdir       ?= $(PREFIX)/lib/systemd/system
 sysusersdir   ?= $(PREFIX)/lib/sysusers.d
 tmpfilesdir   ?= $(PREFIX)/lib/tmpfiles.d
 
+# 0: the server alone, as `make server` has built it.
+WITH_BENCH    ?= 1
+
 # What is installed: MODE:SOURCE:WHERE. WHERE ends in a / if it is the folder.
-INSTALLED := 755:$(BUILD)/janus:$(sbindir)/ 755:$(BUILD)/janusctl:$(bindir)/ 755:$(BUILD)/janusbench:$(bindir)/ \
+INSTALLED := 755:$(BUILD)/janus:$(sbindir)/ 755:$(BUILD)/janusctl:$(bindir)/ \
+             $(if $(filter 1,$(WITH_BENCH)),755:$(BUILD)/janusbench:$(bindir)/ 644:packaging/janusbench.1:$(mandir)/man1/) \
              $(patsubst %,644:%:$(mandir)/man8/,$(wildcard packaging/*.8)) \
              $(patsubst %,644:%:$(mandir)/man5/,$(wildcard packaging/*.5)) \
-             $(patsubst %,644:%:$(mandir)/man1/,$(wildcard packaging/*.1)) \
              644:README.md:$(docdir)/ 644:PROTOCOL.md:$(docdir)/ 644:CHANGELOG.md:$(docdir)/ \
              644:packaging/systemd/60-janus-million.conf:$(docdir)/examples/ \
              644:packaging/systemd/million.conf:$(docdir)/examples/ \
@@ -38,7 +41,7 @@ PLACES    := -e 's,/usr/sbin/,$(sbindir)/,g' -e 's,/usr/bin/,$(bindir)/,g' -e 's
 # The server's folder for its lock and its control socket is the one that the unit makes, so that janusctl finds it there whoever asks.
 INI       := sed -e 's,^runtime_dir =.*,runtime_dir = $(rundir)/janus,' packaging/janus.ini
 
-install: programs
+install: $(if $(filter 1,$(WITH_BENCH)),programs,server-programs)
 	@for f in $(INSTALLED); do \
 		mode=$${f%%:*} f=$${f#*:}; source=$${f%%:*} to=$(DESTDIR)$${f#*:}; \
 		case $$to in */) to=$$to$${source##*/} ;; esac; \
@@ -86,7 +89,7 @@ packages-deps:
 	@sh packaging/deps-packages.sh
 # Builds packages of several versions, checks them, and really installs, upgrades and removes them in containers on an overlay of this machine, of which
 # nothing stays. As root. PACKAGES="upgrade ..." those.
-packages-check: packages-deps
+packages-check: all packages-deps
 	@python3 tests/packages/run $(PACKAGES)
 
 .PHONY: install uninstall dist deb rpm packages-deps packages-check

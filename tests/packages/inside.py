@@ -50,6 +50,11 @@ def ask():
     return json.loads(done.stdout) if done.returncode == 0 else None
 
 
+def live():
+    status = ask()
+    return status and all(worker["state"] == "live" for worker in status["workers"])
+
+
 def processes():
     found = {}
     for path in glob.glob("/proc/[0-9]*/exe"):
@@ -80,7 +85,16 @@ def files():
     return {path for path in found if not LEFT.search(path)}
 
 
+def contain(command, word):
+    """Whether the word is in what the command writes."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as unpacked:
+        return subprocess.run(["grep", "-q", "--binary-files=text", word], stdin=unpacked.stdout).returncode == 0
+
+
 class Deb:
+    def hold(self, version, word):
+        return contain(["dpkg-deb", "--fsys-tarfile", *glob.glob("%s/%s/janus_*.deb" % (HERE, version))], word)
+
     def install(self, version, *more):
         run("dpkg", "--force-confold", "-i", *(glob.glob("%s/%s/%s_*.deb" % (HERE, version, name))[0] for name in ("janus", *more)))
 
@@ -93,6 +107,9 @@ class Deb:
 
 
 class Rpm:
+    def hold(self, version, word):
+        return contain(["rpm2cpio", *glob.glob("%s/%s/janus-[0-9]*.rpm" % (HERE, version))], word)
+
     # (What it depends on is there, but not in rpm's books.)
     def install(self, version, *more):
         run("rpm", "-U", "--nodeps", *(glob.glob("%s/%s/%s-[0-9]*.rpm" % (HERE, version, name))[0] for name in ("janus", *more)))
@@ -113,17 +130,14 @@ class Rpm:
 class Systemd:
     settings = {"listen": "flash://127.0.0.1:81"}        # (a port that it needs its capability for)
 
-    def before(self):
-        # A server that does not say yet that it is ready would be waited for.
-        with open("/usr/sbin/janus", "rb") as f:
-            if b"NOTIFY_SOCKET" in f.read():
-                return
+    def before(self, packages):
+        # A server that does not say that it is ready would be waited for.
+        if packages.hold("old", "NOTIFY_SOCKET"):
+            return
         print("(this version does not speak sd_notify: Type=exec)")
         os.makedirs("/etc/systemd/system/janus.service.d")
         with open("/etc/systemd/system/janus.service.d/exec.conf", "w") as f:
             f.write("[Service]\nType=exec\n")
-        run("systemctl", "daemon-reload")
-        run("systemctl", "stop", "janus.service", status=None)
 
     def start(self):
         run("systemctl", "restart", "janus.service")
@@ -149,10 +163,11 @@ class Plain:
     """No systemd: the unit's command line, as its user."""
     settings = {}
 
-    def before(self):
-        assert not processes(), "somebody has started it"
+    def before(self, packages):
+        pass
 
     def start(self):
+        assert not processes(), "somebody has started it"
         self.process = subprocess.Popen(["setpriv", "--reuid=janus", "--regid=janus", "--init-groups", "/usr/sbin/janus"], stdin=subprocess.DEVNULL,
                                         stdout=sys.stdout, stderr=subprocess.STDOUT, cwd="/")
 
@@ -170,7 +185,7 @@ def follows(version, pid):
     """The server is the same process, of the next version, and so are its keepers and workers."""
     def same():
         status = ask()
-        return status and status["version"] == VERSIONS[version] and all(w["state"] == "live" for w in status["workers"]) and status
+        return live() and status and status["version"] == VERSIONS[version] and status
     status = wait_until(same, 60, "the server's being " + VERSIONS[version])
     assert status["pid"] == pid, "another process"
     wait_until(lambda: not [p for p in processes() if "(deleted)" in os.readlink("/proc/%d/exe" % p)], 30, "all processes' being the new program")
@@ -178,9 +193,9 @@ def follows(version, pid):
 
 def go_through(packages, init):
     before = files()
+    init.before(packages)
     packages.install("old", "janusbench")
     assert pwd.getpwnam("janus").pw_uid != 0
-    init.before()
     with open(CONFIG) as f:
         text = f.read()
     for key, value in dict(init.settings, data="/var/lib/janus").items():
@@ -188,7 +203,8 @@ def go_through(packages, init):
     with open(CONFIG, "w") as f:
         f.write(text)
     init.start()
-    status = wait_until(ask, 20, "the server's start")
+    wait_until(live, 20, "the server's start")
+    status = ask()
     assert status["file"] == CONFIG and status["runtime_dir"] == "/run/janus", status
     init.check()
     for pid, of in processes().items():
@@ -215,7 +231,7 @@ def go_through(packages, init):
     said, _ = bench.communicate(timeout=120)
     print(said, end="")
     assert bench.returncode == 0, "messages or connections were lost: status %d" % bench.returncode
-    wait_until(lambda: ask() and all(w["state"] == "live" for w in ask()["workers"]), 10, "workers")
+    wait_until(live, 10, "workers")
     print("connections broken: none; messages lost: none")
 
     packages.remove()

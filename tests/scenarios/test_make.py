@@ -68,6 +68,18 @@ class Make(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertIn("sudo apt-get update && sudo apt-get install -y gcc", said)
 
+    def test_server_alone(self):
+        """Takes neither Python nor curl; tests do."""
+        tools = os.path.join(self.folder, "tools")
+        os.mkdir(tools)
+        for name in ("sh", "cc", "printf", "id"):
+            os.symlink(shutil.which(name), os.path.join(tools, name))
+        for what, status in (("server", 0), ("", 1)):
+            done = subprocess.run([shutil.which("sh"), "packaging/deps.sh", what], cwd=ROOT, env={"PATH": tools}, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, timeout=60 * SLOWNESS)
+            self.assertEqual(done.returncode, status, done.stdout)
+            self.assertEqual("python3 curl" in done.stdout, status != 0, done.stdout)
+
     def test_settings_are_the_tables(self):
         """packaging/janus.ini and the manual page say what shm/settings.def says; and counters.def and gauges.def, of metrics."""
         self.assertEqual(self.run_in("python3", "packaging/settings.py", "--check"), (0, ""))
