@@ -1,7 +1,7 @@
 # Janus. `make` builds build/janus, build/janusctl and build/janusbench.
 #   make demo    start a server, 40,000 subscribers, publish, print the histogram, stop
 #   make settings after a change of shm/settings.def: packaging/janus.ini and the manual page
-#   make clients the same server with clients from elsewhere: curl, npm's ws and eventsource, Python's websockets and msgpack, Chromium
+#   make clients the same server with clients from elsewhere: curl, npm's ws and eventsource, Python's websockets and msgpack, Chromium; and behind nginx, HAProxy, Caddy
 #   make check   unit tests and scenarios, and twenty seconds of each fuzzer (but for SANITIZE=1)
 #   make mutants breaks Janus in one place at a time, and expects a test to fail: a quarter of an hour (make check has 40 seconds of it)
 #   make fuzz    the fuzzers alone, FUZZ_SECONDS=60 each; FUZZ="http json" these

@@ -9,6 +9,9 @@ find_missing()
 	for c in curl node npm promtool; do
 		command -v $c >/dev/null || missing="$missing $c"
 	done
+	for c in nginx haproxy caddy; do		# often not in the path of those who are not root
+		PATH=$PATH:/usr/sbin command -v $c >/dev/null || missing="$missing $c"
+	done
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"
 	for m in websockets msgpack; do
 		python3 -c "import $m" 2>/dev/null || /usr/bin/python3 -c "import $m" 2>/dev/null || missing="$missing python3-$m"
