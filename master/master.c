@@ -66,6 +66,7 @@ static void master_stop(struct master *m, int status)
 		return;
 	m->stopping = true;
 	m->status = status;
+	service_stopping();
 	reload_abandon(m);
 	rolling_abandon(m);
 	end_listeners(m);
@@ -432,6 +433,7 @@ int master_main(const struct config_source *source, char **argv, int handover)
 		data_take_over(m);
 	if (handover >= 0 && !m->stopping)
 		rolling_begin(m);
+	service_start(m, handover >= 0);
 	if (!m->stopping || slots_alive(m) > 0 || data_alive(m))
 		ev_run(m->loop, 0);
 	runtime_dir_close(&m->dir);

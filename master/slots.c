@@ -17,6 +17,7 @@
 #include "master/limits.h"
 #include "master/master.h"
 #include "master/process.h"
+#include "master/notify.h"
 #include "master/program.h"
 #include "shm/shortage.h"
 #include "shm/log.h"
@@ -49,6 +50,7 @@ static __attribute__((noreturn)) void keeper_child(const struct master *m, unsig
 	char *argv[] = { (char *)(uintptr_t)KEEPER_NAME, option, NULL };
 	sigset_t none;
 
+	notify_disinherit();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* Other keepers' sockets and segments are not this one's. */
