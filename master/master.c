@@ -236,8 +236,11 @@ static int open_hub(struct master *m)
 
 static void say_started(const struct master *m)
 {
+	char few[512];
 	uint64_t max = 0;
 
+	if (limits_connections(&m->config.settings, m->sessions_max, few, sizeof(few)) < 0)
+		log_warning("%s", few);
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (m->h.slots[i].used)
 			max += m->hub.shm->slot[i].connections_max;
@@ -394,7 +397,7 @@ static int prepare(struct master *m, const struct config_source *source, int han
 	}
 	m->sessions_max = privileges_raise_descriptors();
 	if (m->sessions_max < 512) {
-		log_error("%u descriptors are too few: raise the limit (ulimit -n)", m->sessions_max);
+		log_error("%u descriptors are too few: raise the limit (`ulimit -n 65536` before the start; in the systemd unit: LimitNOFILE=65536)", m->sessions_max);
 		return -1;
 	}
 	/* Workers whose keeper was killed become our children. */

@@ -23,8 +23,6 @@
 #include "shm/log.h"
 #include "shm/slot.h"
 
-/* Descriptors of a slot that are no connections: eventfds, the worker's own, listen sockets, and those of an order that replaces them. */
-#define RESERVED (2 * INDEX_SLOTS_MAX + 2 * LISTENERS_MAX + 32)
 #define WATCH 1.0		/* seconds between looks at keepers */
 #define RETRY 0.02		/* and while one is to be made again */
 #define SILENT_MS 10000		/* without a sign of life, if hang_limit says nothing */
@@ -131,7 +129,7 @@ int slots_start(struct master *m, unsigned slot)
 		return -1;
 	}
 	hub_clear_slot(&m->hub, slot, INDEX_SLOTS_MAX + 1);
-	m->hub.shm->slot[slot].connections_max = m->sessions_max - RESERVED;
+	m->hub.shm->slot[slot].connections_max = limits_slot_connections(m->sessions_max);
 	if (start_keeper(m, slot) < 0) {
 		forget(m, slot);
 		return -1;
@@ -161,7 +159,7 @@ int slots_renew(struct master *m, unsigned slot)
 	if (!m->h.fallback.there)
 		close(s->segment);
 	s->segment = fd;
-	m->hub.shm->slot[slot].connections_max = m->sessions_max - RESERVED;
+	m->hub.shm->slot[slot].connections_max = limits_slot_connections(m->sessions_max);
 	atomic_store(&m->hub.shm->slot[slot].state, SLOT_STARTING);
 	atomic_store(&m->hub.shm->slot[slot].keeper, s->keeper);
 	return 0;
