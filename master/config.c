@@ -9,6 +9,7 @@
 #include "master/config.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <ini.h>
 #include <limits.h>
 #include <pwd.h>
@@ -178,6 +179,8 @@ static int read_text(struct reading *r, const struct setting *d, const char *val
 		return fail(r, "%s: `%s` is not an absolute path", d->name, value);
 	if (d - settings_table == SETTING_PLACE_user && *value && !getpwnam(value))
 		return fail(r, "%s: there is no user `%s`", d->name, value);
+	if (d - settings_table == SETTING_PLACE_control_group && *value && !getgrnam(value))
+		return fail(r, "%s: there is no group `%s`", d->name, value);
 	if (d - settings_table == SETTING_PLACE_origins && config_list_check(value, http_origins_error, why) < 0)
 		return fail(r, "%s: %s", d->name, why);
 	if (d - settings_table == SETTING_PLACE_hosts && config_list_check(value, http_hosts_error, why) < 0)

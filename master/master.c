@@ -270,6 +270,10 @@ static int start_fresh(struct master *m)
 	}
 	m->h.lock = m->dir.lock;
 	m->h.control = m->dir.control;
+	if (runtime_dir_share(&m->dir, m->config.settings.control_group, error) < 0) {
+		log_error("%s", error);
+		return -1;
+	}
 	if (open_wakes(m) < 0 || open_hub(m) < 0 || data_open(m) < 0 || open_listeners(m) < 0)
 		return -1;
 	for (unsigned i = 0; i < (unsigned)m->config.settings.workers; i++)
@@ -302,6 +306,8 @@ static int restore_segments(struct master *m)
 /* One that follows another program: everything is there. */
 static int start_successor(struct master *m)
 {
+	char error[RUNTIME_DIR_ERROR_MAX];
+
 	snprintf(m->dir.path, sizeof(m->dir.path), "%s", m->h.settings.runtime_dir);
 	m->dir.lock = m->h.lock;
 	m->dir.control = m->h.control;
@@ -309,6 +315,8 @@ static int start_successor(struct master *m)
 		m->by_path = true;
 		m->h.reload_number = 1;
 	}
+	if (runtime_dir_share(&m->dir, m->config.settings.control_group, error) < 0)
+		log_error("%s", error);
 	fcntl(m->dir.control, F_SETFD, FD_CLOEXEC);
 	if (m->h.caller >= 0)
 		fcntl(m->h.caller, F_SETFD, FD_CLOEXEC);
