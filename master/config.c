@@ -9,6 +9,7 @@
 #include "master/config.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <ini.h>
 #include <limits.h>
 #include <pwd.h>
@@ -38,9 +39,25 @@ struct reading {
 	bool find;			/* as in struct config_source */
 	bool failed;
 	char *error;			/* CONFIG_ERROR_MAX */
+	void (*said)(void *arg, const char *error);	/* NULL: the first error is the last */
+	void *arg;
+	unsigned errors;		/* said */
 };
 
-/* Only the first error is kept: it is the one to put right first. Returns -1. */
+/* Control characters in r->error are made visible. It is said at once, or kept: the first one is the one to put right first. Returns -1. */
+static int tell(struct reading *r)
+{
+	for (char *p = r->error; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	r->failed = !r->said;
+	r->errors++;
+	if (r->said)
+		r->said(r->arg, r->error);
+	return -1;
+}
+
+/* With the line, or the option, that it is about. */
 __attribute__((format(printf, 2, 3))) static int fail(struct reading *r, const char *format, ...)
 {
 	va_list args;
@@ -48,7 +65,6 @@ __attribute__((format(printf, 2, 3))) static int fail(struct reading *r, const c
 
 	if (r->failed)
 		return -1;
-	r->failed = true;
 	if (r->line_number)
 		n = snprintf(r->error, CONFIG_ERROR_MAX, "%.*s:%u: ", CONFIG_ERROR_MAX / 2, r->name, r->line_number);
 	else
@@ -56,10 +72,7 @@ __attribute__((format(printf, 2, 3))) static int fail(struct reading *r, const c
 	va_start(args, format);
 	vsnprintf(r->error + n, CONFIG_ERROR_MAX - (size_t)n, format, args);
 	va_end(args);
-	for (char *p = r->error; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			*p = '?';
-	return -1;
+	return tell(r);
 }
 
 /* ---- values ---- */
@@ -70,7 +83,9 @@ static int64_t multiplier(enum setting_kind kind, const char *suffix)
 	static const struct {
 		const char *suffix;
 		int64_t by;
-	} of_number[] = {{"", 1}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {"k", 1000}, {"m", 1000000}},
+	} of_number[] = {{"", 1}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {"k", 1000}, {"m", 1000000},
+			 {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30},
+			 {"kB", 1000}, {"KB", 1000}, {"MB", 1000000}, {"GB", 1000000000}, {"B", 1}},
 	  of_seconds[] = {{"", 1000}, {"s", 1000}, {"ms", 1}, {"m", 60000}, {"h", 3600000}};
 
 	if (kind == SETTING_KIND_NUMBER) {
@@ -94,7 +109,7 @@ static int read_number(struct reading *r, const struct setting *d, const char *v
 
 	if (!digits || !by)
 		return fail(r, "%s: `%s` is not %s", d->name, value,
-			    d->kind == SETTING_KIND_NUMBER ? "a whole number, with K, M, G, k or m behind it or nothing"
+			    d->kind == SETTING_KIND_NUMBER ? "a whole number, with K, M, G (or KiB, MiB, GiB), kB, MB, GB, k or m behind it or nothing"
 							   : "a whole number, with ms, s, m or h behind it or nothing");
 	for (size_t i = 0; i < digits; i++)
 		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, value[i] - '0', &n))
@@ -164,6 +179,8 @@ static int read_text(struct reading *r, const struct setting *d, const char *val
 		return fail(r, "%s: `%s` is not an absolute path", d->name, value);
 	if (d - settings_table == SETTING_PLACE_user && *value && !getpwnam(value))
 		return fail(r, "%s: there is no user `%s`", d->name, value);
+	if (d - settings_table == SETTING_PLACE_control_group && *value && !getgrnam(value))
+		return fail(r, "%s: there is no group `%s`", d->name, value);
 	if (d - settings_table == SETTING_PLACE_origins && config_list_check(value, http_origins_error, why) < 0)
 		return fail(r, "%s: %s", d->name, why);
 	if (d - settings_table == SETTING_PLACE_hosts && config_list_check(value, http_hosts_error, why) < 0)
@@ -285,6 +302,18 @@ static int fail_unknown(struct reading *r, const char *name)
 	return fail(r, "%.*s: unknown key", NAME_MAX_SHOWN, name);
 }
 
+/* Of inih's two kinds only " ;" ends a value. A topic may begin with #, so rules are read as they are. */
+static int check_comment(struct reading *r, const struct setting *d, const char *name, const char *value)
+{
+	const char *hash = r->line_number == 0 || (d && config_has_rules(d)) ? NULL : strchr(value, '#');
+
+	while (hash && hash > value && hash[-1] != ' ' && hash[-1] != '\t')
+		hash = strchr(hash + 1, '#');
+	if (!hash)
+		return 0;
+	return fail(r, "%s: a comment can't follow a value: give `%s` a line of its own, or begin it with ;", name, hash);
+}
+
 static int set_key(struct reading *r, const char *name, const char *value)
 {
 	const struct setting *d = settings_table, *end = settings_table + SETTINGS;
@@ -294,7 +323,7 @@ static int set_key(struct reading *r, const char *name, const char *value)
 	if (!*name)
 		return fail(r, "no key before the =");
 	if (strcmp(name, "listen") == 0)
-		return read_listen(r, value);
+		return check_comment(r, NULL, name, value) < 0 ? -1 : read_listen(r, value);
 	while (d < end && strcmp(name, d->name) != 0)
 		d++;
 	if (d == end && strcmp(name, "workers") != 0)
@@ -306,6 +335,8 @@ static int set_key(struct reading *r, const char *name, const char *value)
 	*seen = r->line_number;
 	if (!again)
 		r->config->lines.of[d - settings_table] = r->line_number ? (int)r->line_number : CONFIG_OPTION;
+	if (check_comment(r, d == end ? NULL : d, name, value) < 0)
+		return -1;
 	if (d == end)
 		return read_workers(r, value);
 	if (settings_room(d) > 0)
@@ -332,30 +363,17 @@ static bool is_of_list(const char *line)
 	return false;
 }
 
-/* inih's reader: the next line without indentation, or NULL at the end or once there has been an error. */
-static char *next_line(char *dst, int size, void *user)
+/* The line as inih may have it, a bare line end if it is none of its business; or NULL: it can't be read, and that was said. */
+static const char *fit_line(struct reading *r, const char *text, size_t whole, int size)
 {
-	struct reading *r = user;
-	ssize_t len;
-	char *text;
-
-	if (r->failed)
-		return NULL;
-	len = getline(&r->line, &r->line_size, r->file);
-	if (len < 0)
-		return NULL;
-	r->line_number++;
-	text = r->line;
-	if (r->line_number == 1 && strncmp(text, "\xef\xbb\xbf", 3) == 0)
-		text += 3;
-	if (strlen(r->line) != (size_t)len && !r->find) {
+	if (strlen(r->line) != whole && !r->find) {
 		fail(r, "a NUL byte");
 		return NULL;
 	}
 	text += strspn(text, " \t\r\n\v\f");
 	/* A long comment is nothing that inih has to see. */
 	if (*text == '#' || *text == ';' || (r->find && strncmp(text, "runtime_dir", strlen("runtime_dir")) != 0))
-		text = "\n";
+		return "\n";
 	if (*text == '[') {
 		fail(r, "[sections] are not used here: write the key = value lines without");
 		return NULL;
@@ -368,7 +386,29 @@ static char *next_line(char *dst, int size, void *user)
 		fail(r, "the line is longer than %d bytes%s", size - 2, is_of_list(text) ? "; the list may go on in another line of the same key" : "");
 		return NULL;
 	}
-	strcpy(dst, text);
+	return text;
+}
+
+/* inih's reader: the next line without indentation, or NULL at the end, or once there has been an error that was to be the only one. */
+static char *next_line(char *dst, int size, void *user)
+{
+	struct reading *r = user;
+	const char *text;
+	ssize_t len;
+
+	if (r->failed)
+		return NULL;
+	len = getline(&r->line, &r->line_size, r->file);
+	if (len < 0)
+		return NULL;
+	r->line_number++;
+	text = r->line;
+	if (r->line_number == 1 && strncmp(text, "\xef\xbb\xbf", 3) == 0)
+		text += 3;
+	text = fit_line(r, text, (size_t)len, size);
+	if (!text && r->failed)
+		return NULL;
+	strcpy(dst, text ? text : "\n");
 	return dst;
 }
 
@@ -386,6 +426,7 @@ static int on_key(void *user, const char *section, const char *name, const char 
 /* An installed file need not be there. */
 static int read_file(struct reading *r, const char *name, bool installed)
 {
+	unsigned before = r->errors;
 	int bad;
 
 	r->name = name;
@@ -400,7 +441,7 @@ static int read_file(struct reading *r, const char *name, bool installed)
 	bad = ini_parse_stream(next_line, r, on_key, r);
 	if (ferror(r->file))
 		goto err;
-	if (bad && !r->failed) {
+	if (bad && r->errors == before) {
 		r->line_number = (unsigned)bad;
 		fail(r, "not of the form key = value");
 	}
@@ -413,7 +454,8 @@ err:
 	if (r->file)
 		fclose(r->file);
 	free(r->line);
-	return -1;
+	r->line_number = 0;
+	return tell(r);
 }
 
 /* ---- the whole ---- */
@@ -477,49 +519,73 @@ uint64_t config_buffered_least(const struct settings *settings)
 	return 4ull * (uint64_t)settings->workers * (3ull * (uint64_t)settings->max_frame + 65536);
 }
 
+/* Limits that depend on each other. */
+static void check_together(struct reading *r)
+{
+	const struct settings *s = &r->config->settings;
+	char limit[32], beat[32];
+
+	if (!r->failed && listens_on_own(r->config)) {
+		snprintf(r->error, CONFIG_ERROR_MAX, "listen: the socket `admin` in %.256s is the server's own: take another path", s->runtime_dir);
+		tell(r);
+	}
+	/* A batch of messages is up to an eighth of the ring, and a message must fit into a batch. */
+	if (!r->failed && s->ring_bytes < 16 * s->max_frame) {
+		snprintf(r->error, CONFIG_ERROR_MAX, "ring_bytes (%lld) must be at least 16 times max_frame (%lld)", (long long)s->ring_bytes,
+			 (long long)s->max_frame);
+		tell(r);
+	}
+	if (!r->failed && s->max_buffered && (uint64_t)s->max_buffered < config_buffered_least(s)) {
+		snprintf(r->error, CONFIG_ERROR_MAX, "max_buffered (%lld) must be at least 12 times max_frame, and 256 KiB, for each worker (%llu)",
+			 (long long)s->max_buffered, (unsigned long long)config_buffered_least(s));
+		tell(r);
+	}
+	if (!r->failed && s->idle_limit && s->idle_limit <= s->heartbeat) {
+		snprintf(r->error, CONFIG_ERROR_MAX, "idle_limit (%s) must be more than heartbeat (%s): who is to answer must have been asked",
+			 config_number_text(limit, sizeof(limit), &settings_table[SETTING_PLACE_idle_limit], s->idle_limit),
+			 config_number_text(beat, sizeof(beat), &settings_table[SETTING_PLACE_heartbeat], s->heartbeat));
+		tell(r);
+	}
+}
+
+/* All of it, into *r->config; as far as the first error, if there is nobody to be told of more. */
+static void read_all(struct reading *r, const struct config_source *source)
+{
+	struct config *c = r->config;
+
+	memset(c, 0, sizeof(*c));
+	settings_defaults(&c->settings);
+	c->settings.workers = processors();
+	if (source->file)
+		read_file(r, source->file, false);
+	else if (source->installed)
+		read_file(r, source->installed, true);
+	for (unsigned i = 0; i < source->count && !r->failed; i++)
+		read_option(r, source->options[i]);
+	if (c->listeners == 0 && !r->failed)
+		listen_by_default(r);
+	resolve(&c->settings);
+	if (!source->find)
+		check_together(r);
+}
+
 int config_read(struct config *config, const struct config_source *source, char error[CONFIG_ERROR_MAX])
 {
 	struct config c;
 	struct reading r = {.config = &c, .find = source->find, .error = error};
 
-	memset(&c, 0, sizeof(c));
-	settings_defaults(&c.settings);
-	c.settings.workers = processors();
-	if (source->file ? read_file(&r, source->file, false) < 0 : source->installed && read_file(&r, source->installed, true) < 0)
+	read_all(&r, source);
+	if (r.failed)
 		return -1;
-	for (unsigned i = 0; i < source->count; i++)
-		if (read_option(&r, source->options[i]) < 0)
-			return -1;
-	if (c.listeners == 0 && listen_by_default(&r) < 0)
-		return -1;
-	resolve(&c.settings);
-	if (source->find) {
-		*config = c;
-		return 0;
-	}
-	if (listens_on_own(&c)) {
-		snprintf(error, CONFIG_ERROR_MAX, "listen: the socket `admin` in %.256s is the server's own: take another path", c.settings.runtime_dir);
-		return -1;
-	}
-	/* A batch of messages is up to an eighth of the ring, and a message must fit into a batch. */
-	if (c.settings.ring_bytes < 16 * c.settings.max_frame) {
-		snprintf(error, CONFIG_ERROR_MAX, "ring_bytes (%lld) must be at least 16 times max_frame (%lld)",
-			 (long long)c.settings.ring_bytes, (long long)c.settings.max_frame);
-		return -1;
-	}
-	if (c.settings.max_buffered && (uint64_t)c.settings.max_buffered < config_buffered_least(&c.settings)) {
-		snprintf(error, CONFIG_ERROR_MAX, "max_buffered (%lld) must be at least 12 times max_frame, and 256 KiB, for each worker (%llu)",
-			 (long long)c.settings.max_buffered, (unsigned long long)config_buffered_least(&c.settings));
-		return -1;
-	}
-	if (c.settings.idle_limit && c.settings.idle_limit <= c.settings.heartbeat) {
-		char limit[32], beat[32];
-
-		snprintf(error, CONFIG_ERROR_MAX, "idle_limit (%s) must be more than heartbeat (%s): who is to answer must have been asked",
-			 config_number_text(limit, sizeof(limit), &settings_table[SETTING_PLACE_idle_limit], c.settings.idle_limit),
-			 config_number_text(beat, sizeof(beat), &settings_table[SETTING_PLACE_heartbeat], c.settings.heartbeat));
-		return -1;
-	}
 	*config = c;
 	return 0;
+}
+
+unsigned config_check(struct config *config, const struct config_source *source, void (*said)(void *arg, const char *error), void *arg)
+{
+	char error[CONFIG_ERROR_MAX];
+	struct reading r = {.config = config, .find = source->find, .error = error, .said = said, .arg = arg};
+
+	read_all(&r, source);
+	return r.errors;
 }

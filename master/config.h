@@ -1,10 +1,11 @@
 /*
  * The configuration: an INI file (inih, no sections) and -o key=value options, which come after it and win.
  *
- *   # or ; begins a comment line; " ;" ends a value
+ *   # or ; begins a comment line; " ;" ends a value, " #" in one is an error but for rules (topics may begin so)
  *   key = value
  *
- * NUMBER   digits, then nothing, K, M or G (1024 and its powers) or k or m (1000 and its powers)
+ * NUMBER   digits, then nothing; K, M, G or KiB, MiB, GiB (1024 and its powers); kB, KB, MB, GB (1000 and its powers, as SI and IEC have it); or k, m (of
+ *          counts: 1000, 1000000)
  * SECONDS  digits, then nothing or s (seconds), ms, m (minutes) or h
  * listen   SCHEME://ADDR:PORT or SCHEME+unix:PATH, SCHEME being flash, http, packet or admin. ADDR is a numeric IPv4 address, a numeric
  *          IPv6 address in [], `localhost` (127.0.0.1) or `*` (every address of this machine, IPv6 and IPv4). Other host names are not
@@ -74,6 +75,10 @@ struct config_source {
  * status` say which). runtime_dir is never empty afterwards; ring_bytes and ring_messages are powers of two.
  * 0, or -1 and a message in error[] with file and line, or the option, and what would be right; *config is then left as it was. */
 int config_read(struct config *config, const struct config_source *source, char error[CONFIG_ERROR_MAX]);
+
+/* The same, for who wants to know all that is wrong: said() is called with each message, in the order of the file. How many they are; if there are any,
+ * *config is what could be read nevertheless. */
+unsigned config_check(struct config *config, const struct config_source *source, void (*said)(void *arg, const char *error), void *arg);
 
 /* The least that max_buffered may be: each worker's share (a quarter, see shm/buffer_pool.c) has room for a frame as it moves to a larger buffer. */
 uint64_t config_buffered_least(const struct settings *settings);

@@ -1,5 +1,5 @@
 /*
- * The control socket: a request is one packet, and so is its reply. Only the owner of the runtime folder can connect.
+ * The control socket: a request is one packet, and so is its reply. Only the owner of the runtime folder can connect, and the members of control_group.
  */
 #include <errno.h>
 #include <stdio.h>

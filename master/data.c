@@ -14,6 +14,7 @@
 
 #include "master/data_process.h"
 #include "master/master.h"
+#include "master/notify.h"
 #include "master/program.h"
 #include "shm/journal.h"
 #include "shm/log.h"
@@ -38,6 +39,7 @@ static __attribute__((noreturn)) void child(const struct master *m, int handover
 	int inherited[] = { handover, m->h.hub, m->h.lock };
 	sigset_t told;
 
+	notify_disinherit();
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
 		signal(ignored[i], SIG_IGN);
 	sigemptyset(&told);

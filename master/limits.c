@@ -9,8 +9,11 @@
 #include <unistd.h>
 
 #include "master/config.h"
+#include "master/privileges.h"
 #include "shm/memory.h"
 
+/* Descriptors of a slot that are no connections: eventfds, the worker's own, listen sockets, and those of an order that replaces them. */
+#define RESERVED (2 * INDEX_SLOTS_MAX + 2 * LISTENERS_OPEN_MAX + 32)
 #define BUFFERED_LEAST (4ull * 1024 * 1024)
 #define SUBSCRIPTIONS_LEAST (1ull << 20)
 #define SUBSCRIPTIONS_MOST (1ull << 28)
@@ -44,6 +47,29 @@ struct slot_size limits_slot(const struct hub *hub, const struct settings *setti
 		.buffered = hub->shm->buffered_max,
 		.subscriptions = hub->shm->subscriptions_max,
 	};
+}
+
+uint32_t limits_slot_connections(uint32_t descriptors)
+{
+	return descriptors > RESERVED ? descriptors - RESERVED : 0;
+}
+
+int limits_connections(const struct settings *settings, uint32_t descriptors, char *error, size_t size)
+{
+	uint64_t workers = (uint64_t)settings->workers, wanted = (uint64_t)settings->max_connections;
+	uint64_t room = workers * limits_slot_connections(descriptors), needed = (wanted + workers - 1) / workers + RESERVED;
+
+	if (wanted <= room)
+		return 0;
+	if (needed > DESCRIPTORS_MAX)
+		snprintf(error, size, "max_connections = %llu: there is room for %llu, %llu too few; %llu workers can't have so many: set workers = %llu or more, and ulimit -n to %u",
+			 (unsigned long long)wanted, (unsigned long long)room, (unsigned long long)(wanted - room), (unsigned long long)workers,
+			 (unsigned long long)((wanted + DESCRIPTORS_MAX - RESERVED - 1) / (DESCRIPTORS_MAX - RESERVED)), DESCRIPTORS_MAX);
+	else
+		snprintf(error, size, "max_connections = %llu: there is room for %llu, %llu too few, as each of %llu workers may have %u descriptors; it takes "
+			 "`ulimit -n %llu` before the start (in the systemd unit: LimitNOFILE=%llu)", (unsigned long long)wanted, (unsigned long long)room,
+			 (unsigned long long)(wanted - room), (unsigned long long)workers, descriptors, (unsigned long long)needed, (unsigned long long)needed);
+	return -1;
 }
 
 int limits_try(const struct settings *settings, uint32_t sessions_max, char *error, size_t size)

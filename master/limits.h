@@ -19,6 +19,12 @@ uint64_t limits_subscriptions(const struct settings *settings, uint32_t sessions
 /* What a slot segment has to have room for in this hub. */
 struct slot_size limits_slot(const struct hub *hub, const struct settings *settings, uint32_t sessions_max);
 
+/* Connections that a slot with so many descriptors has room for: some are not connections'. */
+uint32_t limits_slot_connections(uint32_t descriptors);
+
+/* Are descriptors enough for max_connections? 0, or -1 with error[size]: by how much they are too few, and what to do. */
+int limits_connections(const struct settings *settings, uint32_t descriptors, char *error, size_t size);
+
 /* Makes a hub and a slot with these settings, maps them as a worker does, and lets them go. 0, or -1 with error[size]: why not. */
 int limits_try(const struct settings *settings, uint32_t sessions_max, char *error, size_t size);
 

@@ -42,7 +42,8 @@ static void set_nodelay(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
-static int open_internet(const struct listen_address *address, char error[CONFIG_ERROR_MAX])
+/* `bound` is enough: nobody can connect then. */
+static int open_internet(const struct listen_address *address, bool bound, char error[CONFIG_ERROR_MAX])
 {
 	struct sockaddr_storage addr = address->addr;
 	socklen_t len = address->addr_len;
@@ -63,6 +64,8 @@ static int open_internet(const struct listen_address *address, char error[CONFIG
 	if (bind(fd, (struct sockaddr *)&addr, len) < 0)
 		goto err;
 	step = "listen";
+	if (bound)
+		return fd;
 	if (listen(fd, BACKLOG) < 0)
 		goto err;
 	set_nodelay(fd);
@@ -126,11 +129,31 @@ int listen_begin(struct handover_listener *listener, const struct listen_address
 	if (config_address_path(address))
 		listener->fd = open_local(address, &listener->file, error);
 	else
-		listener->fd = open_internet(address, error);
+		listener->fd = open_internet(address, false, error);
 	if (listener->fd < 0)
 		return -1;
 	listen_rename(listener, address);
 	return 0;
+}
+
+int listen_try(const struct listen_address *address, char error[CONFIG_ERROR_MAX])
+{
+	const char *path = config_address_path(address);
+	char why[CONFIG_ERROR_MAX - sizeof(address->url) - sizeof("listen : ")];
+	int fd, error_number;
+
+	if (!path) {
+		fd = open_internet(address, true, error);
+		if (fd >= 0)
+			close(fd);
+		return fd < 0 ? -1 : 0;
+	}
+	if (socket_file_try(path, why, sizeof(why)) == 0)
+		return 0;
+	error_number = errno;
+	snprintf(error, CONFIG_ERROR_MAX, "listen %s: %s", address->url, why);
+	errno = error_number;
+	return -1;
 }
 
 void listen_inherit(const struct handover_listener *listener)

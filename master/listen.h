@@ -18,6 +18,9 @@
  */
 int listen_begin(struct handover_listener *listener, const struct listen_address *address, char error[CONFIG_ERROR_MAX]);
 
+/* Whether it could be opened. Nothing is left of it, and nobody can connect meanwhile. 0, or -1 as listen_begin(). */
+int listen_try(const struct listen_address *address, char error[CONFIG_ERROR_MAX]);
+
 /* Sets on a socket that an earlier program has opened what listen_begin() sets on a new one. */
 void listen_inherit(const struct handover_listener *listener);
 

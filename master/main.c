@@ -7,11 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "master/check.h"
 #include "master/data_process.h"
 #include "master/keeper.h"
-#include "master/limits.h"
 #include "master/master.h"
-#include "master/privileges.h"
 #include "master/probe.h"
 #include "shm/log.h"
 
@@ -19,7 +18,7 @@ static const char usage[] =
 	"usage: janus [-c FILE] [-o key=value]... [-t] [-V]\n"
 	"  -c FILE       configuration file (INI); without it " CONFIG_FILE ", if it is there\n"
 	"  -o key=value  a setting; wins over the file. `-o listen=` replaces the file's addresses\n"
-	"  -t            check the configuration: say what is wrong, or print what is in force\n"
+	"  -t            check the configuration: say all that is wrong, or print what is in force\n"
 	"  -V            version\n"
 	"Runs in the foreground and logs to stderr. SIGTERM stops, SIGHUP reloads.\n";
 
@@ -77,21 +76,6 @@ static void parse(int argc, char **argv, struct arguments *a)
 	}
 }
 
-static int test(const struct config_source *source)
-{
-	static struct config config;
-	char error[CONFIG_ERROR_MAX];
-
-	if (config_read(&config, source, error) < 0 ||
-	    limits_try(&config.settings, privileges_raise_descriptors(), error, sizeof(error)) < 0) {
-		fprintf(stderr, "janus: %s\n", error);
-		return 1;
-	}
-	puts("# The configuration is good. In force are:");
-	config_print(stdout, &config);
-	return 0;
-}
-
 /* Leaves the arguments as they were typed. A predecessor puts an option ahead of them, which is not to be passed to the next program. */
 static void drop_handover(char **argv)
 {
@@ -112,7 +96,7 @@ int main(int argc, char **argv)
 	parse(argc, argv, &a);
 	drop_handover(argv);
 	if (a.test)
-		return test(&a.source);
+		return check_main(&a.source);
 	if (a.probe >= 0)
 		return probe_main(&a.source, a.probe);
 	return master_main(&a.source, argv, a.handover);

@@ -66,6 +66,7 @@ static void master_stop(struct master *m, int status)
 		return;
 	m->stopping = true;
 	m->status = status;
+	service_stopping();
 	reload_abandon(m);
 	rolling_abandon(m);
 	end_listeners(m);
@@ -258,8 +259,11 @@ static int open_hub(struct master *m)
 
 static void say_started(const struct master *m)
 {
+	char few[512];
 	uint64_t max = 0;
 
+	if (limits_connections(&m->config.settings, m->sessions_max, few, sizeof(few)) < 0)
+		log_warning("%s", few);
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (m->h.slots[i].used)
 			max += m->hub.shm->slot[i].connections_max;
@@ -290,6 +294,10 @@ static int start_fresh(struct master *m)
 	}
 	m->h.lock = m->dir.lock;
 	m->h.control = m->dir.control;
+	if (runtime_dir_share(&m->dir, m->config.settings.control_group, error) < 0) {
+		log_error("%s", error);
+		return -1;
+	}
 	if (open_wakes(m) < 0 || open_hub(m) < 0 || data_open(m) < 0 || open_listeners(m) < 0)
 		return -1;
 	for (unsigned i = 0; i < (unsigned)m->config.settings.workers; i++)
@@ -322,6 +330,8 @@ static int restore_segments(struct master *m)
 /* One that follows another program: everything is there. */
 static int start_successor(struct master *m)
 {
+	char error[RUNTIME_DIR_ERROR_MAX];
+
 	snprintf(m->dir.path, sizeof(m->dir.path), "%s", m->h.settings.runtime_dir);
 	m->dir.lock = m->h.lock;
 	m->dir.control = m->h.control;
@@ -329,6 +339,8 @@ static int start_successor(struct master *m)
 		m->by_path = true;
 		m->h.reload_number = 1;
 	}
+	if (runtime_dir_share(&m->dir, m->config.settings.control_group, error) < 0)
+		log_error("%s", error);
 	fcntl(m->dir.control, F_SETFD, FD_CLOEXEC);
 	if (m->h.caller >= 0)
 		fcntl(m->h.caller, F_SETFD, FD_CLOEXEC);
@@ -419,7 +431,7 @@ static int prepare(struct master *m, const struct config_source *source, int han
 	}
 	m->sessions_max = privileges_raise_descriptors();
 	if (m->sessions_max < 512) {
-		log_error("%u descriptors are too few: raise the limit (ulimit -n)", m->sessions_max);
+		log_error("%u descriptors are too few: raise the limit (`ulimit -n 65536` before the start; in the systemd unit: LimitNOFILE=65536)", m->sessions_max);
 		return -1;
 	}
 	/* Workers whose keeper was killed become our children. */
@@ -458,6 +470,7 @@ int master_main(const struct config_source *source, char **argv, int handover)
 		data_take_over(m);
 	if (handover >= 0 && !m->stopping)
 		rolling_begin(m);
+	service_start(m, handover >= 0);
 	if (!m->stopping || slots_alive(m) > 0 || data_alive(m))
 		ev_run(m->loop, 0);
 	runtime_dir_close(&m->dir);

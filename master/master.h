@@ -8,6 +8,7 @@
  *   quiesce.c          before a program with another layout: everything into snapshots
  *   slots.c            keepers: started, missed, replaced
  *   data.c             janus-data, which writes the journal: started, missed, replaced, and told to end
+ *   service.c          what the service manager is told (systemd)
  *   report.c           what a reload has done, for who asked for it and for the log
  *   control_server.c   takes janusctl's requests, for those whom master.c has told it
  *   control_status.c   answers those that only want to know; control_config.c, what is in force
@@ -96,6 +97,16 @@ struct master {
 		uint64_t slots;			/* a bit each */
 	} before;
 
+	/* service.c */
+	struct {
+		struct ev_timer timer;
+		bool follows;		/* the server was ready before, in another program or in this one: what makes it so again is the reload's end */
+		bool ready;		/* and the service manager knows it */
+		char status[128];	/* what it was told, and when; milliseconds of CLOCK_MONOTONIC, as the next */
+		uint64_t status_at;
+		uint64_t alive_at;	/* when it was told that the server is alive */
+	} service;
+
 	/* rolling.c */
 	struct ev_timer rolling_timer;
 	bool rolling;
@@ -159,6 +170,12 @@ void rolling_give_back(struct master *m, const char *why);
 void quiesce(struct master *m, void (*done)(struct master *m, const char *error));
 void quiesce_undo(struct master *m);			/* all go on, from where they were */
 int quiesce_write_hub(struct master *m);		/* when all workers have left: a file with the hub's snapshot, or -1 with errno */
+
+/* service.c: nothing is done if there is no service manager */
+void service_start(struct master *m, bool follows);	/* follows: the program has followed another one */
+void service_reloading(struct master *m);		/* a reload begins; that it has ended is found */
+void service_stopping(void);
+bool service_healthy(const struct master *m, uint64_t now);	/* as the watchdog is told; `now` as restarts_now() */
 
 /* report.c */
 void report_note_config(struct master *m, bool fresh);	/* m->config was read, and m->h.settings is what is in force of it; fresh: no program was before */

@@ -14,8 +14,6 @@
 
 #include "shm/log.h"
 
-#define SESSIONS_MAX (1u << 20)
-
 int privileges_drop(const char *user)
 {
 	const struct passwd *pw;
@@ -80,5 +78,5 @@ uint32_t privileges_raise_descriptors(void)
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
 		limit.rlim_cur = had;
-	return limit.rlim_cur > SESSIONS_MAX ? SESSIONS_MAX : (uint32_t)limit.rlim_cur;
+	return limit.rlim_cur > DESCRIPTORS_MAX ? DESCRIPTORS_MAX : (uint32_t)limit.rlim_cur;
 }

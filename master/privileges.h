@@ -18,6 +18,8 @@ int privileges_drop(const char *user);
 enum { OOM_KEEPER = 100, OOM_WORKER = 300 };
 void privileges_oom(pid_t master, int more);
 
+#define DESCRIPTORS_MAX (1u << 20)	/* that a slot makes use of */
+
 /* Raises RLIMIT_NOFILE to the hard limit. Returns the descriptors that a slot may have then. */
 uint32_t privileges_raise_descriptors(void);
 

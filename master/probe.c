@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "master/notify.h"
 #include "master/program.h"
 #include "proto/msgpack_walk.h"
 #include "shm/crash.h"
@@ -36,6 +37,7 @@ static __attribute__((noreturn)) void ask_child(const struct master *m, int prog
 {
 	sigset_t none;
 
+	notify_disinherit();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* It has the listen sockets open, but no lock by which another server would know: it must not outlive the master. */

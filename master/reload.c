@@ -227,6 +227,7 @@ static void prepare(struct master *m, int caller)
 	}
 	m->reloading = true;
 	m->again = false;
+	service_reloading(m);
 	begin_next(m, caller);
 	if (config_read(&config, &m->source, error) < 0) {
 		refused(m, error);

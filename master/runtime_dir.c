@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -219,6 +220,27 @@ err:
 	/* The file stays: keepers may hold it. */
 	close(dir->lock);
 	return -1;
+}
+
+/* Its group first: it is never another group's that may connect. A folder that others may not enter is entered by the group then. */
+int runtime_dir_share(const struct runtime_dir *dir, const char *group, char error[RUNTIME_DIR_ERROR_MAX])
+{
+	const struct group *gr = *group ? getgrnam(group) : NULL;
+	struct sockaddr_un addr;
+	struct stat st;
+
+	if (*group && !gr)
+		return fail(error, "control_group: there is no group `%s`", group);
+	if (runtime_dir_control(dir->path, &addr) < 0 || chmod(addr.sun_path, 0600) < 0)
+		return fail(error, "control socket: %s", strerror(errno));
+	if (!gr)
+		return 0;
+	if (chown(addr.sun_path, (uid_t)-1, gr->gr_gid) < 0 || chmod(addr.sun_path, 0660) < 0)
+		return fail(error, "control_group = %s: %s: %s", group, addr.sun_path, strerror(errno));
+	if (stat(dir->path, &st) == 0 && !(st.st_mode & S_IXOTH) && (st.st_gid != gr->gr_gid || !(st.st_mode & S_IXGRP)) &&
+	    (chown(dir->path, (uid_t)-1, gr->gr_gid) < 0 || chmod(dir->path, (st.st_mode & 07777) | S_IXGRP) < 0))
+		return fail(error, "control_group = %s: %s: %s", group, dir->path, strerror(errno));
+	return 0;
 }
 
 void runtime_dir_close(struct runtime_dir *dir)

@@ -29,7 +29,7 @@ struct runtime_dir {
 	char path[SETTINGS_TEXT_MAX];
 	int lock;		/* of the lock file; not close-on-exec: keepers need it, and a master that execs a newer one */
 	bool left_behind;	/* there was an earlier master that did not end by itself: its listen sockets may be closed later than its lock */
-	int control;		/* bound and listening, SOCK_SEQPACKET, non-blocking, close-on-exec, mode 0600 */
+	int control;		/* bound and listening, SOCK_SEQPACKET, non-blocking, close-on-exec, mode 0600 (0660, with a group) */
 };
 
 /*
@@ -39,6 +39,9 @@ struct runtime_dir {
  * id is named), a folder that others may write to, a path too long for a socket. Master only.
  */
 int runtime_dir_open(struct runtime_dir *dir, const char *path, unsigned wait_ms, char error[RUNTIME_DIR_ERROR_MAX]);
+
+/* Has the members of a group use the control socket, too; "" nobody but its owner. 0, or -1 and error[]: there is no such group, or the caller may not give it. */
+int runtime_dir_share(const struct runtime_dir *dir, const char *group, char error[RUNTIME_DIR_ERROR_MAX]);
 
 /* Removes control socket and lock file, and lets the lock go. All keepers have been reaped. Not for a forked child. Master only. */
 void runtime_dir_close(struct runtime_dir *dir);

@@ -17,13 +17,12 @@
 #include "master/limits.h"
 #include "master/master.h"
 #include "master/process.h"
+#include "master/notify.h"
 #include "master/program.h"
 #include "shm/shortage.h"
 #include "shm/log.h"
 #include "shm/slot.h"
 
-/* Descriptors of a slot that are no connections: eventfds, the worker's own, listen sockets, and those of an order that replaces them. */
-#define RESERVED (2 * INDEX_SLOTS_MAX + 2 * LISTENERS_OPEN_MAX + 32)
 #define WATCH 1.0		/* seconds between looks at keepers */
 #define RETRY 0.02		/* and while one is to be made again */
 #define SILENT_MS 10000		/* without a sign of life, if hang_limit says nothing */
@@ -49,6 +48,7 @@ static __attribute__((noreturn)) void keeper_child(const struct master *m, unsig
 	char *argv[] = { (char *)(uintptr_t)KEEPER_NAME, option, NULL };
 	sigset_t none;
 
+	notify_disinherit();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* Other keepers' sockets and segments are not this one's. */
@@ -129,7 +129,7 @@ int slots_start(struct master *m, unsigned slot)
 		return -1;
 	}
 	hub_clear_slot(&m->hub, slot, INDEX_SLOTS_MAX + 1);
-	m->hub.shm->slot[slot].connections_max = m->sessions_max - RESERVED;
+	m->hub.shm->slot[slot].connections_max = limits_slot_connections(m->sessions_max);
 	if (start_keeper(m, slot) < 0) {
 		forget(m, slot);
 		return -1;
@@ -159,7 +159,7 @@ int slots_renew(struct master *m, unsigned slot)
 	if (!m->h.fallback.there)
 		close(s->segment);
 	s->segment = fd;
-	m->hub.shm->slot[slot].connections_max = m->sessions_max - RESERVED;
+	m->hub.shm->slot[slot].connections_max = limits_slot_connections(m->sessions_max);
 	atomic_store(&m->hub.shm->slot[slot].state, SLOT_STARTING);
 	atomic_store(&m->hub.shm->slot[slot].keeper, s->keeper);
 	return 0;

@@ -83,31 +83,58 @@ static int probe(const char *path)
 	return error;
 }
 
-/* Something is at the path: removes it if it is a socket that nobody accepts on. */
-static int clear_path(const char *path, char *why, size_t size)
+/* What is at the path: 0, nothing that a server would mind, *left: one that nobody accepts on; or an errno, and why[]. */
+static int look(const char *path, bool *left, char *why, size_t size)
 {
 	struct stat st;
 	int error;
 
+	*left = false;
 	if (lstat(path, &st) < 0) {
-		if (errno == ENOENT)
-			return 0;
-		snprintf(why, size, "%s", strerror(errno));
-		return -1;
+		error = errno == ENOENT ? 0 : errno;
+		snprintf(why, size, "%s", strerror(error));
+		return error;
 	}
 	if (!S_ISSOCK(st.st_mode)) {
 		snprintf(why, size, "what is there is no socket: remove it, or take another path");
-		return -1;
+		return EEXIST;
 	}
 	error = probe(path);
-	if (error == 0 && unlink(path) < 0 && errno != ENOENT)
-		error = errno;
+	*left = error == 0;
 	if (error == EADDRINUSE)
 		snprintf(why, size, "the socket is in use: somebody accepts connections there");
 	else if (error)
 		snprintf(why, size, "what is there can't be replaced: %s", strerror(error));
-	else
+	return error;
+}
+
+/* Something is at the path: removes it if it is a socket that nobody accepts on. */
+static int clear_path(const char *path, char *why, size_t size)
+{
+	bool left;
+	int error = look(path, &left, why, size);
+
+	if (left && unlink(path) < 0 && errno != ENOENT) {
+		error = errno;
+		snprintf(why, size, "what is there can't be replaced: %s", strerror(error));
+	} else if (left) {
 		log_info("removed %s, left behind by a server that did not end by itself", path);
+	}
+	errno = error;
+	return error ? -1 : 0;
+}
+
+int socket_file_try(const char *path, char *why, size_t size)
+{
+	char folder[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	bool left;
+	int error = look(path, &left, why, size);
+
+	snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(path, '/') - path + 1), path);
+	if (!error && access(folder, W_OK | X_OK) < 0) {
+		error = errno;
+		snprintf(why, size, "%s: %s", folder, strerror(error));
+	}
 	errno = error;
 	return error ? -1 : 0;
 }

@@ -24,6 +24,9 @@ struct socket_file {
 /* Binds the socket to the path, which has room in a sockaddr_un, and listens. `mode` is the file's, from its first moment on. 0 and *file; or -1, and what is wrong in why[]. */
 int socket_file_listen(int fd, const char *path, mode_t mode, int backlog, struct socket_file *file, char *why, size_t size);
 
+/* Whether that could be done; changes nothing. 0, or -1 with errno, and what is wrong in why[]. */
+int socket_file_try(const char *path, char *why, size_t size);
+
 /* Is it still what the path leads to? The socket is open, in whatever process. */
 bool socket_file_in_place(const struct socket_file *file, const char *path);
 

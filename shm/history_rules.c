@@ -19,6 +19,10 @@ static uint64_t *limit_of(struct history_rule *rule, struct text_piece unit, uin
 		{ "message", offsetof(struct history_rule, messages), 1 },  { "messages", offsetof(struct history_rule, messages), 1 },
 		{ "K", offsetof(struct history_rule, bytes), 1 << 10 },	    { "M", offsetof(struct history_rule, bytes), 1 << 20 },
 		{ "G", offsetof(struct history_rule, bytes), 1 << 30 },	    { "k", offsetof(struct history_rule, bytes), 1000 },
+		{ "KiB", offsetof(struct history_rule, bytes), 1 << 10 },   { "MiB", offsetof(struct history_rule, bytes), 1 << 20 },
+		{ "GiB", offsetof(struct history_rule, bytes), 1 << 30 },   { "kB", offsetof(struct history_rule, bytes), 1000 },
+		{ "KB", offsetof(struct history_rule, bytes), 1000 },	    { "MB", offsetof(struct history_rule, bytes), 1000000 },
+		{ "GB", offsetof(struct history_rule, bytes), 1000000000 },
 		{ "s", offsetof(struct history_rule, age), 1000000 },	    { "m", offsetof(struct history_rule, age), 60 * 1000000ull },
 		{ "h", offsetof(struct history_rule, age), 3600 * 1000000ull },
 		{ "d", offsetof(struct history_rule, age), 86400 * 1000000ull },
@@ -43,7 +47,7 @@ static const char *read_limit(struct history_rule *rule, struct text_piece piece
 			n = UINT64_MAX;
 	limit = limit_of(rule, text_piece(piece.p + digits, piece.len - digits), &by);
 	if (digits == 0 || !limit)
-		return "is no limit: a number of messages (100 messages), a size (K, M, G or k) or an age (s, m, h or d)";
+		return "is no limit: a number of messages (100 messages), a size (K, M, G, MiB, MB and so on) or an age (s, m, h or d)";
 	if (*limit != UINT64_MAX)
 		return "limits again what is limited already";
 	if (n == 0 && limit != &rule->messages)

@@ -1,5 +1,5 @@
 /*
- * Asking the server. It is found by its runtime folder, so janusctl takes the same -c and -o as the server.
+ * Asking the server. It is found by its runtime folder, so janusctl takes the same -c and -o as the server; without them it looks where one may be.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,31 +12,106 @@
 #include "master/ctl/ctl.h"
 
 #define RELOAD_SECONDS 60	/* for the reply to a reload: it goes from slot to slot */
-#define WAIT_SECONDS 10		/* to anything else */
+#define WAIT_SECONDS 5		/* to anything else */
+#define DEFAULT_FOLDER "/run/janus"		/* runtime_dir of root, if nothing is said */
 #define HUB_SECONDS 3		/* for the hub segment, which can also be had without a reply */
 
 /* The master did not answer within HUB_SECONDS: what can be had without it is not asked for a second time. */
 static bool silent;
 
-int ctl_connect(const struct ctl_arguments *args, bool quiet, int *fd)
+static const char *found_in;		/* the configuration by which the server was found, NULL: none */
+
+/* Errors that do not matter for finding the server; whoever reads the log does not see this. */
+static void warn(void *arg, const char *error)
+{
+	unsigned *shown = arg;
+
+	if ((*shown)++ == 0)
+		fprintf(stderr, "janusctl: warning: %s (the server would refuse to take this up; janus -t says all)\n", error);
+}
+
+/* A configuration is wrong elsewhere: that is told beside the answer. `-o` is the server's, or this command's alone: nothing is said of it. */
+static void warn_of_file(void)
+{
+	struct config_source file = { .file = found_in };
+	static struct config config;
+	unsigned shown = 0;
+
+	if (found_in)
+		config_check(&config, &file, warn, &shown);
+}
+
+/* The runtime folder that the arguments mean. 0, or the status, having said what is wrong. */
+static int find_folder(const struct config_source *source, char folder[SETTINGS_TEXT_MAX])
 {
 	static struct config config;
 	char error[CONFIG_ERROR_MAX];
 
-	if (config_read(&config, &args->source, error) < 0) {
+	if (config_read(&config, source, error) < 0) {
 		fprintf(stderr, "janusctl: %s\n", error);
 		return EXIT_REFUSED;
 	}
-	*fd = control_client_open(config.settings.runtime_dir);
-	if (*fd >= 0)
+	memcpy(folder, config.settings.runtime_dir, SETTINGS_TEXT_MAX);
+	return 0;
+}
+
+static bool says_folder(const struct config_source *source)
+{
+	for (unsigned i = 0; i < source->count; i++)
+		if (strncmp(source->options[i], "runtime_dir", strlen("runtime_dir")) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Where a server may be, in this order: where -c or -o say; else what the package's configuration says, if it can be read, which is where a server is that
+ * the machine started; then where one is that this user started, and one that root did.
+ */
+static int find_server(const struct ctl_arguments *args, char folder[SETTINGS_TEXT_MAX], int *fd)
+{
+	const char *file = getenv("JANUS_CONFIG");
+	struct config_source source = args->source;
+	int rc, first = 0;
+
+	source.installed = NULL;
+	if (!source.file && !says_folder(&source)) {
+		source.file = file && *file ? file : args->source.installed;
+		if (access(source.file, R_OK) == 0 && find_folder(&source, folder) == 0 && (*fd = control_client_open(folder)) >= 0) {
+			found_in = source.file;
+			return 0;
+		}
+		first = access(source.file, R_OK) == 0 ? errno : ENOENT;
+		source.file = NULL;
+	}
+	rc = find_folder(&source, folder);
+	if (rc)
+		return rc;
+	found_in = args->source.file;
+	*fd = control_client_open(folder);
+	if (*fd >= 0 || args->source.file || says_folder(&source))
 		return 0;
+	/* One that is there and does not let this user in says more than one that is not there. */
+	if (errno == ENOENT && (*fd = control_client_open(DEFAULT_FOLDER)) < 0 && first && first != ENOENT)
+		errno = first;
+	return 0;
+}
+
+int ctl_connect(const struct ctl_arguments *args, bool quiet, int *fd)
+{
+	char folder[SETTINGS_TEXT_MAX] = "";
+	int rc = find_server(args, folder, fd);
+
+	if (rc || *fd >= 0)
+		return rc;
 	if (errno == ENOENT || errno == ECONNREFUSED) {
 		if (!quiet)
-			fprintf(stderr, "janusctl: no janus runs in %s (give janusctl the server's -c and -o)\n",
-				config.settings.runtime_dir);
+			fprintf(stderr, "janusctl: no janus runs in %s (give janusctl the server's -c and -o)\n", folder);
 		return EXIT_NO_SERVER;
 	}
-	fprintf(stderr, "janusctl: %s/control: %s\n", config.settings.runtime_dir, strerror(errno));
+	if (errno == EACCES)
+		fprintf(stderr, "janusctl: the server is another user's: become root or that user, or have its control_group be one of yours\n");
+	else
+		fprintf(stderr, "janusctl: %s/control: %s\n", folder, strerror(errno));
 	return EXIT_REFUSED;
 }
 
@@ -78,6 +153,8 @@ int ctl_ask(const struct ctl_arguments *args, bool quiet, enum control_command c
 	} else if (!reply.ok) {
 		fprintf(stderr, "janusctl: %s: %s\n", control_command_name(command), reply.error);
 		rc = EXIT_REFUSED;
+	} else if (command == CONTROL_STATUS && !quiet) {
+		warn_of_file();
 	}
 	close(fd);
 	return rc;

@@ -6,7 +6,7 @@ import socket
 import tempfile
 import unittest
 
-from janus_test import JanusTest, program, run, wait_until
+from janus_test import JanusTest, free_port, has_ipv6, program, run, wait_until
 
 
 class Config(JanusTest):
@@ -28,6 +28,9 @@ class Config(JanusTest):
         return run(program("janus"), *arguments)
 
     def assert_good(self, text=None, *options):
+        """(The addresses by default may be somebody's.)"""
+        if not any("listen" in option for option in options + (str(text),)):
+            options += ("listen=flash://127.0.0.1:0",)
         status, out, err = self.check(text, *options)
         self.assertEqual((status, err), (0, ""))
         self.assertIn("good", out)
@@ -42,21 +45,22 @@ class Config(JanusTest):
     def test_good(self):
         self.assert_good()
         self.assert_good("")
-        self.assert_good("# comment\n; another\n\n  workers = auto\nlisten=flash://127.0.0.1:0\nlisten = flash://[::1]:9\n"
+        self.assert_good("# comment\n; another\n\n  workers = auto\nlisten=flash://127.0.0.1:0\nlisten = flash://127.0.0.2:0\n"
                          "heartbeat = 1500ms\r\nring_bytes = 64M ; so much\nmax_topics=1k\nslow = disconnect\nrestart_window=2m\n"
                          "runtime_dir = /tmp/somewhere\nlog_level = debug")
         self.assert_good("page = off\nbroadcast = on\norigins = https://example.org:8443, http://[::1]:3000 *\nhttp_timeout = 5s\n"
                          "keep_alive = 2m\nmax_head = 32K\nmax_fields = 50\nflood_messages = 1k\nflood_bytes = 1M\nidle_limit = 10m\n")
-        self.assert_good(None, "listen=http://127.0.0.1:0", "listen=packet://*:0", "listen=http+unix:/tmp/a", "listen=packet+unix:/tmp/b")
-        self.assert_good(None, "workers=64", "listen=flash://*:8081", "listen=flash://localhost:8081", "io = send", "user=root")
+        self.assert_good(None, "listen=http://127.0.0.1:0", "listen=packet://*:0", "listen=http+unix:%s/a" % self.folder.name, "listen=packet+unix:%s/b" % self.folder.name)
+        self.assert_good(None, "workers=64", "listen=flash://*:%d" % free_port(), "listen=flash://localhost:0", "io = send", "user=root")
 
     def test_what_is_in_force_is_printed(self):
         """As a file that means the same."""
+        here = "[::1]" if has_ipv6() else "127.0.0.1"
         hosts = " ".join("host-%d.example.org" % i for i in range(100))
         text = self.assert_good(None, "workers=3", "heartbeat=1500ms", "max_topics=1k", "ring_bytes=64M", "slow=disconnect", "idle_limit=0",
-                                "hosts=" + hosts, "listen=http+unix:/tmp/a", "listen=packet://[::1]:0", "keep_alive=2m")
+                                "hosts=" + hosts, "listen=http+unix:%s/a" % self.folder.name, "listen=packet://%s:0" % here, "keep_alive=2m")
         for line in ("workers = 3", "heartbeat = 1500ms", "max_topics = 1000", "ring_bytes = 64M", "slow = disconnect", "idle_limit = 0s",
-                     "listen = http+unix:/tmp/a", "listen = packet://[::1]:0", "keep_alive = 120s", "page = on", "user = "):
+                     "listen = http+unix:%s/a" % self.folder.name, "listen = packet://%s:0" % here, "keep_alive = 120s", "page = on", "user = "):
             self.assertIn("\n" + line + "\n", text)
         self.assertEqual(self.assert_good(text), text)
         self.assertEqual(" ".join(re.findall("^hosts = (.*)$", text, re.M)), hosts)
@@ -99,10 +103,58 @@ class Config(JanusTest):
         for option, pattern in (("nonsense=1", "unknown key"), ("workers", "key=value"), ("=1", "key=value"), ("workers=x", "workers"),
                                 ("heartbeat=1", ""), ("max_frame=1", "less than 1K")):
             with self.subTest(option=option):
-                if option == "heartbeat=1":
+                if option == "heartbeat=1":       # a second
                     self.assert_good(None, option)
                 else:
                     self.assert_bad("-o ", pattern, None, option)
+
+    def test_all_errors(self):
+        """Not only the first one; also those that a start would meet."""
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            text = "workers = none\nheartbeat = 1m # often\n[janus]\ncolour = red\nring_bytes = 64 MB\nlisten = http://127.0.0.1:%d\n" % port
+            status, out, err = self.check(text, "io=none")
+            self.assertEqual((status, out), (1, ""))
+            for line in ("%s:1: workers: `none`", "%s:2: heartbeat: a comment can't follow a value", "%s:3: [sections]", "%s:4: colour: unknown key",
+                         "%s:5: ring_bytes: `64 MB` is not a whole number"):
+                self.assertIn("janus: " + line % self.file, err)
+            self.assertIn("janus: -o io: `none` is not one of", err)
+            self.assertRegex(err, r"listen http://127.0.0.1:%d: bind: Address already in use: process %d \(.*\) has it" % (port, os.getpid()))
+            self.assertEqual(len(err.splitlines()), 7)
+            status, out, err = self.check("listen = http://127.0.0.1:%d\n" % port)
+            self.assertEqual((status, out, len(err.splitlines())), (1, "", 1))
+        self.assert_good("listen = http://127.0.0.1:%d\n" % port)
+        path = os.path.join(self.folder.name, "socket")
+        with socket.socket(socket.AF_UNIX) as taken:
+            taken.bind(path)
+            taken.listen()
+            self.assert_bad("listen http+unix:%s: the socket is in use" % path, "", None, "listen=http+unix:" + path)
+        self.assert_good(None, "listen=http+unix:" + path)     # left behind: it would be replaced, and is still there
+        self.assertTrue(os.path.exists(path))
+        self.assert_bad("listen http+unix:/nowhere/socket: /nowhere/: No such file", "", None, "listen=http+unix:/nowhere/socket")
+
+    def test_the_running_servers_addresses_are_no_trouble(self):
+        path = os.path.join(self.folder.name, "socket")
+        janus = self.server(listen=("flash://127.0.0.1:0", "http+unix:" + path))
+        host, port = janus.address()
+        options = "listen=http://%s:%d" % (host, port), "listen=flash+unix:" + path
+        self.assert_good(None, "runtime_dir=" + janus.runtime_dir, *options)
+        status, _, err = self.check(None, "runtime_dir=" + self.folder.name, *options)
+        self.assertEqual((status, len(err.splitlines())), (1, 2))
+        self.assertRegex(err, r"process \d+ \(janus\S*\) has it")
+
+    def test_descriptors_that_do_not_fit(self):
+        """By how many, and the command; at a start, too."""
+        status, out, err = self.check(None, "workers=2", "max_connections=3m", "listen=flash://127.0.0.1:0")
+        self.assertEqual(status, 0)
+        self.assertRegex(err, r"max_connections = 3000000: there is room for \d+, \d+ too few; 2 workers can't have so many: set workers = 3 or more, and ulimit -n to 1048576")
+        janus = self.server("max_connections=100k", workers=2, nofile=(1024, 1024))
+        room = 2 * (1024 - (2 * 64 + 2 * 64 + 32))
+        janus.wait_log("max_connections = 100000: there is room for %d, %d too few, as each of 2 workers may have 1024 descriptors; it takes `ulimit -n 50288`"
+                       % (room, 100000 - room))
+        self.assertEqual(janus.status()["connections_max"], room)
 
     def test_no_such_file(self):
         for file in (self.file + ".none", self.folder.name, "/proc/self/mem"):
@@ -192,7 +244,11 @@ class Ctl(JanusTest):
                 janus.configure(text + "runtime_dir = %s\n" % janus.runtime_dir)
                 for command in ("status", "stats", "version"):
                     status, out, err = run(program("janusctl"), "-c", janus.config_file, command)
-                    self.assertEqual((status, err), (0, ""))
+                    self.assertEqual(status, 0)
+                    if command != "status":
+                        self.assertEqual(err, "")
+                    else:
+                        self.assertRegex(err, r"\Ajanusctl: warning: .*janus -t says all\)\n\Z")
                 status, _, err = run(program("janusctl"), "-c", janus.config_file, "reload")
                 self.assertEqual(status, 1)
                 self.assertIn(janus.config_file, err) if "idle" not in text else self.assertIn("idle_limit", err)

@@ -290,10 +290,10 @@ class Figures(JanusTest):
         janus = os.path.join(janus_test.BUILD, "janus")
         for options, word in ((("max_buffered=16T",), "max_buffered"), (("max_buffered=64K",), "max_frame")):
             arguments = [a for o in options for a in ("-o", o)]
-            status, out, error = run(janus, "-t", *arguments, seconds=30)
+            status, out, error = run(janus, "-t", "-o", "listen=flash://127.0.0.1:0", *arguments, seconds=30)
             self.assertEqual((status, out), (1, ""))
             self.assertIn(word, error)
-        status, out, error = run(janus, "-t", seconds=30)
+        status, out, error = run(janus, "-t", "-o", "listen=flash://127.0.0.1:0", seconds=30)
         self.assertEqual((status, error), (0, ""))
 
 

@@ -43,15 +43,15 @@ class Heartbeat(WebTest):
 
     def test_default(self):
         """Proxies cut at 30 s, and some sooner."""
-        status, out, _ = run(program("janus"), "-t", "-o", "idle_limit=15s")
+        status, out, _ = run(program("janus"), "-t", "-o", "listen=flash://127.0.0.1:0", "-o", "idle_limit=15s")
         self.assertNotEqual(status, 0)
-        status, out, _ = run(program("janus"), "-t", "-o", "idle_limit=16s")
+        status, out, _ = run(program("janus"), "-t", "-o", "listen=flash://127.0.0.1:0", "-o", "idle_limit=16s")
         self.assertEqual(status, 0)
 
     def test_idle_limit_within_heartbeat(self):
         """Nobody could have answered: refused, in words."""
         for idle, heartbeat in (("10s", "10s"), ("5s", "10s")):
-            status, out, err = run(program("janus"), "-t", "-o", "idle_limit=" + idle, "-o", "heartbeat=" + heartbeat)
+            status, out, err = run(program("janus"), "-t", "-o", "listen=flash://127.0.0.1:0", "-o", "idle_limit=" + idle, "-o", "heartbeat=" + heartbeat)
             self.assertNotEqual(status, 0)
             self.assertIn("idle_limit (%s) must be more than heartbeat (%s)" % (idle, heartbeat), out + err)
 

@@ -30,6 +30,14 @@ static void good_numbers(void **state)
 		{"ring_bytes = 4194305", NAME(ring_bytes), 8388608},
 		{"max_frame = 64K\nring_bytes = 1M", NAME(ring_bytes), 1048576},
 		{"ring_messages = 100k", NAME(ring_messages), 131072},
+		{"ring_bytes = 64MiB", NAME(ring_bytes), 67108864},
+		{"ring_bytes = 4GiB", NAME(ring_bytes), INT64_C(4294967296)},
+		{"max_frame = 64KiB", NAME(max_frame), 65536},
+		{"max_frame = 64KB", NAME(max_frame), 64000},
+		{"max_frame = 64kB", NAME(max_frame), 64000},
+		{"max_frame = 3MB", NAME(max_frame), 3000000},
+		{"max_frame = 2048B", NAME(max_frame), 2048},
+		{"flood_bytes = 1GB", NAME(flood_bytes), 1000000000},
 		{"heartbeat = 7", NAME(heartbeat), 7000},
 		{"heartbeat = 7s", NAME(heartbeat), 7000},
 		{"heartbeat = 1500ms", NAME(heartbeat), 1500},
@@ -72,11 +80,15 @@ static void bad_lines(void **state)
 		{"\n\n# x\nmax_frame = 17M", "janus.ini:4: max_frame: 17M is more than 16M"},
 		{"max_frame = 99999999999999999999999G", "janus.ini:1: max_frame: 99999999999999999999999G is more than 16M"},
 		{"max_frame = 9223372036854775807G", "janus.ini:1: max_frame: 9223372036854775807G is more than 16M"},
-		{"max_frame = -5", "janus.ini:1: max_frame: `-5` is not a whole number, with K, M, G, k or m behind it or nothing"},
-		{"max_frame = 64KB", "janus.ini:1: max_frame: `64KB` is not a whole number, with K, M, G, k or m behind it or nothing"},
-		{"max_frame = 6 4", "janus.ini:1: max_frame: `6 4` is not a whole number, with K, M, G, k or m behind it or nothing"},
-		{"max_frame =", "janus.ini:1: max_frame: `` is not a whole number, with K, M, G, k or m behind it or nothing"},
+		{"max_frame = -5", "janus.ini:1: max_frame: `-5` is not a whole number, with K, M, G (or KiB, MiB, GiB), kB, MB, GB, k or m behind it or nothing"},
+		{"max_frame = 64Kb", "janus.ini:1: max_frame: `64Kb` is not a whole number, with K, M, G (or KiB, MiB, GiB), kB, MB, GB, k or m behind it or nothing"},
+		{"max_frame = 6 4", "janus.ini:1: max_frame: `6 4` is not a whole number, with K, M, G (or KiB, MiB, GiB), kB, MB, GB, k or m behind it or nothing"},
+		{"max_frame =", "janus.ini:1: max_frame: `` is not a whole number, with K, M, G (or KiB, MiB, GiB), kB, MB, GB, k or m behind it or nothing"},
 		{"heartbeat = 10ms", "janus.ini:1: heartbeat: 10ms is less than 1s"},
+		{"heartbeat = 10s # often", "janus.ini:1: heartbeat: a comment can't follow a value: give `# often` a line of its own, or begin it with ;"},
+		{"\ndata = /x # here", "janus.ini:2: data: a comment can't follow a value: give `# here` a line of its own, or begin it with ;"},
+		{"workers = 1 #", "janus.ini:1: workers: a comment can't follow a value: give `#` a line of its own, or begin it with ;"},
+		{"listen = http://*:1 # all", "janus.ini:1: listen: a comment can't follow a value: give `# all` a line of its own, or begin it with ;"},
 		{"heartbeat = 25h", "janus.ini:1: heartbeat: 25h is more than 24h"},
 		{"heartbeat = 1d", "janus.ini:1: heartbeat: `1d` is not a whole number, with ms, s, m or h behind it or nothing"},
 		{"slow = drop", "janus.ini:1: slow: `drop` is not of the form TOPIC: skip, latest or disconnect; nor is it one of these words alone"},
@@ -98,7 +110,7 @@ static void bad_lines(void **state)
 		 "janus.ini:1: origins: `http://b.example/x` has a path: an origin ends with host or port"},
 		{"history = a: 1 message; b", "janus.ini:1: history: `b` is not of the form TOPIC: LIMIT, LIMIT..."},
 		{"history = a: 1 message\nhistory = b: 2 messages, 5", "janus.ini:2: history: `5` is no limit: a number of messages (100 messages), a size "
-		 "(K, M, G or k) or an age (s, m, h or d)"},
+		 "(K, M, G, MiB, MB and so on) or an age (s, m, h or d)"},
 		{"history_bytes = 1000K", "janus.ini:1: history_bytes: 1000K is less than 1M"},
 		{"runtime_dir = run", "janus.ini:1: runtime_dir: `run` is not an absolute path"},
 		{"runtime_dir = /a\tb", "janus.ini:1: runtime_dir: `/a?b` has a control character in it"},
@@ -451,12 +463,73 @@ static void settings_of_other_versions(void **state)
 	assert_int_equal(settings_unpack(&s, &(struct msgpack_value){ .kind = WALK_NIL }), -1);
 }
 
+static char said[20][CONFIG_ERROR_MAX];
+
+static void say(void *arg, const char *text)
+{
+	unsigned *count = arg;
+
+	assert_true(*count < 20);
+	snprintf(said[(*count)++], CONFIG_ERROR_MAX, "%s", text);
+}
+
+/* All that is wrong, in order: of lines, of options, and of what depends on each other; and a # that is no comment. */
+static void all_errors(void **state)
+{
+	static const char text[] = "workers = 0\nretry = 3s\n[janus]\nnonsense = 1\nno key\nheartbeat = 1m\nidle_limit = 5s\nretry = 2s\nhistory = #a: 3 messages; b #c: 1M\n";
+	const char *options[] = {"io=none", "max_head=17K"};
+	struct config_source source = {.file = FILE_NAME, .options = options, .count = 2};
+	static const char *const wanted[] = {"janus.ini:1: workers", "janus.ini:3: [sections]", "janus.ini:4: nonsense: unknown key",
+					     "janus.ini:5: not of the form", "janus.ini:8: retry: line 2 has it already", "-o io: `none`", "idle_limit (5s) must be"};
+	static struct config all;
+	unsigned count = 0;
+
+	(void)state;
+	write_file(text, strlen(text));
+	assert_int_equal(config_check(&all, &source, say, &count), 7);
+	assert_int_equal(count, 7);
+	for (unsigned i = 0; i < count; i++)
+		if (strncmp(said[i], wanted[i], strlen(wanted[i])) != 0)
+			fail_msg("%s, not %s", said[i], wanted[i]);
+	assert_int_equal(all.settings.max_head, 17408);
+	assert_string_equal(all.settings.history, "#a: 3 messages; b #c: 1M");
+	/* One that can't be opened leaves the options, which are looked at all the same. */
+	source.file = "none.ini";
+	count = 0;
+	assert_int_equal(config_check(&all, &source, say, &count), 2);
+	count = 0;
+	options[0] = "io=send";
+	source.file = NULL;
+	assert_int_equal(config_check(&all, &source, say, &count), 0);
+	/* The first one alone, as a start says it. */
+	write_file(text, strlen(text));
+	assert_int_equal(read_options(text, (const char *[]){"io=none", NULL}), -1);
+	assert_memory_equal(error, wanted[0], strlen(wanted[0]));
+}
+
+/* Where each setting was set. */
+static void lines(void **state)
+{
+	const char *options[] = {"retry=3s", NULL};
+
+	(void)state;
+	assert_int_equal(read_options("\nheartbeat = 9s\norigins = https://a\norigins = https://b\nlisten = http://*:1\nworkers = 3\nretry = 1s\n", options), 0);
+	assert_int_equal(config.lines.of[SETTING_PLACE_heartbeat], 2);
+	assert_int_equal(config.lines.of[SETTING_PLACE_origins], 3);
+	assert_int_equal(config.lines.of[SETTING_PLACE_retry], CONFIG_OPTION);
+	assert_int_equal(config.lines.of[SETTING_PLACE_max_head], CONFIG_DEFAULT);
+	assert_int_equal(config.lines.of[SETTINGS], 6);
+	assert_int_equal(config.listen[0].line, 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_numbers),
 		cmocka_unit_test(bad_lines),
 		cmocka_unit_test(long_lines),
+		cmocka_unit_test(all_errors),
+		cmocka_unit_test(lines),
 		cmocka_unit_test(files),
 		cmocka_unit_test(options_win),
 		cmocka_unit_test(texts),
