@@ -24,6 +24,7 @@ struct request_io {
 static struct request_io callers[CALLERS_MAX];
 
 static const struct control_handler *handlers;
+static const struct control_actor *actors;
 
 void control_send(int fd, const void *packet, size_t len)
 {
@@ -55,6 +56,11 @@ static void answer(struct master *m, int fd, const struct control_request *reque
 	for (const struct control_handler *h = handlers; h->command; h++)
 		if (h->command == request->command) {
 			h->run(m, fd);
+			return;
+		}
+	for (const struct control_actor *a = actors; a->command; a++)
+		if (a->command == request->command) {
+			a->act(m, fd, request);
 			return;
 		}
 	snprintf(text, sizeof(text), "unknown command \"%s\"", request->name);
@@ -147,9 +153,10 @@ static void on_control(struct ev_loop *loop, struct ev_io *io, int events)
 	ev_timer_start(loop, &r->timer);
 }
 
-void control_serve(struct master *m, const struct control_handler *table)
+void control_serve(struct master *m, const struct control_handler *table, const struct control_actor *acting)
 {
 	handlers = table;
+	actors = acting;
 	ev_timer_init(&accept_pause, on_accept_pause, ACCEPT_PAUSE, 0);
 	ev_io_init(&m->on_control, on_control, m->dir.control, EV_READ);
 	ev_io_start(m->loop, &m->on_control);

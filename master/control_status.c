@@ -14,7 +14,7 @@
 
 static enum control_state state_of(const struct master *m, unsigned slot)
 {
-	if (m->h.slots[slot].draining)
+	if (m->h.slots[slot].draining || atomic_load(&m->hub.shm->slot[slot].drain))
 		return CONTROL_STATE_DRAINING;
 	switch (atomic_load(&m->hub.shm->slot[slot].state)) {
 	case SLOT_STARTING:

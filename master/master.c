@@ -114,11 +114,28 @@ static void on_turn(struct ev_loop *loop, struct ev_prepare *p, int events)
 
 /* ---- what janusctl may ask ---- */
 
+/* The caller knows by its connection's end that the server has ended: it is left open until then. */
+static void stop_for(struct master *m, int caller)
+{
+	static char packet[CONTROL_PACKET_MAX];
+
+	log_info("janusctl: stopping");
+	control_send(caller, packet, control_reply_pack(packet, NULL));
+	master_stop(m, 0);
+}
+
 static const struct control_handler handlers[] = {
 	{ CONTROL_STATUS, control_status },
 	{ CONTROL_HUB, control_hub },
 	{ CONTROL_SLOTS, control_slots },
 	{ CONTROL_RELOAD, reload },
+	{ CONTROL_STOP, stop_for },
+	{ 0 },
+};
+
+static const struct control_actor actors[] = {
+	{ CONTROL_KICK, control_kick },
+	{ CONTROL_DRAIN, control_drain },
 	{ 0 },
 };
 
@@ -151,7 +168,7 @@ static void start_watchers(struct master *m)
 	ev_signal_start(m->loop, &m->on_child);
 	ev_prepare_init(&m->on_turn, on_turn);
 	ev_prepare_start(m->loop, &m->on_turn);
-	control_serve(m, handlers);
+	control_serve(m, handlers, actors);
 	unblock_signals();
 }
 

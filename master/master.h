@@ -10,6 +10,7 @@
  *   data.c             janus-data, which writes the journal: started, missed, replaced, and told to end
  *   control_server.c   takes janusctl's requests, for those whom master.c has told it
  *   control_status.c   answers those that only want to know
+ *   control_act.c      and those that act on clients: kick, drain
  *
  * Each of them calls only files of later lines. What an earlier one is to know it reads from what they return, or from struct master.
  */
@@ -156,7 +157,12 @@ struct control_handler {
 	enum control_command command;	/* 0: the table ends */
 	void (*run)(struct master *m, int caller);
 };
-void control_serve(struct master *m, const struct control_handler *handlers);		/* starts answering */
+/* The same for one that says more than its command. */
+struct control_actor {
+	enum control_command command;
+	void (*act)(struct master *m, int caller, const struct control_request *request);
+};
+void control_serve(struct master *m, const struct control_handler *handlers, const struct control_actor *actors);	/* starts answering */
 void control_send(int fd, const void *packet, size_t len);
 void control_hurry(void);				/* answers those that wait: the program is about to be another */
 void control_answer(int fd, const char *error);		/* a reply without more; closes. fd -1: nobody waits */
@@ -165,5 +171,9 @@ void control_answer(int fd, const char *error);		/* a reply without more; closes
 void control_status(struct master *m, int caller);
 void control_hub(struct master *m, int caller);
 void control_slots(struct master *m, int caller);
+
+/* control_act.c: those who act on clients */
+void control_kick(struct master *m, int caller, const struct control_request *request);
+void control_drain(struct master *m, int caller, const struct control_request *request);
 
 #endif

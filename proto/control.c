@@ -17,6 +17,9 @@ static const char *const command_names[] = {
 	[CONTROL_RELOAD] = "reload",
 	[CONTROL_HUB] = "hub",
 	[CONTROL_SLOTS] = "slots",
+	[CONTROL_KICK] = "kick",
+	[CONTROL_DRAIN] = "drain",
+	[CONTROL_STOP] = "stop",
 };
 static const char *const state_names[] = {
 	[CONTROL_STATE_UNKNOWN] = "unknown",
@@ -102,6 +105,29 @@ static void begin_reply(msgpack_packer *to, bool ok, unsigned more)
 		msgpack_pack_false(to);
 }
 
+size_t control_request_write(void *dst, const struct control_request *request)
+{
+	const struct {
+		const char *key, *text;
+	} texts[] = { { "id", request->id }, { "topic", request->topic }, { "user", request->user }, { "reason", request->reason } };
+	struct packet packet = {dst, 0};
+	msgpack_packer to;
+	unsigned more = 2;
+
+	for (size_t i = 0; i < COUNT(texts); i++)
+		more += *texts[i].text != '\0';
+	msgpack_packer_init(&to, &packet, append);
+	begin_request(&to, more + (request->slot != CONTROL_NO_SLOT));
+	pack_pair(&to, "cmd", control_command_name(request->command));
+	for (size_t i = 0; i < COUNT(texts); i++)
+		if (*texts[i].text)
+			pack_pair(&to, texts[i].key, texts[i].text);
+	pack_uint(&to, "rate", request->rate);
+	if (request->slot != CONTROL_NO_SLOT)
+		pack_uint(&to, "slot", request->slot);
+	return packet.len;
+}
+
 size_t control_request_pack(void *dst, enum control_command command)
 {
 	struct packet packet = {dst, 0};
@@ -110,6 +136,18 @@ size_t control_request_pack(void *dst, enum control_command command)
 	msgpack_packer_init(&to, &packet, append);
 	begin_request(&to, 1);
 	pack_pair(&to, "cmd", control_command_name(command));
+	return packet.len;
+}
+
+size_t control_order_pack(void *dst, uint64_t order, uint64_t slots)
+{
+	struct packet packet = {dst, 0};
+	msgpack_packer to;
+
+	msgpack_packer_init(&to, &packet, append);
+	begin_reply(&to, true, 2);
+	pack_uint(&to, "order", order);
+	pack_uint(&to, "slots", slots);
 	return packet.len;
 }
 
@@ -329,7 +367,10 @@ int control_request_unpack(const void *src, size_t len, struct control_request *
 	if (!msgpack_walk_find(&map, "cmd", &name) || !get_text(&name, request->name, sizeof(request->name)))
 		return finish(false);
 	request->command = control_command_find(request->name);
-	return 0;
+	request->slot = CONTROL_NO_SLOT;
+	return finish(find_text(&map, "id", request->id, sizeof(request->id)) && find_text(&map, "topic", request->topic, sizeof(request->topic)) &&
+		      find_text(&map, "user", request->user, sizeof(request->user)) && find_text(&map, "reason", request->reason, sizeof(request->reason)) &&
+		      find_uint(&map, "rate", &request->rate) && find_u32(&map, "slot", &request->slot));
 }
 
 int control_reply_unpack(const void *src, size_t len, struct control_reply *reply, struct control_status *status)
@@ -339,7 +380,8 @@ int control_reply_unpack(const void *src, size_t len, struct control_reply *repl
 	if (unpack(src, len, &map) < 0)
 		return -1;
 	memset(reply, 0, sizeof(*reply));
-	if (!msgpack_walk_find(&map, "ok", &ok) || ok.kind != WALK_BOOL || !find_text(&map, "error", reply->error, sizeof(reply->error)))
+	if (!msgpack_walk_find(&map, "ok", &ok) || ok.kind != WALK_BOOL || !find_text(&map, "error", reply->error, sizeof(reply->error)) ||
+	    !find_uint(&map, "order", &reply->order) || !find_uint(&map, "slots", &reply->slots))
 		return finish(false);
 	reply->ok = ok.u;
 	return finish(!reply->ok || !status || get_status(&map, status));

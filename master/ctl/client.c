@@ -93,12 +93,11 @@ static ssize_t receive(int fd, void *dst, size_t size, struct passed *passed)
 	return -1;
 }
 
-static int call(int fd, enum control_command command, unsigned wait_seconds, struct control_reply *reply, struct control_status *status,
+static int call(int fd, const void *request, size_t request_len, unsigned wait_seconds, struct control_reply *reply, struct control_status *status,
 		struct passed *passed)
 {
 	struct timeval wait = {.tv_sec = wait_seconds};
 	uint8_t packet[CONTROL_PACKET_MAX];
-	size_t request_len = control_request_pack(packet, command);
 	ssize_t len;
 	int saved;
 
@@ -106,7 +105,7 @@ static int call(int fd, enum control_command command, unsigned wait_seconds, str
 		return -1;
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) < 0)
 		return -1;
-	if (send(fd, packet, request_len, MSG_NOSIGNAL) < 0) {
+	if (send(fd, request, request_len, MSG_NOSIGNAL) < 0) {
 		errno = errno == EPIPE ? ECONNRESET : errno == EAGAIN ? ETIMEDOUT : errno;
 		return -1;
 	}
@@ -131,7 +130,8 @@ int control_client_call(int fd, enum control_command command, unsigned wait_seco
 {
 	struct passed none = { 0 }, one = { .fds = passed, .room = 1 };
 
-	int rc = call(fd, command, wait_seconds, reply, status, passed ? &one : &none);
+	uint8_t request[CONTROL_REQUEST_MAX];
+	int rc = call(fd, request, control_request_pack(request, command), wait_seconds, reply, status, passed ? &one : &none);
 
 	if (passed && one.count == 0)
 		*passed = -1;
@@ -142,7 +142,33 @@ int control_client_slots(int fd, unsigned wait_seconds, struct control_reply *re
 {
 	struct passed passed = { .fds = fds, .room = INDEX_SLOTS_MAX };
 
-	return call(fd, CONTROL_SLOTS, wait_seconds, reply, NULL, &passed) < 0 ? -1 : (int)passed.count;
+	uint8_t request[CONTROL_REQUEST_MAX];
+
+	return call(fd, request, control_request_pack(request, CONTROL_SLOTS), wait_seconds, reply, NULL, &passed) < 0 ? -1 : (int)passed.count;
+}
+
+int control_client_act(int fd, const struct control_request *what, unsigned wait_seconds, struct control_reply *reply)
+{
+	struct passed none = { 0 };
+	uint8_t request[CONTROL_REQUEST_MAX];
+
+	return call(fd, request, control_request_write(request, what), wait_seconds, reply, NULL, &none);
+}
+
+int control_client_wait_end(int fd, unsigned wait_seconds)
+{
+	struct timeval wait = {.tv_sec = wait_seconds};
+	ssize_t n;
+	char byte;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0)
+		return -1;
+	do
+		n = recv(fd, &byte, 1, 0);
+	while (n > 0 || (n < 0 && errno == EINTR));
+	if (n < 0 && errno == EAGAIN)
+		errno = ETIMEDOUT;
+	return n == 0 || errno == ECONNRESET ? 0 : -1;
 }
 
 /* Opens descriptors in the folder that are memfds whose names begin so, for reading: up to `most`. How many. */

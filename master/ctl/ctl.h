@@ -17,7 +17,7 @@ enum { EXIT_DONE, EXIT_REFUSED, EXIT_USAGE, EXIT_NO_SERVER };
 
 /* Options that some commands take, beside those that all do: janusctl.c has their names and says what they are, and which command takes which. */
 enum ctl_option {
-	CTL_TOP, CTL_TRANSPORT, CTL_USER, CTL_TOPIC, CTL_ADDRESS, CTL_SLOT, CTL_BEHIND, CTL_IDLE,
+	CTL_TOP, CTL_TRANSPORT, CTL_USER, CTL_TOPIC, CTL_ADDRESS, CTL_SLOT, CTL_BEHIND, CTL_IDLE, CTL_REASON, CTL_RATE, CTL_STOP,
 	CTL_OPTIONS
 };
 
@@ -37,6 +37,9 @@ int ctl_topics(const struct ctl_arguments *args);
 int ctl_workers(const struct ctl_arguments *args);
 int ctl_clients(const struct ctl_arguments *args);
 int ctl_client(const struct ctl_arguments *args);
+int ctl_kick(const struct ctl_arguments *args);
+int ctl_drain(const struct ctl_arguments *args);
+int ctl_stop(const struct ctl_arguments *args);
 int ctl_reload(const struct ctl_arguments *args);
 int ctl_version(const struct ctl_arguments *args);
 

@@ -24,6 +24,9 @@ static const struct {
 	[CTL_ADDRESS] = {"address", "ADDRESS", "what comes from this address (10.1.2.3, ::1, unix), or from this port of it (10.1.2.3:4567)"},
 	[CTL_SLOT] = {"slot", "N", "what this worker has"},
 	[CTL_BEHIND] = {"behind", NULL, "what has not taken all that it was sent"},
+	[CTL_REASON] = {"reason", "TEXT", "what they are told"},
+	[CTL_RATE] = {"rate", "N", "so many clients a second, of each worker; 100 if it is not there"},
+	[CTL_STOP] = {"stop", NULL, "no more of it: all go on, and clients are taken again"},
 	[CTL_IDLE] = {"idle-more-than", "SECONDS", "what has neither said nor been sent anything for longer"},
 };
 #define TAKES(option) (1u << (option))
@@ -42,6 +45,9 @@ static const struct command {
 	{"workers", "", 0, 0, 0, ctl_workers, "what each worker does"},
 	{"clients", "", 0, 0, FILTERS | TAKES(CTL_TOP), ctl_clients, "clients, those furthest behind first, then those that were sent most"},
 	{"client", "ID", 1, 1, 0, ctl_client, "all about one of them"},
+	{"kick", "[ID]", 0, 1, TAKES(CTL_TOPIC) | TAKES(CTL_USER) | TAKES(CTL_REASON), ctl_kick, "end the connection of one client, or of all that a topic or user has"},
+	{"drain", "[WORKER]", 0, 1, TAKES(CTL_RATE) | TAKES(CTL_STOP), ctl_drain, "send the clients of a worker, or all, away, who are to connect again"},
+	{"stop", "", 0, 0, 0, ctl_stop, "have the server deliver what it owes and end; waits until it has"},
 	{"reload", "", 0, 0, 0, ctl_reload, "have it read its configuration again"},
 	{"version", "", 0, 0, 0, ctl_version, "versions of janusctl and of the server, if one runs"},
 	{"help", "", 0, 0, 0, help, "this text"},

@@ -41,6 +41,10 @@ bool parameter_number(const struct exchange *x, enum member name, unsigned least
 
 void get_topics(const struct exchange *x, struct http_text path);
 
+/* ---- http_kick.c ---- */
+
+void post_kick(const struct exchange *x, struct http_text path);
+
 /* ---- http_session.c ---- */
 
 void get_session(const struct exchange *x, struct http_text path);
