@@ -27,6 +27,10 @@ static const struct {
 	[CTL_REASON] = {"reason", "TEXT", "what they are told"},
 	[CTL_RATE] = {"rate", "N", "so many clients a second, of each worker; 100 if it is not there"},
 	[CTL_STOP] = {"stop", NULL, "no more of it: all go on, and clients are taken again"},
+	[CTL_LINES] = {"lines", NULL, "each line of standard input is a message"},
+	[CTL_LAST] = {"last", "N", "begin with the newest N messages that are kept of each topic"},
+	[CTL_SINCE] = {"since", "ID", "begin behind this message"},
+	[CTL_COUNT] = {"count", "N", "so many messages, 10 if it is not there"},
 	[CTL_IDLE] = {"idle-more-than", "SECONDS", "what has neither said nor been sent anything for longer"},
 };
 #define TAKES(option) (1u << (option))
@@ -45,6 +49,10 @@ static const struct command {
 	{"workers", "", 0, 0, 0, ctl_workers, "what each worker does"},
 	{"clients", "", 0, 0, FILTERS | TAKES(CTL_TOP), ctl_clients, "clients, those furthest behind first, then those that were sent most"},
 	{"client", "ID", 1, 1, 0, ctl_client, "all about one of them"},
+	{"publish", "TOPIC [DATA]", 1, 2, TAKES(CTL_LINES), ctl_publish, "publish DATA, or what comes from standard input (-)"},
+	{"send", "USER [DATA]", 1, 2, TAKES(CTL_LINES), ctl_send, "the same to a user"},
+	{"subscribe", "TOPIC...", 1, CTL_TOPICS_MAX, TAKES(CTL_LAST) | TAKES(CTL_SINCE), ctl_subscribe, "print messages as they come, one a line"},
+	{"rtt", "", 0, 0, TAKES(CTL_COUNT), ctl_rtt, "how long messages take through the server and back"},
 	{"kick", "[ID]", 0, 1, TAKES(CTL_TOPIC) | TAKES(CTL_USER) | TAKES(CTL_REASON), ctl_kick, "end the connection of one client, or of all that a topic or user has"},
 	{"drain", "[WORKER]", 0, 1, TAKES(CTL_RATE) | TAKES(CTL_STOP), ctl_drain, "send the clients of a worker, or all, away, who are to connect again"},
 	{"stop", "", 0, 0, 0, ctl_stop, "have the server deliver what it owes and end; waits until it has"},
