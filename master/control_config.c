@@ -74,20 +74,20 @@ static void get(void *arg, unsigned i, struct control_setting *s)
 		get_setting(m, i - m->h.listeners - 1, s);
 }
 
-void control_config(struct master *m, int caller, const char *argument)
+void control_config(struct master *m, int caller, const struct control_request *request)
 {
 	static char packet[CONTROL_PACKET_MAX];
 
-	(void)argument;
+	(void)request;
 	control_send(caller, packet, control_config_pack(packet, m->config.file, m->h.config.since, m->h.listeners + 1 + SETTINGS, get, m));
 	close(caller);
 }
 
-void control_log(struct master *m, int caller, const char *argument)
+void control_log(struct master *m, int caller, const struct control_request *request)
 {
-	int level = log_level_find(argument);
+	int level = log_level_find(request->argument);
 
-	if (level < 0 && strcmp(argument, "default") != 0) {
+	if (level < 0 && strcmp(request->argument, "default") != 0) {
 		control_answer(caller, "a level is one of: error warning info debug; or default: what the configuration says");
 		return;
 	}

@@ -54,7 +54,7 @@ static void answer(struct master *m, int fd, const struct control_request *reque
 
 	for (const struct control_handler *h = handlers; h->command; h++)
 		if (h->command == request->command) {
-			h->run(m, fd, request->argument);
+			h->run(m, fd, request);
 			return;
 		}
 	snprintf(text, sizeof(text), "unknown command \"%s\"", request->name);

@@ -14,7 +14,7 @@
 
 static enum control_state state_of(const struct master *m, unsigned slot)
 {
-	if (m->h.slots[slot].draining)
+	if (m->h.slots[slot].draining || atomic_load(&m->hub.shm->slot[slot].drain))
 		return CONTROL_STATE_DRAINING;
 	switch (atomic_load(&m->hub.shm->slot[slot].state)) {
 	case SLOT_STARTING:
@@ -51,12 +51,12 @@ static void fill_workers(const struct master *m, struct control_status *status)
 		status->connections_max = (uint64_t)m->config.settings.max_connections;
 }
 
-void control_status(struct master *m, int caller, const char *argument)
+void control_status(struct master *m, int caller, const struct control_request *request)
 {
 	static struct control_status status;
 	static char packet[CONTROL_PACKET_MAX];
 
-	(void)argument;
+	(void)request;
 	memset(&status, 0, sizeof(status));
 	snprintf(status.version, sizeof(status.version), "%s", JANUS_VERSION);
 	status.pid = (uint32_t)getpid();
@@ -110,18 +110,18 @@ static void pass(int caller, const int *fds, unsigned count)
 }
 
 /* The hub, read-only. */
-void control_hub(struct master *m, int caller, const char *argument)
+void control_hub(struct master *m, int caller, const struct control_request *request)
 {
-	(void)argument;
+	(void)request;
 	pass(caller, &m->h.hub, 1);
 }
 
-void control_slots(struct master *m, int caller, const char *argument)
+void control_slots(struct master *m, int caller, const struct control_request *request)
 {
 	int fds[INDEX_SLOTS_MAX];
 	unsigned count = 0;
 
-	(void)argument;
+	(void)request;
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (m->h.slots[i].used)
 			fds[count++] = m->h.slots[i].segment;

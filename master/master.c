@@ -118,10 +118,21 @@ static void on_turn(struct ev_loop *loop, struct ev_prepare *p, int events)
 
 /* ---- what janusctl may ask ---- */
 
-static void control_reload(struct master *m, int caller, const char *argument)
+static void control_reload(struct master *m, int caller, const struct control_request *request)
 {
-	(void)argument;
+	(void)request;
 	reload(m, caller);
+}
+
+/* The caller knows by its connection's end that the server has ended: it is left open until then. */
+static void control_stop(struct master *m, int caller, const struct control_request *request)
+{
+	static char packet[CONTROL_PACKET_MAX];
+
+	(void)request;
+	log_info("janusctl: stopping");
+	control_send(caller, packet, control_reply_pack(packet, NULL));
+	master_stop(m, 0);
 }
 
 static const struct control_handler handlers[] = {
@@ -130,7 +141,10 @@ static const struct control_handler handlers[] = {
 	{ CONTROL_SLOTS, control_slots },
 	{ CONTROL_CONFIG, control_config },
 	{ CONTROL_LOG, control_log },
+	{ CONTROL_KICK, control_kick },
+	{ CONTROL_DRAIN, control_drain },
 	{ CONTROL_RELOAD, control_reload },
+	{ CONTROL_STOP, control_stop },
 	{ 0 },
 };
 

@@ -12,6 +12,7 @@
  *   report.c           what a reload has done, for who asked for it and for the log
  *   control_server.c   takes janusctl's requests, for those whom master.c has told it
  *   control_status.c   answers those that only want to know; control_config.c, what is in force
+ *   control_act.c      and those that act on clients: kick, drain
  *
  * Each of them calls only files of later lines. What an earlier one is to know it reads from what they return, or from struct master.
  */
@@ -188,20 +189,24 @@ void report_done(struct master *m, int caller, const char *error);
 /* What is done with a request. The function answers with control_answer(), at once or later, or with bytes of its own, and closes. */
 struct control_handler {
 	enum control_command command;	/* 0: the table ends */
-	void (*run)(struct master *m, int caller, const char *argument);
+	void (*run)(struct master *m, int caller, const struct control_request *request);
 };
-void control_serve(struct master *m, const struct control_handler *handlers);		/* starts answering */
+void control_serve(struct master *m, const struct control_handler *handlers);	/* starts answering */
 void control_send(int fd, const void *packet, size_t len);
 void control_hurry(void);				/* answers those that wait: the program is about to be another */
 void control_answer(int fd, const char *error);		/* a reply without more; closes. fd -1: nobody waits */
 
 /* control_status.c: three of the handlers */
-void control_status(struct master *m, int caller, const char *argument);
-void control_hub(struct master *m, int caller, const char *argument);
-void control_slots(struct master *m, int caller, const char *argument);
+void control_status(struct master *m, int caller, const struct control_request *request);
+void control_hub(struct master *m, int caller, const struct control_request *request);
+void control_slots(struct master *m, int caller, const struct control_request *request);
 
 /* control_config.c: two more */
-void control_config(struct master *m, int caller, const char *argument);
-void control_log(struct master *m, int caller, const char *argument);
+void control_config(struct master *m, int caller, const struct control_request *request);
+void control_log(struct master *m, int caller, const struct control_request *request);
+
+/* control_act.c: those who act on clients */
+void control_kick(struct master *m, int caller, const struct control_request *request);
+void control_drain(struct master *m, int caller, const struct control_request *request);
 
 #endif

@@ -19,6 +19,9 @@ static const char *const command_names[] = {
 	[CONTROL_SLOTS] = "slots",
 	[CONTROL_CONFIG] = "config",
 	[CONTROL_LOG] = "log",
+	[CONTROL_KICK] = "kick",
+	[CONTROL_DRAIN] = "drain",
+	[CONTROL_STOP] = "stop",
 };
 static const char *const state_names[] = {
 	[CONTROL_STATE_UNKNOWN] = "unknown",
@@ -104,22 +107,47 @@ static void begin_reply(msgpack_packer *to, bool ok, unsigned more)
 		msgpack_pack_false(to);
 }
 
-size_t control_request_pack_with(void *dst, enum control_command command, const char *argument)
+size_t control_request_write(void *dst, const struct control_request *request)
 {
+	const struct {
+		const char *key, *text;
+	} texts[] = { { "arg", request->argument }, { "id", request->id }, { "topic", request->topic }, { "user", request->user }, { "reason", request->reason } };
 	struct packet packet = {dst, 0};
 	msgpack_packer to;
+	unsigned more = 1;
 
+	for (size_t i = 0; i < COUNT(texts); i++)
+		more += *texts[i].text != '\0';
 	msgpack_packer_init(&to, &packet, append);
-	begin_request(&to, argument[0] ? 2 : 1);
-	pack_pair(&to, "cmd", control_command_name(command));
-	if (argument[0])
-		pack_pair(&to, "arg", argument);
+	begin_request(&to, more + (request->rate != 0) + (request->slot != CONTROL_NO_SLOT));
+	pack_pair(&to, "cmd", control_command_name(request->command));
+	for (size_t i = 0; i < COUNT(texts); i++)
+		if (*texts[i].text)
+			pack_pair(&to, texts[i].key, texts[i].text);
+	if (request->rate)
+		pack_uint(&to, "rate", request->rate);
+	if (request->slot != CONTROL_NO_SLOT)
+		pack_uint(&to, "slot", request->slot);
 	return packet.len;
 }
 
 size_t control_request_pack(void *dst, enum control_command command)
 {
-	return control_request_pack_with(dst, command, "");
+	const struct control_request request = { .command = command, .slot = CONTROL_NO_SLOT };
+
+	return control_request_write(dst, &request);
+}
+
+size_t control_order_pack(void *dst, uint64_t order, uint64_t slots)
+{
+	struct packet packet = {dst, 0};
+	msgpack_packer to;
+
+	msgpack_packer_init(&to, &packet, append);
+	begin_reply(&to, true, 2);
+	pack_uint(&to, "order", order);
+	pack_uint(&to, "slots", slots);
+	return packet.len;
 }
 
 size_t control_reply_pack(void *dst, const char *error)
@@ -339,7 +367,10 @@ int control_request_unpack(const void *src, size_t len, struct control_request *
 	    !find_text(&map, "arg", request->argument, sizeof(request->argument)))
 		return finish(false);
 	request->command = control_command_find(request->name);
-	return 0;
+	request->slot = CONTROL_NO_SLOT;
+	return finish(find_text(&map, "id", request->id, sizeof(request->id)) && find_text(&map, "topic", request->topic, sizeof(request->topic)) &&
+		      find_text(&map, "user", request->user, sizeof(request->user)) && find_text(&map, "reason", request->reason, sizeof(request->reason)) &&
+		      find_uint(&map, "rate", &request->rate) && find_u32(&map, "slot", &request->slot));
 }
 
 int control_reply_unpack(const void *src, size_t len, struct control_reply *reply, struct control_status *status)
@@ -349,7 +380,8 @@ int control_reply_unpack(const void *src, size_t len, struct control_reply *repl
 	if (unpack(src, len, &map) < 0)
 		return -1;
 	memset(reply, 0, sizeof(*reply));
-	if (!msgpack_walk_find(&map, "ok", &ok) || ok.kind != WALK_BOOL || !find_text(&map, "error", reply->error, sizeof(reply->error)))
+	if (!msgpack_walk_find(&map, "ok", &ok) || ok.kind != WALK_BOOL || !find_text(&map, "error", reply->error, sizeof(reply->error)) ||
+	    !find_uint(&map, "order", &reply->order) || !find_uint(&map, "slots", &reply->slots))
 		return finish(false);
 	reply->ok = ok.u;
 	return finish(!reply->ok || !status || get_status(&map, status));

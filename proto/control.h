@@ -2,7 +2,8 @@
  * The control protocol between janusctl and the master, on a SOCK_SEQPACKET socket: one packet a request, one packet the reply, each
  * a msgpack map keyed by name.
  *
- *   request   {"v": 1, "cmd": "status" | "reload" | "hub" | "slots" | "config" | "log", "arg": "text"}: a word that says what of the command, where it takes one
+ *   request   {"v": 1, "cmd": "status" | "reload" | "hub" | "slots" | "config" | "log" | "kick" | "drain" | "stop", ...}; "arg": a word that says what of the
+ *             command, where it takes one
  *   reply     {"v": 1, "ok": true, ...} or {"v": 1, "ok": false, "error": "text"}
  *
  *   status    ... "version", "pid", "started", "file", "runtime_dir", "data", "data_error", "listen": [url...], "admin": url, "connections_max", "buffered", "buffered_max",
@@ -13,6 +14,11 @@
  *   log       nothing more: the level (the word) is that of all processes' logs until the next reload; `default`: what the configuration says
  *   hub       nothing more; the reply carries a descriptor of the hub segment, opened read-only (SCM_RIGHTS)
  *   slots     the same of every slot segment: which slot's each is says its name in /proc
+ *
+ *   kick      request: one of "id", "topic", "user"; "reason". Reply: "order", its number, and "slots", a bit for each that is going to do it: what became
+ *             of it stands in the hub
+ *   drain     request: "rate", clients a second, 0: no more; "slot", all if it is absent. The reply has nothing more
+ *   stop      nothing more: the server stops, and the connection ends when it has ended
  *
  * A later version may add keys and commands: keys that are not known are ignored, absent ones are 0 or "". `v` goes up only when
  * that is not enough. No I/O here, and whatever the bytes are, decoding them does nothing worse than to fail.
@@ -28,18 +34,25 @@
 
 #define CONTROL_VERSION 1
 #define CONTROL_PACKET_MAX 65536	/* bytes; more than any packet below can take */
+#define CONTROL_REQUEST_MAX 2048	/* of a request */
 #define CONTROL_LISTEN_MAX 64
 #define CONTROL_WORKERS_MAX 64
 #define CONTROL_ERROR_MAX 512
 #define CONTROL_ARGUMENT_MAX 256
 
-enum control_command { CONTROL_UNKNOWN, CONTROL_STATUS, CONTROL_RELOAD, CONTROL_HUB, CONTROL_SLOTS, CONTROL_CONFIG, CONTROL_LOG };
+enum control_command {
+	CONTROL_UNKNOWN, CONTROL_STATUS, CONTROL_RELOAD, CONTROL_HUB, CONTROL_SLOTS, CONTROL_CONFIG, CONTROL_LOG, CONTROL_KICK, CONTROL_DRAIN, CONTROL_STOP
+};
 
 struct control_request {
 	enum control_command command;
 	char name[32];			/* of the command, as received; for the answer to an unknown one */
-	char argument[CONTROL_ARGUMENT_MAX];	/* "": none */
+	char argument[CONTROL_ARGUMENT_MAX];	/* config, log; "": none */
+	char id[32], topic[256], user[256], reason[128];	/* kick; "": it is not there */
+	uint64_t rate;			/* drain */
+	uint32_t slot;			/* drain; CONTROL_NO_SLOT: it is not there */
 };
+#define CONTROL_NO_SLOT UINT32_MAX
 
 enum control_state { CONTROL_STATE_UNKNOWN, CONTROL_STATE_EMPTY, CONTROL_STATE_STARTING, CONTROL_STATE_LIVE, CONTROL_STATE_DRAINING };
 
@@ -71,6 +84,7 @@ struct control_status {
 struct control_reply {
 	bool ok;
 	char error[CONTROL_ERROR_MAX];	/* when not ok */
+	uint64_t order, slots;		/* kick */
 };
 
 /* "status", "reload" and so on; "live" and so on; "unknown" for what is none. And back. */
@@ -78,10 +92,11 @@ const char *control_command_name(enum control_command command);
 enum control_command control_command_find(const char *name);
 const char *control_state_name(enum control_state state);
 
-/* Each writes a packet to dst[CONTROL_PACKET_MAX] and returns its length. Texts are terminated strings within their arrays; an error text
+/* Each writes a packet to dst[CONTROL_PACKET_MAX], a request to dst[CONTROL_REQUEST_MAX], and returns its length. Texts are terminated strings within their arrays; an error text
  * that is too long is cut; control_reply_pack() writes the reply without more, error NULL being ok. */
 size_t control_request_pack(void *dst, enum control_command command);
-size_t control_request_pack_with(void *dst, enum control_command command, const char *argument);	/* of less than CONTROL_ARGUMENT_MAX bytes */
+size_t control_request_write(void *dst, const struct control_request *request);	/* with all that is there but `name` */
+size_t control_order_pack(void *dst, uint64_t order, uint64_t slots);
 size_t control_reply_pack(void *dst, const char *error);
 size_t control_status_pack(void *dst, const struct control_status *status);
 

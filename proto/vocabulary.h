@@ -30,6 +30,8 @@ enum member {
 	MEMBER_PREFIX,
 	MEMBER_CURSOR,
 	MEMBER_TOKEN,
+	MEMBER_ID,		/* queries on admin listeners, as the next */
+	MEMBER_REASON,
 	MEMBERS
 };
 #define MEMBER_BIT(member) (1u << MEMBER_##member)

@@ -33,6 +33,7 @@ enum websocket_code {
 	WEBSOCKET_NOT_UTF8 = 1007,
 	WEBSOCKET_POLICY = 1008,
 	WEBSOCKET_TOO_BIG = 1009,
+	WEBSOCKET_SERVICE_RESTART = 1012,	/* connect again */
 	WEBSOCKET_TRY_LATER = 1013,	/* the server has no room */
 };
 

@@ -78,6 +78,17 @@ struct intent_shm {
 };
 _Static_assert(sizeof(struct intent_shm) == 64, "a cache line to itself");
 
+/* What a slot's worker has done of orders (worker/service/order.h): the notes of number n are at n % ORDERS_NOTED. */
+#define ORDERS_NOTED 8
+struct order_shm {
+	_Atomic uint64_t begun, done;	/* numbers */
+	_Atomic uint64_t count;		/* of the one begun: clients sent away */
+};
+
+/* hub_slot_shm.drain */
+#define DRAIN_RATE_MAX 0xfffffu		/* clients a second */
+#define DRAIN_STAYS 0x80000000u		/* nobody is taken when all have gone, either */
+
 struct hub_slot_shm {
 	/* the keeper's; state LIVE is stored by the worker when it has recovered, UNUSED by the master */
 	_Alignas(64) _Atomic uint32_t state;
@@ -119,14 +130,17 @@ struct hub_slot_shm {
 	_Atomic uint32_t reload_number;	/* the keeper's: number of the reload whose settings the worker has (handover.h) */
 	_Atomic uint32_t refused;	/* the keeper's: times that it could not do what it was ordered, and went on as it was */
 	_Atomic uint32_t watched;	/* the worker's: 1 since it has had watched what its sessions want to be told of (members.h), in this hub */
+	_Atomic uint32_t drain;		/* by the master: clients are sent away, so many a second, and none are taken; 0: they are not. To 0 also by the worker */
 	_Atomic uint64_t segment_used;	/* the worker's: bytes of its slot segment that take memory (a look a second) */
-	uint8_t pad4[24];
+	uint8_t pad4[16];
+
+	struct order_shm order[ORDERS_NOTED];	/* the worker's */
 
 	struct intent_shm intent;
 	_Alignas(64) _Atomic uint64_t counters[COUNTERS_MAX];
 	struct latency_shm latency;	/* the worker's */
 };
-_Static_assert(sizeof(struct hub_slot_shm) == 6 * 64 + 8 * COUNTERS_MAX + sizeof(struct latency_shm), "layout");
+_Static_assert(sizeof(struct hub_slot_shm) == 9 * 64 + 8 * COUNTERS_MAX + sizeof(struct latency_shm), "layout");
 
 /*
  * How far the journal is (journal.h). Written by the process that writes it, but for `state`, which the master sets before it starts one, and when one hangs. A successor goes on
@@ -166,6 +180,7 @@ struct hub_shm {
 	uint64_t buffered_max;		/* bytes that pool buffers may take */
 	uint64_t subscriptions_max;	/* subscriptions, but for the few that each connection may have in any case */
 	_Atomic uint64_t used;		/* bytes of this segment that take memory (each worker's look, one a second) */
+	_Atomic uint64_t orders;	/* number of the last order; whoever gives one */
 	struct lock_shm lock;		/* the hub lock: topic index, the ring's producer side, history */
 	_Atomic uint32_t log_level;	/* 1 + the level of all processes' logs (log.h), whatever their settings say; 0: as they say. The master's */
 	struct journal_shm journal;

@@ -1,6 +1,6 @@
 /*
- * The slot segment's layout: everything of a slot's connections that must outlive their worker. Mapped by the slot's keeper and worker
- * only; written by the worker, and by its successor.
+ * The slot segment's layout: everything of a slot's connections that must outlive their worker. Mapped by the slot's keeper and worker,
+ * and by janusctl read-only (clients.h); written by the worker, and by its successor.
  *
  *   slot_shm | sessions, by descriptor | subscriptions | the buffer pool, by class
  *

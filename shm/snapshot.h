@@ -20,7 +20,7 @@
  *           secret: 16 bytes, with which keys were hashed, keys: those of publishes (once.h), from the oldest on:
  *               [{key!: 16 bytes, digest!, age!: milliseconds, first!, answers!: [subscribers, place of the record from 1, 0 none, and so on]}...]}
  *     then, for each slot that was ever used:
- *          {slot!, delivered!, generation, restarts, emptied, counters: {name: n...}}
+ *          {slot!, delivered!, generation, restarts, emptied, drain: hub_slot_shm.drain, counters: {name: n...}}
  *     then, for each topic:
  *          {topic!: name, interest: mask of slots, published!: records ever, last!: sequence of the newest, 0 none,
  *           subscribers: [{slot!, count!}...], of slots of the interest,

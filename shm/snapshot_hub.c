@@ -56,6 +56,7 @@ static void put_slot(struct snapshot_writer *w, const struct hub_slot_shm *s, un
 	snapshot_put_uint(w, "restarts", atomic_load(&s->restarts));
 	snapshot_put_uint(w, "emptied", atomic_load(&s->emptied));
 	snapshot_put_uint(w, "connections", atomic_load(&s->connections));	/* from the start, as those of other slots count for a limit */
+	snapshot_put_uint(w, "drain", atomic_load(&s->drain));
 	snapshot_put_key(w, "counters");
 	snapshot_put_map(w, COUNTERS);
 	for (unsigned i = 0; i < COUNTERS; i++)
@@ -396,6 +397,7 @@ static int read_slot(struct reading *x)
 	atomic_store(&s->restarts, (uint32_t)snapshot_get_uint(&x->r, o, "restarts", 0, UINT32_MAX));
 	atomic_store(&s->emptied, (uint32_t)snapshot_get_uint(&x->r, o, "emptied", 0, UINT32_MAX));
 	atomic_store(&s->connections, (uint32_t)snapshot_get_uint(&x->r, o, "connections", 0, UINT32_MAX));
+	atomic_store(&s->drain, (uint32_t)snapshot_get_uint(&x->r, o, "drain", 0, UINT32_MAX));
 	if (msgpack_walk_find(o, "counters", &counts))
 		for (unsigned i = 0; i < COUNTERS; i++)
 			atomic_store(&s->counters[counters[i].number], snapshot_get_uint(&x->r, &counts, counters[i].name, 0, UINT64_MAX));

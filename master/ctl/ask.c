@@ -163,7 +163,8 @@ int ctl_ask(const struct ctl_arguments *args, bool quiet, enum control_command c
 int ctl_ask_packet(const struct ctl_arguments *args, enum control_command command, const char *argument, void *packet, size_t *packet_len,
 		   struct control_reply *reply)
 {
-	uint8_t request[2 * CONTROL_ARGUMENT_MAX];
+	struct control_request request = { .command = command, .slot = CONTROL_NO_SLOT };
+	uint8_t bytes[CONTROL_REQUEST_MAX];
 	int fd, rc;
 	ssize_t len;
 
@@ -174,7 +175,8 @@ int ctl_ask_packet(const struct ctl_arguments *args, enum control_command comman
 	rc = ctl_connect(args, false, &fd);
 	if (rc)
 		return rc;
-	len = control_client_exchange(fd, request, control_request_pack_with(request, command, argument), patience(command), packet);
+	snprintf(request.argument, sizeof(request.argument), "%s", argument);
+	len = control_client_exchange(fd, bytes, control_request_write(bytes, &request), patience(command), packet);
 	if (len < 0 || control_reply_unpack(packet, (size_t)len, reply, NULL) < 0)
 		rc = complain(fd, command);
 	else

@@ -115,11 +115,11 @@ ssize_t control_client_exchange(int fd, const void *request, size_t len, unsigne
 	return exchange(fd, request, len, wait_seconds, reply, &none);
 }
 
-static int call(int fd, enum control_command command, unsigned wait_seconds, struct control_reply *reply, struct control_status *status,
+static int call(int fd, const void *request, size_t request_len, unsigned wait_seconds, struct control_reply *reply, struct control_status *status,
 		struct passed *passed)
 {
-	uint8_t packet[CONTROL_PACKET_MAX], request[CONTROL_ARGUMENT_MAX];
-	ssize_t len = exchange(fd, request, control_request_pack(request, command), wait_seconds, packet, passed);
+	uint8_t packet[CONTROL_PACKET_MAX];
+	ssize_t len = exchange(fd, request, request_len, wait_seconds, packet, passed);
 	int saved;
 
 	if (len < 0 || control_reply_unpack(packet, (size_t)len, reply, status) < 0)
@@ -142,7 +142,8 @@ int control_client_call(int fd, enum control_command command, unsigned wait_seco
 {
 	struct passed none = { 0 }, one = { .fds = passed, .room = 1 };
 
-	int rc = call(fd, command, wait_seconds, reply, status, passed ? &one : &none);
+	uint8_t request[CONTROL_REQUEST_MAX];
+	int rc = call(fd, request, control_request_pack(request, command), wait_seconds, reply, status, passed ? &one : &none);
 
 	if (passed && one.count == 0)
 		*passed = -1;
@@ -153,7 +154,33 @@ int control_client_slots(int fd, unsigned wait_seconds, struct control_reply *re
 {
 	struct passed passed = { .fds = fds, .room = INDEX_SLOTS_MAX };
 
-	return call(fd, CONTROL_SLOTS, wait_seconds, reply, NULL, &passed) < 0 ? -1 : (int)passed.count;
+	uint8_t request[CONTROL_REQUEST_MAX];
+
+	return call(fd, request, control_request_pack(request, CONTROL_SLOTS), wait_seconds, reply, NULL, &passed) < 0 ? -1 : (int)passed.count;
+}
+
+int control_client_act(int fd, const struct control_request *what, unsigned wait_seconds, struct control_reply *reply)
+{
+	struct passed none = { 0 };
+	uint8_t request[CONTROL_REQUEST_MAX];
+
+	return call(fd, request, control_request_write(request, what), wait_seconds, reply, NULL, &none);
+}
+
+int control_client_wait_end(int fd, unsigned wait_seconds)
+{
+	struct timeval wait = {.tv_sec = wait_seconds};
+	ssize_t n;
+	char byte;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0)
+		return -1;
+	do
+		n = recv(fd, &byte, 1, 0);
+	while (n > 0 || (n < 0 && errno == EINTR));
+	if (n < 0 && errno == EAGAIN)
+		errno = ETIMEDOUT;
+	return n == 0 || errno == ECONNRESET ? 0 : -1;
 }
 
 /* Opens descriptors in the folder that are memfds whose names begin so, for reading: up to `most`. How many. */

@@ -20,6 +20,12 @@ int control_client_open(const char *runtime_dir);
 int control_client_call(int fd, enum control_command command, unsigned wait_seconds, struct control_reply *reply,
 			struct control_status *status, int *passed);
 
+/* The same for a request that says more than its command. */
+int control_client_act(int fd, const struct control_request *what, unsigned wait_seconds, struct control_reply *reply);
+
+/* After CONTROL_STOP: waits until the server has ended. 0; -1 with errno: ETIMEDOUT. */
+int control_client_wait_end(int fd, unsigned wait_seconds);
+
 /* The same for CONTROL_SLOTS: fds[INDEX_SLOTS_MAX] become the slots' segments. How many; -1 with errno. */
 int control_client_slots(int fd, unsigned wait_seconds, struct control_reply *reply, int *fds);
 

@@ -12,12 +12,15 @@
 #include "shm/clients.h"
 #include "shm/hub.h"
 
+#define CTL_TOPICS_MAX 64		/* that subscribe takes */
+
 /* A command's status, and the program's. */
 enum { EXIT_DONE, EXIT_REFUSED, EXIT_USAGE, EXIT_NO_SERVER };
 
 /* Options that some commands take, beside those that all do: janusctl.c has their names and says what they are, and which command takes which. */
 enum ctl_option {
-	CTL_TOP, CTL_TRANSPORT, CTL_USER, CTL_TOPIC, CTL_ADDRESS, CTL_SLOT, CTL_BEHIND, CTL_IDLE,
+	CTL_TOP, CTL_TRANSPORT, CTL_USER, CTL_TOPIC, CTL_ADDRESS, CTL_SLOT, CTL_BEHIND, CTL_IDLE, CTL_REASON, CTL_RATE, CTL_STOP,
+	CTL_LINES, CTL_LAST, CTL_SINCE, CTL_COUNT,
 	CTL_OPTIONS
 };
 
@@ -37,6 +40,13 @@ int ctl_topics(const struct ctl_arguments *args);
 int ctl_workers(const struct ctl_arguments *args);
 int ctl_clients(const struct ctl_arguments *args);
 int ctl_client(const struct ctl_arguments *args);
+int ctl_kick(const struct ctl_arguments *args);
+int ctl_drain(const struct ctl_arguments *args);
+int ctl_stop(const struct ctl_arguments *args);
+int ctl_publish(const struct ctl_arguments *args);
+int ctl_send(const struct ctl_arguments *args);
+int ctl_subscribe(const struct ctl_arguments *args);
+int ctl_rtt(const struct ctl_arguments *args);
 int ctl_reload(const struct ctl_arguments *args);
 int ctl_config(const struct ctl_arguments *args);
 int ctl_log_level(const struct ctl_arguments *args);	/* one operand, the level */

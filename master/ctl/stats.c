@@ -34,7 +34,7 @@ const char *ctl_stats_state(const struct hub *hub, unsigned slot)
 	case SLOT_STARTING:
 		return "starting";
 	case SLOT_LIVE:
-		return "live";
+		return atomic_load_explicit(&hub->shm->slot[slot].drain, memory_order_relaxed) ? "draining" : "live";
 	case SLOT_QUIESCED:
 		return "quiesced";
 	}

@@ -79,7 +79,7 @@ static void round_trips(void **state)
 	size_t len;
 
 	(void)state;
-	for (enum control_command c = CONTROL_STATUS; c <= CONTROL_LOG; c++) {
+	for (enum control_command c = CONTROL_STATUS; c <= CONTROL_STOP; c++) {
 		len = control_request_pack(packet, c);
 		assert_int_equal(control_request_unpack(packet, len, &request), 0);
 		assert_int_equal(request.command, c);
@@ -87,7 +87,7 @@ static void round_trips(void **state)
 		assert_int_equal(control_command_find(request.name), c);
 	}
 	assert_int_equal(control_command_find("unknown"), CONTROL_UNKNOWN);
-	len = control_request_pack_with(packet, CONTROL_LOG, "debug");
+	len = control_request_write(packet, &(struct control_request){ .command = CONTROL_LOG, .argument = "debug", .slot = CONTROL_NO_SLOT });
 	assert_int_equal(control_request_unpack(packet, len, &request), 0);
 	assert_int_equal(request.command, CONTROL_LOG);
 	assert_string_equal(request.argument, "debug");

@@ -62,9 +62,20 @@ static bool above_share(const struct listeners *all)
 	return mine > SLACK && least < mine - SLACK && mine - SLACK - least > mine / 16;
 }
 
+static bool has_room(const struct listeners *all)
+{
+	return atomic_load_explicit(&all->base->self->connections, memory_order_relaxed) < all->base->self->connections_max;
+}
+
+bool listener_drains(const struct listeners *all)
+{
+	return atomic_load_explicit(&all->base->self->drain, memory_order_relaxed) != 0;
+}
+
+/* (Who drains is as good as full, whatever room there is.) */
 static bool slot_full(const struct listeners *all)
 {
-	return atomic_load_explicit(&all->base->self->connections, memory_order_relaxed) >= all->base->self->connections_max;
+	return listener_drains(all) || !has_room(all);
 }
 
 /*
@@ -81,7 +92,7 @@ static bool server_full(const struct listeners *all)
 		const struct hub_slot_shm *s = &all->base->hub.shm->slot[i];
 
 		if (atomic_load_explicit(&s->state, memory_order_relaxed) != SLOT_UNUSED &&
-		    atomic_load_explicit(&s->accepting, memory_order_relaxed) &&
+		    atomic_load_explicit(&s->accepting, memory_order_relaxed) && atomic_load_explicit(&s->drain, memory_order_relaxed) == 0 &&
 		    atomic_load_explicit(&s->connections, memory_order_relaxed) < s->connections_max)
 			return false;
 	}
@@ -109,7 +120,7 @@ static bool count_in(struct listeners *all)
 
 bool listener_counts(struct listeners *all, int fd)
 {
-	return !slot_full(all) && (uint32_t)fd < all->base->slot.shm->sessions_max && count_in(all);
+	return has_room(all) && (uint32_t)fd < all->base->slot.shm->sessions_max && count_in(all);
 }
 
 static void pause_listening(struct listeners *all)
@@ -162,7 +173,7 @@ void listener_start(struct listeners *all)
 	if (all->listening || all->ended)
 		return;
 	all->listening = true;
-	atomic_store_explicit(&all->base->self->accepting, 1, memory_order_relaxed);
+	atomic_store_explicit(&all->base->self->accepting, !slot_full(all), memory_order_relaxed);
 	for (unsigned i = 0; i < all->count; i++)
 		ev_io_start(all->base->loop, &all->each[i].io);
 }

@@ -35,6 +35,8 @@ void listener_add(struct listeners *all, int fd, int proto, enum slow_policy slo
 void listener_start(struct listeners *all);	/* does nothing after listener_end() */
 void listener_stop(struct listeners *all);
 void listener_end(struct listeners *all);	/* stops listening for good */
+/* Whether clients are sent away, so that none are taken but who runs the server. */
+bool listener_drains(const struct listeners *all);
 /* True: there is room for the connection, and it is counted. False: there is no room. */
 bool listener_counts(struct listeners *all, int fd);
 

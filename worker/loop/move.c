@@ -17,6 +17,7 @@
 #include "worker/io/peer.h"
 #include "worker/io/tcp_counts.h"
 #include "worker/loop/connection.h"
+#include "worker/loop/orders.h"
 #include "worker/loop/refuse.h"
 #include "worker/protocol/answer.h"
 #include "worker/protocol/input.h"
@@ -359,6 +360,8 @@ static bool receive_message(struct worker *w)
 	static struct looked l;
 	bool there;
 
+	if (orders_run(w))
+		return false;		/* one a turn, or a piece of one */
 	if (!look(w, &l))
 		return false;
 	CRASH_POINT("move-received");

@@ -22,7 +22,8 @@
 #define AT_ONCE 16		/* the most that are kept, as descriptors may be scarce; any further ones are closed as soon as they are told */
 #define WAIT 1000		/* milliseconds that an HTTP client has for its request */
 #define LINGER 2000		/* milliseconds that the peer has to close */
-#define TEXT "the server is full (max_connections)"
+#define FULL "the server is full (max_connections)"
+#define DRAINS "the server is being drained: try again later"
 
 struct refused {
 	struct ev_io io;	/* not active: this place is free */
@@ -40,9 +41,10 @@ static void end(struct worker *w, struct refused *r)
 /* Sends the peer its answer, and shuts our side. `input` is what an HTTP client has sent, which may be nothing. */
 static void tell(struct worker *w, int fd, uint32_t transport, const char *input, size_t len)
 {
+	const char *text = listener_drains(&w->listeners) ? DRAINS : FULL;
 	char frame[TRANSPORT_NOTICE_MAX];
-	size_t size = transport == TRANSPORT_HTTP ? http_last_words(&w->protocols, input, len, 503, TEXT, frame)
-						  : transport_error(transport, hub_now(), 503, TEXT, frame);
+	size_t size = transport == TRANSPORT_HTTP ? http_last_words(&w->protocols, input, len, 503, text, frame)
+						  : transport_error(transport, hub_now(), 503, text, frame);
 
 	(void)!send(fd, frame, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 	shutdown(fd, SHUT_WR);

@@ -32,6 +32,7 @@
 #include "worker/io/tcp_counts.h"
 #include "worker/loop/connection.h"
 #include "worker/loop/move.h"
+#include "worker/loop/orders.h"
 #include "worker/loop/orphans.h"
 #include "worker/loop/recover.h"
 #include "worker/loop/sweep.h"
@@ -192,6 +193,7 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *t, int events)
 	events_beat(&w->base.hub.events, w->base.number, w->base.now_ms);
 	presence_tick(&w->presence);
 	look_at_memory(w);
+	orders_drain(w);
 	if (w->stopping && atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) > 0)
 		watch_takers(w);
 	if (w->start->drain && atomic_load_explicit(&w->base.self->connections, memory_order_relaxed) == 0 &&
@@ -414,6 +416,7 @@ static int delivery_init(struct worker *w)
 		.base = &w->base, .batch = w->batch, .topics = &w->topics, .streams = &w->streams, .multi_topic = w->multi_topic,
 	};
 	w->service.base = &w->base;
+	w->service.queue = w->start->queue;
 	w->service.topics = &w->topics;
 	w->service.streams = &w->streams;
 	w->service.multi_topic = w->multi_topic;

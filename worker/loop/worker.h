@@ -92,6 +92,13 @@ struct worker {
 	uint32_t moves_count, moves_room;
 	struct ev_io queue_io;
 
+	/* orders.c */
+	uint64_t order;			/* number of the one that is being dealt with */
+	uint32_t order_at;		/* next session to be looked at */
+	uint32_t drain_at;		/* the same of draining */
+	uint64_t drained_at;		/* when some were last sent away, milliseconds; 0: it has not begun */
+	uint64_t drain_owed;		/* of the pace, thousandths of a client */
+
 	/* orphans.c */
 	int *orphans;			/* connections that the last worker accepted, and did not make sessions of */
 	uint32_t orphans_count, orphans_room;

@@ -17,12 +17,9 @@ static size_t answer_last(struct protocols *protocols, const struct session_stat
 	return http_last_words(protocols, input, head ? (size_t)(head->base + head->len - st->parsed) : 0, status, text, dst);
 }
 
-static void put_error(struct protocols *protocols, session_id sid, uint64_t parsed, unsigned status, const char *text)
+static void end_with(struct protocols *protocols, session_id sid, uint64_t parsed, const char *bytes, size_t len)
 {
 	struct session_state_shm st = session(protocols->base, sid)->state;
-	char bytes[TRANSPORT_NOTICE_MAX];
-	size_t len = st.transport == TRANSPORT_HTTP ? answer_last(protocols, &st, status, text, bytes)
-						    : transport_error(st.transport, hub_now(), status, text, bytes);
 
 	if (len && session_append(protocols->base, sid, &st, bytes, len) < 0) {
 		session_abort(protocols->base, sid, COUNTER_no_buffer);
@@ -42,6 +39,30 @@ void session_bad(struct protocols *protocols, session_id sid, const char *text)
 
 	tell_ends(protocols->base, sid, COUNTER_bad_input, text);
 	base_count(protocols->base, by_group[transport_group(session(protocols->base, sid)->state.transport)], 1);
+}
+
+static void put_error(struct protocols *protocols, session_id sid, uint64_t parsed, unsigned status, const char *text)
+{
+	const struct session_state_shm *st = &session(protocols->base, sid)->state;
+	char bytes[TRANSPORT_NOTICE_MAX];
+
+	end_with(protocols, sid, parsed, bytes, st->transport == TRANSPORT_HTTP ? answer_last(protocols, st, status, text, bytes)
+									      : transport_error(st->transport, hub_now(), status, text, bytes));
+}
+
+void session_part(struct protocols *protocols, session_id sid, const struct parting *parting)
+{
+	const struct session_state_shm *st = &session(protocols->base, sid)->state;
+	char bytes[TRANSPORT_NOTICE_MAX];
+	size_t len;
+
+	if (st->transport != TRANSPORT_HTTP)
+		len = parting_write(st->transport, parting, bytes);
+	else if (st->in == BUFFER_NONE)
+		len = 0;		/* between requests there is nothing to answer */
+	else
+		len = answer_last(protocols, st, parting->again ? 503 : 403, parting->reason, bytes);
+	end_with(protocols, sid, st->parsed, bytes, len);
 }
 
 void session_end(struct protocols *protocols, session_id sid, uint64_t parsed, unsigned status, const char *text)

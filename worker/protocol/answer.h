@@ -4,6 +4,7 @@
 #ifndef WORKER_PROTOCOL_ANSWER_H
 #define WORKER_PROTOCOL_ANSWER_H
 
+#include "proto/parting.h"
 #include "worker/protocol/protocols.h"
 
 /* Ends the session with an error, with input taken up to `parsed`.
@@ -11,6 +12,8 @@
 void session_end(struct protocols *protocols, session_id sid, uint64_t parsed, unsigned status, const char *text);
 /* Counts that its input could not be understood, by what it speaks, and tells it as the reason of its end. */
 void session_bad(struct protocols *protocols, session_id sid, const char *text);
+/* Ends the session, whose client an operator sends away: its input is taken no further, and it does not linger. */
+void session_part(struct protocols *protocols, session_id sid, const struct parting *parting);
 /* The server stops: says so where that is usual, and sends it if there is room. */
 void session_goodbye(struct protocols *protocols, session_id sid);
 

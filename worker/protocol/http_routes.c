@@ -12,6 +12,7 @@
  *   GET  /healthz, /readyz: whether a worker lives; whether all do
  *   GET  /metrics        for Prometheus, on admin listeners alone
  *   GET  /session/TOKEN  whether there is such a session; /session/TOKEN/messages: what it is owed
+ *   POST /kick           ends connections; on admin listeners alone
  * What stands behind the slash may stand in the query instead: ?topic=, ?user=.
  *
  * Crash rules. A stream: subscriptions are linked one by one, then head, transport and the request's being taken are one commit; until
@@ -387,6 +388,7 @@ static const struct route {
 	{ "poll", EVERYWHERE, PATH_MAY, false, MEMBER_BIT(TOPIC) | MEMBER_BIT(LIMIT) | MEMBER_BIT(SINCE) | MEMBER_BIT(WAIT), "Allow: GET, OPTIONS\r\n", get_poll, NULL, NULL },
 	{ "topics", EVERYWHERE, PATH_MAY, false, MEMBER_BIT(TOPIC) | MEMBER_BIT(PREFIX) | MEMBER_BIT(LIMIT) | MEMBER_BIT(CURSOR), ALLOW_GET, get_topics, NULL, NULL },
 	{ "session", EVERYWHERE, PATH_MUST | PATH_DEEP, false, MEMBER_BIT(LIMIT) | MEMBER_BIT(SINCE) | MEMBER_BIT(WAIT), "Allow: GET, OPTIONS\r\n", get_session, NULL, NULL },
+	{ "kick", ADMIN, PATH_NONE, false, MEMBER_BIT(ID) | MEMBER_BIT(TOPIC) | MEMBER_BIT(USER) | MEMBER_BIT(REASON), ALLOW_POST, NULL, post_kick, NULL },
 	{ "version", EVERYWHERE, PATH_NONE, false, 0, ALLOW_GET, get_version, NULL, NULL },
 	{ "healthz", EVERYWHERE, PATH_NONE, false, 0, ALLOW_GET, get_healthz, NULL, NULL },
 	{ "readyz", EVERYWHERE, PATH_NONE, false, 0, ALLOW_GET, get_readyz, NULL, NULL },

@@ -47,6 +47,10 @@ void get_healthz(const struct exchange *x, struct http_text path);
 void get_readyz(const struct exchange *x, struct http_text path);
 void get_metrics(const struct exchange *x, struct http_text path);
 
+/* ---- http_kick.c ---- */
+
+void post_kick(const struct exchange *x, struct http_text path);
+
 /* ---- http_session.c ---- */
 
 void get_session(const struct exchange *x, struct http_text path);

@@ -20,6 +20,7 @@ struct service {
 	struct streams *streams;
 	struct multi_topic *multi_topic;
 	struct presence *presence;
+	const int *queue;		/* by slot: of what other workers are to deal with (order.h) */
 
 	/* subscribe.c */
 	uint32_t subscriptions_spare;	/* how many subscriptions may be made before those of all slots are counted again */

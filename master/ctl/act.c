@@ -1,0 +1,183 @@
+/*
+ * janusctl kick, drain and stop.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "master/ctl/client.h"
+#include "master/ctl/ctl.h"
+#include "worker/service/order.h"
+
+#define ANSWER_SECONDS 30
+#define KICK_SECONDS 30		/* for the workers to have done it */
+#define STOP_MORE_SECONDS 30	/* beyond stop_limit, in which workers deliver what they owe */
+#define RATE 100		/* clients a second */
+
+/* Sends the request. 0 and the reply, or the status. *left: the connection, for who waits for its end; NULL: it is closed. */
+static int act(const struct ctl_arguments *args, const struct control_request *request, struct control_reply *reply, int *left)
+{
+	const char *name = control_command_name(request->command);
+	int fd, rc = ctl_connect(args, false, &fd);
+
+	if (rc)
+		return rc;
+	if (control_client_act(fd, request, ANSWER_SECONDS, reply) < 0) {
+		fprintf(stderr, "janusctl: %s: %s\n", name, errno == ECONNRESET ? "the server ended before it answered" : strerror(errno));
+		rc = EXIT_REFUSED;
+	} else if (!reply->ok) {
+		fprintf(stderr, "janusctl: %s: %s\n", name, reply->error);
+		rc = EXIT_REFUSED;
+	}
+	if (left && rc == 0)
+		*left = fd;
+	else
+		close(fd);
+	return rc;
+}
+
+/* Copies an argument, if there is one. */
+static int put(char *dst, size_t size, const char *what, const char *text)
+{
+	if (!text)
+		return 0;
+	if (*text && strlen(text) < size) {
+		strcpy(dst, text);
+		return 0;
+	}
+	fprintf(stderr, "janusctl: %s: 1 to %zu bytes\n", what, size - 1);
+	return EXIT_USAGE;
+}
+
+/* ---- kick ---- */
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* Waits until the slots have done it. Those that have not are what is left of *slots. How many were sent away. */
+static uint64_t wait_for(const struct hub *hub, uint64_t order, uint64_t *slots)
+{
+	uint64_t deadline = now_ms() + KICK_SECONDS * 1000, all = *slots, kicked, count;
+
+	for (;;) {
+		kicked = 0;
+		for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+			if (!(all >> i & 1))
+				continue;
+			if (order_done(hub, i, order, &count) == 0)
+				*slots &= ~(UINT64_C(1) << i);
+			kicked += count;
+		}
+		if (*slots == 0 || now_ms() >= deadline)
+			return kicked;
+		nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+	}
+}
+
+int ctl_kick(const struct ctl_arguments *args)
+{
+	struct control_request request = { .command = CONTROL_KICK, .slot = CONTROL_NO_SLOT };
+	const char *topic = args->option[CTL_TOPIC], *user = args->option[CTL_USER];
+	struct control_reply reply;
+	uint64_t kicked, left;
+	struct hub hub;
+	int rc;
+
+	if ((args->operands == 1) + (topic != NULL) + (user != NULL) != 1) {
+		fprintf(stderr, "janusctl: kick: a client's id, --topic TOPIC or --user USER says who\n");
+		return EXIT_USAGE;
+	}
+	if ((rc = put(request.id, sizeof(request.id), "the id", args->operands ? args->operand[0] : NULL)) != 0 ||
+	    (rc = put(request.topic, sizeof(request.topic), "the topic", topic)) != 0 || (rc = put(request.user, sizeof(request.user) - 1, "the user", user)) != 0 ||
+	    (rc = put(request.reason, ORDER_REASON_MAX + 1, "the reason", args->option[CTL_REASON])) != 0)
+		return rc;
+	rc = ctl_open_hub(args, &hub);
+	if (rc)
+		return rc;
+	rc = act(args, &request, &reply, NULL);
+	if (rc == 0) {
+		left = reply.slots;
+		kicked = wait_for(&hub, reply.order, &left);
+		printf(args->json ? "{\"kicked\":%" PRIu64 "}\n" : "%" PRIu64 " kicked\n", kicked);
+		if (left) {
+			fprintf(stderr, "janusctl: kick: %d workers have not done it yet; they will as soon as they can\n", __builtin_popcountll(left));
+			rc = EXIT_REFUSED;
+		} else if (kicked == 0) {
+			fprintf(stderr, "janusctl: kick: no such client is there\n");
+			rc = EXIT_REFUSED;
+		}
+	}
+	hub_detach(&hub);
+	return rc;
+}
+
+/* ---- drain ---- */
+
+int ctl_drain(const struct ctl_arguments *args)
+{
+	struct control_request request = { .command = CONTROL_DRAIN, .slot = CONTROL_NO_SLOT };
+	bool stop = args->option[CTL_STOP] != NULL;
+	struct control_reply reply;
+	unsigned long rate;
+	int rc = ctl_number(args, CTL_RATE, "rate", DRAIN_RATE_MAX, RATE, &rate);
+
+	if (rc)
+		return rc;
+	if (args->operands) {
+		char *end;
+
+		errno = 0;
+		request.slot = (uint32_t)strtoul(args->operand[0], &end, 10);
+		if (*args->operand[0] < '0' || *args->operand[0] > '9' || *end || errno || request.slot >= INDEX_SLOTS_MAX) {
+			fprintf(stderr, "janusctl: drain: a worker is a number, 0 to %d (janusctl workers)\n", INDEX_SLOTS_MAX - 1);
+			return EXIT_USAGE;
+		}
+	}
+	if (stop && args->option[CTL_RATE]) {
+		fprintf(stderr, "janusctl: drain: --rate or --stop\n");
+		return EXIT_USAGE;
+	}
+	request.rate = stop ? 0 : rate;
+	rc = act(args, &request, &reply, NULL);
+	if (rc == 0 && args->json)
+		printf("{\"ok\":true}\n");
+	else if (rc == 0 && stop)
+		printf("draining ends\n");
+	else if (rc == 0)
+		printf("draining %lu clients a second%s; janusctl workers shows how far it is, janusctl drain --stop ends it\n", rate,
+		       args->operands ? "" : ", of each worker");
+	return rc;
+}
+
+/* ---- stop ---- */
+
+int ctl_stop(const struct ctl_arguments *args)
+{
+	struct control_request request = { .command = CONTROL_STOP, .slot = CONTROL_NO_SLOT };
+	struct config config;
+	char error[CONFIG_ERROR_MAX];
+	struct control_reply reply;
+	unsigned seconds = STOP_MORE_SECONDS;
+	int fd, rc = act(args, &request, &reply, &fd);
+
+	if (rc)
+		return rc;
+	seconds += config_read(&config, &args->source, error) == 0 ? (unsigned)(config.settings.stop_limit / 1000) : 0;
+	if (control_client_wait_end(fd, seconds) < 0) {
+		fprintf(stderr, "janusctl: stop: the server has been told, and has not ended after %u s\n", seconds);
+		rc = EXIT_REFUSED;
+	} else {
+		printf(args->json ? "{\"ok\":true}\n" : "stopped\n");
+	}
+	close(fd);
+	return rc;
+}
