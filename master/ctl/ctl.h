@@ -15,7 +15,7 @@
 enum { EXIT_DONE, EXIT_REFUSED, EXIT_USAGE, EXIT_NO_SERVER };
 
 /* Options that some commands take, beside those that all do: janusctl.c has their names and says what they are, and which command takes which. */
-enum ctl_option { CTL_TOP, CTL_OPTIONS };
+enum ctl_option { CTL_TOP, CTL_CLIENT, CTL_USER, CTL_TOPIC, CTL_KIND, CTL_ADDRESS, CTL_SINCE, CTL_COUNT, CTL_ONCE, CTL_OPTIONS };
 
 struct ctl_arguments {
 	struct config_source source;		/* -c and -o */
@@ -32,6 +32,8 @@ int ctl_stats(const struct ctl_arguments *args);
 int ctl_topics(const struct ctl_arguments *args);
 int ctl_reload(const struct ctl_arguments *args);
 int ctl_version(const struct ctl_arguments *args);
+int ctl_log(const struct ctl_arguments *args);
+int ctl_log_level(const struct ctl_arguments *args);	/* `log LEVEL` */
 
 /* ---- ask.c ---- */
 

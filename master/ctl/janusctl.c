@@ -18,6 +18,14 @@ static const struct {
 	const char *name, *value, *text;	/* value NULL: it takes none */
 } options[CTL_OPTIONS] = {
 	[CTL_TOP] = {"top", "N", "so many, 100 if it is not there"},
+	[CTL_CLIENT] = {"client", "ID", "of this client"},
+	[CTL_USER] = {"user", "U", "of clients that are this user, or to it"},
+	[CTL_TOPIC] = {"topic", "T", "of this topic, or of those that a pattern fits"},
+	[CTL_KIND] = {"kind", "K,...", "of these kinds: connect, disconnect, refuse, publish..."},
+	[CTL_ADDRESS] = {"address", "A", "from this address, A/BITS, A:PORT or unix"},
+	[CTL_SINCE] = {"since", "T", "also what was so long ago: 30s, 10m, 2h, 1d"},
+	[CTL_COUNT] = {"count", "N", "end after so many, also as -n N"},
+	[CTL_ONCE] = {"once", NULL, "what is there now, and end"},
 };
 #define TAKES(option) (1u << (option))
 
@@ -31,6 +39,8 @@ static const struct command {
 	{"status", "", 0, 0, 0, ctl_status, "the server, its addresses, its workers"},
 	{"stats", "", 0, 0, 0, ctl_stats, "what it counted"},
 	{"topics", "[PREFIX]", 0, 1, TAKES(CTL_TOP), ctl_topics, "topics with the most subscribers, of those that begin so"},
+	{"log", "[LEVEL]", 0, 1, TAKES(CTL_CLIENT) | TAKES(CTL_USER) | TAKES(CTL_TOPIC) | TAKES(CTL_KIND) | TAKES(CTL_ADDRESS) | TAKES(CTL_SINCE) | TAKES(CTL_COUNT) | TAKES(CTL_ONCE),
+	 ctl_log, "follow what happens; or set how much the server logs"},
 	{"reload", "", 0, 0, 0, ctl_reload, "have it read its configuration again"},
 	{"version", "", 0, 0, 0, ctl_version, "versions of janusctl and of the server, if one runs"},
 	{"help", "", 0, 0, 0, help, "this text"},
@@ -100,13 +110,16 @@ static const struct command *parse(struct ctl_arguments *args, const char **sett
 	fill_longs(longs);
 	args->source.options = settings;
 	args->source.find = true;
-	while ((c = getopt_long(argc, argv, "c:o:h", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:o:hn:", longs, NULL)) != -1) {
 		if (c == 'c') {
 			args->source.file = optarg;
 		} else if (c == 'o' && args->source.count < SETTINGS_GIVEN_MAX) {
 			settings[args->source.count++] = optarg;
 		} else if (c == 'j') {
 			args->json = true;
+		} else if (c == 'n') {
+			args->option[CTL_COUNT] = optarg;
+			given |= TAKES(CTL_COUNT);
 		} else if (c >= LONG) {
 			args->option[c - LONG] = optarg ? optarg : "";
 			given |= TAKES(c - LONG);
