@@ -32,6 +32,7 @@ int ctl_stats(const struct ctl_arguments *args);
 int ctl_topics(const struct ctl_arguments *args);
 int ctl_reload(const struct ctl_arguments *args);
 int ctl_version(const struct ctl_arguments *args);
+int ctl_top(const struct ctl_arguments *args);
 int ctl_log(const struct ctl_arguments *args);
 int ctl_log_level(const struct ctl_arguments *args);	/* `log LEVEL` */
 

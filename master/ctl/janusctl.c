@@ -39,6 +39,7 @@ static const struct command {
 	{"status", "", 0, 0, 0, ctl_status, "the server, its addresses, its workers"},
 	{"stats", "", 0, 0, 0, ctl_stats, "what it counted"},
 	{"topics", "[PREFIX]", 0, 1, TAKES(CTL_TOP), ctl_topics, "topics with the most subscribers, of those that begin so"},
+	{"top", "", 0, 0, TAKES(CTL_ONCE), ctl_top, "a live view, in a terminal"},
 	{"log", "[LEVEL]", 0, 1, TAKES(CTL_CLIENT) | TAKES(CTL_USER) | TAKES(CTL_TOPIC) | TAKES(CTL_KIND) | TAKES(CTL_ADDRESS) | TAKES(CTL_SINCE) | TAKES(CTL_COUNT) | TAKES(CTL_ONCE),
 	 ctl_log, "follow what happens; or set how much the server logs"},
 	{"reload", "", 0, 0, 0, ctl_reload, "have it read its configuration again"},

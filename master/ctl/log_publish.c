@@ -76,7 +76,7 @@ static void add(const struct log_source *source, const struct log_filter *f, boo
 	enum message_to to = len == 0 ? MESSAGE_TO_UNKNOWN : *name == NAME_INBOX ? MESSAGE_TO_USER : *name == NAME_EVERYBODY ? MESSAGE_TO_ALL : MESSAGE_TO_TOPIC;
 	char *object;
 
-	if (rec->flags & RING_ECHOED || len == 0)
+	if (len == 0 || rec->flags & RING_ECHOED || index_is_pattern(name, len))
 		len = named_topic(text, rec->len, name);
 	if (!log_filter_wants_message(f, name, len) || rec->time < f->since)
 		return;
