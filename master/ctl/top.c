@@ -21,7 +21,7 @@
 #define EVERY_MOST_MS 16000
 #define COLUMNS_ONCE 132
 
-static const char *const sorts[TOP_SORTS] = { "slot", "conns", "CPU", "lag", "deliv." };
+static const char *const sorts[TOP_SORTS] = { "slot", "conns", "CPU", "lag", "sent" };
 
 struct view {
 	struct log_source source;
@@ -98,7 +98,7 @@ static void draw(struct view *v)
 				addch(' ');
 	}
 	attrset(A_NORMAL);
-	snprintf(v->screen.line[0].text, sizeof(v->screen.line[0].text), "q quit  space pause  +- pace  sort: s slot c conns u CPU l lag d deliv. (%s)", sorts[v->sort]);
+	snprintf(v->screen.line[0].text, sizeof(v->screen.line[0].text), "q quit  space pause  +- pace  sort: s slot c conns u CPU l lag d sent (%s)", sorts[v->sort]);
 	mvaddnstr(rows - 1, 0, v->screen.line[0].text, columns - 1);
 	refresh();
 }

@@ -94,7 +94,7 @@ class Top(WebTest):
         self.assertIn("connections 1  JSON lines 1", rows)
         terminal.press(" +")
         terminal.wait_for_text("WebSocket 1")
-        for key, word in zip("culds", ("conns", "CPU", "lag", "deliv.", "slot")):
+        for key, word in zip("culds", ("conns", "CPU", "lag", "sent", "slot")):
             terminal.press(key)
             terminal.wait_for(lambda rows: rows[23].endswith("(%s)" % word), what=word)
         pid = self.janus.kill_worker(0)
