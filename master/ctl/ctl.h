@@ -50,6 +50,9 @@ int ctl_number(const struct ctl_arguments *args, enum ctl_option option, const c
 
 /* ---- how it is written ---- */
 
+/* Replaces in text for people what a terminal would act on, but for control characters below a space (tame.c). */
+void ctl_tame(char *text);
+
 void ctl_text_status(const struct control_status *status);
 void ctl_json_status(const struct control_status *status);
 

@@ -104,6 +104,8 @@ static bool flush(struct follow *f)
 	f->lost_told = f->source.lost;
 	for (size_t i = 0; i < f->lines.count; i++) {
 		if (goes_on) {
+			if (!f->json)
+				ctl_tame(f->lines.entry[i].text);
 			puts(f->lines.entry[i].text);
 			goes_on = ++f->written != f->filter.count;
 		}
@@ -127,7 +129,7 @@ static bool wait_ms(int ms)
 static int follow(struct follow *f, bool once)
 {
 	bool seen = f->filter.has_since || once;
-	uint64_t after = 0;
+	uint64_t after = 0, started = f->source.map.started;
 	int pause = LOOK_LEAST_MS, r;
 
 	if (f->filter.publishes && seen)
@@ -145,8 +147,9 @@ static int follow(struct follow *f, bool once)
 		if (r < 0)
 			return EXIT_REFUSED;
 		if (r > 0) {
-			flush(f);
-			after = f->newest;
+			/* It is the same server, upgraded; or another one, whose clock may even be behind. */
+			after = f->source.map.started == started ? f->newest : 0;
+			started = f->source.map.started;
 			say(f, "gap", 0, GAP);
 		}
 	}

@@ -33,6 +33,7 @@ static void line(struct top_screen *screen, enum top_style style, const char *fo
 	va_start(args, format);
 	vsnprintf(l->text, sizeof(l->text), format, args);
 	va_end(args);
+	ctl_tame(l->text);
 	cut(l->text, screen->columns);
 }
 

@@ -390,6 +390,17 @@ class Topics(EventsTest):
         self.assertRegex(out, r'^\S+Z  publish     \{"id":".*","timestamp":\d+,"topic":"news.b","data":"to news.b"\}\n$')
 
 
+class Terminals(EventsTest):
+    def test_nothing_that_a_terminal_acts_on(self):
+        """What clients write, as people and as programs read it."""
+        client = self.websocket()
+        client.login("a\x9b31mb\u20ac")
+        self.log().event(kind="login", user="a\x9b31mb\u20ac")
+        status, out, err = self.janus.ctl("log", "--once", "--kind", "login")
+        self.assertEqual(status, 0, err)
+        self.assertTrue(out.endswith("  a??31mb\u20ac\n"), ascii(out))
+
+
 class Upgraded(EventsTest):
     limit = 60
 

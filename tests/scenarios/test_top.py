@@ -88,7 +88,10 @@ class Top(WebTest):
         terminal.press(" ")
         terminal.wait_for_text("PAUSED")
         client = self.websocket()
-        terminal.press("-")
+        terminal.press("++")
+        terminal.wait_for_text("PAUSED  0.25 s")
+        self.assertEqual(self.once()["connections"], 2)     # which takes a second: there would be four more pictures
+        terminal.press("---")
         rows = terminal.wait_for_text("PAUSED  2 s")
         self.assertIn("connections 1  JSON lines 1", rows)
         terminal.press(" +")
