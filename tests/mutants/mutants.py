@@ -463,6 +463,7 @@ M("attached-is-told-by-the-old-id", "worker/service/attach.c", "\tuint32_t was =
 M("log-forgets-who-is-who", "master/ctl/log_clients.c", "if (!is(client, event) && !was_attached(client, event))", "if (1)", EVENTS + "Events.test_a_connections_life", EVENTS + "Filters.test_what_is_wanted")
 M("log-follows-the-old-hub", "master/ctl/log_source.c", "\tif (inode == s->inode) {", "\tif (1) {", EVENTS + "Events.test_restart", EVENTS + "Upgraded.test_another_layout", quick=False)
 M("log-of-a-pattern-names-the-pattern", "master/ctl/log_publish.c", "if (len == 0 || rec->flags & RING_ECHOED || index_is_pattern(name, len))", "if (len == 0)", EVENTS + "Topics.test_messages")
+M("terminals-get-anything", "master/ctl/log.c", "\t\t\t\tctl_tame(f->lines.entry[i].text);\n", "\t\t\t\t;\n", EVENTS + "Terminals.test_nothing_that_a_terminal_acts_on")
 M("log-outlives-its-reader", "master/ctl/log.c", "out.revents & (POLLERR | POLLNVAL)", "0", EVENTS + "Filters.test_ends")
 M("top-looks-at-no-records", "master/ctl/top_sample.c", "i < LOOKED_AT && tail > oldest", "i < 0 && tail > oldest", "test_top.Top.test_once", "test_top.Top.test_many_topics")
 M("top-goes-on-while-paused", "master/ctl/top.c", "if (!v->paused && v->source.hub.shm)", "if (v->source.hub.shm)", "test_top.Top.test_terminal")

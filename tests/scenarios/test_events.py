@@ -392,13 +392,13 @@ class Topics(EventsTest):
 
 class Terminals(EventsTest):
     def test_nothing_that_a_terminal_acts_on(self):
-        """What clients write, as people and as programs read it."""
-        client = self.websocket()
-        client.login("a\x9b31mb\u20ac")
-        self.log().event(kind="login", user="a\x9b31mb\u20ac")
-        status, out, err = self.janus.ctl("log", "--once", "--kind", "login")
+        """What clients write, as people and as programs read it. (Names have no such characters.)"""
+        self.lines("/sub/a")
+        self.post("/pub/a", "a\x9b31m\x7f\x1bb\u20ac")
+        self.assertEqual(self.once("--topic", "a")[0]["message"]["data"], "a\x9b31m\x7f\x1bb\u20ac")
+        status, out, err = self.janus.ctl("log", "--once", "--topic", "a")
         self.assertEqual(status, 0, err)
-        self.assertTrue(out.endswith("  a??31mb\u20ac\n"), ascii(out))
+        self.assertTrue(out.endswith(',"data":"a??31m?\\u001bb\u20ac"}\n'), ascii(out))
 
 
 class Upgraded(EventsTest):
