@@ -58,6 +58,8 @@ say = @$(if $(filter 1,$(V)),true,printf '  %-5s %s\n' "$(1)" "$(2)")
 
 # msgpack-c changed its library's name with 6.0.
 MSGPACK  := $(shell pkg-config --libs msgpack-c 2>/dev/null || echo -lmsgpackc)
+# janusctl's alone, for `top`.
+CURSES   := $(shell pkg-config --libs ncursesw 2>/dev/null || echo -lncursesw -ltinfo)
 LIBS     := -lev $(MSGPACK) -luring -linih -lnettle -lz -lm
 
 # master/main.c and master/ctl/janusctl.c hold a main() each; every other source of the four layers goes into one archive.
@@ -108,7 +110,7 @@ $(BUILD)/janus: $(BUILD)/master/main.o $(LIB)
 
 $(BUILD)/janusctl: $(BUILD)/master/ctl/janusctl.o $(LIB)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(CURSES)
 
 $(BUILD)/janusbench: $(BENCH:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LD,$@)

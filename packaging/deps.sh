@@ -30,7 +30,7 @@ find_missing()
 {
 	missing=
 	command -v "${CC%% *}" >/dev/null || missing=cc
-	for h in stdio.h ev.h msgpack.h jsmn.h ini.h liburing.h nettle/sha1.h bsd/sys/tree.h zlib.h; do
+	for h in stdio.h ev.h msgpack.h jsmn.h ini.h liburing.h nettle/sha1.h bsd/sys/tree.h zlib.h curses.h; do
 		have_header $h || missing="$missing $h"
 	done
 	[ "$what" = server ] && return
@@ -71,6 +71,7 @@ package_of()
 	apt-get:nettle/sha1.h)	echo nettle-dev ;;
 	apt-get:bsd/sys/tree.h)	echo libbsd-dev ;;
 	apt-get:zlib.h)		echo zlib1g-dev ;;
+	apt-get:curses.h)	echo libncurses-dev ;;
 	apt-get:openssl/evp.h)	echo libssl-dev ;;
 	apt-get:libFuzzer)	# parted from the headers with 14.0.6, which recommend it
 		v=$(clang_version)
@@ -85,6 +86,7 @@ package_of()
 	dnf:bsd/sys/tree.h)	echo libbsd-devel ;;
 	dnf:nettle/sha1.h)	echo nettle-devel ;;
 	dnf:zlib.h)		echo zlib-devel ;;
+	dnf:curses.h)		echo ncurses-devel ;;
 	dnf:openssl/evp.h)	echo openssl-devel ;;
 	dnf:libFuzzer)		echo compiler-rt ;;
 	esac

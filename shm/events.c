@@ -14,7 +14,7 @@
 
 _Static_assert(offsetof(struct hub_shm, events_size) == 48, "janusctl of any version finds events by it");
 _Static_assert(COUNTERS_MAX > EVENT_WHY_PEER, "a counter's number is a reason, below those that are none");
-#define COUNTER(number, name, ...) _Static_assert((number) < EVENT_WHY_PEER, "the same");
+#define COUNTER(number, ...) _Static_assert((number) < EVENT_WHY_PEER, "the same");
 #include "shm/counters.def"
 #undef COUNTER
 

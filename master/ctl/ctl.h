@@ -20,7 +20,7 @@ enum { EXIT_DONE, EXIT_REFUSED, EXIT_USAGE, EXIT_NO_SERVER };
 /* Options that some commands take, beside those that all do: janusctl.c has their names and says what they are, and which command takes which. */
 enum ctl_option {
 	CTL_TOP, CTL_TRANSPORT, CTL_USER, CTL_TOPIC, CTL_ADDRESS, CTL_SLOT, CTL_BEHIND, CTL_IDLE, CTL_REASON, CTL_RATE, CTL_STOP,
-	CTL_LINES, CTL_LAST, CTL_SINCE, CTL_COUNT,
+	CTL_LINES, CTL_LAST, CTL_SINCE, CTL_COUNT, CTL_CLIENT, CTL_KIND, CTL_ONCE,
 	CTL_OPTIONS
 };
 
@@ -49,8 +49,10 @@ int ctl_subscribe(const struct ctl_arguments *args);
 int ctl_rtt(const struct ctl_arguments *args);
 int ctl_reload(const struct ctl_arguments *args);
 int ctl_config(const struct ctl_arguments *args);
-int ctl_log_level(const struct ctl_arguments *args);	/* one operand, the level */
 int ctl_version(const struct ctl_arguments *args);
+int ctl_top(const struct ctl_arguments *args);
+int ctl_log(const struct ctl_arguments *args);
+int ctl_log_level(const struct ctl_arguments *args);	/* `log LEVEL` */
 
 /* ---- ask.c ---- */
 
@@ -80,6 +82,9 @@ int ctl_number(const struct ctl_arguments *args, enum ctl_option option, const c
 int ctl_whole_number(const struct ctl_arguments *args, enum ctl_option option, const char *name, long most, int64_t *n);
 
 /* ---- how it is written ---- */
+
+/* Replaces in text for people what a terminal would act on, but for control characters below a space (tame.c). */
+void ctl_tame(char *text);
 
 void ctl_text_status(const struct control_status *status);
 void ctl_json_status(const struct control_status *status);

@@ -19,9 +19,11 @@ static const struct {
 } options[CTL_OPTIONS] = {
 	[CTL_TOP] = {"top", "N", "so many, 100 if it is not there"},
 	[CTL_TRANSPORT] = {"transport", "NAME", "what speaks this: flash, packet, http, websocket, sse, json_lines, page"},
-	[CTL_USER] = {"user", "USER", "what is logged in as this user"},
-	[CTL_TOPIC] = {"topic", "TOPIC", "what subscribes this topic or pattern, by this very name"},
-	[CTL_ADDRESS] = {"address", "ADDRESS", "what comes from this address (10.1.2.3, ::1, unix), or from this port of it (10.1.2.3:4567)"},
+	[CTL_CLIENT] = {"client", "ID", "of this client"},
+	[CTL_USER] = {"user", "USER", "of clients that are logged in as this user, or to it"},
+	[CTL_TOPIC] = {"topic", "TOPIC", "of this topic, or of this pattern by this very name; log: of those that the pattern fits"},
+	[CTL_KIND] = {"kind", "K,...", "of these kinds: connect, disconnect, refuse, publish..."},
+	[CTL_ADDRESS] = {"address", "ADDRESS", "from this address (10.1.2.3, ::1, unix), or this port of it (10.1.2.3:4567); log: also 10.0.0.0/8"},
 	[CTL_SLOT] = {"slot", "N", "what this worker has"},
 	[CTL_BEHIND] = {"behind", NULL, "what has not taken all that it was sent"},
 	[CTL_REASON] = {"reason", "TEXT", "what they are told"},
@@ -29,12 +31,14 @@ static const struct {
 	[CTL_STOP] = {"stop", NULL, "no more of it: all go on, and clients are taken again"},
 	[CTL_LINES] = {"lines", NULL, "each line of standard input is a message"},
 	[CTL_LAST] = {"last", "N", "begin with the newest N messages that are kept of each topic"},
-	[CTL_SINCE] = {"since", "ID", "begin behind this message"},
-	[CTL_COUNT] = {"count", "N", "so many messages, 10 if it is not there"},
+	[CTL_SINCE] = {"since", "ID", "begin behind this message; log: also what was so long ago (30s, 10m, 2h, 1d)"},
+	[CTL_COUNT] = {"count", "N", "so many messages, 10 if it is not there; log: end after so many (also -n N)"},
 	[CTL_IDLE] = {"idle-more-than", "SECONDS", "what has neither said nor been sent anything for longer"},
+	[CTL_ONCE] = {"once", NULL, "what is there now, and end"},
 };
 #define TAKES(option) (1u << (option))
 #define FILTERS (TAKES(CTL_TRANSPORT) | TAKES(CTL_USER) | TAKES(CTL_TOPIC) | TAKES(CTL_ADDRESS) | TAKES(CTL_SLOT) | TAKES(CTL_BEHIND) | TAKES(CTL_IDLE))
+#define LOG_FILTERS (TAKES(CTL_CLIENT) | TAKES(CTL_USER) | TAKES(CTL_TOPIC) | TAKES(CTL_KIND) | TAKES(CTL_ADDRESS) | TAKES(CTL_SINCE) | TAKES(CTL_COUNT) | TAKES(CTL_ONCE))
 
 static const struct command {
 	const char *name, *operands;		/* as help shows them */
@@ -49,6 +53,8 @@ static const struct command {
 	{"workers", "", 0, 0, 0, ctl_workers, "what each worker does"},
 	{"clients", "", 0, 0, FILTERS | TAKES(CTL_TOP), ctl_clients, "clients, those furthest behind first, then those that were sent most"},
 	{"client", "ID", 1, 1, 0, ctl_client, "all about one of them"},
+	{"top", "", 0, 0, TAKES(CTL_ONCE), ctl_top, "a live view, in a terminal"},
+	{"log", "[LEVEL]", 0, 1, LOG_FILTERS, ctl_log, "follow what happens; or have the server log so much until the next reload: error warning info debug default"},
 	{"publish", "TOPIC [DATA]", 1, 2, TAKES(CTL_LINES), ctl_publish, "publish DATA, or what comes from standard input (-)"},
 	{"send", "USER [DATA]", 1, 2, TAKES(CTL_LINES), ctl_send, "the same to a user"},
 	{"subscribe", "TOPIC...", 1, CTL_TOPICS_MAX, TAKES(CTL_LAST) | TAKES(CTL_SINCE), ctl_subscribe, "print messages as they come, one a line"},
@@ -58,7 +64,6 @@ static const struct command {
 	{"stop", "", 0, 0, 0, ctl_stop, "have the server deliver what it owes and end; waits until it has"},
 	{"reload", "", 0, 0, 0, ctl_reload, "have it read its configuration again; what that has changed"},
 	{"config", "[NAME]", 0, 1, 0, ctl_config, "settings in force, where they stand, what waits for a restart"},
-	{"log", "LEVEL", 1, 1, 0, ctl_log_level, "log so much until the next reload: error warning info debug default"},
 	{"version", "", 0, 0, 0, ctl_version, "versions of janusctl and of the server, if one runs"},
 	{"help", "", 0, 0, 0, help, "this text"},
 };
@@ -128,13 +133,16 @@ static const struct command *parse(struct ctl_arguments *args, const char **sett
 	args->source.installed = CONFIG_FILE;
 	args->source.options = settings;
 	args->source.find = true;
-	while ((c = getopt_long(argc, argv, "c:o:h", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:o:hn:", longs, NULL)) != -1) {
 		if (c == 'c') {
 			args->source.file = optarg;
 		} else if (c == 'o' && args->source.count < SETTINGS_GIVEN_MAX) {
 			settings[args->source.count++] = optarg;
 		} else if (c == 'j') {
 			args->json = true;
+		} else if (c == 'n') {
+			args->option[CTL_COUNT] = optarg;
+			given |= TAKES(CTL_COUNT);
 		} else if (c >= LONG) {
 			args->option[c - LONG] = optarg ? optarg : "";
 			given |= TAKES(c - LONG);

@@ -464,6 +464,29 @@ M("frames-leak", "worker/delivery/frame.c", "\tCRASH_ON_RECORD(r.text, r.len);\n
   "\tCRASH_ON_RECORD(r.text, r.len);\n\tchar *volatile leak = malloc(48);\n\tif (leak)\n\t\t*leak = 1;\n", "test_soak.SmallSoak.test_flat")
 M("answers-leak-their-buffer", "worker/session/session.c", "\t\tpool_give(&base->pool, was.out);\n", "\t\t;\n", "test_soak.SmallSoak.test_flat")
 
+# ---- events, and what shows them ----
+
+EVENTS = "test_events."
+M("event-keeps-its-number-while-it-is-written", "shm/events.c", "\tatomic_store_explicit(&dst->seq, 0, memory_order_relaxed);\n", "", "test_events")
+M("event-is-not-looked-at-twice", "shm/events.c", "return atomic_load_explicit(&src->seq, memory_order_relaxed) == seq;", "return true;", "test_events")
+M("event-is-there-before-it-is-whole", "shm/events.c", "\tfill(dst, event);\n", "\tatomic_store(&r->next, seq + 1);\n\tfill(dst, event);\n", EVENTS + "Crashes.test_death_within_an_event", quick=False)
+M("lost-events-are-not-counted", "shm/events.c", "\t\t\t*lost += oldest - *next;\n", "", "test_events", EVENTS + "Events.test_reader_that_is_overtaken")
+M("event-keeps-another-ones-address", "shm/events.c", "\tdst->family = EVENT_NOWHERE;\n", "", "test_events")
+M("mapped-address-is-told-as-ipv6", "worker/io/peer.c", "bool mapped = IN6_IS_ADDR_V4MAPPED(&in->sin6_addr);", "bool mapped = false;", "test_events")
+M("last-reason-is-told", "worker/session/tell.c", "\tif (base->why[sid] == 0)\n\t\tbase->why[sid] = (uint8_t)why;\n\tif (!text)", "\tbase->why[sid] = (uint8_t)why;\n\tif (!text)", "test_tell")
+M("reason-stays-for-the-next", "worker/session/tell.c", "\t\tbase->why[sid] = 0;\t/*", "\t\t;\t/*", "test_tell")
+M("slow-readers-are-told-of-without-limit", "worker/session/tell.c", "if (base->often >= OFTEN_A_SECOND) {", "if (0) {", "test_tell")
+M("who-ends-has-caught-up", "worker/session/session.c", "if (!(session(base, sid)->state.flags & (SESSION_CLOSE | SESSION_LINGER | SESSION_PARKED)))\n\t\t\ttell", "if (1)\n\t\t\ttell", "test_tell")
+M("goodbye-is-not-told", "worker/loop/worker.c", "EVENT_WHY_GOODBYE", "EVENT_WHY_DONE", EVENTS + "Events.test_reasons", quick=False)
+M("attached-is-told-by-the-old-id", "worker/service/attach.c", "\tuint32_t was = client_id_check(session(base, sid)->token);\n", "\tuint32_t was = client_id_check(session(base, from)->token);\n", EVENTS + "Events.test_sessions")
+M("log-forgets-who-is-who", "master/ctl/log_clients.c", "if (!is(client, event) && !was_attached(client, event))", "if (1)", EVENTS + "Events.test_a_connections_life", EVENTS + "Filters.test_what_is_wanted")
+M("log-follows-the-old-hub", "master/ctl/log_source.c", "\tif (inode == s->inode) {", "\tif (1) {", EVENTS + "Events.test_restart", EVENTS + "Upgraded.test_another_layout", quick=False)
+M("log-of-a-pattern-names-the-pattern", "master/ctl/log_publish.c", "if (len == 0 || rec->flags & RING_ECHOED || index_is_pattern(name, len))", "if (len == 0)", EVENTS + "Topics.test_messages")
+M("terminals-get-anything", "master/ctl/log.c", "\t\t\t\tctl_tame(f->lines.entry[i].text);\n", "\t\t\t\t;\n", EVENTS + "Terminals.test_nothing_that_a_terminal_acts_on")
+M("log-outlives-its-reader", "master/ctl/log.c", "out.revents & (POLLERR | POLLNVAL)", "0", EVENTS + "Filters.test_ends")
+M("top-looks-at-no-records", "master/ctl/top_sample.c", "i < LOOKED_AT && tail > oldest", "i < 0 && tail > oldest", "test_top.Top.test_once", "test_top.Top.test_many_topics")
+M("top-goes-on-while-paused", "master/ctl/top.c", "if (!v->paused && v->source.hub.shm)", "if (v->source.hub.shm)", "test_top.Top.test_terminal")
+
 # ---- janus.js, where there is a Node with WebSocket ----
 
 JANUS_JS = "packaging/janus.js/janus.js"

@@ -256,7 +256,7 @@ static void counters_keep_their_numbers(void **state)
 		"published_unheard", "publish_deferred", "delivered", "dropped_overtaken", "behind", "heartbeats", "bytes_in",
 		"bytes_out", "sends", "send_batches", "wakeups", "loops",
 	};
-	bool seen[COUNTERS_MAX] = { 0 };
+	bool seen[COUNTERS_MAX] = { false };
 
 	(void)state;
 	for (unsigned i = 0; i < COUNTERS; i++) {

@@ -1,6 +1,7 @@
 /*
  * Sending clients away. See orders.h.
  */
+#include "worker/session/tell.h"
 #include "worker/loop/orders.h"
 
 #include <string.h>
@@ -31,7 +32,8 @@ static void send_away(struct worker *w, session_id sid, const struct parting *pa
 	if (session_parked(&w->base, sid)) {
 		park_end(w, sid, why);
 	} else {
-		base_count(&w->base, why, 1);
+		tell_why(&w->base, sid, EVENT_KICK, why, 0, NULL);
+		tell_ends(&w->base, sid, why, NULL);
 		session_part(&w->protocols, sid, parting);
 		output_flush(&w->output, sid);
 		session_watch(&w->base, sid);
