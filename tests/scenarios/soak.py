@@ -38,7 +38,6 @@ GROWTH = 1 << 20                # bytes, within which memory is flat
 TICK = 0.01                     # seconds between two bursts of messages
 TEXT = "Lorem ipsum dolor sit amet, consectetur adipisicing elit."
 BATCH = 256                     # messages of a POST that fills the ring
-FRAMES = 12 << 20               # bytes: more than a worker has for frames
 BLOB = 10 << 10                 # bytes of a large one
 
 
@@ -99,13 +98,13 @@ class Reader:
 
 
 class Soak:
-    """All of it, done when it is made; `samples` are what was found."""
+    """All of it, done when it is made; `samples` are what was found. It lasts for `seconds`, or `rounds`, (how many, messages in each)."""
 
-    def __init__(self, test, connections, rate, seconds, every=None, workers=2, ring=RING, options=()):
+    def __init__(self, test, connections, rate, seconds=None, rounds=None, workers=2, ring=RING):
         raise_nofile(connections + 300)
         self.connections, self.rate, self.seconds = connections, rate, seconds
-        self.every = every or max(1, seconds / 300)
-        self.janus = test.server("ring_messages=%d" % ring[0], "ring_bytes=%d" % ring[1], *options, listen=LISTEN, workers=workers)
+        self.every = max(1, (seconds or 0) / 300)
+        self.janus = test.server("ring_messages=%d" % ring[0], "ring_bytes=%d" % ring[1], listen=LISTEN, workers=workers)
         self.address = self.janus.address("http")
         self.random = test.random()
         self.readers, self.samples, self.took = [], [], collections.Counter()
@@ -120,8 +119,18 @@ class Soak:
         self.fill(*ring)
         self.sender = WebSocket(self.janus, address=self.address).upgrade("/ws")
         test.addCleanup(self.sender.close)
+        self.poll = select.epoll()
+        test.addCleanup(self.poll.close)
+        for fd in [*self.by_socket, self.sender.socket.fileno()]:
+            self.poll.register(fd, select.EPOLLIN)
+        self.counts = [0] * connections         # messages that each id was sent
         self.memory = Memory(self.janus)
-        self.run()
+        self.began = time.monotonic()
+        if rounds:
+            self.run_rounds(*rounds)
+        else:
+            self.run()
+        self.seconds = time.monotonic() - self.began
         test.assertEqual((self.answered, self.arrived), (self.sent, self.sent))
         test.assertEqual(self.janus.connections(), connections + 1)
 
@@ -143,11 +152,11 @@ class Soak:
     def fill(self, messages, size):
         """Goes once around the ring, and around what each worker has for frames, with messages to readers on all workers, who go away then."""
         readers, publisher, published = [], Http(self.janus, address=self.address), 0
-        before = self.subscriptions()
+        before, frames = self.subscriptions(), size // 8 + (4 << 20)        # more than a worker has for frames
         while any(now <= then for now, then in zip(self.subscriptions(), before)):
             readers.append(never_read.Lines(self.address, "fill").begun())
         large, small = ["x" * BLOB] * 16, ["x"] * BATCH
-        for batch in [large] * ((size + FRAMES) // (16 * BLOB) + 1) + [small] * (messages // BATCH + 2):
+        for batch in [large] * ((size + frames) // (16 * BLOB) + 1) + [small] * (messages // BATCH + 2):
             body = json.dumps([{"topic": "fill", "data": data} for data in batch]).encode()
             self.post(publisher, "/pub", body)
             published += len(batch)
@@ -171,40 +180,46 @@ class Soak:
     # msggen
 
     def run(self):
-        poll = select.epoll()
-        for fd in self.by_socket:
-            poll.register(fd, select.EPOLLIN)
-        poll.register(self.sender.socket.fileno(), select.EPOLLIN)
-        counts = [0] * self.connections
-        self.began = now = time.monotonic()
-        sampled, stop = self.began, None
-        while now < self.began + self.seconds or self.arrived < self.sent or self.answered < self.sent:
-            if now < self.began + self.seconds:
-                self.send(int((now - self.began) * self.rate), counts)
-                if now >= sampled:
-                    self.samples.append(self.memory.sample())
-                    sampled = max(sampled + self.every, now)
-            elif stop is None:
-                stop = Deadline(60)
-            elif stop.over():
-                raise AssertionError("of %d messages %d were answered, and %d came" % (self.sent, self.answered, self.arrived))
-            for fd, _ in poll.poll(TICK):
-                reader = self.by_socket.get(fd)
-                if reader:
-                    for at in reader.receive():
-                        self.arrived += 1
-                        self.took[int((time.monotonic() - at) * 1000)] += 1
-                else:
-                    self.hear()
+        now = sampled = self.began
+        while now < self.began + self.seconds:
+            self.send(int((now - self.began) * self.rate))
+            if now >= sampled:
+                self.samples.append(self.memory.sample())
+                sampled = max(sampled + self.every, now)
+            self.receive()
             now = time.monotonic()
-        poll.close()
+        self.receive_all()
 
-    def send(self, due, counts):
+    def run_rounds(self, rounds, messages):
+        """By messages instead of time, for machines of any speed: samples are of moments in which all has come."""
+        for _ in range(rounds):
+            self.send(self.sent + messages)
+            self.receive_all()
+            self.samples.append(self.memory.sample())
+
+    def receive_all(self):
+        stop = Deadline(60)
+        while self.arrived < self.sent or self.answered < self.sent:
+            if stop.over():
+                raise AssertionError("of %d messages %d were answered, and %d came" % (self.sent, self.answered, self.arrived))
+            self.receive()
+
+    def receive(self):
+        for fd, _ in self.poll.poll(TICK):
+            reader = self.by_socket.get(fd)
+            if reader:
+                for at in reader.receive():
+                    self.arrived += 1
+                    self.took[int((time.monotonic() - at) * 1000)] += 1
+            else:
+                self.hear()
+
+    def send(self, due):
         """Sends what is due, a second's worth at most."""
         for _ in range(min(due - self.sent, int(self.rate))):
             n = self.random.randrange(self.connections)
-            self.sender.action("send", user=str(n), data={"n": counts[n], "at": time.monotonic(), "text": TEXT}, ref=self.sent)
-            counts[n] += 1
+            self.sender.action("send", user=str(n), data={"n": self.counts[n], "at": time.monotonic(), "text": TEXT}, ref=self.sent)
+            self.counts[n] += 1
             self.sent += 1
 
     def hear(self):
@@ -221,11 +236,11 @@ class Soak:
         return [s.own + s.segments for s in self.samples]
 
     def slope(self):
-        """Bytes by which a straight line (least squares) rises over the last two thirds of the samples."""
+        """Bytes by which a straight line rises over the last two thirds of the samples: the median of all slopes between two of them, so peaks are none."""
         rest = len(self.samples) // 3
-        times, values = [s.at for s in self.samples[rest:]], self.values()[rest:]
-        middle, mean = statistics.fmean(times), statistics.fmean(values)
-        return sum((t - middle) * (v - mean) for t, v in zip(times, values)) / sum((t - middle) ** 2 for t in times) * (times[-1] - times[0])
+        points = list(zip([s.at for s in self.samples], self.values()))[rest:]
+        slopes = [(v2 - v1) / (t2 - t1) for n, (t1, v1) in enumerate(points) for t2, v2 in points[n + 1:]]
+        return statistics.median(slopes) * (points[-1][0] - points[0][0])
 
     def rise(self):
         """Bytes that the largest sample is above the median of the first third."""
