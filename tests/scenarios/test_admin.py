@@ -42,6 +42,17 @@ class Listeners(AdminTest):
         self.assertEqual(self.by().ask("GET", "/topics").status, 200)
         self.assertEqual(self.by("http").ask("GET", "/topics").status, 403)
 
+    def test_room(self):
+        """When the server is full, who runs it gets in nevertheless; so many and no more."""
+        self.serve("max_connections=3", workers=2)
+        clients = [self.by("http") for _ in range(3)]
+        self.assertEqual([c.ask("GET", "/version").status for c in clients], [200] * 3)
+        self.assertEqual(self.by("http").ask("GET", "/version").status, 503)
+        admins = [self.by("admin") for _ in range(16)]
+        self.assertEqual([c.ask("GET", "/topics").status for c in admins], [200] * 16)
+        self.assertEqual(self.by("admin").ask("GET", "/topics").status, 503)
+        self.assertEqual(self.by("http").ask("GET", "/version").status, 503)
+
     def test_own(self):
         """In the runtime folder, for owner and group, and not among what clients connect to."""
         path = self.own()

@@ -35,7 +35,9 @@ void listener_add(struct listeners *all, int fd, int proto, enum slow_policy slo
 void listener_start(struct listeners *all);	/* does nothing after listener_end() */
 void listener_stop(struct listeners *all);
 void listener_end(struct listeners *all);	/* stops listening for good */
-/* True: there is room for the connection, and it is counted. False: there is no room. */
-bool listener_counts(struct listeners *all, int fd);
+/* True: there is room for the connection, which came by a listener of this protocol (PROTO_), and it is counted. False: there is no room. Who runs the server
+ * gets in when others don't: LISTENER_ADMIN_SPARE connections more than max_connections. */
+#define LISTENER_ADMIN_SPARE 16
+bool listener_counts(struct listeners *all, int fd, int proto);
 
 #endif

@@ -119,7 +119,7 @@ static void adopt(struct worker *w, int fd, int proto, enum slow_policy slow)
 
 void connection_take(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as)
 {
-	if (!listener_counts(&w->listeners, fd)) {
+	if (!listener_counts(&w->listeners, fd, proto)) {
 		refuse_take(w, fd, protocol_transport(proto));
 		return;
 	}
