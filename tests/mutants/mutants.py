@@ -478,7 +478,7 @@ M("all-are-admin", "worker/loop/connection.c", "if (proto == PROTO_ADMIN)", "if 
 
 # ---- metrics ----
 
-M("latency-is-not-in-a-snapshot", "shm/snapshot_hub.c", "\tread_latency(x, o, &s->latency);\n", "", "test_snapshot")
+M("latency-is-not-in-a-snapshot", "shm/snapshot_hub.c", "\tsnapshot_get_latency(&x->r, o, &s->latency);\n", "", "test_snapshot")
 M("a-pass-is-not-counted", "worker/delivery/fanout.c", "if (t->at >= t->live && served > 0)", "if (0)", "test_metrics.Metrics.test_fanouts")
 M("a-slice-is-a-pass", "worker/delivery/fanout.c", "if (t->at >= t->live && served > 0)", "if (served > 0)", "test_metrics.Metrics.test_slices")
 M("a-window-is-not-counted", "worker/delivery/multi_topic.c", "if (a->sessions > 0)", "if (0)", "test_metrics.Metrics.test_fanouts")
