@@ -485,6 +485,7 @@ M("a-window-is-not-counted", "worker/delivery/multi_topic.c", "if (a->sessions >
 M("members-stay-used", "shm/members.c", "\tstore(&m->shm->used, load(&m->shm->used) - 1);\n", "", "test_members")
 M("seconds-are-microseconds", "shm/metrics.c", 'if (unit && strcmp(unit, "microseconds") == 0)', "if (0)", "test_metrics")
 M("families-are-torn", "shm/metrics.c", "\t\tif (!is_first(i))\n\t\t\tcontinue;\n", "", "test_metrics")
+M("slots-that-are-gone-are-shown", "shm/metrics.c", "return g->total ? hub_slot_used(hub, slot) : ", "return g->total || hub_slot_used(hub, slot) ? true : ", "test_metrics")
 M("draining-is-ready", "worker/protocol/http_health.c", '? "is draining" : NULL', "? NULL : NULL", "test_metrics.Health.test_draining")
 M("bad-input-is-flashs", "worker/protocol/answer.c", "by_group[transport_group(session(protocols->base, sid)->state.transport)]", "COUNTER_bad_flash",
   "test_metrics.Metrics.test_answers_and_bad_input")
