@@ -5,6 +5,7 @@ import stat
 import tempfile
 
 import janus_test
+from crash_test import CrashTest
 from http_clients import Http
 from janus_test import free_port, wait_until
 from programs import OTHER_BUILD, Program
@@ -184,3 +185,19 @@ class Survives(AdminTest):
             for token in tokens.values():
                 self.assertEqual([c.ask("GET", "/session/" + token).status for c in clients], [200] * len(clients))
                 self.check(*clients)
+
+
+class Accepted(CrashTest, AdminTest):
+    def test_not_written_down(self):
+        """The worker dies with a connection just accepted: its own address tells the next worker which listener it came by."""
+        self.serve_crash_build(workers=1)
+        for point in ("accept-accepted", "accept-opened"):
+            for where, status in (("admin", 200), ("http", 403), (None, 200)):
+                with self.subTest(point=point, where=where):
+                    pid = self.janus.slot(0)["worker"]
+                    self.janus.killed[pid] = "worker"
+                    self.arm(point)
+                    client = self.by(where) if where else self.unix(self.own())
+                    self.assertEqual(client.ask("GET", "/topics").status, status)
+                    self.assertFalse(self.armed(point))
+                    self.janus.wait_worker(0, pid)
