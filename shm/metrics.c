@@ -146,6 +146,12 @@ static void put_worker_gauge(struct sink *s, const struct hub *hub, const struct
 	}
 }
 
+/* Of a slot that is no more, as a reload wanted fewer, what it has done counts, and nothing is. */
+static bool is_shown(const struct hub *hub, const struct gauge_info *g, unsigned slot)
+{
+	return g->total ? hub_slot_used(hub, slot) : atomic_load_explicit(&hub->shm->slot[slot].state, memory_order_relaxed) != SLOT_UNUSED;
+}
+
 static void put_gauges(struct sink *s, const struct hub *hub)
 {
 	for (const struct gauge_info *g = gauges; g < gauges + GAUGES; g++) {
@@ -153,7 +159,7 @@ static void put_gauges(struct sink *s, const struct hub *hub)
 		if (g->of == GAUGE_OF_SERVER)
 			put_sample(s, g->name, g->total ? "_total" : "", "", g->value(hub, 0, 0), g->unit);
 		for (unsigned slot = 0; g->of != GAUGE_OF_SERVER && slot < INDEX_SLOTS_MAX; slot++)
-			if (hub_slot_used(hub, slot))
+			if (is_shown(hub, g, slot))
 				put_worker_gauge(s, hub, g, slot);
 	}
 }

@@ -31,21 +31,6 @@ static bool was_used(const struct hub_slot_shm *s)
 	return atomic_load(&s->generation) || atomic_load(&s->delivered);
 }
 
-/* Each class with its bounds: a version that has others can make something of them. */
-static void put_latency(struct snapshot_writer *w, const struct latency_shm *latency)
-{
-	snapshot_put_array(w, "latency", LATENCY_CLASSES);
-	for (unsigned c = 0; c < LATENCY_CLASSES; c++) {
-		msgpack_pack_array(&w->pack, 2 + 2 * LATENCY_BUCKETS);
-		msgpack_pack_uint64(&w->pack, latency_class_most(c));
-		msgpack_pack_uint64(&w->pack, atomic_load(&latency->sum[c]));
-		for (unsigned b = 0; b < LATENCY_BUCKETS; b++) {
-			msgpack_pack_uint64(&w->pack, latency_bound(b));
-			msgpack_pack_uint64(&w->pack, atomic_load(&latency->count[c][b]));
-		}
-	}
-}
-
 static void put_slot(struct snapshot_writer *w, const struct hub_slot_shm *s, unsigned number)
 {
 	snapshot_put_map(w, 9);
@@ -61,7 +46,7 @@ static void put_slot(struct snapshot_writer *w, const struct hub_slot_shm *s, un
 	snapshot_put_map(w, COUNTERS);
 	for (unsigned i = 0; i < COUNTERS; i++)
 		snapshot_put_uint(w, counters[i].name, atomic_load(&s->counters[counters[i].number]));
-	put_latency(w, &s->latency);
+	snapshot_put_latency(w, &s->latency);
 }
 
 /* (The slots' workers start one after the other, and publish meanwhile. Their answers have to count the subscribers of all slots from the start.) */
@@ -345,41 +330,6 @@ static int read_head(struct reading *x, int fd)
 	return read_keys(x, head);
 }
 
-static bool take_number(const uint8_t **at, const uint8_t *end, uint64_t *n)
-{
-	struct msgpack_value v;
-
-	*n = 0;
-	if (!msgpack_walk_take(at, end, &v) || v.kind != WALK_UINT)
-		return false;
-	*n = v.u;
-	return true;
-}
-
-/* What another version counted in classes or below bounds that are none here is added where it belongs: it is no less. */
-static void read_latency(struct reading *x, const struct msgpack_value *o, struct latency_shm *latency)
-{
-	struct msgpack_value array, one;
-	const uint8_t *at, *in;
-	uint64_t most, sum, bound, count;
-
-	if (!msgpack_walk_find(o, "latency", &array))
-		return;
-	snapshot_get_array(&x->r, o, "latency", &array);
-	at = array.p;
-	for (uint32_t i = 0; i < array.len && msgpack_walk_take(&at, array.end, &one) && one.kind == WALK_ARRAY; i++) {
-		unsigned class;
-
-		in = one.p;
-		if (!take_number(&in, one.end, &most) || !take_number(&in, one.end, &sum))
-			return;
-		class = latency_class(most);
-		atomic_fetch_add(&latency->sum[class], sum);
-		for (uint32_t b = 2; b + 1 < one.len && take_number(&in, one.end, &bound) && take_number(&in, one.end, &count); b += 2)
-			atomic_fetch_add(&latency->count[class][latency_bucket(bound)], count);
-	}
-}
-
 static int read_slot(struct reading *x)
 {
 	const struct msgpack_value *o = snapshot_next(&x->r);
@@ -401,7 +351,7 @@ static int read_slot(struct reading *x)
 	if (msgpack_walk_find(o, "counters", &counts))
 		for (unsigned i = 0; i < COUNTERS; i++)
 			atomic_store(&s->counters[counters[i].number], snapshot_get_uint(&x->r, &counts, counters[i].name, 0, UINT64_MAX));
-	read_latency(x, o, &s->latency);
+	snapshot_get_latency(&x->r, o, &s->latency);
 	return x->r.bad ? snapshot_bad() : 0;
 }
 

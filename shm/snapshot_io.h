@@ -69,6 +69,13 @@ const uint8_t *snapshot_get_bytes(struct snapshot_reader *r, const struct msgpac
 /* An array, an empty one when absent. */
 void snapshot_get_array(struct snapshot_reader *r, const struct msgpack_value *map, const char *key, struct msgpack_value *array);
 
+/* ---- snapshot_latency.c: a slot's histogram, as the key "latency" ---- */
+
+struct latency_shm;
+void snapshot_put_latency(struct snapshot_writer *w, const struct latency_shm *latency);
+/* Adds to what is there; nothing when absent. */
+void snapshot_get_latency(struct snapshot_reader *r, const struct msgpack_value *map, struct latency_shm *latency);
+
 /* -1 with EPROTO. */
 int snapshot_bad(void);
 

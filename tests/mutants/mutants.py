@@ -142,7 +142,7 @@ M("rule-goes-and-its-topic-stays", "shm/history.c", "\t\tif (t->kept == TOPIC_KE
 M("users-are-listed", "shm/topics.c", "t->name[0] != NAME_INBOX && ", "", "test_topics")
 M("list-is-not-bounded", "shm/topics.c", "\t\tscan->looks -= cost < scan->looks ? cost : scan->looks;\n", "\t\t(void)cost;\n", "test_topics")
 M("topic-has-anothers-rate", "shm/index.c", "\tt->pulse = 0;\n", "", "test_topics")
-M("list-is-always-on", "worker/protocol/http_topics.c", "settings->topics == TOPICS_OFF)", "settings->topics > TOPICS_ON)", "test_topics.Off.test_off_by_default")
+M("list-is-always-on", "worker/protocol/http_topics.c", "settings->topics == TOPICS_OFF && !exchange_is_admin(x))", "settings->topics > TOPICS_ON)", "test_topics.Off.test_off_by_default")
 
 # ---- publishing ----
 
@@ -241,7 +241,7 @@ M("nobody-blamed", "worker/loop/recover.c", "if (on && is_open(w, on - 1)) {", "
   "test_crash_points.CrashPoints.test_own_fault_costs_one_connection")
 M("orphans-not-adopted", "worker/loop/orphans.c", "if (untouched(fd) && listener_of(w, fd))", "if (false)", GO_THROUGH, points="accept-accepted")
 M("orphans-all-adopted", "worker/loop/orphans.c", "if (untouched(fd) && listener_of(w, fd))", "if (listener_of(w, fd))", RECOVERY + "test_connection_half_closed")
-M("orphans-beyond-the-limit", "worker/loop/connection.c", "if (!listener_counts(&w->listeners, fd)) {", "if (false) {", "test_http_routes.Routes.test_full_and_killed")
+M("orphans-beyond-the-limit", "worker/loop/connection.c", "if (!listener_counts(&w->listeners, fd, proto)) {", "if (false) {", "test_http_routes.Routes.test_full_and_killed")
 M("refused-are-reset", "worker/loop/refuse.c", "\tif (!more)\n\t\tend(w, r);", "\tif (r->told)\n\t\tend(w, r);", "test_http_routes.Routes.test_full_can_be_read")
 M("orphans-stay-open", "worker/loop/orphans.c", "w->orphans_room, fd);\n\tclose(fd);\n", "w->orphans_room, fd);\n", "test_crash.Leaks.test_descriptors")
 M("fin-counts-as-input", "worker/io/tcp_counts.c", " - (uint64_t)queued - (uint64_t)fin_arrived(&ti);", " - (uint64_t)queued - 0 * (uint64_t)fin_arrived(&ti);",
@@ -287,7 +287,7 @@ M("notice-disconnects-others", "worker/delivery/output.c", "session_append_if_ro
 M("latest-tells-of-half", "worker/delivery/stream.c", "\tt->lost += (uint32_t)newest.number - t->number;\n", "", "test_output")
 M("broadcasts-have-no-rule", "shm/slow_rules.c", "*name == NAME_EVERYBODY &&", "*name == NAME_EVERYBODY && 0 &&", "test_slow_rules")
 M("a-listener-stands-before-all-rules", "shm/slow_rules.c", "return is_for_all(rule) && listener", "return listener", "test_slow_rules")
-M("moved-without-its-listener", "worker/loop/move.c", "\t\t.flags = SESSION_SLOW_IS(m->slow),\n", "", "test_slow.SlowByListener.test_attached")
+M("moved-without-its-listener", "worker/loop/move.c", "SESSION_SLOW_IS(m->listener % MOVED_ADMIN) | ", "", "test_slow.SlowByListener.test_attached")
 M("a-reload-keeps-listeners-words", "master/listen.c", "\tlistener->slow = address->slow;\n", "", "test_slow.SlowByListener.test_survives")
 M("never-swept-for-its-listener", "worker/loop/sweep.c", " || session_slow(st) == SLOW_DISCONNECT", "", "test_slow.SlowByListener.test_never_reads")
 M("a-listener-makes-nobody-late", "worker/loop/sweep.c", "TRANSPORT_HTTP || !session_plain(st)", "TRANSPORT_HTTP || st->flags", "test_slow.SlowByListener.test_time_limits")
@@ -520,3 +520,32 @@ M("lines-are-not-told", "worker/loop/sweep.c", "} else if (frame_waits(w, sid)) 
 M("anything-behind-an-object-is-a-line", "proto/flash.c", "if (end == len || in[end] != '\\n')", "if (end == len)", "test_flash")
 M("any-parameter-is-known", "worker/protocol/http_names.c", "return name.len == 1 && *name.p == '_';", "return *name.p == '_';", FIRST + "Told.test_parameters")
 M("websocket-on-no-path-is-no-websocket", "worker/protocol/http_routes.c", "get && (!r || !r->upgrades)", "get && r && !r->upgrades", FIRST + "Told.test_websocket_without_a_path")
+# ---- who runs the server ----
+
+M("admin-is-not-in-a-snapshot", "shm/snapshot_slot.c", '\t{ "admin", SESSION_ADMIN, SESSION_ADMIN },\n', "", "test_snapshot_slot")
+M("moved-and-no-admin-any-more", "worker/loop/move.c", "(m->listener & MOVED_ADMIN ? SESSION_ADMIN : 0)", "0", "test_admin.Survives.test_moves")
+M("admin-paths-for-all", "worker/protocol/http_routes.c", "if (r->where == ADMIN && !exchange_is_admin(x))", "if (0)", "test_metrics.Metrics.test_where")
+M("any-page-is-let-in", "worker/protocol/http_exchange.c", "(listed == HTTP_ANY && !exchange_is_admin(x))", "listed == HTTP_ANY",
+  "test_admin.Pages.test_names", "test_admin.Pages.test_origins")
+M("admin-socket-for-all", "master/listen.c", "? 0660 : 0666", "? 0666 : 0666", "test_admin.Listeners.test_own")
+M("a-clients-socket-becomes-admins", "master/listen.c", "((own.proto == PROTO_ADMIN) == (address->proto == PROTO_ADMIN) && ", "(", "test_admin.Listeners.test_unix")
+M("no-room-for-admin", "worker/io/listener.c", "proto == PROTO_ADMIN ? LISTENER_ADMIN_SPARE : 0", "0", "test_admin.Listeners.test_room")
+M("all-are-admin", "worker/loop/connection.c", "if (proto == PROTO_ADMIN)", "if (1)", "test_admin.Listeners.test_topics")
+
+# ---- metrics ----
+
+M("latency-is-not-in-a-snapshot", "shm/snapshot_hub.c", "\tsnapshot_get_latency(&x->r, o, &s->latency);\n", "", "test_snapshot")
+M("a-pass-is-not-counted", "worker/delivery/fanout.c", "if (t->at >= t->live && served > 0)", "if (0)", "test_metrics.Metrics.test_fanouts")
+M("a-slice-is-a-pass", "worker/delivery/fanout.c", "if (t->at >= t->live && served > 0)", "if (served > 0)", "test_metrics.Metrics.test_slices")
+M("a-window-is-not-counted", "worker/delivery/multi_topic.c", "if (a->sessions > 0)", "if (0)", "test_metrics.Metrics.test_fanouts")
+M("members-stay-used", "shm/members.c", "\tstore(&m->shm->used, load(&m->shm->used) - 1);\n", "", "test_members")
+M("seconds-are-microseconds", "shm/metrics.c", 'if (unit && strcmp(unit, "microseconds") == 0)', "if (0)", "test_metrics")
+M("families-are-torn", "shm/metrics.c", "\t\tif (!is_first(i))\n\t\t\tcontinue;\n", "", "test_metrics")
+M("slots-that-are-gone-are-shown", "shm/metrics.c", "return g->total ? hub_slot_used(hub, slot) : ", "return g->total || hub_slot_used(hub, slot) ? true : ", "test_metrics")
+M("draining-is-ready", "worker/protocol/http_health.c", '? "is draining" : NULL', "? NULL : NULL", "test_metrics.Health.test_draining")
+M("bad-input-is-flashs", "worker/protocol/answer.c", "by_group[transport_group(session(protocols->base, sid)->state.transport)]", "COUNTER_bad_flash",
+  "test_metrics.Metrics.test_answers_and_bad_input")
+M("refused-origin-is-not-counted", "worker/protocol/http_routes.c", "\tbase_count(x->protocols->base, why, 1);\n\texchange_error(x, 403", "\texchange_error(x, 403",
+  "test_metrics.Metrics.test_refused")
+M("failed-reload-is-not-counted", "master/reload.c", "\thub_count(&m->hub, 0, COUNTER_reloads_failed, 1);\n", "", "test_metrics.Metrics.test_reloads_and_pauses")
+M("pause-is-not-counted", "worker/loop/worker.c", "\t\tbase_count(&w->base, COUNTER_pauses, 1);\n", "", "test_metrics.Metrics.test_reloads_and_pauses")

@@ -5,6 +5,7 @@ import stat
 import tempfile
 
 import janus_test
+from crash_test import CrashTest
 from http_clients import Http
 from janus_test import free_port, wait_until
 from programs import OTHER_BUILD, Program
@@ -41,6 +42,17 @@ class Listeners(AdminTest):
         """A list of all topics, whatever the setting says of other listeners."""
         self.assertEqual(self.by().ask("GET", "/topics").status, 200)
         self.assertEqual(self.by("http").ask("GET", "/topics").status, 403)
+
+    def test_room(self):
+        """When the server is full, who runs it gets in nevertheless; so many and no more."""
+        self.serve("max_connections=3", workers=2)
+        clients = [self.by("http") for _ in range(3)]
+        self.assertEqual([c.ask("GET", "/version").status for c in clients], [200] * 3)
+        self.assertEqual(self.by("http").ask("GET", "/version").status, 503)
+        admins = [self.by("admin") for _ in range(16)]
+        self.assertEqual([c.ask("GET", "/topics").status for c in admins], [200] * 16)
+        self.assertEqual(self.by("admin").ask("GET", "/topics").status, 503)
+        self.assertEqual(self.by("http").ask("GET", "/version").status, 503)
 
     def test_own(self):
         """In the runtime folder, for owner and group, and not among what clients connect to."""
@@ -173,3 +185,19 @@ class Survives(AdminTest):
             for token in tokens.values():
                 self.assertEqual([c.ask("GET", "/session/" + token).status for c in clients], [200] * len(clients))
                 self.check(*clients)
+
+
+class Accepted(CrashTest, AdminTest):
+    def test_not_written_down(self):
+        """The worker dies with a connection just accepted: its own address tells the next worker which listener it came by."""
+        self.serve_crash_build(workers=1)
+        for point in ("accept-accepted", "accept-opened"):
+            for where, status in (("admin", 200), ("http", 403), (None, 200)):
+                with self.subTest(point=point, where=where):
+                    pid = self.janus.slot(0)["worker"]
+                    self.janus.killed[pid] = "worker"
+                    self.arm(point)
+                    client = self.by(where) if where else self.unix(self.own())
+                    self.assertEqual(client.ask("GET", "/topics").status, status)
+                    self.assertFalse(self.armed(point))
+                    self.janus.wait_worker(0, pid)

@@ -106,6 +106,16 @@ class Metrics(MetricsTest):
         self.assertGreater(sum(got["janus_fanout_duration_seconds_sum"].values()), 0)
         del crowd, several
 
+    def test_slices(self):
+        """A fan-out that is served in many slices is one, when the last of its subscribers has it."""
+        self.serve("fanout_slice=2", workers=1)
+        crowd = [self.lines("/sub/a") for _ in range(9)]
+        for n in range(2):
+            self.post("/pub/a", b"x")
+            self.wait_metric("janus_messages_delivered_total", (n + 1) * len(crowd))
+            self.wait_metric("janus_fanout_duration_seconds_count", n + 1, 'subscribers="10"')
+        self.assertEqual(self.metric("janus_fanout_duration_seconds_count", None), 2)
+
     def test_refused(self):
         """By reason; what nobody saw."""
         self.serve("max_subscriptions=1", "max_patterns=0")

@@ -135,6 +135,7 @@ static inline void populate_slots(struct hub *hub)
 	atomic_store(&hub->shm->slot[63].delivered, 1);
 	hub_count(hub, 0, COUNTER_accepted, 12345);
 	hub_count(hub, 0, COUNTER_loops, UINT64_MAX);
+	latency_add(&hub->shm->slot[0].latency, 7, 1000, 1300);
 }
 
 /* Topics of all kinds: with records, with none, with none any more, gone, gone and made again. */
@@ -269,6 +270,10 @@ static inline void verify_hub(const struct server *s, uint64_t first)
 	assert_int_equal(slot->delivered, SEQS - 40);
 	assert_int_equal(slot->counters[COUNTER_accepted], 12345);
 	assert_int_equal(slot->counters[COUNTER_loops], UINT64_MAX);
+	assert_int_equal(slot->latency.count[latency_class(7)][latency_bucket(300)], 1);
+	assert_int_equal(slot->latency.count[latency_class(7)][latency_bucket(299)], 1);
+	assert_int_equal(slot->latency.count[latency_class(7)][latency_bucket(250)], 0);
+	assert_int_equal(slot->latency.sum[latency_class(7)], 300);
 	assert_int_equal(s->hub.shm->slot[63].delivered, 1);
 	assert_int_equal(s->hub.shm->slot[1].generation, 0);
 }
@@ -329,8 +334,8 @@ struct spec {
 };
 
 static const struct spec specs[] = {
-	{ .fd = 3, .flags = SESSION_SLOW_IS(SLOW_SKIP), .pos = 7, .parsed = 100 },
-	{ .fd = 4, .transport = TRANSPORT_HTTP, .parsed = 4711, .in = "PUBLISH{", .in_skip = 3 },
+	{ .fd = 3, .flags = SESSION_SLOW_IS(SLOW_SKIP) | SESSION_ADMIN, .pos = 7, .parsed = 100 },
+	{ .fd = 4, .transport = TRANSPORT_HTTP, .flags = SESSION_ADMIN, .parsed = 4711, .in = "PUBLISH{", .in_skip = 3 },
 	{ .fd = 5, .transport = TRANSPORT_WEBSOCKET, .flags = SESSION_SLOW_IS(SLOW_LATEST), .pos = SEQS + 1, .out = "ACK\1", .topics = { "beta" } },
 	{ .fd = 9, .transport = TRANSPORT_PACKET, .flags = SESSION_BEHIND, .pos = SEQS - 60, .in = "half", .out = "long frame", .out_skip = 5,
 	  .topics = { "again", "alpha", "quiet", "beta" } },

@@ -194,7 +194,7 @@ static void a_full_server_accepts_to_refuse(void **state)
 	turn(w);
 	assert_int_equal(accepted, 1);
 	assert_true(all.listening);
-	assert_false(listener_counts(&all, accepted_fd[0]));
+	assert_false(listener_counts(&all, accepted_fd[0], PROTO_HTTP));
 	assert_int_equal(w->base.self->connections, 10);
 }
 
@@ -279,19 +279,19 @@ static void what_there_is_room_for_counts(void **state)
 {
 	struct worker_fixture *w = *state;
 
-	assert_true(listener_counts(&all, 50));
+	assert_true(listener_counts(&all, 50, PROTO_HTTP));
 	assert_int_equal(w->base.self->connections, 1);
-	assert_false(listener_counts(&all, SESSIONS));
+	assert_false(listener_counts(&all, SESSIONS, PROTO_HTTP));
 	w->settings.max_connections = 12;
 	other_has(w, 10, 1000);
-	assert_true(listener_counts(&all, 51));
-	assert_false(listener_counts(&all, 52));
+	assert_true(listener_counts(&all, 51, PROTO_HTTP));
+	assert_false(listener_counts(&all, 52, PROTO_HTTP));
 	assert_int_equal(w->base.self->connections, 2);
 	assert_int_equal(lock_owner(&w->base.hub.shm->lock), 0);
 	w->settings.max_connections = 0;
 	w->base.self->connections_max = 3;
-	assert_true(listener_counts(&all, 52));
-	assert_false(listener_counts(&all, 53));
+	assert_true(listener_counts(&all, 52, PROTO_HTTP));
+	assert_false(listener_counts(&all, 53, PROTO_HTTP));
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, listen_up, listen_down)

@@ -109,6 +109,7 @@ static void numbers_are_where_they_belong(void **state)
 	atomic_store(&a->by_transport[GROUP_SSE], 7);
 	atomic_store(&a->restarts, 4);
 	atomic_store(&b->paused, 20);
+	atomic_store(&slot_of(f, 3)->generation, 1);	/* it was there, and a reload wanted fewer */
 	assert_string_equal(value(write_all(f), "janus_messages_published_total"), "4294967300");
 	assert_string_equal(value(text, "janus_connections_closed_by_server_total{reason=\"idle\"}"), "3");
 	assert_string_equal(value(text, "janus_worker_pause_seconds_total"), "1.5");
@@ -118,7 +119,9 @@ static void numbers_are_where_they_belong(void **state)
 	assert_string_equal(value(text, "janus_worker_live{worker=\"63\"}"), "0");
 	assert_string_equal(value(text, "janus_worker_last_pause_seconds{worker=\"63\"}"), "0.00002");
 	assert_null(strstr(text, "worker=\"1\""));
-	assert_null(strstr(text, "worker=\"3\""));
+	assert_string_equal(value(text, "janus_worker_restarts_total{worker=\"3\"}"), "0");
+	assert_null(strstr(text, "janus_worker_live{worker=\"3\"}"));
+	assert_null(strstr(text, "janus_connections{worker=\"3\""));
 }
 
 /* All slots, every number at its greatest: there is room. */

@@ -103,14 +103,14 @@ static bool server_full(const struct listeners *all)
  * Counts one more connection, if max_connections allows it. With that limit it holds the hub lock, so that two workers don't both take the last
  * place.
  */
-static bool count_in(struct listeners *all)
+static bool count_in(struct listeners *all, uint64_t spare)
 {
 	uint64_t max = (uint64_t)all->base->settings->max_connections;
 	bool room;
 
 	if (max)
 		lock_acquire(&all->base->hub.shm->lock, all->base->number + 1);
-	room = !max || hub_connections(&all->base->hub) < max;
+	room = !max || hub_connections(&all->base->hub) < max + spare;
 	if (room)
 		atomic_fetch_add_explicit(&all->base->self->connections, 1, memory_order_relaxed);
 	if (max)
@@ -118,9 +118,9 @@ static bool count_in(struct listeners *all)
 	return room;
 }
 
-bool listener_counts(struct listeners *all, int fd)
+bool listener_counts(struct listeners *all, int fd, int proto)
 {
-	return has_room(all) && (uint32_t)fd < all->base->slot.shm->sessions_max && count_in(all);
+	return has_room(all) && (uint32_t)fd < all->base->slot.shm->sessions_max && count_in(all, proto == PROTO_ADMIN ? LISTENER_ADMIN_SPARE : 0);
 }
 
 static void pause_listening(struct listeners *all)

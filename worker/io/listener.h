@@ -37,7 +37,9 @@ void listener_stop(struct listeners *all);
 void listener_end(struct listeners *all);	/* stops listening for good */
 /* Whether clients are sent away, so that none are taken but who runs the server. */
 bool listener_drains(const struct listeners *all);
-/* True: there is room for the connection, and it is counted. False: there is no room. */
-bool listener_counts(struct listeners *all, int fd);
+/* True: there is room for the connection, which came by a listener of this protocol (PROTO_), and it is counted. False: there is no room. Who runs the server
+ * gets in when others don't: LISTENER_ADMIN_SPARE connections more than max_connections. */
+#define LISTENER_ADMIN_SPARE 16
+bool listener_counts(struct listeners *all, int fd, int proto);
 
 #endif

@@ -124,7 +124,7 @@ static void adopt(struct worker *w, int fd, int proto, enum slow_policy slow, en
 
 void connection_take(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as, const struct event_peer *peer)
 {
-	if ((proto != PROTO_ADMIN && listener_drains(&w->listeners)) || !listener_counts(&w->listeners, fd)) {
+	if ((proto != PROTO_ADMIN && listener_drains(&w->listeners)) || !listener_counts(&w->listeners, fd, proto)) {
 		refuse_take(w, fd, protocol_transport(proto));
 		return;
 	}

@@ -32,7 +32,7 @@ static const char *why_not(const struct hub_slot_shm *s)
 {
 	switch (atomic_load_explicit(&s->state, memory_order_relaxed)) {
 	case SLOT_LIVE:
-		return atomic_load_explicit(&s->draining, memory_order_relaxed) ? "is draining" : NULL;
+		return atomic_load_explicit(&s->draining, memory_order_relaxed) || atomic_load_explicit(&s->drain, memory_order_relaxed) ? "is draining" : NULL;
 	case SLOT_QUIESCED:
 		return "is being upgraded";
 	default:
