@@ -3,7 +3,7 @@
  * terminal, by ncurses, or once.
  *
  * All of it is read from shared memory and /proc; nobody is asked. A sample costs the same however many topics and connections there are: topics are those that
- * some thousand of the ring's newest records name, and those that were shown before.
+ * a thousand of the ring's newest records name, and those that were shown before.
  */
 #ifndef MASTER_CTL_TOP_H
 #define MASTER_CTL_TOP_H

@@ -9,8 +9,8 @@
 #include "master/ctl/top.h"
 #include "proto/sink.h"
 
-#define LOOKED_AT 4096			/* of the ring's newest records */
-#define PLACES 8192			/* of topics found there: a power of two, more than that */
+#define LOOKED_AT 1024			/* of the ring's newest records: at a million topics each is another page */
+#define PLACES 4096			/* of topics found there: a power of two, more than that */
 
 static uint64_t counted(const struct hub *hub, unsigned slot, enum top_rate rate)
 {
