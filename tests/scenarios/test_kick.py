@@ -50,6 +50,8 @@ class Kick(KickTest):
     def test_one(self):
         clients = {c: self.packet().subscribe("a") for c in range(4)}
         victim = self.listed("--topic", "a")[0]["id"]
+        place, check = victim.rsplit(".", 1)
+        self.assertEqual(self.kicked("%s.%08x" % (place, int(check, 16) ^ 1), status=1), 0)      # somebody who was there before
         self.assertEqual(self.kicked(victim), 1)
         self.assertEqual(self.kicked(victim, status=1), 0)
         self.assertNotIn(victim, [c["id"] for c in self.listed() if c["state"] != "ending"])
