@@ -1,14 +1,18 @@
 """janusctl kick, drain and stop: clients are sent away, each told so in what it speaks; whoever dies in the middle."""
 import concurrent.futures
 import os
+import shutil
 import signal
+import tempfile
 import unittest
 
+import janus_test
 from crash_test import CrashTest
 from ctl_test import CtlTest
 from flash_clients import Closed
 from http_clients import Http
 from janus_test import wait_until
+from programs import OTHER_BUILD, Program
 
 REASON = 'enough "now"'
 
@@ -175,6 +179,22 @@ class Drain(KickTest):
         self.assertEqual([w["state"] for w in self.ask_ctl("workers")["workers"]], ["draining"] * 2)
         self.ctl("drain", "--stop")
         wait_until(lambda: self.ask("GET", "/version").status == 200)
+
+    def test_another_layout(self):
+        """A drain goes on over an upgrade, and clients are called what they were."""
+        folder = tempfile.mkdtemp(prefix="janus-test-")
+        self.addCleanup(shutil.rmtree, folder, True)
+        program = Program(janus_test.BUILD, os.path.join(folder, "bin"))
+        self.serve(build=program.folder)
+        self.packet().subscribe("a")
+        before = self.ids()
+        program.put(OTHER_BUILD)
+        self.assertEqual(self.janus.reload()[0], 0)
+        self.assertEqual(self.ids(), before)
+        self.ctl("drain", "--rate", "1000")
+        program.put(janus_test.BUILD)
+        self.assertEqual(self.janus.reload()[0], 0)
+        self.assertEqual([w["state"] for w in self.ask_ctl("workers")["workers"]], ["draining"] * 2)
 
     def test_wrong_arguments(self):
         for arguments in (("64",), ("x",), ("--rate", "0"), ("--rate", "9999999"), ("--rate", "1", "--stop")):
