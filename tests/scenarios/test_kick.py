@@ -148,7 +148,7 @@ class Drain(KickTest):
         """Its clients go at a pace, others come to the other one; over its death; then it takes its share again."""
         clients = self.on_each_worker(self.janus, per_worker=6)
         count = self.drained(0)["connections"]
-        self.ctl("drain", "0", "--rate", "6")
+        self.ctl("drain", "0", "--rate", "1")
         self.assertEqual(self.drained(0)["state"], "draining")
         before = self.janus.kill_worker(0, wait=False)
         wait_until(lambda: self.janus.slot(0)["worker"] not in (0, before))
@@ -158,6 +158,7 @@ class Drain(KickTest):
         self.assertEqual({c["slot"] for c in self.listed("--topic", "new")}, {1})
         for client in newer:
             client.expect_nothing()
+        self.ctl("drain", "0", "--rate", "1000")
         wait_until(lambda: self.drained(0)["state"] == "live", 30)
         self.assertEqual(self.drained(0)["connections"], 0)
         self.wait_count(self.janus, "drained", count)
