@@ -154,7 +154,7 @@ class Drain(KickTest):
         wait_until(lambda: self.janus.slot(0)["worker"] not in (0, before))
         self.assertEqual(self.drained(0)["state"], "draining")
         self.assertEqual(next(w for w in self.janus.status()["workers"] if w["slot"] == 0)["state"], "draining")
-        newer = [self.packet().subscribe("new") for _ in range(3)]
+        newer = [self.packet().subscribe("new") for _ in range(40)]
         self.assertEqual({c["slot"] for c in self.listed("--topic", "new")}, {1})
         for client in newer:
             client.expect_nothing()
