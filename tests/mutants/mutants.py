@@ -487,6 +487,22 @@ M("log-outlives-its-reader", "master/ctl/log.c", "out.revents & (POLLERR | POLLN
 M("top-looks-at-no-records", "master/ctl/top_sample.c", "i < LOOKED_AT && tail > oldest", "i < 0 && tail > oldest", "test_top.Top.test_once", "test_top.Top.test_many_topics")
 M("top-goes-on-while-paused", "master/ctl/top.c", "if (!v->paused && v->source.hub.shm)", "if (v->source.hub.shm)", "test_top.Top.test_terminal")
 
+# ---- clients looked at, and sent away ----
+
+KICK, LOOK = "test_kick.", "test_ctl_clients.Clients."
+M("reader-leaves-the-table", "shm/clients.c", "\t\tif (at > slot->shm->subscriptions_max)\n\t\t\treturn false;\n", "", "test_shm_clients")
+M("reader-goes-round-and-round", "shm/clients.c", "at != 0 && left > 0; left--", "at != 0; ", "test_shm_clients")
+M("reader-takes-another-for-it", "shm/clients.c", "\t\tif (!is_same(s, info->token) || ", "\t\tif (", "test_shm_clients")
+M("reader-believes-the-segment", "shm/clients.c", "!lies_within(s->sessions_at, s->sessions_max, sizeof(struct session_shm), s->size) ||", "", "test_shm_clients")
+M("kick-is-for-whoever-is-there", "worker/loop/orders.c", "stays(w, sid) && client_id_check(session(&w->base, sid)->token) == order->check)", "stays(w, sid))", KICK + "Kick.test_one")
+M("kicked-sessions-linger", "worker/loop/orders.c", "\tif (session_parked(&w->base, sid)) {\n\t\tpark_end(w, sid, why);\n", "\tif (session_parked(&w->base, sid)) {\n\t\t;\n", KICK + "Kick.test_sessions_end")
+M("order-counts-anew", "worker/service/order.c", "\tif (atomic_load_explicit(&o->begun, memory_order_relaxed) == number)\n\t\treturn true;\n", "", KICK + "Deaths.test_in_the_middle")
+M("order-is-done-twice", "worker/service/order.c", "\tif (atomic_load_explicit(&o->done, memory_order_relaxed) == number)\n\t\treturn false;\n", "", "test_order")
+M("order-stays", "worker/loop/orders.c", "\torder_take_out(queue);\n", "\t;\n", KICK + "Kick.test_by_http")
+M("drained-takes-clients", "worker/io/listener.c", "return listener_drains(all) || !has_room(all);", "return !has_room(all);", KICK + "Drain.test_a_worker")
+M("draining-ends-with-its-word", "worker/loop/orders.c", "is_empty(w))\n", "!is_empty(w))\n", KICK + "Drain.test_a_worker")
+M("drained-refuses-its-operator", "worker/loop/connection.c", "(proto != PROTO_ADMIN && listener_drains(&w->listeners))", "listener_drains(&w->listeners)", KICK + "Drain.test_all")
+
 # ---- janus.js, where there is a Node with WebSocket ----
 
 JANUS_JS = "packaging/janus.js/janus.js"

@@ -1,14 +1,18 @@
 """janusctl kick, drain and stop: clients are sent away, each told so in what it speaks; whoever dies in the middle."""
 import concurrent.futures
 import os
+import shutil
 import signal
+import tempfile
 import unittest
 
+import janus_test
 from crash_test import CrashTest
 from ctl_test import CtlTest
 from flash_clients import Closed
 from http_clients import Http
 from janus_test import wait_until
+from programs import OTHER_BUILD, Program
 
 REASON = 'enough "now"'
 
@@ -50,6 +54,8 @@ class Kick(KickTest):
     def test_one(self):
         clients = {c: self.packet().subscribe("a") for c in range(4)}
         victim = self.listed("--topic", "a")[0]["id"]
+        place, check = victim.rsplit(".", 1)
+        self.assertEqual(self.kicked("%s.%08x" % (place, int(check, 16) ^ 1), status=1), 0)      # somebody who was there before
         self.assertEqual(self.kicked(victim), 1)
         self.assertEqual(self.kicked(victim, status=1), 0)
         self.assertNotIn(victim, [c["id"] for c in self.listed() if c["state"] != "ending"])
@@ -142,16 +148,17 @@ class Drain(KickTest):
         """Its clients go at a pace, others come to the other one; over its death; then it takes its share again."""
         clients = self.on_each_worker(self.janus, per_worker=6)
         count = self.drained(0)["connections"]
-        self.ctl("drain", "0", "--rate", "6")
+        self.ctl("drain", "0", "--rate", "1")
         self.assertEqual(self.drained(0)["state"], "draining")
         before = self.janus.kill_worker(0, wait=False)
         wait_until(lambda: self.janus.slot(0)["worker"] not in (0, before))
         self.assertEqual(self.drained(0)["state"], "draining")
         self.assertEqual(next(w for w in self.janus.status()["workers"] if w["slot"] == 0)["state"], "draining")
-        newer = [self.packet().subscribe("new") for _ in range(3)]
+        newer = [self.packet().subscribe("new") for _ in range(40)]
         self.assertEqual({c["slot"] for c in self.listed("--topic", "new")}, {1})
         for client in newer:
             client.expect_nothing()
+        self.ctl("drain", "0", "--rate", "1000")
         wait_until(lambda: self.drained(0)["state"] == "live", 30)
         self.assertEqual(self.drained(0)["connections"], 0)
         self.wait_count(self.janus, "drained", count)
@@ -173,6 +180,22 @@ class Drain(KickTest):
         self.assertEqual([w["state"] for w in self.ask_ctl("workers")["workers"]], ["draining"] * 2)
         self.ctl("drain", "--stop")
         wait_until(lambda: self.ask("GET", "/version").status == 200)
+
+    def test_another_layout(self):
+        """A drain goes on over an upgrade, and clients are called what they were."""
+        folder = tempfile.mkdtemp(prefix="janus-test-")
+        self.addCleanup(shutil.rmtree, folder, True)
+        program = Program(janus_test.BUILD, os.path.join(folder, "bin"))
+        self.serve(build=program.folder)
+        self.packet().subscribe("a")
+        before = self.ids()
+        program.put(OTHER_BUILD)
+        self.assertEqual(self.janus.reload()[0], 0)
+        self.assertEqual(self.ids(), before)
+        self.ctl("drain", "--rate", "1000")
+        program.put(janus_test.BUILD)
+        self.assertEqual(self.janus.reload()[0], 0)
+        self.assertEqual([w["state"] for w in self.ask_ctl("workers")["workers"]], ["draining"] * 2)
 
     def test_wrong_arguments(self):
         for arguments in (("64",), ("x",), ("--rate", "0"), ("--rate", "9999999"), ("--rate", "1", "--stop")):

@@ -399,6 +399,39 @@ static void put_reply(int sock, const void *bytes, size_t len, int fd, unsigned 
 	assert_int_equal(sendmsg(sock, &msg, 0), len);
 }
 
+static void acting(void **state)
+{
+	struct control_request sent = { .command = CONTROL_KICK, .topic = "a", .reason = "why", .slot = CONTROL_NO_SLOT };
+	size_t len = control_request_write(packet, &sent);
+
+	(void)state;
+	assert_int_equal(control_request_unpack(packet, len, &request), 0);
+	assert_int_equal(request.command, CONTROL_KICK);
+	assert_string_equal(request.topic, "a");
+	assert_string_equal(request.reason, "why");
+	assert_string_equal(request.id, "");
+	assert_string_equal(request.user, "");
+	assert_int_equal(request.slot, CONTROL_NO_SLOT);
+	sent = (struct control_request){ .command = CONTROL_DRAIN, .rate = 7, .slot = 0 };
+	len = control_request_write(packet, &sent);
+	assert_int_equal(control_request_unpack(packet, len, &request), 0);
+	assert_int_equal(request.rate, 7);
+	assert_int_equal(request.slot, 0);
+	/* all that a request can have fits */
+	sent = (struct control_request){ .command = CONTROL_KICK, .rate = UINT64_MAX, .slot = 63 };
+	memset(sent.id, 'x', sizeof(sent.id) - 1);
+	memset(sent.topic, 'x', sizeof(sent.topic) - 1);
+	memset(sent.user, 'x', sizeof(sent.user) - 1);
+	memset(sent.reason, 'x', sizeof(sent.reason) - 1);
+	assert_true(control_request_write(packet, &sent) <= CONTROL_REQUEST_MAX);
+
+	len = control_order_pack(packet, 1ull << 50, 5);
+	assert_int_equal(control_reply_unpack(packet, len, &reply, NULL), 0);
+	assert_true(reply.ok);
+	assert_int_equal(reply.order, 1ull << 50);
+	assert_int_equal(reply.slots, 5);
+}
+
 static int descriptors(void)
 {
 	int n = 0;
@@ -465,6 +498,7 @@ int main(void)
 		cmocka_unit_test(wrong_bytes),
 		cmocka_unit_test(truncations),
 		cmocka_unit_test(mutations),
+		cmocka_unit_test(acting),
 		cmocka_unit_test(client),
 	};
 
