@@ -463,3 +463,20 @@ if shutil.which("node"):
 M("lists-come-before-what-is-old", "worker/service/presence_lists.c", "return !(st->flags & SESSION_BEHIND) && st->out_end", "return st->out_end", PRESENCE + "Lingering.test_away_while_nobody_watched")
 M("one-list-ends-all", "worker/service/presence_lists.c", "more == 0 && p->owed_of[o->sid] == 1)", "more == 0)", PRESENCE + "Presence.test_several_topics_at_once")
 M("no-room-is-for-ever", "worker/service/presence_users.c", "\tif (!p->refused)\n\t\treturn;\n", "\treturn;\n", PRESENCE + "Presence.test_room_again", quick=False)
+
+# ---- running it ----
+
+REPORT = "test_reload_report.Report."
+M("reload-forgets-what-waits", "master/report.c", "\tc->wanted = read->settings;\n", "\tc->wanted = m->h.settings;\n", REPORT + "test_config")
+M("waiting-setting-moves", "master/report.c", "\t\t\tc->lines.of[i] = before.of[i];\n", "\t\t\t;\n", REPORT + "test_config")
+M("report-without-connections", "worker/loop/worker.c", "\tatomic_store(&w->base.self->taken_over, w->base.self->connections);\n", "", REPORT + "test_what_was_done")
+M("log-level-outlives-a-reload", "master/rolling.c", "\tatomic_store(&m->hub.shm->log_level, 0);", "\t;", REPORT + "test_log_level")
+M("keepers-inherit-the-manager", "master/slots.c", "\tnotify_disinherit();\n", "", "test_service.Service.test_ready_when_all_workers_are")
+M("refused-reload-is-not-ready", "master/service.c", "m->service.ready || m->reloading", "m->service.follows || m->reloading", "test_service.Service.test_reload")
+M("abstract-name-with-its-end", "master/notify.c", "\telse\n\t\tlen++;", "\tlen++;", "test_notify")
+M("watchdog-without-workers", "master/service.c", "now - beat > limit)\n\t\t\treturn false;", "now - beat > limit)\n\t\t\tcontinue;", "test_service")
+M("check-stops-at-the-first", "master/config.c", "r->failed = !r->said;", "r->failed = true;", "test_config")
+M("running-server-is-in-the-way", "master/check.c", "if (!server_has(&server, &config.listen[i]))", "if (1)", "test_config.Config.test_the_running_servers_addresses_are_no_trouble")
+M("group-without-its-mode", "master/runtime_dir.c", "chmod(addr.sun_path, 0660)", "chmod(addr.sun_path, 0600)", "test_control_access.Access.test_control_group")
+M("log-waits-for-syslog", "shm/log.c", "error == EAGAIN || error == ENOBUFS ? 0 : -1", "-1", "test_log")
+M("fields-stay", "shm/log.c", "\tlog_state.fields = 0;\n\tif (left_out(level))\n\t\treturn;\n", "\tif (left_out(level))\n\t\treturn;\n", "test_log")
