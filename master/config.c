@@ -240,7 +240,7 @@ static int read_listen(struct reading *r, const char *value)
 		if (config_address_same(&c->listen[i], &a))
 			return fail(r, "listen: %s has the same address as %s", a.url, c->listen[i].url);
 	}
-	a.line = r->line_number ? (int)r->line_number : r->listen_option ? CONFIG_OPTION : CONFIG_DEFAULT;
+	a.line = r->line_number ? (int)r->line_number : CONFIG_OPTION;
 	c->listen[c->listeners++] = a;
 	return 0;
 }
@@ -252,6 +252,8 @@ static int listen_by_default(struct reading *r)
 	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++)
 		if (read_listen(r, urls[i]) < 0)
 			return -1;
+	for (unsigned i = 0; i < r->config->listeners; i++)
+		r->config->listen[i].line = CONFIG_DEFAULT;
 	return 0;
 }
 

@@ -203,7 +203,7 @@ static int start(struct data *d, int handover)
 		log_error("this is for the master to start: %s", strerror(errno));
 		return -1;
 	}
-	log_init("data", settings_log_level(&d->h.settings));
+	settings_log_init("data", &d->h.settings);
 	log_follow_level(&d->hub.shm->log_level);
 	log_count_lost(&d->hub.shm->slot[0].counters[COUNTER_log_lost]);
 	prctl(PR_SET_NAME, DATA_NAME);

@@ -54,7 +54,7 @@ static void run_worker(void *arg)
 
 	privileges_oom((pid_t)k->h.master, OOM_WORKER);
 	snprintf(who, sizeof(who), "worker %u", k->slot);
-	log_init(who, settings_log_level(&k->h.settings));
+	settings_log_init(who, &k->h.settings);
 	prctl(PR_SET_NAME, WORKER_NAME);
 	for (unsigned i = 0; i < k->h.listeners; i++)
 		listeners[i] = (struct worker_listener){ .fd = k->h.listen[i].fd, .proto = k->h.listen[i].proto, .slow = k->h.listen[i].slow };

@@ -104,7 +104,7 @@ int keeper_start(struct keeper *k, int handover)
 	k->slot = (unsigned)k->h.slot;
 	k->successor = -1;
 	snprintf(who, sizeof(who), "keeper %u", k->slot);
-	log_init(who, settings_log_level(&k->h.settings));
+	settings_log_init(who, &k->h.settings);
 	prctl(PR_SET_NAME, KEEPER_NAME);
 	privileges_oom((pid_t)k->h.master, OOM_KEEPER);
 	if (attach_hub(k) < 0)

@@ -414,6 +414,7 @@ static int prepare(struct master *m, const struct config_source *source, int han
 		return -1;
 	}
 	if (handover >= 0) {
+		settings_log_init("master", &m->h.settings);
 		m->dir.control = m->h.control;
 		note_before(m);
 	}
@@ -429,7 +430,7 @@ static int prepare(struct master *m, const struct config_source *source, int han
 		m->config.settings = m->h.settings;
 		taken_up = false;
 	}
-	log_init("master", settings_log_level(&m->config.settings));
+	settings_log_init("master", &m->config.settings);
 	if (taken_up)
 		report_note_config(m, handover < 0);
 	if (handover >= 0)

@@ -1,10 +1,10 @@
 /*
  * The log: one line an event to stderr, `janus[PID] worker 0: text`, with a timestamp (UTC) unless systemd's journal takes
  * it (JOURNAL_STREAM names stderr) and then with its <N> priority prefix. A line is one write(), so processes' lines do not
- * mix. Control characters become '?', and what is beyond 1,000 bytes is cut.
+ * mix. Control characters become '?', and what is beyond 1,000 bytes is cut. Or as pairs or JSON, and to syslog or the journal: log_output().
  *
- * Nobody waits for a line or dies of it, whatever stderr is: a pipe that is full or has no reader, a disk that is full. One that can't be
- * written is lost; the next that can is preceded by how many were.
+ * Nobody waits for a line or dies of it, whatever stderr is: a pipe that is full or has no reader, a disk that is full; or a daemon that reads nothing.
+ * One that can't be written is lost; the next that can is preceded by how many were.
  */
 #ifndef SHM_LOG_H
 #define SHM_LOG_H
@@ -21,6 +21,22 @@ int log_level_find(const char *name);
 
 /* `who`: "master", "keeper 0", "worker 0"; copied. Events above `level` are left out. Keeps errno. */
 void log_init(const char *who, enum log_level level);
+
+enum log_format { LOG_TEXT, LOG_LOGFMT, LOG_JSON };
+enum log_to { LOG_TO_STDERR, LOG_TO_SYSLOG, LOG_TO_JOURNAL };
+
+/*
+ * How lines are written from now on, and where to; stays over log_init(). LOGFMT and JSON have the keys time, level, pid, process, message, and those of
+ * log_field(). To syslog goes a datagram a line, to the journal one with fields (its native protocol), in which the format does not matter; with nobody
+ * at that socket a line goes to stderr. The socket is /dev/log, or the journal's, or $JANUS_LOG_SOCKET.
+ */
+void log_output(enum log_format format, enum log_to to);
+
+/*
+ * Something known of the next event that this process logs, beside its text: a key (lower case letters and _) and up to 63 bytes of value. If that event is
+ * left out, so is this. Up to four.
+ */
+void log_field(const char *key, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
  * Called first in main(). From then on a line that can't be written is an error and no more: signals that would end or stop the process for it are

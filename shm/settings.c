@@ -115,6 +115,16 @@ enum log_level settings_log_level(const struct settings *s)
 	return levels[s->log_level];
 }
 
+void settings_log_init(const char *who, const struct settings *s)
+{
+	/* in the order of the words in settings.def */
+	static const enum log_format formats[] = { LOG_TEXT, LOG_LOGFMT, LOG_JSON };
+	static const enum log_to places[] = { LOG_TO_STDERR, LOG_TO_SYSLOG, LOG_TO_JOURNAL };
+
+	log_output(formats[s->log_format], places[s->log_to]);
+	log_init(who, settings_log_level(s));
+}
+
 /* ---- msgpack ---- */
 
 static void pack_text(msgpack_packer *to, const char *text, size_t len)

@@ -73,6 +73,9 @@ const struct setting *settings_restart(const struct settings *a, const struct se
 /* Gives *s those settings of the running server that a reload can't change. */
 void settings_keep(struct settings *s, const struct settings *running);
 
+/* log_init() with what the settings say of the log; log_output() with them. */
+void settings_log_init(const char *who, const struct settings *s);
+
 /* What log_level stands for. */
 enum log_level settings_log_level(const struct settings *s);
 

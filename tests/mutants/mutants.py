@@ -565,3 +565,19 @@ M("refused-origin-is-not-counted", "worker/protocol/http_routes.c", "\tbase_coun
   "test_metrics.Metrics.test_refused")
 M("failed-reload-is-not-counted", "master/reload.c", "\thub_count(&m->hub, 0, COUNTER_reloads_failed, 1);\n", "", "test_metrics.Metrics.test_reloads_and_pauses")
 M("pause-is-not-counted", "worker/loop/worker.c", "\t\tbase_count(&w->base, COUNTER_pauses, 1);\n", "", "test_metrics.Metrics.test_reloads_and_pauses")
+# ---- running it ----
+
+REPORT = "test_reload_report.Report."
+M("reload-forgets-what-waits", "master/report.c", "\tc->wanted = read->settings;\n", "\tc->wanted = m->h.settings;\n", REPORT + "test_config")
+M("waiting-setting-moves", "master/report.c", "\t\t\tc->lines.of[i] = before.of[i];\n", "\t\t\t;\n", REPORT + "test_config")
+M("report-without-connections", "worker/loop/worker.c", "\tatomic_store(&w->base.self->taken_over, w->base.self->connections);\n", "", REPORT + "test_what_was_done")
+M("log-level-outlives-a-reload", "master/rolling.c", "\tatomic_store(&m->hub.shm->log_level, 0);", "\t;", REPORT + "test_log_level")
+M("keepers-inherit-the-manager", "master/slots.c", "\tnotify_disinherit();\n", "", "test_service.Service.test_ready_when_all_workers_are")
+M("refused-reload-is-not-ready", "master/service.c", "m->service.ready || m->reloading", "m->service.follows || m->reloading", "test_service.Service.test_reload")
+M("abstract-name-with-its-end", "master/notify.c", "\telse\n\t\tlen++;", "\tlen++;", "test_notify")
+M("watchdog-without-workers", "master/service.c", "now - beat > limit)\n\t\t\treturn false;", "now - beat > limit)\n\t\t\tcontinue;", "test_service")
+M("check-stops-at-the-first", "master/config.c", "r->failed = !r->said;", "r->failed = true;", "test_config")
+M("running-server-is-in-the-way", "master/check.c", "if (!server_has(&server, &config.listen[i]))", "if (1)", "test_config.Config.test_the_running_servers_addresses_are_no_trouble")
+M("group-without-its-mode", "master/runtime_dir.c", "chmod(addr.sun_path, 0660)", "chmod(addr.sun_path, 0600)", "test_control_access.Access.test_control_group")
+M("log-waits-for-syslog", "shm/log.c", "error == EAGAIN || error == ENOBUFS ? 0 : -1", "-1", "test_log")
+M("fields-stay", "shm/log.c", "\tlog_state.fields = 0;\n\tif (left_out(level))\n\t\treturn;\n", "\tif (left_out(level))\n\t\treturn;\n", "test_log")

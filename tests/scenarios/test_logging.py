@@ -1,5 +1,6 @@
 """Where the log goes to on a bad day: nobody waits for it, and nobody dies of it."""
 import fcntl
+import json
 import os
 import re
 import resource
@@ -136,6 +137,59 @@ class Stderr(janus_test.JanusTest):
             server.stderr = log.fileno()
             server.start()
         self.whole(server)
+
+
+class Formats(janus_test.JanusTest):
+    def test_json(self):
+        """Each line of all processes, from the start to the end, over a reload and a death."""
+        server = self.server("log_format=json")
+        server.kill_worker(0)
+        self.assertEqual(server.reload()[0], 0)
+        server.stop()
+        lines = [json.loads(line) for line in server.log().splitlines()]
+        self.assertEqual({tuple(sorted(line)) for line in lines}, {("level", "message", "pid", "process", "time")})
+        self.assertLessEqual({"master", "keeper 0", "worker 0"}, {line["process"] for line in lines})
+        self.assertEqual({line["level"] for line in lines if "died of signal 9" in line["message"]}, {"warning"})
+
+    def test_logfmt_by_a_reload(self):
+        server = self.server(config="workers = 1\nlisten = flash://127.0.0.1:0\n")
+        server.configure("workers = 1\nlisten = flash://127.0.0.1:0\nlog_format = logfmt\n")
+        self.assertEqual(server.reload()[0], 0)
+        server.wait_log(r'(?m)^time=\S+Z level=info pid=%d process=master message="reloaded: ' % server.master)
+
+    def daemon(self, folder):
+        log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(log.close)
+        path = os.path.join(folder, "devlog")
+        log.bind(path)
+        return log, path
+
+    def test_syslog_that_nobody_reads(self):
+        """Nobody waits for it."""
+        server = self.server("log_to=syslog", start=False)
+        log, path = self.daemon(server.folder)
+        os.environ["JANUS_LOG_SOCKET"] = path
+        try:
+            server.start()
+        finally:
+            del os.environ["JANUS_LOG_SOCKET"]
+        self.assertRegex(log.recv(4096).decode(), r"\A<30>janus\[%d\]: master: listening on " % server.master)
+        other = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(other.close)
+        other.setblocking(False)
+        try:
+            while True:
+                other.sendto(b"x", path)
+        except BlockingIOError:
+            pass
+        subscriber = self.client(server).subscribe("t")
+        for slot in 0, 1:
+            server.kill_worker(slot)
+        self.client(server).publish("t", n=1)
+        subscriber.expect_message("t", n=1)
+        self.assertEqual(server.reload()[0], 0)
+        wait_until(lambda: server.count("log_lost") >= 2, 10, "lost lines counted")
+        self.assertEqual(server.log(), "")
 
 
 class Flood(janus_test.JanusTest):

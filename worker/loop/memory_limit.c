@@ -42,6 +42,7 @@ void memory_disconnect(struct worker *w, session_id sid)
 		/* What is in its socket is dropped, too: it would wait for a peer that does not read. */
 		socket_reset_at_close(session_fd(&w->base, sid));
 	}
+	log_field("connection", "%d", sid);
 	log_warning_limited("connection %d: closed, as there was no memory for more, and it had most of it (max_buffered)", sid);
 	shutdown(session_fd(&w->base, sid), can_hear ? SHUT_WR : SHUT_RDWR);
 	session_watch(&w->base, sid);
@@ -167,6 +168,7 @@ bool memory_make_room(struct worker *w, session_id sid, size_t bytes)
 	partial_trim(w->partial);
 	while (!pool_allows(&w->base.pool, bytes))
 		if (!pool_could_allow(&w->base.pool, kept, bytes) || !make_some_room(w, sid, bytes + w->base.pool.held / MORE)) {
+			log_field("connection", "%d", sid);
 			log_warning_limited("connection %d: there is no memory for more (max_buffered)", sid);
 			return false;
 		}

@@ -75,6 +75,7 @@ static void finish_publish(struct worker *w)
 /* Aborts a session of which nobody can tell what was sent or received. The loop closes it later. */
 static void uncertain(struct worker *w, session_id sid)
 {
+	log_field("connection", "%d", sid);
 	log_warning_limited("connection %d: what it was sent can't be told any more; closing it", sid);
 	session_abort(&w->base, sid, COUNTER_closed_uncertain);
 }
