@@ -121,10 +121,9 @@ class Rpm:
         """rpm has none: what was changed or written stays, for who has changed or written it."""
         assert os.path.exists(CONFIG + ".rpmsave"), "the changed configuration is gone"
         os.unlink(CONFIG + ".rpmsave")
-        for path in ("/etc/janus", "/var/lib/janus"):
-            if os.path.exists(path):
-                assert not [name for name in os.listdir(path) if name != "journal"], os.listdir(path)
-                run("rm", "-r", path)
+        assert os.listdir("/etc/janus") == [], os.listdir("/etc/janus")
+        assert set(os.listdir("/var/lib/janus")) <= {"journal", "lock"}, os.listdir("/var/lib/janus")
+        run("rm", "-r", "/etc/janus", "/var/lib/janus")
 
 
 class Systemd:
