@@ -262,4 +262,4 @@ clean:
 .PHONY: all programs deps settings check tests mutants clients variants server server-programs server-deps fuzz fuzz-deps fuzzers chaos reconnect soak bench bench-history bench-million bench-patterns bench-peers chart headers layers demo \
 	clean
 .SECONDARY:
--include $(shell find $(BUILD) \( -path $(BUILD)/deb -o -path $(BUILD)/rpm -o -path $(BUILD)/packages \) -prune -o -type f -name '*.d' -print 2>/dev/null)
+-include $(shell find $(addprefix $(BUILD)/,master proto shm tests worker) build/fuzz -name '*.d' 2>/dev/null)

@@ -67,7 +67,7 @@ uninstall:
 	rm -f $$ini.new; \
 	if $(INI) | cmp -s - $$ini; then rm -f $$ini; \
 	elif [ -e $$ini ]; then echo "$$ini was changed: it stays"; fi
-	@rmdir -p --ignore-fail-on-non-empty $(DESTDIR)$(docdir)/examples $(DESTDIR)$(sysconfdir)/janus 2>/dev/null || true
+	@rmdir --ignore-fail-on-non-empty $(DESTDIR)$(docdir)/examples $(DESTDIR)$(docdir) $(DESTDIR)$(sysconfdir)/janus 2>/dev/null || true
 
 # ---- packages ----
 
