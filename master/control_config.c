@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "master/listen.h"
 #include "master/master.h"
 #include "proto/control_report.h"
 #include "shm/log.h"
@@ -62,24 +63,35 @@ static void get_setting(const struct master *m, unsigned place, struct control_s
 		get_log_level(m, s);
 }
 
+/* The addresses of the configuration: the server's own listener is none of them. */
+struct listing {
+	const struct master *m;
+	const struct handover_listener *listen[LISTENERS_OPEN_MAX];
+	unsigned listeners;
+};
+
 static void get(void *arg, unsigned i, struct control_setting *s)
 {
-	const struct master *m = arg;
+	const struct listing *l = arg;
 
-	if (i < m->h.listeners)
-		get_listener(&m->h.listen[i], s);
-	else if (i == m->h.listeners)
-		get_workers(m, s);
+	if (i < l->listeners)
+		get_listener(l->listen[i], s);
+	else if (i == l->listeners)
+		get_workers(l->m, s);
 	else
-		get_setting(m, i - m->h.listeners - 1, s);
+		get_setting(l->m, i - l->listeners - 1, s);
 }
 
 void control_config(struct master *m, int caller, const struct control_request *request)
 {
 	static char packet[CONTROL_PACKET_MAX];
+	struct listing l = { .m = m };
 
 	(void)request;
-	control_send(caller, packet, control_config_pack(packet, m->config.file, m->h.config.since, m->h.listeners + 1 + SETTINGS, get, m));
+	for (unsigned i = 0; i < m->h.listeners; i++)
+		if (!listen_is_own(&m->h.listen[i], m->dir.path))
+			l.listen[l.listeners++] = &m->h.listen[i];
+	control_send(caller, packet, control_config_pack(packet, m->config.file, m->h.config.since, l.listeners + 1 + SETTINGS, get, &l));
 	close(caller);
 }
 

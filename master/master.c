@@ -308,12 +308,12 @@ static int start_fresh(struct master *m)
 	}
 	m->h.lock = m->dir.lock;
 	m->h.control = m->dir.control;
+	if (open_wakes(m) < 0 || open_hub(m) < 0 || data_open(m) < 0 || open_listeners(m) < 0)
+		return -1;
 	if (runtime_dir_share(&m->dir, m->config.settings.control_group, error) < 0) {
 		log_error("%s", error);
 		return -1;
 	}
-	if (open_wakes(m) < 0 || open_hub(m) < 0 || data_open(m) < 0 || open_listeners(m) < 0)
-		return -1;
 	for (unsigned i = 0; i < (unsigned)m->config.settings.workers; i++)
 		if (slots_start(m, i) < 0)
 			return -1;
@@ -353,8 +353,6 @@ static int start_successor(struct master *m)
 		m->by_path = true;
 		m->h.reload_number = 1;
 	}
-	if (runtime_dir_share(&m->dir, m->config.settings.control_group, error) < 0)
-		log_error("%s", error);
 	fcntl(m->dir.control, F_SETFD, FD_CLOEXEC);
 	if (m->h.caller >= 0)
 		fcntl(m->h.caller, F_SETFD, FD_CLOEXEC);
@@ -367,6 +365,8 @@ static int start_successor(struct master *m)
 	m->h.dropped_count = 0;
 	if (open_missing_listener(m) < 0)
 		return -1;
+	if (runtime_dir_share(&m->dir, m->config.settings.control_group, error) < 0)
+		log_error("%s", error);
 	if (m->h.snapshot >= 0)
 		return FAIL_POINT("successor-restore") ? -1 : restore_segments(m);
 	if (hub_attach(&m->hub, m->h.hub, true) < 0) {

@@ -223,21 +223,27 @@ err:
 }
 
 /* Its group first: it is never another group's that may connect. A folder that others may not enter is entered by the group then. */
+/* A socket in the folder becomes the group's, or its owner's alone. One that is not there need not be. 0, or -1 with errno. */
+static int give(const char *path, const struct group *gr)
+{
+	if (chown(path, (uid_t)-1, gr ? gr->gr_gid : getegid()) == 0 && chmod(path, gr ? 0660 : 0600) == 0)
+		return 0;
+	return errno == ENOENT ? 0 : -1;
+}
+
 int runtime_dir_share(const struct runtime_dir *dir, const char *group, char error[RUNTIME_DIR_ERROR_MAX])
 {
 	const struct group *gr = *group ? getgrnam(group) : NULL;
+	char admin[SETTINGS_TEXT_MAX + 8];
 	struct sockaddr_un addr;
 	struct stat st;
 
 	if (*group && !gr)
 		return fail(error, "control_group: there is no group `%s`", group);
-	if (runtime_dir_control(dir->path, &addr) < 0 || chmod(addr.sun_path, 0600) < 0)
-		return fail(error, "control socket: %s", strerror(errno));
-	if (!gr)
-		return 0;
-	if (chown(addr.sun_path, (uid_t)-1, gr->gr_gid) < 0 || chmod(addr.sun_path, 0660) < 0)
-		return fail(error, "control_group = %s: %s: %s", group, addr.sun_path, strerror(errno));
-	if (stat(dir->path, &st) == 0 && !(st.st_mode & S_IXOTH) && (st.st_gid != gr->gr_gid || !(st.st_mode & S_IXGRP)) &&
+	snprintf(admin, sizeof(admin), "%s/admin", dir->path);
+	if (runtime_dir_control(dir->path, &addr) < 0 || give(addr.sun_path, gr) < 0 || give(admin, gr) < 0)
+		return fail(error, "control_group = %s: the sockets in %s: %s", group, dir->path, strerror(errno));
+	if (gr && stat(dir->path, &st) == 0 && !(st.st_mode & S_IXOTH) && (st.st_gid != gr->gr_gid || !(st.st_mode & S_IXGRP)) &&
 	    (chown(dir->path, (uid_t)-1, gr->gr_gid) < 0 || chmod(dir->path, (st.st_mode & 07777) | S_IXGRP) < 0))
 		return fail(error, "control_group = %s: %s: %s", group, dir->path, strerror(errno));
 	return 0;

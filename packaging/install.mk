@@ -27,6 +27,7 @@ INSTALLED := 755:$(BUILD)/janus:$(sbindir)/ 755:$(BUILD)/janusctl:$(bindir)/ \
              $(patsubst %,644:%:$(mandir)/man8/,$(wildcard packaging/*.8)) \
              $(patsubst %,644:%:$(mandir)/man5/,$(wildcard packaging/*.5)) \
              644:README.md:$(docdir)/ 644:PROTOCOL.md:$(docdir)/ 644:CHANGELOG.md:$(docdir)/ \
+             $(patsubst %,644:%:$(docdir)/examples/,$(wildcard packaging/examples/*) packaging/grafana/janus.json) \
              644:packaging/systemd/60-janus-million.conf:$(docdir)/examples/ \
              644:packaging/systemd/million.conf:$(docdir)/examples/ \
              $(patsubst %,644:%:$(bashdir)/janusctl,$(wildcard packaging/completion/*.bash)) \
@@ -39,7 +40,9 @@ INSTALLED := 755:$(BUILD)/janus:$(sbindir)/ 755:$(BUILD)/janusctl:$(bindir)/ \
 PLACES    := -e 's,/usr/sbin/,$(sbindir)/,g' -e 's,/usr/bin/,$(bindir)/,g' -e 's,/etc/janus,$(sysconfdir)/janus,g' -e 's,/run/janus,$(rundir)/janus,g' \
              -e 's,/usr/share/doc/janus,$(docdir),g'
 # The server's folder for its lock and its control socket is the one that the unit makes, so that janusctl finds it there whoever asks.
-INI       := sed -e 's,^runtime_dir =.*,runtime_dir = $(rundir)/janus,' packaging/janus.ini
+# Members of this group may use janusctl (packages: janus; it must be there when the server starts).
+control_group ?=
+INI       := sed -e 's,^control_group =.*,control_group = $(control_group),' -e 's,^runtime_dir =.*,runtime_dir = $(rundir)/janus,' packaging/janus.ini
 
 install: $(if $(filter 1,$(WITH_BENCH)),programs,server-programs)
 	@for f in $(INSTALLED); do \

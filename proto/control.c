@@ -146,7 +146,7 @@ size_t control_order_pack(void *dst, uint64_t order, uint64_t slots)
 	msgpack_packer_init(&to, &packet, append);
 	begin_reply(&to, true, 2);
 	pack_uint(&to, "order", order);
-	pack_uint(&to, "slots", slots);
+	pack_uint(&to, "order_slots", slots);
 	return packet.len;
 }
 
@@ -381,7 +381,7 @@ int control_reply_unpack(const void *src, size_t len, struct control_reply *repl
 		return -1;
 	memset(reply, 0, sizeof(*reply));
 	if (!msgpack_walk_find(&map, "ok", &ok) || ok.kind != WALK_BOOL || !find_text(&map, "error", reply->error, sizeof(reply->error)) ||
-	    !find_uint(&map, "order", &reply->order) || !find_uint(&map, "slots", &reply->slots))
+	    !find_uint(&map, "order", &reply->order) || !find_uint(&map, "order_slots", &reply->slots))
 		return finish(false);
 	reply->ok = ok.u;
 	return finish(!reply->ok || !status || get_status(&map, status));

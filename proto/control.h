@@ -15,7 +15,7 @@
  *   hub       nothing more; the reply carries a descriptor of the hub segment, opened read-only (SCM_RIGHTS)
  *   slots     the same of every slot segment: which slot's each is says its name in /proc
  *
- *   kick      request: one of "id", "topic", "user"; "reason". Reply: "order", its number, and "slots", a bit for each that is going to do it: what became
+ *   kick      request: one of "id", "topic", "user"; "reason". Reply: "order", its number, and "order_slots", a bit for each that is going to do it: what became
  *             of it stands in the hub
  *   drain     request: "rate", clients a second, 0: no more; "slot", all if it is absent. The reply has nothing more
  *   stop      nothing more: the server stops, and the connection ends when it has ended

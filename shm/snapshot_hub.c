@@ -33,7 +33,7 @@ static bool was_used(const struct hub_slot_shm *s)
 
 static void put_slot(struct snapshot_writer *w, const struct hub_slot_shm *s, unsigned number)
 {
-	snapshot_put_map(w, 9);
+	snapshot_put_map(w, 10);
 	snapshot_put_uint(w, "slot", number);
 	snapshot_put_uint(w, "rules", atomic_load(&s->rules));
 	snapshot_put_uint(w, "delivered", atomic_load(&s->delivered));

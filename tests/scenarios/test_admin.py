@@ -55,10 +55,10 @@ class Listeners(AdminTest):
         self.assertEqual(self.by("http").ask("GET", "/version").status, 503)
 
     def test_own(self):
-        """In the runtime folder, for owner and group, and not among what clients connect to."""
+        """In the runtime folder, for whoever the control socket is for, and not among what clients connect to."""
         path = self.own()
         self.assertEqual(path, os.path.join(self.janus.runtime_dir, "admin"))
-        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o660)
+        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
         self.assertNotIn("admin+unix:" + path, self.janus.status()["listen"])
         self.assertIn("admin+unix:" + path, self.janus.ctl("status")[1])
         self.assertEqual(self.unix(path).ask("GET", "/topics").status, 200)

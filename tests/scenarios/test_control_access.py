@@ -62,6 +62,7 @@ class Access(JanusTest):
         control = os.path.join(janus.runtime_dir, "control")
         where = "-o", "runtime_dir=" + janus.runtime_dir
         self.assertEqual(mode(control)[0], 0o600)
+        self.assertEqual(mode(os.path.join(janus.runtime_dir, "admin"))[0], 0o600)
         if ROOT:
             status, _, err = self.as_other([number], *where, "status")
             self.assertEqual(status, 1)
@@ -69,10 +70,12 @@ class Access(JanusTest):
         janus.configure(config + "control_group = %s\n" % name)
         self.assertEqual(janus.reload()[0], 0)
         self.assertEqual(mode(control), (0o660, number))
+        self.assertEqual(mode(os.path.join(janus.runtime_dir, "admin")), (0o660, number))
         if ROOT:
             self.assertEqual(self.as_other([number], *where, "status")[0], 0)
             self.assertEqual(self.as_other([number], *where, "stats")[0], 0)
             self.assertEqual(self.as_other([number], *where, "reload")[0], 0)
+            self.assertEqual(self.as_other([number], *where, "rtt")[0], 0)
             self.assertEqual(self.as_other([], *where, "status")[0], 1)
         janus.stop()
         # At the start; and a folder that is closed to others can be entered by the group.
