@@ -86,11 +86,11 @@ static void read_workers(const struct hub *hub, const struct top_sample *before,
 		const struct top_worker *was = worker_before(before, slot);
 		struct top_worker *w = &s->worker[s->workers];
 
-		for (unsigned r = 0; r < TOP_RATES; r++)
-			s->total[r] += counted(hub, slot, r);
 		if (!ctl_stats_used(hub, slot))
 			continue;
 		read_worker(hub, slot, w);
+		for (unsigned r = 0; r < TOP_RATES; r++)
+			s->total[r] += w->total[r];
 		for (unsigned r = 0; was && r < TOP_RATES; r++)
 			w->rate[r] = per_second(was->total[r], w->total[r], seconds);
 		if (was && was->pid == w->pid)
