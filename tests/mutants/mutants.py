@@ -581,3 +581,10 @@ M("running-server-is-in-the-way", "master/check.c", "if (!server_has(&server, &c
 M("group-without-its-mode", "master/runtime_dir.c", "chmod(addr.sun_path, 0660)", "chmod(addr.sun_path, 0600)", "test_control_access.Access.test_control_group")
 M("log-waits-for-syslog", "shm/log.c", "error == EAGAIN || error == ENOBUFS ? 0 : -1", "-1", "test_log")
 M("fields-stay", "shm/log.c", "\tlog_state.fields = 0;\n\tif (left_out(level))\n\t\treturn;\n", "\tif (left_out(level))\n\t\treturn;\n", "test_log")
+
+# ---- what ps shows ----
+
+M("title-without-its-sign", "shm/title.c", "\tpage[TITLE_MAX - 1] = 1;\n", "", "test_title")
+M("title-keeps-no-heap", "shm/title.c", ".brk = (uintptr_t)sbrk(0)", ".brk = field[START_BRK]", "test_title")
+M("title-of-the-start", "worker/loop/worker.c", "\tshow_connections(w);\n\torders_drain", "\torders_drain", "test_titles.Titles.test_all_there_is")
+M("title-without-its-number", "worker/loop/worker.c", "\tw->shown = UINT32_MAX;\n", "", "test_titles.Titles.test_all_there_is")
