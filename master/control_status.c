@@ -10,43 +10,14 @@
 
 #include "master/listen.h"
 #include "master/master.h"
+#include "master/slot_status.h"
 #include "shm/log.h"
-
-static enum control_state state_of(const struct master *m, unsigned slot)
-{
-	if (m->h.slots[slot].draining || atomic_load(&m->hub.shm->slot[slot].drain))
-		return CONTROL_STATE_DRAINING;
-	switch (atomic_load(&m->hub.shm->slot[slot].state)) {
-	case SLOT_STARTING:
-		return CONTROL_STATE_STARTING;
-	case SLOT_LIVE:
-		return CONTROL_STATE_LIVE;
-	default:
-		return CONTROL_STATE_EMPTY;
-	}
-}
 
 static void fill_workers(const struct master *m, struct control_status *status)
 {
-	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
-		const struct hub_slot_shm *s = &m->hub.shm->slot[i];
-		struct control_worker *w = &status->worker[status->workers];
-
-		if (!m->h.slots[i].used)
-			continue;
-		w->slot = i;
-		w->state = state_of(m, i);
-		w->keeper = m->h.slots[i].keeper;
-		w->worker = atomic_load(&s->worker);
-		w->connections = atomic_load(&s->connections);
-		w->restarts = atomic_load(&s->restarts);
-		w->generation = atomic_load(&s->generation);
-		for (unsigned g = 0; g < TRANSPORT_GROUPS; g++)
-			status->by_transport[g] += atomic_load(&s->by_transport[g]);
-		status->connections_max += s->connections_max;
-		status->buffered += atomic_load_explicit(&s->buffered, memory_order_relaxed);
-		status->workers++;
-	}
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		if (m->h.slots[i].used)
+			slot_status_add(status, &m->hub, i, m->h.slots[i].keeper, m->h.slots[i].draining);
 	if (m->config.settings.max_connections && (uint64_t)m->config.settings.max_connections < status->connections_max)
 		status->connections_max = (uint64_t)m->config.settings.max_connections;
 }

@@ -24,6 +24,7 @@
 #include "master/runtime_dir.h"
 #include "shm/journal.h"
 #include "shm/log.h"
+#include "shm/title.h"
 
 #define BUSY_MS 2		/* until it looks again, when there was something new */
 #define IDLE_MS 20		/* the most */
@@ -207,6 +208,7 @@ static int start(struct data *d, int handover)
 	log_follow_level(&d->hub.shm->log_level);
 	log_count_lost(&d->hub.shm->slot[0].counters[COUNTER_log_lost]);
 	prctl(PR_SET_NAME, DATA_NAME);
+	title_set("janus: data");
 	privileges_oom((pid_t)d->h.master, OOM_KEEPER);
 	hub_keep(&d->hub, &d->h.settings);
 	d->hub.once.keep = (uint64_t)d->h.settings.once_time;

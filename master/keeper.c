@@ -23,6 +23,7 @@
 #include "master/program.h"
 #include "shm/crash.h"
 #include "shm/log.h"
+#include "shm/title.h"
 #include "worker/loop/worker.h"
 
 #define BEAT_MS 1000			/* between this process's own signs of life, at most */
@@ -56,6 +57,7 @@ static void run_worker(void *arg)
 	snprintf(who, sizeof(who), "worker %u", k->slot);
 	settings_log_init(who, &k->h.settings);
 	prctl(PR_SET_NAME, WORKER_NAME);
+	title_set("janus: worker %u", k->slot);
 	for (unsigned i = 0; i < k->h.listeners; i++)
 		listeners[i] = (struct worker_listener){ .fd = k->h.listen[i].fd, .proto = k->h.listen[i].proto, .slow = k->h.listen[i].slow };
 	_exit(worker_run(&start));

@@ -20,6 +20,7 @@
 #include "shm/shortage.h"
 #include "shm/log.h"
 #include "shm/snapshot.h"
+#include "shm/title.h"
 
 #define WAIT_MOST_MS 250		/* for what the machine is short of, before a sign of life */
 
@@ -106,6 +107,7 @@ int keeper_start(struct keeper *k, int handover)
 	snprintf(who, sizeof(who), "keeper %u", k->slot);
 	settings_log_init(who, &k->h.settings);
 	prctl(PR_SET_NAME, KEEPER_NAME);
+	title_set("janus: keeper %u", k->slot);
 	privileges_oom((pid_t)k->h.master, OOM_KEEPER);
 	if (attach_hub(k) < 0)
 		return -1;

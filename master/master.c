@@ -24,6 +24,7 @@
 #include "shm/crash.h"
 #include "shm/log.h"
 #include "shm/snapshot.h"
+#include "shm/title.h"
 #include "worker/loop/move.h"
 
 #define STOP_SECONDS(m) ((double)(m)->h.settings.stop_limit / 1000 + 6)	/* for keepers to leave before they are killed */
@@ -431,6 +432,7 @@ static int prepare(struct master *m, const struct config_source *source, int han
 		taken_up = false;
 	}
 	settings_log_init("master", &m->config.settings);
+	title_set("janus: master%s%s", m->config.file[0] ? " " : "", m->config.file);
 	if (taken_up)
 		report_note_config(m, handover < 0);
 	if (handover >= 0)

@@ -25,7 +25,7 @@
 #define KEEPER_BYTE 1
 #define POLL_MS 5
 #define RACES_MAX 1000		/* masters that came and went just while this one opened the file */
-#define CONTROL_BACKLOG 16
+#define CONTROL_BACKLOG 1024		/* a master that somebody has stopped is asked many times, and each asker stays in the queue */
 
 __attribute__((format(printf, 2, 3))) static int fail(char *error, const char *format, ...)
 {

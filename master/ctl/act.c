@@ -27,8 +27,7 @@ static int act(const struct ctl_arguments *args, const struct control_request *r
 	if (rc)
 		return rc;
 	if (control_client_act(fd, request, ANSWER_SECONDS, reply) < 0) {
-		fprintf(stderr, "janusctl: %s: %s\n", name, errno == ECONNRESET ? "the server ended before it answered" : strerror(errno));
-		rc = EXIT_REFUSED;
+		rc = ctl_complain(fd, request->command);
 	} else if (!reply->ok) {
 		fprintf(stderr, "janusctl: %s: %s\n", name, reply->error);
 		rc = EXIT_REFUSED;

@@ -2,6 +2,7 @@
  * Asking the server. It is found by its runtime folder, so janusctl takes the same -c and -o as the server; without them it looks where one may be.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,22 +112,78 @@ int ctl_connect(const struct ctl_arguments *args, bool quiet, int *fd)
 	if (errno == EACCES)
 		fprintf(stderr, "janusctl: the server is another user's: become root or that user, or have its control_group be one of yours\n");
 	else
-		fprintf(stderr, "janusctl: %s/control: %s\n", folder, strerror(errno));
+		fprintf(stderr, "janusctl: %s/control: %s\n", folder, errno == ETIMEDOUT ? "the master takes no more connections: is it stopped?" : strerror(errno));
 	return EXIT_REFUSED;
 }
 
-static int complain(int fd, enum control_command command)
+static uint32_t master_of(int fd)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 
-	if (errno == ETIMEDOUT && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
-		fprintf(stderr, "janusctl: %s: the server (process %d) does not answer: is it stopped?\n", control_command_name(command), (int)peer.pid);
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 ? (uint32_t)peer.pid : 0;
+}
+
+int ctl_complain(int fd, enum control_command command)
+{
+	const char *name = control_command_name(command);
+	int error = errno;
+	uint32_t master = master_of(fd);
+
+	if (error == ETIMEDOUT && master)
+		fprintf(stderr, "janusctl: %s: the master (process %" PRIu32 ") does not answer: is it stopped?\n", name, master);
 	else
-		fprintf(stderr, "janusctl: %s: %s\n", control_command_name(command),
-			errno == ECONNRESET	   ? "the server ended before it answered"
-			: errno == EPROTONOSUPPORT ? "the server speaks another version of the control protocol"
-						   : strerror(errno));
+		fprintf(stderr, "janusctl: %s: %s\n", name,
+			error == ECONNRESET	   ? "the server ended before it answered"
+			: error == EPROTONOSUPPORT ? "the server speaks another version of the control protocol"
+						   : strerror(error));
+	return EXIT_REFUSED;
+}
+
+static int attach_hub(int fd, struct hub *hub)
+{
+	int rc = hub_attach(hub, fd, false);
+
+	close(fd);
+	if (rc == 0)
+		return 0;
+	fprintf(stderr, "janusctl: cannot read the hub segment: %s\n",
+		errno == EPROTO ? "it is another version's; use the server's own janusctl" : strerror(errno));
+	return EXIT_REFUSED;
+}
+
+/* What the hub says of a server whose master does not answer. 0, or the status. */
+static int read_status(int hub_fd, struct control_status *status)
+{
+	struct hub hub;
+	int rc = attach_hub(hub_fd, &hub);
+
+	if (rc)
+		return rc;
+	ctl_status_of_hub(&hub, status);
+	hub_detach(&hub);
+	return 0;
+}
+
+/* Nothing was answered in time. What only looks goes on without: 0, or the status. One of `status` and `passed` is there. */
+static int do_without(int fd, enum control_command command, struct control_status *status, int *passed)
+{
+	int hub = control_client_find_hub(fd), error = errno;
+
+	silent = true;
+	if (passed && hub >= 0) {
+		*passed = hub;		/* as good as an answer: nothing is missing */
+		return 0;
+	}
+	errno = ETIMEDOUT;
+	ctl_complain(fd, command);
+	if (status) {
+		memset(status, 0, sizeof(*status));
+		status->pid = master_of(fd);
+	}
+	if (hub >= 0)
+		return read_status(hub, status);
+	fprintf(stderr, "janusctl: %s: without it, only root and the server's user can look at its memory (%s)\n", control_command_name(command), strerror(error));
 	return EXIT_REFUSED;
 }
 
@@ -144,12 +201,7 @@ int ctl_ask(const struct ctl_arguments *args, bool quiet, enum control_command c
 	if (rc)
 		return rc;
 	if (control_client_call(fd, command, patience(command), &reply, status, passed) < 0) {
-		if (errno == ETIMEDOUT && passed && (*passed = control_client_find_hub(fd)) >= 0) {
-			silent = true;
-			close(fd);
-			return 0;
-		}
-		rc = complain(fd, command);
+		rc = errno == ETIMEDOUT ? do_without(fd, command, status, passed) : ctl_complain(fd, command);
 	} else if (!reply.ok) {
 		fprintf(stderr, "janusctl: %s: %s\n", control_command_name(command), reply.error);
 		rc = EXIT_REFUSED;
@@ -178,7 +230,7 @@ int ctl_ask_packet(const struct ctl_arguments *args, enum control_command comman
 	snprintf(request.argument, sizeof(request.argument), "%s", argument);
 	len = control_client_exchange(fd, bytes, control_request_write(bytes, &request), patience(command), packet);
 	if (len < 0 || control_reply_unpack(packet, (size_t)len, reply, NULL) < 0)
-		rc = complain(fd, command);
+		rc = ctl_complain(fd, command);
 	else
 		*packet_len = (size_t)len;
 	close(fd);
@@ -195,14 +247,7 @@ int ctl_open_hub(const struct ctl_arguments *args, struct hub *hub)
 		fprintf(stderr, "janusctl: the server's answer came without the hub segment\n");
 		return EXIT_REFUSED;
 	}
-	rc = hub_attach(hub, fd, false);
-	close(fd);
-	if (rc < 0) {
-		fprintf(stderr, "janusctl: cannot read the hub segment: %s\n",
-			errno == EPROTO ? "it is another version's; use the server's own janusctl" : strerror(errno));
-		return EXIT_REFUSED;
-	}
-	return 0;
+	return attach_hub(fd, hub);
 }
 
 int ctl_open_slots(const struct ctl_arguments *args, struct slot slots[INDEX_SLOTS_MAX])

@@ -12,6 +12,8 @@ int ctl_status(const struct ctl_arguments *args)
 
 	if (rc)
 		return rc;
+	if (!ctl_status_answered(&status))
+		fprintf(stderr, "janusctl: status: what only it knows is left out: version, configuration, addresses\n");
 	if (args->json)
 		ctl_json_status(&status);
 	else
@@ -38,14 +40,17 @@ int ctl_version(const struct ctl_arguments *args)
 {
 	static struct control_status status;
 	int rc = ctl_ask(args, true, CONTROL_STATUS, &status, NULL);
-	bool there = rc == 0;
+	bool known = rc == 0 && ctl_status_answered(&status);
 
 	if (args->json)
-		printf(there ? "{\"janusctl\":\"%s\",\"janus\":\"%s\"}\n" : "{\"janusctl\":\"%s\",\"janus\":null}\n",
+		printf(known ? "{\"janusctl\":\"%s\",\"janus\":\"%s\"}\n" : "{\"janusctl\":\"%s\",\"janus\":null}\n",
 		       JANUS_VERSION, status.version);
-	else if (there)
+	else if (known)
 		printf("janusctl %s\njanus %s (process %u)\n", JANUS_VERSION, status.version, status.pid);
+	else if (status.pid)
+		printf("janusctl %s\njanus, process %u, does not say\n", JANUS_VERSION, status.pid);
 	else
 		printf("janusctl %s\n", JANUS_VERSION);
-	return rc == EXIT_NO_SERVER ? 0 : rc;
+	/* One that runs and does not answer was named on stderr. */
+	return rc == EXIT_NO_SERVER || (status.pid && !ctl_status_answered(&status)) ? 0 : rc;
 }

@@ -59,9 +59,13 @@ int ctl_log_level(const struct ctl_arguments *args);	/* `log LEVEL` */
 /* Connects to the server that the arguments mean. 0 and *fd, or the status. `quiet`: no server is nothing to complain about. */
 int ctl_connect(const struct ctl_arguments *args, bool quiet, int *fd);
 
-/* One request and its reply. 0, or the status. `quiet`: no server is nothing to complain about. `status` and `passed` as for control_client_call(). The hub
- * segment of a master that does not answer, as it is stopped, is found without it. */
+/* One request and its reply. 0, or the status. `quiet`: no server is nothing to complain about. `status` or `passed` is there, as for control_client_call(). When the
+ * master does not answer, as it is stopped, the hub segment is found without it; and a status is what that says (ctl_status_of_hub()), which stderr was told. If
+ * the segment can't be had, `status` has the master's pid alone. */
 int ctl_ask(const struct ctl_arguments *args, bool quiet, enum control_command command, struct control_status *status, int *passed);
+
+/* Says on stderr why there is no reply, from errno. The status. */
+int ctl_complain(int fd, enum control_command command);
 
 /* The same with a word that says more of the command ("": none), for answers that are read by who asked: packet[CONTROL_PACKET_MAX]. 0, also when the
  * reply is a refusal; or the status, and what is wrong was said. */
@@ -85,6 +89,11 @@ int ctl_whole_number(const struct ctl_arguments *args, enum ctl_option option, c
 
 /* Replaces in text for people what a terminal would act on, but for control characters below a space (tame.c). */
 void ctl_tame(char *text);
+
+/* Adds to an empty status what the hub knows: all but version, configuration, data, addresses and connections_max. */
+void ctl_status_of_hub(const struct hub *hub, struct control_status *status);
+/* The master answered; else the status is the hub's. */
+bool ctl_status_answered(const struct control_status *status);
 
 void ctl_text_status(const struct control_status *status);
 void ctl_json_status(const struct control_status *status);

@@ -27,27 +27,36 @@ void ctl_json_pair(const char *key, const char *value)
 	ctl_json_string(value);
 }
 
+/* A member of the status and a comma: null if nobody says what it is. */
+static void print_known(const char *key, const char *value, bool known)
+{
+	if (known)
+		ctl_json_pair(key, value);
+	else
+		printf("\"%s\":null", key);
+	printf(",");
+}
+
 void ctl_json_status(const struct control_status *status)
 {
+	bool answered = ctl_status_answered(status);
+
 	printf("{");
-	ctl_json_pair("version", status->version);
-	printf(",\"pid\":%" PRIu32 ",\"started\":%" PRIu64 ",", status->pid, status->started);
-	ctl_json_pair("file", status->file);
-	printf(",");
-	ctl_json_pair("runtime_dir", status->runtime_dir);
-	printf(",");
-	ctl_json_pair("data", status->data);
-	printf(",");
-	ctl_json_pair("data_error", status->data_error);
-	printf(",\"listen\":[");
+	print_known("version", status->version, answered);
+	printf("\"pid\":%" PRIu32 ",\"started\":%" PRIu64 ",", status->pid, status->started);
+	print_known("file", status->file, answered);
+	print_known("runtime_dir", status->runtime_dir, answered);
+	print_known("data", status->data, answered);
+	print_known("data_error", status->data_error, true);
+	printf(answered ? "\"listen\":[" : "\"listen\":null,");
 	for (unsigned i = 0; i < status->listeners; i++) {
 		printf(i ? "," : "");
 		ctl_json_string(status->listen[i]);
 	}
-	printf("],");
-	ctl_json_pair("admin", status->admin);
-	printf(",\"connections_max\":%" PRIu64 ",\"buffered\":%" PRIu64 ",\"buffered_max\":%" PRIu64 ",\"by_transport\":{",
-	       status->connections_max, status->buffered, status->buffered_max);
+	printf(answered ? "]," : "");
+	print_known("admin", status->admin, answered);
+	printf(answered ? "\"connections_max\":%" PRIu64 : "\"connections_max\":null", status->connections_max);
+	printf(",\"buffered\":%" PRIu64 ",\"buffered_max\":%" PRIu64 ",\"by_transport\":{", status->buffered, status->buffered_max);
 	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
 		printf("%s\"%s\":%" PRIu64, i ? "," : "", transport_group_key(i), status->by_transport[i]);
 	printf("},\"workers\":[");

@@ -65,12 +65,16 @@ void ctl_text_status(const struct control_status *status)
 
 	for (unsigned i = 0; i < status->workers; i++)
 		connections += status->worker[i].connections;
-	printf("janus %s, process %u, ", status->version, status->pid);
+	printf("janus%s%s, process %u%s, ", status->version[0] ? " " : "", status->version, status->pid,
+	       ctl_status_answered(status) ? "" : " (which does not answer)");
 	print_up(status->started);
-	printf("configuration   %s\n", status->file[0] ? status->file : "no file");
-	printf("runtime folder  %s\n", status->runtime_dir);
-	if (status->data[0])
-		printf("data            %s%s%s\n", status->data, status->data_error[0] ? ": CAN'T BE WRITTEN: " : "", status->data_error);
+	if (ctl_status_answered(status)) {
+		printf("configuration   %s\n", status->file[0] ? status->file : "no file");
+		printf("runtime folder  %s\n", status->runtime_dir);
+	}
+	if (status->data[0] || status->data_error[0])
+		printf("data            %s%s%s%s\n", status->data, status->data[0] && status->data_error[0] ? ": " : "",
+		       status->data_error[0] ? "CAN'T BE WRITTEN: " : "", status->data_error);
 	for (unsigned i = 0; i < status->listeners; i++)
 		printf("%-16s%s\n", i == 0 ? "listening on" : "", status->listen[i]);
 	if (status->admin[0])

@@ -581,3 +581,19 @@ M("running-server-is-in-the-way", "master/check.c", "if (!server_has(&server, &c
 M("group-without-its-mode", "master/runtime_dir.c", "chmod(addr.sun_path, 0660)", "chmod(addr.sun_path, 0600)", "test_control_access.Access.test_control_group")
 M("log-waits-for-syslog", "shm/log.c", "error == EAGAIN || error == ENOBUFS ? 0 : -1", "-1", "test_log")
 M("fields-stay", "shm/log.c", "\tlog_state.fields = 0;\n\tif (left_out(level))\n\t\treturn;\n", "\tif (left_out(level))\n\t\treturn;\n", "test_log")
+
+# ---- what ps shows ----
+
+M("title-without-its-sign", "shm/title.c", "\tpage[TITLE_MAX - 1] = 1;\n", "", "test_title")
+M("title-keeps-no-heap", "shm/title.c", ".brk = (uintptr_t)sbrk(0)", ".brk = field[START_BRK]", "test_title")
+M("title-of-the-start", "worker/loop/worker.c", "\tshow_connections(w);\n\torders_drain", "\torders_drain", "test_titles.Titles.test_all_there_is")
+M("title-without-its-number", "worker/loop/worker.c", "\tw->shown = UINT32_MAX;\n", "", "test_titles.Titles.test_all_there_is")
+
+# ---- while the master is stopped ----
+
+STOPPED = "test_ctl_stopped.Stopped."
+M("status-needs-the-master", "master/ctl/ask.c", "\tif (hub >= 0)\n\t\treturn read_status(hub, status);\n", "", STOPPED + "test_status_and_version")
+M("status-without-workers", "master/ctl/status.c", "\t\tif (atomic_load(&s->state) != SLOT_UNUSED)\n", "\t\tif (!hub)\n", STOPPED + "test_status_and_version")
+M("status-guesses-the-limit", "master/ctl/json.c", 'printf(answered ? "\\"connections_max\\":%"', 'printf(1 ? "\\"connections_max\\":%"', STOPPED + "test_status_and_version")
+M("looking-says-it-lacks-something", "master/ctl/ask.c", "\tif (passed && hub >= 0) {\n", "\tif (passed && hub >= 0) {\n\t\tctl_complain(fd, command);\n", STOPPED + "test_what_looks_and_what_does_not")
+M("few-may-ask", "master/runtime_dir.c", "#define CONTROL_BACKLOG 1024", "#define CONTROL_BACKLOG 16", STOPPED + "test_many_who_ask")

@@ -1,19 +1,11 @@
-"""Who may use janusctl, and how it finds the server: as another user, with the package's configuration, with one that has errors, and a server that is stopped."""
-import grp
+"""Who may use janusctl, and how it finds the server: as another user, with the package's configuration, and with one that has errors."""
 import json
 import os
-import pwd
-import shutil
-import signal
 import stat
-import subprocess
-import tempfile
-import time
 import unittest
 
-from janus_test import JanusTest, SLOWNESS, program, run, wait_until
-
-ROOT = os.geteuid() == 0
+from access_test import ROOT, AccessTest
+from janus_test import program, run
 
 
 def mode(path):
@@ -21,40 +13,7 @@ def mode(path):
     return stat.S_IMODE(st.st_mode), st.st_gid
 
 
-class Access(JanusTest):
-    def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="janus-test-")
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-        os.chmod(self.folder, 0o755)
-
-    def start(self, *options, **more):
-        janus = self.server(*options, start=False, **more)
-        # (A test's own folder is closed to other users.)
-        janus.arguments[-1] = "runtime_dir=" + os.path.join(self.folder, "run")
-        janus.runtime_dir = os.path.join(self.folder, "run")
-        return janus.start()
-
-    def group(self):
-        """One that this test may give, as root one that is not root's: (name, number)."""
-        numbers = [g.gr_gid for g in grp.getgrall() if g.gr_gid and g.gr_name != "nogroup"] if ROOT else os.getgroups() + [os.getegid()]
-        for number in numbers:
-            try:
-                return grp.getgrgid(number).gr_name, number
-            except KeyError:
-                pass
-        raise AssertionError("no group here that has a name")
-
-    def as_other(self, groups, *arguments):
-        """janusctl as a user who is not the server's: (status, out, err)."""
-        nobody = pwd.getpwnam("nobody")
-        copy = os.path.join(self.folder, "janusctl")
-        if not os.path.exists(copy):
-            shutil.copy2(program("janusctl"), copy)     # (where it was built may be closed to others)
-            os.chmod(copy, 0o755)
-        process = subprocess.run([copy, *arguments], user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=groups, capture_output=True, text=True, cwd="/",
-                                 env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"), timeout=30 * SLOWNESS)
-        return process.returncode, process.stdout, process.stderr
-
+class Access(AccessTest):
     def test_control_group(self):
         name, number = self.group()
         config = "workers = 1\nlisten = flash://127.0.0.1:0\n"
@@ -134,21 +93,6 @@ class Access(JanusTest):
             own.runtime_dir = os.path.join(self.folder, "janus")
             own.start()
             self.assertEqual(json.loads(status()[1])["pid"], own.master)
-
-    def test_a_master_that_is_stopped(self):
-        """It hangs on nothing: what can't be answered says so in time."""
-        janus = self.start(workers=1)
-        os.kill(janus.master, signal.SIGSTOP)
-        try:
-            began = time.monotonic()
-            status, out, err = janus.ctl("status")
-            self.assertEqual((status, out), (1, ""))
-            self.assertIn("the server (process %d) does not answer: is it stopped?" % janus.master, err)
-            self.assertLess(time.monotonic() - began, 15 * SLOWNESS)
-            self.assertEqual(janus.ctl("stats")[0], 0)
-        finally:
-            os.kill(janus.master, signal.SIGCONT)
-        wait_until(lambda: janus.ctl("status")[0] == 0, what="an answer")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
  * wake-ups.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 #include "shm/metrics.h"
 #include "shm/segment.h"
 #include "shm/snapshot.h"
+#include "shm/title.h"
 #include "worker/delivery/fanout.h"
 #include "worker/delivery/landed.h"
 #include "worker/delivery/local_topics.h"
@@ -183,6 +185,18 @@ static void look_at_memory(struct worker *w)
 	atomic_store_explicit(&w->base.hub.shm->used, segment_used(w->start->hub_fd), memory_order_relaxed);
 }
 
+/* What ps shows. (Called a few times a second: a peer that connects and goes does not have it written each time.) */
+static void show_connections(struct worker *w)
+{
+	uint32_t n = atomic_load_explicit(&w->base.self->connections, memory_order_relaxed);
+
+	if (w->shown_at == w->base.now || w->shown == n)
+		return;
+	w->shown_at = w->base.now;
+	w->shown = n;
+	title_set("janus: worker %u (%" PRIu32 " connection%s)", w->base.number, n, n == 1 ? "" : "s");
+}
+
 static void on_tick(struct ev_loop *loop, struct ev_timer *t, int events)
 {
 	struct worker *w = ev_userdata(loop);
@@ -193,6 +207,7 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *t, int events)
 	events_beat(&w->base.hub.events, w->base.number, w->base.now_ms);
 	presence_tick(&w->presence);
 	look_at_memory(w);
+	show_connections(w);
 	orders_drain(w);
 	if (w->stopping && atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) > 0)
 		watch_takers(w);
@@ -436,6 +451,7 @@ static int delivery_init(struct worker *w)
 static int worker_init(struct worker *w, const struct worker_start *start)
 {
 	w->start = start;
+	w->shown = UINT32_MAX;
 	if (base_init(w) < 0)
 		return -1;
 	w->batch = batch_create(&w->base, (int)start->settings->io, 1024 * 1024 + w->base.scratch_room, landed_record, &w->streams);
@@ -474,6 +490,7 @@ int worker_run(const struct worker_start *start)
 	presence_recover(&w->presence);
 	/* Before it is live, as the master reports it then. */
 	atomic_store(&w->base.self->taken_over, w->base.self->connections);
+	show_connections(w);
 	if (start->died)
 		atomic_store(&w->base.self->paused, hub_now() - start->died);
 	atomic_store(&w->base.self->state, SLOT_LIVE);

@@ -62,6 +62,7 @@ struct worker {
 	struct base base;
 	struct batch *batch;
 	uint32_t memory_seen;		/* when the segments were last looked at (base.now) */
+	uint32_t shown, shown_at;	/* connections that the process' title says, and since when (base.now) */
 	struct listeners listeners;
 
 	struct topics topics;

@@ -1,0 +1,29 @@
+/*
+ * A status without the master, which does not answer, as a debugger has stopped it: what the hub knows.
+ */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "master/ctl/ctl.h"
+#include "master/slot_status.h"
+
+void ctl_status_of_hub(const struct hub *hub, struct control_status *status)
+{
+	status->started = hub->shm->started / 1000000;
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		const struct hub_slot_shm *s = &hub->shm->slot[i];
+
+		if (atomic_load(&s->state) != SLOT_UNUSED)
+			slot_status_add(status, hub, i, atomic_load(&s->keeper), atomic_load(&s->draining));
+	}
+	status->connections_max = 0;		/* max_connections, which may be less, does not stand here */
+	status->buffered_max = hub->shm->buffered_max;
+	if (atomic_load(&hub->shm->journal.state) == JOURNAL_FAILING)
+		snprintf(status->data_error, sizeof(status->data_error), "%s", strerror((int)atomic_load(&hub->shm->journal.error)));
+}
+
+bool ctl_status_answered(const struct control_status *status)
+{
+	return status->version[0] != '\0';
+}
