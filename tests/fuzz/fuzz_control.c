@@ -27,14 +27,15 @@ static void check_request(const struct fuzz_input *in)
 		return;
 	}
 	fuzz_check(is_text(got.name, sizeof(got.name)));
-	fuzz_check(is_text(got.argument, sizeof(got.argument)));
+	fuzz_check(is_text(got.argument, sizeof(got.argument)) && is_text(got.id, sizeof(got.id)) && is_text(got.topic, sizeof(got.topic)));
+	fuzz_check(is_text(got.user, sizeof(got.user)) && is_text(got.reason, sizeof(got.reason)));
 	fuzz_check(got.command == control_command_find(got.name));
 	if (got.command == CONTROL_UNKNOWN)
 		return;
-	packet = fuzz_alloc(CONTROL_PACKET_MAX);
-	len = control_request_pack_with(packet, got.command, got.argument);
-	fuzz_check(control_request_unpack(packet, len, &again) == 0 && again.command == got.command);
-	fuzz_check(strcmp(again.argument, got.argument) == 0);
+	packet = fuzz_alloc(CONTROL_REQUEST_MAX);
+	len = control_request_write(packet, &got);
+	fuzz_check(len <= CONTROL_REQUEST_MAX);
+	fuzz_check(control_request_unpack(packet, len, &again) == 0 && memcmp(&again, &got, sizeof(got)) == 0);
 	free(packet);
 }
 

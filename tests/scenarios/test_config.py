@@ -151,8 +151,8 @@ class Config(JanusTest):
         self.assertEqual(status, 0)
         self.assertRegex(err, r"max_connections = 3000000: there is room for \d+, \d+ too few; 2 workers can't have so many: set workers = 3 or more, and ulimit -n to 1048576")
         janus = self.server("max_connections=100k", workers=2, nofile=(1024, 1024))
-        room = 2 * (1024 - (2 * 64 + 2 * 64 + 32))
-        janus.wait_log("max_connections = 100000: there is room for %d, %d too few, as each of 2 workers may have 1024 descriptors; it takes `ulimit -n 50288`"
+        room = 2 * (1024 - (2 * 64 + 2 * 65 + 32))
+        janus.wait_log("max_connections = 100000: there is room for %d, %d too few, as each of 2 workers may have 1024 descriptors; it takes `ulimit -n 50290`"
                        % (room, 100000 - room))
         self.assertEqual(janus.status()["connections_max"], room)
 
