@@ -97,8 +97,8 @@ sysconfdir-now:
 $(addprefix $(BUILD)/,$(MAINS:.c=.o)): $(BUILD)/sysconfdir
 $(addprefix $(BUILD)/,$(MAINS:.c=.o)): CPPFLAGS += -DJANUS_CONFIG_FILE='"$(sysconfdir)/janus/janus.ini"'
 
-# It holds the page and janus.js, which -MMD does not see.
-$(BUILD)/worker/protocol/http_page.o: worker/protocol/page.html packaging/janus.js/janus.js
+# It holds the page, figures.html and janus.js, which -MMD does not see.
+$(BUILD)/worker/protocol/http_page.o: worker/protocol/page.html worker/protocol/figures.html packaging/janus.js/janus.js
 
 $(LIB): $(OBJ)
 	$(call say,AR,$@)

@@ -547,6 +547,8 @@ M("admin-socket-for-all", "master/listen.c", "? 0660 : 0666", "? 0666 : 0666", "
 M("a-clients-socket-becomes-admins", "master/listen.c", "((own.proto == PROTO_ADMIN) == (address->proto == PROTO_ADMIN) && ", "(", "test_admin.Listeners.test_unix")
 M("no-room-for-admin", "worker/io/listener.c", "proto == PROTO_ADMIN ? LISTENER_ADMIN_SPARE : 0", "0", "test_admin.Listeners.test_room")
 M("all-are-admin", "worker/loop/connection.c", "if (proto == PROTO_ADMIN)", "if (1)", "test_admin.Listeners.test_topics")
+M("figures-for-all", "worker/protocol/http_routes.c", "exchange_is_admin(x) ? PAGE_ADMIN_HTML : PAGE_HTML", "PAGE_ADMIN_HTML", "test_admin.Figures.test_page")
+M("pages-with-one-tag", "worker/protocol/http_page.c", "i < page->len; i++", "i < 1000; i++", "test_admin.Figures.test_tags")
 
 # ---- metrics ----
 

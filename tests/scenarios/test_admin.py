@@ -138,6 +138,33 @@ class Pages(AdminTest):
             self.assertEqual(self.by("http").ask("POST", "/pub/a", b"x", [("Origin", origin)]).status, 200)
 
 
+class Figures(AdminTest):
+    """The page, which has the server's figures here, and knows of none elsewhere."""
+
+    def page(self, where, **more):
+        return self.by(where).ask("GET", "/", **more)
+
+    def test_page(self):
+        ordinary, admin, own = self.page("http"), self.page("admin"), self.unix(self.own()).ask("GET", "/")
+        for answer in ordinary, admin:
+            self.assertEqual((answer.status, answer.get("Content-Type")), (200, "text/html; charset=utf-8"))
+        self.assertEqual(admin.body, own.body)
+        self.assertTrue(admin.body.startswith(ordinary.body))
+        self.assertIn(b"metrics", admin.body[len(ordinary.body):])
+        self.assertNotIn(b"metrics", ordinary.body)
+
+    def test_tags(self):
+        """What a browser has from an address is not taken for what it gets there when a reload has made that an admin listener."""
+        ordinary, admin = self.page("http").get("ETag"), self.page("admin").get("ETag")
+        for where, had, status in (("http", ordinary, 304), ("http", admin, 200), ("admin", admin, 304), ("admin", ordinary, 200)):
+            with self.subTest(where=where, had=had):
+                self.assertEqual(self.page(where, fields=[("If-None-Match", had)]).status, status)
+
+    def test_off(self):
+        self.serve("page=off")
+        self.assertEqual([self.page(where).status for where in ("http", "admin")], [404, 404])
+
+
 class Survives(AdminTest):
     """What came by an admin listener is known over all that can become of its worker."""
 

@@ -14,6 +14,7 @@ from client_test import ALL, SCRIPTS, ClientTest
 from janus_test import free_port, wait_until
 from positions import without_position
 from test_data import DataTest
+from web_clients import WEB
 
 LONG = "history=*: 100000 messages"
 
@@ -272,6 +273,78 @@ class Chromium(BrowserTest):
         self.first('"x":99')
         self.assertLess(self.browser.evaluate("made"), 41 * (1 + (time.monotonic() - began) / 0.25))
         self.assertLessEqual(self.browser.evaluate("$('ol').children.length"), 200)
+
+    # ---- the server's figures ----
+
+    def open_figures(self):
+        """The page of an admin listener, and `value` and `note` of what it shows there."""
+        self.serve(listen=WEB + ("admin://127.0.0.1:0",))
+        self.browser.open("http://%s:%d/" % self.addresses["admin"])
+        self.browser.wait("document.readyState === 'complete' && janus.connected")
+        self.browser.evaluate("""Object.assign(window, {
+            value: id => Number($(`#${id} b`).textContent.replaceAll(",", "") || NaN),
+            note: id => $(`#${id} .dim`).textContent,
+            asked: () => performance.getEntriesByType("resource").filter(e => e.name.endsWith("/metrics")).length,
+        }), 0""")
+        self.browser.wait("value('published') === 0 && value('delivered') === 0")
+
+    def test_figures_move(self):
+        """Publishes, deliveries, topics, restarts, and who is connected by what."""
+        self.open_figures()
+        self.assertEqual(self.browser.evaluate("$('header').nextElementSibling.id"), "figures")
+        streams = [self.sse("/sub/events,other") for _ in range(3)]
+        self.browser.wait("note('connections').includes('sse 3') && value('topics') === 2 && value('restarts') === 0")
+        self.assertEqual(self.browser.evaluate("note('connections').match(/\\d+/g).reduce((sum, n) => sum + Number(n), 0) === value('connections')"), True)
+        publisher = self.flash()
+
+        def publish():      # what is counted by now of the last ones is not the same of both
+            publisher.send(b'{"action":"publish","topic":"events","data":1}\0' * 100)
+            return self.browser.evaluate("Math.abs(value('delivered') / value('published') - %d) < 0.5" % (len(streams) + 1))    # the page, too
+        wait_until(publish, 20, "so many deliveries of each publish")
+        self.browser.wait("value('published') === 0 && note('published').startsWith('peak ') && note('published') !== 'peak 0'", 20)
+        self.assertGreater(self.browser.evaluate("new Set($('#published polyline').getAttribute('points').split(' ').map(p => p.split(',')[1])).size"), 1)
+        self.janus.kill_worker(0)
+        self.browser.wait("value('restarts') === 1", 20)
+        self.assertEqual(self.browser.complaints, [])
+
+    def test_figures_rest(self):
+        """Nothing is asked while nobody sees it. (The page waits to be seen again only when it has stopped asking.)"""
+        self.open_figures()
+        self.browser.evaluate("""window.hide = hidden => {
+            Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+            document.dispatchEvent(new Event("visibilitychange"));
+        };
+        const listen = document.addEventListener;
+        document.addEventListener = function (name, ...more) {
+            window.rests ||= name === "visibilitychange" && asked();
+            return listen.call(this, name, ...more);
+        };
+        hide(true)""")
+        self.browser.wait("window.rests", 20)
+        self.assertEqual(self.browser.evaluate("asked() - rests"), 0)
+        self.browser.evaluate("hide(false)")
+        self.browser.wait("asked() > rests", 20)
+
+    def test_figures_of_a_server_that_is_gone(self):
+        """No number is shown that is not known; and a server that is started anew counts from 0."""
+        port = free_port()
+        more = dict(listen=WEB + ("admin://127.0.0.1:%d" % port,))
+        self.serve(**more)
+        self.browser.open("http://127.0.0.1:%d/" % port)
+        shown = "[...document.querySelectorAll('#figures b')].map(b => b.textContent).join(' ')"
+        self.browser.wait(shown + r".match(/^0 \S+ 1 0 \d+$/)")
+        self.janus.stop()
+        self.browser.wait(shown + " === '– – – – –'", 20)
+        self.serve(**more)
+        self.browser.wait(shown + r".match(/^\d\S* \S+ 1 0 \d+$/)", 20)
+        self.assertNotIn("-", self.browser.evaluate(shown))
+
+    def test_no_figures(self):
+        """On an ordinary listener nothing of it is there, and nothing fails."""
+        self.open_page()
+        self.assertEqual(self.browser.evaluate("$('#figures')"), None)
+        self.assertEqual(self.browser.evaluate("performance.getEntriesByType('resource').map(e => new URL(e.name).pathname).join(' ')"), "/janus.js")
+        self.assertEqual([c for c in self.browser.complaints if "favicon" not in c], [])
 
     # ---- janus.js, one connection for all tabs ----
 

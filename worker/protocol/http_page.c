@@ -13,17 +13,20 @@
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
 
-#define TAKE_IN(name, path)                                                      \
+#define FROM(path) ".incbin \"" path "\"\n"
+
+/* `from`: one FROM() or several, whose bytes follow one another. */
+#define TAKE_IN(name, from)                                                      \
 	__asm__(                                                                 \
 		".pushsection .rodata, \"a\"\n"                                  \
 		".globl " #name "\n"                                             \
 		".type " #name ", %object\n"                                     \
 		#name ":\n"                                                      \
-		".incbin \"" path "\"\n"                                         \
+		from                                                             \
 		".L" #name "_end:\n"                                             \
 		".size " #name ", .L" #name "_end - " #name "\n"                 \
 		".if .L" #name "_end - " #name " > " TEXT(PAGE_MAX) "\n"         \
-		".error \"" path " is larger than PAGE_MAX\"\n"                   \
+		".error \"" #name " is larger than PAGE_MAX\"\n"                \
 		".endif\n"                                                       \
 		".byte 0\n"                                                      \
 		".balign " TEXT(__SIZEOF_SIZE_T__) "\n"                          \
@@ -36,8 +39,19 @@
 	extern const char name[];                                                \
 	extern const size_t name##_len;
 
-TAKE_IN(page_html, "worker/protocol/page.html")
-TAKE_IN(page_janus_js, "packaging/janus.js/janus.js")
+TAKE_IN(page_html, FROM("worker/protocol/page.html"))
+TAKE_IN(page_admin_html, FROM("worker/protocol/page.html") FROM("worker/protocol/figures.html"))
+TAKE_IN(page_janus_js, FROM("packaging/janus.js/janus.js"))
+
+static const struct {
+	const char *bytes;
+	const size_t *len;
+	const char *type;
+} taken_in[PAGES] = {
+	[PAGE_HTML] = { page_html, &page_html_len, HTTP_HTML },
+	[PAGE_ADMIN_HTML] = { page_admin_html, &page_admin_html_len, HTTP_HTML },
+	[PAGE_JANUS_JS] = { page_janus_js, &page_janus_js_len, HTTP_JAVASCRIPT },
+};
 
 static struct page pages[PAGES];	/* with bytes NULL: not asked for yet */
 
@@ -57,10 +71,7 @@ const struct page *page_get(enum page_name name)
 
 	if (page->bytes)
 		return page;
-	if (name == PAGE_HTML)
-		*page = (struct page){ .bytes = page_html, .len = page_html_len, .type = HTTP_HTML };
-	else
-		*page = (struct page){ .bytes = page_janus_js, .len = page_janus_js_len, .type = HTTP_JAVASCRIPT };
+	*page = (struct page){ .bytes = taken_in[name].bytes, .len = *taken_in[name].len, .type = taken_in[name].type };
 	put_tag(page);
 	return page;
 }

@@ -330,7 +330,7 @@ static void get_page(const struct exchange *x, struct http_text path)
 	if (x->protocols->base->settings->page != 0)
 		exchange_error(x, 404, NULL, "the page is switched off (page)");
 	else
-		reply_page(x, PAGE_HTML);
+		reply_page(x, exchange_is_admin(x) ? PAGE_ADMIN_HTML : PAGE_HTML);
 }
 
 /* (Also without the page: it shows nothing, and pages elsewhere use it.) */
