@@ -78,8 +78,9 @@ struct intent_shm {
 };
 _Static_assert(sizeof(struct intent_shm) == 64, "a cache line to itself");
 
-/* What a slot's worker has done of orders (worker/service/order.h): the notes of number n are at n % ORDERS_NOTED. */
-#define ORDERS_NOTED 8
+/* What a slot's worker has done of orders (worker/service/order.h): the notes of number n are at n % ORDERS_NOTED,
+ * where they stay until as many more orders were given. */
+#define ORDERS_NOTED 64
 struct order_shm {
 	_Atomic uint64_t begun, done;	/* numbers */
 	_Atomic uint64_t count;		/* of the one begun: clients sent away */
@@ -140,7 +141,7 @@ struct hub_slot_shm {
 	_Alignas(64) _Atomic uint64_t counters[COUNTERS_MAX];
 	struct latency_shm latency;	/* the worker's */
 };
-_Static_assert(sizeof(struct hub_slot_shm) == 9 * 64 + 8 * COUNTERS_MAX + sizeof(struct latency_shm), "layout");
+_Static_assert(sizeof(struct hub_slot_shm) == 30 * 64 + 8 * COUNTERS_MAX + sizeof(struct latency_shm), "layout");
 
 /*
  * How far the journal is (journal.h). Written by the process that writes it, but for `state`, which the master sets before it starts one, and when one hangs. A successor goes on

@@ -62,24 +62,53 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* Waits until the slots have done it. Those that have not are what is left of *slots. How many were sent away. */
-static uint64_t wait_for(const struct hub *hub, uint64_t order, uint64_t *slots)
-{
-	uint64_t deadline = now_ms() + KICK_SECONDS * 1000, all = *slots, kicked, count;
+struct kicked {
+	uint64_t count;			/* clients that were sent away */
+	uint64_t left;			/* slots that have not done it */
+	bool more;			/* perhaps more than that: a slot's count was gone before it was read */
+};
 
-	for (;;) {
-		kicked = 0;
+/* Waits until these slots have done it. A slot is asked no more when it has, as its count goes when many orders come behind. */
+static struct kicked wait_for(const struct hub *hub, uint64_t order, uint64_t slots)
+{
+	uint64_t deadline = now_ms() + KICK_SECONDS * 1000, done = 0, count;
+	struct kicked k;
+
+	for (k = (struct kicked){ .left = slots };; nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL)) {
+		uint64_t begun = 0;
+
 		for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
-			if (!(all >> i & 1))
+			if (!(k.left >> i & 1))
 				continue;
-			if (order_done(hub, i, order, &count) == 0)
-				*slots &= ~(UINT64_C(1) << i);
-			kicked += count;
+			if (order_done(hub, i, order, &count) < 0) {
+				begun += count;
+				continue;
+			}
+			k.left &= ~(UINT64_C(1) << i);
+			k.more |= count == ORDER_COUNT_GONE;
+			done += count == ORDER_COUNT_GONE ? 0 : count;
 		}
-		if (*slots == 0 || now_ms() >= deadline)
-			return kicked;
-		nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+		k.count = done + begun;
+		if (k.left == 0 || now_ms() >= deadline)
+			return k;
 	}
+}
+
+static int report_kicked(const struct kicked *k, bool json)
+{
+	printf(json ? "{\"kicked\":%" PRIu64 "}\n" : "%" PRIu64 " kicked\n", k->count);
+	if (k->left) {
+		fprintf(stderr, "janusctl: kick: %d workers have not done it yet; they will as soon as they can\n", __builtin_popcountll(k->left));
+		return EXIT_REFUSED;
+	}
+	if (k->more) {
+		fprintf(stderr, "janusctl: kick: it is done; there may have been more, as so many kicks came behind that some counts are gone\n");
+		return EXIT_DONE;
+	}
+	if (k->count)
+		return EXIT_DONE;
+	fprintf(stderr, "janusctl: kick: no such client is there\n");
+	return EXIT_REFUSED;
 }
 
 int ctl_kick(const struct ctl_arguments *args)
@@ -87,7 +116,7 @@ int ctl_kick(const struct ctl_arguments *args)
 	struct control_request request = { .command = CONTROL_KICK, .slot = CONTROL_NO_SLOT };
 	const char *topic = args->option[CTL_TOPIC], *user = args->option[CTL_USER];
 	struct control_reply reply;
-	uint64_t kicked, left;
+	struct kicked kicked;
 	struct hub hub;
 	int rc;
 
@@ -104,16 +133,8 @@ int ctl_kick(const struct ctl_arguments *args)
 		return rc;
 	rc = act(args, &request, &reply, NULL);
 	if (rc == 0) {
-		left = reply.slots;
-		kicked = wait_for(&hub, reply.order, &left);
-		printf(args->json ? "{\"kicked\":%" PRIu64 "}\n" : "%" PRIu64 " kicked\n", kicked);
-		if (left) {
-			fprintf(stderr, "janusctl: kick: %d workers have not done it yet; they will as soon as they can\n", __builtin_popcountll(left));
-			rc = EXIT_REFUSED;
-		} else if (kicked == 0) {
-			fprintf(stderr, "janusctl: kick: no such client is there\n");
-			rc = EXIT_REFUSED;
-		}
+		kicked = wait_for(&hub, reply.order, reply.slots);
+		rc = report_kicked(&kicked, args->json);
 	}
 	hub_detach(&hub);
 	return rc;

@@ -28,6 +28,7 @@ struct follow {
 	uint64_t newest;		/* the time of the newest event that was read, lest one is shown twice */
 	uint64_t lost_told;
 	unsigned long written;
+	int unwritten;			/* errno of standard output */
 	bool json;
 };
 
@@ -112,7 +113,11 @@ static bool flush(struct follow *f)
 		free(f->lines.entry[i].text);
 	}
 	f->lines.count = 0;
-	return fflush(stdout) == 0 && goes_on;
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		f->unwritten = errno;
+		return false;
+	}
+	return goes_on;
 }
 
 /* Waits until it is time to look again. False: that is not to be, as it was told to end, or nobody reads what it writes. */
@@ -181,7 +186,11 @@ int ctl_log(const struct ctl_arguments *args)
 	log_source_close(&f.source);
 	log_clients_destroy(f.clients);
 	free(f.lines.entry);
-	if (ferror(stdout) && errno == EPIPE)
+	if (f.unwritten == EPIPE)
 		_exit(EXIT_DONE);		/* whoever read it has enough */
+	if (f.unwritten) {
+		fprintf(stderr, "janusctl: standard output: %s\n", strerror(f.unwritten));
+		return EXIT_REFUSED;
+	}
 	return rc;
 }

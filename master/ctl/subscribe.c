@@ -14,6 +14,8 @@
 #define LAST_MAX 1000
 #define POSITION_MAX 64
 
+enum { NOBODY_READS = 100 };	/* beside the statuses: standard output's reader is gone */
+
 struct subscriber {
 	struct http_place place;
 	struct line_stream stream;
@@ -50,7 +52,7 @@ static void put_value(struct subscriber *s, const struct json_member *m)
 	ssize_t n;
 
 	if (m->type != JSON_STRING) {
-		printf("%.*s", (int)m->value_len, m->value);
+		put_text(m->value, m->value_len);	/* (Escaped so it is the same JSON.) */
 		return;
 	}
 	if (s->room < m->value_len) {
@@ -105,8 +107,16 @@ static void note_position(struct subscriber *s, const struct stream_line *line)
 		snprintf(s->position, sizeof(s->position), "%.*s", (int)line->id->value_len - 2, line->id->value + 1);
 }
 
-/* Prints until the connection ends. 0: connect again; or the status, EXIT_DONE + 100: standard output is gone. */
-enum { NOBODY_READS = 100 };
+/* What was not written: nobody reads it any more, or it can't be written, which is an error. */
+static int not_written(void)
+{
+	if (errno == EPIPE)
+		return NOBODY_READS;
+	fprintf(stderr, "janusctl: standard output: %s\n", strerror(errno));
+	return EXIT_REFUSED;
+}
+
+/* Prints until the connection ends. 0: connect again; or the status, or NOBODY_READS. */
 static int follow(struct subscriber *s)
 {
 	struct stream_line line;
@@ -118,10 +128,8 @@ static int follow(struct subscriber *s)
 		if (rc)
 			return rc;
 		/* (What has come together goes out together.) */
-		if (!memchr(s->stream.bytes + s->stream.at, '\n', s->stream.end - s->stream.at) && fflush(stdout) != 0)
-			return NOBODY_READS;
-		if (ferror(stdout))
-			return NOBODY_READS;
+		if (ferror(stdout) || (!memchr(s->stream.bytes + s->stream.at, '\n', s->stream.end - s->stream.at) && fflush(stdout) != 0))
+			return not_written();
 	}
 	return errno == EPIPE ? NOBODY_READS : 0;
 }

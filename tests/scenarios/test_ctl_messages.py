@@ -6,6 +6,7 @@ import subprocess
 import unittest
 
 from ctl_test import CtlTest
+from http_clients import Http
 from janus_test import Beside, program, wait_until
 
 
@@ -114,6 +115,30 @@ class Messages(CtlTest):
             if publish and process.poll() is None:
                 self.ctl("publish", "a", "x")
             self.assertEqual(process.wait(20), 0)
+
+    def test_full_disk(self):
+        """What can't be written is an error, not an end."""
+        with open("/dev/full", "w") as full:
+            log = subprocess.run(self.command("log", "--once", "--since", "1h"), stdout=full, stderr=subprocess.PIPE)
+            self.assertEqual((log.returncode, b"No space" in log.stderr), (1, True))
+            process = subprocess.Popen(self.command("subscribe", "a"), stdout=full, stderr=subprocess.PIPE)
+        self.addCleanup(process.kill)
+        wait_until(lambda: self.janus.subscriptions() > 0)
+        self.ctl("publish", "a", "x")
+        self.assertIn(b"No space", process.communicate(timeout=20)[1])
+        self.assertEqual(process.returncode, 1)
+
+    def test_json_is_tame(self):
+        """Also in a value that is no string a terminal finds nothing to act on; it stays the same value."""
+        beside = self.subscriber("a")
+        value = {"\x7f": "\u009b31m \u00e9"}
+        admin = Http(self.janus, address=os.path.join(self.janus.runtime_dir, "admin"))
+        self.addCleanup(admin.close)
+        said = json.dumps(value, ensure_ascii=False).encode()
+        self.assertEqual(admin.ask("POST", "/pub/a", said, {"Content-Type": "application/json"}).status, 200)
+        line = beside.line()
+        self.assertNotIn("\u009b", line)
+        self.assertEqual(json.loads(line), value)
 
     def test_kicked(self):
         beside = self.subscriber("a")

@@ -68,6 +68,13 @@ class Kick(KickTest):
                 pass
         self.assertEqual(left, 3)
 
+    def test_many_at_a_time(self):
+        """Each is told of its own clients, however many orders are given at the same time."""
+        clients = [self.lines("/sub/t%d" % i) for i in range(64)]
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(self.kicked, victim) for victim in self.ids()]
+            self.assertEqual([a.result() for a in asked], [1] * len(clients))
+
     def test_user(self):
         bob = [self.websocket().login("bob"), self.lines("/inbox/bob")]
         alice = self.websocket().login("alice")

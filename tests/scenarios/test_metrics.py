@@ -206,6 +206,14 @@ class Health(MetricsTest):
             client.close()
         wait_until(lambda: self.ask("GET", "/readyz").status == 200, 10, "the worker to go")
 
+    def test_many_draining(self):
+        """However many there are, the answer says which."""
+        self.serve(workers=20)
+        client = self.by()
+        self.assertEqual(self.janus.ctl("drain")[0], 0)
+        said = ", ".join("worker %d is draining" % slot for slot in range(16))
+        self.assertEqual(client.ask("GET", "/readyz").json(), {"error": said + ", and 4 more"})
+
     def test_dead(self):
         """While a slot has no worker, the others say so."""
         self.serve("restart_limit=100", workers=2)

@@ -10,6 +10,7 @@
 #include "shm/metrics.h"
 #include "worker/protocol/http_routes.h"
 
+#define SAID_MAX 16		/* workers that are not ready: an error is a line */
 #define FIELDS "Cache-Control: no-store\r\n"
 
 static void answer(const struct exchange *x, const char *type, const char *text, size_t len)
@@ -43,8 +44,9 @@ static const char *why_not(const struct hub_slot_shm *s)
 void get_readyz(const struct exchange *x, struct http_text path)
 {
 	const struct hub *hub = &x->protocols->base->hub;
-	char text[INDEX_SLOTS_MAX * 32];
+	char text[(SAID_MAX + 1) * 32];
 	struct sink s = { .dst = text, .room = sizeof(text) };
+	unsigned said = 0;
 
 	(void)path;
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
@@ -52,6 +54,8 @@ void get_readyz(const struct exchange *x, struct http_text path)
 		const char *why = atomic_load_explicit(&slot->state, memory_order_relaxed) == SLOT_UNUSED ? NULL : why_not(slot);
 
 		if (!why)
+			continue;
+		if (said++ >= SAID_MAX)
 			continue;
 		sink_text(&s, s.len ? ", worker " : "worker ");
 		sink_number(&s, i);
@@ -61,6 +65,11 @@ void get_readyz(const struct exchange *x, struct http_text path)
 	if (s.len == 0) {
 		answer(x, HTTP_JSON, "{\"ready\":true}\n", sizeof("{\"ready\":true}\n") - 1);
 		return;
+	}
+	if (said > SAID_MAX) {
+		sink_text(&s, ", and ");
+		sink_number(&s, said - SAID_MAX);
+		sink_text(&s, " more");
 	}
 	sink_byte(&s, '\0');
 	exchange_error(x, 503, FIELDS, text);

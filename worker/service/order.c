@@ -70,13 +70,13 @@ const char *order_read(struct client_order *order, unsigned *slot, const char *i
 	return NULL;
 }
 
-/* They are times, so that they go up also when a hub is made anew. */
+/* They begin with a time, so that they go up also when a hub is made anew, and leave none out, so that the newest ORDERS_NOTED have places of their own. */
 static uint64_t next_number(const struct hub *hub)
 {
-	uint64_t last = atomic_load_explicit(&hub->shm->orders, memory_order_relaxed), now = hub_now(), next;
+	uint64_t last = atomic_load_explicit(&hub->shm->orders, memory_order_relaxed), next;
 
 	do
-		next = now > last ? now : last + 1;
+		next = last ? last + 1 : hub_now();
 	while (!atomic_compare_exchange_weak(&hub->shm->orders, &last, next));
 	return next;
 }
@@ -123,11 +123,17 @@ static struct order_shm *notes_of(const struct hub_slot_shm *slot, uint64_t numb
 int order_done(const struct hub *hub, unsigned slot, uint64_t number, uint64_t *count)
 {
 	const struct order_shm *o = notes_of(&hub->shm->slot[slot], number);
-	/* acquire: the count is what it was then, or later */
-	uint64_t done = atomic_load_explicit(&o->done, memory_order_acquire);
+	/* acquire, twice: the count is what it was then, or later */
+	uint64_t done = atomic_load_explicit(&o->done, memory_order_acquire), begun = atomic_load_explicit(&o->begun, memory_order_acquire);
 
-	*count = atomic_load_explicit(&o->begun, memory_order_acquire) == number ? atomic_load_explicit(&o->count, memory_order_relaxed) : 0;
-	return done >= number ? 0 : -1;		/* (greater: one that came later has its place) */
+	*count = begun == number ? atomic_load_explicit(&o->count, memory_order_relaxed) : 0;
+	/* acquire fence: the count was read before; pairs with the fence in order_begin() */
+	atomic_thread_fence(memory_order_acquire);
+	if (done < number)
+		return -1;
+	if (begun != number || atomic_load_explicit(&o->begun, memory_order_relaxed) != number)
+		*count = ORDER_COUNT_GONE;		/* one that came later has its place */
+	return 0;
 }
 
 bool order_begin(struct hub_slot_shm *slot, uint64_t number)
@@ -138,6 +144,9 @@ bool order_begin(struct hub_slot_shm *slot, uint64_t number)
 		return false;
 	if (atomic_load_explicit(&o->begun, memory_order_relaxed) == number)
 		return true;
+	atomic_store_explicit(&o->begun, 0, memory_order_relaxed);
+	/* release fence: who finds the new count also finds that the one before is gone */
+	atomic_thread_fence(memory_order_release);
 	atomic_store_explicit(&o->count, 0, memory_order_relaxed);
 	/* release: the count is this one's */
 	atomic_store_explicit(&o->begun, number, memory_order_release);

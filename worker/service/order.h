@@ -44,7 +44,9 @@ int order_send(const struct hub *hub, const int *queue, struct client_order *ord
 bool order_look(int queue, struct client_order *order);
 void order_take_out(int queue);
 
-/* What a slot has noted of an order. -1: it has not done it yet; *count: clients sent away so far. 0: it is done. */
+/* What a slot has noted of an order. -1: it has not done it yet; *count: clients sent away so far. 0: it is done; ORDER_COUNT_GONE: so many came
+ * later that the count is not there any more. */
+#define ORDER_COUNT_GONE UINT64_MAX
 int order_done(const struct hub *hub, unsigned slot, uint64_t number, uint64_t *count);
 
 /* The worker's notes. order_begin(): false, it is done already. */
