@@ -117,6 +117,9 @@ int ctl_kick(const struct ctl_arguments *args)
 	struct control_request request = { .command = CONTROL_KICK, .slot = CONTROL_NO_SLOT };
 	const char *topic = args->option[CTL_TOPIC], *user = args->option[CTL_USER];
 	struct control_reply reply;
+	struct client_order order;
+	const char *error;
+	unsigned slot;
 	struct kicked kicked;
 	struct hub hub;
 	int rc;
@@ -129,6 +132,12 @@ int ctl_kick(const struct ctl_arguments *args)
 	    (rc = put(request.topic, sizeof(request.topic), "the topic", topic)) != 0 || (rc = put(request.user, sizeof(request.user) - 1, "the user", user)) != 0 ||
 	    (rc = put(request.reason, ORDER_REASON_MAX + 1, "the reason", args->option[CTL_REASON])) != 0)
 		return rc;
+	/* (The master reads it again: that is its own version's word.) */
+	error = order_read(&order, &slot, args->operands ? request.id : NULL, topic, user, request.reason);
+	if (error) {
+		fprintf(stderr, "janusctl: kick: %s\n", error);
+		return EXIT_USAGE;
+	}
 	rc = ctl_open_hub(args, &hub);
 	if (rc)
 		return rc;
