@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 
 #define ANSWER_SECONDS 30
 #define KICK_SECONDS 30		/* for the workers to have done it */
+#define LOOK_MS 1000		/* between looks whether the hub is still the server's */
 #define STOP_MORE_SECONDS 30	/* beyond stop_limit, in which workers deliver what they owe */
 #define RATE 100		/* clients a second */
 
@@ -62,16 +64,31 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
+/* Which hub segment is the server's, by its inode. 0: that can't be said now. */
+static uint64_t which_hub(const struct ctl_arguments *args)
+{
+	struct stat st;
+	int fd = -1;
+
+	if (ctl_ask(args, true, CONTROL_HUB, NULL, &fd) != 0 || fd < 0)
+		return 0;
+	if (fstat(fd, &st) < 0)
+		st.st_ino = 0;
+	close(fd);
+	return (uint64_t)st.st_ino;
+}
+
 struct kicked {
 	uint64_t count;			/* clients that were sent away */
 	uint64_t left;			/* slots that have not done it */
 	bool more;			/* perhaps more than that: a slot's count was gone before it was read */
+	bool unseen;			/* `left` is how it was when the server was given another hub, where nothing stands of it */
 };
 
 /* Waits until these slots have done it. A slot is asked no more when it has, as its count goes when many orders come behind. */
-static struct kicked wait_for(const struct hub *hub, uint64_t order, uint64_t slots)
+static struct kicked wait_for(const struct ctl_arguments *args, const struct hub *hub, uint64_t inode, uint64_t order, uint64_t slots)
 {
-	uint64_t deadline = now_ms() + KICK_SECONDS * 1000, done = 0, count;
+	uint64_t deadline = now_ms() + KICK_SECONDS * 1000, look_at = now_ms() + LOOK_MS, done = 0, count, now;
 	struct kicked k;
 
 	for (k = (struct kicked){ .left = slots };; nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL)) {
@@ -89,14 +106,23 @@ static struct kicked wait_for(const struct hub *hub, uint64_t order, uint64_t sl
 			done += count == ORDER_COUNT_GONE ? 0 : count;
 		}
 		k.count = done + begun;
-		if (k.left == 0 || now_ms() >= deadline)
+		if (k.left == 0 || k.unseen || now_ms() >= deadline)
 			return k;
+		if (now_ms() >= look_at) {
+			now = which_hub(args);
+			k.unseen = inode && now && now != inode;	/* (After one more look: it may have been done before.) */
+			look_at = now_ms() + LOOK_MS;
+		}
 	}
 }
 
 static int report_kicked(const struct kicked *k, bool json)
 {
 	printf(json ? "{\"kicked\":%" PRIu64 "}\n" : "%" PRIu64 " kicked\n", k->count);
+	if (k->left && k->unseen) {
+		fprintf(stderr, "janusctl: kick: the server has another hub by now (an upgrade, or a new start), which says nothing of it; janusctl clients shows who is there\n");
+		return EXIT_REFUSED;
+	}
 	if (k->left) {
 		fprintf(stderr, "janusctl: kick: %d workers have not done it yet; they will as soon as they can\n", __builtin_popcountll(k->left));
 		return EXIT_REFUSED;
@@ -116,7 +142,11 @@ int ctl_kick(const struct ctl_arguments *args)
 	struct control_request request = { .command = CONTROL_KICK, .slot = CONTROL_NO_SLOT };
 	const char *topic = args->option[CTL_TOPIC], *user = args->option[CTL_USER];
 	struct control_reply reply;
+	struct client_order order;
+	const char *error;
+	unsigned slot;
 	struct kicked kicked;
+	uint64_t inode;
 	struct hub hub;
 	int rc;
 
@@ -128,12 +158,19 @@ int ctl_kick(const struct ctl_arguments *args)
 	    (rc = put(request.topic, sizeof(request.topic), "the topic", topic)) != 0 || (rc = put(request.user, sizeof(request.user) - 1, "the user", user)) != 0 ||
 	    (rc = put(request.reason, ORDER_REASON_MAX + 1, "the reason", args->option[CTL_REASON])) != 0)
 		return rc;
+	/* (The master reads it again: that is its own version's word.) */
+	error = order_read(&order, &slot, args->operands ? request.id : NULL, topic, user, request.reason);
+	if (error) {
+		fprintf(stderr, "janusctl: kick: %s\n", error);
+		return EXIT_USAGE;
+	}
+	inode = which_hub(args);
 	rc = ctl_open_hub(args, &hub);
 	if (rc)
 		return rc;
 	rc = act(args, &request, &reply, NULL);
 	if (rc == 0) {
-		kicked = wait_for(&hub, reply.order, reply.slots);
+		kicked = wait_for(args, &hub, inode, reply.order, reply.slots);
 		rc = report_kicked(&kicked, args->json);
 	}
 	hub_detach(&hub);

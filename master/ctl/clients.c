@@ -25,7 +25,7 @@ struct wanted {
 	char name[TOPIC_NAME_MAX];	/* of a topic, or a user's inbox */
 	size_t user_len, topic_len;
 	char user[TOPIC_NAME_MAX];
-	const char *address;
+	char address[PEER_TEXT];	/* "": anything */
 	bool behind;
 	int64_t idle;
 };
@@ -80,7 +80,6 @@ static int read_wanted(const struct ctl_arguments *args, struct wanted *w)
 	int rc = read_group(args, &w->group);
 
 	w->behind = args->option[CTL_BEHIND] != NULL;
-	w->address = args->option[CTL_ADDRESS];
 	w->topic_len = topic ? strlen(topic) : 0;
 	w->user_len = user ? strlen(user) + 1 : 0;
 	if (rc == 0)
@@ -91,6 +90,11 @@ static int read_wanted(const struct ctl_arguments *args, struct wanted *w)
 		return rc;
 	if (w->topic_len > TOPIC_NAME_MAX || w->user_len > TOPIC_NAME_MAX || (topic && !*topic) || (user && !*user)) {
 		fprintf(stderr, "janusctl: a topic has 1 to %d bytes, a user %d\n", TOPIC_NAME_MAX, TOPIC_NAME_MAX - 1);
+		return EXIT_USAGE;
+	}
+	*w->address = '\0';
+	if (args->option[CTL_ADDRESS] && !peers_read(args->option[CTL_ADDRESS], w->address)) {
+		fprintf(stderr, "janusctl: --address %s: it takes ADDRESS, IPv4:PORT, [IPv6]:PORT or unix\n", args->option[CTL_ADDRESS]);
 		return EXIT_USAGE;
 	}
 	if (topic)
@@ -150,7 +154,7 @@ static bool fits(struct view *v, const struct client_info *info, const struct wa
 {
 	return (w->group < 0 || (int)transport_group(info->transport) == w->group) && (!w->behind || info->behind) &&
 	       (w->idle < 0 || info->idle > w->idle) && has_names(v, info, w) &&
-	       (!w->address || peers_fits(address_of(v, info), w->address));
+	       (!*w->address || peers_fits(address_of(v, info), w->address));
 }
 
 /* The first `top` of all that fit, in order, in found[2 * top]. How many; *all: of so many. */

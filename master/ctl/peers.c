@@ -197,6 +197,47 @@ int peers_find(const struct peers *p, uint32_t pid, uint32_t fd, char text[PEER_
 	return 0;
 }
 
+bool peers_read(const char *wanted, char text[PEER_TEXT])
+{
+	char host[PEER_TEXT], *end, *port = NULL;
+	struct peer peer = { .family = AF_INET };
+	unsigned long number = 0;
+
+	if (strlen(wanted) >= sizeof(host))
+		return false;
+	strcpy(host, wanted + (*wanted == '['));
+	strcpy(text, wanted);
+	if (strcmp(wanted, "unix") == 0)
+		return true;
+	if (*wanted == '[' || strchr(host, ':') != strrchr(host, ':'))
+		peer.family = AF_INET6;
+	if (*wanted == '[' || peer.family == AF_INET) {
+		end = strchr(host, *wanted == '[' ? ']' : ':');
+		port = !end ? NULL : *wanted != '[' ? end + 1 : end[1] == ':' ? end + 2 : NULL;
+		if (*wanted == '[' && !port)
+			return false;
+		if (end)
+			*end = '\0';
+	}
+	if (port) {
+		number = strtoul(port, &end, 10);
+		if (*port < '1' || *port > '9' || *end || number > 65535)
+			return false;
+	}
+	if (inet_pton(peer.family, host, peer.address) != 1)
+		return false;
+	peer.port = htons((uint16_t)number);
+	write_peer(&peer, text);
+	if (port)
+		return true;
+	*strrchr(text, ':') = '\0';
+	if (*text == '[') {		/* without a port there are no brackets */
+		text[strlen(text) - 1] = '\0';
+		memmove(text, text + 1, strlen(text));
+	}
+	return true;
+}
+
 bool peers_fits(const char *text, const char *wanted)
 {
 	size_t len = strlen(text), n = strlen(wanted);

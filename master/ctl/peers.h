@@ -22,7 +22,10 @@ void peers_close(struct peers *peers);
  */
 int peers_find(const struct peers *peers, uint32_t pid, uint32_t fd, char text[PEER_TEXT]);
 
-/* Whether the text is what is asked for: the address, with its port or without. */
+/* An address that is asked for, ADDRESS, IPv4:PORT, [IPv6]:PORT or unix, as peers_find() would write it, of which there is one way. False: it is none. */
+bool peers_read(const char *wanted, char text[PEER_TEXT]);
+
+/* Whether the text is what is asked for, as peers_read() has it: the address, with its port or without. */
 bool peers_fits(const char *text, const char *wanted);
 
 #endif

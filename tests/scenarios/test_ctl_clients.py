@@ -49,6 +49,10 @@ class Clients(CtlTest):
         self.assertEqual([c["address"] for c in self.listed("--address", "%s:%d" % (host, port))], ["%s:%d" % (host, port)])
         self.assertEqual(len(self.ids("--address", host)), 3)
         self.assertEqual(self.ids("--address", "10.0.0.1"), [])
+        self.assertEqual(len(self.ids("--address", "::ffff:" + host)), 3)        # the same one, written otherwise
+        self.assertEqual(len(self.ids("--address", "[::ffff:%s]:%d" % (host, port))), 1)
+        for wrong in ("10.0.0", "10.0.0.0/8", "localhost", "10.0.0.1:", "10.0.0.1:0", "10.0.0.1:65536", "10.0.0.1:1x", "[::1]", "::1]:1", "[10.0.0.1]:1", "1" * 99):
+            self.ctl("clients", "--address", wrong, status=2)
         second.close()
         wait_until(lambda: len(self.ids("--topic", "a")) == 1)
 

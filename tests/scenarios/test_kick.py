@@ -1,9 +1,11 @@
 """janusctl kick, drain and stop: clients are sent away, each told so in what it speaks; whoever dies in the middle."""
 import concurrent.futures
+import contextlib
 import os
 import shutil
 import signal
 import tempfile
+import time
 import unittest
 
 import janus_test
@@ -97,9 +99,29 @@ class Kick(KickTest):
 
     def test_wrong_arguments(self):
         for arguments in ((), ("x",), ("0.1.00000000", "--topic", "a"), ("--topic", "a", "--user", "b"), ("--topic", ""), ("--topic", "a" * 256),
-                          ("--topic", "a", "--reason", "x" * 200)):
-            self.assertIn(self.janus.ctl("kick", *arguments)[0], (1, 2), arguments)
+                          ("--topic", "a", "--reason", "x" * 200), ("--topic", "a", "--reason", "a\nb"), ("--user", "\x01")):
+            self.assertEqual(self.janus.ctl("kick", *arguments)[0], 2, arguments)
         self.assertEqual(self.janus.count("kicked"), 0)
+
+    def test_another_hub_meanwhile(self):
+        """What stands in a hub that is not the server's any more is not waited for."""
+        self.packet().subscribe("a")
+        for worker in self.janus.workers():
+            os.kill(worker, signal.SIGSTOP)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(self.janus.ctl, "kick", "--topic", "a")
+            self.janus.wait_log("kick of those on topic a")
+            begun = time.monotonic()
+            for pid in [self.janus.master] + [pid for pid in self.janus.processes() if pid != self.janus.master]:
+                with contextlib.suppress(ProcessLookupError):
+                    self.janus.kill(pid, "worker")
+            self.janus.process.wait(10)
+            wait_until(lambda: not self.janus.processes(), 15, "the end of all processes")
+            self.janus.start()
+            status, out, err = asked.result()
+        self.assertEqual(status, 1, out + err)
+        self.assertIn("another hub", err)
+        self.assertLess(time.monotonic() - begun, 25)
 
     def test_by_http(self):
         client, user = self.websocket().subscribe("a"), self.websocket().login("bob")
