@@ -226,9 +226,15 @@ err:
 /* A socket in the folder becomes the group's, or its owner's alone. One that is not there need not be. 0, or -1 with errno. */
 static int give(const char *path, const struct group *gr)
 {
-	if (chown(path, (uid_t)-1, gr ? gr->gr_gid : getegid()) == 0 && chmod(path, gr ? 0660 : 0600) == 0)
-		return 0;
-	return errno == ENOENT ? 0 : -1;
+	gid_t gid = gr ? gr->gr_gid : getegid();
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return errno == ENOENT ? 0 : -1;
+	/* (Who is fenced in may not be able to give, and mostly need not: it is made in the group.) */
+	if (st.st_gid != gid && chown(path, (uid_t)-1, gid) < 0)
+		return -1;
+	return chmod(path, gr ? 0660 : 0600);
 }
 
 int runtime_dir_share(const struct runtime_dir *dir, const char *group, char error[RUNTIME_DIR_ERROR_MAX])

@@ -42,7 +42,7 @@ PLACES    := -e 's,/usr/sbin/,$(sbindir)/,g' -e 's,/usr/bin/,$(bindir)/,g' -e 's
 # The server's folder for its lock and its control socket is the one that the unit makes, so that janusctl finds it there whoever asks.
 # Members of this group may use janusctl (packages: janus; it must be there when the server starts).
 control_group ?=
-INI       := sed $(if $(control_group),-e 's|^control_group =.*|control_group = $(control_group)|') -e 's,^runtime_dir =.*,runtime_dir = $(rundir)/janus,' packaging/janus.ini
+INI       := sed -e 's,^control_group =.*,$(strip control_group = $(control_group)),' -e 's,^runtime_dir =.*,runtime_dir = $(rundir)/janus,' packaging/janus.ini
 
 install: $(if $(filter 1,$(WITH_BENCH)),programs,server-programs)
 	@for f in $(INSTALLED); do \

@@ -498,6 +498,8 @@ M("kick-is-for-whoever-is-there", "worker/loop/orders.c", "stays(w, sid) && clie
 M("kicked-sessions-linger", "worker/loop/orders.c", "\tif (session_parked(&w->base, sid)) {\n\t\tpark_end(w, sid, why);\n", "\tif (session_parked(&w->base, sid)) {\n\t\t;\n", KICK + "Kick.test_sessions_end")
 M("order-counts-anew", "worker/service/order.c", "\tif (atomic_load_explicit(&o->begun, memory_order_relaxed) == number)\n\t\treturn true;\n", "", KICK + "Deaths.test_in_the_middle")
 M("order-is-done-twice", "worker/service/order.c", "\tif (atomic_load_explicit(&o->done, memory_order_relaxed) == number)\n\t\treturn false;\n", "", "test_order")
+M("orders-leave-numbers-out", "worker/service/order.c", "next = last ? last + 1 : hub_now();", "next = hub_now();", "test_order")
+M("kick-waits-for-a-dead-hub", "master/ctl/act.c", "k.unseen = inode && now && now != inode;", "k.unseen = false;", KICK + "Kick.test_another_hub_meanwhile")
 M("order-stays", "worker/loop/orders.c", "\torder_take_out(queue);\n", "\t;\n", KICK + "Kick.test_by_http")
 M("drained-takes-clients", "worker/io/listener.c", "return listener_drains(all) || !has_room(all);", "return !has_room(all);", KICK + "Drain.test_a_worker")
 M("draining-ends-with-its-word", "worker/loop/orders.c", "is_empty(w))\n", "!is_empty(w))\n", KICK + "Drain.test_a_worker")
