@@ -47,7 +47,7 @@ struct control_report {
 /* The answer to a reload; `error` NULL: all went well. Returns its length. */
 size_t control_report_pack(void *dst, const struct control_report *report, const char *error);
 
-/* 0, or -1 with EBADMSG: what is there is no such report. The packet was decoded by control_reply_unpack() before. */
+/* 0, or -1 with EBADMSG: what is there is no such report; or EPROTONOSUPPORT. */
 int control_report_unpack(const void *src, size_t len, struct control_report *report);
 
 struct control_setting {
@@ -61,7 +61,7 @@ struct control_setting {
 size_t control_config_pack(void *dst, const char *file, uint64_t since, unsigned count, void (*get)(void *arg, unsigned i, struct control_setting *setting),
 			   void *arg);
 
-/* Calls take() with each of them. 0, or -1 with EBADMSG; `file` has room for 4096. */
+/* Calls take() with each of them. 0, or -1 with EBADMSG or EPROTONOSUPPORT; `file` has room for 4096. */
 int control_config_unpack(const void *src, size_t len, char *file, uint64_t *since, void (*take)(void *arg, const struct control_setting *setting), void *arg);
 
 #endif
