@@ -93,7 +93,7 @@ struct master {
 	struct {
 		bool there;
 		struct settings settings;
-		struct handover_listener listen[LISTENERS_MAX];
+		struct handover_listener listen[LISTENERS_OPEN_MAX];
 		unsigned listeners;
 		uint64_t slots;			/* a bit each */
 	} before;

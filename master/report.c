@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "master/listen.h"
 #include "master/master.h"
 #include "proto/control_report.h"
 #include "shm/log.h"
@@ -109,6 +110,8 @@ static void fill_listeners(const struct master *m, struct control_report *r)
 	struct control_change change = { .name = "listen" };
 
 	for (unsigned i = 0; i < m->h.listeners; i++) {
+		if (listen_is_own(&m->h.listen[i], m->dir.path))
+			continue;
 		old = find_listener(m->before.listen, m->before.listeners, m->h.listen[i].fd);
 		if (!old) {
 			snprintf(r->opened[r->opens++], sizeof(r->opened[0]), "%s", m->h.listen[i].bound);
