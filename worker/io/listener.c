@@ -33,7 +33,7 @@ static bool takes_share(const struct listeners *all, const struct hub_slot_shm *
 	uint64_t now = atomic_load_explicit(&all->base->self->worker_beat, memory_order_relaxed);
 	uint64_t beat = atomic_load_explicit(&s->worker_beat, memory_order_relaxed);
 
-	return atomic_load_explicit(&s->state, memory_order_relaxed) == SLOT_LIVE &&
+	return atomic_load_explicit(&s->state, memory_order_relaxed) == SLOT_LIVE && atomic_load_explicit(&s->drain, memory_order_relaxed) == 0 &&
 	       atomic_load_explicit(&s->accepting, memory_order_relaxed) && (beat >= now || now - beat <= BEAT_MAX);
 }
 
@@ -173,7 +173,8 @@ void listener_start(struct listeners *all)
 	if (all->listening || all->ended)
 		return;
 	all->listening = true;
-	atomic_store_explicit(&all->base->self->accepting, !slot_full(all), memory_order_relaxed);
+	/* (Full or not: who listens sees for himself when he has room again.) */
+	atomic_store_explicit(&all->base->self->accepting, 1, memory_order_relaxed);
 	for (unsigned i = 0; i < all->count; i++)
 		ev_io_start(all->base->loop, &all->each[i].io);
 }
