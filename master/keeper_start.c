@@ -74,7 +74,7 @@ static int attach_hub(struct keeper *k)
 
 static int attach_slot(struct keeper *k)
 {
-	while (slot_attach(&k->segment, k->h.slots[k->slot].segment) < 0)
+	while (slot_attach(&k->segment, k->h.slots[k->slot].segment, true) < 0)
 		if (!try_again(k, "slot segment"))
 			return -1;
 	return 0;

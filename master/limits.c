@@ -89,7 +89,7 @@ int limits_try(const struct settings *settings, uint32_t sessions_max, char *err
 		why = "max_buffered, max_subscriptions_total or the descriptors (ulimit -n)";
 		slot_fd = slot_create("janus-slot", &slot_size);
 		if (slot_fd >= 0)
-			r = slot_attach(&slot, slot_fd);
+			r = slot_attach(&slot, slot_fd, true);
 	}
 	if (r < 0)
 		snprintf(error, size, "shared memory for %s can't be had: %s; less of it is needed with a smaller %s", what, strerror(errno), why);

@@ -96,7 +96,7 @@ static uint64_t least_owed(const struct master *m)
 			continue;
 		if (delivered < least)
 			least = delivered;
-		if (slot_attach(&slot, m->h.slots[i].segment) < 0)
+		if (slot_attach(&slot, m->h.slots[i].segment, true) < 0)
 			return 0;
 		for (uint32_t fd = 0; fd < atomic_load(&slot.shm->fd_end); fd++) {
 			const struct session_shm *s = slot_session(&slot, (int)fd);

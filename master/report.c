@@ -44,9 +44,8 @@ uint64_t report_lost(const struct master *m)
 	static const enum counter lost[] = { COUNTER_closed_slot, COUNTER_closed_uncertain, COUNTER_closed_damaged, COUNTER_closed_blamed };
 	uint64_t n = 0;
 
-	for (unsigned slot = 0; slot < INDEX_SLOTS_MAX; slot++)
-		for (size_t i = 0; i < sizeof(lost) / sizeof(lost[0]); i++)
-			n += atomic_load_explicit(&m->hub.shm->slot[slot].counters[lost[i]], memory_order_relaxed);
+	for (size_t i = 0; i < sizeof(lost) / sizeof(lost[0]); i++)
+		n += hub_counter_total(&m->hub, lost[i]);
 	return n;
 }
 

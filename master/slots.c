@@ -169,7 +169,7 @@ void slots_recount(const struct master *m, unsigned slot)
 {
 	struct slot segment;
 
-	if (slot_attach(&segment, m->h.slots[slot].segment) < 0)
+	if (slot_attach(&segment, m->h.slots[slot].segment, true) < 0)
 		return;
 	atomic_store(&segment.shm->flights, FLIGHTS_ALL);
 	slot_detach(&segment);
@@ -197,7 +197,7 @@ static int clear_lost(struct master *m, unsigned slot)
 	struct slot segment;
 	uint32_t count = 0;
 
-	if (slot_attach(&segment, m->h.slots[slot].segment) < 0)
+	if (slot_attach(&segment, m->h.slots[slot].segment, true) < 0)
 		return -1;
 	if (slot_empty(&segment, m->h.slots[slot].segment, false, &count) < 0) {
 		slot_detach(&segment);

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "shm/hub_shm.h"
-#include "shm/segment.h"
 
 /* Whether a table of `count` things lies within the segment. */
 static bool lies_within(uint64_t at, uint64_t count, uint64_t each, uint64_t size)
@@ -17,23 +16,17 @@ static bool lies_within(uint64_t at, uint64_t count, uint64_t each, uint64_t siz
 
 int clients_attach(struct slot *slot, int fd)
 {
-	struct slot_shm *s;
+	const struct slot_shm *s;
 
-	memset(slot, 0, sizeof(*slot));
-	s = segment_map(fd, 0, &slot->size);
-	if (!s)
+	if (slot_attach(slot, fd, false) < 0)
 		return -1;
-	slot->shm = s;
-	if (slot->size < sizeof(*s) || atomic_load_explicit(&s->magic, memory_order_acquire) != SLOT_MAGIC || s->layout != HUB_LAYOUT ||
-	    s->size != slot->size || !lies_within(s->sessions_at, s->sessions_max, sizeof(struct session_shm), s->size) ||
-	    !lies_within(s->subscriptions_at, s->subscriptions_max + 1ull, sizeof(struct subscription_shm), s->size)) {
-		slot_detach(slot);
-		errno = EPROTO;
-		return -1;
-	}
-	slot->sessions = (struct session_shm *)((uint8_t *)s + s->sessions_at);
-	slot->subscriptions = (struct subscription_shm *)((uint8_t *)s + s->subscriptions_at);
-	return 0;
+	s = slot->shm;
+	if (lies_within(s->sessions_at, s->sessions_max, sizeof(struct session_shm), s->size) &&
+	    lies_within(s->subscriptions_at, s->subscriptions_max + 1ull, sizeof(struct subscription_shm), s->size))
+		return 0;
+	slot_detach(slot);
+	errno = EPROTO;
+	return -1;
 }
 
 uint32_t clients_end(const struct slot *slot)

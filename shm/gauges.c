@@ -14,13 +14,6 @@ static uint64_t ring_use(const struct hub *hub)
 	return use < 1024 ? use : 1024;
 }
 
-static uint64_t worker_lag(const struct hub *hub, const struct hub_slot_shm *s)
-{
-	uint64_t delivered = RELAXED(s->delivered), tail = ring_tail(&hub->ring);
-
-	return tail > delivered ? tail - delivered : 0;
-}
-
 static uint64_t connections_max(const struct hub *hub)
 {
 	uint64_t n = 0;

@@ -405,6 +405,15 @@ uint64_t hub_subscribers(const struct hub *hub, uint32_t topic)
 	return n;
 }
 
+uint64_t hub_counter_total(const struct hub *hub, enum counter counter)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		n += hub_counter(hub, i, counter);
+	return n;
+}
+
 uint64_t hub_connections(const struct hub *hub)
 {
 	uint64_t n = 0;

@@ -128,6 +128,21 @@ static inline bool hub_slot_used(const struct hub *hub, unsigned slot)
 	return atomic_load_explicit(&s->state, memory_order_relaxed) != SLOT_UNUSED || atomic_load_explicit(&s->generation, memory_order_relaxed) != 0;
 }
 
+/* Of the ring's messages, how many its worker has not handed on yet. */
+static inline uint64_t hub_slot_lag(const struct hub *hub, unsigned slot)
+{
+	uint64_t delivered = atomic_load_explicit(&hub->shm->slot[slot].delivered, memory_order_relaxed), tail = ring_tail(&hub->ring);
+
+	return tail > delivered ? tail - delivered : 0;
+}
+
+/* What a slot has counted, and all of them. */
+static inline uint64_t hub_counter(const struct hub *hub, unsigned slot, enum counter counter)
+{
+	return atomic_load_explicit(&hub->shm->slot[slot].counters[counter], memory_order_relaxed);
+}
+uint64_t hub_counter_total(const struct hub *hub, enum counter counter);
+
 /* Adds to one of the caller's slot's counters (a single writer: no atomic add needed). */
 static inline void hub_count(const struct hub *hub, unsigned slot, enum counter counter, uint64_t n)
 {

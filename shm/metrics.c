@@ -98,15 +98,6 @@ static bool is_first(unsigned i)
 	return true;
 }
 
-static uint64_t sum(const struct hub *hub, enum counter counter)
-{
-	uint64_t n = 0;
-
-	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
-		n += atomic_load_explicit(&hub->shm->slot[i].counters[counter], memory_order_relaxed);
-	return n;
-}
-
 static void put_counters(struct sink *s, const struct hub *hub)
 {
 	for (unsigned i = 0; i < COUNTERS; i++) {
@@ -119,7 +110,7 @@ static void put_counters(struct sink *s, const struct hub *hub)
 			const struct counter_info *c = &counters[j];
 
 			if (strcmp(family_of(c), family) == 0)
-				put_sample(s, family, "_total", c->labels ? c->labels : "", sum(hub, c->number), c->unit);
+				put_sample(s, family, "_total", c->labels ? c->labels : "", hub_counter_total(hub, c->number), c->unit);
 		}
 	}
 }

@@ -117,12 +117,12 @@ int slot_empty(const struct slot *slot, int fd, bool close_sessions, uint32_t *c
 	return slot_format(fd, &plan);
 }
 
-int slot_attach(struct slot *slot, int fd)
+int slot_attach(struct slot *slot, int fd, bool write)
 {
 	struct slot_shm *s;
 
 	memset(slot, 0, sizeof(*slot));
-	s = segment_map(fd, 1, &slot->size);
+	s = segment_map(fd, write, &slot->size);
 	if (!s)
 		return -1;
 	slot->shm = s;

@@ -33,8 +33,8 @@ struct slot_size {
 /* Makes a slot segment. Its descriptor, or -1 with errno. */
 int slot_create(const char *name, const struct slot_size *size);
 
-/* Maps it. 0, or -1 with errno: EPROTO when it is no slot segment or has another layout. */
-int slot_attach(struct slot *slot, int fd);
+/* Maps it, for reading or writing. 0, or -1 with errno: EPROTO when it is no slot segment or has another layout. */
+int slot_attach(struct slot *slot, int fd, bool write);
 void slot_detach(struct slot *slot);
 
 /* Makes the segment (fd) as new. Nobody else uses it; its worker is dead. *count is how many sessions it had. `close_sessions`: closes

@@ -105,12 +105,9 @@ void ctl_json_pair(const char *key, const char *value);
 void ctl_text_stats(const struct hub *hub);
 void ctl_json_stats(const struct hub *hub);
 
-/* ---- stats.c: what text and JSON show of the hub ---- */
+/* ---- stats.c ---- */
 
-/* Whether there is anything to say about the slot. */
-bool ctl_stats_used(const struct hub *hub, unsigned slot);
-uint64_t ctl_stats_count(const struct hub *hub, unsigned slot, enum counter counter);
-uint64_t ctl_stats_total(const struct hub *hub, enum counter counter);
+/* What a slot's state is called. */
 const char *ctl_stats_state(const struct hub *hub, unsigned slot);
 
 #endif

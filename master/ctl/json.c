@@ -108,7 +108,7 @@ static void print_slot(const struct hub *hub, unsigned i)
 	       RELAXED(subscriptions), RELAXED(buffered));
 #undef RELAXED
 	for (unsigned c = 0; c < COUNTERS; c++)
-		printf("%s\"%s\":%" PRIu64, c ? "," : "", counters[c].name, ctl_stats_count(hub, i, counters[c].number));
+		printf("%s\"%s\":%" PRIu64, c ? "," : "", counters[c].name, hub_counter(hub, i, counters[c].number));
 	printf("}");
 	print_gauges(hub, i);
 	printf("}");
@@ -138,12 +138,12 @@ void ctl_json_stats(const struct hub *hub)
 	printf(",\"buffered\":%" PRIu64 ",\"buffered_max\":%" PRIu64 ",\"subscriptions\":%" PRIu64 ",\"subscriptions_max\":%" PRIu64
 	       ",\"counters\":{", hub_buffered(hub), hub->shm->buffered_max, hub_subscriptions(hub), hub->shm->subscriptions_max);
 	for (unsigned c = 0; c < COUNTERS; c++)
-		printf("%s\"%s\":%" PRIu64, c ? "," : "", counters[c].name, ctl_stats_total(hub, counters[c].number));
+		printf("%s\"%s\":%" PRIu64, c ? "," : "", counters[c].name, hub_counter_total(hub, counters[c].number));
 	printf("}");
 	print_gauges(hub, INDEX_SLOTS_MAX);
 	printf(",\"slots\":[");
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
-		if (!ctl_stats_used(hub, i))
+		if (!hub_slot_used(hub, i))
 			continue;
 		printf("%s", comma);
 		print_slot(hub, i);

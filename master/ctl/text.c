@@ -162,18 +162,18 @@ void ctl_text_stats(const struct hub *hub)
 	print_gauges(hub);
 	printf("\n");
 	for (unsigned i = 0; i < COUNTERS; i++)
-		printf("%-18s %14" PRIu64 "  %s\n", counters[i].name, ctl_stats_total(hub, counters[i].number), counters[i].text);
+		printf("%-18s %14" PRIu64 "  %s\n", counters[i].name, hub_counter_total(hub, counters[i].number), counters[i].text);
 	printf("\n%4s  %-8s  %11s  %13s  %8s  %12s  %14s\n", "SLOT", "STATE", "CONNECTIONS", "SUBSCRIPTIONS", "BEHIND", "PUBLISHED",
 	       "DELIVERED");
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		const struct hub_slot_shm *slot = &hub->shm->slot[i];
 
-		if (!ctl_stats_used(hub, i))
+		if (!hub_slot_used(hub, i))
 			continue;
 		printf("%4u  %-8s  %11" PRIu32 "  %13" PRIu32 "  %8" PRIu32 "  %12" PRIu64 "  %14" PRIu64 "\n", i,
 		       ctl_stats_state(hub, i), atomic_load_explicit(&slot->connections, memory_order_relaxed),
 		       atomic_load_explicit(&slot->subscriptions, memory_order_relaxed),
 		       atomic_load_explicit(&slot->behind, memory_order_relaxed),
-		       ctl_stats_count(hub, i, COUNTER_published), ctl_stats_count(hub, i, COUNTER_delivered));
+		       hub_counter(hub, i, COUNTER_published), hub_counter(hub, i, COUNTER_delivered));
 	}
 }

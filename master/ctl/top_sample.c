@@ -15,16 +15,16 @@
 static uint64_t counted(const struct hub *hub, unsigned slot, enum top_rate rate)
 {
 	switch (rate) {
-	case RATE_ACCEPTED: return ctl_stats_count(hub, slot, COUNTER_accepted) + ctl_stats_count(hub, slot, COUNTER_adopted);
-	case RATE_CLOSED: return ctl_stats_count(hub, slot, COUNTER_closed);
-	case RATE_PUBLISHED: return ctl_stats_count(hub, slot, COUNTER_published);
-	case RATE_DELIVERED: return ctl_stats_count(hub, slot, COUNTER_delivered);
+	case RATE_ACCEPTED: return hub_counter(hub, slot, COUNTER_accepted) + hub_counter(hub, slot, COUNTER_adopted);
+	case RATE_CLOSED: return hub_counter(hub, slot, COUNTER_closed);
+	case RATE_PUBLISHED: return hub_counter(hub, slot, COUNTER_published);
+	case RATE_DELIVERED: return hub_counter(hub, slot, COUNTER_delivered);
 	case RATE_DROPPED:
-		return ctl_stats_count(hub, slot, COUNTER_dropped_overtaken) + ctl_stats_count(hub, slot, COUNTER_dropped_latest) +
-		       ctl_stats_count(hub, slot, COUNTER_dropped_unencodable);
-	case RATE_REFUSED: return ctl_stats_count(hub, slot, COUNTER_refused);
-	case RATE_IN: return ctl_stats_count(hub, slot, COUNTER_bytes_in);
-	case RATE_OUT: return ctl_stats_count(hub, slot, COUNTER_bytes_out);
+		return hub_counter(hub, slot, COUNTER_dropped_overtaken) + hub_counter(hub, slot, COUNTER_dropped_latest) +
+		       hub_counter(hub, slot, COUNTER_dropped_unencodable);
+	case RATE_REFUSED: return hub_counter(hub, slot, COUNTER_refused);
+	case RATE_IN: return hub_counter(hub, slot, COUNTER_bytes_in);
+	case RATE_OUT: return hub_counter(hub, slot, COUNTER_bytes_out);
 	case TOP_RATES: break;
 	}
 	return 0;
@@ -86,7 +86,7 @@ static void read_workers(const struct hub *hub, const struct top_sample *before,
 		const struct top_worker *was = worker_before(before, slot);
 		struct top_worker *w = &s->worker[s->workers];
 
-		if (!ctl_stats_used(hub, slot))
+		if (!hub_slot_used(hub, slot))
 			continue;
 		read_worker(hub, slot, w);
 		for (unsigned r = 0; r < TOP_RATES; r++)

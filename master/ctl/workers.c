@@ -86,13 +86,6 @@ static void measure(const struct hub *hub, struct worker_line lines[INDEX_SLOTS_
 
 #define LOAD(field) atomic_load_explicit(&s->field, memory_order_relaxed)
 
-static uint64_t lag_of(const struct hub *hub, const struct hub_slot_shm *s)
-{
-	uint64_t delivered = LOAD(delivered), tail = ring_tail(&hub->ring);
-
-	return tail > delivered ? tail - delivered : 0;
-}
-
 static void print_text(const struct hub *hub, unsigned slot, const struct worker_line *line)
 {
 	const struct hub_slot_shm *s = &hub->shm->slot[slot];
@@ -105,7 +98,7 @@ static void print_text(const struct hub *hub, unsigned slot, const struct worker
 		snprintf(cpu, sizeof(cpu), "%" PRId64 ".%" PRId64, line->cpu / 1000, line->cpu % 1000 / 100);
 	printf("%4u  %8" PRIu32 "  %-8s  %8" PRIu64 "  %8" PRIu32 "  %11" PRIu32 "  %6" PRIu32 "  %6" PRIu32 "  %8" PRIu64 "  %5s  %8s\n", slot, line->pid,
 	       ctl_stats_state(hub, slot), line->pid && now > started ? now - started : 0, LOAD(restarts), LOAD(connections), LOAD(parked), LOAD(behind),
-	       lag_of(hub, s), percent, cpu);
+	       hub_slot_lag(hub, slot), percent, cpu);
 }
 
 static void print_json(const struct hub *hub, unsigned slot, const struct worker_line *line)
@@ -115,7 +108,7 @@ static void print_json(const struct hub *hub, unsigned slot, const struct worker
 	printf("{\"slot\":%u,\"pid\":%" PRIu32 ",\"keeper\":%" PRIu32 ",\"state\":\"%s\",\"started\":%" PRIu64 ",\"restarts\":%" PRIu32, slot, line->pid,
 	       LOAD(keeper), ctl_stats_state(hub, slot), LOAD(started), LOAD(restarts));
 	printf(",\"connections\":%" PRIu32 ",\"parked\":%" PRIu32 ",\"behind\":%" PRIu32 ",\"lag\":%" PRIu64, LOAD(connections), LOAD(parked), LOAD(behind),
-	       lag_of(hub, s));
+	       hub_slot_lag(hub, slot));
 	if (line->percent >= 0)
 		printf(",\"cpu_percent\":%.1f", line->percent);
 	if (line->cpu >= 0)

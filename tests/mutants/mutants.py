@@ -493,7 +493,7 @@ KICK, LOOK = "test_kick.", "test_ctl_clients.Clients."
 M("reader-leaves-the-table", "shm/clients.c", "\t\tif (at > slot->shm->subscriptions_max)\n\t\t\treturn false;\n", "", "test_shm_clients")
 M("reader-goes-round-and-round", "shm/clients.c", "at != 0 && left > 0; left--", "at != 0; ", "test_shm_clients")
 M("reader-takes-another-for-it", "shm/clients.c", "\t\tif (!is_same(s, info->token) || ", "\t\tif (", "test_shm_clients")
-M("reader-believes-the-segment", "shm/clients.c", "!lies_within(s->sessions_at, s->sessions_max, sizeof(struct session_shm), s->size) ||", "", "test_shm_clients")
+M("reader-believes-the-segment", "shm/clients.c", "lies_within(s->sessions_at, s->sessions_max, sizeof(struct session_shm), s->size) &&", "", "test_shm_clients")
 M("kick-is-for-whoever-is-there", "worker/loop/orders.c", "stays(w, sid) && client_id_check(session(&w->base, sid)->token) == order->check)", "stays(w, sid))", KICK + "Kick.test_one")
 M("kicked-sessions-linger", "worker/loop/orders.c", "\tif (session_parked(&w->base, sid)) {\n\t\tpark_end(w, sid, why);\n", "\tif (session_parked(&w->base, sid)) {\n\t\t;\n", KICK + "Kick.test_sessions_end")
 M("order-counts-anew", "worker/service/order.c", "\tif (atomic_load_explicit(&o->begun, memory_order_relaxed) == number)\n\t\treturn true;\n", "", KICK + "Deaths.test_in_the_middle")

@@ -1,4 +1,6 @@
 """A headless Chromium, driven by its DevTools protocol over two pipes (JSON texts that end in a zero byte)."""
+import functools
+import http.server
 import json
 import os
 import select
@@ -6,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 
 from janus_test import Deadline, _others, wait_until
 
@@ -18,6 +21,20 @@ OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usa
 def find():
     """The program, or None."""
     return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def serve_folder(test, folder):
+    """A web server of another origin, with the files of a folder, until the test ends; its origin."""
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    test.addCleanup(thread.join)
+    test.addCleanup(server.server_close)
+    test.addCleanup(server.shutdown)
+    return "http://127.0.0.1:%d" % server.server_port
 
 
 class Browser:

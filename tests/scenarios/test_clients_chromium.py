@@ -1,7 +1,5 @@
 """Chromium, in `make clients` (JANUS_CLIENTS=1). That there is none is a failure then."""
-import functools
 import http.client
-import http.server
 import json
 import os
 import re
@@ -32,16 +30,7 @@ class BrowserTest(ClientTest):
 
     def other_origin(self):
         """Serves tests/clients/page.html; its origin."""
-        class Quiet(http.server.SimpleHTTPRequestHandler):
-            def log_message(self, *arguments):
-                pass
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=SCRIPTS))
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        self.addCleanup(thread.join)
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
-        return "http://127.0.0.1:%d" % server.server_port
+        return browser.serve_folder(self, SCRIPTS)
 
     def script(self):
         """The functions of page.html, for a page of the server's own."""

@@ -1,10 +1,7 @@
 """packaging/examples that take Node, msgpack or a browser, in `make clients` (JANUS_CLIENTS=1). The others: test_packaged_examples.py."""
-import functools
-import http.server
 import json
 import os
 import shutil
-import threading
 import unittest
 
 import browser
@@ -88,16 +85,7 @@ class Chat(ExampleTest):
 
     def page(self):
         """The file, served by a web server of another origin."""
-        class Quiet(http.server.SimpleHTTPRequestHandler):
-            def log_message(self, *arguments):
-                pass
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=EXAMPLES))
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        self.addCleanup(thread.join)
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
-        return "http://127.0.0.1:%d" % server.server_port
+        return browser.serve_folder(self, EXAMPLES)
 
     def person(self, name):
         tab = self.browser.new_tab()

@@ -58,7 +58,7 @@ static inline void start(struct server *s, uint32_t ring_bytes, uint32_t ring_me
 	s->hub_fd = hub_create(&settings);
 	s->slot_fd = slot_create("slot", &(struct slot_size){ .sessions = sessions, .frame = 1024, .buffered = 1 << 28 });
 	assert_int_equal(hub_attach(&s->hub, s->hub_fd, true), 0);
-	assert_int_equal(slot_attach(&s->slot, s->slot_fd), 0);
+	assert_int_equal(slot_attach(&s->slot, s->slot_fd, true), 0);
 }
 
 static inline void stop(struct server *s)

@@ -25,7 +25,7 @@ static int setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	f->fd = slot_create("test-slot", &(struct slot_size){ .sessions = 512, .frame = 4096, .buffered = 1 << 28 });
-	assert_int_equal(slot_attach(&f->slot, f->fd), 0);
+	assert_int_equal(slot_attach(&f->slot, f->fd, true), 0);
 	for (int fd = 10; fd < 12; fd++) {
 		slot_session(&f->slot, fd)->status = SESSION_OPEN;
 		memset(slot_session(&f->slot, fd)->token, fd, 16);

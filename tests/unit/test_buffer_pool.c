@@ -23,7 +23,7 @@ static void begin(struct lender *x, const struct fixture *f, unsigned number)
 	f->hub.shm->buffered_max = LIMIT;
 	atomic_store(&f->hub.shm->slot[number].state, SLOT_LIVE);
 	x->fd = slot_create("slot", &size);
-	assert_int_equal(slot_attach(&x->slot, x->fd), 0);
+	assert_int_equal(slot_attach(&x->slot, x->fd, true), 0);
 	assert_int_equal(pool_init(&x->pool, &x->slot), 0);
 	pool_charge_to(&x->pool, &f->hub, number);
 	assert_int_equal(pool_ready(&x->pool), 0);

@@ -20,7 +20,7 @@ static int up(void **state)
 
 	setup(state);
 	fd = slot_create("janus-slot-0", &size);
-	assert_int_equal(slot_attach(&slot, fd), 0);
+	assert_int_equal(slot_attach(&slot, fd, true), 0);
 	assert_int_equal(clients_attach(&reader, fd), 0);
 	return 0;
 }

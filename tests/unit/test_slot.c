@@ -29,7 +29,7 @@ static int setup(void **state)
 
 	f->fd = slot_create("test", &(struct slot_size){ .sessions = SESSIONS, .frame = 65536, .buffered = 1 << 28 });
 	assert_true(f->fd >= 0);
-	assert_int_equal(slot_attach(&f->slot, f->fd), 0);
+	assert_int_equal(slot_attach(&f->slot, f->fd, true), 0);
 	*state = f;
 	return 0;
 }
@@ -138,7 +138,7 @@ static void an_emptied_slot_is_as_new(void **state)
 		assert_int_equal(slot_session(&f->slot, b)->status, SESSION_FREE);
 		assert_int_equal(f->slot.shm->redo_fd + f->slot.shm->flights + f->slot.shm->fd_end, 0);
 		slot_detach(&f->slot);
-		assert_int_equal(slot_attach(&f->slot, f->fd), 0);
+		assert_int_equal(slot_attach(&f->slot, f->fd, true), 0);
 		assert_int_equal(f->slot.shm->sessions_max, SESSIONS);
 	}
 }

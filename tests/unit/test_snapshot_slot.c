@@ -81,7 +81,7 @@ static void slot_has_no_place(void **state)
 	slot_detach(&a.slot);
 	close(a.slot_fd);
 	a.slot_fd = slot_create("slot", &(struct slot_size){ .sessions = 64, .frame = 100000, .buffered = 1 << 28 });
-	slot_attach(&a.slot, a.slot_fd);
+	slot_attach(&a.slot, a.slot_fd, true);
 	pool_init(&pool, &a.slot);
 	pool_ready(&pool);
 	large.in = memset(in, 'x', sizeof(in) - 1);

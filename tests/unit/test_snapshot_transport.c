@@ -26,7 +26,7 @@ struct segment {
 static void make(struct segment *s)
 {
 	s->fd = slot_create("slot", &(struct slot_size){ .sessions = 64, .frame = 1024, .buffered = 1 << 28 });
-	assert_int_equal(slot_attach(&s->slot, s->fd), 0);
+	assert_int_equal(slot_attach(&s->slot, s->fd, true), 0);
 }
 
 static void unmake(struct segment *s)

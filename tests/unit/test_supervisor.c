@@ -48,7 +48,7 @@ static int begin(void **state)
 	settings_defaults(&t->settings);
 	t->settings.restart_limit = 2;
 	t->fd = slot_create("test", &(struct slot_size){ .sessions = 1024, .frame = 65536, .buffered = 1 << 24 });
-	assert_int_equal(slot_attach(&t->segment, t->fd), 0);
+	assert_int_equal(slot_attach(&t->segment, t->fd, true), 0);
 	t->s = (struct supervisor){ .hub = &f->hub, .slot = SLOT, .settings = &t->settings, .segment = &t->segment, .segment_fd = t->fd,
 				    .reload_number = 9, .run = run, .arg = t };
 	*state = t;		/* the fixture is found again by its hub */

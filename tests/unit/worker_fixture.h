@@ -110,7 +110,7 @@ static inline int base_up(void **state)
 	w->settings.max_frame = FRAME_MAX;
 	w->no_memory = -1;
 	w->slot_fd = slot_create("test", &(struct slot_size){ .sessions = SESSIONS, .frame = FRAME_MAX, .buffered = 1 << 24 });
-	assert_int_equal(slot_attach(&base->slot, w->slot_fd), 0);
+	assert_int_equal(slot_attach(&base->slot, w->slot_fd, true), 0);
 	assert_int_equal(hub_attach(&base->hub, w->hub->fd, true), 0);
 	base->hub.wake = w->hub->wake;
 	base->epoch = position_epoch(base->hub.shm->epoch / 1000);
