@@ -60,7 +60,7 @@ say = @$(if $(filter 1,$(V)),true,printf '  %-5s %s\n' "$(1)" "$(2)")
 MSGPACK  := $(shell pkg-config --libs msgpack-c 2>/dev/null || echo -lmsgpackc)
 # janusctl's alone, for `top`.
 CURSES   := $(shell pkg-config --libs ncursesw 2>/dev/null || echo -lncursesw -ltinfo)
-LIBS     := -lev $(MSGPACK) -luring -linih -lnettle -lz -lm
+LIBS     := -lev $(MSGPACK) -luring -linih -lnettle -lssl -lcrypto -ljansson -lz -lm
 
 # master/main.c and master/ctl/janusctl.c hold a main() each; every other source of the four layers goes into one archive.
 MAINS    := master/main.c master/ctl/janusctl.c
@@ -187,7 +187,7 @@ build/fuzz/%.o: %.c
 
 build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o $(FUZZ_LIB)
 	$(call say,LD,$@)
-	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(MSGPACK) -lnettle -lm
+	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(MSGPACK) -lnettle -lssl -lcrypto -ljansson -lm
 
 # Ten minutes, 11,000 connections, and whatever can be done to a server that it must bear, all at the same time; see chaos.py. The seed that it
 # prints does it again: CHAOS="--seed N ...".

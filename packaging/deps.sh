@@ -30,7 +30,7 @@ find_missing()
 {
 	missing=
 	command -v "${CC%% *}" >/dev/null || missing=cc
-	for h in stdio.h ev.h msgpack.h jsmn.h ini.h liburing.h nettle/sha1.h bsd/sys/tree.h zlib.h curses.h; do
+	for h in stdio.h ev.h msgpack.h jsmn.h ini.h liburing.h nettle/sha1.h bsd/sys/tree.h zlib.h curses.h openssl/evp.h jansson.h curl/curl.h; do
 		have_header $h || missing="$missing $h"
 	done
 	[ "$what" = server ] && return
@@ -73,6 +73,8 @@ package_of()
 	apt-get:zlib.h)		echo zlib1g-dev ;;
 	apt-get:curses.h)	echo libncurses-dev ;;
 	apt-get:openssl/evp.h)	echo libssl-dev ;;
+	apt-get:jansson.h)	echo libjansson-dev ;;
+	apt-get:curl/curl.h)	echo libcurl4-openssl-dev ;;
 	apt-get:libFuzzer)	# parted from the headers with 14.0.6, which recommend it
 		v=$(clang_version)
 		if apt-cache show libclang-rt-$v-dev >/dev/null 2>&1; then echo libclang-rt-$v-dev; else echo libclang-common-$v-dev; fi ;;
@@ -88,6 +90,8 @@ package_of()
 	dnf:zlib.h)		echo zlib-devel ;;
 	dnf:curses.h)		echo ncurses-devel ;;
 	dnf:openssl/evp.h)	echo openssl-devel ;;
+	dnf:jansson.h)		echo jansson-devel ;;
+	dnf:curl/curl.h)	echo libcurl-devel ;;
 	dnf:libFuzzer)		echo compiler-rt ;;
 	esac
 }

@@ -31,7 +31,8 @@ enum {
 	SESSION_SLOW = 96,	/* two bits: what its listener says of slow readers (enum slow_policy, slow_rules.h), from its beginning to its end */
 	SESSION_LISTS = 128,	/* is owed lists of who is on topics (worker/service/presence.h) */
 	SESSION_ADMIN = 256,	/* came by an admin listener, from its beginning to its end */
-	SESSION_LISTENER = SESSION_SLOW | SESSION_ADMIN,	/* all that its listener says of it */
+	SESSION_TLS = 512,	/* its connection is a TLS one (tls_shm.h), from its beginning to its end */
+	SESSION_LISTENER = SESSION_SLOW | SESSION_ADMIN | SESSION_TLS,	/* all that its listener says of it */
 };
 #define SESSION_SLOW_IS(policy) ((uint32_t)(policy) * 32)
 
