@@ -52,6 +52,8 @@ class Server:
         else:
             self.configure(config)
             self.arguments += ["-c", self.config_file]
+        if os.geteuid() == 0:
+            self.arguments += ["-o", "user=root"]       # where nobody else may enter, it is built and has its files; it keeps no capability
         for option in options:
             self.arguments += ["-o", option]
         self.arguments += ["-o", "runtime_dir=" + self.runtime_dir]
