@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import uuid
 
-from processes import BUILD, MARK, SLOWNESS, Deadline, _ends_with_parent, _marked, _others, is_alive, run, wait_until
+from processes import BUILD, MARK, SLOWNESS, USER, Deadline, _ends_with_parent, _marked, _others, is_alive, run, wait_until
 
 _servers = set()        # alive, for the end of an interrupted run
 
@@ -52,8 +52,7 @@ class Server:
         else:
             self.configure(config)
             self.arguments += ["-c", self.config_file]
-        if os.geteuid() == 0:
-            self.arguments += ["-o", "user=root"]       # where nobody else may enter, it is built and has its files; it keeps no capability
+        self.arguments += ["-o", "user=" + USER]
         for option in options:
             self.arguments += ["-o", option]
         self.arguments += ["-o", "runtime_dir=" + self.runtime_dir]

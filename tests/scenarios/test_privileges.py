@@ -5,7 +5,7 @@ import stat
 import unittest
 
 from access_test import ROOT, AccessTest
-from janus_test import program, run
+from janus_test import USER, program, run
 
 
 def status_of(pid):
@@ -54,7 +54,7 @@ class Privileges(AccessTest):
 
     def test_own(self):
         """Root's are root without capabilities, if it says so; another user's are that user's."""
-        self.all_its_life("root" if ROOT else "", os.geteuid())
+        self.all_its_life(USER, os.geteuid())
 
     @unittest.skipUnless(ROOT and not has_janus(), "takes root, and no user janus")
     def test_nobody_to_be(self):
