@@ -86,6 +86,9 @@ int check_main(const struct config_source *source)
 		say(NULL, error);
 		errors++;
 	}
+	/* Who asks may be another one than who starts it. */
+	if (privileges_check(config.settings.user, error) < 0)
+		say(NULL, error);
 	if (limits_connections(&config.settings, descriptors, error, sizeof(error)) < 0)
 		say(NULL, error);
 	ask_server(config.settings.runtime_dir, &server);
