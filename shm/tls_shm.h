@@ -28,6 +28,7 @@ enum {
 	TLS_CLOSE_OWED = 4,		/* we are to send close_notify behind the stream's end, and then shut */
 	TLS_CLOSE_SEALED = 8,		/* it is sent, or in `pending` */
 	TLS_ALERT_OWED = 16,		/* a fatal alert, tls_flow_shm.alert, is to be sent, and then the connection ends */
+	TLS_OWED = TLS_UPDATE_OWED | TLS_CLOSE_OWED | TLS_ALERT_OWED,
 	TLS_PEER_CLOSED = 32,		/* the peer's close_notify was opened: what follows in the socket is not looked at */
 };
 
