@@ -252,7 +252,7 @@ void landed_record(void *above, const struct batch_send *send, int result)
 
 	if (result == BATCH_UNKNOWN) {
 		session_abort(streams->base, send->sid, COUNTER_closed_uncertain);
-	} else if (result == (int)send->len) {
+	} else if (result == (int)send->len && !send->behind) {
 		struct session_state_shm st = session(streams->base, send->sid)->state;
 
 		st.pos = send->pos;

@@ -130,6 +130,8 @@ static int send_session(struct worker *w, session_id sid, unsigned slot)
 /* The session ends here; the connection stays. */
 static void free_session(struct worker *w, session_id sid)
 {
+	if (session_is_tls(&session(&w->base, sid)->state))
+		tls_end(&w->base.tls, session_fd(&w->base, sid));
 	atomic_store_explicit(&session(&w->base, sid)->status, SESSION_FREE, memory_order_release);
 	CRASH_POINT("move-freed");
 	connection_let_go(w, sid);

@@ -460,9 +460,17 @@ static void close_blamed(struct worker *w)
 	w->base.slot.shm->suspect.blamed = 0;
 }
 
+static bool has_tls_session(const void *of, int fd)
+{
+	const struct worker *w = of;
+
+	return is_open(w, fd) && session(&w->base, fd)->state.flags & SESSION_TLS;
+}
+
 int recover(struct worker *w)
 {
 	slot_redo(&w->base.slot);
+	tls_redo(&w->base.tls, has_tls_session, w);
 	finish_publish(w);
 	attach_redo(&w->base.slot);
 	move_redo(w);
