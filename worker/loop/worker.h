@@ -85,6 +85,7 @@ struct worker {
 	uint64_t turn_began;		/* base_clock() */
 
 	struct refused *refused;	/* refuse.c's own */
+	struct handshakes *handshakes;	/* handshakes.c's own; NULL: there is no TLS */
 	uint32_t sweep_at;		/* next session to be looked at */
 
 	/* park.c: those from parked_at to parked_listed, the oldest first */
