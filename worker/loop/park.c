@@ -107,6 +107,7 @@ static void park(struct worker *w, session_id sid, bool tell)
 		tls_end(&w->base.tls, session_fd(&w->base, sid));
 	session_commit(&w->base, sid, &st);
 	CRASH_POINT("park-committed");
+	session_set_rights(&w->base, sid, NULL);	/* who comes back shows a token anew */
 	if (len)
 		last_words(&w->base, sid, &was, bytes, len);
 	if (session_is_tls(&was))

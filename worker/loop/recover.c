@@ -15,6 +15,7 @@
 
 #include "shm/crash.h"
 #include "shm/log.h"
+#include "shm/slot_rights.h"
 #include "worker/delivery/frame.h"
 #include "worker/delivery/landed.h"
 #include "worker/delivery/landed_tls.h"
@@ -307,19 +308,58 @@ static bool claim_out(struct worker *w, const struct session_state_shm *st)
 	return false;
 }
 
-/* Claims the session's buffers, all or none. False: what its state says of them can't be true. */
-static bool claim_buffers(struct worker *w, session_id sid, const struct session_state_shm *st)
+/* Claims the session's buffers, both or none. False: what its state says of them can't be true. */
+static bool claim_buffers(struct worker *w, const struct session_state_shm *st)
 {
 	if (st->out_start > st->out_end || (st->in && pool_claim(&w->base.pool, st->in) < 0))
 		return false;
-	if (claim_out(w, st)) {
-		if (!session_is_tls(st) || landed_tls_claim(&w->base, sid, st))
+	if (claim_out(w, st))
+		return true;
+	if (st->in)
+		pool_unclaim(&w->base.pool, st->in);
+	return false;
+}
+
+/*
+ * Claims what says what the session may do, if that means anything: a session without a connection, and one that speaks HTTP, has nothing. False: there is no
+ * such buffer, or no whole block in it. Then nobody knows what the session may do.
+ */
+static bool claim_rights(struct worker *w, session_id sid)
+{
+	const struct session_state_shm *st = &session(&w->base, sid)->state;
+	uint32_t ref = slot_rights_ref(&w->base.slot, sid);
+
+	if (!ref)
+		return true;
+	if (st->flags & (SESSION_PARKED | SESSION_LINGER) || st->transport == TRANSPORT_HTTP) {
+		slot_rights_put(&w->base.slot, sid, BUFFER_NONE);
+		return true;
+	}
+	if (pool_claim(&w->base.pool, ref) < 0)
+		return false;
+	if (slot_rights_read(&w->base.slot, ref))
+		return true;
+	pool_unclaim(&w->base.pool, ref);
+	return false;
+}
+
+/* Claims all that is the session's of the pool; or nothing. False: it is damaged. */
+static bool claim_all(struct worker *w, session_id sid)
+{
+	const struct session_state_shm *st = &session(&w->base, sid)->state;
+
+	if (!claim_buffers(w, st))
+		return false;
+	if (!session_is_tls(st) || landed_tls_claim(&w->base, sid, st)) {
+		if (claim_rights(w, sid))
 			return true;
-		if (st->out)
-			pool_unclaim(&w->base.pool, st->out);
+		if (session_pending(&w->base, sid))
+			pool_unclaim(&w->base.pool, session_pending(&w->base, sid));
 	}
 	if (st->in)
 		pool_unclaim(&w->base.pool, st->in);
+	if (st->out)
+		pool_unclaim(&w->base.pool, st->out);
 	return false;
 }
 
@@ -338,6 +378,7 @@ static void close_damaged(struct worker *w, session_id sid)
 	atomic_store_explicit(&session(&w->base, sid)->status, SESSION_FREE, memory_order_release);
 	if (session_is_tls(&session(&w->base, sid)->state))
 		tls_wipe(&w->base.tls, session_fd(&w->base, sid));
+	slot_rights_put(&w->base.slot, sid, BUFFER_NONE);
 	close(session_fd(&w->base, sid));
 }
 
@@ -390,7 +431,7 @@ static int take_session(struct worker *w, session_id sid, uint8_t *taken)
 		close_damaged(w, sid);
 		return 0;
 	}
-	if (!claim_buffers(w, sid, &s->state)) {
+	if (!claim_all(w, sid)) {
 		unmark_chain(w, atomic_load_explicit(&s->subscriptions, memory_order_relaxed), UINT32_MAX, taken);
 		close_damaged(w, sid);
 		return 0;
@@ -427,8 +468,11 @@ static int take_sessions(struct worker *w)
 		atomic_store(&w->base.self->by_transport[i], 0);
 	partial_take_over(w->partial);
 	for (session_id sid = 0; sid < sessions_end(w); sid++) {
-		if (!is_open(w, sid))
+		if (!is_open(w, sid)) {
+			if (slot_rights_ref(&w->base.slot, sid))
+				slot_rights_put(&w->base.slot, sid, BUFFER_NONE);
 			continue;
+		}
 		work_on(w, sid);
 		if (take_session(w, sid, taken) < 0) {
 			free(taken);
