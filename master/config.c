@@ -544,8 +544,9 @@ static void check_together(struct reading *r)
 	}
 	for (unsigned i = 0; i < r->config->listeners && !r->failed; i++)
 		if (r->config->listen[i].tls && !s->tls_certificate[0]) {
-			snprintf(r->error, CONFIG_ERROR_MAX, "listen: %.128s takes a certificate: tls_certificate = /PATH/CERT.pem /PATH/KEY.pem", r->config->listen[i].url);
-			tell(r);
+			r->line_number = r->config->listen[i].line > 0 ? (unsigned)r->config->listen[i].line : 0;
+			fail(r, "listen: %s takes a certificate: tls_certificate = /PATH/CERT.pem /PATH/KEY.pem", r->config->listen[i].url);
+			r->line_number = 0;
 			break;
 		}
 	if (!r->failed && config_tls_pairs(s->tls_certificate) < 0) {

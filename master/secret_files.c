@@ -13,6 +13,7 @@
 #include "proto/api_keys.h"
 #include "shm/secrets.h"
 #include "worker/io/tls_certificate.h"
+#include "worker/io/tls_server.h"
 
 static int add_file(int fd, const char *setting, const char *kind, const char *path, char error[CONFIG_ERROR_MAX])
 {
@@ -88,32 +89,38 @@ static int add_api_keys(int fd, const char *path, char error[CONFIG_ERROR_MAX])
 	return r;
 }
 
-/* What was read, as a worker will. */
-static int check_tls(const struct secrets *secrets, char error[CONFIG_ERROR_MAX])
+/* Certificates that are not good now: a worker that follows later uses them all the same. */
+static int check_dates(const struct secrets *secrets, char why[TLS_WHY_MAX])
 {
-	struct secret certificate, key, ca;
-	size_t at = 0, key_at = 0, ca_at = 0;
-	struct tls_certificate *c;
-	char why[TLS_WHY_MAX];
+	struct secret certificate, key;
+	size_t at = 0, key_at = 0;
 	int r = 0;
 
 	while (r == 0 && secrets_next(secrets, SECRET_TLS_CERTIFICATE, &at, &certificate) && secrets_next(secrets, SECRET_TLS_KEY, &key_at, &key)) {
-		c = tls_certificate_read(&certificate, &key, why);
-		if (!c || tls_certificate_dates(c, time(NULL), why) < 0) {
-			snprintf(error, CONFIG_ERROR_MAX, "tls_certificate: %.400s", why);
-			r = -1;
-		}
+		struct tls_certificate *c = tls_certificate_read(&certificate, &key, why);
+
+		r = c ? tls_certificate_dates(c, time(NULL), why) : -1;
 		tls_certificate_free(c);
 	}
-	if (r == 0 && (secrets_next(secrets, SECRET_TLS_CLIENT_CA, &ca_at, &ca) || secrets_next(secrets, SECRET_TLS_CLIENT_CA_OPTIONAL, &(size_t){ 0 }, &ca))) {
-		struct tls_authorities *a = tls_authorities_read(&ca, why);
+	return r;
+}
 
-		if (!a) {
-			snprintf(error, CONFIG_ERROR_MAX, "tls_client_ca: %.400s", why);
-			r = -1;
-		}
-		tls_authorities_free(a);
+/* What was read, by doing with it what a worker will. */
+static int check_tls(const struct settings *s, const struct secrets *secrets, char error[CONFIG_ERROR_MAX])
+{
+	struct tls_server *server;
+	char why[TLS_WHY_MAX];
+	int r;
+
+	if (!s->tls_certificate[0])
+		return 0;
+	r = check_dates(secrets, why);
+	server = r < 0 ? NULL : tls_server_create(s, secrets, NULL, why);
+	if (!server) {
+		snprintf(error, CONFIG_ERROR_MAX, "TLS: %.480s", why);
+		r = -1;
 	}
+	tls_server_destroy(server);
 	return r;
 }
 
@@ -128,7 +135,7 @@ static int read_into(int fd, const struct settings *s, char error[CONFIG_ERROR_M
 		snprintf(error, CONFIG_ERROR_MAX, "secrets: %s", strerror(errno));
 		return -1;
 	}
-	r = check_tls(&secrets, error);
+	r = check_tls(s, &secrets, error);
 	secrets_unmap(&secrets);
 	errno = EINVAL;
 	return r;
