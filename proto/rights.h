@@ -3,10 +3,12 @@
  *
  *   struct rights | name of who it is (`sub`) | grants: kind, rights, length and bytes of a pattern each
  *
- * A block has no pointers. It is made once (rights_begin ... rights_end), is never changed, and is read where it stands.
+ * A block has no pointers. It is made once (rights_begin ... rights_end), is never changed, and is read where it stands, at an address that a uint64_t
+ * may have.
  *
  * Patterns are what users of such servers write: a topic; `news.*` and `news.>` (proto/wildcard.h); or a text with `*` as its last character, which
- * fits every name that begins with what stands before it (`chat:*`, as Centrifugo's match "wildcard" does; `*` fits all).
+ * fits every name that begins with what stands before it (`chat:*`, as Centrifugo's match "wildcard" does; `*` fits all). So `news.*` is one part more
+ * and no other: where a text can be read both ways, it gives the fewer topics.
  */
 #ifndef PROTO_RIGHTS_H
 #define PROTO_RIGHTS_H
@@ -57,8 +59,8 @@ size_t rights_end(struct rights_writer *w, const char **error);
 bool rights_check(const void *block, size_t size);
 
 /*
- * Whether all of `rights` are granted for the name. One's own inbox (kind RIGHTS_USERS, name == sub, sub_len > 0) may be read without a grant.
- * NULL block: nothing is granted.
+ * Whether all of `rights` are granted for the name, by one grant or several together. One's own inbox (kind RIGHTS_USERS, name == sub, sub_len > 0)
+ * may be read without a grant, and what is kept of it too. NULL block: nothing is granted. RIGHTS_EVERYBODY has no name.
  */
 bool rights_may(const struct rights *block, unsigned rights, enum rights_kind kind, const char *name, size_t len);
 /*
@@ -66,7 +68,8 @@ bool rights_may(const struct rights *block, unsigned rights, enum rights_kind ki
  */
 bool rights_may_pattern(const struct rights *block, unsigned rights, const char *pattern, size_t len);
 
-/* Topics to subscribe at once (claim `channels`) are grants with RIGHTS_AT_ONCE in their rights. Calls `each` for them; it stops when that returns false. */
+/* Topics to subscribe at once (claim `channels`) are grants with RIGHTS_AT_ONCE in their rights. Such a grant's pattern is the name to subscribe: that
+ * name, or pattern of wildcard.h; a `chat:*` there is the one topic of that name. Calls `each` for them; it stops when that returns false. */
 enum { RIGHTS_AT_ONCE = 128 };
 void rights_at_once(const struct rights *block, bool (*each)(void *with, const char *topic, size_t len), void *with);
 

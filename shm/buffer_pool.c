@@ -35,6 +35,11 @@ static uint32_t make_ref(unsigned c, uint32_t place)
 	return ((uint32_t)c << CLASS_SHIFT) | (place + 1);
 }
 
+bool pool_is_ref(const struct slot *slot, uint32_t ref)
+{
+	return (ref & PLACE_MASK) != 0 && ref_place(ref) < slot->shm->buffer_class[ref_class(ref)].count;
+}
+
 struct buffer_shm *pool_header(const struct slot *slot, uint32_t ref)
 {
 	const struct buffer_class_shm *c = &slot->shm->buffer_class[ref_class(ref)];
@@ -234,7 +239,7 @@ int pool_claim(struct buffer_pool *pool, uint32_t ref)
 	uint32_t place = ref_place(ref);
 	struct buffer_shm *head;
 
-	if ((ref & PLACE_MASK) == 0 || place >= pool->slot->shm->buffer_class[c].count || is_taken(pool, c, place)) {
+	if (!pool_is_ref(pool->slot, ref) || is_taken(pool, c, place)) {
 		errno = EINVAL;
 		return -1;
 	}

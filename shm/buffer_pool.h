@@ -66,6 +66,8 @@ void pool_trim(struct buffer_pool *pool);
 /* The next buffer behind `after` that is taken (BUFFER_NONE: the first one), or BUFFER_NONE. */
 uint32_t pool_next(const struct buffer_pool *pool, uint32_t after);
 
+/* Whether it names a buffer that there is, be it free. For what others have written. */
+bool pool_is_ref(const struct slot *slot, uint32_t ref);
 struct buffer_shm *pool_header(const struct slot *slot, uint32_t ref);
 uint8_t *pool_bytes(const struct slot *slot, uint32_t ref);
 uint32_t pool_room(const struct slot *slot, uint32_t ref);

@@ -22,7 +22,8 @@ int clients_attach(struct slot *slot, int fd)
 		return -1;
 	s = slot->shm;
 	if (lies_within(s->sessions_at, s->sessions_max, sizeof(struct session_shm), s->size) &&
-	    lies_within(s->subscriptions_at, s->subscriptions_max + 1ull, sizeof(struct subscription_shm), s->size))
+	    lies_within(s->subscriptions_at, s->subscriptions_max + 1ull, sizeof(struct subscription_shm), s->size) &&
+	    lies_within(s->rights_at, s->sessions_max, sizeof(uint32_t), s->size))
 		return 0;
 	slot_detach(slot);
 	errno = EPROTO;

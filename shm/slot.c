@@ -13,6 +13,7 @@
 
 #define FRAME_GROWTH 13			/* an empty string is one byte of a packet, and on a page of HTML `&quot;&quot;,` */
 #define STEP 4				/* a class of large buffers is so many times the one before */
+#define EACH 3				/* buffers that a session has at most: input, output, rights */
 #define SOME 8				/* buffers for moments in which there is an old one and a new one */
 
 static uint64_t align(uint64_t n)
@@ -21,8 +22,8 @@ static uint64_t align(uint64_t n)
 }
 
 /*
- * The classes of the buffer pool. A buffer takes no memory until it is used, and there are as many of each class as can be in use at one time: two
- * for every session, for input and output. A larger one is taken only for what does not fit into the next smaller class, so there can't be more
+ * The classes of the buffer pool. A buffer takes no memory until it is used, and there are as many of each class as can be in use at one time: three
+ * for every session, for input, output and rights. A larger one is taken only for what does not fit into the next smaller class, so there can't be more
  * of them in use than the limit on all buffers' bytes allows.
  */
 static void size_classes(struct buffer_class_shm class[BUFFER_CLASSES], const struct slot_size *size)
@@ -35,11 +36,11 @@ static void size_classes(struct buffer_class_shm class[BUFFER_CLASSES], const st
 	class[2].size = 65536;
 	for (int i = 3; i < BUFFER_CLASSES; i++)
 		class[i].size = (uint32_t)(i == BUFFER_CLASSES - 1 || STEP * (uint64_t)class[i - 1].size > large ? large : STEP * class[i - 1].size);
-	class[0].count = 2 * size->sessions;
+	class[0].count = EACH * size->sessions;
 	for (int i = 1; i < BUFFER_CLASSES; i++) {
 		uint64_t most = size->buffered / least + SOME;
 
-		class[i].count = most < 2ull * size->sessions ? (uint32_t)most : 2 * size->sessions;
+		class[i].count = most < EACH * (uint64_t)size->sessions ? (uint32_t)most : EACH * size->sessions;
 		if (class[i].size == class[i - 1].size)
 			class[i].count = 0;
 		least = class[i].size;
@@ -54,7 +55,8 @@ static uint64_t lay_out(struct slot_shm *s, const struct slot_size *size)
 	s->subscriptions_max = subscriptions < UINT32_MAX / 2 ? (uint32_t)subscriptions : UINT32_MAX / 2;
 	s->sessions_at = align(sizeof(*s));
 	s->subscriptions_at = s->sessions_at + align(size->sessions * sizeof(struct session_shm));
-	at = s->subscriptions_at + align((s->subscriptions_max + 1ull) * sizeof(struct subscription_shm));
+	s->rights_at = s->subscriptions_at + align((s->subscriptions_max + 1ull) * sizeof(struct subscription_shm));
+	at = s->rights_at + align(size->sessions * sizeof(uint32_t));
 	size_classes(s->buffer_class, size);
 	for (int i = 0; i < BUFFER_CLASSES; i++) {
 		s->buffer_class[i].at = at;
@@ -111,6 +113,7 @@ int slot_empty(const struct slot *slot, int fd, bool close_sessions, uint32_t *c
 	plan.subscriptions_max = slot->shm->subscriptions_max;
 	plan.sessions_at = slot->shm->sessions_at;
 	plan.subscriptions_at = slot->shm->subscriptions_at;
+	plan.rights_at = slot->shm->rights_at;
 	memcpy(plan.buffer_class, slot->shm->buffer_class, sizeof(plan.buffer_class));
 	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)slot->size) < 0)
 		return -1;
@@ -134,6 +137,7 @@ int slot_attach(struct slot *slot, int fd, bool write)
 	}
 	slot->sessions = (struct session_shm *)((uint8_t *)s + s->sessions_at);
 	slot->subscriptions = (struct subscription_shm *)((uint8_t *)s + s->subscriptions_at);
+	slot->rights = (_Atomic uint32_t *)((uint8_t *)s + s->rights_at);
 	return 0;
 }
 

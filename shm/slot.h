@@ -15,6 +15,7 @@ struct slot {
 	size_t size;
 	struct session_shm *sessions;		/* by descriptor */
 	struct subscription_shm *subscriptions;	/* from 1 */
+	_Atomic uint32_t *rights;		/* by descriptor (slot_rights.h) */
 };
 
 /* Subscriptions that each connection has room for, whatever others have. */

@@ -8,6 +8,7 @@
 
 #include "proto/transport.h"
 #include "shm/buffer_pool.h"
+#include "shm/slot_rights.h"
 #include "shm/slow_rules.h"
 #include "shm/snapshot.h"
 #include "shm/snapshot_io.h"
@@ -38,6 +39,7 @@ struct view {
 	const char *transport;
 	const uint8_t *in, *out;
 	uint32_t in_len, out_len, flags, topics;
+	const struct rights *rights;
 };
 
 static const struct topic_shm *topic_of(const struct hub *hub, const struct subscription_shm *sub)
@@ -86,6 +88,15 @@ static int view_buffers(struct view *v, const struct slot *slot)
 	return 0;
 }
 
+/* (What a parked session has, and one that speaks HTTP, means nothing.) */
+static int view_rights(struct view *v, const struct slot *slot, uint32_t sid)
+{
+	uint32_t ref = v->session->state.flags & SESSION_PARKED || v->session->state.transport == TRANSPORT_HTTP ? 0 : slot_rights_ref(slot, (int)sid);
+
+	v->rights = ref ? slot_rights_read(slot, ref) : NULL;
+	return ref && !v->rights ? snapshot_bad() : 0;
+}
+
 /* 0, or -1 with EPROTO. */
 static int view_session(struct view *v, const struct hub *hub, const struct slot *slot, const struct session_shm *s)
 {
@@ -94,7 +105,8 @@ static int view_session(struct view *v, const struct hub *hub, const struct slot
 	*v = (struct view){ .session = s };
 	if (s->state.transport < TRANSPORTS)
 		v->transport = transport_table[s->state.transport].word;
-	if (!v->transport || view_flags(v) < 0 || view_buffers(v, slot) < 0)
+	if (!v->transport || view_flags(v) < 0 || view_buffers(v, slot) < 0 ||
+	    view_rights(v, slot, (uint32_t)(s - slot->sessions)) < 0)
 		return snapshot_bad();
 	for (uint32_t i = atomic_load(&s->subscriptions); i; i = atomic_load(&sub->next)) {
 		sub = &slot->subscriptions[i];
@@ -137,7 +149,7 @@ static int put_session(struct snapshot_writer *w, const struct hub *hub, const s
 	if (view_session(&v, hub, slot, s) < 0)
 		return -1;
 	snapshot_put_map(w, 8u + (s->until > 0) + (s->page_base > 0) + (s->state.cut > 0) + (v.flags > 0) + (v.in_len > 0) + (v.out_len > 0) +
-				    (v.topics > 0));
+				    (v.topics > 0) + (v.rights != NULL));
 	snapshot_put_uint(w, "fd", fd);
 	snapshot_put_text(w, "proto", v.transport, strlen(v.transport));
 	snapshot_put_bytes(w, "token", s->token, sizeof(s->token));
@@ -160,6 +172,8 @@ static int put_session(struct snapshot_writer *w, const struct hub *hub, const s
 		snapshot_put_bytes(w, "out", v.out, v.out_len);
 	if (v.topics)
 		put_subscriptions(w, hub, slot, &v);
+	if (v.rights)
+		snapshot_put_bytes(w, "rights", v.rights, v.rights->size);
 	return 0;
 }
 
@@ -343,6 +357,22 @@ static int read_state(struct reading *x, const struct msgpack_value *o, struct s
 	return read_buffer(x, o, "out", &st->out, &st->out_end);
 }
 
+/* Of a session that is open to be read: a program that knows no rights has written none. */
+static int read_rights(struct reading *x, const struct msgpack_value *o)
+{
+	uint32_t ref, len;
+
+	if (read_buffer(x, o, "rights", &ref, &len) < 0)
+		return -1;
+	if (ref == BUFFER_NONE)
+		return 0;
+	pool_header(x->slot, ref)->len = len;
+	if (!slot_rights_read(x->slot, ref))
+		return snapshot_bad();
+	slot_rights_put(x->slot, (int)x->fd, ref);
+	return 0;
+}
+
 static uint32_t join(struct reading *x, const char *name, size_t len)
 {
 	uint64_t hash = index_hash(name, len);
@@ -428,7 +458,8 @@ static int read_session(struct reading *x)
 	/* Of version 1: what is left of a frame stands in `out`, and counts now. */
 	if (snapshot_get_uint(&x->r, o, "rescued", 0, UINT32_MAX))
 		hub_count(x->hub, x->number, COUNTER_delivered, 1);
-	if (read_transport(x, o, &s->state.transport) < 0 || read_state(x, o, &s->state) < 0 || read_subscriptions(x, o, s) < 0)
+	if (read_transport(x, o, &s->state.transport) < 0 || read_state(x, o, &s->state) < 0 || read_subscriptions(x, o, s) < 0 ||
+	    read_rights(x, o) < 0)
 		return -1;
 	if (x->r.bad)
 		return snapshot_bad();

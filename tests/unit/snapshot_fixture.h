@@ -21,6 +21,7 @@
 
 #include "proto/transport.h"
 #include "shm/buffer_pool.h"
+#include "shm/slot_rights.h"
 #include "shm/slow_rules.h"
 #include "shm/snapshot.h"
 
@@ -331,12 +332,14 @@ struct spec {
 	const char *in, *out;		/* whole buffers, NULL none */
 	uint32_t in_skip, out_skip;	/* bytes of them already dealt with */
 	const char *topics[4];
+	const char *sub;		/* who it is; NULL: it has no rights of its own */
 };
 
 static const struct spec specs[] = {
 	{ .fd = 3, .flags = SESSION_SLOW_IS(SLOW_SKIP) | SESSION_ADMIN, .pos = 7, .parsed = 100 },
 	{ .fd = 4, .transport = TRANSPORT_HTTP, .flags = SESSION_ADMIN, .parsed = 4711, .in = "PUBLISH{", .in_skip = 3 },
-	{ .fd = 5, .transport = TRANSPORT_WEBSOCKET, .flags = SESSION_SLOW_IS(SLOW_LATEST), .pos = SEQS + 1, .out = "ACK\1", .topics = { "beta" } },
+	{ .fd = 5, .transport = TRANSPORT_WEBSOCKET, .flags = SESSION_SLOW_IS(SLOW_LATEST), .pos = SEQS + 1, .out = "ACK\1", .topics = { "beta" },
+	  .sub = "alice" },
 	{ .fd = 9, .transport = TRANSPORT_PACKET, .flags = SESSION_BEHIND, .pos = SEQS - 60, .in = "half", .out = "long frame", .out_skip = 5,
 	  .topics = { "again", "alpha", "quiet", "beta" } },
 	{ .fd = 20, .flags = SESSION_CLOSE | SESSION_BEHIND, .out = "bye" },
@@ -353,6 +356,18 @@ static inline uint32_t pool_text(struct buffer_pool *pool, const char *text)
 		return BUFFER_NONE;
 	ref = pool_take(pool, strlen(text));
 	memcpy(pool_bytes(pool->slot, ref), text, strlen(text));
+	return ref;
+}
+
+static inline uint32_t pool_rights(struct buffer_pool *pool, const char *sub)
+{
+	uint32_t ref = pool_take(pool, RIGHTS_SIZE_MAX);
+	struct rights_writer w;
+	const char *error;
+
+	rights_begin(&w, pool_bytes(pool->slot, ref), RIGHTS_SIZE_MAX, sub, strlen(sub), 4711);
+	rights_grant(&w, RIGHTS_TOPICS, RIGHT_PUBLISH, "alpha", 5);
+	pool_header(pool->slot, ref)->len = (uint32_t)rights_end(&w, &error);
 	return ref;
 }
 
@@ -387,6 +402,8 @@ static inline void open_session(struct server *s, struct buffer_pool *pool, cons
 		link = &s->slot.subscriptions[number].next;
 		x->count++;
 	}
+	if (p->sub)
+		slot_rights_put(&s->slot, p->fd, pool_rights(pool, p->sub));
 	x->status = SESSION_OPEN;
 	s->slot.shm->fd_end = n + 10;
 }
@@ -442,6 +459,15 @@ static inline void verify_session(const struct server *s, const struct spec *p, 
 		assert_int_equal(sub->number, n + topics);
 		topics++;
 	}
+	assert_int_equal(slot_rights_ref(&s->slot, p->fd) != BUFFER_NONE, p->sub != NULL);
+	if (p->sub) {
+		const struct rights *rights = slot_rights_read(&s->slot, slot_rights_ref(&s->slot, p->fd));
+
+		assert_non_null(rights);
+		assert_int_equal(rights->expires, 4711);
+		assert_true(rights_may(rights, RIGHT_PUBLISH, RIGHTS_TOPICS, "alpha", 5));
+		assert_true(rights_may(rights, RIGHT_SUBSCRIBE, RIGHTS_USERS, p->sub, strlen(p->sub)));
+	}
 	assert_int_equal(topics, x->count);
 	assert_true(topics == 4 || !p->topics[topics]);
 }
@@ -462,6 +488,7 @@ static inline void verify_slot(const struct server *s)
 		open += x->status == SESSION_OPEN;
 		assert_true(!x->state.in || pool_claim(&pool, x->state.in) == 0);
 		assert_true(!x->state.out || pool_claim(&pool, x->state.out) == 0);
+		assert_true(!slot_rights_ref(&s->slot, (int)i) || pool_claim(&pool, slot_rights_ref(&s->slot, (int)i)) == 0);
 	}
 	pool_fini(&pool);
 	assert_int_equal(open, SPECS);

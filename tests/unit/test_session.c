@@ -3,6 +3,8 @@
  */
 #include "tests/unit/worker_fixture.h"
 
+#include "shm/slot_rights.h"
+
 static void a_commit_gives_back_what_is_no_longer_named(void **state)
 {
 	struct worker_fixture *w = *state;
@@ -245,6 +247,81 @@ static void who_forfeits_has_nothing_left(void **state)
 	assert_int_equal(w->cut_to & SESSION_CUT, 0);
 }
 
+static const struct rights *rights_of(const char *sub, unsigned grants)
+{
+	static _Alignas(struct rights) char block[RIGHTS_SIZE_MAX];
+	struct rights_writer w;
+	const char *error;
+
+	rights_begin(&w, block, sizeof(block), sub, strlen(sub), INT64_MAX);
+	for (unsigned i = 0; i < grants; i++)
+		rights_grant(&w, RIGHTS_TOPICS, RIGHT_PUBLISH, "news", 4);
+	assert_int_not_equal(rights_end(&w, &error), 0);
+	return (const struct rights *)block;
+}
+
+static bool is_me(const struct worker_fixture *w, int fd, const char *sub)
+{
+	const struct rights *r = session_rights(&w->base, fd);
+
+	return r && rights_may(r, RIGHT_SUBSCRIBE, RIGHTS_USERS, sub, strlen(sub));
+}
+
+static void rights_are_replaced_whole(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened(w, TRANSPORT_FLASH), other = opened(w, TRANSPORT_FLASH);
+
+	assert_int_equal(w->base.slot.shm->rights_end, 0);	/* nobody has looked at the table */
+	assert_null(session_rights(&w->base, fd));
+	assert_int_equal(session_set_rights(&w->base, fd, NULL), 0);
+	assert_int_equal(w->base.slot.shm->rights_end, 0);
+	assert_int_equal(session_set_rights(&w->base, other, rights_of("bob", 1)), 0);
+	assert_null(session_rights(&w->base, fd));
+	assert_true(is_me(w, other, "bob"));
+	assert_int_equal(session_set_rights(&w->base, other, rights_of("alice", 200)), 0);
+	assert_true(is_me(w, other, "alice"));
+	assert_false(is_me(w, other, "bob"));
+	assert_int_equal(lent(w), 1);
+	assert_int_equal(session_set_rights(&w->base, other, NULL), 0);
+	assert_null(session_rights(&w->base, other));
+	assert_int_equal(lent(w), 0);
+}
+
+static void without_room_rights_stay_what_they_were(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened(w, TRANSPORT_FLASH);
+
+	assert_int_equal(session_set_rights(&w->base, fd, rights_of("bob", 1)), 0);
+	pool_charge_to(&w->base.pool, &w->base.hub, SLOT);
+	w->base.hub.shm->buffered_max = 4096;
+	w->base.pool.spare = 0;
+	assert_int_equal(session_set_rights(&w->base, fd, rights_of("alice", 1000 / 4)), -1);
+	assert_true(is_me(w, fd, "bob"));
+	assert_int_equal(lent(w), 1);
+}
+
+/* What stands in the table may be anything, for a successor: a number beyond all buffers, a buffer that never was one of rights. */
+static void nonsense_is_no_rights(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened(w, TRANSPORT_FLASH);
+	uint32_t ref;
+
+	assert_null(slot_rights_read(&w->base.slot, BUFFER_NONE));
+	assert_null(slot_rights_read(&w->base.slot, UINT32_MAX));
+	assert_null(slot_rights_read(&w->base.slot, 0x60000000u));
+	assert_int_equal(session_set_rights(&w->base, fd, rights_of("bob", 1)), 0);
+	ref = slot_rights_ref(&w->base.slot, fd);
+	assert_non_null(slot_rights_read(&w->base.slot, ref));
+	pool_header(&w->base.slot, ref)->len = UINT32_MAX;
+	assert_null(slot_rights_read(&w->base.slot, ref));
+	pool_header(&w->base.slot, ref)->len = 30;
+	assert_null(slot_rights_read(&w->base.slot, ref));
+	session_set_rights(&w->base, fd, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -260,6 +337,9 @@ int main(void)
 		TEST_ON(base, marks_tell_what_was),
 		TEST_ON(base, those_that_are_over_are_listed_once),
 		TEST_ON(base, who_forfeits_has_nothing_left),
+		TEST_ON(base, rights_are_replaced_whole),
+		TEST_ON(base, without_room_rights_stay_what_they_were),
+		TEST_ON(base, nonsense_is_no_rights),
 	};
 
 	alarm(60);

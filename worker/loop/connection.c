@@ -169,6 +169,7 @@ void connection_let_go(struct worker *w, session_id sid)
 		partial_leave(w->partial, sid, &s->state);
 	pool_give(&w->base.pool, s->state.in);
 	pool_give(&w->base.pool, s->state.out);
+	session_set_rights(&w->base, sid, NULL);
 	leave_all(&w->topics, w->multi_topic, sid, s->state.transport);
 	session_count(&w->base, s->state.transport, -1);
 	ev_io_stop(w->base.loop, &w->base.io[sid]);

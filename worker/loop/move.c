@@ -25,6 +25,7 @@
 #include "worker/session/tell.h"
 
 #define VERSION 1			/* of the message: programs with different ones may follow each other */
+#define VERSION_RIGHTS 2		/* of one with the session's rights behind the input: who does not know them must not take the connection */
 #define WORD_MAX 28			/* bytes of a transport's name */
 #define ASKED UINT64_MAX		/* where a request begins is known when its turn is over */
 #define INPUT_MAX 65536			/* bytes of input that go along */
@@ -40,7 +41,7 @@ struct message {
 	uint64_t sent, parsed;		/* session_state_shm */
 	uint64_t everybody;		/* from which sequence on it is owed what goes to everybody, 0: it is not */
 	struct flood flood;
-	uint32_t input;			/* bytes of input from `parsed` on, which follow */
+	uint32_t input;			/* bytes of input from `parsed` on, which follow; and behind that what the session may do (proto/rights.h) */
 	char transport[WORD_MAX];
 	uint32_t listener;		/* what its listener says: enum slow_policy, MOVED_ADMIN. (The programs before knew none, and filled it with 0.) */
 };
@@ -93,14 +94,14 @@ bool move_ask(struct worker *w, session_id sid, unsigned slot)
 	return true;
 }
 
-static int send_message(int queue, int fd, const struct message *m, const void *input)
+static int send_message(int queue, int fd, const struct message *m, const void *input, const struct rights *rights)
 {
 	union {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control = { 0 };
-	struct iovec parts[] = { { (void *)m, sizeof(*m) }, { (void *)input, m->input } };
-	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof(control) };
+	struct iovec parts[] = { { (void *)m, sizeof(*m) }, { (void *)input, m->input }, { (void *)rights, rights ? rights->size : 0 } };
+	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 3, .msg_control = &control, .msg_controllen = sizeof(control) };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
 	c->cmsg_level = SOL_SOCKET;
@@ -115,8 +116,9 @@ static int send_session(struct worker *w, session_id sid, unsigned slot)
 {
 	const struct session_shm *s = session(&w->base, sid);
 	const struct buffer_shm *head = pool_header(&w->base.slot, s->state.in);
+	const struct rights *rights = session_rights(&w->base, sid);
 	struct message m = {
-		.version = VERSION, .sender = w->base.number, .number = w->base.slot.shm->move_number, .sent = s->state.sent, .parsed = s->state.parsed,
+		.version = rights ? VERSION_RIGHTS : VERSION, .sender = w->base.number, .number = w->base.slot.shm->move_number, .sent = s->state.sent, .parsed = s->state.parsed,
 		.everybody = atomic_load_explicit(&s->subscriptions, memory_order_relaxed) ? s->state.pos : 0,
 		.input = (uint32_t)(head->base + head->len - s->state.parsed), .listener = session_slow(&s->state) | (session_is_admin(&s->state) ? MOVED_ADMIN : 0),
 	};
@@ -124,7 +126,8 @@ static int send_session(struct worker *w, session_id sid, unsigned slot)
 	if (w->service.flood)
 		m.flood = w->service.flood[sid];
 	strcpy(m.transport, transport_table[s->state.transport].word);
-	return send_message(w->start->queue[slot], session_fd(&w->base, sid), &m, pool_bytes(&w->base.slot, s->state.in) + (s->state.parsed - head->base));
+	return send_message(w->start->queue[slot], session_fd(&w->base, sid), &m, pool_bytes(&w->base.slot, s->state.in) + (s->state.parsed - head->base),
+			    rights);
 }
 
 /* The session ends here; the connection stays. */
@@ -267,9 +270,20 @@ static bool has_room(const struct worker *w, int fd)
 	       atomic_load_explicit(&w->base.self->connections, memory_order_relaxed) < w->base.self->connections_max;
 }
 
+/* A message that is looked at, and still in the queue. */
+struct looked {
+	struct message m;
+	char input[INPUT_MAX + RIGHTS_SIZE_MAX];
+	_Alignas(struct rights) char rights[RIGHTS_SIZE_MAX];	/* with VERSION_RIGHTS */
+	int fd;				/* the connection's, this worker's own; -1: there was no descriptor left for it */
+	bool good;
+};
+
 /* Makes a session of it. False: there is no memory. */
-static bool open_session(struct worker *w, int fd, const struct message *m, const void *input)
+static bool open_session(struct worker *w, int fd, const struct looked *l)
 {
+	const struct message *m = &l->m;
+
 	struct session_state_shm st = {
 		.sent = m->sent, .parsed = m->parsed, .last_out = w->base.now, .transport = transport_of(m), .in = session_buffer(&w->base, fd, m->input),
 		.flags = SESSION_SLOW_IS(m->listener % MOVED_ADMIN) | (m->listener & MOVED_ADMIN ? SESSION_ADMIN : 0),
@@ -286,22 +300,29 @@ static bool open_session(struct worker *w, int fd, const struct message *m, cons
 	head->base = m->parsed;
 	head->len = m->input;
 	head->since = w->base.now;
-	memcpy(pool_bytes(&w->base.slot, st.in), input, m->input);
+	memcpy(pool_bytes(&w->base.slot, st.in), l->input, m->input);
+	/* (The entry means nothing until the session is there.) */
+	if (m->version == VERSION_RIGHTS && session_set_rights(&w->base, fd, (const struct rights *)l->rights) < 0) {
+		pool_give(&w->base.pool, st.in);
+		return false;
+	}
 	atomic_fetch_add_explicit(&w->base.self->connections, 1, memory_order_relaxed);
 	if (connection_open(w, fd, &st, m->everybody) < 0) {
 		atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
 		pool_give(&w->base.pool, st.in);
+		session_set_rights(&w->base, fd, NULL);
 		return false;
 	}
 	return true;
 }
 
 /* Makes a session of the connection, or refuses it. */
-static void take(struct worker *w, int fd, const struct message *m, const void *input)
+static void take(struct worker *w, int fd, const struct looked *l)
 {
+	const struct message *m = &l->m;
 	struct event_peer peer;
 
-	if (!has_room(w, fd) || !open_session(w, fd, m, input)) {
+	if (!has_room(w, fd) || !open_session(w, fd, l)) {
 		refuse_take(w, fd, transport_of(m));
 		return;
 	}
@@ -311,13 +332,21 @@ static void take(struct worker *w, int fd, const struct message *m, const void *
 		w->service.flood[fd] = m->flood;
 }
 
-/* A message that is looked at, and still in the queue. */
-struct looked {
-	struct message m;
-	char input[INPUT_MAX];
-	int fd;				/* the connection's, this worker's own; -1: there was no descriptor left for it */
-	bool good;
-};
+/* Whether a message of `n` bytes is one that can be taken. */
+static bool is_good(struct looked *l, size_t n)
+{
+	size_t rights = n - sizeof(l->m) - l->m.input;
+
+	if (n < sizeof(l->m) || l->m.input > INPUT_MAX || n < sizeof(l->m) + l->m.input || l->m.sender >= INDEX_SLOTS_MAX || transport_of(&l->m) >= TRANSPORTS ||
+	    l->m.listener > LISTENER_MAX)
+		return false;
+	if (l->m.version == VERSION)
+		return rights == 0;
+	if (l->m.version != VERSION_RIGHTS || rights > sizeof(l->rights))
+		return false;
+	memcpy(l->rights, l->input + l->m.input, rights);
+	return rights_check(l->rights, rights);
+}
 
 /* False: there is none. */
 static bool look(const struct worker *w, struct looked *l)
@@ -337,8 +366,7 @@ static bool look(const struct worker *w, struct looked *l)
 	l->fd = -1;
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
 		memcpy(&l->fd, CMSG_DATA(c), sizeof(l->fd));
-	l->good = (size_t)n >= sizeof(l->m) && l->m.version == VERSION && l->m.sender < INDEX_SLOTS_MAX && (size_t)n == sizeof(l->m) + l->m.input &&
-		  transport_of(&l->m) < TRANSPORTS && l->m.listener <= LISTENER_MAX;
+	l->good = is_good(l, (size_t)n);
 	return true;
 }
 
@@ -371,7 +399,7 @@ static bool receive_message(struct worker *w)
 		base_count(&w->base, COUNTER_closed_uncertain, 1);
 	}
 	if (l.fd >= 0 && l.good && !there)
-		take(w, l.fd, &l.m, l.input);
+		take(w, l.fd, &l);
 	else if (l.fd >= 0)
 		close(l.fd);
 	CRASH_POINT("move-opened");

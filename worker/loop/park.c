@@ -103,6 +103,7 @@ static void park(struct worker *w, session_id sid, bool tell)
 	st.last_out = w->base.now;
 	session_commit(&w->base, sid, &st);
 	CRASH_POINT("park-committed");
+	session_set_rights(&w->base, sid, NULL);	/* who comes back shows a token anew */
 	if (len)
 		(void)!send(session_fd(&w->base, sid), bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	ev_io_stop(w->base.loop, &w->base.io[sid]);

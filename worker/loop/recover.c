@@ -15,6 +15,7 @@
 
 #include "shm/crash.h"
 #include "shm/log.h"
+#include "shm/slot_rights.h"
 #include "worker/delivery/frame.h"
 #include "worker/delivery/landed.h"
 #include "worker/delivery/local_topics.h"
@@ -261,6 +262,45 @@ static bool claim_buffers(struct worker *w, const struct session_state_shm *st)
 }
 
 /*
+ * Claims what says what the session may do, if that means anything: a session without a connection, and one that speaks HTTP, has nothing. False: there is no
+ * such buffer, or no whole block in it. Then nobody knows what the session may do.
+ */
+static bool claim_rights(struct worker *w, session_id sid)
+{
+	const struct session_state_shm *st = &session(&w->base, sid)->state;
+	uint32_t ref = slot_rights_ref(&w->base.slot, sid);
+
+	if (!ref)
+		return true;
+	if (st->flags & (SESSION_PARKED | SESSION_LINGER) || st->transport == TRANSPORT_HTTP) {
+		slot_rights_put(&w->base.slot, sid, BUFFER_NONE);
+		return true;
+	}
+	if (pool_claim(&w->base.pool, ref) < 0)
+		return false;
+	if (slot_rights_read(&w->base.slot, ref))
+		return true;
+	pool_unclaim(&w->base.pool, ref);
+	return false;
+}
+
+/* Claims all that is the session's of the pool; or nothing. False: it is damaged. */
+static bool claim_all(struct worker *w, session_id sid)
+{
+	const struct session_state_shm *st = &session(&w->base, sid)->state;
+
+	if (!claim_buffers(w, st))
+		return false;
+	if (claim_rights(w, sid))
+		return true;
+	if (st->in)
+		pool_unclaim(&w->base.pool, st->in);
+	if (st->out)
+		pool_unclaim(&w->base.pool, st->out);
+	return false;
+}
+
+/*
  * Closes a session of which the segment says what can't be true. It is in no list yet, so it can be closed at once. Its buffers and subscriptions
  * are free, as nothing claims them.
  */
@@ -271,6 +311,7 @@ static void close_damaged(struct worker *w, session_id sid)
 	base_count(&w->base, COUNTER_closed, 1);
 	tell_why(&w->base, sid, EVENT_DISCONNECT, COUNTER_closed_damaged, 0, NULL);
 	atomic_store_explicit(&session(&w->base, sid)->status, SESSION_FREE, memory_order_release);
+	slot_rights_put(&w->base.slot, sid, BUFFER_NONE);
 	close(session_fd(&w->base, sid));
 }
 
@@ -323,7 +364,7 @@ static int take_session(struct worker *w, session_id sid, uint8_t *taken)
 		close_damaged(w, sid);
 		return 0;
 	}
-	if (!claim_buffers(w, &s->state)) {
+	if (!claim_all(w, sid)) {
 		unmark_chain(w, atomic_load_explicit(&s->subscriptions, memory_order_relaxed), UINT32_MAX, taken);
 		close_damaged(w, sid);
 		return 0;
@@ -360,8 +401,11 @@ static int take_sessions(struct worker *w)
 		atomic_store(&w->base.self->by_transport[i], 0);
 	partial_take_over(w->partial);
 	for (session_id sid = 0; sid < sessions_end(w); sid++) {
-		if (!is_open(w, sid))
+		if (!is_open(w, sid)) {
+			if (slot_rights_ref(&w->base.slot, sid))
+				slot_rights_put(&w->base.slot, sid, BUFFER_NONE);
 			continue;
+		}
 		work_on(w, sid);
 		if (take_session(w, sid, taken) < 0) {
 			free(taken);

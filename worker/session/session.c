@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "shm/crash.h"
+#include "shm/slot_rights.h"
 #include "worker/session/tell.h"
 
 struct session_shm *session(const struct base *base, session_id sid)
@@ -193,6 +194,7 @@ void session_forfeit(struct base *base, session_id sid)
 	st.out_start = st.out_end = st.cut = 0;
 	st.last_out = base->now;
 	session_commit(base, sid, &st);
+	session_set_rights(base, sid, NULL);
 }
 
 static uint32_t take(struct base *base, session_id sid, size_t bytes, bool must)
@@ -261,6 +263,31 @@ bool session_answer(struct base *base, session_id sid, uint64_t parsed, const vo
 	st.parsed = parsed;
 	session_commit(base, sid, &st);
 	return true;
+}
+
+const struct rights *session_rights(const struct base *base, session_id sid)
+{
+	uint32_t ref = slot_rights_ref(&base->slot, sid);
+
+	return ref ? (const struct rights *)pool_bytes(&base->slot, ref) : NULL;
+}
+
+int session_set_rights(struct base *base, session_id sid, const struct rights *block)
+{
+	uint32_t was = slot_rights_ref(&base->slot, sid), ref = BUFFER_NONE;
+
+	if (block) {
+		ref = session_buffer(base, sid, block->size);
+		if (ref == BUFFER_NONE)
+			return -1;
+		memcpy(pool_bytes(&base->slot, ref), block, block->size);
+		pool_header(&base->slot, ref)->len = block->size;
+	}
+	CRASH_POINT("rights-written");
+	slot_rights_put(&base->slot, sid, ref);
+	CRASH_POINT("rights-put");
+	pool_give(&base->pool, was);
+	return 0;
 }
 
 /* Clients of streams are to connect again after the setting's time, more or less, lest all come in the same moment: by the token, so that a

@@ -8,6 +8,7 @@
 #ifndef WORKER_SESSION_SESSION_H
 #define WORKER_SESSION_SESSION_H
 
+#include "proto/rights.h"
 #include "worker/session/base.h"
 
 #define SESSION_SHARE (256 * 1024)	/* bytes sent to one session before others get their turn */
@@ -140,6 +141,14 @@ int session_next_over(struct base *base);
  */
 uint32_t session_buffer(struct base *base, session_id sid, size_t bytes);
 bool session_buffer_grow(struct base *base, session_id sid, uint32_t ref, size_t bytes);
+
+/*
+ * What the session itself may do, by the last token that it has shown on a connection that stays what it is (not HTTP, where each request says so for
+ * itself). NULL: it has shown none. The block is the session's until it is given another one, or ends.
+ */
+const struct rights *session_rights(const struct base *base, session_id sid);
+/* Gives it a copy of the block; NULL: takes what it has. -1: no buffer, and it has what it had. */
+int session_set_rights(struct base *base, session_id sid, const struct rights *block);
 
 /* What the session's greeting depends on. */
 struct transport_hello session_hello(const struct base *base, session_id sid);
