@@ -11,6 +11,7 @@
 #include "proto/api_keys.h"
 #include "proto/presence.h"
 #include "proto/rights_text.h"
+#include "proto/sink.h"
 #include "proto/wildcard.h"
 #include "shm/log.h"
 #include "shm/secrets.h"
@@ -243,4 +244,17 @@ unsigned access_refuses(struct service *service, session_id sid, unsigned rights
 	status = shown ? 403 : 401;
 	tell(service, sid, shown ? COUNTER_refused_rights : COUNTER_refused_no_token, status, *error, &asked);
 	return status;
+}
+
+size_t access_from(const struct service *service, session_id sid, char dst[ACCESS_FROM_MAX])
+{
+	const struct rights *shown = service->base->settings->publish_from == PUBLISH_FROM_ON ? access_rights(service, sid) : NULL;
+	struct sink s = { .dst = dst, .room = ACCESS_FROM_MAX };
+
+	if (!shown || shown->sub_len == 0)
+		return 0;
+	sink_literal(&s, "\"from\":\"");
+	sink_json(&s, shown->sub, shown->sub_len);
+	sink_literal(&s, "\",");
+	return s.len;
 }

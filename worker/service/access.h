@@ -44,4 +44,11 @@ bool access_gives(const struct service *service, session_id sid, const struct ri
  */
 unsigned access_refuses(struct service *service, session_id sid, unsigned rights, const struct topic_name *name, const char **error);
 
+/*
+ * What messages of the session's client begin with, to say who published them, if the setting publish_from asks for it: "from":"bob", in dst. Its length; 0:
+ * nothing, also if it is nobody in particular.
+ */
+#define ACCESS_FROM_MAX (6 * RIGHTS_SUB_MAX + 16)
+size_t access_from(const struct service *service, session_id sid, char dst[ACCESS_FROM_MAX]);
+
 #endif
