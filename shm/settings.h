@@ -18,6 +18,7 @@ enum { IO_AUTO, IO_URING, IO_SEND };
 enum { PAGE_ON, PAGE_OFF };
 enum { BROADCAST_OFF, BROADCAST_ON };
 enum { TOPICS_OFF, TOPICS_ON };
+enum { TLS_LEAST_1_2, TLS_LEAST_1_3 };
 
 struct settings {
 #define SETTING_NUMBER(name) int64_t name;

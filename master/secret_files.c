@@ -1,0 +1,105 @@
+/*
+ * The files that settings name and workers may not be allowed to read. See secret_files.h.
+ */
+#include "master/secret_files.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shm/secrets.h"
+#include "worker/io/tls_certificate.h"
+
+static int add_file(int fd, const char *setting, const char *kind, const char *path, char error[CONFIG_ERROR_MAX])
+{
+	int number;
+
+	if (secrets_add_file(fd, kind, path) == 0)
+		return 0;
+	number = errno;
+	snprintf(error, CONFIG_ERROR_MAX, "%s: %.255s: %s", setting, path, strerror(number));
+	errno = number;
+	return -1;
+}
+
+/* Pairs of CERT.pem KEY.pem, and who signs clients' certificates. */
+static int add_tls(int fd, const struct settings *s, char error[CONFIG_ERROR_MAX])
+{
+	const char *list = s->tls_certificate;
+	char path[SETTINGS_TEXT_MAX];
+	bool optional;
+
+	while (config_list_next(&list, path, sizeof(path)))
+		if (add_file(fd, "tls_certificate", SECRET_TLS_CERTIFICATE, path, error) < 0 || !config_list_next(&list, path, sizeof(path)) ||
+		    add_file(fd, "tls_certificate", SECRET_TLS_KEY, path, error) < 0)
+			return -1;
+	config_client_ca(s->tls_client_ca, path, &optional);
+	return *path ? add_file(fd, "tls_client_ca", optional ? SECRET_TLS_CLIENT_CA_OPTIONAL : SECRET_TLS_CLIENT_CA, path, error) : 0;
+}
+
+/* What was read, as a worker will. */
+static int check_tls(const struct secrets *secrets, char error[CONFIG_ERROR_MAX])
+{
+	struct secret certificate, key, ca;
+	size_t at = 0, key_at = 0, ca_at = 0;
+	struct tls_certificate *c;
+	char why[TLS_WHY_MAX];
+	int r = 0;
+
+	while (r == 0 && secrets_next(secrets, SECRET_TLS_CERTIFICATE, &at, &certificate) && secrets_next(secrets, SECRET_TLS_KEY, &key_at, &key)) {
+		c = tls_certificate_read(&certificate, &key, why);
+		if (!c || tls_certificate_dates(c, time(NULL), why) < 0) {
+			snprintf(error, CONFIG_ERROR_MAX, "tls_certificate: %.400s", why);
+			r = -1;
+		}
+		tls_certificate_free(c);
+	}
+	if (r == 0 && (secrets_next(secrets, SECRET_TLS_CLIENT_CA, &ca_at, &ca) || secrets_next(secrets, SECRET_TLS_CLIENT_CA_OPTIONAL, &(size_t){ 0 }, &ca))) {
+		struct tls_authorities *a = tls_authorities_read(&ca, why);
+
+		if (!a) {
+			snprintf(error, CONFIG_ERROR_MAX, "tls_client_ca: %.400s", why);
+			r = -1;
+		}
+		tls_authorities_free(a);
+	}
+	return r;
+}
+
+static int read_into(int fd, const struct settings *s, char error[CONFIG_ERROR_MAX])
+{
+	struct secrets secrets;
+	int r;
+
+	if (add_tls(fd, s, error) < 0)
+		return -1;
+	if (secrets_seal(fd) < 0 || secrets_map(&secrets, fd) < 0) {
+		snprintf(error, CONFIG_ERROR_MAX, "secrets: %s", strerror(errno));
+		return -1;
+	}
+	r = check_tls(&secrets, error);
+	secrets_unmap(&secrets);
+	errno = EINVAL;
+	return r;
+}
+
+int secret_files_read(const struct settings *s, int *fd, char error[CONFIG_ERROR_MAX])
+{
+	int number;
+
+	*fd = -1;
+	if (!s->tls_certificate[0] && !s->tls_client_ca[0])
+		return 0;
+	*fd = secrets_begin();
+	if (*fd >= 0 && read_into(*fd, s, error) == 0)
+		return 0;
+	number = errno;
+	if (*fd < 0)
+		snprintf(error, CONFIG_ERROR_MAX, "secrets: %s", strerror(number));
+	else
+		close(*fd);
+	*fd = -1;
+	errno = number;
+	return -1;
+}
