@@ -102,11 +102,11 @@ int check_main(const struct config_source *source)
 		say(NULL, error);
 		errors++;
 	}
+	if (errors == 0)
+		errors += (unsigned)check_files(&config.settings);
 	/* Who asks may be another one than who starts it. */
 	if (privileges_check(config.settings.user, error) < 0)
 		say(NULL, error);
-	if (errors == 0)
-		errors += (unsigned)check_files(&config.settings);
 	if (limits_connections(&config.settings, descriptors, error, sizeof(error)) < 0)
 		say(NULL, error);
 	ask_server(config.settings.runtime_dir, &server);

@@ -4,10 +4,13 @@
 #include "master/secret_files.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/jwt_keys.h"
 #include "shm/secrets.h"
 #include "worker/io/tls_certificate.h"
 
@@ -36,6 +39,59 @@ static int add_tls(int fd, const struct settings *s, char error[CONFIG_ERROR_MAX
 			return -1;
 	config_client_ca(s->tls_client_ca, path, &optional);
 	return *path ? add_file(fd, "tls_client_ca", optional ? SECRET_TLS_CLIENT_CA_OPTIONAL : SECRET_TLS_CLIENT_CA, path, error) : 0;
+}
+
+/* Keys of tokens, of one file. -1 with error[] and errno. */
+static int read_token_keys(struct jwt_keys *keys, const char *path, char error[CONFIG_ERROR_MAX])
+{
+	/* (A pipe or the like would have the server wait.) */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), number, r = -1;
+	uint8_t *bytes = fd < 0 ? NULL : malloc(JWT_KEYS_FILE_MAX + 1);
+	ssize_t n = 0, len = 0;
+	char why[JWT_KEYS_ERROR_MAX];
+
+	while (bytes && len <= JWT_KEYS_FILE_MAX && (n = read(fd, bytes + len, (size_t)(JWT_KEYS_FILE_MAX + 1 - len))) > 0)
+		len += n;
+	number = errno;
+	if (!bytes || n < 0) {
+		snprintf(error, CONFIG_ERROR_MAX, "token_keys: %.255s: %s", path, strerror(number));
+	} else if ((r = jwt_keys_add(keys, bytes, (size_t)len, why)) < 0) {
+		snprintf(error, CONFIG_ERROR_MAX, "token_keys: %.255s: %.200s", path, why);
+		number = EINVAL;
+	}
+	if (bytes)
+		explicit_bzero(bytes, (size_t)len);
+	free(bytes);
+	if (fd >= 0)
+		close(fd);
+	errno = number;
+	return r;
+}
+
+static int add_token_keys(int fd, const char *list, char error[CONFIG_ERROR_MAX])
+{
+	struct jwt_keys *keys = jwt_keys_create();
+	char path[SETTINGS_TEXT_MAX];
+	void *packed = NULL;
+	size_t size = 0;
+	int number = 0, r = keys ? 0 : -1;
+
+	if (!keys)
+		snprintf(error, CONFIG_ERROR_MAX, "token_keys: %s", strerror(ENOMEM));
+	while (r == 0 && config_list_next(&list, path, sizeof(path)))
+		r = read_token_keys(keys, path, error);
+	number = errno;
+	if (r == 0 && (!(packed = jwt_keys_pack(keys, &size)) || secrets_add(fd, SECRET_TOKEN_KEYS, "token_keys", packed, size) < 0)) {
+		number = packed ? errno : ENOMEM;
+		snprintf(error, CONFIG_ERROR_MAX, "secrets: %s", strerror(number));
+		r = -1;
+	}
+	if (packed)
+		explicit_bzero(packed, size);
+	free(packed);
+	jwt_keys_destroy(keys);
+	errno = number;
+	return r;
 }
 
 /* What was read, as a worker will. */
@@ -72,7 +128,7 @@ static int read_into(int fd, const struct settings *s, char error[CONFIG_ERROR_M
 	struct secrets secrets;
 	int r;
 
-	if (add_tls(fd, s, error) < 0)
+	if (add_tls(fd, s, error) < 0 || (s->token_keys[0] && add_token_keys(fd, s->token_keys, error) < 0))
 		return -1;
 	if (secrets_seal(fd) < 0 || secrets_map(&secrets, fd) < 0) {
 		snprintf(error, CONFIG_ERROR_MAX, "secrets: %s", strerror(errno));
@@ -89,7 +145,7 @@ int secret_files_read(const struct settings *s, int *fd, char error[CONFIG_ERROR
 	int number;
 
 	*fd = -1;
-	if (!s->tls_certificate[0] && !s->tls_client_ca[0])
+	if (!s->tls_certificate[0] && !s->tls_client_ca[0] && !s->token_keys[0])
 		return 0;
 	*fd = secrets_begin();
 	if (*fd >= 0 && read_into(*fd, s, error) == 0)
