@@ -14,8 +14,11 @@
 
 struct access;
 
-/* By the settings, and what the master has read of files: secrets' descriptor (shm/secrets.h), -1 none. NULL with errno, logged: no memory, or nonsense was handed over. */
-struct access *access_create(struct base *base, int secrets);
+/*
+ * By the settings, and what the master has read of files and had fetched: descriptors of shm/secrets.h and shm/fetched_keys.h, -1 none. NULL with errno, logged: no
+ * memory, or nonsense was handed over.
+ */
+struct access *access_create(struct base *base, int secrets, int fetched);
 
 /* Whether anything is asked for at all, on this session's connection. */
 bool access_is_on(const struct service *service, session_id sid);
