@@ -11,18 +11,7 @@ find_missing()
 	done
 }
 
-find_missing
-[ -z "$missing" ] && exit 0
-
-if command -v apt-get >/dev/null; then
-	manager=apt-get
-elif command -v dnf >/dev/null; then
-	manager=dnf
-else
-	echo "deps-packages: missing:$missing. Neither apt-get nor dnf is here to install it." >&2
-	exit 1
-fi
-
+# The package for one of them; $1 is the package manager.
 package_of()
 {
 	case $1:$2 in
@@ -40,28 +29,5 @@ package_of()
 	esac
 }
 
-packages=
-for thing in $missing; do
-	packages="$packages $(package_of $manager "$thing")"
-done
-
-if [ "$(id -u)" != 0 ]; then
-	echo "deps-packages: missing:$missing" >&2
-	echo "deps-packages: install with: sudo $manager install -y$packages" >&2
-	exit 1
-fi
-
-echo "deps-packages: installing$packages"
-if [ $manager = apt-get ]; then
-	export DEBIAN_FRONTEND=noninteractive
-	apt-get update -qq || echo "deps-packages: apt-get update failed; trying with the lists that are here" >&2
-	apt-get install -y -qq --no-install-recommends $packages >&2
-else
-	dnf install -y -q $packages >&2
-fi || { echo "deps-packages: $manager could not install$packages" >&2; exit 1; }
-
-find_missing
-if [ -n "$missing" ]; then
-	echo "deps-packages: still missing:$missing" >&2
-	exit 1
-fi
+dir=${0%deps*.sh}
+. "${dir:-./}deps-install.sh"

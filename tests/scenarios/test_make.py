@@ -68,6 +68,39 @@ class Make(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertIn("sudo apt-get update && sudo apt-get install -y gcc", said)
 
+    def test_nothing_is_there(self):
+        """Each script names its packages, of the package manager that there is."""
+        tools = os.path.join(self.folder, "tools")
+        os.mkdir(tools)
+        os.symlink(shutil.which("sh"), os.path.join(tools, "sh"))
+        self.stub("apt-cache", 0)
+        with open(os.path.join(tools, "id"), "w") as f:
+            f.write("#!/bin/sh\necho 1000\n")
+        os.chmod(os.path.join(tools, "id"), 0o755)
+        os.rename(os.path.join(self.folder, "apt-cache"), os.path.join(tools, "apt-cache"))
+        wanted = {"deps": ("gcc", "python3"), "deps-clients": ("nodejs", {"apt-get": "prometheus", "dnf": "golang-github-prometheus"}),
+                  "deps-packages": ({"apt-get": "rpm", "dnf": "rpm-build"}, "debhelper", "git")}
+        for manager in "", "apt-get", "dnf":
+            if manager:
+                self.stub(manager, 100)
+                os.rename(os.path.join(self.folder, manager), os.path.join(tools, manager))
+            for name, packages in wanted.items():
+                with self.subTest(name=name, manager=manager):
+                    done = subprocess.run([shutil.which("sh"), name + ".sh"], cwd=os.path.join(ROOT, "packaging"), env={"PATH": tools, "STUBS": self.folder, "CC": "none"},
+                                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60 * SLOWNESS)
+                    self.assertEqual(done.returncode, 1, done.stdout)
+                    self.assertTrue(done.stdout.startswith(name + ": missing: "), done.stdout)
+                    if not manager:
+                        self.assertIn("Neither apt-get nor dnf", done.stdout)
+                        continue
+                    said, _, command = done.stdout.splitlines()[-1].partition("install with: ")
+                    update = "sudo apt-get update && " if manager == "apt-get" else ""
+                    self.assertEqual((said, command.startswith("%ssudo %s install -y " % (update, manager))), (name + ": ", True), done.stdout)
+                    for package in packages:
+                        self.assertIn(package[manager] if isinstance(package, dict) else package, command.split())
+            if manager:
+                os.remove(os.path.join(tools, manager))
+
     def test_server_alone(self):
         """Takes neither Python nor curl; tests do."""
         tools = os.path.join(self.folder, "tools")
