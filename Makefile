@@ -142,14 +142,16 @@ FUZZ_CFLAGS  := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address
 FUZZERS      := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_LIB     := $(patsubst %.c,build/fuzz/%.o,$(wildcard proto/*.c) $(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c)))
 
+# What is built for tests is built by all processors, but where -j says otherwise.
+PARALLEL = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 check: $(if $(FUZZ_CHECK),fuzz-deps,deps)
-	@$(MAKE) --no-print-directory tests headers layers variants $(if $(FUZZ_CHECK),fuzzers)
+	@$(MAKE) --no-print-directory $(PARALLEL) tests headers layers variants $(if $(FUZZ_CHECK),fuzzers)
 	@JANUS_BUILD=$(BUILD) JANUS_CRASH_BUILD=$(call variant,crash) JANUS_BROKEN_BUILD=$(call variant,broken) \
 	 JANUS_OTHER_BUILD=$(call variant,layout98) JANUS_NO_SNAPSHOT_BUILD=$(call variant,layout99) \
 	 JANUS_STRESS_EACH=4 JANUS_FUZZ_SECONDS=$(FUZZ_CHECK) JANUS_MUTANT_SECONDS=$(if $(filter 1,$(SANITIZE)),,40) JANUS_TEST_SLOWNESS=$(if $(filter 1,$(SANITIZE)),4,1) tests/run $(TESTS)
 # Tests of the tests: Janus is broken in one place at a time, and a test must fail. MUTANTS="repair publish" those.
 mutants: deps
-	@$(MAKE) --no-print-directory tests variants
+	@$(MAKE) --no-print-directory $(PARALLEL) tests variants
 	@tests/mutants/run -k $(MUTANTS)
 # Lock, ring, index, history: a death at each instruction, all of them.
 stress: tests
