@@ -82,10 +82,12 @@ RPM_RELEASE  ?= 1
 dist:
 	@VERSION=$(VERSION) sh packaging/dist.sh
 
-# Into build/deb and build/rpm, from the archive.
+# Into build/deb and build/rpm, from the archive. What this takes is installed if you are root; else the command is printed.
 deb: dist
+	@sh packaging/deps-packages.sh deb
 	@VERSION=$(VERSION) REVISION=$(DEB_REVISION) sh packaging/deb.sh
 rpm: dist
+	@sh packaging/deps.sh server && sh packaging/deps-packages.sh rpm
 	@VERSION=$(VERSION) RELEASE=$(RPM_RELEASE) sh packaging/rpm.sh
 
 packages-deps:

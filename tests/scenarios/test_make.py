@@ -23,6 +23,13 @@ class Make(unittest.TestCase):
             f.write(STUB % status)
         os.chmod(path, 0o755)
 
+    def be(self, user):
+        """For those who ask id."""
+        path = os.path.join(self.folder, "id")
+        with open(path, "w") as f:
+            f.write("#!/bin/sh\necho %d\n" % user)
+        os.chmod(path, 0o755)
+
     def called(self):
         try:
             with open(os.path.join(self.folder, "called")) as f:
@@ -47,9 +54,7 @@ class Make(unittest.TestCase):
     def deps(self, user, lists):
         self.stub("apt-get", 100)
         self.stub("apt-cache", 0 if lists else 100)
-        with open(os.path.join(self.folder, "id"), "w") as f:
-            f.write("#!/bin/sh\necho %d\n" % user)
-        os.chmod(os.path.join(self.folder, "id"), 0o755)
+        self.be(user)
         return self.run_in("sh", "packaging/deps.sh", CC="no-such-compiler")
 
     def test_no_package_lists(self):
@@ -79,6 +84,18 @@ class Make(unittest.TestCase):
                                   stderr=subprocess.STDOUT, text=True, timeout=60 * SLOWNESS)
             self.assertEqual(done.returncode, status, done.stdout)
             self.assertEqual("python3 curl" in done.stdout, status != 0, done.stdout)
+
+    def test_packages_alone(self):
+        """Who is not root is told what `make deb` takes, and what `make rpm` does."""
+        self.stub("apt-get", 100)
+        self.be(1000)
+        for what, command in (("deb", "  sudo apt-get -y -qq --no-install-recommends build-dep ./packaging\n"),
+                              ("rpm", "  sudo apt-get -y -qq --no-install-recommends install rpm\n")):
+            done = subprocess.run([shutil.which("sh"), "packaging/deps-packages.sh", what], cwd=ROOT, env={"PATH": self.folder, "STUBS": self.folder},
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60 * SLOWNESS)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertTrue(done.stdout.endswith("  sudo apt-get update -qq\n" + command), done.stdout)
+        self.assertEqual(self.called(), "")
 
     def test_settings_are_the_tables(self):
         """packaging/janus.ini and the manual page say what shm/settings.def says; and counters.def and gauges.def, of metrics."""
