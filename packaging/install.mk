@@ -54,10 +54,10 @@ install: $(if $(filter 1,$(WITH_BENCH)),programs,server-programs)
 	done
 	@ini=$(DESTDIR)$(sysconfdir)/janus/janus.ini; \
 	mkdir -p $${ini%/*} && $(INI) > $(BUILD)/janus.ini || exit 1; \
-	if [ -e $$ini ] && ! cmp -s $(BUILD)/janus.ini $$ini; then \
-		echo "$$ini stays as it is; this version's defaults are in $$ini.new"; ini=$$ini.new; \
-	fi; \
-	install -m 644 $(BUILD)/janus.ini $$ini
+	if [ ! -e $$ini ] && [ ! -L $$ini ]; then install -m 644 $(BUILD)/janus.ini $$ini; \
+	elif ! cmp -s $(BUILD)/janus.ini $$ini; then \
+		echo "$$ini stays as it is; this version's defaults are in $$ini.new"; install -m 644 $(BUILD)/janus.ini $$ini.new; \
+	fi
 
 # Of the same folders. A configuration that was changed stays, and what the server has written.
 uninstall:
