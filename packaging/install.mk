@@ -53,8 +53,8 @@ install: $(if $(filter 1,$(WITH_BENCH)),programs,server-programs)
 		case $$source in *.[158]|*.service|*.tmpfiles) sed $(PLACES) $$source > $$to ;; esac || exit 1; \
 	done
 	@ini=$(DESTDIR)$(sysconfdir)/janus/janus.ini; \
-	mkdir -p $${ini%/*} && $(INI) > $(BUILD)/janus.ini || exit 1; \
-	if [ ! -e $$ini ] && [ ! -L $$ini ]; then install -m 644 $(BUILD)/janus.ini $$ini; \
+	$(INI) > $(BUILD)/janus.ini || exit 1; \
+	if [ ! -e $$ini ] && [ ! -L $$ini ]; then install -D -m 644 $(BUILD)/janus.ini $$ini; \
 	elif ! cmp -s $(BUILD)/janus.ini $$ini; then \
 		echo "$$ini stays as it is; this version's defaults are in $$ini.new"; install -m 644 $(BUILD)/janus.ini $$ini.new; \
 	fi

@@ -157,7 +157,12 @@ class Make(unittest.TestCase):
         """What is installed names the folders that it is in."""
         self.target = os.path.join(self.folder, "root")
         places = "PREFIX=/opt/janus", "sysconfdir=/opt/etc", "rundir=/var/run"
-        self.made("install", *places)
+        before = os.umask(0o077)
+        try:
+            self.made("install", *places)
+        finally:
+            os.umask(before)
+        self.assertEqual({os.stat(folder).st_mode & 0o005 for folder, *_ in os.walk(os.path.join(self.target, "opt"))}, {0o005})    # the server's user reads it
         self.assertTrue(all(path.startswith("opt/") for path in self.files()), self.files())
         unit, ini, page = [open(os.path.join(self.target, "opt", path)).read()
                            for path in ("janus/lib/systemd/system/janus.service", "etc/janus/janus.ini", "janus/share/man/man8/janus.8")]
