@@ -1,6 +1,6 @@
 # What deps.sh, deps-clients.sh and deps-packages.sh do once they know what may be wanted, sourced by them at their end: says nothing when all is there;
 # else installs it (root), or prints the command that would. They have find_missing(), which sets $missing to the things that are not there, and
-# package_of(), which prints the package for one of them; its $1 is the package manager.
+# package_of(), which prints the package for one of them; its $1 is the package manager. $behind, if they set it, is a command that installs more.
 
 name=${0##*/}
 name=${name%.sh}
@@ -44,20 +44,28 @@ packages=
 for thing in $missing; do
 	packages="$packages $(package_of $manager "$thing")"
 done
+packages=$(echo $packages)
 
 if [ $root = 0 ]; then
 	echo "$name: missing:" $missing >&2
 	[ $manager = apt-get ] && update="sudo apt-get update && " || update=
-	echo "$name: install with: ${update}sudo $manager install -y"$packages >&2
+	echo "$name: install with: ${update}${packages:+sudo $manager install -y $packages}${packages:+${behind:+ && }}${behind:+sudo $behind}" >&2
 	exit 1
 fi
 
-echo "$name: installing"$packages
-if [ $manager = apt-get ]; then
-	apt-get install -y -qq --no-install-recommends $packages >&2
-else
-	dnf install -y -q $packages >&2
-fi || { echo "$name: $manager could not install"$packages >&2; exit 1; }
+install()
+{
+	if [ -z "$packages" ]; then
+		:
+	elif [ $manager = apt-get ]; then
+		apt-get install -y -qq --no-install-recommends $packages >&2
+	else
+		dnf install -y -q $packages >&2
+	fi && ${behind:-:} >&2
+}
+
+echo "$name: installing what is missing:" $missing
+install || { echo "$name: $manager could not install it" >&2; exit 1; }
 
 find_missing
 if [ -n "$missing" ]; then

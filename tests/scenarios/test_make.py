@@ -23,6 +23,13 @@ class Make(unittest.TestCase):
             f.write(STUB % status)
         os.chmod(path, 0o755)
 
+    def be(self, user):
+        """For those who ask id."""
+        path = os.path.join(self.folder, "id")
+        with open(path, "w") as f:
+            f.write("#!/bin/sh\necho %d\n" % user)
+        os.chmod(path, 0o755)
+
     def called(self):
         try:
             with open(os.path.join(self.folder, "called")) as f:
@@ -47,9 +54,7 @@ class Make(unittest.TestCase):
     def deps(self, user, lists):
         self.stub("apt-get", 100)
         self.stub("apt-cache", 0 if lists else 100)
-        with open(os.path.join(self.folder, "id"), "w") as f:
-            f.write("#!/bin/sh\necho %d\n" % user)
-        os.chmod(os.path.join(self.folder, "id"), 0o755)
+        self.be(user)
         return self.run_in("sh", "packaging/deps.sh", CC="no-such-compiler")
 
     def test_no_package_lists(self):
@@ -113,6 +118,18 @@ class Make(unittest.TestCase):
             self.assertEqual(done.returncode, status, done.stdout)
             self.assertEqual("python3 curl" in done.stdout, status != 0, done.stdout)
 
+    def test_packages_alone(self):
+        """Who is not root is told what `make deb` takes, and what `make rpm` does."""
+        self.stub("apt-get", 100)
+        self.be(1000)
+        for what, command in (("deb", "  sudo apt-get -y -qq --no-install-recommends build-dep ./packaging\n"),
+                              ("rpm", "  sudo apt-get -y -qq --no-install-recommends install rpm\n")):
+            done = subprocess.run([shutil.which("sh"), "packaging/deps-packages.sh", what], cwd=ROOT, env={"PATH": self.folder, "STUBS": self.folder},
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60 * SLOWNESS)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertTrue(done.stdout.endswith("  sudo apt-get update -qq\n" + command), done.stdout)
+        self.assertEqual(self.called(), "")
+
     def test_settings_are_the_tables(self):
         """packaging/janus.ini and the manual page say what shm/settings.def says; and counters.def and gauges.def, of metrics."""
         self.assertEqual(self.run_in("python3", "packaging/settings.py", "--check"), (0, ""))
@@ -155,8 +172,16 @@ class Make(unittest.TestCase):
             self.assertEqual(f.read(), default)
         self.assertIn("it stays", self.made("uninstall"))
         self.assertEqual(self.files(), ["etc/janus/janus.ini"])
+        # A link stays one, whether there is something at its end or not; and so do the owner's rights.
         os.unlink(ini)
+        elsewhere = os.path.join(self.folder, "kept.ini")
+        os.symlink(elsewhere, ini)
         self.made("install")
+        self.assertFalse(os.path.exists(elsewhere))
+        os.rename(ini + ".new", elsewhere)
+        os.chmod(elsewhere, 0o640)
+        self.made("install")
+        self.assertEqual((os.readlink(ini), os.stat(ini).st_mode & 0o777, os.path.exists(ini + ".new")), (elsewhere, 0o640, False))
         self.made("uninstall")
         self.assertEqual(self.files(), [])
         self.assertEqual(self.called(), "")
@@ -165,7 +190,12 @@ class Make(unittest.TestCase):
         """What is installed names the folders that it is in."""
         self.target = os.path.join(self.folder, "root")
         places = "PREFIX=/opt/janus", "sysconfdir=/opt/etc", "rundir=/var/run"
-        self.made("install", *places)
+        before = os.umask(0o077)
+        try:
+            self.made("install", *places)
+        finally:
+            os.umask(before)
+        self.assertEqual({os.stat(folder).st_mode & 0o005 for folder, *_ in os.walk(os.path.join(self.target, "opt"))}, {0o005})    # the server's user reads it
         self.assertTrue(all(path.startswith("opt/") for path in self.files()), self.files())
         unit, ini, page = [open(os.path.join(self.target, "opt", path)).read()
                            for path in ("janus/lib/systemd/system/janus.service", "etc/janus/janus.ini", "janus/share/man/man8/janus.8")]
