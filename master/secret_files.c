@@ -4,10 +4,13 @@
 #include "master/secret_files.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/api_keys.h"
 #include "shm/secrets.h"
 #include "worker/io/tls_certificate.h"
 #include "worker/io/tls_server.h"
@@ -37,6 +40,53 @@ static int add_tls(int fd, const struct settings *s, char error[CONFIG_ERROR_MAX
 			return -1;
 	config_client_ca(s->tls_client_ca, path, &optional);
 	return *path ? add_file(fd, "tls_client_ca", optional ? SECRET_TLS_CLIENT_CA_OPTIONAL : SECRET_TLS_CLIENT_CA, path, error) : 0;
+}
+
+/* The whole file, in malloc()ed memory. NULL with errno. */
+static char *read_file(const char *path, size_t *len)
+{
+	FILE *f = fopen(path, "re");
+	char *text = f ? malloc(SECRETS_FILE_MAX + 1) : NULL;
+
+	*len = text ? fread(text, 1, SECRETS_FILE_MAX + 1, f) : 0;
+	if (text && (ferror(f) || *len > SECRETS_FILE_MAX)) {
+		errno = ferror(f) ? errno : EFBIG;
+		explicit_bzero(text, *len);
+		free(text);
+		text = NULL;
+	}
+	if (f)
+		fclose(f);
+	return text;
+}
+
+/* Digests of the keys, as a worker has no use for more. */
+static int add_api_keys(int fd, const char *path, char error[CONFIG_ERROR_MAX])
+{
+	size_t len, size = 0;
+	char *text = read_file(path, &len);
+	int number = errno, r = -1;
+	const char *why = NULL;
+	uint8_t *keys = NULL;
+	unsigned line;
+
+	if (!text) {
+		snprintf(error, CONFIG_ERROR_MAX, "api_key: %.255s: %s", path, strerror(number));
+		errno = number;
+		return -1;
+	}
+	keys = api_keys_read(text, len, &size, &why, &line);
+	explicit_bzero(text, len);
+	free(text);
+	if (!keys && line)
+		snprintf(error, CONFIG_ERROR_MAX, "api_key: %.255s:%u: %s", path, line, why);
+	else if (!keys)
+		snprintf(error, CONFIG_ERROR_MAX, "api_key: %.255s: %s", path, why);
+	else if ((r = secrets_add(fd, SECRET_API_KEYS, path, keys, size)) < 0)
+		snprintf(error, CONFIG_ERROR_MAX, "secrets: %s", strerror(errno));
+	free(keys);
+	errno = EINVAL;
+	return r;
 }
 
 /* Certificates that are not good now: a worker that follows later uses them all the same. */
@@ -79,7 +129,7 @@ static int read_into(int fd, const struct settings *s, char error[CONFIG_ERROR_M
 	struct secrets secrets;
 	int r;
 
-	if (add_tls(fd, s, error) < 0)
+	if (add_tls(fd, s, error) < 0 || (s->api_key[0] && add_api_keys(fd, s->api_key, error) < 0))
 		return -1;
 	if (secrets_seal(fd) < 0 || secrets_map(&secrets, fd) < 0) {
 		snprintf(error, CONFIG_ERROR_MAX, "secrets: %s", strerror(errno));
@@ -96,7 +146,7 @@ int secret_files_read(const struct settings *s, int *fd, char error[CONFIG_ERROR
 	int number;
 
 	*fd = -1;
-	if (!s->tls_certificate[0] && !s->tls_client_ca[0])
+	if (!s->tls_certificate[0] && !s->tls_client_ca[0] && !s->api_key[0])
 		return 0;
 	*fd = secrets_begin();
 	if (*fd >= 0 && read_into(*fd, s, error) == 0)

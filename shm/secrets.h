@@ -19,6 +19,7 @@
 #define SECRET_TLS_KEY "tls_key"			/* PEM */
 #define SECRET_TLS_CLIENT_CA "tls_client_ca"		/* PEM: who signs clients' certificates, which they must have */
 #define SECRET_TLS_CLIENT_CA_OPTIONAL "tls_client_ca_optional"	/* the same, which they may have */
+#define SECRET_API_KEYS "api_keys"			/* digests of keys and what they give (proto/api_keys.h) */
 
 struct secret {
 	char from[256];			/* the file's path, or what else there is to say where it came from */

@@ -45,6 +45,7 @@
 #include "worker/protocol/http_page.h"
 #include "worker/protocol/input.h"
 #include "worker/service/publish_batch.h"
+#include "worker/service/access.h"
 #include "worker/session/tell.h"
 
 #define TICK 0.1			/* seconds; see sweep.c */
@@ -466,6 +467,9 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 	json_init(&w->protocols.json);
 	if (w->base.settings->flood_messages || w->base.settings->flood_bytes)
 		w->service.flood = calloc(w->base.slot.shm->sessions_max, sizeof(*w->service.flood));
+	w->service.access = access_create(&w->base, start->secrets_fd);
+	if (!w->service.access)
+		return -1;
 	if (listeners_init(w) < 0 || delivery_init(w) < 0 || publish_batch_init(&w->service) < 0) {
 		errno = ENOMEM;
 		log_error("%m");
