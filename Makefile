@@ -140,7 +140,8 @@ FUZZ_SECONDS ?= 60
 FUZZ_CHECK   := $(if $(filter 1,$(SANITIZE)),,12)
 FUZZ_CFLAGS  := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 FUZZERS      := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_LIB     := $(patsubst %.c,build/fuzz/%.o,$(wildcard proto/*.c) $(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c)))
+FUZZ_LIB     := $(patsubst %.c,build/fuzz/%.o,$(wildcard proto/*.c) $(addprefix worker/io/tls_,handshake.c server.c certificate.c) $(addprefix shm/,secrets.c tickets.c segment.c) \
+		$(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c)))
 
 # What is built for tests is built by all processors, but where -j says otherwise.
 PARALLEL = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
