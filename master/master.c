@@ -20,10 +20,12 @@
 #include "master/listen.h"
 #include "master/privileges.h"
 #include "master/program.h"
+#include "master/secret_files.h"
 #include "proto/control.h"
 #include "shm/crash.h"
 #include "shm/log.h"
 #include "shm/snapshot.h"
+#include "shm/tickets.h"
 #include "shm/title.h"
 #include "worker/loop/move.h"
 
@@ -257,6 +259,18 @@ static int open_wakes(struct master *m)
 	return 0;
 }
 
+/* All that there will ever be have it at the same number, too. */
+static int open_tickets(struct master *m)
+{
+	m->h.tickets = tickets_create();
+	if (m->h.tickets < 0) {
+		log_error("the keys of TLS tickets: %m");
+		return -1;
+	}
+	ticket_keys_look(m);
+	return 0;
+}
+
 static int open_hub(struct master *m)
 {
 	m->h.hub = hub_create(&m->config.settings);
@@ -302,10 +316,10 @@ static int share_sockets(const struct master *m, char error[RUNTIME_DIR_ERROR_MA
 
 static int start_fresh(struct master *m)
 {
-	char error[RUNTIME_DIR_ERROR_MAX];
+	char error[RUNTIME_DIR_ERROR_MAX], wrong[CONFIG_ERROR_MAX];
 
 	m->h.master = (uint32_t)getpid();
-	m->h.slot = m->h.caller = m->h.snapshot = m->h.canary_slot = -1;
+	m->h.slot = m->h.caller = m->h.snapshot = m->h.tls = m->h.tls_before = m->h.canary_slot = m->h.secrets = -1;
 	m->h.started = (uint64_t)time(NULL);
 	if (program_path(m->h.program, sizeof(m->h.program)) < 0) {
 		log_error("the program's path: %m");
@@ -317,7 +331,11 @@ static int start_fresh(struct master *m)
 	}
 	m->h.lock = m->dir.lock;
 	m->h.control = m->dir.control;
-	if (open_wakes(m) < 0 || open_hub(m) < 0 || data_open(m) < 0 || open_listeners(m) < 0)
+	if (secret_files_read(&m->config.settings, &m->h.secrets, wrong) < 0) {
+		log_error("%s", wrong);
+		return -1;
+	}
+	if (open_wakes(m) < 0 || open_tickets(m) < 0 || open_hub(m) < 0 || data_open(m) < 0 || open_listeners(m) < 0)
 		return -1;
 	if (share_sockets(m, error) < 0) {
 		log_error("%s", error);
@@ -372,6 +390,7 @@ static int start_successor(struct master *m)
 	for (unsigned i = 0; i < m->h.dropped_count; i++)
 		listen_end(&m->h.dropped[i]);
 	m->h.dropped_count = 0;
+	ticket_keys_look(m);
 	if (open_missing_listener(m) < 0)
 		return -1;
 	if (share_sockets(m, error) < 0)
