@@ -94,7 +94,7 @@ struct access *access_create(struct base *base, int secrets)
 	if (!a)
 		return NULL;
 	a->sid = -1;
-	a->on = s->anonymous[0] || s->api_key[0];
+	a->on = settings_say_who(s);
 	if (read_secrets(a, secrets) < 0 || (s->anonymous[0] && read_anonymous(a, s->anonymous) < 0)) {
 		log_error("who may do what: %m");
 		free(a->api_keys);
