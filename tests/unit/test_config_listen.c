@@ -329,7 +329,7 @@ static void listen_reached(void **state)
 		{"http://*:80", true}, {"http://0.0.0.0:80", true}, {"http://[::]:80", true}, {"flash://126.0.0.1:80", true}, {"packet://128.0.0.1:80", true},
 		{"admin://192.0.2.1:80", true}, {"http://[::2]:80", true}, {"http://[2001:db8::1]:80", true}, {"http://[::ffff:192.0.2.1]:80", true},
 	};
-	static const char *const who[] = {"anonymous = all", "anonymous = none", "anonymous = subscribe:public.*", "api_key = /keys"};
+	static const char *const who[] = {"anonymous = all", "anonymous = none", "anonymous = subscribe:public.*", "api_key = /keys", "token_keys = /keys", "token_jwks_url = https://example.org/keys"};
 	char text[300];
 
 	(void)state;
