@@ -5,14 +5,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/api_keys.h"
 #include "proto/jwt_keys.h"
 #include "shm/secrets.h"
 #include "worker/io/tls_certificate.h"
+#include "worker/io/tls_server.h"
 
 static int add_file(int fd, const char *setting, const char *kind, const char *path, char error[CONFIG_ERROR_MAX])
 {
@@ -41,30 +44,53 @@ static int add_tls(int fd, const struct settings *s, char error[CONFIG_ERROR_MAX
 	return *path ? add_file(fd, "tls_client_ca", optional ? SECRET_TLS_CLIENT_CA_OPTIONAL : SECRET_TLS_CLIENT_CA, path, error) : 0;
 }
 
+/* The whole file, of at most `most` bytes, in malloc()ed memory; forget_file() is its end. NULL with error[] and errno. */
+static char *read_file(const char *setting, const char *path, size_t most, size_t *len, char error[CONFIG_ERROR_MAX])
+{
+	/* (A pipe or the like would have the server wait.) */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), number;
+	char *bytes = fd < 0 ? NULL : malloc(most + 1);
+	ssize_t n = 0;
+
+	*len = 0;
+	while (bytes && *len <= most && (n = read(fd, bytes + *len, most + 1 - *len)) > 0)
+		*len += (size_t)n;
+	number = errno;
+	if (fd >= 0)
+		close(fd);
+	if (bytes && n >= 0 && *len <= most)
+		return bytes;
+	if (bytes && n >= 0)
+		number = EFBIG;
+	if (bytes)
+		explicit_bzero(bytes, *len);
+	free(bytes);
+	snprintf(error, CONFIG_ERROR_MAX, "%s: %.255s: %s", setting, path, strerror(number));
+	errno = number;
+	return NULL;
+}
+
+static void forget_file(char *bytes, size_t len)
+{
+	explicit_bzero(bytes, len);
+	free(bytes);
+}
+
 /* Keys of tokens, of one file. -1 with error[] and errno. */
 static int read_token_keys(struct jwt_keys *keys, const char *path, char error[CONFIG_ERROR_MAX])
 {
-	/* (A pipe or the like would have the server wait.) */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), number, r = -1;
-	uint8_t *bytes = fd < 0 ? NULL : malloc(JWT_KEYS_FILE_MAX + 1);
-	ssize_t n = 0, len = 0;
-	char why[JWT_KEYS_ERROR_MAX];
+	char why[JWT_KEYS_ERROR_MAX], *bytes;
+	size_t len;
+	int r;
 
-	while (bytes && len <= JWT_KEYS_FILE_MAX && (n = read(fd, bytes + len, (size_t)(JWT_KEYS_FILE_MAX + 1 - len))) > 0)
-		len += n;
-	number = errno;
-	if (!bytes || n < 0) {
-		snprintf(error, CONFIG_ERROR_MAX, "token_keys: %.255s: %s", path, strerror(number));
-	} else if ((r = jwt_keys_add(keys, bytes, (size_t)len, why)) < 0) {
+	bytes = read_file("token_keys", path, JWT_KEYS_FILE_MAX, &len, error);
+	if (!bytes)
+		return -1;
+	r = jwt_keys_add(keys, bytes, len, why);
+	if (r < 0)
 		snprintf(error, CONFIG_ERROR_MAX, "token_keys: %.255s: %.200s", path, why);
-		number = EINVAL;
-	}
-	if (bytes)
-		explicit_bzero(bytes, (size_t)len);
-	free(bytes);
-	if (fd >= 0)
-		close(fd);
-	errno = number;
+	forget_file(bytes, len);
+	errno = EINVAL;
 	return r;
 }
 
@@ -94,32 +120,63 @@ static int add_token_keys(int fd, const char *list, char error[CONFIG_ERROR_MAX]
 	return r;
 }
 
-/* What was read, as a worker will. */
-static int check_tls(const struct secrets *secrets, char error[CONFIG_ERROR_MAX])
+/* Digests of the keys, as a worker has no use for more. */
+static int add_api_keys(int fd, const char *path, char error[CONFIG_ERROR_MAX])
 {
-	struct secret certificate, key, ca;
-	size_t at = 0, key_at = 0, ca_at = 0;
-	struct tls_certificate *c;
-	char why[TLS_WHY_MAX];
+	size_t len, size = 0;
+	char *text = read_file("api_key", path, SECRETS_FILE_MAX, &len, error);
+	const char *why = NULL;
+	uint8_t *keys;
+	unsigned line;
+	int r = -1;
+
+	if (!text)
+		return -1;
+	keys = api_keys_read(text, len, &size, &why, &line);
+	forget_file(text, len);
+	if (!keys && line)
+		snprintf(error, CONFIG_ERROR_MAX, "api_key: %.255s:%u: %s", path, line, why);
+	else if (!keys)
+		snprintf(error, CONFIG_ERROR_MAX, "api_key: %.255s: %s", path, why);
+	else if ((r = secrets_add(fd, SECRET_API_KEYS, path, keys, size)) < 0)
+		snprintf(error, CONFIG_ERROR_MAX, "secrets: %s", strerror(errno));
+	free(keys);
+	errno = EINVAL;
+	return r;
+}
+
+/* Certificates that are not good now: a worker that follows later uses them all the same. */
+static int check_dates(const struct secrets *secrets, char why[TLS_WHY_MAX])
+{
+	struct secret certificate, key;
+	size_t at = 0, key_at = 0;
 	int r = 0;
 
 	while (r == 0 && secrets_next(secrets, SECRET_TLS_CERTIFICATE, &at, &certificate) && secrets_next(secrets, SECRET_TLS_KEY, &key_at, &key)) {
-		c = tls_certificate_read(&certificate, &key, why);
-		if (!c || tls_certificate_dates(c, time(NULL), why) < 0) {
-			snprintf(error, CONFIG_ERROR_MAX, "tls_certificate: %.400s", why);
-			r = -1;
-		}
+		struct tls_certificate *c = tls_certificate_read(&certificate, &key, why);
+
+		r = c ? tls_certificate_dates(c, time(NULL), why) : -1;
 		tls_certificate_free(c);
 	}
-	if (r == 0 && (secrets_next(secrets, SECRET_TLS_CLIENT_CA, &ca_at, &ca) || secrets_next(secrets, SECRET_TLS_CLIENT_CA_OPTIONAL, &(size_t){ 0 }, &ca))) {
-		struct tls_authorities *a = tls_authorities_read(&ca, why);
+	return r;
+}
 
-		if (!a) {
-			snprintf(error, CONFIG_ERROR_MAX, "tls_client_ca: %.400s", why);
-			r = -1;
-		}
-		tls_authorities_free(a);
+/* What was read, by doing with it what a worker will. */
+static int check_tls(const struct settings *s, const struct secrets *secrets, char error[CONFIG_ERROR_MAX])
+{
+	struct tls_server *server;
+	char why[TLS_WHY_MAX];
+	int r;
+
+	if (!s->tls_certificate[0])
+		return 0;
+	r = check_dates(secrets, why);
+	server = r < 0 ? NULL : tls_server_create(s, secrets, NULL, why);
+	if (!server) {
+		snprintf(error, CONFIG_ERROR_MAX, "TLS: %.480s", why);
+		r = -1;
 	}
+	tls_server_destroy(server);
 	return r;
 }
 
@@ -128,13 +185,14 @@ static int read_into(int fd, const struct settings *s, char error[CONFIG_ERROR_M
 	struct secrets secrets;
 	int r;
 
-	if (add_tls(fd, s, error) < 0 || (s->token_keys[0] && add_token_keys(fd, s->token_keys, error) < 0))
+	if (add_tls(fd, s, error) < 0 || (s->token_keys[0] && add_token_keys(fd, s->token_keys, error) < 0) ||
+	    (s->api_key[0] && add_api_keys(fd, s->api_key, error) < 0))
 		return -1;
 	if (secrets_seal(fd) < 0 || secrets_map(&secrets, fd) < 0) {
 		snprintf(error, CONFIG_ERROR_MAX, "secrets: %s", strerror(errno));
 		return -1;
 	}
-	r = check_tls(&secrets, error);
+	r = check_tls(s, &secrets, error);
 	secrets_unmap(&secrets);
 	errno = EINVAL;
 	return r;
@@ -145,7 +203,7 @@ int secret_files_read(const struct settings *s, int *fd, char error[CONFIG_ERROR
 	int number;
 
 	*fd = -1;
-	if (!s->tls_certificate[0] && !s->tls_client_ca[0] && !s->token_keys[0])
+	if (!s->tls_certificate[0] && !s->tls_client_ca[0] && !s->token_keys[0] && !s->api_key[0])
 		return 0;
 	*fd = secrets_begin();
 	if (*fd >= 0 && read_into(*fd, s, error) == 0)

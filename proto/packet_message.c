@@ -203,7 +203,7 @@ size_t packet_reply(char *dst, const struct packet_reply *reply)
 	struct sink s = { .dst = dst, .room = PACKET_REPLY_MAX };
 
 	begin(&s, reply->error == NULL,
-	      (reply->error != NULL) + reply->has_ref + (reply->seq != 0) + reply->has_subscribers + count_start(reply->start));
+	      (reply->error != NULL) + reply->has_ref + (reply->seq != 0) + reply->has_subscribers + count_start(reply->start) + (reply->code != 0) + (reply->expires != 0));
 	if (reply->has_ref)
 		put_uint(&s, "ref", reply->ref);
 	put_start(&s, reply->start);
@@ -211,6 +211,10 @@ size_t packet_reply(char *dst, const struct packet_reply *reply)
 		put_position(&s, "id", reply->epoch, reply->seq);
 	if (reply->has_subscribers)
 		put_uint(&s, "subscribers", reply->subscribers);
+	if (reply->expires != 0)
+		put_uint(&s, "expires", (uint64_t)reply->expires);
+	if (reply->code != 0)
+		put_uint(&s, "code", reply->code);
 	if (reply->error != NULL) {
 		msgpack_put_text(&s, "error");
 		msgpack_put_str(&s, reply->error, cut(reply->error, PACKET_REPLY_MAX - s.len - 5));
@@ -270,6 +274,21 @@ size_t packet_missed(char *dst, const struct transport_missed *missed)
 		msgpack_put_str(&s, missed->name, missed->len);
 	}
 	put_uint(&s, "messages", missed->messages);
+	put_length(dst, s.len - PACKET_HEADER);
+	return s.len;
+}
+
+size_t packet_expires(char *dst, uint64_t seconds)
+{
+	struct sink s = { .dst = dst, .room = PACKET_REPLY_MAX };
+	msgpack_packer to;
+
+	msgpack_packer_init(&to, &s, append);
+	sink_literal(&s, "\0\0\0\0");
+	msgpack_pack_map(&to, 1);
+	msgpack_put_text(&s, "expires");
+	msgpack_pack_map(&to, 1);
+	put_uint(&s, "in", seconds);
 	put_length(dst, s.len - PACKET_HEADER);
 	return s.len;
 }

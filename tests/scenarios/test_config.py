@@ -88,7 +88,7 @@ class Config(JanusTest):
                 ("hosts = " + "x" * 199 + "\n", 1, "longer than 198 bytes; the list may go on in another line"),
                 ("hosts = %s\n" % ("a" * 150) * 28, 28, "hosts: is longer than 4095 bytes"),
                 ("runtime_dir = here\n", 1, "absolute"), ("user = no-such-user-here\n", 1, "no user"),
-                ("listen = 127.0.0.1:80\n", 1, "SCHEME://"), ("listen = https://127.0.0.1:80\n", 1, "flash, http, packet or admin"),
+                ("listen = 127.0.0.1:80\n", 1, "SCHEME://"), ("listen = wss://127.0.0.1:80\n", 1, "flash, http, packet or admin"), ("listen = https://127.0.0.1:80\n", 1, "takes a certificate"),
                 ("listen = http+unix:socket\n", 1, "absolute path"), ("listen = http+unix:/" + "x" * 107 + "\n", 1, "108 bytes.*107"),
                 ("listen = flash://localhost:1\nlisten = http://127.0.0.1:1\n", 2, "same address"),
                 ("listen = flash://127.0.0.1\n", 1, "PORT"), ("listen = flash://127.0.0.1:65536\n", 1, "port"),

@@ -324,7 +324,7 @@ static void tls(void **state)
 	static const struct {
 		const char *text, *error;
 	} bad[] = {
-		{"listen = https://*:443\n", "listen: https://*:443 takes a certificate: tls_certificate = /PATH/CERT.pem /PATH/KEY.pem"},
+		{"listen = https://*:443\n", "janus.ini:1: listen: https://*:443 takes a certificate: tls_certificate = /PATH/CERT.pem /PATH/KEY.pem"},
 		{"tls_certificate = /a.pem\n", "tls_certificate: a certificate lacks its key: they are pairs, CERT.pem KEY.pem"},
 		{"tls_certificate = /a.pem b.pem\n", "janus.ini:1: tls_certificate: `b.pem` is not an absolute path"},
 		{"tls_client_ca = ca.pem\n", "janus.ini:1: tls_client_ca: `ca.pem` is not an absolute path, with nothing or `optional` behind it"},

@@ -31,7 +31,7 @@ struct worker_listener {
 struct worker_start {
 	const struct settings *settings;
 	unsigned slot;
-	int hub_fd, slot_fd;
+	int hub_fd, slot_fd, tls_fd;
 	int secrets_fd;			/* what the master has read for it (shm/secrets.h); -1: nothing */
 	int fetched_fd;			/* keys of tokens that were fetched (shm/fetched_keys.h); -1: no program so far knew them */
 	int tickets_fd;			/* keys of TLS tickets (shm/tickets.h); -1: there are none */
@@ -86,6 +86,7 @@ struct worker {
 	uint64_t turn_began;		/* base_clock() */
 
 	struct refused *refused;	/* refuse.c's own */
+	struct handshakes *handshakes;	/* handshakes.c's own; NULL: there is no TLS */
 	uint32_t sweep_at;		/* next session to be looked at */
 
 	/* park.c: those from parked_at to parked_listed, the oldest first */

@@ -1,0 +1,478 @@
+"""Who may do what: each action and path, over each transport, by what its client shows."""
+import base64
+import hashlib
+import hmac
+import json
+import os
+import shutil
+import tempfile
+import time
+import unittest
+
+from janus_test import parse_url, wait_until
+from web_clients import CLOSE, WebTest, head_of, new_key, upgrade_fields
+
+KEYS = {
+    "right": "right-0123456789abcdef",
+    "other": "other-0123456789abcdef",
+    "bob": "bob-0123456789abcdef",
+    "wrong": "wrong-0123456789abcdef",
+}
+FILE = """# what the tests show
+{right}
+{other} other.* eve
+{bob} news bob
+""".format(**KEYS)
+ALLOWED, NO_TOKEN, NO_RIGHT = 200, 401, 403
+# What comes of a request for the topic `news`, the user `bob`, or everybody.
+BY_SHOWN = {None: NO_TOKEN, "wrong": NO_TOKEN, "other": NO_RIGHT, "right": ALLOWED}
+SECRET = b"a secret of the tests, of more than 32 bytes"
+
+
+def base64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def token(secret=SECRET, **claims):
+    """A JWT with these claims, by HS256."""
+    text = base64url(b'{"alg":"HS256","typ":"JWT"}') + "." + base64url(json.dumps(claims).encode())
+    return text + "." + base64url(hmac.new(secret, text.encode(), hashlib.sha256).digest())
+
+
+def caps(*allow, channels=("news",)):
+    return {"caps": [{"channels": list(channels), "allow": list(allow)}]}
+
+
+def field(text):
+    return [("Authorization", "Bearer " + text)]
+
+
+def bearer(shown):
+    return field(KEYS[shown]) if shown else []
+
+
+class RightsTest(WebTest):
+    workers = 1
+
+    def key_file(self, text=FILE):
+        path = os.path.join(self.janus_folder(), "keys")
+        with open(path, "w") as file:
+            file.write(text)
+        os.chmod(path, 0o600)
+        return path
+
+    def janus_folder(self):
+        folder = tempfile.mkdtemp(prefix="janus-test-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        return folder
+
+    def guard(self, *options, text=FILE, **more):
+        self.keys = self.key_file(text)
+        self.serve("api_key=" + self.keys, *options, **more)
+
+    # what came of it, as a status
+
+    def talk(self, client, action, **members):
+        """Over /ws, packets or flash: the code of the answer to an action."""
+        ref = {} if client.kind == "flash" else {"ref": 7}
+        (client.op if client.kind == "packet" else client.action)(action, **members, **ref)
+        while True:
+            got = client.message_text() if client.kind == "flash" else client.message()
+            if client.kind == "flash":
+                if got == b"ACK":
+                    return ALLOWED
+                got = json.loads(got)
+                if "error" in got:
+                    return got.get("code", 0)
+            elif "ok" in got:
+                return ALLOWED if got["ok"] else got.get("code", 0)
+
+    def talker(self, kind, shown=None):
+        client = {"flash": self.flash, "packet": self.packet, "ws": self.websocket}[kind]()
+        client.kind = kind
+        if shown:
+            code = self.talk(client, "auth", token=KEYS[shown])
+            self.assertEqual(code, NO_TOKEN if shown == "wrong" else ALLOWED)
+        return client
+
+    def status(self, method, target, shown, body=None, fields=()):
+        return self.ask(method, target, body, bearer(shown) + list(fields)).status
+
+
+class Table(RightsTest):
+    def test_paths(self):
+        self.guard("broadcast=on", "topics=on", "history=*: 10 messages")
+        array = json.dumps([{"topic": "news", "data": 1}]).encode()
+        json_body = [("Content-Type", "application/json")]
+        paths = [("GET", "/sub/news"), ("GET", "/sub/news", None, [("Accept", "text/event-stream")]), ("GET", "/sub/news?last=1"), ("GET", "/sub/news@presence"),
+                 ("GET", "/sub?topic=news.*"), ("GET", "/inbox/bob"), ("GET", "/test/bob"), ("GET", "/history/news"), ("GET", "/poll/news?wait=0"),
+                 ("GET", "/poll/news?wait=0&since=a-1"), ("GET", "/topics/news"), ("POST", "/pub/news", b"x"), ("POST", "/pub", array, json_body), ("POST", "/send/bob", b"x"),
+                 ("POST", "/broadcast", b"x"), ("HEAD", "/sub/news")]
+        keep = self.sse("/sub/news", fields=bearer("right"))    # so that there is such a topic
+        for shown, wanted in BY_SHOWN.items():
+            for path in paths:
+                with self.subTest(path=path[:2], shown=shown):
+                    answer = self.ask(path[0], path[1], *path[2:3], fields=bearer(shown) + list(path[3] if len(path) > 3 else []))
+                    self.assertEqual(answer.status, wanted, answer)
+                    if wanted == NO_TOKEN:
+                        self.assertRegex(answer.get("WWW-Authenticate"), "^Bearer")
+        for path in ("/", "/janus.js", "/healthz", "/readyz", "/version"):
+            for shown in (None, "wrong"):
+                with self.subTest(path=path, shown=shown):
+                    self.assertEqual(self.status("GET", path, shown), 200)
+        listed = [t["topic"] for t in self.ask("GET", "/topics", fields=bearer("right")).json()["topics"]]
+        self.assertIn("news", listed)
+        self.assertEqual(self.ask("GET", "/topics", fields=bearer("other")).json()["topics"], [])
+        self.assertEqual(self.ask("GET", "/topics").json()["topics"], [])
+        keep.close()
+        for name in ("refused_no_token", "refused_token", "refused_rights"):
+            self.assertGreater(self.janus.count(name), 10, name)
+        log = self.janus.log()
+        for key in KEYS.values():
+            self.assertNotIn(key, log)
+
+    def test_actions(self):
+        self.guard("history=*: 10 messages")
+        flash = {"subscribe": {"data": "news"}, "publish": {"topic": "news", "data": 1}, "login": {"data": "bob"}, "send": {"to": "bob", "data": 1}}
+        web = {"subscribe": {"topic": "news"}, "publish": {"topic": "news", "data": 1}, "login": {"user": "bob"}, "send": {"user": "bob", "data": 1}}
+        for kind in ("flash", "ws", "packet"):
+            for shown, wanted in BY_SHOWN.items():
+                for action, members in (flash if kind == "flash" else web).items():
+                    with self.subTest(kind=kind, action=action, shown=shown):
+                        client = self.talker(kind, shown)
+                        if kind == "flash" and wanted == ALLOWED and action in ("publish", "send"):
+                            client.action(action, **members)        # which is not answered
+                            client.action("unsubscribe", data="x")
+                            self.assertEqual(self.talk(client, "subscribe", data="news"), ALLOWED)
+                        else:
+                            self.assertEqual(self.talk(client, action, **members, **({"receipt": True} if kind == "packet" and action in ("publish", "send") else {})), wanted)
+                if kind == "flash":
+                    continue
+                for members in ({"topic": "news", "last": 1}, {"topic": ["news"]}, {"topic": "news.*"}, {"topic": "news@presence"}):
+                    with self.subTest(kind=kind, shown=shown, members=members):
+                        self.assertEqual(self.talk(self.talker(kind, shown), "subscribe", **members), wanted)
+                # who has no right may always leave, and be asked whether he is there
+                client = self.talker(kind, shown)
+                for action, members in (("unsubscribe", {"topic": "news"}), ("logout", {"user": "bob"}), ("ping", {})):
+                    self.assertEqual(self.talk(client, action, **members), ALLOWED)
+
+    def test_messages_without_an_answer_are_refused_with_one(self):
+        self.guard()
+        for kind in ("ws", "packet"):
+            client = self.talker(kind, "other")
+            (client.op if kind == "packet" else client.action)("publish", topic="news", data=1)
+            got = client.message()
+            self.assertEqual((got["ok"], got["code"]), (False, NO_RIGHT))
+        client = self.flash()
+        client.send(b'PUBLISH\0{"topic":"news","data":1}\0')
+        self.assertEqual(client.message()["code"], NO_TOKEN)
+        client.expect_close()
+
+    def test_where_a_token_comes_from(self):
+        self.guard("token_query=on", "token_cookie=session", "origins=https://app.example")
+        key = KEYS["right"]
+        target = "/sub/news"
+        self.assertEqual(self.status("GET", target, None, fields=[("Authorization", "bearer   " + key)]), ALLOWED)
+        self.assertEqual(self.status("GET", target, None, fields=[("Authorization", "Basic " + key)]), NO_TOKEN)
+        self.assertEqual(self.status("GET", target + "?access_token=" + key, None), ALLOWED)
+        self.assertEqual(self.status("GET", target + "?access_token=" + KEYS["wrong"], None), NO_TOKEN)
+        cookie = [("Cookie", "a=1; session=%s; b=2" % key)]
+        self.assertEqual(self.status("GET", target, None, fields=cookie), ALLOWED)
+        self.assertEqual(self.status("GET", target, None, fields=cookie + [("Origin", "https://app.example")]), ALLOWED)
+        # another site's page comes with the cookie, and may not use it
+        self.assertEqual(self.status("GET", target, None, fields=cookie + [("Origin", "https://evil.example")]), NO_TOKEN)
+        self.assertEqual(self.status("GET", target, None, fields=[("Cookie", "xsession=" + key)]), NO_TOKEN)
+        # what stands in the head comes before what stands in the address
+        self.assertEqual(self.status("GET", target + "?access_token=" + key, "wrong"), NO_TOKEN)
+
+    def test_addresses_without_the_setting(self):
+        self.guard()
+        self.assertEqual(self.status("GET", "/sub/news?access_token=" + KEYS["right"], None), 400)
+        self.assertEqual(self.status("GET", "/sub/news", None, fields=[("Cookie", "token=" + KEYS["right"])]), NO_TOKEN)
+
+    def test_subprotocol(self):
+        self.guard()
+        client = self.websocket("/sub/news", Sec_WebSocket_Protocol="janus, bearer." + KEYS["right"])
+        self.post("/pub/news", "hello", fields=bearer("right"))
+        self.assertEqual(client.message()["data"], "hello")
+        for shown, wanted in BY_SHOWN.items():
+            http = self.http()
+            offered = "janus" + (", bearer." + KEYS[shown] if shown else "")
+            http.send(head_of("GET", "/sub/news", upgrade_fields(new_key(), Sec_WebSocket_Protocol=offered)))
+            answer = http.answer()
+            self.assertEqual(answer.status, 101 if wanted == ALLOWED else wanted)
+            if wanted == ALLOWED:
+                self.assertEqual(answer.get("Sec-WebSocket-Protocol"), "janus")
+
+    def test_a_connection_of_http_has_no_rights(self):
+        """A proxy sends several people's requests over one."""
+        self.guard()
+        client = self.http()
+        for shown in ("right", None, "other", "right", "wrong", None):
+            self.assertEqual(client.ask("POST", "/pub/news", b"x", bearer(shown)).status, BY_SHOWN[shown])
+
+    def test_everybody_has_what_anonymous_gives(self):
+        self.guard("anonymous=subscribe:public.* publish:box presence:public.a login:desk", "history=*: 10 messages")
+        for shown in (None, "other"):
+            denied = BY_SHOWN[shown]
+            for method, target, wanted in (("GET", "/sub/public.a", ALLOWED), ("GET", "/sub?topic=public.*", ALLOWED), ("GET", "/sub?topic=public.>", denied), ("GET", "/sub/public.a.b", denied),
+                                           ("GET", "/sub/public.a?last=1", denied), ("GET", "/history/public.a", denied), ("POST", "/pub/public.a", denied),
+                                           ("POST", "/pub/box", ALLOWED), ("GET", "/sub/box", denied), ("GET", "/sub/public.a@presence", ALLOWED), ("GET", "/sub/public.b@presence", denied),
+                                           ("GET", "/inbox/desk", ALLOWED), ("POST", "/send/desk", denied)):
+                with self.subTest(shown=shown, target=target):
+                    self.assertEqual(self.status(method, target, shown, b"x" if method == "POST" else None), wanted)
+
+    def test_without_the_right_to_the_past(self):
+        """Who goes on from a position may, with what comes; that he may have missed something is said."""
+        self.guard("anonymous=subscribe:public", "history=*: 10 messages")
+        self.post("/pub/public", "old", fields=bearer("right"))
+        client = self.websocket()
+        client.action("subscribe", topic="public", since="a-1", ref=1)
+        got = client.message()
+        self.assertEqual((got["ok"], got["recovered"]), (True, False))
+        self.post("/pub/public", "new", fields=bearer("right"))
+        self.assertEqual(client.message()["data"], "new")
+
+    def test_everything_on_admin_listeners(self):
+        self.guard(listen=("flash://127.0.0.1:0", "http://127.0.0.1:0", "packet://127.0.0.1:0", "admin://127.0.0.1:0"))
+        url = [u for u in self.janus.status()["listen"] if u.startswith("admin")][0]
+        self._addresses["http"] = parse_url(url)
+        self.assertEqual(self.post("/pub/news", "x")["subscribers"], 0)
+        self.assertEqual(self.ask("GET", "/metrics").status, 200)
+
+    def test_nobody_is_asked_without_a_setting(self):
+        self.assertEqual(self.post("/pub/news", "x", fields=bearer("wrong"))["subscribers"], 0)
+        client = self.talker("ws")
+        self.assertEqual(self.talk(client, "auth", token="anything"), ALLOWED)
+
+    def test_anonymous_alone(self):
+        self.serve("anonymous=none")
+        self.assertEqual(self.status("GET", "/sub/news", None), NO_TOKEN)
+        self.serve("anonymous=all")
+        self.assertEqual(self.status("GET", "/sub/news", None), ALLOWED)
+
+
+class Sessions(RightsTest):
+    def test_own_inbox(self):
+        self.guard()
+        client = self.talker("ws", "bob")
+        self.assertEqual(self.talk(client, "login", user="bob"), ALLOWED)
+        self.assertEqual(self.talk(client, "login", user="alice"), NO_RIGHT)
+        self.assertEqual(self.talk(client, "send", user="bob", data=1), NO_RIGHT)
+
+    def test_another_token(self):
+        """What is subscribed stays within what is shown: a token that gives less is refused, and the old one counts."""
+        self.guard()
+        for kind in ("flash", "ws", "packet"):
+            with self.subTest(kind=kind):
+                client = self.talker(kind, "right")
+                name = {"data": "news"} if kind == "flash" else {"topic": "news"}
+                self.assertEqual(self.talk(client, "subscribe", **name), ALLOWED)
+                self.assertEqual(self.talk(client, "auth", token=KEYS["other"]), NO_RIGHT)
+                self.assertEqual(self.talk(client, "subscribe", **name), ALLOWED)
+                self.assertEqual(self.talk(client, "auth", token=KEYS["wrong"]), NO_TOKEN)
+                client.action("unsubscribe", data="news") if kind == "flash" else self.talk(client, "unsubscribe", **name)
+                self.assertEqual(self.talk(client, "auth", token=KEYS["other"]), ALLOWED)
+                self.assertEqual(self.talk(client, "subscribe", **name), NO_RIGHT)
+
+    def survive(self, client):
+        self.assertEqual(self.talk(client, "publish", topic="news", data=1), ALLOWED)
+        self.assertEqual(self.talk(client, "publish", topic="other", data=1), NO_RIGHT)
+
+    def test_rights_survive(self):
+        """Deaths, a reload, and an upgrade to another layout."""
+        self.guard()
+        clients = [self.talker("ws", "bob"), self.talker("ws", "bob"), self.talker("ws")]
+        http = self.websocket(Sec_WebSocket_Protocol="janus, bearer." + KEYS["bob"])
+        http.kind = "ws"
+        clients[1].action("subscribe", topic="news")
+        self.assertTrue(clients[1].message()["ok"])
+        for step in (self.janus.kill_worker, self.janus.reload):
+            step()
+            for client in (clients[0], http):
+                self.survive(client)
+            self.assertEqual(self.talk(clients[2], "publish", topic="news", data=1), NO_TOKEN)
+
+    def test_attach_takes_rights(self):
+        """A session's token alone does not give what the session has."""
+        self.guard()
+        lost = self.talker("ws", "bob")
+        token = lost.greeting["token"]
+        self.assertEqual(self.talk(lost, "subscribe", topic="news"), ALLOWED)
+        lost.reset()
+        wait_until(lambda: self.janus.count("parked") == 1)
+        for shown, wanted in ((None, NO_TOKEN), ("other", NO_RIGHT)):
+            self.assertEqual(self.talk(self.talker("ws", shown), "attach", token=token), wanted)
+            self.assertEqual(self.status("GET", "/session/%s/messages" % token, shown), wanted)
+            self.assertEqual(self.status("GET", "/sub?token=" + token, shown), wanted)
+        self.assertEqual(self.status("GET", "/session/%s/messages" % token, "bob"), ALLOWED)
+        again = self.talker("ws", "bob")
+        self.assertEqual(self.talk(again, "attach", token=token), ALLOWED)
+        self.post("/pub/news", "hello", fields=bearer("right"))
+        self.assertEqual(again.message()["data"], "hello")
+
+    def test_rights_move(self):
+        """To the worker that has the session."""
+        self.guard(workers=2)
+        for _ in range(8):
+            lost, again = self.talker("ws", "bob"), self.talker("packet", "bob")
+            self.assertEqual(self.talk(lost, "subscribe", topic="news"), ALLOWED)
+            token = lost.greeting["token"]
+            lost.close()
+            self.assertEqual(self.talk(again, "attach", token=token), ALLOWED)
+            self.assertEqual(self.talk(again, "publish", topic="other", data=1), NO_RIGHT)
+            self.assertEqual(self.talk(again, "publish", topic="news", data=1, receipt=True), ALLOWED)
+
+    def test_keys_are_read_anew(self):
+        self.guard()
+        with open(self.keys, "w") as file:
+            file.write("short\n")
+        status, out, err = self.janus.ctl("reload")
+        self.assertNotEqual(status, 0)
+        self.assertRegex(out + err, r"api_key: .*keys:1: a key has 16 to 255 characters")
+        self.assertNotIn("short", out + err)
+        self.janus.forgive_deaths()
+        self.assertEqual(self.status("POST", "/pub/news", "right", b"x"), ALLOWED)
+        with open(self.keys, "w") as file:
+            file.write(KEYS["wrong"] + "\n")
+        self.janus.reload()
+        self.assertEqual(self.status("POST", "/pub/news", "wrong", b"x"), ALLOWED)
+        self.assertEqual(self.status("POST", "/pub/news", "right", b"x"), NO_TOKEN)
+
+
+class Tokens(RightsTest):
+    def guard(self, *options, **more):
+        self.folder = self.janus_folder()
+        with open(os.path.join(self.folder, "secret"), "wb") as file:
+            file.write(SECRET + b"\n")
+        self.serve("token_keys=" + os.path.join(self.folder, "secret"), *options, **more)
+
+    def websocket_of(self, **claims):
+        client = self.websocket(Sec_WebSocket_Protocol="janus, bearer." + token(**claims))
+        client.kind = "ws"
+        return client
+
+    def test_each_right_is_one_of_its_own(self):
+        self.guard("history=*: 10 messages", "topics=on")
+        paths = {"sub": ("GET", "/sub/news"), "pub": ("POST", "/pub/news"), "hst": ("GET", "/history/news"), "prs": ("GET", "/topics/news")}
+        keep = self.sse("/sub/news", fields=field(token(**caps("sub"))))
+        for right in paths:
+            text = token(sub="bob", **caps(right))
+            for other, (method, path) in paths.items():
+                with self.subTest(right=right, other=other):
+                    answer = self.ask(method, path, b"x" if method == "POST" else None, field(text))
+                    self.assertEqual(answer.status, ALLOWED if right == other else NO_RIGHT, answer)
+        keep.close()
+
+    def test_refused(self):
+        self.guard()
+        now = int(time.time())
+        good = token(sub="bob", exp=now + 60, **caps("sub"))
+        self.assertEqual(self.ask("GET", "/sub/news", fields=field(good)).status, ALLOWED)
+        for text in (token(secret=b"another" * 8, **caps("sub")), token(exp=now - 61, **caps("sub")), token(nbf=now + 120, **caps("sub")), good[:-2], good + "A", "a.b.c", "", good + "." + good):
+            with self.subTest(text=text):
+                answer = self.ask("GET", "/sub/news", fields=field(text))
+                self.assertEqual(answer.status, NO_TOKEN, answer)
+        self.assertEqual(self.janus.count("refused_expired"), 1)
+        log = self.janus.log()
+        self.assertNotIn(good[:20], log)
+
+    def test_query(self):
+        self.guard("token_query=on")
+        text = token(**caps("sub"))
+        for target in ("/sub/news?token=", "/sub?topic=news&access_token="):
+            self.assertEqual(self.ask("GET", target + text).status, ALLOWED)
+        lost = self.websocket("/sub/news?token=&access_token=" + text)      # `token` is a session's, still
+        self.assertRegex(json.loads(lost.start)["token"], "^[0-9a-f]{32}$")
+
+    def test_at_once(self):
+        """What `channels` names is subscribed when a stream or WebSocket begins, and when a token is shown."""
+        self.guard()
+        text = token(sub="bob", channels=["news", "chat:1"])
+        publisher = field(token(**caps("pub", channels=["*"])))
+        clients = [self.websocket_of(sub="bob", channels=["news", "chat:1"]), self.sse("/sub", fields=field(text)), self.talker("ws"), self.talker("flash"), self.talker("packet")]
+        for client in clients[2:]:
+            self.assertEqual(self.talk(client, "auth", token=text), ALLOWED)
+        for topic in ("news", "chat:1"):
+            self.assertEqual(self.post("/pub/" + topic, "x", fields=publisher)["subscribers"], 5)
+        self.assertEqual([clients[0].message()["topic"] for _ in range(2)], ["news", "chat:1"])
+        self.assertEqual(self.talk(clients[0], "subscribe", topic="chat:2"), NO_RIGHT)
+        self.assertEqual(self.ask("GET", "/sub", fields=field(token(**caps("sub")))).status, 400)
+
+    def expired(self, kind, client):
+        """The warning, and the end, as each says them."""
+        if kind == "ws":
+            self.assertLessEqual(client.message()["expires"]["in"], 3)
+            while True:
+                fin, opcode, payload = client.next_frame(15)
+                if opcode == CLOSE:
+                    return self.assertEqual((int.from_bytes(payload[:2], "big"), payload[2:]), (4401, b"the token has run out"))
+        elif kind == "sse":
+            self.assertEqual(client.event().type, "expires")
+            self.assertEqual(client.event().type, "expired")
+        else:
+            self.assertIn("in", client.message(15)["expires"])
+            self.assertEqual(client.message(15)["code"], NO_TOKEN)
+            client.expect_close()
+
+    def test_expiry(self):
+        """60 s of skew count for a token; so this one has two seconds left."""
+        self.guard("heartbeat=1s")
+        claims = dict(sub="bob", exp=int(time.time()) - 57, **caps("sub", "pub"))
+        text = token(**claims)
+        again = token(sub="bob", exp=int(time.time()) + 3600, **caps("sub", "pub"))
+        clients = {"ws": self.websocket_of(**claims), "flash": self.talker("flash"), "packet": self.talker("packet")}
+        renewed = self.websocket_of(**claims)
+        sse = self.connect_stream(text)
+        for kind in ("flash", "packet"):
+            self.assertEqual(self.talk(clients[kind], "auth", token=text), ALLOWED)
+        while "expires" not in renewed.message():
+            pass
+        self.assertEqual(self.talk(renewed, "auth", token=again), ALLOWED)
+        for kind, client in clients.items():
+            with self.subTest(kind=kind):
+                self.expired(kind, client)
+        tail = sse.until(lambda: bytes(sse.buffer) if b"0\r\n\r\n" in sse.buffer else None, 15)
+        self.assertRegex(tail.decode(), r'(?s)event: expires\ndata: \{"expires":\{"in":\d\}\}\n\n.*event: expired\ndata: \{"expired":"the token has run out"\}\n\n')
+        self.assertEqual(self.janus.count("closed_expired"), 4)
+        self.assertEqual(self.talk(renewed, "publish", topic="news", data=1), ALLOWED)
+        self.janus.kill_worker()
+        self.assertEqual(self.talk(renewed, "publish", topic="news", data=1), ALLOWED)
+
+    def connect_stream(self, text):
+        client = self.http()
+        client.send(head_of("GET", "/sub/news", dict(field(text) + [("Accept", "text/event-stream")])))
+        self.assertEqual(client.answer().status, 200)
+        return client
+
+    def test_from(self):
+        """Who it was says the server, whatever is in the message."""
+        self.guard("publish_from=on")
+        rights = caps("sub", "pub", channels=["*"])
+        reader = self.websocket_of(**rights)
+        self.assertEqual(self.talk(reader, "subscribe", topic="news"), ALLOWED)
+        bob = token(sub='b"ob', **rights)
+        talkers = {kind: self.talker(kind) for kind in ("ws", "packet", "flash")}
+        for kind, client in talkers.items():
+            self.assertEqual(self.talk(client, "auth", token=bob), ALLOWED)
+            members = {"from": "alice"} if kind == "flash" else {}
+            (client.op if kind == "packet" else client.action)("publish", topic="news", data=kind, **members)
+            got = reader.message()
+            self.assertEqual((got["from"], got["data"], list(got).count("from")), ('b"ob', kind, 1))
+        self.post("/pub/news", b"\xff\xfe", "application/octet-stream", field(bob))
+        got = reader.message()
+        self.assertEqual((got["from"], got["data"], got["encoding"]), ('b"ob', "//4=", "base64"))
+        self.post("/pub", [{"topic": "news", "data": 1}], fields=field(bob))
+        self.assertEqual(reader.message()["from"], 'b"ob')
+        self.post("/pub/news", "x", fields=field(token(**rights)))
+        self.assertNotIn("from", reader.message())
+        packets = self.talker("packet")
+        self.assertEqual(self.talk(packets, "auth", token=bob), ALLOWED)
+        self.assertEqual(self.talk(packets, "subscribe", topic="news"), ALLOWED)
+        self.post("/pub/news", b"\xff\xfe", "application/octet-stream", field(bob))
+        got = packets.message()
+        self.assertEqual((got["from"], got["data"]), ('b"ob', b"\xff\xfe"))
+
+
+if __name__ == "__main__":
+    unittest.main()
