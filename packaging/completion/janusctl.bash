@@ -14,7 +14,7 @@ _janusctl() {
 
 	COMPREPLY=()
 	case $prev in
-	-c)
+	-c | --key)
 		COMPREPLY=($(compgen -f -- "$cur"))
 		return
 		;;
