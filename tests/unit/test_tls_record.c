@@ -69,7 +69,7 @@ static void hear(SSL *ssl, size_t len)
 /* Texts of several lengths, both ways. */
 static void talk(struct tls_pair *pair)
 {
-	static const size_t lengths[] = { 1, 15, 16, 17, 100, 1024, 8192, TLS_TEXT_MAX - 1, TLS_TEXT_MAX };
+	static const size_t lengths[] = { 1, 15, 16, 17, 100, 1024, 1535, 1536, 1537, 8192, TLS_TEXT_MAX - 1, TLS_TEXT_MAX };
 
 	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
 		assert_int_equal(SSL_write(pair->server, text, (int)lengths[i]), lengths[i]);
@@ -267,7 +267,15 @@ static void test_flips(void **state)
 		}
 		for (unsigned bit = 0; bit < 64; bit++)
 			assert_int_equal(tls_open(crypto, kind, &keys, 7 ^ 1ull << bit, sealed, len, opened, &type), -TLS_BAD_RECORD_MAC);
-		assert_int_equal(tls_open(crypto, kind, &keys, 7, sealed, len, opened, &type), 50);	/* no failure is left behind */
+		assert_int_equal(tls_open(crypto, kind, &keys, 7, sealed, len, opened, &type), 50);
+
+		len = tls_seal(crypto, kind, &keys, 7, TLS_APPLICATION_DATA, text, 3000, sealed);
+		for (size_t at = TLS_HEAD; at < len; at += at < 40 || at + 40 > len ? 1 : 41) {
+			sealed[at] ^= 1;
+			assert_int_equal(tls_open(crypto, kind, &keys, 7, sealed, len, opened, &type), -TLS_BAD_RECORD_MAC);
+			sealed[at] ^= 1;
+		}
+		assert_int_equal(tls_open(crypto, kind, &keys, 7, sealed, len, opened, &type), 3000);	/* no failure is left behind */
 		assert_int_equal(ERR_peek_error(), 0);
 	}
 }
