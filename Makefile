@@ -1,4 +1,4 @@
-# Janus. `make` builds build/janus, build/janusctl and build/janusbench.
+# Janus. `make` builds build/janus, build/janusctl, build/janusbench, and build/janus-jwks, which the server starts.
 #   make demo    start a server, 40,000 subscribers, publish, print the histogram, stop
 #   make settings after a change of shm/settings.def: packaging/janus.ini and the manual page
 #   make clients the same server with clients from elsewhere: curl, npm's ws and eventsource, Python's websockets and msgpack, Chromium; and behind nginx, HAProxy, Caddy
@@ -14,7 +14,7 @@
 #   LAYOUT=98    a build for tests, whose layout of shared memory is another, with crash points, in build/layout98; 99: it can't read snapshots either
 #   BROKEN=1     a build for tests, whose recovery is broken: they must notice, in build/broken
 #   V=1          show commands       SANITIZE=1   ASan and UBSan, in build/asan
-#   make server  build/janus and build/janusctl alone, which takes neither Python nor cmocka nor curl
+#   make server  build/janus, build/janusctl and build/janus-jwks alone, which takes neither Python nor cmocka nor curl
 #   make install uninstall   of what is built (packaging/install.mk: PREFIX, sysconfdir, DESTDIR...); make dist deb rpm
 
 VERSION  := 0.1.0
@@ -63,22 +63,22 @@ MSGPACK  := $(shell pkg-config --libs msgpack-c 2>/dev/null || echo -lmsgpackc)
 CURSES   := $(shell pkg-config --libs ncursesw 2>/dev/null || echo -lncursesw -ltinfo)
 LIBS     := -lev $(MSGPACK) -luring -linih -lnettle -lssl -lcrypto -ljansson -lz -lm
 
-# master/main.c and master/ctl/janusctl.c hold a main() each; every other source of the four layers goes into one archive.
-MAINS    := master/main.c master/ctl/janusctl.c
+# master/main.c, master/ctl/janusctl.c and master/jwks/janus-jwks.c hold a main() each; every other source of the four layers goes into one archive.
+MAINS    := master/main.c master/ctl/janusctl.c master/jwks/janus-jwks.c
 SRC      := $(filter-out $(MAINS),$(wildcard proto/*.c shm/*.c worker/*/*.c master/*.c master/*/*.c))
 OBJ      := $(SRC:%.c=$(BUILD)/%.o)
 LIB      := $(BUILD)/libjanus.a
 BENCH    := $(filter-out $(addprefix tests/bench/,floor.c patterns.c resume.c crowd.c),$(wildcard tests/bench/*.c))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 STRESS   := $(BUILD)/tests/stress/ring_stress
-PROGRAMS := $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janusbench
+PROGRAMS := $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janus-jwks $(BUILD)/janusbench
 
 all: deps
 	@$(MAKE) --no-print-directory programs
 programs: $(PROGRAMS)
 server: server-deps
 	@$(MAKE) --no-print-directory server-programs
-server-programs: $(BUILD)/janus $(BUILD)/janusctl
+server-programs: $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janus-jwks
 
 deps:
 	@sh packaging/deps.sh
@@ -98,6 +98,14 @@ sysconfdir-now:
 $(addprefix $(BUILD)/,$(MAINS:.c=.o)): $(BUILD)/sysconfdir
 $(addprefix $(BUILD)/,$(MAINS:.c=.o)): CPPFLAGS += -DJANUS_CONFIG_FILE='"$(sysconfdir)/janus/janus.ini"'
 
+# Where janus-jwks is installed.
+$(BUILD)/libexecdir: libexecdir-now
+	@mkdir -p $(@D)
+	@echo $(libexecdir) | cmp -s - $@ || echo $(libexecdir) > $@
+libexecdir-now:
+$(BUILD)/master/jwks.o: $(BUILD)/libexecdir
+$(BUILD)/master/jwks.o: CPPFLAGS += -DJANUS_LIBEXEC='"$(libexecdir)/janus"'
+
 # It holds the page, figures.html and janus.js, which -MMD does not see.
 $(BUILD)/worker/protocol/http_page.o: worker/protocol/page.html worker/protocol/figures.html packaging/janus.js/janus.js
 
@@ -112,6 +120,11 @@ $(BUILD)/janus: $(BUILD)/master/main.o $(LIB)
 $(BUILD)/janusctl: $(BUILD)/master/ctl/janusctl.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(CURSES)
+
+# libcurl is this program's alone.
+$(BUILD)/janus-jwks: $(BUILD)/master/jwks/janus-jwks.o $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcurl
 
 $(BUILD)/janusbench: $(BENCH:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LD,$@)
