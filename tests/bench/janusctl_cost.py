@@ -8,7 +8,7 @@ Connections are janusbench's, from many addresses of 127.0.0.0/8, each with topi
   questions    each is asked once a round. Printed are medians, and the longest: time; CPU of janusctl, user and system; CPU of the server's processes
                meanwhile, less what they take when nobody asks. On a busy machine the time is mostly that of waiting for a processor.
   deliveries   janusbench publishes to a thousand more subscribers, at a steady rate, and then as fast as it goes, in turns with and without `topics --top 20` and
-               `clients` being asked once a second (with, without, without, with, ...). Printed are medians of the ratios of both turns of a pair, and the middle
+               `clients` being asked, once a second (--every), or not (with, without, without, with, ...). Printed are medians of the ratios of both turns of a pair, and the middle
                half of them: the server's CPU a delivery, which other processes hardly change, time to deliver, and deliveries a second. Where everything has two
                processors together, and needs both, what janusctl takes is missing elsewhere: its share of them is printed, too.
 
@@ -145,20 +145,19 @@ def ask_all(server, rounds, say):
 # ---- deliveries ----
 
 class Asking:
-    """Asks once a second, in a thread, until it is told to end. (None: nobody asks.)"""
+    """Asks again and again, in a thread, until it is told to end; for the first time in the midst of what it waits in between."""
 
-    def __init__(self, server):
-        self.server, self.ends, self.failed, self.times = server, threading.Event(), None, 0
+    def __init__(self, server, every):
+        self.server, self.every, self.ends, self.failed = server, every, threading.Event(), None
         self.thread = threading.Thread(target=self.run, daemon=True)
 
     def run(self):
-        due = time.monotonic()
+        due = time.monotonic() + self.every / 2
         try:
             while not self.ends.wait(max(0, due - time.monotonic())):
                 for words in ASKED:
                     self.server.janusctl(*words)
-                self.times += 1
-                due = max(due + 1, time.monotonic())
+                due = max(due + self.every, time.monotonic())
         except RuntimeError as error:
             self.failed = error
 
@@ -188,11 +187,11 @@ def cost(server, load, options, say):
     for number in range(options.turns):
         for kind in ("asked", "not") if number % 2 == 0 else ("not", "asked"):
             if kind == "asked":
-                with Asking(server):
+                with Asking(server, options.every):
                     turns[kind].append(deliver(server, load, options))
             else:
                 turns[kind].append(deliver(server, load, options))
-    say("%s: asked once a second / not asked" % load)
+    say("%s: asked every %g s / not asked" % (load, options.every))
     found = {}
     for name in turns["not"][0]:
         ratios = [a[name] / b[name] for a, b in zip(turns["asked"], turns["not"])]
@@ -212,6 +211,7 @@ def parse(arguments=None):
     p.add_argument("--rounds", type=int, default=15, help="times that each question is asked")
     p.add_argument("--turns", type=int, default=10, help="pairs of turns of each load")
     p.add_argument("--seconds", type=float, default=5, help="of a steady turn")
+    p.add_argument("--every", type=float, default=1, help="seconds from one time of asking, of these turns, to the next")
     p.add_argument("--load", action="append", choices=list(LOADS), help="one of the loads alone")
     p.add_argument("--subscribers", type=int, default=SUBSCRIBERS, help="of the load")
     p.add_argument("--json", help="what was found, as JSON")
