@@ -7,10 +7,10 @@ Connections are janusbench's, from many addresses of 127.0.0.0/8, each with topi
 
   questions    each is asked once a round. Printed are medians, and the longest: time; CPU of janusctl, user and system; CPU of the server's processes
                meanwhile, less what they take when nobody asks. On a busy machine the time is mostly that of waiting for a processor.
-  deliveries   janusbench publishes to a thousand more subscribers, at a steady rate, and then as fast as it goes, in turns with and without `topics --top 20` and
-               `clients` being asked, once a second (--every), or not (with, without, without, with, ...). Printed are medians of the ratios of both turns of a pair, and the middle
-               half of them: the server's CPU a delivery, which other processes hardly change, time to deliver, and deliveries a second. Where everything has two
-               processors together, and needs both, what janusctl takes is missing elsewhere: its share of them is printed, too.
+  deliveries   janusbench publishes to a thousand more subscribers, at a steady rate, and then as fast as it goes. Windows of a second, at whose beginning `topics --top 20` and
+               `clients` are asked, take turns with windows in which nobody asks (asked, not, not, asked, ...). Printed are medians of the ratios of the two
+               windows of a pair, and the middle half of them: deliveries a second, and the server's CPU a delivery. Where everything has two processors
+               together, and needs both, what janusctl takes is missing elsewhere: its share of them is printed, too.
 
 Fails if `topics --top 20` or `clients` takes a second or more (median).
 """
@@ -18,12 +18,12 @@ import argparse
 import http.client
 import json
 import os
+import re
 import resource
 import signal
 import statistics
 import subprocess
 import sys
-import threading
 import time
 
 import bench
@@ -31,7 +31,7 @@ from history_cost import quartiles
 
 PER_PROCESS = 17500     # connections; below RLIMIT_NOFILE of 20,000, with room for the load's
 SUBSCRIBERS = 1000      # of the load
-LOADS = {"steady": ("--rate", 50), "flood": ("--messages", 1000, "--rounds", 6)}
+LOADS = {"steady": 50, "flood": 3000}      # messages a second; the flood goes as fast as it can, as publishers wait for workers
 LIMIT = 1.0             # seconds
 ASKED = ("topics", "--top", "20"), ("clients",)
 
@@ -65,6 +65,10 @@ class Server(bench.Janus):
         connection.close()
         return answer
 
+    def metric(self, name):
+        """The sum of all its samples."""
+        return sum(float(line.split()[-1]) for line in self.metrics().decode().splitlines() if re.match(name + "[ {]", line))
+
     def cpu(self):
         """Seconds that all its processes have taken."""
         total = 0
@@ -92,17 +96,11 @@ class Crowd:
 
     def wait(self, seconds=900):
         deadline = time.monotonic() + seconds
-        while self.here() < self.topics:
+        while self.server.metric("janus_topics") < self.topics:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.process.terminate()
                 raise RuntimeError("connections are not there: " + self.process.communicate()[1][-300:])
             time.sleep(0.1)
-
-    def here(self):
-        for line in self.server.metrics().decode().splitlines():
-            if line.startswith("janus_topics "):
-                return int(line.split()[1])
-        return 0
 
 
 # ---- questions ----
@@ -144,60 +142,52 @@ def ask_all(server, rounds, say):
 
 # ---- deliveries ----
 
-class Asking:
-    """Asks again and again, in a thread, until it is told to end; for the first time in the midst of what it waits in between."""
+class Load:
+    """A publisher and its subscribers, until it is left."""
 
-    def __init__(self, server, every):
-        self.server, self.every, self.ends, self.failed = server, every, threading.Event(), None
-        self.thread = threading.Thread(target=self.run, daemon=True)
-
-    def run(self):
-        due = time.monotonic() + self.every / 2
-        try:
-            while not self.ends.wait(max(0, due - time.monotonic())):
-                for words in ASKED:
-                    self.server.janusctl(*words)
-                due = max(due + self.every, time.monotonic())
-        except RuntimeError as error:
-            self.failed = error
+    def __init__(self, server, options, name):
+        self.server, self.subscribers = server, options.subscribers
+        seconds = 3 * options.turns * 2 * options.seconds + 60
+        command = bench.client_command(server, "-n", options.subscribers, "--topic", "load", "--while-running", seconds, "--rate", LOADS[name])
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def __enter__(self):
-        self.thread.start()
+        begin, deadline = self.server.metric("janus_messages_delivered_total"), time.monotonic() + 60
+        while self.server.metric("janus_messages_delivered_total") < begin + 2 * self.subscribers:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.__exit__()
+                raise RuntimeError("the load does not begin")
+            time.sleep(0.05)
         return self
 
     def __exit__(self, *_):
-        self.ends.set()
-        self.thread.join()
-        if self.failed:
-            raise self.failed
+        self.process.terminate()
+        self.process.communicate()
 
 
-def figures(result):
-    return {"server CPU a delivery": result["server_cpu_us_per_delivery"], "time to deliver, median": result["delivery_ms"]["median"],
-            "time to deliver, 99 %": result["delivery_ms"]["p99"], "deliveries a second": result["deliveries_per_s"]}
+def window(server, seconds, asks):
+    """What happens in a window of time, at whose beginning somebody asks, or nobody does."""
+    started, cpu, count = time.monotonic(), server.cpu(), server.metric("janus_messages_delivered_total")
+    for words in ASKED if asks else ():
+        server.janusctl(*words)
+    time.sleep(max(0, started + seconds - time.monotonic()))
+    count, cpu, took = server.metric("janus_messages_delivered_total") - count, server.cpu() - cpu, time.monotonic() - started
+    return {"deliveries a second": count / took, "server CPU a delivery, us": 1e6 * cpu / count}
 
 
-def deliver(server, load, options):
-    more = ["--while-running", options.seconds] if load == "steady" else []
-    return figures(bench.load(server, "-n", options.subscribers, "--topic", "load", *LOADS[load], *more))
-
-
-def cost(server, load, options, say):
-    turns = {"asked": [], "not": []}
-    for number in range(options.turns):
-        for kind in ("asked", "not") if number % 2 == 0 else ("not", "asked"):
-            if kind == "asked":
-                with Asking(server, options.every):
-                    turns[kind].append(deliver(server, load, options))
-            else:
-                turns[kind].append(deliver(server, load, options))
-    say("%s: asked every %g s / not asked" % (load, options.every))
+def cost(server, name, options, say):
+    turns = {True: [], False: []}
+    with Load(server, options, name):
+        for number in range(options.turns):
+            for asks in (True, False) if number % 2 == 0 else (False, True):
+                turns[asks].append(window(server, options.seconds, asks))
+    say("%s: asked every %g s / not asked" % (name, options.seconds))
     found = {}
-    for name in turns["not"][0]:
-        ratios = [a[name] / b[name] for a, b in zip(turns["asked"], turns["not"])]
+    for figure in turns[False][0]:
+        ratios = [asked[figure] / plain[figure] for asked, plain in zip(turns[True], turns[False])]
         low, middle, high = quartiles(ratios) if len(ratios) > 1 else ratios * 3
-        found[name] = {"ratio": middle, "low": low, "high": high, "not_asked": statistics.median(one[name] for one in turns["not"])}
-        say("  %-30s %.3f (middle half %.3f to %.3f); not asked: %.4g" % (name, middle, low, high, found[name]["not_asked"]))
+        found[figure] = {"ratio": middle, "low": low, "high": high, "not_asked": statistics.median(one[figure] for one in turns[False])}
+        say("  %-30s %.3f (middle half %.3f to %.3f); not asked: %.4g" % (figure, middle, low, high, found[figure]["not_asked"]))
     return found
 
 
@@ -209,9 +199,8 @@ def parse(arguments=None):
     p.add_argument("--connections", type=int, default=200000)
     p.add_argument("--topics-each", type=int, default=5, help="topics of each")
     p.add_argument("--rounds", type=int, default=15, help="times that each question is asked")
-    p.add_argument("--turns", type=int, default=10, help="pairs of turns of each load")
-    p.add_argument("--seconds", type=float, default=5, help="of a steady turn")
-    p.add_argument("--every", type=float, default=1, help="seconds from one time of asking, of these turns, to the next")
+    p.add_argument("--turns", type=int, default=40, help="pairs of windows of each load")
+    p.add_argument("--seconds", type=float, default=1, help="of a window")
     p.add_argument("--load", action="append", choices=list(LOADS), help="one of the loads alone")
     p.add_argument("--subscribers", type=int, default=SUBSCRIBERS, help="of the load")
     p.add_argument("--json", help="what was found, as JSON")

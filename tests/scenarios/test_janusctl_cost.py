@@ -18,7 +18,7 @@ class JanusctlCost(JanusTest):
         self.assertIn("50 connections and 100 topics", lines[0])
         for words in janusctl_cost.ASKED:
             self.assertGreater(found["questions"][" ".join(words)]["cpu"], 0, lines)
-        self.assertGreater(found["cost"]["steady"]["server CPU a delivery"]["ratio"], 0, lines)
+        self.assertGreater(found["cost"]["steady"]["server CPU a delivery, us"]["ratio"], 0, lines)
 
 
 if __name__ == "__main__":
