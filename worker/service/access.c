@@ -107,7 +107,7 @@ struct access *access_create(struct base *base, int secrets, int fetched)
 	if (!a)
 		return NULL;
 	a->sid = -1;
-	a->on = s->anonymous[0] || s->api_key[0] || tokens_are_on(s);
+	a->on = settings_say_who(s);
 	if (read_secrets(a, s, secrets, fetched) < 0 || (s->anonymous[0] && read_anonymous(a, s->anonymous) < 0)) {
 		log_error("who may do what: %m");
 		tokens_destroy(a->tokens);
