@@ -28,22 +28,28 @@ static struct tls_entry_shm *entry_of(const struct base *base, session_id sid)
 
 /* ---- the socket ---- */
 
+/* The socket is readable when there are so many bytes. A successor that finds no flag leaves that as it is, so there is one while it may be more than one. */
 static void wait_for(const struct base *base, session_id sid, size_t bytes)
 {
+	struct tls_entry_shm *e = entry_of(base, sid);
 	int least = (int)bytes;
 
+	e->flags |= TLS_WAITS;		/* before the socket's option, and until after it */
+	atomic_signal_fence(memory_order_seq_cst);
 	setsockopt(session_fd(base, sid), SOL_SOCKET, SO_RCVLOWAT, &least, sizeof(least));
-	if (bytes > 1)
-		entry_of(base, sid)->flags |= TLS_WAITS;
-	else
-		entry_of(base, sid)->flags &= (uint16_t)~TLS_WAITS;
+	if (bytes == 1)
+		e->flags &= (uint16_t)~TLS_WAITS;
 }
 
-static bool peer_shut(const struct base *base, session_id sid)
+/*
+ * Whether the rest of a record will not come: the peer sends no more, or has sent urgent data in the middle of it (RFC 9293 section 3.8.5), which TLS has none of.
+ * A peek ends where that is, however much is behind it, and the socket would be readable all the time.
+ */
+static bool ends_here(const struct base *base, session_id sid)
 {
-	struct pollfd p = { .fd = session_fd(base, sid), .events = POLLRDHUP };
+	struct pollfd p = { .fd = session_fd(base, sid), .events = POLLRDHUP | POLLPRI };
 
-	return poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP | POLLERR);
+	return poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLPRI | POLLHUP | POLLERR);
 }
 
 enum received tls_in_look(struct base *base, session_id sid, struct tls_in *in)
@@ -62,8 +68,8 @@ enum received tls_in_look(struct base *base, session_id sid, struct tls_in *in)
 		in->whole += (size_t)len;
 	if (in->whole > 0 || len < 0)
 		return RECEIVED;
-	if (peer_shut(base, sid))
-		return RECEIVED_ERROR;		/* the rest of the record will not come */
+	if (ends_here(base, sid))
+		return RECEIVED_ERROR;
 	wait_for(base, sid, len == 0 ? TLS_HEAD : (size_t)len);
 	return RECEIVED_NOTHING;
 }
