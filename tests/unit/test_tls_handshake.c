@@ -32,9 +32,9 @@ static int setup(void **state)
 	(void)state;
 	settings_defaults(&settings);
 	authority = make_certificate("who signs", NULL, false, NULL, -HOUR, HOUR);
-	ours = make_certificate("localhost", "DNS:localhost,DNS:a.example", false, &authority, -HOUR, HOUR);
-	other = make_certificate("wild", "DNS:*.example", false, &authority, -HOUR, HOUR);
-	with_rsa = make_certificate("localhost", "DNS:localhost,DNS:a.example", true, &authority, -HOUR, HOUR);
+	ours = make_certificate("localhost", "DNS:localhost,DNS:a.example.org", false, &authority, -HOUR, HOUR);
+	other = make_certificate("wild", "DNS:*.example.org", false, &authority, -HOUR, HOUR);
+	with_rsa = make_certificate("localhost", "DNS:localhost,DNS:a.example.org", true, &authority, -HOUR, HOUR);
 	tickets_fd = tickets_create();
 	tickets = tickets_map(tickets_fd, true);
 	crypto = tls_crypto_create();
@@ -436,16 +436,20 @@ static void names(void **state)
 
 	(void)state;
 	assert_certificate(server, NULL, NULL, &other);
-	assert_certificate(server, "b.example", NULL, &other);
-	assert_certificate(server, "a.example", NULL, &ours);	/* by the name itself, though it stands behind */
+	assert_certificate(server, "b.example.org", NULL, &other);
+	assert_certificate(server, "a.example.org", NULL, &ours);	/* by the name itself, though it stands behind */
 	assert_certificate(server, "LOCALHOST", NULL, &ours);
-	assert_certificate(server, "b.c.example", NULL, &other);	/* nobody's: the first one's */
+	assert_certificate(server, "b.c.example.org", NULL, &other);	/* nobody's: the first one's */
 	assert_certificate(server, "nowhere.invalid", NULL, &other);
+	tls_server_destroy(server);
+	server = server_of(&ours, &other);
+	assert_certificate(server, "b.example.org", NULL, &other);
+	assert_certificate(server, "a.example.org", NULL, &ours);
 	tls_server_destroy(server);
 	/* two of other kinds for the same names */
 	server = server_of(&ours, &with_rsa);
-	assert_certificate(server, "a.example", "ECDHE-RSA-AES128-GCM-SHA256", &with_rsa);
-	assert_certificate(server, "a.example", "ECDHE-ECDSA-AES128-GCM-SHA256", &ours);
+	assert_certificate(server, "a.example.org", "ECDHE-RSA-AES128-GCM-SHA256", &with_rsa);
+	assert_certificate(server, "a.example.org", "ECDHE-ECDSA-AES128-GCM-SHA256", &ours);
 	assert_certificate(server, NULL, "ECDHE-RSA-AES128-GCM-SHA256", &with_rsa);
 	tls_server_destroy(server);
 }
