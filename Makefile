@@ -6,7 +6,7 @@
 #   make stress  death at each single instruction: two minutes (make check has a quarter of it, another one each time)
 #   make mutants breaks Janus in one place at a time, and expects a test to fail: a quarter of an hour (make check has 40 seconds of it)
 #   make fuzz    the fuzzers alone, FUZZ_SECONDS=60 each; FUZZ="http json" these
-#   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million; bench-history: what history costs; bench-patterns
+#   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million; bench-history, bench-janusctl: what history, and looking, costs; bench-patterns
 #   make chaos   ten minutes of killing, stopping, reloading and upgrading under load
 #   make soak    10,000 connections and 1,000 messages a second for SOAK_SECONDS=600: memory must be flat, build/soak.svg shows it
 #   make reconnect  five minutes of subscribers who break off and come back, with kills, reloads and upgrades
@@ -153,7 +153,8 @@ FUZZ_SECONDS ?= 60
 FUZZ_CHECK   := $(if $(filter 1,$(SANITIZE)),,12)
 FUZZ_CFLAGS  := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 FUZZERS      := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_LIB     := $(patsubst %.c,build/fuzz/%.o,$(wildcard proto/*.c) $(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c)))
+FUZZ_LIB     := $(patsubst %.c,build/fuzz/%.o,$(wildcard proto/*.c) $(addprefix worker/io/tls_,handshake.c server.c certificate.c) $(addprefix shm/,secrets.c tickets.c segment.c) \
+		$(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c)))
 
 # What is built for tests is built by all processors, but where -j says otherwise.
 PARALLEL = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -255,6 +256,9 @@ bench-million: all $(BUILD)/floor
 # What history costs a publish: alternating rounds on one server, three minutes.
 bench-history: all
 	@python3 tests/bench/history_cost.py --build $(BUILD)
+# What looking costs a server with 200,000 connections and 1,000,000 topics: some minutes, 6 GiB.
+bench-janusctl: all
+	@python3 tests/bench/janusctl_cost.py --build $(BUILD)
 # It is janusbench's parts with another main().
 $(BUILD)/bench-resume: $(addprefix $(BUILD)/tests/bench/,resume.o crowd.o) $(filter-out %/janusbench.o,$(BENCH:%.c=$(BUILD)/%.o)) $(LIB)
 	$(call say,LD,$@)
@@ -278,7 +282,7 @@ include packaging/install.mk
 clean:
 	rm -rf build
 
-.PHONY: all programs deps settings check tests stress mutants clients variants server server-programs server-deps fuzz fuzz-deps fuzzers chaos reconnect soak bench bench-history bench-million bench-patterns bench-peers chart headers layers demo \
+.PHONY: all programs deps settings check tests stress mutants clients variants server server-programs server-deps fuzz fuzz-deps fuzzers chaos reconnect soak bench bench-history bench-janusctl bench-million bench-patterns bench-peers chart headers layers demo \
 	clean
 .SECONDARY:
 -include $(shell find $(addprefix $(BUILD)/,master proto shm tests worker) build/fuzz -name '*.d' 2>/dev/null)

@@ -425,6 +425,8 @@ static int read_config(struct config *config, const struct config_source *source
 		log_error("%s", error);
 		return -1;
 	}
+	if (config_reached_admin(config))
+		log_warning(CONFIG_REACHED_ADMIN, config_reached_admin(config)->url);
 	return 0;
 }
 
