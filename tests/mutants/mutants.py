@@ -646,6 +646,9 @@ M("secret-too-short", "proto/jwt_keys.c", "\tif (len < 32)\n", "\tif (len < 16)\
 M("rsa-too-short", "proto/jwt_keys.c", "RSA_BITS_LEAST = 2048", "RSA_BITS_LEAST = 512", "test_jwt_keys")
 M("pem-that-is-cut", "proto/jwt_keys.c", "ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE", "0", "test_jwt_keys")
 M("packed-algorithms-unchecked", "proto/jwt_keys.c", "if (!algs || algs & ~key->algs)", "if (!algs)", "test_jwt_keys")
+M("fetched-keys-are-not-looked-for", "worker/service/tokens.c", "if (t->fetched && fetched_keys_number(t->fetched) != t->number)", "if (0)", "test_tokens")
+M("fetched-keys-stay", "worker/service/tokens.c", "\tjwt_keys_keep(t->keys, t->of_files);\n", "", "test_tokens")
+M("fetched-keys-without-the-setting", "worker/service/tokens.c", "if (settings->token_jwks_url[0] && fetched >= 0)", "if (fetched >= 0)", "test_tokens")
 
 # ---- handshakes of TLS ----
 
