@@ -62,7 +62,7 @@ static int make(struct master *m)
 	pid_t pid;
 
 	h = m->h;
-	h.slot = h.control = h.caller = h.snapshot = h.canary_slot = -1;
+	h.slot = h.control = h.caller = h.snapshot = h.tls = h.tls_before = h.canary_slot = -1;
 	h.fallback.there = h.config.there = false;
 	h.failed[0] = '\0';
 	handover = handover_write(&h);

@@ -106,7 +106,7 @@ static void put_fallback(msgpack_packer *p, const struct handover_fallback *b)
 
 static void pack(msgpack_packer *p, const struct handover *h)
 {
-	msgpack_pack_map(p, 32);
+	msgpack_pack_map(p, 34);
 	put_int(p, "v", HANDOVER_VERSION);
 	put_int(p, "layout", h->layout);
 	put_int(p, "answer", h->answer);
@@ -120,6 +120,8 @@ static void pack(msgpack_packer *p, const struct handover *h)
 	put_int(p, "caller", h->caller);
 	put_int(p, "snapshot_version", h->snapshot_version);
 	put_int(p, "snapshot", h->snapshot);
+	put_int(p, "tls", h->tls);
+	put_int(p, "tls_before", h->tls_before);
 	put_int(p, "fresh", h->new_segments);
 	put_int(p, "restore", h->restore);
 	put_int(p, "roll", h->reload_number);
@@ -319,6 +321,8 @@ static int unpack(struct handover *h, const struct msgpack_value *map)
 	h->caller = (int)get_int(map, "caller", -1);
 	h->snapshot_version = (uint32_t)get_int(map, "snapshot_version", 0);
 	h->snapshot = (int)get_int(map, "snapshot", -1);
+	h->tls = (int)get_int(map, "tls", -1);
+	h->tls_before = (int)get_int(map, "tls_before", -1);
 	h->new_segments = get_int(map, "fresh", 0);
 	/* (An earlier version has no such key: if it sends segments along, they are to be filled.) */
 	h->restore = get_int(map, "restore", h->new_segments);

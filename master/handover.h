@@ -72,6 +72,8 @@ struct handover {
 	int caller;			/* master only: the janusctl that waits for the end of a reload; -1 none */
 	uint32_t snapshot_version;	/* SNAPSHOT_VERSION of the writer */
 	int snapshot;			/* descriptor of a snapshot: the master's of the hub, a keeper's of its slot; -1 none */
+	int tls;			/* keeper only: descriptor of its slot's TLS segment, which no other process is given (shm/tls.h); -1 none yet */
+	int tls_before;			/* keeper only: the one that belongs to the slot segment before, while there is a way back to that; -1 none */
 	bool new_segments;		/* to a keeper: hub and slot segment are other ones than before, and are sent along */
 	bool restore;			/* to a keeper: and the new ones are to be filled from its snapshot */
 	uint32_t reload_number;		/* counts reloads */

@@ -27,6 +27,7 @@
 #include "worker/loop/worker.h"
 
 #define BEAT_MS 1000			/* between this process's own signs of life, at most */
+#define WAY_BACK_MS 30000			/* after which no program goes back to the one before, and keys of before are let go */
 #define QUIESCE_DEATHS 2			/* workers that die while they are to leave a snapshot, before that is refused */
 
 /* ---- the worker's process ---- */
@@ -35,12 +36,13 @@ static void run_worker(void *arg)
 {
 	struct keeper *k = arg;
 	struct worker_listener listeners[LISTENERS_OPEN_MAX];
-	int kept[] = { k->signals, k->h.slots[k->slot].orders, k->h.lock, k->snapshot, k->program, k->successor };
+	int kept[] = { k->signals, k->h.slots[k->slot].orders, k->h.lock, k->snapshot, k->program, k->successor, k->h.tls_before };
 	struct worker_start start = {
 		.settings = &k->h.settings,
 		.slot = k->slot,
 		.hub_fd = k->h.hub,
 		.slot_fd = k->h.slots[k->slot].segment,
+		.tls_fd = k->h.tls,
 		.wake = k->h.wake,
 		.queue = k->h.queue,
 		.listeners = listeners,
@@ -67,6 +69,7 @@ static void run_worker(void *arg)
 static void tell_supervisor(struct keeper *k)
 {
 	k->supervisor.segment_fd = k->h.slots[k->slot].segment;
+	k->supervisor.tls_fd = k->h.tls;
 	k->supervisor.reload_number = k->h.reload_number;
 }
 
@@ -77,6 +80,7 @@ static void init_supervisor(struct keeper *k)
 		.slot = k->slot,
 		.settings = &k->h.settings,
 		.segment = &k->segment,
+		.tls = &k->tls,
 		.canary = k->h.canary,
 		.canary_until_live = k->h.new_segments,
 		.run = run_worker,
@@ -169,6 +173,31 @@ static void refuse(struct keeper *k, const char *why)
 	log_error("an order could not be followed: %s", why);
 }
 
+static void close_tls_before(struct keeper *k)
+{
+	if (k->h.tls_before >= 0)
+		close(k->h.tls_before);
+	k->h.tls_before = -1;
+}
+
+/* The TLS segment stays with the slot segment. If that is another one, the next program makes one, and keeps ours for as long as there is a way back. */
+static void adopt_tls(struct keeper *k, struct handover *next)
+{
+	next->tls = k->h.tls;
+	next->tls_before = k->h.tls_before;
+	if (!next->new_segments)
+		return;
+	if (next->restore) {
+		close_tls_before(k);
+		next->tls_before = k->h.tls;
+		next->tls = -1;
+	} else {
+		close(k->h.tls);
+		next->tls = k->h.tls_before;
+		next->tls_before = -1;
+	}
+}
+
 /*
  * The handover state that came replaces ours, with this keeper's own descriptors put in. Listen sockets that are not in it any more are closed by
  * the next worker, as descriptors that nobody owns: until then the last worker may still use them.
@@ -182,6 +211,7 @@ static void adopt(struct keeper *k, struct order_received *r)
 	k->program = r->program;
 	fcntl(k->program, F_SETFD, FD_CLOEXEC);		/* the next program opens its own */
 	next->snapshot = -1;
+	adopt_tls(k, next);
 	if (next->new_segments) {
 		/* The old ones are mapped, and serve until the program has been executed. */
 		close(k->h.hub);
@@ -330,6 +360,8 @@ static int wait_ms(const struct keeper *k)
 static void take_turn(struct keeper *k)
 {
 	atomic_store_explicit(&k->self->keeper_beat, restarts_now(), memory_order_relaxed);
+	if (k->h.tls_before >= 0 && !k->replacing && supervisor_settled(&k->supervisor) && restarts_now() >= k->started + WAY_BACK_MS)
+		close_tls_before(k);
 	if (k->quiescing && k->supervisor.worker > 0 && takes_orders(k))
 		supervisor_ask(&k->supervisor, ASKED_SNAPSHOT);
 	if (!k->replacing)
@@ -373,6 +405,7 @@ int keeper_main(int handover)
 	if (keeper_start(k, handover) < 0)
 		return KEEPER_FAILED;
 	init_supervisor(k);
+	k->started = restarts_now();
 	if (keeper_restore(k))
 		supervisor_start(&k->supervisor);
 	else

@@ -80,6 +80,22 @@ static int attach_slot(struct keeper *k)
 	return 0;
 }
 
+/* Keys are the keeper's and its worker's alone. So the keeper makes this segment, and hands it on to what it executes, and the master never has it. */
+static int attach_tls(struct keeper *k)
+{
+	uint32_t entries = k->segment.shm->sessions_max;
+	char name[32];
+
+	snprintf(name, sizeof(name), "janus-tls-%u", k->slot);
+	while (k->h.tls < 0 && (k->h.tls = tls_create(name, entries)) < 0)
+		if (!try_again(k, "TLS segment"))
+			return -1;
+	while (tls_attach(&k->tls, k->h.tls, entries) < 0)
+		if (!try_again(k, "TLS segment"))
+			return -1;
+	return 0;
+}
+
 static int open_own(struct keeper *k)
 {
 	while (keeper_open_signals(k) < 0)
@@ -121,7 +137,7 @@ int keeper_start(struct keeper *k, int handover)
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if ((uint32_t)getppid() != k->h.master)
 		return -1;
-	if (open_own(k) < 0 || attach_slot(k) < 0)
+	if (open_own(k) < 0 || attach_slot(k) < 0 || attach_tls(k) < 0)
 		return -1;
 	atomic_store(&k->self->keeper, (uint32_t)getpid());
 	/* Before the worker is live, and orders come: a master that follows a program whose keepers execute by path tells by it which are new. */
@@ -134,7 +150,7 @@ static int make_empty(struct keeper *k)
 {
 	uint32_t count;
 
-	if (slot_empty(&k->segment, k->h.slots[k->slot].segment, false, &count) < 0)
+	if (slot_empty(&k->segment, k->h.slots[k->slot].segment, false, &count) < 0 || tls_empty(&k->tls, k->h.tls) < 0)
 		return -1;
 	hub_clear_slot(&k->hub, k->slot, k->slot + 1);
 	return 0;

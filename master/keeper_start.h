@@ -13,6 +13,7 @@
 #include "master/supervisor.h"
 #include "shm/hub.h"
 #include "shm/slot.h"
+#include "shm/tls.h"
 
 struct keeper {
 	struct handover h;
@@ -20,9 +21,11 @@ struct keeper {
 	struct hub hub;
 	struct hub_slot_shm *self;
 	struct slot segment;
+	struct tls tls;			/* h.tls */
 	struct restarts waits;		/* pauses between tries, when the machine is short of something */
 	int signals;			/* signalfd */
 	int program;			/* O_PATH: what is executed when the program is to be another, or the same anew */
+	uint64_t started;		/* milliseconds of CLOCK_MONOTONIC */
 	int snapshot;			/* where the worker puts one if asked to */
 
 	/* keeper.c's */

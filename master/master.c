@@ -297,7 +297,7 @@ static int start_fresh(struct master *m)
 	char error[RUNTIME_DIR_ERROR_MAX];
 
 	m->h.master = (uint32_t)getpid();
-	m->h.slot = m->h.caller = m->h.snapshot = m->h.canary_slot = -1;
+	m->h.slot = m->h.caller = m->h.snapshot = m->h.tls = m->h.tls_before = m->h.canary_slot = -1;
 	m->h.started = (uint64_t)time(NULL);
 	if (program_path(m->h.program, sizeof(m->h.program)) < 0) {
 		log_error("the program's path: %m");

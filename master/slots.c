@@ -34,7 +34,7 @@ static const struct handover *keeper_handover(const struct master *m, unsigned s
 
 	h = m->h;
 	h.slot = (int)slot;
-	h.control = h.caller = h.snapshot = h.canary_slot = -1;
+	h.control = h.caller = h.snapshot = h.tls = h.tls_before = h.canary_slot = -1;
 	h.died = 0;
 	h.fallback.there = h.config.there = false;
 	h.failed[0] = '\0';

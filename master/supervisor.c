@@ -333,7 +333,7 @@ static void empty_slot(struct supervisor *s)
 	uint32_t count;
 
 	/* (It does not fail with a memfd of our own. If it did, the sessions would be gone all the same, as their descriptors are closed.) */
-	if (slot_empty(s->segment, s->segment_fd, true, &count) < 0)
+	if (slot_empty(s->segment, s->segment_fd, true, &count) < 0 || tls_empty(s->tls, s->tls_fd) < 0)
 		log_error("slot segment: %m");
 	hub_clear_slot(s->hub, s->slot, s->slot + 1);
 	hub_count(s->hub, s->slot, COUNTER_closed_slot, count);

@@ -15,6 +15,7 @@
 #include "shm/attribution.h"
 #include "shm/hub.h"
 #include "shm/slot.h"
+#include "shm/tls.h"
 
 /* What the worker was last asked to do. */
 enum asked { ASKED_NOTHING, ASKED_REPLACE, ASKED_SNAPSHOT, ASKED_STOP };
@@ -37,6 +38,8 @@ struct supervisor {
 	const struct settings *settings;	/* may change from one worker to the next */
 	struct slot *segment;
 	int segment_fd;
+	const struct tls *tls;
+	int tls_fd;
 	uint32_t reload_number;				/* the number of the reload whose settings the next worker gets */
 	bool canary;				/* the program must show that its workers live: until one has made progress */
 	bool canary_until_live;			/* or is only live, as from then on there is no way back */

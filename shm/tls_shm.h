@@ -25,11 +25,16 @@
 /* tls_flow_shm.control */
 enum {
 	TLS_UPDATE_OWED = 1,		/* we are to send a KeyUpdate, before anything of the stream */
-	TLS_UPDATE_SEALED = 2,		/* it is in `pending`, and our keys are not the next generation's yet */
 	TLS_CLOSE_OWED = 4,		/* we are to send close_notify behind the stream's end, and then shut */
 	TLS_CLOSE_SEALED = 8,		/* it is sent, or in `pending` */
 	TLS_ALERT_OWED = 16,		/* a fatal alert, tls_flow_shm.alert, is to be sent, and then the connection ends */
+	TLS_OWED = TLS_UPDATE_OWED | TLS_CLOSE_OWED | TLS_ALERT_OWED,
 	TLS_PEER_CLOSED = 32,		/* the peer's close_notify was opened: what follows in the socket is not looked at */
+};
+
+/* tls_entry_shm.flags */
+enum {
+	TLS_WAITS = 1,			/* a record is not whole yet: the socket is readable when it is (SO_RCVLOWAT) */
 };
 
 struct tls_flow_shm {
@@ -49,7 +54,7 @@ _Static_assert(sizeof(struct tls_flow_shm) == 64, "layout");
 struct tls_entry_shm {
 	struct tls_flow_shm flow;
 	struct tls_kind kind;		/* version 0: the descriptor's connection is plain */
-	uint16_t flags;
+	uint16_t flags;			/* TLS_WAITS; no part of what is committed */
 	struct tls_keys out, in;
 };
 _Static_assert(sizeof(struct tls_entry_shm) <= 264, "a TLS connection costs that much more");
@@ -62,7 +67,8 @@ struct tls_shm {
 
 	/* the redo record: the flow, and the keys if a generation changes, that an entry is getting (as slot_shm.redo) */
 	_Alignas(64) struct tls_entry_shm redo;
-	_Atomic uint32_t redo_fd;		/* + 1; 0 none */
+	_Atomic uint32_t redo_fd;		/* + 1; 0 none. (Its keys are wiped when they are copied: redo.kind.version is 0 if only the flow changes.) */
+	_Atomic uint32_t changing;		/* descriptor whose entry begins or ends, + 1; 0 none */
 
 	/* beside slot_shm.flight[]: what `taken` of that session becomes with the send; counted by slot_shm.flights */
 	uint64_t flight_taken[FLIGHT_MAX];

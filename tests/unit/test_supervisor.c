@@ -19,7 +19,8 @@ struct supervised {
 	struct supervisor s;
 	struct settings settings;
 	struct slot segment;
-	int fd;
+	struct tls tls;
+	int fd, tls_fd;
 	void (*worker)(struct supervised *t);	/* what the next worker does, until it exits with `status` */
 	int status;
 };
@@ -49,7 +50,9 @@ static int begin(void **state)
 	t->settings.restart_limit = 2;
 	t->fd = slot_create("test", &(struct slot_size){ .sessions = 1024, .frame = 65536, .buffered = 1 << 24 });
 	assert_int_equal(slot_attach(&t->segment, t->fd, true), 0);
-	t->s = (struct supervisor){ .hub = &f->hub, .slot = SLOT, .settings = &t->settings, .segment = &t->segment, .segment_fd = t->fd,
+	t->tls_fd = tls_create("test", 1024);
+	assert_int_equal(tls_attach(&t->tls, t->tls_fd, 1024), 0);
+	t->s = (struct supervisor){ .hub = &f->hub, .slot = SLOT, .settings = &t->settings, .segment = &t->segment, .segment_fd = t->fd, .tls = &t->tls, .tls_fd = t->tls_fd,
 				    .reload_number = 9, .run = run, .arg = t };
 	*state = t;		/* the fixture is found again by its hub */
 	log_init("test", LOG_LEVEL_ERROR);
@@ -66,6 +69,8 @@ static int end(void **state)
 		kill(t->s.worker, SIGKILL);
 	slot_detach(&t->segment);
 	close(t->fd);
+	tls_detach(&t->tls);
+	close(t->tls_fd);
 	free(t);
 	return teardown(&of_hub);
 }

@@ -43,7 +43,7 @@ struct worker_fixture {
 	struct fanout fanout;
 	struct service service;
 
-	int slot_fd;
+	int slot_fd, tls_fd;
 	int peer[SESSIONS];			/* by descriptor: the connection's other end */
 	struct bytes got, expected;
 
@@ -111,6 +111,8 @@ static inline int base_up(void **state)
 	w->no_memory = -1;
 	w->slot_fd = slot_create("test", &(struct slot_size){ .sessions = SESSIONS, .frame = FRAME_MAX, .buffered = 1 << 24 });
 	assert_int_equal(slot_attach(&base->slot, w->slot_fd, true), 0);
+	w->tls_fd = tls_create("test", SESSIONS);
+	assert_int_equal(tls_attach(&base->tls, w->tls_fd, SESSIONS), 0);
 	assert_int_equal(hub_attach(&base->hub, w->hub->fd, true), 0);
 	base->hub.wake = w->hub->wake;
 	base->epoch = position_epoch(base->hub.shm->epoch / 1000);
@@ -192,6 +194,8 @@ static inline int down(void **state)
 	pool_fini(&w->base.pool);
 	slot_detach(&w->base.slot);
 	close(w->slot_fd);
+	tls_detach(&w->base.tls);
+	close(w->tls_fd);
 	hub_detach(&w->base.hub);
 	return teardown((void **)&w->hub);
 }

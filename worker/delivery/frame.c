@@ -130,16 +130,28 @@ size_t frame_object(const struct base *base, enum message_to to, const struct ri
 	return was_whole(base, rec, &r) ? n : 0;
 }
 
+static int encode(const struct base *base, uint32_t transport, const struct ring_record *rec, const struct web_record *r, char *dst, size_t size)
+{
+	return transport_table[transport].encoder.encode(r, dst, size) == size && was_whole(base, rec, r) ? 0 : -1;
+}
+
+int frame_write_sent(const struct base *base, uint32_t transport, uint32_t page_base, const struct ring_record *rec, char *dst, size_t size)
+{
+	struct web_record r = record_of(base, page_base, rec);
+
+	return r.text ? encode(base, transport, rec, &r, dst, size) : -1;
+}
+
 int frame_write(const struct base *base, uint32_t transport, uint32_t page_base, const struct ring_record *rec, char *dst, size_t size)
 {
 	struct web_record r = record_of(base, page_base, rec);
-	size_t n;
+	int result;
 
 	if (!r.text)
 		return -1;
 	encoding(base, ENCODING(rec->id, transport));
 	CRASH_ON_RECORD(r.text, r.len);
-	n = transport_table[transport].encoder.encode(&r, dst, size);
+	result = encode(base, transport, rec, &r, dst, size);
 	encoding(base, 0);
-	return n == size && was_whole(base, rec, &r) ? 0 : -1;
+	return result;
 }

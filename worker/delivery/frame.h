@@ -17,6 +17,8 @@ size_t frame_size(const struct base *base, uint32_t transport, uint32_t page_bas
 size_t frame_size_sent(const struct base *base, uint32_t transport, uint32_t page_base, const struct ring_record *rec);
 /* Writes the frame; `size` is what frame_size() said. 0; -1: the ring has overwritten the record meanwhile, and `dst` holds rubbish. */
 int frame_write(const struct base *base, uint32_t transport, uint32_t page_base, const struct ring_record *rec, char *dst, size_t size);
+/* The same for a frame that was sent already, as frame_size_sent(). */
+int frame_write_sent(const struct base *base, uint32_t transport, uint32_t page_base, const struct ring_record *rec, char *dst, size_t size);
 /*
  * Writes the message as a JSON object to dst[0..room), for one who does not subscribe its topic and says whom it is to. Returns its length. 0: the
  * ring has overwritten it, there is no room, or it is not to be made into frames.

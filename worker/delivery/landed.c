@@ -4,18 +4,56 @@
 #include "worker/delivery/landed.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "worker/delivery/frame.h"
 #include "worker/delivery/partial_frame.h"
 #include "worker/delivery/stream.h"
 
+/*
+ * A walk along the stream, by bytes. It goes along what was sent: it moves the session, or, if it is `told`, it only says which bytes these were
+ * (landed_text()).
+ */
+struct told {
+	uint64_t at;			/* bytes of the walk so far */
+	uint64_t from, end;		/* what of it is to be told */
+	uint8_t *dst;
+};
+
+/* The walk goes by these bytes. */
+static void tell_bytes(struct told *told, const void *bytes, uint64_t len)
+{
+	uint64_t from = told->at > told->from ? told->at : told->from, end = told->at + len < told->end ? told->at + len : told->end;
+
+	if (from < end)
+		memcpy(told->dst + (from - told->from), (const uint8_t *)bytes + (from - told->at), end - from);
+	told->at += len;
+}
+
+/* The walk goes by this frame. 0; -1: it can't be made any more. */
+static int tell_frame(const struct base *base, struct told *told, const struct session_shm *s, const struct ring_record *rec, uint64_t size)
+{
+	if (size > base->scratch_room || frame_write_sent(base, s->state.transport, s->page_base, rec, base->scratch, size) < 0)
+		return -1;
+	tell_bytes(told, base->scratch, size);
+	return 0;
+}
+
+static void count_delivered(const struct streams *streams, const struct told *told)
+{
+	if (!told)
+		base_count(streams->base, COUNTER_delivered, 1);
+}
+
 /* Takes sent bytes off the out buffer. Returns how many of them are left: they belong to records of the ring. */
-static uint64_t advance_out(struct session_state_shm *st, uint64_t bytes)
+static uint64_t advance_out(const struct streams *streams, struct session_state_shm *st, uint64_t bytes, struct told *told)
 {
 	uint64_t n = st->out_end - st->out_start;
 
 	if (n > bytes)
 		n = bytes;
+	if (told && n > 0)
+		tell_bytes(told, pool_bytes(&streams->base->slot, st->out) + st->out_start, n);
 	st->out_start += (uint32_t)n;
 	if (st->out_start == st->out_end) {
 		st->out = BUFFER_NONE;
@@ -25,7 +63,7 @@ static uint64_t advance_out(struct session_state_shm *st, uint64_t bytes)
 }
 
 /* Takes sent bytes off the rest of a cut frame. Returns how many of them are left; -1: the frame can't be had any more. */
-static int64_t advance_cut(struct streams *streams, session_id sid, struct session_state_shm *st, uint64_t bytes)
+static int64_t advance_cut(struct streams *streams, session_id sid, struct session_state_shm *st, uint64_t bytes, struct told *told)
 {
 	uint64_t size, left;
 
@@ -35,6 +73,14 @@ static int64_t advance_cut(struct streams *streams, session_id sid, struct sessi
 	if (size <= st->cut)
 		return -1;
 	left = size - st->cut;
+	if (told) {
+		size_t len;
+		const char *frame = partial_bytes(streams->partial, sid, st, &len);
+
+		if (!frame || len != size)
+			return -1;
+		tell_bytes(told, frame + st->cut, left);
+	}
 	if (bytes < left) {
 		st->cut += (uint32_t)bytes;
 		return 0;
@@ -42,7 +88,7 @@ static int64_t advance_cut(struct streams *streams, session_id sid, struct sessi
 	st->cut = 0;
 	st->flags &= ~(uint32_t)SESSION_CUT;
 	st->pos++;
-	base_count(streams->base, COUNTER_delivered, 1);
+	count_delivered(streams, told);
 	return (int64_t)(bytes - left);
 }
 
@@ -53,27 +99,28 @@ static int64_t advance_cut(struct streams *streams, session_id sid, struct sessi
  *
  * The records that are passed over here must be those that were passed over when the bytes were sent. The list of them (slot_shm.skip) grows only
  * when a worker dies while a record is noted as being encoded. No record is noted while sends are under way (slot_shm.flights): the frames of a
- * send are made before it is listed, and this function measures frames without noting their records. So the list stays as it is until the outcome
- * is recorded, however many workers die before that.
+ * send are made before it is listed, and this function measures and makes frames without noting their records. So the list stays as it is until the
+ * outcome is recorded, however many workers die before that.
  */
-static int advance(struct stream *s, struct streams *streams, session_id sid, struct session_state_shm *st, uint64_t bytes)
+static int advance(struct stream *s, struct streams *streams, session_id sid, struct session_state_shm *st, uint64_t bytes, struct told *told)
 {
-	int64_t left = advance_cut(streams, sid, st, bytes);
+	const struct session_shm *sess = session(streams->base, sid);
+	int64_t left = advance_cut(streams, sid, st, bytes, told);
 	struct stream_topic *t;
 
 	if (left < 0)
 		return -1;
 	st->sent += bytes;
 	st->last_out = streams->base->now;
-	bytes = advance_out(st, (uint64_t)left);
+	bytes = advance_out(streams, st, (uint64_t)left, told);
 	if (bytes == 0)
 		return 0;
 	if (stream_open(s, streams, sid, st, ring_tail(&streams->base->hub.ring)) < 0)
 		return -1;
 	while (bytes > 0 && (t = stream_next(s)) != NULL) {
-		uint64_t size = frame_size_sent(streams->base, st->transport, session(streams->base, sid)->page_base, &t->next);
+		uint64_t size = frame_size_sent(streams->base, st->transport, sess->page_base, &t->next);
 
-		if (!size)
+		if (!size || (told && tell_frame(streams->base, told, sess, &t->next, size) < 0))
 			return -1;
 		if (bytes < size) {
 			st->pos = t->next.id;
@@ -84,7 +131,7 @@ static int advance(struct stream *s, struct streams *streams, session_id sid, st
 			return s->lost == 0 ? 0 : -1;
 		}
 		st->pos = t->next.id + 1;
-		base_count(streams->base, COUNTER_delivered, 1);
+		count_delivered(streams, told);
 		bytes -= size;
 		s->passed = s->skipped;
 		stream_step(s, t);
@@ -143,15 +190,24 @@ static bool is_noted(const struct streams *streams, session_id sid, const struct
 	       slot->sending_count <= SENT_MAX;
 }
 
+/* A noted record. 0, or -1: the ring has it no more. */
+static int noted_record(const struct streams *streams, const struct sent_shm *sent, struct ring_record *rec)
+{
+	uint32_t topic = streams->base->slot.subscriptions[sent->subscription].topic;
+
+	if (!sent->page)
+		return ring_read(&streams->base->hub.ring, sent->seq, rec);
+	history_at(&streams->base->hub.history, topic, index_topic(&streams->base->hub.index, topic)->generation,
+		   (struct history_place){ .page = sent->page, .offset = sent->offset }, rec);
+	return 0;
+}
+
 /* Keeps the frame of a noted record of history, as it can't be made later. -1: there is no memory. */
 static int keep_noted(struct streams *streams, session_id sid, const struct session_state_shm *st, const struct sent_shm *sent)
 {
-	uint32_t topic = streams->base->slot.subscriptions[sent->subscription].topic;
 	struct ring_record rec;
 
-	history_at(&streams->base->hub.history, topic, index_topic(&streams->base->hub.index, topic)->generation,
-		   (struct history_place){ .page = sent->page, .offset = sent->offset }, &rec);
-	return partial_begin(streams->partial, sid, st, &rec, true);
+	return noted_record(streams, sent, &rec) < 0 ? -1 : partial_begin(streams->partial, sid, st, &rec, true);
 }
 
 static struct stream_topic *topic_of(const struct stream *s, const struct subscription_shm *sub)
@@ -163,7 +219,7 @@ static struct stream_topic *topic_of(const struct stream *s, const struct subscr
 }
 
 /* As advance(), along the records that are noted. */
-static int advance_noted(struct stream *s, struct streams *streams, session_id sid, struct session_state_shm *st, uint64_t bytes)
+static int advance_noted(struct stream *s, struct streams *streams, session_id sid, struct session_state_shm *st, uint64_t bytes, struct told *told)
 {
 	const struct slot_shm *slot = streams->base->slot.shm;
 
@@ -174,6 +230,7 @@ static int advance_noted(struct stream *s, struct streams *streams, session_id s
 	for (uint32_t i = 0; i < slot->sending_count && bytes > 0; i++) {
 		const struct sent_shm *sent = &slot->sending_record[i];
 		struct stream_topic *t = topic_of(s, &streams->base->slot.subscriptions[sent->subscription]);
+		struct ring_record rec;
 
 		if (!t)
 			return -1;
@@ -181,8 +238,10 @@ static int advance_noted(struct stream *s, struct streams *streams, session_id s
 		t->number = sent->number + 1;
 		if (sent->size == 0)
 			continue;
+		if (told && (noted_record(streams, sent, &rec) < 0 || tell_frame(streams->base, told, session(streams->base, sid), &rec, sent->size) < 0))
+			return -1;
 		if (bytes < sent->size) {
-			if (sent->page && keep_noted(streams, sid, st, sent) < 0)
+			if (sent->page && !told && keep_noted(streams, sid, st, sent) < 0)
 				return -1;
 			st->pos = sent->seq;
 			st->cut = (uint32_t)bytes;
@@ -191,10 +250,29 @@ static int advance_noted(struct stream *s, struct streams *streams, session_id s
 		}
 		st->pos = sent->seq + 1;
 		t->seen = sent->seq;
-		base_count(streams->base, COUNTER_delivered, 1);
+		count_delivered(streams, told);
 		bytes -= sent->size;
 	}
 	return bytes == 0 ? 0 : -1;
+}
+
+/* Along the note, if what the session was sent is noted, else along the stream. */
+static int walk(struct stream *s, struct streams *streams, session_id sid, struct session_state_shm *st, uint64_t bytes, struct told *told)
+{
+	return is_noted(streams, sid, st) ? advance_noted(s, streams, sid, st, bytes, told) : advance(s, streams, sid, st, bytes, told);
+}
+
+int landed_text(struct streams *streams, session_id sid, uint64_t from, uint8_t *dst, size_t len)
+{
+	struct session_state_shm st = session(streams->base, sid)->state;
+	struct stream s = { .of = streams, .sid = sid };
+	struct told told = { .from = from, .end = from + len, .dst = dst };
+	int r;
+
+	hub_pin(&streams->base->hub, streams->base->number);
+	r = walk(&s, streams, sid, &st, from + len, &told);
+	hub_unpin(&streams->base->hub, streams->base->number);
+	return r < 0 || told.at < told.end ? -1 : 0;
 }
 
 static int move(struct streams *streams, session_id sid, uint64_t bytes, bool behind)
@@ -204,7 +282,7 @@ static int move(struct streams *streams, session_id sid, uint64_t bytes, bool be
 	struct stream s = { .of = streams, .sid = sid };
 	uint64_t passed;
 
-	if (bytes > 0 && (is_noted(streams, sid, &st) ? advance_noted(&s, streams, sid, &st, bytes) : advance(&s, streams, sid, &st, bytes)) < 0)
+	if (bytes > 0 && walk(&s, streams, sid, &st, bytes, NULL) < 0)
 		return -1;
 	if (behind)
 		st.flags |= SESSION_BEHIND;
@@ -252,7 +330,7 @@ void landed_record(void *above, const struct batch_send *send, int result)
 
 	if (result == BATCH_UNKNOWN) {
 		session_abort(streams->base, send->sid, COUNTER_closed_uncertain);
-	} else if (result == (int)send->len) {
+	} else if (result == (int)send->len && !send->behind) {
 		struct session_state_shm st = session(streams->base, send->sid)->state;
 
 		st.pos = send->pos;

@@ -17,6 +17,11 @@
  */
 int landed_advance(struct streams *streams, session_id sid, uint64_t bytes, bool behind);
 /*
+ * Which bytes of the session's stream they were: those from `from` on behind what is recorded, `len` of them, to dst. As long as nothing is recorded these are the
+ * same, whoever asks. 0; -1: they can't be made any more.
+ */
+int landed_text(struct streams *streams, session_id sid, uint64_t from, uint8_t *dst, size_t len);
+/*
  * landed_note() notes a record of the piece that a session is going to be sent, of which `size` bytes are its frame, behind `number` that are noted already;
  * how many are noted then is returned. (A message takes a note for each of the session's topics that has it: LANDED_NOTES at most. There is room for SENT_MAX.)
  * landed_noted() makes the first `count` count, and landed_forget() ends that, when the outcome of the send is committed.

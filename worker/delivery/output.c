@@ -14,6 +14,7 @@
 #include "worker/delivery/leave.h"
 #include "worker/delivery/partial_frame.h"
 #include "worker/delivery/stream.h"
+#include "worker/io/tls_out.h"
 #include "worker/session/tell.h"
 
 #define NOTICES (16 * 1024)		/* bytes of notices in the out buffer, beyond which they are sent before there are more */
@@ -41,7 +42,7 @@ static void output_shut(struct output *o, session_id sid)
 	struct session_state_shm st = session(o->base, sid)->state;
 
 	leave_all(o->topics, o->multi_topic, sid, st.transport);
-	st.flags = SESSION_CLOSE | SESSION_LINGER;
+	st.flags = SESSION_CLOSE | SESSION_LINGER | (st.flags & SESSION_TLS);
 	st.cut = 0;
 	st.in = BUFFER_NONE;
 	st.last_out = o->base->now;
@@ -74,6 +75,22 @@ static int send_out(struct output *o, session_id sid, struct session_state_shm *
 	return 1;
 }
 
+/* What TLS keeps comes first of all, and a session is not up to date before it is sent. Returns what send_out() does. */
+static int send_pending(struct output *o, session_id sid, const struct session_state_shm *st)
+{
+	return session_is_tls(st) ? tls_out_flush(o->base, sid) : 1;
+}
+
+/* Shuts our side, when the peer has been told so by TLS. Returns what send_out() does. */
+static int shut(struct output *o, session_id sid, const struct session_state_shm *st)
+{
+	int r = session_is_tls(st) ? tls_out_alert(o->base, sid, TLS_CLOSE_NOTIFY) : 1;
+
+	if (r > 0)
+		output_shut(o, sid);
+	return r;
+}
+
 /* Sends what comes before the ring: the rest of a cut frame, and the out buffer. Returns what send_out() does. */
 static int send_first(struct output *o, session_id sid, struct session_state_shm *st)
 {
@@ -81,11 +98,15 @@ static int send_first(struct output *o, session_id sid, struct session_state_shm
 
 	if (st->flags & SESSION_LINGER)
 		return 1;
-	r = partial_send(o->partial, sid, st);
+	r = send_pending(o, sid, st);
+	if (r > 0)
+		r = partial_send(o->partial, sid, st);
 	if (r > 0)
 		r = send_out(o, sid, st);
+	if (r > 0)
+		r = send_pending(o, sid, st);
 	if (r > 0 && st->flags & SESSION_CLOSE)
-		output_shut(o, sid);
+		r = shut(o, sid, st);
 	return r;
 }
 
@@ -110,7 +131,7 @@ void output_flush(struct output *o, session_id sid)
 	r = send_first(o, sid, &st);
 	if (r < 0 && st.flags & SESSION_CLOSE)
 		output_shut(o, sid);	/* broken, and we don't read from it: lingering, it is read from again, and found broken */
-	else if (r == 0 || (r < 0 && is_unread(o, sid, &st)))
+	else if (r == 0 || (r < 0 && (is_unread(o, sid, &st) || session_pending(o->base, sid))))
 		landed_defer(o->streams, sid);
 }
 
@@ -391,7 +412,8 @@ static int send_on(struct output *o, session_id sid, struct session_state_shm *s
 		struct stream s;
 		struct piece p;
 
-		if (st->sent >= share || stream_open(&s, o->streams, sid, st, o->topics->scanned) < 0)
+		/* (With something pending the socket is full.) */
+		if (st->sent >= share || session_pending(o->base, sid) || stream_open(&s, o->streams, sid, st, o->topics->scanned) < 0)
 			return 0;	/* the connection is still writable, so the loop will call again */
 		r = take_loss(o, &s, st);
 		if (r > 0) {

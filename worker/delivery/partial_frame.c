@@ -402,6 +402,22 @@ static const char *frame_of(struct partial_frames *partial, session_id sid, cons
 	return partial->base->scratch;
 }
 
+const char *partial_bytes(const struct partial_frames *partial, session_id sid, const struct session_state_shm *st, size_t *size)
+{
+	struct partial_frame key = key_of(partial, sid, st), *p = find(partial, &key);
+	struct base *base = partial->base;
+	struct ring_record rec;
+
+	if (p && p->ref) {
+		*size = pool_header(&base->slot, p->ref)->len;
+		return (const char *)pool_bytes(&base->slot, p->ref);
+	}
+	*size = measure(partial, &key, NULL, &rec);
+	if (*size == 0 || *size > base->scratch_room || frame_write_sent(base, st->transport, key.page_base, &rec, base->scratch, *size) < 0)
+		return NULL;
+	return base->scratch;
+}
+
 /* A part of the frame was sent. If it is kept, its age begins anew (memory_limit.c). */
 static void touch(struct partial_frames *partial, session_id sid, const struct session_state_shm *st)
 {

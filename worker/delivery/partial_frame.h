@@ -73,6 +73,9 @@ int partial_send(struct partial_frames *partial, session_id sid, struct session_
  */
 uint64_t partial_size(const struct partial_frames *partial, session_id sid, const struct session_state_shm *st);
 
+/* The bytes of that frame, *size of them, for what was sent already. NULL: they can't be had any more. */
+const char *partial_bytes(const struct partial_frames *partial, session_id sid, const struct session_state_shm *st, size_t *size);
+
 /*
  * Keeps the partial frames whose records the ring may soon overwrite, for some milliseconds. True: there are no more of them, and `delivered` may
  * move.

@@ -9,16 +9,17 @@
 
 #include "shm/crash.h"
 #include "worker/io/tcp_counts.h"
+#include "worker/io/tls_in.h"
 
 #define RECEIVE 65000			/* bytes of room taken for one recv() */
 #define RECEIVE_MOST (256 * 1024)	/* the most bytes of one recv(), even if there is more room */
 #define ROOM_LEAST 4096			/* a buffer with less than this left is replaced by a larger one */
 
 /*
- * The session's input buffer, with room for more. What is in it begins at `parsed` or before. If its room was too small, the input is moved into a
+ * The session's input buffer, with room for `least` bytes more. What is in it begins at `parsed` or before. If its room was too small, the input is moved into a
  * larger one. BUFFER_NONE: there is no buffer.
  */
-static uint32_t receive_buffer(struct base *base, session_id sid)
+static uint32_t receive_buffer(struct base *base, session_id sid, size_t least)
 {
 	struct session_state_shm st = session(base, sid)->state;
 	uint32_t ref, left = 0;
@@ -27,7 +28,7 @@ static uint32_t receive_buffer(struct base *base, session_id sid)
 
 	if (st.in != BUFFER_NONE) {
 		head = pool_header(&base->slot, st.in);
-		if (pool_room(&base->slot, st.in) - head->len >= ROOM_LEAST)
+		if (pool_room(&base->slot, st.in) - head->len >= least)
 			return st.in;
 		left = (uint32_t)(head->base + head->len - st.parsed);
 	}
@@ -96,13 +97,51 @@ static ssize_t receive_local(struct base *base, session_id sid, const struct buf
 	return taken ? taken : more;
 }
 
+/* What TLS opens. A buffer is taken only when there is a whole record. */
+static enum received receive_tls(struct base *base, session_id sid, size_t *received)
+{
+	enum received what;
+	struct buffer_shm *head;
+	struct tls_in in;
+	size_t room;
+	uint32_t ref;
+
+	what = tls_in_look(base, sid, &in);
+	if (what != RECEIVED)
+		return what;
+	ref = receive_buffer(base, sid, TLS_RECORD_MAX);
+	if (ref == BUFFER_NONE)
+		return RECEIVED_NO_MEMORY;
+	head = pool_header(&base->slot, ref);
+	room = pool_room(&base->slot, ref) - head->len;
+	if (room > in.whole)
+		room = in.whole;
+	else if (room < TLS_RECORD_MAX)
+		return RECEIVED_NOTHING;	/* what is there waits for something, and nothing of it is taken */
+	if (!session_buffer_grow(base, sid, ref, head->len + room))
+		return RECEIVED_NO_MEMORY;
+	what = tls_in_open(base, sid, &in, pool_bytes(&base->slot, ref) + head->len, room, received);
+	if (*received > 0)
+		note_time(base, sid, head);
+	head->len += (uint32_t)*received;
+	pool_shrink(&base->pool, ref, head->len);
+	CRASH_POINT("tls-input-counted");
+	tls_in_take(base, sid, &in);
+	if (head->base + head->len == session(base, sid)->state.parsed)
+		drop_input(base, sid);
+	return what == RECEIVED && in.taken < in.whole ? RECEIVED_FULL : what;
+}
+
 enum received receive(struct base *base, session_id sid, size_t *received)
 {
-	uint32_t ref = receive_buffer(base, sid);
 	struct buffer_shm *head;
+	uint32_t ref;
 	size_t room;
 	ssize_t n;
 
+	if (session_is_tls(&session(base, sid)->state))
+		return receive_tls(base, sid, received);
+	ref = receive_buffer(base, sid, ROOM_LEAST);
 	if (ref == BUFFER_NONE)
 		return RECEIVED_NO_MEMORY;
 	head = pool_header(&base->slot, ref);

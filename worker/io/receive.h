@@ -10,6 +10,7 @@ enum received {
 	RECEIVED,		/* some bytes were received */
 	RECEIVED_FULL,		/* as many bytes as there was room for; there are probably more */
 	RECEIVED_NOTHING,	/* there is nothing now */
+	RECEIVED_OWES,		/* the same, and TLS has something to say: output_flush() */
 	RECEIVED_END,		/* the peer has sent its last byte */
 	RECEIVED_ERROR,		/* the connection is broken */
 	RECEIVED_NO_MEMORY,	/* no buffer was left */

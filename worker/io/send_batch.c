@@ -13,11 +13,13 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "shm/crash.h"
 #include "shm/log.h"
 #include "worker/io/tcp_counts.h"
+#include "worker/io/tls_out.h"
 #include "worker/io/uring.h"
 
 #define BATCH_MAX 256		/* sends a submission */
@@ -25,6 +27,13 @@
 #define UNREPORTED INT_MIN	/* a result that io_uring has not reported yet */
 _Static_assert(UNREPORTED != BATCH_UNKNOWN, "two things");
 _Static_assert(BATCH_MAX <= FLIGHT_MAX, "all of them can be written down");
+
+/* What of a send the kernel is given. */
+struct wire {
+	const char *bytes;
+	uint32_t len;
+	uint32_t text;			/* TLS: so many bytes of the send are in it, as records; 0: it is the send itself */
+};
 
 struct batch {
 	struct base *base;
@@ -34,6 +43,9 @@ struct batch {
 	batch_landed_fn *landed;
 	void *above;
 	struct batch_send send[BATCH_MAX];
+	struct wire wire[BATCH_MAX];
+	unsigned tls;			/* how many of them are TLS sessions' */
+	uint8_t *records;		/* room for the records of all of them, of which only what is used takes memory */
 	int result[BATCH_MAX];
 	uint64_t round;			/* goes up when `used` goes back to 0 */
 	size_t used;
@@ -48,8 +60,13 @@ struct batch *batch_create(struct base *base, int io, size_t arena, batch_landed
 
 	if (!b)
 		return NULL;
+	b->records = base_reserve(BATCH_MAX * (size_t)TLS_OUT_WIRE_MAX);
+	if (!b->records) {
+		free(b);
+		return NULL;
+	}
 	b->uring = false;
-	b->count = 0;
+	b->count = b->tls = 0;
 	b->round = 1;
 	b->used = 0;
 	b->room = arena;
@@ -62,7 +79,7 @@ struct batch *batch_create(struct base *base, int io, size_t arena, batch_landed
 	b->uring = r == 0;
 	if (r < 0 && io == IO_URING) {
 		log_error("io = uring, but io_uring can't be had here: %s", strerror(-r));
-		free(b);
+		batch_destroy(b);
 		errno = -r;
 		return NULL;
 	}
@@ -71,8 +88,11 @@ struct batch *batch_create(struct base *base, int io, size_t arena, batch_landed
 
 void batch_destroy(struct batch *b)
 {
-	if (b && b->uring)
+	if (!b)
+		return;
+	if (b->uring)
 		io_uring_queue_exit(&b->ring);
+	munmap(b->records, BATCH_MAX * (size_t)TLS_OUT_WIRE_MAX);
 	free(b);
 }
 
@@ -110,7 +130,8 @@ static unsigned reap(struct batch *b)
 /* Asks the kernel for the outcome of a send that io_uring did not report. BATCH_UNKNOWN: a Unix socket can't tell. */
 static int ask_kernel(const struct batch *b, session_id sid)
 {
-	uint64_t accepted, sent = session(b->base, sid)->state.sent;
+	const struct session_state_shm *st = &session(b->base, sid)->state;
+	uint64_t accepted, sent = session_is_tls(st) ? tls_entry(&b->base->tls, session_fd(b->base, sid))->flow.wire_out : st->sent;
 
 	if (tcp_accepted(session_fd(b->base, sid), &accepted) < 0 || accepted < sent)
 		return BATCH_UNKNOWN;
@@ -139,7 +160,7 @@ static void submit_uring(struct batch *b)
 	for (unsigned i = 0; i < b->count; i++) {
 		struct io_uring_sqe *sqe = io_uring_get_sqe(&b->ring);
 
-		io_uring_prep_send(sqe, session_fd(b->base, b->send[i].sid), b->send[i].bytes, b->send[i].len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		io_uring_prep_send(sqe, session_fd(b->base, b->send[i].sid), b->wire[i].bytes, b->wire[i].len, MSG_DONTWAIT | MSG_NOSIGNAL);
 		io_uring_sqe_set_data64(sqe, i);
 		b->result[i] = UNREPORTED;
 	}
@@ -158,10 +179,42 @@ static void submit_uring(struct batch *b)
 static void submit_send(struct batch *b)
 {
 	for (unsigned i = 0; i < b->count; i++) {
-		ssize_t n = send(session_fd(b->base, b->send[i].sid), b->send[i].bytes, b->send[i].len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t n = send(session_fd(b->base, b->send[i].sid), b->wire[i].bytes, b->wire[i].len, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		b->result[i] = n < 0 ? -errno : (int)n;
 	}
+}
+
+/* Seals what goes to TLS sessions: all of it is listed. */
+static void seal(struct batch *b)
+{
+	size_t used = 0;
+
+	for (unsigned i = 0; i < b->count; i++) {
+		struct wire *wire = &b->wire[i];
+
+		if (!wire->text)
+			continue;
+		wire->len = (uint32_t)tls_out_seal(b->base, b->send[i].sid, b->send[i].bytes, wire->text, b->records + used);
+		wire->bytes = (const char *)b->records + used;
+		used += wire->len;
+	}
+	CRASH_POINT("tls-sealed");
+}
+
+/* Has TLS keep of the records what the kernel did not take. Then it is recorded in the session that their text is sent. */
+static void land_tls(struct batch *b, struct batch_send *send, const struct wire *wire, int result)
+{
+	int r;
+
+	if (result == BATCH_UNKNOWN || wire->len == 0) {
+		b->landed(b->above, send, BATCH_UNKNOWN);
+		return;
+	}
+	r = tls_out_took(b->base, send->sid, wire->text, (const uint8_t *)wire->bytes, wire->len, result > 0 ? (size_t)result : 0);
+	send->behind = r > 0;
+	if (r >= 0)
+		b->landed(b->above, send, (int)wire->text);
 }
 
 /* Has each outcome recorded in its session. */
@@ -174,7 +227,10 @@ static void land(struct batch *b)
 			CRASH_POINT("batch-half-recorded");
 		if (b->result[i] > 0)
 			bytes += (uint64_t)b->result[i];
-		b->landed(b->above, &b->send[i], b->result[i]);
+		if (b->wire[i].text)
+			land_tls(b, &b->send[i], &b->wire[i], b->result[i]);
+		else
+			b->landed(b->above, &b->send[i], b->result[i]);
 	}
 	base_count(b->base, COUNTER_bytes_out, bytes);
 	base_count(b->base, COUNTER_sends, b->count);
@@ -188,7 +244,10 @@ void batch_flush(struct batch *b)
 		return;
 	/* release: the list is whole before its length says so, and then the first is sent */
 	atomic_store_explicit(&s->flights, b->count, memory_order_release);
+	atomic_signal_fence(memory_order_seq_cst);
 	CRASH_POINT("batch-listed");
+	if (b->tls > 0)
+		seal(b);
 	if (b->uring && b->count > FEW)
 		submit_uring(b);
 	else
@@ -197,7 +256,7 @@ void batch_flush(struct batch *b)
 	land(b);
 	CRASH_POINT("batch-recorded");
 	atomic_store_explicit(&s->flights, 0, memory_order_release);
-	b->count = 0;
+	b->count = b->tls = 0;
 }
 
 char *batch_room(struct batch *b, size_t bytes)
@@ -227,9 +286,16 @@ void batch_add(struct batch *b, session_id sid, const char *bytes, size_t len, u
 	if (b->count == BATCH_MAX)
 		batch_flush(b);
 	b->base->slot.shm->flight[b->count] = (uint32_t)sid;
-	b->send[b->count++] = (struct batch_send){
+	b->send[b->count] = (struct batch_send){
 		.sid = sid, .bytes = bytes, .len = (uint32_t)len, .pos = pos, .messages = messages, .skipped = skipped,
 	};
+	b->wire[b->count] = (struct wire){ .bytes = bytes, .len = (uint32_t)len };
+	if (session_is_tls(&session(b->base, sid)->state)) {
+		b->tls++;
+		b->wire[b->count].text = (uint32_t)(len < TLS_OUT_TEXT_MAX ? len : TLS_OUT_TEXT_MAX);
+		tls_out_list(b->base, b->count, sid, b->wire[b->count].text);
+	}
+	b->count++;
 }
 
 long batch_send(struct batch *b, session_id sid, const void *bytes, size_t len)
@@ -237,6 +303,8 @@ long batch_send(struct batch *b, session_id sid, const void *bytes, size_t len)
 	ssize_t n;
 
 	assert(b->count == 0);
+	if (session_is_tls(&session(b->base, sid)->state))
+		return tls_out_send(b->base, sid, bytes, len);
 	b->base->slot.shm->flight[0] = (uint32_t)sid;
 	atomic_store_explicit(&b->base->slot.shm->flights, 1, memory_order_release);
 	CRASH_POINT("send-listed");

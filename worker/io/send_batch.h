@@ -22,13 +22,14 @@ struct batch_send {
 	uint32_t messages, skipped;
 	uint64_t pos;
 	session_id sid;
+	bool behind;		/* in the outcome: the session must be behind, as TLS keeps something that comes before its stream (tls_out.h) */
 };
 
 #define BATCH_UNKNOWN (INT_MIN + 1)
 
 /*
  * Records the outcome of a send in its session. `result` is the number of bytes that the kernel took, -errno, or BATCH_UNKNOWN when nobody can say.
- * It must not add to the batch.
+ * It must not add to the batch. (Of a TLS session it is the number of bytes of the text that are in records, whatever the kernel has taken of these.)
  */
 typedef void batch_landed_fn(void *above, const struct batch_send *send, int result);
 

@@ -15,12 +15,14 @@
 #include "proto/transport.h"
 #include "shm/crash.h"
 #include "shm/log.h"
+#include "worker/delivery/landed.h"
 #include "worker/delivery/leave.h"
 #include "worker/delivery/output.h"
 #include "worker/delivery/partial_frame.h"
 #include "worker/io/listener.h"
 #include "worker/io/peer.h"
 #include "worker/io/tcp_counts.h"
+#include "worker/io/tls_out.h"
 #include "worker/loop/park.h"
 #include "worker/loop/refuse.h"
 #include "worker/loop/turn.h"
@@ -101,25 +103,28 @@ bool connection_is_open(const struct worker *w, int fd)
 	return (uint32_t)fd < w->base.slot.shm->sessions_max && session(&w->base, fd)->status == SESSION_OPEN;
 }
 
-static void adopt(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as, const struct event_peer *peer)
+/* Makes a session of a connection that is counted. 0, or -1: it is not counted any more, and the descriptor is the caller's. */
+static int adopt(struct worker *w, int fd, int proto, uint32_t flags, enum counter as, const struct event_peer *peer)
 {
 	session_id sid = fd;
-	struct session_state_shm st = { .last_out = w->base.now, .transport = protocol_transport(proto), .flags = SESSION_SLOW_IS(slow) };
+	struct session_state_shm st = { .last_out = w->base.now, .transport = protocol_transport(proto), .flags = flags };
 
 	if (proto == PROTO_ADMIN)
 		st.flags |= SESSION_ADMIN;
 	if (prepare(w, sid) < 0 || greet(w, sid, &st) < 0) {
 		log_warning_limited("a connection could not be taken in: %s", strerror(errno));
 		atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
-		close(fd);
-		return;
+		return -1;
 	}
 	/* The greeting says the token. */
 	if (transport_has(st.transport, TRANSPORT_TALKS) && w->base.settings->session_linger > 0)
 		session(&w->base, sid)->until = w->base.now;
 	open_prepared(w, sid, &st, 0);
 	tell_why(&w->base, sid, EVENT_CONNECT, as, 0, peer);
+	if (session_pending(&w->base, sid))
+		landed_defer(&w->streams, sid);
 	output_flush(&w->output, sid);
+	return 0;
 }
 
 void connection_take(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as, const struct event_peer *peer)
@@ -129,7 +134,52 @@ void connection_take(struct worker *w, int fd, int proto, enum slow_policy slow,
 		return;
 	}
 	base_count(&w->base, as, 1);
-	adopt(w, fd, proto, slow, as, peer);
+	if (adopt(w, fd, proto, SESSION_SLOW_IS(slow), as, peer) < 0)
+		close(fd);
+}
+
+/* Fills in the entry of a connection whose handshake is done. 0, or -1: the kernel can't tell what it has taken, or there is no buffer. */
+static int begin_tls(struct worker *w, int fd, const struct tls_entry_shm *entry, const void *unsent, size_t unsent_len)
+{
+	struct tls_entry_shm *e = tls_entry(&w->base.tls, fd);
+	struct tls_flow_shm flow = { .out_seq = entry->flow.out_seq, .in_seq = entry->flow.in_seq };
+
+	if (!tls_out_ready(&w->base) || tcp_accepted(fd, &flow.wire_out) < 0 || tcp_taken(fd, &flow.wire_in) < 0)
+		return -1;
+	if (unsent_len > 0) {
+		flow.pending = session_buffer(&w->base, fd, unsent_len);
+		if (flow.pending == BUFFER_NONE)
+			return -1;
+		memcpy(pool_bytes(&w->base.slot, flow.pending), unsent, unsent_len);
+		flow.pending_end = (uint32_t)unsent_len;
+	}
+	tls_begin(&w->base.tls, fd);
+	*e = *entry;
+	e->flow = flow;
+	e->flags = 0;
+	CRASH_POINT("tls-begun");
+	return 0;
+}
+
+int connection_open_tls(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as, const struct event_peer *peer,
+			const struct tls_entry_shm *entry, const void *unsent, size_t unsent_len)
+{
+	if ((proto != PROTO_ADMIN && listener_drains(&w->listeners)) || !listener_counts(&w->listeners, fd, proto)) {
+		base_count(&w->base, COUNTER_refused, 1);
+		tell_refused(&w->base, COUNTER_refused, protocol_transport(proto), peer);
+		return -1;
+	}
+	base_count(&w->base, as, 1);
+	if (begin_tls(w, fd, entry, unsent, unsent_len) < 0) {
+		atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
+		return -1;
+	}
+	if (adopt(w, fd, proto, SESSION_SLOW_IS(slow) | SESSION_TLS, as, peer) < 0) {
+		tls_out_end(&w->base, fd);
+		return -1;
+	}
+	tls_settled(&w->base.tls);
+	return 0;
 }
 
 void connection_close(struct worker *w, session_id sid)
@@ -145,6 +195,8 @@ void connection_close(struct worker *w, session_id sid)
 		park_session(w, sid);
 		return;
 	}
+	if (session_is_tls(&s->state))
+		tls_end(&w->base.tls, session_fd(&w->base, sid));
 	/* release: a successor sees the session whole or not at all */
 	atomic_store_explicit(&s->status, SESSION_FREE, memory_order_release);
 	CRASH_POINT("close-freed");
@@ -169,6 +221,8 @@ void connection_let_go(struct worker *w, session_id sid)
 		partial_leave(w->partial, sid, &s->state);
 	pool_give(&w->base.pool, s->state.in);
 	pool_give(&w->base.pool, s->state.out);
+	if (session_is_tls(&s->state))
+		tls_out_end(&w->base, sid);
 	session_set_rights(&w->base, sid, NULL);
 	leave_all(&w->topics, w->multi_topic, sid, s->state.transport);
 	session_count(&w->base, s->state.transport, -1);

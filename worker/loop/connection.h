@@ -12,6 +12,13 @@
  */
 void connection_take(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as, const struct event_peer *peer);
 /*
+ * The same for a connection whose TLS handshake is done. `entry` is what is known of it: kind, keys, and the flow's `out_seq` and `in_seq`; unsent[0..unsent_len) is
+ * what of the handshake the kernel has not accepted. Its session goes on behind that. 0; -1: it is not taken, and the descriptor is the caller's. The caller wipes
+ * `entry`.
+ */
+int connection_open_tls(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as, const struct event_peer *peer,
+			const struct tls_entry_shm *entry, const void *unsent, size_t unsent_len);
+/*
  * Makes a session of a connection that is counted, with this state. (Its client was not told its token.) `everybody`: from which sequence on it is owed what goes to
  * everybody, 0: from now on. 0, or -1 with errno.
  */

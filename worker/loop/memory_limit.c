@@ -15,6 +15,7 @@
 #include "shm/crash.h"
 #include "shm/log.h"
 #include "worker/delivery/partial_frame.h"
+#include "worker/io/last_words.h"
 #include "worker/io/tcp_counts.h"
 #include "worker/session/tell.h"
 
@@ -35,9 +36,7 @@ void memory_disconnect(struct worker *w, session_id sid)
 	CRASH_POINT("memory-forfeited");
 	tell_ends(&w->base, sid, COUNTER_closed_memory, NULL);
 	if (can_hear) {
-		size_t len = transport_error(st.transport, hub_now(), 503, "the server has no memory for more (max_buffered)", bytes);
-
-		(void)!send(session_fd(&w->base, sid), bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		last_words(&w->base, sid, &st, bytes, transport_error(st.transport, hub_now(), 503, "the server has no memory for more (max_buffered)", bytes));
 	} else {
 		/* What is in its socket is dropped, too: it would wait for a peer that does not read. */
 		socket_reset_at_close(session_fd(&w->base, sid));
@@ -56,7 +55,8 @@ static uint64_t held_by(const struct worker *w, session_id sid)
 	if (sid < 0)
 		return 0;
 	st = &session(&w->base, sid)->state;
-	return (st->in ? pool_header(&w->base.slot, st->in)->charged : 0ull) + (st->out ? pool_header(&w->base.slot, st->out)->charged : 0ull);
+	return (st->in ? pool_header(&w->base.slot, st->in)->charged : 0ull) + (st->out ? pool_header(&w->base.slot, st->out)->charged : 0ull) +
+	       (session_pending(&w->base, sid) ? pool_header(&w->base.slot, session_pending(&w->base, sid))->charged : 0ull);
 }
 
 /*
@@ -70,7 +70,7 @@ static int owner(const struct worker *w, uint32_t ref, session_id but)
 	if (sid < 0 || sid == but || sid == base_at(&w->base) || (uint32_t)sid >= w->base.slot.shm->sessions_max)
 		return -1;
 	s = session(&w->base, sid);
-	return s->status == SESSION_OPEN && (s->state.in == ref || s->state.out == ref) ? sid : -1;
+	return s->status == SESSION_OPEN && (s->state.in == ref || s->state.out == ref || session_pending(&w->base, sid) == ref) ? sid : -1;
 }
 
 /*
@@ -84,7 +84,7 @@ static uint32_t age_of(const struct worker *w, uint32_t ref, session_id sid)
 
 	if (s && ref == s->state.in && session_has(&w->base, sid, MARK_STALLED))
 		return 0;
-	return w->base.now - (s && ref == s->state.out ? s->state.last_out : since);
+	return w->base.now - (s && ref != s->state.in ? s->state.last_out : since);
 }
 
 /* The class of a buffer's weight. */

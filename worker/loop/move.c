@@ -31,7 +31,8 @@
 #define INPUT_MAX 65536			/* bytes of input that go along */
 #define AT_ONCE 64			/* messages a turn */
 #define MOVED_ADMIN 4			/* it came by an admin listener */
-#define LISTENER_MAX (MOVED_ADMIN + SLOW_DISCONNECT)
+#define MOVED_TLS 8			/* its connection is a TLS one, whose entry stands behind the input */
+#define LISTENER_MAX (MOVED_TLS + MOVED_ADMIN + SLOW_DISCONNECT)
 #define PATIENCE 1000			/* milliseconds in which a new worker waits for room in a queue */
 
 struct message {
@@ -41,9 +42,9 @@ struct message {
 	uint64_t sent, parsed;		/* session_state_shm */
 	uint64_t everybody;		/* from which sequence on it is owed what goes to everybody, 0: it is not */
 	struct flood flood;
-	uint32_t input;			/* bytes of input from `parsed` on, which follow; and behind that what the session may do (proto/rights.h) */
+	uint32_t input;			/* bytes of input from `parsed` on, which follow; behind that the entry of its TLS connection (MOVED_TLS), and what the session may do (proto/rights.h) */
 	char transport[WORD_MAX];
-	uint32_t listener;		/* what its listener says: enum slow_policy, MOVED_ADMIN. (The programs before knew none, and filled it with 0.) */
+	uint32_t listener;		/* what its listener says: enum slow_policy, MOVED_ADMIN, MOVED_TLS. (The programs before knew none, and filled it with 0.) */
 };
 
 int move_queue(void)
@@ -94,14 +95,16 @@ bool move_ask(struct worker *w, session_id sid, unsigned slot)
 	return true;
 }
 
-static int send_message(int queue, int fd, const struct message *m, const void *input, const struct rights *rights)
+static int send_message(int queue, int fd, const struct message *m, const void *input, const struct tls_entry_shm *tls, const struct rights *rights)
 {
 	union {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control = { 0 };
-	struct iovec parts[] = { { (void *)m, sizeof(*m) }, { (void *)input, m->input }, { (void *)rights, rights ? rights->size : 0 } };
-	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 3, .msg_control = &control, .msg_controllen = sizeof(control) };
+	struct iovec parts[] = {
+		{ (void *)m, sizeof(*m) }, { (void *)input, m->input }, { (void *)tls, tls ? sizeof(*tls) : 0 }, { (void *)rights, rights ? rights->size : 0 },
+	};
+	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 4, .msg_control = &control, .msg_controllen = sizeof(control) };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
 	c->cmsg_level = SOL_SOCKET;
@@ -116,23 +119,26 @@ static int send_session(struct worker *w, session_id sid, unsigned slot)
 {
 	const struct session_shm *s = session(&w->base, sid);
 	const struct buffer_shm *head = pool_header(&w->base.slot, s->state.in);
+	const struct tls_entry_shm *tls = session_is_tls(&s->state) ? tls_entry(&w->base.tls, session_fd(&w->base, sid)) : NULL;
 	const struct rights *rights = session_rights(&w->base, sid);
 	struct message m = {
 		.version = rights ? VERSION_RIGHTS : VERSION, .sender = w->base.number, .number = w->base.slot.shm->move_number, .sent = s->state.sent, .parsed = s->state.parsed,
 		.everybody = atomic_load_explicit(&s->subscriptions, memory_order_relaxed) ? s->state.pos : 0,
-		.input = (uint32_t)(head->base + head->len - s->state.parsed), .listener = session_slow(&s->state) | (session_is_admin(&s->state) ? MOVED_ADMIN : 0),
+		.input = (uint32_t)(head->base + head->len - s->state.parsed), .listener = session_slow(&s->state) | (session_is_admin(&s->state) ? MOVED_ADMIN : 0) | (tls ? MOVED_TLS : 0),
 	};
 
 	if (w->service.flood)
 		m.flood = w->service.flood[sid];
 	strcpy(m.transport, transport_table[s->state.transport].word);
-	return send_message(w->start->queue[slot], session_fd(&w->base, sid), &m, pool_bytes(&w->base.slot, s->state.in) + (s->state.parsed - head->base),
+	return send_message(w->start->queue[slot], session_fd(&w->base, sid), &m, pool_bytes(&w->base.slot, s->state.in) + (s->state.parsed - head->base), tls,
 			    rights);
 }
 
 /* The session ends here; the connection stays. */
 static void free_session(struct worker *w, session_id sid)
 {
+	if (session_is_tls(&session(&w->base, sid)->state))
+		tls_end(&w->base.tls, session_fd(&w->base, sid));
 	atomic_store_explicit(&session(&w->base, sid)->status, SESSION_FREE, memory_order_release);
 	CRASH_POINT("move-freed");
 	connection_let_go(w, sid);
@@ -159,6 +165,12 @@ static uint64_t next_number(const struct worker *w)
 	return now > last ? now : last + 1;
 }
 
+/* Whether TLS has something to send first. */
+static bool tls_owes(const struct worker *w, session_id sid)
+{
+	return session_pending(&w->base, sid) || (session_is_tls(&session(&w->base, sid)->state) && tls_entry(&w->base.tls, session_fd(&w->base, sid))->flow.control & TLS_OWED);
+}
+
 /* True: it is dealt with. If not as its queue is full, *full has the slot. */
 static bool move(struct worker *w, const struct asked_move *m, uint64_t *full)
 {
@@ -167,7 +179,7 @@ static bool move(struct worker *w, const struct asked_move *m, uint64_t *full)
 
 	if (subscribe_has_own(&w->base, m->sid))
 		return true;		/* it goes on here */
-	if (st->out != BUFFER_NONE || !session_plain(st))
+	if (st->out != BUFFER_NONE || !session_plain(st) || tls_owes(w, m->sid))
 		return false;
 	head = pool_header(&w->base.slot, st->in);
 	if (head->base + head->len - st->parsed > INPUT_MAX) {
@@ -225,8 +237,12 @@ void move_redo(struct worker *w)
 			poll(&(struct pollfd){ .fd = w->start->queue[slot], .events = POLLOUT }, 1, 10);
 			base_beat(&w->base);
 		}
+		if (session_is_tls(&s->state))
+			tls_end(&w->base.tls, sid);
 		/* (Its buffer and topics are nobody's then: the sessions are taken over behind this.) */
 		atomic_store_explicit(&s->status, SESSION_FREE, memory_order_release);
+		if (session_is_tls(&s->state))
+			tls_wipe(&w->base.tls, sid);
 		close(sid);
 	}
 	atomic_store_explicit(&w->base.slot.shm->moving, 0, memory_order_release);
@@ -273,7 +289,7 @@ static bool has_room(const struct worker *w, int fd)
 /* A message that is looked at, and still in the queue. */
 struct looked {
 	struct message m;
-	char input[INPUT_MAX + RIGHTS_SIZE_MAX];
+	char input[INPUT_MAX + sizeof(struct tls_entry_shm) + RIGHTS_SIZE_MAX];
 	_Alignas(struct rights) char rights[RIGHTS_SIZE_MAX];	/* with VERSION_RIGHTS */
 	int fd;				/* the connection's, this worker's own; -1: there was no descriptor left for it */
 	bool good;
@@ -286,7 +302,7 @@ static bool open_session(struct worker *w, int fd, const struct looked *l)
 
 	struct session_state_shm st = {
 		.sent = m->sent, .parsed = m->parsed, .last_out = w->base.now, .transport = transport_of(m), .in = session_buffer(&w->base, fd, m->input),
-		.flags = SESSION_SLOW_IS(m->listener % MOVED_ADMIN) | (m->listener & MOVED_ADMIN ? SESSION_ADMIN : 0),
+		.flags = SESSION_SLOW_IS(m->listener % MOVED_ADMIN) | (m->listener & MOVED_ADMIN ? SESSION_ADMIN : 0) | (m->listener & MOVED_TLS ? SESSION_TLS : 0),
 	};
 	struct buffer_shm *head;
 
@@ -306,13 +322,21 @@ static bool open_session(struct worker *w, int fd, const struct looked *l)
 		pool_give(&w->base.pool, st.in);
 		return false;
 	}
+	if (session_is_tls(&st)) {
+		tls_begin(&w->base.tls, fd);
+		memcpy(tls_entry(&w->base.tls, fd), l->input + m->input, sizeof(struct tls_entry_shm));
+	}
 	atomic_fetch_add_explicit(&w->base.self->connections, 1, memory_order_relaxed);
 	if (connection_open(w, fd, &st, m->everybody) < 0) {
 		atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
 		pool_give(&w->base.pool, st.in);
 		session_set_rights(&w->base, fd, NULL);
+		if (session_is_tls(&st))
+			tls_wipe(&w->base.tls, fd);
 		return false;
 	}
+	if (session_is_tls(&st))
+		tls_settled(&w->base.tls);
 	return true;
 }
 
@@ -323,7 +347,10 @@ static void take(struct worker *w, int fd, const struct looked *l)
 	struct event_peer peer;
 
 	if (!has_room(w, fd) || !open_session(w, fd, l)) {
-		refuse_take(w, fd, transport_of(m));
+		if (m->listener & MOVED_TLS)
+			close(fd);	/* (it would not understand plain words) */
+		else
+			refuse_take(w, fd, transport_of(m));
 		return;
 	}
 	peer = peer_ask(fd);
@@ -335,16 +362,16 @@ static void take(struct worker *w, int fd, const struct looked *l)
 /* Whether a message of `n` bytes is one that can be taken. */
 static bool is_good(struct looked *l, size_t n)
 {
-	size_t rights = n - sizeof(l->m) - l->m.input;
+	size_t tls = l->m.listener & MOVED_TLS ? sizeof(struct tls_entry_shm) : 0, rights = n - sizeof(l->m) - l->m.input - tls;
 
-	if (n < sizeof(l->m) || l->m.input > INPUT_MAX || n < sizeof(l->m) + l->m.input || l->m.sender >= INDEX_SLOTS_MAX || transport_of(&l->m) >= TRANSPORTS ||
+	if (n < sizeof(l->m) || l->m.input > INPUT_MAX || n < sizeof(l->m) + l->m.input + tls || l->m.sender >= INDEX_SLOTS_MAX || transport_of(&l->m) >= TRANSPORTS ||
 	    l->m.listener > LISTENER_MAX)
 		return false;
 	if (l->m.version == VERSION)
 		return rights == 0;
 	if (l->m.version != VERSION_RIGHTS || rights > sizeof(l->rights))
 		return false;
-	memcpy(l->rights, l->input + l->m.input, rights);
+	memcpy(l->rights, l->input + l->m.input + tls, rights);
 	return rights_check(l->rights, rights);
 }
 
@@ -368,6 +395,12 @@ static bool look(const struct worker *w, struct looked *l)
 		memcpy(&l->fd, CMSG_DATA(c), sizeof(l->fd));
 	l->good = is_good(l, (size_t)n);
 	return true;
+}
+
+static void forget_keys(struct looked *l)
+{
+	if (l->good && l->m.listener & MOVED_TLS)
+		explicit_bzero(l->input + l->m.input, sizeof(struct tls_entry_shm));
 }
 
 /* The message is dealt with. */
@@ -404,6 +437,7 @@ static bool receive_message(struct worker *w)
 		close(l.fd);
 	CRASH_POINT("move-opened");
 	take_out(w, &l);
+	forget_keys(&l);
 	if (l.fd >= 0 && connection_is_open(w, l.fd))
 		input_stall(&w->protocols, l.fd);
 	return true;
@@ -418,6 +452,7 @@ void move_settle(struct worker *w)
 		return;
 	if (l.fd >= 0 && l.good && is_here(w, l.fd))
 		take_out(w, &l);
+	forget_keys(&l);
 	if (l.fd >= 0)
 		close(l.fd);
 }

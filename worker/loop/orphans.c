@@ -25,7 +25,7 @@ static bool kept(const struct worker *w, int fd)
 {
 	const struct worker_start *s = w->start;
 
-	if (fd <= 2 || fd == s->hub_fd || fd == s->slot_fd)
+	if (fd <= 2 || fd == s->hub_fd || fd == s->slot_fd || fd == s->tls_fd)
 		return true;
 	for (unsigned i = 0; i < s->listeners_count; i++)
 		if (s->listeners[i].fd == fd)

@@ -15,7 +15,9 @@
 #include "proto/transport.h"
 #include "shm/crash.h"
 #include "worker/delivery/leave.h"
+#include "worker/io/last_words.h"
 #include "worker/io/peer.h"
+#include "worker/io/tls_out.h"
 #include "worker/service/attach.h"
 #include "worker/session/tell.h"
 
@@ -101,11 +103,15 @@ static void park(struct worker *w, session_id sid, bool tell)
 	st.in = st.out = BUFFER_NONE;
 	st.out_start = st.out_end = st.cut = 0;
 	st.last_out = w->base.now;
+	if (session_is_tls(&was))
+		tls_end(&w->base.tls, session_fd(&w->base, sid));
 	session_commit(&w->base, sid, &st);
 	CRASH_POINT("park-committed");
 	session_set_rights(&w->base, sid, NULL);	/* who comes back shows a token anew */
 	if (len)
-		(void)!send(session_fd(&w->base, sid), bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		last_words(&w->base, sid, &was, bytes, len);
+	if (session_is_tls(&was))
+		tls_out_end(&w->base, sid);
 	ev_io_stop(w->base.loop, &w->base.io[sid]);
 	session_not_over(&w->base, sid);
 	w->base.io[sid].data = NULL;

@@ -18,12 +18,14 @@
 #include "shm/slot_rights.h"
 #include "worker/delivery/frame.h"
 #include "worker/delivery/landed.h"
+#include "worker/delivery/landed_tls.h"
 #include "worker/delivery/local_topics.h"
 #include "worker/delivery/multi_topic.h"
 #include "worker/delivery/output.h"
 #include "worker/delivery/partial_frame.h"
 #include "worker/delivery/subscription_list.h"
 #include "worker/io/tcp_counts.h"
+#include "worker/io/tls_in.h"
 #include "worker/loop/connection.h"
 #include "worker/loop/move.h"
 #include "worker/loop/park.h"
@@ -93,6 +95,14 @@ static void land(struct worker *w, session_id sid)
 		uncertain(w, sid);
 }
 
+/* The same of a TLS session. `taken`: what its flow's was to be with the send. */
+static void land_tls(struct worker *w, session_id sid, uint64_t taken)
+{
+	CRASH_ALWAYS("land-abort");
+	if (!landed_tls(&w->streams, sid, taken) && !session_has(&w->base, sid, MARK_OVER))
+		uncertain(w, sid);
+}
+
 /* Whether it is recorded what the session is sent. While it lingers, nothing is; parked, it is sent nothing. */
 static bool may_have_flown(const struct worker *w, session_id sid)
 {
@@ -103,10 +113,15 @@ static bool may_have_flown(const struct worker *w, session_id sid)
 static void land_flights(struct worker *w, uint32_t n)
 {
 	for (uint32_t i = 0; i < n && i < FLIGHT_MAX; i++) {
-		if (!may_have_flown(w, w->base.slot.shm->flight[i]))
+		session_id sid = (session_id)w->base.slot.shm->flight[i];
+
+		if (!may_have_flown(w, sid))
 			continue;
-		base_on(&w->base, (int)w->base.slot.shm->flight[i]);
-		land(w, (int)w->base.slot.shm->flight[i]);
+		base_on(&w->base, sid);
+		if (session_is_tls(&session(&w->base, sid)->state))
+			land_tls(w, sid, w->base.tls.shm->flight_taken[i]);
+		else
+			land(w, sid);
 	}
 }
 
@@ -118,6 +133,8 @@ static bool was_received(const struct worker *w, session_id sid, uint64_t taken)
 
 	if (st->flags & SESSION_CLOSE)
 		return false;		/* its input is thrown away */
+	if (session_is_tls(st))
+		return taken != tls_entry(&w->base.tls, session_fd(&w->base, sid))->flow.wire_in;
 	if (st->in == BUFFER_NONE)
 		return taken != st->parsed;
 	head = pool_header(&w->base.slot, st->in);
@@ -139,8 +156,19 @@ static void land_all(struct worker *w)
 		work_on(w, sid);
 		if (was_received(w, sid, taken))
 			uncertain(w, sid);
-		else
+		else if (!session_is_tls(&session(&w->base, sid)->state))	/* (of those, settle_tls() asks) */
 			land(w, sid);
+	}
+}
+
+static void settle_tls(struct worker *w, bool all)
+{
+	for (session_id sid = 0; sid < sessions_end(w); sid++) {
+		if (!may_have_flown(w, sid) || !session_is_tls(&session(&w->base, sid)->state) || session_has(&w->base, sid, MARK_OVER))
+			continue;
+		work_on(w, sid);
+		if (!landed_tls_settle(&w->streams, sid, all))
+			uncertain(w, sid);
 	}
 }
 
@@ -152,6 +180,7 @@ static void land_sends(struct worker *w)
 		land_all(w);
 	else
 		land_flights(w, n);
+	settle_tls(w, n == FLIGHTS_ALL);
 	base_on(&w->base, -1);
 	landed_forget(&w->base);
 	atomic_store_explicit(&w->base.slot.shm->flights, 0, memory_order_release);
@@ -173,6 +202,36 @@ static int local_taken(struct worker *w, session_id sid, const struct buffer_shm
 	return peeked < 0 ? -1 : 0;
 }
 
+/* Nobody can tell how much input there is. */
+static void uncounted(struct worker *w, session_id sid)
+{
+	/* Its client knows that a broken connection is over, and may come back to its session. */
+	if (tcp_is_reset(session_fd(&w->base, sid)))
+		session_over(&w->base, sid);
+	else
+		uncertain(w, sid);
+}
+
+/* What was opened is in the buffer; it may not be counted there yet, nor taken from the socket. */
+static void count_tls_input(struct worker *w, session_id sid)
+{
+	const struct session_state_shm *st = &session(&w->base, sid)->state;
+	struct buffer_shm *head = st->in == BUFFER_NONE ? NULL : pool_header(&w->base.slot, st->in);
+	uint64_t taken, len;
+
+	if (st->flags & SESSION_CLOSE)
+		return;		/* its input is thrown away */
+	if (tcp_taken(session_fd(&w->base, sid), &taken) < 0 || tls_in_settle(&w->base, sid, taken, head ? head->base : st->parsed, &len) < 0 ||
+	    (head ? len > pool_room(&w->base.slot, st->in) || head->base + len < st->parsed : len > 0)) {
+		uncounted(w, sid);
+		return;
+	}
+	if (!head)
+		return;
+	head->len = (uint32_t)len;
+	memset(head->scan, 0, sizeof(head->scan));
+}
+
 /* Asks the kernel how much input was received into the session's buffer, and sets the buffer's `len` to that. */
 static void count_input(struct worker *w, session_id sid)
 {
@@ -180,16 +239,16 @@ static void count_input(struct worker *w, session_id sid)
 	struct buffer_shm *head;
 	uint64_t taken;
 
+	if (session_is_tls(st)) {
+		count_tls_input(w, sid);
+		return;
+	}
 	if (st->in == BUFFER_NONE)
 		return;
 	head = pool_header(&w->base.slot, st->in);
 	if ((socket_is_local(session_fd(&w->base, sid)) ? local_taken(w, sid, head, &taken) : tcp_taken(session_fd(&w->base, sid), &taken)) < 0 ||
 	    taken < st->parsed || taken - head->base > pool_room(&w->base.slot, st->in)) {
-		/* Its client knows that a broken connection is over, and may come back to its session. */
-		if (tcp_is_reset(session_fd(&w->base, sid)))
-			session_over(&w->base, sid);
-		else
-			uncertain(w, sid);
+		uncounted(w, sid);
 		return;
 	}
 	head->len = (uint32_t)(taken - head->base);
@@ -291,8 +350,12 @@ static bool claim_all(struct worker *w, session_id sid)
 
 	if (!claim_buffers(w, st))
 		return false;
-	if (claim_rights(w, sid))
-		return true;
+	if (!session_is_tls(st) || landed_tls_claim(&w->base, sid, st)) {
+		if (claim_rights(w, sid))
+			return true;
+		if (session_pending(&w->base, sid))
+			pool_unclaim(&w->base.pool, session_pending(&w->base, sid));
+	}
 	if (st->in)
 		pool_unclaim(&w->base.pool, st->in);
 	if (st->out)
@@ -310,7 +373,11 @@ static void close_damaged(struct worker *w, session_id sid)
 	base_count(&w->base, COUNTER_closed_damaged, 1);
 	base_count(&w->base, COUNTER_closed, 1);
 	tell_why(&w->base, sid, EVENT_DISCONNECT, COUNTER_closed_damaged, 0, NULL);
+	if (session_is_tls(&session(&w->base, sid)->state))
+		tls_end(&w->base.tls, session_fd(&w->base, sid));
 	atomic_store_explicit(&session(&w->base, sid)->status, SESSION_FREE, memory_order_release);
+	if (session_is_tls(&session(&w->base, sid)->state))
+		tls_wipe(&w->base.tls, session_fd(&w->base, sid));
 	slot_rights_put(&w->base.slot, sid, BUFFER_NONE);
 	close(session_fd(&w->base, sid));
 }
@@ -469,6 +536,15 @@ static void resume_answer(struct worker *w)
 	publish_done(&w->base.hub, w->base.number);
 }
 
+/* Whether the peer has said through TLS that it sends no more, of which the socket tells nothing. */
+static bool tls_has_ended(const struct worker *w, session_id sid)
+{
+	const struct session_state_shm *st = &session(&w->base, sid)->state;
+
+	return session_is_tls(st) && !(st->flags & SESSION_CLOSE) && !session_has(&w->base, sid, MARK_OVER | MARK_ENDED | MARK_STALLED | MARK_OUTPUT_BLOCKED) &&
+	       tls_entry(&w->base.tls, session_fd(&w->base, sid))->flow.control & TLS_PEER_CLOSED;
+}
+
 /* Sends output that is in the buffers and was not sent, and deals with input that was received and not dealt with. */
 static void resume_sessions(struct worker *w)
 {
@@ -483,6 +559,8 @@ static void resume_sessions(struct worker *w)
 		else if (session(&w->base, sid)->state.out != BUFFER_NONE || session(&w->base, sid)->state.flags & SESSION_CLOSE)
 			output_flush(&w->output, sid);
 		session_watch(&w->base, sid);
+		if (tls_has_ended(w, sid))
+			input_ready(&w->protocols, sid);
 	}
 }
 
@@ -504,9 +582,18 @@ static void close_blamed(struct worker *w)
 	w->base.slot.shm->suspect.blamed = 0;
 }
 
+/* (A parked session's connection is gone.) */
+static bool has_tls_session(const void *of, int fd)
+{
+	const struct worker *w = of;
+
+	return is_open(w, fd) && session(&w->base, fd)->state.flags & SESSION_TLS;
+}
+
 int recover(struct worker *w)
 {
 	slot_redo(&w->base.slot);
+	tls_redo(&w->base.tls, has_tls_session, w);
 	finish_publish(w);
 	attach_redo(&w->base.slot);
 	move_redo(w);

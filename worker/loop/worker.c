@@ -353,7 +353,8 @@ static int base_init(struct worker *w)
 	base->settings = start->settings;
 	base->number = start->slot;
 	upcalls_give(w);
-	if (hub_attach(&base->hub, start->hub_fd, true) < 0 || slot_attach(&base->slot, start->slot_fd, true) < 0) {
+	if (hub_attach(&base->hub, start->hub_fd, true) < 0 || slot_attach(&base->slot, start->slot_fd, true) < 0 ||
+	    tls_attach(&base->tls, start->tls_fd, base->slot.shm->sessions_max) < 0) {
 		log_error("shared memory: %s", strerror(errno));
 		return -1;
 	}

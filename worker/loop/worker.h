@@ -30,7 +30,7 @@ struct worker_listener {
 struct worker_start {
 	const struct settings *settings;
 	unsigned slot;
-	int hub_fd, slot_fd;
+	int hub_fd, slot_fd, tls_fd;
 	const int *wake;		/* eventfds, by slot */
 	const int *queue;		/* of connections that are moved, by slot (move.h); -1: there is none */
 	const struct worker_listener *listeners;

@@ -200,6 +200,10 @@ static bool take_in(struct protocols *protocols, session_id sid)
 		tell_ends_as(protocols->base, sid, EVENT_WHY_RESET);
 		session_over(protocols->base, sid);
 	}
+	if (what == RECEIVED_OWES) {
+		output_flush(protocols->output, sid);
+		session_watch(protocols->base, sid);
+	}
 	if (what != RECEIVED && what != RECEIVED_FULL)
 		return false;
 	if (flood_bytes(protocols->service, sid, n))

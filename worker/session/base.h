@@ -16,6 +16,7 @@
 #include "shm/settings.h"
 #include "shm/slow_rules.h"
 #include "shm/slot.h"
+#include "shm/tls.h"
 
 /*
  * The number of a session in the slot's table. Its connection's descriptor is asked for where the kernel is: today a connection has one session, and
@@ -41,6 +42,8 @@ struct base {
 	struct position_epoch epoch;	/* the hub's: what ids begin with */
 	struct hub_slot_shm *self;	/* the slot's part of the hub */
 	struct slot slot;
+	struct tls tls;
+	struct tls_crypto *crypto;	/* io/tls.c's; NULL until it is needed */
 	struct buffer_pool pool;
 
 	struct ev_loop *loop;

@@ -185,15 +185,30 @@ int session_next_over(struct base *base)
 	return base->over_count > 0 ? base->over[--base->over_count] : -1;
 }
 
+/* Nothing more is sent to the session, so what of TLS records is pending is not needed. */
+static void drop_pending(struct base *base, session_id sid)
+{
+	uint32_t ref = session_pending(base, sid);
+	struct tls_flow_shm flow;
+
+	if (ref == BUFFER_NONE)
+		return;
+	flow = tls_entry(&base->tls, session_fd(base, sid))->flow;
+	flow.pending = flow.pending_start = flow.pending_end = 0;
+	tls_commit(&base->tls, session_fd(base, sid), &flow);
+	pool_give(&base->pool, ref);
+}
+
 void session_forfeit(struct base *base, session_id sid)
 {
 	struct session_state_shm st = session(base, sid)->state;
 
-	st.flags = SESSION_CLOSE | SESSION_LINGER;
+	st.flags = SESSION_CLOSE | SESSION_LINGER | (st.flags & SESSION_TLS);
 	st.in = st.out = BUFFER_NONE;
 	st.out_start = st.out_end = st.cut = 0;
 	st.last_out = base->now;
 	session_commit(base, sid, &st);
+	drop_pending(base, sid);
 	session_set_rights(base, sid, NULL);
 }
 

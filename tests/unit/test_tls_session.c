@@ -1,0 +1,518 @@
+/*
+ * Sessions of TLS connections: what their streams become on the wire, what comes in, and what a new worker finds. The other end is libssl.
+ */
+#define RING_BYTES (1 << 22)
+#include "tests/unit/tls_peer.h"
+
+#include <openssl/err.h>
+
+#include "worker/delivery/landed_tls.h"
+#include "worker/io/last_words.h"
+#include "worker/io/receive.h"
+#include "worker/io/tcp_counts.h"
+#include "worker/io/tls_in.h"
+
+#define KIND (&peer_kinds[0])
+
+static void answer(struct worker_fixture *w, int fd, const char *text, size_t len)
+{
+	struct session_state_shm st = *state_of(w, fd);
+
+	assert_int_equal(session_append(&w->base, fd, &st, text, len), 0);
+	session_commit(&w->base, fd, &st);
+	output_flush(&w->output, fd);
+}
+
+static enum received receive_some(struct worker_fixture *w, int fd, const char *expected)
+{
+	size_t n = 0, len = strlen(expected);
+	enum received what = receive(&w->base, fd, &n);
+
+	assert_int_equal(n, len);
+	if (len > 0) {
+		const struct buffer_shm *head = pool_header(&w->base.slot, state_of(w, fd)->in);
+
+		assert_memory_equal(pool_bytes(&w->base.slot, state_of(w, fd)->in) + head->len - len, expected, len);
+		assert_int_equal(flow_of(w, fd)->opened, head->base + head->len);
+	}
+	return what;
+}
+
+static enum received receive_ready(struct worker_fixture *w, int fd, const char *expected)
+{
+	assert_true(readable(fd));
+	return receive_some(w, fd, expected);
+}
+
+/* What is owed to one who waits for writability is sent, as the peer reads it. */
+static void catch_up(struct worker_fixture *w, int fd)
+{
+	for (int i = 0; i < 10000 && state_of(w, fd)->flags & SESSION_BEHIND; i++) {
+		output_run(&w->output, fd);
+		peer_receive(w, fd, 0);
+		if (state_of(w, fd)->flags & SESSION_BEHIND)
+			poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, 10);
+	}
+	assert_int_equal(state_of(w, fd)->flags, SESSION_TLS);
+	assert_int_equal(flow_of(w, fd)->taken, state_of(w, fd)->sent);
+	assert_int_equal(flow_of(w, fd)->pending, 0);
+}
+
+static void check_wire(const struct worker_fixture *w, int fd)
+{
+	uint64_t accepted, taken;
+
+	assert_int_equal(tcp_accepted(fd, &accepted), 0);
+	assert_int_equal(tcp_taken(fd, &taken), 0);
+	assert_int_equal(flow_of(w, fd)->wire_out, accepted);
+	assert_int_equal(flow_of(w, fd)->wire_in, taken);
+}
+
+/* ---- both ways ---- */
+
+static void text_goes_both_ways(void **state)
+{
+	struct worker_fixture *w = *state;
+
+	for (size_t k = 0; k < PEER_KINDS; k++) {
+		int fd = opened_tls(w, TRANSPORT_FLASH, &peer_kinds[k]);
+
+		for (int i = 0; i < 3; i++) {
+			answer(w, fd, "one", 3);
+			answer(w, fd, " two", 4);
+			expect_bytes(w, "one two", 7);
+			assert_peer_got(w, fd);
+			peer_send(w, fd, "three", 5);
+			assert_int_equal(receive_ready(w, fd, "three"), RECEIVED);
+			assert_int_equal(receive_some(w, fd, ""), RECEIVED_NOTHING);
+		}
+		assert_int_equal(state_of(w, fd)->sent, 21);
+		check_wire(w, fd);
+		end_session(w, fd);
+		peer_free(fd);
+	}
+}
+
+static void records_go_out_in_batches(void **state)
+{
+	struct worker_fixture *w = *state;
+	int tls[5], plain = opened(w, TRANSPORT_FLASH);
+
+	subscribe(w, plain, "t");
+	for (int i = 0; i < 5; i++) {
+		tls[i] = opened_tls(w, TRANSPORT_FLASH, &peer_kinds[i]);
+		subscribe(w, tls[i], "t");
+	}
+	for (size_t size = 1; size < 200000; size *= 9) {
+		uint64_t a = put(w, "t", size), b = put(w, "t", 10);
+
+		while (fanout_poll(&w->fanout) | fanout_run(&w->fanout))
+			;
+		for (int i = 0; i < 5; i++) {
+			expect(w, tls[i], a);
+			expect(w, tls[i], b);
+			catch_up(w, tls[i]);
+			assert_peer_got(w, tls[i]);
+			check_wire(w, tls[i]);
+		}
+	}
+	assert_int_equal(w->base.slot.shm->flights, 0);
+	for (int i = 0; i < 5; i++)
+		peer_free(tls[i]);
+}
+
+/* Nobody reads for a while: what is cut stays pending, and all of it comes, in order. */
+static void a_reader_that_is_slow_gets_all(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened_tls(w, TRANSPORT_FLASH, KIND);
+
+	subscribe(w, fd, "t");
+	setsockopt(w->peer[fd], SOL_SOCKET, SO_RCVBUF, &(int){ 4096 }, sizeof(int));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ 4096 }, sizeof(int));
+	while (!(state_of(w, fd)->flags & SESSION_BEHIND)) {
+		expect(w, fd, put(w, "t", 3000));
+		while (fanout_poll(&w->fanout) | fanout_run(&w->fanout))
+			;
+	}
+	assert_int_not_equal(flow_of(w, fd)->pending, 0);
+	assert_int_equal(flow_of(w, fd)->taken, state_of(w, fd)->sent);
+	assert_int_equal(lent(w), 1);
+	catch_up(w, fd);
+	assert_peer_got(w, fd);
+	assert_int_equal(lent(w), 0);
+	check_wire(w, fd);
+	peer_free(fd);
+}
+
+/* ---- what TLS itself says ---- */
+
+static void keys_are_updated(void **state)
+{
+	struct worker_fixture *w = *state;
+
+	for (int k = 0; k < 3; k++) {
+		int fd = opened_tls(w, TRANSPORT_FLASH, &peer_kinds[k]);
+
+		for (unsigned i = 1; i <= 3; i++) {
+			/* The peer has new keys, and wants us to; then only the peer. */
+			assert_int_equal(SSL_key_update(tls_peer[fd].ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+			peer_send(w, fd, "new", 3);
+			assert_int_equal(receive_ready(w, fd, "new"), RECEIVED);
+			assert_int_equal(tls_entry(&w->base.tls, fd)->in.generation, 2 * i - 1);
+			answer(w, fd, "ours", 4);
+			assert_int_equal(tls_entry(&w->base.tls, fd)->out.generation, i);
+			expect_bytes(w, "ours", 4);
+			assert_peer_got(w, fd);
+			SSL_key_update(tls_peer[fd].ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
+			peer_send(w, fd, "newer", 5);
+			assert_int_equal(receive_ready(w, fd, "newer"), RECEIVED);
+			answer(w, fd, "same", 4);
+			expect_bytes(w, "same", 4);
+			assert_peer_got(w, fd);
+			assert_int_equal(tls_entry(&w->base.tls, fd)->out.generation, i);
+			assert_int_equal(tls_entry(&w->base.tls, fd)->in.generation, 2 * i);
+		}
+		/* A KeyUpdate alone: the answer is owed. */
+		SSL_key_update(tls_peer[fd].ssl, SSL_KEY_UPDATE_REQUESTED);
+		SSL_do_handshake(tls_peer[fd].ssl);
+		peer_send_raw(w, fd);
+		assert_int_equal(receive_ready(w, fd, ""), RECEIVED_OWES);
+		assert_int_equal(lent(w), 1);		/* its input before */
+		output_flush(&w->output, fd);
+		assert_int_equal(tls_entry(&w->base.tls, fd)->out.generation, 4);
+		check_wire(w, fd);
+		end_session(w, fd);
+		peer_free(fd);
+		session_commit(&w->base, fd, &(struct session_state_shm){ 0 });
+	}
+}
+
+/* Long before the cipher's limit keys are changed, also if it is a batch that comes there. */
+static void keys_are_updated_before_the_limit(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened_tls(w, TRANSPORT_FLASH, KIND);
+
+	subscribe(w, fd, "t");
+	for (int i = 0; i < 3; i++) {
+		/* (What the peer counts can't be set: nothing more is read.) */
+		flow_of(w, fd)->out_seq = tls_records_max(KIND->kind) - 1;
+		put(w, "t", 10);
+		while (fanout_poll(&w->fanout) | fanout_run(&w->fanout))
+			;
+		assert_true(state_of(w, fd)->flags & SESSION_BEHIND);
+		output_run(&w->output, fd);
+		assert_int_equal(state_of(w, fd)->flags, SESSION_TLS);
+		assert_int_equal(flow_of(w, fd)->out_seq, 0);
+		assert_int_equal(tls_entry(&w->base.tls, fd)->out.generation, i + 1);
+	}
+	peer_free(fd);
+}
+
+static void the_end_is_said(void **state)
+{
+	struct worker_fixture *w = *state;
+
+	for (size_t k = 0; k < PEER_KINDS; k++) {
+		int fd = opened_tls(w, TRANSPORT_FLASH, &peer_kinds[k]);
+		struct session_state_shm st;
+
+		/* Ours, behind all that is to be sent. */
+		st = *state_of(w, fd);
+		assert_int_equal(session_append(&w->base, fd, &st, "bye", 3), 0);
+		st.flags |= SESSION_CLOSE;
+		session_commit(&w->base, fd, &st);
+		output_flush(&w->output, fd);
+		assert_true(state_of(w, fd)->flags & SESSION_LINGER && state_of(w, fd)->flags & SESSION_TLS);
+		expect_bytes(w, "bye", 3);
+		assert_int_equal(peer_receive(w, fd, 4), SSL_ERROR_ZERO_RETURN);
+		assert_int_equal(w->got.len, 3);
+		w->got.len = w->expected.len = 0;
+		end_session(w, fd);
+		peer_free(fd);
+		/* The peer's, behind data, and without a FIN. */
+		fd = opened_tls(w, TRANSPORT_FLASH, &peer_kinds[k]);
+		SSL_write(tls_peer[fd].ssl, "bye", 3);
+		SSL_shutdown(tls_peer[fd].ssl);
+		peer_send_raw(w, fd);
+		assert_int_equal(receive_ready(w, fd, "bye"), RECEIVED_FULL);
+		assert_true(readable(fd));
+		assert_int_equal(receive_some(w, fd, ""), RECEIVED_END);
+		assert_int_equal(receive_some(w, fd, ""), RECEIVED_END);
+		end_session(w, fd);
+		peer_free(fd);
+	}
+}
+
+static void a_client_hears_why_it_is_sent_nothing_more(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened_tls(w, TRANSPORT_FLASH, KIND);
+	struct session_state_shm was = *state_of(w, fd);
+
+	session_forfeit(&w->base, fd);
+	last_words(&w->base, fd, &was, "no memory", 9);
+	assert_int_equal(peer_receive(w, fd, 10), SSL_ERROR_ZERO_RETURN);
+	assert_int_equal(w->got.len, 9);
+	assert_memory_equal(w->got.at, "no memory", 9);
+	peer_free(fd);
+}
+
+/* ---- what is wrong ---- */
+
+static void what_can_not_be_opened_ends_it(void **state)
+{
+	struct worker_fixture *w = *state;
+
+	for (size_t k = 0; k < PEER_KINDS; k++) {
+		for (int what = 0; what < 3; what++) {
+			static const uint8_t page[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+			int fd = opened_tls(w, TRANSPORT_FLASH, &peer_kinds[k]);
+			uint8_t bytes[1000];
+			int n;
+
+			SSL_write(tls_peer[fd].ssl, "text", 4);
+			n = BIO_read(tls_peer[fd].out, bytes, sizeof(bytes));
+			if (what == 0)
+				bytes[n - 1] ^= 1;
+			if (what == 1)
+				bytes[0] = 99;
+			if (what == 2)
+				memcpy(bytes, page, sizeof(page));
+			send(w->peer[fd], bytes, what == 2 ? sizeof(page) : (size_t)n, 0);
+			assert_int_equal(receive_ready(w, fd, ""), RECEIVED_ERROR);
+			assert_int_equal(peer_receive(w, fd, 1), SSL_ERROR_SSL);	/* it has the alert */
+			assert_int_equal(counted(w, COUNTER_bad_input), 1);
+			atomic_store(&w->base.self->counters[COUNTER_bad_input], 0);
+			assert_int_equal(state_of(w, fd)->in, BUFFER_NONE);
+			assert_int_equal(lent(w), 0);
+			end_session(w, fd);
+			peer_free(fd);
+		}
+	}
+}
+
+/* A record that is not whole takes no buffer, and the socket is not readable until it is, or until it can't be any more. */
+static void a_record_waits_until_it_is_whole(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened_tls(w, TRANSPORT_FLASH, KIND), n;
+	uint8_t bytes[40000];
+	char text[20000];
+
+	memset(text, 'x', sizeof(text));
+	for (int i = 0; i < 3; i++) {
+		SSL_write(tls_peer[fd].ssl, "whole", 5);
+		n = BIO_read(tls_peer[fd].out, bytes, sizeof(bytes));
+		for (int at = 0, part = 3; at < n; at += part, part = n - at < 9 ? n - at : 9) {
+			send(w->peer[fd], bytes + at, (size_t)part, 0);
+			if (at + part == n || at == 0)
+				assert_true(readable(fd));
+			assert_int_equal(receive_some(w, fd, at + part == n ? "whole" : ""), at + part == n ? RECEIVED : RECEIVED_NOTHING);
+			assert_int_equal(tls_entry(&w->base.tls, fd)->flags, at + part == n ? 0 : TLS_WAITS);
+			if (at + part < n)
+				assert_int_equal(poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 1), 0);
+		}
+	}
+	check_wire(w, fd);
+	/* A large one, and the beginning of the next. */
+	SSL_write(tls_peer[fd].ssl, text, sizeof(text));
+	n = BIO_read(tls_peer[fd].out, bytes, sizeof(bytes));
+	send(w->peer[fd], bytes, (size_t)n - 1, 0);
+	while (tcp_taken(fd, &(uint64_t){ 0 }) == 0 && recv(fd, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT) < n - 1)
+		;
+	text[TLS_TEXT_MAX] = '\0';
+	assert_int_equal(receive_some(w, fd, text), RECEIVED);
+	assert_int_equal(receive_some(w, fd, ""), RECEIVED_NOTHING);
+	/* It will not come. */
+	shutdown(w->peer[fd], SHUT_WR);
+	assert_true(readable(fd));
+	assert_int_equal(receive_some(w, fd, ""), RECEIVED_ERROR);
+	peer_free(fd);
+}
+
+/* ---- a new worker ---- */
+
+/* What shared memory says of a session before a send, for a death that leaves it so. */
+struct before {
+	struct session_state_shm st;
+	struct tls_entry_shm entry;
+	uint32_t from;
+};
+
+static struct before note(const struct worker_fixture *w, int fd)
+{
+	return (struct before){ .st = *state_of(w, fd), .entry = *tls_entry(&w->base.tls, fd) };
+}
+
+/* The worker died, and of what it did these are left: the list of flights, and what the kernel has. */
+static void die(struct worker_fixture *w, int fd, const struct before *b, bool flow_committed, uint64_t taken)
+{
+	w->base.slot.shm->flight[0] = (uint32_t)fd;
+	w->base.tls.shm->flight_taken[0] = taken;
+	if (!flow_committed) {
+		if (flow_of(w, fd)->pending)
+			pool_give(&w->base.pool, flow_of(w, fd)->pending);
+		*tls_entry(&w->base.tls, fd) = b->entry;
+	}
+	*state_of(w, fd) = b->st;
+}
+
+static void land(struct worker_fixture *w, int fd)
+{
+	assert_true(landed_tls(&w->streams, fd, w->base.tls.shm->flight_taken[0]));
+	assert_true(landed_tls_settle(&w->streams, fd, false));
+	assert_int_equal(flow_of(w, fd)->taken, state_of(w, fd)->sent);
+}
+
+/* With whole records and with cut ones, of an answer and of records of the ring. */
+static void a_new_worker_seals_the_same(void **state)
+{
+	struct worker_fixture *w = *state;
+	static const char text[50000] = "an answer";
+
+	for (size_t k = 0; k < PEER_KINDS; k++)
+		for (int what = 0; what < 8; what++) {
+			bool small = what & 1, committed = what & 2, of_ring = what & 4;
+			int fd = opened_tls(w, TRANSPORT_FLASH, &peer_kinds[k]);
+			struct before b;
+
+			if (small) {
+				setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ 4096 }, sizeof(int));
+				setsockopt(w->peer[fd], SOL_SOCKET, SO_RCVBUF, &(int){ 4096 }, sizeof(int));
+			}
+			subscribe(w, fd, "t");
+			b = note(w, fd);
+			if (of_ring) {
+				for (int i = 0; i < 3; i++)
+					expect(w, fd, put(w, "t", 18000));
+				while (fanout_poll(&w->fanout) | fanout_run(&w->fanout))
+					;
+				die(w, fd, &b, committed, w->expected.len);
+			} else {
+				answer(w, fd, text, 8000);	/* one record; what follows it is there for the walk */
+				expect_bytes(w, text, 8000);
+				b.st.out = session_buffer(&w->base, fd, sizeof(text));
+				memcpy(pool_bytes(&w->base.slot, b.st.out), text, 8000);
+				b.st.out_end = 8000;
+				die(w, fd, &b, committed, 8000);
+			}
+			land(w, fd);
+			assert_int_equal(flow_of(w, fd)->pending != 0, (state_of(w, fd)->flags & SESSION_BEHIND) != 0);
+			catch_up(w, fd);
+			assert_peer_got(w, fd);
+			/* And it goes on. */
+			expect(w, fd, put(w, "t", 100));
+			while (fanout_poll(&w->fanout) | fanout_run(&w->fanout))
+				;
+			catch_up(w, fd);
+			assert_peer_got(w, fd);
+			check_wire(w, fd);
+			end_session(w, fd);
+			peer_free(fd);
+		}
+}
+
+/* Pending bytes were sent, and it was not recorded. */
+static void a_new_worker_finds_what_was_drained(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened_tls(w, TRANSPORT_FLASH, KIND);
+	struct before b;
+
+	subscribe(w, fd, "t");
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ 4096 }, sizeof(int));
+	do {
+		expect(w, fd, put(w, "t", 3000));
+		while (fanout_poll(&w->fanout) | fanout_run(&w->fanout))
+			;
+	} while (!flow_of(w, fd)->pending);
+	b = note(w, fd);
+	peer_receive(w, fd, 3000);
+	assert_true(poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, 1000) == 1);
+	assert_true(send(fd, pool_bytes(&w->base.slot, flow_of(w, fd)->pending) + flow_of(w, fd)->pending_start, 7, MSG_DONTWAIT) == 7);
+	assert_true(landed_tls_settle(&w->streams, fd, false));
+	assert_int_equal(flow_of(w, fd)->pending_start, b.entry.flow.pending_start + 7);
+	catch_up(w, fd);
+	assert_peer_got(w, fd);
+	/* More than was pending can't be accounted for. */
+	send(fd, "x", 1, MSG_DONTWAIT);
+	assert_true(landed_tls_settle(&w->streams, fd, false));
+	assert_false(landed_tls_settle(&w->streams, fd, true));
+	peer_free(fd);
+}
+
+/* Input was committed, and neither counted nor taken; or counted; or taken in part. */
+static void a_new_worker_takes_the_rest_of_input(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened_tls(w, TRANSPORT_FLASH, KIND);
+	uint64_t taken, len;
+
+	for (int i = 0; i < 5; i++) {
+		struct tls_in in;
+		uint8_t rest[100];
+		size_t n;
+		uint64_t from = flow_of(w, fd)->opened;
+
+		peer_send(w, fd, "text", 4);
+		assert_true(readable(fd));
+		assert_int_equal(tls_in_look(&w->base, fd, &in), RECEIVED);
+		assert_int_equal(tls_in_open(&w->base, fd, &in, rest, sizeof(rest), &n), RECEIVED);
+		assert_int_equal(n, 4);
+		if (i > 0)
+			assert_int_equal(recv(fd, rest, (size_t)i * 6, MSG_DONTWAIT), i * 6);
+		assert_int_equal(tcp_taken(fd, &taken), 0);
+		assert_int_equal(tls_in_settle(&w->base, fd, taken, from, &len), 0);
+		assert_int_equal(len, 4);
+		check_wire(w, fd);
+	}
+	assert_int_equal(tls_in_settle(&w->base, fd, flow_of(w, fd)->wire_in + 1, 0, &len), -1);
+	peer_free(fd);
+}
+
+/* What an entry says is looked at before it is believed. */
+static void a_damaged_entry_is_not_believed(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened_tls(w, TRANSPORT_FLASH, KIND);
+	struct tls_entry_shm *e = tls_entry(&w->base.tls, fd), good = *e;
+
+	assert_true(landed_tls_claim(&w->base, fd, state_of(w, fd)));
+	e->kind.version = 0;
+	assert_false(landed_tls_claim(&w->base, fd, state_of(w, fd)));
+	*e = good;
+	e->flow.pending = 0x7fffffff;
+	e->flow.pending_end = 4;
+	assert_false(landed_tls_claim(&w->base, fd, state_of(w, fd)));
+	*e = good;
+	state_of(w, fd)->sent = 1;
+	assert_false(landed_tls_claim(&w->base, fd, state_of(w, fd)));
+	*e = good;
+	state_of(w, fd)->sent = 0;
+	assert_false(landed_tls(&w->streams, fd, TLS_OUT_TEXT_MAX + 1));
+	peer_free(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST_ON(delivery, text_goes_both_ways),
+		TEST_ON(delivery, records_go_out_in_batches),
+		TEST_ON(delivery, a_reader_that_is_slow_gets_all),
+		TEST_ON(delivery, keys_are_updated),
+		TEST_ON(delivery, keys_are_updated_before_the_limit),
+		TEST_ON(delivery, the_end_is_said),
+		TEST_ON(delivery, a_client_hears_why_it_is_sent_nothing_more),
+		TEST_ON(delivery, what_can_not_be_opened_ends_it),
+		TEST_ON(delivery, a_record_waits_until_it_is_whole),
+		TEST_ON(delivery, a_new_worker_seals_the_same),
+		TEST_ON(delivery, a_new_worker_finds_what_was_drained),
+		TEST_ON(delivery, a_new_worker_takes_the_rest_of_input),
+		TEST_ON(delivery, a_damaged_entry_is_not_believed),
+	};
+
+	log_init("test", LOG_LEVEL_ERROR);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,298 @@
+/*
+ * Sending through TLS. See tls_out.h.
+ */
+#include "worker/io/tls_out.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "proto/transport.h"
+#include "shm/crash.h"
+
+#define PIECE 8192		/* bytes of text of a record for one session alone: so much is pending at most if it reads slowly */
+#define CONTROL_MAX 8		/* bytes of what TLS itself says */
+
+enum { KEY_UPDATE = 24, WARNING = 1, FATAL = 2 };
+
+bool tls_out_ready(struct base *base)
+{
+	if (!base->crypto)
+		base->crypto = tls_crypto_create();
+	return base->crypto != NULL;
+}
+
+/* ---- sealing ---- */
+
+static struct tls_entry_shm *entry_of(const struct base *base, session_id sid)
+{
+	return tls_entry(&base->tls, session_fd(base, sid));
+}
+
+static size_t records(size_t len)
+{
+	return (len + TLS_TEXT_MAX - 1) / TLS_TEXT_MAX;
+}
+
+void tls_out_list(struct base *base, unsigned place, session_id sid, size_t len)
+{
+	base->tls.shm->flight_taken[place] = entry_of(base, sid)->flow.taken + len;
+}
+
+size_t tls_out_size(const struct base *base, session_id sid, size_t len)
+{
+	return len + records(len) * tls_overhead(entry_of(base, sid)->kind);
+}
+
+size_t tls_out_seal(struct base *base, session_id sid, const void *text, size_t len, uint8_t *dst)
+{
+	const struct tls_entry_shm *e = entry_of(base, sid);
+	uint64_t seq = e->flow.out_seq;
+	size_t size = 0;
+
+	assert(!e->flow.pending);
+	for (size_t done = 0; done < len; seq++) {
+		size_t piece = len - done < TLS_TEXT_MAX ? len - done : TLS_TEXT_MAX;
+		size_t n = tls_out_ready(base) ? tls_seal(base->crypto, e->kind, &e->out, seq, TLS_APPLICATION_DATA, (const uint8_t *)text + done, piece, dst + size) : 0;
+
+		if (n == 0)
+			return 0;
+		done += piece;
+		size += n;
+	}
+	return size;
+}
+
+/* ---- what is pending ---- */
+
+/* Keeps bytes for later. False: there is no buffer, and the session is aborted. (Nobody is disconnected for it: who does not read is the one to go.) */
+static bool keep(struct base *base, session_id sid, struct tls_flow_shm *flow, const uint8_t *bytes, size_t len)
+{
+	uint32_t ref = pool_take(&base->pool, len);
+
+	if (ref == BUFFER_NONE) {
+		session_abort(base, sid, COUNTER_no_buffer);
+		return false;
+	}
+	pool_header(&base->slot, ref)->owner = (uint32_t)sid + 1;
+	memcpy(pool_bytes(&base->slot, ref), bytes, len);
+	flow->pending = ref;
+	flow->pending_start = 0;
+	flow->pending_end = (uint32_t)len;
+	return true;
+}
+
+void tls_out_drained(struct base *base, session_id sid, uint32_t bytes)
+{
+	struct tls_flow_shm flow = entry_of(base, sid)->flow;
+	uint32_t ref = flow.pending;
+
+	flow.wire_out += bytes;
+	flow.pending_start += bytes;
+	if (flow.pending_start == flow.pending_end)
+		flow.pending = flow.pending_start = flow.pending_end = 0;
+	tls_commit(&base->tls, session_fd(base, sid), &flow);
+	if (!flow.pending)
+		pool_give(&base->pool, ref);
+}
+
+/* Sends what is pending. What tls_out_flush() returns. */
+static int drain(struct base *base, session_id sid)
+{
+	const struct tls_flow_shm *flow = &entry_of(base, sid)->flow;
+	uint32_t left = flow->pending_end - flow->pending_start;
+	ssize_t n = send(session_fd(base, sid), pool_bytes(&base->slot, flow->pending) + flow->pending_start, left, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM || errno == EINTR ? 0 : -1;
+	CRASH_POINT("tls-drained");
+	tls_out_drained(base, sid, (uint32_t)n);
+	base_count(base, COUNTER_bytes_out, (uint64_t)n);
+	return (uint32_t)n == left;
+}
+
+/* ---- what TLS itself says ---- */
+
+/* The record that is next, as `control` says: its type and text. Its length. */
+static size_t control_text(const struct tls_flow_shm *flow, uint8_t *type, uint8_t text[CONTROL_MAX])
+{
+	if (flow->control & TLS_UPDATE_OWED) {
+		*type = TLS_HANDSHAKE;
+		memcpy(text, (const uint8_t[]){ KEY_UPDATE, 0, 0, 1, 0 }, 5);	/* ours is not to be answered */
+		return 5;
+	}
+	*type = TLS_ALERT;
+	text[0] = flow->control & TLS_ALERT_OWED ? FATAL : WARNING;
+	text[1] = flow->control & TLS_ALERT_OWED ? flow->alert : TLS_CLOSE_NOTIFY;
+	return 2;
+}
+
+/* What the flow is when that record is sealed. With a KeyUpdate, our next records have other keys. False: libcrypto has failed. */
+static bool control_sealed(struct tls_entry_shm *e)
+{
+	e->flow.out_seq++;
+	if (e->flow.control & TLS_UPDATE_OWED) {
+		e->flow.control &= (uint16_t)~TLS_UPDATE_OWED;
+		e->flow.out_seq = 0;
+		return tls_keys_next(&e->out, e->kind.suite) == 0;
+	}
+	if (e->flow.control & TLS_ALERT_OWED)
+		e->flow.control &= (uint16_t)~TLS_ALERT_OWED;
+	else
+		e->flow.control = (uint16_t)((e->flow.control & ~TLS_CLOSE_OWED) | TLS_CLOSE_SEALED);
+	return true;
+}
+
+/* Seals what is owed first, which is pending then: one commit. False: the session is aborted. */
+static bool seal_control(struct base *base, session_id sid)
+{
+	struct tls_entry_shm e = *entry_of(base, sid);
+	uint8_t text[CONTROL_MAX], wire[CONTROL_MAX + TLS_OVERHEAD_MAX], type;
+	size_t len = control_text(&e.flow, &type, text), n = 0;
+	bool good;
+
+	if (tls_out_ready(base))
+		n = tls_seal(base->crypto, e.kind, &e.out, e.flow.out_seq, type, text, len, wire);
+	CRASH_POINT("tls-control-sealed");
+	good = n > 0 && control_sealed(&e) && keep(base, sid, &e.flow, wire, n);
+	if (good && e.out.generation != entry_of(base, sid)->out.generation)
+		tls_commit_keys(&base->tls, session_fd(base, sid), &e);
+	else if (good)
+		tls_commit(&base->tls, session_fd(base, sid), &e.flow);
+	else
+		session_abort(base, sid, COUNTER_no_buffer);
+	explicit_bzero(&e, sizeof(e));
+	return good;
+}
+
+int tls_out_flush(struct base *base, session_id sid)
+{
+	const struct tls_flow_shm *flow = &entry_of(base, sid)->flow;
+
+	for (;;) {
+		int r = 1;
+
+		if (flow->pending)
+			r = drain(base, sid);
+		else if (flow->control & TLS_OWED)
+			r = seal_control(base, sid) ? 1 : -1;
+		else
+			return 1;
+		if (r <= 0)
+			return r;
+	}
+}
+
+int tls_out_alert(struct base *base, session_id sid, uint8_t alert)
+{
+	struct tls_flow_shm flow = entry_of(base, sid)->flow;
+	uint16_t said = TLS_CLOSE_OWED | TLS_CLOSE_SEALED;
+
+	if (!(flow.control & (said | TLS_ALERT_OWED))) {
+		flow.control |= alert == TLS_CLOSE_NOTIFY ? TLS_CLOSE_OWED : TLS_ALERT_OWED;
+		flow.alert = alert;
+		tls_commit(&base->tls, session_fd(base, sid), &flow);
+		CRASH_POINT("tls-owed");
+	}
+	return tls_out_flush(base, sid);
+}
+
+void tls_out_last(struct base *base, session_id sid, const void *text, size_t len)
+{
+	const struct tls_entry_shm *e = entry_of(base, sid);
+	struct tls_flow_shm flow = e->flow;
+	uint64_t seq = flow.out_seq;
+	uint8_t wire[TRANSPORT_NOTICE_MAX + CONTROL_MAX + 2 * TLS_OVERHEAD_MAX], alert[2] = { WARNING, TLS_CLOSE_NOTIFY };
+	size_t n = 0;
+
+	assert(len <= TRANSPORT_NOTICE_MAX);
+	if (flow.pending || flow.control & (TLS_OWED | TLS_CLOSE_SEALED) || !tls_out_ready(base))
+		return;
+	flow.out_seq += 2;		/* whatever becomes of them, these numbers are used */
+	flow.control |= TLS_CLOSE_SEALED;
+	tls_commit(&base->tls, session_fd(base, sid), &flow);
+	if (len)
+		n = tls_seal(base->crypto, e->kind, &e->out, seq, TLS_APPLICATION_DATA, text, len, wire);
+	n += tls_seal(base->crypto, e->kind, &e->out, seq + (len > 0), TLS_ALERT, alert, sizeof(alert), wire + n);
+	(void)!send(session_fd(base, sid), wire, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void tls_out_end(struct base *base, session_id sid)
+{
+	pool_give(&base->pool, entry_of(base, sid)->flow.pending);
+	tls_wipe(&base->tls, session_fd(base, sid));
+}
+
+/* ---- the stream ---- */
+
+int tls_out_took(struct base *base, session_id sid, size_t len, const uint8_t *wire, size_t size, size_t accepted)
+{
+	const struct tls_entry_shm *e = entry_of(base, sid);
+	struct tls_flow_shm flow = e->flow;
+
+	flow.taken += len;
+	flow.out_seq += records(len);
+	flow.wire_out += accepted;
+	if (accepted < size && !keep(base, sid, &flow, wire + accepted, size - accepted))
+		return -1;
+	if (flow.out_seq >= tls_records_max(e->kind)) {
+		if (e->kind.version == TLS_1_3)
+			flow.control |= TLS_UPDATE_OWED;
+		else
+			session_over(base, sid);	/* its client may come back, with new keys */
+	}
+	CRASH_POINT("tls-pending");
+	tls_commit(&base->tls, session_fd(base, sid), &flow);
+	CRASH_POINT("tls-taken");
+	return flow.pending || flow.control & TLS_OWED;
+}
+
+/* Sends listed text as one record. Returns what tls_out_took() does. */
+static int send_record(struct base *base, session_id sid, const void *text, size_t len)
+{
+	static uint8_t wire[PIECE + TLS_OVERHEAD_MAX];
+	size_t size = tls_out_seal(base, sid, text, len, wire);
+	ssize_t n;
+
+	if (size == 0) {
+		session_abort(base, sid, COUNTER_no_buffer);
+		return -1;
+	}
+	CRASH_POINT("tls-sealed");
+	n = send(session_fd(base, sid), wire, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+	CRASH_POINT("tls-sent");
+	if (n > 0)
+		base_count(base, COUNTER_bytes_out, (uint64_t)n);
+	/* (That the connection is broken is found when what is pending is to be sent.) */
+	return tls_out_took(base, sid, len, wire, size, n > 0 ? (size_t)n : 0);
+}
+
+long tls_out_send(struct base *base, session_id sid, const void *text, size_t len)
+{
+	struct slot_shm *s = base->slot.shm;
+	int r = tls_out_flush(base, sid);
+	size_t done = 0, piece;
+
+	if (r <= 0) {
+		errno = r == 0 ? EAGAIN : EPIPE;
+		return -1;
+	}
+	s->flight[0] = (uint32_t)sid;
+	for (r = 0; r == 0 && done < len; done += piece) {
+		piece = len - done < PIECE ? len - done : PIECE;
+		/* (Of the record before this, `taken` says that it is done.) */
+		tls_out_list(base, 0, sid, piece);
+		/* release: what the text is going to be stands there before it is sealed */
+		atomic_store_explicit(&s->flights, 1, memory_order_release);
+		atomic_signal_fence(memory_order_seq_cst);
+		CRASH_POINT("tls-listed");
+		r = send_record(base, sid, (const uint8_t *)text + done, piece);
+		if (r < 0) {
+			errno = EPIPE;
+			return -1;
+		}
+	}
+	base_count(base, COUNTER_sends, 1);
+	return (long)done;
+}

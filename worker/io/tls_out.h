@@ -1,0 +1,46 @@
+/*
+ * Sending through TLS: text of a session's stream becomes records, and what the kernel does not take of them is kept (tls_shm.h; ARCHITECTURE.md, "TLS").
+ *
+ * The rule: one sequence number seals one text. What is sealed here is noted before (tls_out_list() and the list of flights), or is noted in the flow's
+ * `control`; and nothing is sealed while something is pending.
+ */
+#ifndef WORKER_IO_TLS_OUT_H
+#define WORKER_IO_TLS_OUT_H
+
+#include "worker/session/session.h"
+
+#define TLS_OUT_TEXT_MAX 65536		/* bytes of text of one send of a batch */
+#define TLS_OUT_WIRE_MAX (TLS_OUT_TEXT_MAX + TLS_OUT_TEXT_MAX / TLS_TEXT_MAX * TLS_OVERHEAD_MAX)
+
+/* Whether libcrypto's part is there, which it is from the first call on. False: no memory. */
+bool tls_out_ready(struct base *base);
+
+/* Notes that the flight at `place` of the list is going to be `len` bytes of the session's stream, from the flow's `taken` on. */
+void tls_out_list(struct base *base, unsigned place, session_id sid, size_t len);
+/* How many bytes so much text takes as records. */
+size_t tls_out_size(const struct base *base, session_id sid, size_t len);
+/* Seals text[0..len), which is listed, at dst. Its size; 0: there is no memory. */
+size_t tls_out_seal(struct base *base, session_id sid, const void *text, size_t len, uint8_t *dst);
+/*
+ * Commits that `len` bytes of text are in records, wire[0..size), of which the kernel has accepted the first `accepted`: the rest is pending. 0; 1: the session
+ * must be behind, as something is to be sent before its stream goes on; -1: there is no buffer for the rest, and the session is aborted.
+ */
+int tls_out_took(struct base *base, session_id sid, size_t len, const uint8_t *wire, size_t size, size_t accepted);
+
+/* Sends text of the session's stream, as batch_send() does: what is returned is text that is in records, sent or pending. */
+long tls_out_send(struct base *base, session_id sid, const void *text, size_t len);
+/* Sends what comes before the session's stream goes on: what is pending, and what TLS has to say. 1: nothing is left; 0: the socket is full; -1: it is broken. */
+int tls_out_flush(struct base *base, session_id sid);
+/* The kernel has taken `bytes` of what is pending. */
+void tls_out_drained(struct base *base, session_id sid, uint32_t bytes);
+/* Notes that a fatal alert is to be sent, or close_notify (TLS_CLOSE_NOTIFY), unless it is already, and flushes. What tls_out_flush() returns. */
+int tls_out_alert(struct base *base, session_id sid, uint8_t alert);
+/*
+ * To a client whose session sends nothing more, as its state says: some last words and close_notify, if the socket takes them. (No successor will seal
+ * anything for it, so nothing is noted.)
+ */
+void tls_out_last(struct base *base, session_id sid, const void *text, size_t len);
+/* The connection is none of TLS any more, as is noted (tls_end()) and as the session's state says: nothing is left of it. */
+void tls_out_end(struct base *base, session_id sid);
+
+#endif
