@@ -15,6 +15,7 @@
 #include "master/listen.h"
 #include "master/port_owner.h"
 #include "master/privileges.h"
+#include "master/secret_files.h"
 
 #define WAIT_SECONDS 3		/* for the server that runs */
 
@@ -74,6 +75,21 @@ static int check_address(const struct listen_address *address)
 	return number != EACCES;
 }
 
+/* 1: a start would fail. (A service manager may start it with more privileges than who asks.) */
+static int check_files(const struct settings *settings)
+{
+	char error[CONFIG_ERROR_MAX];
+	int fd;
+
+	if (secret_files_read(settings, &fd, error) == 0) {
+		if (fd >= 0)
+			close(fd);
+		return 0;
+	}
+	say(NULL, error);
+	return errno != EACCES;
+}
+
 int check_main(const struct config_source *source)
 {
 	static struct config config;
@@ -86,6 +102,11 @@ int check_main(const struct config_source *source)
 		say(NULL, error);
 		errors++;
 	}
+	if (errors == 0)
+		errors += (unsigned)check_files(&config.settings);
+	/* Who asks may be another one than who starts it. */
+	if (privileges_check(config.settings.user, error) < 0)
+		say(NULL, error);
 	if (limits_connections(&config.settings, descriptors, error, sizeof(error)) < 0)
 		say(NULL, error);
 	ask_server(config.settings.runtime_dir, &server);

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "proto/http_origin.h"
+#include "proto/rights_text.h"
 #include "shm/history_rules.h"
 #include "shm/slow_rules.h"
 
@@ -175,8 +176,18 @@ static int read_text(struct reading *r, const struct setting *d, const char *val
 			return fail(r, "%s: `%s` has a control character in it", d->name, value);
 	if (d - settings_table == SETTING_PLACE_runtime_dir && *value && *value != '/')
 		return fail(r, "%s: `%s` is not an absolute path", d->name, value);
+	if (d - settings_table == SETTING_PLACE_api_key && *value && *value != '/')
+		return fail(r, "%s: `%s` is not an absolute path", d->name, value);
+	if (d - settings_table == SETTING_PLACE_anonymous && config_list_check(value, rights_text_error, why) < 0)
+		return fail(r, "%s: %s", d->name, why);
+	if (d - settings_table == SETTING_PLACE_token_cookie && value[strcspn(value, " \t\"(),/:;<=>?@[\\]{}")])
+		return fail(r, "%s: `%s` is no name of a cookie", d->name, value);
 	if (d - settings_table == SETTING_PLACE_data && *value && *value != '/')
 		return fail(r, "%s: `%s` is not an absolute path", d->name, value);
+	if (d - settings_table == SETTING_PLACE_tls_certificate && config_paths_check(value, why) < 0)
+		return fail(r, "%s: %s", d->name, why);
+	if (d - settings_table == SETTING_PLACE_tls_client_ca && config_client_ca_check(value, why) < 0)
+		return fail(r, "%s: %s", d->name, why);
 	if (d - settings_table == SETTING_PLACE_user && *value && !getpwnam(value))
 		return fail(r, "%s: there is no user `%s`", d->name, value);
 	if (d - settings_table == SETTING_PLACE_control_group && *value && !getgrnam(value))
@@ -529,6 +540,17 @@ static void check_together(struct reading *r)
 
 	if (!r->failed && listens_on_own(r->config)) {
 		snprintf(r->error, CONFIG_ERROR_MAX, "listen: the socket `admin` in %.256s is the server's own: take another path", s->runtime_dir);
+		tell(r);
+	}
+	for (unsigned i = 0; i < r->config->listeners && !r->failed; i++)
+		if (r->config->listen[i].tls && !s->tls_certificate[0]) {
+			r->line_number = r->config->listen[i].line > 0 ? (unsigned)r->config->listen[i].line : 0;
+			fail(r, "listen: %s takes a certificate: tls_certificate = /PATH/CERT.pem /PATH/KEY.pem", r->config->listen[i].url);
+			r->line_number = 0;
+			break;
+		}
+	if (!r->failed && config_tls_pairs(s->tls_certificate) < 0) {
+		snprintf(r->error, CONFIG_ERROR_MAX, "tls_certificate: a certificate lacks its key: they are pairs, CERT.pem KEY.pem");
 		tell(r);
 	}
 	/* A batch of messages is up to an eighth of the ring, and a message must fit into a batch. */

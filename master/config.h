@@ -7,7 +7,7 @@
  * NUMBER   digits, then nothing; K, M, G or KiB, MiB, GiB (1024 and its powers); kB, KB, MB, GB (1000 and its powers, as SI and IEC have it); or k, m (of
  *          counts: 1000, 1000000)
  * SECONDS  digits, then nothing or s (seconds), ms, m (minutes) or h
- * listen   SCHEME://ADDR:PORT or SCHEME+unix:PATH, SCHEME being flash, http, packet or admin. ADDR is a numeric IPv4 address, a numeric
+ * listen   SCHEME://ADDR:PORT or SCHEME+unix:PATH, SCHEME being flash, http, packet or admin; with TLS flash+tls, https, packet+tls or admin+tls, and ADDR. ADDR is a numeric IPv4 address, a numeric
  *          IPv6 address in [], `localhost` (127.0.0.1) or `*` (every address of this machine, IPv6 and IPv4). Other host names are not
  *          looked up. PATH is absolute, and as long as a Unix socket's may be (107 bytes). Behind it may stand ` slow=WORD`, of slow_rules.h.
  * LIST     items divided by spaces or commas, up to 4,095 bytes; in the file, further lines of the same key go on with it
@@ -38,6 +38,7 @@
 struct listen_address {
 	char url[128];			/* as written, without options: scheme://ADDR:PORT, [ADDR] for IPv6; scheme+unix:PATH */
 	int proto;			/* PROTO_, proto/transport.h */
+	bool tls;			/* within TLS: flash+tls, https, packet+tls, admin+tls */
 	enum slow_policy slow;		/* ` slow=WORD` */
 	bool dual;			/* `*`: addr is [::] and takes IPv4 too */
 	int line;			/* of the file; 0 by default, CONFIG_OPTION */
@@ -117,6 +118,19 @@ const char *config_number_text(char *dst, size_t size, const struct setting *set
 /* Checks a list's value by http_origins_error() or http_hosts_error(). 0, or -1 and in why[] which item is wrong. */
 struct http_text;
 int config_list_check(const char *list, const char *(*error_of)(const char *list, struct http_text *wrong), char why[CONFIG_ERROR_MAX]);
+
+/* Takes the next item of a list that is divided by spaces or commas, from *list on, into item[]. False: there is none, or it is too long. */
+bool config_list_next(const char **list, char *item, size_t size);
+
+/* Checks that all items of a list are absolute paths. 0, or -1 and in why[] which is not. */
+int config_paths_check(const char *list, char why[CONFIG_ERROR_MAX]);
+
+/* How many pairs tls_certificate is. -1: its last certificate has no key. */
+int config_tls_pairs(const char *list);
+
+/* tls_client_ca: its file into path[], and whether its clients may be without a certificate. */
+void config_client_ca(const char *value, char path[SETTINGS_TEXT_MAX], bool *optional);
+int config_client_ca_check(const char *value, char why[CONFIG_ERROR_MAX]);	/* 0, or -1 and in why[] what is wrong */
 
 /* Whether the setting is a list of rules, divided by `;`; other lists are divided by spaces and commas. */
 bool config_has_rules(const struct setting *setting);

@@ -173,8 +173,10 @@ static int read_url(struct listen_address *address, const char *text, char why[C
 	memset(&a, 0, sizeof(a));
 	for (int proto = 0; proto < PROTOCOLS && !internet && !local; proto++) {
 		a.proto = proto;
-		internet = behind(text, protocol_scheme(proto), INTERNET);
-		local = behind(text, protocol_scheme(proto), LOCAL);
+		internet = behind(text, protocol_scheme(proto, false), INTERNET);
+		local = behind(text, protocol_scheme(proto, false), LOCAL);
+		if (!internet && (internet = behind(text, protocol_scheme(proto, true), INTERNET)) != NULL)
+			a.tls = true;
 	}
 	snprintf(a.url, sizeof(a.url), "%.*s", (int)sizeof(a.url) - 1, text);
 	if (local && read_local(&a, local, why) < 0)
@@ -184,7 +186,7 @@ static int read_url(struct listen_address *address, const char *text, char why[C
 		return -1;
 	}
 	if (!internet && !local) {
-		snprintf(why, CONFIG_ERROR_MAX, "`%s` is neither SCHEME://ADDR:PORT nor SCHEME+unix:/PATH, SCHEME being flash, http, packet or admin",
+		snprintf(why, CONFIG_ERROR_MAX, "`%s` is neither SCHEME://ADDR:PORT nor SCHEME+unix:/PATH, SCHEME being flash, http, packet or admin, and with TLS flash+tls, https, packet+tls or admin+tls",
 			 text);
 		return -1;
 	}
@@ -198,7 +200,7 @@ int config_address_own(struct listen_address *address, const char *runtime_dir)
 {
 	char url[CONFIG_ERROR_MAX], why[CONFIG_ERROR_MAX];
 
-	snprintf(url, sizeof(url), "%s%s%s/admin", protocol_scheme(PROTO_ADMIN), LOCAL, runtime_dir);
+	snprintf(url, sizeof(url), "%s%s%s/admin", protocol_scheme(PROTO_ADMIN, false), LOCAL, runtime_dir);
 	if (read_url(address, url, why) == 0)
 		return 0;
 	errno = ENAMETOOLONG;

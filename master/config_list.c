@@ -1,9 +1,10 @@
 /*
- * The settings that are lists: which pages may use the server from a browser (RFC 6454), and which names are its own.
+ * The settings that are lists: which pages may use the server from a browser (RFC 6454), and which names are its own; and files.
  */
 #include "master/config.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "proto/http_origin.h"
 
@@ -17,5 +18,69 @@ int config_list_check(const char *list, const char *(*error_of)(const char *list
 	if (!error)
 		return 0;
 	snprintf(why, CONFIG_ERROR_MAX, "`%.*s` %s", (int)(wrong.len < SHOWN ? wrong.len : SHOWN), wrong.p, error);
+	return -1;
+}
+
+/* ---- files ---- */
+
+#define DIVIDERS " \t,"
+#define OPTIONAL " optional"
+
+bool config_list_next(const char **list, char *item, size_t size)
+{
+	size_t len;
+
+	*list += strspn(*list, DIVIDERS);
+	len = strcspn(*list, DIVIDERS);
+	if (len == 0 || len >= size)
+		return false;
+	memcpy(item, *list, len);
+	item[len] = '\0';
+	*list += len;
+	return true;
+}
+
+int config_paths_check(const char *list, char why[CONFIG_ERROR_MAX])
+{
+	char path[SETTINGS_LIST_MAX];
+
+	while (config_list_next(&list, path, sizeof(path))) {
+		if (*path == '/' && strlen(path) < SETTINGS_TEXT_MAX)
+			continue;
+		snprintf(why, CONFIG_ERROR_MAX, "`%.*s` is %s", SHOWN, path, *path == '/' ? "too long a path" : "not an absolute path");
+		return -1;
+	}
+	return 0;
+}
+
+int config_tls_pairs(const char *list)
+{
+	char path[SETTINGS_TEXT_MAX];
+	int files = 0;
+
+	while (config_list_next(&list, path, sizeof(path)))
+		files++;
+	return files % 2 ? -1 : files / 2;
+}
+
+void config_client_ca(const char *value, char path[SETTINGS_TEXT_MAX], bool *optional)
+{
+	size_t len = strlen(value), word = strlen(OPTIONAL);
+
+	*optional = len > word && strcmp(value + len - word, OPTIONAL) == 0;
+	snprintf(path, SETTINGS_TEXT_MAX, "%.*s", (int)(*optional ? len - word : len), value);
+	for (len = strlen(path); len > 0 && path[len - 1] == ' '; len--)
+		path[len - 1] = '\0';
+}
+
+int config_client_ca_check(const char *value, char why[CONFIG_ERROR_MAX])
+{
+	char path[SETTINGS_TEXT_MAX];
+	bool optional;
+
+	config_client_ca(value, path, &optional);
+	if (!*value || (*path == '/' && !strchr(path, ' ')))
+		return 0;
+	snprintf(why, CONFIG_ERROR_MAX, "`%.*s` is not an absolute path, with nothing or `optional` behind it", SHOWN, value);
 	return -1;
 }

@@ -55,7 +55,7 @@ static void pause_ms(unsigned ms)
 /* As root, for the user that it is to belong to. */
 static int make_folder(const char *path, const char *user)
 {
-	const struct passwd *pw = *user && geteuid() == 0 ? getpwnam(user) : NULL;
+	const struct passwd *pw = privileges_user(user);
 
 	if (mkdir(path, 0700) < 0)
 		return errno == EEXIST ? 0 : -1;

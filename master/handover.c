@@ -91,7 +91,7 @@ static void put_fallback(msgpack_packer *p, const struct handover_fallback *b)
 		msgpack_pack_nil(p);
 		return;
 	}
-	msgpack_pack_map(p, 6);
+	msgpack_pack_map(p, 7);
 	put_int(p, "program", b->program);
 	put_int(p, "hub", b->hub);
 	put_key(p, "segments");
@@ -101,12 +101,13 @@ static void put_fallback(msgpack_packer *p, const struct handover_fallback *b)
 	put_key(p, "settings");
 	settings_pack(&b->settings, p);
 	put_config(p, &b->config);
+	put_int(p, "secrets", b->secrets);
 	put_listeners(p, "listen", b->listen, b->listeners);
 }
 
 static void pack(msgpack_packer *p, const struct handover *h)
 {
-	msgpack_pack_map(p, 34);
+	msgpack_pack_map(p, 36);
 	put_int(p, "v", HANDOVER_VERSION);
 	put_int(p, "layout", h->layout);
 	put_int(p, "answer", h->answer);
@@ -116,6 +117,8 @@ static void pack(msgpack_packer *p, const struct handover *h)
 	put_int(p, "slot", h->slot);
 	put_int(p, "hub", h->hub);
 	put_int(p, "lock", h->lock);
+	put_int(p, "secrets", h->secrets);
+	put_int(p, "tickets", h->tickets);
 	put_int(p, "control", h->control);
 	put_int(p, "caller", h->caller);
 	put_int(p, "snapshot_version", h->snapshot_version);
@@ -237,8 +240,9 @@ static void unpack_listeners(const struct msgpack_value *map, const char *key, s
 		listen->file.dev = (uint64_t)get_int(&item, "dev", 0);
 		listen->file.ino = (uint64_t)get_int(&item, "ino", 0);
 		listen->line = (int)get_int(&item, "line", CONFIG_DEFAULT);
-		if (config_address_read(&address, listen->url, why) == 0)
-			listen->proto = address.proto;
+		(void)!config_address_read(&address, listen->url, why);
+		listen->proto = address.proto;
+		listen->tls = address.tls;
 	}
 }
 
@@ -297,6 +301,7 @@ static int unpack_fallback(struct handover_fallback *b, const struct msgpack_val
 	unpack_config(&b->config, &before);
 	b->program = (int)get_int(&before, "program", -1);
 	b->hub = (int)get_int(&before, "hub", -1);
+	b->secrets = (int)get_int(&before, "secrets", -1);
 	get_ints(&before, "segments", b->segment, INDEX_SLOTS_MAX);
 	unpack_listeners(&before, "listen", b->listen, &b->listeners);
 	return 0;
@@ -317,6 +322,8 @@ static int unpack(struct handover *h, const struct msgpack_value *map)
 	h->slot = (int)get_int(map, "slot", -1);
 	h->hub = (int)get_int(map, "hub", -1);
 	h->lock = (int)get_int(map, "lock", -1);
+	h->secrets = (int)get_int(map, "secrets", -1);
+	h->tickets = (int)get_int(map, "tickets", -1);
 	h->control = (int)get_int(map, "control", -1);
 	h->caller = (int)get_int(map, "caller", -1);
 	h->snapshot_version = (uint32_t)get_int(map, "snapshot_version", 0);

@@ -18,6 +18,7 @@
 struct handover_listener {
 	int fd;
 	int proto;
+	bool tls;
 	enum slow_policy slow;		/* what it says of its connections that read slowly */
 	char url[128];			/* as configured, without options */
 	char bound[128];		/* what it is bound to, as a URL */
@@ -50,6 +51,7 @@ struct handover_fallback {
 	int segment[INDEX_SLOTS_MAX];	/* with such a hub */
 	struct settings settings;
 	struct handover_config config;
+	int secrets;
 	struct handover_listener listen[LISTENERS_OPEN_MAX];
 	unsigned listeners;
 };
@@ -68,6 +70,8 @@ struct handover {
 	int slot;			/* whose keeper this is for; -1 for the master */
 	int hub;			/* descriptors */
 	int lock;
+	int secrets;			/* descriptor: what the settings' files have of secrets (shm/secrets.h); -1: there are none */
+	int tickets;			/* descriptor: the keys of TLS tickets (shm/tickets.h); -1: the first program knew none */
 	int control;			/* master only, -1 else */
 	int caller;			/* master only: the janusctl that waits for the end of a reload; -1 none */
 	uint32_t snapshot_version;	/* SNAPSHOT_VERSION of the writer */

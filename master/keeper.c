@@ -36,13 +36,15 @@ static void run_worker(void *arg)
 {
 	struct keeper *k = arg;
 	struct worker_listener listeners[LISTENERS_OPEN_MAX];
-	int kept[] = { k->signals, k->h.slots[k->slot].orders, k->h.lock, k->snapshot, k->program, k->successor, k->h.tls_before };
+	int kept[] = { k->signals, k->h.slots[k->slot].orders, k->h.lock, k->snapshot, k->program, k->successor, k->h.tls_before, k->h.secrets, k->h.tickets };
 	struct worker_start start = {
 		.settings = &k->h.settings,
 		.slot = k->slot,
 		.hub_fd = k->h.hub,
 		.slot_fd = k->h.slots[k->slot].segment,
 		.tls_fd = k->h.tls,
+		.secrets_fd = k->h.secrets,
+		.tickets_fd = k->h.tickets,
 		.wake = k->h.wake,
 		.queue = k->h.queue,
 		.listeners = listeners,
@@ -61,7 +63,7 @@ static void run_worker(void *arg)
 	prctl(PR_SET_NAME, WORKER_NAME);
 	title_set("janus: worker %u", k->slot);
 	for (unsigned i = 0; i < k->h.listeners; i++)
-		listeners[i] = (struct worker_listener){ .fd = k->h.listen[i].fd, .proto = k->h.listen[i].proto, .slow = k->h.listen[i].slow };
+		listeners[i] = (struct worker_listener){ .fd = k->h.listen[i].fd, .proto = k->h.listen[i].proto, .tls = k->h.listen[i].tls, .slow = k->h.listen[i].slow };
 	_exit(worker_run(&start));
 }
 
@@ -221,6 +223,10 @@ static void adopt(struct keeper *k, struct order_received *r)
 		next->hub = k->h.hub;
 		slot->segment = k->h.slots[k->slot].segment;
 	}
+	/* (The worker has read them.) */
+	if (k->h.secrets >= 0)
+		close(k->h.secrets);
+	next->tickets = k->h.tickets;
 	next->lock = k->h.lock;
 	next->control = next->caller = -1;
 	memcpy(next->wake, k->h.wake, sizeof(next->wake));

@@ -108,7 +108,7 @@ static void write_bound(int fd, const struct listen_address *address, char *dst,
 		return;
 	}
 	config_address_text((struct sockaddr *)&addr, text, sizeof(text));
-	snprintf(dst, size, "%s://%s%s", protocol_scheme(address->proto), address->dual ? "*" : "",
+	snprintf(dst, size, "%s://%s%s", protocol_scheme(address->proto, address->tls), address->dual ? "*" : "",
 		 address->dual ? strrchr(text, ':') : text);
 }
 
@@ -117,6 +117,7 @@ void listen_rename(struct handover_listener *listener, const struct listen_addre
 	_Static_assert(sizeof(listener->url) == sizeof(address->url), "the same text");
 
 	listener->proto = address->proto;
+	listener->tls = address->tls;
 	listener->slow = address->slow;
 	listener->line = address->line;
 	memcpy(listener->url, address->url, sizeof(listener->url));

@@ -20,10 +20,12 @@
 #include "master/listen.h"
 #include "master/privileges.h"
 #include "master/program.h"
+#include "master/secret_files.h"
 #include "proto/control.h"
 #include "shm/crash.h"
 #include "shm/log.h"
 #include "shm/snapshot.h"
+#include "shm/tickets.h"
 #include "shm/title.h"
 #include "worker/loop/move.h"
 
@@ -257,6 +259,18 @@ static int open_wakes(struct master *m)
 	return 0;
 }
 
+/* All that there will ever be have it at the same number, too. */
+static int open_tickets(struct master *m)
+{
+	m->h.tickets = tickets_create();
+	if (m->h.tickets < 0) {
+		log_error("the keys of TLS tickets: %m");
+		return -1;
+	}
+	ticket_keys_look(m);
+	return 0;
+}
+
 static int open_hub(struct master *m)
 {
 	m->h.hub = hub_create(&m->config.settings);
@@ -292,12 +306,20 @@ static void say_started(const struct master *m)
 }
 
 /* A server that follows no other program. */
+/* Who may use janusctl: root, whom the workers run as, and a group. */
+static int share_sockets(const struct master *m, char error[RUNTIME_DIR_ERROR_MAX])
+{
+	const struct passwd *pw = privileges_user(m->config.settings.user);
+
+	return runtime_dir_share(&m->dir, pw ? pw->pw_uid : geteuid(), m->config.settings.control_group, error);
+}
+
 static int start_fresh(struct master *m)
 {
-	char error[RUNTIME_DIR_ERROR_MAX];
+	char error[RUNTIME_DIR_ERROR_MAX], wrong[CONFIG_ERROR_MAX];
 
 	m->h.master = (uint32_t)getpid();
-	m->h.slot = m->h.caller = m->h.snapshot = m->h.tls = m->h.tls_before = m->h.canary_slot = -1;
+	m->h.slot = m->h.caller = m->h.snapshot = m->h.tls = m->h.tls_before = m->h.canary_slot = m->h.secrets = -1;
 	m->h.started = (uint64_t)time(NULL);
 	if (program_path(m->h.program, sizeof(m->h.program)) < 0) {
 		log_error("the program's path: %m");
@@ -309,9 +331,13 @@ static int start_fresh(struct master *m)
 	}
 	m->h.lock = m->dir.lock;
 	m->h.control = m->dir.control;
-	if (open_wakes(m) < 0 || open_hub(m) < 0 || data_open(m) < 0 || open_listeners(m) < 0)
+	if (secret_files_read(&m->config.settings, &m->h.secrets, wrong) < 0) {
+		log_error("%s", wrong);
 		return -1;
-	if (runtime_dir_share(&m->dir, m->config.settings.control_group, error) < 0) {
+	}
+	if (open_wakes(m) < 0 || open_tickets(m) < 0 || open_hub(m) < 0 || data_open(m) < 0 || open_listeners(m) < 0)
+		return -1;
+	if (share_sockets(m, error) < 0) {
 		log_error("%s", error);
 		return -1;
 	}
@@ -364,9 +390,10 @@ static int start_successor(struct master *m)
 	for (unsigned i = 0; i < m->h.dropped_count; i++)
 		listen_end(&m->h.dropped[i]);
 	m->h.dropped_count = 0;
+	ticket_keys_look(m);
 	if (open_missing_listener(m) < 0)
 		return -1;
-	if (runtime_dir_share(&m->dir, m->config.settings.control_group, error) < 0)
+	if (share_sockets(m, error) < 0)
 		log_error("%s", error);
 	if (m->h.snapshot >= 0)
 		return FAIL_POINT("successor-restore") ? -1 : restore_segments(m);
@@ -406,6 +433,7 @@ static void note_before(struct master *m)
 
 static int prepare(struct master *m, const struct config_source *source, int handover)
 {
+	char error[PRIVILEGES_ERROR_MAX];
 	bool taken_up = true;
 
 	log_init("master", LOG_LEVEL_INFO);
@@ -437,6 +465,10 @@ static int prepare(struct master *m, const struct config_source *source, int han
 		report_note_config(m, handover < 0);
 	if (handover >= 0)
 		settings_keep(&m->config.settings, &m->h.settings);
+	if (privileges_check(m->config.settings.user, error) < 0) {
+		log_error("%s", error);
+		return -1;
+	}
 	m->h.settings = m->config.settings;
 	m->h.layout = HUB_LAYOUT;
 	m->h.snapshot_version = SNAPSHOT_VERSION;

@@ -8,6 +8,7 @@
  *   quiesce.c          before a program with another layout: everything into snapshots
  *   slots.c            keepers: started, missed, replaced
  *   data.c             janus-data, which writes the journal: started, missed, replaced, and told to end
+ *   ticket_keys.c      the keys of TLS tickets, renewed in time
  *   service.c          what the service manager is told (systemd)
  *   report.c           what a reload has done, for who asked for it and for the log
  *   control_server.c   takes janusctl's requests, for those whom master.c has told it
@@ -73,6 +74,7 @@ struct master {
 	bool data_replaced;		/* killed, as another one is to follow */
 	bool data_ending, data_ended;
 
+	struct tickets_shm *tickets;	/* ticket_keys.c: mapped; NULL not yet */
 	bool held;			/* slots_hold() */
 	bool stopping;
 	int status;			/* to exit with */
@@ -146,6 +148,9 @@ void data_look(struct master *m, uint64_t now);		/* now and then: does it give s
 bool data_reap(struct master *m, pid_t pid, int status);	/* whether it was this process's */
 void data_end(struct master *m);			/* nobody publishes any more */
 bool data_alive(const struct master *m);
+
+/* ticket_keys.c */
+void ticket_keys_look(struct master *m);			/* now and then, and before there are workers: is it time for a new one? */
 
 /* reload.c */
 /* `caller`: the janusctl that waits for the outcome and is answered then, or -1. Does not return when the program executes anew. */

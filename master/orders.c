@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define FDS_MAX (LISTENERS_OPEN_MAX + 4)	/* handover state, program, hub, segment, listen sockets */
+#define FDS_MAX (LISTENERS_OPEN_MAX + 5)	/* handover state, program, hub, segment, secrets, listen sockets */
 
 union control {
 	struct cmsghdr head;
@@ -67,6 +67,8 @@ int orders_send_replace(int socket, const struct handover *h, int program)
 		fds[count++] = h->hub;
 		fds[count++] = h->slots[h->slot].segment;
 	}
+	if (h->secrets >= 0)
+		fds[count++] = h->secrets;
 	for (unsigned i = 0; i < h->listeners; i++)
 		fds[count++] = h->listen[i].fd;
 	r = send_order(socket, ORDER_REPLACE, fds, count);
@@ -103,7 +105,7 @@ static void close_passed(const struct passed *passed, unsigned from)
 /* How many descriptors come with this handover state, its own among them. */
 static unsigned fds_of(const struct handover *h)
 {
-	return 2 + (h->new_segments ? 2 : 0) + h->listeners;
+	return 2 + (h->new_segments ? 2 : 0) + (h->secrets >= 0) + h->listeners;
 }
 
 /* Puts the descriptors where the handover state names them. */
@@ -119,6 +121,8 @@ static void name_passed(struct order_received *r, const struct passed *passed)
 		h->hub = *fd++;
 		*segment = *fd++;
 	}
+	if (h->secrets >= 0)
+		h->secrets = *fd++;
 	for (unsigned i = 0; i < h->listeners; i++)
 		h->listen[i].fd = *fd++;
 }
@@ -182,6 +186,8 @@ void orders_close(const struct order_received *r)
 		close(h->hub);
 		close(h->slots[h->slot].segment);
 	}
+	if (h->secrets >= 0)
+		close(h->secrets);
 	for (unsigned i = 0; i < h->listeners; i++)
 		close(h->listen[i].fd);
 }

@@ -7,6 +7,7 @@
  *                    the handover state (handover.h)
  *                    the program (O_PATH); not from a master whose keepers are those of a version that executes what stands at its path
  *                    if that says `new_segments`: the hub, the slot segment
+ *                    if it has `secrets`: these (an earlier version counts none, and would refuse the order: but it has no settings that take any, either)
  *                    the listen sockets, as many as it has and in its order
  *
  * Numbers of descriptors that a handover state has in it are the sender's. orders_receive() puts in what the same things are called here.

@@ -4,10 +4,25 @@
 #ifndef MASTER_PRIVILEGES_H
 #define MASTER_PRIVILEGES_H
 
+#include <pwd.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Becomes `user` and its groups, for good. Nothing is done for "" or when not root. 0, or -1 (logged). */
+#define PRIVILEGES_ERROR_MAX 256
+
+/*
+ * Whom keepers, workers and janus-data run as, of a server that is root's: the setting `user`, or janus if that is empty and there is such a user. NULL:
+ * nobody else, as it is not root's; or with errno, 0 for no such user.
+ */
+const struct passwd *privileges_user(const char *user);
+
+/* Whether they have somebody to run as. 0; or -1, and *error says what to do. */
+int privileges_check(const char *user, char error[PRIVILEGES_ERROR_MAX]);
+
+/*
+ * Becomes that user and its groups, for good, keeps no capability (also not as root, if `user` says root), and can get none by executing a program.
+ * Not as root: the same but for the user. 0, or -1 with errno (logged).
+ */
 int privileges_drop(const char *user);
 
 /*

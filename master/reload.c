@@ -16,6 +16,7 @@
 #include "master/master.h"
 #include "master/probe.h"
 #include "master/program.h"
+#include "master/secret_files.h"
 #include "shm/log.h"
 
 static void warn_of_restarts(const struct settings *wanted, const struct settings *running)
@@ -109,10 +110,20 @@ static void end_new_listeners(struct master *m)
 	m->next.listeners = 0;
 }
 
+/* And the secrets that were read for it. */
+static void forget_new_secrets(struct master *m)
+{
+	if (m->next.secrets >= 0 && m->next.secrets != m->h.secrets)
+		close(m->next.secrets);
+	m->next.secrets = -1;
+}
+
 void reload_abandon(struct master *m)
 {
-	if (m->reloading)
-		end_new_listeners(m);
+	if (!m->reloading)
+		return;
+	end_new_listeners(m);
+	forget_new_secrets(m);
 }
 
 static void refused(struct master *m, const char *error)
@@ -121,6 +132,7 @@ static void refused(struct master *m, const char *error)
 	events_say(&m->hub.events, EVENTS_MASTER, EVENT_RELOAD, m->next.reload_number, "refused: %s", error);
 	hub_count(&m->hub, 0, COUNTER_reloads_failed, 1);
 	end_new_listeners(m);
+	forget_new_secrets(m);
 	if (m->next_program >= 0)
 		close(m->next_program);
 	m->next_program = -1;
@@ -202,6 +214,7 @@ static void begin_next(struct master *m, int caller)
 	fallback->hub = -1;
 	fallback->settings = m->h.settings;
 	fallback->config = m->h.config;
+	fallback->secrets = m->h.secrets;
 	fallback->listeners = m->h.listeners;
 	memcpy(fallback->listen, m->h.listen, sizeof(fallback->listen));
 }
@@ -229,7 +242,7 @@ static void prepare(struct master *m, int caller)
 	m->again = false;
 	service_reloading(m);
 	begin_next(m, caller);
-	if (config_read(&config, &m->source, error) < 0) {
+	if (config_read(&config, &m->source, error) < 0 || secret_files_read(&config.settings, &m->next.secrets, error) < 0) {
 		refused(m, error);
 		return;
 	}

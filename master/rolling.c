@@ -62,6 +62,10 @@ static void mark(const struct master *m, int flags)
 	if (!b->there)
 		return;
 	fcntl(b->program, F_SETFD, FD_CLOEXEC);		/* a program opens itself anew: program_running() */
+	if (b->secrets >= 0 && b->secrets != m->h.secrets)
+		fcntl(b->secrets, F_SETFD, flags);
+	if (m->h.secrets >= 0 && b->secrets != m->h.secrets)
+		fcntl(m->h.secrets, F_SETFD, flags ? 0 : FD_CLOEXEC);
 	for (unsigned i = 0; i < b->listeners; i++)
 		if (!has_listener(m->h.listen, m->h.listeners, b->listen[i].fd))
 			fcntl(b->listen[i].fd, F_SETFD, flags);
@@ -90,6 +94,8 @@ static void let_go(struct master *m)
 		if (!has_listener(m->h.listen, m->h.listeners, b->listen[i].fd))
 			listen_end(&b->listen[i]);
 	close(b->program);
+	if (b->secrets >= 0 && b->secrets != m->h.secrets)
+		close(b->secrets);
 	if (b->hub >= 0) {
 		close(b->hub);
 		for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
@@ -108,6 +114,7 @@ static void write_back(struct master *m, const char *why)
 	m->next.fallback.there = false;
 	m->next.settings = b->settings;
 	m->next.config = b->config;
+	m->next.secrets = b->secrets;
 	m->next.listeners = b->listeners;
 	memcpy(m->next.listen, b->listen, sizeof(m->next.listen));
 	m->next.dropped_count = 0;

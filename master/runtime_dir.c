@@ -222,22 +222,21 @@ err:
 	return -1;
 }
 
-/* Its group first: it is never another group's that may connect. A folder that others may not enter is entered by the group then. */
-/* A socket in the folder becomes the group's, or its owner's alone. One that is not there need not be. 0, or -1 with errno. */
-static int give(const char *path, const struct group *gr)
+/* A socket in the folder becomes its owner's alone, or the group's too. One that is not there need not be. 0, or -1 with errno. */
+static int give(const char *path, uid_t uid, const struct group *gr)
 {
 	gid_t gid = gr ? gr->gr_gid : getegid();
 	struct stat st;
 
 	if (stat(path, &st) < 0)
 		return errno == ENOENT ? 0 : -1;
-	/* (Who is fenced in may not be able to give, and mostly need not: it is made in the group.) */
-	if (st.st_gid != gid && chown(path, (uid_t)-1, gid) < 0)
+	/* Its group first: it is never another group's that may connect. (Who is fenced in may not be able to give, and mostly need not: it is made in the group.) */
+	if ((st.st_gid != gid || st.st_uid != uid) && chown(path, uid, gid) < 0)
 		return -1;
 	return chmod(path, gr ? 0660 : 0600);
 }
 
-int runtime_dir_share(const struct runtime_dir *dir, const char *group, char error[RUNTIME_DIR_ERROR_MAX])
+int runtime_dir_share(const struct runtime_dir *dir, uid_t owner, const char *group, char error[RUNTIME_DIR_ERROR_MAX])
 {
 	const struct group *gr = *group ? getgrnam(group) : NULL;
 	char admin[SETTINGS_TEXT_MAX + 8];
@@ -247,8 +246,9 @@ int runtime_dir_share(const struct runtime_dir *dir, const char *group, char err
 	if (*group && !gr)
 		return fail(error, "control_group: there is no group `%s`", group);
 	snprintf(admin, sizeof(admin), "%s/admin", dir->path);
-	if (runtime_dir_control(dir->path, &addr) < 0 || give(addr.sun_path, gr) < 0 || give(admin, gr) < 0)
-		return fail(error, "control_group = %s: the sockets in %s: %s", group, dir->path, strerror(errno));
+	if (runtime_dir_control(dir->path, &addr) < 0 || give(addr.sun_path, owner, gr) < 0 || give(admin, owner, gr) < 0)
+		return fail(error, "the sockets in %s can't be given to user %u%s%s: %s", dir->path, (unsigned)owner, *group ? " and control_group = " : "", group, strerror(errno));
+	/* A folder that others may not enter is entered by the group. */
 	if (gr && stat(dir->path, &st) == 0 && !(st.st_mode & S_IXOTH) && (st.st_gid != gr->gr_gid || !(st.st_mode & S_IXGRP)) &&
 	    (chown(dir->path, (uid_t)-1, gr->gr_gid) < 0 || chmod(dir->path, (st.st_mode & 07777) | S_IXGRP) < 0))
 		return fail(error, "control_group = %s: %s: %s", group, dir->path, strerror(errno));

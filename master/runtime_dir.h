@@ -19,6 +19,7 @@
 #define MASTER_RUNTIME_DIR_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 #include <sys/un.h>
 
 #include "shm/settings.h"
@@ -40,8 +41,8 @@ struct runtime_dir {
  */
 int runtime_dir_open(struct runtime_dir *dir, const char *path, unsigned wait_ms, char error[RUNTIME_DIR_ERROR_MAX]);
 
-/* Has the members of a group use the control socket, and the socket `admin` beside it, too; "" nobody but their owner. 0, or -1 and error[]: there is no such group, or the caller may not give it. */
-int runtime_dir_share(const struct runtime_dir *dir, const char *group, char error[RUNTIME_DIR_ERROR_MAX]);
+/* Gives the control socket, and the socket `admin` beside it, to a user (root may use them in any case), and to the members of a group; "": nobody else. 0, or -1 and error[]: there is no such group, or the caller may not give it. */
+int runtime_dir_share(const struct runtime_dir *dir, uid_t owner, const char *group, char error[RUNTIME_DIR_ERROR_MAX]);
 
 /* Removes control socket and lock file, and lets the lock go. All keepers have been reaped. Not for a forked child. Master only. */
 void runtime_dir_close(struct runtime_dir *dir);

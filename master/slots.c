@@ -59,6 +59,8 @@ static __attribute__((noreturn)) void keeper_child(const struct master *m, unsig
 		close(m->h.slots[i].orders);
 	}
 	close(m->h.slots[slot].orders);
+	if (m->h.fallback.there && m->h.fallback.secrets >= 0 && m->h.fallback.secrets != m->h.secrets)
+		close(m->h.fallback.secrets);
 	snprintf(option, sizeof(option), "--heritage=%d", handover);
 	program_execute(m->program, argv);
 	log_error("the program can't be executed: %s", strerror(errno));
@@ -372,6 +374,7 @@ static void on_watch(struct ev_loop *loop, struct ev_timer *t, int events)
 	if (m->stopping)
 		return;
 	data_look(m, now);
+	ticket_keys_look(m);
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		if (!m->h.slots[i].used)
 			continue;

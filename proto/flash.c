@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <nettle/base16.h>
@@ -326,8 +327,15 @@ static char *put_escaped(char *dst, const char *text, size_t room)
 
 size_t flash_error(char *dst, uint64_t time, const char *text)
 {
+	return flash_error_code(dst, time, 0, text);
+}
+
+size_t flash_error_code(char *dst, uint64_t time, unsigned code, const char *text)
+{
 	char *p = put_timestamp(dst, time), *limit = dst + FLASH_ERROR_MAX - (sizeof("\"}\1") - 1);
 
+	if (code)
+		p += sprintf(p, "\"code\":%u,", code);
 	p = PUT_LITERAL(p, "\"error\":\"");
 	p = put_escaped(p, text, (size_t)(limit - p));
 	p = PUT_LITERAL(p, "\"}\1");

@@ -72,6 +72,8 @@ bool flash_is_lines(const char *in, size_t len, struct flash_scan *scan);
 /* Each writes a frame to dst and returns its length. `time` is microseconds since 1970. */
 size_t flash_greeting(char *dst, uint64_t time, const uint8_t token[FLASH_TOKEN_BYTES]);	/* <= FLASH_GREETING_MAX */
 size_t flash_error(char *dst, uint64_t time, const char *text);		/* <= FLASH_ERROR_MAX; text is escaped, and cut if it is too long */
+/* The same, with a `code`: the HTTP status that says the same, 0 none. */
+size_t flash_error_code(char *dst, uint64_t time, unsigned code, const char *text);
 size_t flash_message(char *dst, uint64_t time, const char *message, size_t len);	/* <= len + FLASH_MESSAGE_EXTRA; see message.h */
 
 /* The length flash_message() would return, without writing. */

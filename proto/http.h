@@ -29,7 +29,7 @@ enum http_kind {
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OPTIONS, HTTP_OTHER };
 
-/* Header fields that are kept. Those up to HTTP_LAST_EVENT_ID may stand only once; of the others the first one is kept. */
+/* Header fields that are kept. Those up to HTTP_AUTHORIZATION may stand only once; of the others the first one is kept. */
 enum http_field {
 	HTTP_HOST,
 	HTTP_CONTENT_LENGTH,
@@ -41,6 +41,7 @@ enum http_field {
 	HTTP_REQUEST_METHOD,		/* Access-Control-Request-Method */
 	HTTP_IDEMPOTENCY_KEY,		/* see http_key.h */
 	HTTP_LAST_EVENT_ID,
+	HTTP_AUTHORIZATION,
 	HTTP_REQUEST_HEADERS,		/* Access-Control-Request-Headers */
 	HTTP_ACCEPT,
 	HTTP_CONNECTION,
@@ -52,6 +53,7 @@ enum http_field {
 	HTTP_FETCH_SITE,		/* Sec-Fetch-Site */
 	HTTP_FETCH_MODE,		/* Sec-Fetch-Mode */
 	HTTP_IF_NONE_MATCH,
+	HTTP_COOKIE,
 	HTTP_FIELDS
 };
 

@@ -7,7 +7,7 @@
 #include "proto/http_origin.h"
 #include "proto/http_text.h"
 
-#define ONCE_LAST HTTP_LAST_EVENT_ID
+#define ONCE_LAST HTTP_AUTHORIZATION
 
 static const struct {
 	const char *name;
@@ -24,6 +24,7 @@ static const struct {
 	[HTTP_REQUEST_METHOD] = NAME("access-control-request-method"),
 	[HTTP_IDEMPOTENCY_KEY] = NAME("idempotency-key"),
 	[HTTP_LAST_EVENT_ID] = NAME("last-event-id"),
+	[HTTP_AUTHORIZATION] = NAME("authorization"),
 	[HTTP_REQUEST_HEADERS] = NAME("access-control-request-headers"),
 	[HTTP_ACCEPT] = NAME("accept"),
 	[HTTP_CONNECTION] = NAME("connection"),
@@ -35,6 +36,7 @@ static const struct {
 	[HTTP_FETCH_SITE] = NAME("sec-fetch-site"),
 	[HTTP_FETCH_MODE] = NAME("sec-fetch-mode"),
 	[HTTP_IF_NONE_MATCH] = NAME("if-none-match"),
+	[HTTP_COOKIE] = NAME("cookie"),
 };
 
 static bool bad(struct http_request *req, unsigned status, const char *error)

@@ -159,7 +159,7 @@ enum request_kind request_kind_find(const char *name, size_t len)
 	static const char *const names[REQUEST_UNKNOWN] = {
 		[REQUEST_SUBSCRIBE] = "subscribe", [REQUEST_UNSUBSCRIBE] = "unsubscribe", [REQUEST_PUBLISH] = "publish",
 		[REQUEST_LOGIN] = "login", [REQUEST_LOGOUT] = "logout", [REQUEST_SEND] = "send", [REQUEST_PING] = "ping",
-		[REQUEST_ATTACH] = "attach",
+		[REQUEST_ATTACH] = "attach", [REQUEST_AUTH] = "auth",
 	};
 	unsigned kind = 0;
 
@@ -179,7 +179,7 @@ static int read_kind(const struct json *json, struct json_request *req, const ch
 		return -1;
 	}
 	if (action == NULL || action->type != JSON_STRING) {
-		*error = action == NULL ? "no action: subscribe, unsubscribe, publish, login, logout, send and attach are known" : "the action is not a string";
+		*error = action == NULL ? "no action: subscribe, unsubscribe, publish, login, logout, send, attach and auth are known" : "the action is not a string";
 		return -1;
 	}
 	len = json_string(action->value, action->value_len, name, sizeof(name));
@@ -194,6 +194,8 @@ void json_request_clear(struct json_request *req)
 	req->kind = REQUEST_UNKNOWN;
 	req->resume.kind = RESUME_NOT;
 	req->name_len = 0;
+	req->shown = NULL;
+	req->shown_len = 0;
 	req->names = req->ref = req->message_id = NULL;
 	req->names_len = req->ref_len = req->message_id_len = 0;
 	req->members = NULL;
@@ -218,6 +220,27 @@ static int read_token(const struct json *json, struct json_request *req, const c
 	return *error == NULL ? 0 : -1;
 }
 
+/* No such token has a character that would have to be escaped, and none is read that has. */
+const char *json_request_show(const struct json_member *member, struct json_request *req)
+{
+	if (member == NULL || member->type != JSON_STRING)
+		return member == NULL ? "no token" : "the token is not a string";
+	req->shown = member->value + 1;
+	req->shown_len = member->value_len - 2;
+	return memchr(req->shown, '\\', req->shown_len) ? "the token has an escaped character in it" : NULL;
+}
+
+static int read_shown(const struct json *json, struct json_request *req, const char **error)
+{
+	const struct json_member *token, *data;
+
+	if (find(json, "token", &token) < 0 || find(json, "data", &data) < 0 || (token && data))
+		*error = "the token stands twice";
+	else
+		*error = json_request_show(token ? token : data, req);
+	return *error == NULL ? 0 : -1;
+}
+
 int json_request_parse(struct json *json, const char *text, size_t len, struct json_request *req, const char **error)
 {
 	json_request_clear(req);
@@ -232,6 +255,8 @@ int json_request_parse(struct json *json, const char *text, size_t len, struct j
 		return read_name(json, &data_id_member, req, error);
 	case REQUEST_ATTACH:
 		return read_token(json, req, error);
+	case REQUEST_AUTH:
+		return read_shown(json, req, error);
 	case REQUEST_PUBLISH:
 	case REQUEST_SEND:
 		if (read_name(json, req->kind == REQUEST_SEND ? &to_member : &topic_member, req, error) < 0)

@@ -34,7 +34,8 @@ const char *message_user_error(const char *user, size_t len);
 const char *message_id_error(const char *id, size_t len);
 
 enum request_kind {
-	REQUEST_SUBSCRIBE, REQUEST_UNSUBSCRIBE, REQUEST_PUBLISH, REQUEST_LOGIN, REQUEST_LOGOUT, REQUEST_SEND, REQUEST_PING, REQUEST_ATTACH, REQUEST_UNKNOWN
+	REQUEST_SUBSCRIBE, REQUEST_UNSUBSCRIBE, REQUEST_PUBLISH, REQUEST_LOGIN, REQUEST_LOGOUT, REQUEST_SEND, REQUEST_PING, REQUEST_ATTACH, REQUEST_AUTH,
+	REQUEST_UNKNOWN
 };
 
 /* The kind whose name is name[0..len), REQUEST_UNKNOWN: none. */
@@ -56,6 +57,8 @@ struct json_request {
 	size_t names_len;
 	struct resume resume;		/* web_request.h: REQUEST_SUBSCRIBE, REQUEST_LOGIN, REQUEST_ATTACH */
 	uint8_t token[TOKEN_BYTES];	/* REQUEST_ATTACH */
+	const char *shown;		/* REQUEST_AUTH: the token or key, as it stands between its quotes */
+	size_t shown_len;
 	const char *ref;		/* web_request.h: the client's mark for the answer, as it stands; NULL: none */
 	size_t ref_len;
 	const char *message_id;		/* web_request.h: of REQUEST_PUBLISH and REQUEST_SEND, as it stands; NULL: none */
@@ -66,13 +69,17 @@ struct json_request {
 	size_t size;			/* bytes that json_request_write() writes */
 };
 
+/* The token or key of a REQUEST_AUTH, the value of this member (NULL: there is none). NULL, or why it is none. */
+struct json_member;
+const char *json_request_show(const struct json_member *member, struct json_request *req);
+
 void json_request_clear(struct json_request *req);
 
 /* What json_request_write() is to write: the first `count` of json->members. */
 void json_request_select(const struct json *json, unsigned count, struct json_request *req);
 
 /* Parses `text` as a JSON object with an `action`. Subscribe and unsubscribe want `data` to be the topic, publish wants `topic`, login and
- * logout want `data` to be the id, attach wants it to be the token, send wants `to`.
+ * logout want `data` to be the id, attach wants it to be the token, auth a token or key (which may be called `token` too), send wants `to`.
  * 0; or -1 and *error is a static sentence fit for the peer (bad JSON, no action, missing or bad topic). req->kind then is what was found
  * before the error. An action that is not one of these is REQUEST_UNKNOWN and no error. A member that is asked for here may stand only
  * once. */

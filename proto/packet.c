@@ -155,12 +155,17 @@ static const char *read_token(const struct msgpack_value *v, struct packet_reque
 	return v->start == NULL ? "no token" : token_read(req->token, (const char *)v->p, v->kind == WALK_STR ? v->len : 0);
 }
 
+static const char *read_shown(const struct msgpack_value *v, struct packet_request *req)
+{
+	return v->start == NULL ? "no token" : read_text(v, "the token is a str", "the token is not UTF-8", &req->shown, &req->shown_len);
+}
+
 static const char *read_op(const struct msgpack_value *v, struct packet_request *req)
 {
 	req->op = v->start != NULL && v->kind == WALK_STR ? request_kind_find((const char *)v->p, v->len) : REQUEST_UNKNOWN;
 	if (req->op != REQUEST_UNKNOWN)
 		return NULL;
-	return v->start == NULL ? "no op: subscribe, unsubscribe, publish, login, logout, send, attach and ping are known" : "unknown op: subscribe, unsubscribe, publish, login, logout, send, attach and ping are known";
+	return v->start == NULL ? "no op: subscribe, unsubscribe, publish, login, logout, send, attach, auth and ping are known" : "unknown op: subscribe, unsubscribe, publish, login, logout, send, attach, auth and ping are known";
 }
 
 /* Sets the request's ref, if there is one. */
@@ -230,6 +235,8 @@ static const char *read_request(const struct found *found, struct error_text *wh
 		error = read_resume(found, req);
 	if (error == NULL && req->op == REQUEST_ATTACH)
 		error = read_token(&v[MEMBER_TOKEN], req);
+	else if (error == NULL && req->op == REQUEST_AUTH)
+		error = read_shown(&v[MEMBER_TOKEN], req);
 	else if (error == NULL && req->op != REQUEST_PING)
 		error = read_names(&v[member_of_name(req->op)], !publishes, req);
 	return error == NULL && publishes ? read_message(found, req) : error;

@@ -1,13 +1,14 @@
 /*
  * Packets: 4 bytes of length, big-endian, not counted in it; then a msgpack map of that length, keyed by name.
  *
- * client to server: {"op": "subscribe" | "unsubscribe" | "publish" | "login" | "logout" | "send" | "attach" | "ping", ...}
+ * client to server: {"op": "subscribe" | "unsubscribe" | "publish" | "login" | "logout" | "send" | "attach" | "auth" | "ping", ...}
  *   subscribe, unsubscribe   "topic": a str, or an array of str
  *   subscribe, login         and "since" (str, a position) or "last" (unsigned) if one likes: what of the past is wanted
  *   publish                  "topic", "data", and "event" (str), "message_id" (str) and "receipt" (bool) if one likes
  *   login, logout            "user" (str, or an array of str): the name under which others send to this connection
  *   send                     "user", "data", and the same
  *   attach                   "token" (str), and "since" if one likes
+ *   auth                     "token" (str): what says who the client is (proto/jwt.h, proto/api_keys.h)
  *   ping                     nothing
  * Each may carry "ref" (unsigned), which the reply repeats. Each key may stand once, and no others.
  *
@@ -58,6 +59,8 @@ struct packet_request {
 	uint64_t ref;
 	struct resume resume;		/* REQUEST_SUBSCRIBE, REQUEST_LOGIN, REQUEST_ATTACH */
 	uint8_t token[TOKEN_BYTES];	/* REQUEST_ATTACH */
+	const char *shown;		/* REQUEST_AUTH: a token or key */
+	size_t shown_len;
 	const char *name;		/* the topic or user, of several the first, as web_name_error() wants it; not terminated */
 	size_t name_len;
 	const char *event, *message_id;	/* NULL: none */
@@ -90,6 +93,8 @@ struct packet_reply {
 	uint64_t seq;			/* of the message, 0: no id */
 	const struct position_start *start;	/* where what was subscribed begins; NULL: not said */
 	const uint8_t *token;		/* the session's from here on; NULL: not said */
+	unsigned code;			/* of an error: the HTTP status that says the same; 0: not said */
+	int64_t expires;		/* when what was shown runs out, seconds since 1970; 0: not said */
 };
 
 /* Writes a packet to dst[PACKET_REPLY_MAX] and returns its length. */

@@ -203,7 +203,7 @@ size_t packet_reply(char *dst, const struct packet_reply *reply)
 	struct sink s = { .dst = dst, .room = PACKET_REPLY_MAX };
 
 	begin(&s, reply->error == NULL,
-	      (reply->error != NULL) + reply->has_ref + (reply->seq != 0) + reply->has_subscribers + count_start(reply->start));
+	      (reply->error != NULL) + reply->has_ref + (reply->seq != 0) + reply->has_subscribers + count_start(reply->start) + (reply->code != 0) + (reply->expires != 0));
 	if (reply->has_ref)
 		put_uint(&s, "ref", reply->ref);
 	put_start(&s, reply->start);
@@ -211,6 +211,10 @@ size_t packet_reply(char *dst, const struct packet_reply *reply)
 		put_position(&s, "id", reply->epoch, reply->seq);
 	if (reply->has_subscribers)
 		put_uint(&s, "subscribers", reply->subscribers);
+	if (reply->expires != 0)
+		put_uint(&s, "expires", (uint64_t)reply->expires);
+	if (reply->code != 0)
+		put_uint(&s, "code", reply->code);
 	if (reply->error != NULL) {
 		msgpack_put_text(&s, "error");
 		msgpack_put_str(&s, reply->error, cut(reply->error, PACKET_REPLY_MAX - s.len - 5));

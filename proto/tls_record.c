@@ -1,6 +1,7 @@
 /*
- * Records, sealed and opened with libcrypto's AEADs. Fetching a cipher and making a context of it takes longer than sealing a short record; so there is a
- * context for each suite and direction, made once, and each record keys it.
+ * Records, sealed and opened. Each one has other keys than the last, as a message goes to one connection after the other; and most are short. So what counts
+ * is what a key and a record take beside their bytes. That is far less with nettle than with libcrypto, which is the faster one for long texts, and for
+ * ChaCha20-Poly1305 (ARCHITECTURE.md, "TLS"). What they make of a text is the same. libcrypto's contexts are made once.
  */
 #include "proto/tls_record.h"
 
@@ -8,6 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <nettle/aes.h>
+#include <nettle/gcm.h>
+#include <nettle/memops.h>
+#include <nettle/nettle-meta.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
@@ -15,14 +20,27 @@
 #define NONCE 12
 #define EXPLICIT 8		/* 1.2 with AES-GCM: the part of the nonce that a record carries */
 #define AAD_MAX 13
+#define SHORT 1536		/* bytes up to which nettle's AES-GCM is the faster one */
 #define SUITES (TLS_CHACHA20_POLY1305 + 1)
 
 struct tls_crypto {
+	/* nettle's */
+	union { struct aes128_ctx aes128; struct aes256_ctx aes256; } cipher;
+	struct gcm_key hash;
+	struct gcm_ctx gcm;
+	/* libcrypto's */
 	EVP_CIPHER_CTX *seal[SUITES], *open[SUITES];
 };
 
 static const char *const ciphers[SUITES] = {
 	[TLS_AES_128_GCM] = "AES-128-GCM", [TLS_AES_256_GCM] = "AES-256-GCM", [TLS_CHACHA20_POLY1305] = "ChaCha20-Poly1305",
+};
+
+/* What is authenticated, or also sealed, beside the text. */
+struct aead {
+	const uint8_t *key;
+	uint8_t nonce[NONCE], aad[AAD_MAX];
+	size_t aad_len;
 };
 
 static EVP_CIPHER_CTX *make_context(const EVP_CIPHER *cipher, bool seal)
@@ -61,7 +79,65 @@ void tls_crypto_destroy(struct tls_crypto *crypto)
 		EVP_CIPHER_CTX_free(crypto->seal[i]);
 		EVP_CIPHER_CTX_free(crypto->open[i]);
 	}
+	explicit_bzero(crypto, sizeof(*crypto));
 	free(crypto);
+}
+
+/* ---- the ciphers: sealing is done in place; behind a sealed text is the tag ---- */
+
+static bool is_short(uint8_t suite, size_t len)
+{
+	return len <= SHORT && suite != TLS_CHACHA20_POLY1305;
+}
+
+static const struct nettle_cipher *gcm_begin(struct tls_crypto *crypto, uint8_t suite, const struct aead *with)
+{
+	const struct nettle_cipher *aes = suite == TLS_AES_128_GCM ? &nettle_aes128 : &nettle_aes256;
+
+	aes->set_encrypt_key(&crypto->cipher, with->key);
+	gcm_set_key(&crypto->hash, &crypto->cipher, aes->encrypt);
+	gcm_set_iv(&crypto->gcm, &crypto->hash, NONCE, with->nonce);
+	gcm_update(&crypto->gcm, &crypto->hash, with->aad_len, with->aad);
+	return aes;
+}
+
+static void gcm_seal(struct tls_crypto *crypto, uint8_t suite, const struct aead *with, uint8_t *text, size_t len)
+{
+	const struct nettle_cipher *aes = gcm_begin(crypto, suite, with);
+
+	gcm_encrypt(&crypto->gcm, &crypto->hash, &crypto->cipher, aes->encrypt, len, text, text);
+	gcm_digest(&crypto->gcm, &crypto->hash, &crypto->cipher, aes->encrypt, TAG, text + len);
+}
+
+static bool gcm_open(struct tls_crypto *crypto, uint8_t suite, const struct aead *with, const uint8_t *sealed, size_t len, uint8_t *text)
+{
+	const struct nettle_cipher *aes = gcm_begin(crypto, suite, with);
+	uint8_t tag[TAG];
+
+	gcm_decrypt(&crypto->gcm, &crypto->hash, &crypto->cipher, aes->encrypt, len, text, sealed);
+	gcm_digest(&crypto->gcm, &crypto->hash, &crypto->cipher, aes->encrypt, TAG, tag);
+	return memeql_sec(tag, sealed + len, TAG);
+}
+
+static bool evp_seal(EVP_CIPHER_CTX *ctx, const struct aead *with, uint8_t *text, size_t len)
+{
+	int done;
+
+	return EVP_CipherInit_ex2(ctx, NULL, with->key, with->nonce, 1, NULL) > 0 && EVP_EncryptUpdate(ctx, NULL, &done, with->aad, (int)with->aad_len) > 0 &&
+	       EVP_EncryptUpdate(ctx, text, &done, text, (int)len) > 0 && EVP_EncryptFinal_ex(ctx, text + len, &done) > 0 &&
+	       EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG, text + len) > 0;
+}
+
+static bool evp_open(EVP_CIPHER_CTX *ctx, const struct aead *with, const uint8_t *sealed, size_t len, uint8_t *text)
+{
+	int done;
+
+	if (EVP_CipherInit_ex2(ctx, NULL, with->key, with->nonce, 0, NULL) > 0 && EVP_DecryptUpdate(ctx, NULL, &done, with->aad, (int)with->aad_len) > 0 &&
+	    EVP_DecryptUpdate(ctx, text, &done, sealed, (int)len) > 0 && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG, (void *)(sealed + len)) > 0 &&
+	    EVP_DecryptFinal_ex(ctx, text + len, &done) > 0)
+		return true;
+	ERR_clear_error();	/* libssl would take what is left there for its own, in another connection's handshake */
+	return false;
 }
 
 uint64_t tls_records_max(struct tls_kind kind)
@@ -105,55 +181,46 @@ static void put_head(uint8_t *dst, uint8_t type, size_t body)
 	put_be(dst + 3, 2, body);
 }
 
-/* The nonce of a record that carries no part of it. */
-static void make_nonce(uint8_t nonce[NONCE], const struct tls_keys *keys, uint64_t seq)
+/* Of a record with this header, and the part of the nonce behind it, if it is one that carries some. It has `len` bytes of text. */
+static void prepare(struct aead *with, struct tls_kind kind, const struct tls_keys *keys, uint64_t seq, const uint8_t *head, size_t len)
 {
-	memcpy(nonce, keys->iv, NONCE);
-	put_be(nonce + 4, 8, get_be(nonce + 4, 8) ^ seq);
-}
+	with->key = keys->key;
+	memcpy(with->nonce, keys->iv, NONCE);
+	if (explicit_len(kind) > 0)
+		memcpy(with->nonce + NONCE - EXPLICIT, head + TLS_HEAD, EXPLICIT);
+	else
+		put_be(with->nonce + NONCE - 8, 8, get_be(with->nonce + NONCE - 8, 8) ^ seq);
 
-/* What is authenticated beside the text, of which there are `len` bytes. Returns how much it is. */
-static int make_aad(uint8_t aad[AAD_MAX], struct tls_kind kind, uint64_t seq, const uint8_t *head, size_t len)
-{
 	if (kind.version == TLS_1_3) {
-		memcpy(aad, head, TLS_HEAD);
-		return TLS_HEAD;
+		memcpy(with->aad, head, with->aad_len = TLS_HEAD);
+	} else {
+		put_be(with->aad, 8, seq);
+		memcpy(with->aad + 8, head, 3);
+		put_be(with->aad + 11, 2, len);
+		with->aad_len = AAD_MAX;
 	}
-	put_be(aad, 8, seq);
-	memcpy(aad + 8, head, 3);
-	put_be(aad + 11, 2, len);
-	return AAD_MAX;
 }
 
 /* ---- sealing ---- */
 
 size_t tls_seal(struct tls_crypto *crypto, struct tls_kind kind, const struct tls_keys *keys, uint64_t seq, uint8_t type, const void *text, size_t len, uint8_t *dst)
 {
-	size_t explicit = explicit_len(kind), record = len + tls_overhead(kind);
-	EVP_CIPHER_CTX *ctx = crypto->seal[kind.suite];
-	uint8_t nonce[NONCE], aad[AAD_MAX], *body = dst + TLS_HEAD + explicit;
-	int aad_len, done;
+	size_t record = len + tls_overhead(kind);
+	uint8_t *body = dst + TLS_HEAD + explicit_len(kind);
+	struct aead with;
 
 	assert(len <= TLS_TEXT_MAX);
 	put_head(dst, kind.version == TLS_1_3 ? TLS_APPLICATION_DATA : type, record - TLS_HEAD);
-	if (explicit > 0) {
-		memcpy(nonce, keys->iv, NONCE - EXPLICIT);
-		put_be(nonce + NONCE - EXPLICIT, EXPLICIT, get_be(keys->iv + NONCE - EXPLICIT, EXPLICIT) + seq);
-		memcpy(dst + TLS_HEAD, nonce + NONCE - EXPLICIT, EXPLICIT);
-	} else {
-		make_nonce(nonce, keys, seq);
-	}
-	aad_len = make_aad(aad, kind, seq, dst, len);
-
-	/* In place: so the type is sealed with the text in one piece, which is faster than two of them. */
+	if (explicit_len(kind) > 0)
+		put_be(dst + TLS_HEAD, EXPLICIT, get_be(keys->iv + NONCE - EXPLICIT, EXPLICIT) + seq);
+	prepare(&with, kind, keys, seq, dst, len);
 	if (len > 0)
 		memcpy(body, text, len);
 	if (kind.version == TLS_1_3)
 		body[len++] = type;
-	if (EVP_CipherInit_ex2(ctx, NULL, keys->key, nonce, 1, NULL) <= 0 || EVP_EncryptUpdate(ctx, NULL, &done, aad, aad_len) <= 0 ||
-	    EVP_EncryptUpdate(ctx, body, &done, body, (int)len) <= 0 || EVP_EncryptFinal_ex(ctx, body + len, &done) <= 0 ||
-	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG, body + len) <= 0)
-		return 0;
+	if (!is_short(kind.suite, len))
+		return evp_seal(crypto->seal[kind.suite], &with, body, len) ? record : 0;
+	gcm_seal(crypto, kind.suite, &with, body, len);
 	return record;
 }
 
@@ -195,27 +262,18 @@ static long strip(const uint8_t *text, size_t len, uint8_t *type)
 
 long tls_open(struct tls_crypto *crypto, struct tls_kind kind, const struct tls_keys *keys, uint64_t seq, const uint8_t *record, size_t len, void *dst, uint8_t *type)
 {
+	const uint8_t *body = record + TLS_HEAD + explicit_len(kind);
 	long whole = tls_record_length(kind, record, len), text;
-	size_t explicit = explicit_len(kind), sealed;
-	EVP_CIPHER_CTX *ctx = crypto->open[kind.suite];
-	uint8_t nonce[NONCE], aad[AAD_MAX];
-	const uint8_t *body = record + TLS_HEAD + explicit;
-	int aad_len, done;
+	struct aead with;
+	size_t sealed;
 
 	if (whole < 0)
 		return whole;
 	assert((size_t)whole == len);
-	sealed = len - TLS_HEAD - explicit - TAG;
-	make_nonce(nonce, keys, seq);
-	if (explicit > 0)
-		memcpy(nonce + NONCE - EXPLICIT, record + TLS_HEAD, EXPLICIT);
-	aad_len = make_aad(aad, kind, seq, record, sealed);
-	if (EVP_CipherInit_ex2(ctx, NULL, keys->key, nonce, 0, NULL) <= 0 || EVP_DecryptUpdate(ctx, NULL, &done, aad, aad_len) <= 0 ||
-	    EVP_DecryptUpdate(ctx, dst, &done, body, (int)sealed) <= 0 || EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG, (void *)(body + sealed)) <= 0 ||
-	    EVP_DecryptFinal_ex(ctx, (uint8_t *)dst + sealed, &done) <= 0) {
-		ERR_clear_error();	/* libssl would take what is left there for its own, in another connection's handshake */
+	sealed = len - TLS_HEAD - explicit_len(kind) - TAG;
+	prepare(&with, kind, keys, seq, record, sealed);
+	if (is_short(kind.suite, sealed) ? !gcm_open(crypto, kind.suite, &with, body, sealed, dst) : !evp_open(crypto->open[kind.suite], &with, body, sealed, dst))
 		return -TLS_BAD_RECORD_MAC;
-	}
 
 	*type = record[0];
 	text = kind.version == TLS_1_3 ? strip(dst, sealed, type) : (long)sealed;

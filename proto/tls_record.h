@@ -1,8 +1,8 @@
 /*
  * TLS records: a connection's traffic keys, and sealing and opening with them (RFC 8446 section 5, RFC 5246 section 6.2.3.3, RFC 5288, RFC 7905).
  * There is no connection object here. What a record becomes follows from keys, sequence number, type and text alone, so another process that has
- * these makes the same bytes. The ciphers are libcrypto's; their contexts are a process's own (struct tls_crypto) and hold nothing that
- * is not keyed anew.
+ * these makes the same bytes. The ciphers are nettle's and libcrypto's; their contexts are a process's own (struct tls_crypto) and hold
+ * nothing that is not keyed anew.
  */
 #ifndef PROTO_TLS_RECORD_H
 #define PROTO_TLS_RECORD_H

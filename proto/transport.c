@@ -209,10 +209,10 @@ const struct transport_ops transport_table[TRANSPORTS] = {
 };
 
 static const struct {
-	const char *scheme;
+	const char *scheme, *tls;
 	enum transport transport;
 } protocols[PROTOCOLS] = {
-#define PROTOCOL(name, scheme, transport) [PROTO_##name] = { scheme, TRANSPORT_##transport },
+#define PROTOCOL(name, scheme, tls, transport) [PROTO_##name] = { scheme, tls, TRANSPORT_##transport },
 #include "proto/transport.def"
 };
 
@@ -264,9 +264,9 @@ enum transport protocol_transport(int protocol)
 	return protocols[protocol].transport;
 }
 
-const char *protocol_scheme(int protocol)
+const char *protocol_scheme(int protocol, bool tls)
 {
-	return protocols[protocol].scheme;
+	return tls ? protocols[protocol].tls : protocols[protocol].scheme;
 }
 
 const char *transport_group_key(enum transport_group group)

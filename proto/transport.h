@@ -14,7 +14,7 @@
 
 /* By number. They are kept in shared memory. */
 enum protocol {
-#define PROTOCOL(name, scheme, transport) PROTO_##name,
+#define PROTOCOL(name, ...) PROTO_##name,
 #include "proto/transport.def"
 	PROTOCOLS
 };
@@ -114,9 +114,9 @@ static inline enum transport_group transport_group(uint32_t transport)
 /* What becomes of a connection with a request for a stream that asks for this: bits of ASKED_, STREAM among them. */
 enum transport transport_asked(unsigned asked);
 
-/* What a connection to a listener of the protocol speaks at first, and the scheme of such a listener's address. */
+/* What a connection to a listener of the protocol speaks at first, and the scheme of such a listener's address, plain or with TLS. */
 enum transport protocol_transport(int protocol);
-const char *protocol_scheme(int protocol);
+const char *protocol_scheme(int protocol, bool tls);
 
 const char *transport_group_key(enum transport_group group);	/* in the status */
 const char *transport_group_text(enum transport_group group);	/* for people */

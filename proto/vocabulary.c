@@ -44,6 +44,8 @@ unsigned member_bits(enum request_kind kind)
 		return MEMBER_BIT(USER) | MEMBERS_OF_MESSAGE;
 	case REQUEST_ATTACH:
 		return MEMBER_BIT(TOKEN) | MEMBER_BIT(SINCE);
+	case REQUEST_AUTH:
+		return MEMBER_BIT(TOKEN);
 	case REQUEST_PING:
 	case REQUEST_UNKNOWN:
 		break;

@@ -75,7 +75,7 @@ static const char *read_action(const struct found *found, struct error_text *why
 	ssize_t len;
 
 	if (action == NULL || action->type != JSON_STRING)
-		return action == NULL ? "no action: subscribe, unsubscribe, publish, login, logout, send, attach and ping are known" : "the action is not a string";
+		return action == NULL ? "no action: subscribe, unsubscribe, publish, login, logout, send, attach, auth and ping are known" : "the action is not a string";
 	if (found->twice & MEMBER_BIT(ACTION))
 		return error_twice(why, "member", "action");
 	len = json_string(action->value, action->value_len, name, sizeof(name));
@@ -221,7 +221,7 @@ static const char *read_request(struct json *json, const struct found *found, st
 	unsigned taken = MEMBER_BIT(ACTION) | MEMBER_BIT(REF) | member_bits(req->kind);
 	const char *error;
 
-	if (!publishes && req->kind != REQUEST_PING && req->kind != REQUEST_ATTACH && name == NULL) {
+	if (!publishes && req->kind != REQUEST_PING && req->kind != REQUEST_ATTACH && req->kind != REQUEST_AUTH && name == NULL) {
 		name = found->by[MEMBER_DATA];
 		taken |= MEMBER_BIT(DATA);
 	}
@@ -230,6 +230,8 @@ static const char *read_request(struct json *json, const struct found *found, st
 		return error;
 	if (req->kind == REQUEST_ATTACH)
 		return read_attach(found, req);
+	if (req->kind == REQUEST_AUTH)
+		return json_request_show(found->by[MEMBER_TOKEN], req);
 	if (publishes)
 		return read_message(json, found, req);
 	error = read_resume(found, req);

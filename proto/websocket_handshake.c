@@ -12,6 +12,7 @@
 #include "proto/sink.h"
 
 #define OURS "janus"		/* the subprotocol */
+#define BEARER "bearer."	/* and a token: no subprotocol, but what a page shows */
 #define PROTOCOL_MAX 255
 #define KEY 24		/* bytes of a key: base64 of so many */
 #define KEY_BYTES 16
@@ -73,6 +74,23 @@ static struct http_text trim(struct http_text text)
 	return text;
 }
 
+static bool is_bearer(struct http_text name)
+{
+	return name.len >= sizeof(BEARER) - 1 && memcmp(name.p, BEARER, sizeof(BEARER) - 1) == 0;
+}
+
+struct http_text websocket_bearer(const struct http_request *req)
+{
+	struct http_text left = req->field[HTTP_WEBSOCKET_PROTOCOL], item;
+
+	while (left.p != NULL && http_list_next(&left, ',', &item)) {
+		item = trim(item);
+		if (is_bearer(item))
+			return (struct http_text){ item.p + sizeof(BEARER) - 1, item.len - (sizeof(BEARER) - 1) };
+	}
+	return (struct http_text){ 0 };
+}
+
 struct http_text websocket_protocol(const struct http_request *req)
 {
 	struct http_text left = req->field[HTTP_WEBSOCKET_PROTOCOL], item, first = { 0 };
@@ -81,7 +99,7 @@ struct http_text websocket_protocol(const struct http_request *req)
 		item = trim(item);
 		if (item.len == sizeof(OURS) - 1 && memcmp(item.p, OURS, item.len) == 0)	/* case counts */
 			return item;
-		if (first.p == NULL && is_protocol(item))
+		if (first.p == NULL && is_protocol(item) && !is_bearer(item))
 			first = item;
 	}
 	return first;

@@ -22,6 +22,12 @@ void websocket_accept(struct http_text key, char dst[WEBSOCKET_ACCEPT]);
  */
 struct http_text websocket_protocol(const struct http_request *req);
 
+/*
+ * The token that a browser's page offers as a subprotocol `bearer.TOKEN`, as it can send no field of its own. p NULL: there is none. It is never
+ * the one that is answered, so the page offers another one besides.
+ */
+struct http_text websocket_bearer(const struct http_request *req);
+
 /* The answer 101. `protocol` is the one chosen of those that were asked for, p NULL none. Returns its length; 0: no room (512 bytes and the
  * protocol are enough). */
 size_t websocket_answer(char *dst, size_t room, const struct http_request *req, struct http_text protocol);

@@ -133,7 +133,8 @@ struct hub_slot_shm {
 	_Atomic uint32_t watched;	/* the worker's: 1 since it has had watched what its sessions want to be told of (members.h), in this hub */
 	_Atomic uint32_t drain;		/* by the master: clients are sent away, so many a second, and none are taken; 0: they are not. To 0 also by the worker */
 	_Atomic uint64_t segment_used;	/* the worker's: bytes of its slot segment that take memory (a look a second) */
-	uint8_t pad4[16];
+	_Atomic uint32_t handshakes;	/* the worker's: TLS handshakes that are under way */
+	uint8_t pad4[12];
 
 	struct order_shm order[ORDERS_NOTED];	/* the worker's */
 

@@ -15,7 +15,7 @@
 #define MFD_NOEXEC_SEAL 0x0008U	/* Linux 6.3; hosts may be set to refuse memfds without it */
 #endif
 
-static int memfd(const char *name)
+int segment_memfd(const char *name)
 {
 	int fd = memfd_create(name, MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
 
@@ -34,7 +34,7 @@ int segment_create(const char *name, size_t size)
 		return -1;
 	}
 	size = (size + page - 1) / page * page;
-	fd = memfd(name);
+	fd = segment_memfd(name);
 	if (fd < 0)
 		return -1;
 	if (ftruncate(fd, (off_t)size) < 0)

@@ -11,6 +11,9 @@
  * /proc. The descriptor is not close-on-exec. -1 with errno. */
 int segment_create(const char *name, size_t size);
 
+/* An empty memfd that can be sealed, where the kernel knows it one that can't be executed; not close-on-exec. -1 with errno. */
+int segment_memfd(const char *name);
+
 /* Maps the whole segment shared; read-only if `writable` is 0; not in core dumps. Its size goes to *size. NULL with errno. */
 void *segment_map(int fd, int writable, size_t *size);
 

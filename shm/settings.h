@@ -18,6 +18,9 @@ enum { IO_AUTO, IO_URING, IO_SEND };
 enum { PAGE_ON, PAGE_OFF };
 enum { BROADCAST_OFF, BROADCAST_ON };
 enum { TOPICS_OFF, TOPICS_ON };
+enum { TOKEN_QUERY_OFF, TOKEN_QUERY_ON };
+enum { PUBLISH_FROM_OFF, PUBLISH_FROM_ON };
+enum { TLS_LEAST_1_2, TLS_LEAST_1_3 };
 
 struct settings {
 #define SETTING_NUMBER(name) int64_t name;

@@ -22,7 +22,9 @@ dir=$(mktemp -d)
 trap 'kill "$server" 2>/dev/null; wait "$server" 2>/dev/null; rm -rf "$dir"' EXIT
 trap 'exit 130' INT TERM
 
-"$BUILD/janus" -c /dev/null -o runtime_dir="$dir/run" -o listen=flash://127.0.0.1:0 -o workers="$workers" &
+# (Its own user may be one that can't enter where this was built.)
+[ "$(id -u)" = 0 ] && user=root || user=
+"$BUILD/janus" -c /dev/null -o user=$user -o runtime_dir="$dir/run" -o listen=flash://127.0.0.1:0 -o workers="$workers" &
 server=$!
 url=
 tries=0

@@ -84,7 +84,7 @@ class Janus(Server):
 
     def command(self):
         command = [os.path.join(self.build, 'janus'), '-c', os.devnull, '-o', f'runtime_dir={self.dir.name}/run',
-                   '-o', f'workers={self.workers}', '-o', 'log_level=warning']
+                   '-o', f'workers={self.workers}', '-o', 'log_level=warning', '-o', 'user=' + ('' if os.geteuid() else 'root')]
         for option in (*(f'listen={scheme}://127.0.0.1:0' for scheme in self.schemes), *self.options):
             command += ['-o', option]
         return command

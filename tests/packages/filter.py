@@ -38,7 +38,7 @@ def allowed():
 
 def used(build):
     with tempfile.TemporaryDirectory(prefix="janus-filter-") as folder:
-        options = ["-c", os.devnull, "-o", "runtime_dir=%s/run" % folder]
+        options = ["-c", os.devnull, "-o", "runtime_dir=%s/run" % folder, "-o", "user=" + ("" if os.geteuid() else "root")]
         trace = os.path.join(folder, "trace")
         strace = subprocess.Popen(["strace", "-f", "-qq", "-s", "0", "-o", trace, os.path.join(build, "janus"), *options, "-o", "workers=2", "-o", "data=%s/data" % folder,
                                    "-o", "history=*: 10 messages", "-o", "listen=flash://127.0.0.1:0", "-o", "listen=http+unix:%s/http" % folder],

@@ -17,7 +17,7 @@ import unittest
 
 # Tests import all of these from here.
 from flash_clients import Client, Connection, fence, timestamp
-from processes import (BUILD, PR_SET_PDEATHSIG, ROOT, SLOWNESS, Beside, Closed, Deadline, _ends_with_parent, _others, cpu_seconds, descriptors,
+from processes import (BUILD, PR_SET_PDEATHSIG, ROOT, SLOWNESS, USER, Beside, Closed, Deadline, _ends_with_parent, _others, cpu_seconds, descriptors,
                        free_port, has_ipv6, is_alive, program, raise_nofile, readable, run, wait_until)
 from servers import Server, _clean_up_all, parse_url
 

@@ -16,6 +16,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.path.join(ROOT, os.environ.get("JANUS_BUILD", "build"))
 SLOWNESS = float(os.environ.get("JANUS_TEST_SLOWNESS", "1"))
 MARK = "JANUS_TEST_SERVER"
+# As whom keepers and workers run: as who runs the tests, as another one might not be able to enter where it is built and has its files. (Root's have no capability all the same.)
+USER = "root" if os.geteuid() == 0 else ""
 PR_SET_PDEATHSIG = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)

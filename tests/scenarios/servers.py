@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import uuid
 
-from processes import BUILD, MARK, SLOWNESS, Deadline, _ends_with_parent, _marked, _others, is_alive, run, wait_until
+from processes import BUILD, MARK, SLOWNESS, USER, Deadline, _ends_with_parent, _marked, _others, is_alive, run, wait_until
 
 _servers = set()        # alive, for the end of an interrupted run
 
@@ -52,6 +52,7 @@ class Server:
         else:
             self.configure(config)
             self.arguments += ["-c", self.config_file]
+        self.arguments += ["-o", "user=" + USER]
         for option in options:
             self.arguments += ["-o", option]
         self.arguments += ["-o", "runtime_dir=" + self.runtime_dir]

@@ -6,7 +6,7 @@ import socket
 import tempfile
 import unittest
 
-from janus_test import JanusTest, free_port, has_ipv6, program, run, wait_until
+from janus_test import JanusTest, USER, free_port, has_ipv6, program, run, wait_until
 
 
 class Config(JanusTest):
@@ -16,7 +16,7 @@ class Config(JanusTest):
         self.file = os.path.join(self.folder.name, "janus.ini")
 
     def check(self, text=None, *options):
-        arguments = ["-t"]
+        arguments = ["-t", "-o", "user=" + USER]
         if text is not None:
             with open(self.file, "wb") as f:
                 f.write(text if isinstance(text, bytes) else text.encode())
@@ -60,7 +60,7 @@ class Config(JanusTest):
         text = self.assert_good(None, "workers=3", "heartbeat=1500ms", "max_topics=1k", "ring_bytes=64M", "slow=disconnect", "idle_limit=0",
                                 "hosts=" + hosts, "listen=http+unix:%s/a" % self.folder.name, "listen=packet://%s:0" % here, "keep_alive=2m")
         for line in ("workers = 3", "heartbeat = 1500ms", "max_topics = 1000", "ring_bytes = 64M", "slow = disconnect", "idle_limit = 0s",
-                     "listen = http+unix:%s/a" % self.folder.name, "listen = packet://%s:0" % here, "keep_alive = 120s", "page = on", "user = "):
+                     "listen = http+unix:%s/a" % self.folder.name, "listen = packet://%s:0" % here, "keep_alive = 120s", "page = on", "user = " + USER):
             self.assertIn("\n" + line + "\n", text)
         self.assertEqual(self.assert_good(text), text)
         self.assertEqual(" ".join(re.findall("^hosts = (.*)$", text, re.M)), hosts)
@@ -88,7 +88,7 @@ class Config(JanusTest):
                 ("hosts = " + "x" * 199 + "\n", 1, "longer than 198 bytes; the list may go on in another line"),
                 ("hosts = %s\n" % ("a" * 150) * 28, 28, "hosts: is longer than 4095 bytes"),
                 ("runtime_dir = here\n", 1, "absolute"), ("user = no-such-user-here\n", 1, "no user"),
-                ("listen = 127.0.0.1:80\n", 1, "SCHEME://"), ("listen = https://127.0.0.1:80\n", 1, "flash, http, packet or admin"),
+                ("listen = 127.0.0.1:80\n", 1, "SCHEME://"), ("listen = wss://127.0.0.1:80\n", 1, "flash, http, packet or admin"), ("listen = https://127.0.0.1:80\n", 1, "takes a certificate"),
                 ("listen = http+unix:socket\n", 1, "absolute path"), ("listen = http+unix:/" + "x" * 107 + "\n", 1, "108 bytes.*107"),
                 ("listen = flash://localhost:1\nlisten = http://127.0.0.1:1\n", 2, "same address"),
                 ("listen = flash://127.0.0.1\n", 1, "PORT"), ("listen = flash://127.0.0.1:65536\n", 1, "port"),

@@ -9,7 +9,7 @@ import unittest
 
 import janus_test
 from crash_test import CrashTest
-from janus_test import Closed, JanusTest, SLOWNESS, raise_nofile, run, wait_until
+from janus_test import Closed, JanusTest, SLOWNESS, USER, raise_nofile, run, wait_until
 from web_clients import TEXT, WebSocket, WebTest, frame, packet, request
 
 BEGUN = b'{"action":"publish","topic":"a","data":"'
@@ -293,7 +293,7 @@ class Figures(JanusTest):
             status, out, error = run(janus, "-t", "-o", "listen=flash://127.0.0.1:0", *arguments, seconds=30)
             self.assertEqual((status, out), (1, ""))
             self.assertIn(word, error)
-        status, out, error = run(janus, "-t", "-o", "listen=flash://127.0.0.1:0", seconds=30)
+        status, out, error = run(janus, "-t", "-o", "listen=flash://127.0.0.1:0", "-o", "user=" + USER, seconds=30)
         self.assertEqual((status, error), (0, ""))
 
 

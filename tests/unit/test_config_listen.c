@@ -32,7 +32,7 @@ static void listen_good(void **state)
 		assert_int_equal(config.listeners, 1);
 		assert_string_equal(config.listen[0].url, cases[i].value);
 		assert_int_equal(config.listen[0].proto, cases[i].proto);
-		assert_memory_equal(protocol_scheme(cases[i].proto), cases[i].value, strcspn(cases[i].value, ":"));
+		assert_memory_equal(protocol_scheme(cases[i].proto, config.listen[0].tls), cases[i].value, strcspn(cases[i].value, ":"));
 		assert_null(config_address_path(&config.listen[0]));
 		assert_int_equal(config.listen[0].dual, cases[i].dual);
 		config_address_text((struct sockaddr *)&config.listen[0].addr, text, sizeof(text));
@@ -158,12 +158,15 @@ static void listen_same(void **state)
 
 static void listen_bad(void **state)
 {
-#define NEITHER " is neither SCHEME://ADDR:PORT nor SCHEME+unix:/PATH, SCHEME being flash, http, packet or admin"
+#define NEITHER " is neither SCHEME://ADDR:PORT nor SCHEME+unix:/PATH, SCHEME being flash, http, packet or admin, " \
+		"and with TLS flash+tls, https, packet+tls or admin+tls"
 	static const struct {
 		const char *value, *error;
 	} cases[] = {
 		{"127.0.0.1:8081", "`127.0.0.1:8081`" NEITHER},
-		{"https://127.0.0.1:80", "`https://127.0.0.1:80`" NEITHER},
+		{"wss://127.0.0.1:80", "`wss://127.0.0.1:80`" NEITHER},
+		{"https+unix:/x", "`https+unix:/x`" NEITHER},
+		{"http+tls://127.0.0.1:80", "`http+tls://127.0.0.1:80`" NEITHER},
 		{"flash:/127.0.0.1:80", "`flash:/127.0.0.1:80`" NEITHER},
 		{"Flash://127.0.0.1:80", "`Flash://127.0.0.1:80`" NEITHER},
 		{"unix:/x", "`unix:/x`" NEITHER},
@@ -314,6 +317,51 @@ static void lists(void **state)
 	assert_string_equal(config.settings.hosts, "d.example");
 }
 
+#define CERTIFICATE "tls_certificate = /a.pem /b.pem\n"
+
+static void tls(void **state)
+{
+	static const struct {
+		const char *text, *error;
+	} bad[] = {
+		{"listen = https://*:443\n", "janus.ini:1: listen: https://*:443 takes a certificate: tls_certificate = /PATH/CERT.pem /PATH/KEY.pem"},
+		{"tls_certificate = /a.pem\n", "tls_certificate: a certificate lacks its key: they are pairs, CERT.pem KEY.pem"},
+		{"tls_certificate = /a.pem b.pem\n", "janus.ini:1: tls_certificate: `b.pem` is not an absolute path"},
+		{"tls_client_ca = ca.pem\n", "janus.ini:1: tls_client_ca: `ca.pem` is not an absolute path, with nothing or `optional` behind it"},
+		{"tls_client_ca = /ca.pem require\n", "janus.ini:1: tls_client_ca: `/ca.pem require` is not an absolute path, with nothing or `optional` behind it"},
+	};
+	static const struct {
+		const char *value;
+		int proto;
+	} good[] = {
+		{"https://*:443", PROTO_HTTP}, {"flash+tls://[::1]:1", PROTO_FLASH}, {"packet+tls://127.0.0.1:1", PROTO_PACKET}, {"admin+tls://127.0.0.1:1", PROTO_ADMIN},
+	};
+	char text[200], path[SETTINGS_TEXT_MAX];
+	bool optional;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		snprintf(text, sizeof(text), CERTIFICATE "listen = %s slow=latest\n", good[i].value);
+		assert_int_equal(read_text(text), 0);
+		assert_int_equal(config.listen[0].proto, good[i].proto);
+		assert_true(config.listen[0].tls);
+		assert_string_equal(config.listen[0].url, good[i].value);
+	}
+	assert_int_equal(read_text("listen = http://*:443\n"), 0);
+	assert_false(config.listen[0].tls);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(read_text(bad[i].text), -1);
+		assert_string_equal(error, bad[i].error);
+	}
+	assert_int_equal(config_tls_pairs("/a /b, /c  /d"), 2);
+	config_client_ca("/ca.pem", path, &optional);
+	assert_string_equal(path, "/ca.pem");
+	assert_false(optional);
+	config_client_ca("/ca.pem  optional", path, &optional);
+	assert_string_equal(path, "/ca.pem");
+	assert_true(optional);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -325,6 +373,7 @@ int main(void)
 		cmocka_unit_test(listen_many),
 		cmocka_unit_test(origins),
 		cmocka_unit_test(lists),
+		cmocka_unit_test(tls),
 	};
 
 	return cmocka_run_group_tests_name("config_listen", tests, setup, teardown);

@@ -21,14 +21,15 @@ static int accepted_fd[MOST], accepted_proto[MOST], accepted;
 static int refused;
 static int given_up;		/* a descriptor that refusing fewer closes, -1 none */
 
-static void on_accepted(void *above, int fd, int proto, enum slow_policy slow, const struct event_peer *peer)
+static void on_accepted(void *above, int fd, const struct listener *from, const struct event_peer *peer)
 {
-	assert_int_equal(slow, proto == PROTO_HTTP ? SLOW_LATEST : SLOW_UNSAID);
+	assert_int_equal(from->slow, from->proto == PROTO_HTTP ? SLOW_LATEST : SLOW_UNSAID);
+	assert_int_equal(from->tls, from->proto == PROTO_HTTP);
 	assert_ptr_equal(above, &accepted);
 	assert_int_equal(peer->family, EVENT_IPV4);
 	assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
 	accepted_fd[accepted] = fd;
-	accepted_proto[accepted++] = proto;
+	accepted_proto[accepted++] = from->proto;
 }
 
 static bool on_refuse_fewer(void *above)
@@ -58,7 +59,7 @@ static int listen_up(void **state)
 		listening[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 		assert_int_equal(bind(listening[i], (struct sockaddr *)&a, sizeof(a)), 0);
 		assert_int_equal(listen(listening[i], MOST), 0);
-		listener_add(&all, listening[i], i ? PROTO_HTTP : PROTO_FLASH, i ? SLOW_LATEST : SLOW_UNSAID);
+		listener_add(&all, listening[i], i ? PROTO_HTTP : PROTO_FLASH, i, i ? SLOW_LATEST : SLOW_UNSAID);
 	}
 	w->base.now = 1000;
 	w->base.self->connections_max = 1000;

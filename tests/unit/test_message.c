@@ -174,9 +174,9 @@ static void test_errors(void **state)
 	static const struct { parse_fn *parse; const char *text, *error; } table[] = {
 		{ json_request_parse, "{", "bad JSON: a member's name was expected, at its end (byte 1)" },
 		{ json_request_parse, "[]", "not a JSON object" },
-		{ json_request_parse, "{}", "no action: subscribe, unsubscribe, publish, login, logout, send and attach are known" },
-		{ json_request_parse, "{\"Action\":\"subscribe\"}", "no action: subscribe, unsubscribe, publish, login, logout, send and attach are known" },
-		{ json_request_parse, "{\"a\":{\"action\":\"subscribe\"}}", "no action: subscribe, unsubscribe, publish, login, logout, send and attach are known" },
+		{ json_request_parse, "{}", "no action: subscribe, unsubscribe, publish, login, logout, send, attach and auth are known" },
+		{ json_request_parse, "{\"Action\":\"subscribe\"}", "no action: subscribe, unsubscribe, publish, login, logout, send, attach and auth are known" },
+		{ json_request_parse, "{\"a\":{\"action\":\"subscribe\"}}", "no action: subscribe, unsubscribe, publish, login, logout, send, attach and auth are known" },
 		{ json_request_parse, "{\"action\":1}", "the action is not a string" },
 		{ json_request_parse, "{\"action\":[\"subscribe\"]}", "the action is not a string" },
 		{ json_request_parse, "{\"action\":\"ping\",\"action\":\"ping\"}", "the action stands twice" },

@@ -51,6 +51,7 @@ static int setup(void **state)
 	settings_defaults(&f->h.settings);
 	f->h.slot = SLOT;
 	f->h.hub = memfd_create("hub", 0);
+	f->h.secrets = -1;
 	f->h.slots[SLOT].segment = memfd_create("segment", 0);
 	f->h.listeners = LISTENERS;
 	for (int i = 0; i < LISTENERS; i++) {
@@ -167,6 +168,24 @@ static void test_replace_with_other_segments(void **state)
 	assert_int_equal(count_open(), f->open);
 }
 
+static void test_replace_with_secrets(void **state)
+{
+	struct fixture *f = *state;
+	struct handover *h = &f->r.handover;
+
+	f->h.secrets = memfd_create("secrets", 0);
+	for (int i = 0; i < 2; i++) {
+		f->h.new_segments = i;
+		assert_int_equal(orders_send_replace(f->master, &f->h, f->program), 0);
+		assert_int_equal(receive(f), ORDER_REPLACE);
+		assert_same(h->secrets, f->h.secrets);
+		assert_same(h->listen[1].fd, f->h.listen[1].fd);
+		orders_close(&f->r);
+		assert_int_equal(count_open(), f->open + 1);
+	}
+	close(f->h.secrets);
+}
+
 /* The keeper of this version expects a program. */
 static void test_replace_without_a_program(void **state)
 {
@@ -246,6 +265,7 @@ int main(void)
 		TEST(sending_never_waits),
 		TEST(replace),
 		TEST(replace_with_other_segments),
+		TEST(replace_with_secrets),
 		TEST(replace_without_a_program),
 		TEST(forged),
 		TEST(too_few_descriptors),

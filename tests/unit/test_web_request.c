@@ -68,7 +68,9 @@ static void describe(struct json_request *req, char *log, size_t size)
 
 	if (req->ref != NULL)
 		n += snprintf(log + n, size - (size_t)n, " ref %.*s", (int)req->ref_len, req->ref);
-	if (req->kind != REQUEST_PING && req->kind != REQUEST_UNKNOWN)
+	if (req->kind == REQUEST_AUTH)
+		n += snprintf(log + n, size - (size_t)n, " shows %.*s", (int)req->shown_len, req->shown);
+	else if (req->kind != REQUEST_PING && req->kind != REQUEST_UNKNOWN)
 		for (const char *by = " "; web_request_next_name(req, &names); by = ",")
 			n += snprintf(log + n, size - (size_t)n, "%s%.*s", by, req->name_len, req->name);
 	if (req->count > 0) {
@@ -83,8 +85,9 @@ static const struct { parse_fn *parse; const char *text, *log; } good[] = {
 #define PUB web_request_parse_publish
 	{ ACT, "{\"action\":\"ping\"}", "6" },
 	{ ACT, "{\"action\":\"ping\",\"ref\":\"a\\u0062\\n\"}", "6 ref \"a\\u0062\\n\"" },
-	{ ACT, "{\"ref\":-1.50e+3,\"action\":\"what\",\"x\":1}", "8 ref -1.50e+3" },
+	{ ACT, "{\"ref\":-1.50e+3,\"action\":\"what\",\"x\":1}", "9 ref -1.50e+3" },
 	{ ACT, "{\"action\":\"attach\",\"token\":\"00112233445566778899aabbccddeeff\",\"since\":\"a-7\"}", "7 " },
+	{ ACT, "{\"action\":\"auth\",\"token\":\"a.b-_.c\",\"ref\":1}", "8 ref 1 shows a.b-_.c" },
 	/* one name or several; as `data` it was once */
 	{ ACT, "{\"action\":\"subscribe\",\"topic\":\"a b\",\"ref\":7}", "0 ref 7 a b" },
 	{ ACT, "{\"action\":\"subscribe\",\"topic\":[\"a\", \"\\u0062\",\n\"c\" ]}", "0 a,b,c" },
@@ -127,7 +130,12 @@ static void test_errors(void **state)
 		{ ACT, "hello", NOT_AN_ACTION },
 		{ ACT, "", NOT_AN_ACTION },
 		{ ACT, " {x", "bad JSON: a member's name was expected, at byte 2 (line 1, column 3)" },
-		{ ACT, "{}", "no action: subscribe, unsubscribe, publish, login, logout, send, attach and ping are known" },
+		{ ACT, "{\"action\":\"auth\"}", "no token" },
+		{ ACT, "{\"action\":\"auth\",\"token\":7}", "the token is not a string" },
+		{ ACT, "{\"action\":\"auth\",\"token\":\"a\\u0062\"}", "the token has an escaped character in it" },
+		{ ACT, "{\"action\":\"auth\",\"token\":\"a\",\"token\":\"b\"}", "the member \"token\" stands twice" },
+		{ ACT, "{\"action\":\"auth\",\"data\":\"a\"}", "unknown member \"data\"" },
+		{ ACT, "{}", "no action: subscribe, unsubscribe, publish, login, logout, send, attach, auth and ping are known" },
 		{ ACT, "{\"action\":7}", "the action is not a string" },
 		{ ACT, "{\"action\":\"ping\",\"\\u0061ction\":\"ping\"}", "the member \"action\" stands twice" },
 		{ ACT, "{\"action\":\"ping\",\"ref\":null}", "the ref is neither a string nor a number" },

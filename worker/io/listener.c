@@ -123,6 +123,13 @@ bool listener_counts(struct listeners *all, int fd, int proto)
 	return has_room(all) && (uint32_t)fd < all->base->slot.shm->sessions_max && count_in(all, proto == PROTO_ADMIN ? LISTENER_ADMIN_SPARE : 0);
 }
 
+bool listener_has_room(const struct listeners *all, int proto)
+{
+	uint64_t max = (uint64_t)all->base->settings->max_connections, spare = proto == PROTO_ADMIN ? LISTENER_ADMIN_SPARE : 0;
+
+	return has_room(all) && (proto == PROTO_ADMIN || !listener_drains(all)) && (!max || hub_connections(&all->base->hub) < max + spare);
+}
+
 static void pause_listening(struct listeners *all)
 {
 	all->paused_at = all->base->now;
@@ -146,6 +153,8 @@ static void on_listener(struct ev_loop *loop, struct ev_io *io, int events)
 		socklen_t len;
 		int fd;
 
+		if (l->tls && all->tls_held)
+			return;
 		if ((full && !server_full(all)) || (above_share(all) && !all->overdue)) {
 			pause_listening(all);
 			return;
@@ -164,7 +173,7 @@ static void on_listener(struct ev_loop *loop, struct ev_io *io, int events)
 		}
 		CRASH_POINT("accept-accepted");
 		peer = peer_of((const struct sockaddr *)&address, len);
-		all->accepted(all->above, fd, l->proto, l->slow, &peer);
+		all->accepted(all->above, fd, l, &peer);
 	}
 }
 
@@ -176,7 +185,8 @@ void listener_start(struct listeners *all)
 	/* (Full or not: who listens sees for himself when he has room again.) */
 	atomic_store_explicit(&all->base->self->accepting, 1, memory_order_relaxed);
 	for (unsigned i = 0; i < all->count; i++)
-		ev_io_start(all->base->loop, &all->each[i].io);
+		if (!all->each[i].tls || !all->tls_held)
+			ev_io_start(all->base->loop, &all->each[i].io);
 }
 
 void listener_stop(struct listeners *all)
@@ -186,6 +196,21 @@ void listener_stop(struct listeners *all)
 	all->listening = false;
 	for (unsigned i = 0; i < all->count; i++)
 		ev_io_stop(all->base->loop, &all->each[i].io);
+}
+
+void listener_hold_tls(struct listeners *all, bool hold)
+{
+	if (all->tls_held == hold)
+		return;
+	all->tls_held = hold;
+	for (unsigned i = 0; i < all->count && all->listening; i++) {
+		if (!all->each[i].tls)
+			continue;
+		if (hold)
+			ev_io_stop(all->base->loop, &all->each[i].io);
+		else
+			ev_io_start(all->base->loop, &all->each[i].io);
+	}
 }
 
 /*
@@ -224,12 +249,13 @@ int listener_init(struct listeners *all, unsigned count)
 	return all->each ? 0 : -1;
 }
 
-void listener_add(struct listeners *all, int fd, int proto, enum slow_policy slow)
+void listener_add(struct listeners *all, int fd, int proto, bool tls, enum slow_policy slow)
 {
 	struct listener *l = &all->each[all->count++];
 
 	l->all = all;
 	l->proto = proto;
+	l->tls = tls;
 	l->slow = slow;
 	ev_io_init(&l->io, on_listener, fd, EV_READ);
 }

@@ -1,7 +1,7 @@
 /*
  * Descriptors that a new worker finds in its table, and that belong to no session: the dead worker's epoll and io_uring, connections that were just
- * being closed, and connections that were accepted and not made sessions of yet. Those of the last kind are served: nothing was ever sent or
- * received on them, so they are as good as new. All others are closed.
+ * being closed, connections that were accepted and not made sessions of yet, and TLS handshakes that were under way. Those on which nothing was ever sent or
+ * received are as good as new, and are served, from their handshake on if they came by a listener with TLS. All others are closed.
  */
 #include "worker/loop/orphans.h"
 
@@ -16,6 +16,7 @@
 #include "worker/io/peer.h"
 #include "worker/io/tcp_counts.h"
 #include "worker/loop/connection.h"
+#include "worker/loop/handshakes.h"
 
 /* Descriptors that are asked for with one poll(). */
 #define AT_ONCE 1024
@@ -162,7 +163,10 @@ void orphans_adopt(struct worker *w)
 		if (from) {
 			struct event_peer peer = peer_ask(w->orphans[i]);
 
-			connection_take(w, w->orphans[i], from->proto, from->slow, COUNTER_adopted, &peer);
+			if (from->tls)
+				handshakes_take(w, w->orphans[i], from->proto, from->slow, COUNTER_adopted);
+			else
+				connection_take(w, w->orphans[i], from->proto, from->slow, COUNTER_adopted, &peer);
 		} else {
 			close(w->orphans[i]);
 		}

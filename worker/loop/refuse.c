@@ -87,6 +87,13 @@ static struct refused *free_place(struct worker *w)
 	return NULL;
 }
 
+static void begin(struct worker *w, struct refused *r, int fd, uint32_t transport, bool told)
+{
+	*r = (struct refused){ .transport = transport, .told = told, .since = w->base.now_ms };
+	ev_io_init(&r->io, on_refused, fd, EV_READ);
+	ev_io_start(w->base.loop, &r->io);
+}
+
 void refuse_take(struct worker *w, int fd, uint32_t transport)
 {
 	/* A successor does not look for descriptors beyond the session table: those are closed at once. */
@@ -105,9 +112,18 @@ void refuse_take(struct worker *w, int fd, uint32_t transport)
 		close(fd);
 		return;
 	}
-	*r = (struct refused){ .transport = transport, .told = !waits, .since = w->base.now_ms };
-	ev_io_init(&r->io, on_refused, fd, EV_READ);
-	ev_io_start(w->base.loop, &r->io);
+	begin(w, r, fd, transport, !waits);
+}
+
+void refuse_told(struct worker *w, int fd)
+{
+	struct refused *r = (uint32_t)fd < w->base.slot.shm->sessions_max ? free_place(w) : NULL;
+
+	shutdown(fd, SHUT_WR);
+	if (r)
+		begin(w, r, fd, TRANSPORT_HTTP, true);
+	else
+		close(fd);
 }
 
 void refuse_sweep(struct worker *w)

@@ -5,6 +5,7 @@
 
 #include "worker/delivery/partial_frame.h"
 #include "worker/loop/connection.h"
+#include "worker/loop/handshakes.h"
 #include "worker/loop/memory_limit.h"
 #include "worker/loop/move.h"
 #include "worker/loop/park.h"
@@ -63,10 +64,13 @@ static bool ask_move(void *worker, session_id sid, unsigned slot)
 	return move_ask(worker, sid, slot);
 }
 
-static void accepted(void *worker, int fd, int proto, enum slow_policy slow, const struct event_peer *peer)
+static void accepted(void *worker, int fd, const struct listener *from, const struct event_peer *peer)
 {
 	connection_close_over(worker);		/* what has just become free counts as room */
-	connection_take(worker, fd, proto, slow, COUNTER_accepted, peer);
+	if (from->tls)
+		handshakes_take(worker, fd, from->proto, from->slow, COUNTER_accepted);
+	else
+		connection_take(worker, fd, from->proto, from->slow, COUNTER_accepted, peer);
 }
 
 static bool give_up_refused(void *worker)
@@ -74,7 +78,7 @@ static bool give_up_refused(void *worker)
 	uint32_t over = ((struct worker *)worker)->base.over_count;
 
 	connection_close_over(worker);
-	return over > 0 || refuse_fewer(worker);
+	return over > 0 || refuse_fewer(worker) || handshakes_fewer(worker);
 }
 
 void upcalls_give(struct worker *w)

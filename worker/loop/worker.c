@@ -33,6 +33,7 @@
 #include "worker/io/listener.h"
 #include "worker/io/tcp_counts.h"
 #include "worker/loop/connection.h"
+#include "worker/loop/handshakes.h"
 #include "worker/loop/move.h"
 #include "worker/loop/orders.h"
 #include "worker/loop/orphans.h"
@@ -44,6 +45,7 @@
 #include "worker/protocol/http_page.h"
 #include "worker/protocol/input.h"
 #include "worker/service/publish_batch.h"
+#include "worker/service/access.h"
 #include "worker/session/tell.h"
 
 #define TICK 0.1			/* seconds; see sweep.c */
@@ -138,6 +140,7 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 		more |= input_retry_stalled(&w->protocols);
 	more |= turn_run(w);
 	move_run(w);
+	more |= handshakes_run(w);
 	more |= presence_run(&w->presence);
 	more |= w->base.over_count > 0;
 	if (w->stopping && (more || atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) == 0)) {
@@ -204,6 +207,7 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *t, int events)
 	(void)t;
 	(void)events;
 	sweep(w);
+	handshakes_sweep(w);
 	events_beat(&w->base.hub.events, w->base.number, w->base.now_ms);
 	presence_tick(&w->presence);
 	look_at_memory(w);
@@ -239,6 +243,7 @@ static void on_term(struct ev_loop *loop, struct ev_signal *s, int events)
 	w->snapshot_wanted = false;
 	ev_break(loop, EVBREAK_CANCEL);
 	listener_end(&w->listeners);
+	handshakes_end(w);
 	atomic_store_explicit(&w->base.self->draining, 1, memory_order_relaxed);
 	base_beat(&w->base);
 	w->stopping = true;
@@ -413,7 +418,8 @@ static int listeners_init(struct worker *w)
 	if (listener_init(&w->listeners, w->start->listeners_count) < 0)
 		return -1;
 	for (unsigned i = 0; i < w->start->listeners_count; i++)
-		listener_add(&w->listeners, w->start->listeners[i].fd, w->start->listeners[i].proto, w->start->listeners[i].slow);
+		listener_add(&w->listeners, w->start->listeners[i].fd, w->start->listeners[i].proto, w->start->listeners[i].tls,
+			     w->start->listeners[i].slow);
 	return 0;
 }
 
@@ -461,6 +467,9 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 	json_init(&w->protocols.json);
 	if (w->base.settings->flood_messages || w->base.settings->flood_bytes)
 		w->service.flood = calloc(w->base.slot.shm->sessions_max, sizeof(*w->service.flood));
+	w->service.access = access_create(&w->base, start->secrets_fd);
+	if (!w->service.access)
+		return -1;
 	if (listeners_init(w) < 0 || delivery_init(w) < 0 || publish_batch_init(&w->service) < 0) {
 		errno = ENOMEM;
 		log_error("%m");
@@ -487,6 +496,8 @@ int worker_run(const struct worker_start *start)
 		log_error("sessions could not be taken over: %m");
 		return is_shortage(errno) ? WORKER_SHORTAGE : 1;
 	}
+	if (handshakes_init(w) < 0)
+		return WORKER_SHORTAGE;
 	orphans_adopt(w);
 	presence_recover(&w->presence);
 	/* Before it is live, as the master reports it then. */

@@ -24,6 +24,7 @@
 struct worker_listener {
 	int fd;
 	int proto;			/* PROTO_ */
+	bool tls;			/* it is spoken within TLS */
 	enum slow_policy slow;		/* what it says of its connections that read slowly */
 };
 
@@ -31,6 +32,8 @@ struct worker_start {
 	const struct settings *settings;
 	unsigned slot;
 	int hub_fd, slot_fd, tls_fd;
+	int secrets_fd;			/* what the master has read for it (shm/secrets.h); -1: nothing */
+	int tickets_fd;			/* keys of TLS tickets (shm/tickets.h); -1: there are none */
 	const int *wake;		/* eventfds, by slot */
 	const int *queue;		/* of connections that are moved, by slot (move.h); -1: there is none */
 	const struct worker_listener *listeners;
@@ -82,6 +85,7 @@ struct worker {
 	uint64_t turn_began;		/* base_clock() */
 
 	struct refused *refused;	/* refuse.c's own */
+	struct handshakes *handshakes;	/* handshakes.c's own; NULL: there is no TLS */
 	uint32_t sweep_at;		/* next session to be looked at */
 
 	/* park.c: those from parked_at to parked_listed, the oldest first */

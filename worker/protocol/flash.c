@@ -39,13 +39,18 @@ static void flash_next_request(struct protocols *protocols, const struct cursor 
 	if (r < 0)
 		return;
 	if (json->kind == REQUEST_UNKNOWN) {
-		req->error = "unknown action: subscribe, unsubscribe, publish, login, logout, send and attach are known";
+		req->error = "unknown action: subscribe, unsubscribe, publish, login, logout, send, attach and auth are known";
 		req->status = 404;
 		return;
 	}
 	if (json->kind == REQUEST_ATTACH) {
 		req->has_token = true;
 		memcpy(req->token, json->token, sizeof(req->token));
+		return;
+	}
+	if (json->kind == REQUEST_AUTH) {
+		req->shown = json->shown;
+		req->shown_len = json->shown_len;
 		return;
 	}
 	req->names.one = subscribe_topic_name(request_is_of_user(json->kind), json->name, json->name_len);
@@ -60,12 +65,12 @@ static void flash_answer(struct protocols *protocols, struct cursor *c, const st
 	size_t len = 0;
 
 	if (o->error) {
-		len = flash_error(bytes, hub_now(), o->error);
-	} else if (req->kind == REQUEST_SUBSCRIBE || req->kind == REQUEST_LOGIN || req->kind == REQUEST_ATTACH) {
+		len = flash_error_code(bytes, hub_now(), o->status == 401 || o->status == 403 ? o->status : 0, o->error);
+	} else if (req->kind == REQUEST_SUBSCRIBE || req->kind == REQUEST_LOGIN || req->kind == REQUEST_ATTACH || req->kind == REQUEST_AUTH) {
 		len = sizeof(FLASH_ACK) - 1;
 		memcpy(bytes, FLASH_ACK, len);
 	}
-	outcome_commit(protocols->service, c, o, req->after, bytes, len, end ? SESSION_CLOSE : 0);
+	outcome_commit(protocols->service, c, o, req->after, bytes, len, req->flags | (end ? SESSION_CLOSE : 0));
 	if (end)
 		session_bad(protocols, c->sid, o->error);
 }

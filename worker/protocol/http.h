@@ -38,6 +38,15 @@ void exchange_flood(struct exchange *x);
 /* Sends what was made of an outcome, which is the connection's last answer if it does not go on. False: the session was aborted. */
 bool exchange_send(const struct exchange *x, struct outcome *o, const char *bytes, size_t len, bool goes_on);
 
+/* ---- http_bearer.c ---- */
+
+/* Looks at the token or key that the request shows, if it shows one. False: it is no good, and the request is answered. */
+bool exchange_bearer(const struct exchange *x);
+/* Whether that is what this parameter of the query is. */
+bool exchange_is_bearer(const struct exchange *x, struct http_text name, struct http_text value);
+/* Whether the request's client has these rights (enum right). False: answered with 401 or 403. */
+bool exchange_may(const struct exchange *x, unsigned rights, const struct topic_name *name);
+
 /* Whether the connection came by an admin listener. */
 bool exchange_is_admin(const struct exchange *x);
 /* Whether a browser sent it, whatever page it shows. Other programs seem so only if they send a browser's fields. */

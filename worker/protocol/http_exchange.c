@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proto/http_origin.h"
+#include "worker/service/access.h"
 #include "worker/service/flood.h"
 #include "worker/service/publish_batch.h"
 #include "worker/session/tell.h"
@@ -189,8 +190,10 @@ void exchange_error(const struct exchange *x, unsigned status, const char *field
 	struct http_answer answer = exchange_answer(x, status, NULL);
 	struct outcome o = outcome_nothing(x->protocols->service, x->c);
 
-	if (status == 403)
+	if (status == 403 && !(x->c && access_was_refused(x->protocols->service)))
 		tell_forbidden(x, text);
+	if (status == 401 && !fields)
+		fields = "WWW-Authenticate: Bearer\r\n";
 	answer.fields = fields;
 	reply(x, &o, http_error(x->protocols->base->scratch, x->protocols->base->scratch_room, &answer, text), answer.keep_alive);
 }

@@ -91,7 +91,7 @@ void get_history(const struct exchange *x, struct http_text path)
 	struct history_query query = { 0 };
 	struct history_result result;
 
-	if (names_one(x, path, false, NO_TOPIC, &query.name) && history_read_limit(x, &query.limit) && history_read_position(x, MEMBER_SINCE, &query.since) &&
+	if (names_one(x, path, false, NO_TOPIC, &query.name) && exchange_may(x, RIGHT_HISTORY, &query.name) && history_read_limit(x, &query.limit) && history_read_position(x, MEMBER_SINCE, &query.since) &&
 	    history_read_position(x, MEMBER_BEFORE, &query.before))
 		history_answer(x, query.since.kind != RESUME_NOT, &result, make_body(x, &query, &result));
 }
@@ -118,6 +118,8 @@ void get_poll(const struct exchange *x, struct http_text path)
 	    !parameter_number(x, MEMBER_WAIT, 0, POLL_WAIT_MAX, "wait is a number of seconds, 0 to 300", &wait))
 		return;
 	now = query.since.kind == RESUME_NOT;
+	if (!exchange_may(x, now ? RIGHT_SUBSCRIBE : RIGHT_SUBSCRIBE | RIGHT_HISTORY, &query.name))
+		return;
 	/* First it subscribes, so nothing gets lost between looking and waiting. */
 	error = waited ? NULL : poll_begin(service, x->c->sid, &query.name, wait);
 	if (error) {

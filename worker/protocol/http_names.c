@@ -101,7 +101,7 @@ bool parameters_known(const struct exchange *x, unsigned known)
 	while (query.p && http_query_next(&query, &key, &value)) {
 		enum member m = member_find(key.p, key.len);
 
-		if ((m < MEMBERS && known & 1u << m) || is_cache_buster(key))
+		if ((m < MEMBERS && known & 1u << m) || is_cache_buster(key) || exchange_is_bearer(x, key, value))
 			continue;
 		refuse_parameter(x, key, known);
 		return false;
@@ -116,7 +116,7 @@ int parameter_read(const struct exchange *x, enum member name, char dst[PARAMETE
 	int len = -1;
 
 	while (query.p && http_query_next(&query, &key, &value)) {
-		if (member_find(key.p, key.len) != name)
+		if (member_find(key.p, key.len) != name || exchange_is_bearer(x, key, value))
 			continue;
 		if (len < 0)
 			len = http_decode(value, true, dst, PARAMETER_MAX, &error);

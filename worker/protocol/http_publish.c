@@ -10,6 +10,7 @@
 #include "proto/utf8.h"
 #include "proto/web_request.h"
 #include "worker/protocol/http_routes.h"
+#include "worker/service/access.h"
 #include "worker/service/flood.h"
 
 #define REPLAYED "Idempotent-Replayed: true\r\n"
@@ -209,7 +210,7 @@ static bool may_post_to(const struct exchange *x, struct http_text path, bool in
 	struct topic_name name;
 	struct read_key key;
 
-	return read_target(x, path, inbox, &name) && read_parameters(x, &parameters) && read_key(x, false, &key);
+	return read_target(x, path, inbox, &name) && exchange_may(x, RIGHT_PUBLISH, &name) && read_parameters(x, &parameters) && read_key(x, false, &key);
 }
 
 static void write_item(const struct request_body *body, char *dst)
@@ -228,6 +229,9 @@ static const char *add_item(const struct exchange *x, const char *item, size_t l
 	if (web_request_parse_publish(&x->protocols->json, item, len, &x->protocols->why, &json, &error) < 0)
 		return error;
 	req.names.one = subscribe_topic_name(false, json.name, json.name_len);
+	*status = access_refuses(x->protocols->service, x->c->sid, RIGHT_PUBLISH, &req.names.one, &error);
+	if (*status)
+		return error;
 	req.body.size = json.size;
 	if (request_add(x->protocols->service, x->c, &req))
 		return NULL;
@@ -332,11 +336,12 @@ void post_broadcast(const struct exchange *x, struct http_text path)
 
 bool may_broadcast(const struct exchange *x, struct http_text path)
 {
+	struct topic_name everybody = subscribe_everybody_name();
 	struct parameters parameters;
 	struct read_key key;
 
 	(void)path;
 	if (!x->protocols->base->settings->broadcast)
 		exchange_error(x, 403, NULL, "switched off (broadcast)");
-	return x->protocols->base->settings->broadcast && read_parameters(x, &parameters) && read_key(x, false, &key);
+	return x->protocols->base->settings->broadcast && exchange_may(x, RIGHT_PUBLISH, &everybody) && read_parameters(x, &parameters) && read_key(x, false, &key);
 }

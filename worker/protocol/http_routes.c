@@ -29,6 +29,7 @@
 #include "worker/delivery/leave.h"
 #include "worker/protocol/http_page.h"
 #include "worker/protocol/http_routes.h"
+#include "worker/service/access.h"
 
 #define LINES_SHOWN "text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff"	/* by a browser, as they come; NDJSON it would save */
 #define FIELDS_MAX 512			/* bytes of a stream's header fields (HTTP_ANSWER_MAX) */
@@ -243,6 +244,38 @@ static bool read_token(const struct exchange *x, struct asked *asked)
 	return !error;
 }
 
+/* What a GET would be answered with, without its stream. */
+static void answer_head(const struct exchange *x, struct names names, uint32_t transport)
+{
+	struct outcome o = outcome_nothing(x->protocols->service, x->c);
+	struct topic_name name;
+
+	while (next_name(&names, &name))
+		if (!exchange_may(x, RIGHT_SUBSCRIBE, &name))
+			return;
+	outcome_starts_now(x->protocols->service, &o);
+	exchange_send(x, &o, x->protocols->base->scratch, stream_head(x, transport, &o), x->req->keep_alive && x->req->minor);
+}
+
+static bool note_topic(void *found, const char *topic, size_t len)
+{
+	(void)topic;
+	(void)len;
+	*(bool *)found = true;
+	return false;
+}
+
+/* Whether the request's token has topics subscribed at once. */
+static bool begins_with_topics(const struct exchange *x)
+{
+	const struct rights *shown = access_rights(x->protocols->service, x->c->sid);
+	bool found = false;
+
+	if (shown)
+		rights_at_once(shown, note_topic, &found);
+	return found;
+}
+
 static void get_stream(const struct exchange *x, struct names names, bool page)
 {
 	int envelope = wants_envelope(x);
@@ -261,22 +294,17 @@ static void get_stream(const struct exchange *x, struct names names, bool page)
 	}
 	if (r < 0 || refused)
 		exchange_error(x, 400, NULL, r < 0 ? error : refused);
-	else if (asked.names == 0 && !asked.has_token)
+	else if (asked.names == 0 && !asked.has_token && (page || !begins_with_topics(x)))
 		exchange_error(x, 400, NULL, names.inbox ? "no user: GET /inbox/USER, /inbox/A,B or /inbox?user=A&user=B"
 						 : "no topic: GET /sub/TOPIC, /sub/A,B or /sub?topic=A&topic=B");
 	else if (page && asked.names > 1)
 		exchange_error(x, 400, NULL, "one user: a comma in it is written %2C");
 	else if (x->req->websocket && !page && !websocket_granted(x))
 		return;
-	else if (x->req->method == HTTP_HEAD) {
-		struct outcome o = outcome_nothing(x->protocols->service, x->c);
-
-		outcome_starts_now(x->protocols->service, &o);
-		exchange_send(x, &o, x->protocols->base->scratch, stream_head(x, stream_transport(x->req, page, envelope), &o),
-			      x->req->keep_alive && x->req->minor);
-	} else {
+	else if (x->req->method == HTTP_HEAD)
+		answer_head(x, names, stream_transport(x->req, page, envelope));
+	else
 		start_stream(x, names, stream_transport(x->req, page, envelope), &asked);
-	}
 }
 
 static void get_sub(const struct exchange *x, struct http_text path)
@@ -366,7 +394,7 @@ enum { PATH_NONE = 1, PATH_MAY = 2, PATH_MUST = 4, PATH_DEEP = 8 };	/* whether s
 
 static const struct route {
 	const char *name;
-	enum { EVERYWHERE, ADMIN } where;	/* ADMIN: on admin listeners alone; elsewhere there is no such path */
+	enum { EVERYWHERE, ADMIN, OPEN } where;	/* ADMIN: on admin listeners alone; elsewhere there is no such path. OPEN: to everybody, whatever is shown */
 	unsigned rest;
 	bool upgrades;			/* to a WebSocket */
 	unsigned query;			/* the parameters that are known */
@@ -375,8 +403,8 @@ static const struct route {
 	void (*post)(const struct exchange *x, struct http_text path);
 	bool (*may)(const struct exchange *x, struct http_text path);	/* as far as the head tells; else it is answered */
 } routes[] = {
-	{ "", EVERYWHERE, PATH_NONE, false, 0, ALLOW_GET, get_page, NULL, NULL },
-	{ "janus.js", EVERYWHERE, PATH_NONE, false, 0, ALLOW_GET, get_janus_js, NULL, NULL },
+	{ "", OPEN, PATH_NONE, false, 0, ALLOW_GET, get_page, NULL, NULL },
+	{ "janus.js", OPEN, PATH_NONE, false, 0, ALLOW_GET, get_janus_js, NULL, NULL },
 	{ "sub", EVERYWHERE, PATH_MAY, true, MEMBER_BIT(TOPIC) | STREAM_PARAMETERS, ALLOW_GET, get_sub, NULL, NULL },
 	{ "ws", EVERYWHERE, PATH_NONE, true, 0, "Allow: GET, OPTIONS\r\n", get_ws, NULL, NULL },
 	{ "pub", EVERYWHERE, PATH_MAY, false, MEMBER_BIT(TOPIC) | WITH_BODY, ALLOW_POST, NULL, post_pub, may_pub },
@@ -389,9 +417,9 @@ static const struct route {
 	{ "topics", EVERYWHERE, PATH_MAY, false, MEMBER_BIT(TOPIC) | MEMBER_BIT(PREFIX) | MEMBER_BIT(LIMIT) | MEMBER_BIT(CURSOR), ALLOW_GET, get_topics, NULL, NULL },
 	{ "session", EVERYWHERE, PATH_MUST | PATH_DEEP, false, MEMBER_BIT(LIMIT) | MEMBER_BIT(SINCE) | MEMBER_BIT(WAIT), "Allow: GET, OPTIONS\r\n", get_session, NULL, NULL },
 	{ "kick", ADMIN, PATH_NONE, false, MEMBER_BIT(ID) | MEMBER_BIT(TOPIC) | MEMBER_BIT(USER) | MEMBER_BIT(REASON), ALLOW_POST, NULL, post_kick, NULL },
-	{ "version", EVERYWHERE, PATH_NONE, false, 0, ALLOW_GET, get_version, NULL, NULL },
-	{ "healthz", EVERYWHERE, PATH_NONE, false, 0, ALLOW_GET, get_healthz, NULL, NULL },
-	{ "readyz", EVERYWHERE, PATH_NONE, false, 0, ALLOW_GET, get_readyz, NULL, NULL },
+	{ "version", OPEN, PATH_NONE, false, 0, ALLOW_GET, get_version, NULL, NULL },
+	{ "healthz", OPEN, PATH_NONE, false, 0, ALLOW_GET, get_healthz, NULL, NULL },
+	{ "readyz", OPEN, PATH_NONE, false, 0, ALLOW_GET, get_readyz, NULL, NULL },
 	{ "metrics", ADMIN, PATH_NONE, false, 0, ALLOW_GET, get_metrics, NULL, NULL },
 };
 
@@ -453,8 +481,8 @@ static const char *not_with(const struct exchange *x, const struct route *r, cha
 	return text;
 }
 
-/* Whether the request's head is enough to refuse it, whatever the path's names are. Then it is answered. */
-static bool refused(const struct exchange *x, const struct route *r)
+/* Whether the request's head is enough to refuse it, whoever sends it. Then it is answered. */
+static bool refused_to_all(const struct exchange *x, const struct route *r)
 {
 	bool get = is_get(x), head = x->req->method == HTTP_HEAD;
 	char text[128];
@@ -479,6 +507,12 @@ static bool refused(const struct exchange *x, const struct route *r)
 	else
 		return !parameters_known(x, r->query) || !encoding_known(x);
 	return true;
+}
+
+/* The same, whatever the path's names are. */
+static bool refused(const struct exchange *x, const struct route *r)
+{
+	return refused_to_all(x, r) || (r->where != OPEN && !exchange_bearer(x));
 }
 
 bool routes_want_body(const struct exchange *x)

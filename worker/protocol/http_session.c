@@ -73,6 +73,21 @@ static bool find(const struct exchange *x, struct http_text text, session_id *si
 	return false;
 }
 
+/* Whether the request's client may have all that the session has subscribed, and what of it is kept, if he says from where. False: answered. */
+static bool may_have(const struct exchange *x, session_id from, const struct resume *since)
+{
+	unsigned rights = since->kind == RESUME_NOT ? RIGHT_SUBSCRIBE : RIGHT_SUBSCRIBE | RIGHT_HISTORY;
+	struct resume each;
+	struct topic_name name;
+	struct attach a;
+
+	attach_begin(&a, x->protocols->base, from, since, &each);
+	while (attach_next(&a, &name))
+		if (*name.bytes != NAME_EVERYBODY && !exchange_may(x, rights, &name))
+			return false;
+	return true;
+}
+
 static void get_messages(const struct exchange *x, session_id from)
 {
 	struct service *service = x->protocols->service;
@@ -90,6 +105,8 @@ static void get_messages(const struct exchange *x, session_id from)
 		exchange_error(x, 409, NULL, "the session has a connection, which gets its messages");
 		return;
 	}
+	if (!may_have(x, from, &since))
+		return;
 	len = session_query(service, from, &since, limit, at, room, most, &result);
 	if (len < 0) {
 		exchange_error(x, errno == E2BIG ? 409 : 503, NULL, errno == E2BIG ? "the session has too many subscriptions to be polled" : "out of memory");

@@ -10,6 +10,7 @@
 #include "proto/sink.h"
 #include "shm/topics.h"
 #include "worker/protocol/http_routes.h"
+#include "worker/service/access.h"
 
 #define LOOKS 16384			/* a request (topics_scan) */
 #define LOOKS_LOCKED 128		/* while the lock is held */
@@ -80,6 +81,8 @@ static void get_one(const struct exchange *x, struct http_text path)
 	}
 	if (!names_one(x, path, true, "no topic: GET /topics/TOPIC or /topics?topic=TOPIC; all are GET /topics", &name))
 		return;
+	if (!exchange_may(x, RIGHT_PRESENCE, &name))
+		return;
 	lock_acquire(&hub->shm->lock, owner);
 	there = topics_read(hub, index_find(&hub->index, index_hash(name.bytes, name.len), name.bytes, name.len), hub_now(), &info);
 	lock_release(&hub->shm->lock, owner);
@@ -124,6 +127,15 @@ static unsigned scan_some(const struct exchange *x, struct topics_scan *scan, st
 	return found;
 }
 
+/* (Of a topic that one may not look at, a list does not say that it is there.) */
+static bool may_see(const struct exchange *x, const struct topic_info *info)
+{
+	const struct service *service = x->protocols->service;
+	struct topic_name name = subscribe_topic_name(false, info->name, info->name_len);
+
+	return access_gives(service, x->c->sid, access_rights(service, x->c->sid), RIGHT_PRESENCE, &name);
+}
+
 static void put_topics(struct sink *s, const struct exchange *x, struct topics_scan *scan, unsigned limit)
 {
 	struct topic_info infos[SHOWN_LOCKED];
@@ -136,6 +148,8 @@ static void put_topics(struct sink *s, const struct exchange *x, struct topics_s
 		most = most < SHOWN_LOCKED ? most : SHOWN_LOCKED;
 		found = scan_some(x, scan, infos, limit - shown < most ? limit - shown : (unsigned)most);
 		for (unsigned i = 0; i < found; i++) {
+			if (!may_see(x, &infos[i]))
+				continue;
 			if (shown++)
 				sink_byte(s, ',');
 			put_topic(s, x, &infos[i]);

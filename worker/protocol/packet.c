@@ -52,6 +52,11 @@ static void packet_next_request(const struct cursor *c, const struct packet_requ
 	memcpy(req->token, p->token, sizeof(req->token));
 	if (p->op == REQUEST_ATTACH)
 		return;
+	if (p->op == REQUEST_AUTH) {
+		req->shown = p->shown;
+		req->shown_len = p->shown_len;
+		return;
+	}
 	if (p->op == REQUEST_PUBLISH || p->op == REQUEST_SEND) {
 		req->names.one = subscribe_topic_name(request_is_of_user(p->op), p->name, p->name_len);
 		req->body.size = packet_record(NULL, 0, p, &req->error);
@@ -71,6 +76,8 @@ static void packet_answer(struct protocols *protocols, struct cursor *c, const s
 	struct packet_reply r = {
 		.error = o->error, .has_ref = p->has_ref, .ref = p->ref, .epoch = &protocols->base->epoch,
 		.start = outcome_start(protocols->service, o, &start),
+		.code = o->error && (o->status == 401 || o->status == 403) ? o->status : 0,
+		.expires = !o->error && o->expires != INT64_MAX ? o->expires : 0,
 	};
 	char bytes[PACKET_REPLY_MAX];
 

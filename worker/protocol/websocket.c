@@ -42,6 +42,14 @@ static size_t websocket_answer_frame(const struct service *service, char *dst, c
 		sink_json(&s, o->error, strlen(o->error));
 		sink_byte(&s, '"');
 	}
+	if (o->error && (o->status == 401 || o->status == 403)) {
+		sink_literal(&s, ",\"code\":");
+		sink_number(&s, o->status);
+	}
+	if (!o->error && o->expires && o->expires != INT64_MAX) {
+		sink_literal(&s, ",\"expires\":");
+		sink_number(&s, (uint64_t)o->expires);
+	}
 	sink_byte(&s, '}');
 	header = websocket_header(dst, WEBSOCKET_OP_TEXT, s.len);
 	memcpy(dst + header, text, s.len);
@@ -107,12 +115,15 @@ static void websocket_next_request(struct protocols *protocols, const struct cur
 		.body = { .size = json->size, .write = write_body, .from = json },
 	};
 	if (r == 0 && json->kind == REQUEST_UNKNOWN) {
-		req->error = "unknown action: subscribe, unsubscribe, publish, login, logout, send, attach and ping are known";
+		req->error = "unknown action: subscribe, unsubscribe, publish, login, logout, send, attach, auth and ping are known";
 	} else if (r == 0 && (json->kind == REQUEST_PUBLISH || json->kind == REQUEST_SEND)) {
 		req->names.one = subscribe_topic_name(request_is_of_user(json->kind), json->name, json->name_len);
 		req->error = read_key(json, key, &req->key);
 	} else if (r == 0 && json->kind == REQUEST_ATTACH) {
 		memcpy(req->token, json->token, sizeof(req->token));
+	} else if (r == 0 && json->kind == REQUEST_AUTH) {
+		req->shown = json->shown;
+		req->shown_len = json->shown_len;
 	} else if (r == 0 && json->kind != REQUEST_PING) {
 		req->names = (struct request_names){ .next = next_name, .from = names };
 	}

@@ -5,7 +5,9 @@
 
 #include <errno.h>
 
+#include "proto/vocabulary.h"
 #include "worker/delivery/leave.h"
+#include "worker/service/access.h"
 #include "worker/service/presence.h"
 
 static bool publishes(const struct request *req)
@@ -158,17 +160,75 @@ static void leave_everybody(struct service *service, struct cursor *c)
 	session_commit(service->base, c->sid, &st);
 }
 
+/* What names are subscribed with. */
+struct joining {
+	struct service *service;
+	struct cursor *c;
+	struct outcome *o;
+	struct replay *replay;		/* what of the past is asked for, */
+	struct replay *denied;		/* and for names of which that may not be had: nothing */
+	bool lists;			/* lists of who is there are owed */
+};
+
 /*
- * Subscribes the session to all names of the request. If that fails, a session that was to become a stream subscribes nothing. False: the request
+ * The right to subscribe is not one to what is kept. Who asks for the last messages without it is refused; who goes on from a position goes on with what
+ * comes, and is told that he may have missed something.
+ */
+static bool subscribe_name(struct joining *j, const struct topic_name *name)
+{
+	struct service *service = j->service;
+	session_id sid = j->c->sid;
+	enum resume_kind past = j->replay->resume->kind;
+	struct replay *replay = j->replay;
+	const char *error = NULL;
+	unsigned status;
+
+	status = access_refuses(service, sid, past == RESUME_LAST ? RIGHT_SUBSCRIBE | RIGHT_HISTORY : RIGHT_SUBSCRIBE, name, &error);
+	if (status) {
+		fail(j->o, status, error);
+		return false;
+	}
+	if (past == RESUME_SINCE && !access_gives(service, sid, access_rights(service, sid), RIGHT_HISTORY, name)) {
+		j->replay->recovered = false;
+		replay = j->denied;
+	}
+	error = presence_watch(service->presence, name->bytes, name->len);
+	if (!error)
+		error = subscribe_add(service, sid, &j->o->state, name, replay);
+	if (error)
+		fail(j->o, 503, error);
+	else
+		j->lists |= presence_owe(service->presence, sid, name->bytes, name->len);
+	return !error;
+}
+
+/* One of those that a token has subscribed at once. */
+static bool subscribe_at_once(void *with, const char *topic, size_t len)
+{
+	struct joining *j = with;
+	const char *error = web_name_error(NAME_OF_TOPICS, topic, len);
+	struct topic_name name;
+
+	if (error) {
+		fail(j->o, 400, error);
+		return false;
+	}
+	name = subscribe_topic_name(false, topic, len);
+	return subscribe_name(j, &name);
+}
+
+/*
+ * Subscribes the session to all names of the request, and to those that its token names, if it is to begin with these. If that fails, a session that was to become a stream subscribes nothing. False: the request
  * has to wait.
  */
 static bool subscribe_names(struct service *service, struct cursor *c, const struct request *req, bool everybody, struct outcome *o)
 {
 	const struct resume none = { .kind = RESUME_NOT };
-	struct replay replay, live = { .resume = &none, .begin = UINT64_MAX };	/* of the names; of what goes to everybody */
+	struct replay replay, live = { .resume = &none, .begin = UINT64_MAX };	/* of the names; of what is live from here on */
+	struct joining joining = { .service = service, .c = c, .o = o, .replay = &replay, .denied = &live };
+	const struct rights *shown = access_rights(service, c->sid);
 	struct topic_name name;
 	const char *error = NULL;
-	bool lists = false;
 
 	if (!replay_begin(service, c, &req->resume, &replay))
 		return false;
@@ -176,19 +236,21 @@ static bool subscribe_names(struct service *service, struct cursor *c, const str
 	if (req->becomes) {
 		o->state.transport = req->transport;
 		error = everybody ? subscribe_everybody(service, c, &o->state, &live) : NULL;
+		if (error)
+			fail(o, 503, error);
 	}
-	for (unsigned n = 0; !error && next_name(&req->names, n, &name); n++) {
-		error = presence_watch(service->presence, name.bytes, name.len);
-		if (!error)
-			error = subscribe_add(service, c->sid, &o->state, &name, &replay);
-		if (!error)
-			lists |= presence_owe(service->presence, c->sid, name.bytes, name.len);
-	}
+	for (unsigned n = 0; !o->error && next_name(&req->names, n, &name); n++)
+		subscribe_name(&joining, &name);
+	/* (A page counts the messages of its one topic.) */
+	if (!o->error && shown && (req->becomes ? !transport_has(req->transport, TRANSPORT_OWN_FRAMES) : req->kind == REQUEST_AUTH))
+		rights_at_once(shown, subscribe_at_once, &joining);
+	if (!o->error && shown && req->becomes && session_set_rights(service->base, c->sid, shown) < 0)
+		fail(o, 503, "out of memory");
 	replay_end(&replay, &o->state);
 	/* (A page counts its messages, and a list is none.) */
-	if (lists && !transport_has(o->state.transport, TRANSPORT_OWN_FRAMES))
+	if (joining.lists && !transport_has(o->state.transport, TRANSPORT_OWN_FRAMES))
 		o->state.flags |= SESSION_LISTS;
-	if (!error) {
+	if (!o->error) {
 		outcome_starts_now(service, o);
 		if (replay.begin <= o->position || live.begin <= o->position)
 			o->position = (replay.begin < live.begin ? replay.begin : live.begin) - 1;
@@ -197,7 +259,6 @@ static bool subscribe_names(struct service *service, struct cursor *c, const str
 		o->missing = replay.missing;
 		return true;
 	}
-	fail(o, 503, error);
 	if (req->becomes) {
 		leave_all(service->topics, service->multi_topic, c->sid, req->transport);
 		o->state = session(service->base, c->sid)->state;
@@ -220,15 +281,46 @@ static bool tells_token(struct service *service, struct cursor *c, const struct 
 	return !req->becomes || !talks;		/* (the greeting of /ws says it) */
 }
 
+/*
+ * Whether the client may have all that the other session has, by his own rights. Of what of it may not be had from a position of the client's choice, as
+ * that is a right of its own, all goes on from where the server has it. False: *o says why not, and nothing has happened.
+ */
+static bool may_attach(struct service *service, struct cursor *c, session_id from, struct resume *asked, struct outcome *o)
+{
+	const struct rights *shown = access_rights(service, c->sid);
+	struct resume since;
+	struct topic_name name;
+	struct attach a;
+	const char *error;
+	unsigned status;
+
+	attach_begin(&a, service->base, from, asked, &since);
+	while (attach_next(&a, &name)) {
+		if (*name.bytes == NAME_EVERYBODY)
+			continue;
+		status = access_refuses(service, c->sid, RIGHT_SUBSCRIBE, &name, &error);
+		if (status) {
+			fail(o, status, error);
+			return false;
+		}
+		if (asked->kind == RESUME_SINCE && !access_gives(service, c->sid, shown, RIGHT_HISTORY, &name))
+			asked->kind = RESUME_NOT;
+	}
+	return true;
+}
+
 /* The session goes on with what the other one has. */
 static bool attach(struct service *service, struct cursor *c, const struct request *req, session_id from, struct outcome *o)
 {
 	struct request all = *req;
+	struct resume asked = req->resume;
 	struct attach a;
 	bool later;
 
+	if (!may_attach(service, c, from, &asked, o))
+		return true;
 	leave_everybody(service, c);
-	attach_begin(&a, service->base, from, &req->resume, &all.resume);
+	attach_begin(&a, service->base, from, &asked, &all.resume);
 	all.names = (struct request_names){ .next = attach_next, .from = &a };
 	service->base->held = from + 1;
 	later = !subscribe_names(service, c, &all, false, o);
@@ -240,6 +332,8 @@ static bool attach(struct service *service, struct cursor *c, const struct reque
 		o->state = session(service->base, c->sid)->state;
 		return true;
 	}
+	if (req->resume.kind != asked.kind)
+		o->recovered = false;
 	/* Without `since` nobody knows what was on its way when the connection broke: only that something is missing can be said then. */
 	o->resumed = req->resume.kind == RESUME_SINCE || !o->recovered;
 	o->attached = from + 1;
@@ -280,22 +374,77 @@ static void unsubscribe(struct service *service, struct cursor *c, const struct 
 		subscribe_remove(service, c->sid, &o->state, &name);
 }
 
+/* ---- showing a token ---- */
+
+/* Whether what is shown gives all that the session has subscribed. */
+static bool keeps_subscriptions(struct service *service, session_id sid, const struct rights *shown)
+{
+	const struct base *base = service->base;
+	uint32_t sub = atomic_load_explicit(&session(base, sid)->subscriptions, memory_order_relaxed);
+	struct topic_name name;
+
+	for (; sub; sub = atomic_load_explicit(&base->slot.subscriptions[sub].next, memory_order_relaxed)) {
+		const struct topic_shm *topic = index_topic(&base->hub.index, base->slot.subscriptions[sub].topic);
+
+		name.len = topic->name_len;
+		memcpy(name.bytes, topic->name, topic->name_len);
+		if (*name.bytes != NAME_EVERYBODY && !access_gives(service, sid, shown, RIGHT_SUBSCRIBE, &name))
+			return false;
+	}
+	return true;
+}
+
+static bool no_name(void *from, struct topic_name *name)
+{
+	(void)from;
+	(void)name;
+	return false;
+}
+
+/* The session's rights are those of what is shown from here on. False: the request has to wait. */
+static bool auth(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
+{
+	struct request none = *req;
+	const struct rights *shown;
+	const char *error;
+
+	if (!access_is_on(service, c->sid))
+		return true;		/* everything may be done: nobody looks at it */
+	shown = access_verify(service, c->sid, req->shown, req->shown_len, &error);
+	if (!shown)
+		fail(o, 401, error);
+	else if (!keeps_subscriptions(service, c->sid, shown))
+		fail(o, 403, "the token does not give all that is subscribed: unsubscribe that first");
+	else if (session_set_rights(service->base, c->sid, shown) < 0)
+		fail(o, 503, "out of memory");
+	if (o->error)
+		return true;
+	none.names.next = no_name;
+	if (!subscribe_names(service, c, &none, false, o))
+		return false;
+	o->expires = shown->expires;
+	return true;
+}
+
 /* ---- requests ---- */
 
 /* Whether the request can't be served, as far as that can be told without trying. *o says why. */
-static bool refuse(const struct service *service, const struct request *req, struct outcome *o)
+static bool refuse(struct service *service, const struct cursor *c, const struct request *req, struct outcome *o)
 {
 	o->error = NULL;
+	o->status = 0;
 	if (req->error)
 		fail(o, req->status, req->error);
 	else if (publishes(req) && req->body.size > publish_batch_record_max(service->base))
 		fail(o, 413, "the message is too long with its quotes and control characters escaped (max_frame)");
+	else if (publishes(req))
+		o->status = access_refuses(service, c->sid, RIGHT_PUBLISH, &req->names.one, &o->error);
 	return o->error != NULL;
 }
 
 void request_serve(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
 {
-	bool refused = refuse(service, req, o), publish = publishes(req) && !refused;
+	bool refused = refuse(service, c, req, o), publish = publishes(req) && !refused;
 	struct outcome done;
 
 	if (publish && !req->answered && req->key.len == 0) {
@@ -313,6 +462,8 @@ void request_serve(struct service *service, struct cursor *c, const struct reque
 	done = outcome_nothing(service, c);
 	if (refused)
 		fail(&done, o->status, o->error);
+	else if (req->kind == REQUEST_AUTH && !auth(service, c, req, &done))
+		return;
 	else if ((req->kind == REQUEST_SUBSCRIBE || req->kind == REQUEST_LOGIN || req->kind == REQUEST_ATTACH) && !subscribe(service, c, req, &done))
 		return;
 	else if (req->kind == REQUEST_UNSUBSCRIBE || req->kind == REQUEST_LOGOUT)

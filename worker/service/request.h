@@ -53,6 +53,8 @@ struct request {
 	 */
 	bool has_token;
 	uint8_t token[TOKEN_BYTES];
+	const char *shown;		/* auth: a token or key (access.h), of shown_len bytes */
+	size_t shown_len;
 	struct publish_key key;		/* publish, send: what is repeated with it is published once */
 	/* Subscribe, login: the session also becomes one of `transport`. If it can't, it stays what it is, and subscribes nothing. */
 	bool becomes;
@@ -82,6 +84,7 @@ struct outcome {
 	bool recovered;			/* it gets all of that; or not, */
 	uint64_t missing;		/* and so many messages are not sent */
 	const uint8_t *token;		/* the session's, if the client is told it now */
+	int64_t expires;		/* auth: when what was shown runs out, seconds since 1970; INT64_MAX never, 0 nothing is to be said */
 	session_id attached;		/* the session that this one takes over when it is committed, + 1; 0: none */
 	struct session_state_shm state;	/* the session's new state, for outcome_commit() */
 };

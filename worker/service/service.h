@@ -20,6 +20,7 @@ struct service {
 	struct streams *streams;
 	struct multi_topic *multi_topic;
 	struct presence *presence;
+	struct access *access;		/* access.h; NULL: everything may be done */
 	const int *queue;		/* by slot: of what other workers are to deal with (order.h) */
 
 	/* subscribe.c */

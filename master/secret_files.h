@@ -1,0 +1,15 @@
+/*
+ * The files that settings name and workers may not be allowed to read: read, checked, and put where workers get them (shm/secrets.h).
+ */
+#ifndef MASTER_SECRET_FILES_H
+#define MASTER_SECRET_FILES_H
+
+#include "master/config.h"
+
+/*
+ * Reads all that the settings name. *fd is the memfd, sealed, not close-on-exec; -1: they name nothing. 0, or -1 and in error[] which file is wrong and
+ * why, and in errno EACCES if that is all: it may not be read by who asks.
+ */
+int secret_files_read(const struct settings *settings, int *fd, char error[CONFIG_ERROR_MAX]);
+
+#endif

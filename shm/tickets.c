@@ -1,0 +1,99 @@
+/*
+ * The keys of TLS session tickets. See tickets.h.
+ */
+#include "shm/tickets.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "shm/segment.h"
+
+int tickets_create(void)
+{
+	int fd = segment_create("janus-tickets", sizeof(struct tickets_shm)), error;
+	struct tickets_shm *t;
+	size_t size;
+
+	if (fd < 0)
+		return -1;
+	t = segment_map(fd, true, &size);
+	if (!t) {
+		error = errno;
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	atomic_store(&t->magic, TICKETS_MAGIC);
+	segment_unmap(t, size);
+	return fd;
+}
+
+struct tickets_shm *tickets_map(int fd, bool writable)
+{
+	size_t size;
+	struct tickets_shm *t = segment_map(fd, writable, &size);
+
+	if (!t)
+		return NULL;
+	if (size < sizeof(*t) || atomic_load(&t->magic) != TICKETS_MAGIC) {
+		segment_unmap(t, size);
+		errno = EPROTO;
+		return NULL;
+	}
+	(void)!mlock(t, sizeof(*t));
+	return t;
+}
+
+void tickets_unmap(struct tickets_shm *t)
+{
+	segment_unmap(t, sizeof(*t));
+}
+
+int tickets_renew(struct tickets_shm *t, uint64_t now, uint64_t lifetime)
+{
+	uint32_t current = atomic_load_explicit(&t->current, memory_order_relaxed);
+	struct ticket_key_shm *next = &t->key[(current + 1) % TICKET_KEYS];
+
+	if (current && now - t->since < lifetime)
+		return 0;
+	if (getrandom(next, sizeof(*next), 0) != sizeof(*next))
+		return -1;
+	t->since = now;
+	/* release: pairs with the acquire in key_at(). (It has 2^32 lifetimes until it is 0 again.) */
+	atomic_store_explicit(&t->current, current + 1, memory_order_release);
+	return 0;
+}
+
+/* The key so many before the current one. NULL: there is none. */
+static const struct ticket_key_shm *key_at(const struct tickets_shm *t, uint32_t before)
+{
+	uint32_t current = atomic_load_explicit(&t->current, memory_order_acquire);
+
+	return current > before ? &t->key[(current - before) % TICKET_KEYS] : NULL;
+}
+
+bool tickets_current(const struct tickets_shm *t, struct ticket_key_shm *key)
+{
+	const struct ticket_key_shm *current = key_at(t, 0);
+
+	if (current)
+		*key = *current;
+	return current != NULL;
+}
+
+bool tickets_find(const struct tickets_shm *t, const uint8_t name[TICKET_NAME], struct ticket_key_shm *key, bool *old)
+{
+	for (uint32_t before = 0; before < TICKET_KEYS - 1; before++) {
+		const struct ticket_key_shm *k = key_at(t, before);
+
+		if (!k || memcmp(k->name, name, TICKET_NAME) != 0)
+			continue;
+		*key = *k;
+		*old = before > 0;
+		return true;
+	}
+	return false;
+}

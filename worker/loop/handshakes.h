@@ -1,0 +1,21 @@
+/*
+ * TLS handshakes that are under way: how many at a time, for how long, and how much of a turn they take. One that is done becomes a session
+ * (connection_open_tls()). Until then nothing of it is in shared memory: it dies with its worker, and its client tries again.
+ */
+#ifndef WORKER_LOOP_HANDSHAKES_H
+#define WORKER_LOOP_HANDSHAKES_H
+
+#include "worker/loop/worker.h"
+
+/* Gets ready, if there are listeners with TLS. 0, or -1 (logged): certificates that can't be used, or no memory. */
+int handshakes_init(struct worker *w);
+
+/* Takes a connection that came from a listener with TLS, of protocol `proto` (PROTO_), and begins its handshake. The rest as connection_take(). */
+void handshakes_take(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as);
+
+bool handshakes_run(struct worker *w);		/* deals with those that have something to do, for some milliseconds. True: some are left */
+void handshakes_sweep(struct worker *w);	/* ends those whose time is up */
+bool handshakes_fewer(struct worker *w);	/* ends the oldest, for its descriptor; false: there is none */
+void handshakes_end(struct worker *w);		/* ends all of them, and takes no more */
+
+#endif

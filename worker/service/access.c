@@ -1,0 +1,246 @@
+/*
+ * Who may do what. See access.h.
+ */
+#include "worker/service/access.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/api_keys.h"
+#include "proto/presence.h"
+#include "proto/rights_text.h"
+#include "proto/wildcard.h"
+#include "shm/log.h"
+#include "shm/secrets.h"
+#include "worker/session/tell.h"
+
+#define NEEDS_TOKEN "a token is needed for this"
+
+struct access {
+	bool on;
+	const struct rights *everybody;	/* the setting anonymous; NULL: it gives nothing */
+	uint8_t *api_keys;		/* proto/api_keys.h */
+	size_t api_keys_size;
+
+	/* the request of HTTP at hand */
+	session_id sid;			/* -1: none */
+	const struct rights *shown;
+	bool refused;
+
+	_Alignas(struct rights) char block[RIGHTS_SIZE_MAX];	/* of the last token */
+};
+
+/* ---- beginning ---- */
+
+/* 0, or -1 with errno. */
+static int read_anonymous(struct access *a, const char *rules)
+{
+	char *block = malloc(RIGHTS_SIZE_MAX);
+	struct rights_writer w;
+	const char *error;
+
+	if (!block)
+		return -1;
+	rights_begin(&w, block, RIGHTS_SIZE_MAX, "", 0, INT64_MAX);
+	rights_text_grant(&w, rules);
+	a->everybody = (const struct rights *)block;
+	if (rights_end(&w, &error))
+		return 0;
+	log_error("anonymous: %s", error);	/* (whoever read the configuration has said so before) */
+	errno = EINVAL;
+	return -1;
+}
+
+/* A copy, as in the mapping it need not be aligned. */
+static int read_api_keys(struct access *a, const struct secrets *secrets)
+{
+	struct secret s;
+	size_t at = 0;
+
+	if (!secrets_next(secrets, SECRET_API_KEYS, &at, &s))
+		return 0;
+	a->api_keys = malloc(s.len ? s.len : 1);
+	if (!a->api_keys)
+		return -1;
+	memcpy(a->api_keys, s.bytes, s.len);
+	a->api_keys_size = s.len;
+	if (api_keys_check(a->api_keys, s.len))
+		return 0;
+	errno = EPROTO;
+	return -1;
+}
+
+static int read_secrets(struct access *a, int fd)
+{
+	struct secrets secrets;
+	int r;
+
+	if (fd < 0)
+		return 0;
+	if (secrets_map(&secrets, fd) < 0)
+		return -1;
+	r = read_api_keys(a, &secrets);
+	secrets_unmap(&secrets);
+	return r;
+}
+
+struct access *access_create(struct base *base, int secrets)
+{
+	const struct settings *s = base->settings;
+	struct access *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return NULL;
+	a->sid = -1;
+	a->on = s->anonymous[0] || s->api_key[0];
+	if (read_secrets(a, secrets) < 0 || (s->anonymous[0] && read_anonymous(a, s->anonymous) < 0)) {
+		log_error("who may do what: %m");
+		free(a->api_keys);
+		free((void *)(uintptr_t)a->everybody);
+		free(a);
+		return NULL;
+	}
+	return a;
+}
+
+/* What is asked for, in the words of rights.h. */
+struct asked {
+	enum rights_kind kind;
+	unsigned rights;
+	const char *name;
+	size_t len;
+	bool pattern;
+};
+
+/* ---- what is shown ---- */
+
+bool access_is_on(const struct service *service, session_id sid)
+{
+	return service->access && service->access->on && !session_is_admin(&session(service->base, sid)->state);
+}
+
+/* Who it was, and what it was about: never what was shown. */
+static void tell(struct service *service, session_id sid, enum counter why, unsigned status, const char *error, const struct asked *asked)
+{
+	const struct rights *shown = access_rights(service, sid);
+	char text[EVENT_TEXT + 1];
+	int len = snprintf(text, sizeof(text), "%s", error);
+
+	base_count(service->base, why, 1);
+	service->access->refused = true;
+	if (asked && asked->len > 0 && (size_t)len < sizeof(text))
+		len += snprintf(text + len, sizeof(text) - (size_t)len, ": %.*s", (int)asked->len, asked->name);
+	if (shown && shown->sub_len > 0 && (size_t)len < sizeof(text))
+		snprintf(text + len, sizeof(text) - (size_t)len, " (sub %.*s)", (int)shown->sub_len, shown->sub);
+	tell_often(service->base, sid, EVENT_REFUSE, status, text, strlen(text));
+}
+
+const struct rights *access_verify(struct service *service, session_id sid, const char *text, size_t len, const char **error)
+{
+	struct access *a = service->access;
+	const struct rights *found = api_keys_find(a->api_keys, a->api_keys_size, text, len);
+
+	if (found)
+		return found;
+	*error = "the token is none that is known here";
+	tell(service, sid, COUNTER_refused_token, 401, *error, NULL);
+	return NULL;
+}
+
+void access_begin(struct service *service, session_id sid)
+{
+	struct access *a = service->access;
+
+	if (!a)
+		return;
+	a->sid = sid;
+	a->shown = NULL;
+	a->refused = false;
+}
+
+bool access_show(struct service *service, session_id sid, const char *text, size_t len, const char **error)
+{
+	struct access *a = service->access;
+
+	a->shown = access_verify(service, sid, text, len, error);
+	return a->shown != NULL;
+}
+
+bool access_was_refused(const struct service *service)
+{
+	return service->access && service->access->refused;
+}
+
+const struct rights *access_rights(const struct service *service, session_id sid)
+{
+	const struct access *a = service->access;
+
+	if (session(service->base, sid)->state.transport != TRANSPORT_HTTP)
+		return session_rights(service->base, sid);
+	return a && a->sid == sid ? a->shown : NULL;
+}
+
+/* ---- what it gives ---- */
+
+static struct asked asked_for(unsigned rights, const struct topic_name *name)
+{
+	size_t topic;
+
+	if (*name->bytes == NAME_INBOX)
+		return (struct asked){ RIGHTS_USERS, rights, name->bytes + 1, name->len - 1u, false };
+	if (*name->bytes == NAME_EVERYBODY)
+		return (struct asked){ RIGHTS_EVERYBODY, rights, "", 0, false };
+	topic = presence_topic(name->bytes, name->len);
+	if (topic > 0)			/* to subscribe news@presence is to see who is on news */
+		return (struct asked){ RIGHTS_TOPICS, (rights & ~(unsigned)RIGHT_SUBSCRIBE) | RIGHT_PRESENCE, name->bytes, topic, false };
+	return (struct asked){ RIGHTS_TOPICS, rights, name->bytes, name->len, wildcard_in(name->bytes, name->len) };
+}
+
+static bool gives(const struct rights *block, const struct asked *a)
+{
+	return a->pattern ? rights_may_pattern(block, a->rights, a->name, a->len) : rights_may(block, a->rights, a->kind, a->name, a->len);
+}
+
+bool access_gives(const struct service *service, session_id sid, const struct rights *shown, unsigned rights, const struct topic_name *name)
+{
+	struct asked asked;
+
+	if (!access_is_on(service, sid))
+		return true;
+	asked = asked_for(rights, name);
+	return gives(shown, &asked) || gives(service->access->everybody, &asked);
+}
+
+/* Of several rights, the first that is one of these. */
+static const char *no_right(const struct asked *a)
+{
+	if (a->kind == RIGHTS_EVERYBODY)
+		return "no right to send to everybody";
+	if (a->kind == RIGHTS_USERS)
+		return a->rights & RIGHT_PUBLISH ? "no right to send to this user" : "no right to the inbox of this user";
+	if (a->rights & RIGHT_PUBLISH)
+		return "no right to publish to this topic";
+	if (a->rights & RIGHT_PRESENCE)
+		return "no right to see who is on this topic";
+	return a->rights & RIGHT_SUBSCRIBE ? "no right to subscribe this topic" : "no right to what is kept of this topic";
+}
+
+unsigned access_refuses(struct service *service, session_id sid, unsigned rights, const struct topic_name *name, const char **error)
+{
+	const struct rights *shown;
+	struct asked asked;
+	unsigned status;
+
+	if (!access_is_on(service, sid))
+		return 0;
+	shown = access_rights(service, sid);
+	if (access_gives(service, sid, shown, rights, name))
+		return 0;
+	asked = asked_for(rights, name);
+	*error = shown ? no_right(&asked) : NEEDS_TOKEN;
+	status = shown ? 403 : 401;
+	tell(service, sid, shown ? COUNTER_refused_rights : COUNTER_refused_no_token, status, *error, &asked);
+	return status;
+}

@@ -1,0 +1,47 @@
+/*
+ * Who may do what, as far as settings (anonymous, api_key, token_keys) ask for it: whoever serves a request asks here first.
+ *
+ * What a client has shown, a token or a key, becomes rights (proto/rights.h). On HTTP each request shows it for itself, and its rights are here while it is
+ * dealt with; elsewhere they are the session's, in shared memory (session_rights()). What `anonymous` gives, everybody has besides. On admin listeners, and if none
+ * of those settings says anything, everything may be done.
+ */
+#ifndef WORKER_SERVICE_ACCESS_H
+#define WORKER_SERVICE_ACCESS_H
+
+#include "proto/rights.h"
+#include "worker/service/service.h"
+#include "worker/service/subscribe.h"
+
+struct access;
+
+/* By the settings, and what the master has read of files: secrets' descriptor (shm/secrets.h), -1 none. NULL with errno, logged: no memory, or nonsense was handed over. */
+struct access *access_create(struct base *base, int secrets);
+
+/* Whether anything is asked for at all, on this session's connection. */
+bool access_is_on(const struct service *service, session_id sid);
+
+/*
+ * What a token or key gives, until the next call. NULL: it is no good, which is counted and told, and *error says why, to the peer.
+ */
+const struct rights *access_verify(struct service *service, session_id sid, const char *text, size_t len, const char **error);
+
+/* A request of HTTP begins, which has shown nothing so far. */
+void access_begin(struct service *service, session_id sid);
+/* It shows this. False: it is no good, as above. */
+bool access_show(struct service *service, session_id sid, const char *text, size_t len, const char **error);
+/* Whether the request was refused here, and that was told. */
+bool access_was_refused(const struct service *service);
+
+/* What the session's client has shown. NULL: nothing. */
+const struct rights *access_rights(const struct service *service, session_id sid);
+
+/* Whether `shown` (NULL: nothing), or what everybody has, gives all of these rights (enum right) of the name, or pattern. Nothing is counted. */
+bool access_gives(const struct service *service, session_id sid, const struct rights *shown, unsigned rights, const struct topic_name *name);
+
+/*
+ * Whether the session's client has no such rights. 0: it has. 401: it has shown nothing, and not everybody may; 403: what it has shown does not give that. Then it is
+ * counted and told, and *error says it to the peer.
+ */
+unsigned access_refuses(struct service *service, session_id sid, unsigned rights, const struct topic_name *name, const char **error);
+
+#endif
