@@ -3,15 +3,16 @@ import itertools
 import json
 import re
 import socket
+import ssl
 import struct
 
 from processes import SLOWNESS, Closed, Deadline, readable
 
 
 class Connection:
-    """A connection to the server whose every wait has a deadline. `place` is a listener's, as in Server.address()."""
+    """A connection to the server whose every wait has a deadline. `place` is a listener's, as in Server.address(). `tls`: what wraps its socket (tls_test.py)."""
 
-    def __init__(self, server, rcvbuf=None, place=0, seconds=10, address=None):
+    def __init__(self, server, rcvbuf=None, place=0, seconds=10, address=None, tls=None):
         address = address or server.address(place)
         self.seconds = seconds
         self.buffer = bytearray()       # received, and not taken yet
@@ -23,6 +24,12 @@ class Connection:
         self.socket.connect(address)
         if not unix:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            try:
+                self.socket = tls(self.socket)
+            except BaseException:
+                self.socket.close()
+                raise
 
     # out
 
@@ -36,11 +43,15 @@ class Connection:
     # in
 
     def _receive(self, deadline):
-        if not readable(self.socket, deadline.left()):
+        if not self._has_text() and not readable(self.socket, deadline.left()):
             raise AssertionError("nothing received in time; so far %r" % bytes(self.buffer[:200]))
         data = self.socket.recv(1 << 20)
         self.buffer += data
         return len(data)
+
+    def _has_text(self):
+        """Whether a TLS socket has some that it has read already."""
+        return isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() > 0
 
     def receive(self, deadline=None):
         """What there is, at least a byte, into the buffer; Closed if the server has closed instead."""

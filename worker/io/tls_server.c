@@ -114,7 +114,8 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 		memcpy(name, key.name, sizeof(key.name));
 		r = RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) == 1 ? 1 : -1;
 	} else {
-		r = old ? 2 : 1;
+		/* (In 1.3 a ticket is for one time, so that nobody can tell who comes again by seeing it twice: RFC 8446, C.4.) */
+		r = old || SSL_version(ssl) == TLS1_3_VERSION ? 2 : 1;
 	}
 	if (r > 0 && !init_ticket(&key, iv, cipher, mac, seal))
 		r = -1;

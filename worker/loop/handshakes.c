@@ -94,13 +94,16 @@ int handshakes_init(struct worker *w)
 		return -1;
 	TAILQ_INIT(&hs->all);
 	TAILQ_INIT(&hs->ready);
-	hs->server = make_server(w);
-	if (!hs->server) {
-		free(hs);
-		return -1;
-	}
 	w->handshakes = hs;
 	return 0;
+}
+
+int handshakes_start(struct worker *w)
+{
+	if (!w->handshakes)
+		return 0;
+	w->handshakes->server = make_server(w);
+	return w->handshakes->server ? 0 : -1;
 }
 
 static void count_under_way(struct worker *w, int change)

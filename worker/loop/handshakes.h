@@ -7,8 +7,10 @@
 
 #include "worker/loop/worker.h"
 
-/* Gets ready, if there are listeners with TLS. 0, or -1 (logged): certificates that can't be used, or no memory. */
+/* Gets ready, if there are listeners with TLS. 0, or -1: no memory. */
 int handshakes_init(struct worker *w);
+/* Reads certificates, which takes some milliseconds. To be called when the worker is live, before its loop. 0, or -1 (logged): they can't be used, or no memory. */
+int handshakes_start(struct worker *w);
 
 /* Takes a connection that came from a listener with TLS, of protocol `proto` (PROTO_), and begins its handshake. The rest as connection_take(). */
 void handshakes_take(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as);

@@ -519,6 +519,8 @@ int worker_run(const struct worker_start *start)
 	log_debug("sends with %s", batch_kind(w->batch));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (handshakes_start(w) < 0)
+		return WORKER_SHORTAGE;
 	listener_start(&w->listeners);
 	move_start(w);
 	ev_run(w->base.loop, 0);

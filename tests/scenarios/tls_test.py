@@ -1,0 +1,86 @@
+"""Tests with TLS: certificates made by openssl(1) in a folder of their own, and clients whose connections are Python's ssl."""
+import os
+import shutil
+import ssl
+import tempfile
+
+from processes import run
+from web_clients import WebTest
+
+HERE = "127.0.0.1:0"
+LISTEN = tuple("%s://%s" % (scheme, HERE) for scheme in ("flash+tls", "https", "packet+tls", "http"))
+
+
+class Certificates:
+    """A folder with an authority (ca.pem) and what it has signed: NAME.pem and NAME.key."""
+
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="janus-test-")
+        self._openssl("req", "-x509", "-subj", "/CN=who signs", "-days", "2", *self._new_key("ca"), "-out", self.path("ca.pem"))
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def _openssl(self, *arguments):
+        status, _, err = run("openssl", *arguments)
+        if status != 0:
+            raise AssertionError("openssl %s: %s" % (arguments[0], err))
+
+    def _new_key(self, name, rsa=False):
+        kind = ["-newkey", "rsa:2048"] if rsa else ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        return [*kind, "-nodes", "-keyout", self.path(name + ".key")]
+
+    def make(self, name, *names, rsa=False, expired=False):
+        """"CERT KEY", as tls_certificate has it, for these names of DNS."""
+        signer = ["-CA", self.path("ca.pem"), "-CAkey", self.path("ca.key"), "-out", self.path(name + ".pem")]
+        subject = ["-subj", "/CN=" + name, "-addext", "subjectAltName=" + ",".join("DNS:" + n for n in names or (name,)), *self._new_key(name, rsa)]
+        if expired:
+            self._openssl("req", "-new", *subject, "-out", self.path(name + ".csr"))
+            self._openssl("x509", "-req", "-in", self.path(name + ".csr"), "-days", "-1", *signer)
+        else:
+            self._openssl("req", "-x509", *subject, "-days", "2", *signer)
+        return self.pair(name)
+
+    def pair(self, name, key=None):
+        return "%s %s" % (self.path(name + ".pem"), self.path((key or name) + ".key"))
+
+    def remove(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class TlsTest(WebTest):
+    """A WebTest whose clients speak TLS: flash(), http(), websocket() and the others are at the addresses with TLS; plain HTTP is at `plain`."""
+
+    def setUp(self):
+        super().setUp()
+        self.certificates = Certificates()
+        self.addCleanup(self.certificates.remove)
+        self.certificates.make("localhost")
+
+    def serve(self, *options, certificate=None, listen=LISTEN, **more):
+        certificate = certificate or self.certificates.pair("localhost")
+        super().serve("tls_certificate=" + certificate, *options, listen=listen, **more)
+        self.plain = self._addresses.get("http")
+        self._addresses["http"] = self._addresses["https"]
+
+    def context(self, version=None, suites=None, certificate=None, alpn=None):
+        """Of a client who trusts the authority."""
+        context = ssl.create_default_context(cafile=self.certificates.path("ca.pem"))
+        if version:
+            context.minimum_version = context.maximum_version = version
+        if suites:
+            context.set_ciphers(suites)
+        if certificate:
+            context.load_cert_chain(self.certificates.path(certificate + ".pem"), self.certificates.path(certificate + ".key"))
+        if alpn:
+            context.set_alpn_protocols(alpn)
+        return context
+
+    def tls(self, context=None, name="localhost", session=None, **more):
+        """What makes TLS of a connected socket. One context that is used again has one session to go on with (`session`)."""
+        context = context or self.context(**more)
+        return lambda plain: context.wrap_socket(plain, server_hostname=name, session=session)
+
+    def connect(self, kind, protocol, **more):
+        more.setdefault("tls", self.tls())
+        return super().connect(kind, protocol, **more)
