@@ -117,7 +117,7 @@ M("second-name-was-had-before", "worker/service/replay.c", "if (replay->resume->
 M("what-was-had-is-recovered", "worker/service/replay.c", "\t\treturn;\n\treplay->recovered = false;\n\tif (from", "\t\treturn;\n\tif (from", RECOVERED + "Recovered.test_had_before")
 M("always-recovered", "worker/service/request.c", "o->recovered = replay.recovered;", "o->recovered = true;", HISTORY + "Replay.test_not_recovered")
 M("sends-of-history-are-not-noted", "worker/delivery/output.c", "\tif (p->noted)\n\t\tlanded_noted(o->streams, sid, p->notes);\n", "", HISTORY + "Deaths.test_cut", quick=False)
-M("frame-of-history-is-not-kept", "worker/delivery/landed.c", "if (sent->page && keep_noted(streams, sid, st, sent) < 0)", "if (false && keep_noted(streams, sid, st, sent) < 0)",
+M("frame-of-history-is-not-kept", "worker/delivery/landed.c", "if (sent->page && !told && keep_noted(streams, sid, st, sent) < 0)", "if (false && keep_noted(streams, sid, st, sent) < 0)",
   HISTORY + "Replay.test_reader_that_stops")
 M("cut-frame-of-history-begins-anew", "worker/delivery/landed.c", "\t\t\tst->cut = (uint32_t)bytes;\n\t\t\tst->flags |= SESSION_CUT | SESSION_BEHIND;\n\t\t\treturn 0;",
   "\t\t\tst->cut = 0;\n\t\t\tst->flags |= SESSION_CUT | SESSION_BEHIND;\n\t\t\treturn 0;", HISTORY + "Replay.test_reader_that_stops")
@@ -201,7 +201,7 @@ M("no-share-of-subscriptions", "worker/service/subscribe.c", "\tif (s->count < S
 
 # ---- a worker's start ----
 
-M("no-slot-redo", "worker/loop/recover.c", "\tslot_redo(&w->base.slot);\n\tfinish_publish(w);", "\tfinish_publish(w);", RECOVERY + "test_half_a_commit")
+M("no-slot-redo", "worker/loop/recover.c", "\tslot_redo(&w->base.slot);\n\ttls_redo", "\ttls_redo", RECOVERY + "test_half_a_commit")
 M("publish-not-marked", "worker/loop/recover.c", "\t\t\tst.parsed = intent->parsed;\n", "\t\t\t;\n", GO_THROUGH, points="publish-committed")
 M("publish-marked-though-unanswered", "worker/loop/recover.c",
   "\tif (intent->answered && is_open(w, intent->fd) && session(&w->base, (int)intent->fd)->state.parsed < intent->parsed)\n\t\treturn;\n", "",
@@ -241,7 +241,7 @@ M("nobody-blamed", "worker/loop/recover.c", "if (on && is_open(w, on - 1)) {", "
   "test_crash_points.CrashPoints.test_own_fault_costs_one_connection")
 M("orphans-not-adopted", "worker/loop/orphans.c", "if (untouched(fd) && listener_of(w, fd))", "if (false)", GO_THROUGH, points="accept-accepted")
 M("orphans-all-adopted", "worker/loop/orphans.c", "if (untouched(fd) && listener_of(w, fd))", "if (listener_of(w, fd))", RECOVERY + "test_connection_half_closed")
-M("orphans-beyond-the-limit", "worker/loop/connection.c", "|| !listener_counts(&w->listeners, fd, proto)) {", ") {", "test_http_routes.Routes.test_full_and_killed")
+M("orphans-beyond-the-limit", "worker/loop/connection.c", "&& listener_counts(&w->listeners, fd, proto);", ";", "test_http_routes.Routes.test_full_and_killed")
 M("refused-are-reset", "worker/loop/refuse.c", "\tif (!more)\n\t\tend(w, r);", "\tif (r->told)\n\t\tend(w, r);", "test_http_routes.Routes.test_full_can_be_read")
 M("orphans-stay-open", "worker/loop/orphans.c", "w->orphans_room, fd);\n\tclose(fd);\n", "w->orphans_room, fd);\n", "test_crash.Leaks.test_descriptors")
 M("fin-counts-as-input", "worker/io/tcp_counts.c", " - (uint64_t)queued - (uint64_t)fin_arrived(&ti);", " - (uint64_t)queued - 0 * (uint64_t)fin_arrived(&ti);",
@@ -406,7 +406,7 @@ M("polled-and-gone", "worker/loop/park.c", "\tst.last_out = w->base.now;\n\tsess
 
 MEMORY = "test_memory."
 M("always-late", "worker/protocol/input.c", "\tif (c->at != begun) {\n", "\tif (st.parsed != c->at) {\n", MEMORY + "Unfinished.test_always_one_begun", quick=False)
-M("a-byte-keeps-it-young", "worker/loop/memory_limit.c", "ref == s->state.out ? s->state.last_out : since)", "ref == s->state.out ? s->state.last_out : s ? s->last_in : since)",
+M("a-byte-keeps-it-young", "worker/loop/memory_limit.c", "ref != s->state.in ? s->state.last_out : since)", "ref != s->state.in ? s->state.last_out : s ? s->last_in : since)",
   MEMORY + "Budget.test_dribbling_does_not_help", quick=False)
 M("told-before-it-is-noted", "worker/loop/memory_limit.c", "\tsession_forfeit(&w->base, sid);\n\tCRASH_POINT(\"memory-forfeited\");\n",
   "\tif (can_hear)\n\t\t(void)!send(session_fd(&w->base, sid), \"x\", 2, MSG_DONTWAIT | MSG_NOSIGNAL);\n\tCRASH_POINT(\"memory-forfeited\");\n\tsession_forfeit(&w->base, sid);\n",
