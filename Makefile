@@ -2,7 +2,8 @@
 #   make demo    start a server, 40,000 subscribers, publish, print the histogram, stop
 #   make settings after a change of shm/settings.def: packaging/janus.ini and the manual page
 #   make clients the same server with clients from elsewhere: curl, npm's ws and eventsource, Python's websockets and msgpack, Chromium; and behind nginx, HAProxy, Caddy
-#   make check   unit tests and scenarios, and twenty seconds of each fuzzer (but for SANITIZE=1)
+#   make check   unit tests and scenarios, and twelve seconds of each fuzzer (but for SANITIZE=1)
+#   make stress  death at each single instruction: two minutes (make check has a quarter of it, another one each time)
 #   make mutants breaks Janus in one place at a time, and expects a test to fail: a quarter of an hour (make check has 40 seconds of it)
 #   make fuzz    the fuzzers alone, FUZZ_SECONDS=60 each; FUZZ="http json" these
 #   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million; bench-history: what history costs; bench-patterns
@@ -144,15 +145,20 @@ FUZZ_CFLAGS  := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address
 FUZZERS      := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_LIB     := $(patsubst %.c,build/fuzz/%.o,$(wildcard proto/*.c) $(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c)))
 
+# What is built for tests is built by all processors, but where -j says otherwise.
+PARALLEL = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 check: $(if $(FUZZ_CHECK),fuzz-deps,deps)
-	@$(MAKE) --no-print-directory tests headers layers variants $(if $(FUZZ_CHECK),fuzzers)
+	@$(MAKE) --no-print-directory $(PARALLEL) tests headers layers variants $(if $(FUZZ_CHECK),fuzzers)
 	@JANUS_BUILD=$(BUILD) JANUS_CRASH_BUILD=$(call variant,crash) JANUS_BROKEN_BUILD=$(call variant,broken) \
 	 JANUS_OTHER_BUILD=$(call variant,layout98) JANUS_NO_SNAPSHOT_BUILD=$(call variant,layout99) \
-	 JANUS_FUZZ_SECONDS=$(FUZZ_CHECK) JANUS_MUTANT_SECONDS=$(if $(filter 1,$(SANITIZE)),,40) JANUS_TEST_SLOWNESS=$(if $(filter 1,$(SANITIZE)),4,1) tests/run $(TESTS)
+	 JANUS_STRESS_EACH=4 JANUS_FUZZ_SECONDS=$(FUZZ_CHECK) JANUS_MUTANT_SECONDS=$(if $(filter 1,$(SANITIZE)),,40) JANUS_TEST_SLOWNESS=$(if $(filter 1,$(SANITIZE)),4,1) tests/run $(TESTS)
 # Tests of the tests: Janus is broken in one place at a time, and a test must fail. MUTANTS="repair publish" those.
 mutants: deps
-	@$(MAKE) --no-print-directory tests variants
+	@$(MAKE) --no-print-directory $(PARALLEL) tests variants
 	@tests/mutants/run -k $(MUTANTS)
+# Lock, ring, index, history: a death at each instruction, all of them.
+stress: tests
+	@JANUS_BUILD=$(BUILD) tests/run ring_stress
 tests: programs $(UNIT) $(STRESS) $(BUILD)/floor $(BUILD)/bench-resume
 
 # Clients that nobody here wrote. What they need is installed by name, and takes a network; npm's are pinned by tests/clients.
@@ -178,7 +184,7 @@ variants:
 
 fuzz: fuzz-deps
 	@$(MAKE) --no-print-directory fuzzers
-	@JANUS_FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run $(if $(FUZZ),$(FUZZ:%=fuzz_%),fuzz_)
+	@JANUS_FUZZ_SECONDS=$(FUZZ_SECONDS) JANUS_TEST_JOBS=$$(nproc) tests/run $(if $(FUZZ),$(FUZZ:%=fuzz_%),fuzz_)
 fuzz-deps:
 	@FUZZ_CC="$(FUZZ_CC)" sh packaging/deps.sh fuzz
 fuzzers: $(FUZZERS)
@@ -262,7 +268,7 @@ include packaging/install.mk
 clean:
 	rm -rf build
 
-.PHONY: all programs deps settings check tests mutants clients variants server server-programs server-deps fuzz fuzz-deps fuzzers chaos reconnect soak bench bench-history bench-million bench-patterns bench-peers chart headers layers demo \
+.PHONY: all programs deps settings check tests stress mutants clients variants server server-programs server-deps fuzz fuzz-deps fuzzers chaos reconnect soak bench bench-history bench-million bench-patterns bench-peers chart headers layers demo \
 	clean
 .SECONDARY:
 -include $(shell find $(addprefix $(BUILD)/,master proto shm tests worker) build/fuzz -name '*.d' 2>/dev/null)

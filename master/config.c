@@ -188,6 +188,10 @@ static int read_text(struct reading *r, const struct setting *d, const char *val
 		return fail(r, "%s: %s", d->name, why);
 	if (d - settings_table == SETTING_PLACE_tls_client_ca && config_client_ca_check(value, why) < 0)
 		return fail(r, "%s: %s", d->name, why);
+	if (d - settings_table == SETTING_PLACE_token_keys && config_paths_check(value, why) < 0)
+		return fail(r, "%s: %s", d->name, why);
+	if (d - settings_table == SETTING_PLACE_token_jwks_url && config_jwks_url_check(value, why) < 0)
+		return fail(r, "%s: %s", d->name, why);
 	if (d - settings_table == SETTING_PLACE_user && *value && !getpwnam(value))
 		return fail(r, "%s: there is no user `%s`", d->name, value);
 	if (d - settings_table == SETTING_PLACE_control_group && *value && !getgrnam(value))

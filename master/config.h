@@ -132,6 +132,9 @@ int config_tls_pairs(const char *list);
 void config_client_ca(const char *value, char path[SETTINGS_TEXT_MAX], bool *optional);
 int config_client_ca_check(const char *value, char why[CONFIG_ERROR_MAX]);	/* 0, or -1 and in why[] what is wrong */
 
+/* token_jwks_url: https, or http of this machine. 0, or -1 and in why[] what is wrong. */
+int config_jwks_url_check(const char *url, char why[CONFIG_ERROR_MAX]);
+
 /* Whether the setting is a list of rules, divided by `;`; other lists are divided by spaces and commas. */
 bool config_has_rules(const struct setting *setting);
 

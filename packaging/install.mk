@@ -53,11 +53,11 @@ install: $(if $(filter 1,$(WITH_BENCH)),programs,server-programs)
 		case $$source in *.[158]|*.service|*.tmpfiles) sed $(PLACES) $$source > $$to ;; esac || exit 1; \
 	done
 	@ini=$(DESTDIR)$(sysconfdir)/janus/janus.ini; \
-	mkdir -p $${ini%/*} && $(INI) > $(BUILD)/janus.ini || exit 1; \
-	if [ -e $$ini ] && ! cmp -s $(BUILD)/janus.ini $$ini; then \
-		echo "$$ini stays as it is; this version's defaults are in $$ini.new"; ini=$$ini.new; \
-	fi; \
-	install -m 644 $(BUILD)/janus.ini $$ini
+	$(INI) > $(BUILD)/janus.ini || exit 1; \
+	if [ ! -e $$ini ] && [ ! -L $$ini ]; then install -D -m 644 $(BUILD)/janus.ini $$ini; \
+	elif ! cmp -s $(BUILD)/janus.ini $$ini; then \
+		echo "$$ini stays as it is; this version's defaults are in $$ini.new"; install -m 644 $(BUILD)/janus.ini $$ini.new; \
+	fi
 
 # Of the same folders. A configuration that was changed stays, and what the server has written.
 uninstall:
@@ -82,10 +82,12 @@ RPM_RELEASE  ?= 1
 dist:
 	@VERSION=$(VERSION) sh packaging/dist.sh
 
-# Into build/deb and build/rpm, from the archive.
+# Into build/deb and build/rpm, from the archive. What this takes is installed if you are root; else the command is printed.
 deb: dist
+	@sh packaging/deps-packages.sh deb
 	@VERSION=$(VERSION) REVISION=$(DEB_REVISION) sh packaging/deb.sh
 rpm: dist
+	@sh packaging/deps.sh server && sh packaging/deps-packages.sh rpm
 	@VERSION=$(VERSION) RELEASE=$(RPM_RELEASE) sh packaging/rpm.sh
 
 packages-deps:

@@ -154,6 +154,17 @@ static void select_members(struct json *json, bool drop_action, struct json_requ
 	json_request_select(json, kept, req);
 }
 
+void json_request_leave_out(struct json *json, const char *name, struct json_request *req)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < req->count; i++)
+		if (!json_name_is(&json->members[i], name))
+			json->members[kept++] = json->members[i];
+	if (kept < req->count)
+		json_request_select(json, kept, req);
+}
+
 enum request_kind request_kind_find(const char *name, size_t len)
 {
 	static const char *const names[REQUEST_UNKNOWN] = {

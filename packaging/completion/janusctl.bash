@@ -15,6 +15,7 @@ _janusctl() {
 	COMPREPLY=()
 	case $prev in
 	-c)
+		compopt -o filenames 2>/dev/null
 		COMPREPLY=($(compgen -f -- "$cur"))
 		return
 		;;

@@ -545,7 +545,12 @@ M("moved-and-no-admin-any-more", "worker/loop/move.c", "(m->listener & MOVED_ADM
 M("admin-paths-for-all", "worker/protocol/http_routes.c", "if (r->where == ADMIN && !exchange_is_admin(x))", "if (0)", "test_metrics.Metrics.test_where")
 M("any-page-is-let-in", "worker/protocol/http_exchange.c", "(listed == HTTP_ANY && !exchange_is_admin(x))", "listed == HTTP_ANY",
   "test_admin.Pages.test_names", "test_admin.Pages.test_origins")
-M("admin-socket-for-all", "master/listen.c", "? 0660 : 0666", "? 0666 : 0666", "test_admin.Listeners.test_own")
+M("admin-socket-for-all", "master/listen.c", "? 0660 : 0666", "? 0666 : 0666", "test_admin.Listeners.test_unix")
+M("own-socket-for-the-group", "master/runtime_dir.c", " || give(admin, gr) < 0", "", "test_admin.Listeners.test_own")
+M("control-socket-for-the-group", "master/runtime_dir.c", "fchmod(fd, 0600) < 0", "fchmod(fd, 0660) < 0", "test_runtime_dir")
+M("data-folder-for-all", "master/data_process.c", "mkdir(path, 0700)", "mkdir(path, 0755)", "test_data.Trouble.test_files")
+M("journal-for-all", "shm/journal_write.c", "JOURNAL_NEW, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600)",
+  "JOURNAL_NEW, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644)", "test_data.Trouble.test_files")
 M("a-clients-socket-becomes-admins", "master/listen.c", "((own.proto == PROTO_ADMIN) == (address->proto == PROTO_ADMIN) && ", "(", "test_admin.Listeners.test_unix")
 M("no-room-for-admin", "worker/io/listener.c", "proto == PROTO_ADMIN ? LISTENER_ADMIN_SPARE : 0", "0", "test_admin.Listeners.test_room")
 M("all-are-admin", "worker/loop/connection.c", "if (proto == PROTO_ADMIN)", "if (1)", "test_admin.Listeners.test_topics")
