@@ -1,5 +1,6 @@
 """Connections with TLS outlive whoever serves them: clients that know nothing of Janus stay connected and get every message once, while workers are killed and the
 server is reloaded and replaced, by a program with another layout of shared memory, too."""
+import json
 import os
 import re
 import subprocess
@@ -89,6 +90,9 @@ class GoesOn(TlsTest):
         websocket = self.websocket().subscribe("a")
         everybody = [curl] + talkers
         wait_until(lambda: self.janus.subscriptions() == len(everybody) + 1, 10, "all subscribers")
+        status, shown, _ = self.janus.ctl("clients", "--topic", "a")
+        self.assertEqual((status, shown.count("sse+tls"), shown.count("flash+tls"), shown.count("websocket+tls")), (0, 1, 2, 1), shown)
+        self.assertEqual([c["tls"] for c in json.loads(self.janus.ctl("clients", "--json", "--topic", "a")[1])["clients"]], [True] * 4)
 
         count, janus = 0, self.janus
         for trouble in (lambda: janus.kill_worker(0), lambda: janus.kill_worker(1), lambda: self.assertEqual(janus.reload()[0], 0),
