@@ -1,8 +1,11 @@
 """Connections with TLS outlive whoever serves them: clients that know nothing of Janus stay connected and get every message once, while workers are killed and the
 server is reloaded and replaced, by a program with another layout of shared memory, too."""
+import hashlib
+import hmac
 import json
 import os
 import re
+import ssl
 import subprocess
 import tempfile
 import unittest
@@ -125,6 +128,54 @@ class GoesOn(TlsTest):
             wait_until(lambda: witnesses.answered() > answered + 10, 20, "answers")
         self.assertEqual(witnesses.stop(), [])
         self.assertEqual(sum(janus.count(name) for name in ("bad_input", "closed_uncertain", "closed_blamed", "no_buffer")), 0)
+
+
+MAPPED_MOST = 1 << 24       # bytes of a mapping that is looked through: the heap and what else is private, and the keys' segment
+
+
+def expand(secret, label, size):
+    """HKDF-Expand-Label of RFC 8446, with an empty context."""
+    info = size.to_bytes(2, "big") + bytes([6 + len(label)]) + b"tls13 " + label + b"\0\1"
+    return hmac.new(secret, info, hashlib.sha256 if len(secret) == 32 else hashlib.sha384).digest()[:size]
+
+
+class Wiped(TlsTest):
+    options = ("session_linger=0",)
+    workers = 1
+
+    def found_in(self, pid, secrets):
+        """The names of those that a process has somewhere."""
+        found = set()
+        with open("/proc/%d/maps" % pid) as maps, open("/proc/%d/mem" % pid, "rb", buffering=0) as memory:
+            for line in maps:
+                begin, end = (int(number, 16) for number in line.split()[0].split("-"))
+                if end - begin <= MAPPED_MOST and line.split()[1].startswith("rw"):
+                    memory.seek(begin)
+                    data = memory.read(end - begin)
+                    found |= {name for name, secret in secrets.items() if secret in data}
+        return found
+
+    def test_of_a_connection_that_has_ended(self):
+        """A worker has its keys as long as it lives; afterwards neither these nor what they were made of, wherever that may have been."""
+        worker = self.janus.workers()[0]
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context = self.context(version)
+            context.keylog_filename = self.certificates.path("%s.log" % version.name)
+            client = self.http(tls=self.tls(context))
+            self.assertEqual(client.ask("GET", "/healthz").status, 200)
+            with open(context.keylog_filename) as f:
+                secrets = {label: bytes.fromhex(secret) for label, _, secret in (line.split() for line in f if line[0] != "#")}
+            for label in [label for label in secrets if "TRAFFIC" in label]:
+                secrets[label + ", the key"] = expand(secrets[label], b"key", 16 if len(secrets[label]) == 32 and "128" in client.socket.cipher()[0] else 32)
+            try:
+                found = self.found_in(worker, secrets)
+            except PermissionError:
+                self.skipTest("another process's memory can't be read here")
+            if version == ssl.TLSVersion.TLSv1_3:
+                self.assertLessEqual({"SERVER_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0, the key", "CLIENT_TRAFFIC_SECRET_0"}, found)
+            client.close()
+            wait_until(lambda: self.janus.connections() == 0, 10, "the connection's end")
+            self.assertEqual(self.found_in(worker, secrets), set())
 
 
 if __name__ == "__main__":

@@ -222,6 +222,7 @@ void tls_out_end(struct base *base, session_id sid)
 {
 	pool_give(&base->pool, entry_of(base, sid)->flow.pending);
 	tls_wipe(&base->tls, session_fd(base, sid));
+	tls_crypto_forget(base->crypto);
 }
 
 /* ---- the stream ---- */
