@@ -406,7 +406,7 @@ M("polled-and-gone", "worker/loop/park.c", "\tst.last_out = w->base.now;\n\tsess
 
 MEMORY = "test_memory."
 M("always-late", "worker/protocol/input.c", "\tif (c->at != begun) {\n", "\tif (st.parsed != c->at) {\n", MEMORY + "Unfinished.test_always_one_begun", quick=False)
-M("a-byte-keeps-it-young", "worker/loop/memory_limit.c", "ref != s->state.in ? s->state.last_out : since)", "ref != s->state.in ? s->state.last_out : s ? s->last_in : since)",
+M("a-byte-keeps-it-young", "worker/loop/memory_limit.c", "? s->state.last_out : since)", "? s->state.last_out : s ? s->last_in : since)",
   MEMORY + "Budget.test_dribbling_does_not_help", quick=False)
 M("told-before-it-is-noted", "worker/loop/memory_limit.c", "\tsession_forfeit(&w->base, sid);\n\tCRASH_POINT(\"memory-forfeited\");\n",
   "\tif (can_hear)\n\t\t(void)!send(session_fd(&w->base, sid), \"x\", 2, MSG_DONTWAIT | MSG_NOSIGNAL);\n\tCRASH_POINT(\"memory-forfeited\");\n\tsession_forfeit(&w->base, sid);\n",

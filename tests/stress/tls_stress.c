@@ -46,6 +46,7 @@ struct client {
 	char input[TEXT_MAX];		/* and their text */
 	size_t input_len;
 	bool ended;
+	size_t cut;			/* what of its last record it sends later */
 };
 
 static struct world {
@@ -139,7 +140,7 @@ static void client_sends(struct client *c, const struct tls_keys *keys, uint64_t
 {
 	size_t n = tls_seal(world.w->base.crypto, c->begin.kind, keys, seq, type, text, len, c->sent + c->sent_len);
 
-	assert_int_equal(send(world.w->peer[c->fd], c->sent + c->sent_len, n, 0), n);
+	assert_int_equal(send(world.w->peer[c->fd], c->sent + c->sent_len, n - c->cut, 0), n - c->cut);
 	c->sent_len += n;
 	if (type == TLS_APPLICATION_DATA) {
 		memcpy(c->input + c->input_len, text, len);
@@ -152,7 +153,7 @@ static void client_sends(struct client *c, const struct tls_keys *keys, uint64_t
 
 		ioctl(c->fd, SIOCINQ, &there);
 		tcp_taken(c->fd, &taken);
-		if (taken + (uint64_t)there >= c->sent_len)
+		if (taken + (uint64_t)there >= c->sent_len - c->cut)
 			break;
 	}
 }
@@ -589,6 +590,14 @@ static void inputs(unsigned each)
 		step_all("input and its end", receive_all_of_it, each);
 		end();
 	}
+	begin();
+	world.receives = true;
+	c = open_client(aes, TRANSPORT_FLASH, false);
+	client_sends(c, &c->begin.in, 0, TLS_APPLICATION_DATA, "some text", 9);
+	c->cut = 7;
+	client_sends(c, &c->begin.in, 1, TLS_APPLICATION_DATA, ", and more of it", 16);
+	step_all("input that is cut", receive_all_of_it, each);
+	end();
 	begin();
 	world.receives = true;
 	c = open_client(aes, TRANSPORT_FLASH, false);

@@ -221,6 +221,7 @@ void tls_out_last(struct base *base, session_id sid, const void *text, size_t le
 void tls_out_end(struct base *base, session_id sid)
 {
 	pool_give(&base->pool, entry_of(base, sid)->flow.pending);
+	pool_give(&base->pool, entry_of(base, sid)->flow.held);
 	tls_wipe(&base->tls, session_fd(base, sid));
 }
 
