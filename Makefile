@@ -1,11 +1,12 @@
-# Janus. `make` builds build/janus, build/janusctl and build/janusbench.
+# Janus. `make` builds build/janus, build/janusctl, build/janusbench, and build/janus-jwks, which the server starts.
 #   make demo    start a server, 40,000 subscribers, publish, print the histogram, stop
 #   make settings after a change of shm/settings.def: packaging/janus.ini and the manual page
 #   make clients the same server with clients from elsewhere: curl, npm's ws and eventsource, Python's websockets and msgpack, Chromium; and behind nginx, HAProxy, Caddy
-#   make check   unit tests and scenarios, and twenty seconds of each fuzzer (but for SANITIZE=1)
+#   make check   unit tests and scenarios, and twelve seconds of each fuzzer (but for SANITIZE=1)
+#   make stress  death at each single instruction: two minutes (make check has a quarter of it, another one each time)
 #   make mutants breaks Janus in one place at a time, and expects a test to fail: a quarter of an hour (make check has 40 seconds of it)
 #   make fuzz    the fuzzers alone, FUZZ_SECONDS=60 each; FUZZ="http json" these
-#   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million; bench-history: what history costs; bench-patterns
+#   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million; bench-history, bench-janusctl: what history, and looking, costs; bench-patterns
 #   make chaos   ten minutes of killing, stopping, reloading and upgrading under load
 #   make soak    10,000 connections and 1,000 messages a second for SOAK_SECONDS=600: memory must be flat, build/soak.svg shows it
 #   make reconnect  five minutes of subscribers who break off and come back, with kills, reloads and upgrades
@@ -13,7 +14,7 @@
 #   LAYOUT=98    a build for tests, whose layout of shared memory is another, with crash points, in build/layout98; 99: it can't read snapshots either
 #   BROKEN=1     a build for tests, whose recovery is broken: they must notice, in build/broken
 #   V=1          show commands       SANITIZE=1   ASan and UBSan, in build/asan
-#   make server  build/janus and build/janusctl alone, which takes neither Python nor cmocka nor curl
+#   make server  build/janus, build/janusctl and build/janus-jwks alone, which takes neither Python nor cmocka nor curl
 #   make install uninstall   of what is built (packaging/install.mk: PREFIX, sysconfdir, DESTDIR...); make dist deb rpm
 
 VERSION  := 0.1.0
@@ -62,22 +63,22 @@ MSGPACK  := $(shell pkg-config --libs msgpack-c 2>/dev/null || echo -lmsgpackc)
 CURSES   := $(shell pkg-config --libs ncursesw 2>/dev/null || echo -lncursesw -ltinfo)
 LIBS     := -lev $(MSGPACK) -luring -linih -lnettle -lssl -lcrypto -ljansson -lz -lm
 
-# master/main.c and master/ctl/janusctl.c hold a main() each; every other source of the four layers goes into one archive.
-MAINS    := master/main.c master/ctl/janusctl.c
+# master/main.c, master/ctl/janusctl.c and master/jwks/janus-jwks.c hold a main() each; every other source of the four layers goes into one archive.
+MAINS    := master/main.c master/ctl/janusctl.c master/jwks/janus-jwks.c
 SRC      := $(filter-out $(MAINS),$(wildcard proto/*.c shm/*.c worker/*/*.c master/*.c master/*/*.c))
 OBJ      := $(SRC:%.c=$(BUILD)/%.o)
 LIB      := $(BUILD)/libjanus.a
 BENCH    := $(filter-out $(addprefix tests/bench/,floor.c patterns.c resume.c crowd.c),$(wildcard tests/bench/*.c))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 STRESS   := $(BUILD)/tests/stress/ring_stress $(BUILD)/tests/stress/tls_stress
-PROGRAMS := $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janusbench
+PROGRAMS := $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janus-jwks $(BUILD)/janusbench
 
 all: deps
 	@$(MAKE) --no-print-directory programs
 programs: $(PROGRAMS)
 server: server-deps
 	@$(MAKE) --no-print-directory server-programs
-server-programs: $(BUILD)/janus $(BUILD)/janusctl
+server-programs: $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janus-jwks
 
 deps:
 	@sh packaging/deps.sh
@@ -97,6 +98,14 @@ sysconfdir-now:
 $(addprefix $(BUILD)/,$(MAINS:.c=.o)): $(BUILD)/sysconfdir
 $(addprefix $(BUILD)/,$(MAINS:.c=.o)): CPPFLAGS += -DJANUS_CONFIG_FILE='"$(sysconfdir)/janus/janus.ini"'
 
+# Where janus-jwks is installed.
+$(BUILD)/libexecdir: libexecdir-now
+	@mkdir -p $(@D)
+	@echo $(libexecdir) | cmp -s - $@ || echo $(libexecdir) > $@
+libexecdir-now:
+$(BUILD)/master/jwks.o: $(BUILD)/libexecdir
+$(BUILD)/master/jwks.o: CPPFLAGS += -DJANUS_LIBEXEC='"$(libexecdir)/janus"'
+
 # It holds the page, figures.html and janus.js, which -MMD does not see.
 $(BUILD)/worker/protocol/http_page.o: worker/protocol/page.html worker/protocol/figures.html packaging/janus.js/janus.js
 
@@ -111,6 +120,11 @@ $(BUILD)/janus: $(BUILD)/master/main.o $(LIB)
 $(BUILD)/janusctl: $(BUILD)/master/ctl/janusctl.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(CURSES)
+
+# libcurl is this program's alone.
+$(BUILD)/janus-jwks: $(BUILD)/master/jwks/janus-jwks.o $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcurl
 
 $(BUILD)/janusbench: $(BENCH:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LD,$@)
@@ -142,17 +156,23 @@ FUZZ_SECONDS ?= 60
 FUZZ_CHECK   := $(if $(filter 1,$(SANITIZE)),,12)
 FUZZ_CFLAGS  := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 FUZZERS      := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_LIB     := $(patsubst %.c,build/fuzz/%.o,$(wildcard proto/*.c) $(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c)))
+FUZZ_LIB     := $(patsubst %.c,build/fuzz/%.o,$(wildcard proto/*.c) $(addprefix worker/io/tls_,handshake.c server.c certificate.c) $(addprefix shm/,secrets.c tickets.c segment.c) \
+		$(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c)))
 
+# What is built for tests is built by all processors, but where -j says otherwise.
+PARALLEL = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 check: $(if $(FUZZ_CHECK),fuzz-deps,deps)
-	@$(MAKE) --no-print-directory tests headers layers variants $(if $(FUZZ_CHECK),fuzzers)
+	@$(MAKE) --no-print-directory $(PARALLEL) tests headers layers variants $(if $(FUZZ_CHECK),fuzzers)
 	@JANUS_BUILD=$(BUILD) JANUS_CRASH_BUILD=$(call variant,crash) JANUS_BROKEN_BUILD=$(call variant,broken) \
 	 JANUS_OTHER_BUILD=$(call variant,layout98) JANUS_NO_SNAPSHOT_BUILD=$(call variant,layout99) \
-	 JANUS_FUZZ_SECONDS=$(FUZZ_CHECK) JANUS_MUTANT_SECONDS=$(if $(filter 1,$(SANITIZE)),,40) JANUS_TEST_SLOWNESS=$(if $(filter 1,$(SANITIZE)),4,1) tests/run $(TESTS)
+	 JANUS_STRESS_EACH=4 JANUS_FUZZ_SECONDS=$(FUZZ_CHECK) JANUS_MUTANT_SECONDS=$(if $(filter 1,$(SANITIZE)),,40) JANUS_TEST_SLOWNESS=$(if $(filter 1,$(SANITIZE)),4,1) tests/run $(TESTS)
 # Tests of the tests: Janus is broken in one place at a time, and a test must fail. MUTANTS="repair publish" those.
 mutants: deps
-	@$(MAKE) --no-print-directory tests variants
+	@$(MAKE) --no-print-directory $(PARALLEL) tests variants
 	@tests/mutants/run -k $(MUTANTS)
+# Lock, ring, index, history: a death at each instruction, all of them.
+stress: tests
+	@JANUS_BUILD=$(BUILD) tests/run ring_stress
 tests: programs $(UNIT) $(STRESS) $(BUILD)/floor $(BUILD)/bench-resume
 
 # Clients that nobody here wrote. What they need is installed by name, and takes a network; npm's are pinned by tests/clients.
@@ -178,7 +198,7 @@ variants:
 
 fuzz: fuzz-deps
 	@$(MAKE) --no-print-directory fuzzers
-	@JANUS_FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run $(if $(FUZZ),$(FUZZ:%=fuzz_%),fuzz_)
+	@JANUS_FUZZ_SECONDS=$(FUZZ_SECONDS) JANUS_TEST_JOBS=$$(nproc) tests/run $(if $(FUZZ),$(FUZZ:%=fuzz_%),fuzz_)
 fuzz-deps:
 	@FUZZ_CC="$(FUZZ_CC)" sh packaging/deps.sh fuzz
 fuzzers: $(FUZZERS)
@@ -239,6 +259,9 @@ bench-million: all $(BUILD)/floor
 # What history costs a publish: alternating rounds on one server, three minutes.
 bench-history: all
 	@python3 tests/bench/history_cost.py --build $(BUILD)
+# What looking costs a server with 200,000 connections and 1,000,000 topics: some minutes, 6 GiB.
+bench-janusctl: all
+	@python3 tests/bench/janusctl_cost.py --build $(BUILD)
 # It is janusbench's parts with another main().
 $(BUILD)/bench-resume: $(addprefix $(BUILD)/tests/bench/,resume.o crowd.o) $(filter-out %/janusbench.o,$(BENCH:%.c=$(BUILD)/%.o)) $(LIB)
 	$(call say,LD,$@)
@@ -262,7 +285,7 @@ include packaging/install.mk
 clean:
 	rm -rf build
 
-.PHONY: all programs deps settings check tests mutants clients variants server server-programs server-deps fuzz fuzz-deps fuzzers chaos reconnect soak bench bench-history bench-million bench-patterns bench-peers chart headers layers demo \
+.PHONY: all programs deps settings check tests stress mutants clients variants server server-programs server-deps fuzz fuzz-deps fuzzers chaos reconnect soak bench bench-history bench-janusctl bench-million bench-patterns bench-peers chart headers layers demo \
 	clean
 .SECONDARY:
 -include $(shell find $(addprefix $(BUILD)/,master proto shm tests worker) build/fuzz -name '*.d' 2>/dev/null)

@@ -104,6 +104,8 @@ int check_main(const struct config_source *source)
 	}
 	if (errors == 0)
 		errors += (unsigned)check_files(&config.settings);
+	if (config_reached_admin(&config))
+		fprintf(stderr, "janus: " CONFIG_REACHED_ADMIN "\n", config_reached_admin(&config)->url);
 	/* Who asks may be another one than who starts it. */
 	if (privileges_check(config.settings.user, error) < 0)
 		say(NULL, error);

@@ -188,6 +188,10 @@ static int read_text(struct reading *r, const struct setting *d, const char *val
 		return fail(r, "%s: %s", d->name, why);
 	if (d - settings_table == SETTING_PLACE_tls_client_ca && config_client_ca_check(value, why) < 0)
 		return fail(r, "%s: %s", d->name, why);
+	if (d - settings_table == SETTING_PLACE_token_keys && config_paths_check(value, why) < 0)
+		return fail(r, "%s: %s", d->name, why);
+	if (d - settings_table == SETTING_PLACE_token_jwks_url && config_jwks_url_check(value, why) < 0)
+		return fail(r, "%s: %s", d->name, why);
 	if (d - settings_table == SETTING_PLACE_user && *value && !getpwnam(value))
 		return fail(r, "%s: there is no user `%s`", d->name, value);
 	if (d - settings_table == SETTING_PLACE_control_group && *value && !getgrnam(value))
@@ -532,10 +536,19 @@ uint64_t config_buffered_least(const struct settings *settings)
 	return 4ull * (uint64_t)settings->workers * (3ull * (uint64_t)settings->max_frame + 65536);
 }
 
+/* With the line that the address is in. */
+static void fail_listen(struct reading *r, const struct listen_address *address, const char *why)
+{
+	r->line_number = address->line > 0 ? (unsigned)address->line : 0;
+	fail(r, "listen: %s %s", address->url, why);
+	r->line_number = 0;
+}
+
 /* Limits that depend on each other. */
 static void check_together(struct reading *r)
 {
 	const struct settings *s = &r->config->settings;
+	const struct listen_address *reached;
 	char limit[32], beat[32];
 
 	if (!r->failed && listens_on_own(r->config)) {
@@ -544,11 +557,12 @@ static void check_together(struct reading *r)
 	}
 	for (unsigned i = 0; i < r->config->listeners && !r->failed; i++)
 		if (r->config->listen[i].tls && !s->tls_certificate[0]) {
-			r->line_number = r->config->listen[i].line > 0 ? (unsigned)r->config->listen[i].line : 0;
-			fail(r, "listen: %s takes a certificate: tls_certificate = /PATH/CERT.pem /PATH/KEY.pem", r->config->listen[i].url);
-			r->line_number = 0;
+			fail_listen(r, &r->config->listen[i], "takes a certificate: tls_certificate = /PATH/CERT.pem /PATH/KEY.pem");
 			break;
 		}
+	if (!r->failed && (reached = config_reached_by_all(r->config)) != NULL)
+		fail_listen(r, reached, "can be reached by others, and everybody may do everything: say who may do what (api_key, token_keys or anonymous), "
+			    "or anonymous = all if that is meant, or listen on 127.0.0.1");
 	if (!r->failed && config_tls_pairs(s->tls_certificate) < 0) {
 		snprintf(r->error, CONFIG_ERROR_MAX, "tls_certificate: a certificate lacks its key: they are pairs, CERT.pem KEY.pem");
 		tell(r);

@@ -102,6 +102,18 @@ const char *config_address_path(const struct listen_address *address);
 /* Do both mean the same socket, whatever is spoken there? With port 0 only if they are the same text. */
 bool config_address_same(const struct listen_address *a, const struct listen_address *b);
 
+/* ---- config_reach.c ---- */
+
+/* Whether others than this machine can connect there: it is neither a Unix socket nor a loopback address. */
+bool config_address_reached(const struct listen_address *address);
+
+/* The first address that others can reach while no setting says who may do what; NULL: none. Such a configuration is refused. */
+const struct listen_address *config_reached_by_all(const struct config *config);
+
+/* The first address for admins that others can reach without a certificate; NULL: none. Who does may do everything, whatever the settings say. */
+const struct listen_address *config_reached_admin(const struct config *config);
+#define CONFIG_REACHED_ADMIN "listen: who can reach %s may do everything, with no token: keep it on 127.0.0.1 or a Unix socket, or have admin+tls with tls_client_ca"
+
 /* ---- config_text.c ---- */
 
 /* All settings as they are in force, the addresses first, as a file that config_read() takes. */
@@ -131,6 +143,9 @@ int config_tls_pairs(const char *list);
 /* tls_client_ca: its file into path[], and whether its clients may be without a certificate. */
 void config_client_ca(const char *value, char path[SETTINGS_TEXT_MAX], bool *optional);
 int config_client_ca_check(const char *value, char why[CONFIG_ERROR_MAX]);	/* 0, or -1 and in why[] what is wrong */
+
+/* token_jwks_url: https, or http of this machine. 0, or -1 and in why[] what is wrong. */
+int config_jwks_url_check(const char *url, char why[CONFIG_ERROR_MAX]);
 
 /* Whether the setting is a list of rules, divided by `;`; other lists are divided by spaces and commas. */
 bool config_has_rules(const struct setting *setting);

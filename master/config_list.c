@@ -84,3 +84,28 @@ int config_client_ca_check(const char *value, char why[CONFIG_ERROR_MAX])
 	snprintf(why, CONFIG_ERROR_MAX, "`%.*s` is not an absolute path, with nothing or `optional` behind it", SHOWN, value);
 	return -1;
 }
+
+/* What stands between "http://" and the port or path. */
+static bool is_loopback(const char *host)
+{
+	static const char *const names[] = { "127.0.0.1", "[::1]", "localhost" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		size_t len = strlen(names[i]);
+
+		if (strncmp(host, names[i], len) == 0 && strchr(":/", host[len]))
+			return true;
+	}
+	return false;
+}
+
+int config_jwks_url_check(const char *url, char why[CONFIG_ERROR_MAX])
+{
+	bool good = strncmp(url, "https://", 8) == 0 ? url[8] != '\0' && url[8] != '/' : strncmp(url, "http://", 7) == 0 && is_loopback(url + 7);
+
+	/* (What is before an @ would be a name and a word that everybody can read in `janusctl config`; and a host that is none.) */
+	if (!*url || (good && !strpbrk(url, " @\"<>\\^`{|}")))
+		return 0;
+	snprintf(why, CONFIG_ERROR_MAX, "`%.*s` is neither https://... nor http:// of this machine (127.0.0.1, [::1], localhost)", SHOWN, url);
+	return -1;
+}

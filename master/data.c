@@ -63,7 +63,7 @@ static int make(struct master *m)
 
 	h = m->h;
 	h.slot = h.control = h.caller = h.snapshot = h.tls = h.tls_before = h.canary_slot = -1;
-	h.secrets = h.tickets = -1;
+	h.secrets = h.tickets = h.fetched = -1;
 	h.fallback.there = h.config.there = false;
 	h.failed[0] = '\0';
 	handover = handover_write(&h);

@@ -107,7 +107,7 @@ static void put_fallback(msgpack_packer *p, const struct handover_fallback *b)
 
 static void pack(msgpack_packer *p, const struct handover *h)
 {
-	msgpack_pack_map(p, 36);
+	msgpack_pack_map(p, 37);
 	put_int(p, "v", HANDOVER_VERSION);
 	put_int(p, "layout", h->layout);
 	put_int(p, "answer", h->answer);
@@ -119,6 +119,7 @@ static void pack(msgpack_packer *p, const struct handover *h)
 	put_int(p, "lock", h->lock);
 	put_int(p, "secrets", h->secrets);
 	put_int(p, "tickets", h->tickets);
+	put_int(p, "fetched", h->fetched);
 	put_int(p, "control", h->control);
 	put_int(p, "caller", h->caller);
 	put_int(p, "snapshot_version", h->snapshot_version);
@@ -324,6 +325,7 @@ static int unpack(struct handover *h, const struct msgpack_value *map)
 	h->lock = (int)get_int(map, "lock", -1);
 	h->secrets = (int)get_int(map, "secrets", -1);
 	h->tickets = (int)get_int(map, "tickets", -1);
+	h->fetched = (int)get_int(map, "fetched", -1);
 	h->control = (int)get_int(map, "control", -1);
 	h->caller = (int)get_int(map, "caller", -1);
 	h->snapshot_version = (uint32_t)get_int(map, "snapshot_version", 0);

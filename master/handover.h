@@ -72,6 +72,7 @@ struct handover {
 	int lock;
 	int secrets;			/* descriptor: what the settings' files have of secrets (shm/secrets.h); -1: there are none */
 	int tickets;			/* descriptor: the keys of TLS tickets (shm/tickets.h); -1: the first program knew none */
+	int fetched;			/* descriptor: keys of tokens that were fetched (shm/fetched_keys.h); -1: the first program knew none */
 	int control;			/* master only, -1 else */
 	int caller;			/* master only: the janusctl that waits for the end of a reload; -1 none */
 	uint32_t snapshot_version;	/* SNAPSHOT_VERSION of the writer */

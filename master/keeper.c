@@ -36,7 +36,7 @@ static void run_worker(void *arg)
 {
 	struct keeper *k = arg;
 	struct worker_listener listeners[LISTENERS_OPEN_MAX];
-	int kept[] = { k->signals, k->h.slots[k->slot].orders, k->h.lock, k->snapshot, k->program, k->successor, k->h.tls_before, k->h.secrets, k->h.tickets };
+	int kept[] = { k->signals, k->h.slots[k->slot].orders, k->h.lock, k->snapshot, k->program, k->successor, k->h.tls_before, k->h.secrets, k->h.tickets, k->h.fetched };
 	struct worker_start start = {
 		.settings = &k->h.settings,
 		.slot = k->slot,
@@ -45,6 +45,7 @@ static void run_worker(void *arg)
 		.tls_fd = k->h.tls,
 		.secrets_fd = k->h.secrets,
 		.tickets_fd = k->h.tickets,
+		.fetched_fd = k->h.fetched,
 		.wake = k->h.wake,
 		.queue = k->h.queue,
 		.listeners = listeners,
@@ -227,6 +228,7 @@ static void adopt(struct keeper *k, struct order_received *r)
 	if (k->h.secrets >= 0)
 		close(k->h.secrets);
 	next->tickets = k->h.tickets;
+	next->fetched = k->h.fetched;
 	next->lock = k->h.lock;
 	next->control = next->caller = -1;
 	memcpy(next->wake, k->h.wake, sizeof(next->wake));

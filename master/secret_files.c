@@ -4,6 +4,7 @@
 #include "master/secret_files.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "proto/api_keys.h"
+#include "proto/jwt_keys.h"
 #include "shm/secrets.h"
 #include "worker/io/tls_certificate.h"
 #include "worker/io/tls_server.h"
@@ -42,42 +44,96 @@ static int add_tls(int fd, const struct settings *s, char error[CONFIG_ERROR_MAX
 	return *path ? add_file(fd, "tls_client_ca", optional ? SECRET_TLS_CLIENT_CA_OPTIONAL : SECRET_TLS_CLIENT_CA, path, error) : 0;
 }
 
-/* The whole file, in malloc()ed memory. NULL with errno. */
-static char *read_file(const char *path, size_t *len)
+/* The whole file, of at most `most` bytes, in malloc()ed memory; forget_file() is its end. NULL with error[] and errno. */
+static char *read_file(const char *setting, const char *path, size_t most, size_t *len, char error[CONFIG_ERROR_MAX])
 {
-	FILE *f = fopen(path, "re");
-	char *text = f ? malloc(SECRETS_FILE_MAX + 1) : NULL;
+	/* (A pipe or the like would have the server wait.) */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), number;
+	char *bytes = fd < 0 ? NULL : malloc(most + 1);
+	ssize_t n = 0;
 
-	*len = text ? fread(text, 1, SECRETS_FILE_MAX + 1, f) : 0;
-	if (text && (ferror(f) || *len > SECRETS_FILE_MAX)) {
-		errno = ferror(f) ? errno : EFBIG;
-		explicit_bzero(text, *len);
-		free(text);
-		text = NULL;
+	*len = 0;
+	while (bytes && *len <= most && (n = read(fd, bytes + *len, most + 1 - *len)) > 0)
+		*len += (size_t)n;
+	number = errno;
+	if (fd >= 0)
+		close(fd);
+	if (bytes && n >= 0 && *len <= most)
+		return bytes;
+	if (bytes && n >= 0)
+		number = EFBIG;
+	if (bytes)
+		explicit_bzero(bytes, *len);
+	free(bytes);
+	snprintf(error, CONFIG_ERROR_MAX, "%s: %.255s: %s", setting, path, strerror(number));
+	errno = number;
+	return NULL;
+}
+
+static void forget_file(char *bytes, size_t len)
+{
+	explicit_bzero(bytes, len);
+	free(bytes);
+}
+
+/* Keys of tokens, of one file. -1 with error[] and errno. */
+static int read_token_keys(struct jwt_keys *keys, const char *path, char error[CONFIG_ERROR_MAX])
+{
+	char why[JWT_KEYS_ERROR_MAX], *bytes;
+	size_t len;
+	int r;
+
+	bytes = read_file("token_keys", path, JWT_KEYS_FILE_MAX, &len, error);
+	if (!bytes)
+		return -1;
+	r = jwt_keys_add(keys, bytes, len, why);
+	if (r < 0)
+		snprintf(error, CONFIG_ERROR_MAX, "token_keys: %.255s: %.200s", path, why);
+	forget_file(bytes, len);
+	errno = EINVAL;
+	return r;
+}
+
+static int add_token_keys(int fd, const char *list, char error[CONFIG_ERROR_MAX])
+{
+	struct jwt_keys *keys = jwt_keys_create();
+	char path[SETTINGS_TEXT_MAX];
+	void *packed = NULL;
+	size_t size = 0;
+	int number = 0, r = keys ? 0 : -1;
+
+	if (!keys)
+		snprintf(error, CONFIG_ERROR_MAX, "token_keys: %s", strerror(ENOMEM));
+	while (r == 0 && config_list_next(&list, path, sizeof(path)))
+		r = read_token_keys(keys, path, error);
+	number = errno;
+	if (r == 0 && (!(packed = jwt_keys_pack(keys, &size)) || secrets_add(fd, SECRET_TOKEN_KEYS, "token_keys", packed, size) < 0)) {
+		number = packed ? errno : ENOMEM;
+		snprintf(error, CONFIG_ERROR_MAX, "secrets: %s", strerror(number));
+		r = -1;
 	}
-	if (f)
-		fclose(f);
-	return text;
+	if (packed)
+		explicit_bzero(packed, size);
+	free(packed);
+	jwt_keys_destroy(keys);
+	errno = number;
+	return r;
 }
 
 /* Digests of the keys, as a worker has no use for more. */
 static int add_api_keys(int fd, const char *path, char error[CONFIG_ERROR_MAX])
 {
 	size_t len, size = 0;
-	char *text = read_file(path, &len);
-	int number = errno, r = -1;
+	char *text = read_file("api_key", path, SECRETS_FILE_MAX, &len, error);
 	const char *why = NULL;
-	uint8_t *keys = NULL;
+	uint8_t *keys;
 	unsigned line;
+	int r = -1;
 
-	if (!text) {
-		snprintf(error, CONFIG_ERROR_MAX, "api_key: %.255s: %s", path, strerror(number));
-		errno = number;
+	if (!text)
 		return -1;
-	}
 	keys = api_keys_read(text, len, &size, &why, &line);
-	explicit_bzero(text, len);
-	free(text);
+	forget_file(text, len);
 	if (!keys && line)
 		snprintf(error, CONFIG_ERROR_MAX, "api_key: %.255s:%u: %s", path, line, why);
 	else if (!keys)
@@ -129,7 +185,8 @@ static int read_into(int fd, const struct settings *s, char error[CONFIG_ERROR_M
 	struct secrets secrets;
 	int r;
 
-	if (add_tls(fd, s, error) < 0 || (s->api_key[0] && add_api_keys(fd, s->api_key, error) < 0))
+	if (add_tls(fd, s, error) < 0 || (s->token_keys[0] && add_token_keys(fd, s->token_keys, error) < 0) ||
+	    (s->api_key[0] && add_api_keys(fd, s->api_key, error) < 0))
 		return -1;
 	if (secrets_seal(fd) < 0 || secrets_map(&secrets, fd) < 0) {
 		snprintf(error, CONFIG_ERROR_MAX, "secrets: %s", strerror(errno));
@@ -146,7 +203,7 @@ int secret_files_read(const struct settings *s, int *fd, char error[CONFIG_ERROR
 	int number;
 
 	*fd = -1;
-	if (!s->tls_certificate[0] && !s->tls_client_ca[0] && !s->api_key[0])
+	if (!s->tls_certificate[0] && !s->tls_client_ca[0] && !s->token_keys[0] && !s->api_key[0])
 		return 0;
 	*fd = secrets_begin();
 	if (*fd >= 0 && read_into(*fd, s, error) == 0)

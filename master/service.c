@@ -97,13 +97,15 @@ static void tell_alive(struct master *m, uint64_t now)
 		m->service.alive_at = now;
 }
 
-static void tell_ready(struct master *m, uint64_t now)
+/* False: it is ready, and that could not be told. */
+static bool tell_ready(struct master *m, uint64_t now)
 {
 	if (m->service.ready || m->reloading || m->rolling || m->stopping || !(m->service.follows || all_live(m)))
-		return;
+		return true;
 	write_status(m, m->service.status, sizeof(m->service.status));
 	m->service.ready = m->service.follows = tell("READY=1\nMAINPID=%d\nSTATUS=%s", (int)getpid(), m->service.status);
 	m->service.status_at = now;
+	return m->service.ready;
 }
 
 static void on_tick(struct ev_loop *loop, struct ev_timer *t, int events)
@@ -111,14 +113,16 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *t, int events)
 	struct master *m = ev_userdata(loop);
 	uint64_t now = restarts_now(), ms = TICK_MS, watchdog = notify_watchdog_ms();
 
+	bool told;
+
 	(void)events;
-	tell_ready(m, now);
+	told = tell_ready(m, now);
 	tell_alive(m, now);
 	if (m->service.ready)
 		tell_status(m, now);
 	if (watchdog && watchdog / 4 < ms)
 		ms = watchdog / 4;
-	t->repeat = m->service.ready || m->stopping ? (double)ms / 1000 : SOON;
+	t->repeat = m->service.ready || m->stopping || !told ? (double)ms / 1000 : SOON;
 	ev_timer_again(loop, t);
 }
 

@@ -18,44 +18,16 @@ find_missing()
 	done
 }
 
-find_missing
-[ -z "$missing" ] && exit 0
-
-if command -v apt-get >/dev/null; then
-	manager=apt-get
-elif command -v dnf >/dev/null; then
-	manager=dnf
-else
-	echo "deps-clients: missing:$missing. Neither apt-get nor dnf is here to install it." >&2
-	exit 1
-fi
-
-packages=
-for thing in $missing; do
-	case $thing in
-	node)	packages="$packages nodejs" ;;
-	promtool)	[ $manager = apt-get ] && packages="$packages prometheus" || packages="$packages golang-github-prometheus" ;;
-	*)	packages="$packages $thing" ;;
+# The package for one of them; $1 is the package manager.
+package_of()
+{
+	case $1:$2 in
+	*:node)			echo nodejs ;;
+	apt-get:promtool)	echo prometheus ;;
+	dnf:promtool)		echo golang-github-prometheus ;;
+	*)			echo "$2" ;;
 	esac
-done
+}
 
-if [ "$(id -u)" != 0 ]; then
-	echo "deps-clients: missing:$missing" >&2
-	echo "deps-clients: install with: sudo $manager install -y$packages" >&2
-	exit 1
-fi
-
-echo "deps-clients: installing$packages"
-if [ $manager = apt-get ]; then
-	export DEBIAN_FRONTEND=noninteractive
-	apt-get update -qq || echo "deps-clients: apt-get update failed; trying with the lists that are here" >&2
-	apt-get install -y -qq --no-install-recommends $packages >&2
-else
-	dnf install -y -q $packages >&2
-fi || { echo "deps-clients: $manager could not install$packages" >&2; exit 1; }
-
-find_missing
-if [ -n "$missing" ]; then
-	echo "deps-clients: still missing:$missing" >&2
-	exit 1
-fi
+dir=${0%deps*.sh}
+. "${dir:-./}deps-install.sh"

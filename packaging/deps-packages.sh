@@ -1,67 +1,47 @@
 #!/bin/sh
-# What it takes to build and check packages (make deb, make rpm, make packages-check): says nothing when all is there; else installs it (root), or prints
-# the command that would.
+# What it takes to build and check packages: says nothing when all is there; else installs it (root), or prints the command that would.
+# `deps-packages.sh deb`: what `make deb` takes, and no more, with what debian/control names; `deps-packages.sh rpm`: rpmbuild alone.
 set -u
+
+what=${1:-}
+
+manager=
+for m in apt-get dnf; do
+	[ -n "$manager" ] || ! command -v $m >/dev/null || manager=$m
+done
+
+case $what in
+deb)	commands="dpkg-buildpackage dh" ;;
+rpm)	commands=rpmbuild ;;
+*)	commands="dpkg-buildpackage dh lintian fakeroot rpmbuild rpmlint mandoc strace systemd-analyze systemd-nspawn zsh python3 git" ;;
+esac
 
 find_missing()
 {
 	missing=
-	for c in dpkg-buildpackage dh lintian fakeroot rpmbuild rpmlint mandoc strace systemd-analyze systemd-nspawn python3 git; do
+	for c in $commands; do
 		command -v $c >/dev/null || missing="$missing $c"
 	done
+	if [ "$what" != rpm ] && [ "$manager" = apt-get ] && [ -z "$missing" ]; then
+		dpkg-checkbuilddeps packaging/debian/control 2>/dev/null || missing=" build-dependencies"
+	fi
 }
 
-find_missing
-[ -z "$missing" ] && exit 0
-
-if command -v apt-get >/dev/null; then
-	manager=apt-get
-elif command -v dnf >/dev/null; then
-	manager=dnf
-else
-	echo "deps-packages: missing:$missing. Neither apt-get nor dnf is here to install it." >&2
-	exit 1
-fi
-
+# The package for one of them; $1 is the package manager. None for what `apt-get build-dep` brings, as debian/control names it.
 package_of()
 {
 	case $1:$2 in
-	apt-get:dpkg-buildpackage)	echo dpkg-dev ;;
-	apt-get:dh)			echo debhelper ;;
-	apt-get:rpmbuild)		echo rpm ;;
-	apt-get:systemd-analyze)	echo systemd ;;
-	apt-get:systemd-nspawn)		echo systemd-container ;;
-	dnf:dpkg-buildpackage)		echo dpkg-dev ;;
-	dnf:dh)				echo debhelper ;;
-	dnf:rpmbuild)			echo rpm-build ;;
-	dnf:systemd-analyze)		echo systemd ;;
-	dnf:systemd-nspawn)		echo systemd-container ;;
-	*)				echo "$2" ;;
+	apt-get:dpkg-buildpackage|apt-get:dh|apt-get:build-dependencies)	;;
+	*:dpkg-buildpackage)	echo dpkg-dev ;;
+	*:dh)			echo debhelper ;;
+	apt-get:rpmbuild)	echo rpm ;;
+	*:rpmbuild)		echo rpm-build ;;
+	*:systemd-analyze)	echo systemd ;;
+	*:systemd-nspawn)	echo systemd-container ;;
+	*)			echo "$2" ;;
 	esac
 }
 
-packages=
-for thing in $missing; do
-	packages="$packages $(package_of $manager "$thing")"
-done
-
-if [ "$(id -u)" != 0 ]; then
-	echo "deps-packages: missing:$missing" >&2
-	echo "deps-packages: install with: sudo $manager install -y$packages" >&2
-	exit 1
-fi
-
-echo "deps-packages: installing$packages"
-if [ $manager = apt-get ]; then
-	export DEBIAN_FRONTEND=noninteractive
-	apt-get update -qq || echo "deps-packages: apt-get update failed; trying with the lists that are here" >&2
-	apt-get install -y -qq --no-install-recommends $packages >&2
-else
-	dnf install -y -q $packages >&2
-fi || { echo "deps-packages: $manager could not install$packages" >&2; exit 1; }
-
-find_missing
-if [ -n "$missing" ]; then
-	echo "deps-packages: still missing:$missing" >&2
-	exit 1
-fi
+[ "$what" = rpm ] || [ "$manager" != apt-get ] || behind="apt-get build-dep -y -qq --no-install-recommends ./packaging"
+dir=${0%deps*.sh}
+. "${dir:-./}deps-install.sh"

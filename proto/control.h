@@ -33,7 +33,7 @@
 #include "proto/transport.h"
 
 #define CONTROL_VERSION 1
-#define CONTROL_PACKET_MAX 65536	/* bytes; more than any packet below can take */
+#define CONTROL_PACKET_MAX 131072	/* bytes; more than any packet below can take */
 #define CONTROL_REQUEST_MAX 2048	/* of a request */
 #define CONTROL_LISTEN_MAX 64
 #define CONTROL_WORKERS_MAX 64

@@ -342,6 +342,14 @@ size_t flash_error_code(char *dst, uint64_t time, unsigned code, const char *tex
 	return (size_t)(p - dst);
 }
 
+size_t flash_expires(char *dst, uint64_t time, uint64_t seconds)
+{
+	char *p = put_timestamp(dst, time);
+
+	p += sprintf(p, "\"expires\":{\"in\":%llu}}\1", (unsigned long long)seconds);
+	return (size_t)(p - dst);
+}
+
 size_t flash_message(char *dst, uint64_t time, const char *message, size_t len)
 {
 	char *p = put_bytes(put_timestamp(dst, time), message, len);

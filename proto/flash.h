@@ -74,6 +74,8 @@ size_t flash_greeting(char *dst, uint64_t time, const uint8_t token[FLASH_TOKEN_
 size_t flash_error(char *dst, uint64_t time, const char *text);		/* <= FLASH_ERROR_MAX; text is escaped, and cut if it is too long */
 /* The same, with a `code`: the HTTP status that says the same, 0 none. */
 size_t flash_error_code(char *dst, uint64_t time, unsigned code, const char *text);
+/* That the client's token runs out in so many seconds: FLASH_ERROR_MAX. */
+size_t flash_expires(char *dst, uint64_t time, uint64_t seconds);
 size_t flash_message(char *dst, uint64_t time, const char *message, size_t len);	/* <= len + FLASH_MESSAGE_EXTRA; see message.h */
 
 /* The length flash_message() would return, without writing. */

@@ -24,17 +24,24 @@ struct jwt_keys *jwt_keys_create(void)
 	return calloc(1, sizeof(struct jwt_keys));
 }
 
-/* Those from `first` on. */
-static void drop(struct jwt_keys *keys, unsigned first)
+void jwt_keys_keep(struct jwt_keys *keys, unsigned count)
 {
-	while (keys->count > first)
+	while (keys->count > count)
 		jwt_key_fini(&keys->of[--keys->count]);
+}
+
+bool jwt_keys_has_secret(const struct jwt_keys *keys)
+{
+	for (unsigned i = 0; i < keys->count; i++)
+		if (keys->of[i].type == JWT_KEY_SECRET)
+			return true;
+	return false;
 }
 
 void jwt_keys_destroy(struct jwt_keys *keys)
 {
 	if (keys)
-		drop(keys, 0);
+		jwt_keys_keep(keys, 0);
 	free(keys);
 }
 
@@ -207,7 +214,7 @@ static const char *add_pem(struct jwt_keys *keys, const void *bytes, size_t len)
 static const char *add_json(struct jwt_keys *keys, const char *text, size_t len, bool secrets)
 {
 	json_t *json = jwt_json_object(text, len), *alone = NULL, *set = json_object_get(json, "keys"), *jwk;
-	const char *error = "it begins like JSON, and is not, or has a member twice", *why;
+	const char *error = "it is no JSON object, or has a member twice", *why;
 	unsigned before = keys->count;
 	size_t i;
 
@@ -225,7 +232,7 @@ static const char *add_json(struct jwt_keys *keys, const char *text, size_t len,
 			jwt_key_fini(key);
 		if (outcome == JWK_WRONG) {
 			error = why;
-			drop(keys, before);
+			jwt_keys_keep(keys, before);
 			break;
 		}
 	}
@@ -252,7 +259,7 @@ static int answer(struct jwt_keys *keys, unsigned before, const char *error, cha
 	ERR_clear_error();
 	if (!error)
 		return 0;
-	drop(keys, before);
+	jwt_keys_keep(keys, before);
 	snprintf(why, JWT_KEYS_ERROR_MAX, "%s", error);
 	return -1;
 }
@@ -386,6 +393,6 @@ int jwt_keys_unpack(struct jwt_keys *keys, const void *bytes, size_t size)
 	ERR_clear_error();
 	if (p == end)
 		return 0;
-	drop(keys, before);
+	jwt_keys_keep(keys, before);
 	return -1;
 }

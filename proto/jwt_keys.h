@@ -30,6 +30,8 @@ struct jwt_keys;
 struct jwt_keys *jwt_keys_create(void);
 void jwt_keys_destroy(struct jwt_keys *keys);		/* wipes them */
 unsigned jwt_keys_count(const struct jwt_keys *keys);
+void jwt_keys_keep(struct jwt_keys *keys, unsigned count);	/* the first ones; others go */
+bool jwt_keys_has_secret(const struct jwt_keys *keys);
 
 /*
  * Adds the keys of a file's bytes. 0; or -1 with a sentence in why[], which has nothing of the keys in it, and nothing is added. Of a JWK set, keys of

@@ -78,6 +78,9 @@ void json_request_clear(struct json_request *req);
 /* What json_request_write() is to write: the first `count` of json->members. */
 void json_request_select(const struct json *json, unsigned count, struct json_request *req);
 
+/* Takes members of this name out of a REQUEST_PUBLISH or REQUEST_SEND that was parsed with *json. */
+void json_request_leave_out(struct json *json, const char *name, struct json_request *req);
+
 /* Parses `text` as a JSON object with an `action`. Subscribe and unsubscribe want `data` to be the topic, publish wants `topic`, login and
  * logout want `data` to be the id, attach wants it to be the token, auth a token or key (which may be called `token` too), send wants `to`.
  * 0; or -1 and *error is a static sentence fit for the peer (bad JSON, no action, missing or bad topic). req->kind then is what was found

@@ -78,3 +78,14 @@ bool message_text(struct sink *s, const struct message_names *names, enum messag
 	sink_byte(s, '}');
 	return true;
 }
+
+void message_put_ahead(char *record, const char *members, size_t len)
+{
+	const uint8_t *head = (const uint8_t *)record + len;
+
+	if (*head == 0) {
+		message_binary_head(record, ((size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3]) + len);
+		record += MESSAGE_BINARY_EXTRA;
+	}
+	memcpy(record, members, len);
+}

@@ -38,4 +38,10 @@ void message_put_names(struct sink *s, const struct message_names *names);
  * message_id are longer than the head of a binary record can tell (above 2 MiB). */
 bool message_text(struct sink *s, const struct message_names *names, enum message_kind kind, const void *data, size_t len);
 
+/*
+ * Puts members, which end in a comma, ahead of those of a record, text or binary, that was written behind as much room as they take: to record + len. The
+ * record then begins at `record`.
+ */
+void message_put_ahead(char *record, const char *members, size_t len);
+
 #endif

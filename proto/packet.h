@@ -108,6 +108,9 @@ size_t packet_greeting(char *dst, const struct transport_hello *hello);
 struct transport_missed;
 size_t packet_missed(char *dst, const struct transport_missed *missed);
 
+/* That the client's token runs out in so many seconds: {"expires": {"in": 90}}. PACKET_REPLY_MAX. */
+size_t packet_expires(char *dst, uint64_t seconds);
+
 /* The server's heartbeat, {"ok": true, "ping": time}: PACKET_REPLY_MAX as well. */
 size_t packet_ping(char *dst, uint64_t time);
 

@@ -277,3 +277,18 @@ size_t packet_missed(char *dst, const struct transport_missed *missed)
 	put_length(dst, s.len - PACKET_HEADER);
 	return s.len;
 }
+
+size_t packet_expires(char *dst, uint64_t seconds)
+{
+	struct sink s = { .dst = dst, .room = PACKET_REPLY_MAX };
+	msgpack_packer to;
+
+	msgpack_packer_init(&to, &s, append);
+	sink_literal(&s, "\0\0\0\0");
+	msgpack_pack_map(&to, 1);
+	msgpack_put_text(&s, "expires");
+	msgpack_pack_map(&to, 1);
+	put_uint(&s, "in", seconds);
+	put_length(dst, s.len - PACKET_HEADER);
+	return s.len;
+}

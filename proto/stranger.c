@@ -44,7 +44,7 @@ const char *stranger_text(enum stranger stranger)
 	case STRANGER_HTTP:
 		return "this looks like HTTP: speak HTTP at the http:// address";
 	case STRANGER_TLS:
-		return "this looks like TLS (https://, wss://): it is not spoken here, but by a proxy in front; without one it is http:// and ws://";
+		return "this looks like TLS (https://, wss://): it is spoken at addresses with TLS (https://, flash+tls://, packet+tls://), and this is none";
 	case STRANGER_FLASH:
 		return "this looks like a frame of the flash socket: it is spoken at the flash:// address";
 	case STRANGER_JSON:

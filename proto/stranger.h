@@ -1,5 +1,5 @@
 /*
- * What a peer speaks that has taken the wrong address, or forgot that TLS is somebody else's: told by its first bytes, so that it can be told what to
+ * What a peer speaks that has taken the wrong address: told by its first bytes, so that it can be told what to
  * do. Only for input that is refused anyway; what is found changes the words, never what is done.
  */
 #ifndef PROTO_STRANGER_H

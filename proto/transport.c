@@ -56,8 +56,7 @@ static size_t flash_heartbeat(char *dst, uint64_t now)
 
 static size_t flash_refusal(char *dst, uint64_t now, unsigned status, const char *text)
 {
-	(void)status;
-	return flash_error(dst, now, text);
+	return flash_error_code(dst, now, status == 401 ? status : 0, text);
 }
 
 /* ---- packets, HTTP ---- */
@@ -70,8 +69,7 @@ static size_t packet_hello(char *dst, const struct transport_hello *hello)
 static size_t packet_refusal(char *dst, uint64_t now, unsigned status, const char *text)
 {
 	(void)now;
-	(void)status;
-	return packet_reply(dst, &(struct packet_reply){ .error = text });
+	return packet_reply(dst, &(struct packet_reply){ .error = text, .code = status == 401 ? status : 0 });
 }
 
 static size_t http_refusal(char *dst, uint64_t now, unsigned status, const char *text)

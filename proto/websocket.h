@@ -35,6 +35,7 @@ enum websocket_code {
 	WEBSOCKET_TOO_BIG = 1009,
 	WEBSOCKET_SERVICE_RESTART = 1012,	/* connect again */
 	WEBSOCKET_TRY_LATER = 1013,	/* the server has no room */
+	WEBSOCKET_UNAUTHORIZED = 4401,	/* of those that are free for use: HTTP's 401, the token has run out */
 };
 
 enum websocket_kind {

@@ -18,6 +18,7 @@
 #define SECRET_TLS_CERTIFICATE "tls_certificate"	/* PEM: a certificate, and the chain behind it; its key is the next one of the kind */
 #define SECRET_TLS_KEY "tls_key"			/* PEM */
 #define SECRET_TLS_CLIENT_CA "tls_client_ca"		/* PEM: who signs clients' certificates, which they must have */
+#define SECRET_TOKEN_KEYS "token_keys"			/* packed (proto/jwt_keys.h) */
 #define SECRET_TLS_CLIENT_CA_OPTIONAL "tls_client_ca_optional"	/* the same, which they may have */
 #define SECRET_API_KEYS "api_keys"			/* digests of keys and what they give (proto/api_keys.h) */
 

@@ -106,6 +106,11 @@ void settings_keep(struct settings *s, const struct settings *running)
 			memcpy((char *)s + d->offset, (const char *)running + d->offset, size_of(d));
 }
 
+bool settings_say_who(const struct settings *s)
+{
+	return s->anonymous[0] || s->api_key[0] || s->token_keys[0] || s->token_jwks_url[0];
+}
+
 enum log_level settings_log_level(const struct settings *s)
 {
 	/* in the order of the words in settings.def, whose first is the default */

@@ -79,6 +79,9 @@ void settings_keep(struct settings *s, const struct settings *running);
 /* log_init() with what the settings say of the log; log_output() with them. */
 void settings_log_init(const char *who, const struct settings *s);
 
+/* Whether some setting says who may do what. If none does, everybody may do everything. */
+bool settings_say_who(const struct settings *s);
+
 /* What log_level stands for. */
 enum log_level settings_log_level(const struct settings *s);
 

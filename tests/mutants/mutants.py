@@ -307,7 +307,7 @@ M("members-say-whom-it-is-to", "worker/delivery/frame.c", "\treturn *t->name == 
 M("forged-members-pass", "proto/message_view.c", "view->goes_to = own == 1 ? to : MESSAGE_TO_UNKNOWN;", "view->goes_to = to;", "test_web_message", "test_packet_written")
 M("unknown-members-are-dropped", "proto/web_request.c", "\tif (found->unknown != NULL)\n\t\treturn unknown_member(why, found->unknown);\n", "", "test_web_request")
 M("unknown-keys-are-dropped", "proto/packet.c", "\tif (found->unknown.start != NULL)\n\t\treturn error_unknown(", "\tif (false)\n\t\treturn error_unknown(", "test_packet")
-M("unknown-parameters-are-dropped", "worker/protocol/http_names.c", "if ((m < MEMBERS && known & 1u << m) || is_cache_buster(key))", "if (m == MEMBERS || known & 1u << m || is_cache_buster(key))",
+M("unknown-parameters-are-dropped", "worker/protocol/http_names.c", "if ((m < MEMBERS && known & 1u << m) || is_cache_buster(key) ||", "if (m == MEMBERS || known & 1u << m || is_cache_buster(key) ||",
   "test_http_publish.Publish.test_unknown_parameters")
 M("array-has-parameters", "worker/protocol/http_publish.c", "return parameters_known(x, 0) && read_key(", "return read_key(", "test_http_publish.Publish.test_unknown_parameters")
 M("no-data-is-data", "worker/protocol/http_publish.c", "\tif (req->body.len == 0)\n", "\tif (false)\n", "test_http_publish.Publish.test_no_data")
@@ -449,6 +449,18 @@ M("another-layout-owes-no-list", "worker/service/presence.c", "\t\t\t\tif (fresh
 M("leaving-is-not-noticed", "worker/delivery/local_topics.c", "\tbase_changed(topics->base, t->is_apart ? t->apart[place].sid : t->subscribers[place], index_topic(&topics->base->hub.index, t->topic));\n", "", PRESENCE + "Presence.test_list_and_changes")
 M("mixed-is-taken-for-one", "shm/hub.c", "groups > 1 ? COUNTS_MIXED : (uint8_t)group", "(uint8_t)group", "test_topics.Counts.test_transports")
 
+# ---- who may do what ----
+
+RIGHTS = "test_rights."
+M("star-is-given-for-more", "proto/rights.c", "other_shape->tail || other_shape->parts != shape->parts)", "false)", "test_rights")
+M("beginning-within-a-wildcard", "proto/rights.c", "begin <= common_beginning(&asked, &parts) &&", "true &&", "test_rights")
+M("request-has-what-the-last-one-showed", "worker/service/access.c", "\ta->shown = NULL;\n\ta->refused", "\ta->refused", RIGHTS + "Table.test_a_connection_of_http_has_no_rights")
+M("past-comes-with-subscribing", "worker/service/request.c", "past == RESUME_SINCE && !access_gives(", "false && !access_gives(", RIGHTS + "Table.test_without_the_right_to_the_past")
+M("token-leaves-what-it-does-not-give", "worker/service/request.c", "\telse if (!keeps_subscriptions(service, c->sid, shown))\n", "\telse if (false)\n", RIGHTS + "Sessions.test_another_token")
+M("next-one-has-its-rights", "worker/loop/connection.c", "\tsession_set_rights(&w->base, sid, NULL);\n", "", RIGHTS + "Sessions.test_next_one")
+M("token-never-runs-out", "worker/loop/expiry.c", "\tif (left <= 0) {\n", "\tif (false) {\n", RIGHTS + "Tokens.test_expiry", quick=False)
+M("rights-stay-behind", "worker/loop/move.c", ".version = rights ? VERSION_RIGHTS : VERSION,", ".version = VERSION,", RIGHTS + "Sessions.test_rights_move")
+
 # ---- what people copy ----
 
 PYTHON_EXAMPLES = "test_packaged_examples.PythonExamples.test_"
@@ -545,7 +557,12 @@ M("moved-and-no-admin-any-more", "worker/loop/move.c", "(m->listener & MOVED_ADM
 M("admin-paths-for-all", "worker/protocol/http_routes.c", "if (r->where == ADMIN && !exchange_is_admin(x))", "if (0)", "test_metrics.Metrics.test_where")
 M("any-page-is-let-in", "worker/protocol/http_exchange.c", "(listed == HTTP_ANY && !exchange_is_admin(x))", "listed == HTTP_ANY",
   "test_admin.Pages.test_names", "test_admin.Pages.test_origins")
-M("admin-socket-for-all", "master/listen.c", "? 0660 : 0666", "? 0666 : 0666", "test_admin.Listeners.test_own")
+M("admin-socket-for-all", "master/listen.c", "? 0660 : 0666", "? 0666 : 0666", "test_admin.Listeners.test_unix")
+M("own-socket-for-the-group", "master/runtime_dir.c", " || give(admin, gr) < 0", "", "test_admin.Listeners.test_own")
+M("control-socket-for-the-group", "master/runtime_dir.c", "fchmod(fd, 0600) < 0", "fchmod(fd, 0660) < 0", "test_runtime_dir")
+M("data-folder-for-all", "master/data_process.c", "mkdir(path, 0700)", "mkdir(path, 0755)", "test_data.Trouble.test_files")
+M("journal-for-all", "shm/journal_write.c", "JOURNAL_NEW, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600)",
+  "JOURNAL_NEW, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644)", "test_data.Trouble.test_files")
 M("a-clients-socket-becomes-admins", "master/listen.c", "((own.proto == PROTO_ADMIN) == (address->proto == PROTO_ADMIN) && ", "(", "test_admin.Listeners.test_unix")
 M("no-room-for-admin", "worker/io/listener.c", "proto == PROTO_ADMIN ? LISTENER_ADMIN_SPARE : 0", "0", "test_admin.Listeners.test_room")
 M("all-are-admin", "worker/loop/connection.c", "if (proto == PROTO_ADMIN)", "if (1)", "test_admin.Listeners.test_topics")

@@ -246,7 +246,7 @@ class EventStream:
     """WHATWG HTML, 9.2.6: lines end in CR LF, LF or CR; an empty line dispatches. Feed it text, take events."""
 
     def __init__(self):
-        self.text = b""
+        self.text = bytearray()     # (of which the start is taken away without the rest being copied)
         self.begun = False
         self.id = ""            # as lines say it
         self.last_id = ""       # what a browser that connects again would send: an id counts from the empty line on
@@ -264,13 +264,13 @@ class EventStream:
         if not self.begun and len(self.text) >= 3:
             self.begun = True
             if self.text.startswith(b"\xef\xbb\xbf"):
-                self.text = self.text[3:]
+                del self.text[:3]
         while True:
             end = re.search(rb"\r\n|\n|\r(?=.)", self.text, re.DOTALL)      # a CR at the very end: a LF may follow
             if not end:
                 return None
             line = self.text[:end.start()].decode("utf-8")      # strict, unlike a browser
-            self.text = self.text[end.end():]
+            del self.text[:end.end()]
             if line == "":
                 data, kind, self.last_id = self.data, self.type, self.id
                 self.data = self.type = ""

@@ -1,5 +1,6 @@
 """Positions, for the tests: a message's id, and where a stream starts. Tests count with the number behind the dash, so to them a position is that
 number; its text is beside it."""
+import functools
 import json
 import re
 
@@ -8,7 +9,14 @@ class Position(int):
     """The sequence of `ihegr977-7`, with its `text` and `epoch` (milliseconds since 1970)."""
 
     def __new__(cls, text):
-        found = re.fullmatch(r"([1-9a-z][0-9a-z]{0,12})-(0|[1-9]\d{0,19})", text) if isinstance(text, str) else None
+        if not isinstance(text, str):
+            raise AssertionError("no position: %r" % (text,))
+        return cls._read(text)
+
+    @classmethod
+    @functools.lru_cache(10000)      # a message comes to many
+    def _read(cls, text):
+        found = re.fullmatch(r"([1-9a-z][0-9a-z]{0,12})-(0|[1-9]\d{0,19})", text)
         if not found:
             raise AssertionError("no position: %r" % (text,))
         self = super().__new__(cls, found.group(2))

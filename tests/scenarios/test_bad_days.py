@@ -48,7 +48,7 @@ class Stopped(JanusTest):
         for order in (pids, list(reversed(pids))):
             for pid in pids:
                 os.kill(pid, signal.SIGSTOP)
-            self.pause(15 if order is pids else 4)
+            self.pause(10 if order is pids else 4)        # (the first time longer than 2 * hang_limit + 5 s, which is the longest of all limits)
             for pid in order:
                 os.kill(pid, signal.SIGCONT)
             self.steady.progress()

@@ -50,8 +50,17 @@ class Config(JanusTest):
                          "runtime_dir = /tmp/somewhere\nlog_level = debug")
         self.assert_good("page = off\nbroadcast = on\norigins = https://example.org:8443, http://[::1]:3000 *\nhttp_timeout = 5s\n"
                          "keep_alive = 2m\nmax_head = 32K\nmax_fields = 50\nflood_messages = 1k\nflood_bytes = 1M\nidle_limit = 10m\n")
-        self.assert_good(None, "listen=http://127.0.0.1:0", "listen=packet://*:0", "listen=http+unix:%s/a" % self.folder.name, "listen=packet+unix:%s/b" % self.folder.name)
-        self.assert_good(None, "workers=64", "listen=flash://*:%d" % free_port(), "listen=flash://localhost:0", "io = send", "user=root")
+        self.assert_good(None, "listen=http://127.0.0.1:0", "listen=packet://*:0", "anonymous=all", "listen=http+unix:%s/a" % self.folder.name, "listen=packet+unix:%s/b" % self.folder.name)
+        self.assert_good(None, "workers=64", "listen=flash://*:%d" % free_port(), "listen=flash://localhost:0", "anonymous=none", "io = send", "user=root")
+
+    def test_what_others_can_reach(self):
+        """Everything for everybody is for this machine alone, unless it is meant."""
+        for address in ("http://*:0", "packet://0.0.0.0:0", "admin://*:0"):
+            self.assert_bad("janus: -o listen: %s can be reached" % address, "anonymous = all if that is meant", None, "listen=flash://127.0.0.1:0", "listen=" + address)
+        self.assert_bad("janus.ini:2: listen: http://*:0 can be", None, "workers = 1\nlisten = http://*:0")
+        status, _, err = self.check(None, "listen=admin://*:0", "anonymous=none")
+        self.assertEqual(status, 0)
+        self.assertIn("who can reach admin://*:0 may do everything", err)
 
     def test_what_is_in_force_is_printed(self):
         """As a file that means the same."""

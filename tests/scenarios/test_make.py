@@ -23,6 +23,13 @@ class Make(unittest.TestCase):
             f.write(STUB % status)
         os.chmod(path, 0o755)
 
+    def be(self, user):
+        """For those who ask id."""
+        path = os.path.join(self.folder, "id")
+        with open(path, "w") as f:
+            f.write("#!/bin/sh\necho %d\n" % user)
+        os.chmod(path, 0o755)
+
     def called(self):
         try:
             with open(os.path.join(self.folder, "called")) as f:
@@ -47,9 +54,7 @@ class Make(unittest.TestCase):
     def deps(self, user, lists):
         self.stub("apt-get", 100)
         self.stub("apt-cache", 0 if lists else 100)
-        with open(os.path.join(self.folder, "id"), "w") as f:
-            f.write("#!/bin/sh\necho %d\n" % user)
-        os.chmod(os.path.join(self.folder, "id"), 0o755)
+        self.be(user)
         return self.run_in("sh", "packaging/deps.sh", CC="no-such-compiler")
 
     def test_no_package_lists(self):
@@ -68,6 +73,39 @@ class Make(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertIn("sudo apt-get update && sudo apt-get install -y gcc", said)
 
+    def test_nothing_is_there(self):
+        """Each script names its packages, of the package manager that there is."""
+        tools = os.path.join(self.folder, "tools")
+        os.mkdir(tools)
+        os.symlink(shutil.which("sh"), os.path.join(tools, "sh"))
+        self.stub("apt-cache", 0)
+        with open(os.path.join(tools, "id"), "w") as f:
+            f.write("#!/bin/sh\necho 1000\n")
+        os.chmod(os.path.join(tools, "id"), 0o755)
+        os.rename(os.path.join(self.folder, "apt-cache"), os.path.join(tools, "apt-cache"))
+        wanted = {"deps": ("gcc", "python3"), "deps-clients": ("nodejs", {"apt-get": "prometheus", "dnf": "golang-github-prometheus"}),
+                  "deps-packages": ({"apt-get": "rpm", "dnf": "rpm-build"}, {"apt-get": "build-dep", "dnf": "debhelper"}, "git")}
+        for manager in "", "apt-get", "dnf":
+            if manager:
+                self.stub(manager, 100)
+                os.rename(os.path.join(self.folder, manager), os.path.join(tools, manager))
+            for name, packages in wanted.items():
+                with self.subTest(name=name, manager=manager):
+                    done = subprocess.run([shutil.which("sh"), name + ".sh"], cwd=os.path.join(ROOT, "packaging"), env={"PATH": tools, "STUBS": self.folder, "CC": "none"},
+                                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60 * SLOWNESS)
+                    self.assertEqual(done.returncode, 1, done.stdout)
+                    self.assertTrue(done.stdout.startswith(name + ": missing: "), done.stdout)
+                    if not manager:
+                        self.assertIn("Neither apt-get nor dnf", done.stdout)
+                        continue
+                    said, _, command = done.stdout.splitlines()[-1].partition("install with: ")
+                    update = "sudo apt-get update && " if manager == "apt-get" else ""
+                    self.assertEqual((said, command.startswith("%ssudo %s install -y " % (update, manager))), (name + ": ", True), done.stdout)
+                    for package in packages:
+                        self.assertIn(package[manager] if isinstance(package, dict) else package, command.split())
+            if manager:
+                os.remove(os.path.join(tools, manager))
+
     def test_server_alone(self):
         """Takes neither Python nor curl; tests do."""
         tools = os.path.join(self.folder, "tools")
@@ -79,6 +117,18 @@ class Make(unittest.TestCase):
                                   stderr=subprocess.STDOUT, text=True, timeout=60 * SLOWNESS)
             self.assertEqual(done.returncode, status, done.stdout)
             self.assertEqual("python3 curl" in done.stdout, status != 0, done.stdout)
+
+    def test_packages_alone(self):
+        """Who is not root is told what `make deb` takes, and what `make rpm` does."""
+        self.stub("apt-get", 100)
+        self.stub("apt-cache", 0)
+        self.be(1000)
+        for what, command in (("deb", "sudo apt-get build-dep -y -qq --no-install-recommends ./packaging\n"), ("rpm", "sudo apt-get install -y rpm\n")):
+            done = subprocess.run([shutil.which("sh"), "packaging/deps-packages.sh", what], cwd=ROOT, env={"PATH": self.folder, "STUBS": self.folder},
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60 * SLOWNESS)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertTrue(done.stdout.endswith("install with: sudo apt-get update && " + command), done.stdout)
+        self.assertNotIn("apt-get", self.called())
 
     def test_settings_are_the_tables(self):
         """packaging/janus.ini and the manual page say what shm/settings.def says; and counters.def and gauges.def, of metrics."""
@@ -122,8 +172,16 @@ class Make(unittest.TestCase):
             self.assertEqual(f.read(), default)
         self.assertIn("it stays", self.made("uninstall"))
         self.assertEqual(self.files(), ["etc/janus/janus.ini"])
+        # A link stays one, whether there is something at its end or not; and so do the owner's rights.
         os.unlink(ini)
+        elsewhere = os.path.join(self.folder, "kept.ini")
+        os.symlink(elsewhere, ini)
         self.made("install")
+        self.assertFalse(os.path.exists(elsewhere))
+        os.rename(ini + ".new", elsewhere)
+        os.chmod(elsewhere, 0o640)
+        self.made("install")
+        self.assertEqual((os.readlink(ini), os.stat(ini).st_mode & 0o777, os.path.exists(ini + ".new")), (elsewhere, 0o640, False))
         self.made("uninstall")
         self.assertEqual(self.files(), [])
         self.assertEqual(self.called(), "")
@@ -132,7 +190,12 @@ class Make(unittest.TestCase):
         """What is installed names the folders that it is in."""
         self.target = os.path.join(self.folder, "root")
         places = "PREFIX=/opt/janus", "sysconfdir=/opt/etc", "rundir=/var/run"
-        self.made("install", *places)
+        before = os.umask(0o077)
+        try:
+            self.made("install", *places)
+        finally:
+            os.umask(before)
+        self.assertEqual({os.stat(folder).st_mode & 0o005 for folder, *_ in os.walk(os.path.join(self.target, "opt"))}, {0o005})    # the server's user reads it
         self.assertTrue(all(path.startswith("opt/") for path in self.files()), self.files())
         unit, ini, page = [open(os.path.join(self.target, "opt", path)).read()
                            for path in ("janus/lib/systemd/system/janus.service", "etc/janus/janus.ini", "janus/share/man/man8/janus.8")]

@@ -233,14 +233,26 @@ class Dashboard(MetricsTest):
     """packaging/grafana/janus.json, which Grafana is given."""
 
     def test_metrics_exist(self):
+        """And have the labels by which they are summed and shown; and what is taken for a counter is one."""
         with open(os.path.join(ROOT, "packaging", "grafana", "janus.json")) as f:
             board = json.load(f)
-        there = set(self.metrics())
-        expressions = [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
-        expressions += [v["query"] if isinstance(v["query"], str) else v["query"]["query"] for v in board["templating"]["list"] if v["type"] == "query"]
-        used = {name for e in expressions for name in re.findall(r"\bjanus_[a-z0-9_]+", e)}
+        there = {name: {label for labels in samples for label in re.findall(r'([a-z_]+)="', labels)} for name, samples in self.metrics().items()}
+        targets = [(target["expr"], target.get("legendFormat", "")) for panel in board["panels"] for target in panel.get("targets", ())]
+        targets += [(v["query"] if isinstance(v["query"], str) else v["query"]["query"], "") for v in board["templating"]["list"] if v["type"] == "query"]
+        used = set()
+        for expression, legend in targets:
+            with self.subTest(expression=expression):
+                names = re.findall(r"\bjanus_[a-z0-9_]+", expression)
+                used.update(names)
+                self.assertLessEqual(set(names), set(there))
+                by = {label for labels in re.findall(r"\bby \(([a-z_, ]+)\)", expression) for label in labels.split(", ")}
+                shown = set(re.findall(r"\{\{([a-z_]+)\}\}", legend))
+                self.assertLessEqual(shown, by if "(" in expression else there[names[0]])
+                for name in names:
+                    self.assertLessEqual(by, there[name])
+                for name in re.findall(r"\b(?:rate|increase)\((janus_[a-z0-9_]+)", expression):
+                    self.assertRegex(name, "_(total|bucket|sum|count)$")
         self.assertGreater(len(used), 20)
-        self.assertLessEqual(used, there)
 
     def test_is_a_dashboard(self):
         with open(os.path.join(ROOT, "packaging", "grafana", "janus.json")) as f:

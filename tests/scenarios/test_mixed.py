@@ -146,17 +146,17 @@ class Mixed(WebTest):
 
     def test_workers_killed(self):
         self.subscribe_all(EACH)
-        self.go(("flash", "ws", "post", "array", "packet", "pipeline"), lambda: self.kill(40), 0.01)
+        self.go(("flash", "ws", "post", "array", "packet", "pipeline"), lambda: self.kill(40), 0.02)
         self.assertEqual(self.janus.connections(), self.subscribers + 6)
 
     def test_workers_killed_and_reloads(self):
         self.subscribe_all(EACH)
-        self.go(("flash", "ws", "post", "array", "packet", "pipeline"), lambda: self.kill(30, 4), 0.01)
+        self.go(("flash", "ws", "post", "array", "packet", "pipeline"), lambda: self.kill(30, 4), 0.02)
 
     def test_workers_killed_sending_without_uring(self):
         self.serve(*self.options, "io=send")
         self.subscribe_all(EACH)
-        self.go(("flash", "post", "packet", "ws"), lambda: self.kill(30), 0.01)
+        self.go(("flash", "post", "packet", "ws"), lambda: self.kill(30), 0.02)
 
     def test_posts_answered_and_published_once(self):
         """Whatever happens to the worker, a POST is answered once and published once."""

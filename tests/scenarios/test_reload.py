@@ -187,6 +187,22 @@ class Reload(JanusTest):
         self.reload()
         self.all_get(clients, 11)
 
+    def test_address_that_others_can_reach(self):
+        """It takes a setting of who may do what; else the old server goes on, with its addresses, and says why."""
+        janus = self.start()
+        client = self.client(janus).subscribe("a")
+        reached = "listen = http://*:0\n"
+        janus.configure(BASE % (1, self.port) + reached)
+        status, out, err = janus.reload()
+        self.assertEqual((status, out), (1, ""))
+        self.assertRegex(err, r"janus.ini:\d+: listen: http://\*:0 can be reached by others, .*anonymous = all")
+        self.assertIn("reload refused", janus.log())
+        self.assertEqual(len(janus.status()["listen"]), 1)
+        self.all_get([client], 1)
+        self.reload(more=reached + "anonymous = all\n")
+        self.assertEqual(len(janus.status()["listen"]), 2)
+        self.all_get([client], 2)
+
     def test_what_takes_a_restart_is_left(self):
         janus = self.start(more="ring_bytes = 4M\nmax_topics = 100\n")
         client = self.client(janus).subscribe("a")

@@ -1,12 +1,18 @@
 """Who may do what: each action and path, over each transport, by what its client shows."""
+import base64
+import hashlib
+import hmac
 import json
 import os
-import re
-import signal
+import shutil
+import tempfile
+import time
 import unittest
 
-from janus_test import Closed, wait_until
-from web_clients import CLOSE, TEXT, WebSocket, WebTest, head_of, new_key, upgrade_fields
+from crash_test import CRASH_BUILD, CrashTest
+from janus_test import BUILD, parse_url, wait_until
+from programs import OTHER_BUILD, Program
+from web_clients import CLOSE, WebTest, head_of, new_key, upgrade_fields
 
 KEYS = {
     "right": "right-0123456789abcdef",
@@ -17,15 +23,34 @@ KEYS = {
 FILE = """# what the tests show
 {right}
 {other} other.* eve
-{bob} news bob   
+{bob} news bob
 """.format(**KEYS)
 ALLOWED, NO_TOKEN, NO_RIGHT = 200, 401, 403
 # What comes of a request for the topic `news`, the user `bob`, or everybody.
 BY_SHOWN = {None: NO_TOKEN, "wrong": NO_TOKEN, "other": NO_RIGHT, "right": ALLOWED}
+SECRET = b"a secret of the tests, of more than 32 bytes"
+
+
+def base64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def token(secret=SECRET, **claims):
+    """A JWT with these claims, by HS256."""
+    text = base64url(b'{"alg":"HS256","typ":"JWT"}') + "." + base64url(json.dumps(claims).encode())
+    return text + "." + base64url(hmac.new(secret, text.encode(), hashlib.sha256).digest())
+
+
+def caps(*allow, channels=("news",)):
+    return {"caps": [{"channels": list(channels), "allow": list(allow)}]}
+
+
+def field(text):
+    return [("Authorization", "Bearer " + text)]
 
 
 def bearer(shown):
-    return [("Authorization", "Bearer " + KEYS[shown])] if shown else []
+    return field(KEYS[shown]) if shown else []
 
 
 class RightsTest(WebTest):
@@ -39,8 +64,6 @@ class RightsTest(WebTest):
         return path
 
     def janus_folder(self):
-        import shutil
-        import tempfile
         folder = tempfile.mkdtemp(prefix="janus-test-")
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
         return folder
@@ -107,6 +130,7 @@ class Table(RightsTest):
         for name in ("refused_no_token", "refused_token", "refused_rights"):
             self.assertGreater(self.janus.count(name), 10, name)
         log = self.janus.log()
+        self.assertRegex(log, r"refused, from 127\.0\.0\.1: ")
         for key in KEYS.values():
             self.assertNotIn(key, log)
 
@@ -215,7 +239,6 @@ class Table(RightsTest):
     def test_everything_on_admin_listeners(self):
         self.guard(listen=("flash://127.0.0.1:0", "http://127.0.0.1:0", "packet://127.0.0.1:0", "admin://127.0.0.1:0"))
         url = [u for u in self.janus.status()["listen"] if u.startswith("admin")][0]
-        from janus_test import parse_url
         self._addresses["http"] = parse_url(url)
         self.assertEqual(self.post("/pub/news", "x")["subscribers"], 0)
         self.assertEqual(self.ask("GET", "/metrics").status, 200)
@@ -254,6 +277,17 @@ class Sessions(RightsTest):
                 client.action("unsubscribe", data="news") if kind == "flash" else self.talk(client, "unsubscribe", **name)
                 self.assertEqual(self.talk(client, "auth", token=KEYS["other"]), ALLOWED)
                 self.assertEqual(self.talk(client, "subscribe", **name), NO_RIGHT)
+
+    def test_next_one(self):
+        """Who gets the descriptor of somebody who has gone has nothing of his rights."""
+        self.guard()
+        for _ in range(3):
+            self.talker("packet", "right").close()
+            wait_until(lambda: self.janus.connections() == 0)
+            client = self.talker("packet")
+            self.assertEqual(self.talk(client, "publish", topic="news", data=1), NO_TOKEN)
+            client.close()
+            wait_until(lambda: self.janus.connections() == 0)
 
     def survive(self, client):
         self.assertEqual(self.talk(client, "publish", topic="news", data=1), ALLOWED)
@@ -318,6 +352,223 @@ class Sessions(RightsTest):
         self.janus.reload()
         self.assertEqual(self.status("POST", "/pub/news", "wrong", b"x"), ALLOWED)
         self.assertEqual(self.status("POST", "/pub/news", "right", b"x"), NO_TOKEN)
+
+
+class Deaths(CrashTest, RightsTest):
+    """A worker dies as rights are given and taken."""
+
+    def serve(self, *options, **more):
+        super().serve(*options, **dict(more, build=CRASH_BUILD))
+
+    def check(self, client):
+        self.assertEqual(self.talk(client, "publish", topic="news", data=1), ALLOWED)
+        self.assertEqual(self.talk(client, "publish", topic="other", data=1), NO_RIGHT)
+
+    def test_shown(self):
+        self.guard()
+        for point in ("rights-written", "rights-put"):
+            for passing in (1, 2):          # the first rights that it has, and others in their place
+                with self.subTest(point=point, passing=passing):
+                    client = self.talker("ws")
+                    self.arm(point, passing)
+                    for _ in range(passing):
+                        self.assertEqual(self.talk(client, "auth", token=KEYS["bob"]), ALLOWED)
+                    wait_until(lambda: self.disarm(point))
+                    self.janus.forgive_deaths()
+                    self.check(client)
+                    client.close()
+
+    def test_begun(self):
+        """A request that becomes a WebSocket is dealt with again."""
+        self.guard()
+        for point in ("rights-written", "rights-put", "stream-subscribed", "stream-started"):
+            with self.subTest(point=point):
+                self.arm(point)
+                client = self.websocket(Sec_WebSocket_Protocol="janus, bearer." + KEYS["bob"])
+                client.kind = "ws"
+                wait_until(lambda: self.disarm(point))
+                self.janus.forgive_deaths()
+                self.check(client)
+                client.close()
+
+    def test_number_used_again(self):
+        """Who comes next under the same number has nothing of it."""
+        self.guard()
+        for point in ("close-freed", "close-left", "rights-written", "rights-put"):
+            with self.subTest(point=point):
+                client = self.talker("packet", "right")
+                self.arm(point)
+                client.close()
+                wait_until(lambda: self.disarm(point))
+                self.janus.forgive_deaths()
+                wait_until(lambda: self.janus.connections() == 0)
+                for _ in range(3):
+                    self.assertEqual(self.talk(self.talker("packet"), "publish", topic="news", data=1), NO_TOKEN)
+
+    def test_parked(self):
+        self.guard()
+        for point in ("park-committed", "rights-put", "park-closed"):
+            with self.subTest(point=point):
+                client = self.talker("ws", "bob")
+                token = client.greeting["token"]
+                self.assertEqual(self.talk(client, "subscribe", topic="news"), ALLOWED)
+                self.arm(point)
+                client.reset()
+                wait_until(lambda: self.disarm(point))
+                self.janus.forgive_deaths()
+                again = self.talker("ws", "bob")
+                self.assertEqual(self.talk(again, "attach", token=token), ALLOWED)
+                self.check(again)
+                again.close()
+
+
+class OtherLayout(RightsTest):
+    def test_there_and_back(self):
+        program = Program(BUILD, os.path.join(self.janus_folder(), "bin"))
+        self.guard(build=program.folder)
+        clients = [self.talker(kind, "bob") for kind in ("ws", "packet")]
+        nobody = self.talker("ws")
+        for build in (OTHER_BUILD, BUILD):
+            program.put(build)
+            self.janus.reload()
+            for client in clients:
+                self.assertEqual(self.talk(client, "publish", topic="news", data=1, **({"receipt": True} if client.kind == "packet" else {})), ALLOWED)
+                self.assertEqual(self.talk(client, "publish", topic="other", data=1), NO_RIGHT)
+            self.assertEqual(self.talk(nobody, "publish", topic="news", data=1), NO_TOKEN)
+
+
+class Tokens(RightsTest):
+    def guard(self, *options, **more):
+        self.folder = self.janus_folder()
+        with open(os.path.join(self.folder, "secret"), "wb") as file:
+            file.write(SECRET + b"\n")
+        self.serve("token_keys=" + os.path.join(self.folder, "secret"), *options, **more)
+
+    def websocket_of(self, **claims):
+        client = self.websocket(Sec_WebSocket_Protocol="janus, bearer." + token(**claims))
+        client.kind = "ws"
+        return client
+
+    def test_each_right_is_one_of_its_own(self):
+        self.guard("history=*: 10 messages", "topics=on")
+        paths = {"sub": ("GET", "/sub/news"), "pub": ("POST", "/pub/news"), "hst": ("GET", "/history/news"), "prs": ("GET", "/topics/news")}
+        keep = self.sse("/sub/news", fields=field(token(**caps("sub"))))
+        for right in paths:
+            text = token(sub="bob", **caps(right))
+            for other, (method, path) in paths.items():
+                with self.subTest(right=right, other=other):
+                    answer = self.ask(method, path, b"x" if method == "POST" else None, field(text))
+                    self.assertEqual(answer.status, ALLOWED if right == other else NO_RIGHT, answer)
+        keep.close()
+
+    def test_refused(self):
+        self.guard()
+        now = int(time.time())
+        good = token(sub="bob", exp=now + 60, **caps("sub"))
+        self.assertEqual(self.ask("GET", "/sub/news", fields=field(good)).status, ALLOWED)
+        for text in (token(secret=b"another" * 8, **caps("sub")), token(exp=now - 61, **caps("sub")), token(nbf=now + 120, **caps("sub")), good[:-2], good + "A", "a.b.c", "", good + "." + good):
+            with self.subTest(text=text):
+                answer = self.ask("GET", "/sub/news", fields=field(text))
+                self.assertEqual(answer.status, NO_TOKEN, answer)
+        self.assertEqual(self.janus.count("refused_expired"), 1)
+        log = self.janus.log()
+        self.assertNotIn(good[:20], log)
+
+    def test_query(self):
+        self.guard("token_query=on")
+        text = token(**caps("sub"))
+        for target in ("/sub/news?token=", "/sub?topic=news&access_token="):
+            self.assertEqual(self.ask("GET", target + text).status, ALLOWED)
+        lost = self.websocket("/sub/news?token=&access_token=" + text)      # `token` is a session's, still
+        self.assertRegex(json.loads(lost.start)["token"], "^[0-9a-f]{32}$")
+
+    def test_at_once(self):
+        """What `channels` names is subscribed when a stream or WebSocket begins, and when a token is shown."""
+        self.guard()
+        text = token(sub="bob", channels=["news", "chat:1"])
+        publisher = field(token(**caps("pub", channels=["*"])))
+        clients = [self.websocket_of(sub="bob", channels=["news", "chat:1"]), self.sse("/sub", fields=field(text)), self.talker("ws"), self.talker("flash"), self.talker("packet")]
+        for client in clients[2:]:
+            self.assertEqual(self.talk(client, "auth", token=text), ALLOWED)
+        for topic in ("news", "chat:1"):
+            self.assertEqual(self.post("/pub/" + topic, "x", fields=publisher)["subscribers"], 5)
+        self.assertEqual([clients[0].message()["topic"] for _ in range(2)], ["news", "chat:1"])
+        self.assertEqual(self.talk(clients[0], "subscribe", topic="chat:2"), NO_RIGHT)
+        self.assertEqual(self.ask("GET", "/sub", fields=field(token(**caps("sub")))).status, 400)
+
+    def expired(self, kind, client):
+        """The warning, and the end, as each says them."""
+        if kind == "ws":
+            self.assertLessEqual(client.message()["expires"]["in"], 3)
+            while True:
+                fin, opcode, payload = client.next_frame(15)
+                if opcode == CLOSE:
+                    return self.assertEqual((int.from_bytes(payload[:2], "big"), payload[2:]), (4401, b"the token has run out"))
+        elif kind == "sse":
+            self.assertEqual(client.event().type, "expires")
+            self.assertEqual(client.event().type, "expired")
+        else:
+            self.assertIn("in", client.message(15)["expires"])
+            self.assertEqual(client.message(15)["code"], NO_TOKEN)
+            client.expect_close()
+
+    def test_expiry(self):
+        """60 s of skew count for a token; so this one has two seconds left."""
+        self.guard("heartbeat=1s")
+        claims = dict(sub="bob", exp=int(time.time()) - 57, **caps("sub", "pub"))
+        text = token(**claims)
+        again = token(sub="bob", exp=int(time.time()) + 3600, **caps("sub", "pub"))
+        clients = {"ws": self.websocket_of(**claims), "flash": self.talker("flash"), "packet": self.talker("packet")}
+        renewed = self.websocket_of(**claims)
+        sse = self.connect_stream(text)
+        for kind in ("flash", "packet"):
+            self.assertEqual(self.talk(clients[kind], "auth", token=text), ALLOWED)
+        while "expires" not in renewed.message():
+            pass
+        self.assertEqual(self.talk(renewed, "auth", token=again), ALLOWED)
+        for kind, client in clients.items():
+            with self.subTest(kind=kind):
+                self.expired(kind, client)
+        tail = sse.until(lambda: bytes(sse.buffer) if b"0\r\n\r\n" in sse.buffer else None, 15)
+        self.assertRegex(tail.decode(), r'(?s)event: expires\ndata: \{"expires":\{"in":\d\}\}\n\n.*event: expired\ndata: \{"expired":"the token has run out"\}\n\n')
+        self.assertEqual(self.janus.count("closed_expired"), 4)
+        self.assertEqual(self.talk(renewed, "publish", topic="news", data=1), ALLOWED)
+        self.janus.kill_worker()
+        self.assertEqual(self.talk(renewed, "publish", topic="news", data=1), ALLOWED)
+
+    def connect_stream(self, text):
+        client = self.http()
+        client.send(head_of("GET", "/sub/news", dict(field(text) + [("Accept", "text/event-stream")])))
+        self.assertEqual(client.answer().status, 200)
+        return client
+
+    def test_from(self):
+        """Who it was says the server, whatever is in the message."""
+        self.guard("publish_from=on")
+        rights = caps("sub", "pub", channels=["*"])
+        reader = self.websocket_of(**rights)
+        self.assertEqual(self.talk(reader, "subscribe", topic="news"), ALLOWED)
+        bob = token(sub='b"ob', **rights)
+        talkers = {kind: self.talker(kind) for kind in ("ws", "packet", "flash")}
+        for kind, client in talkers.items():
+            self.assertEqual(self.talk(client, "auth", token=bob), ALLOWED)
+            members = {"from": "alice"} if kind == "flash" else {}
+            (client.op if kind == "packet" else client.action)("publish", topic="news", data=kind, **members)
+            got = reader.message()
+            self.assertEqual((got["from"], got["data"], list(got).count("from")), ('b"ob', kind, 1))
+        self.post("/pub/news", b"\xff\xfe", "application/octet-stream", field(bob))
+        got = reader.message()
+        self.assertEqual((got["from"], got["data"], got["encoding"]), ('b"ob', "//4=", "base64"))
+        self.post("/pub", [{"topic": "news", "data": 1}], fields=field(bob))
+        self.assertEqual(reader.message()["from"], 'b"ob')
+        self.post("/pub/news", "x", fields=field(token(**rights)))
+        self.assertNotIn("from", reader.message())
+        packets = self.talker("packet")
+        self.assertEqual(self.talk(packets, "auth", token=bob), ALLOWED)
+        self.assertEqual(self.talk(packets, "subscribe", topic="news"), ALLOWED)
+        self.post("/pub/news", b"\xff\xfe", "application/octet-stream", field(bob))
+        got = packets.message()
+        self.assertEqual((got["from"], got["data"]), ('b"ob', b"\xff\xfe"))
 
 
 if __name__ == "__main__":

@@ -150,6 +150,14 @@ class Service(JanusTest):
         janus = self.start(manager, watchdog_ms=1000)
         self.assertEqual(janus.reload()[0], 0)
         self.assertEqual(len(re.findall("NOTIFY_SOCKET: ", janus.log())), 2)     # one line a program, however often it is tried
+        before = self.turns(janus.master)
+        time.sleep(0.5)
+        self.assertLess(self.turns(janus.master) - before, 15)
+
+    def turns(self, pid):
+        """How often it has waited for something."""
+        with open("/proc/%d/status" % pid) as f:
+            return int(re.search(r"(?m)^voluntary_ctxt_switches:\s+(\d+)", f.read()).group(1))
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ static inline bool in_use(const struct index *ix, uint32_t topic)
 	return atomic_load_explicit(&index_topic(ix, topic)->state, memory_order_relaxed) == TOPIC_USED;
 }
 
-/* every_instruction.c: 0 without faults, 1 with, 77 where ptrace is not permitted. */
-int every_instruction(void);
+/* every_instruction.c, where `each` (1 or more) and `first` (less) are explained: 0 without faults, 1 with, 77 where ptrace is not permitted. */
+int every_instruction(unsigned each, unsigned first);
 
 #endif

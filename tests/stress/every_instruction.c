@@ -1,5 +1,5 @@
 /*
- * ring_stress --every-instruction: death at each single instruction, and not only at those that a random kill happens to meet.
+ * ring_stress --every-instruction [EACH [FIRST]]: death at each single instruction, and not only at those that a random kill happens to meet.
  *
  * A child runs a sequence of joins, publishes with keys, commits and leaves under the lock, one instruction at a time (ptrace). What
  * shared memory holds after an instruction is what a SIGKILL there leaves; whenever it has changed, a copy of it is judged:
@@ -7,9 +7,11 @@
  * must be there, nothing else, and all must go on working. The repair is itself stepped through, as its executor may die.
  * And for a shorter sequence, a fresh child is really killed after k instructions, for many k: that what shared memory holds is what is left.
  * A reader, in turn, is held up after each instruction of a ring_seek(), and finds the ring changed when it goes on.
+ * Of these last two, which begin anew for each instruction, only each EACH-th is tried (1), from FIRST on (0 to EACH - 1; by chance).
  * History has a world of its own (every_history.h), and so have members of topics (every_members.h).
  */
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +27,7 @@
 static struct world shared, copy, copy2;
 static _Atomic uint32_t *finished;	/* [0], [1]: set by the child, by the one that repairs, when all of it is done */
 static unsigned long states, held_states, repair_instructions, repair_states, kills, seeks;
+static struct { unsigned each, first; } tried;	/* EACH and FIRST, see above */
 
 /*
  * The long sequence is stepped through in worlds of 0, 3... 21 records. The repair of a state is stepped through in one of REPAIR_EACH worlds, another one
@@ -34,12 +37,12 @@ static unsigned long states, held_states, repair_instructions, repair_states, ki
 #define WORLDS_EACH 9
 #define REPAIR_EACH 8
 #define KILL_EACH 67			/* instructions after which a child is killed, */
-#define EACH 17				/* and a reader held up */
+#define HOLD_UP_EACH 17			/* and a reader held up */
 #else
 #define WORLDS_EACH 3
 #define REPAIR_EACH 4
 #define KILL_EACH 5
-#define EACH 1
+#define HOLD_UP_EACH 1
 #endif
 
 /* ---- what the child does ---- */
@@ -144,7 +147,7 @@ static void kill_all(unsigned records)
 	unsigned long k, i;
 	pid_t pid;
 
-	for (k = 0; going; k += KILL_EACH) {
+	for (k = tried.first * KILL_EACH; going; k += tried.each * KILL_EACH) {
 		world_prepare(&shared, records, (uint64_t[]){ 3 }, 1);
 		pid = start(short_sequence, &shared, &finished[0]);
 		for (i = 0; i < k && going; i++)
@@ -260,14 +263,27 @@ static void hold_up_everywhere(void)
 
 	for (what = 0; what < MEANWHILES; what++)
 		for (i = 0; i < 4; i++)
-			for (k = 0; hold_up(k, i / 2, i % 2, what); k += EACH)
+			for (k = tried.first * HOLD_UP_EACH; hold_up(k, i / 2, i % 2, what); k += tried.each * HOLD_UP_EACH)
 				;
 }
 
-int every_instruction(void)
+/* Parent and child only ever run by turns: where both are on one processor, neither has to be woken on another one. */
+static void stay_on_one_processor(void)
+{
+	cpu_set_t here;
+
+	CPU_ZERO(&here);
+	CPU_SET(sched_getcpu(), &here);
+	sched_setaffinity(0, sizeof here, &here);	/* (it is but slower without) */
+}
+
+int every_instruction(unsigned each, unsigned first)
 {
 	unsigned records, world = 0;
 
+	tried.each = each;
+	tried.first = first;
+	stay_on_one_processor();
 	shared.m = world_memory(sizeof *shared.m);
 	copy.m = world_memory(sizeof *copy.m);
 	copy2.m = world_memory(sizeof *copy2.m);
@@ -284,7 +300,7 @@ int every_instruction(void)
 	every_history();
 	every_members();
 	printf("ring_stress: %lu instructions, %lu states (%lu with the lock held), their repairs: %lu instructions, %lu states; "
-	       "%lu kills; %lu seeks held up; %lu faults\n", world_instructions, states, held_states, repair_instructions, repair_states, kills,
-	       seeks, world_faults);
+	       "%lu kills; %lu seeks held up (each %u from %u on); %lu faults\n", world_instructions, states, held_states, repair_instructions,
+	       repair_states, kills, seeks, each, first, world_faults);
 	return world_faults ? 1 : 0;
 }

@@ -356,22 +356,32 @@ static int make_arena(void)
 	return ring_attach(&ring, mem + ring_at, ring_size(BYTES, DESCS), &ix);
 }
 
+static int usage(void)
+{
+	fprintf(stderr, "usage: ring_stress [SECONDS [KILLS [SEED]]] | --every-instruction [EACH [FIRST]]\n");
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
 	double seconds = 5;
+	unsigned each, first;
 	long kills = 5000;
 
-	if (argc > 1 && strcmp(argv[1], "--every-instruction") == 0)
-		return every_instruction();
+	if (argc > 1 && strcmp(argv[1], "--every-instruction") == 0) {
+		each = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 1;
+		if (each == 0)
+			return usage();
+		first = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : (unsigned)now_us();
+		return every_instruction(each, first % each);
+	}
 	if (argc > 1)
 		seconds = atof(argv[1]);
 	if (argc > 2)
 		kills = atol(argv[2]);
 	rng = argc > 3 ? strtoull(argv[3], NULL, 10) * 2 + 1 : (uint64_t)now_us() | 1;
-	if (seconds <= 0 || seconds > 1e6 || kills < 0) {
-		fprintf(stderr, "usage: ring_stress [SECONDS [KILLS [SEED]]] | --every-instruction\n");
-		return 2;
-	}
+	if (seconds <= 0 || seconds > 1e6 || kills < 0)
+		return usage();
 	if (make_arena() < 0) {
 		perror("ring_stress");
 		return 1;

@@ -513,7 +513,7 @@ static void lines(void **state)
 	const char *options[] = {"retry=3s", NULL};
 
 	(void)state;
-	assert_int_equal(read_options("\nheartbeat = 9s\norigins = https://a\norigins = https://b\nlisten = http://*:1\nworkers = 3\nretry = 1s\n", options), 0);
+	assert_int_equal(read_options("\nheartbeat = 9s\norigins = https://a\norigins = https://b\nlisten = http://127.0.0.1:1\nworkers = 3\nretry = 1s\n", options), 0);
 	assert_int_equal(config.lines.of[SETTING_PLACE_heartbeat], 2);
 	assert_int_equal(config.lines.of[SETTING_PLACE_origins], 3);
 	assert_int_equal(config.lines.of[SETTING_PLACE_retry], CONFIG_OPTION);

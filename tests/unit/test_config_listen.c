@@ -26,7 +26,7 @@ static void listen_good(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		snprintf(line, sizeof(line), "listen = %s", cases[i].value);
+		snprintf(line, sizeof(line), "anonymous = all\nlisten = %s", cases[i].value);
 		if (read_text(line) < 0)
 			fail_msg("%s: %s", line, error);
 		assert_int_equal(config.listeners, 1);
@@ -57,7 +57,7 @@ static void listen_good_paths(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct listen_address a;
 
-		snprintf(line, sizeof(line), "listen = %s", cases[i].value);
+		snprintf(line, sizeof(line), "anonymous = all\nlisten = %s", cases[i].value);
 		if (read_text(line) < 0)
 			fail_msg("%s: %s", line, error);
 		a = config.listen[0];
@@ -99,7 +99,7 @@ static void listen_slow(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		snprintf(line, sizeof(line), "listen = %s", cases[i].value);
+		snprintf(line, sizeof(line), "anonymous = all\nlisten = %s", cases[i].value);
 		if (read_text(line) < 0)
 			fail_msg("%s: %s", line, error);
 		assert_string_equal(config.listen[0].url, cases[i].url);
@@ -116,7 +116,7 @@ static void listen_slow(void **state)
 	assert_int_equal(read_text("listen = http://*:80 slow=skip\nlisten = http://*:80 slow=latest"), -1);
 	assert_string_equal(error, "janus.ini:2: listen: http://*:80 is there twice");
 	/* as it is printed */
-	assert_int_equal(read_text("listen = http://*:80 slow=skip\nlisten = flash://*:81"), 0);
+	assert_int_equal(read_text("anonymous = all\nlisten = http://*:80 slow=skip\nlisten = flash://*:81"), 0);
 	config_print(printed, &config);
 	rewind(printed);
 	assert_non_null(fgets(line, sizeof(line), printed));
@@ -317,6 +317,46 @@ static void lists(void **state)
 	assert_string_equal(config.settings.hosts, "d.example");
 }
 
+/* Who can be reached by others says who may do what. */
+static void listen_reached(void **state)
+{
+	static const struct {
+		const char *url;
+		bool reached;
+	} cases[] = {
+		{"http://127.0.0.1:80", false}, {"http://localhost:80", false}, {"http://127.255.0.9:80", false}, {"http://[::1]:80", false},
+		{"http://[::ffff:127.0.0.1]:80", false}, {"http+unix:/a", false}, {"admin+unix:/a", false},
+		{"http://*:80", true}, {"http://0.0.0.0:80", true}, {"http://[::]:80", true}, {"flash://126.0.0.1:80", true}, {"packet://128.0.0.1:80", true},
+		{"admin://192.0.2.1:80", true}, {"http://[::2]:80", true}, {"http://[2001:db8::1]:80", true}, {"http://[::ffff:192.0.2.1]:80", true},
+	};
+	static const char *const who[] = {"anonymous = all", "anonymous = none", "anonymous = subscribe:public.*", "api_key = /keys", "token_keys = /keys", "token_jwks_url = https://example.org/keys"};
+	char text[300];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(text, sizeof(text), "listen = http://127.0.0.1:1\nlisten = %s\n", cases[i].url);
+		assert_int_equal(read_text(text), cases[i].reached ? -1 : 0);
+		snprintf(text, sizeof(text), "janus.ini:2: listen: %s can be reached by others, and everybody may do everything: ", cases[i].url);
+		if (cases[i].reached)
+			assert_memory_equal(error, text, strlen(text));
+		for (size_t k = 0; k < sizeof(who) / sizeof(who[0]); k++) {
+			snprintf(text, sizeof(text), "listen = %s\n%s\n", cases[i].url, who[k]);
+			assert_int_equal(read_text(text), 0);
+		}
+	}
+	assert_int_equal(read_options(NULL, (const char *[]){"listen=http://*:80", NULL}), -1);
+	assert_memory_equal(error, "-o listen: http://*:80 can be", strlen("-o listen: http://*:80 can be"));
+	/* what admins may do needs no token */
+	assert_int_equal(read_text("anonymous = none\nlisten = http://*:80\nlisten = admin://127.0.0.1:81\n"), 0);
+	assert_null(config_reached_admin(&config));
+	assert_int_equal(read_text("anonymous = none\nlisten = http://*:80\nlisten = admin://*:81\n"), 0);
+	assert_ptr_equal(config_reached_admin(&config), &config.listen[1]);
+	assert_int_equal(read_text("anonymous = none\ntls_certificate = /a /b\nlisten = admin+tls://*:81\ntls_client_ca = /c optional\n"), 0);
+	assert_non_null(config_reached_admin(&config));
+	assert_int_equal(read_text("anonymous = none\ntls_certificate = /a /b\nlisten = admin+tls://*:81\ntls_client_ca = /c\n"), 0);
+	assert_null(config_reached_admin(&config));
+}
+
 #define CERTIFICATE "tls_certificate = /a.pem /b.pem\n"
 
 static void tls(void **state)
@@ -341,13 +381,13 @@ static void tls(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-		snprintf(text, sizeof(text), CERTIFICATE "listen = %s slow=latest\n", good[i].value);
+		snprintf(text, sizeof(text), CERTIFICATE "anonymous = all\nlisten = %s slow=latest\n", good[i].value);
 		assert_int_equal(read_text(text), 0);
 		assert_int_equal(config.listen[0].proto, good[i].proto);
 		assert_true(config.listen[0].tls);
 		assert_string_equal(config.listen[0].url, good[i].value);
 	}
-	assert_int_equal(read_text("listen = http://*:443\n"), 0);
+	assert_int_equal(read_text("anonymous = all\nlisten = http://*:443\n"), 0);
 	assert_false(config.listen[0].tls);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_int_equal(read_text(bad[i].text), -1);
@@ -373,6 +413,7 @@ int main(void)
 		cmocka_unit_test(listen_many),
 		cmocka_unit_test(origins),
 		cmocka_unit_test(lists),
+		cmocka_unit_test(listen_reached),
 		cmocka_unit_test(tls),
 	};
 

@@ -156,7 +156,7 @@ static const struct { const char *input; size_t len; const char *log; } inputs[]
 	{ T("POST /pub/a HTTP/1.1\r\n"), "!this looks like HTTP: speak HTTP at the http:// address\n" },
 	{ T("GE"), "" },
 	{ T("GEX"), "!" UNKNOWN "\n" },
-	{ T("\x16\x03\x01"), "!this looks like TLS (https://, wss://): it is not spoken here, but by a proxy in front; without one it is http:// and ws://\n" },
+	{ T("\x16\x03\x01"), "!this looks like TLS (https://, wss://): it is spoken at addresses with TLS (https://, flash+tls://, packet+tls://), and this is none\n" },
 	{ T("PING\n"), "!" LINE "\n" },
 	{ T("PUBLISH\r\n"), "!" LINE "\n" },
 	{ T("<regular-socket/>\n"), "!" LINE "\n" },

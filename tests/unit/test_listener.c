@@ -19,6 +19,7 @@ static int client[MOST], clients;
 /* What the higher storey was asked, and answers. */
 static int accepted_fd[MOST], accepted_proto[MOST], accepted;
 static int refused;
+static int hold_at;		/* so many accepted: those with TLS are held */
 static int given_up;		/* a descriptor that refusing fewer closes, -1 none */
 
 static void on_accepted(void *above, int fd, const struct listener *from, const struct event_peer *peer)
@@ -30,6 +31,8 @@ static void on_accepted(void *above, int fd, const struct listener *from, const 
 	assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
 	accepted_fd[accepted] = fd;
 	accepted_proto[accepted++] = from->proto;
+	if (accepted == hold_at)
+		listener_hold_tls(&all, true);
 }
 
 static bool on_refuse_fewer(void *above)
@@ -162,6 +165,43 @@ static void one_that_has_ended_does_not_start_again(void **state)
 }
 
 /* Others have room: it leaves what waits to them, until it has some itself. */
+/* Who comes to a listener with TLS waits while those are held; others don't; also over a pause. */
+static void those_with_tls_are_held(void **state)
+{
+	struct worker_fixture *w = *state;
+
+	listener_start(&all);
+	for (int i = 0; i < 3; i++)
+		connect_to(1);
+	connect_to(0);
+	listener_hold_tls(&all, true);
+	turn(w);
+	assert_int_equal(accepted, 1);
+	assert_int_equal(accepted_proto[0], PROTO_FLASH);
+	listener_stop(&all);
+	listener_start(&all);
+	turn(w);
+	assert_int_equal(accepted, 1);
+	listener_hold_tls(&all, false);
+	turn(w);
+	assert_int_equal(accepted, 4);
+	/* and not beyond the one with whom there are enough */
+	for (int i = 0; i < 3; i++)
+		connect_to(1);
+	hold_at = 6;
+	turn(w);
+	assert_int_equal(accepted, 6);
+	hold_at = 0;
+	listener_stop(&all);
+	connect_to(1);
+	listener_hold_tls(&all, false);
+	turn(w);
+	assert_int_equal(accepted, 6);
+	listener_start(&all);
+	turn(w);
+	assert_int_equal(accepted, 8);
+}
+
 static void a_full_worker_pauses(void **state)
 {
 	struct worker_fixture *w = *state;
@@ -302,6 +342,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_is_accepted_is_passed_on),
 		TEST(one_that_has_ended_does_not_start_again),
+		TEST(those_with_tls_are_held),
 		TEST(a_full_worker_pauses),
 		TEST(a_full_server_accepts_to_refuse),
 		TEST(one_with_more_than_its_share_pauses),

@@ -241,7 +241,7 @@ static void test_lengths(void **state)
 	static const struct { const char *bytes, *error; } table[] = {
 		{ "\0\0\0\0", "length 0: a packet is a msgpack map, behind the 4 bytes of its length, big-endian" },
 		{ "GET ", "length 0x47455420: this looks like HTTP: speak HTTP at the http:// address" },
-		{ "\x16\x03\x01\x02", "length 0x16030102: this looks like TLS (https://, wss://): it is not spoken here, but by a proxy in front; without one it is http:// and ws://" },
+		{ "\x16\x03\x01\x02", "length 0x16030102: this looks like TLS (https://, wss://): it is spoken at addresses with TLS (https://, flash+tls://, packet+tls://), and this is none" },
 		{ "{\"op", "length 0x7b226f70: this looks like JSON: it is taken by the flash:// address, as frames that end in NUL, and in bodies and WebSockets (/ws) at the http:// address" },
 		{ "PING", "length 0x50494e47: this looks like a frame of the flash socket: it is spoken at the flash:// address" },
 		{ "\x1b\0\0\0", "length 0x1b000000 is too long: 4096 bytes at most (max_frame); little-endian it would be 27: a length is big-endian" },

@@ -124,13 +124,21 @@ static void opens_and_closes(void **state)
 	int fd;
 
 	(void)state;
-	umask(077);
-	must_open(&dir, 0);
-	umask(022);
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_mode & 07777, 0755);
-	assert_int_equal(stat(control, &st), 0);
-	assert_int_equal(st.st_mode & 07777, 0600);
+	/* An open umask adds nothing, and a narrow one takes nothing away that must be. */
+	for (mode_t mask = 0; mask <= 077; mask += 077) {
+		mode_t before = umask(mask);
+
+		must_open(&dir, 0);
+		umask(before);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0755);
+		assert_int_equal(stat(control, &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0600);
+		if (mask == 0) {
+			runtime_dir_close(&dir);
+			assert_int_equal(rmdir(path), 0);
+		}
+	}
 	assert_int_equal(fcntl(dir.lock, F_GETFD), 0);
 	assert_int_equal(fcntl(dir.control, F_GETFD), FD_CLOEXEC);
 	assert_int_not_equal(fcntl(dir.control, F_GETFL) & O_NONBLOCK, 0);

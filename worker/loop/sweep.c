@@ -6,6 +6,7 @@
 
 #include "shm/crash.h"
 #include "worker/delivery/output.h"
+#include "worker/loop/expiry.h"
 #include "worker/loop/heartbeat.h"
 #include "worker/loop/park.h"
 #include "worker/loop/refuse.h"
@@ -118,7 +119,7 @@ static void look_at(struct worker *w, session_id sid)
 			session_over(&w->base, sid);
 	} else if (does_not_read(w, sid)) {
 		session_over(&w->base, sid);
-	} else if (http_is_late(w, sid) || frame_is_late(w, sid) || heartbeat(w, sid)) {
+	} else if (expiry_look(w, sid) || http_is_late(w, sid) || frame_is_late(w, sid) || heartbeat(w, sid)) {
 		return;
 	} else if (frame_waits(w, sid)) {
 		flash_hint(&w->protocols, sid);

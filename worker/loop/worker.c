@@ -467,7 +467,7 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 	json_init(&w->protocols.json);
 	if (w->base.settings->flood_messages || w->base.settings->flood_bytes)
 		w->service.flood = calloc(w->base.slot.shm->sessions_max, sizeof(*w->service.flood));
-	w->service.access = access_create(&w->base, start->secrets_fd);
+	w->service.access = access_create(&w->base, start->secrets_fd, start->fetched_fd);
 	if (!w->service.access)
 		return -1;
 	if (listeners_init(w) < 0 || delivery_init(w) < 0 || publish_batch_init(&w->service) < 0) {

@@ -33,6 +33,7 @@ struct worker_start {
 	unsigned slot;
 	int hub_fd, slot_fd, tls_fd;
 	int secrets_fd;			/* what the master has read for it (shm/secrets.h); -1: nothing */
+	int fetched_fd;			/* keys of tokens that were fetched (shm/fetched_keys.h); -1: no program so far knew them */
 	int tickets_fd;			/* keys of TLS tickets (shm/tickets.h); -1: there are none */
 	const int *wake;		/* eventfds, by slot */
 	const int *queue;		/* of connections that are moved, by slot (move.h); -1: there is none */

@@ -61,8 +61,23 @@ void session_part(struct protocols *protocols, session_id sid, const struct part
 	else if (st->in == BUFFER_NONE)
 		len = 0;		/* between requests there is nothing to answer */
 	else
-		len = answer_last(protocols, st, parting->again ? 503 : 403, parting->reason, bytes);
+		len = answer_last(protocols, st, parting->again ? 503 : parting->expired ? 401 : 403, parting->reason, bytes);
 	end_with(protocols, sid, st->parsed, bytes, len);
+}
+
+bool session_warn(struct protocols *protocols, session_id sid, uint64_t seconds)
+{
+	struct session_state_shm st = session(protocols->base, sid)->state;
+	char bytes[TRANSPORT_NOTICE_MAX];
+	size_t len = parting_ahead(st.transport, seconds, hub_now(), bytes);
+
+	if (len == 0)
+		return true;
+	if (!session_plain(&st) || session_append_if_room(protocols->base, sid, &st, bytes, len) < 0)
+		return false;
+	session_commit(protocols->base, sid, &st);
+	output_flush(protocols->output, sid);
+	return true;
 }
 
 void session_end(struct protocols *protocols, session_id sid, uint64_t parsed, unsigned status, const char *text)

@@ -14,6 +14,8 @@ void session_end(struct protocols *protocols, session_id sid, uint64_t parsed, u
 void session_bad(struct protocols *protocols, session_id sid, const char *text);
 /* Ends the session, whose client an operator sends away: its input is taken no further, and it does not linger. */
 void session_part(struct protocols *protocols, session_id sid, const struct parting *parting);
+/* Tells the client that its token runs out in so many seconds. False: not now, as it has other things to be sent. */
+bool session_warn(struct protocols *protocols, session_id sid, uint64_t seconds);
 /* The server stops: says so where that is usual, and sends it if there is room. */
 void session_goodbye(struct protocols *protocols, session_id sid);
 

@@ -53,6 +53,8 @@ static void flash_next_request(struct protocols *protocols, const struct cursor 
 		req->shown_len = json->shown_len;
 		return;
 	}
+	if (protocols->base->settings->publish_from == PUBLISH_FROM_ON)
+		json_request_leave_out(&protocols->json, "from", json);
 	req->names.one = subscribe_topic_name(request_is_of_user(json->kind), json->name, json->name_len);
 	req->body = (struct request_body){ .size = json->size, .write = write_body, .from = json };
 }

@@ -3,6 +3,7 @@
  */
 #include "worker/service/access.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,9 +12,12 @@
 #include "proto/api_keys.h"
 #include "proto/presence.h"
 #include "proto/rights_text.h"
+#include "proto/sink.h"
 #include "proto/wildcard.h"
 #include "shm/log.h"
 #include "shm/secrets.h"
+#include "worker/io/peer.h"
+#include "worker/service/tokens.h"
 #include "worker/session/tell.h"
 
 #define NEEDS_TOKEN "a token is needed for this"
@@ -23,6 +27,7 @@ struct access {
 	const struct rights *everybody;	/* the setting anonymous; NULL: it gives nothing */
 	uint8_t *api_keys;		/* proto/api_keys.h */
 	size_t api_keys_size;
+	struct tokens *tokens;		/* NULL: none means anything here */
 
 	/* the request of HTTP at hand */
 	session_id sid;			/* -1: none */
@@ -72,21 +77,29 @@ static int read_api_keys(struct access *a, const struct secrets *secrets)
 	return -1;
 }
 
-static int read_secrets(struct access *a, int fd)
+static int read_tokens(struct access *a, const struct settings *s, const struct secrets *secrets, int fetched)
+{
+	if (!tokens_are_on(s))
+		return 0;
+	a->tokens = tokens_create(s, secrets, fetched);
+	return a->tokens ? 0 : -1;
+}
+
+static int read_secrets(struct access *a, const struct settings *s, int fd, int fetched)
 {
 	struct secrets secrets;
 	int r;
 
 	if (fd < 0)
-		return 0;
+		return read_tokens(a, s, NULL, fetched);
 	if (secrets_map(&secrets, fd) < 0)
 		return -1;
-	r = read_api_keys(a, &secrets);
+	r = read_api_keys(a, &secrets) < 0 || read_tokens(a, s, &secrets, fetched) < 0 ? -1 : 0;
 	secrets_unmap(&secrets);
 	return r;
 }
 
-struct access *access_create(struct base *base, int secrets)
+struct access *access_create(struct base *base, int secrets, int fetched)
 {
 	const struct settings *s = base->settings;
 	struct access *a = calloc(1, sizeof(*a));
@@ -94,9 +107,10 @@ struct access *access_create(struct base *base, int secrets)
 	if (!a)
 		return NULL;
 	a->sid = -1;
-	a->on = s->anonymous[0] || s->api_key[0];
-	if (read_secrets(a, secrets) < 0 || (s->anonymous[0] && read_anonymous(a, s->anonymous) < 0)) {
+	a->on = settings_say_who(s);
+	if (read_secrets(a, s, secrets, fetched) < 0 || (s->anonymous[0] && read_anonymous(a, s->anonymous) < 0)) {
 		log_error("who may do what: %m");
+		tokens_destroy(a->tokens);
 		free(a->api_keys);
 		free((void *)(uintptr_t)a->everybody);
 		free(a);
@@ -121,6 +135,18 @@ bool access_is_on(const struct service *service, session_id sid)
 	return service->access && service->access->on && !session_is_admin(&session(service->base, sid)->state);
 }
 
+/* A line a minute, with how many there were. */
+static void log_refusal(const struct service *service, session_id sid, const char *text)
+{
+	static struct log_limit limit;
+	struct event_peer peer = peer_ask(session_fd(service->base, sid));
+	char address[INET6_ADDRSTRLEN] = "-";
+
+	if (peer.family == EVENT_IPV4 || peer.family == EVENT_IPV6)
+		inet_ntop(peer.family == EVENT_IPV4 ? AF_INET : AF_INET6, peer.address, address, sizeof(address));
+	log_limited(&limit, LOG_LEVEL_INFO, "refused, from %s: %s", peer.family == EVENT_UNIX ? "a Unix socket" : address, text);
+}
+
 /* Who it was, and what it was about: never what was shown. */
 static void tell(struct service *service, session_id sid, enum counter why, unsigned status, const char *error, const struct asked *asked)
 {
@@ -135,6 +161,7 @@ static void tell(struct service *service, session_id sid, enum counter why, unsi
 	if (shown && shown->sub_len > 0 && (size_t)len < sizeof(text))
 		snprintf(text + len, sizeof(text) - (size_t)len, " (sub %.*s)", (int)shown->sub_len, shown->sub);
 	tell_often(service->base, sid, EVENT_REFUSE, status, text, strlen(text));
+	log_refusal(service, sid, text);
 }
 
 const struct rights *access_verify(struct service *service, session_id sid, const char *text, size_t len, const char **error)
@@ -142,10 +169,20 @@ const struct rights *access_verify(struct service *service, session_id sid, cons
 	struct access *a = service->access;
 	const struct rights *found = api_keys_find(a->api_keys, a->api_keys_size, text, len);
 
+	enum jwt_refusal refusal = JWT_MALFORMED;
+	size_t size;
+
+	/* (What another request has shown goes with the block.) */
+	if (a->sid != sid)
+		access_begin(service, -1);
 	if (found)
 		return found;
-	*error = "the token is none that is known here";
-	tell(service, sid, COUNTER_refused_token, 401, *error, NULL);
+	*error = "the key is none that is known here";
+	if (a->tokens)
+		refusal = tokens_verify(a->tokens, text, len, (int64_t)(hub_now() / 1000000), a->block, sizeof(a->block), &size, error);
+	if (refusal == JWT_ACCEPTED)
+		return (const struct rights *)a->block;
+	tell(service, sid, refusal == JWT_EXPIRED ? COUNTER_refused_expired : COUNTER_refused_token, 401, *error, NULL);
 	return NULL;
 }
 
@@ -243,4 +280,17 @@ unsigned access_refuses(struct service *service, session_id sid, unsigned rights
 	status = shown ? 403 : 401;
 	tell(service, sid, shown ? COUNTER_refused_rights : COUNTER_refused_no_token, status, *error, &asked);
 	return status;
+}
+
+size_t access_from(const struct service *service, session_id sid, char dst[ACCESS_FROM_MAX])
+{
+	const struct rights *shown = service->base->settings->publish_from == PUBLISH_FROM_ON ? access_rights(service, sid) : NULL;
+	struct sink s = { .dst = dst, .room = ACCESS_FROM_MAX };
+
+	if (!shown || shown->sub_len == 0)
+		return 0;
+	sink_literal(&s, "\"from\":\"");
+	sink_json(&s, shown->sub, shown->sub_len);
+	sink_literal(&s, "\",");
+	return s.len;
 }

@@ -14,8 +14,11 @@
 
 struct access;
 
-/* By the settings, and what the master has read of files: secrets' descriptor (shm/secrets.h), -1 none. NULL with errno, logged: no memory, or nonsense was handed over. */
-struct access *access_create(struct base *base, int secrets);
+/*
+ * By the settings, and what the master has read of files and had fetched: descriptors of shm/secrets.h and shm/fetched_keys.h, -1 none. NULL with errno, logged: no
+ * memory, or nonsense was handed over.
+ */
+struct access *access_create(struct base *base, int secrets, int fetched);
 
 /* Whether anything is asked for at all, on this session's connection. */
 bool access_is_on(const struct service *service, session_id sid);
@@ -43,5 +46,12 @@ bool access_gives(const struct service *service, session_id sid, const struct ri
  * counted and told, and *error says it to the peer.
  */
 unsigned access_refuses(struct service *service, session_id sid, unsigned rights, const struct topic_name *name, const char **error);
+
+/*
+ * What messages of the session's client begin with, to say who published them, if the setting publish_from asks for it: "from":"bob", in dst. Its length; 0:
+ * nothing, also if it is nobody in particular.
+ */
+#define ACCESS_FROM_MAX (6 * RIGHTS_SUB_MAX + 16)
+size_t access_from(const struct service *service, session_id sid, char dst[ACCESS_FROM_MAX]);
 
 #endif

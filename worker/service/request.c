@@ -5,6 +5,7 @@
 
 #include <errno.h>
 
+#include "proto/message_text.h"
 #include "proto/vocabulary.h"
 #include "worker/delivery/leave.h"
 #include "worker/service/access.h"
@@ -31,10 +32,14 @@ bool request_begin(struct service *service, struct cursor *c)
 bool request_add(struct service *service, struct cursor *c, const struct request *req)
 {
 	const struct topic_name *name = &req->names.one;
-	char *record = publish_batch_add(service, c, name->bytes, name->len, req->body.size, req->after, req->flags);
+	char from[ACCESS_FROM_MAX];
+	size_t ahead = access_from(service, c->sid, from);
+	char *record = publish_batch_add(service, c, name->bytes, name->len, ahead + req->body.size, req->after, req->flags);
 
 	if (record)
-		req->body.write(&req->body, record);
+		req->body.write(&req->body, record + ahead);
+	if (record && ahead)
+		message_put_ahead(record, from, ahead);
 	return record != NULL;
 }
 
@@ -431,11 +436,13 @@ static bool auth(struct service *service, struct cursor *c, const struct request
 /* Whether the request can't be served, as far as that can be told without trying. *o says why. */
 static bool refuse(struct service *service, const struct cursor *c, const struct request *req, struct outcome *o)
 {
+	char from[ACCESS_FROM_MAX];
+
 	o->error = NULL;
 	o->status = 0;
 	if (req->error)
 		fail(o, req->status, req->error);
-	else if (publishes(req) && req->body.size > publish_batch_record_max(service->base))
+	else if (publishes(req) && req->body.size + access_from(service, c->sid, from) > publish_batch_record_max(service->base))
 		fail(o, 413, "the message is too long with its quotes and control characters escaped (max_frame)");
 	else if (publishes(req))
 		o->status = access_refuses(service, c->sid, RIGHT_PUBLISH, &req->names.one, &o->error);
