@@ -79,8 +79,8 @@ void snapshot_get_latency(struct snapshot_reader *r, const struct msgpack_value 
 /* ---- snapshot_tls.c: a session's TLS connection, as the key "tls" ---- */
 
 struct tls_entry_shm;
-void snapshot_put_tls(struct snapshot_writer *w, const struct tls_entry_shm *e, const void *pending);	/* its buffer's bytes */
-/* All but what follows from the session, and `pending`, which stands in *tls. False: bad. */
+void snapshot_put_tls(struct snapshot_writer *w, const struct tls_entry_shm *e, const void *pending, const void *held);	/* its buffers' bytes */
+/* All but what follows from the session, and `pending` and `held`, which stand in *tls. False: bad. */
 bool snapshot_get_tls(struct snapshot_reader *r, const struct msgpack_value *map, struct tls_entry_shm *e, struct msgpack_value *tls);
 
 /* -1 with EPROTO. */

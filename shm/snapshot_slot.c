@@ -156,7 +156,7 @@ static int view_tls(struct view *v, const struct slot *slot, const struct tls *t
 	v->tls = tls_entry(tls, (int)fd);
 	flow = &v->tls->flow;
 	if (flow->pending_start > flow->pending_end || (flow->pending ? flow->pending_end > pool_room(slot, flow->pending) : flow->pending_end > 0) ||
-	    (flow->taken != st->sent && !(st->flags & SESSION_LINGER)))
+	    (flow->held ? flow->held_len > pool_room(slot, flow->held) : flow->held_len > 0) || (flow->taken != st->sent && !(st->flags & SESSION_LINGER)))
 		return snapshot_bad();
 	return 0;
 }
@@ -195,7 +195,8 @@ static int put_session(struct snapshot_writer *w, const struct hub *hub, const s
 	if (v.rights)
 		snapshot_put_bytes(w, "rights", v.rights, v.rights->size);
 	if (v.tls)
-		snapshot_put_tls(w, v.tls, v.tls->flow.pending ? pool_bytes(slot, v.tls->flow.pending) : NULL);
+		snapshot_put_tls(w, v.tls, v.tls->flow.pending ? pool_bytes(slot, v.tls->flow.pending) : NULL,
+				 v.tls->flow.held ? pool_bytes(slot, v.tls->flow.held) : NULL);
 	return 0;
 }
 
@@ -412,7 +413,8 @@ static int read_tls(struct reading *x, const struct msgpack_value *o, const stru
 		return snapshot_bad();
 	e.flow.taken = st->sent;
 	e.flow.opened = st->parsed + (st->in ? pool_header(x->slot, st->in)->len : 0);
-	r = read_buffer(x, &map, "pending", &e.flow.pending, &e.flow.pending_end);
+	r = read_buffer(x, &map, "pending", &e.flow.pending, &e.flow.pending_end) < 0 ||
+	    read_buffer(x, &map, "held", &e.flow.held, &e.flow.held_len) < 0 ? -1 : 0;
 	if (r == 0) {
 		tls_begin(x->tls, (int)x->fd);
 		*tls_entry(x->tls, (int)x->fd) = e;

@@ -31,7 +31,7 @@ static void put_keys(struct snapshot_writer *w, const char *key, const struct tl
 	snapshot_put_uint(w, "generation", keys->generation);
 }
 
-void snapshot_put_tls(struct snapshot_writer *w, const struct tls_entry_shm *e, const void *pending)
+void snapshot_put_tls(struct snapshot_writer *w, const struct tls_entry_shm *e, const void *pending, const void *held)
 {
 	const char *suite = e->kind.suite > 0 && e->kind.suite < SUITES ? suites[e->kind.suite] : "";
 
@@ -45,7 +45,7 @@ void snapshot_put_tls(struct snapshot_writer *w, const struct tls_entry_shm *e, 
 	snapshot_put_uint(w, "wire_in", e->flow.wire_in);
 	snapshot_put_bytes(w, "pending", (const uint8_t *)pending + e->flow.pending_start, e->flow.pending_end - e->flow.pending_start);
 	snapshot_put_uint(w, "alert", e->flow.alert);
-	snapshot_put_uint(w, "waits", e->flags & TLS_WAITS ? 1 : 0);
+	snapshot_put_bytes(w, "held", held, e->flow.held_len);
 	for (unsigned i = 0; i < CONTROLS; i++)
 		snapshot_put_uint(w, controls[i].key, e->flow.control & controls[i].flag ? 1 : 0);
 	put_keys(w, "out", &e->out);
@@ -95,7 +95,6 @@ bool snapshot_get_tls(struct snapshot_reader *r, const struct msgpack_value *map
 	e->flow.wire_out = snapshot_get_uint(r, tls, "wire_out", SNAPSHOT_NEEDED, SNAPSHOT_MOST);
 	e->flow.wire_in = snapshot_get_uint(r, tls, "wire_in", SNAPSHOT_NEEDED, SNAPSHOT_MOST);
 	e->flow.alert = (uint8_t)snapshot_get_uint(r, tls, "alert", 0, UINT8_MAX);
-	e->flags = snapshot_get_uint(r, tls, "waits", 0, 1) ? TLS_WAITS : 0;
 	for (unsigned i = 0; i < CONTROLS; i++)
 		if (snapshot_get_uint(r, tls, controls[i].key, 0, 1))
 			e->flow.control |= controls[i].flag;

@@ -406,7 +406,7 @@ M("polled-and-gone", "worker/loop/park.c", "\tst.last_out = w->base.now;\n\tsess
 
 MEMORY = "test_memory."
 M("always-late", "worker/protocol/input.c", "\tif (c->at != begun) {\n", "\tif (st.parsed != c->at) {\n", MEMORY + "Unfinished.test_always_one_begun", quick=False)
-M("a-byte-keeps-it-young", "worker/loop/memory_limit.c", "ref != s->state.in ? s->state.last_out : since)", "ref != s->state.in ? s->state.last_out : s ? s->last_in : since)",
+M("a-byte-keeps-it-young", "worker/loop/memory_limit.c", "? s->state.last_out : since)", "? s->state.last_out : s ? s->last_in : since)",
   MEMORY + "Budget.test_dribbling_does_not_help", quick=False)
 M("told-before-it-is-noted", "worker/loop/memory_limit.c", "\tsession_forfeit(&w->base, sid);\n\tCRASH_POINT(\"memory-forfeited\");\n",
   "\tif (can_hear)\n\t\t(void)!send(session_fd(&w->base, sid), \"x\", 2, MSG_DONTWAIT | MSG_NOSIGNAL);\n\tCRASH_POINT(\"memory-forfeited\");\n\tsession_forfeit(&w->base, sid);\n",
@@ -516,6 +516,31 @@ M("order-stays", "worker/loop/orders.c", "\torder_take_out(queue);\n", "\t;\n", 
 M("drained-takes-clients", "worker/io/listener.c", "return listener_drains(all) || !has_room(all);", "return !has_room(all);", KICK + "Drain.test_a_worker")
 M("draining-ends-with-its-word", "worker/loop/orders.c", "is_empty(w))\n", "!is_empty(w))\n", KICK + "Drain.test_a_worker")
 M("drained-refuses-its-operator", "worker/loop/connection.c", "(proto != PROTO_ADMIN && listener_drains(&w->listeners))", "listener_drains(&w->listeners)", KICK + "Drain.test_all")
+
+# ---- TLS, and a death ----
+
+M("tls-sealed-without-being-listed", "worker/io/tls_out.c", "\t\ttls_out_list(base, 0, sid, piece);\n", "", "stress/tls_stress", quick=False)
+M("tls-pending-is-dropped", "worker/io/tls_out.c", "if (accepted < size && !keep(", "if (false && !keep(", "test_tls_session")
+M("tls-number-is-used-twice", "worker/io/tls_out.c", "\tflow.out_seq += records(len);\n", "", "test_tls_session")
+M("tls-other-keys-in-two-steps", "worker/io/tls_out.c", "\t\ttls_commit_keys(&base->tls, session_fd(base, sid), &e);\n\telse if (good)",
+  "\t\ttls_commit(&base->tls, session_fd(base, sid), &e.flow), *entry_of(base, sid) = e;\n\telse if (good)", "stress/tls_stress", quick=False)
+M("tls-rest-is-lost-in-a-death", "worker/delivery/landed_tls.c", "len, records, size, accepted) >= 0;", "len, records, size, size) >= 0;", "test_tls_session")
+M("tls-text-begins-elsewhere", "worker/delivery/landed.c", "struct told told = { .from = from,", "struct told told = { .from = from + 1,", "test_tls_session")
+M("tls-drained-is-forgotten", "worker/delivery/landed_tls.c", "\t\tif (accepted > flow->wire_out)\n", "\t\tif (false)\n", "test_tls_session")
+M("tls-waits-for-nobody", "worker/delivery/landed_tls.c", "\t\tlanded_advance(streams, sid, 0, true);\n\treturn true;", "\t\t;\n\treturn true;", "stress/tls_stress", quick=False)
+M("tls-session-is-up-to-date-too-early", "worker/delivery/output.c", "\tif (r > 0)\n\t\tr = send_pending(o, sid, st);\n", "", "test_tls_session")
+M("tls-input-is-not-taken-after-a-death", "worker/io/tls_in.c", "\t*len = flow->opened - from;\n\tdiscard(base, sid, left);\n", "\t*len = flow->opened - from;\n", "test_tls_session")
+M("tls-input-is-not-taken", "worker/io/receive.c", "\ttls_in_take(base, sid, &in);\n\tif (head->base", "\tif (head->base", "test_tls_session")
+M("tls-held-is-overwritten", "worker/io/tls_in.c", "flow->held) + there, wire", "flow->held), wire", "test_tls_session")
+M("tls-end-comes-with-data", "worker/io/tls_in.c", "if ((n < 0 || type != TLS_APPLICATION_DATA) && data)", "if (n < 0 && data)", "test_tls_session")
+M("tls-nonce-without-its-number", "proto/tls_record.c", "EXPLICIT) + seq);", "EXPLICIT));", "test_tls_record")
+M("tls-padding-counts", "proto/tls_record.c", "\tif (len > TLS_TEXT_MAX + 1)\n", "\tif (false)\n", "test_tls_record")
+M("tls-any-type-will-do", "proto/tls_record.c", "(!is_type(*type) || (text == 0", "((text == 0", "test_tls_record")
+M("tls-generation-is-not-counted", "proto/tls_keys.c", "\t\tkeys->generation = generation;\n", "\t\t;\n", "test_tls_record")
+M("tls-no-redo", "shm/tls.c", "\t\t\ttls_entry(tls, (int)fd - 1)->flow = s->redo.flow;\n", "\t\t\t;\n", "test_tls_segment")
+M("tls-redo-keeps-keys", "shm/tls.c", "\texplicit_bzero(&s->redo, sizeof(s->redo));\n", "", "test_tls_segment")
+M("tls-entry-is-not-wiped", "shm/tls.c", "!is_tls(of, (int)fd - 1))", "false)", "test_tls_segment")
+M("tls-snapshot-for-plain", "shm/snapshot_slot.c", "v.tls ? PROTO_OF_TLS : \"proto\"", "\"proto\"", "test_snapshot_slot")
 
 # ---- janus.js, where there is a Node with WebSocket ----
 

@@ -86,9 +86,9 @@ static void tls_connections_come_along(void **state)
 		memset(&e->out, 3 * suite, sizeof(e->out));
 		memset(&e->in, 5 * suite, sizeof(e->in));
 		e->kind = (struct tls_kind){ suite % 2 ? TLS_1_2 : TLS_1_3, suite };
-		e->flags = suite % 2 ? TLS_WAITS : 0;
 		e->flow = (struct tls_flow_shm){ .taken = 7000, .wire_out = 9000, .opened = 43, .wire_in = 90, .out_seq = 12, .in_seq = 1ull << 40,
 						 .pending = pool_text(&pool, "a rest"), .pending_start = 2, .pending_end = 6,
+						 .held = pool_text(&pool, "a beginning"), .held_len = 11,
 						 .control = TLS_UPDATE_OWED | TLS_PEER_CLOSED, .alert = 20 };
 		assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, &tls, fd, NULL, NULL), 0);
 		assert_int_equal(snapshot_read_slot(&b.hub, &b.slot, NULL, 40, OWNER, fd), -1);
@@ -98,6 +98,8 @@ static void tls_connections_come_along(void **state)
 		assert_true(slot_session(&b.slot, 7)->state.flags & SESSION_TLS);
 		assert_memory_equal(pool_bytes(&b.slot, f->flow.pending), "rest", 4);
 		assert_int_equal(f->flow.pending_end, 4);
+		assert_memory_equal(pool_bytes(&b.slot, f->flow.held), "a beginning", 11);
+		f->flow.held = e->flow.held;
 		f->flow.pending = e->flow.pending;
 		f->flow.pending_start = 2;
 		f->flow.pending_end = 6;

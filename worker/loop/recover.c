@@ -357,8 +357,8 @@ static bool claim_all(struct worker *w, session_id sid)
 	if (!session_is_tls(st) || landed_tls_claim(&w->base, sid, st)) {
 		if (claim_rights(w, sid))
 			return true;
-		if (session_pending(&w->base, sid))
-			pool_unclaim(&w->base.pool, session_pending(&w->base, sid));
+		if (session_is_tls(st))
+			landed_tls_unclaim(&w->base, sid);
 	}
 	if (st->in)
 		pool_unclaim(&w->base.pool, st->in);
