@@ -67,18 +67,16 @@ class Crafting(TlsTest):
         self.assertLess(busy() - before, 0.5 * (time.monotonic() - began))
 
     def test_urgent_data(self):
-        """In the middle of a record there is none, and a peek does not look behind it."""
+        """In the middle of a record: a peek does not look behind it, however much is there."""
         for at in (2, 40):
             client = Crafted(self, "flash")
-            record = client.record(b"x" * 200)
+            record = client.record(b'{"action":"subscribe","data":"a","more":"%s"}\0' % (b"x" * 200))
             client.socket.sendall(record[:at])
             client.socket.send(b"!", socket.MSG_OOB)
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, janus_test.Closed):       # (what it does to itself is its own affair)
                 client.socket.sendall(record[at:])
+                client.until(b"ACK")
             self.rests()
-            with self.assertRaises((janus_test.Closed, OSError)):
-                while True:
-                    client.read()
 
     def test_crumbs(self):
         """A large record comes byte by byte, and is looked at when it is there."""
