@@ -1,5 +1,5 @@
 /*
- * Clients' addresses. The server does not write them down anywhere, as that would cost memory for each connection; the kernel knows them. Which socket
+ * Clients' addresses. The server does not write them down anywhere, as that would cost memory for each connection; the kernel knows them (but who is behind a proxy, shm/slot_peers.h). Which socket
  * a descriptor of a keeper is says /proc, to the server's user and to root; what it is connected to says sock_diag(7) to everybody.
  */
 #ifndef MASTER_CTL_PEERS_H
@@ -21,6 +21,10 @@ void peers_close(struct peers *peers);
  * network namespace.
  */
 int peers_find(const struct peers *peers, uint32_t pid, uint32_t fd, char text[PEER_TEXT]);
+
+/* Whom a proxy has named, written in the same way; without a port (and brackets) if that was not told. Returns text. */
+struct event_peer;
+const char *peers_text(const struct event_peer *named, char text[PEER_TEXT]);
 
 /* An address that is asked for, ADDRESS, IPv4:PORT, [IPv6]:PORT or unix, as peers_find() would write it, of which there is one way. False: it is none. */
 bool peers_read(const char *wanted, char text[PEER_TEXT]);

@@ -249,14 +249,12 @@ int listener_init(struct listeners *all, unsigned count)
 	return all->each ? 0 : -1;
 }
 
-void listener_add(struct listeners *all, int fd, int proto, bool tls, enum slow_policy slow)
+void listener_add(struct listeners *all, int fd, const struct listener *what)
 {
 	struct listener *l = &all->each[all->count++];
 
+	*l = *what;
 	l->all = all;
-	l->proto = proto;
-	l->tls = tls;
-	l->slow = slow;
 	ev_io_init(&l->io, on_listener, fd, EV_READ);
 }
 

@@ -12,6 +12,7 @@ struct listener {
 	int proto;			/* PROTO_ */
 	bool tls;			/* it is spoken within TLS */
 	enum slow_policy slow;		/* what it says of its connections that read slowly */
+	bool proxy;			/* they begin with the PROXY protocol's header */
 };
 
 struct listeners {
@@ -33,7 +34,7 @@ struct listeners {
 
 /* Makes room for `count` listeners, which listener_add() adds. 0, or -1: no memory. */
 int listener_init(struct listeners *all, unsigned count);
-void listener_add(struct listeners *all, int fd, int proto, bool tls, enum slow_policy slow);
+void listener_add(struct listeners *all, int fd, const struct listener *what);	/* what: proto, tls, slow and proxy of it */
 void listener_start(struct listeners *all);	/* does nothing after listener_end() */
 void listener_stop(struct listeners *all);
 void listener_end(struct listeners *all);	/* stops listening for good */

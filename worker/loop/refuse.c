@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "proto/transport.h"
-#include "worker/io/peer.h"
 #include "worker/io/tcp_counts.h"
 #include "worker/protocol/http.h"
 #include "worker/session/tell.h"
@@ -94,17 +93,16 @@ static void begin(struct worker *w, struct refused *r, int fd, uint32_t transpor
 	ev_io_start(w->base.loop, &r->io);
 }
 
-void refuse_take(struct worker *w, int fd, uint32_t transport)
+void refuse_take(struct worker *w, int fd, uint32_t transport, const struct event_peer *peer)
 {
 	/* A successor does not look for descriptors beyond the session table: those are closed at once. */
 	struct refused *r = (uint32_t)fd < w->base.slot.shm->sessions_max ? free_place(w) : NULL;
 	char bytes[16384];
 	size_t len;
 	bool more = receive(fd, bytes, sizeof(bytes), &len), waits = r && more && len == 0 && transport == TRANSPORT_HTTP;
-	struct event_peer peer = peer_ask(fd);
 
 	base_count(&w->base, COUNTER_refused, 1);
-	tell_refused(&w->base, COUNTER_refused, transport, &peer);
+	tell_refused(&w->base, COUNTER_refused, transport, peer);
 	socket_peek_anew(fd);		/* as for a session: a successor that finds it closes it, and does not greet it */
 	if (!waits)
 		tell(w, fd, transport, bytes, len);
