@@ -1,4 +1,4 @@
-# Janus. `make` builds build/janus, build/janusctl and build/janusbench.
+# Janus. `make` builds build/janus, build/janusctl, build/janusbench, and build/janus-jwks, which the server starts.
 #   make demo    start a server, 40,000 subscribers, publish, print the histogram, stop
 #   make settings after a change of shm/settings.def: packaging/janus.ini and the manual page
 #   make clients the same server with clients from elsewhere: curl, npm's ws and eventsource, Python's websockets and msgpack, Chromium; and behind nginx, HAProxy, Caddy
@@ -6,7 +6,7 @@
 #   make stress  death at each single instruction: two minutes (make check has a quarter of it, another one each time)
 #   make mutants breaks Janus in one place at a time, and expects a test to fail: a quarter of an hour (make check has 40 seconds of it)
 #   make fuzz    the fuzzers alone, FUZZ_SECONDS=60 each; FUZZ="http json" these
-#   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million; bench-history: what history costs; bench-patterns
+#   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million; bench-history, bench-janusctl: what history, and looking, costs; bench-patterns
 #   make chaos   ten minutes of killing, stopping, reloading and upgrading under load
 #   make soak    10,000 connections and 1,000 messages a second for SOAK_SECONDS=600: memory must be flat, build/soak.svg shows it
 #   make reconnect  five minutes of subscribers who break off and come back, with kills, reloads and upgrades
@@ -14,7 +14,7 @@
 #   LAYOUT=98    a build for tests, whose layout of shared memory is another, with crash points, in build/layout98; 99: it can't read snapshots either
 #   BROKEN=1     a build for tests, whose recovery is broken: they must notice, in build/broken
 #   V=1          show commands       SANITIZE=1   ASan and UBSan, in build/asan
-#   make server  build/janus and build/janusctl alone, which takes neither Python nor cmocka nor curl
+#   make server  build/janus, build/janusctl and build/janus-jwks alone, which takes neither Python nor cmocka nor curl
 #   make install uninstall   of what is built (packaging/install.mk: PREFIX, sysconfdir, DESTDIR...); make dist deb rpm
 
 VERSION  := 0.1.0
@@ -63,22 +63,22 @@ MSGPACK  := $(shell pkg-config --libs msgpack-c 2>/dev/null || echo -lmsgpackc)
 CURSES   := $(shell pkg-config --libs ncursesw 2>/dev/null || echo -lncursesw -ltinfo)
 LIBS     := -lev $(MSGPACK) -luring -linih -lnettle -lssl -lcrypto -ljansson -lz -lm
 
-# master/main.c and master/ctl/janusctl.c hold a main() each; every other source of the four layers goes into one archive.
-MAINS    := master/main.c master/ctl/janusctl.c
+# master/main.c, master/ctl/janusctl.c and master/jwks/janus-jwks.c hold a main() each; every other source of the four layers goes into one archive.
+MAINS    := master/main.c master/ctl/janusctl.c master/jwks/janus-jwks.c
 SRC      := $(filter-out $(MAINS),$(wildcard proto/*.c shm/*.c worker/*/*.c master/*.c master/*/*.c))
 OBJ      := $(SRC:%.c=$(BUILD)/%.o)
 LIB      := $(BUILD)/libjanus.a
 BENCH    := $(filter-out $(addprefix tests/bench/,floor.c patterns.c resume.c crowd.c),$(wildcard tests/bench/*.c))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 STRESS   := $(BUILD)/tests/stress/ring_stress
-PROGRAMS := $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janusbench
+PROGRAMS := $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janus-jwks $(BUILD)/janusbench
 
 all: deps
 	@$(MAKE) --no-print-directory programs
 programs: $(PROGRAMS)
 server: server-deps
 	@$(MAKE) --no-print-directory server-programs
-server-programs: $(BUILD)/janus $(BUILD)/janusctl
+server-programs: $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janus-jwks
 
 deps:
 	@sh packaging/deps.sh
@@ -98,6 +98,14 @@ sysconfdir-now:
 $(addprefix $(BUILD)/,$(MAINS:.c=.o)): $(BUILD)/sysconfdir
 $(addprefix $(BUILD)/,$(MAINS:.c=.o)): CPPFLAGS += -DJANUS_CONFIG_FILE='"$(sysconfdir)/janus/janus.ini"'
 
+# Where janus-jwks is installed.
+$(BUILD)/libexecdir: libexecdir-now
+	@mkdir -p $(@D)
+	@echo $(libexecdir) | cmp -s - $@ || echo $(libexecdir) > $@
+libexecdir-now:
+$(BUILD)/master/jwks.o: $(BUILD)/libexecdir
+$(BUILD)/master/jwks.o: CPPFLAGS += -DJANUS_LIBEXEC='"$(libexecdir)/janus"'
+
 # It holds the page, figures.html and janus.js, which -MMD does not see.
 $(BUILD)/worker/protocol/http_page.o: worker/protocol/page.html worker/protocol/figures.html packaging/janus.js/janus.js
 
@@ -112,6 +120,11 @@ $(BUILD)/janus: $(BUILD)/master/main.o $(LIB)
 $(BUILD)/janusctl: $(BUILD)/master/ctl/janusctl.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(CURSES)
+
+# libcurl is this program's alone.
+$(BUILD)/janus-jwks: $(BUILD)/master/jwks/janus-jwks.o $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcurl
 
 $(BUILD)/janusbench: $(BENCH:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LD,$@)
@@ -243,6 +256,9 @@ bench-million: all $(BUILD)/floor
 # What history costs a publish: alternating rounds on one server, three minutes.
 bench-history: all
 	@python3 tests/bench/history_cost.py --build $(BUILD)
+# What looking costs a server with 200,000 connections and 1,000,000 topics: some minutes, 6 GiB.
+bench-janusctl: all
+	@python3 tests/bench/janusctl_cost.py --build $(BUILD)
 # It is janusbench's parts with another main().
 $(BUILD)/bench-resume: $(addprefix $(BUILD)/tests/bench/,resume.o crowd.o) $(filter-out %/janusbench.o,$(BENCH:%.c=$(BUILD)/%.o)) $(LIB)
 	$(call say,LD,$@)
@@ -266,7 +282,7 @@ include packaging/install.mk
 clean:
 	rm -rf build
 
-.PHONY: all programs deps settings check tests stress mutants clients variants server server-programs server-deps fuzz fuzz-deps fuzzers chaos reconnect soak bench bench-history bench-million bench-patterns bench-peers chart headers layers demo \
+.PHONY: all programs deps settings check tests stress mutants clients variants server server-programs server-deps fuzz fuzz-deps fuzzers chaos reconnect soak bench bench-history bench-janusctl bench-million bench-patterns bench-peers chart headers layers demo \
 	clean
 .SECONDARY:
 -include $(shell find $(addprefix $(BUILD)/,master proto shm tests worker) build/fuzz -name '*.d' 2>/dev/null)

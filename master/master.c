@@ -23,6 +23,7 @@
 #include "master/secret_files.h"
 #include "proto/control.h"
 #include "shm/crash.h"
+#include "shm/fetched_keys.h"
 #include "shm/log.h"
 #include "shm/snapshot.h"
 #include "shm/tickets.h"
@@ -72,6 +73,7 @@ static void master_stop(struct master *m, int status)
 	service_stopping();
 	reload_abandon(m);
 	rolling_abandon(m);
+	jwks_end(m);
 	end_listeners(m);
 	control_answer(m->h.caller, "the server is stopping");
 	m->h.caller = -1;
@@ -271,6 +273,14 @@ static int open_tickets(struct master *m)
 	return 0;
 }
 
+static int open_fetched_keys(struct master *m)
+{
+	m->h.fetched = fetched_keys_create();
+	if (m->h.fetched < 0)
+		log_error("the keys of tokens that are fetched: %m");
+	return m->h.fetched < 0 ? -1 : 0;
+}
+
 static int open_hub(struct master *m)
 {
 	m->h.hub = hub_create(&m->config.settings);
@@ -335,7 +345,7 @@ static int start_fresh(struct master *m)
 		log_error("%s", wrong);
 		return -1;
 	}
-	if (open_wakes(m) < 0 || open_tickets(m) < 0 || open_hub(m) < 0 || data_open(m) < 0 || open_listeners(m) < 0)
+	if (open_wakes(m) < 0 || open_tickets(m) < 0 || open_fetched_keys(m) < 0 || open_hub(m) < 0 || data_open(m) < 0 || open_listeners(m) < 0)
 		return -1;
 	if (share_sockets(m, error) < 0) {
 		log_error("%s", error);
@@ -519,6 +529,8 @@ int master_main(const struct config_source *source, char **argv, int handover)
 	slots_take_over(m);
 	if (handover >= 0 && !m->stopping)
 		data_take_over(m);
+	if (!m->stopping)
+		jwks_watch(m);
 	if (handover >= 0 && !m->stopping)
 		rolling_begin(m);
 	service_start(m, handover >= 0);

@@ -8,6 +8,7 @@
  *   quiesce.c          before a program with another layout: everything into snapshots
  *   slots.c            keepers: started, missed, replaced
  *   data.c             janus-data, which writes the journal: started, missed, replaced, and told to end
+ *   jwks.c             janus-jwks, which fetches keys of tokens: started, missed, replaced, and listened to
  *   ticket_keys.c      the keys of TLS tickets, renewed in time
  *   service.c          what the service manager is told (systemd)
  *   report.c           what a reload has done, for who asked for it and for the log
@@ -85,6 +86,17 @@ struct master {
 	uint64_t quiesce_deadline;	/* milliseconds of CLOCK_MONOTONIC */
 	uint32_t quiesce_refusals;	/* of keepers, before */
 
+	/* jwks.c */
+	struct {
+		pid_t pid;			/* 0: none */
+		struct ev_io io;		/* its pipe */
+		struct ev_timer timer;
+		struct restarts restarts;
+		struct fetched_keys_shm *shm;	/* NULL: no URL is set */
+		uint8_t *bytes;			/* of what it has said, those that are not whole yet */
+		size_t len;
+	} jwks;
+
 	/* reload.c */
 	bool reloading;
 	bool again;			/* another was asked for meanwhile */
@@ -151,6 +163,11 @@ bool data_alive(const struct master *m);
 
 /* ticket_keys.c */
 void ticket_keys_look(struct master *m);			/* now and then, and before there are workers: is it time for a new one? */
+
+/* jwks.c: nothing is done if the setting token_jwks_url is empty */
+void jwks_watch(struct master *m);			/* from now on there is one, and the workers have what it says */
+bool jwks_reap(struct master *m, pid_t pid, int status);	/* whether it was this process's */
+void jwks_end(struct master *m);			/* the server stops */
 
 /* reload.c */
 /* `caller`: the janusctl that waits for the outcome and is answered then, or -1. Does not return when the program executes anew. */

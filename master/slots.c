@@ -310,7 +310,7 @@ bool slots_reap(struct master *m)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (data_reap(m, pid, status))
+		if (data_reap(m, pid, status) || jwks_reap(m, pid, status))
 			continue;
 		for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 			if (!m->h.slots[i].used)

@@ -8,6 +8,7 @@ sysconfdir    ?= /etc
 rundir        ?= /run
 sbindir       ?= $(PREFIX)/sbin
 bindir        ?= $(PREFIX)/bin
+libexecdir    ?= $(PREFIX)/libexec
 datadir       ?= $(PREFIX)/share
 mandir        ?= $(datadir)/man
 docdir        ?= $(datadir)/doc/janus
@@ -22,7 +23,7 @@ tmpfilesdir   ?= $(PREFIX)/lib/tmpfiles.d
 WITH_BENCH    ?= 1
 
 # What is installed: MODE:SOURCE:WHERE. WHERE ends in a / if it is the folder.
-INSTALLED := 755:$(BUILD)/janus:$(sbindir)/ 755:$(BUILD)/janusctl:$(bindir)/ \
+INSTALLED := 755:$(BUILD)/janus:$(sbindir)/ 755:$(BUILD)/janusctl:$(bindir)/ 755:$(BUILD)/janus-jwks:$(libexecdir)/janus/ \
              $(if $(filter 1,$(WITH_BENCH)),755:$(BUILD)/janusbench:$(bindir)/ 644:packaging/janusbench.1:$(mandir)/man1/) \
              $(patsubst %,644:%:$(mandir)/man8/,$(wildcard packaging/*.8)) \
              $(patsubst %,644:%:$(mandir)/man5/,$(wildcard packaging/*.5)) \
@@ -37,7 +38,7 @@ INSTALLED := 755:$(BUILD)/janus:$(sbindir)/ 755:$(BUILD)/janusctl:$(bindir)/ \
              $(if $(tmpfilesdir),644:packaging/systemd/janus.tmpfiles:$(tmpfilesdir)/janus.conf)
 
 # Texts name the folders of a distribution's package. This writes those that it was built for.
-PLACES    := -e 's,/usr/sbin/,$(sbindir)/,g' -e 's,/usr/bin/,$(bindir)/,g' -e 's,/etc/janus,$(sysconfdir)/janus,g' -e 's,/run/janus,$(rundir)/janus,g' \
+PLACES    := -e 's,/usr/sbin/,$(sbindir)/,g' -e 's,/usr/bin/,$(bindir)/,g' -e 's,/etc/janus,$(sysconfdir)/janus,g' -e 's,/run/janus,$(rundir)/janus,g' -e 's,/usr/libexec/,$(libexecdir)/,g' \
              -e 's,/usr/share/doc/janus,$(docdir),g'
 # The server's folder for its lock and its control socket is the one that the unit makes, so that janusctl finds it there whoever asks.
 # Members of this group may use janusctl (packages: janus; it must be there when the server starts).
@@ -70,7 +71,7 @@ uninstall:
 	rm -f $$ini.new; \
 	if $(INI) | cmp -s - $$ini; then rm -f $$ini; \
 	elif [ -e $$ini ]; then echo "$$ini was changed: it stays"; fi
-	@rmdir --ignore-fail-on-non-empty $(DESTDIR)$(docdir)/examples $(DESTDIR)$(docdir) $(DESTDIR)$(sysconfdir)/janus 2>/dev/null || true
+	@rmdir --ignore-fail-on-non-empty $(DESTDIR)$(docdir)/examples $(DESTDIR)$(docdir) $(DESTDIR)$(sysconfdir)/janus $(DESTDIR)$(libexecdir)/janus 2>/dev/null || true
 
 # ---- packages ----
 

@@ -322,7 +322,7 @@ static void collect_members(struct json *json, const char *text, unsigned tokens
 	}
 }
 
-int json_object(struct json *json, const char *text, size_t len, const char **error)
+int json_read_object(struct json *json, const char *text, size_t len, const char **error)
 {
 	const jsmntok_t *object;
 	unsigned tokens = 0;
@@ -362,7 +362,7 @@ bool json_array_next(struct json_array *array, const char **item, size_t *len)
 	return true;
 }
 
-ssize_t json_string(const char *raw, size_t len, char *dst, size_t max)
+ssize_t json_read_string(const char *raw, size_t len, char *dst, size_t max)
 {
 	struct sink s = { .dst = dst, .room = max };
 

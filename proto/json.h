@@ -27,7 +27,7 @@ struct json_member {
 
 /* Scratch for one text at a time, which grows to what the largest text needed and is used again for the next. */
 struct json {
-	struct json_member *members;	/* of the last json_object(), in the text's order; the caller may rearrange them */
+	struct json_member *members;	/* of the last json_read_object(), in the text's order; the caller may rearrange them */
 	unsigned count;
 	/* private */
 	unsigned members_max, tokens_max;
@@ -44,7 +44,7 @@ void json_fini(struct json *json);
 const char *json_value(struct json *json, const char *text, size_t len);
 
 /* Checks that the text is one JSON object and finds its members, which point into it. 0; or -1 and *error is such a sentence. */
-int json_object(struct json *json, const char *text, size_t len, const char **error);
+int json_read_object(struct json *json, const char *text, size_t len, const char **error);
 
 /* Whether the member's name is `name` (less than 32 letters and digits), escapes resolved. */
 static inline bool json_name_is(const struct json_member *member, const char *name)
@@ -67,6 +67,6 @@ bool json_array_next(struct json_array *array, const char **item, size_t *len);
 
 /* Writes the bytes that a string of a checked text stands for, escapes resolved, without a terminator. `raw` is with its quotes.
  * \u0000 becomes a byte 0. Returns their number; or -1 if they are more than max. */
-ssize_t json_string(const char *raw, size_t len, char *dst, size_t max);
+ssize_t json_read_string(const char *raw, size_t len, char *dst, size_t max);
 
 #endif

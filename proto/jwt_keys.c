@@ -214,7 +214,7 @@ static const char *add_pem(struct jwt_keys *keys, const void *bytes, size_t len)
 static const char *add_json(struct jwt_keys *keys, const char *text, size_t len, bool secrets)
 {
 	json_t *json = jwt_json_object(text, len), *alone = NULL, *set = json_object_get(json, "keys"), *jwk;
-	const char *error = "it begins like JSON, and is not, or has a member twice", *why;
+	const char *error = "it is no JSON object, or has a member twice", *why;
 	unsigned before = keys->count;
 	size_t i;
 

@@ -121,7 +121,7 @@ static int read_name(const struct json *json, const struct name_member *want, st
 		*error = found == NULL ? want->none : want->type;
 		return -1;
 	}
-	len = json_string(found->value, found->value_len, req->name, sizeof(req->name));
+	len = json_read_string(found->value, found->value_len, req->name, sizeof(req->name));
 	*error = name_error(want->rules, req->name, len < 0 ? sizeof(req->name) + 1 : (size_t)len);
 	if (*error == NULL && want->error != NULL)
 		*error = want->error(req->name, (size_t)len);
@@ -193,7 +193,7 @@ static int read_kind(const struct json *json, struct json_request *req, const ch
 		*error = action == NULL ? "no action: subscribe, unsubscribe, publish, login, logout, send, attach and auth are known" : "the action is not a string";
 		return -1;
 	}
-	len = json_string(action->value, action->value_len, name, sizeof(name));
+	len = json_read_string(action->value, action->value_len, name, sizeof(name));
 	req->kind = len < 0 ? REQUEST_UNKNOWN : request_kind_find(name, (size_t)len);
 	if (req->kind == REQUEST_PING)
 		req->kind = REQUEST_UNKNOWN;
@@ -225,7 +225,7 @@ static int read_token(const struct json *json, struct json_request *req, const c
 	else if (found == NULL || found->type != JSON_STRING)
 		*error = found == NULL ? "no data: it is the token" : "data is not a string: it is the token";
 	else {
-		len = json_string(found->value, found->value_len, text, sizeof(text));
+		len = json_read_string(found->value, found->value_len, text, sizeof(text));
 		*error = token_read(req->token, text, len < 0 ? 0 : (size_t)len);
 	}
 	return *error == NULL ? 0 : -1;
@@ -255,7 +255,7 @@ static int read_shown(const struct json *json, struct json_request *req, const c
 int json_request_parse(struct json *json, const char *text, size_t len, struct json_request *req, const char **error)
 {
 	json_request_clear(req);
-	if (json_object(json, text, len, error) < 0 || read_kind(json, req, error) < 0)
+	if (json_read_object(json, text, len, error) < 0 || read_kind(json, req, error) < 0)
 		return -1;
 	switch (req->kind) {
 	case REQUEST_SUBSCRIBE:
@@ -284,7 +284,7 @@ int json_request_parse(struct json *json, const char *text, size_t len, struct j
 int json_request_parse_publish(struct json *json, const char *text, size_t len, struct json_request *req, const char **error)
 {
 	json_request_clear(req);
-	if (json_object(json, text, len, error) < 0)
+	if (json_read_object(json, text, len, error) < 0)
 		return -1;
 	req->kind = REQUEST_PUBLISH;
 	if (read_name(json, &topic_member, req, error) < 0)

@@ -17,7 +17,7 @@ struct found {
 static const char *unknown_member(struct error_text *why, const struct json_member *member)
 {
 	char name[6 * ERROR_WORD_MAX];
-	ssize_t len = json_string(member->name, member->name_len, name, sizeof(name));
+	ssize_t len = json_read_string(member->name, member->name_len, name, sizeof(name));
 
 	if (len < 0)		/* too long: as it stands, then */
 		return error_unknown(why, "member", member->name + 1, member->name_len - 2);
@@ -28,7 +28,7 @@ static const char *unknown_member(struct error_text *why, const struct json_memb
 static enum member kind_of(const struct json_member *member)
 {
 	char name[16];
-	ssize_t len = json_string(member->name, member->name_len, name, sizeof(name));
+	ssize_t len = json_read_string(member->name, member->name_len, name, sizeof(name));
 
 	return len < 0 ? MEMBERS : member_find(name, (size_t)len);
 }
@@ -78,7 +78,7 @@ static const char *read_action(const struct found *found, struct error_text *why
 		return action == NULL ? "no action: subscribe, unsubscribe, publish, login, logout, send, attach, auth and ping are known" : "the action is not a string";
 	if (found->twice & MEMBER_BIT(ACTION))
 		return error_twice(why, "member", "action");
-	len = json_string(action->value, action->value_len, name, sizeof(name));
+	len = json_read_string(action->value, action->value_len, name, sizeof(name));
 	req->kind = len < 0 ? REQUEST_UNKNOWN : request_kind_find(name, (size_t)len);
 	return NULL;
 }
@@ -99,7 +99,7 @@ static const char *refuse_others(const struct found *found, unsigned taken, stru
 /* One name, whose quotes are there, into the request. */
 static const char *read_one(const char *value, size_t value_len, struct json_request *req)
 {
-	ssize_t len = json_string(value, value_len, req->name, sizeof(req->name));
+	ssize_t len = json_read_string(value, value_len, req->name, sizeof(req->name));
 	const char *error = web_name_error(name_use_of(req->kind), req->name, len < 0 ? sizeof(req->name) + 1 : (size_t)len);
 
 	if (error == NULL && req->resume.kind == RESUME_LAST && !request_is_of_user(req->kind) && wildcard_in(req->name, (size_t)len))
@@ -155,7 +155,7 @@ static const char *read_resume(const struct found *found, struct json_request *r
 	ssize_t len;
 
 	if (since != NULL) {
-		len = since->type == JSON_STRING ? json_string(since->value, since->value_len, text, sizeof(text)) : 0;
+		len = since->type == JSON_STRING ? json_read_string(since->value, since->value_len, text, sizeof(text)) : 0;
 		error = resume_since(&req->resume, text, len > 0 ? (size_t)len : 0);
 	}
 	if (error == NULL && last != NULL)
@@ -172,7 +172,7 @@ static const char *read_attach(const struct found *found, struct json_request *r
 
 	if (token == NULL || token->type != JSON_STRING)
 		return token == NULL ? "no token" : "the token is not a string";
-	len = json_string(token->value, token->value_len, text, sizeof(text));
+	len = json_read_string(token->value, token->value_len, text, sizeof(text));
 	error = token_read(req->token, text, len < 0 ? 0 : (size_t)len);
 	return error != NULL ? error : read_resume(found, req);
 }
@@ -253,7 +253,7 @@ int web_request_parse(struct json *json, const char *text, size_t len, struct er
 	struct found found;
 
 	json_request_clear(req);
-	if (json_object(json, text, len, error) < 0) {
+	if (json_read_object(json, text, len, error) < 0) {
 		if (!is_meant_as_object(text, len))
 			*error = NOT_AN_ACTION;
 		return -1;
@@ -273,7 +273,7 @@ int web_request_parse_publish(struct json *json, const char *text, size_t len, s
 	struct found found;
 
 	json_request_clear(req);
-	if (json_object(json, text, len, error) < 0)
+	if (json_read_object(json, text, len, error) < 0)
 		return -1;
 	look_up(json, &found);
 	req->kind = REQUEST_PUBLISH;

@@ -51,9 +51,29 @@ bool topics_read(const struct hub *hub, uint32_t number, uint64_t now, struct to
 	return is_there(t) && t->generation == info->generation && is_shown(t);
 }
 
-static bool fits(const struct topic_shm *t, const struct topics_scan *scan)
+/* (memcmp() may read 32 bytes, and so, of each topic, a second line of memory.) */
+static bool begins(const char *name, const char *prefix, size_t prefix_len)
 {
-	return is_there(t) && is_shown(t) && t->name_len >= scan->prefix_len && memcmp(t->name, scan->prefix, scan->prefix_len) == 0;
+	size_t i = 0;
+
+	while (i < prefix_len && name[i] == prefix[i])
+		i++;
+	return i == prefix_len;
+}
+
+static bool fits(const struct topic_shm *t, const char *prefix, size_t prefix_len)
+{
+	return is_there(t) && is_shown(t) && t->name_len >= prefix_len && begins(t->name, prefix, prefix_len);
+}
+
+bool topics_weigh(const struct hub *hub, uint32_t number, const char *prefix, size_t prefix_len, struct topic_weight *weight)
+{
+	const struct topic_shm *t = index_topic(&hub->index, number);
+
+	if (number == TOPIC_NONE || number > hub->index.shm->high || !fits(t, prefix, prefix_len))
+		return false;
+	*weight = (struct topic_weight){ hub_subscribers(hub, number), t->published, number, t->generation };
+	return true;
 }
 
 unsigned topics_scan(const struct hub *hub, struct topics_scan *scan, uint64_t now, struct topic_info *dst, unsigned most)
@@ -65,7 +85,7 @@ unsigned topics_scan(const struct hub *hub, struct topics_scan *scan, uint64_t n
 		const struct topic_shm *t = index_topic(&hub->index, scan->next);
 		unsigned cost = 1;
 
-		if (fits(t, scan)) {
+		if (fits(t, scan->prefix, scan->prefix_len)) {
 			cost += (unsigned)__builtin_popcountll(atomic_load_explicit(&t->interest, memory_order_relaxed));
 			found += topics_read(hub, scan->next, now, &dst[found]);
 		}

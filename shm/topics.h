@@ -39,6 +39,18 @@ struct topics_scan {
 /* Fills in up to `most` topics that begin with the prefix, and says in the scan where it goes on. How many; fewer if the looks are used up, or there are no more. */
 unsigned topics_scan(const struct hub *hub, struct topics_scan *scan, uint64_t now, struct topic_info *dst, unsigned most);
 
+/* What a list of the greatest is put in order by. */
+struct topic_weight {
+	uint64_t subscribers, published;
+	uint32_t number, generation;
+};
+
+/*
+ * Weighs one topic: with a million of them, looking at little memory of each is what counts. Which are shown is then read again, if they still have
+ * their generation. False: it is none that is shown, or does not begin with the prefix.
+ */
+bool topics_weigh(const struct hub *hub, uint32_t number, const char *prefix, size_t prefix_len, struct topic_weight *weight);
+
 /* One topic, which is in the index. `now`: microseconds since 1970. False: it is none that is shown. */
 bool topics_read(const struct hub *hub, uint32_t number, uint64_t now, struct topic_info *info);
 

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "master/ctl/ctl.h"
+#include "master/ctl/first.h"
 #include "master/ctl/peers.h"
 #include "proto/sink.h"
 
@@ -159,27 +160,24 @@ static bool fits(struct view *v, const struct client_info *info, const struct wa
 	       (!*w->address || peers_fits(address_of(v, info), w->address));
 }
 
-/* The first `top` of all that fit, in order, in found[2 * top]. How many; *all: of so many. */
-static size_t collect(struct view *v, const struct wanted *w, size_t top, struct client_info *found, uint64_t *all)
+/* Offers all clients that fit. How many there are. */
+static uint64_t collect(struct view *v, const struct wanted *w, struct first *first)
 {
-	size_t count = 0;
+	uint64_t all = 0;
 
-	*all = 0;
 	for (unsigned slot = 0; slot < INDEX_SLOTS_MAX; slot++) {
 		uint32_t end = v->slots[slot].shm && (w->slot < 0 || slot == w->slot) ? clients_end(&v->slots[slot]) : 0;
 
 		for (uint32_t session = 0; session < end; session++) {
-			if (!clients_read(&v->hub, &v->slots[slot], slot, session, v->now, &found[count]) || !fits(v, &found[count], w))
+			struct client_info info;
+
+			if (!clients_read(&v->hub, &v->slots[slot], slot, session, v->now, &info) || !fits(v, &info, w))
 				continue;
-			++*all;
-			if (++count == 2 * top) {
-				qsort(found, count, sizeof(*found), by_lag);
-				count = top;
-			}
+			all++;
+			first_offer(first, &info);
 		}
 	}
-	qsort(found, count, sizeof(*found), by_lag);
-	return count < top ? count : top;
+	return all;
 }
 
 /* ---- output ---- */
@@ -363,9 +361,8 @@ int ctl_clients(const struct ctl_arguments *args)
 {
 	static struct view v;
 	struct wanted wanted = { 0 };
-	struct client_info *found;
+	struct first first = { 0 };
 	unsigned long top;
-	uint64_t all;
 	int rc = ctl_number(args, CTL_TOP, "top", TOP_MAX, TOP, &top);
 
 	if (rc == 0)
@@ -373,16 +370,16 @@ int ctl_clients(const struct ctl_arguments *args)
 	if (rc)
 		return rc;
 	rc = open_view(args, &v);
-	found = rc ? NULL : calloc(2 * top, sizeof(*found));
-	if (found) {
-		size_t count = collect(&v, &wanted, top, found, &all);
-
-		list(&v, found, count, all, args->json);
-	} else if (rc == 0) {
+	if (rc == 0 && first_init(&first, sizeof(struct client_info), top, by_lag) < 0) {
 		fprintf(stderr, "janusctl: clients: %s\n", strerror(errno));
 		rc = EXIT_REFUSED;
+	} else if (rc == 0) {
+		uint64_t all = collect(&v, &wanted, &first);
+		size_t count = first_found(&first);
+
+		list(&v, first.list, count, all, args->json);
 	}
-	free(found);
+	first_fini(&first);
 	close_view(&v);
 	return rc;
 }

@@ -21,6 +21,7 @@ enum { EXIT_DONE, EXIT_REFUSED, EXIT_USAGE, EXIT_NO_SERVER };
 enum ctl_option {
 	CTL_TOP, CTL_TRANSPORT, CTL_USER, CTL_TOPIC, CTL_ADDRESS, CTL_SLOT, CTL_BEHIND, CTL_IDLE, CTL_REASON, CTL_RATE, CTL_STOP,
 	CTL_LINES, CTL_LAST, CTL_SINCE, CTL_COUNT, CTL_CLIENT, CTL_KIND, CTL_ONCE,
+	CTL_SUB, CTL_CHANNELS, CTL_USERS, CTL_ALLOW, CTL_EXPIRE, CTL_KEY,
 	CTL_OPTIONS
 };
 
@@ -49,6 +50,7 @@ int ctl_subscribe(const struct ctl_arguments *args);
 int ctl_rtt(const struct ctl_arguments *args);
 int ctl_reload(const struct ctl_arguments *args);
 int ctl_config(const struct ctl_arguments *args);
+int ctl_token(const struct ctl_arguments *args);
 int ctl_version(const struct ctl_arguments *args);
 int ctl_top(const struct ctl_arguments *args);
 int ctl_log(const struct ctl_arguments *args);
@@ -84,6 +86,9 @@ int ctl_number(const struct ctl_arguments *args, enum ctl_option option, const c
 
 /* The same, from 0 on; -1 if it was not given. */
 int ctl_whole_number(const struct ctl_arguments *args, enum ctl_option option, const char *name, long most, int64_t *n);
+
+/* 30s, 10m, 2h, 1d, up to 1,000,000 of them. False: it is none of these. */
+bool ctl_span(const char *text, uint64_t *seconds);
 
 /* ---- how it is written ---- */
 

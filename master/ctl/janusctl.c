@@ -35,6 +35,12 @@ static const struct {
 	[CTL_COUNT] = {"count", "N", "so many messages, 10 if it is not there; log: end after so many (also -n N)"},
 	[CTL_IDLE] = {"idle-more-than", "SECONDS", "what has neither said nor been sent anything for longer"},
 	[CTL_ONCE] = {"once", NULL, "what is there now, and end"},
+	[CTL_SUB] = {"sub", "USER", "who it is: may read the inbox of that name"},
+	[CTL_CHANNELS] = {"channels", "TOPIC,...", "for these topics; chat:* is all that begin so"},
+	[CTL_USERS] = {"users", "USER,...", "for the inboxes of these users"},
+	[CTL_ALLOW] = {"allow", "RIGHT,...", "what it allows of them, of sub, pub, hst, prs; all of these if it is not there"},
+	[CTL_EXPIRE] = {"expire", "SPAN", "so long from now (30s, 10m, 2h, 1d), 1h if it is not there"},
+	[CTL_KEY] = {"key", "FILE", "signed with this secret, or private key (PEM), and not with the first one of token_keys"},
 };
 #define TAKES(option) (1u << (option))
 #define FILTERS (TAKES(CTL_TRANSPORT) | TAKES(CTL_USER) | TAKES(CTL_TOPIC) | TAKES(CTL_ADDRESS) | TAKES(CTL_SLOT) | TAKES(CTL_BEHIND) | TAKES(CTL_IDLE))
@@ -64,6 +70,8 @@ static const struct command {
 	{"stop", "", 0, 0, 0, ctl_stop, "have the server deliver what it owes and end; waits until it has"},
 	{"reload", "", 0, 0, 0, ctl_reload, "have it read its configuration again; what that has changed"},
 	{"config", "[NAME]", 0, 1, 0, ctl_config, "settings in force, where they stand, what waits for a restart"},
+	{"token", "", 0, 0, TAKES(CTL_SUB) | TAKES(CTL_CHANNELS) | TAKES(CTL_USERS) | TAKES(CTL_ALLOW) | TAKES(CTL_EXPIRE) | TAKES(CTL_KEY), ctl_token,
+		"make a token, for trying what one may do with it"},
 	{"version", "", 0, 0, 0, ctl_version, "versions of janusctl and of the server, if one runs"},
 	{"help", "", 0, 0, 0, help, "this text"},
 };

@@ -109,20 +109,13 @@ static bool read_address(struct log_filter *f, const char *text)
 /* 30s, 10m, 2h, 1d: so long ago */
 static bool read_since(struct log_filter *f, const char *text)
 {
-	static const struct { char unit; uint64_t seconds; } units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
 	uint64_t now = hub_now(), us;
-	char *end;
-	unsigned long n = strtoul(text, &end, 10);
 
-	if (*text < '0' || *text > '9' || n > 1000000)
+	if (!ctl_span(text, &us))
 		return false;
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-		if (end[0] == units[i].unit && !end[1]) {
-			us = n * units[i].seconds * 1000000;
-			f->since = us < now ? now - us : 0;
-			return f->has_since = true;
-		}
-	return false;
+	us *= 1000000;
+	f->since = us < now ? now - us : 0;
+	return f->has_since = true;
 }
 
 int log_filter_read(struct log_filter *f, const struct ctl_arguments *args)

@@ -36,7 +36,7 @@ static size_t named_topic(const char *text, size_t len, char name[TOPIC_NAME_MAX
 
 	if (!message_view_parse(text, len, &view) || !message_is_string(view.topic))
 		return 0;
-	n = json_string(view.topic.p, view.topic.len, name, TOPIC_NAME_MAX);
+	n = json_read_string(view.topic.p, view.topic.len, name, TOPIC_NAME_MAX);
 	return n > 0 ? (size_t)n : 0;
 }
 

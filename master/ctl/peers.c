@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -30,6 +31,10 @@ struct peer {
 };
 
 struct peers {
+	uint32_t pid;			/* whose descriptors are looked at, 0: nobody's yet */
+	int process;			/* its pidfd, -1 none */
+	bool all;			/* the kernel was asked for all sockets: the list is what it said */
+	int error;			/* errno of that, 0 none */
 	struct peer *list;		/* by inode */
 	size_t count, room;
 };
@@ -127,36 +132,44 @@ static int by_inode(const void *a, const void *b)
 	return p->inode < q->inode ? -1 : p->inode > q->inode;
 }
 
-struct peers *peers_open(void)
+/* All sockets' peers at this moment. 0, or -1 with errno. */
+static int ask_for_all(struct peers *p)
 {
 	static const uint8_t families[] = { AF_INET, AF_INET6, AF_UNIX };
 	struct timeval wait = { .tv_sec = ANSWER_SECONDS };
-	struct peers *p = calloc(1, sizeof(*p));
-	int fd = p ? socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG) : -1;
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG), rc = -1;
 
 	if (fd < 0)
-		goto err;
+		return -1;
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0)
-		goto err;
+		goto out;
 	/* A kernel may lack one of the families, as one without IPv6 does. */
 	for (size_t i = 0; i < sizeof(families); i++)
 		if (ask(p, fd, families[i]) < 0 && errno != ENOENT && errno != EINVAL)
-			goto err;
-	close(fd);
+			goto out;
 	if (p->count > 1)
 		qsort(p->list, p->count, sizeof(*p->list), by_inode);
+	rc = 0;
+out:
+	close(fd);
+	return rc;
+}
+
+struct peers *peers_open(void)
+{
+	struct peers *p = calloc(1, sizeof(*p));
+
+	if (p)
+		p->process = -1;
 	return p;
-err:
-	if (fd >= 0)
-		close(fd);
-	peers_close(p);
-	return NULL;
 }
 
 void peers_close(struct peers *p)
 {
 	if (!p)
 		return;
+	if (p->process >= 0)
+		close(p->process);
 	free(p->list);
 	free(p);
 }
@@ -188,10 +201,47 @@ const char *peers_text(const struct event_peer *named, char text[PEER_TEXT])
 	return text;
 }
 
-int peers_find(const struct peers *p, uint32_t pid, uint32_t fd, char text[PEER_TEXT])
+/* What the kernel says of a descriptor that is borrowed for the moment. 0, or -1 with errno. */
+static int borrow(struct peers *p, uint32_t pid, uint32_t fd, struct peer *peer)
+{
+	struct sockaddr_storage name;
+	socklen_t len = sizeof(name);
+	int copy, rc;
+
+	if (p->pid != pid) {
+		if (p->process >= 0)
+			close(p->process);
+		p->pid = pid;
+		p->process = (int)syscall(SYS_pidfd_open, pid, 0);
+	}
+	copy = p->process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, p->process, fd, 0);
+	if (copy < 0)
+		return -1;
+	rc = getpeername(copy, (struct sockaddr *)&name, &len);
+	close(copy);
+	if (rc < 0) {
+		errno = ENOENT;
+		return -1;
+	}
+	peer->family = (uint8_t)name.ss_family;
+	if (name.ss_family == AF_INET) {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)&name;
+
+		peer->port = in->sin_port;
+		memcpy(peer->address, &in->sin_addr, sizeof(in->sin_addr));
+	} else if (name.ss_family == AF_INET6) {
+		const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)&name;
+
+		peer->port = in->sin6_port;
+		memcpy(peer->address, &in->sin6_addr, sizeof(in->sin6_addr));
+	}
+	return 0;
+}
+
+/* The same without having the descriptor: by its socket's number, in what the kernel says of all sockets. */
+static int look_up(struct peers *p, uint32_t pid, uint32_t fd, struct peer *peer)
 {
 	const struct peer *found;
-	struct peer key = { 0 };
 	char path[64], target[64];
 	ssize_t n;
 
@@ -200,13 +250,27 @@ int peers_find(const struct peers *p, uint32_t pid, uint32_t fd, char text[PEER_
 	if (n < 0)
 		return -1;
 	target[n] = '\0';
-	found = sscanf(target, "socket:[%" SCNu32 "]", &key.inode) == 1 && p->count
-			? bsearch(&key, p->list, p->count, sizeof(*p->list), by_inode) : NULL;
+	if (!p->all) {
+		p->all = true;
+		p->error = ask_for_all(p) < 0 ? errno : 0;
+	}
+	found = !p->error && sscanf(target, "socket:[%" SCNu32 "]", &peer->inode) == 1 && p->count
+			? bsearch(peer, p->list, p->count, sizeof(*p->list), by_inode) : NULL;
 	if (!found) {
-		errno = ENOENT;
+		errno = p->error ? p->error : ENOENT;
 		return -1;
 	}
-	write_peer(found, text);
+	*peer = *found;
+	return 0;
+}
+
+int peers_find(struct peers *p, uint32_t pid, uint32_t fd, char text[PEER_TEXT])
+{
+	struct peer peer = { 0 };
+
+	if (borrow(p, pid, fd, &peer) < 0 && ((errno != EPERM && errno != EACCES && errno != ENOSYS) || look_up(p, pid, fd, &peer) < 0))
+		return -1;
+	write_peer(&peer, text);
 	return 0;
 }
 

@@ -1,6 +1,8 @@
 /*
- * Clients' addresses. The server does not write them down anywhere, as that would cost memory for each connection; the kernel knows them (but who is behind a proxy, shm/slot_peers.h). Which socket
- * a descriptor of a keeper is says /proc, to the server's user and to root; what it is connected to says sock_diag(7) to everybody.
+ * Clients' addresses. The server does not write them down anywhere, as that would cost memory for each connection; the kernel knows them (but who is behind a proxy: shm/slot_peers.h). A keeper's
+ * descriptor is borrowed for a moment, and asked whom it is connected to: pidfd_getfd(2), which takes ptrace's rights over the keeper. Where
+ * that is kept from the server's own user (Yama, a filter of system calls), /proc says which socket the descriptor is, and sock_diag(7) what all sockets of the machine
+ * are connected to: with hundreds of thousands of them that takes seconds, so it is asked for once, and only if it must be.
  */
 #ifndef MASTER_CTL_PEERS_H
 #define MASTER_CTL_PEERS_H
@@ -12,7 +14,7 @@
 
 struct peers;
 
-/* Asks the kernel for all sockets' peers at this moment. NULL with errno. */
+/* NULL with errno. What it finds is of the moment of peers_find(); or of the first one, if all sockets were asked for. */
 struct peers *peers_open(void);
 void peers_close(struct peers *peers);
 
@@ -20,7 +22,7 @@ void peers_close(struct peers *peers);
  * The peer of a process's descriptor. 0; or -1 with errno: EACCES, this user may not know; others: the socket is gone, or it is in another
  * network namespace.
  */
-int peers_find(const struct peers *peers, uint32_t pid, uint32_t fd, char text[PEER_TEXT]);
+int peers_find(struct peers *peers, uint32_t pid, uint32_t fd, char text[PEER_TEXT]);
 
 /* Whom a proxy has named, written in the same way; without a port (and brackets) if that was not told. Returns text. */
 struct event_peer;

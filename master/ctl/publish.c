@@ -74,7 +74,7 @@ static void print_answer(const struct publishing *p, bool json)
 		return;
 	}
 	json_init(&scratch);
-	if (json_object(&scratch, p->answer, strlen(p->answer), &error) == 0)
+	if (json_read_object(&scratch, p->answer, strlen(p->answer), &error) == 0)
 		for (unsigned i = 0; i < scratch.count; i++) {
 			const struct json_member *m = &scratch.members[i];
 

@@ -71,7 +71,7 @@ static int read_line(struct line_stream *s, struct stream_line *line)
 {
 	const char *error;
 
-	if (json_object(&s->json, line->text, line->len, &error) < 0) {
+	if (json_read_object(&s->json, line->text, line->len, &error) < 0) {
 		errno = EBADMSG;
 		return -1;
 	}

@@ -63,7 +63,7 @@ static void put_value(struct subscriber *s, const struct json_member *m)
 		s->text = text;
 		s->room = m->value_len;
 	}
-	n = json_string(m->value, m->value_len, s->text, m->value_len);
+	n = json_read_string(m->value, m->value_len, s->text, m->value_len);
 	put_text(s->text, n < 0 ? 0 : (size_t)n);
 }
 

@@ -5,27 +5,19 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "master/ctl/ctl.h"
+#include "master/ctl/first.h"
 #include "proto/sink.h"
 #include "shm/topics.h"
 
 #define TOP 100			/* topics shown */
 #define TOP_MAX 1000000
 
-#define AT_ONCE 64
-
-/* What is kept of a topic until it is known whether it is shown. */
-struct found {
-	uint64_t subscribers, published;
-	uint32_t number, generation;
-};
-
 static int by_subscribers(const void *one, const void *other)
 {
-	const struct found *a = one, *b = other;
+	const struct topic_weight *a = one, *b = other;
 
 	if (a->subscribers != b->subscribers)
 		return a->subscribers < b->subscribers ? 1 : -1;
@@ -34,32 +26,19 @@ static int by_subscribers(const void *one, const void *other)
 	return a->number < b->number ? -1 : a->number > b->number;
 }
 
-/* The first `top` of all, in order, in found[2 * top]. How many; *all: of so many. */
-static size_t collect(const struct hub *hub, const char *prefix, size_t top, uint64_t now, struct found *found, uint64_t *all)
+/* Offers all topics with this prefix. How many there are. */
+static uint64_t collect(const struct hub *hub, const char *prefix, struct first *first)
 {
-	struct topics_scan scan = { .next = 1, .prefix = prefix, .prefix_len = strlen(prefix) };
-	static struct topic_info infos[AT_ONCE];
-	size_t count = 0;
+	size_t prefix_len = strlen(prefix);
+	struct topic_weight weight;
+	uint64_t all = 0;
 
-	*all = 0;
-	while (scan.next) {
-		unsigned n;
-
-		scan.looks = UINT32_MAX;
-		n = topics_scan(hub, &scan, now, infos, AT_ONCE);
-		*all += n;
-		for (unsigned i = 0; i < n; i++) {
-			const struct topic_info *info = &infos[i];
-
-			if (count == 2 * top) {
-				qsort(found, count, sizeof(*found), by_subscribers);
-				count = top;
-			}
-			found[count++] = (struct found){ info->subscribers, info->published, info->number, info->generation };
+	for (uint32_t number = 1; number <= hub->index.shm->high; number++)
+		if (topics_weigh(hub, number, prefix, prefix_len, &weight)) {
+			all++;
+			first_offer(first, &weight);
 		}
-	}
-	qsort(found, count, sizeof(*found), by_subscribers);
-	return count < top ? count : top;
+	return all;
 }
 
 /* As in JSON: there is no byte in it that a terminal would act on. */
@@ -108,14 +87,17 @@ static void print_text(const struct topic_info *info)
 
 static int list(const struct hub *hub, const char *prefix, unsigned top, bool json)
 {
-	struct found *found = calloc(2 * (size_t)top, sizeof(*found));
 	uint64_t now = hub_now(), all;
+	const struct topic_weight *found;
+	struct first first;
 	size_t count;
-	bool first = true;
+	bool printed = false;
 
-	if (!found)
+	if (first_init(&first, sizeof(*found), top, by_subscribers) < 0)
 		return -1;
-	count = collect(hub, prefix, top, now, found, &all);
+	all = collect(hub, prefix, &first);
+	count = first_found(&first);
+	found = first.list;
 	if (json)
 		printf("{\"topics\":[");
 	else if (count)
@@ -126,10 +108,10 @@ static int list(const struct hub *hub, const char *prefix, unsigned top, bool js
 		if (!topics_read(hub, found[i].number, now, &info) || info.generation != found[i].generation)
 			continue;	/* it has gone */
 		if (json)
-			print_json(hub, &info, first);
+			print_json(hub, &info, !printed);
 		else
 			print_text(&info);
-		first = false;
+		printed = true;
 	}
 	if (json)
 		printf("],\"of\":%" PRIu64 "}\n", all);
@@ -137,7 +119,7 @@ static int list(const struct hub *hub, const char *prefix, unsigned top, bool js
 		printf("the first %zu of %" PRIu64 " topics\n", count, all);
 	else if (all == 0)
 		printf("no topics\n");
-	free(found);
+	first_fini(&first);
 	return 0;
 }
 

@@ -14,7 +14,7 @@ _janusctl() {
 
 	COMPREPLY=()
 	case $prev in
-	-c)
+	-c | --key)
 		compopt -o filenames 2>/dev/null
 		COMPREPLY=($(compgen -f -- "$cur"))
 		return

@@ -27,9 +27,9 @@ export interface Message<T = any> {
 
 export interface Options {
 	/**
-	 * A token for who wants to know who connects: a proxy in front. It is called for each connection, so it may fetch a new one. Requests have it as
-	 * `Authorization: Bearer`, a WebSocket as `?access_token=`, as browsers let it have no header fields; the proxy takes that away, since the server
-	 * itself refuses parameters that it does not know.
+	 * A token for who wants to know who connects: the server, or a proxy in front. It is called for each connection, and when a token is about to run out, so it may
+	 * fetch a new one. Requests have it as `Authorization: Bearer`, a WebSocket as the subprotocol `bearer.TOKEN` beside `janus`, as browsers let it have no
+	 * header fields.
 	 */
 	token?: () => string | Promise<string>;
 	/** "auto" (the default) is WebSocket, and event streams where none gets through. */

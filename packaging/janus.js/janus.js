@@ -110,7 +110,7 @@ function combined(results) {
 /* ---- one WebSocket ---- */
 
 /*
- * A link calls `on`: opened({version, features}), message(message, text), missed({topic, user, messages}) and, once, closed({code, reason, status, retryAfter, error}).
+ * A link calls `on`: opened({version, features}), message(message, text), missed({topic, user, messages}), expires(), as its token is about to run out, and, once, closed({code, reason, status, retryAfter, error}).
  * `done` is called with an Error, or undefined and the answer; not any more when the link is closed. With messages and answers to subscribing comes the
  * way that they took: all that comes one way comes in order, but for what begins later. {transport, count: messages so far, last: the id of the last one,
  * token: of the server's session, by which another link goes on with it; held: what that session may have subscribed}.
@@ -126,12 +126,11 @@ class SocketLink {
 	constructor(options, token, on) {
 		const url = new URL("ws", options.base);
 		url.protocol = url.protocol.replace("http", "ws");
-		if (token !== undefined)
-			url.searchParams.set("access_token", token);
 		this.#options = options;
 		this.#on = on;
 		try {
-			this.#socket = new options.WebSocket(url.href);
+			// A browser lets it have no field of its own: the token is offered as if it were a subprotocol, beside the one that is spoken.
+			this.#socket = new options.WebSocket(url.href, token === undefined ? [] : ["janus", `bearer.${token}`]);
 		} catch (error) {	// a browser forbids ws:// to pages that came by https
 			queueMicrotask(() => this.#end({error}));
 			return;
@@ -174,6 +173,11 @@ class SocketLink {
 		const {kind, name, data, event, messageId} = message;
 		message.begun = true;
 		this.#act({action: KINDS[kind].put, [kind]: name, event, message_id: messageId}, done, data);
+	}
+
+	/* Shows another token, as the one before is about to run out. */
+	renew(token) {
+		this.#act({action: "auth", token}, error => error && this.#on?.failed(error));
 	}
 
 	/* Asks whether the server is there, unless it is being asked. After a sleep a socket may look open for ever. */
@@ -224,6 +228,8 @@ class SocketLink {
 		}
 		if (m.missed !== undefined && m.id === undefined)
 			return this.#on.missed(m.missed);
+		if (m.expires !== undefined && m.ok === undefined && m.id === undefined)
+			return this.#on.expires?.();
 		if (m.ok === undefined)
 			return this.#on.message(Object.defineProperty(m, "json", {value: text}), text, this.#way);
 		const done = this.#refs.get(m.ref);
@@ -315,6 +321,9 @@ class StreamLink {
 	publish(message, done) {
 		this.#posts = this.#posts.then(() => this.#post(message, done));
 	}
+
+	/* For what is asked from now on. A stream ends when its own token has run out; then the next link begins, with this one or a later one. */
+	renew(token) { this.#token = token; }
 
 	/* Streams have their heartbeats, and nothing to ask with. */
 	check() {}
@@ -467,7 +476,9 @@ class StreamLink {
 		const text = data.join("\n"), m = parsed(text);
 		if (m.missed !== undefined && m.id === undefined)
 			this.#on?.missed(m.missed);
-		else
+		else if (m.expires !== undefined && m.id === undefined)
+			this.#on?.expires?.();
+		else if (m.expired === undefined || m.id !== undefined)		// its end follows, and says it
 			this.#on?.message(m, text, stream.way);
 	}
 
@@ -574,6 +585,13 @@ class Connection {
 		return this.#token = await this.#options.token?.();
 	}
 
+	/* (If there is none to be had, the link ends with its token, and the next one asks again.) */
+	#renew() {
+		const link = this.#link;
+		if (this.#options.token)
+			this.#fresh().then(token => link === this.#link && token !== undefined && link.renew(token), error => this.#on.event("error", error));
+	}
+
 	#begin(token) {
 		const link = this.#link = new (this.#bySocket() ? SocketLink : StreamLink)(this.#options, token, this.#hooks(() => link));
 	}
@@ -591,6 +609,7 @@ class Connection {
 			message: current((m, text, source) => this.#receive(m, text, source)),
 			missed: current(what => this.#on.event("missed", what)),
 			closed: current(why => this.#lost(why)),
+			expires: current(() => this.#renew()),
 			failed: current(error => this.#on.event("error", error)),
 			position: (kind, name) => this.#position(this.#channels.get(keyOf(kind, name))),
 			moved: current((kind, name, source, before) => {

@@ -18,13 +18,13 @@
 static void check_string(const char *raw, size_t len)
 {
 	char *dst = fuzz_alloc(len), *tight;
-	ssize_t n = json_string(raw, len, dst, len);
+	ssize_t n = json_read_string(raw, len, dst, len);
 
 	fuzz_check(n >= 0 && (size_t)n <= len - 2);
 	fuzz_check(grammar_utf8((const uint8_t *)dst, (size_t)n));
 	tight = fuzz_alloc((size_t)n);
-	fuzz_check(json_string(raw, len, tight, (size_t)n) == n);
-	fuzz_check(n == 0 || json_string(raw, len, tight, (size_t)n - 1) == -1);
+	fuzz_check(json_read_string(raw, len, tight, (size_t)n) == n);
+	fuzz_check(n == 0 || json_read_string(raw, len, tight, (size_t)n - 1) == -1);
 	free(tight);
 	free(dst);
 }
@@ -37,7 +37,7 @@ static void check_name(const struct json_member *m)
 		MESSAGE_NAME_RESERVED, MESSAGE_NAME_RESERVED, MESSAGE_NAME_RESERVED, MESSAGE_NAME_BROADCAST, MESSAGE_NAME_RESERVED,
 	};
 	char text[16];
-	ssize_t len = json_string(m->name, m->name_len, text, sizeof(text));
+	ssize_t len = json_read_string(m->name, m->name_len, text, sizeof(text));
 
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		bool is = len == (ssize_t)strlen(names[i]) && memcmp(text, names[i], (size_t)len) == 0;
@@ -57,7 +57,7 @@ static void check_object(const struct fuzz_input *in, const struct grammar *g, b
 	int status;
 
 	json_init(&json);
-	status = json_object(&json, in->bytes, in->len, &error);
+	status = json_read_object(&json, in->bytes, in->len, &error);
 	fuzz_check((status == 0) == (good && g->object) && (status == 0) == (error == NULL));
 	if (status == 0) {
 		fuzz_check(json.count == g->count);

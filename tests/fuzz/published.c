@@ -101,7 +101,7 @@ static void check_object(const struct text *object, const struct message_view *v
 	unsigned at = 2;
 
 	json_init(&json);
-	fuzz_check(json_object(&json, object->p, object->len, &error) == 0);
+	fuzz_check(json_read_object(&json, object->p, object->len, &error) == 0);
 	fuzz_check(json.count >= 2 && json_name_is(&json.members[0], "id") && json_name_is(&json.members[1], "timestamp"));
 	while (message_member_next(&left, &m)) {
 		enum message_name name = message_name_of(m.name);
@@ -136,7 +136,7 @@ static void check_json_lines(const struct text *json_lines, const struct text *o
 static struct text decode(struct message_range string, bool lines)
 {
 	struct text t = { fuzz_alloc(string.len), 0 };
-	ssize_t len = json_string(string.p, string.len, t.p, string.len);
+	ssize_t len = json_read_string(string.p, string.len, t.p, string.len);
 	size_t used = 0;
 
 	fuzz_check(len >= 0);

@@ -307,7 +307,7 @@ M("members-say-whom-it-is-to", "worker/delivery/frame.c", "\treturn *t->name == 
 M("forged-members-pass", "proto/message_view.c", "view->goes_to = own == 1 ? to : MESSAGE_TO_UNKNOWN;", "view->goes_to = to;", "test_web_message", "test_packet_written")
 M("unknown-members-are-dropped", "proto/web_request.c", "\tif (found->unknown != NULL)\n\t\treturn unknown_member(why, found->unknown);\n", "", "test_web_request")
 M("unknown-keys-are-dropped", "proto/packet.c", "\tif (found->unknown.start != NULL)\n\t\treturn error_unknown(", "\tif (false)\n\t\treturn error_unknown(", "test_packet")
-M("unknown-parameters-are-dropped", "worker/protocol/http_names.c", "if ((m < MEMBERS && known & 1u << m) || is_cache_buster(key))", "if (m == MEMBERS || known & 1u << m || is_cache_buster(key))",
+M("unknown-parameters-are-dropped", "worker/protocol/http_names.c", "if ((m < MEMBERS && known & 1u << m) || is_cache_buster(key) ||", "if (m == MEMBERS || known & 1u << m || is_cache_buster(key) ||",
   "test_http_publish.Publish.test_unknown_parameters")
 M("array-has-parameters", "worker/protocol/http_publish.c", "return parameters_known(x, 0) && read_key(", "return read_key(", "test_http_publish.Publish.test_unknown_parameters")
 M("no-data-is-data", "worker/protocol/http_publish.c", "\tif (req->body.len == 0)\n", "\tif (false)\n", "test_http_publish.Publish.test_no_data")
@@ -448,6 +448,18 @@ M("list-is-not-owed-again", "worker/service/presence.c", "\t\t\t\tif (fresh || s
 M("another-layout-owes-no-list", "worker/service/presence.c", "\t\t\t\tif (fresh || session(", "\t\t\t\tif (session(", PRESENCE + "Faults.test_upgrade", quick=False)
 M("leaving-is-not-noticed", "worker/delivery/local_topics.c", "\tbase_changed(topics->base, t->is_apart ? t->apart[place].sid : t->subscribers[place], index_topic(&topics->base->hub.index, t->topic));\n", "", PRESENCE + "Presence.test_list_and_changes")
 M("mixed-is-taken-for-one", "shm/hub.c", "groups > 1 ? COUNTS_MIXED : (uint8_t)group", "(uint8_t)group", "test_topics.Counts.test_transports")
+
+# ---- who may do what ----
+
+RIGHTS = "test_rights."
+M("star-is-given-for-more", "proto/rights.c", "other_shape->tail || other_shape->parts != shape->parts)", "false)", "test_rights")
+M("beginning-within-a-wildcard", "proto/rights.c", "begin <= common_beginning(&asked, &parts) &&", "true &&", "test_rights")
+M("request-has-what-the-last-one-showed", "worker/service/access.c", "\ta->shown = NULL;\n\ta->refused", "\ta->refused", RIGHTS + "Table.test_a_connection_of_http_has_no_rights")
+M("past-comes-with-subscribing", "worker/service/request.c", "past == RESUME_SINCE && !access_gives(", "false && !access_gives(", RIGHTS + "Table.test_without_the_right_to_the_past")
+M("token-leaves-what-it-does-not-give", "worker/service/request.c", "\telse if (!keeps_subscriptions(service, c->sid, shown))\n", "\telse if (false)\n", RIGHTS + "Sessions.test_another_token")
+M("next-one-has-its-rights", "worker/loop/connection.c", "\tsession_set_rights(&w->base, sid, NULL);\n", "", RIGHTS + "Sessions.test_next_one")
+M("token-never-runs-out", "worker/loop/expiry.c", "\tif (left <= 0) {\n", "\tif (false) {\n", RIGHTS + "Tokens.test_expiry", quick=False)
+M("rights-stay-behind", "worker/loop/move.c", ".version = rights ? VERSION_RIGHTS : VERSION,", ".version = VERSION,", RIGHTS + "Sessions.test_rights_move")
 
 # ---- what people copy ----
 

@@ -704,7 +704,7 @@ class JanusJs(ClientTest):
         seen = []
 
         def strip(head):
-            token = re.search(rb"access_token=(\w+)|authorization: Bearer (\w+)", head, re.IGNORECASE)
+            token = re.search(rb"protocol: janus, ?bearer\.(\w+)|authorization: Bearer (\w+)", head, re.IGNORECASE)
             seen.append(token and (token.group(1) or token.group(2)).decode())
             return proxy.answer(401)
         through.refuse = strip

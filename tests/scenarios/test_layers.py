@@ -52,6 +52,16 @@ class Layers(unittest.TestCase):
         self.check(circle(3))
         self.check(circle(4), "a circle of 4 files: shm/f0.c shm/f1.c shm/f2.c shm/f3.c")
 
+    def test_names_of_libraries(self):
+        with tempfile.TemporaryDirectory(prefix="janus-layers-") as root:
+            source = os.path.join(root, "main.c")
+            with open(source, "w") as f:
+                f.write("#include <jansson.h>\nint json_object_clear(json_t *j) { return j != 0; } int other(void); int other(void) { return 1; }\n"
+                        "int main(void) { return json_loads(\"\", 0, 0) != 0; }\n")
+            subprocess.run(["cc", "-o", os.path.join(root, "janus"), source, "-ljansson"], check=True)
+            done = subprocess.run([LAYERS, root, root], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stdout), (1, "not allowed: janus: json_object_clear is also a library's\n"), done.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

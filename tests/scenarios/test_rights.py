@@ -9,7 +9,9 @@ import tempfile
 import time
 import unittest
 
-from janus_test import parse_url, wait_until
+from crash_test import CRASH_BUILD, CrashTest
+from janus_test import BUILD, parse_url, wait_until
+from programs import OTHER_BUILD, Program
 from web_clients import CLOSE, WebTest, head_of, new_key, upgrade_fields
 
 KEYS = {
@@ -128,6 +130,7 @@ class Table(RightsTest):
         for name in ("refused_no_token", "refused_token", "refused_rights"):
             self.assertGreater(self.janus.count(name), 10, name)
         log = self.janus.log()
+        self.assertRegex(log, r"refused, from 127\.0\.0\.1: ")
         for key in KEYS.values():
             self.assertNotIn(key, log)
 
@@ -275,6 +278,17 @@ class Sessions(RightsTest):
                 self.assertEqual(self.talk(client, "auth", token=KEYS["other"]), ALLOWED)
                 self.assertEqual(self.talk(client, "subscribe", **name), NO_RIGHT)
 
+    def test_next_one(self):
+        """Who gets the descriptor of somebody who has gone has nothing of his rights."""
+        self.guard()
+        for _ in range(3):
+            self.talker("packet", "right").close()
+            wait_until(lambda: self.janus.connections() == 0)
+            client = self.talker("packet")
+            self.assertEqual(self.talk(client, "publish", topic="news", data=1), NO_TOKEN)
+            client.close()
+            wait_until(lambda: self.janus.connections() == 0)
+
     def survive(self, client):
         self.assertEqual(self.talk(client, "publish", topic="news", data=1), ALLOWED)
         self.assertEqual(self.talk(client, "publish", topic="other", data=1), NO_RIGHT)
@@ -338,6 +352,89 @@ class Sessions(RightsTest):
         self.janus.reload()
         self.assertEqual(self.status("POST", "/pub/news", "wrong", b"x"), ALLOWED)
         self.assertEqual(self.status("POST", "/pub/news", "right", b"x"), NO_TOKEN)
+
+
+class Deaths(CrashTest, RightsTest):
+    """A worker dies as rights are given and taken."""
+
+    def serve(self, *options, **more):
+        super().serve(*options, **dict(more, build=CRASH_BUILD))
+
+    def check(self, client):
+        self.assertEqual(self.talk(client, "publish", topic="news", data=1), ALLOWED)
+        self.assertEqual(self.talk(client, "publish", topic="other", data=1), NO_RIGHT)
+
+    def test_shown(self):
+        self.guard()
+        for point in ("rights-written", "rights-put"):
+            for passing in (1, 2):          # the first rights that it has, and others in their place
+                with self.subTest(point=point, passing=passing):
+                    client = self.talker("ws")
+                    self.arm(point, passing)
+                    for _ in range(passing):
+                        self.assertEqual(self.talk(client, "auth", token=KEYS["bob"]), ALLOWED)
+                    wait_until(lambda: self.disarm(point))
+                    self.janus.forgive_deaths()
+                    self.check(client)
+                    client.close()
+
+    def test_begun(self):
+        """A request that becomes a WebSocket is dealt with again."""
+        self.guard()
+        for point in ("rights-written", "rights-put", "stream-subscribed", "stream-started"):
+            with self.subTest(point=point):
+                self.arm(point)
+                client = self.websocket(Sec_WebSocket_Protocol="janus, bearer." + KEYS["bob"])
+                client.kind = "ws"
+                wait_until(lambda: self.disarm(point))
+                self.janus.forgive_deaths()
+                self.check(client)
+                client.close()
+
+    def test_number_used_again(self):
+        """Who comes next under the same number has nothing of it."""
+        self.guard()
+        for point in ("close-freed", "close-left", "rights-written", "rights-put"):
+            with self.subTest(point=point):
+                client = self.talker("packet", "right")
+                self.arm(point)
+                client.close()
+                wait_until(lambda: self.disarm(point))
+                self.janus.forgive_deaths()
+                wait_until(lambda: self.janus.connections() == 0)
+                for _ in range(3):
+                    self.assertEqual(self.talk(self.talker("packet"), "publish", topic="news", data=1), NO_TOKEN)
+
+    def test_parked(self):
+        self.guard()
+        for point in ("park-committed", "rights-put", "park-closed"):
+            with self.subTest(point=point):
+                client = self.talker("ws", "bob")
+                token = client.greeting["token"]
+                self.assertEqual(self.talk(client, "subscribe", topic="news"), ALLOWED)
+                self.arm(point)
+                client.reset()
+                wait_until(lambda: self.disarm(point))
+                self.janus.forgive_deaths()
+                again = self.talker("ws", "bob")
+                self.assertEqual(self.talk(again, "attach", token=token), ALLOWED)
+                self.check(again)
+                again.close()
+
+
+class OtherLayout(RightsTest):
+    def test_there_and_back(self):
+        program = Program(BUILD, os.path.join(self.janus_folder(), "bin"))
+        self.guard(build=program.folder)
+        clients = [self.talker(kind, "bob") for kind in ("ws", "packet")]
+        nobody = self.talker("ws")
+        for build in (OTHER_BUILD, BUILD):
+            program.put(build)
+            self.janus.reload()
+            for client in clients:
+                self.assertEqual(self.talk(client, "publish", topic="news", data=1, **({"receipt": True} if client.kind == "packet" else {})), ALLOWED)
+                self.assertEqual(self.talk(client, "publish", topic="other", data=1), NO_RIGHT)
+            self.assertEqual(self.talk(nobody, "publish", topic="news", data=1), NO_TOKEN)
 
 
 class Tokens(RightsTest):

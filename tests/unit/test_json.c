@@ -243,7 +243,7 @@ static void test_cheap_refusal(void **state)
 	json_init(&json);
 	memset(text, '[', SIZE / 2);
 	memset(text + SIZE / 2, ']', SIZE / 2);
-	assert_int_equal(json_object(&json, text, SIZE, &error), -1);
+	assert_int_equal(json_read_object(&json, text, SIZE, &error), -1);
 	assert_string_equal(error, "bad JSON: nested too deeply, at byte 128 (line 1, column 129)");
 	memset(text, '1', SIZE);
 	for (int i = 0; i < SIZE; i += 2)
@@ -251,7 +251,7 @@ static void test_cheap_refusal(void **state)
 	text[0] = '[';
 	text[3] = '0';
 	text[4] = '1';
-	assert_int_equal(json_object(&json, text, SIZE, &error), -1);
+	assert_int_equal(json_read_object(&json, text, SIZE, &error), -1);
 	assert_string_equal(error, "bad JSON: a number starts with 0, at byte 3 (line 1, column 4)");
 	assert_in_range(json.tokens_max, 1, 1024);
 	json_fini(&json);
@@ -313,7 +313,7 @@ static void test_members(void **state)
 		char *text = exact(table[i].text, len);
 		const char *error = "";
 
-		assert_int_equal(json_object(&json, text, len, &error), table[i].error == NULL ? 0 : -1);
+		assert_int_equal(json_read_object(&json, text, len, &error), table[i].error == NULL ? 0 : -1);
 		if (table[i].error != NULL)
 			assert_string_equal(error, table[i].error);
 		show(&json, shown);
@@ -340,9 +340,9 @@ static void test_growth(void **state)
 	p[-1] = '}';
 	json_init(&json);
 	for (int round = 0; round < 2; round++) {
-		assert_int_equal(json_object(&json, "{\"a\":1}", 7, &error), 0);
+		assert_int_equal(json_read_object(&json, "{\"a\":1}", 7, &error), 0);
 		assert_int_equal(json.count, 1);
-		assert_int_equal(json_object(&json, text, (size_t)(p - text), &error), 0);
+		assert_int_equal(json_read_object(&json, text, (size_t)(p - text), &error), 0);
 		assert_int_equal(json.count, MEMBERS);
 		assert_memory_equal(json.members[MEMBERS - 1].name, "\"k19999\"", 8);
 		assert_memory_equal(json.members[MEMBERS - 1].value, "[19999,{}]", 10);
@@ -371,17 +371,17 @@ static void test_out_of_memory(void **state)
 		memcpy(text + i, ",1", 2);
 	memcpy(text + SIZE - 3, "]} ", 3);
 	json_init(&json);
-	assert_int_equal(json_object(&json, "{\"a\":1}", 7, &error), 0);
+	assert_int_equal(json_read_object(&json, "{\"a\":1}", 7, &error), 0);
 	assert_int_equal(getrlimit(RLIMIT_AS, &old), 0);
 	low.rlim_max = old.rlim_max;
 	low.rlim_cur = 16 << 20;
 	assert_int_equal(setrlimit(RLIMIT_AS, &low), 0);
-	result = json_object(&json, text, SIZE, &error);
+	result = json_read_object(&json, text, SIZE, &error);
 	assert_int_equal(setrlimit(RLIMIT_AS, &old), 0);
 	assert_int_equal(result, -1);
 	assert_string_equal(error, "the server is out of memory");
 	assert_int_equal(json.count, 0);
-	assert_int_equal(json_object(&json, "{\"a\":1}", 7, &error), 0);
+	assert_int_equal(json_read_object(&json, "{\"a\":1}", 7, &error), 0);
 	json_fini(&json);
 	free(text);
 #endif
@@ -410,7 +410,7 @@ static void test_random(void **state)
 		p = stpcpy(p, "}");
 		len = (size_t)(p - text);
 		copy = exact(text, len);
-		if (json_object(&json, copy, len, &error) == 0) {
+		if (json_read_object(&json, copy, len, &error) == 0) {
 			objects++;
 			for (unsigned i = 0; i < json.count; i++) {
 				assert_null(json_check(json.members[i].name, json.members[i].name_len));

@@ -56,13 +56,13 @@ static void test_string(void **state)
 
 		assert_null(json_check(raw, len));
 		memset(dst, '#', sizeof(dst));
-		assert_int_equal(json_string(raw, len, dst, sizeof(dst)), table[i].len);
+		assert_int_equal(json_read_string(raw, len, dst, sizeof(dst)), table[i].len);
 		assert_memory_equal(dst, table[i].bytes, table[i].len);
 		assert_int_equal(dst[table[i].len], '#');
-		assert_int_equal(json_string(raw, len, dst, table[i].len), table[i].len);
+		assert_int_equal(json_read_string(raw, len, dst, table[i].len), table[i].len);
 		memset(dst, '#', sizeof(dst));
 		if (table[i].len > 0)
-			assert_int_equal(json_string(raw, len, dst, table[i].len - 1), -1);
+			assert_int_equal(json_read_string(raw, len, dst, table[i].len - 1), -1);
 		assert_int_equal(dst[table[i].len > 0 ? table[i].len - 1 : 0], '#');
 		exact_free(raw, len);
 	}

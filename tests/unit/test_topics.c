@@ -43,6 +43,36 @@ static void test_subscribers_of_all_slots(void **state)
 	check(f);
 }
 
+static void test_weight(void **state)
+{
+	struct fixture *f = *state;
+	struct topic_weight weight;
+	struct topic_info info;
+	uint32_t news;
+
+	join(f, 0, "news", 2);
+	join(f, 63, "news", 3);
+	news = find(f, "news");
+	assert_true(topics_weigh(&f->hub, news, "", 0, &weight));
+	assert_true(topics_read(&f->hub, news, NOW, &info));
+	assert_int_equal(weight.subscribers, 5);
+	assert_int_equal(weight.published, info.published);
+	assert_int_equal(weight.number, news);
+	assert_int_equal(weight.generation, info.generation);
+	assert_true(topics_weigh(&f->hub, news, "news", 4, &weight));
+	assert_false(topics_weigh(&f->hub, news, "news.", 5, &weight));
+	assert_false(topics_weigh(&f->hub, news, "nest", 4, &weight));
+	assert_false(topics_weigh(&f->hub, TOPIC_NONE, "", 0, &weight));
+	assert_false(topics_weigh(&f->hub, f->hub.index.shm->high + 1, "", 0, &weight));
+	index_leave(&f->hub.index, 63, news);
+	assert_true(topics_weigh(&f->hub, news, "", 0, &weight));
+	assert_int_equal(weight.subscribers, 2);
+	index_leave(&f->hub.index, 0, news);
+	assert_false(topics_weigh(&f->hub, news, "", 0, &weight));
+	join(f, 0, "\1bob", 1);
+	assert_false(topics_weigh(&f->hub, find(f, "\1bob"), "", 0, &weight));
+}
+
 static void test_users_are_not_shown(void **state)
 {
 	struct fixture *f = *state;
@@ -193,6 +223,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_subscribers_of_all_slots, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_weight, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_users_are_not_shown, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_prefix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pieces, setup, teardown),

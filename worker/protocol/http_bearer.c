@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "proto/http_text.h"
 #include "proto/websocket_handshake.h"
 #include "worker/protocol/http_routes.h"
 #include "worker/service/access.h"
@@ -20,16 +21,6 @@
 static bool is(struct http_text text, const char *value)
 {
 	return text.len == strlen(value) && memcmp(text.p, value, text.len) == 0;
-}
-
-/* Takes blanks off both ends. */
-static struct http_text trim(struct http_text text)
-{
-	while (text.len > 0 && (*text.p == ' ' || *text.p == '\t'))
-		text.p++, text.len--;
-	while (text.len > 0 && (text.p[text.len - 1] == ' ' || text.p[text.len - 1] == '\t'))
-		text.len--;
-	return text;
 }
 
 bool exchange_is_bearer(const struct exchange *x, struct http_text name, struct http_text value)
@@ -46,7 +37,7 @@ static struct http_text of_authorization(const struct http_request *req)
 
 	if (value.len < sizeof(SCHEME) || strncasecmp(value.p, SCHEME, sizeof(SCHEME) - 1) != 0)
 		return (struct http_text){ 0 };
-	return trim((struct http_text){ value.p + sizeof(SCHEME) - 1, value.len - (sizeof(SCHEME) - 1) });
+	return http_trim((struct http_text){ value.p + sizeof(SCHEME) - 1, value.len - (sizeof(SCHEME) - 1) });
 }
 
 static struct http_text of_query(const struct exchange *x)
@@ -69,9 +60,9 @@ static struct http_text of_cookie(const struct exchange *x)
 	if (len == 0 || !exchange_origin_allowed(x))
 		return (struct http_text){ 0 };
 	while (left.p && http_list_next(&left, ';', &item)) {
-		item = trim(item);
+		item = http_trim(item);
 		if (item.len > len && item.p[len] == '=' && memcmp(item.p, name, len) == 0)
-			return trim((struct http_text){ item.p + len + 1, item.len - len - 1 });
+			return http_trim((struct http_text){ item.p + len + 1, item.len - len - 1 });
 	}
 	return (struct http_text){ 0 };
 }

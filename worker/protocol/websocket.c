@@ -86,7 +86,7 @@ static const char *read_key(const struct json_request *json, char bytes[ONCE_KEY
 	if (id == NULL)
 		return NULL;
 	if (*id == '"')
-		len = json_string(id, json->message_id_len, bytes, ONCE_KEY_MAX);
+		len = json_read_string(id, json->message_id_len, bytes, ONCE_KEY_MAX);
 	else if (*id == '-' || (*id >= '0' && *id <= '9'))
 		len = json->message_id_len <= ONCE_KEY_MAX ? (ssize_t)json->message_id_len : -1;
 	if (len < 0)

@@ -3,6 +3,7 @@
  */
 #include "worker/service/access.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "proto/wildcard.h"
 #include "shm/log.h"
 #include "shm/secrets.h"
+#include "worker/io/peer.h"
 #include "worker/service/tokens.h"
 #include "worker/session/tell.h"
 
@@ -133,6 +135,18 @@ bool access_is_on(const struct service *service, session_id sid)
 	return service->access && service->access->on && !session_is_admin(&session(service->base, sid)->state);
 }
 
+/* A line a minute, with how many there were. */
+static void log_refusal(const struct service *service, session_id sid, const char *text)
+{
+	static struct log_limit limit;
+	struct event_peer peer = peer_ask(session_fd(service->base, sid));
+	char address[INET6_ADDRSTRLEN] = "-";
+
+	if (peer.family == EVENT_IPV4 || peer.family == EVENT_IPV6)
+		inet_ntop(peer.family == EVENT_IPV4 ? AF_INET : AF_INET6, peer.address, address, sizeof(address));
+	log_limited(&limit, LOG_LEVEL_INFO, "refused, from %s: %s", peer.family == EVENT_UNIX ? "a Unix socket" : address, text);
+}
+
 /* Who it was, and what it was about: never what was shown. */
 static void tell(struct service *service, session_id sid, enum counter why, unsigned status, const char *error, const struct asked *asked)
 {
@@ -147,6 +161,7 @@ static void tell(struct service *service, session_id sid, enum counter why, unsi
 	if (shown && shown->sub_len > 0 && (size_t)len < sizeof(text))
 		snprintf(text + len, sizeof(text) - (size_t)len, " (sub %.*s)", (int)shown->sub_len, shown->sub);
 	tell_often(service->base, sid, EVENT_REFUSE, status, text, strlen(text));
+	log_refusal(service, sid, text);
 }
 
 const struct rights *access_verify(struct service *service, session_id sid, const char *text, size_t len, const char **error)
@@ -157,6 +172,9 @@ const struct rights *access_verify(struct service *service, session_id sid, cons
 	enum jwt_refusal refusal = JWT_MALFORMED;
 	size_t size;
 
+	/* (What another request has shown goes with the block.) */
+	if (a->sid != sid)
+		access_begin(service, -1);
 	if (found)
 		return found;
 	*error = "the key is none that is known here";

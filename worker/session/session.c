@@ -291,6 +291,8 @@ int session_set_rights(struct base *base, session_id sid, const struct rights *b
 {
 	uint32_t was = slot_rights_ref(&base->slot, sid), ref = BUFFER_NONE;
 
+	if (!block && !was)
+		return 0;
 	if (block) {
 		ref = session_buffer(base, sid, block->size);
 		if (ref == BUFFER_NONE)
