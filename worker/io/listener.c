@@ -123,13 +123,6 @@ bool listener_counts(struct listeners *all, int fd, int proto)
 	return has_room(all) && (uint32_t)fd < all->base->slot.shm->sessions_max && count_in(all, proto == PROTO_ADMIN ? LISTENER_ADMIN_SPARE : 0);
 }
 
-bool listener_has_room(const struct listeners *all, int proto)
-{
-	uint64_t max = (uint64_t)all->base->settings->max_connections, spare = proto == PROTO_ADMIN ? LISTENER_ADMIN_SPARE : 0;
-
-	return has_room(all) && (proto == PROTO_ADMIN || !listener_drains(all)) && (!max || hub_connections(&all->base->hub) < max + spare);
-}
-
 static void pause_listening(struct listeners *all)
 {
 	all->paused_at = all->base->now;

@@ -41,8 +41,6 @@ void listener_end(struct listeners *all);	/* stops listening for good */
 void listener_hold_tls(struct listeners *all, bool hold);	/* whether those with TLS wait; what comes meanwhile waits in the kernel */
 /* Whether clients are sent away, so that none are taken but who runs the server. */
 bool listener_drains(const struct listeners *all);
-/* Whether there is room for one more of this protocol just now. */
-bool listener_has_room(const struct listeners *all, int proto);
 /* True: there is room for the connection, which came by a listener of this protocol (PROTO_), and it is counted. False: there is no room. Who runs the server
  * gets in when others don't: LISTENER_ADMIN_SPARE connections more than max_connections. */
 #define LISTENER_ADMIN_SPARE 16

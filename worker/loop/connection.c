@@ -105,6 +105,26 @@ bool connection_is_open(const struct worker *w, int fd)
 	return (uint32_t)fd < w->base.slot.shm->sessions_max && session(&w->base, fd)->status == SESSION_OPEN;
 }
 
+bool connection_may(struct worker *w, int fd, const struct arrival *a, struct refusal *why)
+{
+	uint32_t transport = protocol_transport(a->proto);
+
+	if ((a->proto != PROTO_ADMIN && listener_drains(&w->listeners)) || !listener_counts(&w->listeners, fd, a->proto)) {
+		*why = refuse_full(w, transport, &a->peer);
+		return false;
+	}
+	if (a->proto == PROTO_ADMIN || quota_connect(&w->service, fd, transport, &a->peer, why))
+		return true;
+	atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
+	return false;
+}
+
+void connection_not(struct worker *w, int fd)
+{
+	quota_leave(&w->service, fd);
+	atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
+}
+
 /* Makes a session of a connection that is counted. 0, or -1: it is not counted any more, and the descriptor is the caller's. */
 static int adopt(struct worker *w, int fd, const struct arrival *a, uint32_t flags)
 {
@@ -118,7 +138,7 @@ static int adopt(struct worker *w, int fd, const struct arrival *a, uint32_t fla
 		st.flags |= SESSION_ADMIN;
 	if (prepare(w, sid) < 0 || greet(w, sid, &st) < 0) {
 		log_warning_limited("a connection could not be taken in: %s", strerror(errno));
-		atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
+		connection_not(w, fd);
 		return -1;
 	}
 	/* The greeting says the token. */
@@ -136,8 +156,10 @@ static int adopt(struct worker *w, int fd, const struct arrival *a, uint32_t fla
 
 void connection_take(struct worker *w, int fd, const struct arrival *a)
 {
-	if ((a->proto != PROTO_ADMIN && listener_drains(&w->listeners)) || !listener_counts(&w->listeners, fd, a->proto)) {
-		refuse_take(w, fd, protocol_transport(a->proto), &a->peer);
+	struct refusal why;
+
+	if (!connection_may(w, fd, a, &why)) {
+		refuse_take(w, fd, protocol_transport(a->proto), &why);
 		return;
 	}
 	base_count(&w->base, a->as, 1);
@@ -170,14 +192,9 @@ static int begin_tls(struct worker *w, int fd, const struct tls_entry_shm *entry
 
 int connection_open_tls(struct worker *w, int fd, const struct arrival *a, const struct tls_entry_shm *entry, const void *unsent, size_t unsent_len)
 {
-	if ((a->proto != PROTO_ADMIN && listener_drains(&w->listeners)) || !listener_counts(&w->listeners, fd, a->proto)) {
-		base_count(&w->base, COUNTER_refused, 1);
-		tell_refused(&w->base, COUNTER_refused, protocol_transport(a->proto), &a->peer);
-		return -1;
-	}
 	base_count(&w->base, a->as, 1);
 	if (begin_tls(w, fd, entry, unsent, unsent_len) < 0) {
-		atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
+		connection_not(w, fd);
 		return -1;
 	}
 	if (adopt(w, fd, a, SESSION_TLS) < 0) {
@@ -221,6 +238,7 @@ void connection_let_go(struct worker *w, session_id sid)
 	struct session_shm *s = session(&w->base, sid);
 
 	attach_forget(&w->base, sid);
+	quota_leave(&w->service, sid);
 	if (s->state.flags & SESSION_BEHIND)
 		atomic_fetch_sub_explicit(&w->base.self->behind, 1, memory_order_relaxed);
 	if (s->state.flags & SESSION_CUT)

@@ -30,8 +30,6 @@
 #define RUN_US 5000			/* microseconds of a turn */
 #define KEYS_ROOM (1 << 20)		/* bytes of locked memory for private keys, those of handshakes under way among them; a power of two */
 #define KEY_LEAST 64
-#define FULL "the server is full (max_connections)"
-#define DRAINS "the server is being drained: try again later"
 #define NOT_TLS "this address speaks TLS: connect with https://, wss://, or TLS around what you speak"
 
 struct handshake {
@@ -210,31 +208,34 @@ static enum counter reason_of(enum tls_step step)
 	return COUNTER_tls_failed_bad;
 }
 
-/* There is no room for a connection whose handshake is done. It is told so within TLS, by libssl, as no key of it was used by anybody else yet. */
-static void refuse(struct worker *w, struct handshake *h)
+/* A connection whose handshake is done is not taken. It is told so within TLS, by libssl, as no key of it was used by anybody else yet. */
+static void refuse(struct worker *w, struct handshake *h, const struct refusal *why)
 {
-	const char *text = listener_drains(&w->listeners) ? DRAINS : FULL;
 	uint32_t transport = protocol_transport(h->arrival.proto);
 	char frame[TRANSPORT_NOTICE_MAX];
+	int fd = h->io.fd;
 
-	tls_handshake_say(h->tls, frame, transport_error(transport, hub_now(), 503, text, frame));
+	tls_handshake_say(h->tls, frame, transport_error(transport, hub_now(), why->status, why->text, frame));
 	tls_handshake_run(h->tls, h->io.fd);
-	fail(w, h, COUNTER_refused, true);
+	forget(w, h);
+	refuse_told(w, fd);
 }
 
 /* The handshake is done. */
 static void finish(struct worker *w, struct handshake *h)
 {
 	struct tls_outcome outcome;
+	struct refusal why;
 	const uint8_t *unsent;
 	size_t len;
 	int fd = h->io.fd, r;
 
-	if (!listener_has_room(&w->listeners, h->arrival.proto)) {
-		refuse(w, h);
+	if (!connection_may(w, fd, &h->arrival, &why)) {
+		refuse(w, h, &why);
 		return;
 	}
 	if (!tls_handshake_outcome(h->tls, &outcome)) {
+		connection_not(w, fd);
 		log_warning_limited("a TLS handshake came to nothing: %s", tls_handshake_error(h->tls));
 		fail(w, h, COUNTER_tls_failed_unsupported, false);
 		return;

@@ -22,6 +22,7 @@
 #include "worker/loop/refuse.h"
 #include "worker/protocol/answer.h"
 #include "worker/protocol/input.h"
+#include "worker/service/quota.h"
 #include "worker/service/subscribe.h"
 #include "worker/session/tell.h"
 
@@ -363,12 +364,15 @@ static void take(struct worker *w, int fd, const struct looked *l)
 	struct event_peer peer = m->listener & MOVED_PEER ? l->peer.peer : peer_ask(fd);
 
 	if (!has_room(w, fd) || !open_session(w, fd, l)) {
+		struct refusal full = refuse_full(w, transport_of(m), &peer);
+
 		if (m->listener & MOVED_TLS)
 			close(fd);	/* (it would not understand plain words) */
 		else
-			refuse_take(w, fd, transport_of(m), &peer);
+			refuse_take(w, fd, transport_of(m), &full);
 		return;
 	}
+	quota_found(&w->service, fd);
 	tell_why(&w->base, fd, EVENT_CONNECT, EVENT_WHY_MOVED, m->sender, &peer);
 	if (w->service.flood)
 		w->service.flood[fd] = m->flood;

@@ -18,6 +18,7 @@
 #include "worker/io/last_words.h"
 #include "worker/io/session_peer.h"
 #include "worker/io/tls_out.h"
+#include "worker/service/quota.h"
 #include "worker/service/attach.h"
 #include "worker/session/tell.h"
 
@@ -107,6 +108,7 @@ static void park(struct worker *w, session_id sid, bool tell)
 		tls_end(&w->base.tls, session_fd(&w->base, sid));
 	session_commit(&w->base, sid, &st);
 	CRASH_POINT("park-committed");
+	quota_leave(&w->service, sid);
 	session_set_rights(&w->base, sid, NULL);	/* who comes back shows a token anew */
 	if (len)
 		last_words(&w->base, sid, &was, bytes, len);

@@ -47,6 +47,7 @@
 #include "worker/protocol/input.h"
 #include "worker/service/publish_batch.h"
 #include "worker/service/access.h"
+#include "worker/service/quota.h"
 #include "worker/session/tell.h"
 
 #define TICK 0.1			/* seconds; see sweep.c */
@@ -475,6 +476,11 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 	json_init(&w->protocols.json);
 	if (w->base.settings->flood_messages || w->base.settings->flood_bytes)
 		w->service.flood = calloc(w->base.slot.shm->sessions_max, sizeof(*w->service.flood));
+	w->service.base = &w->base;
+	if (quota_init(&w->service) < 0) {
+		log_error("limits: %m");
+		return -1;
+	}
 	w->service.access = access_create(&w->base, start->secrets_fd, start->fetched_fd);
 	if (!w->service.access)
 		return -1;
