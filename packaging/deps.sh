@@ -35,7 +35,7 @@ find_missing()
 	done
 	[ "$what" = server ] && return
 	have_header cmocka.h || missing="$missing cmocka.h"
-	for c in python3 curl; do
+	for c in python3 curl openssl; do
 		command -v $c >/dev/null || missing="$missing $c"
 	done
 	[ "$what" != fuzz ] && return
@@ -58,7 +58,7 @@ package_of()
 {
 	case $1:$2 in
 	*:cc)		echo gcc ;;
-	*:python3|*:curl)	echo "$2" ;;
+	*:python3|*:curl|*:openssl)	echo "$2" ;;
 	*:clang)	echo clang ;;
 	apt-get:stdio.h)	echo libc6-dev ;;
 	apt-get:ev.h)		echo libev-dev ;;

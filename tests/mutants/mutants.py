@@ -646,3 +646,23 @@ M("secret-too-short", "proto/jwt_keys.c", "\tif (len < 32)\n", "\tif (len < 16)\
 M("rsa-too-short", "proto/jwt_keys.c", "RSA_BITS_LEAST = 2048", "RSA_BITS_LEAST = 512", "test_jwt_keys")
 M("pem-that-is-cut", "proto/jwt_keys.c", "ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE", "0", "test_jwt_keys")
 M("packed-algorithms-unchecked", "proto/jwt_keys.c", "if (!algs || algs & ~key->algs)", "if (!algs)", "test_jwt_keys")
+M("fetched-keys-are-not-looked-for", "worker/service/tokens.c", "if (t->fetched && fetched_keys_number(t->fetched) != t->number)", "if (0)", "test_tokens")
+M("fetched-keys-stay", "worker/service/tokens.c", "\tjwt_keys_keep(t->keys, t->of_files);\n", "", "test_tokens")
+M("fetched-keys-without-the-setting", "worker/service/tokens.c", "if (settings->token_jwks_url[0] && fetched >= 0)", "if (fetched >= 0)", "test_tokens")
+
+# ---- handshakes of TLS ----
+
+M("handshake-forgets-its-tickets", "worker/io/tls_handshake.c", "\te->flow.out_seq = h->sealed;\n\treturn h->told", "\te->flow.out_seq = 0;\n\treturn h->told", "test_tls_handshake")
+M("handshake-forgets-the-clients-finished", "worker/io/tls_handshake.c", "\te->flow.in_seq = 1;\n", "", "test_tls_handshake")
+M("handshake-begins-its-nonces-anew", "worker/io/tls_handshake.c", "\t\t\tmemcpy(h->nonce, record + TLS_HEAD, NONCE);\n", "\t\t\t;\n", "test_tls_handshake")
+M("handshake-without-end", "worker/io/tls_handshake.c", "h->left > TLS_RECORD_MAX - TLS_HEAD || ", "", "test_tls_handshake")
+M("handshake-grants-short-records", "worker/io/tls_handshake.c", "!= TLSEXT_max_fragment_length_DISABLED", "== 99", "test_tls_handshake")
+M("certificates-by-place-alone", "worker/io/tls_server.c", "\t\tif (fits > best) {", "\t\tif (fits && !best) {", "test_tls_handshake")
+M("ticket-of-who-was-not-asked", "worker/io/tls_server.c", "\treturn set_session_id(ctx, &file);", "\treturn set_session_id(ctx, NULL);", "test_tls_handshake")
+M("tickets-are-good-for-ever", "shm/tickets.c", "before < TICKET_KEYS - 1; before++", "before < TICKET_KEYS; before++", "test_secrets")
+M("secrets-are-not-sealed", "shm/secrets.c", " | F_SEAL_WRITE", "", "test_secrets")
+M("listeners-with-tls-go-on", "worker/io/listener.c", "\t\tif (l->tls && all->tls_held)\n\t\t\treturn;\n", "", "test_listener")
+M("expired-certificate-is-taken", "master/secret_files.c", "r = c ? tls_certificate_dates(c, time(NULL), why) : -1;", "r = c ? 0 : -1;", "test_tls.Names.test_start_is_refused", quick=False)
+M("handshakes-without-limit", "worker/loop/handshakes.c", "listener_hold_tls(&w->listeners, hs->count >=", "listener_hold_tls(&w->listeners, hs->count >= 1000 +", "test_tls.Limits.test_number", quick=False)
+M("handshakes-without-a-deadline", "worker/loop/handshakes.c", "\t\tfail(w, h, COUNTER_tls_failed_late, false);", "\t\tbreak;", "test_tls.Limits.test_time", quick=False)
+M("reload-keeps-the-old-secrets", "master/keeper.c", "\tnext->tickets = k->h.tickets;\n", "\tnext->tickets = -1;\n", "test_tls.Handshakes.test_tickets", quick=False)

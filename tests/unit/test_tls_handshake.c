@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/err.h>
@@ -31,9 +32,9 @@ static int setup(void **state)
 	(void)state;
 	settings_defaults(&settings);
 	authority = make_certificate("who signs", NULL, false, NULL, -HOUR, HOUR);
-	ours = make_certificate("localhost", "DNS:localhost,DNS:a.example", false, &authority, -HOUR, HOUR);
-	other = make_certificate("wild", "DNS:*.example", false, &authority, -HOUR, HOUR);
-	with_rsa = make_certificate("localhost", "DNS:localhost,DNS:a.example", true, &authority, -HOUR, HOUR);
+	ours = make_certificate("localhost", "DNS:localhost,DNS:a.example.org", false, &authority, -HOUR, HOUR);
+	other = make_certificate("wild", "DNS:*.example.org", false, &authority, -HOUR, HOUR);
+	with_rsa = make_certificate("localhost", "DNS:localhost,DNS:a.example.org", true, &authority, -HOUR, HOUR);
 	tickets_fd = tickets_create();
 	tickets = tickets_map(tickets_fd, true);
 	crypto = tls_crypto_create();
@@ -308,6 +309,49 @@ static void in_pieces(void **state)
 	tls_server_destroy(server);
 }
 
+/* In 1.2 with AES-GCM the explicit nonce of our first record is one more than Finished's: none is used twice. */
+static void nonces_go_on(void **state)
+{
+	struct tls_server *server = server_of(&ours, NULL);
+	struct pair p = begin(server, true);
+	struct tls_entry_shm *e = &p.outcome.entry;
+	uint8_t bytes[16384], record[64];
+	const uint8_t *nonce = NULL;
+	BIO *in = BIO_new(BIO_s_mem());
+	size_t len = 0, size;
+	ssize_t n;
+
+	(void)state;
+	BIO_set_mem_eof_return(in, -1);
+	SSL_set0_rbio(p.client, in);
+	SSL_set_max_proto_version(p.client, TLS1_2_VERSION);
+	SSL_set_cipher_list(p.client, "ECDHE-ECDSA-AES128-GCM-SHA256");
+	for (int turn = 0; turn < 4; turn++) {
+		SSL_do_handshake(p.client);
+		p.step = tls_handshake_run(p.h, p.fd);
+		while ((n = recv(p.peer, bytes + len, sizeof(bytes) - len, 0)) > 0) {
+			BIO_write(in, bytes + len, (int)n);
+			len += (size_t)n;
+		}
+	}
+	assert_int_equal(p.step, TLS_DONE);
+	assert_true(tls_handshake_outcome(p.h, &p.outcome));
+	for (size_t at = 0; at < len; at += size) {
+		size = TLS_HEAD + ((size_t)bytes[at + 3] << 8 | bytes[at + 4]);
+		if (bytes[at] == TLS_CHANGE_CIPHER_SPEC)
+			nonce = bytes + at + size + TLS_HEAD;
+	}
+	assert_non_null(nonce);
+	for (uint64_t before = 0, now, i = 0; i < 3; i++) {
+		memcpy(&before, i ? record + TLS_HEAD : nonce, 8);
+		assert_true(tls_seal(crypto, e->kind, &e->out, e->flow.out_seq++, TLS_APPLICATION_DATA, "x", 1, record) > 0);
+		memcpy(&now, record + TLS_HEAD, 8);
+		assert_int_equal(be64toh(now), be64toh(before) + 1);
+	}
+	end(&p);
+	tls_server_destroy(server);
+}
+
 /* ---- tickets ---- */
 
 static bool resumes(struct tls_server *server, SSL_SESSION **session)
@@ -392,16 +436,20 @@ static void names(void **state)
 
 	(void)state;
 	assert_certificate(server, NULL, NULL, &other);
-	assert_certificate(server, "b.example", NULL, &other);
-	assert_certificate(server, "a.example", NULL, &ours);	/* by the name itself, though it stands behind */
+	assert_certificate(server, "b.example.org", NULL, &other);
+	assert_certificate(server, "a.example.org", NULL, &ours);	/* by the name itself, though it stands behind */
 	assert_certificate(server, "LOCALHOST", NULL, &ours);
-	assert_certificate(server, "b.c.example", NULL, &other);	/* nobody's: the first one's */
+	assert_certificate(server, "b.c.example.org", NULL, &other);	/* nobody's: the first one's */
 	assert_certificate(server, "nowhere.invalid", NULL, &other);
+	tls_server_destroy(server);
+	server = server_of(&ours, &other);
+	assert_certificate(server, "b.example.org", NULL, &other);
+	assert_certificate(server, "a.example.org", NULL, &ours);
 	tls_server_destroy(server);
 	/* two of other kinds for the same names */
 	server = server_of(&ours, &with_rsa);
-	assert_certificate(server, "a.example", "ECDHE-RSA-AES128-GCM-SHA256", &with_rsa);
-	assert_certificate(server, "a.example", "ECDHE-ECDSA-AES128-GCM-SHA256", &ours);
+	assert_certificate(server, "a.example.org", "ECDHE-RSA-AES128-GCM-SHA256", &with_rsa);
+	assert_certificate(server, "a.example.org", "ECDHE-ECDSA-AES128-GCM-SHA256", &ours);
 	assert_certificate(server, NULL, "ECDHE-RSA-AES128-GCM-SHA256", &with_rsa);
 	tls_server_destroy(server);
 }
@@ -661,7 +709,7 @@ static void files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_suite), cmocka_unit_test(behind_finished), cmocka_unit_test(in_pieces), cmocka_unit_test(tickets_are_shared),
+		cmocka_unit_test(each_suite), cmocka_unit_test(behind_finished), cmocka_unit_test(in_pieces), cmocka_unit_test(nonces_go_on), cmocka_unit_test(tickets_are_shared),
 		cmocka_unit_test(names), cmocka_unit_test(protocols), cmocka_unit_test(clients), cmocka_unit_test(nonsense), cmocka_unit_test(refused),
 		cmocka_unit_test(said), cmocka_unit_test(files),
 	};
