@@ -185,7 +185,6 @@ static int begin_tls(struct worker *w, int fd, const struct tls_entry_shm *entry
 	tls_begin(&w->base.tls, fd);
 	*e = *entry;
 	e->flow = flow;
-	e->flags = 0;
 	CRASH_POINT("tls-begun");
 	return 0;
 }

@@ -17,6 +17,7 @@
 #include "shm/slot_peers.h"
 #include "worker/io/peer.h"
 #include "worker/io/tcp_counts.h"
+#include "worker/io/tls_out.h"
 #include "worker/loop/connection.h"
 #include "worker/loop/orders.h"
 #include "worker/loop/refuse.h"
@@ -103,7 +104,7 @@ bool move_ask(struct worker *w, session_id sid, unsigned slot)
 	return true;
 }
 
-static int send_message(int queue, int fd, const struct message *m, const void *input, const struct tls_entry_shm *tls, const struct moved_peer *peer,
+static int send_message(int queue, int fd, const struct message *m, const void *input, const struct tls_entry_shm *tls, const void *held, const struct moved_peer *peer,
 			const struct rights *rights)
 {
 	union {
@@ -111,10 +112,10 @@ static int send_message(int queue, int fd, const struct message *m, const void *
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control = { 0 };
 	struct iovec parts[] = {
-		{ (void *)m, sizeof(*m) }, { (void *)input, m->input }, { (void *)tls, tls ? sizeof(*tls) : 0 },
+		{ (void *)m, sizeof(*m) }, { (void *)input, m->input }, { (void *)tls, tls ? sizeof(*tls) : 0 }, { (void *)held, tls ? tls->flow.held_len : 0 },
 		{ (void *)peer, peer ? sizeof(*peer) : 0 }, { (void *)rights, rights ? rights->size : 0 },
 	};
-	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 5, .msg_control = &control, .msg_controllen = sizeof(control) };
+	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 6, .msg_control = &control, .msg_controllen = sizeof(control) };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
 	c->cmsg_level = SOL_SOCKET;
@@ -145,7 +146,7 @@ static int send_session(struct worker *w, session_id sid, unsigned slot)
 		m.listener |= MOVED_PEER;
 	strcpy(m.transport, transport_table[s->state.transport].word);
 	return send_message(w->start->queue[slot], session_fd(&w->base, sid), &m, pool_bytes(&w->base.slot, s->state.in) + (s->state.parsed - head->base), tls,
-			    peer.by != PEER_BY_NOBODY ? &peer : NULL, rights);
+			    tls && tls->flow.held ? pool_bytes(&w->base.slot, tls->flow.held) : NULL, peer.by != PEER_BY_NOBODY ? &peer : NULL, rights);
 }
 
 /* The session ends here; the connection stays. */
@@ -303,12 +304,31 @@ static bool has_room(const struct worker *w, int fd)
 /* A message that is looked at, and still in the queue. */
 struct looked {
 	struct message m;
-	char input[INPUT_MAX + sizeof(struct tls_entry_shm) + sizeof(struct moved_peer) + RIGHTS_SIZE_MAX];
+	char input[INPUT_MAX + sizeof(struct tls_entry_shm) + TLS_RECORD_MAX + sizeof(struct moved_peer) + RIGHTS_SIZE_MAX];
 	struct moved_peer peer;		/* with MOVED_PEER */
 	_Alignas(struct rights) char rights[RIGHTS_SIZE_MAX];	/* with VERSION_RIGHTS */
 	int fd;				/* the connection's, this worker's own; -1: there was no descriptor left for it */
 	bool good;
 };
+
+/* Fills in the entry of its TLS connection, behind which stands what is held. False: there is no buffer for that. */
+static bool begin_tls(struct worker *w, int fd, const void *entry)
+{
+	struct tls_entry_shm *e = tls_entry(&w->base.tls, fd);
+
+	tls_begin(&w->base.tls, fd);
+	memcpy(e, entry, sizeof(*e));
+	if (!e->flow.held)
+		return true;
+	e->flow.held = session_buffer(&w->base, fd, e->flow.held_len);
+	if (e->flow.held == BUFFER_NONE) {
+		tls_wipe(&w->base.tls, fd);
+		return false;
+	}
+	pool_header(&w->base.slot, e->flow.held)->since = w->base.now;
+	memcpy(pool_bytes(&w->base.slot, e->flow.held), (const uint8_t *)entry + sizeof(*e), e->flow.held_len);
+	return true;
+}
 
 /* Makes a session of it. False: there is no memory. */
 static bool open_session(struct worker *w, int fd, const struct looked *l)
@@ -337,9 +357,10 @@ static bool open_session(struct worker *w, int fd, const struct looked *l)
 		pool_give(&w->base.pool, st.in);
 		return false;
 	}
-	if (session_is_tls(&st)) {
-		tls_begin(&w->base.tls, fd);
-		memcpy(tls_entry(&w->base.tls, fd), l->input + m->input, sizeof(struct tls_entry_shm));
+	if (session_is_tls(&st) && !begin_tls(w, fd, l->input + m->input)) {
+		pool_give(&w->base.pool, st.in);
+		session_set_rights(&w->base, fd, NULL);
+		return false;
 	}
 	atomic_fetch_add_explicit(&w->base.self->connections, 1, memory_order_relaxed);
 	if (connection_open(w, fd, &st, m->everybody) < 0) {
@@ -347,7 +368,7 @@ static bool open_session(struct worker *w, int fd, const struct looked *l)
 		pool_give(&w->base.pool, st.in);
 		session_set_rights(&w->base, fd, NULL);
 		if (session_is_tls(&st))
-			tls_wipe(&w->base.tls, fd);
+			tls_out_end(&w->base, fd);
 		return false;
 	}
 	if (session_is_tls(&st))
@@ -378,10 +399,23 @@ static void take(struct worker *w, int fd, const struct looked *l)
 		w->service.flood[fd] = m->flood;
 }
 
+/* How many bytes of the message are of its TLS connection: the entry, and what is held. More than there are: it is none. */
+static size_t tls_size(const struct looked *l, size_t n)
+{
+	struct tls_flow_shm flow;
+
+	if (n < sizeof(l->m) || l->m.input > INPUT_MAX || !(l->m.listener & MOVED_TLS))
+		return 0;
+	if (n < sizeof(l->m) + l->m.input + sizeof(struct tls_entry_shm))
+		return SIZE_MAX / 2;
+	memcpy(&flow, l->input + l->m.input + offsetof(struct tls_entry_shm, flow), sizeof(flow));
+	return flow.held_len <= TLS_RECORD_MAX ? sizeof(struct tls_entry_shm) + flow.held_len : SIZE_MAX / 2;
+}
+
 /* Whether a message of `n` bytes is one that can be taken. */
 static bool is_good(struct looked *l, size_t n)
 {
-	size_t peer = l->m.listener & MOVED_PEER ? sizeof(l->peer) : 0, tls = l->m.listener & MOVED_TLS ? sizeof(struct tls_entry_shm) : 0;
+	size_t peer = l->m.listener & MOVED_PEER ? sizeof(l->peer) : 0, tls = tls_size(l, n);
 	size_t rights = n - sizeof(l->m) - l->m.input - tls - peer;
 
 	if (n < sizeof(l->m) || l->m.input > INPUT_MAX || n < sizeof(l->m) + l->m.input + tls + peer || l->m.sender >= INDEX_SLOTS_MAX || transport_of(&l->m) >= TRANSPORTS ||
