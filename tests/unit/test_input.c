@@ -264,6 +264,7 @@ static void who_can_not_be_told_is_live_no_more(void **state)
 		;
 	receive_all(w, other);
 	assert_got_expected(w, other);
+	assert_int_equal(counted(w, COUNTER_closed_uncertain), 0);
 	peer_free(fd);
 }
 
