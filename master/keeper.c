@@ -202,8 +202,8 @@ static void adopt_tls(struct keeper *k, struct handover *next)
 }
 
 /*
- * The handover state that came replaces ours, with this keeper's own descriptors put in. Listen sockets that are not in it any more are closed by
- * the next worker, as descriptors that nobody owns: until then the last worker may still use them.
+ * The handover state that came replaces ours, with this keeper's own descriptors put in. Listen sockets that are not in it any more, and the
+ * secrets of before, are closed by the next worker, as descriptors that nobody owns: until then the last worker may still use them, or be about to read them.
  */
 static void adopt(struct keeper *k, struct order_received *r)
 {
@@ -224,9 +224,6 @@ static void adopt(struct keeper *k, struct order_received *r)
 		next->hub = k->h.hub;
 		slot->segment = k->h.slots[k->slot].segment;
 	}
-	/* (The worker has read them.) */
-	if (k->h.secrets >= 0)
-		close(k->h.secrets);
 	next->tickets = k->h.tickets;
 	next->fetched = k->h.fetched;
 	next->lock = k->h.lock;
