@@ -115,7 +115,7 @@ static const char *subscribe_everybody(struct service *service, struct cursor *c
  */
 enum found {
 	FOUND_NOT,			/* there is none */
-	FOUND,				/* *from is it, and has no connection any more */
+	FOUND,				/* *from is it */
 	FOUND_LATER,			/* the request is read again: by another worker, or when a frame is sent whole */
 	FOUND_WRONG,			/* it can't be attached to: *o says why */
 };
@@ -148,8 +148,6 @@ static enum found find_session(struct service *service, struct cursor *c, const 
 		c->stop = c->waits = true;
 		return FOUND_LATER;
 	}
-	if (!session_parked(service->base, *from))
-		service->base->park(service->base->above, *from);
 	return FOUND;
 }
 
@@ -172,6 +170,7 @@ struct joining {
 	struct outcome *o;
 	struct replay *replay;		/* what of the past is asked for, */
 	struct replay *denied;		/* and for names of which that may not be had: nothing */
+	bool owed;			/* all of the past that is asked for is what the server owes: that takes no right to what is kept */
 	bool lists;			/* lists of who is there are owed */
 };
 
@@ -193,7 +192,7 @@ static bool subscribe_name(struct joining *j, const struct topic_name *name)
 		fail(j->o, status, error);
 		return false;
 	}
-	if (past == RESUME_SINCE && !access_gives(service, sid, access_rights(service, sid), RIGHT_HISTORY, name)) {
+	if (past == RESUME_SINCE && !j->owed && !access_gives(service, sid, access_rights(service, sid), RIGHT_HISTORY, name)) {
 		j->replay->recovered = false;
 		replay = j->denied;
 	}
@@ -223,14 +222,14 @@ static bool subscribe_at_once(void *with, const char *topic, size_t len)
 }
 
 /*
- * Subscribes the session to all names of the request, and to those that its token names, if it is to begin with these. If that fails, a session that was to become a stream subscribes nothing. False: the request
- * has to wait.
+ * Subscribes the session to all names of the request, and to those that its token names, if it is to begin with these. If that fails, a session that was to become a stream subscribes nothing. Not
+ * `anew`: names are those of another session, with what the server owes it. False: the request has to wait.
  */
-static bool subscribe_names(struct service *service, struct cursor *c, const struct request *req, bool everybody, struct outcome *o)
+static bool subscribe_names(struct service *service, struct cursor *c, const struct request *req, bool anew, struct outcome *o)
 {
 	const struct resume none = { .kind = RESUME_NOT };
 	struct replay replay, live = { .resume = &none, .begin = UINT64_MAX };	/* of the names; of what is live from here on */
-	struct joining joining = { .service = service, .c = c, .o = o, .replay = &replay, .denied = &live };
+	struct joining joining = { .service = service, .c = c, .o = o, .replay = &replay, .denied = &live, .owed = !anew };
 	const struct rights *shown = access_rights(service, c->sid);
 	struct topic_name name;
 	const char *error = NULL;
@@ -240,12 +239,14 @@ static bool subscribe_names(struct service *service, struct cursor *c, const str
 	*o = outcome_nothing(service, c);
 	if (req->becomes) {
 		o->state.transport = req->transport;
-		error = everybody ? subscribe_everybody(service, c, &o->state, &live) : NULL;
+		error = anew ? subscribe_everybody(service, c, &o->state, &live) : NULL;
 		if (error)
 			fail(o, 503, error);
 	}
 	for (unsigned n = 0; !o->error && next_name(&req->names, n, &name); n++)
 		subscribe_name(&joining, &name);
+	if (!anew)
+		joining.replay = &live;		/* (what a token names was not among them) */
 	/* (A page counts the messages of its one topic.) */
 	if (!o->error && shown && (req->becomes ? !transport_has(req->transport, TRANSPORT_OWN_FRAMES) : req->kind == REQUEST_AUTH))
 		rights_at_once(shown, subscribe_at_once, &joining);
@@ -324,6 +325,8 @@ static bool attach(struct service *service, struct cursor *c, const struct reque
 
 	if (!may_attach(service, c, from, &asked, o))
 		return true;
+	if (!session_parked(service->base, from))
+		service->base->park(service->base->above, from);
 	leave_everybody(service, c);
 	attach_begin(&a, service->base, from, &asked, &all.resume);
 	all.names = (struct request_names){ .next = attach_next, .from = &a };
