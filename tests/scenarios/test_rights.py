@@ -510,6 +510,19 @@ class Tokens(RightsTest):
         self.assertEqual(self.talk(clients[0], "subscribe", topic="chat:2"), NO_RIGHT)
         self.assertEqual(self.ask("GET", "/sub", fields=field(token(**caps("sub")))).status, 400)
 
+    def test_last_takes_the_right_to_the_past(self):
+        self.guard("history=*: 10 messages")
+        answer = self.ask("GET", "/sub/news?last=1", fields=field(token(**caps("sub"))))
+        self.assertEqual((answer.status, answer.json()["error"]), (NO_RIGHT, "no right to what is kept of this topic"))
+        # but not for what the token has subscribed at once, which was not asked for
+        publisher = field(token(**caps("pub", channels=["*"])))
+        for topic in ("news", "chat"):
+            self.post("/pub/" + topic, "old", fields=publisher)
+        shown = token(channels=["chat"], **caps("sub", "hst"))
+        client = self.websocket("/sub/news?last=1", Sec_WebSocket_Protocol="janus, bearer." + shown)
+        self.post("/pub/chat", "new", fields=publisher)
+        self.assertEqual([(m["topic"], m["data"]) for m in (client.message(), client.message())], [("news", "old"), ("chat", "new")])
+
     def test_what_a_session_is_owed_takes_no_right_to_the_past(self):
         claims = dict(sub="bob", **caps("sub"))
         publisher = field(token(**caps("pub", channels=["*"])))

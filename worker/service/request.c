@@ -187,7 +187,9 @@ static bool subscribe_name(struct joining *j, const struct topic_name *name)
 	const char *error = NULL;
 	unsigned status;
 
-	status = access_refuses(service, sid, past == RESUME_LAST ? RIGHT_SUBSCRIBE | RIGHT_HISTORY : RIGHT_SUBSCRIBE, name, &error);
+	status = access_refuses(service, sid, RIGHT_SUBSCRIBE, name, &error);
+	if (!status && past == RESUME_LAST)
+		status = access_refuses(service, sid, RIGHT_HISTORY, name, &error);
 	if (status) {
 		fail(j->o, status, error);
 		return false;
@@ -206,19 +208,25 @@ static bool subscribe_name(struct joining *j, const struct topic_name *name)
 	return !error;
 }
 
-/* One of those that a token has subscribed at once. */
+/* One of those that a token has subscribed at once. Nobody has asked for its last messages: who has no right to these begins with what comes. */
 static bool subscribe_at_once(void *with, const char *topic, size_t len)
 {
 	struct joining *j = with;
+	struct replay *asked = j->replay;
 	const char *error = web_name_error(NAME_OF_TOPICS, topic, len);
 	struct topic_name name;
+	bool done;
 
 	if (error) {
 		fail(j->o, 400, error);
 		return false;
 	}
 	name = subscribe_topic_name(false, topic, len);
-	return subscribe_name(j, &name);
+	if (asked->resume->kind == RESUME_LAST && !access_gives(j->service, j->c->sid, access_rights(j->service, j->c->sid), RIGHT_HISTORY, &name))
+		j->replay = j->denied;
+	done = subscribe_name(j, &name);
+	j->replay = asked;
+	return done;
 }
 
 /*
