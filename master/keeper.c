@@ -64,7 +64,7 @@ static void run_worker(void *arg)
 	prctl(PR_SET_NAME, WORKER_NAME);
 	title_set("janus: worker %u", k->slot);
 	for (unsigned i = 0; i < k->h.listeners; i++)
-		listeners[i] = (struct worker_listener){ .fd = k->h.listen[i].fd, .proto = k->h.listen[i].proto, .tls = k->h.listen[i].tls, .slow = k->h.listen[i].slow };
+		listeners[i] = (struct worker_listener){ .fd = k->h.listen[i].fd, .proto = k->h.listen[i].proto, .tls = k->h.listen[i].tls, .slow = k->h.listen[i].slow, .proxy = k->h.listen[i].proxy };
 	_exit(worker_run(&start));
 }
 
@@ -264,6 +264,8 @@ static void order_resume(struct keeper *k)
 	if (!k->quiesced)
 		return;
 	k->quiesced = false;
+	if (ftruncate(k->snapshot, 0) < 0)	/* there may be keys in it */
+		log_error("snapshot: %m");
 	supervisor_start(&k->supervisor);
 }
 

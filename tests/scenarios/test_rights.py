@@ -388,8 +388,8 @@ class Deaths(CrashTest, RightsTest):
                     for _ in range(passing):
                         self.assertEqual(self.talk(client, "auth", token=KEYS["bob"]), ALLOWED)
                     wait_until(lambda: self.disarm(point))
-                    self.janus.forgive_deaths()
                     self.check(client)
+                    self.janus.forgive_deaths()
                     client.close()
 
     def test_begun(self):
@@ -401,8 +401,8 @@ class Deaths(CrashTest, RightsTest):
                 client = self.websocket(Sec_WebSocket_Protocol="janus, bearer." + KEYS["bob"])
                 client.kind = "ws"
                 wait_until(lambda: self.disarm(point))
-                self.janus.forgive_deaths()
                 self.check(client)
+                self.janus.forgive_deaths()
                 client.close()
 
     def test_number_used_again(self):
@@ -416,8 +416,13 @@ class Deaths(CrashTest, RightsTest):
                 wait_until(lambda: self.disarm(point))
                 self.janus.forgive_deaths()
                 wait_until(lambda: self.janus.connections() == 0)
-                for _ in range(3):
-                    self.assertEqual(self.talk(self.talker("packet"), "publish", topic="news", data=1), NO_TOKEN)
+                others = [self.talker("packet") for _ in range(3)]
+                for other in others:
+                    self.assertEqual(self.talk(other, "publish", topic="news", data=1), NO_TOKEN)
+                self.janus.forgive_deaths()
+                for other in others:
+                    other.close()
+                wait_until(lambda: self.janus.connections() == 0)
 
     def test_parked(self):
         self.guard()
@@ -433,6 +438,7 @@ class Deaths(CrashTest, RightsTest):
                 again = self.talker("ws", "bob")
                 self.assertEqual(self.talk(again, "attach", token=token), ALLOWED)
                 self.check(again)
+                self.janus.forgive_deaths()
                 again.close()
 
 

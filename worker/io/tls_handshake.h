@@ -23,7 +23,6 @@ enum tls_step {
 };
 
 #define TLS_CLIENT_NAME_MAX 256
-#define TLS_BEGIN 5
 
 /* What has become of it. Whoever has it wipes it. */
 struct tls_outcome {
@@ -45,7 +44,7 @@ bool tls_handshake_sends(const struct tls_handshake *h);
 
 /* Why it has failed, a static sentence. */
 const char *tls_handshake_error(const struct tls_handshake *h);
-/* The first bytes that came, up to TLS_BEGIN. */
+/* The first bytes that came, up to TLS_HEAD. */
 const uint8_t *tls_handshake_begin(const struct tls_handshake *h, size_t *len);
 
 /* TLS_DONE: what has become of it. False: of this handshake there can be no TLS connection here; tls_handshake_error() says why. */
