@@ -6,7 +6,7 @@
 #   make stress  death at each single instruction: two minutes (make check has a quarter of it, another one each time)
 #   make mutants breaks Janus in one place at a time, and expects a test to fail: a quarter of an hour (make check has 40 seconds of it)
 #   make fuzz    the fuzzers alone, FUZZ_SECONDS=60 each; FUZZ="http json" these
-#   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million; bench-history, bench-janusctl: what history, and looking, costs; bench-patterns
+#   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million; bench-history, bench-janusctl: what history, and looking, costs; bench-patterns;: TLS
 #   make chaos   ten minutes of killing, stopping, reloading and upgrading under load
 #   make soak    10,000 connections and 1,000 messages a second for SOAK_SECONDS=600: memory must be flat, build/soak.svg shows it
 #   make reconnect  five minutes of subscribers who break off and come back, with kills, reloads and upgrades
@@ -131,7 +131,7 @@ $(BUILD)/janusbench: $(BENCH:%.c=$(BUILD)/%.o) $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # What janusbench speaks is tested beside what the server does; and its books.
-$(patsubst %,$(BUILD)/tests/unit/test_bench_%,speak come ledger): $(filter-out %/janusbench.o,$(BENCH:%.c=$(BUILD)/%.o))
+$(patsubst %,$(BUILD)/tests/unit/test_bench_%,speak come ledger tlsc): $(filter-out %/janusbench.o,$(BENCH:%.c=$(BUILD)/%.o))
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
