@@ -105,7 +105,8 @@ class JanusWss(JanusWs):
     name, schemes = 'janus wss', ('flash', 'https')
 
     def command(self):
-        self.options = (f'tls_certificate={" ".join(make_certificate(self.dir.name))}',)
+        # (On a busy machine the client has hundreds of handshakes under way for long. nginx' limit is a minute, too.)
+        self.options = (f'tls_certificate={" ".join(make_certificate(self.dir.name))}', 'tls_handshake_timeout=60s')
         return super().command()
 
 

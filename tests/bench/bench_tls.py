@@ -13,26 +13,42 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from bench import ROW, Figure, Load, fan, measure, row_of
+from bench import FAN, ROW, Figure, Load, load, measure, pick, row_of, workers_for
+
+
+def shake(server, count, *options):
+    """What so many handshakes cost, with the cipher and group that both servers choose: TLS 1.3, X25519, a certificate of ECDSA P-256."""
+    address = next(a for a in server.addresses if is_tls(a)).partition('://')[2]
+    command = [os.path.join(server.build, 'bench-handshakes'), '--server-pid', str(server.process.pid), '-m', str(count), *options, address]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Load(f'{server.name}: {done.stderr.strip()[-300:]}')
+    return json.loads(done.stdout)
+
+
+def is_tls(address):
+    return address.startswith(('https://', 'nchan+tls://'))
 
 
 def handshakes(*options):
-    """With the cipher and group that both choose: TLS 1.3, X25519, a certificate of ECDSA P-256 (tests/bench/handshakes.c)."""
     def run(make, args):
         with make(args.build, os.cpu_count() or 1) as server:
-            address = next(a for a in server.addresses if a.startswith(('https://', 'nchan+tls://'))).partition('://')[2]
-            command = [os.path.join(args.build, 'bench-handshakes'), '--server-pid', str(server.process.pid), '-m', str(args.handshakes), *options, address]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise Load(f'{server.name}: {done.stderr.strip()[-300:]}')
-        found = json.loads(done.stdout)
+            found = shake(server, args.handshakes, *options)
         return {**found, 'per_cpu_s': 1e6 / found['cpu']}
     return run
 
 
+def fan_out(make, args):
+    """What libssl makes once in each process is there before, so that memory is that of connections."""
+    with make(args.build, workers_for(args.subscribers)) as server:
+        if any(map(is_tls, server.addresses)):
+            shake(server, 200)
+        # Handshakes are the client's work, too: so it gets all cores, and time.
+        result = load(server, '-n', args.subscribers, '-P', os.cpu_count() or 1, '-r', args.inner, '--timeout', 600)
+    return {name: pick(result, path) for name, path in FAN.items()}
+
+
 def bench(args):
-    # Handshakes are the client's work, too: so they get both cores, and time.
-    fan_out = fan(args.subscribers, '-P', 2, '--timeout', 600)
     whole, resumed = handshakes(), handshakes('--resume')
     of, wss = f'{args.subscribers:,} WebSockets', 'janus wss'
     loads = {
