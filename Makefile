@@ -70,7 +70,7 @@ OBJ      := $(SRC:%.c=$(BUILD)/%.o)
 LIB      := $(BUILD)/libjanus.a
 BENCH    := $(filter-out $(addprefix tests/bench/,floor.c handshakes.c patterns.c resume.c crowd.c),$(wildcard tests/bench/*.c))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
-STRESS   := $(BUILD)/tests/stress/ring_stress
+STRESS   := $(BUILD)/tests/stress/ring_stress $(BUILD)/tests/stress/tls_stress
 PROGRAMS := $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janus-jwks $(BUILD)/janusbench
 
 all: deps
@@ -136,9 +136,12 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
-$(STRESS): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/stress/*.c)) $(LIB)
+$(BUILD)/tests/stress/ring_stress: $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/tls_stress.c,$(wildcard tests/stress/*.c))) $(LIB)
+$(BUILD)/tests/stress/tls_stress: $(addprefix $(BUILD)/tests/stress/,tls_stress.o stepping.o) $(LIB)
+$(BUILD)/tests/stress/tls_stress: LDFLAGS += -Wl,--wrap=send
+$(STRESS):
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
 # What shm/settings.def says, into packaging/janus.ini and packaging/janus.conf.5, which are kept with the sources.
 settings:

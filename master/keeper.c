@@ -264,6 +264,8 @@ static void order_resume(struct keeper *k)
 	if (!k->quiesced)
 		return;
 	k->quiesced = false;
+	if (ftruncate(k->snapshot, 0) < 0)	/* there may be keys in it */
+		log_error("snapshot: %m");
 	supervisor_start(&k->supervisor);
 }
 

@@ -162,7 +162,7 @@ bool keeper_restore(struct keeper *k)
 
 	if (k->h.snapshot < 0)
 		return true;
-	while (snapshot_read_slot(&k->hub, &k->segment, k->slot, k->slot + 1, k->h.snapshot) < 0) {
+	while (snapshot_read_slot(&k->hub, &k->segment, &k->tls, k->slot, k->slot + 1, k->h.snapshot) < 0) {
 		int error = errno;
 
 		good = make_empty(k) == 0 && !k->h.canary;

@@ -12,6 +12,7 @@
 #include "master/keeper.h"
 #include "master/master.h"
 #include "master/probe.h"
+#include "shm/crypto_memory.h"
 #include "shm/log.h"
 
 static const char usage[] =
@@ -89,6 +90,7 @@ int main(int argc, char **argv)
 	static struct arguments a;
 
 	log_guard();
+	crypto_memory_wiped();
 	if (argc == 2 && strcmp(argv[0], KEEPER_NAME) == 0 && strncmp(argv[1], "--heritage=", 11) == 0)
 		_exit(keeper_main(atoi(argv[1] + 11)));	/* not exit(): there a sanitizer looks for leaks, with a child that somebody may kill */
 	if (argc == 2 && strcmp(argv[0], DATA_NAME) == 0 && strncmp(argv[1], "--heritage=", 11) == 0)

@@ -140,6 +140,22 @@ static bool evp_open(EVP_CIPHER_CTX *ctx, const struct aead *with, const uint8_t
 	return false;
 }
 
+/* (libcrypto's contexts are given another key: to make them anew would be to look for their ciphers again.) */
+void tls_crypto_forget(struct tls_crypto *crypto)
+{
+	static const uint8_t none[32];
+
+	if (crypto == NULL)
+		return;
+	explicit_bzero(&crypto->cipher, sizeof(crypto->cipher));
+	explicit_bzero(&crypto->hash, sizeof(crypto->hash));
+	explicit_bzero(&crypto->gcm, sizeof(crypto->gcm));
+	for (unsigned i = TLS_AES_128_GCM; i < SUITES; i++) {
+		EVP_CipherInit_ex2(crypto->seal[i], NULL, none, none, 1, NULL);
+		EVP_CipherInit_ex2(crypto->open[i], NULL, none, none, 0, NULL);
+	}
+}
+
 uint64_t tls_records_max(struct tls_kind kind)
 {
 	if (kind.suite == TLS_CHACHA20_POLY1305)

@@ -47,6 +47,8 @@ uint64_t tls_records_max(struct tls_kind kind);
 struct tls_crypto;
 struct tls_crypto *tls_crypto_create(void);	/* NULL: no memory */
 void tls_crypto_destroy(struct tls_crypto *crypto);
+/* No key is left in it: a connection has ended. NULL may be passed. */
+void tls_crypto_forget(struct tls_crypto *crypto);
 
 /*
  * Seals text[0..len), len <= TLS_TEXT_MAX, as the record number `seq` of the type, at dst: len + tls_overhead() bytes, which are returned. 0: libcrypto has

@@ -84,6 +84,7 @@ bool clients_read(const struct hub *hub, const struct slot *slot, unsigned numbe
 	info->behind = st.flags & SESSION_BEHIND && !(st.flags & SESSION_PARKED);
 	info->parked = st.flags & SESSION_PARKED;
 	info->ending = st.flags & (SESSION_CLOSE | SESSION_LINGER);
+	info->tls = st.flags & SESSION_TLS;
 	info->lag = lag_of(hub, number, &st);
 	info->bytes_in = st.parsed;
 	info->bytes_out = st.sent;

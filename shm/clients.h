@@ -23,6 +23,7 @@ struct client_info {
 	uint8_t token[TOKEN_BYTES];		/* for client_id_check(); to be shown to nobody */
 	uint32_t transport;			/* enum transport */
 	bool behind, parked, ending;		/* ending: it was told to go, and is sent what is left */
+	bool tls;				/* its connection is one of TLS */
 	uint32_t count;				/* of its subscriptions, with users and what goes to everybody */
 	uint64_t lag;				/* the ring's messages, of whatever topics, that it has not passed yet */
 	uint64_t bytes_in, bytes_out;		/* dealt with; accepted by the kernel, over its connection's life */

@@ -13,7 +13,11 @@
  *     then, for each session:
  *          {fd!, proto!: "flash", token: 16 bytes, pos!, sent!, parsed!, last_in, last_out, cut,
  *           flags: ["behind", "close", "linger", "cut", "parked", "slow-latest"...], until, page_base, in: input from `parsed` on, out: what comes before anything of the ring,
- *           topics: [{topic!: name, from!, number}...], in the order of the session's list}
+ *           topics: [{topic!: name, from!, number}...], in the order of the session's list,
+ *           rights: proto/rights.h's block,
+ *           tls: {minor!: 2 or 3, suite!, out_seq!, in_seq!, wire_out!, wire_in!, pending: bytes, held: bytes, alert, update_owed, close_owed, close_sealed,
+ *                 alert_owed, peer_closed, out!: {key!, iv!, secret!, generation!}, in!: the same}}
+ *          Of a TLS connection `proto` is called `tls_proto`, as a program that knows no TLS must not read it as another one.
  *
  *   hub    {v!, kind!: "hub", epoch!, time!: of the last record, first!, tail!: records [first, tail) follow, slots!, topics!: how many,
  *           unknown: index_shm.unknown, started: when the server began,
@@ -46,6 +50,7 @@
 
 #include "shm/hub.h"
 #include "shm/slot.h"
+#include "shm/tls.h"
 
 #ifndef SNAPSHOT_VERSION
 #define SNAPSHOT_VERSION 4
@@ -62,8 +67,11 @@ int snapshot_version(int fd);
 /* By the master, when all workers have stopped. Records below `from` are left out: nobody is owed them. */
 int snapshot_write_hub(const struct hub *hub, uint64_t from, int fd);
 
-/* By a worker as its last act. Session, topic and buffers are only read. `beat`, if not NULL, is called now and then: it may take long. */
-int snapshot_write_slot(const struct hub *hub, const struct slot *slot, int fd, void (*beat)(void *of), void *of);
+/*
+ * By a worker as its last act. Session, topic and buffers are only read. `tls`: the slot's, whose keys go along; NULL: it has no TLS session. `beat`, if not NULL,
+ * is called now and then: it may take long.
+ */
+int snapshot_write_slot(const struct hub *hub, const struct slot *slot, const struct tls *tls, int fd, void (*beat)(void *of), void *of);
 
 /*
  * By the new master, into a hub that was just made: topics with their interest, records, and of each slot what does not depend on the
@@ -77,6 +85,6 @@ int snapshot_read_hub(struct hub *hub, int fd);
  * read. Joins `number`'s topics under the hub lock, taken as lock_owner. What follows from the sessions (places in topics, counts
  * in the hub) is left to the worker's start, and so is finding out whether each descriptor is still open.
  */
-int snapshot_read_slot(struct hub *hub, const struct slot *slot, unsigned number, uint32_t lock_owner, int fd);
+int snapshot_read_slot(struct hub *hub, const struct slot *slot, struct tls *tls, unsigned number, uint32_t lock_owner, int fd);
 
 #endif

@@ -76,6 +76,13 @@ void snapshot_put_latency(struct snapshot_writer *w, const struct latency_shm *l
 /* Adds to what is there; nothing when absent. */
 void snapshot_get_latency(struct snapshot_reader *r, const struct msgpack_value *map, struct latency_shm *latency);
 
+/* ---- snapshot_tls.c: a session's TLS connection, as the key "tls" ---- */
+
+struct tls_entry_shm;
+void snapshot_put_tls(struct snapshot_writer *w, const struct tls_entry_shm *e, const void *pending, const void *held);	/* its buffers' bytes */
+/* All but what follows from the session, and `pending` and `held`, which stand in *tls. False: bad. */
+bool snapshot_get_tls(struct snapshot_reader *r, const struct msgpack_value *map, struct tls_entry_shm *e, struct msgpack_value *tls);
+
 /* -1 with EPROTO. */
 int snapshot_bad(void);
 

@@ -13,6 +13,7 @@
 #include "shm/snapshot.h"
 #include "shm/snapshot_io.h"
 
+#define PROTO_OF_TLS "tls_proto"	/* a program that knows no TLS finds no "proto", and does not take the session for a plain one */
 #define FLAGS (sizeof(flags) / sizeof(flags[0]))
 
 static const struct {
@@ -29,6 +30,7 @@ static const struct {
 	{ "slow-disconnect", SESSION_SLOW, SESSION_SLOW_IS(SLOW_DISCONNECT) },
 	{ "lists", SESSION_LISTS, SESSION_LISTS },
 	{ "admin", SESSION_ADMIN, SESSION_ADMIN },
+	{ "tls", SESSION_TLS, SESSION_TLS },
 };
 
 /* ---- writing ---- */
@@ -40,6 +42,7 @@ struct view {
 	const uint8_t *in, *out;
 	uint32_t in_len, out_len, flags, topics;
 	const struct rights *rights;
+	const struct tls_entry_shm *tls;	/* NULL: none */
 };
 
 static const struct topic_shm *topic_of(const struct hub *hub, const struct subscription_shm *sub)
@@ -141,17 +144,34 @@ static void put_flags(struct snapshot_writer *w, const struct view *v)
 			snapshot_put_key(w, flags[i].name);
 }
 
-static int put_session(struct snapshot_writer *w, const struct hub *hub, const struct slot *slot, uint32_t fd)
+static int view_tls(struct view *v, const struct slot *slot, const struct tls *tls, uint32_t fd)
+{
+	const struct session_state_shm *st = &v->session->state;
+	const struct tls_flow_shm *flow;
+
+	if (!(st->flags & SESSION_TLS))
+		return 0;
+	if (!tls || fd >= tls->shm->entries)
+		return snapshot_bad();
+	v->tls = tls_entry(tls, (int)fd);
+	flow = &v->tls->flow;
+	if (flow->pending_start > flow->pending_end || (flow->pending ? flow->pending_end > pool_room(slot, flow->pending) : flow->pending_end > 0) ||
+	    (flow->held ? flow->held_len > pool_room(slot, flow->held) : flow->held_len > 0) || (flow->taken != st->sent && !(st->flags & SESSION_LINGER)))
+		return snapshot_bad();
+	return 0;
+}
+
+static int put_session(struct snapshot_writer *w, const struct hub *hub, const struct slot *slot, const struct tls *tls, uint32_t fd)
 {
 	const struct session_shm *s = &slot->sessions[fd];
 	struct view v;
 
-	if (view_session(&v, hub, slot, s) < 0)
+	if (view_session(&v, hub, slot, s) < 0 || view_tls(&v, slot, tls, fd) < 0)
 		return -1;
 	snapshot_put_map(w, 8u + (s->until > 0) + (s->page_base > 0) + (s->state.cut > 0) + (v.flags > 0) + (v.in_len > 0) + (v.out_len > 0) +
-				    (v.topics > 0) + (v.rights != NULL));
+				    (v.topics > 0) + (v.rights != NULL) + (v.tls != NULL));
 	snapshot_put_uint(w, "fd", fd);
-	snapshot_put_text(w, "proto", v.transport, strlen(v.transport));
+	snapshot_put_text(w, v.tls ? PROTO_OF_TLS : "proto", v.transport, strlen(v.transport));
 	snapshot_put_bytes(w, "token", s->token, sizeof(s->token));
 	snapshot_put_uint(w, "pos", s->state.pos);
 	snapshot_put_uint(w, "sent", s->state.sent);
@@ -174,6 +194,9 @@ static int put_session(struct snapshot_writer *w, const struct hub *hub, const s
 		put_subscriptions(w, hub, slot, &v);
 	if (v.rights)
 		snapshot_put_bytes(w, "rights", v.rights, v.rights->size);
+	if (v.tls)
+		snapshot_put_tls(w, v.tls, v.tls->flow.pending ? pool_bytes(slot, v.tls->flow.pending) : NULL,
+				 v.tls->flow.held ? pool_bytes(slot, v.tls->flow.held) : NULL);
 	return 0;
 }
 
@@ -200,12 +223,13 @@ static int put_frame(struct snapshot_writer *w, const struct slot *slot, uint32_
 	return 0;
 }
 
-int snapshot_write_slot(const struct hub *hub, const struct slot *slot, int fd, void (*beat)(void *of), void *of)
+int snapshot_write_slot(const struct hub *hub, const struct slot *slot, const struct tls *tls, int fd, void (*beat)(void *of), void *of)
 {
 	uint32_t end = atomic_load(&slot->shm->fd_end), count = 0, frames = 0;
 	struct snapshot_writer w;
+	int r;
 
-	if (atomic_load(&slot->shm->redo_fd) || atomic_load(&slot->shm->flights)) {
+	if (atomic_load(&slot->shm->redo_fd) || atomic_load(&slot->shm->flights) || (tls && atomic_load(&tls->shm->redo_fd))) {
 		errno = EBUSY;
 		return -1;
 	}
@@ -225,10 +249,12 @@ int snapshot_write_slot(const struct hub *hub, const struct slot *slot, int fd, 
 	for (uint32_t i = 0; i < end; i++) {
 		if (beat && i % 256 == 0)
 			beat(of);
-		if (atomic_load(&slot->sessions[i].status) == SESSION_OPEN && put_session(&w, hub, slot, i) < 0)
+		if (atomic_load(&slot->sessions[i].status) == SESSION_OPEN && put_session(&w, hub, slot, tls, i) < 0)
 			return -1;
 	}
-	return snapshot_end(&w);
+	r = snapshot_end(&w);
+	explicit_bzero(w.buffer, sizeof(w.buffer));
+	return r;
 }
 
 /* ---- reading ---- */
@@ -237,6 +263,7 @@ struct reading {
 	struct snapshot_reader r;
 	struct hub *hub;
 	const struct slot *slot;
+	struct tls *tls;
 	unsigned number;		/* the slot's */
 	uint32_t lock_owner;
 	struct buffer_pool pool;
@@ -254,7 +281,7 @@ static int no_place(void)
 static int read_transport(struct reading *x, const struct msgpack_value *o, uint32_t *transport)
 {
 	struct msgpack_value name;
-	bool found = msgpack_walk_find(o, "proto", &name);
+	bool found = msgpack_walk_find(o, "proto", &name) || msgpack_walk_find(o, PROTO_OF_TLS, &name);
 
 	for (uint32_t i = 0; found && i < TRANSPORTS; i++)
 		if (msgpack_walk_is(&name, transport_table[i].word)) {
@@ -373,6 +400,30 @@ static int read_rights(struct reading *x, const struct msgpack_value *o)
 	return 0;
 }
 
+/* Of a session that is read otherwise. */
+static int read_tls(struct reading *x, const struct msgpack_value *o, const struct session_state_shm *st)
+{
+	struct tls_entry_shm e;
+	struct msgpack_value map;
+	int r;
+
+	if (!(st->flags & SESSION_TLS))
+		return 0;
+	if (!x->tls || x->fd >= x->tls->shm->entries || !snapshot_get_tls(&x->r, o, &e, &map))
+		return snapshot_bad();
+	e.flow.taken = st->sent;
+	e.flow.opened = st->parsed + (st->in ? pool_header(x->slot, st->in)->len : 0);
+	r = read_buffer(x, &map, "pending", &e.flow.pending, &e.flow.pending_end) < 0 ||
+	    read_buffer(x, &map, "held", &e.flow.held, &e.flow.held_len) < 0 ? -1 : 0;
+	if (r == 0) {
+		tls_begin(x->tls, (int)x->fd);
+		*tls_entry(x->tls, (int)x->fd) = e;
+		tls_settled(x->tls);
+	}
+	explicit_bzero(&e, sizeof(e));
+	return r;
+}
+
 static uint32_t join(struct reading *x, const char *name, size_t len)
 {
 	uint64_t hash = index_hash(name, len);
@@ -459,7 +510,7 @@ static int read_session(struct reading *x)
 	if (snapshot_get_uint(&x->r, o, "rescued", 0, UINT32_MAX))
 		hub_count(x->hub, x->number, COUNTER_delivered, 1);
 	if (read_transport(x, o, &s->state.transport) < 0 || read_state(x, o, &s->state) < 0 || read_subscriptions(x, o, s) < 0 ||
-	    read_rights(x, o) < 0)
+	    read_rights(x, o) < 0 || read_tls(x, o, &s->state) < 0)
 		return -1;
 	if (x->r.bad)
 		return snapshot_bad();
@@ -488,9 +539,9 @@ static int read_sessions(struct reading *x, int fd)
 	return snapshot_finish(&x->r);
 }
 
-int snapshot_read_slot(struct hub *hub, const struct slot *slot, unsigned number, uint32_t lock_owner, int fd)
+int snapshot_read_slot(struct hub *hub, const struct slot *slot, struct tls *tls, unsigned number, uint32_t lock_owner, int fd)
 {
-	struct reading x = { .hub = hub, .slot = slot, .number = number, .lock_owner = lock_owner, .tail = ring_tail(&hub->ring) };
+	struct reading x = { .hub = hub, .slot = slot, .tls = tls, .number = number, .lock_owner = lock_owner, .tail = ring_tail(&hub->ring) };
 	int r = -1;
 
 	if (pool_init(&x.pool, slot) < 0)

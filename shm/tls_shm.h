@@ -32,32 +32,29 @@ enum {
 	TLS_PEER_CLOSED = 32,		/* the peer's close_notify was opened: what follows in the socket is not looked at */
 };
 
-/* tls_entry_shm.flags */
-enum {
-	TLS_WAITS = 1,			/* a record is not whole yet: the socket is readable when it is (SO_RCVLOWAT) */
-};
-
 struct tls_flow_shm {
 	uint64_t taken;			/* bytes of the session's stream that are in records: sealed and sent, or pending. >= session_state_shm.sent */
 	uint64_t wire_out;		/* bytes of the connection that the kernel has accepted, the handshake's included */
 	uint64_t opened;		/* bytes of input that were opened into the session's buffer: buffer_shm.base + len, or parsed */
-	uint64_t wire_in;		/* bytes of the connection that we have taken, the handshake's included */
+	uint64_t wire_in;		/* bytes of the connection that we have taken, the handshake's and what is held included */
 	uint64_t out_seq, in_seq;	/* of the next record to be sealed, to be opened */
 	uint32_t pending;		/* pool buffer with sealed bytes that the kernel has not accepted yet, 0 none */
 	uint32_t pending_start, pending_end;
+	uint32_t held;			/* pool buffer with the beginning of a record that is not whole yet, 0 none */
+	uint32_t held_len;
 	uint16_t control;
 	uint8_t alert;
 	uint8_t pad;
 };
-_Static_assert(sizeof(struct tls_flow_shm) == 64, "layout");
+_Static_assert(sizeof(struct tls_flow_shm) == 72, "layout");
 
 struct tls_entry_shm {
 	struct tls_flow_shm flow;
 	struct tls_kind kind;		/* version 0: the descriptor's connection is plain */
-	uint16_t flags;			/* TLS_WAITS; no part of what is committed */
+	uint16_t pad;
 	struct tls_keys out, in;
 };
-_Static_assert(sizeof(struct tls_entry_shm) <= 264, "a TLS connection costs that much more");
+_Static_assert(sizeof(struct tls_entry_shm) <= 272, "a TLS connection costs that much more");
 
 struct tls_shm {
 	_Alignas(64) _Atomic uint64_t magic;	/* stored last */

@@ -256,8 +256,8 @@ static void print_json(struct view *v, const struct client_info *info, unsigned 
 	const char *address = address_of(v, info);
 
 	read_names(v, info, &n);
-	printf("{\"id\":\"%s\",\"slot\":%u,\"transport\":\"%s\",\"state\":\"%s\",\"address\":", id_of(info), info->slot,
-	       transport_group_key(transport_group(info->transport)), state_of(info));
+	printf("{\"id\":\"%s\",\"slot\":%u,\"transport\":\"%s\",\"tls\":%s,\"state\":\"%s\",\"address\":", id_of(info), info->slot,
+	       transport_group_key(transport_group(info->transport)), info->tls ? "true" : "false", state_of(info));
 	printf(*address ? "\"%s\"" : "null", address);
 	printf(",\"users\":[%s],\"users_count\":%u,\"topics\":[%s],\"topics_count\":%u", n.text[1] ? n.text[1] : "", n.count[1],
 	       n.text[0] ? n.text[0] : "", n.count[0]);
@@ -274,13 +274,14 @@ static void print_line(struct view *v, const struct client_info *info)
 {
 	struct names n = { .most = 1 };
 	const char *address = address_of(v, info);
-	char age[16] = "-";
+	char age[16] = "-", transport[16];
 
 	read_names(v, info, &n);
+	snprintf(transport, sizeof(transport), "%s%s", transport_group_key(transport_group(info->transport)), info->tls ? "+tls" : "");
 	if (info->age != CLIENT_UNKNOWN)
 		snprintf(age, sizeof(age), "%" PRIu32, info->age);
-	printf("%-18s  %-10s  %-6s  %-21s  %8" PRIu64 "  %10" PRIu64 "  %10" PRIu64 "  %7" PRIu32 "  %7s  ", id_of(info),
-	       transport_group_key(transport_group(info->transport)), state_of(info), *address ? address : "-", info->lag, info->bytes_in, info->bytes_out,
+	printf("%-18s  %-14s  %-6s  %-21s  %8" PRIu64 "  %10" PRIu64 "  %10" PRIu64 "  %7" PRIu32 "  %7s  ", id_of(info),
+	       transport, state_of(info), *address ? address : "-", info->lag, info->bytes_in, info->bytes_out,
 	       info->idle, age);
 	printf("%s", n.count[1] ? n.text[1] : "-");
 	printf(n.count[1] > 1 ? " and %u more  " : "  ", n.count[1] - 1);
@@ -295,8 +296,8 @@ static void print_one(struct view *v, const struct client_info *info)
 	const char *address = address_of(v, info);
 
 	read_names(v, info, &n);
-	printf("id         %s\ntransport  %s (%s)\nstate      %s\naddress    %s\n", id_of(info), transport_group_text(transport_group(info->transport)),
-	       transport_table[info->transport].word, state_of(info), *address ? address : "not known");
+	printf("id         %s\ntransport  %s (%s)%s\nstate      %s\naddress    %s\n", id_of(info), transport_group_text(transport_group(info->transport)),
+	       transport_table[info->transport].word, info->tls ? " within TLS" : "", state_of(info), *address ? address : "not known");
 	printf("users      %s\ntopics     %s\n", n.count[1] ? n.text[1] : "none", n.count[0] ? n.text[0] : "none");
 	printf("lag        %" PRIu64 " messages\nin         %" PRIu64 " bytes\nout        %" PRIu64 " bytes\nidle       %" PRIu32 " s\n", info->lag,
 	       info->bytes_in, info->bytes_out, info->idle);
@@ -337,7 +338,7 @@ static void list(struct view *v, const struct client_info *found, size_t count, 
 	if (json)
 		printf("{\"clients\":[");
 	else if (count)
-		printf("%-18s  %-10s  %-6s  %-21s  %8s  %10s  %10s  %7s  %7s  %s\n", "ID", "TRANSPORT", "STATE", "ADDRESS", "LAG", "BYTES IN", "BYTES OUT",
+		printf("%-18s  %-14s  %-6s  %-21s  %8s  %10s  %10s  %7s  %7s  %s\n", "ID", "TRANSPORT", "STATE", "ADDRESS", "LAG", "BYTES IN", "BYTES OUT",
 		       "IDLE", "SINCE", "USER  TOPICS");
 	for (size_t i = 0; i < count; i++) {
 		if (json) {

@@ -117,7 +117,7 @@ M("second-name-was-had-before", "worker/service/replay.c", "if (replay->resume->
 M("what-was-had-is-recovered", "worker/service/replay.c", "\t\treturn;\n\treplay->recovered = false;\n\tif (from", "\t\treturn;\n\tif (from", RECOVERED + "Recovered.test_had_before")
 M("always-recovered", "worker/service/request.c", "o->recovered = replay.recovered;", "o->recovered = true;", HISTORY + "Replay.test_not_recovered")
 M("sends-of-history-are-not-noted", "worker/delivery/output.c", "\tif (p->noted)\n\t\tlanded_noted(o->streams, sid, p->notes);\n", "", HISTORY + "Deaths.test_cut", quick=False)
-M("frame-of-history-is-not-kept", "worker/delivery/landed.c", "if (sent->page && keep_noted(streams, sid, st, sent) < 0)", "if (false && keep_noted(streams, sid, st, sent) < 0)",
+M("frame-of-history-is-not-kept", "worker/delivery/landed.c", "if (sent->page && !told && keep_noted(streams, sid, st, sent) < 0)", "if (false && keep_noted(streams, sid, st, sent) < 0)",
   HISTORY + "Replay.test_reader_that_stops")
 M("cut-frame-of-history-begins-anew", "worker/delivery/landed.c", "\t\t\tst->cut = (uint32_t)bytes;\n\t\t\tst->flags |= SESSION_CUT | SESSION_BEHIND;\n\t\t\treturn 0;",
   "\t\t\tst->cut = 0;\n\t\t\tst->flags |= SESSION_CUT | SESSION_BEHIND;\n\t\t\treturn 0;", HISTORY + "Replay.test_reader_that_stops")
@@ -201,7 +201,7 @@ M("no-share-of-subscriptions", "worker/service/subscribe.c", "\tif (s->count < S
 
 # ---- a worker's start ----
 
-M("no-slot-redo", "worker/loop/recover.c", "\tslot_redo(&w->base.slot);\n\tfinish_publish(w);", "\tfinish_publish(w);", RECOVERY + "test_half_a_commit")
+M("no-slot-redo", "worker/loop/recover.c", "\tslot_redo(&w->base.slot);\n\ttls_redo", "\ttls_redo", RECOVERY + "test_half_a_commit")
 M("publish-not-marked", "worker/loop/recover.c", "\t\t\tst.parsed = intent->parsed;\n", "\t\t\t;\n", GO_THROUGH, points="publish-committed")
 M("publish-marked-though-unanswered", "worker/loop/recover.c",
   "\tif (intent->answered && is_open(w, intent->fd) && session(&w->base, (int)intent->fd)->state.parsed < intent->parsed)\n\t\treturn;\n", "",
@@ -241,7 +241,7 @@ M("nobody-blamed", "worker/loop/recover.c", "if (on && is_open(w, on - 1)) {", "
   "test_crash_points.CrashPoints.test_own_fault_costs_one_connection")
 M("orphans-not-adopted", "worker/loop/orphans.c", "if (untouched(fd) && listener_of(w, fd))", "if (false)", GO_THROUGH, points="accept-accepted")
 M("orphans-all-adopted", "worker/loop/orphans.c", "if (untouched(fd) && listener_of(w, fd))", "if (listener_of(w, fd))", RECOVERY + "test_connection_half_closed")
-M("orphans-beyond-the-limit", "worker/loop/connection.c", "|| !listener_counts(&w->listeners, fd, proto)) {", ") {", "test_http_routes.Routes.test_full_and_killed")
+M("orphans-beyond-the-limit", "worker/loop/connection.c", "&& listener_counts(&w->listeners, fd, proto);", ";", "test_http_routes.Routes.test_full_and_killed")
 M("refused-are-reset", "worker/loop/refuse.c", "\tif (!more)\n\t\tend(w, r);", "\tif (r->told)\n\t\tend(w, r);", "test_http_routes.Routes.test_full_can_be_read")
 M("orphans-stay-open", "worker/loop/orphans.c", "w->orphans_room, fd);\n\tclose(fd);\n", "w->orphans_room, fd);\n", "test_crash.Leaks.test_descriptors")
 M("fin-counts-as-input", "worker/io/tcp_counts.c", " - (uint64_t)queued - (uint64_t)fin_arrived(&ti);", " - (uint64_t)queued - 0 * (uint64_t)fin_arrived(&ti);",
@@ -406,7 +406,7 @@ M("polled-and-gone", "worker/loop/park.c", "\tst.last_out = w->base.now;\n\tsess
 
 MEMORY = "test_memory."
 M("always-late", "worker/protocol/input.c", "\tif (c->at != begun) {\n", "\tif (st.parsed != c->at) {\n", MEMORY + "Unfinished.test_always_one_begun", quick=False)
-M("a-byte-keeps-it-young", "worker/loop/memory_limit.c", "ref == s->state.out ? s->state.last_out : since)", "ref == s->state.out ? s->state.last_out : s ? s->last_in : since)",
+M("a-byte-keeps-it-young", "worker/loop/memory_limit.c", "? s->state.last_out : since)", "? s->state.last_out : s ? s->last_in : since)",
   MEMORY + "Budget.test_dribbling_does_not_help", quick=False)
 M("told-before-it-is-noted", "worker/loop/memory_limit.c", "\tsession_forfeit(&w->base, sid);\n\tCRASH_POINT(\"memory-forfeited\");\n",
   "\tif (can_hear)\n\t\t(void)!send(session_fd(&w->base, sid), \"x\", 2, MSG_DONTWAIT | MSG_NOSIGNAL);\n\tCRASH_POINT(\"memory-forfeited\");\n\tsession_forfeit(&w->base, sid);\n",
@@ -516,6 +516,31 @@ M("order-stays", "worker/loop/orders.c", "\torder_take_out(queue);\n", "\t;\n", 
 M("drained-takes-clients", "worker/io/listener.c", "return listener_drains(all) || !has_room(all);", "return !has_room(all);", KICK + "Drain.test_a_worker")
 M("draining-ends-with-its-word", "worker/loop/orders.c", "is_empty(w))\n", "!is_empty(w))\n", KICK + "Drain.test_a_worker")
 M("drained-refuses-its-operator", "worker/loop/connection.c", "(proto != PROTO_ADMIN && listener_drains(&w->listeners))", "listener_drains(&w->listeners)", KICK + "Drain.test_all")
+
+# ---- TLS, and a death ----
+
+M("tls-sealed-without-being-listed", "worker/io/tls_out.c", "\t\ttls_out_list(base, 0, sid, piece);\n", "", "stress/tls_stress", quick=False)
+M("tls-pending-is-dropped", "worker/io/tls_out.c", "if (accepted < size && !keep(", "if (false && !keep(", "test_tls_session")
+M("tls-number-is-used-twice", "worker/io/tls_out.c", "\tflow.out_seq += records(len);\n", "", "test_tls_session")
+M("tls-other-keys-in-two-steps", "worker/io/tls_out.c", "\t\ttls_commit_keys(&base->tls, session_fd(base, sid), &e);\n\telse if (good)",
+  "\t\ttls_commit(&base->tls, session_fd(base, sid), &e.flow), *entry_of(base, sid) = e;\n\telse if (good)", "stress/tls_stress", quick=False)
+M("tls-rest-is-lost-in-a-death", "worker/delivery/landed_tls.c", "len, records, size, accepted) >= 0;", "len, records, size, size) >= 0;", "test_tls_session")
+M("tls-text-begins-elsewhere", "worker/delivery/landed.c", "struct told told = { .from = from,", "struct told told = { .from = from + 1,", "test_tls_session")
+M("tls-drained-is-forgotten", "worker/delivery/landed_tls.c", "\t\tif (accepted > flow->wire_out)\n", "\t\tif (false)\n", "test_tls_session")
+M("tls-waits-for-nobody", "worker/delivery/landed_tls.c", "\t\tlanded_advance(streams, sid, 0, true);\n\treturn true;", "\t\t;\n\treturn true;", "stress/tls_stress", quick=False)
+M("tls-session-is-up-to-date-too-early", "worker/delivery/output.c", "\tif (r > 0)\n\t\tr = send_pending(o, sid, st);\n", "", "test_tls_session")
+M("tls-input-is-not-taken-after-a-death", "worker/io/tls_in.c", "\t*len = flow->opened - from;\n\tdiscard(base, sid, left);\n", "\t*len = flow->opened - from;\n", "test_tls_session")
+M("tls-input-is-not-taken", "worker/io/receive.c", "\ttls_in_take(base, sid, &in);\n\tif (head->base", "\tif (head->base", "test_tls_session")
+M("tls-held-is-overwritten", "worker/io/tls_in.c", "flow->held) + there, wire", "flow->held), wire", "test_tls_session")
+M("tls-end-comes-with-data", "worker/io/tls_in.c", "if ((n < 0 || type != TLS_APPLICATION_DATA) && data)", "if (n < 0 && data)", "test_tls_session")
+M("tls-nonce-without-its-number", "proto/tls_record.c", "EXPLICIT) + seq);", "EXPLICIT));", "test_tls_record")
+M("tls-padding-counts", "proto/tls_record.c", "\tif (len > TLS_TEXT_MAX + 1)\n", "\tif (false)\n", "test_tls_record")
+M("tls-any-type-will-do", "proto/tls_record.c", "(!is_type(*type) || (text == 0", "((text == 0", "test_tls_record")
+M("tls-generation-is-not-counted", "proto/tls_keys.c", "\t\tkeys->generation = generation;\n", "\t\t;\n", "test_tls_record")
+M("tls-no-redo", "shm/tls.c", "\t\t\ttls_entry(tls, (int)fd - 1)->flow = s->redo.flow;\n", "\t\t\t;\n", "test_tls_segment")
+M("tls-redo-keeps-keys", "shm/tls.c", "\texplicit_bzero(&s->redo, sizeof(s->redo));\n", "", "test_tls_segment")
+M("tls-entry-is-not-wiped", "shm/tls.c", "!is_tls(of, (int)fd - 1))", "false)", "test_tls_segment")
+M("tls-snapshot-for-plain", "shm/snapshot_slot.c", "v.tls ? PROTO_OF_TLS : \"proto\"", "\"proto\"", "test_snapshot_slot")
 
 # ---- janus.js, where there is a Node with WebSocket ----
 

@@ -6,7 +6,7 @@
 
 Two janusbench check every byte, one with many subscribers and small messages, one with messages up to 200,000 bytes, small receive buffers and
 readers who pause again and again. Beside them, witnesses (witnesses.py) publish in all ways that are answered, and some of them subscribe and
-unsubscribe all the time. What is done to the server meanwhile is in troubles.py: also reloads in pairs, other ports and numbers of workers,
+unsubscribe all the time; every second one of them speaks TLS. What is done to the server meanwhile is in troubles.py: also reloads in pairs, other ports and numbers of workers,
 upgrades back and forth between two builds whose layouts of shared memory differ ($JANUS_BUILD, $JANUS_OTHER_BUILD; without the latter to
 the same program anew), configurations and programs that are broken, processes that are stopped for up to 3 s. Settings are the
 defaults, restart_limit with them.
@@ -28,8 +28,9 @@ import threading
 import janus_test
 from janus_test import Bench, Server, parse_url, wait_until
 from programs import Configuration, Program
+from tls_test import Certificates
 from troubles import Troubles
-from witnesses import Witnesses
+from witnesses import WITHIN_TLS, Witnesses
 
 LOSSES = ("closed_blamed", "closed_slot", "closed_slow", "closed_uncertain", "dropped_overtaken", "no_buffer", "bad_input")
 OTHER_LOSSES = ("dropped_unencodable", "closed_damaged")        # counted only by some versions
@@ -43,7 +44,9 @@ class Chaos:
         self.program = Program(build or janus_test.BUILD, os.path.join(self.server.folder, "bin"))
         self.server.build = self.program.folder
         # Connections that are idle must live as long as the run: their being closed would be a loss.
-        self.configuration = Configuration(self.server, o.workers, ["keep_alive = 24h", "io = " + o.io] + [s.replace("=", " = ", 1) for s in o.o])
+        self.certificates = Certificates()
+        self.configuration = Configuration(self.server, o.workers, ["keep_alive = 24h", "io = " + o.io, "tls_certificate = " + self.certificates.make("localhost")] +
+                                           [s.replace("=", " = ", 1) for s in o.o], WITHIN_TLS.values())
         self.troubles = Troubles(self.server, self.program, self.configuration, o.seed, self.over)
         self.witnesses = None
         self.failures = []
@@ -69,9 +72,9 @@ class Chaos:
     def run(self):
         o = self.options
         self.server.start()
-        addresses = {protocol: parse_url(url) for protocol, url in zip(("flash", "http", "packet"), self.configuration.urls())}
-        self.witnesses = Witnesses(addresses, o.pause, visitors=True)
-        benches = self.benches(addresses)
+        addresses = {url.partition("://")[0]: parse_url(url) for url in self.configuration.urls()}
+        self.witnesses = Witnesses(addresses, o.pause, visitors=True, tls=self.certificates.client())
+        benches = self.benches({protocol: addresses[protocol] for protocol in ("flash", "http", "packet")})
         try:
             wait_until(lambda: self.server.connections() >= o.subscribers + o.large + self.witnesses.connections, 120, "all subscribers", pause=0.1)
             self.witnesses.start()
@@ -120,6 +123,7 @@ class Chaos:
             self.failures.append(str(e))
         finally:
             self.server.destroy()
+            self.certificates.remove()
 
 
 def parse(arguments=None):

@@ -11,6 +11,7 @@ CRASH_BUILD = os.path.join(ROOT, os.environ.get("JANUS_CRASH_BUILD", "build/cras
 
 class CrashTest(WebTest):
     def setUp(self):
+        super().setUp()
         if not os.path.exists(os.path.join(CRASH_BUILD, "janus")):
             self.fail("no build with crash points: make CRASH=1 server")
         self.folder = tempfile.mkdtemp(prefix="janus-crash-")

@@ -78,12 +78,12 @@ class Configuration:
 
     BROKEN = ("workers = none\n", "no such key = 1\n", "[section]\n", "listen = nowhere\n", "ring_bytes\n", "workers = 100000\n")
 
-    def __init__(self, server, workers, more):
-        """`more`: lines that are always there."""
+    def __init__(self, server, workers, more, within_tls=()):
+        """`more`: lines that are always there. `within_tls`: protocols with TLS, whose addresses always are."""
         self.server = server
         self.workers = workers
         self.more = more
-        self.ports = {protocol: free_port() for protocol in ("flash", "http", "packet")}
+        self.ports = {protocol: free_port() for protocol in ("flash", "http", "packet", *within_tls)}
         self.without = set()            # protocols that nobody listens for just now; never flash, which newcomers use
         self.extra = []                 # further addresses
         self.write()

@@ -2,17 +2,18 @@
 import json
 import os
 import random
-import re
+import shutil
 import signal
+import tempfile
 import threading
 import unittest
 
 import janus_test
 from crash_test import CrashTest
-from janus_test import Closed, Server, raise_nofile, wait_until
+from janus_test import Closed, raise_nofile, wait_until
 from programs import OTHER_BUILD, Program
 from test_history import HistoryTest
-from web_clients import TEXT, WEB, Packet, Sse, WebSocket, frame, parse_url, request
+from web_clients import TEXT, Packet, Sse, WebSocket, frame, request
 
 JSON = [("Content-Type", "application/json")]
 NOBODY = "0" * 24 + "%08x"
@@ -647,16 +648,13 @@ class Survive(SessionTest):
             client, _ = self.attached(("packet", "websocket", "lines")[n % 3], token)
             self.publish("t%d" % n, 4)
             self.assertEqual(self.numbers(client, 4), [1, 2, 3, 4])
-        self.assertEqual((self.parked(), self.janus.connections()), (0, len(sessions)))
+        wait_until(lambda: (self.parked(), self.janus.connections()) == (0, len(sessions)), what="no others")
 
     def test_other_layout(self):
-        server = Server(workers=2, listen=WEB)
-        self.addCleanup(self._end, server)
-        program = Program(janus_test.BUILD, os.path.join(server.folder, "bin"))
-        server.build = program.folder
-        server.start()
-        self._janus = server
-        self._addresses = {re.match("[a-z]+", url).group(): parse_url(url) for url in server.status()["listen"]}
+        folder = tempfile.mkdtemp(prefix="janus-test-")
+        self.addCleanup(shutil.rmtree, folder)
+        program = Program(janus_test.BUILD, os.path.join(folder, "bin"))
+        self.serve(workers=2, build=program.folder)
         sessions = [self.subscriber("websocket", "a", "t%d" % n) for n in range(6)]
         for client, _ in sessions[1:]:
             self.cut(client)

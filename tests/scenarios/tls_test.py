@@ -44,6 +44,15 @@ class Certificates:
     def pair(self, name, key=None):
         return "%s %s" % (self.path(name + ".pem"), self.path((key or name) + ".key"))
 
+    def context(self):
+        """Of a client who trusts the authority."""
+        return ssl.create_default_context(cafile=self.path("ca.pem"))
+
+    def client(self):
+        """What makes TLS of a socket that is connected to localhost."""
+        context = self.context()
+        return lambda plain: context.wrap_socket(plain, server_hostname="localhost")
+
     def remove(self):
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -65,7 +74,7 @@ class TlsTest(WebTest):
 
     def context(self, version=None, suites=None, certificate=None, alpn=None):
         """Of a client who trusts the authority."""
-        context = ssl.create_default_context(cafile=self.certificates.path("ca.pem"))
+        context = self.certificates.context()
         if version:
             context.minimum_version = context.maximum_version = version
         if suites:

@@ -190,7 +190,7 @@ class Troubles:
 
     def listeners(self):
         status, out, _ = self.server.ctl("status", "--json")
-        return sorted(re.findall(r'"((?:flash|http|packet)://[^"]*)"', out)) if status == 0 else None
+        return sorted(re.findall(r'"((?:flash|https?|packet)(?:\+tls)?://[^"]*)"', out)) if status == 0 else None
 
     def expect_listeners(self, log=None):
         """Those of the configuration, without further orders; unless the log says behind this place that it could not be."""

@@ -3,8 +3,9 @@
 Publishers of all kinds, each of whose messages must be answered once (web_publishers.py), and readers that must get every one of them once, in
 its publisher's order, with the id that the publisher was told. None of the connections may end. HTTP connections among them are
 idle most of the time, and others are in the middle of a request or frame nearly always. Some readers have small receive buffers. With
-`visitors`, there are those that subscribe and unsubscribe all the time, too (visitors.py).
+`visitors`, there are those that subscribe and unsubscribe all the time, too (visitors.py). With `tls`, every second connection is one of TLS.
 """
+import itertools
 import json
 import select
 import threading
@@ -20,6 +21,7 @@ SMALL = 4096            # bytes of receive buffer of the second one of each kind
 PUBLISHERS = ("post", "pipeline", "array", "ws", "packet", "idle", "idle", "split-post", "split-chunked", "split-ws", "split-packet", "flash",
               "digits")
 TOPICS = ("a", "b", "d")
+WITHIN_TLS = {"flash": "flash+tls", "http": "https", "packet": "packet+tls"}
 
 
 class FlashReader(Client):
@@ -104,9 +106,13 @@ class Readers(threading.Thread):
 
 
 class Witnesses:
-    def __init__(self, addresses, pause=0.25, visitors=False):
-        """`addresses` by protocol: flash, http, packet. With `visitors`, messages are of many sizes, too."""
+    def __init__(self, addresses, pause=0.25, visitors=False, tls=None):
+        """`addresses` by protocol: flash, http, packet. With `visitors`, messages are of many sizes, too. `tls`, which takes further addresses
+        (WITHIN_TLS), makes TLS of a connected socket."""
         self.addresses = addresses
+        self.tls = tls
+        self.made = itertools.count()
+        self.begun = False      # newcomers speak no TLS: a handshake ends with its worker
         self.clients = []
         self.visitors = visiting.KINDS if visitors else ()
         readers = [Reader(kind, self.reader(kind)) for kind in READERS]
@@ -121,6 +127,9 @@ class Witnesses:
     # connections
 
     def connect(self, kind, protocol, **more):
+        place = next(self.made)
+        if self.tls and not self.begun and (place + place // len(READERS)) % 2:     # of two readers of a kind, one
+            protocol, more["tls"] = WITHIN_TLS[protocol], self.tls
         client = kind(None, address=self.addresses[protocol], seconds=60, **more)
         self.clients.append(client)
         return client
@@ -168,6 +177,7 @@ class Witnesses:
     # the run
 
     def start(self):
+        self.begun = True
         for thread in [self.readers] + self.publishers + self.visitors:
             thread.start()
 

@@ -11,8 +11,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/stress/world.h"
-
 pid_t stepping_start(void (*run)(void *of), void *of, _Atomic uint32_t *done)
 {
 	int status;

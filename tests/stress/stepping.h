@@ -17,6 +17,9 @@ pid_t stepping_start(void (*run)(void *of), void *of, _Atomic uint32_t *done);
 /* One instruction. False when the child is done. */
 bool stepping_step(pid_t pid, _Atomic uint32_t *done);
 
+/* The program's own: counts what is wrong, and says the first of it. */
+void world_fault(const char *where, const char *what);
+
 /* Kills it. */
 void stepping_stop(pid_t pid);
 

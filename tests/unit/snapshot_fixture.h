@@ -509,7 +509,7 @@ static inline int other_slot(int snapshot, int hub_snapshot, uint32_t topics, ui
 	else
 		ring_start(&b.hub.ring, SEQS + 1, 1);
 	errno = 0;
-	r = snapshot_read_slot(&b.hub, &b.slot, 40, OWNER, snapshot);
+	r = snapshot_read_slot(&b.hub, &b.slot, NULL, 40, OWNER, snapshot);
 	assert_int_equal(lock_owner(&b.hub.shm->lock), 0);
 	check(&b);
 	stop(&b);

@@ -90,7 +90,7 @@ static void test_a_client(void **state)
 	assert_int_equal(info.idle, 20);
 	assert_int_equal(info.age, 100);
 	assert_int_equal(info.count, 2);
-	assert_false(info.behind || info.parked || info.ending);
+	assert_false(info.behind || info.parked || info.ending || info.tls);
 	assert_true(read_names(f, &info));
 	assert_string_equal(told, "\1bob news ");
 	assert_true(clients_find(&f->hub, &reader, &id, NOW, &info));
@@ -100,6 +100,17 @@ static void test_a_client(void **state)
 	assert_false(clients_find(&f->hub, &reader, &id, NOW, &info));
 	id.session = UINT32_MAX;
 	assert_false(clients_find(&f->hub, &reader, &id, NOW, &info));
+}
+
+static void test_tls(void **state)
+{
+	struct fixture *f = *state;
+	struct session_shm *s = open_session(SESSION);
+	struct client_info info;
+
+	s->state.flags = SESSION_TLS;
+	assert_true(clients_read(&f->hub, &reader, 0, SESSION, NOW, &info));
+	assert_true(info.tls && !info.behind && !info.parked && !info.ending);
 }
 
 static void test_when_it_connected(void **state)
@@ -204,6 +215,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_client, up, down),
+		cmocka_unit_test_setup_teardown(test_tls, up, down),
 		cmocka_unit_test_setup_teardown(test_when_it_connected, up, down),
 		cmocka_unit_test_setup_teardown(test_lag, up, down),
 		cmocka_unit_test_setup_teardown(test_nonsense, up, down),

@@ -245,7 +245,7 @@ static void hub_must_be_at_rest(void **state)
 	atomic_store(&a.hub.shm->slot[5].intent.state, INTENT_NONE);
 	assert_int_equal(snapshot_write_hub(&a.hub, 0, fd), 0);
 	atomic_store(&a.slot.shm->redo_fd, 1);
-	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, fd, NULL, NULL), -1);
+	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, NULL, fd, NULL, NULL), -1);
 	assert_int_equal(errno, EBUSY);
 	stop(&a);
 	close(fd);

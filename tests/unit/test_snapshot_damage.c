@@ -84,7 +84,7 @@ static void damaged(bool hub)
 	populate_hub(&a);
 	populate_slot(&a);
 	snapshot_write_hub(&a.hub, SEQS - 60, x);
-	snapshot_write_slot(&a.hub, &a.slot, y, NULL, NULL);
+	snapshot_write_slot(&a.hub, &a.slot, NULL, y, NULL, NULL);
 	stop(&a);
 	b = contents(hub ? x : y, hub, x);
 	cut(&b);

@@ -14,12 +14,12 @@ static void slot_comes_back(void **state)
 	populate_hub(&a);
 	populate_slot(&a);
 	assert_int_equal(snapshot_write_hub(&a.hub, SEQS - 60, y), 0);
-	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, x, NULL, NULL), 0);
+	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, NULL, x, NULL, NULL), 0);
 	assert_int_equal(snapshot_version(x), SNAPSHOT_VERSION);
 	assert_int_equal(snapshot_read_hub(&b.hub, y), 0);
-	assert_int_equal(snapshot_read_slot(&b.hub, &b.slot, 40, OWNER, x), 0);
+	assert_int_equal(snapshot_read_slot(&b.hub, &b.slot, NULL, 40, OWNER, x), 0);
 	verify_slot(&b);
-	assert_int_equal(snapshot_write_slot(&b.hub, &b.slot, y, NULL, NULL), 0);
+	assert_int_equal(snapshot_write_slot(&b.hub, &b.slot, NULL, y, NULL, NULL), 0);
 	same_bytes(x, y);
 	stop(&a);
 	stop(&b);
@@ -46,18 +46,76 @@ static void slot_subscriptions_do_not_fit(void **state)
 		*sub = (struct subscription_shm){ .topic = find(&a, "alpha"), .next = a.slot.sessions[1].subscriptions };
 		a.slot.sessions[1].subscriptions = i;
 	}
-	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, fd, NULL, NULL), 0);
+	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, NULL, fd, NULL, NULL), 0);
 	assert_int_equal(other_slot(fd, -1, 16, 2), 0);
 	a.slot.subscriptions[64] = (struct subscription_shm){ .topic = find(&a, "alpha"), .next = a.slot.sessions[1].subscriptions };
 	a.slot.sessions[1].subscriptions = 64;
-	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, fd, NULL, NULL), 0);
+	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, NULL, fd, NULL, NULL), 0);
 	assert_int_equal(other_slot(fd, -1, 16, 2), ENOSPC);
 	assert_int_equal(other_slot(fd, -1, 16, 3), 0);
 	a.slot.subscriptions[64].from = SEQS + 2;
-	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, fd, NULL, NULL), 0);
+	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, NULL, fd, NULL, NULL), 0);
 	assert_int_equal(other_slot(fd, -1, 16, 3), EPROTO);
 	stop(&a);
 	close(fd);
+}
+
+/* Keys and all; and a program that has no place for them does not take the session for a plain one. */
+static void tls_connections_come_along(void **state)
+{
+	const struct spec spec = { .fd = 7, .flags = SESSION_TLS | SESSION_BEHIND, .parsed = 40, .in = "half", .in_skip = 1 };
+	struct server a, b;
+	struct buffer_pool pool = { 0 };
+	struct tls tls, other;
+	int fd = file(), ours = tls_create("a", 64), theirs = tls_create("b", 23);
+	uint32_t subscriptions = 100;
+	struct tls_entry_shm *e, *f;
+
+	(void)state;
+	start(&a, 65536, 128, 16, 64);
+	start(&b, 65536, 128, 16, 23);
+	populate_hub(&a);
+	populate_hub(&b);
+	pool_init(&pool, &a.slot);
+	pool_ready(&pool);
+	open_session(&a, &pool, &spec, &subscriptions);
+	assert_int_equal(tls_attach(&tls, ours, 64) + tls_attach(&other, theirs, 23), 0);
+	e = tls_entry(&tls, 7);
+	f = tls_entry(&other, 7);
+	for (uint8_t suite = TLS_AES_128_GCM; suite <= TLS_CHACHA20_POLY1305; suite++) {
+		memset(&e->out, 3 * suite, sizeof(e->out));
+		memset(&e->in, 5 * suite, sizeof(e->in));
+		e->kind = (struct tls_kind){ suite % 2 ? TLS_1_2 : TLS_1_3, suite };
+		e->flow = (struct tls_flow_shm){ .taken = 7000, .wire_out = 9000, .opened = 43, .wire_in = 90, .out_seq = 12, .in_seq = 1ull << 40,
+						 .pending = pool_text(&pool, "a rest"), .pending_start = 2, .pending_end = 6,
+						 .held = pool_text(&pool, "a beginning"), .held_len = 11,
+						 .control = TLS_UPDATE_OWED | TLS_PEER_CLOSED, .alert = 20 };
+		assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, &tls, fd, NULL, NULL), 0);
+		assert_int_equal(snapshot_read_slot(&b.hub, &b.slot, NULL, 40, OWNER, fd), -1);
+		assert_int_equal(errno, EPROTO);
+		assert_int_equal(slot_session(&b.slot, 7)->status, SESSION_FREE);
+		assert_int_equal(snapshot_read_slot(&b.hub, &b.slot, &other, 40, OWNER, fd), 0);
+		assert_true(slot_session(&b.slot, 7)->state.flags & SESSION_TLS);
+		assert_memory_equal(pool_bytes(&b.slot, f->flow.pending), "rest", 4);
+		assert_int_equal(f->flow.pending_end, 4);
+		assert_memory_equal(pool_bytes(&b.slot, f->flow.held), "a beginning", 11);
+		f->flow.held = e->flow.held;
+		f->flow.pending = e->flow.pending;
+		f->flow.pending_start = 2;
+		f->flow.pending_end = 6;
+		assert_memory_equal(e, f, sizeof(*e));
+		slot_session(&b.slot, 7)->status = SESSION_FREE;
+	}
+	e->flow.taken++;	/* something is under way */
+	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, &tls, fd, NULL, NULL), -1);
+	pool_fini(&pool);
+	tls_detach(&tls);
+	tls_detach(&other);
+	stop(&a);
+	stop(&b);
+	close(fd);
+	close(ours);
+	close(theirs);
 }
 
 static void slot_has_no_place(void **state)
@@ -73,7 +131,7 @@ static void slot_has_no_place(void **state)
 	start(&a, 65536, 128, 16, 64);
 	populate_hub(&a);
 	populate_slot(&a);
-	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, fd, NULL, NULL), 0);
+	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, NULL, fd, NULL, NULL), 0);
 	assert_int_equal(other_slot(fd, -1, 5, 23), 0);
 	assert_int_equal(other_slot(fd, -1, 4, 23), ENOSPC);
 	assert_int_equal(other_slot(fd, -1, 5, 22), ENOSPC);
@@ -88,7 +146,7 @@ static void slot_has_no_place(void **state)
 	open_session(&a, &pool, &large, &subscriptions);
 	pool_fini(&pool);
 	big = file();
-	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, big, NULL, NULL), 0);
+	assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, NULL, big, NULL, NULL), 0);
 	assert_int_equal(other_slot(big, -1, 16, 23), ENOSPC);
 	stop(&a);
 	close(fd);
@@ -99,6 +157,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(slot_comes_back),
+		cmocka_unit_test(tls_connections_come_along),
 		cmocka_unit_test(slot_has_no_place),
 		cmocka_unit_test(slot_subscriptions_do_not_fit),
 	};

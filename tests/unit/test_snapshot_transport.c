@@ -55,8 +55,8 @@ static void all_come_back(void **state)
 	make(&b);
 	for (uint32_t t = 0; t < TRANSPORTS; t++)
 		open_session(&a.slot, FIRST_FD + (int)t, t, t == TRANSPORT_PAGE ? UINT32_MAX : t == TRANSPORT_PAGE_10 ? 12 : 0);
-	assert_int_equal(snapshot_write_slot(&f->hub, &a.slot, file, NULL, NULL), 0);
-	assert_int_equal(snapshot_read_slot(&f->hub, &b.slot, 3, 4, file), 0);
+	assert_int_equal(snapshot_write_slot(&f->hub, &a.slot, NULL, file, NULL, NULL), 0);
+	assert_int_equal(snapshot_read_slot(&f->hub, &b.slot, NULL, 3, 4, file), 0);
 	for (uint32_t t = 0; t < TRANSPORTS; t++) {
 		const struct session_shm *s = slot_session(&b.slot, FIRST_FD + (int)t);
 
@@ -78,7 +78,7 @@ static void one_of_no_transport_is_not_written(void **state)
 	make(&a);
 	open_session(&a.slot, FIRST_FD, TRANSPORTS, 0);
 	errno = 0;
-	assert_int_equal(snapshot_write_slot(&f->hub, &a.slot, file, NULL, NULL), -1);
+	assert_int_equal(snapshot_write_slot(&f->hub, &a.slot, NULL, file, NULL, NULL), -1);
 	assert_int_equal(errno, EPROTO);
 	unmake(&a);
 	close(file);
@@ -132,7 +132,7 @@ static int read_one(struct fixture *f, int file, struct session_shm *session)
 
 	make(&b);
 	errno = 0;
-	r = snapshot_read_slot(&f->hub, &b.slot, 3, 4, file) < 0 ? errno : 0;
+	r = snapshot_read_slot(&f->hub, &b.slot, NULL, 3, 4, file) < 0 ? errno : 0;
 	memcpy(session, slot_session(&b.slot, FIRST_FD), sizeof(*session));
 	unmake(&b);
 	close(file);

@@ -419,6 +419,25 @@ static void test_nonce(void **state)
 	assert_true(sealed[TLS_HEAD] == 255 && sealed[TLS_HEAD + 7] == 255);
 }
 
+/* What is forgotten is no key of what comes next. */
+static void test_forget(void **state)
+{
+	(void)state;
+	tls_crypto_forget(NULL);
+	for (size_t i = 0; i < 6; i++)
+		for (size_t len = 9; len < 4000; len += 3000) {
+			struct tls_keys keys = make_keys(connections[i].kind);
+			uint8_t type, before[RECORD_MAX];
+			size_t record = tls_seal(crypto, connections[i].kind, &keys, 1, TLS_APPLICATION_DATA, text, len, before);
+
+			tls_crypto_forget(crypto);
+			assert_int_equal(tls_seal(crypto, connections[i].kind, &keys, 1, TLS_APPLICATION_DATA, text, len, sealed), record);
+			assert_memory_equal(sealed, before, record);
+			tls_crypto_forget(crypto);
+			assert_int_equal(tls_open(crypto, connections[i].kind, &keys, 1, sealed, record, opened, &type), len);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -430,6 +449,7 @@ int main(void)
 		cmocka_unit_test(test_overlong),
 		cmocka_unit_test(test_types),
 		cmocka_unit_test(test_nonce),
+		cmocka_unit_test(test_forget),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -17,23 +17,41 @@ static bool good_kind(struct tls_kind kind)
 	return (kind.version == TLS_1_2 || kind.version == TLS_1_3) && kind.suite >= TLS_AES_128_GCM && kind.suite <= TLS_CHACHA20_POLY1305;
 }
 
+/* Claims a buffer of which [start, end) counts; none has nothing that counts. */
+static bool claim(struct base *base, uint32_t ref, uint32_t start, uint32_t end)
+{
+	if (!ref)
+		return start == 0 && end == 0;
+	if (start >= end || pool_claim(&base->pool, ref) < 0)
+		return false;
+	if (end <= pool_room(&base->slot, ref))
+		return true;
+	pool_unclaim(&base->pool, ref);
+	return false;
+}
+
 bool landed_tls_claim(struct base *base, session_id sid, const struct session_state_shm *st)
 {
 	const struct tls_entry_shm *e = entry_of(base, sid);
 	const struct tls_flow_shm *flow = &e->flow;
 
-	if (st->flags & (SESSION_PARKED | SESSION_LINGER) && !flow->pending)
-		return true;
-	if (!good_kind(e->kind) || flow->taken < st->sent)
+	if (!good_kind(e->kind) || flow->taken < st->sent || flow->held_len > TLS_RECORD_MAX || !claim(base, flow->pending, flow->pending_start, flow->pending_end))
 		return false;
-	if (!flow->pending)
-		return flow->pending_start == 0 && flow->pending_end == 0;
-	if (flow->pending_start >= flow->pending_end || pool_claim(&base->pool, flow->pending) < 0)
-		return false;
-	if (flow->pending_end <= pool_room(&base->slot, flow->pending))
+	if (claim(base, flow->held, 0, flow->held_len))
 		return true;
-	pool_unclaim(&base->pool, flow->pending);
+	if (flow->pending)
+		pool_unclaim(&base->pool, flow->pending);
 	return false;
+}
+
+void landed_tls_unclaim(struct base *base, session_id sid)
+{
+	const struct tls_flow_shm *flow = &entry_of(base, sid)->flow;
+
+	if (flow->pending)
+		pool_unclaim(&base->pool, flow->pending);
+	if (flow->held)
+		pool_unclaim(&base->pool, flow->held);
 }
 
 /* Seals `len` bytes of the stream again, of which the kernel has `accepted` so many of the records. */

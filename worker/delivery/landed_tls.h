@@ -6,8 +6,9 @@
 
 #include "worker/delivery/landed.h"
 
-/* Claims what is pending. False: what the session's entry says can't be true, and nothing is claimed. */
+/* Claims what is pending and what is held. False: what the session's entry says can't be true, and nothing is claimed. */
 bool landed_tls_claim(struct base *base, session_id sid, const struct session_state_shm *st);
+void landed_tls_unclaim(struct base *base, session_id sid);
 /*
  * The session's send was under way: `taken` is what its flow's was to be. If records were not recorded, they are sealed again, and what the kernel has not taken of
  * them is pending; then the session moves along its stream. False: that can't be done.

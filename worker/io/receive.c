@@ -129,7 +129,7 @@ static enum received receive_tls(struct base *base, session_id sid, size_t *rece
 	tls_in_take(base, sid, &in);
 	if (head->base + head->len == session(base, sid)->state.parsed)
 		drop_input(base, sid);
-	return what == RECEIVED && in.taken < in.whole ? RECEIVED_FULL : what;
+	return what == RECEIVED && in.opened < in.whole ? RECEIVED_FULL : what;
 }
 
 enum received receive(struct base *base, session_id sid, size_t *received)

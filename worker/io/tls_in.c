@@ -4,7 +4,6 @@
 #include "worker/io/tls_in.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -28,51 +27,12 @@ static struct tls_entry_shm *entry_of(const struct base *base, session_id sid)
 
 /* ---- the socket ---- */
 
-static void wait_for(const struct base *base, session_id sid, size_t bytes)
-{
-	int least = (int)bytes;
-
-	setsockopt(session_fd(base, sid), SOL_SOCKET, SO_RCVLOWAT, &least, sizeof(least));
-	if (bytes > 1)
-		entry_of(base, sid)->flags |= TLS_WAITS;
-	else
-		entry_of(base, sid)->flags &= (uint16_t)~TLS_WAITS;
-}
-
-static bool peer_shut(const struct base *base, session_id sid)
-{
-	struct pollfd p = { .fd = session_fd(base, sid), .events = POLLRDHUP };
-
-	return poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP | POLLERR);
-}
-
-enum received tls_in_look(struct base *base, session_id sid, struct tls_in *in)
-{
-	const struct tls_entry_shm *e = entry_of(base, sid);
-	ssize_t n;
-	long len = 0;
-
-	if (e->flow.control & TLS_PEER_CLOSED)
-		return RECEIVED_END;
-	n = recv(session_fd(base, sid), wire, sizeof(wire), MSG_PEEK | MSG_DONTWAIT);
-	if (n <= 0)
-		return n == 0 ? RECEIVED_END : errno == EAGAIN || errno == EINTR ? RECEIVED_NOTHING : RECEIVED_ERROR;
-	*in = (struct tls_in){ .len = (size_t)n };
-	while ((len = tls_record_length(e->kind, wire + in->whole, in->len - in->whole)) > 0 && (size_t)len <= in->len - in->whole)
-		in->whole += (size_t)len;
-	if (in->whole > 0 || len < 0)
-		return RECEIVED;
-	if (peer_shut(base, sid))
-		return RECEIVED_ERROR;		/* the rest of the record will not come */
-	wait_for(base, sid, len == 0 ? TLS_HEAD : (size_t)len);
-	return RECEIVED_NOTHING;
-}
-
 static void discard(const struct base *base, session_id sid, size_t bytes)
 {
+	static uint8_t rubbish[LOOK];
 	ssize_t n;
 
-	while (bytes > 0 && (n = recv(session_fd(base, sid), wire, bytes < sizeof(wire) ? bytes : sizeof(wire), MSG_TRUNC | MSG_DONTWAIT)) > 0)
+	while (bytes > 0 && (n = recv(session_fd(base, sid), rubbish, bytes < LOOK ? bytes : LOOK, MSG_TRUNC | MSG_DONTWAIT)) > 0)
 		bytes -= (size_t)n;
 }
 
@@ -80,8 +40,82 @@ void tls_in_take(struct base *base, session_id sid, const struct tls_in *in)
 {
 	discard(base, sid, in->taken);
 	base_count(base, COUNTER_bytes_in, in->taken);
-	if (entry_of(base, sid)->flags & TLS_WAITS)
-		wait_for(base, sid, 1);
+}
+
+/*
+ * Has the flow hold wire[from..in->len), the beginning of a record of `size` bytes (0: that can't be told yet). In the buffer that holds it already only what is new is
+ * written, behind what counts. The buffer is the session's when the flow is committed. False: there is none.
+ */
+static bool hold(struct base *base, session_id sid, const struct tls_in *in, size_t from, size_t size, struct tls_flow_shm *flow)
+{
+	size_t len = in->len - from, there = from == 0 ? in->held : 0;
+
+	if (!there || pool_room(&base->slot, flow->held) < len) {
+		uint32_t ref = session_buffer(base, sid, size > len ? size : len);
+
+		if (ref == BUFFER_NONE)
+			return false;
+		pool_header(&base->slot, ref)->since = base->now;
+		flow->held = ref;
+		there = 0;
+	} else if (!session_buffer_grow(base, sid, flow->held, len)) {
+		return false;
+	}
+	memcpy(pool_bytes(&base->slot, flow->held) + there, wire + from + there, len - there);
+	flow->held_len = (uint32_t)len;
+	return true;
+}
+
+static void commit(struct base *base, session_id sid, const struct tls_entry_shm *e)
+{
+	uint32_t held = entry_of(base, sid)->flow.held;
+
+	CRASH_POINT("tls-input-opened");
+	if (e->in.generation != entry_of(base, sid)->in.generation)
+		tls_commit_keys(&base->tls, session_fd(base, sid), e);
+	else
+		tls_commit(&base->tls, session_fd(base, sid), &e->flow);
+	if (held != e->flow.held)
+		pool_give(&base->pool, held);
+	CRASH_POINT("tls-input-committed");
+}
+
+/* All that is there is the beginning of a record, which is taken and held. */
+static enum received hold_all(struct base *base, session_id sid, struct tls_in *in, size_t size)
+{
+	struct tls_entry_shm e = *entry_of(base, sid);
+	bool held = hold(base, sid, in, 0, size, &e.flow);
+
+	if (held) {
+		in->taken = in->len - in->held;
+		e.flow.wire_in += in->taken;
+		commit(base, sid, &e);
+		tls_in_take(base, sid, in);
+	}
+	explicit_bzero(&e, sizeof(e));
+	return held ? RECEIVED_NOTHING : RECEIVED_NO_MEMORY;
+}
+
+enum received tls_in_look(struct base *base, session_id sid, struct tls_in *in)
+{
+	const struct tls_entry_shm *e = entry_of(base, sid);
+	size_t held = e->flow.held ? e->flow.held_len : 0;
+	ssize_t n;
+	long len = 0;
+
+	if (e->flow.control & TLS_PEER_CLOSED)
+		return RECEIVED_END;
+	if (held > 0)
+		memcpy(wire, pool_bytes(&base->slot, e->flow.held), held);
+	n = recv(session_fd(base, sid), wire + held, sizeof(wire) - held, MSG_PEEK | MSG_DONTWAIT);
+	if (n == 0)
+		return held > 0 ? RECEIVED_ERROR : RECEIVED_END;	/* the rest of a record will not come */
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? RECEIVED_NOTHING : RECEIVED_ERROR;
+	*in = (struct tls_in){ .held = held, .len = held + (size_t)n };
+	while ((len = tls_record_length(e->kind, wire + in->whole, in->len - in->whole)) > 0 && (size_t)len <= in->len - in->whole)
+		in->whole += (size_t)len;
+	return in->whole > 0 || len < 0 ? RECEIVED : hold_all(base, sid, in, (size_t)len);
 }
 
 /* ---- records ---- */
@@ -132,15 +166,6 @@ static enum received heed(struct tls_entry_shm *e, uint8_t type, const uint8_t *
 	return RECEIVED;
 }
 
-static void commit(struct base *base, session_id sid, const struct tls_entry_shm *e)
-{
-	if (e->in.generation != entry_of(base, sid)->in.generation)
-		tls_commit_keys(&base->tls, session_fd(base, sid), e);
-	else
-		tls_commit(&base->tls, session_fd(base, sid), &e->flow);
-	CRASH_POINT("tls-input-committed");
-}
-
 /*
  * Opens records one behind the other, until something else than data has been dealt with, or would be behind data. Nothing is committed. *alert: what is wrong
  * with the first one.
@@ -153,13 +178,13 @@ static enum received open_records(struct base *base, struct tls_entry_shm *e, st
 
 	*alert = 0;
 	while (what == RECEIVED && updates < UPDATES_MAX && !(*alert)) {
-		long size = tls_record_length(e->kind, wire + in->taken, in->len - in->taken), n = size;
+		long size = tls_record_length(e->kind, wire + in->opened, in->len - in->opened), n = size;
 		uint8_t type;
 
-		if (size == 0 || (size > 0 && ((size_t)size > in->len - in->taken || (size_t)size > room - *len)))
+		if (size == 0 || (size > 0 && ((size_t)size > in->len - in->opened || (size_t)size > room - *len)))
 			break;
 		if (size > 0)
-			n = tls_open(base->crypto, e->kind, &e->in, e->flow.in_seq, wire + in->taken, (size_t)size, dst + *len, &type);
+			n = tls_open(base->crypto, e->kind, &e->in, e->flow.in_seq, wire + in->opened, (size_t)size, dst + *len, &type);
 		if ((n < 0 || type != TLS_APPLICATION_DATA) && data)
 			break;		/* what was opened comes first; then it is alone */
 		if (n < 0) {
@@ -174,11 +199,27 @@ static enum received open_records(struct base *base, struct tls_entry_shm *e, st
 			e->flow.in_seq++;
 			*len += (size_t)n;
 		}
-		in->taken += (size_t)size;
+		in->opened += (size_t)size;
 	}
 	e->flow.opened += *len;
-	e->flow.wire_in += in->taken;
 	return what;
+}
+
+/* What is behind the records that were opened: if it is the beginning of one, it is held, if there is a buffer; else it stays in the socket. */
+static void hold_rest(struct base *base, session_id sid, struct tls_in *in, struct tls_flow_shm *flow)
+{
+	size_t left = in->len - in->opened;
+	long size;
+
+	if (in->opened == 0)
+		return;
+	flow->held = flow->held_len = 0;
+	in->taken = in->opened - in->held;
+	size = left ? tls_record_length(entry_of(base, sid)->kind, wire + in->opened, left) : -1;
+	if (size == 0 || size > (long)left)
+		if (hold(base, sid, in, in->opened, (size_t)size, flow))
+			in->taken += left;
+	flow->wire_in += in->taken;
 }
 
 enum received tls_in_open(struct base *base, session_id sid, struct tls_in *in, uint8_t *dst, size_t room, size_t *len)
@@ -187,13 +228,14 @@ enum received tls_in_open(struct base *base, session_id sid, struct tls_in *in, 
 	enum received what;
 	int alert;
 
-	*len = in->taken = 0;
+	*len = 0;
 	if (!tls_out_ready(base))
 		return RECEIVED_NO_MEMORY;
 	what = open_records(base, &e, in, dst, room, len, &alert);
-	CRASH_POINT("tls-input-opened");
-	if (alert == 0)
+	if (alert == 0) {
+		hold_rest(base, sid, in, &e.flow);
 		commit(base, sid, &e);
+	}
 	explicit_bzero(&e, sizeof(e));
 	if (alert)
 		return refuse(base, sid, (uint8_t)alert);

@@ -8,12 +8,17 @@
 #include "worker/io/receive.h"
 
 struct tls_in {
-	size_t len;		/* bytes that were looked at */
-	size_t whole;		/* of these, whole records, as far as they can be told */
-	size_t taken;		/* and what tls_in_take() is to take */
+	size_t len;		/* bytes that were looked at: those that are held, and what is in the socket */
+	size_t held;		/* of these, so many are held */
+	size_t whole;		/* and so many are whole records, as far as they can be told */
+	size_t opened;		/* or were dealt with */
+	size_t taken;		/* what tls_in_take() is to take from the socket */
 };
 
-/* Looks at what is in the socket. RECEIVED: there is a whole record, or what is none; else what there is instead. */
+/*
+ * Looks at what is in the socket. RECEIVED: there is a whole record, or what is none; else what there is instead. What is not whole is taken and held: left in the
+ * socket, it would fill the window, and the rest might never come.
+ */
 enum received tls_in_look(struct base *base, session_id sid, struct tls_in *in);
 /*
  * Opens whole records to dst[0..room), which has room for in->whole or for one record at least, and commits that: *len bytes, which the caller has to count

@@ -19,7 +19,7 @@ bool tls_out_ready(struct base *base);
 void tls_out_list(struct base *base, unsigned place, session_id sid, size_t len);
 /* How many bytes so much text takes as records. */
 size_t tls_out_size(const struct base *base, session_id sid, size_t len);
-/* Seals text[0..len), which is listed, at dst. Its size; 0: there is no memory. */
+/* Seals text[0..len), which is listed, at dst. Its size; 0: there is no memory, or something is pending. */
 size_t tls_out_seal(struct base *base, session_id sid, const void *text, size_t len, uint8_t *dst);
 /*
  * Commits that `len` bytes of text are in records, wire[0..size), of which the kernel has accepted the first `accepted`: the rest is pending. 0; 1: the session

@@ -127,9 +127,15 @@ static int adopt(struct worker *w, int fd, int proto, uint32_t flags, enum count
 	return 0;
 }
 
+/* True: there is room for the connection, and it is counted. */
+static bool is_counted(struct worker *w, int fd, int proto)
+{
+	return !(proto != PROTO_ADMIN && listener_drains(&w->listeners)) && listener_counts(&w->listeners, fd, proto);
+}
+
 void connection_take(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as, const struct event_peer *peer)
 {
-	if ((proto != PROTO_ADMIN && listener_drains(&w->listeners)) || !listener_counts(&w->listeners, fd, proto)) {
+	if (!is_counted(w, fd, proto)) {
 		refuse_take(w, fd, protocol_transport(proto));
 		return;
 	}
@@ -156,7 +162,6 @@ static int begin_tls(struct worker *w, int fd, const struct tls_entry_shm *entry
 	tls_begin(&w->base.tls, fd);
 	*e = *entry;
 	e->flow = flow;
-	e->flags = 0;
 	CRASH_POINT("tls-begun");
 	return 0;
 }
@@ -164,7 +169,7 @@ static int begin_tls(struct worker *w, int fd, const struct tls_entry_shm *entry
 int connection_open_tls(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as, const struct event_peer *peer,
 			const struct tls_entry_shm *entry, const void *unsent, size_t unsent_len)
 {
-	if ((proto != PROTO_ADMIN && listener_drains(&w->listeners)) || !listener_counts(&w->listeners, fd, proto)) {
+	if (!is_counted(w, fd, proto)) {
 		base_count(&w->base, COUNTER_refused, 1);
 		tell_refused(&w->base, COUNTER_refused, protocol_transport(proto), peer);
 		return -1;

@@ -56,7 +56,8 @@ static uint64_t held_by(const struct worker *w, session_id sid)
 		return 0;
 	st = &session(&w->base, sid)->state;
 	return (st->in ? pool_header(&w->base.slot, st->in)->charged : 0ull) + (st->out ? pool_header(&w->base.slot, st->out)->charged : 0ull) +
-	       (session_pending(&w->base, sid) ? pool_header(&w->base.slot, session_pending(&w->base, sid))->charged : 0ull);
+	       (session_pending(&w->base, sid) ? pool_header(&w->base.slot, session_pending(&w->base, sid))->charged : 0ull) +
+	       (session_held(&w->base, sid) ? pool_header(&w->base.slot, session_held(&w->base, sid))->charged : 0ull);
 }
 
 /*
@@ -70,7 +71,7 @@ static int owner(const struct worker *w, uint32_t ref, session_id but)
 	if (sid < 0 || sid == but || sid == base_at(&w->base) || (uint32_t)sid >= w->base.slot.shm->sessions_max)
 		return -1;
 	s = session(&w->base, sid);
-	return s->status == SESSION_OPEN && (s->state.in == ref || s->state.out == ref || session_pending(&w->base, sid) == ref) ? sid : -1;
+	return s->status == SESSION_OPEN && (s->state.in == ref || s->state.out == ref || session_pending(&w->base, sid) == ref || session_held(&w->base, sid) == ref) ? sid : -1;
 }
 
 /*
@@ -84,7 +85,7 @@ static uint32_t age_of(const struct worker *w, uint32_t ref, session_id sid)
 
 	if (s && ref == s->state.in && session_has(&w->base, sid, MARK_STALLED))
 		return 0;
-	return w->base.now - (s && ref != s->state.in ? s->state.last_out : since);
+	return w->base.now - (s && (ref == s->state.out || ref == session_pending(&w->base, sid)) ? s->state.last_out : since);
 }
 
 /* The class of a buffer's weight. */

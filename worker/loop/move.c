@@ -16,6 +16,7 @@
 #include "shm/log.h"
 #include "worker/io/peer.h"
 #include "worker/io/tcp_counts.h"
+#include "worker/io/tls_out.h"
 #include "worker/loop/connection.h"
 #include "worker/loop/orders.h"
 #include "worker/loop/refuse.h"
@@ -95,16 +96,18 @@ bool move_ask(struct worker *w, session_id sid, unsigned slot)
 	return true;
 }
 
-static int send_message(int queue, int fd, const struct message *m, const void *input, const struct tls_entry_shm *tls, const struct rights *rights)
+static int send_message(int queue, int fd, const struct message *m, const void *input, const struct tls_entry_shm *tls, const void *held,
+			const struct rights *rights)
 {
 	union {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control = { 0 };
 	struct iovec parts[] = {
-		{ (void *)m, sizeof(*m) }, { (void *)input, m->input }, { (void *)tls, tls ? sizeof(*tls) : 0 }, { (void *)rights, rights ? rights->size : 0 },
+		{ (void *)m, sizeof(*m) }, { (void *)input, m->input }, { (void *)tls, tls ? sizeof(*tls) : 0 }, { (void *)held, tls ? tls->flow.held_len : 0 },
+		{ (void *)rights, rights ? rights->size : 0 },
 	};
-	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 4, .msg_control = &control, .msg_controllen = sizeof(control) };
+	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 5, .msg_control = &control, .msg_controllen = sizeof(control) };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
 	c->cmsg_level = SOL_SOCKET;
@@ -131,7 +134,7 @@ static int send_session(struct worker *w, session_id sid, unsigned slot)
 		m.flood = w->service.flood[sid];
 	strcpy(m.transport, transport_table[s->state.transport].word);
 	return send_message(w->start->queue[slot], session_fd(&w->base, sid), &m, pool_bytes(&w->base.slot, s->state.in) + (s->state.parsed - head->base), tls,
-			    rights);
+			    tls && tls->flow.held ? pool_bytes(&w->base.slot, tls->flow.held) : NULL, rights);
 }
 
 /* The session ends here; the connection stays. */
@@ -289,11 +292,30 @@ static bool has_room(const struct worker *w, int fd)
 /* A message that is looked at, and still in the queue. */
 struct looked {
 	struct message m;
-	char input[INPUT_MAX + sizeof(struct tls_entry_shm) + RIGHTS_SIZE_MAX];
+	char input[INPUT_MAX + sizeof(struct tls_entry_shm) + TLS_RECORD_MAX + RIGHTS_SIZE_MAX];
 	_Alignas(struct rights) char rights[RIGHTS_SIZE_MAX];	/* with VERSION_RIGHTS */
 	int fd;				/* the connection's, this worker's own; -1: there was no descriptor left for it */
 	bool good;
 };
+
+/* Fills in the entry of its TLS connection, behind which stands what is held. False: there is no buffer for that. */
+static bool begin_tls(struct worker *w, int fd, const void *entry)
+{
+	struct tls_entry_shm *e = tls_entry(&w->base.tls, fd);
+
+	tls_begin(&w->base.tls, fd);
+	memcpy(e, entry, sizeof(*e));
+	if (!e->flow.held)
+		return true;
+	e->flow.held = session_buffer(&w->base, fd, e->flow.held_len);
+	if (e->flow.held == BUFFER_NONE) {
+		tls_wipe(&w->base.tls, fd);
+		return false;
+	}
+	pool_header(&w->base.slot, e->flow.held)->since = w->base.now;
+	memcpy(pool_bytes(&w->base.slot, e->flow.held), (const uint8_t *)entry + sizeof(*e), e->flow.held_len);
+	return true;
+}
 
 /* Makes a session of it. False: there is no memory. */
 static bool open_session(struct worker *w, int fd, const struct looked *l)
@@ -322,9 +344,10 @@ static bool open_session(struct worker *w, int fd, const struct looked *l)
 		pool_give(&w->base.pool, st.in);
 		return false;
 	}
-	if (session_is_tls(&st)) {
-		tls_begin(&w->base.tls, fd);
-		memcpy(tls_entry(&w->base.tls, fd), l->input + m->input, sizeof(struct tls_entry_shm));
+	if (session_is_tls(&st) && !begin_tls(w, fd, l->input + m->input)) {
+		pool_give(&w->base.pool, st.in);
+		session_set_rights(&w->base, fd, NULL);
+		return false;
 	}
 	atomic_fetch_add_explicit(&w->base.self->connections, 1, memory_order_relaxed);
 	if (connection_open(w, fd, &st, m->everybody) < 0) {
@@ -332,7 +355,7 @@ static bool open_session(struct worker *w, int fd, const struct looked *l)
 		pool_give(&w->base.pool, st.in);
 		session_set_rights(&w->base, fd, NULL);
 		if (session_is_tls(&st))
-			tls_wipe(&w->base.tls, fd);
+			tls_out_end(&w->base, fd);
 		return false;
 	}
 	if (session_is_tls(&st))
@@ -359,10 +382,23 @@ static void take(struct worker *w, int fd, const struct looked *l)
 		w->service.flood[fd] = m->flood;
 }
 
+/* How many bytes of the message are of its TLS connection: the entry, and what is held. More than there are: it is none. */
+static size_t tls_size(const struct looked *l, size_t n)
+{
+	struct tls_flow_shm flow;
+
+	if (n < sizeof(l->m) || l->m.input > INPUT_MAX || !(l->m.listener & MOVED_TLS))
+		return 0;
+	if (n < sizeof(l->m) + l->m.input + sizeof(struct tls_entry_shm))
+		return SIZE_MAX / 2;
+	memcpy(&flow, l->input + l->m.input + offsetof(struct tls_entry_shm, flow), sizeof(flow));
+	return flow.held_len <= TLS_RECORD_MAX ? sizeof(struct tls_entry_shm) + flow.held_len : SIZE_MAX / 2;
+}
+
 /* Whether a message of `n` bytes is one that can be taken. */
 static bool is_good(struct looked *l, size_t n)
 {
-	size_t tls = l->m.listener & MOVED_TLS ? sizeof(struct tls_entry_shm) : 0, rights = n - sizeof(l->m) - l->m.input - tls;
+	size_t tls = tls_size(l, n), rights = n - sizeof(l->m) - l->m.input - tls;
 
 	if (n < sizeof(l->m) || l->m.input > INPUT_MAX || n < sizeof(l->m) + l->m.input + tls || l->m.sender >= INDEX_SLOTS_MAX || transport_of(&l->m) >= TRANSPORTS ||
 	    l->m.listener > LISTENER_MAX)

@@ -212,6 +212,13 @@ static void uncounted(struct worker *w, session_id sid)
 		uncertain(w, sid);
 }
 
+/* The session's input is so long. It is parsed from its beginning. */
+static void counted(struct buffer_shm *head, uint64_t len)
+{
+	head->len = (uint32_t)len;
+	memset(head->scan, 0, sizeof(head->scan));
+}
+
 /* What was opened is in the buffer; it may not be counted there yet, nor taken from the socket. */
 static void count_tls_input(struct worker *w, session_id sid)
 {
@@ -226,10 +233,8 @@ static void count_tls_input(struct worker *w, session_id sid)
 		uncounted(w, sid);
 		return;
 	}
-	if (!head)
-		return;
-	head->len = (uint32_t)len;
-	memset(head->scan, 0, sizeof(head->scan));
+	if (head)
+		counted(head, len);
 }
 
 /* Asks the kernel how much input was received into the session's buffer, and sets the buffer's `len` to that. */
@@ -251,8 +256,7 @@ static void count_input(struct worker *w, session_id sid)
 		uncounted(w, sid);
 		return;
 	}
-	head->len = (uint32_t)(taken - head->base);
-	memset(head->scan, 0, sizeof(head->scan));
+	counted(head, taken - head->base);
 	/* release: `len` is right before the note of it goes, and before peeking starts anew (connection_watch()) */
 	if (atomic_load_explicit(&w->base.slot.shm->receiving, memory_order_relaxed) >> 32 == (uint32_t)sid + 1)
 		atomic_store_explicit(&w->base.slot.shm->receiving, 0, memory_order_release);
@@ -353,8 +357,8 @@ static bool claim_all(struct worker *w, session_id sid)
 	if (!session_is_tls(st) || landed_tls_claim(&w->base, sid, st)) {
 		if (claim_rights(w, sid))
 			return true;
-		if (session_pending(&w->base, sid))
-			pool_unclaim(&w->base.pool, session_pending(&w->base, sid));
+		if (session_is_tls(st))
+			landed_tls_unclaim(&w->base, sid);
 	}
 	if (st->in)
 		pool_unclaim(&w->base.pool, st->in);

@@ -296,7 +296,7 @@ static int leave_snapshot(struct worker *w)
 	/* Another program may make frames differently, so it must not have to finish frames of ours. */
 	w->base.pool.hub = NULL;		/* without max_buffered: nothing else is taken after this */
 	partial_keep_all(w->partial);
-	if (snapshot_write_slot(&w->base.hub, &w->base.slot, w->start->snapshot_fd, beat, &w->base) == 0)
+	if (snapshot_write_slot(&w->base.hub, &w->base.slot, &w->base.tls, w->start->snapshot_fd, beat, &w->base) == 0)
 		return WORKER_SNAPSHOT;
 	log_error("snapshot: %s", strerror(errno));
 	return WORKER_NO_SNAPSHOT;

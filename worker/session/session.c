@@ -185,18 +185,19 @@ int session_next_over(struct base *base)
 	return base->over_count > 0 ? base->over[--base->over_count] : -1;
 }
 
-/* Nothing more is sent to the session, so what of TLS records is pending is not needed. */
+/* Nothing more is sent to the session or received, so what TLS keeps is not needed. */
 static void drop_pending(struct base *base, session_id sid)
 {
-	uint32_t ref = session_pending(base, sid);
+	uint32_t ref = session_pending(base, sid), held = session_held(base, sid);
 	struct tls_flow_shm flow;
 
-	if (ref == BUFFER_NONE)
+	if (ref == BUFFER_NONE && held == BUFFER_NONE)
 		return;
 	flow = tls_entry(&base->tls, session_fd(base, sid))->flow;
-	flow.pending = flow.pending_start = flow.pending_end = 0;
+	flow.pending = flow.pending_start = flow.pending_end = flow.held = flow.held_len = 0;
 	tls_commit(&base->tls, session_fd(base, sid), &flow);
 	pool_give(&base->pool, ref);
+	pool_give(&base->pool, held);
 }
 
 void session_forfeit(struct base *base, session_id sid)

@@ -56,10 +56,15 @@ static inline bool session_is_tls(const struct session_state_shm *st)
 	return st->flags & SESSION_TLS;
 }
 
-/* The pool buffer with what of TLS records the kernel has not taken yet (io/tls_out.h). BUFFER_NONE: nothing. */
+/* The pool buffer with what of TLS records the kernel has not taken yet (io/tls_out.h), and with the beginning of one (io/tls_in.h). BUFFER_NONE: nothing. */
 static inline uint32_t session_pending(const struct base *base, session_id sid)
 {
 	return session_is_tls(&session(base, sid)->state) ? tls_entry(&base->tls, sid)->flow.pending : BUFFER_NONE;
+}
+
+static inline uint32_t session_held(const struct base *base, session_id sid)
+{
+	return session_is_tls(&session(base, sid)->state) ? tls_entry(&base->tls, sid)->flow.held : BUFFER_NONE;
 }
 
 /* Whether its flags say that it is neither behind, nor ending, nor anything else: it is served as it comes. */
