@@ -172,7 +172,7 @@ mutants: deps
 	@tests/mutants/run -k $(MUTANTS)
 # Lock, ring, index, history: a death at each instruction, all of them.
 stress: tests
-	@JANUS_BUILD=$(BUILD) tests/run ring_stress
+	@JANUS_BUILD=$(BUILD) tests/run ring_stress tls_stress
 tests: programs $(UNIT) $(STRESS) $(BUILD)/floor $(BUILD)/bench-resume
 
 # Clients that nobody here wrote. What they need is installed by name, and takes a network; npm's are pinned by tests/clients.

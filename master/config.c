@@ -20,6 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proto/address_list.h"
 #include "proto/http_origin.h"
 #include "proto/rights_text.h"
 #include "shm/history_rules.h"
@@ -158,6 +159,19 @@ static int check_slow(struct reading *r, const struct setting *d, const char *va
 	return slow_rules_parse(&rules, value, why, sizeof(why)) < 0 ? fail(r, "%s: %s", d->name, why) : 0;
 }
 
+/* 0, or -1 and in why[] which item is wrong. */
+static int check_proxies(const char *value, char why[CONFIG_ERROR_MAX])
+{
+	static struct address_list list;
+	const char *wrong, *error;
+	size_t len;
+
+	error = address_list_read(&list, value, &wrong, &len);
+	if (error)
+		snprintf(why, CONFIG_ERROR_MAX, "`%.*s` %s", len < 100 ? (int)len : 100, wrong, error);
+	return error ? -1 : 0;
+}
+
 bool config_has_rules(const struct setting *d)
 {
 	return d - settings_table == SETTING_PLACE_history || d - settings_table == SETTING_PLACE_slow;
@@ -196,6 +210,8 @@ static int read_text(struct reading *r, const struct setting *d, const char *val
 		return fail(r, "%s: there is no user `%s`", d->name, value);
 	if (d - settings_table == SETTING_PLACE_control_group && *value && !getgrnam(value))
 		return fail(r, "%s: there is no group `%s`", d->name, value);
+	if (d - settings_table == SETTING_PLACE_trusted_proxies && check_proxies(value, why) < 0)
+		return fail(r, "%s: %s", d->name, why);
 	if (d - settings_table == SETTING_PLACE_origins && config_list_check(value, http_origins_error, why) < 0)
 		return fail(r, "%s: %s", d->name, why);
 	if (d - settings_table == SETTING_PLACE_hosts && config_list_check(value, http_hosts_error, why) < 0)
@@ -558,6 +574,11 @@ static void check_together(struct reading *r)
 	for (unsigned i = 0; i < r->config->listeners && !r->failed; i++)
 		if (r->config->listen[i].tls && !s->tls_certificate[0]) {
 			fail_listen(r, &r->config->listen[i], "takes a certificate: tls_certificate = /PATH/CERT.pem /PATH/KEY.pem");
+			break;
+		}
+	for (unsigned i = 0; i < r->config->listeners && !r->failed; i++)
+		if (r->config->listen[i].proxy && !s->trusted_proxies[0]) {
+			fail_listen(r, &r->config->listen[i], "is for proxies: say which in trusted_proxies");
 			break;
 		}
 	if (!r->failed && (reached = config_reached_by_all(r->config)) != NULL)

@@ -9,7 +9,7 @@
  * SECONDS  digits, then nothing or s (seconds), ms, m (minutes) or h
  * listen   SCHEME://ADDR:PORT or SCHEME+unix:PATH, SCHEME being flash, http, packet or admin; with TLS flash+tls, https, packet+tls or admin+tls, and ADDR. ADDR is a numeric IPv4 address, a numeric
  *          IPv6 address in [], `localhost` (127.0.0.1) or `*` (every address of this machine, IPv6 and IPv4). Other host names are not
- *          looked up. PATH is absolute, and as long as a Unix socket's may be (107 bytes). Behind it may stand ` slow=WORD`, of slow_rules.h.
+ *          looked up. PATH is absolute, and as long as a Unix socket's may be (107 bytes). Behind it may stand ` proxy`, and ` slow=WORD`, of slow_rules.h.
  * LIST     items divided by spaces or commas, up to 4,095 bytes; in the file, further lines of the same key go on with it
  * workers  1 to WORKERS_MAX, or `auto`: as many as there are processors that this process may run on
  *
@@ -40,6 +40,7 @@ struct listen_address {
 	int proto;			/* PROTO_, proto/transport.h */
 	bool tls;			/* within TLS: flash+tls, https, packet+tls, admin+tls */
 	enum slow_policy slow;		/* ` slow=WORD` */
+	bool proxy;			/* ` proxy`: connections begin with a header that says who the client is (proto/proxy_protocol.h) */
 	bool dual;			/* `*`: addr is [::] and takes IPv4 too */
 	int line;			/* of the file; 0 by default, CONFIG_OPTION */
 	struct sockaddr_storage addr;
@@ -95,6 +96,10 @@ int config_address_own(struct listen_address *address, const char *runtime_dir);
 
 /* Writes the sockaddr as "ADDR:PORT" or "[ADDR]:PORT". */
 void config_address_text(const struct sockaddr *addr, char *dst, size_t size);
+
+/* What stands behind it in the configuration: " proxy slow=latest", "". */
+#define CONFIG_OPTIONS_MAX 32
+void config_address_options(const struct listen_address *address, char text[CONFIG_OPTIONS_MAX]);
 
 /* The path of a Unix socket's address; NULL for other addresses. */
 const char *config_address_path(const struct listen_address *address);

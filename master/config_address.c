@@ -15,6 +15,7 @@
 #define INTERNET "://"
 #define LOCAL "+unix:"
 #define OPTION " slow="
+#define PROXY " proxy"
 
 void config_address_text(const struct sockaddr *addr, char *dst, size_t size)
 {
@@ -207,26 +208,53 @@ int config_address_own(struct listen_address *address, const char *runtime_dir)
 	return -1;
 }
 
-/* What begins with the first ` slow=` are options: so a path can't have that in it. */
+/* Takes the word off the end of text[0..len), and blanks ahead of it. */
+static bool take_proxy(const char *text, size_t *len)
+{
+	size_t n = *len;
+
+	while (n > 0 && (text[n - 1] == ' ' || text[n - 1] == '\t'))
+		n--;
+	if (n <= sizeof(PROXY) - 1 || memcmp(text + n - (sizeof(PROXY) - 1), PROXY, sizeof(PROXY) - 1) != 0)
+		return false;
+	for (n -= sizeof(PROXY) - 1; n > 0 && (text[n - 1] == ' ' || text[n - 1] == '\t'); n--)
+		;
+	*len = n;
+	return true;
+}
+
+/* What begins with the first ` slow=` are options, and ` proxy` at the end or ahead of that: so a path can't have these in it. */
 int config_address_read(struct listen_address *address, const char *text, char why[CONFIG_ERROR_MAX])
 {
-	const char *option = strstr(text, OPTION), *word = option ? option + strlen(OPTION) : NULL;
+	size_t len = strlen(text), url_len;
+	bool proxy = take_proxy(text, &len);
+	const char *option = memmem(text, len, OPTION, sizeof(OPTION) - 1), *word = option ? option + strlen(OPTION) : NULL;
 	char url[CONFIG_ERROR_MAX];
 	struct text_piece piece;
 	enum slow_policy slow = SLOW_UNSAID;
 
-	piece = text_piece(text, option ? (size_t)(option - text) : strlen(text));
+	url_len = option ? (size_t)(option - text) : len;
+	proxy |= take_proxy(text, &url_len);
+	piece = text_piece(text, url_len);
 	snprintf(url, sizeof(url), "%.*s", (int)piece.len, piece.p);
 	if (read_url(address, url, why) < 0)
 		return -1;
 	if (option) {
-		piece = text_piece(word, strlen(word));
+		size_t word_len = len - (size_t)(word - text);
+
+		piece = text_piece(word, word_len);
 		slow = slow_policy_read(piece);
 		if (slow == SLOW_UNSAID) {
-			snprintf(why, CONFIG_ERROR_MAX, "slow=%.100s is not one of: slow=skip slow=latest slow=disconnect", word);
+			snprintf(why, CONFIG_ERROR_MAX, "slow=%.*s is not one of: slow=skip slow=latest slow=disconnect", word_len < 100 ? (int)word_len : 100, word);
 			return -1;
 		}
 	}
 	address->slow = slow;
+	address->proxy = proxy;
 	return 0;
+}
+
+void config_address_options(const struct listen_address *address, char text[CONFIG_OPTIONS_MAX])
+{
+	snprintf(text, CONFIG_OPTIONS_MAX, "%s%s%s", address->proxy ? PROXY : "", address->slow ? OPTION : "", slow_policy_word(address->slow));
 }

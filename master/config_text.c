@@ -67,10 +67,12 @@ const char *config_value_text(char *dst, size_t size, const struct setting *d, c
 
 void config_print(FILE *to, const struct config *config)
 {
-	char value[SETTINGS_LIST_MAX];
+	char value[SETTINGS_LIST_MAX], options[CONFIG_OPTIONS_MAX];
 
-	for (unsigned i = 0; i < config->listeners; i++)
-		fprintf(to, "listen = %s%s%s\n", config->listen[i].url, config->listen[i].slow ? " slow=" : "", slow_policy_word(config->listen[i].slow));
+	for (unsigned i = 0; i < config->listeners; i++) {
+		config_address_options(&config->listen[i], options);
+		fprintf(to, "listen = %s%s\n", config->listen[i].url, options);
+	}
 	fprintf(to, "workers = %d\n", (int)config->settings.workers);
 	for (const struct setting *d = settings_table; d < settings_table + SETTINGS; d++) {
 		config_value_text(value, sizeof(value), d, &config->settings);

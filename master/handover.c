@@ -35,11 +35,12 @@ static void put_listeners(msgpack_packer *p, const char *key, const struct hando
 	put_key(p, key);
 	msgpack_pack_array(p, count);
 	for (unsigned i = 0; i < count; i++) {
-		msgpack_pack_map(p, 7);
+		msgpack_pack_map(p, 8);
 		put_int(p, "fd", listen[i].fd);
 		put_text(p, "url", listen[i].url);
 		put_text(p, "bound", listen[i].bound);
 		put_text(p, "slow", slow_policy_word(listen[i].slow));
+		put_int(p, "proxy", listen[i].proxy);
 		put_int(p, "dev", (int64_t)listen[i].file.dev);
 		put_int(p, "ino", (int64_t)listen[i].file.ino);
 		put_int(p, "line", listen[i].line);
@@ -238,6 +239,7 @@ static void unpack_listeners(const struct msgpack_value *map, const char *key, s
 		get_text(&item, "bound", listen->bound, sizeof(listen->bound));
 		get_text(&item, "slow", slow, sizeof(slow));
 		listen->slow = slow_policy_read(text_piece(slow, strlen(slow)));
+		listen->proxy = get_int(&item, "proxy", 0) != 0;
 		listen->file.dev = (uint64_t)get_int(&item, "dev", 0);
 		listen->file.ino = (uint64_t)get_int(&item, "ino", 0);
 		listen->line = (int)get_int(&item, "line", CONFIG_DEFAULT);

@@ -20,6 +20,7 @@ struct handover_listener {
 	int proto;
 	bool tls;
 	enum slow_policy slow;		/* what it says of its connections that read slowly */
+	bool proxy;			/* its connections begin with the PROXY protocol's header */
 	char url[128];			/* as configured, without options */
 	char bound[128];		/* what it is bound to, as a URL */
 	int line;			/* where it is in the configuration (config.h) */

@@ -64,7 +64,7 @@ static void run_worker(void *arg)
 	prctl(PR_SET_NAME, WORKER_NAME);
 	title_set("janus: worker %u", k->slot);
 	for (unsigned i = 0; i < k->h.listeners; i++)
-		listeners[i] = (struct worker_listener){ .fd = k->h.listen[i].fd, .proto = k->h.listen[i].proto, .tls = k->h.listen[i].tls, .slow = k->h.listen[i].slow };
+		listeners[i] = (struct worker_listener){ .fd = k->h.listen[i].fd, .proto = k->h.listen[i].proto, .tls = k->h.listen[i].tls, .slow = k->h.listen[i].slow, .proxy = k->h.listen[i].proxy };
 	_exit(worker_run(&start));
 }
 
@@ -202,8 +202,8 @@ static void adopt_tls(struct keeper *k, struct handover *next)
 }
 
 /*
- * The handover state that came replaces ours, with this keeper's own descriptors put in. Listen sockets that are not in it any more are closed by
- * the next worker, as descriptors that nobody owns: until then the last worker may still use them.
+ * The handover state that came replaces ours, with this keeper's own descriptors put in. Listen sockets that are not in it any more, and the
+ * secrets of before, are closed by the next worker, as descriptors that nobody owns: until then the last worker may still use them, or be about to read them.
  */
 static void adopt(struct keeper *k, struct order_received *r)
 {
@@ -224,9 +224,6 @@ static void adopt(struct keeper *k, struct order_received *r)
 		next->hub = k->h.hub;
 		slot->segment = k->h.slots[k->slot].segment;
 	}
-	/* (The worker has read them.) */
-	if (k->h.secrets >= 0)
-		close(k->h.secrets);
 	next->tickets = k->h.tickets;
 	next->fetched = k->h.fetched;
 	next->lock = k->h.lock;

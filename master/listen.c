@@ -119,6 +119,7 @@ void listen_rename(struct handover_listener *listener, const struct listen_addre
 	listener->proto = address->proto;
 	listener->tls = address->tls;
 	listener->slow = address->slow;
+	listener->proxy = address->proxy;
 	listener->line = address->line;
 	memcpy(listener->url, address->url, sizeof(listener->url));
 	write_bound(listener->fd, address, listener->bound, sizeof(listener->bound));

@@ -100,7 +100,7 @@ static const struct handover_listener *find_listener(const struct handover_liste
 
 static void write_listener(char *dst, size_t size, const struct handover_listener *l)
 {
-	snprintf(dst, size, "%s%s%s", l->bound, l->slow ? " slow=" : "", slow_policy_word(l->slow));
+	snprintf(dst, size, "%s%s%s%s", l->bound, l->proxy ? " proxy" : "", l->slow ? " slow=" : "", slow_policy_word(l->slow));
 }
 
 static void fill_listeners(const struct master *m, struct control_report *r)

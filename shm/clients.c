@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "shm/hub_shm.h"
+#include "shm/slot_peers.h"
 
 /* Whether a table of `count` things lies within the segment. */
 static bool lies_within(uint64_t at, uint64_t count, uint64_t each, uint64_t size)
@@ -23,7 +24,8 @@ int clients_attach(struct slot *slot, int fd)
 	s = slot->shm;
 	if (lies_within(s->sessions_at, s->sessions_max, sizeof(struct session_shm), s->size) &&
 	    lies_within(s->subscriptions_at, s->subscriptions_max + 1ull, sizeof(struct subscription_shm), s->size) &&
-	    lies_within(s->rights_at, s->sessions_max, sizeof(uint32_t), s->size))
+	    lies_within(s->rights_at, s->sessions_max, sizeof(uint32_t), s->size) &&
+	    lies_within(s->peers_at, s->sessions_max, sizeof(struct peer_shm), s->size))
 		return 0;
 	slot_detach(slot);
 	errno = EPROTO;
@@ -76,6 +78,8 @@ bool clients_read(const struct hub *hub, const struct slot *slot, unsigned numbe
 	since = st.transport == TRANSPORT_HTTP || st.transport >= TRANSPORTS || transport_has(st.transport, TRANSPORT_OWN_FRAMES) ? 0 : s->page_base;
 	last_in = s->last_in;
 	info->count = s->count;
+	if (slot_peers_get(slot, (int)session, &info->behind_proxy) == PEER_BY_NOBODY)
+		info->behind_proxy.family = EVENT_NOWHERE;
 	if (!is_same(s, info->token) || st.transport >= TRANSPORTS)
 		return false;
 	info->slot = number;

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "shm/client_id.h"
+#include "shm/events.h"
 #include "shm/hub.h"
 #include "shm/slot.h"
 
@@ -23,6 +24,7 @@ struct client_info {
 	uint8_t token[TOKEN_BYTES];		/* for client_id_check(); to be shown to nobody */
 	uint32_t transport;			/* enum transport */
 	bool behind, parked, ending;		/* ending: it was told to go, and is sent what is left */
+	struct event_peer behind_proxy;		/* who a proxy says that it is; EVENT_NOWHERE: nobody says anything */
 	bool tls;				/* its connection is one of TLS */
 	uint32_t count;				/* of its subscriptions, with users and what goes to everybody */
 	uint64_t lag;				/* the ring's messages, of whatever topics, that it has not passed yet */

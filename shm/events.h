@@ -50,7 +50,7 @@ enum event_why {
 
 #define EVENT_NO_SESSION UINT32_MAX
 
-/* Where a connection comes from, at this end of it: of a client behind a proxy, the proxy. */
+/* Where a connection comes from: of a client behind a proxy that is trusted, whom that has named (slot_peers.h), with port 0 if it has not told that. */
 enum event_family { EVENT_NOWHERE, EVENT_UNIX, EVENT_IPV4 = 4, EVENT_IPV6 = 6 };
 struct event_peer {
 	uint8_t address[16];			/* IPv4: the first four bytes */

@@ -72,7 +72,8 @@ int hub_create(const struct settings *settings)
 	size_t members_at = once_at + page_up(once_size((uint32_t)settings->once_keys));
 	size_t history_at = members_at + page_up(members_size((uint32_t)settings->max_presence));
 	size_t history_bytes = page_up(history_size((uint32_t)settings->max_topics, (uint64_t)settings->history_bytes));
-	size_t events_at = history_at + history_bytes, events_bytes = page_up(events_size());
+	size_t limits_at = history_at + history_bytes;
+	size_t events_at = limits_at + page_up(client_limits_size()), events_bytes = page_up(events_size());
 	size_t size;
 	struct hub_shm *shm;
 	int fd = segment_create(HUB_SEGMENT, events_at + events_bytes);
@@ -100,6 +101,8 @@ int hub_create(const struct settings *settings)
 	shm->members_size = history_at - members_at;
 	shm->history_at = history_at;
 	shm->history_size = history_bytes;
+	shm->limits_at = limits_at;
+	shm->limits_size = events_at - limits_at;
 	shm->events_at = events_at;
 	shm->events_size = events_bytes;
 	index_format((uint8_t *)shm + index_at, (uint32_t)settings->max_topics);
@@ -109,6 +112,11 @@ int hub_create(const struct settings *settings)
 	members_format((uint8_t *)shm + members_at, (uint32_t)settings->max_presence);
 	history_format((uint8_t *)shm + history_at, (uint32_t)settings->max_topics, (uint64_t)settings->history_bytes);
 	events_format((uint8_t *)shm + events_at);
+	if (client_limits_format((uint8_t *)shm + limits_at) < 0) {
+		segment_unmap(shm, size);
+		close(fd);
+		return -1;
+	}
 	/* release: who sees the magic sees all of the above */
 	atomic_store_explicit(&shm->magic, HUB_MAGIC, memory_order_release);
 	segment_unmap(shm, size);
@@ -133,12 +141,13 @@ int hub_attach(struct hub *hub, int fd, bool writable)
 	    shm->index_at + shm->index_size > shm->counts_at || shm->counts_at + shm->counts_size > shm->ring_at ||
 	    shm->ring_at + shm->ring_size > shm->once_at || shm->once_at + shm->once_size > shm->members_at ||
 	    shm->members_at + shm->members_size > shm->history_at ||
-	    shm->history_at + shm->history_size > shm->events_at || shm->events_at + shm->events_size > hub->size ||
+	    shm->history_at + shm->history_size > shm->limits_at || shm->limits_at + shm->limits_size > shm->events_at || shm->events_at + shm->events_size > hub->size ||
 	    index_attach(&hub->index, base + shm->index_at, shm->index_size) < 0 ||
 	    ring_attach(&hub->ring, base + shm->ring_at, shm->ring_size, &hub->index) < 0 ||
 	    once_attach(&hub->once, base + shm->once_at, shm->once_size) < 0 ||
 	    members_attach(&hub->members, base + shm->members_at, shm->members_size) < 0 ||
 	    history_attach(&hub->history, base + shm->history_at, shm->history_size, &hub->ring, &shm->lock) < 0 ||
+	    client_limits_attach(&hub->limits, base + shm->limits_at, shm->limits_size) < 0 ||
 	    events_attach(&hub->events, base + shm->events_at, shm->events_size) < 0) {
 		hub_detach(hub);
 		errno = EPROTO;
@@ -259,6 +268,7 @@ void hub_clear_slot(struct hub *hub, unsigned slot, uint32_t owner)
 		if (atomic_load(&index_topic(&hub->index, t)->interest) & bit)
 			index_leave(&hub->index, slot, t);
 	members_leave(&hub->members, slot);
+	client_limits_clear(&hub->limits, slot);
 	atomic_store(&s->intent.state, INTENT_NONE);
 	atomic_store(&s->connections, 0);
 	atomic_store(&s->parked, 0);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "shm/client_limits.h"
 #include "shm/events.h"
 #include "shm/history.h"
 #include "shm/hub_shm.h"
@@ -29,6 +30,7 @@ struct hub {
 	unsigned pins;			/* hub_pin() without hub_unpin() yet */
 	bool pin_is_ours;		/* not a predecessor's */
 	struct once once;		/* keys of what was published */
+	struct client_limits limits;	/* how much clients use of what they may (client_limits.h) */
 	struct members members;		/* who is on topics that are watched */
 	struct events events;		/* what happens, for operators to see */
 	const int *wake;		/* the slots' eventfds, by slot; NULL in a process that never publishes */

@@ -1,7 +1,7 @@
 /*
  * The hub segment's layout. One a server; every process maps it, janusctl read-only.
  *
- *   hub_shm | index | counts | ring | once | members | history | events
+ *   hub_shm | index | counts | ring | once | members | history | limits | events
  *
  * Counts are subscribers, by slot and topic number: uint32_t[INDEX_SLOTS_MAX][topics_max + 1], each row written by its slot's worker. They
  * are valid only for topics whose `interest` has the slot's bit. While a slot has no worker they stay as they are; its next worker corrects them.
@@ -21,7 +21,7 @@
 
 #define HUB_MAGIC 0x31425548534e414aull	/* "JANSHUB1" */
 #ifndef HUB_LAYOUT
-#define HUB_LAYOUT 12			/* goes up with every change of a layout that lives in the hub or a slot segment */
+#define HUB_LAYOUT 13			/* goes up with every change of a layout that lives in the hub or a slot segment */
 #endif
 
 #define COUNTERS_MAX 256			/* room for more without another layout */
@@ -178,6 +178,7 @@ struct hub_shm {
 	uint64_t once_at, once_size;
 	uint64_t members_at, members_size;
 	uint64_t history_at, history_size;
+	uint64_t limits_at, limits_size;
 	/* limits of all slots together: stored by the master before any of them starts */
 	uint64_t buffered_max;		/* bytes that pool buffers may take */
 	uint64_t subscriptions_max;	/* subscriptions, but for the few that each connection may have in any case */

@@ -2,7 +2,7 @@
  * The slot segment's layout: everything of a slot's connections that must outlive their worker. Mapped by the slot's keeper and worker,
  * and by janusctl read-only (clients.h); written by the worker, and by its successor.
  *
- *   slot_shm | sessions, by descriptor | subscriptions | rights, by descriptor | the buffer pool, by class
+ *   slot_shm | sessions, by descriptor | subscriptions | rights, by descriptor | clients behind proxies, by descriptor | the buffer pool, by class
  *
  * Crash rules. A session is there when `status` says so (one store). What changes about it as bytes move is one struct, replaced as
  * a whole through the slot's redo record: written there, committed by the store of redo.fd, copied, and redo.fd cleared; a
@@ -86,6 +86,16 @@ struct passed_shm {
 };
 _Static_assert(sizeof(struct passed_shm) == 16, "layout");
 
+/* Who a client behind a proxy is (slot_peers.h). */
+struct peer_shm {
+	uint8_t address[16];			/* as event_peer's */
+	uint16_t port;
+	uint8_t by;				/* enum peer_by */
+	_Atomic uint8_t family;			/* enum event_family; EVENT_NOWHERE: the entry is none */
+	uint32_t pad;
+};
+_Static_assert(sizeof(struct peer_shm) == 24, "layout");
+
 /* Ahead of the bytes of every buffer of the pool. */
 struct buffer_shm {
 	uint64_t base;		/* input: place in the connection's stream of the first byte; a kept frame: its record's sequence */
@@ -152,13 +162,15 @@ struct slot_shm {
 	uint64_t size;
 	uint32_t subscriptions_max;
 	uint32_t pad;
-	uint64_t sessions_at, subscriptions_at, rights_at;
+	uint64_t sessions_at, subscriptions_at, rights_at, peers_at;
 	struct buffer_class_shm buffer_class[BUFFER_CLASSES];
 
 	/* one above the highest descriptor that a session ever had */
 	_Alignas(64) _Atomic uint32_t fd_end;
 	/* the same of those that ever had rights of their own (slot_rights.h) */
 	_Atomic uint32_t rights_end;
+	/* the same of those whose client a proxy has told (slot_peers.h) */
+	_Atomic uint32_t peers_end;
 
 	/* the descriptor of the session that is being dealt with, + 1; or'ed with WORKING_ELSE if it is something else than its input. It is blamed
 	 * if the worker dies. 0 none */

@@ -16,6 +16,7 @@ struct slot {
 	struct session_shm *sessions;		/* by descriptor */
 	struct subscription_shm *subscriptions;	/* from 1 */
 	_Atomic uint32_t *rights;		/* by descriptor (slot_rights.h) */
+	struct peer_shm *peers;			/* the same (slot_peers.h) */
 };
 
 /* Subscriptions that each connection has room for, whatever others have. */

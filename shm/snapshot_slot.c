@@ -8,6 +8,7 @@
 
 #include "proto/transport.h"
 #include "shm/buffer_pool.h"
+#include "shm/slot_peers.h"
 #include "shm/slot_rights.h"
 #include "shm/slow_rules.h"
 #include "shm/snapshot.h"
@@ -42,6 +43,8 @@ struct view {
 	const uint8_t *in, *out;
 	uint32_t in_len, out_len, flags, topics;
 	const struct rights *rights;
+	enum peer_by peer_by;
+	struct event_peer peer;
 	const struct tls_entry_shm *tls;	/* NULL: none */
 };
 
@@ -97,6 +100,7 @@ static int view_rights(struct view *v, const struct slot *slot, uint32_t sid)
 	uint32_t ref = v->session->state.flags & SESSION_PARKED || v->session->state.transport == TRANSPORT_HTTP ? 0 : slot_rights_ref(slot, (int)sid);
 
 	v->rights = ref ? slot_rights_read(slot, ref) : NULL;
+	v->peer_by = v->session->state.flags & SESSION_PARKED ? PEER_BY_NOBODY : slot_peers_get(slot, (int)sid, &v->peer);
 	return ref && !v->rights ? snapshot_bad() : 0;
 }
 
@@ -144,6 +148,16 @@ static void put_flags(struct snapshot_writer *w, const struct view *v)
 			snapshot_put_key(w, flags[i].name);
 }
 
+/* by | family | port, high byte first | address */
+#define PEER_BYTES 20
+static void put_peer(struct snapshot_writer *w, const struct view *v)
+{
+	uint8_t bytes[PEER_BYTES] = { (uint8_t)v->peer_by, v->peer.family, (uint8_t)(v->peer.port >> 8), (uint8_t)v->peer.port };
+
+	memcpy(bytes + 4, v->peer.address, sizeof(v->peer.address));
+	snapshot_put_bytes(w, "peer", bytes, sizeof(bytes));
+}
+
 static int view_tls(struct view *v, const struct slot *slot, const struct tls *tls, uint32_t fd)
 {
 	const struct session_state_shm *st = &v->session->state;
@@ -169,7 +183,7 @@ static int put_session(struct snapshot_writer *w, const struct hub *hub, const s
 	if (view_session(&v, hub, slot, s) < 0 || view_tls(&v, slot, tls, fd) < 0)
 		return -1;
 	snapshot_put_map(w, 8u + (s->until > 0) + (s->page_base > 0) + (s->state.cut > 0) + (v.flags > 0) + (v.in_len > 0) + (v.out_len > 0) +
-				    (v.topics > 0) + (v.rights != NULL) + (v.tls != NULL));
+				    (v.topics > 0) + (v.rights != NULL) + (v.tls != NULL) + (v.peer_by != PEER_BY_NOBODY));
 	snapshot_put_uint(w, "fd", fd);
 	snapshot_put_text(w, v.tls ? PROTO_OF_TLS : "proto", v.transport, strlen(v.transport));
 	snapshot_put_bytes(w, "token", s->token, sizeof(s->token));
@@ -194,6 +208,8 @@ static int put_session(struct snapshot_writer *w, const struct hub *hub, const s
 		put_subscriptions(w, hub, slot, &v);
 	if (v.rights)
 		snapshot_put_bytes(w, "rights", v.rights, v.rights->size);
+	if (v.peer_by != PEER_BY_NOBODY)
+		put_peer(w, &v);
 	if (v.tls)
 		snapshot_put_tls(w, v.tls, v.tls->flow.pending ? pool_bytes(slot, v.tls->flow.pending) : NULL,
 				 v.tls->flow.held ? pool_bytes(slot, v.tls->flow.held) : NULL);
@@ -400,6 +416,26 @@ static int read_rights(struct reading *x, const struct msgpack_value *o)
 	return 0;
 }
 
+/* What a proxy has said, as put_peer() writes it. (A program that knows of none has written nothing.) */
+static int read_peer(struct reading *x, const struct msgpack_value *o)
+{
+	struct event_peer peer = { .family = EVENT_NOWHERE };
+	uint32_t len;
+	const uint8_t *bytes = snapshot_get_bytes(&x->r, o, "peer", &len);
+
+	if (len == 0) {
+		slot_peers_put(x->slot, (int)x->fd, &peer, PEER_BY_NOBODY);
+		return 0;
+	}
+	if (len != PEER_BYTES || (bytes[0] != PEER_BY_HEADER && bytes[0] != PEER_BY_REQUEST) || (bytes[1] != EVENT_IPV4 && bytes[1] != EVENT_IPV6))
+		return snapshot_bad();
+	peer.family = bytes[1];
+	peer.port = (uint16_t)(bytes[2] << 8 | bytes[3]);
+	memcpy(peer.address, bytes + 4, sizeof(peer.address));
+	slot_peers_put(x->slot, (int)x->fd, &peer, (enum peer_by)bytes[0]);
+	return 0;
+}
+
 /* Of a session that is read otherwise. */
 static int read_tls(struct reading *x, const struct msgpack_value *o, const struct session_state_shm *st)
 {
@@ -510,7 +546,7 @@ static int read_session(struct reading *x)
 	if (snapshot_get_uint(&x->r, o, "rescued", 0, UINT32_MAX))
 		hub_count(x->hub, x->number, COUNTER_delivered, 1);
 	if (read_transport(x, o, &s->state.transport) < 0 || read_state(x, o, &s->state) < 0 || read_subscriptions(x, o, s) < 0 ||
-	    read_rights(x, o) < 0 || read_tls(x, o, &s->state) < 0)
+	    read_rights(x, o) < 0 || read_peer(x, o) < 0 || read_tls(x, o, &s->state) < 0)
 		return -1;
 	if (x->r.bad)
 		return snapshot_bad();

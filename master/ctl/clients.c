@@ -139,6 +139,8 @@ static const char *address_of(struct view *v, const struct client_info *info)
 	static char text[PEER_TEXT];
 	uint32_t keeper = atomic_load_explicit(&v->hub.shm->slot[info->slot].keeper, memory_order_relaxed);
 
+	if (info->behind_proxy.family != EVENT_NOWHERE)
+		return peers_text(&info->behind_proxy, text);
 	if (!v->peers && !(v->peers = peers_open())) {
 		v->forbidden = true;
 		return "";

@@ -18,6 +18,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "shm/events.h"
+
 #define ANSWER_SECONDS 5
 #define TCP_LISTENING 10		/* states, as in <netinet/tcp.h>, which has another struct tcp_info than the kernel's headers */
 
@@ -186,6 +188,17 @@ static void write_peer(const struct peer *peer, char text[PEER_TEXT])
 		inet_ntop(AF_INET, peer->address + (peer->family == AF_INET6 ? sizeof(mapped) : 0), address, sizeof(address));
 		snprintf(text, PEER_TEXT, "%s:%u", address, ntohs(peer->port));
 	}
+}
+
+const char *peers_text(const struct event_peer *named, char text[PEER_TEXT])
+{
+	struct peer peer = { .family = named->family == EVENT_IPV4 ? AF_INET : AF_INET6, .port = htons(named->port) };
+
+	memcpy(peer.address, named->address, sizeof(peer.address));
+	if (named->port == 0)
+		return inet_ntop(peer.family, peer.address, text, PEER_TEXT);
+	write_peer(&peer, text);
+	return text;
 }
 
 /* What the kernel says of a descriptor that is borrowed for the moment. 0, or -1 with errno. */

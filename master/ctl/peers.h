@@ -1,5 +1,5 @@
 /*
- * Clients' addresses. The server does not write them down anywhere, as that would cost memory for each connection; the kernel knows them. A keeper's
+ * Clients' addresses. The server does not write them down anywhere, as that would cost memory for each connection; the kernel knows them (but who is behind a proxy: shm/slot_peers.h). A keeper's
  * descriptor is borrowed for a moment, and asked whom it is connected to: pidfd_getfd(2), which takes ptrace's rights over the keeper. Where
  * that is kept from the server's own user (Yama, a filter of system calls), /proc says which socket the descriptor is, and sock_diag(7) what all sockets of the machine
  * are connected to: with hundreds of thousands of them that takes seconds, so it is asked for once, and only if it must be.
@@ -23,6 +23,10 @@ void peers_close(struct peers *peers);
  * network namespace.
  */
 int peers_find(struct peers *peers, uint32_t pid, uint32_t fd, char text[PEER_TEXT]);
+
+/* Whom a proxy has named, written in the same way; without a port (and brackets) if that was not told. Returns text. */
+struct event_peer;
+const char *peers_text(const struct event_peer *named, char text[PEER_TEXT]);
 
 /* An address that is asked for, ADDRESS, IPv4:PORT, [IPv6]:PORT or unix, as peers_find() would write it, of which there is one way. False: it is none. */
 bool peers_read(const char *wanted, char text[PEER_TEXT]);

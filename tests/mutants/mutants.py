@@ -680,6 +680,7 @@ M("fetched-keys-without-the-setting", "worker/service/tokens.c", "if (settings->
 M("handshake-forgets-its-tickets", "worker/io/tls_handshake.c", "\te->flow.out_seq = h->sealed;\n\treturn h->told", "\te->flow.out_seq = 0;\n\treturn h->told", "test_tls_handshake")
 M("handshake-forgets-the-clients-finished", "worker/io/tls_handshake.c", "\te->flow.in_seq = 1;\n", "", "test_tls_handshake")
 M("handshake-begins-its-nonces-anew", "worker/io/tls_handshake.c", "\t\t\tmemcpy(h->nonce, record + TLS_HEAD, NONCE);\n", "\t\t\t;\n", "test_tls_handshake")
+M("who-is-refused-stays-live", "worker/protocol/input.c", "\t\tif (session_pending(protocols->base, sid))\n\t\t\toutput_flush(protocols->output, sid);\n", "", "test_input")
 M("handshake-without-end", "worker/io/tls_handshake.c", "h->left > TLS_RECORD_MAX - TLS_HEAD || ", "", "test_tls_handshake")
 M("handshake-grants-short-records", "worker/io/tls_handshake.c", "!= TLSEXT_max_fragment_length_DISABLED", "== 99", "test_tls_handshake")
 M("certificates-by-place-alone", "worker/io/tls_server.c", "\t\tif (fits > best) {", "\t\tif (fits && !best) {", "test_tls_handshake")

@@ -5,6 +5,7 @@ import unittest
 
 from crash_test import CrashTest
 from janus_test import wait_until
+from tls_test import TlsTest
 
 
 class UringFails(CrashTest):
@@ -55,6 +56,13 @@ class UringFails(CrashTest):
                 reader.expect_message("a", n=n)
         wait_until(lambda: self.janus.count("closed_uncertain") == len(lost), 10)
         wait_until(lambda: self.janus.connections() == len(readers) + 1, 10)
+
+
+class UringFailsTls(CrashTest, TlsTest):
+    """What TLS has sealed is sent as it is, or kept: no number seals another text."""
+
+    workers = 1
+    check, test_sent_and_not_reported, test_not_submitted = UringFails.check, UringFails.test_sent_and_not_reported, UringFails.test_not_submitted
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@
 #include "worker/protocol/input.c"
 #undef flash_step
 
-#include "tests/unit/worker_fixture.h"
+#include "tests/unit/tls_peer.h"
 
 struct test {
 	struct worker_fixture *w;
@@ -234,6 +234,40 @@ static void without_memory_it_ends(void **state)
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, up, test_down)
 
+/*
+ * A client of TLS sends what is none, and does not read. What its socket does not take of the alert is pending, so nothing may be sealed for it any more; and a
+ * message that comes in the same turn is for the others.
+ */
+static void who_can_not_be_told_is_live_no_more(void **state)
+{
+	struct test *t = *state;
+	struct worker_fixture *w = t->w;
+	static const char noise[32768] = "GET / HTTP/1.1\r\n\r\n";
+	int fd, other = client(t);
+
+	fd = opened_tls(w, TRANSPORT_FLASH, &peer_kinds[0]);
+	subscribe(w, fd, "a");
+	subscribe(w, other, "a");
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ 4096 }, sizeof(int));
+	setsockopt(w->peer[fd], SOL_SOCKET, SO_RCVBUF, &(int){ 4096 }, sizeof(int));
+	do {
+		while (send(fd, noise, sizeof(noise), MSG_DONTWAIT) > 0)
+			;
+	} while (poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, 10) > 0);
+	assert_int_equal(send(w->peer[fd], noise, 18, 0), 18);
+	assert_true(readable(fd));
+	input_ready(&t->protocols, fd);
+	assert_true(session_has(&w->base, fd, MARK_OVER));
+	assert_int_not_equal(session_pending(&w->base, fd), BUFFER_NONE);
+	expect(w, other, put(w, "a", 10));
+	while (fanout_poll(&w->fanout) | fanout_run(&w->fanout))
+		;
+	receive_all(w, other);
+	assert_got_expected(w, other);
+	assert_int_equal(counted(w, COUNTER_closed_uncertain), 0);
+	peer_free(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +279,7 @@ int main(void)
 		TEST(an_end_within_a_frame_is_an_error),
 		TEST(those_put_off_go_in_turn),
 		TEST(without_memory_it_ends),
+		TEST(who_can_not_be_told_is_live_no_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,7 +62,7 @@ static int listen_up(void **state)
 		listening[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 		assert_int_equal(bind(listening[i], (struct sockaddr *)&a, sizeof(a)), 0);
 		assert_int_equal(listen(listening[i], MOST), 0);
-		listener_add(&all, listening[i], i ? PROTO_HTTP : PROTO_FLASH, i, i ? SLOW_LATEST : SLOW_UNSAID);
+		listener_add(&all, listening[i], &(struct listener){ .proto = i ? PROTO_HTTP : PROTO_FLASH, .tls = i, .slow = i ? SLOW_LATEST : SLOW_UNSAID });
 	}
 	w->base.now = 1000;
 	w->base.self->connections_max = 1000;

@@ -123,13 +123,6 @@ bool listener_counts(struct listeners *all, int fd, int proto)
 	return has_room(all) && (uint32_t)fd < all->base->slot.shm->sessions_max && count_in(all, proto == PROTO_ADMIN ? LISTENER_ADMIN_SPARE : 0);
 }
 
-bool listener_has_room(const struct listeners *all, int proto)
-{
-	uint64_t max = (uint64_t)all->base->settings->max_connections, spare = proto == PROTO_ADMIN ? LISTENER_ADMIN_SPARE : 0;
-
-	return has_room(all) && (proto == PROTO_ADMIN || !listener_drains(all)) && (!max || hub_connections(&all->base->hub) < max + spare);
-}
-
 static void pause_listening(struct listeners *all)
 {
 	all->paused_at = all->base->now;
@@ -249,14 +242,12 @@ int listener_init(struct listeners *all, unsigned count)
 	return all->each ? 0 : -1;
 }
 
-void listener_add(struct listeners *all, int fd, int proto, bool tls, enum slow_policy slow)
+void listener_add(struct listeners *all, int fd, const struct listener *what)
 {
 	struct listener *l = &all->each[all->count++];
 
+	*l = *what;
 	l->all = all;
-	l->proto = proto;
-	l->tls = tls;
-	l->slow = slow;
 	ev_io_init(&l->io, on_listener, fd, EV_READ);
 }
 

@@ -12,6 +12,7 @@ struct listener {
 	int proto;			/* PROTO_ */
 	bool tls;			/* it is spoken within TLS */
 	enum slow_policy slow;		/* what it says of its connections that read slowly */
+	bool proxy;			/* they begin with the PROXY protocol's header */
 };
 
 struct listeners {
@@ -33,15 +34,13 @@ struct listeners {
 
 /* Makes room for `count` listeners, which listener_add() adds. 0, or -1: no memory. */
 int listener_init(struct listeners *all, unsigned count);
-void listener_add(struct listeners *all, int fd, int proto, bool tls, enum slow_policy slow);
+void listener_add(struct listeners *all, int fd, const struct listener *what);	/* what: proto, tls, slow and proxy of it */
 void listener_start(struct listeners *all);	/* does nothing after listener_end() */
 void listener_stop(struct listeners *all);
 void listener_end(struct listeners *all);	/* stops listening for good */
 void listener_hold_tls(struct listeners *all, bool hold);	/* whether those with TLS wait; what comes meanwhile waits in the kernel */
 /* Whether clients are sent away, so that none are taken but who runs the server. */
 bool listener_drains(const struct listeners *all);
-/* Whether there is room for one more of this protocol just now. */
-bool listener_has_room(const struct listeners *all, int proto);
 /* True: there is room for the connection, which came by a listener of this protocol (PROTO_), and it is counted. False: there is no room. Who runs the server
  * gets in when others don't: LISTENER_ADMIN_SPARE connections more than max_connections. */
 #define LISTENER_ADMIN_SPARE 16

@@ -15,12 +15,13 @@
 #include "proto/transport.h"
 #include "shm/crash.h"
 #include "shm/log.h"
+#include "shm/slot_peers.h"
 #include "worker/delivery/landed.h"
 #include "worker/delivery/leave.h"
 #include "worker/delivery/output.h"
 #include "worker/delivery/partial_frame.h"
 #include "worker/io/listener.h"
-#include "worker/io/peer.h"
+#include "worker/io/session_peer.h"
 #include "worker/io/tcp_counts.h"
 #include "worker/io/tls_out.h"
 #include "worker/loop/park.h"
@@ -71,6 +72,7 @@ static int prepare(struct worker *w, session_id sid)
 	if (w->service.flood)
 		w->service.flood[sid] = (struct flood){ 0 };
 	s->last_in = s->page_base = w->base.now;
+	slot_peers_put(&w->base.slot, sid, &(struct event_peer){ .family = EVENT_NOWHERE }, PEER_BY_NOBODY);
 	return token_make(s->token, w->base.number, (uint32_t)sid);
 }
 
@@ -103,44 +105,65 @@ bool connection_is_open(const struct worker *w, int fd)
 	return (uint32_t)fd < w->base.slot.shm->sessions_max && session(&w->base, fd)->status == SESSION_OPEN;
 }
 
+bool connection_may(struct worker *w, int fd, const struct arrival *a, struct refusal *why)
+{
+	uint32_t transport = protocol_transport(a->proto);
+
+	if ((a->proto != PROTO_ADMIN && listener_drains(&w->listeners)) || !listener_counts(&w->listeners, fd, a->proto)) {
+		*why = refuse_full(w, transport, &a->peer);
+		return false;
+	}
+	if (a->proto == PROTO_ADMIN || quota_connect(&w->service, fd, transport, &a->peer, why))
+		return true;
+	atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
+	return false;
+}
+
+void connection_not(struct worker *w, int fd)
+{
+	quota_leave(&w->service, fd);
+	atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
+}
+
 /* Makes a session of a connection that is counted. 0, or -1: it is not counted any more, and the descriptor is the caller's. */
-static int adopt(struct worker *w, int fd, int proto, uint32_t flags, enum counter as, const struct event_peer *peer)
+static int adopt(struct worker *w, int fd, const struct arrival *a, uint32_t flags)
 {
 	session_id sid = fd;
-	struct session_state_shm st = { .last_out = w->base.now, .transport = protocol_transport(proto), .flags = flags };
+	struct session_state_shm st = { .last_out = w->base.now, .transport = protocol_transport(a->proto), .flags = flags | SESSION_SLOW_IS(a->slow) };
 
-	if (proto == PROTO_ADMIN)
+	/* (Of a TLS connection the flow counts what was taken.) */
+	if (!(flags & SESSION_TLS))
+		st.parsed = a->header;
+	if (a->proto == PROTO_ADMIN)
 		st.flags |= SESSION_ADMIN;
 	if (prepare(w, sid) < 0 || greet(w, sid, &st) < 0) {
 		log_warning_limited("a connection could not be taken in: %s", strerror(errno));
-		atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
+		connection_not(w, fd);
 		return -1;
 	}
 	/* The greeting says the token. */
 	if (transport_has(st.transport, TRANSPORT_TALKS) && w->base.settings->session_linger > 0)
 		session(&w->base, sid)->until = w->base.now;
+	if (a->named)
+		slot_peers_put(&w->base.slot, sid, &a->peer, PEER_BY_HEADER);
 	open_prepared(w, sid, &st, 0);
-	tell_why(&w->base, sid, EVENT_CONNECT, as, 0, peer);
+	tell_why(&w->base, sid, EVENT_CONNECT, a->as, 0, &a->peer);
 	if (session_pending(&w->base, sid))
 		landed_defer(&w->streams, sid);
 	output_flush(&w->output, sid);
 	return 0;
 }
 
-/* True: there is room for the connection, and it is counted. */
-static bool is_counted(struct worker *w, int fd, int proto)
+void connection_take(struct worker *w, int fd, const struct arrival *a)
 {
-	return !(proto != PROTO_ADMIN && listener_drains(&w->listeners)) && listener_counts(&w->listeners, fd, proto);
-}
+	struct refusal why;
 
-void connection_take(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as, const struct event_peer *peer)
-{
-	if (!is_counted(w, fd, proto)) {
-		refuse_take(w, fd, protocol_transport(proto));
+	if (!connection_may(w, fd, a, &why)) {
+		refuse_take(w, fd, protocol_transport(a->proto), &why);
 		return;
 	}
-	base_count(&w->base, as, 1);
-	if (adopt(w, fd, proto, SESSION_SLOW_IS(slow), as, peer) < 0)
+	base_count(&w->base, a->as, 1);
+	if (adopt(w, fd, a, 0) < 0)
 		close(fd);
 }
 
@@ -166,20 +189,14 @@ static int begin_tls(struct worker *w, int fd, const struct tls_entry_shm *entry
 	return 0;
 }
 
-int connection_open_tls(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as, const struct event_peer *peer,
-			const struct tls_entry_shm *entry, const void *unsent, size_t unsent_len)
+int connection_open_tls(struct worker *w, int fd, const struct arrival *a, const struct tls_entry_shm *entry, const void *unsent, size_t unsent_len)
 {
-	if (!is_counted(w, fd, proto)) {
-		base_count(&w->base, COUNTER_refused, 1);
-		tell_refused(&w->base, COUNTER_refused, protocol_transport(proto), peer);
-		return -1;
-	}
-	base_count(&w->base, as, 1);
+	base_count(&w->base, a->as, 1);
 	if (begin_tls(w, fd, entry, unsent, unsent_len) < 0) {
-		atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
+		connection_not(w, fd);
 		return -1;
 	}
-	if (adopt(w, fd, proto, SESSION_SLOW_IS(slow) | SESSION_TLS, as, peer) < 0) {
+	if (adopt(w, fd, a, SESSION_TLS) < 0) {
 		tls_out_end(&w->base, fd);
 		return -1;
 	}
@@ -207,7 +224,7 @@ void connection_close(struct worker *w, session_id sid)
 	CRASH_POINT("close-freed");
 	connection_let_go(w, sid);
 	CRASH_POINT("close-left");
-	peer = peer_ask(session_fd(&w->base, sid));
+	peer = session_peer(&w->base, sid);
 	close(session_fd(&w->base, sid));
 	CRASH_POINT("close-closed");
 	tell_why(&w->base, sid, EVENT_DISCONNECT, tell_reason(&w->base, sid), 0, &peer);
@@ -220,6 +237,7 @@ void connection_let_go(struct worker *w, session_id sid)
 	struct session_shm *s = session(&w->base, sid);
 
 	attach_forget(&w->base, sid);
+	quota_leave(&w->service, sid);
 	if (s->state.flags & SESSION_BEHIND)
 		atomic_fetch_sub_explicit(&w->base.self->behind, 1, memory_order_relaxed);
 	if (s->state.flags & SESSION_CUT)

@@ -5,19 +5,30 @@
 #define WORKER_LOOP_CONNECTION_H
 
 #include "worker/loop/worker.h"
+#include "worker/service/quota.h"
 
+/* A connection that was accepted. */
+struct arrival {
+	int proto;			/* of its listener, PROTO_; that one says `slow` of those that read slowly */
+	enum slow_policy slow;
+	enum counter as;		/* what it is counted under if it is taken */
+	struct event_peer peer;		/* who is at its other end; behind a proxy: whom that has named */
+	uint32_t header;		/* bytes that were taken of it, the PROXY protocol's header */
+	bool named;			/* `peer` is from there */
+};
+
+/* Whether there is room for it, and its client may have one more: then it is counted. Else that is counted and told, and *why says why. */
+bool connection_may(struct worker *w, int fd, const struct arrival *a, struct refusal *why);
+void connection_not(struct worker *w, int fd);	/* one that is counted is not taken after all */
+
+/* Takes it: if there is room, makes a session of it, counts it and greets it. Else refuses it (refuse.h). */
+void connection_take(struct worker *w, int fd, const struct arrival *a);
 /*
- * Takes a connection that came from a listener of protocol `proto` (PROTO_), which says `slow` of those that read slowly. If there is room, makes a
- * session of it, counts it under `as` and greets it. Else refuses it (refuse.h). `peer` is who is at its other end.
- */
-void connection_take(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as, const struct event_peer *peer);
-/*
- * The same for a connection whose TLS handshake is done. `entry` is what is known of it: kind, keys, and the flow's `out_seq` and `in_seq`; unsent[0..unsent_len) is
+ * The same for a connection whose TLS handshake is done, and that is counted (connection_may()). `entry` is what is known of it: kind, keys, and the flow's `out_seq` and `in_seq`; unsent[0..unsent_len) is
  * what of the handshake the kernel has not accepted. Its session goes on behind that. 0; -1: it is not taken, and the descriptor is the caller's. The caller wipes
  * `entry`.
  */
-int connection_open_tls(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as, const struct event_peer *peer,
-			const struct tls_entry_shm *entry, const void *unsent, size_t unsent_len);
+int connection_open_tls(struct worker *w, int fd, const struct arrival *a, const struct tls_entry_shm *entry, const void *unsent, size_t unsent_len);
 /*
  * Makes a session of a connection that is counted, with this state. (Its client was not told its token.) `everybody`: from which sequence on it is owed what goes to
  * everybody, 0: from now on. 0, or -1 with errno.

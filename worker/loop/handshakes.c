@@ -22,7 +22,6 @@
 #include "shm/log.h"
 #include "shm/secrets.h"
 #include "shm/tickets.h"
-#include "worker/io/peer.h"
 #include "worker/io/tls_certificate.h"
 #include "worker/io/tls_handshake.h"
 #include "worker/loop/connection.h"
@@ -33,17 +32,13 @@
 #define KEYS_ROOM (1 << 20)		/* bytes of locked memory for private keys, those of handshakes under way among them; a power of two */
 #define KEY_LEAST 64
 #define CROWD 64			/* handshakes at one time, whose memory is worth giving back: some megabytes */
-#define FULL "the server is full (max_connections)"
-#define DRAINS "the server is being drained: try again later"
 #define NOT_TLS "this address speaks TLS: connect with https://, wss://, or TLS around what you speak"
 
 struct handshake {
 	struct ev_io io;
 	TAILQ_ENTRY(handshake) age, turn;
 	bool waits;			/* for its turn: it is in `ready` */
-	int proto;
-	enum slow_policy slow;
-	enum counter as;
+	struct arrival arrival;
 	uint64_t since;			/* when it was taken, milliseconds */
 	struct tls_handshake *tls;	/* NULL: nothing has come yet */
 };
@@ -136,7 +131,7 @@ static void on_handshake(struct ev_loop *loop, struct ev_io *io, int events)
 	TAILQ_INSERT_TAIL(&w->handshakes->ready, h, turn);
 }
 
-void handshakes_take(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as)
+void handshakes_take(struct worker *w, int fd, const struct arrival *a)
 {
 	struct handshakes *hs = w->handshakes;
 	/* (A successor does not look for descriptors beyond the session table.) */
@@ -147,9 +142,7 @@ void handshakes_take(struct worker *w, int fd, int proto, enum slow_policy slow,
 		close(fd);
 		return;
 	}
-	h->proto = proto;
-	h->slow = slow;
-	h->as = as;
+	h->arrival = *a;
 	h->since = w->base.now_ms;
 	TAILQ_INSERT_TAIL(&hs->all, h, age);
 	ev_io_init(&h->io, on_handshake, fd, EV_READ);
@@ -192,11 +185,10 @@ static void tell_stranger(const struct handshake *h)
 /* Ends one that has come to nothing. Who may read what he was sent is given the time to. */
 static void fail(struct worker *w, struct handshake *h, enum counter why, bool told)
 {
-	struct event_peer peer = peer_ask(h->io.fd);
 	int fd = h->io.fd;
 
 	base_count(&w->base, why, 1);
-	tell_refused(&w->base, why, protocol_transport(h->proto), &peer);
+	tell_refused(&w->base, why, protocol_transport(h->arrival.proto), &h->arrival.peer);
 	forget(w, h);
 	if (told)
 		refuse_told(w, fd);
@@ -225,32 +217,34 @@ static enum counter reason_of(enum tls_step step)
 	return COUNTER_tls_failed_bad;
 }
 
-/* There is no room for a connection whose handshake is done. It is told so within TLS, by libssl, as no key of it was used by anybody else yet. */
-static void refuse(struct worker *w, struct handshake *h)
+/* A connection whose handshake is done is not taken. It is told so within TLS, by libssl, as no key of it was used by anybody else yet. */
+static void refuse(struct worker *w, struct handshake *h, const struct refusal *why)
 {
-	const char *text = listener_drains(&w->listeners) ? DRAINS : FULL;
-	uint32_t transport = protocol_transport(h->proto);
+	uint32_t transport = protocol_transport(h->arrival.proto);
 	char frame[TRANSPORT_NOTICE_MAX];
+	int fd = h->io.fd;
 
-	tls_handshake_say(h->tls, frame, transport_error(transport, hub_now(), 503, text, frame));
+	tls_handshake_say(h->tls, frame, transport_error(transport, hub_now(), why->status, why->text, frame));
 	tls_handshake_run(h->tls, h->io.fd);
-	fail(w, h, COUNTER_refused, true);
+	forget(w, h);
+	refuse_told(w, fd);
 }
 
 /* The handshake is done. */
 static void finish(struct worker *w, struct handshake *h)
 {
-	struct event_peer peer;
 	struct tls_outcome outcome;
+	struct refusal why;
 	const uint8_t *unsent;
 	size_t len;
 	int fd = h->io.fd, r;
 
-	if (!listener_has_room(&w->listeners, h->proto)) {
-		refuse(w, h);
+	if (!connection_may(w, fd, &h->arrival, &why)) {
+		refuse(w, h, &why);
 		return;
 	}
 	if (!tls_handshake_outcome(h->tls, &outcome)) {
+		connection_not(w, fd);
 		log_warning_limited("a TLS handshake came to nothing: %s", tls_handshake_error(h->tls));
 		fail(w, h, COUNTER_tls_failed_unsupported, false);
 		return;
@@ -258,9 +252,8 @@ static void finish(struct worker *w, struct handshake *h)
 	base_count(&w->base, COUNTER_tls_handshakes, 1);
 	base_count(&w->base, COUNTER_tls_resumed, outcome.resumed);
 	ev_io_stop(w->base.loop, &h->io);
-	peer = peer_ask(fd);
 	unsent = tls_handshake_output(h->tls, &len);
-	r = connection_open_tls(w, fd, h->proto, h->slow, h->as, &peer, &outcome.entry, unsent, len);
+	r = connection_open_tls(w, fd, &h->arrival, &outcome.entry, unsent, len);
 	explicit_bzero(&outcome, sizeof(outcome));
 	forget(w, h);
 	if (r < 0)
@@ -274,7 +267,7 @@ static void step(struct worker *w, struct handshake *h)
 	enum tls_step step;
 
 	if (!h->tls)
-		h->tls = tls_handshake_create(w->handshakes->server, h->proto == PROTO_HTTP || h->proto == PROTO_ADMIN);
+		h->tls = tls_handshake_create(w->handshakes->server, h->arrival.proto == PROTO_HTTP || h->arrival.proto == PROTO_ADMIN);
 	if (!h->tls) {
 		fail(w, h, COUNTER_tls_failed_bad, false);
 		return;

@@ -12,8 +12,9 @@ int handshakes_init(struct worker *w);
 /* Reads certificates, which takes some milliseconds. To be called when the worker is live, before its loop. 0, or -1 (logged): they can't be used, or no memory. */
 int handshakes_start(struct worker *w);
 
-/* Takes a connection that came from a listener with TLS, of protocol `proto` (PROTO_), and begins its handshake. The rest as connection_take(). */
-void handshakes_take(struct worker *w, int fd, int proto, enum slow_policy slow, enum counter as);
+/* Takes a connection that came from a listener with TLS, and begins its handshake. */
+struct arrival;
+void handshakes_take(struct worker *w, int fd, const struct arrival *a);
 
 bool handshakes_run(struct worker *w);		/* deals with those that have something to do, for some milliseconds. True: some are left */
 void handshakes_sweep(struct worker *w);	/* ends those whose time is up */

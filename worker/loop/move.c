@@ -14,6 +14,7 @@
 #include "proto/transport.h"
 #include "shm/crash.h"
 #include "shm/log.h"
+#include "shm/slot_peers.h"
 #include "worker/io/peer.h"
 #include "worker/io/tcp_counts.h"
 #include "worker/io/tls_out.h"
@@ -22,6 +23,7 @@
 #include "worker/loop/refuse.h"
 #include "worker/protocol/answer.h"
 #include "worker/protocol/input.h"
+#include "worker/service/quota.h"
 #include "worker/service/subscribe.h"
 #include "worker/session/tell.h"
 
@@ -33,7 +35,8 @@
 #define AT_ONCE 64			/* messages a turn */
 #define MOVED_ADMIN 4			/* it came by an admin listener */
 #define MOVED_TLS 8			/* its connection is a TLS one, whose entry stands behind the input */
-#define LISTENER_MAX (MOVED_TLS + MOVED_ADMIN + SLOW_DISCONNECT)
+#define MOVED_PEER 16			/* a proxy has named its client, as struct moved_peer behind the input and the entry */
+#define LISTENER_MAX (MOVED_PEER + MOVED_TLS + MOVED_ADMIN + SLOW_DISCONNECT)
 #define PATIENCE 1000			/* milliseconds in which a new worker waits for room in a queue */
 
 struct message {
@@ -43,9 +46,14 @@ struct message {
 	uint64_t sent, parsed;		/* session_state_shm */
 	uint64_t everybody;		/* from which sequence on it is owed what goes to everybody, 0: it is not */
 	struct flood flood;
-	uint32_t input;			/* bytes of input from `parsed` on, which follow; behind that the entry of its TLS connection (MOVED_TLS), and what the session may do (proto/rights.h) */
+	uint32_t input;			/* bytes of input from `parsed` on, which follow; behind that the entry of its TLS connection (MOVED_TLS), its client (MOVED_PEER), and what the session may do (proto/rights.h) */
 	char transport[WORD_MAX];
-	uint32_t listener;		/* what its listener says: enum slow_policy, MOVED_ADMIN, MOVED_TLS. (The programs before knew none, and filled it with 0.) */
+	uint32_t listener;		/* what its listener says: enum slow_policy, MOVED_ADMIN, MOVED_TLS, MOVED_PEER. (The programs before knew none, and filled it with 0.) */
+};
+
+struct moved_peer {
+	struct event_peer peer;
+	uint32_t by;			/* enum peer_by */
 };
 
 int move_queue(void)
@@ -96,7 +104,7 @@ bool move_ask(struct worker *w, session_id sid, unsigned slot)
 	return true;
 }
 
-static int send_message(int queue, int fd, const struct message *m, const void *input, const struct tls_entry_shm *tls, const void *held,
+static int send_message(int queue, int fd, const struct message *m, const void *input, const struct tls_entry_shm *tls, const void *held, const struct moved_peer *peer,
 			const struct rights *rights)
 {
 	union {
@@ -105,9 +113,9 @@ static int send_message(int queue, int fd, const struct message *m, const void *
 	} control = { 0 };
 	struct iovec parts[] = {
 		{ (void *)m, sizeof(*m) }, { (void *)input, m->input }, { (void *)tls, tls ? sizeof(*tls) : 0 }, { (void *)held, tls ? tls->flow.held_len : 0 },
-		{ (void *)rights, rights ? rights->size : 0 },
+		{ (void *)peer, peer ? sizeof(*peer) : 0 }, { (void *)rights, rights ? rights->size : 0 },
 	};
-	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 5, .msg_control = &control, .msg_controllen = sizeof(control) };
+	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 6, .msg_control = &control, .msg_controllen = sizeof(control) };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
 	c->cmsg_level = SOL_SOCKET;
@@ -124,6 +132,7 @@ static int send_session(struct worker *w, session_id sid, unsigned slot)
 	const struct buffer_shm *head = pool_header(&w->base.slot, s->state.in);
 	const struct tls_entry_shm *tls = session_is_tls(&s->state) ? tls_entry(&w->base.tls, session_fd(&w->base, sid)) : NULL;
 	const struct rights *rights = session_rights(&w->base, sid);
+	struct moved_peer peer = { .by = PEER_BY_NOBODY };
 	struct message m = {
 		.version = rights ? VERSION_RIGHTS : VERSION, .sender = w->base.number, .number = w->base.slot.shm->move_number, .sent = s->state.sent, .parsed = s->state.parsed,
 		.everybody = atomic_load_explicit(&s->subscriptions, memory_order_relaxed) ? s->state.pos : 0,
@@ -132,9 +141,12 @@ static int send_session(struct worker *w, session_id sid, unsigned slot)
 
 	if (w->service.flood)
 		m.flood = w->service.flood[sid];
+	peer.by = (uint32_t)slot_peers_get(&w->base.slot, sid, &peer.peer);
+	if (peer.by != PEER_BY_NOBODY)
+		m.listener |= MOVED_PEER;
 	strcpy(m.transport, transport_table[s->state.transport].word);
 	return send_message(w->start->queue[slot], session_fd(&w->base, sid), &m, pool_bytes(&w->base.slot, s->state.in) + (s->state.parsed - head->base), tls,
-			    tls && tls->flow.held ? pool_bytes(&w->base.slot, tls->flow.held) : NULL, rights);
+			    tls && tls->flow.held ? pool_bytes(&w->base.slot, tls->flow.held) : NULL, peer.by != PEER_BY_NOBODY ? &peer : NULL, rights);
 }
 
 /* The session ends here; the connection stays. */
@@ -292,7 +304,8 @@ static bool has_room(const struct worker *w, int fd)
 /* A message that is looked at, and still in the queue. */
 struct looked {
 	struct message m;
-	char input[INPUT_MAX + sizeof(struct tls_entry_shm) + TLS_RECORD_MAX + RIGHTS_SIZE_MAX];
+	char input[INPUT_MAX + sizeof(struct tls_entry_shm) + TLS_RECORD_MAX + sizeof(struct moved_peer) + RIGHTS_SIZE_MAX];
+	struct moved_peer peer;		/* with MOVED_PEER */
 	_Alignas(struct rights) char rights[RIGHTS_SIZE_MAX];	/* with VERSION_RIGHTS */
 	int fd;				/* the connection's, this worker's own; -1: there was no descriptor left for it */
 	bool good;
@@ -360,6 +373,8 @@ static bool open_session(struct worker *w, int fd, const struct looked *l)
 	}
 	if (session_is_tls(&st))
 		tls_settled(&w->base.tls);
+	if (m->listener & MOVED_PEER)
+		slot_peers_put(&w->base.slot, fd, &l->peer.peer, (enum peer_by)l->peer.by);
 	return true;
 }
 
@@ -367,16 +382,18 @@ static bool open_session(struct worker *w, int fd, const struct looked *l)
 static void take(struct worker *w, int fd, const struct looked *l)
 {
 	const struct message *m = &l->m;
-	struct event_peer peer;
+	struct event_peer peer = m->listener & MOVED_PEER ? l->peer.peer : peer_ask(fd);
 
 	if (!has_room(w, fd) || !open_session(w, fd, l)) {
+		struct refusal full = refuse_full(w, transport_of(m), &peer);
+
 		if (m->listener & MOVED_TLS)
 			close(fd);	/* (it would not understand plain words) */
 		else
-			refuse_take(w, fd, transport_of(m));
+			refuse_take(w, fd, transport_of(m), &full);
 		return;
 	}
-	peer = peer_ask(fd);
+	quota_found(&w->service, fd);
 	tell_why(&w->base, fd, EVENT_CONNECT, EVENT_WHY_MOVED, m->sender, &peer);
 	if (w->service.flood)
 		w->service.flood[fd] = m->flood;
@@ -398,16 +415,19 @@ static size_t tls_size(const struct looked *l, size_t n)
 /* Whether a message of `n` bytes is one that can be taken. */
 static bool is_good(struct looked *l, size_t n)
 {
-	size_t tls = tls_size(l, n), rights = n - sizeof(l->m) - l->m.input - tls;
+	size_t peer = l->m.listener & MOVED_PEER ? sizeof(l->peer) : 0, tls = tls_size(l, n);
+	size_t rights = n - sizeof(l->m) - l->m.input - tls - peer;
 
-	if (n < sizeof(l->m) || l->m.input > INPUT_MAX || n < sizeof(l->m) + l->m.input + tls || l->m.sender >= INDEX_SLOTS_MAX || transport_of(&l->m) >= TRANSPORTS ||
+	if (n < sizeof(l->m) || l->m.input > INPUT_MAX || n < sizeof(l->m) + l->m.input + tls + peer || l->m.sender >= INDEX_SLOTS_MAX || transport_of(&l->m) >= TRANSPORTS ||
 	    l->m.listener > LISTENER_MAX)
 		return false;
+	if (peer > 0)
+		memcpy(&l->peer, l->input + l->m.input + tls, peer);
 	if (l->m.version == VERSION)
 		return rights == 0;
 	if (l->m.version != VERSION_RIGHTS || rights > sizeof(l->rights))
 		return false;
-	memcpy(l->rights, l->input + l->m.input + tls, rights);
+	memcpy(l->rights, l->input + l->m.input + tls + peer, rights);
 	return rights_check(l->rights, rights);
 }
 

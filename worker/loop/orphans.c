@@ -17,6 +17,7 @@
 #include "worker/io/tcp_counts.h"
 #include "worker/loop/connection.h"
 #include "worker/loop/handshakes.h"
+#include "worker/loop/proxied.h"
 
 /* Descriptors that are asked for with one poll(). */
 #define AT_ONCE 1024
@@ -161,12 +162,14 @@ void orphans_adopt(struct worker *w)
 		const struct worker_listener *from = listener_of(w, w->orphans[i]);
 
 		if (from) {
-			struct event_peer peer = peer_ask(w->orphans[i]);
+			struct arrival a = { .proto = from->proto, .slow = from->slow, .as = COUNTER_adopted, .peer = peer_ask(w->orphans[i]) };
 
-			if (from->tls)
-				handshakes_take(w, w->orphans[i], from->proto, from->slow, COUNTER_adopted);
+			if (from->proxy)
+				proxied_take(w, w->orphans[i], &a, from->tls);
+			else if (from->tls)
+				handshakes_take(w, w->orphans[i], &a);
 			else
-				connection_take(w, w->orphans[i], from->proto, from->slow, COUNTER_adopted, &peer);
+				connection_take(w, w->orphans[i], &a);
 		} else {
 			close(w->orphans[i]);
 		}

@@ -16,8 +16,9 @@
 #include "shm/crash.h"
 #include "worker/delivery/leave.h"
 #include "worker/io/last_words.h"
-#include "worker/io/peer.h"
+#include "worker/io/session_peer.h"
 #include "worker/io/tls_out.h"
+#include "worker/service/quota.h"
 #include "worker/service/attach.h"
 #include "worker/session/tell.h"
 
@@ -107,6 +108,7 @@ static void park(struct worker *w, session_id sid, bool tell)
 		tls_end(&w->base.tls, session_fd(&w->base, sid));
 	session_commit(&w->base, sid, &st);
 	CRASH_POINT("park-committed");
+	quota_leave(&w->service, sid);
 	session_set_rights(&w->base, sid, NULL);	/* who comes back shows a token anew */
 	if (len)
 		last_words(&w->base, sid, &was, bytes, len);
@@ -115,7 +117,8 @@ static void park(struct worker *w, session_id sid, bool tell)
 	ev_io_stop(w->base.loop, &w->base.io[sid]);
 	session_not_over(&w->base, sid);
 	w->base.io[sid].data = NULL;
-	peer = peer_ask(session_fd(&w->base, sid));
+	peer = session_peer(&w->base, sid);
+	slot_peers_put(&w->base.slot, sid, &(struct event_peer){ .family = EVENT_NOWHERE }, PEER_BY_NOBODY);
 	close_connection(w, sid);
 	CRASH_POINT("park-closed");
 	if (topics_park(&w->topics, was.transport, sid) < 0)

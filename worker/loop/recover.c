@@ -30,6 +30,7 @@
 #include "worker/loop/move.h"
 #include "worker/loop/park.h"
 #include "worker/protocol/input.h"
+#include "worker/service/quota.h"
 #include "worker/service/attach.h"
 #include "worker/session/tell.h"
 
@@ -482,7 +483,10 @@ static int take_sessions(struct worker *w)
 			free(taken);
 			return -1;
 		}
-		connections += is_open(w, sid) && !session_parked(&w->base, sid);
+		if (is_open(w, sid) && !session_parked(&w->base, sid)) {
+			connections++;
+			quota_found(&w->service, sid);
+		}
 	}
 	base_on(&w->base, -1);
 	atomic_store_explicit(&w->base.slot.shm->opening, 0, memory_order_release);

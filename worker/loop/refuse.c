@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "proto/transport.h"
-#include "worker/io/peer.h"
 #include "worker/io/tcp_counts.h"
 #include "worker/protocol/http.h"
 #include "worker/session/tell.h"
@@ -28,6 +27,7 @@
 struct refused {
 	struct ev_io io;	/* not active: this place is free */
 	uint32_t transport;
+	struct refusal why;
 	bool told;
 	uint64_t since;		/* when it was told, or taken if it was not told yet, milliseconds */
 };
@@ -39,12 +39,11 @@ static void end(struct worker *w, struct refused *r)
 }
 
 /* Sends the peer its answer, and shuts our side. `input` is what an HTTP client has sent, which may be nothing. */
-static void tell(struct worker *w, int fd, uint32_t transport, const char *input, size_t len)
+static void tell(struct worker *w, int fd, uint32_t transport, const struct refusal *why, const char *input, size_t len)
 {
-	const char *text = listener_drains(&w->listeners) ? DRAINS : FULL;
 	char frame[TRANSPORT_NOTICE_MAX];
-	size_t size = transport == TRANSPORT_HTTP ? http_last_words(&w->protocols, input, len, 503, text, frame)
-						  : transport_error(transport, hub_now(), 503, text, frame);
+	size_t size = transport == TRANSPORT_HTTP ? http_last_words(&w->protocols, input, len, why->status, why->text, frame)
+						  : transport_error(transport, hub_now(), why->status, why->text, frame);
 
 	(void)!send(fd, frame, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 	shutdown(fd, SHUT_WR);
@@ -69,7 +68,7 @@ static void on_refused(struct ev_loop *loop, struct ev_io *io, int events)
 
 	(void)events;
 	if (!r->told && (len > 0 || !more)) {
-		tell(w, io->fd, r->transport, bytes, len);
+		tell(w, io->fd, r->transport, &r->why, bytes, len);
 		r->told = true;
 		r->since = w->base.now_ms;
 	}
@@ -87,32 +86,38 @@ static struct refused *free_place(struct worker *w)
 	return NULL;
 }
 
-static void begin(struct worker *w, struct refused *r, int fd, uint32_t transport, bool told)
+static void begin(struct worker *w, struct refused *r, int fd, uint32_t transport, const struct refusal *why, bool told)
 {
 	*r = (struct refused){ .transport = transport, .told = told, .since = w->base.now_ms };
+	if (why)
+		r->why = *why;
 	ev_io_init(&r->io, on_refused, fd, EV_READ);
 	ev_io_start(w->base.loop, &r->io);
 }
 
-void refuse_take(struct worker *w, int fd, uint32_t transport)
+struct refusal refuse_full(struct worker *w, uint32_t transport, const struct event_peer *peer)
+{
+	base_count(&w->base, COUNTER_refused, 1);
+	tell_refused(&w->base, COUNTER_refused, transport, peer);
+	return (struct refusal){ COUNTER_refused, 503, listener_drains(&w->listeners) ? DRAINS : FULL };
+}
+
+void refuse_take(struct worker *w, int fd, uint32_t transport, const struct refusal *why)
 {
 	/* A successor does not look for descriptors beyond the session table: those are closed at once. */
 	struct refused *r = (uint32_t)fd < w->base.slot.shm->sessions_max ? free_place(w) : NULL;
 	char bytes[16384];
 	size_t len;
 	bool more = receive(fd, bytes, sizeof(bytes), &len), waits = r && more && len == 0 && transport == TRANSPORT_HTTP;
-	struct event_peer peer = peer_ask(fd);
 
-	base_count(&w->base, COUNTER_refused, 1);
-	tell_refused(&w->base, COUNTER_refused, transport, &peer);
 	socket_peek_anew(fd);		/* as for a session: a successor that finds it closes it, and does not greet it */
 	if (!waits)
-		tell(w, fd, transport, bytes, len);
+		tell(w, fd, transport, why, bytes, len);
 	if (!r || !more) {
 		close(fd);
 		return;
 	}
-	begin(w, r, fd, transport, !waits);
+	begin(w, r, fd, transport, why, !waits);
 }
 
 void refuse_told(struct worker *w, int fd)
@@ -121,7 +126,7 @@ void refuse_told(struct worker *w, int fd)
 
 	shutdown(fd, SHUT_WR);
 	if (r)
-		begin(w, r, fd, TRANSPORT_HTTP, true);
+		begin(w, r, fd, TRANSPORT_HTTP, NULL, true);
 	else
 		close(fd);
 }
@@ -136,7 +141,7 @@ void refuse_sweep(struct worker *w)
 		if (r->told) {
 			end(w, r);
 		} else {
-			tell(w, r->io.fd, r->transport, "", 0);
+			tell(w, r->io.fd, r->transport, &r->why, "", 0);
 			r->told = true;
 			r->since = w->base.now_ms;
 		}

@@ -9,6 +9,7 @@
 #include "worker/loop/memory_limit.h"
 #include "worker/loop/move.h"
 #include "worker/loop/park.h"
+#include "worker/loop/proxied.h"
 #include "worker/loop/refuse.h"
 #include "worker/protocol/input.h"
 #include "worker/session/tell.h"
@@ -66,11 +67,15 @@ static bool ask_move(void *worker, session_id sid, unsigned slot)
 
 static void accepted(void *worker, int fd, const struct listener *from, const struct event_peer *peer)
 {
+	struct arrival a = { .proto = from->proto, .slow = from->slow, .as = COUNTER_accepted, .peer = *peer };
+
 	connection_close_over(worker);		/* what has just become free counts as room */
-	if (from->tls)
-		handshakes_take(worker, fd, from->proto, from->slow, COUNTER_accepted);
+	if (from->proxy)
+		proxied_take(worker, fd, &a, from->tls);
+	else if (from->tls)
+		handshakes_take(worker, fd, &a);
 	else
-		connection_take(worker, fd, from->proto, from->slow, COUNTER_accepted, peer);
+		connection_take(worker, fd, &a);
 }
 
 static bool give_up_refused(void *worker)
@@ -78,7 +83,7 @@ static bool give_up_refused(void *worker)
 	uint32_t over = ((struct worker *)worker)->base.over_count;
 
 	connection_close_over(worker);
-	return over > 0 || refuse_fewer(worker) || handshakes_fewer(worker);
+	return over > 0 || refuse_fewer(worker) || handshakes_fewer(worker) || proxied_fewer(worker);
 }
 
 void upcalls_give(struct worker *w)

@@ -37,6 +37,7 @@
 #include "worker/loop/move.h"
 #include "worker/loop/orders.h"
 #include "worker/loop/orphans.h"
+#include "worker/loop/proxied.h"
 #include "worker/loop/recover.h"
 #include "worker/loop/sweep.h"
 #include "worker/loop/turn.h"
@@ -46,6 +47,7 @@
 #include "worker/protocol/input.h"
 #include "worker/service/publish_batch.h"
 #include "worker/service/access.h"
+#include "worker/service/quota.h"
 #include "worker/session/tell.h"
 
 #define TICK 0.1			/* seconds; see sweep.c */
@@ -208,6 +210,7 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *t, int events)
 	(void)events;
 	sweep(w);
 	handshakes_sweep(w);
+	proxied_sweep(w);
 	events_beat(&w->base.hub.events, w->base.number, w->base.now_ms);
 	presence_tick(&w->presence);
 	look_at_memory(w);
@@ -244,6 +247,7 @@ static void on_term(struct ev_loop *loop, struct ev_signal *s, int events)
 	ev_break(loop, EVBREAK_CANCEL);
 	listener_end(&w->listeners);
 	handshakes_end(w);
+	proxied_end(w);
 	atomic_store_explicit(&w->base.self->draining, 1, memory_order_relaxed);
 	base_beat(&w->base);
 	w->stopping = true;
@@ -353,6 +357,8 @@ static int base_init(struct worker *w)
 	struct base *base = &w->base;
 	const struct worker_start *start = w->start;
 	uint32_t sessions;
+	const char *wrong;
+	size_t wrong_len;
 	char why[256];
 
 	base->settings = start->settings;
@@ -367,6 +373,7 @@ static int base_init(struct worker *w)
 	base->epoch = position_epoch(base->hub.shm->epoch / 1000);
 	if (slow_rules_parse(&base->slow, base->settings->slow, why, sizeof(why)) < 0)
 		log_error("slow: %s", why);	/* (whoever read the configuration has said so before) */
+	(void)!address_list_read(&base->proxies, base->settings->trusted_proxies, &wrong, &wrong_len);	/* (the same) */
 	hub_keep(&base->hub, base->settings);
 	hub_keep_from_now(&base->hub, base->number, base->settings);
 	base->hub.once.keep = (uint64_t)base->settings->once_time;
@@ -417,9 +424,11 @@ static int listeners_init(struct worker *w)
 	w->listeners.ended = w->start->drain;
 	if (listener_init(&w->listeners, w->start->listeners_count) < 0)
 		return -1;
-	for (unsigned i = 0; i < w->start->listeners_count; i++)
-		listener_add(&w->listeners, w->start->listeners[i].fd, w->start->listeners[i].proto, w->start->listeners[i].tls,
-			     w->start->listeners[i].slow);
+	for (unsigned i = 0; i < w->start->listeners_count; i++) {
+		const struct worker_listener *l = &w->start->listeners[i];
+
+		listener_add(&w->listeners, l->fd, &(struct listener){ .proto = l->proto, .tls = l->tls, .slow = l->slow, .proxy = l->proxy });
+	}
 	return 0;
 }
 
@@ -467,6 +476,11 @@ static int worker_init(struct worker *w, const struct worker_start *start)
 	json_init(&w->protocols.json);
 	if (w->base.settings->flood_messages || w->base.settings->flood_bytes)
 		w->service.flood = calloc(w->base.slot.shm->sessions_max, sizeof(*w->service.flood));
+	w->service.base = &w->base;
+	if (quota_init(&w->service) < 0) {
+		log_error("limits: %m");
+		return -1;
+	}
 	w->service.access = access_create(&w->base, start->secrets_fd, start->fetched_fd);
 	if (!w->service.access)
 		return -1;
@@ -496,7 +510,7 @@ int worker_run(const struct worker_start *start)
 		log_error("sessions could not be taken over: %m");
 		return is_shortage(errno) ? WORKER_SHORTAGE : 1;
 	}
-	if (handshakes_init(w) < 0)
+	if (proxied_init(w) < 0 || handshakes_init(w) < 0)
 		return WORKER_SHORTAGE;
 	orphans_adopt(w);
 	presence_recover(&w->presence);

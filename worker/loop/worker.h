@@ -26,6 +26,7 @@ struct worker_listener {
 	int proto;			/* PROTO_ */
 	bool tls;			/* it is spoken within TLS */
 	enum slow_policy slow;		/* what it says of its connections that read slowly */
+	bool proxy;			/* its connections begin with the PROXY protocol's header */
 };
 
 struct worker_start {
@@ -86,6 +87,7 @@ struct worker {
 	uint64_t turn_began;		/* base_clock() */
 
 	struct refused *refused;	/* refuse.c's own */
+	struct proxied *proxied;	/* proxied.c's own; NULL: no listener is for proxies */
 	struct handshakes *handshakes;	/* handshakes.c's own; NULL: there is no TLS */
 	uint32_t sweep_at;		/* next session to be looked at */
 

@@ -67,7 +67,7 @@ static void flash_answer(struct protocols *protocols, struct cursor *c, const st
 	size_t len = 0;
 
 	if (o->error) {
-		len = flash_error_code(bytes, hub_now(), o->status == 401 || o->status == 403 ? o->status : 0, o->error);
+		len = flash_error_code(bytes, hub_now(), outcome_code(o), o->error);
 	} else if (req->kind == REQUEST_SUBSCRIBE || req->kind == REQUEST_LOGIN || req->kind == REQUEST_ATTACH || req->kind == REQUEST_AUTH) {
 		len = sizeof(FLASH_ACK) - 1;
 		memcpy(bytes, FLASH_ACK, len);

@@ -3,6 +3,7 @@
  */
 #include "worker/protocol/http.h"
 
+#include "worker/io/session_peer.h"
 #include "worker/protocol/answer.h"
 #include "worker/protocol/input.h"
 #include "worker/service/flood.h"
@@ -69,6 +70,7 @@ bool http_step(struct protocols *protocols, struct cursor *c)
 	if (cursor_yields(c))
 		return false;
 	x.after = c->at + req.taken;
+	session_peer_forwarded(protocols->base, c->sid, cursor_text(c), ((const struct http_scan *)cursor_scan(c))->head);
 	routes_handle(&x);
 	if (c->stalled || c->waits)
 		return false;

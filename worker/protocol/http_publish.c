@@ -12,6 +12,7 @@
 #include "worker/protocol/http_routes.h"
 #include "worker/service/access.h"
 #include "worker/service/flood.h"
+#include "worker/service/quota.h"
 
 #define REPLAYED "Idempotent-Replayed: true\r\n"
 #define REPLAYED_EXPOSED REPLAYED "Access-Control-Expose-Headers: Idempotent-Replayed\r\n"	/* a page may read it */
@@ -292,7 +293,15 @@ static void post_array(const struct exchange *x)
 		exchange_flood(&(struct exchange){ .protocols = x->protocols, .c = x->c, .req = x->req });
 		return;
 	}
+	status = quota_take(x->protocols->service, x->c->sid, CLIENT_PUBLISHES, number, &error);
+	if (status) {
+		request_drop(x->protocols->service);
+		exchange_error(x, status, NULL, error);
+		return;
+	}
 	request_publish(x->protocols->service, x->c, &key.key, &o);
+	if (o.kind == OUTCOME_LATER)
+		quota_give(x->protocols->service, x->c->sid, CLIENT_PUBLISHES, number);
 	answer_published(x, &o, true);
 }
 

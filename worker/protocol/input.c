@@ -199,6 +199,9 @@ static bool take_in(struct protocols *protocols, session_id sid)
 	else if (what == RECEIVED_ERROR) {
 		tell_ends_as(protocols->base, sid, EVENT_WHY_RESET);
 		session_over(protocols->base, sid);
+		/* What its socket did not take of TLS's last words is pending: until the turn ends it is behind, as nothing is sealed for it then. */
+		if (session_pending(protocols->base, sid))
+			output_flush(protocols->output, sid);
 	}
 	if (what == RECEIVED_OWES) {
 		output_flush(protocols->output, sid);

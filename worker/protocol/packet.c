@@ -76,7 +76,7 @@ static void packet_answer(struct protocols *protocols, struct cursor *c, const s
 	struct packet_reply r = {
 		.error = o->error, .has_ref = p->has_ref, .ref = p->ref, .epoch = &protocols->base->epoch,
 		.start = outcome_start(protocols->service, o, &start),
-		.code = o->error && (o->status == 401 || o->status == 403) ? o->status : 0,
+		.code = outcome_code(o),
 		.expires = !o->error && o->expires != INT64_MAX ? o->expires : 0,
 	};
 	char bytes[PACKET_REPLY_MAX];

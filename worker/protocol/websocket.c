@@ -42,7 +42,7 @@ static size_t websocket_answer_frame(const struct service *service, char *dst, c
 		sink_json(&s, o->error, strlen(o->error));
 		sink_byte(&s, '"');
 	}
-	if (o->error && (o->status == 401 || o->status == 403)) {
+	if (outcome_code(o)) {
 		sink_literal(&s, ",\"code\":");
 		sink_number(&s, o->status);
 	}

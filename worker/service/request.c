@@ -10,6 +10,7 @@
 #include "worker/delivery/leave.h"
 #include "worker/service/access.h"
 #include "worker/service/presence.h"
+#include "worker/service/quota.h"
 
 static bool publishes(const struct request *req)
 {
@@ -173,6 +174,7 @@ struct joining {
 	struct replay *replay;		/* what of the past is asked for, */
 	struct replay *denied;		/* and for names of which that may not be had: nothing */
 	bool lists;			/* lists of who is there are owed */
+	bool free;			/* they are no subscriptions of subscribe_rate: another session had them, or the token has */
 };
 
 /*
@@ -189,6 +191,8 @@ static bool subscribe_name(struct joining *j, const struct topic_name *name)
 	unsigned status;
 
 	status = access_refuses(service, sid, past == RESUME_LAST ? RIGHT_SUBSCRIBE | RIGHT_HISTORY : RIGHT_SUBSCRIBE, name, &error);
+	if (!status && !j->free)
+		status = quota_take(service, sid, CLIENT_SUBSCRIBES, 1, &error);
 	if (status) {
 		fail(j->o, status, error);
 		return false;
@@ -230,7 +234,7 @@ static bool subscribe_names(struct service *service, struct cursor *c, const str
 {
 	const struct resume none = { .kind = RESUME_NOT };
 	struct replay replay, live = { .resume = &none, .begin = UINT64_MAX };	/* of the names; of what is live from here on */
-	struct joining joining = { .service = service, .c = c, .o = o, .replay = &replay, .denied = &live };
+	struct joining joining = { .service = service, .c = c, .o = o, .replay = &replay, .denied = &live, .free = service->base->held != 0 };
 	const struct rights *shown = access_rights(service, c->sid);
 	struct topic_name name;
 	const char *error = NULL;
@@ -247,8 +251,14 @@ static bool subscribe_names(struct service *service, struct cursor *c, const str
 	for (unsigned n = 0; !o->error && next_name(&req->names, n, &name); n++)
 		subscribe_name(&joining, &name);
 	/* (A page counts the messages of its one topic.) */
+	joining.free = true;
 	if (!o->error && shown && (req->becomes ? !transport_has(req->transport, TRANSPORT_OWN_FRAMES) : req->kind == REQUEST_AUTH))
 		rights_at_once(shown, subscribe_at_once, &joining);
+	if (!o->error && req->becomes) {
+		error = quota_become(service, c->sid, shown);
+		if (error)
+			fail(o, 429, error);
+	}
 	if (!o->error && shown && req->becomes && session_set_rights(service->base, c->sid, shown) < 0)
 		fail(o, 503, "out of memory");
 	replay_end(&replay, &o->state);
@@ -420,6 +430,8 @@ static bool auth(struct service *service, struct cursor *c, const struct request
 		fail(o, 401, error);
 	else if (!keeps_subscriptions(service, c->sid, shown))
 		fail(o, 403, "the token does not give all that is subscribed: unsubscribe that first");
+	else if ((error = quota_become(service, c->sid, shown)) != NULL)
+		fail(o, 429, error);
 	else if (session_set_rights(service->base, c->sid, shown) < 0)
 		fail(o, 503, "out of memory");
 	if (o->error)
@@ -444,9 +456,27 @@ static bool refuse(struct service *service, const struct cursor *c, const struct
 		fail(o, req->status, req->error);
 	else if (publishes(req) && req->body.size + access_from(service, c->sid, from) > publish_batch_record_max(service->base))
 		fail(o, 413, "the message is too long with its quotes and control characters escaped (max_frame)");
-	else if (publishes(req))
+	else if (publishes(req)) {
 		o->status = access_refuses(service, c->sid, RIGHT_PUBLISH, &req->names.one, &o->error);
+		if (!o->status)
+			o->status = quota_take(service, c->sid, CLIENT_PUBLISHES, 1, &o->error);
+		if (!o->status)
+			o->error = NULL;
+	}
 	return o->error != NULL;
+}
+
+static void publish_one(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
+{
+	if (!req->answered && req->key.len == 0) {
+		o->kind = add_to_batch(service, c, req);
+		return;
+	}
+	o->kind = OUTCOME_LATER;
+	if (!publish_batch_begin(service, c))
+		return;
+	request_add(service, c, req);
+	request_publish(service, c, &req->key, o);
 }
 
 void request_serve(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
@@ -454,18 +484,15 @@ void request_serve(struct service *service, struct cursor *c, const struct reque
 	bool refused = refuse(service, c, req, o), publish = publishes(req) && !refused;
 	struct outcome done;
 
-	if (publish && !req->answered && req->key.len == 0) {
-		o->kind = add_to_batch(service, c, req);
+	if (publish) {
+		publish_one(service, c, req, o);
+		if (o->kind == OUTCOME_LATER)
+			quota_give(service, c->sid, CLIENT_PUBLISHES, 1);
 		return;
 	}
 	o->kind = OUTCOME_LATER;
-	if (!publish_batch_begin(service, c) || (!publish && cursor_yields(c)))
+	if (!publish_batch_begin(service, c) || cursor_yields(c))
 		return;
-	if (publish) {
-		request_add(service, c, req);
-		request_publish(service, c, &req->key, o);
-		return;
-	}
 	done = outcome_nothing(service, c);
 	if (refused)
 		fail(&done, o->status, o->error);

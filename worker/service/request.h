@@ -95,6 +95,12 @@ static inline bool request_is_answered(const struct request *req, const struct o
 	return o->error || req->answered || (req->kind != REQUEST_PUBLISH && req->kind != REQUEST_SEND);
 }
 
+/* The status that an answer says beside the error, where HTTP is not spoken, as a client can do something about it: show a token, or try later. 0: none. */
+static inline unsigned outcome_code(const struct outcome *o)
+{
+	return o->error && (o->status == 401 || o->status == 403 || o->status == 429) ? o->status : 0;
+}
+
 /* Serves the request, and says in *o what became of it. */
 void request_serve(struct service *service, struct cursor *c, const struct request *req, struct outcome *o);
 

@@ -21,6 +21,7 @@ struct service {
 	struct multi_topic *multi_topic;
 	struct presence *presence;
 	struct access *access;		/* access.h; NULL: everything may be done */
+	struct quota *quota;		/* quota.h; NULL: nothing is limited */
 	const int *queue;		/* by slot: of what other workers are to deal with (order.h) */
 
 	/* subscribe.c */

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/address_list.h"
 #include "proto/position.h"
 #include "proto/version.h"
 #include "shm/hub.h"
@@ -37,6 +38,7 @@ struct record_copy {
 struct base {
 	const struct settings *settings;
 	struct slow_rules slow;		/* the setting, read */
+	struct address_list proxies;	/* the same of trusted_proxies */
 	unsigned number;		/* the slot's number */
 	struct hub hub;
 	struct position_epoch epoch;	/* the hub's: what ids begin with */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "shm/client_id.h"
+#include "shm/slot_peers.h"
 
 #define OFTEN_A_SECOND 200	/* events of what may happen often, of a worker */
 
@@ -19,6 +20,16 @@ static struct event of_session(const struct base *base, session_id sid, enum eve
 	};
 }
 
+/* Who reads it knows a client's address from its beginning; but that of a proxy's may be another one by now. */
+static void write_event(struct base *base, session_id sid, struct event *event)
+{
+	struct event_peer named;
+
+	if (!event->peer && slot_peers_get(&base->slot, sid, &named) != PEER_BY_NOBODY)
+		event->peer = &named;
+	events_write(&base->hub.events, base->number, event);
+}
+
 void tell_session(struct base *base, session_id sid, enum event_kind kind, uint64_t n, const char *text, size_t len, const struct event_peer *peer)
 {
 	struct event event = of_session(base, sid, kind);
@@ -27,7 +38,7 @@ void tell_session(struct base *base, session_id sid, enum event_kind kind, uint6
 	event.text = text;
 	event.text_len = len;
 	event.peer = peer;
-	events_write(&base->hub.events, base->number, &event);
+	write_event(base, sid, &event);
 }
 
 void tell_why(struct base *base, session_id sid, enum event_kind kind, unsigned why, uint64_t n, const struct event_peer *peer)
@@ -37,7 +48,7 @@ void tell_why(struct base *base, session_id sid, enum event_kind kind, unsigned 
 	event.why = (uint8_t)why;
 	event.n = n;
 	event.peer = peer;
-	events_write(&base->hub.events, base->number, &event);
+	write_event(base, sid, &event);
 }
 
 void tell_often(struct base *base, session_id sid, enum event_kind kind, uint64_t n, const char *text, size_t len)
@@ -74,7 +85,7 @@ void tell_ends(struct base *base, session_id sid, enum counter why, const char *
 	event.why = (uint8_t)why;
 	event.text = text;
 	event.text_len = strlen(text);
-	events_write(&base->hub.events, base->number, &event);
+	write_event(base, sid, &event);
 }
 
 unsigned tell_reason(struct base *base, session_id sid)

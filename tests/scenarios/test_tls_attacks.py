@@ -1,0 +1,93 @@
+"""Clients of TLS that mean harm: their handshakes are good, and what follows is theirs, byte by byte."""
+import contextlib
+import socket
+import ssl
+import time
+
+import janus_test
+from flash_clients import Connection
+from tls_test import TlsTest
+
+
+class Crafted:
+    """A connection whose records are made by libssl in memory, so that a test sends of them what it likes."""
+
+    def __init__(self, test, protocol, **more):
+        self.plain = Connection(test.janus, address=test.addresses[protocol])
+        test.addCleanup(self.plain.close)
+        self.socket = self.plain.socket
+        self.coming, self.going = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = test.context(**more).wrap_bio(self.coming, self.going, server_hostname="localhost")
+        while True:
+            try:
+                self.tls.do_handshake()
+                self.socket.sendall(self.going.read())
+                return
+            except ssl.SSLWantReadError:
+                self.socket.sendall(self.going.read())
+                self.take()
+
+    def take(self):
+        data = self.socket.recv(65536)
+        if not data:
+            raise janus_test.Closed("the connection was closed")
+        self.coming.write(data)
+
+    def record(self, text):
+        self.tls.write(text)
+        return self.going.read()
+
+    def read(self):
+        while True:
+            try:
+                return self.tls.read(65536)
+            except ssl.SSLWantReadError:
+                self.take()
+
+    def until(self, text):
+        """Reads up to this text."""
+        got = b""
+        while text not in got:
+            got += self.read()
+        return got
+
+
+class Crafting(TlsTest):
+    workers = 1
+
+    def rests(self, seconds=0.3):
+        """The worker has nothing to do: for most of the time it neither runs nor waits for a processor."""
+        def busy():
+            with open("/proc/%d/schedstat" % self.janus.workers()[0]) as f:
+                ran, waited, _ = f.read().split()
+            return (int(ran) + int(waited)) / 1e9
+
+        before, began = busy(), time.monotonic()
+        time.sleep(seconds)
+        self.assertLess(busy() - before, 0.5 * (time.monotonic() - began))
+
+    def test_urgent_data(self):
+        """In the middle of a record: a peek does not look behind it, however much is there."""
+        for at in (2, 40):
+            client = Crafted(self, "flash")
+            record = client.record(b'{"action":"subscribe","data":"a","more":"%s"}\0' % (b"x" * 200))
+            client.socket.sendall(record[:at])
+            client.socket.send(b"!", socket.MSG_OOB)
+            with contextlib.suppress(OSError, janus_test.Closed):       # (what it does to itself is its own affair)
+                client.socket.sendall(record[at:])
+                client.until(b"ACK")
+            self.rests()
+
+    def test_crumbs(self):
+        """A large record comes byte by byte, and is looked at when it is there."""
+        client = Crafted(self, "flash")
+        record = client.record(b'{"action":"subscribe","data":"a","more":"%s"}\0' % (b"x" * 1000))
+        for i in range(len(record)):
+            if i == len(record) // 2:
+                self.rests()
+            client.socket.sendall(record[i:i + 1])
+        client.until(b"ACK")
+
+
+if __name__ == "__main__":
+    janus_test.unittest.main()
