@@ -6,7 +6,7 @@
 #   make stress  death at each single instruction: two minutes (make check has a quarter of it, another one each time)
 #   make mutants breaks Janus in one place at a time, and expects a test to fail: a quarter of an hour (make check has 40 seconds of it)
 #   make fuzz    the fuzzers alone, FUZZ_SECONDS=60 each; FUZZ="http json" these
-#   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million; bench-history, bench-janusctl: what history, and looking, costs; bench-patterns
+#   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million; bench-history, bench-janusctl: what history, and looking, costs; bench-patterns; bench-tls: TLS
 #   make chaos   ten minutes of killing, stopping, reloading and upgrading under load
 #   make soak    10,000 connections and 1,000 messages a second for SOAK_SECONDS=600: memory must be flat, build/soak.svg shows it
 #   make reconnect  five minutes of subscribers who break off and come back, with kills, reloads and upgrades
@@ -68,7 +68,7 @@ MAINS    := master/main.c master/ctl/janusctl.c master/jwks/janus-jwks.c
 SRC      := $(filter-out $(MAINS),$(wildcard proto/*.c shm/*.c worker/*/*.c master/*.c master/*/*.c))
 OBJ      := $(SRC:%.c=$(BUILD)/%.o)
 LIB      := $(BUILD)/libjanus.a
-BENCH    := $(filter-out $(addprefix tests/bench/,floor.c patterns.c resume.c crowd.c),$(wildcard tests/bench/*.c))
+BENCH    := $(filter-out $(addprefix tests/bench/,floor.c handshakes.c patterns.c resume.c crowd.c),$(wildcard tests/bench/*.c))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 STRESS   := $(BUILD)/tests/stress/ring_stress $(BUILD)/tests/stress/tls_stress
 PROGRAMS := $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janus-jwks $(BUILD)/janusbench
@@ -131,7 +131,7 @@ $(BUILD)/janusbench: $(BENCH:%.c=$(BUILD)/%.o) $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # What janusbench speaks is tested beside what the server does; and its books.
-$(patsubst %,$(BUILD)/tests/unit/test_bench_%,speak come ledger): $(filter-out %/janusbench.o,$(BENCH:%.c=$(BUILD)/%.o))
+$(patsubst %,$(BUILD)/tests/unit/test_bench_%,speak come ledger tlsc): $(filter-out %/janusbench.o,$(BENCH:%.c=$(BUILD)/%.o))
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
@@ -259,6 +259,11 @@ bench-million: all $(BUILD)/floor
 # What history costs a publish: alternating rounds on one server, three minutes.
 bench-history: all
 	@python3 tests/bench/history_cost.py --build $(BUILD)
+$(BUILD)/bench-handshakes: $(BUILD)/tests/bench/handshakes.o $(filter-out %/janusbench.o,$(BENCH:%.c=$(BUILD)/%.o)) $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+bench-tls: all $(BUILD)/bench-handshakes
+	@python3 tests/bench/bench_tls.py --build $(BUILD)
 # What looking costs a server with 200,000 connections and 1,000,000 topics: some minutes, 6 GiB.
 bench-janusctl: all
 	@python3 tests/bench/janusctl_cost.py --build $(BUILD)
@@ -285,7 +290,7 @@ include packaging/install.mk
 clean:
 	rm -rf build
 
-.PHONY: all programs deps settings check tests stress mutants clients variants server server-programs server-deps fuzz fuzz-deps fuzzers chaos reconnect soak bench bench-history bench-janusctl bench-million bench-patterns bench-peers chart headers layers demo \
+.PHONY: all programs deps settings check tests stress mutants clients variants server server-programs server-deps fuzz fuzz-deps fuzzers chaos reconnect soak bench bench-history bench-janusctl bench-million bench-patterns bench-peers bench-tls chart headers layers demo \
 	clean
 .SECONDARY:
 -include $(shell find $(addprefix $(BUILD)/,master proto shm tests worker) build/fuzz -name '*.d' 2>/dev/null)

@@ -6,7 +6,7 @@ set -u
 find_missing()
 {
 	missing=
-	for c in curl node npm promtool; do
+	for c in curl node npm openssl promtool testssl; do
 		command -v $c >/dev/null || missing="$missing $c"
 	done
 	for c in nginx haproxy caddy; do		# often not in the path of those who are not root
@@ -23,6 +23,7 @@ package_of()
 {
 	case $1:$2 in
 	*:node)			echo nodejs ;;
+	apt-get:testssl)	echo testssl.sh ;;
 	apt-get:promtool)	echo prometheus ;;
 	dnf:promtool)		echo golang-github-prometheus ;;
 	*)			echo "$2" ;;

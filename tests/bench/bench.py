@@ -100,6 +100,16 @@ class JanusWs(Janus):
     name, speak = 'janus ws', 'ws'
 
 
+class JanusWss(JanusWs):
+    """The same within TLS."""
+    name, schemes = 'janus wss', ('flash', 'https')
+
+    def command(self):
+        # (On a busy machine the client has hundreds of handshakes under way for long. nginx' limit is a minute, too.)
+        self.options = (f'tls_certificate={" ".join(make_certificate(self.dir.name))}', 'tls_handshake_timeout=60s')
+        return super().command()
+
+
 class JanusSse(Janus):
     name, speak = 'janus sse', 'sse'
 
@@ -123,6 +133,14 @@ class FloorSend(Floor):
 
     def command(self):
         return super().command() + ['--send']
+
+
+def make_certificate(folder):
+    """One of ECDSA P-256, as most have it: the names of its file and of its key's."""
+    certificate, key = os.path.join(folder, 'certificate.pem'), os.path.join(folder, 'key.pem')
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=localhost', '-days', '2',
+                    '-keyout', key, '-out', certificate], check=True, capture_output=True)
+    return certificate, key
 
 
 def raise_files():
@@ -337,7 +355,7 @@ LOADS = {
 
 
 def server_class(name):
-    own = {make.name: make for make in (Janus, JanusWs, JanusSse, JanusMixed, Floor)}
+    own = {make.name: make for make in (Janus, JanusWs, JanusWss, JanusSse, JanusMixed, Floor)}
     if name in own:
         return own[name]
     sys.path.insert(0, HERE)

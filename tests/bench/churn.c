@@ -55,7 +55,7 @@ static void come(struct churn *c, struct slot *s)
 	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u32 = (uint32_t)(s - c->slot) };
 
 	*s = (struct slot){ .state = CONNECTING, .until = clock_now() + PATIENCE };
-	s->fd = net_connect(&flash->address, flash->address_len, NET_CHURN, 0);
+	s->fd = net_connect(&flash->address, flash->address_len, flash->tls, NET_CHURN, 0);
 	if (s->fd < 0 || epoll_ctl(c->epoll, EPOLL_CTL_ADD, s->fd, &event))
 		leave(c, s, "connect", errno);
 }
@@ -64,13 +64,15 @@ static void connected(struct churn *c, struct slot *s)
 {
 	char frame[WIRE_SUBSCRIBE_MAX], topic[WIRE_TOPIC_MAX];
 	size_t len;
-	int error = net_error(s->fd);
+	int error = net_ready(s->fd);
 
+	if (error == EINPROGRESS)
+		return;
 	wire_topic(topic, wire_topic_number(c->made++ % c->m->opt->topics, 0));
 	len = wire_subscribe(frame, topic);
 	if (error)
 		leave(c, s, "connect", error);
-	else if (send(s->fd, frame, len, MSG_NOSIGNAL) != (ssize_t)len)
+	else if (net_send(s->fd, frame, len) != (ssize_t)len)
 		leave(c, s, "sending its subscribe", errno);
 	else
 		s->state = GREETING;
@@ -107,8 +109,8 @@ static void take(struct churn *c, struct slot *s)
 
 static void readable(struct churn *c, struct slot *s)
 {
-	while (s->state != FREE) {
-		ssize_t n = recv(s->fd, s->in + s->len, sizeof(s->in) - s->len, 0);
+	while (s->state > CONNECTING) {
+		ssize_t n = net_recv(s->fd, s->in + s->len, sizeof(s->in) - s->len);
 
 		if (n < 0 && errno == EAGAIN)
 			return;

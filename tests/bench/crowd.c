@@ -93,7 +93,7 @@ static void open_one(struct crowd *c)
 	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u32 = i };
 
 	*comer = (struct comer){ .topic = i % c->plan.topics, .next = c->plan.from };
-	comer->fd = net_connect(&c->plan.transport->address, c->plan.transport->address_len, i, 0);
+	comer->fd = net_connect(&c->plan.transport->address, c->plan.transport->address_len, false, i, 0);
 	if (comer->fd < 0 || epoll_ctl(c->epoll, EPOLL_CTL_ADD, comer->fd, &event))
 		fault_errno(c, comer, "connect", errno);
 }
@@ -101,7 +101,7 @@ static void open_one(struct crowd *c)
 static void ask(struct crowd *c, struct comer *comer)
 {
 	char position[TOLD_POSITION_MAX], words[SPEAK_COME_MAX];
-	int error = net_error(comer->fd);
+	int error = net_ready(comer->fd);
 	size_t len;
 
 	if (error) {

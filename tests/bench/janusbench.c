@@ -22,6 +22,7 @@
 #include "tests/bench/results.h"
 #include "tests/bench/run.h"
 #include "tests/bench/subscriber.h"
+#include "tests/bench/tlsc.h"
 
 enum { EXIT_WELL = 0, EXIT_FAULTS = 1, EXIT_USAGE = 2, EXIT_CUT_SHORT = 3 };
 
@@ -90,6 +91,8 @@ int main(int argc, char **argv)
 		options_help();
 		return EXIT_WELL;
 	}
+	if (options_tls(&opt) && tlsc_init(opt.ca))
+		return EXIT_USAGE;
 	raise_files();
 	return work(&opt);
 }

@@ -8,8 +8,35 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/bench/tlsc.h"
+
 #define DEFAULT_PORT 8081
 #define SOURCES 250u		/* 127.0.0.2 to .251 are subscribers', .252 the churn's, .253 the publishers' */
+
+/* Those within TLS, by descriptor. */
+static struct tlsc **within;
+static int within_room;
+
+static struct tlsc *tls_of(int fd)
+{
+	return fd < within_room ? within[fd] : NULL;
+}
+
+static int start_tls(int fd)
+{
+	if (fd >= within_room) {
+		int room = 2 * (fd + 1);
+		struct tlsc **more = realloc(within, (size_t)room * sizeof(*more));
+
+		if (!more)
+			return -1;
+		memset(more + within_room, 0, (size_t)(room - within_room) * sizeof(*more));
+		within = more;
+		within_room = room;
+	}
+	within[fd] = tlsc_open(fd);
+	return within[fd] ? 0 : -1;
+}
 
 static int parse_port(const char *text, uint16_t *port)
 {
@@ -87,7 +114,7 @@ static int choose_source(int fd, uint32_t who)
 	return bind(fd, (struct sockaddr *)&source, sizeof(source));
 }
 
-int net_connect(const struct sockaddr_storage *address, socklen_t len, uint32_t who, int rcvbuf)
+int net_connect(const struct sockaddr_storage *address, socklen_t len, bool tls, uint32_t who, int rcvbuf)
 {
 	int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1, error;
 
@@ -101,6 +128,8 @@ int net_connect(const struct sockaddr_storage *address, socklen_t len, uint32_t 
 		goto err;
 	if (connect(fd, (const struct sockaddr *)address, len) && errno != EINPROGRESS)
 		goto err;
+	if (tls && start_tls(fd))
+		goto err;
 	return fd;
 err:
 	error = errno;
@@ -109,12 +138,40 @@ err:
 	return -1;
 }
 
-int net_error(int fd)
+int net_ready(int fd)
 {
+	struct tlsc *t = tls_of(fd);
 	int error = 0;
 	socklen_t len = sizeof(error);
 
-	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) ? errno : error;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len))
+		return errno;
+	return error || !t ? error : tlsc_shake(t);
+}
+
+ssize_t net_recv(int fd, void *dst, size_t size)
+{
+	struct tlsc *t = tls_of(fd);
+
+	return t ? tlsc_recv(t, dst, size) : recv(fd, dst, size, 0);
+}
+
+ssize_t net_send(int fd, const void *bytes, size_t len)
+{
+	struct tlsc *t = tls_of(fd);
+
+	return t ? tlsc_send(t, bytes, len) : send(fd, bytes, len, MSG_NOSIGNAL);
+}
+
+void net_close(int fd)
+{
+	struct tlsc *t = tls_of(fd);
+
+	if (t) {
+		within[fd] = NULL;
+		tlsc_close(t);
+	}
+	close(fd);
 }
 
 void net_abort(int fd)
@@ -122,5 +179,5 @@ void net_abort(int fd)
 	struct linger rst = { .l_onoff = 1 };
 
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &rst, sizeof(rst));
-	close(fd);
+	net_close(fd);
 }

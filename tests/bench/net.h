@@ -1,11 +1,14 @@
 /*
- * Connections to the server, from as many loopback addresses as it takes.
+ * Connections to the server, from as many loopback addresses as it takes; within TLS (tlsc.h) if they are said to be, which then shows nowhere else.
  */
 #ifndef BENCH_NET_H
 #define BENCH_NET_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #define NET_PER_SOURCE 8000u	/* connections from one source address: a part of the ephemeral ports, so that one is found fast */
 
@@ -17,13 +20,18 @@
 int net_parse(const char *text, struct sockaddr_storage *address, socklen_t *len, const char **error);
 
 /* Starts connecting a non-blocking socket; `who` chooses the source address. `rcvbuf` bytes of receive buffer, 0 the
- * system's choice. The descriptor, or -1 with errno. Writable means connected, or failed. */
-int net_connect(const struct sockaddr_storage *address, socklen_t len, uint32_t who, int rcvbuf);
+ * system's choice. The descriptor, or -1 with errno. Then net_ready() is asked at each event. */
+int net_connect(const struct sockaddr_storage *address, socklen_t len, bool tls, uint32_t who, int rcvbuf);
 
-/* The error a socket has come upon, 0 none. */
-int net_error(int fd);
+/* 0: connected, and with TLS the handshake is done; EINPROGRESS: not yet; or the errno it has come upon. */
+int net_ready(int fd);
 
-/* Closes with a RST, so that tens of thousands of connections don't stay behind in TIME_WAIT. */
+/* As recv() and send(). recv: less than `size` was all there was. */
+ssize_t net_recv(int fd, void *dst, size_t size);
+ssize_t net_send(int fd, const void *bytes, size_t len);
+
+/* Closes; with a RST, so that tens of thousands of connections don't stay behind in TIME_WAIT. */
+void net_close(int fd);
 void net_abort(int fd);
 
 #endif

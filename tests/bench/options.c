@@ -46,6 +46,7 @@ static const struct option_row {
 	  "what subscribers speak, evenly spread: some of flash,ws,actions,sse,json-lines,packet (flash)" },
 	{ "publish", 0, TEXT, AT(publish_name), 0, 0, "PROTOCOL",
 	  "flash, ws, packet or http (flash if subscribers speak it, else their first, http if it can't)" },
+	{ "ca", 0, TEXT, AT(ca), 0, 0, "FILE", "within TLS, the server's certificate must be of an authority in this file (any will do)" },
 	{ "messages", 'm', COUNT, AT(messages), 1, PAYLOAD_SEQ_MAX, "M", "messages to each topic in a round (1)" },
 	{ "rounds", 'r', COUNT, AT(rounds), 1, PAYLOAD_ROUND_MAX, "R", "rounds (1)" },
 	{ "size", 's', COUNT, AT(size), PAYLOAD_HEAD, 1 << 20, "BYTES", "length of a message's data string (100)" },
@@ -89,7 +90,8 @@ void options_help(void)
 
 	puts("Usage: janusbench [OPTION]... [[SCHEME://]HOST:PORT]...\n"
 	     "Subscribes, publishes, checks every byte and measures. HOST:PORT is a loopback address (127.0.0.1:8081; [::1]:8081).\n"
-	     "SCHEME is flash; http, for ws, actions, sse, json-lines and http; or packet. An address without is for all that have no other.\n");
+	     "SCHEME is flash; http, for ws, actions, sse, json-lines and http; or packet; or, for the same within TLS, flash+tls, https, packet+tls.\n"
+	     "An address without is for all that have no other.\n");
 	for (size_t i = 0; i < ROWS; i++) {
 		const struct option_row *r = &rows[i];
 
@@ -246,6 +248,15 @@ const struct transport *options_flash(const struct options *opt)
 		if (opt->transport[i].speak == &speak_flash)
 			return &opt->transport[i];
 	return NULL;
+}
+
+bool options_tls(const struct options *opt)
+{
+	bool any = opt->publish.tls;
+
+	for (uint32_t i = 0; i < opt->transports; i++)
+		any |= opt->transport[i].tls;
+	return any;
 }
 
 static int choose_transports(struct options *opt, char *const *addresses, int count)

@@ -34,6 +34,7 @@ struct options {
 	uint32_t attach;		/* so many of 100 go on with their session, by its token; the others subscribe anew */
 	const char *server_name;
 	const char *speak_names, *publish_name;	/* --speak; --publish, NULL not given */
+	const char *ca;			/* --ca, see tlsc.h */
 	const char *topic;		/* topics' names start so */
 	uint32_t topics_each;		/* --topics-per-subscriber; see wire.h */
 	bool random;
@@ -52,6 +53,9 @@ static inline uint32_t options_transport_of(const struct options *opt, uint32_t 
 {
 	return (subscriber / opt->topics + subscriber % opt->topics) % opt->transports;
 }
+
+/* Whether anything is within TLS. */
+bool options_tls(const struct options *opt);
 
 /* Bytes of the longest `data`. */
 static inline uint32_t options_size_most(const struct options *opt)

@@ -34,7 +34,7 @@ static void lost(struct outlet *o, const char *what, int error)
 	member_note(o->m, "%s: publisher %u: %s: %s", setting_up ? "bad" : "publisher lost", o->number, what,
 		    error ? strerror(error) : "end of file");
 	if (o->fd >= 0)
-		close(o->fd);
+		net_close(o->fd);
 	o->fd = -1;
 	o->state = OUTLET_GONE;
 	o->active = false;
@@ -48,7 +48,7 @@ void outlet_open(struct outlet *o)
 	o->state = OUTLET_CONNECTING;
 	o->in_len = o->out_len = o->out_sent = 0;
 	o->blocked = false;
-	o->fd = net_connect(&t->address, t->address_len, NET_PUBLISHER, 0);
+	o->fd = net_connect(&t->address, t->address_len, t->tls, NET_PUBLISHER, 0);
 	if (o->fd < 0 || epoll_ctl(o->epoll, EPOLL_CTL_ADD, o->fd, &event))
 		lost(o, "connect", errno);
 }
@@ -81,7 +81,7 @@ static void build(struct outlet *o)
 static bool flush(struct outlet *o)
 {
 	while (o->out_sent < o->out_len) {
-		ssize_t n = send(o->fd, o->out + o->out_sent, o->out_len - o->out_sent, MSG_NOSIGNAL);
+		ssize_t n = net_send(o->fd, o->out + o->out_sent, o->out_len - o->out_sent);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -190,7 +190,7 @@ static void take_input(struct outlet *o)
  * message will be missed. */
 static void ended(struct outlet *o)
 {
-	close(o->fd);
+	net_close(o->fd);
 	o->fd = -1;
 	o->state = OUTLET_CLOSED;
 	if (schedule_ended(&o->next, o->m->opt))
@@ -200,7 +200,7 @@ static void ended(struct outlet *o)
 static void read_input(struct outlet *o)
 {
 	while (o->state != OUTLET_GONE) {
-		ssize_t n = recv(o->fd, o->in + o->in_len, sizeof(o->in) - o->in_len, 0);
+		ssize_t n = net_recv(o->fd, o->in + o->in_len, sizeof(o->in) - o->in_len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -229,7 +229,7 @@ static void introduce(struct outlet *o)
 		return;
 	wire_topic(topic, 0);
 	len = speak->open_publisher(text, topic);
-	if (send(o->fd, text, len, MSG_NOSIGNAL) != (ssize_t)len)
+	if (net_send(o->fd, text, len) != (ssize_t)len)
 		lost(o, "send", errno);
 }
 
@@ -238,8 +238,10 @@ void outlet_event(struct outlet *o, uint32_t events)
 	if (o->fd < 0)
 		return;
 	if (o->state == OUTLET_CONNECTING) {
-		int error = net_error(o->fd);
+		int error = net_ready(o->fd);
 
+		if (error == EINPROGRESS)
+			return;
 		if (error) {
 			lost(o, "connect", error);
 			return;

@@ -17,7 +17,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from bench import HERE, Floor, Janus, JanusSse, JanusWs, Load, Server, burst, fan, load, measure, show, topics
+from bench import HERE, Floor, Janus, JanusSse, JanusWs, Load, Server, burst, fan, load, make_certificate, measure, show, topics
 
 KEPT = 1000             # messages of each topic that servers keep for those who come back; nchan: 2000, see peer_nginx.conf
 
@@ -31,6 +31,7 @@ def free_port():
 class Peer(Server):
     """A server that is told its port. The janusbench options and figures are the same for all."""
     program, package = '', ''
+    more = {}                       # of what is filled in in its configuration
     processes = 'one process'       # how it uses cores, for the table
 
     def start(self):
@@ -48,7 +49,7 @@ class Peer(Server):
         """A configuration file of the server's own from tests/bench/`template`; what is in it as @NAME@ is filled in."""
         with open(os.path.join(HERE, template), encoding='utf-8') as f:
             text = f.read()
-        for key, value in {'PORT': self.port, 'DIR': self.dir.name, 'WORKERS': self.workers}.items():
+        for key, value in {'PORT': self.port, 'DIR': self.dir.name, 'WORKERS': self.workers, **self.more}.items():
             text = text.replace(f'@{key}@', str(value))
         path = os.path.join(self.dir.name, template)
         with open(path, 'w', encoding='utf-8') as f:
@@ -115,6 +116,7 @@ class Nchan(Peer):
     name, speak, program, package = 'nchan', 'nchan', 'nginx', 'nginx-light libnginx-mod-nchan'
     processes = 'a worker a core'
     module = '/usr/lib/nginx/modules/ngx_nchan_module.so'
+    more = {'LISTEN': '', 'TLS': ''}
 
     def command(self):
         return [self.path(), '-c', self.config('peer_nginx.conf'), '-p', self.dir.name]
@@ -128,13 +130,26 @@ class NchanSse(Nchan):
     name, speak, publish = 'nchan sse', 'nchan-sse', 'nchan'
 
 
+class NchanTls(Nchan):
+    """Also who publishes is within TLS: it is one message a round."""
+    name = 'nchan tls'
+
+    def command(self):
+        certificate, key = make_certificate(self.dir.name)
+        self.more = {'LISTEN': 'ssl ', 'TLS': f'ssl_certificate {certificate}; ssl_certificate_key {key}; ssl_protocols TLSv1.2 TLSv1.3; ssl_buffer_size 4k;'}
+        return super().command()
+
+    def find_addresses(self):
+        return [f'nchan+tls://{address}' for address in super().find_addresses()]
+
+
 PEERS = [Nchan, Redis, Nats, Mosquitto]
 RESUMED = [NchanSse, JetStream]         # those who have messages kept, and let clients go on behind one
 
 
 def available():
     """The installed peers, by name."""
-    return {peer.name: peer for peer in (*PEERS, *RESUMED) if peer.installed()}
+    return {peer.name: peer for peer in (*PEERS, *RESUMED, NchanTls) if peer.installed()}
 
 
 def version(server):

@@ -153,7 +153,7 @@ static void drop(struct reconnector *r, struct guest *g, uint64_t now)
 	switch (way) {
 	case DROP_FIN:
 		shutdown(g->fd, SHUT_WR);	/* what was not read would make close() say RST */
-		close(g->fd);
+		net_close(g->fd);
 		break;
 	case DROP_RST:
 		net_abort(g->fd);
@@ -171,7 +171,7 @@ static void taken(struct reconnector *r, struct guest *g, uint64_t now)
 {
 	r->m->me->reconnects.taken++;
 	comeback_dropped(&g->comeback, false, true, now);
-	close(g->fd);
+	net_close(g->fd);
 	leave(r, g, now);
 }
 
@@ -186,7 +186,7 @@ static void gone(struct reconnector *r, struct guest *g, uint64_t now)
 {
 	note_gone(r, g);
 	comeback_forget(&g->comeback);
-	close(g->fd);
+	net_close(g->fd);
 	leave(r, g, now);
 }
 
@@ -194,7 +194,7 @@ static void gone(struct reconnector *r, struct guest *g, uint64_t now)
 static void lose(struct reconnector *r, struct guest *g, const char *what, int error)
 {
 	fault(r, g, g->good ? FAULT_CONNECTIONS : FAULT_BAD, what, error ? strerror(error) : "");
-	close(g->fd);
+	net_close(g->fd);
 	leave(r, g, clock_now());
 }
 
@@ -213,7 +213,7 @@ static void come(struct reconnector *r, struct guest *g, uint64_t now)
 	comeback_begin(&g->comeback, g->back && next_random(r) % 100 < opt->attach);
 	g->moved = false;
 	g->pongs = 0;
-	g->fd = net_connect(&t->address, t->address_len, index_of(r, g), 0);
+	g->fd = net_connect(&t->address, t->address_len, t->tls, index_of(r, g), 0);
 	if (g->fd < 0) {
 		fault(r, g, FAULT_BAD, "connect", strerror(errno));
 		g->due = now + CLOCK_S;
@@ -230,8 +230,10 @@ static void ask(struct reconnector *r, struct guest *g)
 {
 	char position[TOLD_POSITION_MAX];
 	size_t len;
-	int error = net_error(g->fd);
+	int error = net_ready(g->fd);
 
+	if (error == EINPROGRESS)
+		return;
 	if (error) {
 		lose(r, g, "connect", error);
 		return;
@@ -239,7 +241,7 @@ static void ask(struct reconnector *r, struct guest *g)
 	if (g->back)
 		told_position(position, &g->at);
 	len = speak_of(r, g)->come(r->buf, g->topic, g->back ? position : NULL, comeback_words(&g->comeback, r->m->opt->attach));
-	if (send(g->fd, r->buf, len, MSG_NOSIGNAL) != (ssize_t)len)
+	if (net_send(g->fd, r->buf, len) != (ssize_t)len)
 		lose(r, g, "sending its subscribe", errno);
 	else
 		g->state = ASKED;
@@ -406,7 +408,7 @@ static void pong(struct reconnector *r, struct guest *g)
 	size_t len = speak_of(r, g)->pong ? speak_of(r, g)->pong(frame) : 0;
 
 	for (; g->pongs; g->pongs--)
-		if (len && send(g->fd, frame, len, MSG_NOSIGNAL) < 0)
+		if (len && net_send(g->fd, frame, len) < 0)
 			g->pongs = 1;	/* the server reads nothing, or is gone: recv() will tell */
 }
 
@@ -418,7 +420,7 @@ static void on_readable(struct reconnector *r, struct guest *g)
 		ssize_t got;
 
 		memcpy(r->buf, g->part ? g->part : "", had);
-		got = recv(g->fd, r->buf + had, BUFFER, 0);
+		got = net_recv(g->fd, r->buf + had, BUFFER);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0 && errno == EAGAIN)

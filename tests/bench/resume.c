@@ -98,11 +98,11 @@ static int publisher(const char *topic)
 {
 	const struct speak *speak = resume.to.speak;
 	char words[SPEAK_OPEN_MAX];
-	int fd = net_connect(&resume.to.address, resume.to.address_len, NET_PUBLISHER, 0);
+	int fd = net_connect(&resume.to.address, resume.to.address_len, false, NET_PUBLISHER, 0);
 	struct pollfd writable = { .fd = fd, .events = POLLOUT };
 	struct timeval patience = { .tv_sec = resume.timeout_s };
 
-	if (fd < 0 || poll(&writable, 1, (int)resume.timeout_s * 1000) != 1 || net_error(fd) || fcntl(fd, F_SETFL, 0) ||
+	if (fd < 0 || poll(&writable, 1, (int)resume.timeout_s * 1000) != 1 || net_ready(fd) || fcntl(fd, F_SETFL, 0) ||
 	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)))
 		die("connecting a publisher", strerror(errno));
 	if (speak->open_publisher)
@@ -244,6 +244,8 @@ static void parse(int argc, char **argv)
 	if (transport_check(argv + optind, argc - optind) || transport_init(&resume.from, resume.speak, argv + optind, argc - optind) ||
 	    transport_init(&resume.to, resume.publish, argv + optind, argc - optind))
 		exit(2);
+	if (resume.from.tls || resume.to.tls)
+		die("usage", "it speaks no TLS");
 	if (!resume.from.speak->come || !resume.to.speak->publish || !resume.server_pid)
 		die("usage", "--speak must be a protocol that comes back, --publish one that publishes, and --server-pid is needed");
 }

@@ -76,7 +76,7 @@ static void fail(struct subscriber *p, struct sub *s, const char *what, int erro
 			    error ? strerror(error) : "");
 	member_fault(p->m, FAULT_BAD, 1);
 	if (s->state != SUB_NONE) {
-		close(s->fd);
+		net_close(s->fd);
 		p->outstanding--;
 	}
 	check_gone(&p->check, s);
@@ -92,7 +92,7 @@ static void lose(struct subscriber *p, struct sub *s, int error)
 		member_note(p->m, "connection lost: subscriber %u of topic %u (%s): %s", index_of(p, s), s->topic,
 			    p->m->opt->transport[s->transport].speak->name, error ? strerror(error) : "end of file");
 	}
-	close(s->fd);
+	net_close(s->fd);
 	check_gone(&p->check, s);
 	s->state = SUB_GONE;
 	if (s->flags & SUB_PAUSED)
@@ -160,7 +160,7 @@ static void pong(const struct member *m, struct sub *s)
 	size_t len = speak->pong ? speak->pong(frame) : 0;
 
 	for (; s->pongs; s->pongs--)
-		if (len && send(s->fd, frame, len, MSG_NOSIGNAL) < 0)
+		if (len && net_send(s->fd, frame, len) < 0)
 			s->pongs = 1;	/* the server reads nothing, or is gone: recv() will tell */
 }
 
@@ -172,7 +172,7 @@ static void ask(struct subscriber *p, struct sub *s)
 	while (s->heard < wire_topics() && (speak->one_ack || s->heard - s->acks < UNANSWERED)) {
 		size_t len = speak_subscribe_some(speak, p->buf, s->topic, &s->heard);
 
-		if (send(s->fd, p->buf, len, MSG_NOSIGNAL) != (ssize_t)len) {
+		if (net_send(s->fd, p->buf, len) != (ssize_t)len) {
 			fail(p, s, "sending its subscribe", errno);
 			return;
 		}
@@ -184,7 +184,7 @@ static void on_readable(struct subscriber *p, struct sub *s)
 {
 	while (!(s->flags & SUB_PAUSED)) {
 		bool setting_up = s->state < SUB_READY;
-		ssize_t n = recv(s->fd, p->buf, BUFFER, 0);
+		ssize_t n = net_recv(s->fd, p->buf, BUFFER);
 		uint64_t now;
 
 		if (n < 0 && errno == EINTR)
@@ -218,8 +218,10 @@ static void on_readable(struct subscriber *p, struct sub *s)
 static void on_connected(struct subscriber *p, struct sub *s)
 {
 	const struct speak *speak = p->m->opt->transport[s->transport].speak;
-	int error = net_error(s->fd);
+	int error = net_ready(s->fd);
 
+	if (error == EINPROGRESS)
+		return;
 	if (error) {
 		fail(p, s, "connect", error);
 		return;
@@ -236,7 +238,7 @@ static void on_event(struct subscriber *p, const struct epoll_event *event)
 		return;
 	if (s->state == SUB_CONNECTING)
 		on_connected(p, s);
-	if (s->state != SUB_BAD && event->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+	if (s->state != SUB_CONNECTING && s->state != SUB_BAD && event->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
 		on_readable(p, s);
 		/* An end that came with the last bytes has no event of its own. */
 		if (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR) && s->state != SUB_BAD && s->state != SUB_GONE)
@@ -258,7 +260,7 @@ static void open_one(struct subscriber *p)
 	t = &opt->transport[s->transport];
 	s->flags = is_one_of(opt, opt->slow, i) ? SUB_SLOW : 0;
 	small = s->flags & SUB_SLOW || is_one_of(opt, opt->small, opt->subscribers - 1 - i);
-	s->fd = net_connect(&t->address, t->address_len, i, small ? SMALL_RCVBUF : 0);
+	s->fd = net_connect(&t->address, t->address_len, t->tls, i, small ? SMALL_RCVBUF : 0);
 	if (s->fd < 0) {
 		fail(p, s, "connect", errno);
 		return;

@@ -8,20 +8,28 @@
 #define NAME_MAX_LEN 16u
 #define FLASH_DEFAULT "127.0.0.1:8081"
 
-/* HOST:PORT of an address, whose scheme is `len` bytes, none if it has none. */
-static const char *split(const char *address, size_t *len)
+static bool ends_with(const char *text, size_t len, const char *end)
+{
+	return len > strlen(end) && !memcmp(text + len - strlen(end), end, strlen(end));
+}
+
+/* HOST:PORT of an address, whose scheme is `len` bytes without what says that it is within TLS, none if it has none. */
+static const char *split(const char *address, size_t *len, bool *tls)
 {
 	const char *mark = strstr(address, "://");
+	size_t all = mark ? (size_t)(mark - address) : 0;
 
-	*len = mark ? (size_t)(mark - address) : 0;
+	*len = ends_with(address, all, "+tls") ? all - strlen("+tls") : all == strlen("https") && !memcmp(address, "https", all) ? all - 1 : all;
+	*tls = *len < all;
 	return mark ? mark + 3 : address;
 }
 
 static bool has_scheme(const char *address, const char *scheme, size_t len)
 {
 	size_t n;
+	bool tls;
 
-	split(address, &n);
+	split(address, &n, &tls);
 	return n == len && !memcmp(address, scheme, len);
 }
 
@@ -37,9 +45,10 @@ int transport_check(char *const *addresses, int count)
 	socklen_t address_len;
 	const char *error;
 	size_t len;
+	bool tls;
 
 	for (int i = 0; i < count; i++) {
-		const char *target = split(addresses[i], &len);
+		const char *target = split(addresses[i], &len, &tls);
 
 		if (len && !speak_knows_scheme(addresses[i], len))
 			return say(addresses[i], "no protocol of --speak has such addresses");
@@ -52,14 +61,14 @@ int transport_check(char *const *addresses, int count)
 	return 0;
 }
 
-static const char *find(const char *scheme, char *const *addresses, int count)
+static const char *find(const char *scheme, char *const *addresses, int count, bool *tls)
 {
 	const char *found = NULL;
 	size_t len;
 
 	for (int i = 0; i < count; i++) {
 		if (has_scheme(addresses[i], scheme, strlen(scheme)))
-			return split(addresses[i], &len);
+			return split(addresses[i], &len, tls);
 		if (has_scheme(addresses[i], "", 0))
 			found = addresses[i];
 	}
@@ -73,7 +82,7 @@ int transport_init(struct transport *t, const char *name, char *const *addresses
 	*t = (struct transport){ .speak = speak_find(name) };
 	if (!t->speak)
 		return say(name, "no protocol that --speak or --publish knows");
-	t->target = find(t->speak->scheme, addresses, count);
+	t->target = find(t->speak->scheme, addresses, count, &t->tls);
 	if (!t->target) {
 		fprintf(stderr, "janusbench: no address for %s: give %s://HOST:PORT\n", name, t->speak->scheme);
 		return -1;

@@ -2,11 +2,12 @@
  * A protocol and the address at which it is spoken. Subscribers are spread over the transports of --speak; publishers use one.
  *
  * Addresses are given as the server's own settings have them, SCHEME://HOST:PORT. One without a scheme is for all protocols whose
- * scheme is not named.
+ * scheme is not named. Within TLS are those of https and of other schemes with `+tls`, as flash+tls.
  */
 #ifndef BENCH_TRANSPORT_H
 #define BENCH_TRANSPORT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -17,6 +18,7 @@
 struct transport {
 	const struct speak *speak;
 	const char *target;		/* HOST:PORT as given */
+	bool tls;
 	struct sockaddr_storage address;
 	socklen_t address_len;
 };

@@ -40,7 +40,7 @@ def serve_folder(test, folder):
 class Browser:
     """A browser of its own, with a folder of its own, and one page at first. `complaints` are errors that its pages have shown in the console."""
 
-    def __init__(self):
+    def __init__(self, *options):
         self.folder = tempfile.mkdtemp(prefix="janus-test-browser-")
         self.numbers = 0
         self.buffer = b""
@@ -52,7 +52,7 @@ class Browser:
         self.log = open(os.path.join(self.folder, "log"), "w+b")
         # Descriptors 3 and 4 are what --remote-debugging-pipe wants; a session of its own, so that all of its processes can be ended.
         # (bash: a plain sh takes descriptors of one digit only.)
-        command = ["bash", "-c", 'exec "$0" "$@" 3<&%d 4>&%d' % (orders, answers), find()] + list(OPTIONS) + ["--user-data-dir=" + self.folder, "about:blank"]
+        command = ["bash", "-c", 'exec "$0" "$@" 3<&%d 4>&%d' % (orders, answers), find()] + list(OPTIONS + options) + ["--user-data-dir=" + self.folder, "about:blank"]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, pass_fds=(orders, answers),
                                         env=dict(os.environ, HOME=self.folder), start_new_session=True)
         _others.add(self.process)

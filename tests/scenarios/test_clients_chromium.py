@@ -26,7 +26,7 @@ class BrowserTest(ClientTest):
         super().setUp()
         self.assertTrue(browser.find(), "no Chromium here")
         self.browser = browser.Browser()
-        self.addCleanup(self.browser.close)
+        self.addCleanup(lambda: self.browser.close())
 
     def other_origin(self):
         """Serves tests/clients/page.html; its origin."""

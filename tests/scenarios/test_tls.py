@@ -61,6 +61,7 @@ class Handshakes(TlsTest):
     def test_alpn(self):
         client = self.http(tls=self.tls(alpn=["h2", "http/1.1"]))
         self.assertEqual(client.socket.selected_alpn_protocol(), "http/1.1")
+        self.assertEqual(self.http(tls=self.tls(alpn=["http/1.0"])).socket.selected_alpn_protocol(), "http/1.0")
         with self.assertRaises(ssl.SSLError):
             self.http(tls=self.tls(alpn=["h2"]))
         self.assertIsNone(self.flash(tls=self.tls(alpn=["h2"])).socket.selected_alpn_protocol())

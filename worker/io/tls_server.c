@@ -53,7 +53,7 @@ static int on_name(SSL *ssl, int *alert, void *arg)
 
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in, unsigned len, void *arg)
 {
-	static const unsigned char ours[] = "\x08http/1.1";
+	static const unsigned char ours[] = "\x08http/1.1\x08http/1.0";
 	unsigned char *chosen = NULL;
 
 	(void)arg;

@@ -9,6 +9,7 @@
  */
 #include "worker/loop/handshakes.h"
 
+#include <malloc.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@
 #define RUN_US 5000			/* microseconds of a turn */
 #define KEYS_ROOM (1 << 20)		/* bytes of locked memory for private keys, those of handshakes under way among them; a power of two */
 #define KEY_LEAST 64
+#define CROWD 64			/* handshakes at one time, whose memory is worth giving back: some megabytes */
 #define NOT_TLS "this address speaks TLS: connect with https://, wss://, or TLS around what you speak"
 
 struct handshake {
@@ -48,6 +50,7 @@ struct handshakes {
 	struct handshake_list all;	/* the oldest first */
 	struct handshake_list ready;	/* those for which something has come */
 	uint32_t count;
+	uint32_t most;			/* of `count`, since there were none */
 	bool ended;
 };
 
@@ -108,6 +111,12 @@ static void count_under_way(struct worker *w, int change)
 	hs->count += (uint32_t)change;
 	atomic_store_explicit(&w->base.self->handshakes, hs->count, memory_order_relaxed);
 	listener_hold_tls(&w->listeners, hs->count >= (uint64_t)w->base.settings->tls_handshakes);
+	hs->most = hs->count > hs->most ? hs->count : hs->most;
+	if (hs->count > 0)
+		return;
+	if (hs->most >= CROWD)
+		malloc_trim(0);		/* malloc keeps what libssl has freed, with little in between */
+	hs->most = 0;
 }
 
 static void on_handshake(struct ev_loop *loop, struct ev_io *io, int events)

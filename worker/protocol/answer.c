@@ -3,8 +3,10 @@
  */
 #include "worker/protocol/answer.h"
 
+#include "proto/tls_record.h"
 #include "proto/transport.h"
 #include "worker/delivery/output.h"
+#include "worker/io/tls_out.h"
 #include "worker/protocol/http.h"
 #include "worker/session/tell.h"
 
@@ -97,4 +99,7 @@ void session_goodbye(struct protocols *protocols, session_id sid)
 		session_commit(protocols->base, sid, &st);
 		output_flush(protocols->output, sid);
 	}
+	/* Who has all that is his is told that this is the end; for others it is none. */
+	if (session_is_tls(&session(protocols->base, sid)->state) && !session_is_behind(protocols->base, sid))
+		tls_out_alert(protocols->base, sid, TLS_CLOSE_NOTIFY);
 }
