@@ -241,7 +241,7 @@ M("nobody-blamed", "worker/loop/recover.c", "if (on && is_open(w, on - 1)) {", "
   "test_crash_points.CrashPoints.test_own_fault_costs_one_connection")
 M("orphans-not-adopted", "worker/loop/orphans.c", "if (untouched(fd) && listener_of(w, fd))", "if (false)", GO_THROUGH, points="accept-accepted")
 M("orphans-all-adopted", "worker/loop/orphans.c", "if (untouched(fd) && listener_of(w, fd))", "if (listener_of(w, fd))", RECOVERY + "test_connection_half_closed")
-M("orphans-beyond-the-limit", "worker/loop/connection.c", "&& listener_counts(&w->listeners, fd, proto);", ";", "test_http_routes.Routes.test_full_and_killed")
+M("orphans-beyond-the-limit", "worker/loop/connection.c", "|| !listener_counts(&w->listeners, fd, a->proto)) {", ") {", "test_http_routes.Routes.test_full_and_killed")
 M("refused-are-reset", "worker/loop/refuse.c", "\tif (!more)\n\t\tend(w, r);", "\tif (r->told)\n\t\tend(w, r);", "test_http_routes.Routes.test_full_can_be_read")
 M("orphans-stay-open", "worker/loop/orphans.c", "w->orphans_room, fd);\n\tclose(fd);\n", "w->orphans_room, fd);\n", "test_crash.Leaks.test_descriptors")
 M("fin-counts-as-input", "worker/io/tcp_counts.c", " - (uint64_t)queued - (uint64_t)fin_arrived(&ti);", " - (uint64_t)queued - 0 * (uint64_t)fin_arrived(&ti);",
@@ -519,7 +519,7 @@ M("kick-waits-for-a-dead-hub", "master/ctl/act.c", "k.unseen = inode && now && n
 M("order-stays", "worker/loop/orders.c", "\torder_take_out(queue);\n", "\t;\n", KICK + "Kick.test_by_http")
 M("drained-takes-clients", "worker/io/listener.c", "return listener_drains(all) || !has_room(all);", "return !has_room(all);", KICK + "Drain.test_a_worker")
 M("draining-ends-with-its-word", "worker/loop/orders.c", "is_empty(w))\n", "!is_empty(w))\n", KICK + "Drain.test_a_worker")
-M("drained-refuses-its-operator", "worker/loop/connection.c", "(proto != PROTO_ADMIN && listener_drains(&w->listeners))", "listener_drains(&w->listeners)", KICK + "Drain.test_all")
+M("drained-refuses-its-operator", "worker/loop/connection.c", "(a->proto != PROTO_ADMIN && listener_drains(&w->listeners))", "listener_drains(&w->listeners)", KICK + "Drain.test_all")
 
 # ---- TLS, and a death ----
 
@@ -587,14 +587,14 @@ M("admin-paths-for-all", "worker/protocol/http_routes.c", "if (r->where == ADMIN
 M("any-page-is-let-in", "worker/protocol/http_exchange.c", "(listed == HTTP_ANY && !exchange_is_admin(x))", "listed == HTTP_ANY",
   "test_admin.Pages.test_names", "test_admin.Pages.test_origins")
 M("admin-socket-for-all", "master/listen.c", "? 0660 : 0666", "? 0666 : 0666", "test_admin.Listeners.test_unix")
-M("own-socket-for-the-group", "master/runtime_dir.c", " || give(admin, gr) < 0", "", "test_admin.Listeners.test_own")
+M("own-socket-for-the-group", "master/runtime_dir.c", " || give(admin, owner, gr) < 0", "", "test_admin.Listeners.test_own")
 M("control-socket-for-the-group", "master/runtime_dir.c", "fchmod(fd, 0600) < 0", "fchmod(fd, 0660) < 0", "test_runtime_dir")
 M("data-folder-for-all", "master/data_process.c", "mkdir(path, 0700)", "mkdir(path, 0755)", "test_data.Trouble.test_files")
 M("journal-for-all", "shm/journal_write.c", "JOURNAL_NEW, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600)",
   "JOURNAL_NEW, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644)", "test_data.Trouble.test_files")
 M("a-clients-socket-becomes-admins", "master/listen.c", "((own.proto == PROTO_ADMIN) == (address->proto == PROTO_ADMIN) && ", "(", "test_admin.Listeners.test_unix")
 M("no-room-for-admin", "worker/io/listener.c", "proto == PROTO_ADMIN ? LISTENER_ADMIN_SPARE : 0", "0", "test_admin.Listeners.test_room")
-M("all-are-admin", "worker/loop/connection.c", "if (proto == PROTO_ADMIN)", "if (1)", "test_admin.Listeners.test_topics")
+M("all-are-admin", "worker/loop/connection.c", "\tif (a->proto == PROTO_ADMIN)\n\t\tst.flags", "\tif (1)\n\t\tst.flags", "test_admin.Listeners.test_topics")
 M("figures-for-all", "worker/protocol/http_routes.c", "exchange_is_admin(x) ? PAGE_ADMIN_HTML : PAGE_HTML", "PAGE_ADMIN_HTML", "test_admin.Figures.test_page")
 M("pages-with-one-tag", "worker/protocol/http_page.c", "i < page->len; i++", "i < 1000; i++", "test_admin.Figures.test_tags")
 

@@ -85,7 +85,7 @@ class Fanout(JanusTest):
 
     def test_all_addresses(self):
         """`*` takes both families; messages go between listeners and families."""
-        janus = self.server(workers=2, listen=("flash://*:0", "flash://localhost:0"), anonymous="all")
+        janus = self.server("anonymous=all", workers=2, listen=("flash://*:0", "flash://localhost:0"))
         port = janus.address(0)[1]
         clients = [self.client(janus, address=("127.0.0.1", port)), self.client(janus, place=1)]
         if has_ipv6():
