@@ -248,6 +248,12 @@ class Table(RightsTest):
         client = self.talker("ws")
         self.assertEqual(self.talk(client, "auth", token="anything"), ALLOWED)
 
+    def test_refusals_are_logged_by_the_clients_address(self):
+        """Behind a proxy it is not the proxy's."""
+        self.guard("trusted_proxies=127.0.0.1")
+        self.assertEqual(self.status("GET", "/sub/news", None, fields=[("X-Forwarded-For", "198.51.100.7")]), NO_TOKEN)
+        self.assertIn("refused, from 198.51.100.7: ", self.janus.log())
+
     def test_anonymous_alone(self):
         self.serve("anonymous=none")
         self.assertEqual(self.status("GET", "/sub/news", None), NO_TOKEN)
