@@ -255,6 +255,8 @@ ssize_t tlsc_recv(struct tlsc *t, void *dst, size_t size)
 			break;
 		}
 		had += n;
+		if (raw.drained && raw.at == raw.len && !SSL_pending(t->ssl))
+			break;		/* that was all: libssl need not be asked */
 	}
 	if (end_reading(t))
 		return -1;
