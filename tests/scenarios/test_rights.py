@@ -248,6 +248,12 @@ class Table(RightsTest):
         client = self.talker("ws")
         self.assertEqual(self.talk(client, "auth", token="anything"), ALLOWED)
 
+    def test_refusals_are_logged_by_the_clients_address(self):
+        """Behind a proxy it is not the proxy's."""
+        self.guard("trusted_proxies=127.0.0.1")
+        self.assertEqual(self.status("GET", "/sub/news", None, fields=[("X-Forwarded-For", "198.51.100.7")]), NO_TOKEN)
+        self.assertIn("refused, from 198.51.100.7: ", self.janus.log())
+
     def test_anonymous_alone(self):
         self.serve("anonymous=none")
         self.assertEqual(self.status("GET", "/sub/news", None), NO_TOKEN)
@@ -324,6 +330,20 @@ class Sessions(RightsTest):
         self.assertEqual(self.talk(again, "attach", token=token), ALLOWED)
         self.post("/pub/news", "hello", fields=bearer("right"))
         self.assertEqual(again.message()["data"], "hello")
+
+    def test_attach_without_rights_takes_nobodys_connection(self):
+        self.guard()
+        bob = self.talker("ws", "bob")
+        token = bob.greeting["token"]
+        self.assertEqual(self.talk(bob, "subscribe", topic="news"), ALLOWED)
+        for shown, wanted in ((None, NO_TOKEN), ("other", NO_RIGHT)):
+            self.assertEqual(self.talk(self.talker("ws", shown), "attach", token=token), wanted)
+            self.assertEqual(self.status("GET", "/sub?token=" + token, shown), wanted)
+            self.assertEqual(self.talk(bob, "publish", topic="news", data=1), ALLOWED)
+            self.assertEqual(bob.message()["data"], 1)
+        again = self.talker("ws", "bob")
+        self.assertEqual(self.talk(again, "attach", token=token), ALLOWED)
+        self.assertEqual(bob.next_frame()[1], CLOSE)
 
     def test_rights_move(self):
         """To the worker that has the session."""
@@ -501,6 +521,41 @@ class Tokens(RightsTest):
         self.assertEqual([clients[0].message()["topic"] for _ in range(2)], ["news", "chat:1"])
         self.assertEqual(self.talk(clients[0], "subscribe", topic="chat:2"), NO_RIGHT)
         self.assertEqual(self.ask("GET", "/sub", fields=field(token(**caps("sub")))).status, 400)
+
+    def test_last_takes_the_right_to_the_past(self):
+        self.guard("history=*: 10 messages")
+        answer = self.ask("GET", "/sub/news?last=1", fields=field(token(**caps("sub"))))
+        self.assertEqual((answer.status, answer.json()["error"]), (NO_RIGHT, "no right to what is kept of this topic"))
+        # but not for what the token has subscribed at once, which was not asked for
+        publisher = field(token(**caps("pub", channels=["*"])))
+        for topic in ("news", "chat"):
+            self.post("/pub/" + topic, "old", fields=publisher)
+        shown = token(channels=["chat"], **caps("sub", "hst"))
+        client = self.websocket("/sub/news?last=1", Sec_WebSocket_Protocol="janus, bearer." + shown)
+        self.post("/pub/chat", "new", fields=publisher)
+        self.assertEqual([(m["topic"], m["data"]) for m in (client.message(), client.message())], [("news", "old"), ("chat", "new")])
+
+    def test_what_a_session_is_owed_takes_no_right_to_the_past(self):
+        claims = dict(sub="bob", **caps("sub"))
+        publisher = field(token(**caps("pub", channels=["*"])))
+        for stream in (False, True):
+            with self.subTest(stream=stream):
+                self.guard("history=*: 10 messages")
+                lost = self.websocket_of(**claims)
+                self.assertEqual(self.talk(lost, "subscribe", topic="news"), ALLOWED)
+                lost.reset()
+                wait_until(lambda: self.janus.count("parked") == 1)
+                self.post("/pub/news", "missed", fields=publisher)
+                if stream:
+                    shown = token(channels=["chat:1"], **claims)
+                    again = self.websocket("/sub?token=" + lost.greeting["token"], Sec_WebSocket_Protocol="janus, bearer." + shown)
+                    self.assertNotIn("recovered", json.loads(again.start))     # nothing is missing
+                else:
+                    again = self.websocket_of(**claims)
+                    again.action("attach", token=lost.greeting["token"])
+                    self.assertNotIn("recovered", again.message())
+                self.assertEqual(again.message()["data"], "missed")
+                again.close()
 
     def expired(self, kind, client):
         """The warning, and the end, as each says them."""

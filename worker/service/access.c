@@ -16,7 +16,7 @@
 #include "proto/wildcard.h"
 #include "shm/log.h"
 #include "shm/secrets.h"
-#include "worker/io/peer.h"
+#include "worker/io/session_peer.h"
 #include "worker/service/tokens.h"
 #include "worker/session/tell.h"
 
@@ -139,7 +139,7 @@ bool access_is_on(const struct service *service, session_id sid)
 static void log_refusal(const struct service *service, session_id sid, const char *text)
 {
 	static struct log_limit limit;
-	struct event_peer peer = peer_ask(session_fd(service->base, sid));
+	struct event_peer peer = session_peer(service->base, sid);
 	char address[INET6_ADDRSTRLEN] = "-";
 
 	if (peer.family == EVENT_IPV4 || peer.family == EVENT_IPV6)

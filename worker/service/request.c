@@ -116,7 +116,7 @@ static const char *subscribe_everybody(struct service *service, struct cursor *c
  */
 enum found {
 	FOUND_NOT,			/* there is none */
-	FOUND,				/* *from is it, and has no connection any more */
+	FOUND,				/* *from is it */
 	FOUND_LATER,			/* the request is read again: by another worker, or when a frame is sent whole */
 	FOUND_WRONG,			/* it can't be attached to: *o says why */
 };
@@ -149,8 +149,6 @@ static enum found find_session(struct service *service, struct cursor *c, const 
 		c->stop = c->waits = true;
 		return FOUND_LATER;
 	}
-	if (!session_parked(service->base, *from))
-		service->base->park(service->base->above, *from);
 	return FOUND;
 }
 
@@ -173,6 +171,7 @@ struct joining {
 	struct outcome *o;
 	struct replay *replay;		/* what of the past is asked for, */
 	struct replay *denied;		/* and for names of which that may not be had: nothing */
+	bool owed;			/* all of the past that is asked for is what the server owes: that takes no right to what is kept */
 	bool lists;			/* lists of who is there are owed */
 	bool free;			/* they are no subscriptions of subscribe_rate: another session had them, or the token has */
 };
@@ -190,14 +189,16 @@ static bool subscribe_name(struct joining *j, const struct topic_name *name)
 	const char *error = NULL;
 	unsigned status;
 
-	status = access_refuses(service, sid, past == RESUME_LAST ? RIGHT_SUBSCRIBE | RIGHT_HISTORY : RIGHT_SUBSCRIBE, name, &error);
+	status = access_refuses(service, sid, RIGHT_SUBSCRIBE, name, &error);
+	if (!status && past == RESUME_LAST)
+		status = access_refuses(service, sid, RIGHT_HISTORY, name, &error);
 	if (!status && !j->free)
 		status = quota_take(service, sid, CLIENT_SUBSCRIBES, 1, &error);
 	if (status) {
 		fail(j->o, status, error);
 		return false;
 	}
-	if (past == RESUME_SINCE && !access_gives(service, sid, access_rights(service, sid), RIGHT_HISTORY, name)) {
+	if (past == RESUME_SINCE && !j->owed && !access_gives(service, sid, access_rights(service, sid), RIGHT_HISTORY, name)) {
 		j->replay->recovered = false;
 		replay = j->denied;
 	}
@@ -211,30 +212,36 @@ static bool subscribe_name(struct joining *j, const struct topic_name *name)
 	return !error;
 }
 
-/* One of those that a token has subscribed at once. */
+/* One of those that a token has subscribed at once. Nobody has asked for its last messages: who has no right to these begins with what comes. */
 static bool subscribe_at_once(void *with, const char *topic, size_t len)
 {
 	struct joining *j = with;
+	struct replay *asked = j->replay;
 	const char *error = web_name_error(NAME_OF_TOPICS, topic, len);
 	struct topic_name name;
+	bool done;
 
 	if (error) {
 		fail(j->o, 400, error);
 		return false;
 	}
 	name = subscribe_topic_name(false, topic, len);
-	return subscribe_name(j, &name);
+	if (asked->resume->kind == RESUME_LAST && !access_gives(j->service, j->c->sid, access_rights(j->service, j->c->sid), RIGHT_HISTORY, &name))
+		j->replay = j->denied;
+	done = subscribe_name(j, &name);
+	j->replay = asked;
+	return done;
 }
 
 /*
- * Subscribes the session to all names of the request, and to those that its token names, if it is to begin with these. If that fails, a session that was to become a stream subscribes nothing. False: the request
- * has to wait.
+ * Subscribes the session to all names of the request, and to those that its token names, if it is to begin with these. If that fails, a session that was to become a stream subscribes nothing. Not
+ * `anew`: names are those of another session, with what the server owes it. False: the request has to wait.
  */
-static bool subscribe_names(struct service *service, struct cursor *c, const struct request *req, bool everybody, struct outcome *o)
+static bool subscribe_names(struct service *service, struct cursor *c, const struct request *req, bool anew, struct outcome *o)
 {
 	const struct resume none = { .kind = RESUME_NOT };
 	struct replay replay, live = { .resume = &none, .begin = UINT64_MAX };	/* of the names; of what is live from here on */
-	struct joining joining = { .service = service, .c = c, .o = o, .replay = &replay, .denied = &live, .free = service->base->held != 0 };
+	struct joining joining = { .service = service, .c = c, .o = o, .replay = &replay, .denied = &live, .owed = !anew, .free = service->base->held != 0 };
 	const struct rights *shown = access_rights(service, c->sid);
 	struct topic_name name;
 	const char *error = NULL;
@@ -244,12 +251,14 @@ static bool subscribe_names(struct service *service, struct cursor *c, const str
 	*o = outcome_nothing(service, c);
 	if (req->becomes) {
 		o->state.transport = req->transport;
-		error = everybody ? subscribe_everybody(service, c, &o->state, &live) : NULL;
+		error = anew ? subscribe_everybody(service, c, &o->state, &live) : NULL;
 		if (error)
 			fail(o, 503, error);
 	}
 	for (unsigned n = 0; !o->error && next_name(&req->names, n, &name); n++)
 		subscribe_name(&joining, &name);
+	if (!anew)
+		joining.replay = &live;		/* (what a token names was not among them) */
 	/* (A page counts the messages of its one topic.) */
 	joining.free = true;
 	if (!o->error && shown && (req->becomes ? !transport_has(req->transport, TRANSPORT_OWN_FRAMES) : req->kind == REQUEST_AUTH))
@@ -334,6 +343,8 @@ static bool attach(struct service *service, struct cursor *c, const struct reque
 
 	if (!may_attach(service, c, from, &asked, o))
 		return true;
+	if (!session_parked(service->base, from))
+		service->base->park(service->base->above, from);
 	leave_everybody(service, c);
 	attach_begin(&a, service->base, from, &asked, &all.resume);
 	all.names = (struct request_names){ .next = attach_next, .from = &a };
