@@ -42,7 +42,7 @@ def fan_out(make, args):
     """What libssl makes once in each process is there before, so that memory is that of connections."""
     with make(args.build, workers_for(args.subscribers)) as server:
         if any(map(is_tls, server.addresses)):
-            shake(server, 200)
+            shake(server, 100, '-n', '1')
         # Handshakes are the client's work, too: so it gets all cores, and time.
         result = load(server, '-n', args.subscribers, '-P', os.cpu_count() or 1, '-r', args.inner, '--timeout', 600)
     return {name: pick(result, path) for name, path in FAN.items()}
