@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import unittest
 
+from crash_test import CRASH_BUILD, CrashTest
 from janus_test import JanusTest, free_port, wait_until
 
 CLIENT = ("203.0.113.9", 4711)
@@ -211,6 +212,22 @@ class Headers(ProxiedTest):
             sources.append("%s:%d" % s.getsockname())
         wait_until(lambda: sorted(self.clients()) == sorted(sources))
         self.publish_and_get(streams)
+
+
+class Deaths(ProxiedTest, CrashTest):
+    janus = None        # set by serve()
+
+    def test_header_is_taken(self):
+        """Nothing is known of the connection any more: it is closed, and the client tries again. Others stay."""
+        self.serve(build=CRASH_BUILD)
+        stream = self.stream(v1())
+        self.arm("proxy-header")
+        s = self.socket()
+        s.sendall(v2() + b"GET /sub/a HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.closed(s)
+        wait_until(lambda: self.disarm("proxy-header"), what="the death")
+        self.publish_and_get([stream, self.stream(v2())])
+        self.janus.forgive_deaths(9)
 
 
 class Forwarded(ProxiedTest):

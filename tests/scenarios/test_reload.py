@@ -195,7 +195,7 @@ class Reload(JanusTest):
         janus.configure(BASE % (1, self.port) + reached)
         status, out, err = janus.reload()
         self.assertEqual((status, out), (1, ""))
-        self.assertRegex(err, r"janus.ini:\d+: listen: http://\*:0 can be reached by others, .*anonymous = all")
+        self.assertRegex(err, r"janus.conf:\d+: listen: http://\*:0 can be reached by others, .*anonymous = all")
         self.assertIn("reload refused", janus.log())
         self.assertEqual(len(janus.status()["listen"]), 1)
         self.all_get([client], 1)
