@@ -54,6 +54,16 @@ class ProxiedTest(JanusTest):
         self.assertEqual((status, err), (0, ""))
         return [client["address"] for client in json.loads(out)["clients"]]
 
+    def publish_and_get(self, streams):
+        status, _, err = self.janus.ctl("publish", "a", "hello")
+        self.assertEqual((status, err), (0, ""))
+        for s in streams:
+            got = b""
+            while b"hello" not in got:
+                data = s.recv(65536)
+                self.assertTrue(data)
+                got += data
+
     def closed(self, s):
         try:
             self.assertEqual(s.recv(100), b"")
@@ -130,16 +140,6 @@ class Headers(ProxiedTest):
         self.assertEqual(self.clients(), ["203.0.113.9:4711"])
         self.janus.reload()
         self.publish_and_get([s])
-
-    def publish_and_get(self, streams):
-        status, _, err = self.janus.ctl("publish", "a", "hello")
-        self.assertEqual((status, err), (0, ""))
-        for s in streams:
-            got = b""
-            while b"hello" not in got:
-                data = s.recv(65536)
-                self.assertTrue(data)
-                got += data
 
     def test_stays(self):
         """Over a worker's death, a reload, and another layout of shared memory: who it is, and every byte."""
