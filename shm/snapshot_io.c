@@ -46,6 +46,8 @@ static int buffered_write(void *to, const char *bytes, size_t len)
 
 	if (w->error)
 		return -1;
+	if (len == 0)
+		return 0;		/* (`bytes` may be NULL) */
 	if (len > sizeof(w->buffer) - w->used && flush(w) < 0)
 		return -1;
 	if (len > sizeof(w->buffer))

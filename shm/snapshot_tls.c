@@ -43,7 +43,7 @@ void snapshot_put_tls(struct snapshot_writer *w, const struct tls_entry_shm *e, 
 	snapshot_put_uint(w, "in_seq", e->flow.in_seq);
 	snapshot_put_uint(w, "wire_out", e->flow.wire_out);
 	snapshot_put_uint(w, "wire_in", e->flow.wire_in);
-	snapshot_put_bytes(w, "pending", (const uint8_t *)pending + e->flow.pending_start, e->flow.pending_end - e->flow.pending_start);
+	snapshot_put_bytes(w, "pending", pending ? (const uint8_t *)pending + e->flow.pending_start : NULL, e->flow.pending_end - e->flow.pending_start);
 	snapshot_put_uint(w, "alert", e->flow.alert);
 	snapshot_put_bytes(w, "held", held, e->flow.held_len);
 	for (unsigned i = 0; i < CONTROLS; i++)

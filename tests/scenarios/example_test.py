@@ -91,7 +91,7 @@ class NothingMissed(ExampleTest):
         self.write(10)
         self.check_all(publisher, consumer)
         self.assertEqual(consumer.complaint().count("missing"), 0)
-        self.assertEqual(self.published(), os.path.getsize(self.outbox))
+        wait_until(lambda: self.published() == os.path.getsize(self.outbox), what="the last answer is noted")
 
     def check_deaths(self):
         """Both are killed again and again, wherever they are."""
