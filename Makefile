@@ -68,7 +68,7 @@ MAINS    := master/main.c master/ctl/janusctl.c master/jwks/janus-jwks.c
 SRC      := $(filter-out $(MAINS),$(wildcard proto/*.c shm/*.c worker/*/*.c master/*.c master/*/*.c))
 OBJ      := $(SRC:%.c=$(BUILD)/%.o)
 LIB      := $(BUILD)/libjanus.a
-BENCH    := $(filter-out $(addprefix tests/bench/,floor.c handshakes.c patterns.c resume.c crowd.c),$(wildcard tests/bench/*.c))
+BENCH    := $(filter-out $(addprefix tests/bench/,floor.c handshakes.c patterns.c resume.c crowd.c tool.c),$(wildcard tests/bench/*.c))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 STRESS   := $(BUILD)/tests/stress/ring_stress $(BUILD)/tests/stress/tls_stress
 PROGRAMS := $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janus-jwks $(BUILD)/janusbench
@@ -259,7 +259,7 @@ bench-million: all $(BUILD)/floor
 # What history costs a publish: alternating rounds on one server, three minutes.
 bench-history: all
 	@python3 tests/bench/history_cost.py --build $(BUILD)
-$(BUILD)/bench-handshakes: $(BUILD)/tests/bench/handshakes.o $(filter-out %/janusbench.o,$(BENCH:%.c=$(BUILD)/%.o)) $(LIB)
+$(BUILD)/bench-handshakes: $(addprefix $(BUILD)/tests/bench/,handshakes.o tool.o) $(filter-out %/janusbench.o,$(BENCH:%.c=$(BUILD)/%.o)) $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 bench-tls: all $(BUILD)/bench-handshakes
@@ -268,7 +268,7 @@ bench-tls: all $(BUILD)/bench-handshakes
 bench-janusctl: all
 	@python3 tests/bench/janusctl_cost.py --build $(BUILD)
 # It is janusbench's parts with another main().
-$(BUILD)/bench-resume: $(addprefix $(BUILD)/tests/bench/,resume.o crowd.o) $(filter-out %/janusbench.o,$(BENCH:%.c=$(BUILD)/%.o)) $(LIB)
+$(BUILD)/bench-resume: $(addprefix $(BUILD)/tests/bench/,resume.o crowd.o tool.o) $(filter-out %/janusbench.o,$(BENCH:%.c=$(BUILD)/%.o)) $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 bench-peers: all $(BUILD)/floor $(BUILD)/bench-resume

@@ -256,16 +256,23 @@ size_t packet_ping(char *dst, uint64_t time)
 	return s.len;
 }
 
+/* A packet that is one map within another: {what: {...}}. */
+static void begin_note(struct sink *s, const char *what, size_t members)
+{
+	msgpack_packer to;
+
+	msgpack_packer_init(&to, s, append);
+	sink_literal(s, "\0\0\0\0");
+	msgpack_pack_map(&to, 1);
+	msgpack_put_text(s, what);
+	msgpack_pack_map(&to, members);
+}
+
 size_t packet_missed(char *dst, const struct transport_missed *missed)
 {
 	struct sink s = { .dst = dst, .room = PACKET_REPLY_MAX };
-	msgpack_packer to;
 
-	msgpack_packer_init(&to, &s, append);
-	sink_literal(&s, "\0\0\0\0");
-	msgpack_pack_map(&to, 1);
-	msgpack_put_text(&s, "missed");
-	msgpack_pack_map(&to, 2);
+	begin_note(&s, "missed", 2);
 	if (missed->to == MESSAGE_TO_ALL) {
 		msgpack_put_text(&s, "broadcast");
 		sink_byte(&s, (char)0xc3);
@@ -281,13 +288,8 @@ size_t packet_missed(char *dst, const struct transport_missed *missed)
 size_t packet_expires(char *dst, uint64_t seconds)
 {
 	struct sink s = { .dst = dst, .room = PACKET_REPLY_MAX };
-	msgpack_packer to;
 
-	msgpack_packer_init(&to, &s, append);
-	sink_literal(&s, "\0\0\0\0");
-	msgpack_pack_map(&to, 1);
-	msgpack_put_text(&s, "expires");
-	msgpack_pack_map(&to, 1);
+	begin_note(&s, "expires", 1);
 	put_uint(&s, "in", seconds);
 	put_length(dst, s.len - PACKET_HEADER);
 	return s.len;

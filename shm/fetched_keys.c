@@ -3,44 +3,19 @@
  */
 #include "shm/fetched_keys.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "shm/segment.h"
 
 int fetched_keys_create(void)
 {
-	int fd = segment_create("janus-fetched-keys", sizeof(struct fetched_keys_shm)), error;
-	struct fetched_keys_shm *f;
-	size_t size;
-
-	if (fd < 0)
-		return -1;
-	f = segment_map(fd, true, &size);
-	if (!f) {
-		error = errno;
-		close(fd);
-		errno = error;
-		return -1;
-	}
-	atomic_store(&f->magic, FETCHED_KEYS_MAGIC);
-	segment_unmap(f, size);
-	return fd;
+	return segment_create_struct("janus-fetched-keys", sizeof(struct fetched_keys_shm), FETCHED_KEYS_MAGIC);
 }
 
 struct fetched_keys_shm *fetched_keys_map(int fd, bool writable)
 {
-	size_t size;
-	struct fetched_keys_shm *f = segment_map(fd, writable, &size);
-
-	if (f && (size < sizeof(*f) || atomic_load(&f->magic) != FETCHED_KEYS_MAGIC)) {
-		segment_unmap(f, size);
-		errno = EPROTO;
-		return NULL;
-	}
-	return f;
+	return segment_map_struct(fd, writable, sizeof(struct fetched_keys_shm), FETCHED_KEYS_MAGIC);
 }
 
 void fetched_keys_unmap(struct fetched_keys_shm *f)

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -66,6 +67,39 @@ void *segment_map(int fd, int writable, size_t *size)
 	/* Who writes a core reads all of it, and a hole that is read is a hole no more. */
 	madvise(mem, (size_t)st.st_size, MADV_DONTDUMP);
 	*size = (size_t)st.st_size;
+	return mem;
+}
+
+int segment_create_struct(const char *name, size_t size, uint64_t magic)
+{
+	int fd = segment_create(name, size), error;
+	_Atomic uint64_t *mem;
+	size_t mapped;
+
+	if (fd < 0)
+		return -1;
+	mem = segment_map(fd, true, &mapped);
+	if (!mem) {
+		error = errno;
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	atomic_store(mem, magic);
+	segment_unmap(mem, mapped);
+	return fd;
+}
+
+void *segment_map_struct(int fd, bool writable, size_t size, uint64_t magic)
+{
+	size_t mapped;
+	_Atomic uint64_t *mem = segment_map(fd, writable, &mapped);
+
+	if (mem && (mapped < size || atomic_load(mem) != magic)) {
+		segment_unmap(mem, mapped);
+		errno = EPROTO;
+		return NULL;
+	}
 	return mem;
 }
 

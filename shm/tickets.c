@@ -3,47 +3,23 @@
  */
 #include "shm/tickets.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #include "shm/segment.h"
 
 int tickets_create(void)
 {
-	int fd = segment_create("janus-tickets", sizeof(struct tickets_shm)), error;
-	struct tickets_shm *t;
-	size_t size;
-
-	if (fd < 0)
-		return -1;
-	t = segment_map(fd, true, &size);
-	if (!t) {
-		error = errno;
-		close(fd);
-		errno = error;
-		return -1;
-	}
-	atomic_store(&t->magic, TICKETS_MAGIC);
-	segment_unmap(t, size);
-	return fd;
+	return segment_create_struct("janus-tickets", sizeof(struct tickets_shm), TICKETS_MAGIC);
 }
 
 struct tickets_shm *tickets_map(int fd, bool writable)
 {
-	size_t size;
-	struct tickets_shm *t = segment_map(fd, writable, &size);
+	struct tickets_shm *t = segment_map_struct(fd, writable, sizeof(*t), TICKETS_MAGIC);
 
-	if (!t)
-		return NULL;
-	if (size < sizeof(*t) || atomic_load(&t->magic) != TICKETS_MAGIC) {
-		segment_unmap(t, size);
-		errno = EPROTO;
-		return NULL;
-	}
-	(void)!mlock(t, sizeof(*t));
+	if (t)
+		(void)!mlock(t, sizeof(*t));
 	return t;
 }
 

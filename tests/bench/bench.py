@@ -452,6 +452,14 @@ def million(args):
     return {'kind': 'million', 'workers': workers, 'processes': processes, 'rows': [row], 'raw': found}
 
 
+def write_result(path, result):
+    """The exit status: 1 if a bar is missed."""
+    with open(path, 'w', encoding='utf-8') as f:
+        json.dump({'when': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()), **result}, f, indent=1)
+    print(f'written to {path}')
+    return 1 if any(row['ok'] is False for row in result['rows']) else 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--build', default=os.environ.get('BUILD', 'build'), help='where the programs are (build)')
@@ -468,10 +476,7 @@ def main():
     args.inner = args.inner or (5 if args.quick or args.million else 9)
     result = million(args) if args.million else bench(args)
     path = args.json or os.path.join(args.build, 'million.json' if args.million else 'bench.json')
-    with open(path, 'w', encoding='utf-8') as f:
-        json.dump({'when': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()), **result}, f, indent=1)
-    print(f'written to {path}')
-    return 1 if any(row['ok'] is False for row in result['rows']) else 0
+    return write_result(path, result)
 
 
 if __name__ == '__main__':

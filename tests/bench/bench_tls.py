@@ -10,10 +10,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from bench import FAN, ROW, Figure, Load, load, measure, pick, row_of, workers_for
+from bench import FAN, ROW, Figure, Load, load, measure, pick, row_of, workers_for, write_result
 
 
 def shake(server, count, *options):
@@ -90,11 +89,7 @@ def main():
     args.quick = False
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     result = bench(args)
-    path = args.json or os.path.join(args.build, 'bench-tls.json')
-    with open(path, 'w', encoding='utf-8') as f:
-        json.dump({'when': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()), **result}, f, indent=1)
-    print(f'written to {path}')
-    return 1 if any(row['ok'] is False for row in result['rows']) else 0
+    return write_result(args.json or os.path.join(args.build, 'bench-tls.json'), result)
 
 
 if __name__ == '__main__':

@@ -17,7 +17,7 @@
 
 #include "tests/bench/clock.h"
 #include "tests/bench/net.h"
-#include "tests/bench/procstat.h"
+#include "tests/bench/tool.h"
 #include "tests/bench/tlsc.h"
 
 #define AT_ONCE_MAX 4096u
@@ -38,12 +38,6 @@ static struct {
 
 static int epoll;
 static uint32_t opened, ended;
-
-static void die(const char *what, const char *why)
-{
-	fprintf(stderr, "bench-handshakes: %s: %s\n", what, why);
-	exit(1);
-}
 
 /* TLS is spoken here, as it is looked at from inside. */
 static void open_one(uint32_t i)
@@ -113,34 +107,6 @@ static void shake(uint32_t until)
 	}
 }
 
-static uint64_t server_cpu(void)
-{
-	struct options of = { .server_pid = plan.server_pid };
-	struct procstat sum;
-
-	if (procstat_read(&of, false, &sum))
-		die("the server's CPU", "no such process");
-	return sum.cpu;
-}
-
-static uint64_t own_cpu(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * CLOCK_S + (uint64_t)ts.tv_nsec;
-}
-
-static uint32_t number(const char *name, const char *text, uint32_t max)
-{
-	char *end;
-	unsigned long v = strtoul(text, &end, 10);
-
-	if (end == text || *end || !v || v > max)
-		die(name, "not a number, or too large");
-	return (uint32_t)v;
-}
-
 static void parse(int argc, char **argv)
 {
 	static const struct option options[] = { { "server-pid", required_argument, NULL, 'p' }, { "resume", no_argument, NULL, 'r' }, { 0 } };
@@ -172,11 +138,11 @@ int main(int argc, char **argv)
 	shake(1);
 	shake(64);		/* what is done once, at the first ones, is not counted */
 	began = clock_now();
-	cpu = server_cpu();
+	cpu = server_cpu(plan.server_pid);
 	own = own_cpu();
 	shake(ended + plan.count);
 	each = (double)plan.count * 1000;
 	printf("{\"rate\": %.1f, \"cpu\": %.2f, \"client_cpu\": %.2f}\n", plan.count * (double)CLOCK_S / (double)(clock_now() - began),
-	       (double)(server_cpu() - cpu) / each, (double)(own_cpu() - own) / each);
+	       (double)(server_cpu(plan.server_pid) - cpu) / each, (double)(own_cpu() - own) / each);
 	return 0;
 }

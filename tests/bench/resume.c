@@ -21,7 +21,7 @@
 #include "tests/bench/clock.h"
 #include "tests/bench/crowd.h"
 #include "tests/bench/net.h"
-#include "tests/bench/procstat.h"
+#include "tests/bench/tool.h"
 #include "tests/bench/wire.h"
 
 #define ROUNDS_MAX 100u
@@ -40,12 +40,6 @@ static struct resume {
 struct measured {
 	double seconds, server_us, client_us;	/* us of CPU a message */
 };
-
-static void die(const char *what, const char *why)
-{
-	fprintf(stderr, "bench-resume: %s: %s\n", what, why);
-	exit(1);
-}
 
 static uint64_t deadline(void)
 {
@@ -154,24 +148,6 @@ static void prepare(void)
 
 /* ---- the crowd ---- */
 
-static uint64_t server_cpu(void)
-{
-	const struct options of = { .server_pid = resume.server_pid };
-	struct procstat sum;
-
-	if (procstat_read(&of, false, &sum))
-		die("the server's CPU", "no such process");
-	return sum.cpu;
-}
-
-static uint64_t own_cpu(void)
-{
-	struct rusage usage;
-
-	getrusage(RUSAGE_SELF, &usage);
-	return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * CLOCK_S + (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000;
-}
-
 static struct measured storm(void)
 {
 	struct crowd_plan plan = { .transport = &resume.from, .count = resume.clients, .topics = resume.topics, .position = resume.position, .run = resume.run,
@@ -183,11 +159,11 @@ static struct measured storm(void)
 
 	if (!crowd)
 		die("the crowd", strerror(errno));
-	cpu = server_cpu();
+	cpu = server_cpu(resume.server_pid);
 	check(crowd_until(crowd, CROWD_COMPLETE, deadline()), crowd, "the crowd");
 	m.client_us = (double)(own_cpu() - own) / each;
 	check(crowd_until(crowd, CROWD_MORE, clock_now() + BEHIND), crowd, "the crowd, when it had all");
-	m.server_us = (double)(server_cpu() - cpu) / each;
+	m.server_us = (double)(server_cpu(resume.server_pid) - cpu) / each;
 	m.seconds = (double)(crowd_ended(crowd) - crowd_began(crowd)) / (double)CLOCK_S;
 	crowd_destroy(crowd);
 	return m;
@@ -205,16 +181,6 @@ static double median(double *v)
 }
 
 /* ---- the command line ---- */
-
-static uint32_t number(const char *name, const char *text, uint32_t max)
-{
-	char *end;
-	unsigned long v = strtoul(text, &end, 10);
-
-	if (end == text || *end || !v || v > max)
-		die(name, "not a number, or too large");
-	return (uint32_t)v;
-}
 
 static void parse(int argc, char **argv)
 {

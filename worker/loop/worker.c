@@ -351,15 +351,24 @@ static void loop_error(const char *what)
 
 /* ---- from the first instruction on ---- */
 
+/* Settings that are rules. (Whoever read the configuration has said before what is wrong with them.) */
+static void read_rules(struct base *base)
+{
+	const char *wrong;
+	size_t wrong_len;
+	char why[256];
+
+	if (slow_rules_parse(&base->slow, base->settings->slow, why, sizeof(why)) < 0)
+		log_error("slow: %s", why);
+	(void)!address_list_read(&base->proxies, base->settings->trusted_proxies, &wrong, &wrong_len);
+}
+
 /* 0, or -1 with errno. */
 static int base_init(struct worker *w)
 {
 	struct base *base = &w->base;
 	const struct worker_start *start = w->start;
 	uint32_t sessions;
-	const char *wrong;
-	size_t wrong_len;
-	char why[256];
 
 	base->settings = start->settings;
 	base->number = start->slot;
@@ -371,9 +380,7 @@ static int base_init(struct worker *w)
 	}
 	base->hub.wake = start->wake;
 	base->epoch = position_epoch(base->hub.shm->epoch / 1000);
-	if (slow_rules_parse(&base->slow, base->settings->slow, why, sizeof(why)) < 0)
-		log_error("slow: %s", why);	/* (whoever read the configuration has said so before) */
-	(void)!address_list_read(&base->proxies, base->settings->trusted_proxies, &wrong, &wrong_len);	/* (the same) */
+	read_rules(base);
 	hub_keep(&base->hub, base->settings);
 	hub_keep_from_now(&base->hub, base->number, base->settings);
 	base->hub.once.keep = (uint64_t)base->settings->once_time;
