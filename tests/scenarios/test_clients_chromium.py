@@ -219,14 +219,14 @@ class Chromium(BrowserTest):
         self.browser.evaluate("watching.sse.click()")
         self.browser.evaluate("watch('login', 'bob')")
         transports = lambda: {name: n for name, n in self.janus.status()["by_transport"].items() if n}
-        wait_until(lambda: self.janus.subscriptions() == 2 and self.post("/send/bob", "by name")["subscribers"] == 1, what="its streams")
-        wait_until(lambda: set(transports()) <= {"sse", "http"}, what="no WebSocket")
+        streams = lambda *names: set(names) <= set(transports()) <= {*names, "http"} and self.janus.subscriptions() == 2
+        wait_until(lambda: streams("sse") and self.post("/send/bob", "by name")["subscribers"] == 1, what="its streams, and no WebSocket")
         self.assertIn("to bob", self.first("by name"))
         for event, shown in (("test_event", "test_event"), ("price", "price"), ("eur%2Fusd%20now", "eur/usd now"), ("message", "message")):
             self.published("/pub/events?event=" + event, '{"x":["%s"]}' % event, "application/json")
             self.assertRegex(self.first('{"x":["%s"]}' % event), r"events\s+%s\s+\w+-\d+ at \d\d:" % shown)
         self.browser.evaluate("watching.sse.click()")
-        wait_until(lambda: self.janus.subscriptions() == 2 and set(transports()) <= {"websocket", "http"}, what="a WebSocket")
+        wait_until(lambda: streams("websocket"), what="a WebSocket, and no stream")
         self.published("/pub/events?event=price", "by a WebSocket again")
         self.assertIn("price", self.first("by a WebSocket again"))
 
