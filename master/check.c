@@ -106,10 +106,10 @@ int check_main(const struct config_source *source)
 		errors += (unsigned)check_files(&config.settings);
 	if (config_reached_admin(&config))
 		fprintf(stderr, "janus: " CONFIG_REACHED_ADMIN "\n", config_reached_admin(&config)->url);
-	/* Who asks may be another one than who starts it. */
-	if (privileges_check(config.settings.user, error) < 0)
+	/* Who asks may be another one than who starts it. (Of a configuration that is wrong nobody knows yet whom it means.) */
+	if (errors == 0 && privileges_check(config.settings.user, error) < 0)
 		say(NULL, error);
-	if (limits_connections(&config.settings, descriptors, error, sizeof(error)) < 0)
+	if (errors == 0 && limits_connections(&config.settings, descriptors, error, sizeof(error)) < 0)
 		say(NULL, error);
 	ask_server(config.settings.runtime_dir, &server);
 	for (unsigned i = 0; i < config.listeners; i++)

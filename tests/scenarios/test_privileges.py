@@ -66,6 +66,14 @@ class Privileges(AccessTest):
         self.assertEqual(status, 0)         # who asks may be another one than who starts it
         self.assertIn("need a user", err)
 
+    @unittest.skipUnless(ROOT and not has_janus(), "takes root, and no user janus")
+    def test_nobody_to_be_is_not_what_is_wrong(self):
+        """Of a configuration that is wrong, that is said, and nothing else."""
+        for more in ((), ("-t",)):
+            status, _, err = run(program("janus"), *more, "-c", os.devnull, "-o", "listen=flash://127.0.0.1:0", "-o", "nonsense=1", "-o", "runtime_dir=" + os.path.join(self.folder, "run"))
+            self.assertEqual(status, 1)
+            self.assertRegex(err, r"\A[^\n]*nonsense: unknown key[^\n]*\n\Z")
+
 
 if __name__ == "__main__":
     unittest.main()
