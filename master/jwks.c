@@ -115,7 +115,7 @@ static void stop_listening(struct master *m)
 	close(m->jwks.io.fd);
 }
 
-/* Only public keys, and not more than there is room for beside those of the files. */
+/* Only public keys, and no more than a set may have. (For those there is room beside the keys of files, however many these are.) */
 static bool is_good(const uint8_t *bytes, size_t len)
 {
 	struct jwt_keys *keys = jwt_keys_create();
@@ -139,10 +139,14 @@ static int take(struct master *m)
 			return -1;
 		if (m->jwks.len < HEAD + len)
 			break;
-		if (!is_good(p + HEAD, len))
-			return -1;
-		fetched_keys_write(m->jwks.shm, m->h.settings.token_jwks_url, p + HEAD, len);
-		restarts_ready(&m->jwks.restarts);
+		if (len == 0) {
+			hub_count(&m->hub, 0, COUNTER_jwks_failed, 1);
+		} else {
+			if (!is_good(p + HEAD, len))
+				return -1;
+			fetched_keys_write(m->jwks.shm, m->h.settings.token_jwks_url, p + HEAD, len);
+			restarts_ready(&m->jwks.restarts);
+		}
 		m->jwks.len -= HEAD + len;
 		memmove(p, p + HEAD + len, m->jwks.len);
 	}

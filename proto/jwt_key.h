@@ -37,7 +37,7 @@ struct jwt_key {
 
 struct jwt_keys {
 	unsigned count;
-	struct jwt_key of[JWT_KEYS_MAX];
+	struct jwt_key of[2 * JWT_KEYS_MAX];	/* those of files, and those that were fetched */
 };
 
 /* By its name, which is case-sensitive (RFC 7515, 4.1.1). -1: it is none of ours. */

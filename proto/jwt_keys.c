@@ -137,7 +137,7 @@ void jwt_key_fini(struct jwt_key *key)
 	*key = (struct jwt_key){ 0 };
 }
 
-/* A place for another one, or NULL. */
+/* A place for another one to be read, or NULL. */
 static struct jwt_key *next(struct jwt_keys *keys, const char **error)
 {
 	*error = "there are more than 64 keys";
@@ -305,7 +305,7 @@ enum { PACKED_HEAD = sizeof(magic) + 1, PACKED_KEY = 6 };
 
 void *jwt_keys_pack(const struct jwt_keys *keys, size_t *size)
 {
-	int lens[JWT_KEYS_MAX];
+	int lens[2 * JWT_KEYS_MAX];
 	uint8_t *packed, *p;
 
 	*size = PACKED_HEAD;
@@ -375,19 +375,20 @@ int jwt_keys_unpack(struct jwt_keys *keys, const void *bytes, size_t size)
 {
 	const uint8_t *p = bytes, *end = p + size;
 	unsigned before = keys->count, count;
-	const char *full;
 
 	if (size < PACKED_HEAD || memcmp(p, magic, sizeof(magic)) != 0)
 		return -1;
 	count = p[sizeof(magic)];
+	if (count > JWT_KEYS_MAX || before > JWT_KEYS_MAX)
+		return -1;
 	p += PACKED_HEAD;
 	while (p && count-- > 0) {
-		struct jwt_key *key = next(keys, &full);
+		struct jwt_key *key = &keys->of[keys->count];
 
-		p = key ? unpack(key, p, end) : NULL;
+		p = unpack(key, p, end);
 		if (p)
 			keys->count++;
-		else if (key)
+		else
 			jwt_key_fini(key);
 	}
 	ERR_clear_error();

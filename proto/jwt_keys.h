@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 enum {
-	JWT_KEYS_MAX = 64,
+	JWT_KEYS_MAX = 64,			/* of files together, and of what was fetched: each */
 	JWT_KEYS_FILE_MAX = 256 * 1024,		/* bytes of a file or of a JWKS answer */
 	JWT_KEYS_ERROR_MAX = 256,
 };
@@ -34,7 +34,7 @@ void jwt_keys_keep(struct jwt_keys *keys, unsigned count);	/* the first ones; ot
 bool jwt_keys_has_secret(const struct jwt_keys *keys);
 
 /*
- * Adds the keys of a file's bytes. 0; or -1 with a sentence in why[], which has nothing of the keys in it, and nothing is added. Of a JWK set, keys of
+ * Adds the keys of a file's bytes. 0; or -1 with a sentence in why[], which has nothing of the keys in it, and nothing is added: also if there were more than JWT_KEYS_MAX then. Of a JWK set, keys of
  * types, curves, uses or algorithms that are not for this are passed over (RFC 7517, 5), but one at least must be left.
  */
 int jwt_keys_add(struct jwt_keys *keys, const void *bytes, size_t len, char why[JWT_KEYS_ERROR_MAX]);
@@ -43,7 +43,7 @@ int jwt_keys_add_jwks(struct jwt_keys *keys, const void *bytes, size_t len, char
 
 /* All that is needed to check tokens, in malloc()ed memory of *size bytes: private keys are left out. NULL: no memory. */
 void *jwt_keys_pack(const struct jwt_keys *keys, size_t *size);
-/* Adds what was packed. 0, or -1: it is no such bytes, or there is no memory. */
+/* Adds what was packed: up to JWT_KEYS_MAX keys, beside as many that are there. 0, or -1: it is no such bytes, or there is no memory. */
 int jwt_keys_unpack(struct jwt_keys *keys, const void *bytes, size_t size);
 
 #endif

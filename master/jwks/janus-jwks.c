@@ -1,10 +1,10 @@
 /*
  * janus-jwks: fetches a JWK set, again and again, and writes its keys to standard output, a pipe to the master, when they are other ones than before:
  *
- *   length, 4 bytes, big-endian | keys as jwt_keys_pack() makes them
+ *   length, 4 bytes, big-endian | keys as jwt_keys_pack() makes them; a length of 0: it could not be had, or is no such set
  *
  * A process of its own, as it speaks with other hosts, by a large library, and reads what they say. It runs as the workers' user, has nothing but this pipe and
- * the log, and is gone with its reader. What comes is at most JWT_KEYS_FILE_MAX bytes, within TIMEOUT_MS; redirects are not followed, since who may say where keys are
+ * the log, and is gone with its reader. What comes is at most JWT_KEYS_FILE_MAX bytes behind a head of HEAD_MAX, within TIMEOUT_MS and the interval, however slowly or broken it comes; redirects are not followed, since who may say where keys are
  * is whoever has set the URL. Nothing but public keys is taken.
  *
  *   janus-jwks URL MILLISECONDS       of the interval; made by the master alone
@@ -24,10 +24,11 @@
 
 #define TIMEOUT_MS 10000L
 #define CONNECT_MS 5000L
+#define HEAD_MAX 65536		/* bytes of all that an answer says ahead of its body, and behind it */
 #define RETRY_MS 1000		/* after a failure; doubled each time, up to the interval */
 
 struct fetched {
-	size_t len;
+	size_t len, head;
 	bool too_long;
 	uint8_t bytes[JWT_KEYS_FILE_MAX];
 };
@@ -44,8 +45,19 @@ static size_t take(char *p, size_t size, size_t n, void *with)
 	return size * n;
 }
 
+/* (libcurl keeps what it has read of these, and a server may say more and more.) */
+static size_t take_head(char *p, size_t size, size_t n, void *with)
+{
+	struct fetched *f = with;
+
+	(void)p;
+	f->head += size * n;
+	f->too_long |= f->head > HEAD_MAX;
+	return f->too_long ? 0 : size * n;
+}
+
 /* libcurl's options, of this URL alone: no other protocol, and none of its files and variables that would say something of how. */
-static CURL *prepare(const char *url, struct fetched *f, char error[CURL_ERROR_SIZE])
+static CURL *prepare(const char *url, long interval, struct fetched *f, char error[CURL_ERROR_SIZE])
 {
 	bool plain = strncmp(url, "http://", 7) == 0;
 	CURL *curl = curl_easy_init();
@@ -62,13 +74,15 @@ static CURL *prepare(const char *url, struct fetched *f, char error[CURL_ERROR_S
 		curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");	/* it is this machine */
 	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, interval < TIMEOUT_MS ? interval : TIMEOUT_MS);
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "janus/" JANUS_VERSION);
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, f);
+	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_head);
+	curl_easy_setopt(curl, CURLOPT_HEADERDATA, f);
 	return curl;
 }
 
@@ -78,12 +92,12 @@ static int fetch(CURL *curl, struct fetched *f, const char *curl_error, char why
 	CURLcode code;
 	long status = 0;
 
-	f->len = 0;
+	f->len = f->head = 0;
 	f->too_long = false;
 	code = curl_easy_perform(curl);
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
 	if (f->too_long)
-		snprintf(why, JWT_KEYS_ERROR_MAX, "it has more than 256 KiB");
+		snprintf(why, JWT_KEYS_ERROR_MAX, f->head > HEAD_MAX ? "the head of the answer has more than 64 KiB" : "it has more than 256 KiB");
 	else if (code != CURLE_OK)
 		snprintf(why, JWT_KEYS_ERROR_MAX, "%s", *curl_error ? curl_error : curl_easy_strerror(code));
 	else if (status != 200)
@@ -171,7 +185,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(curl = prepare(argv[1], &f, curl_error))) {
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(curl = prepare(argv[1], interval, &f, curl_error))) {
 		log_error("libcurl can't be used");
 		return 1;
 	}
@@ -189,6 +203,7 @@ int main(int argc, char **argv)
 			wait = interval;
 		} else {
 			failed(argv[1], why);
+			listening = write_all((uint8_t[4]){ 0 }, 4) == 0;
 			wait = retry < interval ? retry : interval;
 			retry = wait > interval / 2 ? interval : 2 * wait;
 		}

@@ -1,13 +1,18 @@
 """Keys of tokens: files that are read again, and janus-jwks, which fetches them."""
 import base64
+import contextlib
 import http.server
 import json
 import os
+import socket
+import struct
 import subprocess
 import threading
+import time
 import unittest
 
-from janus_test import BUILD, wait_until
+from janus_test import BUILD, SLOWNESS, wait_until
+from processes import readable
 from test_rights import RightsTest, field, token
 
 SECRET, OTHER = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
@@ -48,6 +53,11 @@ def janus_jwks(pid):
             return f.read() == "janus-jwks\n"
     except OSError:
         return False
+
+
+def some_keys(n):
+    """Nobody has their private halves."""
+    return [{"kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": str(i), "x": base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=").decode()} for i in range(n)]
 
 
 class TokensTest(RightsTest):
@@ -192,6 +202,149 @@ class Fetching(TokensTest):
                     jwks.kill()
                     jwks.wait()
                     jwks.stderr.close()
+
+
+class Hostile:
+    """A server of nothing good: what one connection after the other is answered with, by a function of its socket and of an event that ends it."""
+
+    def __init__(self, answer):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.over = threading.Event()
+        self.asked = 0
+        self.answer = answer
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while not self.over.is_set():
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            self.asked += 1
+            threading.Thread(target=self._answer, args=(client,), daemon=True).start()
+
+    def _answer(self, client):
+        with client, contextlib.suppress(OSError):
+            client.settimeout(20)
+            client.recv(65536)
+            self.answer(client, self.over)
+
+    def close(self):
+        self.over.set()
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+def says(*parts):
+    def answer(client, over):
+        for part in parts:
+            client.sendall(part)
+    return answer
+
+
+def for_ever(head, piece, pause=0):
+    def answer(client, over):
+        client.sendall(head)
+        while not over.wait(pause):
+            client.sendall(piece)
+    return answer
+
+
+def silence(client, over):
+    over.wait(20)
+
+
+def reset(client, over):
+    client.sendall(OK + b"Content-Length: 100\r\n\r\n{")
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+class Evil(TokensTest):
+    """Whatever the server of a JWK set does, janus-jwks is bounded in time and memory, and says what is wrong."""
+
+    INTERVAL = 1000     # milliseconds, and so the longest that it waits
+
+    def answers(self, elsewhere, keys):
+        """name: (what it does, what janus-jwks says of it)."""
+        late, long, head = "imed out", "more than 256 KiB", "more than 64 KiB"
+        return {
+            "says nothing": (silence, late),
+            "half a head": (for_ever(b"HTTP/1.1 200 OK\r\nX", b"x", 0.05), late),
+            "a byte at a time": (for_ever(OK + b"Content-Length: 100000\r\n\r\n", b" ", 0.05), late),
+            "chunks without end": (for_ever(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n", 0.02), late),
+            "a huge body": (for_ever(OK + b"\r\n", b" " * 65536), long),
+            "a huge body that says so": (for_ever(OK + b"Content-Length: 99999999999\r\n\r\n", b" " * 65536), long),
+            "huge chunks": (for_ever(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b" " * 65536 + b"\r\n"), long),
+            "fields without end": (for_ever(OK, b"X-More: %s\r\n" % (b"x" * 1000)), head),
+            "one field without end": (for_ever(OK + b"X-More: ", b"x" * 65536), ""),
+            "nothing but interim answers": (for_ever(b"", b"HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n" * 100), head),
+            "trailers without end": (for_ever(OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X-More: %s\r\n" % (b"x" * 1000)), head),
+            "another host": (says(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%d/keys\r\nContent-Length: 0\r\n\r\n" % elsewhere.port), "302, and redirects are not followed"),
+            "a file": (says(b"HTTP/1.1 301 Moved\r\nLocation: file://%s\r\nContent-Length: 0\r\n\r\n" % keys.encode()), "301, and redirects are not followed"),
+            "reset": (reset, ""),
+            "closed": (says(), ""),
+            "cut": (says(OK + b"Content-Length: 1000\r\n\r\n{\"keys\":["), ""),
+            "no HTTP": (says(b"\x16\x03\x01\x00\x02\x02\x28"), ""),
+            "HTML": (says(OK + b"Content-Length: 6\r\n\r\n<html>"), "no JSON"),
+            "nesting": (says(OK + b"Content-Length: 200000\r\n\r\n" + b"[" * 200000), "no JSON"),
+            "packed": (says(OK + b"Content-Encoding: gzip\r\nContent-Length: 20\r\n\r\n" + b"\x1f\x8b" + b"\0" * 18), "no JSON"),
+            "too many keys": (says(OK + b"\r\n" + json.dumps({"keys": some_keys(65)}).encode()), "more than 64 keys"),
+        }
+
+    def test_all_at_once(self):
+        path = self.write("keys.json", json.dumps({"keys": some_keys(1)}))
+        elsewhere = Hostile(says(OK + b"\r\n" + json.dumps({"keys": some_keys(1)}).encode()))
+        self.addCleanup(elsewhere.close)
+        running = {}
+        for name, (answer, said) in self.answers(elsewhere, path).items():
+            server = Hostile(answer)
+            self.addCleanup(server.close)
+            jwks = subprocess.Popen([os.path.join(BUILD, "janus-jwks"), "http://127.0.0.1:%d/keys" % server.port, str(self.INTERVAL)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            for end in (jwks.stdout.close, jwks.stderr.close, jwks.wait, jwks.kill):    # (in the reverse order)
+                self.addCleanup(end)
+            running[name] = server, jwks, said
+        began = time.monotonic()
+        for name, (server, jwks, said) in running.items():
+            with self.subTest(name):
+                self.assertTrue(readable(jwks.stdout, 10))
+                self.assertEqual(jwks.stdout.read(4), bytes(4))     # no keys, and it is said
+                line = jwks.stderr.readline().decode()
+                self.assertIn(said, line)
+                self.assertIn("the keys that there are go on", line)
+                if "SANITIZE" not in os.environ and "asan" not in BUILD:
+                    with open("/proc/%d/status" % jwks.pid) as status:
+                        peak = int(next(s for s in status if s.startswith("VmHWM")).split()[1])
+                    self.assertLess(peak, 40000, "KiB")
+                # and it goes on, until nobody listens
+                wait_until(lambda: server.asked >= 2, 10, "another try")
+        self.assertLess(time.monotonic() - began, 8 * SLOWNESS)
+        self.assertEqual(elsewhere.asked, 0)
+
+    def test_the_keys_that_there_are_go_on(self):
+        good = Ed25519(self.folder, "good")
+        server = self.keys_server(good.jwk)
+        files = self.write("files", json.dumps({"keys": [{"kty": "oct", "k": base64.urlsafe_b64encode(os.urandom(48)).rstrip(b"=").decode()} for _ in range(64)]}))
+        self.serve("token_jwks_url=http://127.0.0.1:%d/keys" % server.server_port, "token_jwks_interval=1s", "token_keys=" + files)
+        shown = self.made("--channels", "news", "--key", good.path)
+        # as many as there may be of files, and of these, are no trouble to each other
+        server.answer = (200, json.dumps({"keys": some_keys(63) + [good.jwk]}).encode())
+        wait_until(lambda: self.status_of(shown) == 200, 10, "the keys")
+        for keys, said in ((some_keys(65), "there are more than 64 keys"), ([], "there is no key for tokens in it")):
+            failed = self.janus.count("jwks_failed")
+            server.answer = (200, json.dumps({"keys": keys}).encode())
+            wait_until(lambda: self.janus.count("jwks_failed") > failed, 10, "a refused set")
+            self.assertIn("token_jwks_url: http://127.0.0.1:%d/keys: %s; the keys that there are go on" % (server.server_port, said), self.janus.log())
+            self.assertEqual(self.status_of(shown), 200)
+        # more of files are refused, and named
+        self.write("files", json.dumps({"keys": some_keys(65)}))
+        status, _, err = self.janus.ctl("reload")
+        self.assertEqual(status, 1)
+        self.assertIn("token_keys: %s: there are more than 64 keys" % files, err)
+        self.assertEqual(self.status_of(shown), 200)
 
 
 if __name__ == "__main__":

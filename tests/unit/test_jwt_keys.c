@@ -214,6 +214,35 @@ static void too_many(void **state)
 	jwt_keys_destroy(keys);
 }
 
+/* What was fetched has room beside as many keys of files; and nothing has room beside both. */
+static void two_sets(void **state)
+{
+	struct jwt_keys *keys = jwt_keys_create(), *both = jwt_keys_create();
+	uint8_t *bytes, *one;
+	size_t size, size_of_one;
+
+	(void)state;
+	add_key(both, RFC_EC);
+	one = jwt_keys_pack(both, &size_of_one);
+	jwt_keys_keep(both, 0);
+	for (unsigned i = 0; i < JWT_KEYS_MAX; i++)
+		assert_int_equal(add(keys, SECRET), 0);
+	bytes = jwt_keys_pack(keys, &size);
+	assert_int_equal(jwt_keys_unpack(both, bytes, size), 0);
+	assert_int_equal(jwt_keys_unpack(both, bytes, size), 0);
+	assert_int_equal(jwt_keys_count(both), 2 * JWT_KEYS_MAX);
+	assert_int_equal(jwt_keys_unpack(both, one, size_of_one), -1);
+	assert_int_equal(jwt_keys_count(both), 2 * JWT_KEYS_MAX);
+	jwt_keys_keep(both, 1);
+	bytes[4]++;		/* their number */
+	assert_int_equal(jwt_keys_unpack(both, bytes, size), -1);
+	assert_int_equal(jwt_keys_count(both), 1);
+	free(bytes);
+	free(one);
+	jwt_keys_destroy(both);
+	jwt_keys_destroy(keys);
+}
+
 static void packed(void **state)
 {
 	EVP_PKEY *ed = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
@@ -269,7 +298,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(files), cmocka_unit_test(refusals), cmocka_unit_test(passed_over), cmocka_unit_test(algorithms), cmocka_unit_test(fetched), cmocka_unit_test(too_many),
-		cmocka_unit_test(packed),
+		cmocka_unit_test(two_sets), cmocka_unit_test(packed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
