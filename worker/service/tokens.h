@@ -21,7 +21,7 @@ bool tokens_are_on(const struct settings *settings);
 struct tokens *tokens_create(const struct settings *settings, const struct secrets *secrets, int fetched);
 void tokens_destroy(struct tokens *tokens);
 
-/* jwt_verify() with these keys, by these settings. */
+/* jwt_verify() with these keys, by these settings; or what that has found before of the same token, by the same keys (token_memory.h). */
 enum jwt_refusal tokens_verify(struct tokens *tokens, const char *text, size_t len, int64_t now, void *dst, size_t room, size_t *size, const char **error);
 
 #endif
