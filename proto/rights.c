@@ -233,3 +233,26 @@ void rights_at_once(const struct rights *block, bool (*each)(void *with, const c
 			return;
 	}
 }
+
+/* A topic that is looked for. */
+struct wanted {
+	const char *topic;
+	size_t len;
+	bool found;
+};
+
+static bool is_wanted(void *with, const char *topic, size_t len)
+{
+	struct wanted *w = with;
+
+	w->found |= len == w->len && memcmp(topic, w->topic, len) == 0;
+	return !w->found;
+}
+
+bool rights_has_at_once(const struct rights *block, const char *topic, size_t len)
+{
+	struct wanted w = { topic, len, false };
+
+	rights_at_once(block, is_wanted, &w);
+	return w.found;
+}

@@ -72,5 +72,7 @@ bool rights_may_pattern(const struct rights *block, unsigned rights, const char 
  * name, or pattern of wildcard.h; a `chat:*` there is the one topic of that name. Calls `each` for them; it stops when that returns false. */
 enum { RIGHTS_AT_ONCE = 128 };
 void rights_at_once(const struct rights *block, bool (*each)(void *with, const char *topic, size_t len), void *with);
+/* Whether this topic is one of them. */
+bool rights_has_at_once(const struct rights *block, const char *topic, size_t len);
 
 #endif

@@ -4,13 +4,14 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
 import unittest
 
 from crash_test import CRASH_BUILD, CrashTest
-from janus_test import BUILD, parse_url, wait_until
+from janus_test import BUILD, ROOT, parse_url, wait_until
 from programs import OTHER_BUILD, Program
 from web_clients import CLOSE, WebTest, head_of, new_key, upgrade_fields
 
@@ -26,8 +27,6 @@ FILE = """# what the tests show
 {bob} news bob
 """.format(**KEYS)
 ALLOWED, NO_TOKEN, NO_RIGHT = 200, 401, 403
-# What comes of a request for the topic `news`, the user `bob`, or everybody.
-BY_SHOWN = {None: NO_TOKEN, "wrong": NO_TOKEN, "other": NO_RIGHT, "right": ALLOWED}
 SECRET = b"a secret of the tests, of more than 32 bytes"
 
 
@@ -45,12 +44,37 @@ def caps(*allow, channels=("news",)):
     return {"caps": [{"channels": list(channels), "allow": list(allow)}]}
 
 
+def everything(topics, users):
+    """Claims."""
+    return {"caps": [{"channels": [topics], "allow": ["sub", "pub", "hst", "prs"]}, {"users": [users], "allow": ["sub", "pub", "hst"]}, *([{"broadcast": True, "allow": ["pub"]}] if topics == "*" else [])]}
+
+
 def field(text):
     return [("Authorization", "Bearer " + text)]
 
 
+# What is shown: keys, and tokens. What comes of a request for the topic `news`, the user `bob`, or everybody.
+SHOWN = dict(KEYS, **{
+    "right token": token(sub="carol", **everything("*", "*")),
+    "other token": token(sub="eve", **everything("other.*", "eve")),
+    "expired token": token(sub="carol", exp=1000000000, **everything("*", "*")),
+    "wrong token": token(secret=b"another" * 8, sub="carol", **everything("*", "*")),
+})
+BY_SHOWN = {None: NO_TOKEN, "wrong": NO_TOKEN, "other": NO_RIGHT, "right": ALLOWED,
+            "wrong token": NO_TOKEN, "expired token": NO_TOKEN, "other token": NO_RIGHT, "right token": ALLOWED}
+
+
 def bearer(shown):
-    return field(KEYS[shown]) if shown else []
+    return field(SHOWN[shown]) if shown else []
+
+
+def routes():
+    """The table of worker/protocol/http_routes.c: {name: (where, whether it becomes a WebSocket, methods)}."""
+    with open(os.path.join(ROOT, "worker/protocol/http_routes.c")) as file:
+        table = re.search(r"(?s)\} routes\[\] = \{(.*?)\n\};", file.read()).group(1)
+    rows = re.findall(r'\{ "([^"]*)", (EVERYWHERE|ADMIN|OPEN), [^,]*, (true|false), .*, (get_\w+|NULL), (post_\w+|NULL), \w+ \},', table)
+    assert len(rows) == len(table.strip().splitlines()), rows
+    return {name: (where, upgrades == "true", [m for m, f in (("GET", get), ("POST", post)) if f != "NULL"]) for name, where, upgrades, get, post in rows}
 
 
 class RightsTest(WebTest):
@@ -70,7 +94,8 @@ class RightsTest(WebTest):
 
     def guard(self, *options, text=FILE, **more):
         self.keys = self.key_file(text)
-        self.serve("api_key=" + self.keys, *options, **more)
+        self.secret = self.key_file(SECRET.decode())
+        self.serve("api_key=" + self.keys, "token_keys=" + self.secret, *options, **more)
 
     # what came of it, as a status
 
@@ -93,8 +118,8 @@ class RightsTest(WebTest):
         client = {"flash": self.flash, "packet": self.packet, "ws": self.websocket}[kind]()
         client.kind = kind
         if shown:
-            code = self.talk(client, "auth", token=KEYS[shown])
-            self.assertEqual(code, NO_TOKEN if shown == "wrong" else ALLOWED)
+            code = self.talk(client, "auth", token=SHOWN[shown])
+            self.assertEqual(code, NO_TOKEN if BY_SHOWN.get(shown) == NO_TOKEN else ALLOWED)
         return client
 
     def status(self, method, target, shown, body=None, fields=()):
@@ -102,61 +127,127 @@ class RightsTest(WebTest):
 
 
 class Table(RightsTest):
+    # Of each path what is asked for: method, the rest of the target, body, fields, and what comes of it where no right is missing.
+    JSON = [("Content-Type", "application/json")]
+    PATHS = {
+        "sub": [("GET", "/news"), ("HEAD", "/news"), ("GET", "/news", None, [("Accept", "text/event-stream")]), ("GET", "/news?last=1"), ("GET", "/news@presence"), ("GET", "?topic=news.*")],
+        "inbox": [("GET", "/bob"), ("GET", "?user=bob", None, [("Accept", "text/event-stream")])],
+        "test": [("GET", "/bob")],
+        "history": [("GET", "/news")],
+        "poll": [("GET", "/news?wait=0"), ("GET", "/news?wait=0&since=a-1")],
+        "topics": [("GET", "/news")],
+        "session": [("GET", "/{session}/messages")],
+        "pub": [("POST", "/news", b"x"), ("POST", "", b'[{"topic":"news","data":1}]', JSON), ("POST", "?topic=news", b"x")],
+        "send": [("POST", "/bob", b"x"), ("POST", "?user=bob", b"x")],
+        "broadcast": [("POST", "", b"x")],
+    }
+    # What takes no right, but a token that is shown must be good: a WebSocket without anything yet, and whether there is a session, for who knows its token.
+    FREE = {"ws": ("GET", "", 426), "session": ("GET", "/{session}", 200)}
+
+    def test_each_path_is_in_the_table(self):
+        tested = {name: {row[0] for row in rows} - {"HEAD"} for name, rows in self.PATHS.items()}
+        for name, row in self.FREE.items():
+            tested.setdefault(name, set()).add(row[0])
+        self.assertEqual(tested, {name: set(methods) for name, (where, _, methods) in routes().items() if where == "EVERYWHERE"})
+
+    def upgrade(self, target, shown):
+        """The status of an answer to a WebSocket."""
+        http = self.http()
+        try:
+            http.send(head_of("GET", target, upgrade_fields(new_key(), **{k: v for k, v in bearer(shown)})))
+            return http.answer().status
+        finally:
+            http.close()
+
+    def parked_session(self):
+        """The token of one that has `news`."""
+        lost = self.talker("ws", "right")
+        self.assertEqual(self.talk(lost, "subscribe", topic="news"), ALLOWED)
+        before = self.janus.count("parked")
+        lost.reset()
+        wait_until(lambda: self.janus.count("parked") > before)
+        return lost.greeting["token"]
+
     def test_paths(self):
         self.guard("broadcast=on", "topics=on", "history=*: 10 messages")
-        array = json.dumps([{"topic": "news", "data": 1}]).encode()
-        json_body = [("Content-Type", "application/json")]
-        paths = [("GET", "/sub/news"), ("GET", "/sub/news", None, [("Accept", "text/event-stream")]), ("GET", "/sub/news?last=1"), ("GET", "/sub/news@presence"),
-                 ("GET", "/sub?topic=news.*"), ("GET", "/inbox/bob"), ("GET", "/test/bob"), ("GET", "/history/news"), ("GET", "/poll/news?wait=0"),
-                 ("GET", "/poll/news?wait=0&since=a-1"), ("GET", "/topics/news"), ("POST", "/pub/news", b"x"), ("POST", "/pub", array, json_body), ("POST", "/send/bob", b"x"),
-                 ("POST", "/broadcast", b"x"), ("HEAD", "/sub/news")]
         keep = self.sse("/sub/news", fields=bearer("right"))    # so that there is such a topic
+        session = self.parked_session()
+        table = routes()
         for shown, wanted in BY_SHOWN.items():
-            for path in paths:
-                with self.subTest(path=path[:2], shown=shown):
-                    answer = self.ask(path[0], path[1], *path[2:3], fields=bearer(shown) + list(path[3] if len(path) > 3 else []))
-                    self.assertEqual(answer.status, wanted, answer)
-                    if wanted == NO_TOKEN:
-                        self.assertRegex(answer.get("WWW-Authenticate"), "^Bearer")
-        for path in ("/", "/janus.js", "/healthz", "/readyz", "/version"):
-            for shown in (None, "wrong"):
-                with self.subTest(path=path, shown=shown):
-                    self.assertEqual(self.status("GET", path, shown), 200)
+            for name, rows in self.PATHS.items():
+                for method, rest, *more in rows:
+                    target = "/" + name + rest.format(session=session)
+                    with self.subTest(method=method, target=target, shown=shown):
+                        answer = self.ask(method, target, *more[:1], fields=bearer(shown) + (more[1] if len(more) > 1 else []))
+                        self.assertEqual(answer.status, wanted, answer)
+                        if wanted == NO_TOKEN:
+                            self.assertRegex(answer.get("WWW-Authenticate"), "^Bearer")
+                        if table[name][1] and method == "GET":
+                            self.assertEqual(self.upgrade(target, shown), 101 if wanted == ALLOWED else wanted)
+            for name, (method, rest, status) in self.FREE.items():
+                free = NO_TOKEN if shown and wanted == NO_TOKEN else status
+                with self.subTest(name=name, shown=shown):
+                    self.assertEqual(self.ask(method, "/" + name + rest.format(session=session), fields=bearer(shown)).status, free)
+                    if table[name][1]:
+                        self.assertEqual(self.upgrade("/" + name, shown), 101 if free != NO_TOKEN else free)
+            for name, (where, _, methods) in table.items():
+                for method in methods if where != "EVERYWHERE" else ():
+                    with self.subTest(method=method, path="/" + name, shown=shown):
+                        self.assertEqual(self.status(method, "/" + name, shown, b"" if method == "POST" else None), 200 if where == "OPEN" else 404)
         listed = [t["topic"] for t in self.ask("GET", "/topics", fields=bearer("right")).json()["topics"]]
         self.assertIn("news", listed)
         self.assertEqual(self.ask("GET", "/topics", fields=bearer("other")).json()["topics"], [])
         self.assertEqual(self.ask("GET", "/topics").json()["topics"], [])
         keep.close()
-        for name in ("refused_no_token", "refused_token", "refused_rights"):
+        for name in ("refused_no_token", "refused_token", "refused_expired", "refused_rights"):
             self.assertGreater(self.janus.count(name), 10, name)
         log = self.janus.log()
         self.assertRegex(log, r"refused, from 127\.0\.0\.1: ")
-        for key in KEYS.values():
-            self.assertNotIn(key, log)
+        for text in SHOWN.values():
+            self.assertNotIn(text, log)
+
+    # Of each action what is asked for, as the web has it.
+    ACTIONS = {"subscribe": {"topic": "news"}, "publish": {"topic": "news", "data": 1}, "login": {"user": "bob"}, "send": {"user": "bob", "data": 1}, "attach": {}}
+    FREE_ACTIONS = {"unsubscribe": {"topic": "news"}, "logout": {"user": "bob"}, "ping": {}}     # who has no right may always leave, and be asked whether he is there
+
+    def members(self, kind, action, members):
+        """The same, as the flash socket has it."""
+        if kind != "flash" or action == "publish":
+            return members
+        return {"to" if name == "user" else name: value for name, value in members.items()} if action == "send" else {"data": value for value in members.values()}
+
+    def known(self, kind):
+        """The actions that there are, as the server says them."""
+        client = self.talker(kind)
+        (client.op if kind == "packet" else client.action)("?")
+        return set(re.search(r": (.*) are known", client.message()["error"]).group(1).replace(" and ", ", ").split(", "))
 
     def test_actions(self):
         self.guard("history=*: 10 messages")
-        flash = {"subscribe": {"data": "news"}, "publish": {"topic": "news", "data": 1}, "login": {"data": "bob"}, "send": {"to": "bob", "data": 1}}
-        web = {"subscribe": {"topic": "news"}, "publish": {"topic": "news", "data": 1}, "login": {"user": "bob"}, "send": {"user": "bob", "data": 1}}
+        session = self.parked_session()
         for kind in ("flash", "ws", "packet"):
+            self.assertEqual(self.known(kind), {*self.ACTIONS, *self.FREE_ACTIONS, "auth"} - ({"ping"} if kind == "flash" else set()))
             for shown, wanted in BY_SHOWN.items():
-                for action, members in (flash if kind == "flash" else web).items():
+                for action, members in self.ACTIONS.items():
                     with self.subTest(kind=kind, action=action, shown=shown):
                         client = self.talker(kind, shown)
+                        members = self.members(kind, action, {"data" if kind == "flash" else "token": session} if action == "attach" else members)
                         if kind == "flash" and wanted == ALLOWED and action in ("publish", "send"):
                             client.action(action, **members)        # which is not answered
                             client.action("unsubscribe", data="x")
                             self.assertEqual(self.talk(client, "subscribe", data="news"), ALLOWED)
                         else:
                             self.assertEqual(self.talk(client, action, **members, **({"receipt": True} if kind == "packet" and action in ("publish", "send") else {})), wanted)
+                        if action == "attach" and wanted == ALLOWED:
+                            session = self.parked_session()
+                        client.close()
                 if kind == "flash":
                     continue
                 for members in ({"topic": "news", "last": 1}, {"topic": ["news"]}, {"topic": "news.*"}, {"topic": "news@presence"}):
                     with self.subTest(kind=kind, shown=shown, members=members):
                         self.assertEqual(self.talk(self.talker(kind, shown), "subscribe", **members), wanted)
-                # who has no right may always leave, and be asked whether he is there
                 client = self.talker(kind, shown)
-                for action, members in (("unsubscribe", {"topic": "news"}), ("logout", {"user": "bob"}), ("ping", {})):
+                for action, members in self.FREE_ACTIONS.items():
                     self.assertEqual(self.talk(client, action, **members), ALLOWED)
 
     def test_messages_without_an_answer_are_refused_with_one(self):
@@ -200,7 +291,7 @@ class Table(RightsTest):
         self.assertEqual(client.message()["data"], "hello")
         for shown, wanted in BY_SHOWN.items():
             http = self.http()
-            offered = "janus" + (", bearer." + KEYS[shown] if shown else "")
+            offered = "janus" + (", bearer." + SHOWN[shown] if shown else "")
             http.send(head_of("GET", "/sub/news", upgrade_fields(new_key(), Sec_WebSocket_Protocol=offered)))
             answer = http.answer()
             self.assertEqual(answer.status, 101 if wanted == ALLOWED else wanted)
@@ -463,7 +554,7 @@ class OtherLayout(RightsTest):
             self.assertEqual(self.talk(nobody, "publish", topic="news", data=1), NO_TOKEN)
 
 
-class Tokens(RightsTest):
+class TokensTest(RightsTest):
     def guard(self, *options, **more):
         self.folder = self.janus_folder()
         with open(os.path.join(self.folder, "secret"), "wb") as file:
@@ -475,6 +566,24 @@ class Tokens(RightsTest):
         client.kind = "ws"
         return client
 
+    def talker_of(self, kind, text):
+        client = self.talker(kind)
+        self.assertEqual(self.talk(client, "auth", token=text), ALLOWED)
+        return client
+
+    def subscribe(self, client, topic):
+        """The code of the answer."""
+        return self.talk(client, "subscribe", **{"data" if client.kind == "flash" else "topic": topic})
+
+    def unsubscribe(self, client, topic):
+        client.action("unsubscribe", data=topic) if client.kind == "flash" else self.talk(client, "unsubscribe", topic=topic)
+
+    def text(self, client):
+        """What the next message says."""
+        return client.message()["text" if client.kind == "flash" else "data"]
+
+
+class Tokens(TokensTest):
     def test_each_right_is_one_of_its_own(self):
         self.guard("history=*: 10 messages", "topics=on")
         paths = {"sub": ("GET", "/sub/news"), "pub": ("POST", "/pub/news"), "hst": ("GET", "/history/news"), "prs": ("GET", "/topics/news")}
@@ -630,6 +739,175 @@ class Tokens(RightsTest):
         self.post("/pub/news", b"\xff\xfe", "application/octet-stream", field(bob))
         got = packets.message()
         self.assertEqual((got["from"], got["data"]), ('b"ob', b"\xff\xfe"))
+
+
+class FailedAuth(TokensTest):
+    """An auth that fails has changed nothing: not what may be done, nor what is subscribed, nor for whom the connection counts."""
+
+    FAILS = {
+        "signature": (NO_TOKEN, dict(secret=b"another" * 8, sub="carol", **caps("sub", channels=["*"]))),
+        "expired": (NO_TOKEN, dict(sub="carol", exp=1, **caps("sub", channels=["*"]))),
+        "claims": (NO_TOKEN, dict(sub="carol", caps=1)),
+        "too little": (NO_RIGHT, dict(sub="carol", channels=["fresh"], **caps("sub", channels=["other"]))),
+        "another's place": (429, dict(sub="ann", channels=["fresh"], **caps("sub", channels=["news", "other"]))),
+        "no room for what it names": (0, dict(sub="carol", channels=["fresh", "b", "c", "d"], **caps("sub", channels=["news", "other"]))),
+        "no topic": (0, dict(sub="carol", channels=["fresh", "a@b"], **caps("sub", channels=["news", "other"]))),
+    }
+
+    def check_as_it_was(self, client):
+        self.assertEqual(self.subscribe(client, "other"), NO_RIGHT)
+        self.assertEqual(self.subscribe(client, "chat"), ALLOWED)
+        self.unsubscribe(client, "chat")
+        self.assertEqual(self.subscribe(client, "news"), ALLOWED)       # (as it is already)
+        self.assertEqual(self.janus.subscriptions(), 1)
+
+    def place_of(self, sub):
+        """Whether there is room for a connection of this user."""
+        http = self.http()
+        http.send(head_of("GET", "/ws", upgrade_fields(new_key(), Sec_WebSocket_Protocol="janus, bearer." + token(sub=sub))))
+        status = http.answer().status
+        http.close()
+        self.assertIn(status, (101, 429))
+        return status == 101
+
+    def test_nothing_has_changed(self):
+        self.guard("max_connections_sub=1", "max_subscriptions=4", "session_linger=0")
+        old = token(sub="bob", **caps("sub", channels=["news", "chat"]))
+        ann = self.websocket_of(sub="ann")
+        for kind in ("ws", "packet", "flash"):
+            client = self.talker_of(kind, old)
+            self.assertEqual(self.subscribe(client, "news"), ALLOWED)
+            for why, (code, claims) in self.FAILS.items():
+                if kind == "flash" and why == "no topic":       # (there it is bad input, and ends the connection)
+                    continue
+                with self.subTest(kind=kind, why=why):
+                    self.assertEqual(self.talk(client, "auth", token=token(**claims)), code)
+                    self.check_as_it_was(client)
+                    self.assertEqual([self.place_of(sub) for sub in ("bob", "ann", "carol")], [False, False, True])
+                    wait_until(lambda: self.janus.connections() == 2)
+            # and one that does not fail: carol's place is taken, and bob's free
+            self.assertEqual(self.talk(client, "auth", token=token(sub="carol", channels=["fresh"], **caps("sub", channels=["news", "other"]))), ALLOWED)
+            self.assertEqual(self.janus.subscriptions(), 2)
+            self.assertEqual([self.place_of(sub) for sub in ("bob", "carol")], [True, False])
+            client.close()
+            wait_until(lambda: self.janus.connections() == 1)
+        ann.close()
+
+    def test_what_comes_meanwhile(self):
+        """Messages of what stays subscribed come, each once."""
+        self.guard("max_subscriptions=3")
+        publisher = field(token(**caps("pub", channels=["*"])))
+        for kind in ("ws", "packet"):
+            client = self.talker_of(kind, token(sub="bob", **caps("sub")))
+            self.assertEqual(self.subscribe(client, "news"), ALLOWED)
+            for n in range(5):
+                self.post("/pub/news", "a%d" % n, fields=publisher)
+                (client.op if kind == "packet" else client.action)("auth", token=token(**self.FAILS["no room for what it names"][1]), ref=n)
+                self.post("/pub/news", "b%d" % n, fields=publisher)
+            got = [client.message() for _ in range(15)]
+            self.assertEqual([m["data"] for m in got if "data" in m], ["%s%d" % (c, n) for n in range(5) for c in "ab"])
+            self.assertEqual([m["ok"] for m in got if "ok" in m], 5 * [False])
+            client.close()
+
+
+class ChannelsAndSessions(TokensTest):
+    """Who has been subscribed by his token comes back to his session all the same."""
+
+    CLAIMS = dict(sub="bob", channels=["news", "chat"], **caps("sub", channels=["more", "else"]))
+
+    def lost(self, kind="ws", *topics):
+        client = self.talker_of(kind, token(**self.CLAIMS))
+        for topic in topics:
+            self.assertEqual(self.subscribe(client, topic), ALLOWED)
+        session = bytes(client.greeting["token"]).decode() if kind == "flash" else client.greeting["token"]
+        before = self.janus.count("parked")
+        client.reset() if kind == "ws" else client.close()
+        wait_until(lambda: self.janus.count("parked") == before + 1)
+        return session
+
+    def attach(self, client, session):
+        return self.talk(client, "attach", **{"data" if client.kind == "flash" else "token": session})
+
+    def publish(self, *topics):
+        for topic in topics:
+            self.post("/pub/" + topic, json.dumps({"text": topic}).encode() if topic else b"", "application/json", field(token(**caps("pub", channels=["*"]))))
+
+    def heard(self, client, n):
+        found = []
+        while len(found) < n:
+            got = client.message()
+            if "topic" in got:
+                found.append(got["topic"])
+        return found
+
+    def check(self, kind):
+        session = self.lost("ws", "more")
+        self.publish("news", "more", "chat")
+        again = self.talker_of(kind, token(**self.CLAIMS))
+        self.assertEqual(self.attach(again, session), ALLOWED)
+        self.assertEqual(self.heard(again, 3), ["news", "more", "chat"])
+        self.publish("chat", "news", "more")
+        self.assertEqual(self.heard(again, 3), ["chat", "news", "more"])
+        return again
+
+    def test_goes_on(self):
+        self.guard("history=*: 10 messages")
+        for kind in ("ws", "packet", "flash"):
+            with self.subTest(kind=kind):
+                again = self.check(kind)
+                self.assertEqual(self.janus.subscriptions(), 3)
+                again.close()
+                wait_until(lambda: self.janus.connections() == 0)
+
+    def test_on_another_worker(self):
+        """It moves there, with what its token has subscribed, and misses nothing on the way."""
+        self.guard("history=*: 10 messages", workers=2)
+        for n in range(8):
+            with self.subTest(n=n):
+                self.check(("ws", "packet", "flash")[n % 3]).close()
+
+    def test_begun_with_its_token(self):
+        self.guard()
+        session = self.lost("ws")
+        again = self.websocket_of(**self.CLAIMS)
+        self.assertEqual(self.attach(again, session), ALLOWED)
+        self.publish("news", "chat")
+        self.assertEqual(self.heard(again, 2), ["news", "chat"])
+
+    def test_with_another_token(self):
+        """What the session did not have stays subscribed, from where it was."""
+        self.guard()
+        session = self.lost("ws")
+        again = self.talker_of("ws", token(sub="bob", channels=["news", "else"], **caps("sub", channels=["chat"])))
+        self.publish("else")
+        self.assertEqual(self.attach(again, session), ALLOWED)
+        self.publish("chat", "else", "news")
+        self.assertEqual(self.heard(again, 3), ["chat", "else", "news"])
+        self.assertEqual(self.janus.subscriptions(), 3)
+
+    def test_that_session_is_not_there(self):
+        for workers in (1, 2):
+            self.guard(workers=workers)
+            for n in range(4 * workers):
+                session = self.lost("ws")
+                first = self.websocket_of(**self.CLAIMS)
+                self.assertEqual(self.attach(first, session), ALLOWED)
+                first.action("unsubscribe", topic=["news", "chat"], ref=1)
+                first.close()               # (which is its end)
+                wait_until(lambda: self.janus.connections() == 0)
+                again = self.websocket_of(**self.CLAIMS)
+                self.assertEqual(self.attach(again, session), 0)
+                self.publish("news", "chat")
+                self.assertEqual(self.heard(again, 2), ["news", "chat"])
+                again.close()
+
+    def test_not_behind_what_was_asked_for(self):
+        self.guard()
+        session = self.lost("ws")
+        again = self.talker_of("ws", token(**self.CLAIMS))
+        self.assertEqual(self.subscribe(again, "more"), ALLOWED)
+        again.action("attach", token=session, ref=1)
+        self.assertIn("attach comes before", again.message()["error"])
 
 
 if __name__ == "__main__":

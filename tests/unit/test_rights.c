@@ -175,6 +175,11 @@ static void test_at_once(void **state)
 	r = end(&w);
 	rights_at_once(r, collect, all);
 	assert_string_equal(all, "news.*|chat:*|last|");
+	assert_true(rights_has_at_once(r, "news.*", 6));
+	assert_true(rights_has_at_once(r, "never", 5));
+	assert_false(rights_has_at_once(r, "news.uk", 7));
+	assert_false(rights_has_at_once(r, "other", 5));
+	assert_false(rights_has_at_once(r, "user", 4));
 	/* a name to subscribe is that name */
 	assert_true(may(r, SUB, T, "chat:*"));
 	assert_false(may(r, SUB, T, "chat:a"));

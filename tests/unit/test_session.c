@@ -288,6 +288,27 @@ static void rights_are_replaced_whole(void **state)
 	assert_int_equal(lent(w), 0);
 }
 
+/* What it had is kept until it is known whether it is to have it again. */
+static void rights_can_be_had_back(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened(w, TRANSPORT_FLASH);
+	uint32_t was;
+
+	assert_int_equal(session_change_rights(&w->base, fd, rights_of("bob", 1), &was), 0);
+	assert_int_equal(was, BUFFER_NONE);
+	session_restore_rights(&w->base, fd, was);
+	assert_null(session_rights(&w->base, fd));
+	assert_int_equal(lent(w), 0);
+	assert_int_equal(session_set_rights(&w->base, fd, rights_of("bob", 1)), 0);
+	assert_int_equal(session_change_rights(&w->base, fd, rights_of("alice", 1), &was), 0);
+	assert_true(is_me(w, fd, "alice"));
+	assert_int_equal(lent(w), 2);
+	session_restore_rights(&w->base, fd, was);
+	assert_true(is_me(w, fd, "bob"));
+	assert_int_equal(lent(w), 1);
+}
+
 static void without_room_rights_stay_what_they_were(void **state)
 {
 	struct worker_fixture *w = *state;
@@ -338,6 +359,7 @@ int main(void)
 		TEST_ON(base, those_that_are_over_are_listed_once),
 		TEST_ON(base, who_forfeits_has_nothing_left),
 		TEST_ON(base, rights_are_replaced_whole),
+		TEST_ON(base, rights_can_be_had_back),
 		TEST_ON(base, without_room_rights_stay_what_they_were),
 		TEST_ON(base, nonsense_is_no_rights),
 	};

@@ -44,7 +44,7 @@ struct message {
 	uint32_t sender;		/* slot */
 	uint64_t number;		/* slot_shm.move_number */
 	uint64_t sent, parsed;		/* session_state_shm */
-	uint64_t everybody;		/* from which sequence on it is owed what goes to everybody, 0: it is not */
+	uint64_t everybody;		/* from which sequence on it is owed what goes to everybody, and what its token names; 0: it is not */
 	struct flood flood;
 	uint32_t input;			/* bytes of input from `parsed` on, which follow; behind that the entry of its TLS connection (MOVED_TLS), its client (MOVED_PEER), and what the session may do (proto/rights.h) */
 	char transport[WORD_MAX];
@@ -373,6 +373,8 @@ static bool open_session(struct worker *w, int fd, const struct looked *l)
 	}
 	if (session_is_tls(&st))
 		tls_settled(&w->base.tls);
+	if (m->everybody)
+		subscribe_join_channels(&w->service, fd, m->everybody);
 	if (m->listener & MOVED_PEER)
 		slot_peers_put(&w->base.slot, fd, &l->peer.peer, (enum peer_by)l->peer.by);
 	return true;

@@ -199,26 +199,46 @@ static void tell_too_much(struct service *service, session_id sid, enum counter 
 	log_warning_limited("a request of %s is refused: %s", address, text);
 }
 
+/* With the lock. Leaves the cell of the user that the session was, and joins that of whom it becomes. False: that one has no room, and it stays in the old one. */
+static bool change_user(struct base *base, int64_t most, const struct rights *shown, uint32_t *joined)
+{
+	uint64_t hash;
+	uint32_t cell = 0;
+
+	if (most && shown && shown->sub_len > 0) {
+		hash = client_limits_sub(&base->hub.limits, shown->sub, shown->sub_len);
+		if (*joined && base->hub.limits.cell[*joined].hash == hash)
+			return true;
+		if (!join(base, hash, most, &cell))
+			return false;
+	}
+	leave(base, joined);
+	*joined = cell;
+	return true;
+}
+
 const char *quota_become(struct service *service, session_id sid, const struct rights *shown)
 {
 	struct base *base = service->base;
 	struct quota *q = service->quota;
-	struct event_peer named;
 	bool room = true, room_of_sub = true;
+	uint32_t address = 0;
+	struct event_peer named;
 
 	if (!q || session_is_admin(&session(base, sid)->state))
 		return NULL;
-	leave(base, &q->session[sid].sub);
 	lock(base);
 	if (q->connections_address && !q->session[sid].address && slot_peers_get(&base->slot, sid, &named) != PEER_BY_NOBODY && has_address(base, &named))
-		room = join(base, hash_of(base, &named), q->connections_address, &q->session[sid].address);
-	if (room && q->connections_sub && shown && shown->sub_len > 0)
-		room_of_sub = join(base, client_limits_sub(&base->hub.limits, shown->sub, shown->sub_len), q->connections_sub, &q->session[sid].sub);
+		room = join(base, hash_of(base, &named), q->connections_address, &address);
+	if (room)
+		room_of_sub = change_user(base, q->connections_sub, shown, &q->session[sid].sub);
+	if (!room_of_sub)
+		leave(base, &address);
 	unlock(base);
+	if (address)
+		q->session[sid].address = address;
 	if (room && room_of_sub)
 		return NULL;
-	if (room && slot_peers_get(&base->slot, sid, &named) == PEER_BY_REQUEST)
-		leave(base, &q->session[sid].address);
 	tell_too_much(service, sid, room ? COUNTER_refused_sub : COUNTER_refused_address, room ? TOO_MANY_OF_SUB : TOO_MANY_OF_ADDRESS);
 	return room ? TOO_MANY_OF_SUB : TOO_MANY_OF_ADDRESS;
 }

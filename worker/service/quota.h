@@ -28,7 +28,7 @@ bool quota_connect(struct service *service, session_id sid, uint32_t transport, 
 void quota_found(struct service *service, session_id sid);
 void quota_leave(struct service *service, session_id sid);	/* its connection does not count any more */
 
-/* Counts the session for its user, and for whom its proxy has named in the request by which it becomes a stream. NULL, or why not. */
+/* Counts the session for its user, instead of whom it counted for, and for whom its proxy has named in the request by which it becomes a stream. NULL; or why not, and nothing has changed. */
 const char *quota_become(struct service *service, session_id sid, const struct rights *shown);
 
 /* Takes `n` subscriptions or publishes. 0, or a status of HTTP and *error. quota_give(): they have not come to pass, and are asked for again. */

@@ -152,15 +152,20 @@ static enum found find_session(struct service *service, struct cursor *c, const 
 	return FOUND;
 }
 
-/* What the other session has of this comes with its names. */
-static void leave_everybody(struct service *service, struct cursor *c)
+/* What the session has that the other one has, too, comes from where that one is. (It has what goes to everybody, and what its token names: subscribe_has_own().) */
+static void leave_same(struct service *service, struct cursor *c, session_id from)
 {
 	struct session_state_shm st = session(service->base, c->sid)->state;
-	struct topic_name everybody = subscribe_everybody_name();
+	const struct resume none = { .kind = RESUME_NOT };
+	struct resume since;
+	struct topic_name name;
+	struct attach a;
 
 	if (session(service->base, c->sid)->count == 0)
 		return;
-	subscribe_remove(service, c->sid, &st, &everybody);
+	attach_begin(&a, service->base, from, &none, &since);
+	while (attach_next(&a, &name))
+		subscribe_remove(service, c->sid, &st, &name);
 	session_commit(service->base, c->sid, &st);
 }
 
@@ -233,9 +238,29 @@ static bool subscribe_at_once(void *with, const char *topic, size_t len)
 	return done;
 }
 
+/* The session becomes what the request asks for: its rights are those that it has shown, and it counts for its user; or neither. */
+static void become(struct service *service, struct cursor *c, const struct rights *shown, struct outcome *o)
+{
+	uint32_t was = BUFFER_NONE;
+	const char *error;
+
+	if (shown && session_change_rights(service->base, c->sid, shown, &was) < 0) {
+		fail(o, 503, "out of memory");
+		return;
+	}
+	error = quota_become(service, c->sid, shown);
+	if (error) {
+		fail(o, 429, error);
+		if (shown)
+			session_restore_rights(service->base, c->sid, was);
+	} else {
+		pool_give(&service->base->pool, was);
+	}
+}
+
 /*
  * Subscribes the session to all names of the request, and to those that its token names, if it is to begin with these. If that fails, a session that was to become a stream subscribes nothing. Not
- * `anew`: names are those of another session, with what the server owes it. False: the request has to wait.
+ * `anew`: names are those of another session, with what the server owes it, or none. False: the request has to wait.
  */
 static bool subscribe_names(struct service *service, struct cursor *c, const struct request *req, bool anew, struct outcome *o)
 {
@@ -261,15 +286,10 @@ static bool subscribe_names(struct service *service, struct cursor *c, const str
 		joining.replay = &live;		/* (what a token names was not among them) */
 	/* (A page counts the messages of its one topic.) */
 	joining.free = true;
-	if (!o->error && shown && (req->becomes ? !transport_has(req->transport, TRANSPORT_OWN_FRAMES) : req->kind == REQUEST_AUTH))
+	if (!o->error && shown && (req->becomes ? !transport_has(req->transport, TRANSPORT_OWN_FRAMES) : !anew))
 		rights_at_once(shown, subscribe_at_once, &joining);
-	if (!o->error && req->becomes) {
-		error = quota_become(service, c->sid, shown);
-		if (error)
-			fail(o, 429, error);
-	}
-	if (!o->error && shown && req->becomes && session_set_rights(service->base, c->sid, shown) < 0)
-		fail(o, 503, "out of memory");
+	if (!o->error && req->becomes)
+		become(service, c, shown, o);
 	replay_end(&replay, &o->state);
 	/* (A page counts its messages, and a list is none.) */
 	if (joining.lists && !transport_has(o->state.transport, TRANSPORT_OWN_FRAMES))
@@ -345,7 +365,7 @@ static bool attach(struct service *service, struct cursor *c, const struct reque
 		return true;
 	if (!session_parked(service->base, from))
 		service->base->park(service->base->above, from);
-	leave_everybody(service, c);
+	leave_same(service, c, from);
 	attach_begin(&a, service->base, from, &asked, &all.resume);
 	all.names = (struct request_names){ .next = attach_next, .from = &a };
 	service->base->held = from + 1;
@@ -355,6 +375,7 @@ static bool attach(struct service *service, struct cursor *c, const struct reque
 		return false;
 	if (o->error) {
 		subscribe_join_everybody(service, c->sid, 0);
+		subscribe_join_channels(service, c->sid, 0);
 		o->state = session(service->base, c->sid)->state;
 		return true;
 	}
@@ -402,18 +423,19 @@ static void unsubscribe(struct service *service, struct cursor *c, const struct 
 
 /* ---- showing a token ---- */
 
+static uint32_t first_subscription(const struct base *base, session_id sid)
+{
+	return atomic_load_explicit(&session(base, sid)->subscriptions, memory_order_relaxed);
+}
+
 /* Whether what is shown gives all that the session has subscribed. */
 static bool keeps_subscriptions(struct service *service, session_id sid, const struct rights *shown)
 {
 	const struct base *base = service->base;
-	uint32_t sub = atomic_load_explicit(&session(base, sid)->subscriptions, memory_order_relaxed);
 	struct topic_name name;
 
-	for (; sub; sub = atomic_load_explicit(&base->slot.subscriptions[sub].next, memory_order_relaxed)) {
-		const struct topic_shm *topic = index_topic(&base->hub.index, base->slot.subscriptions[sub].topic);
-
-		name.len = topic->name_len;
-		memcpy(name.bytes, topic->name, topic->name_len);
+	for (uint32_t sub = first_subscription(base, sid); sub; sub = atomic_load_explicit(&base->slot.subscriptions[sub].next, memory_order_relaxed)) {
+		name = subscribe_name_of(base, sub);
 		if (*name.bytes != NAME_EVERYBODY && !access_gives(service, sid, shown, RIGHT_SUBSCRIBE, &name))
 			return false;
 	}
@@ -427,31 +449,52 @@ static bool no_name(void *from, struct topic_name *name)
 	return false;
 }
 
-/* The session's rights are those of what is shown from here on. False: the request has to wait. */
-static bool auth(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
+/* Takes away what was subscribed since `first` was the session's first subscription: new ones are put ahead of it. */
+static void unsubscribe_new(struct service *service, session_id sid, uint32_t first, struct session_state_shm *st)
 {
+	struct topic_name name;
+	uint32_t sub;
+
+	while ((sub = first_subscription(service->base, sid)) != first) {
+		name = subscribe_name_of(service->base, sub);
+		subscribe_remove(service, sid, st, &name);
+	}
+}
+
+/*
+ * The session's rights are those of what is shown from here on, what its token names is subscribed, and it counts for its user; or, if anything of that can't be, all is as it was. Rights come first, as
+ * there is never a subscription that they do not give: so who dies in between leaves the new ones, of a token that was good, and the request is dealt with again.
+ */
+static void auth(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
+{
+	uint32_t first = first_subscription(service->base, c->sid), was;
 	struct request none = *req;
 	const struct rights *shown;
 	const char *error;
 
 	if (!access_is_on(service, c->sid))
-		return true;		/* everything may be done: nobody looks at it */
+		return;			/* everything may be done: nobody looks at it */
 	shown = access_verify(service, c->sid, req->shown, req->shown_len, &error);
 	if (!shown)
 		fail(o, 401, error);
 	else if (!keeps_subscriptions(service, c->sid, shown))
 		fail(o, 403, "the token does not give all that is subscribed: unsubscribe that first");
-	else if ((error = quota_become(service, c->sid, shown)) != NULL)
-		fail(o, 429, error);
-	else if (session_set_rights(service->base, c->sid, shown) < 0)
+	else if (session_change_rights(service->base, c->sid, shown, &was) < 0)
 		fail(o, 503, "out of memory");
 	if (o->error)
-		return true;
+		return;
 	none.names.next = no_name;
-	if (!subscribe_names(service, c, &none, false, o))
-		return false;
+	none.resume.kind = RESUME_NOT;		/* (so it need not wait) */
+	subscribe_names(service, c, &none, false, o);
+	if (!o->error && (error = quota_become(service, c->sid, shown)) != NULL)
+		fail(o, 429, error);
+	if (o->error) {
+		unsubscribe_new(service, c->sid, first, &o->state);
+		session_restore_rights(service->base, c->sid, was);
+		return;
+	}
+	pool_give(&service->base->pool, was);
 	o->expires = shown->expires;
-	return true;
 }
 
 /* ---- requests ---- */
@@ -507,8 +550,8 @@ void request_serve(struct service *service, struct cursor *c, const struct reque
 	done = outcome_nothing(service, c);
 	if (refused)
 		fail(&done, o->status, o->error);
-	else if (req->kind == REQUEST_AUTH && !auth(service, c, req, &done))
-		return;
+	else if (req->kind == REQUEST_AUTH)
+		auth(service, c, req, &done);
 	else if ((req->kind == REQUEST_SUBSCRIBE || req->kind == REQUEST_LOGIN || req->kind == REQUEST_ATTACH) && !subscribe(service, c, req, &done))
 		return;
 	else if (req->kind == REQUEST_UNSUBSCRIBE || req->kind == REQUEST_LOGOUT)

@@ -22,6 +22,7 @@
 #include "worker/delivery/partial_frame.h"
 #include "worker/delivery/stream.h"
 #include "worker/delivery/subscription_list.h"
+#include "worker/service/presence.h"
 #include "worker/session/tell.h"
 
 struct topic_name subscribe_topic_name(bool inbox, const char *name, size_t len)
@@ -224,27 +225,79 @@ void subscribe_remove(struct service *service, session_id sid, struct session_st
 	atomic_fetch_sub_explicit(&service->base->self->subscriptions, 1, memory_order_relaxed);
 }
 
+struct topic_name subscribe_name_of(const struct base *base, uint32_t subscription)
+{
+	const struct topic_shm *topic = index_topic(&base->hub.index, base->slot.subscriptions[subscription].topic);
+	struct topic_name name = { .len = topic->name_len };
+
+	memcpy(name.bytes, topic->name, topic->name_len);
+	return name;
+}
+
 bool subscribe_has_own(const struct base *base, session_id sid)
 {
-	const struct session_shm *s = session(base, sid);
-	uint32_t first = atomic_load_explicit(&s->subscriptions, memory_order_relaxed);
+	const struct rights *rights = session_rights(base, sid);
+	uint32_t i = atomic_load_explicit(&session(base, sid)->subscriptions, memory_order_relaxed);
 
-	return s->count > 1 || (s->count == 1 && *index_topic(&base->hub.index, base->slot.subscriptions[first].topic)->name != NAME_EVERYBODY);
+	for (; i; i = atomic_load_explicit(&base->slot.subscriptions[i].next, memory_order_relaxed)) {
+		struct topic_name name = subscribe_name_of(base, i);
+
+		if (*name.bytes != NAME_EVERYBODY && !(rights && rights_has_at_once(rights, name.bytes, name.len)))
+			return true;
+	}
+	return false;
+}
+
+/* ---- what a session has without asking for it ---- */
+
+struct given {
+	struct service *service;
+	session_id sid;
+	struct session_state_shm st;
+	struct replay *replay;
+};
+
+/* (What there is no room for, it does not have.) */
+static bool join_given(void *with, const char *bytes, size_t len)
+{
+	struct given *g = with;
+	struct topic_name name = subscribe_topic_name(false, bytes, len);
+
+	if (!presence_watch(g->service->presence, bytes, len) && !subscribe_add(g->service, g->sid, &g->st, &name, g->replay) &&
+	    presence_owe(g->service->presence, g->sid, bytes, len))
+		g->st.flags |= SESSION_LISTS;
+	return true;
+}
+
+/* All that rights name; NULL: what goes to everybody. */
+static void join_all(struct service *service, session_id sid, uint64_t from, const struct rights *rights)
+{
+	struct resume since = { .kind = RESUME_SINCE, .since = { .epoch = service->base->hub.shm->epoch / 1000, .seq = from - 1 } };
+	struct replay replay = { .resume = &since, .begin = UINT64_MAX };
+	struct given given = { .service = service, .sid = sid, .st = session(service->base, sid)->state, .replay = from ? &replay : NULL };
+	const struct topic_name everybody = subscribe_everybody_name();
+
+	if (given.st.transport == TRANSPORT_HTTP || transport_has(given.st.transport, TRANSPORT_OWN_FRAMES) || given.st.flags & (SESSION_CLOSE | SESSION_LINGER))
+		return;
+	if (rights)
+		rights_at_once(rights, join_given, &given);
+	else
+		join_given(&given, everybody.bytes, everybody.len);
+	if (from)
+		replay_end(&replay, &given.st);
+	session_commit(service->base, sid, &given.st);
 }
 
 void subscribe_join_everybody(struct service *service, session_id sid, uint64_t from)
 {
-	struct resume since = { .kind = RESUME_SINCE, .since = { .epoch = service->base->hub.shm->epoch / 1000, .seq = from - 1 } };
-	struct replay replay = { .resume = &since, .begin = UINT64_MAX };
-	struct session_state_shm st = session(service->base, sid)->state;
-	struct topic_name name = subscribe_everybody_name();
+	if (service->base->settings->broadcast)
+		join_all(service, sid, from, NULL);
+}
 
-	if (!service->base->settings->broadcast || st.transport == TRANSPORT_HTTP || transport_has(st.transport, TRANSPORT_OWN_FRAMES) ||
-	    st.flags & (SESSION_CLOSE | SESSION_LINGER))
-		return;
-	if (subscribe_add(service, sid, &st, &name, from ? &replay : NULL) != NULL)
-		return;
-	if (from)
-		replay_end(&replay, &st);
-	session_commit(service->base, sid, &st);
+void subscribe_join_channels(struct service *service, session_id sid, uint64_t from)
+{
+	const struct rights *rights = session_rights(service->base, sid);
+
+	if (rights)
+		join_all(service, sid, from, rights);
 }

@@ -21,9 +21,13 @@ struct topic_name subscribe_everybody_name(void);					/* the name of what goes t
 const char *subscribe_add(struct service *service, session_id sid, struct session_state_shm *st, const struct topic_name *name,
 			  struct replay *replay);
 void subscribe_remove(struct service *service, session_id sid, struct session_state_shm *st, const struct topic_name *name);
-/* Whether the session has subscribed anything but what goes to everybody. */
+/* The name of what a subscription is of. */
+struct topic_name subscribe_name_of(const struct base *base, uint32_t subscription);
+/* Whether the session has subscribed anything but what goes to everybody, and what its token names (`channels`). */
 bool subscribe_has_own(const struct base *base, session_id sid);
 /* Subscribes the session to what goes to everybody, if `broadcast` is on, and commits that. `from`: all from this sequence on, 0: what comes now. */
 void subscribe_join_everybody(struct service *service, session_id sid, uint64_t from);
+/* The same with what its token names. */
+void subscribe_join_channels(struct service *service, session_id sid, uint64_t from);
 
 #endif

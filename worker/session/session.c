@@ -288,11 +288,12 @@ const struct rights *session_rights(const struct base *base, session_id sid)
 	return ref ? (const struct rights *)pool_bytes(&base->slot, ref) : NULL;
 }
 
-int session_set_rights(struct base *base, session_id sid, const struct rights *block)
+int session_change_rights(struct base *base, session_id sid, const struct rights *block, uint32_t *was)
 {
-	uint32_t was = slot_rights_ref(&base->slot, sid), ref = BUFFER_NONE;
+	uint32_t ref = BUFFER_NONE;
 
-	if (!block && !was)
+	*was = slot_rights_ref(&base->slot, sid);
+	if (!block && !*was)
 		return 0;
 	if (block) {
 		ref = session_buffer(base, sid, block->size);
@@ -304,6 +305,23 @@ int session_set_rights(struct base *base, session_id sid, const struct rights *b
 	CRASH_POINT("rights-written");
 	slot_rights_put(&base->slot, sid, ref);
 	CRASH_POINT("rights-put");
+	return 0;
+}
+
+void session_restore_rights(struct base *base, session_id sid, uint32_t was)
+{
+	uint32_t ref = slot_rights_ref(&base->slot, sid);
+
+	slot_rights_put(&base->slot, sid, was);
+	pool_give(&base->pool, ref);
+}
+
+int session_set_rights(struct base *base, session_id sid, const struct rights *block)
+{
+	uint32_t was;
+
+	if (session_change_rights(base, sid, block, &was) < 0)
+		return -1;
 	pool_give(&base->pool, was);
 	return 0;
 }

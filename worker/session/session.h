@@ -166,6 +166,9 @@ bool session_buffer_grow(struct base *base, session_id sid, uint32_t ref, size_t
 const struct rights *session_rights(const struct base *base, session_id sid);
 /* Gives it a copy of the block; NULL: takes what it has. -1: no buffer, and it has what it had. */
 int session_set_rights(struct base *base, session_id sid, const struct rights *block);
+/* The same, and *was is the buffer with what it had, BUFFER_NONE nothing: to be given back to the pool, or to session_restore_rights(), by which it has that again. */
+int session_change_rights(struct base *base, session_id sid, const struct rights *block, uint32_t *was);
+void session_restore_rights(struct base *base, session_id sid, uint32_t was);
 
 /* What the session's greeting depends on. */
 struct transport_hello session_hello(const struct base *base, session_id sid);
