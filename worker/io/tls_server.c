@@ -130,12 +130,13 @@ static bool use(SSL_CTX *ctx, const struct tls_certificate *c)
 	return SSL_CTX_use_cert_and_key(ctx, c->leaf, c->key, c->chain, 1) == 1;
 }
 
-/* Who may resume: those whose ticket is of a server that asked for the same authorities' certificates. */
-static bool set_session_id(SSL_CTX *ctx, const struct secret *ca)
+/* Who may resume: those whose ticket is of a server that asked for the same authorities' certificates, and as firmly: who may be without one has a ticket that says nothing of it. */
+static bool set_session_id(SSL_CTX *ctx, const struct secret *ca, int mode)
 {
 	uint8_t id[SHA256_DIGEST_LENGTH];
 
 	SHA256(ca ? ca->bytes : (const uint8_t *)"", ca ? ca->len : 0, id);
+	id[0] = (uint8_t)mode;
 	return SSL_CTX_set_session_id_context(ctx, id, sizeof(id)) == 1;
 }
 
@@ -151,7 +152,7 @@ static bool set_clients(SSL_CTX *ctx, const struct secrets *secrets, char *why)
 		at = 0;
 		mode = SSL_VERIFY_PEER;
 		if (!secrets_next(secrets, SECRET_TLS_CLIENT_CA_OPTIONAL, &at, &file))
-			return set_session_id(ctx, NULL);
+			return set_session_id(ctx, NULL, SSL_VERIFY_NONE);
 	}
 	a = tls_authorities_read(&file, why);
 	if (!a)
@@ -161,7 +162,7 @@ static bool set_clients(SSL_CTX *ctx, const struct secrets *secrets, char *why)
 	a->names = NULL;
 	tls_authorities_free(a);
 	SSL_CTX_set_verify(ctx, mode, NULL);
-	return set_session_id(ctx, &file);
+	return set_session_id(ctx, &file, mode);
 }
 
 static bool set_tickets(SSL_CTX *ctx, const struct tls_server *server)
