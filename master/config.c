@@ -192,7 +192,7 @@ static int read_text(struct reading *r, const struct setting *d, const char *val
 		return fail(r, "%s: `%s` is not an absolute path", d->name, value);
 	if (d - settings_table == SETTING_PLACE_api_key && *value && *value != '/')
 		return fail(r, "%s: `%s` is not an absolute path", d->name, value);
-	if (d - settings_table == SETTING_PLACE_anonymous && config_list_check(value, rights_text_error, why) < 0)
+	if ((d - settings_table == SETTING_PLACE_anonymous || d - settings_table == SETTING_PLACE_tls_client_rights) && config_list_check(value, rights_text_error, why) < 0)
 		return fail(r, "%s: %s", d->name, why);
 	if (d - settings_table == SETTING_PLACE_token_cookie && value[strcspn(value, " \t\"(),/:;<=>?@[\\]{}")])
 		return fail(r, "%s: `%s` is no name of a cookie", d->name, value);
@@ -586,6 +586,10 @@ static void check_together(struct reading *r)
 			    "or anonymous = all if that is meant, or listen on 127.0.0.1");
 	if (!r->failed && config_tls_pairs(s->tls_certificate) < 0) {
 		snprintf(r->error, CONFIG_ERROR_MAX, "tls_certificate: a certificate lacks its key: they are pairs, CERT.pem KEY.pem");
+		tell(r);
+	}
+	if (!r->failed && s->tls_client_rights[0] && !s->tls_client_ca[0]) {
+		snprintf(r->error, CONFIG_ERROR_MAX, "tls_client_rights: nobody has a certificate without tls_client_ca, the authorities that sign them");
 		tell(r);
 	}
 	/* A batch of messages is up to an eighth of the ring, and a message must fit into a batch. */

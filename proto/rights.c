@@ -94,7 +94,7 @@ bool rights_check(const void *from, size_t size)
 	const char *p, *end;
 	struct grant g;
 
-	if (size < sizeof(*block) || size > RIGHTS_SIZE_MAX || block->size != size || block->grants > RIGHTS_GRANTS_MAX || block->sub_len > size - sizeof(*block))
+	if (size < sizeof(*block) || size > RIGHTS_SIZE_MAX || block->size != size || block->grants > RIGHTS_GRANTS_MAX || block->certified > 1 || block->sub_len > size - sizeof(*block))
 		return false;
 	p = first_grant(block);
 	end = (const char *)from + size;

@@ -38,7 +38,7 @@ struct rights {
 	uint32_t size;			/* bytes of the whole block */
 	uint16_t grants;
 	uint8_t sub_len;		/* 0: nobody in particular */
-	uint8_t pad;
+	uint8_t certified;		/* whether the certificate of its connection says `sub`: then nothing of another's can be shown on it */
 	int64_t expires;		/* seconds since the epoch; INT64_MAX: never */
 	char sub[];			/* then grants */
 };

@@ -108,7 +108,7 @@ void settings_keep(struct settings *s, const struct settings *running)
 
 bool settings_say_who(const struct settings *s)
 {
-	return s->anonymous[0] || s->api_key[0] || s->token_keys[0] || s->token_jwks_url[0];
+	return s->anonymous[0] || s->api_key[0] || s->token_keys[0] || s->token_jwks_url[0] || s->tls_client_rights[0];
 }
 
 enum log_level settings_log_level(const struct settings *s)

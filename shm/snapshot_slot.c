@@ -94,12 +94,16 @@ static int view_buffers(struct view *v, const struct slot *slot)
 	return 0;
 }
 
-/* (What a parked session has, and one that speaks HTTP, means nothing.) */
+/* (What a parked session has means nothing, and of one that speaks HTTP only what the certificate of its connection says does.) */
 static int view_rights(struct view *v, const struct slot *slot, uint32_t sid)
 {
-	uint32_t ref = v->session->state.flags & SESSION_PARKED || v->session->state.transport == TRANSPORT_HTTP ? 0 : slot_rights_ref(slot, (int)sid);
+	uint32_t ref = v->session->state.flags & SESSION_PARKED ? 0 : slot_rights_ref(slot, (int)sid);
 
 	v->rights = ref ? slot_rights_read(slot, ref) : NULL;
+	if (v->session->state.transport == TRANSPORT_HTTP && !(v->rights && v->rights->certified)) {
+		v->rights = NULL;
+		ref = 0;
+	}
 	v->peer_by = v->session->state.flags & SESSION_PARKED ? PEER_BY_NOBODY : slot_peers_get(slot, (int)sid, &v->peer);
 	return ref && !v->rights ? snapshot_bad() : 0;
 }

@@ -329,7 +329,7 @@ static void listen_reached(void **state)
 		{"http://*:80", true}, {"http://0.0.0.0:80", true}, {"http://[::]:80", true}, {"flash://126.0.0.1:80", true}, {"packet://128.0.0.1:80", true},
 		{"admin://192.0.2.1:80", true}, {"http://[::2]:80", true}, {"http://[2001:db8::1]:80", true}, {"http://[::ffff:192.0.2.1]:80", true},
 	};
-	static const char *const who[] = {"anonymous = all", "anonymous = none", "anonymous = subscribe:public.*", "api_key = /keys", "token_keys = /keys", "token_jwks_url = https://example.org/keys"};
+	static const char *const who[] = {"anonymous = all", "anonymous = none", "anonymous = subscribe:public.*", "api_key = /keys", "token_keys = /keys", "tls_client_ca = /ca.pem\ntls_client_rights = none", "token_jwks_url = https://example.org/keys"};
 	char text[300];
 
 	(void)state;
@@ -368,6 +368,8 @@ static void tls(void **state)
 		{"tls_certificate = /a.pem\n", "tls_certificate: a certificate lacks its key: they are pairs, CERT.pem KEY.pem"},
 		{"tls_certificate = /a.pem b.pem\n", "janus.ini:1: tls_certificate: `b.pem` is not an absolute path"},
 		{"tls_client_ca = ca.pem\n", "janus.ini:1: tls_client_ca: `ca.pem` is not an absolute path, with nothing or `optional` behind it"},
+		{"tls_client_rights = all\n", "tls_client_rights: nobody has a certificate without tls_client_ca, the authorities that sign them"},
+		{"tls_client_ca = /ca.pem\ntls_client_rights = everything\n", "janus.ini:2: tls_client_rights: `everything` is no rule: all, none, broadcast, or subscribe, publish, history, presence, login or send, a colon and a topic or user, like subscribe:public.*"},
 		{"tls_client_ca = /ca.pem require\n", "janus.ini:1: tls_client_ca: `/ca.pem require` is not an absolute path, with nothing or `optional` behind it"},
 	};
 	static const struct {

@@ -266,6 +266,9 @@ static void test_damage(void **state)
 		}
 	block[sizeof(struct rights) + 3] = 3;			/* a kind that there is not */
 	assert_false(rights_check(block, size));
+	memcpy(block, whole, size);
+	((struct rights *)block)->certified = 2;
+	assert_false(rights_check(block, size));
 }
 
 int main(void)

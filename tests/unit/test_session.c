@@ -309,6 +309,24 @@ static void rights_can_be_had_back(void **state)
 	assert_int_equal(lent(w), 1);
 }
 
+/* Whose connection it is by its certificate, it stays, whatever else is shown. */
+static void certified_once_and_for_all(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened(w, TRANSPORT_FLASH);
+	struct rights *block = (struct rights *)(uintptr_t)rights_of("bob", 0);
+
+	block->certified = 1;
+	assert_int_equal(session_set_rights(&w->base, fd, block), 0);
+	assert_int_equal(session_set_rights(&w->base, fd, rights_of("bob", 3)), 0);
+	assert_int_equal(session_rights(&w->base, fd)->certified, 1);
+	assert_int_equal(session_rights(&w->base, fd)->grants, 3);
+	assert_int_equal(session_set_rights(&w->base, fd, NULL), 0);
+	assert_int_equal(session_set_rights(&w->base, fd, rights_of("bob", 3)), 0);
+	assert_int_equal(session_rights(&w->base, fd)->certified, 0);
+	session_set_rights(&w->base, fd, NULL);
+}
+
 static void without_room_rights_stay_what_they_were(void **state)
 {
 	struct worker_fixture *w = *state;
@@ -360,6 +378,7 @@ int main(void)
 		TEST_ON(base, who_forfeits_has_nothing_left),
 		TEST_ON(base, rights_are_replaced_whole),
 		TEST_ON(base, rights_can_be_had_back),
+		TEST_ON(base, certified_once_and_for_all),
 		TEST_ON(base, without_room_rights_stay_what_they_were),
 		TEST_ON(base, nonsense_is_no_rights),
 	};

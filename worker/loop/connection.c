@@ -125,8 +125,8 @@ void connection_not(struct worker *w, int fd)
 	atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
 }
 
-/* Makes a session of a connection that is counted. 0, or -1: it is not counted any more, and the descriptor is the caller's. */
-static int adopt(struct worker *w, int fd, const struct arrival *a, uint32_t flags)
+/* Makes a session of a connection that is counted, and has these rights (NULL: none of its own). 0, or -1: it is not counted any more, and the descriptor is the caller's. */
+static int adopt(struct worker *w, int fd, const struct arrival *a, uint32_t flags, const struct rights *rights)
 {
 	session_id sid = fd;
 	struct session_state_shm st = { .last_out = w->base.now, .transport = protocol_transport(a->proto), .flags = flags | SESSION_SLOW_IS(a->slow) };
@@ -136,8 +136,9 @@ static int adopt(struct worker *w, int fd, const struct arrival *a, uint32_t fla
 		st.parsed = a->header;
 	if (a->proto == PROTO_ADMIN)
 		st.flags |= SESSION_ADMIN;
-	if (prepare(w, sid) < 0 || greet(w, sid, &st) < 0) {
+	if (prepare(w, sid) < 0 || (rights && session_set_rights(&w->base, sid, rights) < 0) || greet(w, sid, &st) < 0) {
 		log_warning_limited("a connection could not be taken in: %s", strerror(errno));
+		session_set_rights(&w->base, fd, NULL);
 		connection_not(w, fd);
 		return -1;
 	}
@@ -163,7 +164,7 @@ void connection_take(struct worker *w, int fd, const struct arrival *a)
 		return;
 	}
 	base_count(&w->base, a->as, 1);
-	if (adopt(w, fd, a, 0) < 0)
+	if (adopt(w, fd, a, 0, NULL) < 0)
 		close(fd);
 }
 
@@ -189,14 +190,14 @@ static int begin_tls(struct worker *w, int fd, const struct tls_entry_shm *entry
 	return 0;
 }
 
-int connection_open_tls(struct worker *w, int fd, const struct arrival *a, const struct tls_entry_shm *entry, const void *unsent, size_t unsent_len)
+int connection_open_tls(struct worker *w, int fd, const struct arrival *a, const struct tls_entry_shm *entry, const void *unsent, size_t unsent_len, const struct rights *rights)
 {
 	base_count(&w->base, a->as, 1);
 	if (begin_tls(w, fd, entry, unsent, unsent_len) < 0) {
 		connection_not(w, fd);
 		return -1;
 	}
-	if (adopt(w, fd, a, SESSION_TLS) < 0) {
+	if (adopt(w, fd, a, SESSION_TLS, rights) < 0) {
 		tls_out_end(&w->base, fd);
 		return -1;
 	}

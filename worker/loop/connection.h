@@ -25,10 +25,11 @@ void connection_not(struct worker *w, int fd);	/* one that is counted is not tak
 void connection_take(struct worker *w, int fd, const struct arrival *a);
 /*
  * The same for a connection whose TLS handshake is done, and that is counted (connection_may()). `entry` is what is known of it: kind, keys, and the flow's `out_seq` and `in_seq`; unsent[0..unsent_len) is
- * what of the handshake the kernel has not accepted. Its session goes on behind that. 0; -1: it is not taken, and the descriptor is the caller's. The caller wipes
+ * what of the handshake the kernel has not accepted. Its session goes on behind that, with these rights (NULL: none of its own). 0; -1: it is not taken, and the descriptor is the caller's. The caller wipes
  * `entry`.
  */
-int connection_open_tls(struct worker *w, int fd, const struct arrival *a, const struct tls_entry_shm *entry, const void *unsent, size_t unsent_len);
+int connection_open_tls(struct worker *w, int fd, const struct arrival *a, const struct tls_entry_shm *entry, const void *unsent, size_t unsent_len,
+			const struct rights *rights);
 /*
  * Makes a session of a connection that is counted, with this state. (Its client was not told its token.) `everybody`: from which sequence on it is owed what goes to
  * everybody, 0: from now on. 0, or -1 with errno.

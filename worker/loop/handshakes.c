@@ -26,6 +26,7 @@
 #include "worker/io/tls_handshake.h"
 #include "worker/loop/connection.h"
 #include "worker/loop/refuse.h"
+#include "worker/service/access.h"
 #include "worker/session/tell.h"
 
 #define RUN_US 5000			/* microseconds of a turn */
@@ -230,9 +231,16 @@ static void refuse(struct worker *w, struct handshake *h, const struct refusal *
 	refuse_told(w, fd);
 }
 
+/* Who the client is by its certificate. NULL: it has none, or certificates say nothing here. */
+static const struct rights *client_of(struct worker *w, const struct handshake *h, const struct tls_outcome *outcome)
+{
+	return h->arrival.proto == PROTO_ADMIN ? NULL : access_certificate(&w->service, outcome->client);
+}
+
 /* The handshake is done. */
 static void finish(struct worker *w, struct handshake *h)
 {
+	const struct rights *rights;
 	struct tls_outcome outcome;
 	struct refusal why;
 	const uint8_t *unsent;
@@ -249,11 +257,18 @@ static void finish(struct worker *w, struct handshake *h)
 		fail(w, h, COUNTER_tls_failed_unsupported, false);
 		return;
 	}
+	rights = client_of(w, h, &outcome);
+	if (rights && !quota_connect_user(&w->service, fd, protocol_transport(h->arrival.proto), &h->arrival.peer, rights, &why)) {
+		explicit_bzero(&outcome, sizeof(outcome));
+		connection_not(w, fd);
+		refuse(w, h, &why);
+		return;
+	}
 	base_count(&w->base, COUNTER_tls_handshakes, 1);
 	base_count(&w->base, COUNTER_tls_resumed, outcome.resumed);
 	ev_io_stop(w->base.loop, &h->io);
 	unsent = tls_handshake_output(h->tls, &len);
-	r = connection_open_tls(w, fd, &h->arrival, &outcome.entry, unsent, len);
+	r = connection_open_tls(w, fd, &h->arrival, &outcome.entry, unsent, len, rights);
 	explicit_bzero(&outcome, sizeof(outcome));
 	forget(w, h);
 	if (r < 0)

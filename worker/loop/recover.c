@@ -326,26 +326,22 @@ static bool claim_buffers(struct worker *w, const struct session_state_shm *st)
 }
 
 /*
- * Claims what says what the session may do, if that means anything: a session without a connection, and one that speaks HTTP, has nothing. False: there is no
- * such buffer, or no whole block in it. Then nobody knows what the session may do.
+ * Claims what says what the session may do, if that means anything: a session without a connection has nothing, and one that speaks HTTP only what the certificate of its connection says. False: there
+ * is no such buffer, or no whole block in it. Then nobody knows what the session may do.
  */
 static bool claim_rights(struct worker *w, session_id sid)
 {
 	const struct session_state_shm *st = &session(&w->base, sid)->state;
 	uint32_t ref = slot_rights_ref(&w->base.slot, sid);
+	const struct rights *rights = ref ? slot_rights_read(&w->base.slot, ref) : NULL;
 
 	if (!ref)
 		return true;
-	if (st->flags & (SESSION_PARKED | SESSION_LINGER) || st->transport == TRANSPORT_HTTP) {
+	if (st->flags & (SESSION_PARKED | SESSION_LINGER) || (st->transport == TRANSPORT_HTTP && !(rights && rights->certified))) {
 		slot_rights_put(&w->base.slot, sid, BUFFER_NONE);
 		return true;
 	}
-	if (pool_claim(&w->base.pool, ref) < 0)
-		return false;
-	if (slot_rights_read(&w->base.slot, ref))
-		return true;
-	pool_unclaim(&w->base.pool, ref);
-	return false;
+	return rights && pool_claim(&w->base.pool, ref) == 0;
 }
 
 /* Claims all that is the session's of the pool; or nothing. False: it is damaged. */

@@ -1,5 +1,5 @@
 /*
- * What a request of HTTP shows: a token, or an API key. It stands in one of these places; if in several, the first of them counts:
+ * What a request of HTTP shows: a token, or an API key, besides the certificate of its connection. It stands in one of these places; if in several, the first of them counts:
  *
  *   Authorization: Bearer TOKEN                   RFC 6750
  *   Sec-WebSocket-Protocol: janus, bearer.TOKEN   for WebSockets of browsers, which can send no field of their own. Answered is `janus`
@@ -82,6 +82,9 @@ bool exchange_bearer(const struct exchange *x)
 	access_begin(x->protocols->service, x->c->sid);
 	if (!access_is_on(x->protocols->service, x->c->sid))
 		return true;
+	/* (A page of another site has a browser use its certificate as it has it send cookies.) */
+	if (session_rights(x->protocols->base, x->c->sid) && exchange_origin_allowed(x))
+		access_certified(x->protocols->service, x->c->sid);
 	shown = of_authorization(x->req);
 	if (!shown.p && x->req->websocket)
 		shown = websocket_bearer(x->req);

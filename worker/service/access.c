@@ -25,6 +25,7 @@
 struct access {
 	bool on;
 	const struct rights *everybody;	/* the setting anonymous; NULL: it gives nothing */
+	const struct rights *clients;	/* tls_client_rights, of those who have a certificate; NULL: that says nothing */
 	uint8_t *api_keys;		/* proto/api_keys.h */
 	size_t api_keys_size;
 	struct tokens *tokens;		/* NULL: none means anything here */
@@ -32,28 +33,30 @@ struct access {
 	/* the request of HTTP at hand */
 	session_id sid;			/* -1: none */
 	const struct rights *shown;
+	bool certified;			/* the connection's certificate counts for it */
 	bool refused;
 
 	_Alignas(struct rights) char block[RIGHTS_SIZE_MAX];	/* of the last token */
+	_Alignas(struct rights) char named[sizeof(struct rights) + RIGHTS_SUB_MAX];	/* of the last certificate */
 };
 
 /* ---- beginning ---- */
 
-/* 0, or -1 with errno. */
-static int read_anonymous(struct access *a, const char *rules)
+/* 0, or -1 with errno. "": the setting says nothing. */
+static int read_rules(const struct rights **of, const char *setting, const char *rules)
 {
-	char *block = malloc(RIGHTS_SIZE_MAX);
+	char *block = *rules ? malloc(RIGHTS_SIZE_MAX) : NULL;
 	struct rights_writer w;
 	const char *error;
 
 	if (!block)
-		return -1;
+		return *rules ? -1 : 0;
 	rights_begin(&w, block, RIGHTS_SIZE_MAX, "", 0, INT64_MAX);
 	rights_text_grant(&w, rules);
-	a->everybody = (const struct rights *)block;
+	*of = (const struct rights *)block;
 	if (rights_end(&w, &error))
 		return 0;
-	log_error("anonymous: %s", error);	/* (whoever read the configuration has said so before) */
+	log_error("%s: %s", setting, error);	/* (whoever read the configuration has said so before) */
 	errno = EINVAL;
 	return -1;
 }
@@ -108,11 +111,13 @@ struct access *access_create(struct base *base, int secrets, int fetched)
 		return NULL;
 	a->sid = -1;
 	a->on = settings_say_who(s);
-	if (read_secrets(a, s, secrets, fetched) < 0 || (s->anonymous[0] && read_anonymous(a, s->anonymous) < 0)) {
+	if (read_secrets(a, s, secrets, fetched) < 0 || read_rules(&a->everybody, "anonymous", s->anonymous) < 0 ||
+	    read_rules(&a->clients, "tls_client_rights", s->tls_client_rights) < 0) {
 		log_error("who may do what: %m");
 		tokens_destroy(a->tokens);
 		free(a->api_keys);
 		free((void *)(uintptr_t)a->everybody);
+		free((void *)(uintptr_t)a->clients);
 		free(a);
 		return NULL;
 	}
@@ -164,24 +169,34 @@ static void tell(struct service *service, session_id sid, enum counter why, unsi
 	log_refusal(service, sid, text);
 }
 
+/* Whether it is of somebody else than whom the connection's certificate names. */
+static bool is_anothers(const struct service *service, session_id sid, const struct rights *shown)
+{
+	const struct rights *own = session_rights(service->base, sid);
+
+	return own && own->certified && (own->sub_len != shown->sub_len || memcmp(own->sub, shown->sub, shown->sub_len) != 0);
+}
+
 const struct rights *access_verify(struct service *service, session_id sid, const char *text, size_t len, const char **error)
 {
 	struct access *a = service->access;
 	const struct rights *found = api_keys_find(a->api_keys, a->api_keys_size, text, len);
 
-	enum jwt_refusal refusal = JWT_MALFORMED;
+	enum jwt_refusal refusal = found ? JWT_ACCEPTED : JWT_MALFORMED;
 	size_t size;
 
 	/* (What another request has shown goes with the block.) */
 	if (a->sid != sid)
 		access_begin(service, -1);
-	if (found)
-		return found;
 	*error = "the key is none that is known here";
-	if (a->tokens)
+	if (!found && a->tokens)
 		refusal = tokens_verify(a->tokens, text, len, (int64_t)(hub_now() / 1000000), a->block, sizeof(a->block), &size, error);
-	if (refusal == JWT_ACCEPTED)
-		return (const struct rights *)a->block;
+	if (!found && refusal == JWT_ACCEPTED)
+		found = (const struct rights *)a->block;
+	if (found && !is_anothers(service, sid, found))
+		return found;
+	if (found)
+		*error = "this is not for the user whom the connection's certificate names";
 	tell(service, sid, refusal == JWT_EXPIRED ? COUNTER_refused_expired : COUNTER_refused_token, 401, *error, NULL);
 	return NULL;
 }
@@ -195,6 +210,48 @@ void access_begin(struct service *service, session_id sid)
 	a->sid = sid;
 	a->shown = NULL;
 	a->refused = false;
+	a->certified = false;
+}
+
+/* ---- certificates ---- */
+
+/* Nothing but who it is: what else he may do is for the setting to say, at any time. */
+static const struct rights *named(struct access *a, const char *name, size_t len)
+{
+	struct rights *block = (struct rights *)a->named;
+	struct rights_writer w;
+	const char *error;
+
+	rights_begin(&w, a->named, sizeof(a->named), name, len, INT64_MAX);
+	if (!rights_end(&w, &error))
+		return NULL;
+	block->certified = 1;
+	return block;
+}
+
+const struct rights *access_certificate(struct service *service, const char *name)
+{
+	struct access *a = service->access;
+
+	return a && a->clients && *name ? named(a, name, strlen(name)) : NULL;
+}
+
+/* Whether the session has more than its certificate gave it: a request showed a token, and its connection did not become the stream that was asked for. */
+static bool has_more(const struct rights *own)
+{
+	return own->grants > 0 || own->expires != INT64_MAX;
+}
+
+void access_certified(struct service *service, session_id sid)
+{
+	struct access *a = service->access;
+	const struct rights *own = session_rights(service->base, sid);
+
+	if (!own || !own->certified)
+		return;
+	if (has_more(own) && session_set_rights(service->base, sid, named(a, own->sub, own->sub_len)) < 0)
+		session_set_rights(service->base, sid, NULL);	/* (rather than too much) */
+	a->certified = session_rights(service->base, sid) != NULL;
 }
 
 bool access_show(struct service *service, session_id sid, const char *text, size_t len, const char **error)
@@ -216,7 +273,9 @@ const struct rights *access_rights(const struct service *service, session_id sid
 
 	if (session(service->base, sid)->state.transport != TRANSPORT_HTTP)
 		return session_rights(service->base, sid);
-	return a && a->sid == sid ? a->shown : NULL;
+	if (!a || a->sid != sid)
+		return NULL;
+	return !a->shown && a->certified ? session_rights(service->base, sid) : a->shown;
 }
 
 /* ---- what it gives ---- */
@@ -240,6 +299,17 @@ static bool gives(const struct rights *block, const struct asked *a)
 	return a->pattern ? rights_may_pattern(block, a->rights, a->name, a->len) : rights_may(block, a->rights, a->kind, a->name, a->len);
 }
 
+/* Whether the session's client, and if it speaks HTTP the request's, has a certificate that says who he is. */
+static bool is_certified(const struct service *service, session_id sid)
+{
+	const struct access *a = service->access;
+	const struct rights *own = session_rights(service->base, sid);
+
+	if (session(service->base, sid)->state.transport == TRANSPORT_HTTP)
+		return a->sid == sid && a->certified;
+	return own && own->certified;
+}
+
 bool access_gives(const struct service *service, session_id sid, const struct rights *shown, unsigned rights, const struct topic_name *name)
 {
 	struct asked asked;
@@ -247,7 +317,7 @@ bool access_gives(const struct service *service, session_id sid, const struct ri
 	if (!access_is_on(service, sid))
 		return true;
 	asked = asked_for(rights, name);
-	return gives(shown, &asked) || gives(service->access->everybody, &asked);
+	return gives(shown, &asked) || gives(service->access->everybody, &asked) || (is_certified(service, sid) && gives(service->access->clients, &asked));
 }
 
 /* Of several rights, the first that is one of these. */

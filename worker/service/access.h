@@ -1,9 +1,12 @@
 /*
- * Who may do what, as far as settings (anonymous, api_key, token_keys) ask for it: whoever serves a request asks here first.
+ * Who may do what, as far as settings (anonymous, api_key, token_keys, tls_client_rights) ask for it: whoever serves a request asks here first.
  *
  * What a client has shown, a token or a key, becomes rights (proto/rights.h). On HTTP each request shows it for itself, and its rights are here while it is
  * dealt with; elsewhere they are the session's, in shared memory (session_rights()). What `anonymous` gives, everybody has besides. On admin listeners, and if none
  * of those settings says anything, everything may be done.
+ *
+ * A certificate says who the client of a connection is for as long as that lasts, whatever is spoken on it: his name stands in the session's rights, marked (`certified`). What tls_client_rights
+ * gives, he has besides; a token or key of another's is refused.
  */
 #ifndef WORKER_SERVICE_ACCESS_H
 #define WORKER_SERVICE_ACCESS_H
@@ -28,8 +31,13 @@ bool access_is_on(const struct service *service, session_id sid);
  */
 const struct rights *access_verify(struct service *service, session_id sid, const char *text, size_t len, const char **error);
 
+/* Who a client is whose certificate has this name, for session_set_rights(); until the next call. NULL: it says nothing here, or the name is "". */
+const struct rights *access_certificate(struct service *service, const char *name);
+
 /* A request of HTTP begins, which has shown nothing so far. */
 void access_begin(struct service *service, session_id sid);
+/* It is that of the client whom the connection's certificate names, if that names one. */
+void access_certified(struct service *service, session_id sid);
 /* It shows this. False: it is no good, as above. */
 bool access_show(struct service *service, session_id sid, const char *text, size_t len, const char **error);
 /* Whether the request was refused here, and that was told. */

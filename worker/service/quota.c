@@ -110,6 +110,13 @@ static void log_refused(const struct event_peer *peer, const char *text)
 	log_warning_limited("a connection of %s is refused: %s", address, text);
 }
 
+static void note_refused(struct base *base, uint32_t transport, const struct event_peer *peer, const struct refusal *refusal)
+{
+	base_count(base, refusal->why, 1);
+	tell_refused(base, refusal->why, transport, peer);
+	log_refused(peer, refusal->text);
+}
+
 /* With the lock. False: the address has had its new connections of this second. */
 static bool take_connect(struct base *base, const struct quota *q, uint64_t hash)
 {
@@ -139,9 +146,43 @@ bool quota_connect(struct service *service, session_id sid, uint32_t transport, 
 	if (room)
 		return true;
 	*refusal = in_time ? (struct refusal){ COUNTER_refused_address, 429, TOO_MANY_OF_ADDRESS } : (struct refusal){ COUNTER_refused_connects, 429, TOO_FAST_OF_ADDRESS };
-	base_count(base, refusal->why, 1);
-	tell_refused(base, refusal->why, transport, peer);
-	log_refused(peer, refusal->text);
+	note_refused(base, transport, peer, refusal);
+	return false;
+}
+
+/* With the lock. Leaves the cell of the user that the session was, and joins that of whom it becomes. False: that one has no room, and it stays in the old one. */
+static bool change_user(struct base *base, int64_t most, const struct rights *shown, uint32_t *joined)
+{
+	uint64_t hash;
+	uint32_t cell = 0;
+
+	if (most && shown && shown->sub_len > 0) {
+		hash = client_limits_sub(&base->hub.limits, shown->sub, shown->sub_len);
+		if (*joined && base->hub.limits.cell[*joined].hash == hash)
+			return true;
+		if (!join(base, hash, most, &cell))
+			return false;
+	}
+	leave(base, joined);
+	*joined = cell;
+	return true;
+}
+
+bool quota_connect_user(struct service *service, session_id sid, uint32_t transport, const struct event_peer *peer, const struct rights *who, struct refusal *refusal)
+{
+	struct base *base = service->base;
+	struct quota *q = service->quota;
+	bool room;
+
+	if (!q)
+		return true;
+	lock(base);
+	room = change_user(base, q->connections_sub, who, &q->session[sid].sub);
+	unlock(base);
+	if (room)
+		return true;
+	*refusal = (struct refusal){ COUNTER_refused_sub, 429, TOO_MANY_OF_SUB };
+	note_refused(base, transport, peer, refusal);
 	return false;
 }
 
@@ -197,24 +238,6 @@ static void tell_too_much(struct service *service, session_id sid, enum counter 
 	if (peer.family == EVENT_IPV4 || peer.family == EVENT_IPV6)
 		inet_ntop(peer.family == EVENT_IPV4 ? AF_INET : AF_INET6, peer.address, address, sizeof(address));
 	log_warning_limited("a request of %s is refused: %s", address, text);
-}
-
-/* With the lock. Leaves the cell of the user that the session was, and joins that of whom it becomes. False: that one has no room, and it stays in the old one. */
-static bool change_user(struct base *base, int64_t most, const struct rights *shown, uint32_t *joined)
-{
-	uint64_t hash;
-	uint32_t cell = 0;
-
-	if (most && shown && shown->sub_len > 0) {
-		hash = client_limits_sub(&base->hub.limits, shown->sub, shown->sub_len);
-		if (*joined && base->hub.limits.cell[*joined].hash == hash)
-			return true;
-		if (!join(base, hash, most, &cell))
-			return false;
-	}
-	leave(base, joined);
-	*joined = cell;
-	return true;
 }
 
 const char *quota_become(struct service *service, session_id sid, const struct rights *shown)

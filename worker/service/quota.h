@@ -24,6 +24,8 @@ int quota_init(struct service *service);	/* service->quota, NULL if nothing is l
 
 /* Counts a connection of this client, which is to have session `sid`. False: it is one too many, which is counted and told, and *refusal says why. */
 bool quota_connect(struct service *service, session_id sid, uint32_t transport, const struct event_peer *peer, struct refusal *refusal);
+/* The same for whom the connection's certificate says that he is. */
+bool quota_connect_user(struct service *service, session_id sid, uint32_t transport, const struct event_peer *peer, const struct rights *who, struct refusal *refusal);
 /* The session is there, and whatever it has counts: it came from another worker, or from a worker that died. */
 void quota_found(struct service *service, session_id sid);
 void quota_leave(struct service *service, session_id sid);	/* its connection does not count any more */

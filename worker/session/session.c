@@ -301,6 +301,8 @@ int session_change_rights(struct base *base, session_id sid, const struct rights
 			return -1;
 		memcpy(pool_bytes(&base->slot, ref), block, block->size);
 		pool_header(&base->slot, ref)->len = block->size;
+		if (*was)	/* (the connection stays whose it is) */
+			((struct rights *)pool_bytes(&base->slot, ref))->certified |= ((const struct rights *)pool_bytes(&base->slot, *was))->certified;
 	}
 	CRASH_POINT("rights-written");
 	slot_rights_put(&base->slot, sid, ref);

@@ -161,7 +161,7 @@ bool session_buffer_grow(struct base *base, session_id sid, uint32_t ref, size_t
 
 /*
  * What the session itself may do, by the last token that it has shown on a connection that stays what it is (not HTTP, where each request says so for
- * itself). NULL: it has shown none. The block is the session's until it is given another one, or ends.
+ * itself), or who it is by the certificate of its connection (`certified`, of HTTP too). NULL: it has shown nothing. The block is the session's until it is given another one, or ends.
  */
 const struct rights *session_rights(const struct base *base, session_id sid);
 /* Gives it a copy of the block; NULL: takes what it has. -1: no buffer, and it has what it had. */
