@@ -463,7 +463,29 @@ M("last-of-what-nobody-asked-for", "worker/service/request.c", "\t\tj->replay = 
 M("token-leaves-what-it-does-not-give", "worker/service/request.c", "\telse if (!keeps_subscriptions(service, c->sid, shown))\n", "\telse if (false)\n", RIGHTS + "Sessions.test_another_token")
 M("next-one-has-its-rights", "worker/loop/connection.c", "\tsession_set_rights(&w->base, sid, NULL);\n", "", RIGHTS + "Sessions.test_next_one")
 M("token-never-runs-out", "worker/loop/expiry.c", "\tif (left <= 0) {\n", "\tif (false) {\n", RIGHTS + "Tokens.test_expiry", quick=False)
+M("failed-auth-keeps-its-rights", "worker/service/request.c", "\t\tsession_restore_rights(service->base, c->sid, was);\n\t\treturn;\n", "\t\treturn;\n", RIGHTS + "FailedAuth.test_nothing_has_changed")
+M("failed-auth-keeps-what-it-subscribed", "worker/service/request.c", "\t\tunsubscribe_new(service, c->sid, first, &o->state);\n", "", RIGHTS + "FailedAuth.test_nothing_has_changed")
+M("failed-auth-leaves-its-place", "worker/service/quota.c", "\t\tif (!join(base, hash, most, &cell))\n\t\t\treturn false;\n", "\t\tif (!join(base, hash, most, &cell)) {\n\t\t\tleave(base, joined);\n\t\t\treturn false;\n\t\t}\n",
+  RIGHTS + "FailedAuth.test_nothing_has_changed")
+M("auth-leaves-no-place-free", "worker/service/quota.c", "\tleave(base, joined);\n\t*joined = cell;\n", "\t*joined = cell;\n", RIGHTS + "FailedAuth.test_nothing_has_changed")
+M("attach-is-not-for-who-has-channels", "worker/service/subscribe.c", "&& !(rights && rights_has_at_once(rights, name.bytes, name.len))", "", RIGHTS + "ChannelsAndSessions.test_goes_on")
+M("attached-channels-begin-now", "worker/service/request.c", "\tleave_same(service, c, from);\n", "", RIGHTS + "ChannelsAndSessions.test_goes_on")
+M("channels-stay-behind", "worker/loop/move.c", "\t\tsubscribe_join_channels(&w->service, fd, m->everybody);\n", "\t\t;\n", RIGHTS + "ChannelsAndSessions.test_on_another_worker")
 M("rights-stay-behind", "worker/loop/move.c", ".version = rights ? VERSION_RIGHTS : VERSION,", ".version = VERSION,", RIGHTS + "Sessions.test_rights_move")
+
+# ---- certificates that say who somebody is ----
+
+CERTIFIED = "test_certified."
+M("certificate-says-nothing", "worker/loop/handshakes.c", "return h->arrival.proto == PROTO_ADMIN ? NULL : access_certificate(", "return true ? NULL : access_certificate(", CERTIFIED + "Certified.test_each_transport")
+M("certificate-of-another", "worker/service/access.c", "\tif (found && !is_anothers(service, sid, found))\n", "\tif (found)\n", CERTIFIED + "Tokens.test_beside_it")
+M("certificate-is-forgotten-with-a-token", "worker/session/session.c", "->certified |= (", "->certified &= 0 & (", "test_session", CERTIFIED + "Tokens.test_beside_it")
+M("certificate-for-any-page", "worker/protocol/http_bearer.c", "if (session_rights(x->protocols->base, x->c->sid) && exchange_origin_allowed(x))", "if (session_rights(x->protocols->base, x->c->sid))", CERTIFIED + "Certified.test_a_page_of_another_site")
+M("certificate-of-the-last-request", "worker/service/access.c", "\ta->certified = false;\n", "", "test_access")
+M("left-rights-are-the-certificates", "worker/service/access.c", "\treturn own->grants > 0 || own->expires != INT64_MAX;\n", "\treturn false;\n", "test_access")
+M("certificate-dies-with-the-worker", "worker/loop/recover.c", "!(rights && rights->certified))) {", "true)) {", CERTIFIED + "GoesOn.test_deaths_and_reloads")
+M("certificate-stays-in-its-layout", "shm/snapshot_slot.c", "!(v->rights && v->rights->certified)) {", "true) {", CERTIFIED + "GoesOn.test_another_layout")
+M("certified-without-limit", "worker/loop/handshakes.c", "if (rights && !quota_connect_user(", "if (false && !quota_connect_user(", CERTIFIED + "Certified.test_limit")
+M("tls-session-without-its-certificate", "worker/io/tls_server.c", "\tid[0] = (uint8_t)mode;\n", "", CERTIFIED + "GoesOn.test_resumed_without")
 
 # ---- what people copy ----
 
@@ -676,6 +698,15 @@ M("rsa-too-short", "proto/jwt_keys.c", "RSA_BITS_LEAST = 2048", "RSA_BITS_LEAST 
 M("pem-that-is-cut", "proto/jwt_keys.c", "ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE", "0", "test_jwt_keys")
 M("packed-algorithms-unchecked", "proto/jwt_keys.c", "if (!algs || algs & ~key->algs)", "if (!algs)", "test_jwt_keys")
 M("fetched-keys-are-not-looked-for", "worker/service/tokens.c", "if (t->fetched && fetched_keys_number(t->fetched) != t->number)", "if (0)", "test_tokens")
+M("two-sets-have-room-for-one", "proto/jwt_keys.c", "count > JWT_KEYS_MAX || before > JWT_KEYS_MAX", "count + before > JWT_KEYS_MAX", "test_jwt_keys")
+M("token-outlives-its-keys", "worker/service/tokens.c", "\ttoken_memory_clear(&t->memory);\n\tjwt_keys_keep", "\tjwt_keys_keep", "test_tokens")
+M("remembered-token-runs-out-never", "worker/service/token_memory.c", "r->rights->expires > now ?", "true ?", "test_tokens")
+M("token-is-remembered-by-its-place", "worker/service/token_memory.c", "memcmp(r->digest, digest, sizeof(r->digest)) == 0 && ", "", "test_tokens")
+M("bad-token-is-remembered", "worker/service/tokens.c", "\tif (refusal == JWT_ACCEPTED)\n\t\ttoken_memory_add", "\t\ttoken_memory_add", "test_tokens")
+M("jwks-failure-is-not-counted", "master/jwks.c", "\t\t\thub_count(&m->hub, 0, COUNTER_jwks_failed, 1);\n", "\t\t\t;\n", "test_jwks.Evil.test_the_keys_that_there_are_go_on")
+M("jwks-head-without-end", "master/jwks/janus-jwks.c", "return f->too_long ? 0 : size * n;", "return size * n;", "test_jwks.Evil.test_all_at_once")
+M("jwks-as-long-as-it-takes", "master/jwks/janus-jwks.c", "interval < TIMEOUT_MS ? interval : TIMEOUT_MS", "60000L", "test_jwks.Evil.test_all_at_once")
+M("jwks-elsewhere", "master/jwks/janus-jwks.c", "CURLOPT_FOLLOWLOCATION, 0L", "CURLOPT_FOLLOWLOCATION, 1L", "test_jwks.Evil.test_all_at_once")
 M("fetched-keys-stay", "worker/service/tokens.c", "\tjwt_keys_keep(t->keys, t->of_files);\n", "", "test_tokens")
 M("fetched-keys-without-the-setting", "worker/service/tokens.c", "if (settings->token_jwks_url[0] && fetched >= 0)", "if (fetched >= 0)", "test_tokens")
 
