@@ -719,7 +719,7 @@ M("who-is-refused-stays-live", "worker/protocol/input.c", "\t\tif (session_pendi
 M("handshake-without-end", "worker/io/tls_handshake.c", "h->left > TLS_RECORD_MAX - TLS_HEAD || ", "", "test_tls_handshake")
 M("handshake-grants-short-records", "worker/io/tls_handshake.c", "!= TLSEXT_max_fragment_length_DISABLED", "== 99", "test_tls_handshake")
 M("certificates-by-place-alone", "worker/io/tls_server.c", "\t\tif (fits > best) {", "\t\tif (fits && !best) {", "test_tls_handshake")
-M("ticket-of-who-was-not-asked", "worker/io/tls_server.c", "\treturn set_session_id(ctx, &file);", "\treturn set_session_id(ctx, NULL);", "test_tls_handshake")
+M("ticket-of-who-was-not-asked", "worker/io/tls_server.c", "\treturn set_session_id(ctx, &file, mode);", "\treturn set_session_id(ctx, NULL, mode);", "test_tls_handshake")
 M("tickets-are-good-for-ever", "shm/tickets.c", "before < TICKET_KEYS - 1; before++", "before < TICKET_KEYS; before++", "test_secrets")
 M("secrets-are-not-sealed", "shm/secrets.c", " | F_SEAL_WRITE", "", "test_secrets")
 M("listeners-with-tls-go-on", "worker/io/listener.c", "\t\tif (l->tls && all->tls_held)\n\t\t\treturn;\n", "", "test_listener")
