@@ -162,7 +162,9 @@ static void checked_once(void **state)
 	assert_int_equal(((const struct rights *)block)->expires, RFC_EXP + JWT_SKEW);
 	settings.token_issuer[0] = '\0';
 	assert_int_equal(tokens_verify(t, RFC_HS256, strlen(RFC_HS256), RFC_EXP + JWT_SKEW, block, sizeof(block), &size, &error), JWT_EXPIRED);
-	assert_int_not_equal(tokens_verify(t, RFC_HS256, strlen(RFC_HS256) - 1, RFC_EXP, block, sizeof(block), &size, &error), JWT_ACCEPTED);
+	assert_int_equal(tokens_verify(t, RFC_HS256, strlen(RFC_HS256), RFC_EXP, block, sizeof(block), &size, &error), JWT_ACCEPTED);
+	for (int i = 0; i < 2; i++)
+		assert_int_not_equal(tokens_verify(t, RFC_HS256, strlen(RFC_HS256) - 1, RFC_EXP, block, sizeof(block), &size, &error), JWT_ACCEPTED);
 	/* other keys: what these found is nothing any more */
 	strcpy(settings.token_issuer, "ann");
 	fetch(RFC_EC);
