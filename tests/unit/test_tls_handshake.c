@@ -486,13 +486,13 @@ static void protocols(void **state)
 
 /* ---- clients' certificates ---- */
 
-static struct tls_server *server_that_asks(const char *kind)
+static struct tls_server *server_that_asks(const char *kind, const struct made *ca)
 {
 	char why[TLS_WHY_MAX];
 	int fd = secrets_begin();
 
 	add_pair(fd, &ours);
-	add_made(fd, kind, "ca.pem", authority.certificate, NULL);
+	add_made(fd, kind, "ca.pem", ca->certificate, NULL);
 	return made_server(fd, &settings, tickets, why);
 }
 
@@ -530,7 +530,8 @@ static void clients(void **state)
 	struct made nameless = make_certificate(NULL, "email:eve@example.org,DNS:eve.example", true, &authority, -HOUR, HOUR);
 	struct made late = make_certificate("late", "DNS:late.example", false, &authority, -2 * HOUR, -HOUR);
 	struct made stranger = make_certificate("stranger", "DNS:x", false, NULL, -HOUR, HOUR);
-	struct tls_server *must = server_that_asks(SECRET_TLS_CLIENT_CA), *may = server_that_asks(SECRET_TLS_CLIENT_CA_OPTIONAL), *asks_nobody = server_of(&ours, NULL);
+	struct tls_server *must = server_that_asks(SECRET_TLS_CLIENT_CA, &authority), *may = server_that_asks(SECRET_TLS_CLIENT_CA_OPTIONAL, &authority);
+	struct tls_server *asks_nobody = server_of(&ours, NULL), *asks_others = server_that_asks(SECRET_TLS_CLIENT_CA, &stranger);
 	SSL_SESSION *session = NULL;
 
 	(void)state;
@@ -543,14 +544,18 @@ static void clients(void **state)
 		assert_int_equal(shake_as(i ? may : must, &late, "", NULL), TLS_BAD_CERTIFICATE);
 		assert_int_equal(shake_as(i ? may : must, &stranger, "", NULL), TLS_BAD_CERTIFICATE);
 	}
-	/* who resumes is who he was; and nobody comes in by a ticket of a server that did not ask */
+	/* who resumes is who he was; and nobody comes in by a ticket of a server that did not ask, asked for others', or took him without */
 	assert_int_equal(shake_as(must, &bob, "bob", &session), TLS_DONE);
 	assert_int_equal(shake_as(must, NULL, "bob", &session), TLS_DONE);
+	assert_int_equal(shake_as(asks_others, NULL, "", &session), TLS_BAD_CERTIFICATE);
+	for (int i = 0; i < 2; i++) {
+		SSL_SESSION_free(session);
+		session = NULL;
+		assert_int_equal(shake_as(i ? may : asks_nobody, NULL, "", &session), TLS_DONE);
+		assert_int_equal(shake_as(must, NULL, "", &session), TLS_BAD_CERTIFICATE);
+	}
 	SSL_SESSION_free(session);
-	session = NULL;
-	assert_int_equal(shake_as(asks_nobody, NULL, "", &session), TLS_DONE);
-	assert_int_equal(shake_as(must, NULL, "", &session), TLS_BAD_CERTIFICATE);
-	SSL_SESSION_free(session);
+	tls_server_destroy(asks_others);
 	tls_server_destroy(must);
 	tls_server_destroy(may);
 	tls_server_destroy(asks_nobody);
