@@ -1,8 +1,11 @@
 /*
- * Who a client is by its certificate: on a connection that speaks HTTP, each request is his, and what one of them shows is nothing to the next, also if a worker died over it.
+ * Who a client is by its certificate: on a connection that speaks HTTP, each request is his, and what one of them shows is nothing to the next, also if a worker died over it. And an auth for
+ * which there is no memory.
  */
 #include "tests/unit/worker_fixture.h"
 
+#include "proto/jwt.h"
+#include "shm/secrets.h"
 #include "worker/service/access.h"
 
 static struct access *create(struct worker_fixture *w, const char *rules)
@@ -107,6 +110,87 @@ static void without_the_setting_it_says_nothing(void **state)
 	assert_null(access_certificate(&w->service, "bob"));
 }
 
+/* ---- auth ---- */
+
+#define SECRET "a secret of the tests, of more than 32 bytes"
+
+/* Has the service know tokens; the keys that sign them. */
+static struct jwt_keys *with_tokens(struct worker_fixture *w)
+{
+	static struct access *made;
+	struct jwt_keys *keys = jwt_keys_create();
+	char why[JWT_KEYS_ERROR_MAX];
+	int fd = secrets_begin();
+	size_t size;
+	void *packed;
+
+	assert_int_equal(jwt_keys_add(keys, SECRET, strlen(SECRET), why), 0);
+	packed = jwt_keys_pack(keys, &size);
+	assert_int_equal(secrets_add(fd, SECRET_TOKEN_KEYS, "token_keys", packed, size), 0);
+	assert_int_equal(secrets_seal(fd), 0);
+	strcpy(w->settings.token_keys, "/somewhere");
+	made = access_create(&w->base, fd, -1);
+	assert_non_null(made);
+	w->service.access = made;
+	close(fd);
+	free(packed);
+	return keys;
+}
+
+/* A token of hers or his, with rights to so many topics, the caller's. */
+static char *token_of(struct jwt_keys *keys, const char *sub, unsigned topics)
+{
+	char claims[8000];
+	const char *error;
+	size_t len = (size_t)snprintf(claims, sizeof(claims), "{\"sub\":\"%s\",\"caps\":[{\"allow\":[\"pub\"],\"channels\":[\"news\"", sub);
+	char *token;
+
+	for (unsigned i = 0; i < topics; i++)
+		len += (size_t)snprintf(claims + len, sizeof(claims) - len, ",\"a long name of a topic%u\"", i);
+	len += (size_t)snprintf(claims + len, sizeof(claims) - len, "]}]}");
+	token = jwt_sign(keys, claims, len, &error);
+	assert_non_null(token);
+	return token;
+}
+
+static struct outcome auth(struct worker_fixture *w, struct cursor *c, const char *token)
+{
+	struct request req = { .kind = REQUEST_AUTH, .after = 10, .shown = token, .shown_len = strlen(token) };
+	struct outcome o;
+
+	request_serve(&w->service, c, &req, &o);
+	return o;
+}
+
+static void without_memory_it_stays_what_it_was(void **state)
+{
+	struct worker_fixture *w = *state;
+	struct jwt_keys *keys = with_tokens(w);
+	char *bob = token_of(keys, "bob", 1), *alice = token_of(keys, "alice", 150);
+	struct cursor c = { .sid = opened(w, TRANSPORT_FLASH) };
+	struct outcome o = auth(w, &c, bob);
+
+	assert_null(o.error);
+	pool_charge_to(&w->base.pool, &w->base.hub, SLOT);
+	w->base.hub.shm->buffered_max = 4096;
+	w->base.pool.spare = 0;
+	o = auth(w, &c, alice);
+	assert_string_equal(o.error, "out of memory");
+	assert_int_equal(o.status, 503);
+	assert_int_equal(o.expires, 0);
+	assert_true(may_read(w, c.sid, "bob") && may_publish(w, c.sid, "news"));
+	assert_false(may_read(w, c.sid, "alice"));
+	assert_int_equal(lent(w), 1);
+	w->base.hub.shm->buffered_max = 1 << 20;
+	assert_null(auth(w, &c, alice).error);
+	assert_true(may_read(w, c.sid, "alice"));
+	assert_false(may_read(w, c.sid, "bob"));
+	assert_int_equal(lent(w), 1);
+	free(bob);
+	free(alice);
+	jwt_keys_destroy(keys);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -114,6 +198,7 @@ int main(void)
 		TEST_ON(service, what_a_request_left_is_gone),
 		TEST_ON(service, without_a_certificate_it_is_nobodys),
 		TEST_ON(service, without_the_setting_it_says_nothing),
+		TEST_ON(service, without_memory_it_stays_what_it_was),
 	};
 
 	alarm(60);
