@@ -470,7 +470,7 @@ M("failed-auth-leaves-its-place", "worker/service/quota.c", "\t\tif (!join(base,
 M("auth-leaves-no-place-free", "worker/service/quota.c", "\tleave(base, joined);\n\t*joined = cell;\n", "\t*joined = cell;\n", RIGHTS + "FailedAuth.test_nothing_has_changed", quick=False)
 M("attach-is-not-for-who-has-channels", "worker/service/subscribe.c", "&& !(rights && rights_has_at_once(rights, name.bytes, name.len))", "", RIGHTS + "ChannelsAndSessions.test_goes_on")
 M("attached-channels-begin-now", "worker/service/request.c", "\tleave_same(service, c, from);\n", "", RIGHTS + "ChannelsAndSessions.test_goes_on")
-M("channels-stay-behind", "worker/loop/move.c", "\t\tsubscribe_join_channels(&w->service, fd, m->everybody);\n", "\t\t;\n", RIGHTS + "ChannelsAndSessions.test_on_another_worker")
+M("channels-stay-behind", "worker/loop/move.c", "\t\tsubscribe_join_channels(&w->service, fd, m->everybody);\n", "\t\t;\n", RIGHTS + "ChannelsAndSessions.test_that_session_is_not_there")
 M("rights-stay-behind", "worker/loop/move.c", ".version = rights ? VERSION_RIGHTS : VERSION,", ".version = VERSION,", RIGHTS + "Sessions.test_rights_move")
 
 # ---- certificates that say who somebody is ----

@@ -82,6 +82,8 @@ static void test_patterns(void **state)
 		{ "news.*", "sport.*", false }, { "news.*", "new.*", false }, { "news.a.*", "news.*.*", false },
 		{ "news*", "news.*", true }, { "news*", "news*.>", true }, { "new*", "news.*", true }, { "news.u*", "news.*", false }, { "news.u*", "news.>", false },
 		{ "chat:*", "chat:.*", true }, { "chat:*", "*.chat:", false }, { "x.y*", "x.y.*", true }, { "x.y*", "x.yz.>", true },
+		/* what looks like a wildcard, and is a part of a name that begins so */
+		{ "a.**", "a.*", false }, { "a.**", "a.*.b", false }, { "a.>>*", "a.>", false },
 	};
 
 	(void)state;
