@@ -266,11 +266,11 @@ def reset(client, over):
 class Evil(TokensTest):
     """Whatever the server of a JWK set does, janus-jwks is bounded in time and memory, and says what is wrong."""
 
-    INTERVAL = 1000     # milliseconds, and so the longest that it waits
+    LATE = "imed out"
 
     def answers(self, elsewhere, keys):
         """name: (what it does, what janus-jwks says of it)."""
-        late, long, head = "imed out", "more than 256 KiB", "more than 64 KiB"
+        late, long, head = self.LATE, "more than 256 KiB", "more than 64 KiB"
         return {
             "says nothing": (silence, late),
             "half a head": (for_ever(b"HTTP/1.1 200 OK\r\nX", b"x", 0.05), late),
@@ -303,7 +303,8 @@ class Evil(TokensTest):
         for name, (answer, said) in self.answers(elsewhere, path).items():
             server = Hostile(answer)
             self.addCleanup(server.close)
-            jwks = subprocess.Popen([os.path.join(BUILD, "janus-jwks"), "http://127.0.0.1:%d/keys" % server.port, str(self.INTERVAL)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            interval = 1000 if said == self.LATE else 10000     # milliseconds, and the longest that it waits
+            jwks = subprocess.Popen([os.path.join(BUILD, "janus-jwks"), "http://127.0.0.1:%d/keys" % server.port, str(interval)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             for end in (jwks.stdout.close, jwks.stderr.close, jwks.wait, jwks.kill):    # (in the reverse order)
                 self.addCleanup(end)
             running[name] = server, jwks, said

@@ -10,7 +10,6 @@ import tempfile
 import time
 import unittest
 
-from crash_test import CRASH_BUILD, CrashTest
 from janus_test import BUILD, ROOT, parse_url, wait_until
 from programs import OTHER_BUILD, Program
 from web_clients import CLOSE, WebTest, head_of, new_key, upgrade_fields
@@ -465,80 +464,6 @@ class Sessions(RightsTest):
         self.assertEqual(self.status("POST", "/pub/news", "right", b"x"), NO_TOKEN)
 
 
-class Deaths(CrashTest, RightsTest):
-    """A worker dies as rights are given and taken."""
-
-    def serve(self, *options, **more):
-        super().serve(*options, **dict(more, build=CRASH_BUILD))
-
-    def check(self, client):
-        self.assertEqual(self.talk(client, "publish", topic="news", data=1), ALLOWED)
-        self.assertEqual(self.talk(client, "publish", topic="other", data=1), NO_RIGHT)
-
-    def test_shown(self):
-        self.guard()
-        for point in ("rights-written", "rights-put"):
-            for passing in (1, 2):          # the first rights that it has, and others in their place
-                with self.subTest(point=point, passing=passing):
-                    client = self.talker("ws")
-                    self.arm(point, passing)
-                    for _ in range(passing):
-                        self.assertEqual(self.talk(client, "auth", token=KEYS["bob"]), ALLOWED)
-                    wait_until(lambda: self.disarm(point))
-                    self.check(client)
-                    self.janus.forgive_deaths()
-                    client.close()
-
-    def test_begun(self):
-        """A request that becomes a WebSocket is dealt with again."""
-        self.guard()
-        for point in ("rights-written", "rights-put", "stream-subscribed", "stream-started"):
-            with self.subTest(point=point):
-                self.arm(point)
-                client = self.websocket(Sec_WebSocket_Protocol="janus, bearer." + KEYS["bob"])
-                client.kind = "ws"
-                wait_until(lambda: self.disarm(point))
-                self.check(client)
-                self.janus.forgive_deaths()
-                client.close()
-
-    def test_number_used_again(self):
-        """Who comes next under the same number has nothing of it."""
-        self.guard()
-        for point in ("close-freed", "close-left", "rights-written", "rights-put"):
-            with self.subTest(point=point):
-                client = self.talker("packet", "right")
-                self.arm(point)
-                client.close()
-                wait_until(lambda: self.disarm(point))
-                self.janus.forgive_deaths()
-                wait_until(lambda: self.janus.connections() == 0)
-                others = [self.talker("packet") for _ in range(3)]
-                for other in others:
-                    self.assertEqual(self.talk(other, "publish", topic="news", data=1), NO_TOKEN)
-                self.janus.forgive_deaths()
-                for other in others:
-                    other.close()
-                wait_until(lambda: self.janus.connections() == 0)
-
-    def test_parked(self):
-        self.guard()
-        for point in ("park-committed", "rights-put", "park-closed"):
-            with self.subTest(point=point):
-                client = self.talker("ws", "bob")
-                token = client.greeting["token"]
-                self.assertEqual(self.talk(client, "subscribe", topic="news"), ALLOWED)
-                self.arm(point)
-                client.reset()
-                wait_until(lambda: self.disarm(point))
-                self.janus.forgive_deaths()
-                again = self.talker("ws", "bob")
-                self.assertEqual(self.talk(again, "attach", token=token), ALLOWED)
-                self.check(again)
-                self.janus.forgive_deaths()
-                again.close()
-
-
 class OtherLayout(RightsTest):
     def test_there_and_back(self):
         program = Program(BUILD, os.path.join(self.janus_folder(), "bin"))
@@ -778,7 +703,7 @@ class FailedAuth(TokensTest):
             client = self.talker_of(kind, old)
             self.assertEqual(self.subscribe(client, "news"), ALLOWED)
             for why, (code, claims) in self.FAILS.items():
-                if kind == "flash" and why == "no topic":       # (there it is bad input, and ends the connection)
+                if kind != "ws" and why not in ("another's place", "no room for what it names"):     # (by whatever it came, it is the same from there on)
                     continue
                 with self.subTest(kind=kind, why=why):
                     self.assertEqual(self.talk(client, "auth", token=token(**claims)), code)
@@ -888,7 +813,7 @@ class ChannelsAndSessions(TokensTest):
     def test_that_session_is_not_there(self):
         for workers in (1, 2):
             self.guard(workers=workers)
-            for n in range(4 * workers):
+            for n in range(1 if workers == 1 else 4):
                 session = self.lost("ws")
                 first = self.websocket_of(**self.CLAIMS)
                 self.assertEqual(self.attach(first, session), ALLOWED)
