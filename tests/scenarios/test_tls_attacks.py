@@ -1,5 +1,7 @@
 """Clients of TLS that mean harm: their handshakes are good, and what follows is theirs, byte by byte."""
 import contextlib
+import os
+import signal
 import socket
 import ssl
 import time
@@ -9,10 +11,14 @@ from flash_clients import Connection
 from tls_test import TlsTest
 
 
+REQUEST = b"GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
 class Crafted:
     """A connection whose records are made by libssl in memory, so that a test sends of them what it likes."""
 
-    def __init__(self, test, protocol, **more):
+    def __init__(self, test, protocol, urgent=None, **more):
+        """`urgent`: which byte of each flight of its handshake is sent so."""
         self.plain = Connection(test.janus, address=test.addresses[protocol])
         test.addCleanup(self.plain.close)
         self.socket = self.plain.socket
@@ -21,11 +27,19 @@ class Crafted:
         while True:
             try:
                 self.tls.do_handshake()
-                self.socket.sendall(self.going.read())
+                self.send(self.going.read(), urgent)
                 return
             except ssl.SSLWantReadError:
-                self.socket.sendall(self.going.read())
+                self.send(self.going.read(), urgent)
                 self.take()
+
+    def send(self, data, urgent=None):
+        if urgent is None or urgent >= len(data):
+            self.socket.sendall(data)
+            return
+        self.socket.sendall(data[:urgent])
+        self.socket.send(data[urgent:urgent + 1], socket.MSG_OOB)
+        self.socket.sendall(data[urgent + 1:])
 
     def take(self):
         data = self.socket.recv(65536)
@@ -65,6 +79,27 @@ class Crafting(TlsTest):
         before, began = busy(), time.monotonic()
         time.sleep(seconds)
         self.assertLess(busy() - before, 0.5 * (time.monotonic() - began))
+
+    def test_urgent_bytes(self):
+        """At each place of a record one is a byte like others, also for whoever takes over."""
+        for version in (None, ssl.TLSVersion.TLSv1_2):
+            for at in (0, 1, 4, 5, 6, 40):
+                client = Crafted(self, "http", at, version=version)
+                client.send(client.record(REQUEST))
+                client.until(b'"version"')
+            size = len(client.record(REQUEST))
+            client = Crafted(self, "http", version=version)
+            for at in range(size):
+                client.send(client.record(REQUEST), at)
+                client.until(b'"version"')
+                if at % 16 == 0:
+                    self.janus.kill_worker()
+            for at in (0, 5, size - 1):     # what nobody has looked at yet
+                os.kill(self.janus.workers()[0], signal.SIGSTOP)
+                client.send(client.record(REQUEST), at)
+                self.janus.kill_worker()
+                client.until(b'"version"')
+        self.assertEqual([self.janus.count(name) for name in ("bad_input", "closed_uncertain")], [0, 0])
 
     def test_urgent_data(self):
         """In the middle of a record: a peek does not look behind it, however much is there."""
