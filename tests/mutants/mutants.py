@@ -525,6 +525,11 @@ M("drained-refuses-its-operator", "worker/loop/connection.c", "(a->proto != PROT
 
 M("tls-sealed-without-being-listed", "worker/io/tls_out.c", "\t\ttls_out_list(base, 0, sid, piece);\n", "", "stress/tls_stress", quick=False)
 M("tls-pending-is-dropped", "worker/io/tls_out.c", "if (accepted < size && !keep(", "if (false && !keep(", "test_tls_session")
+M("tls-rest-whatever-there-is", "worker/io/tls_out.c", "if (!pool_allows(&base->pool, *promised + most))", "if (false)", "test_tls_session")
+M("tls-rest-asked-for-one-by-one", "worker/io/tls_out.c", "\t*promised += most;\n", "", "test_tls_session")
+M("tls-empty-records-are-free", "worker/io/tls_in.c", "in->bare += n == 0;", ";", "test_input")
+M("tls-updates-are-free", "worker/io/tls_in.c", "\t\t\tin->bare++;\n", "", "test_input")
+M("tls-bytes-without-text-are-free", "worker/io/receive.c", "\tintake->wire = in.taken;\n\tintake->bare", "\tintake->wire = intake->bytes;\n\tintake->bare", "test_input")
 M("tls-number-is-used-twice", "worker/io/tls_out.c", "\tflow.out_seq += records(len);\n", "", "test_tls_session")
 M("tls-other-keys-in-two-steps", "worker/io/tls_out.c", "\t\ttls_commit_keys(&base->tls, session_fd(base, sid), &e);\n\telse if (good)",
   "\t\ttls_commit(&base->tls, session_fd(base, sid), &e.flow), *entry_of(base, sid) = e;\n\telse if (good)", "stress/tls_stress", quick=False)

@@ -299,9 +299,9 @@ static void receive_rest(struct base *base, struct client *c)
 	const struct session_state_shm *st = state_of(world.w, c->fd);
 	const struct buffer_shm *head;
 	enum received what;
-	size_t n;
+	struct intake in;
 
-	for (int i = 0; i < 20 && (what = receive(base, c->fd, &n)) != RECEIVED_NOTHING && what != RECEIVED_END && what != RECEIVED_ERROR; i++)
+	for (int i = 0; i < 20 && (what = receive(base, c->fd, &in)) != RECEIVED_NOTHING && what != RECEIVED_END && what != RECEIVED_ERROR; i++)
 		if (what == RECEIVED_OWES)
 			output_flush(&world.w->output, c->fd);
 	if ((what == RECEIVED_END) != c->ended)
@@ -467,10 +467,10 @@ static void run(void *of)
 static void receive_all_of_it(void *of)
 {
 	struct world *x = of;
-	size_t n;
+	struct intake in;
 
 	for (int i = 0; i < 4; i++)
-		if (receive(&x->w->base, x->client[0].fd, &n) == RECEIVED_OWES)
+		if (receive(&x->w->base, x->client[0].fd, &in) == RECEIVED_OWES)
 			output_flush(&x->w->output, x->client[0].fd);
 	output_flush(&x->w->output, x->client[0].fd);
 }
