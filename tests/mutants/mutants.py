@@ -397,6 +397,8 @@ M("moved-twice", "worker/loop/move.c", "there = l.good && l.m.number <= w->base.
 M("moved-and-opened-twice", "worker/loop/recover.c", "\tmove_settle(w);\n", "", SESSIONS + "Points.test_moved_and_opened")
 M("over-though-taken-over", "worker/loop/park.c", "\tsession_not_over(&w->base, sid);\n", "", SESSIONS + "Attach.test_of_one_that_is_over")
 M("polled-by-one-that-is-gone", "worker/session/session.h", "return s->status == SESSION_OPEN && s->state.transport == TRANSPORT_HTTP && s->until", "return s->state.transport == TRANSPORT_HTTP && s->until", SESSIONS + "Polled.test_who_is_gone")
+M("moved-whatever-it-is", "worker/loop/move_message.c", "\t\treturn rights == 0;\n", "\t\treturn true;\n", "test_move_message")
+M("moved-keys-are-not-wiped", "worker/loop/move_message.c", "\t\texplicit_bzero(l->input + l->m.input, sizeof(struct tls_entry_shm));\n", "\t\t;\n", "test_move_message")
 M("floods-by-moving", "worker/loop/move.c", "\t\tw->service.flood[fd] = m->flood;\n", "\t\t;\n", SESSIONS + "Attach.test_flood")
 M("moved-and-lost", "worker/loop/recover.c", "\tmove_redo(w);\n", "", SESSIONS + "Points.test_moving")
 M("polled-and-not-told", "worker/delivery/fanout.c", "\t\t\tsession_wake_polled(base, t->apart[i].sid);\n", "\t\t\t;\n", SESSIONS + "Polled.test_wait", quick=False)
@@ -463,7 +465,7 @@ M("last-of-what-nobody-asked-for", "worker/service/request.c", "\t\tj->replay = 
 M("token-leaves-what-it-does-not-give", "worker/service/request.c", "\telse if (!keeps_subscriptions(service, c->sid, shown))\n", "\telse if (false)\n", RIGHTS + "Sessions.test_another_token")
 M("next-one-has-its-rights", "worker/loop/connection.c", "\tsession_set_rights(&w->base, sid, NULL);\n", "", RIGHTS + "Sessions.test_next_one")
 M("token-never-runs-out", "worker/loop/expiry.c", "\tif (left <= 0) {\n", "\tif (false) {\n", RIGHTS + "Tokens.test_expiry", quick=False)
-M("rights-stay-behind", "worker/loop/move.c", ".version = rights ? VERSION_RIGHTS : VERSION,", ".version = VERSION,", RIGHTS + "Sessions.test_rights_move")
+M("rights-stay-behind", "worker/loop/move_message.c", "p->m.version = p->rights ? VERSION_RIGHTS : VERSION;", "p->m.version = VERSION;", RIGHTS + "Sessions.test_rights_move")
 
 # ---- what people copy ----
 
