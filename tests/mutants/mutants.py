@@ -539,7 +539,7 @@ M("tls-rest-is-lost-in-a-death", "worker/delivery/landed_tls.c", "len, records, 
 M("tls-text-begins-elsewhere", "worker/delivery/landed.c", "struct told told = { .from = from,", "struct told told = { .from = from + 1,", "test_tls_session")
 M("tls-drained-is-forgotten", "worker/delivery/landed_tls.c", "\t\tif (accepted > flow->wire_out)\n", "\t\tif (false)\n", "test_tls_session")
 M("tls-history-is-not-sealed-again", "worker/delivery/landed.c", "\t\tif (told && (noted_record(", "\t\tif (false && (noted_record(", "stress/tls_stress", quick=False)
-M("tls-waits-for-nobody", "worker/delivery/landed_tls.c", "\t\tlanded_advance(streams, sid, 0, true);\n\treturn true;", "\t\t;\n\treturn true;", "stress/tls_stress", quick=False)
+M("tls-waits-for-nobody", "worker/delivery/landed_tls.c", "\t\tlanded_advance(streams, sid, 0, true);\n\treturn true;", "\t\t;\n\treturn true;", "test_tls_session")
 M("tls-session-is-up-to-date-too-early", "worker/delivery/output.c", "\tif (r > 0)\n\t\tr = send_pending(o, sid, st);\n", "", "test_tls_session")
 M("tls-input-is-not-taken-after-a-death", "worker/io/tls_in.c", "\t*len = flow->opened - from;\n\tdiscard(base, sid, left);\n", "\t*len = flow->opened - from;\n", "test_tls_session")
 M("tls-input-is-not-taken", "worker/io/receive.c", "\ttls_in_take(base, sid, &in);\n\tif (head->base", "\tif (head->base", "test_tls_session")

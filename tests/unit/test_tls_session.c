@@ -146,6 +146,28 @@ static void a_reader_that_is_slow_gets_all(void **state)
 	peer_free(fd);
 }
 
+/* Nothing is left to be said, but what the socket has not taken of it: that it waits for writability must be seen. */
+static void who_has_something_pending_is_behind(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened_tls(w, TRANSPORT_FLASH, KIND);
+	static char text[1000];
+
+	memset(text, 'x', sizeof(text));
+	setsockopt(w->peer[fd], SOL_SOCKET, SO_RCVBUF, &(int){ 4096 }, sizeof(int));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ 4096 }, sizeof(int));
+	for (int i = 0; i < 1000 && !flow_of(w, fd)->pending; i++) {
+		answer(w, fd, text, sizeof(text));
+		expect_bytes(w, text, sizeof(text));
+	}
+	assert_int_not_equal(flow_of(w, fd)->pending, 0);
+	assert_int_equal(state_of(w, fd)->out, BUFFER_NONE);
+	assert_true(state_of(w, fd)->flags & SESSION_BEHIND);
+	catch_up(w, fd);
+	assert_peer_got(w, fd);
+	peer_free(fd);
+}
+
 /* No buffers are lent any more (max_buffered): he falls behind all the same, with as much as the smallest one holds, and has all in the end. */
 static void a_reader_that_is_slow_gets_all_without_memory(void **state)
 {
@@ -569,6 +591,24 @@ static void a_new_worker_finds_what_was_drained(void **state)
 	peer_free(fd);
 }
 
+/* Somebody died who had noted that TLS has something to say: the session waits for writability with whoever finds that. */
+static void a_new_worker_says_what_is_owed(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened_tls(w, TRANSPORT_FLASH, KIND);
+
+	flow_of(w, fd)->control |= TLS_UPDATE_OWED;
+	assert_true(landed_tls_settle(&w->streams, fd, false));
+	assert_true(state_of(w, fd)->flags & SESSION_BEHIND);
+	catch_up(w, fd);
+	assert_int_equal(tls_entry(&w->base.tls, fd)->out.generation, 1);
+	assert_int_equal(flow_of(w, fd)->control, 0);
+	answer(w, fd, "ours", 4);
+	expect_bytes(w, "ours", 4);
+	assert_peer_got(w, fd);
+	peer_free(fd);
+}
+
 /* Input was committed, and neither counted nor taken; or counted; or taken in part. */
 static void a_new_worker_takes_the_rest_of_input(void **state)
 {
@@ -630,6 +670,7 @@ int main(void)
 		TEST_ON(delivery, text_goes_both_ways),
 		TEST_ON(delivery, records_go_out_in_batches),
 		TEST_ON(delivery, a_reader_that_is_slow_gets_all),
+		TEST_ON(delivery, who_has_something_pending_is_behind),
 		TEST_ON(delivery, a_reader_that_is_slow_gets_all_without_memory),
 		TEST_ON(delivery, a_batch_leaves_no_more_than_there_is_room_for),
 		TEST_ON(delivery, keys_are_updated),
@@ -641,6 +682,7 @@ int main(void)
 		TEST_ON(delivery, much_input_comes_through),
 		TEST_ON(delivery, a_new_worker_seals_the_same),
 		TEST_ON(delivery, a_new_worker_finds_what_was_drained),
+		TEST_ON(delivery, a_new_worker_says_what_is_owed),
 		TEST_ON(delivery, a_new_worker_takes_the_rest_of_input),
 		TEST_ON(delivery, a_damaged_entry_is_not_believed),
 	};
