@@ -12,7 +12,7 @@ from flash_clients import Client, Connection
 from http_clients import Http
 from janus_test import SLOWNESS, free_port, program, raise_nofile, run, wait_until
 from servers import USER
-from tls_test import TlsTest
+from tls_test import TlsTest, client_hello
 
 V1_2, V1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 SUITES = ("ECDHE-{}-AES128-GCM-SHA256", "ECDHE-{}-AES256-GCM-SHA384", "ECDHE-{}-CHACHA20-POLY1305")
@@ -214,32 +214,24 @@ class Limits(TlsTest):
 
     def test_number(self):
         """Who comes when enough are under way waits, until one of them has ended, or has been silent for a second; others don't wait."""
-        self.serve("tls_handshakes=2")
+        self.serve("tls_handshakes=2", "tls_handshake_timeout=60")
         began = time.monotonic()
         first, second = self.begun(), self.begun()
-        for ends in ("silent", "closed"):
-            got = []
-            waiter = threading.Thread(target=lambda got=got: got.append(self.http().ask("GET", "/healthz").status))
-            waiter.start()
-            plain = Http(self.janus, address=self.plain)
-            self.addCleanup(plain.close)
-            self.assertEqual(plain.ask("GET", "/healthz").status, 200)
-            if ends == "closed":
-                self.assertEqual(got, [])
-                third.close()
-            waiter.join(10 * SLOWNESS)
-            self.assertEqual(got, [200])
-            if ends == "silent":
-                self.assertGreater(time.monotonic() - began, 0.9)
-                with contextlib.suppress(ConnectionResetError):
-                    first.rest()
-                self.under_way(1)
-                second.close()
-                self.under_way(0)
-                second, third = self.begun(), self.begun()
+        got = []
+        waiter = threading.Thread(target=lambda: got.append(self.http().ask("GET", "/healthz").status))
+        waiter.start()
+        plain = Http(self.janus, address=self.plain)
+        self.addCleanup(plain.close)
+        self.assertEqual(plain.ask("GET", "/healthz").status, 200)
+        waiter.join(10 * SLOWNESS)
+        self.assertEqual(got, [200])
+        self.assertGreater(time.monotonic() - began, 0.9)
+        with contextlib.suppress(ConnectionResetError):
+            first.rest()
+        self.under_way(1)
         second.close()
         self.under_way(0)
-        self.assertEqual([self.janus.count("tls_failed_" + why) for why in ("dropped", "closed", "late")], [1, 3, 0])
+        self.assertEqual([self.janus.count("tls_failed_" + why) for why in ("dropped", "closed", "late")], [1, 1, 0])
 
     def test_a_crowd_that_says_nothing(self):
         """Thousands who are silent, or have said a part of their first record, keep nobody waiting; those who say the rest are served."""
@@ -256,7 +248,7 @@ class Limits(TlsTest):
             self.assertEqual(self.http().ask("GET", "/healthz").status, 200)
             for client in crowd[n * 20:n * 20 + 20]:
                 client.send(b"\0")
-        self.assertLess(time.monotonic() - began, 2 * SLOWNESS)
+        self.assertLess(time.monotonic() - began, 5 * SLOWNESS)     # (half of the time that each of them has)
         self.assertEqual(self.tls()(crowd[-(2000 % len(hello))]).version(), "TLSv1.3")
         self.assertEqual(self.janus.count("tls_failed_dropped"), 0)
 
@@ -308,14 +300,6 @@ class Limits(TlsTest):
         self.assertEqual(answer.status, 503)
         self.assertIn("full", answer.json()["error"])
         self.wait_count(self.janus, "refused", 1)
-
-
-def client_hello():
-    """What a client sends first."""
-    context, sent = ssl.create_default_context(), ssl.MemoryBIO()
-    with contextlib.suppress(ssl.SSLWantReadError):
-        context.wrap_bio(ssl.MemoryBIO(), sent, server_hostname="localhost").do_handshake()
-    return sent.read()
 
 
 class Strangers(TlsTest):
