@@ -333,7 +333,7 @@ static bool pop(struct buffer_pool *pool, unsigned c, uint32_t *place)
 	return true;
 }
 
-uint32_t pool_take(struct buffer_pool *pool, size_t bytes)
+static uint32_t take(struct buffer_pool *pool, size_t bytes, bool anyway)
 {
 	for (unsigned c = 0; c < BUFFER_CLASSES; c++) {
 		struct buffer_shm *head;
@@ -342,7 +342,7 @@ uint32_t pool_take(struct buffer_pool *pool, size_t bytes)
 		if (bytes + sizeof(struct buffer_shm) > pool->slot->shm->buffer_class[c].size)
 			continue;
 		counts = charge(pool, c, bytes);
-		if (!pool_allows(pool, counts))
+		if (!anyway && !pool_allows(pool, counts))
 			break;
 		if (!pop(pool, c, &place))
 			continue;
@@ -354,6 +354,16 @@ uint32_t pool_take(struct buffer_pool *pool, size_t bytes)
 	}
 	errno = ENOMEM;
 	return BUFFER_NONE;
+}
+
+uint32_t pool_take(struct buffer_pool *pool, size_t bytes)
+{
+	return take(pool, bytes, false);
+}
+
+uint32_t pool_take_anyway(struct buffer_pool *pool, size_t bytes)
+{
+	return take(pool, bytes, true);
 }
 
 void pool_give(struct buffer_pool *pool, uint32_t ref)

@@ -49,6 +49,8 @@ void pool_fini(struct buffer_pool *pool);
 /* A buffer with room for `bytes`, its header zeroed but for what it counts for. BUFFER_NONE with ENOMEM when there is none, or when the limit is
  * reached. */
 uint32_t pool_take(struct buffer_pool *pool, size_t bytes);
+/* The same whatever the limit says, for what can't be done without: whoever calls it has bounded that otherwise. */
+uint32_t pool_take_anyway(struct buffer_pool *pool, size_t bytes);
 void pool_give(struct buffer_pool *pool, uint32_t ref);
 
 /* Whether so many bytes more may be taken now; and whether they might be, if this slot held only `kept` bytes. */

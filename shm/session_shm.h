@@ -122,6 +122,7 @@ _Static_assert(sizeof(struct sent_shm) == 32, "layout");
 #define SENT_MAX 1024
 
 #define BUFFER_CLASSES 8
+#define BUFFER_LEAST 512		/* bytes of one of the smallest class, of which there are enough for all sessions */
 #define FLIGHT_MAX 1024		/* sends under way at one time */
 #define FLIGHTS_ALL UINT32_MAX
 

@@ -13,7 +13,7 @@
 
 #define FRAME_GROWTH 13			/* an empty string is one byte of a packet, and on a page of HTML `&quot;&quot;,` */
 #define STEP 4				/* a class of large buffers is so many times the one before */
-#define EACH 3				/* buffers that a session has at most: input, output, rights */
+#define EACH 5				/* buffers that a session has at most: input, output, rights, and what TLS has of records, to be sent and to be opened */
 #define SOME 8				/* buffers for moments in which there is an old one and a new one */
 
 static uint64_t align(uint64_t n)
@@ -22,8 +22,8 @@ static uint64_t align(uint64_t n)
 }
 
 /*
- * The classes of the buffer pool. A buffer takes no memory until it is used, and there are as many of each class as can be in use at one time: three
- * for every session, for input, output and rights. A larger one is taken only for what does not fit into the next smaller class, so there can't be more
+ * The classes of the buffer pool. A buffer takes no memory until it is used, and there are as many of each class as can be in use at one time: EACH
+ * for every session. A larger one is taken only for what does not fit into the next smaller class, so there can't be more
  * of them in use than the limit on all buffers' bytes allows.
  */
 static void size_classes(struct buffer_class_shm class[BUFFER_CLASSES], const struct slot_size *size)
@@ -31,7 +31,7 @@ static void size_classes(struct buffer_class_shm class[BUFFER_CLASSES], const st
 	/* A request of HTTP with all that may stand around its body; and the rest of a frame, with answers that are to be sent behind it. */
 	uint64_t large = align((uint64_t)FRAME_GROWTH * size->frame + 131072 + sizeof(struct buffer_shm)), least = 4096;
 
-	class[0].size = 512;
+	class[0].size = BUFFER_LEAST;
 	class[1].size = 4096;
 	class[2].size = 65536;
 	for (int i = 3; i < BUFFER_CLASSES; i++)

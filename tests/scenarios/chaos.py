@@ -4,8 +4,8 @@
     tests/scenarios/chaos.py [--seed N] [--seconds S] [--subscribers N] [--large N] [--workers N] [--kills N] [--bursts N] [--stops N]
                              [--reloads N] [--pairs N] [--upgrades N] [--broken N] [--io auto|uring|send] ...
 
-Two janusbench check every byte, one with many subscribers and small messages, one with messages up to 200,000 bytes, small receive buffers and
-readers who pause again and again. Beside them, witnesses (witnesses.py) publish in all ways that are answered, and some of them subscribe and
+Four janusbench check every byte: two with many subscribers and small messages, two with messages up to 200,000 bytes, small receive buffers and
+readers who pause again and again; of each pair one speaks TLS. Beside them, witnesses (witnesses.py) publish in all ways that are answered, and some of them subscribe and
 unsubscribe all the time; every second one of them speaks TLS. What is done to the server meanwhile is in troubles.py: also reloads in pairs, other ports and numbers of workers,
 upgrades back and forth between two builds whose layouts of shared memory differ ($JANUS_BUILD, $JANUS_OTHER_BUILD; without the latter to
 the same program anew), configurations and programs that are broken, processes that are stopped for up to 3 s. Settings are the
@@ -59,22 +59,30 @@ class Chaos:
                 [t.upgrade] * o.upgrades + [rng.choice((t.broken_program, t.broken_program, t.broken_configuration)) for _ in range(o.broken)])
 
     def benches(self, addresses):
+        """Without TLS, and within it."""
+        plain = {protocol: addresses[protocol] for protocol in WITHIN_TLS}
+        within = {protocol: addresses[protocol] for protocol in WITHIN_TLS.values()}
+        return self.pair(plain, "") + self.pair(within, "-tls", "--ca", self.certificates.path("ca.pem"))
+
+    def pair(self, addresses, suffix, *more):
+        """Each has a half of the load."""
         o = self.options
-        common = ["--speak", o.speak, "-p", o.publishers, "--while-running", o.seconds, "--timeout", o.timeout]
-        many = Bench(addresses, "-n", o.subscribers, "-T", o.topics, "--rate", o.rate, "--slow", o.slow, "--slow-s", min(5, o.seconds / 4),
-                     *common, pid=self.server.master)
+        common = ["--speak", o.speak, "-p", max(1, o.publishers // 2), "--while-running", o.seconds, "--timeout", o.timeout, *more]
+        many = Bench(addresses, "-n", o.subscribers // 2, "-T", o.topics, "--topic", "many" + suffix, "--rate", o.rate / 2, "--slow", o.slow // 2,
+                     "--slow-s", min(5, o.seconds / 4), *common, pid=self.server.master)
         if not o.large:
             return [many]
-        return [many, Bench(addresses, "-n", o.large, "-T", o.large_topics, "--topic", "large", "--rate", o.large_rate, "--size", o.large_least, "--size-max", 200000,
-                            "--publish", random.Random(o.seed).choice(("flash", "ws", "packet", "http")), "--small", o.large // 2,
-                            "--slow", o.large // 5, "--slow-again", "--slow-s", 1, *common, pid=self.server.master)]
+        n = o.large // 2
+        return [many, Bench(addresses, "-n", n, "-T", o.large_topics, "--topic", "large" + suffix, "--rate", o.large_rate / 2, "--size", o.large_least, "--size-max", 200000,
+                            "--publish", random.Random(o.seed).choice(("flash", "ws", "packet", "http")), "--small", n // 2,
+                            "--slow", n // 5, "--slow-again", "--slow-s", 1, *common, pid=self.server.master)]
 
     def run(self):
         o = self.options
         self.server.start()
         addresses = {url.partition("://")[0]: parse_url(url) for url in self.configuration.urls()}
         self.witnesses = Witnesses(addresses, o.pause, visitors=True, tls=self.certificates.client())
-        benches = self.benches({protocol: addresses[protocol] for protocol in ("flash", "http", "packet")})
+        benches = self.benches(addresses)
         try:
             wait_until(lambda: self.server.connections() >= o.subscribers + o.large + self.witnesses.connections, 120, "all subscribers", pause=0.1)
             self.witnesses.start()

@@ -1,6 +1,7 @@
 """TLS: handshakes of each kind, tickets, names, clients' certificates, files that are reloaded, and what is no handshake."""
 import contextlib
 import os
+import socket
 import ssl
 import statistics
 import threading
@@ -9,9 +10,9 @@ import time
 import janus_test
 from flash_clients import Client, Connection
 from http_clients import Http
-from janus_test import SLOWNESS, free_port, program, run, wait_until
+from janus_test import SLOWNESS, free_port, program, raise_nofile, run, wait_until
 from servers import USER
-from tls_test import TlsTest
+from tls_test import TlsTest, client_hello
 
 V1_2, V1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 SUITES = ("ECDHE-{}-AES128-GCM-SHA256", "ECDHE-{}-AES256-GCM-SHA384", "ECDHE-{}-CHACHA20-POLY1305")
@@ -204,41 +205,89 @@ class Limits(TlsTest):
         self.wait_count(self.janus, "tls_failed_late", 2)
         self.under_way(0)
 
+    def begun(self):
+        """It was answered, and says no more."""
+        client = self.plain_connection()
+        client.send(client_hello())
+        client.until(lambda: True if client.buffer else None)
+        return client
+
     def test_number(self):
-        """Who comes when enough are under way waits, until one of them has ended; others don't."""
-        self.serve("tls_handshakes=2")
-        first, second = self.plain_connection(), self.plain_connection()
-        self.under_way(2)
+        """Who comes when enough are under way waits, until one of them has ended, or has been silent for a second; others don't wait."""
+        self.serve("tls_handshakes=2", "tls_handshake_timeout=60")
+        began = time.monotonic()
+        first, second = self.begun(), self.begun()
         got = []
         waiter = threading.Thread(target=lambda: got.append(self.http().ask("GET", "/healthz").status))
         waiter.start()
         plain = Http(self.janus, address=self.plain)
         self.addCleanup(plain.close)
         self.assertEqual(plain.ask("GET", "/healthz").status, 200)
-        self.under_way(2)
-        self.assertEqual(got, [])
-        first.close()
         waiter.join(10 * SLOWNESS)
         self.assertEqual(got, [200])
+        self.assertGreater(time.monotonic() - began, 0.9)
+        with contextlib.suppress(ConnectionResetError):
+            first.rest()
+        self.under_way(1)
         second.close()
         self.under_way(0)
-        self.wait_count(self.janus, "tls_failed_closed", 2)
+        self.assertEqual([self.janus.count("tls_failed_" + why) for why in ("dropped", "closed", "late")], [1, 1, 0])
+
+    def test_a_crowd_that_says_nothing(self):
+        """Thousands who are silent, or have said a part of their first record, keep nobody waiting; those who say the rest are served."""
+        raise_nofile(5000)
+        self.serve("tls_handshakes=4")
+        hello, crowd = client_hello(), []
+        for n in range(2000):
+            client = socket.create_connection(self.addresses["http"])
+            self.addCleanup(client.close)
+            client.send(hello[:n % len(hello)])
+            crowd.append(client)
+        began = time.monotonic()
+        for n in range(10):
+            self.assertEqual(self.http().ask("GET", "/healthz").status, 200)
+            for client in crowd[n * 20:n * 20 + 20]:
+                client.send(b"\0")
+        self.assertLess(time.monotonic() - began, 5 * SLOWNESS)     # (half of the time that each of them has)
+        self.assertEqual(self.tls()(crowd[-(2000 % len(hello))]).version(), "TLSv1.3")
+        self.assertEqual(self.janus.count("tls_failed_dropped"), 0)
+
+    def test_the_oldest_who_say_nothing_make_room(self):
+        """Where there are no descriptors for all, for whoever comes."""
+        self.serve(nofile=(1024, 1024))
+        room = self.janus.status()["connections_max"]
+        crowd = []
+        for _ in range(room + 50):
+            crowd.append(socket.create_connection(self.addresses["http"]))
+            self.addCleanup(crowd[-1].close)
+        self.wait_count(self.janus, "tls_failed_dropped", 50)
+        plain = Http(self.janus, address=self.plain)
+        self.addCleanup(plain.close)
+        self.assertEqual(plain.ask("GET", "/healthz").status, 200)
+        self.assertEqual(self.http().ask("GET", "/healthz").status, 200)
+        self.assertEqual(self.tls()(crowd[-1]).version(), "TLSv1.3")
+        self.wait_count(self.janus, "tls_failed_dropped", 52)
+        for client in crowd[:52]:
+            client.settimeout(20)
+            self.assertEqual(client.recv(1), b"")
+        self.assertEqual(self.janus.count("refused"), 0)
 
     def test_stop_and_death(self):
         """Handshakes end with their worker; one that has not begun is begun by the next."""
-        fresh, begun = self.plain_connection(), self.plain_connection()
-        self.under_way(2)
-        begun.send(client_hello())
-        begun.until(lambda: True if begun.buffer else None)     # it was read, as it is answered
+        fresh, begun, part = self.plain_connection(), self.begun(), self.plain_connection()
+        hello = client_hello()
+        part.send(hello[:100])
+        self.under_way(1)
         self.janus.kill_worker()
         with contextlib.suppress(janus_test.Closed, ConnectionResetError):
             begun.rest()
-        self.under_way(1)
+        self.under_way(0)
+        part.send(hello[100:])
+        part.until(lambda: True if part.buffer else None)
         fresh.socket = self.tls()(fresh.socket)
         fresh.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         fresh.until(lambda: True if b'{"ok":true}' in fresh.buffer else None)
         last = self.plain_connection()
-        self.under_way(1)
         self.janus.stop()
         with contextlib.suppress(ConnectionResetError):
             last.expect_close()
@@ -251,14 +300,6 @@ class Limits(TlsTest):
         self.assertEqual(answer.status, 503)
         self.assertIn("full", answer.json()["error"])
         self.wait_count(self.janus, "refused", 1)
-
-
-def client_hello():
-    """What a client sends first."""
-    context, sent = ssl.create_default_context(), ssl.MemoryBIO()
-    with contextlib.suppress(ssl.SSLWantReadError):
-        context.wrap_bio(ssl.MemoryBIO(), sent, server_hostname="localhost").do_handshake()
-    return sent.read()
 
 
 class Strangers(TlsTest):

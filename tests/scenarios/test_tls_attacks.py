@@ -1,59 +1,26 @@
 """Clients of TLS that mean harm: their handshakes are good, and what follows is theirs, byte by byte."""
 import contextlib
+import os
+import signal
 import socket
 import ssl
 import time
 
 import janus_test
 from flash_clients import Connection
-from tls_test import TlsTest
+from tls_test import Crafted, TlsTest
 
 
-class Crafted:
-    """A connection whose records are made by libssl in memory, so that a test sends of them what it likes."""
-
-    def __init__(self, test, protocol, **more):
-        self.plain = Connection(test.janus, address=test.addresses[protocol])
-        test.addCleanup(self.plain.close)
-        self.socket = self.plain.socket
-        self.coming, self.going = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = test.context(**more).wrap_bio(self.coming, self.going, server_hostname="localhost")
-        while True:
-            try:
-                self.tls.do_handshake()
-                self.socket.sendall(self.going.read())
-                return
-            except ssl.SSLWantReadError:
-                self.socket.sendall(self.going.read())
-                self.take()
-
-    def take(self):
-        data = self.socket.recv(65536)
-        if not data:
-            raise janus_test.Closed("the connection was closed")
-        self.coming.write(data)
-
-    def record(self, text):
-        self.tls.write(text)
-        return self.going.read()
-
-    def read(self):
-        while True:
-            try:
-                return self.tls.read(65536)
-            except ssl.SSLWantReadError:
-                self.take()
-
-    def until(self, text):
-        """Reads up to this text."""
-        got = b""
-        while text not in got:
-            got += self.read()
-        return got
+REQUEST = b"GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 class Crafting(TlsTest):
     workers = 1
+
+    def crafted(self, protocol, urgent=None, **more):
+        plain = Connection(self.janus, address=self.addresses[protocol])
+        self.addCleanup(plain.close)
+        return Crafted(self.context(**more), plain.socket, urgent=urgent)
 
     def rests(self, seconds=0.3):
         """The worker has nothing to do: for most of the time it neither runs nor waits for a processor."""
@@ -66,10 +33,31 @@ class Crafting(TlsTest):
         time.sleep(seconds)
         self.assertLess(busy() - before, 0.5 * (time.monotonic() - began))
 
+    def test_urgent_bytes(self):
+        """At each place of a record one is a byte like others, also for whoever takes over."""
+        for version in (None, ssl.TLSVersion.TLSv1_2):
+            for at in (0, 1, 4, 5, 6, 40):
+                client = self.crafted("http", at, version=version)
+                client.send(client.record(REQUEST))
+                client.until(b'"version"')
+            size = len(client.record(REQUEST))
+            client = self.crafted("http", version=version)
+            for at in range(size):
+                client.send(client.record(REQUEST), at)
+                client.until(b'"version"')
+                if at % 16 == 0:
+                    self.janus.kill_worker()
+            for at in (0, 5, size - 1):     # what nobody has looked at yet
+                os.kill(self.janus.workers()[0], signal.SIGSTOP)
+                client.send(client.record(REQUEST), at)
+                self.janus.kill_worker()
+                client.until(b'"version"')
+        self.assertEqual([self.janus.count(name) for name in ("bad_input", "closed_uncertain")], [0, 0])
+
     def test_urgent_data(self):
         """In the middle of a record: a peek does not look behind it, however much is there."""
         for at in (2, 40):
-            client = Crafted(self, "flash")
+            client = self.crafted("flash")
             record = client.record(b'{"action":"subscribe","data":"a","more":"%s"}\0' % (b"x" * 200))
             client.socket.sendall(record[:at])
             client.socket.send(b"!", socket.MSG_OOB)
@@ -80,7 +68,7 @@ class Crafting(TlsTest):
 
     def test_crumbs(self):
         """A large record comes byte by byte, and is looked at when it is there."""
-        client = Crafted(self, "flash")
+        client = self.crafted("flash")
         record = client.record(b'{"action":"subscribe","data":"a","more":"%s"}\0' % (b"x" * 1000))
         for i in range(len(record)):
             if i == len(record) // 2:

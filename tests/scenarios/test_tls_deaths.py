@@ -8,6 +8,7 @@ import os
 import random
 import re
 import signal
+import ssl
 import subprocess
 import threading
 import unittest
@@ -15,7 +16,9 @@ import unittest
 from crash_test import CrashTest
 from janus_test import ROOT, Closed, is_alive, wait_until
 from test_crash_points import Subscriber
+from test_history import SMALL, HistoryTest
 from tls_test import TlsTest
+from web_clients import Lines
 
 SLOW_POINTS = "tls-pending", "tls-drained", "tls-taken", "tls-sealed", "tls-sent", "tls-half"    # come by while somebody is behind, too
 BIG = "x" * 6000000     # more than a socket takes
@@ -202,6 +205,56 @@ class TlsDeaths(CrashTest, TlsTest):
             killer.join()
             self.survive(deaths)
         self.check_end()
+
+
+class WhatHistoryHas(CrashTest, TlsTest, HistoryTest):
+    """Who comes back is sent by TLS what history alone has, and reads slowly: whoever dies of it, each message comes once."""
+    limit = 200
+    POINTS = (("tls-listed", 1), ("tls-sealed", 7), ("tls-sent", 3), ("tls-pending", 1), ("tls-taken", 5), ("tls-drained", 2), ("tls-half", 9), ("tls-copied", 12), ("catchup-sent", 4),
+              ("catchup-cut", 1))
+
+    def setUp(self):
+        super().setUp()
+        self.serve_crash_build("history=h: 5000 messages; k: 5000 messages; fill: 1 message", *SMALL, "send_buffer=16K", "session_linger=0", "heartbeat=1h", workers=1)
+        self.texts, self.count = {}, 0
+        client = self.http()
+        for _ in range(15):
+            messages = [self.message() for _ in range(10)]
+            self.assertEqual(client.ask("POST", "/pub", json.dumps(messages).encode()).status, 200)
+        fill = json.dumps([{"topic": "fill", "data": 0}] * 100).encode()
+        for _ in range(11):     # the ring has none of them any more
+            self.assertEqual(client.ask("POST", "/pub", fill).status, 200)
+
+    def message(self):
+        self.count += 1
+        self.texts[self.count] = "x" * (1000 * (self.count % 9))
+        return {"topic": "hk"[self.count % 2], "data": [self.count, self.texts[self.count]]}
+
+    def come_back(self, kind, version, point=None, passing=1, second=None):
+        """Has all, from the first message on."""
+        client = self.connect(kind, "http", rcvbuf=4096, tls=self.tls(version=version))
+        self.assertEqual(client.ask("GET", "/version").status, 200)
+        if point:
+            self.arm(point, passing)
+        if second:
+            self.arm(second)
+        answer = client.ask("GET", "/sub/h,k?last=1000", fields=[("Accept", "application/x-ndjson")])
+        self.assertEqual(answer.status, 200)
+        client.begin()
+        for n in range(1, self.count + 1):
+            self.assertEqual(client.message(30)["data"], [n, self.texts[n]])
+        client.close()
+
+    def test_deaths(self):
+        for n, (point, passing) in enumerate(self.POINTS):
+            with self.subTest(point=point):
+                self.come_back(Lines, (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2)[n % 2], point, passing)
+                self.assertFalse(self.armed(point), "nobody came by " + point)
+        for point in ("tls-sealed", "tls-pending"):
+            self.come_back(Lines, ssl.TLSVersion.TLSv1_3, point, 3, "land-tls-sealed")
+            self.assertFalse(self.armed(point) or self.armed("land-tls-sealed"))
+        self.janus.forgive_deaths(9)
+        self.assertEqual([self.janus.count(name) for name in ("closed_uncertain", "closed_damaged", "no_buffer", "bad_input", "dropped_overtaken", "closed_slow")], [0] * 6)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """Tests with TLS: certificates made by openssl(1) in a folder of their own, and clients whose connections are Python's ssl."""
+import contextlib
 import os
 import shutil
+import socket
 import ssl
 import tempfile
 
-from processes import run
+from processes import Closed, run
 from web_clients import WebTest
 
 HERE = "127.0.0.1:0"
@@ -55,6 +57,85 @@ class Certificates:
 
     def remove(self):
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def client_hello():
+    """What a client sends first."""
+    context, sent = ssl.create_default_context(), ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), sent, server_hostname="localhost").do_handshake()
+    return sent.read()
+
+
+def whole(data):
+    return [data]
+
+
+class Crafted:
+    """A connection whose records are made by libssl in memory, so that a test sends of them what it likes."""
+
+    def __init__(self, context, plain, header=b"", pieces=whole, urgent=None):
+        """`plain`: a connected socket. Its first flight goes out behind `header`, in `pieces`; `urgent`: which byte of each flight is sent so."""
+        self.socket = plain
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.coming, self.going = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.coming, self.going, server_hostname="localhost")
+        while True:
+            try:
+                self.tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                for piece in pieces(header + self.going.read()):
+                    self.send(piece, urgent)
+                header, pieces = b"", whole
+                self.take()
+        self.rest = self.going.read()       # Finished, which goes out with what is said first
+
+    def send(self, data, urgent=None):
+        if urgent is None or urgent >= len(data):
+            self.socket.sendall(data)
+            return
+        self.socket.sendall(data[:urgent])
+        self.socket.send(data[urgent:urgent + 1], socket.MSG_OOB)
+        self.socket.sendall(data[urgent + 1:])
+
+    def take(self):
+        data = self.socket.recv(65536)
+        if data:
+            self.coming.write(data)
+        else:
+            self.coming.write_eof()
+
+    def record(self, text):
+        self.tls.write(text)
+        data, self.rest = self.rest + self.going.read(), b""
+        return data
+
+    def end(self):
+        """close_notify"""
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.tls.unwrap()
+        return self.going.read()
+
+    def read(self):
+        """What has come; b"": it has ended."""
+        while True:
+            try:
+                return self.tls.read(65536)
+            except ssl.SSLWantReadError:
+                self.take()
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                return b""
+
+    def until(self, text, times=1):
+        """Reads up to so many of this text."""
+        got = b""
+        while got.count(text) < times:
+            data = self.read()
+            if not data:
+                raise Closed("the connection was closed, with %r" % got[-200:])
+            got += data
+        return got
 
 
 class TlsTest(WebTest):

@@ -299,9 +299,9 @@ static void receive_rest(struct base *base, struct client *c)
 	const struct session_state_shm *st = state_of(world.w, c->fd);
 	const struct buffer_shm *head;
 	enum received what;
-	size_t n;
+	struct intake in;
 
-	for (int i = 0; i < 20 && (what = receive(base, c->fd, &n)) != RECEIVED_NOTHING && what != RECEIVED_END && what != RECEIVED_ERROR; i++)
+	for (int i = 0; i < 20 && (what = receive(base, c->fd, &in)) != RECEIVED_NOTHING && what != RECEIVED_END && what != RECEIVED_ERROR; i++)
 		if (what == RECEIVED_OWES)
 			output_flush(&world.w->output, c->fd);
 	if ((what == RECEIVED_END) != c->ended)
@@ -381,6 +381,7 @@ static void judge(void)
 /* What a death leaves, as far as it is looked at to see whether it has changed. */
 struct left {
 	uint8_t slot[offsetof(struct slot_shm, flight) + 64 - offsetof(struct slot_shm, redo)];
+	uint32_t sending, sending_count;
 	struct tls_entry_shm redo;
 	uint32_t redo_fd;
 	uint64_t taken[CLIENTS_MAX];
@@ -399,6 +400,8 @@ static void look(struct left *l)
 
 	memset(l, 0, sizeof(*l));
 	memcpy(l->slot, &base->slot.shm->redo, sizeof(l->slot));
+	l->sending = atomic_load(&base->slot.shm->sending);
+	l->sending_count = base->slot.shm->sending_count;
 	l->redo = base->tls.shm->redo;
 	l->redo_fd = atomic_load(&base->tls.shm->redo_fd);
 	memcpy(l->taken, base->tls.shm->flight_taken, sizeof(l->taken));
@@ -467,10 +470,10 @@ static void run(void *of)
 static void receive_all_of_it(void *of)
 {
 	struct world *x = of;
-	size_t n;
+	struct intake in;
 
 	for (int i = 0; i < 4; i++)
-		if (receive(&x->w->base, x->client[0].fd, &n) == RECEIVED_OWES)
+		if (receive(&x->w->base, x->client[0].fd, &in) == RECEIVED_OWES)
 			output_flush(&x->w->output, x->client[0].fd);
 	output_flush(&x->w->output, x->client[0].fd);
 }
@@ -573,6 +576,44 @@ static void answers(bool few)
 	end();
 }
 
+/* What history alone has is sent, of one topic or of two, and what the ring has behind it. */
+static void histories(bool few)
+{
+	static const struct tls_kind *const kinds[] = { &aes, &old, &chacha };
+
+	for (int i = 0; i < (few ? 1 : 3); i++) {
+		struct worker_fixture *w;
+		struct client *c;
+		uint64_t first;
+
+		begin();
+		w = world.w;
+		snprintf(w->settings.history, sizeof(w->settings.history), "t: 100 messages; u: 100 messages");
+		hub_keep(&w->hub->hub, &w->settings);
+		hub_keep(&w->base.hub, &w->settings);
+		c = open_client(*kinds[i], i == 2 ? TRANSPORT_WEBSOCKET : TRANSPORT_FLASH, i > 0);
+		subscribe_all();
+		if (i > 0)
+			subscribe(w, c->fd, "u");
+		landed_defer(&w->streams, c->fd);
+		first = put(w, "t", 300);
+		expect_record(first);
+		for (int n = 0; n < 3; n++)
+			expect_record(put(w, n == 1 && i > 0 ? "u" : "t", i > 0 ? 3000 : 300));
+		hub_follow(&w->hub->hub);
+		put_others(w, RING_MESSAGES - 8);
+		expect_record(put(w, "t", 300));
+		hub_follow(&w->hub->hub);
+		put_others(w, 8);
+		expect_record(put(w, "t", 200));
+		look_at_all(w);
+		hub_follow(&w->hub->hub);
+		assert_false(ring_holds(&w->base.hub.ring, first));
+		step_all(i > 0 ? "what history has, and is cut" : "what history has", run);
+		end();
+	}
+}
+
 static void inputs(bool few)
 {
 	static const uint8_t update[] = { 24, 0, 0, 1, 1 }, close_notify[] = { 1, 0 };
@@ -622,6 +663,7 @@ int main(int argc, char **argv)
 	given = mmap(NULL, CLIENTS_MAX * sizeof(*given), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	batches(few);
 	answers(few);
+	histories(few);
 	inputs(few);
 	printf("tls_stress: %lu instructions, %lu states judged; %lu faults\n", instructions, judged, faults);
 	return faults ? 1 : 0;

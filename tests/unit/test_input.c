@@ -268,6 +268,63 @@ static void who_can_not_be_told_is_live_no_more(void **state)
 	peer_free(fd);
 }
 
+/* What it sends without text: an empty record, a KeyUpdate, a warning. */
+static void say_nothing(struct test *t, int fd, int what, int times)
+{
+	static const struct {
+		uint8_t type, text[5];
+		size_t len;
+	} says[] = { { TLS_APPLICATION_DATA, { 0 }, 0 }, { TLS_HANDSHAKE, { 24, 0, 0, 1, 0 }, 5 }, { TLS_ALERT, { 1, 90 }, 2 } };
+	struct tls_entry_shm *e = tls_entry(&t->w->base.tls, fd);
+	struct tls_keys keys = e->in;
+	uint64_t seq = e->flow.in_seq;
+	uint8_t record[64];
+
+	for (int i = 0; i < times; i++) {
+		size_t n = tls_seal(t->w->base.crypto, e->kind, &keys, seq++, says[what].type, says[what].text, says[what].len, record);
+
+		assert_int_equal(send(t->w->peer[fd], record, n, 0), n);
+		if (says[what].type == TLS_HANDSHAKE) {
+			tls_keys_next(&keys, e->kind.suite);
+			seq = 0;
+		}
+	}
+	while (readable(fd) && !(state_of(t->w, fd)->flags & (SESSION_CLOSE | SESSION_LINGER))) {
+		input_ready(&t->protocols, fd);
+		if (recv(fd, record, 1, MSG_PEEK | MSG_DONTWAIT) < 0)
+			break;
+	}
+}
+
+/* Records of TLS without text count as pings do, and their bytes as those of others. */
+static void what_says_nothing_is_a_flood_too(void **state)
+{
+	struct test *t = *state;
+	struct worker_fixture *w = t->w;
+
+	t->w->service.flood = calloc(SESSIONS, sizeof(*t->w->service.flood));
+	for (int what = 0; what < 3; what++)
+		for (int limit = 0; limit < 2; limit++) {
+			int fd = opened_tls(w, TRANSPORT_FLASH, &peer_kinds[0]);
+
+			ev_init(&t->protocols.retry, on_retry);
+			w->service.flood[fd] = (struct flood){ 0 };
+			w->settings.flood_messages = limit ? 0 : 20;
+			w->settings.flood_bytes = limit ? 20 * 30 : 0;
+			say_nothing(t, fd, what, 20);
+			assert_int_equal(state_of(w, fd)->flags, SESSION_TLS);
+			assert_int_equal(counted(w, COUNTER_closed_flood), 0);
+			say_nothing(t, fd, what, 12);
+			assert_true(state_of(w, fd)->flags & (SESSION_CLOSE | SESSION_LINGER));
+			assert_int_equal(counted(w, COUNTER_closed_flood), 1);
+			atomic_store(&w->base.self->counters[COUNTER_closed_flood], 0);
+			end_session(w, fd);
+			peer_free(fd);
+		}
+	free(w->service.flood);
+	w->service.flood = NULL;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -280,6 +337,7 @@ int main(void)
 		TEST(those_put_off_go_in_turn),
 		TEST(without_memory_it_ends),
 		TEST(who_can_not_be_told_is_live_no_more),
+		TEST(what_says_nothing_is_a_flood_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,10 +25,12 @@ static void say(const struct worker_fixture *w, int fd, const char *bytes, size_
 
 static enum received receive_some(struct worker_fixture *w, int fd, size_t expected)
 {
-	size_t n = 0;
-	enum received what = receive(&w->base, fd, &n);
+	struct intake in;
+	enum received what = receive(&w->base, fd, &in);
 
-	assert_int_equal(n, expected);
+	assert_int_equal(in.bytes, expected);
+	assert_int_equal(in.wire, expected);
+	assert_int_equal(in.bare, 0);
 	return what;
 }
 
@@ -134,20 +136,21 @@ static void a_full_buffer_is_replaced_by_a_larger_one(void **state)
 	static char bytes[100000];
 	int fd = receiver(w, false);
 	struct buffer_shm *head;
-	size_t n = 0, all;
+	size_t all;
+	struct intake in;
 
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		bytes[i] = (char)(i % 251);
 	say(w, fd, bytes, sizeof(bytes));
-	assert_int_equal(receive(&w->base, fd, &n), RECEIVED_FULL);
-	assert_in_range(n, 60000, 65536);
-	all = n;
+	assert_int_equal(receive(&w->base, fd, &in), RECEIVED_FULL);
+	assert_in_range(in.bytes, 60000, 65536);
+	all = in.bytes;
 	take(w, fd, 1000);
 	head = pool_header(&w->base.slot, state_of(w, fd)->in);
 	head->scan[1] = 4711;
 	head->since = 42;
-	assert_int_equal(receive(&w->base, fd, &n), RECEIVED);
-	assert_int_equal(all + n, sizeof(bytes));
+	assert_int_equal(receive(&w->base, fd, &in), RECEIVED);
+	assert_int_equal(all + in.bytes, sizeof(bytes));
 	assert_input(w, fd, bytes + 1000, sizeof(bytes) - 1000);
 	assert_int_equal(lent(w), 1);
 	head = pool_header(&w->base.slot, state_of(w, fd)->in);
@@ -164,23 +167,23 @@ static void what_has_no_room_stays_in_the_socket(void **state)
 
 	for (int local = 0; local < 2; local++) {
 		int fd = receiver(w, local);
-		size_t n = 0, all = 0;
+		size_t all = 0;
+		struct intake in;
 		enum received what;
 		char byte;
 
 		do {
 			while (send(w->peer[fd], bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
 				;
-			n = 0;
-			what = receive(&w->base, fd, &n);
-			all += n;
+			what = receive(&w->base, fd, &in);
+			all += in.bytes;
 		} while (what == RECEIVED || what == RECEIVED_FULL);
 		assert_int_equal(what, RECEIVED_NOTHING);
 		assert_int_equal(receive_some(w, fd, 0), RECEIVED_NOTHING);
 		assert_int_equal(pool_header(&w->base.slot, state_of(w, fd)->in)->len, all);
 		assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK), 1);
 		take(w, fd, all);
-		assert_int_equal(receive(&w->base, fd, &n), RECEIVED_FULL);
+		assert_int_equal(receive(&w->base, fd, &in), RECEIVED_FULL);
 	}
 }
 

@@ -61,6 +61,18 @@ static void slot_subscriptions_do_not_fit(void **state)
 }
 
 /* Keys and all; and a program that has no place for them does not take the session for a plain one. */
+/* Whether the snapshot has such a key. */
+static bool says(int fd, const char *key)
+{
+	static char bytes[1 << 20];
+	char text[32] = { (char)(0xa0 | strlen(key)) };		/* msgpack's "fixstr" */
+	ssize_t n = pread(fd, bytes, sizeof(bytes), 0);
+
+	assert_in_range(n, 1, sizeof(bytes) - 1);
+	strcpy(text + 1, key);
+	return memmem(bytes, (size_t)n, text, strlen(text)) != NULL;
+}
+
 static void tls_connections_come_along(void **state)
 {
 	const struct spec spec = { .fd = 7, .flags = SESSION_TLS | SESSION_BEHIND, .parsed = 40, .in = "half", .in_skip = 1 };
@@ -91,6 +103,7 @@ static void tls_connections_come_along(void **state)
 						 .held = pool_text(&pool, "a beginning"), .held_len = 11,
 						 .control = TLS_UPDATE_OWED | TLS_PEER_CLOSED, .alert = 20 };
 		assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, &tls, fd, NULL, NULL), 0);
+		assert_true(says(fd, "tls_proto") && !says(fd, "proto"));	/* who knows no TLS does not take it for a plain one */
 		assert_int_equal(snapshot_read_slot(&b.hub, &b.slot, NULL, 40, OWNER, fd), -1);
 		assert_int_equal(errno, EPROTO);
 		assert_int_equal(slot_session(&b.slot, 7)->status, SESSION_FREE);

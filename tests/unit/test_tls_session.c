@@ -25,10 +25,11 @@ static void answer(struct worker_fixture *w, int fd, const char *text, size_t le
 
 static enum received receive_some(struct worker_fixture *w, int fd, const char *expected)
 {
-	size_t n = 0, len = strlen(expected);
-	enum received what = receive(&w->base, fd, &n);
+	struct intake in;
+	size_t len = strlen(expected);
+	enum received what = receive(&w->base, fd, &in);
 
-	assert_int_equal(n, len);
+	assert_int_equal(in.bytes, len);
 	if (len > 0) {
 		const struct buffer_shm *head = pool_header(&w->base.slot, state_of(w, fd)->in);
 
@@ -143,6 +144,89 @@ static void a_reader_that_is_slow_gets_all(void **state)
 	assert_int_equal(lent(w), 0);
 	check_wire(w, fd);
 	peer_free(fd);
+}
+
+/* Nothing is left to be said, but what the socket has not taken of it: that it waits for writability must be seen. */
+static void who_has_something_pending_is_behind(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened_tls(w, TRANSPORT_FLASH, KIND);
+	static char text[1000];
+
+	memset(text, 'x', sizeof(text));
+	setsockopt(w->peer[fd], SOL_SOCKET, SO_RCVBUF, &(int){ 4096 }, sizeof(int));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ 4096 }, sizeof(int));
+	for (int i = 0; i < 1000 && !flow_of(w, fd)->pending; i++) {
+		answer(w, fd, text, sizeof(text));
+		expect_bytes(w, text, sizeof(text));
+	}
+	assert_int_not_equal(flow_of(w, fd)->pending, 0);
+	assert_int_equal(state_of(w, fd)->out, BUFFER_NONE);
+	assert_true(state_of(w, fd)->flags & SESSION_BEHIND);
+	catch_up(w, fd);
+	assert_peer_got(w, fd);
+	peer_free(fd);
+}
+
+/* No buffers are lent any more (max_buffered): he falls behind all the same, with as much as the smallest one holds, and has all in the end. */
+static void a_reader_that_is_slow_gets_all_without_memory(void **state)
+{
+	struct worker_fixture *w = *state;
+
+	for (size_t k = 0; k < PEER_KINDS; k++) {
+		int fd = opened_tls(w, TRANSPORT_FLASH, &peer_kinds[k]);
+
+		subscribe(w, fd, "t");
+		setsockopt(w->peer[fd], SOL_SOCKET, SO_RCVBUF, &(int){ 4096 }, sizeof(int));
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ 4096 }, sizeof(int));
+		pool_nothing(w);
+		for (int i = 0; i < 12; i++) {
+			expect(w, fd, put(w, "t", 3000));
+			while (fanout_poll(&w->fanout) | fanout_run(&w->fanout))
+				;
+		}
+		assert_true(state_of(w, fd)->flags & SESSION_BEHIND);
+		for (int i = 0; i < 1000 && !flow_of(w, fd)->pending; i++)
+			output_run(&w->output, fd);
+		assert_int_not_equal(flow_of(w, fd)->pending, 0);
+		assert_int_equal(pool_header(&w->base.slot, flow_of(w, fd)->pending)->charged, BUFFER_LEAST);
+		catch_up(w, fd);
+		assert_peer_got(w, fd);
+		assert_int_equal(w->base.over_count + w->asked_for_room + counted(w, COUNTER_no_buffer), 0);
+		check_wire(w, fd);
+		w->base.pool.hub = NULL;
+		end_session(w, fd);
+		peer_free(fd);
+	}
+}
+
+/* What all of a batch may leave is asked for together. */
+static void a_batch_leaves_no_more_than_there_is_room_for(void **state)
+{
+	struct worker_fixture *w = *state;
+	int tls[6];
+
+	for (int i = 0; i < 6; i++) {
+		tls[i] = opened_tls(w, TRANSPORT_FLASH, KIND);
+		subscribe(w, tls[i], "t");
+		setsockopt(w->peer[tls[i]], SOL_SOCKET, SO_RCVBUF, &(int){ 4096 }, sizeof(int));
+		setsockopt(tls[i], SOL_SOCKET, SO_SNDBUF, &(int){ 4096 }, sizeof(int));
+	}
+	pool_nothing(w);
+	w->base.hub.shm->buffered_max = 150000;
+	expect(w, tls[0], put(w, "t", 60000));
+	while (fanout_poll(&w->fanout) | fanout_run(&w->fanout))
+		;
+	assert_in_range(w->base.pool.held, 1, 150000);
+	for (int i = 0; i < 6; i++) {
+		w->got.len = 0;
+		catch_up(w, tls[i]);
+		assert_int_equal(peer_receive(w, tls[i], w->expected.len), SSL_ERROR_WANT_READ);
+		assert_int_equal(w->got.len, w->expected.len);
+		assert_memory_equal(w->got.at, w->expected.at, w->got.len);
+		peer_free(tls[i]);
+	}
+	assert_int_equal(w->base.over_count + counted(w, COUNTER_no_buffer), 0);
 }
 
 /* ---- what TLS itself says ---- */
@@ -337,16 +421,17 @@ static void a_record_waits_until_it_is_whole(void **state)
 /* Takes what has come of letters in their order, of which `got` were there before. How many. */
 static size_t take_all(struct worker_fixture *w, int fd, size_t got)
 {
-	size_t before = got, n;
+	size_t before = got;
+	struct intake took;
 
-	while (receive(&w->base, fd, &n) != RECEIVED_NOTHING) {
+	while (receive(&w->base, fd, &took) != RECEIVED_NOTHING) {
 		struct session_state_shm st = *state_of(w, fd);
 		const uint8_t *in = pool_bytes(&w->base.slot, st.in) + (st.parsed - pool_header(&w->base.slot, st.in)->base);
 
-		for (size_t i = 0; i < n; i++)
+		for (size_t i = 0; i < took.bytes; i++)
 			assert_int_equal(in[i], 'a' + (got + i) % 26);
-		got += n;
-		st.parsed += n;
+		got += took.bytes;
+		st.parsed += took.bytes;
 		st.in = BUFFER_NONE;
 		session_commit(&w->base, fd, &st);
 	}
@@ -506,6 +591,24 @@ static void a_new_worker_finds_what_was_drained(void **state)
 	peer_free(fd);
 }
 
+/* Somebody died who had noted that TLS has something to say: the session waits for writability with whoever finds that. */
+static void a_new_worker_says_what_is_owed(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened_tls(w, TRANSPORT_FLASH, KIND);
+
+	flow_of(w, fd)->control |= TLS_UPDATE_OWED;
+	assert_true(landed_tls_settle(&w->streams, fd, false));
+	assert_true(state_of(w, fd)->flags & SESSION_BEHIND);
+	catch_up(w, fd);
+	assert_int_equal(tls_entry(&w->base.tls, fd)->out.generation, 1);
+	assert_int_equal(flow_of(w, fd)->control, 0);
+	answer(w, fd, "ours", 4);
+	expect_bytes(w, "ours", 4);
+	assert_peer_got(w, fd);
+	peer_free(fd);
+}
+
 /* Input was committed, and neither counted nor taken; or counted; or taken in part. */
 static void a_new_worker_takes_the_rest_of_input(void **state)
 {
@@ -567,6 +670,9 @@ int main(void)
 		TEST_ON(delivery, text_goes_both_ways),
 		TEST_ON(delivery, records_go_out_in_batches),
 		TEST_ON(delivery, a_reader_that_is_slow_gets_all),
+		TEST_ON(delivery, who_has_something_pending_is_behind),
+		TEST_ON(delivery, a_reader_that_is_slow_gets_all_without_memory),
+		TEST_ON(delivery, a_batch_leaves_no_more_than_there_is_room_for),
 		TEST_ON(delivery, keys_are_updated),
 		TEST_ON(delivery, keys_are_updated_before_the_limit),
 		TEST_ON(delivery, the_end_is_said),
@@ -576,6 +682,7 @@ int main(void)
 		TEST_ON(delivery, much_input_comes_through),
 		TEST_ON(delivery, a_new_worker_seals_the_same),
 		TEST_ON(delivery, a_new_worker_finds_what_was_drained),
+		TEST_ON(delivery, a_new_worker_says_what_is_owed),
 		TEST_ON(delivery, a_new_worker_takes_the_rest_of_input),
 		TEST_ON(delivery, a_damaged_entry_is_not_believed),
 	};

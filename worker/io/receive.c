@@ -98,15 +98,16 @@ static ssize_t receive_local(struct base *base, session_id sid, const struct buf
 }
 
 /* What TLS opens. A buffer is taken only when there is a whole record. */
-static enum received receive_tls(struct base *base, session_id sid, size_t *received)
+static enum received receive_tls(struct base *base, session_id sid, struct intake *intake)
 {
 	enum received what;
 	struct buffer_shm *head;
-	struct tls_in in;
+	struct tls_in in = { 0 };
 	size_t room;
 	uint32_t ref;
 
 	what = tls_in_look(base, sid, &in);
+	intake->wire = in.taken;
 	if (what != RECEIVED)
 		return what;
 	ref = receive_buffer(base, sid, TLS_RECORD_MAX);
@@ -120,10 +121,12 @@ static enum received receive_tls(struct base *base, session_id sid, size_t *rece
 		return RECEIVED_NOTHING;	/* what is there waits for something, and nothing of it is taken */
 	if (!session_buffer_grow(base, sid, ref, head->len + room))
 		return RECEIVED_NO_MEMORY;
-	what = tls_in_open(base, sid, &in, pool_bytes(&base->slot, ref) + head->len, room, received);
-	if (*received > 0)
+	what = tls_in_open(base, sid, &in, pool_bytes(&base->slot, ref) + head->len, room, &intake->bytes);
+	intake->wire = in.taken;
+	intake->bare = in.bare;
+	if (intake->bytes > 0)
 		note_time(base, sid, head);
-	head->len += (uint32_t)*received;
+	head->len += (uint32_t)intake->bytes;
 	pool_shrink(&base->pool, ref, head->len);
 	CRASH_POINT("tls-input-counted");
 	tls_in_take(base, sid, &in);
@@ -132,15 +135,16 @@ static enum received receive_tls(struct base *base, session_id sid, size_t *rece
 	return what == RECEIVED && in.opened < in.whole ? RECEIVED_FULL : what;
 }
 
-enum received receive(struct base *base, session_id sid, size_t *received)
+enum received receive(struct base *base, session_id sid, struct intake *in)
 {
 	struct buffer_shm *head;
 	uint32_t ref;
 	size_t room;
 	ssize_t n;
 
+	*in = (struct intake){ 0 };
 	if (session_is_tls(&session(base, sid)->state))
-		return receive_tls(base, sid, received);
+		return receive_tls(base, sid, in);
 	ref = receive_buffer(base, sid, ROOM_LEAST);
 	if (ref == BUFFER_NONE)
 		return RECEIVED_NO_MEMORY;
@@ -172,8 +176,8 @@ enum received receive(struct base *base, session_id sid, size_t *received)
 	/* release: `len` counts the bytes before they are no longer noted as being received */
 	atomic_store_explicit(&base->slot.shm->receiving, 0, memory_order_release);
 	base_count(base, COUNTER_bytes_in, (uint64_t)n);
-	*received = (size_t)n;
-	return *received == room ? RECEIVED_FULL : RECEIVED;
+	in->bytes = in->wire = (size_t)n;
+	return in->bytes == room ? RECEIVED_FULL : RECEIVED;
 }
 
 void receive_nothing(struct base *base, session_id sid)

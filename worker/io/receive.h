@@ -16,8 +16,14 @@ enum received {
 	RECEIVED_NO_MEMORY,	/* no buffer was left */
 };
 
-/* Receives once, behind what is in the session's buffer already. *received: how many bytes, with RECEIVED and RECEIVED_FULL. */
-enum received receive(struct base *base, session_id sid, size_t *received);
+struct intake {
+	size_t bytes;		/* behind what was in the session's buffer; with RECEIVED and RECEIVED_FULL there are some */
+	size_t wire;		/* taken of the connection for that, and for what is no input: TLS records are longer than their text, or have none */
+	unsigned bare;		/* records without text: what TLS says itself, and empty ones */
+};
+
+/* Receives once, behind what is in the session's buffer already. */
+enum received receive(struct base *base, session_id sid, struct intake *in);
 /* For a session whose end is decided: throws input away, and has the loop close the session when its peer has closed. */
 void receive_nothing(struct base *base, session_id sid);
 

@@ -45,6 +45,7 @@ struct batch {
 	struct batch_send send[BATCH_MAX];
 	struct wire wire[BATCH_MAX];
 	unsigned tls;			/* how many of them are TLS sessions' */
+	uint64_t promised;		/* bytes of buffers for what the kernel does not take of their records */
 	uint8_t *records;		/* room for the records of all of them, of which only what is used takes memory */
 	int result[BATCH_MAX];
 	uint64_t round;			/* goes up when `used` goes back to 0 */
@@ -67,6 +68,7 @@ struct batch *batch_create(struct base *base, int io, size_t arena, batch_landed
 	}
 	b->uring = false;
 	b->count = b->tls = 0;
+	b->promised = 0;
 	b->round = 1;
 	b->used = 0;
 	b->room = arena;
@@ -257,6 +259,7 @@ void batch_flush(struct batch *b)
 	CRASH_POINT("batch-recorded");
 	atomic_store_explicit(&s->flights, 0, memory_order_release);
 	b->count = b->tls = 0;
+	b->promised = 0;
 }
 
 char *batch_room(struct batch *b, size_t bytes)
@@ -292,7 +295,7 @@ void batch_add(struct batch *b, session_id sid, const char *bytes, size_t len, u
 	b->wire[b->count] = (struct wire){ .bytes = bytes, .len = (uint32_t)len };
 	if (session_is_tls(&session(b->base, sid)->state)) {
 		b->tls++;
-		b->wire[b->count].text = (uint32_t)(len < TLS_OUT_TEXT_MAX ? len : TLS_OUT_TEXT_MAX);
+		b->wire[b->count].text = (uint32_t)tls_out_allowed(b->base, len < TLS_OUT_TEXT_MAX ? len : TLS_OUT_TEXT_MAX, &b->promised);
 		tls_out_list(b->base, b->count, sid, b->wire[b->count].text);
 	}
 	b->count++;

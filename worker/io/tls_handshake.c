@@ -7,9 +7,11 @@
 #include "worker/io/tls_handshake.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "worker/io/tls_certificate.h"
@@ -222,6 +224,38 @@ enum tls_step tls_handshake_feed(struct tls_handshake *h, const uint8_t *bytes, 
 }
 
 /* ---- a socket ---- */
+
+static void wait_for(int fd, size_t bytes)
+{
+	setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &(int){ (int)bytes }, sizeof(int));
+}
+
+enum tls_step tls_handshake_look(int fd, size_t *awaited)
+{
+	uint8_t head[TLS_HEAD];
+	ssize_t n = recv(fd, head, sizeof(head), MSG_PEEK | MSG_DONTWAIT);
+	size_t size = TLS_HEAD;
+	int there = 0;
+
+	if (n <= 0)
+		return n < 0 && (errno == EAGAIN || errno == EINTR) ? TLS_GOES_ON : TLS_CLOSED;
+	if (n == TLS_HEAD) {
+		size += (size_t)head[3] << 8 | head[4];
+		if (head[0] != TLS_HANDSHAKE || head[1] != 3 || size > TLS_RECORD_MAX || ioctl(fd, SIOCINQ, &there) < 0 || (size_t)there >= size)
+			return TLS_DONE;
+	}
+	/* It is readable before: the client sends no more, or the kernel has no room for so many tiny pieces. */
+	if (size <= *awaited)
+		return TLS_DONE;
+	*awaited = size;
+	wait_for(fd, size);
+	return TLS_GOES_ON;
+}
+
+void tls_handshake_looked(int fd)
+{
+	wait_for(fd, 1);
+}
 
 static void send_output(struct tls_handshake *h, int fd)
 {

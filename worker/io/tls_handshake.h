@@ -37,6 +37,13 @@ struct tls_handshake;
 struct tls_handshake *tls_handshake_create(const struct tls_server *server, bool http);
 void tls_handshake_destroy(struct tls_handshake *h);
 
+/*
+ * Before it is made: whether the first record is there as a whole, of which nothing is taken. TLS_DONE: it is, or what comes is none, or there is no waiting for the rest of it; TLS_CLOSED: nothing
+ * has come, and nothing will; TLS_GOES_ON: *awaited bytes (0 at first) must be there, and the socket is not readable before.
+ */
+enum tls_step tls_handshake_look(int fd, size_t *awaited);
+void tls_handshake_looked(int fd);	/* whatever comes makes the socket readable again */
+
 /* Sends and receives what can be, without waiting: up to the end of the handshake, or a few records. */
 enum tls_step tls_handshake_run(struct tls_handshake *h, int fd);
 /* Whether there is output that the kernel has not accepted. */

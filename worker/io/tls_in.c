@@ -194,10 +194,12 @@ static enum received open_records(struct base *base, struct tls_entry_shm *e, st
 		if (type != TLS_APPLICATION_DATA) {
 			what = heed(e, type, dst + *len, (size_t)n, alert);
 			updates++;
+			in->bare++;
 		} else {
 			data = true;
 			e->flow.in_seq++;
 			*len += (size_t)n;
+			in->bare += n == 0;
 		}
 		in->opened += (size_t)size;
 	}

@@ -13,6 +13,7 @@ struct tls_in {
 	size_t whole;		/* and so many are whole records, as far as they can be told */
 	size_t opened;		/* or were dealt with */
 	size_t taken;		/* what tls_in_take() is to take from the socket */
+	unsigned bare;		/* records among them without text: of another type than data, or empty */
 };
 
 /*

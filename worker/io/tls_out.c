@@ -13,6 +13,8 @@
 
 #define PIECE 8192		/* bytes of text of a record for one session alone: so much is pending at most if it reads slowly */
 #define CONTROL_MAX 8		/* bytes of what TLS itself says */
+#define TEXT_LEAST 400		/* bytes of text whose record is kept in a buffer of the smallest class */
+_Static_assert(TEXT_LEAST + TLS_OVERHEAD_MAX + sizeof(struct buffer_shm) <= BUFFER_LEAST, "it has room");
 
 enum { KEY_UPDATE = 24, WARNING = 1, FATAL = 2 };
 
@@ -33,6 +35,18 @@ static struct tls_entry_shm *entry_of(const struct base *base, session_id sid)
 static size_t records(size_t len)
 {
 	return (len + TLS_TEXT_MAX - 1) / TLS_TEXT_MAX;
+}
+
+size_t tls_out_allowed(struct base *base, size_t len, uint64_t *promised)
+{
+	size_t most = len + records(len) * TLS_OVERHEAD_MAX + BUFFER_MORE;
+
+	if (len <= TEXT_LEAST)
+		return len;
+	if (!pool_allows(&base->pool, *promised + most))
+		return TEXT_LEAST;
+	*promised += most;
+	return len;
 }
 
 void tls_out_list(struct base *base, unsigned place, session_id sid, size_t len)
@@ -67,10 +81,10 @@ size_t tls_out_seal(struct base *base, session_id sid, const void *text, size_t 
 
 /* ---- what is pending ---- */
 
-/* Keeps bytes for later. False: there is no buffer, and the session is aborted. (Nobody is disconnected for it: who does not read is the one to go.) */
+/* Keeps bytes for later, in a buffer that was allowed for before they were sealed, or of the smallest class. False: there is none all the same, and the session is aborted. */
 static bool keep(struct base *base, session_id sid, struct tls_flow_shm *flow, const uint8_t *bytes, size_t len)
 {
-	uint32_t ref = pool_take(&base->pool, len);
+	uint32_t ref = pool_take_anyway(&base->pool, len);
 
 	if (ref == BUFFER_NONE) {
 		session_abort(base, sid, COUNTER_no_buffer);
@@ -276,6 +290,7 @@ long tls_out_send(struct base *base, session_id sid, const void *text, size_t le
 	struct slot_shm *s = base->slot.shm;
 	int r = tls_out_flush(base, sid);
 	size_t done = 0, piece;
+	uint64_t promised;
 
 	if (r <= 0) {
 		errno = r == 0 ? EAGAIN : EPIPE;
@@ -283,7 +298,8 @@ long tls_out_send(struct base *base, session_id sid, const void *text, size_t le
 	}
 	s->flight[0] = (uint32_t)sid;
 	for (r = 0; r == 0 && done < len; done += piece) {
-		piece = len - done < PIECE ? len - done : PIECE;
+		promised = 0;
+		piece = tls_out_allowed(base, len - done < PIECE ? len - done : PIECE, &promised);
 		/* (Of the record before this, `taken` says that it is done.) */
 		tls_out_list(base, 0, sid, piece);
 		/* release: what the text is going to be stands there before it is sealed */

@@ -15,6 +15,13 @@
 /* Whether libcrypto's part is there, which it is from the first call on. False: no memory. */
 bool tls_out_ready(struct base *base);
 
+/*
+ * How many of `len` bytes of text may be sealed at a time. The rest of a record that the kernel does not take must be kept, and no buffer may be wanting then: so that is asked
+ * before, and where there is none to be had (max_buffered), it is so little that the rest fits into the smallest buffer, which every session has. `promised`: what was
+ * allowed for others whose records are to be sealed with these; it grows by what is allowed now.
+ */
+size_t tls_out_allowed(struct base *base, size_t len, uint64_t *promised);
+
 /* Notes that the flight at `place` of the list is going to be `len` bytes of the session's stream, from the flow's `taken` on. */
 void tls_out_list(struct base *base, unsigned place, session_id sid, size_t len);
 /* How many bytes so much text takes as records. */

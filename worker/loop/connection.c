@@ -105,18 +105,17 @@ bool connection_is_open(const struct worker *w, int fd)
 	return (uint32_t)fd < w->base.slot.shm->sessions_max && session(&w->base, fd)->status == SESSION_OPEN;
 }
 
-bool connection_may(struct worker *w, int fd, const struct arrival *a, struct refusal *why)
+bool connection_has_room(struct worker *w, int fd, const struct arrival *a, struct refusal *why)
 {
-	uint32_t transport = protocol_transport(a->proto);
-
-	if ((a->proto != PROTO_ADMIN && listener_drains(&w->listeners)) || !listener_counts(&w->listeners, fd, a->proto)) {
-		*why = refuse_full(w, transport, &a->peer);
-		return false;
-	}
-	if (a->proto == PROTO_ADMIN || quota_connect(&w->service, fd, transport, &a->peer, why))
+	if ((a->proto == PROTO_ADMIN || !listener_drains(&w->listeners)) && listener_counts(&w->listeners, fd, a->proto))
 		return true;
-	atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
+	*why = refuse_full(w, protocol_transport(a->proto), &a->peer);
 	return false;
+}
+
+bool connection_client_may(struct worker *w, int fd, const struct arrival *a, struct refusal *why)
+{
+	return a->proto == PROTO_ADMIN || quota_connect(&w->service, fd, protocol_transport(a->proto), &a->peer, why);
 }
 
 void connection_not(struct worker *w, int fd)
@@ -158,8 +157,11 @@ static int adopt(struct worker *w, int fd, const struct arrival *a, uint32_t fla
 void connection_take(struct worker *w, int fd, const struct arrival *a)
 {
 	struct refusal why;
+	bool room = connection_has_room(w, fd, a, &why);
 
-	if (!connection_may(w, fd, a, &why)) {
+	if (!room || !connection_client_may(w, fd, a, &why)) {
+		if (room)
+			connection_not(w, fd);
 		refuse_take(w, fd, protocol_transport(a->proto), &why);
 		return;
 	}

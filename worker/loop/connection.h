@@ -17,14 +17,18 @@ struct arrival {
 	bool named;			/* `peer` is from there */
 };
 
-/* Whether there is room for it, and its client may have one more: then it is counted. Else that is counted and told, and *why says why. */
-bool connection_may(struct worker *w, int fd, const struct arrival *a, struct refusal *why);
+/*
+ * Whether there is room for it, and whether its client may have one more: then it is counted, with the server and with the client (quota_leave()). Else that is counted and told,
+ * and *why says why.
+ */
+bool connection_has_room(struct worker *w, int fd, const struct arrival *a, struct refusal *why);
+bool connection_client_may(struct worker *w, int fd, const struct arrival *a, struct refusal *why);
 void connection_not(struct worker *w, int fd);	/* one that is counted is not taken after all */
 
 /* Takes it: if there is room, makes a session of it, counts it and greets it. Else refuses it (refuse.h). */
 void connection_take(struct worker *w, int fd, const struct arrival *a);
 /*
- * The same for a connection whose TLS handshake is done, and that is counted (connection_may()). `entry` is what is known of it: kind, keys, and the flow's `out_seq` and `in_seq`; unsent[0..unsent_len) is
+ * The same for a connection whose TLS handshake is done, and that is counted (both of the above). `entry` is what is known of it: kind, keys, and the flow's `out_seq` and `in_seq`; unsent[0..unsent_len) is
  * what of the handshake the kernel has not accepted. Its session goes on behind that, with these rights (NULL: none of its own). 0; -1: it is not taken, and the descriptor is the caller's. The caller wipes
  * `entry`.
  */

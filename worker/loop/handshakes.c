@@ -1,11 +1,15 @@
 /*
- * TLS handshakes that are under way. See handshakes.h.
+ * TLS handshakes. See handshakes.h.
  *
  * A handshake costs as much time as hundreds of deliveries, so a turn has some milliseconds for all of them together, in the order in which something came for
- * them; live delivery goes on in between. And it costs tens of kilobytes: so there is a limit (tls_handshakes), beyond which who comes waits in the kernel, where
- * he costs next to nothing. libssl's object is made when the first bytes come: who connects and says nothing costs his descriptor alone.
+ * them; live delivery goes on in between. And it costs tens of kilobytes: so there is a limit (tls_handshakes).
  *
- * A successor closes the connections of handshakes that were begun, as they have no session (orphans.c).
+ *   quiet     its ClientHello is not whole yet: it costs its descriptor and some hundred bytes. The socket is readable when the record is whole (SO_RCVLOWAT), so
+ *             who sends it byte by byte has nobody look at each of them. Quiet ones are closed, the oldest first, where descriptors are needed
+ *   whole     the ClientHello is there, in the socket, and waits for a place. As long as somebody does, who comes waits in the kernel
+ *   begun     it has a place, and libssl's object. Its client may keep it for as long as nobody waits; else for PATIENCE
+ *
+ * A successor closes the connections of handshakes that were begun, as they have no session, and takes the others (orphans.c).
  */
 #include "worker/loop/handshakes.h"
 
@@ -33,15 +37,22 @@
 #define KEYS_ROOM (1 << 20)		/* bytes of locked memory for private keys, those of handshakes under way among them; a power of two */
 #define KEY_LEAST 64
 #define CROWD 64			/* handshakes at one time, whose memory is worth giving back: some megabytes */
+#define PATIENCE 1000			/* milliseconds: a client's answers come sooner, also from the other side of the world, and with a packet lost on the way */
+enum { FATAL = 2, ACCESS_DENIED = 49 };
+
 #define NOT_TLS "this address speaks TLS: connect with https://, wss://, or TLS around what you speak"
+
+enum stage { QUIET, WHOLE, BEGUN, STAGES };
 
 struct handshake {
 	struct ev_io io;
-	TAILQ_ENTRY(handshake) age, turn;
+	TAILQ_ENTRY(handshake) age, place, turn;
+	enum stage stage;
 	bool waits;			/* for its turn: it is in `ready` */
 	struct arrival arrival;
-	uint64_t since;			/* when it was taken, milliseconds */
-	struct tls_handshake *tls;	/* NULL: nothing has come yet */
+	uint64_t since, begun;		/* when it was taken, and got its place, milliseconds */
+	size_t awaited;			/* bytes that the socket is to have before it is looked at again */
+	struct tls_handshake *tls;	/* NULL: it is not begun */
 };
 
 TAILQ_HEAD(handshake_list, handshake);
@@ -49,9 +60,11 @@ TAILQ_HEAD(handshake_list, handshake);
 struct handshakes {
 	struct tls_server *server;
 	struct handshake_list all;	/* the oldest first */
-	struct handshake_list ready;	/* those for which something has come */
-	uint32_t count;
-	uint32_t most;			/* of `count`, since there were none */
+	struct handshake_list at[STAGES];	/* the same, by their stages; each as long as it has been at that */
+	struct handshake_list ready;	/* those begun for which something has come */
+	uint32_t count;			/* of all */
+	uint32_t begun;
+	uint32_t most;			/* of `begun`, since there were none */
 	bool ended;
 };
 
@@ -93,6 +106,8 @@ int handshakes_init(struct worker *w)
 		return -1;
 	TAILQ_INIT(&hs->all);
 	TAILQ_INIT(&hs->ready);
+	for (int i = 0; i < STAGES; i++)
+		TAILQ_INIT(&hs->at[i]);
 	w->handshakes = hs;
 	return 0;
 }
@@ -105,20 +120,28 @@ int handshakes_start(struct worker *w)
 	return w->handshakes->server ? 0 : -1;
 }
 
-static void count_under_way(struct worker *w, int change)
+static void count_begun(struct worker *w, int change)
 {
 	struct handshakes *hs = w->handshakes;
 
-	hs->count += (uint32_t)change;
-	atomic_store_explicit(&w->base.self->handshakes, hs->count, memory_order_relaxed);
-	listener_hold_tls(&w->listeners, hs->count >= (uint64_t)w->base.settings->tls_handshakes);
-	hs->most = hs->count > hs->most ? hs->count : hs->most;
-	if (hs->count > 0)
+	hs->begun += (uint32_t)change;
+	atomic_store_explicit(&w->base.self->handshakes, hs->begun, memory_order_relaxed);
+	hs->most = hs->begun > hs->most ? hs->begun : hs->most;
+	if (hs->begun > 0)
 		return;
 	if (hs->most >= CROWD)
 		malloc_trim(0);		/* malloc keeps what libssl has freed, with little in between */
 	hs->most = 0;
 }
+
+static void move_on(struct worker *w, struct handshake *h, enum stage stage)
+{
+	TAILQ_REMOVE(&w->handshakes->at[h->stage], h, place);
+	TAILQ_INSERT_TAIL(&w->handshakes->at[stage], h, place);
+	h->stage = stage;
+}
+
+static void on_quiet(struct ev_loop *loop, struct ev_io *io, int events);
 
 static void on_handshake(struct ev_loop *loop, struct ev_io *io, int events)
 {
@@ -132,12 +155,34 @@ static void on_handshake(struct ev_loop *loop, struct ev_io *io, int events)
 	TAILQ_INSERT_TAIL(&w->handshakes->ready, h, turn);
 }
 
+/*
+ * Its client may have no more connections. He is told before any cryptography is paid for him: by an alert in the clear (RFC 8446 section 6: access_denied), which is all
+ * that he understands yet.
+ */
+static void refuse_unheard(struct worker *w, int fd)
+{
+	static const uint8_t alert[] = { TLS_ALERT, 3, 1, 0, 2, FATAL, ACCESS_DENIED };
+
+	(void)!send(fd, alert, sizeof(alert), MSG_DONTWAIT | MSG_NOSIGNAL);
+	refuse_told(w, fd);
+}
+
 void handshakes_take(struct worker *w, int fd, const struct arrival *a)
 {
 	struct handshakes *hs = w->handshakes;
-	/* (A successor does not look for descriptors beyond the session table.) */
-	struct handshake *h = hs && !hs->ended && (uint32_t)fd < w->base.slot.shm->sessions_max ? calloc(1, sizeof(*h)) : NULL;
+	struct handshake *h = NULL;
+	struct refusal why;
 
+	/* (A successor does not look for descriptors beyond the session table.) */
+	if (hs && !hs->ended && (uint32_t)fd < w->base.slot.shm->sessions_max) {
+		if (!connection_client_may(w, fd, a, &why)) {
+			refuse_unheard(w, fd);
+			return;
+		}
+		h = calloc(1, sizeof(*h));
+		if (!h)
+			quota_leave(&w->service, fd);
+	}
 	if (!h) {
 		base_count(&w->base, COUNTER_tls_failed_dropped, 1);
 		close(fd);
@@ -145,10 +190,12 @@ void handshakes_take(struct worker *w, int fd, const struct arrival *a)
 	}
 	h->arrival = *a;
 	h->since = w->base.now_ms;
+	h->stage = QUIET;
 	TAILQ_INSERT_TAIL(&hs->all, h, age);
-	ev_io_init(&h->io, on_handshake, fd, EV_READ);
+	TAILQ_INSERT_TAIL(&hs->at[QUIET], h, place);
+	hs->count++;
+	ev_io_init(&h->io, on_quiet, fd, EV_READ);
 	ev_io_start(w->base.loop, &h->io);
-	count_under_way(w, 1);
 }
 
 /* ---- end ---- */
@@ -156,13 +203,18 @@ void handshakes_take(struct worker *w, int fd, const struct arrival *a)
 /* It is none any more. Its descriptor stays open. */
 static void forget(struct worker *w, struct handshake *h)
 {
+	enum stage stage = h->stage;
+
 	ev_io_stop(w->base.loop, &h->io);
 	TAILQ_REMOVE(&w->handshakes->all, h, age);
+	TAILQ_REMOVE(&w->handshakes->at[stage], h, place);
 	if (h->waits)
 		TAILQ_REMOVE(&w->handshakes->ready, h, turn);
 	tls_handshake_destroy(h->tls);
 	free(h);
-	count_under_way(w, -1);
+	w->handshakes->count--;
+	if (stage == BEGUN)
+		count_begun(w, -1);
 }
 
 /* What a client is told that speaks no TLS, in its own words. */
@@ -191,6 +243,7 @@ static void fail(struct worker *w, struct handshake *h, enum counter why, bool t
 	base_count(&w->base, why, 1);
 	tell_refused(&w->base, why, protocol_transport(h->arrival.proto), &h->arrival.peer);
 	forget(w, h);
+	quota_leave(&w->service, fd);
 	if (told)
 		refuse_told(w, fd);
 	else
@@ -218,7 +271,7 @@ static enum counter reason_of(enum tls_step step)
 	return COUNTER_tls_failed_bad;
 }
 
-/* A connection whose handshake is done is not taken. It is told so within TLS, by libssl, as no key of it was used by anybody else yet. */
+/* There is no room for a connection whose handshake is done. It is told so within TLS, by libssl, as no key of it was used by anybody else yet. */
 static void refuse(struct worker *w, struct handshake *h, const struct refusal *why)
 {
 	uint32_t transport = protocol_transport(h->arrival.proto);
@@ -228,6 +281,7 @@ static void refuse(struct worker *w, struct handshake *h, const struct refusal *
 	tls_handshake_say(h->tls, frame, transport_error(transport, hub_now(), why->status, why->text, frame));
 	tls_handshake_run(h->tls, h->io.fd);
 	forget(w, h);
+	quota_leave(&w->service, fd);
 	refuse_told(w, fd);
 }
 
@@ -247,7 +301,7 @@ static void finish(struct worker *w, struct handshake *h)
 	size_t len;
 	int fd = h->io.fd, r;
 
-	if (!connection_may(w, fd, &h->arrival, &why)) {
+	if (!connection_has_room(w, fd, &h->arrival, &why)) {
 		refuse(w, h, &why);
 		return;
 	}
@@ -276,6 +330,70 @@ static void finish(struct worker *w, struct handshake *h)
 }
 
 /* ---- in between ---- */
+
+static void on_quiet(struct ev_loop *loop, struct ev_io *io, int events)
+{
+	struct worker *w = ev_userdata(loop);
+	struct handshake *h = (struct handshake *)io;
+	enum tls_step look = tls_handshake_look(io->fd, &h->awaited);
+
+	(void)events;
+	if (look == TLS_GOES_ON)
+		return;
+	if (look == TLS_CLOSED) {
+		fail(w, h, COUNTER_tls_failed_closed, false);
+		return;
+	}
+	ev_io_stop(loop, io);
+	move_on(w, h, WHOLE);
+}
+
+/* Whether there is a place. If there is none, it is that of the one who has let us wait the longest, if that is long enough. */
+static bool has_place(struct worker *w)
+{
+	struct handshakes *hs = w->handshakes;
+	struct handshake *h;
+
+	if (hs->begun < (uint64_t)w->base.settings->tls_handshakes)
+		return true;
+	TAILQ_FOREACH(h, &hs->at[BEGUN], place) {
+		if (w->base.now_ms - h->begun < PATIENCE)
+			break;
+		if (h->waits)
+			continue;	/* for us */
+		fail(w, h, COUNTER_tls_failed_dropped, false);
+		return true;
+	}
+	return false;
+}
+
+static void begin(struct worker *w, struct handshake *h)
+{
+	tls_handshake_looked(h->io.fd);
+	h->begun = w->base.now_ms;
+	move_on(w, h, BEGUN);
+	count_begun(w, 1);
+	ev_set_cb(&h->io, on_handshake);
+	ev_io_start(w->base.loop, &h->io);
+}
+
+/* Whose turn it is. NULL: nobody's. */
+static struct handshake *next(struct worker *w)
+{
+	struct handshakes *hs = w->handshakes;
+	struct handshake *h = TAILQ_FIRST(&hs->ready);
+
+	if (h) {
+		TAILQ_REMOVE(&hs->ready, h, turn);
+		h->waits = false;
+		return h;
+	}
+	h = TAILQ_FIRST(&hs->at[WHOLE]);
+	if (!h || !has_place(w))
+		return NULL;
+	begin(w, h);
+	return h;
+}
 
 static void step(struct worker *w, struct handshake *h)
 {
@@ -308,19 +426,21 @@ static void step(struct worker *w, struct handshake *h)
 bool handshakes_run(struct worker *w)
 {
 	struct handshakes *hs = w->handshakes;
-	uint64_t since;
 	struct handshake *h;
+	uint64_t since;
+	bool more;
 
-	if (!hs || TAILQ_EMPTY(&hs->ready))
+	if (!hs)
 		return false;
-	since = base_clock();
-	while ((h = TAILQ_FIRST(&hs->ready)) != NULL && base_clock() - since < RUN_US) {
-		TAILQ_REMOVE(&hs->ready, h, turn);
-		h->waits = false;
-		step(w, h);
-		base_beat(&w->base);
+	more = !TAILQ_EMPTY(&hs->ready) || !TAILQ_EMPTY(&hs->at[WHOLE]);
+	for (since = more ? base_clock() : 0; more && base_clock() - since < RUN_US; base_beat(&w->base)) {
+		h = next(w);
+		more = h != NULL;
+		if (h)
+			step(w, h);
 	}
-	return !TAILQ_EMPTY(&hs->ready);
+	listener_hold_tls(&w->listeners, !TAILQ_EMPTY(&hs->at[WHOLE]));
+	return more;
 }
 
 void handshakes_sweep(struct worker *w)
@@ -332,11 +452,22 @@ void handshakes_sweep(struct worker *w)
 		fail(w, h, COUNTER_tls_failed_late, false);
 }
 
+void handshakes_yield(struct worker *w)
+{
+	struct handshakes *hs = w->handshakes;
+	struct handshake *h = hs ? TAILQ_FIRST(&hs->at[QUIET]) : NULL;
+
+	if (h && atomic_load_explicit(&w->base.self->connections, memory_order_relaxed) + hs->count >= w->base.self->connections_max)
+		fail(w, h, COUNTER_tls_failed_dropped, false);
+}
+
 bool handshakes_fewer(struct worker *w)
 {
 	struct handshakes *hs = w->handshakes;
-	struct handshake *h = hs ? TAILQ_FIRST(&hs->all) : NULL;
+	struct handshake *h = hs ? TAILQ_FIRST(&hs->at[QUIET]) : NULL;
 
+	if (hs && !h)
+		h = TAILQ_FIRST(&hs->all);
 	if (h)
 		fail(w, h, COUNTER_tls_failed_dropped, false);
 	return h != NULL;

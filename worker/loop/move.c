@@ -19,6 +19,7 @@
 #include "worker/io/tcp_counts.h"
 #include "worker/io/tls_out.h"
 #include "worker/loop/connection.h"
+#include "worker/loop/move_message.h"
 #include "worker/loop/orders.h"
 #include "worker/loop/refuse.h"
 #include "worker/protocol/answer.h"
@@ -27,34 +28,9 @@
 #include "worker/service/subscribe.h"
 #include "worker/session/tell.h"
 
-#define VERSION 1			/* of the message: programs with different ones may follow each other */
-#define VERSION_RIGHTS 2		/* of one with the session's rights behind the input: who does not know them must not take the connection */
-#define WORD_MAX 28			/* bytes of a transport's name */
 #define ASKED UINT64_MAX		/* where a request begins is known when its turn is over */
-#define INPUT_MAX 65536			/* bytes of input that go along */
 #define AT_ONCE 64			/* messages a turn */
-#define MOVED_ADMIN 4			/* it came by an admin listener */
-#define MOVED_TLS 8			/* its connection is a TLS one, whose entry stands behind the input */
-#define MOVED_PEER 16			/* a proxy has named its client, as struct moved_peer behind the input and the entry */
-#define LISTENER_MAX (MOVED_PEER + MOVED_TLS + MOVED_ADMIN + SLOW_DISCONNECT)
 #define PATIENCE 1000			/* milliseconds in which a new worker waits for room in a queue */
-
-struct message {
-	uint32_t version;
-	uint32_t sender;		/* slot */
-	uint64_t number;		/* slot_shm.move_number */
-	uint64_t sent, parsed;		/* session_state_shm */
-	uint64_t everybody;		/* from which sequence on it is owed what goes to everybody, and what its token names; 0: it is not */
-	struct flood flood;
-	uint32_t input;			/* bytes of input from `parsed` on, which follow; behind that the entry of its TLS connection (MOVED_TLS), its client (MOVED_PEER), and what the session may do (proto/rights.h) */
-	char transport[WORD_MAX];
-	uint32_t listener;		/* what its listener says: enum slow_policy, MOVED_ADMIN, MOVED_TLS, MOVED_PEER. (The programs before knew none, and filled it with 0.) */
-};
-
-struct moved_peer {
-	struct event_peer peer;
-	uint32_t by;			/* enum peer_by */
-};
 
 int move_queue(void)
 {
@@ -104,49 +80,33 @@ bool move_ask(struct worker *w, session_id sid, unsigned slot)
 	return true;
 }
 
-static int send_message(int queue, int fd, const struct message *m, const void *input, const struct tls_entry_shm *tls, const void *held, const struct moved_peer *peer,
-			const struct rights *rights)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct iovec parts[] = {
-		{ (void *)m, sizeof(*m) }, { (void *)input, m->input }, { (void *)tls, tls ? sizeof(*tls) : 0 }, { (void *)held, tls ? tls->flow.held_len : 0 },
-		{ (void *)peer, peer ? sizeof(*peer) : 0 }, { (void *)rights, rights ? rights->size : 0 },
-	};
-	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 6, .msg_control = &control, .msg_controllen = sizeof(control) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	return sendmsg(queue, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
-}
-
 /* 0; -1 with errno: EAGAIN, the queue is full. */
 static int send_session(struct worker *w, session_id sid, unsigned slot)
 {
 	const struct session_shm *s = session(&w->base, sid);
 	const struct buffer_shm *head = pool_header(&w->base.slot, s->state.in);
-	const struct tls_entry_shm *tls = session_is_tls(&s->state) ? tls_entry(&w->base.tls, session_fd(&w->base, sid)) : NULL;
-	const struct rights *rights = session_rights(&w->base, sid);
 	struct moved_peer peer = { .by = PEER_BY_NOBODY };
-	struct message m = {
-		.version = rights ? VERSION_RIGHTS : VERSION, .sender = w->base.number, .number = w->base.slot.shm->move_number, .sent = s->state.sent, .parsed = s->state.parsed,
-		.everybody = atomic_load_explicit(&s->subscriptions, memory_order_relaxed) ? s->state.pos : 0,
-		.input = (uint32_t)(head->base + head->len - s->state.parsed), .listener = session_slow(&s->state) | (session_is_admin(&s->state) ? MOVED_ADMIN : 0) | (tls ? MOVED_TLS : 0),
+	struct move_parts parts = {
+		.m = {
+			.sender = w->base.number, .number = w->base.slot.shm->move_number, .sent = s->state.sent, .parsed = s->state.parsed,
+			.everybody = atomic_load_explicit(&s->subscriptions, memory_order_relaxed) ? s->state.pos : 0,
+			.input = (uint32_t)(head->base + head->len - s->state.parsed), .listener = session_slow(&s->state) | (session_is_admin(&s->state) ? MOVED_ADMIN : 0),
+		},
+		.input = pool_bytes(&w->base.slot, s->state.in) + (s->state.parsed - head->base),
+		.rights = session_rights(&w->base, sid),
 	};
 
+	if (session_is_tls(&s->state)) {
+		parts.tls = tls_entry(&w->base.tls, session_fd(&w->base, sid));
+		parts.held = parts.tls->flow.held ? pool_bytes(&w->base.slot, parts.tls->flow.held) : NULL;
+	}
 	if (w->service.flood)
-		m.flood = w->service.flood[sid];
+		parts.m.flood = w->service.flood[sid];
 	peer.by = (uint32_t)slot_peers_get(&w->base.slot, sid, &peer.peer);
 	if (peer.by != PEER_BY_NOBODY)
-		m.listener |= MOVED_PEER;
-	strcpy(m.transport, transport_table[s->state.transport].word);
-	return send_message(w->start->queue[slot], session_fd(&w->base, sid), &m, pool_bytes(&w->base.slot, s->state.in) + (s->state.parsed - head->base), tls,
-			    tls && tls->flow.held ? pool_bytes(&w->base.slot, tls->flow.held) : NULL, peer.by != PEER_BY_NOBODY ? &peer : NULL, rights);
+		parts.peer = &peer;
+	strcpy(parts.m.transport, transport_table[s->state.transport].word);
+	return move_message_send(w->start->queue[slot], session_fd(&w->base, sid), &parts);
 }
 
 /* The session ends here; the connection stays. */
@@ -197,7 +157,7 @@ static bool move(struct worker *w, const struct asked_move *m, uint64_t *full)
 	if (st->out != BUFFER_NONE || !session_plain(st) || tls_owes(w, m->sid))
 		return false;
 	head = pool_header(&w->base.slot, st->in);
-	if (head->base + head->len - st->parsed > INPUT_MAX) {
+	if (head->base + head->len - st->parsed > MOVE_INPUT_MAX) {
 		session_end(&w->protocols, m->sid, st->parsed, 413, "too much follows a request that another worker is to deal with");
 		output_flush(&w->output, m->sid);
 		return true;
@@ -285,31 +245,12 @@ static bool is_here(const struct worker *w, int fd)
 	return false;
 }
 
-static uint32_t transport_of(const struct message *m)
-{
-	uint32_t t = 0;
-
-	while (t < TRANSPORTS && strncmp(transport_table[t].word, m->transport, WORD_MAX) != 0)
-		t++;
-	return t;
-}
-
 /* (max_connections has counted it, and may count it twice at this moment.) */
 static bool has_room(const struct worker *w, int fd)
 {
 	return (uint32_t)fd < w->base.slot.shm->sessions_max &&
 	       atomic_load_explicit(&w->base.self->connections, memory_order_relaxed) < w->base.self->connections_max;
 }
-
-/* A message that is looked at, and still in the queue. */
-struct looked {
-	struct message m;
-	char input[INPUT_MAX + sizeof(struct tls_entry_shm) + TLS_RECORD_MAX + sizeof(struct moved_peer) + RIGHTS_SIZE_MAX];
-	struct moved_peer peer;		/* with MOVED_PEER */
-	_Alignas(struct rights) char rights[RIGHTS_SIZE_MAX];	/* with VERSION_RIGHTS */
-	int fd;				/* the connection's, this worker's own; -1: there was no descriptor left for it */
-	bool good;
-};
 
 /* Fills in the entry of its TLS connection, behind which stands what is held. False: there is no buffer for that. */
 static bool begin_tls(struct worker *w, int fd, const void *entry)
@@ -331,12 +272,12 @@ static bool begin_tls(struct worker *w, int fd, const void *entry)
 }
 
 /* Makes a session of it. False: there is no memory. */
-static bool open_session(struct worker *w, int fd, const struct looked *l)
+static bool open_session(struct worker *w, int fd, const struct move_looked *l)
 {
-	const struct message *m = &l->m;
+	const struct move_message *m = &l->m;
 
 	struct session_state_shm st = {
-		.sent = m->sent, .parsed = m->parsed, .last_out = w->base.now, .transport = transport_of(m), .in = session_buffer(&w->base, fd, m->input),
+		.sent = m->sent, .parsed = m->parsed, .last_out = w->base.now, .transport = move_message_transport(m), .in = session_buffer(&w->base, fd, m->input),
 		.flags = SESSION_SLOW_IS(m->listener % MOVED_ADMIN) | (m->listener & MOVED_ADMIN ? SESSION_ADMIN : 0) | (m->listener & MOVED_TLS ? SESSION_TLS : 0),
 	};
 	struct buffer_shm *head;
@@ -353,7 +294,7 @@ static bool open_session(struct worker *w, int fd, const struct looked *l)
 	head->since = w->base.now;
 	memcpy(pool_bytes(&w->base.slot, st.in), l->input, m->input);
 	/* (The entry means nothing until the session is there.) */
-	if (m->version == VERSION_RIGHTS && session_set_rights(&w->base, fd, (const struct rights *)l->rights) < 0) {
+	if (move_message_has_rights(m) && session_set_rights(&w->base, fd, (const struct rights *)l->rights) < 0) {
 		pool_give(&w->base.pool, st.in);
 		return false;
 	}
@@ -381,18 +322,18 @@ static bool open_session(struct worker *w, int fd, const struct looked *l)
 }
 
 /* Makes a session of the connection, or refuses it. */
-static void take(struct worker *w, int fd, const struct looked *l)
+static void take(struct worker *w, int fd, const struct move_looked *l)
 {
-	const struct message *m = &l->m;
+	const struct move_message *m = &l->m;
 	struct event_peer peer = m->listener & MOVED_PEER ? l->peer.peer : peer_ask(fd);
 
 	if (!has_room(w, fd) || !open_session(w, fd, l)) {
-		struct refusal full = refuse_full(w, transport_of(m), &peer);
+		struct refusal full = refuse_full(w, move_message_transport(m), &peer);
 
 		if (m->listener & MOVED_TLS)
 			close(fd);	/* (it would not understand plain words) */
 		else
-			refuse_take(w, fd, transport_of(m), &full);
+			refuse_take(w, fd, move_message_transport(m), &full);
 		return;
 	}
 	quota_found(&w->service, fd);
@@ -401,68 +342,8 @@ static void take(struct worker *w, int fd, const struct looked *l)
 		w->service.flood[fd] = m->flood;
 }
 
-/* How many bytes of the message are of its TLS connection: the entry, and what is held. More than there are: it is none. */
-static size_t tls_size(const struct looked *l, size_t n)
-{
-	struct tls_flow_shm flow;
-
-	if (n < sizeof(l->m) || l->m.input > INPUT_MAX || !(l->m.listener & MOVED_TLS))
-		return 0;
-	if (n < sizeof(l->m) + l->m.input + sizeof(struct tls_entry_shm))
-		return SIZE_MAX / 2;
-	memcpy(&flow, l->input + l->m.input + offsetof(struct tls_entry_shm, flow), sizeof(flow));
-	return flow.held_len <= TLS_RECORD_MAX ? sizeof(struct tls_entry_shm) + flow.held_len : SIZE_MAX / 2;
-}
-
-/* Whether a message of `n` bytes is one that can be taken. */
-static bool is_good(struct looked *l, size_t n)
-{
-	size_t peer = l->m.listener & MOVED_PEER ? sizeof(l->peer) : 0, tls = tls_size(l, n);
-	size_t rights = n - sizeof(l->m) - l->m.input - tls - peer;
-
-	if (n < sizeof(l->m) || l->m.input > INPUT_MAX || n < sizeof(l->m) + l->m.input + tls + peer || l->m.sender >= INDEX_SLOTS_MAX || transport_of(&l->m) >= TRANSPORTS ||
-	    l->m.listener > LISTENER_MAX)
-		return false;
-	if (peer > 0)
-		memcpy(&l->peer, l->input + l->m.input + tls, peer);
-	if (l->m.version == VERSION)
-		return rights == 0;
-	if (l->m.version != VERSION_RIGHTS || rights > sizeof(l->rights))
-		return false;
-	memcpy(l->rights, l->input + l->m.input + tls + peer, rights);
-	return rights_check(l->rights, rights);
-}
-
-/* False: there is none. */
-static bool look(const struct worker *w, struct looked *l)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec parts[] = { { &l->m, sizeof(l->m) }, { l->input, sizeof(l->input) } };
-	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof(control) };
-	ssize_t n = recvmsg(w->start->queue[w->base.number], &msg, MSG_PEEK | MSG_DONTWAIT);
-	struct cmsghdr *c;
-
-	if (n < 0)
-		return false;
-	c = CMSG_FIRSTHDR(&msg);
-	l->fd = -1;
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-		memcpy(&l->fd, CMSG_DATA(c), sizeof(l->fd));
-	l->good = is_good(l, (size_t)n);
-	return true;
-}
-
-static void forget_keys(struct looked *l)
-{
-	if (l->good && l->m.listener & MOVED_TLS)
-		explicit_bzero(l->input + l->m.input, sizeof(struct tls_entry_shm));
-}
-
 /* The message is dealt with. */
-static void take_out(struct worker *w, const struct looked *l)
+static void take_out(struct worker *w, const struct move_looked *l)
 {
 	char byte;
 
@@ -476,12 +357,12 @@ static void take_out(struct worker *w, const struct looked *l)
 /* True: there was a message. */
 static bool receive_message(struct worker *w)
 {
-	static struct looked l;
+	static struct move_looked l;
 	bool there;
 
 	if (orders_run(w))
 		return false;		/* one a turn, or a piece of one */
-	if (!look(w, &l))
+	if (!move_message_look(w->start->queue[w->base.number], &l))
 		return false;
 	CRASH_POINT("move-received");
 	there = l.good && l.m.number <= w->base.slot.shm->moves_taken[l.m.sender];	/* its sender died, and the next one has sent it again */
@@ -495,7 +376,7 @@ static bool receive_message(struct worker *w)
 		close(l.fd);
 	CRASH_POINT("move-opened");
 	take_out(w, &l);
-	forget_keys(&l);
+	move_message_forget(&l);
 	if (l.fd >= 0 && connection_is_open(w, l.fd))
 		input_stall(&w->protocols, l.fd);
 	return true;
@@ -504,13 +385,13 @@ static bool receive_message(struct worker *w)
 /* Nothing of the session has been dealt with since. */
 void move_settle(struct worker *w)
 {
-	static struct looked l;
+	static struct move_looked l;
 
-	if (w->start->queue[w->base.number] < 0 || !look(w, &l))
+	if (w->start->queue[w->base.number] < 0 || !move_message_look(w->start->queue[w->base.number], &l))
 		return;
 	if (l.fd >= 0 && l.good && is_here(w, l.fd))
 		take_out(w, &l);
-	forget_keys(&l);
+	move_message_forget(&l);
 	if (l.fd >= 0)
 		close(l.fd);
 }

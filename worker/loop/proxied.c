@@ -114,7 +114,9 @@ static void on_waiting(struct ev_loop *loop, struct ev_io *io, int events)
 	long len;
 
 	(void)events;
-	socket_peek_anew(io->fd);
+	/* (Only a Unix socket's peeks are to be counted. A TCP one's would not begin at its beginning any more where the kernel counts those, too.) */
+	if (socket_is_local(io->fd))
+		socket_peek_anew(io->fd);
 	n = recv(io->fd, p->header + had, sizeof(p->header) - had, MSG_PEEK | MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;

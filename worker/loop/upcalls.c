@@ -70,6 +70,7 @@ static void accepted(void *worker, int fd, const struct listener *from, const st
 	struct arrival a = { .proto = from->proto, .slow = from->slow, .as = COUNTER_accepted, .peer = *peer };
 
 	connection_close_over(worker);		/* what has just become free counts as room */
+	handshakes_yield(worker);
 	if (from->proxy)
 		proxied_take(worker, fd, &a, from->tls);
 	else if (from->tls)

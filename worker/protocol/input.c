@@ -104,10 +104,18 @@ bool input_end_flood(struct protocols *protocols, struct cursor *c)
 	return false;
 }
 
-static void end_flood(struct protocols *protocols, session_id sid)
+/* Counts what came, whatever it was. True: that is too much in this second, and the session ends. (A TLS record without text is as much as a ping is.) */
+static bool is_flooded(struct protocols *protocols, session_id sid, const struct intake *in)
 {
-	tell_ends(protocols->base, sid, COUNTER_closed_flood, FLOOD_BYTES);
-	session_end(protocols, sid, session(protocols->base, sid)->state.parsed, 429, FLOOD_BYTES);
+	bool bytes = flood_bytes(protocols->service, sid, in->wire), messages = in->bare > 0 && flood_has(protocols->service, sid, in->bare);
+	const char *text = bytes ? FLOOD_BYTES : FLOOD_RECORDS;
+
+	flood_messages(protocols->service, sid, in->bare);
+	if (!bytes && !messages)
+		return false;
+	tell_ends(protocols->base, sid, COUNTER_closed_flood, text);
+	session_end(protocols, sid, session(protocols->base, sid)->state.parsed, 429, text);
+	return true;
 }
 
 static void count_units(struct protocols *protocols, struct cursor *c)
@@ -189,8 +197,9 @@ static void input_end(struct protocols *protocols, session_id sid)
 /* True when there is probably more: the buffer was filled, and all of it was dealt with or is part of a frame. */
 static bool take_in(struct protocols *protocols, session_id sid)
 {
-	size_t n;
-	enum received what = receive(protocols->base, sid, &n);
+	struct intake in;
+	enum received what = receive(protocols->base, sid, &in);
+	bool flooded = what != RECEIVED_END && what != RECEIVED_ERROR && what != RECEIVED_NO_MEMORY && is_flooded(protocols, sid, &in);
 
 	if (what == RECEIVED_NO_MEMORY)
 		protocols->base->no_memory(protocols->base->above, sid);
@@ -203,15 +212,13 @@ static bool take_in(struct protocols *protocols, session_id sid)
 		if (session_pending(protocols->base, sid))
 			output_flush(protocols->output, sid);
 	}
-	if (what == RECEIVED_OWES) {
+	if (what == RECEIVED_OWES && !flooded) {
 		output_flush(protocols->output, sid);
 		session_watch(protocols->base, sid);
 	}
-	if (what != RECEIVED && what != RECEIVED_FULL)
+	if (what != RECEIVED && what != RECEIVED_FULL && !flooded)
 		return false;
-	if (flood_bytes(protocols->service, sid, n))
-		end_flood(protocols, sid);
-	else
+	if (!flooded)
 		input_parse(protocols, sid);
 	output_flush(protocols->output, sid);
 	unblock(protocols, sid);

@@ -8,6 +8,7 @@
 
 #define FLOOD_MESSAGES "too much at a time (flood_messages): this one was not dealt with"
 #define FLOOD_BYTES "too much at a time (flood_bytes)"
+#define FLOOD_RECORDS "too many records of TLS at a time that say nothing (flood_messages)"
 
 /*
  * Whether `messages` more would be too many in this second. It is asked before a message is dealt with: if so, the message is not, and the session

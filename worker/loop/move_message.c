@@ -1,0 +1,113 @@
+/*
+ * Connections on their way to another worker. See move_message.h.
+ */
+#include "worker/loop/move_message.h"
+
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "proto/transport.h"
+
+#define VERSION 1			/* programs with different ones may follow each other */
+#define VERSION_RIGHTS 2		/* with the session's rights: who does not know them must not take the connection */
+#define LISTENER_MAX (MOVED_PEER + MOVED_TLS + MOVED_ADMIN + SLOW_DISCONNECT)
+
+bool move_message_has_rights(const struct move_message *m)
+{
+	return m->version == VERSION_RIGHTS;
+}
+
+uint32_t move_message_transport(const struct move_message *m)
+{
+	uint32_t t = 0;
+
+	while (t < TRANSPORTS && strncmp(transport_table[t].word, m->transport, MOVE_WORD_MAX) != 0)
+		t++;
+	return t;
+}
+
+/* ---- sending ---- */
+
+int move_message_send(int queue, int fd, struct move_parts *p)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec parts[] = {
+		{ &p->m, sizeof(p->m) }, { (void *)p->input, p->m.input }, { (void *)p->tls, p->tls ? sizeof(*p->tls) : 0 }, { (void *)p->held, p->tls ? p->tls->flow.held_len : 0 },
+		{ (void *)p->peer, p->peer ? sizeof(*p->peer) : 0 }, { (void *)p->rights, p->rights ? p->rights->size : 0 },
+	};
+	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = sizeof(parts) / sizeof(parts[0]), .msg_control = &control, .msg_controllen = sizeof(control) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	p->m.version = p->rights ? VERSION_RIGHTS : VERSION;
+	p->m.listener |= (p->tls ? MOVED_TLS : 0) | (p->peer ? MOVED_PEER : 0);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	return sendmsg(queue, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+/* ---- receiving ---- */
+
+/* How many bytes of the message are of its TLS connection: the entry, and what is held. More than there are: it is none. */
+static size_t tls_size(const struct move_looked *l, size_t n)
+{
+	struct tls_flow_shm flow;
+
+	if (n < sizeof(l->m) || l->m.input > MOVE_INPUT_MAX || !(l->m.listener & MOVED_TLS))
+		return 0;
+	if (n < sizeof(l->m) + l->m.input + sizeof(struct tls_entry_shm))
+		return SIZE_MAX / 2;
+	memcpy(&flow, l->input + l->m.input + offsetof(struct tls_entry_shm, flow), sizeof(flow));
+	return flow.held_len <= TLS_RECORD_MAX ? sizeof(struct tls_entry_shm) + flow.held_len : SIZE_MAX / 2;
+}
+
+/* Whether a message of `n` bytes is one that can be taken. */
+static bool is_good(struct move_looked *l, size_t n)
+{
+	size_t peer = l->m.listener & MOVED_PEER ? sizeof(l->peer) : 0, tls = tls_size(l, n);
+	size_t rights = n - sizeof(l->m) - l->m.input - tls - peer;
+
+	if (n < sizeof(l->m) || l->m.input > MOVE_INPUT_MAX || n < sizeof(l->m) + l->m.input + tls + peer || l->m.sender >= INDEX_SLOTS_MAX || move_message_transport(&l->m) >= TRANSPORTS ||
+	    l->m.listener > LISTENER_MAX)
+		return false;
+	if (peer > 0)
+		memcpy(&l->peer, l->input + l->m.input + tls, peer);
+	if (l->m.version == VERSION)
+		return rights == 0;
+	if (l->m.version != VERSION_RIGHTS || rights > sizeof(l->rights))
+		return false;
+	memcpy(l->rights, l->input + l->m.input + tls + peer, rights);
+	return rights_check(l->rights, rights);
+}
+
+bool move_message_look(int queue, struct move_looked *l)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec parts[] = { { &l->m, sizeof(l->m) }, { l->input, sizeof(l->input) } };
+	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof(control) };
+	ssize_t n = recvmsg(queue, &msg, MSG_PEEK | MSG_DONTWAIT);
+	struct cmsghdr *c;
+
+	if (n < 0)
+		return false;
+	c = CMSG_FIRSTHDR(&msg);
+	l->fd = -1;
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+		memcpy(&l->fd, CMSG_DATA(c), sizeof(l->fd));
+	l->good = is_good(l, (size_t)n);
+	return true;
+}
+
+void move_message_forget(struct move_looked *l)
+{
+	if (l->good && l->m.listener & MOVED_TLS)
+		explicit_bzero(l->input + l->m.input, sizeof(struct tls_entry_shm));
+}
