@@ -9,7 +9,7 @@
 
 #include "worker/session/session.h"
 
-#define TLS_OUT_TEXT_MAX 65536		/* bytes of text of one send of a batch */
+#define TLS_OUT_TEXT_MAX (128 * 1024)	/* bytes of text of one send of a batch: a pass's frames (fanout.c) */
 #define TLS_OUT_WIRE_MAX (TLS_OUT_TEXT_MAX + TLS_OUT_TEXT_MAX / TLS_TEXT_MAX * TLS_OVERHEAD_MAX)
 
 /* Whether libcrypto's part is there, which it is from the first call on. False: no memory. */
