@@ -694,5 +694,7 @@ M("secrets-are-not-sealed", "shm/secrets.c", " | F_SEAL_WRITE", "", "test_secret
 M("listeners-with-tls-go-on", "worker/io/listener.c", "\t\tif (l->tls && all->tls_held)\n\t\t\treturn;\n", "", "test_listener")
 M("expired-certificate-is-taken", "master/secret_files.c", "r = c ? tls_certificate_dates(c, time(NULL), why) : -1;", "r = c ? 0 : -1;", "test_tls.Names.test_start_is_refused", quick=False)
 M("handshakes-without-limit", "worker/loop/handshakes.c", "listener_hold_tls(&w->listeners, hs->count >=", "listener_hold_tls(&w->listeners, hs->count >= 1000 +", "test_tls.Limits.test_number", quick=False)
+M("handshakes-have-all-of-a-turn", "worker/loop/handshakes.c", "base_clock() - since < RUN_US", "base_clock() - since < 1000 * RUN_US", "test_tls.Limits.test_storm", quick=False)
+M("handshakes-are-late-by-waiting", "worker/loop/handshakes.c", "if (h->waits || w->base.now_ms", "if (w->base.now_ms", "test_tls.Limits.test_turn", quick=False)
 M("handshakes-without-a-deadline", "worker/loop/handshakes.c", "\t\tfail(w, h, COUNTER_tls_failed_late, false);", "\t\tbreak;", "test_tls.Limits.test_time", quick=False)
 M("reload-keeps-the-old-secrets", "master/keeper.c", "\tnext->tickets = k->h.tickets;\n", "\tnext->tickets = -1;\n", "test_tls.Handshakes.test_tickets", quick=False)

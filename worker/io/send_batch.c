@@ -281,7 +281,7 @@ void batch_add(struct batch *b, session_id sid, const char *bytes, size_t len, u
 {
 
 	bool tls = session_is_tls(&session(b->base, sid)->state);
-	uint32_t text = tls ? (uint32_t)(len < TLS_OUT_TEXT_MAX ? len : TLS_OUT_TEXT_MAX) : 0;
+	uint32_t text = tls ? (uint32_t)tls_out_share(b->base, sid, len) : 0;
 	size_t records = tls ? tls_out_size(b->base, sid, text) : 0;
 
 	if (b->count == BATCH_MAX || b->sealed + records > RECORDS_MAX)

@@ -39,7 +39,8 @@ struct handshake {
 	TAILQ_ENTRY(handshake) age, turn;
 	bool waits;			/* for its turn: it is in `ready` */
 	struct arrival arrival;
-	uint64_t since;			/* when it was taken, milliseconds */
+	uint64_t ready_at;		/* since when it waits for that, milliseconds */
+	uint64_t since;			/* when it was taken, the same; later by as long as it has waited for its turn */
 	struct tls_handshake *tls;	/* NULL: nothing has come yet */
 };
 
@@ -128,6 +129,7 @@ static void on_handshake(struct ev_loop *loop, struct ev_io *io, int events)
 	if (h->waits)
 		return;
 	h->waits = true;
+	h->ready_at = w->base.now_ms;
 	TAILQ_INSERT_TAIL(&w->handshakes->ready, h, turn);
 }
 
@@ -146,6 +148,7 @@ void handshakes_take(struct worker *w, int fd, const struct arrival *a)
 	h->since = w->base.now_ms;
 	TAILQ_INSERT_TAIL(&hs->all, h, age);
 	ev_io_init(&h->io, on_handshake, fd, EV_READ);
+	ev_set_priority(&h->io, 1);	/* what has come is noted before the sweep looks for who is late */
 	ev_io_start(w->base.loop, &h->io);
 	count_under_way(w, 1);
 }
@@ -302,19 +305,25 @@ bool handshakes_run(struct worker *w)
 	while ((h = TAILQ_FIRST(&hs->ready)) != NULL && base_clock() - since < RUN_US) {
 		TAILQ_REMOVE(&hs->ready, h, turn);
 		h->waits = false;
+		h->since += w->base.now_ms - h->ready_at;
 		step(w, h);
 		base_beat(&w->base);
 	}
 	return !TAILQ_EMPTY(&hs->ready);
 }
 
+/* Whose turn has not come is not late by that: in a crowd, who waits longest would be turned away, and would come again. */
 void handshakes_sweep(struct worker *w)
 {
 	struct handshakes *hs = w->handshakes;
-	struct handshake *h;
+	struct handshake *h, *next;
 
-	while (hs && (h = TAILQ_FIRST(&hs->all)) != NULL && w->base.now_ms - h->since >= (uint64_t)w->base.settings->tls_handshake_timeout)
+	for (h = hs ? TAILQ_FIRST(&hs->all) : NULL; h != NULL; h = next) {
+		next = TAILQ_NEXT(h, age);
+		if (h->waits || w->base.now_ms - h->since < (uint64_t)w->base.settings->tls_handshake_timeout)
+			continue;
 		fail(w, h, COUNTER_tls_failed_late, false);
+	}
 }
 
 bool handshakes_fewer(struct worker *w)
