@@ -12,7 +12,7 @@
 #include "shm/crash.h"
 #include "worker/io/tcp_counts.h"
 
-#define PIECE 8192		/* bytes of text that are sealed at a time for a reader who is slow: so much is pending at most if it has stopped */
+#define PIECE 8192		/* bytes of text of a record for one session alone, and for a slow reader: so much is pending at most if it has stopped */
 #define SLOW 65536		/* bytes that have not left yet: a slow reader's. What is left of send_buffer (128 KiB) takes as much at least */
 #define CONTROL_MAX 8		/* bytes of what TLS itself says */
 
@@ -262,10 +262,10 @@ int tls_out_took(struct base *base, session_id sid, size_t len, const uint8_t *w
 	return flow.pending || flow.control & TLS_OWED;
 }
 
-/* Sends listed text. Returns what tls_out_took() does. */
-static int send_records(struct base *base, session_id sid, const void *text, size_t len)
+/* Sends listed text as one record. Returns what tls_out_took() does. */
+static int send_record(struct base *base, session_id sid, const void *text, size_t len)
 {
-	static uint8_t wire[TLS_OUT_WIRE_MAX];
+	static uint8_t wire[PIECE + TLS_OVERHEAD_MAX];
 	size_t size = tls_out_seal(base, sid, text, len, wire);
 	ssize_t n;
 
@@ -294,14 +294,14 @@ long tls_out_send(struct base *base, session_id sid, const void *text, size_t le
 	}
 	s->flight[0] = (uint32_t)sid;
 	for (r = 0; r == 0 && done < len; done += piece) {
-		piece = tls_out_share(base, sid, len - done);
-		/* (Of what was sent before this, `taken` says that it is done.) */
+		piece = len - done < PIECE ? len - done : PIECE;
+		/* (Of the record before this, `taken` says that it is done.) */
 		tls_out_list(base, 0, sid, piece);
 		/* release: what the text is going to be stands there before it is sealed */
 		atomic_store_explicit(&s->flights, 1, memory_order_release);
 		atomic_signal_fence(memory_order_seq_cst);
 		CRASH_POINT("tls-listed");
-		r = send_records(base, sid, (const uint8_t *)text + done, piece);
+		r = send_record(base, sid, (const uint8_t *)text + done, piece);
 		if (r < 0) {
 			errno = EPIPE;
 			return -1;

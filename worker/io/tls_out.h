@@ -18,8 +18,8 @@ bool tls_out_ready(struct base *base);
 /* Notes that the flight at `place` of the list is going to be `len` bytes of the session's stream, from the flow's `taken` on. */
 void tls_out_list(struct base *base, unsigned place, session_id sid, size_t len);
 /*
- * How much of so much text is to be sealed for one send: all of it, up to TLS_OUT_TEXT_MAX, or less for a reader who is slow, as what the kernel does
- * not take of it is kept.
+ * How much of so much text is to be sealed for one send of a batch: all of it, up to TLS_OUT_TEXT_MAX, or less for a reader who is slow, as what the
+ * kernel does not take of it is kept.
  */
 size_t tls_out_share(const struct base *base, session_id sid, size_t len);
 /* How many bytes so much text takes as records. */
