@@ -83,7 +83,7 @@ void tls_crypto_destroy(struct tls_crypto *crypto)
 	free(crypto);
 }
 
-/* ---- the ciphers: sealing is done in place; behind a sealed text is the tag ---- */
+/* ---- the ciphers: behind a sealed text is the tag ---- */
 
 static bool is_short(uint8_t suite, size_t len)
 {
@@ -101,6 +101,7 @@ static const struct nettle_cipher *gcm_begin(struct tls_crypto *crypto, uint8_t 
 	return aes;
 }
 
+/* In place: a short text is copied sooner than its last bytes are looked after. */
 static void gcm_seal(struct tls_crypto *crypto, uint8_t suite, const struct aead *with, uint8_t *text, size_t len)
 {
 	const struct nettle_cipher *aes = gcm_begin(crypto, suite, with);
@@ -119,13 +120,15 @@ static bool gcm_open(struct tls_crypto *crypto, uint8_t suite, const struct aead
 	return memeql_sec(tag, sealed + len, TAG);
 }
 
-static bool evp_seal(EVP_CIPHER_CTX *ctx, const struct aead *with, uint8_t *text, size_t len)
+/* Not in place: a long text is not copied first. Behind it, sealed[len..len + more) is sealed in place: the type. */
+static bool evp_seal(EVP_CIPHER_CTX *ctx, const struct aead *with, const uint8_t *text, size_t len, size_t more, uint8_t *sealed)
 {
+	uint8_t *end = sealed + len;
 	int done;
 
 	return EVP_CipherInit_ex2(ctx, NULL, with->key, with->nonce, 1, NULL) > 0 && EVP_EncryptUpdate(ctx, NULL, &done, with->aad, (int)with->aad_len) > 0 &&
-	       EVP_EncryptUpdate(ctx, text, &done, text, (int)len) > 0 && EVP_EncryptFinal_ex(ctx, text + len, &done) > 0 &&
-	       EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG, text + len) > 0;
+	       EVP_EncryptUpdate(ctx, sealed, &done, text, (int)len) > 0 && EVP_EncryptUpdate(ctx, end, &done, end, (int)more) > 0 &&
+	       EVP_EncryptFinal_ex(ctx, end + more, &done) > 0 && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG, end + more) > 0;
 }
 
 static bool evp_open(EVP_CIPHER_CTX *ctx, const struct aead *with, const uint8_t *sealed, size_t len, uint8_t *text)
@@ -221,7 +224,7 @@ static void prepare(struct aead *with, struct tls_kind kind, const struct tls_ke
 
 size_t tls_seal(struct tls_crypto *crypto, struct tls_kind kind, const struct tls_keys *keys, uint64_t seq, uint8_t type, const void *text, size_t len, uint8_t *dst)
 {
-	size_t record = len + tls_overhead(kind);
+	size_t record = len + tls_overhead(kind), typed = kind.version == TLS_1_3;
 	uint8_t *body = dst + TLS_HEAD + explicit_len(kind);
 	struct aead with;
 
@@ -230,13 +233,13 @@ size_t tls_seal(struct tls_crypto *crypto, struct tls_kind kind, const struct tl
 	if (explicit_len(kind) > 0)
 		put_be(dst + TLS_HEAD, EXPLICIT, get_be(keys->iv + NONCE - EXPLICIT, EXPLICIT) + seq);
 	prepare(&with, kind, keys, seq, dst, len);
+	if (typed)
+		body[len] = type;
+	if (!is_short(kind.suite, len + typed))
+		return evp_seal(crypto->seal[kind.suite], &with, text, len, typed, body) ? record : 0;
 	if (len > 0)
 		memcpy(body, text, len);
-	if (kind.version == TLS_1_3)
-		body[len++] = type;
-	if (!is_short(kind.suite, len))
-		return evp_seal(crypto->seal[kind.suite], &with, body, len) ? record : 0;
-	gcm_seal(crypto, kind.suite, &with, body, len);
+	gcm_seal(crypto, kind.suite, &with, body, len + typed);
 	return record;
 }
 

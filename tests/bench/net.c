@@ -149,6 +149,23 @@ int net_ready(int fd)
 	return error || !t ? error : tlsc_shake(t);
 }
 
+bool net_resume(int fd)
+{
+	struct tlsc *t = tls_of(fd);
+
+	if (!t || !tlsc_has_ticket(t))
+		return false;
+	tlsc_resume(t);
+	return true;
+}
+
+bool net_is_resumed(int fd)
+{
+	struct tlsc *t = tls_of(fd);
+
+	return t && tlsc_is_resumed(t);
+}
+
 ssize_t net_recv(int fd, void *dst, size_t size)
 {
 	struct tlsc *t = tls_of(fd);

@@ -26,6 +26,10 @@ int net_connect(const struct sockaddr_storage *address, socklen_t len, bool tls,
 /* 0: connected, and with TLS the handshake is done; EINPROGRESS: not yet; or the errno it has come upon. */
 int net_ready(int fd);
 
+/* TLS: the session of this connection, which has told what it is, is resumed by all that are opened from now on; whether one has resumed a session. */
+bool net_resume(int fd);	/* false: the server has given no ticket */
+bool net_is_resumed(int fd);
+
 /* As recv() and send(). recv: less than `size` was all there was. */
 ssize_t net_recv(int fd, void *dst, size_t size);
 ssize_t net_send(int fd, const void *bytes, size_t len);

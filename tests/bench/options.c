@@ -72,6 +72,8 @@ static const struct option_row {
 	{ "attach", 0, COUNT, AT(attach), 0, 100, "PERCENT",
 	  "with --reconnect: so many of them go on with their session, by its token (attach; streams: ?token=); the others subscribe anew (0)" },
 	{ "processes", 'P', COUNT, AT(processes), 1, 1000, "N", "subscriber processes (as many as it takes)" },
+	{ "at-once", 0, COUNT, AT(at_once), 1, 1000000, "N", "connections that a process sets up at a time (256)" },
+	{ "resume", 0, FLAG, AT(resume), 0, 0, NULL, "within TLS, each process' first connection has a whole handshake, and the others resume its session" },
 	{ "timeout", 0, REAL, AT(timeout_s), 0.1, 86400, "S", "deadline for set-up, and for a round beyond publishing (60)" },
 	{ "histogram-ms", 0, REAL, AT(histogram_ms), 0.001, 1e6, "MS", "width of a row; adapts to give 4 to 20 rows (500)" },
 	{ "server-name", 0, TEXT, AT(server_name), 0, 0, "NAME", "the server's processes' names start so (janus)" },
@@ -186,8 +188,8 @@ static int choose_processes(struct options *opt)
 /* (A subscriber's books are a bit a message; frames are not kept.) */
 static int check_reconnect(const struct options *opt)
 {
-	if (opt->slow || opt->small || opt->classic || opt->rounds > 1) {
-		fprintf(stderr, "janusbench: --reconnect is one round, without --slow, --small and --classic\n");
+	if (opt->slow || opt->small || opt->classic || opt->resume || opt->rounds > 1) {
+		fprintf(stderr, "janusbench: --reconnect is one round, without --slow, --small, --resume and --classic\n");
 		return -1;
 	}
 	if (opt->patterns) {
@@ -291,9 +293,14 @@ static int check_speech(const struct options *opt)
 		fprintf(stderr, "janusbench: --classic is for --publish flash, --churn for --speak flash\n");
 		return -1;
 	}
-	for (uint32_t i = 0; i < opt->transports; i++)
+	for (uint32_t i = 0; i < opt->transports; i++) {
 		if (check_topics_of(opt, opt->transport[i].speak))
 			return -1;
+		if (opt->resume && !opt->transport[i].tls) {
+			fprintf(stderr, "janusbench: --resume is for subscribers within TLS\n");
+			return -1;
+		}
+	}
 	if (check_topics_of(opt, opt->publish.speak))
 		return -1;
 	if (strlen(opt->topic) >= WIRE_PREFIX_MAX || !*opt->topic || opt->topic[strspn(opt->topic, TOPIC_CHARACTERS)]) {
@@ -311,7 +318,7 @@ int options_parse(struct options *opt, int argc, char **argv)
 {
 	*opt = (struct options){ .subscribers = 1000, .topics = 1, .messages = 1, .rounds = 1, .size = 100, .publishers = 1,
 		.burst = 1, .slow_s = 3, .away_s = 1, .timeout_s = 60, .pause_ms = 50, .histogram_ms = 500, .server_name = "janus",
-		.speak_names = "flash", .topic = "bench", .topics_each = 1 };
+		.speak_names = "flash", .topic = "bench", .topics_each = 1, .at_once = 256 };
 	if (parse_rows(opt, argc, argv))
 		goto usage;
 	if (opt->help)

@@ -21,6 +21,7 @@ struct options {
 	uint32_t size_max;		/* the most; 0: all are `size` */
 	uint32_t publishers;		/* connections; with --classic, how many at a time */
 	uint32_t processes;		/* of subscribers */
+	uint32_t at_once;		/* connections that one of them sets up at a time */
 	uint32_t burst;
 	uint32_t slow;			/* subscribers that stop reading for a while */
 	uint32_t small;			/* subscribers with a small receive buffer, beside those */
@@ -38,6 +39,7 @@ struct options {
 	const char *topic;		/* topics' names start so */
 	uint32_t topics_each;		/* --topics-per-subscriber; see wire.h */
 	bool random;
+	bool resume;			/* --resume, within TLS */
 	bool patterns;			/* --patterns; see wire.h */
 	bool classic, slow_again, slow_may_lose, json, quiet, help;
 };

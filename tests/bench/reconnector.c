@@ -26,7 +26,6 @@
 #define EVENTS 512
 #define WAKE UINT32_MAX			/* epoll data of the coordinator's eventfd; a guest's is its index */
 #define TICK_MS 10
-#define OUTSTANDING 256u		/* connections being set up at a time, at first */
 #define ABANDONED (5 * CLOCK_S)
 #define PATIENCE (30 * CLOCK_S)		/* for the answer to one who comes back */
 #define SOON 10u			/* one in so many is dropped at once again, */
@@ -483,7 +482,7 @@ static void go_on_setting_up(struct reconnector *r)
 		member_fault(r->m, FAULT_BAD, r->count - r->opened);
 		r->opened = r->count;
 	}
-	while (r->opened < r->count && r->outstanding < OUTSTANDING)
+	while (r->opened < r->count && r->outstanding < r->m->opt->at_once)
 		open_one(r, now);
 	if (r->opened == r->count && !r->outstanding)
 		member_done(r->m);

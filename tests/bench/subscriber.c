@@ -18,7 +18,6 @@
 #include "tests/bench/wire.h"
 
 #define BUFFER (256u << 10)	/* bytes; shared by all connections of the process */
-#define OUTSTANDING 256u	/* connections being set up at a time */
 #define UNANSWERED 512u		/* subscribes that one of them has sent and not had an answer to: what is sent is taken at once */
 #define EVENTS 512
 #define WAKE UINT32_MAX		/* epoll data of the coordinator's eventfd; a subscriber's is its index */
@@ -38,6 +37,7 @@ struct subscriber {
 	uint32_t missing;		/* subscribers that the round still waits for */
 	uint32_t paused;
 	uint64_t deadline;		/* of the set-up */
+	bool resumes;			/* --resume: its first connection's session may be resumed */
 	uint64_t slow_heard;		/* the last time a slow one that may lose got something */
 	enum order order;
 	int epoll;
@@ -143,6 +143,13 @@ static void received(struct subscriber *p, struct sub *s, uint64_t now)
 
 static void set_up_ended(struct subscriber *p, struct sub *s)
 {
+	if (s->state == SUB_READY && p->m->opt->resume && !p->resumes) {
+		p->resumes = net_resume(s->fd);
+		if (!p->resumes) {
+			fail(p, s, "no ticket has come", 0);
+			return;
+		}
+	}
 	if (s->state == SUB_READY) {
 		p->outstanding--;
 		member_count(&p->m->me->good, 1);
@@ -226,6 +233,10 @@ static void on_connected(struct subscriber *p, struct sub *s)
 		fail(p, s, "connect", error);
 		return;
 	}
+	if (p->resumes && !net_is_resumed(s->fd)) {
+		fail(p, s, "its session was not resumed", 0);
+		return;
+	}
 	s->state = speak->greets ? SUB_GREETING : SUB_ACK;
 	ask(p, s);
 }
@@ -274,13 +285,15 @@ static void open_one(struct subscriber *p)
 
 static void go_on_setting_up(struct subscriber *p)
 {
+	uint32_t at_once = p->m->opt->resume && !p->resumes ? 1 : p->m->opt->at_once;
+
 	if (clock_now() >= p->deadline) {
 		for (uint32_t i = 0; i < p->count; i++)
 			if (p->sub[i].state < SUB_READY)
 				fail(p, &p->sub[i], "not set up in time", 0);
 		p->opened = p->count;
 	}
-	while (p->opened < p->count && p->outstanding < OUTSTANDING)
+	while (p->opened < p->count && p->outstanding < at_once)
 		open_one(p);
 	if (p->opened == p->count && !p->outstanding)
 		member_done(p->m);

@@ -739,5 +739,7 @@ M("who-says-nothing-makes-no-room", "worker/loop/handshakes.c", "+ hs->count >= 
 M("handshakes-that-failed-count-on", "worker/loop/handshakes.c", "\tquota_leave(&w->service, fd);\n\tif (told)", "\tif (told)", "test_tls_proxied.Limits.test_a_handshake", quick=False)
 M("handshakes-for-whoever-has-too-many", "worker/loop/handshakes.c", "if (!connection_client_may(w, fd, a, &why)) {", "if (!connection_client_may(w, fd, a, &why) && false) {", "test_tls_proxied.Limits.test_connections", quick=False)
 M("peeks-of-a-header-are-counted", "worker/loop/proxied.c", "if (socket_is_local(io->fd))", "if (true)", "test_tls_proxied.Headers.test_what_comes_together", quick=False)
+M("handshakes-have-all-of-a-turn", "worker/loop/handshakes.c", "base_clock() - since < RUN_US", "base_clock() - since < 1000 * RUN_US", "test_tls.Limits.test_storm", quick=False)
+M("handshakes-are-late-by-waiting", "worker/loop/handshakes.c", "if (h->waits || h->stage == WHOLE || w->base.now_ms", "if (w->base.now_ms", "test_tls.Limits.test_turn", quick=False)
 M("handshakes-without-a-deadline", "worker/loop/handshakes.c", "\t\tfail(w, h, COUNTER_tls_failed_late, false);", "\t\tbreak;", "test_tls.Limits.test_time", quick=False)
 M("reload-keeps-the-old-secrets", "master/keeper.c", "\tnext->tickets = k->h.tickets;\n", "\tnext->tickets = -1;\n", "test_tls.Handshakes.test_tickets", quick=False)

@@ -1,6 +1,8 @@
 """TLS: handshakes of each kind, tickets, names, clients' certificates, files that are reloaded, and what is no handshake."""
 import contextlib
 import os
+import select
+import signal
 import socket
 import ssl
 import statistics
@@ -194,6 +196,14 @@ class Limits(TlsTest):
     def under_way(self, n):
         wait_until(lambda: self.janus.stats()["gauges"]["tls_handshakes_under_way"] == n, what="%d handshakes under way" % n)
 
+    @contextlib.contextmanager
+    def paused(self, worker):
+        self.janus.kill(worker, "worker", signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(worker, signal.SIGCONT)
+
     def test_time(self):
         """Who says nothing, and who stops in the middle, has so long and no longer."""
         self.serve("tls_handshake_timeout=1")
@@ -271,6 +281,44 @@ class Limits(TlsTest):
             client.settimeout(20)
             self.assertEqual(client.recv(1), b"")
         self.assertEqual(self.janus.count("refused"), 0)
+
+    def crowd(self, count):
+        """Connections, each with a hello that is to be sent."""
+        janus_test.raise_nofile(count + 200)
+        clients, poll = [], select.poll()
+        for _ in range(count):
+            clients.append(self.enterContext(socket.create_connection(self.addresses["https"], 30 * SLOWNESS)))
+            poll.register(clients[-1], select.POLLIN)
+        return clients, poll, client_hello()
+
+    def test_turn(self):
+        """Whose turn has not come is not late."""
+        self.serve("tls_handshake_timeout=1")
+        worker = self.janus.workers()[0]
+        with self.paused(worker):
+            crowd, poll, hello = self.crowd(60)
+            for client in crowd:
+                client.sendall(hello)
+        poll.poll(10000 * SLOWNESS)
+        with self.paused(worker):       # in the middle of them
+            time.sleep(1.2)
+        self.assertEqual([client.recv(1) for client in crowd], [b"\x16"] * len(crowd))
+
+    def test_storm(self):
+        """Hundreds at one moment: live messages go out in between, and wait for few of them."""
+        reader, publisher = self.websocket().subscribe("live"), self.http()
+        crowd, poll, hello = self.crowd(400)
+        with self.paused(self.janus.workers()[0]):
+            for client in crowd:
+                client.sendall(hello)
+        answered, shares = 0, []
+        while answered < len(crowd):
+            self.assertEqual(publisher.ask("POST", "/pub/live", b"now").status, 200)
+            self.assertEqual(reader.message()["data"], "now")
+            now = len(poll.poll(0))
+            answered, shares = now, shares + [now - answered]
+        # (Without a limit one message waits for nearly all of them. With it, more than a few were answered where this test itself has had to wait.)
+        self.assertLess(max(shares), len(crowd) / 4)
 
     def test_stop_and_death(self):
         """Handshakes end with their worker; one that has not begun is begun by the next."""

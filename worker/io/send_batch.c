@@ -13,7 +13,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "shm/crash.h"
@@ -24,6 +23,8 @@
 
 #define BATCH_MAX 256		/* sends a submission */
 #define FEW 4			/* up to this many sends are faster one by one */
+#define RECORDS_MAX (256 * 1024)	/* bytes of records of a batch: what was sealed is still in the processor's cache when the kernel copies it */
+_Static_assert(RECORDS_MAX >= TLS_OUT_WIRE_MAX, "a send fits");
 #define UNREPORTED INT_MIN	/* a result that io_uring has not reported yet */
 _Static_assert(UNREPORTED != BATCH_UNKNOWN, "two things");
 _Static_assert(BATCH_MAX <= FLIGHT_MAX, "all of them can be written down");
@@ -44,9 +45,9 @@ struct batch {
 	void *above;
 	struct batch_send send[BATCH_MAX];
 	struct wire wire[BATCH_MAX];
-	unsigned tls;			/* how many of them are TLS sessions' */
 	uint64_t promised;		/* bytes of buffers for what the kernel does not take of their records */
-	uint8_t *records;		/* room for the records of all of them, of which only what is used takes memory */
+	size_t sealed;			/* bytes that TLS sessions' sends are as records; 0: there are none */
+	uint8_t records[RECORDS_MAX];	/* these, when the batch is flushed */
 	int result[BATCH_MAX];
 	uint64_t round;			/* goes up when `used` goes back to 0 */
 	size_t used;
@@ -61,13 +62,9 @@ struct batch *batch_create(struct base *base, int io, size_t arena, batch_landed
 
 	if (!b)
 		return NULL;
-	b->records = base_reserve(BATCH_MAX * (size_t)TLS_OUT_WIRE_MAX);
-	if (!b->records) {
-		free(b);
-		return NULL;
-	}
 	b->uring = false;
-	b->count = b->tls = 0;
+	b->count = 0;
+	b->sealed = 0;
 	b->promised = 0;
 	b->round = 1;
 	b->used = 0;
@@ -94,7 +91,6 @@ void batch_destroy(struct batch *b)
 		return;
 	if (b->uring)
 		io_uring_queue_exit(&b->ring);
-	munmap(b->records, BATCH_MAX * (size_t)TLS_OUT_WIRE_MAX);
 	free(b);
 }
 
@@ -248,7 +244,7 @@ void batch_flush(struct batch *b)
 	atomic_store_explicit(&s->flights, b->count, memory_order_release);
 	atomic_signal_fence(memory_order_seq_cst);
 	CRASH_POINT("batch-listed");
-	if (b->tls > 0)
+	if (b->sealed > 0)
 		seal(b);
 	if (b->uring && b->count > FEW)
 		submit_uring(b);
@@ -258,7 +254,8 @@ void batch_flush(struct batch *b)
 	land(b);
 	CRASH_POINT("batch-recorded");
 	atomic_store_explicit(&s->flights, 0, memory_order_release);
-	b->count = b->tls = 0;
+	b->count = 0;
+	b->sealed = 0;
 	b->promised = 0;
 }
 
@@ -286,18 +283,24 @@ uint64_t batch_round(const struct batch *b)
 void batch_add(struct batch *b, session_id sid, const char *bytes, size_t len, uint64_t pos, uint32_t messages, uint32_t skipped)
 {
 
-	if (b->count == BATCH_MAX)
+	bool tls = session_is_tls(&session(b->base, sid)->state);
+	uint32_t text = tls ? (uint32_t)tls_out_share(b->base, sid, len) : 0;
+	size_t records = tls ? tls_out_size(b->base, sid, text) : 0;
+
+	if (b->count == BATCH_MAX || b->sealed + records > RECORDS_MAX)
 		batch_flush(b);
+	if (tls) {
+		text = (uint32_t)tls_out_allowed(b->base, text, &b->promised);
+		records = tls_out_size(b->base, sid, text);
+	}
 	b->base->slot.shm->flight[b->count] = (uint32_t)sid;
 	b->send[b->count] = (struct batch_send){
 		.sid = sid, .bytes = bytes, .len = (uint32_t)len, .pos = pos, .messages = messages, .skipped = skipped,
 	};
-	b->wire[b->count] = (struct wire){ .bytes = bytes, .len = (uint32_t)len };
-	if (session_is_tls(&session(b->base, sid)->state)) {
-		b->tls++;
-		b->wire[b->count].text = (uint32_t)tls_out_allowed(b->base, len < TLS_OUT_TEXT_MAX ? len : TLS_OUT_TEXT_MAX, &b->promised);
-		tls_out_list(b->base, b->count, sid, b->wire[b->count].text);
-	}
+	b->wire[b->count] = (struct wire){ .bytes = bytes, .len = (uint32_t)len, .text = text };
+	if (tls)
+		tls_out_list(b->base, b->count, sid, text);
+	b->sealed += records;
 	b->count++;
 }
 

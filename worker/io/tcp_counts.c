@@ -73,6 +73,13 @@ uint64_t socket_queued(int fd)
 	return ioctl(fd, SIOCOUTQ, &queued) < 0 ? 0 : (uint64_t)queued;
 }
 
+uint64_t tcp_unsent(int fd)
+{
+	int unsent;
+
+	return ioctl(fd, SIOCOUTQNSD, &unsent) < 0 ? 0 : (uint64_t)unsent;
+}
+
 /*
  * What was sent again and again and never acknowledged says that the peer is gone. Unanswered probes of a closed window don't: that is a peer which does not
  * read, and where ten thousand have stopped at one moment, their probes go out at one moment, time after time, and a queue on their way that has room for a

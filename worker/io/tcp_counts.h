@@ -10,6 +10,7 @@
 
 int tcp_accepted(int fd, uint64_t *bytes);	/* bytes that the kernel has accepted for sending */
 uint64_t socket_queued(int fd);			/* how much of that the peer has not received yet; of a Unix socket only roughly */
+uint64_t tcp_unsent(int fd);			/* how much of that has not left yet, as the peer has no room for it, or the way */
 int tcp_taken(int fd, uint64_t *bytes);	/* bytes that recv() has handed out */
 bool tcp_is_reset(int fd);			/* whether it is broken: nothing comes or goes any more, and tcp_taken() can't tell */
 /* The kernel has sent the same `attempts` times in vain, and no acknowledgement has come for `limit` milliseconds. */

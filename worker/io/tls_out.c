@@ -10,8 +10,10 @@
 
 #include "proto/transport.h"
 #include "shm/crash.h"
+#include "worker/io/tcp_counts.h"
 
-#define PIECE 8192		/* bytes of text of a record for one session alone: so much is pending at most if it reads slowly */
+#define PIECE 8192		/* bytes of text of a record for one session alone, and for a slow reader: so much is pending at most if it has stopped */
+#define SLOW 65536		/* bytes that have not left yet: a slow reader's. What is left of send_buffer (128 KiB) takes as much at least */
 #define CONTROL_MAX 8		/* bytes of what TLS itself says */
 #define TEXT_LEAST 400		/* bytes of text whose record is kept in a buffer of the smallest class */
 _Static_assert(TEXT_LEAST + TLS_OVERHEAD_MAX + sizeof(struct buffer_shm) <= BUFFER_LEAST, "it has room");
@@ -52,6 +54,15 @@ size_t tls_out_allowed(struct base *base, size_t len, uint64_t *promised)
 void tls_out_list(struct base *base, unsigned place, session_id sid, size_t len)
 {
 	base->tls.shm->flight_taken[place] = entry_of(base, sid)->flow.taken + len;
+}
+
+size_t tls_out_share(const struct base *base, session_id sid, size_t len)
+{
+	if (len <= PIECE)
+		return len;
+	if (tcp_unsent(session_fd(base, sid)) >= SLOW)
+		return PIECE;
+	return len < TLS_OUT_TEXT_MAX ? len : TLS_OUT_TEXT_MAX;
 }
 
 size_t tls_out_size(const struct base *base, session_id sid, size_t len)

@@ -9,7 +9,7 @@
 
 #include "worker/session/session.h"
 
-#define TLS_OUT_TEXT_MAX 65536		/* bytes of text of one send of a batch */
+#define TLS_OUT_TEXT_MAX (128 * 1024)	/* bytes of text of one send of a batch: a pass's frames (fanout.c) */
 #define TLS_OUT_WIRE_MAX (TLS_OUT_TEXT_MAX + TLS_OUT_TEXT_MAX / TLS_TEXT_MAX * TLS_OVERHEAD_MAX)
 
 /* Whether libcrypto's part is there, which it is from the first call on. False: no memory. */
@@ -24,6 +24,11 @@ size_t tls_out_allowed(struct base *base, size_t len, uint64_t *promised);
 
 /* Notes that the flight at `place` of the list is going to be `len` bytes of the session's stream, from the flow's `taken` on. */
 void tls_out_list(struct base *base, unsigned place, session_id sid, size_t len);
+/*
+ * How much of so much text is to be sealed for one send of a batch: all of it, up to TLS_OUT_TEXT_MAX, or less for a reader who is slow, as what the
+ * kernel does not take of it is kept.
+ */
+size_t tls_out_share(const struct base *base, session_id sid, size_t len);
 /* How many bytes so much text takes as records. */
 size_t tls_out_size(const struct base *base, session_id sid, size_t len);
 /* Seals text[0..len), which is listed, at dst. Its size; 0: there is no memory, or something is pending. */

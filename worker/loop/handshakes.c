@@ -50,7 +50,9 @@ struct handshake {
 	enum stage stage;
 	bool waits;			/* for its turn: it is in `ready` */
 	struct arrival arrival;
-	uint64_t since, begun;		/* when it was taken, and got its place, milliseconds */
+	uint64_t ready_at;		/* since when it waits for us, milliseconds: for its turn, or for a place */
+	uint64_t since;			/* when it was taken, the same; later by as long as it has waited so */
+	uint64_t begun;			/* when it got its place */
 	size_t awaited;			/* bytes that the socket is to have before it is looked at again */
 	struct tls_handshake *tls;	/* NULL: it is not begun */
 };
@@ -152,6 +154,7 @@ static void on_handshake(struct ev_loop *loop, struct ev_io *io, int events)
 	if (h->waits)
 		return;
 	h->waits = true;
+	h->ready_at = w->base.now_ms;
 	TAILQ_INSERT_TAIL(&w->handshakes->ready, h, turn);
 }
 
@@ -195,6 +198,7 @@ void handshakes_take(struct worker *w, int fd, const struct arrival *a)
 	TAILQ_INSERT_TAIL(&hs->at[QUIET], h, place);
 	hs->count++;
 	ev_io_init(&h->io, on_quiet, fd, EV_READ);
+	ev_set_priority(&h->io, 1);	/* what has come is noted before the sweep looks for who is late */
 	ev_io_start(w->base.loop, &h->io);
 }
 
@@ -345,7 +349,14 @@ static void on_quiet(struct ev_loop *loop, struct ev_io *io, int events)
 		return;
 	}
 	ev_io_stop(loop, io);
+	h->ready_at = w->base.now_ms;
 	move_on(w, h, WHOLE);
+}
+
+/* It need not wait for us any longer. What it has waited was not its client's time. */
+static void served(const struct worker *w, struct handshake *h)
+{
+	h->since += w->base.now_ms - h->ready_at;
 }
 
 /* Whether there is a place. If there is none, it is that of the one who has let us wait the longest, if that is long enough. */
@@ -370,6 +381,7 @@ static bool has_place(struct worker *w)
 static void begin(struct worker *w, struct handshake *h)
 {
 	tls_handshake_looked(h->io.fd);
+	served(w, h);
 	h->begun = w->base.now_ms;
 	move_on(w, h, BEGUN);
 	count_begun(w, 1);
@@ -386,6 +398,7 @@ static struct handshake *next(struct worker *w)
 	if (h) {
 		TAILQ_REMOVE(&hs->ready, h, turn);
 		h->waits = false;
+		served(w, h);
 		return h;
 	}
 	h = TAILQ_FIRST(&hs->at[WHOLE]);
@@ -443,13 +456,18 @@ bool handshakes_run(struct worker *w)
 	return more;
 }
 
+/* Whose turn has not come is not late by that: in a crowd, who waits longest would be turned away, and would come again. */
 void handshakes_sweep(struct worker *w)
 {
 	struct handshakes *hs = w->handshakes;
-	struct handshake *h;
+	struct handshake *h, *next;
 
-	while (hs && (h = TAILQ_FIRST(&hs->all)) != NULL && w->base.now_ms - h->since >= (uint64_t)w->base.settings->tls_handshake_timeout)
+	for (h = hs ? TAILQ_FIRST(&hs->all) : NULL; h != NULL; h = next) {
+		next = TAILQ_NEXT(h, age);
+		if (h->waits || h->stage == WHOLE || w->base.now_ms - h->since < (uint64_t)w->base.settings->tls_handshake_timeout)
+			continue;
 		fail(w, h, COUNTER_tls_failed_late, false);
+	}
 }
 
 void handshakes_yield(struct worker *w)
