@@ -18,7 +18,7 @@ from test_crash_points import Subscriber
 from tls_test import TlsTest
 
 SLOW_POINTS = "tls-pending", "tls-drained", "tls-taken", "tls-sealed", "tls-sent", "tls-half"    # come by while somebody is behind, too
-BIG = "x" * 6000000     # more than a socket takes
+BIG = "x" * 600000      # more than sockets take (send_buffer)
 
 
 def points():
@@ -37,7 +37,7 @@ class TlsDeaths(CrashTest, TlsTest):
 
     def begin(self, *options, **more):
         self.numbers = {"a": 0, "b": 0, "asked": 0, "big": 0}      # (a topic has one publisher: only then its numbers are in order)
-        self.serve_crash_build("max_frame=8M", "ring_bytes=128M", "heartbeat=1h", "session_linger=0", *options, workers=1, **more)
+        self.serve_crash_build("max_frame=1M", "heartbeat=1h", "session_linger=0", *options, workers=1, **more)
         flash, sse, lines, socket_, stream, packets = (
             self.flash(), self.sse("/sub/asked"), self.lines("/sub/a"), self.websocket(), self.websocket("/sub/b,a"), self.packet())
         self.subscribers = [
