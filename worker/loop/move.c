@@ -36,7 +36,8 @@
 #define MOVED_ADMIN 4			/* it came by an admin listener */
 #define MOVED_TLS 8			/* its connection is a TLS one, whose entry stands behind the input */
 #define MOVED_PEER 16			/* a proxy has named its client, as struct moved_peer behind the input and the entry */
-#define LISTENER_MAX (MOVED_PEER + MOVED_TLS + MOVED_ADMIN + SLOW_DISCONNECT)
+#define MOVED_BY_KERNEL 32		/* with MOVED_TLS: the kernel makes its records (TLS_BY_KERNEL), which not every program knows */
+#define LISTENER_MAX (MOVED_BY_KERNEL + MOVED_PEER + MOVED_TLS + MOVED_ADMIN + SLOW_DISCONNECT)
 #define PATIENCE 1000			/* milliseconds in which a new worker waits for room in a queue */
 
 struct message {
@@ -48,7 +49,7 @@ struct message {
 	struct flood flood;
 	uint32_t input;			/* bytes of input from `parsed` on, which follow; behind that the entry of its TLS connection (MOVED_TLS), its client (MOVED_PEER), and what the session may do (proto/rights.h) */
 	char transport[WORD_MAX];
-	uint32_t listener;		/* what its listener says: enum slow_policy, MOVED_ADMIN, MOVED_TLS, MOVED_PEER. (The programs before knew none, and filled it with 0.) */
+	uint32_t listener;		/* what its listener says: enum slow_policy, MOVED_ADMIN and so on. (The programs before knew none, and filled it with 0.) */
 };
 
 struct moved_peer {
@@ -139,6 +140,8 @@ static int send_session(struct worker *w, session_id sid, unsigned slot)
 		.input = (uint32_t)(head->base + head->len - s->state.parsed), .listener = session_slow(&s->state) | (session_is_admin(&s->state) ? MOVED_ADMIN : 0) | (tls ? MOVED_TLS : 0),
 	};
 
+	if (tls && tls_by_kernel(&tls->flow))
+		m.listener |= MOVED_BY_KERNEL;
 	if (w->service.flood)
 		m.flood = w->service.flood[sid];
 	peer.by = (uint32_t)slot_peers_get(&w->base.slot, sid, &peer.peer);
