@@ -526,8 +526,8 @@ M("drained-refuses-its-operator", "worker/loop/connection.c", "(a->proto != PROT
 M("tls-sealed-without-being-listed", "worker/io/tls_out.c", "\t\ttls_out_list(base, 0, sid, piece);\n", "", "stress/tls_stress", quick=False)
 M("tls-pending-is-dropped", "worker/io/tls_out.c", "if (accepted < size && !keep(", "if (false && !keep(", "test_tls_session")
 M("tls-number-is-used-twice", "worker/io/tls_out.c", "\tflow.out_seq += records(len);\n", "", "test_tls_session")
-M("tls-other-keys-in-two-steps", "worker/io/tls_out.c", "\t\ttls_commit_keys(&base->tls, session_fd(base, sid), &e);\n\telse if (good)",
-  "\t\ttls_commit(&base->tls, session_fd(base, sid), &e.flow), *entry_of(base, sid) = e;\n\telse if (good)", "stress/tls_stress", quick=False)
+M("tls-other-keys-in-two-steps", "worker/io/tls_out.c", "\t\ttls_commit_keys(&base->tls, session_fd(base, sid), e);\n",
+  "\t\ttls_commit(&base->tls, session_fd(base, sid), &e->flow), *entry_of(base, sid) = *e;\n", "stress/tls_stress", quick=False)
 M("tls-rest-is-lost-in-a-death", "worker/delivery/landed_tls.c", "len, records, size, accepted) >= 0;", "len, records, size, size) >= 0;", "test_tls_session")
 M("tls-text-begins-elsewhere", "worker/delivery/landed.c", "struct told told = { .from = from,", "struct told told = { .from = from + 1,", "test_tls_session")
 M("tls-drained-is-forgotten", "worker/delivery/landed_tls.c", "\t\tif (accepted > flow->wire_out)\n", "\t\tif (false)\n", "test_tls_session")

@@ -159,6 +159,15 @@ static bool control_sealed(struct tls_entry_shm *e)
 	return true;
 }
 
+/* Commits that what was owed is said. With a KeyUpdate our next keys are in the same commit. */
+static void commit_said(struct base *base, session_id sid, const struct tls_entry_shm *e)
+{
+	if (e->out.generation != entry_of(base, sid)->out.generation)
+		tls_commit_keys(&base->tls, session_fd(base, sid), e);
+	else
+		tls_commit(&base->tls, session_fd(base, sid), &e->flow);
+}
+
 /*
  * The kernel has made that record of `len` bytes; with a KeyUpdate it has our next keys, too (`keyed`), or is given them. Commits both. False: the kernel does not take
  * them.
@@ -166,17 +175,13 @@ static bool control_sealed(struct tls_entry_shm *e)
 static bool said_by_kernel(struct base *base, session_id sid, size_t len, bool keyed)
 {
 	struct tls_entry_shm e = *entry_of(base, sid);
-	uint32_t generation = e.out.generation;
-	bool good = control_sealed(&e), other;
+	bool update = e.flow.control & TLS_UPDATE_OWED, good;
 
-	other = e.out.generation != generation;
 	e.flow.wire_out += len + tls_overhead(e.kind);
-	good = good && (!other || keyed || tls_kernel_keys(session_fd(base, sid), e.kind, &e.out) == 0);
+	good = control_sealed(&e) && (!update || keyed || tls_kernel_keys(session_fd(base, sid), e.kind, &e.out) == 0);
 	CRASH_POINT("tls-kernel-keyed");
-	if (good && other)
-		tls_commit_keys(&base->tls, session_fd(base, sid), &e);
-	else if (good)
-		tls_commit(&base->tls, session_fd(base, sid), &e.flow);
+	if (good)
+		commit_said(base, sid, &e);
 	explicit_bzero(&e, sizeof(e));
 	return good;
 }
@@ -190,7 +195,10 @@ static int say_by_kernel(struct base *base, session_id sid)
 	if (tls_kernel_say(session_fd(base, sid), type, text, len) < 0)
 		return is_full(errno) ? 0 : -1;
 	CRASH_POINT("tls-kernel-said");
-	return said_by_kernel(base, sid, len, false) ? 1 : -1;
+	if (said_by_kernel(base, sid, len, false))
+		return 1;
+	session_abort(base, sid, COUNTER_no_buffer);
+	return -1;
 }
 
 bool tls_out_settle(struct base *base, session_id sid)
@@ -226,10 +234,8 @@ static bool seal_control(struct base *base, session_id sid)
 		n = tls_seal(base->crypto, e.kind, &e.out, e.flow.out_seq, type, text, len, wire);
 	CRASH_POINT("tls-control-sealed");
 	good = n > 0 && control_sealed(&e) && keep(base, sid, &e.flow, wire, n);
-	if (good && e.out.generation != entry_of(base, sid)->out.generation)
-		tls_commit_keys(&base->tls, session_fd(base, sid), &e);
-	else if (good)
-		tls_commit(&base->tls, session_fd(base, sid), &e.flow);
+	if (good)
+		commit_said(base, sid, &e);
 	else
 		session_abort(base, sid, COUNTER_no_buffer);
 	explicit_bzero(&e, sizeof(e));
