@@ -8,6 +8,7 @@ import socket
 import ssl
 import unittest
 
+import test_sessions
 import test_tls_deaths
 import test_tls_goes_on
 from programs import OTHER_BUILD
@@ -71,6 +72,10 @@ class Deaths(KernelTls, test_tls_deaths.TlsDeaths):
         self.serve(workers=1)
         self.need_other_keys()
         super().test_keys_are_updated()
+
+
+class Points(KernelTls, test_sessions.Points):
+    pass
 
 
 class GoesOn(KernelTls, test_tls_goes_on.GoesOn):
