@@ -6,6 +6,7 @@
 #   make stress  death at each single instruction: two minutes (make check has a quarter of it, another one each time)
 #   make mutants breaks Janus in one place at a time, and expects a test to fail: a quarter of an hour (make check has 40 seconds of it)
 #   make fuzz    the fuzzers alone, FUZZ_SECONDS=60 each; FUZZ="http json" these
+#   make kernel-tls  tests of the kernel's TLS, in a virtual machine
 #   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million; bench-history, bench-janusctl: what history, and looking, costs; bench-patterns; bench-tls: TLS
 #   make chaos   ten minutes of killing, stopping, reloading and upgrading under load
 #   make soak    10,000 connections and 1,000 messages a second for SOAK_SECONDS=600: memory must be flat, build/soak.svg shows it
@@ -226,6 +227,10 @@ RECONNECT ?= --subscribers 5000 --topics 100 --rate 1000 --seconds 300 --every 3
 reconnect: all variants
 	@JANUS_BUILD=$(BUILD) JANUS_OTHER_BUILD=$(call variant,layout98) tests/scenarios/reconnect.py $(RECONNECT)
 
+# The kernel's TLS, which not every machine has: its tests in a virtual machine. KERNEL: Debian packages of a kernel (6.14 or newer for TLS 1.3), and of its modules.
+kernel-tls: tests variants
+	@JANUS_BUILD=$(BUILD) JANUS_TEST_SLOWNESS=20 JANUS_TEST_JOBS=1 tests/vm/run $(KERNEL) -- sh -c '$(BUILD)/tests/unit/test_tls_session && tests/run test_kernel_tls'
+
 # The memory graph of the comet article; see soak.py.
 SOAK_SECONDS ?= 600
 SOAK ?= --connections 10000 --rate 1000
@@ -290,7 +295,7 @@ include packaging/install.mk
 clean:
 	rm -rf build
 
-.PHONY: all programs deps settings check tests stress mutants clients variants server server-programs server-deps fuzz fuzz-deps fuzzers chaos reconnect soak bench bench-history bench-janusctl bench-million bench-patterns bench-peers bench-tls chart headers layers demo \
+.PHONY: all programs deps settings check tests stress mutants clients variants server server-programs server-deps fuzz fuzz-deps fuzzers chaos reconnect kernel-tls soak bench bench-history bench-janusctl bench-million bench-patterns bench-peers bench-tls chart headers layers demo \
 	clean
 .SECONDARY:
 -include $(shell find $(addprefix $(BUILD)/,master proto shm tests worker) build/fuzz -name '*.d' 2>/dev/null)

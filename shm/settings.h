@@ -21,6 +21,7 @@ enum { TOPICS_OFF, TOPICS_ON };
 enum { TOKEN_QUERY_OFF, TOKEN_QUERY_ON };
 enum { PUBLISH_FROM_OFF, PUBLISH_FROM_ON };
 enum { TLS_LEAST_1_2, TLS_LEAST_1_3 };
+enum { KERNEL_TLS_OFF, KERNEL_TLS_AUTO };
 
 struct settings {
 #define SETTING_NUMBER(name) int64_t name;

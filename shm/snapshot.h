@@ -15,7 +15,7 @@
  *           flags: ["behind", "close", "linger", "cut", "parked", "slow-latest"...], until, page_base, in: input from `parsed` on, out: what comes before anything of the ring,
  *           topics: [{topic!: name, from!, number}...], in the order of the session's list,
  *           rights: proto/rights.h's block,
- *           tls: {minor!: 2 or 3, suite!, out_seq!, in_seq!, wire_out!, wire_in!, pending: bytes, held: bytes, alert, update_owed, close_owed, close_sealed,
+ *           tls: {minor!: 2 or 3, suite! or kernel_suite!: the kernel makes the records, out_seq!, in_seq!, wire_out!, wire_in!, pending: bytes, held: bytes, alert, update_owed, close_owed, close_sealed,
  *                 alert_owed, peer_closed, out!: {key!, iv!, secret!, generation!}, in!: the same}}
  *          Of a TLS connection `proto` is called `tls_proto`, as a program that knows no TLS must not read it as another one.
  *

@@ -1,11 +1,13 @@
 /*
  * A snapshot's TLS connections. See snapshot.h, and tls_shm.h for what the members mean. What a flow says of the session's stream and input follows from
  * the session.
+ *
+ * Where the kernel makes the records, `suite` is called `kernel_suite`: a program that does not know of that must not seal any.
  */
 #include <string.h>
 
 #include "shm/snapshot_io.h"
-#include "shm/tls_shm.h"
+#include "shm/tls.h"
 
 static const char *const suites[] = {
 	[TLS_AES_128_GCM] = "aes-128-gcm", [TLS_AES_256_GCM] = "aes-256-gcm", [TLS_CHACHA20_POLY1305] = "chacha20-poly1305",
@@ -38,7 +40,7 @@ void snapshot_put_tls(struct snapshot_writer *w, const struct tls_entry_shm *e, 
 	snapshot_put_key(w, "tls");
 	snapshot_put_map(w, 11 + CONTROLS);
 	snapshot_put_uint(w, "minor", e->kind.version == TLS_1_3 ? 3 : 2);
-	snapshot_put_text(w, "suite", suite, strlen(suite));
+	snapshot_put_text(w, tls_by_kernel(&e->flow) ? "kernel_suite" : "suite", suite, strlen(suite));
 	snapshot_put_uint(w, "out_seq", e->flow.out_seq);
 	snapshot_put_uint(w, "in_seq", e->flow.in_seq);
 	snapshot_put_uint(w, "wire_out", e->flow.wire_out);
@@ -82,10 +84,13 @@ bool snapshot_get_tls(struct snapshot_reader *r, const struct msgpack_value *map
 	struct msgpack_value suite;
 
 	memset(e, 0, sizeof(*e));
-	if (!msgpack_walk_find(map, "tls", tls) || tls->kind != WALK_MAP || !msgpack_walk_find(tls, "suite", &suite)) {
+	if (!msgpack_walk_find(map, "tls", tls) || tls->kind != WALK_MAP ||
+	    (!msgpack_walk_find(tls, "suite", &suite) && !msgpack_walk_find(tls, "kernel_suite", &suite))) {
 		r->bad = true;
 		return false;
 	}
+	if (!msgpack_walk_find(tls, "suite", &(struct msgpack_value){ 0 }))
+		e->flow.control |= TLS_BY_KERNEL;
 	e->kind.version = snapshot_get_uint(r, tls, "minor", SNAPSHOT_NEEDED, 3) == 3 ? TLS_1_3 : TLS_1_2;
 	for (unsigned i = 1; i < SUITES; i++)
 		if (msgpack_walk_is(&suite, suites[i]))

@@ -30,6 +30,12 @@ static inline struct tls_entry_shm *tls_entry(const struct tls *tls, int fd)
 	return &tls->entries[fd];
 }
 
+/* Whether the kernel makes the connection's records. */
+static inline bool tls_by_kernel(const struct tls_flow_shm *flow)
+{
+	return flow->control & TLS_BY_KERNEL;
+}
+
 /*
  * A connection's entry begins: what stood there is wiped, and it is noted that the entry is being changed until tls_settled(). A death in between has a
  * successor wipe it, unless the descriptor is a TLS session's by then (tls_redo()). The entry is locked in memory, if that is allowed.

@@ -30,11 +30,12 @@ enum {
 	TLS_ALERT_OWED = 16,		/* a fatal alert, tls_flow_shm.alert, is to be sent, and then the connection ends */
 	TLS_OWED = TLS_UPDATE_OWED | TLS_CLOSE_OWED | TLS_ALERT_OWED,
 	TLS_PEER_CLOSED = 32,		/* the peer's close_notify was opened: what follows in the socket is not looked at */
+	TLS_BY_KERNEL = 64,		/* the kernel makes our records (worker/io/tls_kernel.h), since before the session was there: nothing is sealed here, and nothing pending */
 };
 
 struct tls_flow_shm {
 	uint64_t taken;			/* bytes of the session's stream that are in records: sealed and sent, or pending. >= session_state_shm.sent */
-	uint64_t wire_out;		/* bytes of the connection that the kernel has accepted, the handshake's included */
+	uint64_t wire_out;		/* bytes of the connection that the kernel has accepted, the handshake's included; with TLS_BY_KERNEL: that it has, or has made */
 	uint64_t opened;		/* bytes of input that were opened into the session's buffer: buffer_shm.base + len, or parsed */
 	uint64_t wire_in;		/* bytes of the connection that we have taken, the handshake's and what is held included */
 	uint64_t out_seq, in_seq;	/* of the next record to be sealed, to be opened */

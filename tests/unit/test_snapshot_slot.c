@@ -101,7 +101,7 @@ static void tls_connections_come_along(void **state)
 		e->flow = (struct tls_flow_shm){ .taken = 7000, .wire_out = 9000, .opened = 43, .wire_in = 90, .out_seq = 12, .in_seq = 1ull << 40,
 						 .pending = pool_text(&pool, "a rest"), .pending_start = 2, .pending_end = 6,
 						 .held = pool_text(&pool, "a beginning"), .held_len = 11,
-						 .control = TLS_UPDATE_OWED | TLS_PEER_CLOSED, .alert = 20 };
+						 .control = TLS_UPDATE_OWED | TLS_PEER_CLOSED | (suite == TLS_AES_256_GCM ? TLS_BY_KERNEL : 0), .alert = 20 };
 		assert_int_equal(snapshot_write_slot(&a.hub, &a.slot, &tls, fd, NULL, NULL), 0);
 		assert_true(says(fd, "tls_proto") && !says(fd, "proto"));	/* who knows no TLS does not take it for a plain one */
 		assert_int_equal(snapshot_read_slot(&b.hub, &b.slot, NULL, 40, OWNER, fd), -1);

@@ -136,9 +136,9 @@ static void a_reader_that_is_slow_gets_all(void **state)
 		while (fanout_poll(&w->fanout) | fanout_run(&w->fanout))
 			;
 	}
-	assert_int_not_equal(flow_of(w, fd)->pending, 0);
+	assert_int_equal(flow_of(w, fd)->pending != 0, !peer_by_kernel);
 	assert_int_equal(flow_of(w, fd)->taken, state_of(w, fd)->sent);
-	assert_int_equal(lent(w), 1);
+	assert_int_equal(lent(w), !peer_by_kernel);
 	catch_up(w, fd);
 	assert_peer_got(w, fd);
 	assert_int_equal(lent(w), 0);
@@ -486,12 +486,17 @@ static void much_input_comes_through(void **state)
 struct before {
 	struct session_state_shm st;
 	struct tls_entry_shm entry;
-	uint32_t from;
+	struct subscription_shm subscription;
 };
+
+static struct subscription_shm *subscription_of(const struct worker_fixture *w, int fd)
+{
+	return &w->base.slot.subscriptions[atomic_load(&session(&w->base, fd)->subscriptions)];
+}
 
 static struct before note(const struct worker_fixture *w, int fd)
 {
-	return (struct before){ .st = *state_of(w, fd), .entry = *tls_entry(&w->base.tls, fd) };
+	return (struct before){ .st = *state_of(w, fd), .entry = *tls_entry(&w->base.tls, fd), .subscription = *subscription_of(w, fd) };
 }
 
 /* The worker died, and of what it did these are left: the list of flights, and what the kernel has. */
@@ -505,6 +510,8 @@ static void die(struct worker_fixture *w, int fd, const struct before *b, bool f
 		*tls_entry(&w->base.tls, fd) = b->entry;
 	}
 	*state_of(w, fd) = b->st;
+	subscription_of(w, fd)->from = b->subscription.from;
+	subscription_of(w, fd)->number = b->subscription.number;
 }
 
 static void land(struct worker_fixture *w, int fd)
@@ -547,7 +554,8 @@ static void a_new_worker_seals_the_same(void **state)
 				die(w, fd, &b, committed, 8000);
 			}
 			land(w, fd);
-			assert_int_equal(flow_of(w, fd)->pending != 0, (state_of(w, fd)->flags & SESSION_BEHIND) != 0);
+			if (!tls_by_kernel(flow_of(w, fd)))
+				assert_int_equal(flow_of(w, fd)->pending != 0, (state_of(w, fd)->flags & SESSION_BEHIND) != 0);
 			catch_up(w, fd);
 			assert_peer_got(w, fd);
 			/* And it goes on. */
@@ -664,6 +672,117 @@ static void a_damaged_entry_is_not_believed(void **state)
 	peer_free(fd);
 }
 
+/* ---- the kernel makes the records ---- */
+
+/* For one kind, and for all that this kernel serves. */
+static void need_kernel(struct worker_fixture *w, size_t kind)
+{
+	int fd;
+
+	peer_by_kernel = true;
+	fd = opened_tls(w, TRANSPORT_FLASH, &peer_kinds[kind]);
+	peer_by_kernel = tls_by_kernel(flow_of(w, fd));
+	end_session(w, fd);
+	peer_free(fd);
+	if (!peer_by_kernel)
+		skip();		/* it has no TLS (modprobe tls), or can't change keys */
+}
+
+#define BY_KERNEL(test, kind) \
+static void test##_by_kernel(void **state) \
+{ \
+	need_kernel(*state, kind); \
+	test(state); \
+	peer_by_kernel = false; \
+}
+
+enum { NEW, OLD = 3 };		/* of peer_kinds: 1.3; 1.2 */
+
+BY_KERNEL(text_goes_both_ways, OLD)
+BY_KERNEL(records_go_out_in_batches, OLD)
+BY_KERNEL(a_reader_that_is_slow_gets_all, NEW)
+BY_KERNEL(keys_are_updated, NEW)
+BY_KERNEL(keys_are_updated_before_the_limit, NEW)
+BY_KERNEL(the_end_is_said, OLD)
+BY_KERNEL(a_client_hears_why_it_is_sent_nothing_more, NEW)
+BY_KERNEL(what_can_not_be_opened_ends_it, OLD)
+BY_KERNEL(a_new_worker_seals_the_same, OLD)
+
+/* What the kernel keeps when the end comes is sent before that. */
+static void the_end_waits_for_the_kernel(void **state)
+{
+	struct worker_fixture *w = *state;
+	static const char text[30000] = "much";
+	struct session_state_shm st;
+	int fd;
+
+	need_kernel(w, OLD);
+	fd = opened_tls(w, TRANSPORT_FLASH, &peer_kinds[OLD]);
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ 4096 }, sizeof(int));
+	setsockopt(w->peer[fd], SOL_SOCKET, SO_RCVBUF, &(int){ 4096 }, sizeof(int));
+	while (!(state_of(w, fd)->flags & SESSION_BEHIND)) {
+		answer(w, fd, text, sizeof(text));
+		expect_bytes(w, text, sizeof(text));
+	}
+	st = *state_of(w, fd);
+	st.flags |= SESSION_CLOSE;
+	session_commit(&w->base, fd, &st);
+	for (int i = 0; i < 10000 && !(state_of(w, fd)->flags & SESSION_LINGER); i++) {
+		output_run(&w->output, fd);
+		peer_receive(w, fd, 0);
+		poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, 10);
+	}
+	assert_int_equal(peer_receive(w, fd, w->expected.len + 1), SSL_ERROR_ZERO_RETURN);
+	assert_int_equal(w->got.len, w->expected.len);
+	w->got.len = w->expected.len = 0;
+	peer_free(fd);
+	peer_by_kernel = false;
+}
+
+/* The worker died when the kernel had said what was owed, with the next keys or without. */
+static void a_new_worker_finds_what_the_kernel_has_said(void **state)
+{
+	struct worker_fixture *w = *state;
+
+	for (int what = 0; what < 3; what++) {
+		struct tls_entry_shm owed, after;
+		int fd;
+
+		need_kernel(w, what < 2 ? NEW : OLD);
+		fd = opened_tls(w, TRANSPORT_FLASH, &peer_kinds[what < 2 ? NEW : OLD]);
+		flow_of(w, fd)->control |= what < 2 ? TLS_UPDATE_OWED : TLS_CLOSE_OWED;
+		owed = *tls_entry(&w->base.tls, fd);
+		if (what == 0) {
+			static const uint8_t update[] = { 24, 0, 0, 1, 0 };
+
+			assert_int_equal(tls_kernel_say(fd, TLS_HANDSHAKE, update, sizeof(update)), sizeof(update));
+		} else {
+			assert_int_equal(tls_out_flush(&w->base, fd), 1);
+			after = *tls_entry(&w->base.tls, fd);
+			*tls_entry(&w->base.tls, fd) = owed;
+		}
+		assert_true(landed_tls_settle(&w->streams, fd, false));
+		if (what > 0)
+			assert_memory_equal(tls_entry(&w->base.tls, fd), &after, sizeof(after));
+		assert_true(landed_tls_settle(&w->streams, fd, true));
+		if (what < 2) {
+			assert_int_equal(tls_entry(&w->base.tls, fd)->out.generation, 1);
+			answer(w, fd, "more", 4);
+			expect_bytes(w, "more", 4);
+			assert_peer_got(w, fd);
+		} else {
+			assert_int_equal(peer_receive(w, fd, 1), SSL_ERROR_ZERO_RETURN);
+		}
+		check_wire(w, fd);
+		/* A record that nobody knows of. */
+		assert_true(send(fd, "x", 1, MSG_DONTWAIT) == 1);
+		assert_false(landed_tls_settle(&w->streams, fd, true));
+		end_session(w, fd);
+		peer_free(fd);
+	}
+	peer_by_kernel = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -685,6 +804,17 @@ int main(void)
 		TEST_ON(delivery, a_new_worker_says_what_is_owed),
 		TEST_ON(delivery, a_new_worker_takes_the_rest_of_input),
 		TEST_ON(delivery, a_damaged_entry_is_not_believed),
+		TEST_ON(delivery, text_goes_both_ways_by_kernel),
+		TEST_ON(delivery, records_go_out_in_batches_by_kernel),
+		TEST_ON(delivery, a_reader_that_is_slow_gets_all_by_kernel),
+		TEST_ON(delivery, keys_are_updated_by_kernel),
+		TEST_ON(delivery, keys_are_updated_before_the_limit_by_kernel),
+		TEST_ON(delivery, the_end_is_said_by_kernel),
+		TEST_ON(delivery, a_client_hears_why_it_is_sent_nothing_more_by_kernel),
+		TEST_ON(delivery, what_can_not_be_opened_ends_it_by_kernel),
+		TEST_ON(delivery, a_new_worker_seals_the_same_by_kernel),
+		TEST_ON(delivery, the_end_waits_for_the_kernel),
+		TEST_ON(delivery, a_new_worker_finds_what_the_kernel_has_said),
 	};
 
 	log_init("test", LOG_LEVEL_ERROR);

@@ -11,6 +11,7 @@
 #include <poll.h>
 
 #include "tests/unit/worker_fixture.h"
+#include "worker/io/tls_kernel.h"
 #include "worker/io/tls_out.h"
 
 struct tls_peer {
@@ -177,6 +178,8 @@ static inline void tcp_pair(int fd[2])
 	fcntl(fd[1], F_SETFL, O_NONBLOCK);
 }
 
+static bool peer_by_kernel;		/* the kernel makes the records of sessions that are opened, if it can */
+
 /* A session of a TLS connection, whose other end is libssl. */
 static inline int opened_tls(struct worker_fixture *w, uint32_t transport, const struct peer_kind *k)
 {
@@ -185,6 +188,8 @@ static inline int opened_tls(struct worker_fixture *w, uint32_t transport, const
 	tcp_pair(fd);
 	tls_begin(&w->base.tls, fd[0]);
 	peer_shake(&tls_peer[fd[0]], k, tls_entry(&w->base.tls, fd[0]));
+	if (peer_by_kernel && tls_kernel_begin(fd[0], tls_entry(&w->base.tls, fd[0])) == 0)
+		tls_entry(&w->base.tls, fd[0])->flow.control = TLS_BY_KERNEL;
 	open_session(w, fd[0], fd[1], transport);
 	state_of(w, fd[0])->flags = SESSION_TLS;
 	tls_settled(&w->base.tls);

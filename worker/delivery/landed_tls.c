@@ -35,7 +35,8 @@ bool landed_tls_claim(struct base *base, session_id sid, const struct session_st
 	const struct tls_entry_shm *e = entry_of(base, sid);
 	const struct tls_flow_shm *flow = &e->flow;
 
-	if (!good_kind(e->kind) || flow->taken < st->sent || flow->held_len > TLS_RECORD_MAX || !claim(base, flow->pending, flow->pending_start, flow->pending_end))
+	if (!good_kind(e->kind) || flow->taken < st->sent || (tls_by_kernel(flow) && flow->pending) || flow->held_len > TLS_RECORD_MAX ||
+	    !claim(base, flow->pending, flow->pending_start, flow->pending_end))
 		return false;
 	if (claim(base, flow->held, 0, flow->held_len))
 		return true;
@@ -68,6 +69,19 @@ static bool seal_again(struct streams *streams, session_id sid, size_t len, uint
 	return tls_out_took(streams->base, sid, len, records, size, accepted) >= 0;
 }
 
+/* Commits that the kernel has made records of so much of `len` bytes of the stream as it says. */
+static bool made(struct base *base, session_id sid, size_t len)
+{
+	const struct tls_flow_shm *flow = &entry_of(base, sid)->flow;
+	long n = tls_out_made(base, sid, len);
+	uint64_t accepted;
+
+	if (n > 0)
+		tls_out_took_by_kernel(base, sid, (size_t)n);
+	/* TCP has these records, or fewer bytes. */
+	return n >= 0 && tcp_accepted(session_fd(base, sid), &accepted) == 0 && accepted <= flow->wire_out;
+}
+
 bool landed_tls(struct streams *streams, session_id sid, uint64_t taken)
 {
 	const struct tls_flow_shm *flow = &entry_of(streams->base, sid)->flow;
@@ -75,11 +89,15 @@ bool landed_tls(struct streams *streams, session_id sid, uint64_t taken)
 
 	if (taken < flow->taken || taken - flow->taken > TLS_OUT_TEXT_MAX)
 		return false;
-	if (taken > flow->taken && (flow->pending || tcp_accepted(session_fd(streams->base, sid), &accepted) < 0 || accepted < flow->wire_out ||
-				    !seal_again(streams, sid, taken - flow->taken, accepted - flow->wire_out)))
+	if (taken > flow->taken && tls_by_kernel(flow)) {
+		if (!made(streams->base, sid, taken - flow->taken))
+			return false;
+	} else if (taken > flow->taken && (flow->pending || tcp_accepted(session_fd(streams->base, sid), &accepted) < 0 || accepted < flow->wire_out ||
+					   !seal_again(streams, sid, taken - flow->taken, accepted - flow->wire_out))) {
 		return false;
+	}
 	CRASH_POINT("land-tls-sealed");
-	return flow->taken == sent || landed_advance(streams, sid, flow->taken - sent, flow->pending != BUFFER_NONE) == 0;
+	return flow->taken == sent || landed_advance(streams, sid, flow->taken - sent, flow->pending != BUFFER_NONE || tls_out_kept(streams->base, sid)) == 0;
 }
 
 bool landed_tls_settle(struct streams *streams, session_id sid, bool all)
@@ -88,7 +106,10 @@ bool landed_tls_settle(struct streams *streams, session_id sid, bool all)
 	const struct tls_flow_shm *flow = &entry_of(streams->base, sid)->flow;
 	uint64_t accepted;
 
-	if (flow->pending || all) {
+	if (tls_by_kernel(flow)) {
+		if ((all || flow->control & TLS_OWED) && !tls_out_settle(streams->base, sid))
+			return false;
+	} else if (flow->pending || all) {
 		if (tcp_accepted(session_fd(streams->base, sid), &accepted) < 0 || accepted < flow->wire_out ||
 		    accepted - flow->wire_out > flow->pending_end - flow->pending_start)
 			return false;

@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -33,7 +34,8 @@ _Static_assert(BATCH_MAX <= FLIGHT_MAX, "all of them can be written down");
 struct wire {
 	const char *bytes;
 	uint32_t len;
-	uint32_t text;			/* TLS: so many bytes of the send are in it, as records; 0: it is the send itself */
+	uint32_t text;			/* TLS: so many bytes of the send are in it, as records, or for the kernel to make records of; 0: it is the send itself */
+	bool by_kernel, full;		/* with text: the kernel makes records of it; and its socket was full then */
 };
 
 struct batch {
@@ -45,10 +47,12 @@ struct batch {
 	void *above;
 	struct batch_send send[BATCH_MAX];
 	struct wire wire[BATCH_MAX];
+	unsigned by_kernel;		/* how many of them are of TLS sessions whose records the kernel makes */
 	uint64_t promised;		/* bytes of buffers for what the kernel does not take of their records */
 	size_t sealed;			/* bytes that TLS sessions' sends are as records; 0: there are none */
 	uint8_t records[RECORDS_MAX];	/* these, when the batch is flushed */
 	int result[BATCH_MAX];
+	struct pollfd sockets[BATCH_MAX];	/* look_if_full()'s */
 	uint64_t round;			/* goes up when `used` goes back to 0 */
 	size_t used;
 	size_t room;
@@ -63,7 +67,7 @@ struct batch *batch_create(struct base *base, int io, size_t arena, batch_landed
 	if (!b)
 		return NULL;
 	b->uring = false;
-	b->count = 0;
+	b->count = b->by_kernel = 0;
 	b->sealed = 0;
 	b->promised = 0;
 	b->round = 1;
@@ -126,11 +130,17 @@ static unsigned reap(struct batch *b)
 }
 
 /* Asks the kernel for the outcome of a send that io_uring did not report. BATCH_UNKNOWN: a Unix socket can't tell. */
-static int ask_kernel(const struct batch *b, session_id sid)
+static int ask_kernel(const struct batch *b, session_id sid, size_t text)
 {
 	const struct session_state_shm *st = &session(b->base, sid)->state;
-	uint64_t accepted, sent = session_is_tls(st) ? tls_entry(&b->base->tls, session_fd(b->base, sid))->flow.wire_out : st->sent;
+	uint64_t accepted, sent;
 
+	if (session_is_tls(st) && tls_out_by_kernel(b->base, sid)) {
+		long made = tls_out_made(b->base, sid, text);
+
+		return made < 0 ? BATCH_UNKNOWN : made > 0 ? (int)made : -EAGAIN;
+	}
+	sent = session_is_tls(st) ? tls_entry(&b->base->tls, session_fd(b->base, sid))->flow.wire_out : st->sent;
 	if (tcp_accepted(session_fd(b->base, sid), &accepted) < 0 || accepted < sent)
 		return BATCH_UNKNOWN;
 	return accepted > sent ? (int)(accepted - sent) : -EAGAIN;
@@ -148,7 +158,7 @@ static void give_up_uring(struct batch *b, int error)
 	b->uring = false;
 	for (unsigned i = 0; i < b->count; i++)
 		if (b->result[i] == UNREPORTED)
-			b->result[i] = ask_kernel(b, b->send[i].sid);
+			b->result[i] = ask_kernel(b, b->send[i].sid, b->wire[i].text);
 }
 
 static void submit_uring(struct batch *b)
@@ -183,7 +193,7 @@ static void submit_send(struct batch *b)
 	}
 }
 
-/* Seals what goes to TLS sessions: all of it is listed. */
+/* Seals what goes to TLS sessions, if the kernel does not: all of it is listed. */
 static void seal(struct batch *b)
 {
 	size_t used = 0;
@@ -193,6 +203,12 @@ static void seal(struct batch *b)
 
 		if (!wire->text)
 			continue;
+		wire->by_kernel = tls_out_by_kernel(b->base, b->send[i].sid);
+		if (wire->by_kernel) {
+			b->by_kernel++;
+			wire->len = wire->text;
+			continue;
+		}
 		wire->len = (uint32_t)tls_out_seal(b->base, b->send[i].sid, b->send[i].bytes, wire->text, b->records + used);
 		wire->bytes = (const char *)b->records + used;
 		used += wire->len;
@@ -215,17 +231,40 @@ static void land_tls(struct batch *b, struct batch_send *send, const struct wire
 		b->landed(b->above, send, (int)wire->text);
 }
 
+/* Finds out which sockets are full, of those whose records the kernel makes: it may keep some of these (tls_out_kept()), with no word in the send's result. */
+static void look_if_full(struct batch *b)
+{
+	for (unsigned i = 0; i < b->count; i++)
+		b->sockets[i] = (struct pollfd){ .fd = b->wire[i].by_kernel ? session_fd(b->base, b->send[i].sid) : -1, .events = POLLOUT };
+	if (poll(b->sockets, b->count, 0) < 0)
+		memset(b->sockets, 0, sizeof(b->sockets));	/* each may be */
+	for (unsigned i = 0; i < b->count; i++)
+		b->wire[i].full = !(b->sockets[i].revents & POLLOUT);
+}
+
+/* The kernel makes the records, of all of the text or a part of it. */
+static void land_by_kernel(struct batch *b, struct batch_send *send, const struct wire *wire, int result)
+{
+	if (result > 0)
+		send->behind = tls_out_took_by_kernel(b->base, send->sid, (size_t)result) > 0 || (wire->full && tls_out_kept(b->base, send->sid));
+	b->landed(b->above, send, result);
+}
+
 /* Has each outcome recorded in its session. */
 static void land(struct batch *b)
 {
 	uint64_t bytes = 0;
 
+	if (b->by_kernel > 0)
+		look_if_full(b);
 	for (unsigned i = 0; i < b->count; i++) {
 		if (i == b->count / 2)
 			CRASH_POINT("batch-half-recorded");
 		if (b->result[i] > 0)
 			bytes += (uint64_t)b->result[i];
-		if (b->wire[i].text)
+		if (b->wire[i].by_kernel)
+			land_by_kernel(b, &b->send[i], &b->wire[i], b->result[i]);
+		else if (b->wire[i].text)
 			land_tls(b, &b->send[i], &b->wire[i], b->result[i]);
 		else
 			b->landed(b->above, &b->send[i], b->result[i]);
@@ -254,7 +293,7 @@ void batch_flush(struct batch *b)
 	land(b);
 	CRASH_POINT("batch-recorded");
 	atomic_store_explicit(&s->flights, 0, memory_order_release);
-	b->count = 0;
+	b->count = b->by_kernel = 0;
 	b->sealed = 0;
 	b->promised = 0;
 }

@@ -5,12 +5,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "proto/transport.h"
 #include "shm/crash.h"
 #include "worker/io/tcp_counts.h"
+#include "worker/io/tls_kernel.h"
 
 #define PIECE 8192		/* bytes of text of a record for one session alone, and for a slow reader: so much is pending at most if it has stopped */
 #define SLOW 65536		/* bytes that have not left yet: a slow reader's. What is left of send_buffer (128 KiB) takes as much at least */
@@ -32,6 +34,11 @@ bool tls_out_ready(struct base *base)
 static struct tls_entry_shm *entry_of(const struct base *base, session_id sid)
 {
 	return tls_entry(&base->tls, session_fd(base, sid));
+}
+
+bool tls_out_by_kernel(const struct base *base, session_id sid)
+{
+	return tls_by_kernel(&entry_of(base, sid)->flow);
 }
 
 static size_t records(size_t len)
@@ -76,7 +83,7 @@ size_t tls_out_seal(struct base *base, session_id sid, const void *text, size_t 
 	uint64_t seq = e->flow.out_seq;
 	size_t size = 0;
 
-	if (e->flow.pending)
+	if (e->flow.pending || tls_by_kernel(&e->flow))
 		return 0;		/* its connection is over, and closed soon */
 	for (size_t done = 0; done < len; seq++) {
 		size_t piece = len - done < TLS_TEXT_MAX ? len - done : TLS_TEXT_MAX;
@@ -123,6 +130,12 @@ void tls_out_drained(struct base *base, session_id sid, uint32_t bytes)
 		pool_give(&base->pool, ref);
 }
 
+/* Whether the socket is full, or the kernel's memory, which passes as well. */
+static bool is_full(int error)
+{
+	return error == EAGAIN || error == ENOBUFS || error == ENOMEM || error == EINTR;
+}
+
 /* Sends what is pending. What tls_out_flush() returns. */
 static int drain(struct base *base, session_id sid)
 {
@@ -131,7 +144,7 @@ static int drain(struct base *base, session_id sid)
 	ssize_t n = send(session_fd(base, sid), pool_bytes(&base->slot, flow->pending) + flow->pending_start, left, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (n < 0)
-		return errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM || errno == EINTR ? 0 : -1;
+		return is_full(errno) ? 0 : -1;
 	CRASH_POINT("tls-drained");
 	tls_out_drained(base, sid, (uint32_t)n);
 	base_count(base, COUNTER_bytes_out, (uint64_t)n);
@@ -170,6 +183,69 @@ static bool control_sealed(struct tls_entry_shm *e)
 	return true;
 }
 
+/* Commits that what was owed is said. With a KeyUpdate our next keys are in the same commit. */
+static void commit_said(struct base *base, session_id sid, const struct tls_entry_shm *e)
+{
+	if (e->out.generation != entry_of(base, sid)->out.generation)
+		tls_commit_keys(&base->tls, session_fd(base, sid), e);
+	else
+		tls_commit(&base->tls, session_fd(base, sid), &e->flow);
+}
+
+/*
+ * The kernel has made that record of `len` bytes; with a KeyUpdate it has our next keys, too (`keyed`), or is given them. Commits both. False: the kernel does not take
+ * them.
+ */
+static bool said_by_kernel(struct base *base, session_id sid, size_t len, bool keyed)
+{
+	struct tls_entry_shm e = *entry_of(base, sid);
+	bool update = e.flow.control & TLS_UPDATE_OWED, good;
+
+	e.flow.wire_out += len + tls_overhead(e.kind);
+	good = control_sealed(&e) && (!update || keyed || tls_kernel_keys(session_fd(base, sid), e.kind, &e.out) == 0);
+	CRASH_POINT("tls-kernel-keyed");
+	if (good)
+		commit_said(base, sid, &e);
+	explicit_bzero(&e, sizeof(e));
+	return good;
+}
+
+/* Has the kernel say what is owed first. What tls_out_flush() returns. */
+static int say_by_kernel(struct base *base, session_id sid)
+{
+	uint8_t text[CONTROL_MAX], type;
+	size_t len = control_text(&entry_of(base, sid)->flow, &type, text);
+
+	if (tls_kernel_say(session_fd(base, sid), type, text, len) < 0)
+		return is_full(errno) ? 0 : -1;
+	CRASH_POINT("tls-kernel-said");
+	if (said_by_kernel(base, sid, len, false))
+		return 1;
+	session_abort(base, sid, COUNTER_no_buffer);
+	return -1;
+}
+
+bool tls_out_settle(struct base *base, session_id sid)
+{
+	const struct tls_entry_shm *e = entry_of(base, sid);
+	uint8_t text[CONTROL_MAX], type;
+	uint64_t number;
+	int r = tls_kernel_number(session_fd(base, sid), e->kind, &e->out, &number);
+
+	if (r == 0 && number == e->flow.out_seq)
+		return true;
+	if (r < 0 || !(e->flow.control & (r == 1 ? TLS_UPDATE_OWED : TLS_OWED)) || number != (r == 1 ? 0 : e->flow.out_seq + 1))
+		return false;
+	return said_by_kernel(base, sid, control_text(&e->flow, &type, text), r == 1);
+}
+
+bool tls_out_kept(const struct base *base, session_id sid)
+{
+	uint64_t accepted;
+
+	return tls_out_by_kernel(base, sid) && tcp_accepted(session_fd(base, sid), &accepted) == 0 && accepted < entry_of(base, sid)->flow.wire_out;
+}
+
 /* Seals what is owed first, which is pending then: one commit. False: the session is aborted. */
 static bool seal_control(struct base *base, session_id sid)
 {
@@ -182,14 +258,18 @@ static bool seal_control(struct base *base, session_id sid)
 		n = tls_seal(base->crypto, e.kind, &e.out, e.flow.out_seq, type, text, len, wire);
 	CRASH_POINT("tls-control-sealed");
 	good = n > 0 && control_sealed(&e) && keep(base, sid, &e.flow, wire, n);
-	if (good && e.out.generation != entry_of(base, sid)->out.generation)
-		tls_commit_keys(&base->tls, session_fd(base, sid), &e);
-	else if (good)
-		tls_commit(&base->tls, session_fd(base, sid), &e.flow);
+	if (good)
+		commit_said(base, sid, &e);
 	else
 		session_abort(base, sid, COUNTER_no_buffer);
 	explicit_bzero(&e, sizeof(e));
 	return good;
+}
+
+/* (What has gone wrong is still told to who sends or receives.) */
+static bool is_broken(int fd)
+{
+	return poll(&(struct pollfd){ .fd = fd }, 1, 0) > 0;	/* POLLERR or POLLHUP */
 }
 
 int tls_out_flush(struct base *base, session_id sid)
@@ -202,9 +282,9 @@ int tls_out_flush(struct base *base, session_id sid)
 		if (flow->pending)
 			r = drain(base, sid);
 		else if (flow->control & TLS_OWED)
-			r = seal_control(base, sid) ? 1 : -1;
+			r = tls_by_kernel(flow) ? say_by_kernel(base, sid) : seal_control(base, sid) ? 1 : -1;
 		else
-			return 1;
+			return !tls_out_kept(base, sid) ? 1 : is_broken(session_fd(base, sid)) ? -1 : 0;
 		if (r <= 0)
 			return r;
 	}
@@ -235,6 +315,11 @@ void tls_out_last(struct base *base, session_id sid, const void *text, size_t le
 	assert(len <= TRANSPORT_NOTICE_MAX);
 	if (flow.pending || flow.control & (TLS_OWED | TLS_CLOSE_SEALED) || !tls_out_ready(base))
 		return;
+	if (tls_by_kernel(&flow)) {
+		if (!len || send(session_fd(base, sid), text, len, MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+			(void)!tls_kernel_say(session_fd(base, sid), TLS_ALERT, alert, sizeof(alert));
+		return;
+	}
 	flow.out_seq += 2;		/* whatever becomes of them, these numbers are used */
 	flow.control |= TLS_CLOSE_SEALED;
 	tls_commit(&base->tls, session_fd(base, sid), &flow);
@@ -276,6 +361,37 @@ int tls_out_took(struct base *base, session_id sid, size_t len, const uint8_t *w
 	return flow.pending || flow.control & TLS_OWED;
 }
 
+int tls_out_took_by_kernel(struct base *base, session_id sid, size_t len)
+{
+	size_t size = tls_out_size(base, sid, len);
+
+	return tls_out_took(base, sid, len, NULL, size, size);
+}
+
+long tls_out_made(const struct base *base, session_id sid, size_t len)
+{
+	const struct tls_entry_shm *e = entry_of(base, sid);
+	uint64_t number, made;
+
+	if (tls_kernel_number(session_fd(base, sid), e->kind, &e->out, &number) != 0 || number < e->flow.out_seq || number - e->flow.out_seq > records(len))
+		return -1;
+	made = (number - e->flow.out_seq) * TLS_TEXT_MAX;
+	return (long)(made < len ? made : len);
+}
+
+/* Has the kernel make a record of listed text; *len becomes how much of it is in one. Returns what tls_out_took() does. */
+static int send_by_kernel(struct base *base, session_id sid, const void *text, size_t *len)
+{
+	ssize_t n = send(session_fd(base, sid), text, *len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	CRASH_POINT("tls-kernel-sent");
+	*len = n > 0 ? (size_t)n : 0;
+	if (n <= 0)
+		return is_full(errno) ? 1 : -1;
+	base_count(base, COUNTER_bytes_out, (uint64_t)n);
+	return tls_out_took_by_kernel(base, sid, (size_t)n);
+}
+
 /* Sends listed text as one record. Returns what tls_out_took() does. */
 static int send_record(struct base *base, session_id sid, const void *text, size_t len)
 {
@@ -300,7 +416,7 @@ long tls_out_send(struct base *base, session_id sid, const void *text, size_t le
 {
 	struct slot_shm *s = base->slot.shm;
 	int r = tls_out_flush(base, sid);
-	size_t done = 0, piece;
+	size_t done = 0, piece, most = tls_out_by_kernel(base, sid) ? TLS_TEXT_MAX : PIECE;
 	uint64_t promised;
 
 	if (r <= 0) {
@@ -310,19 +426,24 @@ long tls_out_send(struct base *base, session_id sid, const void *text, size_t le
 	s->flight[0] = (uint32_t)sid;
 	for (r = 0; r == 0 && done < len; done += piece) {
 		promised = 0;
-		piece = tls_out_allowed(base, len - done < PIECE ? len - done : PIECE, &promised);
+		piece = tls_out_allowed(base, len - done < most ? len - done : most, &promised);
 		/* (Of the record before this, `taken` says that it is done.) */
 		tls_out_list(base, 0, sid, piece);
 		/* release: what the text is going to be stands there before it is sealed */
 		atomic_store_explicit(&s->flights, 1, memory_order_release);
 		atomic_signal_fence(memory_order_seq_cst);
 		CRASH_POINT("tls-listed");
-		r = send_record(base, sid, (const uint8_t *)text + done, piece);
+		if (tls_out_by_kernel(base, sid))
+			r = send_by_kernel(base, sid, (const uint8_t *)text + done, &piece);
+		else
+			r = send_record(base, sid, (const uint8_t *)text + done, piece);
 		if (r < 0) {
 			errno = EPIPE;
 			return -1;
 		}
 	}
 	base_count(base, COUNTER_sends, 1);
-	return (long)done;
+	if (done == 0)
+		errno = EAGAIN;
+	return done > 0 ? (long)done : -1;
 }

@@ -3,6 +3,9 @@
  *
  * The rule: one sequence number seals one text. What is sealed here is noted before (tls_out_list() and the list of flights), or is noted in the flow's
  * `control`; and nothing is sealed while something is pending.
+ *
+ * Where the kernel makes the records (tls_by_kernel()), it is given text, of which it takes whole records; nothing is sealed here, and nothing is ever pending. How
+ * many records it has made since the flow was committed, it tells (tls_kernel.h).
  */
 #ifndef WORKER_IO_TLS_OUT_H
 #define WORKER_IO_TLS_OUT_H
@@ -22,6 +25,13 @@ bool tls_out_ready(struct base *base);
  */
 size_t tls_out_allowed(struct base *base, size_t len, uint64_t *promised);
 
+/* Whether the kernel makes the session's records. */
+bool tls_out_by_kernel(const struct base *base, session_id sid);
+/*
+ * Whether the kernel keeps records that TCP has no room for. It sends them by itself, but loses them with close() and shutdown(), so they count as what is pending
+ * does: their session is behind.
+ */
+bool tls_out_kept(const struct base *base, session_id sid);
 /* Notes that the flight at `place` of the list is going to be `len` bytes of the session's stream, from the flow's `taken` on. */
 void tls_out_list(struct base *base, unsigned place, session_id sid, size_t len);
 /*
@@ -31,13 +41,20 @@ void tls_out_list(struct base *base, unsigned place, session_id sid, size_t len)
 size_t tls_out_share(const struct base *base, session_id sid, size_t len);
 /* How many bytes so much text takes as records. */
 size_t tls_out_size(const struct base *base, session_id sid, size_t len);
-/* Seals text[0..len), which is listed, at dst. Its size; 0: there is no memory, or something is pending. */
+/* Seals text[0..len), which is listed, at dst. Its size; 0: there is no memory, or something is pending, or the kernel makes the records. */
 size_t tls_out_seal(struct base *base, session_id sid, const void *text, size_t len, uint8_t *dst);
 /*
  * Commits that `len` bytes of text are in records, wire[0..size), of which the kernel has accepted the first `accepted`: the rest is pending. 0; 1: the session
  * must be behind, as something is to be sent before its stream goes on; -1: there is no buffer for the rest, and the session is aborted.
  */
 int tls_out_took(struct base *base, session_id sid, size_t len, const uint8_t *wire, size_t size, size_t accepted);
+
+/* The same of text that the kernel has made records of. */
+int tls_out_took_by_kernel(struct base *base, session_id sid, size_t len);
+/* Of `len` bytes that are listed, how many the kernel has made records of. -1: it can't be told. */
+long tls_out_made(const struct base *base, session_id sid, size_t len);
+/* Commits what the kernel has been given of TLS' own and that is not committed. False: more was sent than anybody knows of. */
+bool tls_out_settle(struct base *base, session_id sid);
 
 /* Sends text of the session's stream, as batch_send() does: what is returned is text that is in records, sent or pending. */
 long tls_out_send(struct base *base, session_id sid, const void *text, size_t len);

@@ -23,6 +23,7 @@
 #include "worker/io/listener.h"
 #include "worker/io/session_peer.h"
 #include "worker/io/tcp_counts.h"
+#include "worker/io/tls_kernel.h"
 #include "worker/io/tls_out.h"
 #include "worker/loop/park.h"
 #include "worker/loop/refuse.h"
@@ -170,6 +171,26 @@ void connection_take(struct worker *w, int fd, const struct arrival *a)
 		close(fd);
 }
 
+/*
+ * Has the kernel make the connection's records, if it is to and can. (A death until the session is there costs the handshake, whoever has the keys by then.) 0, or -1:
+ * the connection must be closed.
+ */
+static int begin_by_kernel(struct worker *w, int fd, struct tls_entry_shm *e)
+{
+	int r;
+
+	/* (What of the handshake is to be sent first is sealed already.) */
+	if (w->base.settings->kernel_tls != KERNEL_TLS_AUTO || e->flow.pending)
+		return 0;
+	r = tls_kernel_begin(fd, e);
+	CRASH_POINT("tls-kernel-begun");
+	if (r != 0)
+		return r < 0 ? -1 : 0;
+	e->flow.control |= TLS_BY_KERNEL;
+	base_count(&w->base, COUNTER_tls_by_kernel, 1);
+	return 0;
+}
+
 /* Fills in the entry of a connection whose handshake is done. 0, or -1: the kernel can't tell what it has taken, or there is no buffer. */
 static int begin_tls(struct worker *w, int fd, const struct tls_entry_shm *entry, const void *unsent, size_t unsent_len)
 {
@@ -189,7 +210,10 @@ static int begin_tls(struct worker *w, int fd, const struct tls_entry_shm *entry
 	*e = *entry;
 	e->flow = flow;
 	CRASH_POINT("tls-begun");
-	return 0;
+	if (begin_by_kernel(w, fd, e) == 0)
+		return 0;
+	tls_out_end(&w->base, fd);
+	return -1;
 }
 
 int connection_open_tls(struct worker *w, int fd, const struct arrival *a, const struct tls_entry_shm *entry, const void *unsent, size_t unsent_len, const struct rights *rights)

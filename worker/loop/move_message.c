@@ -11,7 +11,7 @@
 
 #define VERSION 1			/* programs with different ones may follow each other */
 #define VERSION_RIGHTS 2		/* with the session's rights: who does not know them must not take the connection */
-#define LISTENER_MAX (MOVED_PEER + MOVED_TLS + MOVED_ADMIN + SLOW_DISCONNECT)
+#define LISTENER_MAX (MOVED_BY_KERNEL + MOVED_PEER + MOVED_TLS + MOVED_ADMIN + SLOW_DISCONNECT)
 
 bool move_message_has_rights(const struct move_message *m)
 {
@@ -43,7 +43,7 @@ int move_message_send(int queue, int fd, struct move_parts *p)
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
 	p->m.version = p->rights ? VERSION_RIGHTS : VERSION;
-	p->m.listener |= (p->tls ? MOVED_TLS : 0) | (p->peer ? MOVED_PEER : 0);
+	p->m.listener |= (p->tls ? MOVED_TLS : 0) | (p->tls && tls_by_kernel(&p->tls->flow) ? MOVED_BY_KERNEL : 0) | (p->peer ? MOVED_PEER : 0);
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof(int));

@@ -22,6 +22,7 @@
 #define MOVED_ADMIN 4			/* it came by an admin listener */
 #define MOVED_TLS 8			/* its connection is a TLS one */
 #define MOVED_PEER 16			/* a proxy has named its client */
+#define MOVED_BY_KERNEL 32		/* with MOVED_TLS: the kernel makes its records (TLS_BY_KERNEL), which not every program knows */
 
 struct move_message {
 	uint32_t version;
@@ -42,7 +43,7 @@ struct moved_peer {
 
 /* What is sent. NULL: there is none of it. */
 struct move_parts {
-	struct move_message m;		/* but for version, and MOVED_TLS and MOVED_PEER */
+	struct move_message m;		/* but for version, and MOVED_TLS, MOVED_BY_KERNEL and MOVED_PEER */
 	const void *input;
 	const struct tls_entry_shm *tls;
 	const void *held;		/* tls->flow.held_len bytes */
