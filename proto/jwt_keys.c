@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "proto/jwt_key.h"
+#include "proto/key_look.h"
+#include "proto/sink.h"
 
 enum { RSA_BITS_LEAST = 2048, RSA_BITS_MOST = 16384 };
 
@@ -48,6 +50,35 @@ void jwt_keys_destroy(struct jwt_keys *keys)
 unsigned jwt_keys_count(const struct jwt_keys *keys)
 {
 	return keys->count;
+}
+
+static const char *what_it_is(const struct jwt_key *key)
+{
+	switch (key->type) {
+	case JWT_KEY_SECRET: return key->algs >> JWT_HS256 & 1 ? "HS256 secret" : key->algs >> JWT_HS384 & 1 ? "HS384 secret" : "HS512 secret";
+	case JWT_KEY_RSA: return key->can_sign ? "RSA private key" : "RSA public key";
+	case JWT_KEY_P256: return key->can_sign ? "P-256 private key" : "P-256 public key";
+	case JWT_KEY_P384: return key->can_sign ? "P-384 private key" : "P-384 public key";
+	case JWT_KEY_ED25519: return key->can_sign ? "Ed25519 private key" : "Ed25519 public key";
+	}
+	return "nothing";
+}
+
+void jwt_keys_describe(const struct jwt_keys *keys, unsigned from, char text[JWT_KEYS_ERROR_MAX])
+{
+	struct sink s = { .dst = text, .room = JWT_KEYS_ERROR_MAX - 1 };
+
+	/* (Each takes 21 bytes at most, and what is left out 20.) */
+	for (unsigned i = from; i < keys->count; i++) {
+		sink_text(&s, i > from ? ", " : "");
+		if (s.len > JWT_KEYS_ERROR_MAX - 48) {
+			sink_number(&s, keys->count - i);
+			sink_text(&s, " more");
+			break;
+		}
+		sink_text(&s, what_it_is(&keys->of[i]));
+	}
+	text[s.len] = '\0';
 }
 
 /* ---- one key ---- */
@@ -250,6 +281,10 @@ static const char *add_secret(struct jwt_keys *keys, const char *bytes, size_t l
 		len--;
 	if (!key || (error = jwt_key_set_secret(key, bytes, len)) != NULL)
 		return error;
+	if (key_look(bytes, len)) {
+		jwt_key_fini(key);
+		return KEY_LOOK_ERROR;
+	}
 	keys->count++;
 	return NULL;
 }

@@ -116,6 +116,21 @@ class Files(TokensTest):
         for secret in (SECRET, OTHER, good, good.split(".")[2]):
             self.assertNotIn(secret, self.janus.log())
 
+    def test_public_key_is_no_secret(self):
+        pair = Ed25519(self.folder, "pair")
+        path = self.write("secret", SECRET)
+        self.serve("token_keys=" + path)
+        self.assertIn("token_keys: %s: HS256 secret" % path, self.janus.log())
+        public = subprocess.run(["openssl", "pkey", "-in", pair.path, "-pubout"], check=True, capture_output=True, text=True).stdout
+        for wrong in (public[1:], "\n".join(public.splitlines()[1:]), json.dumps([pair.jwk])):
+            self.write("secret", wrong)
+            status, _, err = self.janus.ctl("reload")
+            self.assertEqual(status, 1)
+            self.assertIn("token_keys: %s: it looks like a key" % path, err)
+        self.write("secret", public)
+        self.assertEqual(self.janus.ctl("reload")[0], 0)
+        self.assertIn("token_keys: %s: Ed25519 public key" % path, self.janus.log())
+
     def test_what_janusctl_makes(self):
         path = self.write("secret", SECRET)
         self.serve("token_keys=" + path, "token_audience=us others", "token_issuer=joe")

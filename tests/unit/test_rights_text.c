@@ -148,6 +148,8 @@ static void test_no_keys(void **state)
 		assert_non_null(error);
 		assert_int_equal(line, rows[i].line);
 	}
+	assert_null(api_keys_read("MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE", 36, &size, &error, &line));
+	assert_non_null(strstr(error, "everybody may know"));
 	assert_null(api_keys_read(A "\0b", 18, &size, &error, &line));
 }
 
