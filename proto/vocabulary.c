@@ -15,7 +15,7 @@ const char *const member_names[MEMBERS] = {
 	[MEMBER_SINCE] = "since", [MEMBER_LAST] = "last", [MEMBER_LAST_EVENT_ID] = "lastEventId",
 	[MEMBER_BEFORE] = "before", [MEMBER_LIMIT] = "limit", [MEMBER_WAIT] = "wait",
 	[MEMBER_PREFIX] = "prefix", [MEMBER_CURSOR] = "cursor",
-	[MEMBER_TOKEN] = "token", [MEMBER_ID] = "id", [MEMBER_REASON] = "reason",
+	[MEMBER_TOKEN] = "token", [MEMBER_ID] = "id", [MEMBER_REASON] = "reason", [MEMBER_SUB] = "sub",
 };
 
 enum member member_find(const char *name, size_t len)

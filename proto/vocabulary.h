@@ -30,8 +30,9 @@ enum member {
 	MEMBER_PREFIX,
 	MEMBER_CURSOR,
 	MEMBER_TOKEN,
-	MEMBER_ID,		/* queries on admin listeners, as the next */
+	MEMBER_ID,		/* queries on admin listeners, as those that follow */
 	MEMBER_REASON,
+	MEMBER_SUB,
 	MEMBERS
 };
 #define MEMBER_BIT(member) (1u << MEMBER_##member)
