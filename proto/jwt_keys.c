@@ -241,14 +241,15 @@ static const char *add_pem(struct jwt_keys *keys, const void *bytes, size_t len)
 	return keys->count == before ? "there is no key in it" : NULL;
 }
 
-/* A set; or a key alone. */
-static const char *add_json(struct jwt_keys *keys, const char *text, size_t len, bool secrets)
+/* A set; or a key alone. *withdrawn: it is a set, without any key for tokens. */
+static const char *add_json(struct jwt_keys *keys, const char *text, size_t len, bool secrets, bool *withdrawn)
 {
 	json_t *json = jwt_json_object(text, len), *alone = NULL, *set = json_object_get(json, "keys"), *jwk;
 	const char *error = "it is no JSON object, or has a member twice", *why;
 	unsigned before = keys->count;
 	size_t i;
 
+	*withdrawn = json_is_array(set);
 	if (json && !set)
 		set = alone = json_pack("[O]", json);
 	if (json)
@@ -263,12 +264,14 @@ static const char *add_json(struct jwt_keys *keys, const char *text, size_t len,
 			jwt_key_fini(key);
 		if (outcome == JWK_WRONG) {
 			error = why;
+			*withdrawn = false;
 			jwt_keys_keep(keys, before);
 			break;
 		}
 	}
 	json_decref(alone);
 	json_decref(json);
+	*withdrawn &= keys->count == before;
 	return keys->count == before ? error : NULL;
 }
 
@@ -310,12 +313,13 @@ int jwt_keys_add(struct jwt_keys *keys, const void *bytes, size_t len, char why[
 {
 	unsigned before = keys->count;
 	const char *error;
+	bool withdrawn;
 
 	ERR_clear_error();
 	if (len > JWT_KEYS_FILE_MAX)
 		error = "it has more than 256 KiB";
 	else if (begins_json(bytes, len))
-		error = add_json(keys, bytes, len, true);
+		error = add_json(keys, bytes, len, true, &withdrawn);
 	else if (memmem(bytes, len, "-----BEGIN", 10))
 		error = add_pem(keys, bytes, len);
 	else
@@ -325,7 +329,11 @@ int jwt_keys_add(struct jwt_keys *keys, const void *bytes, size_t len, char why[
 
 int jwt_keys_add_jwks(struct jwt_keys *keys, const void *bytes, size_t len, char why[JWT_KEYS_ERROR_MAX])
 {
-	return answer(keys, keys->count, len > JWT_KEYS_FILE_MAX ? "it has more than 256 KiB" : add_json(keys, bytes, len, false), why);
+	bool withdrawn = false;
+	unsigned before = keys->count;
+	const char *error = len > JWT_KEYS_FILE_MAX ? "it has more than 256 KiB" : add_json(keys, bytes, len, false, &withdrawn);
+
+	return answer(keys, before, withdrawn ? NULL : error, why);
 }
 
 /* ---- packed ---- */

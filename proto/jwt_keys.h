@@ -41,7 +41,10 @@ bool jwt_keys_has_secret(const struct jwt_keys *keys);
  * types, curves, uses or algorithms that are not for this are passed over (RFC 7517, 5), but one at least must be left.
  */
 int jwt_keys_add(struct jwt_keys *keys, const void *bytes, size_t len, char why[JWT_KEYS_ERROR_MAX]);
-/* Only a JWK set or a JWK, and no secrets (oct), which nobody gives away on the web: for what was fetched from a URL. */
+/*
+ * Only a JWK set or a JWK, and no secrets (oct), which nobody gives away on the web: for what was fetched from a URL. A set that has no key for tokens is good, and adds none:
+ * by that, its owner withdraws what he had there.
+ */
 int jwt_keys_add_jwks(struct jwt_keys *keys, const void *bytes, size_t len, char why[JWT_KEYS_ERROR_MAX]);
 
 /* All that is needed to check tokens, in malloc()ed memory of *size bytes: private keys are left out. NULL: no memory. */

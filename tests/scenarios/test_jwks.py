@@ -165,6 +165,13 @@ class Fetched(TokensTest):
         wait_until(lambda: self.status_of(new) == 200, 10, "the second key")
         self.assertEqual(self.status_of(old), 401)
         self.assertEqual(self.janus.workers(), worker)
+        # all of them withdrawn
+        server.answer = (200, b'{"keys":[]}')
+        wait_until(lambda: self.status_of(new) == 401, 10, "no key at all")
+        self.assertIn("the set has no key for tokens", self.janus.log())
+        self.assertEqual(self.janus.count("jwks_failed"), 0)
+        server.answer = (200, json.dumps({"keys": [second.jwk]}).encode())
+        wait_until(lambda: self.status_of(new) == 200, 10, "the second key again")
         # killed, and reloaded, while there are none to be had
         server.answer = (500, b"")
         pid = self.jwks()
@@ -199,7 +206,7 @@ class Fetching(TokensTest):
         url = "http://127.0.0.1:%d/keys" % server.server_port
         program = os.path.join(BUILD, "janus-jwks")
         secret = b'{"keys":[{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T"}]}'
-        for answer, said in (((500, b""), "500"), ((302, b"x"), "302, and redirects are not followed"), ((200, b"nonsense"), "no JSON"), ((200, b'{"keys":[]}'), "no key"),
+        for answer, said in (((500, b""), "500"), ((302, b"x"), "302, and redirects are not followed"), ((200, b"nonsense"), "no JSON"), ((200, b'{"error":"later"}'), "no key"),
                              ((200, b" " * 300000), "256 KiB"), ((200, secret), "secret"), ((200, json.dumps({"keys": [key]}).encode()), None)):
             with self.subTest(said):
                 server.answer = answer

@@ -1,4 +1,5 @@
 """Who has shown a token, a key or a certificate is found by what that says of him, and sent away."""
+import json
 import time
 import unittest
 
@@ -66,6 +67,36 @@ class Revoked(CtlTest, RightsTest):
         self.assertEqual(self.ask_ctl("kick", "--sub", "bob")["kicked"], 1)
         client.expect_close_frame(1008)
         self.assertEqual(self.status("GET", "/sub/news", "bob"), NO_TOKEN)
+
+
+class Log(CtlTest, RightsTest):
+    def lines(self, *filters):
+        return [json.loads(line) for line in self.ctl("--json", "log", "--once", "--since", "1h", *filters).splitlines()]
+
+    def test_who_was_refused_what(self):
+        self.guard("max_connections_sub=1", "publish_from=on")
+        expired = token(sub="bob", exp=1000000000)
+        self.assertEqual(self.ask("GET", "/sub/news", fields=field(expired)).status, NO_TOKEN)
+        self.assertEqual(self.ask("GET", "/sub/secret", fields=field(token(sub="bob", **caps("sub")))).status, 403)
+        self.assertEqual(self.ask("POST", "/send/ann", b"x", fields=field(token(sub="bob", **caps("sub")))).status, 403)
+        forged = "/sub/" + "foo%20(sub%20root)%22%20%20sub=%22root"
+        self.assertEqual(self.ask("GET", forged, fields=field(token(sub="eve", **caps("sub")))).status, 403)
+        self.assertEqual(self.ask("GET", "/sub/news", fields=field(token(secret=b"another" * 8, sub="root"))).status, NO_TOKEN)
+        first = self.talker("ws", "bob")
+        second = self.websocket()
+        second.kind = "ws"
+        self.assertEqual(self.talk(second, "auth", token=KEYS["bob"]), 429)
+        self.assertEqual(self.talk(first, "publish", topic="other", data=1), 403)
+        bob = [(e["code"], e["text"], e.get("path") or e.get("topic") or e.get("to_user")) for e in self.lines("--kind", "refuse", "--sub", "bob")]
+        self.assertEqual(bob, [(401, "the token has expired", "/sub/news"), (403, "no right to subscribe this topic", "secret"), (403, "no right to send to this user", "ann"),
+                               (429, "too many connections of this user (max_connections_sub)", None), (403, "no right to publish to this topic", "other")])
+        self.assertEqual(self.lines("--sub", "root"), [])       # (nobody has shown that)
+        self.assertEqual(self.lines("--kind", "refuse", "--sub", "eve")[0]["topic"], 'foo (sub root)"  sub="root')
+        self.assertEqual([e["topic"] for e in self.lines("--kind", "refuse", "--topic", "secret")], ["secret"])
+        self.assertEqual([e["sub"] for e in self.lines("--kind", "auth")], ["bob"])
+        text = self.ctl("log", "--once", "--since", "1h", "--kind", "refuse", "--sub", "eve")
+        self.assertIn('topic="foo (sub root)\\"  sub=\\"root"  sub="eve"', text)
+        self.assertIn('the token has expired: "/sub/news", sub "bob"', self.janus.log())
 
 
 class Certified(CtlTest, CertifiedTest):

@@ -304,6 +304,15 @@ static void fetched(void **state)
 	assert_non_null(strstr(why, "secret"));
 	assert_int_equal(jwt_keys_add_jwks(keys, "{\"keys\":[" RFC_EC "]}", strlen("{\"keys\":[" RFC_EC "]}"), why), 0);
 	assert_int_equal(jwt_keys_count(keys), 1);
+	/* A set that has become empty is one, and an answer that is none is not. */
+	assert_int_equal(jwt_keys_add_jwks(keys, "{\"keys\":[]}", strlen("{\"keys\":[]}"), why), 0);
+	assert_int_equal(jwt_keys_add_jwks(keys, "{\"keys\":[{\"kty\":\"foo\"}]}", strlen("{\"keys\":[{\"kty\":\"foo\"}]}"), why), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		const char *wrong = (const char *[]){ "{}", "{\"error\":\"later\"}", "{\"keys\":{}}", "[]" }[i];
+
+		assert_int_equal(jwt_keys_add_jwks(keys, wrong, strlen(wrong), why), -1);
+	}
+	assert_int_equal(jwt_keys_count(keys), 1);
 	jwt_keys_destroy(keys);
 }
 

@@ -92,7 +92,7 @@ bool exchange_bearer(const struct exchange *x)
 		shown = of_query(x);
 	if (!shown.p)
 		shown = of_cookie(x);
-	if (!shown.p || access_show(x->protocols->service, x->c->sid, shown.p, shown.len, &error))
+	if (!shown.p || access_show(x->protocols->service, x->c->sid, shown.p, shown.len, x->req->path.p, x->req->path.len, &error))
 		return true;
 	refuse(x, 401, INVALID_TOKEN, error);
 	return false;

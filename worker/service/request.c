@@ -11,6 +11,7 @@
 #include "worker/service/access.h"
 #include "worker/service/presence.h"
 #include "worker/service/quota.h"
+#include "worker/session/tell.h"
 
 static bool publishes(const struct request *req)
 {
@@ -272,6 +273,8 @@ static void become(struct service *service, struct cursor *c, const struct right
 			session_restore_rights(service->base, c->sid, was);
 	} else {
 		pool_give(&service->base->pool, was);
+		if (shown)
+			tell_who(service->base, c->sid, shown);
 	}
 }
 
@@ -499,6 +502,7 @@ static void auth(struct service *service, struct cursor *c, const struct request
 		return;
 	}
 	pool_give(&service->base->pool, was);
+	tell_who(service->base, c->sid, shown);
 	o->expires = shown->expires;
 }
 
