@@ -144,7 +144,7 @@ class Files(TokensTest):
         caps = [{"channels": ["news"], "allow": ["pub"]}]
         self.assertEqual(self.status_of(token(SECRET.encode(), aud="us", iss="joe", caps=caps)), 200)
         self.assertEqual(self.status_of(token(SECRET.encode(), iss="joe", caps=caps)), 401)
-        for wrong in (("--expire", "1x"), ("--allow", "all", "--channels", "a"), ("--key", "/nowhere"), ("--sub", "x" * 256)):
+        for wrong in (("--expire", "1x"), ("--allow", "all", "--channels", "a"), ("--allow", "sub"), ("--key", "/nowhere"), ("--sub", "x" * 256)):
             status, out, err = self.janus.ctl("token", *wrong, *options)
             self.assertNotEqual(status, 0)
             self.assertEqual(out, "")

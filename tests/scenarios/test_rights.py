@@ -275,13 +275,19 @@ class Table(RightsTest):
         self.assertEqual(self.status("GET", target, None, fields=cookie + [("Origin", "https://app.example")]), ALLOWED)
         # another site's page comes with the cookie, and may not use it
         self.assertEqual(self.status("GET", target, None, fields=cookie + [("Origin", "https://evil.example")]), NO_TOKEN)
+        self.assertIn("origins", self.ask("GET", target, fields=cookie + [("Origin", "https://evil.example")]).json()["error"])
+        self.assertNotIn("origins", self.ask("GET", target).json()["error"])
         self.assertEqual(self.status("GET", target, None, fields=[("Cookie", "xsession=" + key)]), NO_TOKEN)
         # what stands in the head comes before what stands in the address
         self.assertEqual(self.status("GET", target + "?access_token=" + key, "wrong"), NO_TOKEN)
 
     def test_addresses_without_the_setting(self):
         self.guard()
-        self.assertEqual(self.status("GET", "/sub/news?access_token=" + KEYS["right"], None), 400)
+        for query in ("access_token=" + KEYS["right"], "token=" + SHOWN["right token"]):
+            answer = self.ask("GET", "/sub/news?" + query)
+            self.assertEqual(answer.status, 400)
+            self.assertIn("token_query", answer.json()["error"])
+        self.assertIn("no API key that is known", self.ask("GET", "/sub/news", fields=bearer("wrong")).json()["error"])
         self.assertEqual(self.status("GET", "/sub/news", None, fields=[("Cookie", "token=" + KEYS["right"])]), NO_TOKEN)
 
     def test_subprotocol(self):

@@ -70,7 +70,7 @@ static void test_all_and_none(void **state)
 
 static void test_no_rules(void **state)
 {
-	static const char *const lists[] = { "sub:a", "subscribe", "subscribe:", "publish:a subscribe:", "subscribe:>.a", "everything", "none all", "all none", "ALL", ":a", "broadcast:x" };
+	static const char *const lists[] = { "sub:a", "subscribe", "subscribe:", "publish:a subscribe:", "subscribe:>.a", "everything", "none all", "all none", "subscribe:public.*; publish:inbox", "subscribe:@bob", "subscribe:news@presence", "ALL", ":a", "broadcast:x" };
 	struct http_text wrong = { 0 };
 	char longest[300] = "subscribe:";
 

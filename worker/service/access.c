@@ -33,6 +33,7 @@ struct access {
 	const struct rights *shown;
 	bool certified;			/* the connection's certificate counts for it */
 	bool refused;
+	const char *needs;		/* what is said to who has shown nothing */
 
 	_Alignas(struct rights) char block[RIGHTS_SIZE_MAX];	/* of the last token */
 	_Alignas(struct rights) char named[sizeof(struct rights) + RIGHTS_SUB_MAX];	/* of the last certificate */
@@ -108,6 +109,7 @@ struct access *access_create(struct base *base, int secrets, int fetched)
 	if (!a)
 		return NULL;
 	a->sid = -1;
+	a->needs = NEEDS_TOKEN;
 	a->on = settings_say_who(s);
 	if (read_secrets(a, s, secrets, fetched) < 0 || read_rules(&a->everybody, "anonymous", s->anonymous) < 0 ||
 	    read_rules(&a->clients, "tls_client_rights", s->tls_client_rights) < 0) {
@@ -206,6 +208,7 @@ void access_begin(struct service *service, session_id sid)
 	a->sid = sid;
 	a->shown = NULL;
 	a->refused = false;
+	a->needs = NEEDS_TOKEN;
 	a->certified = false;
 }
 
@@ -256,6 +259,11 @@ bool access_show(struct service *service, session_id sid, const char *text, size
 
 	a->shown = verify(service, sid, text, len, &(struct refused_about){ EVENT_ABOUT_PATH, path, path_len }, error);
 	return a->shown != NULL;
+}
+
+void access_passed_over(struct service *service, const char *why)
+{
+	service->access->needs = why;
 }
 
 bool access_was_refused(const struct service *service)
@@ -346,7 +354,7 @@ unsigned access_refuses(struct service *service, session_id sid, unsigned rights
 	if (access_gives(service, sid, shown, rights, name))
 		return 0;
 	asked = asked_for(rights, name);
-	*error = shown ? no_right(&asked) : NEEDS_TOKEN;
+	*error = shown ? no_right(&asked) : service->access->sid == sid ? service->access->needs : NEEDS_TOKEN;
 	status = shown ? 403 : 401;
 	what = about(&asked);
 	tell(service, sid, shown ? COUNTER_refused_rights : COUNTER_refused_no_token, status, *error, &what, shown);
