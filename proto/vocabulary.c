@@ -100,6 +100,11 @@ const char *error_unknown(struct error_text *dst, const char *what, const char *
 	return write_error(dst, "unknown ", what, word, len, "");
 }
 
+const char *error_of(struct error_text *dst, const char *sentence, const char *word, size_t len)
+{
+	return write_error(dst, "", sentence, word, len, "");
+}
+
 const char *error_twice(struct error_text *dst, const char *what, const char *word)
 {
 	return write_error(dst, "the ", what, word, strlen(word), " stands twice");

@@ -82,6 +82,9 @@ struct error_text {
 /* Writes: unknown member "word". `what` is "member" or "parameter". Returns the text. */
 const char *error_unknown(struct error_text *dst, const char *what, const char *word, size_t len);
 
+/* The same: the sentence, and "word". `sentence` has less than 60 bytes. */
+const char *error_of(struct error_text *dst, const char *sentence, const char *word, size_t len);
+
 /* The same: the member "word" stands twice. */
 const char *error_twice(struct error_text *dst, const char *what, const char *word);
 

@@ -359,6 +359,11 @@ class Table(RightsTest):
 
 
 class Sessions(RightsTest):
+    def test_one_of_several(self):
+        """It is named."""
+        self.guard()
+        self.assertEqual(self.ask("GET", "/sub/news,elsewhere", fields=bearer("bob")).json()["error"], 'no right to subscribe this topic "elsewhere"')
+
     def test_own_inbox(self):
         self.guard()
         client = self.talker("ws", "bob")
@@ -662,7 +667,7 @@ class Tokens(TokensTest):
     def test_last_takes_the_right_to_the_past(self):
         self.guard("history=*: 10 messages")
         answer = self.ask("GET", "/sub/news?last=1", fields=field(token(**caps("sub"))))
-        self.assertEqual((answer.status, answer.json()["error"]), (NO_RIGHT, "no right to what is kept of this topic"))
+        self.assertEqual((answer.status, answer.json()["error"]), (NO_RIGHT, 'no right to what is kept of this topic "news"'))
         # but not for what the token has subscribed at once, which was not asked for
         publisher = field(token(**caps("pub", channels=["*"])))
         for topic in ("news", "chat"):

@@ -11,6 +11,7 @@
 #include "proto/presence.h"
 #include "proto/rights_text.h"
 #include "proto/sink.h"
+#include "proto/vocabulary.h"
 #include "proto/wildcard.h"
 #include "shm/log.h"
 #include "shm/secrets.h"
@@ -33,6 +34,7 @@ struct access {
 	const struct rights *shown;
 	bool certified;			/* the connection's certificate counts for it */
 	bool refused;
+	struct error_text why;		/* what was not given, and of what */
 	const char *needs;		/* what is said to who has shown nothing */
 
 	_Alignas(struct rights) char block[RIGHTS_SIZE_MAX];	/* of the last token */
@@ -358,6 +360,8 @@ unsigned access_refuses(struct service *service, session_id sid, unsigned rights
 	status = shown ? 403 : 401;
 	what = about(&asked);
 	tell(service, sid, shown ? COUNTER_refused_rights : COUNTER_refused_no_token, status, *error, &what, shown);
+	if (shown && asked.len > 0)	/* (it may have been one of several) */
+		*error = error_of(&service->access->why, *error, asked.name, asked.len);
 	return status;
 }
 
