@@ -307,7 +307,7 @@ M("members-say-whom-it-is-to", "worker/delivery/frame.c", "\treturn *t->name == 
 M("forged-members-pass", "proto/message_view.c", "view->goes_to = own == 1 ? to : MESSAGE_TO_UNKNOWN;", "view->goes_to = to;", "test_web_message", "test_packet_written")
 M("unknown-members-are-dropped", "proto/web_request.c", "\tif (found->unknown != NULL)\n\t\treturn unknown_member(why, found->unknown);\n", "", "test_web_request")
 M("unknown-keys-are-dropped", "proto/packet.c", "\tif (found->unknown.start != NULL)\n\t\treturn error_unknown(", "\tif (false)\n\t\treturn error_unknown(", "test_packet")
-M("unknown-parameters-are-dropped", "worker/protocol/http_names.c", "if ((m < MEMBERS && known & 1u << m) || is_cache_buster(key) ||", "if (m == MEMBERS || known & 1u << m || is_cache_buster(key) ||",
+M("unknown-parameters-are-dropped", "worker/protocol/http_names.c", "if ((m < MEMBERS && known & 1u << m && !exchange_looks_like_bearer(key, value)) || is_cache_buster(key) ||", "if (m == MEMBERS || known & 1u << m || is_cache_buster(key) ||",
   "test_http_publish.Publish.test_unknown_parameters")
 M("array-has-parameters", "worker/protocol/http_publish.c", "return parameters_known(x, 0) && read_key(", "return read_key(", "test_http_publish.Publish.test_unknown_parameters")
 M("no-data-is-data", "worker/protocol/http_publish.c", "\tif (req->body.len == 0)\n", "\tif (false)\n", "test_http_publish.Publish.test_no_data")
@@ -454,6 +454,9 @@ M("mixed-is-taken-for-one", "shm/hub.c", "groups > 1 ? COUNTS_MIXED : (uint8_t)g
 RIGHTS = "test_rights."
 M("star-is-given-for-more", "proto/rights.c", "other_shape->tail || other_shape->parts != shape->parts)", "false)", "test_rights")
 M("beginning-within-a-wildcard", "proto/rights.c", "begin <= common_beginning(&asked, &parts) &&", "true &&", "test_rights")
+M("everybody-takes-a-right", "worker/service/access.c", "*name->bytes == NAME_EVERYBODY && !(rights & RIGHT_PUBLISH)", "false", RIGHTS + "Sessions.test_attach_with_what_goes_to_everybody")
+M("failed-attach-keeps-what-it-subscribed", "worker/service/request.c", "\t\tunsubscribe_new(service, c->sid, first, &st);\n", "\t\t(void)first;\n", RIGHTS + "ChannelsAndSessions.test_no_room_for_all_of_it")
+M("public-key-is-a-secret", "proto/jwt_keys.c", "\tif (key_look(bytes, len)) {", "\tif (false) {", "test_jwt_keys")
 M("request-has-what-the-last-one-showed", "worker/service/access.c", "\ta->shown = NULL;\n\ta->refused", "\ta->refused", RIGHTS + "Table.test_a_connection_of_http_has_no_rights")
 M("past-comes-with-subscribing", "worker/service/request.c", "past == RESUME_SINCE && !j->owed && !access_gives(", "false && !access_gives(", RIGHTS + "Table.test_without_the_right_to_the_past")
 M("owed-takes-the-right-to-the-past", "worker/service/request.c", "past == RESUME_SINCE && !j->owed && ", "past == RESUME_SINCE && ", RIGHTS + "Tokens.test_what_a_session_is_owed_takes_no_right_to_the_past")
