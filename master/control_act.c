@@ -21,7 +21,8 @@ void control_kick(struct master *m, int caller, const struct control_request *re
 	struct client_order order;
 	unsigned slot;
 	uint64_t slots;
-	const char *error = order_read(&order, &slot, text_or_none(request->id), text_or_none(request->topic), text_or_none(request->user), request->reason);
+	struct order_who who = { text_or_none(request->id), text_or_none(request->topic), text_or_none(request->user), text_or_none(request->sub) };
+	const char *error = order_read(&order, &slot, &who, request->reason);
 
 	if (!error && order_send(&m->hub, m->h.queue, &order, slot, &slots) < 0) {
 		if (errno == ESRCH)
@@ -35,8 +36,8 @@ void control_kick(struct master *m, int caller, const struct control_request *re
 		control_answer(caller, error);
 		return;
 	}
-	log_info("janusctl: kick of %s %s", *request->id ? "client" : *request->topic ? "those on topic" : "user",
-		 *request->id ? request->id : *request->topic ? request->topic : request->user);
+	log_info("janusctl: kick of %s %s", who.id ? "client" : who.topic ? "those on topic" : who.user ? "user" : "sub",
+		 who.id ? who.id : who.topic ? who.topic : who.user ? who.user : who.sub);
 	control_send(caller, packet, control_order_pack(packet, order.number, slots));
 	close(caller);
 }

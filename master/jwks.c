@@ -119,10 +119,12 @@ static void stop_listening(struct master *m)
 static bool is_good(const uint8_t *bytes, size_t len)
 {
 	struct jwt_keys *keys = jwt_keys_create();
-	bool good = keys && jwt_keys_unpack(keys, bytes, len) == 0 && jwt_keys_count(keys) > 0 && !jwt_keys_has_secret(keys);
+	bool good = keys && jwt_keys_unpack(keys, bytes, len) == 0 && !jwt_keys_has_secret(keys);
 
-	if (good)
+	if (good && jwt_keys_count(keys) > 0)
 		log_info("token_jwks_url: %u keys", jwt_keys_count(keys));
+	else if (good)
+		log_warning("token_jwks_url: the set has no key for tokens: tokens of keys that it had before are refused from now on");
 	jwt_keys_destroy(keys);
 	return good;
 }

@@ -13,6 +13,7 @@
 
 #include "proto/api_keys.h"
 #include "proto/jwt_keys.h"
+#include "shm/log.h"
 #include "shm/secrets.h"
 #include "worker/io/tls_certificate.h"
 #include "worker/io/tls_server.h"
@@ -80,6 +81,7 @@ static void forget_file(char *bytes, size_t len)
 static int read_token_keys(struct jwt_keys *keys, const char *path, char error[CONFIG_ERROR_MAX])
 {
 	char why[JWT_KEYS_ERROR_MAX], *bytes;
+	unsigned before = jwt_keys_count(keys);
 	size_t len;
 	int r;
 
@@ -87,8 +89,12 @@ static int read_token_keys(struct jwt_keys *keys, const char *path, char error[C
 	if (!bytes)
 		return -1;
 	r = jwt_keys_add(keys, bytes, len, why);
-	if (r < 0)
+	if (r < 0) {
 		snprintf(error, CONFIG_ERROR_MAX, "token_keys: %.255s: %.200s", path, why);
+	} else {
+		jwt_keys_describe(keys, before, why);
+		log_info("token_keys: %.255s: %s", path, why);
+	}
 	forget_file(bytes, len);
 	errno = EINVAL;
 	return r;

@@ -10,6 +10,7 @@
 #include <nettle/sha2.h>
 
 #include "proto/http.h"
+#include "proto/key_look.h"
 #include "proto/message.h"
 #include "proto/rights_text.h"
 #include "proto/wildcard.h"
@@ -59,7 +60,7 @@ static const char *key_error(struct http_text key)
 	for (size_t i = 0; i < key.len; i++)
 		if (key.p[i] <= ' ' || key.p[i] > '~' || key.p[i] == '"' || key.p[i] == '\\')
 			return "a key has a character that is not printable ASCII, or a quote or backslash";
-	return NULL;
+	return key_look(key.p, key.len) ? "a key looks like one of a public pair, which everybody may know" : NULL;
 }
 
 /* NULL, or what is wrong. */

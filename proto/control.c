@@ -58,7 +58,7 @@ size_t control_request_write(void *dst, const struct control_request *request)
 {
 	const struct {
 		const char *key, *text;
-	} texts[] = { { "arg", request->argument }, { "id", request->id }, { "topic", request->topic }, { "user", request->user }, { "reason", request->reason } };
+	} texts[] = { { "arg", request->argument }, { "id", request->id }, { "topic", request->topic }, { "user", request->user }, { "sub", request->sub }, { "reason", request->reason } };
 	struct control_packet packet;
 	msgpack_packer *to = &packet.to;
 	unsigned more = 1;
@@ -240,7 +240,7 @@ int control_request_unpack(const void *src, size_t len, struct control_request *
 	request->command = control_command_find(request->name);
 	request->slot = CONTROL_NO_SLOT;
 	return control_packet_good(control_find_text(&map, "id", request->id, sizeof(request->id)) && control_find_text(&map, "topic", request->topic, sizeof(request->topic)) &&
-		      control_find_text(&map, "user", request->user, sizeof(request->user)) && control_find_text(&map, "reason", request->reason, sizeof(request->reason)) &&
+		      control_find_text(&map, "user", request->user, sizeof(request->user)) && control_find_text(&map, "sub", request->sub, sizeof(request->sub)) && control_find_text(&map, "reason", request->reason, sizeof(request->reason)) &&
 		      control_find_uint(&map, "rate", &request->rate) && control_find_u32(&map, "slot", &request->slot));
 }
 

@@ -15,7 +15,7 @@
  *   hub       nothing more; the reply carries a descriptor of the hub segment, opened read-only (SCM_RIGHTS)
  *   slots     the same of every slot segment: which slot's each is says its name in /proc
  *
- *   kick      request: one of "id", "topic", "user"; "reason". Reply: "order", its number, and "order_slots", a bit for each that is going to do it: what became
+ *   kick      request: one of "id", "topic", "user", "sub"; "reason". Reply: "order", its number, and "order_slots", a bit for each that is going to do it: what became
  *             of it stands in the hub
  *   drain     request: "rate", clients a second, 0: no more; "slot", all if it is absent. The reply has nothing more
  *   stop      nothing more: the server stops, and the connection ends when it has ended
@@ -48,7 +48,7 @@ struct control_request {
 	enum control_command command;
 	char name[32];			/* of the command, as received; for the answer to an unknown one */
 	char argument[CONTROL_ARGUMENT_MAX];	/* config, log; "": none */
-	char id[32], topic[256], user[256], reason[128];	/* kick; "": it is not there */
+	char id[32], topic[256], user[256], sub[256], reason[128];	/* kick; "": it is not there */
 	uint64_t rate;			/* drain */
 	uint32_t slot;			/* drain; CONTROL_NO_SLOT: it is not there */
 };

@@ -10,6 +10,7 @@
 
 #include "proto/base64url.h"
 #include "proto/jwt_key.h"
+#include "proto/key_look.h"
 
 enum { NUMBER_MAX = 2048 };		/* bytes: RSA's n of 16384 bits */
 
@@ -81,7 +82,7 @@ static const char *read_secret(struct jwt_key *key, const json_t *jwk)
 	uint8_t secret[JWT_SECRET_MAX];
 	ssize_t len = bytes_of(jwk, "k", secret, sizeof(secret));
 	json_t *k = json_object_get(jwk, "k");
-	const char *error = len < 0 ? "a key's k is not base64url, or longer than 4096 bytes" : jwt_key_set_secret(key, secret, (size_t)len);
+	const char *error = len < 0 ? "a key's k is not base64url, or longer than 4096 bytes" : key_look(secret, (size_t)len) ? KEY_LOOK_ERROR : jwt_key_set_secret(key, secret, (size_t)len);
 
 	OPENSSL_cleanse(secret, sizeof(secret));
 	if (json_is_string(k))

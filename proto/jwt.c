@@ -62,7 +62,7 @@ static enum jwt_refusal read_header(struct header *header, const struct part *pa
 
 	*header = (struct header){ .alg = json_is_string(alg) ? jwt_alg_find(json_string_value(alg)) : -1 };
 	if (!json)
-		refusal = refuse(error, JWT_MALFORMED, "the token's header is no JSON object in base64url");
+		refusal = refuse(error, JWT_MALFORMED, "the token's header is no JSON object in base64url, or has a member twice, a NUL, or more than 16 objects and arrays in each other");
 	else if (!json_is_string(alg))
 		refusal = refuse(error, JWT_MALFORMED, "the token's header has no alg");
 	else if (json_object_get(json, "crit"))
@@ -123,10 +123,12 @@ enum jwt_refusal jwt_verify(struct jwt_keys *keys, const char *text, size_t len,
 		return refusal;
 	claims = read_object(&part[1]);
 	if (!claims)
-		return refuse(error, JWT_MALFORMED, "the token's claims are no JSON object in base64url");
+		return refuse(error, JWT_MALFORMED, "the token's claims are no JSON object in base64url, or have a member twice, a NUL, or more than 16 objects and arrays in each other");
 	refusal = jwt_claims_check(claims, now, options, &expires, error);
 	if (refusal == JWT_ACCEPTED)
 		refusal = jwt_claims_rights(claims, expires, dst, room, size, error);
+	if (refusal != JWT_ACCEPTED)
+		*size = jwt_claims_name(claims, dst, room);
 	json_decref(claims);
 	return refusal;
 }

@@ -50,7 +50,7 @@ struct jwt_options {
 /*
  * Checks the token and makes its rights in dst[0..room); RIGHTS_SIZE_MAX bytes are room for any. `now` is seconds since the epoch. rights.expires is `exp`
  * plus JWT_SKEW, so the token is good for as long as it would be accepted; INT64_MAX without exp.
- * JWT_ACCEPTED and *size; or why not, and *error is a static sentence fit for the peer, with nothing of the token in it.
+ * JWT_ACCEPTED and *size; or why not: then, if the signature is good, the block says whose it is (sub) and gives nothing, else *size is 0; and *error is a static sentence fit for the peer, with nothing of the token in it.
  * The keys are not changed as anybody could see, but contexts in them are used: not for two threads at a time. No I/O.
  */
 enum jwt_refusal jwt_verify(struct jwt_keys *keys, const char *text, size_t len, int64_t now, const struct jwt_options *options, void *dst, size_t room,

@@ -288,3 +288,15 @@ enum jwt_refusal jwt_claims_rights(const json_t *claims, int64_t expires, void *
 	*size = n;
 	return JWT_ACCEPTED;
 }
+
+size_t jwt_claims_name(const json_t *claims, void *dst, size_t room)
+{
+	const json_t *sub = json_object_get(claims, "sub");
+	struct rights_writer w;
+	const char *why;
+
+	if (!sub || !is_name(sub))
+		return 0;
+	rights_begin(&w, dst, room, json_string_value(sub), json_string_length(sub), INT64_MAX);
+	return rights_end(&w, &why);
+}

@@ -14,4 +14,7 @@ enum jwt_refusal jwt_claims_check(const json_t *claims, int64_t now, const struc
 /* The rights, as jwt_verify() has it. */
 enum jwt_refusal jwt_claims_rights(const json_t *claims, int64_t expires, void *dst, size_t room, size_t *size, const char **error);
 
+/* A block with nothing but whose the token is: its bytes, 0: it says nobody, or nonsense. */
+size_t jwt_claims_name(const json_t *claims, void *dst, size_t room);
+
 #endif

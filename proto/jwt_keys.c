@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "proto/jwt_key.h"
+#include "proto/key_look.h"
+#include "proto/sink.h"
 
 enum { RSA_BITS_LEAST = 2048, RSA_BITS_MOST = 16384 };
 
@@ -48,6 +50,35 @@ void jwt_keys_destroy(struct jwt_keys *keys)
 unsigned jwt_keys_count(const struct jwt_keys *keys)
 {
 	return keys->count;
+}
+
+static const char *what_it_is(const struct jwt_key *key)
+{
+	switch (key->type) {
+	case JWT_KEY_SECRET: return key->algs >> JWT_HS256 & 1 ? "HS256 secret" : key->algs >> JWT_HS384 & 1 ? "HS384 secret" : "HS512 secret";
+	case JWT_KEY_RSA: return key->can_sign ? "RSA private key" : "RSA public key";
+	case JWT_KEY_P256: return key->can_sign ? "P-256 private key" : "P-256 public key";
+	case JWT_KEY_P384: return key->can_sign ? "P-384 private key" : "P-384 public key";
+	case JWT_KEY_ED25519: return key->can_sign ? "Ed25519 private key" : "Ed25519 public key";
+	}
+	return "nothing";
+}
+
+void jwt_keys_describe(const struct jwt_keys *keys, unsigned from, char text[JWT_KEYS_ERROR_MAX])
+{
+	struct sink s = { .dst = text, .room = JWT_KEYS_ERROR_MAX - 1 };
+
+	/* (Each takes 21 bytes at most, and what is left out 20.) */
+	for (unsigned i = from; i < keys->count; i++) {
+		sink_text(&s, i > from ? ", " : "");
+		if (s.len > JWT_KEYS_ERROR_MAX - 48) {
+			sink_number(&s, keys->count - i);
+			sink_text(&s, " more");
+			break;
+		}
+		sink_text(&s, what_it_is(&keys->of[i]));
+	}
+	text[s.len] = '\0';
 }
 
 /* ---- one key ---- */
@@ -210,14 +241,15 @@ static const char *add_pem(struct jwt_keys *keys, const void *bytes, size_t len)
 	return keys->count == before ? "there is no key in it" : NULL;
 }
 
-/* A set; or a key alone. */
-static const char *add_json(struct jwt_keys *keys, const char *text, size_t len, bool secrets)
+/* A set; or a key alone. *withdrawn: it is a set, without any key for tokens. */
+static const char *add_json(struct jwt_keys *keys, const char *text, size_t len, bool secrets, bool *withdrawn)
 {
 	json_t *json = jwt_json_object(text, len), *alone = NULL, *set = json_object_get(json, "keys"), *jwk;
 	const char *error = "it is no JSON object, or has a member twice", *why;
 	unsigned before = keys->count;
 	size_t i;
 
+	*withdrawn = json_is_array(set);
 	if (json && !set)
 		set = alone = json_pack("[O]", json);
 	if (json)
@@ -232,12 +264,14 @@ static const char *add_json(struct jwt_keys *keys, const char *text, size_t len,
 			jwt_key_fini(key);
 		if (outcome == JWK_WRONG) {
 			error = why;
+			*withdrawn = false;
 			jwt_keys_keep(keys, before);
 			break;
 		}
 	}
 	json_decref(alone);
 	json_decref(json);
+	*withdrawn &= keys->count == before;
 	return keys->count == before ? error : NULL;
 }
 
@@ -250,6 +284,10 @@ static const char *add_secret(struct jwt_keys *keys, const char *bytes, size_t l
 		len--;
 	if (!key || (error = jwt_key_set_secret(key, bytes, len)) != NULL)
 		return error;
+	if (key_look(bytes, len)) {
+		jwt_key_fini(key);
+		return KEY_LOOK_ERROR;
+	}
 	keys->count++;
 	return NULL;
 }
@@ -275,12 +313,13 @@ int jwt_keys_add(struct jwt_keys *keys, const void *bytes, size_t len, char why[
 {
 	unsigned before = keys->count;
 	const char *error;
+	bool withdrawn;
 
 	ERR_clear_error();
 	if (len > JWT_KEYS_FILE_MAX)
 		error = "it has more than 256 KiB";
 	else if (begins_json(bytes, len))
-		error = add_json(keys, bytes, len, true);
+		error = add_json(keys, bytes, len, true, &withdrawn);
 	else if (memmem(bytes, len, "-----BEGIN", 10))
 		error = add_pem(keys, bytes, len);
 	else
@@ -290,7 +329,11 @@ int jwt_keys_add(struct jwt_keys *keys, const void *bytes, size_t len, char why[
 
 int jwt_keys_add_jwks(struct jwt_keys *keys, const void *bytes, size_t len, char why[JWT_KEYS_ERROR_MAX])
 {
-	return answer(keys, keys->count, len > JWT_KEYS_FILE_MAX ? "it has more than 256 KiB" : add_json(keys, bytes, len, false), why);
+	bool withdrawn = false;
+	unsigned before = keys->count;
+	const char *error = len > JWT_KEYS_FILE_MAX ? "it has more than 256 KiB" : add_json(keys, bytes, len, false, &withdrawn);
+
+	return answer(keys, before, withdrawn ? NULL : error, why);
 }
 
 /* ---- packed ---- */

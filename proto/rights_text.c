@@ -37,6 +37,10 @@ static void read_pattern(struct rule *r)
 {
 	if (r->pattern.len == 0 || r->pattern.len > UINT8_MAX)
 		r->error = "has no pattern of 1 to 255 bytes behind its colon";
+	else if (r->pattern.p[r->pattern.len - 1] == ';')
+		r->error = "ends with a semicolon: rules are divided by spaces or commas";
+	else if (r->kind == RIGHTS_TOPICS && memchr(r->pattern.p, '@', r->pattern.len))
+		r->error = "has an @, which no topic has: presence:TOPIC is for who is on it, login:USER for an inbox";
 	else if (r->kind == RIGHTS_TOPICS && wildcard_error(r->pattern.p, r->pattern.len))
 		r->error = "has a pattern that is none: a > stands at its end, and it has 32 parts between dots at most";
 }
@@ -89,7 +93,7 @@ const char *rights_text_error(const char *list, struct http_text *wrong)
 		if (r.error)
 			return r.error;
 		if (++rules > 1 && none)
-			return "stands beside `none`, which stands alone";
+			return "is not alone: `none` stands alone, or not at all";
 		if (rules > RIGHTS_GRANTS_MAX / 2)
 			return "is one rule too many: there may be 128";
 	}

@@ -15,7 +15,7 @@ const char *const member_names[MEMBERS] = {
 	[MEMBER_SINCE] = "since", [MEMBER_LAST] = "last", [MEMBER_LAST_EVENT_ID] = "lastEventId",
 	[MEMBER_BEFORE] = "before", [MEMBER_LIMIT] = "limit", [MEMBER_WAIT] = "wait",
 	[MEMBER_PREFIX] = "prefix", [MEMBER_CURSOR] = "cursor",
-	[MEMBER_TOKEN] = "token", [MEMBER_ID] = "id", [MEMBER_REASON] = "reason",
+	[MEMBER_TOKEN] = "token", [MEMBER_ID] = "id", [MEMBER_REASON] = "reason", [MEMBER_SUB] = "sub",
 };
 
 enum member member_find(const char *name, size_t len)
@@ -98,6 +98,11 @@ static const char *write_error(struct error_text *dst, const char *before, const
 const char *error_unknown(struct error_text *dst, const char *what, const char *word, size_t len)
 {
 	return write_error(dst, "unknown ", what, word, len, "");
+}
+
+const char *error_of(struct error_text *dst, const char *sentence, const char *word, size_t len)
+{
+	return write_error(dst, "", sentence, word, len, "");
 }
 
 const char *error_twice(struct error_text *dst, const char *what, const char *word)

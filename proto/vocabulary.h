@@ -30,8 +30,9 @@ enum member {
 	MEMBER_PREFIX,
 	MEMBER_CURSOR,
 	MEMBER_TOKEN,
-	MEMBER_ID,		/* queries on admin listeners, as the next */
+	MEMBER_ID,		/* queries on admin listeners, as those that follow */
 	MEMBER_REASON,
+	MEMBER_SUB,
 	MEMBERS
 };
 #define MEMBER_BIT(member) (1u << MEMBER_##member)
@@ -80,6 +81,9 @@ struct error_text {
 
 /* Writes: unknown member "word". `what` is "member" or "parameter". Returns the text. */
 const char *error_unknown(struct error_text *dst, const char *what, const char *word, size_t len);
+
+/* The same: the sentence, and "word". `sentence` has less than 60 bytes. */
+const char *error_of(struct error_text *dst, const char *sentence, const char *word, size_t len);
 
 /* The same: the member "word" stands twice. */
 const char *error_twice(struct error_text *dst, const char *what, const char *word);

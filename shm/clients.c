@@ -6,13 +6,26 @@
 #include <errno.h>
 #include <string.h>
 
+#include "shm/buffer_pool.h"
 #include "shm/hub_shm.h"
 #include "shm/slot_peers.h"
+#include "shm/slot_rights.h"
 
 /* Whether a table of `count` things lies within the segment. */
 static bool lies_within(uint64_t at, uint64_t count, uint64_t each, uint64_t size)
 {
 	return at % 64 == 0 && at <= size && count <= (size - at) / each;
+}
+
+static bool buffers_lie_within(const struct slot_shm *s)
+{
+	for (unsigned i = 0; i < BUFFER_CLASSES; i++) {
+		const struct buffer_class_shm *c = &s->buffer_class[i];
+
+		if (c->size <= sizeof(struct buffer_shm) || !lies_within(c->at, c->count, c->size, s->size))
+			return false;
+	}
+	return true;
 }
 
 int clients_attach(struct slot *slot, int fd)
@@ -25,7 +38,7 @@ int clients_attach(struct slot *slot, int fd)
 	if (lies_within(s->sessions_at, s->sessions_max, sizeof(struct session_shm), s->size) &&
 	    lies_within(s->subscriptions_at, s->subscriptions_max + 1ull, sizeof(struct subscription_shm), s->size) &&
 	    lies_within(s->rights_at, s->sessions_max, sizeof(uint32_t), s->size) &&
-	    lies_within(s->peers_at, s->sessions_max, sizeof(struct peer_shm), s->size))
+	    lies_within(s->peers_at, s->sessions_max, sizeof(struct peer_shm), s->size) && buffers_lie_within(s))
 		return 0;
 	slot_detach(slot);
 	errno = EPROTO;
@@ -100,6 +113,39 @@ bool clients_read(const struct hub *hub, const struct slot *slot, unsigned numbe
 bool clients_find(const struct hub *hub, const struct slot *slot, const struct client_id *id, uint32_t now, struct client_info *info)
 {
 	return clients_read(hub, slot, id->slot, id->session, now, info) && client_id_check(info->token) == id->check;
+}
+
+/* The block, copied: its buffer may be given to another while it is read. False: there is none that is whole. */
+static bool copy_rights(const struct slot *slot, uint32_t ref, struct rights *dst, size_t room)
+{
+	uint32_t len;
+
+	if (!pool_is_ref(slot, ref))
+		return false;
+	len = pool_header(slot, ref)->len;
+	if (len > pool_room(slot, ref) || len > room)
+		return false;
+	memcpy(dst, pool_bytes(slot, ref), len);
+	return rights_check(dst, len);
+}
+
+void clients_who(const struct slot *slot, const struct client_info *info, struct client_who *who)
+{
+	static _Alignas(struct rights) char block[RIGHTS_SIZE_MAX];
+	const struct rights *rights = (const struct rights *)block;
+	uint32_t ref = slot_rights_ref(slot, (int)info->session);
+
+	*who = (struct client_who){ .expires = INT64_MAX };
+	if (!ref || info->parked || !copy_rights(slot, ref, (struct rights *)block, sizeof(block)))
+		return;
+	if (info->transport == TRANSPORT_HTTP && !rights->certified)
+		return;			/* (each request says for itself who it is) */
+	if (!is_same(&slot->sessions[info->session], info->token) || slot_rights_ref(slot, (int)info->session) != ref)
+		return;
+	who->shown = true;
+	who->sub_len = rights->sub_len;
+	memcpy(who->sub, rights->sub, rights->sub_len);
+	who->expires = rights->expires;
 }
 
 /* The topic's name. Its length, 0: it has gone, or is none. */

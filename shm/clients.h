@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/rights.h"
 #include "shm/client_id.h"
 #include "shm/events.h"
 #include "shm/hub.h"
@@ -44,6 +45,15 @@ bool clients_read(const struct hub *hub, const struct slot *slot, unsigned numbe
 
 /* The client with this id; false: it is not there (any more). */
 bool clients_find(const struct hub *hub, const struct slot *slot, const struct client_id *id, uint32_t now, struct client_info *info);
+
+/* What a client has shown: a token, a key or its certificate. */
+struct client_who {
+	bool shown;				/* false: nothing, on this connection */
+	uint8_t sub_len;			/* 0: nobody in particular */
+	char sub[RIGHTS_SUB_MAX];
+	int64_t expires;			/* seconds since 1970, at which it ends; INT64_MAX: never */
+};
+void clients_who(const struct slot *slot, const struct client_info *info, struct client_who *who);
 
 /*
  * Calls each() with the names of what the client subscribes, as they stand in the index: a user's begins with NAME_INBOX, what goes to everybody is

@@ -68,6 +68,34 @@ static struct event_shm *place_of(const struct events *e, unsigned ring, uint64_
 
 /* ---- writers ---- */
 
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint8_t put(char **to, const char *text, size_t len)
+{
+	if (len)
+		memcpy(*to, text, len);
+	*to += len;
+	return (uint8_t)len;
+}
+
+/* The texts share what there is: who it is keeps his first EVENT_SUB bytes, what it was about as many, and the first text what these two leave. */
+static void fill_texts(struct event_shm *dst, const struct event *event)
+{
+	size_t text = event->text ? event->text_len : 0, about = event->about_text ? event->about_len : 0, sub = event->sub ? event->sub_len : 0;
+	char *to = dst->text;
+
+	sub = least(sub, text || about ? EVENT_SUB : EVENT_TEXT);
+	text = least(text, EVENT_TEXT - sub - least(about, EVENT_SUB));
+	about = least(about, EVENT_TEXT - sub - text);
+	dst->text_len = put(&to, event->text, text);
+	dst->about_len = put(&to, event->about_text, about);
+	dst->sub_len = put(&to, event->sub, sub);
+	dst->about = (uint8_t)event->about;
+}
+
 static void fill(struct event_shm *dst, const struct event *event)
 {
 	dst->time = hub_now();
@@ -84,9 +112,7 @@ static void fill(struct event_shm *dst, const struct event *event)
 	dst->why = event->why;
 	dst->transport = event->transport;
 	dst->slot = event->slot;
-	dst->text_len = event->text ? (uint8_t)(event->text_len < EVENT_TEXT ? event->text_len : EVENT_TEXT) : 0;
-	if (dst->text_len)
-		memcpy(dst->text, event->text, dst->text_len);
+	fill_texts(dst, event);
 }
 
 void events_write(const struct events *e, unsigned ring, const struct event *event)
@@ -154,6 +180,26 @@ void events_unmap(struct events_map *map)
 	if (map->mem)
 		segment_unmap(map->mem, map->size);
 	*map = (struct events_map){ 0 };
+}
+
+static bool texts_fit(const struct event_shm *event)
+{
+	return event->text_len + event->about_len + event->sub_len <= EVENT_TEXT;
+}
+
+const char *event_about_text(const struct event_shm *event)
+{
+	return event->about_len && texts_fit(event) ? event->text + event->text_len : NULL;
+}
+
+const char *event_about_name(unsigned about)
+{
+	return about == EVENT_ABOUT_TOPIC ? "topic" : about == EVENT_ABOUT_USER ? "user" : "path";
+}
+
+const char *event_sub(const struct event_shm *event)
+{
+	return event->sub_len && texts_fit(event) ? event->text + event->text_len + event->about_len : NULL;
 }
 
 uint64_t events_next(const struct events *e, unsigned ring)

@@ -50,6 +50,10 @@ enum event_why {
 
 #define EVENT_NO_SESSION UINT32_MAX
 
+/* What the second text of an event is. */
+enum event_about { EVENT_ABOUT_TOPIC, EVENT_ABOUT_USER, EVENT_ABOUT_PATH };
+#define EVENT_SUB 40				/* bytes of who had shown what, where there are other texts */
+
 /* Where a connection comes from: of a client behind a proxy that is trusted, whom that has named (slot_peers.h), with port 0 if it has not told that. */
 enum event_family { EVENT_NOWHERE, EVENT_UNIX, EVENT_IPV4 = 4, EVENT_IPV6 = 6 };
 struct event_peer {
@@ -71,8 +75,12 @@ struct event_shm {
 	uint8_t transport;			/* enum transport, which programs of all layouts agree about as far as they know it; 255: none */
 	uint8_t slot;				/* 255: none */
 	uint8_t text_len;
-	uint8_t spare[8];
-	char text[EVENT_TEXT];			/* a user, a topic, or what was wrong; cut if it is longer. Not terminated */
+	/* behind the text, in the same bytes (0 where a program wrote it that did not know them): */
+	uint8_t about_len;			/* what it was about, */
+	uint8_t sub_len;			/* and who had shown that he is this one */
+	uint8_t about;				/* enum event_about */
+	uint8_t spare[5];
+	char text[EVENT_TEXT];			/* a user, a topic, or what was wrong; each is cut if they are longer. Not terminated */
 };
 _Static_assert(sizeof(struct event_shm) == 192, "layout");
 
@@ -104,8 +112,11 @@ struct event {
 	uint32_t session, check;
 	uint64_t n;
 	const struct event_peer *peer;		/* NULL: nowhere */
-	const char *text;			/* NULL: none */
+	const char *text;			/* NULL: none; as the two below */
 	size_t text_len;
+	enum event_about about;
+	const char *about_text, *sub;
+	size_t about_len, sub_len;
 };
 #define EVENT_OF_PROCESS(kind_, slot_) { .kind = (kind_), .slot = (uint8_t)(slot_), .transport = 255, .session = EVENT_NO_SESSION }
 
@@ -137,6 +148,10 @@ void events_unmap(struct events_map *map);
  * What was overwritten is added to *lost. At first *next is 1 for all that are there, or events_next() for those to come.
  */
 bool events_read(const struct events *e, unsigned ring, uint64_t *next, struct event_shm *copy, uint64_t *lost);
+/* Of what was read, what it was about and who had shown that he is this one. NULL: nothing is said of it. */
+const char *event_about_text(const struct event_shm *event);
+const char *event_about_name(unsigned about);	/* topic, user, path */
+const char *event_sub(const struct event_shm *event);
 uint64_t events_next(const struct events *e, unsigned ring);
 uint64_t events_oldest(const struct events *e, unsigned ring);
 

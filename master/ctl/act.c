@@ -140,7 +140,7 @@ static int report_kicked(const struct kicked *k, bool json)
 int ctl_kick(const struct ctl_arguments *args)
 {
 	struct control_request request = { .command = CONTROL_KICK, .slot = CONTROL_NO_SLOT };
-	const char *topic = args->option[CTL_TOPIC], *user = args->option[CTL_USER];
+	const char *topic = args->option[CTL_TOPIC], *user = args->option[CTL_USER], *sub = args->option[CTL_SUB];
 	struct control_reply reply;
 	struct client_order order;
 	const char *error;
@@ -150,16 +150,17 @@ int ctl_kick(const struct ctl_arguments *args)
 	struct hub hub;
 	int rc;
 
-	if ((args->operands == 1) + (topic != NULL) + (user != NULL) != 1) {
-		fprintf(stderr, "janusctl: kick: a client's id, --topic TOPIC or --user USER says who\n");
+	if ((args->operands == 1) + (topic != NULL) + (user != NULL) + (sub != NULL) != 1) {
+		fprintf(stderr, "janusctl: kick: a client's id, --topic TOPIC, --user USER or --sub USER says who\n");
 		return EXIT_USAGE;
 	}
 	if ((rc = put(request.id, sizeof(request.id), "the id", args->operands ? args->operand[0] : NULL)) != 0 ||
 	    (rc = put(request.topic, sizeof(request.topic), "the topic", topic)) != 0 || (rc = put(request.user, sizeof(request.user) - 1, "the user", user)) != 0 ||
+	    (rc = put(request.sub, sizeof(request.sub), "the sub", sub)) != 0 ||
 	    (rc = put(request.reason, ORDER_REASON_MAX + 1, "the reason", args->option[CTL_REASON])) != 0)
 		return rc;
 	/* (The master reads it again: that is its own version's word.) */
-	error = order_read(&order, &slot, args->operands ? request.id : NULL, topic, user, request.reason);
+	error = order_read(&order, &slot, &(struct order_who){ args->operands ? request.id : NULL, topic, user, sub }, request.reason);
 	if (error) {
 		fprintf(stderr, "janusctl: kick: %s\n", error);
 		return EXIT_USAGE;

@@ -26,6 +26,7 @@ struct wanted {
 	char name[TOPIC_NAME_MAX];	/* of a topic, or a user's inbox */
 	size_t user_len, topic_len;
 	char user[TOPIC_NAME_MAX];
+	const char *sub;
 	char address[PEER_TEXT];	/* "": anything */
 	bool behind;
 	int64_t idle;
@@ -81,6 +82,7 @@ static int read_wanted(const struct ctl_arguments *args, struct wanted *w)
 	int rc = read_group(args, &w->group);
 
 	w->behind = args->option[CTL_BEHIND] != NULL;
+	w->sub = args->option[CTL_SUB];
 	w->topic_len = topic ? strlen(topic) : 0;
 	w->user_len = user ? strlen(user) + 1 : 0;
 	if (rc == 0)
@@ -133,6 +135,14 @@ static bool has_names(const struct view *v, const struct client_info *info, cons
 	return s.topic && s.user;
 }
 
+static bool has_sub(const struct view *v, const struct client_info *info, const char *sub)
+{
+	struct client_who who;
+
+	clients_who(&v->slots[info->slot], info, &who);
+	return who.sub_len == strlen(sub) && who.sub_len > 0 && memcmp(who.sub, sub, who.sub_len) == 0;
+}
+
 /* "" : it can't be told. */
 static const char *address_of(struct view *v, const struct client_info *info)
 {
@@ -156,7 +166,7 @@ static const char *address_of(struct view *v, const struct client_info *info)
 static bool fits(struct view *v, const struct client_info *info, const struct wanted *w)
 {
 	return (w->group < 0 || (int)transport_group(info->transport) == w->group) && (!w->behind || info->behind) &&
-	       (w->idle < 0 || info->idle > w->idle) && has_names(v, info, w) &&
+	       (w->idle < 0 || info->idle > w->idle) && has_names(v, info, w) && (!w->sub || has_sub(v, info, w->sub)) &&
 	       (!*w->address || peers_fits(address_of(v, info), w->address));
 }
 
@@ -252,15 +262,37 @@ static const char *id_of(const struct client_info *info)
 	return text;
 }
 
+/* As it stands in JSON; `nothing`: it has shown nothing, or nothing that says who it is. */
+static const char *sub_of(const struct client_who *who, const char *nothing)
+{
+	static char text[6 * RIGHTS_SUB_MAX + 3];
+	struct sink s = { .dst = text, .room = sizeof(text) - 1 };
+
+	if (!who->sub_len)
+		return nothing;
+	sink_byte(&s, '"');
+	sink_json(&s, who->sub, who->sub_len);
+	sink_byte(&s, '"');
+	text[s.len] = '\0';
+	return text;
+}
+
 static void print_json(struct view *v, const struct client_info *info, unsigned names)
 {
 	struct names n = { .most = names };
 	const char *address = address_of(v, info);
+	struct client_who who;
 
 	read_names(v, info, &n);
+	clients_who(&v->slots[info->slot], info, &who);
 	printf("{\"id\":\"%s\",\"slot\":%u,\"transport\":\"%s\",\"tls\":%s,\"state\":\"%s\",\"address\":", id_of(info), info->slot,
 	       transport_group_key(transport_group(info->transport)), info->tls ? "true" : "false", state_of(info));
 	printf(*address ? "\"%s\"" : "null", address);
+	printf(",\"shown\":%s,\"sub\":%s,\"expires\":", who.shown ? "true" : "false", sub_of(&who, "null"));
+	if (who.expires == INT64_MAX)
+		printf("null");
+	else
+		printf("%" PRId64, who.expires);
 	printf(",\"users\":[%s],\"users_count\":%u,\"topics\":[%s],\"topics_count\":%u", n.text[1] ? n.text[1] : "", n.count[1],
 	       n.text[0] ? n.text[0] : "", n.count[0]);
 	printf(",\"lag\":%" PRIu64 ",\"bytes_in\":%" PRIu64 ",\"bytes_out\":%" PRIu64 ",\"idle\":%" PRIu32, info->lag, info->bytes_in, info->bytes_out,
@@ -277,14 +309,17 @@ static void print_line(struct view *v, const struct client_info *info)
 	struct names n = { .most = 1 };
 	const char *address = address_of(v, info);
 	char age[16] = "-", transport[16];
+	struct client_who who;
 
 	read_names(v, info, &n);
+	clients_who(&v->slots[info->slot], info, &who);
 	snprintf(transport, sizeof(transport), "%s%s", transport_group_key(transport_group(info->transport)), info->tls ? "+tls" : "");
 	if (info->age != CLIENT_UNKNOWN)
 		snprintf(age, sizeof(age), "%" PRIu32, info->age);
 	printf("%-18s  %-14s  %-6s  %-21s  %8" PRIu64 "  %10" PRIu64 "  %10" PRIu64 "  %7" PRIu32 "  %7s  ", id_of(info),
 	       transport, state_of(info), *address ? address : "-", info->lag, info->bytes_in, info->bytes_out,
 	       info->idle, age);
+	printf("%-10s  ", sub_of(&who, "-"));
 	printf("%s", n.count[1] ? n.text[1] : "-");
 	printf(n.count[1] > 1 ? " and %u more  " : "  ", n.count[1] - 1);
 	printf("%s", n.count[0] ? n.text[0] : "-");
@@ -296,10 +331,15 @@ static void print_one(struct view *v, const struct client_info *info)
 {
 	struct names n = { .most = UINT32_MAX };
 	const char *address = address_of(v, info);
+	struct client_who who;
 
 	read_names(v, info, &n);
+	clients_who(&v->slots[info->slot], info, &who);
 	printf("id         %s\ntransport  %s (%s)%s\nstate      %s\naddress    %s\n", id_of(info), transport_group_text(transport_group(info->transport)),
 	       transport_table[info->transport].word, info->tls ? " within TLS" : "", state_of(info), *address ? address : "not known");
+	printf("sub        %s\n", sub_of(&who, who.shown ? "nobody in particular" : "nothing was shown"));
+	if (who.expires != INT64_MAX)
+		printf("expires    in %" PRId64 " s\n", who.expires - (int64_t)(hub_now() / 1000000));
 	printf("users      %s\ntopics     %s\n", n.count[1] ? n.text[1] : "none", n.count[0] ? n.text[0] : "none");
 	printf("lag        %" PRIu64 " messages\nin         %" PRIu64 " bytes\nout        %" PRIu64 " bytes\nidle       %" PRIu32 " s\n", info->lag,
 	       info->bytes_in, info->bytes_out, info->idle);
@@ -340,8 +380,8 @@ static void list(struct view *v, const struct client_info *found, size_t count, 
 	if (json)
 		printf("{\"clients\":[");
 	else if (count)
-		printf("%-18s  %-14s  %-6s  %-21s  %8s  %10s  %10s  %7s  %7s  %s\n", "ID", "TRANSPORT", "STATE", "ADDRESS", "LAG", "BYTES IN", "BYTES OUT",
-		       "IDLE", "SINCE", "USER  TOPICS");
+		printf("%-18s  %-14s  %-6s  %-21s  %8s  %10s  %10s  %7s  %7s  %-10s  %s\n", "ID", "TRANSPORT", "STATE", "ADDRESS", "LAG", "BYTES IN", "BYTES OUT",
+		       "IDLE", "SINCE", "SUB", "USER  TOPICS");
 	for (size_t i = 0; i < count; i++) {
 		if (json) {
 			printf("%s", i ? "," : "");

@@ -35,7 +35,7 @@ static const struct {
 	[CTL_COUNT] = {"count", "N", "so many messages, 10 if it is not there; log: end after so many (also -n N)"},
 	[CTL_IDLE] = {"idle-more-than", "SECONDS", "what has neither said nor been sent anything for longer"},
 	[CTL_ONCE] = {"once", NULL, "what is there now, and end"},
-	[CTL_SUB] = {"sub", "USER", "who it is: may read the inbox of that name"},
+	[CTL_SUB] = {"sub", "USER", "of clients whose token, key or certificate says that they are this one; token: who it is, and may read the inbox of that name"},
 	[CTL_CHANNELS] = {"channels", "TOPIC,...", "for these topics; chat:* is all that begin so"},
 	[CTL_USERS] = {"users", "USER,...", "for the inboxes of these users"},
 	[CTL_ALLOW] = {"allow", "RIGHT,...", "what it allows of them, of sub, pub, hst, prs; all of these if it is not there"},
@@ -43,8 +43,8 @@ static const struct {
 	[CTL_KEY] = {"key", "FILE", "signed with this secret, or private key (PEM), and not with the first one of token_keys"},
 };
 #define TAKES(option) (1u << (option))
-#define FILTERS (TAKES(CTL_TRANSPORT) | TAKES(CTL_USER) | TAKES(CTL_TOPIC) | TAKES(CTL_ADDRESS) | TAKES(CTL_SLOT) | TAKES(CTL_BEHIND) | TAKES(CTL_IDLE))
-#define LOG_FILTERS (TAKES(CTL_CLIENT) | TAKES(CTL_USER) | TAKES(CTL_TOPIC) | TAKES(CTL_KIND) | TAKES(CTL_ADDRESS) | TAKES(CTL_SINCE) | TAKES(CTL_COUNT) | TAKES(CTL_ONCE))
+#define FILTERS (TAKES(CTL_TRANSPORT) | TAKES(CTL_USER) | TAKES(CTL_SUB) | TAKES(CTL_TOPIC) | TAKES(CTL_ADDRESS) | TAKES(CTL_SLOT) | TAKES(CTL_BEHIND) | TAKES(CTL_IDLE))
+#define LOG_FILTERS (TAKES(CTL_CLIENT) | TAKES(CTL_USER) | TAKES(CTL_SUB) | TAKES(CTL_TOPIC) | TAKES(CTL_KIND) | TAKES(CTL_ADDRESS) | TAKES(CTL_SINCE) | TAKES(CTL_COUNT) | TAKES(CTL_ONCE))
 
 static const struct command {
 	const char *name, *operands;		/* as help shows them */
@@ -65,7 +65,7 @@ static const struct command {
 	{"send", "USER [DATA]", 1, 2, TAKES(CTL_LINES), ctl_send, "the same to a user"},
 	{"subscribe", "TOPIC...", 1, CTL_TOPICS_MAX, TAKES(CTL_LAST) | TAKES(CTL_SINCE), ctl_subscribe, "print messages as they come, one a line"},
 	{"rtt", "", 0, 0, TAKES(CTL_COUNT), ctl_rtt, "how long messages take through the server and back"},
-	{"kick", "[ID]", 0, 1, TAKES(CTL_TOPIC) | TAKES(CTL_USER) | TAKES(CTL_REASON), ctl_kick, "end the connection of one client, or of all that a topic or user has"},
+	{"kick", "[ID]", 0, 1, TAKES(CTL_TOPIC) | TAKES(CTL_USER) | TAKES(CTL_SUB) | TAKES(CTL_REASON), ctl_kick, "end the connection of one client, or of all that a topic or user has, or that have shown who they are"},
 	{"drain", "[WORKER]", 0, 1, TAKES(CTL_RATE) | TAKES(CTL_STOP), ctl_drain, "send the clients of a worker, or all, away, who are to connect again"},
 	{"stop", "", 0, 0, 0, ctl_stop, "have the server deliver what it owes and end; waits until it has"},
 	{"reload", "", 0, 0, 0, ctl_reload, "have it read its configuration again; what that has changed"},

@@ -23,6 +23,8 @@ struct log_client {
 	struct event_peer peer;
 	uint8_t user_len;		/* 0: none, that this program has seen */
 	char user[EVENT_TEXT];		/* cut as events are */
+	uint8_t sub_len;		/* of whom it is by what was shown; 0: nobody that this program has seen */
+	char sub[EVENT_TEXT];
 };
 
 struct log_clients;
@@ -40,7 +42,7 @@ struct log_filter {
 	bool has_client;
 	struct client_id client;
 	char client_text[CLIENT_ID_TEXT];
-	const char *user, *topic;	/* NULL: all */
+	const char *user, *topic, *sub;	/* NULL: all */
 	struct event_peer address;	/* EVENT_NOWHERE: all; port 0: all ports */
 	unsigned bits;			/* of the address that count */
 	uint64_t since;			/* microseconds since 1970 */

@@ -47,7 +47,7 @@ const struct log_client *log_clients_learn(struct log_clients *clients, const st
 		return NULL;
 	client = place_of(clients, event);
 	if (!is(client, event) && !was_attached(client, event))
-		client->peer.family = client->user_len = 0;
+		client->peer.family = client->user_len = client->sub_len = 0;
 	client->id = (struct client_id){ .slot = event->slot, .session = event->session, .check = event->check };
 	if (event->family != EVENT_NOWHERE) {
 		memcpy(client->peer.address, event->address, sizeof(client->peer.address));
@@ -58,10 +58,17 @@ const struct log_client *log_clients_learn(struct log_clients *clients, const st
 		client->user_len = event->text_len;
 		memcpy(client->user, event->text, event->text_len);
 	}
+	if (event->kind == EVENT_AUTH) {
+		client->sub_len = event_sub(event) ? event->sub_len : 0;
+		if (client->sub_len)
+			memcpy(client->sub, event_sub(event), client->sub_len);
+	}
 	clients->current = *client;
 	if (event->kind == EVENT_LOGOUT && client->user_len == event->text_len && memcmp(client->user, event->text, event->text_len) == 0)
 		client->user_len = 0;
-	if (event->kind == EVENT_PARK)
+	if (event->kind == EVENT_PARK) {
 		client->peer.family = EVENT_NOWHERE;
+		client->sub_len = 0;
+	}
 	return &clients->current;
 }

@@ -123,7 +123,7 @@ int log_filter_read(struct log_filter *f, const struct ctl_arguments *args)
 	const char *const *given = args->option;
 	int rc;
 
-	*f = (struct log_filter){ .all_kinds = !given[CTL_KIND], .user = given[CTL_USER], .topic = given[CTL_TOPIC] };
+	*f = (struct log_filter){ .all_kinds = !given[CTL_KIND], .user = given[CTL_USER], .topic = given[CTL_TOPIC], .sub = given[CTL_SUB] };
 	if (given[CTL_KIND] && (rc = read_kinds(f, given[CTL_KIND])) != 0)
 		return rc;
 	if (given[CTL_CLIENT]) {
@@ -146,6 +146,22 @@ static bool same_name(const char *wanted, const char *name, size_t len)
 	size_t n = strlen(wanted);
 
 	return (n < EVENT_TEXT ? n : EVENT_TEXT) == len && memcmp(wanted, name, len) == 0;
+}
+
+/* By the event itself, or by what its client has shown before. */
+static bool same_sub(const char *wanted, const struct event_shm *event, const struct log_client *client)
+{
+	const char *sub = event_sub(event) ? event_sub(event) : client && client->sub_len ? client->sub : NULL;
+	size_t len = event_sub(event) ? event->sub_len : sub ? client->sub_len : 0, n = strlen(wanted);
+
+	/* (One that is as long as there was room for is cut.) */
+	return sub && (len == n || (len < n && (len == EVENT_SUB || len == EVENT_TEXT))) && memcmp(wanted, sub, len) == 0;
+}
+
+/* What a request was about that was refused. */
+static bool is_about(const struct event_shm *event, enum event_about what, const char *wanted)
+{
+	return event_about_text(event) && event->about == what && same_name(wanted, event_about_text(event), event->about_len);
 }
 
 static bool same_address(const struct log_filter *f, const struct event_peer *peer)
@@ -175,11 +191,13 @@ bool log_filter_wants(const struct log_filter *f, const struct event_shm *event,
 		return false;
 	if (event->time < f->since)
 		return false;
-	if (f->topic && !(event->kind == EVENT_DROP && same_name(f->topic, event->text, event->text_len)))
+	if (f->topic && !(event->kind == EVENT_DROP && same_name(f->topic, event->text, event->text_len)) && !is_about(event, EVENT_ABOUT_TOPIC, f->topic))
 		return false;
 	if (f->has_client && !same_client(f, event))
 		return false;
-	if (f->user && !(client && same_name(f->user, client->user, client->user_len)))
+	if (f->user && !(client && same_name(f->user, client->user, client->user_len)) && !is_about(event, EVENT_ABOUT_USER, f->user))
+		return false;
+	if (f->sub && !same_sub(f->sub, event, client))
 		return false;
 	return f->address.family == EVENT_NOWHERE || same_address(f, peer);
 }

@@ -142,10 +142,29 @@ static void put_detail(struct sink *s, const struct event_shm *event)
 	sink_json(s, event->text, event->text_len);
 }
 
+/* Who has shown what: the event's own, as a request may be another one's than the connection's. NULL: nobody. */
+static const char *sub_of(const struct event_shm *event, const struct log_client *client, size_t *len)
+{
+	*len = event_sub(event) ? event->sub_len : client ? client->sub_len : 0;
+	return event_sub(event) ? event_sub(event) : *len ? client->sub : NULL;
+}
+
+/* (Quoted, so that no name can say what stands behind it.) */
+static void put_quoted(struct sink *s, const char *what, const char *name, size_t len)
+{
+	sink_literal(s, "  ");
+	sink_text(s, what);
+	sink_literal(s, "=\"");
+	sink_json(s, name, len);
+	sink_byte(s, '"');
+}
+
 static void put_text(struct sink *s, const struct event_shm *event, const struct log_client *client)
 {
 	struct event_peer peer = peer_of_event(event, client);
 	char id[CLIENT_ID_TEXT], kind[16];
+	const char *sub;
+	size_t len;
 
 	snprintf(kind, sizeof(kind), "%s", log_kind_word(event->kind) ? log_kind_word(event->kind) : "unknown");
 	put_time(s, event->time);
@@ -159,6 +178,11 @@ static void put_text(struct sink *s, const struct event_shm *event, const struct
 		sink_literal(s, "  user=");
 		sink_json(s, client->user, client->user_len);
 	}
+	if (event_about_text(event))
+		put_quoted(s, event_about_name(event->about), event_about_text(event), event->about_len);
+	sub = sub_of(event, client, &len);
+	if (sub)
+		put_quoted(s, "sub", sub, len);
 }
 
 /* ---- JSON ---- */
@@ -191,6 +215,8 @@ static const char *number_member(const struct event_shm *event)
 	switch (event->kind) {
 	case EVENT_CONNECT: return event->why == EVENT_WHY_MOVED ? "from_slot" : NULL;
 	case EVENT_MOVE: return "to_slot";
+	case EVENT_REFUSE: return event->n ? "code" : NULL;
+	case EVENT_AUTH: return event->n ? "expires" : NULL;
 	case EVENT_DROP: return "messages";
 	case EVENT_START: case EVENT_DEATH: case EVENT_HANDOVER: case EVENT_EMPTY: return "connections";
 	}
@@ -202,6 +228,8 @@ static void put_json(struct sink *s, const struct event_shm *event, const struct
 	struct event_peer peer = peer_of_event(event, client);
 	const char *word = log_kind_word(event->kind), *address, *n = number_member(event);
 	char text[INET6_ADDRSTRLEN], id[CLIENT_ID_TEXT];
+	const char *sub;
+	size_t len;
 
 	sink_literal(s, "{\"time\":");
 	sink_number(s, event->time);
@@ -225,6 +253,11 @@ static void put_json(struct sink *s, const struct event_shm *event, const struct
 		put_number(s, n, event->n);
 	if (client && client->user_len && event->kind != EVENT_LOGIN && event->kind != EVENT_LOGOUT)
 		put_member(s, "user", client->user, client->user_len);
+	if (event_about_text(event))
+		put_member(s, event->about == EVENT_ABOUT_USER ? "to_user" : event_about_name(event->about), event_about_text(event), event->about_len);
+	sub = sub_of(event, client, &len);
+	if (sub)
+		put_member(s, "sub", sub, len);
 	if (event->text_len)
 		put_member(s, text_member(event->kind), event->text, event->text_len);
 	sink_byte(s, '}');

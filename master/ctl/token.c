@@ -150,6 +150,10 @@ int ctl_token(const struct ctl_arguments *args)
 		fprintf(stderr, "janusctl: %s\n", error);
 		return EXIT_REFUSED;
 	}
+	if (args->option[CTL_ALLOW] && !args->option[CTL_CHANNELS] && !args->option[CTL_USERS]) {
+		fprintf(stderr, "janusctl: --allow is for the topics of --channels and the users of --users: without these it allows nothing\n");
+		return EXIT_USAGE;
+	}
 	keys = jwt_keys_create();
 	if (!keys) {
 		fprintf(stderr, "janusctl: %s\n", strerror(errno));

@@ -116,6 +116,21 @@ class Files(TokensTest):
         for secret in (SECRET, OTHER, good, good.split(".")[2]):
             self.assertNotIn(secret, self.janus.log())
 
+    def test_public_key_is_no_secret(self):
+        pair = Ed25519(self.folder, "pair")
+        path = self.write("secret", SECRET)
+        self.serve("token_keys=" + path)
+        self.assertIn("token_keys: %s: HS256 secret" % path, self.janus.log())
+        public = subprocess.run(["openssl", "pkey", "-in", pair.path, "-pubout"], check=True, capture_output=True, text=True).stdout
+        for wrong in (public[1:], "\n".join(public.splitlines()[1:]), json.dumps([pair.jwk])):
+            self.write("secret", wrong)
+            status, _, err = self.janus.ctl("reload")
+            self.assertEqual(status, 1)
+            self.assertIn("token_keys: %s: it looks like a key" % path, err)
+        self.write("secret", public)
+        self.assertEqual(self.janus.ctl("reload")[0], 0)
+        self.assertIn("token_keys: %s: Ed25519 public key" % path, self.janus.log())
+
     def test_what_janusctl_makes(self):
         path = self.write("secret", SECRET)
         self.serve("token_keys=" + path, "token_audience=us others", "token_issuer=joe")
@@ -129,7 +144,7 @@ class Files(TokensTest):
         caps = [{"channels": ["news"], "allow": ["pub"]}]
         self.assertEqual(self.status_of(token(SECRET.encode(), aud="us", iss="joe", caps=caps)), 200)
         self.assertEqual(self.status_of(token(SECRET.encode(), iss="joe", caps=caps)), 401)
-        for wrong in (("--expire", "1x"), ("--allow", "all", "--channels", "a"), ("--key", "/nowhere"), ("--sub", "x" * 256)):
+        for wrong in (("--expire", "1x"), ("--allow", "all", "--channels", "a"), ("--allow", "sub"), ("--key", "/nowhere"), ("--sub", "x" * 256)):
             status, out, err = self.janus.ctl("token", *wrong, *options)
             self.assertNotEqual(status, 0)
             self.assertEqual(out, "")
@@ -150,6 +165,13 @@ class Fetched(TokensTest):
         wait_until(lambda: self.status_of(new) == 200, 10, "the second key")
         self.assertEqual(self.status_of(old), 401)
         self.assertEqual(self.janus.workers(), worker)
+        # all of them withdrawn
+        server.answer = (200, b'{"keys":[]}')
+        wait_until(lambda: self.status_of(new) == 401, 10, "no key at all")
+        self.assertIn("the set has no key for tokens", self.janus.log())
+        self.assertEqual(self.janus.count("jwks_failed"), 0)
+        server.answer = (200, json.dumps({"keys": [second.jwk]}).encode())
+        wait_until(lambda: self.status_of(new) == 200, 10, "the second key again")
         # killed, and reloaded, while there are none to be had
         server.answer = (500, b"")
         pid = self.jwks()
@@ -184,7 +206,7 @@ class Fetching(TokensTest):
         url = "http://127.0.0.1:%d/keys" % server.server_port
         program = os.path.join(BUILD, "janus-jwks")
         secret = b'{"keys":[{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T"}]}'
-        for answer, said in (((500, b""), "500"), ((302, b"x"), "302, and redirects are not followed"), ((200, b"nonsense"), "no JSON"), ((200, b'{"keys":[]}'), "no key"),
+        for answer, said in (((500, b""), "500"), ((302, b"x"), "302, and redirects are not followed"), ((200, b"nonsense"), "no JSON"), ((200, b'{"error":"later"}'), "no key"),
                              ((200, b" " * 300000), "256 KiB"), ((200, secret), "secret"), ((200, json.dumps({"keys": [key]}).encode()), None)):
             with self.subTest(said):
                 server.answer = answer

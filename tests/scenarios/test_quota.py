@@ -155,7 +155,7 @@ class Connections(QuotaTest):
         streams.pop()[0].close()
         wait_until(lambda: self.stream(shown="right")[1] == 200)
         self.assertEqual(self.stream(shown="right")[1], 429)
-        self.assertIn("(sub bob)", self.janus.ctl("log", "--once", "--kind", "refuse")[1])
+        self.assertIn('sub="bob"', self.janus.ctl("log", "--once", "--kind", "refuse")[1])
 
     def test_rates_of_sub(self):
         self.limited("publish_rate_sub=5", "api_key=" + self.key_file())

@@ -274,13 +274,19 @@ class Table(RightsTest):
         self.assertEqual(self.status("GET", target, None, fields=cookie + [("Origin", "https://app.example")]), ALLOWED)
         # another site's page comes with the cookie, and may not use it
         self.assertEqual(self.status("GET", target, None, fields=cookie + [("Origin", "https://evil.example")]), NO_TOKEN)
+        self.assertIn("origins", self.ask("GET", target, fields=cookie + [("Origin", "https://evil.example")]).json()["error"])
+        self.assertNotIn("origins", self.ask("GET", target).json()["error"])
         self.assertEqual(self.status("GET", target, None, fields=[("Cookie", "xsession=" + key)]), NO_TOKEN)
         # what stands in the head comes before what stands in the address
         self.assertEqual(self.status("GET", target + "?access_token=" + key, "wrong"), NO_TOKEN)
 
     def test_addresses_without_the_setting(self):
         self.guard()
-        self.assertEqual(self.status("GET", "/sub/news?access_token=" + KEYS["right"], None), 400)
+        for query in ("access_token=" + KEYS["right"], "token=" + SHOWN["right token"]):
+            answer = self.ask("GET", "/sub/news?" + query)
+            self.assertEqual(answer.status, 400)
+            self.assertIn("token_query", answer.json()["error"])
+        self.assertIn("no API key that is known", self.ask("GET", "/sub/news", fields=bearer("wrong")).json()["error"])
         self.assertEqual(self.status("GET", "/sub/news", None, fields=[("Cookie", "token=" + KEYS["right"])]), NO_TOKEN)
 
     def test_subprotocol(self):
@@ -352,6 +358,11 @@ class Table(RightsTest):
 
 
 class Sessions(RightsTest):
+    def test_one_of_several(self):
+        """It is named."""
+        self.guard()
+        self.assertEqual(self.ask("GET", "/sub/news,elsewhere", fields=bearer("bob")).json()["error"], 'no right to subscribe this topic "elsewhere"')
+
     def test_own_inbox(self):
         self.guard()
         client = self.talker("ws", "bob")
@@ -434,6 +445,28 @@ class Sessions(RightsTest):
         again = self.talker("ws", "bob")
         self.assertEqual(self.talk(again, "attach", token=token), ALLOWED)
         self.assertEqual(bob.next_frame()[1], CLOSE)
+
+    def test_attach_with_what_goes_to_everybody(self):
+        """It is everybody's, and takes no right."""
+        self.guard("broadcast=on", "history=*: 10 messages")
+        for kind in ("ws", "packet", "flash", "sub", "messages"):
+            with self.subTest(kind=kind):
+                lost = self.talker("ws", "bob")
+                session = lost.greeting["token"]
+                self.assertEqual(self.talk(lost, "subscribe", topic="news"), ALLOWED)
+                before = self.janus.count("parked")
+                lost.reset()
+                wait_until(lambda: self.janus.count("parked") == before + 1)
+                if kind in ("sub", "messages"):
+                    target = "/sub?token=" + session if kind == "sub" else "/session/%s/messages" % session
+                    self.assertEqual(self.status("GET", target, "bob"), ALLOWED)
+                    continue
+                again = self.talker(kind, "bob")
+                self.assertEqual(self.talk(again, "attach", **{"data" if kind == "flash" else "token": session}), ALLOWED)
+                self.post("/broadcast", "hello", fields=bearer("right"))
+                if kind != "flash":
+                    self.assertEqual(again.message()["data"], "hello")
+                again.close()
 
     def test_rights_move(self):
         """To the worker that has the session."""
@@ -559,7 +592,7 @@ class Tokens(TokensTest):
     def test_last_takes_the_right_to_the_past(self):
         self.guard("history=*: 10 messages")
         answer = self.ask("GET", "/sub/news?last=1", fields=field(token(**caps("sub"))))
-        self.assertEqual((answer.status, answer.json()["error"]), (NO_RIGHT, "no right to what is kept of this topic"))
+        self.assertEqual((answer.status, answer.json()["error"]), (NO_RIGHT, 'no right to what is kept of this topic "news"'))
         # but not for what the token has subscribed at once, which was not asked for
         publisher = field(token(**caps("pub", channels=["*"])))
         for topic in ("news", "chat"):
@@ -825,6 +858,16 @@ class ChannelsAndSessions(TokensTest):
                 self.publish("news", "chat")
                 self.assertEqual(self.heard(again, 2), ["news", "chat"])
                 again.close()
+
+    def test_no_room_for_all_of_it(self):
+        """Then it has nothing of that session, and what it had itself."""
+        self.guard("max_subscriptions=3")
+        session = self.lost("ws", "more")
+        again = self.talker_of("ws", token(sub="bob", channels=["else"], **caps("sub", channels=["news", "chat", "more"])))
+        self.assertEqual(self.attach(again, session), 0)
+        self.assertEqual(self.janus.subscriptions(), 1)
+        self.publish("news", "chat", "more", "else")
+        self.assertEqual(self.heard(again, 1), ["else"])
 
     def test_not_behind_what_was_asked_for(self):
         self.guard()

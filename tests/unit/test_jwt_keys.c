@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include <openssl/rand.h>
+
 #include "tests/unit/jwt_fixture.h"
 
 static char why[JWT_KEYS_ERROR_MAX];
@@ -79,6 +81,109 @@ static void refused(struct jwt_keys *keys, const char *text, const char *said)
 	if (!strstr(why, said))
 		fail_msg("\"%s\" and not \"%s\"", why, said);
 	assert_int_equal(jwt_keys_count(keys), before);
+}
+
+/* What everybody may know is no secret, in whatever form it stands in a file. */
+static void public_keys_in_other_forms(void **state)
+{
+	EVP_PKEY *pair[3] = { EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256"), EVP_PKEY_Q_keygen(NULL, NULL, "ED25519") };
+	struct jwt_keys *keys = jwt_keys_create(), *rsa = keys_of(RFC_RSA);
+	char text[8192];
+
+	(void)state;
+	pair[2] = rsa->of[0].pkey;
+	EVP_PKEY_up_ref(pair[2]);
+	for (unsigned i = 0; i < 3; i++) {
+		char *pem = pem_of(pair[i], 0), *cert = i == 0 ? certificate(pair[i]) : NULL, *body = strchr(pem, '\n') + 1, *end = strstr(pem, "-----END");
+		uint8_t *der = NULL, *raw = NULL;
+		int n = i2d_PUBKEY(pair[i], &der), raw_n = i == 2 ? i2d_PublicKey(pair[i], &raw) : 0;
+		size_t len;
+
+		assert_int_equal(jwt_keys_add(keys, der, (size_t)n, why), -1);
+		assert_non_null(strstr(why, "looks like a key"));
+		memcpy(text, der, (size_t)n);
+		memcpy(text + n, "\n", 1);
+		assert_int_equal(jwt_keys_add(keys, text, (size_t)n + 1, why), -1);
+		if (raw)		/* as RSAPublicKey, which names no algorithm */
+			assert_int_equal(jwt_keys_add(keys, raw, (size_t)raw_n, why), -1);
+		refused(keys, body, "looks like a key");				/* its first line is lost, */
+		snprintf(text, sizeof(text), "%.*s", (int)(end - body), body);
+		refused(keys, text, "looks like a key");				/* and its last one */
+		if (raw) {
+			len = base64url_write(text, raw, (size_t)raw_n);
+			assert_int_equal(jwt_keys_add(keys, text, len, why), -1);
+		}
+		for (int at = 0; at < n; at++)
+			snprintf(text + 2 * at, 3, "%02x", der[at]);
+		refused(keys, text, "looks like a key");
+		refused(keys, pem + 1, "looks like a key");				/* a dash is */
+		for (len = 0; pem[len]; len++)						/* UTF-16 */
+			text[2 * len] = pem[len], text[2 * len + 1] = '\0';
+		assert_int_equal(jwt_keys_add(keys, text, 2 * len, why), -1);
+		len = base64url_write(text, pem, strlen(pem));
+		text[len] = '\0';
+		refused(keys, text, "looks like a key");
+		/* (as a key of JSON, by who thinks that all keys are `oct`) */
+		base64url_write(text, der, (size_t)n);
+		text[BASE64URL_TEXT((size_t)n)] = '\0';
+		{
+			char jwk[8300];
+
+			snprintf(jwk, sizeof(jwk), "{\"kty\":\"oct\",\"k\":\"%s\"}", text);
+			refused(keys, jwk, "looks like a key");
+		}
+		if (cert) {
+			snprintf(text, sizeof(text), "%.*s", (int)(strstr(cert, "-----END") - strchr(cert, '\n')), strchr(cert, '\n'));
+			refused(keys, text, "looks like a key");
+		}
+		free(cert);
+		free(pem);
+		OPENSSL_free(der);
+		OPENSSL_free(raw);
+		EVP_PKEY_free(pair[i]);
+	}
+	refused(keys, "[" RFC_RSA "]", "looks like a key");
+	refused(keys, "// our keys\n{\"keys\":[" RFC_EC "]}", "looks like a key");
+	refused(keys, "\xef\xbb\xbf{\"keys\":[" RFC_EC "]}", "looks like a key");
+	refused(keys, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB0GtvnXQqXNKzMmRNlDJvSbcEiTjYHuPYnDhMJ6Mv0o me@here", "looks like a key");
+	refused(keys, "AAAAC3NzaC1lZDI1NTE5AAAAIB0GtvnXQqXNKzMmRNlDJvSbcEiTjYHuPYnDhMJ6Mv0o", "looks like a key");
+	refused(keys, "---- BEGIN SSH2 PUBLIC KEY ----\nAAAAB3Nza", "looks like a key");
+	refused(keys, "<RSAKeyValue><Modulus>ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd</Modulus></RSAKeyValue>", "looks like a key");
+	jwt_keys_destroy(rsa);
+	jwt_keys_destroy(keys);
+}
+
+/* And what is random is one. */
+static void secrets(void **state)
+{
+	struct jwt_keys *keys = jwt_keys_create();
+	uint8_t random[48];
+	char text[128];
+
+	(void)state;
+	for (unsigned i = 0; i < 1000; i++) {
+		size_t len;
+
+		assert_int_equal(RAND_bytes(random, sizeof(random)), 1);
+		random[0] = 0x30, random[1] = sizeof(random) - 2;	/* (so that only what is in it tells it from ASN.1) */
+		random[2] = (uint8_t)(i & 1 ? 0xa0 : random[2] == 0x30 || random[2] == 2 ? 1 : random[2]);
+		len = base64url_write(text, random, sizeof(random));
+		assert_int_equal(jwt_keys_add(keys, random, sizeof(random), why), 0);
+		jwt_keys_keep(keys, 0);
+		assert_int_equal(jwt_keys_add(keys, text, len, why), 0);
+		jwt_keys_keep(keys, 0);
+	}
+	assert_int_equal(add(keys, "a pass phrase of several words, and of several lines\nof text"), 0);
+	assert_int_equal(add(keys, RFC_EC), 0);
+	jwt_keys_describe(keys, 0, why);
+	assert_string_equal(why, "HS256 secret, P-256 public key");
+	jwt_keys_describe(keys, 1, why);
+	assert_string_equal(why, "P-256 public key");
+	while (jwt_keys_count(keys) < JWT_KEYS_MAX)
+		add_key(keys, RFC_OKP);
+	jwt_keys_describe(keys, 0, why);
+	assert_non_null(strstr(why, " more"));
+	jwt_keys_destroy(keys);
 }
 
 static void refusals(void **state)
@@ -199,6 +304,15 @@ static void fetched(void **state)
 	assert_non_null(strstr(why, "secret"));
 	assert_int_equal(jwt_keys_add_jwks(keys, "{\"keys\":[" RFC_EC "]}", strlen("{\"keys\":[" RFC_EC "]}"), why), 0);
 	assert_int_equal(jwt_keys_count(keys), 1);
+	/* A set that has become empty is one, and an answer that is none is not. */
+	assert_int_equal(jwt_keys_add_jwks(keys, "{\"keys\":[]}", strlen("{\"keys\":[]}"), why), 0);
+	assert_int_equal(jwt_keys_add_jwks(keys, "{\"keys\":[{\"kty\":\"foo\"}]}", strlen("{\"keys\":[{\"kty\":\"foo\"}]}"), why), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		const char *wrong = (const char *[]){ "{}", "{\"error\":\"later\"}", "{\"keys\":{}}", "[]" }[i];
+
+		assert_int_equal(jwt_keys_add_jwks(keys, wrong, strlen(wrong), why), -1);
+	}
+	assert_int_equal(jwt_keys_count(keys), 1);
 	jwt_keys_destroy(keys);
 }
 
@@ -297,7 +411,7 @@ static void packed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(files), cmocka_unit_test(refusals), cmocka_unit_test(passed_over), cmocka_unit_test(algorithms), cmocka_unit_test(fetched), cmocka_unit_test(too_many),
+		cmocka_unit_test(files), cmocka_unit_test(public_keys_in_other_forms), cmocka_unit_test(secrets), cmocka_unit_test(refusals), cmocka_unit_test(passed_over), cmocka_unit_test(algorithms), cmocka_unit_test(fetched), cmocka_unit_test(too_many),
 		cmocka_unit_test(two_sets), cmocka_unit_test(packed),
 	};
 

@@ -25,6 +25,11 @@ static int down(void **state)
 	return teardown(state);
 }
 
+static const char *read_order(struct client_order *o, unsigned *slot, const char *id, const char *topic, const char *user, const char *reason)
+{
+	return order_read(o, slot, &(struct order_who){ .id = id, .topic = topic, .user = user }, reason);
+}
+
 static void test_words(void **state)
 {
 	struct client_order o;
@@ -32,28 +37,34 @@ static void test_words(void **state)
 	char text[300];
 
 	(void)state;
-	assert_null(order_read(&o, &slot, "5.117.9f3a22c1", NULL, NULL, NULL));
+	assert_null(read_order(&o, &slot, "5.117.9f3a22c1", NULL, NULL, NULL));
 	assert_int_equal(slot, 5);
 	assert_int_equal(o.session, 117);
 	assert_true(strlen(o.reason) > 0);
-	assert_null(order_read(&o, &slot, NULL, NULL, "bob", "why"));
+	assert_null(read_order(&o, &slot, NULL, NULL, "bob", "why"));
 	assert_int_equal(o.name_len, 4);
 	assert_memory_equal(o.name, "\1bob", 4);
 	assert_string_equal(o.reason, "why");
-	assert_null(order_read(&o, &slot, NULL, "a.*", NULL, ""));
+	assert_null(read_order(&o, &slot, NULL, "a.*", NULL, ""));
+	assert_null(order_read(&o, &slot, &(struct order_who){ .sub = "bob" }, NULL));
+	assert_int_equal(o.kind, ORDER_KICK_SUB);
+	assert_int_equal(o.name_len, 3);
+	assert_memory_equal(o.name, "bob", 3);
+	assert_non_null(order_read(&o, &slot, &(struct order_who){ .sub = "" }, NULL));
+	assert_non_null(order_read(&o, &slot, &(struct order_who){ .sub = "bob", .user = "bob" }, NULL));
 	memset(text, 'x', sizeof(text) - 1);
 	text[255] = '\0';
-	assert_null(order_read(&o, &slot, NULL, text, NULL, NULL));
-	assert_non_null(order_read(&o, &slot, NULL, NULL, text, NULL));
-	assert_non_null(order_read(&o, &slot, NULL, "a", NULL, text));
-	assert_non_null(order_read(&o, &slot, NULL, "a", NULL, "\xff"));
-	assert_non_null(order_read(&o, &slot, NULL, "a", NULL, "a\nb"));
-	assert_non_null(order_read(&o, &slot, NULL, "\1bob", NULL, NULL));
-	assert_non_null(order_read(&o, &slot, NULL, "", NULL, NULL));
-	assert_non_null(order_read(&o, &slot, NULL, NULL, NULL, NULL));
-	assert_non_null(order_read(&o, &slot, "5.117.9f3a22c1", "a", NULL, NULL));
-	assert_non_null(order_read(&o, &slot, "64.117.9f3a22c1", NULL, NULL, NULL));
-	assert_non_null(order_read(&o, &slot, "5.117", NULL, NULL, NULL));
+	assert_null(read_order(&o, &slot, NULL, text, NULL, NULL));
+	assert_non_null(read_order(&o, &slot, NULL, NULL, text, NULL));
+	assert_non_null(read_order(&o, &slot, NULL, "a", NULL, text));
+	assert_non_null(read_order(&o, &slot, NULL, "a", NULL, "\xff"));
+	assert_non_null(read_order(&o, &slot, NULL, "a", NULL, "a\nb"));
+	assert_non_null(read_order(&o, &slot, NULL, "\1bob", NULL, NULL));
+	assert_non_null(read_order(&o, &slot, NULL, "", NULL, NULL));
+	assert_non_null(read_order(&o, &slot, NULL, NULL, NULL, NULL));
+	assert_non_null(read_order(&o, &slot, "5.117.9f3a22c1", "a", NULL, NULL));
+	assert_non_null(read_order(&o, &slot, "64.117.9f3a22c1", NULL, NULL, NULL));
+	assert_non_null(read_order(&o, &slot, "5.117", NULL, NULL, NULL));
 }
 
 static void test_queues(void **state)
@@ -65,7 +76,7 @@ static void test_queues(void **state)
 
 	go_live(f, 0, false);
 	go_live(f, 2, false);
-	assert_null(order_read(&o, &slot, NULL, "a", NULL, NULL));
+	assert_null(read_order(&o, &slot, NULL, "a", NULL, NULL));
 	assert_int_equal(order_send(&f->hub, queue, &o, slot, &slots), 0);
 	assert_int_equal(slots, 5);
 	first = o.number;
@@ -76,11 +87,11 @@ static void test_queues(void **state)
 	order_take_out(queue[0]);
 	assert_false(order_look(queue[0], &got));
 	/* one client's goes to its slot alone; numbers go up */
-	assert_null(order_read(&o, &slot, "0.1.00000000", NULL, NULL, NULL));
+	assert_null(read_order(&o, &slot, "0.1.00000000", NULL, NULL, NULL));
 	assert_int_equal(order_send(&f->hub, queue, &o, slot, &slots), 0);
 	assert_int_equal(slots, 1);
 	assert_true(o.number > first);
-	assert_null(order_read(&o, &slot, "1.1.00000000", NULL, NULL, NULL));
+	assert_null(read_order(&o, &slot, "1.1.00000000", NULL, NULL, NULL));
 	assert_int_equal(order_send(&f->hub, queue, &o, slot, &slots), -1);
 	assert_int_equal(errno, ESRCH);
 	/* none is left out, so that as many as are noted have places of their own, however fast they come */
@@ -94,7 +105,7 @@ static void test_queues(void **state)
 	assert_int_equal(send(queue[0], "else", 4, 0), 4);
 	assert_false(order_look(queue[0], &got));
 	/* a queue that is full */
-	assert_null(order_read(&o, &slot, NULL, "a", NULL, NULL));
+	assert_null(read_order(&o, &slot, NULL, "a", NULL, NULL));
 	for (int i = 0; i < 10000 && order_send(&f->hub, queue, &o, slot, &slots) == 0; i++)
 		;
 	assert_int_equal(errno, EAGAIN);

@@ -70,7 +70,7 @@ static void test_all_and_none(void **state)
 
 static void test_no_rules(void **state)
 {
-	static const char *const lists[] = { "sub:a", "subscribe", "subscribe:", "publish:a subscribe:", "subscribe:>.a", "everything", "none all", "all none", "ALL", ":a", "broadcast:x" };
+	static const char *const lists[] = { "sub:a", "subscribe", "subscribe:", "publish:a subscribe:", "subscribe:>.a", "everything", "none all", "all none", "subscribe:public.*; publish:inbox", "subscribe:@bob", "subscribe:news@presence", "ALL", ":a", "broadcast:x" };
 	struct http_text wrong = { 0 };
 	char longest[300] = "subscribe:";
 
@@ -148,6 +148,8 @@ static void test_no_keys(void **state)
 		assert_non_null(error);
 		assert_int_equal(line, rows[i].line);
 	}
+	assert_null(api_keys_read("MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE", 36, &size, &error, &line));
+	assert_non_null(strstr(error, "everybody may know"));
 	assert_null(api_keys_read(A "\0b", 18, &size, &error, &line));
 }
 

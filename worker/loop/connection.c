@@ -149,6 +149,8 @@ static int adopt(struct worker *w, int fd, const struct arrival *a, uint32_t fla
 		slot_peers_put(&w->base.slot, sid, &a->peer, PEER_BY_HEADER);
 	open_prepared(w, sid, &st, 0);
 	tell_why(&w->base, sid, EVENT_CONNECT, a->as, 0, &a->peer);
+	if (rights)
+		tell_who(&w->base, sid, rights);
 	if (session_pending(&w->base, sid))
 		landed_defer(&w->streams, sid);
 	output_flush(&w->output, sid);

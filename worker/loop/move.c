@@ -338,6 +338,8 @@ static void take(struct worker *w, int fd, const struct move_looked *l)
 	}
 	quota_found(&w->service, fd);
 	tell_why(&w->base, fd, EVENT_CONNECT, EVENT_WHY_MOVED, m->sender, &peer);
+	if (session_rights(&w->base, fd))
+		tell_who(&w->base, fd, session_rights(&w->base, fd));
 	if (w->service.flood)
 		w->service.flood[fd] = m->flood;
 }

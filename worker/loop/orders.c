@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "proto/rights.h"
 #include "shm/crash.h"
 #include "worker/delivery/output.h"
 #include "worker/loop/park.h"
@@ -79,17 +80,28 @@ static void kick_one(struct worker *w, const struct client_order *order)
 		kick(w, sid, order);
 }
 
-/* False: more are to be looked at, from w->order_at on. */
-static bool kick_subscribers(struct worker *w, const struct client_order *order)
+/* Whether its connection has shown that it is his. (Of a request of HTTP nothing stays, but whom the certificate names.) */
+static bool is_of(const struct worker *w, session_id sid, const struct client_order *order)
 {
-	uint32_t end = atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed), topic = find_topic(w, order);
+	const struct rights *rights = session_parked(&w->base, sid) ? NULL : session_rights(&w->base, sid);
+
+	return rights && (rights->certified || session(&w->base, sid)->state.transport != TRANSPORT_HTTP) && rights->sub_len == order->name_len &&
+	       memcmp(rights->sub, order->name, order->name_len) == 0;
+}
+
+/* False: more are to be looked at, from w->order_at on. */
+static bool kick_several(struct worker *w, const struct client_order *order)
+{
+	uint32_t end = atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed), topic = order->kind == ORDER_KICK_SUB ? TOPIC_NONE : find_topic(w, order);
 	uint64_t since = base_clock();
 
+	if (order->kind != ORDER_KICK_SUB && topic == TOPIC_NONE)
+		return true;
 	/* (The topic may end, and its number be another's, only between the pieces: as long as one here subscribes it, it is there.) */
-	for (; topic != TOPIC_NONE && w->order_at < end; w->order_at++) {
+	for (; w->order_at < end; w->order_at++) {
 		session_id sid = (session_id)w->order_at;
 
-		if (stays(w, sid) && subscribes(w, sid, topic))
+		if (stays(w, sid) && (topic == TOPIC_NONE ? is_of(w, sid, order) : subscribes(w, sid, topic)))
 			kick(w, sid, order);
 		if (w->order_at % LOOKS == 0 && base_clock() - since > ORDER_US) {
 			w->order_at++;
@@ -114,7 +126,7 @@ bool orders_run(struct worker *w)
 		CRASH_POINT("order-begun");
 		if (order.kind == ORDER_KICK_CLIENT)
 			kick_one(w, &order);
-		else if ((order.kind == ORDER_KICK_TOPIC || order.kind == ORDER_KICK_USER) && !kick_subscribers(w, &order))
+		else if (order.kind > ORDER_KICK_CLIENT && order.kind <= ORDER_KICK_SUB && !kick_several(w, &order))
 			return true;
 		order_end(w->base.self, order.number);
 		CRASH_POINT("order-done");

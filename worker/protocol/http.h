@@ -42,7 +42,8 @@ bool exchange_send(const struct exchange *x, struct outcome *o, const char *byte
 
 /* Looks at the token or key that the request shows, if it shows one. False: it is no good, and the request is answered. */
 bool exchange_bearer(const struct exchange *x);
-/* Whether that is what this parameter of the query is. */
+/* Whether that is what this parameter of the query is; and whether it would be, if tokens were read there. */
+bool exchange_looks_like_bearer(struct http_text name, struct http_text value);
 bool exchange_is_bearer(const struct exchange *x, struct http_text name, struct http_text value);
 /* Whether the request's client has these rights (enum right). False: answered with 401 or 403. */
 bool exchange_may(const struct exchange *x, unsigned rights, const struct topic_name *name);

@@ -16,6 +16,7 @@
 
 #define SCHEME "bearer "
 #define ACCESS_TOKEN "access_token"
+#define COOKIE_OF_PAGE "a token is needed for this: the cookie does not count, as this page may not use the server (origins)"
 #define INVALID_TOKEN "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n"
 
 static bool is(struct http_text text, const char *value)
@@ -23,11 +24,14 @@ static bool is(struct http_text text, const char *value)
 	return text.len == strlen(value) && memcmp(text.p, value, text.len) == 0;
 }
 
+bool exchange_looks_like_bearer(struct http_text name, struct http_text value)
+{
+	return is(name, ACCESS_TOKEN) || (is(name, member_names[MEMBER_TOKEN]) && value.len > 0 && memchr(value.p, '.', value.len));
+}
+
 bool exchange_is_bearer(const struct exchange *x, struct http_text name, struct http_text value)
 {
-	if (x->protocols->base->settings->token_query == TOKEN_QUERY_OFF)
-		return false;
-	return is(name, ACCESS_TOKEN) || (is(name, member_names[MEMBER_TOKEN]) && value.len > 0 && memchr(value.p, '.', value.len));
+	return x->protocols->base->settings->token_query != TOKEN_QUERY_OFF && exchange_looks_like_bearer(name, value);
 }
 
 /* (Another scheme may be a proxy's affair.) */
@@ -57,12 +61,14 @@ static struct http_text of_cookie(const struct exchange *x)
 	const char *name = x->protocols->base->settings->token_cookie;
 	size_t len = strlen(name);
 
-	if (len == 0 || !exchange_origin_allowed(x))
-		return (struct http_text){ 0 };
-	while (left.p && http_list_next(&left, ';', &item)) {
+	while (len > 0 && left.p && http_list_next(&left, ';', &item)) {
 		item = http_trim(item);
-		if (item.len > len && item.p[len] == '=' && memcmp(item.p, name, len) == 0)
+		if (item.len <= len || item.p[len] != '=' || memcmp(item.p, name, len) != 0)
+			continue;
+		if (exchange_origin_allowed(x))
 			return http_trim((struct http_text){ item.p + len + 1, item.len - len - 1 });
+		access_passed_over(x->protocols->service, COOKIE_OF_PAGE);
+		break;
 	}
 	return (struct http_text){ 0 };
 }
@@ -92,7 +98,7 @@ bool exchange_bearer(const struct exchange *x)
 		shown = of_query(x);
 	if (!shown.p)
 		shown = of_cookie(x);
-	if (!shown.p || access_show(x->protocols->service, x->c->sid, shown.p, shown.len, &error))
+	if (!shown.p || access_show(x->protocols->service, x->c->sid, shown.p, shown.len, x->req->path.p, x->req->path.len, &error))
 		return true;
 	refuse(x, 401, INVALID_TOKEN, error);
 	return false;

@@ -1,5 +1,5 @@
 /*
- * POST /kick?id= | ?topic= | ?user=, &reason=: ends those clients' connections. On admin listeners alone.
+ * POST /kick?id= | ?topic= | ?user= | ?sub=, &reason=: ends those clients' connections. On admin listeners alone.
  *
  * The order is put into all slots' queues, and the answer says no more than that (202): a worker waits for no other. What was done is counted (`kicked`).
  */
@@ -42,17 +42,18 @@ static void answer(const struct exchange *x, uint64_t slots)
 
 void post_kick(const struct exchange *x, struct http_text path)
 {
-	char id[PARAMETER_MAX + 1], topic[PARAMETER_MAX + 1], user[PARAMETER_MAX + 1], reason[PARAMETER_MAX + 1];
-	const char *by_id, *by_topic, *by_user, *why, *error;
+	char id[PARAMETER_MAX + 1], topic[PARAMETER_MAX + 1], user[PARAMETER_MAX + 1], sub[PARAMETER_MAX + 1], reason[PARAMETER_MAX + 1];
+	struct order_who who;
+	const char *why, *error;
 	struct client_order order;
 	unsigned slot;
 	uint64_t slots;
 
 	(void)path;
-	if (!read_text(x, MEMBER_ID, id, &by_id) || !read_text(x, MEMBER_TOPIC, topic, &by_topic) || !read_text(x, MEMBER_USER, user, &by_user) ||
-	    !read_text(x, MEMBER_REASON, reason, &why))
+	if (!read_text(x, MEMBER_ID, id, &who.id) || !read_text(x, MEMBER_TOPIC, topic, &who.topic) || !read_text(x, MEMBER_USER, user, &who.user) ||
+	    !read_text(x, MEMBER_SUB, sub, &who.sub) || !read_text(x, MEMBER_REASON, reason, &why))
 		return;
-	error = order_read(&order, &slot, by_id, by_topic, by_user, why);
+	error = order_read(&order, &slot, &who, why);
 	if (error)
 		exchange_error(x, 400, NULL, error);
 	else if (order_send(&x->protocols->base->hub, x->protocols->service->queue, &order, slot, &slots) == 0)

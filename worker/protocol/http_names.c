@@ -68,6 +68,8 @@ bool names_one(const struct exchange *x, struct http_text path, bool patterns, c
 	return !error;
 }
 
+#define TOKEN_IN_QUERY "a token or key in the address is not read here, as addresses end up in logs (token_query): it is shown as Authorization: Bearer"
+
 /* Says which one it is, and which there are. */
 static void refuse_parameter(const struct exchange *x, struct http_text name, unsigned known)
 {
@@ -101,9 +103,12 @@ bool parameters_known(const struct exchange *x, unsigned known)
 	while (query.p && http_query_next(&query, &key, &value)) {
 		enum member m = member_find(key.p, key.len);
 
-		if ((m < MEMBERS && known & 1u << m) || is_cache_buster(key) || exchange_is_bearer(x, key, value))
+		if ((m < MEMBERS && known & 1u << m && !exchange_looks_like_bearer(key, value)) || is_cache_buster(key) || exchange_is_bearer(x, key, value))
 			continue;
-		refuse_parameter(x, key, known);
+		if (exchange_looks_like_bearer(key, value))
+			exchange_error(x, 400, NULL, TOKEN_IN_QUERY);
+		else
+			refuse_parameter(x, key, known);
 		return false;
 	}
 	return true;

@@ -416,7 +416,7 @@ static const struct route {
 	{ "poll", EVERYWHERE, PATH_MAY, false, MEMBER_BIT(TOPIC) | MEMBER_BIT(LIMIT) | MEMBER_BIT(SINCE) | MEMBER_BIT(WAIT), "Allow: GET, OPTIONS\r\n", get_poll, NULL, NULL },
 	{ "topics", EVERYWHERE, PATH_MAY, false, MEMBER_BIT(TOPIC) | MEMBER_BIT(PREFIX) | MEMBER_BIT(LIMIT) | MEMBER_BIT(CURSOR), ALLOW_GET, get_topics, NULL, NULL },
 	{ "session", EVERYWHERE, PATH_MUST | PATH_DEEP, false, MEMBER_BIT(LIMIT) | MEMBER_BIT(SINCE) | MEMBER_BIT(WAIT), "Allow: GET, OPTIONS\r\n", get_session, NULL, NULL },
-	{ "kick", ADMIN, PATH_NONE, false, MEMBER_BIT(ID) | MEMBER_BIT(TOPIC) | MEMBER_BIT(USER) | MEMBER_BIT(REASON), ALLOW_POST, NULL, post_kick, NULL },
+	{ "kick", ADMIN, PATH_NONE, false, MEMBER_BIT(ID) | MEMBER_BIT(TOPIC) | MEMBER_BIT(USER) | MEMBER_BIT(SUB) | MEMBER_BIT(REASON), ALLOW_POST, NULL, post_kick, NULL },
 	{ "version", OPEN, PATH_NONE, false, 0, ALLOW_GET, get_version, NULL, NULL },
 	{ "healthz", OPEN, PATH_NONE, false, 0, ALLOW_GET, get_healthz, NULL, NULL },
 	{ "readyz", OPEN, PATH_NONE, false, 0, ALLOW_GET, get_readyz, NULL, NULL },

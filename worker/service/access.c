@@ -3,9 +3,7 @@
  */
 #include "worker/service/access.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,14 +11,15 @@
 #include "proto/presence.h"
 #include "proto/rights_text.h"
 #include "proto/sink.h"
+#include "proto/vocabulary.h"
 #include "proto/wildcard.h"
 #include "shm/log.h"
 #include "shm/secrets.h"
-#include "worker/io/session_peer.h"
+#include "worker/service/refused.h"
 #include "worker/service/tokens.h"
-#include "worker/session/tell.h"
 
 #define NEEDS_TOKEN "a token is needed for this"
+#define NO_KEY "this is no API key that is known here, and no JWT: three parts, with a dot between them"
 
 struct access {
 	bool on;
@@ -35,6 +34,8 @@ struct access {
 	const struct rights *shown;
 	bool certified;			/* the connection's certificate counts for it */
 	bool refused;
+	struct error_text why;		/* what was not given, and of what */
+	const char *needs;		/* what is said to who has shown nothing */
 
 	_Alignas(struct rights) char block[RIGHTS_SIZE_MAX];	/* of the last token */
 	_Alignas(struct rights) char named[sizeof(struct rights) + RIGHTS_SUB_MAX];	/* of the last certificate */
@@ -110,6 +111,7 @@ struct access *access_create(struct base *base, int secrets, int fetched)
 	if (!a)
 		return NULL;
 	a->sid = -1;
+	a->needs = NEEDS_TOKEN;
 	a->on = settings_say_who(s);
 	if (read_secrets(a, s, secrets, fetched) < 0 || read_rules(&a->everybody, "anonymous", s->anonymous) < 0 ||
 	    read_rules(&a->clients, "tls_client_rights", s->tls_client_rights) < 0) {
@@ -140,33 +142,23 @@ bool access_is_on(const struct service *service, session_id sid)
 	return service->access && service->access->on && !session_is_admin(&session(service->base, sid)->state);
 }
 
-/* A line a minute, with how many there were. */
-static void log_refusal(const struct service *service, session_id sid, const char *text)
+/* What was asked for, as it is told. */
+static struct refused_about about(const struct asked *asked)
 {
-	static struct log_limit limit;
-	struct event_peer peer = session_peer(service->base, sid);
-	char address[INET6_ADDRSTRLEN] = "-";
-
-	if (peer.family == EVENT_IPV4 || peer.family == EVENT_IPV6)
-		inet_ntop(peer.family == EVENT_IPV4 ? AF_INET : AF_INET6, peer.address, address, sizeof(address));
-	log_limited(&limit, LOG_LEVEL_INFO, "refused, from %s: %s", peer.family == EVENT_UNIX ? "a Unix socket" : address, text);
+	return (struct refused_about){ asked->kind == RIGHTS_USERS ? EVENT_ABOUT_USER : EVENT_ABOUT_TOPIC, asked->name, asked->len };
 }
 
-/* Who it was, and what it was about: never what was shown. */
-static void tell(struct service *service, session_id sid, enum counter why, unsigned status, const char *error, const struct asked *asked)
+static void tell(struct service *service, session_id sid, enum counter why, unsigned status, const char *error, const struct refused_about *about, const struct rights *who)
 {
-	const struct rights *shown = access_rights(service, sid);
-	char text[EVENT_TEXT + 1];
-	int len = snprintf(text, sizeof(text), "%s", error);
-
-	base_count(service->base, why, 1);
 	service->access->refused = true;
-	if (asked && asked->len > 0 && (size_t)len < sizeof(text))
-		len += snprintf(text + len, sizeof(text) - (size_t)len, ": %.*s", (int)asked->len, asked->name);
-	if (shown && shown->sub_len > 0 && (size_t)len < sizeof(text))
-		snprintf(text + len, sizeof(text) - (size_t)len, " (sub %.*s)", (int)shown->sub_len, shown->sub);
-	tell_often(service->base, sid, EVENT_REFUSE, status, text, strlen(text));
-	log_refusal(service, sid, text);
+	refused_tell(service, sid, why, status, error, about, who);
+}
+
+static bool looks_like_jwt(const char *text, size_t len)
+{
+	const char *dot = memchr(text, '.', len);
+
+	return dot && memchr(dot + 1, '.', len - (size_t)(dot + 1 - text));
 }
 
 /* Whether it is of somebody else than whom the connection's certificate names. */
@@ -177,13 +169,12 @@ static bool is_anothers(const struct service *service, session_id sid, const str
 	return own && own->certified && (own->sub_len != shown->sub_len || memcmp(own->sub, shown->sub, shown->sub_len) != 0);
 }
 
-const struct rights *access_verify(struct service *service, session_id sid, const char *text, size_t len, const char **error)
+static const struct rights *verify(struct service *service, session_id sid, const char *text, size_t len, const struct refused_about *about, const char **error)
 {
 	struct access *a = service->access;
-	const struct rights *found = api_keys_find(a->api_keys, a->api_keys_size, text, len);
-
+	const struct rights *found = api_keys_find(a->api_keys, a->api_keys_size, text, len), *who = found;
 	enum jwt_refusal refusal = found ? JWT_ACCEPTED : JWT_MALFORMED;
-	size_t size;
+	size_t size = 0;
 
 	/* (What another request has shown goes with the block.) */
 	if (a->sid != sid)
@@ -191,14 +182,23 @@ const struct rights *access_verify(struct service *service, session_id sid, cons
 	*error = "the key is none that is known here";
 	if (!found && a->tokens)
 		refusal = tokens_verify(a->tokens, text, len, (int64_t)(hub_now() / 1000000), a->block, sizeof(a->block), &size, error);
+	if (!found && size > 0)
+		who = (const struct rights *)a->block;		/* (whose it is, as its signature is good; not what he may do, unless it was accepted) */
 	if (!found && refusal == JWT_ACCEPTED)
-		found = (const struct rights *)a->block;
+		found = who;
+	else if (!found && a->api_keys && !looks_like_jwt(text, len))
+		*error = NO_KEY;
 	if (found && !is_anothers(service, sid, found))
 		return found;
 	if (found)
 		*error = "this is not for the user whom the connection's certificate names";
-	tell(service, sid, refusal == JWT_EXPIRED ? COUNTER_refused_expired : COUNTER_refused_token, 401, *error, NULL);
+	tell(service, sid, refusal == JWT_EXPIRED ? COUNTER_refused_expired : COUNTER_refused_token, 401, *error, about, who);
 	return NULL;
+}
+
+const struct rights *access_verify(struct service *service, session_id sid, const char *text, size_t len, const char **error)
+{
+	return verify(service, sid, text, len, &(struct refused_about){ .len = 0 }, error);
 }
 
 void access_begin(struct service *service, session_id sid)
@@ -210,6 +210,7 @@ void access_begin(struct service *service, session_id sid)
 	a->sid = sid;
 	a->shown = NULL;
 	a->refused = false;
+	a->needs = NEEDS_TOKEN;
 	a->certified = false;
 }
 
@@ -254,12 +255,17 @@ void access_certified(struct service *service, session_id sid)
 	a->certified = session_rights(service->base, sid) != NULL;
 }
 
-bool access_show(struct service *service, session_id sid, const char *text, size_t len, const char **error)
+bool access_show(struct service *service, session_id sid, const char *text, size_t len, const char *path, size_t path_len, const char **error)
 {
 	struct access *a = service->access;
 
-	a->shown = access_verify(service, sid, text, len, error);
+	a->shown = verify(service, sid, text, len, &(struct refused_about){ EVENT_ABOUT_PATH, path, path_len }, error);
 	return a->shown != NULL;
+}
+
+void access_passed_over(struct service *service, const char *why)
+{
+	service->access->needs = why;
 }
 
 bool access_was_refused(const struct service *service)
@@ -316,6 +322,9 @@ bool access_gives(const struct service *service, session_id sid, const struct ri
 
 	if (!access_is_on(service, sid))
 		return true;
+	/* (What goes to everybody is everybody's to have, what is owed of it too.) */
+	if (*name->bytes == NAME_EVERYBODY && !(rights & RIGHT_PUBLISH))
+		return true;
 	asked = asked_for(rights, name);
 	return gives(shown, &asked) || gives(service->access->everybody, &asked) || (is_certified(service, sid) && gives(service->access->clients, &asked));
 }
@@ -337,6 +346,7 @@ static const char *no_right(const struct asked *a)
 unsigned access_refuses(struct service *service, session_id sid, unsigned rights, const struct topic_name *name, const char **error)
 {
 	const struct rights *shown;
+	struct refused_about what;
 	struct asked asked;
 	unsigned status;
 
@@ -346,9 +356,12 @@ unsigned access_refuses(struct service *service, session_id sid, unsigned rights
 	if (access_gives(service, sid, shown, rights, name))
 		return 0;
 	asked = asked_for(rights, name);
-	*error = shown ? no_right(&asked) : NEEDS_TOKEN;
+	*error = shown ? no_right(&asked) : service->access->sid == sid ? service->access->needs : NEEDS_TOKEN;
 	status = shown ? 403 : 401;
-	tell(service, sid, shown ? COUNTER_refused_rights : COUNTER_refused_no_token, status, *error, &asked);
+	what = about(&asked);
+	tell(service, sid, shown ? COUNTER_refused_rights : COUNTER_refused_no_token, status, *error, &what, shown);
+	if (shown && asked.len > 0)	/* (it may have been one of several) */
+		*error = error_of(&service->access->why, *error, asked.name, asked.len);
 	return status;
 }
 

@@ -38,8 +38,10 @@ const struct rights *access_certificate(struct service *service, const char *nam
 void access_begin(struct service *service, session_id sid);
 /* It is that of the client whom the connection's certificate names, if that names one. */
 void access_certified(struct service *service, session_id sid);
-/* It shows this. False: it is no good, as above. */
-bool access_show(struct service *service, session_id sid, const char *text, size_t len, const char **error);
+/* It shows this, and asks for `path`, which is told if that is no good. False: it is no good, as above. */
+bool access_show(struct service *service, session_id sid, const char *text, size_t len, const char *path, size_t path_len, const char **error);
+/* What it shows does not count, for this reason: a static sentence, which its client is told if it is refused for having shown nothing. */
+void access_passed_over(struct service *service, const char *why);
 /* Whether the request was refused here, and that was told. */
 bool access_was_refused(const struct service *service);
 

@@ -18,10 +18,10 @@ static const char *read_name(struct client_order *order, uint32_t kind, const ch
 
 	order->kind = kind;
 	if (len == 0 || len + inbox > TOPIC_NAME_MAX)
-		return inbox ? "a user has 1 to 254 bytes" : "a topic has 1 to 255 bytes";
+		return inbox ? "a user has 1 to 254 bytes" : kind == ORDER_KICK_SUB ? "a sub has 1 to 255 bytes" : "a topic has 1 to 255 bytes";
 	if (inbox)
 		order->name[0] = NAME_INBOX;
-	else if (name[0] == NAME_INBOX || name[0] == NAME_EVERYBODY)
+	else if (kind == ORDER_KICK_TOPIC && (name[0] == NAME_INBOX || name[0] == NAME_EVERYBODY))
 		return "no topic begins so";
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
@@ -46,7 +46,7 @@ static const char *read_reason(struct client_order *order, const char *reason)
 	return NULL;
 }
 
-const char *order_read(struct client_order *order, unsigned *slot, const char *id, const char *topic, const char *user, const char *reason)
+const char *order_read(struct client_order *order, unsigned *slot, const struct order_who *who, const char *reason)
 {
 	struct client_id client;
 	const char *error;
@@ -54,14 +54,18 @@ const char *order_read(struct client_order *order, unsigned *slot, const char *i
 	memset(order, 0, sizeof(*order));
 	order->magic = MAGIC;
 	*slot = 0;
-	if ((id != NULL) + (topic != NULL) + (user != NULL) != 1)
-		return "one of id, topic and user says who";
+	if ((who->id != NULL) + (who->topic != NULL) + (who->user != NULL) + (who->sub != NULL) != 1)
+		return "one of id, topic, user and sub says who";
 	error = read_reason(order, reason && *reason ? reason : REASON);
 	if (error)
 		return error;
-	if (!id)
-		return topic ? read_name(order, ORDER_KICK_TOPIC, topic) : read_name(order, ORDER_KICK_USER, user);
-	if (client_id_read(&client, id) < 0 || client.slot >= INDEX_SLOTS_MAX)
+	if (who->topic)
+		return read_name(order, ORDER_KICK_TOPIC, who->topic);
+	if (who->user)
+		return read_name(order, ORDER_KICK_USER, who->user);
+	if (who->sub)
+		return read_name(order, ORDER_KICK_SUB, who->sub);
+	if (client_id_read(&client, who->id) < 0 || client.slot >= INDEX_SLOTS_MAX)
 		return "this is no client's id";
 	order->kind = ORDER_KICK_CLIENT;
 	order->session = client.session;

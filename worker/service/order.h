@@ -19,20 +19,27 @@
 
 #define ORDER_REASON_MAX 120		/* bytes: what a WebSocket's close has room for */
 
-enum order_kind { ORDER_KICK_CLIENT = 1, ORDER_KICK_TOPIC, ORDER_KICK_USER };
+enum order_kind { ORDER_KICK_CLIENT = 1, ORDER_KICK_TOPIC, ORDER_KICK_USER, ORDER_KICK_SUB };
+
+/* Whom it is for: one of these; NULL: not by that. */
+struct order_who {
+	const char *id;
+	const char *topic, *user;	/* those that subscribe it, are logged in as him */
+	const char *sub;		/* those that have shown a token, key or certificate that says so */
+};
 
 struct client_order {
 	uint32_t magic;			/* nothing else in a queue begins so */
 	uint32_t kind;
 	uint64_t number;		/* no two orders have the same one, also over upgrades; they go up */
 	uint32_t session, check;	/* KICK_CLIENT */
-	uint8_t name_len;		/* KICK_TOPIC, KICK_USER: as it stands in the index */
+	uint8_t name_len;		/* KICK_TOPIC, KICK_USER: as it stands in the index; KICK_SUB: as rights have it */
 	char name[TOPIC_NAME_MAX];
 	char reason[ORDER_REASON_MAX + 1];	/* terminated */
 };
 
-/* NULL, or why these are no order: one of id, topic and user is to be there; `reason` may be NULL. *slot: KICK_CLIENT's. */
-const char *order_read(struct client_order *order, unsigned *slot, const char *id, const char *topic, const char *user, const char *reason);
+/* NULL, or why these are no order; `reason` may be NULL. *slot: KICK_CLIENT's. */
+const char *order_read(struct client_order *order, unsigned *slot, const struct order_who *who, const char *reason);
 
 /*
  * Numbers the order and puts it into the queues of the slots in use, KICK_CLIENT into that slot's. *slots: a bit for each that has it. 0; or -1 with errno:

@@ -11,6 +11,7 @@
 #include "shm/log.h"
 #include "worker/io/session_peer.h"
 #include "worker/service/access.h"
+#include "worker/service/refused.h"
 #include "worker/session/tell.h"
 
 #define TOO_MANY_OF_ADDRESS "too many connections from this address (max_connections_address)"
@@ -224,20 +225,9 @@ void quota_leave(struct service *service, session_id sid)
 	leave(service->base, &q->session[sid].sub);
 }
 
-/* Who it was, for the log and for events. */
-static void tell_too_much(struct service *service, session_id sid, enum counter why, const char *error)
+static void tell_too_much(struct service *service, session_id sid, enum counter why, const char *error, const struct rights *who)
 {
-	struct event_peer peer = session_peer(service->base, sid);
-	const struct rights *shown = access_rights(service, sid);
-	char text[EVENT_TEXT + 1], address[INET6_ADDRSTRLEN] = "-";
-	int sub_len = shown ? (int)shown->sub_len : 0;
-
-	base_count(service->base, why, 1);
-	snprintf(text, sizeof(text), sub_len ? "%s (sub %.*s)" : "%s", error, sub_len, shown ? shown->sub : "");
-	tell_often(service->base, sid, EVENT_REFUSE, 429, text, strlen(text));
-	if (peer.family == EVENT_IPV4 || peer.family == EVENT_IPV6)
-		inet_ntop(peer.family == EVENT_IPV4 ? AF_INET : AF_INET6, peer.address, address, sizeof(address));
-	log_warning_limited("a request of %s is refused: %s", address, text);
+	refused_tell(service, sid, why, 429, error, &(struct refused_about){ .len = 0 }, who);
 }
 
 const char *quota_become(struct service *service, session_id sid, const struct rights *shown)
@@ -262,7 +252,7 @@ const char *quota_become(struct service *service, session_id sid, const struct r
 		q->session[sid].address = address;
 	if (room && room_of_sub)
 		return NULL;
-	tell_too_much(service, sid, room ? COUNTER_refused_sub : COUNTER_refused_address, room ? TOO_MANY_OF_SUB : TOO_MANY_OF_ADDRESS);
+	tell_too_much(service, sid, room ? COUNTER_refused_sub : COUNTER_refused_address, room ? TOO_MANY_OF_SUB : TOO_MANY_OF_ADDRESS, shown);
 	return room ? TOO_MANY_OF_SUB : TOO_MANY_OF_ADDRESS;
 }
 
@@ -313,7 +303,7 @@ unsigned quota_take(struct service *service, session_id sid, enum client_rate ra
 		if (q->rate[rate])
 			client_rate_give(&q->session[sid].rate[rate], (uint64_t)q->rate[rate], n);
 	}
-	tell_too_much(service, sid, texts[rate].why, *error);
+	tell_too_much(service, sid, texts[rate].why, *error, access_rights(service, sid));
 	return 429;
 }
 

@@ -11,6 +11,7 @@
 #include "worker/service/access.h"
 #include "worker/service/presence.h"
 #include "worker/service/quota.h"
+#include "worker/session/tell.h"
 
 static bool publishes(const struct request *req)
 {
@@ -107,6 +108,23 @@ static const char *subscribe_everybody(struct service *service, struct cursor *c
 	if (!service->base->settings->broadcast || transport_has(st->transport, TRANSPORT_OWN_FRAMES))
 		return NULL;
 	return subscribe_add(service, c->sid, st, &everybody, replay);
+}
+
+static uint32_t first_subscription(const struct base *base, session_id sid)
+{
+	return atomic_load_explicit(&session(base, sid)->subscriptions, memory_order_relaxed);
+}
+
+/* Takes away what was subscribed since `first` was the session's first subscription: new ones are put ahead of it. */
+static void unsubscribe_new(struct service *service, session_id sid, uint32_t first, struct session_state_shm *st)
+{
+	struct topic_name name;
+	uint32_t sub;
+
+	while ((sub = first_subscription(service->base, sid)) != first) {
+		name = subscribe_name_of(service->base, sub);
+		subscribe_remove(service, sid, st, &name);
+	}
 }
 
 /* ---- attaching ---- */
@@ -255,6 +273,8 @@ static void become(struct service *service, struct cursor *c, const struct right
 			session_restore_rights(service->base, c->sid, was);
 	} else {
 		pool_give(&service->base->pool, was);
+		if (shown)
+			tell_who(service->base, c->sid, shown);
 	}
 }
 
@@ -340,8 +360,6 @@ static bool may_attach(struct service *service, struct cursor *c, session_id fro
 
 	attach_begin(&a, service->base, from, asked, &since);
 	while (attach_next(&a, &name)) {
-		if (*name.bytes == NAME_EVERYBODY)
-			continue;
 		status = access_refuses(service, c->sid, RIGHT_SUBSCRIBE, &name, &error);
 		if (status) {
 			fail(o, status, error);
@@ -358,7 +376,9 @@ static bool attach(struct service *service, struct cursor *c, const struct reque
 {
 	struct request all = *req;
 	struct resume asked = req->resume;
+	struct session_state_shm st;
 	struct attach a;
+	uint32_t first;
 	bool later;
 
 	if (!may_attach(service, c, from, &asked, o))
@@ -366,6 +386,7 @@ static bool attach(struct service *service, struct cursor *c, const struct reque
 	if (!session_parked(service->base, from))
 		service->base->park(service->base->above, from);
 	leave_same(service, c, from);
+	first = first_subscription(service->base, c->sid);
 	attach_begin(&a, service->base, from, &asked, &all.resume);
 	all.names = (struct request_names){ .next = attach_next, .from = &a };
 	service->base->held = from + 1;
@@ -374,6 +395,10 @@ static bool attach(struct service *service, struct cursor *c, const struct reque
 	if (later)
 		return false;
 	if (o->error) {
+		st = session(service->base, c->sid)->state;
+		st.flags |= o->state.flags & SESSION_BEHIND;
+		unsubscribe_new(service, c->sid, first, &st);
+		session_commit(service->base, c->sid, &st);
 		subscribe_join_everybody(service, c->sid, 0);
 		subscribe_join_channels(service, c->sid, 0);
 		o->state = session(service->base, c->sid)->state;
@@ -423,11 +448,6 @@ static void unsubscribe(struct service *service, struct cursor *c, const struct 
 
 /* ---- showing a token ---- */
 
-static uint32_t first_subscription(const struct base *base, session_id sid)
-{
-	return atomic_load_explicit(&session(base, sid)->subscriptions, memory_order_relaxed);
-}
-
 /* Whether what is shown gives all that the session has subscribed. */
 static bool keeps_subscriptions(struct service *service, session_id sid, const struct rights *shown)
 {
@@ -436,7 +456,7 @@ static bool keeps_subscriptions(struct service *service, session_id sid, const s
 
 	for (uint32_t sub = first_subscription(base, sid); sub; sub = atomic_load_explicit(&base->slot.subscriptions[sub].next, memory_order_relaxed)) {
 		name = subscribe_name_of(base, sub);
-		if (*name.bytes != NAME_EVERYBODY && !access_gives(service, sid, shown, RIGHT_SUBSCRIBE, &name))
+		if (!access_gives(service, sid, shown, RIGHT_SUBSCRIBE, &name))
 			return false;
 	}
 	return true;
@@ -447,18 +467,6 @@ static bool no_name(void *from, struct topic_name *name)
 	(void)from;
 	(void)name;
 	return false;
-}
-
-/* Takes away what was subscribed since `first` was the session's first subscription: new ones are put ahead of it. */
-static void unsubscribe_new(struct service *service, session_id sid, uint32_t first, struct session_state_shm *st)
-{
-	struct topic_name name;
-	uint32_t sub;
-
-	while ((sub = first_subscription(service->base, sid)) != first) {
-		name = subscribe_name_of(service->base, sub);
-		subscribe_remove(service, sid, st, &name);
-	}
 }
 
 /*
@@ -494,6 +502,7 @@ static void auth(struct service *service, struct cursor *c, const struct request
 		return;
 	}
 	pool_give(&service->base->pool, was);
+	tell_who(service->base, c->sid, shown);
 	o->expires = shown->expires;
 }
 

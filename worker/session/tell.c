@@ -51,7 +51,8 @@ void tell_why(struct base *base, session_id sid, enum event_kind kind, unsigned 
 	write_event(base, sid, &event);
 }
 
-void tell_often(struct base *base, session_id sid, enum event_kind kind, uint64_t n, const char *text, size_t len)
+/* Whether one more may be told of; else it is counted. */
+static bool may_tell_often(struct base *base)
 {
 	if (base->often_since != base->now) {
 		base->often_since = base->now;
@@ -59,10 +60,43 @@ void tell_often(struct base *base, session_id sid, enum event_kind kind, uint64_
 	}
 	if (base->often >= OFTEN_A_SECOND) {
 		base_count(base, COUNTER_events_muted, 1);
-		return;
+		return false;
 	}
 	base->often++;
-	tell_session(base, sid, kind, n, text, len, NULL);
+	return true;
+}
+
+void tell_often(struct base *base, session_id sid, enum event_kind kind, uint64_t n, const char *text, size_t len)
+{
+	if (may_tell_often(base))
+		tell_session(base, sid, kind, n, text, len, NULL);
+}
+
+void tell_who(struct base *base, session_id sid, const struct rights *who)
+{
+	struct event event = of_session(base, sid, EVENT_AUTH);
+
+	event.n = who->expires == INT64_MAX ? 0 : (uint64_t)who->expires;
+	event.sub = who->sub;
+	event.sub_len = who->sub_len;
+	if (may_tell_often(base))
+		write_event(base, sid, &event);
+}
+
+void tell_refusal(struct base *base, session_id sid, unsigned status, const char *error, enum event_about about, const char *text, size_t len, const struct rights *who)
+{
+	struct event event = of_session(base, sid, EVENT_REFUSE);
+
+	event.n = status;
+	event.text = error;
+	event.text_len = strlen(error);
+	event.about = about;
+	event.about_text = text;
+	event.about_len = len;
+	event.sub = who ? who->sub : NULL;
+	event.sub_len = who ? who->sub_len : 0;
+	if (may_tell_often(base))
+		write_event(base, sid, &event);
 }
 
 void tell_refused(struct base *base, enum counter why, uint32_t transport, const struct event_peer *peer)

@@ -7,6 +7,7 @@
 #ifndef WORKER_SESSION_TELL_H
 #define WORKER_SESSION_TELL_H
 
+#include "proto/rights.h"
 #include "worker/session/base.h"
 
 /* Of a session that is there, `kind` with `n` and `text` as that one has them. `peer` may be NULL, which is cheaper: who reads it knows it from the session's beginning. */
@@ -15,6 +16,10 @@ void tell_session(struct base *base, session_id sid, enum event_kind kind, uint6
 void tell_why(struct base *base, session_id sid, enum event_kind kind, unsigned why, uint64_t n, const struct event_peer *peer);
 /* The same as tell_session(), of what may happen often. */
 void tell_often(struct base *base, session_id sid, enum event_kind kind, uint64_t n, const char *text, size_t len);
+/* Who it is from here on, by what was shown. */
+void tell_who(struct base *base, session_id sid, const struct rights *who);
+/* A request was refused, with this status. `who` has shown something, NULL: nobody has; about_len 0: it was about nothing. May happen often. */
+void tell_refusal(struct base *base, session_id sid, unsigned status, const char *error, enum event_about about, const char *text, size_t len, const struct rights *who);
 /* Of a connection that has no session. */
 void tell_refused(struct base *base, enum counter why, uint32_t transport, const struct event_peer *peer);
 
