@@ -121,7 +121,6 @@ static void write_desc(struct ring *r, struct ring_batch *b, uint32_t topic, uin
 	struct ring_desc_shm *d = ring_desc(r, seq);
 
 	assert(len > 0 && topic <= r->index->shm->high);
-	/* entry 0 of the index links nobody's records */
 	assert(topic == TOPIC_NONE || atomic_load_explicit(&t->state, memory_order_relaxed) == TOPIC_USED);
 	make_room(r, seq, at + round_up(len));
 	atomic_store_explicit(&d->seq, 0, memory_order_relaxed);
@@ -135,14 +134,15 @@ static void write_desc(struct ring *r, struct ring_batch *b, uint32_t topic, uin
 	d->generation = t->generation;
 	d->flags = flags;
 	d->time = b->time;
-	d->prev = atomic_load_explicit(&t->last, memory_order_relaxed);
+	d->prev = topic == TOPIC_NONE ? 0 : atomic_load_explicit(&t->last, memory_order_relaxed);
 	atomic_store_explicit(&d->next, 0, memory_order_relaxed);
-	d->number = t->published + 1;
+	d->number = topic == TOPIC_NONE ? 1 : t->published + 1;
 	in_order();
 	/* release: pairs with the acquire in ring_read() */
 	atomic_store_explicit(&d->seq, seq, memory_order_release);
 	in_order();
-	link_record(r, t, d, seq);
+	if (topic != TOPIC_NONE)
+		link_record(r, t, d, seq);
 	b->next = seq + 1;
 }
 
