@@ -98,13 +98,13 @@ sysconfdir-now:
 $(addprefix $(BUILD)/,$(MAINS:.c=.o)): $(BUILD)/sysconfdir
 $(addprefix $(BUILD)/,$(MAINS:.c=.o)): CPPFLAGS += -DJANUS_CONFIG_FILE='"$(sysconfdir)/janus/janus.ini"'
 
-# Where janus-jwks is installed.
+# Where programs are installed that the server starts.
 $(BUILD)/libexecdir: libexecdir-now
 	@mkdir -p $(@D)
 	@echo $(libexecdir) | cmp -s - $@ || echo $(libexecdir) > $@
 libexecdir-now:
-$(BUILD)/master/jwks.o: $(BUILD)/libexecdir
-$(BUILD)/master/jwks.o: CPPFLAGS += -DJANUS_LIBEXEC='"$(libexecdir)/janus"'
+$(BUILD)/master/program.o: $(BUILD)/libexecdir
+$(BUILD)/master/program.o: CPPFLAGS += -DJANUS_LIBEXEC='"$(libexecdir)/janus"'
 
 # It holds the page, figures.html and janus.js, which -MMD does not see.
 $(BUILD)/worker/protocol/http_page.o: worker/protocol/page.html worker/protocol/figures.html packaging/janus.js/janus.js

@@ -242,7 +242,7 @@ static void prepare(struct master *m, int caller)
 	m->again = false;
 	service_reloading(m);
 	begin_next(m, caller);
-	if (config_read(&config, &m->source, error) < 0 || secret_files_read(&config.settings, &m->next.secrets, error) < 0) {
+	if (config_read(&config, &m->source, error) < 0 || bridge_check(m, &config.settings, error) < 0 || secret_files_read(&config.settings, &m->next.secrets, error) < 0) {
 		refused(m, error);
 		return;
 	}

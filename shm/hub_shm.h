@@ -25,8 +25,6 @@
 #define HUB_LAYOUT 14			/* goes up with every change of a layout that lives in the hub or a slot segment */
 #endif
 
-#define SLOT_BRIDGE (INDEX_SLOTS_MAX - 1)	/* no worker's: the bridge's (nodes.h), whose `state` stays SLOT_UNUSED */
-
 #define COUNTERS_MAX 256			/* room for more without another layout */
 enum counter {
 #define COUNTER(number, name, ...) COUNTER_##name = number,

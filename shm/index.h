@@ -30,6 +30,7 @@
 #define TOPIC_NONE 0u		/* topic numbers start at 1 */
 #define TOPIC_NAME_MAX 255
 #define INDEX_SLOTS_MAX 64	/* bits in `interest` */
+#define SLOT_BRIDGE (INDEX_SLOTS_MAX - 1)	/* no worker's: the bridge's (nodes.h), whose `state` stays SLOT_UNUSED, and which has no bit set */
 #define INDEX_SIEVE 4		/* bytes a bucket */
 #define INDEX_SHAPES_MAX 64	/* of patterns: what a publish may have to look up */
 

@@ -8,6 +8,8 @@
 #define SHM_NODES_SHM_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define NODES_MAX 64			/* peers */
@@ -68,6 +70,20 @@ struct nodes_shm {
 	struct node_shm peer[NODES_MAX];
 };
 _Static_assert(sizeof(struct nodes_shm) == 128 + 64 + 2 * NODES_TEXT + NODES_MAX * sizeof(struct node_shm), "layout");
+
+/* Whether a node's name may have this byte; whether it may be this. */
+static inline bool nodes_name_has(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+}
+static inline bool nodes_name_is_good(const char *name)
+{
+	size_t len = 0;
+
+	while (len <= NODE_NAME_MAX && nodes_name_has(name[len]))
+		len++;
+	return len > 0 && len <= NODE_NAME_MAX && name[len] == '\0';
+}
 
 /* Notes that the peer's messages up to `seq` are dealt with, of none if it is none. */
 static inline void nodes_shm_set_seq(struct nodes_shm *nodes, unsigned peer, uint64_t seq)

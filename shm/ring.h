@@ -42,6 +42,7 @@
 #define RING_FOREIGN 0x20000000u	/* in those of a message's own record: it is not for other nodes (nodes.h), as it came from there, or tells of this one alone */
 #define RING_TO_USER 0x10000000u	/* the same: it is to a user. Noted only if the message is for other nodes */
 #define RING_FLAGS 0x0fffffffu		/* what is for the publisher's use of the flags of a message's own record */
+#define RING_KEPT (RING_FOREIGN | RING_TO_USER | RING_FLAGS)	/* what a snapshot keeps of them */
 #define RING_ECHOES_MAX 1024		/* of one message */
 
 /* What a record is. Written by its producer, except `next`, by the producer of the topic's next record. */
