@@ -4,8 +4,6 @@
 #include "proto/nats_message.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -131,42 +129,44 @@ static void put_payload(struct nats_message *m, const struct message_view *view,
 	}
 }
 
-bool nats_message_write(struct nats_message *m, const struct subject_name *name, const char *record, size_t len, char *scratch)
+bool nats_message_write(struct nats_message *m, const struct subject_name *name, const struct message_view *view, size_t len, char *scratch)
 {
 	struct sink s = { .dst = scratch, .room = nats_message_scratch(len) };
-	struct message_view view;
 	size_t from;
 
-	if (!message_view_parse(record, len, &view))
-		return false;
-	put_payload(m, &view, &s);
+	put_payload(m, view, &s);
 	from = s.len;
-	if (!take_plain(m, &view, name, &s)) {
+	if (!take_plain(m, view, name, &s)) {
 		s.len = from;
 		/* (This is for other clients: nodes have it from the members.) */
-		m->event = message_is_string(view.event) ? header_value(view.event.p, view.event.len, &s) : NULL;
-		put_members(m, &view, &s);
+		m->event = message_is_string(view->event) ? header_value(view->event.p, view->event.len, &s) : NULL;
+		put_members(m, view, &s);
 	}
-	return sink_end(&s) == s.len;
+	return s.room > 0;
 }
 
-bool nats_message_name(const char *record, size_t len, struct subject_name *name)
+/* The value of the last member of this name. */
+static struct message_range find_value(const struct message_view *view, enum message_name name)
 {
-	struct message_range left, value = { 0 };
-	struct message_view view;
+	struct message_range left = view->text, value = { 0 };
 	struct message_member m;
+
+	while (message_member_next(&left, &m))
+		if (message_name_of(m.name) == name)
+			value = m.value;
+	return value;
+}
+
+bool nats_message_name(const struct message_view *view, enum message_to to, struct subject_name *name)
+{
+	struct message_range value;
 	ssize_t n;
 
-	if (!message_view_parse(record, len, &view) || view.goes_to == MESSAGE_TO_UNKNOWN)
-		return false;
-	name->to = view.goes_to;
+	name->to = to;
 	name->len = 0;
-	if (name->to == MESSAGE_TO_ALL)
+	if (to == MESSAGE_TO_ALL)
 		return true;
-	value = view.topic;
-	for (left = view.text; name->to == MESSAGE_TO_USER && message_member_next(&left, &m); )
-		if (m.name.p == view.to.p)
-			value = m.value;
+	value = to == MESSAGE_TO_TOPIC ? view->topic : find_value(view, MESSAGE_NAME_TO);
 	n = message_is_string(value) ? json_read_string(value.p, value.len, name->name, sizeof(name->name)) : -1;
 	name->len = n > 0 ? (uint8_t)n : 0;
 	return n > 0;
@@ -353,7 +353,16 @@ bool nats_take_number(const char **text, uint64_t *n)
 
 void nats_origin_write(char dst[NATS_ORIGIN_MAX], const struct nats_origin *origin)
 {
-	snprintf(dst, NATS_ORIGIN_MAX, "%s %" PRIu64 " %" PRIu64 " %" PRIu64, origin->node, origin->epoch, origin->seq, origin->mark);
+	struct sink s = { .dst = dst, .room = NATS_ORIGIN_MAX };
+
+	sink_text(&s, origin->node);
+	sink_byte(&s, ' ');
+	sink_number(&s, origin->epoch);
+	sink_byte(&s, ' ');
+	sink_number(&s, origin->seq);
+	sink_byte(&s, ' ');
+	sink_number(&s, origin->mark);
+	sink_byte(&s, '\0');
 }
 
 bool nats_origin_read(const char *text, struct nats_origin *origin)

@@ -19,6 +19,7 @@
 #include <stddef.h>
 
 #include "proto/json.h"
+#include "proto/message_view.h"
 #include "proto/sink.h"
 #include "proto/subject.h"
 
@@ -42,14 +43,14 @@ static inline size_t nats_message_scratch(size_t len)
 	return 3 * len + 64;
 }
 
-/*
- * Takes a record apart. What `m` points to lies in the record, in scratch[0..nats_message_scratch(len)), or is static. `name` says whom it is to, as the hub knows. False: the
- * record is broken, which one that was published never is.
- */
-bool nats_message_write(struct nats_message *m, const struct subject_name *name, const char *record, size_t len, char *scratch);
+/* Reads whom a record is to, of whom the hub knows what kind it is, from the member that names it. False: there is none. */
+bool nats_message_name(const struct message_view *view, enum message_to to, struct subject_name *name);
 
-/* Reads whom a record is to from its members. False: they do not say it by themselves (message_view.h). */
-bool nats_message_name(const char *record, size_t len, struct subject_name *name);
+/*
+ * Takes a record of `len` bytes apart, which `name` is to. What `m` points to lies in the record, in scratch[0..nats_message_scratch(len)), or is static. The record may stand in the ring
+ * and be overwritten meanwhile (message_view.h). False: then it was.
+ */
+bool nats_message_write(struct nats_message *m, const struct subject_name *name, const struct message_view *view, size_t len, char *scratch);
 
 /*
  * Puts the record that a message makes. NULL, or why it makes none, a sentence that is good until `json` is used again: what is put then is rubbish. What comes of anybody is checked; the
@@ -70,7 +71,7 @@ struct nats_origin {
 #define NATS_ORIGIN_MAX (NATS_NODE_MAX + 3 * 21 + 1)
 
 bool nats_node_is_good(const char *name);
-void nats_origin_write(char dst[NATS_ORIGIN_MAX], const struct nats_origin *origin);
+void nats_origin_write(char dst[NATS_ORIGIN_MAX], const struct nats_origin *origin);	/* terminated */
 bool nats_origin_read(const char *text, struct nats_origin *origin);
 
 /* Takes a word, or a number in decimal, off the front of a text in which one blank stands between two of them. False: there is none, or it is longer than room - 1. */

@@ -10,7 +10,6 @@
 #include "shm/log.h"
 
 #define PIECE 256			/* messages a turn, for each who has asked */
-#define UNSENT_MAX (256u * 1024)	/* bytes that may wait to be sent before no more is added */
 
 void again_init(struct again *a, struct bridge *b, struct sender *sender, struct marks *marks)
 {
@@ -103,7 +102,7 @@ static void send_piece(struct again *a, struct again_job *job)
 bool again_turn(struct again *a)
 {
 	for (unsigned i = 0; a->jobs > 0 && i < NODES_MAX; i++)
-		if (a->job[i].node[0] && uplink_unsent(&a->bridge->uplink) < UNSENT_MAX)
+		if (a->job[i].node[0] && !uplink_is_full(&a->bridge->uplink))
 			send_piece(a, &a->job[i]);
 	return a->jobs > 0;
 }

@@ -14,7 +14,6 @@
 #include "shm/log.h"
 
 #define RULE (UINT64_C(1) << 32)
-#define UNSENT_MAX (256u * 1024)	/* bytes that may wait to be sent before no more is asked for */
 
 /* ---- rules of history ---- */
 
@@ -199,7 +198,7 @@ bool interest_turn(struct interest *i)
 	static struct nodes_interest changed[NODES_PIECE];
 	int n;
 
-	if (uplink_unsent(&i->bridge->uplink) >= UNSENT_MAX)
+	if (uplink_is_full(&i->bridge->uplink))
 		return false;
 	if (!index_has_changes(&i->bridge->hub.index) && index_feed_is_on(&i->bridge->hub.index))
 		return scan(i);

@@ -168,18 +168,17 @@ static int wait_ms(const struct program *p, bool blocked)
 	return (int)(marks_wait(&p->marks) < ms ? marks_wait(&p->marks) : ms);
 }
 
-/* Whether the loop may sleep; then whoever has something for it wakes it. */
+/* Whether the loop may sleep; then whoever has something for it wakes it. Not the publishers, while NATS takes no more: then epoll tells when it does. */
 static bool may_sleep(struct program *p)
 {
 	struct bridge *b = &p->bridge;
 
 	if (!uplink_may_sleep(&b->uplink))
 		return false;
-	if (b->uplink.nc == NULL || nodes_may_sleep(&b->hub, nodes_sent(&b->hub)))
+	if (b->uplink.nc == NULL || uplink_is_full(&b->uplink) || nodes_may_sleep(&b->hub, nodes_sent(&b->hub)))
 		return true;
 	uplink_awake(&b->uplink);
-	/* What can't be sent yet is waited for by epoll. */
-	return uplink_unsent(&b->uplink) > 0;
+	return false;
 }
 
 static void wait_for_something(struct program *p, bool more, bool blocked)

@@ -12,7 +12,6 @@
 
 #define PIECE 64			/* records between two looks at how much waits to be sent */
 #define PIECES 16			/* a turn */
-#define UNSENT_MAX (256u * 1024)	/* bytes */
 #define STUCK_MS 1000
 
 void outgoing_init(struct outgoing *o, struct bridge *b, struct sender *sender, struct marks *marks)
@@ -67,7 +66,7 @@ bool outgoing_turn(struct outgoing *o)
 	uint64_t end = ring_tail(&b->hub.ring), began = nodes_sent(&b->hub), sent = began;
 	bool open = true;
 
-	for (unsigned i = 0; i < PIECES && open && sent < end && uplink_unsent(&b->uplink) < UNSENT_MAX; i++)
+	for (unsigned i = 0; i < PIECES && open && sent < end && !uplink_is_full(&b->uplink); i++)
 		open = send_piece(o, end, &sent);
 	if (sent != began) {
 		CRASH_POINT("bridge-published");
@@ -76,7 +75,7 @@ bool outgoing_turn(struct outgoing *o)
 	}
 	if (sent != began || sent == end)
 		o->moved = b->now;
-	return open && sent < end && uplink_unsent(&b->uplink) < UNSENT_MAX;
+	return open && sent < end && !uplink_is_full(&b->uplink);
 }
 
 void outgoing_look(struct outgoing *o)

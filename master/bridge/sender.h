@@ -8,7 +8,7 @@
 
 struct sender {
 	struct bridge *bridge;
-	char *record, *scratch;		/* of `room` and nats_message_scratch(room) bytes */
+	char *scratch;			/* of nats_message_scratch(room) bytes */
 	size_t room;
 };
 

@@ -16,6 +16,7 @@
 #include "shm/log.h"
 
 #define WAITING_MAX (8u << 20)		/* bytes that may wait to be taken before no more is read */
+#define UNSENT_MAX (256u * 1024)		/* bytes */
 #define PENDING_MAX 1000000		/* messages in libnats' own lists, which the above keeps from being reached; a thousand times as many bytes */
 #define BUFFER (64 * 1024)		/* of libnats, for each read */
 #define QUEUE_FIRST 1024
@@ -317,6 +318,11 @@ size_t uplink_unsent(const struct uplink *c)
 	int n = uplink_is_open(c) ? natsConnection_Buffered(c->nc) : 0;
 
 	return n > 0 ? (size_t)n : 0;
+}
+
+bool uplink_is_full(const struct uplink *c)
+{
+	return uplink_unsent(c) >= UNSENT_MAX;
 }
 
 void uplink_send(struct uplink *c)

@@ -75,8 +75,9 @@ void uplink_unsubscribe(natsSubscription *s);	/* and frees it; may be called whe
 int uplink_publish(struct uplink *c, natsMsg *msg);
 int uplink_publish_text(struct uplink *c, const char *subject, const char *text, size_t len);
 
-/* Bytes that are to be sent. */
+/* Bytes that are to be sent, and whether they are so many that no more should be added before some have gone. */
 size_t uplink_unsent(const struct uplink *c);
+bool uplink_is_full(const struct uplink *c);
 /* Once a turn: sends what the socket takes, and says what the socket is waited for: to be read, unless enough waits; to be written, if there is more to send. */
 void uplink_send(struct uplink *c);
 

@@ -96,7 +96,8 @@ static void records_and_back(void **state)
 
 		exact_free(scratch, 0);
 		scratch = malloc(nats_message_scratch(len));
-		assert_true(nats_message_write(&m, &name, record, len, scratch));
+		assert_true(message_view_parse(record, len, &view));
+		assert_true(nats_message_write(&m, &name, &view, len, scratch));
 		assert_int_equal(m.len, strlen(cases[i].payload));
 		assert_memory_equal(m.payload, cases[i].payload, m.len);
 		same(cases[i].record, m.type, cases[i].type);
@@ -104,13 +105,10 @@ static void records_and_back(void **state)
 		same(cases[i].record, m.message_id, cases[i].message_id);
 		same(cases[i].record, m.members, cases[i].members);
 		back(&m, &name, cases[i].back ? cases[i].back : cases[i].record, strlen(cases[i].back ? cases[i].back : cases[i].record));
-		assert_true(message_view_parse(record, len, &view));
-		assert_int_equal(nats_message_name(record, len, &read), view.goes_to != MESSAGE_TO_UNKNOWN);
-		if (view.goes_to != MESSAGE_TO_UNKNOWN) {
-			assert_int_equal(read.to, name.to);
-			assert_int_equal(read.len, name.len);
-			assert_memory_equal(read.name, name.name, name.len);
-		}
+		assert_true(nats_message_name(&view, name.to, &read));
+		assert_int_equal(read.to, name.to);
+		assert_int_equal(read.len, name.len);
+		assert_memory_equal(read.name, name.name, name.len);
 		free(scratch);
 		exact_free(record, len);
 	}
@@ -122,15 +120,16 @@ static void binary(void **state)
 	struct subject_name name = named(MESSAGE_TO_TOPIC, "t");
 	char scratch[256];
 	struct nats_message m;
+	struct message_view view;
 
 	(void)state;
-	assert_true(nats_message_write(&m, &name, LITERAL(plain), scratch));
+	assert_true(message_view_parse(LITERAL(plain), &view) && nats_message_write(&m, &name, &view, sizeof(plain) - 1, scratch));
 	assert_int_equal(m.len, 3);
 	assert_memory_equal(m.payload, "\0\xff\n", 3);
 	same("type", m.type, BYTES);
 	assert_null(m.members);
 	back(&m, &name, LITERAL(plain));
-	assert_true(nats_message_write(&m, &name, LITERAL(more), scratch));
+	assert_true(message_view_parse(LITERAL(more), &view) && nats_message_write(&m, &name, &view, sizeof(more) - 1, scratch));
 	same("type", m.type, BYTES);
 	same("members", m.members, "{" T ",\"x\":1}");
 	back(&m, &name, LITERAL(more));
@@ -188,8 +187,24 @@ static void refused(void **state)
 	m = (struct nats_message){ .payload = "hi", .len = 2 };
 	assert_non_null(nats_message_read(&(struct sink){ .dst = record, .room = 23 }, &json, &m, &name));
 	json_fini(&json);
-	assert_false(nats_message_write(&m, &name, LITERAL("nonsense"), record));
-	assert_false(nats_message_write(&m, &name, "", 0, record));
+}
+
+/* A record that does not name what the hub says. */
+static void nameless(void **state)
+{
+	static const char text[] = "\"topic\":\"t\",\"data\":1}", broken[] = "nonsense";
+	struct message_view view;
+	struct subject_name name;
+	struct nats_message m;
+	char scratch[256];
+
+	(void)state;
+	assert_true(message_view_parse(LITERAL(text), &view));
+	assert_false(nats_message_name(&view, MESSAGE_TO_USER, &name));
+	assert_true(nats_message_name(&view, MESSAGE_TO_ALL, &name));
+	assert_true(nats_message_write(&m, &name, &view, sizeof(text) - 1, scratch));
+	assert_false(message_view_parse(LITERAL(broken), &view));
+	assert_false(nats_message_name(&view, MESSAGE_TO_TOPIC, &name));
 }
 
 static void origins(void **state)
@@ -215,7 +230,8 @@ static void origins(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(records_and_back), cmocka_unit_test(binary), cmocka_unit_test(others), cmocka_unit_test(refused), cmocka_unit_test(origins),
+		cmocka_unit_test(records_and_back), cmocka_unit_test(binary), cmocka_unit_test(others), cmocka_unit_test(refused), cmocka_unit_test(nameless),
+		cmocka_unit_test(origins),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
