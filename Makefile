@@ -1,4 +1,4 @@
-# Janus. `make` builds build/janus, build/janusctl, build/janusbench, and build/janus-jwks, which the server starts.
+# Janus. `make` builds build/janus, build/janusctl, build/janusbench, and build/janus-jwks and build/janus-bridge, which the server starts.
 #   make demo    start a server, 40,000 subscribers, publish, print the histogram, stop
 #   make settings after a change of shm/settings.def: packaging/janus.ini and the manual page
 #   make clients the same server with clients from elsewhere: curl, npm's ws and eventsource, Python's websockets and msgpack, Chromium; and behind nginx, HAProxy, Caddy
@@ -14,7 +14,7 @@
 #   LAYOUT=98    a build for tests, whose layout of shared memory is another, with crash points, in build/layout98; 99: it can't read snapshots either
 #   BROKEN=1     a build for tests, whose recovery is broken: they must notice, in build/broken
 #   V=1          show commands       SANITIZE=1   ASan and UBSan, in build/asan
-#   make server  build/janus, build/janusctl and build/janus-jwks alone, which takes neither Python nor cmocka nor curl
+#   make server  build/janus, build/janusctl, build/janus-jwks and build/janus-bridge alone, which takes neither Python nor cmocka nor curl
 #   make install uninstall   of what is built (packaging/install.mk: PREFIX, sysconfdir, DESTDIR...); make dist deb rpm
 
 VERSION  := 0.1.0
@@ -63,22 +63,22 @@ MSGPACK  := $(shell pkg-config --libs msgpack-c 2>/dev/null || echo -lmsgpackc)
 CURSES   := $(shell pkg-config --libs ncursesw 2>/dev/null || echo -lncursesw -ltinfo)
 LIBS     := -lev $(MSGPACK) -luring -linih -lnettle -lssl -lcrypto -ljansson -lz -lm
 
-# master/main.c, master/ctl/janusctl.c and master/jwks/janus-jwks.c hold a main() each; every other source of the four layers goes into one archive.
-MAINS    := master/main.c master/ctl/janusctl.c master/jwks/janus-jwks.c
+# These hold a main() each; every other source of the four layers goes into one archive.
+MAINS    := master/main.c master/ctl/janusctl.c master/jwks/janus-jwks.c master/bridge/janus-bridge.c
 SRC      := $(filter-out $(MAINS),$(wildcard proto/*.c shm/*.c worker/*/*.c master/*.c master/*/*.c))
 OBJ      := $(SRC:%.c=$(BUILD)/%.o)
 LIB      := $(BUILD)/libjanus.a
 BENCH    := $(filter-out $(addprefix tests/bench/,floor.c handshakes.c patterns.c resume.c crowd.c tool.c),$(wildcard tests/bench/*.c))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 STRESS   := $(BUILD)/tests/stress/ring_stress $(BUILD)/tests/stress/tls_stress
-PROGRAMS := $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janus-jwks $(BUILD)/janusbench
+PROGRAMS := $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janus-jwks $(BUILD)/janus-bridge $(BUILD)/janusbench
 
 all: deps
 	@$(MAKE) --no-print-directory programs
 programs: $(PROGRAMS)
 server: server-deps
 	@$(MAKE) --no-print-directory server-programs
-server-programs: $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janus-jwks
+server-programs: $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janus-jwks $(BUILD)/janus-bridge
 
 deps:
 	@sh packaging/deps.sh
@@ -125,6 +125,11 @@ $(BUILD)/janusctl: $(BUILD)/master/ctl/janusctl.o $(LIB)
 $(BUILD)/janus-jwks: $(BUILD)/master/jwks/janus-jwks.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcurl
+
+# libnats is this program's alone.
+$(BUILD)/janus-bridge: $(BUILD)/master/bridge/janus-bridge.o $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lnats
 
 $(BUILD)/janusbench: $(BENCH:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LD,$@)
