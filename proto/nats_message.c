@@ -15,6 +15,7 @@
 
 #define TYPE_JSON "application/json"
 #define TYPE_BYTES "application/octet-stream"
+#define EMPTY "\"\""			/* the value of a header that stands for no text */
 
 /* ---- from a record ---- */
 
@@ -49,10 +50,24 @@ static bool fits_header(const char *p, size_t len)
 	for (size_t i = 0; i < len; i++)
 		if ((uint8_t)p[i] < 0x20 || p[i] == 0x7f || p[i] == '\\')
 			return false;
-	return len == 0 || (*p != ' ' && p[len - 1] != ' ');
+	return len > 0 && *p != ' ' && p[len - 1] != ' ';
 }
 
-/* The member `start` begins, if it stands here: its value goes to the scratch, terminated. False: it stands here, and no header can hold it. */
+/* A string as a header's value, terminated; NULL: no header can hold it. */
+static const char *header_value(const char *string, size_t len, struct sink *scratch)
+{
+	const char *value = scratch->dst + scratch->len;
+
+	if (len == 2)
+		return EMPTY;
+	if (!fits_header(string + 1, len - 2))
+		return NULL;
+	sink_bytes(scratch, string + 1, len - 2);
+	sink_byte(scratch, '\0');
+	return value;
+}
+
+/* The member `start` begins, if it stands here. False: it stands here, and no header can hold it. */
 static bool take_header(struct rest *rest, const char *start, const char **value, struct sink *scratch)
 {
 	const char *end;
@@ -61,13 +76,9 @@ static bool take_header(struct rest *rest, const char *start, const char **value
 		return true;
 	if (rest->p == rest->end || *rest->p != '"' || (end = json_walk_scalar(rest->p, rest->end)) == NULL)
 		return false;
-	if (!fits_header(rest->p + 1, (size_t)(end - rest->p) - 2))
-		return false;
-	*value = scratch->dst + scratch->len;
-	sink_bytes(scratch, rest->p + 1, (size_t)(end - rest->p) - 2);
-	sink_byte(scratch, '\0');
+	*value = header_value(rest->p, (size_t)(end - rest->p), scratch);
 	rest->p = end;
-	return true;
+	return *value != NULL;
 }
 
 /* Whether the record is a plain message's, and its other members are in the headers. */
@@ -88,7 +99,7 @@ static void put_members(struct nats_message *m, const struct message_view *view,
 {
 	const char *p = view->text.p, *end = p + view->text.len;
 
-	m->event = m->message_id = NULL;
+	m->message_id = NULL;
 	m->members = scratch->dst + scratch->len;
 	sink_byte(scratch, '{');
 	if (view->data.p) {
@@ -132,6 +143,8 @@ bool nats_message_write(struct nats_message *m, const struct subject_name *name,
 	from = s.len;
 	if (!take_plain(m, &view, name, &s)) {
 		s.len = from;
+		/* (This is for other clients: nodes have it from the members.) */
+		m->event = message_is_string(view.event) ? header_value(view.event.p, view.event.len, &s) : NULL;
 		put_members(m, &view, &s);
 	}
 	return sink_end(&s) == s.len;
@@ -187,12 +200,17 @@ static const char *header_error(const char *value)
 	return value && !utf8_text(value, strlen(value)) ? "a header is not UTF-8" : NULL;
 }
 
+static const char *header_text(const char *value)
+{
+	return value && strcmp(value, EMPTY) == 0 ? "" : value;
+}
+
 static const char *put_plain(struct sink *s, struct json *json, const struct nats_message *m, const struct subject_name *name)
 {
+	const char *event = header_text(m->event), *message_id = header_text(m->message_id);
 	struct message_names names = {
 		.key = name->to == MESSAGE_TO_USER ? "to" : "topic", .name = name->to == MESSAGE_TO_ALL ? NULL : name->name, .name_len = name->len,
-		.event = m->event, .event_len = m->event ? strlen(m->event) : 0,
-		.message_id = m->message_id, .message_id_len = m->message_id ? strlen(m->message_id) : 0,
+		.event = event, .event_len = event ? strlen(event) : 0, .message_id = message_id, .message_id_len = message_id ? strlen(message_id) : 0,
 	};
 	enum message_kind kind;
 	const char *error = payload_kind(json, m, &kind);

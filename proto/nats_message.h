@@ -6,8 +6,8 @@
  *   binary                                        payload as it is                 Content-Type: application/octet-stream
  *   "topic":"events","x":1,"data":"hi"}           payload hi                       Janus-Members: {"topic":"events","x":1,"data":null}
  *
- * Whom it is to is said by the subject (subject.h). Members that are not those of a plain message (name, event, message_id, data, in this order), or that no header can hold as they
- * are, stand all together in Janus-Members, data as null; without `data` there, the message has none. So the other node has the same record, but for how characters of a text are
+ * Whom it is to is said by the subject (subject.h). Where members are not those of a plain message (name, event, message_id, data, in this order), or no header can hold one of them as it
+ * is, all stand together in Janus-Members, data as null; without `data` there, the message has none. So the other node has the same record, but for how characters of a text are
  * escaped.
  *
  * From other clients a payload without Content-Type is text if it is UTF-8, else binary data. No header of theirs is needed.
@@ -28,7 +28,7 @@
 #define NATS_HEADER_MEMBERS "Janus-Members"
 #define NATS_HEADER_ORIGIN "Janus"
 
-/* Values of headers are terminated; NULL: there is no such header. */
+/* Values of headers are terminated; NULL: there is no such header. Of Janus-Event and Janus-Message-Id, "" (two quotes) is the empty text: libnats reads a value that is empty as what follows it. */
 struct nats_message {
 	const char *payload;
 	size_t len;
@@ -39,7 +39,7 @@ struct nats_message {
 /* Bytes of scratch that nats_message_write() wants for a record of `len` bytes. */
 static inline size_t nats_message_scratch(size_t len)
 {
-	return 2 * len + 64;
+	return 3 * len + 64;
 }
 
 /*

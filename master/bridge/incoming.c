@@ -134,27 +134,29 @@ static bool takes(struct incoming *i, const struct letter *l)
 	return nats_take_number(&text, &number) && nats_take_number(&text, &ordinal) && peers_take_again(i->peers, l->peer, l->origin.seq, number, ordinal);
 }
 
-static const char *origin_error(const struct incoming *i, const struct letter *l)
+/* Of what counts: why it can't be published. */
+static const char *refusal(struct incoming *i, const struct letter *l, const char *error, const struct subject_name *name)
 {
-	return strcmp(l->origin.node, i->bridge->node) == 0 ? "another node has our name" : NULL;
+	if (error == NULL && l->message.len > (size_t)i->bridge->settings.max_frame)
+		error = "it is longer than max_frame";
+	return error ? error : add(i, l, name);
 }
 
 /* 1: dealt with; 0: the batch must go first. */
 static int take_message(struct incoming *i, struct letter *l)
 {
 	struct subject_name name;
-	const char *error = l->message.len > (size_t)i->bridge->settings.max_frame ? "it is longer than max_frame" : subject_read(l->subject, &name);
+	const char *error = subject_read(l->subject, &name);
+	bool of_node = l->origin.node[0] != '\0';
 
-	if (error == NULL && l->origin.node[0])
-		error = origin_error(i, l);
-	if (error == NULL && l->origin.node[0] && l->peer == NODE_NONE)
-		return 1;		/* it has given no mark yet */
-	if (error == NULL && !has_room(i, l))
+	if (of_node && l->peer == NODE_NONE)
+		return 1;		/* of another life of its node, or of one too many: its mark says so */
+	if (!has_room(i, l))
 		return 0;
-	if (error == NULL && !(l->origin.node[0] ? takes(i, l) : interest_counts(i->interest, &name, l->mark)))
+	/* (What of a node can't be published has come, too.) */
+	if (of_node ? !takes(i, l) : error == NULL && !interest_counts(i->interest, &name, l->mark))
 		return 1;
-	if (error == NULL)
-		error = add(i, l, &name);
+	error = refusal(i, l, error, &name);
 	if (error)
 		bridge_refuse(i->bridge, "a message to", l->subject, error);
 	return 1;
@@ -224,11 +226,15 @@ static int take(struct incoming *i, const struct arrival *a)
 		bridge_refuse(b, "a message to", l.subject, "its header Janus is none");
 		return 1;
 	}
+	if (strcmp(l.origin.node, b->node) == 0) {
+		bridge_refuse(b, "a message to", l.subject, "another node has our name");
+		return 1;
+	}
 	if (origin) {
-		l.peer = peers_named(i->peers, l.origin.node, l.origin.epoch);
 		l.again = header(a->msg, HEADER_AGAIN);
 		if ((l.again != NULL) != own)
 			return 1;
+		l.peer = own ? peers_named(i->peers, l.origin.node, l.origin.epoch) : peers_sender(i->peers, &l.origin);
 	}
 	read_message(a->msg, &l.message, origin != NULL);
 	return take_message(i, &l);

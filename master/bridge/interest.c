@@ -188,7 +188,7 @@ static bool scan(struct interest *i)
 		update(i, &found[k]);
 	if (n == 0) {
 		i->next = 0;
-		if (i->fixed[2] == NULL)
+		if (!interest_is_whole(i))
 			ask_nodes(i);
 	}
 	return true;

@@ -46,6 +46,12 @@ void interest_end(struct interest *i);
 /* Asks for a piece of what has changed. Whether there was something. */
 bool interest_turn(struct interest *i);
 
+/* Whether all is asked for, marks too. */
+static inline bool interest_is_whole(const struct interest *i)
+{
+	return i->fixed[2] != NULL;
+}
+
 /*
  * Whether a message to this name, of another client of NATS, that came by the subscription of this mark counts: the same one may come by several. It is the oldest one's.
  */

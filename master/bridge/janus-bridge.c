@@ -111,7 +111,7 @@ static void try_to_connect(struct program *p)
 		return;
 	}
 	log_warning_limited("NATS: away: can't connect: %s; what is published waits in the ring", why);
-	nodes_set_state(&b->hub, NODES_AWAY, "", why);
+	nodes_set_state(&b->hub, atomic_load(&b->hub.shm->nodes.connected) ? NODES_AWAY : NODES_CONNECTING, "", why);
 	p->retry_ms = 2 * p->retry_ms < RETRY_MOST_MS ? 2 * p->retry_ms : RETRY_MOST_MS;
 	p->retry_at = clock_ms() + p->retry_ms;
 }
@@ -137,9 +137,12 @@ static void tell_state(struct program *p)
 /* What is done when it is connected. Whether there is more; *blocked: workers are behind. */
 static bool turn(struct program *p, bool *blocked)
 {
-	bool more = interest_turn(&p->interest);
+	bool whole = interest_is_whole(&p->interest), more = interest_turn(&p->interest);
 	enum came came = incoming_turn(&p->incoming);
 
+	/* (Others answer it with theirs.) */
+	if (!whole && interest_is_whole(&p->interest))
+		marks_begin(&p->marks);
 	more |= came == CAME_MORE;
 	*blocked = came == CAME_BLOCKED;
 	more |= outgoing_turn(&p->outgoing);

@@ -107,6 +107,7 @@ void marks_came(struct marks *m, const char *text)
 	char name[NATS_NODE_MAX + 1];
 	uint64_t epoch, mark, seq;
 	unsigned peer;
+	bool news = false;
 
 	if (!nats_take_word(&text, name, sizeof(name)) || !nats_node_is_good(name) || !nats_take_number(&text, &epoch) || !nats_take_number(&text, &mark) ||
 	    !nats_take_number(&text, &seq)) {
@@ -117,7 +118,9 @@ void marks_came(struct marks *m, const char *text)
 		bridge_refuse(m->bridge, "a mark", name, "another node has our name");
 		return;
 	}
-	peer = peers_mark(m->peers, name, epoch, mark, seq);
+	peer = peers_mark(m->peers, name, epoch, mark, seq, &news);
 	if (peer != NODE_NONE)
 		read_peers(m, text, peer);
+	if (news)
+		marks_owe(m);
 }

@@ -125,6 +125,20 @@ static unsigned meet(struct peers *p, const char *name, uint64_t epoch, uint64_t
 	return peer;
 }
 
+unsigned peers_sender(struct peers *p, const struct nats_origin *origin)
+{
+	unsigned peer = nodes_find(&p->bridge->hub, origin->node);
+
+	if (peer != NODE_NONE)
+		return shm_of(p, peer)->epoch == origin->epoch ? peer : NODE_NONE;
+	peer = meet(p, origin->node, origin->epoch, origin->seq > 0 ? origin->seq - 1 : 0);
+	if (peer == NODE_NONE)
+		return NODE_NONE;
+	log_info("node %s is here", origin->node);
+	in_order(p, peer, origin->mark, origin->seq);
+	return peer;
+}
+
 /* Whose mark it is. */
 static unsigned find_or_meet(struct peers *p, const char *name, uint64_t epoch, uint64_t seq)
 {
@@ -148,7 +162,7 @@ static unsigned find_or_meet(struct peers *p, const char *name, uint64_t epoch, 
 	return meet(p, name, epoch, 0);
 }
 
-unsigned peers_mark(struct peers *p, const char *name, uint64_t epoch, uint64_t mark, uint64_t seq)
+unsigned peers_mark(struct peers *p, const char *name, uint64_t epoch, uint64_t mark, uint64_t seq, bool *news)
 {
 	unsigned peer = find_or_meet(p, name, epoch, seq);
 	struct peer *e;
@@ -162,6 +176,7 @@ unsigned peers_mark(struct peers *p, const char *name, uint64_t epoch, uint64_t 
 		log_info("node %s is back", name);
 		set_order(p, peer, OUT_OF_ORDER);
 	}
+	*news = e->order == OUT_OF_ORDER || mark > e->mark + 1;
 	e->seen = p->bridge->now;
 	atomic_store(&n->seen, hub_now());
 	if ((e->order == IN_ORDER && mark == e->mark + 1) || seq <= e->taken + 1)

@@ -39,13 +39,16 @@ void peers_begin(struct peers *p);
 /* Who is silent for long is away. */
 void peers_look(struct peers *p);
 
-/* The peer that has this name and epoch, NODE_NONE: it has given no mark yet. */
+/* The peer that has this name and epoch, NODE_NONE: it has given no sign of life yet. */
 unsigned peers_named(const struct peers *p, const char *name, uint64_t epoch);
 
+/* The same of the sender of a live message. A node that was never heard of is in order from this message on. */
+unsigned peers_sender(struct peers *p, const struct nats_origin *origin);
+
 /*
- * A mark. All that came before it must be in the ring (incoming.c). Returns the peer, NODE_NONE: it is refused.
+ * A mark. All that came before it must be in the ring (incoming.c). Returns the peer, NODE_NONE: it is refused. *news: it did not follow its last one, so it may know as little of us.
  */
-unsigned peers_mark(struct peers *p, const char *name, uint64_t epoch, uint64_t mark, uint64_t seq);
+unsigned peers_mark(struct peers *p, const char *name, uint64_t epoch, uint64_t mark, uint64_t seq, bool *news);
 
 /* Whether a live message counts; then it is taken. */
 bool peers_take(struct peers *p, unsigned peer, uint64_t seq, uint64_t mark);

@@ -36,7 +36,7 @@ static const struct {
 } cases[] = {
 	{ MESSAGE_TO_TOPIC, "t", T ",\"data\":\"hi\"}", "hi", NULL, NULL, NULL, NULL, NULL },
 	{ MESSAGE_TO_TOPIC, "t", T ",\"data\":\"\"}", "", NULL, NULL, NULL, NULL, NULL },
-	{ MESSAGE_TO_TOPIC, "t", T ",\"event\":\"e\",\"message_id\":\"\",\"data\":\"hi\"}", "hi", NULL, "e", "", NULL, NULL },
+	{ MESSAGE_TO_TOPIC, "t", T ",\"event\":\"e\",\"message_id\":\"\",\"data\":\"hi\"}", "hi", NULL, "e", "\"\"", NULL, NULL },
 	{ MESSAGE_TO_TOPIC, "t", T ",\"message_id\":\"7\",\"data\":{\"eur\": 7.5}}", "{\"eur\": 7.5}", JSON, NULL, "7", NULL, NULL },
 	{ MESSAGE_TO_TOPIC, "t", T ",\"data\":null}", "null", JSON, NULL, NULL, NULL, NULL },
 	{ MESSAGE_TO_TOPIC, "t", T ",\"data\":[1,\n 2]}", "[1,\n 2]", JSON, NULL, NULL, NULL, NULL },
@@ -48,11 +48,11 @@ static const struct {
 	/* what is no plain message */
 	{ MESSAGE_TO_TOPIC, "t", T ",\"data\":\"hi\",\"x\":1}", "hi", NULL, NULL, NULL, "{" T ",\"data\":null,\"x\":1}", NULL },
 	{ MESSAGE_TO_TOPIC, "t", "\"from\":\"ann\"," T ",\"data\":\"hi\"}", "hi", NULL, NULL, NULL, "{\"from\":\"ann\"," T ",\"data\":null}", NULL },
-	{ MESSAGE_TO_TOPIC, "t", T ",\"data\":1,\"event\":\"e\"}", "1", JSON, NULL, NULL, "{" T ",\"data\":null,\"event\":\"e\"}", NULL },
+	{ MESSAGE_TO_TOPIC, "t", T ",\"data\":1,\"event\":\"e\"}", "1", JSON, "e", NULL, "{" T ",\"data\":null,\"event\":\"e\"}", NULL },
 	{ MESSAGE_TO_TOPIC, "t", T ",\"event\":5,\"data\":1}", "1", JSON, NULL, NULL, "{" T ",\"event\":5,\"data\":null}", NULL },
 	{ MESSAGE_TO_TOPIC, "t", T ",\"event\":\" e\",\"data\":1}", "1", JSON, NULL, NULL, "{" T ",\"event\":\" e\",\"data\":null}", NULL },
 	{ MESSAGE_TO_TOPIC, "t", T ",\"event\":\"a\\nb\",\"data\":1}", "1", JSON, NULL, NULL, "{" T ",\"event\":\"a\\nb\",\"data\":null}", NULL },
-	{ MESSAGE_TO_TOPIC, "t", T ",\"message_id\":\"\",\"event\":\"e\",\"data\":1}", "1", JSON, NULL, NULL, "{" T ",\"message_id\":\"\",\"event\":\"e\",\"data\":null}", NULL },
+	{ MESSAGE_TO_TOPIC, "t", T ",\"message_id\":\"\",\"event\":\"e\",\"data\":1}", "1", JSON, "e", NULL, "{" T ",\"message_id\":\"\",\"event\":\"e\",\"data\":null}", NULL },
 	{ MESSAGE_TO_TOPIC, "t", "\"t\\u006fpic\":\"t\",\"data\":1}", "1", JSON, NULL, NULL, "{\"t\\u006fpic\":\"t\",\"data\":null}", NULL },
 	{ MESSAGE_TO_TOPIC, "t", "\"topic\":\"\\u0074\",\"data\":1}", "1", JSON, NULL, NULL, "{\"topic\":\"\\u0074\",\"data\":null}", NULL },
 	{ MESSAGE_TO_TOPIC, "t", T "}", "", NULL, NULL, NULL, "{" T "}", NULL },
