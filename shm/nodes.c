@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "shm/crash.h"
+#include "shm/publish.h"
 
 static struct nodes_shm *nodes_of(const struct hub *hub)
 {

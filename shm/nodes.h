@@ -34,7 +34,6 @@
 
 #include "proto/message_view.h"
 #include "shm/hub.h"
-#include "shm/publish.h"
 
 #define NODE_NONE NODES_MAX		/* no peer: another client of NATS */
 #define NODES_PIECE 128			/* entries looked at while the hub lock is held */
@@ -115,6 +114,7 @@ void nodes_set_seq(struct hub *hub, unsigned peer, uint64_t seq);
  * Publishes what has come of a peer, or of no peer (NODE_NONE). items[i].parsed is the origin's sequence, which must rise and be above peer.seq (0 for NODE_NONE); items[i].flags 0. How many: they are in the
  * ring, where somebody wants them, and peer.seq says so. 0 with EAGAIN or EBUSY: a worker here is behind, try again in some milliseconds. (publish() says more.)
  */
+struct publish_item;
 unsigned nodes_publish(struct hub *hub, unsigned peer, const struct publish_item *items, unsigned count);
 
 /* ---- the bridge: what NATS is to be asked for ---- */

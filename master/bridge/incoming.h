@@ -8,6 +8,7 @@
 #include "master/bridge/again.h"
 #include "master/bridge/interest.h"
 #include "proto/json.h"
+#include "shm/publish.h"
 
 struct incoming {
 	struct bridge *bridge;

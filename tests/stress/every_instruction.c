@@ -49,9 +49,10 @@ static struct { unsigned each, first; } tried;	/* EACH and FIRST, see above */
 
 static void long_sequence(struct world *w)
 {
-	uint32_t made, other;
+	uint32_t made, other, taken[2];
 
 	lock_acquire(&w->m->lock, OWNER);
+	index_feed_take(&w->ix, taken, 2);
 	made = join_name(&w->ix, SLOT, 20);
 	join_name(&w->ix, SLOT, 0);
 	world_publish_once(w, (uint32_t[]){ 1, made, 1, 2 }, 4, 1, 41);
