@@ -6,8 +6,9 @@
 #   make stress  death at each single instruction: two minutes (make check has a quarter of it, another one each time)
 #   make mutants breaks Janus in one place at a time, and expects a test to fail: a quarter of an hour (make check has 40 seconds of it)
 #   make fuzz    the fuzzers alone, FUZZ_SECONDS=60 each; FUZZ="http json" these
-#   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million; bench-history, bench-janusctl: what history, and looking, costs; bench-patterns; bench-tls: TLS
+#   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million; bench-history, bench-janusctl: what history, and looking, costs; bench-patterns; bench-tls: TLS; bench-nodes: other nodes
 #   make chaos   ten minutes of killing, stopping, reloading and upgrading under load
+#   make chaos-nodes  ten minutes of killing bridges, workers and nats-servers of three nodes under load
 #   make soak    10,000 connections and 1,000 messages a second for SOAK_SECONDS=600: memory must be flat, build/soak.svg shows it
 #   make reconnect  five minutes of subscribers who break off and come back, with kills, reloads and upgrades
 #   CRASH=1      a build for tests, with points at which a process can be made to die, in build/crash
@@ -224,6 +225,11 @@ CHAOS ?= --subscribers 10000 --topics 40 --rate 100 --slow 50 --large 600 --larg
 chaos: all variants
 	@JANUS_BUILD=$(BUILD) JANUS_OTHER_BUILD=$(call variant,layout98) tests/scenarios/chaos.py $(CHAOS)
 
+# Ten minutes, three nodes with 10,000 subscribers each and a nats-server each; see chaos_nodes.py.
+CHAOS_NODES ?= --subscribers 10000 --topics 200 --publishers 4 --rate 200 --seconds 600 --pause 2
+chaos-nodes: all
+	@JANUS_BUILD=$(BUILD) tests/scenarios/chaos_nodes.py $(CHAOS_NODES)
+
 # Five minutes: 5,000 subscribers who drop their connections every few seconds and come back, 1,000 messages a second, kills, reloads, upgrades; see
 # reconnect.py.
 RECONNECT ?= --subscribers 5000 --topics 100 --rate 1000 --seconds 300 --every 3 --away 8 --ring 4096 --workers 4 --kills 400 --bursts 10 --reloads 20 \
@@ -269,6 +275,9 @@ $(BUILD)/bench-handshakes: $(addprefix $(BUILD)/tests/bench/,handshakes.o tool.o
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 bench-tls: all $(BUILD)/bench-handshakes
 	@python3 tests/bench/bench_tls.py --build $(BUILD)
+# What being joined with other nodes costs, beside NATS alone: some minutes.
+bench-nodes: all
+	@python3 tests/bench/nodes_cost.py --build $(BUILD)
 # What looking costs a server with 200,000 connections and 1,000,000 topics: some minutes, 6 GiB.
 bench-janusctl: all
 	@python3 tests/bench/janusctl_cost.py --build $(BUILD)
@@ -295,7 +304,7 @@ include packaging/install.mk
 clean:
 	rm -rf build
 
-.PHONY: all programs deps settings check tests stress mutants clients variants server server-programs server-deps fuzz fuzz-deps fuzzers chaos reconnect soak bench bench-history bench-janusctl bench-million bench-patterns bench-peers bench-tls chart headers layers demo \
+.PHONY: all programs deps settings check tests stress mutants clients variants server server-programs server-deps fuzz fuzz-deps fuzzers chaos chaos-nodes reconnect soak bench bench-history bench-janusctl bench-million bench-nodes bench-patterns bench-peers bench-tls chart headers layers demo \
 	clean
 .SECONDARY:
 -include $(shell find $(addprefix $(BUILD)/,master proto shm tests worker) build/fuzz -name '*.d' 2>/dev/null)

@@ -92,9 +92,13 @@ class NodesTest(JanusTest):
     def nodes(self, *names, options=(), **more):
         """So many, that see each other."""
         nodes = [self.node(name, *options, connected=False, **more) for name in names]
-        for node in nodes:
-            wait_until(lambda: node.here() == set(names) - {node.name}, 15, "%s to see the others" % node.name)
+        self.wait_joined(*nodes)
         return nodes
+
+    def wait_joined(self, *nodes):
+        """Until these see each other, and no others."""
+        for node in nodes:
+            wait_until(lambda: node.here() == {n.name for n in nodes} - {node.name}, 15, "%s to see the others" % node.name)
 
     def wait_interest(self, subject, count=1, nats=None):
         """Until so many subscriptions fit this subject, on each of the nats-servers."""
