@@ -1,10 +1,11 @@
 /*
  * janus-bridge: joins this server with others by NATS. A child of the master; see ARCHITECTURE.md ("Nodes").
  *
- * One loop: what has come goes into the ring, what is in the ring goes out, what NATS is asked for follows the index, marks are sent when they are due. libnats' threads do no more than put what
- * has come into a queue (uplink.h).
+ * One loop: what has come goes into the ring, what is in the ring goes out, what NATS is asked for follows the index, marks are sent when they are due. It holds `lock` but for while it sleeps; then
+ * libnats' thread may take it, to put into the ring what comes (uplink.h).
  */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +46,7 @@ struct program {
 	struct outgoing outgoing;
 	struct interest interest;
 	struct incoming incoming;
+	pthread_mutex_t lock;		/* of all of this */
 	int epoll;
 	uint64_t retry_at, retry_ms;	/* milliseconds of CLOCK_MONOTONIC, as those below; and the pause itself */
 	uint64_t end_at;		/* 0: it is not told to end */
@@ -186,8 +188,11 @@ static void wait_for_something(struct program *p, bool more, bool blocked)
 	struct bridge *b = &p->bridge;
 	struct epoll_event e[2];
 	bool sleeps = blocked || (!more && may_sleep(p));
-	int n = epoll_wait(p->epoll, e, 2, sleeps ? wait_ms(p, blocked) : 0);
+	int n, ms = sleeps ? wait_ms(p, blocked) : 0;
 
+	pthread_mutex_unlock(&p->lock);
+	n = epoll_wait(p->epoll, e, 2, ms);
+	pthread_mutex_lock(&p->lock);
 	nodes_awake(&b->hub);
 	uplink_awake(&b->uplink);
 	b->now = clock_ms();
@@ -195,6 +200,23 @@ static void wait_for_something(struct program *p, bool more, bool blocked)
 	for (int i = 0; i < n; i++)
 		if (e[i].data.ptr == &b->uplink && e[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 			uplink_receive(&b->uplink);
+}
+
+/* Something has come while the loop slept. True: that was all, and the loop may go on sleeping. */
+static bool at_once(void *with)
+{
+	struct program *p = with;
+	bool due, done = false;
+
+	if (pthread_mutex_trylock(&p->lock) != 0)
+		return false;
+	due = p->marks.due;
+	if (uplink_is_open(&p->bridge.uplink)) {
+		p->bridge.now = clock_ms();
+		done = incoming_turn(&p->incoming) == CAME_NOTHING && p->again.jobs == 0 && p->marks.due == due;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return done;
 }
 
 /* Whether it was told to end, and has done so. */
@@ -217,6 +239,7 @@ static void run(struct program *p)
 {
 	struct bridge *b = &p->bridge;
 
+	pthread_mutex_lock(&p->lock);
 	while (!is_over(p)) {
 		bool more = false, blocked = false;
 
@@ -276,6 +299,9 @@ static int start(struct program *p, const struct handover *h)
 	options = options_make(&b->settings, h->secrets, b->node);
 	if (options == NULL || uplink_init(&b->uplink, options, p->epoll, b->hub.wake[SLOT_BRIDGE]) < 0)
 		return -1;
+	b->uplink.at_once = at_once;
+	b->uplink.with = p;
+	pthread_mutex_init(&p->lock, NULL);
 	peers_init(&p->peers, b);
 	marks_init(&p->marks, b, &p->peers);
 	if (sender_init(&p->sender, b) < 0 || interest_init(&p->interest, b) < 0 ||

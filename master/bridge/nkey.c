@@ -51,7 +51,7 @@ static bool decode(const char *text, uint8_t *dst, size_t len)
 		have -= 8;
 		dst[n++] = (uint8_t)(bits >> have);
 	}
-	return n == len;
+	return n == len && have < 5;
 }
 
 static void encode(const uint8_t *p, size_t len, char *dst)

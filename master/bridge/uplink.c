@@ -142,7 +142,8 @@ static void on_message(natsConnection *nc, natsSubscription *s, natsMsg *msg, vo
 	pthread_mutex_unlock(&c->lock);
 	if (!taken)
 		natsMsg_Destroy(msg);
-	wake_if_asleep(c);
+	if (atomic_load(&c->asleep) && !c->at_once(c->with))
+		wake_if_asleep(c);
 }
 
 /* Takes over all that has come, when what was taken before is done with. */

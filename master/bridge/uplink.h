@@ -3,10 +3,11 @@
  *
  * - The socket is read and written by our loop (libnats' external event loop), so that what is published goes out together when a turn ends, and NATS is not read while there is
  *   enough to do: then TCP holds it up, and memory stays bounded.
- * - libnats gives messages to callbacks in a thread of its own. It is one thread for all subscriptions, so their order is that in which they came. It puts them into a queue, which the loop empties.
+ * - libnats gives messages to callbacks in a thread of its own. It is one thread for all subscriptions, so their order is that in which they came. It puts them into a queue, which the loop empties;
+ *   or, while the loop sleeps, that thread does so itself (`at_once`), which saves waking another one.
  * - libnats is not to connect again by itself: it would not say between which two messages that was. Whoever sees that the connection is lost opens another one.
  *
- * All calls are made by one thread.
+ * All calls are made by one thread at a time.
  */
 #ifndef MASTER_BRIDGE_UPLINK_H
 #define MASTER_BRIDGE_UPLINK_H
@@ -36,6 +37,9 @@ struct uplink {
 	_Atomic bool lost;
 	_Atomic bool asleep;		/* the loop sleeps, or is about to */
 	_Atomic int error;		/* a natsStatus that libnats has told of since it was last asked; NATS_OK: none */
+	/* Called by libnats' thread, when something has come while the loop sleeps. False: the loop is to be woken. */
+	bool (*at_once)(void *with);
+	void *with;
 	/* what has come */
 	pthread_mutex_t lock;		/* of those below, but the counts of what was taken */
 	natsConnection *of;		/* whose messages are taken */
