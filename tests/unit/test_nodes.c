@@ -167,6 +167,25 @@ static void changes_of_presence_are_a_nodes_own(void **state)
 	assert_string_equal(next(f, &seq, &m), "");
 }
 
+/* The publisher dies in the middle of a batch of such records; others follow in their place. */
+static void a_batch_is_undone(void **state)
+{
+	struct fixture *f = *state;
+	struct ring_batch batch;
+
+	on(f);
+	publish_one(f, "a", A);
+	lock_acquire(&f->hub.shm->lock, SLOT + 1);
+	ring_begin(&f->hub.ring, &batch);
+	assert_non_null(ring_add(&f->hub.ring, &batch, TOPIC_NONE, 10, 0, 5));
+	assert_non_null(ring_add(&f->hub.ring, &batch, TOPIC_NONE, 10, 0, 5));
+	hub_repair(&f->hub, SLOT);
+	check(f);
+	publish_one(f, "a", A);
+	publish_one(f, "a", A);
+	assert_int_equal(ring_tail(&f->hub.ring), 4);
+}
+
 static void what_is_overtaken_is_told(void **state)
 {
 	struct fixture *f = *state;
@@ -361,6 +380,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(answers_are_of_this_node, setup, teardown),
 		cmocka_unit_test_setup_teardown(messages_with_echoes_are_sent_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(changes_of_presence_are_a_nodes_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_batch_is_undone, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_overtaken_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(publishers_wait_for_nats_only_while_it_is_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_bridge_is_no_worker, setup, teardown),
