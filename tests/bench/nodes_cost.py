@@ -43,7 +43,7 @@ class Cost:
     def __init__(self, options):
         from janus_test import Server
         from nats_servers import NatsServer
-        self.options = options
+        self.options, self.turns = options, 0
         self.nats = NatsServer(more="max_connections: 1000\nwrite_deadline: \"60s\"")
         more = ("keep_alive=24h", "max_subscriptions=%d" % options.topics, "max_subscriptions_total=%d" % (4 * options.topics), "max_topics=%d" % max(262144, 2 * options.topics),
                 "heartbeat=24h")
@@ -89,8 +89,9 @@ class Cost:
 
     def fanout(self):
         found = {}
-        for name, server in (("alone", self.alone), ("joined", self.nodes[0])):
-            figures = self.bench(self.addresses(server, "http", "packet"), "--speak", "ws", "--publish", "packet", "-n", self.options.subscribers, "-m", 5, "-r", 2, "--rate", 4,
+        self.turns += 1
+        for name, server in (("alone", self.alone), ("joined", self.nodes[0]))[::1 if self.turns % 2 else -1]:
+            figures = self.bench(self.addresses(server, "http", "packet"), "--speak", "ws", "--publish", "packet", "-n", self.options.subscribers, "-m", 20, "--rate", 20,
                                  pid=server.master)
             found[name + " us a delivery"] = figures["server_cpu_us_per_delivery"]
             found[name + " ms to the last"] = figures["last_ms"]["median"]
@@ -111,6 +112,7 @@ class Cost:
         a, b = self.nodes
         n = self.options.messages
         found = {"out of a node": self.out(a, n), "into a node": self.into(b, n)}
+        found.update(self.bridge_cost)
         arguments = ("-n", 1, "-m", n, "-s", 100, "--timeout", 100)
         for name, figures in (("node to node", self.bench(dict(self.addresses(a, "packet"), **self.addresses(b, "http")), "--speak", "ws", "--publish", "packet", *arguments,
                                                           subject="janus.topic.bench-0")),
@@ -125,11 +127,14 @@ class Cost:
         from nats_servers import Nats
         from packet_client import packet
         frames = packet({"op": "publish", "topic": "out", "data": "x" * 100}) * 1000
+        before = cpu_ns([node.called("janus-bridge")])
         nats = Nats(self.nats)
         nats.subscribe("janus.topic.out")
         with socket.create_connection(node.address(PROTOCOLS.index("packet"))) as s:
-            began = time.monotonic()
-            return self.stream(s, frames, count, lambda end: self.drained(nats.socket, b"MSG janus.topic.out ", count, end), began)
+            rate = self.stream(s, frames, count, lambda end: self.drained(nats.socket, b"MSG janus.topic.out ", count, end))
+        nats.close()
+        self.bridge_cost = {"out, us of the bridge a message": (cpu_ns([node.called("janus-bridge")]) - before) / 1000 / count}
+        return rate
 
     def into(self, node, count):
         """Messages a second from a client of NATS to a client of a node."""
@@ -140,17 +145,18 @@ class Cost:
         from janus_test import wait_until
         wait_until(lambda: self.nats.interest("janus.topic.in"), 10)
         frames = (b"PUB janus.topic.in 100\r\n" + b"x" * 100 + b"\r\n") * 1000
-        began = time.monotonic()
-        try:
-            return self.stream(nats.socket, frames, count, lambda end: self.drained(reader.socket, b'"topic":"in"', count, end), began)
-        finally:
-            reader.close()
-            nats.close()
+        before = cpu_ns([node.called("janus-bridge")])
+        rate = self.stream(nats.socket, frames, count, lambda end: self.drained(reader.socket, b'"topic":"in"', count, end))
+        reader.close()
+        nats.close()
+        self.bridge_cost["in, us of the bridge a message"] = (cpu_ns([node.called("janus-bridge")]) - before) / 1000 / count
+        return rate
 
     @staticmethod
-    def stream(s, frames, count, drain, began):
+    def stream(s, frames, count, drain):
         """Sends the frames, of 1,000 messages, again and again, while `drain` reads; then how many came in a second."""
         thread = threading.Thread(target=lambda: [s.sendall(frames) for _ in range(count // 1000)], daemon=True)
+        began = time.monotonic()
         thread.start()
         drain(began + 100)
         thread.join()
@@ -192,6 +198,8 @@ class Cost:
             if joined:
                 wait_until(lambda: self.state(server)["subscriptions"] >= total if action == "subscribe" else self.state(server)["subscriptions"] < total / 100, 120, "NATS to be asked",
                            pause=0.05)
+        if joined:
+            wait_until(lambda: self.nats.ask("/subsz")["num_subscriptions"] < 10000, 120, "NATS to be through with it", pause=0.05)
         seconds = time.monotonic() - began
         client.close()
         found = {"%s, us of %s a change" % (name, group): (cpu_ns(pids) - before[group]) / 1000 / (2 * total) for group, pids in groups.items()}

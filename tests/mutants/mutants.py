@@ -696,3 +696,13 @@ M("expired-certificate-is-taken", "master/secret_files.c", "r = c ? tls_certific
 M("handshakes-without-limit", "worker/loop/handshakes.c", "listener_hold_tls(&w->listeners, hs->count >=", "listener_hold_tls(&w->listeners, hs->count >= 1000 +", "test_tls.Limits.test_number", quick=False)
 M("handshakes-without-a-deadline", "worker/loop/handshakes.c", "\t\tfail(w, h, COUNTER_tls_failed_late, false);", "\t\tbreak;", "test_tls.Limits.test_time", quick=False)
 M("reload-keeps-the-old-secrets", "master/keeper.c", "\tnext->tickets = k->h.tickets;\n", "\tnext->tickets = -1;\n", "test_tls.Handshakes.test_tickets", quick=False)
+
+# ---- many nodes ----
+
+M("what-came-is-sent-on", "shm/publish.c", "\tif (!from_here)\n\t\treturn RING_FOREIGN;\n", "", "test_nodes")
+M("peers-sequence-is-not-repaired", "shm/hub.c", "\t\tnodes_shm_set_seq(&hub->shm->nodes, intent->fd, intent->parsed);\n", "\t\t;\n", "test_nodes")
+M("bridge-takes-what-it-has-had", "master/bridge/peers.c", "if (seq <= p->peer[peer].taken) {", "if (0) {", "test_nodes.Topics.test_each_once", quick=False)
+M("every-subscription-brings-it", "master/bridge/interest.c", "\treturn oldest == mark;\n", "\treturn true;\n", "test_nodes.Topics.test_each_once", quick=False)
+M("bridge-goes-on-asking", "master/bridge/interest.c", "\tuplink_unsubscribe(e->subscription);\n", "\t;\n", "test_nodes_interest.Interest.test_comes_and_goes", quick=False)
+M("bridge-begins-without-a-look", "master/bridge/interest.c", "\ti->next = 1;\n\tfor (unsigned n", "\ti->next = 0;\n\tfor (unsigned n", "test_nodes_interest.Interest.test_many", quick=False)
+M("bridge-takes-what-is-too-large", "master/bridge/incoming.c", "l->message.len > (size_t)i->bridge->settings.max_frame", "0", "test_nodes_nats.Nats.test_refused", quick=False)
