@@ -128,14 +128,6 @@ static bool write_message(struct hub *hub, struct ring_batch *batch, const struc
 	return true;
 }
 
-/* What a record says of whom its message is for, but for those here. `from_here`: it is its publisher's, and not of another node or about this one. */
-static uint32_t abroad_flags(const struct publish_item *item, bool abroad, bool from_here)
-{
-	if (!from_here)
-		return RING_FOREIGN;
-	return abroad && *item->topic == NAME_INBOX ? RING_TO_USER : 0;
-}
-
 /* What write_records() has found out of the items that it dealt with. */
 struct written {
 	uint64_t interested;		/* the slots whose sessions subscribe what was written */
@@ -143,24 +135,28 @@ struct written {
 	unsigned matched;		/* items that a pattern fits */
 };
 
-/* Writes records until the ring takes no more. Returns the items dealt with. `answers`: the items again, or NULL. */
+/* Writes records until the ring takes no more. Returns the items dealt with. `answers`: the items again, or NULL. `origin`: 0, or RING_FOREIGN. */
 static unsigned write_records(struct hub *hub, struct ring_batch *batch, const struct publish_item *items, unsigned count,
-			      struct publish_item *answers, bool from_here, struct written *written)
+			      struct publish_item *answers, uint32_t origin, struct written *written)
 {
 	uint64_t now = hub_now();
-	struct found found = { .abroad = from_here && nodes_state(hub) != NODES_OFF };
+	struct found found = { .abroad = origin == 0 && nodes_state(hub) != NODES_OFF };
 	unsigned n;
 
 	*written = (struct written){ 0 };
 	for (n = 0; n < count; n++) {
 		uint64_t interest, subscribers = 0, seq = batch->next;
+		uint32_t flags = origin;
 
 		find(hub, &items[n], seq, &found);
-		if (answers)
+		if (answers) {
 			subscribers = subscribers_of(hub, &found);
+			flags |= answer_flags(n, subscribers);
+		}
+		if (found.abroad && *items[n].topic == NAME_INBOX)
+			flags |= RING_TO_USER;
 		interest = interest_of(hub, &found);
-		if (found.count > 0 && !write_message(hub, batch, &items[n], &found,
-						      abroad_flags(&items[n], found.abroad, from_here) | (answers ? answer_flags(n, subscribers) : 0), now))
+		if (found.count > 0 && !write_message(hub, batch, &items[n], &found, flags, now))
 			break;
 		if (found.count == 0)
 			hub->index.shm->unheard = seq;
@@ -352,7 +348,7 @@ static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const stru
 	count = may;
 	CRASH_POINT("publish-locked");
 	ring_begin(&hub->ring, &batch);
-	n = write_records(hub, &batch, items, count, answers, slot != SLOT_BRIDGE && !keyed->change, &written);
+	n = write_records(hub, &batch, items, count, answers, slot == SLOT_BRIDGE || keyed->change ? RING_FOREIGN : 0, &written);
 	CRASH_POINT("publish-written");
 	if (answers && n < count) {
 		ring_repair(&hub->ring);	/* all or none */

@@ -121,6 +121,7 @@ static void write_desc(struct ring *r, struct ring_batch *b, uint32_t topic, uin
 	struct ring_desc_shm *d = ring_desc(r, seq);
 
 	assert(len > 0 && topic <= r->index->shm->high);
+	/* entry 0 of the index links nobody's records */
 	assert(topic == TOPIC_NONE || atomic_load_explicit(&t->state, memory_order_relaxed) == TOPIC_USED);
 	make_room(r, seq, at + round_up(len));
 	atomic_store_explicit(&d->seq, 0, memory_order_relaxed);
@@ -134,15 +135,14 @@ static void write_desc(struct ring *r, struct ring_batch *b, uint32_t topic, uin
 	d->generation = t->generation;
 	d->flags = flags;
 	d->time = b->time;
-	d->prev = topic == TOPIC_NONE ? 0 : atomic_load_explicit(&t->last, memory_order_relaxed);
+	d->prev = atomic_load_explicit(&t->last, memory_order_relaxed);
 	atomic_store_explicit(&d->next, 0, memory_order_relaxed);
-	d->number = topic == TOPIC_NONE ? 1 : t->published + 1;
+	d->number = t->published + 1;
 	in_order();
 	/* release: pairs with the acquire in ring_read() */
 	atomic_store_explicit(&d->seq, seq, memory_order_release);
 	in_order();
-	if (topic != TOPIC_NONE)
-		link_record(r, t, d, seq);
+	link_record(r, t, d, seq);
 	b->next = seq + 1;
 }
 
@@ -218,7 +218,7 @@ static void unlink_record(struct ring *r, uint64_t seq)
 	if (d->prev >= atomic_load_explicit(&r->shm->oldest, memory_order_relaxed) && seq_of(prev) == d->prev)
 		atomic_store_explicit(&prev->next, 0, memory_order_relaxed);
 	t = index_topic(r->index, d->topic);
-	if (atomic_load_explicit(&t->state, memory_order_relaxed) != TOPIC_USED || t->generation != d->generation)
+	if (d->topic != TOPIC_NONE && (atomic_load_explicit(&t->state, memory_order_relaxed) != TOPIC_USED || t->generation != d->generation))
 		return;		/* it has left the topic before it died */
 	t->published = d->number - 1;
 	atomic_store_explicit(&t->last, d->prev, memory_order_release);

@@ -126,7 +126,7 @@ void ring_begin(struct ring *r, struct ring_batch *b);
 
 /* Adds a record of `len` bytes (> 0) to the batch and returns where to write them, 8-byte aligned; `now` is the time in
  * microseconds since 1970 (made larger where it would not follow: ring_time_follows()). The topic must be in use, or TOPIC_NONE:
- * nobody's record, which nothing links (of a message that is for other nodes alone; or for restoring the record of a topic that is gone). NULL with
+ * nobody's record (of a message that is for other nodes alone; or for restoring that of a topic that is gone). NULL with
  * ENOSPC when the batch would take more than half of the ring: commit what there is first (never said to the first record
  * of a batch); NULL with EMSGSIZE when one record alone would. What is skipped before the end of the ring counts, too; only
  * a record of more than a quarter of the ring can, with that, take more than half, so keep messages below a quarter. */

@@ -60,16 +60,6 @@ unsigned marks_wait(const struct marks *m)
 	return passed < most ? (unsigned)(most - passed) : 0;
 }
 
-void marks_turn(struct marks *m)
-{
-	if (marks_wait(m) > 0)
-		return;
-	send_mark(m, m->number + 1);
-	peers_look(m->peers);
-}
-
-/* ---- those of others ---- */
-
 /* The least that anybody who is here has had of us. */
 static void find_proven(const struct marks *m)
 {
@@ -87,6 +77,17 @@ static void find_proven(const struct marks *m)
 	nodes_set_proven(&b->hub, least);
 }
 
+void marks_turn(struct marks *m)
+{
+	if (marks_wait(m) > 0)
+		return;
+	send_mark(m, m->number + 1);
+	peers_look(m->peers);
+	find_proven(m);
+}
+
+/* ---- those of others ---- */
+
 static void read_peers(const struct marks *m, const char *text, unsigned peer)
 {
 	const struct bridge *b = m->bridge;
@@ -99,7 +100,6 @@ static void read_peers(const struct marks *m, const char *text, unsigned peer)
 		if (strcmp(name, b->node) == 0 && epoch == b->epoch && seq <= nodes_sent(&b->hub))
 			atomic_store(&b->hub.shm->nodes.peer[peer].acked, seq);
 	}
-	find_proven(m);
 }
 
 void marks_came(struct marks *m, const char *text)

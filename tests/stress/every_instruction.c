@@ -60,7 +60,7 @@ static void long_sequence(struct world *w)
 	world_publish_once(w, (uint32_t[]){ other, made, 1 }, 3, 2, 300);
 	index_leave(&w->ix, SLOT, made);
 	index_leave(&w->ix, SLOT, 1);
-	world_publish_once(w, (uint32_t[]){ 2 }, 1, 0, 1200);
+	world_publish_once(w, (uint32_t[]){ TOPIC_NONE }, 1, 0, 1200);
 	lock_release(&w->m->lock, OWNER);
 }
 
@@ -70,7 +70,7 @@ static void short_sequence(struct world *w)
 
 	lock_acquire(&w->m->lock, OWNER);
 	made = join_name(&w->ix, SLOT, 20);
-	world_publish_once(w, (uint32_t[]){ 1, made, 3 }, 3, 1, 32);
+	world_publish_once(w, (uint32_t[]){ TOPIC_NONE, made, 3 }, 3, 1, 32);
 	index_leave(&w->ix, SLOT, made);
 	lock_release(&w->m->lock, OWNER);
 }

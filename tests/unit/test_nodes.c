@@ -4,6 +4,7 @@
 #include "tests/unit/hub_fixture.h"
 
 #include "shm/nodes.h"
+#include "shm/publish.h"
 
 #define SLOT 4			/* of a worker that publishes */
 #define FD 17
