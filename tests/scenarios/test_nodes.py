@@ -3,7 +3,7 @@ import unittest
 
 from janus_test import wait_until
 from nodes_test import NodesTest
-from web_clients import Event
+from web_clients import Event, collect
 
 OWN = ("id", "timestamp")       # members that are each node's own
 
@@ -99,6 +99,25 @@ class Topics(NodesTest):
                     sender.close()
                 here.close()
                 there.close()
+
+    def test_ids_at_random(self):
+        """A router on three machines: each id is logged in somewhere, every third on two nodes, and is sent to from anywhere."""
+        nodes, rng = self.nodes("a", "b", "c"), self.random()
+        homes = {"id.%d" % n: [n % 3] + [(n + 1) % 3] * (n % 9 == 0) for n in range(180)}
+        clients = [(user, nodes[home].packet().login(user)) for user, at in homes.items() for home in at]
+        for user, at in homes.items():
+            self.wait_interest("janus.inbox." + user.replace(".", "%2E"), len(at))
+        publishers = [node.packet() for node in nodes]
+        sent = {}
+        for n in range(1500):
+            user, publisher = rng.choice(list(homes)), rng.randrange(3)
+            publishers[publisher].op("send", user=user, data=[publisher, n])
+            sent.setdefault(user, []).append([publisher, n])
+        got = collect([client for _, client in clients], lambda lists: sum(map(len, lists)) >= sum(len(sent.get(user, ())) for user, _ in clients))
+        for (user, _), messages in zip(clients, got):
+            for publisher in range(3):
+                self.assertEqual([m["data"] for m in messages if m["data"][0] == publisher], [d for d in sent.get(user, ()) if d[0] == publisher])
+            self.assertTrue(all(m["user"] == user for m in messages))
 
     def test_broadcast(self):
         a, b = self.nodes("a", "b", options=("broadcast=on",))
