@@ -1,4 +1,4 @@
-# Janus. `make` builds build/janus, build/janusctl, build/janusbench, and build/janus-jwks, which the server starts.
+# Janus. `make` builds build/janus, build/janusctl, build/janusbench, and build/janus-jwks and build/janus-bridge, which the server starts.
 #   make demo    start a server, 40,000 subscribers, publish, print the histogram, stop
 #   make settings after a change of shm/settings.def: packaging/janus.ini and the manual page
 #   make clients the same server with clients from elsewhere: curl, npm's ws and eventsource, Python's websockets and msgpack, Chromium; and behind nginx, HAProxy, Caddy
@@ -7,15 +7,16 @@
 #   make mutants breaks Janus in one place at a time, and expects a test to fail: a quarter of an hour (make check has 40 seconds of it)
 #   make fuzz    the fuzzers alone, FUZZ_SECONDS=60 each; FUZZ="http json" these
 #   make kernel-tls  tests of the kernel's TLS, in a virtual machine
-#   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million; bench-history, bench-janusctl: what history, and looking, costs; bench-patterns; bench-tls: TLS
+#   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million; bench-history, bench-janusctl: what history, and looking, costs; bench-patterns; bench-tls: TLS; bench-nodes: other nodes
 #   make chaos   ten minutes of killing, stopping, reloading and upgrading under load
+#   make chaos-nodes  ten minutes of killing bridges, workers and nats-servers of three nodes under load
 #   make soak    10,000 connections and 1,000 messages a second for SOAK_SECONDS=600: memory must be flat, build/soak.svg shows it
 #   make reconnect  five minutes of subscribers who break off and come back, with kills, reloads and upgrades
 #   CRASH=1      a build for tests, with points at which a process can be made to die, in build/crash
 #   LAYOUT=98    a build for tests, whose layout of shared memory is another, with crash points, in build/layout98; 99: it can't read snapshots either
 #   BROKEN=1     a build for tests, whose recovery is broken: they must notice, in build/broken
 #   V=1          show commands       SANITIZE=1   ASan and UBSan, in build/asan
-#   make server  build/janus, build/janusctl and build/janus-jwks alone, which takes neither Python nor cmocka nor curl
+#   make server  build/janus, build/janusctl, build/janus-jwks and build/janus-bridge alone, which takes neither Python nor cmocka nor curl
 #   make install uninstall   of what is built (packaging/install.mk: PREFIX, sysconfdir, DESTDIR...); make dist deb rpm
 
 VERSION  := 0.1.0
@@ -64,22 +65,22 @@ MSGPACK  := $(shell pkg-config --libs msgpack-c 2>/dev/null || echo -lmsgpackc)
 CURSES   := $(shell pkg-config --libs ncursesw 2>/dev/null || echo -lncursesw -ltinfo)
 LIBS     := -lev $(MSGPACK) -luring -linih -lnettle -lssl -lcrypto -ljansson -lz -lm
 
-# master/main.c, master/ctl/janusctl.c and master/jwks/janus-jwks.c hold a main() each; every other source of the four layers goes into one archive.
-MAINS    := master/main.c master/ctl/janusctl.c master/jwks/janus-jwks.c
+# These hold a main() each; every other source of the four layers goes into one archive.
+MAINS    := master/main.c master/ctl/janusctl.c master/jwks/janus-jwks.c master/bridge/janus-bridge.c
 SRC      := $(filter-out $(MAINS),$(wildcard proto/*.c shm/*.c worker/*/*.c master/*.c master/*/*.c))
 OBJ      := $(SRC:%.c=$(BUILD)/%.o)
 LIB      := $(BUILD)/libjanus.a
 BENCH    := $(filter-out $(addprefix tests/bench/,floor.c handshakes.c patterns.c resume.c crowd.c tool.c),$(wildcard tests/bench/*.c))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 STRESS   := $(BUILD)/tests/stress/ring_stress $(BUILD)/tests/stress/tls_stress
-PROGRAMS := $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janus-jwks $(BUILD)/janusbench
+PROGRAMS := $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janus-jwks $(BUILD)/janus-bridge $(BUILD)/janusbench
 
 all: deps
 	@$(MAKE) --no-print-directory programs
 programs: $(PROGRAMS)
 server: server-deps
 	@$(MAKE) --no-print-directory server-programs
-server-programs: $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janus-jwks
+server-programs: $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janus-jwks $(BUILD)/janus-bridge
 
 deps:
 	@sh packaging/deps.sh
@@ -99,13 +100,13 @@ sysconfdir-now:
 $(addprefix $(BUILD)/,$(MAINS:.c=.o)): $(BUILD)/sysconfdir
 $(addprefix $(BUILD)/,$(MAINS:.c=.o)): CPPFLAGS += -DJANUS_CONFIG_FILE='"$(sysconfdir)/janus/janus.ini"'
 
-# Where janus-jwks is installed.
+# Where programs are installed that the server starts.
 $(BUILD)/libexecdir: libexecdir-now
 	@mkdir -p $(@D)
 	@echo $(libexecdir) | cmp -s - $@ || echo $(libexecdir) > $@
 libexecdir-now:
-$(BUILD)/master/jwks.o: $(BUILD)/libexecdir
-$(BUILD)/master/jwks.o: CPPFLAGS += -DJANUS_LIBEXEC='"$(libexecdir)/janus"'
+$(BUILD)/master/program.o: $(BUILD)/libexecdir
+$(BUILD)/master/program.o: CPPFLAGS += -DJANUS_LIBEXEC='"$(libexecdir)/janus"'
 
 # It holds the page, figures.html and janus.js, which -MMD does not see.
 $(BUILD)/worker/protocol/http_page.o: worker/protocol/page.html worker/protocol/figures.html packaging/janus.js/janus.js
@@ -126,6 +127,11 @@ $(BUILD)/janusctl: $(BUILD)/master/ctl/janusctl.o $(LIB)
 $(BUILD)/janus-jwks: $(BUILD)/master/jwks/janus-jwks.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcurl
+
+# libnats is this program's alone.
+$(BUILD)/janus-bridge: $(BUILD)/master/bridge/janus-bridge.o $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lnats
 
 $(BUILD)/janusbench: $(BENCH:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LD,$@)
@@ -220,6 +226,11 @@ CHAOS ?= --subscribers 10000 --topics 40 --rate 100 --slow 50 --large 600 --larg
 chaos: all variants
 	@JANUS_BUILD=$(BUILD) JANUS_OTHER_BUILD=$(call variant,layout98) tests/scenarios/chaos.py $(CHAOS)
 
+# Ten minutes, three nodes with 10,000 subscribers each and a nats-server each; see chaos_nodes.py.
+CHAOS_NODES ?= --subscribers 10000 --topics 200 --publishers 4 --rate 200 --seconds 600 --pause 2
+chaos-nodes: all
+	@JANUS_BUILD=$(BUILD) tests/scenarios/chaos_nodes.py $(CHAOS_NODES)
+
 # Five minutes: 5,000 subscribers who drop their connections every few seconds and come back, 1,000 messages a second, kills, reloads, upgrades; see
 # reconnect.py.
 RECONNECT ?= --subscribers 5000 --topics 100 --rate 1000 --seconds 300 --every 3 --away 8 --ring 4096 --workers 4 --kills 400 --bursts 10 --reloads 20 \
@@ -269,6 +280,9 @@ $(BUILD)/bench-handshakes: $(addprefix $(BUILD)/tests/bench/,handshakes.o tool.o
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 bench-tls: all $(BUILD)/bench-handshakes
 	@python3 tests/bench/bench_tls.py --build $(BUILD)
+# What being joined with other nodes costs, beside NATS alone: some minutes.
+bench-nodes: all
+	@python3 tests/bench/nodes_cost.py --build $(BUILD)
 # What looking costs a server with 200,000 connections and 1,000,000 topics: some minutes, 6 GiB.
 bench-janusctl: all
 	@python3 tests/bench/janusctl_cost.py --build $(BUILD)
@@ -295,7 +309,7 @@ include packaging/install.mk
 clean:
 	rm -rf build
 
-.PHONY: all programs deps settings check tests stress mutants clients variants server server-programs server-deps fuzz fuzz-deps fuzzers chaos reconnect kernel-tls soak bench bench-history bench-janusctl bench-million bench-patterns bench-peers bench-tls chart headers layers demo \
+.PHONY: all programs deps settings check tests stress mutants clients variants server server-programs server-deps fuzz fuzz-deps fuzzers chaos chaos-nodes reconnect kernel-tls soak bench bench-history bench-janusctl bench-million bench-nodes bench-patterns bench-peers bench-tls chart headers layers demo \
 	clean
 .SECONDARY:
 -include $(shell find $(addprefix $(BUILD)/,master proto shm tests worker) build/fuzz -name '*.d' 2>/dev/null)

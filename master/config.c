@@ -24,6 +24,7 @@
 #include "proto/http_origin.h"
 #include "proto/rights_text.h"
 #include "shm/history_rules.h"
+#include "shm/nodes_shm.h"
 #include "shm/slow_rules.h"
 
 #define NAME_MAX_SHOWN 100
@@ -177,6 +178,21 @@ bool config_has_rules(const struct setting *d)
 	return d - settings_table == SETTING_PLACE_history || d - settings_table == SETTING_PLACE_slow;
 }
 
+static bool is_nats_file(const struct setting *d)
+{
+	switch (d - settings_table) {
+	case SETTING_PLACE_nats_password_file:
+	case SETTING_PLACE_nats_token_file:
+	case SETTING_PLACE_nats_credentials:
+	case SETTING_PLACE_nats_nkey_file:
+	case SETTING_PLACE_nats_tls_ca:
+	case SETTING_PLACE_nats_tls_certificate:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* A text; or a list, or with `goes_on` another line of it. */
 static int read_text(struct reading *r, const struct setting *d, const char *value, bool goes_on)
 {
@@ -206,6 +222,14 @@ static int read_text(struct reading *r, const struct setting *d, const char *val
 		return fail(r, "%s: %s", d->name, why);
 	if (d - settings_table == SETTING_PLACE_token_jwks_url && config_jwks_url_check(value, why) < 0)
 		return fail(r, "%s: %s", d->name, why);
+	if (is_nats_file(d) && config_paths_check(value, why) < 0)
+		return fail(r, "%s: %s", d->name, why);
+	if (d - settings_table == SETTING_PLACE_nats && config_nats_check(value, why) < 0)
+		return fail(r, "%s: %s", d->name, why);
+	if (d - settings_table == SETTING_PLACE_nats_prefix && config_prefix_check(value, why) < 0)
+		return fail(r, "%s: %s", d->name, why);
+	if (d - settings_table == SETTING_PLACE_node && !nodes_name_is_good(value) && *value)
+		return fail(r, "%s: `%.*s` is not up to %d letters, digits, - _ and dots", d->name, NAME_MAX_SHOWN, value, NODE_NAME_MAX);
 	if (d - settings_table == SETTING_PLACE_user && *value && !getpwnam(value))
 		return fail(r, "%s: there is no user `%s`", d->name, value);
 	if (d - settings_table == SETTING_PLACE_control_group && *value && !getgrnam(value))
@@ -517,6 +541,18 @@ static int64_t power_of_two(int64_t n)
 	return p;
 }
 
+/* The host's name, as far as a node's may be that. */
+static void name_node(char name[SETTINGS_TEXT_MAX])
+{
+	char host[NODE_NAME_MAX + 1] = "";
+
+	(void)!gethostname(host, sizeof(host) - 1);
+	for (char *p = host; *p; p++)
+		if (!nodes_name_has(*p))
+			*p = '-';
+	snprintf(name, SETTINGS_TEXT_MAX, "%s", *host ? host : "janus");
+}
+
 /* What depends on the machine or on who runs it. */
 static void resolve(struct settings *s)
 {
@@ -524,6 +560,8 @@ static void resolve(struct settings *s)
 
 	s->ring_bytes = power_of_two(s->ring_bytes);
 	s->ring_messages = power_of_two(s->ring_messages);
+	if (s->nats[0] && !s->node[0])
+		name_node(s->node);
 	if (s->runtime_dir[0])
 		return;
 	if (geteuid() == 0)
@@ -590,6 +628,14 @@ static void check_together(struct reading *r)
 	}
 	if (!r->failed && s->tls_client_rights[0] && !s->tls_client_ca[0]) {
 		snprintf(r->error, CONFIG_ERROR_MAX, "tls_client_rights: nobody has a certificate without tls_client_ca, the authorities that sign them");
+		tell(r);
+	}
+	if (!r->failed && (s->nats_user[0] != '\0') != (s->nats_password_file[0] != '\0')) {
+		snprintf(r->error, CONFIG_ERROR_MAX, "nats_user and nats_password_file: one takes the other");
+		tell(r);
+	}
+	if (!r->failed && s->nats_tls_certificate[0] && config_tls_pairs(s->nats_tls_certificate) != 1) {
+		snprintf(r->error, CONFIG_ERROR_MAX, "nats_tls_certificate: it is one certificate and its key, CERT.pem KEY.pem");
 		tell(r);
 	}
 	/* A batch of messages is up to an eighth of the ring, and a message must fit into a batch. */

@@ -152,6 +152,11 @@ int config_client_ca_check(const char *value, char why[CONFIG_ERROR_MAX]);	/* 0,
 /* token_jwks_url: https, or http of this machine. 0, or -1 and in why[] what is wrong. */
 int config_jwks_url_check(const char *url, char why[CONFIG_ERROR_MAX]);
 
+/* nats: URLs of servers, without users and passwords in them. 0, or -1 and in why[] what is wrong. */
+int config_nats_check(const char *list, char why[CONFIG_ERROR_MAX]);
+/* nats_prefix: the same. */
+int config_prefix_check(const char *prefix, char why[CONFIG_ERROR_MAX]);
+
 /* Whether the setting is a list of rules, divided by `;`; other lists are divided by spaces and commas. */
 bool config_has_rules(const struct setting *setting);
 

@@ -1,9 +1,10 @@
 /*
- * The settings that are lists: which pages may use the server from a browser (RFC 6454), and which names are its own; and files.
+ * The settings that are lists: which pages may use the server from a browser (RFC 6454), and which names are its own; files; and servers of NATS.
  */
 #include "master/config.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "proto/http_origin.h"
@@ -107,5 +108,47 @@ int config_jwks_url_check(const char *url, char why[CONFIG_ERROR_MAX])
 	if (!*url || (good && !strpbrk(url, " @\"<>\\^`{|}")))
 		return 0;
 	snprintf(why, CONFIG_ERROR_MAX, "`%.*s` is neither https://... nor http:// of this machine (127.0.0.1, [::1], localhost)", SHOWN, url);
+	return -1;
+}
+
+/* ---- NATS ---- */
+
+#define HOST_BYTES "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+
+/* HOST:PORT or HOST, of a name, an IPv4 address or an IPv6 address in []. */
+static bool is_server(const char *p)
+{
+	size_t host = *p == '[' ? strcspn(p, "]") + 1 : strcspn(p, ":");
+	const char *port = p + host;
+
+	if (*p == '[' ? strspn(p + 1, "0123456789abcdefABCDEF:.") + 2 != host : host == 0 || strspn(p, HOST_BYTES) != host)
+		return false;
+	return !*port || (*port == ':' && port[1] && strspn(port + 1, "0123456789") == strlen(port + 1) && strtol(port + 1, NULL, 10) <= 65535 && strlen(port) <= 6);
+}
+
+int config_nats_check(const char *list, char why[CONFIG_ERROR_MAX])
+{
+	char url[SETTINGS_LIST_MAX];
+
+	while (config_list_next(&list, url, sizeof(url))) {
+		const char *server = strncmp(url, "nats://", 7) == 0 || strncmp(url, "tls://", 6) == 0 ? strstr(url, "//") + 2 : "";
+
+		if (is_server(server))
+			continue;
+		/* (A user's name and password, in front of an @, would be there for everybody who may read `janusctl config`.) */
+		snprintf(why, CONFIG_ERROR_MAX, strchr(server, '@') ? "a URL with a user in it: say nats_user and nats_password_file, or nats_token_file"
+								   : "`%.*s` is not nats://HOST:PORT or tls://HOST:PORT", SHOWN, url);
+		return -1;
+	}
+	return 0;
+}
+
+int config_prefix_check(const char *prefix, char why[CONFIG_ERROR_MAX])
+{
+	size_t len = strlen(prefix);
+
+	if (len > 0 && len <= 64 && strspn(prefix, HOST_BYTES) == len && prefix[0] != '.' && prefix[len - 1] != '.' && !strstr(prefix, ".."))
+		return 0;
+	snprintf(why, CONFIG_ERROR_MAX, "`%.*s` is not up to 64 letters, digits, - and _, and dots between them", SHOWN, prefix);
 	return -1;
 }

@@ -10,6 +10,7 @@
 
 #include "master/listen.h"
 #include "master/master.h"
+#include "master/nodes_status.h"
 #include "master/slot_status.h"
 #include "shm/log.h"
 
@@ -37,6 +38,7 @@ void control_status(struct master *m, int caller, const struct control_request *
 	snprintf(status.data, sizeof(status.data), "%s", m->h.settings.data);
 	if (atomic_load(&m->hub.shm->journal.state) == JOURNAL_FAILING)
 		snprintf(status.data_error, sizeof(status.data_error), "%s", strerror((int)atomic_load(&m->hub.shm->journal.error)));
+	nodes_status_text(&m->hub, status.nodes, sizeof(status.nodes));
 	for (unsigned i = 0; i < m->h.listeners; i++) {
 		const struct handover_listener *l = &m->h.listen[i];
 		bool own = listen_is_own(l, m->dir.path);

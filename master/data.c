@@ -22,7 +22,6 @@
 #define END_SECONDS 30.0		/* to write the journal's end before it is killed */
 #define ABANDON_MS 5000
 #define SILENT_MS 10000			/* without a sign of life, if hang_limit says nothing */
-#define LOOK_MOST_MS 2000		/* what counts of the time between two looks */
 #define POLL_MS 2
 
 static struct journal_shm *journal_of(const struct master *m)
@@ -62,10 +61,8 @@ static int make(struct master *m)
 	pid_t pid;
 
 	h = m->h;
-	h.slot = h.control = h.caller = h.snapshot = h.tls = h.tls_before = h.canary_slot = -1;
+	handover_strip(&h);
 	h.secrets = h.tickets = h.fetched = -1;
-	h.fallback.there = h.config.there = false;
-	h.failed[0] = '\0';
 	handover = handover_write(&h);
 	pid = handover < 0 ? -1 : fork();
 	if (pid == 0)
@@ -188,27 +185,24 @@ void data_take_over(struct master *m)
 		make_later(m);
 }
 
-/* As of keepers, the time counts in which this process was run itself. */
-void data_look(struct master *m, uint64_t now)
+static void tell_silent(const struct master *m)
 {
-	uint64_t beat = atomic_load_explicit(&journal_of(m)->beat, memory_order_relaxed), passed = now - m->data_looked, before = m->data_silent;
-	uint64_t limit = m->config.settings.hang_limit ? (uint64_t)m->config.settings.hang_limit : SILENT_MS;
-
-	m->data_looked = now;
-	if (!data_alive(m) || beat != m->data_beat) {
-		m->data_beat = beat;
-		m->data_silent = 0;
-		return;
-	}
-	m->data_silent += passed < LOOK_MOST_MS ? passed : LOOK_MOST_MS;
-	if (before >= limit || m->data_silent < limit)
-		return;
 	log_error(DATA_NAME " %u gives no sign of life since %llu ms: its disk may hang; what is published is in memory alone", m->h.data,
-		  (unsigned long long)m->data_silent);
+		  (unsigned long long)m->data_silence.silent);
 	atomic_store(&journal_of(m)->error, ETIMEDOUT);
 	atomic_store(&journal_of(m)->since, hub_now());
 	atomic_store(&journal_of(m)->state, JOURNAL_FAILING);
 	kill((pid_t)m->h.data, SIGCONT);	/* if it is that somebody has stopped it */
+}
+
+void data_look(struct master *m, uint64_t now)
+{
+	uint64_t limit = m->config.settings.hang_limit ? (uint64_t)m->config.settings.hang_limit : SILENT_MS;
+
+	if (!data_alive(m))
+		m->data_silence = (struct silence){ .looked = now };
+	else if (silence_look(&m->data_silence, atomic_load_explicit(&journal_of(m)->beat, memory_order_relaxed), now, limit))
+		tell_silent(m);
 }
 
 bool data_reap(struct master *m, pid_t pid, int status)

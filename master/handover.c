@@ -108,7 +108,7 @@ static void put_fallback(msgpack_packer *p, const struct handover_fallback *b)
 
 static void pack(msgpack_packer *p, const struct handover *h)
 {
-	msgpack_pack_map(p, 37);
+	msgpack_pack_map(p, 38);
 	put_int(p, "v", HANDOVER_VERSION);
 	put_int(p, "layout", h->layout);
 	put_int(p, "answer", h->answer);
@@ -136,6 +136,7 @@ static void pack(msgpack_packer *p, const struct handover *h)
 	put_text(p, "failed", h->failed);
 	put_fallback(p, &h->fallback);
 	put_int(p, "data", h->data);
+	put_int(p, "bridge", h->bridge);
 	put_int(p, "died", (int64_t)h->died);
 	put_int(p, "started", (int64_t)h->started);
 	put_key(p, "settings");
@@ -153,6 +154,13 @@ static void pack(msgpack_packer *p, const struct handover *h)
 	put_listeners(p, "listen", h->listen, h->listeners);
 	put_listeners(p, "dropped", h->dropped, h->dropped_count);
 	put_slots(p, h);
+}
+
+void handover_strip(struct handover *h)
+{
+	h->slot = h->control = h->caller = h->snapshot = h->tls = h->tls_before = h->canary_slot = -1;
+	h->fallback.there = h->config.there = false;
+	h->failed[0] = '\0';
 }
 
 int handover_write(const struct handover *h)
@@ -345,6 +353,7 @@ static int unpack(struct handover *h, const struct msgpack_value *map)
 	if (unpack_fallback(&h->fallback, map) < 0)
 		return -1;
 	h->data = (uint32_t)get_int(map, "data", 0);
+	h->bridge = (uint32_t)get_int(map, "bridge", 0);
 	h->died = (uint64_t)get_int(map, "died", 0);
 	h->started = (uint64_t)get_int(map, "started", 0);
 	h->lost = (uint64_t)get_int(map, "lost", 0);

@@ -88,7 +88,7 @@ struct handover {
 	bool again;			/* master only: another reload was asked for meanwhile */
 	char failed[HANDOVER_TEXT_MAX];	/* master only: why the new program failed, so that the old one is back; "" it did not */
 	struct handover_fallback fallback;	/* master only */
-	uint32_t data;			/* master only: process id of janus-data, 0 none */
+	uint32_t data, bridge;		/* master only: process ids of janus-data and janus-bridge, 0 none */
 	uint64_t died;			/* keeper: when its worker died or left, microseconds since 1970 */
 	uint64_t started;		/* when the master began, seconds since 1970 */
 	int wake[INDEX_SLOTS_MAX];
@@ -99,6 +99,9 @@ struct handover {
 	unsigned dropped_count;
 	struct handover_slot slots[INDEX_SLOTS_MAX];
 };
+
+/* What only the master has is taken out, and what is for one slot: for another process. */
+void handover_strip(struct handover *h);
 
 /* A memfd with the handover state, not close-on-exec; -1 with errno. */
 int handover_write(const struct handover *h);

@@ -16,6 +16,7 @@
 #include "master/master.h"
 #include "master/notify.h"
 #include "master/privileges.h"
+#include "master/program.h"
 #include "proto/jwt_keys.h"
 #include "shm/fetched_keys.h"
 #include "shm/log.h"
@@ -30,23 +31,13 @@ static bool is_on(const struct master *m)
 
 /* ---- the child ---- */
 
-/* Beside the server's program, as it is built, or where packages put it. */
-static void find(const struct master *m, char path[], size_t size)
-{
-	const char *slash = strrchr(m->h.program, '/');
-
-	snprintf(path, size, "%.*s/" NAME, slash ? (int)(slash - m->h.program) : 0, m->h.program);
-	if (access(path, X_OK) < 0)
-		snprintf(path, size, "%s", JANUS_LIBEXEC "/" NAME);
-}
-
 static __attribute__((noreturn)) void child(const struct master *m, int out)
 {
-	char path[sizeof(m->h.program) + sizeof(NAME)], interval[32];
+	char path[PROGRAM_PATH_MAX], interval[32];
 	char *argv[] = { (char *)(uintptr_t)NAME, (char *)(uintptr_t)m->h.settings.token_jwks_url, interval, NULL };
 	sigset_t none;
 
-	find(m, path, sizeof(path));
+	(void)!program_helper(path, m->h.program, NAME);
 	snprintf(interval, sizeof(interval), "%lld", (long long)m->h.settings.token_jwks_interval);
 	notify_disinherit();
 	sigemptyset(&none);

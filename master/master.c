@@ -51,13 +51,14 @@ static void end_listeners(struct master *m)
 	m->h.listeners = 0;
 }
 
-/* Keepers first, then the journal. */
+/* Keepers first, then the journal, and what is for other nodes. */
 static void end_if_alone(struct master *m)
 {
 	if (!m->stopping || slots_alive(m) > 0)
 		return;
 	data_end(m);
-	if (data_alive(m))
+	bridge_end(m);
+	if (data_alive(m) || bridge_alive(m))
 		ev_timer_stop(m->loop, &m->stop_timer);
 	else
 		ev_break(m->loop, EVBREAK_ALL);
@@ -341,12 +342,13 @@ static int start_fresh(struct master *m)
 	}
 	m->h.lock = m->dir.lock;
 	m->h.control = m->dir.control;
-	if (secret_files_read(&m->config.settings, &m->h.secrets, wrong) < 0) {
+	if (bridge_check(m, &m->config.settings, wrong) < 0 || secret_files_read(&m->config.settings, &m->h.secrets, wrong) < 0) {
 		log_error("%s", wrong);
 		return -1;
 	}
 	if (open_wakes(m) < 0 || open_tickets(m) < 0 || open_fetched_keys(m) < 0 || open_hub(m) < 0 || data_open(m) < 0 || open_listeners(m) < 0)
 		return -1;
+	bridge_open(m);
 	if (share_sockets(m, error) < 0) {
 		log_error("%s", error);
 		return -1;
@@ -524,17 +526,20 @@ int master_main(const struct config_source *source, char **argv, int handover)
 	start_watchers(m);
 	slots_watch(m);
 	data_watch(m);
+	bridge_watch(m);
 	while (!slots_reap(m))
 		master_stop(m, 1);
 	slots_take_over(m);
 	if (handover >= 0 && !m->stopping)
 		data_take_over(m);
-	if (!m->stopping)
+	if (!m->stopping) {
+		bridge_take_over(m);
 		jwks_watch(m);
+	}
 	if (handover >= 0 && !m->stopping)
 		rolling_begin(m);
 	service_start(m, handover >= 0);
-	if (!m->stopping || slots_alive(m) > 0 || data_alive(m))
+	if (!m->stopping || slots_alive(m) > 0 || data_alive(m) || bridge_alive(m))
 		ev_run(m->loop, 0);
 	runtime_dir_close(&m->dir);
 	log_info("stopped");

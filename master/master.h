@@ -8,6 +8,7 @@
  *   quiesce.c          before a program with another layout: everything into snapshots
  *   slots.c            keepers: started, missed, replaced
  *   data.c             janus-data, which writes the journal: started, missed, replaced, and told to end
+ *   bridge.c           janus-bridge, which speaks with NATS: started, missed, replaced, held while the layout changes, and told to end
  *   jwks.c             janus-jwks, which fetches keys of tokens: started, missed, replaced, and listened to
  *   ticket_keys.c      the keys of TLS tickets, renewed in time
  *   service.c          what the service manager is told (systemd)
@@ -29,6 +30,7 @@
 #include "master/orders.h"
 #include "master/restarts.h"
 #include "master/runtime_dir.h"
+#include "master/silence.h"
 #include "proto/control.h"
 #include "shm/hub.h"
 
@@ -70,8 +72,7 @@ struct master {
 	struct ev_timer data_timer;
 	struct restarts data_restarts;
 	uint64_t data_next;		/* how far the journal was when it was made */
-	uint64_t data_beat;		/* its last sign of life seen */
-	uint64_t data_looked, data_silent;	/* when it was looked for; milliseconds without another one */
+	struct silence data_silence;
 	bool data_replaced;		/* killed, as another one is to follow */
 	bool data_ending, data_ended;
 
@@ -85,6 +86,17 @@ struct master {
 	void (*quiesced)(struct master *m, const char *error);
 	uint64_t quiesce_deadline;	/* milliseconds of CLOCK_MONOTONIC */
 	uint32_t quiesce_refusals;	/* of keepers, before */
+
+	/* bridge.c */
+	struct {
+		struct ev_timer timer;
+		struct restarts restarts;
+		struct silence silence;
+		uint32_t connected;		/* how often NATS had been connected when it was made */
+		bool replaced;			/* killed, as another one is to follow */
+		bool held;			/* there is to be none for a while */
+		bool ending;
+	} bridge;
 
 	/* jwks.c */
 	struct {
@@ -160,6 +172,17 @@ void data_look(struct master *m, uint64_t now);		/* now and then: does it give s
 bool data_reap(struct master *m, pid_t pid, int status);	/* whether it was this process's */
 void data_end(struct master *m);			/* nobody publishes any more */
 bool data_alive(const struct master *m);
+
+/* bridge.c: nothing is done if the setting `nats` is empty */
+int bridge_check(const struct master *m, const struct settings *settings, char error[CONFIG_ERROR_MAX]);	/* is there such a program? -1 with error[] */
+void bridge_open(struct master *m);			/* at a server's start, before there are workers: what is published is for other nodes, too */
+void bridge_watch(struct master *m);			/* from now on, one that ends is replaced */
+void bridge_take_over(struct master *m);		/* there is to be one, if the settings say so, and of this program */
+void bridge_hold(struct master *m, bool hold);		/* there is to be none until it is taken back: it is killed, and gone when bridge_alive() says so */
+void bridge_look(struct master *m, uint64_t now);	/* now and then: does it give signs of life? */
+bool bridge_reap(struct master *m, pid_t pid, int status);	/* whether it was this process's */
+void bridge_end(struct master *m);			/* nobody publishes any more: what there is is sent */
+bool bridge_alive(const struct master *m);
 
 /* ticket_keys.c */
 void ticket_keys_look(struct master *m);			/* now and then, and before there are workers: is it time for a new one? */

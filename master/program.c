@@ -56,6 +56,17 @@ void program_execute(int fd, char *const argv[])
 	execveat(fd, "", argv, environ, AT_EMPTY_PATH);
 }
 
+int program_helper(char path[PROGRAM_PATH_MAX], const char *program, const char *name)
+{
+	const char *slash = strrchr(program, '/');
+
+	snprintf(path, PROGRAM_PATH_MAX, "%.*s/%s", slash ? (int)(slash - program) : 0, program, name);
+	if (access(path, X_OK) == 0)
+		return 0;
+	snprintf(path, PROGRAM_PATH_MAX, "%s/%s", JANUS_LIBEXEC, name);
+	return access(path, X_OK);
+}
+
 static char **with_option(char **argv, char *option)
 {
 	size_t n = 0;

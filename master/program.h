@@ -21,6 +21,12 @@ int program_open(const char *path);
 /* Executes it in place of the caller. Returns only if that fails, with errno. */
 void program_execute(int fd, char *const argv[]);
 
+#define PROGRAM_PATH_MAX 4352
+
+/* Where the program is that the server starts beside itself, as one with libraries of its own: in the folder of the server's (`program`, a path), as it is built, or where packages put it.
+ * 0, or -1 with errno: it is not there, and path[] says where it would be. */
+int program_helper(char path[PROGRAM_PATH_MAX], const char *program, const char *name);
+
 /* The same with the arguments that this one was started with, and `option`=`number` ahead of them. */
 void program_become(int fd, char **argv, const char *option, int number);
 

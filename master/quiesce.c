@@ -9,6 +9,7 @@
 #include "master/keeper.h"
 #include "master/master.h"
 #include "shm/log.h"
+#include "shm/nodes.h"
 #include "shm/slot.h"
 #include "shm/snapshot.h"
 
@@ -25,6 +26,7 @@ static bool all_quiesced(const struct master *m)
 
 void quiesce_undo(struct master *m)
 {
+	bridge_hold(m, false);
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (m->h.slots[i].used && m->h.slots[i].keeper && slots_order(m, i, ORDER_RESUME) < 0)
 			log_error("slot %u can't be told to go on", i);
@@ -61,7 +63,7 @@ static void on_poll(struct ev_loop *loop, struct ev_timer *t, int events)
 
 	(void)t;
 	(void)events;
-	if (!error && !all_quiesced(m))
+	if (!error && (!all_quiesced(m) || bridge_alive(m)))
 		return;
 	ev_timer_stop(loop, &m->quiesce_timer);
 	slots_hold(m, false);
@@ -75,6 +77,7 @@ void quiesce(struct master *m, void (*done)(struct master *m, const char *error)
 	m->quiesced = done;
 	m->quiesce_refusals = refusals(m);
 	m->quiesce_deadline = restarts_now() + PATIENCE_MS;
+	bridge_hold(m, true);
 	slots_hold(m, true);		/* a keeper that is made now would not know of it; so a keeper's death ends the quiescing (slots_lost()) */
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (m->h.slots[i].used && slots_order(m, i, ORDER_QUIESCE) < 0)
@@ -86,8 +89,10 @@ void quiesce(struct master *m, void (*done)(struct master *m, const char *error)
 /* Below this sequence, nobody is owed anything. */
 static uint64_t least_owed(const struct master *m)
 {
-	uint64_t least = ring_tail(&m->hub.ring);
+	uint64_t least = ring_tail(&m->hub.ring), proven = atomic_load(&m->hub.shm->nodes.proven);
 
+	if (nodes_state(&m->hub) != NODES_OFF && proven < least)
+		least = proven;
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		uint64_t delivered = atomic_load(&m->hub.shm->slot[i].delivered);
 		struct slot slot;

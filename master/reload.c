@@ -153,7 +153,9 @@ static int try_successor(struct master *m, char error[CONFIG_ERROR_MAX])
 
 	if (answer != PROBE_YES)
 		return answer;
-	m->next.again = m->again;	/* it may have been asked for while the workers left their snapshots */
+	m->next.again = m->again;	/* it may have been asked for while the workers left their snapshots; */
+	m->next.data = m->h.data;	/* and these may have become others, or none */
+	m->next.bridge = m->h.bridge;
 	fd = handover_write(&m->next);
 	fcntl(m->program, F_SETFD, 0);		/* the next program can go back to this one */
 	if (fd >= 0)
@@ -242,7 +244,7 @@ static void prepare(struct master *m, int caller)
 	m->again = false;
 	service_reloading(m);
 	begin_next(m, caller);
-	if (config_read(&config, &m->source, error) < 0 || secret_files_read(&config.settings, &m->next.secrets, error) < 0) {
+	if (config_read(&config, &m->source, error) < 0 || bridge_check(m, &config.settings, error) < 0 || secret_files_read(&config.settings, &m->next.secrets, error) < 0) {
 		refused(m, error);
 		return;
 	}

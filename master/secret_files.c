@@ -186,13 +186,111 @@ static int check_tls(const struct settings *s, const struct secrets *secrets, ch
 	return r;
 }
 
+/* ---- what NATS is shown ---- */
+
+static const struct nats_file {
+	enum setting_place setting;
+	const char *kind;
+	bool line;			/* all of it that counts is one line */
+} nats_files[] = {
+	{ SETTING_PLACE_nats_password_file, SECRET_NATS_PASSWORD, true },
+	{ SETTING_PLACE_nats_token_file, SECRET_NATS_TOKEN, true },
+	{ SETTING_PLACE_nats_nkey_file, SECRET_NATS_NKEY, true },
+	{ SETTING_PLACE_nats_credentials, SECRET_NATS_CREDENTIALS, false },
+	{ SETTING_PLACE_nats_tls_ca, SECRET_NATS_CA, false },
+};
+#define NATS_FILES (sizeof(nats_files) / sizeof(nats_files[0]))
+
+static const char *path_of(const struct settings *s, const struct nats_file *file)
+{
+	return settings_text((struct settings *)(uintptr_t)s, &settings_table[file->setting]);
+}
+
+static int add_line(int fd, const char *setting, const char *kind, const char *path, char error[CONFIG_ERROR_MAX])
+{
+	size_t len;
+	char *text = read_file(setting, path, SECRETS_FILE_MAX, &len, error);
+	int r = -1;
+
+	if (!text)
+		return -1;
+	while (len > 0 && strchr(" \t\r\n", text[len - 1]))
+		len--;
+	if (len == 0 || memchr(text, '\n', len) || memchr(text, '\0', len))
+		snprintf(error, CONFIG_ERROR_MAX, "%s: %.255s: it is not one line", setting, path);
+	else if ((r = secrets_add(fd, kind, path, text, len)) < 0)
+		snprintf(error, CONFIG_ERROR_MAX, "secrets: %s", strerror(errno));
+	forget_file(text, len);
+	errno = EINVAL;
+	return r;
+}
+
+static int add_nats(int fd, const struct settings *s, char error[CONFIG_ERROR_MAX])
+{
+	const char *list = s->nats_tls_certificate;
+	char path[SETTINGS_TEXT_MAX];
+
+	for (const struct nats_file *f = nats_files; f < nats_files + NATS_FILES; f++) {
+		const char *name = settings_table[f->setting].name;
+
+		if (*path_of(s, f) && (f->line ? add_line : add_file)(fd, name, f->kind, path_of(s, f), error) < 0)
+			return -1;
+	}
+	if (config_list_next(&list, path, sizeof(path)) &&
+	    (add_file(fd, "nats_tls_certificate", SECRET_NATS_CERTIFICATE, path, error) < 0 || !config_list_next(&list, path, sizeof(path)) ||
+	     add_file(fd, "nats_tls_certificate", SECRET_NATS_KEY, path, error) < 0))
+		return -1;
+	return 0;
+}
+
+static bool has_nats_files(const struct settings *s)
+{
+	bool has = s->nats_tls_certificate[0];
+
+	for (const struct nats_file *f = nats_files; f < nats_files + NATS_FILES; f++)
+		has |= *path_of(s, f) != '\0';
+	return s->nats[0] && has;
+}
+
+static int copy_nats(int to, const struct secrets *from)
+{
+	static const char *const kinds[] = {
+		SECRET_NATS_PASSWORD, SECRET_NATS_TOKEN, SECRET_NATS_NKEY, SECRET_NATS_CREDENTIALS, SECRET_NATS_CA, SECRET_NATS_CERTIFICATE, SECRET_NATS_KEY,
+	};
+	struct secret secret;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		for (size_t at = 0; secrets_next(from, kinds[i], &at, &secret);)
+			if (secrets_add(to, kinds[i], secret.from, secret.bytes, secret.len) < 0)
+				return -1;
+	return secrets_seal(to);
+}
+
+int secret_files_of_nats(int all)
+{
+	struct secrets from;
+	int fd;
+
+	if (secrets_map(&from, all) < 0)
+		return -1;
+	fd = secrets_begin();
+	if (fd >= 0 && copy_nats(fd, &from) < 0) {
+		close(fd);
+		fd = -1;
+	}
+	secrets_unmap(&from);
+	return fd;
+}
+
+/* ---- all of them ---- */
+
 static int read_into(int fd, const struct settings *s, char error[CONFIG_ERROR_MAX])
 {
 	struct secrets secrets;
 	int r;
 
 	if (add_tls(fd, s, error) < 0 || (s->token_keys[0] && add_token_keys(fd, s->token_keys, error) < 0) ||
-	    (s->api_key[0] && add_api_keys(fd, s->api_key, error) < 0))
+	    (s->api_key[0] && add_api_keys(fd, s->api_key, error) < 0) || (s->nats[0] && add_nats(fd, s, error) < 0))
 		return -1;
 	if (secrets_seal(fd) < 0 || secrets_map(&secrets, fd) < 0) {
 		snprintf(error, CONFIG_ERROR_MAX, "secrets: %s", strerror(errno));
@@ -209,7 +307,7 @@ int secret_files_read(const struct settings *s, int *fd, char error[CONFIG_ERROR
 	int number;
 
 	*fd = -1;
-	if (!s->tls_certificate[0] && !s->tls_client_ca[0] && !s->token_keys[0] && !s->api_key[0])
+	if (!s->tls_certificate[0] && !s->tls_client_ca[0] && !s->token_keys[0] && !s->api_key[0] && !has_nats_files(s))
 		return 0;
 	*fd = secrets_begin();
 	if (*fd >= 0 && read_into(*fd, s, error) == 0)

@@ -12,4 +12,7 @@
  */
 int secret_files_read(const struct settings *settings, int *fd, char error[CONFIG_ERROR_MAX]);
 
+/* A memfd of its own with what is for NATS among them, as the bridge, which speaks with other hosts, is to know nothing else of this. `all`: that of secret_files_read(). -1 with errno. */
+int secret_files_of_nats(int all);
+
 #endif

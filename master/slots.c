@@ -33,11 +33,9 @@ static const struct handover *keeper_handover(const struct master *m, unsigned s
 	static struct handover h;
 
 	h = m->h;
+	handover_strip(&h);
 	h.slot = (int)slot;
-	h.control = h.caller = h.snapshot = h.tls = h.tls_before = h.canary_slot = -1;
 	h.died = 0;
-	h.fallback.there = h.config.there = false;
-	h.failed[0] = '\0';
 	h.slots[slot].orders = orders;
 	return &h;
 }
@@ -310,7 +308,7 @@ bool slots_reap(struct master *m)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (data_reap(m, pid, status) || jwks_reap(m, pid, status))
+		if (data_reap(m, pid, status) || bridge_reap(m, pid, status) || jwks_reap(m, pid, status))
 			continue;
 		for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 			if (!m->h.slots[i].used)
@@ -374,6 +372,7 @@ static void on_watch(struct ev_loop *loop, struct ev_timer *t, int events)
 	if (m->stopping)
 		return;
 	data_look(m, now);
+	bridge_look(m, now);
 	ticket_keys_look(m);
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		if (!m->h.slots[i].used)

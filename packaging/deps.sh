@@ -30,7 +30,7 @@ find_missing()
 {
 	missing=
 	command -v "${CC%% *}" >/dev/null || missing=cc
-	for h in stdio.h ev.h msgpack.h jsmn.h ini.h liburing.h nettle/sha1.h bsd/sys/tree.h zlib.h curses.h openssl/evp.h jansson.h curl/curl.h; do
+	for h in stdio.h ev.h msgpack.h jsmn.h ini.h liburing.h nettle/sha1.h bsd/sys/tree.h zlib.h curses.h openssl/evp.h jansson.h curl/curl.h nats/nats.h; do
 		have_header $h || missing="$missing $h"
 	done
 	[ "$what" = server ] && return
@@ -38,6 +38,7 @@ find_missing()
 	for c in python3 curl openssl; do
 		command -v $c >/dev/null || missing="$missing $c"
 	done
+	PATH=$PATH:/usr/sbin command -v nats-server >/dev/null || missing="$missing nats-server"
 	[ "$what" != fuzz ] && return
 	command -v "${FUZZ_CC%% *}" >/dev/null || missing="$missing clang"
 	have_fuzzer || missing="$missing libFuzzer"
@@ -58,7 +59,7 @@ package_of()
 {
 	case $1:$2 in
 	*:cc)		echo gcc ;;
-	*:python3|*:curl|*:openssl)	echo "$2" ;;
+	*:python3|*:curl|*:openssl|*:nats-server)	echo "$2" ;;
 	*:clang)	echo clang ;;
 	apt-get:stdio.h)	echo libc6-dev ;;
 	apt-get:ev.h)		echo libev-dev ;;
@@ -75,6 +76,7 @@ package_of()
 	apt-get:openssl/evp.h)	echo libssl-dev ;;
 	apt-get:jansson.h)	echo libjansson-dev ;;
 	apt-get:curl/curl.h)	echo libcurl4-openssl-dev ;;
+	apt-get:nats/nats.h)	echo libnats-dev ;;
 	apt-get:libFuzzer)	# parted from the headers with 14.0.6, which recommend it
 		v=$(clang_version)
 		if apt-cache show libclang-rt-$v-dev >/dev/null 2>&1; then echo libclang-rt-$v-dev; else echo libclang-common-$v-dev; fi ;;
@@ -92,6 +94,7 @@ package_of()
 	dnf:openssl/evp.h)	echo openssl-devel ;;
 	dnf:jansson.h)		echo jansson-devel ;;
 	dnf:curl/curl.h)	echo libcurl-devel ;;
+	dnf:nats/nats.h)	echo cnats-devel ;;
 	dnf:libFuzzer)		echo compiler-rt ;;
 	esac
 }

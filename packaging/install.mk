@@ -23,7 +23,7 @@ tmpfilesdir   ?= $(PREFIX)/lib/tmpfiles.d
 WITH_BENCH    ?= 1
 
 # What is installed: MODE:SOURCE:WHERE. WHERE ends in a / if it is the folder.
-INSTALLED := 755:$(BUILD)/janus:$(sbindir)/ 755:$(BUILD)/janusctl:$(bindir)/ 755:$(BUILD)/janus-jwks:$(libexecdir)/janus/ \
+INSTALLED := 755:$(BUILD)/janus:$(sbindir)/ 755:$(BUILD)/janusctl:$(bindir)/ 755:$(BUILD)/janus-jwks:$(libexecdir)/janus/ 755:$(BUILD)/janus-bridge:$(libexecdir)/janus/ \
              $(if $(filter 1,$(WITH_BENCH)),755:$(BUILD)/janusbench:$(bindir)/ 644:packaging/janusbench.1:$(mandir)/man1/) \
              $(patsubst %,644:%:$(mandir)/man8/,$(wildcard packaging/*.8)) \
              $(patsubst %,644:%:$(mandir)/man5/,$(wildcard packaging/*.5)) \

@@ -131,7 +131,7 @@ size_t control_status_pack(void *dst, const struct control_status *status)
 	msgpack_packer *to = &packet.to;
 
 	control_packet_init(&packet, dst);
-	control_begin_reply(to, true, 14);
+	control_begin_reply(to, true, 15);
 	control_put_pair(to, "version", status->version);
 	control_put_uint(to, "pid", status->pid);
 	control_put_uint(to, "started", status->started);
@@ -139,6 +139,7 @@ size_t control_status_pack(void *dst, const struct control_status *status)
 	control_put_pair(to, "runtime_dir", status->runtime_dir);
 	control_put_pair(to, "data", status->data);
 	control_put_pair(to, "data_error", status->data_error);
+	control_put_pair(to, "nodes", status->nodes);
 	control_put_text(to, "listen");
 	msgpack_pack_array(to, status->listeners);
 	for (unsigned i = 0; i < status->listeners; i++)
@@ -220,7 +221,8 @@ static bool get_status(const struct msgpack_value *map, struct control_status *s
 	       control_find_text(map, "version", s->version, sizeof(s->version)) && control_find_u32(map, "pid", &s->pid) &&
 	       control_find_uint(map, "started", &s->started) && control_find_text(map, "file", s->file, sizeof(s->file)) &&
 	       control_find_text(map, "runtime_dir", s->runtime_dir, sizeof(s->runtime_dir)) && control_find_text(map, "data", s->data, sizeof(s->data)) &&
-	       control_find_text(map, "data_error", s->data_error, sizeof(s->data_error)) && control_find_text(map, "admin", s->admin, sizeof(s->admin)) &&
+	       control_find_text(map, "data_error", s->data_error, sizeof(s->data_error)) && control_find_text(map, "nodes", s->nodes, sizeof(s->nodes)) &&
+	       control_find_text(map, "admin", s->admin, sizeof(s->admin)) &&
 	       control_find_uint(map, "connections_max", &s->connections_max) && control_find_uint(map, "buffered", &s->buffered) &&
 	       control_find_uint(map, "buffered_max", &s->buffered_max) && find_groups(map, s->by_transport);
 }

@@ -6,7 +6,7 @@
  *             command, where it takes one
  *   reply     {"v": 1, "ok": true, ...} or {"v": 1, "ok": false, "error": "text"}
  *
- *   status    ... "version", "pid", "started", "file", "runtime_dir", "data", "data_error", "listen": [url...], "admin": url, "connections_max", "buffered", "buffered_max",
+ *   status    ... "version", "pid", "started", "file", "runtime_dir", "data", "data_error", "nodes", "listen": [url...], "admin": url, "connections_max", "buffered", "buffered_max",
  *             "by_transport": {"flash": connections, ...}, "workers":
  *             [{"slot", "state", "keeper", "worker", "connections", "restarts", "generation"}...]
  *   reload    what it did, when it is done: control_report.h. Or the error says why it did not
@@ -71,6 +71,7 @@ struct control_status {
 	char runtime_dir[256];
 	char data[256];			/* the setting, "" none */
 	char data_error[128];		/* why nothing is written there, "" all is */
+	char nodes[256];		/* how it is with other nodes, in words, "" there are to be none */
 	char listen[CONTROL_LISTEN_MAX][128];	/* URLs as bound */
 	unsigned listeners;
 	char admin[128];		/* the server's own admin listener, a URL; not among those that clients connect to */

@@ -38,7 +38,7 @@ static bool is_space(char c)
 	return c == ' ' || c == '\n' || c == '\t' || c == '\r';
 }
 
-static void put_trimmed(struct sink *s, const char *json, size_t len)
+void message_put_json(struct sink *s, const char *json, size_t len)
 {
 	while (len > 0 && is_space(*json)) {
 		json++;
@@ -74,7 +74,7 @@ bool message_text(struct sink *s, const struct message_names *names, enum messag
 	if (kind == MESSAGE_TEXT)
 		put_string(s, data, len);
 	else
-		put_trimmed(s, data, len);
+		message_put_json(s, data, len);
 	sink_byte(s, '}');
 	return true;
 }

@@ -38,6 +38,9 @@ void message_put_names(struct sink *s, const struct message_names *names);
  * message_id are longer than the head of a binary record can tell (above 2 MiB). */
 bool message_text(struct sink *s, const struct message_names *names, enum message_kind kind, const void *data, size_t len);
 
+/* Puts a JSON value that passed json_value(), without the white space around it. */
+void message_put_json(struct sink *s, const char *json, size_t len);
+
 /*
  * Puts members, which end in a comma, ahead of those of a record, text or binary, that was written behind as much room as they take: to record + len. The
  * record then begins at `record`.

@@ -135,7 +135,7 @@ void events_write(const struct events *e, unsigned ring, const struct event *eve
 
 void events_say(const struct events *e, unsigned ring, enum event_kind kind, uint64_t n, const char *format, ...)
 {
-	struct event event = EVENT_OF_PROCESS(kind, ring < INDEX_SLOTS_MAX ? ring : 255);
+	struct event event = EVENT_OF_PROCESS(kind, ring < SLOT_BRIDGE ? ring : 255);
 	char text[EVENT_TEXT + 1];
 	va_list args;
 

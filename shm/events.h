@@ -3,7 +3,7 @@
  *
  *   events_shm | event_ring_shm[EVENT_RINGS] | struct event_shm[EVENT_RINGS][EVENTS_KEPT]
  *
- * A ring has one writer at a time, who waits for nobody: a slot's is its worker, or its keeper while there is no worker; the master and janus-data have one each.
+ * A ring has one writer at a time, who waits for nobody: a slot's is its worker, or its keeper while there is no worker; the bridge's slot's is the bridge; the master and janus-data have one each.
  * The newest EVENTS_KEPT are there. A reader, who maps it read-only and is known to nobody, copies an event and looks at its `seq` before and
  * after that; what was overwritten meanwhile it counts as lost.
  *

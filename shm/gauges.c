@@ -24,6 +24,19 @@ static uint64_t connections_max(const struct hub *hub)
 	return n;
 }
 
+/* Peers that give signs of life. */
+static uint64_t nodes_here(const struct hub *hub)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < NODES_MAX; i++) {
+		uint32_t state = RELAXED(hub->shm->nodes.peer[i].state);
+
+		n += state == NODE_HERE || state == NODE_BEHIND;
+	}
+	return n;
+}
+
 #define GAUGE(name, of, text, unit, expression)							\
 	static uint64_t value_of_##name(const struct hub *hub, unsigned slot, unsigned group)	\
 	{											\

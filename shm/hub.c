@@ -9,7 +9,12 @@
 #include <unistd.h>
 
 #include "shm/log.h"
+#include "shm/nodes.h"
 #include "shm/segment.h"
+
+#define BRIDGE_SILENT_MS 2000	/* publishers do not wait for a bridge that gives no sign of life for so long */
+
+_Static_assert(WORKERS_MAX <= SLOT_BRIDGE, "the bridge's slot is no worker's");
 
 const struct counter_info counters[COUNTERS] = {
 #define COLUMNS(text, family, labels, unit, ...) text, family, labels, unit
@@ -245,6 +250,10 @@ void hub_repair(struct hub *hub, unsigned slot)
 
 		atomic_store_explicit(&intent->state, done ? INTENT_DONE : INTENT_NONE, memory_order_release);
 	}
+	if (slot == SLOT_BRIDGE && atomic_load_explicit(&intent->state, memory_order_relaxed) == INTENT_DONE) {
+		nodes_shm_set_seq(&hub->shm->nodes, intent->fd, intent->parsed);
+		atomic_store_explicit(&intent->state, INTENT_NONE, memory_order_release);
+	}
 	if (held) {
 		ring_repair(&hub->ring);
 		index_repair(&hub->index);
@@ -346,6 +355,27 @@ void hub_wake_all(const struct hub *hub)
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (atomic_load(&hub->shm->slot[i].state) != SLOT_UNUSED)
 			hub_wake(hub, i);
+	if (nodes_state(hub) != NODES_OFF)
+		hub_wake(hub, SLOT_BRIDGE);
+}
+
+static bool bridge_is_silent(const struct hub *hub)
+{
+	uint64_t now = once_now(), beat = atomic_load_explicit(&hub->shm->nodes.beat, memory_order_relaxed);
+
+	return now > beat && now - beat > BRIDGE_SILENT_MS;
+}
+
+/* How far the bridge is behind, if publishers have to wait for it. */
+static unsigned bridge_lag(const struct hub *hub, unsigned nudge, uint64_t *asleep)
+{
+	unsigned lag = ring_lag(&hub->ring, nodes_sent(hub));
+
+	if (lag <= nudge)
+		return lag;
+	if (atomic_load_explicit(&hub->shm->slot[SLOT_BRIDGE].sleeping, memory_order_relaxed))
+		*asleep |= 1ull << SLOT_BRIDGE;
+	return bridge_is_silent(hub) ? 0 : lag;
 }
 
 unsigned hub_lag(const struct hub *hub, unsigned nudge, uint64_t *asleep)
@@ -364,6 +394,11 @@ unsigned hub_lag(const struct hub *hub, unsigned nudge, uint64_t *asleep)
 			most = lag;
 		if (lag > nudge && atomic_load_explicit(&s->sleeping, memory_order_relaxed))
 			*asleep |= 1ull << i;
+	}
+	if (nodes_state(hub) == NODES_CONNECTED) {
+		unsigned lag = bridge_lag(hub, nudge, asleep);
+
+		most = lag > most ? lag : most;
 	}
 	return most;
 }

@@ -18,6 +18,7 @@
 #include "shm/index.h"
 #include "shm/latency.h"
 #include "shm/lock.h"
+#include "shm/nodes_shm.h"
 
 #define HUB_MAGIC 0x31425548534e414aull	/* "JANSHUB1" */
 #ifndef HUB_LAYOUT
@@ -187,6 +188,7 @@ struct hub_shm {
 	struct lock_shm lock;		/* the hub lock: topic index, the ring's producer side, history */
 	_Atomic uint32_t log_level;	/* 1 + the level of all processes' logs (log.h), whatever their settings say; 0: as they say. The master's */
 	struct journal_shm journal;
+	struct nodes_shm nodes;		/* other nodes; the bridge's */
 	struct hub_slot_shm slot[INDEX_SLOTS_MAX];
 };
 

@@ -6,6 +6,7 @@
  *   anything else about it changes. `kept` of a free entry means nothing while `dirty` is 1.
  * - What is counted of patterns follows from the entries, as chains do, and is changed while `dirty` is 1.
  * - `high` covers an entry before it is TOPIC_USED, so index_repair(), which looks at 1..high, sees all topics.
+ * - An entry is in the feed before its interest changes.
  *
  * Only the order in which the compiler emits stores matters for that: all stores of a process that has been reaped are
  * there for whoever reaped it. So in_order() is a compiler barrier.
@@ -48,7 +49,7 @@ static size_t heads_size(uint32_t buckets)
 size_t index_size(uint32_t topics_max)
 {
 	return sizeof(struct index_shm) + heads_size(bucket_count(topics_max)) + ((size_t)topics_max + 1) * sizeof(struct topic_shm) +
-	       (size_t)INDEX_SIEVE * bucket_count(topics_max);
+	       (size_t)INDEX_SIEVE * bucket_count(topics_max) + ((size_t)topics_max + 1) * sizeof(uint32_t);
 }
 
 void index_format(void *mem, uint32_t topics_max)
@@ -86,6 +87,7 @@ int index_attach(struct index *ix, void *mem, size_t size)
 	ix->heads = (uint32_t *)(shm + 1);
 	ix->topics = (struct topic_shm *)((char *)ix->heads + heads_size(shm->buckets));
 	ix->sieve = (uint8_t *)(ix->topics + shm->topics_max + 1);
+	ix->changed = (uint32_t *)(ix->sieve + (size_t)INDEX_SIEVE * shm->buckets);
 	return 0;
 }
 
@@ -161,6 +163,85 @@ uint32_t index_find(const struct index *ix, uint64_t hash, const char *name, siz
 	return TOPIC_NONE;
 }
 
+/* ---- the feed of changes ---- */
+
+static void set_feed(struct index *ix, uint32_t feed)
+{
+	in_order();
+	atomic_store_explicit(&ix->shm->feed, feed, memory_order_relaxed);
+	in_order();
+}
+
+static uint32_t first_changed(const struct index *ix)
+{
+	return atomic_load_explicit(&ix->shm->changed_first, memory_order_relaxed);
+}
+
+static void set_first_changed(struct index *ix, uint32_t topic)
+{
+	atomic_store_explicit(&ix->shm->changed_first, topic, memory_order_relaxed);
+}
+
+/* The interest in this entry is about to begin or to end. */
+static void feed(struct index *ix, uint32_t topic)
+{
+	struct index_shm *shm = ix->shm;
+
+	if (!index_feed_is_on(ix) || ix->changed[topic])
+		return;
+	set_feed(ix, FEED_CHANGING);
+	ix->changed[topic] = INDEX_FEED_END;
+	if (shm->changed_last == TOPIC_NONE)
+		set_first_changed(ix, topic);
+	else
+		ix->changed[shm->changed_last] = topic;
+	shm->changed_last = topic;
+	set_feed(ix, FEED_ON);
+}
+
+unsigned index_feed_take(struct index *ix, uint32_t *taken, unsigned most)
+{
+	uint32_t topic = first_changed(ix);
+	unsigned n = 0;
+
+	assert(index_feed_is_on(ix));
+	set_feed(ix, FEED_CHANGING);
+	while (n < most && topic != TOPIC_NONE) {
+		uint32_t next = ix->changed[topic];
+
+		ix->changed[topic] = 0;
+		taken[n++] = topic;
+		topic = next == INDEX_FEED_END ? TOPIC_NONE : next;
+	}
+	set_first_changed(ix, topic);
+	if (topic == TOPIC_NONE)
+		ix->shm->changed_last = TOPIC_NONE;
+	set_feed(ix, FEED_ON);
+	return n;
+}
+
+void index_feed_clear(struct index *ix)
+{
+	assert(!index_feed_is_on(ix));
+	memset(ix->changed, 0, ((size_t)ix->shm->high + 1) * sizeof ix->changed[0]);
+}
+
+void index_feed_begin(struct index *ix)
+{
+	assert(!index_feed_is_on(ix));
+	set_first_changed(ix, TOPIC_NONE);
+	ix->shm->changed_last = TOPIC_NONE;
+	set_feed(ix, FEED_ON);
+}
+
+void index_feed_end(struct index *ix)
+{
+	set_feed(ix, FEED_OFF);
+	set_first_changed(ix, TOPIC_NONE);
+}
+
+/* ---- topics come and go ---- */
+
 /*
  * Makes the pages of entries that were never used, some at a time; `topic` is the next of those. That costs much less than a page fault for each of
  * them. (Nothing depends on it.)
@@ -209,6 +290,8 @@ static uint32_t make_topic(struct index *ix, uint64_t interest, uint32_t kept, u
 	t->next = ix->heads[bucket];
 	t->kept = kept;
 	t->since = since;
+	if (interest)
+		feed(ix, topic);
 	atomic_store_explicit(&t->interest, interest, memory_order_relaxed);
 	in_order();
 	atomic_store_explicit(&t->state, TOPIC_USED, memory_order_relaxed);
@@ -227,6 +310,8 @@ static uint32_t find_or_make(struct index *ix, uint64_t interest, uint32_t kept,
 
 	assert(len > 0 && len <= TOPIC_NAME_MAX);
 	if (topic != TOPIC_NONE) {
+		if (interest && !interest_of(&ix->topics[topic]))
+			feed(ix, topic);
 		atomic_fetch_or_explicit(&ix->topics[topic].interest, interest, memory_order_relaxed);
 		if (kept)
 			ix->topics[topic].kept = kept;
@@ -317,7 +402,8 @@ static void end_topic(struct index *ix, uint32_t topic)
 {
 	struct topic_shm *t = &ix->topics[topic];
 
-
+	if (interest_of(t))
+		feed(ix, topic);
 	set_dirty(ix, 1);
 	if (t->kept != TOPIC_KEPT_NOT)
 		index_forget(ix, atomic_load_explicit(&t->last, memory_order_relaxed) + 1);
@@ -342,8 +428,11 @@ void index_leave(struct index *ix, unsigned slot, uint32_t topic)
 	assert(slot < INDEX_SLOTS_MAX && topic > 0 && topic <= ix->shm->high && state_of(t) == TOPIC_USED);
 	if (interest_of(t) == bit && t->kept != TOPIC_KEPT)
 		end_topic(ix, topic);
-	else
+	else {
+		if (interest_of(t) == bit)
+			feed(ix, topic);
 		atomic_fetch_and_explicit(&t->interest, ~bit, memory_order_relaxed);
+	}
 }
 
 void index_release(struct index *ix, uint32_t topic)
@@ -363,6 +452,8 @@ void index_repair(struct index *ix)
 	struct index_shm *shm = ix->shm;
 	uint32_t topic, bucket;
 
+	if (atomic_load_explicit(&shm->feed, memory_order_relaxed) == FEED_CHANGING)
+		set_feed(ix, FEED_LOST);
 	if (!atomic_load_explicit(&shm->dirty, memory_order_relaxed))
 		return;
 	memset(ix->heads, 0, shm->buckets * sizeof ix->heads[0]);
@@ -448,6 +539,25 @@ static const char *check_free(const struct index *ix)
 	return found == unused ? NULL : "the free list is too short";
 }
 
+/* Each entry that says it is in the feed is there once. */
+static const char *check_feed(const struct index *ix)
+{
+	uint32_t topic, found = 0, marked = 0, last = TOPIC_NONE;
+
+	if (!index_feed_is_on(ix))
+		return atomic_load_explicit(&ix->shm->feed, memory_order_relaxed) == FEED_CHANGING ? "the feed is in the middle of a change" : NULL;
+	for (topic = 1; topic <= ix->shm->high; topic++)
+		marked += ix->changed[topic] != 0;
+	for (topic = first_changed(ix); topic != TOPIC_NONE; topic = ix->changed[topic] == INDEX_FEED_END ? TOPIC_NONE : ix->changed[topic]) {
+		if (topic > ix->shm->high || !ix->changed[topic])
+			return "the feed leads to an entry that is not in it";
+		if (found++ == marked)
+			return "the feed is too long";
+		last = topic;
+	}
+	return found != marked ? "the feed lacks entries" : last != ix->shm->changed_last ? "the feed's last entry is not its last" : NULL;
+}
+
 int index_check(const struct index *ix, const char **why)
 {
 	const struct index_shm *shm = ix->shm;
@@ -459,7 +569,7 @@ int index_check(const struct index *ix, const char **why)
 		*why = "more topics than entries";
 	else if (shm->high < shm->topics_max && state_of(&ix->topics[shm->high + 1]) != TOPIC_FREE)
 		*why = "a topic beyond the entries ever used";
-	else if (!(*why = check_chains(ix)) && !(*why = check_free(ix)))
+	else if (!(*why = check_chains(ix)) && !(*why = check_free(ix)) && !(*why = check_feed(ix)))
 		*why = patterns_check(ix);
 	return *why ? -1 : 0;
 }

@@ -13,6 +13,9 @@
  * from it: a process that dies with the lock held may have left them half changed, which `dirty` says, and
  * index_repair() builds them anew. The dead one's bits in `interest` are left as they were: its successor keeps or leaves
  * those topics. A topic that is kept and has no messages is let go by history_sweep().
+ *
+ * The *feed* lists entries of which somebody has become interested or nobody is any more, for one who follows that (nodes.h): each once, in the order in which they have changed first. An entry is
+ * put there before it changes, so a death in between leaves one that has not changed; a death while the list is changed loses it, which `feed` says.
  */
 #ifndef SHM_INDEX_H
 #define SHM_INDEX_H
@@ -27,6 +30,7 @@
 #define TOPIC_NONE 0u		/* topic numbers start at 1 */
 #define TOPIC_NAME_MAX 255
 #define INDEX_SLOTS_MAX 64	/* bits in `interest` */
+#define SLOT_BRIDGE (INDEX_SLOTS_MAX - 1)	/* no worker's: the bridge's (nodes.h), whose `state` stays SLOT_UNUSED, and which has no bit set */
 #define INDEX_SIEVE 4		/* bytes a bucket */
 #define INDEX_SHAPES_MAX 64	/* of patterns: what a publish may have to look up */
 
@@ -34,6 +38,7 @@ enum { NAME_INBOX = 1, NAME_EVERYBODY = 2 };	/* what the names begin with of top
 
 enum { TOPIC_FREE, TOPIC_USED };
 enum { TOPIC_KEPT_NOT, TOPIC_KEPT, TOPIC_WAS_KEPT };	/* WAS_KEPT: history has none of its messages any more */
+enum { FEED_OFF, FEED_ON, FEED_CHANGING, FEED_LOST };	/* CHANGING: a list of changes is in the middle of one; LOST: a process died in it */
 
 /* One topic. Written under the hub lock; `interest` and `last` are also read without it. 320 bytes: 5 cache lines. */
 struct topic_shm {
@@ -76,10 +81,14 @@ struct index_shm {
 	uint32_t patterns_max, shapes_max;	/* limits of both, stored before anybody else sees the index */
 	struct shape_shm shape[INDEX_SHAPES_MAX];	/* the first `shapes` of them, in no order */
 	uint32_t sieved;		/* 1: the sieve was written to */
-	uint32_t pad[13];
+	_Atomic uint32_t feed;		/* FEED_ON and the like */
+	_Atomic uint32_t changed_first;	/* the feed's first and last entry, TOPIC_NONE: there is none. Without the lock, a hint */
+	uint32_t changed_last;
+	uint32_t pad[10];
 	/*
 	 * uint32_t heads[buckets], then struct topic_shm topics[topics_max + 1] (64-byte aligned; topics[0] is not used), then uint8_t
-	 * sieve[INDEX_SIEVE * buckets]: how many patterns have a hash that falls there; at 255 it stays. It is not touched while there are no patterns.
+	 * sieve[INDEX_SIEVE * buckets]: how many patterns have a hash that falls there; at 255 it stays. It is not touched while there are no patterns. Then
+	 * uint32_t changed[topics_max + 1]: the next entry of the feed, INDEX_FEED_END if it is the last; 0: it is not in the feed. Not touched while that is off.
 	 */
 };
 _Static_assert(sizeof(struct index_shm) == 128 + INDEX_SHAPES_MAX * 16, "layout");
@@ -90,6 +99,7 @@ struct index {
 	uint32_t *heads;
 	struct topic_shm *topics;
 	uint8_t *sieve;
+	uint32_t *changed;
 };
 
 /* Bytes that an index of topics_max topics takes. */
@@ -171,7 +181,30 @@ void index_pulse(struct topic_shm *t, uint64_t time);
 /* Messages in 1000 seconds, by that count. Needs no lock for a topic that stays. */
 uint64_t index_rate(const struct topic_shm *t, uint64_t now);
 
-/* After the lock's holder died, lock still held: puts chains and the free list right if `dirty` says so. */
+/* ---- the feed of changes ---- */
+
+#define INDEX_FEED_END UINT32_MAX
+
+static inline bool index_feed_is_on(const struct index *ix)
+{
+	return atomic_load_explicit(&ix->shm->feed, memory_order_relaxed) == FEED_ON;
+}
+
+/* Whether there is something to be taken, or may be. Needs no lock. */
+static inline bool index_has_changes(const struct index *ix)
+{
+	return atomic_load_explicit(&ix->shm->changed_first, memory_order_relaxed) != TOPIC_NONE;
+}
+
+/* Forgets what a feed that is not on has left. Needs no lock, as nobody else touches that. */
+void index_feed_clear(struct index *ix);
+/* Begins it, when it was cleared; ends it. */
+void index_feed_begin(struct index *ix);
+void index_feed_end(struct index *ix);
+/* Takes up to `most` entries out of a feed that is on. How many. They may have changed several times, and be as they were. */
+unsigned index_feed_take(struct index *ix, uint32_t *taken, unsigned most);
+
+/* After the lock's holder died, lock still held: puts chains and the free list right if `dirty` says so; and says so if the feed is lost. */
 void index_repair(struct index *ix);
 
 /* Walks all of it (lock held, or nobody else alive). 0 when every rule above holds, else -1, and `why` is set to what is

@@ -9,6 +9,7 @@
 
 #include "proto/presence.h"
 #include "shm/crash.h"
+#include "shm/nodes.h"
 
 /* How far the slowest worker may be behind, in parts of 1024 of the ring: */
 #define LAG_MAX 512	/* further, and publishing is put off */
@@ -30,11 +31,12 @@ static uint32_t answer_flags(unsigned item, uint64_t subscribers)
 }
 
 /*
- * Those whom an item is for, entries of the index: its topic, if somebody subscribes it or history keeps it, comes first; then the patterns that fit it. The
- * last one looked up is remembered, as a burst mostly has one topic.
+ * Those whom an item is for, entries of the index: its topic, if somebody subscribes it or history keeps it, comes first; then the patterns that fit it. If there is none of them, but
+ * other nodes are to have it, TOPIC_NONE. The last one looked up is remembered, as a burst mostly has one topic.
  */
 struct found {
 	const struct publish_item *item;
+	bool abroad;			/* items are for other nodes, too */
 	unsigned count;			/* 0: nobody */
 	unsigned patterns;		/* among them */
 	uint32_t entry[1 + INDEX_SHAPES_MAX];
@@ -71,6 +73,14 @@ static void find(struct hub *hub, const struct publish_item *item, uint64_t next
 	if (index_has_patterns(&hub->index) && !presence_in(item->topic, item->topic_len))
 		found->patterns = index_match(&hub->index, item->topic, item->topic_len, found->entry + found->count);
 	found->count += found->patterns;
+	if (found->abroad && found->count == 0)
+		found->count = 1;		/* (entry[0] is TOPIC_NONE) */
+}
+
+/* Whether somebody here may have it, or will be able to. */
+static bool is_for_here(const struct found *found)
+{
+	return found->count > 0 && found->entry[0] != TOPIC_NONE;
 }
 
 static uint64_t interest_of(const struct hub *hub, const struct found *found)
@@ -125,34 +135,41 @@ struct written {
 	unsigned matched;		/* items that a pattern fits */
 };
 
-/* Writes records until the ring takes no more. Returns the items dealt with. `answers`: the items again, or NULL. */
+/* Writes records until the ring takes no more. Returns the items dealt with. `answers`: the items again, or NULL. `origin`: 0, or RING_FOREIGN. */
 static unsigned write_records(struct hub *hub, struct ring_batch *batch, const struct publish_item *items, unsigned count,
-			      struct publish_item *answers, struct written *written)
+			      struct publish_item *answers, uint32_t origin, struct written *written)
 {
 	uint64_t now = hub_now();
-	struct found found = { 0 };
+	struct found found = { .abroad = origin == 0 && nodes_state(hub) != NODES_OFF };
 	unsigned n;
 
 	*written = (struct written){ 0 };
 	for (n = 0; n < count; n++) {
 		uint64_t interest, subscribers = 0, seq = batch->next;
+		uint32_t flags = origin;
 
 		find(hub, &items[n], seq, &found);
-		if (answers)
+		if (answers) {
 			subscribers = subscribers_of(hub, &found);
+			flags |= answer_flags(n, subscribers);
+		}
+		if (found.abroad && *items[n].topic == NAME_INBOX)
+			flags |= RING_TO_USER;
 		interest = interest_of(hub, &found);
-		if (found.count > 0 && !write_message(hub, batch, &items[n], &found, answers ? answer_flags(n, subscribers) : 0, now))
+		if (found.count > 0 && !write_message(hub, batch, &items[n], &found, flags, now))
 			break;
 		if (found.count == 0)
 			hub->index.shm->unheard = seq;
 		if (answers) {
-			answers[n].seq = found.count > 0 ? seq : 0;
+			answers[n].seq = is_for_here(&found) ? seq : 0;
 			answers[n].subscribers = subscribers;
 		}
 		written->interested |= interest;
 		written->unheard += interest == 0;
 		written->matched += found.patterns > 0;
 	}
+	if (found.abroad && n > 0)
+		written->interested |= 1ull << SLOT_BRIDGE;
 	return n;
 }
 
@@ -331,7 +348,7 @@ static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const stru
 	count = may;
 	CRASH_POINT("publish-locked");
 	ring_begin(&hub->ring, &batch);
-	n = write_records(hub, &batch, items, count, answers, &written);
+	n = write_records(hub, &batch, items, count, answers, slot == SLOT_BRIDGE || keyed->change ? RING_FOREIGN : 0, &written);
 	CRASH_POINT("publish-written");
 	if (answers && n < count) {
 		ring_repair(&hub->ring);	/* all or none */
@@ -373,7 +390,7 @@ static void recall(struct hub *hub, const struct intent_shm *intent, struct publ
 	for (unsigned i = 0; i < count; i++)
 		items[i].seq = items[i].subscribers = 0;
 	for (uint64_t seq = intent->first; seq < intent->first + intent->written; seq++) {
-		if (ring_read(&hub->ring, seq, &rec) == 0 && rec.id == seq) {
+		if (ring_read(&hub->ring, seq, &rec) == 0 && rec.id == seq && rec.topic != TOPIC_NONE) {
 			unsigned i = rec.flags & ((1u << ITEM_BITS) - 1);
 
 			if (i < count) {

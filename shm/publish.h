@@ -20,7 +20,7 @@ struct publish_item {
 	uint64_t parsed;		/* place in the connection's input behind this message */
 	uint8_t topic_len;
 	/* set by publish_answered() */
-	uint64_t seq;			/* the sequence it got, 0: it was not stored, as nobody subscribes the topic and no history keeps it */
+	uint64_t seq;			/* the sequence it got, 0: nobody here subscribes the topic, and no history keeps it */
 	uint64_t subscribers;		/* subscriptions of the topic, and of patterns that fit it, at that moment, over all slots */
 };
 
@@ -44,7 +44,7 @@ static inline unsigned publish_count_max(const struct hub *hub)
 
 /*
  * Publishes items[0..count) for session `fd` of `slot`, and wakes the workers that sleep and have subscribers. Messages of topics that
- * nobody subscribes are taken and not stored, unless history keeps them. Returns how many were published: fewer than count when the ring would not take more at
+ * nobody subscribes are taken and not stored, unless history keeps them, or other nodes are to have them (nodes.h). Returns how many were published: fewer than count when the ring would not take more at
  * once (call again), 0 with EAGAIN when a worker is half a ring behind, or EBUSY when it is a quarter and they are heavy (try later).
  *
  * When it returns, the slot's intent names the last one's `parsed` and `flags`. The caller records them in the session and then

@@ -218,7 +218,7 @@ static void unlink_record(struct ring *r, uint64_t seq)
 	if (d->prev >= atomic_load_explicit(&r->shm->oldest, memory_order_relaxed) && seq_of(prev) == d->prev)
 		atomic_store_explicit(&prev->next, 0, memory_order_relaxed);
 	t = index_topic(r->index, d->topic);
-	if (atomic_load_explicit(&t->state, memory_order_relaxed) != TOPIC_USED || t->generation != d->generation)
+	if (d->topic != TOPIC_NONE && (atomic_load_explicit(&t->state, memory_order_relaxed) != TOPIC_USED || t->generation != d->generation))
 		return;		/* it has left the topic before it died */
 	t->published = d->number - 1;
 	atomic_store_explicit(&t->last, d->prev, memory_order_release);

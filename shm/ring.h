@@ -39,7 +39,10 @@
  */
 #define RING_ECHO 0x80000000u		/* in a record's flags: it is an echo, and the low bits say how far behind the message's own record */
 #define RING_ECHOED 0x40000000u		/* it is a record of a message that has echoes, or is one */
-#define RING_FLAGS 0x3fffffffu		/* what is for the publisher's use of the flags of a message's own record */
+#define RING_FOREIGN 0x20000000u	/* in those of a message's own record: it is not for other nodes (nodes.h), as it came from there, or tells of this one alone */
+#define RING_TO_USER 0x10000000u	/* the same: it is to a user. Noted only if the message is for other nodes */
+#define RING_FLAGS 0x0fffffffu		/* what is for the publisher's use of the flags of a message's own record */
+#define RING_KEPT (RING_FOREIGN | RING_TO_USER | RING_FLAGS)	/* what a snapshot keeps of them */
 #define RING_ECHOES_MAX 1024		/* of one message */
 
 /* What a record is. Written by its producer, except `next`, by the producer of the topic's next record. */
@@ -49,7 +52,7 @@ struct ring_desc_shm {
 	uint32_t len;			/* of its bytes */
 	uint32_t topic;
 	uint32_t generation;		/* of the topic */
-	uint32_t flags;			/* RING_ECHO and RING_ECHOED; the rest is for the publisher's use */
+	uint32_t flags;			/* RING_ECHO and the like; the rest is for the publisher's use */
 	uint64_t time;			/* microseconds since 1970, see ring_time_follows() */
 	uint64_t prev;			/* sequence of the topic's previous record, 0 none. May be overwritten already */
 	_Atomic uint64_t next;		/* sequence of the topic's next record, 0 none yet */
@@ -123,7 +126,7 @@ void ring_begin(struct ring *r, struct ring_batch *b);
 
 /* Adds a record of `len` bytes (> 0) to the batch and returns where to write them, 8-byte aligned; `now` is the time in
  * microseconds since 1970 (made larger where it would not follow: ring_time_follows()). The topic must be in use, or TOPIC_NONE:
- * nobody's record, which only takes up a sequence (for restoring the record of a topic that is gone). NULL with
+ * nobody's record (of a message that is for other nodes alone; or for restoring that of a topic that is gone). NULL with
  * ENOSPC when the batch would take more than half of the ring: commit what there is first (never said to the first record
  * of a batch); NULL with EMSGSIZE when one record alone would. What is skipped before the end of the ring counts, too; only
  * a record of more than a quarter of the ring can, with that, take more than half, so keep messages below a quarter. */

@@ -20,6 +20,13 @@
 #define SECRET_TLS_CLIENT_CA "tls_client_ca"		/* PEM: who signs clients' certificates, which they must have */
 #define SECRET_TOKEN_KEYS "token_keys"			/* packed (proto/jwt_keys.h) */
 #define SECRET_TLS_CLIENT_CA_OPTIONAL "tls_client_ca_optional"	/* the same, which they may have */
+#define SECRET_NATS_PASSWORD "nats_password"		/* what NATS is shown: a line, without its end, */
+#define SECRET_NATS_TOKEN "nats_token"
+#define SECRET_NATS_NKEY "nats_nkey"			/* a seed; */
+#define SECRET_NATS_CREDENTIALS "nats_credentials"	/* a file; */
+#define SECRET_NATS_CA "nats_tls_ca"			/* PEM */
+#define SECRET_NATS_CERTIFICATE "nats_tls_certificate"
+#define SECRET_NATS_KEY "nats_tls_key"
 #define SECRET_API_KEYS "api_keys"			/* digests of keys and what they give (proto/api_keys.h) */
 
 struct secret {

@@ -12,7 +12,7 @@
 
 #define SETTINGS_TEXT_MAX 256
 #define SETTINGS_LIST_MAX 4096
-#define WORKERS_MAX 64
+#define WORKERS_MAX 63		/* one slot less: the last one is the bridge's (nodes.h) */
 
 enum { IO_AUTO, IO_URING, IO_SEND };
 enum { PAGE_ON, PAGE_OFF };

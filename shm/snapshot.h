@@ -21,6 +21,7 @@
  *
  *   hub    {v!, kind!: "hub", epoch!, time!: of the last record, first!, tail!: records [first, tail) follow, slots!, topics!: how many,
  *           unknown: index_shm.unknown, started: when the server began,
+ *           nodes: {node, proven!, mark!, made, connected, peers: [{node!, epoch!, seq!, mark, marked, acked, since, in, lost, doubled}...]}, empty if they are off,
  *           secret: 16 bytes, with which keys were hashed, keys: those of publishes (once.h), from the oldest on:
  *               [{key!: 16 bytes, digest!, age!: milliseconds, first!, answers!: [subscribers, place of the record from 1, 0 none, and so on]}...]}
  *     then, for each slot that was ever used:
@@ -33,7 +34,7 @@
  *          interest or kept is not 0. Its history follows, a map a message: {seq!, time!, number!, bytes!}
  *     then, for each record:
  *          {seq!, time!, topic: name, number, flags, echoed, behind, bytes}; with topic, number! and bytes! too. Without: its topic is gone, and all
- *          that is left of it is that it had its sequence. echoed: 1 if it is one of several records of a message (ring.h); the others follow it, have no
+ *          that is left of it is that it had its sequence, but for bytes if other nodes may be owed it. echoed: 1 if it is one of several records of a message (ring.h); the others follow it, have no
  *          bytes, and say how far they are behind it
  *
  * Whatever the bytes are, reading them does nothing worse than to fail. Reading fails as a whole, with errno:

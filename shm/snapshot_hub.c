@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "shm/journal.h"
+#include "shm/nodes.h"
 #include "shm/snapshot.h"
 #include "shm/snapshot_io.h"
 
@@ -24,6 +25,47 @@ static bool is_at_rest(const struct hub *hub)
 	return (lock_owner(&hub->shm->lock) == 0 || lock_owner(&hub->shm->lock) == JOURNAL_OWNER) && !atomic_load(&hub->index.shm->dirty) && !atomic_load(&hub->history.shm->redo.topic) &&
 	       atomic_load(&hub->ring.shm->claimed) == ring_tail(&hub->ring) &&
 	       atomic_load(&hub->once.shm->staged) == atomic_load(&hub->once.shm->end);
+}
+
+/* ---- other nodes ---- */
+
+static void put_peer(struct snapshot_writer *w, const struct node_shm *peer)
+{
+	snapshot_put_map(w, 10);
+	snapshot_put_text(w, "node", peer->name, strlen(peer->name));
+	snapshot_put_uint(w, "epoch", peer->epoch);
+	snapshot_put_uint(w, "seq", atomic_load(&peer->seq));
+	snapshot_put_uint(w, "mark", atomic_load(&peer->mark));
+	snapshot_put_uint(w, "marked", atomic_load(&peer->marked));
+	snapshot_put_uint(w, "acked", atomic_load(&peer->acked));
+	snapshot_put_uint(w, "since", atomic_load(&peer->since));
+	snapshot_put_uint(w, "in", atomic_load(&peer->in));
+	snapshot_put_uint(w, "lost", atomic_load(&peer->lost));
+	snapshot_put_uint(w, "doubled", atomic_load(&peer->doubled));
+}
+
+/* (In the head, as keys are. None if they are off: what the next one has then is as in a new hub.) */
+static void put_nodes(struct snapshot_writer *w, const struct hub *hub)
+{
+	const struct nodes_shm *nodes = &hub->shm->nodes;
+	bool on = nodes_state(hub) != NODES_OFF;
+	uint32_t count = 0;
+
+	for (unsigned i = 0; on && i < NODES_MAX; i++)
+		count += atomic_load(&nodes->peer[i].state) != NODE_FREE;
+	snapshot_put_key(w, "nodes");
+	snapshot_put_map(w, on ? 6 : 0);
+	if (!on)
+		return;
+	snapshot_put_text(w, "node", nodes->name, strlen(nodes->name));
+	snapshot_put_uint(w, "proven", atomic_load(&nodes->proven));
+	snapshot_put_uint(w, "mark", atomic_load(&nodes->mark));
+	snapshot_put_uint(w, "made", atomic_load(&nodes->made));
+	snapshot_put_uint(w, "connected", atomic_load(&nodes->connected));
+	snapshot_put_array(w, "peers", count);
+	for (unsigned i = 0; i < NODES_MAX; i++)
+		if (atomic_load(&nodes->peer[i].state) != NODE_FREE)
+			put_peer(w, &nodes->peer[i]);
 }
 
 static bool was_used(const struct hub_slot_shm *s)
@@ -121,13 +163,19 @@ static const struct topic_shm *topic_of(const struct hub *hub, const struct ring
 	return t;
 }
 
+/* From this sequence on, other nodes may still be owed what has no topic here. */
+static uint64_t owed_abroad(const struct hub *hub)
+{
+	return nodes_state(hub) == NODES_OFF ? UINT64_MAX : atomic_load(&hub->shm->nodes.proven);
+}
+
 /* `first`: the first record that goes along. Of what lies before it a record says where its topic's last one was: who comes back knows then what he missed. */
 static void put_record(struct snapshot_writer *w, const struct hub *hub, const struct ring_record *rec, uint64_t first)
 {
 	const struct topic_shm *t = topic_of(hub, rec);
-	bool echoed = rec->flags & RING_ECHOED, behind = rec->id < rec->seq, bytes = !behind && (t || echoed), links_back = t && rec->prev < first;
+	bool echoed = rec->flags & RING_ECHOED, behind = rec->id < rec->seq, bytes = !behind && (t || echoed || rec->seq >= owed_abroad(hub)), links_back = t && rec->prev < first;
 
-	snapshot_put_map(w, 2u + (t ? 2 : 0) + (t && !behind) + links_back + echoed + behind + bytes);
+	snapshot_put_map(w, 2u + (t ? 2 : 0) + links_back + echoed + behind + 2u * bytes);
 	snapshot_put_uint(w, "seq", rec->seq);
 	snapshot_put_uint(w, "time", rec->time);
 	if (t) {
@@ -136,8 +184,8 @@ static void put_record(struct snapshot_writer *w, const struct hub *hub, const s
 	}
 	if (links_back)
 		snapshot_put_uint(w, "prev", rec->prev);
-	if (t && !behind)
-		snapshot_put_uint(w, "flags", rec->flags & RING_FLAGS);
+	if (bytes)
+		snapshot_put_uint(w, "flags", rec->flags & RING_KEPT);
 	if (echoed)
 		snapshot_put_uint(w, "echoed", 1);
 	if (behind)
@@ -184,7 +232,7 @@ static void put_head(struct snapshot_writer *w, const struct hub *hub, int fd, u
 
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		slots += was_used(&hub->shm->slot[i]);
-	snapshot_begin(w, fd, "hub", 12);
+	snapshot_begin(w, fd, "hub", 13);
 	snapshot_put_uint(w, "epoch", hub->shm->epoch);
 	snapshot_put_uint(w, "time", hub->ring.shm->time);
 	snapshot_put_uint(w, "first", first);
@@ -195,6 +243,7 @@ static void put_head(struct snapshot_writer *w, const struct hub *hub, int fd, u
 	snapshot_put_uint(w, "unheard", hub->index.shm->unheard);
 	snapshot_put_uint(w, "unknown", hub->index.shm->unknown);
 	snapshot_put_uint(w, "started", hub->shm->started);
+	put_nodes(w, hub);
 	put_keys(w, &hub->once);
 }
 
@@ -307,6 +356,63 @@ static int read_keys(struct reading *x, const struct msgpack_value *head)
 	return 0;
 }
 
+/* A name of the map. "": there is none, or none that is good. */
+static void read_node_name(struct reading *x, const struct msgpack_value *o, char name[NODE_NAME_MAX + 1])
+{
+	size_t len;
+	const char *text = snapshot_get_text(&x->r, o, "node", &len);
+
+	memset(name, 0, NODE_NAME_MAX + 1);
+	if (len <= NODE_NAME_MAX)
+		memcpy(name, text, len);
+}
+
+static int read_peer(struct reading *x, const struct msgpack_value *o)
+{
+	char name[NODE_NAME_MAX + 1];
+	uint64_t epoch = snapshot_get_uint(&x->r, o, "epoch", SNAPSHOT_NEEDED, UINT64_MAX), seq = snapshot_get_uint(&x->r, o, "seq", SNAPSHOT_NEEDED, UINT64_MAX);
+	struct node_shm *peer;
+	unsigned place;
+
+	read_node_name(x, o, name);
+	if (x->r.bad || !nodes_name_is_good(name) || nodes_find(x->hub, name) != NODE_NONE || (place = nodes_meet(x->hub, name, epoch, seq)) == NODE_NONE)
+		return snapshot_bad();
+	peer = &x->hub->shm->nodes.peer[place];
+	atomic_store(&peer->mark, snapshot_get_uint(&x->r, o, "mark", 0, UINT64_MAX));
+	atomic_store(&peer->marked, snapshot_get_uint(&x->r, o, "marked", 0, UINT64_MAX));
+	atomic_store(&peer->acked, snapshot_get_uint(&x->r, o, "acked", 0, x->tail));
+	atomic_store(&peer->since, snapshot_get_uint(&x->r, o, "since", 0, UINT64_MAX));
+	atomic_store(&peer->in, snapshot_get_uint(&x->r, o, "in", 0, UINT64_MAX));
+	atomic_store(&peer->lost, snapshot_get_uint(&x->r, o, "lost", 0, UINT64_MAX));
+	atomic_store(&peer->doubled, snapshot_get_uint(&x->r, o, "doubled", 0, UINT64_MAX));
+	return x->r.bad ? snapshot_bad() : 0;
+}
+
+/* (An older program knew none, and they are off then, until the master says otherwise. `sent` comes with the bridge's slot.) */
+static int read_nodes(struct reading *x, const struct msgpack_value *head)
+{
+	struct nodes_shm *nodes = &x->hub->shm->nodes;
+	struct msgpack_value map, peers, one;
+	const uint8_t *at;
+
+	if (!msgpack_walk_find(head, "nodes", &map) || map.kind != WALK_MAP || map.len == 0)
+		return 0;
+	read_node_name(x, &map, nodes->name);
+	atomic_store(&nodes->proven, snapshot_get_uint(&x->r, &map, "proven", SNAPSHOT_NEEDED, x->tail));
+	atomic_store(&nodes->mark, snapshot_get_uint(&x->r, &map, "mark", SNAPSHOT_NEEDED, UINT64_MAX));
+	atomic_store(&nodes->made, (uint32_t)snapshot_get_uint(&x->r, &map, "made", 0, UINT32_MAX));
+	atomic_store(&nodes->connected, (uint32_t)snapshot_get_uint(&x->r, &map, "connected", 0, UINT32_MAX));
+	snapshot_get_array(&x->r, &map, "peers", &peers);
+	if (x->r.bad)
+		return snapshot_bad();
+	at = peers.p;
+	for (uint32_t i = 0; i < peers.len; i++)
+		if (!msgpack_walk_take(&at, peers.end, &one) || read_peer(x, &one) < 0)
+			return snapshot_bad();
+	nodes_set_state(x->hub, NODES_CONNECTING, "", "");
+	return 0;
+}
+
 static int read_head(struct reading *x, int fd)
 {
 	const struct msgpack_value *head = snapshot_open(&x->r, fd, "hub");
@@ -327,7 +433,7 @@ static int read_head(struct reading *x, int fd)
 	if (r->bad || x->first == 0)
 		return snapshot_bad();
 	ring_start(&x->hub->ring, x->first, x->first < x->tail ? 0 : x->time);
-	return read_keys(x, head);
+	return read_nodes(x, head) < 0 ? -1 : read_keys(x, head);
 }
 
 static int read_slot(struct reading *x)
@@ -525,7 +631,7 @@ static int read_record(struct reading *x, uint64_t seq)
 		return -1;
 	rec.time = snapshot_get_uint(&x->r, o, "time", SNAPSHOT_NEEDED, SNAPSHOT_MOST);
 	rec.behind = snapshot_get_uint(&x->r, o, "behind", 0, SNAPSHOT_MOST);
-	rec.flags = (uint32_t)snapshot_get_uint(&x->r, o, "flags", 0, UINT32_MAX) & RING_FLAGS;
+	rec.flags = (uint32_t)snapshot_get_uint(&x->r, o, "flags", 0, UINT32_MAX) & RING_KEPT;
 	rec.flags |= snapshot_get_uint(&x->r, o, "echoed", 0, 1) ? RING_ECHOED : 0;
 	rec.bytes = snapshot_get_bytes(&x->r, o, "bytes", &rec.len);
 	if (snapshot_get_uint(&x->r, o, "seq", SNAPSHOT_NEEDED, SNAPSHOT_MOST) != seq || x->r.bad || find_topic(x, o, &rec, &number) < 0)

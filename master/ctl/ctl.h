@@ -39,6 +39,7 @@ int ctl_status(const struct ctl_arguments *args);
 int ctl_stats(const struct ctl_arguments *args);
 int ctl_topics(const struct ctl_arguments *args);
 int ctl_workers(const struct ctl_arguments *args);
+int ctl_nodes(const struct ctl_arguments *args);
 int ctl_clients(const struct ctl_arguments *args);
 int ctl_client(const struct ctl_arguments *args);
 int ctl_kick(const struct ctl_arguments *args);

@@ -59,6 +59,7 @@ static const struct command {
 	{"workers", "", 0, 0, 0, ctl_workers, "what each worker does"},
 	{"clients", "", 0, 0, FILTERS | TAKES(CTL_TOP), ctl_clients, "clients, those furthest behind first, then those that were sent most"},
 	{"client", "ID", 1, 1, 0, ctl_client, "all about one of them"},
+	{"nodes", "", 0, 0, 0, ctl_nodes, "servers that this one is joined with, and how it is with NATS"},
 	{"top", "", 0, 0, TAKES(CTL_ONCE), ctl_top, "a live view, in a terminal"},
 	{"log", "[LEVEL]", 0, 1, LOG_FILTERS, ctl_log, "follow what happens; or have the server log so much until the next reload: error warning info debug default"},
 	{"publish", "TOPIC [DATA]", 1, 2, TAKES(CTL_LINES), ctl_publish, "publish DATA, or what comes from standard input (-)"},

@@ -48,6 +48,7 @@ void ctl_json_status(const struct control_status *status)
 	print_known("runtime_dir", status->runtime_dir, answered);
 	print_known("data", status->data, answered);
 	print_known("data_error", status->data_error, true);
+	print_known("nodes", status->nodes, true);
 	printf(answered ? "\"listen\":[" : "\"listen\":null,");
 	for (unsigned i = 0; i < status->listeners; i++) {
 		printf(i ? "," : "");

@@ -85,7 +85,7 @@ static void who(const struct event_shm *event, char text[CLIENT_ID_TEXT])
 	else if (event->slot < INDEX_SLOTS_MAX && event->kind != EVENT_REFUSE)
 		snprintf(text, CLIENT_ID_TEXT, "slot %u", event->slot);
 	else
-		strcpy(text, event->kind == EVENT_REFUSE ? "-" : event->kind == EVENT_DATA ? "data" : "master");
+		strcpy(text, event->kind == EVENT_REFUSE ? "-" : event->kind == EVENT_DATA ? "data" : event->kind == EVENT_NODES ? "bridge" : "master");
 }
 
 static void put_address(struct sink *s, const struct event_peer *peer)

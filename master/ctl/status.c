@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "master/ctl/ctl.h"
+#include "master/nodes_status.h"
 #include "master/slot_status.h"
 
 void ctl_status_of_hub(const struct hub *hub, struct control_status *status)
@@ -21,6 +22,7 @@ void ctl_status_of_hub(const struct hub *hub, struct control_status *status)
 	status->buffered_max = hub->shm->buffered_max;
 	if (atomic_load(&hub->shm->journal.state) == JOURNAL_FAILING)
 		snprintf(status->data_error, sizeof(status->data_error), "%s", strerror((int)atomic_load(&hub->shm->journal.error)));
+	nodes_status_text(hub, status->nodes, sizeof(status->nodes));
 }
 
 bool ctl_status_answered(const struct control_status *status)

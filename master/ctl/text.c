@@ -75,6 +75,8 @@ void ctl_text_status(const struct control_status *status)
 	if (status->data[0] || status->data_error[0])
 		printf("data            %s%s%s%s\n", status->data, status->data[0] && status->data_error[0] ? ": " : "",
 		       status->data_error[0] ? "CAN'T BE WRITTEN: " : "", status->data_error);
+	if (status->nodes[0])
+		printf("node            %s\n", status->nodes);
 	for (unsigned i = 0; i < status->listeners; i++)
 		printf("%-16s%s\n", i == 0 ? "listening on" : "", status->listen[i]);
 	if (status->admin[0])

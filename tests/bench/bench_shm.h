@@ -101,7 +101,7 @@ struct bench_shm {
 	/* A message is known by topic * messages + its index in the topic; last[] has all of them once a transport. */
 	_Atomic uint64_t *sent;			/* ns, 0 not yet: by the publisher */
 	_Atomic uint64_t *last;			/* ns, its last delivery so far: by subscribers when they count */
-	_Atomic uint64_t *order_hash;		/* a topic: the order in which the first to say so saw its messages; 0 none yet */
+	_Atomic uint64_t *order_hash;		/* a topic of a node: the order in which the first to say so saw its messages; 0 none yet */
 	_Alignas(64) struct gaps_shm gaps;	/* of all processes together */
 };
 

@@ -409,7 +409,7 @@ void check_count(struct checker *c)
 					 st->frame[i].last);
 		st->hash = stream_hash_upto(st, st->count);
 		if (st->count == opt->messages)
-			member_same_order(c->m, s % opt->topics, st->hash);	/* before any single subscriber that went its own way */
+			member_same_order(c->m, s / opt->topics, s % opt->topics, st->hash);	/* before any single subscriber that went its own way */
 	}
 }
 
@@ -444,7 +444,7 @@ void check_count_sub(struct checker *c, struct sub *sub)
 	if (received < opt->messages) {
 		count_missing(c, sub, opt->messages - received);
 	} else if (!(sub->own && sub->own->late) &&
-		   !member_same_order(c->m, sub->topic, sub->own ? sub->own->hash : stream_of(c, sub)->hash)) {
+		   !member_same_order(c->m, sub->transport, sub->topic, sub->own ? sub->own->hash : stream_of(c, sub)->hash)) {
 		member_fault(c->m, FAULT_REORDERED, 1);
 		member_note(c->m, "reordered: a subscriber of topic %u (%s) saw the publishers' messages in another order than the rest",
 			    sub->topic, speak_of(c, sub)->name);

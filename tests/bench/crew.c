@@ -31,7 +31,7 @@ static size_t line(size_t n)
 /* Pages nobody touches cost nothing, so the mapping may well be larger than what is used. */
 static struct bench_shm *map(const struct options *opt)
 {
-	size_t messages = (size_t)opt->topics * opt->messages * sizeof(uint64_t), topics = opt->topics * sizeof(uint64_t);
+	size_t messages = (size_t)opt->topics * opt->messages * sizeof(uint64_t), topics = (size_t)opt->nodes * opt->topics * sizeof(uint64_t);
 	size_t exact_each = opt->messages == 1 ? (opt->subscribers / opt->processes + 1) * (size_t)opt->rounds : 0;
 	size_t at_member = line(sizeof(struct bench_shm)), at_sent = at_member + members(opt) * sizeof(struct member_shm);
 	size_t at_last = line(at_sent + messages), at_hash = line(at_last + opt->transports * messages), at_exact = line(at_hash + topics);

@@ -64,9 +64,11 @@ void member_delivered(struct member *m, uint32_t transport, const struct payload
 		;
 }
 
-bool member_same_order(struct member *m, uint32_t topic, uint64_t hash)
+bool member_same_order(struct member *m, uint32_t transport, uint32_t topic, uint64_t hash)
 {
+	const struct options *opt = m->opt;
+	_Atomic uint64_t *of = &m->shm->order_hash[(size_t)opt->transport[transport].node * opt->topics + topic];
 	uint64_t first = 0;
 
-	return atomic_compare_exchange_strong(&m->shm->order_hash[topic], &first, hash) || first == hash;
+	return atomic_compare_exchange_strong(of, &first, hash) || first == hash;
 }

@@ -33,7 +33,7 @@ void member_note(struct member *m, const char *format, ...) __attribute__((forma
 /* A message of the stream p->topic has been delivered: tells the coordinator when it was last. And the order in which somebody who had all of a topic's messages saw
  * them (stream_hash()): false if it is not that of the first who said so. Several processes say both. */
 void member_delivered(struct member *m, uint32_t transport, const struct payload *p, uint64_t when);
-bool member_same_order(struct member *m, uint32_t topic, uint64_t hash);
+bool member_same_order(struct member *m, uint32_t transport, uint32_t topic, uint64_t hash);
 
 /* Adds to a counter that only the caller's process writes. */
 static inline void member_count(_Atomic uint64_t *counter, uint64_t n)

@@ -76,6 +76,8 @@ static const struct option_row {
 	{ "resume", 0, FLAG, AT(resume), 0, 0, NULL, "within TLS, each process' first connection has a whole handshake, and the others resume its session" },
 	{ "timeout", 0, REAL, AT(timeout_s), 0.1, 86400, "S", "deadline for set-up, and for a round beyond publishing (60)" },
 	{ "histogram-ms", 0, REAL, AT(histogram_ms), 0.001, 1e6, "MS", "width of a row; adapts to give 4 to 20 rows (500)" },
+	{ "hold", 0, FLAG, AT(hold), 0, 0, NULL,
+	  "when all have subscribed, say \"ready\" on standard error, and publish once a line has come on standard input" },
 	{ "server-name", 0, TEXT, AT(server_name), 0, 0, "NAME", "the server's processes' names start so (janus)" },
 	{ "server-pid", 0, COUNT, AT(server_pid), 1, 4194304, "PID", "the server is this process and its descendants" },
 	{ "json", 0, FLAG, AT(json), 0, 0, NULL, "one JSON object on standard output, all else to standard error" },
@@ -93,7 +95,7 @@ void options_help(void)
 	puts("Usage: janusbench [OPTION]... [[SCHEME://]HOST:PORT]...\n"
 	     "Subscribes, publishes, checks every byte and measures. HOST:PORT is a loopback address (127.0.0.1:8081; [::1]:8081).\n"
 	     "SCHEME is flash; http, for ws, actions, sse, json-lines and http; or packet; or, for the same within TLS, flash+tls, https, packet+tls.\n"
-	     "An address without is for all that have no other.\n");
+	     "An address without is for all that have no other. Several of a kind are nodes that are joined: subscribers and publishers are spread over them.\n");
 	for (size_t i = 0; i < ROWS; i++) {
 		const struct option_row *r = &rows[i];
 
@@ -254,7 +256,7 @@ const struct transport *options_flash(const struct options *opt)
 
 bool options_tls(const struct options *opt)
 {
-	bool any = opt->publish.tls;
+	bool any = opt->publish[0].tls;
 
 	for (uint32_t i = 0; i < opt->transports; i++)
 		any |= opt->transport[i].tls;
@@ -265,14 +267,15 @@ static int choose_transports(struct options *opt, char *const *addresses, int co
 {
 	const char *publish = opt->publish_name;
 
-	if (transport_check(addresses, count) ||
-	    transport_list(opt->transport, &opt->transports, opt->speak_names, addresses, count))
+	if (transport_check(addresses, count, &opt->nodes) ||
+	    transport_list(opt->transport, &opt->transports, opt->speak_names, opt->nodes, addresses, count))
 		return -1;
 	if (!publish)
 		publish = options_flash(opt) ? "flash" : opt->transport[0].speak->publish ? opt->transport[0].speak->name : "http";
-	if (transport_init(&opt->publish, publish, addresses, count))
-		return -1;
-	if (!opt->publish.speak->publish) {
+	for (uint32_t node = 0; node < opt->nodes; node++)
+		if (transport_init(&opt->publish[node], publish, node, addresses, count))
+			return -1;
+	if (!opt->publish[0].speak->publish) {
 		fprintf(stderr, "janusbench: --publish %s: to subscribe only\n", publish);
 		return -1;
 	}
@@ -289,7 +292,7 @@ static int check_topics_of(const struct options *opt, const struct speak *speak)
 
 static int check_speech(const struct options *opt)
 {
-	if ((opt->classic && opt->publish.speak != &speak_flash) || (opt->churn > 0 && !options_flash(opt))) {
+	if ((opt->classic && opt->publish[0].speak != &speak_flash) || (opt->churn > 0 && !options_flash(opt))) {
 		fprintf(stderr, "janusbench: --classic is for --publish flash, --churn for --speak flash\n");
 		return -1;
 	}
@@ -301,7 +304,7 @@ static int check_speech(const struct options *opt)
 			return -1;
 		}
 	}
-	if (check_topics_of(opt, opt->publish.speak))
+	if (check_topics_of(opt, opt->publish[0].speak))
 		return -1;
 	if (strlen(opt->topic) >= WIRE_PREFIX_MAX || !*opt->topic || opt->topic[strspn(opt->topic, TOPIC_CHARACTERS)]) {
 		fprintf(stderr, "janusbench: --topic wants up to %u letters, digits, - and _\n", WIRE_PREFIX_MAX - 1);
@@ -325,7 +328,7 @@ int options_parse(struct options *opt, int argc, char **argv)
 		return 0;
 	if (choose_transports(opt, argv + optind, argc - optind) || check_amounts(opt) || check_speech(opt))
 		goto usage;
-	wire_init(opt->topic, opt->topics_each, !opt->publish.speak->no_message_id);
+	wire_init(opt->topic, opt->topics_each, !opt->publish[0].speak->no_message_id);
 	wire_use_patterns(opt->patterns);
 	return 0;
 usage:

@@ -13,7 +13,8 @@
 struct options {
 	struct transport transport[TRANSPORTS_MAX];	/* the subscribers' */
 	uint32_t transports;
-	struct transport publish;	/* the publishers' */
+	uint32_t nodes;			/* that are joined; 1: there is one server */
+	struct transport publish[NODES_MAX];	/* the publishers', who take turns with the nodes */
 	uint32_t subscribers, topics;
 	uint32_t messages;		/* of each topic in a round */
 	uint32_t rounds;
@@ -42,6 +43,7 @@ struct options {
 	bool resume;			/* --resume, within TLS */
 	bool patterns;			/* --patterns; see wire.h */
 	bool classic, slow_again, slow_may_lose, json, quiet, help;
+	bool hold;			/* --hold: wait for a word between set-up and the first round */
 };
 
 /* Fills in *opt. 0; or -1, and what is wrong has been written to standard error. With --help, only opt->help is of use. */

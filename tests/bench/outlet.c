@@ -18,7 +18,7 @@ int outlet_init(struct outlet *o, struct member *m, int epoll, uint32_t number)
 {
 	size_t frame = options_size_most(m->opt) + SPEAK_EXTRA;
 
-	*o = (struct outlet){ .m = m, .fd = -1, .epoll = epoll, .number = number };
+	*o = (struct outlet){ .m = m, .transport = &m->opt->publish[number % m->opt->nodes], .fd = -1, .epoll = epoll, .number = number };
 	o->out_max = frame > CHUNK ? frame : CHUNK;
 	o->out = malloc(o->out_max);
 	schedule_start(&o->next, number, m->opt);
@@ -42,7 +42,7 @@ static void lost(struct outlet *o, const char *what, int error)
 
 void outlet_open(struct outlet *o)
 {
-	const struct transport *t = &o->m->opt->publish;
+	const struct transport *t = o->transport;
 	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u32 = o->number };
 
 	o->state = OUTLET_CONNECTING;
@@ -71,7 +71,7 @@ static void build(struct outlet *o)
 	if (opt->classic)
 		o->out_len += wire_classic(o->out + o->out_len, &p, size);
 	else
-		o->out_len += opt->publish.speak->publish(o->out + o->out_len, &p, size);
+		o->out_len += o->transport->speak->publish(o->out + o->out_len, &p, size);
 	atomic_store_explicit(&o->m->shm->sent[(size_t)o->next.topic * opt->messages + o->next.index], sent, memory_order_relaxed);
 	member_count(&o->m->me->deliveries, 1);
 	schedule_next(&o->next, opt);
@@ -150,7 +150,7 @@ uint64_t outlet_advance(struct outlet *o, uint64_t start, uint64_t now)
 
 static void frame(struct outlet *o, const char *text, size_t len)
 {
-	const struct speak *speak = o->m->opt->publish.speak;
+	const struct speak *speak = o->transport->speak;
 	enum speak_frame kind = speak->kind(text, len);
 
 	if (o->state == OUTLET_GREETING && (kind == SPEAK_GREETING || kind == SPEAK_ACK)) {
@@ -171,7 +171,7 @@ static void frame(struct outlet *o, const char *text, size_t len)
 
 static void take_input(struct outlet *o)
 {
-	const struct speak *speak = o->m->opt->publish.speak;
+	const struct speak *speak = o->transport->speak;
 	size_t at = 0, len;
 
 	while (o->state != OUTLET_GONE && at < o->in_len && (len = speak->cut(o->in + at, o->in_len - at))) {
@@ -221,7 +221,7 @@ static void read_input(struct outlet *o)
 /* What a publisher says first, before the server may have greeted it. */
 static void introduce(struct outlet *o)
 {
-	const struct speak *speak = o->m->opt->publish.speak;
+	const struct speak *speak = o->transport->speak;
 	char topic[WIRE_TOPIC_MAX], text[SPEAK_SUBSCRIBE_MAX];
 	size_t len;
 
@@ -246,7 +246,7 @@ void outlet_event(struct outlet *o, uint32_t events)
 			lost(o, "connect", error);
 			return;
 		}
-		o->state = o->m->opt->publish.speak->greets_publisher ? OUTLET_GREETING : OUTLET_OPEN;
+		o->state = o->transport->speak->greets_publisher ? OUTLET_GREETING : OUTLET_OPEN;
 		introduce(o);
 	}
 	if (events & EPOLLOUT)

@@ -20,6 +20,7 @@ enum outlet_state { OUTLET_CLOSED, OUTLET_CONNECTING, OUTLET_GREETING, OUTLET_OP
 
 struct outlet {
 	struct member *m;
+	const struct transport *transport;
 	struct schedule next;
 	enum outlet_state state;
 	int fd, epoll;

@@ -535,7 +535,7 @@ static void count(struct reconnector *r)
 		if (lost.silent)
 			member_note(r->m, "lost: %u of %u messages by subscriber %u of topic %u (%s)", lost.silent, r->m->opt->messages, index_of(r, g),
 				    g->topic, speak_of(r, g)->name);
-		if (!lost.told && !lost.silent && !g->ledger.account->late && !member_same_order(r->m, g->topic, g->ledger.account->hash))
+		if (!lost.told && !lost.silent && !g->ledger.account->late && !member_same_order(r->m, g->transport, g->topic, g->ledger.account->hash))
 			fault(r, g, FAULT_REORDERED, "saw the publishers' messages in another order than the rest", "");
 	}
 	member_done(r->m);

@@ -165,7 +165,10 @@ static void transports(FILE *out, const struct results *r)
 		const struct results_transport *by = &r->by[t];
 		const char *name = r->opt->transport[t].speak->name;
 
-		snprintf(what, sizeof(what), "%s:", name);
+		if (r->opt->nodes > 1)
+			snprintf(what, sizeof(what), "%s@%u:", name, r->opt->transport[t].node);
+		else
+			snprintf(what, sizeof(what), "%s:", name);
 		fprintf(out, "%-19s %llu subscribers, %llu delivered\n", what, (unsigned long long)by->good,
 			(unsigned long long)by->deliveries);
 		spread(out, "  to the last:", by->last, "messages");
@@ -181,7 +184,7 @@ static void heading(FILE *out, const struct options *opt)
 	}
 	fprintf(out, ": %u subscribers in %u processes, %u topics, %u rounds of %u messages of %u bytes to each, %u publishers by %s%s\n",
 		opt->subscribers, opt->processes, opt->topics, opt->rounds, opt->messages, opt->size, opt->publishers,
-		opt->publish.speak->name, opt->classic ? ", classic" : "");
+		opt->publish[0].speak->name, opt->classic ? ", classic" : "");
 }
 
 void report_text(FILE *out, const struct results *r)

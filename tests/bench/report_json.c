@@ -20,8 +20,12 @@ static void transports(FILE *out, const struct results *r)
 {
 	fputs(",\"transports\":{", out);
 	for (uint32_t t = 0; t < r->opt->transports; t++) {
-		fprintf(out, "%s\"%s\":{\"subscribers\":%llu,\"deliveries\":%llu", t ? "," : "", r->opt->transport[t].speak->name,
-			(unsigned long long)r->by[t].good, (unsigned long long)r->by[t].deliveries);
+		const struct transport *at = &r->opt->transport[t];
+
+		fprintf(out, "%s\"%s", t ? "," : "", at->speak->name);
+		if (r->opt->nodes > 1)
+			fprintf(out, "@%u", at->node);
+		fprintf(out, "\":{\"subscribers\":%llu,\"deliveries\":%llu", (unsigned long long)r->by[t].good, (unsigned long long)r->by[t].deliveries);
 		spread(out, "last_ms", r->by[t].last);
 		fputc('}', out);
 	}
@@ -46,7 +50,7 @@ static void options(FILE *out, const struct options *opt)
 {
 	fprintf(out, "{\"subscribers\":%u,\"processes\":%u,\"topics\":%u,\"messages\":%u,\"rounds\":%u,\"size\":%u,\"publishers\":%u,"
 		"\"classic\":%s,\"publish\":\"%s\",\"rate\":%.3f,\"burst\":%u", opt->subscribers, opt->processes, opt->topics, opt->messages, opt->rounds,
-		opt->size, opt->publishers, opt->classic ? "true" : "false", opt->publish.speak->name, opt->rate, opt->burst);
+		opt->size, opt->publishers, opt->classic ? "true" : "false", opt->publish[0].speak->name, opt->rate, opt->burst);
 }
 
 static void server(FILE *out, const struct results *r)

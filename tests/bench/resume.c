@@ -191,6 +191,8 @@ static void parse(int argc, char **argv)
 		{ "timeout", required_argument, NULL, 't' }, { 0 },
 	};
 
+	uint32_t nodes;
+
 	for (int c; (c = getopt_long(argc, argv, "n:m:T:s:r:", options, NULL)) != -1;)
 		switch (c) {
 		case 'S': resume.speak = optarg; break;
@@ -207,8 +209,8 @@ static void parse(int argc, char **argv)
 		}
 	if (resume.size < PAYLOAD_HEAD)
 		die("--size", "too small");
-	if (transport_check(argv + optind, argc - optind) || transport_init(&resume.from, resume.speak, argv + optind, argc - optind) ||
-	    transport_init(&resume.to, resume.publish, argv + optind, argc - optind))
+	if (transport_check(argv + optind, argc - optind, &nodes) || transport_init(&resume.from, resume.speak, 0, argv + optind, argc - optind) ||
+	    transport_init(&resume.to, resume.publish, 0, argv + optind, argc - optind))
 		exit(2);
 	if (resume.from.tls || resume.to.tls)
 		die("usage", "it speaks no TLS");

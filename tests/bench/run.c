@@ -76,6 +76,23 @@ static bool obeyed(struct crew *crew, struct results *r, enum order order)
 	return true;
 }
 
+/* --hold: until somebody says by a line on standard input, or by its end, that messages may come. */
+static bool released(struct crew *crew, struct results *r)
+{
+	struct pollfd fd = { .fd = STDIN_FILENO, .events = POLLIN };
+	bool done = false;
+	char c = 0;
+
+	fputs("ready\n", stderr);
+	while (c != '\n') {
+		if (!tick(crew, r, &done))
+			return false;
+		if (poll(&fd, 1, TICK_MS) > 0 && read(STDIN_FILENO, &c, 1) <= 0)
+			break;
+	}
+	return true;
+}
+
 static bool set_up(struct crew *crew, struct results *r)
 {
 	struct procstat before, after;
@@ -140,7 +157,7 @@ static bool play_round(struct crew *crew, struct results *r, uint32_t round)
 		atomic_store_explicit(&crew->shm->sent[i], 0, memory_order_relaxed);
 	for (size_t i = 0; i < opt->transports * messages; i++)
 		atomic_store_explicit(&crew->shm->last[i], 0, memory_order_relaxed);
-	for (uint32_t i = 0; i < opt->topics; i++)
+	for (uint32_t i = 0; i < opt->nodes * opt->topics; i++)
 		atomic_store_explicit(&crew->shm->order_hash[i], 0, memory_order_relaxed);
 	atomic_store(&crew->shm->gaps.heard, 0);
 	if (!obeyed(crew, r, ORDER_ARM))
@@ -166,6 +183,7 @@ void run_all(struct crew *crew, struct results *r)
 
 	if (crew->shm->member[crew->opt->processes].faults[FAULT_BAD])
 		well = false;	/* without all publishers every message of theirs would count as lost */
+	well = well && (!crew->opt->hold || released(crew, r));
 
 	for (uint32_t round = 1; well && round <= crew->opt->rounds; round++)
 		well = play_round(crew, r, round);

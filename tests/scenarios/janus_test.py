@@ -24,26 +24,46 @@ from servers import Server, _clean_up_all, parse_url
 # ---- the load client ----
 
 class Bench:
-    """A janusbench beside the test. `address` is (host, port); or {protocol: (host, port)}, for what --speak names."""
+    """A janusbench beside the test. `address` is (host, port); or {protocol: (host, port)}, for what --speak names; or a list of these, of nodes. `hold`: when it
+    is ready it waits for release()."""
 
-    def __init__(self, address, *arguments, pid=None):
+    def __init__(self, address, *arguments, pid=None, hold=False):
         def target(host, port):
             return "[%s]:%d" % (host, port) if ":" in host else "%s:%d" % (host, port)
-        targets = ["%s://%s" % (p, target(*a)) for p, a in address.items()] if isinstance(address, dict) else [target(*address)]
-        command = [program("janusbench"), "--json", "-q"]
+        targets = []
+        for each in address if isinstance(address, list) else [address]:
+            targets += ["%s://%s" % (p, target(*a)) for p, a in each.items()] if isinstance(each, dict) else [target(*each)]
+        command = [program("janusbench"), "--json", "-q"] + ["--hold"] * hold
         if pid:
             command += ["--server-pid", str(pid)]
         self.output = tempfile.TemporaryFile()
         self.errors = tempfile.TemporaryFile()
-        self.process = subprocess.Popen(command + [str(a) for a in arguments] + targets, stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen(command + [str(a) for a in arguments] + targets, stdin=subprocess.PIPE if hold else subprocess.DEVNULL,
                                         stdout=self.output, stderr=self.errors, preexec_fn=_ends_with_parent())
         _others.add(self.process)
 
     def running(self):
         return self.process.poll() is None
 
+    def said(self):
+        """What it wrote to standard error."""
+        self.errors.seek(0)
+        return self.errors.read().decode(errors="replace")
+
+    def wait_ready(self, seconds=60):
+        """With `hold`: all have subscribed."""
+        def ready():
+            if not self.running():
+                raise AssertionError("janusbench has ended with status %d: %s" % (self.process.returncode, self.said()))
+            return "ready\n" in self.said()
+        wait_until(ready, seconds, "janusbench to be ready", pause=0.02)
+        return self
+
+    def release(self):
+        self.process.stdin.close()
+
     def finish(self, seconds=60, status=0):
-        """Its figures; it must have ended with this status."""
+        """Its figures; it must have ended with this status (None: with any)."""
         try:
             got = self.process.wait(seconds * SLOWNESS)
         except subprocess.TimeoutExpired:
@@ -51,9 +71,8 @@ class Bench:
         finally:
             self.kill()
         self.output.seek(0)
-        self.errors.seek(0)
-        out, err = self.output.read().decode(), self.errors.read().decode()
-        if got != status:
+        out, err = self.output.read().decode(), self.said()
+        if got != status and status is not None:
             raise AssertionError("janusbench: status %d\n%s%s" % (got, out, err))
         return json.loads(out) if out.strip() else None
 

@@ -21,7 +21,7 @@ class Program:
         return os.path.join(self.folder, "janus")
 
     def put(self, build):
-        for name in ("janusctl", "janus"):
+        for name in ("janus-bridge", "janusctl", "janus"):
             self.put_file(os.path.join(build, name), name)
         self.source = build
 

@@ -63,6 +63,9 @@ class Server:
     def start(self):
         """Starts it, and waits until it serves."""
         self.launch()
+        return self.wait_started()
+
+    def wait_started(self):
         wait_until(self._serves, 20, "the server's start")
         return self
 
@@ -222,6 +225,17 @@ class Server:
     def processes(self):
         """All that are alive, whether the server knows of them or not."""
         return [pid for mark in self.marks for pid in _marked(mark)]
+
+    def called(self, name):
+        """One of its processes that is called so for tools (`comm`); None: there is none."""
+        for pid in self.processes():
+            try:
+                with open("/proc/%d/comm" % pid) as f:
+                    if f.read() == name + "\n":
+                        return pid
+            except OSError:
+                pass
+        return None
 
     def kill(self, pid, role, sig=signal.SIGKILL):
         self.killed[pid] = role

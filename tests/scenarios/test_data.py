@@ -1,7 +1,6 @@
 """On disk: history, ids and keys of publishes outlive the server; who resumes is told the truth; a disk that takes nothing more harms nobody."""
 import os
 import pwd
-import re
 import resource
 import shutil
 import signal
@@ -15,7 +14,7 @@ from crash_test import CRASH_BUILD, CrashTest
 from janus_test import Server, is_alive, wait_until
 from programs import OTHER_BUILD, Program
 from test_history import EVERY, HistoryTest
-from web_clients import WEB, parse_url
+from web_clients import WEB
 
 JUMP = 1 << 40
 JSON = [("Content-Type", "application/json")]
@@ -36,7 +35,7 @@ class DataTest(HistoryTest):
     def again(self):
         """Starts the server that has ended. (It listens elsewhere: the kernel chooses.)"""
         self.janus.start()
-        self._addresses = {re.match("[a-z]+", url).group(): parse_url(url) for url in self.janus.status()["listen"]}
+        self.find_addresses()
 
     def restart(self):
         self.janus.stop()
@@ -44,16 +43,7 @@ class DataTest(HistoryTest):
 
     def writer(self):
         """janus-data's process id."""
-        def look():
-            for pid in self.janus.processes():
-                try:
-                    with open("/proc/%d/comm" % pid) as f:
-                        if f.read() == "janus-data\n":
-                            return pid
-                except OSError:
-                    pass
-            return None
-        return wait_until(look, 10, "janus-data")
+        return wait_until(lambda: self.janus.called("janus-data"), 10, "janus-data")
 
     def is_written(self):
         stats = self.janus.stats()

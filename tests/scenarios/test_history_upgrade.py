@@ -1,14 +1,13 @@
 """Another layout of shared memory while sessions are in the middle of what history alone has, and a poll waits."""
 import json
 import os
-import re
 import unittest
 
 import janus_test
 from janus_test import Server, wait_until
 from programs import OTHER_BUILD, Program
 from test_history import SMALL, HistoryTest
-from web_clients import WEB, Packet, WebSocket, parse_url, request
+from web_clients import WEB, Packet, WebSocket, request
 
 
 class Upgrade(HistoryTest):
@@ -22,7 +21,7 @@ class Upgrade(HistoryTest):
         server.build = self.program.folder
         server.start()
         self._janus = server
-        self._addresses = {re.match("[a-z]+", url).group(): parse_url(url) for url in server.status()["listen"]}
+        self.find_addresses()
 
     def publish_more(self, count):
         """Numbers that go on, in three topics by turns."""

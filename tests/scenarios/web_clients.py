@@ -49,28 +49,15 @@ def collect(clients, enough, seconds=30):
 
 # ---- the tests' class ----
 
-class WebTest(JanusTest):
-    """A test with a server that listens for flash, HTTP and packets. It is started when it is first asked for, or by serve()."""
+class WebClients:
+    """Clients of one server, `janus`, whose `addresses` are known by protocol; for a class that has unittest's checks and addCleanup(), too."""
 
-    options = ()
-    workers = 2
-    _janus = None
-
-    def serve(self, *options, **more):
-        """Starts a server with these options; from now on it is the test's."""
-        more = dict({"workers": self.workers, "listen": WEB}, **more)
-        self._janus = self.server(*options, **more)
-        self._addresses = {re.match("[a-z]+", url).group(): parse_url(url) for url in self._janus.status()["listen"]}
-
-    @property
-    def janus(self):
-        if self._janus is None:
-            self.serve(*self.options)
-        return self._janus
+    def find_addresses(self):
+        """Where the server's first listener of each protocol is."""
+        self._addresses = {re.match("[a-z]+", url).group(): parse_url(url) for url in self.janus.status()["listen"]}
 
     @property
     def addresses(self):
-        """Where its first listener of each protocol is."""
         return self.janus and self._addresses
 
     @property
@@ -137,3 +124,23 @@ class WebTest(JanusTest):
         self.assertIsInstance(answer["id"], int)
         self.assertGreater(answer["subscribers"], 0)
         return answer["id"]
+
+
+class WebTest(WebClients, JanusTest):
+    """A test with a server that listens for flash, HTTP and packets. It is started when it is first asked for, or by serve()."""
+
+    options = ()
+    workers = 2
+    _janus = None
+
+    def serve(self, *options, **more):
+        """Starts a server with these options; from now on it is the test's."""
+        more = dict({"workers": self.workers, "listen": WEB}, **more)
+        self._janus = self.server(*options, **more)
+        self.find_addresses()
+
+    @property
+    def janus(self):
+        if self._janus is None:
+            self.serve(*self.options)
+        return self._janus

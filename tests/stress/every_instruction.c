@@ -49,9 +49,10 @@ static struct { unsigned each, first; } tried;	/* EACH and FIRST, see above */
 
 static void long_sequence(struct world *w)
 {
-	uint32_t made, other;
+	uint32_t made, other, taken[2];
 
 	lock_acquire(&w->m->lock, OWNER);
+	index_feed_take(&w->ix, taken, 2);
 	made = join_name(&w->ix, SLOT, 20);
 	join_name(&w->ix, SLOT, 0);
 	world_publish_once(w, (uint32_t[]){ 1, made, 1, 2 }, 4, 1, 41);
@@ -59,7 +60,7 @@ static void long_sequence(struct world *w)
 	world_publish_once(w, (uint32_t[]){ other, made, 1 }, 3, 2, 300);
 	index_leave(&w->ix, SLOT, made);
 	index_leave(&w->ix, SLOT, 1);
-	world_publish_once(w, (uint32_t[]){ 2 }, 1, 0, 1200);
+	world_publish_once(w, (uint32_t[]){ TOPIC_NONE }, 1, 0, 1200);
 	lock_release(&w->m->lock, OWNER);
 }
 
@@ -69,7 +70,7 @@ static void short_sequence(struct world *w)
 
 	lock_acquire(&w->m->lock, OWNER);
 	made = join_name(&w->ix, SLOT, 20);
-	world_publish_once(w, (uint32_t[]){ 1, made, 3 }, 3, 1, 32);
+	world_publish_once(w, (uint32_t[]){ TOPIC_NONE, made, 3 }, 3, 1, 32);
 	index_leave(&w->ix, SLOT, made);
 	lock_release(&w->m->lock, OWNER);
 }

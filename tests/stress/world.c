@@ -11,6 +11,7 @@
 struct expected {
 	uint64_t tail, published[TOPICS + 1], last[TOPICS + 1];
 	uint32_t generation[TOPICS + 1], state[TOPICS + 1];
+	bool wanted[TOPICS + 1];
 	uint64_t commits[8];		/* tails that may be seen */
 	unsigned ncommits;
 };
@@ -122,6 +123,11 @@ static void leave_remains(struct world *w)
 	world_publish(w, (uint32_t[]){ 2 }, 1, 40);
 }
 
+static bool is_wanted(const struct topic_shm *t)
+{
+	return atomic_load(&t->state) == TOPIC_USED && atomic_load(&t->interest);
+}
+
 /* A world with `records` behind it; some topics in use, one given back. */
 void world_prepare(struct world *w, unsigned records, uint64_t *commits, unsigned ncommits)
 {
@@ -134,6 +140,7 @@ void world_prepare(struct world *w, unsigned records, uint64_t *commits, unsigne
 	ring_format(w->m->ring, BYTES, DESCS);
 	once_format(w->m->once, KEYS);
 	world_attach(w);
+	index_feed_begin(&w->ix);
 	for (i = 0; i < 4; i++)
 		join_name(&w->ix, 0, i);
 	for (i = 0; i < records; i++)
@@ -154,6 +161,7 @@ void world_prepare(struct world *w, unsigned records, uint64_t *commits, unsigne
 		before.last[topic] = atomic_load(&t->last);
 		before.generation[topic] = t->generation;
 		before.state[topic] = atomic_load(&t->state);
+		before.wanted[topic] = is_wanted(t);
 	}
 	before.commits[0] = before.tail;
 	before.ncommits = ncommits + 1;
@@ -238,6 +246,24 @@ static void judge_keys(const struct world *w, const char *where)
 	}
 }
 
+/* What somebody has begun or ceased to be interested in is in the feed, unless that says that it is lost. */
+static void judge_feed(const struct world *w, const char *where)
+{
+	uint32_t topic;
+
+	if (!index_feed_is_on(&w->ix)) {
+		if (atomic_load(&w->ix.shm->feed) != FEED_LOST)
+			world_fault(where, "the feed is neither on nor lost");
+		return;
+	}
+	for (topic = 1; topic <= TOPICS; topic++) {
+		const struct topic_shm *t = index_topic(&w->ix, topic);
+
+		if ((is_wanted(t) != before.wanted[topic] || (is_wanted(t) && t->generation != before.generation[topic])) && !w->ix.changed[topic])
+			world_fault(where, "a change of interest is not in the feed");
+	}
+}
+
 static void judge_rules(const struct world *w, const char *where)
 {
 	const char *why;
@@ -290,5 +316,6 @@ void world_judge(struct world *w, const char *where)
 	judge_reading(w, where);
 	judge_counts(w, where);
 	judge_keys(w, where);
+	judge_feed(w, where);
 	judge_use(w, where);
 }

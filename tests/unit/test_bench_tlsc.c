@@ -204,20 +204,48 @@ static void test_addresses(void **state)
 		{ "127.0.0.1:1", "ws", 0 }, { "httpss://127.0.0.1:1", "ws", -1 }, { "flashs://127.0.0.1:1", "flash", -1 }, { "+tls://127.0.0.1:1", "flash", -1 },
 	};
 	char *const both[] = { "http://127.0.0.1:1", "https://127.0.0.1:2" };
+	uint32_t nodes;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char *const address[] = { cases[i].address };
 		struct transport t;
 
-		assert_int_equal(transport_check(address, 1), cases[i].tls < 0 ? -1 : 0);
+		assert_int_equal(transport_check(address, 1, &nodes), cases[i].tls < 0 ? -1 : 0);
 		if (cases[i].tls < 0)
 			continue;
-		assert_int_equal(transport_init(&t, cases[i].speak, address, 1), 0);
+		assert_int_equal(transport_init(&t, cases[i].speak, 0, address, 1), 0);
 		assert_int_equal(t.tls, cases[i].tls);
 		assert_string_equal(t.target, "127.0.0.1:1");
 	}
-	assert_int_equal(transport_check(both, 2), -1);
+	assert_int_equal(transport_check(both, 2, &nodes), -1);
+}
+
+/* The addresses of three nodes, and what is not that. */
+static void test_nodes(void **state)
+{
+	char *const three[] = { "http://127.0.0.1:1", "flash://127.0.0.1:2", "http://127.0.0.1:3", "http://127.0.0.1:5", "flash://127.0.0.1:4", "flash://127.0.0.1:6" };
+	char *const plain[] = { "127.0.0.1:1", "127.0.0.1:2" };
+	static const char *const targets[] = { "127.0.0.1:2", "127.0.0.1:4", "127.0.0.1:6", "127.0.0.1:1", "127.0.0.1:3", "127.0.0.1:5" };
+	struct transport list[TRANSPORTS_MAX], t;
+	uint32_t nodes, n;
+
+	(void)state;
+	assert_int_equal(transport_check(three, 6, &nodes), 0);
+	assert_int_equal(nodes, 3);
+	assert_int_equal(transport_list(list, &n, "flash,sse", nodes, three, 6), 0);
+	assert_int_equal(n, 6);
+	for (uint32_t i = 0; i < n; i++) {
+		assert_string_equal(list[i].target, targets[i]);
+		assert_int_equal(list[i].node, i % nodes);
+	}
+	assert_int_equal(transport_check(three, 5, &nodes), -1);
+	assert_int_equal(transport_check(plain, 2, &nodes), 0);
+	assert_int_equal(nodes, 2);
+	assert_int_equal(transport_init(&t, "ws", 1, plain, 2), 0);
+	assert_string_equal(t.target, "127.0.0.1:2");
+	assert_int_equal(transport_check(plain, 0, &nodes), 0);
+	assert_int_equal(nodes, 1);
 }
 
 int main(void)
@@ -229,6 +257,7 @@ int main(void)
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_resumes),
 		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_nodes),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -34,6 +34,7 @@ static void small_status(struct control_status *s)
 	strcpy(s->runtime_dir, "/run/janus");
 	strcpy(s->data, "/var/lib/janus");
 	strcpy(s->data_error, "No space left on device");
+	strcpy(s->nodes, "a; NATS connected; 2 other nodes here");
 	strcpy(s->listen[s->listeners++], "flash://127.0.0.1:8081");
 	strcpy(s->listen[s->listeners++], "flash://*:1");
 	s->connections_max = 100000;
@@ -62,6 +63,7 @@ static void large_status(struct control_status *s)
 	fill(s->runtime_dir, sizeof(s->runtime_dir));
 	fill(s->data, sizeof(s->data));
 	fill(s->data_error, sizeof(s->data_error));
+	fill(s->nodes, sizeof(s->nodes));
 	s->pid = UINT32_MAX;
 	s->started = s->connections_max = s->buffered = s->buffered_max = UINT64_MAX;
 	for (unsigned i = 0; i < TRANSPORT_GROUPS; i++)
@@ -240,7 +242,7 @@ static void other_transports(void **state)
 static void wrong_values(void **state)
 {
 	static const char *const numbers[] = {"pid", "started", "connections_max", "buffered", "buffered_max"};
-	static const char *const texts[] = {"version", "file", "runtime_dir", "error", "data", "data_error"};
+	static const char *const texts[] = {"version", "file", "runtime_dir", "error", "data", "data_error", "nodes"};
 	static const char *const arrays[] = {"listen", "workers"};
 	struct by_hand p;
 
@@ -263,7 +265,7 @@ static void wrong_values(void **state)
 		BAD(numbers[i], msgpack_pack_int(&p.to, -1));
 	}
 	BAD("pid", msgpack_pack_uint64(&p.to, 1ull << 32));
-	for (size_t i = 0; i < 6; i++) {
+	for (size_t i = 0; i < 7; i++) {
 		BAD(texts[i], msgpack_pack_int(&p.to, 5));
 		BAD(texts[i], (msgpack_pack_str(&p.to, 4096), msgpack_pack_str_body(&p.to, packet, 4096)));
 		BAD(texts[i], (msgpack_pack_str(&p.to, 2), msgpack_pack_str_body(&p.to, "a\0", 2)));

@@ -20,6 +20,7 @@
 #include "shm/crash.h"
 #include "shm/shortage.h"
 #include "shm/log.h"
+#include "shm/nodes.h"
 #include "shm/metrics.h"
 #include "shm/segment.h"
 #include "shm/snapshot.h"
@@ -154,6 +155,7 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 		ev_break(loop, EVBREAK_ALL);
 		return;
 	}
+	nodes_tell(&w->base.hub);
 	if (more || !may_sleep(w))
 		ev_idle_start(loop, &w->idle);
 	else

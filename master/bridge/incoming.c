@@ -1,0 +1,259 @@
+/*
+ * From NATS to the ring. See incoming.h.
+ */
+#include "master/bridge/incoming.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shm/crash.h"
+#include "shm/log.h"
+
+#define TURN 1024			/* arrivals a turn */
+#define TEXT_LEAST (1u << 20)
+#define EXTRA 8192			/* bytes of a record beside payload and headers, and its name */
+
+int incoming_init(struct incoming *i, struct bridge *b, struct peers *peers, struct marks *marks, struct again *again, const struct interest *interest)
+{
+	size_t room = 6 * (size_t)b->settings.max_frame + EXTRA;
+
+	*i = (struct incoming){ .bridge = b, .peers = peers, .marks = marks, .again = again, .interest = interest, .peer = NODE_NONE };
+	json_init(&i->json);
+	if (room > publish_bytes_max(&b->hub))
+		room = publish_bytes_max(&b->hub);
+	i->room = room > TEXT_LEAST ? room : TEXT_LEAST;
+	if (i->room > publish_bytes_max(&b->hub) + EXTRA)
+		i->room = publish_bytes_max(&b->hub) + EXTRA;
+	i->text = malloc(i->room);
+	return i->text ? 0 : -1;
+}
+
+void incoming_drop(struct incoming *i)
+{
+	/* What is in the batch counts as taken: it was not. */
+	if (i->count > 0 && i->peer != NODE_NONE)
+		i->peers->peer[i->peer].taken = atomic_load(&i->bridge->hub.shm->nodes.peer[i->peer].seq);
+	i->count = 0;
+	i->used = 0;
+	natsMsg_Destroy(i->held.msg);
+	i->held.msg = NULL;
+}
+
+/* Publishes the batch. False: workers are behind, and some of it is left. */
+static bool publish_batch(struct incoming *i)
+{
+	unsigned done = 0;
+
+	while (done < i->count) {
+		unsigned n;
+
+		CRASH_POINT("bridge-came");
+		n = nodes_publish(&i->bridge->hub, i->peer, i->item + done, i->count - done);
+		if (n == 0)
+			break;
+		done += n;
+	}
+	bridge_count(i->bridge, COUNTER_nodes_in, done);
+	if (done > 0 && i->peer != NODE_NONE)
+		atomic_fetch_add_explicit(&i->bridge->hub.shm->nodes.peer[i->peer].in, done, memory_order_relaxed);
+	i->count -= done;
+	memmove(i->item, i->item + done, i->count * sizeof(i->item[0]));
+	if (i->count == 0)
+		i->used = 0;
+	return i->count == 0;
+}
+
+/* ---- one message ---- */
+
+/* What has come, taken apart. */
+struct letter {
+	const char *subject;		/* behind the prefix */
+	struct nats_message message;
+	struct nats_origin origin;	/* node "": another client's */
+	const char *again;		/* the header of what is sent again */
+	unsigned peer;
+	uint64_t mark;			/* of the subscription */
+};
+
+static const char *header(natsMsg *msg, const char *name)
+{
+	const char *value = NULL;
+
+	return natsMsgHeader_Get(msg, name, &value) == NATS_OK ? value : NULL;
+}
+
+static void read_message(natsMsg *msg, struct nats_message *m, bool of_node)
+{
+	*m = (struct nats_message){
+		.payload = natsMsg_GetDataLength(msg) > 0 ? natsMsg_GetData(msg) : "", .len = (size_t)natsMsg_GetDataLength(msg),
+		.type = header(msg, NATS_HEADER_TYPE), .event = header(msg, NATS_HEADER_EVENT), .message_id = header(msg, NATS_HEADER_MESSAGE_ID),
+		.members = of_node ? header(msg, NATS_HEADER_MEMBERS) : NULL,
+	};
+}
+
+/* Whether the batch can have one more. */
+static bool has_room(const struct incoming *i, const struct letter *l)
+{
+	const struct nats_message *m = &l->message;
+	size_t more = m->len + (m->members ? strlen(m->members) : 0) + (m->event ? strlen(m->event) : 0) + (m->message_id ? strlen(m->message_id) : 0);
+
+	return i->count == 0 || (i->count < PUBLISH_BATCH_MAX && i->peer == l->peer && i->room - i->used >= 6 * more + EXTRA);
+}
+
+static const char *add(struct incoming *i, const struct letter *l, const struct subject_name *name)
+{
+	char *text = i->text + i->used;
+	size_t key = name->to == MESSAGE_TO_TOPIC ? 0 : 1, len = name->len + key;
+	struct sink s = { .dst = text + len, .room = i->room - i->used - len };
+	const char *error = nats_message_read(&s, &i->json, &l->message, name);
+
+	if (error)
+		return error;
+	if (key)
+		*text = name->to == MESSAGE_TO_USER ? NAME_INBOX : NAME_EVERYBODY;
+	memcpy(text + key, name->name, name->len);
+	i->item[i->count++] = (struct publish_item){
+		.hash = index_hash(text, len), .topic = text, .topic_len = (uint8_t)len, .message = text + len, .len = (uint32_t)s.len,
+		.parsed = l->origin.node[0] ? l->origin.seq : 0,
+	};
+	i->peer = l->peer;
+	i->used += len + s.len;
+	return NULL;
+}
+
+/* Whether a message of a node counts. */
+static bool takes(struct incoming *i, const struct letter *l)
+{
+	const char *text = l->again;
+	uint64_t number, ordinal;
+
+	if (text == NULL)
+		return peers_take(i->peers, l->peer, l->origin.seq, l->origin.mark);
+	return nats_take_number(&text, &number) && nats_take_number(&text, &ordinal) && peers_take_again(i->peers, l->peer, l->origin.seq, number, ordinal);
+}
+
+/* Of what counts: why it can't be published. */
+static const char *refusal(struct incoming *i, const struct letter *l, const char *error, const struct subject_name *name)
+{
+	if (error == NULL && l->message.len > (size_t)i->bridge->settings.max_frame)
+		error = "it is longer than max_frame";
+	return error ? error : add(i, l, name);
+}
+
+/* 1: dealt with; 0: the batch must go first. */
+static int take_message(struct incoming *i, struct letter *l)
+{
+	struct subject_name name;
+	const char *error = subject_read(l->subject, &name);
+	bool of_node = l->origin.node[0] != '\0';
+
+	if (of_node && l->peer == NODE_NONE)
+		return 1;		/* of another life of its node, or of one too many: its mark says so */
+	if (!has_room(i, l))
+		return 0;
+	/* (What of a node can't be published has come, too.) */
+	if (of_node ? !takes(i, l) : error == NULL && !interest_counts(i->interest, &name, l->mark))
+		return 1;
+	error = refusal(i, l, error, &name);
+	if (error)
+		bridge_refuse(i->bridge, "a message to", l->subject, error);
+	return 1;
+}
+
+/* ---- what nodes say to each other ---- */
+
+static void take_live(struct incoming *i, const char *text)
+{
+	char name[NATS_NODE_MAX + 1];
+	uint64_t epoch, number, count, mark, seq, lost;
+	unsigned peer;
+
+	if (!nats_take_word(&text, name, sizeof(name)) || !nats_take_number(&text, &epoch) || !nats_take_number(&text, &number) || !nats_take_number(&text, &count) ||
+	    !nats_take_number(&text, &mark) || !nats_take_number(&text, &seq) || !nats_take_number(&text, &lost)) {
+		bridge_refuse(i->bridge, "a word", "of nobody", "it is none");
+		return;
+	}
+	peer = peers_named(i->peers, name, epoch);
+	if (peer != NODE_NONE)
+		peers_live(i->peers, peer, number, count, mark, seq, lost);
+}
+
+static bool begins(const char **text, const char *start)
+{
+	size_t len = strlen(start);
+
+	if (strncmp(*text, start, len) != 0)
+		return false;
+	*text += len;
+	return true;
+}
+
+/* (libnats terminates what it hands over.) */
+static void take_word(struct incoming *i, const char *subject, const char *text)
+{
+	if (strcmp(subject, SUBJECT_MARK) == 0)
+		marks_came(i->marks, text);
+	else if (strcmp(subject, SUBJECT_ASK) == 0)
+		again_asked(i->again, text);
+	else if (strcmp(subject, SUBJECT_LIVE) == 0)
+		take_live(i, text);
+	else
+		bridge_refuse(i->bridge, "what came by", subject, "nothing of the kind is known");
+}
+
+/* ---- arrivals ---- */
+
+/* 1: dealt with; 0: the batch must go first. */
+static int take(struct incoming *i, const struct arrival *a)
+{
+	const struct bridge *b = i->bridge;
+	struct letter l = { .subject = natsMsg_GetSubject(a->msg) + b->prefix_len, .mark = a->mark, .peer = NODE_NONE };
+	bool own = strncmp(natsMsg_GetSubject(a->msg), b->own, b->own_len) == 0;
+	const char *origin;
+
+	if (own)
+		l.subject = natsMsg_GetSubject(a->msg) + b->own_len;
+	if (!(own && begins(&l.subject, SUBJECT_AGAIN)) && (own || strcmp(l.subject, SUBJECT_MARK) == 0)) {
+		if (i->count > 0)
+			return 0;
+		take_word(i, l.subject, natsMsg_GetData(a->msg) ? natsMsg_GetData(a->msg) : "");
+		return 1;
+	}
+	origin = header(a->msg, NATS_HEADER_ORIGIN);
+	if (origin == NULL ? own : !nats_origin_read(origin, &l.origin)) {
+		bridge_refuse(b, "a message to", l.subject, "its header Janus is none");
+		return 1;
+	}
+	if (strcmp(l.origin.node, b->node) == 0) {
+		bridge_refuse(b, "a message to", l.subject, "another node has our name");
+		return 1;
+	}
+	if (origin) {
+		l.again = header(a->msg, HEADER_AGAIN);
+		if ((l.again != NULL) != own)
+			return 1;
+		l.peer = own ? peers_named(i->peers, l.origin.node, l.origin.epoch) : peers_sender(i->peers, &l.origin);
+	}
+	read_message(a->msg, &l.message, origin != NULL);
+	return take_message(i, &l);
+}
+
+enum came incoming_turn(struct incoming *i)
+{
+	for (unsigned n = 0; n < TURN; n++) {
+		if (i->held.msg == NULL && !uplink_take(&i->bridge->uplink, &i->held)) {
+			i->held.msg = NULL;
+			return publish_batch(i) ? CAME_NOTHING : CAME_BLOCKED;
+		}
+		if (take(i, &i->held) == 0) {
+			if (!publish_batch(i))
+				return CAME_BLOCKED;
+			continue;
+		}
+		natsMsg_Destroy(i->held.msg);
+		i->held.msg = NULL;
+	}
+	return publish_batch(i) ? CAME_MORE : CAME_BLOCKED;
+}

@@ -1,0 +1,25 @@
+/*
+ * A message of our ring on its way to NATS: what is live, to all; what is sent again, to one node.
+ */
+#ifndef MASTER_BRIDGE_SENDER_H
+#define MASTER_BRIDGE_SENDER_H
+
+#include "master/bridge/bridge.h"
+
+struct sender {
+	struct bridge *bridge;
+	char *scratch;			/* of nats_message_scratch(room) bytes */
+	size_t room;
+};
+
+/* 0, or -1: there is no memory. */
+int sender_init(struct sender *s, struct bridge *b);
+
+enum sent { SENT, SENT_NOT, SENT_LOST, SENT_OVERTAKEN };	/* NOT: it can't be sent, and is counted as refused; LOST: the connection is; OVERTAKEN: the ring has it no more */
+
+/*
+ * `head`: what stands in front of the message's own subject, with a dot. `mark`: the number of our last mark. `again`: the header that numbers what is sent again; NULL: it is live.
+ */
+enum sent sender_send(struct sender *s, const struct nodes_message *m, const char *head, uint64_t mark, const char *again);
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * Other nodes: what of them stands in the hub. What it is for, and who does what with it, is in nodes.h.
+ *
+ * Written by the bridge alone, but for `state`, which the master sets before it starts one and when one has ended; a peer's `seq`, which who repairs in
+ * its stead may have to set; and `changed` (index.h), which goes with the topic index. Everybody reads it. Texts are terminated whenever they are read, but may be of two moments.
+ */
+#ifndef SHM_NODES_SHM_H
+#define SHM_NODES_SHM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define NODES_MAX 64			/* peers */
+#define NODE_NAME_MAX 63		/* bytes of a node's name: letters, digits, - _ and . */
+#define NODES_TEXT 128
+
+/*
+ * OFF: nobody asked for other nodes (the setting `nats`). In all other states what clients here publish is written to the ring, whoever subscribes it. Publishers wait for the
+ * bridge only in CONNECTED, which it says only while NATS takes what it is given.
+ */
+enum nodes_state { NODES_OFF, NODES_CONNECTING, NODES_CONNECTED, NODES_AWAY };
+
+/* A peer. Its place in the table stays as long as it is in use: NODE_FREE comes before anything else of it changes, and another state is stored last. */
+enum node_state {
+	NODE_FREE,
+	NODE_HERE,			/* gives signs of life, and what it sends comes in order */
+	NODE_BEHIND,			/* the same, but something was missed, and is on its way again */
+	NODE_AWAY,			/* has given no sign of life for a while */
+};
+
+struct node_shm {
+	_Alignas(64) _Atomic uint32_t state;
+	_Atomic uint32_t asked;		/* the bridge's own: how far it is with asking for what was missed */
+	char name[NODE_NAME_MAX + 1];
+	uint64_t epoch;			/* of its life: another one, and its sequences begin anew */
+	_Atomic uint64_t seq;		/* of its messages, those up to this one are in the ring here, or are wanted by nobody here */
+	_Atomic uint64_t mark;		/* of its marks, the last one that came in order */
+	_Atomic uint64_t marked;	/* what that one said: below this sequence it had sent all */
+	_Atomic uint64_t acked;		/* below this sequence of ours, it has had all that it wanted */
+	_Atomic uint64_t seen;		/* when its last sign of life came, and when it was first met: microseconds since 1970 */
+	_Atomic uint64_t since;
+	_Atomic uint64_t lag;		/* microseconds that its last message was under way, by both clocks; 0: not known */
+	_Atomic uint64_t in;		/* messages taken of it */
+	_Atomic uint64_t lost;		/* messages of it that were lost, as its ring had them no more */
+	_Atomic uint64_t doubled;	/* messages of it that came again, and were dropped */
+	uint64_t pad[12];
+};
+_Static_assert(sizeof(struct node_shm) == 256, "layout");
+
+struct nodes_shm {
+	_Alignas(64) _Atomic uint32_t state;
+	_Atomic uint32_t pid;		/* of the bridge, 0: there is none. The master's */
+	_Atomic uint64_t since;		/* when the state began, microseconds since 1970 */
+	_Atomic uint32_t made;		/* bridges that there were. The master's */
+	_Atomic uint32_t connected;	/* times that NATS was connected */
+	uint8_t pad0[40];
+
+	_Alignas(64) _Atomic uint64_t beat;	/* the bridge's sign of life, milliseconds of CLOCK_MONOTONIC */
+	_Atomic uint64_t proven;	/* below this sequence, all peers that are here have had what they wanted; what is not below may have to be sent again */
+	_Atomic uint64_t mark;		/* of our marks, the last one. They begin with a time, so that no life of this server gives one again */
+	_Atomic uint64_t interests;	/* subscriptions that NATS is asked for */
+	_Atomic uint64_t rtt;		/* to NATS and back, microseconds; 0: not known */
+	uint8_t pad1[24];
+
+	char name[NODE_NAME_MAX + 1];	/* our own */
+	char server[NODES_TEXT];	/* to which we are connected, a URL without secrets; "" none */
+	char error[NODES_TEXT];		/* why we are not; "" */
+	struct node_shm peer[NODES_MAX];
+};
+_Static_assert(sizeof(struct nodes_shm) == 128 + 64 + 2 * NODES_TEXT + NODES_MAX * sizeof(struct node_shm), "layout");
+
+/* Whether a node's name may have this byte; whether it may be this. */
+static inline bool nodes_name_has(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+}
+static inline bool nodes_name_is_good(const char *name)
+{
+	size_t len = 0;
+
+	while (len <= NODE_NAME_MAX && nodes_name_has(name[len]))
+		len++;
+	return len > 0 && len <= NODE_NAME_MAX && name[len] == '\0';
+}
+
+/* Notes that the peer's messages up to `seq` are dealt with, of none if it is none. */
+static inline void nodes_shm_set_seq(struct nodes_shm *nodes, unsigned peer, uint64_t seq)
+{
+	if (peer < NODES_MAX && seq > atomic_load_explicit(&nodes->peer[peer].seq, memory_order_relaxed))
+		atomic_store_explicit(&nodes->peer[peer].seq, seq, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""Chaos among nodes: bridges, workers and nats-servers are killed in turn, while messages go from every node to every node.
+
+    tests/scenarios/chaos_nodes.py [--seed N] [--seconds S] [--nodes N] [--subscribers N] [--topics N] [--publishers N] [--rate N] [--pause S]
+
+Each node is a server in a folder of its own, and has a nats-server of a cluster that it asks first. A janusbench spreads its subscribers and publishers
+over all nodes, and checks every byte that each of them gets: the run is good if none was lost, doubled or torn, if each publisher's messages came in order and
+all subscribers of a node saw one order, if no connection broke, and if no node counts a loss. Exit status 0 then.
+"""
+import argparse
+import json
+import random
+import signal
+import sys
+import threading
+import time
+
+import janus_test
+from janus_test import Bench, Server, parse_url, wait_until
+from nats_servers import NatsCluster
+
+SPEAK = "flash,ws,sse,json-lines,packet"
+PROTOCOLS = ("flash", "http", "packet")
+LOSSES = ("nodes_lost", "nodes_refused", "closed_blamed", "closed_slot", "closed_slow", "closed_uncertain", "dropped_overtaken", "bad_input")
+
+
+class NodesChaos:
+    def __init__(self, options, build=None):
+        self.options = options
+        self.random = random.Random(options.seed)
+        self.over = threading.Event()
+        self.cluster = NatsCluster(options.nodes)
+        self.servers = [Server("nats=" + self.cluster.url_from(n), "node=node-%d" % n, "keep_alive=24h", workers=options.workers, build=build,
+                               listen=["%s://127.0.0.1:0" % protocol for protocol in PROTOCOLS]) for n in range(options.nodes)]
+        self.done = dict.fromkeys(("bridge", "worker", "nats"), 0)
+        self.failures = []
+        self.figures = None
+
+    # what is done
+
+    def kill_bridge(self):
+        server = self.random.choice(self.servers)
+        old = wait_until(lambda: server.called("janus-bridge"), 20, "a bridge")
+        server.kill(old, "bridge")
+
+    def kill_worker(self):
+        server = self.random.choice(self.servers)
+        server.kill_worker(self.random.randrange(self.options.workers))
+
+    def kill_nats(self):
+        """One of them, for a while, is not there."""
+        nats = self.random.choice(self.cluster)
+        nats.kill()
+        self.over.wait(self.options.pause * self.random.random())
+        nats.start()
+        self.cluster.wait_joined()
+
+    def trouble(self):
+        """All kinds in turn, until the end."""
+        try:
+            while not self.over.wait(self.options.pause * (0.5 + self.random.random())):
+                kind = ("bridge", "worker", "nats")[sum(self.done.values()) % 3]
+                getattr(self, "kill_" + kind)()
+                self.done[kind] += 1
+        except Exception as e:
+            self.failures.append("%s: %s" % (type(e).__name__, e))
+
+    # the run
+
+    def state(self, server):
+        status, out, _ = server.ctl("nodes", "--json")
+        return json.loads(out) if status == 0 else {"state": None, "peers": []}
+
+    def joined(self):
+        return all(sum(peer["state"] == "here" for peer in self.state(server)["peers"]) == self.options.nodes - 1 for server in self.servers)
+
+    def run(self):
+        o = self.options
+        self.cluster.start()
+        for server in self.servers:
+            server.launch()
+        for server in self.servers:
+            server.wait_started()
+        wait_until(self.joined, 30, "the nodes to see each other", pause=0.05)
+        addresses = [{protocol: parse_url(url) for protocol, url in zip(PROTOCOLS, server.status()["listen"])} for server in self.servers]
+        bench = Bench(addresses, "--speak", SPEAK, "-n", o.subscribers * o.nodes, "-T", o.topics, "-p", o.publishers * o.nodes, "--rate", o.rate,
+                      "--while-running", o.seconds, "--timeout", 60, hold=True)
+        try:
+            bench.wait_ready(60)
+            for topic in range(o.topics):
+                wait_until(lambda: self.cluster.interest("janus.topic.bench-%d" % topic) == o.nodes, 30, "all nodes to ask for topic %d" % topic)
+            bench.release()
+            thread = threading.Thread(target=self.trouble, daemon=True)
+            thread.start()
+            began = time.monotonic()
+            while bench.running() and time.monotonic() - began < o.seconds:
+                time.sleep(0.05)
+            self.over.set()
+            thread.join(60)
+            self.figures = bench.finish(90, status=None)
+        finally:
+            self.over.set()
+            bench.kill()
+        self.check(bench)
+
+    def check(self, bench):
+        if bench.process.returncode != 0:
+            self.failures.append("janusbench: status %d: %s" % (bench.process.returncode, bench.said()))
+        wait_until(self.joined, 30, "the nodes to see each other at the end", pause=0.05)
+        for server in self.servers:
+            counters = server.stats()["counters"]
+            lost = {name: counters[name] for name in LOSSES if counters.get(name)}
+            if lost:
+                self.failures.append("node %d counts losses: %s" % (self.servers.index(server), lost))
+
+    def end(self):
+        for server in self.servers:
+            try:
+                if server.running():
+                    server.stop(signal.SIGTERM, 20)
+                self.failures += server.complaints()
+            except AssertionError as e:
+                self.failures.append(str(e))
+            finally:
+                if self.failures:
+                    self.failures.append("log of node %d:\n%s" % (self.servers.index(server), janus_test.shortened(server.log(), 8000)))
+                server.destroy()
+        self.cluster.destroy()
+
+
+def parse(arguments=None):
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1000000))
+    p.add_argument("--seconds", type=int, default=12)
+    p.add_argument("--nodes", type=int, default=3)
+    p.add_argument("--workers", type=int, default=2, help="of each node")
+    p.add_argument("--subscribers", type=int, default=200, help="of each node")
+    p.add_argument("--topics", type=int, default=5)
+    p.add_argument("--publishers", type=int, default=2, help="of each node")
+    p.add_argument("--rate", type=int, default=100, help="messages a second, of all publishers")
+    p.add_argument("--pause", type=float, default=1, help="seconds between two deaths")
+    return p.parse_args(arguments)
+
+
+def run(options, build=None):
+    """(good, report)"""
+    chaos = NodesChaos(options, build)
+    try:
+        chaos.run()
+    except Exception as e:
+        chaos.failures.append("%s: %s" % (type(e).__name__, e))
+    finally:
+        chaos.end()
+    lines = ["seed %d: " % options.seed + ", ".join("%d %ss killed" % (n, name) for name, n in chaos.done.items())]
+    if chaos.figures:
+        lines.append("janusbench: " + json.dumps({k: chaos.figures[k] for k in ("published", "deliveries", "delivery_ms", "faults")}))
+    return not chaos.failures, "\n".join(lines + chaos.failures)
+
+
+def main():
+    options = parse()
+    print("chaos among nodes: seed %d" % options.seed, flush=True)
+    good, said = run(options)
+    print(said)
+    print("chaos among nodes: " + ("nothing was lost" if good else "FAILED"))
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
