@@ -5,7 +5,7 @@ import socket
 import time
 import unittest
 
-from janus_test import wait_until
+from janus_test import all_may, wait_until
 from web_clients import WEB, WebTest
 from test_rights import KEYS, bearer
 
@@ -18,7 +18,7 @@ class QuotaTest(WebTest):
     workers = 2
 
     def limited(self, *options, **more):
-        self.serve("session_linger=0", "trusted_proxies=127.0.0.1", *options,
+        self.serve("session_linger=0", "trusted_proxies=127.0.0.1", *all_may(options), *options,
                    **dict({"listen": ("http://127.0.0.1:0 proxy", "packet://127.0.0.1:0", "flash://127.0.0.1:0 proxy")}, **more))
 
     def arrive(self, client=None, place=0):
@@ -95,7 +95,7 @@ class Connections(QuotaTest):
         self.is_full("2001:db8::1")
 
     def test_reload_changes_it(self):
-        base = "session_linger = 0\nworkers = 2\ntrusted_proxies = 127.0.0.1\nlisten = http://127.0.0.1:%d proxy\n"
+        base = "session_linger = 0\nworkers = 2\ntrusted_proxies = 127.0.0.1\nanonymous = all\nlisten = http://127.0.0.1:%d proxy\n"
         from janus_test import free_port
         base %= free_port()
         self._janus = self.server(config=base)
