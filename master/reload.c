@@ -46,7 +46,9 @@ static int open_next(const struct master *m, const struct listen_address *addres
 			listen_rename(l, address);
 			found = true;
 		}
-	if (!found && listen_begin(l, address, error) < 0)
+	/* (Our own sockets, which go when nobody uses them any more, may be in the way, as 127.0.0.1 is in that of *.) */
+	if (!found && listen_begin(l, address, error) < 0 &&
+	    (errno != EADDRINUSE || config_address_path(address) || listen_begin_beside(l, address, m->h.listen, m->h.listeners, error) < 0))
 		return -1;
 	next->listeners++;
 	return 0;
