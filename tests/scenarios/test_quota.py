@@ -157,6 +157,23 @@ class Connections(QuotaTest):
         self.assertEqual(self.stream(shown="right")[1], 429)
         self.assertIn("(sub bob)", self.janus.ctl("log", "--once", "--kind", "refuse")[1])
 
+    def test_more_at_once_than_a_second_has(self):
+        """Will never be, and so nobody is told to try it again; nor does it use up what comes after it."""
+        self.limited("anonymous=all", "publish_rate=3", "subscribe_rate=3", "subscribe_rate_sub=2", "api_key=" + self.key_file())
+        s = self.arrive("203.0.113.9")
+        array = json.dumps([{"topic": "a", "data": 1}] * 4)
+        status, answer = self.ask(s, "POST /pub HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (len(array), array))
+        self.assertEqual(status, 413)
+        self.assertIn(b"publish_rate", answer)
+        self.assertNotIn(b"Retry-After", answer)
+        self.assertEqual(self.ask(s, "POST /pub/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx")[0], 200)
+        for topics, shown, expected in (("a,b,c,d", None, 413), ("a,b,c", None, 200), ("a,b,c", "right", 413)):
+            s = self.arrive("203.0.113.9")
+            fields = "".join("%s: %s\r\n" % field for field in bearer(shown))
+            status, answer = self.ask(s, "GET /sub/%s HTTP/1.1\r\nHost: localhost\r\n%s\r\n" % (topics, fields))
+            self.assertEqual(status, expected, answer)
+            self.assertEqual(b"Retry-After" in answer, False)
+
     def test_rates_of_sub(self):
         self.limited("publish_rate_sub=5", "api_key=" + self.key_file())
 
