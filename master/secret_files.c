@@ -8,11 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "proto/api_keys.h"
 #include "proto/jwt_keys.h"
+#include "shm/log.h"
 #include "shm/secrets.h"
 #include "worker/io/tls_certificate.h"
 #include "worker/io/tls_server.h"
@@ -29,6 +31,21 @@ static int add_file(int fd, const char *setting, const char *kind, const char *p
 	return -1;
 }
 
+/* A secret that everybody may read is none. It is used all the same: who may enter its folder is not known here. */
+static void warn_of_readers(const char *setting, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && st.st_mode & S_IROTH)
+		log_warning("%s: %s may be read by every user of this machine (mode %04o): chmod o-r", setting, path, (unsigned)(st.st_mode & 07777));
+}
+
+/* Whether such a file of token_keys has a secret: no PEM, which has public keys and certificates alone, and no JWK of another kind. */
+static bool has_secret(const char *bytes, size_t len)
+{
+	return !memmem(bytes, len, "-----BEGIN ", 11) && (!memchr(bytes, '{', len) || memmem(bytes, len, "\"oct\"", 5));
+}
+
 /* Pairs of CERT.pem KEY.pem, and who signs clients' certificates. */
 static int add_tls(int fd, const struct settings *s, char error[CONFIG_ERROR_MAX])
 {
@@ -40,6 +57,8 @@ static int add_tls(int fd, const struct settings *s, char error[CONFIG_ERROR_MAX
 		if (add_file(fd, "tls_certificate", SECRET_TLS_CERTIFICATE, path, error) < 0 || !config_list_next(&list, path, sizeof(path)) ||
 		    add_file(fd, "tls_certificate", SECRET_TLS_KEY, path, error) < 0)
 			return -1;
+		else
+			warn_of_readers("tls_certificate", path);
 	config_client_ca(s->tls_client_ca, path, &optional);
 	return *path ? add_file(fd, "tls_client_ca", optional ? SECRET_TLS_CLIENT_CA_OPTIONAL : SECRET_TLS_CLIENT_CA, path, error) : 0;
 }
@@ -89,6 +108,8 @@ static int read_token_keys(struct jwt_keys *keys, const char *path, char error[C
 	r = jwt_keys_add(keys, bytes, len, why);
 	if (r < 0)
 		snprintf(error, CONFIG_ERROR_MAX, "token_keys: %.255s: %.200s", path, why);
+	else if (has_secret(bytes, len))
+		warn_of_readers("token_keys", path);
 	forget_file(bytes, len);
 	errno = EINVAL;
 	return r;
@@ -132,6 +153,7 @@ static int add_api_keys(int fd, const char *path, char error[CONFIG_ERROR_MAX])
 
 	if (!text)
 		return -1;
+	warn_of_readers("api_key", path);
 	keys = api_keys_read(text, len, &size, &why, &line);
 	forget_file(text, len);
 	if (!keys && line)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import tempfile
 import time
 import unittest
@@ -447,6 +448,23 @@ class Sessions(RightsTest):
             self.assertEqual(self.talk(again, "attach", token=token), ALLOWED)
             self.assertEqual(self.talk(again, "publish", topic="other", data=1), NO_RIGHT)
             self.assertEqual(self.talk(again, "publish", topic="news", data=1, receipt=True), ALLOWED)
+
+    def test_files_that_everybody_reads(self):
+        """It is warned of those that have secrets, not of public keys."""
+        private, public = (os.path.join(self.janus_folder(), name) for name in ("private", "public"))
+        subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", private], check=True)
+        subprocess.run(["openssl", "pkey", "-in", private, "-pubout", "-out", public], check=True)
+        os.chmod(public, 0o644)
+        secret = self.key_file(SECRET.decode())
+        keys = self.key_file()
+        self.serve("api_key=" + keys, "token_keys=%s %s" % (secret, public))
+        self.assertNotIn("may be read", self.janus.log())
+        for path in (keys, secret):
+            os.chmod(path, 0o644)
+        self.assertEqual(self.janus.reload()[0], 0)
+        for setting, path in (("api_key", keys), ("token_keys", secret)):
+            self.assertIn("%s: %s may be read by every user of this machine (mode 0644)" % (setting, path), self.janus.log())
+        self.assertNotIn(public + " may be read", self.janus.log())
 
     def test_keys_are_read_anew(self):
         self.guard()
