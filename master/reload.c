@@ -27,6 +27,16 @@ static void warn_of_restarts(const struct settings *wanted, const struct setting
 		log_warning("%s has changed: that takes a restart", d->name);
 }
 
+/* (What is in them can't be shown, as a setting's value is.) */
+static void tell_of_files(const struct master *m)
+{
+	char changed[SECRET_FILES_CHANGED_MAX];
+
+	secret_files_changed(m->h.secrets, m->next.secrets, changed);
+	if (changed[0])
+		log_info("reload: files have other contents than before: %s", changed);
+}
+
 static bool has_listener(const struct handover *h, int fd)
 {
 	for (unsigned i = 0; i < h->listeners; i++)
@@ -248,6 +258,7 @@ static void prepare(struct master *m, int caller)
 		refused(m, error);
 		return;
 	}
+	tell_of_files(m);
 	warn_of_restarts(&config.settings, &m->config.settings);
 	m->next_program = program_open(m->h.program);
 	if (m->next_program < 0) {

@@ -239,3 +239,39 @@ int secret_files_read(const struct settings *s, int *fd, char error[CONFIG_ERROR
 	errno = number;
 	return -1;
 }
+
+/* Whether all that is of a kind is the same in both. */
+static bool same_kind(const struct secrets *a, const struct secrets *b, const char *kind)
+{
+	struct secret x, y;
+	size_t at = 0, other_at = 0;
+
+	while (secrets_next(a, kind, &at, &x))
+		if (!secrets_next(b, kind, &other_at, &y) || x.len != y.len || memcmp(x.bytes, y.bytes, x.len) != 0)
+			return false;
+	return !secrets_next(b, kind, &other_at, &y);
+}
+
+void secret_files_changed(int before, int now, char dst[SECRET_FILES_CHANGED_MAX])
+{
+	static const struct {
+		const char *kind, *setting;
+	} kinds[] = {
+		{ SECRET_TLS_CERTIFICATE, "tls_certificate" }, { SECRET_TLS_KEY, "tls_certificate (key)" }, { SECRET_TLS_CLIENT_CA, "tls_client_ca" },
+		{ SECRET_TLS_CLIENT_CA_OPTIONAL, "tls_client_ca" }, { SECRET_TOKEN_KEYS, "token_keys" }, { SECRET_API_KEYS, "api_key" },
+	};
+	struct secrets old = { 0 }, new = { 0 };
+	size_t len = 0;
+
+	dst[0] = '\0';
+	if ((before >= 0 && secrets_map(&old, before) < 0) || (now >= 0 && secrets_map(&new, now) < 0))
+		goto out;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (!same_kind(&old, &new, kinds[i].kind) && len < SECRET_FILES_CHANGED_MAX)
+			len += (size_t)snprintf(dst + len, SECRET_FILES_CHANGED_MAX - len, "%s%s", len ? ", " : "", kinds[i].setting);
+out:
+	if (old.bytes)
+		secrets_unmap(&old);
+	if (new.bytes)
+		secrets_unmap(&new);
+}

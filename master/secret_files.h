@@ -12,4 +12,8 @@
  */
 int secret_files_read(const struct settings *settings, int *fd, char error[CONFIG_ERROR_MAX]);
 
+/* Which settings' files have other contents than before (-1: there were none), divided by commas. */
+#define SECRET_FILES_CHANGED_MAX 128
+void secret_files_changed(int before, int now, char dst[SECRET_FILES_CHANGED_MAX]);
+
 #endif

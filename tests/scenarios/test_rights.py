@@ -478,7 +478,9 @@ class Sessions(RightsTest):
         self.assertEqual(self.status("POST", "/pub/news", "right", b"x"), ALLOWED)
         with open(self.keys, "w") as file:
             file.write(KEYS["wrong"] + "\n")
+        self.assertNotIn("other contents", self.janus.log())
         self.janus.reload()
+        self.assertIn("files have other contents than before: api_key\n", self.janus.log())
         self.assertEqual(self.status("POST", "/pub/news", "wrong", b"x"), ALLOWED)
         self.assertEqual(self.status("POST", "/pub/news", "right", b"x"), NO_TOKEN)
 
