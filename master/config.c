@@ -622,6 +622,11 @@ static void check_together(struct reading *r)
 	if (!r->failed && (reached = config_reached_by_all(r->config)) != NULL)
 		fail_listen(r, reached, "can be reached by others, and everybody may do everything: say who may do what (api_key, token_keys or anonymous), "
 			    "or anonymous = all if that is meant, or listen on 127.0.0.1");
+	if (!r->failed && s->trusted_proxies[0] && !settings_say_who(s)) {
+		snprintf(r->error, CONFIG_ERROR_MAX, "trusted_proxies: who comes by a proxy comes from elsewhere, and everybody may do everything: say who may do what (api_key, token_keys or anonymous), "
+			 "or anonymous = all if that is meant, as the proxy has its own say");
+		tell(r);
+	}
 	if (!r->failed && config_tls_pairs(s->tls_certificate) < 0) {
 		snprintf(r->error, CONFIG_ERROR_MAX, "tls_certificate: a certificate lacks its key: they are pairs, CERT.pem KEY.pem");
 		tell(r);

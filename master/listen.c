@@ -42,8 +42,16 @@ static void set_nodelay(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
-/* `bound` is enough: nobody can connect then. */
-static int open_internet(const struct listen_address *address, bool bound, char error[CONFIG_ERROR_MAX])
+/* Whether others that say the same, of the same user, may be bound to addresses that this one's covers, or that cover this one's. False: it can't be said. */
+static bool set_shared(int fd, int shared)
+{
+	return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &shared, sizeof(shared)) == 0;
+}
+
+/* How far it is opened: bound alone, nobody can connect; beside others that are shared. */
+enum opened { OPENED_WHOLE, OPENED_BOUND, OPENED_BESIDE };
+
+static int open_internet(const struct listen_address *address, enum opened how, char error[CONFIG_ERROR_MAX])
 {
 	struct sockaddr_storage addr = address->addr;
 	socklen_t len = address->addr_len;
@@ -60,14 +68,18 @@ static int open_internet(const struct listen_address *address, bool bound, char 
 		goto err;
 	if (addr.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only)) < 0)
 		goto err;
+	if (how == OPENED_BESIDE && !set_shared(fd, 1))
+		goto err;
 	step = "bind";
 	if (bind(fd, (struct sockaddr *)&addr, len) < 0)
 		goto err;
 	step = "listen";
-	if (bound)
+	if (how == OPENED_BOUND)
 		return fd;
 	if (listen(fd, BACKLOG) < 0)
 		goto err;
+	if (how == OPENED_BESIDE)
+		set_shared(fd, 0);
 	set_nodelay(fd);
 	return fd;
 err:
@@ -131,7 +143,34 @@ int listen_begin(struct handover_listener *listener, const struct listen_address
 	if (config_address_path(address))
 		listener->fd = open_local(address, &listener->file, error);
 	else
-		listener->fd = open_internet(address, false, error);
+		listener->fd = open_internet(address, OPENED_WHOLE, error);
+	if (listener->fd < 0)
+		return -1;
+	listen_rename(listener, address);
+	return 0;
+}
+
+static void share(const struct handover_listener *own, unsigned count, int shared)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (own[i].fd >= 0 && !own[i].file.ino)
+			set_shared(own[i].fd, shared);
+}
+
+/*
+ * The old socket can't be closed first: keepers and workers have it open, too, and who is in its queue would be lost. The kernel allows a second one if both are of one user, and both say
+ * SO_REUSEPORT when it is bound (socket(7)); from then on they need not, and don't, so that no other program's can come beside them by mistake.
+ */
+int listen_begin_beside(struct handover_listener *listener, const struct listen_address *address, const struct handover_listener *own, unsigned count, char error[CONFIG_ERROR_MAX])
+{
+	int error_number;
+
+	memset(listener, 0, sizeof(*listener));
+	share(own, count, 1);
+	listener->fd = open_internet(address, OPENED_BESIDE, error);
+	error_number = errno;
+	share(own, count, 0);
+	errno = error_number;
 	if (listener->fd < 0)
 		return -1;
 	listen_rename(listener, address);
@@ -145,7 +184,7 @@ int listen_try(const struct listen_address *address, char error[CONFIG_ERROR_MAX
 	int fd, error_number;
 
 	if (!path) {
-		fd = open_internet(address, true, error);
+		fd = open_internet(address, OPENED_BOUND, error);
 		if (fd >= 0)
 			close(fd);
 		return fd < 0 ? -1 : 0;

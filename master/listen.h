@@ -18,6 +18,9 @@
  */
 int listen_begin(struct handover_listener *listener, const struct listen_address *address, char error[CONFIG_ERROR_MAX]);
 
+/* The same for an address of TCP, beside `own` sockets of this server that are bound to its port by other addresses (127.0.0.1 and *). New connections find the nearer address; `own` ones are to be closed when nobody accepts from them. */
+int listen_begin_beside(struct handover_listener *listener, const struct listen_address *address, const struct handover_listener *own, unsigned count, char error[CONFIG_ERROR_MAX]);
+
 /* Whether it could be opened. Nothing is left of it, and nobody can connect meanwhile. 0, or -1 as listen_begin(). */
 int listen_try(const struct listen_address *address, char error[CONFIG_ERROR_MAX]);
 

@@ -27,6 +27,16 @@ static void warn_of_restarts(const struct settings *wanted, const struct setting
 		log_warning("%s has changed: that takes a restart", d->name);
 }
 
+/* (What is in them can't be shown, as a setting's value is.) */
+static void tell_of_files(const struct master *m)
+{
+	char changed[SECRET_FILES_CHANGED_MAX];
+
+	secret_files_changed(m->h.secrets, m->next.secrets, changed);
+	if (changed[0])
+		log_info("reload: files have other contents than before: %s", changed);
+}
+
 static bool has_listener(const struct handover *h, int fd)
 {
 	for (unsigned i = 0; i < h->listeners; i++)
@@ -46,7 +56,9 @@ static int open_next(const struct master *m, const struct listen_address *addres
 			listen_rename(l, address);
 			found = true;
 		}
-	if (!found && listen_begin(l, address, error) < 0)
+	/* (Our own sockets, which go when nobody uses them any more, may be in the way, as 127.0.0.1 is in that of *.) */
+	if (!found && listen_begin(l, address, error) < 0 &&
+	    (errno != EADDRINUSE || config_address_path(address) || listen_begin_beside(l, address, m->h.listen, m->h.listeners, error) < 0))
 		return -1;
 	next->listeners++;
 	return 0;
@@ -248,6 +260,7 @@ static void prepare(struct master *m, int caller)
 		refused(m, error);
 		return;
 	}
+	tell_of_files(m);
 	warn_of_restarts(&config.settings, &m->config.settings);
 	m->next_program = program_open(m->h.program);
 	if (m->next_program < 0) {

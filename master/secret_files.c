@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,6 +31,21 @@ static int add_file(int fd, const char *setting, const char *kind, const char *p
 	return -1;
 }
 
+/* A secret that everybody may read is none. It is used all the same: who may enter its folder is not known here. */
+static void warn_of_readers(const char *setting, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && st.st_mode & S_IROTH)
+		log_warning("%s: %s may be read by every user of this machine (mode %04o): chmod o-r", setting, path, (unsigned)(st.st_mode & 07777));
+}
+
+/* Whether such a file of token_keys has a secret: no PEM, which has public keys and certificates alone, and no JWK of another kind. */
+static bool has_secret(const char *bytes, size_t len)
+{
+	return !memmem(bytes, len, "-----BEGIN ", 11) && (!memchr(bytes, '{', len) || memmem(bytes, len, "\"oct\"", 5));
+}
+
 /* Pairs of CERT.pem KEY.pem, and who signs clients' certificates. */
 static int add_tls(int fd, const struct settings *s, char error[CONFIG_ERROR_MAX])
 {
@@ -41,6 +57,8 @@ static int add_tls(int fd, const struct settings *s, char error[CONFIG_ERROR_MAX
 		if (add_file(fd, "tls_certificate", SECRET_TLS_CERTIFICATE, path, error) < 0 || !config_list_next(&list, path, sizeof(path)) ||
 		    add_file(fd, "tls_certificate", SECRET_TLS_KEY, path, error) < 0)
 			return -1;
+		else
+			warn_of_readers("tls_certificate", path);
 	config_client_ca(s->tls_client_ca, path, &optional);
 	return *path ? add_file(fd, "tls_client_ca", optional ? SECRET_TLS_CLIENT_CA_OPTIONAL : SECRET_TLS_CLIENT_CA, path, error) : 0;
 }
@@ -94,6 +112,8 @@ static int read_token_keys(struct jwt_keys *keys, const char *path, char error[C
 	} else {
 		jwt_keys_describe(keys, before, why);
 		log_info("token_keys: %.255s: %s", path, why);
+		if (has_secret(bytes, len))
+			warn_of_readers("token_keys", path);
 	}
 	forget_file(bytes, len);
 	errno = EINVAL;
@@ -138,6 +158,7 @@ static int add_api_keys(int fd, const char *path, char error[CONFIG_ERROR_MAX])
 
 	if (!text)
 		return -1;
+	warn_of_readers("api_key", path);
 	keys = api_keys_read(text, len, &size, &why, &line);
 	forget_file(text, len);
 	if (!keys && line)
@@ -233,13 +254,19 @@ static int add_nats(int fd, const struct settings *s, char error[CONFIG_ERROR_MA
 	for (const struct nats_file *f = nats_files; f < nats_files + NATS_FILES; f++) {
 		const char *name = settings_table[f->setting].name;
 
-		if (*path_of(s, f) && (f->line ? add_line : add_file)(fd, name, f->kind, path_of(s, f), error) < 0)
+		if (!*path_of(s, f))
+			continue;
+		if ((f->line ? add_line : add_file)(fd, name, f->kind, path_of(s, f), error) < 0)
 			return -1;
+		if (f->setting != SETTING_PLACE_nats_tls_ca)
+			warn_of_readers(name, path_of(s, f));
 	}
-	if (config_list_next(&list, path, sizeof(path)) &&
-	    (add_file(fd, "nats_tls_certificate", SECRET_NATS_CERTIFICATE, path, error) < 0 || !config_list_next(&list, path, sizeof(path)) ||
-	     add_file(fd, "nats_tls_certificate", SECRET_NATS_KEY, path, error) < 0))
+	if (!config_list_next(&list, path, sizeof(path)))
+		return 0;
+	if (add_file(fd, "nats_tls_certificate", SECRET_NATS_CERTIFICATE, path, error) < 0 || !config_list_next(&list, path, sizeof(path)) ||
+	    add_file(fd, "nats_tls_certificate", SECRET_NATS_KEY, path, error) < 0)
 		return -1;
+	warn_of_readers("nats_tls_certificate", path);
 	return 0;
 }
 
@@ -320,4 +347,43 @@ int secret_files_read(const struct settings *s, int *fd, char error[CONFIG_ERROR
 	*fd = -1;
 	errno = number;
 	return -1;
+}
+
+/* Whether all that is of a kind is the same in both. */
+static bool same_kind(const struct secrets *a, const struct secrets *b, const char *kind)
+{
+	struct secret x, y;
+	size_t at = 0, other_at = 0;
+
+	while (secrets_next(a, kind, &at, &x))
+		if (!secrets_next(b, kind, &other_at, &y) || x.len != y.len || memcmp(x.bytes, y.bytes, x.len) != 0)
+			return false;
+	return !secrets_next(b, kind, &other_at, &y);
+}
+
+void secret_files_changed(int before, int now, char dst[SECRET_FILES_CHANGED_MAX])
+{
+	static const struct {
+		const char *kind, *setting;
+	} kinds[] = {
+		{ SECRET_TLS_CERTIFICATE, "tls_certificate" }, { SECRET_TLS_KEY, "tls_certificate (key)" }, { SECRET_TLS_CLIENT_CA, "tls_client_ca" },
+		{ SECRET_TLS_CLIENT_CA_OPTIONAL, "tls_client_ca" }, { SECRET_TOKEN_KEYS, "token_keys" }, { SECRET_API_KEYS, "api_key" },
+		{ SECRET_NATS_PASSWORD, "nats_password_file" }, { SECRET_NATS_TOKEN, "nats_token_file" }, { SECRET_NATS_NKEY, "nats_nkey_file" },
+		{ SECRET_NATS_CREDENTIALS, "nats_credentials" }, { SECRET_NATS_CA, "nats_tls_ca" }, { SECRET_NATS_CERTIFICATE, "nats_tls_certificate" },
+		{ SECRET_NATS_KEY, "nats_tls_certificate (key)" },
+	};
+	struct secrets old = { 0 }, new = { 0 };
+	size_t len = 0;
+
+	dst[0] = '\0';
+	if ((before >= 0 && secrets_map(&old, before) < 0) || (now >= 0 && secrets_map(&new, now) < 0))
+		goto out;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (!same_kind(&old, &new, kinds[i].kind) && len < SECRET_FILES_CHANGED_MAX)
+			len += (size_t)snprintf(dst + len, SECRET_FILES_CHANGED_MAX - len, "%s%s", len ? ", " : "", kinds[i].setting);
+out:
+	if (old.bytes)
+		secrets_unmap(&old);
+	if (new.bytes)
+		secrets_unmap(&new);
 }

@@ -14,5 +14,8 @@ int secret_files_read(const struct settings *settings, int *fd, char error[CONFI
 
 /* A memfd of its own with what is for NATS among them, as the bridge, which speaks with other hosts, is to know nothing else of this. `all`: that of secret_files_read(). -1 with errno. */
 int secret_files_of_nats(int all);
+/* Which settings' files have other contents than before (-1: there were none), divided by commas. */
+#define SECRET_FILES_CHANGED_MAX 320
+void secret_files_changed(int before, int now, char dst[SECRET_FILES_CHANGED_MAX]);
 
 #endif

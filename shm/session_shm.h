@@ -45,7 +45,7 @@ struct session_state_shm {
 	uint32_t out_start, out_end;	/* what of it is still to be sent */
 	uint32_t last_out;	/* when something was last sent, seconds of CLOCK_MONOTONIC */
 	uint32_t flags;
-	uint32_t cut;		/* with SESSION_CUT, bytes of that frame that were sent */
+	uint32_t cut;		/* with SESSION_CUT, bytes of that frame that were sent; with SESSION_PARKED, whose it is (worker/loop/park.c), 0 unknown */
 	uint32_t transport;	/* enum transport: what it speaks from here on */
 };
 _Static_assert(sizeof(struct session_state_shm) == 56, "layout");

@@ -182,11 +182,13 @@ static int view_tls(struct view *v, const struct slot *slot, const struct tls *t
 static int put_session(struct snapshot_writer *w, const struct hub *hub, const struct slot *slot, const struct tls *tls, uint32_t fd)
 {
 	const struct session_shm *s = &slot->sessions[fd];
+	/* (Whose a parked one is says a hash with a key of this hub's.) */
+	uint32_t cut = s->state.flags & SESSION_CUT ? s->state.cut : 0;
 	struct view v;
 
 	if (view_session(&v, hub, slot, s) < 0 || view_tls(&v, slot, tls, fd) < 0)
 		return -1;
-	snapshot_put_map(w, 8u + (s->until > 0) + (s->page_base > 0) + (s->state.cut > 0) + (v.flags > 0) + (v.in_len > 0) + (v.out_len > 0) +
+	snapshot_put_map(w, 8u + (s->until > 0) + (s->page_base > 0) + (cut > 0) + (v.flags > 0) + (v.in_len > 0) + (v.out_len > 0) +
 				    (v.topics > 0) + (v.rights != NULL) + (v.tls != NULL) + (v.peer_by != PEER_BY_NOBODY));
 	snapshot_put_uint(w, "fd", fd);
 	snapshot_put_text(w, v.tls ? PROTO_OF_TLS : "proto", v.transport, strlen(v.transport));
@@ -200,8 +202,8 @@ static int put_session(struct snapshot_writer *w, const struct hub *hub, const s
 		snapshot_put_uint(w, "until", s->until);
 	if (s->page_base)
 		snapshot_put_uint(w, "page_base", s->page_base);
-	if (s->state.cut)
-		snapshot_put_uint(w, "cut", s->state.cut);
+	if (cut)
+		snapshot_put_uint(w, "cut", cut);
 	if (v.flags)
 		put_flags(w, &v);
 	if (v.in_len)

@@ -617,8 +617,8 @@ M("websocket-on-no-path-is-no-websocket", "worker/protocol/http_routes.c", "get 
 M("admin-is-not-in-a-snapshot", "shm/snapshot_slot.c", '\t{ "admin", SESSION_ADMIN, SESSION_ADMIN },\n', "", "test_snapshot_slot")
 M("moved-and-no-admin-any-more", "worker/loop/move.c", "(m->listener & MOVED_ADMIN ? SESSION_ADMIN : 0)", "0", "test_admin.Survives.test_moves")
 M("admin-paths-for-all", "worker/protocol/http_routes.c", "if (r->where == ADMIN && !exchange_is_admin(x))", "if (0)", "test_metrics.Metrics.test_where")
-M("any-page-is-let-in", "worker/protocol/http_exchange.c", "(listed == HTTP_ANY && !exchange_is_admin(x))", "listed == HTTP_ANY",
-  "test_admin.Pages.test_names", "test_admin.Pages.test_origins")
+M("any-name-is-let-in", "worker/protocol/http_exchange.c", "(listed == HTTP_ANY && !exchange_is_admin(x))", "listed == HTTP_ANY", "test_admin.Pages.test_names")
+M("any-page-is-let-in", "worker/protocol/http_exchange.c", "exchange_is_admin(x) ? HTTP_NOT_LISTED : http_origins_have", "http_origins_have", "test_admin.Pages.test_origins")
 M("admin-socket-for-all", "master/listen.c", "? 0660 : 0666", "? 0666 : 0666", "test_admin.Listeners.test_unix")
 M("own-socket-for-the-group", "master/runtime_dir.c", " || give(admin, owner, gr) < 0", "", "test_admin.Listeners.test_own")
 M("control-socket-for-the-group", "master/runtime_dir.c", "fchmod(fd, 0600) < 0", "fchmod(fd, 0660) < 0", "test_runtime_dir")

@@ -89,6 +89,11 @@ class Overdue(AssertionError):
     pass
 
 
+def all_may(options):
+    """The option that lets everybody do everything, where these do not say who may do what: a server behind proxies must be told."""
+    return () if any(o.startswith(("anonymous=", "api_key=", "token_keys=")) for o in options) else ("anonymous=all",)
+
+
 def _overdue(signum, frame):
     raise Overdue("the test takes too long")
 

@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 from crash_test import CRASH_BUILD, CrashTest
-from janus_test import JanusTest, free_port, wait_until
+from janus_test import JanusTest, all_may, free_port, wait_until
 
 CLIENT = ("203.0.113.9", 4711)
 
@@ -28,7 +28,7 @@ LOCAL = b"\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"
 
 class ProxiedTest(JanusTest):
     def serve(self, *options, listen=("http://127.0.0.1:0 proxy", "flash://127.0.0.1:0 proxy"), trusted="127.0.0.1", **more):
-        self.janus = self.server("trusted_proxies=" + trusted, "session_linger=0", *options, listen=listen, **dict({"workers": 1}, **more))
+        self.janus = self.server("trusted_proxies=" + trusted, "session_linger=0", *all_may(options), *options, listen=listen, **dict({"workers": 1}, **more))
         return self.janus
 
     def socket(self, place=0, source=None):

@@ -5,7 +5,7 @@ import socket
 import time
 import unittest
 
-from janus_test import wait_until
+from janus_test import all_may, wait_until
 from web_clients import WEB, WebTest
 from test_rights import KEYS, bearer
 
@@ -18,7 +18,7 @@ class QuotaTest(WebTest):
     workers = 2
 
     def limited(self, *options, **more):
-        self.serve("session_linger=0", "trusted_proxies=127.0.0.1", *options,
+        self.serve("session_linger=0", "trusted_proxies=127.0.0.1", *all_may(options), *options,
                    **dict({"listen": ("http://127.0.0.1:0 proxy", "packet://127.0.0.1:0", "flash://127.0.0.1:0 proxy")}, **more))
 
     def arrive(self, client=None, place=0):
@@ -95,7 +95,7 @@ class Connections(QuotaTest):
         self.is_full("2001:db8::1")
 
     def test_reload_changes_it(self):
-        base = "session_linger = 0\nworkers = 2\ntrusted_proxies = 127.0.0.1\nlisten = http://127.0.0.1:%d proxy\n"
+        base = "session_linger = 0\nworkers = 2\ntrusted_proxies = 127.0.0.1\nanonymous = all\nlisten = http://127.0.0.1:%d proxy\n"
         from janus_test import free_port
         base %= free_port()
         self._janus = self.server(config=base)
@@ -156,6 +156,23 @@ class Connections(QuotaTest):
         wait_until(lambda: self.stream(shown="right")[1] == 200)
         self.assertEqual(self.stream(shown="right")[1], 429)
         self.assertIn('sub="bob"', self.janus.ctl("log", "--once", "--kind", "refuse")[1])
+
+    def test_more_at_once_than_a_second_has(self):
+        """Will never be, and so nobody is told to try it again; nor does it use up what comes after it."""
+        self.limited("anonymous=all", "publish_rate=3", "subscribe_rate=3", "subscribe_rate_sub=2", "api_key=" + self.key_file())
+        s = self.arrive("203.0.113.9")
+        array = json.dumps([{"topic": "a", "data": 1}] * 4)
+        status, answer = self.ask(s, "POST /pub HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (len(array), array))
+        self.assertEqual(status, 413)
+        self.assertIn(b"publish_rate", answer)
+        self.assertNotIn(b"Retry-After", answer)
+        self.assertEqual(self.ask(s, "POST /pub/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx")[0], 200)
+        for topics, shown, expected in (("a,b,c,d", None, 413), ("a,b,c", None, 200), ("a,b,c", "right", 413)):
+            s = self.arrive("203.0.113.9")
+            fields = "".join("%s: %s\r\n" % field for field in bearer(shown))
+            status, answer = self.ask(s, "GET /sub/%s HTTP/1.1\r\nHost: localhost\r\n%s\r\n" % (topics, fields))
+            self.assertEqual(status, expected, answer)
+            self.assertEqual(b"Retry-After" in answer, False)
 
     def test_rates_of_sub(self):
         self.limited("publish_rate_sub=5", "api_key=" + self.key_file())

@@ -73,6 +73,23 @@ class Reload(JanusTest):
         self.reload()                   # and back: the port is free again
         self.all_get([old, new, third, self.client(janus).subscribe("a")], 3)
 
+    def test_listen_wider_and_nearer(self):
+        """A port moves from loopback to all addresses, and back: nobody else reaches it then, and connections of both are kept."""
+        janus = self.start()
+        clients = [self.client(janus).subscribe("a")]
+        elsewhere = ("127.0.0.2", self.port)
+        for n, host in enumerate(("*", "127.0.0.1", "*", "localhost")):
+            janus.configure("session_linger = 1\nworkers = 1\nanonymous = all\nlisten = flash://%s:%d\n" % (host, self.port))
+            status, _, err = janus.reload()
+            self.assertEqual((status, err), (0, ""))
+            if host == "*":
+                clients.append(self.client(janus, address=elsewhere).subscribe("a"))
+            else:
+                with self.assertRaises(ConnectionRefusedError):
+                    self.client(janus, address=elsewhere)
+            clients.append(self.client(janus, address=("127.0.0.1", self.port)).subscribe("a"))
+            self.all_get(clients, n)
+
     def test_listen_address_in_use(self):
         janus = self.start()
         client = self.client(janus).subscribe("a")

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import tempfile
 import time
 import unittest
@@ -480,6 +481,23 @@ class Sessions(RightsTest):
             self.assertEqual(self.talk(again, "publish", topic="other", data=1), NO_RIGHT)
             self.assertEqual(self.talk(again, "publish", topic="news", data=1, receipt=True), ALLOWED)
 
+    def test_files_that_everybody_reads(self):
+        """It is warned of those that have secrets, not of public keys."""
+        private, public = (os.path.join(self.janus_folder(), name) for name in ("private", "public"))
+        subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", private], check=True)
+        subprocess.run(["openssl", "pkey", "-in", private, "-pubout", "-out", public], check=True)
+        os.chmod(public, 0o644)
+        secret = self.key_file(SECRET.decode())
+        keys = self.key_file()
+        self.serve("api_key=" + keys, "token_keys=%s %s" % (secret, public))
+        self.assertNotIn("may be read", self.janus.log())
+        for path in (keys, secret):
+            os.chmod(path, 0o644)
+        self.assertEqual(self.janus.reload()[0], 0)
+        for setting, path in (("api_key", keys), ("token_keys", secret)):
+            self.assertIn("%s: %s may be read by every user of this machine (mode 0644)" % (setting, path), self.janus.log())
+        self.assertNotIn(public + " may be read", self.janus.log())
+
     def test_keys_are_read_anew(self):
         self.guard()
         with open(self.keys, "w") as file:
@@ -492,7 +510,9 @@ class Sessions(RightsTest):
         self.assertEqual(self.status("POST", "/pub/news", "right", b"x"), ALLOWED)
         with open(self.keys, "w") as file:
             file.write(KEYS["wrong"] + "\n")
+        self.assertNotIn("other contents", self.janus.log())
         self.janus.reload()
+        self.assertIn("files have other contents than before: api_key\n", self.janus.log())
         self.assertEqual(self.status("POST", "/pub/news", "wrong", b"x"), ALLOWED)
         self.assertEqual(self.status("POST", "/pub/news", "right", b"x"), NO_TOKEN)
 

@@ -13,7 +13,7 @@ from crash_test import CrashTest
 from janus_test import Closed, raise_nofile, wait_until
 from programs import OTHER_BUILD, Program
 from test_history import HistoryTest
-from web_clients import TEXT, Packet, Sse, WebSocket, frame, request
+from web_clients import TEXT, Lines, Packet, Sse, WebSocket, frame, request
 
 JSON = [("Content-Type", "application/json")]
 NOBODY = "0" * 24 + "%08x"
@@ -391,6 +391,36 @@ class Ends(SessionTest):
         wait_until(lambda: self.parked() == 3)
         self.assertEqual(self.janus.count("parked_evicted"), 2)
         self.assertEqual([self.ask("GET", "/session/" + t).status for t in tokens], [404, 404, 200, 200, 200])
+
+    def test_number_of_owners(self):
+        """Who makes many pushes out his own: strangers not a user's, of whom they are more, nor an address another one's. Also what a worker took over."""
+        keys = os.path.join(tempfile.mkdtemp(), "keys")
+        self.addCleanup(shutil.rmtree, os.path.dirname(keys))
+        with open(keys, "w") as f:
+            f.write("0123456789abcdef0123 * bob\n")
+        self.serve("max_parked=4", "anonymous=all", "api_key=" + keys, "trusted_proxies=127.0.0.1", workers=1)
+
+        def parks(*field):
+            client = self.connect(Lines, "http")
+            token = client.ask("GET", "/sub/a?token=", fields=field).get("Janus-Token")
+            self.cut_of_many(client)
+            return token
+        bobs = parks(("Authorization", "Bearer 0123456789abcdef0123"), ("X-Forwarded-For", "203.0.113.9"))
+        alone = parks(("X-Forwarded-For", "203.0.113.1"))
+        self.janus.kill_worker(0)
+        many = [parks(("X-Forwarded-For", "203.0.113.9")) for _ in range(6)]
+        held = lambda *tokens: [self.ask("GET", "/session/" + t).status for t in tokens]
+        self.assertEqual(held(bobs, alone, *many), 2 * [200] + 4 * [404] + 2 * [200])
+        parks(("X-Forwarded-For", "203.0.113.2"))
+        self.assertEqual(held(bobs, alone, *many[4:]), [200, 200, 404, 200])
+        # one of each: who has not shown who he is goes first
+        parks(("X-Forwarded-For", "203.0.113.3"))
+        self.assertEqual(held(bobs, alone, many[5]), [200, 404, 200])
+
+    def cut_of_many(self, client):
+        before = self.janus.count("parked")
+        client.close()
+        wait_until(lambda: self.janus.count("parked") == before + 1)
 
     def test_descriptors(self):
         """A connection that comes has its descriptor from the oldest of them."""

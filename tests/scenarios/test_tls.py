@@ -87,6 +87,17 @@ class Handshakes(TlsTest):
                     self.assertTrue(reused)
         self.assertGreaterEqual(self.janus.count("tls_resumed"), 24)
 
+    def test_a_row_of_tickets_ends(self):
+        """Each is new, and yet none is good for longer than tls_ticket_lifetime behind the whole handshake."""
+        self.serve("tls_ticket_lifetime=2")
+        context, began = self.context(V1_3), time.monotonic()
+        reused, session = self.resume(context, self.resume(context, None)[1])
+        self.assertTrue(reused or time.monotonic() - began > 1.5)
+        while reused:
+            self.assertLess(time.monotonic() - began, 6)
+            time.sleep(0.2)
+            reused, session = self.resume(context, session)
+
     def test_no_tickets(self):
         self.serve("tls_ticket_lifetime=0")
         for version in (V1_2, V1_3):
@@ -183,6 +194,23 @@ class Names(TlsTest):
             with self.assertRaises((OSError, AssertionError)):     # (in 1.3 the client learns of it behind its own Finished)
                 self.http(tls=self.tls(version=version)).ask("GET", "/healthz")
         self.wait_count(self.janus, "tls_failed_certificate", 2)
+
+    def test_a_clients_certificate_expires(self):
+        """A ticket does not let in who could not have a whole handshake any more."""
+        self.serve("tls_client_ca=" + self.certificates.path("ca.pem"))
+        self.certificates.make_until("bob", 4)
+        began, session, resumed = time.monotonic(), None, 0
+        context = self.context(V1_3)
+        context.load_cert_chain(*self.certificates.pair("bob").split())
+        with self.assertRaises((OSError, AssertionError)):
+            while time.monotonic() - began < 20:
+                client = self.http(tls=self.tls(context, session=session))
+                self.assertEqual(client.ask("GET", "/healthz").status, 200)
+                resumed, session = resumed + client.socket.session_reused, client.socket.session
+                time.sleep(0.2)
+        self.assertGreater(resumed, 0)
+        self.assertGreater(time.monotonic() - began, 2)
+        self.wait_count(self.janus, "tls_failed_certificate", 1)
 
 
 class Limits(TlsTest):

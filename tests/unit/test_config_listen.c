@@ -346,6 +346,13 @@ static void listen_reached(void **state)
 	}
 	assert_int_equal(read_options(NULL, (const char *[]){"listen=http://*:80", NULL}), -1);
 	assert_memory_equal(error, "-o listen: http://*:80 can be", strlen("-o listen: http://*:80 can be"));
+	/* who comes by a proxy comes from elsewhere */
+	assert_int_equal(read_text("listen = http://127.0.0.1:1\ntrusted_proxies = 127.0.0.1\n"), -1);
+	assert_non_null(strstr(error, "trusted_proxies: who comes by a proxy comes from elsewhere, and everybody may do everything: "));
+	for (size_t k = 0; k < sizeof(who) / sizeof(who[0]); k++) {
+		snprintf(text, sizeof(text), "listen = http://127.0.0.1:1\ntrusted_proxies = 127.0.0.1\n%s\n", who[k]);
+		assert_int_equal(read_text(text), 0);
+	}
 	/* what admins may do needs no token */
 	assert_int_equal(read_text("anonymous = none\nlisten = http://*:80\nlisten = admin://127.0.0.1:81\n"), 0);
 	assert_null(config_reached_admin(&config));

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "proto/hex.h"
 #include "worker/io/tls_certificate.h"
@@ -123,6 +124,44 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 	return r;
 }
 
+/* A ticket says when its client's whole handshake was, also if it is one of a row, each of which came of resuming with the one before: so that a row ends, too. */
+static int on_ticket_made(SSL *ssl, void *unused)
+{
+	SSL_SESSION *session = SSL_get_session(ssl);
+	uint64_t now = (uint64_t)time(NULL);
+	void *since;
+	size_t len;
+
+	(void)unused;
+	if (SSL_SESSION_get0_ticket_appdata(session, &since, &len) == 1 && len == sizeof(now))
+		return 1;
+	return SSL_SESSION_set1_ticket_appdata(session, &now, sizeof(now));
+}
+
+/* Whether the client could still have a whole handshake with what it has shown. */
+static bool is_still_good(const struct tls_server *server, SSL_SESSION *session)
+{
+	X509 *peer = SSL_SESSION_get0_peer(session);
+	uint64_t since;
+	void *data;
+	size_t len;
+
+	if (SSL_SESSION_get0_ticket_appdata(session, &data, &len) != 1 || len != sizeof(since))
+		return false;
+	memcpy(&since, data, sizeof(since));
+	return (uint64_t)time(NULL) - since <= server->lifetime && (!peer || X509_cmp_current_time(X509_get0_notAfter(peer)) > 0);
+}
+
+static SSL_TICKET_RETURN on_ticket_shown(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t name_len, SSL_TICKET_STATUS status, void *unused)
+{
+	const struct tls_server *server = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+	(void)name, (void)name_len, (void)unused;
+	if ((status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW) || !is_still_good(server, session))
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+}
+
 /* ---- a context for each certificate ---- */
 
 static bool use(SSL_CTX *ctx, const struct tls_certificate *c)
@@ -173,7 +212,8 @@ static bool set_tickets(SSL_CTX *ctx, const struct tls_server *server)
 	}
 	SSL_CTX_set_timeout(ctx, (long)server->lifetime);
 	/* One is enough: who comes again is given another one. */
-	return SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket) == 1 && SSL_CTX_set_num_tickets(ctx, 1) == 1;
+	return SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket) == 1 && SSL_CTX_set_session_ticket_cb(ctx, on_ticket_made, on_ticket_shown, NULL) == 1 &&
+	       SSL_CTX_set_num_tickets(ctx, 1) == 1;
 }
 
 static SSL_CTX *make_context(struct tls_server *server, const struct settings *settings, const struct secrets *secrets, char *why)

@@ -3,6 +3,8 @@
  *
  * They end in the order in which they were parked, as all of them stay for as long: so the worker has them in a list, in which those that have ended
  * otherwise are passed over. (A setting that changes by a reload counts for those that are there.)
+ *
+ * Where there are too many, who has most of them loses his oldest, so that nobody pushes out others' by making many: they are a user's if the connection had shown who that is, else an address's.
  */
 #include "worker/loop/park.h"
 
@@ -20,9 +22,13 @@
 #include "worker/io/tls_out.h"
 #include "worker/service/quota.h"
 #include "worker/service/attach.h"
+#include "worker/session/session.h"
 #include "worker/session/tell.h"
 
 #define TAKEN_OVER "another connection has attached to this session"
+#define LOOKED_AT 1024		/* parked sessions, for who has most of them; of more, each second, third... one */
+#define OWNER_UNKNOWN 0
+#define OWNER_SHOWN 1u		/* a bit: it has shown who it is */
 
 static uint32_t parked_count(const struct worker *w)
 {
@@ -50,6 +56,52 @@ static session_id oldest(struct worker *w)
 	while (w->parked_at < w->parked_listed && !is_parked(w, &w->parked[w->parked_at]))
 		w->parked_at++;
 	return w->parked_at < w->parked_listed ? w->parked[w->parked_at].sid : -1;
+}
+
+/* Whose the session is that is about to be parked: a hash, by which those of one owner are counted together. */
+static uint32_t owner_of(const struct worker *w, session_id sid)
+{
+	const struct client_limits *l = &w->base.hub.limits;
+	const struct rights *shown = session_rights(&w->base, sid);
+	struct event_peer peer;
+
+	if (shown && shown->sub_len > 0)
+		return (uint32_t)client_limits_sub(l, shown->sub, shown->sub_len) | OWNER_SHOWN;
+	peer = session_peer(&w->base, sid);
+	return ((uint32_t)client_limits_address(l, peer.family, peer.address) | 2u) & ~OWNER_SHOWN;
+}
+
+/* How much there is to be said for ending one of an owner's of whom `count` were seen. Of two that have as many, who has not shown who it is comes first. */
+static uint32_t weight(uint32_t owner, uint32_t count)
+{
+	return owner == OWNER_UNKNOWN ? 2 : 2 * count + !(owner & OWNER_SHOWN);
+}
+
+/* The one to be ended if one must: the oldest of who has most. -1: there is none. (Owners whose hashes agree in some bits are taken for one.) */
+static session_id one_too_many(struct worker *w)
+{
+	static uint16_t count[4 * LOOKED_AT];
+	uint32_t step = (w->parked_listed - w->parked_at) / LOOKED_AT + 1, most = 0;
+	session_id found = -1;
+
+	memset(count, 0, sizeof(count));
+	for (uint32_t i = w->parked_at; i < w->parked_listed; i += step)
+		if (is_parked(w, &w->parked[i]))
+			count[session(&w->base, w->parked[i].sid)->state.cut % (4 * LOOKED_AT)]++;
+	for (uint32_t i = w->parked_at; i < w->parked_listed; i += step) {
+		session_id sid = w->parked[i].sid;
+		uint32_t owner, his;
+
+		if (!is_parked(w, &w->parked[i]) || sid + 1 == w->base.held)
+			continue;
+		owner = session(&w->base, sid)->state.cut;
+		his = weight(owner, count[owner % (4 * LOOKED_AT)]);
+		if (his > most) {
+			most = his;
+			found = sid;
+		}
+	}
+	return found;
 }
 
 /* Takes those out of the list that are not parked any more, or were polled since. */
@@ -102,7 +154,8 @@ static void park(struct worker *w, session_id sid, bool tell)
 
 	st.flags = SESSION_PARKED | SESSION_BEHIND;
 	st.in = st.out = BUFFER_NONE;
-	st.out_start = st.out_end = st.cut = 0;
+	st.out_start = st.out_end = 0;
+	st.cut = owner_of(w, sid);
 	st.last_out = w->base.now;
 	if (session_is_tls(&was))
 		tls_end(&w->base.tls, session_fd(&w->base, sid));
@@ -181,11 +234,16 @@ void park_end(struct worker *w, session_id sid, enum counter why)
 
 bool park_fewer(struct worker *w)
 {
-	session_id first = oldest(w);
+	session_id sid = one_too_many(w);
 
-	if (first < 0 || first + 1 == w->base.held)
+	/* (Between those that are looked at there may be some, if the list is long and most of it stale.) */
+	if (sid < 0 && w->parked_listed - w->parked_at > LOOKED_AT) {
+		drop_stale(w);
+		sid = one_too_many(w);
+	}
+	if (sid < 0)
 		return false;
-	park_end(w, first, COUNTER_parked_evicted);
+	park_end(w, sid, COUNTER_parked_evicted);
 	return true;
 }
 

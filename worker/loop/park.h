@@ -19,8 +19,8 @@ void park_take_connection(struct worker *w, session_id sid);
 void park_touch(struct worker *w, session_id sid);		/* see base.touch */
 /* Ends a parked session. */
 void park_end(struct worker *w, session_id sid, enum counter why);
-bool park_fewer(struct worker *w);		/* see base.fewer_parked */
-/* Ends the oldest, until all sessions of the slot have descriptors (connections_max). */
+bool park_fewer(struct worker *w);		/* ends the oldest of who has most; see base.fewer_parked */
+/* Ends as many, until all sessions of the slot have descriptors (connections_max). */
 void park_make_room(struct worker *w);
 void park_sweep(struct worker *w);		/* ends those whose time is up */
 /* A worker's start, when sessions are taken over: closes what their descriptors still are, and lists them. */

@@ -20,9 +20,17 @@ bool exchange_is_admin(const struct exchange *x)
 	return x->c && session_is_admin(&session(x->protocols->base, x->c->sid)->state);
 }
 
-/* Of what is for who runs the server `*` says nothing: who is named, before it, may. */
-static bool is_listed(const struct exchange *x, enum http_listed listed)
+/* What is for who runs the server is for no other site's pages: who is in `origins` is meant to speak to clients' listeners, and has been given no rights there. */
+static enum http_listed page_listed(const struct exchange *x, struct http_text origin)
 {
+	return exchange_is_admin(x) ? HTTP_NOT_LISTED : http_origins_have(x->protocols->base->settings->origins, origin);
+}
+
+/* Nor does `*` say by which names it may be called: who is named, before it, may. */
+static bool host_listed(const struct exchange *x, struct http_text host)
+{
+	enum http_listed listed = http_hosts_have(x->protocols->base->settings->hosts, host);
+
 	return listed == HTTP_LISTED || (listed == HTTP_ANY && !exchange_is_admin(x));
 }
 
@@ -44,20 +52,18 @@ static bool host_is_ours(const struct exchange *x)
 {
 	struct http_text host = x->req->authority.host;
 
-	return host.len == 0 || http_host_is_safe(host) || is_listed(x, http_hosts_have(x->protocols->base->settings->hosts, host));
+	return host.len == 0 || http_host_is_safe(host) || host_listed(x, host);
 }
 
 /* What Access-Control-Allow-Origin is to say; p NULL: nothing. *credentials: the page may come with cookies and the like. */
 static struct http_text granted(const struct exchange *x, bool *credentials)
 {
 	struct http_text origin = origin_of(x->req);
-	enum http_listed listed;
 
 	*credentials = false;
 	if (!origin.p || origin.len > HTTP_ORIGIN_MAX)
 		return (struct http_text){ 0 };
-	listed = http_origins_have(x->protocols->base->settings->origins, origin);
-	switch (is_listed(x, listed) ? listed : HTTP_NOT_LISTED) {
+	switch (page_listed(x, origin)) {
 	case HTTP_ANY:
 		return (struct http_text){ "*", 1 };
 	case HTTP_LISTED:
@@ -102,7 +108,7 @@ static bool host_is_listed(const struct exchange *x)
 		int len = at.port ? snprintf(text, sizeof(text), "%s://%.*s:%u", schemes[i], (int)at.host.len, at.host.p, at.port)
 				  : snprintf(text, sizeof(text), "%s://%.*s", schemes[i], (int)at.host.len, at.host.p);
 
-		if ((size_t)len < sizeof(text) && is_listed(x, http_origins_have(x->protocols->base->settings->origins, (struct http_text){ text, (size_t)len })))
+		if ((size_t)len < sizeof(text) && page_listed(x, (struct http_text){ text, (size_t)len }) != HTTP_NOT_LISTED)
 			return true;
 	}
 	return false;

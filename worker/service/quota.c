@@ -282,6 +282,24 @@ static bool user_has(struct service *service, session_id sid, enum client_rate r
 	return had;
 }
 
+bool quota_too_many(struct service *service, session_id sid, enum client_rate rate, unsigned n, const char **error)
+{
+	static const char *const texts[CLIENT_RATES] = {
+		[CLIENT_SUBSCRIBES] = "more topics at once than may be subscribed in a second (subscribe_rate, subscribe_rate_sub): some now, some later",
+		[CLIENT_PUBLISHES] = "more messages at once than may be published in a second (publish_rate, publish_rate_sub): some now, some later",
+	};
+	const struct quota *q = service->quota;
+	const struct rights *shown;
+
+	if (!q || session_is_admin(&session(service->base, sid)->state))
+		return false;
+	shown = q->rate_sub[rate] ? access_rights(service, sid) : NULL;
+	if ((!q->rate[rate] || n <= (uint64_t)q->rate[rate]) && (!shown || shown->sub_len == 0 || n <= (uint64_t)q->rate_sub[rate]))
+		return false;
+	*error = texts[rate];
+	return true;
+}
+
 unsigned quota_take(struct service *service, session_id sid, enum client_rate rate, unsigned n, const char **error)
 {
 	static const struct {
@@ -295,6 +313,10 @@ unsigned quota_take(struct service *service, session_id sid, enum client_rate ra
 
 	if (!q || session_is_admin(&session(service->base, sid)->state))
 		return 0;
+	if (quota_too_many(service, sid, rate, n, error)) {
+		tell_too_much(service, sid, texts[rate].why, *error);
+		return 413;
+	}
 	*error = texts[rate].of_connection;
 	if (!q->rate[rate] || client_rate_take(&q->session[sid].rate[rate], (uint64_t)q->rate[rate], n, now_ns())) {
 		if (user_has(service, sid, rate, n, true))

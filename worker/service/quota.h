@@ -33,7 +33,9 @@ void quota_leave(struct service *service, session_id sid);	/* its connection doe
 /* Counts the session for its user, instead of whom it counted for, and for whom its proxy has named in the request by which it becomes a stream. NULL; or why not, and nothing has changed. */
 const char *quota_become(struct service *service, session_id sid, const struct rights *shown);
 
-/* Takes `n` subscriptions or publishes. 0, or a status of HTTP and *error. quota_give(): they have not come to pass, and are asked for again. */
+/* Whether `n` are more than a second ever has, so that there is no use in trying again: *error says so. */
+bool quota_too_many(struct service *service, session_id sid, enum client_rate rate, unsigned n, const char **error);
+/* Takes `n` subscriptions or publishes. 0, or a status of HTTP (413 if quota_too_many(), else 429) and *error. quota_give(): they have not come to pass, and are asked for again. */
 unsigned quota_take(struct service *service, session_id sid, enum client_rate rate, unsigned n, const char **error);
 void quota_give(struct service *service, session_id sid, enum client_rate rate, unsigned n);
 

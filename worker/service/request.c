@@ -197,6 +197,7 @@ struct joining {
 	bool owed;			/* all of the past that is asked for is what the server owes: that takes no right to what is kept */
 	bool lists;			/* lists of who is there are owed */
 	bool free;			/* they are no subscriptions of subscribe_rate: another session had them, or the token has */
+	unsigned taken;			/* of subscribe_rate, by this request */
 };
 
 /*
@@ -215,8 +216,12 @@ static bool subscribe_name(struct joining *j, const struct topic_name *name)
 	status = access_refuses(service, sid, RIGHT_SUBSCRIBE, name, &error);
 	if (!status && past == RESUME_LAST)
 		status = access_refuses(service, sid, RIGHT_HISTORY, name, &error);
-	if (!status && !j->free)
+	if (!status && !j->free) {
 		status = quota_take(service, sid, CLIENT_SUBSCRIBES, 1, &error);
+		if (status && quota_too_many(service, sid, CLIENT_SUBSCRIBES, j->taken + 1, &error))
+			status = 413;
+		j->taken++;
+	}
 	if (status) {
 		fail(j->o, status, error);
 		return false;

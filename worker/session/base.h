@@ -77,7 +77,7 @@ struct base {
 	void (*park)(void *above, session_id sid);
 	void (*touch)(void *above, session_id sid);			/* a parked session was polled: it stays for longer */
 	void (*unpark)(void *above, session_id sid);			/* another one has taken over what it had: ends a parked session */
-	/* Ends the oldest parked session, which has less right to what is scarce than who is there; not `held`. False: there is none. */
+	/* Ends a parked session (loop/park.h), which has less right to what is scarce than who is there; not `held`. False: there is none. */
 	bool (*fewer_parked)(void *above);
 	/*
 	 * Has the session's connection given to another slot's worker, with the input that is not taken, soon after this turn of its input
