@@ -225,9 +225,9 @@ void quota_leave(struct service *service, session_id sid)
 	leave(service->base, &q->session[sid].sub);
 }
 
-static void tell_too_much(struct service *service, session_id sid, enum counter why, const char *error, const struct rights *who)
+static void tell_too_much(struct service *service, session_id sid, enum counter why, unsigned code, const char *error, const struct rights *who)
 {
-	refused_tell(service, sid, why, 429, error, &(struct refused_about){ .len = 0 }, who);
+	refused_tell(service, sid, why, code, error, &(struct refused_about){ .len = 0 }, who);
 }
 
 const char *quota_become(struct service *service, session_id sid, const struct rights *shown)
@@ -252,7 +252,7 @@ const char *quota_become(struct service *service, session_id sid, const struct r
 		q->session[sid].address = address;
 	if (room && room_of_sub)
 		return NULL;
-	tell_too_much(service, sid, room ? COUNTER_refused_sub : COUNTER_refused_address, room ? TOO_MANY_OF_SUB : TOO_MANY_OF_ADDRESS, shown);
+	tell_too_much(service, sid, room ? COUNTER_refused_sub : COUNTER_refused_address, 429, room ? TOO_MANY_OF_SUB : TOO_MANY_OF_ADDRESS, shown);
 	return room ? TOO_MANY_OF_SUB : TOO_MANY_OF_ADDRESS;
 }
 
@@ -314,7 +314,7 @@ unsigned quota_take(struct service *service, session_id sid, enum client_rate ra
 	if (!q || session_is_admin(&session(service->base, sid)->state))
 		return 0;
 	if (quota_too_many(service, sid, rate, n, error)) {
-		tell_too_much(service, sid, texts[rate].why, *error);
+		tell_too_much(service, sid, texts[rate].why, 413, *error, access_rights(service, sid));
 		return 413;
 	}
 	*error = texts[rate].of_connection;
@@ -325,7 +325,7 @@ unsigned quota_take(struct service *service, session_id sid, enum client_rate ra
 		if (q->rate[rate])
 			client_rate_give(&q->session[sid].rate[rate], (uint64_t)q->rate[rate], n);
 	}
-	tell_too_much(service, sid, texts[rate].why, *error, access_rights(service, sid));
+	tell_too_much(service, sid, texts[rate].why, 429, *error, access_rights(service, sid));
 	return 429;
 }
 
