@@ -395,6 +395,8 @@ M("attached-to-two", "worker/service/request.c", "\tif (!session_parked(service-
 M("strays-are-forgotten", "worker/service/attach.c", "return session(base, sid)->until == 0 || is_home(base, sid) ? 0 :", "return 1 ? 0 :", SESSIONS + "Survive.test_kills_and_reloads")
 M("moved-twice", "worker/loop/move.c", "there = l.good && l.m.number <= w->base.slot.shm->moves_taken[l.m.sender];", "there = false;", SESSIONS + "Points.test_moved_again")
 M("moved-and-opened-twice", "worker/loop/recover.c", "\tmove_settle(w);\n", "", SESSIONS + "Points.test_moved_and_opened")
+M("strangers-push-out-others", "worker/loop/park.c", "\t\tif (his > most) {", "\t\tif (!most) {", SESSIONS + "Ends.test_number_of_owners")
+M("who-has-shown-nothing-is-as-good", "worker/loop/park.c", "2 * count + !(owner & OWNER_SHOWN)", "2 * count", SESSIONS + "Ends.test_number_of_owners")
 M("over-though-taken-over", "worker/loop/park.c", "\tsession_not_over(&w->base, sid);\n", "", SESSIONS + "Attach.test_of_one_that_is_over")
 M("polled-by-one-that-is-gone", "worker/session/session.h", "return s->status == SESSION_OPEN && s->state.transport == TRANSPORT_HTTP && s->until", "return s->state.transport == TRANSPORT_HTTP && s->until", SESSIONS + "Polled.test_who_is_gone")
 M("moved-whatever-it-is", "worker/loop/move_message.c", "\t\treturn rights == 0;\n", "\t\treturn true;\n", "test_move_message")
