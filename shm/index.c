@@ -48,8 +48,11 @@ static size_t heads_size(uint32_t buckets)
 
 size_t index_size(uint32_t topics_max)
 {
+	size_t changed = ((size_t)topics_max + 1) * sizeof(uint32_t);
+
+	/* a multiple of 64, as what stands behind it is aligned */
 	return sizeof(struct index_shm) + heads_size(bucket_count(topics_max)) + ((size_t)topics_max + 1) * sizeof(struct topic_shm) +
-	       (size_t)INDEX_SIEVE * bucket_count(topics_max) + ((size_t)topics_max + 1) * sizeof(uint32_t);
+	       (size_t)INDEX_SIEVE * bucket_count(topics_max) + (changed + 63) / 64 * 64;
 }
 
 void index_format(void *mem, uint32_t topics_max)

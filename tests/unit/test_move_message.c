@@ -40,6 +40,7 @@ static void make_parts(void)
 	memset(&entry, 0x5a, sizeof(entry));
 	memset(held, 0xa5, sizeof(held));
 	entry.flow.held_len = 1234;
+	entry.flow.control = 0;
 	client = (struct moved_peer){ .peer = { .family = EVENT_IPV4, .port = 80, .address = { 203, 0, 113, 9 } }, .by = 1 };
 }
 
@@ -57,6 +58,7 @@ static void what_was_sent_is_found(void **state)
 	for (int what = 0; what < ALL; what++) {
 		const char *behind = l.input + sizeof(input);
 
+		entry.flow.control = what & PEER ? TLS_BY_KERNEL : 0;
 		send_one(queue[0], queue[0], what);
 		for (int i = 0; i < 2; i++) {		/* it is there until it is taken out */
 			assert_true(move_message_look(queue[1], &l));
@@ -64,7 +66,7 @@ static void what_was_sent_is_found(void **state)
 			close(l.fd);
 		}
 		assert_true(l.m.sender == 3 && l.m.number == 4711 && l.m.sent == 5 && l.m.parsed == 7 && l.m.everybody == 9 && l.m.input == sizeof(input));
-		assert_int_equal(l.m.listener, MOVED_ADMIN | SLOW_LATEST | (what & TLS ? MOVED_TLS : 0) | (what & PEER ? MOVED_PEER : 0));
+		assert_int_equal(l.m.listener, MOVED_ADMIN | SLOW_LATEST | (what & TLS ? MOVED_TLS | (what & PEER ? MOVED_BY_KERNEL : 0) : 0) | (what & PEER ? MOVED_PEER : 0));
 		assert_int_equal(move_message_transport(&l.m), TRANSPORT_WEBSOCKET);
 		assert_memory_equal(l.input, input, sizeof(input));
 		if (what & TLS) {
