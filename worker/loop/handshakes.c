@@ -37,7 +37,7 @@
 #define KEYS_ROOM (1 << 20)		/* bytes of locked memory for private keys, those of handshakes under way among them; a power of two */
 #define KEY_LEAST 64
 #define CROWD 64			/* handshakes at one time, whose memory is worth giving back: some megabytes */
-#define PATIENCE 1000			/* milliseconds: a client's answers come sooner, also from the other side of the world, and with a packet lost on the way */
+#define PATIENCE 3000			/* milliseconds: a client's answers come sooner, also from the other side of the world, with packets lost on the way, or when it is busy itself */
 enum { FATAL = 2, ACCESS_DENIED = 49 };
 
 #define NOT_TLS "this address speaks TLS: connect with https://, wss://, or TLS around what you speak"
