@@ -153,8 +153,9 @@ class Testssl(OverTls, ClientTest):
     """testssl.sh's look at protocols, ciphers, forward secrecy, the certificate and known weaknesses."""
 
     limit = 900
-    # of the certificate of a test, which is made by an authority without a list of what it has revoked, for days; and of what testssl.sh lacks itself
-    NOT_OURS = ("engine_problem", "cert_chain_of_trust", "cert_revocation", "cert_expirationStatus", "cert_notAfter", "cert_crlDistributionPoints", "OCSP_stapling",
+    # of the certificate of a test, which is made by an authority without a list of what it has revoked, for days; and of what testssl.sh lacks itself: it hangs up behind its Finished, and
+    # now and then has got no ticket by then, which it takes for trouble with the connection (test_tls and SClient resume sessions)
+    NOT_OURS = ("engine_problem", "sessionresumption_ticket", "cert_chain_of_trust", "cert_revocation", "cert_expirationStatus", "cert_notAfter", "cert_crlDistributionPoints", "OCSP_stapling",
                 "DNS_CAArecord", "cert_trust")
 
     def test_findings(self):
