@@ -120,7 +120,8 @@ static void test_attach(void **state)
 	assert_int_equal((uintptr_t)ix.topics % 64, 0);
 	assert_ptr_equal((char *)&ix.topics[TOPICS + 1], ix.sieve);
 	assert_ptr_equal(ix.sieve + INDEX_SIEVE * shm->buckets, ix.changed);
-	assert_ptr_equal(ix.changed + TOPICS + 1, (char *)f->mem + index_size(TOPICS));
+	assert_int_equal(index_size(TOPICS) % 64, 0);
+	assert_in_range((char *)f->mem + index_size(TOPICS) - (char *)(ix.changed + TOPICS + 1), 0, 63);
 	shm->shapes = INDEX_SHAPES_MAX + 1;
 	assert_int_equal(index_attach(&ix, f->mem, index_size(TOPICS)), -1);
 }
