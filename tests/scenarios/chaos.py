@@ -69,13 +69,13 @@ class Chaos:
         o = self.options
         common = ["--speak", o.speak, "-p", max(1, o.publishers // 2), "--while-running", o.seconds, "--timeout", o.timeout, *more]
         many = Bench(addresses, "-n", o.subscribers // 2, "-T", o.topics, "--topic", "many" + suffix, "--rate", o.rate / 2, "--slow", o.slow // 2,
-                     "--slow-s", min(5, o.seconds / 4), *common, pid=self.server.master)
+                     "--slow-s", min(5, o.seconds / 4), *common, pid=self.server.master, hold=True)
         if not o.large:
             return [many]
         n = o.large // 2
         return [many, Bench(addresses, "-n", n, "-T", o.large_topics, "--topic", "large" + suffix, "--rate", o.large_rate / 2, "--size", o.large_least, "--size-max", 200000,
                             "--publish", random.Random(o.seed).choice(("flash", "ws", "packet", "http")), "--small", n // 2,
-                            "--slow", n // 5, "--slow-again", "--slow-s", 1, *common, pid=self.server.master)]
+                            "--slow", n // 5, "--slow-again", "--slow-s", 1, *common, pid=self.server.master, hold=True)]
 
     def run(self):
         o = self.options
@@ -84,7 +84,11 @@ class Chaos:
         self.witnesses = Witnesses(addresses, o.pause, visitors=True, tls=self.certificates.client())
         benches = self.benches(addresses)
         try:
+            for bench in benches:
+                bench.wait_ready(120)       # (those without TLS are ready long before the others, on a busy machine)
             wait_until(lambda: self.server.connections() >= o.subscribers + o.large + self.witnesses.connections, 120, "all subscribers", pause=0.1)
+            for bench in benches:
+                bench.release()
             self.witnesses.start()
             threads = self.troubles.run(o.kills, o.bursts, o.stops, self.replacements(), o.seconds - 1)
             self.found = [self.wait(bench, o.seconds + 180) for bench in benches]
