@@ -142,6 +142,8 @@ class TlsDeaths(CrashTest, TlsTest):
         """Its client tries again; nobody else notices."""
         self.begin()
         for point in self.beginning:
+            # (a client's handshake is done before the server has seen the end of it)
+            wait_until(lambda: self.janus.stats()["gauges"]["tls_handshakes_under_way"] == 0, what="those who are there to be there")
             deaths = self.deaths()
             self.arm(point)
             if point != "accept-opened":
