@@ -46,19 +46,31 @@ static bool has_secret(const char *bytes, size_t len)
 	return !memmem(bytes, len, "-----BEGIN ", 11) && (!memchr(bytes, '{', len) || memmem(bytes, len, "\"oct\"", 5));
 }
 
-/* Pairs of CERT.pem KEY.pem, and who signs clients' certificates. */
+/* The list's next pair, CERT.pem KEY.pem. 1; 0: there is none; -1 with error[] and errno. */
+static int add_pair(int fd, const char *setting, const char *certificate, const char *key, const char **list, char error[CONFIG_ERROR_MAX])
+{
+	char path[SETTINGS_TEXT_MAX];
+
+	if (!config_list_next(list, path, sizeof(path)))
+		return 0;
+	if (add_file(fd, setting, certificate, path, error) < 0 || !config_list_next(list, path, sizeof(path)) || add_file(fd, setting, key, path, error) < 0)
+		return -1;
+	warn_of_readers(setting, path);
+	return 1;
+}
+
+/* Pairs, and who signs clients' certificates. */
 static int add_tls(int fd, const struct settings *s, char error[CONFIG_ERROR_MAX])
 {
 	const char *list = s->tls_certificate;
 	char path[SETTINGS_TEXT_MAX];
 	bool optional;
+	int r;
 
-	while (config_list_next(&list, path, sizeof(path)))
-		if (add_file(fd, "tls_certificate", SECRET_TLS_CERTIFICATE, path, error) < 0 || !config_list_next(&list, path, sizeof(path)) ||
-		    add_file(fd, "tls_certificate", SECRET_TLS_KEY, path, error) < 0)
-			return -1;
-		else
-			warn_of_readers("tls_certificate", path);
+	while ((r = add_pair(fd, "tls_certificate", SECRET_TLS_CERTIFICATE, SECRET_TLS_KEY, &list, error)) > 0)
+		;
+	if (r < 0)
+		return -1;
 	config_client_ca(s->tls_client_ca, path, &optional);
 	return *path ? add_file(fd, "tls_client_ca", optional ? SECRET_TLS_CLIENT_CA_OPTIONAL : SECRET_TLS_CLIENT_CA, path, error) : 0;
 }
@@ -249,7 +261,6 @@ static int add_line(int fd, const char *setting, const char *kind, const char *p
 static int add_nats(int fd, const struct settings *s, char error[CONFIG_ERROR_MAX])
 {
 	const char *list = s->nats_tls_certificate;
-	char path[SETTINGS_TEXT_MAX];
 
 	for (const struct nats_file *f = nats_files; f < nats_files + NATS_FILES; f++) {
 		const char *name = settings_table[f->setting].name;
@@ -261,13 +272,7 @@ static int add_nats(int fd, const struct settings *s, char error[CONFIG_ERROR_MA
 		if (f->setting != SETTING_PLACE_nats_tls_ca)
 			warn_of_readers(name, path_of(s, f));
 	}
-	if (!config_list_next(&list, path, sizeof(path)))
-		return 0;
-	if (add_file(fd, "nats_tls_certificate", SECRET_NATS_CERTIFICATE, path, error) < 0 || !config_list_next(&list, path, sizeof(path)) ||
-	    add_file(fd, "nats_tls_certificate", SECRET_NATS_KEY, path, error) < 0)
-		return -1;
-	warn_of_readers("nats_tls_certificate", path);
-	return 0;
+	return add_pair(fd, "nats_tls_certificate", SECRET_NATS_CERTIFICATE, SECRET_NATS_KEY, &list, error) < 0 ? -1 : 0;
 }
 
 static bool has_nats_files(const struct settings *s)
