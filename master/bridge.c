@@ -42,7 +42,7 @@ int bridge_check(const struct master *m, const struct settings *settings, char e
 
 	if (!settings->nats[0] || program_helper(path, m->h.program, NAME) == 0)
 		return 0;
-	snprintf(error, CONFIG_ERROR_MAX, "nats: %.400s: %s; it comes in a package of its own", path, strerror(errno));
+	snprintf(error, CONFIG_ERROR_MAX, "nats: %.400s: %s; it is installed with the server, in libexec/janus", path, strerror(errno));
 	return -1;
 }
 
