@@ -392,36 +392,6 @@ class Ends(SessionTest):
         self.assertEqual(self.janus.count("parked_evicted"), 2)
         self.assertEqual([self.ask("GET", "/session/" + t).status for t in tokens], [404, 404, 200, 200, 200])
 
-    def test_number_of_owners(self):
-        """Who makes many pushes out his own: strangers not a user's, of whom they are more, nor an address another one's. Also what a worker took over."""
-        keys = os.path.join(tempfile.mkdtemp(), "keys")
-        self.addCleanup(shutil.rmtree, os.path.dirname(keys))
-        with open(keys, "w") as f:
-            f.write("0123456789abcdef0123 * bob\n")
-        self.serve("max_parked=4", "anonymous=all", "api_key=" + keys, "trusted_proxies=127.0.0.1", workers=1)
-
-        def parks(*field):
-            client = self.connect(Lines, "http")
-            token = client.ask("GET", "/sub/a?token=", fields=field).get("Janus-Token")
-            self.cut_of_many(client)
-            return token
-        bobs = parks(("Authorization", "Bearer 0123456789abcdef0123"), ("X-Forwarded-For", "203.0.113.9"))
-        alone = parks(("X-Forwarded-For", "203.0.113.1"))
-        self.janus.kill_worker(0)
-        many = [parks(("X-Forwarded-For", "203.0.113.9")) for _ in range(6)]
-        held = lambda *tokens: [self.ask("GET", "/session/" + t).status for t in tokens]
-        self.assertEqual(held(bobs, alone, *many), 2 * [200] + 4 * [404] + 2 * [200])
-        parks(("X-Forwarded-For", "203.0.113.2"))
-        self.assertEqual(held(bobs, alone, *many[4:]), [200, 200, 404, 200])
-        # one of each: who has not shown who he is goes first
-        parks(("X-Forwarded-For", "203.0.113.3"))
-        self.assertEqual(held(bobs, alone, many[5]), [200, 404, 200])
-
-    def cut_of_many(self, client):
-        before = self.janus.count("parked")
-        client.close()
-        wait_until(lambda: self.janus.count("parked") == before + 1)
-
     def test_descriptors(self):
         """A connection that comes has its descriptor from the oldest of them."""
         raise_nofile(1024)
@@ -461,6 +431,54 @@ class Ends(SessionTest):
         self.assertEqual(self.ask("GET", "/sub?token=" + NOBODY % 7).status, 404)
         self.assertEqual(self.ask("GET", "/sub?token=abc").status, 400)
         client.expect_nothing()
+
+
+class Owners(SessionTest):
+    """Whose are ended when there are too many."""
+
+    def test_who_makes_many(self):
+        """Who makes many pushes out his own: strangers not a user's, of whom they are more, nor an address another one's. Also what a worker took over."""
+        keys = os.path.join(tempfile.mkdtemp(), "keys")
+        self.addCleanup(shutil.rmtree, os.path.dirname(keys))
+        with open(keys, "w") as f:
+            f.write("0123456789abcdef0123 * bob\n")
+        self.serve("max_parked=4", "anonymous=all", "api_key=" + keys, "trusted_proxies=127.0.0.1", workers=1)
+
+        def parks(*field):
+            client = self.connect(Lines, "http")
+            token = client.ask("GET", "/sub/a?token=", fields=field).get("Janus-Token")
+            self.cut_of_many(client)
+            return token
+        bobs = parks(("Authorization", "Bearer 0123456789abcdef0123"), ("X-Forwarded-For", "203.0.113.9"))
+        alone = parks(("X-Forwarded-For", "203.0.113.1"))
+        self.janus.kill_worker(0)
+        many = [parks(("X-Forwarded-For", "203.0.113.9")) for _ in range(6)]
+        held = lambda *tokens: [self.ask("GET", "/session/" + t).status for t in tokens]
+        self.assertEqual(held(bobs, alone, *many), 2 * [200] + 4 * [404] + 2 * [200])
+        parks(("X-Forwarded-For", "203.0.113.2"))
+        self.assertEqual(held(bobs, alone, *many[4:]), [200, 200, 404, 200])
+        # one of each: who has not shown who he is goes first
+        parks(("X-Forwarded-For", "203.0.113.3"))
+        self.assertEqual(held(bobs, alone, many[5]), [200, 404, 200])
+
+    def test_many(self):
+        """Each of them is counted alone, however many there are: of those who have one each the oldest goes."""
+        count, more = 100, 3
+        self.serve("max_parked=%d" % count, "anonymous=all", "trusted_proxies=127.0.0.1", workers=1)
+        clients = [self.connect(Lines, "http") for _ in range(count + more)]
+        tokens = [client.ask("GET", "/sub/a?token=", fields=[("X-Forwarded-For", "203.0.113.%d" % n)]).get("Janus-Token")
+                  for n, client in enumerate(clients)]
+        for n, client in enumerate(clients):
+            client.close()
+            if n < more or n + 1 >= count:          # (the others may come in any order)
+                wait_until(lambda: self.janus.count("parked") == n + 1)
+        self.assertEqual([self.ask("GET", "/session/" + t).status for t in tokens[:more]], more * [404])
+        self.assertEqual(self.parked(), count)
+
+    def cut_of_many(self, client):
+        before = self.janus.count("parked")
+        client.close()
+        wait_until(lambda: self.janus.count("parked") == before + 1)
 
 
 class Streams(SessionTest):

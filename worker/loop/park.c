@@ -27,6 +27,7 @@
 
 #define TAKEN_OVER "another connection has attached to this session"
 #define LOOKED_AT 1024		/* parked sessions, for who has most of them; of more, each second, third... one */
+#define OWNERS (2 * LOOKED_AT)	/* places in the table in which they are counted */
 #define OWNER_UNKNOWN 0
 #define OWNER_SHOWN 1u		/* a bit: it has shown who it is */
 
@@ -77,25 +78,44 @@ static uint32_t weight(uint32_t owner, uint32_t count)
 	return owner == OWNER_UNKNOWN ? 2 : 2 * count + !(owner & OWNER_SHOWN);
 }
 
-/* The one to be ended if one must: the oldest of who has most. -1: there is none. (Owners whose hashes agree in some bits are taken for one.) */
+struct owner {
+	uint32_t hash, count;		/* count 0: the place is free */
+};
+
+/* The owner's place in the table, or the one that it is to have. */
+static struct owner *place_of(struct owner *owners, uint32_t hash)
+{
+	uint32_t i = (hash >> 2) % OWNERS;	/* (two bits say what kind of owner it is) */
+
+	while (owners[i].count > 0 && owners[i].hash != hash)
+		i = (i + 1) % OWNERS;
+	return &owners[i];
+}
+
+/* The one to be ended if one must: the oldest of who has most. -1: there is none. */
 static session_id one_too_many(struct worker *w)
 {
-	static uint16_t count[4 * LOOKED_AT];
+	static struct owner owners[OWNERS];
 	uint32_t step = (w->parked_listed - w->parked_at) / LOOKED_AT + 1, most = 0;
 	session_id found = -1;
 
-	memset(count, 0, sizeof(count));
+	memset(owners, 0, sizeof(owners));
 	for (uint32_t i = w->parked_at; i < w->parked_listed; i += step)
-		if (is_parked(w, &w->parked[i]))
-			count[session(&w->base, w->parked[i].sid)->state.cut % (4 * LOOKED_AT)]++;
+		if (is_parked(w, &w->parked[i])) {
+			uint32_t hash = session(&w->base, w->parked[i].sid)->state.cut;
+			struct owner *owner = place_of(owners, hash);
+
+			owner->hash = hash;
+			owner->count++;
+		}
 	for (uint32_t i = w->parked_at; i < w->parked_listed; i += step) {
 		session_id sid = w->parked[i].sid;
-		uint32_t owner, his;
+		uint32_t hash, his;
 
 		if (!is_parked(w, &w->parked[i]) || sid + 1 == w->base.held)
 			continue;
-		owner = session(&w->base, sid)->state.cut;
-		his = weight(owner, count[owner % (4 * LOOKED_AT)]);
+		hash = session(&w->base, sid)->state.cut;
+		his = weight(hash, place_of(owners, hash)->count);
 		if (his > most) {
 			most = his;
 			found = sid;
