@@ -436,6 +436,8 @@ class Faults(PresenceTest, CrashTest):
                 for n in range(12):
                     users["user%d" % n] = self.user("user%d" % n, "news")
                     if n % 3 == 2:
+                        for watcher in watchers:
+                            watcher.until(*users)       # (who goes before he was told of is told of later, or never)
                         users.pop("user%d" % (n - 1)).close()
                 for watcher in watchers + [self.watcher()]:
                     watcher.until(*users)
