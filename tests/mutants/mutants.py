@@ -134,7 +134,7 @@ M("full-buffer-is-an-end", "worker/io/receive.c", "\tif (room == 0)\n\t\treturn 
 M("poll-reads-all-behind-it", "worker/session/session.c", "\n\t    st->out_end - st->out_start <= SESSION_OUT_MAX && !has_enough(base, sid))", "\n\t    st->out_end - st->out_start <= SESSION_OUT_MAX && (!has_enough(base, sid) || true))", "test_session")
 M("poll-subscribes-for-ever", "worker/protocol/http_history.c", "\tpoll_end(service, x->c->sid);\n", "", HISTORY + "Poll.test_what_comes")
 M("poll-begins-anew-after-a-death", "worker/service/poll.c", "bool again = session_polls(service->base, sid);", "bool again = false;", FAULTS + "Polls.test_over_a_death")
-M("next-poll-goes-on-from-the-last", "worker/session/session.h", "s->until != 0 && s->page_base == (uint32_t)s->state.parsed;", "s->until != 0;", FAULTS + "Polls.test_next_one_over_a_death")
+M("next-poll-goes-on-from-the-last", "worker/session/session.h", "s->until != 0 && s->page_base == (uint32_t)s->state.parsed;", "s->until != 0;", FAULTS + "Polls.test_next_one_over_a_death", quick=False)
 M("rule-goes-and-its-topic-stays", "shm/history.c", "\t\tif (t->kept == TOPIC_KEPT)\n\t\t\tindex_release(h->ring->index, d->topic);\n", "", "test_history")
 
 # ---- the list of topics ----

@@ -3,7 +3,7 @@ import os
 import unittest
 
 import chaos
-from janus_test import ROOT, JanusTest
+from janus_test import ROOT, SLOWNESS, JanusTest
 
 BROKEN_BUILD = os.path.join(ROOT, os.environ.get("JANUS_BROKEN_BUILD", "build/broken"))
 KILLS_ALONE = "--bursts 0 --stops 0 --reloads 0 --pairs 0 --upgrades 0 --broken 0".split()
@@ -26,7 +26,7 @@ class Chaos(JanusTest):
     def test_it_can_fail(self):
         """A build that does not count what the kernel took before the kill: with luck a run gets away with it, not three."""
         for _ in range(3):
-            good, report = self.go(*KILLS_ALONE, "--seconds", "6", "--timeout", "40", build=BROKEN_BUILD)
+            good, report = self.go(*KILLS_ALONE, "--seconds", "6", "--timeout", str(int(10 * SLOWNESS)), build=BROKEN_BUILD)
             if not good:
                 self.assertRegex(report, '"(lost|doubled|torn|connections_lost)": [1-9]')
                 return
