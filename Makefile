@@ -42,16 +42,24 @@ endif
 ifneq ($(LAYOUT),)
 BUILD    := build/layout$(LAYOUT)
 CPPFLAGS += -DJANUS_OTHER_LAYOUT -DHUB_LAYOUT=$(LAYOUT) -DJANUS_CRASH_POINTS
+endif
+# These are as another build, but for the sources that say one of these words: all other objects are taken of it.
 ifeq ($(LAYOUT),99)
+LIKE     := build/layout98
+LIKE_BY  := LAYOUT=98
+BUT_FOR  := HUB_LAYOUT|SNAPSHOT_VERSION
 CPPFLAGS += -DSNAPSHOT_VERSION=0
 endif
-endif
 ifeq ($(BROKEN),1)
+LIKE     := $(BUILD)
+LIKE_BY  := BROKEN=0
+BUT_FOR  := JANUS_BROKEN_RECOVERY
 BUILD    := build/broken
 CPPFLAGS += -DJANUS_BROKEN_RECOVERY
 WARN     += -Wno-unused-function
 endif
 ifeq ($(SANITIZE),1)
+LIKE     := $(LIKE:%=%/asan)
 BUILD    := $(BUILD)/asan
 CFLAGS   += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 LDFLAGS  += -fsanitize=address,undefined
@@ -68,19 +76,28 @@ LIBS     := -lev $(MSGPACK) -luring -linih -lnettle -lssl -lcrypto -ljansson -lz
 # These hold a main() each; every other source of the four layers goes into one archive.
 MAINS    := master/main.c master/ctl/janusctl.c master/jwks/janus-jwks.c master/bridge/janus-bridge.c
 SRC      := $(filter-out $(MAINS),$(wildcard proto/*.c shm/*.c worker/*/*.c master/*.c master/*/*.c))
-OBJ      := $(SRC:%.c=$(BUILD)/%.o)
+OWN      := $(if $(LIKE),$(shell grep -lwE '$(BUT_FOR)' $(SRC)),$(SRC))
+OBJ      := $(OWN:%.c=$(BUILD)/%.o) $(patsubst %.c,$(LIKE)/%.o,$(filter-out $(OWN),$(SRC)))
 LIB      := $(BUILD)/libjanus.a
 BENCH    := $(filter-out $(addprefix tests/bench/,floor.c handshakes.c patterns.c resume.c crowd.c tool.c),$(wildcard tests/bench/*.c))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 STRESS   := $(BUILD)/tests/stress/ring_stress $(BUILD)/tests/stress/tls_stress
-PROGRAMS := $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janus-jwks $(BUILD)/janus-bridge $(BUILD)/janusbench
+SERVER   := $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janus-jwks $(BUILD)/janus-bridge
+PROGRAMS := $(SERVER) $(BUILD)/janusbench
 
 all: deps
 	@$(MAKE) --no-print-directory programs
-programs: $(PROGRAMS)
 server: server-deps
 	@$(MAKE) --no-print-directory server-programs
-server-programs: $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janus-jwks $(BUILD)/janus-bridge
+ifeq ($(LIKE),)
+programs: $(PROGRAMS)
+server-programs: $(SERVER)
+else
+programs server-programs:
+	@$(MAKE) --no-print-directory $(LIKE_BY) library
+	@$(MAKE) --no-print-directory $(if $(filter programs,$@),$(PROGRAMS),$(SERVER))
+endif
+library: $(LIB)
 
 deps:
 	@sh packaging/deps.sh
@@ -195,9 +212,9 @@ $(CLIENTS)/node_modules/.package-lock.json: tests/clients/package.json tests/cli
 	$(Q)npm ci --prefix $(CLIENTS) --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-# Builds that some tests want beside the one they test.
+# Builds that some tests want beside the one they test. (Its library is there first, as one of them takes objects of it.)
 variant = build/$(1)$(if $(filter 1,$(SANITIZE)),/asan)
-variants:
+variants: $(LIB)
 	@$(MAKE) --no-print-directory CRASH=1 server-programs
 	@$(MAKE) --no-print-directory BROKEN=1 server-programs
 	@$(MAKE) --no-print-directory LAYOUT=98 server-programs
@@ -223,7 +240,8 @@ build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o $(FUZZ_LIB)
 # prints does it again: CHAOS="--seed N ...".
 CHAOS ?= --subscribers 10000 --topics 40 --rate 100 --slow 50 --large 600 --large-rate 8 --seconds 600 --kills 800 --bursts 15 --stops 120 \
          --reloads 40 --pairs 25 --upgrades 20 --broken 20
-chaos: all variants
+chaos: all
+	@$(MAKE) --no-print-directory variants
 	@JANUS_BUILD=$(BUILD) JANUS_OTHER_BUILD=$(call variant,layout98) tests/scenarios/chaos.py $(CHAOS)
 
 # Ten minutes, three nodes with 10,000 subscribers each and a nats-server each; see chaos_nodes.py.
@@ -235,7 +253,8 @@ chaos-nodes: all
 # reconnect.py.
 RECONNECT ?= --subscribers 5000 --topics 100 --rate 1000 --seconds 300 --every 3 --away 8 --ring 4096 --workers 4 --kills 400 --bursts 10 --reloads 20 \
              --resizes 10 --upgrades 15
-reconnect: all variants
+reconnect: all
+	@$(MAKE) --no-print-directory variants
 	@JANUS_BUILD=$(BUILD) JANUS_OTHER_BUILD=$(call variant,layout98) tests/scenarios/reconnect.py $(RECONNECT)
 
 # The kernel's TLS, which not every machine has: its tests in a virtual machine. KERNEL: Debian packages of a kernel (6.14 or newer for TLS 1.3), and of its modules.
@@ -309,7 +328,7 @@ include packaging/install.mk
 clean:
 	rm -rf build
 
-.PHONY: all programs deps settings check tests stress mutants clients variants server server-programs server-deps fuzz fuzz-deps fuzzers chaos chaos-nodes reconnect kernel-tls soak bench bench-history bench-janusctl bench-million bench-nodes bench-patterns bench-peers bench-tls chart headers layers demo \
+.PHONY: all programs deps settings check tests stress mutants clients variants server server-programs server-deps library fuzz fuzz-deps fuzzers chaos chaos-nodes reconnect kernel-tls soak bench bench-history bench-janusctl bench-million bench-nodes bench-patterns bench-peers bench-tls chart headers layers demo \
 	clean
 .SECONDARY:
--include $(shell find $(addprefix $(BUILD)/,master proto shm tests worker) build/fuzz -name '*.d' 2>/dev/null)
+-include $(shell find $(foreach b,$(BUILD) $(LIKE),$(addprefix $(b)/,master proto shm tests worker)) build/fuzz -name '*.d' 2>/dev/null)
