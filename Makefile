@@ -39,21 +39,27 @@ ifeq ($(CRASH),1)
 BUILD    := build/crash
 CPPFLAGS += -DJANUS_CRASH_POINTS
 endif
+# The next ones are LIKE another build, but for sources that say one of some words, or include one header: other objects are copies of its.
 ifneq ($(LAYOUT),)
+LIKE     := build/crash
+LIKE_BY  := CRASH=1 LAYOUT=
+BUT_FOR  := HUB_LAYOUT|SNAPSHOT_VERSION|JANUS_OTHER_LAYOUT
+BUT_WITH := shm/session_shm.h
 BUILD    := build/layout$(LAYOUT)
 CPPFLAGS += -DJANUS_OTHER_LAYOUT -DHUB_LAYOUT=$(LAYOUT) -DJANUS_CRASH_POINTS
 endif
-# These are as another build, but for the sources that say one of these words: all other objects are taken of it.
 ifeq ($(LAYOUT),99)
 LIKE     := build/layout98
 LIKE_BY  := LAYOUT=98
 BUT_FOR  := HUB_LAYOUT|SNAPSHOT_VERSION
+BUT_WITH :=
 CPPFLAGS += -DSNAPSHOT_VERSION=0
 endif
 ifeq ($(BROKEN),1)
 LIKE     := $(BUILD)
 LIKE_BY  := BROKEN=0
 BUT_FOR  := JANUS_BROKEN_RECOVERY
+BUT_WITH :=
 BUILD    := build/broken
 CPPFLAGS += -DJANUS_BROKEN_RECOVERY
 WARN     += -Wno-unused-function
@@ -76,8 +82,7 @@ LIBS     := -lev $(MSGPACK) -luring -linih -lnettle -lssl -lcrypto -ljansson -lz
 # These hold a main() each; every other source of the four layers goes into one archive.
 MAINS    := master/main.c master/ctl/janusctl.c master/jwks/janus-jwks.c master/bridge/janus-bridge.c
 SRC      := $(filter-out $(MAINS),$(wildcard proto/*.c shm/*.c worker/*/*.c master/*.c master/*/*.c))
-OWN      := $(if $(LIKE),$(shell grep -lwE '$(BUT_FOR)' $(SRC)),$(SRC))
-OBJ      := $(OWN:%.c=$(BUILD)/%.o) $(patsubst %.c,$(LIKE)/%.o,$(filter-out $(OWN),$(SRC)))
+OBJ      := $(SRC:%.c=$(BUILD)/%.o)
 LIB      := $(BUILD)/libjanus.a
 BENCH    := $(filter-out $(addprefix tests/bench/,floor.c handshakes.c patterns.c resume.c crowd.c tool.c),$(wildcard tests/bench/*.c))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
@@ -108,6 +113,16 @@ $(BUILD)/%.o: %.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 $(CPPFLAGS) $(CFLAGS) $(WARN) -MMD -MP -c -o $@ $<
+
+# Those that are its own are made anew when the other build's are, also if nothing is known yet of what they include. (That build is up to date: see server-programs.)
+ifneq ($(LIKE),)
+OWN      := $(shell grep -lwE '$(BUT_FOR)' $(SRC)) \
+		$(if $(BUT_WITH),$(patsubst $(LIKE)/%.d,%.c,$(shell grep -l '$(BUT_WITH)' $(SRC:%.c=$(LIKE)/%.d) 2>/dev/null)))
+$(OBJ): $(BUILD)/%.o: $(LIKE)/%.o
+$(filter-out $(OWN:%.c=$(BUILD)/%.o),$(OBJ)):
+	@mkdir -p $(@D)
+	@cp -p $< $@
+endif
 
 # The file that is read without -c. (Where it is may change from one make to the next, as in `make install sysconfdir=...`.)
 $(BUILD)/sysconfdir: sysconfdir-now
@@ -331,4 +346,4 @@ clean:
 .PHONY: all programs deps settings check tests stress mutants clients variants server server-programs server-deps library fuzz fuzz-deps fuzzers chaos chaos-nodes reconnect kernel-tls soak bench bench-history bench-janusctl bench-million bench-nodes bench-patterns bench-peers bench-tls chart headers layers demo \
 	clean
 .SECONDARY:
--include $(shell find $(foreach b,$(BUILD) $(LIKE),$(addprefix $(b)/,master proto shm tests worker)) build/fuzz -name '*.d' 2>/dev/null)
+-include $(shell find $(addprefix $(BUILD)/,master proto shm tests worker) build/fuzz -name '*.d' 2>/dev/null)
