@@ -2,7 +2,8 @@
  * The slot segment's layout: everything of a slot's connections that must outlive their worker. Mapped by the slot's keeper and worker,
  * and by janusctl read-only (clients.h); written by the worker, and by its successor.
  *
- *   slot_shm | sessions, by descriptor | subscriptions | rights, by descriptor | clients behind proxies, by descriptor | the buffer pool, by class
+ *   slot_shm | sessions, by descriptor | subscriptions | rights, by descriptor | clients behind proxies, by descriptor | what is watched, by descriptor
+ *            | the buffer pool, by class
  *
  * Crash rules. A session is there when `status` says so (one store). What changes about it as bytes move is one struct, replaced as
  * a whole through the slot's redo record: written there, committed by the store of redo.fd, copied, and redo.fd cleared; a
@@ -163,7 +164,7 @@ struct slot_shm {
 	uint64_t size;
 	uint32_t subscriptions_max;
 	uint32_t pad;
-	uint64_t sessions_at, subscriptions_at, rights_at, peers_at;
+	uint64_t sessions_at, subscriptions_at, rights_at, peers_at, watch_at;
 	struct buffer_class_shm buffer_class[BUFFER_CLASSES];
 
 	/* one above the highest descriptor that a session ever had */
@@ -172,6 +173,9 @@ struct slot_shm {
 	_Atomic uint32_t rights_end;
 	/* the same of those whose client a proxy has told (slot_peers.h) */
 	_Atomic uint32_t peers_end;
+
+	/* the epoll set of the sessions' connections, which outlives workers (worker/session/watch.h): its descriptor + 1; 0 none */
+	_Atomic uint32_t watch_set;
 
 	/* the descriptor of the session that is being dealt with, + 1; or'ed with WORKING_ELSE if it is something else than its input. It is blamed
 	 * if the worker dies. 0 none */

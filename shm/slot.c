@@ -57,7 +57,8 @@ static uint64_t lay_out(struct slot_shm *s, const struct slot_size *size)
 	s->subscriptions_at = s->sessions_at + align(size->sessions * sizeof(struct session_shm));
 	s->rights_at = s->subscriptions_at + align((s->subscriptions_max + 1ull) * sizeof(struct subscription_shm));
 	s->peers_at = s->rights_at + align(size->sessions * sizeof(uint32_t));
-	at = s->peers_at + align(size->sessions * sizeof(struct peer_shm));
+	s->watch_at = s->peers_at + align(size->sessions * sizeof(struct peer_shm));
+	at = s->watch_at + align(size->sessions);
 	size_classes(s->buffer_class, size);
 	for (int i = 0; i < BUFFER_CLASSES; i++) {
 		s->buffer_class[i].at = at;
@@ -116,6 +117,7 @@ int slot_empty(const struct slot *slot, int fd, bool close_sessions, uint32_t *c
 	plan.subscriptions_at = slot->shm->subscriptions_at;
 	plan.rights_at = slot->shm->rights_at;
 	plan.peers_at = slot->shm->peers_at;
+	plan.watch_at = slot->shm->watch_at;
 	memcpy(plan.buffer_class, slot->shm->buffer_class, sizeof(plan.buffer_class));
 	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)slot->size) < 0)
 		return -1;
@@ -141,6 +143,7 @@ int slot_attach(struct slot *slot, int fd, bool write)
 	slot->subscriptions = (struct subscription_shm *)((uint8_t *)s + s->subscriptions_at);
 	slot->rights = (_Atomic uint32_t *)((uint8_t *)s + s->rights_at);
 	slot->peers = (struct peer_shm *)((uint8_t *)s + s->peers_at);
+	slot->watch = (_Atomic uint8_t *)((uint8_t *)s + s->watch_at);
 	return 0;
 }
 

@@ -17,6 +17,7 @@ struct slot {
 	struct subscription_shm *subscriptions;	/* from 1 */
 	_Atomic uint32_t *rights;		/* by descriptor (slot_rights.h) */
 	struct peer_shm *peers;			/* the same (slot_peers.h) */
+	_Atomic uint8_t *watch;			/* the same (worker/session/watch.h) */
 };
 
 /* Subscriptions that each connection has room for, whatever others have. */

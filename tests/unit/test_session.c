@@ -148,7 +148,7 @@ static void it_is_watched_for_what_it_waits_for(void **state)
 	struct session_state_shm *st = state_of(w, fd);
 	static const struct {
 		uint32_t flags, out;
-		uintptr_t marks;
+		uint64_t marks;
 		int events;
 	} t[] = {
 		{ 0, 0, 0, EV_READ },
@@ -168,7 +168,7 @@ static void it_is_watched_for_what_it_waits_for(void **state)
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
 		st->flags = t[i].flags;
 		st->out_end = t[i].out;
-		w->base.io[fd].data = (void *)t[i].marks;
+		w->base.marks[fd] = t[i].marks;
 		session_watch(&w->base, fd);
 		assert_int_equal(watched(w, fd), t[i].events);
 	}

@@ -18,6 +18,7 @@
 #include "worker/delivery/subscription_list.h"
 #include "worker/service/publish_batch.h"
 #include "worker/service/request.h"
+#include "worker/session/watch.h"
 
 #define SLOT 3				/* ours */
 #define OTHER 5				/* another worker's */
@@ -124,7 +125,8 @@ static inline int base_up(void **state)
 	go_live(w->hub, SLOT, false);
 	assert_int_equal(pool_init(&base->pool, &base->slot), 0);
 	base->loop = ev_loop_new(EVFLAG_NOENV);
-	base->io = calloc(SESSIONS, sizeof(*base->io));
+	base->marks = calloc(SESSIONS, sizeof(*base->marks));
+	assert_int_equal(watch_open(&base->slot), 0);
 	base->over = calloc(SESSIONS, sizeof(*base->over));
 	base->why = calloc(SESSIONS, 1);
 	base->scratch_room = 65536;
@@ -175,7 +177,7 @@ static inline int service_up(void **state)
 static inline void end_session(struct worker_fixture *w, int fd)
 {
 	session(&w->base, fd)->status = SESSION_FREE;
-	ev_io_stop(w->base.loop, &w->base.io[fd]);
+	watch_end(&w->base.slot, fd);
 	if (w->multi_topic)
 		leave_all(&w->topics, w->multi_topic, fd, session(&w->base, fd)->state.transport);
 	close(fd);
@@ -190,6 +192,7 @@ static inline int down(void **state)
 		if (session(&w->base, fd)->status == SESSION_OPEN)
 			end_session(w, fd);
 	ev_loop_destroy(w->base.loop);
+	close(watch_set(&w->base.slot));
 	batch_destroy(w->batch);
 	pool_fini(&w->base.pool);
 	slot_detach(&w->base.slot);
@@ -203,13 +206,6 @@ static inline int down(void **state)
 #define TEST_ON(storey, function) cmocka_unit_test_setup_teardown(function, storey##_up, down)
 
 /* ---- sessions ---- */
-
-static inline void fixture_on_session(struct ev_loop *loop, struct ev_io *io, int events)
-{
-	(void)loop;
-	(void)io;
-	(void)events;
-}
 
 static inline struct session_state_shm *state_of(const struct worker_fixture *w, int fd)
 {
@@ -231,9 +227,7 @@ static inline int open_session(struct worker_fixture *w, int fd, int peer, uint3
 	if (w->base.slot.shm->fd_end <= (uint32_t)fd)
 		w->base.slot.shm->fd_end = (uint32_t)fd + 1;
 	session_count(&w->base, transport, 1);
-	ev_init(&w->base.io[fd], fixture_on_session);
-	w->base.io[fd].fd = fd;
-	w->base.io[fd].data = NULL;
+	w->base.marks[fd] = 0;
 	session_watch(&w->base, fd);
 	return fd;
 }
@@ -249,7 +243,10 @@ static inline int opened(struct worker_fixture *w, uint32_t transport)
 
 static inline int watched(const struct worker_fixture *w, int fd)
 {
-	return ev_is_active(&w->base.io[fd]) ? w->base.io[fd].events & (EV_READ | EV_WRITE) : 0;
+	int wants = session_wants(&w->base, fd);
+
+	assert_int_equal(wants & ~watch_has(&w->base.slot, fd), 0);
+	return wants;
 }
 
 static inline uint64_t counted(const struct worker_fixture *w, enum counter counter)

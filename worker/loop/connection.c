@@ -27,25 +27,16 @@
 #include "worker/io/tls_out.h"
 #include "worker/loop/park.h"
 #include "worker/loop/refuse.h"
-#include "worker/loop/turn.h"
 #include "worker/service/attach.h"
 #include "worker/session/tell.h"
+#include "worker/session/watch.h"
 
 #define CLOSE_US 5000		/* microseconds of a turn, for closing; looked at every CLOSED_AT_ONCE sessions */
 #define CLOSED_AT_ONCE 16
 
-static void on_session(struct ev_loop *loop, struct ev_io *io, int events)
-{
-	struct worker *w = ev_userdata(loop);
-
-	turn_take(w, (session_id)(io - w->base.io), events);
-}
-
 void connection_watch(struct worker *w, session_id sid)
 {
-	ev_init(&w->base.io[sid], on_session);
-	w->base.io[sid].fd = session_fd(&w->base, sid);
-	if (socket_is_local(session_fd(&w->base, sid))) {
+	if (watch_is_local(&w->base.slot, session_fd(&w->base, sid))) {
 		session_mark(&w->base, sid, MARK_LOCAL);
 		socket_peek_anew(session_fd(&w->base, sid));
 	}
@@ -278,8 +269,8 @@ void connection_let_go(struct worker *w, session_id sid)
 	session_set_rights(&w->base, sid, NULL);
 	leave_all(&w->topics, w->multi_topic, sid, s->state.transport);
 	session_count(&w->base, s->state.transport, -1);
-	ev_io_stop(w->base.loop, &w->base.io[sid]);
-	w->base.io[sid].data = NULL;
+	watch_end(&w->base.slot, session_fd(&w->base, sid));
+	w->base.marks[sid] = 0;
 }
 
 bool connection_close_over(struct worker *w)

@@ -45,7 +45,7 @@ enum { FATAL = 2, ACCESS_DENIED = 49 };
 enum stage { QUIET, WHOLE, BEGUN, STAGES };
 
 struct handshake {
-	struct ev_io io;
+	struct guest guest;
 	TAILQ_ENTRY(handshake) age, place, turn;
 	enum stage stage;
 	bool waits;			/* for its turn: it is in `ready` */
@@ -104,7 +104,7 @@ int handshakes_init(struct worker *w)
 	if (!wanted)
 		return 0;
 	hs = calloc(1, sizeof(*hs));
-	if (!hs)
+	if (!hs || entrance_open(&w->entrance, w->base.loop, w) < 0)
 		return -1;
 	TAILQ_INIT(&hs->all);
 	TAILQ_INIT(&hs->ready);
@@ -143,14 +143,13 @@ static void move_on(struct worker *w, struct handshake *h, enum stage stage)
 	h->stage = stage;
 }
 
-static void on_quiet(struct ev_loop *loop, struct ev_io *io, int events);
+static void on_quiet(void *worker, struct guest *guest);
 
-static void on_handshake(struct ev_loop *loop, struct ev_io *io, int events)
+static void on_handshake(void *worker, struct guest *guest)
 {
-	struct worker *w = ev_userdata(loop);
-	struct handshake *h = (struct handshake *)io;
+	struct worker *w = worker;
+	struct handshake *h = (struct handshake *)guest;
 
-	(void)events;
 	if (h->waits)
 		return;
 	h->waits = true;
@@ -197,9 +196,8 @@ void handshakes_take(struct worker *w, int fd, const struct arrival *a)
 	TAILQ_INSERT_TAIL(&hs->all, h, age);
 	TAILQ_INSERT_TAIL(&hs->at[QUIET], h, place);
 	hs->count++;
-	ev_io_init(&h->io, on_quiet, fd, EV_READ);
-	ev_set_priority(&h->io, 1);	/* what has come is noted before the sweep looks for who is late */
-	ev_io_start(w->base.loop, &h->io);
+	h->guest = (struct guest){ .fd = fd, .come = on_quiet };
+	guest_watch(&w->entrance, &h->guest, EV_READ);
 }
 
 /* ---- end ---- */
@@ -209,7 +207,7 @@ static void forget(struct worker *w, struct handshake *h)
 {
 	enum stage stage = h->stage;
 
-	ev_io_stop(w->base.loop, &h->io);
+	guest_leave(&w->entrance, &h->guest);
 	TAILQ_REMOVE(&w->handshakes->all, h, age);
 	TAILQ_REMOVE(&w->handshakes->at[stage], h, place);
 	if (h->waits)
@@ -235,14 +233,14 @@ static void tell_stranger(const struct handshake *h)
 
 	if (transport < TRANSPORTS) {
 		len = transport_error(transport, hub_now(), 400, NOT_TLS, frame);
-		(void)!send(h->io.fd, frame, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		(void)!send(h->guest.fd, frame, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	}
 }
 
 /* Ends one that has come to nothing. Who may read what he was sent is given the time to. */
 static void fail(struct worker *w, struct handshake *h, enum counter why, bool told)
 {
-	int fd = h->io.fd;
+	int fd = h->guest.fd;
 
 	base_count(&w->base, why, 1);
 	tell_refused(&w->base, why, protocol_transport(h->arrival.proto), &h->arrival.peer);
@@ -280,10 +278,10 @@ static void refuse(struct worker *w, struct handshake *h, const struct refusal *
 {
 	uint32_t transport = protocol_transport(h->arrival.proto);
 	char frame[TRANSPORT_NOTICE_MAX];
-	int fd = h->io.fd;
+	int fd = h->guest.fd;
 
 	tls_handshake_say(h->tls, frame, transport_error(transport, hub_now(), why->status, why->text, frame));
-	tls_handshake_run(h->tls, h->io.fd);
+	tls_handshake_run(h->tls, h->guest.fd);
 	forget(w, h);
 	quota_leave(&w->service, fd);
 	refuse_told(w, fd);
@@ -303,7 +301,7 @@ static void finish(struct worker *w, struct handshake *h)
 	struct refusal why;
 	const uint8_t *unsent;
 	size_t len;
-	int fd = h->io.fd, r;
+	int fd = h->guest.fd, r;
 
 	if (!connection_has_room(w, fd, &h->arrival, &why)) {
 		refuse(w, h, &why);
@@ -324,7 +322,7 @@ static void finish(struct worker *w, struct handshake *h)
 	}
 	base_count(&w->base, COUNTER_tls_handshakes, 1);
 	base_count(&w->base, COUNTER_tls_resumed, outcome.resumed);
-	ev_io_stop(w->base.loop, &h->io);
+	guest_watch(&w->entrance, &h->guest, 0);
 	unsent = tls_handshake_output(h->tls, &len);
 	r = connection_open_tls(w, fd, &h->arrival, &outcome.entry, unsent, len, rights);
 	explicit_bzero(&outcome, sizeof(outcome));
@@ -335,20 +333,19 @@ static void finish(struct worker *w, struct handshake *h)
 
 /* ---- in between ---- */
 
-static void on_quiet(struct ev_loop *loop, struct ev_io *io, int events)
+static void on_quiet(void *worker, struct guest *guest)
 {
-	struct worker *w = ev_userdata(loop);
-	struct handshake *h = (struct handshake *)io;
-	enum tls_step look = tls_handshake_look(io->fd, &h->awaited);
+	struct worker *w = worker;
+	struct handshake *h = (struct handshake *)guest;
+	enum tls_step look = tls_handshake_look(guest->fd, &h->awaited);
 
-	(void)events;
 	if (look == TLS_GOES_ON)
 		return;
 	if (look == TLS_CLOSED) {
 		fail(w, h, COUNTER_tls_failed_closed, false);
 		return;
 	}
-	ev_io_stop(loop, io);
+	guest_watch(&w->entrance, guest, 0);
 	h->ready_at = w->base.now_ms;
 	move_on(w, h, WHOLE);
 }
@@ -380,13 +377,13 @@ static bool has_place(struct worker *w)
 
 static void begin(struct worker *w, struct handshake *h)
 {
-	tls_handshake_looked(h->io.fd);
+	tls_handshake_looked(h->guest.fd);
 	served(w, h);
 	h->begun = w->base.now_ms;
 	move_on(w, h, BEGUN);
 	count_begun(w, 1);
-	ev_set_cb(&h->io, on_handshake);
-	ev_io_start(w->base.loop, &h->io);
+	h->guest.come = on_handshake;
+	guest_watch(&w->entrance, &h->guest, EV_READ);
 }
 
 /* Whose turn it is. NULL: nobody's. */
@@ -418,17 +415,11 @@ static void step(struct worker *w, struct handshake *h)
 		fail(w, h, COUNTER_tls_failed_bad, false);
 		return;
 	}
-	step = tls_handshake_run(h->tls, h->io.fd);
+	step = tls_handshake_run(h->tls, h->guest.fd);
 	if (step == TLS_DONE) {
 		finish(w, h);
 	} else if (step == TLS_GOES_ON) {
-		int events = EV_READ | (tls_handshake_sends(h->tls) ? EV_WRITE : 0);
-
-		if (h->io.events == events)
-			return;
-		ev_io_stop(w->base.loop, &h->io);
-		ev_io_set(&h->io, h->io.fd, events);
-		ev_io_start(w->base.loop, &h->io);
+		guest_watch(&w->entrance, &h->guest, EV_READ | (tls_handshake_sends(h->tls) ? EV_WRITE : 0));
 	} else {
 		if (step == TLS_NOT_TLS)
 			tell_stranger(h);

@@ -21,15 +21,13 @@
 #define LOOKS 4			/* times that the kernel is asked in one peer_timeout, about */
 
 /*
- * The data of a watcher holds the session's marks, and above them two times of pings. They are the worker's own: its successor pings anew.
+ * Above a session's marks stand two times of pings. They are the worker's own: its successor pings anew.
  *
  *    0        8                            36                             64
  *   | marks  | last ping, tenths of a s   | first unanswered one, seconds |	0: none
  */
 #define BITS 28
 #define PART(data, at) (uint32_t)((data) >> (at) & ((1u << BITS) - 1))
-
-_Static_assert(sizeof(uintptr_t) == 8, "room for them");
 
 static uint32_t tenths(const struct worker *w)
 {
@@ -39,7 +37,7 @@ static uint32_t tenths(const struct worker *w)
 /* When the first unanswered ping was sent: nothing has been received since. 0: there is none. */
 static uint32_t unanswered_since(const struct worker *w, session_id sid)
 {
-	uint32_t pinged = PART((uintptr_t)w->base.io[sid].data, 8 + BITS);
+	uint32_t pinged = PART(w->base.marks[sid], 8 + BITS);
 
 	return pinged > session(&w->base, sid)->last_in ? pinged : 0;
 }
@@ -47,15 +45,15 @@ static uint32_t unanswered_since(const struct worker *w, session_id sid)
 /* Notes that a ping is sent now. */
 static void note_ping(struct worker *w, session_id sid)
 {
-	uintptr_t first = unanswered_since(w, sid), marks = (uintptr_t)w->base.io[sid].data & 255;
+	uint64_t first = unanswered_since(w, sid), marks = w->base.marks[sid] & 255;
 
-	w->base.io[sid].data = (void *)((first ? first : w->base.now) << (8 + BITS) | (uintptr_t)tenths(w) << 8 | marks);
+	w->base.marks[sid] = (first ? first : w->base.now) << (8 + BITS) | (uint64_t)tenths(w) << 8 | marks;
 }
 
 /* Returns for how many milliseconds, at most, the session has been sent nothing. */
 static int64_t silence(const struct worker *w, session_id sid)
 {
-	uint32_t pinged = PART((uintptr_t)w->base.io[sid].data, 8);
+	uint32_t pinged = PART(w->base.marks[sid], 8);
 	int64_t sent = (int64_t)(w->base.now_ms - session(&w->base, sid)->state.last_out * UINT64_C(1000));
 	int64_t since = (int64_t)((tenths(w) - pinged) & ((1u << BITS) - 1)) * 100 + 100;
 
@@ -96,7 +94,7 @@ static bool has_vanished(const struct worker *w, session_id sid)
 	int64_t limit = w->base.settings->peer_timeout;
 	uint32_t every = (uint32_t)(limit / 1000 / LOOKS) + 1;
 
-	return limit && !((uintptr_t)w->base.io[sid].data & MARK_LOCAL) && (w->base.now + (uint32_t)sid) % every == 0 &&
+	return limit && !session_has(&w->base, sid, MARK_LOCAL) && (w->base.now + (uint32_t)sid) % every == 0 &&
 	       tcp_unanswered(session_fd(&w->base, sid), limit, ATTEMPTS);
 }
 

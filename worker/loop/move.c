@@ -27,6 +27,7 @@
 #include "worker/service/quota.h"
 #include "worker/service/subscribe.h"
 #include "worker/session/tell.h"
+#include "worker/session/watch.h"
 
 #define ASKED UINT64_MAX		/* where a request begins is known when its turn is over */
 #define AT_ONCE 64			/* messages a turn */
@@ -218,7 +219,8 @@ void move_redo(struct worker *w)
 		atomic_store_explicit(&s->status, SESSION_FREE, memory_order_release);
 		if (session_is_tls(&s->state))
 			tls_wipe(&w->base.tls, sid);
-		close(sid);
+		watch_end(&w->base.slot, session_fd(&w->base, sid));
+		close(session_fd(&w->base, sid));
 	}
 	atomic_store_explicit(&w->base.slot.shm->moving, 0, memory_order_release);
 }

@@ -1,5 +1,5 @@
 /*
- * Descriptors that a new worker finds in its table, and that belong to no session: the dead worker's epoll and io_uring, connections that were just
+ * Descriptors that a new worker finds in its table, and that belong to no session: the dead worker's entrance and io_uring, connections that were just
  * being closed, connections that were accepted and not made sessions of yet, and TLS handshakes that were under way. Those on which nothing was ever sent or
  * received are as good as new, and are served, from their handshake on if they came by a listener with TLS. All others are closed.
  */
@@ -18,6 +18,7 @@
 #include "worker/loop/connection.h"
 #include "worker/loop/handshakes.h"
 #include "worker/loop/proxied.h"
+#include "worker/session/watch.h"
 
 /* Descriptors that are asked for with one poll(). */
 #define AT_ONCE 1024
@@ -27,7 +28,7 @@ static bool kept(const struct worker *w, int fd)
 {
 	const struct worker_start *s = w->start;
 
-	if (fd <= 2 || fd == s->hub_fd || fd == s->slot_fd || fd == s->tls_fd)
+	if (fd <= 2 || fd == s->hub_fd || fd == s->slot_fd || fd == s->tls_fd || fd == watch_set(&w->base.slot))
 		return true;
 	for (unsigned i = 0; i < s->listeners_count; i++)
 		if (s->listeners[i].fd == fd)
@@ -120,6 +121,7 @@ static int deal_with(struct worker *w, int fd)
 {
 	if (kept(w, fd))
 		return 0;
+	watch_end(&w->base.slot, fd);	/* a session that was just being closed */
 	if (untouched(fd) && listener_of(w, fd))
 		return base_push(&w->orphans, &w->orphans_count, &w->orphans_room, fd);
 	close(fd);

@@ -24,6 +24,7 @@
 #include "worker/service/attach.h"
 #include "worker/session/session.h"
 #include "worker/session/tell.h"
+#include "worker/session/watch.h"
 
 #define TAKEN_OVER "another connection has attached to this session"
 #define LOOKED_AT 1024		/* parked sessions, for who has most of them; of more, each second, third... one */
@@ -160,6 +161,7 @@ static void list(struct worker *w, session_id sid)
 /* Closes what the session's descriptor is, and keeps the number taken. */
 static void close_connection(struct worker *w, session_id sid)
 {
+	watch_end(&w->base.slot, session_fd(&w->base, sid));
 	while (dup2(w->start->wake[w->base.number], session_fd(&w->base, sid)) < 0 && errno == EINTR)
 		;
 }
@@ -187,9 +189,8 @@ static void park(struct worker *w, session_id sid, bool tell)
 		last_words(&w->base, sid, &was, bytes, len);
 	if (session_is_tls(&was))
 		tls_out_end(&w->base, sid);
-	ev_io_stop(w->base.loop, &w->base.io[sid]);
 	session_not_over(&w->base, sid);
-	w->base.io[sid].data = NULL;
+	w->base.marks[sid] = 0;
 	peer = session_peer(&w->base, sid);
 	slot_peers_put(&w->base.slot, sid, &(struct event_peer){ .family = EVENT_NOWHERE }, PEER_BY_NOBODY);
 	close_connection(w, sid);

@@ -24,7 +24,7 @@
 #define WAIT 5000		/* milliseconds that a proxy has for its header */
 
 struct waiting {
-	struct ev_io io;
+	struct guest guest;
 	TAILQ_ENTRY(waiting) age;
 	struct arrival arrival;
 	bool tls;
@@ -46,7 +46,7 @@ int proxied_init(struct worker *w)
 	if (!wanted)
 		return 0;
 	w->proxied = calloc(1, sizeof(*w->proxied));
-	if (!w->proxied)
+	if (!w->proxied || entrance_open(&w->entrance, w->base.loop, w) < 0)
 		return -1;
 	TAILQ_INIT(&w->proxied->all);
 	return 0;
@@ -55,7 +55,7 @@ int proxied_init(struct worker *w)
 /* It is none any more. Its descriptor stays open. */
 static void forget(struct worker *w, struct waiting *p)
 {
-	ev_io_stop(w->base.loop, &p->io);
+	guest_leave(&w->entrance, &p->guest);
 	TAILQ_REMOVE(&w->proxied->all, p, age);
 	free(p);
 }
@@ -70,7 +70,7 @@ static void refuse(struct worker *w, int fd, const struct arrival *a, enum count
 
 static void fail(struct worker *w, struct waiting *p)
 {
-	refuse(w, p->io.fd, &p->arrival, COUNTER_refused_header);
+	refuse(w, p->guest.fd, &p->arrival, COUNTER_refused_header);
 	forget(w, p);
 }
 
@@ -78,7 +78,7 @@ static void fail(struct worker *w, struct waiting *p)
 static void go_on(struct worker *w, struct waiting *p, const struct proxy_client *client)
 {
 	struct arrival a = p->arrival;
-	int fd = p->io.fd;
+	int fd = p->guest.fd;
 	bool tls = p->tls;
 
 	if (client->family) {
@@ -97,27 +97,26 @@ static void go_on(struct worker *w, struct waiting *p, const struct proxy_client
 /* Takes `n` bytes, which were peeked at. */
 static bool take(struct waiting *p, size_t n)
 {
-	bool taken = recv(p->io.fd, p->header + p->arrival.header, n, MSG_DONTWAIT) == (ssize_t)n;
+	bool taken = recv(p->guest.fd, p->header + p->arrival.header, n, MSG_DONTWAIT) == (ssize_t)n;
 
 	p->arrival.header += (uint32_t)n;
 	return taken;
 }
 
-static void on_waiting(struct ev_loop *loop, struct ev_io *io, int events)
+static void on_waiting(void *worker, struct guest *guest)
 {
-	struct worker *w = ev_userdata(loop);
-	struct waiting *p = (struct waiting *)io;
+	struct worker *w = worker;
+	struct waiting *p = (struct waiting *)guest;
 	size_t had = p->arrival.header;
 	struct proxy_client client = { 0 };
 	const char *error;
 	ssize_t n;
 	long len;
 
-	(void)events;
 	/* (Only a Unix socket's peeks are to be counted. A TCP one's would not begin at its beginning any more where the kernel counts those, too.) */
-	if (socket_is_local(io->fd))
-		socket_peek_anew(io->fd);
-	n = recv(io->fd, p->header + had, sizeof(p->header) - had, MSG_PEEK | MSG_DONTWAIT);
+	if (socket_is_local(guest->fd))
+		socket_peek_anew(guest->fd);
+	n = recv(guest->fd, p->header + had, sizeof(p->header) - had, MSG_PEEK | MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	len = n > 0 ? proxy_header_read(p->header, had + (size_t)n, &client, &error) : -1;
@@ -147,8 +146,8 @@ void proxied_take(struct worker *w, int fd, const struct arrival *a, bool tls)
 	p->tls = tls;
 	p->since = w->base.now_ms;
 	TAILQ_INSERT_TAIL(&w->proxied->all, p, age);
-	ev_io_init(&p->io, on_waiting, fd, EV_READ);
-	ev_io_start(w->base.loop, &p->io);
+	p->guest = (struct guest){ .fd = fd, .come = on_waiting };
+	guest_watch(&w->entrance, &p->guest, EV_READ);
 }
 
 void proxied_sweep(struct worker *w)

@@ -33,6 +33,7 @@
 #include "worker/service/quota.h"
 #include "worker/service/attach.h"
 #include "worker/session/tell.h"
+#include "worker/session/watch.h"
 
 static bool is_open(const struct worker *w, session_id sid)
 {
@@ -380,6 +381,7 @@ static void close_damaged(struct worker *w, session_id sid)
 	if (session_is_tls(&session(&w->base, sid)->state))
 		tls_wipe(&w->base.tls, session_fd(&w->base, sid));
 	slot_rights_put(&w->base.slot, sid, BUFFER_NONE);
+	watch_end(&w->base.slot, session_fd(&w->base, sid));
 	close(session_fd(&w->base, sid));
 }
 

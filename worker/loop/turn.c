@@ -10,12 +10,17 @@
 #include "worker/loop/turn.h"
 
 #include <string.h>
+#include <sys/epoll.h>
 
+#include "shm/log.h"
 #include "worker/delivery/output.h"
+#include "worker/loop/connection.h"
 #include "worker/protocol/input.h"
+#include "worker/session/watch.h"
 
 #define INPUT_US 10000		/* microseconds from a turn's beginning, in which input is dealt with as it is reported */
 #define SERVE_US 5000		/* microseconds of each turn for the list */
+#define REPORTS 512		/* sessions that are reported in one turn */
 
 static void serve(struct worker *w, session_id sid, int events)
 {
@@ -26,14 +31,14 @@ static void serve(struct worker *w, session_id sid, int events)
 		session_watch(&w->base, sid);
 		base_on(&w->base, -1);
 	}
-	if (events & EV_READ && ev_is_active(&w->base.io[sid]) && session(&w->base, sid)->status == SESSION_OPEN)
+	if (events & EV_READ && session(&w->base, sid)->status == SESSION_OPEN && session_wants(&w->base, sid) & EV_READ)
 		input_ready(&w->protocols, sid);
 }
 
-void turn_take(struct worker *w, session_id sid, int events)
+static void take(struct worker *w, session_id sid, int events)
 {
-	uintptr_t marks = (events & EV_READ ? MARK_READABLE : 0) | (events & EV_WRITE ? MARK_WRITABLE : 0);
-	bool waits = (uintptr_t)w->base.io[sid].data & (MARK_READABLE | MARK_WRITABLE);
+	uint64_t marks = (events & EV_READ ? MARK_READABLE : 0) | (events & EV_WRITE ? MARK_WRITABLE : 0);
+	bool waits = session_has(&w->base, sid, MARK_READABLE | MARK_WRITABLE);
 
 	if (!waits && !(events & EV_WRITE) && base_clock() - w->turn_began < INPUT_US) {
 		serve(w, sid, events);
@@ -43,6 +48,69 @@ void turn_take(struct worker *w, session_id sid, int events)
 		session_mark(&w->base, sid, marks);
 	else
 		serve(w, sid, events);	/* no memory for the list */
+}
+
+/* Everything is registered anew. (All sessions of a slot, but that is not to happen.) */
+static void renew(struct worker *w)
+{
+	uint32_t end = atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed);
+
+	ev_io_stop(w->base.loop, &w->sessions_io);
+	if (watch_renew(&w->base.slot) < 0)
+		log_warning_limited("epoll: %m");
+	turn_start(w);
+	for (session_id sid = 0; sid < (session_id)end; sid++)
+		if (session(&w->base, sid)->status == SESSION_OPEN)
+			session_watch(&w->base, sid);
+}
+
+/* A number that is no session's: there is a file that is closed here and open elsewhere, which nothing but another set gets rid of; or one that should not be registered. */
+static void no_session(struct worker *w, int fd)
+{
+	log_warning_limited("descriptor %d is watched and is no connection's", fd);
+	if ((uint32_t)fd >= w->base.slot.shm->sessions_max || watch_end(&w->base.slot, fd) < 0)
+		renew(w);
+}
+
+/* What the kernel reports of a session. `events`: as it reports them, also those that nobody waits for. */
+static void reported(struct worker *w, session_id sid, int events)
+{
+	int wants = session_wants(&w->base, sid), has = watch_has(&w->base.slot, session_fd(&w->base, sid));
+
+	if (events & ~wants && (!wants || has & ~wants) && watch_put(&w->base.slot, session_fd(&w->base, sid), wants) < 0)
+		renew(w);
+	if (events & wants)
+		take(w, sid, events & wants);
+}
+
+/* An error or the end of both directions is reported whatever is waited for, and found by reading or writing. */
+static int events_of(uint32_t epoll)
+{
+	return (epoll & (EPOLLIN | EPOLLERR | EPOLLHUP) ? EV_READ : 0) | (epoll & (EPOLLOUT | EPOLLERR | EPOLLHUP) ? EV_WRITE : 0);
+}
+
+/* (In between sessions end, and none begins: a number that is reported is still that session's, or nobody's.) */
+static void on_sessions(struct ev_loop *loop, struct ev_io *io, int events)
+{
+	static struct epoll_event found[REPORTS];
+	struct worker *w = ev_userdata(loop);
+	int count = epoll_wait(io->fd, found, REPORTS, 0);
+
+	(void)events;
+	for (int i = 0; i < count; i++) {
+		int fd = (int)found[i].data.u64;
+
+		if (connection_is_open(w, fd))
+			reported(w, fd, events_of(found[i].events));
+		else
+			no_session(w, fd);
+	}
+}
+
+void turn_start(struct worker *w)
+{
+	ev_io_init(&w->sessions_io, on_sessions, watch_set(&w->base.slot), EV_READ);
+	ev_io_start(w->base.loop, &w->sessions_io);
 }
 
 bool turn_run(struct worker *w)
@@ -59,7 +127,7 @@ bool turn_run(struct worker *w)
 		if (session_unmark(&w->base, sid, MARK_WRITABLE))
 			events |= EV_WRITE;
 		/* The session may no longer wait for this: it may be closing, say, or not be behind any more. */
-		serve(w, sid, events & w->base.io[sid].events);
+		serve(w, sid, events & session_wants(&w->base, sid));
 	}
 	if (2 * w->ready_at >= w->ready_count) {
 		w->ready_count -= w->ready_at;

@@ -6,8 +6,8 @@
 
 #include "worker/loop/worker.h"
 
-/* The session is readable (EV_READ) or writable (EV_WRITE): it is served now, or put into a list. */
-void turn_take(struct worker *w, session_id sid, int events);
+/* Has the loop wait for the sessions' set: who is readable or writable is served at once, or put into a list. */
+void turn_start(struct worker *w);
 bool turn_run(struct worker *w);			/* serves sessions of the list, for some milliseconds. True: some are left */
 
 #endif

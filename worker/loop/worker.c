@@ -50,6 +50,7 @@
 #include "worker/service/access.h"
 #include "worker/service/quota.h"
 #include "worker/session/tell.h"
+#include "worker/session/watch.h"
 
 #define TICK 0.1			/* seconds; see sweep.c */
 #define RETRY 0.002			/* seconds until stalled publishing is tried again */
@@ -312,6 +313,7 @@ static void start_watchers(struct worker *w)
 {
 	ev_io_init(&w->wake_io, on_wake, w->start->wake[w->base.number], EV_READ);
 	ev_io_start(w->base.loop, &w->wake_io);
+	turn_start(w);
 	ev_prepare_init(&w->prepare, on_prepare);
 	ev_prepare_start(w->base.loop, &w->prepare);
 	ev_check_init(&w->check, on_check);
@@ -393,6 +395,10 @@ static int base_init(struct worker *w)
 	atomic_store_explicit(&base->self->draining, start->drain, memory_order_relaxed);
 	base_beat(base);
 	CRASH_POINT("recover-begun");
+	if (watch_open(&base->slot) < 0) {
+		log_error("epoll: %m");
+		return -1;
+	}
 	if (orphans_close(w) < 0)
 		return -1;
 	/*
@@ -407,10 +413,10 @@ static int base_init(struct worker *w)
 	base->scratch = malloc(base->scratch_room);
 	base->copy = calloc(1, sizeof(*base->copy));
 	sessions = base->slot.shm->sessions_max;
-	base->io = base_reserve(sessions * sizeof(*base->io));
+	base->marks = base_reserve(sessions * sizeof(*base->marks));
 	base->over = base_reserve(sessions * sizeof(*base->over));
 	base->why = base_reserve(sessions);
-	if (!base->io || !base->over || !base->why || !base->scratch || !base->copy || pool_init(&base->pool, &base->slot) < 0) {
+	if (!base->marks || !base->over || !base->why || !base->scratch || !base->copy || pool_init(&base->pool, &base->slot) < 0) {
 		errno = ENOMEM;
 		log_error("%m");
 		return -1;
@@ -418,7 +424,8 @@ static int base_init(struct worker *w)
 	pool_charge_to(&base->pool, &base->hub, base->number);
 	ev_set_allocator(loop_memory);
 	ev_set_syserr_cb(loop_error);
-	base->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+	/* A handful of descriptors, of which one is the sessions' set. (An epoll set that is added to another one is walked, for the kernel to see that there is no circle.) */
+	base->loop = ev_loop_new(EVBACKEND_POLL | EVFLAG_NOENV);
 	if (!base->loop) {
 		log_error("no event loop: %m");
 		return -1;

@@ -16,6 +16,7 @@
 #define WORKER_LOOP_WORKER_H
 
 #include "worker/delivery/fanout.h"
+#include "worker/io/entrance.h"
 #include "worker/io/listener.h"
 #include "worker/protocol/protocols.h"
 #include "worker/service/presence.h"
@@ -85,9 +86,11 @@ struct worker {
 	session_id *ready;			/* sessions that wait for their turn; those before `ready_at` have had it */
 	uint32_t ready_at, ready_count, ready_room;
 	uint64_t turn_began;		/* base_clock() */
+	struct ev_io sessions_io;	/* the sessions' set */
 
 	struct refused *refused;	/* refuse.c's own */
 	struct proxied *proxied;	/* proxied.c's own; NULL: no listener is for proxies */
+	struct entrance entrance;	/* of the next two */
 	struct handshakes *handshakes;	/* handshakes.c's own; NULL: there is no TLS */
 	uint32_t sweep_at;		/* next session to be looked at */
 

@@ -223,7 +223,7 @@ static bool take_in(struct protocols *protocols, session_id sid)
 	output_flush(protocols->output, sid);
 	unblock(protocols, sid);
 	session_watch(protocols->base, sid);
-	return what == RECEIVED_FULL && protocols->base->io[sid].events & EV_READ && session_plain(&session(protocols->base, sid)->state);
+	return what == RECEIVED_FULL && session_wants(protocols->base, sid) & EV_READ && session_plain(&session(protocols->base, sid)->state);
 }
 
 void input_ready(struct protocols *protocols, session_id sid)

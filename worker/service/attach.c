@@ -13,6 +13,7 @@
 #include "worker/delivery/stream.h"
 #include "worker/service/strays.h"
 #include "worker/session/tell.h"
+#include "worker/session/watch.h"
 
 static bool is_home(const struct base *base, session_id sid)
 {
@@ -175,6 +176,7 @@ void attach_redo(const struct slot *slot)
 	if (s->status == SESSION_OPEN && s->state.parsed != slot->shm->attaching_parsed && was->status == SESSION_OPEN) {
 		take_token(slot, sid, from);
 		atomic_store_explicit(&was->status, SESSION_FREE, memory_order_release);
+		watch_end(slot, from);
 		close(from);
 	}
 	atomic_store_explicit(&slot->shm->attaching, 0, memory_order_release);

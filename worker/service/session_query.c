@@ -1,7 +1,7 @@
 /*
  * Polling a session. See session_query.h.
  *
- * The session has no connection, so the room in its watcher is free: there stands whose request waits for its messages, + 1. That session may have ended
+ * The session has no connection, so the room for its marks is free: there stands whose request waits for its messages, + 1. That session may have ended
  * since, and its number be another's: who is told so for nothing looks again, and that is all.
  */
 #include "worker/service/session_query.h"

@@ -49,7 +49,7 @@ struct base {
 	struct buffer_pool pool;
 
 	struct ev_loop *loop;
-	struct ev_io *io;		/* the sessions' watchers, by number */
+	uint64_t *marks;		/* by session: MARK_ and what else is the worker's own (session.h) */
 	session_id *over;			/* sessions whose connection is over; the loop closes them */
 	uint32_t over_count;
 	uint8_t *why;			/* by session: why its connection ends (tell.h), 0: nothing is known of it */

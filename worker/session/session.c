@@ -9,6 +9,7 @@
 #include "shm/crash.h"
 #include "shm/slot_rights.h"
 #include "worker/session/tell.h"
+#include "worker/session/watch.h"
 
 struct session_shm *session(const struct base *base, session_id sid)
 {
@@ -35,7 +36,7 @@ static bool has_enough(const struct base *base, session_id sid)
 	return head->base + head->len - st->parsed > SESSION_WAITING_MAX;
 }
 
-static int wanted_events(const struct base *base, session_id sid)
+int session_wants(const struct base *base, session_id sid)
 {
 	const struct session_state_shm *st = &session(base, sid)->state;
 	int events = 0;
@@ -54,17 +55,13 @@ static int wanted_events(const struct base *base, session_id sid)
 
 void session_watch(struct base *base, session_id sid)
 {
-	struct ev_io *io = &base->io[sid];
-	int events = wanted_events(base, sid);
+	int fd = session_fd(base, sid), wants = session_wants(base, sid), has = watch_has(&base->slot, fd);
 
-	if (ev_is_active(io)) {
-		if ((io->events & (EV_READ | EV_WRITE)) == events)
-			return;
-		ev_io_stop(base->loop, io);
-	}
-	ev_io_set(io, sid, events);
-	if (events)
-		ev_io_start(base->loop, io);
+	/* Input that is not wanted just now, or never again, is put right if any is reported: mostly it is wanted again before that. Room for output would be reported at once. */
+	if (!(wants & ~has) && !(wants && has & ~wants & EV_WRITE))
+		return;
+	if (watch_put(&base->slot, fd, wants) < 0)
+		session_abort(base, sid, COUNTER_no_buffer);	/* (the kernel has no memory for it) */
 }
 
 static void behind_changed(struct base *base, session_id sid)
@@ -122,19 +119,19 @@ void session_count(struct base *base, uint32_t transport, int n)
 
 bool session_is_polled(const struct base *base, session_id parked)
 {
-	return base->io[parked].data != NULL;
+	return base->marks[parked] != 0;
 }
 
 session_id session_polled_by(const struct base *base, session_id parked)
 {
-	session_id sid = (session_id)((uintptr_t)base->io[parked].data >> MARK_BITS) - 1;
+	session_id sid = (session_id)(base->marks[parked] >> MARK_BITS) - 1;
 
 	return sid >= 0 && session_polls(base, sid) ? sid : -1;
 }
 
 void session_poll_by(struct base *base, session_id parked, session_id sid)
 {
-	base->io[parked].data = (void *)((uintptr_t)(sid + 1) << MARK_BITS);
+	base->marks[parked] = (uint64_t)(sid + 1) << MARK_BITS;
 }
 
 void session_wake_polled(struct base *base, session_id parked)
@@ -143,7 +140,7 @@ void session_wake_polled(struct base *base, session_id parked)
 
 	if (!session_is_polled(base, parked))
 		return;
-	base->io[parked].data = NULL;
+	base->marks[parked] = 0;
 	for (uint32_t i = 0; i < base->polled_count; i++)
 		if (base->polled[i] == parked) {
 			base->polled[i] = base->polled[--base->polled_count];

@@ -1,9 +1,9 @@
 /*
- * Sessions: their state in shared memory, their watchers, their buffers and their end.
+ * Sessions: their state in shared memory, what they are watched for, their buffers and their end.
  *
  * A session ends in one of two ways. Orderly: SESSION_CLOSE is set in its state. From then on no input is taken, the out buffer is sent, and then
  * our side of the connection is shut (output.c). At once: session_abort() or session_over(), which may be called anywhere, also in the middle of a
- * fan-out. They stop the watcher and put the session into a list; the loop closes it when the work at hand is done.
+ * fan-out. From then on nothing is waited for; they put the session into a list, and the loop closes it when the work at hand is done.
  */
 #ifndef WORKER_SESSION_SESSION_H
 #define WORKER_SESSION_SESSION_H
@@ -86,7 +86,7 @@ static inline int session_fd(const struct base *base, session_id sid)
 	return sid;
 }
 
-/* Marks of a session, in the data of its watcher, which has room for eight (heartbeat.c keeps times beside them; of a parked one there stands who polls it,
+/* Marks of a session, in base->marks, where there is room for eight (heartbeat.c keeps times beside them; of a parked one there stands who polls it,
  * session_query.h). They are the worker's own; its successor sets them anew. */
 #define MARK_BITS 8
 enum {
@@ -100,27 +100,29 @@ enum {
 	MARK_HEAVY = 64,		/* with MARK_STALLED: its messages are large, and put off earlier than small ones (publish_ready()) */
 };
 /* Set or clear a mark. They return whether it was set before. */
-static inline bool session_mark(struct base *base, session_id sid, uintptr_t mark)
+static inline bool session_mark(struct base *base, session_id sid, uint64_t mark)
 {
-	bool was = (uintptr_t)base->io[sid].data & mark;
+	bool was = base->marks[sid] & mark;
 
-	base->io[sid].data = (void *)((uintptr_t)base->io[sid].data | mark);
+	base->marks[sid] |= mark;
 	return was;
 }
 
-static inline bool session_unmark(struct base *base, session_id sid, uintptr_t mark)
+static inline bool session_unmark(struct base *base, session_id sid, uint64_t mark)
 {
-	bool was = (uintptr_t)base->io[sid].data & mark;
+	bool was = base->marks[sid] & mark;
 
-	base->io[sid].data = (void *)((uintptr_t)base->io[sid].data & ~mark);
+	base->marks[sid] &= ~mark;
 	return was;
 }
-static inline bool session_has(const struct base *base, session_id sid, uintptr_t marks)
+static inline bool session_has(const struct base *base, session_id sid, uint64_t marks)
 {
-	return (uintptr_t)base->io[sid].data & marks;
+	return base->marks[sid] & marks;
 }
 
-/* Watches the connection for what the session's state and marks ask for. */
+/* What the session's state and marks ask for: EV_READ, EV_WRITE. */
+int session_wants(const struct base *base, session_id sid);
+/* Has the connection watched for that (watch.h). To be called when either has changed. */
 void session_watch(struct base *base, session_id sid);
 /* Replaces the session's state in one step (slot_commit()), and gives back the buffers that the new state no longer names. */
 void session_commit(struct base *base, session_id sid, const struct session_state_shm *st);
@@ -130,7 +132,7 @@ void session_commit_passed(struct base *base, session_id sid, const struct sessi
 void session_count(struct base *base, uint32_t transport, int n);
 
 /*
- * Who polls a parked session (service/session_query.h) stands in its watcher's data. session_polled_by(): -1, nobody does. session_wake_polled() has the one
+ * Who polls a parked session (service/session_query.h) stands in its marks. session_polled_by(): -1, nobody does. session_wake_polled() has the one
  * who does look again, and takes the session from the list of those that are polled.
  */
 session_id session_polled_by(const struct base *base, session_id parked);

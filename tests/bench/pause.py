@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+"""How long a worker's death, or a reload, is heard by clients: by a client's own clock.
+
+    tests/bench/pause.py [--build build] [--connections N] [--kills N] [--reload] [--rate N] [--busy N] [--json FILE]
+
+One slot has N connections, janusbench's, each subscribed and idle. A few more, spread over the time in which those came, are sent a message every few milliseconds by a
+publisher that is a connection of the same slot, and note when each message arrives. The worker is killed (SIGKILL), or the server is told to reload, again and again. Printed is the longest gap
+of any of these clients around each, less the longest gap of any of them in as long a time without: median, and the longest. With --busy, so many more subscribers are sent every message,
+too, so that the worker is mostly in the midst of a fan-out. All messages must come, once and in order.
+"""
+import argparse
+import json
+import os
+import select
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+import bench
+
+LISTENERS = 10          # who note when messages arrive
+WINDOW = 0.5            # seconds around a kill, and of each stretch without
+
+
+class Listener:
+    def __init__(self, address, topic):
+        host, port = address.split("//")[1].rsplit(":", 1)
+        self.socket = socket.create_connection((host, int(port)))
+        self.rest, self.due = b"", 0
+        self.until(b"\1")
+        self.socket.sendall(json.dumps({"action": "subscribe", "data": topic}).encode() + b"\0")
+        self.until(b"\1")
+
+    def until(self, end):
+        while not self.rest.endswith(end):
+            self.rest += self.socket.recv(4096)
+        self.rest = b""
+
+    def take(self):
+        self.rest += self.socket.recv(262144)
+        *frames, self.rest = self.rest.split(b"\1")
+        for frame in frames:
+            n = json.loads(frame)["n"]
+            if n != self.due:
+                raise RuntimeError("message %d came where %d was due" % (n, self.due))
+            self.due += 1
+
+
+def publish(address, topic, rate, stop, sent):
+    """In a thread: a message every 1/rate seconds; those that could not be sent in time follow at once."""
+    connection = Listener(address, "nothing")
+    started = time.monotonic()
+    while not stop.is_set():
+        message = {"action": "publish", "topic": topic, "n": sent[0]}
+        connection.socket.sendall(json.dumps(message).encode() + b"\0")
+        sent[0] += 1
+        time.sleep(max(0, started + sent[0] / rate - time.monotonic()))
+
+
+class Gaps:
+    """Who listens, in a process' own time: (from, to) of gaps that are longer than a few of the publisher's."""
+
+    def __init__(self, listeners, rate):
+        self.listeners, self.least, self.found = listeners, 1.5 / rate, []
+        self.poll = select.epoll()
+        self.by_fd = {x.socket.fileno(): x for x in listeners}
+        for x in listeners:
+            self.poll.register(x.socket, select.EPOLLIN)
+
+    def listen(self, stop):
+        heard = {}
+        while not stop.is_set():
+            for fd, _ in self.poll.poll(0.1):
+                now = time.monotonic()
+                self.by_fd[fd].take()
+                if fd in heard and now - heard[fd] > self.least:
+                    self.found.append((heard[fd], now))
+                heard[fd] = now
+
+    def longest(self, begin, end):
+        """The longest that touches this time, milliseconds."""
+        return 1000 * max((b - a for a, b in self.found if a < end and b > begin), default=self.least)
+
+
+def worker_of(server):
+    for pid in bench.processes_of(server.process.pid):
+        with open("/proc/%s/comm" % pid, encoding="ascii") as f:
+            if f.read().startswith("janus-worker"):
+                return int(pid)
+    raise RuntimeError("there is no worker")
+
+
+class Server(bench.Janus):
+    schemes = ("flash",)
+    options = "heartbeat=1h", "session_linger=0", "max_topics=200000"
+
+    def ctl(self, *words):
+        return subprocess.run([os.path.join(self.build, "janusctl"), "-o", "runtime_dir=%s/run" % self.dir.name, *words], check=True, capture_output=True, text=True).stdout
+
+    def memory(self):
+        return sum(int(line.split()[1]) for pid in bench.processes_of(self.process.pid) for line in open("/proc/%s/smaps_rollup" % pid) if line.startswith("Pss:"))
+
+
+class Idle:
+    """janusbench's connections, which only wait."""
+
+    def __init__(self, server, count, topic, *more):
+        self.process = subprocess.Popen(bench.client_command(server, "-n", count, "--topic", topic, "--hold", *more), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE, text=True)
+        for line in self.process.stderr:
+            if "ready" in line:
+                return
+        raise RuntimeError("connections are not there")
+
+    def stop(self):
+        self.process.kill()
+        self.process.communicate()
+
+
+def measure(args):
+    if args.verbose:
+        Server.options += "log_level=info",
+    with Server(args.build, 1) as server:
+        address, idle, listeners, sent, stop = server.addresses[0], [], [], [0], threading.Event()
+        for i in range(LISTENERS):
+            if args.connections > 0:
+                idle.append(Idle(server, args.connections // LISTENERS, "idle%d" % i))
+            listeners.append(Listener(address, "heard"))
+        if args.busy:
+            idle.append(Idle(server, args.busy, "heard"))
+        gaps = Gaps(listeners, args.rate)
+        kills = []
+
+        def disturb():
+            time.sleep(2)
+            for _ in range(args.kills):
+                # (Connections' number of a turn varies with where in it the worker is hit.)
+                time.sleep(WINDOW + 0.4 + 0.017 * (len(kills) % 7))
+                kills.append(time.monotonic())
+                if args.reload:
+                    server.ctl("reload")
+                else:
+                    os.kill(worker_of(server), signal.SIGKILL)
+            time.sleep(1)
+            stop.set()
+
+        threads = [threading.Thread(target=disturb), threading.Thread(target=publish, args=(address, "heard", args.rate, stop, sent))]
+        for t in threads:
+            t.start()
+        gaps.listen(stop)
+        for t in threads:
+            t.join()
+        log = open(os.path.join(server.dir.name, "log"), encoding="utf-8").read() if args.verbose else ""
+        for x in idle:
+            x.stop()
+    for x in listeners:
+        if sent[0] - x.due > args.rate:
+            raise RuntimeError("%d messages of %d have come" % (x.due, sent[0]))
+    quiet = [gaps.longest(at - WINDOW - 0.2, at - 0.2) for at in kills]
+    killed = [gaps.longest(at, at + WINDOW) for at in kills]
+    base = statistics.median(quiet)
+    if args.verbose:
+        print(log, ["%.1f" % k for k in killed])
+    return {"connections": args.connections, "kills": len(kills), "reload": args.reload, "busy": args.busy, "quiet_ms": base, "median_ms": statistics.median(killed) - base,
+            "longest_ms": max(killed) - base}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--connections", type=int, default=19000)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--reload", action="store_true", help="instead of killing")
+    parser.add_argument("--rate", type=int, default=500, help="messages a second")
+    parser.add_argument("--busy", type=int, default=0)
+    parser.add_argument("--verbose", action="store_true", help="show each, and what the server has logged")
+    parser.add_argument("--json", metavar="FILE")
+    args = parser.parse_args()
+    bench.raise_files()
+    result = measure(args)
+    print("%(connections)d connections, %(kills)d times: %(median_ms).1f ms (median), %(longest_ms).1f ms (longest), beyond %(quiet_ms).1f ms without" % result)
+    if args.json:
+        bench.write_result(args.json, result)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
