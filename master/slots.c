@@ -347,7 +347,6 @@ static bool keeper_gone(struct master *m, unsigned slot, int status)
 	uint32_t dead = m->h.slots[slot].keeper, worker = atomic_load(&shm->worker);
 
 	m->h.slots[slot].keeper = 0;
-	m->keepers_died++;
 	atomic_compare_exchange_strong(&shm->keeper, &dead, 0);		/* (unless its worker has made another) */
 	if (!is_child(worker) && WIFEXITED(status) && (m->stopping || WEXITSTATUS(status) == KEEPER_DRAINED)) {
 		if (!m->stopping)
@@ -364,6 +363,7 @@ static bool keeper_gone(struct master *m, unsigned slot, int status)
 		forget(m, slot);
 		return false;
 	}
+	m->keepers_died++;
 	events_say(&m->hub.events, EVENTS_MASTER, EVENT_DEATH, atomic_load(&shm->connections), "the keeper of slot %u, of %s %d", slot,
 		   WIFSIGNALED(status) ? "signal" : "its own with status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 	missed(m, slot);
