@@ -253,7 +253,7 @@ build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o $(FUZZ_LIB)
 
 # Ten minutes, 11,000 connections, and whatever can be done to a server that it must bear, all at the same time; see chaos.py. The seed that it
 # prints does it again: CHAOS="--seed N ...".
-CHAOS ?= --subscribers 10000 --topics 40 --rate 100 --slow 50 --large 600 --large-rate 8 --seconds 600 --kills 800 --bursts 15 --stops 120 \
+CHAOS ?= --subscribers 10000 --topics 40 --rate 100 --slow 50 --large 600 --large-rate 8 --seconds 600 --kills 800 --keepers 250 --bursts 15 --stops 120 \
          --reloads 40 --pairs 25 --upgrades 20 --broken 20
 chaos: all
 	@$(MAKE) --no-print-directory variants

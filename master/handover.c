@@ -108,7 +108,7 @@ static void put_fallback(msgpack_packer *p, const struct handover_fallback *b)
 
 static void pack(msgpack_packer *p, const struct handover *h)
 {
-	msgpack_pack_map(p, 38);
+	msgpack_pack_map(p, 40);
 	put_int(p, "v", HANDOVER_VERSION);
 	put_int(p, "layout", h->layout);
 	put_int(p, "answer", h->answer);
@@ -137,6 +137,8 @@ static void pack(msgpack_packer *p, const struct handover *h)
 	put_fallback(p, &h->fallback);
 	put_int(p, "data", h->data);
 	put_int(p, "bridge", h->bridge);
+	put_int(p, "keepers_died", h->keepers.count);
+	put_int(p, "keepers_waits", h->keepers.pauses);
 	put_int(p, "died", (int64_t)h->died);
 	put_int(p, "started", (int64_t)h->started);
 	put_key(p, "settings");
@@ -354,6 +356,8 @@ static int unpack(struct handover *h, const struct msgpack_value *map)
 		return -1;
 	h->data = (uint32_t)get_int(map, "data", 0);
 	h->bridge = (uint32_t)get_int(map, "bridge", 0);
+	h->keepers.count = (unsigned)get_int(map, "keepers_died", 0);
+	h->keepers.pauses = (unsigned)get_int(map, "keepers_waits", 0);
 	h->died = (uint64_t)get_int(map, "died", 0);
 	h->started = (uint64_t)get_int(map, "started", 0);
 	h->lost = (uint64_t)get_int(map, "lost", 0);

@@ -17,6 +17,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "master/keeper_again.h"
 #include "master/keeper_start.h"
 #include "master/orders.h"
 #include "master/privileges.h"
@@ -27,7 +28,6 @@
 #include "worker/loop/worker.h"
 
 #define BEAT_MS 1000			/* between this process's own signs of life, at most */
-#define WAY_BACK_MS 30000			/* after which no program goes back to the one before, and keys of before are let go */
 #define QUIESCE_DEATHS 2			/* workers that die while they are to leave a snapshot, before that is refused */
 
 /* ---- the worker's process ---- */
@@ -55,6 +55,11 @@ static void run_worker(void *arg)
 		.snapshot_fd = k->snapshot,
 		.drain = k->h.slots[k->slot].draining,
 		.died = k->h.died,
+		.keeper = k->supervisor.keeper,
+		.master = (pid_t)k->h.master,
+		.keeper_pause = keeper_again_pause,
+		.make_keeper = keeper_again,
+		.keeper_arg = k,
 	};
 	char who[32];
 
@@ -195,30 +200,30 @@ static void adopt_tls(struct keeper *k, struct handover *next)
 		next->tls_before = k->h.tls;
 		next->tls = -1;
 	} else {
-		close(k->h.tls);
 		next->tls = k->h.tls_before;
 		next->tls_before = -1;
 	}
 }
 
 /*
- * The handover state that came replaces ours, with this keeper's own descriptors put in. Listen sockets that are not in it any more, and the
- * secrets of before, are closed by the next worker, as descriptors that nobody owns: until then the last worker may still use them, or be about to read them.
+ * The handover state that came replaces ours, with this keeper's own descriptors put in. What is not in it any more is closed by the next worker, as descriptors that nobody
+ * owns: until then the last worker may still use them, or be about to read them, or hand them to another keeper should this one die.
  */
 static void adopt(struct keeper *k, struct order_received *r)
 {
 	struct handover *next = &r->handover;
 	struct handover_slot *slot = &next->slots[k->slot];
 
-	close(k->program);
 	k->program = r->program;
 	fcntl(k->program, F_SETFD, FD_CLOEXEC);		/* the next program opens its own */
 	next->snapshot = -1;
 	adopt_tls(k, next);
 	if (next->new_segments) {
-		/* The old ones are mapped, and serve until the program has been executed. */
-		close(k->h.hub);
-		close(k->h.slots[k->slot].segment);
+		if (k->supervisor.worker == 0) {
+			/* (They take memory, which the new ones need. They are mapped, and serve until the program has been executed.) */
+			close(k->h.hub);
+			close(k->h.slots[k->slot].segment);
+		}
 		next->snapshot = next->restore ? k->snapshot : -1;
 	} else {
 		next->hub = k->h.hub;
@@ -245,6 +250,7 @@ static void order_replace(struct keeper *k, struct order_received *r)
 		return;
 	}
 	adopt(k, r);
+	CRASH_POINT("order-taken");
 	k->successor = handover_write(&k->h);
 	/* (Without one, the worker is replaced all the same: the settings and listen sockets are new.) */
 	if (k->successor < 0 && !k->h.new_segments)
@@ -253,6 +259,7 @@ static void order_replace(struct keeper *k, struct order_received *r)
 	k->replacing = k->supervisor.worker == 0;
 	k->replace_at = 0;
 	supervisor_ask(&k->supervisor, ASKED_REPLACE);
+	CRASH_POINT("order-followed");
 }
 
 static void order_resume(struct keeper *k)
@@ -369,8 +376,10 @@ static void take_turn(struct keeper *k)
 	atomic_store_explicit(&k->self->keeper_beat, restarts_now(), memory_order_relaxed);
 	if (k->h.tls_before >= 0 && !k->replacing && supervisor_settled(&k->supervisor) && restarts_now() >= k->started + WAY_BACK_MS)
 		close_tls_before(k);
-	if (k->quiescing && k->supervisor.worker > 0 && takes_orders(k))
+	if (k->quiescing && k->supervisor.worker > 0 && takes_orders(k)) {
 		supervisor_ask(&k->supervisor, ASKED_SNAPSHOT);
+		CRASH_POINT("snapshot-asked");
+	}
 	if (!k->replacing)
 		supervisor_watch(&k->supervisor);
 	else if (restarts_now() >= k->replace_at)

@@ -15,6 +15,8 @@
 #include "shm/slot.h"
 #include "shm/tls.h"
 
+#define WAY_BACK_MS 30000		/* from a keeper's start on: after that no program goes back to the one before, and keys of before (h.tls_before) are let go */
+
 struct keeper {
 	struct handover h;
 	unsigned slot;
@@ -36,6 +38,8 @@ struct keeper {
 	int successor;			/* the handover state (a memfd) to execute the program with, -1 none */
 	bool replacing;			/* an order to replace has come while there was no worker: it is followed at replace_at */
 	uint64_t replace_at;		/* milliseconds of CLOCK_MONOTONIC */
+
+	int worker_pidfd;		/* keeper_again.c, in the worker's copy: its own; 0 none yet */
 };
 
 /* Reads the handover state, attaches the segments, opens what is the keeper's own. 0, or -1 (logged). */

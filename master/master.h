@@ -35,7 +35,9 @@
 #include "shm/hub.h"
 
 struct master_slot {
-	bool lost;			/* its keeper died; its worker may still be about */
+	bool lost;			/* its keeper died; its worker is there, and is to make another */
+	uint32_t worker;		/* that one */
+	bool ordered;			/* the keeper was told to have the worker replaced: the next one is told again, if that has not been done */
 	bool vacant;			/* both are gone, and a keeper is to be made: now, or at retry_at */
 	bool uncleared;			/* and what its sessions were still stands in the hub and the segment */
 	bool shortage;			/* the keeper could not start, as the machine was short of something */
@@ -78,6 +80,7 @@ struct master {
 
 	struct tickets_shm *tickets;	/* ticket_keys.c: mapped; NULL not yet */
 	bool held;			/* slots_hold() */
+	uint32_t keepers_died;		/* how many did while this program was about */
 	bool stopping;
 	int status;			/* to exit with */
 
@@ -85,7 +88,7 @@ struct master {
 	struct ev_timer quiesce_timer;
 	void (*quiesced)(struct master *m, const char *error);
 	uint64_t quiesce_deadline;	/* milliseconds of CLOCK_MONOTONIC */
-	uint32_t quiesce_refusals;	/* of keepers, before */
+	uint32_t quiesce_refusals, quiesce_died;	/* of keepers, before */
 
 	/* bridge.c */
 	struct {
@@ -152,16 +155,16 @@ int master_main(const struct config_source *source, char **argv, int handover);
 /* slots.c */
 int slots_start(struct master *m, unsigned slot);	/* a new slot and its keeper. -1 (logged) */
 int slots_order(struct master *m, unsigned slot, enum order order);	/* one without descriptors */
-int slots_order_replace(struct master *m, unsigned slot);
+int slots_order_replace(struct master *m, unsigned slot);	/* if it has no keeper just now, its next one is told */
 int slots_renew(struct master *m, unsigned slot);	/* a new segment, to be filled from a snapshot. -1 (logged) */
 void slots_recount(const struct master *m, unsigned slot);	/* its next worker asks the kernel what every session was sent */
 bool slots_reap(struct master *m);			/* after SIGCHLD. False: a slot has come to its end, and the server must stop; call it again */
 unsigned slots_alive(const struct master *m);
 bool slots_lost(const struct master *m);		/* a keeper is gone, and the slot has no other yet */
-void slots_kill(struct master *m, int sig);
+void slots_kill(struct master *m, int sig);		/* keepers; and workers that have none */
 void slots_hold(struct master *m, bool hold);		/* from now on, no keeper is made for a slot that loses its own */
 void slots_watch(struct master *m);			/* from now on: keepers that make no progress, and those to be made */
-void slots_take_over(struct master *m);			/* those whose keepers went while another program was about are made */
+void slots_take_over(struct master *m);			/* those whose keepers went while another program was about are taken care of */
 
 /* data.c: nothing is done if the setting `data` is empty */
 int data_open(struct master *m);			/* at a server's start: waits until what is on the disk is in the hub. -1 (logged) */

@@ -47,7 +47,7 @@ static const char *failure(struct master *m)
 {
 	if (m->stopping)
 		return "the server is stopping";
-	if (slots_lost(m))
+	if (m->keepers_died != m->quiesce_died)
 		return "a keeper died while the workers left their snapshots; the old program goes on";
 	if (refusals(m) != m->quiesce_refusals)
 		return "a worker could not leave its snapshot (the log says why); the old program goes on";
@@ -76,9 +76,10 @@ void quiesce(struct master *m, void (*done)(struct master *m, const char *error)
 {
 	m->quiesced = done;
 	m->quiesce_refusals = refusals(m);
+	m->quiesce_died = m->keepers_died;
 	m->quiesce_deadline = restarts_now() + PATIENCE_MS;
 	bridge_hold(m, true);
-	slots_hold(m, true);		/* a keeper that is made now would not know of it; so a keeper's death ends the quiescing (slots_lost()) */
+	slots_hold(m, true);		/* a keeper that is made now would not know of it; so a keeper's death ends the quiescing */
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (m->h.slots[i].used && slots_order(m, i, ORDER_QUIESCE) < 0)
 			log_error("slot %u can't be told to leave a snapshot", i);

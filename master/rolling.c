@@ -209,7 +209,7 @@ static void replace_one(struct master *m, unsigned slot)
 	m->rolling_refused = atomic_load(&shm_of(m, slot)->refused);
 	m->rolling_deadline = restarts_now() + PATIENCE_MS;
 	m->h.slots[slot].draining = m->h.slots[slot].used && !wanted(m, slot);
-	if (m->slot[slot].lost || m->slot[slot].vacant)
+	if (m->slot[slot].vacant)
 		return;		/* its next keeper is this program's anyway */
 	if (m->h.slots[slot].used ? slots_order_replace(m, slot) < 0 : slots_start(m, slot) < 0)
 		note_failure(m, "slot %u could not be replaced: %s", slot, strerror(errno));
@@ -325,7 +325,7 @@ static void poll_canary(struct master *m)
 {
 	const struct hub_slot_shm *s = shm_of(m, m->rolling_slot);
 
-	if (!m->canary_failed && (m->slot[m->rolling_slot].lost || m->slot[m->rolling_slot].vacant))
+	if (!m->canary_failed && m->slot[m->rolling_slot].vacant)
 		m->canary_failed = "the new program's keeper died";
 	if (m->canary_failed) {
 		if (restarts_now() >= m->back_at)
@@ -351,7 +351,7 @@ static void poll_canary(struct master *m)
 static void take_back(struct master *m)
 {
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
-		if (!m->h.slots[i].used || !m->h.slots[i].keeper || m->slot[i].ours)
+		if (!m->h.slots[i].used || (!m->h.slots[i].keeper && !m->slot[i].lost) || m->slot[i].ours)
 			continue;
 		if ((int)i != m->h.canary_slot) {
 			if (m->h.new_segments && slots_order(m, i, ORDER_RESUME) < 0)

@@ -1,9 +1,9 @@
 /*
  * Slots, as the master sees them: a segment, a keeper, and what becomes of the slot when the keeper is gone.
  *
- * A keeper that dies takes the descriptor table with it, as its worker dies with it (PR_SET_PDEATHSIG): the slot's connections are
- * lost. The master waits for the worker too (it is the reaper of orphans), puts the hub right in their stead and starts a keeper
- * with an empty slot.
+ * When a keeper has died, its worker is the master's child (it is the reaper of orphans), and has the descriptor table. It makes another keeper, which is the master's child, too, and
+ * whose number stands in the hub (keeper_again.h): that one is taken as the slot's. If there is no worker, or it dies before there is another keeper, the table is gone, and with it the slot's
+ * connections: the master puts the hub right in their stead and starts a keeper with an empty slot.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -102,6 +102,7 @@ static int start_keeper(struct master *m, unsigned slot)
 	s->keeper = (uint32_t)pid;
 	m->slot[slot].looked = m->slot[slot].silent = 0;
 	m->slot[slot].ours = true;
+	m->slot[slot].ordered = false;
 	return 0;
 }
 
@@ -141,6 +142,9 @@ int slots_order_replace(struct master *m, unsigned slot)
 {
 	bool by_path = m->by_path && !atomic_load(&m->hub.shm->slot[slot].keeper_beat);
 
+	m->slot[slot].ordered = true;
+	if (m->slot[slot].lost)
+		return 0;
 	return orders_send_replace(m->h.slots[slot].orders, keeper_handover(m, slot, -1), by_path ? -1 : m->program);
 }
 
@@ -209,7 +213,7 @@ static int clear_lost(struct master *m, unsigned slot)
 	hub_count(&m->hub, slot, COUNTER_closed, count);
 	atomic_fetch_add(&m->hub.shm->slot[slot].emptied, 1);
 	m->slot[slot].uncleared = false;
-	log_error("slot %u lost its keeper: it starts empty, %u connections closed", slot, count);
+	log_error("slot %u lost its keeper, and no worker was there to make another: it starts empty, %u connections closed", slot, count);
 	events_say(&m->hub.events, EVENTS_MASTER, EVENT_EMPTY, count, "slot %u lost its keeper: it starts empty", slot);
 	return 0;
 }
@@ -244,6 +248,8 @@ static void fill_vacant(struct master *m, unsigned slot)
 	fill_later(m, slot, restarts_pause(&s->restarts));
 }
 
+/* ---- a keeper is gone ---- */
+
 /* Keeper and worker are gone, and with them the connections. */
 static void lost(struct master *m, unsigned slot)
 {
@@ -273,13 +279,76 @@ static bool died_without_progress(struct master *m, unsigned slot, int status)
 	return false;
 }
 
+/* A living child of this process. (Numbers in the hub are what workers say.) */
+static bool is_child(uint32_t pid)
+{
+	siginfo_t info = { 0 };
+
+	return pid && waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0;
+}
+
+/* Of those of whom it is known what they are. */
+static bool is_known(const struct master *m, uint32_t pid)
+{
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		if (m->h.slots[i].used && m->h.slots[i].keeper == pid)
+			return true;
+	return pid == m->h.data || pid == m->h.bridge || pid == (uint32_t)m->jwks.pid;
+}
+
+/* Takes the keeper that the slot's worker has made. False: there is none. */
+static bool take_keeper(struct master *m, unsigned slot)
+{
+	const struct hub_slot_shm *shm = &m->hub.shm->slot[slot];
+	struct master_slot *s = &m->slot[slot];
+	uint32_t pid = atomic_load(&shm->keeper);
+
+	if (!is_child(pid) || is_known(m, pid))
+		return false;
+	m->h.slots[slot].keeper = pid;
+	s->lost = false;
+	s->looked = s->silent = 0;
+	log_info("slot %u: its worker has made another keeper, process %u", slot, pid);
+	if (m->stopping) {
+		kill((pid_t)pid, SIGTERM);
+	} else if (s->ordered && atomic_load(&shm->reload_number) != m->h.reload_number) {
+		m->h.canary = m->rolling && m->rolling_step == ROLLING_CANARY;
+		if (slots_order_replace(m, slot) < 0)
+			log_error("slot %u could not be replaced: %s", slot, strerror(errno));
+		m->h.canary = false;
+	}
+	return true;
+}
+
+/* The slot has no keeper. */
+static void missed(struct master *m, unsigned slot)
+{
+	struct master_slot *s = &m->slot[slot];
+
+	s->worker = atomic_load(&m->hub.shm->slot[slot].worker);
+	if (take_keeper(m, slot))
+		return;
+	if (!is_child(s->worker)) {
+		lost(m, slot);
+		return;
+	}
+	s->lost = true;
+	s->looked = s->silent = 0;
+	if (m->stopping)
+		kill((pid_t)s->worker, SIGTERM);
+	m->slots_timer.repeat = RETRY;
+	ev_timer_again(m->loop, &m->slots_timer);
+}
+
 /* False: the server must stop. */
 static bool keeper_gone(struct master *m, unsigned slot, int status)
 {
-	uint32_t worker = atomic_load(&m->hub.shm->slot[slot].worker);
+	struct hub_slot_shm *shm = &m->hub.shm->slot[slot];
+	uint32_t dead = m->h.slots[slot].keeper, worker = atomic_load(&shm->worker);
 
 	m->h.slots[slot].keeper = 0;
-	if (WIFEXITED(status) && (m->stopping || WEXITSTATUS(status) == KEEPER_DRAINED)) {
+	atomic_compare_exchange_strong(&shm->keeper, &dead, 0);		/* (unless its worker has made another) */
+	if (!is_child(worker) && WIFEXITED(status) && (m->stopping || WEXITSTATUS(status) == KEEPER_DRAINED)) {
 		if (!m->stopping)
 			log_info("slot %u has served its last connection and is gone", slot);
 		forget(m, slot);
@@ -288,17 +357,16 @@ static bool keeper_gone(struct master *m, unsigned slot, int status)
 			m->again = true;
 		return true;
 	}
-	if ((WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_GAVE_UP) || died_without_progress(m, slot, status)) {
+	/* (While a worker serves, nothing ends for it that keepers die.) */
+	if (!is_child(worker) && ((WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_GAVE_UP) || died_without_progress(m, slot, status))) {
 		log_error("slot %u: a crash loop that does not end (restart_limit); stopping", slot);
 		forget(m, slot);
 		return false;
 	}
-	m->slot[slot].lost = true;
-	events_say(&m->hub.events, EVENTS_MASTER, EVENT_DEATH, atomic_load(&m->hub.shm->slot[slot].connections), "the keeper of slot %u, of %s %d", slot,
+	m->keepers_died++;
+	events_say(&m->hub.events, EVENTS_MASTER, EVENT_DEATH, atomic_load(&shm->connections), "the keeper of slot %u, of %s %d", slot,
 		   WIFSIGNALED(status) ? "signal" : "its own with status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-	/* If its worker is still there, it is this process's child now, and reaped here when it ends. */
-	if (worker == 0 || kill((pid_t)worker, 0) < 0)
-		lost(m, slot);
+	missed(m, slot);
 	return true;
 }
 
@@ -316,7 +384,7 @@ bool slots_reap(struct master *m)
 			if (m->h.slots[i].keeper == (uint32_t)pid) {
 				if (!keeper_gone(m, i, status))
 					return false;
-			} else if (m->slot[i].lost && atomic_load(&m->hub.shm->slot[i].worker) == (uint32_t)pid) {
+			} else if (m->slot[i].lost && m->slot[i].worker == (uint32_t)pid && !take_keeper(m, i)) {
 				lost(m, i);
 			}
 		}
@@ -361,6 +429,28 @@ static void watch_keeper(struct master *m, unsigned slot, uint64_t now)
 	}
 }
 
+/* A worker without a keeper has nobody else who would see that it hangs. (What may keep it from running is as in supervisor.c.) */
+static void watch_lost(struct master *m, unsigned slot, uint64_t now)
+{
+	struct master_slot *s = &m->slot[slot];
+	uint64_t beat = atomic_load_explicit(&m->hub.shm->slot[slot].worker_beat, memory_order_relaxed), limit = (uint64_t)m->config.settings.hang_limit;
+	uint32_t owner = lock_owner(&m->hub.shm->lock);
+
+	if (take_keeper(m, slot))
+		return;
+	if (beat != s->beat || !s->looked || (owner != 0 && owner != slot + 1))
+		s->silent = 0;
+	else
+		s->silent += now - s->looked < 2 * (uint64_t)(RETRY * 1000) ? now - s->looked : 2 * (uint64_t)(RETRY * 1000);
+	s->beat = beat;
+	s->looked = now;
+	if (limit == 0 || s->silent < limit || !is_child(s->worker))
+		return;
+	log_error("worker %u of slot %u hangs since %llu ms, and has no keeper: killed", s->worker, slot, (unsigned long long)s->silent);
+	kill((pid_t)s->worker, SIGKILL);
+	s->silent = 0;
+}
+
 static void on_watch(struct ev_loop *loop, struct ev_timer *t, int events)
 {
 	struct master *m = ev_userdata(loop);
@@ -368,7 +458,6 @@ static void on_watch(struct ev_loop *loop, struct ev_timer *t, int events)
 
 	(void)events;
 	t->repeat = WATCH;
-	ev_timer_again(loop, t);
 	if (m->stopping)
 		return;
 	data_look(m, now);
@@ -379,11 +468,14 @@ static void on_watch(struct ev_loop *loop, struct ev_timer *t, int events)
 			continue;
 		if (m->h.slots[i].keeper)
 			watch_keeper(m, i, now);
+		else if (m->slot[i].lost)
+			watch_lost(m, i, now);
 		else if (m->slot[i].vacant && now >= m->slot[i].retry_at)
 			fill_vacant(m, i);
-		else if (m->slot[i].vacant)
+		if (m->slot[i].vacant || m->slot[i].lost)
 			t->repeat = RETRY;
 	}
+	ev_timer_again(loop, t);
 }
 
 void slots_watch(struct master *m)
@@ -397,9 +489,7 @@ void slots_take_over(struct master *m)
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		if (!m->h.slots[i].used || m->h.slots[i].keeper || m->slot[i].lost || m->slot[i].vacant)
 			continue;
-		m->slot[i].lost = true;
-		if (process_ended(atomic_load(&m->hub.shm->slot[i].worker)))
-			lost(m, i);
+		missed(m, i);
 	}
 }
 
@@ -422,7 +512,10 @@ bool slots_lost(const struct master *m)
 
 void slots_kill(struct master *m, int sig)
 {
-	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		if (m->h.slots[i].used && m->h.slots[i].keeper)
 			kill((pid_t)m->h.slots[i].keeper, sig);
+		else if (m->h.slots[i].used && m->slot[i].lost && is_child(m->slot[i].worker))
+			kill((pid_t)m->slot[i].worker, sig);
+	}
 }

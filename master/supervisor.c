@@ -9,7 +9,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,18 +30,6 @@ static struct hub_slot_shm *shm_of(const struct supervisor *s)
 }
 
 /* ---- start ---- */
-
-/* In the new process. */
-static __attribute__((noreturn)) void child(struct supervisor *s, pid_t keeper)
-{
-	/* In this order: if the keeper has died before prctl(), its signal does not come, but getppid() says so. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != keeper)
-		_exit(1);
-	atomic_store(&shm_of(s)->worker, (uint32_t)getpid());
-	s->run(s->arg);
-	_exit(1);
-}
 
 static void start_later(struct supervisor *s, unsigned ms)
 {
@@ -70,16 +57,21 @@ static void begin(struct supervisor *s)
 	atomic_fetch_add(&shm->generation, 1);
 }
 
-/* Two processes, one descriptor table, separate memory. (The child's thread id inside glibc is stale: see lock.h.) */
+/*
+ * Two processes, one descriptor table, separate memory. (The child's thread id inside glibc is stale: see lock.h.) The kernel writes the worker's number into the hub before
+ * the worker runs, so if this process dies at this very moment the master knows of the worker all the same.
+ */
 void supervisor_start(struct supervisor *s)
 {
-	pid_t keeper = getpid();
 	long pid;
 
 	begin(s);
-	pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
-	if (pid == 0)
-		child(s, keeper);
+	s->keeper = getpid();
+	pid = syscall(SYS_clone, CLONE_FILES | CLONE_PARENT_SETTID | SIGCHLD, 0, &shm_of(s)->worker, 0, 0);
+	if (pid == 0) {
+		s->run(s->arg);
+		_exit(1);
+	}
 	if (pid < 0) {
 		unsigned ms = restarts_pause(&s->restarts);
 
@@ -88,7 +80,6 @@ void supervisor_start(struct supervisor *s)
 		return;
 	}
 	s->worker = (pid_t)pid;
-	atomic_store(&shm_of(s)->worker, (uint32_t)pid);
 	if (s->stopping)
 		supervisor_ask(s, ASKED_STOP);
 }
@@ -273,6 +264,27 @@ bool supervisor_reap(struct supervisor *s, enum worker_end *end)
 		hub_repair(s->hub, s->slot);
 	atomic_store(&shm_of(s)->state, SLOT_STARTING);
 	return true;
+}
+
+/* ---- a worker that is another's child ---- */
+
+void supervisor_adopt(struct supervisor *s, pid_t worker)
+{
+	s->worker = worker;
+	s->asked = ASKED_NOTHING;
+	s->start_at = 0;
+	s->watch.still = 0;
+	s->watch.looked = restarts_now();
+	supervisor_ask(s, ASKED_REPLACE);
+}
+
+void supervisor_gone(struct supervisor *s)
+{
+	s->gone = s->worker;
+	s->worker = 0;
+	atomic_store(&shm_of(s)->worker, 0);
+	hub_repair(s->hub, s->slot);
+	atomic_store(&shm_of(s)->state, SLOT_STARTING);
 }
 
 /* ---- death ---- */

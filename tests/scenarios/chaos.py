@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Chaos: subscribers and publishers go on while workers are killed, processes stopped, the server reloaded and its program replaced.
+"""Chaos: subscribers and publishers go on while workers and keepers are killed, processes stopped, the server reloaded and its program replaced.
 
-    tests/scenarios/chaos.py [--seed N] [--seconds S] [--subscribers N] [--large N] [--workers N] [--kills N] [--bursts N] [--stops N]
+    tests/scenarios/chaos.py [--seed N] [--seconds S] [--subscribers N] [--large N] [--workers N] [--kills N] [--keepers N] [--bursts N] [--stops N]
                              [--reloads N] [--pairs N] [--upgrades N] [--broken N] [--io auto|uring|send] ...
 
 Four janusbench check every byte: two with many subscribers and small messages, two with messages up to 200,000 bytes, small receive buffers and
@@ -90,7 +90,7 @@ class Chaos:
             for bench in benches:
                 bench.release()
             self.witnesses.start()
-            threads = self.troubles.run(o.kills, o.bursts, o.stops, self.replacements(), o.seconds - 1)
+            threads = self.troubles.run(o.kills, o.keepers, o.bursts, o.stops, self.replacements(), o.seconds - 1)
             self.found = [self.wait(bench, o.seconds + 180) for bench in benches]
             self.over.set()
             for thread in threads:
@@ -152,7 +152,8 @@ def parse(arguments=None):
     p.add_argument("--large-least", type=int, default=40, help="bytes")
     p.add_argument("--large-rate", type=int, default=10)
     p.add_argument("--seconds", type=int, default=15)
-    p.add_argument("--kills", type=int, default=60)
+    p.add_argument("--kills", type=int, default=60, help="of workers")
+    p.add_argument("--keepers", type=int, default=20, help="kills of keepers")
     p.add_argument("--bursts", type=int, default=1, help="each is 10 kills of one slot's worker, 0.1 s apart")
     p.add_argument("--stops", type=int, default=6)
     p.add_argument("--reloads", type=int, default=4)

@@ -69,7 +69,7 @@ class Reconnect:
                    self.bench(addresses, 0.2, max(1, o.topics // 5), "--publish", "ws", "--topic", "several", "--topics-per-subscriber", SEVERAL)]
         try:
             rng = random.Random(o.seed)
-            threads = self.troubles.run(o.kills, o.bursts, 0, [lambda rng: self.troubles.reload()] * o.reloads + [self.troubles.reload_workers] * o.resizes +
+            threads = self.troubles.run(o.kills, 0, o.bursts, 0, [lambda rng: self.troubles.reload()] * o.reloads + [self.troubles.reload_workers] * o.resizes +
                                         [self.troubles.upgrade] * o.upgrades, o.seconds)
             self.found = [chaos.Chaos.wait(bench, o.seconds + o.timeout + 60) for bench in benches]
             self.over.set()

@@ -151,7 +151,7 @@ class Server:
             death = re.search(r"worker (\d+) (died of signal|ended with status)", line)
             if death and int(death.group(1)) not in self.killed:
                 found.append(line)
-            if re.search(r"slot \d+ lost its keeper", line):
+            if re.search(r"slot \d+ lost its keeper|slot \d+: its worker has made another keeper", line):
                 keepers_lost += 1
                 if keepers_lost > sum(role == "keeper" for role in self.killed.values()):
                     found.append(line)
@@ -255,11 +255,21 @@ class Server:
         return pid
 
     def kill_keeper(self, slot=0, wait=True):
+        """Its worker makes another, which has it hand over: waits for the next worker."""
         before = self.slot(slot)
         self.kill(before["keeper"], "keeper")
         if wait:
             self.wait_worker(slot, before["worker"])
         return before["keeper"]
+
+    def lose_slot(self, slot=0, wait=True):
+        """Kills keeper and worker as if it were at one instant: neither makes the other again, and the slot's connections are lost."""
+        before = self.slot(slot)
+        self.kill(before["keeper"], "keeper", signal.SIGSTOP)
+        self.kill(before["worker"], "worker")
+        self.kill(before["keeper"], "keeper")
+        if wait:
+            self.wait_worker(slot, before["worker"])
 
     def slot(self, number):
         return next(w for w in self.status()["workers"] if w["slot"] == number)

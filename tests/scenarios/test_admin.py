@@ -180,6 +180,8 @@ class Survives(AdminTest):
             self.janus.kill_worker(slot)
             self.check(*clients)
         self.janus.kill_keeper(0)
+        self.check(*clients)
+        self.janus.lose_slot(0)
         fresh = [self.by("http"), self.by(), self.unix(self.own())]
         self.check(*fresh)
         self.assertEqual(self.janus.reload()[0], 0)

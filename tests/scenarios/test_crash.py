@@ -1,4 +1,4 @@
-"""Deaths of single processes: a worker's costs nothing, a keeper's its slot, too many end it all."""
+"""Deaths of processes: a worker's costs nothing, both its keeper's and its own the slot, too many end it all. (A keeper's alone: test_keeper_death.py.)"""
 import contextlib
 import json
 import os
@@ -238,15 +238,15 @@ class Worker(JanusTest):
 
 
 class Keeper(JanusTest):
-    def test_keeper_killed(self):
-        """Its slot's connections are lost, counted, and replaced; the others' don't notice."""
+    def test_slot_lost(self):
+        """Keeper and worker killed at one instant: the slot's connections are lost, counted, and replaced; the others' don't notice."""
         janus = self.server(workers=3)
         clients = [c.subscribe("a") for c in self.on_each_worker(janus, 4)]
         for slot in range(3):
             there = janus.slot(slot)["connections"]
             lost_before = janus.count("closed_slot")
             worker = janus.slot(slot)["worker"]
-            janus.kill_keeper(slot)
+            janus.lose_slot(slot)
             self.assertFalse(is_alive(worker))
             self.assertEqual(janus.count("closed_slot") - lost_before, there)
             left = []
@@ -273,7 +273,7 @@ class Keeper(JanusTest):
             slot = janus.slot(n % 2)
             pids = [slot["worker"], slot["keeper"]]
             for pid in pids if n % 2 else reversed(pids):
-                with contextlib.suppress(ProcessLookupError):       # the worker goes with the keeper
+                with contextlib.suppress(ProcessLookupError):       # the worker may have handed over to another keeper already
                     janus.kill(pid, "keeper")
             janus.wait_worker(n % 2, slot["worker"])
             client = self.client(janus).subscribe("a")
@@ -288,7 +288,7 @@ class Keeper(JanusTest):
             victim = janus.slot(n % 2)
             bench = self.bench(janus, "-n", 20, "-m", 20000 // SLOWNESS, "-p", 4, "-q", "--timeout", 30 * SLOWNESS)
             wait_until(lambda: janus.count("delivered") > 1000 * (n + 1))
-            janus.kill_keeper(n % 2)
+            janus.lose_slot(n % 2)
             # Subscribers of that slot are lost with it, so there are faults; that it comes to an end is what counts.
             bench.process.wait(60 * SLOWNESS)
             bench.kill()
@@ -321,10 +321,10 @@ class Limits(JanusTest):
         self.assertEqual(janus.count("closed"), 0)
 
     def test_kills_of_keepers(self):
-        """Each costs its slot; the server goes on."""
+        """With their workers: each costs its slot; the server goes on."""
         janus = self.server(workers=2)
-        for n in range(20):
-            janus.kill_keeper(n % 2)
+        for n in range(10):
+            janus.lose_slot(n % 2)
         client = self.client(janus).subscribe("a")
         client.publish("a", n=1)
         client.expect_message("a", n=1)

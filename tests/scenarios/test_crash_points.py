@@ -23,7 +23,7 @@ PATTERNS = ("m.*",), ("m.x", "*.x", "m.>"), ("b", "*.x.>", "m.*")      # of thes
 KINDS = ("a",), ("a", "b", "visit", "local"), ("b", "c", "a", "classic"), ("classic",), ("visit",)
 
 
-# Have tests of their own (test_recovery.py, test_partial_frames.py, test_memory.py, test_slow.py, test_sessions.py, test_presence.py, test_kick.py, test_rights.py, test_proxied.py, test_watch.py; those of the journal: test_data.py; of TLS: test_tls_deaths.py; of the bridge: test_nodes_faults.py): nobody comes by every day.
+# Have tests of their own (test_recovery.py, test_partial_frames.py, test_memory.py, test_slow.py, test_sessions.py, test_presence.py, test_kick.py, test_rights.py, test_proxied.py, test_watch.py; those of the journal: test_data.py; of keepers: test_keeper_death.py; of TLS: test_tls_deaths.py; of the bridge: test_nodes_faults.py): nobody comes by every day.
 OWN = "fanout-left", "catchup-cut", "partial-filled", "partial-linked", "partial-begun", "partial-unlinked", "memory-forfeited", \
     "pass-staged", "pass-half", "pass-copied", "pass-uncounted", "pass-told", "park-committed", "park-closed", "park-freed", \
     "move-noted", "move-sent", "move-freed", "move-received", "move-opened", "move-taken", "attach-noted", "attach-committed", "attach-taken", \
@@ -42,7 +42,7 @@ def points():
                     continue
                 with open(os.path.join(folder, name)) as f:
                     found += re.findall(r'CRASH_POINT\("([^"]+)"\)', f.read())
-    return sorted(name for name in set(found) if name not in OWN and not name.startswith(("bridge-", "journal-", "tls-", "land-tls-")) and name.startswith(wanted))
+    return sorted(name for name in set(found) if name not in OWN and not name.startswith(("bridge-", "keeper-", "journal-", "tls-", "land-tls-")) and name.startswith(wanted))
 
 
 class Subscriber:

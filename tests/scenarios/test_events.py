@@ -212,8 +212,11 @@ class Events(EventsTest):
 
     def test_keeper(self):
         log = self.log()
+        worker = self.janus.slot(0)["worker"]
         self.janus.kill_keeper(0)
         log.event(kind="death", text="the keeper of slot 0, of signal 9")
+        log.event(kind="handover", slot=0, text="process %d, as its keeper had died" % worker)
+        self.janus.lose_slot(0)
         wait_until(lambda: [e for e in log.events(kind="empty") if "slot 0" in e["text"]])
 
     def test_master_stopped(self):

@@ -261,6 +261,7 @@ class Figures(JanusTest):
                 return int(f.read())
         janus = self.server(workers=2)
         janus.kill_worker(0)
+        janus.kill_keeper(1)
         master = score(janus.master)
         for slot in (0, 1):
             s = janus.slot(slot)

@@ -70,7 +70,7 @@ class Interest(NodesTest):
         for slot in (0, 1):
             a.janus.kill_worker(slot)
         self.assertEqual(self.asked(), sorted(wanted))
-        a.janus.kill_keeper(0)          # whose clients are lost
+        a.janus.lose_slot(0)            # whose clients are lost
         left = [c for c in clients if self.lives(c)]
         self.wait_asked(*([] if not left else ["janus.topic.t"]), *("janus.topic.u.%d" % clients.index(c) for c in left))
 

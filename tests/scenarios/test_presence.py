@@ -401,7 +401,7 @@ class Faults(PresenceTest, CrashTest):
             client = self.on_worker(slot, WebSocket).upgrade()
             client.login("slot%d" % slot).subscribe("news")
         watcher.until("slot0", "slot1")
-        self.janus.kill_keeper(1)
+        self.janus.lose_slot(1)
         watcher.until("slot0")
         self.user("alice", "news")
         watcher.until("slot0", "alice")

@@ -393,7 +393,7 @@ class Recovery(CrashTest):
     # keepers
 
     def test_keeper_dies_while_its_worker_publishes(self):
-        """With the hub lock held: the master lets it go in its stead."""
+        """And the worker, with the hub lock held: the master lets it go in its stead."""
         for point in "publish-written", "publish-committed":
             with self.subTest(point=point):
                 self.serve(workers=2)
@@ -403,6 +403,7 @@ class Recovery(CrashTest):
                 publisher.publish("a", n=1)
                 slot = self.wait_stopped()
                 self.janus.kill(slot["keeper"], "keeper")
+                self.janus.kill(slot["worker"], "worker")
                 self.janus.wait_worker(slot["slot"], slot["worker"])
                 left = []
                 for client in subscribers:

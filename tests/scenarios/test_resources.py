@@ -178,8 +178,24 @@ class Start(ResourceTest):
             f.write("max")
         self.end()
 
+    def test_no_processes_for_a_keeper(self):
+        """A worker whose keeper has died serves on until it can make another."""
+        self.begin()
+        slot = self.janus.slot(0)
+        folder = self.cgroup([slot["worker"]])
+        self.janus.kill(slot["keeper"], "keeper")
+        self.janus.wait_log("no process for another keeper")
+        begun = time.monotonic()
+        while time.monotonic() - begun < SHORTAGE:
+            self.steady.progress()
+        self.assertEqual(self.janus.slot(0)["worker"], slot["worker"])
+        with open(os.path.join(folder, "pids.max"), "w") as f:
+            f.write("max")
+        self.janus.wait_worker(0, slot["worker"])
+        self.end()
+
     def test_no_processes_for_the_master(self):
-        """A keeper dies, and there can be no other for a while: its slot is lost, no more than that. Nor can a program be asked."""
+        """Keeper and worker die, and there can be no other for a while: their slot is lost, no more than that. Nor can a program be asked."""
         self.begin(workers=3)
         folder = self.cgroup([self.janus.master])
         status, _, err = self.janus.reload()
@@ -187,7 +203,7 @@ class Start(ResourceTest):
         self.assertRegex(err, r"\w")
         here = self.janus.slot(0)["connections"]
         self.steady.may_close = set(self.steady.next)
-        self.janus.kill(self.janus.slot(0)["keeper"], "keeper")
+        self.janus.lose_slot(0, wait=False)
         wait_until(lambda: self.steady.closed >= here, 10, "the end of the slot's connections")
         begun = time.monotonic()
         while time.monotonic() - begun < SHORTAGE:

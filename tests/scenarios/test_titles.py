@@ -65,6 +65,8 @@ class Titles(JanusTest):
         # Deaths, a reload with another number of workers, an upgrade to another layout: what was executed anew has its own.
         self.janus.kill_worker(0)
         self.check(*self.counts(3))
+        self.janus.kill_keeper(1)
+        self.check(*self.counts(3))
         self.janus.configure(config.replace("workers = 2", "workers = 3"))
         self.reload()
         self.check(*self.counts(3))

@@ -12,6 +12,7 @@ import janus_test
 from janus_test import Deadline, wait_until
 from programs import OTHER_BUILD, Configuration, Program
 
+LEAVES = 0.05               # seconds in which a worker that was told to leave has left, unless it is stopped
 STOP_MOST = 3               # seconds that a process is stopped at most
 LATER = r"under way|being replaced|again later"         # why janusctl's reload is refused just now, and not for good
 
@@ -23,10 +24,11 @@ class Troubles:
         self.server, self.program, self.configuration, self.seed, self.over = server, program, configuration, seed, over
         self.failures = []
         self.history = []           # what was done when, a line each
-        self.done = dict.fromkeys(("kills", "stops", "reloads", "pairs", "upgrades", "broken"), 0)
+        self.done = dict.fromkeys(("kills", "keepers", "stops", "reloads", "pairs", "upgrades", "broken"), 0)
         self.refused_later = 0
         self.disturbed = 0          # until when a kill or a stop may be why a reload is refused
         self.stopped = None
+        self.killing = threading.Lock()         # (keeper and worker are not to be killed at one instant)
 
     def random(self, what):
         """Each thread has its own, so that a seed means the same whatever the others do."""
@@ -67,10 +69,28 @@ class Troubles:
             self.kill_worker(rng.choice(found)[1])
 
     def kill_worker(self, pid):
-        with contextlib.suppress(ProcessLookupError):
+        with self.killing, contextlib.suppress(ProcessLookupError):
             self.disturbed = max(self.disturbed, time.monotonic() + 0.5)
             self.server.kill(pid, "worker")
             self.done["kills"] += 1
+
+    def kill_keeper(self, rng):
+        """One that has a worker, and that worker is not just leaving: without both the slot would be lost. Until there is another one, nobody is killed."""
+        with self.killing, contextlib.suppress(ProcessLookupError):
+            found = self.workers()
+            if not found:
+                return
+            keeper, worker = rng.choice(found)
+            os.kill(keeper, signal.SIGSTOP)
+            self.over.wait(LEAVES)
+            if self.stopped == worker or not runs(worker):
+                os.kill(keeper, signal.SIGCONT)
+                return
+            self.disturbed = max(self.disturbed, time.monotonic() + 5)
+            self.note("keeper %d is killed" % keeper)
+            self.server.kill(keeper, "keeper")
+            self.done["keepers"] += 1
+            wait_until(lambda: not runs(worker), 30, "worker %d to hand over to another keeper" % worker, pause=0.01)
 
     def burst(self, rng, count=10, pause=0.1):
         """The workers of one slot, one behind the other; each as soon as it is live."""
@@ -238,10 +258,10 @@ class Troubles:
             return
         self.fail("not all workers are live: %s" % self.server.status()["workers"])
 
-    def run(self, kills, bursts, stops, replacements, seconds):
+    def run(self, kills, keepers, bursts, stops, replacements, seconds):
         """The threads that bring it all about, started."""
         self.start = time.monotonic()
-        threads = [("kill", [self.kill] * kills + [self.burst] * bursts), ("stop", [self.stop] * stops), ("replace", replacements)]
+        threads = [("kill", [self.kill] * kills + [self.kill_keeper] * keepers + [self.burst] * bursts), ("stop", [self.stop] * stops), ("replace", replacements)]
         started = []
         for name, actions in threads:
             rng = self.random(name)
@@ -249,6 +269,15 @@ class Troubles:
             started.append(threading.Thread(target=self.spread, args=(rng, actions, seconds), daemon=True))
             started[-1].start()
         return started
+
+
+def runs(pid):
+    """It has not ended, whether somebody has learnt of that or not."""
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def children(pid):

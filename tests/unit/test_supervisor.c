@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "master/supervisor.h"
 #include "shm/log.h"
@@ -397,6 +398,28 @@ static void test_who_waits_for_the_lock_does_not_hang(void **state)
 	assert_int_equal(ended(t), END_DIED);
 }
 
+/* By a keeper that has not made the worker: it is told to leave, watched, and missed; what it held is let go. */
+static void test_worker_of_another(void **state)
+{
+	struct supervised *t = *state;
+	pid_t worker;
+
+	t->worker = leave_when_asked;
+	block_signals();
+	supervisor_start(&t->s);
+	worker = t->s.worker;
+	t->s.worker = 0;
+	lock_acquire(&t->s.hub->shm->lock, SLOT + 1);
+	supervisor_adopt(&t->s, worker);
+	watch_until_it_ends(t);
+	supervisor_gone(&t->s);
+	assert_int_equal(t->s.worker, 0);
+	assert_int_equal(atomic_load(&self(t)->worker), 0);
+	assert_int_equal(atomic_load(&self(t)->state), SLOT_STARTING);
+	assert_int_equal(lock_owner(&t->s.hub->shm->lock), 0);
+	assert_int_equal(waitpid(worker, NULL, 0), worker);
+}
+
 static void test_stop(void **state)
 {
 	struct supervised *t = *state;
@@ -433,6 +456,7 @@ int main(void)
 		TEST(shortage_is_waited_for),
 		TEST(hung_worker_is_killed),
 		TEST(who_waits_for_the_lock_does_not_hang),
+		TEST(worker_of_another),
 		TEST(stop),
 	};
 

@@ -36,6 +36,7 @@
 #include "worker/loop/connection.h"
 #include "worker/loop/handshakes.h"
 #include "worker/loop/move.h"
+#include "worker/loop/next_keeper.h"
 #include "worker/loop/orders.h"
 #include "worker/loop/orphans.h"
 #include "worker/loop/proxied.h"
@@ -513,6 +514,7 @@ int worker_run(const struct worker_start *start)
 	static struct worker worker;
 	struct worker *w = &worker;
 	sigset_t none;
+	int status;
 
 	CRASH_ALWAYS("start-abort");
 	if (start->settings->io == IO_SEND)
@@ -553,13 +555,14 @@ int worker_run(const struct worker_start *start)
 		return WORKER_SHORTAGE;
 	listener_start(&w->listeners);
 	move_start(w);
+	next_keeper_start(w);
 	ev_run(w->base.loop, 0);
 	while (connection_close_over(w))
 		;
 	if (w->stopping)
 		say_goodbye(w);
 	batch_destroy(w->batch);
-	if (w->snapshot_wanted)
-		return leave_snapshot(w);
-	return w->stopping ? WORKER_STOPPED : w->drained ? WORKER_DRAINED : 0;
+	status = w->snapshot_wanted ? leave_snapshot(w) : w->stopping ? WORKER_STOPPED : w->drained ? WORKER_DRAINED : 0;
+	next_keeper_leave(w);
+	return status;
 }

@@ -1,0 +1,242 @@
+"""A keeper dies: its worker serves on and makes another, and nobody may notice. What each death leaves is in ARCHITECTURE.md ("The keeper's death")."""
+import os
+import signal
+import threading
+import unittest
+
+from crash_test import CRASH_BUILD, CrashTest
+from janus_test import is_alive, wait_until
+from programs import OTHER_BUILD, Program
+from steady import Steady, client_on
+
+
+def parent(pid):
+    with open("/proc/%d/stat" % pid) as f:
+        return int(f.read().rpartition(")")[2].split()[1])
+
+
+class KeeperTest(CrashTest):
+    def begin(self, *options, build=CRASH_BUILD, per_worker=3, publisher=1, **more):
+        """(Whoever publishes is not in slot 0, as that may be lost.)"""
+        self.serve("session_linger=0", *options, build=build, listen=("flash://127.0.0.1:0",), **more)
+        self.steady = Steady(self, self.janus, per_worker, publisher=client_on(self, self.janus, publisher))
+
+    def end(self):
+        """Nobody was closed, everybody had everything, once and in order; and the processes are what they always are."""
+        wait_until(self.in_order, 15, "a keeper that is the master's child, and a worker of its own, for each slot")
+        self.steady.progress()
+        self.steady.end()
+        counters = self.janus.stats()["counters"]
+        self.assertEqual([counters[name] for name in ("closed_slot", "closed_uncertain", "closed_blamed", "dropped_overtaken")], [0] * 4)
+
+    def in_order(self):
+        try:
+            return all(w["state"] == "live" and parent(w["keeper"]) == self.janus.master and parent(w["worker"]) == w["keeper"] for w in self.janus.status()["workers"])
+        except FileNotFoundError:
+            return False
+
+    def expect_lost(self, here):
+        """A slot with so many of the clients is lost, and no other; and that is said."""
+        wait_until(lambda: self.steady.closed == here, 10, "the end of the slot's connections")
+        self.janus.wait_log(r"slot 0 lost its keeper, and no worker was there to make another: it starts empty")
+        wait_until(self.in_order, 15, "a keeper and a worker")
+        self.steady.progress()
+        self.assertEqual(self.steady.closed, here)
+
+    def may_lose(self, slot=0):
+        """Whom that slot has may be closed: how many."""
+        self.steady.may_close = set(self.steady.next)
+        return self.janus.slot(slot)["connections"]
+
+    def wait_done(self, point):
+        wait_until(lambda: not self.armed(point), 10, "somebody at " + point)
+
+
+class Killed(KeeperTest):
+    def test_each(self):
+        self.begin(build=None, workers=3)
+        for slot in range(3):
+            before = self.janus.slot(slot)
+            self.janus.kill_keeper(slot)
+            wait_until(self.in_order, 15, "another keeper")
+            after = self.janus.slot(slot)
+            self.assertNotIn(after["keeper"], (0, before["keeper"], before["worker"]))
+            self.assertEqual(after["connections"], before["connections"])
+            self.assertFalse(is_alive(before["worker"]))
+            self.steady.progress()
+        self.assertEqual(len(self.janus.processes()), 7)
+        self.end()
+
+    def test_again_and_again(self):
+        """As soon as there is another. (From the sixth within a second on, there is none for a moment.)"""
+        self.begin(build=None, workers=2)
+        for n in range(20):
+            self.janus.kill_keeper(n % 2)
+        self.steady.progress()
+        self.end()
+
+    def test_and_then_its_worker(self):
+        """By the keeper that the worker has made, the next worker is made as ever; and so it goes on."""
+        self.begin(build=None, workers=2)
+        for _ in range(3):
+            self.janus.kill_keeper(0)
+            self.janus.kill_worker(0)
+            self.janus.kill_worker(1)
+        self.assertEqual(self.janus.reload()[0], 0)
+        self.end()
+
+    def test_both_at_one_instant(self):
+        self.begin(build=None, workers=2)
+        here = self.may_lose()
+        self.janus.lose_slot(0)
+        self.expect_lost(here)
+        self.assertEqual(self.janus.count("closed_slot"), here)
+
+    def test_worker_that_is_stopped(self):
+        """And can make no keeper: the master kills it after hang_limit, as its keeper would have done, and the slot is lost."""
+        self.begin("hang_limit=1s", build=None, workers=2)
+        here = self.may_lose()
+        slot = self.janus.slot(0)
+        self.janus.kill(slot["worker"], "worker", signal.SIGSTOP)
+        self.janus.kill(slot["keeper"], "keeper")
+        self.janus.wait_log("worker %d of slot 0 hangs since" % slot["worker"])
+        self.expect_lost(here)
+
+    def test_master_stopped(self):
+        """Nobody waits for the master: the slot has worker and keeper again before it goes on."""
+        self.begin(build=None, workers=2)
+        slot = self.janus.slot(0)
+        os.kill(self.janus.master, signal.SIGSTOP)
+        try:
+            self.janus.kill(slot["keeper"], "keeper")
+            self.janus.wait_log(r"(?s)the keeper has died; process \d+ is the next.*worker 0: took over")
+            self.steady.progress()
+        finally:
+            os.kill(self.janus.master, signal.SIGCONT)
+        self.end()
+
+    def test_stop(self):
+        """The server stops in order, whoever is there by then."""
+        for _ in range(3):
+            janus = self.server(workers=2)
+            for keeper in janus.keepers():
+                janus.kill(keeper, "keeper")
+            janus.stop()
+
+
+class Points(KeeperTest):
+    """Somebody dies on the way to another keeper."""
+
+    def die_at(self, *points):
+        for point in points:
+            self.arm(point)
+        self.janus.kill_keeper(0)
+        for n, point in enumerate(points):
+            self.wait_done(point)
+            self.janus.killed[-n] = "keeper"
+        self.janus.forgive_deaths(9)
+
+    def test_keeper_again(self):
+        """Before it asks the worker to leave, and after: the worker makes yet another."""
+        for points in ("keeper-begun",), ("keeper-asked",), ("keeper-begun", "keeper-asked"):
+            with self.subTest(points=points):
+                self.begin(workers=2)
+                self.die_at(*points)
+                self.end()
+
+    def test_worker_too(self):
+        """When it has made another keeper: that one goes on as if the worker had left."""
+        self.begin(workers=2)
+        self.die_at("keeper-made")
+        self.end()
+
+    def test_worker_that_publishes(self):
+        """It dies with the hub lock held: the new keeper lets it go, though it is not its parent."""
+        self.begin(workers=2, publisher=0)
+        slot = self.janus.slot(0)
+        self.arm("keeper-begun.stop")
+        self.janus.kill(slot["keeper"], "keeper")
+        self.wait_done("keeper-begun.stop")
+        self.arm("publish-committed")
+        self.wait_done("publish-committed")
+        os.kill(self.next_keeper(slot), signal.SIGCONT)
+        self.janus.wait_worker(0, slot["worker"])
+        self.end()
+
+    def next_keeper(self, slot):
+        return wait_until(lambda: {self.janus.slot(0)["keeper"]} - {0, slot["keeper"]}, 10, "another keeper").pop()
+
+    def test_both(self):
+        """The worker before there is another keeper; that one before there is another worker. Their slot is lost."""
+        for point in "keeper-missed", "keeper-alone":
+            with self.subTest(point=point):
+                self.begin(workers=2)
+                here = self.may_lose()
+                self.die_at(point)
+                self.expect_lost(here)
+
+    def test_while_the_worker_starts(self):
+        self.begin(workers=2)
+        self.arm("recover-begun.stop")
+        self.janus.kill_worker(0, wait=False)
+        self.wait_done("recover-begun.stop")
+        worker = wait_until(lambda: self.janus.slot(0)["worker"], 10, "the next worker")
+        self.janus.kill(self.janus.slot(0)["keeper"], "keeper")
+        wait_until(lambda: parent(worker) == self.janus.master, 10, "the worker to be the master's child")
+        os.kill(worker, signal.SIGCONT)
+        self.janus.wait_worker(0, worker)
+        self.end()
+
+    def test_worker_that_does_not_leave(self):
+        """The next keeper kills it after hang_limit, as ever."""
+        self.begin("hang_limit=1s", workers=2)
+        slot = self.janus.slot(0)
+        self.arm("keeper-begun.stop")
+        self.janus.kill(slot["keeper"], "keeper")
+        self.wait_done("keeper-begun.stop")
+        self.janus.kill(slot["worker"], "worker", signal.SIGSTOP)
+        os.kill(self.next_keeper(slot), signal.SIGCONT)
+        self.janus.wait_log("worker %d hangs since" % slot["worker"])
+        self.janus.wait_worker(0, slot["worker"])
+        self.end()
+
+    def test_order(self):
+        """A keeper that has taken an order: the next one is given it again, and the reload is done."""
+        for point in "order-taken", "order-followed":
+            for slot in (0, 1):             # the canary, another
+                with self.subTest(point=point, slot=slot):
+                    self.begin(workers=2)
+                    self.arm(point, slot + 1)
+                    keeper, worker = self.janus.slot(slot)["keeper"], self.janus.slot(slot)["worker"]
+                    os.kill(worker, signal.SIGSTOP)         # (so that it has not left before its keeper dies)
+                    answer = []
+                    reload = threading.Thread(target=lambda: answer.append(self.janus.reload()))
+                    reload.start()
+                    try:
+                        wait_until(lambda: not is_alive(keeper), 10, "the keeper's death")
+                    finally:
+                        os.kill(worker, signal.SIGCONT)
+                        reload.join()
+                    self.assertEqual((answer[0][0], answer[0][2]), (0, ""))
+                    self.janus.killed[0] = "keeper"
+                    self.end()
+
+    def test_snapshot(self):
+        """A keeper that has asked for a snapshot: the upgrade is refused, and all go on; and again it can be done."""
+        folder = os.path.join(self.folder, "bin")
+        program = Program(CRASH_BUILD, folder)
+        self.begin(build=program.folder, workers=2)
+        self.arm("snapshot-asked")
+        program.put(OTHER_BUILD)
+        status, _, err = self.janus.reload()
+        self.assertEqual(status, 1)
+        self.assertIn("keeper died", err)
+        self.janus.killed[0] = "keeper"
+        wait_until(self.in_order, 15, "another keeper")
+        self.steady.progress()
+        self.assertEqual(self.janus.reload()[0], 0)
+        self.end()
+
+
+if __name__ == "__main__":
+    unittest.main()
