@@ -83,6 +83,18 @@ static void put_position(struct sink *s, const char *key, const struct position_
 	msgpack_put_str(s, text, position_write(text, epoch, seq));
 }
 
+static void put_id(struct sink *s, const struct web_record *rec, const struct message_view *view)
+{
+	struct position_epoch epoch;
+
+	if (!view->stream.epoch) {
+		put_position(s, "id", rec->epoch, rec->seq);
+		return;
+	}
+	epoch = position_epoch(view->stream.epoch);
+	put_position(s, "id", &epoch, view->stream.seq);
+}
+
 static bool put_map(struct sink *s, const struct web_record *rec, const struct message_view *view)
 {
 	enum message_to to = web_record_to(rec, view);
@@ -93,7 +105,7 @@ static bool put_map(struct sink *s, const struct web_record *rec, const struct m
 	msgpack_packer_init(&packer, s, append);
 	msgpack_pack_map(&packer, count_members(view, to) + 1 + (rec->seq != 0) + (view->bytes.p != NULL));
 	if (rec->seq != 0)
-		put_position(s, "id", rec->epoch, rec->seq);
+		put_id(s, rec, view);
 	msgpack_put_text(s, "timestamp");
 	msgpack_pack_uint64(&packer, rec->time);
 	if (!put_members(s, view, to))

@@ -43,6 +43,13 @@ size_t position_write(char *dst, const struct position_epoch *epoch, uint64_t se
 	return s.len;
 }
 
+void position_put_at(struct sink *s, struct position at)
+{
+	struct position_epoch epoch = position_epoch(at.epoch);
+
+	position_put(s, &epoch, at.seq);
+}
+
 static unsigned digit_of(char c)
 {
 	return c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'z' ? (unsigned)(c - 'a') + 10 : 36;

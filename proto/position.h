@@ -32,6 +32,9 @@ struct position_epoch position_epoch(uint64_t milliseconds);
 void position_put(struct sink *s, const struct position_epoch *epoch, uint64_t seq);
 size_t position_write(char *dst, const struct position_epoch *epoch, uint64_t seq);
 
+/* The same of a position that names its epoch itself, as those of the stream that all nodes share (message_view.h). */
+void position_put_at(struct sink *s, struct position at);
+
 /* False: it is none that position_write() could have written of a record, or of what stands before the first one. */
 bool position_read(const char *text, size_t len, struct position *position);
 
