@@ -341,7 +341,7 @@ void nodes_acked(struct hub *hub, const struct node_ack *acks, unsigned count)
 	for (unsigned i = 0; i < count; i++)
 		if (acks[i].seq < ring_tail(&hub->ring) && ring_read(&hub->ring, acks[i].seq, &rec) == 0 && is_to_stream(&rec) && rec.next == 0)
 			atomic_store_explicit(&ring_desc(&hub->ring, acks[i].seq)->next, acks[i].sseq, memory_order_relaxed);
-	CRASH_POINT("bridge-acked");
+	CRASH_POINT("bridge-stream-acked");
 	unlock(hub);
 	nodes_wake_waiting(hub);
 }

@@ -1,5 +1,6 @@
 /*
  * What NATS is asked for: the topics, patterns and users that somebody here subscribes, and what rules of history keep. The topic index says what has changed (shm/nodes.h).
+ * Not what the stream brings, if there is one for all nodes (stream.h).
  */
 #ifndef MASTER_BRIDGE_INTEREST_H
 #define MASTER_BRIDGE_INTEREST_H
@@ -37,6 +38,9 @@ struct interest {
 
 /* 0, or -1: there is no memory. */
 int interest_init(struct interest *i, struct bridge *b);
+
+/* The subject, with the prefix, of what the rule of this place asks for, whole tokens. False: there are no more. */
+bool interest_subject(const struct interest *i, unsigned n, char subject[BRIDGE_SUBJECT]);
 
 /* A connection is new: all is asked for, a piece a turn. */
 void interest_begin(struct interest *i);

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "master/bridge/acks.h"
 #include "master/bridge/again.h"
 #include "master/bridge/bridge.h"
 #include "master/bridge/uplink.h"
@@ -25,6 +26,7 @@
 #include "master/bridge/outgoing.h"
 #include "master/bridge/peers.h"
 #include "master/bridge/sender.h"
+#include "master/bridge/stream.h"
 #include "master/handover.h"
 #include "master/runtime_dir.h"
 #include "shm/log.h"
@@ -45,6 +47,8 @@ struct program {
 	struct again again;
 	struct outgoing outgoing;
 	struct interest interest;
+	struct stream stream;
+	struct acks acks;
 	struct incoming incoming;
 	pthread_mutex_t lock;		/* of all of this */
 	int epoll;
@@ -96,6 +100,7 @@ static void lose(struct program *p)
 	log_warning("NATS: away: %s; what is published waits in the ring", why);
 	nodes_set_state(&b->hub, NODES_AWAY, "", why);
 	incoming_drop(&p->incoming);
+	stream_end(&p->stream);
 	interest_end(&p->interest);
 	uplink_close(&b->uplink);
 	p->retry_at = b->now + p->retry_ms;
@@ -136,15 +141,22 @@ static void tell_state(struct program *p)
 
 /* ---- the loop ---- */
 
+/* What is to this node comes. (Others answer a mark with theirs.) */
+static void begin_whole(struct program *p)
+{
+	marks_begin(&p->marks);
+	stream_begin(&p->stream);
+}
+
 /* What is done when it is connected. Whether there is more; *blocked: workers are behind. */
 static bool turn(struct program *p, bool *blocked)
 {
 	bool whole = interest_is_whole(&p->interest), more = interest_turn(&p->interest);
 	enum came came = incoming_turn(&p->incoming);
 
-	/* (Others answer it with theirs.) */
 	if (!whole && interest_is_whole(&p->interest))
-		marks_begin(&p->marks);
+		begin_whole(p);
+	stream_turn(&p->stream);
 	more |= came == CAME_MORE;
 	*blocked = came == CAME_BLOCKED;
 	more |= outgoing_turn(&p->outgoing);
@@ -167,7 +179,8 @@ static int wait_ms(const struct program *p, bool blocked)
 		return (int)(p->retry_at <= b->now ? 0 : p->retry_at - b->now < ms ? p->retry_at - b->now : ms);
 	if (p->end_at)
 		return 10;
-	return (int)(marks_wait(&p->marks) < ms ? marks_wait(&p->marks) : ms);
+	ms = marks_wait(&p->marks) < ms ? marks_wait(&p->marks) : ms;
+	return (int)(stream_wait(&p->stream) < ms ? stream_wait(&p->stream) : ms);
 }
 
 /* Whether the loop may sleep; then whoever has something for it wakes it. Not the publishers, while NATS takes no more: then epoll tells when it does. */
@@ -305,12 +318,14 @@ static int start(struct program *p, const struct handover *h)
 	peers_init(&p->peers, b);
 	marks_init(&p->marks, b, &p->peers);
 	if (sender_init(&p->sender, b) < 0 || interest_init(&p->interest, b) < 0 ||
-	    incoming_init(&p->incoming, b, &p->peers, &p->marks, &p->again, &p->interest) < 0) {
+	    incoming_init(&p->incoming, b, &p->peers, &p->marks, &p->again, &p->interest, &p->stream, &p->acks) < 0) {
 		log_error("there is no memory");
 		return -1;
 	}
 	again_init(&p->again, b, &p->sender, &p->marks);
-	outgoing_init(&p->outgoing, b, &p->sender, &p->marks);
+	stream_init(&p->stream, b, &p->interest);
+	acks_init(&p->acks, b, &p->stream, &p->sender);
+	outgoing_init(&p->outgoing, b, &p->sender, &p->marks, &p->acks);
 	p->retry_ms = RETRY_FIRST_MS;
 	return 0;
 }
