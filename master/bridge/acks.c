@@ -4,6 +4,7 @@
 #include "master/bridge/acks.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "shm/crash.h"
@@ -38,11 +39,23 @@ static uint64_t read_answer(const struct acks *a, natsMsg *msg)
 	return seq && stream_json(answer, "duplicate", &text) && text.len == 4 ? seq | STREAM_DUPLICATE : seq;	/* true */
 }
 
+/* EPOCH.SEQ */
+static bool read_place(const char *of, uint64_t *epoch, uint64_t *seq)
+{
+	char *end;
+
+	*epoch = strtoull(of, &end, 10);
+	if (*end != '.')
+		return false;
+	*seq = strtoull(end + 1, &end, 10);
+	return *end == '\0' && *seq > 0;
+}
+
 void acks_came(struct acks *a, const char *of, natsMsg *msg)
 {
 	uint64_t epoch, seq, sseq;
 
-	if (!nats_take_number(&of, &epoch) || *of++ != '.' || !nats_take_number(&of, &seq) || epoch != a->bridge->epoch || !stream_is_on(a->stream))
+	if (!read_place(of, &epoch, &seq) || epoch != a->bridge->epoch || !stream_is_on(a->stream))
 		return;
 	if (natsMsg_IsNoResponders(msg)) {
 		stream_is_silent(a->stream);

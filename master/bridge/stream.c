@@ -209,12 +209,28 @@ struct message_range stream_json_of(natsMsg *msg)
 	return (struct message_range){ natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg) };
 }
 
+/* (A blank may stand behind a comma.) */
+static bool next_member(struct message_range *text, struct message_member *m)
+{
+	const char *start;
+
+	if (text->p == NULL || text->len == 0)
+		return false;
+	start = json_walk_space(text->p, text->p + text->len);
+	text->len -= (size_t)(start - text->p);
+	text->p = start;
+	return message_member_next(text, m);
+}
+
 bool stream_json(struct message_range object, const char *name, struct message_range *value)
 {
-	struct message_range text = { object.p ? object.p + 1 : NULL, object.len ? object.len - 1 : 0 };
+	struct message_range text;
 	struct message_member m;
 
-	while (text.p && *object.p == '{' && message_member_next(&text, &m))
+	if (object.len < 2 || *object.p != '{')
+		return false;
+	text = (struct message_range){ object.p + 1, object.len - 1 };
+	while (next_member(&text, &m))
 		if (json_string_is(m.name.p, m.name.len, name)) {
 			*value = m.value;
 			return true;
