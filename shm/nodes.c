@@ -86,6 +86,8 @@ void nodes_bereave(struct hub *hub)
 	atomic_store(&slot_of(hub)->sleeping, 0);
 	if (nodes_state(hub) != NODES_OFF)
 		nodes_set_state(hub, NODES_CONNECTING, "", "");
+	if (nodes_stream(hub) == STREAM_HERE)
+		nodes_set_stream(hub, STREAM_AWAY, NULL);
 }
 
 /* ---- sleep ---- */

@@ -15,9 +15,9 @@
 #define PATIENCE_MS 2000		/* doubled each time that nothing comes */
 #define PATIENCE_MOST_MS 16000
 
-void acks_init(struct acks *a, struct bridge *b, struct stream *stream, struct sender *sender)
+void acks_init(struct acks *a, struct bridge *b, struct stream *stream, struct sender *sender, const struct marks *marks)
 {
-	*a = (struct acks){ .bridge = b, .stream = stream, .sender = sender, .moved = b->now, .patience = PATIENCE_MS };
+	*a = (struct acks){ .bridge = b, .stream = stream, .sender = sender, .marks = marks, .moved = b->now, .patience = PATIENCE_MS };
 }
 
 /* What an answer says: the message's sequence in the stream, STREAM_REFUSED, 0: nothing that counts. */
@@ -51,6 +51,13 @@ static bool read_place(const char *of, uint64_t *epoch, uint64_t *seq)
 	return *end == '\0' && *seq > 0;
 }
 
+static void add(struct acks *a, uint64_t seq, uint64_t sseq)
+{
+	a->came[a->count++] = (struct node_ack){ seq, sseq };
+	if (a->count == ACKS)
+		acks_flush(a);
+}
+
 void acks_came(struct acks *a, const char *of, natsMsg *msg)
 {
 	uint64_t epoch, seq, sseq;
@@ -67,9 +74,12 @@ void acks_came(struct acks *a, const char *of, natsMsg *msg)
 	bridge_count(a->bridge, sseq == STREAM_REFUSED ? COUNTER_nodes_refused : COUNTER_nodes_stream_out, 1);
 	a->moved = a->bridge->now;
 	a->patience = PATIENCE_MS;
-	a->came[a->count++] = (struct node_ack){ seq, sseq };
-	if (a->count == ACKS)
-		acks_flush(a);
+	add(a, seq, sseq);
+}
+
+void acks_refused(struct acks *a, uint64_t seq)
+{
+	add(a, seq, STREAM_REFUSED);
 }
 
 void acks_flush(struct acks *a)
@@ -103,8 +113,15 @@ static void send_again(struct acks *a)
 		if (r < 0 || !m.to_stream || m.sseq != 0)
 			continue;
 		CRASH_POINT("bridge-stream-again");
-		if (sender_send(a->sender, &m, b->prefix, 0, NULL) == SENT_LOST)
+		switch (sender_send(a->sender, &m, b->prefix, a->marks->number, NULL)) {
+		case SENT_LOST:
 			return;
+		case SENT_NOT:
+			acks_refused(a, m.seq);
+			break;
+		default:
+			break;
+		}
 		n++;
 	}
 }
@@ -138,4 +155,9 @@ bool acks_turn(struct acks *a)
 	if (a->again < a->end)
 		send_again(a);
 	return a->again < a->end;
+}
+
+bool acks_are_done(const struct acks *a)
+{
+	return !a->stream->open || nodes_acked_to(&a->bridge->hub) >= nodes_sent(&a->bridge->hub);
 }

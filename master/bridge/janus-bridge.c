@@ -243,7 +243,7 @@ static bool is_over(struct program *p)
 		p->end_at = b->now + END_MS;
 	if (!uplink_is_open(&b->uplink) || b->now >= p->end_at)
 		return true;
-	if (!outgoing_is_done(&p->outgoing) || uplink_unsent(&b->uplink) > 0 || p->marks.due)
+	if (!outgoing_is_done(&p->outgoing) || !acks_are_done(&p->acks) || uplink_unsent(&b->uplink) > 0 || p->marks.due)
 		p->calm_at = b->now;
 	return b->now - p->calm_at >= CALM_MS;
 }
@@ -324,7 +324,7 @@ static int start(struct program *p, const struct handover *h)
 	}
 	again_init(&p->again, b, &p->sender, &p->marks);
 	stream_init(&p->stream, b, &p->interest);
-	acks_init(&p->acks, b, &p->stream, &p->sender);
+	acks_init(&p->acks, b, &p->stream, &p->sender, &p->marks);
 	outgoing_init(&p->outgoing, b, &p->sender, &p->marks, &p->acks);
 	p->retry_ms = RETRY_FIRST_MS;
 	return 0;

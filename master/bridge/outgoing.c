@@ -46,6 +46,8 @@ static bool send_piece(const struct outgoing *o, uint64_t end, uint64_t *sent)
 			became = sender_send(o->sender, &m, b->prefix, o->marks->number, NULL);
 			if (became == SENT_LOST)
 				break;
+			if (became == SENT_NOT && m.to_stream)
+				acks_refused(o->acks, m.seq);
 			out += became == SENT;
 			lost += became == SENT_OVERTAKEN;
 		} else if (r > 0) {
@@ -70,7 +72,7 @@ bool outgoing_turn(struct outgoing *o)
 
 	if (acks_turn(o->acks)) {
 		o->moved = b->now;
-		return true;
+		return !uplink_is_full(&b->uplink);
 	}
 	for (unsigned i = 0; i < PIECES && open && sent < end && !uplink_is_full(&b->uplink); i++)
 		open = send_piece(o, end, &sent);

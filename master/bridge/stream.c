@@ -19,7 +19,7 @@
 #define MARK (UINT64_C(2) << 32)	/* subscriptions' marks of this and above (interest.c has those below) */
 #define ANSWER_MS 2000			/* a question is asked anew */
 #define PAUSE_MS 1000			/* behind an answer that is none */
-#define HEARTBEAT_MS 2000
+#define HEARTBEAT_MS 1000
 #define SILENT_MS (3 * HEARTBEAT_MS)
 #define DUPLICATES_S 120		/* within which a message's id is known */
 #define REPLICAS 3			/* where the servers are a cluster that has so many */
@@ -334,7 +334,7 @@ static uint64_t begins(struct stream *s, uint64_t epoch, struct message_range st
 		nodes_stream_begins(&s->bridge->hub, epoch, oldest);
 		return oldest;
 	}
-	if (was == 0 || last == 0) {
+	if (was == 0) {
 		from = nodes_stream(&s->bridge->hub) == STREAM_FILLING ? fill_from(s, state) : newest + 1;
 		from = from > oldest ? from : oldest;
 		nodes_stream_begins(&s->bridge->hub, epoch, from);
