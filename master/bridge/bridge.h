@@ -31,10 +31,12 @@ struct bridge {
 
 /* The subjects that nodes have among themselves, behind the prefix. */
 #define SUBJECT_MARK "node.mark"
+#define SUBJECT_COUNT "node.count"
 #define SUBJECT_TO "node.to."		/* NODE. and one of these: */
 #define SUBJECT_ASK "ask"
 #define SUBJECT_AGAIN "again."		/* what stands behind the prefix of what is sent again */
 #define SUBJECT_LIVE "live"
+#define SUBJECT_COUNTED "counted"
 #define HEADER_AGAIN "Janus-Again"
 
 /* Writes the whole subject to a node, `what` being one of the above. Returns its length. */

@@ -6,6 +6,7 @@
 #define MASTER_BRIDGE_INCOMING_H
 
 #include "master/bridge/again.h"
+#include "master/bridge/counts.h"
 #include "master/bridge/interest.h"
 #include "proto/json.h"
 #include "shm/publish.h"
@@ -15,6 +16,7 @@ struct incoming {
 	struct peers *peers;
 	struct marks *marks;
 	struct again *again;
+	struct counts *counts;
 	const struct interest *interest;
 	struct json json;
 	struct arrival held;		/* what could not be dealt with yet, as the batch must go first; msg NULL: nothing */
@@ -27,7 +29,7 @@ struct incoming {
 };
 
 /* 0, or -1: there is no memory. */
-int incoming_init(struct incoming *i, struct bridge *b, struct peers *peers, struct marks *marks, struct again *again, const struct interest *interest);
+int incoming_init(struct incoming *i, struct bridge *b, struct peers *peers, struct marks *marks, struct again *again, struct counts *counts, const struct interest *interest);
 
 enum came { CAME_NOTHING, CAME_MORE, CAME_BLOCKED };	/* all is done; there is more, for another turn; workers are behind: try in a millisecond */
 enum came incoming_turn(struct incoming *i);
