@@ -9,6 +9,7 @@
 
 #include "shm/crash.h"
 #include "shm/publish.h"
+#include "shm/question.h"
 
 static struct nodes_shm *nodes_of(const struct hub *hub)
 {
@@ -95,9 +96,9 @@ void nodes_bereave(struct hub *hub)
 bool nodes_may_sleep(struct hub *hub, uint64_t next)
 {
 	atomic_store(&slot_of(hub)->sleeping, 1);
-	/* Pairs with the fences in claim_wakeups() (publish.c) and nodes_tell(). */
+	/* Pairs with the fences in claim_wakeups() (publish.c), nodes_tell() and question_put(). */
 	atomic_thread_fence(memory_order_seq_cst);
-	if (ring_tail(&hub->ring) == next && !index_has_changes(&hub->index))
+	if (ring_tail(&hub->ring) == next && !index_has_changes(&hub->index) && !question_has(hub))
 		return true;
 	atomic_store(&slot_of(hub)->sleeping, 0);
 	return false;

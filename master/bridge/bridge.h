@@ -32,6 +32,7 @@ struct bridge {
 
 /* The subjects that nodes have among themselves, behind the prefix. */
 #define SUBJECT_MARK "node.mark"
+#define SUBJECT_COUNT "node.count"
 #define SUBJECT_TO "node.to."		/* NODE. and one of these: */
 #define SUBJECT_ASK "ask"
 #define SUBJECT_AGAIN "again."		/* what stands behind the prefix of what is sent again */
@@ -39,6 +40,7 @@ struct bridge {
 #define SUBJECT_STREAM "stream."	/* number of a question that JetStream answers (stream.h) */
 #define SUBJECT_ACK "ack."		/* EPOCH SEQ of a message that it answers (acks.h), a dot between them */
 #define SUBJECT_OF_STREAM "node.stream."	/* NODE and a number: what comes of the stream to one node, which is not among what is to that one */
+#define SUBJECT_COUNTED "counted"
 #define HEADER_AGAIN "Janus-Again"
 
 /* Writes the whole subject to a node, `what` being one of the above. Returns its length. */

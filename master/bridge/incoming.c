@@ -15,12 +15,12 @@
 #define TEXT_LEAST (1u << 20)
 #define EXTRA 8192			/* bytes of a record beside payload and headers, and its name */
 
-int incoming_init(struct incoming *i, struct bridge *b, struct peers *peers, struct marks *marks, struct again *again, const struct interest *interest,
+int incoming_init(struct incoming *i, struct bridge *b, struct peers *peers, struct marks *marks, struct again *again, struct counts *counts, const struct interest *interest,
 		  struct stream *stream, struct acks *acks)
 {
 	size_t room = 6 * (size_t)b->settings.max_frame + EXTRA;
 
-	*i = (struct incoming){ .bridge = b, .peers = peers, .marks = marks, .again = again, .interest = interest, .stream = stream, .acks = acks,
+	*i = (struct incoming){ .bridge = b, .peers = peers, .marks = marks, .again = again, .counts = counts, .interest = interest, .stream = stream, .acks = acks,
 				 .peer = NODE_NONE };
 	json_init(&i->json);
 	if (room > publish_bytes_max(&b->hub))
@@ -251,6 +251,10 @@ static void take_word(struct incoming *i, const char *subject, natsMsg *msg)
 		marks_came(i->marks, text);
 	else if (strcmp(subject, SUBJECT_ASK) == 0)
 		again_asked(i->again, text);
+	else if (strcmp(subject, SUBJECT_COUNT) == 0)
+		counts_asked(i->counts, text);
+	else if (strcmp(subject, SUBJECT_COUNTED) == 0)
+		counts_came(i->counts, text);
 	else if (strcmp(subject, SUBJECT_LIVE) == 0)
 		take_live(i, text);
 	else
@@ -275,7 +279,7 @@ static int take(struct incoming *i, const struct arrival *a)
 		acks_came(i->acks, l.subject, a->msg);
 		return 1;
 	}
-	if (!(own && begins(&l.subject, SUBJECT_AGAIN)) && (own || strcmp(l.subject, SUBJECT_MARK) == 0)) {
+	if (!(own && begins(&l.subject, SUBJECT_AGAIN)) && (own || strcmp(l.subject, SUBJECT_MARK) == 0 || strcmp(l.subject, SUBJECT_COUNT) == 0)) {
 		if (i->count > 0)
 			return 0;
 		take_word(i, l.subject, a->msg);

@@ -7,6 +7,7 @@
 
 #include "master/bridge/acks.h"
 #include "master/bridge/again.h"
+#include "master/bridge/counts.h"
 #include "master/bridge/interest.h"
 #include "proto/json.h"
 #include "shm/publish.h"
@@ -16,6 +17,7 @@ struct incoming {
 	struct peers *peers;
 	struct marks *marks;
 	struct again *again;
+	struct counts *counts;
 	const struct interest *interest;
 	struct stream *stream;
 	struct acks *acks;
@@ -30,7 +32,7 @@ struct incoming {
 };
 
 /* 0, or -1: there is no memory. */
-int incoming_init(struct incoming *i, struct bridge *b, struct peers *peers, struct marks *marks, struct again *again, const struct interest *interest,
+int incoming_init(struct incoming *i, struct bridge *b, struct peers *peers, struct marks *marks, struct again *again, struct counts *counts, const struct interest *interest,
 		  struct stream *stream, struct acks *acks);
 
 enum came { CAME_NOTHING, CAME_MORE, CAME_BLOCKED };	/* all is done; there is more, for another turn; workers are behind: try in a millisecond */

@@ -144,11 +144,11 @@ static void update(struct interest *i, const struct nodes_interest *found)
 /* What nodes say to each other. Marks come last: whoever sees one has asked for all the rest. */
 static void ask_nodes(struct interest *i)
 {
-	static const char *const subjects[] = { "broadcast", NULL, SUBJECT_MARK };
+	static const char *const subjects[] = { "broadcast", NULL, SUBJECT_COUNT, SUBJECT_MARK };
 	char own[BRIDGE_SUBJECT];
 
 	bridge_subject_to(i->bridge, own, i->bridge->node, ">");
-	for (unsigned n = 0; n < 3; n++)
+	for (unsigned n = 0; n < 4; n++)
 		i->fixed[n] = subscribe(i, subjects[n] ? subjects[n] : own + i->bridge->prefix_len, 0);
 }
 
@@ -187,7 +187,7 @@ void interest_end(struct interest *i)
 		forget(&i->entry[n].subscription);
 	for (unsigned n = 0; n < i->rules; n++)
 		forget(&i->rule[n].subscription);
-	for (unsigned n = 0; n < 3; n++)
+	for (unsigned n = 0; n < 4; n++)
 		forget(&i->fixed[n]);
 	i->next = 0;
 }

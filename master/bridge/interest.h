@@ -30,7 +30,7 @@ struct interest {
 	struct interest_entry *entry;	/* [topics_max + 1], memory only where it was used */
 	struct interest_rule rule[HISTORY_RULES_MAX];
 	unsigned rules;
-	natsSubscription *fixed[3];	/* broadcasts, what is for this node, marks */
+	natsSubscription *fixed[4];	/* broadcasts, what is for this node, questions to all, marks */
 	uint32_t high;			/* entries were looked at up to here */
 	uint32_t next;			/* the next entry to be looked at; 0: all were */
 	uint32_t ages;
@@ -53,7 +53,7 @@ bool interest_turn(struct interest *i);
 /* Whether all is asked for, marks too. */
 static inline bool interest_is_whole(const struct interest *i)
 {
-	return i->fixed[2] != NULL;
+	return i->fixed[3] != NULL;
 }
 
 /*

@@ -18,6 +18,7 @@
 #include "master/bridge/acks.h"
 #include "master/bridge/again.h"
 #include "master/bridge/bridge.h"
+#include "master/bridge/counts.h"
 #include "master/bridge/uplink.h"
 #include "master/bridge/incoming.h"
 #include "master/bridge/interest.h"
@@ -45,6 +46,7 @@ struct program {
 	struct peers peers;
 	struct marks marks;
 	struct again again;
+	struct counts counts;
 	struct outgoing outgoing;
 	struct interest interest;
 	struct stream stream;
@@ -161,6 +163,7 @@ static bool turn(struct program *p, bool *blocked)
 	*blocked = came == CAME_BLOCKED;
 	more |= outgoing_turn(&p->outgoing);
 	more |= again_turn(&p->again);
+	counts_turn(&p->counts);
 	marks_turn(&p->marks);
 	uplink_send(&p->bridge.uplink);
 	tell_state(p);
@@ -226,7 +229,7 @@ static bool at_once(void *with)
 	due = p->marks.due;
 	if (uplink_is_open(&p->bridge.uplink)) {
 		p->bridge.now = clock_ms();
-		done = incoming_turn(&p->incoming) == CAME_NOTHING && p->again.jobs == 0 && p->marks.due == due;
+		done = incoming_turn(&p->incoming) == CAME_NOTHING && p->again.jobs == 0 && p->marks.due == due && !p->counts.due;
 	}
 	pthread_mutex_unlock(&p->lock);
 	return done;
@@ -317,8 +320,8 @@ static int start(struct program *p, const struct handover *h)
 	pthread_mutex_init(&p->lock, NULL);
 	peers_init(&p->peers, b);
 	marks_init(&p->marks, b, &p->peers);
-	if (sender_init(&p->sender, b) < 0 || interest_init(&p->interest, b) < 0 ||
-	    incoming_init(&p->incoming, b, &p->peers, &p->marks, &p->again, &p->interest, &p->stream, &p->acks) < 0) {
+	if (sender_init(&p->sender, b) < 0 || interest_init(&p->interest, b) < 0 || counts_init(&p->counts, b, &p->peers) < 0 ||
+	    incoming_init(&p->incoming, b, &p->peers, &p->marks, &p->again, &p->counts, &p->interest, &p->stream, &p->acks) < 0) {
 		log_error("there is no memory");
 		return -1;
 	}
