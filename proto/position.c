@@ -90,6 +90,14 @@ void position_put_id(struct sink *s, const struct position_epoch *epoch, uint64_
 	sink_byte(s, '"');
 }
 
+void position_put_start(struct sink *s, const struct position_start *start)
+{
+	if (start->stream.epoch)
+		position_put_at(s, start->stream);
+	else
+		position_put(s, start->epoch, start->seq);
+}
+
 static void put_token(struct sink *s, const uint8_t *token)
 {
 	char text[TOKEN_TEXT];
@@ -101,7 +109,7 @@ static void put_token(struct sink *s, const uint8_t *token)
 void position_put_members(struct sink *s, const struct position_start *start)
 {
 	sink_literal(s, "\"position\":\"");
-	position_put(s, start->epoch, start->seq);
+	position_put_start(s, start);
 	sink_byte(s, '"');
 	if (start->resumed)
 		sink_text(s, start->recovered ? ",\"recovered\":true" : ",\"recovered\":false,\"missing\":");
@@ -126,7 +134,7 @@ void position_put_token(struct sink *s, const struct position_start *start)
 void position_put_fields(struct sink *s, const struct position_start *start)
 {
 	sink_literal(s, "Janus-Position: ");
-	position_put(s, start->epoch, start->seq);
+	position_put_start(s, start);
 	sink_literal(s, "\r\n");
 	if (start->resumed) {
 		sink_text(s, start->recovered ? "Janus-Recovered: true" : "Janus-Recovered: false; missing=");

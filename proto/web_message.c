@@ -340,7 +340,7 @@ static void put_start(struct sink *s, enum web_format format, const struct posit
 		sink_literal(s, "retry: ");
 		sink_number(s, retry);
 		sink_literal(s, "\nid: ");
-		position_put(s, start->epoch, start->seq);
+		position_put_start(s, start);
 		sink_literal(s, "\n\n");
 		position_put_token(s, start);
 		return;

@@ -328,6 +328,17 @@ static bool is_to_stream(const struct ring_record *rec)
 	return rec->topic == TOPIC_NONE && rec->flags & RING_TO_STREAM && !(rec->flags & RING_ECHO);
 }
 
+/* `last` is stored behind the tail and without the lock. What was published meanwhile the bridge's intent says: it is written in front of the tail, with the lock. */
+struct position nodes_stream_last(const struct hub *hub)
+{
+	const struct intent_shm *intent = &slot_of(hub)->intent;
+	struct position last = { atomic_load(&stream_of(hub)->epoch), atomic_load(&stream_of(hub)->last) };
+
+	if (atomic_load_explicit(&intent->state, memory_order_acquire) != INTENT_NONE && intent->fd == NODE_OF_STREAM && intent->parsed > last.seq)
+		last.seq = intent->parsed;
+	return last;
+}
+
 uint64_t nodes_ack_of(const struct hub *hub, uint64_t seq)
 {
 	struct ring_record rec;

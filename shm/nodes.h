@@ -66,6 +66,9 @@ static inline bool nodes_is_stream(const struct hub *hub, const char *name, size
 	return nodes_stream(hub) != STREAM_OFF && history_rules_find(hub->history.rules, name, len) != NULL && !presence_in(name, len);
 }
 
+/* The stream's last message that lies before the ring's tail, or that nobody here wants; epoch 0: it was never reached. Hub lock held. */
+struct position nodes_stream_last(const struct hub *hub);
+
 /* What the stream has said of the RING_TO_STREAM record: the message's sequence there, perhaps with STREAM_DUPLICATE; STREAM_REFUSED; 0: nothing yet, or the ring has it no more. */
 uint64_t nodes_ack_of(const struct hub *hub, uint64_t seq);
 

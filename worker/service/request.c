@@ -324,6 +324,7 @@ static bool subscribe_names(struct service *service, struct cursor *c, const str
 		outcome_starts_now(service, o);
 		if (replay.begin <= o->position || live.begin <= o->position)
 			o->position = (replay.begin < live.begin ? replay.begin : live.begin) - 1;
+		o->stream = replay_in_stream(&replay, &live);
 		o->resumed = req->resume.kind == RESUME_SINCE;
 		o->recovered = replay.recovered;
 		o->missing = replay.missing;
@@ -387,6 +388,7 @@ static bool attach(struct service *service, struct cursor *c, const struct reque
 	uint32_t first;
 	bool later;
 
+	attach_settle(service->base, from, &asked);
 	if (!may_attach(service, c, from, &asked, o))
 		return true;
 	if (!session_parked(service->base, from))
@@ -656,6 +658,7 @@ const struct position_start *outcome_start(const struct service *service, const 
 	*start = (struct position_start){
 		.epoch = &service->base->epoch,
 		.seq = o->position,
+		.stream = o->stream,
 		.resumed = o->resumed,
 		.recovered = o->recovered,
 		.missing = o->missing,

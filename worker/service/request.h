@@ -82,6 +82,7 @@ struct outcome {
 	 */
 	bool has_position;
 	uint64_t position;
+	struct position stream;		/* the same by ids of the stream that all nodes share, if all names are of that; else epoch 0 */
 	bool resumed;			/* the client has asked for what it missed; then */
 	bool recovered;			/* it gets all of that; or not, */
 	uint64_t missing;		/* and so many messages are not sent */
