@@ -405,7 +405,7 @@ static void was_made(struct stream *s, struct message_range answer, uint64_t cod
 	if (code == 0) {
 		log_info("the stream %s is made", s->name);
 		found(s, answer);
-	} else if (s->replicas > 1) {
+	} else if (s->replicas > 1 && code != 503) {		/* (that is: not now) */
 		s->replicas = 1;
 		make(s);
 	} else {
