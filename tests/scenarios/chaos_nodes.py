@@ -153,6 +153,8 @@ class NodesChaos:
                 if self.failures:
                     self.failures.append("log of node %d:\n%s" % (self.servers.index(server), janus_test.shortened(server.log(), 8000)))
                 server.destroy()
+        for nats in self.cluster if self.failures else ():
+            self.failures.append("log of %s:\n%s" % (nats.name, nats.log()[-6000:]))
         self.cluster.destroy()
 
 
