@@ -56,10 +56,12 @@ void request_publish(struct service *service, struct cursor *c, const struct pub
 	int r = service->item_count > 0 ? publish_batch_answered(service, c, key) : 0;
 
 	if (r < 0) {
-		bool used = errno == EEXIST;
+		int why = errno;
 
 		*o = outcome_nothing(service, c);
-		if (used)
+		if (why == EINVAL)
+			fail(o, 400, "a key is for messages to topics of nats_stream alone, or to others alone; for several messages it has up to 250 bytes there");
+		else if (why == EEXIST)
 			fail(o, 422, "this message_id was used with another message");
 		else
 			fail(o, 413, "more than the server's ring can take at once (ring_bytes)");
