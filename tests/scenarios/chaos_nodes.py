@@ -57,6 +57,8 @@ class NodesChaos:
         self.over.wait(self.options.pause * self.random.random())
         nats.start()
         self.cluster.wait_joined()
+        if self.options.stream:
+            self.cluster.wait_whole()
 
     def trouble(self):
         """All kinds in turn, until the end."""
