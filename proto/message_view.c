@@ -61,15 +61,51 @@ enum message_name message_name_of(struct message_range name)
 	return name_of(text, sink_end(&s));
 }
 
-/* Sets view->text and, for a binary record, view->bytes. */
+static uint64_t read_number(const char *p)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < 8; i++)
+		n = n << 8 | (uint8_t)p[i];
+	return n;
+}
+
+static void write_number(char *dst, uint64_t n)
+{
+	for (unsigned i = 8; i-- > 0; n >>= 8)
+		dst[i] = (char)(n & 255);
+}
+
+struct position message_stream_id(const char *record, size_t len)
+{
+	struct position id = { 0 };
+
+	if (len < MESSAGE_STREAM_EXTRA || *record != 1)
+		return id;
+	id = (struct position){ read_number(record + 1), read_number(record + 9) };
+	return id.seq ? id : (struct position){ 0 };
+}
+
+/* Sets view->stream and view->text and, for a binary record, view->bytes. */
 static bool split(const char *record, size_t len, struct message_view *view)
 {
-	const uint8_t *p = (const uint8_t *)record;
+	const uint8_t *p;
 	size_t n;
 
 	*view = (struct message_view){ .text = { record, len } };
-	if (len == 0 || p[0] != 0)
+	if (len == 0 || message_is_plain(record))
 		return len > 0;
+	if (*record == 1) {
+		view->stream = message_stream_id(record, len);
+		if (!view->stream.epoch || len == MESSAGE_STREAM_EXTRA)
+			return false;
+		record += MESSAGE_STREAM_EXTRA;
+		len -= MESSAGE_STREAM_EXTRA;
+		view->text = (struct message_range){ record, len };
+	}
+	p = (const uint8_t *)record;
+	if (p[0] != 0)
+		return true;
 	if (len < MESSAGE_BINARY_EXTRA)
 		return false;
 	n = (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
@@ -127,4 +163,11 @@ void message_binary_head(char dst[MESSAGE_BINARY_EXTRA], size_t len)
 	dst[1] = (char)(len >> 16);
 	dst[2] = (char)(len >> 8 & 255);
 	dst[3] = (char)(len & 255);
+}
+
+void message_stream_head(char dst[MESSAGE_STREAM_EXTRA], uint64_t epoch, uint64_t seq)
+{
+	dst[0] = 1;
+	write_number(dst + 1, epoch);
+	write_number(dst + 9, seq);
 }

@@ -12,6 +12,13 @@
  *
  * Transports that speak JSON show it as that text with `"data":"<base64>","encoding":"base64"` behind it.
  *
+ * A message that came of the stream that all nodes share (shm/nodes.h) has its id there in front of it, a position (position.h). It is shown in place of the id that the ring gives, and so is the same on all nodes, and as long as the record
+ * is there, whatever becomes of the stream:
+ *
+ *   +----+--------------+-----------------+--- -  -
+ *   | 01 | epoch, 8, BE | sequence, 8, BE | the record, text or binary
+ *   +----+--------------+-----------------+--- -  -
+ *
  * The text was checked when it was published, but may be read in the ring, where a publisher may be overwriting it: whatever the bytes
  * are, or become while they are read, these functions stay within them; what they find then is thrown away when ring_holds() says no.
  */
@@ -23,7 +30,9 @@
 #include <stdint.h>
 
 #include "proto/json_walk.h"
+#include "proto/position.h"
 
+#define MESSAGE_STREAM_EXTRA 17		/* what stands in front of a record of the stream */
 #define MESSAGE_BINARY_EXTRA 4		/* what a binary record has beside text and data */
 #define MESSAGE_BINARY_TEXT_MAX 0xffffffu
 
@@ -41,7 +50,8 @@ struct message_member {
 enum message_to { MESSAGE_TO_UNKNOWN, MESSAGE_TO_TOPIC, MESSAGE_TO_USER, MESSAGE_TO_ALL };
 
 struct message_view {
-	struct message_range text;	/* the members; all of the record, if it is not binary */
+	struct position stream;		/* its id in the stream; epoch 0: it is not of the stream */
+	struct message_range text;	/* the members; all of the record, if it is not binary and not of the stream */
 	struct message_range topic, event, data;	/* values of these members; of several the last, as JSON parsers have it */
 	struct message_range to;	/* the name of the member `to` */
 	struct message_range bytes;	/* a binary record's data */
@@ -84,5 +94,16 @@ static inline bool message_is_string(struct message_range value)
 
 /* The first MESSAGE_BINARY_EXTRA bytes of a binary record, with a text of len <= MESSAGE_BINARY_TEXT_MAX. */
 void message_binary_head(char dst[MESSAGE_BINARY_EXTRA], size_t len);
+
+/* The first MESSAGE_STREAM_EXTRA bytes of a record of the stream. Neither number is 0. */
+void message_stream_head(char dst[MESSAGE_STREAM_EXTRA], uint64_t epoch, uint64_t seq);
+/* The id of a record of the stream, of which so many bytes are there; epoch 0: it is none, or they are too few. */
+struct position message_stream_id(const char *record, size_t len);
+
+/* Whether the record is text and nothing else, as nearly all are. */
+static inline bool message_is_plain(const char *record)
+{
+	return (uint8_t)*record > 1;
+}
 
 #endif

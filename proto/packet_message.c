@@ -83,6 +83,19 @@ static void put_position(struct sink *s, const char *key, const struct position_
 	msgpack_put_str(s, text, position_write(text, epoch, seq));
 }
 
+/* `stream`, if its epoch is not 0; else the other one. */
+static void put_either(struct sink *s, const char *key, struct position stream, const struct position_epoch *epoch, uint64_t seq)
+{
+	struct position_epoch of_stream;
+
+	if (stream.epoch) {
+		of_stream = position_epoch(stream.epoch);
+		put_position(s, key, &of_stream, stream.seq);
+	} else {
+		put_position(s, key, epoch, seq);
+	}
+}
+
 static bool put_map(struct sink *s, const struct web_record *rec, const struct message_view *view)
 {
 	enum message_to to = web_record_to(rec, view);
@@ -93,7 +106,7 @@ static bool put_map(struct sink *s, const struct web_record *rec, const struct m
 	msgpack_packer_init(&packer, s, append);
 	msgpack_pack_map(&packer, count_members(view, to) + 1 + (rec->seq != 0) + (view->bytes.p != NULL));
 	if (rec->seq != 0)
-		put_position(s, "id", rec->epoch, rec->seq);
+		put_either(s, "id", view->stream, rec->epoch, rec->seq);
 	msgpack_put_text(s, "timestamp");
 	msgpack_pack_uint64(&packer, rec->time);
 	if (!put_members(s, view, to))
@@ -187,7 +200,7 @@ static void put_start(struct sink *s, const struct position_start *start)
 {
 	if (start == NULL)
 		return;
-	put_position(s, "position", start->epoch, start->seq);
+	put_either(s, "position", start->stream, start->epoch, start->seq);
 	if (start->resumed) {
 		msgpack_put_text(s, "recovered");
 		sink_byte(s, (char)(start->recovered ? 0xc3 : 0xc2));

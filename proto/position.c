@@ -43,6 +43,13 @@ size_t position_write(char *dst, const struct position_epoch *epoch, uint64_t se
 	return s.len;
 }
 
+void position_put_at(struct sink *s, struct position at)
+{
+	struct position_epoch epoch = position_epoch(at.epoch);
+
+	position_put(s, &epoch, at.seq);
+}
+
 static unsigned digit_of(char c)
 {
 	return c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'z' ? (unsigned)(c - 'a') + 10 : 36;
@@ -83,6 +90,14 @@ void position_put_id(struct sink *s, const struct position_epoch *epoch, uint64_
 	sink_byte(s, '"');
 }
 
+void position_put_start(struct sink *s, const struct position_start *start)
+{
+	if (start->stream.epoch)
+		position_put_at(s, start->stream);
+	else
+		position_put(s, start->epoch, start->seq);
+}
+
 static void put_token(struct sink *s, const uint8_t *token)
 {
 	char text[TOKEN_TEXT];
@@ -94,7 +109,7 @@ static void put_token(struct sink *s, const uint8_t *token)
 void position_put_members(struct sink *s, const struct position_start *start)
 {
 	sink_literal(s, "\"position\":\"");
-	position_put(s, start->epoch, start->seq);
+	position_put_start(s, start);
 	sink_byte(s, '"');
 	if (start->resumed)
 		sink_text(s, start->recovered ? ",\"recovered\":true" : ",\"recovered\":false,\"missing\":");
@@ -119,7 +134,7 @@ void position_put_token(struct sink *s, const struct position_start *start)
 void position_put_fields(struct sink *s, const struct position_start *start)
 {
 	sink_literal(s, "Janus-Position: ");
-	position_put(s, start->epoch, start->seq);
+	position_put_start(s, start);
 	sink_literal(s, "\r\n");
 	if (start->resumed) {
 		sink_text(s, start->recovered ? "Janus-Recovered: true" : "Janus-Recovered: false; missing=");

@@ -32,6 +32,9 @@ struct position_epoch position_epoch(uint64_t milliseconds);
 void position_put(struct sink *s, const struct position_epoch *epoch, uint64_t seq);
 size_t position_write(char *dst, const struct position_epoch *epoch, uint64_t seq);
 
+/* The same of a position that names its epoch itself, as those of the stream that all nodes share (message_view.h). */
+void position_put_at(struct sink *s, struct position at);
+
 /* False: it is none that position_write() could have written of a record, or of what stands before the first one. */
 bool position_read(const char *text, size_t len, struct position *position);
 
@@ -39,6 +42,7 @@ bool position_read(const char *text, size_t len, struct position *position);
 struct position_start {
 	const struct position_epoch *epoch;
 	uint64_t seq;
+	struct position stream;		/* the same by ids of the stream that all nodes share: told in its place, if its epoch is not 0 */
 	bool resumed;			/* it was asked for from a position on; then */
 	bool recovered;			/* all from there on is sent; or not, */
 	uint64_t missing;		/* and so many messages are not */
@@ -48,6 +52,7 @@ struct position_start {
 /* A message's id as JSON: a string; null of 0, which is no message. */
 void position_put_id(struct sink *s, const struct position_epoch *epoch, uint64_t seq);
 
+void position_put_start(struct sink *s, const struct position_start *start);	/* the position alone */
 /* As members of a JSON object: "position":"ihegr977-7","recovered":false,"missing":3,"token":"..." */
 void position_put_members(struct sink *s, const struct position_start *start);
 /* As an event of server-sent events, if there is a token. */

@@ -25,10 +25,10 @@ static size_t copy(char *dst, const char *text)
 
 /* ---- the flash socket ---- */
 
-/* Text is what nearly all messages are: it goes a shorter way. (No text begins with a byte 0, message_view.h.) */
+/* Text is what nearly all messages are: it goes a shorter way. */
 static bool is_text(const struct web_record *rec)
 {
-	return rec->text[0] != '\0';
+	return message_is_plain(rec->text);
 }
 
 static size_t flash_size(const struct web_record *rec)

@@ -85,12 +85,20 @@ static void put_bytes(struct sink *s, const struct message_view *view)
 	sink_literal(s, "\",\"encoding\":\"base64\"");
 }
 
+static void put_id(struct sink *s, const struct web_record *rec, const struct message_view *view)
+{
+	if (view->stream.epoch)
+		position_put_at(s, view->stream);
+	else
+		position_put(s, rec->epoch, rec->seq);
+}
+
 static void put_object(struct sink *s, const struct web_record *rec, const struct message_view *view, put_fn *put)
 {
 	sink_byte(s, '{');
 	if (rec->seq != 0) {
 		sink_literal(s, "\"id\":\"");
-		position_put(s, rec->epoch, rec->seq);
+		put_id(s, rec, view);
 		sink_literal(s, "\",");
 	}
 	sink_literal(s, "\"timestamp\":");
@@ -185,7 +193,7 @@ static void put_event_head(struct sink *s, const struct web_record *rec, const s
 {
 	if (rec->seq != 0) {
 		sink_literal(s, "id: ");
-		position_put(s, rec->epoch, rec->seq);
+		put_id(s, rec, view);
 		sink_byte(s, '\n');
 	}
 	if (message_is_string(view->event) && is_line(view->event)) {
@@ -332,7 +340,7 @@ static void put_start(struct sink *s, enum web_format format, const struct posit
 		sink_literal(s, "retry: ");
 		sink_number(s, retry);
 		sink_literal(s, "\nid: ");
-		position_put(s, start->epoch, start->seq);
+		position_put_start(s, start);
 		sink_literal(s, "\n\n");
 		position_put_token(s, start);
 		return;

@@ -10,7 +10,7 @@
  *
  *   WEB_FLASH          the flash socket's frame, for binary records; flash_message() makes it faster of others
  *
- * `id` is the record's position (position.h), the timestamp microseconds since 1970. A message to a user has `user` where the record has `to`. Members that
+ * `id` is the record's position (position.h), or what a record of the stream says itself; the timestamp microseconds since 1970. A message to a user has `user` where the record has `to`. Members that
  * the server alone may say are left out if a publisher of the flash socket has given them (message_name_goes()); flash sends them.
  *
  * SSE: the event line is there if the member `event` is a string that is not empty and has no line break or U+0000 in it. The data is
@@ -37,7 +37,7 @@ struct web_record {
 	uint64_t seq;		/* 0: it is no record of the ring, and has no id */
 	uint64_t number;	/* what WEB_TEST counts with */
 	enum message_to to;	/* as the hub's name of the topic says. UNKNOWN: it has gone; then the record's members must say it */
-	const char *text;	/* message.h's text, or a binary record */
+	const char *text;	/* message.h's text, or what message_view.h says of records that are more */
 	size_t len;
 };
 

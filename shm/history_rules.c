@@ -108,3 +108,43 @@ const struct history_rule *history_rules_find(const struct history_rules *rules,
 			return rule->messages > 0 ? rule : NULL;
 	return NULL;
 }
+
+/* What all topics begin with that the pattern fits: its parts before the first one that is not a word. */
+static size_t words_of(const char *name, size_t len)
+{
+	struct wildcard_topic parts;
+	unsigned n = 0;
+
+	wildcard_divide(name, len, &parts);
+	for (size_t part_len; n < parts.parts && n < WILDCARD_PARTS_MAX; n++) {
+		const char *part = wildcard_part(&parts, n, &part_len);
+
+		if (part_len == 1 && (*part == '*' || (*part == '>' && n + 1 == parts.parts)))
+			break;
+	}
+	return parts.at[n];
+}
+
+enum history_reach history_rules_reach(const struct history_rules *rules, const char *name, size_t len)
+{
+	bool some = false, not_all = false;	/* of rules so far that fit some of the topics: one keeps them, one does not */
+	size_t words;
+
+	if (!rules || rules->count == 0)
+		return HISTORY_NONE;
+	if (!index_is_pattern(name, len))
+		return history_rules_find(rules, name, len) ? HISTORY_ALL : HISTORY_NONE;
+	words = words_of(name, len);
+	for (const struct history_rule *rule = rules->rule; rule < rules->rule + rules->count; rule++) {
+		const struct topic_pattern *p = &rule->pattern;
+		bool keeps = rule->messages > 0;
+
+		if (p->user || memcmp(name, rules->text + p->at, p->len < words ? p->len : words) != 0)
+			continue;
+		some |= keeps;
+		not_all |= !keeps;
+		if (p->prefix && p->len <= words)	/* it fits all of those that no rule before it does */
+			return !some ? HISTORY_NONE : not_all ? HISTORY_SOME : HISTORY_ALL;
+	}
+	return some ? HISTORY_SOME : HISTORY_NONE;
+}

@@ -33,4 +33,8 @@ int history_rules_parse(struct history_rules *rules, const char *text, char *err
 /* The rule for a name in the index (users: as they are there, behind NAME_INBOX). NULL: nothing of it is kept, as of patterns, whose messages are their topics'. `rules` may be NULL. */
 const struct history_rule *history_rules_find(const struct history_rules *rules, const char *name, size_t len);
 
+/* How many of a name's messages are of topics that are kept: a topic's are or are not, a pattern may fit topics of either kind. (SOME is said where that is not looked at closely.) */
+enum history_reach { HISTORY_NONE, HISTORY_SOME, HISTORY_ALL };
+enum history_reach history_rules_reach(const struct history_rules *rules, const char *name, size_t len);
+
 #endif

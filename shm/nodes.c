@@ -9,6 +9,7 @@
 
 #include "shm/crash.h"
 #include "shm/publish.h"
+#include "shm/question.h"
 
 static struct nodes_shm *nodes_of(const struct hub *hub)
 {
@@ -86,6 +87,8 @@ void nodes_bereave(struct hub *hub)
 	atomic_store(&slot_of(hub)->sleeping, 0);
 	if (nodes_state(hub) != NODES_OFF)
 		nodes_set_state(hub, NODES_CONNECTING, "", "");
+	if (nodes_stream(hub) == STREAM_HERE)
+		nodes_set_stream(hub, STREAM_AWAY, NULL);
 }
 
 /* ---- sleep ---- */
@@ -93,9 +96,9 @@ void nodes_bereave(struct hub *hub)
 bool nodes_may_sleep(struct hub *hub, uint64_t next)
 {
 	atomic_store(&slot_of(hub)->sleeping, 1);
-	/* Pairs with the fences in claim_wakeups() (publish.c) and nodes_tell(). */
+	/* Pairs with the fences in claim_wakeups() (publish.c), nodes_tell() and question_put(). */
 	atomic_thread_fence(memory_order_seq_cst);
-	if (ring_tail(&hub->ring) == next && !index_has_changes(&hub->index))
+	if (ring_tail(&hub->ring) == next && !index_has_changes(&hub->index) && !question_has(hub))
 		return true;
 	atomic_store(&slot_of(hub)->sleeping, 0);
 	return false;
@@ -122,6 +125,21 @@ static enum message_to goes_to(const struct message_view *view, uint32_t flags)
 	return flags & RING_TO_USER ? MESSAGE_TO_USER : MESSAGE_TO_TOPIC;
 }
 
+/* Takes off the key in front of a record for the stream. */
+static bool take_key(struct nodes_message *m)
+{
+	m->key_len = 0;
+	if (m->len < 2 || m->bytes[0] != NODES_TO_STREAM)
+		return true;
+	m->key_len = (uint8_t)m->bytes[1];
+	m->key = m->bytes + 2;
+	if (m->len <= 2 + (size_t)m->key_len)
+		return false;
+	m->bytes += 2 + m->key_len;
+	m->len -= 2 + (size_t)m->key_len;
+	return true;
+}
+
 /* Whether the record is a message of ours, for others, and whole. */
 static bool is_ours(const struct hub *hub, const struct ring_record *rec, struct nodes_message *m)
 {
@@ -129,6 +147,10 @@ static bool is_ours(const struct hub *hub, const struct ring_record *rec, struct
 		return false;
 	m->bytes = ring_peek(&hub->ring, rec);
 	m->len = rec->len;
+	m->to_stream = rec->flags & RING_TO_STREAM;
+	m->sseq = m->to_stream ? rec->next : 0;
+	if (m->to_stream && !take_key(m))
+		return false;
 	if (!message_view_parse(m->bytes, m->len, &m->view))
 		return false;
 	m->seq = rec->seq;
@@ -240,8 +262,6 @@ unsigned nodes_publish(struct hub *hub, unsigned peer, const struct publish_item
 	return n;
 }
 
-/* ---- interest ---- */
-
 static void lock(struct hub *hub)
 {
 	lock_acquire(&hub->shm->lock, SLOT_BRIDGE + 1);
@@ -251,6 +271,125 @@ static void unlock(struct hub *hub)
 {
 	lock_release(&hub->shm->lock, SLOT_BRIDGE + 1);
 }
+
+/* ---- the stream ---- */
+
+static struct stream_shm *stream_of(const struct hub *hub)
+{
+	return &nodes_of(hub)->stream;
+}
+
+void nodes_set_stream(struct hub *hub, enum stream_state state, const char *error)
+{
+	struct stream_shm *s = stream_of(hub);
+
+	if (error)
+		put_text(s->error, error);
+	if (nodes_stream(hub) == state)
+		return;
+	atomic_store(&s->since, hub_now());
+	atomic_store(&s->state, state);
+}
+
+void nodes_stream_is(struct hub *hub, const char *name, bool fresh)
+{
+	struct stream_shm *s = stream_of(hub);
+
+	if (!*name) {
+		nodes_set_stream(hub, STREAM_OFF, "");
+		return;
+	}
+	if (strcmp(s->name, name) != 0) {
+		atomic_store(&s->last, 0);
+		atomic_store(&s->epoch, 0);
+		atomic_store(&s->first, 0);
+		atomic_store(&s->end, 0);
+		snprintf(s->name, sizeof(s->name), "%s", name);
+	}
+	if (nodes_stream(hub) != STREAM_OFF)
+		return;
+	atomic_store(&s->acked_to, ring_tail(&hub->ring));
+	nodes_set_stream(hub, fresh ? STREAM_FILLING : STREAM_AWAY, "");
+}
+
+void nodes_stream_begins(struct hub *hub, uint64_t epoch, uint64_t from)
+{
+	struct stream_shm *s = stream_of(hub);
+
+	atomic_store(&s->begun, ring_tail(&hub->ring));
+	atomic_store(&s->first, from);
+	atomic_store(&s->last, from - 1);
+	/* (Last: before it, a successor does all this again.) */
+	atomic_store(&s->epoch, epoch);
+}
+
+static bool is_to_stream(const struct ring_record *rec)
+{
+	return rec->topic == TOPIC_NONE && rec->flags & RING_TO_STREAM && !(rec->flags & RING_ECHO);
+}
+
+/* `last` is stored behind the tail and without the lock. What was published meanwhile the bridge's intent says: it is written in front of the tail, with the lock. */
+struct position nodes_stream_last(const struct hub *hub)
+{
+	const struct intent_shm *intent = &slot_of(hub)->intent;
+	struct position last = { atomic_load(&stream_of(hub)->epoch), atomic_load(&stream_of(hub)->last) };
+
+	if (atomic_load_explicit(&intent->state, memory_order_acquire) != INTENT_NONE && intent->fd == NODE_OF_STREAM && intent->parsed > last.seq)
+		last.seq = intent->parsed;
+	return last;
+}
+
+uint64_t nodes_ack_of(const struct hub *hub, uint64_t seq)
+{
+	struct ring_record rec;
+
+	return ring_read(&hub->ring, seq, &rec) == 0 && is_to_stream(&rec) ? rec.next : 0;
+}
+
+/* Under the lock, as a producer may else take the descriptor for another record meanwhile. */
+void nodes_acked(struct hub *hub, const struct node_ack *acks, unsigned count)
+{
+	struct ring_record rec;
+
+	lock(hub);
+	for (unsigned i = 0; i < count; i++)
+		if (acks[i].seq < ring_tail(&hub->ring) && ring_read(&hub->ring, acks[i].seq, &rec) == 0 && is_to_stream(&rec) && rec.next == 0)
+			atomic_store_explicit(&ring_desc(&hub->ring, acks[i].seq)->next, acks[i].sseq, memory_order_relaxed);
+	CRASH_POINT("bridge-stream-acked");
+	unlock(hub);
+	nodes_wake_waiting(hub);
+}
+
+void nodes_wake_waiting(struct hub *hub)
+{
+	/* Either who waits sees what there is to see (it sets its bit, and then looks), or we see its bit. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&nodes_of(hub)->waiting, memory_order_relaxed) == 0)
+		return;
+	for (uint64_t slots = atomic_exchange(&nodes_of(hub)->waiting, 0); slots; slots &= slots - 1)
+		hub_wake(hub, (unsigned)__builtin_ctzll(slots));
+}
+
+uint64_t nodes_look_at_acks(struct hub *hub, unsigned most)
+{
+	uint64_t seq = nodes_acked_to(hub), sent = nodes_sent(hub), lost = 0;
+	struct ring_record rec;
+
+	for (; most > 0 && seq < sent; most--) {
+		if (ring_read(&hub->ring, seq, &rec) < 0) {
+			lost += ring_oldest(&hub->ring) - seq;
+			seq = ring_oldest(&hub->ring);
+			continue;
+		}
+		if (is_to_stream(&rec) && rec.next == 0)
+			break;
+		seq++;
+	}
+	atomic_store_explicit(&stream_of(hub)->acked_to, seq, memory_order_relaxed);
+	return lost;
+}
+
+/* ---- interest ---- */
 
 /* Lock held. */
 static void look(const struct hub *hub, uint32_t number, struct nodes_interest *interest)

@@ -15,6 +15,14 @@
  * IN. The bridge publishes what other nodes have sent, one origin a batch. The intent's `fd` is the origin's place in the table of peers, and `parsed` its sequence of the last message: so messages and
  * peer.seq are one commit, whoever dies.
  *
+ * STREAM. While there is one for all nodes (struct stream_shm), what clients publish to a topic that history keeps is not for anybody here: it is a record of TOPIC_NONE with RING_TO_STREAM, which the bridge gives to the stream,
+ * and in the stream's order it comes back to all nodes: RING_FOREIGN, as a message of its topic, NODE_OF_STREAM being whom it is of.
+ *
+ *   RING_TO_STREAM:    02 | n | n bytes: a key by which the stream is to know the message again, whoever publishes it | the record as it is otherwise
+ *               or     the record as it is otherwise, which the stream then knows by where it is from
+ *
+ * What the stream answers of a message stands in that record: nodes_acked(). Below `acked_to` all have their answer; what lies between it and `sent` may have to be given to it again.
+ *
  * INTEREST. The index lists the entries whose interest has changed (index_feed_begin() and others in index.h), each once; nothing is looked for.
  *
  * | a death of the bridge | leaves | what follows |
@@ -33,6 +41,7 @@
 #include <stdint.h>
 
 #include "proto/message_view.h"
+#include "proto/presence.h"
 #include "shm/hub.h"
 
 #define NODE_NONE NODES_MAX		/* no peer: another client of NATS */
@@ -44,6 +53,24 @@ static inline enum nodes_state nodes_state(const struct hub *hub)
 {
 	return (enum nodes_state)atomic_load_explicit(&hub->shm->nodes.state, memory_order_relaxed);
 }
+
+/* Of the stream that all nodes have. */
+static inline enum stream_state nodes_stream(const struct hub *hub)
+{
+	return (enum stream_state)atomic_load_explicit(&hub->shm->nodes.stream.state, memory_order_relaxed);
+}
+
+/* Whether messages to this name of the index come of the stream. */
+static inline bool nodes_is_stream(const struct hub *hub, const char *name, size_t len)
+{
+	return nodes_stream(hub) != STREAM_OFF && history_rules_find(hub->history.rules, name, len) != NULL && !presence_in(name, len);
+}
+
+/* The stream's last message that lies before the ring's tail, or that nobody here wants; epoch 0: it was never reached. Hub lock held. */
+struct position nodes_stream_last(const struct hub *hub);
+
+/* What the stream has said of the RING_TO_STREAM record: the message's sequence there, perhaps with STREAM_DUPLICATE; STREAM_REFUSED; 0: nothing yet, or the ring has it no more. */
+uint64_t nodes_ack_of(const struct hub *hub, uint64_t seq);
 
 /* Our own messages before this sequence were given to NATS. */
 static inline uint64_t nodes_sent(const struct hub *hub)
@@ -62,6 +89,8 @@ void nodes_begin(struct hub *hub, const char *name);
 void nodes_end(struct hub *hub, uint32_t owner);
 /* It was reaped, and another one follows: NATS is not connected. */
 void nodes_bereave(struct hub *hub);
+/* The setting nats_stream, when nodes_begin() was called and there is no bridge; "": there is to be none. `fresh`: this hub never had a client. Nothing, if it is as it was. */
+void nodes_stream_is(struct hub *hub, const char *name, bool fresh);
 
 /* ---- the bridge ---- */
 
@@ -89,6 +118,10 @@ struct nodes_message {
 	struct message_view view;	/* of its bytes in the ring, which are good only if ring_holds(&hub->ring, seq) says so after they were used */
 	const char *bytes;		/* the record itself (message_view.h says what is in it) */
 	size_t len;
+	bool to_stream;			/* it is for the stream: */
+	uint64_t sseq;			/* what that has said of it (nodes_ack_of()) */
+	const char *key;		/* what it is to know it by, key_len bytes in the ring; 0: none was given */
+	uint8_t key_len;
 };
 
 /*
@@ -116,6 +149,32 @@ void nodes_set_seq(struct hub *hub, unsigned peer, uint64_t seq);
  */
 struct publish_item;
 unsigned nodes_publish(struct hub *hub, unsigned peer, const struct publish_item *items, unsigned count);
+
+/* ---- the bridge: the stream ---- */
+
+/* error NULL: as it is. */
+void nodes_set_stream(struct hub *hub, enum stream_state state, const char *error);
+
+/* What comes of it from now on begins at `from`, behind which nothing has come: it was never read, or was made anew, or has no more what should have come. */
+void nodes_stream_begins(struct hub *hub, uint64_t epoch, uint64_t from);
+
+/* The stream has answered. Then who waits for it is woken. */
+struct node_ack {
+	uint64_t seq;			/* of the record */
+	uint64_t sseq;			/* of the message in the stream, perhaps with STREAM_DUPLICATE; or STREAM_REFUSED */
+};
+void nodes_acked(struct hub *hub, const struct node_ack *acks, unsigned count);
+
+/* Wakes the workers that wait for something of the bridge's. One that waits sets its slot's bit in nodes.waiting, then looks once more, and then sleeps. */
+void nodes_wake_waiting(struct hub *hub);
+
+static inline uint64_t nodes_acked_to(const struct hub *hub)
+{
+	return atomic_load_explicit(&hub->shm->nodes.stream.acked_to, memory_order_relaxed);
+}
+
+/* Moves `acked_to` on, up to `sent`, past so many records at most. Returns how many of those had no answer, and are in the ring no more. */
+uint64_t nodes_look_at_acks(struct hub *hub, unsigned most);
 
 /* ---- the bridge: what NATS is to be asked for ---- */
 

@@ -5,6 +5,7 @@
 #include "shm/publish.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/presence.h"
@@ -32,11 +33,12 @@ static uint32_t answer_flags(unsigned item, uint64_t subscribers)
 
 /*
  * Those whom an item is for, entries of the index: its topic, if somebody subscribes it or history keeps it, comes first; then the patterns that fit it. If there is none of them, but
- * other nodes are to have it, TOPIC_NONE. The last one looked up is remembered, as a burst mostly has one topic.
+ * other nodes are to have it, TOPIC_NONE. Of what is for the stream they are counted, and nobody gets it: it comes to them from there. The last one looked up is remembered, as a burst mostly has one topic.
  */
 struct found {
 	const struct publish_item *item;
 	bool abroad;			/* items are for other nodes, too */
+	bool to_stream;			/* it is for the stream: one record of TOPIC_NONE */
 	unsigned count;			/* 0: nobody */
 	unsigned patterns;		/* among them */
 	uint32_t entry[1 + INDEX_SHAPES_MAX];
@@ -66,7 +68,8 @@ static void find(struct hub *hub, const struct publish_item *item, uint64_t next
 	if (l && l->hash == item->hash && l->topic_len == item->topic_len && memcmp(l->topic, item->topic, l->topic_len) == 0)
 		return;
 	found->item = item;
-	topic = find_topic(hub, item, next);
+	found->to_stream = found->abroad && nodes_is_stream(hub, item->topic, item->topic_len);
+	topic = found->to_stream ? index_find(&hub->index, item->hash, item->topic, item->topic_len) : find_topic(hub, item, next);
 	found->entry[0] = topic;
 	found->count = topic != TOPIC_NONE;
 	found->patterns = 0;
@@ -77,10 +80,10 @@ static void find(struct hub *hub, const struct publish_item *item, uint64_t next
 		found->count = 1;		/* (entry[0] is TOPIC_NONE) */
 }
 
-/* Whether somebody here may have it, or will be able to. */
+/* Whether somebody here may have it, or will be able to: it has an id. */
 static bool is_for_here(const struct found *found)
 {
-	return found->count > 0 && found->entry[0] != TOPIC_NONE;
+	return found->count > 0 && (found->to_stream || found->entry[0] != TOPIC_NONE);
 }
 
 static uint64_t interest_of(const struct hub *hub, const struct found *found)
@@ -110,11 +113,33 @@ static bool has_room(const struct hub *hub, const struct ring_batch *batch, cons
 	return found->count <= 1 || records == 0 || records + found->count <= hub->ring.shm->descs / 4;
 }
 
+/* For the stream: the record, behind the key if there is one. False: the ring takes no more. */
+static bool write_to_stream(struct hub *hub, struct ring_batch *batch, const struct publish_item *item, uint32_t flags, uint64_t now)
+{
+	char number[8] = "";
+	size_t digits = item->key_len && item->key_number ? (size_t)snprintf(number, sizeof(number), "#%u", item->key_number) : 0;
+	size_t len = item->key_len + digits, ahead = len ? 2 + len : 0;
+	char *dst = ring_add(&hub->ring, batch, TOPIC_NONE, (uint32_t)(ahead + item->len), flags | RING_TO_STREAM, now);
+
+	if (!dst)
+		return false;
+	if (len) {
+		dst[0] = NODES_TO_STREAM;
+		dst[1] = (char)(uint8_t)len;
+		memcpy(dst + 2, item->key, item->key_len);
+		memcpy(dst + 2 + item->key_len, number, digits);
+	}
+	memcpy(dst + ahead, item->message, item->len);
+	return true;
+}
+
 /* The message's records: its own, and an echo for each further one whom it is for. False: the ring takes no more. */
 static bool write_message(struct hub *hub, struct ring_batch *batch, const struct publish_item *item, const struct found *found, uint32_t flags, uint64_t now)
 {
 	void *dst;
 
+	if (found->to_stream)
+		return write_to_stream(hub, batch, item, flags, now);
 	if (!has_room(hub, batch, found))
 		return false;
 	dst = ring_add(&hub->ring, batch, found->entry[0], item->len, flags | (found->count > 1 ? RING_ECHOED : 0), now);
@@ -163,8 +188,9 @@ static unsigned write_records(struct hub *hub, struct ring_batch *batch, const s
 		if (answers) {
 			answers[n].seq = is_for_here(&found) ? seq : 0;
 			answers[n].subscribers = subscribers;
+			answers[n].to_stream = found.to_stream;
 		}
-		written->interested |= interest;
+		written->interested |= found.to_stream ? 0 : interest;
 		written->unheard += interest == 0;
 		written->matched += found.patterns > 0;
 	}
@@ -323,6 +349,19 @@ static void commit(struct hub *hub, struct ring_batch *batch, uint64_t number, c
 	}
 }
 
+/* Whether all of these are for the stream. *mixed: some are, some are not. */
+static bool is_for_stream(const struct hub *hub, const struct publish_item *items, unsigned count, int *mixed)
+{
+	unsigned n = 0;
+
+	if (nodes_stream(hub) == STREAM_OFF)
+		return false;
+	for (unsigned i = 0; i < count; i++)
+		n += nodes_is_stream(hub, items[i].topic, items[i].topic_len);
+	*mixed = (n > 0 && n < count) || (n > 1 && items->key_len > PUBLISH_KEY_MAX);
+	return n == count;
+}
+
 /*
  * What all ways to publish have in common. A change has no session that its message came from, and so no intent. `answers` is NULL, or `items` once
  * more, where each item's sequence and subscribers go. Returns items dealt with, 0 with errno.
@@ -333,10 +372,15 @@ static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const stru
 	struct ring_batch batch;
 	struct written written;
 	uint64_t asleep, wake;
+	const struct keyed without = { .id = NULL };
 	unsigned n, may;
-	int found;
+	int found = 0;
 
 	lock_acquire(&hub->shm->lock, slot + 1);
+	if (keyed->id && is_for_stream(hub, items, count, &found))
+		keyed = &without;
+	if (found)
+		return give_up(hub, slot, 0, EINVAL);
 	found = keyed->id ? find_once(hub, keyed->id, keyed->now, answers, count) : 0;
 	if (found)
 		return give_up(hub, slot, 0, found > 0 ? EALREADY : EEXIST);
@@ -382,20 +426,22 @@ unsigned publish(struct hub *hub, unsigned slot, int fd, const struct publish_it
 	return publish_items(hub, slot, fd, items, count < most ? count : most, NULL, &(struct keyed){ .id = NULL });
 }
 
-/* What the worker that died had published of these: its records say which. (They are there: its `delivered` holds publishers up.) */
-static void recall(struct hub *hub, const struct intent_shm *intent, struct publish_item *items, unsigned count)
+void publish_recall(const struct hub *hub, uint64_t first, unsigned written, struct publish_item *items, unsigned count)
 {
 	struct ring_record rec;
 
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
 		items[i].seq = items[i].subscribers = 0;
-	for (uint64_t seq = intent->first; seq < intent->first + intent->written; seq++) {
-		if (ring_read(&hub->ring, seq, &rec) == 0 && rec.id == seq && rec.topic != TOPIC_NONE) {
+		items[i].to_stream = false;
+	}
+	for (uint64_t seq = first; seq < first + written; seq++) {
+		if (ring_read(&hub->ring, seq, &rec) == 0 && rec.id == seq && (rec.topic != TOPIC_NONE || rec.flags & RING_TO_STREAM)) {
 			unsigned i = rec.flags & ((1u << ITEM_BITS) - 1);
 
 			if (i < count) {
 				items[i].seq = seq;
 				items[i].subscribers = (rec.flags & RING_FLAGS) >> ITEM_BITS;
+				items[i].to_stream = rec.flags & RING_TO_STREAM;
 			}
 		}
 	}
@@ -408,7 +454,8 @@ int publish_once(struct hub *hub, unsigned slot, int fd, struct publish_item *it
 
 	if (atomic_load_explicit(&intent->state, memory_order_acquire) == INTENT_DONE && intent->answered && intent->fd == (uint32_t)fd &&
 	    intent->parsed == items[count - 1].parsed) {
-		recall(hub, intent, items, count);
+		/* (What the worker that died had published is there: its `delivered` holds publishers up.) */
+		publish_recall(hub, intent->first, intent->written, items, count);
 		return 0;
 	}
 	if (count > publish_count_max(hub)) {

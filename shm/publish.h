@@ -10,6 +10,7 @@
 #include "shm/once.h"
 
 #define PUBLISH_BATCH_MAX 512		/* messages */
+#define PUBLISH_KEY_MAX 250		/* bytes of a key that several messages have; of one, ONCE_KEY_MAX */
 
 struct publish_item {
 	uint64_t hash;			/* index_hash() of the topic */
@@ -19,7 +20,12 @@ struct publish_item {
 	uint32_t flags;			/* session flags that take effect with this message */
 	uint64_t parsed;		/* place in the connection's input behind this message */
 	uint8_t topic_len;
+	/* By what the stream that all nodes have is to know it again (nodes.h): up to PUBLISH_KEY_MAX bytes; 0: by where it is from. `key_number`: which of several messages with this key it is, from 1 on; 0: the one */
+	uint8_t key_len;
+	uint16_t key_number;
+	const char *key;
 	/* set by publish_answered() */
+	bool to_stream;			/* it is for the stream, and its id is what that says (nodes_ack_of() of its sequence) */
 	uint64_t seq;			/* the sequence it got, 0: nobody here subscribes the topic, and no history keeps it */
 	uint64_t subscribers;		/* subscriptions of the topic, and of patterns that fit it, at that moment, over all slots */
 };
@@ -62,10 +68,13 @@ unsigned publish(struct hub *hub, unsigned slot, int fd, const struct publish_it
  */
 int publish_answered(struct hub *hub, unsigned slot, int fd, struct publish_item *items, unsigned count);
 
+/* What a publish of `count` messages wrote, `written` records from `first` on: sets the items' `seq`, `subscribers` (up to some hundreds of thousands) and `to_stream`, as far as the ring has them; else zeroes. */
+void publish_recall(const struct hub *hub, uint64_t first, unsigned written, struct publish_item *items, unsigned count);
+
 /*
  * The same with a key (once_id(), and once_add_message() with each of the messages): 0, they are published and the key is remembered with the
  * answer. 1: that was done before, and the items have the answer of that time; nothing is published, and there is no intent. -1 with EEXIST: the key
- * was used with other messages. NULL: no key.
+ * was used with other messages. NULL: no key. Of messages that are for the stream it is the stream that knows keys; EINVAL: some are, some are not.
  */
 int publish_once(struct hub *hub, unsigned slot, int fd, struct publish_item *items, unsigned count, const struct once_id *once);
 

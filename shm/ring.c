@@ -106,7 +106,7 @@ static void link_record(struct ring *r, struct topic_shm *t, const struct ring_d
 	t->published = d->number;
 	index_pulse(t, d->time);
 	/* a record before `oldest` may have lost its descriptor, perhaps to this very record */
-	if (d->prev >= oldest)
+	if (d->prev >= oldest && d->topic != TOPIC_NONE)
 		atomic_store_explicit(&ring_desc(r, d->prev)->next, seq, memory_order_release);
 	/* release: pairs with the acquire in ring_seek(), which may follow it before the record is published */
 	atomic_store_explicit(&t->last, seq, memory_order_release);
@@ -215,7 +215,7 @@ static void unlink_record(struct ring *r, uint64_t seq)
 	if (seq_of(d) != seq)
 		return;		/* not complete: its topic was not touched */
 	prev = ring_desc(r, d->prev);
-	if (d->prev >= atomic_load_explicit(&r->shm->oldest, memory_order_relaxed) && seq_of(prev) == d->prev)
+	if (d->topic != TOPIC_NONE && d->prev >= atomic_load_explicit(&r->shm->oldest, memory_order_relaxed) && seq_of(prev) == d->prev)
 		atomic_store_explicit(&prev->next, 0, memory_order_relaxed);
 	t = index_topic(r->index, d->topic);
 	if (d->topic != TOPIC_NONE && (atomic_load_explicit(&t->state, memory_order_relaxed) != TOPIC_USED || t->generation != d->generation))
@@ -368,6 +368,8 @@ static const char *check_links(const struct ring *r, const struct ring_desc_shm 
 
 	if (d->number == 0 || d->prev >= seq || (d->number == 1) != (d->prev == 0))
 		return "a record's number and prev do not fit";
+	if (d->topic == TOPIC_NONE)
+		return NULL;
 	if (d->prev >= oldest) {
 		other = ring_desc(r, d->prev);
 		if (!same_topic(d, other) || other->number + 1 != d->number || atomic_load(&other->next) != seq)

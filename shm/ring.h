@@ -41,8 +41,9 @@
 #define RING_ECHOED 0x40000000u		/* it is a record of a message that has echoes, or is one */
 #define RING_FOREIGN 0x20000000u	/* in those of a message's own record: it is not for other nodes (nodes.h), as it came from there, or tells of this one alone */
 #define RING_TO_USER 0x10000000u	/* the same: it is to a user. Noted only if the message is for other nodes */
-#define RING_FLAGS 0x0fffffffu		/* what is for the publisher's use of the flags of a message's own record */
-#define RING_KEPT (RING_FOREIGN | RING_TO_USER | RING_FLAGS)	/* what a snapshot keeps of them */
+#define RING_TO_STREAM 0x08000000u	/* the same: it is for the stream alone, from where it comes back (nodes.h). A record of TOPIC_NONE */
+#define RING_FLAGS 0x07ffffffu		/* what is for the publisher's use of the flags of a message's own record */
+#define RING_KEPT (RING_FOREIGN | RING_TO_USER | RING_TO_STREAM | RING_FLAGS)	/* what a snapshot keeps of them */
 #define RING_ECHOES_MAX 1024		/* of one message */
 
 /* What a record is. Written by its producer, except `next`, by the producer of the topic's next record. */
@@ -55,7 +56,7 @@ struct ring_desc_shm {
 	uint32_t flags;			/* RING_ECHO and the like; the rest is for the publisher's use */
 	uint64_t time;			/* microseconds since 1970, see ring_time_follows() */
 	uint64_t prev;			/* sequence of the topic's previous record, 0 none. May be overwritten already */
-	_Atomic uint64_t next;		/* sequence of the topic's next record, 0 none yet */
+	_Atomic uint64_t next;		/* sequence of the topic's next record, 0 none yet. Of nobody's (TOPIC_NONE), which are not linked: what the stream has said of it (nodes.h) */
 	uint64_t number;		/* counts the topic's records from 1, without gaps: prev has number - 1 */
 };
 _Static_assert(sizeof(struct ring_desc_shm) == 64, "layout");

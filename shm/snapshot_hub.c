@@ -44,6 +44,22 @@ static void put_peer(struct snapshot_writer *w, const struct node_shm *peer)
 	snapshot_put_uint(w, "doubled", atomic_load(&peer->doubled));
 }
 
+static void put_stream(struct snapshot_writer *w, const struct hub *hub)
+{
+	const struct stream_shm *stream = &hub->shm->nodes.stream;
+
+	snapshot_put_key(w, "stream");
+	snapshot_put_map(w, 8);
+	snapshot_put_text(w, "name", stream->name, strlen(stream->name));
+	snapshot_put_uint(w, "state", nodes_stream(hub));
+	snapshot_put_uint(w, "epoch", atomic_load(&stream->epoch));
+	snapshot_put_uint(w, "last", atomic_load(&stream->last));
+	snapshot_put_uint(w, "first", atomic_load(&stream->first));
+	snapshot_put_uint(w, "begun", atomic_load(&stream->begun));
+	snapshot_put_uint(w, "end", atomic_load(&stream->end));
+	snapshot_put_uint(w, "acked_to", nodes_acked_to(hub));
+}
+
 /* (In the head, as keys are. None if they are off: what the next one has then is as in a new hub.) */
 static void put_nodes(struct snapshot_writer *w, const struct hub *hub)
 {
@@ -54,7 +70,7 @@ static void put_nodes(struct snapshot_writer *w, const struct hub *hub)
 	for (unsigned i = 0; on && i < NODES_MAX; i++)
 		count += atomic_load(&nodes->peer[i].state) != NODE_FREE;
 	snapshot_put_key(w, "nodes");
-	snapshot_put_map(w, on ? 6 : 0);
+	snapshot_put_map(w, on ? 6 + (nodes_stream(hub) != STREAM_OFF) : 0);
 	if (!on)
 		return;
 	snapshot_put_text(w, "node", nodes->name, strlen(nodes->name));
@@ -62,6 +78,8 @@ static void put_nodes(struct snapshot_writer *w, const struct hub *hub)
 	snapshot_put_uint(w, "mark", atomic_load(&nodes->mark));
 	snapshot_put_uint(w, "made", atomic_load(&nodes->made));
 	snapshot_put_uint(w, "connected", atomic_load(&nodes->connected));
+	if (nodes_stream(hub) != STREAM_OFF)
+		put_stream(w, hub);
 	snapshot_put_array(w, "peers", count);
 	for (unsigned i = 0; i < NODES_MAX; i++)
 		if (atomic_load(&nodes->peer[i].state) != NODE_FREE)
@@ -166,7 +184,10 @@ static const struct topic_shm *topic_of(const struct hub *hub, const struct ring
 /* From this sequence on, other nodes may still be owed what has no topic here. */
 static uint64_t owed_abroad(const struct hub *hub)
 {
-	return nodes_state(hub) == NODES_OFF ? UINT64_MAX : atomic_load(&hub->shm->nodes.proven);
+	uint64_t proven = nodes_state(hub) == NODES_OFF ? UINT64_MAX : atomic_load(&hub->shm->nodes.proven);
+	uint64_t acked_to = nodes_stream(hub) == STREAM_OFF ? UINT64_MAX : nodes_acked_to(hub);
+
+	return acked_to < proven ? acked_to : proven;
 }
 
 /* `first`: the first record that goes along. Of what lies before it a record says where its topic's last one was: who comes back knows then what he missed. */
@@ -174,8 +195,9 @@ static void put_record(struct snapshot_writer *w, const struct hub *hub, const s
 {
 	const struct topic_shm *t = topic_of(hub, rec);
 	bool echoed = rec->flags & RING_ECHOED, behind = rec->id < rec->seq, bytes = !behind && (t || echoed || rec->seq >= owed_abroad(hub)), links_back = t && rec->prev < first;
+	uint64_t ack = rec->flags & RING_TO_STREAM ? nodes_ack_of(hub, rec->seq) : 0;
 
-	snapshot_put_map(w, 2u + (t ? 2 : 0) + links_back + echoed + behind + 2u * bytes);
+	snapshot_put_map(w, 2u + (t ? 2 : 0) + links_back + echoed + behind + 2u * bytes + (ack != 0));
 	snapshot_put_uint(w, "seq", rec->seq);
 	snapshot_put_uint(w, "time", rec->time);
 	if (t) {
@@ -190,6 +212,8 @@ static void put_record(struct snapshot_writer *w, const struct hub *hub, const s
 		snapshot_put_uint(w, "echoed", 1);
 	if (behind)
 		snapshot_put_uint(w, "behind", rec->seq - rec->id);
+	if (ack)
+		snapshot_put_uint(w, "ack", ack);
 	if (bytes)
 		snapshot_put_bytes(w, "bytes", ring_peek(&hub->ring, rec), rec->len);
 }
@@ -388,6 +412,28 @@ static int read_peer(struct reading *x, const struct msgpack_value *o)
 	return x->r.bad ? snapshot_bad() : 0;
 }
 
+/* (None: there was none, or an older program knew of none.) */
+static void read_stream(struct reading *x, const struct msgpack_value *nodes)
+{
+	struct stream_shm *stream = &x->hub->shm->nodes.stream;
+	struct msgpack_value map;
+	const char *name;
+	size_t len;
+
+	if (!msgpack_walk_find(nodes, "stream", &map) || map.kind != WALK_MAP)
+		return;
+	name = snapshot_get_text(&x->r, &map, "name", &len);
+	if (len < sizeof(stream->name))
+		memcpy(stream->name, name, len);
+	atomic_store(&stream->epoch, snapshot_get_uint(&x->r, &map, "epoch", SNAPSHOT_NEEDED, UINT64_MAX));
+	atomic_store(&stream->last, snapshot_get_uint(&x->r, &map, "last", SNAPSHOT_NEEDED, UINT64_MAX));
+	atomic_store(&stream->first, snapshot_get_uint(&x->r, &map, "first", SNAPSHOT_NEEDED, UINT64_MAX));
+	atomic_store(&stream->begun, snapshot_get_uint(&x->r, &map, "begun", SNAPSHOT_NEEDED, x->tail));
+	atomic_store(&stream->end, snapshot_get_uint(&x->r, &map, "end", 0, UINT64_MAX));
+	atomic_store(&stream->acked_to, snapshot_get_uint(&x->r, &map, "acked_to", SNAPSHOT_NEEDED, x->tail));
+	nodes_set_stream(x->hub, (enum stream_state)snapshot_get_uint(&x->r, &map, "state", SNAPSHOT_NEEDED, STREAM_AWAY), "");
+}
+
 /* (An older program knew none, and they are off then, until the master says otherwise. `sent` comes with the bridge's slot.) */
 static int read_nodes(struct reading *x, const struct msgpack_value *head)
 {
@@ -402,6 +448,7 @@ static int read_nodes(struct reading *x, const struct msgpack_value *head)
 	atomic_store(&nodes->mark, snapshot_get_uint(&x->r, &map, "mark", SNAPSHOT_NEEDED, UINT64_MAX));
 	atomic_store(&nodes->made, (uint32_t)snapshot_get_uint(&x->r, &map, "made", 0, UINT32_MAX));
 	atomic_store(&nodes->connected, (uint32_t)snapshot_get_uint(&x->r, &map, "connected", 0, UINT32_MAX));
+	read_stream(x, &map);
 	snapshot_get_array(&x->r, &map, "peers", &peers);
 	if (x->r.bad)
 		return snapshot_bad();
@@ -643,8 +690,11 @@ static int read_record(struct reading *x, uint64_t seq)
 	}
 	if (rec.behind ? !follows(x, &rec) : rec.len == 0 || !ring_time_follows(x->hub->ring.shm->time, rec.time))
 		return snapshot_bad();
-	if (add_record(x, &rec))
+	if (add_record(x, &rec)) {
+		if (rec.flags & RING_TO_STREAM && rec.topic == TOPIC_NONE)
+			atomic_store(&ring_desc(&x->hub->ring, seq)->next, snapshot_get_uint(&x->r, o, "ack", 0, UINT64_MAX));
 		return 0;
+	}
 	/* A ring has no gaps: if this record can't be in it, those before it can't, either. */
 	ring_start(&x->hub->ring, seq + 1, rec.time);
 	if (rec.topic != TOPIC_NONE) {

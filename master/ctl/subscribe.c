@@ -12,7 +12,7 @@
 #define AWAY_SECONDS 60		/* that a server may be away */
 #define PAUSE_MS 200
 #define LAST_MAX 1000
-#define POSITION_MAX 64
+#define TOLD_MAX 64			/* bytes of a position, with its NUL */
 
 enum { NOBODY_READS = 100 };	/* beside the statuses: standard output's reader is gone */
 
@@ -20,7 +20,7 @@ struct subscriber {
 	struct http_place place;
 	struct line_stream stream;
 	char names[CTL_TOPICS_MAX * (3 * TOPIC_NAME_MAX + 8) + 32];
-	char position[POSITION_MAX];	/* of the last message; "": none was had */
+	char position[TOLD_MAX];	/* of the last message; "": none was had */
 	unsigned long last;
 	const char *since;
 	unsigned silence_ms;		/* after which the connection is taken for dead */
@@ -103,7 +103,7 @@ static int print_line(struct subscriber *s, const struct stream_line *line)
 /* Where to go on if the connection ends now. */
 static void note_position(struct subscriber *s, const struct stream_line *line)
 {
-	if (line->id && line->id->type == JSON_STRING && line->id->value_len < POSITION_MAX)
+	if (line->id && line->id->type == JSON_STRING && line->id->value_len < TOLD_MAX)
 		snprintf(s->position, sizeof(s->position), "%.*s", (int)line->id->value_len - 2, line->id->value + 1);
 }
 

@@ -2,12 +2,13 @@
  * What those ask who watch the server, not its clients.
  *
  * GET /healthz: whoever gets an answer knows that a worker lives.
- * GET /readyz: whether all workers do, and none is on its way out.
+ * GET /readyz: whether all workers do, and none is on its way out; and, with nats_stream, whether what other nodes have kept is here.
  * GET /metrics: what there is to count, for Prometheus (admin listeners).
  *
  * Any worker answers for all of them, from the hub segment, without a lock.
  */
 #include "shm/metrics.h"
+#include "shm/nodes.h"
 #include "worker/protocol/http_routes.h"
 
 #define SAID_MAX 16		/* workers that are not ready: an error is a line */
@@ -62,6 +63,8 @@ void get_readyz(const struct exchange *x, struct http_text path)
 		sink_byte(&s, ' ');
 		sink_text(&s, why);
 	}
+	if (s.len == 0 && nodes_stream(hub) == STREAM_FILLING)
+		sink_literal(&s, "what other servers have kept is being read (nats_stream)");
 	if (s.len == 0) {
 		answer(x, HTTP_JSON, "{\"ready\":true}\n", sizeof("{\"ready\":true}\n") - 1);
 		return;

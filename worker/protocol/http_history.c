@@ -42,6 +42,7 @@ static size_t put_head(const struct exchange *x, bool resumed, const struct hist
 	struct position_start start = {
 		.epoch = &x->protocols->base->epoch,
 		.seq = result->position,
+		.stream = result->stream,
 		.resumed = resumed,
 		.recovered = result->replay.recovered,
 		.missing = result->replay.missing,

@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "proto/sink.h"
+#include "shm/nodes_ids.h"
 #include "shm/topics.h"
+#include "worker/delivery/stream.h"
 #include "worker/protocol/http_routes.h"
 #include "worker/service/access.h"
 
@@ -27,6 +29,26 @@ static void put_count(struct sink *s, const char *before, uint64_t n)
 	sink_number(s, n);
 }
 
+/* The id of its newest message, which is in the ring, or in history. */
+static void put_last(struct sink *s, const struct exchange *x, const struct topic_info *info)
+{
+	struct base *base = x->protocols->base;
+	struct position id = { 0 };
+	struct ring_record rec;
+
+	hub_pin(&base->hub, base->number);
+	if (atomic_load(&base->hub.shm->nodes.stream.epoch) && info->kept && info->last && stream_seek(base, info->number, info->generation, info->last, ring_tail(&base->hub.ring), 0, &rec) == 0 && rec.seq == info->last)
+		id = nodes_id_of(&base->hub, &rec);
+	hub_unpin(&base->hub, base->number);
+	if (!id.epoch) {
+		position_put_id(s, &base->epoch, info->last);
+		return;
+	}
+	sink_byte(s, '"');
+	position_put_at(s, id);
+	sink_byte(s, '"');
+}
+
 static void put_topic(struct sink *s, const struct exchange *x, const struct topic_info *info)
 {
 	uint64_t by_group[TRANSPORT_GROUPS];
@@ -42,10 +64,7 @@ static void put_topic(struct sink *s, const struct exchange *x, const struct top
 	sink_digits(s, (unsigned)(info->rate % 1000 / 10), 2);
 	put_count(s, ",\"published\":", info->published);
 	sink_literal(s, ",\"last\":");
-	if (info->last)
-		position_put_id(s, &x->protocols->base->epoch, info->last);
-	else
-		sink_literal(s, "null");
+	put_last(s, x, info);
 	if (info->kept) {
 		put_count(s, ",\"history\":{\"messages\":", info->messages);
 		put_count(s, ",\"bytes\":", info->bytes);

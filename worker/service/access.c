@@ -14,6 +14,7 @@
 #include "proto/vocabulary.h"
 #include "proto/wildcard.h"
 #include "shm/log.h"
+#include "shm/nodes.h"
 #include "shm/secrets.h"
 #include "worker/service/refused.h"
 #include "worker/service/tokens.h"
@@ -343,6 +344,15 @@ static const char *no_right(const struct asked *a)
 	return a->rights & RIGHT_SUBSCRIBE ? "no right to subscribe this topic" : "no right to what is kept of this topic";
 }
 
+/* What the stream brings while it is read for the first time are messages of before, and nobody is to take them for new ones. */
+static bool has_to_wait(const struct service *service, unsigned rights, const struct topic_name *name)
+{
+	const struct hub *hub = &service->base->hub;
+
+	return nodes_stream(hub) == STREAM_FILLING && rights & (RIGHT_SUBSCRIBE | RIGHT_PUBLISH | RIGHT_HISTORY) && !presence_in(name->bytes, name->len) &&
+	       history_rules_reach(hub->history.rules, name->bytes, name->len) != HISTORY_NONE;
+}
+
 unsigned access_refuses(struct service *service, session_id sid, unsigned rights, const struct topic_name *name, const char **error)
 {
 	const struct rights *shown;
@@ -350,6 +360,10 @@ unsigned access_refuses(struct service *service, session_id sid, unsigned rights
 	struct asked asked;
 	unsigned status;
 
+	if (has_to_wait(service, rights, name)) {
+		*error = ACCESS_FILLING;
+		return 503;
+	}
 	if (!access_is_on(service, sid))
 		return 0;
 	shown = access_rights(service, sid);

@@ -53,8 +53,9 @@ bool access_gives(const struct service *service, session_id sid, const struct ri
 
 /*
  * Whether the session's client has no such rights. 0: it has. 401: it has shown nothing, and not everybody may; 403: what it has shown does not give that. Then it is
- * counted and told, and *error says it to the peer.
+ * counted and told, and *error says it to the peer. 503: nobody may yet, as the stream is being read that all nodes share (nodes.h, STREAM_FILLING), which has that name's messages.
  */
+#define ACCESS_FILLING "the server is reading what is kept of this from other servers (nats_stream): try again"
 unsigned access_refuses(struct service *service, session_id sid, unsigned rights, const struct topic_name *name, const char **error);
 
 /*

@@ -10,6 +10,7 @@
 
 #include "shm/client_id.h"
 #include "shm/crash.h"
+#include "shm/nodes_ids.h"
 #include "worker/delivery/stream.h"
 #include "worker/service/strays.h"
 #include "worker/session/tell.h"
@@ -65,6 +66,40 @@ void attach_begin(struct attach *a, const struct base *base, session_id from, co
 		.next = atomic_load_explicit(&session(base, from)->subscriptions, memory_order_relaxed),
 	};
 	resume->kind = RESUME_SINCE;
+}
+
+/* Whether it is in the topic; *seq is its sequence here. */
+static bool find_message(const struct base *base, uint32_t topic, struct position at, uint64_t *seq)
+{
+	const struct topic_shm *t = index_topic(&base->hub.index, topic);
+	struct nodes_place place;
+	uint64_t last;
+
+	if (history_rules_reach(base->hub.history.rules, t->name, t->name_len) == HISTORY_NONE)
+		return false;
+	/* Only under the lock is the topic's last record one that is published. */
+	lock_acquire(&base->hub.shm->lock, base->number + 1);
+	last = atomic_load_explicit(&t->last, memory_order_relaxed);
+	lock_release(&base->hub.shm->lock, base->number + 1);
+	nodes_find_id(&base->hub, base->number + 1, topic, t->generation, last, at, &place);
+	*seq = place.had.id;
+	return place.is_had && place.had_id.epoch == at.epoch && place.had_id.seq == at.seq;
+}
+
+void attach_settle(struct base *base, session_id from, struct resume *asked)
+{
+	const struct subscription_shm *sub = base->slot.subscriptions;
+	uint32_t i = atomic_load_explicit(&session(base, from)->subscriptions, memory_order_relaxed);
+	uint64_t seq;
+
+	if (asked->kind != RESUME_SINCE || !replay_is_of_stream(base, &asked->since))
+		return;
+	hub_pin(&base->hub, base->number);
+	while (i && !find_message(base, sub[i].topic, asked->since, &seq))
+		i = atomic_load_explicit(&sub[i].next, memory_order_relaxed);
+	hub_unpin(&base->hub, base->number);
+	if (i)
+		asked->since = (struct position){ base->hub.shm->epoch / 1000, seq };
 }
 
 /*

@@ -35,6 +35,8 @@ struct attach {
 	struct resume *resume;		/* where the name begins */
 };
 
+/* A client that says where it is by an id of the stream that all nodes share: where that is in all that the session has, not in topics of the stream alone, if the session was sent that message and it is still there. Before attach_begin(). */
+void attach_settle(struct base *base, session_id from, struct resume *asked);
 /* `asked` is what the client has; *resume will say of each name what it has missed. */
 void attach_begin(struct attach *a, const struct base *base, session_id from, const struct resume *asked, struct resume *resume);
 bool attach_next(void *attach, struct topic_name *name);

@@ -6,6 +6,7 @@
  */
 #include "worker/service/history_query.h"
 
+#include "shm/nodes_ids.h"
 #include "worker/delivery/frame.h"
 #include "worker/delivery/stream.h"
 
@@ -21,17 +22,33 @@ static struct joined look_up(struct service *service, const struct topic_name *n
 	j.since = hub_counted_since(hub, name->bytes, name->len);
 	if (j.topic != TOPIC_NONE)
 		joined_fill(hub, &j);
+	else
+		joined_find_stream(hub, name->bytes, name->len, &j);
 	lock_release(&hub->shm->lock, service->base->number + 1);
 	return j;
 }
 
+/* The sequence of the topic's first record that is not before the message of the stream. */
+static uint64_t end_in_stream(const struct service *service, const struct joined *j, struct position before)
+{
+	struct nodes_place place = { 0 };
+
+	before.seq--;
+	if (j->topic != TOPIC_NONE)
+		nodes_find_id(&service->base->hub, service->base->number + 1, j->topic, j->generation, j->last, before, &place);
+	return place.is_next ? place.next.seq : j->tail;
+}
+
 /* The sequence at which the answer ends: `before`, or the tail. Of another epoch, all of this one came later. */
-static uint64_t end_of(const struct service *service, const struct history_query *query, uint64_t tail)
+static uint64_t end_of(const struct service *service, const struct history_query *query, const struct joined *j)
 {
 	const struct position *before = &query->before.since;
+	uint64_t tail = j->tail;
 
 	if (query->before.kind == RESUME_NOT)
 		return tail;
+	if (j->shared == HISTORY_ALL && before->seq > 0 && replay_is_of_stream(service->base, before))
+		return end_in_stream(service, j, *before);
 	if (before->epoch != service->base->hub.shm->epoch / 1000)
 		return 0;
 	return before->seq < tail ? before->seq : tail;
@@ -116,27 +133,36 @@ static size_t query_topic(struct service *service, const struct history_query *q
 			continue;	/* it is not to be made into frames */
 		len += size;
 		result->position = rec.seq;
+		result->stream = nodes_id_of(&service->base->hub, &rec);
 		result->count++;
 	}
 	return len;
 }
 
+/* Where the stream is, of which there is nothing to be said; or where the client is, who may have come from a node that is ahead of this one. */
+static struct position stream_position(const struct service *service, const struct resume *since, const struct joined *j)
+{
+	bool ahead = since->kind != RESUME_NOT && replay_is_of_stream(service->base, &since->since) && since->since.seq > j->stream.seq;
+
+	return ahead ? since->since : j->stream;
+}
+
 size_t history_query(struct service *service, const struct history_query *query, char *dst, size_t room, size_t most, struct history_result *result)
 {
 	struct joined j = look_up(service, &query->name);
-	uint64_t end = end_of(service, query, j.tail);
 	size_t len = 0;
+	uint64_t end;
 
 	*result = (struct history_result){ .replay = { .resume = &query->since, .recovered = true } };
-	result->position = end > 0 ? end - 1 : 0;
-	if (j.topic == TOPIC_NONE) {
-		const struct position *since = &query->since.since;
-
-		result->replay.recovered = since->epoch == service->base->hub.shm->epoch / 1000 && since->seq < j.tail && since->seq + 1 >= j.since;
-		return 0;
-	}
+	if (query->before.kind == RESUME_NOT && j.shared == HISTORY_ALL)
+		result->stream = stream_position(service, &query->since, &j);
 	hub_pin(&service->base->hub, service->base->number);
-	len = query_topic(service, query, &j, end, dst, room, most, result);
+	end = end_of(service, query, &j);
+	result->position = end > 0 ? end - 1 : 0;
+	if (j.topic == TOPIC_NONE)
+		result->replay.recovered = replay_had_nothing(service, &query->since.since, &j);
+	else
+		len = query_topic(service, query, &j, end, dst, room, most, result);
 	hub_unpin(&service->base->hub, service->base->number);
 	return len;
 }

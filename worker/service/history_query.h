@@ -21,6 +21,7 @@ struct history_query {
 struct history_result {
 	struct replay replay;		/* with `since`: recovered, missing */
 	uint64_t position;		/* the last message's sequence; of none the ring's last one: to go on from there */
+	struct position stream;		/* the same by ids of the stream that all nodes share; epoch 0: by that sequence */
 	unsigned count;
 	bool more;			/* behind the last one there are further ones that were asked for */
 };

@@ -100,16 +100,20 @@ bool publish_batch_begin(struct service *service, struct cursor *c)
 }
 
 /* What the key means with the messages at hand. NULL: there is none, or none is remembered. */
-static const struct once_id *identify(const struct service *service, const struct publish_key *key, struct once_id *id)
+static const struct once_id *identify(struct service *service, const struct publish_key *key, struct once_id *id)
 {
 	const struct once *once = &service->base->hub.once;
-	const struct publish_item *items = service->items;
+	struct publish_item *items = service->items;
 
 	if (key == NULL || key->len == 0 || !once_is_on(once))
 		return NULL;
 	once_id(once, items->topic, key->many ? 0 : items->topic_len, key->bytes, key->len, id);
-	for (unsigned i = 0; i < service->item_count; i++)
+	for (unsigned i = 0; i < service->item_count; i++) {
 		once_add_message(once, id, items[i].message, items[i].len);
+		items[i].key = key->bytes;
+		items[i].key_len = (uint8_t)key->len;
+		items[i].key_number = key->many ? (uint16_t)(i + 1) : 0;
+	}
 	return id;
 }
 

@@ -4,8 +4,18 @@
 #include "worker/service/replay.h"
 
 #include "shm/crash.h"
+#include "shm/nodes.h"
+#include "shm/nodes_ids.h"
 #include "worker/delivery/landed.h"
 #include "worker/delivery/stream.h"
+
+void joined_find_stream(const struct hub *hub, const char *name, size_t len, struct joined *joined)
+{
+	if (nodes_stream(hub) == STREAM_OFF || presence_in(name, len))
+		return;
+	joined->shared = history_rules_reach(hub->history.rules, name, len);
+	joined->stream = nodes_stream_last(hub);
+}
 
 void joined_fill(const struct hub *hub, struct joined *joined)
 {
@@ -16,6 +26,8 @@ void joined_fill(const struct hub *hub, struct joined *joined)
 	joined->last = atomic_load_explicit(&topic->last, memory_order_relaxed);
 	joined->since = topic->since;
 	joined->ruled = history_rules_find(hub->history.rules, topic->name, topic->name_len) != NULL;
+	joined->everybody = *topic->name == NAME_EVERYBODY;
+	joined_find_stream(hub, topic->name, topic->name_len, joined);
 }
 
 /* What it has of the past, its topics had before `pos`: they don't get it again when `pos` moves back. */
@@ -73,7 +85,49 @@ static bool is_next(struct service *service, const struct joined *j, uint64_t se
 	return history_from(&service->base->hub.history, service->base->number + 1, j->topic, j->generation) <= seq + 1;
 }
 
-bool replay_since(struct service *service, struct replay *replay, const struct joined *j, struct ring_record *rec)
+bool replay_is_of_stream(const struct base *base, const struct position *position)
+{
+	uint64_t epoch = atomic_load(&base->hub.shm->nodes.stream.epoch);
+
+	return epoch != 0 && position->epoch == epoch && epoch != base->hub.shm->epoch / 1000;
+}
+
+/*
+ * Whether all of the stream's messages behind `at` that are the topic's are in the ring or in history: all of the stream has come since, the topic has no others, and nothing of it has gone since a message at or before `at`, or
+ * since the stream began to come.
+ */
+static bool has_all_behind(struct service *service, const struct joined *j, struct position at, const struct nodes_place *place)
+{
+	const struct hub *hub = &service->base->hub;
+	const struct stream_shm *stream = &hub->shm->nodes.stream;
+	uint64_t first = atomic_load(&stream->first), begun = atomic_load(&stream->begun), from = j->since;
+
+	if (j->shared != HISTORY_ALL || first == 0 || first > at.seq + 1)
+		return false;
+	if (place->is_had && place->had_id.epoch == at.epoch)
+		return true;
+	if (j->topic != TOPIC_NONE)
+		from = history_from(&hub->history, service->base->number + 1, j->topic, j->generation);
+	return from <= begun && replay_is_of_stream(service->base, &at);	/* (still: then `first` was this stream's) */
+}
+
+/* What is no topic of the stream has nothing behind a message of the stream that anybody could know: it goes on with what comes. */
+static bool since_of_stream(struct service *service, struct replay *replay, const struct joined *j, struct ring_record *rec)
+{
+	const struct position at = replay->resume->since;
+	struct nodes_place place;
+
+	if (j->shared == HISTORY_NONE) {
+		replay->recovered = false;
+		return false;
+	}
+	nodes_find_id(&service->base->hub, service->base->number + 1, j->topic, j->generation, j->last, at, &place);
+	*rec = place.next;
+	replay->recovered &= has_all_behind(service, j, at, &place);
+	return place.is_next && rec->seq < j->tail;
+}
+
+static bool since_of_hub(struct service *service, struct replay *replay, const struct joined *j, struct ring_record *rec)
 {
 	const struct position *since = &replay->resume->since;
 	bool ours = since->epoch == service->base->hub.shm->epoch / 1000, to_come = ours && since->seq >= j->tail;
@@ -92,6 +146,20 @@ bool replay_since(struct service *service, struct replay *replay, const struct j
 	else
 		replay->missing += (found ? rec->number : j->next) - 1;
 	return found;
+}
+
+bool replay_since(struct service *service, struct replay *replay, const struct joined *j, struct ring_record *rec)
+{
+	if (replay_is_of_stream(service->base, &replay->resume->since))
+		return since_of_stream(service, replay, j, rec);
+	return since_of_hub(service, replay, j, rec);
+}
+
+bool replay_had_nothing(struct service *service, const struct position *since, const struct joined *j)
+{
+	if (replay_is_of_stream(service->base, since))
+		return has_all_behind(service, j, *since, &(struct nodes_place){ 0 });
+	return since->epoch == service->base->hub.shm->epoch / 1000 && since->seq < j->tail && since->seq + 1 >= j->since;
 }
 
 /* Back along the ring's links. */
@@ -119,6 +187,30 @@ bool replay_last(struct service *service, const struct joined *j, uint64_t numbe
 	return found && rec->seq < j->tail;
 }
 
+/* Where the subscription begins in the stream: before this record; NULL: behind all that has come. Pinned. */
+static void note_in_stream(struct service *service, struct replay *replay, const struct joined *j, const struct ring_record *rec)
+{
+	struct position before = rec ? nodes_id_of(&service->base->hub, rec) : j->stream;
+
+	if (j->everybody)
+		return;
+	if (rec && before.epoch)
+		before.seq--;
+	if (j->shared != HISTORY_ALL || before.epoch == 0 || (replay->stream.epoch != 0 && replay->stream.epoch != before.epoch))
+		replay->apart = true;
+	else if (replay->stream.epoch == 0 || before.seq < replay->stream.seq)
+		replay->stream = before;
+}
+
+struct position replay_in_stream(const struct replay *a, const struct replay *b)
+{
+	const struct position *p = &a->stream, *q = &b->stream;
+
+	if (a->apart || b->apart || (p->epoch && q->epoch && p->epoch != q->epoch))
+		return (struct position){ 0 };
+	return p->epoch == 0 || (q->epoch && q->seq < p->seq) ? *q : *p;
+}
+
 void replay_start(struct service *service, struct replay *replay, const struct joined *j, uint64_t *from, uint32_t *number)
 {
 	struct hub *hub = &service->base->hub;
@@ -132,6 +224,7 @@ void replay_start(struct service *service, struct replay *replay, const struct j
 		found = replay_since(service, replay, j, &rec);
 	else if (replay->resume->kind == RESUME_LAST)
 		found = replay_last(service, j, j->next > replay->resume->last ? j->next - replay->resume->last : 1, &rec);
+	note_in_stream(service, replay, j, found ? &rec : NULL);
 	if (replay->resume->kind != RESUME_NOT)
 		hub_unpin(hub, service->base->number);
 	begins = found ? rec.id : j->tail;
@@ -160,6 +253,7 @@ void replay_had(struct service *service, session_id sid, struct replay *replay, 
 	if (replay->resume->kind != RESUME_NOT && is_new(service, sid, subscription))
 		return;
 	replay->recovered = false;
+	replay->apart = true;
 	if (from < replay->begin)
 		replay->begin = from;
 }

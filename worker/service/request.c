@@ -11,6 +11,7 @@
 #include "worker/service/access.h"
 #include "worker/service/presence.h"
 #include "worker/service/quota.h"
+#include "worker/service/waiting.h"
 #include "worker/session/tell.h"
 
 static bool publishes(const struct request *req)
@@ -55,10 +56,12 @@ void request_publish(struct service *service, struct cursor *c, const struct pub
 	int r = service->item_count > 0 ? publish_batch_answered(service, c, key) : 0;
 
 	if (r < 0) {
-		bool used = errno == EEXIST;
+		int why = errno;
 
 		*o = outcome_nothing(service, c);
-		if (used)
+		if (why == EINVAL)
+			fail(o, 400, "a key is for messages to topics of nats_stream alone, or to others alone; for several messages it has up to 250 bytes there");
+		else if (why == EEXIST)
 			fail(o, 422, "this message_id was used with another message");
 		else
 			fail(o, 413, "more than the server's ring can take at once (ring_bytes)");
@@ -323,6 +326,7 @@ static bool subscribe_names(struct service *service, struct cursor *c, const str
 		outcome_starts_now(service, o);
 		if (replay.begin <= o->position || live.begin <= o->position)
 			o->position = (replay.begin < live.begin ? replay.begin : live.begin) - 1;
+		o->stream = replay_in_stream(&replay, &live);
 		o->resumed = req->resume.kind == RESUME_SINCE;
 		o->recovered = replay.recovered;
 		o->missing = replay.missing;
@@ -386,6 +390,7 @@ static bool attach(struct service *service, struct cursor *c, const struct reque
 	uint32_t first;
 	bool later;
 
+	attach_settle(service->base, from, &asked);
 	if (!may_attach(service, c, from, &asked, o))
 		return true;
 	if (!session_parked(service->base, from))
@@ -534,6 +539,50 @@ static bool refuse(struct service *service, const struct cursor *c, const struct
 	return o->error != NULL;
 }
 
+/* Only this node is counted: others can't be asked. */
+static void count_alone(const struct service *service, struct outcome *o)
+{
+	o->nodes = 1;
+	o->nodes_known = 1 + question_nodes(&service->base->hub);
+}
+
+/* What was published is not answered before the other nodes have: if they were asked. */
+static void wait_for_nodes(struct service *service, struct cursor *c, struct outcome *o)
+{
+	struct waiting_shm *w = waiting_of(service, c);
+	bool published = o->kind == OUTCOME_ANSWER && !o->error;
+
+	if (published && !w)
+		count_alone(service, o);
+	if (!w)
+		return;
+	if (!published) {
+		waiting_end(service, w);
+		return;
+	}
+	waiting_published(service, w, o->published, o->repeated);
+	publish_batch_end(service);
+	o->kind = OUTCOME_LATER;
+	c->stop = c->waits = true;
+}
+
+/* A message that was published before, and is answered when the nodes have. */
+static void go_on_waiting(struct service *service, struct cursor *c, const struct waiting_shm *w, struct outcome *o)
+{
+	struct question_answer answer;
+
+	o->kind = OUTCOME_LATER;
+	if (waiting_goes_on(service, c, w, &answer))
+		return;
+	*o = outcome_nothing(service, c);
+	service->awaited = (struct publish_item){ .seq = w->seq, .subscribers = w->subscribers + answer.subscribers };
+	o->published = &service->awaited;
+	o->count = 1;
+	o->repeated = w->repeated;
+	o->nodes = 1 + answer.answered;
+	o->nodes_known = 1 + answer.nodes;
+}
+
 static void publish_one(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
 {
 	if (!req->answered && req->key.len == 0) {
@@ -543,18 +592,30 @@ static void publish_one(struct service *service, struct cursor *c, const struct 
 	o->kind = OUTCOME_LATER;
 	if (!publish_batch_begin(service, c))
 		return;
+	if (req->everywhere && !waiting_ask(service, c, &req->names.one))
+		return;
 	request_add(service, c, req);
 	request_publish(service, c, &req->key, o);
+	if (req->everywhere)
+		wait_for_nodes(service, c, o);
 }
 
 void request_serve(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
 {
-	bool refused = refuse(service, c, req, o), publish = publishes(req) && !refused;
+	const struct waiting_shm *w = waiting_of(service, c);
 	struct outcome done;
+	bool refused, publish;
+
+	if (w && atomic_load_explicit(&w->published, memory_order_relaxed)) {
+		go_on_waiting(service, c, w, o);
+		return;
+	}
+	refused = refuse(service, c, req, o);
+	publish = publishes(req) && !refused;
 
 	if (publish) {
 		publish_one(service, c, req, o);
-		if (o->kind == OUTCOME_LATER)
+		if (o->kind == OUTCOME_LATER && !c->waits)
 			quota_give(service, c->sid, CLIENT_PUBLISHES, 1);
 		return;
 	}
@@ -584,11 +645,22 @@ void outcome_starts_now(const struct service *service, struct outcome *o)
 	o->position = ring_tail(&service->base->hub.ring) - 1;
 }
 
+void outcome_put_nodes(struct sink *s, const struct outcome *o)
+{
+	if (o->nodes == 0)
+		return;
+	sink_literal(s, ",\"nodes\":");
+	sink_number(s, o->nodes);
+	sink_literal(s, ",\"nodes_known\":");
+	sink_number(s, o->nodes_known);
+}
+
 const struct position_start *outcome_start(const struct service *service, const struct outcome *o, struct position_start *start)
 {
 	*start = (struct position_start){
 		.epoch = &service->base->epoch,
 		.seq = o->position,
+		.stream = o->stream,
 		.resumed = o->resumed,
 		.recovered = o->recovered,
 		.missing = o->missing,

@@ -113,6 +113,7 @@ ssize_t session_query(struct service *service, session_id from, const struct res
 		      struct history_result *result)
 {
 	struct query q = { .service = service };
+	struct resume asked = *since;
 	uint32_t count = session(service->base, from)->count;
 	size_t len;
 
@@ -127,7 +128,8 @@ ssize_t session_query(struct service *service, session_id from, const struct res
 		return -1;
 	}
 	hub_pin(&service->base->hub, service->base->number);
-	look_up(&q, from, since);
+	attach_settle(service->base, from, &asked);
+	look_up(&q, from, &asked);
 	result->position = q.count > 0 ? q.held[0].joined.tail - 1 : 0;
 	find_first(&q, &result->replay);
 	len = write_messages(&q, limit, dst, room, most, result);
