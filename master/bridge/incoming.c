@@ -252,7 +252,7 @@ enum came incoming_turn(struct incoming *i)
 				return CAME_BLOCKED;
 			continue;
 		}
-		natsMsg_Destroy(i->held.msg);
+		spent_add(&i->bridge->spent, i->held.msg);
 		i->held.msg = NULL;
 	}
 	return publish_batch(i) ? CAME_MORE : CAME_BLOCKED;

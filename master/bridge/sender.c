@@ -92,6 +92,6 @@ enum sent sender_send(struct sender *s, const struct nodes_message *m, const cha
 		msg = make(subject, &out, origin, again);
 	}
 	sent = hand_over(s, m, msg);
-	natsMsg_Destroy(msg);
+	spent_add(&s->bridge->spent, msg);
 	return sent;
 }
