@@ -1,5 +1,5 @@
 /*
- * Messages of libnats that are done with. It frees each in a thread of its own, which is woken for it, and then takes the memory allocator's lock from us: so they are gathered, and freed
+ * Messages of libnats that are done with. It frees each in a thread of its own, which is woken for it, and takes the memory allocator's lock from us: so they are gathered, and freed
  * together, when they are many or nobody waits for the loop.
  */
 #ifndef MASTER_BRIDGE_SPENT_H
@@ -9,7 +9,7 @@
 
 #include <nats/nats.h>
 
-#define SPENT_MAX 256
+#define SPENT_MAX 64			/* few enough to be in the processor's cache still */
 
 struct spent {
 	natsMsg *msg[SPENT_MAX];
