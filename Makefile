@@ -84,7 +84,7 @@ MAINS    := master/main.c master/ctl/janusctl.c master/jwks/janus-jwks.c master/
 SRC      := $(filter-out $(MAINS),$(wildcard proto/*.c shm/*.c worker/*/*.c master/*.c master/*/*.c))
 OBJ      := $(SRC:%.c=$(BUILD)/%.o)
 LIB      := $(BUILD)/libjanus.a
-BENCH    := $(filter-out $(addprefix tests/bench/,floor.c handshakes.c patterns.c resume.c crowd.c tool.c),$(wildcard tests/bench/*.c))
+BENCH    := $(filter-out $(addprefix tests/bench/,floor.c handshakes.c libnats.c patterns.c resume.c crowd.c tool.c),$(wildcard tests/bench/*.c))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 STRESS   := $(BUILD)/tests/stress/ring_stress $(BUILD)/tests/stress/tls_stress
 SERVER   := $(BUILD)/janus $(BUILD)/janusctl $(BUILD)/janus-jwks $(BUILD)/janus-bridge
@@ -212,7 +212,7 @@ mutants: deps
 # Lock, ring, index, history: a death at each instruction, all of them.
 stress: tests
 	@JANUS_BUILD=$(BUILD) tests/run ring_stress tls_stress
-tests: programs $(UNIT) $(STRESS) $(BUILD)/floor $(BUILD)/bench-resume
+tests: programs $(UNIT) $(STRESS) $(BUILD)/floor $(BUILD)/bench-resume $(BUILD)/bench-libnats
 
 # Clients that nobody here wrote. What they need is installed by name, and takes a network; npm's are pinned by tests/clients.
 CLIENTS := build/clients
@@ -315,7 +315,10 @@ $(BUILD)/bench-handshakes: $(addprefix $(BUILD)/tests/bench/,handshakes.o tool.o
 bench-tls: all $(BUILD)/bench-handshakes
 	@python3 tests/bench/bench_tls.py --build $(BUILD)
 # What being joined with other nodes costs, beside NATS alone: some minutes.
-bench-nodes: all
+$(BUILD)/bench-libnats: $(BUILD)/tests/bench/libnats.o
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lnats
+bench-nodes: all $(BUILD)/bench-libnats
 	@python3 tests/bench/nodes_cost.py --build $(BUILD)
 # What looking costs a server with 200,000 connections and 1,000,000 topics: some minutes, 6 GiB.
 bench-janusctl: all

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "master/bridge/spent.h"
 #include "master/bridge/uplink.h"
 #include "proto/nats_message.h"
 #include "proto/subject.h"
@@ -21,6 +22,7 @@ struct bridge {
 	struct settings settings;
 	struct hub hub;
 	struct uplink uplink;
+	struct spent spent;
 	char node[NATS_NODE_MAX + 1];	/* our own name */
 	uint64_t epoch;			/* our hub's */
 	uint64_t now;			/* milliseconds of CLOCK_MONOTONIC, of this turn of the loop */

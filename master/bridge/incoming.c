@@ -316,7 +316,7 @@ static enum came take_all(struct incoming *i)
 				return CAME_BLOCKED;
 			continue;
 		}
-		natsMsg_Destroy(i->held.msg);
+		spent_add(&i->bridge->spent, i->held.msg);
 		i->held.msg = NULL;
 	}
 	return publish_batch(i) ? CAME_MORE : CAME_BLOCKED;

@@ -213,6 +213,8 @@ static void wait_for_something(struct program *p, bool more, bool blocked)
 	uplink_awake(&b->uplink);
 	b->now = clock_ms();
 	nodes_beat(&b->hub, b->now);
+	if (sleeps && n <= 0)
+		spent_free(&b->spent);
 	for (int i = 0; i < n; i++)
 		if (e[i].data.ptr == &b->uplink && e[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 			uplink_receive(&b->uplink);

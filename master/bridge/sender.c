@@ -114,6 +114,6 @@ enum sent sender_send(struct sender *s, const struct nodes_message *m, const cha
 		msg = make(subject, &out, origin, again, m->to_stream ? reply : NULL, m->to_stream ? id : NULL);
 	}
 	sent = hand_over(s, m, msg);
-	natsMsg_Destroy(msg);
+	spent_add(&s->bridge->spent, msg);
 	return sent;
 }

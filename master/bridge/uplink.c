@@ -351,8 +351,12 @@ void uplink_send(struct uplink *c)
 
 void uplink_receive(struct uplink *c)
 {
-	if (uplink_is_open(c) && c->reading)
-		natsConnection_ProcessReadEvent(c->nc);
+	if (!uplink_is_open(c) || !c->reading)
+		return;
+	/* All that is read at once comes to the queue at once: else libnats wakes its thread for each message, as that is faster than we are. */
+	pthread_mutex_lock(&c->lock);
+	natsConnection_ProcessReadEvent(c->nc);
+	pthread_mutex_unlock(&c->lock);
 }
 
 bool uplink_may_sleep(struct uplink *c)

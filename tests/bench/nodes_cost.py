@@ -8,8 +8,8 @@ medians of the rounds are printed.
 
   fanout      a message to --subscribers WebSockets on one node: server CPU a delivery and when the last has it, beside the server that is not joined
   latency     1,000 messages a second from a publisher on one node to a subscriber on the other, beside the same between two clients of NATS
-  rate        as many messages of 100 bytes as can be, out of a node, into it, and from one to the other, beside NATS from one client to another. (Janus' publisher and
-              subscriber, the two servers, the two bridges and the nats-server share the machine's cores.)
+  rate        as many messages of 100 bytes as can be, out of a node and into it, beside a bare program with libnats in its place (bench-libnats); and from one node to the
+              other, beside NATS from one client to another. (All that takes part in it shares the machine's cores.)
   interest    so many topics (--topics) get a first subscriber and lose it: CPU of the bridge, the workers and the nats-server a change, and of the workers of the server that is
               not joined
 """
@@ -18,6 +18,7 @@ import json
 import os
 import socket
 import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -111,16 +112,15 @@ class Cost:
     def rate(self):
         a, b = self.nodes
         n = self.options.messages
-        found = {"out of a node": self.out(a, n), "into a node": self.into(b, n)}
+        found = {"out of a node": self.out(a, n), "libnats, out": self.bare_out(n), "into a node": self.into(b, n), "libnats, in": self.bare_in(n)}
         found.update(self.bridge_cost)
+        found.update({"out of a node, ratio": found["out of a node"] / found["libnats, out"], "into a node, ratio": found["into a node"] / found["libnats, in"]})
         arguments = ("-n", 1, "-m", n, "-s", 100, "--timeout", 100)
         for name, figures in (("node to node", self.bench(dict(self.addresses(a, "packet"), **self.addresses(b, "http")), "--speak", "ws", "--publish", "packet", *arguments,
                                                           subject="janus.topic.bench-0")),
                               ("NATS alone", self.bench({"nats": ("127.0.0.1", self.nats.port)}, "--speak", "nats", *arguments))):
             found[name] = figures["deliveries_per_s"]
-        for name in ("out of a node", "into a node", "node to node"):
-            found[name + ", ratio"] = found[name] / found["NATS alone"]
-        return found
+        return dict(found, **{"node to node, ratio": found["node to node"] / found["NATS alone"]})
 
     def out(self, node, count):
         """Messages a second from a client of a node to a client of NATS."""
@@ -152,15 +152,45 @@ class Cost:
         self.bridge_cost["in, us of the bridge a message"] = (cpu_ns([node.called("janus-bridge")]) - before) / 1000 / count
         return rate
 
+    def bare(self, what, count):
+        """A bench-libnats that is ready."""
+        from janus_test import program
+        bare = subprocess.Popen([program("bench-libnats"), self.nats.url, what, "bare", str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if bare.stdout.readline() != "ready\n":
+            raise SystemExit("bench-libnats has ended")
+        return bare
+
+    def bare_out(self, count):
+        from nats_servers import Nats
+        nats = Nats(self.nats)
+        nats.subscribe("bare")
+        with self.bare("out", count) as bare:
+            rate = self.timed(lambda: bare.communicate("\n"), count, lambda end: self.drained(nats.socket, b"MSG bare ", count, end))
+        nats.close()
+        return rate
+
+    def bare_in(self, count):
+        from nats_servers import Nats
+        nats = Nats(self.nats)
+        frames = (b"PUB bare 100\r\n" + b"x" * 100 + b"\r\n") * 1000
+        with self.bare("in", count) as bare:
+            rate = self.stream(nats.socket, frames, count, lambda _: bare.wait(100))
+        nats.close()
+        return rate
+
     @staticmethod
-    def stream(s, frames, count, drain):
-        """Sends the frames, of 1,000 messages, again and again, while `drain` reads; then how many came in a second."""
-        thread = threading.Thread(target=lambda: [s.sendall(frames) for _ in range(count // 1000)], daemon=True)
+    def timed(send, count, drain):
+        """Has `send` send the messages, while `drain` reads; then how many came in a second."""
+        thread = threading.Thread(target=send, daemon=True)
         began = time.monotonic()
         thread.start()
         drain(began + 100)
         thread.join()
         return count / (time.monotonic() - began)
+
+    def stream(self, s, frames, count, drain):
+        """Frames of 1,000 messages, again and again."""
+        return self.timed(lambda: [s.sendall(frames) for _ in range(count // 1000)], count, drain)
 
     @staticmethod
     def drained(s, mark, count, end):
