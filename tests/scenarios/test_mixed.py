@@ -10,7 +10,7 @@ from web_clients import Packet, Sse, WebTest, collect
 from web_publishers import Publisher
 
 KINDS = ("flash", "ws", "sub-ws", "sse", "lines", "lines-1.0", "packet")
-EACH = 16 if SLOWNESS <= 1 else 6       # of each kind
+EACH = 12 if SLOWNESS <= 1 else 6       # of each kind
 FENCE = ["fence"]                       # the data of the last message
 
 
