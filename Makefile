@@ -97,12 +97,15 @@ server: server-deps
 ifeq ($(LIKE),)
 programs: $(PROGRAMS)
 server-programs: $(SERVER)
-else
-programs server-programs:
-	@$(MAKE) --no-print-directory $(LIKE_BY) library
-	@$(MAKE) --no-print-directory $(if $(filter programs,$@),$(PROGRAMS),$(SERVER))
-endif
 library: $(LIB)
+else
+programs: FILES = $(PROGRAMS)
+server-programs: FILES = $(SERVER)
+library: FILES = $(LIB)
+programs server-programs library:
+	@$(MAKE) --no-print-directory $(LIKE_BY) library
+	@$(MAKE) --no-print-directory $(FILES)
+endif
 
 deps:
 	@sh packaging/deps.sh
@@ -114,7 +117,7 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 $(CPPFLAGS) $(CFLAGS) $(WARN) -MMD -MP -c -o $@ $<
 
-# Those that are its own are made anew when the other build's are, also if nothing is known yet of what they include. (That build is up to date: see server-programs.)
+# Those that are its own are made anew when the other build's are, also if nothing is known yet of what they include. (That build is up to date: see library.)
 ifneq ($(LIKE),)
 OWN      := $(shell grep -lwE '$(BUT_FOR)' $(SRC)) \
 		$(if $(BUT_WITH),$(patsubst $(LIKE)/%.d,%.c,$(shell grep -l '$(BUT_WITH)' $(SRC:%.c=$(LIKE)/%.d) 2>/dev/null)))

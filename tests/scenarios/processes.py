@@ -19,6 +19,7 @@ MARK = "JANUS_TEST_SERVER"
 # As whom keepers and workers run: as who runs the tests, as another one might not be able to enter where it is built and has its files. (Root's have no capability all the same.)
 USER = "root" if os.geteuid() == 0 else ""
 PR_SET_PDEATHSIG = 1
+PORTS_HELD = 32
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _others = set()         # further processes that run beside a test
@@ -204,10 +205,29 @@ def _marked(mark):
     return found
 
 
+_held = []              # sockets whose names say which ports were given last
+
+
+def _is_taken(port):
+    """Whether another process of tests was given it, which may not have begun to use it; else it is this one's."""
+    name = socket.socket(socket.AF_UNIX)
+    try:
+        name.bind("\0janus-test-port-%d" % port)       # (in no file system, and gone with its process)
+    except OSError:
+        name.close()
+        return True
+    _held.append(name)
+    if len(_held) > PORTS_HELD:
+        _held.pop(0).close()
+    return False
+
+
 def free_port():
     """One that the kernel does not give to connections, so that it is still free after a server has had it."""
     while True:
         port = random.randint(12000, 31999)
+        if _is_taken(port):
+            continue
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -10,7 +10,7 @@ from web_clients import Packet, Sse, WebTest, collect
 from web_publishers import Publisher
 
 KINDS = ("flash", "ws", "sub-ws", "sse", "lines", "lines-1.0", "packet")
-EACH = 16 if SLOWNESS <= 1 else 6       # of each kind
+EACH = 12 if SLOWNESS <= 1 else 6       # of each kind
 FENCE = ["fence"]                       # the data of the last message
 
 
@@ -41,7 +41,7 @@ class FlashReader(Client):
 
 
 class Mixed(WebTest):
-    limit = 120
+    limit = 240
     visitors = ()                # as Witnesses have
     options = "keep_alive=10m", "peer_timeout=10m"       # readers have much to read: publishers wait for them, and pings stand behind it
     topics = "a,b"
@@ -65,7 +65,7 @@ class Mixed(WebTest):
         wait_until(lambda: self.janus.subscriptions() == 2 * self.subscribers, what="all subscriptions")
         self.assertGreater(min(w["connections"] for w in self.janus.status()["workers"]), 0, "one worker has all connections")
 
-    def go(self, kinds, meanwhile, pause=0.01, seconds=90):
+    def go(self, kinds, meanwhile, pause=0.01, seconds=200):
         """Publishes by these kinds while meanwhile() runs, and checks what everybody saw. The messages, as the first of them saw them."""
         publishers = [Publisher(self, kind, "%s-%d" % (kind, n), pause) for n, kind in enumerate(kinds)]
         failures = []

@@ -28,9 +28,9 @@ class Shared(JanusTest):
         return readers, witness, publisher
 
     def test_one_for_all(self):
-        """60 messages of 250 kB, 100 readers that stopped: not a frame each."""
+        """60 messages of 250 kB, 40 readers that stopped: not a frame each."""
         janus = self.server(*RING, workers=2)
-        readers, _, _ = self.stop_reading(janus, 100)
+        readers, _, _ = self.stop_reading(janus, 40)
         self.assertGreater(janus.count("frames_kept"), 0)
         self.assertLess(buffered(janus), 12 * SIZE)
         for reader in readers:

@@ -12,6 +12,7 @@ from janus_test import SLOWNESS, Closed, Deadline, wait_until
 from web_clients import WebSocket, WebTest
 
 COUNT = 12000
+PATIENT = "stop_limit=60s"        # for readers on a busy machine
 
 
 class Stop(WebTest):
@@ -38,7 +39,7 @@ class Stop(WebTest):
         return got
 
     def test_readers_that_are_behind(self):
-        self.serve()
+        self.serve(PATIENT)
         readers = [self.flash(rcvbuf=16384).subscribe("a"), self.lines("/sub/a", rcvbuf=16384),
                    self.connect(WebSocket, "http", rcvbuf=16384).upgrade("/sub/a")]
         self.publish()
@@ -50,7 +51,7 @@ class Stop(WebTest):
         self.janus.wait_exit(0)
 
     def check_readers_go_on(self, before_the_end):
-        self.serve()
+        self.serve(PATIENT)
         readers = [self.flash(rcvbuf=16384).subscribe("a"), self.lines("/sub/a", rcvbuf=16384)]
         self.publish()
         wait_until(lambda: self.janus.behind() == len(readers))
