@@ -6,7 +6,7 @@ that (test_crash_points.py). Those that take long are not `quick`: they are left
 """
 import shutil
 
-CRASH_ONLY = "test_apart", "test_crash_points", "test_recovery"       # test files that run the build with crash points, and no other
+CRASH_ONLY = "test_apart", "test_crash_points", "test_recovery", "test_watch"       # test files that run the build with crash points, and no other
 
 GO_THROUGH = "test_crash_points.CrashPoints.test_send"
 ANSWERED = "test_crash_points.CrashPoints.test_answered_publishes"
@@ -243,6 +243,11 @@ M("orphans-not-adopted", "worker/loop/orphans.c", "if (untouched(fd) && listener
 M("orphans-all-adopted", "worker/loop/orphans.c", "if (untouched(fd) && listener_of(w, fd))", "if (listener_of(w, fd))", RECOVERY + "test_connection_half_closed")
 M("orphans-beyond-the-limit", "worker/loop/connection.c", " && listener_counts(&w->listeners, fd, a->proto))", ")", "test_http_routes.Routes.test_full_and_killed")
 M("refused-are-reset", "worker/loop/refuse.c", "\tif (!more)\n\t\tend(w, r);", "\tif (r->told)\n\t\tend(w, r);", "test_http_routes.Routes.test_full_can_be_read")
+M("registered-before-it-is", "worker/session/watch.c", "\tnote(slot, fd, had & events);\n", "\tnote(slot, fd, events);\n", GO_THROUGH, points="watch-lessened", quick=False)
+M("half-done-is-not-done-again", "worker/session/watch.c", "if (had ? errno == ENOENT : errno == EEXIST)", "if (false)", "test_watch")
+M("another-program-s-set", "worker/session/watch.c", "if (!was_elsewhere(slot) && is_set", "if (is_set", "test_watch")
+M("closed-and-registered", "worker/loop/connection.c", "\twatch_end(&w->base.slot, session_fd(&w->base, sid));\n\tw->base.marks", "\tw->base.marks", "test_watch.Watch.test_borrowed", quick=False)
+M("each-worker-its-own-set", "worker/loop/orphans.c", " || fd == watch_set(&w->base.slot))", ")", "test_watch.Watch.test_outlives_workers", quick=False)
 M("orphans-stay-open", "worker/loop/orphans.c", "w->orphans_room, fd);\n\tclose(fd);\n", "w->orphans_room, fd);\n", "test_crash.Leaks.test_descriptors")
 M("fin-counts-as-input", "worker/io/tcp_counts.c", " - (uint64_t)queued - (uint64_t)fin_arrived(&ti);", " - (uint64_t)queued - 0 * (uint64_t)fin_arrived(&ti);",
   RECOVERY + "test_end_behind_input")
@@ -749,7 +754,7 @@ M("handshakes-begin-before-anything-is-said", "worker/io/tls_handshake.c", "\tif
 M("who-says-nothing-makes-no-room", "worker/loop/handshakes.c", "+ hs->count >= w->base.self->connections_max)", "+ hs->count >= 2 * w->base.self->connections_max)", "test_tls.Limits.test_the_oldest_who_say_nothing_make_room", quick=False)
 M("handshakes-that-failed-count-on", "worker/loop/handshakes.c", "\tquota_leave(&w->service, fd);\n\tif (told)", "\tif (told)", "test_tls_proxied.Limits.test_a_handshake", quick=False)
 M("handshakes-for-whoever-has-too-many", "worker/loop/handshakes.c", "if (!connection_client_may(w, fd, a, &why)) {", "if (!connection_client_may(w, fd, a, &why) && false) {", "test_tls_proxied.Limits.test_connections", quick=False)
-M("peeks-of-a-header-are-counted", "worker/loop/proxied.c", "if (socket_is_local(io->fd))", "if (true)", "test_tls_proxied.Headers.test_what_comes_together", quick=False)
+M("peeks-of-a-header-are-counted", "worker/loop/proxied.c", "if (socket_is_local(guest->fd))", "if (true)", "test_tls_proxied.Headers.test_what_comes_together", quick=False)
 M("handshakes-have-all-of-a-turn", "worker/loop/handshakes.c", "base_clock() - since < RUN_US", "base_clock() - since < 1000 * RUN_US", "test_tls.Limits.test_storm", quick=False)
 M("handshakes-are-late-by-waiting", "worker/loop/handshakes.c", "if (h->waits || h->stage == WHOLE || w->base.now_ms", "if (w->base.now_ms", "test_tls.Limits.test_turn", quick=False)
 M("handshakes-without-a-deadline", "worker/loop/handshakes.c", "\t\tfail(w, h, COUNTER_tls_failed_late, false);", "\t\tbreak;", "test_tls.Limits.test_time", quick=False)

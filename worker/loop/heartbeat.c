@@ -88,13 +88,16 @@ static bool is_silent(const struct worker *w, session_id sid, int64_t limit)
 	return (w->base.now - session(&w->base, sid)->last_in) * 1000ll > limit;
 }
 
-/* Whether the kernel has failed to reach the peer for peer_timeout. It is asked now and then only, as that costs a system call. */
+/*
+ * Whether the kernel has failed to reach the peer for peer_timeout. It is asked now and then only, as that costs a system call, and not while we know better: what was received came with an
+ * acknowledgement.
+ */
 static bool has_vanished(const struct worker *w, session_id sid)
 {
 	int64_t limit = w->base.settings->peer_timeout;
 	uint32_t every = (uint32_t)(limit / 1000 / LOOKS) + 1;
 
-	return limit && !session_has(&w->base, sid, MARK_LOCAL) && (w->base.now + (uint32_t)sid) % every == 0 &&
+	return limit && !session_has(&w->base, sid, MARK_LOCAL) && is_silent(w, sid, limit - 1000) && (w->base.now + (uint32_t)sid) % every == 0 &&
 	       tcp_unanswered(session_fd(&w->base, sid), limit, ATTEMPTS);
 }
 

@@ -132,11 +132,11 @@ static int deal_with(struct worker *w, int fd)
 static void ask_one_by_one(struct pollfd *asked, int count)
 {
 	for (int i = 0; i < count; i++)
-		asked[i].revents = asked[i].fd >= 0 && fcntl(asked[i].fd, F_GETFD) < 0 ? POLLNVAL : 0;
+		asked[i].revents = fcntl(asked[i].fd, F_GETFD) < 0 ? POLLNVAL : 0;
 }
 
 /*
- * Looks at every number that a session's descriptor can have, as any of them may be open. It asks with poll(), to which a closed descriptor costs 5
+ * Looks at every number that a session's descriptor can have and that is no session's, as any of them may be open. It asks with poll(), to which a closed descriptor costs 5
  * ns.
  */
 int orphans_close(struct worker *w)
@@ -144,15 +144,16 @@ int orphans_close(struct worker *w)
 	static struct pollfd asked[AT_ONCE];
 	int end = (int)w->base.slot.shm->sessions_max;
 
-	for (int first = 3; first < end; first += AT_ONCE) {
-		int count = end - first < AT_ONCE ? end - first : AT_ONCE;
+	for (int fd = 3; fd < end;) {
+		int count = 0;
 
-		for (int i = 0; i < count; i++)
-			asked[i] = (struct pollfd){ .fd = is_sessions(w, first + i) ? -1 : first + i };
+		for (; fd < end && count < AT_ONCE; fd++)
+			if (!is_sessions(w, fd))
+				asked[count++] = (struct pollfd){ .fd = fd };
 		if (poll(asked, (nfds_t)count, 0) < 0)
 			ask_one_by_one(asked, count);
 		for (int i = 0; i < count; i++)
-			if (asked[i].fd >= 0 && !(asked[i].revents & POLLNVAL) && deal_with(w, asked[i].fd) < 0)
+			if (!(asked[i].revents & POLLNVAL) && deal_with(w, asked[i].fd) < 0)
 				return -1;
 	}
 	return 0;
