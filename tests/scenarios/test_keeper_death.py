@@ -233,6 +233,22 @@ class Points(KeeperTest):
                     self.janus.killed[0] = "keeper"
                     self.end()
 
+    def test_worker_that_leaves(self):
+        """Told to by a keeper that is dead by then: at its end, it looks."""
+        self.begin(workers=2)
+        slot = self.janus.slot(0)
+        self.arm("keeper-looked-for.stop")
+        answer = []
+        reload = threading.Thread(target=lambda: answer.append(self.janus.reload()))
+        reload.start()
+        self.wait_done("keeper-looked-for.stop")
+        self.janus.kill(slot["keeper"], "keeper")
+        wait_until(lambda: not is_alive(slot["keeper"]), 10, "the keeper's death")
+        os.kill(slot["worker"], signal.SIGCONT)
+        reload.join()
+        self.assertEqual((answer[0][0], answer[0][2]), (0, ""))
+        self.end()
+
     def test_snapshot(self):
         """A keeper that has asked for a snapshot: the upgrade is refused, and all go on; and again it can be done."""
         folder = os.path.join(self.folder, "bin")
