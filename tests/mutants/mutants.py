@@ -353,7 +353,7 @@ M("sessions-end-unnoted", "worker/loop/connection.c", "\t\tatomic_store_explicit
 M("closed-keeps-subscriptions", "worker/loop/connection.c", "\tleave_all(&w->topics, w->multi_topic, sid, s->state.transport);\n\tsession_count", "\tsession_count", GO_THROUGH, points="close-freed", quick=False)
 M("hands-over-though-it-stops", "worker/loop/worker.c", "\tw->snapshot_wanted = false;\n\tev_break(loop, EVBREAK_CANCEL);\n", "", "test_stop.Stop.test_worker_told_both_at_once")
 M("keeper-executes-beside-its-worker", "master/keeper_again.c", "\t} while (poll(&p, 1, ms < BEAT_MS ? ms : BEAT_MS) <= 0);\n", "\t} while (false);\n", "test_keeper_death.Killed.test_each")
-M("worker-leaves-without-a-keeper", "worker/loop/worker.c", "\tnext_keeper_leave(w);\n", "", "test_keeper_death.Points.test_order", quick=False)
+M("worker-leaves-without-a-keeper", "worker/loop/worker.c", "\tnext_keeper_leave(w);\n", "", "test_keeper_death.Points.test_worker_that_leaves", quick=False)
 M("order-dies-with-its-keeper", "master/slots.c", "} else if (s->ordered && ", "} else if (false && ", "test_keeper_death.Points.test_order", quick=False)
 M("worker-of-another-keeps-the-lock", "master/supervisor.c", "->worker, 0);\n\thub_repair(s->hub, s->slot);\n", "->worker, 0);\n", "test_supervisor")
 M("keepers-without-a-pause", "master/keeper_again.c", "\treturn restarts_pause(deaths);\n", "\treturn 0;\n", "test_keeper_again")

@@ -127,22 +127,43 @@ class Killed(KeeperTest):
 class Points(KeeperTest):
     """Somebody dies on the way to another keeper."""
 
-    def die_at(self, *points):
-        for point in points:
-            self.arm(point)
+    def die_at(self, point):
+        self.arm(point)
         self.janus.kill_keeper(0)
-        for n, point in enumerate(points):
-            self.wait_done(point)
-            self.janus.killed[-n] = "keeper"
-        self.janus.forgive_deaths(9)
+        self.wait_done(point)
+        self.janus.killed[0] = "keeper"
+
+    def next_stopped(self):
+        """Slot 0 as it was, and the keeper that its worker has made: stopped before it does anything."""
+        slot = self.janus.slot(0)
+        self.arm("keeper-begun.stop")
+        self.janus.kill(slot["keeper"], "keeper")
+        self.wait_done("keeper-begun.stop")
+        return slot, wait_until(lambda: {self.janus.slot(0)["keeper"]} - {0, slot["keeper"]}, 10, "another keeper").pop()
 
     def test_keeper_again(self):
-        """Before it asks the worker to leave, and after: the worker makes yet another."""
-        for points in ("keeper-begun",), ("keeper-asked",), ("keeper-begun", "keeper-asked"):
-            with self.subTest(points=points):
-                self.begin(workers=2)
-                self.die_at(*points)
-                self.end()
+        """Three in a row, two of them before they ask the worker to leave: the worker makes yet another."""
+        self.begin(workers=2)
+        slot, keeper = self.next_stopped()
+        self.arm("keeper-begun")
+        self.janus.kill(keeper, "keeper")
+        self.wait_done("keeper-begun")
+        self.janus.killed[0] = "keeper"
+        self.janus.wait_worker(0, slot["worker"])
+        self.end()
+
+    def test_keeper_that_has_asked(self):
+        """The worker is told to leave, and makes yet another before it does."""
+        self.begin(workers=2)
+        slot, keeper = self.next_stopped()
+        os.kill(slot["worker"], signal.SIGSTOP)         # (so that it has not left before that one dies)
+        self.arm("keeper-asked")
+        os.kill(keeper, signal.SIGCONT)
+        wait_until(lambda: not is_alive(keeper), 10, "the next keeper's death")
+        os.kill(slot["worker"], signal.SIGCONT)
+        self.janus.killed[keeper] = "keeper"
+        self.janus.wait_worker(0, slot["worker"])
+        self.end()
 
     def test_worker_too(self):
         """When it has made another keeper: that one goes on as if the worker had left."""
@@ -153,18 +174,12 @@ class Points(KeeperTest):
     def test_worker_that_publishes(self):
         """It dies with the hub lock held: the new keeper lets it go, though it is not its parent."""
         self.begin(workers=2, publisher=0)
-        slot = self.janus.slot(0)
-        self.arm("keeper-begun.stop")
-        self.janus.kill(slot["keeper"], "keeper")
-        self.wait_done("keeper-begun.stop")
+        slot, keeper = self.next_stopped()
         self.arm("publish-committed")
         self.wait_done("publish-committed")
-        os.kill(self.next_keeper(slot), signal.SIGCONT)
+        os.kill(keeper, signal.SIGCONT)
         self.janus.wait_worker(0, slot["worker"])
         self.end()
-
-    def next_keeper(self, slot):
-        return wait_until(lambda: {self.janus.slot(0)["keeper"]} - {0, slot["keeper"]}, 10, "another keeper").pop()
 
     def test_both(self):
         """The worker before there is another keeper; that one before there is another worker. Their slot is lost."""
@@ -190,12 +205,9 @@ class Points(KeeperTest):
     def test_worker_that_does_not_leave(self):
         """The next keeper kills it after hang_limit, as ever."""
         self.begin("hang_limit=1s", workers=2)
-        slot = self.janus.slot(0)
-        self.arm("keeper-begun.stop")
-        self.janus.kill(slot["keeper"], "keeper")
-        self.wait_done("keeper-begun.stop")
+        slot, keeper = self.next_stopped()
         self.janus.kill(slot["worker"], "worker", signal.SIGSTOP)
-        os.kill(self.next_keeper(slot), signal.SIGCONT)
+        os.kill(keeper, signal.SIGCONT)
         self.janus.wait_log("worker %d hangs since" % slot["worker"])
         self.janus.wait_worker(0, slot["worker"])
         self.end()
@@ -220,6 +232,22 @@ class Points(KeeperTest):
                     self.assertEqual((answer[0][0], answer[0][2]), (0, ""))
                     self.janus.killed[0] = "keeper"
                     self.end()
+
+    def test_worker_that_leaves(self):
+        """Told to by a keeper that is dead by then: at its end, it looks."""
+        self.begin(workers=2)
+        slot = self.janus.slot(0)
+        self.arm("keeper-looked-for.stop")
+        answer = []
+        reload = threading.Thread(target=lambda: answer.append(self.janus.reload()))
+        reload.start()
+        self.wait_done("keeper-looked-for.stop")
+        self.janus.kill(slot["keeper"], "keeper")
+        wait_until(lambda: not is_alive(slot["keeper"]), 10, "the keeper's death")
+        os.kill(slot["worker"], signal.SIGCONT)
+        reload.join()
+        self.assertEqual((answer[0][0], answer[0][2]), (0, ""))
+        self.end()
 
     def test_snapshot(self):
         """A keeper that has asked for a snapshot: the upgrade is refused, and all go on; and again it can be done."""

@@ -1,6 +1,7 @@
 """What chaos does to a server: kills, stops, reloads, other programs and configurations, good ones and broken ones."""
 import contextlib
 import datetime
+import json
 import os
 import random
 import re
@@ -12,7 +13,6 @@ import janus_test
 from janus_test import Deadline, wait_until
 from programs import OTHER_BUILD, Configuration, Program
 
-LEAVES = 0.05               # seconds in which a worker that was told to leave has left, unless it is stopped
 STOP_MOST = 3               # seconds that a process is stopped at most
 LATER = r"under way|being replaced|again later"         # why janusctl's reload is refused just now, and not for good
 
@@ -81,16 +81,33 @@ class Troubles:
             if not found:
                 return
             keeper, worker = rng.choice(found)
+            stays = False
             os.kill(keeper, signal.SIGSTOP)
-            self.over.wait(LEAVES)
-            if self.stopped == worker or not runs(worker):
-                os.kill(keeper, signal.SIGCONT)
+            try:
+                stays = self.stays(worker)
+            finally:
+                if not stays:
+                    os.kill(keeper, signal.SIGCONT)
+            if not stays:
                 return
             self.disturbed = max(self.disturbed, time.monotonic() + 5)
             self.note("keeper %d is killed" % keeper)
             self.server.kill(keeper, "keeper")
             self.done["keepers"] += 1
             wait_until(lambda: not runs(worker), 30, "worker %d to hand over to another keeper" % worker, pause=0.01)
+
+    def stays(self, worker):
+        """Whether the worker goes on turning its loop, while nobody can tell it to leave."""
+        before, deadline = None, Deadline(2)
+        while runs(worker) and not deadline.over():
+            status, out, _ = self.server.ctl("stats", "--json")
+            now = next((s["counters"]["loops"] for s in json.loads(out)["slots"] if s["worker"] == worker and s["state"] == "live"), None) if status == 0 else None
+            if before is None:
+                before = now
+            elif now is not None and now >= before + 3:
+                return True
+            self.over.wait(0.05)
+        return False
 
     def burst(self, rng, count=10, pause=0.1):
         """The workers of one slot, one behind the other; each as soon as it is live."""

@@ -582,6 +582,7 @@ int worker_run(const struct worker_start *start)
 		say_goodbye(w);
 	batch_destroy(w->batch);
 	status = w->snapshot_wanted ? leave_snapshot(w) : w->stopping ? WORKER_STOPPED : w->drained ? WORKER_DRAINED : 0;
+	CRASH_POINT("keeper-looked-for");
 	next_keeper_leave(w);
 	return status;
 }
