@@ -144,6 +144,7 @@ static void go_on(struct master *m)
 	if (m->bridge.held || m->bridge.ending)
 		return;
 	if (!is_on(m)) {
+		nodes_stream_is(&m->hub, "", false);
 		nodes_end(&m->hub, OWNER);
 		return;
 	}
@@ -152,6 +153,7 @@ static void go_on(struct master *m)
 		return;
 	}
 	nodes_begin(&m->hub, m->h.settings.node);
+	nodes_stream_is(&m->hub, m->h.settings.nats_stream, false);
 	if (m->h.fallback.there && m->h.fallback.hub >= 0)
 		again_in(m, WAIT_SECONDS);
 	else if (make(m) < 0)
@@ -176,8 +178,10 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *t, int events)
 
 void bridge_open(struct master *m)
 {
-	if (is_on(m))
-		nodes_begin(&m->hub, m->h.settings.node);
+	if (!is_on(m))
+		return;
+	nodes_begin(&m->hub, m->h.settings.node);
+	nodes_stream_is(&m->hub, m->h.settings.nats_stream, true);
 }
 
 void bridge_watch(struct master *m)

@@ -226,6 +226,8 @@ static int read_text(struct reading *r, const struct setting *d, const char *val
 		return fail(r, "%s: %s", d->name, why);
 	if (d - settings_table == SETTING_PLACE_nats && config_nats_check(value, why) < 0)
 		return fail(r, "%s: %s", d->name, why);
+	if (d - settings_table == SETTING_PLACE_nats_stream && *value && (!nodes_name_is_good(value) || strchr(value, '.')))
+		return fail(r, "%s: `%.*s` is not up to %d letters, digits, - and _", d->name, NAME_MAX_SHOWN, value, NODE_NAME_MAX);
 	if (d - settings_table == SETTING_PLACE_nats_prefix && config_prefix_check(value, why) < 0)
 		return fail(r, "%s: %s", d->name, why);
 	if (d - settings_table == SETTING_PLACE_node && !nodes_name_is_good(value) && *value)
@@ -637,6 +639,10 @@ static void check_together(struct reading *r)
 	}
 	if (!r->failed && (s->nats_user[0] != '\0') != (s->nats_password_file[0] != '\0')) {
 		snprintf(r->error, CONFIG_ERROR_MAX, "nats_user and nats_password_file: one takes the other");
+		tell(r);
+	}
+	if (!r->failed && s->nats_stream[0] && (!s->nats[0] || !s->history[0] || s->data[0])) {
+		snprintf(r->error, CONFIG_ERROR_MAX, s->data[0] ? "nats_stream: history comes of the stream: it goes without `data`" : "nats_stream: it takes `nats`, and rules of `history`");
 		tell(r);
 	}
 	if (!r->failed && s->nats_tls_certificate[0] && config_tls_pairs(s->nats_tls_certificate) != 1) {

@@ -20,6 +20,13 @@ const char *node_state_name(enum node_state state)
 	return (unsigned)state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";
 }
 
+const char *stream_state_name(enum stream_state state)
+{
+	static const char *const names[] = { "off", "filling", "here", "away" };
+
+	return (unsigned)state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";
+}
+
 static __attribute__((format(printf, 4, 5))) size_t add(char *dst, size_t size, size_t len, const char *format, ...)
 {
 	va_list ap;
@@ -51,6 +58,10 @@ void nodes_status_text(const struct hub *hub, char *dst, size_t size)
 	if (state != NODES_CONNECTED && nodes->error[0])
 		len = add(dst, size, len, " (%s)", nodes->error);
 	len = add(dst, size, len, "; %u other node%s here", here, here == 1 ? "" : "s");
+	if (nodes_stream(hub) != STREAM_OFF)
+		len = add(dst, size, len, "; stream %s %s", nodes->stream.name, stream_state_name(nodes_stream(hub)));
+	if (nodes_stream(hub) != STREAM_OFF && nodes->stream.error[0])
+		len = add(dst, size, len, " (%s)", nodes->stream.error);
 	if (lost)
 		add(dst, size, len, "; LOST %" PRIu64 " messages to others", lost);
 }

@@ -12,6 +12,7 @@
 /* "off", "connecting", "connected", "away"; "free", "here", "behind", "away". */
 const char *nodes_state_name(enum nodes_state state);
 const char *node_state_name(enum node_state state);
+const char *stream_state_name(enum stream_state state);
 
 /* One line for people: our name, how it is with NATS, how many nodes are here, what was lost. "": nobody asked for other nodes. Cut if it is longer than `size`. */
 void nodes_status_text(const struct hub *hub, char *dst, size_t size);

@@ -211,6 +211,7 @@ void json_request_clear(struct json_request *req)
 	req->names_len = req->ref_len = req->message_id_len = 0;
 	req->members = NULL;
 	req->count = 0;
+	req->everywhere = false;
 	req->size = 0;
 }
 

@@ -63,6 +63,7 @@ struct json_request {
 	size_t ref_len;
 	const char *message_id;		/* web_request.h: of REQUEST_PUBLISH and REQUEST_SEND, as it stands; NULL: none */
 	size_t message_id_len;
+	bool everywhere;		/* web_request.h: of these, all nodes are asked for their subscribers */
 	/* REQUEST_PUBLISH, REQUEST_SEND */
 	const struct json_member *members;	/* those to be sent, owned by the struct json, until its next use */
 	unsigned count;

@@ -11,7 +11,7 @@
 
 const char *const member_names[MEMBERS] = {
 	[MEMBER_ACTION] = "action", [MEMBER_REF] = "ref", [MEMBER_TOPIC] = "topic", [MEMBER_USER] = "user", [MEMBER_DATA] = "data",
-	[MEMBER_EVENT] = "event", [MEMBER_MESSAGE_ID] = "message_id", [MEMBER_RECEIPT] = "receipt", [MEMBER_ENVELOPE] = "envelope",
+	[MEMBER_EVENT] = "event", [MEMBER_MESSAGE_ID] = "message_id", [MEMBER_RECEIPT] = "receipt", [MEMBER_NODES] = "nodes", [MEMBER_ENVELOPE] = "envelope",
 	[MEMBER_SINCE] = "since", [MEMBER_LAST] = "last", [MEMBER_LAST_EVENT_ID] = "lastEventId",
 	[MEMBER_BEFORE] = "before", [MEMBER_LIMIT] = "limit", [MEMBER_WAIT] = "wait",
 	[MEMBER_PREFIX] = "prefix", [MEMBER_CURSOR] = "cursor",

@@ -20,6 +20,7 @@ enum member {
 	MEMBER_EVENT,
 	MEMBER_MESSAGE_ID,
 	MEMBER_RECEIPT,		/* packets */
+	MEMBER_NODES,		/* actions and queries */
 	MEMBER_ENVELOPE,	/* queries */
 	MEMBER_SINCE,
 	MEMBER_LAST,
@@ -68,6 +69,8 @@ static inline enum name_use name_use_of(enum request_kind kind)
  */
 const char *web_name_error(enum name_use use, const char *name, size_t len);
 
+#define NODES_ALL "all"
+#define NODES_WRONG "nodes is none that is known: all"
 #define LAST_OF_PATTERN "last is for topics: a pattern, with a part that is * or >, has no messages of its own that are kept"
 #define NAMES_MAX 1024		/* that one request may have */
 #define MESSAGE_ID_TOO_LONG "the message_id is longer than 255 bytes"

@@ -186,7 +186,7 @@ static void select_members(struct json *json, const struct found *found, struct 
 		const struct json_member *member = &json->members[i];
 		bool user = member == found->by[MEMBER_USER];
 
-		if (member == found->by[MEMBER_ACTION] || member == found->by[MEMBER_REF])
+		if (member == found->by[MEMBER_ACTION] || member == found->by[MEMBER_REF] || member == found->by[MEMBER_NODES])
 			continue;
 		json->members[kept] = *member;
 		if (user) {
@@ -198,12 +198,29 @@ static void select_members(struct json *json, const struct found *found, struct 
 	json_request_select(json, kept, req);
 }
 
+/* Whether all nodes are asked. NULL, or why not. */
+static const char *read_nodes(const struct json_member *member, struct json_request *req)
+{
+	char text[sizeof(NODES_ALL)];
+	ssize_t len;
+
+	if (member == NULL)
+		return NULL;
+	len = member->type == JSON_STRING ? json_read_string(member->value, member->value_len, text, sizeof(text)) : -1;
+	if (len != sizeof(NODES_ALL) - 1 || memcmp(text, NODES_ALL, sizeof(NODES_ALL) - 1) != 0)
+		return NODES_WRONG;
+	req->everywhere = true;
+	return NULL;
+}
+
 static const char *read_message(struct json *json, const struct found *found, struct json_request *req)
 {
 	const char *error = read_names(found->by[member_of_name(req->kind)], false, req);
 
 	if (error == NULL && found->by[MEMBER_DATA] == NULL)
 		error = "no data";
+	if (error == NULL)
+		error = read_nodes(found->by[MEMBER_NODES], req);
 	if (error == NULL && found->by[MEMBER_MESSAGE_ID] != NULL) {
 		req->message_id = found->by[MEMBER_MESSAGE_ID]->value;
 		req->message_id_len = found->by[MEMBER_MESSAGE_ID]->value_len;
@@ -218,7 +235,7 @@ static const char *read_request(struct json *json, const struct found *found, st
 {
 	const struct json_member *name = found->by[member_of_name(req->kind)];
 	bool publishes = req->kind == REQUEST_PUBLISH || req->kind == REQUEST_SEND;
-	unsigned taken = MEMBER_BIT(ACTION) | MEMBER_BIT(REF) | member_bits(req->kind);
+	unsigned taken = MEMBER_BIT(ACTION) | MEMBER_BIT(REF) | member_bits(req->kind) | (publishes ? MEMBER_BIT(NODES) : 0);
 	const char *error;
 
 	if (!publishes && req->kind != REQUEST_PING && req->kind != REQUEST_ATTACH && req->kind != REQUEST_AUTH && name == NULL) {

@@ -14,7 +14,7 @@
 /*
  * Parses `text` as a JSON object with an `action`. Subscribe and unsubscribe want a `topic`, login and logout a `user`, each of them a string or
  * an array of strings; or, as it was spelled once, as `data`. Publish wants a `topic`, send a `user`, both `data`, and both may have an `event`
- * and a `message_id`; a user is sent on as `to`. Attach and auth want a `token`. Any of them may carry `ref`, a string or a number; ping wants nothing.
+ * and a `message_id`; a user is sent on as `to`. With `nodes`, "all", all nodes are asked for their subscribers. Attach and auth want a `token`. Any of them may carry `ref`, a string or a number; ping wants nothing.
  * 0; or -1 and *error is a sentence fit for the peer, which may stand in *why. req->kind and req->ref are what was found before the error; the
  * ref is looked at first, so whatever follows can be answered with it. An action that is not one of these is REQUEST_UNKNOWN and no error. All
  * names have been looked at.

@@ -19,6 +19,7 @@
 #include "shm/latency.h"
 #include "shm/lock.h"
 #include "shm/nodes_shm.h"
+#include "shm/waiting_shm.h"
 
 #define HUB_MAGIC 0x31425548534e414aull	/* "JANSHUB1" */
 #ifndef HUB_LAYOUT
@@ -139,11 +140,15 @@ struct hub_slot_shm {
 
 	struct order_shm order[ORDERS_NOTED];	/* the worker's */
 
+	/* the worker's: requests that wait, and the number of the last one */
+	struct waiting_shm waiting[WAITING_MAX];
+	_Alignas(64) uint64_t waited;
+
 	struct intent_shm intent;
 	_Alignas(64) _Atomic uint64_t counters[COUNTERS_MAX];
 	struct latency_shm latency;	/* the worker's */
 };
-_Static_assert(sizeof(struct hub_slot_shm) == 30 * 64 + 8 * COUNTERS_MAX + sizeof(struct latency_shm), "layout");
+_Static_assert(sizeof(struct hub_slot_shm) == 31 * 64 + WAITING_MAX * sizeof(struct waiting_shm) + 8 * COUNTERS_MAX + sizeof(struct latency_shm), "layout");
 
 /*
  * How far the journal is (journal.h). Written by the process that writes it, but for `state`, which the master sets before it starts one, and when one hangs. A successor goes on

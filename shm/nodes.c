@@ -9,6 +9,7 @@
 
 #include "shm/crash.h"
 #include "shm/publish.h"
+#include "shm/question.h"
 
 static struct nodes_shm *nodes_of(const struct hub *hub)
 {
@@ -86,6 +87,8 @@ void nodes_bereave(struct hub *hub)
 	atomic_store(&slot_of(hub)->sleeping, 0);
 	if (nodes_state(hub) != NODES_OFF)
 		nodes_set_state(hub, NODES_CONNECTING, "", "");
+	if (nodes_stream(hub) == STREAM_HERE)
+		nodes_set_stream(hub, STREAM_AWAY, NULL);
 }
 
 /* ---- sleep ---- */
@@ -93,9 +96,9 @@ void nodes_bereave(struct hub *hub)
 bool nodes_may_sleep(struct hub *hub, uint64_t next)
 {
 	atomic_store(&slot_of(hub)->sleeping, 1);
-	/* Pairs with the fences in claim_wakeups() (publish.c) and nodes_tell(). */
+	/* Pairs with the fences in claim_wakeups() (publish.c), nodes_tell() and question_put(). */
 	atomic_thread_fence(memory_order_seq_cst);
-	if (ring_tail(&hub->ring) == next && !index_has_changes(&hub->index))
+	if (ring_tail(&hub->ring) == next && !index_has_changes(&hub->index) && !question_has(hub))
 		return true;
 	atomic_store(&slot_of(hub)->sleeping, 0);
 	return false;
@@ -352,7 +355,7 @@ void nodes_acked(struct hub *hub, const struct node_ack *acks, unsigned count)
 	for (unsigned i = 0; i < count; i++)
 		if (acks[i].seq < ring_tail(&hub->ring) && ring_read(&hub->ring, acks[i].seq, &rec) == 0 && is_to_stream(&rec) && rec.next == 0)
 			atomic_store_explicit(&ring_desc(&hub->ring, acks[i].seq)->next, acks[i].sseq, memory_order_relaxed);
-	CRASH_POINT("bridge-acked");
+	CRASH_POINT("bridge-stream-acked");
 	unlock(hub);
 	nodes_wake_waiting(hub);
 }

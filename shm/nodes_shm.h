@@ -2,7 +2,7 @@
  * Other nodes: what of them stands in the hub. What it is for, and who does what with it, is in nodes.h.
  *
  * Written by the bridge alone, but for `state`, which the master sets before it starts one and when one has ended; a peer's `seq`, which who repairs in
- * its stead may have to set; and `changed` (index.h), which goes with the topic index. Everybody reads it. Texts are terminated whenever they are read, but may be of two moments.
+ * its stead may have to set; `asked`; and `changed` (index.h), which goes with the topic index. Everybody reads it. Texts are terminated whenever they are read, but may be of two moments.
  */
 #ifndef SHM_NODES_SHM_H
 #define SHM_NODES_SHM_H
@@ -93,7 +93,8 @@ struct nodes_shm {
 	_Atomic uint64_t interests;	/* subscriptions that NATS is asked for */
 	_Atomic uint64_t rtt;		/* to NATS and back, microseconds; 0: not known */
 	_Atomic uint64_t waiting;	/* bits of the slots whose workers wait for something of the bridge's (nodes_wake_waiting()) */
-	uint8_t pad1[16];
+	_Atomic uint64_t asked;		/* slots, in bits, that have put questions for other nodes (question.h): set by their workers, taken by the bridge */
+	uint8_t pad1[8];
 
 	char name[NODE_NAME_MAX + 1];	/* our own */
 	char server[NODES_TEXT];	/* to which we are connected, a URL without secrets; "" none */

@@ -15,6 +15,7 @@
 
 #define BRIDGE_NAME "janus-bridge"
 #define BRIDGE_SUBJECT (2 * SUBJECT_MAX)	/* bytes of any of our subjects */
+#define BRIDGE_REPLY (BRIDGE_SUBJECT + 64)	/* of one to which JetStream answers */
 
 struct bridge {
 	struct settings settings;
@@ -31,10 +32,15 @@ struct bridge {
 
 /* The subjects that nodes have among themselves, behind the prefix. */
 #define SUBJECT_MARK "node.mark"
+#define SUBJECT_COUNT "node.count"
 #define SUBJECT_TO "node.to."		/* NODE. and one of these: */
 #define SUBJECT_ASK "ask"
 #define SUBJECT_AGAIN "again."		/* what stands behind the prefix of what is sent again */
 #define SUBJECT_LIVE "live"
+#define SUBJECT_STREAM "stream."	/* number of a question that JetStream answers (stream.h) */
+#define SUBJECT_ACK "ack."		/* EPOCH SEQ of a message that it answers (acks.h), a dot between them */
+#define SUBJECT_OF_STREAM "node.stream."	/* NODE and a number: what comes of the stream to one node, which is not among what is to that one */
+#define SUBJECT_COUNTED "counted"
 #define HEADER_AGAIN "Janus-Again"
 
 /* Writes the whole subject to a node, `what` being one of the above. Returns its length. */

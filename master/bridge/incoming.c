@@ -15,11 +15,13 @@
 #define TEXT_LEAST (1u << 20)
 #define EXTRA 8192			/* bytes of a record beside payload and headers, and its name */
 
-int incoming_init(struct incoming *i, struct bridge *b, struct peers *peers, struct marks *marks, struct again *again, const struct interest *interest)
+int incoming_init(struct incoming *i, struct bridge *b, struct peers *peers, struct marks *marks, struct again *again, struct counts *counts, const struct interest *interest,
+		  struct stream *stream, struct acks *acks)
 {
 	size_t room = 6 * (size_t)b->settings.max_frame + EXTRA;
 
-	*i = (struct incoming){ .bridge = b, .peers = peers, .marks = marks, .again = again, .interest = interest, .peer = NODE_NONE };
+	*i = (struct incoming){ .bridge = b, .peers = peers, .marks = marks, .again = again, .counts = counts, .interest = interest, .stream = stream, .acks = acks,
+				 .peer = NODE_NONE };
 	json_init(&i->json);
 	if (room > publish_bytes_max(&b->hub))
 		room = publish_bytes_max(&b->hub);
@@ -33,7 +35,9 @@ int incoming_init(struct incoming *i, struct bridge *b, struct peers *peers, str
 void incoming_drop(struct incoming *i)
 {
 	/* What is in the batch counts as taken: it was not. */
-	if (i->count > 0 && i->peer != NODE_NONE)
+	if (i->count > 0 && i->peer == NODE_OF_STREAM)
+		stream_drop(i->stream);
+	else if (i->count > 0 && i->peer != NODE_NONE)
 		i->peers->peer[i->peer].taken = atomic_load(&i->bridge->hub.shm->nodes.peer[i->peer].seq);
 	i->count = 0;
 	i->used = 0;
@@ -55,14 +59,16 @@ static bool publish_batch(struct incoming *i)
 			break;
 		done += n;
 	}
-	bridge_count(i->bridge, COUNTER_nodes_in, done);
-	if (done > 0 && i->peer != NODE_NONE)
+	bridge_count(i->bridge, i->peer == NODE_OF_STREAM ? COUNTER_nodes_stream_in : COUNTER_nodes_in, done);
+	if (done > 0 && i->peer < NODES_MAX)
 		atomic_fetch_add_explicit(&i->bridge->hub.shm->nodes.peer[i->peer].in, done, memory_order_relaxed);
 	i->count -= done;
 	memmove(i->item, i->item + done, i->count * sizeof(i->item[0]));
-	if (i->count == 0)
-		i->used = 0;
-	return i->count == 0;
+	if (i->count > 0)
+		return false;
+	i->used = 0;
+	stream_settled(i->stream);
+	return true;
 }
 
 /* ---- one message ---- */
@@ -72,6 +78,7 @@ struct letter {
 	const char *subject;		/* behind the prefix */
 	struct nats_message message;
 	struct nats_origin origin;	/* node "": another client's */
+	uint64_t sseq;			/* in the stream; 0: it is not of that */
 	const char *again;		/* the header of what is sent again */
 	unsigned peer;
 	uint64_t mark;			/* of the subscription */
@@ -102,24 +109,42 @@ static bool has_room(const struct incoming *i, const struct letter *l)
 	return i->count == 0 || (i->count < PUBLISH_BATCH_MAX && i->peer == l->peer && i->room - i->used >= 6 * more + EXTRA);
 }
 
+/* The name's place in the index: as there, at dst. Its length. */
+static size_t index_name(const struct subject_name *name, char dst[TOPIC_NAME_MAX])
+{
+	size_t key = name->to == MESSAGE_TO_TOPIC ? 0 : 1;
+
+	if (key)
+		*dst = name->to == MESSAGE_TO_USER ? NAME_INBOX : NAME_EVERYBODY;
+	memcpy(dst + key, name->name, name->len);
+	return name->len + key;
+}
+
+/* Whether messages to this name come of the stream. */
+static bool is_streams(const struct incoming *i, const struct subject_name *name)
+{
+	char text[TOPIC_NAME_MAX];
+
+	return stream_is_on(i->stream) && name->to != MESSAGE_TO_ALL && nodes_is_stream(&i->bridge->hub, text, index_name(name, text));
+}
+
 static const char *add(struct incoming *i, const struct letter *l, const struct subject_name *name)
 {
 	char *text = i->text + i->used;
-	size_t key = name->to == MESSAGE_TO_TOPIC ? 0 : 1, len = name->len + key;
-	struct sink s = { .dst = text + len, .room = i->room - i->used - len };
+	size_t len = index_name(name, text), head = l->sseq ? MESSAGE_STREAM_EXTRA : 0;
+	struct sink s = { .dst = text + len + head, .room = i->room - i->used - len - head };
 	const char *error = nats_message_read(&s, &i->json, &l->message, name);
 
 	if (error)
 		return error;
-	if (key)
-		*text = name->to == MESSAGE_TO_USER ? NAME_INBOX : NAME_EVERYBODY;
-	memcpy(text + key, name->name, name->len);
+	if (head)
+		message_stream_head(text + len, atomic_load(&i->bridge->hub.shm->nodes.stream.epoch), l->sseq);
 	i->item[i->count++] = (struct publish_item){
-		.hash = index_hash(text, len), .topic = text, .topic_len = (uint8_t)len, .message = text + len, .len = (uint32_t)s.len,
-		.parsed = l->origin.node[0] ? l->origin.seq : 0,
+		.hash = index_hash(text, len), .topic = text, .topic_len = (uint8_t)len, .message = text + len, .len = (uint32_t)(head + s.len),
+		.parsed = l->sseq ? l->sseq : l->origin.node[0] ? l->origin.seq : 0,
 	};
 	i->peer = l->peer;
-	i->used += len + s.len;
+	i->used += len + head + s.len;
 	return NULL;
 }
 
@@ -156,9 +181,35 @@ static int take_message(struct incoming *i, struct letter *l)
 	/* (What of a node can't be published has come, too.) */
 	if (of_node ? !takes(i, l) : error == NULL && !interest_counts(i->interest, &name, l->mark))
 		return 1;
+	if (error == NULL && is_streams(i, &name))
+		return 1;		/* (by a pattern that somebody subscribes) */
 	error = refusal(i, l, error, &name);
 	if (error)
 		bridge_refuse(i->bridge, "a message to", l->subject, error);
+	return 1;
+}
+
+/* What the stream sends, in its order. Of what no rule keeps here, the plain way brings what is wanted. */
+static int take_of_stream(struct incoming *i, const struct arrival *a)
+{
+	const struct bridge *b = i->bridge;
+	const char *subject = natsMsg_GetSubject(a->msg);
+	struct letter l = { .peer = NODE_OF_STREAM };
+	struct subject_name name;
+	const char *error;
+
+	read_message(a->msg, &l.message, header(a->msg, NATS_HEADER_ORIGIN) != NULL);
+	if (!has_room(i, &l))
+		return 0;
+	l.sseq = stream_take(i->stream, a);
+	if (l.sseq == 0 || strncmp(subject, b->prefix, b->prefix_len) != 0)
+		return 1;
+	l.subject = subject + b->prefix_len;
+	if (subject_read(l.subject, &name) != NULL || !is_streams(i, &name))
+		return 1;
+	error = refusal(i, &l, NULL, &name);
+	if (error)
+		bridge_refuse(b, "a message of the stream to", l.subject, error);
 	return 1;
 }
 
@@ -190,13 +241,20 @@ static bool begins(const char **text, const char *start)
 	return true;
 }
 
-/* (libnats terminates what it hands over.) */
-static void take_word(struct incoming *i, const char *subject, const char *text)
+static void take_word(struct incoming *i, const char *subject, natsMsg *msg)
 {
-	if (strcmp(subject, SUBJECT_MARK) == 0)
+	const char *text = natsMsg_GetData(msg) ? natsMsg_GetData(msg) : "";	/* (libnats terminates it) */
+
+	if (begins(&subject, SUBJECT_STREAM))
+		stream_said(i->stream, subject, msg);
+	else if (strcmp(subject, SUBJECT_MARK) == 0)
 		marks_came(i->marks, text);
 	else if (strcmp(subject, SUBJECT_ASK) == 0)
 		again_asked(i->again, text);
+	else if (strcmp(subject, SUBJECT_COUNT) == 0)
+		counts_asked(i->counts, text);
+	else if (strcmp(subject, SUBJECT_COUNTED) == 0)
+		counts_came(i->counts, text);
 	else if (strcmp(subject, SUBJECT_LIVE) == 0)
 		take_live(i, text);
 	else
@@ -213,12 +271,18 @@ static int take(struct incoming *i, const struct arrival *a)
 	bool own = strncmp(natsMsg_GetSubject(a->msg), b->own, b->own_len) == 0;
 	const char *origin;
 
+	if (stream_has_mark(a->mark))
+		return take_of_stream(i, a);
 	if (own)
 		l.subject = natsMsg_GetSubject(a->msg) + b->own_len;
-	if (!(own && begins(&l.subject, SUBJECT_AGAIN)) && (own || strcmp(l.subject, SUBJECT_MARK) == 0)) {
+	if (own && begins(&l.subject, SUBJECT_ACK)) {
+		acks_came(i->acks, l.subject, a->msg);
+		return 1;
+	}
+	if (!(own && begins(&l.subject, SUBJECT_AGAIN)) && (own || strcmp(l.subject, SUBJECT_MARK) == 0 || strcmp(l.subject, SUBJECT_COUNT) == 0)) {
 		if (i->count > 0)
 			return 0;
-		take_word(i, l.subject, natsMsg_GetData(a->msg) ? natsMsg_GetData(a->msg) : "");
+		take_word(i, l.subject, a->msg);
 		return 1;
 	}
 	origin = header(a->msg, NATS_HEADER_ORIGIN);
@@ -240,7 +304,7 @@ static int take(struct incoming *i, const struct arrival *a)
 	return take_message(i, &l);
 }
 
-enum came incoming_turn(struct incoming *i)
+static enum came take_all(struct incoming *i)
 {
 	for (unsigned n = 0; n < TURN; n++) {
 		if (i->held.msg == NULL && !uplink_take(&i->bridge->uplink, &i->held)) {
@@ -256,4 +320,12 @@ enum came incoming_turn(struct incoming *i)
 		i->held.msg = NULL;
 	}
 	return publish_batch(i) ? CAME_MORE : CAME_BLOCKED;
+}
+
+enum came incoming_turn(struct incoming *i)
+{
+	enum came came = take_all(i);
+
+	acks_flush(i->acks);
+	return came;
 }

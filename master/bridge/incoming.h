@@ -5,7 +5,9 @@
 #ifndef MASTER_BRIDGE_INCOMING_H
 #define MASTER_BRIDGE_INCOMING_H
 
+#include "master/bridge/acks.h"
 #include "master/bridge/again.h"
+#include "master/bridge/counts.h"
 #include "master/bridge/interest.h"
 #include "proto/json.h"
 #include "shm/publish.h"
@@ -15,11 +17,14 @@ struct incoming {
 	struct peers *peers;
 	struct marks *marks;
 	struct again *again;
+	struct counts *counts;
 	const struct interest *interest;
+	struct stream *stream;
+	struct acks *acks;
 	struct json json;
 	struct arrival held;		/* what could not be dealt with yet, as the batch must go first; msg NULL: nothing */
 	/* the batch */
-	unsigned peer;			/* whose messages these are; NODE_NONE: other clients' */
+	unsigned peer;			/* whose messages these are; NODE_NONE: other clients'; NODE_OF_STREAM: the stream's */
 	unsigned count;
 	struct publish_item item[PUBLISH_BATCH_MAX];
 	char *text;			/* names and records, of `room` bytes */
@@ -27,7 +32,8 @@ struct incoming {
 };
 
 /* 0, or -1: there is no memory. */
-int incoming_init(struct incoming *i, struct bridge *b, struct peers *peers, struct marks *marks, struct again *again, const struct interest *interest);
+int incoming_init(struct incoming *i, struct bridge *b, struct peers *peers, struct marks *marks, struct again *again, struct counts *counts, const struct interest *interest,
+		  struct stream *stream, struct acks *acks);
 
 enum came { CAME_NOTHING, CAME_MORE, CAME_BLOCKED };	/* all is done; there is more, for another turn; workers are behind: try in a millisecond */
 enum came incoming_turn(struct incoming *i);

@@ -67,7 +67,24 @@ static void subject_of_rule(const struct interest_rule *r, char subject[SUBJECT_
 		strcpy(subject + subject_write(subject, r->to, r->start, len), r->prefix ? ".>" : "");
 }
 
+bool interest_subject(const struct interest *i, unsigned n, char subject[BRIDGE_SUBJECT])
+{
+	char of_rule[SUBJECT_MAX];
+
+	if (n >= i->rules)
+		return false;
+	subject_of_rule(&i->rule[n], of_rule);
+	snprintf(subject, BRIDGE_SUBJECT, "%s%s", i->bridge->prefix, of_rule);
+	return true;
+}
+
 /* ---- asking ---- */
+
+/* Whether what rules keep comes of the stream. */
+static bool has_stream(const struct interest *i)
+{
+	return nodes_stream(&i->bridge->hub) != STREAM_OFF;
+}
 
 static natsSubscription *subscribe(struct interest *i, const char *subject, uint64_t mark)
 {
@@ -85,7 +102,9 @@ static bool subject_of(const struct interest *i, const struct nodes_interest *fo
 	const char *name = found->name + user;
 	size_t len = (size_t)found->name_len - user;
 
-	if (!found->wanted || found->name[0] == NAME_EVERYBODY || (!user && presence_in(name, len)) || is_covered(i, to, name, len))
+	if (!found->wanted || found->name[0] == NAME_EVERYBODY || (!user && presence_in(name, len)))
+		return false;
+	if (has_stream(i) ? nodes_is_stream(&i->bridge->hub, found->name, found->name_len) : is_covered(i, to, name, len))
 		return false;
 	subject_write(subject, to, name, len);
 	return true;
@@ -125,11 +144,11 @@ static void update(struct interest *i, const struct nodes_interest *found)
 /* What nodes say to each other. Marks come last: whoever sees one has asked for all the rest. */
 static void ask_nodes(struct interest *i)
 {
-	static const char *const subjects[] = { "broadcast", NULL, SUBJECT_MARK };
+	static const char *const subjects[] = { "broadcast", NULL, SUBJECT_COUNT, SUBJECT_MARK };
 	char own[BRIDGE_SUBJECT];
 
 	bridge_subject_to(i->bridge, own, i->bridge->node, ">");
-	for (unsigned n = 0; n < 3; n++)
+	for (unsigned n = 0; n < 4; n++)
 		i->fixed[n] = subscribe(i, subjects[n] ? subjects[n] : own + i->bridge->prefix_len, 0);
 }
 
@@ -149,7 +168,7 @@ void interest_begin(struct interest *i)
 	atomic_store(&i->bridge->hub.shm->nodes.interests, 0);
 	nodes_feed_begin(&i->bridge->hub);
 	i->next = 1;
-	for (unsigned n = 0; n < i->rules; n++) {
+	for (unsigned n = 0; n < i->rules && !has_stream(i); n++) {
 		subject_of_rule(&i->rule[n], subject);
 		i->rule[n].subscription = subscribe(i, subject, RULE + n);
 		i->rule[n].age = ++i->ages;
@@ -168,7 +187,7 @@ void interest_end(struct interest *i)
 		forget(&i->entry[n].subscription);
 	for (unsigned n = 0; n < i->rules; n++)
 		forget(&i->rule[n].subscription);
-	for (unsigned n = 0; n < 3; n++)
+	for (unsigned n = 0; n < 4; n++)
 		forget(&i->fixed[n]);
 	i->next = 0;
 }
@@ -248,7 +267,7 @@ bool interest_counts(const struct interest *i, const struct subject_name *name, 
 	if (name->to == MESSAGE_TO_ALL)
 		return true;
 	for (unsigned k = 0; k < i->rules; k++)
-		if (starts(&i->rule[k], name->to, name->name, name->len) && i->rule[k].age < age) {
+		if (i->rule[k].subscription && starts(&i->rule[k], name->to, name->name, name->len) && i->rule[k].age < age) {
 			age = i->rule[k].age;
 			oldest = RULE + k;
 		}

@@ -1,5 +1,6 @@
 /*
  * What NATS is asked for: the topics, patterns and users that somebody here subscribes, and what rules of history keep. The topic index says what has changed (shm/nodes.h).
+ * Not what the stream brings, if there is one for all nodes (stream.h).
  */
 #ifndef MASTER_BRIDGE_INTEREST_H
 #define MASTER_BRIDGE_INTEREST_H
@@ -29,7 +30,7 @@ struct interest {
 	struct interest_entry *entry;	/* [topics_max + 1], memory only where it was used */
 	struct interest_rule rule[HISTORY_RULES_MAX];
 	unsigned rules;
-	natsSubscription *fixed[3];	/* broadcasts, what is for this node, marks */
+	natsSubscription *fixed[4];	/* broadcasts, what is for this node, questions to all, marks */
 	uint32_t high;			/* entries were looked at up to here */
 	uint32_t next;			/* the next entry to be looked at; 0: all were */
 	uint32_t ages;
@@ -37,6 +38,9 @@ struct interest {
 
 /* 0, or -1: there is no memory. */
 int interest_init(struct interest *i, struct bridge *b);
+
+/* The subject, with the prefix, of what the rule of this place asks for, whole tokens. False: there are no more. */
+bool interest_subject(const struct interest *i, unsigned n, char subject[BRIDGE_SUBJECT]);
 
 /* A connection is new: all is asked for, a piece a turn. */
 void interest_begin(struct interest *i);
@@ -49,7 +53,7 @@ bool interest_turn(struct interest *i);
 /* Whether all is asked for, marks too. */
 static inline bool interest_is_whole(const struct interest *i)
 {
-	return i->fixed[2] != NULL;
+	return i->fixed[3] != NULL;
 }
 
 /*

@@ -15,8 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "master/bridge/acks.h"
 #include "master/bridge/again.h"
 #include "master/bridge/bridge.h"
+#include "master/bridge/counts.h"
 #include "master/bridge/uplink.h"
 #include "master/bridge/incoming.h"
 #include "master/bridge/interest.h"
@@ -25,6 +27,7 @@
 #include "master/bridge/outgoing.h"
 #include "master/bridge/peers.h"
 #include "master/bridge/sender.h"
+#include "master/bridge/stream.h"
 #include "master/handover.h"
 #include "master/runtime_dir.h"
 #include "shm/log.h"
@@ -43,8 +46,11 @@ struct program {
 	struct peers peers;
 	struct marks marks;
 	struct again again;
+	struct counts counts;
 	struct outgoing outgoing;
 	struct interest interest;
+	struct stream stream;
+	struct acks acks;
 	struct incoming incoming;
 	pthread_mutex_t lock;		/* of all of this */
 	int epoll;
@@ -96,6 +102,7 @@ static void lose(struct program *p)
 	log_warning("NATS: away: %s; what is published waits in the ring", why);
 	nodes_set_state(&b->hub, NODES_AWAY, "", why);
 	incoming_drop(&p->incoming);
+	stream_end(&p->stream);
 	interest_end(&p->interest);
 	uplink_close(&b->uplink);
 	p->retry_at = b->now + p->retry_ms;
@@ -136,19 +143,27 @@ static void tell_state(struct program *p)
 
 /* ---- the loop ---- */
 
+/* What is to this node comes. (Others answer a mark with theirs.) */
+static void begin_whole(struct program *p)
+{
+	marks_begin(&p->marks);
+	stream_begin(&p->stream);
+}
+
 /* What is done when it is connected. Whether there is more; *blocked: workers are behind. */
 static bool turn(struct program *p, bool *blocked)
 {
 	bool whole = interest_is_whole(&p->interest), more = interest_turn(&p->interest);
 	enum came came = incoming_turn(&p->incoming);
 
-	/* (Others answer it with theirs.) */
 	if (!whole && interest_is_whole(&p->interest))
-		marks_begin(&p->marks);
+		begin_whole(p);
+	stream_turn(&p->stream);
 	more |= came == CAME_MORE;
 	*blocked = came == CAME_BLOCKED;
 	more |= outgoing_turn(&p->outgoing);
 	more |= again_turn(&p->again);
+	counts_turn(&p->counts);
 	marks_turn(&p->marks);
 	uplink_send(&p->bridge.uplink);
 	tell_state(p);
@@ -167,7 +182,8 @@ static int wait_ms(const struct program *p, bool blocked)
 		return (int)(p->retry_at <= b->now ? 0 : p->retry_at - b->now < ms ? p->retry_at - b->now : ms);
 	if (p->end_at)
 		return 10;
-	return (int)(marks_wait(&p->marks) < ms ? marks_wait(&p->marks) : ms);
+	ms = marks_wait(&p->marks) < ms ? marks_wait(&p->marks) : ms;
+	return (int)(stream_wait(&p->stream) < ms ? stream_wait(&p->stream) : ms);
 }
 
 /* Whether the loop may sleep; then whoever has something for it wakes it. Not the publishers, while NATS takes no more: then epoll tells when it does. */
@@ -213,7 +229,7 @@ static bool at_once(void *with)
 	due = p->marks.due;
 	if (uplink_is_open(&p->bridge.uplink)) {
 		p->bridge.now = clock_ms();
-		done = incoming_turn(&p->incoming) == CAME_NOTHING && p->again.jobs == 0 && p->marks.due == due;
+		done = incoming_turn(&p->incoming) == CAME_NOTHING && p->again.jobs == 0 && p->marks.due == due && !p->counts.due;
 	}
 	pthread_mutex_unlock(&p->lock);
 	return done;
@@ -230,7 +246,7 @@ static bool is_over(struct program *p)
 		p->end_at = b->now + END_MS;
 	if (!uplink_is_open(&b->uplink) || b->now >= p->end_at)
 		return true;
-	if (!outgoing_is_done(&p->outgoing) || uplink_unsent(&b->uplink) > 0 || p->marks.due)
+	if (!outgoing_is_done(&p->outgoing) || !acks_are_done(&p->acks) || uplink_unsent(&b->uplink) > 0 || p->marks.due)
 		p->calm_at = b->now;
 	return b->now - p->calm_at >= CALM_MS;
 }
@@ -304,13 +320,15 @@ static int start(struct program *p, const struct handover *h)
 	pthread_mutex_init(&p->lock, NULL);
 	peers_init(&p->peers, b);
 	marks_init(&p->marks, b, &p->peers);
-	if (sender_init(&p->sender, b) < 0 || interest_init(&p->interest, b) < 0 ||
-	    incoming_init(&p->incoming, b, &p->peers, &p->marks, &p->again, &p->interest) < 0) {
+	if (sender_init(&p->sender, b) < 0 || interest_init(&p->interest, b) < 0 || counts_init(&p->counts, b, &p->peers) < 0 ||
+	    incoming_init(&p->incoming, b, &p->peers, &p->marks, &p->again, &p->counts, &p->interest, &p->stream, &p->acks) < 0) {
 		log_error("there is no memory");
 		return -1;
 	}
 	again_init(&p->again, b, &p->sender, &p->marks);
-	outgoing_init(&p->outgoing, b, &p->sender, &p->marks);
+	stream_init(&p->stream, b, &p->interest);
+	acks_init(&p->acks, b, &p->stream, &p->sender, &p->marks);
+	outgoing_init(&p->outgoing, b, &p->sender, &p->marks, &p->acks);
 	p->retry_ms = RETRY_FIRST_MS;
 	return 0;
 }

@@ -14,9 +14,9 @@
 #define PIECES 16			/* a turn */
 #define STUCK_MS 1000
 
-void outgoing_init(struct outgoing *o, struct bridge *b, struct sender *sender, struct marks *marks)
+void outgoing_init(struct outgoing *o, struct bridge *b, struct sender *sender, struct marks *marks, struct acks *acks)
 {
-	*o = (struct outgoing){ .bridge = b, .sender = sender, .marks = marks, .moved = b->now };
+	*o = (struct outgoing){ .bridge = b, .sender = sender, .marks = marks, .acks = acks, .moved = b->now };
 }
 
 bool outgoing_is_stuck(const struct outgoing *o)
@@ -42,12 +42,16 @@ static bool send_piece(const struct outgoing *o, uint64_t end, uint64_t *sent)
 	int r;
 
 	for (unsigned n = 0; n < PIECE && (r = nodes_next(&b->hub, &next, end, &m, &lost)) != 0; n++) {
-		if (r > 0) {
+		if (r > 0 && (!m.to_stream || o->acks->stream->open)) {
 			became = sender_send(o->sender, &m, b->prefix, o->marks->number, NULL);
 			if (became == SENT_LOST)
 				break;
+			if (became == SENT_NOT && m.to_stream)
+				acks_refused(o->acks, m.seq);
 			out += became == SENT;
 			lost += became == SENT_OVERTAKEN;
+		} else if (r > 0) {
+			lost += !stream_is_on(o->acks->stream);		/* (it was switched off meanwhile; else it waits for it) */
 		}
 		*sent = next;
 	}
@@ -66,6 +70,10 @@ bool outgoing_turn(struct outgoing *o)
 	uint64_t end = ring_tail(&b->hub.ring), began = nodes_sent(&b->hub), sent = began;
 	bool open = true;
 
+	if (acks_turn(o->acks)) {
+		o->moved = b->now;
+		return !uplink_is_full(&b->uplink);
+	}
 	for (unsigned i = 0; i < PIECES && open && sent < end && !uplink_is_full(&b->uplink); i++)
 		open = send_piece(o, end, &sent);
 	if (sent != began) {

@@ -4,6 +4,7 @@
 #ifndef MASTER_BRIDGE_OUTGOING_H
 #define MASTER_BRIDGE_OUTGOING_H
 
+#include "master/bridge/acks.h"
 #include "master/bridge/marks.h"
 #include "master/bridge/sender.h"
 
@@ -11,10 +12,11 @@ struct outgoing {
 	struct bridge *bridge;
 	struct sender *sender;
 	struct marks *marks;
+	struct acks *acks;
 	uint64_t moved;			/* when NATS last took something, milliseconds, or there was nothing for it */
 };
 
-void outgoing_init(struct outgoing *o, struct bridge *b, struct sender *sender, struct marks *marks);
+void outgoing_init(struct outgoing *o, struct bridge *b, struct sender *sender, struct marks *marks, struct acks *acks);
 
 /* Sends a piece of what there is. Whether something is left that could be sent now. */
 bool outgoing_turn(struct outgoing *o);

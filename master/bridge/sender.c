@@ -3,12 +3,16 @@
  */
 #include "master/bridge/sender.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "shm/log.h"
 
 #define ROOM_FIRST 65536
+#define HEADER_STREAM_ID "Nats-Msg-Id"
+#define STREAM_ID_MAX (BRIDGE_SUBJECT + SUBJECT_MAX)
 
 static bool make_room(struct sender *s, size_t len)
 {
@@ -31,11 +35,12 @@ int sender_init(struct sender *s, struct bridge *b)
 	return make_room(s, ROOM_FIRST) ? 0 : -1;
 }
 
-static natsStatus put_headers(natsMsg *msg, const struct nats_message *m, const char *origin, const char *again)
+static natsStatus put_headers(natsMsg *msg, const struct nats_message *m, const char *origin, const char *again, const char *id)
 {
 	const struct { const char *name, *value; } headers[] = {
 		{ NATS_HEADER_ORIGIN, origin }, { HEADER_AGAIN, again }, { NATS_HEADER_TYPE, m->type }, { NATS_HEADER_EVENT, m->event },
 		{ NATS_HEADER_MESSAGE_ID, m->message_id }, { NATS_HEADER_MEMBERS, m->members },
+		{ HEADER_STREAM_ID, id },
 	};
 	natsStatus status = NATS_OK;
 
@@ -45,14 +50,29 @@ static natsStatus put_headers(natsMsg *msg, const struct nats_message *m, const 
 	return status;
 }
 
-static natsMsg *make(const char *subject, const struct nats_message *m, const char *origin, const char *again)
+/* `id`: for the stream, which answers at `reply`; NULL: it is not. */
+static natsMsg *make(const char *subject, const struct nats_message *m, const char *origin, const char *again, const char *reply, const char *id)
 {
 	natsMsg *msg = NULL;
 
-	if (natsMsg_Create(&msg, subject, NULL, m->payload, (int)m->len) == NATS_OK && put_headers(msg, m, origin, again) == NATS_OK)
+	if (natsMsg_Create(&msg, subject, reply, m->payload, (int)m->len) == NATS_OK && put_headers(msg, m, origin, again, id) == NATS_OK)
 		return msg;
 	natsMsg_Destroy(msg);
 	return NULL;
+}
+
+/* What the stream knows the message by: its place here; or a client's key, which is for this name. And where it answers. */
+static void name_for_stream(const struct bridge *b, const struct nodes_message *m, const char *subject, char reply[BRIDGE_REPLY], char id[STREAM_ID_MAX])
+{
+	char key[SUBJECT_MAX] = "";
+
+	snprintf(reply, BRIDGE_REPLY, "%s" SUBJECT_ACK "%" PRIu64 ".%" PRIu64, b->own, b->epoch, m->seq);
+	if (m->key_len > 0)
+		subject_write_token(key, m->key, m->key_len);
+	if (m->key_len > 0)
+		snprintf(id, STREAM_ID_MAX, "%s:%s", subject, key);
+	else
+		snprintf(id, STREAM_ID_MAX, "%s %" PRIu64 " %" PRIu64, b->node, b->epoch, m->seq);
 }
 
 /* The record is read where it is. What was made of it counts if it is there still. */
@@ -77,7 +97,7 @@ enum sent sender_send(struct sender *s, const struct nodes_message *m, const cha
 {
 	const struct bridge *b = s->bridge;
 	struct nats_origin from = { .epoch = b->epoch, .seq = m->seq, .mark = mark };
-	char subject[BRIDGE_SUBJECT], origin[NATS_ORIGIN_MAX];
+	char subject[BRIDGE_SUBJECT], origin[NATS_ORIGIN_MAX], reply[BRIDGE_REPLY], id[STREAM_ID_MAX];
 	size_t head_len = strlen(head);
 	struct subject_name name;
 	struct nats_message out;
@@ -89,7 +109,9 @@ enum sent sender_send(struct sender *s, const struct nodes_message *m, const cha
 		subject_write(subject + head_len, name.to, name.name, name.len);
 		memcpy(from.node, b->node, sizeof(from.node));
 		nats_origin_write(origin, &from);
-		msg = make(subject, &out, origin, again);
+		if (m->to_stream)
+			name_for_stream(b, m, subject + b->prefix_len, reply, id);
+		msg = make(subject, &out, origin, again, m->to_stream ? reply : NULL, m->to_stream ? id : NULL);
 	}
 	sent = hand_over(s, m, msg);
 	natsMsg_Destroy(msg);

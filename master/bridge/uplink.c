@@ -314,6 +314,11 @@ int uplink_publish_text(struct uplink *c, const char *subject, const char *text,
 	return uplink_is_open(c) ? outcome(natsConnection_Publish(c->nc, subject, text, (int)len)) : -1;
 }
 
+int uplink_request(struct uplink *c, const char *subject, const char *reply, const char *text, size_t len)
+{
+	return uplink_is_open(c) ? outcome(natsConnection_PublishRequest(c->nc, subject, reply, text, (int)len)) : -1;
+}
+
 size_t uplink_unsent(const struct uplink *c)
 {
 	int n = uplink_is_open(c) ? natsConnection_Buffered(c->nc) : 0;

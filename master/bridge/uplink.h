@@ -78,6 +78,8 @@ void uplink_unsubscribe(natsSubscription *s);	/* and frees it; may be called whe
 /* Puts a message, which stays the caller's, or a text behind what is to be sent. 0; -1: it is lost; 1: NATS takes no message that is so large. */
 int uplink_publish(struct uplink *c, natsMsg *msg);
 int uplink_publish_text(struct uplink *c, const char *subject, const char *text, size_t len);
+/* The same of a text that is to be answered, at the subject `reply`. */
+int uplink_request(struct uplink *c, const char *subject, const char *reply, const char *text, size_t len);
 
 /* Bytes that are to be sent, and whether they are so many that no more should be added before some have gone. */
 size_t uplink_unsent(const struct uplink *c);

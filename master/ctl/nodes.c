@@ -56,6 +56,21 @@ static uint64_t behind(const struct hub *hub, uint64_t upto)
 
 /* ---- for people ---- */
 
+static void text_stream(const struct hub *hub)
+{
+	const struct stream_shm *s = &hub->shm->nodes.stream;
+	uint64_t last = LOAD(s->last), end = LOAD(s->end), first = LOAD(s->first);
+
+	if (nodes_stream(hub) == STREAM_OFF)
+		return;
+	printf("stream          %s, %s for %" PRIu64 " s", s->name, stream_state_name(nodes_stream(hub)), ago(LOAD(s->since)));
+	if (s->error[0])
+		printf(": %s", s->error);
+	printf("\n                in %" PRIu64 " messages, here from %" PRIu64 " to %" PRIu64 " of %" PRIu64 ", %" PRIu64 " missed; out %" PRIu64 ", %" PRIu64 " records without an answer\n",
+	       counter(hub, COUNTER_nodes_stream_in), first, last, end > last ? end : last, counter(hub, COUNTER_nodes_stream_missed), counter(hub, COUNTER_nodes_stream_out),
+	       nodes_sent(hub) > nodes_acked_to(hub) ? nodes_sent(hub) - nodes_acked_to(hub) : 0);
+}
+
 static void text_peers(const struct hub *hub)
 {
 	struct peer peer;
@@ -95,6 +110,7 @@ static void text(const struct hub *hub)
 	       behind(hub, nodes_sent(hub)), counter(hub, COUNTER_nodes_asked), counter(hub, COUNTER_nodes_lost));
 	printf("in              %" PRIu64 " messages, %" PRIu64 " that came again, %" PRIu64 " refused\n", counter(hub, COUNTER_nodes_in), counter(hub, COUNTER_nodes_doubled),
 	       counter(hub, COUNTER_nodes_refused));
+	text_stream(hub);
 	text_peers(hub);
 }
 
@@ -120,6 +136,26 @@ static void json_peer(const struct hub *hub, const struct peer *peer)
 	number("in", peer->in);
 	number("lost", peer->lost);
 	number("repeated", peer->doubled);
+	printf("}");
+}
+
+static void json_stream(const struct hub *hub)
+{
+	const struct stream_shm *s = &hub->shm->nodes.stream;
+
+	printf(",\"stream\":{");
+	ctl_json_pair("stream", s->name);
+	printf(",\"state\":\"%s\",", stream_state_name(nodes_stream(hub)));
+	ctl_json_pair("error", s->error);
+	number("since", LOAD(s->since));
+	number("epoch", LOAD(s->epoch));
+	number("first", LOAD(s->first));
+	number("last", LOAD(s->last));
+	number("end", LOAD(s->end));
+	number("answered_before", nodes_acked_to(hub));
+	number("in", counter(hub, COUNTER_nodes_stream_in));
+	number("out", counter(hub, COUNTER_nodes_stream_out));
+	number("missed", counter(hub, COUNTER_nodes_stream_missed));
 	printf("}");
 }
 
@@ -151,6 +187,8 @@ static void json(const struct hub *hub)
 	number("in", counter(hub, COUNTER_nodes_in));
 	number("repeated", counter(hub, COUNTER_nodes_doubled));
 	number("refused", counter(hub, COUNTER_nodes_refused));
+	if (nodes_stream(hub) != STREAM_OFF)
+		json_stream(hub);
 	printf(",\"peers\":[");
 	for (unsigned i = 0; i < NODES_MAX; i++) {
 		if (!read_peer(hub, i, &peer))

@@ -262,7 +262,7 @@ M("put-off-is-passed-over", "worker/service/publish_batch.c", "done ? service->i
 M("flags-without-their-message", "worker/service/publish_batch.c", "\t\tst.flags |= service->items[done - 1].flags;\n", "", "test_publish_batch")
 M("stream-though-refused", "worker/service/request.c", "\t\to->state = session(service->base, c->sid)->state;\n\t}\n", "\t}\n", "test_request")
 M("answer-without-its-input", "worker/service/request.c", "\t\to->state.parsed = after;\n", "", "test_request")
-M("ended-before-it-is-answered", "worker/protocol/input.c", "session_has(protocols->base, sid, MARK_STALLED | MARK_OUTPUT_BLOCKED)) {\n", "false) {\n", "test_input")
+M("ended-before-it-is-answered", "worker/protocol/input.c", "\tif (is_held_up(protocols, sid)) {\n", "\tif (false) {\n", "test_input")
 M("blocked-and-read-on", "worker/protocol/input.c", "cursor_left(&c) > 0 && !output_is_blocked(protocols, sid) && step_of", "cursor_left(&c) > 0 && step_of", "test_input")
 M("piece-is-all", "worker/delivery/multi_topic.c", "pos = c->first ? a->item[a->note[c->first - 1].item].id :", "pos = true ? a->end :",
   APART + "test_more_than_one_send")
@@ -772,3 +772,8 @@ M("every-subscription-brings-it", "master/bridge/interest.c", "\treturn oldest =
 M("bridge-goes-on-asking", "master/bridge/interest.c", "\tuplink_unsubscribe(e->subscription);\n", "\t;\n", "test_nodes_interest.Interest.test_comes_and_goes", quick=False)
 M("bridge-begins-without-a-look", "master/bridge/interest.c", "\ti->next = 1;\n\tfor (unsigned n", "\ti->next = 0;\n\tfor (unsigned n", "test_nodes_interest.Interest.test_many", quick=False)
 M("bridge-takes-what-is-too-large", "master/bridge/incoming.c", "l->message.len > (size_t)i->bridge->settings.max_frame", "0", "test_nodes_nats.Nats.test_refused", quick=False)
+M("note-does-not-say-what-is-published", "worker/service/request.c", "\tif (w && atomic_load_explicit(&w->published, memory_order_relaxed)) {\n", "\tif (0) {\n", "test_nodes_count.Counts.test_silent", quick=False)
+M("answer-of-another-question", "shm/question.c", "told >> 49 != TOLD_NUMBER(number) >> 49", "told >> 49 != TOLD_NUMBER(number) >> 49 && 0", "test_question")
+M("bridge-sleeps-over-questions", "shm/nodes.c", " && !question_has(hub))", ")", "test_question")
+M("patterns-are-not-counted", "shm/question.c", "\t\tn += index_match(", "\t\tindex_match(", "test_question")
+M("answer-wakes-nobody", "shm/question.c", "\tif (a->done)\n\t\thub_wake(hub, slot);\n", "", "test_question")

@@ -31,12 +31,12 @@ def fits(pattern, subject):
 
 
 class NatsServer:
-    """A nats-server on ports of its own, which stay the same when it is started again. `more`: lines for its configuration."""
+    """A nats-server on ports of its own, which stay the same when it is started again. `more`: lines for its configuration. `streams`: with JetStream, whose store stays, too."""
 
-    def __init__(self, name="nats", more=""):
+    def __init__(self, name="nats", more="", streams=False):
         if not PROGRAM:
             raise unittest.SkipTest("no nats-server here")
-        self.name, self.more, self.others = name, more, ()
+        self.name, self.more, self.streams, self.others = name, more, streams, ()
         self.port, self.monitor, self.routes = free_port(), free_port(), free_port()
         self.folder = tempfile.mkdtemp(prefix="janus-nats-")
         self.process = None
@@ -47,6 +47,8 @@ class NatsServer:
 
     def configuration(self):
         lines = ["server_name: " + self.name, "listen: 127.0.0.1:%d" % self.port, "http: 127.0.0.1:%d" % self.monitor, self.more]
+        if self.streams:
+            lines.append('jetstream { store_dir: "%s", max_mem: 64M, max_file: 256M }' % os.path.join(self.folder, "streams"))
         if self.others:
             lines.append("cluster { name: janus-test, listen: 127.0.0.1:%d, no_advertise: true, connect_retries: 1000000\n  routes: [ %s ] }" % (
                 self.routes, ", ".join("nats-route://127.0.0.1:%d" % other.routes for other in self.others)))
@@ -130,8 +132,8 @@ class NatsServer:
 class NatsCluster(list):
     """nats-servers that know each other. `url` has all of them, the first one first."""
 
-    def __init__(self, size=3, more=""):
-        super().__init__(NatsServer("nats-%d" % n, more) for n in range(size))
+    def __init__(self, size=3, more="", streams=False):
+        super().__init__(NatsServer("nats-%d" % n, more, streams) for n in range(size))
         for server in self:
             server.others = [other for other in self if other is not server]
 

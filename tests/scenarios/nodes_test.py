@@ -1,7 +1,11 @@
 """What tests of many nodes stand on: servers that are joined by NATS. See nats_servers.py."""
 import json
+import os
+import shutil
 import signal
+import tempfile
 
+from crash_test import CRASH_BUILD
 from janus_test import JanusTest, wait_until
 from nats_servers import Nats, NatsCluster, NatsServer
 from web_clients import WEB, WebClients
@@ -104,3 +108,31 @@ class NodesTest(JanusTest):
         """Until so many subscriptions fit this subject, on each of the nats-servers."""
         nats = nats or self.nats
         wait_until(lambda: nats.interest(subject) == count, 10, "%d subscriptions that fit %s" % (count, subject), pause=0.002)
+
+
+class CrashNodesTest(NodesTest):
+    """A test with nodes of the build with crash points."""
+
+    def setUp(self):
+        super().setUp()
+        if not os.path.exists(os.path.join(CRASH_BUILD, "janus-bridge")):
+            self.fail("no build with crash points: make CRASH=1 server")
+
+    def arm(self, folder, point, passing=1):
+        path = os.path.join(folder, point)
+        with open(path + ".new", "w") as f:
+            f.write("%d\n" % passing)
+        os.rename(path + ".new", path)
+        return path
+
+    def crash_node(self, name, *options, **more):
+        """One which has a folder of its own for its points."""
+        folder = tempfile.mkdtemp(prefix="janus-crash-")
+        self.addCleanup(shutil.rmtree, folder)
+        os.environ["JANUS_CRASH_DIR"] = folder
+        try:
+            node = self.node(name, *options, build=CRASH_BUILD, **more)
+        finally:
+            del os.environ["JANUS_CRASH_DIR"]
+        node.crash_folder = folder
+        return node

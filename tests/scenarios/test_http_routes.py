@@ -183,7 +183,7 @@ class Routes(WebTest):
         answer = self.check("GET", "/ws?token=1", 400, fields=upgrade_fields(new_key()))
         self.assertEqual(error_text(answer), 'unknown parameter "token"; none is known here')
         self.serve("broadcast=on")
-        self.assertEqual(error_text(self.check("POST", "/broadcast?topic=a", 400, b"x")), 'unknown parameter "topic"; known here: event, message_id')
+        self.assertEqual(error_text(self.check("POST", "/broadcast?topic=a", 400, b"x")), 'unknown parameter "topic"; known here: event, message_id, nodes')
 
     def test_reserved_topics(self):
         """In paths and queries; users may be called so. Patterns are for subscriptions alone."""

@@ -9,9 +9,8 @@ import tempfile
 import threading
 import unittest
 
-from crash_test import CRASH_BUILD
 from janus_test import ROOT, wait_until
-from nodes_test import Node, NodesTest
+from nodes_test import CrashNodesTest, Node, NodesTest
 from programs import OTHER_BUILD, Program
 
 
@@ -137,41 +136,17 @@ class Bridges(FaultsTest):
             pass
 
 
-class CrashPoints(FaultsTest):
+class CrashPoints(FaultsTest, CrashNodesTest):
     """The bridge dies at a point, once, on the sender's or the receiver's side."""
 
     @staticmethod
     def points():
-        """Those that stand in the source."""
+        """Those that stand in the source; those of a stream have a test beside its others (test_nodes_stream.py)."""
         found = []
         for path in glob.glob(os.path.join(ROOT, "master", "bridge", "*.c")) + [os.path.join(ROOT, "shm", "nodes.c")]:
             with open(path) as f:
                 found += re.findall(r'CRASH_POINT\("(bridge-[a-z-]+)"\)', f.read())
-        return sorted(set(found))
-
-    def setUp(self):
-        super().setUp()
-        if not os.path.exists(os.path.join(CRASH_BUILD, "janus-bridge")):
-            self.fail("no build with crash points: make CRASH=1 server")
-
-    def arm(self, folder, point, passing=1):
-        path = os.path.join(folder, point)
-        with open(path + ".new", "w") as f:
-            f.write("%d\n" % passing)
-        os.rename(path + ".new", path)
-        return path
-
-    def crash_node(self, name):
-        """A node of the build with crash points, which has a folder of its own for them."""
-        folder = tempfile.mkdtemp(prefix="janus-crash-")
-        self.addCleanup(shutil.rmtree, folder)
-        os.environ["JANUS_CRASH_DIR"] = folder
-        try:
-            node = self.node(name, build=CRASH_BUILD)
-        finally:
-            del os.environ["JANUS_CRASH_DIR"]
-        node.crash_folder = folder
-        return node
+        return sorted(name for name in set(found) if not name.startswith("bridge-stream-"))
 
     def test_each(self):
         points = self.points()
@@ -192,6 +167,8 @@ class CrashPoints(FaultsTest):
                     # (some are passed only where interest changes)
                     a.packet().subscribe("x.%s.%d" % (point, flow.sent)).close()
                     b.packet().subscribe("x.%s.%d" % (point, flow.sent)).close()
+                    # (and some where somebody asks for counts)
+                    a.post("/pub/nobody's?nodes=all", "x")
                     if not any(os.path.exists(path) for path in armed.values()):
                         break
                 self.assertFalse(all(os.path.exists(path) for path in armed.values()), "nobody came by")

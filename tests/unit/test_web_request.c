@@ -68,6 +68,8 @@ static void describe(struct json_request *req, char *log, size_t size)
 
 	if (req->ref != NULL)
 		n += snprintf(log + n, size - (size_t)n, " ref %.*s", (int)req->ref_len, req->ref);
+	if (req->everywhere)
+		n += snprintf(log + n, size - (size_t)n, " everywhere");
 	if (req->kind == REQUEST_AUTH)
 		n += snprintf(log + n, size - (size_t)n, " shows %.*s", (int)req->shown_len, req->shown);
 	else if (req->kind != REQUEST_PING && req->kind != REQUEST_UNKNOWN)
@@ -104,6 +106,7 @@ static const struct { parse_fn *parse; const char *text, *log; } good[] = {
 	{ ACT, "{\"action\":\"publish\",\"topic\":\"t\",\"data\":null}", "2 t \"topic\":\"t\",\"data\":null}" },
 	{ ACT, "{\"action\":\"publish\",\"topic\":\"t\",\"data\":{\"ref\":1,\"x\":2,\"topic\":3}}", "2 t \"topic\":\"t\",\"data\":{\"ref\":1,\"x\":2,\"topic\":3}}" },
 	{ ACT, "{\"action\":\"send\",\"event\":\"e\",\"us\\u0065r\":\"bob\",\"data\":\"hi\"}", "5 bob \"event\":\"e\",\"to\":\"bob\",\"data\":\"hi\"}" },
+	{ ACT, "{\"action\":\"publish\",\"n\\u006fdes\":\"\\u0061ll\",\"topic\":\"t\",\"data\":1}", "2 everywhere t \"topic\":\"t\",\"data\":1}" },
 	{ PUB, "{\"topic\":\"t\",\"data\":1,\"event\":\"e\",\"message_id\":\"m\"}", "2 t \"topic\":\"t\",\"data\":1,\"event\":\"e\",\"message_id\":\"m\"}" },
 };
 
@@ -170,6 +173,10 @@ static void test_errors(void **state)
 		{ ACT, "{\"action\":\"publish\",\"topic\":\"t\",\"data\":1,\"user\":\"bob\"}", "unknown member \"user\"" },
 		{ ACT, "{\"action\":\"publish\",\"topic\":\"t\",\"data\":1,\"receipt\":true}", "unknown member \"receipt\"" },
 		{ ACT, "{\"action\":\"publish\",\"topic\":\"t\",\"data\":1,\"envelope\":true}", "unknown member \"envelope\"" },
+		{ ACT, "{\"action\":\"publish\",\"topic\":\"t\",\"data\":1,\"nodes\":\"some\"}", "nodes is none that is known: all" },
+		{ ACT, "{\"action\":\"publish\",\"topic\":\"t\",\"data\":1,\"nodes\":2}", "nodes is none that is known: all" },
+		{ ACT, "{\"action\":\"subscribe\",\"topic\":\"t\",\"nodes\":\"all\"}", "unknown member \"nodes\"" },
+		{ PUB, "{\"topic\":\"t\",\"data\":1,\"nodes\":\"all\"}", "unknown member \"nodes\"" },
 		{ ACT, "{\"action\":\"send\",\"to\":\"bob\",\"data\":1}", "unknown member \"to\"" },
 		{ ACT, "{\"action\":\"send\",\"user\":\"bob\",\"topic\":\"t\",\"data\":1}", "unknown member \"topic\"" },
 		{ ACT, "{\"action\":\"ping\",\"data\":1}", "unknown member \"data\"" },

@@ -81,7 +81,7 @@ static void ping(struct worker *w, session_id sid)
 /* Whether the session's input is put off. We do not read from it meanwhile, so its silence means nothing. */
 static bool waits_for_us(const struct worker *w, session_id sid)
 {
-	return session_has(&w->base, sid, MARK_STALLED);
+	return session_has(&w->base, sid, MARK_STALLED) || session_waits(&w->base, sid);
 }
 
 /* Whether nothing was received for more than `limit` milliseconds. Times are whole seconds, so this is exact to a second. */

@@ -32,6 +32,7 @@
 #include "worker/protocol/input.h"
 #include "worker/service/quota.h"
 #include "worker/service/attach.h"
+#include "worker/service/waiting.h"
 #include "worker/session/tell.h"
 
 static bool is_open(const struct worker *w, session_id sid)
@@ -604,6 +605,7 @@ int recover(struct worker *w)
 	CRASH_POINT("recover-published");
 	if (take_sessions(w) < 0)
 		return -1;
+	waiting_recover(&w->service);
 	CRASH_POINT("recover-taken");
 	close_blamed(w);
 #ifndef JANUS_BROKEN_RECOVERY	/* a build for tests: the kill loop must notice */

@@ -40,7 +40,7 @@ static bool http_is_late(struct worker *w, session_id sid)
 	const struct session_state_shm *st = &s->state;
 	uint32_t last = s->last_in > st->last_out ? s->last_in : st->last_out;
 
-	if (st->transport != TRANSPORT_HTTP || !session_plain(st) || session_has(&w->base, sid, MARK_STALLED | MARK_OUTPUT_BLOCKED))
+	if (st->transport != TRANSPORT_HTTP || !session_plain(st) || session_has(&w->base, sid, MARK_STALLED | MARK_OUTPUT_BLOCKED) || session_waits(&w->base, sid))
 		return false;
 	if (session_polls(&w->base, sid)) {
 		if (poll_is_over(&w->base, sid))
@@ -71,7 +71,7 @@ static bool frame_is_late(struct worker *w, session_id sid)
 	const struct session_state_shm *st = &s->state;
 
 	if (!transport_has(st->transport, TRANSPORT_FRAMED) || st->in == BUFFER_NONE || st->flags & (SESSION_CLOSE | SESSION_LINGER) ||
-	    session_has(&w->base, sid, MARK_STALLED | MARK_OUTPUT_BLOCKED) ||
+	    session_has(&w->base, sid, MARK_STALLED | MARK_OUTPUT_BLOCKED) || session_waits(&w->base, sid) ||
 	    !passed(w, pool_header(&w->base.slot, st->in)->since, w->base.settings->frame_timeout))
 		return false;
 	tell_ends(&w->base, sid, COUNTER_closed_unfinished, NULL);

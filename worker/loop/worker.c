@@ -49,6 +49,7 @@
 #include "worker/service/publish_batch.h"
 #include "worker/service/access.h"
 #include "worker/service/quota.h"
+#include "worker/service/waiting.h"
 #include "worker/session/tell.h"
 
 #define TICK 0.1			/* seconds; see sweep.c */
@@ -139,6 +140,7 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 	more |= move_delivered(w);
 	if (more)
 		CRASH_POINT("fanout-left");
+	waiting_run(&w->service);
 	if (w->protocols.stalled_count > 0)
 		more |= input_retry_stalled(&w->protocols);
 	more |= turn_run(w);
@@ -146,6 +148,7 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 	more |= handshakes_run(w);
 	more |= presence_run(&w->presence);
 	more |= w->base.over_count > 0;
+	more |= w->stopping && w->base.waiting;
 	if (w->stopping && (more || atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) == 0)) {
 		base_beat(&w->base);
 		/* Patience runs only while there is nothing to wait for but readers that are behind. */
@@ -295,6 +298,20 @@ static void say_goodbye(struct worker *w)
 static void beat(void *of)
 {
 	base_beat(of);
+}
+
+/* Their notes do not go along: requests that wait are answered with what is known so far. */
+static void answer_waiting(struct worker *w)
+{
+	uint64_t all = w->base.waiting;
+
+	waiting_hurry(&w->service);
+	for (; all; all &= all - 1) {
+		session_id sid = (session_id)w->base.self->waiting[__builtin_ctzll(all)].fd;
+
+		if (session_waits(&w->base, sid))
+			input_resume(&w->protocols, sid);
+	}
 }
 
 static int leave_snapshot(struct worker *w)
@@ -547,6 +564,8 @@ int worker_run(const struct worker_start *start)
 	listener_start(&w->listeners);
 	move_start(w);
 	ev_run(w->base.loop, 0);
+	if (w->snapshot_wanted)
+		answer_waiting(w);
 	while (connection_close_over(w))
 		;
 	if (w->stopping)

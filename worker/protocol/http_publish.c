@@ -16,14 +16,15 @@
 
 #define REPLAYED "Idempotent-Replayed: true\r\n"
 #define REPLAYED_EXPOSED REPLAYED "Access-Control-Expose-Headers: Idempotent-Replayed\r\n"	/* a page may read it */
-#define ANSWER_ONE (POSITION_MAX + 48)	/* bytes of {"id":"...","subscribers":...}, at most */
+#define ANSWER_ONE (POSITION_MAX + 96)	/* bytes of {"id":"...","subscribers":...,"nodes":...,"nodes_known":...}, at most */
 
-static void put_receipt(struct sink *s, const struct position_epoch *epoch, const struct publish_item *item)
+static void put_receipt(struct sink *s, const struct position_epoch *epoch, const struct publish_item *item, const struct outcome *o)
 {
 	sink_literal(s, "{\"id\":");
 	position_put_id(s, epoch, item->seq);
 	sink_literal(s, ",\"subscribers\":");
 	sink_number(s, item->subscribers);
+	outcome_put_nodes(s, o);
 	sink_byte(s, '}');
 }
 
@@ -45,7 +46,7 @@ static void answer_published(const struct exchange *x, struct outcome *o, bool l
 	for (unsigned i = 0; i < o->count; i++) {
 		if (i)
 			sink_byte(&s, ',');
-		put_receipt(&s, &x->protocols->base->epoch, &o->published[i]);
+		put_receipt(&s, &x->protocols->base->epoch, &o->published[i], o);
 	}
 	if (list) {
 		sink_byte(&s, ']');
@@ -84,7 +85,20 @@ static bool read_key(const struct exchange *x, bool many, struct read_key *k)
 struct parameters {
 	char event[PARAMETER_MAX], message_id[PARAMETER_MAX];
 	int event_len, message_id_len;	/* PARAMETER_NONE: there is none */
+	bool everywhere;		/* all nodes are asked for their subscribers */
 };
+
+/* Whether all nodes are asked. False: answered with an error. */
+static bool read_nodes(const struct exchange *x, bool *everywhere)
+{
+	char value[PARAMETER_MAX];
+	int len = parameter_read(x, MEMBER_NODES, value);
+
+	*everywhere = len == sizeof(NODES_ALL) - 1 && memcmp(value, NODES_ALL, sizeof(NODES_ALL) - 1) == 0;
+	if (len != PARAMETER_NONE && len != PARAMETER_BAD && !*everywhere)
+		exchange_error(x, 400, NULL, NODES_WRONG);
+	return len == PARAMETER_NONE || *everywhere;
+}
 
 /* False: answered with an error. */
 static bool read_parameters(const struct exchange *x, struct parameters *p)
@@ -93,7 +107,7 @@ static bool read_parameters(const struct exchange *x, struct parameters *p)
 	if (p->event_len == PARAMETER_BAD)
 		return false;
 	p->message_id_len = parameter_read(x, MEMBER_MESSAGE_ID, p->message_id);
-	return p->message_id_len != PARAMETER_BAD;
+	return p->message_id_len != PARAMETER_BAD && read_nodes(x, &p->everywhere);
 }
 
 /* An empty event is none. */
@@ -169,6 +183,7 @@ static void post_message(const struct exchange *x, const struct topic_name *to, 
 	if (!read_parameters(x, &parameters) || !read_key(x, false, &key))
 		return;
 	req.key = key.key;
+	req.everywhere = parameters.everywhere;
 	add_parameters(&parameters, &p.names);
 	put_posted(&size, &p);
 	req.body.size = size.len;

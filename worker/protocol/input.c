@@ -159,10 +159,16 @@ static void unblock(struct protocols *protocols, session_id sid)
 
 static void input_end(struct protocols *protocols, session_id sid);
 
+/* Whether input that is there waits to be dealt with, for whatever reason. */
+static bool is_held_up(const struct protocols *protocols, session_id sid)
+{
+	return session_has(protocols->base, sid, MARK_STALLED | MARK_OUTPUT_BLOCKED) || session_waits(protocols->base, sid);
+}
+
 /* All that the peer has sent is dealt with, and it sends no more. True: the session may be gone. */
 static bool ended(struct protocols *protocols, session_id sid)
 {
-	if (!(session_has(protocols->base, sid, MARK_ENDED)) || session_has(protocols->base, sid, MARK_STALLED | MARK_OUTPUT_BLOCKED))
+	if (!(session_has(protocols->base, sid, MARK_ENDED)) || is_held_up(protocols, sid))
 		return false;
 	session_unmark(protocols->base, sid, MARK_ENDED);
 	input_end(protocols, sid);
@@ -174,7 +180,7 @@ static void input_end(struct protocols *protocols, session_id sid)
 {
 	const struct session_state_shm *st = &session(protocols->base, sid)->state;
 
-	if (session_has(protocols->base, sid, MARK_STALLED | MARK_OUTPUT_BLOCKED)) {
+	if (is_held_up(protocols, sid)) {
 		session_mark(protocols->base, sid, MARK_ENDED);	/* it has asked for more, which it is answered first */
 		session_watch(protocols->base, sid);
 		return;

@@ -36,6 +36,7 @@ static size_t websocket_answer_frame(const struct service *service, char *dst, c
 		position_put_id(&s, &service->base->epoch, o->published->seq);
 		sink_literal(&s, ",\"subscribers\":");
 		sink_number(&s, o->published->subscribers);
+		outcome_put_nodes(&s, o);
 	}
 	if (o->error) {
 		sink_literal(&s, ",\"error\":\"");
@@ -110,6 +111,7 @@ static void websocket_next_request(struct protocols *protocols, const struct cur
 		.status = 400,
 		.after = c->at + event->taken,
 		.answered = json->ref != NULL,
+		.everywhere = json->everywhere && json->ref != NULL,
 		.has_token = json->kind == REQUEST_ATTACH,
 		.resume = json->resume,
 		.body = { .size = json->size, .write = write_body, .from = json },

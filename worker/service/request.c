@@ -11,6 +11,7 @@
 #include "worker/service/access.h"
 #include "worker/service/presence.h"
 #include "worker/service/quota.h"
+#include "worker/service/waiting.h"
 #include "worker/session/tell.h"
 
 static bool publishes(const struct request *req)
@@ -536,6 +537,50 @@ static bool refuse(struct service *service, const struct cursor *c, const struct
 	return o->error != NULL;
 }
 
+/* Only this node is counted: others can't be asked. */
+static void count_alone(const struct service *service, struct outcome *o)
+{
+	o->nodes = 1;
+	o->nodes_known = 1 + question_nodes(&service->base->hub);
+}
+
+/* What was published is not answered before the other nodes have: if they were asked. */
+static void wait_for_nodes(struct service *service, struct cursor *c, struct outcome *o)
+{
+	struct waiting_shm *w = waiting_of(service, c);
+	bool published = o->kind == OUTCOME_ANSWER && !o->error;
+
+	if (published && !w)
+		count_alone(service, o);
+	if (!w)
+		return;
+	if (!published) {
+		waiting_end(service, w);
+		return;
+	}
+	waiting_published(service, w, o->published, o->repeated);
+	publish_batch_end(service);
+	o->kind = OUTCOME_LATER;
+	c->stop = c->waits = true;
+}
+
+/* A message that was published before, and is answered when the nodes have. */
+static void go_on_waiting(struct service *service, struct cursor *c, const struct waiting_shm *w, struct outcome *o)
+{
+	struct question_answer answer;
+
+	o->kind = OUTCOME_LATER;
+	if (waiting_goes_on(service, c, w, &answer))
+		return;
+	*o = outcome_nothing(service, c);
+	service->awaited = (struct publish_item){ .seq = w->seq, .subscribers = w->subscribers + answer.subscribers };
+	o->published = &service->awaited;
+	o->count = 1;
+	o->repeated = w->repeated;
+	o->nodes = 1 + answer.answered;
+	o->nodes_known = 1 + answer.nodes;
+}
+
 static void publish_one(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
 {
 	if (!req->answered && req->key.len == 0) {
@@ -545,18 +590,30 @@ static void publish_one(struct service *service, struct cursor *c, const struct 
 	o->kind = OUTCOME_LATER;
 	if (!publish_batch_begin(service, c))
 		return;
+	if (req->everywhere && !waiting_ask(service, c, &req->names.one))
+		return;
 	request_add(service, c, req);
 	request_publish(service, c, &req->key, o);
+	if (req->everywhere)
+		wait_for_nodes(service, c, o);
 }
 
 void request_serve(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
 {
-	bool refused = refuse(service, c, req, o), publish = publishes(req) && !refused;
+	const struct waiting_shm *w = waiting_of(service, c);
 	struct outcome done;
+	bool refused, publish;
+
+	if (w && atomic_load_explicit(&w->published, memory_order_relaxed)) {
+		go_on_waiting(service, c, w, o);
+		return;
+	}
+	refused = refuse(service, c, req, o);
+	publish = publishes(req) && !refused;
 
 	if (publish) {
 		publish_one(service, c, req, o);
-		if (o->kind == OUTCOME_LATER)
+		if (o->kind == OUTCOME_LATER && !c->waits)
 			quota_give(service, c->sid, CLIENT_PUBLISHES, 1);
 		return;
 	}
@@ -584,6 +641,16 @@ void outcome_starts_now(const struct service *service, struct outcome *o)
 {
 	o->has_position = true;
 	o->position = ring_tail(&service->base->hub.ring) - 1;
+}
+
+void outcome_put_nodes(struct sink *s, const struct outcome *o)
+{
+	if (o->nodes == 0)
+		return;
+	sink_literal(s, ",\"nodes\":");
+	sink_number(s, o->nodes);
+	sink_literal(s, ",\"nodes_known\":");
+	sink_number(s, o->nodes_known);
 }
 
 const struct position_start *outcome_start(const struct service *service, const struct outcome *o, struct position_start *start)

@@ -45,7 +45,8 @@ struct request {
 	uint32_t flags;			/* flags of the session that take effect with it */
 	struct request_names names;	/* of all requests but ping */
 	struct request_body body;	/* publish, send */
-	bool answered;			/* publish, send: the client is told what became of it */
+	bool answered;			/* publish, send: the client is told what became of it, */
+	bool everywhere;		/* and how many subscribers it has on all nodes: the answer waits for these (waiting.h) */
 	struct resume resume;		/* subscribe, login, attach: what of the past is asked for */
 	/*
 	 * Attach: the session that the client goes on with. Subscribe: the same, if that session is there; if not, or if `token` is all zeroes, what is named
@@ -64,7 +65,7 @@ struct request {
 enum outcome_kind {
 	OUTCOME_BATCHED,		/* the message is in the batch: nothing is to be answered */
 	OUTCOME_ANSWER,			/* the client is to be answered, with outcome_commit(); if the request wants an answer, or failed: request_is_answered() */
-	OUTCOME_LATER,			/* the cursor is stalled before the request, which is read again when other sessions have had their turn */
+	OUTCOME_LATER,			/* the cursor is stopped before the request, which is read again: when other sessions have had their turn, or what it waits for is there */
 };
 
 struct outcome {
@@ -73,6 +74,7 @@ struct outcome {
 	unsigned status;
 	const struct publish_item *published;	/* the messages, each with its `seq` and `subscribers`; NULL: there are none */
 	unsigned count;
+	unsigned nodes, nodes_known;	/* so many nodes are counted in `subscribers`, this one among them, of so many; 0: nobody has asked for others */
 	bool repeated;			/* that was before: this is a repeat with the same key, and the answer of that time */
 	/*
 	 * Subscribe, login: where what was subscribed begins, a sequence. Nothing up to it is sent for these names, and all behind it. (If there
@@ -119,6 +121,9 @@ struct outcome outcome_nothing(const struct service *service, const struct curso
 
 /* Where a stream would start that began now. */
 void outcome_starts_now(const struct service *service, struct outcome *o);
+
+/* What answers say of the nodes that are counted: nothing, or members behind others. */
+void outcome_put_nodes(struct sink *s, const struct outcome *o);
 
 /* What answers say of an outcome's position, in *start. NULL: it has none. */
 const struct position_start *outcome_start(const struct service *service, const struct outcome *o, struct position_start *start);

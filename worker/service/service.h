@@ -27,6 +27,10 @@ struct service {
 	/* subscribe.c */
 	uint32_t subscriptions_spare;	/* how many subscriptions may be made before those of all slots are counted again */
 
+	/* waiting.c */
+	bool hurried;			/* nothing is to wait any more */
+	struct publish_item awaited;	/* of the request that has waited, and is being answered */
+
 	/* publish_batch.c */
 	struct publish_item *items;	/* messages that are parsed and not yet published */
 	unsigned item_count;

@@ -60,6 +60,8 @@ struct base {
 	char *scratch;			/* memory for one frame or one answer */
 	size_t scratch_room;
 
+	uint64_t waiting;		/* notes of requests that wait (service/waiting.h), in bits: those that are in use */
+
 	/* Sessions whose subscriptions have changed in this turn, while somebody watches who is on which topic (service/presence.h). */
 	bool watched;
 	bool changed_lost;		/* they are not all in the list, for want of memory: any may have */

@@ -23,13 +23,29 @@ bool session_lingers(const struct base *base, session_id sid)
 	       !(s->state.flags & (SESSION_CLOSE | SESSION_LINGER));
 }
 
-/* Whether so much waits behind a poll that no more is read. */
+/* (Descriptors are used again, and tokens are not.) */
+int session_waiting(const struct base *base, session_id sid)
+{
+	const struct session_shm *s = session(base, sid);
+
+	for (uint64_t all = base->waiting; all; all &= all - 1) {
+		int place = __builtin_ctzll(all);
+		const struct waiting_shm *w = &base->self->waiting[place];
+
+		if (w->fd == (uint32_t)sid && w->at == s->state.parsed && s->status == SESSION_OPEN && s->state.in != BUFFER_NONE &&
+		    !(s->state.flags & (SESSION_CLOSE | SESSION_LINGER | SESSION_PARKED)) && token_is(w->token, s->token))
+			return place;
+	}
+	return -1;
+}
+
+/* Whether so much waits behind a request that is not answered yet that no more is read. */
 static bool has_enough(const struct base *base, session_id sid)
 {
 	const struct session_state_shm *st = &session(base, sid)->state;
 	const struct buffer_shm *head;
 
-	if (!session_polls(base, sid) || st->in == BUFFER_NONE)
+	if ((!session_polls(base, sid) && !session_waits(base, sid)) || st->in == BUFFER_NONE)
 		return false;
 	head = pool_header(&base->slot, st->in);
 	return head->base + head->len - st->parsed > SESSION_WAITING_MAX;

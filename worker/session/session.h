@@ -14,7 +14,7 @@
 #define SESSION_SHARE (256 * 1024)	/* bytes sent to one session before others get their turn */
 #define SESSION_OUT_MAX 16384		/* bytes of unsent answers, beyond which a session's input waits, too */
 
-#define SESSION_WAITING_MAX 65536	/* bytes of input behind a request that waits for a message, beyond which no more is read */
+#define SESSION_WAITING_MAX 65536	/* bytes of input behind a request that waits, beyond which no more is read */
 
 struct session_shm *session(const struct base *base, session_id sid);
 
@@ -24,6 +24,15 @@ static inline bool session_polls(const struct base *base, session_id sid)
 	const struct session_shm *s = session(base, sid);
 
 	return s->status == SESSION_OPEN && s->state.transport == TRANSPORT_HTTP && s->until != 0 && s->page_base == (uint32_t)s->state.parsed;
+}
+
+/*
+ * Whether its request, the one at `parsed`, waits for what others say (service/waiting.h). session_waiting(): its note's place in the slot's table, -1: it does not.
+ */
+int session_waiting(const struct base *base, session_id sid);
+static inline bool session_waits(const struct base *base, session_id sid)
+{
+	return base->waiting && session_waiting(base, sid) >= 0;
 }
 
 /* Whether its connection broke, and it waits for another one (loop/park.h). */

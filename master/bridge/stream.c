@@ -1,0 +1,569 @@
+/*
+ * The stream: how it is found, and what comes of it. See stream.h.
+ *
+ * What comes is that of a consumer of the server's, which lives as long as its subscription: messages numbered from 1, heartbeats that say the last number, and requests to say that all before was dealt with
+ * (flow control). So a gap is seen, and another consumer asked for, that begins behind what was taken.
+ */
+#include "master/bridge/stream.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "proto/json_walk.h"
+#include "shm/crash.h"
+#include "shm/log.h"
+
+#define MARK (UINT64_C(2) << 32)	/* subscriptions' marks of this and above (interest.c has those below) */
+#define ANSWER_MS 2000			/* a question is asked anew */
+#define PAUSE_MS 1000			/* behind an answer that is none */
+#define HEARTBEAT_MS 1000
+#define SILENT_MS (3 * HEARTBEAT_MS)
+#define DUPLICATES_S 120		/* within which a message's id is known */
+#define REPLICAS 3			/* where the servers are a cluster that has so many */
+#define TEXT_MAX (HISTORY_RULES_MAX * (SUBJECT_MAX + 64) + 2048)
+
+static struct stream_shm *shm_of(const struct stream *s)
+{
+	return &s->bridge->hub.shm->nodes.stream;
+}
+
+void stream_init(struct stream *s, struct bridge *b, const struct interest *interest)
+{
+	*s = (struct stream){ .bridge = b, .interest = interest, .name = b->settings.nats_stream, .questions = hub_now(), .mark = MARK };
+	s->taken = atomic_load(&shm_of(s)->last);
+}
+
+static void step(struct stream *s, enum stream_step to)
+{
+	s->step = to;
+	s->at = s->bridge->now;
+}
+
+/* ---- questions ---- */
+
+static void ask(struct stream *s, enum stream_step to, const char *what, const char *text)
+{
+	char subject[BRIDGE_SUBJECT], reply[BRIDGE_REPLY];
+
+	snprintf(subject, sizeof(subject), "$JS.API.%s.%s", what, s->name);
+	snprintf(reply, sizeof(reply), "%s" SUBJECT_STREAM "%" PRIu64, s->bridge->own, ++s->questions);
+	uplink_request(&s->bridge->uplink, subject, reply, text, strlen(text));
+	step(s, to);
+}
+
+static void look(struct stream *s)
+{
+	ask(s, STREAM_LOOKS, "STREAM.INFO", "");
+}
+
+/* It is tried again in a while. */
+static void fail(struct stream *s, const char *why)
+{
+	log_warning_limited("the stream %s: %s", s->name, why);
+	nodes_set_stream(&s->bridge->hub, nodes_stream(&s->bridge->hub) == STREAM_HERE ? STREAM_AWAY : nodes_stream(&s->bridge->hub), why);
+	s->open = false;
+	step(s, STREAM_WAITS);
+}
+
+void stream_is_silent(struct stream *s)
+{
+	if (s->open)
+		fail(s, "nobody answers what is published to it");
+}
+
+void stream_begin(struct stream *s)
+{
+	if (stream_is_on(s))
+		look(s);
+}
+
+static void unsubscribe(struct stream *s)
+{
+	if (s->subscription)
+		uplink_unsubscribe(s->subscription);
+	s->subscription = NULL;
+}
+
+void stream_end(struct stream *s)
+{
+	unsubscribe(s);
+	s->open = false;
+	s->step = STREAM_NOT;
+	if (nodes_stream(&s->bridge->hub) == STREAM_HERE)
+		nodes_set_stream(&s->bridge->hub, STREAM_AWAY, "NATS is away");
+}
+
+static uint64_t patience(const struct stream *s)
+{
+	return s->step == STREAM_WAITS ? PAUSE_MS : s->step == STREAM_FOLLOWS ? SILENT_MS : ANSWER_MS;
+}
+
+static uint64_t since(const struct stream *s)
+{
+	return s->bridge->now - (s->step == STREAM_FOLLOWS ? s->heard : s->at);
+}
+
+unsigned stream_wait(const struct stream *s)
+{
+	if (s->step == STREAM_NOT)
+		return UINT32_MAX;
+	return since(s) >= patience(s) ? 0 : (unsigned)(patience(s) - since(s));
+}
+
+void stream_turn(struct stream *s)
+{
+	if (stream_wait(s) > 0)
+		return;
+	if (s->step != STREAM_WAITS)
+		fail(s, s->step == STREAM_FOLLOWS ? "nothing comes of it: it is asked for once more" : "it does not answer");
+	look(s);
+}
+
+/* ---- making it ---- */
+
+/* Whether all that fits one subject fits the other. */
+static bool covers(const char *wide, const char *subject)
+{
+	while (*wide && *subject) {
+		size_t a = strcspn(wide, "."), b = strcspn(subject, ".");
+
+		if (a == 1 && *wide == '>')
+			return true;
+		if (!(a == 1 && *wide == '*' && *subject != '>') && (a != b || memcmp(wide, subject, a) != 0))
+			return false;
+		wide += a + (wide[a] == '.');
+		subject += b + (subject[b] == '.');
+	}
+	return !*wide && !*subject;
+}
+
+/* The subjects of all rules, each once, and whole. The next one from *n on. */
+static bool next_subject(const struct stream *s, unsigned *n, char subject[BRIDGE_SUBJECT])
+{
+	char other[BRIDGE_SUBJECT];
+
+	while (interest_subject(s->interest, *n, subject)) {
+		bool covered = false;
+
+		for (unsigned k = 0; !covered && interest_subject(s->interest, k, other); k++)
+			covered = k != *n && covers(other, subject) && !(covers(subject, other) && *n < k);
+		++*n;
+		if (!covered)
+			return true;
+	}
+	return false;
+}
+
+/* The longest that a rule keeps anything, in seconds; 0: there is one without an end. */
+static uint64_t longest_age(const struct bridge *b)
+{
+	uint64_t most = 1;
+
+	for (unsigned i = 0; i < b->hub.rules.count; i++) {
+		const struct history_rule *r = &b->hub.rules.rule[i];
+
+		if (r->messages > 0 && r->age == UINT64_MAX)
+			return 0;
+		if (r->messages > 0 && r->age / 1000000 > most)
+			most = r->age / 1000000;
+	}
+	return most;
+}
+
+static void make(struct stream *s)
+{
+	static char text[TEXT_MAX];
+	uint64_t age = longest_age(s->bridge);
+	char subject[BRIDGE_SUBJECT];
+	struct sink to = { .dst = text, .room = sizeof(text) - 1 };
+	unsigned n = 0;
+
+	sink_literal(&to, "{\"name\":\"");
+	sink_json(&to, s->name, strlen(s->name));
+	sink_literal(&to, "\",\"subjects\":[");
+	for (const char *comma = ""; next_subject(s, &n, subject); comma = ",") {
+		sink_text(&to, comma);
+		sink_literal(&to, "\"");
+		sink_json(&to, subject, strlen(subject));
+		sink_literal(&to, "\"");
+	}
+	sink_literal(&to, "],\"retention\":\"limits\",\"storage\":\"file\",\"discard\":\"old\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,\"max_age\":");
+	sink_number(&to, age * 1000000000);
+	sink_literal(&to, ",\"duplicate_window\":");
+	sink_number(&to, (age && age < DUPLICATES_S ? age : DUPLICATES_S) * UINT64_C(1000000000));
+	sink_literal(&to, ",\"num_replicas\":");
+	sink_number(&to, s->replicas);
+	sink_literal(&to, "}");
+	text[sink_end(&to)] = '\0';
+	CRASH_POINT("bridge-stream-make");
+	ask(s, STREAM_MAKES, "STREAM.CREATE", text);
+}
+
+/* ---- answers ---- */
+
+struct message_range stream_json_of(natsMsg *msg)
+{
+	return (struct message_range){ natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg) };
+}
+
+/* (A blank may stand behind a comma.) */
+static bool next_member(struct message_range *text, struct message_member *m)
+{
+	const char *start;
+
+	if (text->p == NULL || text->len == 0)
+		return false;
+	start = json_walk_space(text->p, text->p + text->len);
+	text->len -= (size_t)(start - text->p);
+	text->p = start;
+	return message_member_next(text, m);
+}
+
+bool stream_json(struct message_range object, const char *name, struct message_range *value)
+{
+	struct message_range text;
+	struct message_member m;
+
+	if (object.len < 2 || *object.p != '{')
+		return false;
+	text = (struct message_range){ object.p + 1, object.len - 1 };
+	while (next_member(&text, &m))
+		if (json_string_is(m.name.p, m.name.len, name)) {
+			*value = m.value;
+			return true;
+		}
+	return false;
+}
+
+uint64_t stream_json_number(struct message_range object, const char *name)
+{
+	struct message_range value;
+	uint64_t n = 0;
+
+	if (!stream_json(object, name, &value))
+		return 0;
+	for (size_t i = 0; i < value.len && value.p[i] >= '0' && value.p[i] <= '9'; i++)
+		n = 10 * n + (uint64_t)(value.p[i] - '0');
+	return n;
+}
+
+/* Milliseconds since 1970 of "2026-01-02T03:04:05.678901Z"; 0: it is none. */
+static uint64_t read_time(struct message_range value)
+{
+	char text[64] = "", *rest;
+	struct tm tm = { 0 };
+	double part = 0;
+
+	if (value.len < 3 || value.len > sizeof(text))
+		return 0;
+	memcpy(text, value.p + 1, value.len - 2);
+	rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+	if (rest == NULL)
+		return 0;
+	if (*rest == '.')
+		part = strtod(rest, NULL);
+	return (uint64_t)timegm(&tm) * 1000 + (uint64_t)(part * 1000);
+}
+
+/* What is wrong with the answer, in why[size]; its code, 0: nothing is. */
+static uint64_t error_of(struct message_range answer, char *why, size_t size)
+{
+	struct message_range error, text = { "\"\"", 2 };
+
+	if (!stream_json(answer, "error", &error))
+		return 0;
+	stream_json(error, "description", &text);
+	snprintf(why, size, "%.*s", text.len > 2 ? (int)(text.len - 2) : 0, text.p + 1);
+	return stream_json_number(error, "code");
+}
+
+/* It should have what rules keep; if it has not, that is not kept by all nodes alike, and publishing it is not answered. */
+static void check_subjects(const struct stream *s, struct message_range config)
+{
+	char subject[BRIDGE_SUBJECT], wide[BRIDGE_SUBJECT], why[NODES_TEXT + BRIDGE_SUBJECT];
+	struct message_range list = { "[]", 2 };
+	unsigned n = 0;
+
+	stream_json(config, "subjects", &list);
+	while (next_subject(s, &n, subject)) {
+		const char *p = list.p, *end = list.p + list.len;
+		bool found = false;
+
+		while (!found && ++p < end && *p == '"') {
+			const char *after = json_walk_scalar(p, end);
+			struct sink to = { .dst = wide, .room = sizeof(wide) - 1 };
+
+			if (after == NULL)
+				break;
+			json_put_string(&to, p, (size_t)(after - p), sink_bytes);
+			wide[sink_end(&to)] = '\0';
+			found = covers(wide, subject);
+			p = after;
+		}
+		if (found)
+			continue;
+		snprintf(why, sizeof(why), "it does not have the subject %s of a rule of history", subject);
+		log_error("the stream %s: %s: what is published there has no answer", s->name, why);
+		nodes_set_stream(&s->bridge->hub, nodes_stream(&s->bridge->hub), why);
+	}
+}
+
+/* Where to begin in a stream that was never read here: with as much as history may hold, twice over, as not all of it is for the same rules. */
+static uint64_t fill_from(const struct stream *s, struct message_range state)
+{
+	uint64_t messages = stream_json_number(state, "messages"), bytes = stream_json_number(state, "bytes"), last = stream_json_number(state, "last_seq");
+	uint64_t each = messages > 0 && bytes > messages ? bytes / messages : 1, most = 2 * (uint64_t)s->bridge->settings.history_bytes / each;
+
+	return last > most ? last - most + 1 : 1;
+}
+
+/* Where what is to come begins: behind `last`, if it is the stream that that was of. */
+static uint64_t begins(struct stream *s, uint64_t epoch, struct message_range state)
+{
+	struct stream_shm *shm = shm_of(s);
+	uint64_t oldest = stream_json_number(state, "first_seq"), newest = stream_json_number(state, "last_seq"), last = atomic_load(&shm->last), from = last + 1;
+	uint64_t was = atomic_load(&shm->epoch);
+
+	oldest = oldest ? oldest : 1;
+	atomic_store(&shm->end, newest);
+	if (was != 0 && was != epoch) {
+		log_warning("the stream %s was made anew: positions that clients have of the one before mean nothing any more", s->name);
+		nodes_stream_begins(&s->bridge->hub, epoch, oldest);
+		return oldest;
+	}
+	if (was == 0) {
+		from = nodes_stream(&s->bridge->hub) == STREAM_FILLING ? fill_from(s, state) : newest + 1;
+		from = from > oldest ? from : oldest;
+		nodes_stream_begins(&s->bridge->hub, epoch, from);
+		return from;
+	}
+	if (from < oldest) {
+		log_warning("the stream %s has up to %" PRIu64 " messages no more that did not come here", s->name, oldest - from);
+		bridge_count(s->bridge, COUNTER_nodes_stream_missed, oldest - from);
+		nodes_stream_begins(&s->bridge->hub, epoch, oldest);
+		return oldest;
+	}
+	if (last > newest) {
+		log_error("the stream %s ends at %" PRIu64 ", and had %" PRIu64 ": it has lost its end", s->name, newest, last);
+		bridge_count(s->bridge, COUNTER_nodes_stream_missed, 1);
+		nodes_stream_begins(&s->bridge->hub, epoch, newest + 1);
+		return newest + 1;
+	}
+	return from;
+}
+
+static void ask_for_messages(struct stream *s, uint64_t from)
+{
+	char subject[BRIDGE_SUBJECT], token[SUBJECT_MAX], text[BRIDGE_SUBJECT + 512];
+
+	unsubscribe(s);
+	subject_write_token(token, s->bridge->node, strlen(s->bridge->node));
+	snprintf(subject, sizeof(subject), "%s" SUBJECT_OF_STREAM "%s.%" PRIu64, s->bridge->prefix, token, ++s->questions);
+	s->subscription = uplink_subscribe(&s->bridge->uplink, subject, ++s->mark);
+	s->taken = from - 1;
+	s->ordinal = 0;
+	s->level = false;
+	s->heard = s->bridge->now;
+	snprintf(text, sizeof(text), "{\"stream_name\":\"%s\",\"config\":{\"deliver_subject\":\"%s\",\"deliver_policy\":\"by_start_sequence\",\"opt_start_seq\":%" PRIu64 ","
+		 "\"ack_policy\":\"none\",\"max_deliver\":1,\"replay_policy\":\"instant\",\"flow_control\":true,\"idle_heartbeat\":%" PRIu64 ",\"mem_storage\":true,\"num_replicas\":1}}",
+		 s->name, subject, from, UINT64_C(1000000) * HEARTBEAT_MS);
+	ask(s, STREAM_ASKS, "CONSUMER.CREATE", text);
+}
+
+static void found(struct stream *s, struct message_range answer)
+{
+	struct message_range config = { 0 }, state = { 0 }, created = { 0 };
+	uint64_t epoch;
+
+	if (!stream_json(answer, "config", &config) || !stream_json(answer, "state", &state) || !stream_json(answer, "created", &created) || (epoch = read_time(created)) == 0) {
+		fail(s, "its answer can't be read");
+		return;
+	}
+	nodes_set_stream(&s->bridge->hub, nodes_stream(&s->bridge->hub), "");
+	check_subjects(s, config);
+	s->opened += !s->open;
+	s->open = true;
+	ask_for_messages(s, begins(s, epoch, state));
+}
+
+static void no_such_stream(struct stream *s, uint64_t code, const char *why)
+{
+	if (code != 404) {
+		fail(s, why);
+		return;
+	}
+	s->replicas = REPLICAS;
+	make(s);
+}
+
+/* (One server alone has no replicas, and a cluster of two not three.) */
+static void was_made(struct stream *s, struct message_range answer, uint64_t code, const char *why)
+{
+	if (code == 0) {
+		log_info("the stream %s is made", s->name);
+		found(s, answer);
+	} else if (s->replicas > 1 && code != 503) {		/* (that is: not now) */
+		s->replicas = 1;
+		make(s);
+	} else {
+		fail(s, why);
+	}
+}
+
+static void follows(struct stream *s, struct message_range answer)
+{
+	if (s->step == STREAM_ASKS)
+		step(s, STREAM_FOLLOWS);
+	s->heard = s->bridge->now;
+	if (stream_json_number(answer, "num_pending") == 0)
+		s->level = true;
+	log_debug("the stream %s: from %" PRIu64 " on", s->name, s->taken + 1);
+	stream_settled(s);
+}
+
+void stream_said(struct stream *s, const char *number, natsMsg *msg)
+{
+	struct message_range answer = stream_json_of(msg);
+	char why[NODES_TEXT] = "";
+	uint64_t of = 0, code;
+
+	if (!nats_take_number(&number, &of) || of != s->questions)
+		return;		/* (of one that was asked anew) */
+	if (natsMsg_IsNoResponders(msg)) {
+		fail(s, "NATS has no JetStream there");
+		return;
+	}
+	code = error_of(answer, why, sizeof(why));
+	switch (s->step) {
+	case STREAM_LOOKS:
+		if (code)
+			no_such_stream(s, code, why);
+		else
+			found(s, answer);
+		break;
+	case STREAM_MAKES:
+		was_made(s, answer, code, why);
+		break;
+	case STREAM_ASKS:
+		if (code)
+			fail(s, why);
+		else
+			follows(s, answer);
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- what comes ---- */
+
+bool stream_has_mark(uint64_t mark)
+{
+	return mark >= MARK;
+}
+
+static uint64_t header_number(natsMsg *msg, const char *name)
+{
+	const char *value = NULL;
+	uint64_t n = 0;
+
+	return natsMsgHeader_Get(msg, name, &value) == NATS_OK && nats_take_number(&value, &n) ? n : 0;
+}
+
+/* What is behind what was taken is asked for. */
+static void again(struct stream *s)
+{
+	log_info("the stream %s: something did not come: it is asked for once more, behind %" PRIu64, s->name, s->taken);
+	unsubscribe(s);
+	look(s);
+}
+
+static void answer_flow(struct stream *s, const char *subject)
+{
+	if (subject)
+		uplink_publish_text(&s->bridge->uplink, subject, "", 0);
+}
+
+/* A message of the consumer about itself. */
+static void take_status(struct stream *s, natsMsg *msg)
+{
+	const char *stalled = NULL;
+
+	if (natsMsg_GetReply(msg)) {
+		answer_flow(s, natsMsg_GetReply(msg));
+		return;
+	}
+	if (header_number(msg, "Nats-Last-Consumer") != s->ordinal) {
+		again(s);
+		return;
+	}
+	s->level = true;		/* (it says so only while there is nothing else) */
+	if (natsMsgHeader_Get(msg, "Nats-Consumer-Stalled", &stalled) == NATS_OK)
+		answer_flow(s, stalled);
+}
+
+/*
+ * The numbers of a message stand in the subject for its acknowledgement:
+ *   $JS.ACK.STREAM.CONSUMER.DELIVERIES.SEQ.ORDINAL.TIME.PENDING, or $JS.ACK.DOMAIN.ACCOUNT.STREAM. ... .PENDING.TOKEN
+ */
+static bool read_numbers(const char *subject, uint64_t *seq, uint64_t *ordinal, uint64_t *pending)
+{
+	const char *token[13];
+	unsigned n = 0, first;
+
+	for (; subject && n < 13; subject = strchr(subject, '.'), subject += subject != NULL)
+		token[n++] = subject;
+	if (n != 9 && n < 11)
+		return false;
+	first = n == 9 ? 5 : 7;
+	*seq = strtoull(token[first], NULL, 10);
+	*ordinal = strtoull(token[first + 1], NULL, 10);
+	*pending = strtoull(token[first + 3], NULL, 10);
+	return *seq > 0 && *ordinal > 0;
+}
+
+uint64_t stream_take(struct stream *s, const struct arrival *a)
+{
+	uint64_t seq = 0, ordinal = 0, pending = 0;
+	const char *status = NULL;
+
+	if (a->mark != s->mark || s->subscription == NULL)
+		return 0;
+	s->heard = s->bridge->now;
+	if (natsMsgHeader_Get(a->msg, "Status", &status) == NATS_OK) {
+		take_status(s, a->msg);
+		return 0;
+	}
+	if (!read_numbers(natsMsg_GetReply(a->msg), &seq, &ordinal, &pending) || ordinal != s->ordinal + 1 || seq <= s->taken) {
+		again(s);
+		return 0;
+	}
+	s->ordinal = ordinal;
+	s->taken = seq;
+	s->level = pending == 0;
+	return seq;
+}
+
+void stream_settled(struct stream *s)
+{
+	struct stream_shm *shm = shm_of(s);
+
+	if (!stream_is_on(s) || s->step == STREAM_NOT)
+		return;
+	if (s->taken > atomic_load_explicit(&shm->last, memory_order_relaxed) && s->subscription)
+		atomic_store(&shm->last, s->taken);
+	if (s->taken > atomic_load_explicit(&shm->end, memory_order_relaxed))
+		atomic_store(&shm->end, s->taken);
+	if (s->level && s->step == STREAM_FOLLOWS && nodes_stream(&s->bridge->hub) != STREAM_HERE) {
+		log_info("the stream %s is here up to %" PRIu64, s->name, s->taken);
+		nodes_set_stream(&s->bridge->hub, STREAM_HERE, NULL);
+	}
+}
+
+void stream_drop(struct stream *s)
+{
+	s->taken = atomic_load(&shm_of(s)->last);
+}

@@ -1,0 +1,72 @@
+/*
+ * One history for all nodes: the stream of NATS' JetStream that the setting nats_stream names. What of it comes here, in its order, and how it is made and asked for.
+ *
+ *   STREAM_NOT ---> LOOKS ---> [MAKES] ---> ASKS ---> FOLLOWS
+ *        ^             a question that is not answered, a gap, silence: from LOOKS on once more, behind what was taken
+ *
+ * It is JetStream's own interface of requests (docs.nats.io/reference/reference-protocols/nats_api_reference), and what answers comes as any message does. libnats' js_* functions wait for
+ * the answer in the thread that calls, which here is the one that reads the socket (uplink.h), and renew their subscriptions in threads of their own: where a connection begins and ends would not be ours to say.
+ */
+#ifndef MASTER_BRIDGE_STREAM_H
+#define MASTER_BRIDGE_STREAM_H
+
+#include "master/bridge/interest.h"
+
+enum stream_step { STREAM_NOT, STREAM_WAITS, STREAM_LOOKS, STREAM_MAKES, STREAM_ASKS, STREAM_FOLLOWS };
+
+struct stream {
+	struct bridge *bridge;
+	const struct interest *interest;
+	const char *name;		/* "": there is none, and nothing of this is done */
+	enum stream_step step;
+	uint64_t at;			/* when the step began, milliseconds */
+	uint64_t questions;		/* number of the last one: of no other process of this node, as it begins with a time */
+	unsigned replicas;		/* that it is made with, if it is */
+	natsSubscription *subscription;	/* of what comes */
+	uint64_t mark;			/* its, of no other one */
+	uint64_t taken;			/* messages up to this one were taken, also those that are not in the ring yet */
+	uint64_t ordinal;		/* of the last one that came by this subscription, from 1 */
+	uint64_t heard;			/* when anything came, milliseconds */
+	bool level;			/* all that there was has come */
+	bool open;			/* it is there: what is published to it is answered */
+	uint64_t opened;		/* times that it was found */
+};
+
+void stream_init(struct stream *s, struct bridge *b, const struct interest *interest);
+
+static inline bool stream_is_on(const struct stream *s)
+{
+	return s->name[0] != '\0';
+}
+
+/* A connection is new, and NATS is asked for what is to this node alone, so that answers come. It is over. */
+void stream_begin(struct stream *s);
+void stream_end(struct stream *s);
+
+/* Once a turn: asks anew where nothing was heard. Milliseconds until that is due. */
+void stream_turn(struct stream *s);
+unsigned stream_wait(const struct stream *s);
+
+/* Whether what comes by a subscription of this mark is the stream's. */
+bool stream_has_mark(uint64_t mark);
+/* Takes such a message: its sequence, 0: it is none, or does not count. */
+uint64_t stream_take(struct stream *s, const struct arrival *a);
+/* All that was taken is in the ring, or for nobody. */
+void stream_settled(struct stream *s);
+/* What was taken and is not in the ring is forgotten, and comes again. */
+void stream_drop(struct stream *s);
+
+/* An answer came, to the question of this number. */
+void stream_said(struct stream *s, const char *number, natsMsg *msg);
+/* Somebody else has found that nobody takes what is published to it. */
+void stream_is_silent(struct stream *s);
+
+/* ---- what JetStream answers ---- */
+
+/* The value of a member of a JSON object. False: there is none. */
+bool stream_json(struct message_range object, const char *name, struct message_range *value);
+/* The same, a number; 0 if there is none. */
+uint64_t stream_json_number(struct message_range object, const char *name);
+struct message_range stream_json_of(natsMsg *msg);
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * Requests that wait until something is known that their answer says: a publish whose subscribers all nodes are asked for (shm/question.h).
+ *
+ * Such a request stays in its session's input, not taken, and a note of it in the hub (waiting_shm.h). It is dealt with again when that is known, or its time is over, and so it is by a successor: the note says whether
+ * its message was published, and what is known of that.
+ *
+ * | a death | leaves | what follows |
+ * |---|---|---|
+ * | when the note is there (`waiting-noted`) | a note that says nothing of a message | all is asked once more, and published |
+ * | when it is published, and not noted | an intent that is done | publish_answered() finds the message, which is noted then |
+ * | when that is noted (`waiting-published`) | an intent that is done | the note says it; the intent is cleared |
+ * | when the answer is committed | a note of a request that is taken | it is none, and goes |
+ */
+#ifndef WORKER_SERVICE_WAITING_H
+#define WORKER_SERVICE_WAITING_H
+
+#include "shm/question.h"
+#include "worker/service/service.h"
+#include "worker/service/subscribe.h"
+#include "worker/session/cursor.h"
+
+#define WAITING_FOR_NODES 250		/* milliseconds */
+
+/* A new worker: takes over the notes of the last one. */
+void waiting_recover(struct service *service);
+
+/* Once a turn: has those requests dealt with again whose time it is, and forgets notes that are of no request any more. */
+void waiting_run(struct service *service);
+
+/* The note of the request at the cursor; NULL: there is none. */
+struct waiting_shm *waiting_of(const struct service *service, const struct cursor *c);
+
+/*
+ * Before it publishes: asks other nodes for the subscribers of this name. If there are none to be asked, nothing is noted. False: there is no room for a note, and the cursor is stalled.
+ */
+bool waiting_ask(struct service *service, struct cursor *c, const struct topic_name *name);
+
+/* What was published is noted; or nothing was, and nothing is asked any more. */
+void waiting_published(struct service *service, struct waiting_shm *w, const struct publish_item *item, bool repeated);
+void waiting_end(struct service *service, struct waiting_shm *w);
+
+/* Whether the request is still to wait: then the cursor stops before it. Else *answer is what the nodes have said. */
+bool waiting_goes_on(struct service *service, struct cursor *c, const struct waiting_shm *w, struct question_answer *answer);
+
+/* The worker leaves, and notes are not known to who follows it (another layout): what waits is to be answered now, and nothing is to wait. */
+void waiting_hurry(struct service *service);
+
+#endif
