@@ -17,9 +17,9 @@ def big(n):
 class Elsewhere(StreamTest):
     def test_whatever_is_spoken(self):
         """Ten messages on one node, and what is behind each of them on the other."""
-        a, b = self.stream_node("a"), self.stream_node("b")
+        a, b = self.stream_node("a"), self.stream_node("b", "topics=on")
         reader = a.lines("/sub/news.1")
-        start = reader.start["position"].text
+        start = reader.start["position"]
         self.put("news.1", *range(10))
         had = [reader.message() for _ in range(10)]
         self.assertEqual([m["data"] for m in had], [str(n) for n in range(10)])
@@ -30,7 +30,7 @@ class Elsewhere(StreamTest):
             want = [(m["id"].text, m["data"]) for m in had[n:]]
             with self.subTest(n=n):
                 lines = b.lines("/sub/news.1?since=" + ids[n])
-                self.assertEqual((lines.start["position"].text, lines.start["recovered"]), (ids[n], True))
+                self.assertEqual((lines.start["position"], lines.start["recovered"]), (ids[n], True))
                 self.assertEqual([(m["id"].text, m["data"]) for m in (lines.message() for _ in want)], want)
                 events = b.sse("/sub/news.1", fields=[("Last-Event-ID", ids[n])])
                 self.assertEqual((events.head.get("Janus-Position"), events.head.get("Janus-Recovered")), (ids[n], "true"))
@@ -39,10 +39,10 @@ class Elsewhere(StreamTest):
                 socket.frame(TEXT, json.dumps({"action": "subscribe", "topic": "news.1", "since": ids[n]}))
                 self.assertEqual(json.loads(socket.raw_message()), {"ok": True, "position": ids[n], "recovered": True})
                 self.assertEqual([(m["id"].text, m["data"]) for m in (socket.message() for _ in want)], want)
-                packets = b.packet()
+                packets = b.packet().greet()
                 packets.op("subscribe", topic="news.1", since=ids[n])
                 answer = packets.until(packets.take_packet)
-                self.assertEqual((str(answer["position"].text), answer["recovered"]), (ids[n], True))
+                self.assertEqual((answer["position"], answer["recovered"]), (ids[n], True))
                 self.assertEqual([(m["id"].text, m["data"]) for m in (packets.message() for _ in want)], want)
                 polled = b.ask("GET", "/poll/news.1?since=" + ids[n]).json()
                 self.assertEqual((polled["recovered"], [(m["id"], m["data"]) for m in polled["messages"]]), (True, want))
@@ -53,7 +53,7 @@ class Elsewhere(StreamTest):
     def test_polls_go_round(self):
         """One poll on each node, in turns, each from where the last one was: nothing twice, nothing left out."""
         nodes = self.stream_node("a"), self.stream_node("b")
-        at = nodes[0].ask("GET", "/history/news.1").json()["position"]
+        at = nodes[0].ask("GET", "/history/news.1").json()["position"].text
         had = []
         for n in range(10):
             self.put("news.1", *range(3 * n, 3 * n + 3))
@@ -61,7 +61,7 @@ class Elsewhere(StreamTest):
                 answer = nodes[n % 2].ask("GET", "/poll/news.1?limit=2&since=" + at).json()
                 self.assertTrue(answer["recovered"])
                 had += [m["data"] for m in answer["messages"]]
-                at = answer["position"]
+                at = answer["position"].text
         self.assertEqual(had, [str(n) for n in range(30)])
 
     def test_topics_of_both_kinds(self):
@@ -87,6 +87,10 @@ class Elsewhere(StreamTest):
 
 
 class Deaths(StreamTest):
+    def data_of(self, reader):
+        message = reader.message(20)
+        return json.loads(message.data)["data"] if hasattr(message, "data") else message["data"]
+
     def test_in_the_middle_of_frames(self):
         """Readers that stop in the middle of large messages; their workers die again and again. What they read then is whole, and each once."""
         a = self.stream_node("a", "ring_bytes=8M", "ring_messages=1024")
@@ -96,18 +100,15 @@ class Deaths(StreamTest):
         self.put("news.1", *(big(n) for n in range(count)))
         self.wait_last(count, a)
         wait_until(lambda: a.janus.behind() == len(readers), 10, "all of them to be behind")
-        heads = []
         for n in range(count):
             if n % 5 == 2:
                 for slot in range(2):
                     a.janus.kill_worker(slot)
             for reader in readers:
-                message = reader.message(20)
-                data = json.loads(message.data)["data"] if hasattr(message, "data") else message["data"]
-                self.assertEqual(data, big(n))
-            heads.append(n)
+                self.assertEqual(self.data_of(reader), big(n))
+        self.put("news.1", "end")
         for reader in readers:
-            reader.expect_nothing()
+            self.assertEqual(self.data_of(reader), "end")
         self.assertEqual((a.janus.count("closed_uncertain"), a.janus.count("closed_slow")), (0, 0))
 
 
@@ -121,7 +122,7 @@ class FirstReading(StreamTest):
             answer = a.ask(method, target, body)
             self.assertEqual((answer.status, answer.get("Retry-After")), (503, "5"), target)
             self.assertIn("nats_stream", answer.json()["error"])
-        socket, packets = a.websocket(), a.packet()
+        socket, packets = a.websocket(), a.packet().greet()
         for action, member in (("subscribe", {"topic": "news.1"}), ("login", {"user": "bob"}), ("publish", {"topic": "news.1", "data": 1, "ref": 1})):
             socket.frame(TEXT, json.dumps(dict(member, action=action)))
             self.assertFalse(json.loads(socket.raw_message())["ok"], action)
