@@ -22,6 +22,7 @@
 #define HEARTBEAT_MS 1000
 #define SILENT_MS (3 * HEARTBEAT_MS)
 #define DUPLICATES_S 120		/* within which a message's id is known */
+#define MADE "Janus, made at "	/* description of a stream that we make; and the milliseconds since 1970 */
 #define REPLICAS 3			/* where the servers are a cluster that has so many */
 #define TEXT_MAX (HISTORY_RULES_MAX * (SUBJECT_MAX + 64) + 2048)
 
@@ -183,6 +184,8 @@ static void make(struct stream *s)
 
 	sink_literal(&to, "{\"name\":\"");
 	sink_json(&to, s->name, strlen(s->name));
+	sink_literal(&to, "\",\"description\":\"" MADE);
+	sink_number(&to, hub_now() / 1000);
 	sink_literal(&to, "\",\"subjects\":[");
 	for (const char *comma = ""; next_subject(s, &n, subject); comma = ",") {
 		sink_text(&to, comma);
@@ -373,12 +376,29 @@ static void ask_for_messages(struct stream *s, uint64_t from)
 	ask(s, STREAM_ASKS, "CONSUMER.CREATE", text);
 }
 
+/*
+ * What ids of its messages begin with: when it was made. What servers of a cluster say of that differs by some milliseconds in the first moments, so in the stream that a node makes it is written down, and for those that others
+ * have made some time before, it is what the servers say. 0: it can't be read.
+ */
+static uint64_t epoch_of(struct message_range config, struct message_range created)
+{
+	const size_t start = sizeof("\"" MADE) - 1;
+	struct message_range text;
+	uint64_t epoch = 0;
+
+	if (!stream_json(config, "description", &text) || text.len <= start || memcmp(text.p, "\"" MADE, start) != 0)
+		return read_time(created);
+	for (size_t i = start; i < text.len && text.p[i] >= '0' && text.p[i] <= '9'; i++)
+		epoch = 10 * epoch + (uint64_t)(text.p[i] - '0');
+	return epoch;
+}
+
 static void found(struct stream *s, struct message_range answer)
 {
 	struct message_range config = { 0 }, state = { 0 }, created = { 0 };
 	uint64_t epoch;
 
-	if (!stream_json(answer, "config", &config) || !stream_json(answer, "state", &state) || !stream_json(answer, "created", &created) || (epoch = read_time(created)) == 0) {
+	if (!stream_json(answer, "config", &config) || !stream_json(answer, "state", &state) || !stream_json(answer, "created", &created) || (epoch = epoch_of(config, created)) == 0) {
 		fail(s, "its answer can't be read");
 		return;
 	}
@@ -405,7 +425,7 @@ static void was_made(struct stream *s, struct message_range answer, uint64_t cod
 	if (code == 0) {
 		log_info("the stream %s is made", s->name);
 		found(s, answer);
-	} else if (s->replicas > 1) {
+	} else if (s->replicas > 1 && code != 503) {		/* (that is: not now) */
 		s->replicas = 1;
 		make(s);
 	} else {

@@ -18,7 +18,8 @@
  * new tab that has the connection. So what comes may begin too early and never too late.
  *
  * To others, positions are words. This client is the server's own and looks into them: EPOCH-SEQUENCE, of which the sequence counts up over all
- * topics, and the epoch is another, later one when the server has begun anew.
+ * topics, and the epoch is another, later one when the server has begun anew. Where several servers share what is kept, messages of those topics have an epoch of their own, the same on all servers, and others the server's:
+ * positions of two epochs cannot be compared, and each kind of topic goes on from one of its own.
  */
 export const VERSION = "0.1.0";
 
@@ -55,12 +56,17 @@ function order(a, b) {
 	return byLength(epochA, epochB) || byLength(seqA, seqB);
 }
 
+const epochOf = position => position?.slice(0, position.indexOf("-"));
+
 /* Whether the message with this id has come, where all up to `position` has. */
 function isHad(id, position) {
-	return position !== undefined && id.slice(0, id.indexOf("-")) === position.slice(0, position.indexOf("-")) && order(id, position) <= 0;
+	return position !== undefined && epochOf(id) === epochOf(position) && order(id, position) <= 0;
 }
 
 const oldest = positions => positions.reduce((a, b) => a === undefined || (b !== undefined && order(b, a) < 0) ? b : a, undefined);
+
+/* From where all of them go on that came one way: all came in order, so where they are of several epochs it is what came last. */
+const goOn = (positions, way) => way?.last !== undefined && new Set(positions.filter(p => p !== undefined).map(epochOf)).size > 1 ? way.last : oldest(positions);
 
 /* ---- small things ---- */
 
@@ -484,7 +490,19 @@ class StreamLink {
 
 	/* One stream in place of several. */
 	#merge(kind) {
-		const several = [...this.#streams].filter(s => s.kind === kind);
+		const epochs = new Map();
+		for (const stream of this.#streams) {
+			if (stream.kind !== kind)
+				continue;
+			const all = [...new Set([...stream.names].map(name => epochOf(this.#on.position(kind, name))))].sort().join();
+			epochs.set(all, [...epochs.get(all) ?? [], stream]);
+		}
+		for (const [epoch, several] of epochs)
+			if (!epoch.includes(","))		// one of several epochs is left as it is
+				this.#mergeThese(kind, several);
+	}
+
+	#mergeThese(kind, several) {
 		const size = several.flatMap(s => [...s.names]).reduce((n, name) => n + addressSize(name), 0);
 		if (several.length > STREAMS_MOST && size <= ADDRESS_MOST && !several.some(s => s.start || s.replaced))
 			this.#replace(kind, several);
@@ -492,10 +510,10 @@ class StreamLink {
 
 	/* They go on until it has begun. */
 	#replace(kind, several) {
-		const names = several.flatMap(s => [...s.names]), since = oldest(names.map(name => this.#on.position(kind, name)));
+		const names = several.flatMap(s => [...s.names]), begin = goOn(names.map(name => this.#on.position(kind, name)), several[0].way);
 		for (const stream of several)
 			stream.replaced = true;
-		this.#stream(kind, new Set(names), {since}, (error, answer, way) => {
+		this.#stream(kind, new Set(names), {since: begin}, (error, answer, way) => {
 			for (const name of error ? [] : names)
 				this.#on.moved(kind, name, way, several.map(s => s.way));
 			for (const stream of several) {
@@ -631,7 +649,7 @@ class Connection {
 		if (left === undefined)
 			return this.#open(greeting);
 		this.#socketFailures = 0;
-		link.attach(left, oldest(this.#of(left).map(c => this.#position(c))), (error, answer, way) => {
+		link.attach(left, goOn(this.#of(left).map(c => this.#position(c)), left), (error, answer, way) => {
 			if (link !== this.#link)
 				return;
 			if (error)
@@ -822,8 +840,8 @@ class Connection {
 	 * subscribing, since by one way all comes in order. So those that came one way go on together, in order, and quiet topics from not too long ago.
 	 */
 	#position(channel) {
-		const {position, source, count} = channel ?? {};
-		return source !== undefined && source.count > count && !isHad(source.last, position) ? source.last : position;
+		const {position, source, count} = channel ?? {}, last = position === undefined ? source : source?.lasts?.get(epochOf(position));
+		return last !== undefined && last.count > count && !isHad(last.last, position) ? last.last : position;
 	}
 
 	/* It comes another way from now on. */
@@ -910,7 +928,7 @@ class Connection {
 			if (!channel.accepted || this.#link.isWay(channel.source))
 				continue;
 			const from = !bySocket && channel.source.transport === "sse" && channel.source.token ? channel.source : undefined;
-			const group = from ?? keyOf(channel.fits ? "pattern" : channel.kind, bySocket ? this.#position(channel) : ""), channels = groups.get(group) ?? [];
+			const group = from ?? keyOf(channel.fits ? "pattern" : channel.kind, bySocket ? this.#position(channel) : epochOf(this.#position(channel))), channels = groups.get(group) ?? [];
 			groups.set(group, channels);
 			channels.push(channel);
 		}
@@ -942,7 +960,7 @@ class Connection {
 	}
 
 	#again(channels, from) {
-		const [{kind}] = channels, request = {kind, channels, since: oldest(channels.map(c => this.#position(c))), again: true, from};
+		const [{kind}] = channels, request = {kind, channels, since: goOn(channels.map(c => this.#position(c)), from), again: true, from};
 		this.#request(request).then(answer => this.#recovered(channels, answer), () => {});
 	}
 
@@ -1010,6 +1028,7 @@ class Connection {
 		}
 		source.last = m.id;
 		source.count++;
+		(source.lasts ??= new Map()).set(epochOf(m.id), {last: m.id, count: source.count});
 		if (key === "broadcast") {
 			if (isHad(m.id, this.#broadcast))
 				return;		// by another stream

@@ -19,6 +19,7 @@ static void check_view(const struct fuzz_input *in)
 
 	if (!message_view_parse(in->bytes, in->len, &view))
 		return;
+	fuzz_check((view.stream.epoch != 0) == (*in->bytes == 1) && (view.stream.epoch != 0) == (view.stream.seq != 0));
 	check_range(in, view.text);
 	check_range(in, view.topic);
 	check_range(in, view.event);

@@ -276,6 +276,28 @@ static void check_packet(const struct text *packet, const struct web_record *rec
 	}
 }
 
+/* The same record as one of the stream: nothing is other, as it has the id itself. */
+static void check_of_stream(const struct web_record *rec, const struct text all[FORMATS + 1])
+{
+	static const struct position_epoch other = { .len = 2, .text = "x-" };
+	char *record = fuzz_alloc(MESSAGE_STREAM_EXTRA + rec->len);
+	struct web_record of_stream = *rec;
+
+	message_stream_head(record, PUBLISHED_EPOCH_MS, PUBLISHED_SEQ);
+	memcpy(record + MESSAGE_STREAM_EXTRA, rec->text, rec->len);
+	of_stream.text = record;
+	of_stream.len += MESSAGE_STREAM_EXTRA;
+	of_stream.epoch = &other;
+	of_stream.seq++;
+	for (unsigned i = 0; i <= FORMATS; i++) {
+		struct text t = encode(i, false, &of_stream);
+
+		fuzz_check(t.len == all[i].len && memcmp(t.p, all[i].p, t.len) == 0);
+		free(t.p);
+	}
+	free(record);
+}
+
 void published_check(const char *record, size_t len, enum message_to to)
 {
 	struct web_record rec = record_of(record, len, to);
@@ -301,6 +323,7 @@ void published_check(const char *record, size_t len, enum message_to to)
 	check_packet(&all[FORMATS], &rec, &view, to);
 	for (unsigned i = WEB_SSE; i <= WEB_TEST; i++)
 		check_chunk(i, &rec, &all[i]);
+	check_of_stream(&rec, all);
 	for (unsigned i = 0; i <= FORMATS; i++)
 		free(all[i].p);
 }

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Chaos among nodes: bridges, workers and nats-servers are killed in turn, while messages go from every node to every node.
 
-    tests/scenarios/chaos_nodes.py [--seed N] [--seconds S] [--nodes N] [--subscribers N] [--topics N] [--publishers N] [--rate N] [--pause S]
+    tests/scenarios/chaos_nodes.py [--seed N] [--seconds S] [--nodes N] [--subscribers N] [--topics N] [--publishers N] [--rate N] [--pause S] [--stream]
 
 Each node is a server in a folder of its own, and has a nats-server of a cluster that it asks first. A janusbench spreads its subscribers and publishers
 over all nodes, and checks every byte that each of them gets: the run is good if none was lost, doubled or torn, if each publisher's messages came in order and
 all subscribers of a node saw one order, if no connection broke, and if no node counts a loss. Exit status 0 then.
+With --stream topics have one history, in a stream of the cluster: at the end all nodes must have the same of it, ids too.
 """
 import argparse
+import http.client
 import json
 import random
 import signal
@@ -29,8 +31,9 @@ class NodesChaos:
         self.options = options
         self.random = random.Random(options.seed)
         self.over = threading.Event()
-        self.cluster = NatsCluster(options.nodes)
-        self.servers = [Server("nats=" + self.cluster.url_from(n), "node=node-%d" % n, "keep_alive=24h", workers=options.workers, build=build,
+        self.cluster = NatsCluster(options.nodes, streams=options.stream)
+        more = ("nats_stream=chaos", "history=bench-*: 1000 messages", "history_bytes=64M") if options.stream else ()
+        self.servers = [Server("nats=" + self.cluster.url_from(n), "node=node-%d" % n, "keep_alive=24h", *more, workers=options.workers, build=build,
                                listen=["%s://127.0.0.1:0" % protocol for protocol in PROTOCOLS]) for n in range(options.nodes)]
         self.done = dict.fromkeys(("bridge", "worker", "nats"), 0)
         self.failures = []
@@ -54,6 +57,8 @@ class NodesChaos:
         self.over.wait(self.options.pause * self.random.random())
         nats.start()
         self.cluster.wait_joined()
+        if self.options.stream:
+            self.cluster.wait_whole()
 
     def trouble(self):
         """All kinds in turn, until the end."""
@@ -74,6 +79,27 @@ class NodesChaos:
     def joined(self):
         return all(sum(peer["state"] == "here" for peer in self.state(server)["peers"]) == self.options.nodes - 1 for server in self.servers)
 
+    def have_stream(self):
+        streams = [self.state(server).get("stream") or {} for server in self.servers]
+        return all(stream.get("state") == "here" and stream["last"] == streams[0]["last"] for stream in streams)
+
+    def history(self, server, topic):
+        host, port = parse_url(next(url for url in server.status()["listen"] if url.startswith("http")))[-2:]
+        connection = http.client.HTTPConnection(host, port, timeout=20)
+        try:
+            connection.request("GET", "/history/bench-%d?limit=1000" % topic)
+            return [(m["id"], m["data"]) for m in json.loads(connection.getresponse().read())["messages"]]
+        finally:
+            connection.close()
+
+    def check_history(self):
+        """One order, and the same ids, on all nodes."""
+        wait_until(self.have_stream, 60, "all nodes to have all of the stream", pause=0.05)
+        for topic in range(self.options.topics):
+            histories = [self.history(server, topic) for server in self.servers]
+            if not histories[0] or any(history != histories[0] for history in histories):
+                self.failures.append("topic %d: not one history: %r" % (topic, [len(history) for history in histories]))
+
     def run(self):
         o = self.options
         self.cluster.start()
@@ -82,12 +108,14 @@ class NodesChaos:
         for server in self.servers:
             server.wait_started()
         wait_until(self.joined, 30, "the nodes to see each other", pause=0.05)
+        if o.stream:
+            wait_until(self.have_stream, 30, "the stream to be on all nodes", pause=0.05)
         addresses = [{protocol: parse_url(url) for protocol, url in zip(PROTOCOLS, server.status()["listen"])} for server in self.servers]
         bench = Bench(addresses, "--speak", SPEAK, "-n", o.subscribers * o.nodes, "-T", o.topics, "-p", o.publishers * o.nodes, "--rate", o.rate,
                       "--while-running", o.seconds, "--timeout", 60, hold=True)
         try:
             bench.wait_ready(60)
-            for topic in range(o.topics):
+            for topic in range(0 if o.stream else o.topics):
                 wait_until(lambda: self.cluster.interest("janus.topic.bench-%d" % topic) == o.nodes, 30, "all nodes to ask for topic %d" % topic)
             bench.release()
             thread = threading.Thread(target=self.trouble, daemon=True)
@@ -107,6 +135,8 @@ class NodesChaos:
         if bench.process.returncode != 0:
             self.failures.append("janusbench: status %d: %s" % (bench.process.returncode, bench.said()))
         wait_until(self.joined, 30, "the nodes to see each other at the end", pause=0.05)
+        if self.options.stream:
+            self.check_history()
         for server in self.servers:
             counters = server.stats()["counters"]
             lost = {name: counters[name] for name in LOSSES if counters.get(name)}
@@ -125,6 +155,8 @@ class NodesChaos:
                 if self.failures:
                     self.failures.append("log of node %d:\n%s" % (self.servers.index(server), janus_test.shortened(server.log(), 8000)))
                 server.destroy()
+        for nats in self.cluster if self.failures else ():
+            self.failures.append("log of %s:\n%s" % (nats.name, nats.log()[-6000:]))
         self.cluster.destroy()
 
 
@@ -139,6 +171,7 @@ def parse(arguments=None):
     p.add_argument("--publishers", type=int, default=2, help="of each node")
     p.add_argument("--rate", type=int, default=100, help="messages a second, of all publishers")
     p.add_argument("--pause", type=float, default=1, help="seconds between two deaths")
+    p.add_argument("--stream", action="store_true", help="one history, in a stream")
     return p.parse_args(arguments)
 
 

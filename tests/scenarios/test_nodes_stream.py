@@ -1,4 +1,8 @@
 """Nodes with one history, in a stream of JetStream: one order, one id, on all of them."""
+import json
+import os
+import signal
+import threading
 import unittest
 
 from janus_test import wait_until
@@ -57,6 +61,181 @@ class Incoming(StreamTest):
         self.assertEqual(len(self.history(a, "news.1")), 50)
         for node in (b, c):
             self.assertEqual(self.history(node, "news.1"), self.history(a, "news.1"), node.name)
+
+
+class Publishes(StreamTest):
+    def test_one_order(self):
+        """Publishers on three nodes: all have one order, and one id for each message."""
+        nodes = [self.stream_node(name) for name in "abc"]
+        readers = [node.packet().subscribe("news.1") for node in nodes]
+        publishers = [node.packet() for node in nodes]
+        for n in range(100):
+            for publisher, node in zip(publishers, nodes):
+                publisher.op("publish", topic="news.1", data="%s%d" % (node.name, n))
+        came = [[reader.message(20)["data"] for _ in range(300)] for reader in readers]
+        self.assertEqual(came[0], came[1])
+        self.assertEqual(came[0], came[2])
+        for node in nodes:
+            self.assertEqual([data for data in came[0] if data.startswith(node.name)], ["%s%d" % (node.name, n) for n in range(100)])
+        for reader in readers:
+            reader.expect_nothing()
+        self.wait_last(300, *nodes)
+        self.assertEqual([data for _, data in self.history(nodes[0], "news.1")], came[0])
+        for node in nodes[1:]:
+            self.assertEqual(self.history(node, "news.1"), self.history(nodes[0], "news.1"))
+        for node in nodes:
+            wait_until(lambda: node.janus.count("nodes_stream_out") == 100, 10, "all answers")
+
+    def test_since_elsewhere(self):
+        """A position of one node means the same on another one, on one that came later, and when all have begun anew."""
+        a, b = self.stream_node("a"), self.stream_node("b")
+        for n in range(20):
+            (a, b)[n % 2].post("/pub/news.1", n)
+        self.wait_last(20, a, b)
+        ids = [id for id, _ in self.history(a, "news.1")]
+        want = [data for _, data in self.history(a, "news.1")][10:]
+
+        def missed(node):
+            answer = node.ask("GET", "/history/news.1?limit=1000&since=" + ids[9]).json()
+            return answer["recovered"], [m["data"] for m in answer["messages"]]
+        self.assertEqual(missed(b), (True, want))
+        c = self.stream_node("c")
+        self.assertEqual(missed(c), (True, want))
+        for node in (a, b, c):
+            node.janus.stop()
+        d = self.stream_node("a")
+        self.assertEqual(missed(d), (True, want))
+
+
+class Faults(StreamTest):
+    def test_bridges_killed(self):
+        """The publishers' and the others', under way: each message comes once, each publisher's in order, in one order on all nodes."""
+        a, b = self.stream_node("a"), self.stream_node("b")
+        flow = Flow([a, b], [a, b])
+        end = flow.flowing()
+        for _ in range(3):
+            for node in (a, b):
+                node.kill_bridge()
+        end()
+        flow.come()
+
+    def test_nats_killed(self):
+        """What is published meanwhile is in the stream when it is back."""
+        a, b = self.stream_node("a"), self.stream_node("b")
+        flow = Flow([a, b], [a, b])
+        flow.publish(50)
+        flow.come()
+        self.nats.kill()
+        flow.publish(50)
+        self.nats.start()
+        flow.publish(50)
+        flow.come()
+        self.wait_stream(a, b)
+        self.assertEqual([node.janus.count("nodes_lost") for node in (a, b)], [0, 0])
+
+    def test_pruned(self):
+        """What the stream has no more when it is asked for is missed, counted, and told."""
+        a, b = self.stream_node("a"), self.stream_node("b")
+        b.post("/pub/news.1", "first")
+        self.wait_last(1, a, b)
+        nats, self.number = self.nats_client(), 0
+        os.kill(a.bridge(), signal.SIGSTOP)
+        self.put("news.1", *range(20))
+        self.wait_last(21, b)
+        self.ask_stream(nats, "STREAM.PURGE." + STREAM, {"keep": 5})
+        a.kill_bridge()
+        self.put("news.1", "last")
+        self.wait_last(22, a, b)
+        self.assertGreater(a.janus.count("nodes_stream_missed"), 0)
+        self.assertEqual([data for _, data in self.history(a, "news.1")][-1], "last")
+
+    def ask_stream(self, nats, what, question):
+        if not self.number:
+            nats.subscribe("answers.>")
+        self.number += 1
+        nats.publish("$JS.API." + what, json.dumps(question), reply="answers.%d" % self.number)
+        answer = json.loads(nats.message(10).data)
+        self.assertNotIn("error", answer)
+        return answer
+
+    def test_made_anew(self):
+        """A stream of the same name that begins anew: what is in it comes, under its own ids."""
+        a, b = self.stream_node("a"), self.stream_node("b")
+        nats, self.number = self.nats_client(), 0
+        b.post("/pub/news.1", "old")
+        self.wait_last(1, a, b)
+        old = self.stream(a)["epoch"]
+        self.ask_stream(nats, "STREAM.DELETE." + STREAM, {})
+        for node in (a, b):
+            wait_until(lambda: self.stream(node)["epoch"] != old, 30, "another stream")
+        self.wait_stream(a, b)
+        a.post("/pub/news.1", "new")
+        self.wait_last(1, a, b)
+        for node in (a, b):
+            wait_until(lambda: [data for _, data in self.history(node, "news.1")] == ["old", "new"], 10, "both")
+
+    def test_switched_on(self):
+        """By a reload: who is there gets what is newer; history of before stays the node's own."""
+        text = "workers = 2\nlisten = flash://127.0.0.1:0\nlisten = http://127.0.0.1:0\nlisten = packet://127.0.0.1:0\nsession_linger = 0\nnode = a\n" \
+            "nats = %s\n%s\n" % (self.nats.url, RULES.replace("=", " = ", 1))
+        b = self.stream_node("b")
+        b.post("/pub/news.1", "before")
+        a = self.node("a", config=text)
+        a.wait_connected()
+        reader = a.packet().subscribe("news.1")
+        a.janus.configure(text + "nats_stream = %s\n" % STREAM)
+        self.assertEqual(a.janus.reload()[0], 0)
+        self.wait_stream(a)
+        b.post("/pub/news.1", "behind")
+        a.post("/pub/news.1", "at last")
+        self.assertEqual([reader.message()["data"] for _ in range(2)], ["behind", "at last"])
+        a.janus.configure(text)
+        self.assertEqual(a.janus.reload()[0], 0)
+        wait_until(lambda: self.stream(a)["state"] is None, 10, "the stream to be off")
+        a.post("/pub/news.1", "own")
+        self.assertEqual(reader.message()["data"], "own")
+
+
+class Flow:
+    """Messages with numbers, of publishers on some nodes, to readers on some: each must have all, each publisher's in order, and all readers the same order."""
+
+    def __init__(self, publishers, readers, topic="news.flow"):
+        self.topic, self.sent = topic, 0
+        self.publishers = [node.packet() for node in publishers]
+        self.readers = [node.packet().subscribe(topic) for node in readers]
+        self.had = [[] for _ in readers]
+
+    def publish(self, count):
+        for _ in range(count):
+            for number, publisher in enumerate(self.publishers):
+                publisher.op("publish", topic=self.topic, data=[number, self.sent])
+            self.sent += 1
+
+    def flowing(self):
+        over = threading.Event()
+
+        def run():
+            while not over.wait(0.005):
+                self.publish(3)
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+
+        def end():
+            over.set()
+            thread.join()
+        return end
+
+    def come(self, seconds=40):
+        for reader, had in zip(self.readers, self.had):
+            while len(had) < self.sent * len(self.publishers):
+                had.append(tuple(reader.message(seconds)["data"]))
+            reader.expect_nothing()
+            for number in range(len(self.publishers)):
+                mine = [n for of, n in had if of == number]
+                if mine != list(range(self.sent)):
+                    raise AssertionError("publisher %d: not in order, or not all: %r" % (number, mine))
+        if any(had != self.had[0] for had in self.had):
+            raise AssertionError("not one order")
 
 
 if __name__ == "__main__":

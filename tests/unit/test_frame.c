@@ -40,6 +40,29 @@ static void a_frame_is_as_large_as_it_was_said_to_be(void **state)
 	}
 }
 
+/* Of the stream, too: it has the stream's id in place of the hub's, where it has any. */
+static void a_frame_of_the_stream(void **state)
+{
+	struct worker_fixture *w = *state;
+	struct ring_record rec;
+	char got[2000];
+	size_t size;
+
+	for (uint32_t transport = 0; transport < TRANSPORTS; transport++) {
+		if (!transport_table[transport].encoder.size)
+			continue;
+		rec = record(w, put_of_stream(w, "news", 4711, 100));
+		size = frame_size(&w->base, transport, 0, &rec);
+		assert_in_range(size, 100, sizeof(got) - 1);
+		assert_int_equal(frame_size_sent(&w->base, transport, 0, &rec), size);
+		memset(got, '~', sizeof(got));
+		assert_int_equal(frame_write(&w->base, transport, 0, &rec, got, size), 0);
+		assert_int_equal(got[size], '~');
+		assert_int_equal(memmem(got, size, "ihegr977-4711", 13) != NULL, transport != TRANSPORT_FLASH && transport_group(transport) != GROUP_PAGE);
+		assert_null(memmem(got, size, w->base.epoch.text, w->base.epoch.len));
+	}
+}
+
 /* A page counts from its own first one; others do not care. */
 static void a_page_counts_from_its_base(void **state)
 {
@@ -147,6 +170,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST_ON(base, a_frame_is_as_large_as_it_was_said_to_be),
+		TEST_ON(base, a_frame_of_the_stream),
 		TEST_ON(base, a_page_counts_from_its_base),
 		TEST_ON(base, of_an_overwritten_record_there_is_none),
 		TEST_ON(base, records_that_kill_are_skipped_for_their_transport),

@@ -144,11 +144,37 @@ static void errors(void **state)
 	parse(many);
 }
 
+/* How many of a name's messages are kept: of patterns, as far as the words that they begin with tell. */
+static void reach(void **state)
+{
+	static const struct { const char *rules, *name; enum history_reach want; } cases[] = {
+		{ "", "news", HISTORY_NONE }, { "", ">", HISTORY_NONE },
+		{ "news: 1 message", "news", HISTORY_ALL }, { "news: 1 message", "new", HISTORY_NONE }, { "news: 0 messages", "news", HISTORY_NONE },
+		{ "@*: 1 message", "\1bob", HISTORY_ALL }, { "@*: 1 message", ">", HISTORY_NONE }, { "*: 1 message", "\2", HISTORY_NONE },
+		{ "*: 1 message", ">", HISTORY_ALL }, { "*: 1 message", "*.a.>", HISTORY_ALL }, { "*: 0 messages", ">", HISTORY_NONE },
+		{ "news.*: 1 message", "news.>", HISTORY_ALL }, { "news.*: 1 message", "news.*.uk", HISTORY_ALL }, { "news.u*: 1 message", "news.*", HISTORY_SOME },
+		{ "news*: 1 message", "new.>", HISTORY_NONE }, { "news.*: 1 message", "*.uk", HISTORY_SOME }, { "news.*: 1 message", "sports.>", HISTORY_NONE },
+		{ "news.uk: 1 message", "news.*", HISTORY_SOME }, { "news.*: 1 message", "news.uk.>", HISTORY_ALL },
+		{ "news.uk: 0 messages; news.*: 1 message", "news.*", HISTORY_SOME }, { "news.uk: 1 message; news.*: 1 message", "news.>", HISTORY_ALL },
+		{ "news.uk: 1 message; news.*: 0 messages; *: 1 message", "news.*", HISTORY_SOME }, { "news.*: 0 messages; *: 1 message", "news.*", HISTORY_NONE },
+		{ "news.*: 0 messages; *: 1 message", "sports.*", HISTORY_ALL }, { "news.*: 0 messages; *: 1 message", ">", HISTORY_SOME },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		parse(cases[i].rules);
+		if (history_rules_reach(&rules, cases[i].name, strlen(cases[i].name)) != cases[i].want)
+			fail_msg("%s of %s", cases[i].name, cases[i].rules);
+	}
+	assert_int_equal(history_rules_reach(NULL, "news", 4), HISTORY_NONE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(limits),
 		cmocka_unit_test(which),
+		cmocka_unit_test(reach),
 		cmocka_unit_test(errors),
 	};
 

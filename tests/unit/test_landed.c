@@ -29,17 +29,16 @@ static void all_of_it_was_taken(void **state)
 	assert_int_equal(watched(w, fd), EV_READ);
 }
 
-/* In the middle of the second frame: it is behind, and in the middle of that. */
-static void a_part_of_it_was_taken(void **state)
+/* In the middle of the second frame: it is behind, and in the middle of that. sseq: as in put_of_stream(). */
+static void land_in_the_middle(struct worker_fixture *w, uint32_t transport, uint64_t sseq)
 {
-	struct worker_fixture *w = *state;
-	int fd = opened(w, TRANSPORT_FLASH);
+	int fd = opened(w, transport);
 	uint64_t a, b;
 	size_t first, second;
 
 	subscribe(w, fd, "news");
-	a = put(w, "news", 20);
-	b = put(w, "news", 30);
+	a = put_of_stream(w, "news", sseq, 20);
+	b = put_of_stream(w, "news", sseq ? sseq + 3 : 0, 30);
 	look_at_all(w);
 	first = expect(w, fd, a);
 	second = expect(w, fd, b);
@@ -52,6 +51,17 @@ static void a_part_of_it_was_taken(void **state)
 	assert_int_equal(counted(w, COUNTER_behind), 1);
 	assert_int_equal(watched(w, fd), EV_READ | EV_WRITE);
 	assert_true(w->cut_to & SESSION_CUT);
+}
+
+static void a_part_of_it_was_taken(void **state)
+{
+	land_in_the_middle(*state, TRANSPORT_FLASH, 0);
+}
+
+/* The lengths of frames follow from the record, by whose id they have. */
+static void a_part_of_the_streams_was_taken(void **state)
+{
+	land_in_the_middle(*state, TRANSPORT_SSE, 9998);
 }
 
 /* Nothing was, for whatever reason: it is behind, and what it loses from here on can be told. */
@@ -183,6 +193,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST_ON(delivery, all_of_it_was_taken),
 		TEST_ON(delivery, a_part_of_it_was_taken),
+		TEST_ON(delivery, a_part_of_the_streams_was_taken),
 		TEST_ON(delivery, nothing_of_it_was_taken),
 		TEST_ON(delivery, nobody_knows_what_was_taken),
 		TEST_ON(delivery, what_was_taken_is_gone),

@@ -170,11 +170,12 @@ static void test_round(void **state)
 static void test_replies(void **state)
 {
 	static const struct position_start start = { .epoch = &epoch, .seq = 6 }, all = { .epoch = &epoch, .seq = 0, .resumed = true, .recovered = true },
-		some = { .epoch = &epoch, .seq = 6, .resumed = true, .missing = 300 };
+		some = { .epoch = &epoch, .seq = 6, .resumed = true, .missing = 300 }, shared = { .epoch = &epoch, .seq = 6, .stream = { 36, 4711 } };
 	static const struct { struct packet_reply reply; const char *want; } cases[] = {
 		{ { .start = &start }, "{\"ok\":true,\"position\":\"ihegr977-6\"}" },
 		{ { .start = &all, .has_ref = true, .ref = 5 }, "{\"ok\":true,\"ref\":5,\"position\":\"ihegr977-0\",\"recovered\":true}" },
 		{ { .start = &some }, "{\"ok\":true,\"position\":\"ihegr977-6\",\"recovered\":false,\"missing\":300}" },
+		{ { .start = &shared }, "{\"ok\":true,\"position\":\"10-4711\"}" },
 		{ { .error = NULL }, "{\"ok\":true}" },
 		{ { .has_ref = true, .ref = 5 }, "{\"ok\":true,\"ref\":5}" },
 		{ { .has_ref = true, .ref = 5, .epoch = &epoch, .seq = 9, .has_subscribers = true, .subscribers = 300 },

@@ -84,6 +84,12 @@ static void in_answers(void **state)
 	sink_byte(&s, '\0');
 	assert_string_equal(text, "\"position\":\"ihegr977-6\",\"recovered\":false,\"missing\":3"
 				  "Janus-Position: ihegr977-6\r\nJanus-Recovered: false; missing=3\r\n");
+	start.stream = (struct position){ 36, 4711 };	/* told in its place */
+	s.len = 0;
+	position_put_members(&s, &start);
+	position_put_fields(&s, &start);
+	sink_byte(&s, '\0');
+	assert_string_equal(text, "\"position\":\"10-4711\",\"recovered\":false,\"missing\":3Janus-Position: 10-4711\r\nJanus-Recovered: false; missing=3\r\n");
 }
 
 int main(void)

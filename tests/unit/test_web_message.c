@@ -367,6 +367,8 @@ static void test_start(void **state)
 		{ WEB_SSE, false, { .seq = 6 }, SSE_START },
 		{ WEB_SSE, true, { .seq = 6 }, "1c\r\n" SSE_START "\r\n" },
 		{ WEB_SSE_JSON, false, { .seq = 6, .resumed = true, .missing = 5 }, SSE_START },
+		{ WEB_SSE, false, { .seq = 9, .stream = { 1448434925395, 6 } }, SSE_START },
+		{ WEB_WEBSOCKET, false, { .seq = 9, .stream = { 1448434925395, 6 } }, "\x81\x23" JSON_START },
 		{ WEB_JSON_LINES, false, { .seq = 6 }, JSON_START "\n" },
 		{ WEB_JSON_LINES, true, { .seq = 6 }, "24\r\n" JSON_START "\n\r\n" },
 		{ WEB_WEBSOCKET, false, { .seq = 6 }, "\x81\x23" JSON_START },

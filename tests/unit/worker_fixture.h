@@ -23,6 +23,7 @@
 #define OTHER 5				/* another worker's */
 #define SESSIONS 1024
 #define FRAME_MAX 1024			/* the setting max_frame */
+#define STREAM_EPOCH UINT64_C(1448434925395)	/* ihegr977 */
 #define KEEP_RECORDS (RING_MESSAGES * 192 / 1024)	/* behind by more than these, a partial frame is kept (KEEP_LAG) */
 
 struct bytes {
@@ -314,12 +315,12 @@ static inline void unsubscribe(struct worker_fixture *w, int fd, uint32_t number
 
 /* ---- the ring ---- */
 
-/* A record with so many bytes of data, whatever that overwrites. Its sequence. */
-static inline uint64_t put(struct worker_fixture *w, const char *name, size_t data)
+/* A record with so many bytes of data, whatever that overwrites; sseq: it is the stream's with this sequence there, 0: it is not. Its sequence. */
+static inline uint64_t put_of_stream(struct worker_fixture *w, const char *name, uint64_t sseq, size_t data)
 {
 	struct ring *ring = &w->hub->hub.ring;
 	uint32_t topic = find(w->hub, name);
-	size_t len = strlen(name) + data + sizeof("\"topic\":\"\",\"data\":\"\"}") - 1;
+	size_t len = (sseq ? MESSAGE_STREAM_EXTRA : 0) + strlen(name) + data + sizeof("\"topic\":\"\",\"data\":\"\"}") - 1;
 	struct ring_batch batch;
 	char *p;
 
@@ -328,11 +329,20 @@ static inline uint64_t put(struct worker_fixture *w, const char *name, size_t da
 	ring_begin(ring, &batch);
 	p = ring_add(ring, &batch, topic, (uint32_t)len, 0, 1000 + batch.next);
 	assert_non_null(p);
+	if (sseq) {
+		message_stream_head(p, STREAM_EPOCH, sseq);
+		p += MESSAGE_STREAM_EXTRA;
+	}
 	p += sprintf(p, "\"topic\":\"%s\",\"data\":\"", name);
 	memset(p, 'a' + (int)(batch.first % 26), data);
 	memcpy(p + data, "\"}", 2);
 	ring_commit(ring, &batch);
 	return batch.first;
+}
+
+static inline uint64_t put(struct worker_fixture *w, const char *name, size_t data)
+{
+	return put_of_stream(w, name, 0, data);
 }
 
 /* So many records of somebody else's topic. */
