@@ -21,7 +21,7 @@
 #define PAUSE_MS 1000			/* behind an answer that is none */
 #define HEARTBEAT_MS 1000
 #define SILENT_MS (3 * HEARTBEAT_MS)
-#define DUPLICATES_S 120		/* within which a message's id is known */
+#define DUPLICATES_MS 120000		/* within which a message's id is known, at least: it may be sent again so long */
 #define MADE "Janus, made at "	/* description of a stream that we make; and the milliseconds since 1970 */
 #define REPLICAS 3			/* where the servers are a cluster that has so many */
 #define TEXT_MAX (HISTORY_RULES_MAX * (SUBJECT_MAX + 64) + 2048)
@@ -174,6 +174,14 @@ static uint64_t longest_age(const struct bridge *b)
 	return most;
 }
 
+/* How long the stream is to know a message by its id: as keys of publishes count elsewhere. JetStream has it no longer than messages. */
+static uint64_t duplicates_ms(const struct bridge *b, uint64_t age)
+{
+	uint64_t ms = (uint64_t)b->settings.once_time > DUPLICATES_MS ? (uint64_t)b->settings.once_time : DUPLICATES_MS;
+
+	return age && 1000 * age < ms ? 1000 * age : ms;
+}
+
 static void make(struct stream *s)
 {
 	static char text[TEXT_MAX];
@@ -196,7 +204,7 @@ static void make(struct stream *s)
 	sink_literal(&to, "],\"retention\":\"limits\",\"storage\":\"file\",\"discard\":\"old\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,\"max_age\":");
 	sink_number(&to, age * 1000000000);
 	sink_literal(&to, ",\"duplicate_window\":");
-	sink_number(&to, (age && age < DUPLICATES_S ? age : DUPLICATES_S) * UINT64_C(1000000000));
+	sink_number(&to, duplicates_ms(s->bridge, age) * 1000000);
 	sink_literal(&to, ",\"num_replicas\":");
 	sink_number(&to, s->replicas);
 	sink_literal(&to, "}");

@@ -1,12 +1,14 @@
 """Nodes with one history, in a stream of JetStream: one order, one id, on all of them."""
+import glob
 import json
 import os
+import re
 import signal
 import threading
 import unittest
 
-from janus_test import wait_until
-from nodes_test import NodesTest
+from janus_test import ROOT, wait_until
+from nodes_test import CrashNodesTest, NodesTest
 
 STREAM = "events"
 RULES = "history=news.*: 1000 messages; @*: 10 messages"
@@ -194,6 +196,54 @@ class Faults(StreamTest):
         wait_until(lambda: self.stream(a)["state"] is None, 10, "the stream to be off")
         a.post("/pub/news.1", "own")
         self.assertEqual(reader.message()["data"], "own")
+
+
+class CrashPoints(StreamTest, CrashNodesTest):
+    @staticmethod
+    def points():
+        """Those of the bridge that have to do with a stream, and those within what it publishes."""
+        found = []
+        for path in glob.glob(os.path.join(ROOT, "master", "bridge", "*.c")) + [os.path.join(ROOT, "shm", "nodes.c")]:
+            with open(path) as f:
+                found += re.findall(r'CRASH_POINT\("(bridge-[a-z-]+)"\)', f.read())
+        return sorted(name for name in set(found) if name.startswith("bridge-stream-") and name != "bridge-stream-make") + ["bridge-came", "bridge-put", "bridge-noted", "bridge-published", "bridge-sent"]
+
+    def test_each(self):
+        """The bridge dies at a point, on both nodes: each message comes once, in one order."""
+        points = self.points()
+        a, b = (self.crash_node(name, "nats_stream=" + STREAM, RULES, connected=False) for name in "ab")
+        self.wait_stream(a, b)
+        flow = Flow([a, b], [a, b])
+        for point in points:
+            with self.subTest(point=point):
+                armed = [self.arm(node.crash_folder, point, 2) for node in (a, b)]
+                for _ in range(10):
+                    if point == "bridge-stream-again":
+                        a.kill_bridge(wait=False)       # (what is published before the next one has found the stream)
+                    flow.publish(20)
+                    flow.come()
+                    if not all(os.path.exists(path) for path in armed):
+                        break
+                self.assertFalse(all(os.path.exists(path) for path in armed), "nobody came by")
+                for path in armed:
+                    if os.path.exists(path):
+                        os.remove(path)
+        flow.publish(20)
+        flow.come()
+
+    def test_made(self):
+        """It dies before the stream is made: the next one makes it. (Until NATS has streams, there is none.)"""
+        self.nats.kill()
+        self.nats.streams = False
+        self.nats.start()
+        a = self.crash_node("a", "nats_stream=" + STREAM, RULES)
+        wait_until(lambda: "JetStream" in self.stream(a)["error"], 10, "no JetStream")
+        path = self.arm(a.crash_folder, "bridge-stream-make")
+        self.nats.kill()
+        self.nats.streams = True
+        self.nats.start()
+        self.wait_stream(a)
+        self.assertFalse(os.path.exists(path))
 
 
 class Flow:
