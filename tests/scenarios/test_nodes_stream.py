@@ -3,12 +3,15 @@ import glob
 import json
 import os
 import re
+import shutil
 import signal
+import tempfile
 import threading
 import unittest
 
 from janus_test import ROOT, wait_until
 from nodes_test import CrashNodesTest, NodesTest
+from programs import OTHER_BUILD, Program
 
 STREAM = "events"
 RULES = "history=news.*: 1000 messages; @*: 10 messages"
@@ -48,6 +51,15 @@ class StreamTest(NodesTest):
         for one in data:
             client.publish("janus.topic." + topic, str(one))
         client.flush()
+
+    def ask_stream(self, nats, what, question):
+        if not self.number:
+            nats.subscribe("answers.>")
+        self.number += 1
+        nats.publish("$JS.API." + what, json.dumps(question), reply="answers.%d" % self.number)
+        answer = json.loads(nats.message(10).data)
+        self.assertNotIn("error", answer)
+        return answer
 
 
 class Incoming(StreamTest):
@@ -109,6 +121,31 @@ class Publishes(StreamTest):
         self.assertEqual(missed(d), (True, want))
 
 
+    def test_key(self):
+        """Of two publishes with one key, on two nodes, one counts."""
+        a, b = self.stream_node("a"), self.stream_node("b")
+        for node in (a, b, a):
+            node.post("/pub/news.1", "once", fields=[("Idempotency-Key", "k 1")])
+            node.post("/pub/news.2", "elsewhere", fields=[("Idempotency-Key", "k 1")])
+        a.post("/pub/news.1", "last")
+        self.wait_last(3, a, b)
+        for node in (a, b):
+            self.assertEqual([data for _, data in self.history(node, "news.1")], ["once", "last"])
+            self.assertEqual([data for _, data in self.history(node, "news.2")], ["elsewhere"])
+
+    def test_cluster(self):
+        """Nodes on three servers of NATS, of which each has the stream."""
+        cluster = self.cluster(streams=True)
+        nodes = [self.node(name, "nats_stream=" + STREAM, RULES, nats=server, connected=False) for name, server in zip("abc", cluster)]
+        self.wait_stream(*nodes)
+        flow = Flow(nodes, nodes)
+        flow.publish(20)
+        flow.come()
+        client = self.nats_client(cluster[0])
+        self.number = 0
+        self.assertEqual(self.ask_stream(client, "STREAM.INFO." + STREAM, {})["config"]["num_replicas"], 3)
+
+
 class Faults(StreamTest):
     def test_bridges_killed(self):
         """The publishers' and the others', under way: each message comes once, each publisher's in order, in one order on all nodes."""
@@ -151,15 +188,6 @@ class Faults(StreamTest):
         self.assertGreater(a.janus.count("nodes_stream_missed"), 0)
         self.assertEqual([data for _, data in self.history(a, "news.1")][-1], "last")
 
-    def ask_stream(self, nats, what, question):
-        if not self.number:
-            nats.subscribe("answers.>")
-        self.number += 1
-        nats.publish("$JS.API." + what, json.dumps(question), reply="answers.%d" % self.number)
-        answer = json.loads(nats.message(10).data)
-        self.assertNotIn("error", answer)
-        return answer
-
     def test_made_anew(self):
         """A stream of the same name that begins anew: what is in it comes, under its own ids."""
         a, b = self.stream_node("a"), self.stream_node("b")
@@ -175,6 +203,28 @@ class Faults(StreamTest):
         self.wait_last(1, a, b)
         for node in (a, b):
             wait_until(lambda: [data for _, data in self.history(node, "news.1")] == ["old", "new"], 10, "both")
+
+    def test_upgrade(self):
+        """Programs of another layout follow one another under load: positions, and what the stream has not answered, go along."""
+        a = self.stream_node("a", here=False, start=False)
+        folder = tempfile.mkdtemp(prefix="janus-program-")
+        self.addCleanup(shutil.rmtree, folder)
+        program = Program(a.janus.build, os.path.join(folder, "bin"))
+        here, a.janus.build = a.janus.build, program.folder
+        a.janus.start()
+        a.find_addresses()
+        b = self.stream_node("b")
+        self.wait_stream(a)
+        flow = Flow([a, b], [a, b])
+        end = flow.flowing()
+        for build in (OTHER_BUILD, here):
+            program.put(build)
+            status, out, err = a.janus.reload()
+            self.assertEqual(status, 0, err)
+            self.wait_stream(a)
+        end()
+        flow.come()
+        self.assertEqual(self.history(a, flow.topic)[-100:], self.history(b, flow.topic)[-100:])
 
     def test_switched_on(self):
         """By a reload: who is there gets what is newer; history of before stays the node's own."""
