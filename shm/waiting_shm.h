@@ -19,11 +19,14 @@ struct waiting_shm {
 	uint64_t at;			/* the request: its session's state.parsed, */
 	uint32_t fd;			/* the session, */
 	_Atomic uint32_t published;	/* 1: the message is published, and what follows is known of it. It is not published again */
-	uint64_t seq, subscribers;	/* as publish_item's */
+	uint64_t seq, subscribers;	/* as publish_item's, of the first message */
 	uint32_t repeated;		/* it was published before, with the same key */
 	uint8_t pad[3];
-	uint8_t name_len;
-	uint64_t until;			/* when it is answered in any case, milliseconds of CLOCK_MONOTONIC */
+	uint8_t name_len;		/* 0: nobody is asked */
+	uint64_t until;			/* when it waits for other nodes no longer, milliseconds of CLOCK_MONOTONIC */
+	uint64_t stream_until;		/* the same of the stream; 0: it does not wait for that, but for a message whose id is `seq`. Else */
+	uint64_t first;			/* they are `count` messages, `written` records of the ring from here on, which say what is known of them */
+	uint32_t written, count;
 	uint8_t token[TOKEN_BYTES];	/* the session's: descriptors are used again */
 	_Atomic uint64_t told;		/* the bridge's (question.h) */
 	char name[256];			/* whose subscribers all nodes are asked for: as in the index */

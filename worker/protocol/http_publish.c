@@ -18,10 +18,12 @@
 #define REPLAYED_EXPOSED REPLAYED "Access-Control-Expose-Headers: Idempotent-Replayed\r\n"	/* a page may read it */
 #define ANSWER_ONE (POSITION_MAX + 96)	/* bytes of {"id":"...","subscribers":...,"nodes":...,"nodes_known":...}, at most */
 
-static void put_receipt(struct sink *s, const struct position_epoch *epoch, const struct publish_item *item, const struct outcome *o)
+static void put_receipt(struct sink *s, const struct service *service, const struct publish_item *item, const struct outcome *o)
 {
+	struct position_epoch of_stream;
+
 	sink_literal(s, "{\"id\":");
-	position_put_id(s, epoch, item->seq);
+	position_put_id(s, outcome_epoch(service, item, &of_stream), item->seq);
 	sink_literal(s, ",\"subscribers\":");
 	sink_number(s, item->subscribers);
 	outcome_put_nodes(s, o);
@@ -46,7 +48,7 @@ static void answer_published(const struct exchange *x, struct outcome *o, bool l
 	for (unsigned i = 0; i < o->count; i++) {
 		if (i)
 			sink_byte(&s, ',');
-		put_receipt(&s, &x->protocols->base->epoch, &o->published[i], o);
+		put_receipt(&s, x->protocols->service, &o->published[i], o);
 	}
 	if (list) {
 		sink_byte(&s, ']');
@@ -277,6 +279,7 @@ static bool begins_array(struct http_text body)
 static void post_array(const struct exchange *x)
 {
 	const char *error = json_value(&x->protocols->json, x->req->body.p ? x->req->body.p : "", x->req->body.len), *item;
+	struct request req = { .kind = REQUEST_PUBLISH, .answered = true };
 	struct json_array array;
 	struct read_key key;
 	struct outcome o;
@@ -289,6 +292,10 @@ static void post_array(const struct exchange *x)
 	if (error || !json_array_begin(&array, x->req->body.p, x->req->body.len)) {
 		snprintf(why, sizeof(why), "%s%s", begins_array(x->req->body) ? "" : NOT_AN_ARRAY, error ? error : "it is JSON, but no array");
 		exchange_error(x, 400, NULL, why);
+		return;
+	}
+	if (request_has_published(x->protocols->service, x->c, &req, &o)) {
+		answer_published(x, &o, true);
 		return;
 	}
 	if (!request_begin(x->protocols->service, x->c))
@@ -314,8 +321,9 @@ static void post_array(const struct exchange *x)
 		exchange_error(x, status, NULL, error);
 		return;
 	}
-	request_publish(x->protocols->service, x->c, &key.key, &o);
-	if (o.kind == OUTCOME_LATER)
+	req.key = key.key;
+	request_publish(x->protocols->service, x->c, &req, &o);
+	if (o.kind == OUTCOME_LATER && !x->c->waits)
 		quota_give(x->protocols->service, x->c->sid, CLIENT_PUBLISHES, number);
 	answer_published(x, &o, true);
 }

@@ -72,6 +72,7 @@ static void packet_next_request(const struct cursor *c, const struct packet_requ
 static void packet_answer(struct protocols *protocols, struct cursor *c, const struct packet_request *p, uint64_t after, struct outcome *o,
 			  bool answered, uint32_t flags)
 {
+	struct position_epoch of_stream;
 	struct position_start start;
 	struct packet_reply r = {
 		.error = o->error, .has_ref = p->has_ref, .ref = p->ref, .epoch = &protocols->base->epoch,
@@ -82,6 +83,7 @@ static void packet_answer(struct protocols *protocols, struct cursor *c, const s
 	char bytes[PACKET_REPLY_MAX];
 
 	if (o->published) {
+		r.epoch = outcome_epoch(protocols->service, o->published, &of_stream);
 		r.seq = o->published->seq;
 		r.has_subscribers = true;
 		r.subscribers = o->published->subscribers;

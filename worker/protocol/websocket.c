@@ -18,6 +18,7 @@ static size_t websocket_answer_frame(const struct service *service, char *dst, c
 {
 	struct position_start at;
 	const struct position_start *start = outcome_start(service, o, &at);
+	struct position_epoch of_stream;
 	char text[ANSWER_MAX];
 	struct sink s = { .dst = text, .room = sizeof(text) };
 	size_t header;
@@ -33,7 +34,7 @@ static size_t websocket_answer_frame(const struct service *service, char *dst, c
 	}
 	if (o->published) {
 		sink_literal(&s, ",\"id\":");
-		position_put_id(&s, &service->base->epoch, o->published->seq);
+		position_put_id(&s, outcome_epoch(service, o->published, &of_stream), o->published->seq);
 		sink_literal(&s, ",\"subscribers\":");
 		sink_number(&s, o->published->subscribers);
 		outcome_put_nodes(&s, o);

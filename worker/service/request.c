@@ -7,6 +7,7 @@
 
 #include "proto/message_text.h"
 #include "proto/vocabulary.h"
+#include "shm/nodes.h"
 #include "worker/delivery/leave.h"
 #include "worker/service/access.h"
 #include "worker/service/presence.h"
@@ -51,28 +52,108 @@ void request_drop(struct service *service)
 	publish_batch_drop(service);
 }
 
-void request_publish(struct service *service, struct cursor *c, const struct publish_key *key, struct outcome *o)
+/* Whether some of the batch may be for the stream, which is asked for their ids. */
+static bool has_stream(const struct service *service)
 {
-	int r = service->item_count > 0 ? publish_batch_answered(service, c, key) : 0;
+	const struct hub *hub = &service->base->hub;
+	unsigned i = 0;
 
+	if (nodes_stream(hub) == STREAM_OFF)
+		return false;
+	while (i < service->item_count && !nodes_is_stream(hub, service->items[i].topic, service->items[i].topic_len))
+		i++;
+	return i < service->item_count;
+}
+
+/* How many nodes are counted. */
+static void count_nodes(const struct question_answer *others, struct outcome *o)
+{
+	o->nodes = 1 + others->answered;
+	o->nodes_known = 1 + others->nodes;
+}
+
+/* What was published is not answered before others have said what the answer says; if there is something to wait for. */
+static void hold(struct service *service, struct cursor *c, bool everywhere, struct outcome *o)
+{
+	const struct question_answer none = { .nodes = question_nodes(&service->base->hub) };
+	struct waiting_shm *w = waiting_of(service, c);
+
+	if (everywhere)
+		count_nodes(&none, o);
+	if (w)
+		waiting_published(service, w, o->published, o->count, o->repeated);
+	if (waiting_of(service, c) == NULL)
+		return;
+	publish_batch_end(service);
+	o->kind = OUTCOME_LATER;
+	c->stop = c->waits = true;
+}
+
+static void publish_failed(struct service *service, struct cursor *c, int why, struct outcome *o)
+{
+	struct waiting_shm *w = waiting_of(service, c);
+
+	if (w)
+		waiting_end(service, w);
+	*o = outcome_nothing(service, c);
+	if (why == EINVAL)
+		fail(o, 400, "a key is for messages to topics of nats_stream alone, or to others alone; for several messages it has up to 250 bytes there");
+	else if (why == EEXIST)
+		fail(o, 422, "this message_id was used with another message");
+	else
+		fail(o, 413, "more than the server's ring can take at once (ring_bytes)");
+	if (c->stalled)
+		o->kind = OUTCOME_LATER;
+}
+
+void request_publish(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
+{
+	int r = 0;
+
+	if (!waiting_begin(service, c, req->everywhere ? &req->names.one : NULL, req->answered && has_stream(service))) {
+		publish_batch_drop(service);
+		o->kind = OUTCOME_LATER;
+		return;
+	}
+	if (service->item_count > 0)
+		r = publish_batch_answered(service, c, &req->key);
 	if (r < 0) {
-		int why = errno;
-
-		*o = outcome_nothing(service, c);
-		if (why == EINVAL)
-			fail(o, 400, "a key is for messages to topics of nats_stream alone, or to others alone; for several messages it has up to 250 bytes there");
-		else if (why == EEXIST)
-			fail(o, 422, "this message_id was used with another message");
-		else
-			fail(o, 413, "more than the server's ring can take at once (ring_bytes)");
-		if (c->stalled)
-			o->kind = OUTCOME_LATER;
+		publish_failed(service, c, errno, o);
 		return;
 	}
 	*o = outcome_nothing(service, c);
 	o->published = service->items;
 	o->count = service->item_count;
 	o->repeated = r > 0;
+	hold(service, c, req->everywhere, o);
+}
+
+bool request_has_published(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
+{
+	const struct waiting_shm *w = waiting_of(service, c);
+	struct question_answer others;
+	const char *error;
+	bool before;
+
+	if (!w || !atomic_load_explicit(&w->published, memory_order_relaxed))
+		return false;
+	o->kind = OUTCOME_LATER;
+	if (waiting_goes_on(service, c, w))
+		return true;
+	*o = outcome_nothing(service, c);
+	error = waiting_items(service, w, service->items, &before);
+	if (error) {
+		fail(o, 503, error);
+		return true;
+	}
+	others = waiting_nodes(service, w);
+	service->items->subscribers += others.subscribers;
+	o->published = service->items;
+	o->count = service->item_count = w->count;
+	o->repeated = before;
+	if (req->everywhere)
+		count_nodes(&others, o);
+	return true;
 }
 
 /* Adds a publish that is not answered to the batch, which is published first if it is full. */
@@ -539,50 +620,6 @@ static bool refuse(struct service *service, const struct cursor *c, const struct
 	return o->error != NULL;
 }
 
-/* Only this node is counted: others can't be asked. */
-static void count_alone(const struct service *service, struct outcome *o)
-{
-	o->nodes = 1;
-	o->nodes_known = 1 + question_nodes(&service->base->hub);
-}
-
-/* What was published is not answered before the other nodes have: if they were asked. */
-static void wait_for_nodes(struct service *service, struct cursor *c, struct outcome *o)
-{
-	struct waiting_shm *w = waiting_of(service, c);
-	bool published = o->kind == OUTCOME_ANSWER && !o->error;
-
-	if (published && !w)
-		count_alone(service, o);
-	if (!w)
-		return;
-	if (!published) {
-		waiting_end(service, w);
-		return;
-	}
-	waiting_published(service, w, o->published, o->repeated);
-	publish_batch_end(service);
-	o->kind = OUTCOME_LATER;
-	c->stop = c->waits = true;
-}
-
-/* A message that was published before, and is answered when the nodes have. */
-static void go_on_waiting(struct service *service, struct cursor *c, const struct waiting_shm *w, struct outcome *o)
-{
-	struct question_answer answer;
-
-	o->kind = OUTCOME_LATER;
-	if (waiting_goes_on(service, c, w, &answer))
-		return;
-	*o = outcome_nothing(service, c);
-	service->awaited = (struct publish_item){ .seq = w->seq, .subscribers = w->subscribers + answer.subscribers };
-	o->published = &service->awaited;
-	o->count = 1;
-	o->repeated = w->repeated;
-	o->nodes = 1 + answer.answered;
-	o->nodes_known = 1 + answer.nodes;
-}
-
 static void publish_one(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
 {
 	if (!req->answered && req->key.len == 0) {
@@ -592,24 +629,17 @@ static void publish_one(struct service *service, struct cursor *c, const struct 
 	o->kind = OUTCOME_LATER;
 	if (!publish_batch_begin(service, c))
 		return;
-	if (req->everywhere && !waiting_ask(service, c, &req->names.one))
-		return;
 	request_add(service, c, req);
-	request_publish(service, c, &req->key, o);
-	if (req->everywhere)
-		wait_for_nodes(service, c, o);
+	request_publish(service, c, req, o);
 }
 
 void request_serve(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
 {
-	const struct waiting_shm *w = waiting_of(service, c);
 	struct outcome done;
 	bool refused, publish;
 
-	if (w && atomic_load_explicit(&w->published, memory_order_relaxed)) {
-		go_on_waiting(service, c, w, o);
+	if (request_has_published(service, c, req, o))
 		return;
-	}
 	refused = refuse(service, c, req, o);
 	publish = publishes(req) && !refused;
 
@@ -653,6 +683,14 @@ void outcome_put_nodes(struct sink *s, const struct outcome *o)
 	sink_number(s, o->nodes);
 	sink_literal(s, ",\"nodes_known\":");
 	sink_number(s, o->nodes_known);
+}
+
+const struct position_epoch *outcome_epoch(const struct service *service, const struct publish_item *item, struct position_epoch *stream)
+{
+	if (!item->to_stream)
+		return &service->base->epoch;
+	*stream = position_epoch(atomic_load_explicit(&service->base->hub.shm->nodes.stream.epoch, memory_order_relaxed));
+	return stream;
 }
 
 const struct position_start *outcome_start(const struct service *service, const struct outcome *o, struct position_start *start)

@@ -109,11 +109,13 @@ void request_serve(struct service *service, struct cursor *c, const struct reque
 
 /*
  * For several messages in one request, all of which are published, or none. First request_begin(); false: it is put off. Then request_add() for
- * each message; false: there is no room for it. At last request_publish(), or request_drop() if nothing is to be published.
+ * each message; false: there is no room for it. At last request_publish(), or request_drop() if nothing is to be published. Of *req that one takes `answered`, `everywhere` with names.one, and the key. Before all of
+ * that request_has_published(): true, it has, and waits, or is to be answered; *o says which.
  */
+bool request_has_published(struct service *service, struct cursor *c, const struct request *req, struct outcome *o);
 bool request_begin(struct service *service, struct cursor *c);
 bool request_add(struct service *service, struct cursor *c, const struct request *req);
-void request_publish(struct service *service, struct cursor *c, const struct publish_key *key, struct outcome *o);
+void request_publish(struct service *service, struct cursor *c, const struct request *req, struct outcome *o);
 void request_drop(struct service *service);
 
 /* An outcome that changes nothing: to answer input that is no request. */
@@ -121,6 +123,9 @@ struct outcome outcome_nothing(const struct service *service, const struct curso
 
 /* Where a stream would start that began now. */
 void outcome_starts_now(const struct service *service, struct outcome *o);
+
+/* What a published message's id begins with: the server's, or the stream's, for which *stream is room. */
+const struct position_epoch *outcome_epoch(const struct service *service, const struct publish_item *item, struct position_epoch *stream);
 
 /* What answers say of the nodes that are counted: nothing, or members behind others. */
 void outcome_put_nodes(struct sink *s, const struct outcome *o);

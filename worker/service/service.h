@@ -29,7 +29,6 @@ struct service {
 
 	/* waiting.c */
 	bool hurried;			/* nothing is to wait any more */
-	struct publish_item awaited;	/* of the request that has waited, and is being answered */
 
 	/* publish_batch.c */
 	struct publish_item *items;	/* messages that are parsed and not yet published */

@@ -8,6 +8,10 @@
 #include "shm/crash.h"
 #include "shm/nodes.h"
 
+#define STREAM_SAYS_NOTHING "the stream of all nodes has not said in time that it has the message (nats_stream_timeout): it may have it yet"
+#define STREAM_TOOK_NOT "the stream of all nodes does not take the message"
+#define STREAM_TOOK_NOT_ALL "the stream of all nodes does not take one of the messages; it may have the others"
+
 static struct waiting_shm *note(const struct base *base, unsigned place)
 {
 	return &base->self->waiting[place];
@@ -67,8 +71,9 @@ static void write_note(struct base *base, struct waiting_shm *w, session_id sid,
 	w->at = s->state.parsed;
 	memcpy(w->token, s->token, sizeof(w->token));
 	w->until = base->now_ms + WAITING_FOR_NODES;
-	w->name_len = name->len;
-	memcpy(w->name, name->bytes, name->len);
+	w->name_len = name ? name->len : 0;
+	if (name)
+		memcpy(w->name, name->bytes, name->len);
 	/* release: who sees the number sees the rest */
 	atomic_store_explicit(&w->number, ++base->self->waited, memory_order_release);
 }
@@ -84,62 +89,140 @@ static void settle(struct base *base, const struct cursor *c)
 	session_commit(base, c->sid, &st);
 }
 
-bool waiting_ask(struct service *service, struct cursor *c, const struct topic_name *name)
+bool waiting_begin(struct service *service, struct cursor *c, const struct topic_name *asked, bool stream)
 {
 	struct base *base = service->base;
 	struct waiting_shm *w = waiting_of(service, c);
 
-	if (service->hurried || nodes_state(&base->hub) != NODES_CONNECTED || question_nodes(&base->hub) == 0) {
+	if (service->hurried || nodes_state(&base->hub) != NODES_CONNECTED || question_nodes(&base->hub) == 0)
+		asked = NULL;
+	if (!asked && !stream) {
 		if (w)
 			waiting_end(service, w);
 		return true;
 	}
 	settle(base, c);
-	if (w == NULL && (w = take(base)) == NULL) {
+	/* (What is for the stream is left to who follows, if the worker leaves.) */
+	if ((stream && service->hurried) || (w == NULL && (w = take(base)) == NULL)) {
 		cursor_stall(c);
 		return false;
 	}
-	write_note(base, w, c->sid, name);
+	write_note(base, w, c->sid, asked);
 	CRASH_POINT("waiting-noted");
-	question_put(&base->hub, base->number);
+	if (asked)
+		question_put(&base->hub, base->number);
 	return true;
 }
 
-void waiting_published(struct service *service, struct waiting_shm *w, const struct publish_item *item, bool repeated)
+static bool has_stream(const struct publish_item *items, unsigned count)
 {
-	(void)service;
-	w->seq = item->seq;
-	w->subscribers = item->subscribers;
+	unsigned i = 0;
+
+	while (i < count && !items[i].to_stream)
+		i++;
+	return i < count;
+}
+
+void waiting_published(struct service *service, struct waiting_shm *w, const struct publish_item *items, unsigned count, bool repeated)
+{
+	const struct base *base = service->base;
+
+	w->seq = items->seq;
+	w->subscribers = items->subscribers;
 	w->repeated = repeated;
+	w->count = count;
+	w->stream_until = 0;
+	if (has_stream(items, count)) {
+		w->stream_until = base->now_ms + (uint64_t)base->settings->nats_stream_timeout;
+		w->first = base->self->intent.first;
+		w->written = base->self->intent.written;
+	} else if (w->name_len == 0) {
+		waiting_end(service, w);
+		return;
+	}
 	/* release: after what is said of it */
 	atomic_store_explicit(&w->published, 1, memory_order_release);
 	CRASH_POINT("waiting-published");
 }
 
-/* Whether it need not wait any longer. */
+/* ---- what others say ---- */
+
+static bool nodes_have_said(const struct base *base, const struct waiting_shm *w)
+{
+	return w->name_len == 0 || base->now_ms >= w->until || question_answer(&base->hub, base->number, place_of(base, w)).done;
+}
+
+/* (Of what the ring has no more nothing will be said.) */
+static bool stream_has_said(const struct base *base, const struct waiting_shm *w)
+{
+	struct ring_record rec;
+
+	if (w->stream_until == 0 || base->now_ms >= w->stream_until)
+		return true;
+	for (uint64_t seq = w->first; seq < w->first + w->written; seq++)
+		if (ring_read(&base->hub.ring, seq, &rec) == 0 && rec.topic == TOPIC_NONE && rec.flags & RING_TO_STREAM && rec.next == 0)
+			return false;
+	return true;
+}
+
 static bool is_due(const struct base *base, const struct waiting_shm *w)
 {
-	return base->now_ms >= w->until || question_answer(&base->hub, base->number, place_of(base, w)).done;
+	return nodes_have_said(base, w) && stream_has_said(base, w);
 }
 
-bool waiting_goes_on(struct service *service, struct cursor *c, const struct waiting_shm *w, struct question_answer *answer)
+bool waiting_goes_on(struct service *service, struct cursor *c, const struct waiting_shm *w)
 {
-	struct base *base = service->base;
+	if (is_due(service->base, w))
+		return false;
+	c->stop = c->waits = true;
+	return true;
+}
 
-	*answer = question_answer(&base->hub, base->number, place_of(base, w));
-	if (!is_due(base, w)) {
-		c->stop = c->waits = true;
-		return true;
+struct question_answer waiting_nodes(const struct service *service, const struct waiting_shm *w)
+{
+	const struct base *base = service->base;
+	struct question_answer answer = { 0 };
+
+	if (w->name_len)
+		answer = question_answer(&base->hub, base->number, place_of(base, w));
+	/* (The bridge may not have come to it, or was not there to be asked: then it knows of none, and we do.) */
+	if (answer.nodes == 0)
+		answer.nodes = question_nodes(&base->hub);
+	return answer;
+}
+
+const char *waiting_items(const struct service *service, const struct waiting_shm *w, struct publish_item *items, bool *before)
+{
+	const struct hub *hub = &service->base->hub;
+
+	*before = w->repeated;
+	if (w->stream_until == 0) {
+		items[0] = (struct publish_item){ .seq = w->seq, .subscribers = w->subscribers };
+		return NULL;
 	}
-	/* (The bridge may not have come to it: then it knows of none, and we do.) */
-	if (answer->nodes == 0)
-		answer->nodes = question_nodes(&base->hub);
-	return false;
+	publish_recall(hub, w->first, w->written, items, w->count);
+	items[0].subscribers = w->subscribers;
+	*before = true;
+	for (unsigned i = 0; i < w->count; i++) {
+		uint64_t said = items[i].to_stream ? nodes_ack_of(hub, items[i].seq) : 0;
+
+		if (said == STREAM_REFUSED)
+			return w->count > 1 ? STREAM_TOOK_NOT_ALL : STREAM_TOOK_NOT;
+		if (items[i].to_stream && said == 0)
+			return STREAM_SAYS_NOTHING;
+		*before = *before && (!items[i].to_stream || said & STREAM_DUPLICATE);
+		if (items[i].to_stream)
+			items[i].seq = said & ~STREAM_DUPLICATE;
+	}
+	/* (What is gone from the ring is no item's any more.) */
+	return ring_holds(&hub->ring, w->first) ? NULL : STREAM_SAYS_NOTHING;
 }
 
-void waiting_run(struct service *service)
+/* Whether something is due; then it is dealt with again. */
+static bool look(struct service *service)
 {
 	struct base *base = service->base;
+	bool stream = false;
 
 	for (uint64_t all = base->waiting; all; all &= all - 1) {
 		struct waiting_shm *w = note(base, (unsigned)__builtin_ctzll(all));
@@ -148,12 +231,32 @@ void waiting_run(struct service *service)
 			waiting_end(service, w);
 		else if (is_due(base, w))
 			base->go_on(base->above, (session_id)w->fd);
+		else
+			stream |= w->stream_until != 0;
 	}
+	return stream;
+}
+
+void waiting_run(struct service *service)
+{
+	struct base *base = service->base;
+	_Atomic uint64_t *waiting = &base->hub.shm->nodes.waiting;
+
+	if (!base->waiting || !look(service) || atomic_load_explicit(waiting, memory_order_relaxed) >> base->number & 1)
+		return;
+	/* What the bridge says of now on it wakes us for (nodes_wake_waiting()); what it has said we see. */
+	atomic_fetch_or(waiting, 1ull << base->number);
+	atomic_thread_fence(memory_order_seq_cst);
+	look(service);
 }
 
 void waiting_hurry(struct service *service)
 {
 	service->hurried = true;
-	for (uint64_t all = service->base->waiting; all; all &= all - 1)
-		note(service->base, (unsigned)__builtin_ctzll(all))->until = 0;
+	for (uint64_t all = service->base->waiting; all; all &= all - 1) {
+		struct waiting_shm *w = note(service->base, (unsigned)__builtin_ctzll(all));
+
+		w->until = 0;
+		w->stream_until = w->stream_until != 0;		/* (a time long past) */
+	}
 }

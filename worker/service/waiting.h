@@ -1,7 +1,7 @@
 /*
- * Requests that wait until something is known that their answer says: a publish whose subscribers all nodes are asked for (shm/question.h).
+ * Requests that wait until something is known that their answer says: publishes whose subscribers all nodes are asked for (shm/question.h), or that are for the stream, which says their ids (shm/nodes.h).
  *
- * Such a request stays in its session's input, not taken, and a note of it in the hub (waiting_shm.h). It is dealt with again when that is known, or its time is over, and so it is by a successor: the note says whether
+ * Such a request stays in its session's input, not taken, and has a note in the hub (waiting_shm.h). It is dealt with again when that is known, or its time is over, and so it is by a successor: the note says whether
  * its message was published, and what is known of that.
  *
  * | a death | leaves | what follows |
@@ -31,16 +31,24 @@ void waiting_run(struct service *service);
 struct waiting_shm *waiting_of(const struct service *service, const struct cursor *c);
 
 /*
- * Before it publishes: asks other nodes for the subscribers of this name. If there are none to be asked, nothing is noted. False: there is no room for a note, and the cursor is stalled.
+ * Before it publishes, what is perhaps for the stream (`stream`): a note. With `asked`, other nodes are asked for the subscribers of this name. If there are none to be asked, and it is not for the stream, nothing is noted. False: there is no room for a note, and the cursor is stalled.
  */
-bool waiting_ask(struct service *service, struct cursor *c, const struct topic_name *name);
+bool waiting_begin(struct service *service, struct cursor *c, const struct topic_name *asked, bool stream);
 
-/* What was published is noted; or nothing was, and nothing is asked any more. */
-void waiting_published(struct service *service, struct waiting_shm *w, const struct publish_item *item, bool repeated);
+/* What was published is noted, its intent being there if it was not before; or nothing was, or nothing is to be waited for, and there is no note any more. */
+void waiting_published(struct service *service, struct waiting_shm *w, const struct publish_item *items, unsigned count, bool repeated);
 void waiting_end(struct service *service, struct waiting_shm *w);
 
-/* Whether the request is still to wait: then the cursor stops before it. Else *answer is what the nodes have said. */
-bool waiting_goes_on(struct service *service, struct cursor *c, const struct waiting_shm *w, struct question_answer *answer);
+/* Whether the request is still to wait: then the cursor stops before it. */
+bool waiting_goes_on(struct service *service, struct cursor *c, const struct waiting_shm *w);
+
+/* Else: what the nodes have said, if they were asked. */
+struct question_answer waiting_nodes(const struct service *service, const struct waiting_shm *w);
+
+/*
+ * And the messages, in items[0..w->count): where the stream has said something, `seq` is their sequence there. *before: it had them all before. NULL, or why there is none to be told: the stream has not said all, or does not take one.
+ */
+const char *waiting_items(const struct service *service, const struct waiting_shm *w, struct publish_item *items, bool *before);
 
 /* The worker leaves, and notes are not known to who follows it (another layout): what waits is to be answered now, and nothing is to wait. */
 void waiting_hurry(struct service *service);
