@@ -19,6 +19,8 @@
 #define MARK (UINT64_C(2) << 32)	/* subscriptions' marks of this and above (interest.c has those below) */
 #define ANSWER_MS 2000			/* a question is asked anew */
 #define PAUSE_MS 1000			/* behind an answer that is none */
+#define EARLY_MS 5000			/* until workers have the rules that we have */
+#define EARLY_PAUSE_MS 10
 #define HEARTBEAT_MS 1000
 #define SILENT_MS (3 * HEARTBEAT_MS)
 #define DUPLICATES_MS 120000		/* within which a message's id is known, at least: it may be sent again so long */
@@ -55,8 +57,21 @@ static void ask(struct stream *s, enum stream_step to, const char *what, const c
 	step(s, to);
 }
 
+/*
+ * What is known of a topic that is made while workers have other rules is not known from its beginning (hub_counted_since()): so who fills a new hub waits until they have begun, if they do.
+ */
+static bool is_early(const struct stream *s)
+{
+	return nodes_stream(&s->bridge->hub) == STREAM_FILLING && !hub_rules_agree(&s->bridge->hub) && s->bridge->now - s->began < EARLY_MS;
+}
+
 static void look(struct stream *s)
 {
+	if (is_early(s)) {
+		step(s, STREAM_WAITS);
+		s->pause = EARLY_PAUSE_MS;
+		return;
+	}
 	ask(s, STREAM_LOOKS, "STREAM.INFO", "");
 }
 
@@ -66,6 +81,7 @@ static void fail(struct stream *s, const char *why)
 	log_warning_limited("the stream %s: %s", s->name, why);
 	nodes_set_stream(&s->bridge->hub, nodes_stream(&s->bridge->hub) == STREAM_HERE ? STREAM_AWAY : nodes_stream(&s->bridge->hub), why);
 	s->open = false;
+	s->pause = PAUSE_MS;
 	step(s, STREAM_WAITS);
 }
 
@@ -77,6 +93,7 @@ void stream_is_silent(struct stream *s)
 
 void stream_begin(struct stream *s)
 {
+	s->began = s->bridge->now;
 	if (stream_is_on(s))
 		look(s);
 }
@@ -99,7 +116,7 @@ void stream_end(struct stream *s)
 
 static uint64_t patience(const struct stream *s)
 {
-	return s->step == STREAM_WAITS ? PAUSE_MS : s->step == STREAM_FOLLOWS ? SILENT_MS : ANSWER_MS;
+	return s->step == STREAM_WAITS ? s->pause : s->step == STREAM_FOLLOWS ? SILENT_MS : ANSWER_MS;
 }
 
 static uint64_t since(const struct stream *s)
