@@ -237,17 +237,28 @@ struct message_range stream_json_of(natsMsg *msg)
 	return (struct message_range){ natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg) };
 }
 
-/* (A blank may stand behind a comma.) */
+/* Blanks may stand between all parts. */
 static bool next_member(struct message_range *text, struct message_member *m)
 {
-	const char *start;
+	const char *end, *p, *after;
 
-	if (text->p == NULL || text->len == 0)
+	if (text->p == NULL)
 		return false;
-	start = json_walk_space(text->p, text->p + text->len);
-	text->len -= (size_t)(start - text->p);
-	text->p = start;
-	return message_member_next(text, m);
+	end = text->p + text->len;
+	p = json_walk_space(text->p, end);
+	if (p == end || *p != '"' || (after = json_walk_scalar(p, end)) == NULL)
+		return false;
+	m->name = (struct message_range){ p, (size_t)(after - p) };
+	p = json_walk_space(after, end);
+	if (p == end || *p != ':' || (p = json_walk_space(p + 1, end)) == end)
+		return false;
+	after = json_walk_value(p, end);
+	if (after == NULL || after == p)
+		return false;
+	m->value = (struct message_range){ p, (size_t)(after - p) };
+	p = json_walk_space(after, end);
+	*text = p < end && *p == ',' ? (struct message_range){ p + 1, (size_t)(end - p) - 1 } : (struct message_range){ NULL, 0 };
+	return true;
 }
 
 bool stream_json(struct message_range object, const char *name, struct message_range *value)
