@@ -1,5 +1,6 @@
 """A keeper dies: its worker serves on and makes another, and nobody may notice. What each death leaves is in ARCHITECTURE.md ("The keeper's death")."""
 import os
+import re
 import signal
 import threading
 import unittest
@@ -114,6 +115,20 @@ class Killed(KeeperTest):
         finally:
             os.kill(self.janus.master, signal.SIGCONT)
         self.end()
+
+    def test_master_too_within_a_pause(self):
+        """A worker that waits to make the next keeper makes none for a master that is dead: it stops."""
+        janus = self.server(workers=1)
+        for _ in range(30):
+            janus.kill_keeper(0, wait=False)
+            before = janus.slot(0)["keeper"]
+            if re.search(r"made in (?:[2-5]\d{3}) ms", janus.log()):
+                break
+            wait_until(lambda: janus.slot(0)["keeper"] != before and is_alive(janus.slot(0)["keeper"]), 10, "another keeper")
+        worker = janus.slot(0)["worker"]
+        janus.kill(janus.master, "master")
+        wait_until(lambda: not is_alive(worker), 1, "the worker's end")
+        self.assertRegex(janus.log(), "keeper and master have died: stopping")
 
     def test_stop(self):
         """The server stops in order, whoever is there by then."""

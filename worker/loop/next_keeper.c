@@ -16,13 +16,27 @@
 #include "shm/log.h"
 
 #define RETRY_MS 50		/* until it is tried again, for want of processes or descriptors */
+#define LOOK_MS 100		/* how often the master is looked for, while there is no keeper that would be */
 
 static void follow(struct worker *w);
 
 static void later(struct worker *w, unsigned ms)
 {
-	w->keeper.timer.repeat = ms / 1000.0;
+	unsigned step = ms < LOOK_MS ? ms : LOOK_MS;
+
+	w->keeper.wait_ms = ms - step;
+	w->keeper.timer.repeat = step / 1000.0;
 	ev_timer_again(w->base.loop, &w->keeper.timer);
+}
+
+/* Then nobody would be there for the next keeper. */
+static bool master_is_gone(const struct worker *w)
+{
+	if (getppid() == w->start->master)
+		return false;
+	log_warning("keeper and master have died: stopping");
+	raise(SIGTERM);
+	return true;
 }
 
 /* 0, or -1 with errno. The new process does not return. Signals are for this one: it must take none with handlers that are ours. */
@@ -60,13 +74,8 @@ static void missed(struct worker *w)
 	unsigned ms;
 
 	w->keeper.pid = 0;
-	if (w->stopping)
+	if (w->stopping || master_is_gone(w))
 		return;
-	if (getppid() != w->start->master) {
-		log_warning("keeper and master have died: stopping");
-		raise(SIGTERM);
-		return;
-	}
 	CRASH_POINT("keeper-missed");
 	ms = w->start->keeper_pause(w->start->keeper_arg);
 	if (ms == 0) {
@@ -118,7 +127,11 @@ static void on_time(struct ev_loop *loop, struct ev_timer *t, int events)
 	ev_timer_stop(loop, t);
 	if (w->keeper.pid)
 		follow(w);
-	else if (!w->stopping)
+	else if (w->stopping || master_is_gone(w))
+		return;
+	else if (w->keeper.wait_ms > 0)
+		later(w, w->keeper.wait_ms);
+	else
 		make_now(w);
 }
 

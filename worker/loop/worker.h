@@ -124,6 +124,7 @@ struct worker {
 		pid_t pid;			/* 0: there is none */
 		struct ev_io io;		/* its pidfd */
 		struct ev_timer timer;
+		unsigned wait_ms;		/* that the timer does not cover yet */
 	} keeper;
 
 	/* worker.c */
