@@ -397,7 +397,8 @@ M("no-stream-but-its-topics", "worker/service/request.c", "\t\t\tleave_all(servi
 # ---- sessions that stay ----
 
 SESSIONS = "test_sessions."
-M("parked-for-ever", "worker/loop/park.c", "* 1000ll >= limit)", "* 1000ll >= INT64_MAX)", SESSIONS + "Ends.test_time")
+M("parked-for-ever", "worker/loop/park.c", " - 1) * 1000 >= limit)", " - 1) * 1000 >= INT64_MAX)", SESSIONS + "Ends.test_time")
+M("parked-for-a-second-less", "worker/loop/park.c", " - 1) * 1000 >= limit)", ") * 1000 >= limit)", SESSIONS + "Ends.test_not_before_its_time")
 M("parked-that-hold-descriptors", "worker/loop/connection.c", "\tpark_make_room(w);\n", "", SESSIONS + "Ends.test_descriptors")
 M("parked-that-count", "worker/delivery/local_topics.c", "\t\tif (t->transport != TOPICS_PARKED)\n\t\t\tby_group[transport_group(t->transport)] +=", "\t\tby_group[t->transport == TOPICS_PARKED ? 0 : transport_group(t->transport)] +=", SESSIONS + "Attach.test_topic_that_nobody_else_hears")
 M("parked-with-nothing", "worker/session/session.c", "s->until != 0 && s->count > 0 &&", "s->until != 0 &&", SESSIONS + "Ends.test_goodbye")

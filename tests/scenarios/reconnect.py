@@ -93,11 +93,12 @@ class Reconnect:
         for status, figures, said in self.found:
             if status != 0 or figures["late"]:
                 self.failures.append("janusbench: status %d%s" % (status, ", and not all came" if figures and figures["late"] else ""))
-            elif figures["reconnects"]["gone"] * 100 > figures["reconnects"]["attached"]:
-                self.failures.append("%d came back to their session, and it was gone; %s" % (
-                    figures["reconnects"]["gone"], {name: counters[name] for name in counters if "park" in name or name == "attached"}))
             elif figures["reconnects"]["not_recovered"] and not self.options.may_miss:
                 self.failures.append("%d were told that something is missing, and all is kept" % figures["reconnects"]["not_recovered"])
+        gone, attached = (sum(figures["reconnects"][name] for _, figures, _ in self.found if figures) for name in ("gone", "attached"))
+        if gone * 100 > attached:
+            self.failures.append("%d came back to their session, and it was gone; %s" % (
+                gone, {name: counters[name] for name in counters if "park" in name or name == "attached"}))
 
     def end(self):
         try:

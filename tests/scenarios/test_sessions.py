@@ -6,6 +6,7 @@ import shutil
 import signal
 import tempfile
 import threading
+import time
 import unittest
 
 import janus_test
@@ -369,6 +370,22 @@ class Ends(SessionTest):
         told = late.message()
         self.assertEqual("token" in told, self.home_of(token) != self.home_of(late.greeting["token"]))      # its connection has moved, then
         self.assertIsNotNone(self.post("/pub/a", 1)["id"])
+
+    def test_not_before_its_time(self):
+        """Whenever in a second it is that the connection breaks."""
+        self.serve("session_linger=1s")
+        there, lived = {}, []
+        for n in range(3):
+            client, token = self.subscriber("packet", "a")
+            there[token] = time.monotonic()
+            client.close()
+            time.sleep(0.33)            # (the moment)
+        while there:
+            for token in [t for t in there if self.ask("GET", "/session/" + t).status == 404]:
+                lived.append(time.monotonic() - there.pop(token))
+            time.sleep(0.02)
+        self.assertGreaterEqual(min(lived), 1)
+        self.assertEqual(self.janus.count("parked_ended"), 3)
 
     def test_off(self):
         self.serve("session_linger=0")

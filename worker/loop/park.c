@@ -281,7 +281,8 @@ void park_sweep(struct worker *w)
 	int64_t limit = w->base.settings->session_linger;
 	session_id first;
 
-	while ((first = oldest(w)) >= 0 && (w->base.now - session(&w->base, first)->state.last_out) * 1000ll >= limit)
+	/* (A second is taken off, as that in which it was parked may have been over.) */
+	while ((first = oldest(w)) >= 0 && ((int64_t)(w->base.now - session(&w->base, first)->state.last_out) - 1) * 1000 >= limit)
 		if (session_polled_by(&w->base, first) >= 0)
 			park_touch(w, first);
 		else
