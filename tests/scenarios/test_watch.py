@@ -9,13 +9,14 @@ import janus_test
 from crash_test import CRASH_BUILD, CrashTest
 from janus_test import wait_until
 from processes import cpu_seconds, descriptors
+from test_sessions import SessionTest
 
 PIDFD_GETFD = 438
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Watch(CrashTest):
-    workers = 1
+class Sets:
+    """Of the only worker."""
 
     def sets(self):
         """Of each epoll set of the slot: its number, and the descriptors that are registered."""
@@ -32,6 +33,10 @@ class Watch(CrashTest):
         """The only one there is has these many; its number and what is in it."""
         wait_until(lambda: [len(fds) for fds in self.sets().values()] == [sessions], what="one set with %d" % sessions)
         return next(iter(self.sets().items()))
+
+
+class Watch(Sets, CrashTest):
+    workers = 1
 
     def heard(self, clients, n):
         clients[0].publish("t", n=n)
@@ -100,6 +105,28 @@ class Watch(CrashTest):
         self.assertLess(cpu_seconds(pid) - used, 0.15)
         for fd in borrowed:
             os.close(fd)
+
+
+class Attach(Sets, SessionTest):
+    workers = 1
+
+    def test_in_one_turn(self):
+        """A connection is taken from its session by another one in the same turn in which it has said something: that is no reason for another set."""
+        sets = list(self.sets())
+        for n in range(4):
+            old = self.packet()
+            token = self.token_of(old)
+            old.subscribe("a")
+            new = self.packet()
+            new.greet()
+            pid = self.janus.slot(0)["worker"]
+            os.kill(pid, signal.SIGSTOP)
+            new.op("attach", token=token)
+            old.op("publish", topic="a", data=n)
+            os.kill(pid, signal.SIGCONT)
+            new.message()
+            self.assertEqual(list(self.sets()), sets)
+        self.assertNotIn("made anew", self.janus.log())
 
 
 if __name__ == "__main__":

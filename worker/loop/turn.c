@@ -55,6 +55,7 @@ static void renew(struct worker *w)
 {
 	uint32_t end = atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed);
 
+	log_warning("an epoll set of connections is made anew, as what is no connection's can't be taken out of it");
 	ev_io_stop(w->base.loop, &w->sessions_io);
 	if (watch_renew(&w->base.slot) < 0)
 		log_warning_limited("epoll: %m");
@@ -64,23 +65,23 @@ static void renew(struct worker *w)
 			session_watch(&w->base, sid);
 }
 
-/* A number that is no session's: there is a file that is closed here and open elsewhere, which nothing but another set gets rid of; or one that should not be registered. */
-static void no_session(struct worker *w, int fd)
+/* A number that is nobody's. False: it is not in the set either, as far as the kernel can be told. */
+static bool take_out(struct worker *w, int fd)
 {
-	log_warning_limited("descriptor %d is watched and is no connection's", fd);
-	if ((uint32_t)fd >= w->base.slot.shm->sessions_max || watch_end(&w->base.slot, fd) < 0)
-		renew(w);
+	return (uint32_t)fd < w->base.slot.shm->sessions_max && watch_end(&w->base.slot, fd) == 0;
 }
 
-/* What the kernel reports of a session. `events`: as it reports them, also those that nobody waits for. */
-static void reported(struct worker *w, session_id sid, int events)
+/* What the kernel reports of a session. `events`: as it reports them, also those that nobody waits for. False: it could not be told what is waited for. */
+static bool reported(struct worker *w, session_id sid, int events)
 {
+	bool told = true;
 	int wants = session_wants(&w->base, sid), has = watch_has(&w->base.slot, session_fd(&w->base, sid));
 
-	if (events & ~wants && (!wants || has & ~wants) && watch_put(&w->base.slot, session_fd(&w->base, sid), wants) < 0)
-		renew(w);
+	if (events & ~wants && (!wants || has & ~wants))
+		told = watch_put(&w->base.slot, session_fd(&w->base, sid), wants) == 0;
 	if (events & wants)
 		take(w, sid, events & wants);
+	return told;
 }
 
 /* An error or the end of both directions is reported whatever is waited for, and found by reading or writing. */
@@ -89,22 +90,30 @@ static int events_of(uint32_t epoll)
 	return (epoll & (EPOLLIN | EPOLLERR | EPOLLHUP) ? EV_READ : 0) | (epoll & (EPOLLOUT | EPOLLERR | EPOLLHUP) ? EV_WRITE : 0);
 }
 
-/* (In between sessions end, and none begins: a number that is reported is still that session's, or nobody's.) */
+/*
+ * In between sessions end, and none begins: a number that is reported is still that session's, or nobody's, as that one has lost its connection just now. But if it is reported again the next
+ * time, a file that is closed here is open elsewhere, which nothing but another set gets rid of.
+ */
 static void on_sessions(struct ev_loop *loop, struct ev_io *io, int events)
 {
 	static struct epoll_event found[REPORTS];
 	struct worker *w = ev_userdata(loop);
-	int count = epoll_wait(io->fd, found, REPORTS, 0);
+	int count = epoll_wait(io->fd, found, REPORTS, 0), stray = 0;
 
 	(void)events;
 	for (int i = 0; i < count; i++) {
 		int fd = (int)found[i].data.u64;
 
-		if (connection_is_open(w, fd))
-			reported(w, fd, events_of(found[i].events));
-		else
-			no_session(w, fd);
+		if (connection_is_open(w, fd) ? reported(w, fd, events_of(found[i].events)) : take_out(w, fd))
+			continue;
+		if (fd + 1 == w->stray) {
+			renew(w);
+			stray = 0;
+			break;
+		}
+		stray = stray ? stray : fd + 1;
 	}
+	w->stray = stray;
 }
 
 void turn_start(struct worker *w)

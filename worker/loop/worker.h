@@ -92,6 +92,7 @@ struct worker {
 	uint32_t ready_at, ready_count, ready_room;
 	uint64_t turn_began;		/* base_clock() */
 	struct ev_io sessions_io;	/* the sessions' set */
+	int stray;			/* what it has reported the last time and nobody has, + 1; 0: nothing */
 
 	struct refused *refused;	/* refuse.c's own */
 	struct proxied *proxied;	/* proxied.c's own; NULL: no listener is for proxies */
