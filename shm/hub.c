@@ -199,8 +199,7 @@ void hub_keep_from_now(struct hub *hub, unsigned slot, const struct settings *se
 	atomic_store(&hub->shm->slot[slot].rules, hash);
 }
 
-/* Whether all workers keep the same topics, while a reload goes round, or has not come to all. */
-static bool rules_agree(const struct hub *hub)
+bool hub_rules_agree(const struct hub *hub)
 {
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (atomic_load_explicit(&hub->shm->slot[i].state, memory_order_relaxed) != SLOT_UNUSED &&
@@ -214,7 +213,7 @@ uint64_t hub_counted_since(const struct hub *hub, const char *name, size_t len)
 	uint64_t tail = ring_tail(&hub->ring);
 
 	if (history_rules_find(hub->history.rules, name, len))
-		return rules_agree(hub) ? atomic_load_explicit(&hub->index.shm->forgotten, memory_order_relaxed) : tail + 1;
+		return hub_rules_agree(hub) ? atomic_load_explicit(&hub->index.shm->forgotten, memory_order_relaxed) : tail + 1;
 	/* A message that was dropped at this very tail may have been to this topic, and may have come after whatever has the sequence before it. */
 	return tail + (hub->index.shm->unheard == tail);
 }

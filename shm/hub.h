@@ -51,6 +51,9 @@ void hub_keep(struct hub *hub, const struct settings *settings);
 /* For a slot's new worker: if its setting is another one than its predecessor's, what the topics had until now may not have been kept. */
 void hub_keep_from_now(struct hub *hub, unsigned slot, const struct settings *settings);
 
+/* Whether all workers keep the same topics as this process: not while a reload goes round, or has not come to all. */
+bool hub_rules_agree(const struct hub *hub);
+
 /*
  * From which sequence on all messages to a topic are known that is made now (topic_shm.since). If history keeps such a topic, it is not there because it
  * has had no message, or because history had no more of it. Lock held.

@@ -418,6 +418,7 @@ static void read_stream(struct reading *x, const struct msgpack_value *nodes)
 	struct stream_shm *stream = &x->hub->shm->nodes.stream;
 	struct msgpack_value map;
 	const char *name;
+	uint64_t state;
 	size_t len;
 
 	if (!msgpack_walk_find(nodes, "stream", &map) || map.kind != WALK_MAP)
@@ -431,7 +432,8 @@ static void read_stream(struct reading *x, const struct msgpack_value *nodes)
 	atomic_store(&stream->begun, snapshot_get_uint(&x->r, &map, "begun", SNAPSHOT_NEEDED, x->tail));
 	atomic_store(&stream->end, snapshot_get_uint(&x->r, &map, "end", 0, UINT64_MAX));
 	atomic_store(&stream->acked_to, snapshot_get_uint(&x->r, &map, "acked_to", SNAPSHOT_NEEDED, x->tail));
-	nodes_set_stream(x->hub, (enum stream_state)snapshot_get_uint(&x->r, &map, "state", SNAPSHOT_NEEDED, STREAM_AWAY), "");
+	state = snapshot_get_uint(&x->r, &map, "state", SNAPSHOT_NEEDED, STREAM_AWAY);
+	nodes_set_stream(x->hub, state == STREAM_HERE ? STREAM_AWAY : (enum stream_state)state, "");		/* (until a bridge says otherwise) */
 }
 
 /* (An older program knew none, and they are off then, until the master says otherwise. `sent` comes with the bridge's slot.) */

@@ -287,6 +287,8 @@ static int begin_bridge(struct bridge *b, const struct handover *h)
 	prctl(PR_SET_NAME, BRIDGE_NAME);
 	title_set("janus: bridge");
 	hub_keep(&b->hub, &b->settings);
+	/* It makes topics that history keeps, and knows of them what workers do that have the same rules (hub_counted_since()). */
+	b->hub.rules_hash = index_hash(b->settings.history, strlen(b->settings.history));
 	b->epoch = b->hub.shm->epoch;
 	snprintf(b->node, sizeof(b->node), "%s", b->hub.shm->nodes.name);
 	b->prefix_len = (size_t)snprintf(b->prefix, sizeof(b->prefix), "%s.", b->settings.nats_prefix);

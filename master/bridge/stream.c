@@ -19,9 +19,11 @@
 #define MARK (UINT64_C(2) << 32)	/* subscriptions' marks of this and above (interest.c has those below) */
 #define ANSWER_MS 2000			/* a question is asked anew */
 #define PAUSE_MS 1000			/* behind an answer that is none */
+#define EARLY_MS 5000			/* until workers have the rules that we have */
+#define EARLY_PAUSE_MS 10
 #define HEARTBEAT_MS 1000
 #define SILENT_MS (3 * HEARTBEAT_MS)
-#define DUPLICATES_S 120		/* within which a message's id is known */
+#define DUPLICATES_MS 120000		/* within which a message's id is known, at least: it may be sent again so long */
 #define MADE "Janus, made at "	/* description of a stream that we make; and the milliseconds since 1970 */
 #define REPLICAS 3			/* where the servers are a cluster that has so many */
 #define TEXT_MAX (HISTORY_RULES_MAX * (SUBJECT_MAX + 64) + 2048)
@@ -55,8 +57,21 @@ static void ask(struct stream *s, enum stream_step to, const char *what, const c
 	step(s, to);
 }
 
+/*
+ * What is known of a topic that is made while workers have other rules is not known from its beginning (hub_counted_since()): so who fills a new hub waits until they have begun, if they do.
+ */
+static bool is_early(const struct stream *s)
+{
+	return nodes_stream(&s->bridge->hub) == STREAM_FILLING && !hub_rules_agree(&s->bridge->hub) && s->bridge->now - s->began < EARLY_MS;
+}
+
 static void look(struct stream *s)
 {
+	if (is_early(s)) {
+		step(s, STREAM_WAITS);
+		s->pause = EARLY_PAUSE_MS;
+		return;
+	}
 	ask(s, STREAM_LOOKS, "STREAM.INFO", "");
 }
 
@@ -66,6 +81,7 @@ static void fail(struct stream *s, const char *why)
 	log_warning_limited("the stream %s: %s", s->name, why);
 	nodes_set_stream(&s->bridge->hub, nodes_stream(&s->bridge->hub) == STREAM_HERE ? STREAM_AWAY : nodes_stream(&s->bridge->hub), why);
 	s->open = false;
+	s->pause = PAUSE_MS;
 	step(s, STREAM_WAITS);
 }
 
@@ -77,6 +93,7 @@ void stream_is_silent(struct stream *s)
 
 void stream_begin(struct stream *s)
 {
+	s->began = s->bridge->now;
 	if (stream_is_on(s))
 		look(s);
 }
@@ -99,7 +116,7 @@ void stream_end(struct stream *s)
 
 static uint64_t patience(const struct stream *s)
 {
-	return s->step == STREAM_WAITS ? PAUSE_MS : s->step == STREAM_FOLLOWS ? SILENT_MS : ANSWER_MS;
+	return s->step == STREAM_WAITS ? s->pause : s->step == STREAM_FOLLOWS ? SILENT_MS : ANSWER_MS;
 }
 
 static uint64_t since(const struct stream *s)
@@ -174,6 +191,14 @@ static uint64_t longest_age(const struct bridge *b)
 	return most;
 }
 
+/* How long the stream is to know a message by its id: as keys of publishes count elsewhere. JetStream has it no longer than messages. */
+static uint64_t duplicates_ms(const struct bridge *b, uint64_t age)
+{
+	uint64_t ms = (uint64_t)b->settings.once_time > DUPLICATES_MS ? (uint64_t)b->settings.once_time : DUPLICATES_MS;
+
+	return age && 1000 * age < ms ? 1000 * age : ms;
+}
+
 static void make(struct stream *s)
 {
 	static char text[TEXT_MAX];
@@ -196,7 +221,7 @@ static void make(struct stream *s)
 	sink_literal(&to, "],\"retention\":\"limits\",\"storage\":\"file\",\"discard\":\"old\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,\"max_age\":");
 	sink_number(&to, age * 1000000000);
 	sink_literal(&to, ",\"duplicate_window\":");
-	sink_number(&to, (age && age < DUPLICATES_S ? age : DUPLICATES_S) * UINT64_C(1000000000));
+	sink_number(&to, duplicates_ms(s->bridge, age) * 1000000);
 	sink_literal(&to, ",\"num_replicas\":");
 	sink_number(&to, s->replicas);
 	sink_literal(&to, "}");

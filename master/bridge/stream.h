@@ -20,6 +20,8 @@ struct stream {
 	const char *name;		/* "": there is none, and nothing of this is done */
 	enum stream_step step;
 	uint64_t at;			/* when the step began, milliseconds */
+	uint64_t pause;			/* STREAM_WAITS: how long */
+	uint64_t began;			/* when the connection was new */
 	uint64_t questions;		/* number of the last one: of no other process of this node, as it begins with a time */
 	unsigned replicas;		/* that it is made with, if it is */
 	natsSubscription *subscription;	/* of what comes */

@@ -158,7 +158,7 @@ class NatsCluster(list):
         wait_until(lambda: all(server.serves() and server.routed() == len(alive) - 1 for server in alive), 30, "the nats-servers' routes")
 
     def wait_whole(self):
-        """Until each says of itself that its streams are there, and up to date. (Else a second one that is killed takes the quorum away, which 2.9.10 may never find again.)"""
+        """Until each says of itself that its streams are there, and up to date. (Who kills another one before that takes the quorum away.)"""
         wait_until(lambda: all(server.ask("/healthz").get("status") == "ok" for server in self), 60, "the nats-servers' streams", pause=0.05)
 
     def interest(self, subject):

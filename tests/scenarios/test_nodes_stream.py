@@ -1,12 +1,17 @@
 """Nodes with one history, in a stream of JetStream: one order, one id, on all of them."""
+import glob
 import json
 import os
+import re
+import shutil
 import signal
+import tempfile
 import threading
 import unittest
 
-from janus_test import wait_until
-from nodes_test import NodesTest
+from janus_test import ROOT, wait_until
+from nodes_test import CrashNodesTest, NodesTest
+from programs import OTHER_BUILD, Program
 
 STREAM = "events"
 RULES = "history=news.*: 1000 messages; @*: 10 messages"
@@ -46,6 +51,15 @@ class StreamTest(NodesTest):
         for one in data:
             client.publish("janus.topic." + topic, str(one))
         client.flush()
+
+    def ask_stream(self, nats, what, question):
+        if not self.number:
+            nats.subscribe("answers.>")
+        self.number += 1
+        nats.publish("$JS.API." + what, json.dumps(question), reply="answers.%d" % self.number)
+        answer = json.loads(nats.message(10).data)
+        self.assertNotIn("error", answer)
+        return answer
 
 
 class Incoming(StreamTest):
@@ -107,6 +121,31 @@ class Publishes(StreamTest):
         self.assertEqual(missed(d), (True, want))
 
 
+    def test_key(self):
+        """Of two publishes with one key, on two nodes, one counts."""
+        a, b = self.stream_node("a"), self.stream_node("b")
+        for node in (a, b, a):
+            node.post("/pub/news.1", "once", fields=[("Idempotency-Key", "k 1")])
+            node.post("/pub/news.2", "elsewhere", fields=[("Idempotency-Key", "k 1")])
+        a.post("/pub/news.1", "last")
+        self.wait_last(3, a, b)
+        for node in (a, b):
+            self.assertEqual([data for _, data in self.history(node, "news.1")], ["once", "last"])
+            self.assertEqual([data for _, data in self.history(node, "news.2")], ["elsewhere"])
+
+    def test_cluster(self):
+        """Nodes on three servers of NATS, of which each has the stream."""
+        cluster = self.cluster(streams=True)
+        nodes = [self.node(name, "nats_stream=" + STREAM, RULES, nats=server, connected=False) for name, server in zip("abc", cluster)]
+        self.wait_stream(*nodes)
+        flow = Flow(nodes, nodes)
+        flow.publish(20)
+        flow.come()
+        client = self.nats_client(cluster[0])
+        self.number = 0
+        self.assertEqual(self.ask_stream(client, "STREAM.INFO." + STREAM, {})["config"]["num_replicas"], 3)
+
+
 class Faults(StreamTest):
     def test_bridges_killed(self):
         """The publishers' and the others', under way: each message comes once, each publisher's in order, in one order on all nodes."""
@@ -149,15 +188,6 @@ class Faults(StreamTest):
         self.assertGreater(a.janus.count("nodes_stream_missed"), 0)
         self.assertEqual([data for _, data in self.history(a, "news.1")][-1], "last")
 
-    def ask_stream(self, nats, what, question):
-        if not self.number:
-            nats.subscribe("answers.>")
-        self.number += 1
-        nats.publish("$JS.API." + what, json.dumps(question), reply="answers.%d" % self.number)
-        answer = json.loads(nats.message(10).data)
-        self.assertNotIn("error", answer)
-        return answer
-
     def test_made_anew(self):
         """A stream of the same name that begins anew: what is in it comes, under its own ids."""
         a, b = self.stream_node("a"), self.stream_node("b")
@@ -173,6 +203,28 @@ class Faults(StreamTest):
         self.wait_last(1, a, b)
         for node in (a, b):
             wait_until(lambda: [data for _, data in self.history(node, "news.1")] == ["old", "new"], 10, "both")
+
+    def test_upgrade(self):
+        """Programs of another layout follow one another under load: positions, and what the stream has not answered, go along."""
+        a = self.stream_node("a", here=False, start=False)
+        folder = tempfile.mkdtemp(prefix="janus-program-")
+        self.addCleanup(shutil.rmtree, folder)
+        program = Program(a.janus.build, os.path.join(folder, "bin"))
+        here, a.janus.build = a.janus.build, program.folder
+        a.janus.start()
+        a.find_addresses()
+        b = self.stream_node("b")
+        self.wait_stream(a)
+        flow = Flow([a, b], [a, b])
+        end = flow.flowing()
+        for build in (OTHER_BUILD, here):
+            program.put(build)
+            status, out, err = a.janus.reload()
+            self.assertEqual(status, 0, err)
+            self.wait_stream(a)
+        end()
+        flow.come()
+        self.assertEqual(self.history(a, flow.topic)[-100:], self.history(b, flow.topic)[-100:])
 
     def test_switched_on(self):
         """By a reload: who is there gets what is newer; history of before stays the node's own."""
@@ -194,6 +246,54 @@ class Faults(StreamTest):
         wait_until(lambda: self.stream(a)["state"] is None, 10, "the stream to be off")
         a.post("/pub/news.1", "own")
         self.assertEqual(reader.message()["data"], "own")
+
+
+class CrashPoints(StreamTest, CrashNodesTest):
+    @staticmethod
+    def points():
+        """Those of the bridge that have to do with a stream, and those within what it publishes."""
+        found = []
+        for path in glob.glob(os.path.join(ROOT, "master", "bridge", "*.c")) + [os.path.join(ROOT, "shm", "nodes.c")]:
+            with open(path) as f:
+                found += re.findall(r'CRASH_POINT\("(bridge-[a-z-]+)"\)', f.read())
+        return sorted(name for name in set(found) if name.startswith("bridge-stream-") and name != "bridge-stream-make") + ["bridge-came", "bridge-put", "bridge-noted", "bridge-published", "bridge-sent"]
+
+    def test_each(self):
+        """The bridge dies at a point, on both nodes: each message comes once, in one order."""
+        points = self.points()
+        a, b = (self.crash_node(name, "nats_stream=" + STREAM, RULES, connected=False) for name in "ab")
+        self.wait_stream(a, b)
+        flow = Flow([a, b], [a, b])
+        for point in points:
+            with self.subTest(point=point):
+                armed = [self.arm(node.crash_folder, point, 2) for node in (a, b)]
+                for _ in range(10):
+                    if point == "bridge-stream-again":
+                        a.kill_bridge(wait=False)       # (what is published before the next one has found the stream)
+                    flow.publish(20)
+                    flow.come()
+                    if not all(os.path.exists(path) for path in armed):
+                        break
+                self.assertFalse(all(os.path.exists(path) for path in armed), "nobody came by")
+                for path in armed:
+                    if os.path.exists(path):
+                        os.remove(path)
+        flow.publish(20)
+        flow.come()
+
+    def test_made(self):
+        """It dies before the stream is made: the next one makes it. (Until NATS has streams, there is none.)"""
+        self.nats.kill()
+        self.nats.streams = False
+        self.nats.start()
+        a = self.crash_node("a", "nats_stream=" + STREAM, RULES)
+        wait_until(lambda: "JetStream" in self.stream(a)["error"], 10, "no JetStream")
+        path = self.arm(a.crash_folder, "bridge-stream-make")
+        self.nats.kill()
+        self.nats.streams = True
+        self.nats.start()
+        self.wait_stream(a)
+        self.assertFalse(os.path.exists(path))
 
 
 class Flow:

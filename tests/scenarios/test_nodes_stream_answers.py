@@ -50,6 +50,7 @@ class Answers(AnswersTest):
         array = [{"topic": "news.1", "data": "x"}, {"topic": "plain", "data": "y"}, {"topic": "nobody", "data": "z"}, {"topic": "news.2", "data": "x"}]
         told = a.post("/pub", array)
         self.assertEqual([(t["id"] is None, t["subscribers"]) for t in told], [(False, 0), (False, 1), (True, 0), (False, 0)])
+        self.wait_last(2, a)
         self.assertEqual([t["id"].text for t in told[::3]], self.ids(a, "news.1") + self.ids(a, "news.2"))
         a.post("/pub", array, fields=[("Idempotency-Key", "k")], status=400)
 

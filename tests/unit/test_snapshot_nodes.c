@@ -130,11 +130,53 @@ static void alone_there_is_nothing(void **state)
 	close(fd);
 }
 
+/* Which stream there is, how far it came, and what it has not answered yet. */
+static void the_stream_goes_on(void **state)
+{
+	const struct node_ack ack = { 2, 17 };
+	struct server a, b;
+	uint64_t seq = 1, overtaken = 0;
+	struct nodes_message m;
+	int fd = file();
+
+	(void)state;
+	start(&a, 65536, 128, 16, 8);
+	start(&b, 65536, 128, 16, 8);
+	nodes_begin(&a.hub, "here");
+	nodes_stream_is(&a.hub, "events", true);
+	nodes_stream_begins(&a.hub, 1780000000000, 5);
+	nodes_shm_set_seq(&a.hub.shm->nodes, NODE_OF_STREAM, 40);
+	nodes_set_stream(&a.hub, STREAM_HERE, "");
+	for (unsigned i = 0; i < 3; i++)
+		publish_abroad(&a, RING_TO_STREAM);
+	nodes_acked(&a.hub, &ack, 1);
+	nodes_set_sent(&a.hub, 4);
+	nodes_set_proven(&a.hub, 4);
+	assert_int_equal(snapshot_write_hub(&a.hub, 1, fd), 0);
+	assert_int_equal(snapshot_read_hub(&b.hub, fd), 0);
+	check(&b);
+	assert_int_equal(nodes_stream(&b.hub), STREAM_AWAY);
+	assert_string_equal(b.hub.shm->nodes.stream.name, "events");
+	assert_int_equal(b.hub.shm->nodes.stream.epoch, 1780000000000);
+	assert_int_equal(b.hub.shm->nodes.stream.first, 5);
+	assert_int_equal(b.hub.shm->nodes.stream.last, 40);
+	assert_int_equal(nodes_acked_to(&b.hub), 1);
+	for (uint64_t want = 1; want < 4; want++) {
+		assert_int_equal(nodes_next(&b.hub, &seq, 4, &m, &overtaken), 1);
+		assert_true(m.to_stream && m.len == sizeof(NODE) - 1 && memcmp(m.bytes, NODE, m.len) == 0);
+		assert_int_equal(m.sseq, want == 2 ? 17 : 0);
+	}
+	stop(&a);
+	stop(&b);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_comes_back),
 		cmocka_unit_test(alone_there_is_nothing),
+		cmocka_unit_test(the_stream_goes_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

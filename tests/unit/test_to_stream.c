@@ -173,6 +173,56 @@ static void keys_are_the_streams(void **state)
 	check_history(f);
 }
 
+/* Below acked_to all have their answer. An answer is for a record for the stream, and the first one counts. */
+static void answers_are_looked_through(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t first = ring_tail(&f->hub.ring);
+	const struct node_ack acks[] = { { first, 11 }, { first, 12 }, { first + 1, 13 }, { first + 3, STREAM_REFUSED }, { first + 100, 14 } };
+
+	nodes_stream_is(&f->hub, "events", true);
+	assert_int_equal(nodes_stream(&f->hub), STREAM_HERE);	/* (it was) */
+	atomic_store(&f->hub.shm->nodes.stream.acked_to, first);
+	put(0, "kept.1", ONE);
+	put(1, "other", OTHER);
+	put(2, "kept.2", TWO);
+	put(3, "kept.2", TWO);
+	assert_int_equal(publish_answered(&f->hub, SLOT, FD, items, 4), 0);
+	publish_done(&f->hub, SLOT);
+	nodes_set_sent(&f->hub, ring_tail(&f->hub.ring));
+	assert_int_equal(nodes_look_at_acks(&f->hub, 100), 0);
+	assert_int_equal(nodes_acked_to(&f->hub), first);
+	f->hub.shm->nodes.waiting = 1ull << (SLOT + 1);
+	nodes_acked(&f->hub, acks, 5);
+	check_history(f);
+	assert_int_equal(f->hub.shm->nodes.waiting, 0);
+	assert_int_equal(nodes_ack_of(&f->hub, first), 11);
+	assert_int_equal(nodes_ack_of(&f->hub, first + 1), 0);
+	assert_int_equal(nodes_ack_of(&f->hub, first + 3), STREAM_REFUSED);
+	assert_int_equal(nodes_look_at_acks(&f->hub, 100), 0);
+	assert_int_equal(nodes_acked_to(&f->hub), first + 2);
+	nodes_acked(&f->hub, &(struct node_ack){ first + 2, 15 }, 1);
+	assert_int_equal(nodes_look_at_acks(&f->hub, 1), 0);
+	assert_int_equal(nodes_acked_to(&f->hub), first + 3);
+	assert_int_equal(nodes_look_at_acks(&f->hub, 100), 0);
+	assert_int_equal(nodes_acked_to(&f->hub), ring_tail(&f->hub.ring));
+}
+
+/* What came of it and `last` are one commit, whoever dies. */
+static void last_is_stored_in_a_dead_ones_stead(void **state)
+{
+	struct fixture *f = *state;
+
+	nodes_stream_begins(&f->hub, 4711, 5);
+	put(0, "kept.1", ONE);
+	items[0].parsed = 7;
+	assert_int_equal(publish(&f->hub, SLOT_BRIDGE, NODE_OF_STREAM, items, 1), 1);
+	assert_int_equal(f->hub.shm->nodes.stream.last, 4);
+	hub_repair(&f->hub, SLOT_BRIDGE);
+	assert_int_equal(f->hub.shm->nodes.stream.last, 7);
+	check_history(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -181,6 +231,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(without_a_stream_it_is_as_ever, begin, teardown),
 		cmocka_unit_test_setup_teardown(answers_are_recalled, begin, teardown),
 		cmocka_unit_test_setup_teardown(keys_are_the_streams, begin, teardown),
+		cmocka_unit_test_setup_teardown(answers_are_looked_through, begin, teardown),
+		cmocka_unit_test_setup_teardown(last_is_stored_in_a_dead_ones_stead, begin, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
