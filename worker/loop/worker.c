@@ -117,14 +117,14 @@ static void watch_takers(struct worker *w)
 }
 
 /*
- * Whether a worker that was told to stop may leave: sessions have what they are owed, or those behind have taken nothing for STOP_PATIENCE, or time
+ * Whether a worker that was told to stop may leave: no request waits, and sessions have what they are owed, or those behind have taken nothing for STOP_PATIENCE, or time
  * is up. `more`: something is left to do in the next turn.
  */
 static bool may_stop(const struct worker *w, bool more)
 {
 	if (w->base.now_ms >= w->stop_by)
 		return true;
-	return !more && (atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) == 0 || w->base.now_ms - w->taken_at >= STOP_PATIENCE);
+	return !more && !w->base.waiting && (atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) == 0 || w->base.now_ms - w->taken_at >= STOP_PATIENCE);
 }
 
 static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
@@ -148,7 +148,6 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 	more |= handshakes_run(w);
 	more |= presence_run(&w->presence);
 	more |= w->base.over_count > 0;
-	more |= w->stopping && w->base.waiting;
 	if (w->stopping && (more || atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) == 0)) {
 		base_beat(&w->base);
 		/* Patience runs only while there is nothing to wait for but readers that are behind. */
