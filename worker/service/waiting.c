@@ -218,21 +218,23 @@ const char *waiting_items(const struct service *service, const struct waiting_sh
 	return ring_holds(&hub->ring, w->first) ? NULL : STREAM_SAYS_NOTHING;
 }
 
-/* Whether something is due; then it is dealt with again. */
+/* Has those dealt with again that are due, but for who does not read his answers: he is when he does. Whether somebody waits for the stream. */
 static bool look(struct service *service)
 {
 	struct base *base = service->base;
 	bool stream = false;
 
+	service->waits = false;
 	for (uint64_t all = base->waiting; all; all &= all - 1) {
 		struct waiting_shm *w = note(base, (unsigned)__builtin_ctzll(all));
 
 		if (session_waiting(base, (session_id)w->fd) != (int)place_of(base, w))
 			waiting_end(service, w);
-		else if (is_due(base, w))
-			base->go_on(base->above, (session_id)w->fd);
-		else
+		else if (!is_due(base, w)) {
+			service->waits = true;
 			stream |= w->stream_until != 0;
+		} else if (!session_has(base, (session_id)w->fd, MARK_OUTPUT_BLOCKED))
+			base->go_on(base->above, (session_id)w->fd);
 	}
 	return stream;
 }
@@ -242,7 +244,7 @@ void waiting_run(struct service *service)
 	struct base *base = service->base;
 	_Atomic uint64_t *waiting = &base->hub.shm->nodes.waiting;
 
-	if (!base->waiting || !look(service) || atomic_load_explicit(waiting, memory_order_relaxed) >> base->number & 1)
+	if ((!base->waiting && !service->waits) || !look(service) || atomic_load_explicit(waiting, memory_order_relaxed) >> base->number & 1)
 		return;
 	/* What the bridge says of now on it wakes us for (nodes_wake_waiting()); what it has said we see. */
 	atomic_fetch_or(waiting, 1ull << base->number);
