@@ -25,6 +25,8 @@
 #define SILENT_MS (3 * HEARTBEAT_MS)
 #define DUPLICATES_MS 120000		/* within which a message's id is known, at least: it may be sent again so long */
 #define SAME_MS 10000			/* two times of when it was made that differ by less are one stream's: servers of a cluster differ, and a description may have been changed */
+#define NO_CLUSTER 10074		/* err_code: replicas are a cluster's alone */
+#define TRIES 10
 #define MADE "Janus, made at "	/* description of a stream that we make; and the milliseconds since 1970 */
 #define REPLICAS 3			/* where the servers are a cluster that has so many */
 #define TEXT_MAX (HISTORY_RULES_MAX * (SUBJECT_MAX + 64) + 2048)
@@ -36,7 +38,7 @@ static struct stream_shm *shm_of(const struct stream *s)
 
 void stream_init(struct stream *s, struct bridge *b, const struct interest *interest)
 {
-	*s = (struct stream){ .bridge = b, .interest = interest, .name = b->settings.nats_stream, .questions = hub_now(), .mark = MARK };
+	*s = (struct stream){ .bridge = b, .interest = interest, .name = b->settings.nats_stream, .questions = hub_now(), .mark = MARK, .replicas = REPLICAS };
 	s->taken = atomic_load(&shm_of(s)->last);
 }
 
@@ -462,17 +464,25 @@ static void no_such_stream(struct stream *s, uint64_t code, const char *why)
 		fail(s, why);
 		return;
 	}
-	s->replicas = REPLICAS;
 	make(s);
 }
 
-/* (One server alone has no replicas, and a cluster of two not three.) */
+/* One server alone has no replicas, and says so. A cluster may be of two; or not know of the third yet, so it is asked for some time. */
+static bool wants_fewer(struct stream *s, struct message_range answer)
+{
+	struct message_range error = { 0 };
+
+	if (s->replicas == 1 || !stream_json(answer, "error", &error))
+		return false;
+	return stream_json_number(error, "err_code") == NO_CLUSTER || (stream_json_number(error, "code") != 503 && ++s->tries >= TRIES);
+}
+
 static void was_made(struct stream *s, struct message_range answer, uint64_t code, const char *why)
 {
 	if (code == 0) {
 		log_info("the stream %s is made", s->name);
 		found(s, answer);
-	} else if (s->replicas > 1 && code != 503) {		/* (that is: not now) */
+	} else if (wants_fewer(s, answer)) {
 		s->replicas = 1;
 		make(s);
 	} else {

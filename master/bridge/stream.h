@@ -23,7 +23,7 @@ struct stream {
 	uint64_t pause;			/* STREAM_WAITS: how long */
 	uint64_t began;			/* when the connection was new */
 	uint64_t questions;		/* number of the last one: of no other process of this node, as it begins with a time */
-	unsigned replicas;		/* that it is made with, if it is */
+	unsigned replicas, tries;	/* that it is made with, if it is; and how often it was tried */
 	natsSubscription *subscription;	/* of what comes */
 	uint64_t mark;			/* its, of no other one */
 	uint64_t taken;			/* messages up to this one were taken, also those that are not in the ring yet */
