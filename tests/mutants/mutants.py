@@ -114,7 +114,7 @@ M("resume-within-a-frame", "worker/service/replay.c", "\tif (s->state.flags & SE
 M("resume-begins-now", "worker/service/replay.c", "\tif (replay->begin < st->pos)\n\t\tst->pos = replay->begin;\n", "", HISTORY + "Replay.test_since", quick=False)
 M("second-name-was-had-before", "worker/service/replay.c", "if (replay->resume->kind != RESUME_NOT && is_new(service, sid, subscription))",
   "if (false && is_new(service, sid, subscription))", RECOVERED + "Recovered.test_named_twice")
-M("what-was-had-is-recovered", "worker/service/replay.c", "\t\treturn;\n\treplay->recovered = false;\n\tif (from", "\t\treturn;\n\tif (from", RECOVERED + "Recovered.test_had_before")
+M("what-was-had-is-recovered", "worker/service/replay.c", "\t\treturn;\n\treplay->recovered = false;\n\treplay->apart", "\t\treturn;\n\treplay->apart", RECOVERED + "Recovered.test_had_before")
 M("always-recovered", "worker/service/request.c", "o->recovered = replay.recovered;", "o->recovered = true;", HISTORY + "Replay.test_not_recovered")
 M("sends-of-history-are-not-noted", "worker/delivery/output.c", "\tif (p->noted)\n\t\tlanded_noted(o->streams, sid, p->notes);\n", "", HISTORY + "Deaths.test_cut", quick=False)
 M("frame-of-history-is-not-kept", "worker/delivery/landed.c", "if (sent->page && !told && keep_noted(streams, sid, st, sent) < 0)", "if (false && keep_noted(streams, sid, st, sent) < 0)",
@@ -326,7 +326,13 @@ M("position-behind-what-comes", "worker/service/request.c", "o->position = ring_
 M("position-of-the-last-name", "worker/service/replay.c", "\tif (begins < replay->begin)\n", "", "test_request")
 M("position-with-zeros-in-front", "proto/position.c", "if (len == 0 || (len > 1 && *text == '0'))", "if (len == 0)", "test_position")
 M("position-that-overflows", "proto/position.c", "__builtin_mul_overflow(*n, base, n) || __builtin_add_overflow(*n, digit, n)", "__builtin_mul_overflow(*n, base, n) || (*n += digit, false)", "test_position")
-M("start-that-is-not-taken", "proto/web_message.c", "\t\tposition_put(s, start->epoch, start->seq);\n\t\tsink_literal(s, \"\\n\\n\");", "\t\tposition_put(s, start->epoch, start->seq);\n\t\tsink_literal(s, \"\\n\");", "test_web_message")
+M("start-that-is-not-taken", "proto/web_message.c", "\t\tposition_put_start(s, start);\n\t\tsink_literal(s, \"\\n\\n\");", "\t\tposition_put_start(s, start);\n\t\tsink_literal(s, \"\\n\");", "test_web_message")
+M("frame-with-the-nodes-id", "proto/web_message.c", "\tif (view->stream.epoch)\n\t\tposition_put_at", "\tif (view->stream.epoch && false)\n\t\tposition_put_at", "test_message_stream", quick=False)
+M("stream-lost-between-is-recovered", "worker/service/replay.c", "first == 0 || first > at.seq + 1", "first == 0", "test_since_stream")
+M("came-and-gone-is-recovered", "worker/service/replay.c", "return from <= begun && replay_is_of_stream", "return replay_is_of_stream", "test_since_stream", quick=False)
+M("stream-ends-where-it-is-noted", "shm/nodes.c", "intent->fd == NODE_OF_STREAM && intent->parsed > last.seq", "intent->parsed > UINT64_MAX - 1", "test_since_stream", quick=False)
+M("old-messages-for-new-ones", "worker/service/access.c", "if (has_to_wait(service, rights, name)) {", "if (has_to_wait(service, rights, name) && false) {", "test_since_stream", quick=False)
+M("place-behind-all-of-history", "shm/nodes_ids.c", "\t\t\tis_next = true;\n", "\t\t\tis_next = false;\n", "test_since_stream", quick=False)
 M("links-back-to-nowhere", "shm/snapshot_hub.c", "\t\tsnapshot_put_uint(w, \"prev\", rec->prev);\n", "\t\tsnapshot_put_uint(w, \"prev\", rec->prev ? first - 1 : 0);\n",
   "test_snapshot", "test_history_upgrade.Upgrade.test_nothing_was_missed")
 M("snapshot-with-another-epoch", "shm/snapshot_hub.c", "\tx->hub->shm->epoch = snapshot_get_uint(", "\t(void)snapshot_get_uint(", "test_upgrade.Upgrade.test_positions_go_on")

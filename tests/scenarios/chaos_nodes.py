@@ -72,6 +72,13 @@ class NodesChaos:
 
     # the run
 
+    def watch(self, bench):
+        """Says when it is time to end."""
+        began = time.monotonic()
+        while bench.running() and time.monotonic() - began < self.options.seconds:
+            time.sleep(0.05)
+        self.over.set()
+
     def state(self, server):
         status, out, _ = server.ctl("nodes", "--json")
         return json.loads(out) if status == 0 else {"state": None, "peers": []}
@@ -118,13 +125,8 @@ class NodesChaos:
             for topic in range(0 if o.stream else o.topics):
                 wait_until(lambda: self.cluster.interest("janus.topic.bench-%d" % topic) == o.nodes, 30, "all nodes to ask for topic %d" % topic)
             bench.release()
-            thread = threading.Thread(target=self.trouble, daemon=True)
-            thread.start()
-            began = time.monotonic()
-            while bench.running() and time.monotonic() - began < o.seconds:
-                time.sleep(0.05)
-            self.over.set()
-            thread.join(60)
+            threading.Thread(target=self.watch, args=(bench,), daemon=True).start()
+            self.trouble()      # (not in the other thread: what a thread has started ends with it, and nats-servers are needed still)
             self.figures = bench.finish(90, status=None)
         finally:
             self.over.set()
