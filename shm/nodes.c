@@ -346,6 +346,14 @@ uint64_t nodes_ack_of(const struct hub *hub, uint64_t seq)
 	return ring_read(&hub->ring, seq, &rec) == 0 && is_to_stream(&rec) ? rec.next : 0;
 }
 
+/* (Without a key, a duplicate is one that we sent twice.) */
+static uint64_t told(const struct hub *hub, const struct ring_record *rec, uint64_t sseq)
+{
+	bool keyed = *(const char *)ring_peek(&hub->ring, rec) == NODES_TO_STREAM;
+
+	return keyed || sseq == STREAM_REFUSED ? sseq : sseq & ~STREAM_DUPLICATE;
+}
+
 /* Under the lock, as a producer may else take the descriptor for another record meanwhile. */
 void nodes_acked(struct hub *hub, const struct node_ack *acks, unsigned count)
 {
@@ -354,7 +362,7 @@ void nodes_acked(struct hub *hub, const struct node_ack *acks, unsigned count)
 	lock(hub);
 	for (unsigned i = 0; i < count; i++)
 		if (acks[i].seq < ring_tail(&hub->ring) && ring_read(&hub->ring, acks[i].seq, &rec) == 0 && is_to_stream(&rec) && rec.next == 0)
-			atomic_store_explicit(&ring_desc(&hub->ring, acks[i].seq)->next, acks[i].sseq, memory_order_relaxed);
+			atomic_store_explicit(&ring_desc(&hub->ring, acks[i].seq)->next, told(hub, &rec, acks[i].sseq), memory_order_relaxed);
 	CRASH_POINT("bridge-stream-acked");
 	unlock(hub);
 	nodes_wake_waiting(hub);

@@ -65,16 +65,21 @@ void acks_came(struct acks *a, const char *of, natsMsg *msg)
 	if (!read_place(of, &epoch, &seq) || epoch != a->bridge->epoch || !stream_is_on(a->stream))
 		return;
 	if (natsMsg_IsNoResponders(msg)) {
-		stream_is_silent(a->stream);
+		if (!stream_is_silent(a->stream))
+			add(a, seq, STREAM_REFUSED);
 		return;
 	}
 	sseq = read_answer(a, msg);
 	if (sseq == 0)
 		return;
 	bridge_count(a->bridge, sseq == STREAM_REFUSED ? COUNTER_nodes_refused : COUNTER_nodes_stream_out, 1);
-	a->moved = a->bridge->now;
-	a->patience = PATIENCE_MS;
 	add(a, seq, sseq);
+}
+
+void acks_stored(struct acks *a, uint64_t seq, uint64_t sseq)
+{
+	if (nodes_ack_of(&a->bridge->hub, seq) == 0)
+		add(a, seq, sseq);
 }
 
 void acks_refused(struct acks *a, uint64_t seq)
@@ -129,7 +134,7 @@ static void send_again(struct acks *a)
 bool acks_turn(struct acks *a)
 {
 	struct bridge *b = a->bridge;
-	uint64_t lost;
+	uint64_t lost, before = nodes_acked_to(&b->hub);
 
 	if (!stream_is_on(a->stream))
 		return false;
@@ -138,6 +143,10 @@ bool acks_turn(struct acks *a)
 	if (lost > 0) {
 		bridge_count(b, COUNTER_nodes_lost, lost);
 		log_warning_limited("up to %" PRIu64 " messages are lost to the stream, which has not answered them: the ring had no room for more", lost);
+	}
+	if (nodes_acked_to(&b->hub) != before) {
+		a->moved = b->now;
+		a->patience = PATIENCE_MS;
 	}
 	if (!a->stream->open) {
 		a->again = a->end = 0;

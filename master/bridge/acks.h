@@ -20,7 +20,7 @@ struct acks {
 	const struct marks *marks;
 	uint64_t opened;		/* stream.opened when it was last looked at */
 	uint64_t again, end;		/* what is sent again: [again, end) of the ring */
-	uint64_t moved;			/* when an answer last came, or there was nothing to wait for, milliseconds */
+	uint64_t moved;			/* when the first one without an answer last was another one, or there was none, milliseconds */
 	uint64_t patience;		/* milliseconds from then on, until it is sent again */
 	unsigned count;			/* answers that are not in the hub yet */
 	struct node_ack came[ACKS];
@@ -30,6 +30,8 @@ void acks_init(struct acks *a, struct bridge *b, struct stream *stream, struct s
 
 /* An answer: what stands behind `ack.`, and the message. */
 void acks_came(struct acks *a, const char *of, natsMsg *msg);
+/* A message of ours came of the stream: that is an answer, too. */
+void acks_stored(struct acks *a, uint64_t seq, uint64_t sseq);
 /* NATS does not take it: as if the stream had said so. */
 void acks_refused(struct acks *a, uint64_t seq);
 /* What has come goes into the hub, and who waits for it is woken. */

@@ -193,17 +193,19 @@ static int take_message(struct incoming *i, struct letter *l)
 static int take_of_stream(struct incoming *i, const struct arrival *a)
 {
 	const struct bridge *b = i->bridge;
-	const char *subject = natsMsg_GetSubject(a->msg);
+	const char *subject = natsMsg_GetSubject(a->msg), *origin = header(a->msg, NATS_HEADER_ORIGIN);
 	struct letter l = { .peer = NODE_OF_STREAM };
 	struct subject_name name;
 	const char *error;
 
-	read_message(a->msg, &l.message, header(a->msg, NATS_HEADER_ORIGIN) != NULL);
+	read_message(a->msg, &l.message, origin != NULL);
 	if (!has_room(i, &l))
 		return 0;
 	l.sseq = stream_take(i->stream, a);
 	if (l.sseq == 0 || strncmp(subject, b->prefix, b->prefix_len) != 0)
 		return 1;
+	if (origin && nats_origin_read(origin, &l.origin) && l.origin.epoch == b->epoch && strcmp(l.origin.node, b->node) == 0)
+		acks_stored(i->acks, l.origin.seq, l.sseq);
 	l.subject = subject + b->prefix_len;
 	if (subject_read(l.subject, &name) != NULL || !is_streams(i, &name))
 		return 1;

@@ -24,6 +24,9 @@
 #define HEARTBEAT_MS 1000
 #define SILENT_MS (3 * HEARTBEAT_MS)
 #define DUPLICATES_MS 120000		/* within which a message's id is known, at least: it may be sent again so long */
+#define SAME_MS 10000			/* two times of when it was made that differ by less are one stream's: servers of a cluster differ, and a description may have been changed */
+#define NO_CLUSTER 10074		/* err_code: replicas are a cluster's alone */
+#define TRIES 10
 #define MADE "Janus, made at "	/* description of a stream that we make; and the milliseconds since 1970 */
 #define REPLICAS 3			/* where the servers are a cluster that has so many */
 #define TEXT_MAX (HISTORY_RULES_MAX * (SUBJECT_MAX + 64) + 2048)
@@ -35,7 +38,7 @@ static struct stream_shm *shm_of(const struct stream *s)
 
 void stream_init(struct stream *s, struct bridge *b, const struct interest *interest)
 {
-	*s = (struct stream){ .bridge = b, .interest = interest, .name = b->settings.nats_stream, .questions = hub_now(), .mark = MARK };
+	*s = (struct stream){ .bridge = b, .interest = interest, .name = b->settings.nats_stream, .questions = hub_now(), .mark = MARK, .replicas = REPLICAS };
 	s->taken = atomic_load(&shm_of(s)->last);
 }
 
@@ -85,10 +88,13 @@ static void fail(struct stream *s, const char *why)
 	step(s, STREAM_WAITS);
 }
 
-void stream_is_silent(struct stream *s)
+bool stream_is_silent(struct stream *s)
 {
+	if (s->open && s->lacks)
+		return false;
 	if (s->open)
 		fail(s, "nobody answers what is published to it");
+	return true;
 }
 
 void stream_begin(struct stream *s)
@@ -175,10 +181,10 @@ static bool next_subject(const struct stream *s, unsigned *n, char subject[BRIDG
 	return false;
 }
 
-/* The longest that a rule keeps anything, in seconds; 0: there is one without an end. */
+/* The longest that a rule keeps anything, in seconds; 0: there is one without an end. (A little at least, so that a node may be away for a moment.) */
 static uint64_t longest_age(const struct bridge *b)
 {
-	uint64_t most = 1;
+	uint64_t most = DUPLICATES_MS / 1000;
 
 	for (unsigned i = 0; i < b->hub.rules.count; i++) {
 		const struct history_rule *r = &b->hub.rules.rule[i];
@@ -320,12 +326,13 @@ static uint64_t error_of(struct message_range answer, char *why, size_t size)
 }
 
 /* It should have what rules keep; if it has not, that is not kept by all nodes alike, and publishing it is not answered. */
-static void check_subjects(const struct stream *s, struct message_range config)
+static void check_subjects(struct stream *s, struct message_range config)
 {
 	char subject[BRIDGE_SUBJECT], wide[BRIDGE_SUBJECT], why[NODES_TEXT + BRIDGE_SUBJECT];
 	struct message_range list = { "[]", 2 };
 	unsigned n = 0;
 
+	s->lacks = false;
 	stream_json(config, "subjects", &list);
 	while (next_subject(s, &n, subject)) {
 		const char *p = list.p, *end = list.p + list.len;
@@ -344,6 +351,7 @@ static void check_subjects(const struct stream *s, struct message_range config)
 		}
 		if (found)
 			continue;
+		s->lacks = true;
 		snprintf(why, sizeof(why), "it does not have the subject %s of a rule of history", subject);
 		log_error("the stream %s: %s: what is published there has no answer", s->name, why);
 		nodes_set_stream(&s->bridge->hub, nodes_stream(&s->bridge->hub), why);
@@ -359,8 +367,8 @@ static uint64_t fill_from(const struct stream *s, struct message_range state)
 	return last > most ? last - most + 1 : 1;
 }
 
-/* Where what is to come begins: behind `last`, if it is the stream that that was of. */
-static uint64_t begins(struct stream *s, uint64_t epoch, struct message_range state)
+/* Where what is to come begins: behind `last`, if it is the stream that that was of. `exact`: its epoch is no other one than it was, even by a little. */
+static uint64_t begins(struct stream *s, uint64_t epoch, bool exact, struct message_range state)
 {
 	struct stream_shm *shm = shm_of(s);
 	uint64_t oldest = stream_json_number(state, "first_seq"), newest = stream_json_number(state, "last_seq"), last = atomic_load(&shm->last), from = last + 1;
@@ -368,6 +376,9 @@ static uint64_t begins(struct stream *s, uint64_t epoch, struct message_range st
 
 	oldest = oldest ? oldest : 1;
 	atomic_store(&shm->end, newest);
+	s->reach = newest;
+	if (was != 0 && !exact && (epoch > was ? epoch - was : was - epoch) < SAME_MS)
+		epoch = was;
 	if (was != 0 && was != epoch) {
 		log_warning("the stream %s was made anew: positions that clients have of the one before mean nothing any more", s->name);
 		nodes_stream_begins(&s->bridge->hub, epoch, oldest);
@@ -389,6 +400,8 @@ static uint64_t begins(struct stream *s, uint64_t epoch, struct message_range st
 		log_error("the stream %s ends at %" PRIu64 ", and had %" PRIu64 ": it has lost its end", s->name, newest, last);
 		bridge_count(s->bridge, COUNTER_nodes_stream_missed, 1);
 		nodes_stream_begins(&s->bridge->hub, epoch, newest + 1);
+		/* (Nobody who has had what is lost can know what he has missed of what has its numbers now.) */
+		atomic_store(&shm->first, last + 2);
 		return newest + 1;
 	}
 	return from;
@@ -416,13 +429,14 @@ static void ask_for_messages(struct stream *s, uint64_t from)
  * What ids of its messages begin with: when it was made. What servers of a cluster say of that differs by some milliseconds in the first moments, so in the stream that a node makes it is written down, and for those that others
  * have made some time before, it is what the servers say. 0: it can't be read.
  */
-static uint64_t epoch_of(struct message_range config, struct message_range created)
+static uint64_t epoch_of(struct message_range config, struct message_range created, bool *exact)
 {
 	const size_t start = sizeof("\"" MADE) - 1;
 	struct message_range text;
 	uint64_t epoch = 0;
 
-	if (!stream_json(config, "description", &text) || text.len <= start || memcmp(text.p, "\"" MADE, start) != 0)
+	*exact = stream_json(config, "description", &text) && text.len > start && memcmp(text.p, "\"" MADE, start) == 0;
+	if (!*exact)
 		return read_time(created);
 	for (size_t i = start; i < text.len && text.p[i] >= '0' && text.p[i] <= '9'; i++)
 		epoch = 10 * epoch + (uint64_t)(text.p[i] - '0');
@@ -433,16 +447,15 @@ static void found(struct stream *s, struct message_range answer)
 {
 	struct message_range config = { 0 }, state = { 0 }, created = { 0 };
 	uint64_t epoch;
+	bool exact;
 
-	if (!stream_json(answer, "config", &config) || !stream_json(answer, "state", &state) || !stream_json(answer, "created", &created) || (epoch = epoch_of(config, created)) == 0) {
+	if (!stream_json(answer, "config", &config) || !stream_json(answer, "state", &state) || !stream_json(answer, "created", &created) || (epoch = epoch_of(config, created, &exact)) == 0) {
 		fail(s, "its answer can't be read");
 		return;
 	}
 	nodes_set_stream(&s->bridge->hub, nodes_stream(&s->bridge->hub), "");
 	check_subjects(s, config);
-	s->opened += !s->open;
-	s->open = true;
-	ask_for_messages(s, begins(s, epoch, state));
+	ask_for_messages(s, begins(s, epoch, exact, state));
 }
 
 static void no_such_stream(struct stream *s, uint64_t code, const char *why)
@@ -451,17 +464,25 @@ static void no_such_stream(struct stream *s, uint64_t code, const char *why)
 		fail(s, why);
 		return;
 	}
-	s->replicas = REPLICAS;
 	make(s);
 }
 
-/* (One server alone has no replicas, and a cluster of two not three.) */
+/* One server alone has no replicas, and says so. A cluster may be of two; or not know of the third yet, so it is asked for some time. */
+static bool wants_fewer(struct stream *s, struct message_range answer)
+{
+	struct message_range error = { 0 };
+
+	if (s->replicas == 1 || !stream_json(answer, "error", &error))
+		return false;
+	return stream_json_number(error, "err_code") == NO_CLUSTER || (stream_json_number(error, "code") != 503 && ++s->tries >= TRIES);
+}
+
 static void was_made(struct stream *s, struct message_range answer, uint64_t code, const char *why)
 {
 	if (code == 0) {
 		log_info("the stream %s is made", s->name);
 		found(s, answer);
-	} else if (s->replicas > 1 && code != 503) {		/* (that is: not now) */
+	} else if (wants_fewer(s, answer)) {
 		s->replicas = 1;
 		make(s);
 	} else {
@@ -570,6 +591,8 @@ static bool read_numbers(const char *subject, uint64_t *seq, uint64_t *ordinal, 
 	const char *token[13];
 	unsigned n = 0, first;
 
+	if (subject == NULL || strncmp(subject, "$JS.ACK.", 8) != 0)
+		return false;
 	for (; subject && n < 13; subject = strchr(subject, '.'), subject += subject != NULL)
 		token[n++] = subject;
 	if (n != 9 && n < 11)
@@ -589,17 +612,19 @@ uint64_t stream_take(struct stream *s, const struct arrival *a)
 	if (a->mark != s->mark || s->subscription == NULL)
 		return 0;
 	s->heard = s->bridge->now;
-	if (natsMsgHeader_Get(a->msg, "Status", &status) == NATS_OK) {
-		take_status(s, a->msg);
+	/* (A message has an address for its acknowledgement, whatever headers it was given.) */
+	if (!read_numbers(natsMsg_GetReply(a->msg), &seq, &ordinal, &pending)) {
+		if (natsMsgHeader_Get(a->msg, "Status", &status) == NATS_OK)
+			take_status(s, a->msg);
 		return 0;
 	}
-	if (!read_numbers(natsMsg_GetReply(a->msg), &seq, &ordinal, &pending) || ordinal != s->ordinal + 1 || seq <= s->taken) {
+	if (ordinal != s->ordinal + 1 || seq <= s->taken) {
 		again(s);
 		return 0;
 	}
 	s->ordinal = ordinal;
 	s->taken = seq;
-	s->level = pending == 0;
+	s->level = pending == 0 || seq >= s->reach;
 	return seq;
 }
 
@@ -613,6 +638,10 @@ void stream_settled(struct stream *s)
 		atomic_store(&shm->last, s->taken);
 	if (s->taken > atomic_load_explicit(&shm->end, memory_order_relaxed))
 		atomic_store(&shm->end, s->taken);
+	if (s->level && s->step == STREAM_FOLLOWS && !s->open) {
+		s->open = true;
+		s->opened++;
+	}
 	if (s->level && s->step == STREAM_FOLLOWS && nodes_stream(&s->bridge->hub) != STREAM_HERE) {
 		log_info("the stream %s is here up to %" PRIu64, s->name, s->taken);
 		nodes_set_stream(&s->bridge->hub, STREAM_HERE, NULL);

@@ -23,14 +23,16 @@ struct stream {
 	uint64_t pause;			/* STREAM_WAITS: how long */
 	uint64_t began;			/* when the connection was new */
 	uint64_t questions;		/* number of the last one: of no other process of this node, as it begins with a time */
-	unsigned replicas;		/* that it is made with, if it is */
+	unsigned replicas, tries;	/* that it is made with, if it is; and how often it was tried */
 	natsSubscription *subscription;	/* of what comes */
 	uint64_t mark;			/* its, of no other one */
 	uint64_t taken;			/* messages up to this one were taken, also those that are not in the ring yet */
 	uint64_t ordinal;		/* of the last one that came by this subscription, from 1 */
 	uint64_t heard;			/* when anything came, milliseconds */
 	bool level;			/* all that there was has come */
-	bool open;			/* it is there: what is published to it is answered */
+	uint64_t reach;			/* its last message when it was found */
+	bool lacks;			/* it does not have the subjects of all rules */
+	bool open;			/* all that it had has come, and what is published to it is answered */
 	uint64_t opened;		/* times that it was found */
 };
 
@@ -60,8 +62,8 @@ void stream_drop(struct stream *s);
 
 /* An answer came, to the question of this number. */
 void stream_said(struct stream *s, const char *number, natsMsg *msg);
-/* Somebody else has found that nobody takes what is published to it. */
-void stream_is_silent(struct stream *s);
+/* Nobody takes what was published to it. False: as it does not have all subjects, and may not have that one. */
+bool stream_is_silent(struct stream *s);
 
 /* ---- what JetStream answers ---- */
 

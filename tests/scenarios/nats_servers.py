@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import unittest
@@ -74,6 +75,8 @@ class NatsServer:
         if self.process.poll() is not None:
             raise AssertionError("a nats-server has ended with status %d: %s" % (self.process.returncode, self.log()))
         try:
+            # (With streams it listens to clients some time after it lets itself be asked.)
+            socket.create_connection(("127.0.0.1", self.port), timeout=10).close()
             return self.ask("/varz")["port"] == self.port
         except (OSError, http.client.HTTPException):
             return False

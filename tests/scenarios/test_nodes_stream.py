@@ -77,6 +77,33 @@ class Incoming(StreamTest):
             self.assertEqual(self.history(node, "news.1"), self.history(a, "news.1"), node.name)
 
 
+    def test_strange_headers(self):
+        """A message is one, also if its publisher gave it a header that the server's own words have."""
+        a = self.stream_node("a")
+        client = self.nats_client()
+        client.publish("janus.topic.news.1", "one", headers={"Status": "100"})
+        client.publish("janus.topic.news.1", "two")
+        client.flush()
+        self.wait_last(2, a)
+        self.assertEqual([data for _, data in self.history(a, "news.1")], ["one", "two"])
+
+    def test_description(self):
+        """Who changes a stream's description does not make another one of it."""
+        a = self.stream_node("a")
+        reader = a.packet().subscribe("news.1")
+        self.put("news.1", "one")
+        self.assertEqual(reader.message()["data"], "one")
+        client, self.number = self.nats_client(), 0
+        config = dict(self.ask_stream(client, "STREAM.INFO." + STREAM, {})["config"], description="events")
+        self.ask_stream(client, "STREAM.UPDATE." + STREAM, config)
+        epoch = self.stream(a)["epoch"]
+        a.kill_bridge()
+        a.wait_connected()
+        self.put("news.1", "two")
+        self.assertEqual(reader.message()["data"], "two")
+        self.assertEqual(self.stream(a)["epoch"], epoch)
+
+
 class Publishes(StreamTest):
     def test_one_order(self):
         """Publishers on three nodes: all have one order, and one id for each message."""
@@ -144,6 +171,20 @@ class Publishes(StreamTest):
         client = self.nats_client(cluster[0])
         self.number = 0
         self.assertEqual(self.ask_stream(client, "STREAM.INFO." + STREAM, {})["config"]["num_replicas"], 3)
+
+
+    def test_not_covered(self):
+        """What a stream has no subject for is refused; the rest goes on."""
+        client, self.number = self.nats_client(), 0
+        self.ask_stream(client, "STREAM.CREATE." + STREAM, {"name": STREAM, "subjects": ["janus.topic.news.1"]})
+        a = self.stream_node("a")
+        self.assertIn("subject", self.stream(a)["error"])
+        reader = a.packet().subscribe("news.1")
+        for n in range(3):
+            self.assertEqual(a.ask("POST", "/pub/news.2", b"x").status, 503)
+            a.post("/pub/news.1", n)
+        self.assertEqual([reader.message()["data"] for _ in range(3)], [0, 1, 2])
+        self.assertEqual(self.stream(a)["state"], "here")
 
 
 class Faults(StreamTest):

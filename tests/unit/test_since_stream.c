@@ -172,6 +172,8 @@ static void who_is_ahead(void **state)
 
 	stream_is_there(w, 1);
 	come(w, "news.a", 1);
+	assert_false(SINCE(w, "news.a", 4711, &from).recovered);	/* as far as anybody here knows, there is no such message */
+	atomic_store(&w->base.hub.shm->nodes.stream.end, 4711);
 	o = SINCE(w, "news.a", 4711, &from);
 	assert_true(o.recovered);
 	assert_int_equal(from, ring_tail(&w->base.hub.ring));
@@ -262,6 +264,13 @@ static void records_without_its_ids(void **state)
 	o = subscribed(w, (struct names){ .name = { "news.a" } }, RESUME_SINCE, (struct position){ hub_epoch(w), plain - 1 }, &from);
 	assert_int_equal(from, plain);
 	assert_int_equal(o.stream.epoch, 0);	/* its first message has no place there */
+	plain = put(w, "news.a", 1);		/* as while it was switched off */
+	come(w, "news.a", 3);
+	for (int round = 0; round < 2; round++) {
+		SINCE(w, "news.a", 2, &from);
+		assert_int_equal(from, plain);
+		go_round(w);
+	}
 	nodes_stream_begins(&w->hub->hub, EPOCH + 5, 1);
 	first = come_of(w, EPOCH + 5, "news.a", 1, 1);
 	o = SINCE(w, "news.a", 1, &from);

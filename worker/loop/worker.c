@@ -126,7 +126,7 @@ static bool may_stop(const struct worker *w, bool more)
 {
 	if (w->base.now_ms >= w->stop_by)
 		return true;
-	return !more && !w->base.waiting && (atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) == 0 || w->base.now_ms - w->taken_at >= STOP_PATIENCE);
+	return !more && !w->service.waits && (atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) == 0 || w->base.now_ms - w->taken_at >= STOP_PATIENCE);
 }
 
 static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)

@@ -211,6 +211,15 @@ struct position replay_in_stream(const struct replay *a, const struct replay *b)
 	return p->epoch == 0 || (q->epoch && q->seq < p->seq) ? *q : *p;
 }
 
+/* The client has had what nobody here knows to be in the stream: it comes from a node that is ahead, or the stream has lost its end, and gives its numbers again. */
+static bool is_ahead(const struct service *service, const struct replay *replay)
+{
+	const struct stream_shm *stream = &service->base->hub.shm->nodes.stream;
+	const struct position *since = &replay->resume->since;
+
+	return replay_is_of_stream(service->base, since) && since->seq > atomic_load(&stream->last) && since->seq > atomic_load(&stream->end);
+}
+
 void replay_start(struct service *service, struct replay *replay, const struct joined *j, uint64_t *from, uint32_t *number)
 {
 	struct hub *hub = &service->base->hub;
@@ -220,10 +229,12 @@ void replay_start(struct service *service, struct replay *replay, const struct j
 
 	if (replay->resume->kind != RESUME_NOT)
 		hub_pin(hub, service->base->number);
-	if (replay->resume->kind == RESUME_SINCE)
+	if (replay->resume->kind == RESUME_SINCE) {
 		found = replay_since(service, replay, j, &rec);
-	else if (replay->resume->kind == RESUME_LAST)
+		replay->recovered &= !is_ahead(service, replay);
+	} else if (replay->resume->kind == RESUME_LAST) {
 		found = replay_last(service, j, j->next > replay->resume->last ? j->next - replay->resume->last : 1, &rec);
+	}
 	note_in_stream(service, replay, j, found ? &rec : NULL);
 	if (replay->resume->kind != RESUME_NOT)
 		hub_unpin(hub, service->base->number);

@@ -28,6 +28,7 @@ struct service {
 	uint32_t subscriptions_spare;	/* how many subscriptions may be made before those of all slots are counted again */
 
 	/* waiting.c */
+	bool waits;			/* a request waits for what others say, and its time is not over */
 	bool hurried;			/* nothing is to wait any more */
 
 	/* publish_batch.c */

@@ -9,6 +9,7 @@
 #include "shm/nodes.h"
 
 #define STREAM_SAYS_NOTHING "the stream of all nodes has not said in time that it has the message (nats_stream_timeout): it may have it yet"
+#define STREAM_IS_AWAY "the stream of all nodes is away, and as many wait for it as may: the message was not published; try again later"
 #define STREAM_TOOK_NOT "the stream of all nodes does not take the message"
 #define STREAM_TOOK_NOT_ALL "the stream of all nodes does not take one of the messages; it may have the others"
 
@@ -89,7 +90,7 @@ static void settle(struct base *base, const struct cursor *c)
 	session_commit(base, c->sid, &st);
 }
 
-bool waiting_begin(struct service *service, struct cursor *c, const struct topic_name *asked, bool stream)
+bool waiting_begin(struct service *service, struct cursor *c, const struct topic_name *asked, bool stream, const char **error)
 {
 	struct base *base = service->base;
 	struct waiting_shm *w = waiting_of(service, c);
@@ -104,7 +105,9 @@ bool waiting_begin(struct service *service, struct cursor *c, const struct topic
 	settle(base, c);
 	/* (What is for the stream is left to who follows, if the worker leaves.) */
 	if ((stream && service->hurried) || (w == NULL && (w = take(base)) == NULL)) {
-		cursor_stall(c);
+		*error = stream && !service->hurried && nodes_stream(&base->hub) != STREAM_HERE ? STREAM_IS_AWAY : NULL;
+		if (*error == NULL)
+			cursor_stall(c);
 		return false;
 	}
 	write_note(base, w, c->sid, asked);
@@ -218,21 +221,23 @@ const char *waiting_items(const struct service *service, const struct waiting_sh
 	return ring_holds(&hub->ring, w->first) ? NULL : STREAM_SAYS_NOTHING;
 }
 
-/* Whether something is due; then it is dealt with again. */
+/* Has those dealt with again that are due, but for who does not read his answers: he is when he does. Whether somebody waits for the stream. */
 static bool look(struct service *service)
 {
 	struct base *base = service->base;
 	bool stream = false;
 
+	service->waits = false;
 	for (uint64_t all = base->waiting; all; all &= all - 1) {
 		struct waiting_shm *w = note(base, (unsigned)__builtin_ctzll(all));
 
 		if (session_waiting(base, (session_id)w->fd) != (int)place_of(base, w))
 			waiting_end(service, w);
-		else if (is_due(base, w))
-			base->go_on(base->above, (session_id)w->fd);
-		else
+		else if (!is_due(base, w)) {
+			service->waits = true;
 			stream |= w->stream_until != 0;
+		} else if (!session_has(base, (session_id)w->fd, MARK_OUTPUT_BLOCKED))
+			base->go_on(base->above, (session_id)w->fd);
 	}
 	return stream;
 }
@@ -242,7 +247,7 @@ void waiting_run(struct service *service)
 	struct base *base = service->base;
 	_Atomic uint64_t *waiting = &base->hub.shm->nodes.waiting;
 
-	if (!base->waiting || !look(service) || atomic_load_explicit(waiting, memory_order_relaxed) >> base->number & 1)
+	if ((!base->waiting && !service->waits) || !look(service) || atomic_load_explicit(waiting, memory_order_relaxed) >> base->number & 1)
 		return;
 	/* What the bridge says of now on it wakes us for (nodes_wake_waiting()); what it has said we see. */
 	atomic_fetch_or(waiting, 1ull << base->number);
