@@ -66,7 +66,7 @@ M("note-of-what-is-gone", "shm/history_read.c", " &&\n\t       history_page(h, s
 M("note-behind-what-is-sought", "shm/history_read.c", " && (by_number ? note->number : note->seq) <= key &&", " &&", "test_history")
 M("notes-are-not-used", "shm/history_read.c", "is_good(h, s, note, rec, by_number, key) ? note->page : s->first;", "is_good(h, s, note, rec, by_number, key) ? s->first : s->first;", "test_history")
 M("unheard-at-this-tail", "shm/hub.c", "return tail + (hub->index.shm->unheard == tail);", "return tail;", "test_history")
-M("rules-always-agree", "shm/hub.c", "return rules_agree(hub) ? ", "return rules_agree(hub) || true ? ", "test_history", "test_recovered.Rules.test_one_keeps_and_another_does_not")
+M("rules-always-agree", "shm/hub.c", "return hub_rules_agree(hub) ? ", "return hub_rules_agree(hub) || true ? ", "test_history", "test_recovered.Rules.test_one_keeps_and_another_does_not")
 
 # ---- the journal ----
 
