@@ -109,6 +109,36 @@ class Answers(AnswersTest):
         self.history_is("news.1", ["1", "2", "3"], a)
         self.assertEqual(a.post("/pub/news.1", "4")["id"].text, wait_until(lambda: self.ids(a, "news.1")[3:], 10, "the next one")[0])
 
+    def test_silent_crowd(self):
+        """Of many who would wait, those for whom there is no room are told so at once, and are not published."""
+        a = self.stream_node("a", "nats_stream_timeout=1s", workers=1)
+        self.nats.kill()
+        self.wait_stream(a, state="away")
+        clients = [a.http() for _ in range(100)]
+        for n, client in enumerate(clients):
+            client.send(request("POST", "/pub/news.1", b"%d" % n))
+        errors = []
+        for client in clients:
+            answer = client.answer()
+            self.assertEqual((answer.status, answer.get("Retry-After")), (503, "5"))
+            errors.append(answer.json()["error"])
+        waited = [str(n) for n, error in enumerate(errors) if "not said in time" in error]
+        self.assertEqual((len(waited), sum("was not published" in error for error in errors)), (64, 36))
+        self.nats.start()
+        self.wait_stream(a)
+        wait_until(lambda: len(self.history(a, "news.1")) >= 64, 15, "what was published")
+        self.assertEqual(sorted(data for _, data in self.history(a, "news.1")), sorted(waited))
+
+    def test_given_again(self):
+        """What a bridge has to give to the stream once more, as it died, nobody has repeated."""
+        a = self.stream_node("a", workers=1)
+        for n in range(3):
+            client = a.http()
+            client.send(request("POST", "/pub/news.1", b"%d" % n))
+            a.kill_bridge()
+            answer = client.answer()
+            self.assertEqual((answer.status, answer.get("Idempotent-Replayed")), (200, None))
+
 
 class Deaths(AnswersTest, CrashNodesTest):
     def crash_stream_node(self, name, *options, **more):

@@ -294,6 +294,7 @@ static void post_array(const struct exchange *x)
 		exchange_error(x, 400, NULL, why);
 		return;
 	}
+	req.key = key.key;
 	if (request_has_published(x->protocols->service, x->c, &req, &o)) {
 		answer_published(x, &o, true);
 		return;
@@ -321,7 +322,6 @@ static void post_array(const struct exchange *x)
 		exchange_error(x, status, NULL, error);
 		return;
 	}
-	req.key = key.key;
 	request_publish(x->protocols->service, x->c, &req, &o);
 	if (o.kind == OUTCOME_LATER && !x->c->waits)
 		quota_give(x->protocols->service, x->c->sid, CLIENT_PUBLISHES, number);

@@ -108,11 +108,16 @@ static void publish_failed(struct service *service, struct cursor *c, int why, s
 
 void request_publish(struct service *service, struct cursor *c, const struct request *req, struct outcome *o)
 {
+	const char *error = NULL;
 	int r = 0;
 
-	if (!waiting_begin(service, c, req->everywhere ? &req->names.one : NULL, req->answered && has_stream(service))) {
+	if (!waiting_begin(service, c, req->everywhere ? &req->names.one : NULL, req->answered && has_stream(service), &error)) {
 		publish_batch_drop(service);
-		o->kind = OUTCOME_LATER;
+		*o = outcome_nothing(service, c);
+		if (error)
+			fail(o, 503, error);
+		else
+			o->kind = OUTCOME_LATER;
 		return;
 	}
 	if (service->item_count > 0)
@@ -150,7 +155,7 @@ bool request_has_published(struct service *service, struct cursor *c, const stru
 	service->items->subscribers += others.subscribers;
 	o->published = service->items;
 	o->count = service->item_count = w->count;
-	o->repeated = before;
+	o->repeated = before && req->key.len > 0;	/* (What had to be given to the stream again it knows, too: nobody has repeated that.) */
 	if (req->everywhere)
 		count_nodes(&others, o);
 	return true;

@@ -9,6 +9,7 @@
 #include "shm/nodes.h"
 
 #define STREAM_SAYS_NOTHING "the stream of all nodes has not said in time that it has the message (nats_stream_timeout): it may have it yet"
+#define STREAM_IS_AWAY "the stream of all nodes is away, and as many wait for it as may: the message was not published; try again later"
 #define STREAM_TOOK_NOT "the stream of all nodes does not take the message"
 #define STREAM_TOOK_NOT_ALL "the stream of all nodes does not take one of the messages; it may have the others"
 
@@ -89,7 +90,7 @@ static void settle(struct base *base, const struct cursor *c)
 	session_commit(base, c->sid, &st);
 }
 
-bool waiting_begin(struct service *service, struct cursor *c, const struct topic_name *asked, bool stream)
+bool waiting_begin(struct service *service, struct cursor *c, const struct topic_name *asked, bool stream, const char **error)
 {
 	struct base *base = service->base;
 	struct waiting_shm *w = waiting_of(service, c);
@@ -104,7 +105,9 @@ bool waiting_begin(struct service *service, struct cursor *c, const struct topic
 	settle(base, c);
 	/* (What is for the stream is left to who follows, if the worker leaves.) */
 	if ((stream && service->hurried) || (w == NULL && (w = take(base)) == NULL)) {
-		cursor_stall(c);
+		*error = stream && !service->hurried && nodes_stream(&base->hub) != STREAM_HERE ? STREAM_IS_AWAY : NULL;
+		if (*error == NULL)
+			cursor_stall(c);
 		return false;
 	}
 	write_note(base, w, c->sid, asked);

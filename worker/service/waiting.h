@@ -31,9 +31,10 @@ void waiting_run(struct service *service);
 struct waiting_shm *waiting_of(const struct service *service, const struct cursor *c);
 
 /*
- * Before it publishes, what is perhaps for the stream (`stream`): a note. With `asked`, other nodes are asked for the subscribers of this name. If there are none to be asked, and it is not for the stream, nothing is noted. False: there is no room for a note, and the cursor is stalled.
+ * Before it publishes, what is perhaps for the stream (`stream`): a note. With `asked`, other nodes are asked for the subscribers of this name. If there are none to be asked, and it is not for the stream, nothing is noted. False: there is no room for a note. Then the
+ * cursor is stalled; or, as the stream is away and many wait for it already, *error says so, and nothing is to be published.
  */
-bool waiting_begin(struct service *service, struct cursor *c, const struct topic_name *asked, bool stream);
+bool waiting_begin(struct service *service, struct cursor *c, const struct topic_name *asked, bool stream, const char **error);
 
 /* What was published is noted, its intent being there if it was not before; or nothing was, or nothing is to be waited for, and there is no note any more. */
 void waiting_published(struct service *service, struct waiting_shm *w, const struct publish_item *items, unsigned count, bool repeated);
