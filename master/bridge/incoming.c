@@ -199,7 +199,7 @@ static int take_of_stream(struct incoming *i, const struct arrival *a)
 	const char *error;
 
 	read_message(a->msg, &l.message, origin != NULL);
-	if (!has_room(i, &l))
+	if (!has_room(i, &l) || (i->count > 0 && stream_jumps(i->stream, a)))
 		return 0;
 	l.sseq = stream_take(i->stream, a);
 	if (l.sseq == 0 || strncmp(subject, b->prefix, b->prefix_len) != 0)

@@ -367,6 +367,24 @@ static uint64_t fill_from(const struct stream *s, struct message_range state)
 	return last > most ? last - most + 1 : 1;
 }
 
+/*
+ * The stream has none of the messages behind `last` up to `to`: what was taken of it is in the ring, and what comes from now on begins behind them. While it is read for the first time nobody here misses them, but what lies
+ * before them is not whole then, either.
+ */
+static void pass_over(struct stream *s, uint64_t last, uint64_t to)
+{
+	struct stream_shm *shm = shm_of(s);
+	uint64_t first = atomic_load(&shm->first);
+
+	if (nodes_stream(&s->bridge->hub) != STREAM_FILLING) {
+		log_warning_limited("the stream %s has up to %" PRIu64 " messages no more that did not come here", s->name, to - last);
+		bridge_count(s->bridge, COUNTER_nodes_stream_missed, to - last);
+	}
+	nodes_stream_begins(&s->bridge->hub, atomic_load(&shm->epoch), to + 1);
+	if (first > to + 1)
+		atomic_store(&shm->first, first);	/* (it lost its end before: begins()) */
+}
+
 /* Where what is to come begins: behind `last`, if it is the stream that that was of. `exact`: its epoch is no other one than it was, even by a little. */
 static uint64_t begins(struct stream *s, uint64_t epoch, bool exact, struct message_range state)
 {
@@ -391,9 +409,7 @@ static uint64_t begins(struct stream *s, uint64_t epoch, bool exact, struct mess
 		return from;
 	}
 	if (from < oldest) {
-		log_warning("the stream %s has up to %" PRIu64 " messages no more that did not come here", s->name, oldest - from);
-		bridge_count(s->bridge, COUNTER_nodes_stream_missed, oldest - from);
-		nodes_stream_begins(&s->bridge->hub, epoch, oldest);
+		pass_over(s, last, oldest - 1);
 		return oldest;
 	}
 	if (last > newest) {
@@ -490,13 +506,26 @@ static void was_made(struct stream *s, struct message_range answer, uint64_t cod
 	}
 }
 
+/* What is taken goes on behind this message: the stream has none between. */
+static void jump(struct stream *s, uint64_t to)
+{
+	pass_over(s, s->taken, to);
+	s->taken = to;
+}
+
 static void follows(struct stream *s, struct message_range answer)
 {
+	struct message_range delivered;
+
 	if (s->step == STREAM_ASKS)
 		step(s, STREAM_FOLLOWS);
 	s->heard = s->bridge->now;
-	if (stream_json_number(answer, "num_pending") == 0)
+	/* (What it has sent already may come behind this.) */
+	if (stream_json_number(answer, "num_pending") == 0 && stream_json(answer, "delivered", &delivered) && stream_json_number(delivered, "consumer_seq") == s->ordinal) {
+		if (s->reach > s->taken)
+			jump(s, s->reach);
 		s->level = true;
+	}
 	log_debug("the stream %s: from %" PRIu64 " on", s->name, s->taken + 1);
 	stream_settled(s);
 }
@@ -567,6 +596,7 @@ static void answer_flow(struct stream *s, const char *subject)
 /* A message of the consumer about itself. */
 static void take_status(struct stream *s, natsMsg *msg)
 {
+	uint64_t last = header_number(msg, "Nats-Last-Stream");
 	const char *stalled = NULL;
 
 	if (natsMsg_GetReply(msg)) {
@@ -577,6 +607,8 @@ static void take_status(struct stream *s, natsMsg *msg)
 		again(s);
 		return;
 	}
+	if (last > s->taken)
+		jump(s, last);
 	s->level = true;		/* (it says so only while there is nothing else) */
 	if (natsMsgHeader_Get(msg, "Nats-Consumer-Stalled", &stalled) == NATS_OK)
 		answer_flow(s, stalled);
@@ -604,12 +636,34 @@ static bool read_numbers(const char *subject, uint64_t *seq, uint64_t *ordinal, 
 	return *seq > 0 && *ordinal > 0;
 }
 
+/* The consumer takes all that there is: a message in whose stead none has come is in the stream no more. The last one before what this says; 0: it says nothing of that. */
+static uint64_t comes_behind(const struct stream *s, natsMsg *msg)
+{
+	uint64_t seq = 0, ordinal = 0, pending = 0;
+
+	if (read_numbers(natsMsg_GetReply(msg), &seq, &ordinal, &pending))
+		return ordinal == s->ordinal + 1 ? seq - 1 : 0;
+	if (natsMsg_GetReply(msg) == NULL && header_number(msg, "Nats-Last-Consumer") == s->ordinal)
+		return header_number(msg, "Nats-Last-Stream");
+	return 0;
+}
+
+static bool is_ours(const struct stream *s, const struct arrival *a)
+{
+	return a->mark == s->mark && s->subscription != NULL;
+}
+
+bool stream_jumps(const struct stream *s, const struct arrival *a)
+{
+	return is_ours(s, a) && comes_behind(s, a->msg) > s->taken;
+}
+
 uint64_t stream_take(struct stream *s, const struct arrival *a)
 {
 	uint64_t seq = 0, ordinal = 0, pending = 0;
 	const char *status = NULL;
 
-	if (a->mark != s->mark || s->subscription == NULL)
+	if (!is_ours(s, a))
 		return 0;
 	s->heard = s->bridge->now;
 	/* (A message has an address for its acknowledgement, whatever headers it was given.) */
@@ -622,6 +676,8 @@ uint64_t stream_take(struct stream *s, const struct arrival *a)
 		again(s);
 		return 0;
 	}
+	if (seq > s->taken + 1)
+		jump(s, seq - 1);
 	s->ordinal = ordinal;
 	s->taken = seq;
 	s->level = pending == 0 || seq >= s->reach;

@@ -53,6 +53,8 @@ unsigned stream_wait(const struct stream *s);
 
 /* Whether what comes by a subscription of this mark is the stream's. */
 bool stream_has_mark(uint64_t mark);
+/* Whether messages before this one have gone from the stream that did not come. What was taken is to be in the ring, then, before this is taken. */
+bool stream_jumps(const struct stream *s, const struct arrival *a);
 /* Takes such a message: its sequence, 0: it is none, or does not count. */
 uint64_t stream_take(struct stream *s, const struct arrival *a);
 /* All that was taken is in the ring, or for nobody. */

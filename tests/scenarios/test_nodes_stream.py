@@ -229,6 +229,44 @@ class Faults(StreamTest):
         self.assertGreater(a.janus.count("nodes_stream_missed"), 0)
         self.assertEqual([data for _, data in self.history(a, "news.1")][-1], "last")
 
+    def recovered(self, node, topic, id):
+        return node.ask("GET", "/history/%s?since=%s" % (topic, id)).json()["recovered"]
+
+    def test_holes(self):
+        """Messages that went from the middle of the stream before a node has read it: nothing that they might belong to is said to be whole."""
+        nats, self.number = self.nats_client(), 0
+        self.ask_stream(nats, "STREAM.CREATE." + STREAM, {"name": STREAM, "subjects": ["janus.topic.news.>", "janus.inbox.>"], "max_msgs_per_subject": 1})
+        self.put("news.other", "first")
+        a = self.stream_node("a")
+        for n in range(3):
+            self.put("news.1", n)
+            self.wait_last(n + 2, a)        # (before the next one takes its place)
+        ids = [id for id, _ in self.history(a, "news.1")]
+        b = self.stream_node("b")
+        self.put("news.other", "last")
+        self.wait_last(5, a, b)
+        self.assertEqual([data for _, data in self.history(b, "news.1")], ["2"])
+        self.assertEqual([(self.recovered(a, "news.1", id), self.recovered(b, "news.1", id)) for id in ids], [(True, False), (True, True), (True, True)])
+        self.assertEqual([node.janus.count("nodes_stream_missed") for node in (a, b)], [0, 0])
+
+    def test_deleted(self):
+        """While a bridge is away, messages go from the middle of the stream, and its last one: that they did not come is counted, and said."""
+        a, b = self.stream_node("a"), self.stream_node("b")
+        nats, self.number = self.nats_client(), 0
+        self.put("news.1", "first")
+        self.wait_last(1, a, b)
+        for deleted, last, missed in ((2, 3, 1), (4, 4, 2)):
+            with self.subTest(deleted=deleted):
+                since = self.history(b, "news.1")[-1][0]
+                os.kill(a.bridge(), signal.SIGSTOP)
+                self.put("news.1", *range(last - self.stream(b)["last"]))
+                self.wait_last(last, b)
+                self.ask_stream(nats, "STREAM.MSG.DELETE." + STREAM, {"seq": deleted})
+                a.kill_bridge()
+                self.wait_last(last, a)
+                self.assertEqual([self.recovered(node, "news.1", since) for node in (a, b)], [False, True])
+                self.assertEqual([node.janus.count("nodes_stream_missed") for node in (a, b)], [missed, 0])
+
     def test_made_anew(self):
         """A stream of the same name that begins anew: what is in it comes, under its own ids."""
         a, b = self.stream_node("a"), self.stream_node("b")
