@@ -58,14 +58,26 @@ static void add(struct acks *a, uint64_t seq, uint64_t sseq)
 		acks_flush(a);
 }
 
+/* By which one the record was published, if the ring has it still. */
+static bool subject_of(const struct acks *a, uint64_t seq, char subject[BRIDGE_SUBJECT])
+{
+	const struct bridge *b = a->bridge;
+	struct subject_name name;
+	struct nodes_message m;
+	uint64_t lost = 0;
+
+	return nodes_next(&b->hub, &seq, seq + 1, &m, &lost) > 0 && sender_subject(&m, b->prefix, &name, subject) && ring_holds(&b->hub.ring, m.seq);
+}
+
 void acks_came(struct acks *a, const char *of, natsMsg *msg)
 {
+	char subject[BRIDGE_SUBJECT];
 	uint64_t epoch, seq, sseq;
 
 	if (!read_place(of, &epoch, &seq) || epoch != a->bridge->epoch || !stream_is_on(a->stream))
 		return;
 	if (natsMsg_IsNoResponders(msg)) {
-		if (!stream_is_silent(a->stream))
+		if (!stream_is_silent(a->stream, subject_of(a, seq, subject) ? subject : NULL))
 			add(a, seq, STREAM_REFUSED);
 		return;
 	}

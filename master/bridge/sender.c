@@ -93,20 +93,28 @@ static enum sent hand_over(const struct sender *s, const struct nodes_message *m
 	return r == 0 ? SENT : r > 0 ? SENT_NOT : SENT_LOST;
 }
 
+bool sender_subject(const struct nodes_message *m, const char *head, struct subject_name *name, char subject[BRIDGE_SUBJECT])
+{
+	size_t len = strlen(head);
+
+	if (!nats_message_name(&m->view, m->to, name))
+		return false;
+	memcpy(subject, head, len);
+	subject_write(subject + len, name->to, name->name, name->len);
+	return true;
+}
+
 enum sent sender_send(struct sender *s, const struct nodes_message *m, const char *head, uint64_t mark, const char *again)
 {
 	const struct bridge *b = s->bridge;
 	struct nats_origin from = { .epoch = b->epoch, .seq = m->seq, .mark = mark };
 	char subject[BRIDGE_SUBJECT], origin[NATS_ORIGIN_MAX], reply[BRIDGE_REPLY], id[STREAM_ID_MAX];
-	size_t head_len = strlen(head);
 	struct subject_name name;
 	struct nats_message out;
 	natsMsg *msg = NULL;
 	enum sent sent;
 
-	if (make_room(s, m->len) && nats_message_name(&m->view, m->to, &name) && nats_message_write(&out, &name, &m->view, m->len, s->scratch)) {
-		memcpy(subject, head, head_len);
-		subject_write(subject + head_len, name.to, name.name, name.len);
+	if (make_room(s, m->len) && sender_subject(m, head, &name, subject) && nats_message_write(&out, &name, &m->view, m->len, s->scratch)) {
 		memcpy(from.node, b->node, sizeof(from.node));
 		nats_origin_write(origin, &from);
 		if (m->to_stream)

@@ -88,15 +88,6 @@ static void fail(struct stream *s, const char *why)
 	step(s, STREAM_WAITS);
 }
 
-bool stream_is_silent(struct stream *s)
-{
-	if (s->open && s->lacks)
-		return false;
-	if (s->open)
-		fail(s, "nobody answers what is published to it");
-	return true;
-}
-
 void stream_begin(struct stream *s)
 {
 	s->began = s->bridge->now;
@@ -325,37 +316,53 @@ static uint64_t error_of(struct message_range answer, char *why, size_t size)
 	return stream_json_number(error, "code");
 }
 
+/* Whether one of its subjects, a JSON array, has all that fits this one. */
+static bool is_covered(struct message_range list, const char *subject)
+{
+	const char *p = list.p, *end = list.p + list.len;
+	char wide[BRIDGE_SUBJECT];
+
+	while (++p < end && *p == '"') {
+		const char *after = json_walk_scalar(p, end);
+		struct sink to = { .dst = wide, .room = sizeof(wide) - 1 };
+
+		if (after == NULL)
+			return false;
+		json_put_string(&to, p, (size_t)(after - p), sink_bytes);
+		wide[sink_end(&to)] = '\0';
+		if (covers(wide, subject))
+			return true;
+		p = after;
+	}
+	return false;
+}
+
 /* It should have what rules keep; if it has not, that is not kept by all nodes alike, and publishing it is not answered. */
 static void check_subjects(struct stream *s, struct message_range config)
 {
-	char subject[BRIDGE_SUBJECT], wide[BRIDGE_SUBJECT], why[NODES_TEXT + BRIDGE_SUBJECT];
+	char subject[BRIDGE_SUBJECT], why[NODES_TEXT + BRIDGE_SUBJECT];
 	struct message_range list = { "[]", 2 };
 	unsigned n = 0;
 
-	s->lacks = false;
 	stream_json(config, "subjects", &list);
+	free(s->subjects);
+	s->subjects = strndup(list.p, list.len);
 	while (next_subject(s, &n, subject)) {
-		const char *p = list.p, *end = list.p + list.len;
-		bool found = false;
-
-		while (!found && ++p < end && *p == '"') {
-			const char *after = json_walk_scalar(p, end);
-			struct sink to = { .dst = wide, .room = sizeof(wide) - 1 };
-
-			if (after == NULL)
-				break;
-			json_put_string(&to, p, (size_t)(after - p), sink_bytes);
-			wide[sink_end(&to)] = '\0';
-			found = covers(wide, subject);
-			p = after;
-		}
-		if (found)
+		if (is_covered(list, subject))
 			continue;
-		s->lacks = true;
 		snprintf(why, sizeof(why), "it does not have the subject %s of a rule of history", subject);
 		log_error("the stream %s: %s: what is published there has no answer", s->name, why);
 		nodes_set_stream(&s->bridge->hub, nodes_stream(&s->bridge->hub), why);
 	}
+}
+
+bool stream_is_silent(struct stream *s, const char *subject)
+{
+	if (s->open && subject && s->subjects && !is_covered((struct message_range){ s->subjects, strlen(s->subjects) }, subject))
+		return false;
+	if (s->open)
+		fail(s, "nobody answers what is published to it");
+	return true;
 }
 
 /* Where to begin in a stream that was never read here: with as much as history may hold, twice over, as not all of it is for the same rules. */

@@ -31,7 +31,7 @@ struct stream {
 	uint64_t heard;			/* when anything came, milliseconds */
 	bool level;			/* all that there was has come */
 	uint64_t reach;			/* its last message when it was found */
-	bool lacks;			/* it does not have the subjects of all rules */
+	char *subjects;			/* its, when it was found: a JSON array. NULL: not known */
 	bool open;			/* all that it had has come, and what is published to it is answered */
 	uint64_t opened;		/* times that it was found */
 };
@@ -64,8 +64,8 @@ void stream_drop(struct stream *s);
 
 /* An answer came, to the question of this number. */
 void stream_said(struct stream *s, const char *number, natsMsg *msg);
-/* Nobody takes what was published to it. False: as it does not have all subjects, and may not have that one. */
-bool stream_is_silent(struct stream *s);
+/* Nobody takes what was published to it, by this subject (NULL: not known any more). False: as it does not have that one; what it has is to be sent again. */
+bool stream_is_silent(struct stream *s, const char *subject);
 
 /* ---- what JetStream answers ---- */
 

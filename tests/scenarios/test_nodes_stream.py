@@ -186,6 +186,17 @@ class Publishes(StreamTest):
         self.assertEqual([reader.message()["data"] for _ in range(3)], [0, 1, 2])
         self.assertEqual(self.stream(a)["state"], "here")
 
+    def test_not_covered_and_away(self):
+        """What a stream does have a subject for is not refused because there is another one: it comes when the stream is back."""
+        client, self.number = self.nats_client(), 0
+        self.ask_stream(client, "STREAM.CREATE." + STREAM, {"name": STREAM, "subjects": ["janus.topic.news.>"]})
+        a = self.stream_node("a")
+        self.assertIn("subject", self.stream(a)["error"])
+        self.ask_stream(client, "STREAM.DELETE." + STREAM, {})
+        a.post("/pub/news.1", "x")
+        self.wait_stream(a)
+        self.assertEqual([data for _, data in self.history(a, "news.1")], ["x"])
+
 
 class Faults(StreamTest):
     def test_bridges_killed(self):
