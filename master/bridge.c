@@ -135,6 +135,21 @@ static void again_in(struct master *m, double seconds)
 	ev_timer_again(m->loop, &m->bridge.timer);
 }
 
+static void stream_is(struct master *m, const char *name, bool fresh)
+{
+	uint64_t lost;
+
+	if (*name) {
+		nodes_stream_is(&m->hub, name, fresh);
+		return;
+	}
+	lost = nodes_stream_end(&m->hub, OWNER);
+	if (lost == 0)
+		return;
+	hub_count(&m->hub, SLOT_BRIDGE, COUNTER_nodes_lost, lost);
+	log_warning("the stream is switched off: up to %llu messages are lost that it has not answered", (unsigned long long)lost);
+}
+
 /*
  * Has one made, if there is to be one. Not while there is a way back to another hub, whose sequences it would give again (peers would take them for messages that they have had); nor
  * while its slot is a worker's, of a program that had one more.
@@ -144,7 +159,7 @@ static void go_on(struct master *m)
 	if (m->bridge.held || m->bridge.ending)
 		return;
 	if (!is_on(m)) {
-		nodes_stream_is(&m->hub, "", false);
+		stream_is(m, "", false);
 		nodes_end(&m->hub, OWNER);
 		return;
 	}
@@ -153,7 +168,7 @@ static void go_on(struct master *m)
 		return;
 	}
 	nodes_begin(&m->hub, m->h.settings.node);
-	nodes_stream_is(&m->hub, m->h.settings.nats_stream, false);
+	stream_is(m, m->h.settings.nats_stream, false);
 	if (m->h.fallback.there && m->h.fallback.hub >= 0)
 		again_in(m, WAIT_SECONDS);
 	else if (make(m) < 0)
@@ -181,7 +196,7 @@ void bridge_open(struct master *m)
 	if (!is_on(m))
 		return;
 	nodes_begin(&m->hub, m->h.settings.node);
-	nodes_stream_is(&m->hub, m->h.settings.nats_stream, true);
+	stream_is(m, m->h.settings.nats_stream, true);
 }
 
 void bridge_watch(struct master *m)

@@ -295,10 +295,6 @@ void nodes_stream_is(struct hub *hub, const char *name, bool fresh)
 {
 	struct stream_shm *s = stream_of(hub);
 
-	if (!*name) {
-		nodes_set_stream(hub, STREAM_OFF, "");
-		return;
-	}
 	if (strcmp(s->name, name) != 0) {
 		atomic_store(&s->last, 0);
 		atomic_store(&s->epoch, 0);
@@ -312,6 +308,33 @@ void nodes_stream_is(struct hub *hub, const char *name, bool fresh)
 	nodes_set_stream(hub, fresh ? STREAM_FILLING : STREAM_AWAY, "");
 }
 
+static bool is_to_stream(const struct ring_record *rec)
+{
+	return rec->topic == TOPIC_NONE && rec->flags & RING_TO_STREAM && !(rec->flags & RING_ECHO);
+}
+
+uint64_t nodes_stream_end(struct hub *hub, uint32_t owner)
+{
+	uint64_t seq = nodes_acked_to(hub), sent = nodes_sent(hub), oldest, tail, lost = 0;
+	struct ring_record rec;
+
+	if (nodes_stream(hub) == STREAM_OFF)
+		return 0;
+	nodes_set_stream(hub, STREAM_OFF, "");
+	/* (Whose message the stream's is, publishers decide with the lock: from here on it is nobody's.) */
+	lock_acquire(&hub->shm->lock, owner);
+	oldest = ring_oldest(&hub->ring);
+	tail = ring_tail(&hub->ring);
+	lock_release(&hub->shm->lock, owner);
+	if (seq < oldest) {
+		lost += (oldest < sent ? oldest : sent) - seq;		/* (what lies behind `sent` the next bridge counts) */
+		seq = oldest;
+	}
+	for (; seq < tail; seq++)
+		lost += ring_read(&hub->ring, seq, &rec) == 0 && is_to_stream(&rec) && rec.next == 0;
+	return lost;
+}
+
 void nodes_stream_begins(struct hub *hub, uint64_t epoch, uint64_t from)
 {
 	struct stream_shm *s = stream_of(hub);
@@ -321,11 +344,6 @@ void nodes_stream_begins(struct hub *hub, uint64_t epoch, uint64_t from)
 	atomic_store(&s->last, from - 1);
 	/* (Last: before it, a successor does all this again.) */
 	atomic_store(&s->epoch, epoch);
-}
-
-static bool is_to_stream(const struct ring_record *rec)
-{
-	return rec->topic == TOPIC_NONE && rec->flags & RING_TO_STREAM && !(rec->flags & RING_ECHO);
 }
 
 /* `last` is stored behind the tail and without the lock. What was published meanwhile the bridge's intent says: it is written in front of the tail, with the lock. */

@@ -89,8 +89,10 @@ void nodes_begin(struct hub *hub, const char *name);
 void nodes_end(struct hub *hub, uint32_t owner);
 /* It was reaped, and another one follows: NATS is not connected. */
 void nodes_bereave(struct hub *hub);
-/* The setting nats_stream, when nodes_begin() was called and there is no bridge; "": there is to be none. `fresh`: this hub never had a client. Nothing, if it is as it was. */
+/* The setting nats_stream, when nodes_begin() was called and there is no bridge. `fresh`: this hub never had a client. Nothing, if it is as it was. */
 void nodes_stream_is(struct hub *hub, const char *name, bool fresh);
+/* There is none any more, and no bridge. Returns how many messages for it have no answer, and go nowhere; records that the ring has no more among them, of which some may have one. `owner`: the number to take the hub lock with. */
+uint64_t nodes_stream_end(struct hub *hub, uint32_t owner);
 
 /* ---- the bridge ---- */
 

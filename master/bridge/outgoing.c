@@ -50,8 +50,6 @@ static bool send_piece(const struct outgoing *o, uint64_t end, uint64_t *sent)
 				acks_refused(o->acks, m.seq);
 			out += became == SENT;
 			lost += became == SENT_OVERTAKEN;
-		} else if (r > 0) {
-			lost += !stream_is_on(o->acks->stream);		/* (it was switched off meanwhile; else it waits for it) */
 		}
 		*sent = next;
 	}

@@ -793,6 +793,7 @@ M("every-subscription-brings-it", "master/bridge/interest.c", "\treturn oldest =
 M("bridge-goes-on-asking", "master/bridge/interest.c", "\tuplink_unsubscribe(e->subscription);\n", "\t;\n", "test_nodes_interest.Interest.test_comes_and_goes", quick=False)
 M("bridge-begins-without-a-look", "master/bridge/interest.c", "\ti->next = 1;\n\tfor (unsigned n", "\ti->next = 0;\n\tfor (unsigned n", "test_nodes_interest.Interest.test_many", quick=False)
 M("bridge-takes-what-is-too-large", "master/bridge/incoming.c", "l->message.len > (size_t)i->bridge->settings.max_frame", "0", "test_nodes_nats.Nats.test_refused", quick=False)
+M("lost-with-the-stream", "shm/nodes.c", "is_to_stream(&rec) && rec.next == 0;\n\treturn lost;", "is_to_stream(&rec) && 0;\n\treturn lost;", "test_to_stream")
 M("holes-of-the-stream-are-whole", "master/bridge/stream.c", "\tif (seq > s->taken + 1)\n\t\tjump(s, seq - 1);\n", "", "test_nodes_stream.Faults.test_holes", quick=False)
 M("note-does-not-say-what-is-published", "worker/service/request.c", "\tif (!w || !atomic_load_explicit(&w->published, memory_order_relaxed))\n", "\tif (w || !w)\n", "test_nodes_count.Counts.test_silent", quick=False)
 M("answer-of-another-question", "shm/question.c", "told >> 49 != TOLD_NUMBER(number) >> 49", "told >> 49 != TOLD_NUMBER(number) >> 49 && 0", "test_question")

@@ -316,10 +316,32 @@ class Faults(StreamTest):
         flow.come()
         self.assertEqual(self.history(a, flow.topic)[-100:], self.history(b, flow.topic)[-100:])
 
+    def config(self, *lines):
+        """Of a node that is to have another one."""
+        return "".join(line + "\n" for line in (
+            "workers = 2", "listen = flash://127.0.0.1:0", "listen = http://127.0.0.1:0", "listen = packet://127.0.0.1:0", "session_linger = 0", "node = a",
+            "nats = " + self.nats.url, RULES.replace("=", " = ", 1), *lines))
+
+    def test_switched_off(self):
+        """By a reload, while the stream is away: what it has not answered is lost, counted, and told; what it has answered is not."""
+        a = self.node("a", config=self.config("nats_stream = " + STREAM))
+        self.wait_stream(a)
+        a.post("/pub/news.1", "there")
+        self.wait_last(1, a)
+        self.nats.kill()
+        publisher, before = a.packet(), a.janus.count("published")
+        for n in range(3):
+            publisher.op("publish", topic="news.1", data=n)
+        wait_until(lambda: a.janus.count("published") == before + 3, 10, "all of them")
+        a.janus.configure(self.config())
+        self.assertEqual(a.janus.reload()[0], 0)
+        wait_until(lambda: self.stream(a)["state"] is None, 10, "the stream to be off")
+        a.janus.wait_log("up to 3 messages are lost that it has not answered")
+        self.assertEqual(a.janus.count("nodes_lost"), 3)
+
     def test_switched_on(self):
         """By a reload: who is there gets what is newer; history of before stays the node's own."""
-        text = "workers = 2\nlisten = flash://127.0.0.1:0\nlisten = http://127.0.0.1:0\nlisten = packet://127.0.0.1:0\nsession_linger = 0\nnode = a\n" \
-            "nats = %s\n%s\n" % (self.nats.url, RULES.replace("=", " = ", 1))
+        text = self.config()
         b = self.stream_node("b")
         b.post("/pub/news.1", "before")
         a = self.node("a", config=text)

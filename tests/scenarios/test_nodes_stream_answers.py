@@ -97,6 +97,7 @@ class Answers(AnswersTest):
         self.nats.kill()
         actions, fire = a.websocket(), a.websocket()
         fire.action("publish", topic="news.1", data="1")
+        wait_until(lambda: a.janus.count("published") == 1, 10, "it to be published")
         begun = time.monotonic()
         answer = a.ask("POST", "/pub/news.1", b"2")
         self.assertGreater(time.monotonic() - begun, 0.25)

@@ -119,7 +119,7 @@ static void answers_are_recalled(void **state)
 	acks[0] = (struct node_ack){ first, 41 | STREAM_DUPLICATE };
 	acks[1] = (struct node_ack){ first + 1, STREAM_REFUSED };
 	nodes_acked(&f->hub, acks, 2);
-	assert_true(nodes_ack_of(&f->hub, first) == (41 | STREAM_DUPLICATE));
+	assert_true(nodes_ack_of(&f->hub, first) == 41);	/* (without a key it is none that anybody has repeated) */
 	assert_true(nodes_ack_of(&f->hub, first + 1) == STREAM_REFUSED);
 	check_history(f);
 }
@@ -208,6 +208,25 @@ static void answers_are_looked_through(void **state)
 	assert_int_equal(nodes_acked_to(&f->hub), ring_tail(&f->hub.ring));
 }
 
+/* Whoever switches the stream off is told what it has not answered, once. */
+static void what_has_no_answer_is_lost_with_the_stream(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t first = ring_tail(&f->hub.ring);
+
+	atomic_store(&f->hub.shm->nodes.stream.acked_to, first);
+	put(0, "kept.1", ONE);
+	put(1, "other", OTHER);
+	put(2, "kept.2", TWO);
+	put(3, "kept.2", TWO);
+	assert_int_equal(publish_answered(&f->hub, SLOT, FD, items, 4), 0);
+	publish_done(&f->hub, SLOT);
+	nodes_acked(&f->hub, &(struct node_ack){ first + 2, 15 }, 1);
+	assert_int_equal(nodes_stream_end(&f->hub, INDEX_SLOTS_MAX + 1), 2);
+	assert_int_equal(nodes_stream(&f->hub), STREAM_OFF);
+	assert_int_equal(nodes_stream_end(&f->hub, INDEX_SLOTS_MAX + 1), 0);
+}
+
 /* What came of it and `last` are one commit, whoever dies. */
 static void last_is_stored_in_a_dead_ones_stead(void **state)
 {
@@ -232,6 +251,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(answers_are_recalled, begin, teardown),
 		cmocka_unit_test_setup_teardown(keys_are_the_streams, begin, teardown),
 		cmocka_unit_test_setup_teardown(answers_are_looked_through, begin, teardown),
+		cmocka_unit_test_setup_teardown(what_has_no_answer_is_lost_with_the_stream, begin, teardown),
 		cmocka_unit_test_setup_teardown(last_is_stored_in_a_dead_ones_stead, begin, teardown),
 	};
 
