@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "master/bridge/jetstream.h"
 #include "shm/crash.h"
 #include "shm/log.h"
 
@@ -23,20 +24,20 @@ void acks_init(struct acks *a, struct bridge *b, struct stream *stream, struct s
 /* What an answer says: the message's sequence in the stream, STREAM_REFUSED, 0: nothing that counts. */
 static uint64_t read_answer(const struct acks *a, natsMsg *msg)
 {
-	struct message_range answer = stream_json_of(msg), error, stream, text = { "\"\"", 2 };
+	struct message_range answer = jetstream_answer(msg), error, stream, text = { "\"\"", 2 };
 	uint64_t code, seq;
 
-	if (stream_json(answer, "error", &error)) {
-		code = stream_json_number(error, "code");
-		stream_json(error, "description", &text);
+	if (jetstream_member(answer, "error", &error)) {
+		code = jetstream_number(error, "code");
+		jetstream_member(error, "description", &text);
 		log_warning_limited("the stream %s: %.*s", a->stream->name, text.len > 2 ? (int)(text.len - 2) : 0, text.p + 1);
 		return code >= 500 ? 0 : STREAM_REFUSED;	/* (those are its troubles, which pass) */
 	}
 	/* (Another stream may have the subject, too.) */
-	if (!stream_json(answer, "stream", &stream) || stream.len != strlen(a->stream->name) + 2 || memcmp(stream.p + 1, a->stream->name, stream.len - 2) != 0)
+	if (!jetstream_member(answer, "stream", &stream) || stream.len != strlen(a->stream->name) + 2 || memcmp(stream.p + 1, a->stream->name, stream.len - 2) != 0)
 		return 0;
-	seq = stream_json_number(answer, "seq");
-	return seq && stream_json(answer, "duplicate", &text) && text.len == 4 ? seq | STREAM_DUPLICATE : seq;	/* true */
+	seq = jetstream_number(answer, "seq");
+	return seq && jetstream_member(answer, "duplicate", &text) && text.len == 4 ? seq | STREAM_DUPLICATE : seq;	/* true */
 }
 
 /* EPOCH.SEQ */

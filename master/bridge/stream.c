@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "proto/json_walk.h"
+#include "master/bridge/jetstream.h"
+#include "master/bridge/stream_config.h"
 #include "shm/crash.h"
 #include "shm/log.h"
 
@@ -23,13 +23,10 @@
 #define EARLY_PAUSE_MS 10
 #define HEARTBEAT_MS 1000
 #define SILENT_MS (3 * HEARTBEAT_MS)
-#define DUPLICATES_MS 120000		/* within which a message's id is known, at least: it may be sent again so long */
 #define SAME_MS 10000			/* two times of when it was made that differ by less are one stream's: servers of a cluster differ, and a description may have been changed */
 #define NO_CLUSTER 10074		/* err_code: replicas are a cluster's alone */
 #define TRIES 10
-#define MADE "Janus, made at "	/* description of a stream that we make; and the milliseconds since 1970 */
 #define REPLICAS 3			/* where the servers are a cluster that has so many */
-#define TEXT_MAX (HISTORY_RULES_MAX * (SUBJECT_MAX + 64) + 2048)
 
 static struct stream_shm *shm_of(const struct stream *s)
 {
@@ -137,205 +134,7 @@ void stream_turn(struct stream *s)
 	look(s);
 }
 
-/* ---- making it ---- */
-
-/* Whether all that fits one subject fits the other. */
-static bool covers(const char *wide, const char *subject)
-{
-	while (*wide && *subject) {
-		size_t a = strcspn(wide, "."), b = strcspn(subject, ".");
-
-		if (a == 1 && *wide == '>')
-			return true;
-		if (!(a == 1 && *wide == '*' && *subject != '>') && (a != b || memcmp(wide, subject, a) != 0))
-			return false;
-		wide += a + (wide[a] == '.');
-		subject += b + (subject[b] == '.');
-	}
-	return !*wide && !*subject;
-}
-
-/* The subjects of all rules, each once, and whole. The next one from *n on. */
-static bool next_subject(const struct stream *s, unsigned *n, char subject[BRIDGE_SUBJECT])
-{
-	char other[BRIDGE_SUBJECT];
-
-	while (interest_subject(s->interest, *n, subject)) {
-		bool covered = false;
-
-		for (unsigned k = 0; !covered && interest_subject(s->interest, k, other); k++)
-			covered = k != *n && covers(other, subject) && !(covers(subject, other) && *n < k);
-		++*n;
-		if (!covered)
-			return true;
-	}
-	return false;
-}
-
-/* The longest that a rule keeps anything, in seconds; 0: there is one without an end. (A little at least, so that a node may be away for a moment.) */
-static uint64_t longest_age(const struct bridge *b)
-{
-	uint64_t most = DUPLICATES_MS / 1000;
-
-	for (unsigned i = 0; i < b->hub.rules.count; i++) {
-		const struct history_rule *r = &b->hub.rules.rule[i];
-
-		if (r->messages > 0 && r->age == UINT64_MAX)
-			return 0;
-		if (r->messages > 0 && r->age / 1000000 > most)
-			most = r->age / 1000000;
-	}
-	return most;
-}
-
-/* How long the stream is to know a message by its id: as keys of publishes count elsewhere. JetStream has it no longer than messages. */
-static uint64_t duplicates_ms(const struct bridge *b, uint64_t age)
-{
-	uint64_t ms = (uint64_t)b->settings.once_time > DUPLICATES_MS ? (uint64_t)b->settings.once_time : DUPLICATES_MS;
-
-	return age && 1000 * age < ms ? 1000 * age : ms;
-}
-
-static void make(struct stream *s)
-{
-	static char text[TEXT_MAX];
-	uint64_t age = longest_age(s->bridge);
-	char subject[BRIDGE_SUBJECT];
-	struct sink to = { .dst = text, .room = sizeof(text) - 1 };
-	unsigned n = 0;
-
-	sink_literal(&to, "{\"name\":\"");
-	sink_json(&to, s->name, strlen(s->name));
-	sink_literal(&to, "\",\"description\":\"" MADE);
-	sink_number(&to, hub_now() / 1000);
-	sink_literal(&to, "\",\"subjects\":[");
-	for (const char *comma = ""; next_subject(s, &n, subject); comma = ",") {
-		sink_text(&to, comma);
-		sink_literal(&to, "\"");
-		sink_json(&to, subject, strlen(subject));
-		sink_literal(&to, "\"");
-	}
-	sink_literal(&to, "],\"retention\":\"limits\",\"storage\":\"file\",\"discard\":\"old\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,\"max_age\":");
-	sink_number(&to, age * 1000000000);
-	sink_literal(&to, ",\"duplicate_window\":");
-	sink_number(&to, duplicates_ms(s->bridge, age) * 1000000);
-	sink_literal(&to, ",\"num_replicas\":");
-	sink_number(&to, s->replicas);
-	sink_literal(&to, "}");
-	text[sink_end(&to)] = '\0';
-	CRASH_POINT("bridge-stream-make");
-	ask(s, STREAM_MAKES, "STREAM.CREATE", text);
-}
-
 /* ---- answers ---- */
-
-struct message_range stream_json_of(natsMsg *msg)
-{
-	return (struct message_range){ natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg) };
-}
-
-/* Blanks may stand between all parts. */
-static bool next_member(struct message_range *text, struct message_member *m)
-{
-	const char *end, *p, *after;
-
-	if (text->p == NULL)
-		return false;
-	end = text->p + text->len;
-	p = json_walk_space(text->p, end);
-	if (p == end || *p != '"' || (after = json_walk_scalar(p, end)) == NULL)
-		return false;
-	m->name = (struct message_range){ p, (size_t)(after - p) };
-	p = json_walk_space(after, end);
-	if (p == end || *p != ':' || (p = json_walk_space(p + 1, end)) == end)
-		return false;
-	after = json_walk_value(p, end);
-	if (after == NULL || after == p)
-		return false;
-	m->value = (struct message_range){ p, (size_t)(after - p) };
-	p = json_walk_space(after, end);
-	*text = p < end && *p == ',' ? (struct message_range){ p + 1, (size_t)(end - p) - 1 } : (struct message_range){ NULL, 0 };
-	return true;
-}
-
-bool stream_json(struct message_range object, const char *name, struct message_range *value)
-{
-	struct message_range text;
-	struct message_member m;
-
-	if (object.len < 2 || *object.p != '{')
-		return false;
-	text = (struct message_range){ object.p + 1, object.len - 1 };
-	while (next_member(&text, &m))
-		if (json_string_is(m.name.p, m.name.len, name)) {
-			*value = m.value;
-			return true;
-		}
-	return false;
-}
-
-uint64_t stream_json_number(struct message_range object, const char *name)
-{
-	struct message_range value;
-	uint64_t n = 0;
-
-	if (!stream_json(object, name, &value))
-		return 0;
-	for (size_t i = 0; i < value.len && value.p[i] >= '0' && value.p[i] <= '9'; i++)
-		n = 10 * n + (uint64_t)(value.p[i] - '0');
-	return n;
-}
-
-/* Milliseconds since 1970 of "2026-01-02T03:04:05.678901Z"; 0: it is none. */
-static uint64_t read_time(struct message_range value)
-{
-	char text[64] = "", *rest;
-	struct tm tm = { 0 };
-	double part = 0;
-
-	if (value.len < 3 || value.len > sizeof(text))
-		return 0;
-	memcpy(text, value.p + 1, value.len - 2);
-	rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-	if (rest == NULL)
-		return 0;
-	if (*rest == '.')
-		part = strtod(rest, NULL);
-	return (uint64_t)timegm(&tm) * 1000 + (uint64_t)(part * 1000);
-}
-
-/* What is wrong with the answer, in why[size]; its code, 0: nothing is. */
-static uint64_t error_of(struct message_range answer, char *why, size_t size)
-{
-	struct message_range error, text = { "\"\"", 2 };
-
-	if (!stream_json(answer, "error", &error))
-		return 0;
-	stream_json(error, "description", &text);
-	snprintf(why, size, "%.*s", text.len > 2 ? (int)(text.len - 2) : 0, text.p + 1);
-	return stream_json_number(error, "code");
-}
-
-/* Whether one of its subjects, a JSON array, has all that fits this one. */
-static bool is_covered(struct message_range list, const char *subject)
-{
-	const char *p = list.p, *end = list.p + list.len;
-	char wide[BRIDGE_SUBJECT];
-
-	while (++p < end && *p == '"') {
-		const char *after = json_walk_scalar(p, end);
-		struct sink to = { .dst = wide, .room = sizeof(wide) - 1 };
-
-		if (after == NULL)
-			return false;
-		json_put_string(&to, p, (size_t)(after - p), sink_bytes);
-		wide[sink_end(&to)] = '\0';
-		if (covers(wide, subject))
-			return true;
-		p = after;
-	}
-	return false;
-}
 
 /* It should have what rules keep; if it has not, that is not kept by all nodes alike, and publishing it is not answered. */
 static void check_subjects(struct stream *s, struct message_range config)
@@ -344,11 +143,11 @@ static void check_subjects(struct stream *s, struct message_range config)
 	struct message_range list = { "[]", 2 };
 	unsigned n = 0;
 
-	stream_json(config, "subjects", &list);
+	jetstream_member(config, "subjects", &list);
 	free(s->subjects);
 	s->subjects = strndup(list.p, list.len);
-	while (next_subject(s, &n, subject)) {
-		if (is_covered(list, subject))
+	while (stream_config_subject(s->interest, &n, subject)) {
+		if (stream_config_has(list, subject))
 			continue;
 		snprintf(why, sizeof(why), "it does not have the subject %s of a rule of history", subject);
 		log_error("the stream %s: %s: what is published there has no answer", s->name, why);
@@ -358,7 +157,7 @@ static void check_subjects(struct stream *s, struct message_range config)
 
 bool stream_is_silent(struct stream *s, const char *subject)
 {
-	if (s->open && subject && s->subjects && !is_covered((struct message_range){ s->subjects, strlen(s->subjects) }, subject))
+	if (s->open && subject && s->subjects && !stream_config_has((struct message_range){ s->subjects, strlen(s->subjects) }, subject))
 		return false;
 	if (s->open)
 		fail(s, "nobody answers what is published to it");
@@ -368,7 +167,7 @@ bool stream_is_silent(struct stream *s, const char *subject)
 /* Where to begin in a stream that was never read here: with as much as history may hold, twice over, as not all of it is for the same rules. */
 static uint64_t fill_from(const struct stream *s, struct message_range state)
 {
-	uint64_t messages = stream_json_number(state, "messages"), bytes = stream_json_number(state, "bytes"), last = stream_json_number(state, "last_seq");
+	uint64_t messages = jetstream_number(state, "messages"), bytes = jetstream_number(state, "bytes"), last = jetstream_number(state, "last_seq");
 	uint64_t each = messages > 0 && bytes > messages ? bytes / messages : 1, most = 2 * (uint64_t)s->bridge->settings.history_bytes / each;
 
 	return last > most ? last - most + 1 : 1;
@@ -396,7 +195,7 @@ static void pass_over(struct stream *s, uint64_t last, uint64_t to)
 static uint64_t begins(struct stream *s, uint64_t epoch, bool exact, struct message_range state)
 {
 	struct stream_shm *shm = shm_of(s);
-	uint64_t oldest = stream_json_number(state, "first_seq"), newest = stream_json_number(state, "last_seq"), last = atomic_load(&shm->last), from = last + 1;
+	uint64_t oldest = jetstream_number(state, "first_seq"), newest = jetstream_number(state, "last_seq"), last = atomic_load(&shm->last), from = last + 1;
 	uint64_t was = atomic_load(&shm->epoch);
 
 	oldest = oldest ? oldest : 1;
@@ -448,37 +247,28 @@ static void ask_for_messages(struct stream *s, uint64_t from)
 	ask(s, STREAM_ASKS, "CONSUMER.CREATE", text);
 }
 
-/*
- * What ids of its messages begin with: when it was made. What servers of a cluster say of that differs by some milliseconds in the first moments, so in the stream that a node makes it is written down, and for those that others
- * have made some time before, it is what the servers say. 0: it can't be read.
- */
-static uint64_t epoch_of(struct message_range config, struct message_range created, bool *exact)
-{
-	const size_t start = sizeof("\"" MADE) - 1;
-	struct message_range text;
-	uint64_t epoch = 0;
-
-	*exact = stream_json(config, "description", &text) && text.len > start && memcmp(text.p, "\"" MADE, start) == 0;
-	if (!*exact)
-		return read_time(created);
-	for (size_t i = start; i < text.len && text.p[i] >= '0' && text.p[i] <= '9'; i++)
-		epoch = 10 * epoch + (uint64_t)(text.p[i] - '0');
-	return epoch;
-}
-
 static void found(struct stream *s, struct message_range answer)
 {
 	struct message_range config = { 0 }, state = { 0 }, created = { 0 };
 	uint64_t epoch;
 	bool exact;
 
-	if (!stream_json(answer, "config", &config) || !stream_json(answer, "state", &state) || !stream_json(answer, "created", &created) || (epoch = epoch_of(config, created, &exact)) == 0) {
+	if (!jetstream_member(answer, "config", &config) || !jetstream_member(answer, "state", &state) || !jetstream_member(answer, "created", &created) || (epoch = stream_config_epoch(config, created, &exact)) == 0) {
 		fail(s, "its answer can't be read");
 		return;
 	}
 	nodes_set_stream(&s->bridge->hub, nodes_stream(&s->bridge->hub), "");
 	check_subjects(s, config);
 	ask_for_messages(s, begins(s, epoch, exact, state));
+}
+
+static void make(struct stream *s)
+{
+	static char text[STREAM_CONFIG_MAX];
+
+	stream_config_write(s->bridge, s->interest, s->replicas, text);
+	CRASH_POINT("bridge-stream-make");
+	ask(s, STREAM_MAKES, "STREAM.CREATE", text);
 }
 
 static void no_such_stream(struct stream *s, uint64_t code, const char *why)
@@ -495,9 +285,9 @@ static bool wants_fewer(struct stream *s, struct message_range answer)
 {
 	struct message_range error = { 0 };
 
-	if (s->replicas == 1 || !stream_json(answer, "error", &error))
+	if (s->replicas == 1 || !jetstream_member(answer, "error", &error))
 		return false;
-	return stream_json_number(error, "err_code") == NO_CLUSTER || (stream_json_number(error, "code") != 503 && ++s->tries >= TRIES);
+	return jetstream_number(error, "err_code") == NO_CLUSTER || (jetstream_number(error, "code") != 503 && ++s->tries >= TRIES);
 }
 
 static void was_made(struct stream *s, struct message_range answer, uint64_t code, const char *why)
@@ -528,7 +318,7 @@ static void follows(struct stream *s, struct message_range answer)
 		step(s, STREAM_FOLLOWS);
 	s->heard = s->bridge->now;
 	/* (What it has sent already may come behind this.) */
-	if (stream_json_number(answer, "num_pending") == 0 && stream_json(answer, "delivered", &delivered) && stream_json_number(delivered, "consumer_seq") == s->ordinal) {
+	if (jetstream_number(answer, "num_pending") == 0 && jetstream_member(answer, "delivered", &delivered) && jetstream_number(delivered, "consumer_seq") == s->ordinal) {
 		if (s->reach > s->taken)
 			jump(s, s->reach);
 		s->level = true;
@@ -539,7 +329,7 @@ static void follows(struct stream *s, struct message_range answer)
 
 void stream_said(struct stream *s, const char *number, natsMsg *msg)
 {
-	struct message_range answer = stream_json_of(msg);
+	struct message_range answer = jetstream_answer(msg);
 	char why[NODES_TEXT] = "";
 	uint64_t of = 0, code;
 
@@ -549,7 +339,7 @@ void stream_said(struct stream *s, const char *number, natsMsg *msg)
 		fail(s, "NATS has no JetStream there");
 		return;
 	}
-	code = error_of(answer, why, sizeof(why));
+	code = jetstream_error(answer, why, sizeof(why));
 	switch (s->step) {
 	case STREAM_LOOKS:
 		if (code)
@@ -621,34 +411,12 @@ static void take_status(struct stream *s, natsMsg *msg)
 		answer_flow(s, stalled);
 }
 
-/*
- * The numbers of a message stand in the subject for its acknowledgement:
- *   $JS.ACK.STREAM.CONSUMER.DELIVERIES.SEQ.ORDINAL.TIME.PENDING, or $JS.ACK.DOMAIN.ACCOUNT.STREAM. ... .PENDING.TOKEN
- */
-static bool read_numbers(const char *subject, uint64_t *seq, uint64_t *ordinal, uint64_t *pending)
-{
-	const char *token[13];
-	unsigned n = 0, first;
-
-	if (subject == NULL || strncmp(subject, "$JS.ACK.", 8) != 0)
-		return false;
-	for (; subject && n < 13; subject = strchr(subject, '.'), subject += subject != NULL)
-		token[n++] = subject;
-	if (n != 9 && n < 11)
-		return false;
-	first = n == 9 ? 5 : 7;
-	*seq = strtoull(token[first], NULL, 10);
-	*ordinal = strtoull(token[first + 1], NULL, 10);
-	*pending = strtoull(token[first + 3], NULL, 10);
-	return *seq > 0 && *ordinal > 0;
-}
-
 /* The consumer takes all that there is: a message in whose stead none has come is in the stream no more. The last one before what this says; 0: it says nothing of that. */
 static uint64_t comes_behind(const struct stream *s, natsMsg *msg)
 {
 	uint64_t seq = 0, ordinal = 0, pending = 0;
 
-	if (read_numbers(natsMsg_GetReply(msg), &seq, &ordinal, &pending))
+	if (jetstream_numbers(natsMsg_GetReply(msg), &seq, &ordinal, &pending))
 		return ordinal == s->ordinal + 1 ? seq - 1 : 0;
 	if (natsMsg_GetReply(msg) == NULL && header_number(msg, "Nats-Last-Consumer") == s->ordinal)
 		return header_number(msg, "Nats-Last-Stream");
@@ -674,7 +442,7 @@ uint64_t stream_take(struct stream *s, const struct arrival *a)
 		return 0;
 	s->heard = s->bridge->now;
 	/* (A message has an address for its acknowledgement, whatever headers it was given.) */
-	if (!read_numbers(natsMsg_GetReply(a->msg), &seq, &ordinal, &pending)) {
+	if (!jetstream_numbers(natsMsg_GetReply(a->msg), &seq, &ordinal, &pending)) {
 		if (natsMsgHeader_Get(a->msg, "Status", &status) == NATS_OK)
 			take_status(s, a->msg);
 		return 0;

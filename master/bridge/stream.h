@@ -67,12 +67,4 @@ void stream_said(struct stream *s, const char *number, natsMsg *msg);
 /* Nobody takes what was published to it, by this subject (NULL: not known any more). False: as it does not have that one; what it has is to be sent again. */
 bool stream_is_silent(struct stream *s, const char *subject);
 
-/* ---- what JetStream answers ---- */
-
-/* The value of a member of a JSON object. False: there is none. */
-bool stream_json(struct message_range object, const char *name, struct message_range *value);
-/* The same, a number; 0 if there is none. */
-uint64_t stream_json_number(struct message_range object, const char *name);
-struct message_range stream_json_of(natsMsg *msg);
-
 #endif
