@@ -1,4 +1,5 @@
 """A worker dies as a connection whose client has a certificate begins, or becomes a stream by a token."""
+import contextlib
 import unittest
 
 from crash_test import CRASH_BUILD, CrashTest
@@ -17,12 +18,13 @@ class Deaths(CrashTest, CertifiedTest):
         self.guard()
         for point in ("rights-written", "rights-put", "accept-opened"):
             with self.subTest(point=point):
+                worker = self.janus.slot(0)["worker"]
                 self.arm(point)
-                try:
-                    self.of("bob", "packet").close()
-                except (OSError, AssertionError):
-                    pass
-                wait_until(lambda: self.disarm(point))
+                with contextlib.ExitStack() as client:          # (which stays until then)
+                    with contextlib.suppress(OSError, AssertionError):
+                        client.callback(self.of("bob", "packet").close)
+                    wait_until(lambda: not self.armed(point))
+                    self.janus.wait_worker(0, worker)           # (the death is in the log by then)
                 self.janus.forgive_deaths()
                 wait_until(lambda: self.janus.connections() == 0)
                 others = [self.of(None, "packet") for _ in range(3)]
@@ -41,7 +43,7 @@ class Deaths(CrashTest, CertifiedTest):
                 self.arm(point)
                 client.send(head_of("GET", "/sub/other", dict(field(token(**OWN)) + [("Accept", "text/event-stream")])))
                 self.assertEqual(client.answer().status, 200)
-                wait_until(lambda: self.disarm(point))
+                wait_until(lambda: not self.armed(point))
                 self.janus.forgive_deaths()
                 client.close()
 

@@ -12,7 +12,7 @@ from janus_test import descriptors, wait_until
 from web_clients import WebTest, collect
 
 FLASH = 0                       # enum transport
-SKIPS, SKIP = 304, 312          # struct slot_shm
+SKIPS, SKIP = 368, 376          # struct slot_shm
 SESSIONS_AT, SUBSCRIPTIONS_AT, FD_END = 32, 40, 192
 SESSION_SIZE, SUBSCRIPTION_SIZE = 96, 24
 FIRST_SUBSCRIPTION, STATE_IN, STATE_OUT, STATE_TRANSPORT = 4, 40 + 24, 40 + 28, 40 + 52

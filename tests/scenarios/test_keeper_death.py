@@ -120,8 +120,7 @@ class Killed(KeeperTest):
         """A worker that waits to make the next keeper makes none for a master that is dead: it stops."""
         janus = self.server(workers=1)
         for _ in range(30):
-            janus.kill_keeper(0, wait=False)
-            before = janus.slot(0)["keeper"]
+            before = janus.kill_keeper(0, wait=False)
             if re.search(r"made in (?:[2-5]\d{3}) ms", janus.log()):
                 break
             wait_until(lambda: janus.slot(0)["keeper"] != before and is_alive(janus.slot(0)["keeper"]), 10, "another keeper")

@@ -225,7 +225,7 @@ class Deaths(ProxiedTest, CrashTest):
         s = self.socket()
         s.sendall(v2() + b"GET /sub/a HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.closed(s)
-        wait_until(lambda: self.disarm("proxy-header"), what="the death")
+        wait_until(lambda: not self.armed("proxy-header"), what="the death")
         self.publish_and_get([stream, self.stream(v2())])
         self.janus.forgive_deaths(9)
 

@@ -25,7 +25,7 @@ class Deaths(CrashTest, RightsTest):
                     self.arm(point, passing)
                     for _ in range(passing):
                         self.assertEqual(self.talk(client, "auth", token=KEYS["bob"]), ALLOWED)
-                    wait_until(lambda: self.disarm(point))
+                    wait_until(lambda: not self.armed(point))
                     self.check(client)
                     self.janus.forgive_deaths()
                     client.close()
@@ -38,7 +38,7 @@ class Deaths(CrashTest, RightsTest):
                 self.arm(point)
                 client = self.websocket(Sec_WebSocket_Protocol="janus, bearer." + KEYS["bob"])
                 client.kind = "ws"
-                wait_until(lambda: self.disarm(point))
+                wait_until(lambda: not self.armed(point))
                 self.check(client)
                 self.janus.forgive_deaths()
                 client.close()
@@ -51,7 +51,7 @@ class Deaths(CrashTest, RightsTest):
                 client = self.talker("packet", "right")
                 self.arm(point)
                 client.close()
-                wait_until(lambda: self.disarm(point))
+                wait_until(lambda: not self.armed(point))
                 self.janus.forgive_deaths()
                 wait_until(lambda: self.janus.connections() == 0)
                 others = [self.talker("packet") for _ in range(3)]
@@ -71,7 +71,7 @@ class Deaths(CrashTest, RightsTest):
                 self.assertEqual(self.talk(client, "subscribe", topic="news"), ALLOWED)
                 self.arm(point)
                 client.reset()
-                wait_until(lambda: self.disarm(point))
+                wait_until(lambda: not self.armed(point))
                 self.janus.forgive_deaths()
                 again = self.talker("ws", "bob")
                 self.assertEqual(self.talk(again, "attach", token=token), ALLOWED)

@@ -11,6 +11,8 @@
 
 void joined_find_stream(const struct hub *hub, const char *name, size_t len, struct joined *joined)
 {
+	joined->shared = HISTORY_NONE;
+	joined->stream = (struct position){ 0 };
 	if (nodes_stream(hub) == STREAM_OFF || presence_in(name, len))
 		return;
 	joined->shared = history_rules_reach(hub->history.rules, name, len);

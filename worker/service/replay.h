@@ -41,7 +41,7 @@ struct joined {
 };
 
 void joined_fill(const struct hub *hub, struct joined *joined);	/* topic and tail are set; under the hub lock */
-void joined_find_stream(const struct hub *hub, const char *name, size_t len, struct joined *joined);	/* `shared` and `stream` alone, which must be zero; the same */
+void joined_find_stream(const struct hub *hub, const char *name, size_t len, struct joined *joined);	/* `shared` and `stream` alone; the same */
 
 /*
  * False: the session is in the middle of a frame, and can't go back until the frame is sent. The cursor is stopped before the request, which is
