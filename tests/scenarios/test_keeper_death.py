@@ -270,9 +270,20 @@ class Points(KeeperTest):
         self.begin(build=program.folder, workers=2)
         self.arm("snapshot-asked")
         program.put(OTHER_BUILD)
-        status, _, err = self.janus.reload()
-        self.assertEqual(status, 1)
-        self.assertIn("keeper died", err)
+        keepers, workers = self.janus.keepers(), self.janus.workers()
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)         # (so that none has left before its keeper dies)
+        answer = []
+        reload = threading.Thread(target=lambda: answer.append(self.janus.reload()))
+        reload.start()
+        try:
+            wait_until(lambda: not all(map(is_alive, keepers)), 10, "a keeper's death")
+        finally:
+            for worker in workers:
+                os.kill(worker, signal.SIGCONT)
+            reload.join()
+        self.assertEqual(answer[0][0], 1)
+        self.assertIn("keeper died", answer[0][2])
         self.janus.killed[0] = "keeper"
         wait_until(self.in_order, 15, "another keeper")
         self.steady.progress()
