@@ -43,17 +43,12 @@ void nodes_status_text(const struct hub *hub, char *dst, size_t size)
 	const struct nodes_shm *nodes = &hub->shm->nodes;
 	enum nodes_state state = nodes_state(hub);
 	uint64_t lost = hub_counter(hub, SLOT_BRIDGE, COUNTER_nodes_lost);
-	unsigned here = 0;
+	unsigned here = (unsigned)__builtin_popcountll(nodes_shm_here(nodes));
 	size_t len;
 
 	dst[0] = '\0';
 	if (state == NODES_OFF)
 		return;
-	for (unsigned i = 0; i < NODES_MAX; i++) {
-		uint32_t peer = atomic_load_explicit(&nodes->peer[i].state, memory_order_relaxed);
-
-		here += peer == NODE_HERE || peer == NODE_BEHIND;
-	}
 	len = add(dst, size, 0, "%s; NATS %s", nodes->name, nodes_state_name(state));
 	if (state != NODES_CONNECTED && nodes->error[0])
 		len = add(dst, size, len, " (%s)", nodes->error);

@@ -27,14 +27,7 @@ static uint64_t connections_max(const struct hub *hub)
 /* Peers that give signs of life. */
 static uint64_t nodes_here(const struct hub *hub)
 {
-	uint64_t n = 0;
-
-	for (unsigned i = 0; i < NODES_MAX; i++) {
-		uint32_t state = RELAXED(hub->shm->nodes.peer[i].state);
-
-		n += state == NODE_HERE || state == NODE_BEHIND;
-	}
-	return n;
+	return (uint64_t)__builtin_popcountll(nodes_shm_here(&hub->shm->nodes));
 }
 
 #define GAUGE(name, of, text, unit, expression)							\

@@ -21,14 +21,18 @@ static struct hub_slot_shm *slot_of(const struct hub *hub)
 	return &hub->shm->slot[SLOT_BRIDGE];
 }
 
-void nodes_tell(const struct hub *hub)
+void nodes_wake(const struct hub *hub)
 {
-	if (!index_has_changes(&hub->index))
-		return;
-	/* Either the bridge sees the change before it sleeps (nodes_may_sleep()), or we see it sleep. */
+	/* Either the bridge sees it before it sleeps (nodes_may_sleep()), or we see it sleep. */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_load_explicit(&slot_of(hub)->sleeping, memory_order_relaxed) && atomic_exchange(&slot_of(hub)->sleeping, 0))
 		hub_wake(hub, SLOT_BRIDGE);
+}
+
+void nodes_tell(const struct hub *hub)
+{
+	if (index_has_changes(&hub->index))
+		nodes_wake(hub);
 }
 
 /* ---- states ---- */
@@ -96,7 +100,7 @@ void nodes_bereave(struct hub *hub)
 bool nodes_may_sleep(struct hub *hub, uint64_t next)
 {
 	atomic_store(&slot_of(hub)->sleeping, 1);
-	/* Pairs with the fences in claim_wakeups() (publish.c), nodes_tell() and question_put(). */
+	/* Pairs with the fences in claim_wakeups() (publish.c) and nodes_wake(). */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (ring_tail(&hub->ring) == next && !index_has_changes(&hub->index) && !question_has(hub))
 		return true;
@@ -308,11 +312,6 @@ void nodes_stream_is(struct hub *hub, const char *name, bool fresh)
 	nodes_set_stream(hub, fresh ? STREAM_FILLING : STREAM_AWAY, "");
 }
 
-static bool is_to_stream(const struct ring_record *rec)
-{
-	return rec->topic == TOPIC_NONE && rec->flags & RING_TO_STREAM && !(rec->flags & RING_ECHO);
-}
-
 uint64_t nodes_stream_end(struct hub *hub, uint32_t owner)
 {
 	uint64_t seq = nodes_acked_to(hub), sent = nodes_sent(hub), oldest, tail, lost = 0;
@@ -331,7 +330,7 @@ uint64_t nodes_stream_end(struct hub *hub, uint32_t owner)
 		seq = oldest;
 	}
 	for (; seq < tail; seq++)
-		lost += ring_read(&hub->ring, seq, &rec) == 0 && is_to_stream(&rec) && rec.next == 0;
+		lost += ring_read(&hub->ring, seq, &rec) == 0 && nodes_is_to_stream(&rec) && rec.next == 0;
 	return lost;
 }
 
@@ -361,7 +360,7 @@ uint64_t nodes_ack_of(const struct hub *hub, uint64_t seq)
 {
 	struct ring_record rec;
 
-	return ring_read(&hub->ring, seq, &rec) == 0 && is_to_stream(&rec) ? rec.next : 0;
+	return ring_read(&hub->ring, seq, &rec) == 0 && nodes_is_to_stream(&rec) ? rec.next : 0;
 }
 
 /* (Without a key, a duplicate is one that we sent twice.) */
@@ -379,7 +378,7 @@ void nodes_acked(struct hub *hub, const struct node_ack *acks, unsigned count)
 
 	lock(hub);
 	for (unsigned i = 0; i < count; i++)
-		if (acks[i].seq < ring_tail(&hub->ring) && ring_read(&hub->ring, acks[i].seq, &rec) == 0 && is_to_stream(&rec) && rec.next == 0)
+		if (acks[i].seq < ring_tail(&hub->ring) && ring_read(&hub->ring, acks[i].seq, &rec) == 0 && nodes_is_to_stream(&rec) && rec.next == 0)
 			atomic_store_explicit(&ring_desc(&hub->ring, acks[i].seq)->next, told(hub, &rec, acks[i].sseq), memory_order_relaxed);
 	CRASH_POINT("bridge-stream-acked");
 	unlock(hub);
@@ -407,7 +406,7 @@ uint64_t nodes_look_at_acks(struct hub *hub, unsigned most)
 			seq = ring_oldest(&hub->ring);
 			continue;
 		}
-		if (is_to_stream(&rec) && rec.next == 0)
+		if (nodes_is_to_stream(&rec) && rec.next == 0)
 			break;
 		seq++;
 	}

@@ -69,6 +69,12 @@ static inline bool nodes_is_stream(const struct hub *hub, const char *name, size
 /* The stream's last message that lies before the ring's tail, or that nobody here wants; epoch 0: it was never reached. Hub lock held. */
 struct position nodes_stream_last(const struct hub *hub);
 
+/* Whether a record is a message for the stream. Of such `next` is what the stream has said of it, 0: nothing yet. */
+static inline bool nodes_is_to_stream(const struct ring_record *rec)
+{
+	return rec->topic == TOPIC_NONE && rec->flags & RING_TO_STREAM && !(rec->flags & RING_ECHO);
+}
+
 /* What the stream has said of the RING_TO_STREAM record: the message's sequence there, perhaps with STREAM_DUPLICATE; STREAM_REFUSED; 0: nothing yet, or the ring has it no more. */
 uint64_t nodes_ack_of(const struct hub *hub, uint64_t seq);
 
@@ -80,6 +86,8 @@ static inline uint64_t nodes_sent(const struct hub *hub)
 
 /* A worker, once a turn of its loop: the interest in topics may have changed. Wakes the bridge, if it sleeps. */
 void nodes_tell(const struct hub *hub);
+/* There is something else for the bridge, that was stored before: wakes it, if it sleeps. */
+void nodes_wake(const struct hub *hub);
 
 /* ---- the master ---- */
 

@@ -104,6 +104,21 @@ struct nodes_shm {
 };
 _Static_assert(sizeof(struct nodes_shm) == 128 + 64 + 2 * NODES_TEXT + NODES_MAX * sizeof(struct node_shm) + sizeof(struct stream_shm), "layout");
 
+/* Whether a peer in this state gives signs of life; those that do, a bit each. */
+static inline bool nodes_is_here(uint32_t state)
+{
+	return state == NODE_HERE || state == NODE_BEHIND;
+}
+static inline uint64_t nodes_shm_here(const struct nodes_shm *nodes)
+{
+	uint64_t here = 0;
+
+	for (unsigned i = 0; i < NODES_MAX; i++)
+		here |= (uint64_t)nodes_is_here(atomic_load_explicit(&nodes->peer[i].state, memory_order_relaxed)) << i;
+	return here;
+}
+_Static_assert(NODES_MAX <= 64, "peers have a bit each");
+
 /* Whether a node's name may have this byte; whether it may be this. */
 static inline bool nodes_name_has(char c)
 {

@@ -21,14 +21,7 @@ static struct waiting_shm *note_of(const struct hub *hub, unsigned slot, unsigne
 
 unsigned question_nodes(const struct hub *hub)
 {
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < NODES_MAX; i++) {
-		uint32_t state = atomic_load_explicit(&hub->shm->nodes.peer[i].state, memory_order_relaxed);
-
-		n += state == NODE_HERE || state == NODE_BEHIND;
-	}
-	return n;
+	return (unsigned)__builtin_popcountll(nodes_shm_here(&hub->shm->nodes));
 }
 
 uint64_t question_count(struct hub *hub, uint32_t owner, const char *name, size_t len)
@@ -52,13 +45,8 @@ uint64_t question_count(struct hub *hub, uint32_t owner, const char *name, size_
 
 void question_put(const struct hub *hub, unsigned slot)
 {
-	struct hub_slot_shm *bridge = &hub->shm->slot[SLOT_BRIDGE];
-
 	atomic_fetch_or(&hub->shm->nodes.asked, 1ull << slot);
-	/* Either the bridge sees it before it sleeps (nodes_may_sleep()), or we see it sleep. */
-	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&bridge->sleeping, memory_order_relaxed) && atomic_exchange(&bridge->sleeping, 0))
-		hub_wake(hub, SLOT_BRIDGE);
+	nodes_wake(hub);
 }
 
 struct question_answer question_answer(const struct hub *hub, unsigned slot, unsigned place)

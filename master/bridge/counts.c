@@ -10,8 +10,6 @@
 
 #include "shm/crash.h"
 
-_Static_assert(NODES_MAX <= 64, "peers have a bit each");
-
 int counts_init(struct counts *c, struct bridge *b, const struct peers *peers)
 {
 	*c = (struct counts){ .bridge = b, .peers = peers, .numbers = hub_now(), .of = calloc(INDEX_SLOTS_MAX * WAITING_MAX, sizeof(*c->of)) };
@@ -19,18 +17,6 @@ int counts_init(struct counts *c, struct bridge *b, const struct peers *peers)
 }
 
 /* ---- questions of clients here ---- */
-
-static uint64_t who_is_here(const struct hub *hub)
-{
-	uint64_t here = 0;
-
-	for (unsigned i = 0; i < NODES_MAX; i++) {
-		uint32_t state = atomic_load(&hub->shm->nodes.peer[i].state);
-
-		here |= (uint64_t)(state == NODE_HERE || state == NODE_BEHIND) << i;
-	}
-	return here;
-}
 
 static void tell(const struct counts *c, unsigned place)
 {
@@ -58,7 +44,7 @@ static void ask(struct counts *c, unsigned place, const struct question *q)
 	char name[SUBJECT_MAX], subject[BRIDGE_SUBJECT], text[NATS_NODE_MAX + 2 * 21 + SUBJECT_MAX];
 	int len;
 
-	c->of[place] = (struct count){ .number = q->number, .asked = ++c->numbers, .nodes = who_is_here(&b->hub) };
+	c->of[place] = (struct count){ .number = q->number, .asked = ++c->numbers, .nodes = nodes_shm_here(&b->hub.shm->nodes) };
 	tell(c, place);
 	if (c->of[place].nodes == 0 || uplink_is_full(&b->uplink))
 		return;

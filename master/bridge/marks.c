@@ -71,7 +71,7 @@ static void find_proven(const struct marks *m)
 		uint32_t state = atomic_load(&n->state);
 		uint64_t acked = atomic_load(&n->acked);
 
-		if ((state == NODE_HERE || state == NODE_BEHIND) && acked > 0 && acked < least)
+		if (nodes_is_here(state) && acked > 0 && acked < least)
 			least = acked;
 	}
 	nodes_set_proven(&b->hub, least);

@@ -4,11 +4,28 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 
 from crash_test import CRASH_BUILD
 from janus_test import JanusTest, wait_until
 from nats_servers import Nats, NatsCluster, NatsServer
 from web_clients import WEB, WebClients
+
+
+def steadily(what, pause):
+    """A thread that does it again and again; what is returned ends it."""
+    over = threading.Event()
+
+    def run():
+        while not over.wait(pause):
+            what()
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+
+    def end():
+        over.set()
+        thread.join()
+    return end
 
 
 class Node(WebClients):

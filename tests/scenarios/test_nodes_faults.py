@@ -6,11 +6,10 @@ import re
 import shutil
 import signal
 import tempfile
-import threading
 import unittest
 
 from janus_test import ROOT, wait_until
-from nodes_test import CrashNodesTest, Node, NodesTest
+from nodes_test import CrashNodesTest, Node, NodesTest, steadily
 from programs import OTHER_BUILD, Program
 
 
@@ -49,17 +48,10 @@ class Flow:
 
     def flowing(self):
         """A thread that publishes steadily; called again, it ends."""
-        over = threading.Event()
-
-        def run():
-            while not over.wait(0.002):
-                self.publish(5)
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
+        stop = steadily(lambda: self.publish(5), 0.002)
 
         def end():
-            over.set()
-            thread.join()
+            stop()
             return self
         return end
 

@@ -6,11 +6,10 @@ import re
 import shutil
 import signal
 import tempfile
-import threading
 import unittest
 
 from janus_test import ROOT, wait_until
-from nodes_test import CrashNodesTest, NodesTest
+from nodes_test import CrashNodesTest, NodesTest, steadily
 from programs import OTHER_BUILD, Program
 
 STREAM = "events"
@@ -424,18 +423,7 @@ class Flow:
             self.sent += 1
 
     def flowing(self):
-        over = threading.Event()
-
-        def run():
-            while not over.wait(0.005):
-                self.publish(3)
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-
-        def end():
-            over.set()
-            thread.join()
-        return end
+        return steadily(lambda: self.publish(3), 0.005)
 
     def come(self, seconds=40):
         for reader, had in zip(self.readers, self.had):

@@ -163,7 +163,7 @@ static bool stream_has_said(const struct base *base, const struct waiting_shm *w
 	if (w->stream_until == 0 || base->now_ms >= w->stream_until)
 		return true;
 	for (uint64_t seq = w->first; seq < w->first + w->written; seq++)
-		if (ring_read(&base->hub.ring, seq, &rec) == 0 && rec.topic == TOPIC_NONE && rec.flags & RING_TO_STREAM && rec.next == 0)
+		if (ring_read(&base->hub.ring, seq, &rec) == 0 && nodes_is_to_stream(&rec) && rec.next == 0)
 			return false;
 	return true;
 }
