@@ -60,7 +60,8 @@ class Stopped(JanusTest):
 
     def test_everything_but_the_keepers_first(self):
         """The keepers go on a moment before their workers do, and look at once. Of the time that passes while nobody runs, none counts."""
-        self.begin("hang_limit=4s", workers=3)       # (keepers look for 1.4 s, or longer on a busy machine)
+        # (Keepers run for 1.4 s here, and count up to 1.5 s of each stop: 4 s. If they counted all of it, they would come to 7.4 s at least.)
+        self.begin("hang_limit=6s", workers=3)
         workers, others = self.janus.workers(), [self.janus.master] + self.janus.keepers()
         for _ in range(2):
             for pid in workers:
@@ -68,7 +69,7 @@ class Stopped(JanusTest):
             for moment in (1.1, 0.3):
                 for pid in others:
                     os.kill(pid, signal.SIGSTOP)
-                self.pause(5)
+                self.pause(6.5)
                 for pid in others:
                     os.kill(pid, signal.SIGCONT)
                 self.pause(moment)
