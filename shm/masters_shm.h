@@ -19,7 +19,8 @@ struct masters_shm {
 	_Atomic uint64_t died;		/* when the last death that counts was, the same */
 	_Atomic uint32_t deaths;	/* that count, one behind the other */
 	_Atomic uint32_t given_up;	/* 1: they start none any more */
-	uint8_t pad[16];
+	_Atomic int32_t oom;		/* what the kernel adds to the master's score when memory is short: others' is this and something (privileges.h); the masters' */
+	uint8_t pad[12];
 };
 _Static_assert(sizeof(struct masters_shm) == 64, "a cache line");
 
