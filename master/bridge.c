@@ -69,7 +69,7 @@ static __attribute__((noreturn)) void child(const struct master *m, const struct
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != (pid_t)m->h.master)
 		_exit(1);
-	privileges_oom((pid_t)m->h.master, OOM_WORKER);
+	privileges_oom(atomic_load(&m->hub.shm->masters.oom), OOM_WORKER);
 	close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
 	inherit(handover);
 	inherit(h->hub);
