@@ -483,6 +483,7 @@ static int prepare(struct master *m, const struct config_source *source, int han
 		log_error("%s", error);
 		return -1;
 	}
+	m->workers_uid = privileges_user(m->config.settings.user) ? privileges_user(m->config.settings.user)->pw_uid : geteuid();
 	m->h.settings = m->config.settings;
 	m->h.layout = HUB_LAYOUT;
 	m->h.snapshot_version = SNAPSHOT_VERSION;

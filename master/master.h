@@ -63,6 +63,7 @@ struct master {
 	struct handover h;		/* descriptors, listeners, slots: all that goes on over an upgrade */
 	struct hub hub;
 	struct master_slot slot[INDEX_SLOTS_MAX];
+	uid_t workers_uid;		/* whom keepers and workers run as */
 	uint32_t sessions_max;		/* descriptors a slot may have */
 
 	struct ev_loop *loop;

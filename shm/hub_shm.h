@@ -23,7 +23,7 @@
 
 #define HUB_MAGIC 0x31425548534e414aull	/* "JANSHUB1" */
 #ifndef HUB_LAYOUT
-#define HUB_LAYOUT 15			/* goes up with every change of a layout that lives in the hub or a slot segment */
+#define HUB_LAYOUT 16			/* goes up with every change of a layout that lives in the hub or a slot segment */
 #endif
 
 #define COUNTERS_MAX 256			/* room for more without another layout */
@@ -166,7 +166,8 @@ struct journal_shm {
 	_Atomic uint64_t synced;	/* records before this are on the disk */
 	_Alignas(64) _Atomic uint64_t pinned;	/* as a slot's */
 	_Atomic uint64_t beat;		/* the writer's sign of life, milliseconds of CLOCK_MONOTONIC: none comes while the disk hangs */
-	uint8_t pad[48];
+	_Atomic uint32_t pid;		/* the writer's process id: another master knows by it whom to end. 0: none that it need know of */
+	uint8_t pad[44];
 };
 _Static_assert(sizeof(struct journal_shm) == 128, "layout");
 
