@@ -174,7 +174,7 @@ static void end_orphan(const struct master *m)
 {
 	uint32_t pid = atomic_exchange(&journal_of(m)->pid, 0);
 
-	if (process_end(pid, m->workers_uid))
+	if (process_end(pid, m->workers_uid, DATA_NAME))
 		log_info(DATA_NAME " %u was another master's: the next one goes on", pid);
 	let_go(m);
 }

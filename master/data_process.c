@@ -208,6 +208,7 @@ static int start(struct data *d, int handover)
 		log_error("this is for the master to start: %s", strerror(errno));
 		return -1;
 	}
+	prctl(PR_SET_NAME, DATA_NAME);
 	/* From here on another master ends it; one that it could not know of ends by itself. */
 	atomic_store(&d->hub.shm->journal.pid, (uint32_t)getpid());
 	CRASH_POINT("data-begun");
@@ -216,7 +217,6 @@ static int start(struct data *d, int handover)
 	settings_log_init("data", &d->h.settings);
 	log_follow_level(&d->hub.shm->log_level);
 	log_count_lost(&d->hub.shm->slot[0].counters[COUNTER_log_lost]);
-	prctl(PR_SET_NAME, DATA_NAME);
 	title_set("janus: data");
 	privileges_oom((pid_t)d->h.master, OOM_KEEPER);
 	hub_keep(&d->hub, &d->h.settings);

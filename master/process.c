@@ -46,14 +46,29 @@ bool process_runs_as(uint32_t pid, uid_t user)
 	return uid && strtoul(uid + 5, NULL, 10) == user;
 }
 
-bool process_end(uint32_t pid, uid_t user)
+static bool is_called(uint32_t pid, const char *name)
+{
+	char path[64], text[32];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%u/comm", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof(text));
+	close(fd);
+	return n > 1 && (size_t)n - 1 == strlen(name) && memcmp(text, name, (size_t)n - 1) == 0;
+}
+
+bool process_end(uint32_t pid, uid_t user, const char *name)
 {
 	struct pollfd p = { .events = POLLIN };
 	bool ours;
 
 	if (pid == 0 || pid > INT32_MAX || (p.fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0)) < 0)
 		return false;
-	ours = process_runs_as(pid, user) && syscall(SYS_pidfd_send_signal, p.fd, SIGKILL, NULL, 0) == 0;
+	ours = process_runs_as(pid, user) && is_called(pid, name) && syscall(SYS_pidfd_send_signal, p.fd, SIGKILL, NULL, 0) == 0;
 	if (ours)
 		poll(&p, 1, END_MS);
 	close(p.fd);

@@ -18,8 +18,8 @@ bool process_runs_as(uint32_t pid, uid_t user);
 bool process_slots_ended(const struct hub *hub);
 
 /*
- * Ends at once (SIGKILL) what a dead master has left, whose number stands in the hub, if it runs as this user, and waits until it has ended, a second at most. Whether there was such a one.
+ * Ends at once (SIGKILL) what a dead master has left, whose number stands in the hub, if it is this user's and called so (`comm`), and waits until it has ended, a second at most. Whether there was such a one.
  */
-bool process_end(uint32_t pid, uid_t user);
+bool process_end(uint32_t pid, uid_t user, const char *name);
 
 #endif
