@@ -150,7 +150,7 @@ static int make_empty(struct keeper *k)
 
 	if (slot_empty(&k->segment, k->h.slots[k->slot].segment, false, &count) < 0 || tls_empty(&k->tls, k->h.tls) < 0)
 		return -1;
-	hub_clear_slot(&k->hub, k->slot, k->slot + 1);
+	hub_clear_slot(&k->hub, k->slot, hub_owner_keeper(k->slot));
 	return 0;
 }
 
@@ -160,7 +160,7 @@ bool keeper_restore(struct keeper *k)
 
 	if (k->h.snapshot < 0)
 		return true;
-	while (snapshot_read_slot(&k->hub, &k->segment, &k->tls, k->slot, k->slot + 1, k->h.snapshot) < 0) {
+	while (snapshot_read_slot(&k->hub, &k->segment, &k->tls, k->slot, hub_owner_keeper(k->slot), k->h.snapshot) < 0) {
 		int error = errno;
 
 		good = make_empty(k) == 0 && !k->h.canary;

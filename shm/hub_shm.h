@@ -171,7 +171,8 @@ struct journal_shm {
 	_Atomic uint64_t synced;	/* records before this are on the disk */
 	_Alignas(64) _Atomic uint64_t pinned;	/* as a slot's */
 	_Atomic uint64_t beat;		/* the writer's sign of life, milliseconds of CLOCK_MONOTONIC: none comes while the disk hangs */
-	uint8_t pad[48];
+	_Atomic uint32_t pid;		/* the writer's process id: another master knows by it whom to end. 0: none that it need know of */
+	uint8_t pad[44];
 };
 _Static_assert(sizeof(struct journal_shm) == 128, "layout");
 

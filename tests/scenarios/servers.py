@@ -228,14 +228,17 @@ class Server:
 
     def called(self, name):
         """One of its processes that is called so for tools (`comm`); None: there is none."""
+        return next(iter(self.all_called(name)), None)
+
+    def all_called(self, name):
+        found = []
         for pid in self.processes():
             try:
                 with open("/proc/%d/comm" % pid) as f:
-                    if f.read() == name + "\n":
-                        return pid
+                    found += [pid] * (f.read() == name + "\n")
             except OSError:
                 pass
-        return None
+        return found
 
     def kill(self, pid, role, sig=signal.SIGKILL):
         self.killed[pid] = role
