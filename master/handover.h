@@ -65,6 +65,7 @@ struct handover {
 	struct settings settings;
 	struct handover_config config;	/* master only */
 	uint64_t lost;			/* master only: connections that the server had lost when the reload began (report.c) */
+	uint64_t moved;			/* the same of those that had gone from one worker to another */
 	char program[4096];		/* where the next program is looked for: the path by which the first master was called */
 	int answer;			/* with --probe: descriptor that the answer is written to; -1 none */
 	uint64_t nonce;			/* with --probe: a number that the answer must have in it */

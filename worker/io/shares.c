@@ -62,7 +62,7 @@ static uint32_t lacks(const struct base *base, unsigned slot, uint32_t share)
 	const struct hub_slot_shm *s = &base->hub.shm->slot[slot];
 	uint32_t n = LOAD(s, connections), room = s->connections_max - SPARE(s->connections_max);
 
-	if (!stays(s) || !shares_takes(base, slot) || LOAD(s, gate) || n >= share || n >= room)
+	if (!stays(s) || !shares_takes(base, slot) || LOAD(s, gate) || LOAD(s, reload_number) != LOAD(base->self, reload_number) || n >= share || n >= room)
 		return 0;
 	return (share < room ? share : room) - n;
 }
