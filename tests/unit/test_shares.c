@@ -175,7 +175,10 @@ static void test_gate(void **state)
 	be(0);
 	assert_false(gate_pass(&base, 1));
 	assert_true(gate_pass(&base, 2));
-	gate_leave(&base);
+	assert_true(slot(0)->giving == 6);
+	gate_leave(&base, 2);
+	assert_int_equal(slot(0)->giving, 2);		/* (of the gate that was passed before it was closed) */
+	gate_leave(&base, 1);
 	be(1);
 	assert_true(gate_is_quiet(&base, queue));
 	assert_int_equal(send(queue, "x", 1, MSG_DONTWAIT), 1);

@@ -7,20 +7,25 @@
 
 bool gate_pass(const struct base *base, unsigned slot)
 {
-	uint64_t bit = UINT64_C(1) << slot;
+	uint64_t bit = UINT64_C(1) << slot, before;
 
 	/* seq_cst, here and there: gate_is_quiet() sees that we give, or we see that the gate is closed */
-	atomic_fetch_or(&base->self->giving, bit);
+	before = atomic_fetch_or(&base->self->giving, bit);
 	if (!gate_is_closed(base, slot))
 		return true;
-	atomic_fetch_and(&base->self->giving, ~bit);
+	if (!(before & bit))
+		atomic_fetch_and(&base->self->giving, ~bit);
 	return false;
 }
 
-void gate_leave(const struct base *base)
+void gate_leave(const struct base *base, unsigned slot)
 {
-	if (atomic_load_explicit(&base->self->giving, memory_order_relaxed))
-		atomic_store(&base->self->giving, 0);
+	atomic_fetch_and(&base->self->giving, ~(UINT64_C(1) << slot));
+}
+
+void gate_leave_all(const struct base *base)
+{
+	atomic_store(&base->self->giving, 0);
 }
 
 void gate_open(const struct base *base)

@@ -16,7 +16,8 @@
 
 /* True: the slot's queue may be put into until gate_leave(). False: its gate is closed. */
 bool gate_pass(const struct base *base, unsigned slot);
-void gate_leave(const struct base *base);	/* of all that were passed */
+void gate_leave(const struct base *base, unsigned slot);
+void gate_leave_all(const struct base *base);	/* a worker has dealt with what the last one left under way */
 
 /* This slot's gate. A worker opens it when it begins. */
 void gate_open(const struct base *base);

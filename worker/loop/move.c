@@ -166,6 +166,10 @@ static bool move(struct worker *w, const struct asked_move *m, uint64_t *full)
 		return true;
 	}
 	if (!gate_pass(&w->base, m->slot)) {
+		if (atomic_load_explicit(&w->base.hub.shm->slot[m->slot].state, memory_order_relaxed) == SLOT_UNUSED) {
+			input_stall(&w->protocols, m->sid);	/* the slot has ended: the request is read again */
+			return true;
+		}
 		*full |= UINT64_C(1) << m->slot;
 		return false;
 	}
@@ -175,7 +179,7 @@ static bool move(struct worker *w, const struct asked_move *m, uint64_t *full)
 	CRASH_POINT("move-noted");
 	if (send_session(w, m->sid, m->slot) < 0) {
 		atomic_store_explicit(&w->base.slot.shm->moving, 0, memory_order_release);
-		gate_leave(&w->base);
+		gate_leave(&w->base, m->slot);
 		if (errno == EAGAIN) {
 			*full |= UINT64_C(1) << m->slot;
 			return false;
@@ -185,7 +189,7 @@ static bool move(struct worker *w, const struct asked_move *m, uint64_t *full)
 	}
 	CRASH_POINT("move-sent");
 	free_session(w, m->sid);
-	gate_leave(&w->base);
+	gate_leave(&w->base, m->slot);
 	return true;
 }
 
@@ -233,7 +237,7 @@ void move_redo(struct worker *w)
 	struct session_shm *s;
 
 	if (!moving) {
-		gate_leave(&w->base);
+		gate_leave_all(&w->base);
 		return;
 	}
 	s = session(&w->base, sid);
@@ -252,7 +256,7 @@ void move_redo(struct worker *w)
 		close(session_fd(&w->base, sid));
 	}
 	atomic_store_explicit(&w->base.slot.shm->moving, 0, memory_order_release);
-	gate_leave(&w->base);
+	gate_leave_all(&w->base);
 }
 
 /* ---- receiving ---- */
