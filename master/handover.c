@@ -108,7 +108,7 @@ static void put_fallback(msgpack_packer *p, const struct handover_fallback *b)
 
 static void pack(msgpack_packer *p, const struct handover *h)
 {
-	msgpack_pack_map(p, 40);
+	msgpack_pack_map(p, 41);
 	put_int(p, "v", HANDOVER_VERSION);
 	put_int(p, "layout", h->layout);
 	put_int(p, "answer", h->answer);
