@@ -141,7 +141,8 @@ struct hub_slot_shm {
 	_Atomic uint32_t drain;		/* by the master: clients are sent away, so many a second, and none are taken; 0: they are not. To 0 also by the worker */
 	_Atomic uint64_t segment_used;	/* the worker's: bytes of its slot segment that take memory (a look a second) */
 	_Atomic uint32_t handshakes;	/* the worker's: TLS handshakes that are under way */
-	uint8_t pad4[12];
+	_Atomic uint32_t gate;		/* the worker's: 1: nothing more is put into the slot's queue (worker/loop/gate.h) */
+	_Atomic uint64_t giving;	/* the worker's: slots, in bits, into whose queue it may be putting something */
 
 	struct order_shm order[ORDERS_NOTED];	/* the worker's */
 
@@ -198,6 +199,7 @@ struct hub_shm {
 	_Atomic uint64_t orders;	/* number of the last order; whoever gives one */
 	struct lock_shm lock;		/* the hub lock: topic index, the ring's producer side, history */
 	_Atomic uint32_t log_level;	/* 1 + the level of all processes' logs (log.h), whatever their settings say; 0: as they say. The master's */
+	_Atomic uint64_t even_until;	/* until then workers even out their connections (worker/loop/balance.h), milliseconds of CLOCK_MONOTONIC. The master's */
 	struct journal_shm journal;
 	struct nodes_shm nodes;		/* other nodes; the bridge's */
 	struct masters_shm masters;	/* is there one? */
