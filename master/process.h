@@ -22,9 +22,6 @@ bool process_slots_ended(const struct hub *hub);
  */
 bool process_end(uint32_t pid, uid_t user, const char *name);
 
-/* Whether it runs as this user (or runs at all). What stands in the hub as a process's number may be any number. */
-bool process_runs_as(uint32_t pid, uid_t user);
-
 /* A pidfd, close-on-exec; -1 with errno. And whether that process has ended. */
 int process_open(uint32_t pid);
 bool process_is_over(int pidfd);
