@@ -25,9 +25,7 @@ class Crafting(TlsTest):
     def rests(self, seconds=0.3):
         """The worker has nothing to do: for most of the time it neither runs nor waits for a processor, but where the machine is so busy that it waits long for each turn."""
         def busy():
-            with open("/proc/%d/schedstat" % self.janus.workers()[0]) as f:
-                ran, waited, _ = f.read().split()
-            return (int(ran) + int(waited)) / 1e9
+            return sum(janus_test.scheduled(self.janus.workers()[0]))
 
         def rested():
             before, began = busy(), time.monotonic()
