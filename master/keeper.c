@@ -99,6 +99,13 @@ static void init_supervisor(struct keeper *k)
 	tell_supervisor(k);
 }
 
+/* With a handover state that is new, as the program that was executed or the one that goes on. */
+static void begin(struct keeper *k)
+{
+	init_supervisor(k);
+	k->started = restarts_now();
+}
+
 /* ---- signals ---- */
 
 static void stop(struct keeper *k)
@@ -139,17 +146,25 @@ static void execute(struct keeper *k)
 	keeper_open_signals(k);
 }
 
-/* No worker is there: executes the program that is to follow, if there is one and it can be. */
+/*
+ * No worker is there: executes the program that is to follow, if there is one and it can be. The one that this process runs needs no executing, which would take longer than all else that
+ * connections wait for.
+ */
 static void follow(struct keeper *k)
 {
 	if (k->successor < 0)
 		return;
-	execute(k);
-	if (k->h.new_segments)
-		return;		/* these segments are not for this program */
+	if (k->same_program && !k->h.new_segments) {
+		keeper_follow_settings(k);
+		begin(k);
+	} else {
+		execute(k);
+		if (k->h.new_segments)
+			return;		/* these segments are not for this program */
+		count_refusal(k);
+	}
 	close(k->successor);
 	k->successor = -1;
-	count_refusal(k);
 }
 
 /* The same for an order that came when there was no worker. With other segments it is tried again until it works. */
@@ -216,7 +231,9 @@ static void adopt(struct keeper *k, struct order_received *r)
 	struct handover *next = &r->handover;
 	struct handover_slot *slot = &next->slots[k->slot];
 
+	close(k->program);		/* (no worker finds it: poll() knows no O_PATH descriptor) */
 	k->program = r->program;
+	k->same_program = program_is_running(k->program);
 	fcntl(k->program, F_SETFD, FD_CLOEXEC);		/* the next program opens its own */
 	next->snapshot = -1;
 	adopt_tls(k, next);
@@ -501,8 +518,7 @@ int keeper_main(int handover)
 	CRASH_ALWAYS("keeper-abort");
 	if (keeper_start(k, handover) < 0)
 		return KEEPER_FAILED;
-	init_supervisor(k);
-	k->started = restarts_now();
+	begin(k);
 	if (keeper_restore(k))
 		supervisor_start(&k->supervisor);
 	else

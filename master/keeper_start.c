@@ -44,6 +44,14 @@ static bool try_again(struct keeper *k, const char *what)
 	return true;
 }
 
+static void open_log(const struct keeper *k)
+{
+	char who[32];
+
+	snprintf(who, sizeof(who), "keeper %u", k->slot);
+	settings_log_init(who, &k->h.settings);
+}
+
 int keeper_open_signals(struct keeper *k)
 {
 	sigset_t set;
@@ -112,16 +120,13 @@ static int open_own(struct keeper *k)
 
 int keeper_start(struct keeper *k, int handover)
 {
-	char who[32];
-
 	if (handover_read(&k->h, handover) < 0 || k->h.slot < 0) {
 		log_error("this is for the master to start: the handover state can't be read");
 		return -1;
 	}
 	k->slot = (unsigned)k->h.slot;
 	k->successor = -1;
-	snprintf(who, sizeof(who), "keeper %u", k->slot);
-	settings_log_init(who, &k->h.settings);
+	open_log(k);
 	prctl(PR_SET_NAME, KEEPER_NAME);
 	title_set("janus: keeper %u", k->slot);
 	if (attach_hub(k) < 0)
@@ -146,13 +151,19 @@ int keeper_start(struct keeper *k, int handover)
 	return 0;
 }
 
+void keeper_follow_settings(struct keeper *k)
+{
+	open_log(k);
+	hub_keep(&k->hub, &k->h.settings);
+}
+
 static int make_empty(struct keeper *k)
 {
 	uint32_t count;
 
 	if (slot_empty(&k->segment, k->h.slots[k->slot].segment, false, &count) < 0 || tls_empty(&k->tls, k->h.tls) < 0)
 		return -1;
-	hub_clear_slot(&k->hub, k->slot, k->slot + 1);
+	hub_clear_slot(&k->hub, k->slot, hub_owner_keeper(k->slot));
 	return 0;
 }
 
@@ -162,7 +173,7 @@ bool keeper_restore(struct keeper *k)
 
 	if (k->h.snapshot < 0)
 		return true;
-	while (snapshot_read_slot(&k->hub, &k->segment, &k->tls, k->slot, k->slot + 1, k->h.snapshot) < 0) {
+	while (snapshot_read_slot(&k->hub, &k->segment, &k->tls, k->slot, hub_owner_keeper(k->slot), k->h.snapshot) < 0) {
 		int error = errno;
 
 		good = make_empty(k) == 0 && !k->h.canary;

@@ -40,6 +40,7 @@ struct keeper {
 	unsigned quiesce_deaths;		/* of workers that were to, and died instead */
 	bool quiesced;			/* it has, and none is made until an order comes */
 	int successor;			/* the handover state (a memfd) to execute the program with, -1 none */
+	bool same_program;		/* which is the one that this process runs: it goes on with that state instead */
 	bool replacing;			/* an order to replace has come while there was no worker: it is followed at replace_at */
 	uint64_t replace_at;		/* milliseconds of CLOCK_MONOTONIC */
 
@@ -51,6 +52,9 @@ int keeper_start(struct keeper *k, int handover);
 
 /* A predecessor of another layout has left its sessions as a snapshot. False: it can't be read, and the predecessor is to go on. */
 bool keeper_restore(struct keeper *k);
+
+/* The handover state has other settings than the one that was read. */
+void keeper_follow_settings(struct keeper *k);
 
 /* They come as events of k->signals from now on. 0, or -1 with errno. */
 int keeper_open_signals(struct keeper *k);

@@ -3,7 +3,6 @@
  */
 #include "master/process.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -13,24 +12,17 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-bool process_ended(uint32_t pid)
-{
-	char path[64], text[512];
-	const char *state;
-	ssize_t n;
-	int fd;
+#define END_MS 1000
 
-	if (pid == 0)
-		return true;
-	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	state = strrchr(text, ')');
-	return n <= 0 || !state || state[1] != ' ' || state[2] == 'Z' || state[2] == 'X';
+bool process_slots_ended(const struct hub *hub)
+{
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		const struct hub_slot_shm *s = &hub->shm->slot[i];
+
+		if (!process_ended(atomic_load(&s->keeper)) || !process_ended(atomic_load(&s->worker)))
+			return false;
+	}
+	return true;
 }
 
 bool process_runs_as(uint32_t pid, uid_t user)
@@ -52,6 +44,35 @@ bool process_runs_as(uint32_t pid, uid_t user)
 	text[n > 0 ? n : 0] = '\0';
 	uid = strstr(text, "\nUid:");
 	return uid && strtoul(uid + 5, NULL, 10) == user;
+}
+
+static bool is_called(uint32_t pid, const char *name)
+{
+	char path[64], text[32];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%u/comm", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof(text));
+	close(fd);
+	return n > 1 && (size_t)n - 1 == strlen(name) && memcmp(text, name, (size_t)n - 1) == 0;
+}
+
+bool process_end(uint32_t pid, uid_t user, const char *name)
+{
+	struct pollfd p = { .events = POLLIN };
+	bool ours;
+
+	if (pid == 0 || pid > INT32_MAX || (p.fd = process_open(pid)) < 0)
+		return false;
+	ours = process_runs_as(pid, user) && is_called(pid, name) && syscall(SYS_pidfd_send_signal, p.fd, SIGKILL, NULL, 0) == 0;
+	if (ours)
+		poll(&p, 1, END_MS);
+	close(p.fd);
+	return ours;
 }
 
 int process_open(uint32_t pid)

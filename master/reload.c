@@ -237,6 +237,7 @@ static void begin_next(struct master *m, int caller)
 	m->next.new_segments = m->next.restore = m->next.again = m->next.adopted = false;
 	m->next.failed[0] = '\0';
 	m->next.lost = report_lost(m);
+	m->next.moved = report_moved(m);
 	m->next.reload_number++;
 	fallback->there = true;
 	fallback->program = m->program;

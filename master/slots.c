@@ -198,7 +198,7 @@ int slots_start(struct master *m, unsigned slot)
 		*s = (struct handover_slot){ .segment = -1, .orders = -1 };
 		return -1;
 	}
-	hub_clear_slot(&m->hub, slot, INDEX_SLOTS_MAX + 1);
+	hub_clear_slot(&m->hub, slot, hub_owner_master());
 	m->hub.shm->slot[slot].connections_max = limits_slot_connections(m->sessions_max);
 	if (start_keeper(m, slot) < 0) {
 		forget(m, slot);
@@ -260,7 +260,7 @@ static void forget(struct master *m, unsigned slot)
 	close(s->orders);
 	*s = (struct handover_slot){ .segment = -1, .orders = -1 };
 	m->slot[slot].lost = m->slot[slot].vacant = false;
-	hub_clear_slot(&m->hub, slot, INDEX_SLOTS_MAX + 1);
+	hub_clear_slot(&m->hub, slot, hub_owner_master());
 	atomic_store(&m->hub.shm->slot[slot].state, SLOT_UNUSED);
 	atomic_store(&m->hub.shm->slot[slot].keeper, 0);
 	atomic_store(&m->hub.shm->slot[slot].worker, 0);
@@ -279,7 +279,7 @@ static int clear_lost(struct master *m, unsigned slot)
 		return -1;
 	}
 	slot_detach(&segment);
-	hub_clear_slot(&m->hub, slot, INDEX_SLOTS_MAX + 1);
+	hub_clear_slot(&m->hub, slot, hub_owner_master());
 	hub_count(&m->hub, slot, COUNTER_closed_slot, count);
 	hub_count(&m->hub, slot, COUNTER_closed, count);
 	atomic_fetch_add(&m->hub.shm->slot[slot].emptied, 1);
@@ -552,7 +552,7 @@ static void watch_lost(struct master *m, unsigned slot, uint64_t now)
 {
 	struct master_slot *s = &m->slot[slot];
 	uint64_t beat = atomic_load_explicit(&m->hub.shm->slot[slot].worker_beat, memory_order_relaxed), limit = (uint64_t)m->config.settings.hang_limit;
-	uint32_t owner = lock_owner(&m->hub.shm->lock);
+	unsigned owner = lock_number(lock_owner(&m->hub.shm->lock));
 
 	if (take_keeper(m, slot))
 		return;

@@ -141,7 +141,8 @@ struct hub_slot_shm {
 	_Atomic uint32_t drain;		/* by the master: clients are sent away, so many a second, and none are taken; 0: they are not. To 0 also by the worker */
 	_Atomic uint64_t segment_used;	/* the worker's: bytes of its slot segment that take memory (a look a second) */
 	_Atomic uint32_t handshakes;	/* the worker's: TLS handshakes that are under way */
-	uint8_t pad4[12];
+	_Atomic uint32_t gate;		/* the worker's: 1: nothing more is put into the slot's queue (worker/loop/gate.h) */
+	_Atomic uint64_t giving;	/* the worker's: slots, in bits, into whose queue it may be putting something */
 
 	struct order_shm order[ORDERS_NOTED];	/* the worker's */
 
@@ -171,7 +172,8 @@ struct journal_shm {
 	_Atomic uint64_t synced;	/* records before this are on the disk */
 	_Alignas(64) _Atomic uint64_t pinned;	/* as a slot's */
 	_Atomic uint64_t beat;		/* the writer's sign of life, milliseconds of CLOCK_MONOTONIC: none comes while the disk hangs */
-	uint8_t pad[48];
+	_Atomic uint32_t pid;		/* the writer's process id: another master knows by it whom to end. 0: none that it need know of */
+	uint8_t pad[44];
 };
 _Static_assert(sizeof(struct journal_shm) == 128, "layout");
 
@@ -197,6 +199,7 @@ struct hub_shm {
 	_Atomic uint64_t orders;	/* number of the last order; whoever gives one */
 	struct lock_shm lock;		/* the hub lock: topic index, the ring's producer side, history */
 	_Atomic uint32_t log_level;	/* 1 + the level of all processes' logs (log.h), whatever their settings say; 0: as they say. The master's */
+	_Atomic uint64_t even_until;	/* until then workers even out their connections (worker/loop/balance.h), milliseconds of CLOCK_MONOTONIC. The master's */
 	struct journal_shm journal;
 	struct nodes_shm nodes;		/* other nodes; the bridge's */
 	struct masters_shm masters;	/* is there one? */

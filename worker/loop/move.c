@@ -19,6 +19,7 @@
 #include "worker/io/tcp_counts.h"
 #include "worker/io/tls_out.h"
 #include "worker/loop/connection.h"
+#include "worker/loop/gate.h"
 #include "worker/loop/move_message.h"
 #include "worker/loop/orders.h"
 #include "worker/loop/refuse.h"
@@ -121,6 +122,7 @@ static void free_session(struct worker *w, session_id sid)
 	close(session_fd(&w->base, sid));
 	tell_session(&w->base, sid, EVENT_MOVE, (uint32_t)w->base.slot.shm->moving, NULL, 0, NULL);
 	atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
+	base_count(&w->base, COUNTER_moved_out, 1);
 	atomic_store_explicit(&w->base.slot.shm->moving, 0, memory_order_release);
 }
 
@@ -163,12 +165,21 @@ static bool move(struct worker *w, const struct asked_move *m, uint64_t *full)
 		output_flush(&w->output, m->sid);
 		return true;
 	}
+	if (!gate_pass(&w->base, m->slot)) {
+		if (atomic_load_explicit(&w->base.hub.shm->slot[m->slot].state, memory_order_relaxed) == SLOT_UNUSED) {
+			input_stall(&w->protocols, m->sid);	/* the slot has ended: the request is read again */
+			return true;
+		}
+		*full |= UINT64_C(1) << m->slot;
+		return false;
+	}
 	w->base.slot.shm->move_number = next_number(w);
 	/* release: what was received is counted, and the number is there */
 	atomic_store_explicit(&w->base.slot.shm->moving, MOVING(m->sid, m->slot), memory_order_release);
 	CRASH_POINT("move-noted");
 	if (send_session(w, m->sid, m->slot) < 0) {
 		atomic_store_explicit(&w->base.slot.shm->moving, 0, memory_order_release);
+		gate_leave(&w->base, m->slot);
 		if (errno == EAGAIN) {
 			*full |= UINT64_C(1) << m->slot;
 			return false;
@@ -178,7 +189,27 @@ static bool move(struct worker *w, const struct asked_move *m, uint64_t *full)
 	}
 	CRASH_POINT("move-sent");
 	free_session(w, m->sid);
+	gate_leave(&w->base, m->slot);
 	return true;
+}
+
+enum move_result move_session(struct worker *w, session_id sid, unsigned slot)
+{
+	const struct session_state_shm *st = &session(&w->base, sid)->state;
+	struct asked_move m = { .sid = sid, .slot = slot, .parsed = st->parsed };
+	uint64_t full = 0;
+
+	if (st->in == BUFFER_NONE || session_parked(&w->base, sid) || session_polls(&w->base, sid) || session_waits(&w->base, sid) || subscribe_has_own(&w->base, sid))
+		return MOVE_LATER;
+	if (move(w, &m, &full))
+		return MOVE_GONE;
+	return full ? MOVE_FULL : MOVE_LATER;
+}
+
+uint32_t move_under_way(const struct worker *w)
+{
+	(void)w;
+	return 0;
 }
 
 void move_run(struct worker *w)
@@ -205,8 +236,10 @@ void move_redo(struct worker *w)
 	unsigned slot = (uint32_t)moving;
 	struct session_shm *s;
 
-	if (!moving)
+	if (!moving) {
+		gate_leave_all(&w->base);
 		return;
+	}
 	s = session(&w->base, sid);
 	if (s->status == SESSION_OPEN) {
 		for (int waited = 0; send_session(w, sid, slot) < 0 && errno == EAGAIN && waited < PATIENCE; waited += 10) {
@@ -223,6 +256,7 @@ void move_redo(struct worker *w)
 		close(session_fd(&w->base, sid));
 	}
 	atomic_store_explicit(&w->base.slot.shm->moving, 0, memory_order_release);
+	gate_leave_all(&w->base);
 }
 
 /* ---- receiving ---- */
@@ -339,6 +373,7 @@ static void take(struct worker *w, int fd, const struct move_looked *l)
 		return;
 	}
 	quota_found(&w->service, fd);
+	base_count(&w->base, COUNTER_moved_in, 1);
 	tell_why(&w->base, fd, EVENT_CONNECT, EVENT_WHY_MOVED, m->sender, &peer);
 	if (session_rights(&w->base, fd))
 		tell_who(&w->base, fd, session_rights(&w->base, fd));

@@ -17,6 +17,16 @@
 
 /* See base.move. */
 bool move_ask(struct worker *w, session_id sid, unsigned slot);
+/* What becomes of a session that is to go to another slot. */
+enum move_result {
+	MOVE_GONE,		/* it is no session here any more */
+	MOVE_LATER,		/* it is in the middle of something: to be tried in a later turn */
+	MOVE_FULL,		/* no more can go to that slot in this turn */
+};
+/* Gives a session away that is at rest. At the end of a turn, when no send is under way. */
+enum move_result move_session(struct worker *w, session_id sid, unsigned slot);
+/* Sessions that were given away and are not there yet. */
+uint32_t move_under_way(const struct worker *w);
 /* Sends those that were asked for and are ready. */
 void move_run(struct worker *w);
 void move_redo(struct worker *w);		/* at a worker's start, before sessions are taken over */

@@ -45,6 +45,16 @@ static uint64_t most(const struct worker *w)
 	return workers ? ((uint64_t)w->base.settings->max_parked + workers - 1) / workers : 0;
 }
 
+/* Those of all slots. (One that has more than its share keeps them as long as others have less.) */
+static uint64_t parked_everywhere(const struct worker *w)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		n += atomic_load_explicit(&w->base.hub.shm->slot[i].parked, memory_order_relaxed);
+	return n;
+}
+
 static bool is_parked(const struct worker *w, const struct parked *p)
 {
 	const struct session_shm *s = session(&w->base, p->sid);
@@ -210,7 +220,7 @@ static void park(struct worker *w, session_id sid, bool tell)
 
 static void keep_within_most(struct worker *w)
 {
-	while (parked_count(w) > most(w) && park_fewer(w))
+	while (parked_count(w) > most(w) && parked_everywhere(w) > (uint64_t)w->base.settings->max_parked && park_fewer(w))
 		;
 }
 

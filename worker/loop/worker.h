@@ -68,6 +68,17 @@ struct asked_move {
 	uint8_t token[TOKEN_BYTES];	/* numbers are used again */
 };
 
+/* Sessions that are to go to other slots (balance.c). */
+struct balance {
+	uint32_t gives[INDEX_SLOTS_MAX];	/* so many to each */
+	uint32_t left;			/* their sum */
+	uint64_t given;			/* slots, in bits, to which some have gone by this plan */
+	uint64_t planned_at, looked_at, told_at;	/* milliseconds as base.now_ms; 0: never */
+	unsigned slot;			/* that is next */
+	uint32_t at, passed;		/* the session that is looked at next; how many were passed over since one went */
+	struct ev_timer again;		/* runs while a queue is full */
+};
+
 struct worker {
 	const struct worker_start *start;
 	struct base base;
@@ -108,6 +119,8 @@ struct worker {
 	struct asked_move *moves;
 	uint32_t moves_count, moves_room;
 	struct ev_io queue_io;
+
+	struct balance balance;
 
 	/* orders.c */
 	uint64_t order;			/* number of the one that is being dealt with */
