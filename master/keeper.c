@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "master/adopt.h"
+#include "master/bereft.h"
 #include "master/door.h"
 #include "master/keeper_again.h"
 #include "master/keeper_start.h"
@@ -320,26 +321,15 @@ static void order_tell(struct keeper *k)
 	CRASH_POINT("keeper-told");
 }
 
-/* The worker serves on, and so does this process: until another master comes, or for master_linger. */
+/*
+ * The worker serves on, and so does this process. If the worker was to leave a snapshot, that is of no use any more, unless the next program may have it already: then that may be publishing in its own hub.
+ */
 static void lose_master(struct keeper *k)
 {
-	uint64_t none = 0;
-
-	atomic_compare_exchange_strong(&k->hub.shm->masters.gone, &none, hub_now());
-	if (k->h.settings.master_linger == 0) {
+	if (!bereft_begin(k))
 		stop(k);
-		return;
-	}
-	k->bereft = restarts_now();
-	log_warning("the master is gone; going on without one for %lld s", (long long)k->h.settings.master_linger / 1000);
-}
-
-static void linger(struct keeper *k)
-{
-	if (!k->bereft || k->supervisor.stopping || restarts_now() - k->bereft < (uint64_t)k->h.settings.master_linger)
-		return;
-	log_error("no master has come for %lld s (master_linger): stopping", (long long)k->h.settings.master_linger / 1000);
-	stop(k);
+	else if (!atomic_load(&k->hub.shm->masters.moving))
+		order_resume(k);
 }
 
 /* Somebody is at the door. If it is a master, what it came by is where orders come from now, at the number that the worker's copy of all this names, too. */
@@ -357,7 +347,7 @@ static void answer_door(struct keeper *k)
 	else
 		log_info("process %d is the master now", (int)master);
 	close(fd);
-	k->bereft = 0;
+	bereft_end(k);
 	CRASH_POINT("keeper-adopted");
 }
 
@@ -441,8 +431,10 @@ static int worker_ended(struct keeper *k, enum worker_end end)
 	if (end == END_LEFT || end == END_SNAPSHOT || end == END_DRAINED)
 		events_say(&k->hub.events, k->slot, EVENT_HANDOVER, atomic_load(&k->self->connections), "process %d%s", (int)k->supervisor.gone,
 			   end == END_SNAPSHOT ? " left a snapshot" : end == END_DRAINED ? " served its last connection" : "");
-	if (end == END_DRAINED && k->h.slots[k->slot].draining && k->successor < 0)
+	if (end == END_DRAINED && k->h.slots[k->slot].draining && k->successor < 0) {
+		bereft_leave(k);
 		return KEEPER_DRAINED;
+	}
 	if (end == END_SNAPSHOT && k->quiescing) {
 		k->quiesced = true;
 		atomic_store(&k->self->state, SLOT_QUIESCED);
@@ -468,7 +460,8 @@ static int wait_ms(const struct keeper *k)
 static void take_turn(struct keeper *k)
 {
 	atomic_store_explicit(&k->self->keeper_beat, restarts_now(), memory_order_relaxed);
-	linger(k);
+	if (!k->supervisor.stopping && !bereft_look(k))
+		stop(k);
 	if (k->h.tls_before >= 0 && !k->replacing && supervisor_settled(&k->supervisor) && restarts_now() >= k->started + WAY_BACK_MS)
 		close_tls_before(k);
 	if (k->quiescing && k->supervisor.worker > 0 && takes_orders(k)) {

@@ -132,6 +132,8 @@ int keeper_start(struct keeper *k, int handover)
 	if (attach_hub(k) < 0)
 		return -1;
 	privileges_oom(atomic_load(&k->hub.shm->masters.oom), OOM_KEEPER);
+	/* (A program before this one had the kernel stop it when the master dies.) */
+	prctl(PR_SET_PDEATHSIG, 0);
 	while (runtime_dir_hold(k->h.lock) < 0)
 		if (!try_again(k, "lock"))
 			return -1;

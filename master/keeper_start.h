@@ -28,7 +28,10 @@ struct keeper {
 	int signals;			/* signalfd */
 	int program;			/* O_PATH: what is executed when the program is to be another, or the same anew */
 	uint64_t started;		/* milliseconds of CLOCK_MONOTONIC */
-	uint64_t bereft;		/* the same: since when there is no master, 0 there is one */
+	/* bereft.c */
+	bool bereft;			/* there is no master */
+	uint64_t alone, looked;		/* milliseconds of that, and when it was looked last */
+	uint64_t dead;			/* slots that had neither keeper nor worker then, a bit each */
 	int snapshot;			/* where the worker puts one if asked to */
 
 	/* keeper.c's */
