@@ -14,7 +14,6 @@
 
 #define RUN_US 3000		/* microseconds of a turn */
 #define LOOKS 64		/* sessions that are looked at before the clock is */
-#define AGAIN 0.001		/* seconds until a queue that was full is tried again */
 #define PLAN_MS 1000
 #define BALANCE_MS 1000		/* between looks whether there is more than `balance` says */
 #define BALANCE_MOST 1000	/* sessions that go for it at a look */
@@ -169,24 +168,10 @@ bool balance_run(struct worker *w)
 		if (full || (n % LOOKS == 0 && base_clock() - since > RUN_US))
 			break;
 	}
-	if (full) {
-		/* (The one that did not fit comes next.) */
-		b->at = (b->at + end - 1) % end;
-		ev_timer_again(w->base.loop, &b->again);
-		return false;
-	}
-	return b->left > 0 && b->passed < end;
-}
-
-/* Has the loop make a turn. */
-static void on_again(struct ev_loop *loop, struct ev_timer *t, int events)
-{
-	(void)events;
-	ev_timer_stop(loop, t);
-}
-
-void balance_start(struct worker *w)
-{
-	ev_init(&w->balance.again, on_again);
-	w->balance.again.repeat = AGAIN;
+	if (!full)
+		return b->left > 0 && b->passed < end;
+	/* The one that did not fit comes next, when those that have gone are there: their worker wakes us. */
+	b->at = (b->at + end - 1) % end;
+	b->passed--;
+	return false;
 }

@@ -603,7 +603,6 @@ int worker_run(const struct worker_start *start)
 		return WORKER_SHORTAGE;
 	listener_start(&w->listeners);
 	move_start(w);
-	balance_start(w);
 	next_keeper_start(w);
 	ev_run(w->base.loop, 0);
 	if (w->snapshot_wanted)

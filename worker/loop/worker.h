@@ -76,7 +76,6 @@ struct balance {
 	uint64_t planned_at, looked_at, told_at;	/* milliseconds as base.now_ms; 0: never */
 	unsigned slot;			/* that is next */
 	uint32_t at, passed;		/* the session that is looked at next; how many were passed over since one went */
-	struct ev_timer again;		/* runs while a queue is full */
 };
 
 struct worker {
