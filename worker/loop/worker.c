@@ -34,6 +34,7 @@
 #include "worker/io/listener.h"
 #include "worker/io/tcp_counts.h"
 #include "worker/loop/connection.h"
+#include "worker/loop/departed.h"
 #include "worker/loop/handshakes.h"
 #include "worker/loop/move.h"
 #include "worker/loop/next_keeper.h"
@@ -78,7 +79,7 @@ static bool move_delivered(struct worker *w)
 {
 	bool more = !partial_protect(w->partial);
 
-	if (!more)
+	if (!more && !w->base.departed)
 		fanout_publish_delivered(&w->fanout);
 	partial_trim(w->partial);
 	return more;
@@ -137,6 +138,7 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 	(void)p;
 	(void)events;
 	connection_close_over(w);
+	departed_run(w);
 	more = fanout_poll(&w->fanout);
 	more |= fanout_run(&w->fanout);
 	more |= move_delivered(w);
@@ -149,6 +151,7 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 	move_run(w);
 	more |= handshakes_run(w);
 	more |= presence_run(&w->presence);
+	arrived_settle(w);
 	more |= w->base.over_count > 0;
 	if (w->stopping && (more || atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) == 0)) {
 		base_beat(&w->base);
@@ -222,6 +225,7 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *t, int events)
 	look_at_memory(w);
 	show_connections(w);
 	orders_drain(w);
+	move_tick(w);
 	if (w->stopping && atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) > 0)
 		watch_takers(w);
 	if (w->start->drain && atomic_load_explicit(&w->base.self->connections, memory_order_relaxed) == 0 &&

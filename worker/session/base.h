@@ -60,6 +60,8 @@ struct base {
 	char *scratch;			/* memory for one frame or one answer */
 	size_t scratch_room;
 
+	bool departed;			/* sessions that were here are on their way to other slots (loop/departed.h): what they subscribe is not left yet */
+
 	uint64_t waiting;		/* notes of requests that wait (service/waiting.h), in bits: those that are in use */
 
 	/* Sessions whose subscriptions have changed in this turn, while somebody watches who is on which topic (service/presence.h). */
