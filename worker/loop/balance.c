@@ -10,7 +10,7 @@
 #include "shm/log.h"
 #include "worker/io/shares.h"
 #include "worker/loop/gate.h"
-#include "worker/loop/move.h"
+#include "worker/loop/move_session.h"
 
 #define RUN_US 3000		/* microseconds of a turn */
 #define LOOKS 64		/* sessions that are looked at before the clock is */
@@ -68,7 +68,13 @@ static void cut(struct balance *b, uint32_t most)
 	}
 }
 
-void balance_look(struct worker *w)
+/* Those behind that read slowly are in the middle of a frame nearly always. Each second tick they stop when they are not; in between they go on, as it may be that they can't go. */
+static void let_rest(struct worker *w)
+{
+	w->base.leaves = !w->base.leaves && drains(w) && w->balance.left > 0;
+}
+
+static void make_plan(struct worker *w)
 {
 	struct balance *b = &w->balance;
 	uint32_t most;
@@ -92,6 +98,12 @@ void balance_look(struct worker *w)
 	}
 	if (b->left == 0)
 		tell_full(w);
+}
+
+void balance_look(struct worker *w)
+{
+	make_plan(w);
+	let_rest(w);
 }
 
 /* The slot that the next one goes to, INDEX_SLOTS_MAX: none, as their queues are full. */
@@ -155,23 +167,26 @@ bool balance_run(struct worker *w)
 	uint32_t end = atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed);
 	uint64_t full = 0, since;
 
-	if (b->left == 0 || b->passed >= end || w->stopping || w->snapshot_wanted)
+	if (b->left == 0 || w->stopping || w->snapshot_wanted)
 		return false;
 	since = base_clock();
-	for (uint32_t n = 1; b->left > 0 && b->passed < end; n++) {
+	/* Those that have stopped for it. (If there is no room just now, they do so again.) */
+	for (; w->base.rested_count > 0 && !full; w->base.rested_count--)
+		if (may_go(w, w->base.rested[w->base.rested_count - 1]))
+			give(w, w->base.rested[w->base.rested_count - 1], &full);
+	w->base.rested_count = 0;
+	for (uint32_t n = 1; !full && b->left > 0 && b->passed < end; n++) {
 		session_id sid = (session_id)(b->at % end);
 
-		b->at = (b->at + 1) % end;
-		b->passed++;
 		if (may_go(w, sid))
 			give(w, sid, &full);
-		if (full || (n % LOOKS == 0 && base_clock() - since > RUN_US))
+		if (full)
+			break;		/* it is the first next time */
+		b->at = (b->at + 1) % end;
+		b->passed++;
+		if (n % LOOKS == 0 && base_clock() - since > RUN_US)
 			break;
 	}
-	if (!full)
-		return b->left > 0 && b->passed < end;
-	/* The one that did not fit comes next, when those that have gone are there: their worker wakes us. */
-	b->at = (b->at + end - 1) % end;
-	b->passed--;
-	return false;
+	/* (When those that have gone are there, their worker wakes us.) */
+	return !full && b->left > 0 && b->passed < end;
 }
