@@ -146,6 +146,12 @@ struct hub_slot_shm {
 
 	struct order_shm order[ORDERS_NOTED];	/* the worker's */
 
+	/*
+	 * Sessions on their way to other slots, as numbers of moves (worker/loop/departed.h), by slot: of the last one that this slot's worker has sent there; and of the last one from there whose session
+	 * is this slot's in all that others see. Both go up only. While the first is more than what that slot has settled, this slot does not leave topics, nor let go of the ring.
+	 */
+	_Atomic uint64_t moves_sent[INDEX_SLOTS_MAX], moves_settled[INDEX_SLOTS_MAX];
+
 	/* the worker's: requests that wait, and the number of the last one */
 	struct waiting_shm waiting[WAITING_MAX];
 	_Alignas(64) uint64_t waited;
@@ -154,7 +160,7 @@ struct hub_slot_shm {
 	_Alignas(64) _Atomic uint64_t counters[COUNTERS_MAX];
 	struct latency_shm latency;	/* the worker's */
 };
-_Static_assert(sizeof(struct hub_slot_shm) == 31 * 64 + WAITING_MAX * sizeof(struct waiting_shm) + 8 * COUNTERS_MAX + sizeof(struct latency_shm), "layout");
+_Static_assert(sizeof(struct hub_slot_shm) == 31 * 64 + 2 * 8 * INDEX_SLOTS_MAX + WAITING_MAX * sizeof(struct waiting_shm) + 8 * COUNTERS_MAX + sizeof(struct latency_shm), "layout");
 
 /*
  * How far the journal is (journal.h). Written by the process that writes it, but for `state`, which the master sets before it starts one, and when one hangs. A successor goes on

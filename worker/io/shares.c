@@ -80,9 +80,9 @@ uint32_t shares_plan(const struct base *base, uint32_t gives[INDEX_SLOTS_MAX])
 		surplus = lacking;
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		sum += gives[i] = lack[i] ? (uint32_t)((uint64_t)mine * lack[i] / surplus) : 0;
-	/* What rounding has left. */
-	for (unsigned i = 0; i < INDEX_SLOTS_MAX && leaves(base->self) && sum < mine; i++)
-		if (lack[i] > gives[i]) {
+	/* What rounding has left. (Others may give, too: nobody is to have more than his share by that.) */
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX && sum < mine; i++)
+		if (lack[i] > gives[i] + !leaves(base->self)) {
 			gives[i]++;
 			sum++;
 		}

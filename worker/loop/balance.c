@@ -10,11 +10,10 @@
 #include "shm/log.h"
 #include "worker/io/shares.h"
 #include "worker/loop/gate.h"
-#include "worker/loop/move.h"
+#include "worker/loop/move_session.h"
 
 #define RUN_US 3000		/* microseconds of a turn */
 #define LOOKS 64		/* sessions that are looked at before the clock is */
-#define AGAIN 0.001		/* seconds until a queue that was full is tried again */
 #define PLAN_MS 1000
 #define BALANCE_MS 1000		/* between looks whether there is more than `balance` says */
 #define BALANCE_MOST 1000	/* sessions that go for it at a look */
@@ -69,7 +68,13 @@ static void cut(struct balance *b, uint32_t most)
 	}
 }
 
-void balance_look(struct worker *w)
+/* Those behind that read slowly are in the middle of a frame nearly always. Each second tick they stop when they are not; in between they go on, as it may be that they can't go. */
+static void let_rest(struct worker *w)
+{
+	w->base.leaves = !w->base.leaves && drains(w) && w->balance.left > 0;
+}
+
+static void make_plan(struct worker *w)
 {
 	struct balance *b = &w->balance;
 	uint32_t most;
@@ -93,6 +98,12 @@ void balance_look(struct worker *w)
 	}
 	if (b->left == 0)
 		tell_full(w);
+}
+
+void balance_look(struct worker *w)
+{
+	make_plan(w);
+	let_rest(w);
 }
 
 /* The slot that the next one goes to, INDEX_SLOTS_MAX: none, as their queues are full. */
@@ -156,37 +167,26 @@ bool balance_run(struct worker *w)
 	uint32_t end = atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed);
 	uint64_t full = 0, since;
 
-	if (b->left == 0 || b->passed >= end || w->stopping || w->snapshot_wanted)
+	if (b->left == 0 || w->stopping || w->snapshot_wanted)
 		return false;
 	since = base_clock();
-	for (uint32_t n = 1; b->left > 0 && b->passed < end; n++) {
+	/* Those that have stopped for it. (If there is no room just now, they do so again.) */
+	for (; w->base.rested_count > 0 && !full; w->base.rested_count--)
+		if (may_go(w, w->base.rested[w->base.rested_count - 1]))
+			give(w, w->base.rested[w->base.rested_count - 1], &full);
+	w->base.rested_count = 0;
+	for (uint32_t n = 1; !full && b->left > 0 && b->passed < end; n++) {
 		session_id sid = (session_id)(b->at % end);
 
-		b->at = (b->at + 1) % end;
-		b->passed++;
 		if (may_go(w, sid))
 			give(w, sid, &full);
-		if (full || (n % LOOKS == 0 && base_clock() - since > RUN_US))
+		if (full)
+			break;		/* it is the first next time */
+		b->at = (b->at + 1) % end;
+		b->passed++;
+		if (n % LOOKS == 0 && base_clock() - since > RUN_US)
 			break;
 	}
-	if (full) {
-		/* (The one that did not fit comes next.) */
-		b->at = (b->at + end - 1) % end;
-		ev_timer_again(w->base.loop, &b->again);
-		return false;
-	}
-	return b->left > 0 && b->passed < end;
-}
-
-/* Has the loop make a turn. */
-static void on_again(struct ev_loop *loop, struct ev_timer *t, int events)
-{
-	(void)events;
-	ev_timer_stop(loop, t);
-}
-
-void balance_start(struct worker *w)
-{
-	ev_init(&w->balance.again, on_again);
-	w->balance.again.repeat = AGAIN;
+	/* (When those that have gone are there, their worker wakes us.) */
+	return !full && b->left > 0 && b->passed < end;
 }

@@ -11,7 +11,6 @@
 
 #include "worker/loop/worker.h"
 
-void balance_start(struct worker *w);
 /* Once a tick: whether there is something to give, and to whom. */
 void balance_look(struct worker *w);
 /* Once a turn: gives some. True: there are more for the next turn. */

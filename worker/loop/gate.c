@@ -50,10 +50,15 @@ bool gate_queue_is_empty(int queue)
 	return recv(queue, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
 }
 
-bool gate_is_quiet(const struct base *base, int queue)
+bool gate_is_passed(const struct base *base)
 {
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (atomic_load(&base->hub.shm->slot[i].giving) >> base->number & 1)
-			return false;
-	return queue < 0 || gate_queue_is_empty(queue);
+			return true;
+	return false;
+}
+
+bool gate_is_quiet(const struct base *base, int queue)
+{
+	return !gate_is_passed(base) && (queue < 0 || gate_queue_is_empty(queue));
 }

@@ -23,6 +23,7 @@ void gate_leave_all(const struct base *base);	/* a worker has dealt with what th
 void gate_open(const struct base *base);
 void gate_close(const struct base *base);
 bool gate_is_closed(const struct base *base, unsigned slot);
+bool gate_is_passed(const struct base *base);	/* somebody may be putting something into this slot's queue */
 /* Whether nothing is in this slot's queue, and nothing more will come, as its gate is closed. */
 bool gate_is_quiet(const struct base *base, int queue);
 bool gate_queue_is_empty(int queue);

@@ -35,6 +35,7 @@
 #include "worker/io/tcp_counts.h"
 #include "worker/loop/balance.h"
 #include "worker/loop/connection.h"
+#include "worker/loop/departed.h"
 #include "worker/loop/gate.h"
 #include "worker/loop/handshakes.h"
 #include "worker/loop/move.h"
@@ -80,7 +81,7 @@ static bool move_delivered(struct worker *w)
 {
 	bool more = !partial_protect(w->partial);
 
-	if (!more)
+	if (!more && !w->base.departed)
 		fanout_publish_delivered(&w->fanout);
 	partial_trim(w->partial);
 	return more;
@@ -123,7 +124,7 @@ static void watch_takers(struct worker *w)
 /* Whether nothing is under way to this slot or from it: its gate is closed. */
 static bool may_leave(const struct worker *w)
 {
-	return gate_is_quiet(&w->base, w->start->queue[w->base.number]) && move_under_way(w) == 0;
+	return gate_is_quiet(&w->base, w->start->queue[w->base.number]) && !move_under_way(w);
 }
 
 /*
@@ -145,6 +146,7 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 	(void)p;
 	(void)events;
 	connection_close_over(w);
+	departed_run(w);
 	more = fanout_poll(&w->fanout);
 	more |= fanout_run(&w->fanout);
 	more |= move_delivered(w);
@@ -158,6 +160,7 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 	more |= balance_run(w);
 	more |= handshakes_run(w);
 	more |= presence_run(&w->presence);
+	arrived_settle(w);
 	more |= w->base.over_count > 0;
 	if (w->stopping && (more || atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) == 0)) {
 		base_beat(&w->base);
@@ -255,6 +258,7 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *t, int events)
 	show_connections(w);
 	orders_drain(w);
 	balance_look(w);
+	move_tick(w);
 	if (w->stopping && atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) > 0)
 		watch_takers(w);
 	if (w->start->drain)
@@ -603,7 +607,6 @@ int worker_run(const struct worker_start *start)
 		return WORKER_SHORTAGE;
 	listener_start(&w->listeners);
 	move_start(w);
-	balance_start(w);
 	next_keeper_start(w);
 	ev_run(w->base.loop, 0);
 	if (w->snapshot_wanted)
