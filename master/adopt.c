@@ -12,7 +12,7 @@
 
 #include "shm/crash.h"
 
-#define AT_ONCE 200		/* the kernel passes 253 descriptors with a message */
+#define AT_ONCE 100		/* the kernel passes 253 descriptors with a message at most */
 
 struct packet {
 	uint8_t kind, first, last, count;
