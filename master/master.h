@@ -215,6 +215,7 @@ void reload_execute(struct master *m, int program, int handover);
 
 /* rolling.c */
 void rolling_begin(struct master *m);			/* the program has followed another: has the slots follow */
+void rolling_join(struct master *m, uint64_t slots);	/* these wait with snapshots for this program's hub (a bit each), and follow; there is no way back */
 void rolling_abandon(struct master *m);			/* the server stops */
 /*
  * The program can't take over, and nothing of it runs but this master: becomes the old one again. Returns if there is none, or it can't be.
