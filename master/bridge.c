@@ -64,7 +64,7 @@ static __attribute__((noreturn)) void child(const struct master *m, const struct
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (privileges_drop(m->h.settings.user) < 0)
 		_exit(1);
-	privileges_oom((pid_t)m->h.master, OOM_WORKER);
+	privileges_oom(atomic_load(&m->hub.shm->masters.oom), OOM_WORKER);
 	close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
 	inherit(handover);
 	inherit(h->hub);

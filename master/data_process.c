@@ -218,7 +218,7 @@ static int start(struct data *d, int handover)
 	log_follow_level(&d->hub.shm->log_level);
 	log_count_lost(&d->hub.shm->slot[0].counters[COUNTER_log_lost]);
 	title_set("janus: data");
-	privileges_oom((pid_t)d->h.master, OOM_KEEPER);
+	privileges_oom(atomic_load(&d->hub.shm->masters.oom), OOM_KEEPER);
 	hub_keep(&d->hub, &d->h.settings);
 	d->hub.once.keep = (uint64_t)d->h.settings.once_time;
 	if (runtime_dir_hold(d->h.lock) < 0 || open_data(d) < 0) {

@@ -24,13 +24,13 @@
 
 #define WAIT_MOST_MS 250		/* for what the machine is short of, before a sign of life */
 
-/* After a failure with errno. Waits a while if the machine is only short of something, and the master still lives: then it is worth a try. */
+/* After a failure with errno. Waits a while if the machine is only short of something: then it is worth a try. */
 static bool try_again(struct keeper *k, const char *what)
 {
 	int error = errno;
 	unsigned ms;
 
-	if (!is_shortage(error) || (uint32_t)getppid() != k->h.master) {
+	if (!is_shortage(error)) {
 		log_error("%s: %m", what);
 		return false;
 	}
@@ -124,22 +124,20 @@ int keeper_start(struct keeper *k, int handover)
 	settings_log_init(who, &k->h.settings);
 	prctl(PR_SET_NAME, KEEPER_NAME);
 	title_set("janus: keeper %u", k->slot);
-	privileges_oom((pid_t)k->h.master, OOM_KEEPER);
 	if (attach_hub(k) < 0)
 		return -1;
+	privileges_oom(atomic_load(&k->hub.shm->masters.oom), OOM_KEEPER);
 	while (runtime_dir_hold(k->h.lock) < 0)
 		if (!try_again(k, "lock"))
 			return -1;
 	while (privileges_drop(k->h.settings.user) < 0)
 		if (!try_again(k, "user"))
 			return -1;
-	/* Changing the user clears it. The master's end of the orders socket tells the same; this is for a master that is killed. */
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if ((uint32_t)getppid() != k->h.master)
-		return -1;
 	if (open_own(k) < 0 || attach_slot(k) < 0 || attach_tls(k) < 0)
 		return -1;
 	atomic_store(&k->self->keeper, (uint32_t)getpid());
+	atomic_store(&k->self->keeper_end, 0);
+	atomic_store(&k->self->door, k->h.slots[k->slot].door >= 0);
 	/* Before the worker is live, and orders come: a master that follows a program whose keepers execute by path tells by it which are new. */
 	atomic_store(&k->self->keeper_beat, restarts_now());
 	restarts_ready(&k->waits);

@@ -28,6 +28,7 @@ struct keeper {
 	int signals;			/* signalfd */
 	int program;			/* O_PATH: what is executed when the program is to be another, or the same anew */
 	uint64_t started;		/* milliseconds of CLOCK_MONOTONIC */
+	uint64_t bereft;		/* the same: since when there is no master, 0 there is one */
 	int snapshot;			/* where the worker puts one if asked to */
 
 	/* keeper.c's */

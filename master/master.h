@@ -2,6 +2,7 @@
  * The master, and what its files offer each other.
  *
  *   master.c           start, signals, orderly stop
+ *   adoption.c         keepers that serve on without a master are found, and taken over
  *   rolling.c          the rolling replacement, a reload's second half: the new program goes to slot after slot, or back to the old one
  *   reload.c           SIGHUP: configuration and program anew, as far as the old program sees to it
  *   probe.c            can the next program take over?
@@ -41,6 +42,7 @@ struct master_slot {
 	bool vacant;			/* both are gone, and a keeper is to be made: now, or at retry_at */
 	bool uncleared;			/* and what its sessions were still stands in the hub and the segment */
 	bool shortage;			/* the keeper could not start, as the machine was short of something */
+	struct ev_io end;		/* its keeper's pidfd */
 	bool ours;			/* its keeper was made by this program, and not by a predecessor */
 	uint64_t retry_at;		/* milliseconds of CLOCK_MONOTONIC */
 	struct restarts restarts;	/* of keepers */
@@ -67,7 +69,7 @@ struct master {
 	uint32_t sessions_max;		/* descriptors a slot may have */
 
 	struct ev_loop *loop;
-	struct ev_signal on_term, on_int, on_hup, on_child;
+	struct ev_signal on_term, on_int, on_hup, on_leave, on_child;
 	struct ev_prepare on_turn;
 	struct ev_io on_control;
 	struct ev_timer stop_timer, slots_timer;
@@ -163,6 +165,7 @@ bool slots_reap(struct master *m);			/* after SIGCHLD. False: a slot has come to
 unsigned slots_alive(const struct master *m);
 bool slots_lost(const struct master *m);		/* a keeper is gone, and the slot has no other yet */
 void slots_kill(struct master *m, int sig);		/* keepers; and workers that have none */
+void slots_end(struct master *m);			/* keepers and workers are killed, at once, and are gone */
 void slots_hold(struct master *m, bool hold);		/* from now on, no keeper is made for a slot that loses its own */
 void slots_watch(struct master *m);			/* from now on: keepers that make no progress, and those to be made */
 void slots_take_over(struct master *m);			/* those whose keepers went while another program was about are taken care of */

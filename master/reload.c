@@ -94,6 +94,8 @@ static void pass_signals_on(const struct master *m)
 		raise(SIGTERM);
 	if (ev_is_pending(&m->on_int))
 		raise(SIGINT);
+	if (ev_is_pending(&m->on_leave))
+		raise(SIGUSR1);
 	if (ev_is_pending(&m->on_hup))
 		raise(SIGHUP);
 }
@@ -219,7 +221,7 @@ static void begin_next(struct master *m, int caller)
 
 	m->next = m->h;
 	m->next.caller = caller;
-	m->next.new_segments = m->next.restore = m->next.again = false;
+	m->next.new_segments = m->next.restore = m->next.again = m->next.adopted = false;
 	m->next.failed[0] = '\0';
 	m->next.lost = report_lost(m);
 	m->next.reload_number++;
