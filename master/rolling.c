@@ -239,7 +239,7 @@ static void poll_moves(struct master *m)
 /* All slots have followed. What goes on in the background may go on for longer than the reload. */
 static void finish_moves(struct master *m)
 {
-	report_note_workers(m);
+	report_note_workers(m, true);
 	m->rolling_step = ROLLING_MOVES;
 	m->rolling_moved = report_moved(m);
 	m->rolling_moved_at = restarts_now();
@@ -412,6 +412,7 @@ static void on_poll(struct ev_loop *loop, struct ev_timer *t, int events)
 
 	(void)t;
 	(void)events;
+	report_note_workers(m, false);
 	poll[m->rolling_step](m);
 }
 
@@ -420,6 +421,7 @@ static void begin(struct master *m)
 	m->rolling = true;
 	m->rolling_error[0] = '\0';
 	m->rolling_added = false;
+	report_begin_workers();
 	ev_timer_init(&m->rolling_timer, on_poll, POLL, POLL);
 	ev_timer_start(m->loop, &m->rolling_timer);
 }
