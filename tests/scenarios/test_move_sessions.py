@@ -8,7 +8,7 @@ from steady import Steady
 from test_sessions import SessionTest
 
 LEAVING = "leave-noted", "leave-announced", "leave-sent", "leave-freed", "departed-left"
-ARRIVING = "move-received", "arrive-filled", "arrive-opened", "move-opened", "move-taken", "arrived-settled"
+ARRIVING = "move-received", "arrive-filled", "arrive-opened", "move-taken", "arrived-settled"
 NOT_TO_HAPPEN = "closed", "closed_slot", "closed_uncertain", "closed_blamed", "closed_damaged", "dropped_overtaken", "no_buffer"
 
 
