@@ -12,7 +12,7 @@
 /* By a master that starts and has the lock, before it has made anything. Does not return if there are keepers, as their program is executed. 0: there are none; -1 (logged): they can't be adopted, or do not go, and are left as they are. */
 int adoption_try(struct master *m);
 
-/* By their program (m->h.adopted), when its loop may run: what no keeper has come for is made anew, and what differs is to be reloaded. */
-void adoption_settle(struct master *m);
+/* By their program (m->h.adopted), when its loop may run: what no keeper has come for is made anew, and what differs is to be reloaded. -1 (logged): a keeper lives that did not answer; nothing was changed, and this master is to leave. */
+int adoption_settle(struct master *m);
 
 #endif

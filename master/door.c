@@ -4,7 +4,6 @@
 #include "master/door.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -74,6 +73,16 @@ void door_remove_all(const char *runtime_dir)
 		door_remove(runtime_dir, i);
 }
 
+bool door_any(const char *runtime_dir)
+{
+	struct sockaddr_un addr;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		if (address_of(&addr, runtime_dir, i) == 0 && access(addr.sun_path, F_OK) == 0)
+			return true;
+	return false;
+}
+
 int door_connect(const char *runtime_dir, unsigned slot)
 {
 	struct sockaddr_un addr;
@@ -91,16 +100,6 @@ int door_connect(const char *runtime_dir, unsigned slot)
 
 /* ---- the keeper ---- */
 
-/* A process that is in another pid namespace has no number here: then whose it is must do. */
-static bool is_master(const struct ucred *who, int lock)
-{
-	pid_t master = runtime_dir_master(lock);
-
-	if (master > 0 && who->pid > 0)
-		return who->pid == master;
-	return master != 0 && (who->uid == 0 || who->uid == geteuid());
-}
-
 int door_answer(int door, int lock, pid_t *master)
 {
 	int fd = accept(door, NULL, NULL);
@@ -109,11 +108,12 @@ int door_answer(int door, int lock, pid_t *master)
 
 	if (fd < 0)
 		return -1;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && is_master(&who, lock)) {
+	/* (One of another pid namespace has no number here, and is none.) */
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && who.pid > 0 && who.pid == runtime_dir_master(lock)) {
 		*master = who.pid;
 		return fd;
 	}
-	log_warning_limited("process %d of user %u knocked at slot's door, and is not the master", (int)who.pid, (unsigned)who.uid);
+	log_warning_limited("process %d of user %u knocked at the door, and is not the master", (int)who.pid, (unsigned)who.uid);
 	close(fd);
 	return -1;
 }

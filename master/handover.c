@@ -120,7 +120,7 @@ static void put_arguments(msgpack_packer *p, const struct handover *h)
 
 static void pack(msgpack_packer *p, const struct handover *h)
 {
-	msgpack_pack_map(p, 43);
+	msgpack_pack_map(p, 44);
 	put_int(p, "v", HANDOVER_VERSION);
 	put_int(p, "layout", h->layout);
 	put_int(p, "answer", h->answer);
@@ -160,6 +160,7 @@ static void pack(msgpack_packer *p, const struct handover *h)
 	settings_pack(&h->settings, p);
 	put_config(p, &h->config);
 	put_int(p, "lost", (int64_t)h->lost);
+	put_int(p, "moved", (int64_t)h->moved);
 	put_key(p, "wake");
 	msgpack_pack_array(p, INDEX_SLOTS_MAX);
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
@@ -391,6 +392,7 @@ static int unpack(struct handover *h, const struct msgpack_value *map)
 	h->died = (uint64_t)get_int(map, "died", 0);
 	h->started = (uint64_t)get_int(map, "started", 0);
 	h->lost = (uint64_t)get_int(map, "lost", 0);
+	h->moved = (uint64_t)get_int(map, "moved", 0);
 	unpack_config(&h->config, map);
 	unpack_arrays(h, map);
 	return 0;

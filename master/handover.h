@@ -67,6 +67,7 @@ struct handover {
 	struct settings settings;
 	struct handover_config config;	/* master; kept by keepers, for the next one */
 	uint64_t lost;			/* master only: connections that the server had lost when the reload began (report.c) */
+	uint64_t moved;			/* the same of those that had gone from one worker to another */
 	char program[4096];		/* where the next program is looked for: the path by which the first master was called */
 	char arguments[HANDOVER_ARGUMENTS_MAX];	/* what the first master was started with behind its name, each with its NUL */
 	unsigned arguments_len;		/* bytes of it */

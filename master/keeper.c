@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "master/adopt.h"
+#include "master/bereft.h"
 #include "master/door.h"
 #include "master/keeper_again.h"
 #include "master/keeper_start.h"
@@ -98,6 +99,13 @@ static void init_supervisor(struct keeper *k)
 	tell_supervisor(k);
 }
 
+/* With a handover state that is new, as the program that was executed or the one that goes on. */
+static void begin(struct keeper *k)
+{
+	init_supervisor(k);
+	k->started = restarts_now();
+}
+
 /* ---- signals ---- */
 
 static void stop(struct keeper *k)
@@ -138,17 +146,25 @@ static void execute(struct keeper *k)
 	keeper_open_signals(k);
 }
 
-/* No worker is there: executes the program that is to follow, if there is one and it can be. */
+/*
+ * No worker is there: executes the program that is to follow, if there is one and it can be. The one that this process runs needs no executing, which would take longer than all else that
+ * connections wait for.
+ */
 static void follow(struct keeper *k)
 {
 	if (k->successor < 0)
 		return;
-	execute(k);
-	if (k->h.new_segments)
-		return;		/* these segments are not for this program */
+	if (k->same_program && !k->h.new_segments) {
+		keeper_follow_settings(k);
+		begin(k);
+	} else {
+		execute(k);
+		if (k->h.new_segments)
+			return;		/* these segments are not for this program */
+		count_refusal(k);
+	}
 	close(k->successor);
 	k->successor = -1;
-	count_refusal(k);
 }
 
 /* The same for an order that came when there was no worker. With other segments it is tried again until it works. */
@@ -215,7 +231,9 @@ static void adopt(struct keeper *k, struct order_received *r)
 	struct handover *next = &r->handover;
 	struct handover_slot *slot = &next->slots[k->slot];
 
+	close(k->program);		/* (no worker finds it: poll() knows no O_PATH descriptor) */
 	k->program = r->program;
+	k->same_program = program_is_running(k->program);
 	fcntl(k->program, F_SETFD, FD_CLOEXEC);		/* the next program opens its own */
 	next->snapshot = -1;
 	adopt_tls(k, next);
@@ -303,26 +321,15 @@ static void order_tell(struct keeper *k)
 	CRASH_POINT("keeper-told");
 }
 
-/* The worker serves on, and so does this process: until another master comes, or for master_linger. */
+/*
+ * The worker serves on, and so does this process. If the worker was to leave a snapshot, that is of no use any more, unless the next program may have it already: then that may be publishing in its own hub.
+ */
 static void lose_master(struct keeper *k)
 {
-	uint64_t none = 0;
-
-	atomic_compare_exchange_strong(&k->hub.shm->masters.gone, &none, hub_now());
-	if (k->h.settings.master_linger == 0) {
+	if (!bereft_begin(k))
 		stop(k);
-		return;
-	}
-	k->bereft = restarts_now();
-	log_warning("the master is gone; going on without one for %lld s", (long long)k->h.settings.master_linger / 1000);
-}
-
-static void linger(struct keeper *k)
-{
-	if (!k->bereft || k->supervisor.stopping || restarts_now() - k->bereft < (uint64_t)k->h.settings.master_linger)
-		return;
-	log_error("no master has come for %lld s (master_linger): stopping", (long long)k->h.settings.master_linger / 1000);
-	stop(k);
+	else if (!atomic_load(&k->hub.shm->masters.moving))
+		order_resume(k);
 }
 
 /* Somebody is at the door. If it is a master, what it came by is where orders come from now, at the number that the worker's copy of all this names, too. */
@@ -340,7 +347,7 @@ static void answer_door(struct keeper *k)
 	else
 		log_info("process %d is the master now", (int)master);
 	close(fd);
-	k->bereft = 0;
+	bereft_end(k);
 	CRASH_POINT("keeper-adopted");
 }
 
@@ -424,8 +431,10 @@ static int worker_ended(struct keeper *k, enum worker_end end)
 	if (end == END_LEFT || end == END_SNAPSHOT || end == END_DRAINED)
 		events_say(&k->hub.events, k->slot, EVENT_HANDOVER, atomic_load(&k->self->connections), "process %d%s", (int)k->supervisor.gone,
 			   end == END_SNAPSHOT ? " left a snapshot" : end == END_DRAINED ? " served its last connection" : "");
-	if (end == END_DRAINED && k->h.slots[k->slot].draining && k->successor < 0)
+	if (end == END_DRAINED && k->h.slots[k->slot].draining && k->successor < 0) {
+		bereft_leave(k);
 		return KEEPER_DRAINED;
+	}
 	if (end == END_SNAPSHOT && k->quiescing) {
 		k->quiesced = true;
 		atomic_store(&k->self->state, SLOT_QUIESCED);
@@ -451,7 +460,8 @@ static int wait_ms(const struct keeper *k)
 static void take_turn(struct keeper *k)
 {
 	atomic_store_explicit(&k->self->keeper_beat, restarts_now(), memory_order_relaxed);
-	linger(k);
+	if (!k->supervisor.stopping && !bereft_look(k))
+		stop(k);
 	if (k->h.tls_before >= 0 && !k->replacing && supervisor_settled(&k->supervisor) && restarts_now() >= k->started + WAY_BACK_MS)
 		close_tls_before(k);
 	if (k->quiescing && k->supervisor.worker > 0 && takes_orders(k)) {
@@ -508,8 +518,7 @@ int keeper_main(int handover)
 	CRASH_ALWAYS("keeper-abort");
 	if (keeper_start(k, handover) < 0)
 		return KEEPER_FAILED;
-	init_supervisor(k);
-	k->started = restarts_now();
+	begin(k);
 	if (keeper_restore(k))
 		supervisor_start(&k->supervisor);
 	else

@@ -44,6 +44,14 @@ static bool try_again(struct keeper *k, const char *what)
 	return true;
 }
 
+static void open_log(const struct keeper *k)
+{
+	char who[32];
+
+	snprintf(who, sizeof(who), "keeper %u", k->slot);
+	settings_log_init(who, &k->h.settings);
+}
+
 int keeper_open_signals(struct keeper *k)
 {
 	sigset_t set;
@@ -112,21 +120,20 @@ static int open_own(struct keeper *k)
 
 int keeper_start(struct keeper *k, int handover)
 {
-	char who[32];
-
 	if (handover_read(&k->h, handover) < 0 || k->h.slot < 0) {
 		log_error("this is for the master to start: the handover state can't be read");
 		return -1;
 	}
 	k->slot = (unsigned)k->h.slot;
 	k->successor = -1;
-	snprintf(who, sizeof(who), "keeper %u", k->slot);
-	settings_log_init(who, &k->h.settings);
+	open_log(k);
 	prctl(PR_SET_NAME, KEEPER_NAME);
 	title_set("janus: keeper %u", k->slot);
 	if (attach_hub(k) < 0)
 		return -1;
 	privileges_oom(atomic_load(&k->hub.shm->masters.oom), OOM_KEEPER);
+	/* (A program before this one had the kernel stop it when the master dies.) */
+	prctl(PR_SET_PDEATHSIG, 0);
 	while (runtime_dir_hold(k->h.lock) < 0)
 		if (!try_again(k, "lock"))
 			return -1;
@@ -142,6 +149,12 @@ int keeper_start(struct keeper *k, int handover)
 	atomic_store(&k->self->keeper_beat, restarts_now());
 	restarts_ready(&k->waits);
 	return 0;
+}
+
+void keeper_follow_settings(struct keeper *k)
+{
+	open_log(k);
+	hub_keep(&k->hub, &k->h.settings);
 }
 
 static int make_empty(struct keeper *k)

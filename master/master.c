@@ -316,6 +316,7 @@ static void note_master(struct master *m, unsigned more)
 	atomic_store(&masters->pid, (uint32_t)getpid());
 	atomic_fetch_add(&masters->count, more);
 	atomic_store(&masters->gone, 0);
+	atomic_store(&masters->moving, 0);
 }
 
 static int open_hub(struct master *m)
@@ -380,11 +381,9 @@ static void note_arguments(struct master *m)
 	}
 }
 
-/* A server that follows no other program. */
-static int start_fresh(struct master *m)
+/* What a process that follows no other program knows by itself. */
+static int start_alone(struct master *m)
 {
-	char error[RUNTIME_DIR_ERROR_MAX], wrong[CONFIG_ERROR_MAX];
-
 	m->h.master = (uint32_t)getpid();
 	m->h.slot = m->h.caller = m->h.snapshot = m->h.tls = m->h.tls_before = m->h.canary_slot = m->h.secrets = -1;
 	m->h.started = (uint64_t)time(NULL);
@@ -394,6 +393,16 @@ static int start_fresh(struct master *m)
 		log_error("the program's path: %m");
 		return -1;
 	}
+	return 0;
+}
+
+/* A server that follows no other program. */
+static int start_fresh(struct master *m)
+{
+	char error[RUNTIME_DIR_ERROR_MAX], wrong[CONFIG_ERROR_MAX];
+
+	if (start_alone(m) < 0)
+		return -1;
 	if (runtime_dir_lock(&m->dir, m->config.settings.runtime_dir, error) < 0) {
 		log_error("%s", error);
 		return -1;
@@ -513,6 +522,19 @@ static void note_before(struct master *m)
 	m->before.there = m->h.fallback.there && !m->h.failed[0];
 }
 
+/* A configuration with errors starts no server. One that is there goes on with what it has, if it is found. -1, or it does not return. */
+static int adopt_at_least(struct master *m)
+{
+	struct config_source source = m->source;
+	char error[RUNTIME_DIR_ERROR_MAX > CONFIG_ERROR_MAX ? RUNTIME_DIR_ERROR_MAX : CONFIG_ERROR_MAX];
+
+	source.find = true;
+	if (config_read(&m->config, &source, error) == 0 && door_any(m->config.settings.runtime_dir) && start_alone(m) == 0 && runtime_dir_lock(&m->dir, m->config.settings.runtime_dir, error) == 0)
+		adoption_try(m);
+	m->dir.lock = -1;
+	return -1;
+}
+
 static int prepare(struct master *m, const struct config_source *source, int handover)
 {
 	char error[PRIVILEGES_ERROR_MAX];
@@ -537,7 +559,7 @@ static int prepare(struct master *m, const struct config_source *source, int han
 	} else if (read_config(&m->config, source) < 0) {
 		/* (It was good when the predecessor read it.) */
 		if (handover < 0)
-			return -1;
+			return adopt_at_least(m);
 		m->config.settings = m->h.settings;
 		taken_up = false;
 	}
@@ -591,7 +613,7 @@ int master_main(const struct config_source *source, char **argv, int handover)
 		return 1;
 	}
 	if ((handover >= 0 ? start_successor(m) : start_fresh(m)) < 0) {
-		if (m->h.adopted)
+		if (m->h.adopted || m->dir.lock < 0)
 			return 1;	/* (Keepers go on, and wait for the next one.) */
 		rolling_give_back(m, "the new program can't start (the log says why)");
 		slots_kill(m, SIGKILL);
@@ -610,8 +632,8 @@ int master_main(const struct config_source *source, char **argv, int handover)
 	slots_take_over(m);
 	adopted = m->h.adopted;
 	/* (First: a slot that is nobody's may have the hub lock.) */
-	if (adopted && !m->stopping)
-		adoption_settle(m);
+	if (adopted && !m->stopping && adoption_settle(m) < 0)
+		return 1;
 	if (handover >= 0 && !m->stopping)
 		data_take_over(m);
 	if (!m->stopping) {

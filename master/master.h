@@ -53,6 +53,7 @@ enum rolling_step {
 	ROLLING_CANARY,			/* one slot has the new program: do its workers live? */
 	ROLLING_ALL,			/* all slots at once, as all workers have left: wait until they live */
 	ROLLING_EACH,			/* one slot after the other */
+	ROLLING_MOVES,			/* slots were added, or end: wait while connections go from one to another */
 };
 
 struct master {
@@ -147,6 +148,8 @@ struct master {
 	unsigned rolling_slot;		/* being replaced */
 	uint32_t rolling_refused;		/* of that slot, before */
 	uint64_t rolling_deadline;		/* milliseconds of CLOCK_MONOTONIC, as the next */
+	bool rolling_added;		/* slots were added, or stay that were to end */
+	uint64_t rolling_moved, rolling_moved_at;	/* connections that have moved; when that was last another number */
 	const char *canary_failed;	/* why; NULL it has not */
 	uint64_t back_at;		/* when the way back is tried */
 	char rolling_error[HANDOVER_TEXT_MAX];	/* what did not happen, "" all did */
@@ -233,6 +236,8 @@ bool service_healthy(const struct master *m, uint64_t now);	/* as the watchdog i
 /* report.c */
 void report_note_config(struct master *m, bool fresh);	/* m->config was read, and m->h.settings is what is in force of it; fresh: no program was before */
 uint64_t report_lost(const struct master *m);		/* connections that the server, and no peer, has lost */
+uint64_t report_moved(const struct master *m);		/* those that have gone from one worker to another */
+void report_note_workers(const struct master *m);	/* all slots have followed (those that end go soon), which report_done() will tell */
 /* Answers the caller, if there is one. Nothing has changed, and this is why; all has been done, but for what `error` says. The second logs it. */
 void report_refused(struct master *m, int caller, const char *error);
 void report_done(struct master *m, int caller, const char *error);

@@ -25,6 +25,27 @@ bool process_slots_ended(const struct hub *hub)
 	return true;
 }
 
+bool process_runs_as(uint32_t pid, uid_t user)
+{
+	char path[64], text[1024];
+	const char *uid;
+	ssize_t n;
+	int fd;
+
+	if (pid == 0)
+		return false;
+	/* (Not by whom its folder belongs to: that is root, where a process has changed its user.) */
+	snprintf(path, sizeof(path), "/proc/%u/status", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	uid = strstr(text, "\nUid:");
+	return uid && strtoul(uid + 5, NULL, 10) == user;
+}
+
 static bool is_called(uint32_t pid, const char *name)
 {
 	char path[64], text[32];
@@ -45,34 +66,13 @@ bool process_end(uint32_t pid, uid_t user, const char *name)
 	struct pollfd p = { .events = POLLIN };
 	bool ours;
 
-	if (pid == 0 || pid > INT32_MAX || (p.fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0)) < 0)
+	if (pid == 0 || pid > INT32_MAX || (p.fd = process_open(pid)) < 0)
 		return false;
 	ours = process_runs_as(pid, user) && is_called(pid, name) && syscall(SYS_pidfd_send_signal, p.fd, SIGKILL, NULL, 0) == 0;
 	if (ours)
 		poll(&p, 1, END_MS);
 	close(p.fd);
 	return ours;
-}
-
-bool process_runs_as(uint32_t pid, uid_t user)
-{
-	char path[64], text[1024];
-	const char *uid;
-	ssize_t n;
-	int fd;
-
-	if (pid == 0)
-		return false;
-	/* (Not by whom its folder belongs to: that is root, where a process has changed its user.) */
-	snprintf(path, sizeof(path), "/proc/%u/status", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	uid = strstr(text, "\nUid:");
-	return uid && strtoul(uid + 5, NULL, 10) == user;
 }
 
 int process_open(uint32_t pid)

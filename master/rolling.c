@@ -24,6 +24,9 @@
 #define POLL 0.002		/* seconds */
 #define PATIENCE_MS 20000	/* for one slot */
 #define BACK_MS 100		/* between tries to become the old program */
+#define EVEN_MS 10000		/* in which workers even out their connections, when there are more workers than before */
+#define MOVES_MS 5000		/* that a reload waits while they do, or while slots that end give theirs away; */
+#define STILL_MS 400		/* less if none goes any more */
 
 static struct hub_slot_shm *shm_of(const struct master *m, unsigned slot)
 {
@@ -190,7 +193,7 @@ void rolling_abandon(struct master *m)
 	let_go(m);
 }
 
-/* ---- one slot after the other ---- */
+/* ---- a slot ---- */
 
 static bool wanted(const struct master *m, unsigned slot)
 {
@@ -208,12 +211,44 @@ static void replace_one(struct master *m, unsigned slot)
 	m->rolling_slot = slot;
 	m->rolling_refused = atomic_load(&shm_of(m, slot)->refused);
 	m->rolling_deadline = restarts_now() + PATIENCE_MS;
+	m->rolling_added |= wanted(m, slot) && (!m->h.slots[slot].used || m->h.slots[slot].draining);
 	m->h.slots[slot].draining = m->h.slots[slot].used && !wanted(m, slot);
 	if (m->slot[slot].vacant)
 		return;		/* its next keeper is this program's anyway */
 	if (m->h.slots[slot].used ? slots_order_replace(m, slot) < 0 : slots_start(m, slot) < 0)
 		note_failure(m, "slot %u could not be replaced: %s", slot, strerror(errno));
 }
+
+/* ---- connections go from one to another ---- */
+
+static void poll_moves(struct master *m)
+{
+	uint64_t moved = report_moved(m), now = restarts_now();
+	bool ends = false;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		ends |= m->h.slots[i].used && m->h.slots[i].draining;
+	if (moved != m->rolling_moved)
+		m->rolling_moved_at = now;
+	m->rolling_moved = moved;
+	if ((!ends && !m->rolling_added) || now >= m->rolling_deadline || now - m->rolling_moved_at >= STILL_MS)
+		finish(m);
+}
+
+/* All slots have followed. What goes on in the background may go on for longer than the reload. */
+static void finish_moves(struct master *m)
+{
+	report_note_workers(m);
+	m->rolling_step = ROLLING_MOVES;
+	m->rolling_moved = report_moved(m);
+	m->rolling_moved_at = restarts_now();
+	m->rolling_deadline = restarts_now() + MOVES_MS;
+	if (m->rolling_added)
+		atomic_store(&m->hub.shm->even_until, restarts_now() + EVEN_MS);
+	poll_moves(m);
+}
+
+/* ---- one slot after the other ---- */
 
 /* The next slot that has something to do, or none. */
 static void replace_next(struct master *m, unsigned slot)
@@ -229,7 +264,7 @@ static void replace_next(struct master *m, unsigned slot)
 		replace_one(m, slot);
 		return;
 	}
-	finish(m);
+	finish_moves(m);
 }
 
 /* A slot whose keeper refuses, or which does not become live in time. */
@@ -283,7 +318,7 @@ static void poll_all(struct master *m)
 	m->h.new_segments = m->h.restore = false;
 	/* Slots that the configuration adds or takes away follow in the usual way. For the old program that is back there are none. */
 	if (m->h.failed[0])
-		finish(m);
+		finish_moves(m);
 	else
 		replace_next(m, 0);
 }
@@ -369,7 +404,7 @@ static void take_back(struct master *m)
 
 static void on_poll(struct ev_loop *loop, struct ev_timer *t, int events)
 {
-	static void (*const poll[])(struct master *) = { [ROLLING_CANARY] = poll_canary, [ROLLING_ALL] = poll_all, [ROLLING_EACH] = poll_each };
+	static void (*const poll[])(struct master *) = { [ROLLING_CANARY] = poll_canary, [ROLLING_ALL] = poll_all, [ROLLING_EACH] = poll_each, [ROLLING_MOVES] = poll_moves };
 	struct master *m = ev_userdata(loop);
 
 	(void)t;
@@ -382,6 +417,7 @@ void rolling_begin(struct master *m)
 	m->rolling = true;
 	m->again = m->h.again;
 	m->rolling_error[0] = '\0';
+	m->rolling_added = false;
 	atomic_store(&m->hub.shm->log_level, 0);	/* from here on it is what the configuration says */
 	ev_timer_init(&m->rolling_timer, on_poll, POLL, POLL);
 	ev_timer_start(m->loop, &m->rolling_timer);

@@ -44,10 +44,10 @@ static int take(int fd, short type, off_t byte)
 	return fcntl(fd, F_SETLK, &lock);
 }
 
-/* Who has the byte locked: a process id, 0 nobody, -1 somebody whom this process can't see (another pid namespace). */
-static pid_t holder(int fd, off_t byte)
+/* Who has a lock on the byte that keeps others from this one: a process id, 0 nobody, -1 somebody whom this process can't see (another pid namespace). */
+static pid_t holder(int fd, short type, off_t byte)
 {
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+	struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
 
 	if (fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
 		return 0;
@@ -114,7 +114,7 @@ static int lock_master(const char *path, char *error)
 			fail(error, "cannot lock %s: %s", name, strerror(errno));
 			close(fd);
 			return -1;
-		} else if ((pid = holder(fd, MASTER_BYTE)) != 0) {
+		} else if ((pid = holder(fd, F_WRLCK, MASTER_BYTE)) != 0) {
 			fail(error, "a janus runs in %s already: %s", path, process_text(pid, who, sizeof(who)));
 			close(fd);
 			return -1;
@@ -140,7 +140,7 @@ static int wait_for_keepers(int fd, const char *path, unsigned wait_ms, char *er
 	char who[64];
 	pid_t pid, named = 0;
 
-	while ((pid = holder(fd, KEEPER_BYTE)) != 0) {
+	while ((pid = holder(fd, F_WRLCK, KEEPER_BYTE)) != 0) {
 		process_text(pid, who, sizeof(who));
 		if (now_ms() >= deadline)
 			return fail(error, "a keeper that an earlier janus left behind in %s is still there: %s", path, who);
@@ -241,12 +241,12 @@ int runtime_dir_open(struct runtime_dir *dir, const char *path, unsigned wait_ms
 
 pid_t runtime_dir_master(int lock)
 {
-	return holder(lock, MASTER_BYTE);
+	return holder(lock, F_RDLCK, MASTER_BYTE);
 }
 
 pid_t runtime_dir_keeper(int lock)
 {
-	return holder(lock, KEEPER_BYTE);
+	return holder(lock, F_WRLCK, KEEPER_BYTE);
 }
 
 /* A socket in the folder becomes its owner's alone, or the group's too. One that is not there need not be. 0, or -1 with errno. */

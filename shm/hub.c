@@ -327,6 +327,7 @@ void hub_clear_slot(struct hub *hub, unsigned slot, uint32_t owner)
 		atomic_store(&s->by_transport[i], 0);
 	atomic_store(&s->sleeping, 0);
 	atomic_store(&s->pinned, 0);
+	atomic_store(&s->giving, 0);
 	atomic_store(&s->delivered, ring_tail(&hub->ring));
 	lock_release(&hub->shm->lock, owner);
 }

@@ -141,9 +141,16 @@ struct hub_slot_shm {
 	_Atomic uint32_t drain;		/* by the master: clients are sent away, so many a second, and none are taken; 0: they are not. To 0 also by the worker */
 	_Atomic uint64_t segment_used;	/* the worker's: bytes of its slot segment that take memory (a look a second) */
 	_Atomic uint32_t handshakes;	/* the worker's: TLS handshakes that are under way */
-	uint8_t pad4[12];
+	_Atomic uint32_t gate;		/* the worker's: 1: nothing more is put into the slot's queue (worker/loop/gate.h) */
+	_Atomic uint64_t giving;	/* the worker's: slots, in bits, into whose queue it may be putting something */
 
 	struct order_shm order[ORDERS_NOTED];	/* the worker's */
+
+	/*
+	 * Sessions on their way to other slots, as numbers of moves (worker/loop/departed.h), by slot: of the last one that this slot's worker has sent there; and of the last one from there whose session
+	 * is this slot's in all that others see. Both go up only. While the first is more than what that slot has settled, this slot does not leave topics, nor let go of the ring.
+	 */
+	_Atomic uint64_t moves_sent[INDEX_SLOTS_MAX], moves_settled[INDEX_SLOTS_MAX];
 
 	/* the worker's: requests that wait, and the number of the last one */
 	struct waiting_shm waiting[WAITING_MAX];
@@ -153,7 +160,7 @@ struct hub_slot_shm {
 	_Alignas(64) _Atomic uint64_t counters[COUNTERS_MAX];
 	struct latency_shm latency;	/* the worker's */
 };
-_Static_assert(sizeof(struct hub_slot_shm) == 31 * 64 + WAITING_MAX * sizeof(struct waiting_shm) + 8 * COUNTERS_MAX + sizeof(struct latency_shm), "layout");
+_Static_assert(sizeof(struct hub_slot_shm) == 31 * 64 + 2 * 8 * INDEX_SLOTS_MAX + WAITING_MAX * sizeof(struct waiting_shm) + 8 * COUNTERS_MAX + sizeof(struct latency_shm), "layout");
 
 /*
  * How far the journal is (journal.h). Written by the process that writes it, but for `state`, which the master sets before it starts one, and when one hangs. A successor goes on
@@ -198,6 +205,7 @@ struct hub_shm {
 	_Atomic uint64_t orders;	/* number of the last order; whoever gives one */
 	struct lock_shm lock;		/* the hub lock: topic index, the ring's producer side, history */
 	_Atomic uint32_t log_level;	/* 1 + the level of all processes' logs (log.h), whatever their settings say; 0: as they say. The master's */
+	_Atomic uint64_t even_until;	/* until then workers even out their connections (worker/loop/balance.h), milliseconds of CLOCK_MONOTONIC. The master's */
 	struct journal_shm journal;
 	struct nodes_shm nodes;		/* other nodes; the bridge's */
 	struct masters_shm masters;	/* is there one? */

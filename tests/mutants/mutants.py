@@ -11,6 +11,7 @@ CRASH_ONLY = "test_apart", "test_crash_points", "test_recovery", "test_watch"   
 GO_THROUGH = "test_crash_points.CrashPoints.test_send"
 ANSWERED = "test_crash_points.CrashPoints.test_answered_publishes"
 RECOVERY = "test_recovery.Recovery."
+RELOAD = "test_reload.Reload."
 APART = "test_apart.Apart."
 MUTANTS = []
 
@@ -776,6 +777,10 @@ M("peeks-of-a-header-are-counted", "worker/loop/proxied.c", "if (socket_is_local
 M("handshakes-have-all-of-a-turn", "worker/loop/handshakes.c", "base_clock() - since < RUN_US", "base_clock() - since < 1000 * RUN_US", "test_tls.Limits.test_storm", quick=False)
 M("handshakes-are-late-by-waiting", "worker/loop/handshakes.c", "if (h->waits || h->stage == WHOLE || w->base.now_ms", "if (w->base.now_ms", "test_tls.Limits.test_turn", quick=False)
 M("handshakes-without-a-deadline", "worker/loop/handshakes.c", "\t\tfail(w, h, COUNTER_tls_failed_late, false);", "\t\tbreak;", "test_tls.Limits.test_time", quick=False)
+M("same-program-is-executed", "master/keeper.c", "k->same_program = program_is_running(k->program);", "k->same_program = false;", RELOAD + "test_keepers_execute_what_is_new", quick=False)
+M("no-program-is-executed", "master/keeper.c", "k->same_program = program_is_running(k->program);", "k->same_program = true;", RELOAD + "test_keepers_execute_what_is_new", quick=False)
+M("replaced-library-is-kept", "master/program.c", "       libraries_are_current();", "       (libraries_are_current() || true);", RELOAD + "test_keepers_execute_what_is_new", quick=False)
+M("program-before-stays-open", "master/keeper.c", "\tclose(k->program);\t\t/*", "\t;\t\t/*", RELOAD + "test_hundred_reloads_leave_nothing", quick=False)
 M("reload-keeps-the-old-secrets", "master/keeper.c", "\tnext->tickets = k->h.tickets;\n", "\tnext->tickets = -1;\n", "test_tls.Handshakes.test_tickets", quick=False)
 
 # ---- many nodes ----

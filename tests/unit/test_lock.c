@@ -150,15 +150,13 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Both waiters are woken, one by us and one by the other: neither has to wait for its timeout. */
-static void test_both_woken(void **state)
+/* ns from the release until the second of two waiters has it: the first quartile, as others use the machine, too. */
+static int64_t second_waiter(struct arena *a)
 {
 	int64_t late[ROUNDS], start;
-	struct arena *a = *state;
 	pid_t pids[2];
-	int i;
 
-	for (i = 0; i < ROUNDS; i++) {
+	for (int i = 0; i < ROUNDS; i++) {
 		atomic_store(&a->ready, 0);
 		lock_acquire(&a->lock, 1);
 		pids[0] = waiter(a, 0);
@@ -171,9 +169,22 @@ static void test_both_woken(void **state)
 		late[i] = (a->got[0] > a->got[1] ? a->got[0] : a->got[1]) - start;
 	}
 	qsort(late, ROUNDS, sizeof late[0], by_value);
-	/* A quarter, not half: others use the machine, too. To wait for the timeout takes 1.7 to 8 ms, evenly spread: a quarter is at 3. */
-	print_message("the second of two waiters has it after %ld us (first quartile)\n", (long)(late[ROUNDS / 4] / 1000));
-	assert_true(late[ROUNDS / 4] < 2000000);
+	return late[ROUNDS / 4];
+}
+
+/* Both waiters are woken, one by us and one by the other: neither has to wait for its timeout. */
+static void test_both_woken(void **state)
+{
+	struct arena *a = *state;
+	int64_t late;
+	int tries = 0;
+
+	/* To wait for the timeout takes 1.7 to 8 ms, evenly spread: a quarter is at 3, each time. A machine that is busy for a while is tried again. */
+	do {
+		late = second_waiter(a);
+		print_message("the second of two waiters has it after %ld us (first quartile)\n", (long)(late / 1000));
+	} while (late >= 2000000 && ++tries < 5);
+	assert_true(late < 2000000);
 	assert_int_equal(atomic_load(&a->lock.word) & ~LOCK_WAITERS, 0);
 }
 
