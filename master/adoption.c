@@ -494,6 +494,9 @@ int adoption_settle(struct master *m)
 			apart |= 1ull << i;
 			continue;
 		}
+#ifdef JANUS_BROKEN_ADOPTION	/* for tests, which must notice: as if nobody were there */
+		hub_clear_slot(&m->hub, i, hub_owner_master());
+#endif
 		connections += atomic_load(&m->hub.shm->slot[i].connections);
 		if (m->h.slots[i].keeper && slots_order(m, i, ORDER_RESUME) < 0)
 			log_error("slot %u can't be told to go on", i);

@@ -39,7 +39,7 @@ static struct hub_slot_shm *shm_of(const struct keeper *k, unsigned slot)
 /* Publishers wait for it no longer; the next master finds it unused. */
 static void clear(struct keeper *k, unsigned slot)
 {
-	hub_clear_slot(&k->hub, slot, k->slot + 1);
+	hub_clear_slot(&k->hub, slot, hub_owner_master());	/* (in the master's stead: this keeper's number its own worker may use) */
 	atomic_store(&shm_of(k, slot)->worker, 0);
 	atomic_store(&shm_of(k, slot)->keeper, 0);
 	atomic_store(&shm_of(k, slot)->state, SLOT_UNUSED);

@@ -430,6 +430,7 @@ static void begin(struct master *m)
 void rolling_join(struct master *m, uint64_t slots)
 {
 	begin(m);
+	log_info("the slots that wait with snapshots follow");
 	m->h.new_segments = m->h.restore = true;
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (slots >> i & 1 && (slots_renew(m, i) < 0 || slots_order_replace(m, i) < 0))

@@ -347,8 +347,9 @@ class Upgrade(MasterTest):
         self.one("master-moving", False)
 
     def test_canary(self):
-        """One slot is the next program's, or about to be."""
+        """One slot is the next program's, the others wait."""
         self.one("master-canary", False)
+        self.assertRegex(self.janus.log(), "the slots that wait with snapshots follow")
 
     def test_passed(self):
         """It lives."""
