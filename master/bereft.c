@@ -19,6 +19,10 @@ bool bereft_begin(struct keeper *k)
 	atomic_compare_exchange_strong(&k->hub.shm->masters.gone, &none, hub_now());
 	if (k->h.settings.master_linger == 0)
 		return false;
+	if (k->h.slots[k->slot].door < 0) {
+		log_error("the master is gone, and the next one can't find this keeper, as it has no door: stopping");
+		return false;
+	}
 	k->bereft = true;
 	k->alone = 0;
 	k->looked = restarts_now();
