@@ -235,6 +235,28 @@ class Door(MasterTest):
         self.end()
 
 
+    def test_removed(self):
+        """A file that somebody removes is made again; if there is no time for that, the slot alone is lost."""
+        self.begin("session_linger=0")
+        door = os.path.join(self.janus.runtime_dir, "slot.0")
+        os.unlink(door)
+        wait_until(lambda: os.path.exists(door), 10, "another door")
+        before = self.processes_of_slots()
+        self.kill_master()
+        self.again()
+        self.assertEqual(self.processes_of_slots(), before)
+        self.end()
+        slot = self.janus.slot(0)
+        self.janus.kill(slot["worker"], "worker", 0)
+        self.kill_master()
+        os.unlink(door)
+        self.steady.may_close = set(self.steady.next)
+        self.again()
+        self.janus.wait_log("slot 0 had neither keeper nor worker any more: it starts empty")
+        self.assertEqual(self.janus.count("closed_slot"), slot["connections"])
+        self.janus.stop()
+
+
 class Points(MasterTest):
     """Somebody dies on the way."""
 
@@ -347,8 +369,9 @@ class Upgrade(MasterTest):
         self.one("master-moving", False)
 
     def test_canary(self):
-        """One slot is the next program's, or about to be."""
+        """One slot is the next program's, the others wait."""
         self.one("master-canary", False)
+        self.assertRegex(self.janus.log(), "the slots that wait with snapshots follow")
 
     def test_passed(self):
         """It lives."""
