@@ -106,14 +106,27 @@ static void put_fallback(msgpack_packer *p, const struct handover_fallback *b)
 	put_listeners(p, "listen", b->listen, b->listeners);
 }
 
+static void put_arguments(msgpack_packer *p, const struct handover *h)
+{
+	put_key(p, "arguments");
+	if (!h->arguments_there) {
+		msgpack_pack_nil(p);
+		return;
+	}
+	msgpack_pack_bin(p, h->arguments_len);
+	msgpack_pack_bin_body(p, h->arguments, h->arguments_len);
+}
+
 static void pack(msgpack_packer *p, const struct handover *h)
 {
-	msgpack_pack_map(p, 40);
+	msgpack_pack_map(p, 42);
 	put_int(p, "v", HANDOVER_VERSION);
 	put_int(p, "layout", h->layout);
 	put_int(p, "answer", h->answer);
 	put_int(p, "nonce", (int64_t)h->nonce);
 	put_text(p, "program", h->program);
+	put_arguments(p, h);
+	put_int(p, "managed", h->managed);
 	put_int(p, "master", h->master);
 	put_int(p, "slot", h->slot);
 	put_int(p, "hub", h->hub);
@@ -320,6 +333,17 @@ static int unpack_fallback(struct handover_fallback *b, const struct msgpack_val
 	return 0;
 }
 
+static void unpack_arguments(struct handover *h, const struct msgpack_value *map)
+{
+	struct msgpack_value value;
+
+	if (!msgpack_walk_find(map, "arguments", &value) || value.kind != WALK_BIN || value.len > sizeof(h->arguments))
+		return;
+	memcpy(h->arguments, value.p, value.len);
+	h->arguments_len = (unsigned)value.len;
+	h->arguments_there = h->arguments_len == 0 || h->arguments[h->arguments_len - 1] == '\0';
+}
+
 static int unpack(struct handover *h, const struct msgpack_value *map)
 {
 	struct msgpack_value settings;
@@ -331,6 +355,8 @@ static int unpack(struct handover *h, const struct msgpack_value *map)
 	h->answer = (int)get_int(map, "answer", -1);
 	h->nonce = (uint64_t)get_int(map, "nonce", 0);
 	get_text(map, "program", h->program, sizeof(h->program));
+	unpack_arguments(h, map);
+	h->managed = get_int(map, "managed", 0);
 	h->master = (uint32_t)get_int(map, "master", 0);
 	h->slot = (int)get_int(map, "slot", -1);
 	h->hub = (int)get_int(map, "hub", -1);

@@ -59,6 +59,7 @@ struct handover_fallback {
 };
 
 #define HANDOVER_TEXT_MAX 512
+#define HANDOVER_ARGUMENTS_MAX 4096
 
 struct handover {
 	uint32_t layout;		/* HUB_LAYOUT of the writer */
@@ -66,6 +67,10 @@ struct handover {
 	struct handover_config config;	/* master only */
 	uint64_t lost;			/* master only: connections that the server had lost when the reload began (report.c) */
 	char program[4096];		/* where the next program is looked for: the path by which the first master was called */
+	char arguments[HANDOVER_ARGUMENTS_MAX];	/* what the first master was started with behind its name, each with its NUL */
+	unsigned arguments_len;		/* bytes of it */
+	bool arguments_there;		/* (an earlier program handed none over, and more than have room are not) */
+	bool managed;			/* a service manager starts the next master, should this one die: keepers do not (revive.h) */
 	int answer;			/* with --probe: descriptor that the answer is written to; -1 none */
 	uint64_t nonce;			/* with --probe: a number that the answer must have in it */
 	uint32_t master;		/* process id */

@@ -18,6 +18,7 @@
 
 #include "master/limits.h"
 #include "master/listen.h"
+#include "master/notify.h"
 #include "master/privileges.h"
 #include "master/program.h"
 #include "master/secret_files.h"
@@ -292,6 +293,8 @@ static int open_hub(struct master *m)
 	m->hub.wake = m->h.wake;
 	log_follow_level(&m->hub.shm->log_level);
 	hub_keep(&m->hub, &m->config.settings);
+	atomic_store(&m->hub.shm->masters.pid, (uint32_t)getpid());
+	atomic_store(&m->hub.shm->masters.count, 1);
 	m->hub.shm->buffered_max = limits_buffered(&m->config.settings);
 	m->hub.shm->subscriptions_max = limits_subscriptions(&m->config.settings, m->sessions_max);
 	return 0;
@@ -316,7 +319,6 @@ static void say_started(const struct master *m)
 		 (long long)m->config.settings.workers, (unsigned long long)max, (unsigned long long)(m->hub.shm->buffered_max >> 20));
 }
 
-/* A server that follows no other program. */
 /* Who may use janusctl: root, whom the workers run as, and a group. */
 static int share_sockets(const struct master *m, char error[RUNTIME_DIR_ERROR_MAX])
 {
@@ -325,6 +327,26 @@ static int share_sockets(const struct master *m, char error[RUNTIME_DIR_ERROR_MA
 	return runtime_dir_share(&m->dir, pw ? pw->pw_uid : geteuid(), m->config.settings.control_group, error);
 }
 
+/* For the next master, should this one die. */
+static void note_arguments(struct master *m)
+{
+	struct handover *h = &m->h;
+
+	h->arguments_len = 0;
+	h->arguments_there = true;
+	for (char **p = m->argv + 1; m->argv[0] && *p; p++) {
+		size_t len = strlen(*p) + 1;
+
+		if (len > sizeof(h->arguments) - h->arguments_len) {
+			h->arguments_there = false;
+			return;
+		}
+		memcpy(h->arguments + h->arguments_len, *p, len);
+		h->arguments_len += (unsigned)len;
+	}
+}
+
+/* A server that follows no other program. */
 static int start_fresh(struct master *m)
 {
 	char error[RUNTIME_DIR_ERROR_MAX], wrong[CONFIG_ERROR_MAX];
@@ -332,6 +354,8 @@ static int start_fresh(struct master *m)
 	m->h.master = (uint32_t)getpid();
 	m->h.slot = m->h.caller = m->h.snapshot = m->h.tls = m->h.tls_before = m->h.canary_slot = m->h.secrets = -1;
 	m->h.started = (uint64_t)time(NULL);
+	m->h.managed = notify_wanted();
+	note_arguments(m);
 	if (program_path(m->h.program, sizeof(m->h.program)) < 0) {
 		log_error("the program's path: %m");
 		return -1;

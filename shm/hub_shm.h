@@ -18,12 +18,13 @@
 #include "shm/index.h"
 #include "shm/latency.h"
 #include "shm/lock.h"
+#include "shm/masters_shm.h"
 #include "shm/nodes_shm.h"
 #include "shm/waiting_shm.h"
 
 #define HUB_MAGIC 0x31425548534e414aull	/* "JANSHUB1" */
 #ifndef HUB_LAYOUT
-#define HUB_LAYOUT 15			/* goes up with every change of a layout that lives in the hub or a slot segment */
+#define HUB_LAYOUT 16			/* goes up with every change of a layout that lives in the hub or a slot segment */
 #endif
 
 #define COUNTERS_MAX 256			/* room for more without another layout */
@@ -194,6 +195,7 @@ struct hub_shm {
 	_Atomic uint32_t log_level;	/* 1 + the level of all processes' logs (log.h), whatever their settings say; 0: as they say. The master's */
 	struct journal_shm journal;
 	struct nodes_shm nodes;		/* other nodes; the bridge's */
+	struct masters_shm masters;	/* is there one? */
 	struct hub_slot_shm slot[INDEX_SLOTS_MAX];
 };
 
