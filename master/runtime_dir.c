@@ -271,6 +271,22 @@ void runtime_dir_close(struct runtime_dir *dir)
 	dir->control = dir->lock = -1;
 }
 
+struct runtime_dir_holders runtime_dir_holders(const char *path)
+{
+	struct runtime_dir_holders holders = { 0 };
+	char name[SETTINGS_TEXT_MAX + 8];
+	int fd;
+
+	snprintf(name, sizeof(name), "%s/lock", path);
+	fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return holders;
+	holders.master = holder(fd, MASTER_BYTE);
+	holders.keeper = holder(fd, KEEPER_BYTE);
+	close(fd);
+	return holders;
+}
+
 int runtime_dir_hold(int lock)
 {
 	return take(lock, F_RDLCK, KEEPER_BYTE);

@@ -52,6 +52,14 @@ void runtime_dir_close(struct runtime_dir *dir);
  * an orphan. 0, or -1 with errno. */
 int runtime_dir_hold(int lock);
 
+/* Who holds that folder's locks: process ids, 0 nobody, -1 a process that can't be seen from here (another container's). For who only looks: the folder
+ * need not be there, and then nobody does. Not for who holds a lock himself. */
+struct runtime_dir_holders {
+	pid_t master;
+	pid_t keeper;		/* one of them, or of the processes that live as long as they do */
+};
+struct runtime_dir_holders runtime_dir_holders(const char *path);
+
 /* The control socket's address for that folder. 0, or -1 with ENAMETOOLONG (108 bytes with the NUL are all the kernel takes). */
 int runtime_dir_control(const char *path, struct sockaddr_un *addr);
 

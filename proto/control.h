@@ -80,6 +80,7 @@ struct control_status {
 	uint64_t by_transport[TRANSPORT_GROUPS];	/* connections */
 	struct control_worker worker[CONTROL_WORKERS_MAX];
 	unsigned workers;
+	uint64_t gone, until;		/* for who finds it without a master, not in any packet: since when there is none, and how long keepers wait for one; microseconds since 1970, 0: there is one */
 };
 
 struct control_reply {

@@ -13,13 +13,14 @@ struct masters_shm {
 	/* When the last one had gone, microseconds since 1970; 0: there is one. By the keeper that sees it first (from 0, by a compare-exchange), and to 0 by
 	 * the next master. */
 	_Atomic uint64_t gone;
+	_Atomic uint64_t until;		/* how long keepers wait for the next one, the same; by who has set `gone` */
 
 	/* When there is no service manager: the keepers' (master/revive.h), but for `deaths`, which a master that has got somewhere sets to 0. */
 	_Atomic uint64_t next_at;	/* when one of them starts the next master, milliseconds of CLOCK_MONOTONIC; who takes it on with a compare-exchange does */
 	_Atomic uint64_t died;		/* when the last death that counts was, the same */
 	_Atomic uint32_t deaths;	/* that count, one behind the other */
 	_Atomic uint32_t given_up;	/* 1: they start none any more */
-	uint8_t pad[16];
+	uint8_t pad[8];
 };
 _Static_assert(sizeof(struct masters_shm) == 64, "a cache line");
 
