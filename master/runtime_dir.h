@@ -5,6 +5,7 @@
  *
  *   byte 0   write lock: the master, one a folder
  *   byte 1   read lock: each keeper. While there is one, listen ports and connections of that server are still open
+ *   byte 2   write lock: a master that a keeper has started (revive.h). It makes way for one that is started otherwise
  *
  * Such a lock belongs to a descriptor table, not to a process or a descriptor:
  *  - fork() does not hand it on; execve() keeps it, as long as the caller shared its table with nobody.
@@ -40,6 +41,12 @@ struct runtime_dir {
  * id is named), a folder that others may write to, a path too long for a socket. Master only.
  */
 int runtime_dir_open(struct runtime_dir *dir, const char *path, unsigned wait_ms, char error[RUNTIME_DIR_ERROR_MAX]);
+
+/*
+ * The same for a master that a keeper has started, of what it has from that: it takes the master's lock by the keeper's descriptor, as it may not be allowed to open the file, and opens no other. -1 and error[]: there is a
+ * master by now, or the folder is another server's.
+ */
+int runtime_dir_take(struct runtime_dir *dir, const char *path, int lock, int control, char error[RUNTIME_DIR_ERROR_MAX]);
 
 /* Gives the control socket, and the socket `admin` beside it, to a user (root may use them in any case), and to the members of a group; "": nobody else. 0, or -1 and error[]: there is no such group, or the caller may not give it. */
 int runtime_dir_share(const struct runtime_dir *dir, uid_t owner, const char *group, char error[RUNTIME_DIR_ERROR_MAX]);
