@@ -76,11 +76,12 @@ static void put_slots(msgpack_packer *p, const struct handover *h)
 	put_key(p, "slots");
 	msgpack_pack_array(p, INDEX_SLOTS_MAX);
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
-		msgpack_pack_map(p, 5);
+		msgpack_pack_map(p, 6);
 		put_int(p, "used", h->slots[i].used);
 		put_int(p, "draining", h->slots[i].draining);
 		put_int(p, "segment", h->slots[i].segment);
 		put_int(p, "orders", h->slots[i].orders);
+		put_int(p, "door", h->slots[i].door);
 		put_int(p, "keeper", h->slots[i].keeper);
 	}
 }
@@ -119,7 +120,7 @@ static void put_arguments(msgpack_packer *p, const struct handover *h)
 
 static void pack(msgpack_packer *p, const struct handover *h)
 {
-	msgpack_pack_map(p, 42);
+	msgpack_pack_map(p, 45);
 	put_int(p, "v", HANDOVER_VERSION);
 	put_int(p, "layout", h->layout);
 	put_int(p, "answer", h->answer);
@@ -146,6 +147,8 @@ static void pack(msgpack_packer *p, const struct handover *h)
 	put_int(p, "trial", h->canary);
 	put_int(p, "trial_slot", h->canary_slot);
 	put_int(p, "again", h->again);
+	put_int(p, "revived", h->revived);
+	put_int(p, "adopted", h->adopted);
 	put_text(p, "failed", h->failed);
 	put_fallback(p, &h->fallback);
 	put_int(p, "data", h->data);
@@ -158,6 +161,7 @@ static void pack(msgpack_packer *p, const struct handover *h)
 	settings_pack(&h->settings, p);
 	put_config(p, &h->config);
 	put_int(p, "lost", (int64_t)h->lost);
+	put_int(p, "moved", (int64_t)h->moved);
 	put_key(p, "wake");
 	msgpack_pack_array(p, INDEX_SLOTS_MAX);
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
@@ -173,8 +177,8 @@ static void pack(msgpack_packer *p, const struct handover *h)
 
 void handover_strip(struct handover *h)
 {
-	h->slot = h->control = h->caller = h->snapshot = h->tls = h->tls_before = h->canary_slot = -1;
-	h->fallback.there = h->config.there = false;
+	h->slot = h->caller = h->snapshot = h->tls = h->tls_before = h->canary_slot = -1;
+	h->fallback.there = h->revived = h->adopted = false;
 	h->failed[0] = '\0';
 }
 
@@ -288,6 +292,7 @@ static void unpack_arrays(struct handover *h, const struct msgpack_value *map)
 		h->slots[i].draining = get_int(&item, "draining", 0);
 		h->slots[i].segment = (int)get_int(&item, "segment", -1);
 		h->slots[i].orders = (int)get_int(&item, "orders", -1);
+		h->slots[i].door = (int)get_int(&item, "door", -1);
 		h->slots[i].keeper = (uint32_t)get_int(&item, "keeper", 0);
 	}
 }
@@ -377,6 +382,8 @@ static int unpack(struct handover *h, const struct msgpack_value *map)
 	h->canary = get_int(map, "trial", 0);
 	h->canary_slot = (int)get_int(map, "trial_slot", -1);
 	h->again = get_int(map, "again", 0);
+	h->revived = get_int(map, "revived", 0);
+	h->adopted = get_int(map, "adopted", 0);
 	get_text(map, "failed", h->failed, sizeof(h->failed));
 	if (unpack_fallback(&h->fallback, map) < 0)
 		return -1;
@@ -387,6 +394,7 @@ static int unpack(struct handover *h, const struct msgpack_value *map)
 	h->died = (uint64_t)get_int(map, "died", 0);
 	h->started = (uint64_t)get_int(map, "started", 0);
 	h->lost = (uint64_t)get_int(map, "lost", 0);
+	h->moved = (uint64_t)get_int(map, "moved", 0);
 	unpack_config(&h->config, map);
 	unpack_arrays(h, map);
 	return 0;

@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "master/adoption.h"
+#include "master/door.h"
 #include "master/limits.h"
 #include "master/listen.h"
 #include "master/notify.h"
@@ -92,9 +94,28 @@ static void on_term(struct ev_loop *loop, struct ev_signal *s, int events)
 	(void)events;
 	struct master *m = ev_userdata(loop);
 
+	if (m->stopping) {
+		log_warning("%s once more: killing everything", strsignal(s->signum));
+		slots_end(m);
+		ev_break(m->loop, EVBREAK_ALL);
+		return;
+	}
 	log_info("%s: stopping", strsignal(s->signum));
 	events_say(&m->hub.events, EVENTS_MASTER, EVENT_SERVER, 0, "%s: stopping", strsignal(s->signum));
 	master_stop(m, 0);
+}
+
+/* Keepers see the end of their orders, and wait for the next master. */
+static void on_leave(struct ev_loop *loop, struct ev_signal *s, int events)
+{
+	struct master *m = ev_userdata(loop);
+
+	(void)events;
+	if (m->stopping)
+		return;
+	log_info("%s: leaving; %u workers go on without a master for %lld s", strsignal(s->signum), slots_alive(m), (long long)m->h.settings.master_linger / 1000);
+	events_say(&m->hub.events, EVENTS_MASTER, EVENT_SERVER, 0, "%s: leaving", strsignal(s->signum));
+	_exit(0);
 }
 
 static void on_hup(struct ev_loop *loop, struct ev_signal *s, int events)
@@ -167,6 +188,7 @@ static void unblock_signals(void)
 	sigaddset(&watched, SIGTERM);
 	sigaddset(&watched, SIGINT);
 	sigaddset(&watched, SIGHUP);
+	sigaddset(&watched, SIGUSR1);
 	sigaddset(&watched, SIGCHLD);
 	sigprocmask(SIG_SETMASK, &watched, NULL);
 }
@@ -180,6 +202,8 @@ static void start_watchers(struct master *m)
 	ev_signal_start(m->loop, &m->on_int);
 	ev_signal_init(&m->on_hup, on_hup, SIGHUP);
 	ev_signal_start(m->loop, &m->on_hup);
+	ev_signal_init(&m->on_leave, on_leave, SIGUSR1);
+	ev_signal_start(m->loop, &m->on_leave);
 	ev_signal_init(&m->on_child, on_child, SIGCHLD);
 	ev_signal_start(m->loop, &m->on_child);
 	ev_prepare_init(&m->on_turn, on_turn);
@@ -283,6 +307,19 @@ static int open_fetched_keys(struct master *m)
 	return m->h.fetched < 0 ? -1 : 0;
 }
 
+/* For who looks whether there is one. `more`: it is one that the hub has not had yet. */
+static void note_master(struct master *m, unsigned more)
+{
+	struct masters_shm *masters = &m->hub.shm->masters;
+
+	atomic_store(&masters->oom, privileges_oom_own());
+	atomic_store(&masters->pid, (uint32_t)getpid());
+	atomic_store(&masters->revived, m->h.revived);
+	atomic_fetch_add(&masters->count, more);
+	atomic_store(&masters->gone, 0);
+	atomic_store(&masters->moving, 0);
+}
+
 static int open_hub(struct master *m)
 {
 	m->h.hub = hub_create(&m->config.settings);
@@ -293,8 +330,7 @@ static int open_hub(struct master *m)
 	m->hub.wake = m->h.wake;
 	log_follow_level(&m->hub.shm->log_level);
 	hub_keep(&m->hub, &m->config.settings);
-	atomic_store(&m->hub.shm->masters.pid, (uint32_t)getpid());
-	atomic_store(&m->hub.shm->masters.count, 1);
+	note_master(m, 1);
 	m->hub.shm->buffered_max = limits_buffered(&m->config.settings);
 	m->hub.shm->subscriptions_max = limits_subscriptions(&m->config.settings, m->sessions_max);
 	return 0;
@@ -346,25 +382,55 @@ static void note_arguments(struct master *m)
 	}
 }
 
-/* A server that follows no other program. */
-static int start_fresh(struct master *m)
+/* The folder, and the lock. */
+static int open_dir(struct master *m, char error[RUNTIME_DIR_ERROR_MAX])
 {
-	char error[RUNTIME_DIR_ERROR_MAX], wrong[CONFIG_ERROR_MAX];
+	if (m->h.revived)
+		return runtime_dir_take(&m->dir, m->h.lock, error);
+	return runtime_dir_lock(&m->dir, m->config.settings.runtime_dir, error);
+}
 
+/* What a process that follows no other program knows by itself. */
+static int start_alone(struct master *m)
+{
 	m->h.master = (uint32_t)getpid();
 	m->h.slot = m->h.caller = m->h.snapshot = m->h.tls = m->h.tls_before = m->h.canary_slot = m->h.secrets = -1;
 	m->h.started = (uint64_t)time(NULL);
 	m->h.managed = notify_wanted();
 	note_arguments(m);
-	if (program_path(m->h.program, sizeof(m->h.program)) < 0) {
+	if (!m->h.revived && program_path(m->h.program, sizeof(m->h.program)) < 0) {
 		log_error("the program's path: %m");
 		return -1;
 	}
-	if (runtime_dir_open(&m->dir, m->config.settings.runtime_dir, WAIT_FOR_ORPHANS_MS, error) < 0) {
+	return 0;
+}
+
+/* A server that follows no other program. */
+static int start_fresh(struct master *m)
+{
+	char error[RUNTIME_DIR_ERROR_MAX], wrong[CONFIG_ERROR_MAX];
+
+	if (start_alone(m) < 0)
+		return -1;
+	if (open_dir(m, error) < 0) {
 		log_error("%s", error);
 		return -1;
 	}
 	m->h.lock = m->dir.lock;
+	if (adoption_try(m) < 0) {
+		m->dir.lock = -1;	/* (What is in the folder is the keepers'.) */
+		return -1;
+	}
+	if (m->h.revived) {
+		log_info("no keeper is there any more whom this master could take over");
+		m->dir.lock = -1;
+		return -1;
+	}
+	if (runtime_dir_wait(&m->dir, WAIT_FOR_ORPHANS_MS, error) < 0 || runtime_dir_serve(&m->dir, error) < 0) {
+		log_error("%s", error);
+		m->dir.lock = -1;	/* (Keepers may hold it.) */
+		return -1;
+	}
 	m->h.control = m->dir.control;
 	if (bridge_check(m, &m->config.settings, wrong) < 0 || secret_files_read(&m->config.settings, &m->h.secrets, wrong) < 0) {
 		log_error("%s", wrong);
@@ -412,7 +478,7 @@ static int start_successor(struct master *m)
 	snprintf(m->dir.path, sizeof(m->dir.path), "%s", m->h.settings.runtime_dir);
 	m->dir.lock = m->h.lock;
 	m->dir.control = m->h.control;
-	if (m->h.reload_number == 0) {
+	if (m->h.reload_number == 0 && !m->h.adopted) {
 		m->by_path = true;
 		m->h.reload_number = 1;
 	}
@@ -440,6 +506,7 @@ static int start_successor(struct master *m)
 	m->hub.wake = m->h.wake;
 	log_follow_level(&m->hub.shm->log_level);
 	hub_keep(&m->hub, &m->config.settings);
+	note_master(m, m->h.adopted);
 	return FAIL_POINT("successor-start") ? -1 : 0;
 }
 
@@ -469,7 +536,37 @@ static void note_before(struct master *m)
 	m->before.there = m->h.fallback.there && !m->h.failed[0];
 }
 
-static int prepare(struct master *m, const struct config_source *source, int handover)
+/* What a keeper says to the master that it starts: where the server is. All else this one finds by itself, or is told when it adopts the keepers. */
+static int read_revived(struct master *m, int revived)
+{
+	static struct handover h;
+
+	if (handover_read(&h, revived) < 0) {
+		log_error("what the keeper says can't be read");
+		return -1;
+	}
+	m->h.revived = true;
+	m->h.lock = h.lock;
+	m->config.settings = h.settings;
+	memcpy(m->h.program, h.program, sizeof(m->h.program));
+	snprintf(m->dir.path, sizeof(m->dir.path), "%s", h.settings.runtime_dir);
+	return 0;
+}
+
+/* A configuration with errors starts no server. One that is there goes on with what it has, if it is found. -1, or it does not return. */
+static int adopt_at_least(struct master *m)
+{
+	struct config_source source = m->source;
+	char error[RUNTIME_DIR_ERROR_MAX > CONFIG_ERROR_MAX ? RUNTIME_DIR_ERROR_MAX : CONFIG_ERROR_MAX];
+
+	source.find = true;
+	if (config_read(&m->config, &source, error) == 0 && door_any(m->config.settings.runtime_dir) && start_alone(m) == 0 && runtime_dir_lock(&m->dir, m->config.settings.runtime_dir, error) == 0)
+		adoption_try(m);
+	m->dir.lock = -1;
+	return -1;
+}
+
+static int prepare(struct master *m, const struct config_source *source, int handover, int revived)
 {
 	char error[PRIVILEGES_ERROR_MAX];
 	bool taken_up = true;
@@ -480,20 +577,24 @@ static int prepare(struct master *m, const struct config_source *source, int han
 		log_error("the handover state can't be read");
 		return -1;
 	}
+	if (revived >= 0 && read_revived(m, revived) < 0)
+		return -1;
 	if (handover >= 0) {
 		settings_log_init("master", &m->h.settings);
 		m->dir.control = m->h.control;
 		note_before(m);
 	}
-	if (handover >= 0 && m->h.failed[0]) {
+	if (revived >= 0) {
+		taken_up = false;	/* by the keepers' program, if at all */
+	} else if (handover >= 0 && (m->h.failed[0] || m->h.adopted)) {
 		taken_up = false;
-		m->config.settings = m->h.settings;	/* the configuration is the one that failed */
+		m->config.settings = m->h.settings;	/* the configuration is the one that failed; or what it says is looked at later */
 		if (source->file || (source->installed && access(source->installed, F_OK) == 0))
 			snprintf(m->config.file, sizeof(m->config.file), "%s", source->file ? source->file : source->installed);
 	} else if (read_config(&m->config, source) < 0) {
 		/* (It was good when the predecessor read it.) */
 		if (handover < 0)
-			return -1;
+			return adopt_at_least(m);
 		m->config.settings = m->h.settings;
 		taken_up = false;
 	}
@@ -507,6 +608,7 @@ static int prepare(struct master *m, const struct config_source *source, int han
 		log_error("%s", error);
 		return -1;
 	}
+	m->workers_uid = privileges_user(m->config.settings.user) ? privileges_user(m->config.settings.user)->pw_uid : geteuid();
 	m->h.settings = m->config.settings;
 	m->h.layout = HUB_LAYOUT;
 	m->h.snapshot_version = SNAPSHOT_VERSION;
@@ -527,24 +629,33 @@ static int prepare(struct master *m, const struct config_source *source, int han
 	return m->loop ? 0 : -1;
 }
 
-int master_main(const struct config_source *source, char **argv, int handover)
+static void close_dir(struct master *m)
+{
+	door_remove_all(m->dir.path);
+	runtime_dir_close(&m->dir);
+}
+
+int master_main(const struct config_source *source, char **argv, int handover, int revived)
 {
 	static struct master master;
 	struct master *m = &master;
+	bool adopted;
 
 	m->source = *source;
 	m->argv = argv;
-	if (prepare(m, source, handover) < 0) {
+	if (prepare(m, source, handover, revived) < 0) {
 		rolling_give_back(m, "the new program can't start (the log says why)");
 		return 1;
 	}
 	if ((handover >= 0 ? start_successor(m) : start_fresh(m)) < 0) {
+		if (m->h.adopted || m->dir.lock < 0)
+			return 1;	/* (Keepers go on, and wait for the next one.) */
 		rolling_give_back(m, "the new program can't start (the log says why)");
 		slots_kill(m, SIGKILL);
 		data_abandon(m);
 		end_listeners(m);
 		if (m->dir.lock > 0)
-			runtime_dir_close(&m->dir);
+			close_dir(m);
 		return 1;
 	}
 	start_watchers(m);
@@ -560,12 +671,16 @@ int master_main(const struct config_source *source, char **argv, int handover)
 		bridge_take_over(m);
 		jwks_watch(m);
 	}
-	if (handover >= 0 && !m->stopping)
+	adopted = m->h.adopted;
+	if (adopted && !m->stopping) {
+		if (adoption_settle(m) < 0)
+			return 1;
+	} else if (handover >= 0 && !m->stopping)
 		rolling_begin(m);
-	service_start(m, handover >= 0);
+	service_start(m, handover >= 0 && !adopted);
 	if (!m->stopping || slots_alive(m) > 0 || data_alive(m) || bridge_alive(m))
 		ev_run(m->loop, 0);
-	runtime_dir_close(&m->dir);
+	close_dir(m);
 	log_info("stopped");
 	return m->status;
 }

@@ -49,6 +49,11 @@ uint64_t report_lost(const struct master *m)
 	return n;
 }
 
+uint64_t report_moved(const struct master *m)
+{
+	return hub_counter_total(&m->hub, COUNTER_moved_out);
+}
+
 /* ---- the report ---- */
 
 /* What has no room ends in dots. */
@@ -126,8 +131,13 @@ static void fill_listeners(const struct master *m, struct control_report *r)
 			snprintf(r->closed[r->closes++], sizeof(r->closed[0]), "%s", m->before.listen[i].bound);
 }
 
-static void fill_workers(const struct master *m, struct control_report *r)
+static struct control_report workers;		/* what it will say of them */
+
+void report_note_workers(const struct master *m)
 {
+	struct control_report *r = &workers;
+
+	memset(r, 0, sizeof(*r));
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		const struct hub_slot_shm *s = &m->hub.shm->slot[i];
 		bool before = m->before.slots >> i & 1, followed = atomic_load(&s->reload_number) == m->h.reload_number;
@@ -142,6 +152,17 @@ static void fill_workers(const struct master *m, struct control_report *r)
 		r->kept += atomic_load(&s->taken_over);
 		r->slot[r->slots++] = (struct control_pause){ i, atomic_load(&s->taken_over), atomic_load(&s->paused) };
 	}
+}
+
+static void fill_workers(const struct master *m, struct control_report *r)
+{
+	r->renewed = workers.renewed;
+	r->added = workers.added;
+	r->draining = workers.draining;
+	r->kept = workers.kept;
+	r->slots = workers.slots;
+	memcpy(r->slot, workers.slot, sizeof(r->slot));
+	r->moved = report_moved(m) - m->h.moved;
 	r->lost = report_lost(m) - m->h.lost;
 }
 
@@ -174,6 +195,8 @@ static void log_report(const struct control_report *r)
 			longest = r->slot[i].paused;
 	say(&l, "reloaded: %llu workers renewed, %llu connections kept, none without a worker for more than %.1f ms", (unsigned long long)r->renewed,
 	    (unsigned long long)r->kept, (double)longest / 1000);
+	if (r->moved)
+		say(&l, "; %llu moved to other workers", (unsigned long long)r->moved);
 	if (r->lost)
 		say(&l, "; %llu connections lost", (unsigned long long)r->lost);
 	if (r->added || r->draining)

@@ -19,11 +19,15 @@
 #include "master/keeper.h"
 #include "master/listen.h"
 #include "master/master.h"
+#include "shm/crash.h"
 #include "shm/log.h"
 
 #define POLL 0.002		/* seconds */
 #define PATIENCE_MS 20000	/* for one slot */
 #define BACK_MS 100		/* between tries to become the old program */
+#define EVEN_MS 10000		/* in which workers even out their connections, when there are more workers than before */
+#define MOVES_MS 5000		/* that a reload waits while they do, or while slots that end give theirs away; */
+#define STILL_MS 400		/* less if none goes any more */
 
 static struct hub_slot_shm *shm_of(const struct master *m, unsigned slot)
 {
@@ -190,7 +194,7 @@ void rolling_abandon(struct master *m)
 	let_go(m);
 }
 
-/* ---- one slot after the other ---- */
+/* ---- a slot ---- */
 
 static bool wanted(const struct master *m, unsigned slot)
 {
@@ -208,12 +212,44 @@ static void replace_one(struct master *m, unsigned slot)
 	m->rolling_slot = slot;
 	m->rolling_refused = atomic_load(&shm_of(m, slot)->refused);
 	m->rolling_deadline = restarts_now() + PATIENCE_MS;
+	m->rolling_added |= wanted(m, slot) && (!m->h.slots[slot].used || m->h.slots[slot].draining);
 	m->h.slots[slot].draining = m->h.slots[slot].used && !wanted(m, slot);
 	if (m->slot[slot].vacant)
 		return;		/* its next keeper is this program's anyway */
 	if (m->h.slots[slot].used ? slots_order_replace(m, slot) < 0 : slots_start(m, slot) < 0)
 		note_failure(m, "slot %u could not be replaced: %s", slot, strerror(errno));
 }
+
+/* ---- connections go from one to another ---- */
+
+static void poll_moves(struct master *m)
+{
+	uint64_t moved = report_moved(m), now = restarts_now();
+	bool ends = false;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		ends |= m->h.slots[i].used && m->h.slots[i].draining;
+	if (moved != m->rolling_moved)
+		m->rolling_moved_at = now;
+	m->rolling_moved = moved;
+	if ((!ends && !m->rolling_added) || now >= m->rolling_deadline || now - m->rolling_moved_at >= STILL_MS)
+		finish(m);
+}
+
+/* All slots have followed. What goes on in the background may go on for longer than the reload. */
+static void finish_moves(struct master *m)
+{
+	report_note_workers(m);
+	m->rolling_step = ROLLING_MOVES;
+	m->rolling_moved = report_moved(m);
+	m->rolling_moved_at = restarts_now();
+	m->rolling_deadline = restarts_now() + MOVES_MS;
+	if (m->rolling_added)
+		atomic_store(&m->hub.shm->even_until, restarts_now() + EVEN_MS);
+	poll_moves(m);
+}
+
+/* ---- one slot after the other ---- */
 
 /* The next slot that has something to do, or none. */
 static void replace_next(struct master *m, unsigned slot)
@@ -229,7 +265,7 @@ static void replace_next(struct master *m, unsigned slot)
 		replace_one(m, slot);
 		return;
 	}
-	finish(m);
+	finish_moves(m);
 }
 
 /* A slot whose keeper refuses, or which does not become live in time. */
@@ -283,7 +319,7 @@ static void poll_all(struct master *m)
 	m->h.new_segments = m->h.restore = false;
 	/* Slots that the configuration adds or takes away follow in the usual way. For the old program that is back there are none. */
 	if (m->h.failed[0])
-		finish(m);
+		finish_moves(m);
 	else
 		replace_next(m, 0);
 }
@@ -306,6 +342,7 @@ static void begin_canary(struct master *m)
 	m->h.canary = true;
 	replace_one(m, slot);
 	m->h.canary = false;
+	CRASH_POINT("master-canary");
 }
 
 static void pass_canary(struct master *m)
@@ -313,6 +350,7 @@ static void pass_canary(struct master *m)
 	unsigned slot = m->rolling_slot;
 
 	m->rolling_step = ROLLING_EACH;
+	CRASH_POINT("master-passed");
 	slots_hold(m, false);
 	let_go(m);
 	if (m->h.new_segments)
@@ -369,7 +407,7 @@ static void take_back(struct master *m)
 
 static void on_poll(struct ev_loop *loop, struct ev_timer *t, int events)
 {
-	static void (*const poll[])(struct master *) = { [ROLLING_CANARY] = poll_canary, [ROLLING_ALL] = poll_all, [ROLLING_EACH] = poll_each };
+	static void (*const poll[])(struct master *) = { [ROLLING_CANARY] = poll_canary, [ROLLING_ALL] = poll_all, [ROLLING_EACH] = poll_each, [ROLLING_MOVES] = poll_moves };
 	struct master *m = ev_userdata(loop);
 
 	(void)t;
@@ -377,14 +415,32 @@ static void on_poll(struct ev_loop *loop, struct ev_timer *t, int events)
 	poll[m->rolling_step](m);
 }
 
-void rolling_begin(struct master *m)
+static void begin(struct master *m)
 {
 	m->rolling = true;
-	m->again = m->h.again;
 	m->rolling_error[0] = '\0';
-	atomic_store(&m->hub.shm->log_level, 0);	/* from here on it is what the configuration says */
+	m->rolling_added = false;
 	ev_timer_init(&m->rolling_timer, on_poll, POLL, POLL);
 	ev_timer_start(m->loop, &m->rolling_timer);
+}
+
+/* The master died when the first slot had followed: the others do now. */
+void rolling_join(struct master *m, uint64_t slots)
+{
+	begin(m);
+	m->h.new_segments = m->h.restore = true;
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		if (slots >> i & 1 && (slots_renew(m, i) < 0 || slots_order_replace(m, i) < 0))
+			note_failure(m, "slot %u could not be taken over: %s", i, strerror(errno));
+	m->rolling_step = ROLLING_ALL;
+	m->rolling_deadline = restarts_now() + PATIENCE_MS;
+}
+
+void rolling_begin(struct master *m)
+{
+	begin(m);
+	m->again = m->h.again;
+	atomic_store(&m->hub.shm->log_level, 0);	/* from here on it is what the configuration says */
 	mark(m, FD_CLOEXEC);
 	if (m->h.failed[0])
 		take_back(m);

@@ -49,10 +49,10 @@ static int take(int fd, short type, off_t byte)
 	return fcntl(fd, F_SETLK, &lock);
 }
 
-/* Who has the byte locked: a process id, 0 nobody, -1 somebody whom this process can't see (another pid namespace). */
-static pid_t holder(int fd, off_t byte)
+/* Who has a lock on the byte that keeps others from this one: a process id, 0 nobody, -1 somebody whom this process can't see (another pid namespace). */
+static pid_t holder(int fd, short type, off_t byte)
 {
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+	struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
 
 	if (fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
 		return 0;
@@ -106,14 +106,14 @@ static bool leaves(int fd, pid_t pid)
 	struct pollfd p = { .events = POLLIN };
 	bool gone;
 
-	if (pid <= 0 || holder(fd, REVIVED_BYTE) != pid)
+	if (pid <= 0 || holder(fd, F_RDLCK, REVIVED_BYTE) != pid)
 		return false;
 	p.fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (p.fd < 0)
 		return errno == ESRCH;
 	log_info("process %d, which a keeper has started as the master, is told to leave", (int)pid);
 	/* (As it is looked at once more, that number is still its own.) */
-	gone = holder(fd, REVIVED_BYTE) != pid || (syscall(SYS_pidfd_send_signal, p.fd, SIGUSR1, NULL, 0) == 0 && poll(&p, 1, LEAVE_MS) > 0);
+	gone = holder(fd, F_RDLCK, REVIVED_BYTE) != pid || (syscall(SYS_pidfd_send_signal, p.fd, SIGUSR1, NULL, 0) == 0 && poll(&p, 1, LEAVE_MS) > 0);
 	close(p.fd);
 	return gone;
 }
@@ -137,7 +137,7 @@ static int lock_master(const char *path, char *error)
 			fail(error, "cannot lock %s: %s", name, strerror(errno));
 			close(fd);
 			return -1;
-		} else if ((pid = holder(fd, MASTER_BYTE)) != 0 && !leaves(fd, pid)) {
+		} else if ((pid = holder(fd, F_WRLCK, MASTER_BYTE)) != 0 && !leaves(fd, pid)) {
 			fail(error, "a janus runs in %s already: %s", path, process_text(pid, who, sizeof(who)));
 			close(fd);
 			return -1;
@@ -163,7 +163,7 @@ static int wait_for_keepers(int fd, const char *path, unsigned wait_ms, char *er
 	char who[64];
 	pid_t pid, named = 0;
 
-	while ((pid = holder(fd, KEEPER_BYTE)) != 0) {
+	while ((pid = holder(fd, F_WRLCK, KEEPER_BYTE)) != 0) {
 		process_text(pid, who, sizeof(who));
 		if (now_ms() >= deadline)
 			return fail(error, "a keeper that an earlier janus left behind in %s is still there: %s", path, who);
@@ -218,31 +218,58 @@ static int open_control(const struct sockaddr_un *addr, char *error)
 	return fd;
 }
 
-int runtime_dir_open(struct runtime_dir *dir, const char *path, unsigned wait_ms, char error[RUNTIME_DIR_ERROR_MAX])
+int runtime_dir_lock(struct runtime_dir *dir, const char *path, char error[RUNTIME_DIR_ERROR_MAX])
 {
 	struct sockaddr_un addr;
 
 	assert(strlen(path) < sizeof(dir->path));
 	snprintf(dir->path, sizeof(dir->path), "%s", path);
 	dir->left_behind = false;
+	dir->control = -1;
 	if (runtime_dir_control(path, &addr) < 0)
 		return fail(error, "runtime_dir %s is too long: a socket's path may have %zu bytes, that leaves %zu for it", path,
 			    sizeof(addr.sun_path) - 1, sizeof(addr.sun_path) - sizeof("/control"));
 	if (make_folder(path, error) < 0)
 		return -1;
 	dir->lock = lock_master(path, error);
-	if (dir->lock < 0)
+	return dir->lock < 0 ? -1 : 0;
+}
+
+int runtime_dir_wait(struct runtime_dir *dir, unsigned wait_ms, char error[RUNTIME_DIR_ERROR_MAX])
+{
+	return wait_for_keepers(dir->lock, dir->path, wait_ms, error);
+}
+
+int runtime_dir_serve(struct runtime_dir *dir, char error[RUNTIME_DIR_ERROR_MAX])
+{
+	struct sockaddr_un addr;
+
+	(void)runtime_dir_control(dir->path, &addr);
+	if (remove_leftovers(addr.sun_path, &dir->left_behind, error) < 0)
 		return -1;
-	if (wait_for_keepers(dir->lock, path, wait_ms, error) < 0 || remove_leftovers(addr.sun_path, &dir->left_behind, error) < 0)
-		goto err;
 	dir->control = open_control(&addr, error);
-	if (dir->control < 0)
-		goto err;
-	return 0;
-err:
+	return dir->control < 0 ? -1 : 0;
+}
+
+int runtime_dir_open(struct runtime_dir *dir, const char *path, unsigned wait_ms, char error[RUNTIME_DIR_ERROR_MAX])
+{
+	if (runtime_dir_lock(dir, path, error) < 0)
+		return -1;
+	if (runtime_dir_wait(dir, wait_ms, error) == 0 && runtime_dir_serve(dir, error) == 0)
+		return 0;
 	/* The file stays: keepers may hold it. */
 	close(dir->lock);
 	return -1;
+}
+
+pid_t runtime_dir_master(int lock)
+{
+	return holder(lock, F_RDLCK, MASTER_BYTE);
+}
+
+pid_t runtime_dir_keeper(int lock)
+{
+	return holder(lock, F_WRLCK, KEEPER_BYTE);
 }
 
 /* A socket in the folder becomes its owner's alone, or the group's too. One that is not there need not be. 0, or -1 with errno. */
@@ -304,29 +331,27 @@ struct runtime_dir_holders runtime_dir_holders(const char *path)
 	fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return holders;
-	holders.master = holder(fd, MASTER_BYTE);
-	holders.keeper = holder(fd, KEEPER_BYTE);
+	holders.master = holder(fd, F_RDLCK, MASTER_BYTE);
+	holders.keeper = holder(fd, F_WRLCK, KEEPER_BYTE);
 	close(fd);
 	return holders;
 }
 
-int runtime_dir_take(struct runtime_dir *dir, const char *path, int lock, int control, char error[RUNTIME_DIR_ERROR_MAX])
+int runtime_dir_take(struct runtime_dir *dir, int lock, char error[RUNTIME_DIR_ERROR_MAX])
 {
 	char name[SETTINGS_TEXT_MAX + 8], who[64];
-	pid_t pid;
 
-	snprintf(dir->path, sizeof(dir->path), "%s", path);
-	snprintf(name, sizeof(name), "%s/lock", path);
 	dir->left_behind = false;
-	dir->control = control;
-	dir->lock = lock;
+	dir->control = dir->lock = -1;
+	snprintf(name, sizeof(name), "%s/lock", dir->path);
 	if (!still_there(lock, name))
 		return fail(error, "%s is another file than the keepers' by now", name);
-	if (take(lock, F_WRLCK, MASTER_BYTE) < 0) {
-		pid = holder(lock, MASTER_BYTE);
-		return fail(error, "there is a master already: %s", process_text(pid, who, sizeof(who)));
-	}
-	return take(lock, F_WRLCK, REVIVED_BYTE) < 0 ? fail(error, "cannot lock %s: %s", name, strerror(errno)) : 0;
+	if (take(lock, F_WRLCK, MASTER_BYTE) < 0)
+		return fail(error, "there is a master already: %s", process_text(holder(lock, F_WRLCK, MASTER_BYTE), who, sizeof(who)));
+	if (take(lock, F_WRLCK, REVIVED_BYTE) < 0)
+		return fail(error, "cannot lock %s: %s", name, strerror(errno));
+	dir->lock = lock;
+	return 0;
 }
 
 int runtime_dir_hold(int lock)

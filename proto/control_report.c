@@ -49,7 +49,7 @@ size_t control_report_pack(void *dst, const struct control_report *r, const char
 	msgpack_packer *to = &packet.to;
 
 	control_packet_init(&packet, dst);
-	control_begin_reply(to, !error, error ? 13 : 12);
+	control_begin_reply(to, !error, error ? 14 : 13);
 	if (error) {
 		control_put_text(to, "error");
 		msgpack_pack_str_with_body(to, error, len);
@@ -64,6 +64,7 @@ size_t control_report_pack(void *dst, const struct control_report *r, const char
 	control_put_uint(to, "added", r->added);
 	control_put_uint(to, "draining", r->draining);
 	control_put_uint(to, "kept", r->kept);
+	control_put_uint(to, "moved", r->moved);
 	control_put_uint(to, "lost", r->lost);
 	put_slots(to, r);
 	return packet.len;
@@ -157,7 +158,7 @@ int control_report_unpack(const void *src, size_t len, struct control_report *r)
 		      find_changes(&map, "changed", r->changed, &r->changes) && find_changes(&map, "waiting", r->waiting, &r->waits) &&
 		      find_urls(&map, "opened", r->opened, &r->opens) && find_urls(&map, "closed", r->closed, &r->closes) &&
 		      control_find_uint(&map, "renewed", &r->renewed) && control_find_uint(&map, "added", &r->added) && control_find_uint(&map, "draining", &r->draining) &&
-		      control_find_uint(&map, "kept", &r->kept) && control_find_uint(&map, "lost", &r->lost) && find_slots(&map, r));
+		      control_find_uint(&map, "kept", &r->kept) && control_find_uint(&map, "moved", &r->moved) && control_find_uint(&map, "lost", &r->lost) && find_slots(&map, r));
 }
 
 static bool get_setting(const struct msgpack_value *map, char name[64], char value[CONTROL_SETTING_MAX], char wanted[CONTROL_SETTING_MAX],

@@ -2,7 +2,7 @@
  * Two answers of the control protocol (control.h) that say what is in force: what a reload has done, and the configuration.
  *
  *   reload    ... "file", "since", "changed": [{"name", "old", "now"}...], "waiting": [{"name", "old", "now"}...], "opened": [url...], "closed": [url...],
- *             "renewed", "added", "draining", "kept", "lost", "slots": [{"slot", "connections", "paused"}...]; also when it is not ok: then what is
+ *             "renewed", "added", "draining", "kept", "moved", "lost", "slots": [{"slot", "connections", "paused"}...]; also when it is not ok: then what is
  *             said is of the configuration that is in force still
  *   config    ... "file", "since", "settings": [{"name", "value", "line", "restart", "wanted", "wanted_line"}...]
  *
@@ -39,7 +39,7 @@ struct control_report {
 	char opened[CONTROL_LISTEN_MAX][128], closed[CONTROL_LISTEN_MAX][128];
 	unsigned opens, closes;
 	uint64_t renewed, added, draining;	/* workers: replaced; of new slots; that take no new connections any more */
-	uint64_t kept, lost;			/* connections */
+	uint64_t kept, moved, lost;		/* connections; those that went from one worker to another */
 	struct control_pause slot[CONTROL_WORKERS_MAX];	/* of the workers that were replaced */
 	unsigned slots;
 };

@@ -93,6 +93,8 @@ struct order_shm {
 #define DRAIN_RATE_MAX 0xfffffu		/* clients a second */
 #define DRAIN_STAYS 0x80000000u		/* nobody is taken when all have gone, either */
 
+#define KEEPER_SAID 0x100
+
 struct hub_slot_shm {
 	/* the keeper's; state LIVE is stored by the worker when it has recovered, UNUSED by the master */
 	_Alignas(64) _Atomic uint32_t state;
@@ -104,7 +106,9 @@ struct hub_slot_shm {
 	_Atomic uint64_t started;	/* when the worker was made, microseconds since 1970 */
 	_Atomic uint64_t paused;	/* microseconds from the last death seen to the worker's being live again */
 	_Atomic uint32_t taken_over;	/* connections that the worker found at its start */
-	uint8_t pad0[20];
+	_Atomic uint32_t keeper_end;	/* KEEPER_SAID and its exit status, stored by a keeper that ends by itself; 0: it runs, or was killed */
+	_Atomic uint32_t door;		/* 1: the keeper has one (master/door.h) */
+	uint8_t pad0[12];
 
 	/* 1 while the worker sleeps in its loop or is about to. Set by it; whoever takes it to 0 with an exchange owes it a wake-up. */
 	_Alignas(64) _Atomic uint32_t sleeping;
@@ -137,9 +141,16 @@ struct hub_slot_shm {
 	_Atomic uint32_t drain;		/* by the master: clients are sent away, so many a second, and none are taken; 0: they are not. To 0 also by the worker */
 	_Atomic uint64_t segment_used;	/* the worker's: bytes of its slot segment that take memory (a look a second) */
 	_Atomic uint32_t handshakes;	/* the worker's: TLS handshakes that are under way */
-	uint8_t pad4[12];
+	_Atomic uint32_t gate;		/* the worker's: 1: nothing more is put into the slot's queue (worker/loop/gate.h) */
+	_Atomic uint64_t giving;	/* the worker's: slots, in bits, into whose queue it may be putting something */
 
 	struct order_shm order[ORDERS_NOTED];	/* the worker's */
+
+	/*
+	 * Sessions on their way to other slots, as numbers of moves (worker/loop/departed.h), by slot: of the last one that this slot's worker has sent there; and of the last one from there whose session
+	 * is this slot's in all that others see. Both go up only. While the first is more than what that slot has settled, this slot does not leave topics, nor let go of the ring.
+	 */
+	_Atomic uint64_t moves_sent[INDEX_SLOTS_MAX], moves_settled[INDEX_SLOTS_MAX];
 
 	/* the worker's: requests that wait, and the number of the last one */
 	struct waiting_shm waiting[WAITING_MAX];
@@ -149,7 +160,7 @@ struct hub_slot_shm {
 	_Alignas(64) _Atomic uint64_t counters[COUNTERS_MAX];
 	struct latency_shm latency;	/* the worker's */
 };
-_Static_assert(sizeof(struct hub_slot_shm) == 31 * 64 + WAITING_MAX * sizeof(struct waiting_shm) + 8 * COUNTERS_MAX + sizeof(struct latency_shm), "layout");
+_Static_assert(sizeof(struct hub_slot_shm) == 31 * 64 + 2 * 8 * INDEX_SLOTS_MAX + WAITING_MAX * sizeof(struct waiting_shm) + 8 * COUNTERS_MAX + sizeof(struct latency_shm), "layout");
 
 /*
  * How far the journal is (journal.h). Written by the process that writes it, but for `state`, which the master sets before it starts one, and when one hangs. A successor goes on
@@ -167,7 +178,8 @@ struct journal_shm {
 	_Atomic uint64_t synced;	/* records before this are on the disk */
 	_Alignas(64) _Atomic uint64_t pinned;	/* as a slot's */
 	_Atomic uint64_t beat;		/* the writer's sign of life, milliseconds of CLOCK_MONOTONIC: none comes while the disk hangs */
-	uint8_t pad[48];
+	_Atomic uint32_t pid;		/* the writer's process id: another master knows by it whom to end. 0: none that it need know of */
+	uint8_t pad[44];
 };
 _Static_assert(sizeof(struct journal_shm) == 128, "layout");
 
@@ -193,6 +205,7 @@ struct hub_shm {
 	_Atomic uint64_t orders;	/* number of the last order; whoever gives one */
 	struct lock_shm lock;		/* the hub lock: topic index, the ring's producer side, history */
 	_Atomic uint32_t log_level;	/* 1 + the level of all processes' logs (log.h), whatever their settings say; 0: as they say. The master's */
+	_Atomic uint64_t even_until;	/* until then workers even out their connections (worker/loop/balance.h), milliseconds of CLOCK_MONOTONIC. The master's */
 	struct journal_shm journal;
 	struct nodes_shm nodes;		/* other nodes; the bridge's */
 	struct masters_shm masters;	/* is there one? */

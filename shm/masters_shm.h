@@ -22,7 +22,8 @@ struct masters_shm {
 	_Atomic uint32_t given_up;	/* 1: they start none any more */
 	_Atomic int32_t oom;		/* what the kernel adds to the master's score when memory is short: others' is this and something (privileges.h); the masters' */
 	_Atomic uint32_t revived;	/* 1: a keeper has started the one that there is, which may have fewer privileges than the first; the masters' */
-	uint8_t pad[8];
+	_Atomic uint32_t moving;		/* 1: a program with another layout may have this hub's sessions, from their snapshots. The master's */
+	uint8_t pad[4];
 };
 _Static_assert(sizeof(struct masters_shm) == 64, "a cache line");
 

@@ -130,6 +130,7 @@ _Static_assert(sizeof(struct sent_shm) == 32, "layout");
 #define RECEIVING(fd, len) ((uint64_t)((uint32_t)(fd) + 1) << 32 | (uint32_t)(len))
 
 #define MOVING(fd, slot) ((uint64_t)((uint32_t)(fd) + 1) << 32 | (uint32_t)(slot))
+#define MOVING_WHOLE 0x80000000u	/* or'ed with it: the session with all that it has (worker/loop/move_session.h) */
 #define ATTACHING(fd, from) ((uint64_t)((uint32_t)(fd) + 1) << 32 | (uint32_t)(from))
 
 #define OPENING(fd, subscription) ((uint64_t)((uint32_t)(fd) + 1) << 32 | (uint32_t)(subscription))
@@ -222,6 +223,9 @@ struct slot_shm {
 	_Atomic uint64_t moving;
 	uint64_t move_number;			/* of the last one that was given away: they only go up */
 	uint64_t moves_taken[64];		/* by slot: the number of the last one that came from there */
+	/* the move that is being taken in: its number, whose it is, and how many workers have begun with it. Two that died of it are enough */
+	uint64_t arriving;
+	uint32_t arriving_from, arriving_tries;
 
 	/* the session that takes over the one `from` (worker/service/attach.h), as ATTACHING(); 0 none. It has, if its `parsed` is another than this */
 	_Atomic uint64_t attaching;

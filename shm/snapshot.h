@@ -17,6 +17,7 @@
  *           rights: proto/rights.h's block,
  *           tls: {minor!: 2 or 3, suite! or kernel_suite!: the kernel makes the records, out_seq!, in_seq!, wire_out!, wire_in!, pending: bytes, held: bytes, alert, update_owed, close_owed, close_sealed,
  *                 alert_owed, peer_closed, out!: {key!, iv!, secret!, generation!}, in!: the same}}
+ *          A session that moves (snapshot_session.h) has the same map, in a snapshot of the kind "session" that has nothing else; parked, it has its `owner`.
  *          Of a TLS connection `proto` is called `tls_proto`, as a program that knows no TLS must not read it as another one.
  *
  *   hub    {v!, kind!: "hub", epoch!, time!: of the last record, first!, tail!: records [first, tail) follow, slots!, topics!: how many,

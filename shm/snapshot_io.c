@@ -36,6 +36,10 @@ static int flush(struct snapshot_writer *w)
 {
 	size_t used = w->used;
 
+	if (w->fd < 0 && (w->fd = segment_memfd("janus-session")) < 0) {
+		w->error = errno;
+		return -1;
+	}
 	w->used = 0;
 	return write_all(w, w->buffer, used);
 }
@@ -62,7 +66,7 @@ void snapshot_begin(struct snapshot_writer *w, int fd, const char *kind, uint32_
 	w->fd = fd;
 	w->at = 0;
 	w->used = 0;
-	w->error = ftruncate(fd, 0) < 0 ? errno : 0;
+	w->error = fd >= 0 && ftruncate(fd, 0) < 0 ? errno : 0;
 	msgpack_packer_init(&w->pack, w, buffered_write);
 	snapshot_put_map(w, 2 + more);
 	snapshot_put_uint(w, "v", SNAPSHOT_VERSION);
@@ -71,7 +75,7 @@ void snapshot_begin(struct snapshot_writer *w, int fd, const char *kind, uint32_
 
 int snapshot_end(struct snapshot_writer *w)
 {
-	if (!w->error)
+	if (!w->error && w->fd >= 0)
 		flush(w);
 	if (!w->error)
 		return 0;
@@ -133,19 +137,11 @@ const struct msgpack_value *snapshot_next(struct snapshot_reader *r)
 	return &r->map;
 }
 
-const struct msgpack_value *snapshot_open(struct snapshot_reader *r, int fd, const char *kind)
+static const struct msgpack_value *read_head(struct snapshot_reader *r, const char *kind)
 {
-	const struct msgpack_value *head;
+	const struct msgpack_value *head = snapshot_next(r);
 	struct msgpack_value value;
 
-	memset(r, 0, sizeof(*r));
-	r->mem = segment_map(fd, 0, &r->size);
-	if (!r->mem) {
-		if (errno == EINVAL)
-			errno = EPROTO;		/* it is empty */
-		return NULL;
-	}
-	head = snapshot_next(r);
 	if (!head)
 		return NULL;
 	if (kind && (snapshot_get_uint(r, head, "v", SNAPSHOT_NEEDED, SNAPSHOT_VERSION) == 0 ||
@@ -156,6 +152,24 @@ const struct msgpack_value *snapshot_open(struct snapshot_reader *r, int fd, con
 		return NULL;
 	}
 	return head;
+}
+
+const struct msgpack_value *snapshot_open(struct snapshot_reader *r, int fd, const char *kind)
+{
+	memset(r, 0, sizeof(*r));
+	r->mem = segment_map(fd, 0, &r->size);
+	if (!r->mem) {
+		if (errno == EINVAL)
+			errno = EPROTO;		/* it is empty */
+		return NULL;
+	}
+	return read_head(r, kind);
+}
+
+const struct msgpack_value *snapshot_open_bytes(struct snapshot_reader *r, const void *bytes, size_t len, const char *kind)
+{
+	*r = (struct snapshot_reader){ .mem = (char *)bytes, .size = len };
+	return read_head(r, kind);
 }
 
 void snapshot_close(struct snapshot_reader *r)

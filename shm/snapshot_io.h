@@ -15,14 +15,17 @@
 
 struct snapshot_writer {
 	msgpack_packer pack;
-	int fd;
+	int fd;			/* -1: nothing is written to a file yet (snapshot_begin()) */
 	int error;		/* errno, 0 none */
 	uint64_t at;		/* in the file, of the buffer's first byte */
 	size_t used;
 	char buffer[65536];
 };
 
-/* Empties the file and starts the head, a map of `v`, `kind` and `more` keys that the caller adds. */
+/*
+ * Empties the file and starts the head, a map of `v`, `kind` and `more` keys that the caller adds. `fd` -1: what has room in `buffer` stays there, `used` bytes; if there is more, all of it is
+ * in a memfd when snapshot_end() returns: `fd` then, the caller's.
+ */
 void snapshot_begin(struct snapshot_writer *w, int fd, const char *kind, uint32_t more);
 int snapshot_end(struct snapshot_writer *w);				/* 0, or -1 with errno */
 
@@ -51,6 +54,8 @@ struct snapshot_reader {
 /* Maps the file. The head, if it is one of this kind (NULL: any) and of a version that can be read; else NULL with errno.
  * snapshot_close() in either case. */
 const struct msgpack_value *snapshot_open(struct snapshot_reader *r, int fd, const char *kind);
+/* The same of what is in memory; it is read in place, and not to be closed. */
+const struct msgpack_value *snapshot_open_bytes(struct snapshot_reader *r, const void *bytes, size_t len, const char *kind);
 void snapshot_close(struct snapshot_reader *r);
 
 /* The next map; the one before it is gone. NULL with EPROTO when there is none, or the one before was bad. */

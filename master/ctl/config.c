@@ -58,7 +58,7 @@ static void json_report(const struct control_report *r, const struct control_rep
 	json_urls("opened", r->opened, r->opens);
 	json_urls("closed", r->closed, r->closes);
 	printf(",\"workers\":{\"renewed\":%" PRIu64 ",\"added\":%" PRIu64 ",\"draining\":%" PRIu64 "}", r->renewed, r->added, r->draining);
-	printf(",\"connections\":{\"kept\":%" PRIu64 ",\"lost\":%" PRIu64 "},\"slots\":[", r->kept, r->lost);
+	printf(",\"connections\":{\"kept\":%" PRIu64 ",\"moved\":%" PRIu64 ",\"lost\":%" PRIu64 "},\"slots\":[", r->kept, r->moved, r->lost);
 	for (unsigned i = 0; i < r->slots; i++)
 		printf("%s{\"slot\":%" PRIu32 ",\"connections\":%" PRIu64 ",\"paused_ms\":%.3f}", i ? "," : "", r->slot[i].slot, r->slot[i].connections,
 		       (double)r->slot[i].paused / 1000);
@@ -86,7 +86,10 @@ static void text_report(const struct control_report *r)
 		printf(", %" PRIu64 " new", r->added);
 	if (r->draining)
 		printf(", %" PRIu64 " draining", r->draining);
-	printf("\nconnections          %" PRIu64 " kept, %" PRIu64 " lost\n", r->kept, r->lost);
+	printf("\nconnections          %" PRIu64 " kept", r->kept);
+	if (r->moved)
+		printf(", %" PRIu64 " moved to other workers", r->moved);
+	printf(", %" PRIu64 " lost\n", r->lost);
 	for (unsigned i = 0; i < r->slots; i++)
 		printf("slot %-3" PRIu32 "             paused %.1f ms, %" PRIu64 " connections\n", r->slot[i].slot, (double)r->slot[i].paused / 1000,
 		       r->slot[i].connections);

@@ -17,6 +17,7 @@
 #include "master/runtime_dir.h"
 
 #define LOOK_MS 20
+#define AGAIN_MS 500		/* until all are told once more */
 
 pid_t masterless_find(const char *runtime_dir)
 {
@@ -128,14 +129,15 @@ int masterless_stop(const char *runtime_dir, pid_t pid, unsigned wait_seconds)
 
 	if (open_hub(pid, &hub, &st) < 0)
 		return -1;
-	r = tell_all(&hub, &st);
-	hub_detach(&hub);
-	for (unsigned ms = 0; r == 0 && masterless_find(runtime_dir); ms += LOOK_MS) {
+	/* (A keeper that has died just before is made again by its worker.) */
+	for (unsigned ms = 0; (r = ms % AGAIN_MS ? 0 : tell_all(&hub, &st)) == 0 && masterless_find(runtime_dir); ms += LOOK_MS) {
 		if (ms >= wait_seconds * 1000) {
 			errno = ETIMEDOUT;
-			return -1;
+			r = -1;
+			break;
 		}
 		nanosleep(&pause, NULL);
 	}
+	hub_detach(&hub);
 	return r;
 }

@@ -90,14 +90,15 @@ static void print_text(const struct hub *hub, unsigned slot, const struct worker
 {
 	const struct hub_slot_shm *s = &hub->shm->slot[slot];
 	uint64_t now = hub_now() / 1000000, started = LOAD(started) / 1000000;
-	char percent[16] = "-", cpu[24] = "-";
+	char percent[16] = "-", cpu[24] = "-", moved[48];
 
 	if (line->percent >= 0)
 		snprintf(percent, sizeof(percent), "%.0f%%", line->percent);
 	if (line->cpu >= 0)
 		snprintf(cpu, sizeof(cpu), "%" PRId64 ".%" PRId64, line->cpu / 1000, line->cpu % 1000 / 100);
-	printf("%4u  %8" PRIu32 "  %-8s  %8" PRIu64 "  %8" PRIu32 "  %11" PRIu32 "  %6" PRIu32 "  %6" PRIu32 "  %8" PRIu64 "  %5s  %8s\n", slot, line->pid,
-	       ctl_stats_state(hub, slot), line->pid && now > started ? now - started : 0, LOAD(restarts), LOAD(connections), LOAD(parked), LOAD(behind),
+	snprintf(moved, sizeof(moved), "+%" PRIu64 " -%" PRIu64, hub_counter(hub, slot, COUNTER_moved_in), hub_counter(hub, slot, COUNTER_moved_out));
+	printf("%4u  %8" PRIu32 "  %-8s  %8" PRIu64 "  %8" PRIu32 "  %11" PRIu32 "  %6" PRIu32 "  %11s  %6" PRIu32 "  %8" PRIu64 "  %5s  %8s\n", slot, line->pid,
+	       ctl_stats_state(hub, slot), line->pid && now > started ? now - started : 0, LOAD(restarts), LOAD(connections), LOAD(parked), moved, LOAD(behind),
 	       hub_slot_lag(hub, slot), percent, cpu);
 }
 
@@ -109,6 +110,7 @@ static void print_json(const struct hub *hub, unsigned slot, const struct worker
 	       LOAD(keeper), ctl_stats_state(hub, slot), LOAD(started), LOAD(restarts));
 	printf(",\"connections\":%" PRIu32 ",\"parked\":%" PRIu32 ",\"behind\":%" PRIu32 ",\"lag\":%" PRIu64, LOAD(connections), LOAD(parked), LOAD(behind),
 	       hub_slot_lag(hub, slot));
+	printf(",\"moved_in\":%" PRIu64 ",\"moved_out\":%" PRIu64, hub_counter(hub, slot, COUNTER_moved_in), hub_counter(hub, slot, COUNTER_moved_out));
 	if (line->percent >= 0)
 		printf(",\"cpu_percent\":%.1f", line->percent);
 	if (line->cpu >= 0)
@@ -129,8 +131,8 @@ int ctl_workers(const struct ctl_arguments *args)
 	if (args->json)
 		printf("{\"workers\":[");
 	else
-		printf("%4s  %8s  %-8s  %8s  %8s  %11s  %6s  %6s  %8s  %5s  %8s\n", "SLOT", "PID", "STATE", "UP (s)", "RESTARTS", "CONNECTIONS", "PARKED",
-		       "BEHIND", "LAG", "CPU", "CPU (s)");
+		printf("%4s  %8s  %-8s  %8s  %8s  %11s  %6s  %11s  %6s  %8s  %5s  %8s\n", "SLOT", "PID", "STATE", "UP (s)", "RESTARTS", "CONNECTIONS", "PARKED",
+		       "MOVED", "BEHIND", "LAG", "CPU", "CPU (s)");
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		if (!lines[i].used)
 			continue;

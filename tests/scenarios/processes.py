@@ -177,6 +177,13 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def scheduled(pid):
+    """Seconds for which it ran, and for which it waited for a processor."""
+    with open("/proc/%d/schedstat" % pid) as f:
+        ran, waited, _ = f.read().split()
+    return int(ran) / 1e9, int(waited) / 1e9
+
+
 def descriptors(pid):
     """{number: what it is} of a process."""
     found = {}

@@ -45,6 +45,8 @@ class Server:
         self.killed = {}                # pid: "worker", "keeper" or "master", of those that the test killed
         self.exit_status = 0            # what stop() wants
         self.arguments = []
+        self.listens = None             # where, as it has said; with a configuration file, it is asked each time
+        self.configured = config is not None
         if config is None:
             self.arguments += ["-c", os.devnull, "-o", "workers=%d" % workers]      # (not the file of a Janus that this machine has)
             for url in listen:
@@ -53,6 +55,8 @@ class Server:
             self.configure(config)
             self.arguments += ["-c", self.config_file]
         self.arguments += ["-o", "user=" + USER]
+        if not any(option.startswith("next_master=") for option in options):
+            self.arguments += ["-o", "next_master=nobody"]      # (if the test itself is killed, nothing is left)
         for option in options:
             self.arguments += ["-o", option]
         self.arguments += ["-o", "runtime_dir=" + self.runtime_dir]
@@ -71,6 +75,7 @@ class Server:
 
     def launch(self):
         """Starts it only."""
+        self.listens = None
         self.mark = uuid.uuid4().hex
         self.marks.append(self.mark)
         env = dict(os.environ, **{MARK: self.mark})
@@ -201,7 +206,9 @@ class Server:
 
     def address(self, place=0):
         """Where a listener is: one by its place in the configuration, or the first of a protocol ("http")."""
-        urls = self.status()["listen"]
+        urls = self.listens or self.status()["listen"]
+        if not self.configured:
+            self.listens = urls
         if isinstance(place, str):
             place = [re.match("[a-z]+", url).group() for url in urls].index(place)
         return parse_url(urls[place])
@@ -228,14 +235,17 @@ class Server:
 
     def called(self, name):
         """One of its processes that is called so for tools (`comm`); None: there is none."""
+        return next(iter(self.all_called(name)), None)
+
+    def all_called(self, name):
+        found = []
         for pid in self.processes():
             try:
                 with open("/proc/%d/comm" % pid) as f:
-                    if f.read() == name + "\n":
-                        return pid
+                    found += [pid] * (f.read() == name + "\n")
             except OSError:
                 pass
-        return None
+        return found
 
     def kill(self, pid, role, sig=signal.SIGKILL):
         self.killed[pid] = role

@@ -58,6 +58,7 @@ static void small_report(void **state)
 	report.added = 1;
 	report.draining = 3;
 	report.kept = 1000;
+	report.moved = 250;
 	report.lost = 4;
 	report.slot[report.slots++] = (struct control_pause){ 0, 600, 1234 };
 	report.slot[report.slots++] = (struct control_pause){ 63, 400, UINT64_MAX };

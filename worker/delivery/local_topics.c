@@ -194,6 +194,49 @@ static void unqueue(struct topics *topics, struct local_topic *t)
 		topics->queue_end = p;
 }
 
+static void leave(struct topics *topics, uint32_t topic)
+{
+	lock_acquire(&topics->base->hub.shm->lock, topics->base->number + 1);
+	index_leave(&topics->base->hub.index, topics->base->number, topic);
+	lock_release(&topics->base->hub.shm->lock, topics->base->number + 1);
+}
+
+void topics_leave(struct topics *topics, uint32_t topic)
+{
+	/* (Without memory for the list the worker gives way to a successor, which looks at all topics.) */
+	if (!topics->base->departed)
+		leave(topics, topic);
+	else if (base_push((int **)&topics->stays, &topics->stays_count, &topics->stays_room, (int)topic) < 0)
+		_exit(BASE_SHORTAGE);
+}
+
+void topics_leave_stays(struct topics *topics)
+{
+	uint64_t ours = UINT64_C(1) << topics->base->number;
+
+	for (uint32_t i = 0; i < topics->stays_count; i++) {
+		const struct topic_shm *t = index_topic(&topics->base->hub.index, topics->stays[i]);
+
+		/* (It may be in the list twice. As long as the slot's bit is set, the number is this topic's.) */
+		if (!topics->of[topics->stays[i]] && atomic_load_explicit(&t->state, memory_order_relaxed) == TOPIC_USED &&
+		    atomic_load_explicit(&t->interest, memory_order_relaxed) & ours)
+			leave(topics, topics->stays[i]);
+	}
+	topics->stays_count = 0;
+}
+
+void topics_leave_unsubscribed(struct topics *topics)
+{
+	struct index *ix = &topics->base->hub.index;
+	uint64_t ours = UINT64_C(1) << topics->base->number;
+
+	lock_acquire(&topics->base->hub.shm->lock, topics->base->number + 1);
+	for (uint32_t i = 1; i <= ix->shm->topics_max && index_topic(ix, i)->generation; i++)
+		if (atomic_load(&index_topic(ix, i)->interest) & ours && !topics->of[i])
+			index_leave(ix, topics->base->number, i);
+	lock_release(&topics->base->hub.shm->lock, topics->base->number + 1);
+}
+
 static void topics_drop(struct topics *topics, struct local_topic *t)
 {
 	struct local_topic **p = &topics->of[t->topic];
@@ -202,11 +245,8 @@ static void topics_drop(struct topics *topics, struct local_topic *t)
 	while (*p != t)
 		p = &(*p)->sibling;
 	*p = t->sibling;
-	if (!topics->of[t->topic]) {
-		lock_acquire(&topics->base->hub.shm->lock, topics->base->number + 1);
-		index_leave(&topics->base->hub.index, topics->base->number, t->topic);
-		lock_release(&topics->base->hub.shm->lock, topics->base->number + 1);
-	}
+	if (!topics->of[t->topic])
+		topics_leave(topics, t->topic);
 	if (t->room > 1)
 		free(t->subscribers);
 	free(t);

@@ -57,11 +57,18 @@ struct topics {
 	uint32_t apart_subscriptions;	/* how many subscriptions are apart */
 	uint32_t *patterns;		/* by session: how many of its subscriptions are patterns. Takes memory only where there are some */
 	struct links *links;		/* subscription_list.c's own */
+	uint32_t *stays;		/* topics that have no subscriber here, and are to be left when nobody has departed (base.departed) */
+	uint32_t stays_count, stays_room;
 
 	uint64_t scanned;		/* the ring is looked through up to here; topics with records before it are queued */
 	struct local_topic *queue, **queue_end;
 	uint32_t queued;		/* topics in the queue */
 };
+
+/* Has the slot leave a topic, of which it has no subscriber: at once, or when nobody has departed any more and topics_leave_stays() is called. */
+void topics_leave(struct topics *topics, uint32_t topic);
+void topics_leave_stays(struct topics *topics);
+void topics_leave_unsubscribed(struct topics *topics);		/* all that the slot has joined without a subscriber here */
 
 int topics_init(struct topics *topics);		/* `base` is set by the caller. 0, or -1: no memory */
 /* The first of the topic's siblings, or NULL. */

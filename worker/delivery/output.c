@@ -395,6 +395,17 @@ void output_check(struct output *o, session_id sid)
 	hub_unpin(&o->base->hub, o->base->number);
 }
 
+/* Whether the session is to go to another slot, and so sends nothing more just now: it is in the middle of nothing. */
+static bool rests(const struct output *o, session_id sid)
+{
+	struct base *base = o->base;
+
+	if (!base->leaves || base->rested_count == BASE_RESTED_MAX || session_pending(base, sid))
+		return false;
+	base->rested[base->rested_count++] = sid;
+	return true;
+}
+
 /*
  * Sends the records that the session is owed. 1: it is up to date, or is ending; 0: the socket is full, or the share is used up; -1: the connection
  * is broken, or the session aborted.
@@ -412,6 +423,8 @@ static int send_on(struct output *o, session_id sid, struct session_state_shm *s
 		struct stream s;
 		struct piece p;
 
+		if (rests(o, sid))
+			return 0;
 		/* (With something pending the socket is full.) */
 		if (st->sent >= share || session_pending(o->base, sid) || stream_open(&s, o->streams, sid, st, o->topics->scanned) < 0)
 			return 0;	/* the connection is still writable, so the loop will call again */

@@ -15,39 +15,24 @@
 #include "shm/crash.h"
 #include "shm/log.h"
 #include "worker/io/peer.h"
+#include "worker/io/shares.h"
 
 #define ACCEPTS_A_TURN 32
 /* A worker pauses when it has this many connections, and a sixteenth of its own, more than the least loaded worker. */
 #define SLACK 64
 #define PAUSE_MAX 2		/* seconds */
 #define BALANCE 0.01	/* seconds between looks at the other workers' shares, during a pause */
-/* A worker that has given no sign of life for BEAT_MAX milliseconds is not waited for. A live one gives one every 100. */
-#define BEAT_MAX 500
-
-/*
- * Whether the slot's worker takes new connections if this one leaves them to it: it is live, neither full nor draining, and has given a sign of
- * life lately.
- */
-static bool takes_share(const struct listeners *all, const struct hub_slot_shm *s)
-{
-	uint64_t now = atomic_load_explicit(&all->base->self->worker_beat, memory_order_relaxed);
-	uint64_t beat = atomic_load_explicit(&s->worker_beat, memory_order_relaxed);
-
-	return atomic_load_explicit(&s->state, memory_order_relaxed) == SLOT_LIVE && atomic_load_explicit(&s->drain, memory_order_relaxed) == 0 &&
-	       atomic_load_explicit(&s->accepting, memory_order_relaxed) && (beat >= now || now - beat <= BEAT_MAX);
-}
 
 static uint32_t least_loaded(const struct listeners *all)
 {
 	uint32_t least = UINT32_MAX;
 
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
-		const struct hub_slot_shm *s = &all->base->hub.shm->slot[i];
 		uint32_t n;
 
-		if (!takes_share(all, s))
+		if (!shares_takes(all->base, i))
 			continue;
-		n = atomic_load_explicit(&s->connections, memory_order_relaxed);
+		n = atomic_load_explicit(&all->base->hub.shm->slot[i].connections, memory_order_relaxed);
 		if (n < least)
 			least = n;
 	}

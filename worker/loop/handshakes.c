@@ -482,6 +482,11 @@ bool handshakes_fewer(struct worker *w)
 	return h != NULL;
 }
 
+bool handshakes_any(const struct worker *w)
+{
+	return w->handshakes && w->handshakes->count > 0;
+}
+
 void handshakes_end(struct worker *w)
 {
 	if (!w->handshakes)

@@ -20,6 +20,7 @@ bool handshakes_run(struct worker *w);		/* deals with those that have something 
 void handshakes_sweep(struct worker *w);	/* ends those whose time is up */
 void handshakes_yield(struct worker *w);	/* somebody comes: where there is no descriptor but for connections, the oldest who has said nothing goes */
 bool handshakes_fewer(struct worker *w);	/* ends the oldest, for its descriptor: one who has said nothing, if there is one; false: there is none */
+bool handshakes_any(const struct worker *w);	/* whether there are any, begun or not */
 void handshakes_end(struct worker *w);		/* ends all of them, and takes no more */
 
 #endif

@@ -19,7 +19,10 @@
 #include "worker/io/tcp_counts.h"
 #include "worker/io/tls_out.h"
 #include "worker/loop/connection.h"
+#include "worker/loop/departed.h"
+#include "worker/loop/gate.h"
 #include "worker/loop/move_message.h"
+#include "worker/loop/move_session.h"
 #include "worker/loop/orders.h"
 #include "worker/loop/refuse.h"
 #include "worker/protocol/answer.h"
@@ -121,6 +124,7 @@ static void free_session(struct worker *w, session_id sid)
 	close(session_fd(&w->base, sid));
 	tell_session(&w->base, sid, EVENT_MOVE, (uint32_t)w->base.slot.shm->moving, NULL, 0, NULL);
 	atomic_fetch_sub_explicit(&w->base.self->connections, 1, memory_order_relaxed);
+	base_count(&w->base, COUNTER_moved_out, 1);
 	atomic_store_explicit(&w->base.slot.shm->moving, 0, memory_order_release);
 }
 
@@ -134,7 +138,7 @@ static bool waits(const struct worker *w, const struct asked_move *m)
 }
 
 /* Numbers go up also when a slot has become empty: they are times. */
-static uint64_t next_number(const struct worker *w)
+uint64_t move_next_number(const struct worker *w)
 {
 	uint64_t now = base_clock(), last = w->base.slot.shm->move_number;
 
@@ -163,12 +167,21 @@ static bool move(struct worker *w, const struct asked_move *m, uint64_t *full)
 		output_flush(&w->output, m->sid);
 		return true;
 	}
-	w->base.slot.shm->move_number = next_number(w);
+	if (!gate_pass(&w->base, m->slot)) {
+		if (atomic_load_explicit(&w->base.hub.shm->slot[m->slot].state, memory_order_relaxed) == SLOT_UNUSED) {
+			input_stall(&w->protocols, m->sid);	/* the slot has ended: the request is read again */
+			return true;
+		}
+		*full |= UINT64_C(1) << m->slot;
+		return false;
+	}
+	w->base.slot.shm->move_number = move_next_number(w);
 	/* release: what was received is counted, and the number is there */
 	atomic_store_explicit(&w->base.slot.shm->moving, MOVING(m->sid, m->slot), memory_order_release);
 	CRASH_POINT("move-noted");
 	if (send_session(w, m->sid, m->slot) < 0) {
 		atomic_store_explicit(&w->base.slot.shm->moving, 0, memory_order_release);
+		gate_leave(&w->base, m->slot);
 		if (errno == EAGAIN) {
 			*full |= UINT64_C(1) << m->slot;
 			return false;
@@ -178,6 +191,7 @@ static bool move(struct worker *w, const struct asked_move *m, uint64_t *full)
 	}
 	CRASH_POINT("move-sent");
 	free_session(w, m->sid);
+	gate_leave(&w->base, m->slot);
 	return true;
 }
 
@@ -198,6 +212,20 @@ void move_run(struct worker *w)
 	w->moves_count = kept;
 }
 
+void move_free_again(struct worker *w, session_id sid)
+{
+	struct session_shm *s = session(&w->base, sid);
+
+	if (session_is_tls(&s->state))
+		tls_end(&w->base.tls, sid);
+	/* (Its buffer and topics are nobody's then: the sessions are taken over behind this.) */
+	atomic_store_explicit(&s->status, SESSION_FREE, memory_order_release);
+	if (session_is_tls(&s->state))
+		tls_wipe(&w->base.tls, sid);
+	watch_end(&w->base.slot, session_fd(&w->base, sid));
+	close(session_fd(&w->base, sid));
+}
+
 void move_redo(struct worker *w)
 {
 	uint64_t moving = atomic_load_explicit(&w->base.slot.shm->moving, memory_order_acquire);
@@ -205,24 +233,22 @@ void move_redo(struct worker *w)
 	unsigned slot = (uint32_t)moving;
 	struct session_shm *s;
 
-	if (!moving)
+	if (!moving) {
+		gate_leave_all(&w->base);
 		return;
+	}
 	s = session(&w->base, sid);
-	if (s->status == SESSION_OPEN) {
+	if (s->status == SESSION_OPEN && slot & MOVING_WHOLE) {
+		move_session_redo(w, sid, slot & ~MOVING_WHOLE);
+	} else if (s->status == SESSION_OPEN) {
 		for (int waited = 0; send_session(w, sid, slot) < 0 && errno == EAGAIN && waited < PATIENCE; waited += 10) {
 			poll(&(struct pollfd){ .fd = w->start->queue[slot], .events = POLLOUT }, 1, 10);
 			base_beat(&w->base);
 		}
-		if (session_is_tls(&s->state))
-			tls_end(&w->base.tls, sid);
-		/* (Its buffer and topics are nobody's then: the sessions are taken over behind this.) */
-		atomic_store_explicit(&s->status, SESSION_FREE, memory_order_release);
-		if (session_is_tls(&s->state))
-			tls_wipe(&w->base.tls, sid);
-		watch_end(&w->base.slot, session_fd(&w->base, sid));
-		close(session_fd(&w->base, sid));
+		move_free_again(w, sid);
 	}
 	atomic_store_explicit(&w->base.slot.shm->moving, 0, memory_order_release);
+	gate_leave_all(&w->base);
 }
 
 /* ---- receiving ---- */
@@ -235,12 +261,15 @@ static uint64_t cookie_of(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) < 0 ? 0 : cookie;
 }
 
-/* Whether a session here has that socket. */
-static bool is_here(const struct worker *w, int fd)
+/* Whether a session here has come with that message. */
+static bool is_here(const struct worker *w, const struct move_looked *l)
 {
+	int fd = l->fd;
 	uint32_t end = atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed);
 	uint64_t cookie = cookie_of(fd);
 
+	if (move_message_is_map(&l->m))
+		return move_session_is_here(w, l);
 	for (session_id sid = 0; cookie && sid < (session_id)end; sid++)
 		if (session(&w->base, sid)->status == SESSION_OPEN && !session_parked(&w->base, sid) && cookie_of(session_fd(&w->base, sid)) == cookie)
 			return true;
@@ -339,6 +368,7 @@ static void take(struct worker *w, int fd, const struct move_looked *l)
 		return;
 	}
 	quota_found(&w->service, fd);
+	base_count(&w->base, COUNTER_moved_in, 1);
 	tell_why(&w->base, fd, EVENT_CONNECT, EVENT_WHY_MOVED, m->sender, &peer);
 	if (session_rights(&w->base, fd))
 		tell_who(&w->base, fd, session_rights(&w->base, fd));
@@ -351,11 +381,31 @@ static void take_out(struct worker *w, const struct move_looked *l)
 {
 	char byte;
 
-	if (l->good)
+	if (l->good) {
 		w->base.slot.shm->moves_taken[l->m.sender] = l->m.number;
+		arrived_note(w, l->m.sender);
+	}
 	atomic_signal_fence(memory_order_seq_cst);
 	CRASH_POINT("move-taken");
 	(void)!recv(w->start->queue[w->base.number], &byte, 1, MSG_DONTWAIT);
+}
+
+/* True: the next message may be looked at. */
+static bool receive_session(struct worker *w, struct move_looked *l, bool there)
+{
+	bool taken = there || move_session_take(w, l);
+
+	if (there && l->fd >= 0)
+		close(l->fd);
+	if (l->file >= 0)
+		close(l->file);
+	if (taken)
+		take_out(w, l);
+	move_message_forget(l);
+	w->queue_waits = !taken;
+	if (!taken)
+		ev_io_stop(w->base.loop, &w->queue_io);
+	return taken;
 }
 
 /* True: there was a message. */
@@ -370,6 +420,8 @@ static bool receive_message(struct worker *w)
 		return false;
 	CRASH_POINT("move-received");
 	there = l.good && l.m.number <= w->base.slot.shm->moves_taken[l.m.sender];	/* its sender died, and the next one has sent it again */
+	if (l.good && move_message_is_map(&l.m))
+		return receive_session(w, &l, there);
 	if (!l.good || l.fd < 0) {
 		log_warning_limited("a connection that another worker sent was not understood, or there was no descriptor for it; it is closed");
 		base_count(&w->base, COUNTER_closed_uncertain, 1);
@@ -393,11 +445,33 @@ void move_settle(struct worker *w)
 
 	if (w->start->queue[w->base.number] < 0 || !move_message_look(w->start->queue[w->base.number], &l))
 		return;
-	if (l.fd >= 0 && l.good && is_here(w, l.fd))
+	if (l.fd >= 0 && l.good && is_here(w, &l))
 		take_out(w, &l);
+	/* The last worker may have had its descriptor, as a copy of its own: that is no connection that nobody has seen yet. */
+	for (uint32_t i = 0; l.fd >= 0 && i < w->orphans_count; i++)
+		if (cookie_of(w->orphans[i]) == cookie_of(l.fd)) {
+			close(w->orphans[i]);
+			w->orphans[i] = w->orphans[--w->orphans_count];
+			break;
+		}
 	move_message_forget(&l);
 	if (l.fd >= 0)
 		close(l.fd);
+	if (l.file >= 0)
+		close(l.file);
+}
+
+uint32_t move_under_way(const struct worker *w)
+{
+	return w->base.departed || w->arrived || w->queue_waits;
+}
+
+void move_tick(struct worker *w)
+{
+	if (!w->queue_waits)
+		return;
+	w->queue_waits = false;
+	ev_io_start(w->base.loop, &w->queue_io);
 }
 
 static void on_queue(struct ev_loop *loop, struct ev_io *io, int events)

@@ -11,11 +11,17 @@
 
 #define VERSION 1			/* programs with different ones may follow each other */
 #define VERSION_RIGHTS 2		/* with the session's rights: who does not know them must not take the connection */
+#define VERSION_MAP 3			/* a session's map */
 #define LISTENER_MAX (MOVED_BY_KERNEL + MOVED_PEER + MOVED_TLS + MOVED_ADMIN + SLOW_DISCONNECT)
 
 bool move_message_has_rights(const struct move_message *m)
 {
 	return m->version == VERSION_RIGHTS;
+}
+
+bool move_message_is_map(const struct move_message *m)
+{
+	return m->version == VERSION_MAP;
 }
 
 uint32_t move_message_transport(const struct move_message *m)
@@ -29,26 +35,43 @@ uint32_t move_message_transport(const struct move_message *m)
 
 /* ---- sending ---- */
 
-int move_message_send(int queue, int fd, struct move_parts *p)
+/* Sends it, and two descriptors, or one if the second is -1. */
+static int send_parts(int queue, struct iovec *parts, size_t count, int fd, int file)
 {
+	int fds[] = { fd, file };
+	size_t size = file >= 0 ? sizeof(fds) : sizeof(fds[0]);
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
+		char bytes[CMSG_SPACE(sizeof(fds))];
 	} control = { 0 };
+	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = count, .msg_control = &control, .msg_controllen = CMSG_SPACE(size) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(size);
+	memcpy(CMSG_DATA(c), fds, size);
+	return sendmsg(queue, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+int move_message_send_map(int queue, int fd, struct move_message *m, const void *map, int file)
+{
+	struct iovec parts[] = { { m, sizeof(*m) }, { (void *)map, m->input } };
+
+	m->version = VERSION_MAP;
+	return send_parts(queue, parts, 2, fd, file);
+}
+
+int move_message_send(int queue, int fd, struct move_parts *p)
+{
 	struct iovec parts[] = {
 		{ &p->m, sizeof(p->m) }, { (void *)p->input, p->m.input }, { (void *)p->tls, p->tls ? sizeof(*p->tls) : 0 }, { (void *)p->held, p->tls ? p->tls->flow.held_len : 0 },
 		{ (void *)p->peer, p->peer ? sizeof(*p->peer) : 0 }, { (void *)p->rights, p->rights ? p->rights->size : 0 },
 	};
-	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = sizeof(parts) / sizeof(parts[0]), .msg_control = &control, .msg_controllen = sizeof(control) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
 	p->m.version = p->rights ? VERSION_RIGHTS : VERSION;
 	p->m.listener |= (p->tls ? MOVED_TLS : 0) | (p->tls && tls_by_kernel(&p->tls->flow) ? MOVED_BY_KERNEL : 0) | (p->peer ? MOVED_PEER : 0);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	return sendmsg(queue, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
+	return send_parts(queue, parts, sizeof(parts) / sizeof(parts[0]), fd, -1);
 }
 
 /* ---- receiving ---- */
@@ -64,6 +87,12 @@ static size_t tls_size(const struct move_looked *l, size_t n)
 		return SIZE_MAX / 2;
 	memcpy(&flow, l->input + l->m.input + offsetof(struct tls_entry_shm, flow), sizeof(flow));
 	return flow.held_len <= TLS_RECORD_MAX ? sizeof(struct tls_entry_shm) + flow.held_len : SIZE_MAX / 2;
+}
+
+/* (A map that is in a file has no bytes here. Its file may be missing as its connection may, for want of descriptors.) */
+static bool is_good_map(const struct move_looked *l, size_t n)
+{
+	return l->m.sender < INDEX_SLOTS_MAX && l->m.input <= MOVE_INPUT_MAX && n == sizeof(l->m) + l->m.input && (l->m.input == 0 || l->file < 0);
 }
 
 /* Whether a message of `n` bytes is one that can be taken. */
@@ -85,29 +114,38 @@ static bool is_good(struct move_looked *l, size_t n)
 	return rights_check(l->rights, rights);
 }
 
+/* Takes the descriptors out of a control message. */
+static void take_descriptors(struct move_looked *l, const struct cmsghdr *c)
+{
+	int fds[2] = { -1, -1 };
+
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+		memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0) < sizeof(fds) ? c->cmsg_len - CMSG_LEN(0) : sizeof(fds));
+	l->fd = fds[0];
+	l->file = fds[1];
+}
+
 bool move_message_look(int queue, struct move_looked *l)
 {
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
+		char bytes[CMSG_SPACE(2 * sizeof(int))];
 	} control;
 	struct iovec parts[] = { { &l->m, sizeof(l->m) }, { l->input, sizeof(l->input) } };
 	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof(control) };
 	ssize_t n = recvmsg(queue, &msg, MSG_PEEK | MSG_DONTWAIT);
-	struct cmsghdr *c;
 
 	if (n < 0)
 		return false;
-	c = CMSG_FIRSTHDR(&msg);
-	l->fd = -1;
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-		memcpy(&l->fd, CMSG_DATA(c), sizeof(l->fd));
-	l->good = is_good(l, (size_t)n);
+	take_descriptors(l, CMSG_FIRSTHDR(&msg));
+	l->good = (size_t)n >= sizeof(l->m) && move_message_is_map(&l->m) ? is_good_map(l, (size_t)n) : is_good(l, (size_t)n);
 	return true;
 }
 
 void move_message_forget(struct move_looked *l)
 {
-	if (l->good && l->m.listener & MOVED_TLS)
+	if (l->good && move_message_is_map(&l->m))
+		explicit_bzero(l->input, l->m.input);
+	else if (l->good && l->m.listener & MOVED_TLS)
 		explicit_bzero(l->input + l->m.input, sizeof(struct tls_entry_shm));
 }

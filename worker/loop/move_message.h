@@ -3,6 +3,8 @@
  * in a slot's queue waits for the slot's next worker.
  *
  *   struct move_message | input | entry of its TLS connection, what of a record is held (MOVED_TLS) | who its client is (MOVED_PEER) | what it may do (its version says so)
+ *
+ * A session that moves with all it has (move_session.h) is a map, as in snapshots, of `input` bytes; or, `input` 0, that is in a second descriptor, a memfd.
  */
 #ifndef WORKER_LOOP_MOVE_MESSAGE_H
 #define WORKER_LOOP_MOVE_MESSAGE_H
@@ -28,7 +30,7 @@ struct move_message {
 	uint32_t version;
 	uint32_t sender;		/* slot */
 	uint64_t number;		/* slot_shm.move_number */
-	uint64_t sent, parsed;		/* session_state_shm */
+	uint64_t sent, parsed;		/* session_state_shm; these and the rest, but for `flood` and `input`, are 0 with a map */
 	uint64_t everybody;		/* from which sequence on it is owed what goes to everybody, and what its token names; 0: it is not */
 	struct flood flood;
 	uint32_t input;			/* bytes of input from `parsed` on */
@@ -54,6 +56,9 @@ struct move_parts {
 /* Sends a connection. 0; -1 with errno: EAGAIN, the queue is full. */
 int move_message_send(int queue, int fd, struct move_parts *parts);
 
+/* Sends a session's map; `file`: -1, or the memfd that it is in. The same. */
+int move_message_send_map(int queue, int fd, struct move_message *m, const void *map, int file);
+
 /* A message that is looked at, and still in the queue. */
 struct move_looked {
 	struct move_message m;
@@ -61,6 +66,7 @@ struct move_looked {
 	struct moved_peer peer;		/* with MOVED_PEER */
 	_Alignas(struct rights) char rights[RIGHTS_SIZE_MAX];	/* move_message_has_rights() */
 	int fd;				/* the connection's, the caller's own; -1: there was no descriptor left for it */
+	int file;			/* of a map, the same; -1: it is in `input` */
 	bool good;			/* all of it is there, and can be true */
 };
 
@@ -69,6 +75,7 @@ bool move_message_look(int queue, struct move_looked *l);
 void move_message_forget(struct move_looked *l);	/* wipes the keys in it */
 
 bool move_message_has_rights(const struct move_message *m);
+bool move_message_is_map(const struct move_message *m);
 uint32_t move_message_transport(const struct move_message *m);	/* TRANSPORTS: one that this program does not know */
 
 #endif

@@ -117,12 +117,18 @@ static bool is_sessions(const struct worker *w, int fd)
 	return (uint32_t)fd < atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed) && session(&w->base, fd)->status == SESSION_OPEN;
 }
 
+/* Whether it was a session's that has just been sent to another slot (move.h). */
+static bool has_moved(const struct worker *w, int fd)
+{
+	return atomic_load_explicit(&w->base.slot.shm->moving, memory_order_acquire) >> 32 == (uint32_t)fd + 1;
+}
+
 static int deal_with(struct worker *w, int fd)
 {
 	if (kept(w, fd))
 		return 0;
 	watch_end(&w->base.slot, fd);	/* a session that was just being closed */
-	if (untouched(fd) && listener_of(w, fd))
+	if (!has_moved(w, fd) && untouched(fd) && listener_of(w, fd))
 		return base_push(&w->orphans, &w->orphans_count, &w->orphans_room, fd);
 	close(fd);
 	return 0;

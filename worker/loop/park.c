@@ -45,6 +45,16 @@ static uint64_t most(const struct worker *w)
 	return workers ? ((uint64_t)w->base.settings->max_parked + workers - 1) / workers : 0;
 }
 
+/* Those of all slots. (One that has more than its share keeps them as long as others have less.) */
+static uint64_t parked_everywhere(const struct worker *w)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		n += atomic_load_explicit(&w->base.hub.shm->slot[i].parked, memory_order_relaxed);
+	return n;
+}
+
 static bool is_parked(const struct worker *w, const struct parked *p)
 {
 	const struct session_shm *s = session(&w->base, p->sid);
@@ -162,8 +172,7 @@ static void list(struct worker *w, session_id sid)
 static void close_connection(struct worker *w, session_id sid)
 {
 	watch_end(&w->base.slot, session_fd(&w->base, sid));
-	while (dup2(w->start->wake[w->base.number], session_fd(&w->base, sid)) < 0 && errno == EINTR)
-		;
+	park_keep_number(w, session_fd(&w->base, sid));
 }
 
 /* The session's state changes first: with the old one, a successor would count what is sent below as a part of its stream. */
@@ -210,7 +219,7 @@ static void park(struct worker *w, session_id sid, bool tell)
 
 static void keep_within_most(struct worker *w)
 {
-	while (parked_count(w) > most(w) && park_fewer(w))
+	while (parked_count(w) > most(w) && parked_everywhere(w) > (uint64_t)w->base.settings->max_parked && park_fewer(w))
 		;
 }
 
@@ -244,9 +253,8 @@ void park_end(struct worker *w, session_id sid, enum counter why)
 	/* release: a successor sees the session whole or not at all */
 	atomic_store_explicit(&s->status, SESSION_FREE, memory_order_release);
 	CRASH_POINT("park-freed");
-	attach_forget(&w->base, sid);
 	session_wake_polled(&w->base, sid);
-	leave_all(&w->topics, w->multi_topic, sid, TOPICS_PARKED);
+	park_let_go(w, sid);
 	close(session_fd(&w->base, sid));
 	atomic_fetch_sub_explicit(&w->base.self->parked, 1, memory_order_relaxed);
 	tell_why(&w->base, sid, EVENT_END, why == COUNTER_closed ? tell_reason(&w->base, sid) : why, 0, NULL);
@@ -276,11 +284,46 @@ void park_make_room(struct worker *w)
 		;
 }
 
+static int by_age(const void *a, const void *b)
+{
+	const struct parked *p = a, *q = b;
+
+	return p->since < q->since ? -1 : p->since > q->since;
+}
+
+static void sort(struct worker *w)
+{
+	if (w->parked_listed - w->parked_at > 1)
+		qsort(w->parked + w->parked_at, w->parked_listed - w->parked_at, sizeof(*w->parked), by_age);
+	w->parked_unsorted = false;
+}
+
+void park_let_go(struct worker *w, session_id sid)
+{
+	attach_forget(&w->base, sid);
+	leave_all(&w->topics, w->multi_topic, sid, TOPICS_PARKED);
+}
+
+void park_keep_number(struct worker *w, int fd)
+{
+	while (dup2(w->start->wake[w->base.number], fd) < 0 && errno == EINTR)
+		;
+}
+
+void park_arrived(struct worker *w, session_id sid)
+{
+	list(w, sid);
+	w->parked_unsorted = true;
+	atomic_fetch_add_explicit(&w->base.self->parked, 1, memory_order_relaxed);
+}
+
 void park_sweep(struct worker *w)
 {
 	int64_t limit = w->base.settings->session_linger;
 	session_id first;
 
+	if (w->parked_unsorted)
+		sort(w);
 	/* (A second is taken off, as that in which it was parked may have been over.) */
 	while ((first = oldest(w)) >= 0 && ((int64_t)(w->base.now - session(&w->base, first)->state.last_out) - 1) * 1000 >= limit)
 		if (session_polled_by(&w->base, first) >= 0)
@@ -288,13 +331,6 @@ void park_sweep(struct worker *w)
 		else
 			park_end(w, first, COUNTER_parked_ended);
 	keep_within_most(w);
-}
-
-static int by_age(const void *a, const void *b)
-{
-	const struct parked *p = a, *q = b;
-
-	return p->since < q->since ? -1 : p->since > q->since;
 }
 
 void park_recover(struct worker *w)
@@ -308,6 +344,5 @@ void park_recover(struct worker *w)
 		list(w, sid);
 	}
 	atomic_store_explicit(&w->base.self->parked, w->parked_listed, memory_order_relaxed);
-	if (w->parked_listed > 1)
-		qsort(w->parked, w->parked_listed, sizeof(*w->parked), by_age);
+	sort(w);
 }

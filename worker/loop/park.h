@@ -23,6 +23,10 @@ bool park_fewer(struct worker *w);		/* ends the oldest of who has most; see base
 /* Ends as many, until all sessions of the slot have descriptors (connections_max). */
 void park_make_room(struct worker *w);
 void park_sweep(struct worker *w);		/* ends those whose time is up */
+/* For sessions that move (move_session.h). It is out of the table: gives back what it had. It has come: lists it. Its number, a copy of what it was sent with, becomes what parked ones have. */
+void park_let_go(struct worker *w, session_id sid);
+void park_arrived(struct worker *w, session_id sid);
+void park_keep_number(struct worker *w, int fd);
 /* A worker's start, when sessions are taken over: closes what their descriptors still are, and lists them. */
 void park_recover(struct worker *w);
 

@@ -167,6 +167,11 @@ bool proxied_fewer(struct worker *w)
 	return p != NULL;
 }
 
+bool proxied_any(const struct worker *w)
+{
+	return w->proxied && !TAILQ_EMPTY(&w->proxied->all);
+}
+
 void proxied_end(struct worker *w)
 {
 	if (!w->proxied)

@@ -14,6 +14,7 @@ void proxied_take(struct worker *w, int fd, const struct arrival *a, bool tls);
 
 void proxied_sweep(struct worker *w);		/* ends those whose time is up */
 bool proxied_fewer(struct worker *w);		/* ends the oldest, for its descriptor; false: there is none */
+bool proxied_any(const struct worker *w);	/* whether there are any */
 void proxied_end(struct worker *w);		/* ends all of them, and takes no more */
 
 #endif

@@ -27,6 +27,7 @@
 #include "worker/io/tcp_counts.h"
 #include "worker/io/tls_in.h"
 #include "worker/loop/connection.h"
+#include "worker/loop/departed.h"
 #include "worker/loop/move.h"
 #include "worker/loop/park.h"
 #include "worker/protocol/input.h"
@@ -502,18 +503,6 @@ static int take_sessions(struct worker *w)
 	return 0;
 }
 
-/* Leaves topics without subscribers here: the last worker died after it had joined them, or before it had left them. */
-static void leave_without_subscribers(struct worker *w)
-{
-	uint64_t ours = 1ull << w->base.number;
-
-	lock_acquire(&w->base.hub.shm->lock, w->base.number + 1);
-	for (uint32_t i = 1; i <= w->base.hub.index.shm->topics_max && index_topic(&w->base.hub.index, i)->generation; i++)
-		if (atomic_load(&index_topic(&w->base.hub.index, i)->interest) & ours && !w->topics.of[i])
-			index_leave(&w->base.hub.index, w->base.number, i);
-	lock_release(&w->base.hub.shm->lock, w->base.number + 1);
-}
-
 /* Counts each session's input, and watches its connection. */
 static void start_sessions(struct worker *w)
 {
@@ -604,6 +593,7 @@ int recover(struct worker *w)
 	finish_publish(w);
 	attach_redo(&w->base.slot);
 	move_redo(w);
+	departed_recover(w);
 	CRASH_POINT("recover-published");
 	if (take_sessions(w) < 0)
 		return -1;
@@ -614,7 +604,8 @@ int recover(struct worker *w)
 	land_sends(w);
 #endif
 	CRASH_POINT("recover-landed");
-	leave_without_subscribers(w);
+	if (!w->base.departed)
+		topics_leave_unsubscribed(&w->topics);	/* the last worker died after it had joined them, or before it had left them */
 	w->topics.scanned = atomic_load_explicit(&w->base.self->delivered, memory_order_acquire);
 	multi_topic_start(w->multi_topic, w->topics.scanned);
 	start_sessions(w);

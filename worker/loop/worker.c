@@ -33,7 +33,10 @@
 #include "worker/delivery/subscription_list.h"
 #include "worker/io/listener.h"
 #include "worker/io/tcp_counts.h"
+#include "worker/loop/balance.h"
 #include "worker/loop/connection.h"
+#include "worker/loop/departed.h"
+#include "worker/loop/gate.h"
 #include "worker/loop/handshakes.h"
 #include "worker/loop/move.h"
 #include "worker/loop/next_keeper.h"
@@ -78,7 +81,7 @@ static bool move_delivered(struct worker *w)
 {
 	bool more = !partial_protect(w->partial);
 
-	if (!more)
+	if (!more && !w->base.departed)
 		fanout_publish_delivered(&w->fanout);
 	partial_trim(w->partial);
 	return more;
@@ -118,6 +121,12 @@ static void watch_takers(struct worker *w)
 	w->taken = taken;
 }
 
+/* Whether nothing is under way to this slot or from it: its gate is closed. */
+static bool may_leave(const struct worker *w)
+{
+	return gate_is_quiet(&w->base, w->start->queue[w->base.number]) && !move_under_way(w);
+}
+
 /*
  * Whether a worker that was told to stop may leave: no request waits, and sessions have what they are owed, or those behind have taken nothing for STOP_PATIENCE, or time
  * is up. `more`: something is left to do in the next turn.
@@ -126,7 +135,7 @@ static bool may_stop(const struct worker *w, bool more)
 {
 	if (w->base.now_ms >= w->stop_by)
 		return true;
-	return !more && !w->service.waits && (atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) == 0 || w->base.now_ms - w->taken_at >= STOP_PATIENCE);
+	return !more && !w->service.waits && may_leave(w) && (atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) == 0 || w->base.now_ms - w->taken_at >= STOP_PATIENCE);
 }
 
 static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
@@ -137,6 +146,7 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 	(void)p;
 	(void)events;
 	connection_close_over(w);
+	departed_run(w);
 	more = fanout_poll(&w->fanout);
 	more |= fanout_run(&w->fanout);
 	more |= move_delivered(w);
@@ -147,15 +157,17 @@ static void on_prepare(struct ev_loop *loop, struct ev_prepare *p, int events)
 		more |= input_retry_stalled(&w->protocols);
 	more |= turn_run(w);
 	move_run(w);
+	more |= balance_run(w);
 	more |= handshakes_run(w);
 	more |= presence_run(&w->presence);
+	arrived_settle(w);
 	more |= w->base.over_count > 0;
 	if (w->stopping && (more || atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) == 0)) {
 		base_beat(&w->base);
 		/* Patience runs only while there is nothing to wait for but readers that are behind. */
 		w->taken_at = w->base.now_ms;
 	}
-	if (w->stopping && may_stop(w, more)) {
+	if (w->stopping ? may_stop(w, more) : w->snapshot_wanted && may_leave(w)) {
 		ev_break(loop, EVBREAK_ALL);
 		return;
 	}
@@ -208,6 +220,29 @@ static void show_connections(struct worker *w)
 	title_set("janus: worker %u (%" PRIu32 " connection%s)", w->base.number, n, n == 1 ? "" : "s");
 }
 
+/* Whether nobody is left here, connections that are no sessions yet among them. */
+static bool is_deserted(const struct worker *w)
+{
+	return atomic_load_explicit(&w->base.self->connections, memory_order_relaxed) == 0 && atomic_load_explicit(&w->base.self->parked, memory_order_relaxed) == 0 &&
+	       !handshakes_any(w) && !proxied_any(w);
+}
+
+/* A slot that is to end does when it is empty, and nothing will come any more. */
+static void end_drained(struct worker *w)
+{
+	if (w->stopping || w->snapshot_wanted)
+		return;
+	if (!is_deserted(w)) {
+		gate_open(&w->base);
+		return;
+	}
+	gate_close(&w->base);
+	if (!may_leave(w))
+		return;
+	w->drained = true;
+	ev_break(w->base.loop, EVBREAK_ALL);
+}
+
 static void on_tick(struct ev_loop *loop, struct ev_timer *t, int events)
 {
 	struct worker *w = ev_userdata(loop);
@@ -222,13 +257,12 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *t, int events)
 	look_at_memory(w);
 	show_connections(w);
 	orders_drain(w);
+	balance_look(w);
+	move_tick(w);
 	if (w->stopping && atomic_load_explicit(&w->base.self->behind, memory_order_relaxed) > 0)
 		watch_takers(w);
-	if (w->start->drain && atomic_load_explicit(&w->base.self->connections, memory_order_relaxed) == 0 &&
-	    atomic_load_explicit(&w->base.self->parked, memory_order_relaxed) == 0) {
-		w->drained = true;
-		ev_break(loop, EVBREAK_ALL);
-	}
+	if (w->start->drain)
+		end_drained(w);
 }
 
 /* Has the loop make a turn, in which stalled sessions are tried again (on_prepare()). */
@@ -255,6 +289,7 @@ static void on_term(struct ev_loop *loop, struct ev_signal *s, int events)
 	handshakes_end(w);
 	proxied_end(w);
 	atomic_store_explicit(&w->base.self->draining, 1, memory_order_relaxed);
+	gate_close(&w->base);
 	base_beat(&w->base);
 	w->stopping = true;
 	w->stop_by = w->base.now_ms + (uint64_t)w->base.settings->stop_limit;
@@ -282,7 +317,7 @@ static void on_snapshot(struct ev_loop *loop, struct ev_signal *s, int events)
 	if (w->stopping)
 		return;
 	w->snapshot_wanted = true;
-	ev_break(loop, EVBREAK_ALL);
+	gate_close(&w->base);		/* on_prepare() goes on when nothing is under way */
 }
 
 static void say_goodbye(struct worker *w)
@@ -410,6 +445,7 @@ static int base_init(struct worker *w)
 	base->self = &base->hub.shm->slot[base->number];
 	atomic_store_explicit(&base->self->accepting, !start->drain, memory_order_relaxed);
 	atomic_store_explicit(&base->self->draining, start->drain, memory_order_relaxed);
+	gate_open(base);
 	base_beat(base);
 	CRASH_POINT("recover-begun");
 	if (watch_open(&base->slot) < 0) {

@@ -47,7 +47,7 @@ struct worker_start {
 	bool drain;			/* take no new connections; leave with WORKER_DRAINED when the last one has ended */
 	uint64_t died;			/* when the last worker died or left, microseconds since 1970; 0: there was none */
 	/* next_keeper.c */
-	pid_t keeper, master;		/* the process that has made this one; and that which takes its place when it dies */
+	pid_t keeper;			/* the process that has made this one */
 	unsigned (*keeper_pause)(void *arg);	/* a keeper has died: milliseconds until the next one is made, 0: at once */
 	pid_t (*make_keeper)(void *arg);	/* makes it: its process id; -1 with errno. Signals are blocked */
 	void *keeper_arg;
@@ -66,6 +66,16 @@ struct asked_move {
 	unsigned slot;
 	uint64_t parsed;		/* the request's place in its input (move.c) */
 	uint8_t token[TOKEN_BYTES];	/* numbers are used again */
+};
+
+/* Sessions that are to go to other slots (balance.c). */
+struct balance {
+	uint32_t gives[INDEX_SLOTS_MAX];	/* so many to each */
+	uint32_t left;			/* their sum */
+	uint64_t given;			/* slots, in bits, to which some have gone by this plan */
+	uint64_t planned_at, looked_at, told_at;	/* milliseconds as base.now_ms; 0: never */
+	unsigned slot;			/* that is next */
+	uint32_t at, passed;		/* the session that is looked at next; how many were passed over since one went */
 };
 
 struct worker {
@@ -103,11 +113,30 @@ struct worker {
 	/* park.c: those from parked_at to parked_listed, the oldest first */
 	struct parked *parked;
 	uint32_t parked_at, parked_listed, parked_room;
+	bool parked_unsorted;			/* some of them have come from other slots */
 
 	/* move.c */
 	struct asked_move *moves;
 	uint32_t moves_count, moves_room;
 	struct ev_io queue_io;
+
+	struct balance balance;
+
+	/* departed.c */
+	struct {
+		uint64_t to;			/* slots to which sessions are under way */
+		uint32_t count, parked;		/* of this batch; those without a connection */
+		bool closed;			/* the batch, until all of it have arrived */
+		bool leaves_all;		/* then all topics are looked at */
+	} departed;
+	uint64_t arrived;			/* slots from which sessions have come that are not settled */
+	bool arrived_unknown;			/* what the last worker has taken is not known */
+	/* move_session.c */
+	struct passed_shm *owed;		/* where the subscriptions are of a session that leaves */
+	uint32_t owed_room;
+	uint64_t arriving;			/* number of the session that was tried last, and how often */
+	uint32_t arriving_times;
+	bool queue_waits;			/* what is next in the queue waits for room */
 
 	/* orders.c */
 	uint64_t order;			/* number of the one that is being dealt with */
@@ -125,7 +154,6 @@ struct worker {
 		pid_t pid;			/* 0: there is none */
 		struct ev_io io;		/* its pidfd */
 		struct ev_timer timer;
-		unsigned wait_ms;		/* that the timer does not cover yet */
 	} keeper;
 
 	/* worker.c */

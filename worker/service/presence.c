@@ -79,6 +79,15 @@ bool presence_run(struct presence *p)
 	return p->telling || (p->listing && p->owed_count > 0);
 }
 
+void presence_departed(struct presence *p)
+{
+	presence_tell_hub(p);
+	presence_tell_changes(p);
+	if (p->unsettled)
+		p->version = p->look_at = 0;	/* another look, in this turn */
+	p->unsettled = false;
+}
+
 void presence_tick(struct presence *p)
 {
 	presence_tell_changes(p);

@@ -36,6 +36,7 @@ struct presence {
 	struct owed_list *owed;		/* lists that sessions are to be sent */
 	uint32_t owed_count, owed_room;
 	uint32_t *owed_of;		/* by session: how many of them */
+	bool unsettled;			/* a look was not brought to its end, as sessions have departed */
 	bool telling, listing;		/* there are more changes to be published, and lists to be sent, than a turn is for */
 	uint32_t swept;			/* watched topics before this one were looked at, whether somebody still watches them */
 };
@@ -52,6 +53,7 @@ void presence_recover(struct presence *p);
 
 /* At the end of each turn. True: there is more to do in the next one. */
 bool presence_run(struct presence *p);
+void presence_departed(struct presence *p);	/* those who had departed (base.departed) are at home elsewhere: who is not here any more has gone */
 void presence_tick(struct presence *p);		/* ten times a second */
 
 #endif

@@ -193,7 +193,10 @@ void presence_look(struct presence *p)
 	look_for_topics(p);
 	count_new(p);
 	presence_tell_hub(p);
-	settle_new(p);
+	if (p->base->departed)
+		p->unsettled = true;	/* (the hub has users of this slot who are on their way to another) */
+	else
+		settle_new(p);
 	presence_tell_changes(p);
 	p->look_at = base_clock() + LOOK_PART * (base_clock() - began);
 }

@@ -236,6 +236,7 @@ static void try_again(const void *node, VISIT visit, int depth)
 void presence_tell_hub(struct presence *p)
 {
 	struct members *members = &p->base->hub.members;
+	struct user_here *stay = NULL;
 	unsigned locked = 0;
 
 	while (p->changed) {
@@ -243,6 +244,11 @@ void presence_tell_hub(struct presence *p)
 		bool here = u->sessions > 0;
 
 		p->changed = u->next;
+		if (!here && u->told && p->base->departed) {	/* perhaps on the way to another slot, which is to say first that it is there */
+			u->next = stay;
+			stay = u;
+			continue;
+		}
 		u->queued = false;
 		if (here != u->told) {
 			if (locked == 0)
@@ -265,6 +271,7 @@ void presence_tell_hub(struct presence *p)
 	}
 	if (locked > 0)
 		presence_unlock(p);
+	p->changed = stay;
 }
 
 /* Publishes changes that are due, whoever has made them. */

@@ -89,11 +89,8 @@ static uint32_t take_subscription(struct service *service)
 /* Leaves a topic that was joined, unless a session here subscribes to it. */
 static void leave_unsubscribed(struct service *service, uint32_t t)
 {
-	if (topics_find(service->topics, t))
-		return;
-	lock_acquire(&service->base->hub.shm->lock, service->base->number + 1);
-	index_leave(&service->base->hub.index, service->base->number, t);
-	lock_release(&service->base->hub.shm->lock, service->base->number + 1);
+	if (!topics_find(service->topics, t))
+		topics_leave(service->topics, t);
 }
 
 /*

@@ -25,6 +25,8 @@
  */
 typedef int session_id;
 
+#define BASE_RESTED_MAX 64
+
 /* Exit status of a worker that could not go on for want of descriptors, memory or the like: its successor takes over. */
 #define BASE_SHORTAGE 7
 
@@ -59,6 +61,13 @@ struct base {
 	struct record_copy *copy;	/* of the message of history that is being made into a frame */
 	char *scratch;			/* memory for one frame or one answer */
 	size_t scratch_room;
+
+	bool departed;			/* sessions that were here are on their way to other slots (loop/departed.h): what they subscribe is not left yet */
+
+	/* Sessions are to go to another slot (loop/balance.h): those that are behind stop where no frame is cut, and stand in this list. The loop puts both right each turn. */
+	bool leaves;
+	session_id rested[BASE_RESTED_MAX];
+	uint32_t rested_count;
 
 	uint64_t waiting;		/* notes of requests that wait (service/waiting.h), in bits: those that are in use */
 
