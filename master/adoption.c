@@ -460,7 +460,7 @@ static void make_missing(struct master *m, unsigned slot)
 	if (atomic_load(&s->state) != SLOT_UNUSED) {
 		end_rest(m, slot);
 		hub_repair(&m->hub, slot);
-		hub_clear_slot(&m->hub, slot, INDEX_SLOTS_MAX + 1);
+		hub_clear_slot(&m->hub, slot, hub_owner_master());
 		hub_count(&m->hub, slot, COUNTER_closed_slot, count);
 		hub_count(&m->hub, slot, COUNTER_closed, count);
 		atomic_fetch_add(&s->emptied, 1);

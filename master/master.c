@@ -665,17 +665,17 @@ int master_main(const struct config_source *source, char **argv, int handover, i
 	while (!slots_reap(m))
 		master_stop(m, 1);
 	slots_take_over(m);
+	adopted = m->h.adopted;
+	/* (First: a slot that is nobody's may have the hub lock.) */
+	if (adopted && !m->stopping && adoption_settle(m) < 0)
+		return 1;
 	if (handover >= 0 && !m->stopping)
 		data_take_over(m);
 	if (!m->stopping) {
 		bridge_take_over(m);
 		jwks_watch(m);
 	}
-	adopted = m->h.adopted;
-	if (adopted && !m->stopping) {
-		if (adoption_settle(m) < 0)
-			return 1;
-	} else if (handover >= 0 && !m->stopping)
+	if (handover >= 0 && !adopted && !m->stopping)
 		rolling_begin(m);
 	service_start(m, handover >= 0 && !adopted);
 	if (!m->stopping || slots_alive(m) > 0 || data_alive(m) || bridge_alive(m))

@@ -222,24 +222,41 @@ static void replace_one(struct master *m, unsigned slot)
 
 /* ---- connections go from one to another ---- */
 
+/* Whether no slot is to end any more, and none has clearly more connections than the mean. */
+static bool is_even(const struct master *m)
+{
+	uint64_t sum = 0, most = 0, n = 0, each;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		uint64_t connections = atomic_load(&shm_of(m, i)->connections);
+
+		if (!m->h.slots[i].used)
+			continue;
+		if (m->h.slots[i].draining)
+			return false;
+		n++;
+		sum += connections;
+		most = connections > most ? connections : most;
+	}
+	each = n ? (sum + n - 1) / n : 0;
+	return !m->rolling_added || most <= each + each / 16;
+}
+
 static void poll_moves(struct master *m)
 {
 	uint64_t moved = report_moved(m), now = restarts_now();
-	bool ends = false;
 
-	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
-		ends |= m->h.slots[i].used && m->h.slots[i].draining;
 	if (moved != m->rolling_moved)
 		m->rolling_moved_at = now;
 	m->rolling_moved = moved;
-	if ((!ends && !m->rolling_added) || now >= m->rolling_deadline || now - m->rolling_moved_at >= STILL_MS)
+	if (is_even(m) || now >= m->rolling_deadline || now - m->rolling_moved_at >= STILL_MS)
 		finish(m);
 }
 
 /* All slots have followed. What goes on in the background may go on for longer than the reload. */
 static void finish_moves(struct master *m)
 {
-	report_note_workers(m);
+	report_note_workers(m, true);
 	m->rolling_step = ROLLING_MOVES;
 	m->rolling_moved = report_moved(m);
 	m->rolling_moved_at = restarts_now();
@@ -412,6 +429,7 @@ static void on_poll(struct ev_loop *loop, struct ev_timer *t, int events)
 
 	(void)t;
 	(void)events;
+	report_note_workers(m, false);
 	poll[m->rolling_step](m);
 }
 
@@ -420,6 +438,7 @@ static void begin(struct master *m)
 	m->rolling = true;
 	m->rolling_error[0] = '\0';
 	m->rolling_added = false;
+	report_begin_workers();
 	ev_timer_init(&m->rolling_timer, on_poll, POLL, POLL);
 	ev_timer_start(m->loop, &m->rolling_timer);
 }

@@ -196,16 +196,20 @@ def descriptors(pid):
     return found
 
 
-def _marked(mark):
-    """Processes with this mark in their environment."""
+def _marked(marks, called=None):
+    """Processes with one of these marks in their environment; of those, the ones that are called so for tools (`comm`)."""
     found = []
-    wanted = ("%s=%s" % (MARK, mark)).encode()
+    wanted = {("%s=%s" % (MARK, mark)).encode() for mark in marks}
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
         try:
+            if called is not None:
+                with open("/proc/%s/comm" % name) as f:
+                    if f.read() != called + "\n":
+                        continue
             with open("/proc/%s/environ" % name, "rb") as f:
-                if wanted in f.read().split(b"\0") and is_alive(int(name)):
+                if not wanted.isdisjoint(f.read().split(b"\0")) and is_alive(int(name)):
                     found.append(int(name))
         except OSError:
             pass

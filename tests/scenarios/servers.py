@@ -231,21 +231,14 @@ class Server:
 
     def processes(self):
         """All that are alive, whether the server knows of them or not."""
-        return [pid for mark in self.marks for pid in _marked(mark)]
+        return _marked(self.marks)
 
     def called(self, name):
         """One of its processes that is called so for tools (`comm`); None: there is none."""
         return next(iter(self.all_called(name)), None)
 
     def all_called(self, name):
-        found = []
-        for pid in self.processes():
-            try:
-                with open("/proc/%d/comm" % pid) as f:
-                    found += [pid] * (f.read() == name + "\n")
-            except OSError:
-                pass
-        return found
+        return _marked(self.marks, name)
 
     def kill(self, pid, role, sig=signal.SIGKILL):
         self.killed[pid] = role

@@ -7,7 +7,7 @@ import unittest
 
 from crash_test import CRASH_BUILD, CrashTest
 from janus_test import is_alive, wait_until
-from test_data import EVERY, DataTest, Pouring
+from test_data import EVERY, DataTest, PouringTest
 from test_jwks import Ed25519, TokensTest
 from test_master_death import MasterTest
 from test_nodes_faults import FaultsTest
@@ -56,7 +56,7 @@ class Lock(MasterTest):
         self.end()
 
 
-class Journal(Pouring):
+class Journal(PouringTest):
     def test_masters_are_killed(self):
         """janus-data writes on; each master replaces it; what was answered is there in the next life."""
         self.begin(EVERY, "data_sync=20ms")
