@@ -44,7 +44,7 @@ void ctl_json_status(const struct control_status *status)
 	printf("{");
 	print_known("version", status->version, answered);
 	if (answered || status->pid)
-		printf("\"pid\":%" PRIu32 ",", status->pid);
+		printf("\"pid\":%" PRIu32 ",\"revived\":%s,", status->pid, status->revived ? "true" : "false");
 	else
 		printf("\"pid\":null,\"no_master_since\":%" PRIu64 ",\"ends\":%" PRIu64 ",", status->gone / 1000000, status->until / 1000000);
 	printf("\"started\":%" PRIu64 ",", status->started);

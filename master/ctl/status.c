@@ -12,6 +12,7 @@
 void ctl_status_of_hub(const struct hub *hub, struct control_status *status)
 {
 	status->started = hub->shm->started / 1000000;
+	status->revived = atomic_load(&hub->shm->masters.revived);
 	status->gone = atomic_load(&hub->shm->masters.gone);
 	status->until = atomic_load(&hub->shm->masters.until);
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {

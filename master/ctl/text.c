@@ -87,8 +87,8 @@ void ctl_text_status(const struct control_status *status)
 	for (unsigned i = 0; i < status->workers; i++)
 		connections += status->worker[i].connections;
 	if (ctl_status_answered(status) || status->pid) {
-		printf("janus%s%s, process %u%s, ", status->version[0] ? " " : "", status->version, status->pid,
-		       ctl_status_answered(status) ? "" : " (which does not answer)");
+		printf("janus%s%s, process %u%s%s, ", status->version[0] ? " " : "", status->version, status->pid,
+		       ctl_status_answered(status) ? "" : " (which does not answer)", status->revived ? " (started by a keeper, as the one before had died)" : "");
 		print_up(status->started);
 	} else {
 		print_no_master(status);

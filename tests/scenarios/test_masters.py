@@ -75,6 +75,8 @@ class ByKeepers(MastersTest):
             self.assertEqual(self.slots(), before)
             gauges = self.janus.stats()["gauges"]
             self.assertEqual([gauges[name] for name in ("master_up", "master_revived", "master_restarts")], [1, 1, n + 1])
+            self.assertTrue(self.janus.status()["revived"])
+            self.assertIn("process %d (started by a keeper, as the one before had died)" % master, self.janus.ctl("status")[1])
         self.assertEqual(self.janus.reload()[0], 0)
         with open("/proc/%d/cmdline" % master, "rb") as f:
             self.assertIn(b"janus: master", f.read())
@@ -93,6 +95,7 @@ class ByKeepers(MastersTest):
         self.assertEqual(self.next_master(revived), self.janus.master)
         self.assertEqual(self.slots(), before)
         self.assertEqual(self.janus.stats()["gauges"]["master_revived"], 0)
+        self.assertFalse(self.janus.status()["revived"])
         self.assertFalse(is_alive(revived))
         arguments = [a for a in self.janus.arguments]
         other = self.server(start=False)
