@@ -269,6 +269,7 @@ static struct handover *make_state(const struct kin *kin, const struct kept *new
 	h.arguments_len = m->h.arguments_len;
 	h.arguments_there = m->h.arguments_there;
 	h.managed = m->h.managed;
+	h.revived = m->h.revived;
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		h.slots[i] = (struct handover_slot){ .segment = -1, .orders = -1, .door = -1 };
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
@@ -386,7 +387,7 @@ static const char *files_differ(const struct master *m, const struct settings *s
 	int secrets = -1;
 
 	if (secret_files_read(settings, &secrets, error) < 0)
-		return "files of secrets";
+		return m->h.revived ? NULL : "files of secrets";
 	secret_files_changed(m->h.secrets, secrets, changed);
 	close_if(secrets);
 	return changed[0] ? "files of secrets" : NULL;
@@ -409,7 +410,7 @@ static const char *what_differs(struct master *m)
 	const char *what;
 
 	if (config_read(&config, &m->source, error) < 0)
-		return "the configuration";
+		return m->h.revived ? NULL : "the configuration";
 	if (!m->h.config.there || !settings_equal(&config.settings, &m->h.config.wanted))
 		return "settings";
 	(void)((what = program_differs(m)) || (what = slots_differ(m)) || (what = listeners_differ(m, &config)) || (what = files_differ(m, &config.settings)));
@@ -475,6 +476,16 @@ static void make_missing(struct master *m, unsigned slot)
 		m->again = true;
 }
 
+/* A keeper could start it with no more rights than it had itself. */
+static void say_revived(const struct master *m)
+{
+	struct stat st;
+
+	if (stat(m->dir.path, &st) < 0 || st.st_uid == geteuid())
+		return;
+	log_warning("this master was started by a keeper, as user %u, and the first one by user %u: it may be unable to read the configuration and files of secrets, which then stay as they are, and to open ports below 1024. Start janus as before: it takes over from this one", (unsigned)geteuid(), (unsigned)st.st_uid);
+}
+
 int adoption_settle(struct master *m)
 {
 	unsigned keepers = 0, connections = 0;
@@ -504,6 +515,8 @@ int adoption_settle(struct master *m)
 			log_error("slot %u can't be told to go on", i);
 	}
 	CRASH_POINT("adopt-settled");
+	if (m->h.revived)
+		say_revived(m);
 	m->h.adopted = false;
 	m->h.canary_slot = -1;
 	what = what_differs(m);

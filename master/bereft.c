@@ -7,6 +7,7 @@
 #include "master/bereft.h"
 
 #include "master/process.h"
+#include "master/revive.h"
 #include "master/runtime_dir.h"
 #include "shm/log.h"
 
@@ -14,9 +15,7 @@
 
 bool bereft_begin(struct keeper *k)
 {
-	uint64_t none = 0;
-
-	atomic_compare_exchange_strong(&k->hub.shm->masters.gone, &none, hub_now());
+	revive_missed(k);
 	if (k->h.settings.master_linger == 0)
 		return false;
 	if (k->h.slots[k->slot].door < 0) {

@@ -23,6 +23,7 @@
 #include "master/process.h"
 #include "master/notify.h"
 #include "master/program.h"
+#include "master/revive.h"
 #include "shm/crash.h"
 #include "shm/shortage.h"
 #include "shm/log.h"
@@ -580,6 +581,15 @@ void slots_give_doors(const struct master *m)
 			give_door(m, i);
 }
 
+/* This master is no link of a chain of such that die one behind the other (revive.h). */
+static void note_progress(const struct master *m, uint64_t now)
+{
+	if (now - m->watched_since < REVIVE_PROGRESS_MS)
+		return;
+	atomic_store(&m->hub.shm->masters.started, 0);
+	atomic_store(&m->hub.shm->masters.given_up, 0);
+}
+
 static void on_watch(struct ev_loop *loop, struct ev_timer *t, int events)
 {
 	struct master *m = ev_userdata(loop);
@@ -589,6 +599,7 @@ static void on_watch(struct ev_loop *loop, struct ev_timer *t, int events)
 	t->repeat = WATCH;
 	if (m->stopping)
 		return;
+	note_progress(m, now);
 	data_look(m, now);
 	bridge_look(m, now);
 	ticket_keys_look(m);
@@ -612,6 +623,7 @@ static void on_watch(struct ev_loop *loop, struct ev_timer *t, int events)
 
 void slots_watch(struct master *m)
 {
+	m->watched_since = restarts_now();
 	ev_timer_init(&m->slots_timer, on_watch, WATCH, WATCH);
 	ev_timer_start(m->loop, &m->slots_timer);
 }
