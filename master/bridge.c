@@ -1,6 +1,6 @@
 /*
  * janus-bridge, as the master sees it: a child that speaks with NATS (shm/nodes.h says what it does with the hub). It can be killed at any time and made again, so whatever is to change
- * (program, settings, segments) comes to it by that. It dies with the master.
+ * (program, settings, segments) comes to it by that. When the master dies it goes on, as keepers do; the next master replaces it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -8,20 +8,19 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "master/master.h"
 #include "master/notify.h"
 #include "master/privileges.h"
+#include "master/process.h"
 #include "master/program.h"
 #include "master/secret_files.h"
 #include "shm/log.h"
 #include "shm/nodes.h"
 
 #define NAME "janus-bridge"
-#define OWNER (INDEX_SLOTS_MAX + 1)	/* the master's number for the hub lock */
 #define END_SECONDS 5.0			/* to send what there is */
 #define WAIT_SECONDS 0.05
 #define SILENT_MS 10000			/* without a sign of life, if hang_limit says nothing */
@@ -65,11 +64,7 @@ static __attribute__((noreturn)) void child(const struct master *m, const struct
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (privileges_drop(m->h.settings.user) < 0)
 		_exit(1);
-	/* (Who becomes another user is not told of its parent's death any more: so behind that.) */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != (pid_t)m->h.master)
-		_exit(1);
-	privileges_oom((pid_t)m->h.master, OOM_WORKER);
+	privileges_oom(atomic_load(&m->hub.shm->masters.oom), OOM_WORKER);
 	close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
 	inherit(handover);
 	inherit(h->hub);
@@ -143,7 +138,7 @@ static void stream_is(struct master *m, const char *name, bool fresh)
 		nodes_stream_is(&m->hub, name, fresh);
 		return;
 	}
-	lost = nodes_stream_end(&m->hub, OWNER);
+	lost = nodes_stream_end(&m->hub, hub_owner_master());
 	if (lost == 0)
 		return;
 	hub_count(&m->hub, SLOT_BRIDGE, COUNTER_nodes_lost, lost);
@@ -160,7 +155,7 @@ static void go_on(struct master *m)
 		return;
 	if (!is_on(m)) {
 		stream_is(m, "", false);
-		nodes_end(&m->hub, OWNER);
+		nodes_end(&m->hub, hub_owner_master());
 		return;
 	}
 	if (m->h.slots[SLOT_BRIDGE].used) {
@@ -210,12 +205,35 @@ static void replace(struct master *m)
 	kill((pid_t)m->h.bridge, SIGKILL);
 }
 
+/* What a dead one has left in the hub. */
+static void put_right(struct master *m)
+{
+	m->h.bridge = 0;
+	atomic_store(&m->hub.shm->nodes.pid, 0);
+	hub_repair(&m->hub, SLOT_BRIDGE);
+	nodes_bereave(&m->hub);
+}
+
+/* If the master before was killed, its bridge has gone on. */
+static void end_orphan(struct master *m)
+{
+	uint32_t pid = atomic_load(&m->hub.shm->nodes.pid);
+
+	if (pid == 0)
+		return;
+	if (process_end(pid, m->workers_uid, NAME))
+		log_info(NAME " %u was another master's: the next one goes on", pid);
+	put_right(m);
+}
+
 void bridge_take_over(struct master *m)
 {
-	if (bridge_alive(m))
+	if (bridge_alive(m)) {
 		replace(m);
-	else
-		go_on(m);
+		return;
+	}
+	end_orphan(m);
+	go_on(m);
 }
 
 void bridge_hold(struct master *m, bool hold)
@@ -254,10 +272,7 @@ bool bridge_reap(struct master *m, pid_t pid, int status)
 
 	if (!bridge_alive(m) || m->h.bridge != (uint32_t)pid)
 		return false;
-	m->h.bridge = 0;
-	atomic_store(&nodes->pid, 0);
-	hub_repair(&m->hub, SLOT_BRIDGE);
-	nodes_bereave(&m->hub);
+	put_right(m);
 	ev_timer_stop(m->loop, &m->bridge.timer);
 	if (!m->bridge.replaced && !m->bridge.ending)
 		tell_death(pid, status);

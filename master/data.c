@@ -15,6 +15,7 @@
 #include "master/data_process.h"
 #include "master/master.h"
 #include "master/notify.h"
+#include "master/process.h"
 #include "master/program.h"
 #include "shm/journal.h"
 #include "shm/log.h"
@@ -160,9 +161,22 @@ void data_watch(struct master *m)
 /* What a dead one may have held. Of what the lock protects it has changed nothing. */
 static void let_go(const struct master *m)
 {
-	if (lock_owner(&m->hub.shm->lock) == JOURNAL_OWNER)
-		lock_release(&m->hub.shm->lock, JOURNAL_OWNER);
+	struct lock_shm *lock = &m->hub.shm->lock;
+	uint32_t dead = lock_owner(lock), ours = hub_owner_master();
+
+	if (lock_number(dead) == JOURNAL_OWNER && lock_take_over(lock, dead, ours))
+		lock_release(lock, ours);
 	atomic_store(&journal_of(m)->pinned, 0);
+}
+
+/* If the master before was killed, its janus-data has gone on. */
+static void end_orphan(const struct master *m)
+{
+	uint32_t pid = atomic_exchange(&journal_of(m)->pid, 0);
+
+	if (process_end(pid, m->workers_uid, DATA_NAME))
+		log_info(DATA_NAME " %u was another master's: the next one goes on", pid);
+	let_go(m);
 }
 
 void data_take_over(struct master *m)
@@ -180,7 +194,7 @@ void data_take_over(struct master *m)
 		kill((pid_t)m->h.data, SIGKILL);
 		return;
 	}
-	let_go(m);
+	end_orphan(m);
 	if (make(m) < 0)
 		make_later(m);
 }
@@ -213,6 +227,7 @@ bool data_reap(struct master *m, pid_t pid, int status)
 		return false;
 	m->h.data = 0;
 	m->data_replaced = false;
+	atomic_store(&journal_of(m)->pid, 0);
 	let_go(m);
 	if (m->data_ending) {
 		if (WIFSIGNALED(status) && !replaced && make(m) == 0) {

@@ -22,6 +22,7 @@
 #include "master/process.h"
 #include "master/restarts.h"
 #include "master/runtime_dir.h"
+#include "shm/crash.h"
 #include "shm/journal.h"
 #include "shm/log.h"
 #include "shm/title.h"
@@ -32,7 +33,6 @@
 #define RETRY_MS 1000		/* after a failure */
 #define LARGE_RETRY_MS 30000	/* when a file that has become too large could not be written anew */
 #define LOCK_MS 2000		/* for a process that is about to end */
-#define ORPHAN_MS 10000		/* beside stop_limit, for keepers and workers whose master was killed */
 
 struct data {
 	struct handover h;
@@ -41,13 +41,17 @@ struct data {
 	int dir;
 	uint64_t unsynced_since;	/* milliseconds, as those below; 0: all is on the disk */
 	uint64_t look_at, retry_at, begin_at;
-	uint64_t orphan_since;
 	bool lost;			/* somebody has removed the folder: the next process makes it, or says why it can't */
 };
 
 static void pause_ms(unsigned ms)
 {
 	nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 }, NULL);
+}
+
+static bool is_orphan(const struct data *d)
+{
+	return (uint32_t)getppid() != d->h.master;
 }
 
 /* ---- the folder ---- */
@@ -204,12 +208,17 @@ static int start(struct data *d, int handover)
 		log_error("this is for the master to start: %s", strerror(errno));
 		return -1;
 	}
+	prctl(PR_SET_NAME, DATA_NAME);
+	/* From here on another master ends it; one that it could not know of ends by itself. */
+	atomic_store(&d->hub.shm->journal.pid, (uint32_t)getpid());
+	CRASH_POINT("data-begun");
+	if (is_orphan(d))
+		return -1;
 	settings_log_init("data", &d->h.settings);
 	log_follow_level(&d->hub.shm->log_level);
 	log_count_lost(&d->hub.shm->slot[0].counters[COUNTER_log_lost]);
-	prctl(PR_SET_NAME, DATA_NAME);
 	title_set("janus: data");
-	privileges_oom((pid_t)d->h.master, OOM_KEEPER);
+	privileges_oom(atomic_load(&d->hub.shm->masters.oom), OOM_KEEPER);
 	hub_keep(&d->hub, &d->h.settings);
 	d->hub.once.keep = (uint64_t)d->h.settings.once_time;
 	if (runtime_dir_hold(d->h.lock) < 0 || open_data(d) < 0) {
@@ -306,39 +315,21 @@ failed:
 	return 1;
 }
 
-static bool is_orphan(const struct data *d)
-{
-	return (uint32_t)getppid() != d->h.master;
-}
-
-/* Keepers and workers. */
-static bool all_ended(const struct data *d)
-{
-	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
-		const struct hub_slot_shm *s = &d->hub.shm->slot[i];
-
-		if (!process_ended(atomic_load(&s->keeper)) || !process_ended(atomic_load(&s->worker)))
-			return false;
-	}
-	return true;
-}
-
-/* The master is gone. 1: all others, too, and the hub is put right in their stead; 0: not yet; -1: they stay. */
-static int bereft(struct data *d)
+/*
+ * Whether the master is gone, and all others, too: then the hub is put right in their stead. While there are keepers, they wait for another master, publish, and have a journal; that master will end this process.
+ */
+static bool is_bereft(struct data *d)
 {
 	struct lock_shm *lock = &d->hub.shm->lock;
-	uint64_t now = restarts_now();
+	uint32_t ours = lock_as(JOURNAL_OWNER, getpid());
 
-	d->orphan_since = d->orphan_since ? d->orphan_since : now;
-	if (!all_ended(d))
-		return now - d->orphan_since < (uint64_t)d->h.settings.stop_limit + ORPHAN_MS ? 0 : -1;
+	if (!is_orphan(d) || !process_slots_ended(&d->hub))
+		return false;
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		hub_repair(&d->hub, i);
-	if (lock_owner(lock) != 0) {		/* the master's */
-		index_repair(&d->hub.index);
-		lock_release(lock, lock_owner(lock));
-	}
-	return 1;
+	lock_acquire(lock, ours);	/* (the master may have died with it) */
+	lock_release(lock, ours);
+	return true;
 }
 
 int data_process_main(int handover)
@@ -355,14 +346,15 @@ int data_process_main(int handover)
 		return 1;
 	for (;;) {
 		struct timespec wait = { 0 };
-		int r = 0;
+		bool alone;
 
 		atomic_store_explicit(&d->hub.shm->journal.beat, restarts_now(), memory_order_relaxed);
 		busy = turn(d);
-		if ((is_orphan(d) && (r = bereft(d)) < 0) || (d->lost && r == 0))
+		alone = is_bereft(d);
+		if (d->lost && !alone)
 			return 1;
 		wait.tv_nsec = (busy ? BUSY_MS : IDLE_MS) * 1000000L;
-		if (r > 0 || sigtimedwait(&told, NULL, &wait) == SIGUSR1)
+		if (alone || sigtimedwait(&told, NULL, &wait) == SIGUSR1)
 			return end(d);
 	}
 }

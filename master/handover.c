@@ -76,11 +76,12 @@ static void put_slots(msgpack_packer *p, const struct handover *h)
 	put_key(p, "slots");
 	msgpack_pack_array(p, INDEX_SLOTS_MAX);
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
-		msgpack_pack_map(p, 5);
+		msgpack_pack_map(p, 6);
 		put_int(p, "used", h->slots[i].used);
 		put_int(p, "draining", h->slots[i].draining);
 		put_int(p, "segment", h->slots[i].segment);
 		put_int(p, "orders", h->slots[i].orders);
+		put_int(p, "door", h->slots[i].door);
 		put_int(p, "keeper", h->slots[i].keeper);
 	}
 }
@@ -106,14 +107,27 @@ static void put_fallback(msgpack_packer *p, const struct handover_fallback *b)
 	put_listeners(p, "listen", b->listen, b->listeners);
 }
 
+static void put_arguments(msgpack_packer *p, const struct handover *h)
+{
+	put_key(p, "arguments");
+	if (!h->arguments_there) {
+		msgpack_pack_nil(p);
+		return;
+	}
+	msgpack_pack_bin(p, h->arguments_len);
+	msgpack_pack_bin_body(p, h->arguments, h->arguments_len);
+}
+
 static void pack(msgpack_packer *p, const struct handover *h)
 {
-	msgpack_pack_map(p, 41);
+	msgpack_pack_map(p, 44);
 	put_int(p, "v", HANDOVER_VERSION);
 	put_int(p, "layout", h->layout);
 	put_int(p, "answer", h->answer);
 	put_int(p, "nonce", (int64_t)h->nonce);
 	put_text(p, "program", h->program);
+	put_arguments(p, h);
+	put_int(p, "managed", h->managed);
 	put_int(p, "master", h->master);
 	put_int(p, "slot", h->slot);
 	put_int(p, "hub", h->hub);
@@ -133,6 +147,7 @@ static void pack(msgpack_packer *p, const struct handover *h)
 	put_int(p, "trial", h->canary);
 	put_int(p, "trial_slot", h->canary_slot);
 	put_int(p, "again", h->again);
+	put_int(p, "adopted", h->adopted);
 	put_text(p, "failed", h->failed);
 	put_fallback(p, &h->fallback);
 	put_int(p, "data", h->data);
@@ -161,8 +176,8 @@ static void pack(msgpack_packer *p, const struct handover *h)
 
 void handover_strip(struct handover *h)
 {
-	h->slot = h->control = h->caller = h->snapshot = h->tls = h->tls_before = h->canary_slot = -1;
-	h->fallback.there = h->config.there = false;
+	h->slot = h->caller = h->snapshot = h->tls = h->tls_before = h->canary_slot = -1;
+	h->fallback.there = h->adopted = false;
 	h->failed[0] = '\0';
 }
 
@@ -276,6 +291,7 @@ static void unpack_arrays(struct handover *h, const struct msgpack_value *map)
 		h->slots[i].draining = get_int(&item, "draining", 0);
 		h->slots[i].segment = (int)get_int(&item, "segment", -1);
 		h->slots[i].orders = (int)get_int(&item, "orders", -1);
+		h->slots[i].door = (int)get_int(&item, "door", -1);
 		h->slots[i].keeper = (uint32_t)get_int(&item, "keeper", 0);
 	}
 }
@@ -321,6 +337,17 @@ static int unpack_fallback(struct handover_fallback *b, const struct msgpack_val
 	return 0;
 }
 
+static void unpack_arguments(struct handover *h, const struct msgpack_value *map)
+{
+	struct msgpack_value value;
+
+	if (!msgpack_walk_find(map, "arguments", &value) || value.kind != WALK_BIN || value.len > sizeof(h->arguments))
+		return;
+	memcpy(h->arguments, value.p, value.len);
+	h->arguments_len = (unsigned)value.len;
+	h->arguments_there = h->arguments_len == 0 || h->arguments[h->arguments_len - 1] == '\0';
+}
+
 static int unpack(struct handover *h, const struct msgpack_value *map)
 {
 	struct msgpack_value settings;
@@ -332,6 +359,8 @@ static int unpack(struct handover *h, const struct msgpack_value *map)
 	h->answer = (int)get_int(map, "answer", -1);
 	h->nonce = (uint64_t)get_int(map, "nonce", 0);
 	get_text(map, "program", h->program, sizeof(h->program));
+	unpack_arguments(h, map);
+	h->managed = get_int(map, "managed", 0);
 	h->master = (uint32_t)get_int(map, "master", 0);
 	h->slot = (int)get_int(map, "slot", -1);
 	h->hub = (int)get_int(map, "hub", -1);
@@ -352,6 +381,7 @@ static int unpack(struct handover *h, const struct msgpack_value *map)
 	h->canary = get_int(map, "trial", 0);
 	h->canary_slot = (int)get_int(map, "trial_slot", -1);
 	h->again = get_int(map, "again", 0);
+	h->adopted = get_int(map, "adopted", 0);
 	get_text(map, "failed", h->failed, sizeof(h->failed));
 	if (unpack_fallback(&h->fallback, map) < 0)
 		return -1;

@@ -33,6 +33,7 @@ struct handover_slot {
 	bool draining;			/* takes no new connections, and ends with its last one */
 	int segment;			/* descriptor of its slot segment */
 	int orders;			/* master: its end of the socket to the keeper; keeper: the other one */
+	int door;			/* keeper only: where the next master finds it (door.h); -1: it has none yet */
 	uint32_t keeper;		/* process id; master only */
 };
 
@@ -59,14 +60,19 @@ struct handover_fallback {
 };
 
 #define HANDOVER_TEXT_MAX 512
+#define HANDOVER_ARGUMENTS_MAX 4096
 
 struct handover {
 	uint32_t layout;		/* HUB_LAYOUT of the writer */
 	struct settings settings;
-	struct handover_config config;	/* master only */
+	struct handover_config config;	/* master; kept by keepers, for the next one */
 	uint64_t lost;			/* master only: connections that the server had lost when the reload began (report.c) */
 	uint64_t moved;			/* the same of those that had gone from one worker to another */
 	char program[4096];		/* where the next program is looked for: the path by which the first master was called */
+	char arguments[HANDOVER_ARGUMENTS_MAX];	/* what the first master was started with behind its name, each with its NUL */
+	unsigned arguments_len;		/* bytes of it */
+	bool arguments_there;		/* (an earlier program handed none over, and more than have room are not) */
+	bool managed;			/* a service manager starts the next master, should this one die: keepers do not (revive.h) */
 	int answer;			/* with --probe: descriptor that the answer is written to; -1 none */
 	uint64_t nonce;			/* with --probe: a number that the answer must have in it */
 	uint32_t master;		/* process id */
@@ -87,6 +93,7 @@ struct handover {
 	uint32_t reload_number;		/* counts reloads */
 	bool canary;			/* to a keeper: it is the first one to get the program, whose workers must show that they live */
 	int canary_slot;		/* master only: whose keeper that was; -1 none */
+	bool adopted;			/* master only: it has adopted the keepers (adoption.h), and these are theirs */
 	bool again;			/* master only: another reload was asked for meanwhile */
 	char failed[HANDOVER_TEXT_MAX];	/* master only: why the new program failed, so that the old one is back; "" it did not */
 	struct handover_fallback fallback;	/* master only */

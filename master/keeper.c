@@ -17,6 +17,9 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "master/adopt.h"
+#include "master/bereft.h"
+#include "master/door.h"
 #include "master/keeper_again.h"
 #include "master/keeper_start.h"
 #include "master/orders.h"
@@ -36,7 +39,7 @@ static void run_worker(void *arg)
 {
 	struct keeper *k = arg;
 	struct worker_listener listeners[LISTENERS_OPEN_MAX];
-	int kept[] = { k->signals, k->h.slots[k->slot].orders, k->h.lock, k->snapshot, k->program, k->successor, k->h.tls_before, k->h.secrets, k->h.tickets, k->h.fetched };
+	int kept[] = { k->signals, k->h.slots[k->slot].orders, k->h.slots[k->slot].door, k->h.control, k->h.lock, k->snapshot, k->program, k->successor, k->h.tls_before, k->h.secrets, k->h.tickets, k->h.fetched };
 	struct worker_start start = {
 		.settings = &k->h.settings,
 		.slot = k->slot,
@@ -56,14 +59,13 @@ static void run_worker(void *arg)
 		.drain = k->h.slots[k->slot].draining,
 		.died = k->h.died,
 		.keeper = k->supervisor.keeper,
-		.master = (pid_t)k->h.master,
 		.keeper_pause = keeper_again_pause,
 		.make_keeper = keeper_again,
 		.keeper_arg = k,
 	};
 	char who[32];
 
-	privileges_oom((pid_t)k->h.master, OOM_WORKER);
+	privileges_oom(atomic_load(&k->hub.shm->masters.oom), OOM_WORKER);
 	snprintf(who, sizeof(who), "worker %u", k->slot);
 	settings_log_init(who, &k->h.settings);
 	prctl(PR_SET_NAME, WORKER_NAME);
@@ -95,6 +97,13 @@ static void init_supervisor(struct keeper *k)
 		.arg = k,
 	};
 	tell_supervisor(k);
+}
+
+/* With a handover state that is new, as the program that was executed or the one that goes on. */
+static void begin(struct keeper *k)
+{
+	init_supervisor(k);
+	k->started = restarts_now();
 }
 
 /* ---- signals ---- */
@@ -137,17 +146,25 @@ static void execute(struct keeper *k)
 	keeper_open_signals(k);
 }
 
-/* No worker is there: executes the program that is to follow, if there is one and it can be. */
+/*
+ * No worker is there: executes the program that is to follow, if there is one and it can be. The one that this process runs needs no executing, which would take longer than all else that
+ * connections wait for.
+ */
 static void follow(struct keeper *k)
 {
 	if (k->successor < 0)
 		return;
-	execute(k);
-	if (k->h.new_segments)
-		return;		/* these segments are not for this program */
+	if (k->same_program && !k->h.new_segments) {
+		keeper_follow_settings(k);
+		begin(k);
+	} else {
+		execute(k);
+		if (k->h.new_segments)
+			return;		/* these segments are not for this program */
+		count_refusal(k);
+	}
 	close(k->successor);
 	k->successor = -1;
-	count_refusal(k);
 }
 
 /* The same for an order that came when there was no worker. With other segments it is tried again until it works. */
@@ -214,7 +231,9 @@ static void adopt(struct keeper *k, struct order_received *r)
 	struct handover *next = &r->handover;
 	struct handover_slot *slot = &next->slots[k->slot];
 
+	close(k->program);		/* (no worker finds it: poll() knows no O_PATH descriptor) */
 	k->program = r->program;
+	k->same_program = program_is_running(k->program);
 	fcntl(k->program, F_SETFD, FD_CLOEXEC);		/* the next program opens its own */
 	next->snapshot = -1;
 	adopt_tls(k, next);
@@ -232,10 +251,12 @@ static void adopt(struct keeper *k, struct order_received *r)
 	next->tickets = k->h.tickets;
 	next->fetched = k->h.fetched;
 	next->lock = k->h.lock;
-	next->control = next->caller = -1;
+	next->control = k->h.control;
+	next->caller = -1;
 	memcpy(next->wake, k->h.wake, sizeof(next->wake));
 	memcpy(next->queue, k->h.queue, sizeof(next->queue));
 	slot->orders = k->h.slots[k->slot].orders;
+	slot->door = k->h.slots[k->slot].door;
 	/* Should the program not be there to execute, the old one goes on with the new settings. */
 	next->died = hub_now();
 	k->h = *next;
@@ -273,6 +294,63 @@ static void order_resume(struct keeper *k)
 	supervisor_start(&k->supervisor);
 }
 
+/* *had becomes what came: at the same number, if there was one. */
+static void take_descriptor(int *had, int came)
+{
+	if (*had < 0) {
+		*had = came;
+		return;
+	}
+	dup2(came, *had);
+	close(came);
+}
+
+/* (The file leads to the door that was made last.) */
+static void order_door(struct keeper *k, const struct order_received *r)
+{
+	take_descriptor(&k->h.slots[k->slot].door, r->door);
+	take_descriptor(&k->h.control, r->control);
+	atomic_store(&k->self->door, 1);
+}
+
+/* It asks again if nothing comes. */
+static void order_tell(struct keeper *k)
+{
+	if (adopt_tell(k->h.slots[k->slot].orders, &k->h, k->program) < 0)
+		log_warning("the master can't be told what this keeper has: %m");
+	CRASH_POINT("keeper-told");
+}
+
+/*
+ * The worker serves on, and so does this process. If the worker was to leave a snapshot, that is of no use any more, unless the next program may have it already: then that may be publishing in its own hub.
+ */
+static void lose_master(struct keeper *k)
+{
+	if (!bereft_begin(k))
+		stop(k);
+	else if (!atomic_load(&k->hub.shm->masters.moving))
+		order_resume(k);
+}
+
+/* Somebody is at the door. If it is a master, what it came by is where orders come from now, at the number that the worker's copy of all this names, too. */
+static void answer_door(struct keeper *k)
+{
+	int orders = k->h.slots[k->slot].orders, fd;
+	pid_t master;
+
+	fd = door_answer(k->h.slots[k->slot].door, k->h.lock, &master);
+	if (fd < 0)
+		return;
+	CRASH_POINT("keeper-accepted");
+	if (dup2(fd, orders) < 0)
+		log_error("orders of the next master: %m");
+	else
+		log_info("process %d is the master now", (int)master);
+	close(fd);
+	bereft_end(k);
+	CRASH_POINT("keeper-adopted");
+}
+
 static void take_order(struct keeper *k)
 {
 	static struct order_received r;
@@ -282,7 +360,13 @@ static void take_order(struct keeper *k)
 	case ORDER_NONE:
 		break;
 	case ORDER_END:
-		stop(k);
+		lose_master(k);
+		break;
+	case ORDER_DOOR:
+		order_door(k, &r);
+		break;
+	case ORDER_TELL:
+		order_tell(k);
 		break;
 	case ORDER_BAD:
 		refuse(k, r.error);
@@ -347,8 +431,10 @@ static int worker_ended(struct keeper *k, enum worker_end end)
 	if (end == END_LEFT || end == END_SNAPSHOT || end == END_DRAINED)
 		events_say(&k->hub.events, k->slot, EVENT_HANDOVER, atomic_load(&k->self->connections), "process %d%s", (int)k->supervisor.gone,
 			   end == END_SNAPSHOT ? " left a snapshot" : end == END_DRAINED ? " served its last connection" : "");
-	if (end == END_DRAINED && k->h.slots[k->slot].draining && k->successor < 0)
+	if (end == END_DRAINED && k->h.slots[k->slot].draining && k->successor < 0) {
+		bereft_leave(k);
 		return KEEPER_DRAINED;
+	}
 	if (end == END_SNAPSHOT && k->quiescing) {
 		k->quiesced = true;
 		atomic_store(&k->self->state, SLOT_QUIESCED);
@@ -374,6 +460,8 @@ static int wait_ms(const struct keeper *k)
 static void take_turn(struct keeper *k)
 {
 	atomic_store_explicit(&k->self->keeper_beat, restarts_now(), memory_order_relaxed);
+	if (!k->supervisor.stopping && !bereft_look(k))
+		stop(k);
 	if (k->h.tls_before >= 0 && !k->replacing && supervisor_settled(&k->supervisor) && restarts_now() >= k->started + WAY_BACK_MS)
 		close_tls_before(k);
 	if (k->quiescing && k->supervisor.worker > 0 && takes_orders(k)) {
@@ -392,17 +480,20 @@ static int run(struct keeper *k)
 	int r;
 
 	for (;;) {
-		struct pollfd p[2] = {
+		struct pollfd p[3] = {
 			{ .fd = k->signals, .events = POLLIN },
-			{ .fd = takes_orders(k) ? k->h.slots[k->slot].orders : -1, .events = POLLIN },
+			{ .fd = takes_orders(k) && !k->bereft ? k->h.slots[k->slot].orders : -1, .events = POLLIN },
+			{ .fd = takes_orders(k) ? k->h.slots[k->slot].door : -1, .events = POLLIN },
 		};
 
-		poll(p, 2, wait_ms(k));
+		poll(p, 3, wait_ms(k));
 		take_signals(k);
 		if (supervisor_reap(&k->supervisor, &end) && (r = worker_ended(k, end)) >= 0)
 			return r;
 		if (p[1].revents && takes_orders(k))
 			take_order(k);
+		if (p[2].revents && takes_orders(k))
+			answer_door(k);
 		if (k->supervisor.worker == 0 && (supervisor_stop_overdue(&k->supervisor) || (k->supervisor.stopping && k->replacing)))
 			return KEEPER_STOPPED;
 		take_turn(k);
@@ -410,6 +501,13 @@ static int run(struct keeper *k)
 }
 
 /* ---- main ---- */
+
+/* For a master that is not its parent. */
+static int say_end(const struct keeper *k, int status)
+{
+	atomic_store(&k->self->keeper_end, KEEPER_SAID | (uint32_t)status);
+	return status;
+}
 
 int keeper_main(int handover)
 {
@@ -420,11 +518,10 @@ int keeper_main(int handover)
 	CRASH_ALWAYS("keeper-abort");
 	if (keeper_start(k, handover) < 0)
 		return KEEPER_FAILED;
-	init_supervisor(k);
-	k->started = restarts_now();
+	begin(k);
 	if (keeper_restore(k))
 		supervisor_start(&k->supervisor);
 	else
 		count_refusal(k);
-	return run(k);
+	return say_end(k, run(k));
 }

@@ -24,13 +24,13 @@
 
 #define WAIT_MOST_MS 250		/* for what the machine is short of, before a sign of life */
 
-/* After a failure with errno. Waits a while if the machine is only short of something, and the master still lives: then it is worth a try. */
+/* After a failure with errno. Waits a while if the machine is only short of something: then it is worth a try. */
 static bool try_again(struct keeper *k, const char *what)
 {
 	int error = errno;
 	unsigned ms;
 
-	if (!is_shortage(error) || (uint32_t)getppid() != k->h.master) {
+	if (!is_shortage(error)) {
 		log_error("%s: %m", what);
 		return false;
 	}
@@ -42,6 +42,14 @@ static bool try_again(struct keeper *k, const char *what)
 		atomic_store_explicit(&k->self->keeper_beat, restarts_now(), memory_order_relaxed);
 	nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 }, NULL);
 	return true;
+}
+
+static void open_log(const struct keeper *k)
+{
+	char who[32];
+
+	snprintf(who, sizeof(who), "keeper %u", k->slot);
+	settings_log_init(who, &k->h.settings);
 }
 
 int keeper_open_signals(struct keeper *k)
@@ -112,38 +120,41 @@ static int open_own(struct keeper *k)
 
 int keeper_start(struct keeper *k, int handover)
 {
-	char who[32];
-
 	if (handover_read(&k->h, handover) < 0 || k->h.slot < 0) {
 		log_error("this is for the master to start: the handover state can't be read");
 		return -1;
 	}
 	k->slot = (unsigned)k->h.slot;
 	k->successor = -1;
-	snprintf(who, sizeof(who), "keeper %u", k->slot);
-	settings_log_init(who, &k->h.settings);
+	open_log(k);
 	prctl(PR_SET_NAME, KEEPER_NAME);
 	title_set("janus: keeper %u", k->slot);
-	privileges_oom((pid_t)k->h.master, OOM_KEEPER);
 	if (attach_hub(k) < 0)
 		return -1;
+	privileges_oom(atomic_load(&k->hub.shm->masters.oom), OOM_KEEPER);
+	/* (A program before this one had the kernel stop it when the master dies.) */
+	prctl(PR_SET_PDEATHSIG, 0);
 	while (runtime_dir_hold(k->h.lock) < 0)
 		if (!try_again(k, "lock"))
 			return -1;
 	while (privileges_drop(k->h.settings.user) < 0)
 		if (!try_again(k, "user"))
 			return -1;
-	/* Changing the user clears it. The master's end of the orders socket tells the same; this is for a master that is killed. */
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if ((uint32_t)getppid() != k->h.master)
-		return -1;
 	if (open_own(k) < 0 || attach_slot(k) < 0 || attach_tls(k) < 0)
 		return -1;
 	atomic_store(&k->self->keeper, (uint32_t)getpid());
+	atomic_store(&k->self->keeper_end, 0);
+	atomic_store(&k->self->door, k->h.slots[k->slot].door >= 0);
 	/* Before the worker is live, and orders come: a master that follows a program whose keepers execute by path tells by it which are new. */
 	atomic_store(&k->self->keeper_beat, restarts_now());
 	restarts_ready(&k->waits);
 	return 0;
+}
+
+void keeper_follow_settings(struct keeper *k)
+{
+	open_log(k);
+	hub_keep(&k->hub, &k->h.settings);
 }
 
 static int make_empty(struct keeper *k)
@@ -152,7 +163,7 @@ static int make_empty(struct keeper *k)
 
 	if (slot_empty(&k->segment, k->h.slots[k->slot].segment, false, &count) < 0 || tls_empty(&k->tls, k->h.tls) < 0)
 		return -1;
-	hub_clear_slot(&k->hub, k->slot, k->slot + 1);
+	hub_clear_slot(&k->hub, k->slot, hub_owner_keeper(k->slot));
 	return 0;
 }
 
@@ -162,7 +173,7 @@ bool keeper_restore(struct keeper *k)
 
 	if (k->h.snapshot < 0)
 		return true;
-	while (snapshot_read_slot(&k->hub, &k->segment, &k->tls, k->slot, k->slot + 1, k->h.snapshot) < 0) {
+	while (snapshot_read_slot(&k->hub, &k->segment, &k->tls, k->slot, hub_owner_keeper(k->slot), k->h.snapshot) < 0) {
 		int error = errno;
 
 		good = make_empty(k) == 0 && !k->h.canary;

@@ -28,6 +28,10 @@ struct keeper {
 	int signals;			/* signalfd */
 	int program;			/* O_PATH: what is executed when the program is to be another, or the same anew */
 	uint64_t started;		/* milliseconds of CLOCK_MONOTONIC */
+	/* bereft.c */
+	bool bereft;			/* there is no master */
+	uint64_t alone, looked;		/* milliseconds of that, and when it was looked last */
+	uint64_t dead;			/* slots that had neither keeper nor worker then, a bit each */
 	int snapshot;			/* where the worker puts one if asked to */
 
 	/* keeper.c's */
@@ -36,6 +40,7 @@ struct keeper {
 	unsigned quiesce_deaths;		/* of workers that were to, and died instead */
 	bool quiesced;			/* it has, and none is made until an order comes */
 	int successor;			/* the handover state (a memfd) to execute the program with, -1 none */
+	bool same_program;		/* which is the one that this process runs: it goes on with that state instead */
 	bool replacing;			/* an order to replace has come while there was no worker: it is followed at replace_at */
 	uint64_t replace_at;		/* milliseconds of CLOCK_MONOTONIC */
 
@@ -47,6 +52,9 @@ int keeper_start(struct keeper *k, int handover);
 
 /* A predecessor of another layout has left its sessions as a snapshot. False: it can't be read, and the predecessor is to go on. */
 bool keeper_restore(struct keeper *k);
+
+/* The handover state has other settings than the one that was read. */
+void keeper_follow_settings(struct keeper *k);
 
 /* They come as events of k->signals from now on. 0, or -1 with errno. */
 int keeper_open_signals(struct keeper *k);

@@ -16,8 +16,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "master/adoption.h"
+#include "master/door.h"
 #include "master/limits.h"
 #include "master/listen.h"
+#include "master/notify.h"
 #include "master/privileges.h"
 #include "master/program.h"
 #include "master/secret_files.h"
@@ -91,9 +94,28 @@ static void on_term(struct ev_loop *loop, struct ev_signal *s, int events)
 	(void)events;
 	struct master *m = ev_userdata(loop);
 
+	if (m->stopping) {
+		log_warning("%s once more: killing everything", strsignal(s->signum));
+		slots_end(m);
+		ev_break(m->loop, EVBREAK_ALL);
+		return;
+	}
 	log_info("%s: stopping", strsignal(s->signum));
 	events_say(&m->hub.events, EVENTS_MASTER, EVENT_SERVER, 0, "%s: stopping", strsignal(s->signum));
 	master_stop(m, 0);
+}
+
+/* Keepers see the end of their orders, and wait for the next master. */
+static void on_leave(struct ev_loop *loop, struct ev_signal *s, int events)
+{
+	struct master *m = ev_userdata(loop);
+
+	(void)events;
+	if (m->stopping)
+		return;
+	log_info("%s: leaving; %u workers go on without a master for %lld s", strsignal(s->signum), slots_alive(m), (long long)m->h.settings.master_linger / 1000);
+	events_say(&m->hub.events, EVENTS_MASTER, EVENT_SERVER, 0, "%s: leaving", strsignal(s->signum));
+	_exit(0);
 }
 
 static void on_hup(struct ev_loop *loop, struct ev_signal *s, int events)
@@ -166,6 +188,7 @@ static void unblock_signals(void)
 	sigaddset(&watched, SIGTERM);
 	sigaddset(&watched, SIGINT);
 	sigaddset(&watched, SIGHUP);
+	sigaddset(&watched, SIGUSR1);
 	sigaddset(&watched, SIGCHLD);
 	sigprocmask(SIG_SETMASK, &watched, NULL);
 }
@@ -179,6 +202,8 @@ static void start_watchers(struct master *m)
 	ev_signal_start(m->loop, &m->on_int);
 	ev_signal_init(&m->on_hup, on_hup, SIGHUP);
 	ev_signal_start(m->loop, &m->on_hup);
+	ev_signal_init(&m->on_leave, on_leave, SIGUSR1);
+	ev_signal_start(m->loop, &m->on_leave);
 	ev_signal_init(&m->on_child, on_child, SIGCHLD);
 	ev_signal_start(m->loop, &m->on_child);
 	ev_prepare_init(&m->on_turn, on_turn);
@@ -282,6 +307,18 @@ static int open_fetched_keys(struct master *m)
 	return m->h.fetched < 0 ? -1 : 0;
 }
 
+/* For who looks whether there is one. `more`: it is one that the hub has not had yet. */
+static void note_master(struct master *m, unsigned more)
+{
+	struct masters_shm *masters = &m->hub.shm->masters;
+
+	atomic_store(&masters->oom, privileges_oom_own());
+	atomic_store(&masters->pid, (uint32_t)getpid());
+	atomic_fetch_add(&masters->count, more);
+	atomic_store(&masters->gone, 0);
+	atomic_store(&masters->moving, 0);
+}
+
 static int open_hub(struct master *m)
 {
 	m->h.hub = hub_create(&m->config.settings);
@@ -292,6 +329,7 @@ static int open_hub(struct master *m)
 	m->hub.wake = m->h.wake;
 	log_follow_level(&m->hub.shm->log_level);
 	hub_keep(&m->hub, &m->config.settings);
+	note_master(m, 1);
 	m->hub.shm->buffered_max = limits_buffered(&m->config.settings);
 	m->hub.shm->subscriptions_max = limits_subscriptions(&m->config.settings, m->sessions_max);
 	return 0;
@@ -316,7 +354,6 @@ static void say_started(const struct master *m)
 		 (long long)m->config.settings.workers, (unsigned long long)max, (unsigned long long)(m->hub.shm->buffered_max >> 20));
 }
 
-/* A server that follows no other program. */
 /* Who may use janusctl: root, whom the workers run as, and a group. */
 static int share_sockets(const struct master *m, char error[RUNTIME_DIR_ERROR_MAX])
 {
@@ -325,22 +362,61 @@ static int share_sockets(const struct master *m, char error[RUNTIME_DIR_ERROR_MA
 	return runtime_dir_share(&m->dir, pw ? pw->pw_uid : geteuid(), m->config.settings.control_group, error);
 }
 
-static int start_fresh(struct master *m)
+/* For the next master, should this one die. */
+static void note_arguments(struct master *m)
 {
-	char error[RUNTIME_DIR_ERROR_MAX], wrong[CONFIG_ERROR_MAX];
+	struct handover *h = &m->h;
 
+	h->arguments_len = 0;
+	h->arguments_there = true;
+	for (char **p = m->argv + 1; m->argv[0] && *p; p++) {
+		size_t len = strlen(*p) + 1;
+
+		if (len > sizeof(h->arguments) - h->arguments_len) {
+			h->arguments_there = false;
+			return;
+		}
+		memcpy(h->arguments + h->arguments_len, *p, len);
+		h->arguments_len += (unsigned)len;
+	}
+}
+
+/* What a process that follows no other program knows by itself. */
+static int start_alone(struct master *m)
+{
 	m->h.master = (uint32_t)getpid();
 	m->h.slot = m->h.caller = m->h.snapshot = m->h.tls = m->h.tls_before = m->h.canary_slot = m->h.secrets = -1;
 	m->h.started = (uint64_t)time(NULL);
+	m->h.managed = notify_wanted();
+	note_arguments(m);
 	if (program_path(m->h.program, sizeof(m->h.program)) < 0) {
 		log_error("the program's path: %m");
 		return -1;
 	}
-	if (runtime_dir_open(&m->dir, m->config.settings.runtime_dir, WAIT_FOR_ORPHANS_MS, error) < 0) {
+	return 0;
+}
+
+/* A server that follows no other program. */
+static int start_fresh(struct master *m)
+{
+	char error[RUNTIME_DIR_ERROR_MAX], wrong[CONFIG_ERROR_MAX];
+
+	if (start_alone(m) < 0)
+		return -1;
+	if (runtime_dir_lock(&m->dir, m->config.settings.runtime_dir, error) < 0) {
 		log_error("%s", error);
 		return -1;
 	}
 	m->h.lock = m->dir.lock;
+	if (adoption_try(m) < 0) {
+		m->dir.lock = -1;	/* (What is in the folder is the keepers'.) */
+		return -1;
+	}
+	if (runtime_dir_wait(&m->dir, WAIT_FOR_ORPHANS_MS, error) < 0 || runtime_dir_serve(&m->dir, error) < 0) {
+		log_error("%s", error);
+		m->dir.lock = -1;	/* (Keepers may hold it.) */
+		return -1;
+	}
 	m->h.control = m->dir.control;
 	if (bridge_check(m, &m->config.settings, wrong) < 0 || secret_files_read(&m->config.settings, &m->h.secrets, wrong) < 0) {
 		log_error("%s", wrong);
@@ -388,7 +464,7 @@ static int start_successor(struct master *m)
 	snprintf(m->dir.path, sizeof(m->dir.path), "%s", m->h.settings.runtime_dir);
 	m->dir.lock = m->h.lock;
 	m->dir.control = m->h.control;
-	if (m->h.reload_number == 0) {
+	if (m->h.reload_number == 0 && !m->h.adopted) {
 		m->by_path = true;
 		m->h.reload_number = 1;
 	}
@@ -416,6 +492,7 @@ static int start_successor(struct master *m)
 	m->hub.wake = m->h.wake;
 	log_follow_level(&m->hub.shm->log_level);
 	hub_keep(&m->hub, &m->config.settings);
+	note_master(m, m->h.adopted);
 	return FAIL_POINT("successor-start") ? -1 : 0;
 }
 
@@ -445,6 +522,19 @@ static void note_before(struct master *m)
 	m->before.there = m->h.fallback.there && !m->h.failed[0];
 }
 
+/* A configuration with errors starts no server. One that is there goes on with what it has, if it is found. -1, or it does not return. */
+static int adopt_at_least(struct master *m)
+{
+	struct config_source source = m->source;
+	char error[RUNTIME_DIR_ERROR_MAX > CONFIG_ERROR_MAX ? RUNTIME_DIR_ERROR_MAX : CONFIG_ERROR_MAX];
+
+	source.find = true;
+	if (config_read(&m->config, &source, error) == 0 && door_any(m->config.settings.runtime_dir) && start_alone(m) == 0 && runtime_dir_lock(&m->dir, m->config.settings.runtime_dir, error) == 0)
+		adoption_try(m);
+	m->dir.lock = -1;
+	return -1;
+}
+
 static int prepare(struct master *m, const struct config_source *source, int handover)
 {
 	char error[PRIVILEGES_ERROR_MAX];
@@ -461,15 +551,15 @@ static int prepare(struct master *m, const struct config_source *source, int han
 		m->dir.control = m->h.control;
 		note_before(m);
 	}
-	if (handover >= 0 && m->h.failed[0]) {
+	if (handover >= 0 && (m->h.failed[0] || m->h.adopted)) {
 		taken_up = false;
-		m->config.settings = m->h.settings;	/* the configuration is the one that failed */
+		m->config.settings = m->h.settings;	/* the configuration is the one that failed; or what it says is looked at later */
 		if (source->file || (source->installed && access(source->installed, F_OK) == 0))
 			snprintf(m->config.file, sizeof(m->config.file), "%s", source->file ? source->file : source->installed);
 	} else if (read_config(&m->config, source) < 0) {
 		/* (It was good when the predecessor read it.) */
 		if (handover < 0)
-			return -1;
+			return adopt_at_least(m);
 		m->config.settings = m->h.settings;
 		taken_up = false;
 	}
@@ -483,6 +573,7 @@ static int prepare(struct master *m, const struct config_source *source, int han
 		log_error("%s", error);
 		return -1;
 	}
+	m->workers_uid = privileges_user(m->config.settings.user) ? privileges_user(m->config.settings.user)->pw_uid : geteuid();
 	m->h.settings = m->config.settings;
 	m->h.layout = HUB_LAYOUT;
 	m->h.snapshot_version = SNAPSHOT_VERSION;
@@ -503,10 +594,17 @@ static int prepare(struct master *m, const struct config_source *source, int han
 	return m->loop ? 0 : -1;
 }
 
+static void close_dir(struct master *m)
+{
+	door_remove_all(m->dir.path);
+	runtime_dir_close(&m->dir);
+}
+
 int master_main(const struct config_source *source, char **argv, int handover)
 {
 	static struct master master;
 	struct master *m = &master;
+	bool adopted;
 
 	m->source = *source;
 	m->argv = argv;
@@ -515,12 +613,14 @@ int master_main(const struct config_source *source, char **argv, int handover)
 		return 1;
 	}
 	if ((handover >= 0 ? start_successor(m) : start_fresh(m)) < 0) {
+		if (m->h.adopted || m->dir.lock < 0)
+			return 1;	/* (Keepers go on, and wait for the next one.) */
 		rolling_give_back(m, "the new program can't start (the log says why)");
 		slots_kill(m, SIGKILL);
 		data_abandon(m);
 		end_listeners(m);
 		if (m->dir.lock > 0)
-			runtime_dir_close(&m->dir);
+			close_dir(m);
 		return 1;
 	}
 	start_watchers(m);
@@ -530,18 +630,22 @@ int master_main(const struct config_source *source, char **argv, int handover)
 	while (!slots_reap(m))
 		master_stop(m, 1);
 	slots_take_over(m);
+	adopted = m->h.adopted;
+	/* (First: a slot that is nobody's may have the hub lock.) */
+	if (adopted && !m->stopping && adoption_settle(m) < 0)
+		return 1;
 	if (handover >= 0 && !m->stopping)
 		data_take_over(m);
 	if (!m->stopping) {
 		bridge_take_over(m);
 		jwks_watch(m);
 	}
-	if (handover >= 0 && !m->stopping)
+	if (handover >= 0 && !adopted && !m->stopping)
 		rolling_begin(m);
-	service_start(m, handover >= 0);
+	service_start(m, handover >= 0 && !adopted);
 	if (!m->stopping || slots_alive(m) > 0 || data_alive(m) || bridge_alive(m))
 		ev_run(m->loop, 0);
-	runtime_dir_close(&m->dir);
+	close_dir(m);
 	log_info("stopped");
 	return m->status;
 }

@@ -2,6 +2,7 @@
  * The master, and what its files offer each other.
  *
  *   master.c           start, signals, orderly stop
+ *   adoption.c         keepers that serve on without a master are found, and taken over
  *   rolling.c          the rolling replacement, a reload's second half: the new program goes to slot after slot, or back to the old one
  *   reload.c           SIGHUP: configuration and program anew, as far as the old program sees to it
  *   probe.c            can the next program take over?
@@ -41,6 +42,7 @@ struct master_slot {
 	bool vacant;			/* both are gone, and a keeper is to be made: now, or at retry_at */
 	bool uncleared;			/* and what its sessions were still stands in the hub and the segment */
 	bool shortage;			/* the keeper could not start, as the machine was short of something */
+	struct ev_io end;		/* its keeper's pidfd */
 	bool ours;			/* its keeper was made by this program, and not by a predecessor */
 	uint64_t retry_at;		/* milliseconds of CLOCK_MONOTONIC */
 	struct restarts restarts;	/* of keepers */
@@ -64,10 +66,11 @@ struct master {
 	struct handover h;		/* descriptors, listeners, slots: all that goes on over an upgrade */
 	struct hub hub;
 	struct master_slot slot[INDEX_SLOTS_MAX];
+	uid_t workers_uid;		/* whom keepers and workers run as */
 	uint32_t sessions_max;		/* descriptors a slot may have */
 
 	struct ev_loop *loop;
-	struct ev_signal on_term, on_int, on_hup, on_child;
+	struct ev_signal on_term, on_int, on_hup, on_leave, on_child;
 	struct ev_prepare on_turn;
 	struct ev_io on_control;
 	struct ev_timer stop_timer, slots_timer;
@@ -165,6 +168,7 @@ bool slots_reap(struct master *m);			/* after SIGCHLD. False: a slot has come to
 unsigned slots_alive(const struct master *m);
 bool slots_lost(const struct master *m);		/* a keeper is gone, and the slot has no other yet */
 void slots_kill(struct master *m, int sig);		/* keepers; and workers that have none */
+void slots_end(struct master *m);			/* keepers and workers are killed, at once, and are gone */
 void slots_hold(struct master *m, bool hold);		/* from now on, no keeper is made for a slot that loses its own */
 void slots_watch(struct master *m);			/* from now on: keepers that make no progress, and those to be made */
 void slots_take_over(struct master *m);			/* those whose keepers went while another program was about are taken care of */
@@ -211,6 +215,7 @@ void reload_execute(struct master *m, int program, int handover);
 
 /* rolling.c */
 void rolling_begin(struct master *m);			/* the program has followed another: has the slots follow */
+void rolling_join(struct master *m, uint64_t slots);	/* these wait with snapshots for this program's hub (a bit each), and follow; there is no way back */
 void rolling_abandon(struct master *m);			/* the server stops */
 /*
  * The program can't take over, and nothing of it runs but this master: becomes the old one again. Returns if there is none, or it can't be.
@@ -233,7 +238,9 @@ bool service_healthy(const struct master *m, uint64_t now);	/* as the watchdog i
 void report_note_config(struct master *m, bool fresh);	/* m->config was read, and m->h.settings is what is in force of it; fresh: no program was before */
 uint64_t report_lost(const struct master *m);		/* connections that the server, and no peer, has lost */
 uint64_t report_moved(const struct master *m);		/* those that have gone from one worker to another */
-void report_note_workers(const struct master *m);	/* all slots have followed (those that end go soon), which report_done() will tell */
+/* What report_done() will say of workers: notes those that have followed since it was called last (some go soon), or all that are left. */
+void report_begin_workers(void);
+void report_note_workers(const struct master *m, bool all);
 /* Answers the caller, if there is one. Nothing has changed, and this is why; all has been done, but for what `error` says. The second logs it. */
 void report_refused(struct master *m, int caller, const char *error);
 void report_done(struct master *m, int caller, const char *error);

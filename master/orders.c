@@ -53,6 +53,11 @@ int orders_send(int socket, enum order order)
 	return send_order(socket, order, NULL, 0);
 }
 
+int orders_send_door(int socket, int door, int control)
+{
+	return send_order(socket, ORDER_DOOR, (int[]){ door, control }, 2);
+}
+
 int orders_send_replace(int socket, const struct handover *h, int program)
 {
 	int fds[FDS_MAX], r;
@@ -146,6 +151,17 @@ static void receive_replace(struct order_received *r, const struct passed *passe
 	bad(r, "it makes no sense");
 }
 
+static void receive_door(struct order_received *r, const struct passed *passed)
+{
+	if (passed->count == 2) {
+		r->door = passed->fds[0];
+		r->control = passed->fds[1];
+		return;
+	}
+	close_passed(passed, 0);
+	bad(r, "it makes no sense");
+}
+
 void orders_receive(int socket, struct order_received *r)
 {
 	union control control;
@@ -168,9 +184,11 @@ void orders_receive(int socket, struct order_received *r)
 		bad(r, "too few descriptors for those that come with it");
 	} else if (r->order == ORDER_REPLACE) {
 		receive_replace(r, &passed);
+	} else if (r->order == ORDER_DOOR) {
+		receive_door(r, &passed);
 	} else {
 		close_passed(&passed, 0);
-		if (r->order != ORDER_QUIESCE && r->order != ORDER_RESUME)
+		if (r->order != ORDER_QUIESCE && r->order != ORDER_RESUME && r->order != ORDER_TELL)
 			bad(r, "it is none that this version knows");
 	}
 }

@@ -81,15 +81,12 @@ int privileges_drop(const char *user)
 	return 0;
 }
 
-/* The master's own, which a keeper and a worker are given at first. */
-static int oom_score_of(pid_t pid)
+int privileges_oom_own(void)
 {
-	char path[64];
 	int score = 0;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid);
-	f = fopen(path, "re");
+	f = fopen("/proc/self/oom_score_adj", "re");
 	if (f && fscanf(f, "%d", &score) != 1)
 		score = 0;
 	if (f)
@@ -97,9 +94,9 @@ static int oom_score_of(pid_t pid)
 	return score;
 }
 
-void privileges_oom(pid_t master, int more)
+void privileges_oom(int master, int more)
 {
-	int score = oom_score_of(master) + more, dumpable = prctl(PR_GET_DUMPABLE);
+	int score = master + more, dumpable = prctl(PR_GET_DUMPABLE);
 	FILE *f;
 
 	/* When a process has changed its user, its files in /proc belong to root, unless it may be dumped. */

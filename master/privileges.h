@@ -27,11 +27,12 @@ int privileges_drop(const char *user);
 
 /*
  * Whom the kernel kills first when memory is short: a worker, whose death costs nobody his connection, before its keeper, whose death costs those of
- * the slot, before the master. `more` is added to what the master was given (OOMScoreAdjust=); that takes no privilege. A process that
+ * the slot, before the master. `more` is added to what the master was given (OOMScoreAdjust=, privileges_oom_own(); it stands in the hub); that takes no privilege. A process that
  * can't set it goes on.
  */
 enum { OOM_KEEPER = 100, OOM_WORKER = 300 };
-void privileges_oom(pid_t master, int more);
+int privileges_oom_own(void);
+void privileges_oom(int master, int more);
 
 #define DESCRIPTORS_MAX (1u << 20)	/* that a slot makes use of */
 

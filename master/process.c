@@ -3,28 +3,73 @@
  */
 #include "master/process.h"
 
-#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-bool process_ended(uint32_t pid)
+#define END_MS 1000
+
+bool process_slots_ended(const struct hub *hub)
 {
-	char path[64], text[512];
-	const char *state;
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		const struct hub_slot_shm *s = &hub->shm->slot[i];
+
+		if (!process_ended(atomic_load(&s->keeper)) || !process_ended(atomic_load(&s->worker)))
+			return false;
+	}
+	return true;
+}
+
+static bool is_called(uint32_t pid, const char *name)
+{
+	char path[64], text[32];
 	ssize_t n;
 	int fd;
 
-	if (pid == 0)
-		return true;
-	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
+	snprintf(path, sizeof(path), "/proc/%u/comm", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return errno == ENOENT;
-	n = read(fd, text, sizeof(text) - 1);
+		return false;
+	n = read(fd, text, sizeof(text));
 	close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	state = strrchr(text, ')');
-	return n <= 0 || !state || state[1] != ' ' || state[2] == 'Z' || state[2] == 'X';
+	return n > 1 && (size_t)n - 1 == strlen(name) && memcmp(text, name, (size_t)n - 1) == 0;
+}
+
+bool process_end(uint32_t pid, uid_t user, const char *name)
+{
+	struct pollfd p = { .events = POLLIN };
+	bool ours;
+
+	if (pid == 0 || pid > INT32_MAX || (p.fd = process_open(pid)) < 0)
+		return false;
+	ours = process_runs_as(pid, user) && is_called(pid, name) && syscall(SYS_pidfd_send_signal, p.fd, SIGKILL, NULL, 0) == 0;
+	if (ours)
+		poll(&p, 1, END_MS);
+	close(p.fd);
+	return ours;
+}
+
+int process_open(uint32_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+}
+
+bool process_is_over(int pidfd)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0;
+}
+
+void process_signal(uint32_t pid, int pidfd, int sig)
+{
+	if (pidfd >= 0)
+		(void)syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
+	else
+		kill((pid_t)pid, sig);
 }

@@ -6,8 +6,24 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
-/* No process any more, or a dead one that waits to be reaped. */
-bool process_ended(uint32_t pid);
+#include "shm/ended.h"
+#include "shm/hub.h"
+
+/* Whether all keepers and workers have, as far as the hub knows of them. */
+bool process_slots_ended(const struct hub *hub);
+
+/*
+ * Ends at once (SIGKILL) what a dead master has left, whose number stands in the hub, if it is this user's and called so (`comm`), and waits until it has ended, a second at most. Whether there was such a one.
+ */
+bool process_end(uint32_t pid, uid_t user, const char *name);
+
+/* A pidfd, close-on-exec; -1 with errno. And whether that process has ended. */
+int process_open(uint32_t pid);
+bool process_is_over(int pidfd);
+
+/* Sends a signal: by the pidfd if there is one (-1: none), which can't be another process's. */
+void process_signal(uint32_t pid, int pidfd, int sig);
 
 #endif

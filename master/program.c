@@ -39,6 +39,28 @@ int program_running(void)
 	return open("/proc/self/exe", O_PATH | O_CLOEXEC);
 }
 
+/* Of a file that is gone from its path the kernel says so (proc_pid_maps(5)). Code only: shared memory has no path either. */
+static bool libraries_are_current(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[8192], permissions[8];
+	bool current = maps != NULL;
+
+	while (current && fgets(line, sizeof(line), maps))
+		current = sscanf(line, "%*s %7s", permissions) != 1 || permissions[2] != 'x' || !strstr(line, " (deleted)\n");
+	if (maps)
+		fclose(maps);
+	return current;
+}
+
+bool program_is_running(int fd)
+{
+	struct stat st, running;
+
+	return fstat(fd, &st) == 0 && stat("/proc/self/exe", &running) == 0 && st.st_dev == running.st_dev && st.st_ino == running.st_ino &&
+	       libraries_are_current();
+}
+
 int program_open(const char *path)
 {
 	int fd = open(path, O_PATH | O_CLOEXEC);

@@ -5,6 +5,7 @@
 #ifndef MASTER_PROGRAM_H
 #define MASTER_PROGRAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* The path by which this process was called, made absolute. Links in it are not followed: a reload is to find the program to which a link leads by
@@ -15,7 +16,10 @@ int program_path(char *dst, size_t size);
  * is not mounted). */
 int program_running(void);
 
-/* The same of what stands at a path. -1 with errno: EACCES if it is no file that may be executed. */
+/* Whether `fd` is the very file that this process runs, and of the libraries that it has loaded none was replaced since: executing it would change nothing. False also if that can't be found out. */
+bool program_is_running(int fd);
+
+/* A descriptor like program_running()'s of what stands at a path. -1 with errno: EACCES if it is no file that may be executed. */
 int program_open(const char *path);
 
 /* Executes it in place of the caller. Returns only if that fails, with errno. */

@@ -17,6 +17,7 @@
 #include "master/probe.h"
 #include "master/program.h"
 #include "master/secret_files.h"
+#include "shm/crash.h"
 #include "shm/log.h"
 
 static void warn_of_restarts(const struct settings *wanted, const struct settings *running)
@@ -94,6 +95,8 @@ static void pass_signals_on(const struct master *m)
 		raise(SIGTERM);
 	if (ev_is_pending(&m->on_int))
 		raise(SIGINT);
+	if (ev_is_pending(&m->on_leave))
+		raise(SIGUSR1);
 	if (ev_is_pending(&m->on_hup))
 		raise(SIGHUP);
 }
@@ -188,6 +191,18 @@ static void note_memory(struct master *m)
 		m->next.fallback.segment[i] = m->h.slots[i].used ? m->h.slots[i].segment : -1;
 }
 
+/* From here on keepers that lose their master do not go on by themselves. (Nor if this one comes back: it says so to each then.) */
+static int move_to_successor(struct master *m, char error[CONFIG_ERROR_MAX])
+{
+	int answer;
+
+	atomic_store(&m->hub.shm->masters.moving, 1);
+	CRASH_POINT("master-moving");
+	answer = try_successor(m, error);
+	atomic_store(&m->hub.shm->masters.moving, 0);
+	return answer;
+}
+
 /* Every worker has left a snapshot; or the old program goes on. */
 static void on_quiesced(struct master *m, const char *failed)
 {
@@ -203,7 +218,7 @@ static void on_quiesced(struct master *m, const char *failed)
 	m->next.snapshot = quiesce_write_hub(m);
 	if (m->next.snapshot < 0)
 		snprintf(error, sizeof(error), "snapshot of the hub: %s", strerror(errno));
-	else if (try_successor(m, error) == PROBE_SNAPSHOT)
+	else if (move_to_successor(m, error) == PROBE_SNAPSHOT)
 		snprintf(error, sizeof(error), "%.256s can't say whether it reads the snapshot; the old program goes on", m->h.program);
 	quiesce_undo(m);
 	if (m->next.snapshot >= 0)
@@ -219,7 +234,7 @@ static void begin_next(struct master *m, int caller)
 
 	m->next = m->h;
 	m->next.caller = caller;
-	m->next.new_segments = m->next.restore = m->next.again = false;
+	m->next.new_segments = m->next.restore = m->next.again = m->next.adopted = false;
 	m->next.failed[0] = '\0';
 	m->next.lost = report_lost(m);
 	m->next.moved = report_moved(m);

@@ -19,6 +19,7 @@
 #include "master/keeper.h"
 #include "master/listen.h"
 #include "master/master.h"
+#include "shm/crash.h"
 #include "shm/log.h"
 
 #define POLL 0.002		/* seconds */
@@ -238,7 +239,7 @@ static void poll_moves(struct master *m)
 /* All slots have followed. What goes on in the background may go on for longer than the reload. */
 static void finish_moves(struct master *m)
 {
-	report_note_workers(m);
+	report_note_workers(m, true);
 	m->rolling_step = ROLLING_MOVES;
 	m->rolling_moved = report_moved(m);
 	m->rolling_moved_at = restarts_now();
@@ -341,6 +342,7 @@ static void begin_canary(struct master *m)
 	m->h.canary = true;
 	replace_one(m, slot);
 	m->h.canary = false;
+	CRASH_POINT("master-canary");
 }
 
 static void pass_canary(struct master *m)
@@ -348,6 +350,7 @@ static void pass_canary(struct master *m)
 	unsigned slot = m->rolling_slot;
 
 	m->rolling_step = ROLLING_EACH;
+	CRASH_POINT("master-passed");
 	slots_hold(m, false);
 	let_go(m);
 	if (m->h.new_segments)
@@ -409,18 +412,37 @@ static void on_poll(struct ev_loop *loop, struct ev_timer *t, int events)
 
 	(void)t;
 	(void)events;
+	report_note_workers(m, false);
 	poll[m->rolling_step](m);
+}
+
+static void begin(struct master *m)
+{
+	m->rolling = true;
+	m->rolling_error[0] = '\0';
+	m->rolling_added = false;
+	report_begin_workers();
+	ev_timer_init(&m->rolling_timer, on_poll, POLL, POLL);
+	ev_timer_start(m->loop, &m->rolling_timer);
+}
+
+/* The master died when the first slot had followed: the others do now. */
+void rolling_join(struct master *m, uint64_t slots)
+{
+	begin(m);
+	m->h.new_segments = m->h.restore = true;
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		if (slots >> i & 1 && (slots_renew(m, i) < 0 || slots_order_replace(m, i) < 0))
+			note_failure(m, "slot %u could not be taken over: %s", i, strerror(errno));
+	m->rolling_step = ROLLING_ALL;
+	m->rolling_deadline = restarts_now() + PATIENCE_MS;
 }
 
 void rolling_begin(struct master *m)
 {
-	m->rolling = true;
+	begin(m);
 	m->again = m->h.again;
-	m->rolling_error[0] = '\0';
-	m->rolling_added = false;
 	atomic_store(&m->hub.shm->log_level, 0);	/* from here on it is what the configuration says */
-	ev_timer_init(&m->rolling_timer, on_poll, POLL, POLL);
-	ev_timer_start(m->loop, &m->rolling_timer);
 	mark(m, FD_CLOEXEC);
 	if (m->h.failed[0])
 		take_back(m);

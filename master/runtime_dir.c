@@ -44,10 +44,10 @@ static int take(int fd, short type, off_t byte)
 	return fcntl(fd, F_SETLK, &lock);
 }
 
-/* Who has the byte locked: a process id, 0 nobody, -1 somebody whom this process can't see (another pid namespace). */
-static pid_t holder(int fd, off_t byte)
+/* Who has a lock on the byte that keeps others from this one: a process id, 0 nobody, -1 somebody whom this process can't see (another pid namespace). */
+static pid_t holder(int fd, short type, off_t byte)
 {
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+	struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
 
 	if (fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
 		return 0;
@@ -114,7 +114,7 @@ static int lock_master(const char *path, char *error)
 			fail(error, "cannot lock %s: %s", name, strerror(errno));
 			close(fd);
 			return -1;
-		} else if ((pid = holder(fd, MASTER_BYTE)) != 0) {
+		} else if ((pid = holder(fd, F_WRLCK, MASTER_BYTE)) != 0) {
 			fail(error, "a janus runs in %s already: %s", path, process_text(pid, who, sizeof(who)));
 			close(fd);
 			return -1;
@@ -140,7 +140,7 @@ static int wait_for_keepers(int fd, const char *path, unsigned wait_ms, char *er
 	char who[64];
 	pid_t pid, named = 0;
 
-	while ((pid = holder(fd, KEEPER_BYTE)) != 0) {
+	while ((pid = holder(fd, F_WRLCK, KEEPER_BYTE)) != 0) {
 		process_text(pid, who, sizeof(who));
 		if (now_ms() >= deadline)
 			return fail(error, "a keeper that an earlier janus left behind in %s is still there: %s", path, who);
@@ -195,31 +195,58 @@ static int open_control(const struct sockaddr_un *addr, char *error)
 	return fd;
 }
 
-int runtime_dir_open(struct runtime_dir *dir, const char *path, unsigned wait_ms, char error[RUNTIME_DIR_ERROR_MAX])
+int runtime_dir_lock(struct runtime_dir *dir, const char *path, char error[RUNTIME_DIR_ERROR_MAX])
 {
 	struct sockaddr_un addr;
 
 	assert(strlen(path) < sizeof(dir->path));
 	snprintf(dir->path, sizeof(dir->path), "%s", path);
 	dir->left_behind = false;
+	dir->control = -1;
 	if (runtime_dir_control(path, &addr) < 0)
 		return fail(error, "runtime_dir %s is too long: a socket's path may have %zu bytes, that leaves %zu for it", path,
 			    sizeof(addr.sun_path) - 1, sizeof(addr.sun_path) - sizeof("/control"));
 	if (make_folder(path, error) < 0)
 		return -1;
 	dir->lock = lock_master(path, error);
-	if (dir->lock < 0)
+	return dir->lock < 0 ? -1 : 0;
+}
+
+int runtime_dir_wait(struct runtime_dir *dir, unsigned wait_ms, char error[RUNTIME_DIR_ERROR_MAX])
+{
+	return wait_for_keepers(dir->lock, dir->path, wait_ms, error);
+}
+
+int runtime_dir_serve(struct runtime_dir *dir, char error[RUNTIME_DIR_ERROR_MAX])
+{
+	struct sockaddr_un addr;
+
+	(void)runtime_dir_control(dir->path, &addr);
+	if (remove_leftovers(addr.sun_path, &dir->left_behind, error) < 0)
 		return -1;
-	if (wait_for_keepers(dir->lock, path, wait_ms, error) < 0 || remove_leftovers(addr.sun_path, &dir->left_behind, error) < 0)
-		goto err;
 	dir->control = open_control(&addr, error);
-	if (dir->control < 0)
-		goto err;
-	return 0;
-err:
+	return dir->control < 0 ? -1 : 0;
+}
+
+int runtime_dir_open(struct runtime_dir *dir, const char *path, unsigned wait_ms, char error[RUNTIME_DIR_ERROR_MAX])
+{
+	if (runtime_dir_lock(dir, path, error) < 0)
+		return -1;
+	if (runtime_dir_wait(dir, wait_ms, error) == 0 && runtime_dir_serve(dir, error) == 0)
+		return 0;
 	/* The file stays: keepers may hold it. */
 	close(dir->lock);
 	return -1;
+}
+
+pid_t runtime_dir_master(int lock)
+{
+	return holder(lock, F_RDLCK, MASTER_BYTE);
+}
+
+pid_t runtime_dir_keeper(int lock)
+{
+	return holder(lock, F_WRLCK, KEEPER_BYTE);
 }
 
 /* A socket in the folder becomes its owner's alone, or the group's too. One that is not there need not be. 0, or -1 with errno. */

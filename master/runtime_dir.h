@@ -41,6 +41,19 @@ struct runtime_dir {
  */
 int runtime_dir_open(struct runtime_dir *dir, const char *path, unsigned wait_ms, char error[RUNTIME_DIR_ERROR_MAX]);
 
+/*
+ * runtime_dir_open() in two steps: the folder and the master's lock; then, if nobody is there whom this master adopts (adoption.h), the rest. Between them `control` is -1. Should the
+ * second fail, or not be called, dir->lock is the caller's to close.
+ */
+int runtime_dir_lock(struct runtime_dir *dir, const char *path, char error[RUNTIME_DIR_ERROR_MAX]);
+int runtime_dir_wait(struct runtime_dir *dir, unsigned wait_ms, char error[RUNTIME_DIR_ERROR_MAX]);
+int runtime_dir_serve(struct runtime_dir *dir, char error[RUNTIME_DIR_ERROR_MAX]);
+
+/* Who is the master, as a keeper sees it: a process id, 0 nobody, -1 somebody of another pid namespace. `lock`: its descriptor of the lock file. */
+pid_t runtime_dir_master(int lock);
+/* The same of one that holds a keeper's lock, as the master sees it. */
+pid_t runtime_dir_keeper(int lock);
+
 /* Gives the control socket, and the socket `admin` beside it, to a user (root may use them in any case), and to the members of a group; "": nobody else. 0, or -1 and error[]: there is no such group, or the caller may not give it. */
 int runtime_dir_share(const struct runtime_dir *dir, uid_t owner, const char *group, char error[RUNTIME_DIR_ERROR_MAX]);
 

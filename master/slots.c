@@ -1,34 +1,41 @@
 /*
  * Slots, as the master sees them: a segment, a keeper, and what becomes of the slot when the keeper is gone.
  *
- * When a keeper has died, its worker is the master's child (it is the reaper of orphans), and has the descriptor table. It makes another keeper, which is the master's child, too, and
+ * When a keeper has died, its worker is the master's child (it is the reaper of orphans), and has the descriptor table. It makes another keeper, which is the child of the same process, and
  * whose number stands in the hub (keeper_again.h): that one is taken as the slot's. If there is no worker, or it dies before there is another keeper, the table is gone, and with it the slot's
  * connections: the master puts the hub right in their stead and starts a keeper with an empty slot.
+ *
+ * Keepers that this master has adopted (adoption.h), and their workers, are not its children: so each keeper is watched by a pidfd, whoever's child it is.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "master/door.h"
 #include "master/keeper.h"
 #include "master/limits.h"
 #include "master/master.h"
 #include "master/process.h"
 #include "master/notify.h"
 #include "master/program.h"
+#include "shm/crash.h"
 #include "shm/shortage.h"
 #include "shm/log.h"
 #include "shm/slot.h"
 
 #define WATCH 1.0		/* seconds between looks at keepers */
 #define RETRY 0.02		/* and while one is to be made again */
+#define END_MS 2000		/* for those that were killed */
+#define END_POLL_MS 2
 #define SILENT_MS 10000		/* without a sign of life, if hang_limit says nothing */
 
 /* What a keeper gets of the handover state. */
-static const struct handover *keeper_handover(const struct master *m, unsigned slot, int orders)
+static const struct handover *keeper_handover(const struct master *m, unsigned slot, int orders, int door)
 {
 	static struct handover h;
 
@@ -37,6 +44,7 @@ static const struct handover *keeper_handover(const struct master *m, unsigned s
 	h.slot = (int)slot;
 	h.died = 0;
 	h.slots[slot].orders = orders;
+	h.slots[slot].door = door;
 	return &h;
 }
 
@@ -57,6 +65,7 @@ static __attribute__((noreturn)) void keeper_child(const struct master *m, unsig
 		close(m->h.slots[i].orders);
 	}
 	close(m->h.slots[slot].orders);
+	fcntl(m->h.control, F_SETFD, 0);
 	if (m->h.fallback.there && m->h.fallback.secrets >= 0 && m->h.fallback.secrets != m->h.secrets)
 		close(m->h.fallback.secrets);
 	snprintf(option, sizeof(option), "--heritage=%d", handover);
@@ -67,21 +76,76 @@ static __attribute__((noreturn)) void keeper_child(const struct master *m, unsig
 
 static void forget(struct master *m, unsigned slot);
 
+static void unfollow(struct master *m, unsigned slot)
+{
+	struct ev_io *io = &m->slot[slot].end;
+
+	if (!ev_is_active(io))
+		return;
+	ev_io_stop(m->loop, io);
+	close(io->fd);
+}
+
+/* As for a child's end, slots_reap() sees what it is. */
+static void on_end(struct ev_loop *loop, struct ev_io *io, int events)
+{
+	(void)io;
+	(void)events;
+	ev_feed_signal_event(loop, SIGCHLD);
+}
+
+/* Watches the slot's keeper. (Without a pidfd it is looked at once a second.) */
+static void follow(struct master *m, unsigned slot)
+{
+	int fd;
+
+	unfollow(m, slot);
+	fd = process_open(m->h.slots[slot].keeper);
+	if (fd < 0) {
+		if (errno == ESRCH)
+			ev_feed_signal_event(m->loop, SIGCHLD);
+		return;
+	}
+	ev_io_init(&m->slot[slot].end, on_end, fd, EV_READ);
+	ev_io_start(m->loop, &m->slot[slot].end);
+}
+
+static void tell_keeper(const struct master *m, unsigned slot, int sig)
+{
+	const struct ev_io *io = &m->slot[slot].end;
+
+	process_signal(m->h.slots[slot].keeper, ev_is_active(io) ? io->fd : -1, sig);
+}
+
+/* Its door: it is found by the next master, should this one die. Without one it is not. */
+static int open_door(const struct master *m, unsigned slot)
+{
+	int fd = FAIL_POINT("no-door") ? -1 : door_open(m->dir.path, slot, m->workers_uid);
+
+	if (fd < 0)
+		log_error("%s/slot.%u: %m; should the master die, slot %u ends with it", m->dir.path, slot, slot);
+	return fd;
+}
+
 static int start_keeper(struct master *m, unsigned slot)
 {
 	struct handover_slot *s = &m->h.slots[slot];
-	int ours, keepers, handover;
+	int ours, keepers, door, handover;
 	pid_t pid;
 
 	if (orders_open(&ours, &keepers) < 0) {
 		log_error("socketpair: %s", strerror(errno));
 		return -1;
 	}
-	handover = handover_write(keeper_handover(m, slot, keepers));
+	door = open_door(m, slot);
+	CRASH_POINT("master-door");
+	handover = handover_write(keeper_handover(m, slot, keepers, door));
 	if (handover < 0) {
 		log_error("handover state: %s", strerror(errno));
 		close(ours);
 		close(keepers);
+		if (door >= 0)
+			close(door);
 		return -1;
 	}
 	if (s->orders >= 0)
@@ -90,11 +154,15 @@ static int start_keeper(struct master *m, unsigned slot)
 	atomic_store(&m->hub.shm->slot[slot].state, SLOT_STARTING);
 	atomic_store(&m->hub.shm->slot[slot].turns, 0);
 	atomic_store(&m->hub.shm->slot[slot].worker, 0);
+	atomic_store(&m->hub.shm->slot[slot].keeper_end, 0);
 	pid = fork();
 	if (pid == 0)
 		keeper_child(m, slot, handover);
+	CRASH_POINT("master-forked");
 	close(keepers);
 	close(handover);
+	if (door >= 0)
+		close(door);
 	if (pid < 0) {
 		log_error("fork: %s", strerror(errno));
 		return -1;
@@ -103,6 +171,7 @@ static int start_keeper(struct master *m, unsigned slot)
 	m->slot[slot].looked = m->slot[slot].silent = 0;
 	m->slot[slot].ours = true;
 	m->slot[slot].ordered = false;
+	follow(m, slot);
 	return 0;
 }
 
@@ -129,7 +198,7 @@ int slots_start(struct master *m, unsigned slot)
 		*s = (struct handover_slot){ .segment = -1, .orders = -1 };
 		return -1;
 	}
-	hub_clear_slot(&m->hub, slot, INDEX_SLOTS_MAX + 1);
+	hub_clear_slot(&m->hub, slot, hub_owner_master());
 	m->hub.shm->slot[slot].connections_max = limits_slot_connections(m->sessions_max);
 	if (start_keeper(m, slot) < 0) {
 		forget(m, slot);
@@ -145,7 +214,7 @@ int slots_order_replace(struct master *m, unsigned slot)
 	m->slot[slot].ordered = true;
 	if (m->slot[slot].lost)
 		return 0;
-	return orders_send_replace(m->h.slots[slot].orders, keeper_handover(m, slot, -1), by_path ? -1 : m->program);
+	return orders_send_replace(m->h.slots[slot].orders, keeper_handover(m, slot, -1, -1), by_path ? -1 : m->program);
 }
 
 int slots_order(struct master *m, unsigned slot, enum order order)
@@ -185,11 +254,13 @@ static void forget(struct master *m, unsigned slot)
 {
 	struct handover_slot *s = &m->h.slots[slot];
 
+	unfollow(m, slot);
+	door_remove(m->dir.path, slot);
 	close(s->segment);
 	close(s->orders);
 	*s = (struct handover_slot){ .segment = -1, .orders = -1 };
 	m->slot[slot].lost = m->slot[slot].vacant = false;
-	hub_clear_slot(&m->hub, slot, INDEX_SLOTS_MAX + 1);
+	hub_clear_slot(&m->hub, slot, hub_owner_master());
 	atomic_store(&m->hub.shm->slot[slot].state, SLOT_UNUSED);
 	atomic_store(&m->hub.shm->slot[slot].keeper, 0);
 	atomic_store(&m->hub.shm->slot[slot].worker, 0);
@@ -208,7 +279,7 @@ static int clear_lost(struct master *m, unsigned slot)
 		return -1;
 	}
 	slot_detach(&segment);
-	hub_clear_slot(&m->hub, slot, INDEX_SLOTS_MAX + 1);
+	hub_clear_slot(&m->hub, slot, hub_owner_master());
 	hub_count(&m->hub, slot, COUNTER_closed_slot, count);
 	hub_count(&m->hub, slot, COUNTER_closed, count);
 	atomic_fetch_add(&m->hub.shm->slot[slot].emptied, 1);
@@ -279,12 +350,21 @@ static bool died_without_progress(struct master *m, unsigned slot, int status)
 	return false;
 }
 
-/* A living child of this process. (Numbers in the hub are what workers say.) */
+/* A child of this process, living or not. */
 static bool is_child(uint32_t pid)
 {
-	siginfo_t info = { 0 };
+	siginfo_t info;
 
-	return pid && waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0;
+	return pid && waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+/*
+ * A living process of this server's. Numbers in the hub are what workers say: one that is no child of ours is taken if it runs as workers do, so that nothing can be done to it that they could not do
+ * themselves.
+ */
+static bool is_ours(const struct master *m, uint32_t pid)
+{
+	return !process_ended(pid) && (is_child(pid) || process_runs_as(pid, m->workers_uid));
 }
 
 /* Of those of whom it is known what they are. */
@@ -303,14 +383,15 @@ static bool take_keeper(struct master *m, unsigned slot)
 	struct master_slot *s = &m->slot[slot];
 	uint32_t pid = atomic_load(&shm->keeper);
 
-	if (!is_child(pid) || is_known(m, pid))
+	if (!is_ours(m, pid) || is_known(m, pid))
 		return false;
 	m->h.slots[slot].keeper = pid;
+	follow(m, slot);
 	s->lost = false;
 	s->looked = s->silent = 0;
 	log_info("slot %u: its worker has made another keeper, process %u", slot, pid);
 	if (m->stopping) {
-		kill((pid_t)pid, SIGTERM);
+		tell_keeper(m, slot, SIGTERM);
 	} else if (s->ordered && atomic_load(&shm->reload_number) != m->h.reload_number) {
 		m->h.canary = m->rolling && m->rolling_step == ROLLING_CANARY;
 		if (slots_order_replace(m, slot) < 0)
@@ -328,7 +409,7 @@ static void missed(struct master *m, unsigned slot)
 	s->worker = atomic_load(&m->hub.shm->slot[slot].worker);
 	if (take_keeper(m, slot))
 		return;
-	if (!is_child(s->worker)) {
+	if (!is_ours(m, s->worker)) {
 		lost(m, slot);
 		return;
 	}
@@ -346,9 +427,10 @@ static bool keeper_gone(struct master *m, unsigned slot, int status)
 	struct hub_slot_shm *shm = &m->hub.shm->slot[slot];
 	uint32_t dead = m->h.slots[slot].keeper, worker = atomic_load(&shm->worker);
 
+	unfollow(m, slot);
 	m->h.slots[slot].keeper = 0;
 	atomic_compare_exchange_strong(&shm->keeper, &dead, 0);		/* (unless its worker has made another) */
-	if (!is_child(worker) && WIFEXITED(status) && (m->stopping || WEXITSTATUS(status) == KEEPER_DRAINED)) {
+	if (!is_ours(m, worker) && WIFEXITED(status) && (m->stopping || WEXITSTATUS(status) == KEEPER_DRAINED)) {
 		if (!m->stopping)
 			log_info("slot %u has served its last connection and is gone", slot);
 		forget(m, slot);
@@ -358,7 +440,7 @@ static bool keeper_gone(struct master *m, unsigned slot, int status)
 		return true;
 	}
 	/* (While a worker serves, nothing ends for it that keepers die.) */
-	if (!is_child(worker) && ((WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_GAVE_UP) || died_without_progress(m, slot, status))) {
+	if (!is_ours(m, worker) && ((WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_GAVE_UP) || died_without_progress(m, slot, status))) {
 		log_error("slot %u: a crash loop that does not end (restart_limit); stopping", slot);
 		forget(m, slot);
 		return false;
@@ -367,6 +449,26 @@ static bool keeper_gone(struct master *m, unsigned slot, int status)
 	events_say(&m->hub.events, EVENTS_MASTER, EVENT_DEATH, atomic_load(&shm->connections), "the keeper of slot %u, of %s %d", slot,
 		   WIFSIGNALED(status) ? "signal" : "its own with status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 	missed(m, slot);
+	return true;
+}
+
+/* How a keeper ended that is not our child: as waitpid() says it. It has told that itself, unless it was killed. */
+static int status_of(const struct master *m, unsigned slot)
+{
+	uint32_t said = atomic_load(&m->hub.shm->slot[slot].keeper_end);
+
+	return said & KEEPER_SAID ? (int)(said & 0xff) << 8 : SIGKILL;
+}
+
+/* False: the server must stop. */
+static bool reap_others(struct master *m)
+{
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		uint32_t pid = m->h.slots[i].used ? m->h.slots[i].keeper : 0;
+
+		if (pid && !is_child(pid) && (ev_is_active(&m->slot[i].end) ? process_is_over(m->slot[i].end.fd) : process_ended(pid)) && !keeper_gone(m, i, status_of(m, i)))
+			return false;
+	}
 	return true;
 }
 
@@ -389,10 +491,26 @@ bool slots_reap(struct master *m)
 			}
 		}
 	}
-	return true;
+	return reap_others(m);
 }
 
 /* ---- watch ---- */
+
+/* The keeper's program before this one knew no doors; or the keeper was made by a worker that did not know of this one. */
+static void give_door(const struct master *m, unsigned slot)
+{
+	const struct hub_slot_shm *shm = &m->hub.shm->slot[slot];
+	int door;
+
+	if (m->rolling || m->reloading || atomic_load(&shm->door) || atomic_load(&shm->state) != SLOT_LIVE || atomic_load(&shm->reload_number) != m->h.reload_number)
+		return;
+	door = open_door(m, slot);
+	if (door < 0)
+		return;
+	if (orders_send_door(m->h.slots[slot].orders, door, m->dir.control) < 0)
+		log_error("slot %u can't be given a door: %m", slot);
+	close(door);
+}
 
 /*
  * A keeper gives a sign of life once a second. One that gives none would not notice its worker's death: all publishers would wait for that
@@ -418,13 +536,13 @@ static void watch_keeper(struct master *m, unsigned slot, uint64_t now)
 	if (s->silent < limit)
 		return;
 	if (before < limit || before / 1000 != s->silent / 1000)
-		kill((pid_t)m->h.slots[slot].keeper, SIGCONT);
+		tell_keeper(m, slot, SIGCONT);
 	if (before < limit)
 		log_error("keeper %u of slot %u gives no sign of life since %llu ms: told to go on (SIGCONT)", m->h.slots[slot].keeper, slot,
 			  (unsigned long long)s->silent);
 	if (s->silent >= 2 * limit && (worker == 0 || process_ended(worker))) {
 		log_error("keeper %u of slot %u gives no sign of life, and its worker is gone: killed", m->h.slots[slot].keeper, slot);
-		kill((pid_t)m->h.slots[slot].keeper, SIGKILL);
+		tell_keeper(m, slot, SIGKILL);
 		s->silent = 0;
 	}
 }
@@ -434,17 +552,21 @@ static void watch_lost(struct master *m, unsigned slot, uint64_t now)
 {
 	struct master_slot *s = &m->slot[slot];
 	uint64_t beat = atomic_load_explicit(&m->hub.shm->slot[slot].worker_beat, memory_order_relaxed), limit = (uint64_t)m->config.settings.hang_limit;
-	uint32_t owner = lock_owner(&m->hub.shm->lock);
+	unsigned owner = lock_number(lock_owner(&m->hub.shm->lock));
 
 	if (take_keeper(m, slot))
 		return;
+	if (!is_ours(m, s->worker)) {
+		lost(m, slot);
+		return;
+	}
 	if (beat != s->beat || !s->looked || (owner != 0 && owner != slot + 1))
 		s->silent = 0;
 	else
 		s->silent += now - s->looked < 2 * (uint64_t)(RETRY * 1000) ? now - s->looked : 2 * (uint64_t)(RETRY * 1000);
 	s->beat = beat;
 	s->looked = now;
-	if (limit == 0 || s->silent < limit || !is_child(s->worker))
+	if (limit == 0 || s->silent < limit)
 		return;
 	log_error("worker %u of slot %u hangs since %llu ms, and has no keeper: killed", s->worker, slot, (unsigned long long)s->silent);
 	kill((pid_t)s->worker, SIGKILL);
@@ -466,8 +588,12 @@ static void on_watch(struct ev_loop *loop, struct ev_timer *t, int events)
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		if (!m->h.slots[i].used)
 			continue;
-		if (m->h.slots[i].keeper)
+		if (m->h.slots[i].keeper && !ev_is_active(&m->slot[i].end))
+			follow(m, i);
+		if (m->h.slots[i].keeper) {
+			give_door(m, i);
 			watch_keeper(m, i, now);
+		}
 		else if (m->slot[i].lost)
 			watch_lost(m, i, now);
 		else if (m->slot[i].vacant && now >= m->slot[i].retry_at)
@@ -487,9 +613,10 @@ void slots_watch(struct master *m)
 void slots_take_over(struct master *m)
 {
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
-		if (!m->h.slots[i].used || m->h.slots[i].keeper || m->slot[i].lost || m->slot[i].vacant)
-			continue;
-		missed(m, i);
+		if (m->h.slots[i].used && m->h.slots[i].keeper)
+			follow(m, i);
+		else if (m->h.slots[i].used && !m->slot[i].lost && !m->slot[i].vacant)
+			missed(m, i);
 	}
 }
 
@@ -514,8 +641,31 @@ void slots_kill(struct master *m, int sig)
 {
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		if (m->h.slots[i].used && m->h.slots[i].keeper)
-			kill((pid_t)m->h.slots[i].keeper, sig);
-		else if (m->h.slots[i].used && m->slot[i].lost && is_child(m->slot[i].worker))
+			tell_keeper(m, i, sig);
+		else if (m->h.slots[i].used && m->slot[i].lost && is_ours(m, m->slot[i].worker))
 			kill((pid_t)m->slot[i].worker, sig);
+	}
+}
+
+void slots_end(struct master *m)
+{
+	uint64_t deadline = restarts_now() + END_MS;
+	bool there = true;
+
+	while (there && restarts_now() < deadline) {
+		there = false;
+		for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+			uint32_t of[] = { atomic_load(&m->hub.shm->slot[i].worker), atomic_load(&m->hub.shm->slot[i].keeper), m->h.slots[i].keeper };
+
+			for (unsigned j = 0; m->h.slots[i].used && j < sizeof(of) / sizeof(of[0]); j++)
+				if (of[j] && is_ours(m, of[j])) {
+					kill((pid_t)of[j], SIGKILL);
+					there = true;
+				}
+		}
+		if (there)
+			poll(NULL, 0, END_POLL_MS);
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
 	}
 }

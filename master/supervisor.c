@@ -133,7 +133,7 @@ static unsigned look_ms(const struct supervisor *s)
 /* It may be waiting for the hub lock, which another has: that one is to blame, and its own keeper sees to it. */
 static bool may_wait_for_another(const struct supervisor *s)
 {
-	uint32_t owner = lock_owner(&s->hub->shm->lock);
+	unsigned owner = lock_number(lock_owner(&s->hub->shm->lock));
 
 	return owner != 0 && owner != s->slot + 1;
 }
@@ -347,7 +347,7 @@ static void empty_slot(struct supervisor *s)
 	/* (It does not fail with a memfd of our own. If it did, the sessions would be gone all the same, as their descriptors are closed.) */
 	if (slot_empty(s->segment, s->segment_fd, true, &count) < 0 || tls_empty(s->tls, s->tls_fd) < 0)
 		log_error("slot segment: %m");
-	hub_clear_slot(s->hub, s->slot, s->slot + 1);
+	hub_clear_slot(s->hub, s->slot, hub_owner_keeper(s->slot));
 	hub_count(s->hub, s->slot, COUNTER_closed_slot, count);
 	hub_count(s->hub, s->slot, COUNTER_closed, count);
 	atomic_fetch_add(&shm_of(s)->emptied, 1);

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shm/crash.h"
 #include "shm/log.h"
 #include "shm/nodes.h"
 #include "shm/segment.h"
@@ -131,6 +132,8 @@ int hub_create(const struct settings *settings)
 	return fd;
 }
 
+static void mend(void *arg, unsigned number);
+
 int hub_attach(struct hub *hub, int fd, bool writable)
 {
 	struct counts_layout counts;
@@ -172,13 +175,17 @@ int hub_attach(struct hub *hub, int fd, bool writable)
 	hub->counts = (_Atomic uint32_t *)(base + shm->counts_at);
 	hub->groups = (_Atomic uint8_t *)(base + shm->counts_at + counts.groups_at);
 	hub->mixed = (struct counts_mixed_shm *)(base + shm->counts_at + counts.mixed_at);
+	if (writable)
+		lock_inherit(&shm->lock, mend, hub);
 	return 0;
 }
 
 void hub_detach(struct hub *hub)
 {
-	if (hub->shm)
+	if (hub->shm) {
+		lock_inherit(&hub->shm->lock, NULL, NULL);
 		segment_unmap(hub->shm, hub->size);
+	}
 	memset(hub, 0, sizeof(*hub));
 }
 
@@ -244,10 +251,10 @@ static bool has_published(const struct hub *hub, const struct intent_shm *intent
 	return ring_tail(&hub->ring) > intent->first;
 }
 
-void hub_repair(struct hub *hub, unsigned slot)
+/* What a dead one was publishing is done, or not. `held`: it has died with the lock, which is ours now. */
+static void settle(const struct hub *hub, unsigned slot, bool held)
 {
 	struct intent_shm *intent = &hub->shm->slot[slot].intent;
-	bool held = lock_owner(&hub->shm->lock) == slot + 1;
 
 	if (atomic_load_explicit(&intent->state, memory_order_acquire) == INTENT_WRITTEN) {
 		bool done = !held || has_published(hub, intent);
@@ -258,16 +265,47 @@ void hub_repair(struct hub *hub, unsigned slot)
 		nodes_shm_set_seq(&hub->shm->nodes, intent->fd, intent->parsed);
 		atomic_store_explicit(&intent->state, INTENT_NONE, memory_order_release);
 	}
+}
+
+/* What a dead one has left of what the lock protects. Lock held in its stead. */
+static void put_right(struct hub *hub)
+{
+	ring_repair(&hub->ring);
+	index_repair(&hub->index);
+	once_repair(&hub->once, ring_tail(&hub->ring));
+	members_repair(&hub->members, ring_tail(&hub->ring));
+	history_repair(&hub->history);
+	hub_follow(hub);
+}
+
+/* The lock is ours, and was that of `number`, who has died with it. */
+static void mend(void *arg, unsigned number)
+{
+	struct hub *hub = arg;
+
+	if (number <= INDEX_SLOTS_MAX)
+		settle(hub, number - 1, true);
+	CRASH_POINT("lock-inherited");
+	put_right(hub);
+	hub_wake_all(hub);
+	log_warning("the hub lock was held by a process that has died (number %u): what it was at is put right", number);
+}
+
+void hub_repair(struct hub *hub, unsigned slot)
+{
+	struct lock_shm *lock = &hub->shm->lock;
+	uint32_t dead = lock_owner(lock), ours = hub_owner_keeper(slot);
+	bool held = lock_number(dead) == slot + 1 && lock_take_over(lock, dead, ours);
+
+	if (!held && slot == SLOT_BRIDGE)
+		lock_acquire(lock, ours);
+	settle(hub, slot, held);
 	if (held) {
-		ring_repair(&hub->ring);
-		index_repair(&hub->index);
-		once_repair(&hub->once, ring_tail(&hub->ring));
-		members_repair(&hub->members, ring_tail(&hub->ring));
-		history_repair(&hub->history);
-		hub_follow(hub);
+		put_right(hub);
 		hub_count_history(hub, slot);
-		lock_release(&hub->shm->lock, slot + 1);
 	}
+	if (held || slot == SLOT_BRIDGE)
+		lock_release(lock, ours);
 	hub_wake_all(hub);
 }
 
@@ -277,9 +315,11 @@ void hub_clear_slot(struct hub *hub, unsigned slot, uint32_t owner)
 	uint64_t bit = 1ull << slot;
 
 	lock_acquire(&hub->shm->lock, owner);
+	CRASH_POINT("slot-clearing");
 	for (uint32_t t = 1; t <= hub->index.shm->topics_max && index_topic(&hub->index, t)->generation; t++)
 		if (atomic_load(&index_topic(&hub->index, t)->interest) & bit)
 			index_leave(&hub->index, slot, t);
+	CRASH_POINT("slot-left");
 	members_leave(&hub->members, slot);
 	moved_tokens_clear(hub->moved, slot);
 	client_limits_clear(&hub->limits, slot);

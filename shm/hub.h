@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <unistd.h>
 
 #include "shm/client_limits.h"
 #include "shm/events.h"
@@ -35,11 +36,27 @@ struct hub {
 	struct moved_tokens_shm *moved;	/* where sessions are that have moved (moved_tokens.h) */
 	struct members members;		/* who is on topics that are watched */
 	struct events events;		/* what happens, for operators to see */
+	uint32_t pid;			/* the process id that goes with its number when it takes the lock (lock.h), of a process that has no keeper; else 0 */
 	const int *wake;		/* the slots' eventfds, by slot; NULL in a process that never publishes */
 	bool patient;			/* the publisher at hand has waited long: large messages are treated as small ones are (publish.h) */
 };
 
 #define HUB_SEGMENT "janus-hub"	/* its name in /proc */
+
+/* As whom the hub lock is taken: by a slot's worker or the bridge; by a keeper for its slot; by the master. */
+#define HUB_NUMBER_MASTER (INDEX_SLOTS_MAX + 1)
+static inline uint32_t hub_owner(const struct hub *hub, unsigned slot)
+{
+	return lock_as(slot + 1, (pid_t)hub->pid);
+}
+static inline uint32_t hub_owner_keeper(unsigned slot)
+{
+	return lock_as(slot + 1, getpid());
+}
+static inline uint32_t hub_owner_master(void)
+{
+	return lock_as(HUB_NUMBER_MASTER, getpid());
+}
 
 /* Makes the segment from the settings (ring_bytes, ring_messages, max_topics, once_keys, max_presence, history_bytes). Its descriptor, or -1 with errno. Master only. */
 int hub_create(const struct settings *settings);
@@ -66,11 +83,14 @@ uint64_t hub_counted_since(const struct hub *hub, const char *name, size_t len);
  * After slot's worker has died and has been reaped; by its keeper (by the master, when both are gone). If it held the hub lock,
  * decides whether its publish was done, puts ring, index, keys and history right and lets the lock go. Then wakes all workers, as the dead one
  * may have owed a wake-up. If the process that does this dies in the middle of it, another one may do it again.
+ *
+ * Of those who have no keeper (the master; the bridge, or janus-data, while there is no master) it is whoever waits for the lock that does it, in a process that has attached the hub to write to it. So a dead bridge's lock may have had two owners
+ * since: this function waits until it is known what has become of its publish.
  */
 void hub_repair(struct hub *hub, unsigned slot);
 
 /* For a slot whose sessions are gone: takes its bit out of every topic and resets its part of the hub but for counters. The
- * slot's worker is dead, and hub_repair() was called for it. `owner`: the number to take the hub lock with. */
+ * slot's worker is dead, and hub_repair() was called for it. `owner`: as whom the hub lock is taken. It may be done again, if who does it dies. */
 void hub_clear_slot(struct hub *hub, unsigned slot, uint32_t owner);
 
 /*

@@ -18,6 +18,7 @@
 #include "shm/index.h"
 #include "shm/latency.h"
 #include "shm/lock.h"
+#include "shm/masters_shm.h"
 #include "shm/nodes_shm.h"
 #include "shm/waiting_shm.h"
 
@@ -92,6 +93,8 @@ struct order_shm {
 #define DRAIN_RATE_MAX 0xfffffu		/* clients a second */
 #define DRAIN_STAYS 0x80000000u		/* nobody is taken when all have gone, either */
 
+#define KEEPER_SAID 0x100
+
 struct hub_slot_shm {
 	/* the keeper's; state LIVE is stored by the worker when it has recovered, UNUSED by the master */
 	_Alignas(64) _Atomic uint32_t state;
@@ -103,7 +106,9 @@ struct hub_slot_shm {
 	_Atomic uint64_t started;	/* when the worker was made, microseconds since 1970 */
 	_Atomic uint64_t paused;	/* microseconds from the last death seen to the worker's being live again */
 	_Atomic uint32_t taken_over;	/* connections that the worker found at its start */
-	uint8_t pad0[20];
+	_Atomic uint32_t keeper_end;	/* KEEPER_SAID and its exit status, stored by a keeper that ends by itself; 0: it runs, or was killed */
+	_Atomic uint32_t door;		/* 1: the keeper has one (master/door.h) */
+	uint8_t pad0[12];
 
 	/* 1 while the worker sleeps in its loop or is about to. Set by it; whoever takes it to 0 with an exchange owes it a wake-up. */
 	_Alignas(64) _Atomic uint32_t sleeping;
@@ -173,7 +178,8 @@ struct journal_shm {
 	_Atomic uint64_t synced;	/* records before this are on the disk */
 	_Alignas(64) _Atomic uint64_t pinned;	/* as a slot's */
 	_Atomic uint64_t beat;		/* the writer's sign of life, milliseconds of CLOCK_MONOTONIC: none comes while the disk hangs */
-	uint8_t pad[48];
+	_Atomic uint32_t pid;		/* the writer's process id: another master knows by it whom to end. 0: none that it need know of */
+	uint8_t pad[44];
 };
 _Static_assert(sizeof(struct journal_shm) == 128, "layout");
 
@@ -203,6 +209,7 @@ struct hub_shm {
 	_Atomic uint64_t even_until;	/* until then workers even out their connections (worker/loop/balance.h), milliseconds of CLOCK_MONOTONIC. The master's */
 	struct journal_shm journal;
 	struct nodes_shm nodes;		/* other nodes; the bridge's */
+	struct masters_shm masters;	/* is there one? */
 	struct hub_slot_shm slot[INDEX_SLOTS_MAX];
 };
 

@@ -32,7 +32,7 @@
 #define JOURNAL_NAME "journal"
 #define JOURNAL_NEW "journal.new"
 #define JOURNAL_DAMAGED "journal.damaged"
-#define JOURNAL_OWNER (INDEX_SLOTS_MAX + 2)	/* as whom it takes the hub lock, only to look: who reaps it lets the lock go */
+#define JOURNAL_OWNER (INDEX_SLOTS_MAX + 2)	/* its number for the hub lock, which it takes only to look */
 #define JOURNAL_JUMP (UINT64_C(1) << 40)	/* more messages than are published while a journal can't be written: twelve days of a million a second */
 
 struct journal {

@@ -111,7 +111,7 @@ static int put_some(struct journal *j, uint32_t topic, uint32_t generation, cons
 
 	/* (As hub_pin() does.) */
 	store(&j->hub->shm->journal.pinned, ring_tail(&j->hub->ring));
-	for (r = history_seek(h, JOURNAL_OWNER, topic, generation, *from, below, &rec); r == 0 && rec.seq < below && j->out.used < CHUNK;
+	for (r = history_seek(h, lock_as(JOURNAL_OWNER, getpid()), topic, generation, *from, below, &rec); r == 0 && rec.seq < below && j->out.used < CHUNK;
 	     r = history_next(h, &rec)) {
 		void *dst = put_message(j, &rec, rec.prev, name, len);
 

@@ -6,15 +6,20 @@
  *   know whether it was the last. One needless wake is the price.
  * - Anybody may be killed anywhere: a holder between the word's store and the wake, a waiter that has just been woken and
  *   was to pass it on. So nobody sleeps longer than WAIT_NS before it looks again.
+ * - A dead holder is replaced by one compare-and-swap of the word with its process id in it. So of all who find it dead one has the lock, and who was slow to find
+ *   it does not take it from a living one with the same number.
  */
 #include "shm/lock.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <linux/futex.h>
 #include <stddef.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "shm/ended.h"
 
 #define SPINS 100		/* some microseconds: what is done under the lock takes about one */
 #define WAIT_NS 10000000L	/* 10 ms */
@@ -28,12 +33,19 @@ static void pause_cpu(void)
 #endif
 }
 
-/* Not FUTEX_PRIVATE_FLAG: the sleepers are in other processes. */
-static void futex_wait(_Atomic uint32_t *word, uint32_t value)
+/* What lock_inherit() was told. */
+static struct {
+	const struct lock_shm *lock;
+	void (*mend)(void *arg, unsigned number);
+	void *arg;
+} heir;
+
+/* Not FUTEX_PRIVATE_FLAG: the sleepers are in other processes. False: time is over. */
+static bool futex_wait(_Atomic uint32_t *word, uint32_t value)
 {
 	struct timespec timeout = { 0, WAIT_NS };
 
-	syscall(SYS_futex, word, FUTEX_WAIT, value, &timeout, NULL, 0);
+	return syscall(SYS_futex, word, FUTEX_WAIT, value, &timeout, NULL, 0) == 0 || errno != ETIMEDOUT;
 }
 
 static void futex_wake(_Atomic uint32_t *word)
@@ -48,6 +60,17 @@ static bool take(struct lock_shm *lock, uint32_t value)
 
 	return atomic_compare_exchange_strong_explicit(&lock->word, &word, value, memory_order_acquire,
 						       memory_order_relaxed);
+}
+
+/* After having waited for `dead` for a while. */
+static bool has_inherited(struct lock_shm *lock, uint32_t dead, uint32_t owner)
+{
+	uint32_t pid = dead >> LOCK_NUMBER_BITS;
+
+	if (pid == 0 || heir.lock != lock || !heir.mend || !process_ended(pid) || !lock_take_over(lock, dead, owner))
+		return false;
+	heir.mend(heir.arg, lock_number(dead));
+	return true;
 }
 
 static void acquire_slowly(struct lock_shm *lock, uint32_t owner)
@@ -68,7 +91,8 @@ static void acquire_slowly(struct lock_shm *lock, uint32_t owner)
 				continue;
 			word |= LOCK_WAITERS;
 		}
-		futex_wait(&lock->word, word);
+		if (!futex_wait(&lock->word, word) && has_inherited(lock, word & ~LOCK_WAITERS, owner))
+			return;
 	}
 }
 
@@ -91,6 +115,24 @@ bool lock_try(struct lock_shm *lock, uint32_t owner)
 {
 	assert(owner != 0 && !(owner & LOCK_WAITERS));
 	return take(lock, owner);
+}
+
+bool lock_take_over(struct lock_shm *lock, uint32_t dead, uint32_t owner)
+{
+	uint32_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+
+	while ((word & ~LOCK_WAITERS) == dead)
+		/* acquire: what the dead one has stored is there */
+		if (atomic_compare_exchange_weak_explicit(&lock->word, &word, owner | LOCK_WAITERS, memory_order_acquire, memory_order_relaxed))
+			return true;
+	return false;
+}
+
+void lock_inherit(struct lock_shm *lock, void (*mend)(void *arg, unsigned number), void *arg)
+{
+	heir.lock = lock;
+	heir.mend = mend;
+	heir.arg = arg;
 }
 
 void lock_release(struct lock_shm *lock, uint32_t owner)

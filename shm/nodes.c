@@ -78,12 +78,14 @@ void nodes_end(struct hub *hub, uint32_t owner)
 {
 	if (nodes_state(hub) == NODES_OFF)
 		return;
-	nodes_set_state(hub, NODES_OFF, "", "");
-	for (unsigned i = 0; i < NODES_MAX; i++)
-		nodes_forget(hub, i);
 	lock_acquire(&hub->shm->lock, owner);
 	index_feed_end(&hub->index);
 	lock_release(&hub->shm->lock, owner);
+	for (unsigned i = 0; i < NODES_MAX; i++)
+		nodes_forget(hub, i);
+	CRASH_POINT("nodes-ending");
+	/* (Last: before it, another master does all this again.) */
+	nodes_set_state(hub, NODES_OFF, "", "");
 }
 
 void nodes_bereave(struct hub *hub)
@@ -268,12 +270,12 @@ unsigned nodes_publish(struct hub *hub, unsigned peer, const struct publish_item
 
 static void lock(struct hub *hub)
 {
-	lock_acquire(&hub->shm->lock, SLOT_BRIDGE + 1);
+	lock_acquire(&hub->shm->lock, hub_owner(hub, SLOT_BRIDGE));
 }
 
 static void unlock(struct hub *hub)
 {
-	lock_release(&hub->shm->lock, SLOT_BRIDGE + 1);
+	lock_release(&hub->shm->lock, hub_owner(hub, SLOT_BRIDGE));
 }
 
 /* ---- the stream ---- */

@@ -81,7 +81,7 @@ _Static_assert(sizeof(struct stream_shm) == 128 + 64 + NODES_TEXT, "layout");
 
 struct nodes_shm {
 	_Alignas(64) _Atomic uint32_t state;
-	_Atomic uint32_t pid;		/* of the bridge, 0: there is none. The master's */
+	_Atomic uint32_t pid;		/* of the bridge, 0: there is none. The master's; and the bridge's own, which says so before it does anything */
 	_Atomic uint64_t since;		/* when the state began, microseconds since 1970 */
 	_Atomic uint32_t made;		/* bridges that there were. The master's */
 	_Atomic uint32_t connected;	/* times that NATS was connected */

@@ -298,7 +298,7 @@ static unsigned give_up(struct hub *hub, unsigned slot, uint64_t asleep, int why
 {
 	uint64_t wake = claim_wakeups(hub, asleep);
 
-	lock_release(&hub->shm->lock, slot + 1);
+	lock_release(&hub->shm->lock, hub_owner(hub, slot));
 	wake_up(hub, slot, wake);
 	errno = why;
 	return 0;
@@ -376,7 +376,7 @@ static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const stru
 	unsigned n, may;
 	int found = 0;
 
-	lock_acquire(&hub->shm->lock, slot + 1);
+	lock_acquire(&hub->shm->lock, hub_owner(hub, slot));
 	if (keyed->id && is_for_stream(hub, items, count, &found))
 		keyed = &without;
 	if (found)
@@ -406,7 +406,7 @@ static unsigned publish_items(struct hub *hub, unsigned slot, int fd, const stru
 	}
 	wake = claim_wakeups(hub, (written.interested | asleep) & ~(1ull << slot));
 	CRASH_POINT("publish-owing");
-	lock_release(&hub->shm->lock, slot + 1);
+	lock_release(&hub->shm->lock, hub_owner(hub, slot));
 	CRASH_POINT("publish-unlocked");
 	hub_count(hub, slot, COUNTER_published, n);
 	hub_count(hub, slot, COUNTER_published_unheard, written.unheard);

@@ -99,6 +99,14 @@ const struct setting *settings_restart(const struct settings *a, const struct se
 	return NULL;
 }
 
+bool settings_equal(const struct settings *a, const struct settings *b)
+{
+	for (const struct setting *d = settings_table; d < settings_table + SETTINGS; d++)
+		if (memcmp((const char *)a + d->offset, (const char *)b + d->offset, size_of(d)) != 0)
+			return false;
+	return a->workers == b->workers;
+}
+
 void settings_keep(struct settings *s, const struct settings *running)
 {
 	for (const struct setting *d = settings_table; d < settings_table + SETTINGS; d++)

@@ -74,6 +74,9 @@ void settings_defaults(struct settings *s);
 /* What a reload can't change: the next setting behind `after` (NULL: the first) of those that takes a restart and differs; NULL: none. */
 const struct setting *settings_restart(const struct settings *a, const struct settings *b, const struct setting *after);
 
+/* Whether they say the same. */
+bool settings_equal(const struct settings *a, const struct settings *b);
+
 /* Gives *s those settings of the running server that a reload can't change. */
 void settings_keep(struct settings *s, const struct settings *running);
 

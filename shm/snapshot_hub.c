@@ -22,7 +22,7 @@ static bool is_at_rest(const struct hub *hub)
 		if (atomic_load(&hub->shm->slot[i].intent.state) != INTENT_NONE)
 			return false;
 	/* (Who writes the journal takes the lock only to look.) */
-	return (lock_owner(&hub->shm->lock) == 0 || lock_owner(&hub->shm->lock) == JOURNAL_OWNER) && !atomic_load(&hub->index.shm->dirty) && !atomic_load(&hub->history.shm->redo.topic) &&
+	return (lock_owner(&hub->shm->lock) == 0 || lock_number(lock_owner(&hub->shm->lock)) == JOURNAL_OWNER) && !atomic_load(&hub->index.shm->dirty) && !atomic_load(&hub->history.shm->redo.topic) &&
 	       atomic_load(&hub->ring.shm->claimed) == ring_tail(&hub->ring) &&
 	       atomic_load(&hub->once.shm->staged) == atomic_load(&hub->once.shm->end);
 }

@@ -37,9 +37,10 @@ int tickets_renew(struct tickets_shm *t, uint64_t now, uint64_t lifetime)
 		return 0;
 	if (getrandom(next, sizeof(*next), 0) != sizeof(*next))
 		return -1;
-	t->since = now;
 	/* release: pairs with the acquire in key_at(). (It has 2^32 lifetimes until it is 0 again.) */
 	atomic_store_explicit(&t->current, current + 1, memory_order_release);
+	/* (Behind that: if we die between, another key follows soon. No key is used for longer.) */
+	t->since = now;
 	return 0;
 }
 

@@ -5,8 +5,14 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "shm/log.h"
+
+bool bridge_is_orphan(const struct bridge *b)
+{
+	return (uint32_t)getppid() != b->master;
+}
 
 size_t bridge_subject_to(const struct bridge *b, char dst[BRIDGE_SUBJECT], const char *node, const char *what)
 {

@@ -4,6 +4,7 @@
 #ifndef MASTER_BRIDGE_BRIDGE_H
 #define MASTER_BRIDGE_BRIDGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "master/bridge/spent.h"
@@ -21,6 +22,7 @@
 struct bridge {
 	struct settings settings;
 	struct hub hub;
+	uint32_t master;		/* who has made it */
 	struct uplink uplink;
 	struct spent spent;
 	char node[NATS_NODE_MAX + 1];	/* our own name */
@@ -47,6 +49,9 @@ struct bridge {
 
 /* Writes the whole subject to a node, `what` being one of the above. Returns its length. */
 size_t bridge_subject_to(const struct bridge *b, char dst[BRIDGE_SUBJECT], const char *node, const char *what);
+
+/* Whether its master is dead. It goes on while there are keepers, which wait for another master. */
+bool bridge_is_orphan(const struct bridge *b);
 
 /* Counts what was refused, and logs some of it. */
 void bridge_refuse(const struct bridge *b, const char *what, const char *from, const char *why);

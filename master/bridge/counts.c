@@ -105,7 +105,7 @@ static uint64_t subscribers_here(struct hub *hub, const struct subject_name *nam
 
 	text[0] = name->to == MESSAGE_TO_USER ? NAME_INBOX : NAME_EVERYBODY;
 	memcpy(text + key, name->name, name->len);
-	return question_count(hub, SLOT_BRIDGE + 1, text, key + name->len);
+	return question_count(hub, hub_owner(hub, SLOT_BRIDGE), text, key + name->len);
 }
 
 void counts_asked(struct counts *c, const char *text)

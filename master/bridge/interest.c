@@ -250,11 +250,11 @@ static unsigned find_entries(const struct interest *i, const struct subject_name
 	struct hub *hub = &i->bridge->hub;
 	unsigned n = 0;
 
-	lock_acquire(&hub->shm->lock, SLOT_BRIDGE + 1);
+	lock_acquire(&hub->shm->lock, hub_owner(hub, SLOT_BRIDGE));
 	found[n] = index_find(&hub->index, index_hash(name->name, name->len), name->name, name->len);
 	n += found[n] != TOPIC_NONE;
 	n += index_match(&hub->index, name->name, name->len, found + n);
-	lock_release(&hub->shm->lock, SLOT_BRIDGE + 1);
+	lock_release(&hub->shm->lock, hub_owner(hub, SLOT_BRIDGE));
 	return n;
 }
 

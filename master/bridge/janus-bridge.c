@@ -1,6 +1,8 @@
 /*
  * janus-bridge: joins this server with others by NATS. A child of the master; see ARCHITECTURE.md ("Nodes").
  *
+ * Without a master it goes on while there are keepers: the next master ends it and makes another, and what it was at stands in the hub.
+ *
  * One loop: what has come goes into the ring, what is in the ring goes out, what NATS is asked for follows the index, marks are sent when they are due. It holds `lock` but for while it sleeps; then
  * libnats' thread may take it, to put into the ring what comes (uplink.h).
  */
@@ -29,7 +31,9 @@
 #include "master/bridge/sender.h"
 #include "master/bridge/stream.h"
 #include "master/handover.h"
+#include "master/process.h"
 #include "master/runtime_dir.h"
+#include "shm/crash.h"
 #include "shm/log.h"
 #include "shm/title.h"
 
@@ -55,6 +59,7 @@ struct program {
 	pthread_mutex_t lock;		/* of all of this */
 	int epoll;
 	uint64_t retry_at, retry_ms;	/* milliseconds of CLOCK_MONOTONIC, as those below; and the pause itself */
+	uint64_t look_at;		/* without a master: whether there are keepers still */
 	uint64_t end_at;		/* 0: it is not told to end */
 	uint64_t calm_at;		/* at the end: since when there is nothing left */
 };
@@ -237,11 +242,24 @@ static bool at_once(void *with)
 	return done;
 }
 
+/* Master, keepers and workers have gone, and nobody is there who would tell it. */
+static bool is_bereft(struct program *p)
+{
+	const struct bridge *b = &p->bridge;
+
+	if (b->now < p->look_at || !bridge_is_orphan(b))
+		return false;
+	p->look_at = b->now + BEAT_MS;
+	return process_slots_ended(&b->hub);
+}
+
 /* Whether it was told to end, and has done so. */
 static bool is_over(struct program *p)
 {
 	const struct bridge *b = &p->bridge;
 
+	if (is_bereft(p))
+		told_to_end = 1;
 	if (!told_to_end)
 		return false;
 	if (!p->end_at)
@@ -282,6 +300,13 @@ static int begin_bridge(struct bridge *b, const struct handover *h)
 		log_error("this is for the master to start: %m");
 		return -1;
 	}
+	/* From here on another master ends it; one that it could not know of ends by itself. */
+	atomic_store(&b->hub.shm->nodes.pid, (uint32_t)getpid());
+	CRASH_POINT("nodes-begun");
+	b->master = h->master;
+	if (bridge_is_orphan(b))
+		return -1;
+	b->hub.pid = (uint32_t)getpid();
 	b->hub.wake = h->wake;
 	settings_log_init("bridge", &b->settings);
 	log_follow_level(&b->hub.shm->log_level);

@@ -105,6 +105,13 @@ class Server(bench.Janus):
         return sum(int(line.split()[1]) for pid in bench.processes_of(self.process.pid) for line in open("/proc/%s/smaps_rollup" % pid) if line.startswith("Pss:"))
 
 
+def expect_room(server, connections):
+    """janusbench would wait for those that are refused."""
+    room = json.loads(server.ctl("status", "--json"))["connections_max"]
+    if connections > room:
+        raise SystemExit("%d connections are more than the %d that there is room for in the slot, as descriptors are limited" % (connections, room))
+
+
 class Idle:
     """janusbench's connections, which only wait."""
 
@@ -126,6 +133,7 @@ def measure(args):
         Server.options += "log_level=info",
     with Server(args.build, 1) as server:
         address, idle, listeners, sent, stop = server.addresses[0], [], [], [0], threading.Event()
+        expect_room(server, args.connections + args.busy + LISTENERS + 1)
         for i in range(LISTENERS):
             if args.connections > 0:
                 idle.append(Idle(server, args.connections // LISTENERS, "idle%d" % i))

@@ -134,12 +134,32 @@ static void choose_by_name(struct process *all, size_t count, const char *name)
 		all[i].chosen = !strncmp(all[i].name, name, len) && strcmp(all[i].name, self);
 }
 
+/* Those that were the server's when it was last looked: they are still, if the process that they descend from has died, and they have another parent now. */
+static pid_t chosen_before[1024];
+static size_t chosen_count;
+
+static bool was_chosen(pid_t pid)
+{
+	for (size_t i = 0; i < chosen_count; i++)
+		if (chosen_before[i] == pid)
+			return true;
+	return false;
+}
+
+static void note_chosen(const struct process *all, size_t count)
+{
+	chosen_count = 0;
+	for (size_t i = 0; i < count && chosen_count < sizeof(chosen_before) / sizeof(chosen_before[0]); i++)
+		if (all[i].chosen)
+			chosen_before[chosen_count++] = all[i].pid;
+}
+
 static void choose_by_pid(struct process *all, size_t count, pid_t pid)
 {
 	bool changed = true;
 
 	for (size_t i = 0; i < count; i++)
-		all[i].chosen = all[i].pid == pid;
+		all[i].chosen = all[i].pid == pid || was_chosen(all[i].pid);
 	while (changed) {
 		changed = false;
 		for (size_t i = 0; i < count; i++)
@@ -147,6 +167,7 @@ static void choose_by_pid(struct process *all, size_t count, pid_t pid)
 				if (all[j].chosen && all[j].pid == all[i].parent)
 					all[i].chosen = changed = true;
 	}
+	note_chosen(all, count);
 }
 
 int procstat_read(const struct options *opt, bool memory, struct procstat *sum)

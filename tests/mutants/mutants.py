@@ -11,6 +11,7 @@ CRASH_ONLY = "test_apart", "test_crash_points", "test_recovery", "test_watch"   
 GO_THROUGH = "test_crash_points.CrashPoints.test_send"
 ANSWERED = "test_crash_points.CrashPoints.test_answered_publishes"
 RECOVERY = "test_recovery.Recovery."
+RELOAD = "test_reload.Reload."
 APART = "test_apart.Apart."
 MUTANTS = []
 
@@ -25,24 +26,36 @@ class M:
 
 # ---- the hub, after a death ----
 
-M("hub-repair-without-the-index", "shm/hub.c", "\t\tindex_repair(&hub->index);\n", "", "test_hub")
-M("hub-repair-without-the-ring", "shm/hub.c", "\t\tring_repair(&hub->ring);\n", "", "test_hub")
-M("hub-repair-keeps-the-lock", "shm/hub.c", "\t\tlock_release(&hub->shm->lock, slot + 1);\n\t}\n\thub_wake_all", "\t}\n\thub_wake_all", "test_hub")
-M("hub-repair-wakes-nobody", "shm/hub.c", "\t}\n\thub_wake_all(hub);\n}", "\t}\n}", "test_hub")
+M("hub-repair-without-the-index", "shm/hub.c", "\tindex_repair(&hub->index);\n", "", "test_hub")
+M("hub-repair-without-the-ring", "shm/hub.c", "\tring_repair(&hub->ring);\n", "", "test_hub")
+M("hub-repair-keeps-the-lock", "shm/hub.c", "\tif (held || slot == SLOT_BRIDGE)\n\t\tlock_release(lock, ours);\n", "", "test_hub")
+M("hub-repair-wakes-nobody", "shm/hub.c", "\t\tlock_release(lock, ours);\n\thub_wake_all(hub);\n}", "\t\tlock_release(lock, ours);\n}", "test_hub")
 M("hub-repair-takes-intended-for-done", "shm/hub.c", "bool done = !held || has_published(hub, intent);", "bool done = true;", "test_hub")
 M("hub-repair-takes-done-for-intended", "shm/hub.c", "bool done = !held || has_published(hub, intent);", "bool done = !held;", "test_hub")
 M("hub-repair-drops-what-was-unlocked", "shm/hub.c", "bool done = !held || has_published(hub, intent);",
   "bool done = held && has_published(hub, intent);", "test_hub")
 M("cleared-slot-keeps-its-intent", "shm/hub.c", "\tatomic_store(&s->intent.state, INTENT_NONE);\n", "", "test_hub")
-M("cleared-slot-keeps-its-topics", "shm/hub.c", "\t\t\tindex_leave(&hub->index, slot, t);\n\tmembers_leave", "\t\t\tcontinue;\n\tmembers_leave", "test_hub")
+M("cleared-slot-keeps-its-topics", "shm/hub.c", "\t\t\tindex_leave(&hub->index, slot, t);\n\tCRASH", "\t\t\tcontinue;\n\tCRASH", "test_hub")
 M("cleared-slot-is-behind", "shm/hub.c", "\tatomic_store(&s->delivered, ring_tail(&hub->ring));\n", "", "test_hub")
 M("keeper-does-not-repair-the-hub", "master/supervisor.c", "\t\thub_repair(s->hub, s->slot);\n", "\t\t;\n", GO_THROUGH, points="publish-committed", quick=False)
 M("master-does-not-repair-the-hub", "master/slots.c", "\thub_repair(&m->hub, slot);\n", "", RECOVERY + "test_keeper_dies_while_its_worker_publishes", quick=False)
 
+# ---- without a master ----
+
+M("nobody-inherits-the-lock", "shm/hub.c", "\t\tlock_inherit(&shm->lock, mend, hub);\n", "\t\t;\n", "test_hub")
+M("lock-of-the-living-is-taken", "shm/lock.c", " || !process_ended(pid) ||", " ||", "test_lock")
+M("lock-is-inherited-twice", "shm/lock.c", "while ((word & ~LOCK_WAITERS) == dead)", "while (lock_number(word) == lock_number(dead))", "test_lock")
+M("heir-puts-nothing-right", "shm/hub.c", "\tput_right(hub);\n\thub_wake_all", "\thub_wake_all", "test_hub")
+M("heir-settles-nothing", "shm/hub.c", "\tif (number <= INDEX_SLOTS_MAX)\n\t\tsettle(hub, number - 1, true);\n", "", "test_hub")
+M("two-bridges", "master/bridge.c", "\tif (process_end(pid, m->workers_uid, NAME))\n", "\tif (0)\n", "test_without_master.Bridge.test_masters_are_killed", quick=False)
+M("two-journals", "master/data.c", "\tif (process_end(pid, m->workers_uid, DATA_NAME))\n", "\tif (0)\n", "test_without_master.Journal.test_masters_are_killed", quick=False)
+M("data-leaves-with-the-master", "master/data_process.c", "if (!is_orphan(d) || !process_slots_ended(&d->hub))", "if (!is_orphan(d))", "test_without_master.Journal.test_masters_are_killed", quick=False)
+M("data-that-nobody-knows", "master/data_process.c", "\tif (is_orphan(d))\n\t\treturn -1;\n", "", "test_without_master.Begins", quick=False)
+
 # ---- history ----
 
-M("hub-repair-without-history", "shm/hub.c", "\t\thistory_repair(&hub->history);\n", "", "test_history")
-M("hub-repair-does-not-follow", "shm/hub.c", "\t\thub_follow(hub);\n\t\thub_count_history", "\t\thub_count_history", "test_history")
+M("hub-repair-without-history", "shm/hub.c", "\thistory_repair(&hub->history);\n", "", "test_history")
+M("hub-repair-does-not-follow", "shm/hub.c", "\thistory_repair(&hub->history);\n\thub_follow(hub);\n", "\thistory_repair(&hub->history);\n", "test_history")
 M("cleared-slot-keeps-its-pin", "shm/hub.c", "\tatomic_store(&s->pinned, 0);\n", "", "test_history")
 M("predecessors-pin-is-lost", "shm/hub.c", "if (--hub->pins == 0 && hub->pin_is_ours)", "if (--hub->pins == 0)", "test_history")
 M("publish-does-not-follow", "shm/publish.c", "\thub_follow(hub);\n", "", "test_publish")
@@ -91,10 +104,9 @@ M("disowned-journal-keeps-its-end", "shm/journal_read.c", "if (end && (pwrite(",
 M("disowned-journal-keeps-its-epoch", "shm/journal_read.c", "\tj->hub->shm->epoch = hub_now();\n", "", "test_journal")
 M("resume-trusts-a-killed-server", "worker/service/replay.c", "if (whole && seq + 1 >= service->base->hub.index.shm->unknown)", "if (whole)", DATA + "Restart.test_all_killed")
 M("unknown-is-not-in-the-snapshot", "shm/snapshot_hub.c", "snapshot_put_uint(w, \"unknown\", hub->index.shm->unknown);", "snapshot_put_uint(w, \"unknown\", 0);", DATA + "Writer.test_unknown_outlives_an_upgrade", quick=False)
-M("data-dies-with-the-lock", "master/data.c", "\t\tlock_release(&m->hub.shm->lock, JOURNAL_OWNER);\n", "\t\t;\n", DATA + "Points.test_dies_with_the_lock", quick=False)
+M("data-dies-with-the-lock", "master/data.c", "\t\tlock_release(lock, ours);\n", "\t\t;\n", DATA + "Points.test_dies_with_the_lock", quick=False)
 M("data-is-not-made-again", "master/data.c", "\tif (!replaced || make(m) < 0)\n\t\tmake_later(m);\n", "", DATA + "Writer.test_killed_again_and_again", quick=False)
 M("data-is-killed-at-the-end", "master/data.c", "\tkill((pid_t)m->h.data, SIGUSR1);\n\tm->data_timer", "\tkill((pid_t)m->h.data, SIGKILL);\n\tm->data_replaced = true;\n\tm->data_timer", DATA + "Restart.test_stop")
-M("data-leaves-with-the-master", "master/data_process.c", "return now - d->orphan_since < (uint64_t)d->h.settings.stop_limit + ORPHAN_MS ? 0 : -1;", "return -1;", DATA + "Restart.test_master_killed")
 M("hanging-disk-is-not-said", "master/slots.c", "\tdata_look(m, now);\n", "", DATA + "Trouble.test_hangs", quick=False)
 M("data-without-a-lock", "master/data_process.c", "while (flock(fd, LOCK_EX | LOCK_NB) < 0)", "while (0)", DATA + "Trouble.test_second_server")
 M("failed-sync-is-passed-over", "shm/journal_write.c", "\t\tstore(&j->hub->shm->journal.id, 0);\n\t\treturn -1;\n", "\t\treturn -1;\n", DATA + "Points.test_sync_fails", quick=False)
@@ -168,7 +180,7 @@ M("key-is-staged-too-late", "shm/publish.c",
   "\tif (batch->next != batch->first)\n\t\tring_commit(&hub->ring, batch);\n\tCRASH_POINT(\"publish-committed\");\n"
   "\tif (number) {\n\t\tonce_stage(&hub->once, number, batch->next);\n\t\tCRASH_POINT(\"publish-staged\");\n\t}\n",
   "test_once.CrashPoints.test_who_comes_again")
-M("hub-repair-without-keys", "shm/hub.c", "\t\tonce_repair(&hub->once, ring_tail(&hub->ring));\n", "", "test_once")
+M("hub-repair-without-keys", "shm/hub.c", "\tonce_repair(&hub->once, ring_tail(&hub->ring));\n", "", "test_once")
 M("key-without-a-record-is-not-published", "shm/hub.c", "\t\treturn once_is_staged(&hub->once, intent->keyed);\n", "\t\treturn false;\n", "test_once")
 M("staged-key-is-published", "shm/once.c", "\tif (tail >= o->shm->needs)\n", "\tif (true)\n", "test_once")
 M("staged-key-is-forgotten", "shm/once.c", "\tif (tail >= o->shm->needs)\n", "\tif (false)\n", "test_once")
@@ -460,7 +472,7 @@ M("streams-go-on-alone", "worker/delivery/stream.c", "\tif (!may_share(s, t))\n"
 
 PRESENCE = "test_presence."
 M("cleared-slot-keeps-its-members", "shm/hub.c", "\tmembers_leave(&hub->members, slot);\n", "", "test_members", PRESENCE + "Faults.test_keeper_killed")
-M("members-are-not-repaired", "shm/hub.c", "\t\tmembers_repair(&hub->members, ring_tail(&hub->ring));\n", "", PRESENCE + "Faults.test_crash_points", quick=False)
+M("members-are-not-repaired", "shm/hub.c", "\tmembers_repair(&hub->members, ring_tail(&hub->ring));\n", "", PRESENCE + "Faults.test_crash_points", quick=False)
 M("staged-change-is-told-again", "shm/members.c", "if (i && tail >= m->shm->needs &&", "if (false && i &&", PRESENCE + "Faults.test_crash_points", quick=False)
 M("change-is-told-before-all-have-counted", "shm/members.c", "\tif (!is_whole(cell(m, c->topic)))\n\t\tannounce", "\tif (false)\n\t\tannounce", "test_members")
 M("presence-is-for-patterns", "shm/publish.c", "index_has_patterns(&hub->index) && !presence_in(item->topic, item->topic_len))", "index_has_patterns(&hub->index))", "test_members")
@@ -765,6 +777,11 @@ M("peeks-of-a-header-are-counted", "worker/loop/proxied.c", "if (socket_is_local
 M("handshakes-have-all-of-a-turn", "worker/loop/handshakes.c", "base_clock() - since < RUN_US", "base_clock() - since < 1000 * RUN_US", "test_tls.Limits.test_storm", quick=False)
 M("handshakes-are-late-by-waiting", "worker/loop/handshakes.c", "if (h->waits || h->stage == WHOLE || w->base.now_ms", "if (w->base.now_ms", "test_tls.Limits.test_turn", quick=False)
 M("handshakes-without-a-deadline", "worker/loop/handshakes.c", "\t\tfail(w, h, COUNTER_tls_failed_late, false);", "\t\tbreak;", "test_tls.Limits.test_time", quick=False)
+M("same-program-is-executed", "master/keeper.c", "k->same_program = program_is_running(k->program);", "k->same_program = false;", RELOAD + "test_keepers_execute_what_is_new", quick=False)
+M("no-program-is-executed", "master/keeper.c", "k->same_program = program_is_running(k->program);", "k->same_program = true;", RELOAD + "test_keepers_execute_what_is_new", quick=False)
+M("program-that-goes-on-is-no-canary", "master/keeper.c", "\t\tbegin(k);\n\t} else {", "\t} else {", "test_upgrade.Upgrade.test_settings_with_which_workers_die", quick=False)
+M("replaced-library-is-kept", "master/program.c", "       libraries_are_current();", "       (libraries_are_current() || true);", RELOAD + "test_keepers_execute_what_is_new", quick=False)
+M("program-before-stays-open", "master/keeper.c", "\tclose(k->program);\t\t/*", "\t;\t\t/*", RELOAD + "test_hundred_reloads_leave_nothing", quick=False)
 M("reload-keeps-the-old-secrets", "master/keeper.c", "\tnext->tickets = k->h.tickets;\n", "\tnext->tickets = -1;\n", "test_tls.Handshakes.test_tickets", quick=False)
 
 # ---- many nodes ----

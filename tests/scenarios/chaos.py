@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Chaos: subscribers and publishers go on while workers and keepers are killed, processes stopped, the server reloaded and its program replaced.
+"""Chaos: subscribers and publishers go on while workers, keepers and masters are killed, processes stopped, the server reloaded and its program replaced.
 
-    tests/scenarios/chaos.py [--seed N] [--seconds S] [--subscribers N] [--large N] [--workers N] [--kills N] [--keepers N] [--bursts N] [--stops N]
-                             [--reloads N] [--pairs N] [--upgrades N] [--broken N] [--io auto|uring|send] ...
+    tests/scenarios/chaos.py [--seed N] [--seconds S] [--subscribers N] [--large N] [--workers N] [--kills N] [--keepers N] [--masters N] [--bursts N]
+                             [--stops N] [--reloads N] [--pairs N] [--upgrades N] [--broken N] [--io auto|uring|send] ...
 
 Four janusbench check every byte: two with many subscribers and small messages, two with messages up to 200,000 bytes, small receive buffers and
 readers who pause again and again; of each pair one speaks TLS. Beside them, witnesses (witnesses.py) publish in all ways that are answered, and some of them subscribe and
@@ -91,11 +91,10 @@ class Chaos:
             for bench in benches:
                 bench.release()
             self.witnesses.start()
-            threads = self.troubles.run(o.kills, o.keepers, o.bursts, o.stops, self.replacements(), o.seconds - 1)
+            self.troubles.run(o.kills, o.keepers, o.masters, o.bursts, o.stops, self.replacements(), o.seconds - 1)
             self.found = [self.wait(bench, o.seconds + 180) for bench in benches]
             self.over.set()
-            for thread in threads:
-                thread.join(120)
+            self.troubles.wait()
             if not self.server.running():
                 raise AssertionError("the server has ended with status %d" % self.server.process.returncode)
             self.troubles.settle()
@@ -136,6 +135,7 @@ class Chaos:
             self.failures.append(str(e))
         finally:
             self.server.destroy()
+            self.troubles.ended.set()
             self.certificates.remove()
 
 
@@ -155,6 +155,7 @@ def parse(arguments=None):
     p.add_argument("--seconds", type=int, default=15)
     p.add_argument("--kills", type=int, default=60, help="of workers")
     p.add_argument("--keepers", type=int, default=20, help="kills of keepers")
+    p.add_argument("--masters", type=int, default=20, help="kills of masters, which are started anew")
     p.add_argument("--bursts", type=int, default=1, help="each is 10 kills of one slot's worker, 0.1 s apart")
     p.add_argument("--stops", type=int, default=6)
     p.add_argument("--reloads", type=int, default=4)

@@ -18,7 +18,7 @@ import unittest
 # Tests import all of these from here.
 from flash_clients import Client, Connection, fence, timestamp
 from processes import (BUILD, PR_SET_PDEATHSIG, ROOT, SLOWNESS, USER, Beside, Closed, Deadline, _ends_with_parent, _others, cpu_seconds, descriptors,
-                       free_port, has_ipv6, is_alive, program, raise_nofile, readable, run, wait_until)
+                       free_port, has_ipv6, is_alive, program, raise_nofile, readable, run, scheduled, wait_until)
 from servers import Server, _clean_up_all, parse_url
 
 # ---- the load client ----

@@ -177,6 +177,13 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def scheduled(pid):
+    """Seconds for which it ran, and for which it waited for a processor."""
+    with open("/proc/%d/schedstat" % pid) as f:
+        ran, waited, _ = f.read().split()
+    return int(ran) / 1e9, int(waited) / 1e9
+
+
 def descriptors(pid):
     """{number: what it is} of a process."""
     found = {}
@@ -189,16 +196,20 @@ def descriptors(pid):
     return found
 
 
-def _marked(mark):
-    """Processes with this mark in their environment."""
+def _marked(marks, called=None):
+    """Processes with one of these marks in their environment; of those, the ones that are called so for tools (`comm`)."""
     found = []
-    wanted = ("%s=%s" % (MARK, mark)).encode()
+    wanted = {("%s=%s" % (MARK, mark)).encode() for mark in marks}
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
         try:
+            if called is not None:
+                with open("/proc/%s/comm" % name) as f:
+                    if f.read() != called + "\n":
+                        continue
             with open("/proc/%s/environ" % name, "rb") as f:
-                if wanted in f.read().split(b"\0") and is_alive(int(name)):
+                if not wanted.isdisjoint(f.read().split(b"\0")) and is_alive(int(name)):
                     found.append(int(name))
         except OSError:
             pass

@@ -45,6 +45,8 @@ class Server:
         self.killed = {}                # pid: "worker", "keeper" or "master", of those that the test killed
         self.exit_status = 0            # what stop() wants
         self.arguments = []
+        self.listens = None             # where, as it has said; with a configuration file, it is asked each time
+        self.configured = config is not None
         if config is None:
             self.arguments += ["-c", os.devnull, "-o", "workers=%d" % workers]      # (not the file of a Janus that this machine has)
             for url in listen:
@@ -71,6 +73,7 @@ class Server:
 
     def launch(self):
         """Starts it only."""
+        self.listens = None
         self.mark = uuid.uuid4().hex
         self.marks.append(self.mark)
         env = dict(os.environ, **{MARK: self.mark})
@@ -201,7 +204,9 @@ class Server:
 
     def address(self, place=0):
         """Where a listener is: one by its place in the configuration, or the first of a protocol ("http")."""
-        urls = self.status()["listen"]
+        urls = self.listens or self.status()["listen"]
+        if not self.configured:
+            self.listens = urls
         if isinstance(place, str):
             place = [re.match("[a-z]+", url).group() for url in urls].index(place)
         return parse_url(urls[place])
@@ -224,18 +229,14 @@ class Server:
 
     def processes(self):
         """All that are alive, whether the server knows of them or not."""
-        return [pid for mark in self.marks for pid in _marked(mark)]
+        return _marked(self.marks)
 
     def called(self, name):
         """One of its processes that is called so for tools (`comm`); None: there is none."""
-        for pid in self.processes():
-            try:
-                with open("/proc/%d/comm" % pid) as f:
-                    if f.read() == name + "\n":
-                        return pid
-            except OSError:
-                pass
-        return None
+        return next(iter(self.all_called(name)), None)
+
+    def all_called(self, name):
+        return _marked(self.marks, name)
 
     def kill(self, pid, role, sig=signal.SIGKILL):
         self.killed[pid] = role

@@ -13,7 +13,7 @@ from crash_test import CrashTest
 from ctl_test import CtlTest
 from flash_clients import Closed
 from http_clients import Http
-from janus_test import wait_until
+from janus_test import SLOWNESS, wait_until
 from programs import OTHER_BUILD, Program
 
 REASON = 'enough "now"'
@@ -115,7 +115,7 @@ class Kick(KickTest):
             for pid in [self.janus.master] + [pid for pid in self.janus.processes() if pid != self.janus.master]:
                 with contextlib.suppress(ProcessLookupError):
                     self.janus.kill(pid, "worker")
-            self.janus.process.wait(10)
+            self.janus.process.wait(10 * SLOWNESS)
             wait_until(lambda: not self.janus.processes(), 15, "the end of all processes")
             self.janus.start()
             status, out, err = asked.result()

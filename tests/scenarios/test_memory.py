@@ -84,7 +84,7 @@ class Budget(JanusTest):
         small = self.client(janus)
         small.send(BEGUN)
         holders = self.hold(janus, 120)
-        wait_until(lambda: janus.count("closed_memory") >= 40, 20 * SLOWNESS, "connections closed for memory")
+        wait_until(lambda: janus.count("closed_memory") >= 40, 20, "connections closed for memory")
         self.assertLessEqual(buffered(janus), 8 << 20)
         for n, publisher in enumerate(bystanders):
             publisher.publish("b", n=n, data=60000 * "y")
@@ -199,7 +199,7 @@ class Unfinished(WebTest):
             with contextlib.suppress(OSError):
                 late.send(b"x")
             return janus.count("closed_unfinished") == 1
-        wait_until(dribble, 10 * SLOWNESS, "the end of a frame that is not finished", pause=0.2)
+        wait_until(dribble, 15, "the end of a frame that is not finished", pause=0.2)
         late.expect_error("frame_timeout")
         late.expect_close()
         self.assertEqual(janus.count("closed_unfinished"), 1)
@@ -225,11 +225,12 @@ class Unfinished(WebTest):
             with contextlib.suppress(OSError):
                 late.frame(9, "")
             return janus.count("closed_unfinished") == 1
-        wait_until(dribble, 10 * SLOWNESS, "the end of a message that is not finished", pause=0.2)
+        wait_until(dribble, 15, "the end of a message that is not finished", pause=0.2)
 
     def test_always_one_begun(self):
         """A publisher of whom the server has half a frame at any time is not late: each of them became whole in time."""
-        self.serve("frame_timeout=2s", "http_timeout=2s", workers=1)
+        limit = 1 + SLOWNESS        # seconds, in which each of them is to come
+        self.serve("frame_timeout=%ds" % limit, "http_timeout=%ds" % limit, workers=1)
         one = b'{"action":"publish","topic":"a","data":"x"}\0'
         flash, websocket, packets, http = self.flash(), self.websocket(), self.packet(), self.http()
         pieces = (
@@ -241,7 +242,7 @@ class Unfinished(WebTest):
         reader = self.client(self.janus).subscribe("a")
         for client, piece in pieces:
             client.send(piece[:10])
-        until = time.monotonic() + 6
+        until = time.monotonic() + 3 * limit
         while time.monotonic() < until:
             for client, piece in pieces:
                 client.send(piece[10:] + piece[:10])

@@ -6,7 +6,6 @@ import unittest
 
 from janus_test import wait_until
 from nodes_test import NodesTest
-from processes import is_alive
 from programs import Program
 from test_privileges import status_of
 
@@ -35,12 +34,6 @@ class Master(NodesTest):
         self.addCleanup(self.nats.kill, signal.SIGCONT)
         a.post("/pub/t", "x")
         a.janus.stop()
-
-    def test_it_ends_with_the_master(self):
-        a = self.node("a")
-        bridge = a.bridge()
-        a.janus.kill(a.janus.master, "master")
-        wait_until(lambda: not is_alive(bridge), 10, "the bridge to end")
 
     @unittest.skipIf(os.geteuid() != 0, "only root can become another user")
     def test_whom_it_runs_as(self):

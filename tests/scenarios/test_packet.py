@@ -7,7 +7,7 @@ import struct
 import time
 import unittest
 
-from janus_test import Closed, wait_until
+from janus_test import SLOWNESS, Closed, wait_until
 from web_clients import Raw, WebTest, pack, pack_str, packet, unpack
 
 MAX = 256 * 1024
@@ -450,17 +450,18 @@ class Limits(WebTest):
 
     def test_idle(self):
         """A packet or flash connection that sends nothing is closed, whatever it is sent."""
-        self.serve("idle_limit=2s", "heartbeat=1s")
+        limit = 1 + SLOWNESS        # seconds, in each of which the others must come to say something
+        self.serve("idle_limit=%ds" % limit, "heartbeat=1s")
         idle = [self.packet().subscribe("a"), self.flash().subscribe("a"), self.packet()]
         lively, flash = self.packet().subscribe("a"), self.flash().subscribe("a")
         began = time.monotonic()
-        while time.monotonic() - began < 6:
+        while time.monotonic() - began < 2 * limit + 2:
             lively.op("publish", topic="a", data=1)
             flash.send(b"PING\0")
             lively.message()
             flash.message()
             lively.silent(0.2)
-        self.assertEqual(self.janus.count("closed_idle"), 3)
+        self.wait_count(self.janus, "closed_idle", 3)
         for client in idle:
             with self.assertRaises(Closed):
                 while True:

@@ -23,6 +23,10 @@ def vanish(client):
 class Heartbeat(WebTest):
     def test_never_silent_for_longer(self):
         """However a connection's last message falls between the server's looks at it."""
+        # (A machine that is busy for a moment is late, too; a server that is late is so each time.)
+        self.assertTrue(any(self.longest_silence() < 1.35 * SLOWNESS for _ in range(3)))
+
+    def longest_silence(self):
         self.serve("heartbeat=1s")
         opens = (lambda: self.lines("/sub/a"), lambda: self.sse("/sub/a"), lambda: self.websocket("/sub/a"), self.packet, self.flash)
         last, clients = {}, {}
@@ -39,7 +43,7 @@ class Heartbeat(WebTest):
                 last[ready] = time.monotonic()
         for then in last.values():
             worst = max(worst, time.monotonic() - then)
-        self.assertLess(worst, 1.35 * SLOWNESS)
+        return worst
 
     def test_default(self):
         """Proxies cut at 30 s, and some sooner."""
@@ -78,10 +82,10 @@ class Pings(WebTest):
 
     def test_unanswered(self):
         """A WebSocket that answers no ping: its kernel does, or a proxy, but nobody is there."""
-        self.serve("heartbeat=1s", "peer_timeout=2s")
+        self.serve("heartbeat=1s", "peer_timeout=%ds" % (1 + 2 * SLOWNESS))        # (in which this one answers)
         silent = [self.websocket(target) for target in ("/ws", "/sub/a")]
         there, sse = self.websocket("/sub/a"), self.sse("/sub/a")
-        deadline = Deadline(15)
+        deadline = Deadline(20)
         while self.janus.count("closed_gone") < 2 and not deadline.over():
             there.take_message()        # answers what has come
             if not there.silent(0.1):

@@ -107,7 +107,7 @@ class Service(JanusTest):
 
     def test_watchdog(self):
         manager = self.manager()
-        janus = self.start(manager, "hang_limit=300ms", workers=1, watchdog_ms=1000)
+        janus = self.start(manager, "hang_limit=2s", workers=1, watchdog_ms=1000)
         self.ready(manager)
         manager.wait(lambda said: len(manager.all("WATCHDOG")) >= 5, "signs of life")
         # A worker that hangs is replaced, which is no affair of the service manager's. A master that hangs is.

@@ -518,7 +518,7 @@ class Streams(SessionTest):
 
     def test_event_source(self):
         """The same address again and again, as an EventSource asks: with the session, and when it has ended."""
-        self.serve("session_linger=1s", "history=a: 100 messages")
+        self.serve("session_linger=%ds" % (1 + janus_test.SLOWNESS), "history=a: 100 messages")
         sse = self.connect(Sse, "http")
         head = sse.ask("GET", "/sub/a?token=", fields=[("Accept", "text/event-stream")])
         token = head.get("Janus-Token")
@@ -649,21 +649,23 @@ class Polled(SessionTest):
         self.assertEqual([m["data"] for m in second.answer().json()["messages"]], [1])
 
     def test_stays_as_long_as_it_is_polled(self):
-        self.serve("session_linger=1s")
+        linger = round(1 + janus_test.SLOWNESS)
+        self.serve("session_linger=%ds" % linger)
         client, token = self.subscriber("websocket", "a")
         self.cut(client)
         asker = self.http()
-        self.assertEqual(self.messages(asker, token, wait=3)["messages"], [])
+        self.assertEqual(self.messages(asker, token, wait=linger + 2)["messages"], [])
         self.assertEqual(self.parked(), 1)
         wait_until(lambda: self.parked() == 0, 10)
         self.messages(asker, token, 404)
 
     def test_stays_as_long_as_it_is_asked_for(self):
-        self.serve("session_linger=2s")
+        linger = round(1 + janus_test.SLOWNESS)
+        self.serve("session_linger=%ds" % linger)
         client, token = self.subscriber("websocket", "a")
         self.cut(client)
         asker = self.http()
-        for _ in range(5):
+        for _ in range(2 * linger + 1):
             asker.ask("GET", "/session/%s/messages?wait=1" % token)
         self.assertEqual(self.parked(), 1)
         wait_until(lambda: self.parked() == 0, 10)

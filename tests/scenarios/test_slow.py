@@ -655,8 +655,8 @@ class SlowByListener(Listened):
         """What is said of slow readers is no state: connections that are idle, or say nothing, end in time."""
         self.begin("keep_alive = 1s", "idle_limit = 2s")
         idle = self.connect(Http, "latest")
-        self.connect(WebSocket, "latest").upgrade("/ws")
         self.assertEqual(idle.ask("GET", "/version").status, 200)
+        self.connect(WebSocket, "latest").upgrade("/ws")
         wait_until(lambda: self.janus.count("closed_idle") == 1, 8)
         with self.assertRaises(Closed):
             idle.ask("GET", "/version")

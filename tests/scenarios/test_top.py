@@ -5,7 +5,7 @@ import re
 import signal
 import unittest
 
-from janus_test import wait_until
+from janus_test import SLOWNESS, wait_until
 from terminal import Terminal
 from web_clients import WebTest
 
@@ -55,11 +55,12 @@ class Top(WebTest):
 
     def test_rates(self):
         """Of what goes on while it looks."""
-        bench = self.bench(self.janus, "-n", 40, "-T", 4, "--rate", 200, "--while-running", 6)
+        bench = self.bench(self.janus, "-n", 40, "-T", 4, "--rate", 200, "--while-running", 6 * SLOWNESS)
         wait_until(lambda: self.janus.count("delivered") > 100, 20)
         top = self.once()
-        self.assertTrue(100 < top["rates"]["published"] < 400, top["rates"])
-        self.assertTrue(1000 < top["rates"]["delivered"] < 4000, top["rates"])
+        # (On a busy machine the load comes in heaps.)
+        self.assertTrue(40 < top["rates"]["published"] < 600, top["rates"])
+        self.assertTrue(400 < top["rates"]["delivered"] < 6000, top["rates"])
         self.assertGreater(top["rates"]["bytes_out"], top["rates"]["bytes_in"])
         self.assertAlmostEqual(sum(t["rate"] for t in top["topics"]), top["rates"]["published"], delta=200)
         self.assertAlmostEqual(sum(w["rates"]["delivered"] for w in top["workers"]), top["rates"]["delivered"], delta=1)

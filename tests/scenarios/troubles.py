@@ -14,6 +14,7 @@ from janus_test import Deadline, wait_until
 from programs import OTHER_BUILD, Configuration, Program
 
 STOP_MOST = 3               # seconds that a process is stopped at most
+NO_MASTER_MOST = 0.5        # seconds until a dead master is followed by another, at most: as a service manager has it
 LATER = r"under way|being replaced|again later"         # why janusctl's reload is refused just now, and not for good
 
 
@@ -24,11 +25,13 @@ class Troubles:
         self.server, self.program, self.configuration, self.seed, self.over = server, program, configuration, seed, over
         self.failures = []
         self.history = []           # what was done when, a line each
-        self.done = dict.fromkeys(("kills", "keepers", "stops", "reloads", "pairs", "upgrades", "broken"), 0)
+        self.done = dict.fromkeys(("kills", "keepers", "masters", "stops", "reloads", "pairs", "upgrades", "broken"), 0)
         self.refused_later = 0
         self.disturbed = 0          # until when a kill or a stop may be why a reload is refused
         self.stopped = None
         self.killing = threading.Lock()         # (keeper and worker are not to be killed at one instant)
+        self.mastering = threading.RLock()      # held while there is no master that could take a signal
+        self.ended = threading.Event()          # the thread that starts masters may end: the kernel ends them with it
 
     def random(self, what):
         """Each thread has its own, so that a seed means the same whatever the others do."""
@@ -57,11 +60,7 @@ class Troubles:
 
     def workers(self):
         """[(keeper, worker)...] as found in the kernel: janusctl may be behind."""
-        found = []
-        master = self.server.master
-        for keeper in children(master):
-            found += [(keeper, worker) for worker in children(keeper)]
-        return found
+        return [(keeper, worker) for keeper in self.server.all_called("janus-keeper") for worker in children(keeper)]
 
     def kill(self, rng):
         found = self.workers()
@@ -108,6 +107,38 @@ class Troubles:
                 return True
             self.over.wait(0.05)
         return False
+
+    def kill_master(self, rng):
+        """And another is started a moment later, as a service manager does; again and again, while there is no program that can be one. Kills of others go on."""
+        with self.mastering:
+            self.disturbed = max(self.disturbed, time.monotonic() + 5)
+            self.note("the master, %d, is killed" % self.server.master)
+            self.server.kill(self.server.master, "master")
+            self.server.process.wait()
+            self.done["masters"] += 1
+            self.over.wait(NO_MASTER_MOST * rng.random() ** 2)
+            self.start_master()
+            self.disturbed = max(self.disturbed, time.monotonic() + 5)
+
+    def start_master(self):
+        deadline = Deadline(60)
+        while not deadline.over():
+            with contextlib.suppress(OSError):
+                self.server.launch()
+                while self.server.running() and not deadline.over():
+                    status, out, _ = self.server.ctl("status", "--json")
+                    if status == 0 and json.loads(out).get("pid") == self.server.master:
+                        return
+                    time.sleep(0.02)
+            self.note("the next master has not started: %s" % (self.server.process.returncode,))
+            time.sleep(0.1)
+        self.fail("no master for a minute")
+
+    def masters(self, rng, actions, seconds):
+        """In a thread that lives as long as the server."""
+        self.spread(rng, actions, seconds)
+        self.masters_done.set()
+        self.ended.wait()
 
     def burst(self, rng, count=10, pause=0.1):
         """The workers of one slot, one behind the other; each as soon as it is live."""
@@ -214,7 +245,8 @@ class Troubles:
                 self.configuration.change_workers(rng)
             self.configuration.write()
             self.note("SIGHUP for %d workers, %s" % (self.configuration.workers, " ".join(self.configuration.urls())))
-            os.kill(self.server.master, signal.SIGHUP)
+            with self.mastering:        # (one that just starts would be ended by it)
+                os.kill(self.server.master, signal.SIGHUP)
             self.over.wait(rng.uniform(0.010, 0.030))
         if rng.random() < 0.5:
             self.note("janusctl reload after a pair: %s" % self.server.reload()[0])         # whatever it says
@@ -275,17 +307,25 @@ class Troubles:
             return
         self.fail("not all workers are live: %s" % self.server.status()["workers"])
 
-    def run(self, kills, keepers, bursts, stops, replacements, seconds):
-        """The threads that bring it all about, started."""
+    def run(self, kills, keepers, masters, bursts, stops, replacements, seconds):
+        """The threads that bring it all about, started: to be waited for with wait()."""
         self.start = time.monotonic()
-        threads = [("kill", [self.kill] * kills + [self.kill_keeper] * keepers + [self.burst] * bursts), ("stop", [self.stop] * stops), ("replace", replacements)]
-        started = []
+        self.masters_done = threading.Event()
+        threads = [("kill", [self.kill] * kills + [self.kill_keeper] * keepers + [self.burst] * bursts), ("stop", [self.stop] * stops), ("replace", replacements),
+                   ("master", [self.kill_master] * masters)]
+        self.started = []
         for name, actions in threads:
             rng = self.random(name)
             rng.shuffle(actions)
-            started.append(threading.Thread(target=self.spread, args=(rng, actions, seconds), daemon=True))
-            started[-1].start()
-        return started
+            thread = threading.Thread(target=self.masters if name == "master" else self.spread, args=(rng, actions, seconds), daemon=True)
+            thread.start()
+            if name != "master":
+                self.started.append(thread)
+
+    def wait(self):
+        for thread in self.started:
+            thread.join(120)
+        self.masters_done.wait(120)
 
 
 def runs(pid):

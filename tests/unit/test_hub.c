@@ -3,6 +3,9 @@
  */
 #include "tests/unit/hub_fixture.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+
 #define DEAD 5			/* the slot whose worker died */
 
 static void subscribers_are_those_of_slots_that_joined(void **state)
@@ -211,6 +214,99 @@ static void settling_wakes_all(void **state)
 	assert_int_equal(woken(f, 10), 0);
 }
 
+/* Has a process with this number die with the lock, behind what it does there. */
+static void die_with_the_lock(struct fixture *f, unsigned number, void (*at)(struct fixture *f))
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		f->hub.pid = (uint32_t)getpid();
+		lock_acquire(&f->hub.shm->lock, lock_as(number, getpid()));
+		at(f);
+		kill(getpid(), SIGKILL);
+	}
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(lock_number(lock_owner(&f->hub.shm->lock)), number);
+}
+
+static void leave_the_index_torn(struct fixture *f)
+{
+	atomic_store(&f->hub.index.shm->dirty, 1);
+	memset(f->hub.index.heads, 0, f->hub.index.shm->buckets * sizeof(*f->hub.index.heads));
+}
+
+/* The master in the midst of clearing a slot, when there is no other: who waits for the lock puts right what it has left. */
+static void who_waits_repairs(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t a = join(f, 1, "a", 1);
+
+	die_with_the_lock(f, HUB_NUMBER_MASTER, leave_the_index_torn);
+	lock_acquire(&f->hub.shm->lock, 2);
+	assert_int_equal(find(f, "a"), a);
+	lock_release(&f->hub.shm->lock, 2);
+	check(f);
+}
+
+static void publish_of_a_peer(struct fixture *f, bool commit)
+{
+	struct intent_shm *intent = &slot_of(f, SLOT_BRIDGE)->intent;
+	struct ring_batch b;
+
+	ring_begin(&f->hub.ring, &b);
+	ring_add(&f->hub.ring, &b, find(f, "a"), 100, 0, 1);
+	intent->fd = 3;
+	intent->parsed += 7;
+	intent->first = b.first;
+	atomic_store(&intent->state, INTENT_WRITTEN);
+	if (commit)
+		ring_commit(&f->hub.ring, &b);
+}
+
+static void write_of_a_peer(struct fixture *f)
+{
+	publish_of_a_peer(f, false);
+}
+
+static void commit_of_a_peer(struct fixture *f)
+{
+	publish_of_a_peer(f, true);
+}
+
+/* A bridge's publish, and how far its peer is, are one, whoever settles it: a waiter while there is no master, or the master. */
+static void a_bridges_publish_is_settled_once(void **state)
+{
+	struct fixture *f = *state;
+	const struct intent_shm *intent = &slot_of(f, SLOT_BRIDGE)->intent;
+	const _Atomic uint64_t *seq = &f->hub.shm->nodes.peer[3].seq;
+	uint64_t tail = ring_tail(&f->hub.ring);
+
+	join(f, 1, "a", 1);
+	for (int waiter = 0; waiter < 2; waiter++) {
+		uint64_t before = *seq;
+
+		die_with_the_lock(f, SLOT_BRIDGE + 1, write_of_a_peer);
+		if (waiter) {
+			lock_acquire(&f->hub.shm->lock, 2);
+			lock_release(&f->hub.shm->lock, 2);
+		}
+		hub_repair(&f->hub, SLOT_BRIDGE);
+		assert_int_equal(ring_tail(&f->hub.ring), tail);
+		assert_int_equal(*seq, before);
+		assert_int_equal(intent->state, INTENT_NONE);
+		die_with_the_lock(f, SLOT_BRIDGE + 1, commit_of_a_peer);
+		if (waiter) {
+			lock_acquire(&f->hub.shm->lock, 2);
+			lock_release(&f->hub.shm->lock, 2);
+		}
+		hub_repair(&f->hub, SLOT_BRIDGE);
+		assert_int_equal(ring_tail(&f->hub.ring), ++tail);
+		assert_int_equal(*seq, intent->parsed);
+		assert_int_equal(intent->state, INTENT_NONE);
+		check(f);
+	}
+}
+
 static void a_slot_is_cleared(void **state)
 {
 	struct fixture *f = *state;
@@ -284,6 +380,8 @@ int main(void)
 		TEST(settles_a_join),
 		TEST(settles_beside_another),
 		TEST(settling_wakes_all),
+		TEST(who_waits_repairs),
+		TEST(a_bridges_publish_is_settled_once),
 		TEST(a_slot_is_cleared),
 		cmocka_unit_test(counters_keep_their_numbers),
 	};

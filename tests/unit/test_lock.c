@@ -150,15 +150,13 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Both waiters are woken, one by us and one by the other: neither has to wait for its timeout. */
-static void test_both_woken(void **state)
+/* ns from the release until the second of two waiters has it: the first quartile, as others use the machine, too. */
+static int64_t second_waiter(struct arena *a)
 {
 	int64_t late[ROUNDS], start;
-	struct arena *a = *state;
 	pid_t pids[2];
-	int i;
 
-	for (i = 0; i < ROUNDS; i++) {
+	for (int i = 0; i < ROUNDS; i++) {
 		atomic_store(&a->ready, 0);
 		lock_acquire(&a->lock, 1);
 		pids[0] = waiter(a, 0);
@@ -171,9 +169,22 @@ static void test_both_woken(void **state)
 		late[i] = (a->got[0] > a->got[1] ? a->got[0] : a->got[1]) - start;
 	}
 	qsort(late, ROUNDS, sizeof late[0], by_value);
-	/* A quarter, not half: others use the machine, too. To wait for the timeout takes 1.7 to 8 ms, evenly spread: a quarter is at 3. */
-	print_message("the second of two waiters has it after %ld us (first quartile)\n", (long)(late[ROUNDS / 4] / 1000));
-	assert_true(late[ROUNDS / 4] < 2000000);
+	return late[ROUNDS / 4];
+}
+
+/* Both waiters are woken, one by us and one by the other: neither has to wait for its timeout. */
+static void test_both_woken(void **state)
+{
+	struct arena *a = *state;
+	int64_t late;
+	int tries = 0;
+
+	/* To wait for the timeout takes 1.7 to 8 ms, evenly spread: a quarter is at 3, each time. A machine that is busy for a while is tried again. */
+	do {
+		late = second_waiter(a);
+		print_message("the second of two waiters has it after %ld us (first quartile)\n", (long)(late / 1000));
+	} while (late >= 2000000 && ++tries < 5);
+	assert_true(late < 2000000);
 	assert_int_equal(atomic_load(&a->lock.word) & ~LOCK_WAITERS, 0);
 }
 
@@ -228,6 +239,96 @@ static void test_killed_holder(void **state)
 	assert_int_equal(lock_owner(&a->lock), 0);
 }
 
+/* What the heir has been told of: who was dead, and who had the lock by then. */
+static struct arena *mended_of;
+static _Atomic uint32_t mended, mended_by;
+
+static void mend(void *arg, unsigned number)
+{
+	mended_of = arg;
+	atomic_store(&mended_by, lock_owner(&mended_of->lock));
+	atomic_fetch_add(&mended, number);
+}
+
+/* A process that holds the lock as number 5, with its own process id. */
+static pid_t hold(struct arena *a)
+{
+	pid_t holder = spawn();
+
+	if (holder == 0) {
+		lock_acquire(&a->lock, lock_as(5, getpid()));
+		for (;;)
+			pause();
+	}
+	while (lock_number(lock_owner(&a->lock)) != 5)
+		nap(100);
+	return holder;
+}
+
+/* Its lock is taken over by who waits for it, once it has died, reaped or not; not before, and not from another process with its number. */
+static void test_inherited(void **state)
+{
+	struct arena *a = *state;
+
+	lock_inherit(&a->lock, mend, a);
+	for (int reaped = 0; reaped < 2; reaped++) {
+		pid_t holder = hold(a), other;
+
+		atomic_store(&mended, 0);
+		other = spawn();
+		if (other == 0) {
+			nap(30000);
+			kill(holder, SIGKILL);
+			_exit(0);
+		}
+		if (reaped) {
+			reap(other);
+			assert_int_equal(waitpid(holder, NULL, 0), holder);
+		}
+		lock_acquire(&a->lock, 3);
+		assert_int_equal(atomic_load(&mended), 5);
+		assert_int_equal(atomic_load(&mended_by), 3);
+		assert_int_equal(lock_owner(&a->lock), 3);
+		lock_release(&a->lock, 3);
+		assert_int_equal(atomic_load(&a->lock.word), 0);
+		if (!reaped) {
+			reap(other);
+			assert_int_equal(waitpid(holder, NULL, 0), holder);
+		}
+		assert_false(lock_take_over(&a->lock, lock_as(5, holder), 3));
+		assert_true(lock_try(&a->lock, lock_as(5, getpid())));
+		assert_false(lock_take_over(&a->lock, lock_as(5, holder), 3));
+		lock_release(&a->lock, lock_as(5, getpid()));
+	}
+	lock_inherit(&a->lock, NULL, NULL);
+}
+
+/* Of many who wait for the same dead one, exactly one mends; the others have the lock behind it. */
+static void test_one_heir(void **state)
+{
+	struct arena *a = *state;
+	pid_t holder = hold(a), pids[6];
+
+	atomic_store(&mended, 0);
+	lock_inherit(&a->lock, mend, a);
+	for (unsigned i = 0; i < 6; i++) {
+		pids[i] = spawn();
+		if (pids[i] == 0) {
+			lock_acquire(&a->lock, 20 + i);
+			a->counter += 1 + 1000 * atomic_load(&mended);
+			lock_release(&a->lock, 20 + i);
+			_exit(0);
+		}
+	}
+	nap(20000);
+	kill_and_reap(holder);
+	for (unsigned i = 0; i < 6; i++)
+		reap(pids[i]);
+	assert_int_equal(a->counter, 5006);
+	assert_int_equal(atomic_load(&a->lock.word) & ~LOCK_WAITERS, 0);
+	lock_inherit(&a->lock, NULL, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -236,6 +337,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_both_woken, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed_waiter, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed_holder, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_inherited, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_heir, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /*
  * The keeper's death. See next_keeper.h.
  *
- * A worker that stops makes no keeper: it ends by itself. So does one whose master is gone, too, as nobody would be there for the next keeper.
+ * A worker that stops makes no keeper: it ends by itself. One whose master is gone makes one as ever: whether to wait for another master is the keeper's to know.
  */
 #include "worker/loop/next_keeper.h"
 
@@ -16,27 +16,13 @@
 #include "shm/log.h"
 
 #define RETRY_MS 50		/* until it is tried again, for want of processes or descriptors */
-#define LOOK_MS 100		/* how often the master is looked for, while there is no keeper that would be */
 
 static void follow(struct worker *w);
 
 static void later(struct worker *w, unsigned ms)
 {
-	unsigned step = ms < LOOK_MS ? ms : LOOK_MS;
-
-	w->keeper.wait_ms = ms - step;
-	w->keeper.timer.repeat = step / 1000.0;
+	w->keeper.timer.repeat = ms / 1000.0;
 	ev_timer_again(w->base.loop, &w->keeper.timer);
-}
-
-/* Then nobody would be there for the next keeper. */
-static bool master_is_gone(const struct worker *w)
-{
-	if (getppid() == w->start->master)
-		return false;
-	log_warning("keeper and master have died: stopping");
-	raise(SIGTERM);
-	return true;
 }
 
 /* 0, or -1 with errno. The new process does not return. Signals are for this one: it must take none with handlers that are ours. */
@@ -74,7 +60,7 @@ static void missed(struct worker *w)
 	unsigned ms;
 
 	w->keeper.pid = 0;
-	if (w->stopping || master_is_gone(w))
+	if (w->stopping)
 		return;
 	CRASH_POINT("keeper-missed");
 	ms = w->start->keeper_pause(w->start->keeper_arg);
@@ -127,11 +113,7 @@ static void on_time(struct ev_loop *loop, struct ev_timer *t, int events)
 	ev_timer_stop(loop, t);
 	if (w->keeper.pid)
 		follow(w);
-	else if (w->stopping || master_is_gone(w))
-		return;
-	else if (w->keeper.wait_ms > 0)
-		later(w, w->keeper.wait_ms);
-	else
+	else if (!w->stopping)
 		make_now(w);
 }
 
@@ -151,7 +133,7 @@ void next_keeper_leave(struct worker *w)
 		return;
 	if (poll(&p, 1, 0) > 0 || is_gone(w))
 		w->keeper.pid = 0;
-	while (!w->keeper.pid && getppid() == w->start->master && make(w) < 0) {
+	while (!w->keeper.pid && make(w) < 0) {
 		base_beat(&w->base);
 		nanosleep(&(struct timespec){ .tv_nsec = RETRY_MS * 1000000L }, NULL);
 	}

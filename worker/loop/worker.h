@@ -47,7 +47,7 @@ struct worker_start {
 	bool drain;			/* take no new connections; leave with WORKER_DRAINED when the last one has ended */
 	uint64_t died;			/* when the last worker died or left, microseconds since 1970; 0: there was none */
 	/* next_keeper.c */
-	pid_t keeper, master;		/* the process that has made this one; and that which takes its place when it dies */
+	pid_t keeper;			/* the process that has made this one */
 	unsigned (*keeper_pause)(void *arg);	/* a keeper has died: milliseconds until the next one is made, 0: at once */
 	pid_t (*make_keeper)(void *arg);	/* makes it: its process id; -1 with errno. Signals are blocked */
 	void *keeper_arg;
@@ -156,7 +156,6 @@ struct worker {
 		pid_t pid;			/* 0: there is none */
 		struct ev_io io;		/* its pidfd */
 		struct ev_timer timer;
-		unsigned wait_ms;		/* that the timer does not cover yet */
 	} keeper;
 
 	/* worker.c */

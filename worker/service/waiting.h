@@ -19,7 +19,11 @@
 #include "worker/service/subscribe.h"
 #include "worker/session/cursor.h"
 
-#define WAITING_FOR_NODES 250		/* milliseconds */
+#ifdef __SANITIZE_ADDRESS__
+#define WAITING_FOR_NODES 1500		/* milliseconds; there a worker's death alone may take a quarter of a second */
+#else
+#define WAITING_FOR_NODES 250
+#endif
 
 /* A new worker: takes over the notes of the last one. */
 void waiting_recover(struct service *service);

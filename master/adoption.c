@@ -1,0 +1,513 @@
+/*
+ * Adoption. See adoption.h.
+ */
+#include "master/adoption.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "master/adopt.h"
+#include "master/door.h"
+#include "master/listen.h"
+#include "master/process.h"
+#include "master/program.h"
+#include "master/secret_files.h"
+#include "shm/crash.h"
+#include "shm/log.h"
+
+#define PATIENCE_MS 8000	/* for keepers to say what they have, or to go */
+#define AGAIN_MS 1000		/* those that have not are asked again */
+#define POLL_MS 20
+
+/* ---- asking the keepers ---- */
+
+/* A keeper, as far as it is known. */
+struct kept {
+	int orders;			/* -1: nobody is there */
+	bool whole;			/* it has said all */
+	struct adopt_told told;
+	int program;
+	struct handover h;
+};
+
+struct kin {
+	struct master *m;
+	struct kept *slot[INDEX_SLOTS_MAX];
+	struct kept *first;		/* that has said all: of what all have, this one's descriptors are used */
+};
+
+static void close_if(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+static bool same_file(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* Those that have a door with somebody behind it. -1 with errno. */
+static int find_all(struct kin *kin)
+{
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		int fd = door_connect(kin->m->dir.path, i);
+
+		if (fd < 0)
+			continue;
+		kin->slot[i] = calloc(1, sizeof(struct kept));
+		if (!kin->slot[i]) {
+			close(fd);
+			return -1;
+		}
+		kin->slot[i]->orders = fd;
+		CRASH_POINT("adopt-connected");
+	}
+	return 0;
+}
+
+/* How many are there and have not said all. */
+static unsigned untold(const struct kin *kin)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		n += kin->slot[i] && kin->slot[i]->orders >= 0 && !kin->slot[i]->whole;
+	return n;
+}
+
+static void share(int *fd, int other)
+{
+	if (*fd < 0 || other < 0 || !same_file(*fd, other))
+		return;
+	close(*fd);
+	*fd = other;
+}
+
+/* What another keeper has said already is not kept twice: descriptors may be few. */
+static void share_all(struct handover *h, int *program, const struct kept *first)
+{
+	const struct handover *f = &first->h;
+
+	share(&h->hub, f->hub);
+	share(&h->secrets, f->secrets);
+	share(program, first->program);
+	/* (These are the same with all, always. Eventfds can't be told from each other.) */
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		close_if(h->wake[i]);
+		close_if(h->queue[i]);
+	}
+	memcpy(h->wake, f->wake, sizeof(h->wake));
+	memcpy(h->queue, f->queue, sizeof(h->queue));
+	share(&h->tickets, f->tickets);
+	share(&h->fetched, f->fetched);
+	share(&h->control, f->control);
+	for (unsigned i = 0; i < h->listeners; i++)
+		for (unsigned j = 0; j < f->listeners && h->listen[i].fd != f->listen[j].fd; j++)
+			share(&h->listen[i].fd, f->listen[j].fd);
+}
+
+/* False: more is to come. True: it has said all, or its connection has ended. */
+static bool hear(struct kin *kin, unsigned slot)
+{
+	struct kept *k = kin->slot[slot];
+
+	switch (adopt_hear(k->orders, &k->told)) {
+	case ADOPT_MORE:
+		return false;
+	case ADOPT_WHOLE:
+		if (adopt_take(&k->told, &k->h, &k->program) == 0 && k->h.slot == (int)slot) {
+			k->whole = true;
+			if (kin->first)
+				share_all(&k->h, &k->program, kin->first);
+			else
+				kin->first = k;
+			CRASH_POINT("adopt-one");
+			return true;
+		}
+		/* fall through */
+	case ADOPT_END:
+		/* It has died, and its worker makes another; or that, too. Or there were no descriptors for what it said. */
+		adopt_forget(&k->told);
+		close(k->orders);
+		k->orders = door_connect(kin->m->dir.path, slot);
+		poll(NULL, 0, POLL_MS);
+	}
+	return true;
+}
+
+/* Asks one, and hears it for a while. */
+static void ask(struct kin *kin, unsigned slot, uint64_t until)
+{
+	struct pollfd p = { .fd = kin->slot[slot]->orders, .events = POLLIN };
+	uint64_t now = restarts_now();
+
+	(void)!orders_send(p.fd, ORDER_TELL);
+	for (; now < until; now = restarts_now())
+		if (poll(&p, 1, (int)(until - now)) > 0 && hear(kin, slot))
+			return;
+}
+
+/* One that somebody has stopped goes on. (Of several, the kernel names one that holds the lock; the others come behind it.) */
+static void wake(const struct kin *kin)
+{
+	pid_t keeper = runtime_dir_keeper(kin->m->dir.lock);
+
+	if (keeper > 0)
+		kill(keeper, SIGCONT);
+	log_info("waiting for what an earlier janus left behind: %u keepers, process %d", untold(kin), (int)keeper);
+}
+
+/* Until all have said what they have, or have gone, or it takes too long. One after the other, as each says some hundred descriptors. */
+static void ask_all(struct kin *kin)
+{
+	uint64_t deadline = restarts_now() + PATIENCE_MS, until;
+
+	while (untold(kin) && restarts_now() < deadline) {
+		uint64_t begun = restarts_now();
+
+		for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+			if (kin->slot[i] && kin->slot[i]->orders >= 0 && !kin->slot[i]->whole) {
+				until = restarts_now() + AGAIN_MS;
+				ask(kin, i, until < deadline ? until : deadline);
+			}
+		if (untold(kin) && restarts_now() - begun >= AGAIN_MS)
+			wake(kin);
+	}
+}
+
+/* ---- one state of all ---- */
+
+/* Listen sockets of a keeper whose state is not the one that all get, as a reload had come to one of both. */
+static void join(struct handover *h, const struct kept *k)
+{
+	for (unsigned i = 0; i < k->h.listeners && h->listeners < LISTENERS_OPEN_MAX; i++) {
+		bool there = false;
+
+		for (unsigned j = 0; j < h->listeners && !there; j++)
+			there = h->listen[j].fd == k->h.listen[i].fd;
+		if (!there)
+			h->listen[h->listeners++] = k->h.listen[i];
+	}
+}
+
+/* NULL: none has said any. */
+static struct kept *newest(const struct kin *kin)
+{
+	struct kept *found = NULL;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		if (kin->slot[i] && kin->slot[i]->whole && (!found || kin->slot[i]->h.reload_number > found->h.reload_number))
+			found = kin->slot[i];
+	return found;
+}
+
+/* Its hub is that of the newest. If another has another one, it waits there with a snapshot, for a program of another layout to be given to it. */
+static bool is_here(const struct kept *k, const struct kept *newest)
+{
+	return k && k->whole && (k->h.hub == newest->h.hub || same_file(k->h.hub, newest->h.hub));
+}
+
+/* The one whose state is the truth: of those that a reload had come to and those that it had not, the latter: to these a way back leads. */
+static struct kept *oldest(const struct kin *kin, const struct kept *newest)
+{
+	struct kept *found = NULL;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		if (is_here(kin->slot[i], newest) && (!found || kin->slot[i]->h.reload_number < found->h.reload_number))
+			found = kin->slot[i];
+	return found;
+}
+
+static void put_slot(struct handover *h, unsigned slot, const struct kept *k, bool here)
+{
+	h->slots[slot] = (struct handover_slot){
+		.used = true,
+		.draining = k->h.slots[slot].draining,
+		.segment = here ? k->h.slots[slot].segment : -1,
+		.orders = k->orders,
+		.door = -1,
+		.keeper = (uint32_t)k->told.keeper,
+	};
+	if (here) {
+		if (k->h.reload_number > h->reload_number)
+			h->reload_number = k->h.reload_number;
+		return;
+	}
+	close_if(k->h.slots[slot].segment);
+	close_if(k->h.hub);
+}
+
+/* As a master leaves it to the program that it executes: what is the server's is as the keepers have it, what is the master's as this one was started. */
+static struct handover *make_state(const struct kin *kin, const struct kept *newest, const struct kept *first)
+{
+	static struct handover h;
+	const struct master *m = kin->m;
+
+	h = first->h;
+	handover_strip(&h);
+	h.adopted = true;
+	h.canary = h.again = h.new_segments = h.restore = false;
+	h.answer = -1;
+	h.data = h.bridge = 0;
+	h.dropped_count = 0;
+	h.died = 0;
+	h.keepers = (struct restarts){ 0 };
+	h.lock = m->dir.lock;
+	h.master = (uint32_t)getpid();
+	memcpy(h.program, m->h.program, sizeof(h.program));
+	memcpy(h.arguments, m->h.arguments, sizeof(h.arguments));
+	h.arguments_len = m->h.arguments_len;
+	h.arguments_there = m->h.arguments_there;
+	h.managed = m->h.managed;
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		h.slots[i] = (struct handover_slot){ .segment = -1, .orders = -1, .door = -1 };
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		if (!kin->slot[i] || !kin->slot[i]->whole)
+			continue;
+		put_slot(&h, i, kin->slot[i], is_here(kin->slot[i], newest));
+		if (kin->slot[i] != first)
+			join(&h, kin->slot[i]);
+	}
+	return &h;
+}
+
+static int take_all(struct kin *kin)
+{
+	char error[RUNTIME_DIR_ERROR_MAX];
+	struct master *m = kin->m;
+	const struct kept *last = newest(kin), *first;
+	struct handover *h;
+	int fd;
+
+	if (!last)
+		return 0;
+	first = oldest(kin, last);
+	h = make_state(kin, last, first);
+	if (h->control < 0 && runtime_dir_serve(&m->dir, error) < 0) {
+		log_error("%s", error);
+		return -1;
+	}
+	m->dir.control = h->control = h->control < 0 ? m->dir.control : h->control;
+	fd = handover_write(h);
+	if (fd < 0) {
+		log_error("handover state: %m");
+		return -1;
+	}
+	CRASH_POINT("adopt-all");
+	m->next.caller = -1;
+	reload_execute(m, first->program, fd);
+	log_error("the program of the keepers that are there can't be executed: %m");
+	return -1;
+}
+
+int adoption_try(struct master *m)
+{
+	struct kin kin = { .m = m };
+	sigset_t all, before;
+	int r;
+
+	CRASH_POINT("adopt-locked");
+	/* Those that come are for the program that is executed. */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	if (find_all(&kin) < 0) {
+		log_error("%m");
+		return -1;
+	}
+	ask_all(&kin);
+	r = take_all(&kin);
+	if (r == 0 && untold(&kin)) {
+		log_error("keepers that an earlier janus left behind are still there, and do not answer");
+		r = -1;
+	}
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		if (kin.slot[i])
+			close_if(kin.slot[i]->orders);
+		free(kin.slot[i]);
+	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return r;
+}
+
+/* ---- their program ---- */
+
+/* NULL: the listen sockets are those of the configuration. */
+static const char *listeners_differ(const struct master *m, const struct config *config)
+{
+	unsigned own = 0;
+
+	for (unsigned i = 0; i < m->h.listeners; i++)
+		own += listen_is_own(&m->h.listen[i], m->dir.path);
+	if (m->h.listeners - own != config->listeners)
+		return "addresses";
+	for (unsigned i = 0; i < config->listeners; i++) {
+		const struct listen_address *a = &config->listen[i];
+		bool found = false;
+
+		for (unsigned j = 0; j < m->h.listeners && !found; j++) {
+			const struct handover_listener *l = &m->h.listen[j];
+
+			found = listen_serves(l, a) && l->proto == (int)a->proto && l->tls == a->tls && l->slow == a->slow && l->proxy == a->proxy;
+		}
+		if (!found)
+			return "addresses";
+	}
+	return NULL;
+}
+
+static const char *slots_differ(const struct master *m)
+{
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		const struct hub_slot_shm *s = &m->hub.shm->slot[i];
+
+		if (!m->h.slots[i].used)
+			continue;
+		if (m->h.slots[i].draining == (i < (unsigned)m->config.settings.workers))
+			return "workers";
+		if (!m->slot[i].ours && atomic_load(&s->reload_number) != m->h.reload_number)
+			return "a reload that had not come to all workers";
+	}
+	return NULL;
+}
+
+static const char *files_differ(const struct master *m, const struct settings *settings)
+{
+	char error[CONFIG_ERROR_MAX], changed[SECRET_FILES_CHANGED_MAX];
+	int secrets = -1;
+
+	if (secret_files_read(settings, &secrets, error) < 0)
+		return "files of secrets";
+	secret_files_changed(m->h.secrets, secrets, changed);
+	close_if(secrets);
+	return changed[0] ? "files of secrets" : NULL;
+}
+
+static const char *program_differs(const struct master *m)
+{
+	int fd = program_open(m->h.program);
+	bool same = fd >= 0 && same_file(fd, m->program);
+
+	close_if(fd);
+	return same ? NULL : "the program";
+}
+
+/* What is configured, or at hand, and not what the keepers have; NULL: it is the same. */
+static const char *what_differs(struct master *m)
+{
+	static struct config config;
+	char error[CONFIG_ERROR_MAX];
+	const char *what;
+
+	if (config_read(&config, &m->source, error) < 0)
+		return "the configuration";
+	if (!m->h.config.there || !settings_equal(&config.settings, &m->h.config.wanted))
+		return "settings";
+	(void)((what = program_differs(m)) || (what = slots_differ(m)) || (what = listeners_differ(m, &config)) || (what = files_differ(m, &config.settings)));
+	return what;
+}
+
+/* A keeper that gives signs of life. */
+static bool lives(const struct master *m, unsigned slot)
+{
+	const struct hub_slot_shm *s = &m->hub.shm->slot[slot];
+	uint32_t pid = atomic_load(&s->keeper);
+
+	return !process_ended(pid) && process_runs_as(pid, m->workers_uid) && restarts_now() - atomic_load(&s->keeper_beat) < PATIENCE_MS;
+}
+
+/* It has not answered, and gives no sign of life: what is left of it ends. */
+static void end_rest(struct master *m, unsigned slot)
+{
+	struct hub_slot_shm *s = &m->hub.shm->slot[slot];
+	uint64_t deadline = restarts_now() + PATIENCE_MS;
+	_Atomic uint32_t *const of[] = { &s->worker, &s->keeper };
+	bool there = true;
+
+	while (there && restarts_now() < deadline) {
+		there = false;
+		for (unsigned i = 0; i < 2; i++) {
+			uint32_t pid = atomic_load(of[i]);
+
+			if (process_ended(pid) || !process_runs_as(pid, m->workers_uid))
+				continue;
+			if (!there)
+				log_warning("slot %u: process %u can't be taken over: killed", slot, pid);
+			kill((pid_t)pid, SIGKILL);
+			there = true;
+		}
+		if (there)
+			poll(NULL, 0, POLL_MS);
+	}
+}
+
+/* A slot whose keeper and worker were dead when this master came; or that was to be made just when the last one died. */
+static void make_missing(struct master *m, unsigned slot)
+{
+	struct hub_slot_shm *s = &m->hub.shm->slot[slot];
+	uint32_t count = atomic_load(&s->connections) + atomic_load(&s->parked);
+
+	if (atomic_load(&s->state) != SLOT_UNUSED) {
+		end_rest(m, slot);
+		hub_repair(&m->hub, slot);
+		hub_clear_slot(&m->hub, slot, hub_owner_master());
+		hub_count(&m->hub, slot, COUNTER_closed_slot, count);
+		hub_count(&m->hub, slot, COUNTER_closed, count);
+		atomic_fetch_add(&s->emptied, 1);
+		atomic_store(&s->state, SLOT_UNUSED);
+		atomic_store(&s->keeper, 0);
+		atomic_store(&s->worker, 0);
+		log_error("slot %u had neither keeper nor worker any more: it starts empty, %u connections closed", slot, count);
+		events_say(&m->hub.events, EVENTS_MASTER, EVENT_EMPTY, count, "slot %u had neither keeper nor worker any more: it starts empty", slot);
+	}
+	if (slot < (unsigned)m->config.settings.workers && slots_start(m, slot) < 0)
+		m->again = true;
+}
+
+int adoption_settle(struct master *m)
+{
+	unsigned keepers = 0, connections = 0;
+	uint64_t apart = 0;
+	const char *what;
+
+	for (unsigned i = 0; i < SLOT_BRIDGE; i++)
+		if (!m->h.slots[i].used && atomic_load(&m->hub.shm->slot[i].state) != SLOT_UNUSED && lives(m, i)) {
+			log_error("slot %u has a keeper, process %u, which did not answer: it is for the next master to take over what is there", i, atomic_load(&m->hub.shm->slot[i].keeper));
+			return -1;
+		}
+	for (unsigned i = 0; i < SLOT_BRIDGE; i++) {
+		if (!m->h.slots[i].used) {
+			make_missing(m, i);
+			continue;
+		}
+		keepers++;
+		if (m->h.slots[i].segment < 0) {
+			apart |= 1ull << i;
+			continue;
+		}
+		connections += atomic_load(&m->hub.shm->slot[i].connections);
+		if (m->h.slots[i].keeper && slots_order(m, i, ORDER_RESUME) < 0)
+			log_error("slot %u can't be told to go on", i);
+	}
+	CRASH_POINT("adopt-settled");
+	m->h.adopted = false;
+	m->h.canary_slot = -1;
+	what = what_differs(m);
+	if (what)
+		m->again = true;
+	if (apart)
+		rolling_join(m, apart);
+	events_say(&m->hub.events, EVENTS_MASTER, EVENT_SERVER, connections, "process %d has taken over", (int)getpid());
+	log_info("janus %s: taken over, with %u workers and %u connections; %s%s", JANUS_VERSION, keepers, connections,
+		 what ? "what is configured differs, and a reload follows: " : "nothing has changed", what ? what : "");
+	return 0;
+}

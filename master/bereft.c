@@ -1,0 +1,109 @@
+/*
+ * A keeper without a master. See bereft.h.
+ *
+ * A slot that has a state and nobody who delivers holds all publishers up, when the ring is full (hub_lag()). A master would take it away or fill it; without one, a keeper does that for its own when it ends, and the
+ * lowest one that lives for those of others that have neither keeper nor worker.
+ */
+#include "master/bereft.h"
+
+#include "master/process.h"
+#include "master/runtime_dir.h"
+#include "shm/log.h"
+
+#define LOOK_MS 1000		/* between looks at others */
+
+bool bereft_begin(struct keeper *k)
+{
+	uint64_t none = 0;
+
+	atomic_compare_exchange_strong(&k->hub.shm->masters.gone, &none, hub_now());
+	if (k->h.settings.master_linger == 0)
+		return false;
+	k->bereft = true;
+	k->alone = 0;
+	k->looked = restarts_now();
+	log_warning("the master is gone; going on without one for %lld ms", (long long)k->h.settings.master_linger);
+	return true;
+}
+
+void bereft_end(struct keeper *k)
+{
+	k->bereft = false;
+}
+
+static struct hub_slot_shm *shm_of(const struct keeper *k, unsigned slot)
+{
+	return &k->hub.shm->slot[slot];
+}
+
+/* Publishers wait for it no longer; the next master finds it unused. */
+static void clear(struct keeper *k, unsigned slot)
+{
+	hub_clear_slot(&k->hub, slot, k->slot + 1);
+	atomic_store(&shm_of(k, slot)->worker, 0);
+	atomic_store(&shm_of(k, slot)->keeper, 0);
+	atomic_store(&shm_of(k, slot)->state, SLOT_UNUSED);
+}
+
+void bereft_leave(struct keeper *k)
+{
+	if (k->bereft)
+		clear(k, k->slot);
+}
+
+static bool is_dead(const struct keeper *k, unsigned slot)
+{
+	return process_ended(atomic_load(&shm_of(k, slot)->keeper)) && process_ended(atomic_load(&shm_of(k, slot)->worker));
+}
+
+/* Its worker is made by its keeper, its keeper by its worker, or by a master that was just making it: so only one that is found so twice is lost. */
+static void look_at(struct keeper *k, unsigned slot)
+{
+	struct hub_slot_shm *s = shm_of(k, slot);
+	uint32_t count = atomic_load(&s->connections) + atomic_load(&s->parked);
+	uint64_t bit = 1ull << slot;
+
+	if (atomic_load(&s->state) == SLOT_UNUSED || !is_dead(k, slot)) {
+		k->dead &= ~bit;
+		return;
+	}
+	if (!(k->dead & bit)) {
+		k->dead |= bit;
+		return;
+	}
+	hub_repair(&k->hub, slot);
+	clear(k, slot);
+	hub_count(&k->hub, slot, COUNTER_closed_slot, count);
+	hub_count(&k->hub, slot, COUNTER_closed, count);
+	atomic_fetch_add(&s->emptied, 1);
+	log_error("slot %u has neither keeper nor worker, nor is there a master: %u connections closed", slot, count);
+}
+
+static bool is_lowest(const struct keeper *k)
+{
+	for (unsigned i = 0; i < k->slot; i++)
+		if (atomic_load(&shm_of(k, i)->state) != SLOT_UNUSED && !process_ended(atomic_load(&shm_of(k, i)->keeper)))
+			return false;
+	return true;
+}
+
+bool bereft_look(struct keeper *k)
+{
+	uint64_t now = restarts_now(), passed = now - k->looked;
+
+	if (!k->bereft || passed < LOOK_MS / 4)
+		return true;
+	/* (Only time in which this process was run counts: a container that is paused does not end.) */
+	k->looked = now;
+	k->alone += passed < 2 * LOOK_MS ? passed : 2 * LOOK_MS;
+	if (runtime_dir_master(k->h.lock) != 0)
+		return true;		/* one is about to come */
+	if (is_lowest(k))
+		for (unsigned i = 0; i < SLOT_BRIDGE; i++)
+			if (i != k->slot)
+				look_at(k, i);
+	if (k->alone < (uint64_t)k->h.settings.master_linger)
+		return true;
+	log_error("no master has come for %lld ms (master_linger): stopping", (long long)k->h.settings.master_linger);
+	return false;
+}
