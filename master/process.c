@@ -25,6 +25,27 @@ bool process_slots_ended(const struct hub *hub)
 	return true;
 }
 
+bool process_runs_as(uint32_t pid, uid_t user)
+{
+	char path[64], text[1024];
+	const char *uid;
+	ssize_t n;
+	int fd;
+
+	if (pid == 0)
+		return false;
+	/* (Not by whom its folder belongs to: that is root, where a process has changed its user.) */
+	snprintf(path, sizeof(path), "/proc/%u/status", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	uid = strstr(text, "\nUid:");
+	return uid && strtoul(uid + 5, NULL, 10) == user;
+}
+
 static bool is_called(uint32_t pid, const char *name)
 {
 	char path[64], text[32];

@@ -11,6 +11,9 @@
 #include "shm/ended.h"
 #include "shm/hub.h"
 
+/* Whether it runs as this user (or runs at all). What stands in the hub as a process's number may be any number. */
+bool process_runs_as(uint32_t pid, uid_t user);
+
 /* Whether all keepers and workers have, as far as the hub knows of them. */
 bool process_slots_ended(const struct hub *hub);
 

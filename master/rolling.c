@@ -222,17 +222,34 @@ static void replace_one(struct master *m, unsigned slot)
 
 /* ---- connections go from one to another ---- */
 
+/* Whether no slot is to end any more, and none has clearly more connections than the mean. */
+static bool is_even(const struct master *m)
+{
+	uint64_t sum = 0, most = 0, n = 0, each;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		uint64_t connections = atomic_load(&shm_of(m, i)->connections);
+
+		if (!m->h.slots[i].used)
+			continue;
+		if (m->h.slots[i].draining)
+			return false;
+		n++;
+		sum += connections;
+		most = connections > most ? connections : most;
+	}
+	each = n ? (sum + n - 1) / n : 0;
+	return !m->rolling_added || most <= each + each / 16;
+}
+
 static void poll_moves(struct master *m)
 {
 	uint64_t moved = report_moved(m), now = restarts_now();
-	bool ends = false;
 
-	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
-		ends |= m->h.slots[i].used && m->h.slots[i].draining;
 	if (moved != m->rolling_moved)
 		m->rolling_moved_at = now;
 	m->rolling_moved = moved;
-	if ((!ends && !m->rolling_added) || now >= m->rolling_deadline || now - m->rolling_moved_at >= STILL_MS)
+	if (is_even(m) || now >= m->rolling_deadline || now - m->rolling_moved_at >= STILL_MS)
 		finish(m);
 }
 
