@@ -236,7 +236,7 @@ M("behind-not-counted", "worker/loop/recover.c", "\t\tatomic_fetch_add_explicit(
   RECOVERY + "test_cut_frame_is_kept_after_a_death")
 M("kept-not-claimed", "worker/loop/recover.c", "\tpartial_take_over(w->partial);\n", "", "test_partial_frames.Deaths.test_one_of_several_is_forgotten")
 M("buffers-not-claimed", "worker/loop/recover.c", "\tif (pool_claim(&w->base.pool, st->out) < 0)\n\t\treturn false;\n", "", RECOVERY + "test_buffers_of_two")
-M("unheard-not-left", "worker/loop/recover.c", "\t\t\tindex_leave(&w->base.hub.index, w->base.number, i);\n", "\t\t\tcontinue;\n", RECOVERY + "test_topic_half_left")
+M("unheard-not-left", "worker/delivery/local_topics.c", "\t\t\tindex_leave(ix, topics->base->number, i);\n", "\t\t\tcontinue;\n", RECOVERY + "test_topic_half_left")
 M("scanned-to-the-tail", "worker/loop/recover.c", "w->topics.scanned = atomic_load_explicit(&w->base.self->delivered, memory_order_acquire);", "w->topics.scanned = ring_tail(&w->base.hub.ring);",
   GO_THROUGH, points="publish-committed")
 M("cut-not-taken-over", "worker/loop/recover.c", "\tif (s->state.flags & SESSION_CUT) {\n", "\tif (false) {\n", "test_crash.Worker.test_stream_is_kept")
@@ -251,8 +251,8 @@ M("blamed-forgotten", "shm/attribution.c", "\tif (!s->suspect.blamed)\n\t\ts->su
 M("record-not-skipped", "shm/attribution.c", "\tskip(s, encoding);\n", "", "test_attribution")
 M("nobody-blamed", "worker/loop/recover.c", "if (on && is_open(w, on - 1)) {", "if (false && on) {",
   "test_crash_points.CrashPoints.test_own_fault_costs_one_connection")
-M("orphans-not-adopted", "worker/loop/orphans.c", "if (untouched(fd) && listener_of(w, fd))", "if (false)", GO_THROUGH, points="accept-accepted")
-M("orphans-all-adopted", "worker/loop/orphans.c", "if (untouched(fd) && listener_of(w, fd))", "if (listener_of(w, fd))", RECOVERY + "test_connection_half_closed")
+M("orphans-not-adopted", "worker/loop/orphans.c", "if (!has_moved(w, fd) && untouched(fd) && listener_of(w, fd))", "if (false)", GO_THROUGH, points="accept-accepted")
+M("orphans-all-adopted", "worker/loop/orphans.c", "if (!has_moved(w, fd) && untouched(fd) && listener_of(w, fd))", "if (listener_of(w, fd))", RECOVERY + "test_connection_half_closed")
 M("orphans-beyond-the-limit", "worker/loop/connection.c", " && listener_counts(&w->listeners, fd, a->proto))", ")", "test_http_routes.Routes.test_full_and_killed")
 M("refused-are-reset", "worker/loop/refuse.c", "\tif (!more)\n\t\tend(w, r);", "\tif (r->told)\n\t\tend(w, r);", "test_http_routes.Routes.test_full_can_be_read")
 M("registered-before-it-is", "worker/session/watch.c", "\tnote(slot, fd, had & events);\n", "\tnote(slot, fd, events);\n", GO_THROUGH, points="watch-lessened", quick=False)
@@ -412,18 +412,21 @@ SESSIONS = "test_sessions."
 M("parked-for-ever", "worker/loop/park.c", " - 1) * 1000 >= limit)", " - 1) * 1000 >= INT64_MAX)", SESSIONS + "Ends.test_time")
 M("parked-for-a-second-less", "worker/loop/park.c", " - 1) * 1000 >= limit)", ") * 1000 >= limit)", SESSIONS + "Ends.test_not_before_its_time")
 M("parked-that-hold-descriptors", "worker/loop/connection.c", "\tpark_make_room(w);\n", "", SESSIONS + "Ends.test_descriptors")
-M("parked-that-count", "worker/delivery/local_topics.c", "\t\tif (t->transport != TOPICS_PARKED)\n\t\t\tby_group[transport_group(t->transport)] +=", "\t\tby_group[t->transport == TOPICS_PARKED ? 0 : transport_group(t->transport)] +=", SESSIONS + "Attach.test_topic_that_nobody_else_hears")
+M("parked-that-count", "worker/delivery/local_topics.c", "\t\tif (t->transport != TOPICS_PARKED) {\n\t\t\tby_group[transport_group(t->transport)] +=", "\t\t{\n\t\t\tby_group[t->transport == TOPICS_PARKED ? 0 : transport_group(t->transport)] +=", SESSIONS + "Attach.test_topic_that_nobody_else_hears")
 M("parked-with-nothing", "worker/session/session.c", "s->until != 0 && s->count > 0 &&", "s->until != 0 &&", SESSIONS + "Ends.test_goodbye")
-M("parked-is-no-flag-of-snapshots", "shm/snapshot_slot.c", "\t{ \"parked\", SESSION_PARKED, SESSION_PARKED },\n", "", SESSIONS + "Survive.test_other_layout", quick=False)
+M("parked-is-no-flag-of-snapshots", "shm/snapshot_session.c", "\t{ \"parked\", SESSION_PARKED, SESSION_PARKED },\n", "", SESSIONS + "Survive.test_other_layout", quick=False)
 M("attached-and-not-finished", "worker/loop/recover.c", "\tattach_redo(&w->base.slot);\n", "", SESSIONS + "Points.test_attaching")
 M("attached-without-its-token", "worker/service/attach.c", "\tmemcpy(s->token, slot_session(slot, from)->token, sizeof(s->token));\n", "", SESSIONS + "Points.test_attaching")
 M("attached-from-where-it-was", "worker/service/attach.c", "\tif (a->asked.kind == RESUME_SINCE)\n\t\treturn a", "\tif (0)\n\t\treturn a", SESSIONS + "Attach.test_since")
 M("who-was-reset-is-uncertain", "worker/loop/recover.c", "if (tcp_is_reset(session_fd(&w->base, sid)))", "if (0)", SESSIONS + "Ends.test_reset_within_a_frame")
 M("attached-from-what-is-owed-next", "worker/service/attach.c", "\t\treturn a->asked.since.seq;", "\t\treturn begun > a->asked.since.seq ? begun : a->asked.since.seq;", "test_request")
 M("attached-to-two", "worker/service/request.c", "\tif (!session_parked(service->base, from))\n\t\tservice->base->park(service->base->above, from);\n", "", SESSIONS + "Attach.test_second_attach")
-M("strays-are-forgotten", "worker/service/attach.c", "return session(base, sid)->until == 0 || is_home(base, sid) ? 0 :", "return 1 ? 0 :", SESSIONS + "Survive.test_kills_and_reloads")
+M("strays-are-forgotten", "worker/service/attach.c", "return is_home(base, sid) ? 0 : strays_add(base, sid);", "return 0;", SESSIONS + "Survive.test_kills_and_reloads")
 M("moved-twice", "worker/loop/move.c", "there = l.good && l.m.number <= w->base.slot.shm->moves_taken[l.m.sender];", "there = false;", SESSIONS + "Points.test_moved_again")
 M("moved-and-opened-twice", "worker/loop/recover.c", "\tmove_settle(w);\n", "", SESSIONS + "Points.test_moved_and_opened")
+M("moved-and-nowhere", "worker/service/attach.c", "*slot = moved >= 0 ? (unsigned)moved : token_slot(token);", "*slot = token_slot(token);", "test_move_sessions.Tokens.test_found")
+M("moved-and-not-sent-again", "worker/loop/move.c", "\t\tmove_session_redo(w, sid, slot & ~MOVING_WHOLE);\n", "\t\tmove_free_again(w, sid);\n", "test_move_sessions.Points.test_deaths", quick=False)
+M("moved-and-left-at-once", "worker/delivery/local_topics.c", "\tif (!topics->base->departed)\n\t\tleave", "\tif (1)\n\t\tleave", "test_moves.Reloads.test_fewer_and_more", quick=False)
 M("strangers-push-out-others", "worker/loop/park.c", "\t\tif (his > most) {", "\t\tif (!most) {", SESSIONS + "Owners.test_who_makes_many")
 M("who-has-shown-nothing-is-as-good", "worker/loop/park.c", "2 * count + !(owner & OWNER_SHOWN)", "2 * count", SESSIONS + "Owners.test_who_makes_many")
 M("owners-are-told-apart-by-some-bits", "worker/loop/park.c", "owners[i].count > 0 && owners[i].hash != hash", "false", SESSIONS + "Owners.test_many")
@@ -520,7 +523,7 @@ M("certificate-for-any-page", "worker/protocol/http_bearer.c", "if (session_righ
 M("certificate-of-the-last-request", "worker/service/access.c", "\ta->certified = false;\n", "", "test_access")
 M("left-rights-are-the-certificates", "worker/service/access.c", "\treturn own->grants > 0 || own->expires != INT64_MAX;\n", "\treturn false;\n", "test_access")
 M("certificate-dies-with-the-worker", "worker/loop/recover.c", "!(rights && rights->certified))) {", "true)) {", CERTIFIED + "GoesOn.test_deaths_and_reloads")
-M("certificate-stays-in-its-layout", "shm/snapshot_slot.c", "!(v->rights && v->rights->certified)) {", "true) {", CERTIFIED + "GoesOn.test_another_layout")
+M("certificate-stays-in-its-layout", "shm/snapshot_session.c", "!(v->rights && v->rights->certified)) {", "true) {", CERTIFIED + "GoesOn.test_another_layout")
 M("certified-without-limit", "worker/loop/handshakes.c", "if (rights && !quota_connect_user(", "if (false && !quota_connect_user(", CERTIFIED + "Certified.test_limit")
 M("tls-session-without-its-certificate", "worker/io/tls_server.c", "\tid[0] = (uint8_t)mode;\n", "", CERTIFIED + "GoesOn.test_resumed_without")
 
@@ -609,7 +612,7 @@ M("tls-generation-is-not-counted", "proto/tls_keys.c", "\t\tkeys->generation = g
 M("tls-no-redo", "shm/tls.c", "\t\t\ttls_entry(tls, (int)fd - 1)->flow = s->redo.flow;\n", "\t\t\t;\n", "test_tls_segment")
 M("tls-redo-keeps-keys", "shm/tls.c", "\texplicit_bzero(&s->redo, sizeof(s->redo));\n", "", "test_tls_segment")
 M("tls-entry-is-not-wiped", "shm/tls.c", "!is_tls(of, (int)fd - 1))", "false)", "test_tls_segment")
-M("tls-snapshot-for-plain", "shm/snapshot_slot.c", "v.tls ? PROTO_OF_TLS : \"proto\"", "\"proto\"", "test_snapshot_slot")
+M("tls-snapshot-for-plain", "shm/snapshot_session.c", "v.tls ? PROTO_OF_TLS : \"proto\"", "\"proto\"", "test_snapshot_slot")
 
 # ---- janus.js, where there is a Node with WebSocket ----
 
@@ -646,7 +649,7 @@ M("any-parameter-is-known", "worker/protocol/http_names.c", "return name.len == 
 M("websocket-on-no-path-is-no-websocket", "worker/protocol/http_routes.c", "get && (!r || !r->upgrades)", "get && r && !r->upgrades", FIRST + "Told.test_websocket_without_a_path")
 # ---- who runs the server ----
 
-M("admin-is-not-in-a-snapshot", "shm/snapshot_slot.c", '\t{ "admin", SESSION_ADMIN, SESSION_ADMIN },\n', "", "test_snapshot_slot")
+M("admin-is-not-in-a-snapshot", "shm/snapshot_session.c", '\t{ "admin", SESSION_ADMIN, SESSION_ADMIN },\n', "", "test_snapshot_slot")
 M("moved-and-no-admin-any-more", "worker/loop/move.c", "(m->listener & MOVED_ADMIN ? SESSION_ADMIN : 0)", "0", "test_admin.Survives.test_moves")
 M("admin-paths-for-all", "worker/protocol/http_routes.c", "if (r->where == ADMIN && !exchange_is_admin(x))", "if (0)", "test_metrics.Metrics.test_where")
 M("any-name-is-let-in", "worker/protocol/http_exchange.c", "(listed == HTTP_ANY && !exchange_is_admin(x))", "listed == HTTP_ANY", "test_admin.Pages.test_names")

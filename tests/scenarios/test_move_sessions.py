@@ -1,10 +1,13 @@
 """Sessions that have moved to another slot: they are found by their tokens, wherever they are; and a worker dies at each step of a move."""
+import concurrent.futures
+import os
+import signal
 import unittest
 
-import janus_test
 from crash_test import CRASH_BUILD, CrashTest
 from janus_test import free_port, wait_until
-from steady import Steady
+from steady import Steady, client_on
+from test_recovery import is_stopped
 from test_sessions import SessionTest
 
 LEAVING = "leave-noted", "leave-announced", "leave-sent", "leave-freed", "departed-left"
@@ -93,6 +96,32 @@ class Points(CrashTest):
         steady.end()
         counters = janus.stats()["counters"]
         self.assertEqual({name: counters[name] for name in NOT_TO_HAPPEN if counters[name]}, {})
+
+    def test_kick_meanwhile(self):
+        """The slot that a session comes to has done an order before, and the one that it leaves would have done it later."""
+        port = free_port()
+        text = "workers = %%d\nsession_linger = 0\nhang_limit = 60s\nlisten = flash://127.0.0.1:%d\n" % port
+        janus = self._janus = self.server(config=text % 2, build=CRASH_BUILD)
+        here = client_on(self, janus, 0).subscribe("kicked")
+        there = [client_on(self, janus, 1).subscribe("kicked") for _ in range(3)]
+        stays = client_on(self, janus, 1).subscribe("stays")
+        self.arm("leave-noted.stop")
+        janus.configure(text % 1)
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            reload = pool.submit(janus.ctl, "reload")
+            wait_until(lambda: not self.armed("leave-noted.stop"), 20, "a session that leaves")
+            worker = janus.slot(1)["worker"]
+            wait_until(lambda: is_stopped(worker), 10, "the worker's stop")
+            kick = pool.submit(janus.ctl, "kick", "--topic", "kicked")
+            here.expect_close()
+            os.kill(worker, signal.SIGCONT)
+            for client in there:
+                client.expect_close()
+            self.assertEqual((reload.result()[0], kick.result()[0]), (0, 0))
+        wait_until(lambda: settled(janus, 1), 20, "one worker")
+        self.client(janus).publish("stays", n=1)
+        stays.expect_message("stays", n=1)
+        self.assertEqual(janus.count("kicked"), 4)
 
 
 if __name__ == "__main__":
