@@ -19,7 +19,7 @@ NOT_TO_HAPPEN = ("closed_slot", "closed_uncertain", "closed_blamed", "closed_dam
 
 
 class MovesTest(WebTest):
-    limit = 120
+    limit = 240
 
     def begin(self, workers, *more, within_tls=(), **other):
         """A server whose configuration, and program, change."""
@@ -43,7 +43,7 @@ class MovesTest(WebTest):
             self.wait_settled(workers)
         return json.loads(out)
 
-    def wait_settled(self, workers, seconds=15):
+    def wait_settled(self, workers, seconds=30):        # (those that are in the middle of something at each look take long on a busy machine)
         def settled():
             found = self.janus.status()["workers"]
             has = [w["connections"] for w in found]
