@@ -9,7 +9,7 @@ import time
 import unittest
 
 from crash_test import CRASH_BUILD, CrashTest
-from janus_test import is_alive, wait_until
+from janus_test import SLOWNESS, is_alive, wait_until
 from processes import free_port
 from programs import OTHER_BUILD, Program
 from steady import Steady
@@ -179,13 +179,13 @@ class Killed(MasterTest):
         self.janus.process.send_signal(signal.SIGTERM)
         self.janus.wait_log("stopping")
         self.janus.process.send_signal(signal.SIGTERM)
-        self.janus.wait_exit(0, 5)
+        self.janus.wait_exit(0, 20)         # (of 60)
 
     def test_leave(self):
         self.begin()
         before = self.processes_of_slots()
         self.janus.process.send_signal(signal.SIGUSR1)
-        self.assertEqual(self.janus.process.wait(10), 0)
+        self.assertEqual(self.janus.process.wait(10 * SLOWNESS), 0)
         self.steady.progress()
         self.again()
         self.assertEqual(self.processes_of_slots(), before)
@@ -350,7 +350,7 @@ class Upgrade(MasterTest):
         self.arm(point)
         self.janus.killed[self.janus.master] = "master"
         os.kill(self.janus.master, signal.SIGHUP)
-        self.janus.process.wait(20)
+        self.janus.process.wait(20 * SLOWNESS)
         self.assertFalse(self.armed(point))
         if progress:
             self.steady.progress()
