@@ -12,7 +12,7 @@
 
 #include "shm/crash.h"
 
-#define AT_ONCE 200		/* the kernel passes 253 descriptors with a message */
+#define AT_ONCE 100		/* the kernel passes 253 descriptors with a message at most */
 
 struct packet {
 	uint8_t kind, first, last, count;
@@ -103,7 +103,13 @@ void adopt_forget(struct adopt_told *told)
 	told->count = 0;
 }
 
-/* The descriptors that came along, -1 where there are fewer than `count`; and who sent them. */
+static bool is_packet(const struct packet *packet, size_t len)
+{
+	return len >= offsetof(struct packet, number) && packet->kind == 'T' && packet->count <= AT_ONCE &&
+	       len == offsetof(struct packet, number) + packet->count * sizeof(int32_t);
+}
+
+/* Who sent it, and the descriptors that came along. False: they are not `count`, and closed. */
 static bool take_control(struct msghdr *msg, int fds[AT_ONCE], unsigned count, pid_t *keeper)
 {
 	unsigned got = 0;
@@ -142,10 +148,10 @@ enum adopt_result adopt_hear(int orders, struct adopt_told *told)
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return ADOPT_MORE;
-		if (n < (ssize_t)offsetof(struct packet, number))
+		if (n <= 0)
 			return ADOPT_END;
-		count = packet.count <= AT_ONCE ? packet.count : 0;
-		if (!take_control(&msg, fds, count, &told->keeper) || packet.kind != 'T' || (size_t)n != offsetof(struct packet, number) + count * sizeof(int32_t))
+		count = is_packet(&packet, (size_t)n) ? packet.count : AT_ONCE + 1;
+		if (!take_control(&msg, fds, count, &told->keeper))
 			return ADOPT_END;
 		if (packet.first)
 			adopt_forget(told);

@@ -200,33 +200,55 @@ static void join(struct handover *h, const struct kept *k)
 	}
 }
 
-/* The one whose state is the truth; NULL: none has said any. Of those that a reload had come to and those that it had not, the latter: to these a way back leads. */
-static struct kept *oldest(const struct kin *kin)
+/* NULL: none has said any. */
+static struct kept *newest(const struct kin *kin)
 {
 	struct kept *found = NULL;
 
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
-		if (kin->slot[i] && kin->slot[i]->whole && (!found || kin->slot[i]->h.reload_number < found->h.reload_number))
+		if (kin->slot[i] && kin->slot[i]->whole && (!found || kin->slot[i]->h.reload_number > found->h.reload_number))
 			found = kin->slot[i];
 	return found;
 }
 
-static void put_slot(struct handover *h, unsigned slot, const struct kept *k)
+/* Its hub is that of the newest. If another has another one, it waits there with a snapshot, for a program of another layout to be given to it. */
+static bool is_here(const struct kept *k, const struct kept *newest)
+{
+	return k && k->whole && (k->h.hub == newest->h.hub || same_file(k->h.hub, newest->h.hub));
+}
+
+/* The one whose state is the truth: of those that a reload had come to and those that it had not, the latter: to these a way back leads. */
+static struct kept *oldest(const struct kin *kin, const struct kept *newest)
+{
+	struct kept *found = NULL;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		if (is_here(kin->slot[i], newest) && (!found || kin->slot[i]->h.reload_number < found->h.reload_number))
+			found = kin->slot[i];
+	return found;
+}
+
+static void put_slot(struct handover *h, unsigned slot, const struct kept *k, bool here)
 {
 	h->slots[slot] = (struct handover_slot){
 		.used = true,
 		.draining = k->h.slots[slot].draining,
-		.segment = k->h.slots[slot].segment,
+		.segment = here ? k->h.slots[slot].segment : -1,
 		.orders = k->orders,
 		.door = -1,
 		.keeper = (uint32_t)k->told.keeper,
 	};
-	if (k->h.reload_number > h->reload_number)
-		h->reload_number = k->h.reload_number;
+	if (here) {
+		if (k->h.reload_number > h->reload_number)
+			h->reload_number = k->h.reload_number;
+		return;
+	}
+	close_if(k->h.slots[slot].segment);
+	close_if(k->h.hub);
 }
 
 /* As a master leaves it to the program that it executes: what is the server's is as the keepers have it, what is the master's as this one was started. */
-static const struct handover *make_state(const struct kin *kin, const struct kept *first)
+static struct handover *make_state(const struct kin *kin, const struct kept *newest, const struct kept *first)
 {
 	static struct handover h;
 	const struct master *m = kin->m;
@@ -252,7 +274,7 @@ static const struct handover *make_state(const struct kin *kin, const struct kep
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		if (!kin->slot[i] || !kin->slot[i]->whole)
 			continue;
-		put_slot(&h, i, kin->slot[i]);
+		put_slot(&h, i, kin->slot[i], is_here(kin->slot[i], newest));
 		if (kin->slot[i] != first)
 			join(&h, kin->slot[i]);
 	}
@@ -263,13 +285,14 @@ static int take_all(struct kin *kin)
 {
 	char error[RUNTIME_DIR_ERROR_MAX];
 	struct master *m = kin->m;
-	const struct kept *first = oldest(kin);
+	const struct kept *last = newest(kin), *first;
 	struct handover *h;
 	int fd;
 
-	if (!first)
+	if (!last)
 		return 0;
-	h = (struct handover *)(uintptr_t)make_state(kin, first);
+	first = oldest(kin, last);
+	h = make_state(kin, last, first);
 	if (h->control < 0 && runtime_dir_serve(&m->dir, error) < 0) {
 		log_error("%s", error);
 		return -1;
@@ -453,6 +476,7 @@ static void make_missing(struct master *m, unsigned slot)
 int adoption_settle(struct master *m)
 {
 	unsigned keepers = 0, connections = 0;
+	uint64_t apart = 0;
 	const char *what;
 
 	for (unsigned i = 0; i < SLOT_BRIDGE; i++)
@@ -466,8 +490,12 @@ int adoption_settle(struct master *m)
 			continue;
 		}
 		keepers++;
-#ifdef JANUS_BROKEN_ADOPTION	/* for tests, which must notice: as if nobody were there */
-		hub_clear_slot(&m->hub, i, hub_owner_master());
+		if (m->h.slots[i].segment < 0) {
+			apart |= 1ull << i;
+			continue;
+		}
+#ifdef JANUS_BROKEN_ADOPTION	/* for tests, which must notice */
+		kill((pid_t)m->h.slots[i].keeper, SIGTERM);
 #endif
 		connections += atomic_load(&m->hub.shm->slot[i].connections);
 		if (m->h.slots[i].keeper && slots_order(m, i, ORDER_RESUME) < 0)
@@ -479,6 +507,8 @@ int adoption_settle(struct master *m)
 	what = what_differs(m);
 	if (what)
 		m->again = true;
+	if (apart)
+		rolling_join(m, apart);
 	events_say(&m->hub.events, EVENTS_MASTER, EVENT_SERVER, connections, "process %d has taken over", (int)getpid());
 	log_info("janus %s: taken over, with %u workers and %u connections; %s%s", JANUS_VERSION, keepers, connections,
 		 what ? "what is configured differs, and a reload follows: " : "nothing has changed", what ? what : "");

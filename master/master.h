@@ -215,6 +215,7 @@ void reload_execute(struct master *m, int program, int handover);
 
 /* rolling.c */
 void rolling_begin(struct master *m);			/* the program has followed another: has the slots follow */
+void rolling_join(struct master *m, uint64_t slots);	/* these wait with snapshots for this program's hub (a bit each), and follow; there is no way back */
 void rolling_abandon(struct master *m);			/* the server stops */
 /*
  * The program can't take over, and nothing of it runs but this master: becomes the old one again. Returns if there is none, or it can't be.
@@ -237,7 +238,9 @@ bool service_healthy(const struct master *m, uint64_t now);	/* as the watchdog i
 void report_note_config(struct master *m, bool fresh);	/* m->config was read, and m->h.settings is what is in force of it; fresh: no program was before */
 uint64_t report_lost(const struct master *m);		/* connections that the server, and no peer, has lost */
 uint64_t report_moved(const struct master *m);		/* those that have gone from one worker to another */
-void report_note_workers(const struct master *m);	/* all slots have followed (those that end go soon), which report_done() will tell */
+/* What report_done() will say of workers: notes those that have followed since it was called last (some go soon), or all that are left. */
+void report_begin_workers(void);
+void report_note_workers(const struct master *m, bool all);
 /* Answers the caller, if there is one. Nothing has changed, and this is why; all has been done, but for what `error` says. The second logs it. */
 void report_refused(struct master *m, int caller, const char *error);
 void report_done(struct master *m, int caller, const char *error);

@@ -8,6 +8,7 @@
 
 #include "master/keeper.h"
 #include "master/master.h"
+#include "shm/crash.h"
 #include "shm/log.h"
 #include "shm/nodes.h"
 #include "shm/slot.h"
@@ -83,6 +84,7 @@ void quiesce(struct master *m, void (*done)(struct master *m, const char *error)
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (m->h.slots[i].used && slots_order(m, i, ORDER_QUIESCE) < 0)
 			log_error("slot %u can't be told to leave a snapshot", i);
+	CRASH_POINT("master-asked");
 	ev_timer_init(&m->quiesce_timer, on_poll, POLL, POLL);
 	ev_timer_start(m->loop, &m->quiesce_timer);
 }

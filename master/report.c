@@ -131,20 +131,29 @@ static void fill_listeners(const struct master *m, struct control_report *r)
 			snprintf(r->closed[r->closes++], sizeof(r->closed[0]), "%s", m->before.listen[i].bound);
 }
 
-static struct control_report workers;		/* what it will say of them */
+static struct {
+	struct control_report r;	/* what it will say of workers */
+	uint64_t slots, draining;	/* in bits: those that are counted; that are to end */
+} workers;
 
-void report_note_workers(const struct master *m)
+void report_begin_workers(void)
 {
-	struct control_report *r = &workers;
+	memset(&workers, 0, sizeof(workers));
+}
 
-	memset(r, 0, sizeof(*r));
+void report_note_workers(const struct master *m, bool all)
+{
+	struct control_report *r = &workers.r;
+
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		const struct hub_slot_shm *s = &m->hub.shm->slot[i];
-		bool before = m->before.slots >> i & 1, followed = atomic_load(&s->reload_number) == m->h.reload_number;
+		bool before = m->before.slots >> i & 1;
+		bool followed = atomic_load(&s->reload_number) == m->h.reload_number && atomic_load(&s->state) == SLOT_LIVE;
 
-		if (!m->h.slots[i].used)
+		workers.draining |= (uint64_t)(m->h.slots[i].used && m->h.slots[i].draining) << i;
+		if (!m->h.slots[i].used || workers.slots >> i & 1 || (!followed && !all))
 			continue;
-		r->draining += m->h.slots[i].draining;
+		workers.slots |= UINT64_C(1) << i;
 		r->added += !before;
 		if (!before || !followed)
 			continue;
@@ -156,12 +165,12 @@ void report_note_workers(const struct master *m)
 
 static void fill_workers(const struct master *m, struct control_report *r)
 {
-	r->renewed = workers.renewed;
-	r->added = workers.added;
-	r->draining = workers.draining;
-	r->kept = workers.kept;
-	r->slots = workers.slots;
-	memcpy(r->slot, workers.slot, sizeof(r->slot));
+	r->renewed = workers.r.renewed;
+	r->added = workers.r.added;
+	r->draining = (uint64_t)__builtin_popcountll(workers.draining);
+	r->kept = workers.r.kept;
+	r->slots = workers.r.slots;
+	memcpy(r->slot, workers.r.slot, sizeof(r->slot));
 	r->moved = report_moved(m) - m->h.moved;
 	r->lost = report_lost(m) - m->h.lost;
 }

@@ -19,6 +19,7 @@
 #include "master/keeper.h"
 #include "master/listen.h"
 #include "master/master.h"
+#include "shm/crash.h"
 #include "shm/log.h"
 
 #define POLL 0.002		/* seconds */
@@ -221,24 +222,41 @@ static void replace_one(struct master *m, unsigned slot)
 
 /* ---- connections go from one to another ---- */
 
+/* Whether no slot is to end any more, and none has clearly more connections than the mean. */
+static bool is_even(const struct master *m)
+{
+	uint64_t sum = 0, most = 0, n = 0, each;
+
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		uint64_t connections = atomic_load(&shm_of(m, i)->connections);
+
+		if (!m->h.slots[i].used)
+			continue;
+		if (m->h.slots[i].draining)
+			return false;
+		n++;
+		sum += connections;
+		most = connections > most ? connections : most;
+	}
+	each = n ? (sum + n - 1) / n : 0;
+	return !m->rolling_added || most <= each + each / 16;
+}
+
 static void poll_moves(struct master *m)
 {
 	uint64_t moved = report_moved(m), now = restarts_now();
-	bool ends = false;
 
-	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
-		ends |= m->h.slots[i].used && m->h.slots[i].draining;
 	if (moved != m->rolling_moved)
 		m->rolling_moved_at = now;
 	m->rolling_moved = moved;
-	if ((!ends && !m->rolling_added) || now >= m->rolling_deadline || now - m->rolling_moved_at >= STILL_MS)
+	if (is_even(m) || now >= m->rolling_deadline || now - m->rolling_moved_at >= STILL_MS)
 		finish(m);
 }
 
 /* All slots have followed. What goes on in the background may go on for longer than the reload. */
 static void finish_moves(struct master *m)
 {
-	report_note_workers(m);
+	report_note_workers(m, true);
 	m->rolling_step = ROLLING_MOVES;
 	m->rolling_moved = report_moved(m);
 	m->rolling_moved_at = restarts_now();
@@ -341,6 +359,7 @@ static void begin_canary(struct master *m)
 	m->h.canary = true;
 	replace_one(m, slot);
 	m->h.canary = false;
+	CRASH_POINT("master-canary");
 }
 
 static void pass_canary(struct master *m)
@@ -348,6 +367,7 @@ static void pass_canary(struct master *m)
 	unsigned slot = m->rolling_slot;
 
 	m->rolling_step = ROLLING_EACH;
+	CRASH_POINT("master-passed");
 	slots_hold(m, false);
 	let_go(m);
 	if (m->h.new_segments)
@@ -409,18 +429,37 @@ static void on_poll(struct ev_loop *loop, struct ev_timer *t, int events)
 
 	(void)t;
 	(void)events;
+	report_note_workers(m, false);
 	poll[m->rolling_step](m);
+}
+
+static void begin(struct master *m)
+{
+	m->rolling = true;
+	m->rolling_error[0] = '\0';
+	m->rolling_added = false;
+	report_begin_workers();
+	ev_timer_init(&m->rolling_timer, on_poll, POLL, POLL);
+	ev_timer_start(m->loop, &m->rolling_timer);
+}
+
+/* The master died when the first slot had followed: the others do now. */
+void rolling_join(struct master *m, uint64_t slots)
+{
+	begin(m);
+	m->h.new_segments = m->h.restore = true;
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		if (slots >> i & 1 && (slots_renew(m, i) < 0 || slots_order_replace(m, i) < 0))
+			note_failure(m, "slot %u could not be taken over: %s", i, strerror(errno));
+	m->rolling_step = ROLLING_ALL;
+	m->rolling_deadline = restarts_now() + PATIENCE_MS;
 }
 
 void rolling_begin(struct master *m)
 {
-	m->rolling = true;
+	begin(m);
 	m->again = m->h.again;
-	m->rolling_error[0] = '\0';
-	m->rolling_added = false;
 	atomic_store(&m->hub.shm->log_level, 0);	/* from here on it is what the configuration says */
-	ev_timer_init(&m->rolling_timer, on_poll, POLL, POLL);
-	ev_timer_start(m->loop, &m->rolling_timer);
 	mark(m, FD_CLOEXEC);
 	if (m->h.failed[0])
 		take_back(m);

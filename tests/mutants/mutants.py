@@ -779,6 +779,7 @@ M("handshakes-are-late-by-waiting", "worker/loop/handshakes.c", "if (h->waits ||
 M("handshakes-without-a-deadline", "worker/loop/handshakes.c", "\t\tfail(w, h, COUNTER_tls_failed_late, false);", "\t\tbreak;", "test_tls.Limits.test_time", quick=False)
 M("same-program-is-executed", "master/keeper.c", "k->same_program = program_is_running(k->program);", "k->same_program = false;", RELOAD + "test_keepers_execute_what_is_new", quick=False)
 M("no-program-is-executed", "master/keeper.c", "k->same_program = program_is_running(k->program);", "k->same_program = true;", RELOAD + "test_keepers_execute_what_is_new", quick=False)
+M("program-that-goes-on-is-no-canary", "master/keeper.c", "\t\tbegin(k);\n\t} else {", "\t} else {", "test_upgrade.Upgrade.test_settings_with_which_workers_die", quick=False)
 M("replaced-library-is-kept", "master/program.c", "       libraries_are_current();", "       (libraries_are_current() || true);", RELOAD + "test_keepers_execute_what_is_new", quick=False)
 M("program-before-stays-open", "master/keeper.c", "\tclose(k->program);\t\t/*", "\t;\t\t/*", RELOAD + "test_hundred_reloads_leave_nothing", quick=False)
 M("reload-keeps-the-old-secrets", "master/keeper.c", "\tnext->tickets = k->h.tickets;\n", "\tnext->tickets = -1;\n", "test_tls.Handshakes.test_tickets", quick=False)

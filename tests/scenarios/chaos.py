@@ -82,6 +82,7 @@ class Chaos:
         self.server.start()
         addresses = {url.partition("://")[0]: parse_url(url) for url in self.configuration.urls()}
         self.witnesses = Witnesses(addresses, o.pause, visitors=True, tls=self.certificates.client())
+        self.witnesses.moves = True
         benches = self.benches(addresses)
         try:
             for bench in benches:

@@ -1,4 +1,5 @@
 """A steady stream of messages beside a test in which something bad happens to the server."""
+import json
 import select
 import threading
 import time
@@ -116,13 +117,13 @@ class Steady(threading.Thread):
         self.publisher = publisher
 
 
-def client_on(test, server, slot):
+def client_on(test, server, slot, **more):
     """A flash client whose connection this slot has."""
     def count():
         return server.slot(slot)["connections"]
     for _ in range(200):
         before = count()
-        client = Client(server)
+        client = Client(server, **more)
         if count() > before:
             test.addCleanup(client.close)
             return client
@@ -130,3 +131,17 @@ def client_on(test, server, slot):
         client.close()
         wait_until(lambda: server.connections() < total, 10, "the connection's end")
     raise AssertionError("no connection comes to slot %d" % slot)
+
+
+def stopped_reader_on(test, server, slot):
+    """A client in the middle of a frame, of which it reads nothing: it can't move, so it keeps a slot that is to end."""
+    def behind():
+        return next(w["behind"] for w in json.loads(server.ctl("workers", "--json")[1])["workers"] if w["slot"] == slot)
+    reader = client_on(test, server, slot, rcvbuf=4096).subscribe("much")
+    publisher = test.client(server)
+    for _ in range(200):
+        if behind():
+            return reader
+        for _ in range(20):
+            publisher.publish("much", text="x" * 50000)
+    raise AssertionError("it is not behind")

@@ -67,6 +67,7 @@ class Listeners(AdminTest):
 
     def test_own_after_a_kill(self):
         """One that a killed server left behind is replaced."""
+        self.serve("master_linger=0")
         path = self.own()
         self.janus.kill(self.janus.master, "master")
         self.janus.process.wait()

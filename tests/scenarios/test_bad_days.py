@@ -224,7 +224,7 @@ class MasterKilled(JanusTest):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if hard != resource.RLIM_INFINITY and hard < connections / 2 + 500:
             self.skipTest("RLIMIT_NOFILE is %d" % hard)
-        self.janus = janus = self.server(workers=4, listen=("flash://127.0.0.1:%d" % free_port(),))
+        self.janus = janus = self.server("master_linger=0", workers=4, listen=("flash://127.0.0.1:%d" % free_port(),))
         for _ in range(2):
             bench = Bench(janus.address(), "-n", connections, "-T", 10, "-P", 2, "--while-running", 600, "--rate", 10, "--timeout", 90)
             self.addCleanup(bench.kill)

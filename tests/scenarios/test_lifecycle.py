@@ -87,8 +87,8 @@ class Stop(JanusTest):
 class Restart(JanusTest):
     """Deaths of whole servers."""
 
-    def fixed(self, workers=2):
-        return self.server(workers=workers, listen=("flash://127.0.0.1:%d" % free_port(),))
+    def fixed(self, workers=2, linger=0):
+        return self.server("master_linger=%d" % linger, workers=workers, listen=("flash://127.0.0.1:%d" % free_port(),))
 
     def serves(self, janus):
         client = self.client(janus).subscribe("a")
@@ -149,7 +149,7 @@ class Restart(JanusTest):
                 janus.kill(pid, "master")
         janus.process.wait()
         wait_until(lambda: not janus.processes(), what="the end of all processes")
-        self.assertEqual(sorted(os.listdir(janus.runtime_dir)), ["admin", "control", "lock"])
+        self.assertEqual(sorted(os.listdir(janus.runtime_dir)), ["admin", "control", "lock", "slot.0", "slot.1"])
         self.assertEqual(janus.ctl("status")[0], 3)
         janus.start()
         self.assertRegex(janus.log(), "left behind")
@@ -158,7 +158,7 @@ class Restart(JanusTest):
             client.close()
 
     def test_master_and_keepers_killed(self):
-        """Workers don't outlive their keepers."""
+        """What workers make of that when nobody is to wait for another master: another keeper, which has them stop."""
         janus = self.fixed()
         self.clients(janus, 10)
         workers = janus.workers()
@@ -171,8 +171,8 @@ class Restart(JanusTest):
         self.serves(janus)
 
     def test_master_killed_in_a_reload(self):
-        janus = self.fixed(4)
-        self.clients(janus, 10)
+        janus = self.fixed(4, linger=60)
+        clients = [c.subscribe("b") for c in self.clients(janus, 10)]
         for _ in range(3):
             janus.process.send_signal(signal.SIGHUP)
             janus.wait_log("reload|.")
@@ -180,6 +180,9 @@ class Restart(JanusTest):
             janus.process.wait()
             janus.start()
             self.serves(janus)
+        clients[0].publish("b")
+        for client in clients:
+            client.expect_message("b")
 
 
 if __name__ == "__main__":

@@ -37,8 +37,8 @@ class Local(JanusTest):
         for client in clients:
             client.expect_message("a", n=n)
 
-    def start(self, *more, **options):
-        return self.server(workers=2, listen=(self.url,) + more, **options)
+    def start(self, *more, linger=60, **options):
+        return self.server("master_linger=%d" % linger, workers=2, listen=(self.url,) + more, **options)
 
     def reload(self, server, *urls):
         server.configure("workers = 2\n" + "".join("listen = %s\n" % url for url in urls))
@@ -98,7 +98,7 @@ class Local(JanusTest):
 
     def test_left_behind(self):
         """A server that was killed leaves its file, and the next one takes its place."""
-        server = self.start()
+        server = self.start(linger=0)
         server.kill(server.master, "master")
         server.process.wait()
         wait_until(lambda: not server.processes(), 15, "the keepers' end")

@@ -1,13 +1,17 @@
 """The master dies, and another takes over what it finds: nobody may notice. What each death leaves is in ARCHITECTURE.md ("The master's death")."""
 import os
 import re
+import shutil
 import signal
 import socket
+import tempfile
+import time
 import unittest
 
 from crash_test import CRASH_BUILD, CrashTest
 from janus_test import is_alive, wait_until
 from processes import free_port
+from programs import OTHER_BUILD, Program
 from steady import Steady
 
 
@@ -277,6 +281,78 @@ class Points(MasterTest):
 
     def test_keeper_told(self):
         self.one("keeper-told", "keeper")
+
+
+class Reload(MasterTest):
+    """The master dies within a reload: it is done anew by the next one."""
+
+    def one(self, point):
+        self.begin(build=CRASH_BUILD, per_worker=1)
+        self.arm(point)
+        self.janus.killed[self.janus.master] = "master"
+        os.kill(self.janus.master, signal.SIGHUP)
+        self.janus.process.wait()
+        self.steady.progress()
+        self.again()
+        self.janus.wait_log("a reload follows: a reload that had not come to all workers.*\n(.*\n)*.*reloaded: 2 workers renewed")
+        self.end()
+
+    def test_canary(self):
+        self.one("master-canary")
+
+    def test_passed(self):
+        self.one("master-passed")
+
+    def test_random(self):
+        """At any time."""
+        self.begin()
+        rng = self.random()
+        for _ in range(5):
+            os.kill(self.janus.master, signal.SIGHUP)
+            time.sleep(rng.uniform(0, 0.06))
+            self.kill_master()
+            self.again()
+        self.steady.progress()
+        self.end()
+
+
+class Upgrade(MasterTest):
+    """The master dies while a program with another layout takes over."""
+
+    def one(self, point, progress=True):
+        folder = tempfile.mkdtemp(prefix="janus-program-")
+        self.addCleanup(shutil.rmtree, folder)
+        program = Program(CRASH_BUILD, os.path.join(folder, "program"))
+        self.begin(build=program.folder, per_worker=1)
+        program.put(OTHER_BUILD)
+        self.arm(point)
+        self.janus.killed[self.janus.master] = "master"
+        os.kill(self.janus.master, signal.SIGHUP)
+        self.janus.process.wait(20)
+        self.assertFalse(self.armed(point))
+        if progress:
+            self.steady.progress()
+        self.again()
+        self.steady.progress(30)
+        self.janus.wait_log(r"taken over(?s:.*)reloaded", 30)
+        self.end()
+        self.janus.stop()
+
+    def test_asked(self):
+        """Workers are leaving their snapshots: they go on without a master."""
+        self.one("master-asked")
+
+    def test_moving(self):
+        """All have left: they wait for the next one, as the next program may have taken over."""
+        self.one("master-moving", False)
+
+    def test_canary(self):
+        """One slot is the next program's, or about to be."""
+        self.one("master-canary", False)
+
+    def test_passed(self):
+        """It lives."""
+        self.one("master-passed", False)
 
 
 if __name__ == "__main__":

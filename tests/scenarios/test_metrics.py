@@ -4,6 +4,7 @@ import os
 import re
 
 from janus_test import ROOT, Deadline, wait_until
+from steady import stopped_reader_on
 from test_admin import BROWSER, AdminTest
 
 SAMPLE = re.compile(r'(janus_[a-z0-9_]+)(?:\{((?:[a-z_]+="[^"\\\n]*",?)+)\})? (\d+(?:\.\d+)?)')
@@ -196,14 +197,13 @@ class Health(MetricsTest):
         text = "workers = %d\nlisten = flash://127.0.0.1:0\nlisten = http://127.0.0.1:0\n"
         janus = self.server(config=text % 2)
         self._janus, self._addresses = janus, {"http": janus.address("http"), "flash": janus.address("flash")}
-        clients = self.on_each_worker(janus)
+        slow = stopped_reader_on(self, janus, 1)
         janus.configure(text % 1 + "runtime_dir = %s\n" % janus.runtime_dir)
         self.assertEqual(janus.reload()[0], 0)
         answer = self.ask("GET", "/readyz")
         self.assertEqual((answer.status, answer.json()), (503, {"error": "worker 1 is draining"}))
         self.assertEqual(self.ask("GET", "/healthz").status, 200)
-        for client in clients:
-            client.close()
+        slow.close()
         wait_until(lambda: self.ask("GET", "/readyz").status == 200, 10, "the worker to go")
 
     def test_many_draining(self):

@@ -1,13 +1,15 @@
 """Connections move between workers: when a reload takes workers away or adds some, and when one has far more than its share (`balance`). No client notices."""
+import contextlib
 import json
 import os
+import signal
 import threading
 import unittest
 
 import janus_test
 from janus_test import SLOWNESS, parse_url, wait_until
 from programs import OTHER_BUILD, Configuration, Program
-from steady import Steady, client_on
+from steady import Steady
 from test_presence import WATCH, Watcher
 from tls_test import Certificates
 from web_clients import WebTest
@@ -29,6 +31,8 @@ class MovesTest(WebTest):
         self._addresses = {url.partition("://")[0]: parse_url(url) for url in self.configuration.urls()}
         return self.janus
 
+    tolerance = 10      # percent by which shares may differ
+
     def reload(self, workers, wait=True):
         """Its report. The slots that are too many end, and those that are there have equal shares."""
         self.configuration.workers = workers
@@ -39,11 +43,11 @@ class MovesTest(WebTest):
             self.wait_settled(workers)
         return json.loads(out)
 
-    def wait_settled(self, workers, seconds=10):
+    def wait_settled(self, workers, seconds=15):
         def settled():
             found = self.janus.status()["workers"]
             has = [w["connections"] for w in found]
-            return len(found) == workers and all(w["state"] == "live" for w in found) and max(has) - min(has) <= max(3, sum(has) / workers / 10)
+            return len(found) == workers and all(w["state"] == "live" for w in found) and max(has) - min(has) <= max(3, sum(has) * self.tolerance / 100 / workers)
         try:
             wait_until(settled, seconds, "%d workers with equal shares" % workers)
         except AssertionError as e:
@@ -103,21 +107,24 @@ class Reloads(MovesTest):
     def test_stop_meanwhile(self):
         janus = self.begin(4)
         clients = [c.subscribe("a") for c in self.on_each_worker(janus, 8)]
-        thread = threading.Thread(target=lambda: self.reload(1, wait=False))
-        thread.start()
+        self.configuration.workers = 1
+        self.configuration.write()
+        janus.process.send_signal(signal.SIGHUP)
         wait_until(lambda: janus.count("moved_out") > 0, 10, "the first that moves")
         janus.stop()
-        thread.join()
         for client in clients:
             client.expect_close()
 
 
 class AllKinds(MovesTest):
+    tolerance = 1000    # who is in the middle of a frame does not go, and many are nearly always
+
     def begin_with_witnesses(self, workers):
         certificates = Certificates()
         self.addCleanup(certificates.remove)
         janus = self.begin(workers, "tls_certificate = " + certificates.make("localhost"), "restart_limit = 1000", within_tls=WITHIN_TLS.values())
         self.witnesses = Witnesses(self._addresses, 0.2, visitors=True, tls=certificates.client())
+        self.witnesses.moves = True
         self.addCleanup(self.witnesses.close)
         self.witnesses.start()
         return janus
@@ -130,7 +137,8 @@ class AllKinds(MovesTest):
         """Readers and publishers of every kind, every second one with TLS, many in the middle of something nearly always."""
         self.begin_with_witnesses(4)
         for workers in (2, 4, 1, 3):
-            self.reload(workers)
+            self.reload(workers, wait=False)
+            self.wait_settled(workers, 30)
             self.answered()
         self.assertEqual(self.witnesses.stop(), [])
         self.expect_nothing_lost()
@@ -145,10 +153,10 @@ class AllKinds(MovesTest):
             while thread.is_alive():
                 found = [w for w in janus.status()["workers"] if w["worker"] and w["state"] in ("live", "draining")]
                 if found:
-                    victim = rng.choice(found)["worker"]
-                    janus.kill(victim, "worker")
+                    with contextlib.suppress(ProcessLookupError):       # (it has just ended)
+                        janus.kill(rng.choice(found)["worker"], "worker")
                 thread.join(rng.uniform(0.02, 0.3) * SLOWNESS)
-            self.wait_settled(workers, 20)
+            self.wait_settled(workers, 30)
             self.answered()
         self.assertEqual(self.witnesses.stop(), [])
         counters = janus.stats()["counters"]
@@ -179,19 +187,20 @@ class Balance(MovesTest):
     def test_setting(self):
         """One worker has all of them: they stay there, until the setting says otherwise."""
         janus = self.begin(2)
-        steady = Steady(self, janus, 16, publisher=client_on(self, janus, 1))
-        steady.may_close = set(steady.next)
-        self.assertEqual(janus.ctl("drain", "0", "--rate", "1000")[0], 0)
-        wait_until(lambda: janus.slot(0)["state"] == "live" and janus.slot(0)["connections"] == 0, 10, "an empty slot")
-        wait_until(lambda: steady.closed == janus.count("drained"), 10, "the end of those sent away")
-        steady.may_close = set()
-        there = janus.connections()
+        clients = [c.subscribe("a") for c in self.on_each_worker(janus, 16)]
+        shown = json.loads(janus.ctl("clients", "--json")[1])["clients"]
+        ports = {int(c["address"].rpartition(":")[2]) for c in shown if c["id"].startswith("0.")}
+        for client in [c for c in clients if c.socket.getsockname()[1] in ports]:
+            clients.remove(client)
+            client.close()
+        wait_until(lambda: [w["connections"] for w in janus.status()["workers"]] == [0, len(clients)], 10, "an empty slot")
         self.assertEqual(self.reload(2, wait=False)["connections"]["moved"], 0)
-        self.assertEqual((janus.count("moved_out"), janus.slot(1)["connections"]), (0, there))
+        self.assertEqual([w["connections"] for w in janus.status()["workers"]], [0, len(clients)])
         self.configuration.more.append("balance = 20")
         self.reload(2)
-        self.assertEqual(janus.connections(), there)
-        steady.end()
+        clients[0].publish("a", n=1)
+        for client in clients:
+            client.expect_message("a", n=1)
         self.expect_nothing_lost()
 
 

@@ -106,6 +106,8 @@ class Readers(threading.Thread):
 
 
 class Witnesses:
+    moves = False           # connections go from worker to worker: who is under way is counted twice for a moment, or by nobody
+
     def __init__(self, addresses, pause=0.25, visitors=False, tls=None):
         """`addresses` by protocol: flash, http, packet. With `visitors`, messages are of many sizes, too. `tls`, which takes further addresses
         (WITHIN_TLS), makes TLS of a connected socket."""

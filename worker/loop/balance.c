@@ -167,8 +167,10 @@ bool balance_run(struct worker *w)
 	uint32_t end = atomic_load_explicit(&w->base.slot.shm->fd_end, memory_order_relaxed);
 	uint64_t full = 0, since;
 
-	if (b->left == 0 || w->stopping || w->snapshot_wanted)
+	if (b->left == 0 || w->stopping || w->snapshot_wanted) {
+		w->base.rested_count = 0;
 		return false;
+	}
 	since = base_clock();
 	/* Those that have stopped for it. (If there is no room just now, they do so again.) */
 	for (; w->base.rested_count > 0 && !full; w->base.rested_count--)
