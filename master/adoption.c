@@ -507,8 +507,8 @@ int adoption_settle(struct master *m)
 			apart |= 1ull << i;
 			continue;
 		}
-#ifdef JANUS_BROKEN_ADOPTION	/* for tests, which must notice: as if nobody were there */
-		hub_clear_slot(&m->hub, i, hub_owner_master());
+#ifdef JANUS_BROKEN_ADOPTION	/* for tests, which must notice */
+		kill((pid_t)m->h.slots[i].keeper, SIGTERM);
 #endif
 		connections += atomic_load(&m->hub.shm->slot[i].connections);
 		if (m->h.slots[i].keeper && slots_order(m, i, ORDER_RESUME) < 0)
