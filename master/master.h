@@ -172,6 +172,7 @@ void slots_kill(struct master *m, int sig);		/* keepers; and workers that have n
 void slots_end(struct master *m);			/* keepers and workers are killed, at once, and are gone */
 void slots_hold(struct master *m, bool hold);		/* from now on, no keeper is made for a slot that loses its own */
 void slots_watch(struct master *m);			/* from now on: keepers that make no progress, and those to be made */
+void slots_give_doors(const struct master *m);		/* to keepers that the next master would not find */
 void slots_take_over(struct master *m);			/* those whose keepers went while another program was about are taken care of */
 
 /* data.c: nothing is done if the setting `data` is empty */

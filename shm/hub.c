@@ -79,7 +79,8 @@ int hub_create(const struct settings *settings)
 	size_t history_at = members_at + page_up(members_size((uint32_t)settings->max_presence));
 	size_t history_bytes = page_up(history_size((uint32_t)settings->max_topics, (uint64_t)settings->history_bytes));
 	size_t limits_at = history_at + history_bytes;
-	size_t events_at = limits_at + page_up(client_limits_size()), events_bytes = page_up(events_size());
+	size_t moved_at = limits_at + page_up(client_limits_size());
+	size_t events_at = moved_at + page_up(sizeof(struct moved_tokens_shm)), events_bytes = page_up(events_size());
 	size_t size;
 	struct hub_shm *shm;
 	int fd = segment_create(HUB_SEGMENT, events_at + events_bytes);
@@ -108,7 +109,9 @@ int hub_create(const struct settings *settings)
 	shm->history_at = history_at;
 	shm->history_size = history_bytes;
 	shm->limits_at = limits_at;
-	shm->limits_size = events_at - limits_at;
+	shm->limits_size = moved_at - limits_at;
+	shm->moved_at = moved_at;
+	shm->moved_size = events_at - moved_at;
 	shm->events_at = events_at;
 	shm->events_size = events_bytes;
 	index_format((uint8_t *)shm + index_at, (uint32_t)settings->max_topics);
@@ -149,7 +152,8 @@ int hub_attach(struct hub *hub, int fd, bool writable)
 	    shm->index_at + shm->index_size > shm->counts_at || shm->counts_at + shm->counts_size > shm->ring_at ||
 	    shm->ring_at + shm->ring_size > shm->once_at || shm->once_at + shm->once_size > shm->members_at ||
 	    shm->members_at + shm->members_size > shm->history_at ||
-	    shm->history_at + shm->history_size > shm->limits_at || shm->limits_at + shm->limits_size > shm->events_at || shm->events_at + shm->events_size > hub->size ||
+	    shm->history_at + shm->history_size > shm->limits_at || shm->limits_at + shm->limits_size > shm->moved_at || shm->moved_size < sizeof(*hub->moved) ||
+	    shm->moved_at + shm->moved_size > shm->events_at || shm->events_at + shm->events_size > hub->size ||
 	    index_attach(&hub->index, base + shm->index_at, shm->index_size) < 0 ||
 	    ring_attach(&hub->ring, base + shm->ring_at, shm->ring_size, &hub->index) < 0 ||
 	    once_attach(&hub->once, base + shm->once_at, shm->once_size) < 0 ||
@@ -167,6 +171,7 @@ int hub_attach(struct hub *hub, int fd, bool writable)
 		errno = EPROTO;
 		return -1;
 	}
+	hub->moved = (struct moved_tokens_shm *)(base + shm->moved_at);
 	hub->counts = (_Atomic uint32_t *)(base + shm->counts_at);
 	hub->groups = (_Atomic uint8_t *)(base + shm->counts_at + counts.groups_at);
 	hub->mixed = (struct counts_mixed_shm *)(base + shm->counts_at + counts.mixed_at);
@@ -316,6 +321,7 @@ void hub_clear_slot(struct hub *hub, unsigned slot, uint32_t owner)
 			index_leave(&hub->index, slot, t);
 	CRASH_POINT("slot-left");
 	members_leave(&hub->members, slot);
+	moved_tokens_clear(hub->moved, slot);
 	client_limits_clear(&hub->limits, slot);
 	atomic_store(&s->intent.state, INTENT_NONE);
 	atomic_store(&s->connections, 0);

@@ -13,6 +13,7 @@
 #include "shm/history.h"
 #include "shm/hub_shm.h"
 #include "shm/members.h"
+#include "shm/moved_tokens.h"
 #include "shm/once.h"
 #include "shm/ring.h"
 #include "shm/settings.h"
@@ -32,6 +33,7 @@ struct hub {
 	bool pin_is_ours;		/* not a predecessor's */
 	struct once once;		/* keys of what was published */
 	struct client_limits limits;	/* how much clients use of what they may (client_limits.h) */
+	struct moved_tokens_shm *moved;	/* where sessions are that have moved (moved_tokens.h) */
 	struct members members;		/* who is on topics that are watched */
 	struct events events;		/* what happens, for operators to see */
 	uint32_t pid;			/* the process id that goes with its number when it takes the lock (lock.h), of a process that has no keeper; else 0 */

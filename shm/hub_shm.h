@@ -198,6 +198,7 @@ struct hub_shm {
 	uint64_t members_at, members_size;
 	uint64_t history_at, history_size;
 	uint64_t limits_at, limits_size;
+	uint64_t moved_at, moved_size;	/* struct moved_tokens_shm */
 	/* limits of all slots together: stored by the master before any of them starts */
 	uint64_t buffered_max;		/* bytes that pool buffers may take */
 	uint64_t subscriptions_max;	/* subscriptions, but for the few that each connection may have in any case */

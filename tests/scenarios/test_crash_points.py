@@ -23,10 +23,11 @@ PATTERNS = ("m.*",), ("m.x", "*.x", "m.>"), ("b", "*.x.>", "m.*")      # of thes
 KINDS = ("a",), ("a", "b", "visit", "local"), ("b", "c", "a", "classic"), ("classic",), ("visit",)
 
 
-# Have tests of their own (test_recovery.py, test_partial_frames.py, test_memory.py, test_slow.py, test_sessions.py, test_presence.py, test_kick.py, test_rights.py, test_proxied.py, test_watch.py; those of the journal: test_data.py; of keepers: test_keeper_death.py; of TLS: test_tls_deaths.py; of the bridge: test_nodes_faults.py; of requests that wait: test_nodes_count.py): nobody comes by every day.
+# Have tests of their own (test_recovery.py, test_partial_frames.py, test_memory.py, test_slow.py, test_sessions.py, test_presence.py, test_kick.py, test_rights.py, test_proxied.py, test_watch.py, test_move_sessions.py; those of the journal: test_data.py; of keepers: test_keeper_death.py; of TLS: test_tls_deaths.py; of the bridge: test_nodes_faults.py; of requests that wait: test_nodes_count.py): nobody comes by every day.
 OWN = "fanout-left", "catchup-cut", "partial-filled", "partial-linked", "partial-begun", "partial-unlinked", "memory-forfeited", \
     "pass-staged", "pass-half", "pass-copied", "pass-uncounted", "pass-told", "park-committed", "park-closed", "park-freed", \
-    "move-noted", "move-sent", "move-freed", "move-received", "move-opened", "move-taken", "attach-noted", "attach-committed", "attach-taken", \
+    "move-noted", "move-sent", "move-freed", "move-received", "move-opened", "move-taken", "leave-noted", "leave-announced", "leave-sent", "leave-freed", "departed-left", "arrive-filled", "arrive-opened", "arrived-settled", \
+    "attach-noted", "attach-committed", "attach-taken", \
     "change-staged", "change-committed", "presence-set", "presence-counted", "presence-listed", \
     "order-begun", "order-done", "kick-told", "kick-counted", "rights-written", "rights-put", "proxy-header", "watch-made", "watch-noted", \
     "waiting-noted", "waiting-published"

@@ -3,6 +3,8 @@
  */
 #include "tests/unit/snapshot_fixture.h"
 
+#include "shm/snapshot_session.h"
+
 static void slot_comes_back(void **state)
 {
 	struct server a, b;
@@ -24,6 +26,81 @@ static void slot_comes_back(void **state)
 	stop(&a);
 	stop(&b);
 	close(x);
+	close(y);
+}
+
+static uint32_t take_subscription(void *of)
+{
+	return ++*(uint32_t *)of;
+}
+
+static void give_subscription(void *of, uint32_t subscription)
+{
+	(void)of;
+	assert_true(subscription > 0);
+}
+
+/* Each session by itself, under another number; and what is half read is given back. */
+static void sessions_move(void **state)
+{
+	static struct snapshot_writer w;
+	struct buffer_pool pool;
+	struct server a, b;
+	uint32_t taken = 0, charged;
+	int y = file();
+
+	(void)state;
+	start(&a, 65536, 128, 16, 64);
+	start(&b, 65536, 64, 99, 64);
+	populate_hub(&a);
+	populate_slot(&a);
+	assert_int_equal(snapshot_write_hub(&a.hub, SEQS - 60, y), 0);
+	assert_int_equal(snapshot_read_hub(&b.hub, y), 0);
+	assert_int_equal(pool_init(&pool, &b.slot) + pool_ready(&pool), 0);
+	for (uint32_t fd = 0; fd < a.slot.shm->fd_end; fd++) {
+		const struct session_shm *s = slot_session(&a.slot, (int)fd), *t = slot_session(&b.slot, 60);
+		struct passed_shm passed[8] = { { .number = 77, .from = 7 }, { .number = 78, .from = 8 }, { .number = 79, .from = 9 }, { .number = 80, .from = 10 } };
+		struct session_leaves leaves = { .flags = SESSION_BEHIND, .passed = passed };
+		struct session_reading x = { .hub = &b.hub, .slot = &b.slot, .number = 40, .lock_owner = OWNER, .tail = SEQS + 1, .pool = &pool, .take = take_subscription, .of = &taken };
+		uint32_t n = 0;
+
+		if (s->status != SESSION_OPEN)
+			continue;
+		snapshot_begin(&w, -1, "session", 0);
+		assert_int_equal(snapshot_put_session(&w, &a.hub, &a.slot, NULL, fd, &leaves), 0);
+		assert_int_equal(snapshot_end(&w), 0);
+		assert_int_equal(w.fd, -1);
+		charged = pool_next(&pool, BUFFER_NONE);
+		assert_null(snapshot_open_bytes(&x.r, w.buffer, w.used, "slot"));
+		for (size_t cut = 1; cut < w.used; cut += 7)	/* never more than there is, and nothing is left of it */
+			if (snapshot_open_bytes(&x.r, w.buffer, w.used - cut, "session")) {
+				assert_int_equal(snapshot_get_session(&x, 60), -1);
+				snapshot_forget_session(&x, give_subscription);
+			}
+		assert_int_equal(pool_next(&pool, BUFFER_NONE), charged);
+		assert_non_null(snapshot_open_bytes(&x.r, w.buffer, w.used, "session"));
+		assert_int_equal(snapshot_get_session(&x, 60), 0);
+		assert_int_equal(x.fd, 60);
+		assert_int_equal(t->status, SESSION_FREE);
+		assert_int_equal(t->count, s->count);
+		assert_memory_equal(t->token, s->token, TOKEN_BYTES);
+		assert_true(t->state.pos == s->state.pos && t->state.sent == s->state.sent && t->state.parsed == s->state.parsed && t->page_base == s->page_base && t->until == s->until);
+		assert_true(t->state.transport == s->state.transport && t->last_in == s->last_in);
+		assert_int_equal(t->state.flags, s->state.flags | SESSION_BEHIND);
+		for (uint32_t i = t->subscriptions; i; i = b.slot.subscriptions[i].next, n++) {
+			assert_int_equal(b.slot.subscriptions[i].number, passed[n].number);
+			assert_int_equal(b.slot.subscriptions[i].from, passed[n].from);
+		}
+		assert_int_equal(n, s->count);
+		snapshot_forget_session(&x, give_subscription);
+		assert_int_equal(pool_next(&pool, BUFFER_NONE), charged);
+		assert_int_equal(slot_rights_ref(&b.slot, 60), BUFFER_NONE);
+	}
+	assert_int_equal(lock_owner(&b.hub.shm->lock), 0);
+	check(&b);
+	pool_fini(&pool);
+	stop(&a);
+	stop(&b);
 	close(y);
 }
 
@@ -169,7 +246,7 @@ static void slot_has_no_place(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(slot_comes_back),
+		cmocka_unit_test(slot_comes_back), cmocka_unit_test(sessions_move),
 		cmocka_unit_test(tls_connections_come_along),
 		cmocka_unit_test(slot_has_no_place),
 		cmocka_unit_test(slot_subscriptions_do_not_fit),

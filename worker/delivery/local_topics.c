@@ -167,15 +167,21 @@ bool topics_is_apart(const struct topics *topics, uint32_t subscription)
 	return topics->base->slot.subscriptions[subscription].place & PLACE_APART;
 }
 
-void topics_tell(const struct topics *topics, uint32_t topic)
+void topics_tell(struct topics *topics, uint32_t topic)
 {
-	uint32_t by_group[TRANSPORT_GROUPS] = { 0 };
+	uint32_t by_group[TRANSPORT_GROUPS] = { 0 }, all = 0;
 
 	if (atomic_load_explicit(&topics->base->self->state, memory_order_relaxed) != SLOT_LIVE)
 		return;		/* the last worker's count stays until all sessions are taken over */
 	for (const struct local_topic *t = topics->of[topic]; t; t = t->sibling)
-		if (t->transport != TOPICS_PARKED)
+		if (t->transport != TOPICS_PARKED) {
 			by_group[transport_group(t->transport)] += t->count;
+			all += t->count;
+		}
+	/* (Who has departed is counted here until he is there. Without memory for the list the count stays for longer.) */
+	if (topics->base->departed && all < atomic_load_explicit(hub_count_of(&topics->base->hub, topics->base->number, topic), memory_order_relaxed) &&
+	    base_push((int **)&topics->stays, &topics->stays_count, &topics->stays_room, (int)topic) == 0)
+		return;
 	hub_tell_subscribers(&topics->base->hub, topics->base->number, topic, by_group);
 }
 
@@ -218,8 +224,10 @@ void topics_leave_stays(struct topics *topics)
 		const struct topic_shm *t = index_topic(&topics->base->hub.index, topics->stays[i]);
 
 		/* (It may be in the list twice. As long as the slot's bit is set, the number is this topic's.) */
-		if (!topics->of[topics->stays[i]] && atomic_load_explicit(&t->state, memory_order_relaxed) == TOPIC_USED &&
-		    atomic_load_explicit(&t->interest, memory_order_relaxed) & ours)
+		if (atomic_load_explicit(&t->state, memory_order_relaxed) != TOPIC_USED || !(atomic_load_explicit(&t->interest, memory_order_relaxed) & ours))
+			continue;
+		topics_tell(topics, topics->stays[i]);
+		if (!topics->of[topics->stays[i]])
 			leave(topics, topics->stays[i]);
 	}
 	topics->stays_count = 0;

@@ -57,7 +57,7 @@ struct topics {
 	uint32_t apart_subscriptions;	/* how many subscriptions are apart */
 	uint32_t *patterns;		/* by session: how many of its subscriptions are patterns. Takes memory only where there are some */
 	struct links *links;		/* subscription_list.c's own */
-	uint32_t *stays;		/* topics that have no subscriber here, and are to be left when nobody has departed (base.departed) */
+	uint32_t *stays;		/* topics that have fewer subscribers here, or none: that is told, and they are left, when nobody has departed any more (base.departed) */
 	uint32_t stays_count, stays_room;
 
 	uint64_t scanned;		/* the ring is looked through up to here; topics with records before it are queued */
@@ -91,7 +91,7 @@ void topics_behind_changed(struct topics *topics, session_id sid);
 int topics_park(struct topics *topics, uint32_t transport, session_id sid);
 bool topics_is_apart(const struct topics *topics, uint32_t subscription);
 /* Brings the hub's count of the topic's subscribers in this worker up to date. */
-void topics_tell(const struct topics *topics, uint32_t topic);
+void topics_tell(struct topics *topics, uint32_t topic);
 /*
  * For a session with one subscription that is not apart, and with this `pos`: whether the fan-out may still have records of the topic for it.
  */

@@ -30,8 +30,8 @@ struct move_message {
 	uint32_t version;
 	uint32_t sender;		/* slot */
 	uint64_t number;		/* slot_shm.move_number */
-	uint64_t sent, parsed;		/* session_state_shm; these and the rest, but for `flood` and `input`, are 0 with a map */
-	uint64_t everybody;		/* from which sequence on it is owed what goes to everybody, and what its token names; 0: it is not */
+	uint64_t sent, parsed;		/* session_state_shm. With a map: 0; the last order that the sender has done (orders.h) */
+	uint64_t everybody;		/* from which sequence on it is owed what goes to everybody, and what its token names; 0: it is not. With a map: when it was sent heartbeats (heartbeat.c) */
 	struct flood flood;
 	uint32_t input;			/* bytes of input from `parsed` on */
 	char transport[MOVE_WORD_MAX];

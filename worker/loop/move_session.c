@@ -22,10 +22,12 @@
 #include "worker/loop/departed.h"
 #include "worker/loop/gate.h"
 #include "worker/loop/move.h"
+#include "worker/loop/orders.h"
 #include "worker/loop/park.h"
 #include "worker/protocol/input.h"
 #include "worker/service/attach.h"
 #include "worker/service/quota.h"
+#include "worker/service/strays.h"
 #include "worker/session/tell.h"
 
 #define TRIES 20		/* looks at what is next, a tenth of a second apart, before others go for it */
@@ -121,7 +123,7 @@ static int write_map(struct worker *w, session_id sid, struct snapshot_writer *m
 static int send_map(const struct worker *w, session_id sid, unsigned slot, const struct snapshot_writer *map)
 {
 	struct move_message m = {
-		.sender = w->base.number, .number = w->base.slot.shm->move_number, .input = map->fd < 0 ? (uint32_t)map->used : 0, .everybody = w->base.marks[sid] >> MARK_BITS,
+		.sender = w->base.number, .number = w->base.slot.shm->move_number, .input = map->fd < 0 ? (uint32_t)map->used : 0, .everybody = w->base.marks[sid] >> MARK_BITS, .parsed = w->order_done,
 	};
 	int fd = session_parked(&w->base, sid) ? w->start->wake[w->base.number] : session_fd(&w->base, sid);
 
@@ -164,6 +166,12 @@ static void note(const struct worker *w, uint64_t moving)
 	atomic_store_explicit(&w->base.slot.shm->moving, moving, memory_order_release);
 }
 
+/* Says where the session is from here on, or is about to be: from then on its token leads there, into the queue behind it. 0; -1: there is no room to say so. */
+static int place_token(struct worker *w, session_id sid, unsigned slot)
+{
+	return session(&w->base, sid)->until == 0 || session(&w->base, sid)->state.transport == TRANSPORT_HTTP ? 0 : strays_place(&w->base, sid, slot);
+}
+
 enum move_result move_session(struct worker *w, session_id sid, unsigned slot)
 {
 	static struct snapshot_writer map;
@@ -182,6 +190,11 @@ enum move_result move_session(struct worker *w, session_id sid, unsigned slot)
 		forget_map(&map);
 		return MOVE_FULL;
 	}
+	if (place_token(w, sid, slot) < 0) {
+		gate_leave(&w->base, slot);
+		forget_map(&map);
+		return MOVE_LATER;
+	}
 	w->base.slot.shm->move_number = move_next_number(w);
 	note(w, MOVING(sid, slot | MOVING_WHOLE));
 	CRASH_POINT("leave-noted");
@@ -192,6 +205,7 @@ enum move_result move_session(struct worker *w, session_id sid, unsigned slot)
 	if (error) {
 		departed_not(w, slot, before);
 		note(w, 0);
+		place_token(w, sid, w->base.number);
 		gate_leave(&w->base, slot);
 		if (error != EAGAIN)
 			log_warning_limited("connections can't be moved: %s", strerror(error));
@@ -218,6 +232,7 @@ void move_session_redo(struct worker *w, session_id sid, unsigned slot)
 		departed_not(w, slot, 0);	/* it is found damaged when sessions are taken over */
 		return;
 	}
+	(void)place_token(w, sid, slot);
 	departed_note(w, slot, w->base.slot.shm->move_number);
 	for (int waited = 0; send_map(w, sid, slot, &map) < 0; waited += 10) {
 		if (waited >= PATIENCE)
@@ -358,6 +373,7 @@ static void open_session(struct worker *w, const struct move_looked *l)
 	base_count(&w->base, COUNTER_moved_in, 1);
 	if (session_parked(&w->base, sid)) {
 		park_arrived(w, sid);
+		orders_arrived(w, sid, l->m.parsed);
 		return;
 	}
 	atomic_fetch_add_explicit(&w->base.self->connections, 1, memory_order_relaxed);
@@ -370,6 +386,7 @@ static void open_session(struct worker *w, const struct move_looked *l)
 	if (s->state.in != BUFFER_NONE && s->status == SESSION_OPEN)
 		input_stall(&w->protocols, sid);
 	tell_arrival(w, sid, l->m.sender);
+	orders_arrived(w, sid, l->m.parsed);
 }
 
 bool move_session_is_here(const struct worker *w, const struct move_looked *l)

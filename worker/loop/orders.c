@@ -4,6 +4,7 @@
 #include "worker/session/tell.h"
 #include "worker/loop/orders.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "proto/rights.h"
@@ -13,10 +14,17 @@
 #include "worker/protocol/answer.h"
 #include "worker/service/order.h"
 
+#define REMEMBERED 16		/* orders that were done last, */
+#define REMEMBER_MS 10000	/* and for how long they count for who comes from another slot */
 #define ORDER_US 5000		/* microseconds of a turn for an order */
 #define LOOKS 64		/* sessions that are looked at before the clock is */
 #define DRAIN_LOOKS 65536	/* sessions that draining looks at in a tick */
 #define DRAIN_REASON "the worker is being drained: connect again"
+
+struct done_order {
+	struct client_order order;
+	uint64_t at;			/* milliseconds */
+};
 
 /* Whether it is there, and not on its way out. */
 static bool stays(const struct worker *w, session_id sid)
@@ -111,6 +119,36 @@ static bool kick_several(struct worker *w, const struct client_order *order)
 	return true;
 }
 
+static bool is_meant(struct worker *w, session_id sid, const struct client_order *order)
+{
+	uint32_t topic;
+
+	if (order->kind == ORDER_KICK_SUB)
+		return is_of(w, sid, order);
+	topic = find_topic(w, order);
+	return topic != TOPIC_NONE && subscribes(w, sid, topic);
+}
+
+/* (Without memory for it, those who come later are not looked at.) */
+static void remember(struct worker *w, const struct client_order *order)
+{
+	w->order_done = order->number;
+	if (order->kind == ORDER_KICK_CLIENT || (!w->done_orders && !(w->done_orders = calloc(REMEMBERED, sizeof(*w->done_orders)))))
+		return;
+	memmove(w->done_orders + 1, w->done_orders, (REMEMBERED - 1) * sizeof(*w->done_orders));
+	w->done_orders[0] = (struct done_order){ .order = *order, .at = w->base.now_ms };
+}
+
+void orders_arrived(struct worker *w, session_id sid, uint64_t done)
+{
+	for (unsigned i = 0; w->done_orders && i < REMEMBERED; i++) {
+		const struct done_order *d = &w->done_orders[i];
+
+		if (d->order.number > done && w->base.now_ms - d->at < REMEMBER_MS && stays(w, sid) && is_meant(w, sid, &d->order))
+			kick(w, sid, &d->order);
+	}
+}
+
 bool orders_run(struct worker *w)
 {
 	int queue = w->start->queue[w->base.number];
@@ -129,6 +167,7 @@ bool orders_run(struct worker *w)
 		else if (order.kind > ORDER_KICK_CLIENT && order.kind <= ORDER_KICK_SUB && !kick_several(w, &order))
 			return true;
 		order_end(w->base.self, order.number);
+		remember(w, &order);
 		CRASH_POINT("order-done");
 	}
 	order_take_out(queue);

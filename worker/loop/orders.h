@@ -13,6 +13,12 @@
 /* Deals with the order at the head of the slot's queue, for some milliseconds; it stays there until it is done. False: what is there is no order. */
 bool orders_run(struct worker *w);
 
+/*
+ * A session has come from another slot, whose worker had done all orders up to number `done`: what this one has done since, in the last seconds, is done to it too. (An order is put into one queue after the other, so a session may
+ * leave a slot ahead of the order, and come to another one behind it.)
+ */
+void orders_arrived(struct worker *w, session_id sid, uint64_t done);
+
 /* Once a tick: sends away those whose turn it is. */
 void orders_drain(struct worker *w);
 

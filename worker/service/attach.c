@@ -6,6 +6,7 @@
 #include "worker/service/attach.h"
 
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "shm/client_id.h"
@@ -34,14 +35,23 @@ static bool has_token(const struct base *base, session_id sid, const uint8_t tok
 /* *sid if it is here, *slot if it may be elsewhere. */
 static enum attach_where find(const struct base *base, const uint8_t token[TOKEN_BYTES], session_id *sid, unsigned *slot)
 {
-	*slot = token_slot(token);
+	int moved = strays_slot(base, token);
+
+	*slot = moved >= 0 ? (unsigned)moved : token_slot(token);
 	if (*slot != base->number)
 		return atomic_load_explicit(&base->hub.shm->slot[*slot].state, memory_order_relaxed) == SLOT_UNUSED ? ATTACH_NOWHERE : ATTACH_ELSEWHERE;
 	*sid = (session_id)token_session(token);
-	if ((uint32_t)*sid < atomic_load_explicit(&base->slot.shm->fd_end, memory_order_relaxed) && has_token(base, *sid, token))
+	if (token_slot(token) == base->number && (uint32_t)*sid < atomic_load_explicit(&base->slot.shm->fd_end, memory_order_relaxed) && has_token(base, *sid, token))
 		return ATTACH_HERE;
 	*sid = strays_find(base, token);
 	return *sid >= 0 && has_token(base, *sid, token) ? ATTACH_HERE : ATTACH_NOWHERE;
+}
+
+static bool something_comes(const struct service *service)
+{
+	char byte;
+
+	return recv(service->queue[service->base->number], &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
 }
 
 enum attach_where attach_locate(struct service *service, struct cursor *c, const uint8_t token[TOKEN_BYTES], session_id *sid)
@@ -49,6 +59,11 @@ enum attach_where attach_locate(struct service *service, struct cursor *c, const
 	unsigned slot;
 	enum attach_where where = find(service->base, token, sid, &slot);
 
+	/* It is on its way here, and comes before long. */
+	if (where == ATTACH_NOWHERE && strays_slot(service->base, token) == (int)service->base->number && something_comes(service)) {
+		cursor_stall(c);
+		return ATTACH_ELSEWHERE;
+	}
 	if (where != ATTACH_ELSEWHERE)
 		return where;
 	if (!service->base->move(service->base->above, c->sid, slot))
@@ -186,15 +201,17 @@ void attach_finish(struct base *base, session_id sid, session_id from)
 	base->unpark(base->above, from);
 	/* release: behind all of that */
 	atomic_store_explicit(&base->slot.shm->attaching, 0, memory_order_release);
-	if (!is_home(base, sid) && strays_add(base, sid) < 0)
+	if (attach_recover(base, sid) < 0)
 		base_count(base, COUNTER_no_buffer, 1);		/* its token finds nothing until the next worker lists it */
 	base_count(base, COUNTER_attached, 1);
 }
 
 void attach_forget(struct base *base, session_id sid)
 {
-	if (!is_home(base, sid))
+	if (!is_home(base, sid)) {
 		strays_remove(base, sid);
+		strays_end(base, sid);
+	}
 }
 
 void attach_redo(const struct slot *slot)
@@ -219,5 +236,8 @@ void attach_redo(const struct slot *slot)
 
 int attach_recover(struct base *base, session_id sid)
 {
-	return session(base, sid)->until == 0 || is_home(base, sid) ? 0 : strays_add(base, sid);
+	if (session(base, sid)->until == 0)
+		return 0;
+	(void)strays_place(base, sid, base->number);	/* (without room for it, its token finds nothing) */
+	return is_home(base, sid) ? 0 : strays_add(base, sid);
 }

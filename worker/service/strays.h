@@ -14,4 +14,12 @@ session_id strays_find(const struct base *base, const uint8_t token[TOKEN_BYTES]
 int strays_add(struct base *base, session_id sid);
 void strays_remove(struct base *base, session_id sid);
 
+/*
+ * The same over all slots, for sessions that have moved (shm/moved_tokens.h). strays_slot(): in which slot the table says that the token's session is, -1: it says nothing. strays_place(): the session is in that slot, or
+ * about to go there; -1: there is no room to say so. strays_end(): it is not here any more.
+ */
+int strays_slot(const struct base *base, const uint8_t token[TOKEN_BYTES]);
+int strays_place(struct base *base, session_id sid, unsigned slot);
+void strays_end(struct base *base, session_id sid);
+
 #endif

@@ -1,0 +1,128 @@
+"""Sessions that have moved to another slot: they are found by their tokens, wherever they are; and a worker dies at each step of a move."""
+import concurrent.futures
+import os
+import signal
+import unittest
+
+from crash_test import CRASH_BUILD, CrashTest
+from janus_test import free_port, wait_until
+from steady import Steady, client_on
+from test_recovery import is_stopped
+from test_sessions import SessionTest
+
+LEAVING = "leave-noted", "leave-announced", "leave-sent", "leave-freed", "departed-left"
+ARRIVING = "move-received", "arrive-filled", "arrive-opened", "move-taken", "arrived-settled"
+NOT_TO_HAPPEN = "closed", "closed_slot", "closed_uncertain", "closed_blamed", "closed_damaged", "dropped_overtaken", "no_buffer"
+
+
+def settled(janus, workers):
+    found = janus.status()["workers"]
+    has = [w["connections"] for w in found]
+    return len(found) == workers and all(w["state"] == "live" for w in found) and max(has) - min(has) <= 3
+
+
+class Tokens(SessionTest):
+    workers = 3
+
+    def setUp(self):
+        super().setUp()
+        self.urls = ["%s://127.0.0.1:%d" % (protocol, free_port()) for protocol in ("flash", "http", "packet")]
+
+    def text(self, workers):
+        return "workers = %d\nsession_linger = 60s\nhistory = a: 100 messages\n%s" % (workers, "".join("listen = %s\n" % url for url in self.urls))
+
+    def begin(self):
+        self._janus = self.server(config=self.text(3))
+        self.find_addresses()
+
+    def reload(self, workers):
+        self.janus.configure(self.text(workers))
+        self.assertEqual(self.janus.ctl("reload")[0], 0)
+        wait_until(lambda: settled(self.janus, workers), 20, "%d workers" % workers)
+
+    def test_found(self):
+        """With a connection or without, one that is taken away or one that breaks; the slot that the token names has ended, or is there again."""
+        self.begin()
+        number = 0
+        sessions = [self.subscriber(kind, "a") for kind in ("websocket", "packet", "flash") * 4]
+        self.assertGreater(len({self.home_of(token) for _, token in sessions}), 1)
+        for n in range(0, len(sessions), 2):
+            self.cut(sessions[n][0])
+        for workers in (1, 3, 2):
+            self.reload(workers)
+            self.publish("a", number)
+            for n, (client, token) in enumerate(sessions):
+                if n % 4 == 1:
+                    self.assertEqual(self.numbers(client, 1), [number])
+                    self.cut(client)
+                elif n % 4 == 3:
+                    self.assertEqual(self.numbers(client, 1), [number])
+                new, _ = self.attached("websocket" if n % 4 != 2 else "packet", token)
+                if n % 2 == 0:
+                    self.assertEqual(self.numbers(new, 1), [number])
+                sessions[n] = new, token
+            self.publish("a", number + 1)
+            for n, (client, _) in enumerate(sessions):
+                self.assertEqual(self.numbers(client, 1), [number + 1])
+                if n % 2 == 0:
+                    self.cut(client)
+            number += 2
+        self.assertGreater(self.janus.count("moved_in"), len(sessions))
+
+
+class Points(CrashTest):
+    limit = 300
+
+    def test_deaths(self):
+        """Whoever dies in the middle of a move, on either side: the session is in one of both, has every message once, and in order."""
+        port = free_port()
+        text = "workers = %%d\nrestart_limit = 1000\nsession_linger = 60s\nlisten = flash://127.0.0.1:%d\n" % port
+        janus = self._janus = self.server(config=text % 2, build=CRASH_BUILD)
+        steady = Steady(self, janus, 6)
+        workers = 2
+        for point in LEAVING + ARRIVING:
+            for passing in (1, 5):
+                with self.subTest(point=point, passing=passing):
+                    self.arm(point, passing)
+                    workers = 3 - workers
+                    janus.configure(text % workers)
+                    self.assertEqual(janus.ctl("reload")[0], 0)
+                    wait_until(lambda: settled(janus, workers), 20, "%d workers" % workers)
+                    if passing == 1:
+                        self.assertFalse(self.armed(point))
+                    self.disarm(point)
+                    steady.progress()
+                    janus.forgive_deaths()
+        steady.end()
+        counters = janus.stats()["counters"]
+        self.assertEqual({name: counters[name] for name in NOT_TO_HAPPEN if counters[name]}, {})
+
+    def test_kick_meanwhile(self):
+        """The slot that a session comes to has done an order before, and the one that it leaves would have done it later."""
+        port = free_port()
+        text = "workers = %%d\nsession_linger = 0\nhang_limit = 60s\nlisten = flash://127.0.0.1:%d\n" % port
+        janus = self._janus = self.server(config=text % 2, build=CRASH_BUILD)
+        here = client_on(self, janus, 0).subscribe("kicked")
+        there = [client_on(self, janus, 1).subscribe("kicked") for _ in range(3)]
+        stays = client_on(self, janus, 1).subscribe("stays")
+        self.arm("leave-noted.stop")
+        janus.configure(text % 1)
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            reload = pool.submit(janus.ctl, "reload")
+            wait_until(lambda: not self.armed("leave-noted.stop"), 20, "a session that leaves")
+            worker = janus.slot(1)["worker"]
+            wait_until(lambda: is_stopped(worker), 10, "the worker's stop")
+            kick = pool.submit(janus.ctl, "kick", "--topic", "kicked")
+            here.expect_close()
+            os.kill(worker, signal.SIGCONT)
+            for client in there:
+                client.expect_close()
+            self.assertEqual((reload.result()[0], kick.result()[0]), (0, 0))
+        wait_until(lambda: settled(janus, 1), 20, "one worker")
+        self.client(janus).publish("stays", n=1)
+        stays.expect_message("stays", n=1)
+        self.assertEqual(janus.count("kicked"), 4)
+
+
+if __name__ == "__main__":
+    unittest.main()
