@@ -16,6 +16,7 @@
 #include "master/adopt.h"
 #include "master/door.h"
 #include "master/listen.h"
+#include "master/privileges.h"
 #include "master/process.h"
 #include "master/program.h"
 #include "master/secret_files.h"
@@ -247,6 +248,29 @@ static void put_slot(struct handover *h, unsigned slot, const struct kept *k, bo
 	close_if(k->h.hub);
 }
 
+/*
+ * Keepers run as the workers' user, and who has broken into a worker can answer in their stead. So what they hand over may be no program that this user has made: it belongs to root, to whom this process runs as, or to
+ * whom its own program belongs to, and nobody else can write to it (as to any memfd).
+ */
+static bool may_execute(int program)
+{
+	struct stat st, own;
+	int fd = program_running();
+	bool may = fd >= 0 && fstat(fd, &own) == 0 && fstat(program, &st) == 0 && S_ISREG(st.st_mode) && !(st.st_mode & S_IWOTH) &&
+		   (st.st_uid == 0 || st.st_uid == geteuid() || st.st_uid == own.st_uid);
+
+	close_if(fd);
+	return may;
+}
+
+/* For the same reason: whom keepers that root makes are to run as is whom this one runs as. */
+static bool has_its_user(const struct kept *k)
+{
+	const struct passwd *pw = privileges_user(k->h.settings.user);
+
+	return geteuid() != 0 || (pw && process_runs_as((uint32_t)k->told.keeper, pw->pw_uid));
+}
+
 /* As a master leaves it to the program that it executes: what is the server's is as the keepers have it, what is the master's as this one was started. */
 static struct handover *make_state(const struct kin *kin, const struct kept *newest, const struct kept *first)
 {
@@ -270,6 +294,7 @@ static struct handover *make_state(const struct kin *kin, const struct kept *new
 	h.arguments_there = m->h.arguments_there;
 	h.managed = m->h.managed;
 	h.revived = m->h.revived;
+	snprintf(h.settings.runtime_dir, sizeof(h.settings.runtime_dir), "%s", m->dir.path);
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		h.slots[i] = (struct handover_slot){ .segment = -1, .orders = -1, .door = -1 };
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
@@ -293,6 +318,10 @@ static int take_all(struct kin *kin)
 	if (!last)
 		return 0;
 	first = oldest(kin, last);
+	if (!may_execute(first->program) || !has_its_user(first) || !has_its_user(last)) {
+		log_error("the keepers that are there are not to be trusted: they run as another user than they say, or their program belongs to another one, or others can write to it");
+		return -1;
+	}
 	h = make_state(kin, last, first);
 	if (h->control < 0 && runtime_dir_serve(&m->dir, error) < 0) {
 		log_error("%s", error);

@@ -254,5 +254,26 @@ class Roots(MastersTest):
         self.end()
 
 
+    def test_not_to_be_trusted(self):
+        """Root executes no program that keepers hand over and that is another user's, or that others can write to: the workers' user may have put it there."""
+        folder, roots = self.copy(), self.copy()
+        program = os.path.join(folder, "janus")
+        self.begin("user=nobody", "anonymous=all", build=folder)
+        before, master = self.slots(), self.kill_master()
+        self.janus.build = roots
+        for spoil in lambda: os.chown(program, pwd.getpwnam("nobody").pw_uid, -1), lambda: os.chmod(program, 0o777):
+            spoil()
+            self.janus.launch()
+            self.assertEqual(self.janus.process.wait(20), 1)
+            os.chown(program, 0, -1)
+            os.chmod(program, 0o755)
+        self.assertEqual(len(re.findall("are not to be trusted", self.janus.log())), 2)
+        self.steady.progress()
+        self.janus.launch()
+        self.assertEqual(self.next_master(master), self.janus.master)
+        self.assertEqual([keeper for keeper, _ in self.slots()], [keeper for keeper, _ in before])
+        self.end()
+
+
 if __name__ == "__main__":
     unittest.main()
