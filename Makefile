@@ -14,7 +14,7 @@
 #   make reconnect  five minutes of subscribers who break off and come back, with kills, reloads and upgrades
 #   CRASH=1      a build for tests, with points at which a process can be made to die, in build/crash
 #   LAYOUT=98    a build for tests, whose layout of shared memory is another, with crash points, in build/layout98; 99: it can't read snapshots either
-#   BROKEN=1     a build for tests, whose recovery is broken: they must notice, in build/broken
+#   BROKEN=1     a build for tests, whose recovery and adoption are broken: they must notice, in build/broken
 #   V=1          show commands       SANITIZE=1   ASan and UBSan, in build/asan
 #   make server  build/janus, build/janusctl, build/janus-jwks and build/janus-bridge alone, which takes neither Python nor cmocka nor curl
 #   make install uninstall   of what is built (packaging/install.mk: PREFIX, sysconfdir, DESTDIR...); make dist deb rpm
@@ -58,7 +58,7 @@ endif
 ifeq ($(BROKEN),1)
 LIKE     := $(BUILD)
 LIKE_BY  := BROKEN=0
-BUT_FOR  := JANUS_BROKEN_
+BUT_FOR  := JANUS_BROKEN_RECOVERY|JANUS_BROKEN_ADOPTION
 BUT_WITH :=
 BUILD    := build/broken
 CPPFLAGS += -DJANUS_BROKEN_RECOVERY -DJANUS_BROKEN_ADOPTION

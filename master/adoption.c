@@ -269,6 +269,7 @@ static struct handover *make_state(const struct kin *kin, const struct kept *new
 	h.arguments_len = m->h.arguments_len;
 	h.arguments_there = m->h.arguments_there;
 	h.managed = m->h.managed;
+	h.revived = m->h.revived;
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		h.slots[i] = (struct handover_slot){ .segment = -1, .orders = -1, .door = -1 };
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
@@ -386,7 +387,7 @@ static const char *files_differ(const struct master *m, const struct settings *s
 	int secrets = -1;
 
 	if (secret_files_read(settings, &secrets, error) < 0)
-		return "files of secrets";
+		return m->h.revived ? NULL : "files of secrets";
 	secret_files_changed(m->h.secrets, secrets, changed);
 	close_if(secrets);
 	return changed[0] ? "files of secrets" : NULL;
@@ -409,20 +410,22 @@ static const char *what_differs(struct master *m)
 	const char *what;
 
 	if (config_read(&config, &m->source, error) < 0)
-		return "the configuration";
+		return m->h.revived ? NULL : "the configuration";
 	if (!m->h.config.there || !settings_equal(&config.settings, &m->h.config.wanted))
 		return "settings";
 	(void)((what = program_differs(m)) || (what = slots_differ(m)) || (what = listeners_differ(m, &config)) || (what = files_differ(m, &config.settings)));
 	return what;
 }
 
-/* A keeper that gives signs of life. */
+/* A keeper that gives signs of life, and that the next master may find. */
 static bool lives(const struct master *m, unsigned slot)
 {
 	const struct hub_slot_shm *s = &m->hub.shm->slot[slot];
 	uint32_t pid = atomic_load(&s->keeper);
+	int fd = door_connect(m->dir.path, slot);
 
-	return !process_ended(pid) && process_runs_as(pid, m->workers_uid) && restarts_now() - atomic_load(&s->keeper_beat) < PATIENCE_MS;
+	close_if(fd);
+	return fd >= 0 && !process_ended(pid) && process_runs_as(pid, m->workers_uid) && restarts_now() - atomic_load(&s->keeper_beat) < PATIENCE_MS;
 }
 
 /* It has not answered, and gives no sign of life: what is left of it ends. */
@@ -473,6 +476,16 @@ static void make_missing(struct master *m, unsigned slot)
 		m->again = true;
 }
 
+/* A keeper could start it with no more rights than it had itself. */
+static void say_revived(const struct master *m)
+{
+	struct stat st;
+
+	if (stat(m->dir.path, &st) < 0 || st.st_uid == geteuid())
+		return;
+	log_warning("this master was started by a keeper, as user %u, and the first one by user %u: it may be unable to read the configuration and files of secrets, which then stay as they are, and to open ports below 1024. Start janus as before: it takes over from this one", (unsigned)geteuid(), (unsigned)st.st_uid);
+}
+
 int adoption_settle(struct master *m)
 {
 	unsigned keepers = 0, connections = 0;
@@ -494,11 +507,16 @@ int adoption_settle(struct master *m)
 			apart |= 1ull << i;
 			continue;
 		}
+#ifdef JANUS_BROKEN_ADOPTION	/* for tests, which must notice: as if nobody were there */
+		hub_clear_slot(&m->hub, i, hub_owner_master());
+#endif
 		connections += atomic_load(&m->hub.shm->slot[i].connections);
 		if (m->h.slots[i].keeper && slots_order(m, i, ORDER_RESUME) < 0)
 			log_error("slot %u can't be told to go on", i);
 	}
 	CRASH_POINT("adopt-settled");
+	if (m->h.revived)
+		say_revived(m);
 	m->h.adopted = false;
 	m->h.canary_slot = -1;
 	what = what_differs(m);

@@ -7,6 +7,7 @@
 #include "master/bereft.h"
 
 #include "master/process.h"
+#include "master/revive.h"
 #include "master/runtime_dir.h"
 #include "shm/log.h"
 
@@ -14,11 +15,13 @@
 
 bool bereft_begin(struct keeper *k)
 {
-	uint64_t none = 0;
-
-	atomic_compare_exchange_strong(&k->hub.shm->masters.gone, &none, hub_now());
+	revive_missed(k);
 	if (k->h.settings.master_linger == 0)
 		return false;
+	if (k->h.slots[k->slot].door < 0) {
+		log_error("the master is gone, and the next one can't find this keeper, as it has no door: stopping");
+		return false;
+	}
 	k->bereft = true;
 	k->alone = 0;
 	k->looked = restarts_now();
@@ -39,7 +42,7 @@ static struct hub_slot_shm *shm_of(const struct keeper *k, unsigned slot)
 /* Publishers wait for it no longer; the next master finds it unused. */
 static void clear(struct keeper *k, unsigned slot)
 {
-	hub_clear_slot(&k->hub, slot, k->slot + 1);
+	hub_clear_slot(&k->hub, slot, hub_owner_master());	/* (in the master's stead: this keeper's number its own worker may use) */
 	atomic_store(&shm_of(k, slot)->worker, 0);
 	atomic_store(&shm_of(k, slot)->keeper, 0);
 	atomic_store(&shm_of(k, slot)->state, SLOT_UNUSED);

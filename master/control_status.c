@@ -32,6 +32,7 @@ void control_status(struct master *m, int caller, const struct control_request *
 	memset(&status, 0, sizeof(status));
 	snprintf(status.version, sizeof(status.version), "%s", JANUS_VERSION);
 	status.pid = (uint32_t)getpid();
+	status.revived = m->h.revived;
 	status.started = m->h.started;
 	snprintf(status.file, sizeof(status.file), "%s", m->config.file);
 	snprintf(status.runtime_dir, sizeof(status.runtime_dir), "%s", m->dir.path);

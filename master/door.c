@@ -73,12 +73,17 @@ void door_remove_all(const char *runtime_dir)
 		door_remove(runtime_dir, i);
 }
 
-bool door_any(const char *runtime_dir)
+bool door_there(const char *runtime_dir, unsigned slot)
 {
 	struct sockaddr_un addr;
 
+	return address_of(&addr, runtime_dir, slot) == 0 && access(addr.sun_path, F_OK) == 0;
+}
+
+bool door_any(const char *runtime_dir)
+{
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
-		if (address_of(&addr, runtime_dir, i) == 0 && access(addr.sun_path, F_OK) == 0)
+		if (door_there(runtime_dir, i))
 			return true;
 	return false;
 }

@@ -17,7 +17,8 @@ int door_open(const char *runtime_dir, unsigned slot, uid_t owner);
 void door_remove(const char *runtime_dir, unsigned slot);
 void door_remove_all(const char *runtime_dir);
 
-/* By a new master: whether there is any. */
+/* Whether there is the file; or any. */
+bool door_there(const char *runtime_dir, unsigned slot);
 bool door_any(const char *runtime_dir);
 
 /*

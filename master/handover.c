@@ -120,7 +120,7 @@ static void put_arguments(msgpack_packer *p, const struct handover *h)
 
 static void pack(msgpack_packer *p, const struct handover *h)
 {
-	msgpack_pack_map(p, 44);
+	msgpack_pack_map(p, 45);
 	put_int(p, "v", HANDOVER_VERSION);
 	put_int(p, "layout", h->layout);
 	put_int(p, "answer", h->answer);
@@ -147,6 +147,7 @@ static void pack(msgpack_packer *p, const struct handover *h)
 	put_int(p, "trial", h->canary);
 	put_int(p, "trial_slot", h->canary_slot);
 	put_int(p, "again", h->again);
+	put_int(p, "revived", h->revived);
 	put_int(p, "adopted", h->adopted);
 	put_text(p, "failed", h->failed);
 	put_fallback(p, &h->fallback);
@@ -177,7 +178,7 @@ static void pack(msgpack_packer *p, const struct handover *h)
 void handover_strip(struct handover *h)
 {
 	h->slot = h->caller = h->snapshot = h->tls = h->tls_before = h->canary_slot = -1;
-	h->fallback.there = h->adopted = false;
+	h->fallback.there = h->revived = h->adopted = false;
 	h->failed[0] = '\0';
 }
 
@@ -381,6 +382,7 @@ static int unpack(struct handover *h, const struct msgpack_value *map)
 	h->canary = get_int(map, "trial", 0);
 	h->canary_slot = (int)get_int(map, "trial_slot", -1);
 	h->again = get_int(map, "again", 0);
+	h->revived = get_int(map, "revived", 0);
 	h->adopted = get_int(map, "adopted", 0);
 	get_text(map, "failed", h->failed, sizeof(h->failed));
 	if (unpack_fallback(&h->fallback, map) < 0)

@@ -93,6 +93,7 @@ struct handover {
 	uint32_t reload_number;		/* counts reloads */
 	bool canary;			/* to a keeper: it is the first one to get the program, whose workers must show that they live */
 	int canary_slot;		/* master only: whose keeper that was; -1 none */
+	bool revived;			/* master only: a keeper has started it (revive.h) */
 	bool adopted;			/* master only: it has adopted the keepers (adoption.h), and these are theirs */
 	bool again;			/* master only: another reload was asked for meanwhile */
 	char failed[HANDOVER_TEXT_MAX];	/* master only: why the new program failed, so that the old one is back; "" it did not */

@@ -25,6 +25,7 @@
 #include "master/orders.h"
 #include "master/privileges.h"
 #include "master/program.h"
+#include "master/revive.h"
 #include "shm/crash.h"
 #include "shm/log.h"
 #include "shm/title.h"
@@ -113,6 +114,8 @@ static void stop(struct keeper *k)
 	if (k->supervisor.stopping)
 		return;
 	supervisor_stop(&k->supervisor);
+	if (k->bereft)
+		revive_no_more(k);
 	if (k->supervisor.worker == 0 && !k->replacing)
 		supervisor_start(&k->supervisor);	/* it delivers what is owed */
 }
@@ -451,6 +454,8 @@ static int wait_ms(const struct keeper *k)
 {
 	uint64_t now = restarts_now();
 
+	if (!k->replacing && k->bereft && takes_orders(k))
+		return revive_wait_ms(k, supervisor_wait_ms(&k->supervisor));
 	if (!k->replacing)
 		return supervisor_wait_ms(&k->supervisor);
 	return k->replace_at <= now ? 0 : k->replace_at - now < BEAT_MS ? (int)(k->replace_at - now) : BEAT_MS;
@@ -462,6 +467,8 @@ static void take_turn(struct keeper *k)
 	atomic_store_explicit(&k->self->keeper_beat, restarts_now(), memory_order_relaxed);
 	if (!k->supervisor.stopping && !bereft_look(k))
 		stop(k);
+	if (k->bereft && takes_orders(k))
+		revive_look(k);
 	if (k->h.tls_before >= 0 && !k->replacing && supervisor_settled(&k->supervisor) && restarts_now() >= k->started + WAY_BACK_MS)
 		close_tls_before(k);
 	if (k->quiescing && k->supervisor.worker > 0 && takes_orders(k)) {

@@ -25,7 +25,7 @@ static const char usage[] =
 
 struct arguments {
 	struct config_source source;
-	int handover, probe;
+	int handover, probe, revived;
 	int test;
 };
 
@@ -35,6 +35,7 @@ static void parse(int argc, char **argv, struct arguments *a)
 	static const struct option longs[] = {
 		{ "heritage", required_argument, NULL, 1 },	/* from a predecessor */
 		{ "probe", required_argument, NULL, 2 },	/* can we follow it? */
+		{ "revived", required_argument, NULL, 3 },	/* from a keeper: the last master has died */
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
@@ -42,7 +43,7 @@ static void parse(int argc, char **argv, struct arguments *a)
 	const char **options = calloc((size_t)argc, sizeof(*options));
 	int c;
 
-	*a = (struct arguments){ .handover = -1, .probe = -1, .source = { .installed = CONFIG_FILE, .options = options } };
+	*a = (struct arguments){ .handover = -1, .probe = -1, .revived = -1, .source = { .installed = CONFIG_FILE, .options = options } };
 	while ((c = getopt_long(argc, argv, "c:o:tVh", longs, NULL)) != -1) {
 		switch (c) {
 		case 1:
@@ -50,6 +51,9 @@ static void parse(int argc, char **argv, struct arguments *a)
 			break;
 		case 2:
 			a->probe = atoi(optarg);
+			break;
+		case 3:
+			a->revived = atoi(optarg);
 			break;
 		case 'c':
 			a->source.file = optarg;
@@ -77,10 +81,10 @@ static void parse(int argc, char **argv, struct arguments *a)
 	}
 }
 
-/* Leaves the arguments as they were typed. A predecessor puts an option ahead of them, which is not to be passed to the next program. */
+/* Leaves the arguments as they were typed. A predecessor, or a keeper, puts an option ahead of them, which is not to be passed to the next program. */
 static void drop_handover(char **argv)
 {
-	if (argv[1] && (strncmp(argv[1], "--heritage=", 11) == 0 || strncmp(argv[1], "--probe=", 8) == 0))
+	if (argv[1] && (strncmp(argv[1], "--heritage=", 11) == 0 || strncmp(argv[1], "--probe=", 8) == 0 || strncmp(argv[1], "--revived=", 10) == 0))
 		for (char **p = argv + 1; *p; p++)
 			*p = p[1];
 }
@@ -101,5 +105,5 @@ int main(int argc, char **argv)
 		return check_main(&a.source);
 	if (a.probe >= 0)
 		return probe_main(&a.source, a.probe);
-	return master_main(&a.source, argv, a.handover);
+	return master_main(&a.source, argv, a.handover, a.revived);
 }

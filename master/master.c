@@ -314,6 +314,7 @@ static void note_master(struct master *m, unsigned more)
 
 	atomic_store(&masters->oom, privileges_oom_own());
 	atomic_store(&masters->pid, (uint32_t)getpid());
+	atomic_store(&masters->revived, m->h.revived);
 	atomic_fetch_add(&masters->count, more);
 	atomic_store(&masters->gone, 0);
 	atomic_store(&masters->moving, 0);
@@ -381,6 +382,14 @@ static void note_arguments(struct master *m)
 	}
 }
 
+/* The folder, and the lock. */
+static int open_dir(struct master *m, char error[RUNTIME_DIR_ERROR_MAX])
+{
+	if (m->h.revived)
+		return runtime_dir_take(&m->dir, m->h.lock, error);
+	return runtime_dir_lock(&m->dir, m->config.settings.runtime_dir, error);
+}
+
 /* What a process that follows no other program knows by itself. */
 static int start_alone(struct master *m)
 {
@@ -389,7 +398,7 @@ static int start_alone(struct master *m)
 	m->h.started = (uint64_t)time(NULL);
 	m->h.managed = notify_wanted();
 	note_arguments(m);
-	if (program_path(m->h.program, sizeof(m->h.program)) < 0) {
+	if (!m->h.revived && program_path(m->h.program, sizeof(m->h.program)) < 0) {
 		log_error("the program's path: %m");
 		return -1;
 	}
@@ -403,13 +412,18 @@ static int start_fresh(struct master *m)
 
 	if (start_alone(m) < 0)
 		return -1;
-	if (runtime_dir_lock(&m->dir, m->config.settings.runtime_dir, error) < 0) {
+	if (open_dir(m, error) < 0) {
 		log_error("%s", error);
 		return -1;
 	}
 	m->h.lock = m->dir.lock;
 	if (adoption_try(m) < 0) {
 		m->dir.lock = -1;	/* (What is in the folder is the keepers'.) */
+		return -1;
+	}
+	if (m->h.revived) {
+		log_info("no keeper is there any more whom this master could take over");
+		m->dir.lock = -1;
 		return -1;
 	}
 	if (runtime_dir_wait(&m->dir, WAIT_FOR_ORPHANS_MS, error) < 0 || runtime_dir_serve(&m->dir, error) < 0) {
@@ -522,6 +536,23 @@ static void note_before(struct master *m)
 	m->before.there = m->h.fallback.there && !m->h.failed[0];
 }
 
+/* What a keeper says to the master that it starts: where the server is. All else this one finds by itself, or is told when it adopts the keepers. */
+static int read_revived(struct master *m, int revived)
+{
+	static struct handover h;
+
+	if (handover_read(&h, revived) < 0) {
+		log_error("what the keeper says can't be read");
+		return -1;
+	}
+	m->h.revived = true;
+	m->h.lock = h.lock;
+	m->config.settings = h.settings;
+	memcpy(m->h.program, h.program, sizeof(m->h.program));
+	snprintf(m->dir.path, sizeof(m->dir.path), "%s", h.settings.runtime_dir);
+	return 0;
+}
+
 /* A configuration with errors starts no server. One that is there goes on with what it has, if it is found. -1, or it does not return. */
 static int adopt_at_least(struct master *m)
 {
@@ -535,7 +566,7 @@ static int adopt_at_least(struct master *m)
 	return -1;
 }
 
-static int prepare(struct master *m, const struct config_source *source, int handover)
+static int prepare(struct master *m, const struct config_source *source, int handover, int revived)
 {
 	char error[PRIVILEGES_ERROR_MAX];
 	bool taken_up = true;
@@ -546,12 +577,16 @@ static int prepare(struct master *m, const struct config_source *source, int han
 		log_error("the handover state can't be read");
 		return -1;
 	}
+	if (revived >= 0 && read_revived(m, revived) < 0)
+		return -1;
 	if (handover >= 0) {
 		settings_log_init("master", &m->h.settings);
 		m->dir.control = m->h.control;
 		note_before(m);
 	}
-	if (handover >= 0 && (m->h.failed[0] || m->h.adopted)) {
+	if (revived >= 0) {
+		taken_up = false;	/* by the keepers' program, if at all */
+	} else if (handover >= 0 && (m->h.failed[0] || m->h.adopted)) {
 		taken_up = false;
 		m->config.settings = m->h.settings;	/* the configuration is the one that failed; or what it says is looked at later */
 		if (source->file || (source->installed && access(source->installed, F_OK) == 0))
@@ -600,7 +635,7 @@ static void close_dir(struct master *m)
 	runtime_dir_close(&m->dir);
 }
 
-int master_main(const struct config_source *source, char **argv, int handover)
+int master_main(const struct config_source *source, char **argv, int handover, int revived)
 {
 	static struct master master;
 	struct master *m = &master;
@@ -608,7 +643,7 @@ int master_main(const struct config_source *source, char **argv, int handover)
 
 	m->source = *source;
 	m->argv = argv;
-	if (prepare(m, source, handover) < 0) {
+	if (prepare(m, source, handover, revived) < 0) {
 		rolling_give_back(m, "the new program can't start (the log says why)");
 		return 1;
 	}

@@ -83,6 +83,7 @@ struct master {
 	bool data_ending, data_ended;
 
 	struct tickets_shm *tickets;	/* ticket_keys.c: mapped; NULL not yet */
+	uint64_t watched_since;		/* slots_watch(); milliseconds of CLOCK_MONOTONIC */
 	bool held;			/* slots_hold() */
 	uint32_t keepers_died;		/* how many did while this program was about */
 	bool stopping;
@@ -155,8 +156,8 @@ struct master {
 	char rolling_error[HANDOVER_TEXT_MAX];	/* what did not happen, "" all did */
 };
 
-/* Runs the server in the foreground. `handover` is that of the program this one follows, or -1. Returns the exit status. */
-int master_main(const struct config_source *source, char **argv, int handover);
+/* Runs the server in the foreground. `handover` is that of the program this one follows, or -1; `revived` a keeper's, which has started this one (revive.h), or -1. Returns the exit status. */
+int master_main(const struct config_source *source, char **argv, int handover, int revived);
 
 /* slots.c */
 int slots_start(struct master *m, unsigned slot);	/* a new slot and its keeper. -1 (logged) */
@@ -171,6 +172,7 @@ void slots_kill(struct master *m, int sig);		/* keepers; and workers that have n
 void slots_end(struct master *m);			/* keepers and workers are killed, at once, and are gone */
 void slots_hold(struct master *m, bool hold);		/* from now on, no keeper is made for a slot that loses its own */
 void slots_watch(struct master *m);			/* from now on: keepers that make no progress, and those to be made */
+void slots_give_doors(const struct master *m);		/* to keepers that the next master would not find */
 void slots_take_over(struct master *m);			/* those whose keepers went while another program was about are taken care of */
 
 /* data.c: nothing is done if the setting `data` is empty */

@@ -25,7 +25,7 @@ static void warn_of_restarts(const struct settings *wanted, const struct setting
 	const struct setting *d = NULL;
 
 	while ((d = settings_restart(wanted, running, d)) != NULL)
-		log_warning("%s has changed: that takes a restart", d->name);
+		log_warning("%s has changed: that takes a restart (a stop and a start; systemctl restart is none)", d->name);
 }
 
 /* (What is in them can't be shown, as a setting's value is.) */

@@ -179,6 +179,7 @@ static void finish(struct master *m)
 	m->h.new_segments = m->h.restore = false;
 	m->h.canary_slot = -1;
 	let_go(m);
+	slots_give_doors(m);
 	events_say(&m->hub.events, EVENTS_MASTER, EVENT_RELOAD, m->h.reload_number, "%s", error ? error : "reloaded, janus " JANUS_VERSION);
 	hub_count(&m->hub, 0, error ? COUNTER_reloads_failed : COUNTER_reloads, 1);
 	report_done(m, m->h.caller, error);
@@ -447,6 +448,7 @@ static void begin(struct master *m)
 void rolling_join(struct master *m, uint64_t slots)
 {
 	begin(m);
+	log_info("the slots that wait with snapshots follow");
 	m->h.new_segments = m->h.restore = true;
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (slots >> i & 1 && (slots_renew(m, i) < 0 || slots_order_replace(m, i) < 0))

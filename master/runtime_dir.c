@@ -10,12 +10,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,6 +26,8 @@
 
 #define MASTER_BYTE 0
 #define KEEPER_BYTE 1
+#define REVIVED_BYTE 2
+#define LEAVE_MS 10000		/* for one that a keeper has started to leave */
 #define POLL_MS 5
 #define RACES_MAX 1000		/* masters that came and went just while this one opened the file */
 #define CONTROL_BACKLOG 1024		/* a master that somebody has stopped is asked many times, and each asker stays in the queue */
@@ -95,6 +100,24 @@ static bool still_there(int fd, const char *name)
 	       open_st.st_ino == named_st.st_ino;
 }
 
+/* One that a keeper has started makes way for one that somebody starts: it is told to leave, as SIGUSR1 does. Whether it has gone. */
+static bool leaves(int fd, pid_t pid)
+{
+	struct pollfd p = { .events = POLLIN };
+	bool gone;
+
+	if (pid <= 0 || holder(fd, F_RDLCK, REVIVED_BYTE) != pid)
+		return false;
+	p.fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (p.fd < 0)
+		return errno == ESRCH;
+	log_info("process %d, which a keeper has started as the master, is told to leave", (int)pid);
+	/* (As it is looked at once more, that number is still its own.) */
+	gone = holder(fd, F_RDLCK, REVIVED_BYTE) != pid || (syscall(SYS_pidfd_send_signal, p.fd, SIGUSR1, NULL, 0) == 0 && poll(&p, 1, LEAVE_MS) > 0);
+	close(p.fd);
+	return gone;
+}
+
 /* The lock file's descriptor, its byte 0 locked. */
 static int lock_master(const char *path, char *error)
 {
@@ -114,7 +137,7 @@ static int lock_master(const char *path, char *error)
 			fail(error, "cannot lock %s: %s", name, strerror(errno));
 			close(fd);
 			return -1;
-		} else if ((pid = holder(fd, F_WRLCK, MASTER_BYTE)) != 0) {
+		} else if ((pid = holder(fd, F_WRLCK, MASTER_BYTE)) != 0 && !leaves(fd, pid)) {
 			fail(error, "a janus runs in %s already: %s", path, process_text(pid, who, sizeof(who)));
 			close(fd);
 			return -1;
@@ -296,6 +319,39 @@ void runtime_dir_close(struct runtime_dir *dir)
 	close(dir->control);
 	close(dir->lock);
 	dir->control = dir->lock = -1;
+}
+
+struct runtime_dir_holders runtime_dir_holders(const char *path)
+{
+	struct runtime_dir_holders holders = { 0 };
+	char name[SETTINGS_TEXT_MAX + 8];
+	int fd;
+
+	snprintf(name, sizeof(name), "%s/lock", path);
+	fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return holders;
+	holders.master = holder(fd, F_RDLCK, MASTER_BYTE);
+	holders.keeper = holder(fd, F_WRLCK, KEEPER_BYTE);
+	close(fd);
+	return holders;
+}
+
+int runtime_dir_take(struct runtime_dir *dir, int lock, char error[RUNTIME_DIR_ERROR_MAX])
+{
+	char name[SETTINGS_TEXT_MAX + 8], who[64];
+
+	dir->left_behind = false;
+	dir->control = dir->lock = -1;
+	snprintf(name, sizeof(name), "%s/lock", dir->path);
+	if (!still_there(lock, name))
+		return fail(error, "%s is another file than the keepers' by now", name);
+	if (take(lock, F_WRLCK, MASTER_BYTE) < 0)
+		return fail(error, "there is a master already: %s", process_text(holder(lock, F_WRLCK, MASTER_BYTE), who, sizeof(who)));
+	if (take(lock, F_WRLCK, REVIVED_BYTE) < 0)
+		return fail(error, "cannot lock %s: %s", name, strerror(errno));
+	dir->lock = lock;
+	return 0;
 }
 
 int runtime_dir_hold(int lock)

@@ -5,6 +5,7 @@
  *
  *   byte 0   write lock: the master, one a folder
  *   byte 1   read lock: each keeper. While there is one, listen ports and connections of that server are still open
+ *   byte 2   write lock: a master that a keeper has started (revive.h). It makes way for one that is started otherwise
  *
  * Such a lock belongs to a descriptor table, not to a process or a descriptor:
  *  - fork() does not hand it on; execve() keeps it, as long as the caller shared its table with nobody.
@@ -54,6 +55,12 @@ pid_t runtime_dir_master(int lock);
 /* The same of one that holds a keeper's lock, as the master sees it. */
 pid_t runtime_dir_keeper(int lock);
 
+/*
+ * runtime_dir_lock() for a master that a keeper has started: dir->path is set, and the lock is taken by the keeper's descriptor of the file, as this process may not be allowed to open it. -1 and error[]: there is a
+ * master by now, or the file is another one.
+ */
+int runtime_dir_take(struct runtime_dir *dir, int lock, char error[RUNTIME_DIR_ERROR_MAX]);
+
 /* Gives the control socket, and the socket `admin` beside it, to a user (root may use them in any case), and to the members of a group; "": nobody else. 0, or -1 and error[]: there is no such group, or the caller may not give it. */
 int runtime_dir_share(const struct runtime_dir *dir, uid_t owner, const char *group, char error[RUNTIME_DIR_ERROR_MAX]);
 
@@ -64,6 +71,14 @@ void runtime_dir_close(struct runtime_dir *dir);
  * looks whether its master is still there: from then on either a next master waits for this keeper, or the keeper sees that it is
  * an orphan. 0, or -1 with errno. */
 int runtime_dir_hold(int lock);
+
+/* Who holds that folder's locks: process ids, 0 nobody, -1 a process that can't be seen from here (another container's). For who only looks: the folder
+ * need not be there, and then nobody does. Not for who holds a lock himself. */
+struct runtime_dir_holders {
+	pid_t master;
+	pid_t keeper;		/* one of them, or of the processes that live as long as they do */
+};
+struct runtime_dir_holders runtime_dir_holders(const char *path);
 
 /* The control socket's address for that folder. 0, or -1 with ENAMETOOLONG (108 bytes with the NUL are all the kernel takes). */
 int runtime_dir_control(const char *path, struct sockaddr_un *addr);

@@ -23,6 +23,7 @@
 #include "master/process.h"
 #include "master/notify.h"
 #include "master/program.h"
+#include "master/revive.h"
 #include "shm/crash.h"
 #include "shm/shortage.h"
 #include "shm/log.h"
@@ -496,13 +497,13 @@ bool slots_reap(struct master *m)
 
 /* ---- watch ---- */
 
-/* The keeper's program before this one knew no doors; or the keeper was made by a worker that did not know of this one. */
+/* The keeper's program before this one knew no doors; or the keeper was made by a worker that did not know of this one; or somebody has removed the file. */
 static void give_door(const struct master *m, unsigned slot)
 {
 	const struct hub_slot_shm *shm = &m->hub.shm->slot[slot];
 	int door;
 
-	if (m->rolling || m->reloading || atomic_load(&shm->door) || atomic_load(&shm->state) != SLOT_LIVE || atomic_load(&shm->reload_number) != m->h.reload_number)
+	if (m->rolling || m->reloading || atomic_load(&shm->state) != SLOT_LIVE || (atomic_load(&shm->door) && door_there(m->dir.path, slot)) || atomic_load(&shm->reload_number) != m->h.reload_number)
 		return;
 	door = open_door(m, slot);
 	if (door < 0)
@@ -573,6 +574,22 @@ static void watch_lost(struct master *m, unsigned slot, uint64_t now)
 	s->silent = 0;
 }
 
+void slots_give_doors(const struct master *m)
+{
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
+		if (m->h.slots[i].used && m->h.slots[i].keeper)
+			give_door(m, i);
+}
+
+/* This master is no link of a chain of such that die one behind the other (revive.h). */
+static void note_progress(const struct master *m, uint64_t now)
+{
+	if (now - m->watched_since < REVIVE_PROGRESS_MS)
+		return;
+	atomic_store(&m->hub.shm->masters.started, 0);
+	atomic_store(&m->hub.shm->masters.given_up, 0);
+}
+
 static void on_watch(struct ev_loop *loop, struct ev_timer *t, int events)
 {
 	struct master *m = ev_userdata(loop);
@@ -582,18 +599,18 @@ static void on_watch(struct ev_loop *loop, struct ev_timer *t, int events)
 	t->repeat = WATCH;
 	if (m->stopping)
 		return;
+	note_progress(m, now);
 	data_look(m, now);
 	bridge_look(m, now);
 	ticket_keys_look(m);
+	slots_give_doors(m);
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		if (!m->h.slots[i].used)
 			continue;
 		if (m->h.slots[i].keeper && !ev_is_active(&m->slot[i].end))
 			follow(m, i);
-		if (m->h.slots[i].keeper) {
-			give_door(m, i);
+		if (m->h.slots[i].keeper)
 			watch_keeper(m, i, now);
-		}
 		else if (m->slot[i].lost)
 			watch_lost(m, i, now);
 		else if (m->slot[i].vacant && now >= m->slot[i].retry_at)
@@ -606,6 +623,7 @@ static void on_watch(struct ev_loop *loop, struct ev_timer *t, int events)
 
 void slots_watch(struct master *m)
 {
+	m->watched_since = restarts_now();
 	ev_timer_init(&m->slots_timer, on_watch, WATCH, WATCH);
 	ev_timer_start(m->loop, &m->slots_timer);
 }

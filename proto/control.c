@@ -131,9 +131,10 @@ size_t control_status_pack(void *dst, const struct control_status *status)
 	msgpack_packer *to = &packet.to;
 
 	control_packet_init(&packet, dst);
-	control_begin_reply(to, true, 15);
+	control_begin_reply(to, true, 16);
 	control_put_pair(to, "version", status->version);
 	control_put_uint(to, "pid", status->pid);
+	control_put_uint(to, "revived", status->revived);
 	control_put_uint(to, "started", status->started);
 	control_put_pair(to, "file", status->file);
 	control_put_pair(to, "runtime_dir", status->runtime_dir);
@@ -218,7 +219,7 @@ static bool get_status(const struct msgpack_value *map, struct control_status *s
 {
 	memset(s, 0, sizeof(*s));
 	return find_listeners(map, s) && find_workers(map, s) &&
-	       control_find_text(map, "version", s->version, sizeof(s->version)) && control_find_u32(map, "pid", &s->pid) &&
+	       control_find_text(map, "version", s->version, sizeof(s->version)) && control_find_u32(map, "pid", &s->pid) && control_find_u32(map, "revived", &s->revived) &&
 	       control_find_uint(map, "started", &s->started) && control_find_text(map, "file", s->file, sizeof(s->file)) &&
 	       control_find_text(map, "runtime_dir", s->runtime_dir, sizeof(s->runtime_dir)) && control_find_text(map, "data", s->data, sizeof(s->data)) &&
 	       control_find_text(map, "data_error", s->data_error, sizeof(s->data_error)) && control_find_text(map, "nodes", s->nodes, sizeof(s->nodes)) &&

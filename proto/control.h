@@ -6,7 +6,7 @@
  *             command, where it takes one
  *   reply     {"v": 1, "ok": true, ...} or {"v": 1, "ok": false, "error": "text"}
  *
- *   status    ... "version", "pid", "started", "file", "runtime_dir", "data", "data_error", "nodes", "listen": [url...], "admin": url, "connections_max", "buffered", "buffered_max",
+ *   status    ... "version", "pid", "revived", "started", "file", "runtime_dir", "data", "data_error", "nodes", "listen": [url...], "admin": url, "connections_max", "buffered", "buffered_max",
  *             "by_transport": {"flash": connections, ...}, "workers":
  *             [{"slot", "state", "keeper", "worker", "connections", "restarts", "generation"}...]
  *   reload    what it did, when it is done: control_report.h. Or the error says why it did not
@@ -66,6 +66,7 @@ struct control_worker {
 struct control_status {
 	char version[64];
 	uint32_t pid;
+	uint32_t revived;		/* 1: a keeper has started this master, which may have fewer privileges than the first */
 	uint64_t started;		/* seconds since 1970 */
 	char file[4096];		/* configuration, "" none */
 	char runtime_dir[256];
@@ -80,6 +81,7 @@ struct control_status {
 	uint64_t by_transport[TRANSPORT_GROUPS];	/* connections */
 	struct control_worker worker[CONTROL_WORKERS_MAX];
 	unsigned workers;
+	uint64_t gone, until;		/* for who finds it without a master, not in any packet: since when there is none, and how long keepers wait for one; microseconds since 1970, 0: there is one */
 };
 
 struct control_reply {

@@ -13,15 +13,17 @@ struct masters_shm {
 	/* When the last one had gone, microseconds since 1970; 0: there is one. By the keeper that sees it first (from 0, by a compare-exchange), and to 0 by
 	 * the next master. */
 	_Atomic uint64_t gone;
+	_Atomic uint64_t until;		/* how long keepers wait for the next one, the same; by who has set `gone` */
 
-	/* When there is no service manager: the keepers' (master/revive.h), but for `deaths`, which a master that has got somewhere sets to 0. */
+	/* When there is no service manager: the keepers' (master/revive.h). A master that has got somewhere sets `started` and `given_up` to 0. */
 	_Atomic uint64_t next_at;	/* when one of them starts the next master, milliseconds of CLOCK_MONOTONIC; who takes it on with a compare-exchange does */
-	_Atomic uint64_t died;		/* when the last death that counts was, the same */
-	_Atomic uint32_t deaths;	/* that count, one behind the other */
+	_Atomic uint64_t started_at;	/* when one of them started the last, the same */
+	_Atomic uint32_t started;	/* how many they have, one behind the other, of which none has got anywhere yet */
 	_Atomic uint32_t given_up;	/* 1: they start none any more */
 	_Atomic int32_t oom;		/* what the kernel adds to the master's score when memory is short: others' is this and something (privileges.h); the masters' */
+	_Atomic uint32_t revived;	/* 1: a keeper has started the one that there is, which may have fewer privileges than the first; the masters' */
 	_Atomic uint32_t moving;		/* 1: a program with another layout may have this hub's sessions, from their snapshots. The master's */
-	uint8_t pad[8];
+	uint8_t pad[4];
 };
 _Static_assert(sizeof(struct masters_shm) == 64, "a cache line");
 

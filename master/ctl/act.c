@@ -218,6 +218,24 @@ int ctl_drain(const struct ctl_arguments *args)
 
 /* ---- stop ---- */
 
+static void say_stopped(const struct ctl_arguments *args)
+{
+	printf(args->json ? "{\"ok\":true}\n" : "stopped\n");
+}
+
+static int stop_masterless(const struct ctl_arguments *args, unsigned seconds)
+{
+	if (ctl_stop_masterless(seconds) == 0) {
+		say_stopped(args);
+		return EXIT_DONE;
+	}
+	if (errno == ETIMEDOUT)
+		fprintf(stderr, "janusctl: stop: the server, which has no master, has been told, and has not ended after %u s\n", seconds);
+	else
+		fprintf(stderr, "janusctl: stop: the server has no master, and only root and its user can stop it then: %s\n", strerror(errno));
+	return EXIT_REFUSED;
+}
+
 int ctl_stop(const struct ctl_arguments *args)
 {
 	struct control_request request = { .command = CONTROL_STOP, .slot = CONTROL_NO_SLOT };
@@ -225,16 +243,21 @@ int ctl_stop(const struct ctl_arguments *args)
 	char error[CONFIG_ERROR_MAX];
 	struct control_reply reply;
 	unsigned seconds = STOP_MORE_SECONDS;
-	int fd, rc = act(args, &request, &reply, &fd);
+	int fd, rc = ctl_connect(args, true, &fd);
 
+	seconds += config_read(&config, &args->source, error) == 0 ? (unsigned)(config.settings.stop_limit / 1000) : 0;
+	if (rc == EXIT_NO_MASTER)
+		return stop_masterless(args, seconds);
+	if (rc == 0)
+		close(fd);
+	rc = act(args, &request, &reply, &fd);
 	if (rc)
 		return rc;
-	seconds += config_read(&config, &args->source, error) == 0 ? (unsigned)(config.settings.stop_limit / 1000) : 0;
 	if (control_client_wait_end(fd, seconds) < 0) {
 		fprintf(stderr, "janusctl: stop: the server has been told, and has not ended after %u s\n", seconds);
 		rc = EXIT_REFUSED;
 	} else {
-		printf(args->json ? "{\"ok\":true}\n" : "stopped\n");
+		say_stopped(args);
 	}
 	close(fd);
 	return rc;

@@ -6,19 +6,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "master/ctl/client.h"
 #include "master/ctl/ctl.h"
+#include "master/ctl/masterless.h"
+#include "master/runtime_dir.h"
 
 #define RELOAD_SECONDS 60	/* for the reply to a reload: it goes from slot to slot */
 #define WAIT_SECONDS 5		/* to anything else */
 #define DEFAULT_FOLDER "/run/janus"		/* runtime_dir of root, if nothing is said */
+#define TRIES 50			/* of what may be asked again, while there is no master: for so many times TRY_MS, in which another should come */
+#define TRY_MS 100
 #define HUB_SECONDS 3		/* for the hub segment, which can also be had without a reply */
 
 /* The master did not answer within HUB_SECONDS: what can be had without it is not asked for a second time. */
 static bool silent;
+
+/* A process of the server that was found, if that has no master; 0 else. And where it was looked for last. */
+static pid_t orphan;
+static char asked_in[SETTINGS_TEXT_MAX];
 
 static const char *found_in;		/* the configuration by which the server was found, NULL: none */
 
@@ -64,6 +72,19 @@ static bool says_folder(const struct config_source *source)
 	return false;
 }
 
+/* Connects to the master there. -1 with errno; ESRCH: there is a server without one. */
+static int open_folder(const char *folder)
+{
+	pid_t pid = masterless_find(folder);
+
+	orphan = pid;
+	snprintf(asked_in, sizeof(asked_in), "%s", folder);
+	if (!pid)
+		return control_client_open(folder);
+	errno = ESRCH;
+	return -1;
+}
+
 /*
  * Where a server may be, in this order: where -c or -o say; else what the package's configuration says, if it can be read, which is where a server is that
  * the machine started; then where one is that this user started, and one that root did.
@@ -77,7 +98,7 @@ static int find_server(const struct ctl_arguments *args, char folder[SETTINGS_TE
 	source.installed = NULL;
 	if (!source.file && !says_folder(&source)) {
 		source.file = file && *file ? file : args->source.installed;
-		if (access(source.file, R_OK) == 0 && find_folder(&source, folder) == 0 && (*fd = control_client_open(folder)) >= 0) {
+		if (access(source.file, R_OK) == 0 && find_folder(&source, folder) == 0 && ((*fd = open_folder(folder)) >= 0 || errno == ESRCH)) {
 			found_in = source.file;
 			return 0;
 		}
@@ -88,22 +109,27 @@ static int find_server(const struct ctl_arguments *args, char folder[SETTINGS_TE
 	if (rc)
 		return rc;
 	found_in = args->source.file;
-	*fd = control_client_open(folder);
-	if (*fd >= 0 || args->source.file || says_folder(&source))
+	*fd = open_folder(folder);
+	if (*fd >= 0 || errno == ESRCH || args->source.file || says_folder(&source))
 		return 0;
 	/* One that is there and does not let this user in says more than one that is not there. */
-	if (errno == ENOENT && (*fd = control_client_open(DEFAULT_FOLDER)) < 0 && first && first != ENOENT)
+	if (errno == ENOENT && (*fd = open_folder(DEFAULT_FOLDER)) < 0 && errno != ESRCH && first && first != ENOENT)
 		errno = first;
 	return 0;
 }
 
-int ctl_connect(const struct ctl_arguments *args, bool quiet, int *fd)
+/* The same, but for what is said of a server without a master. */
+static int connect_to(const struct ctl_arguments *args, bool quiet, int *fd)
 {
 	char folder[SETTINGS_TEXT_MAX] = "";
-	int rc = find_server(args, folder, fd);
+	int rc;
 
+	*fd = -1;
+	rc = find_server(args, folder, fd);
 	if (rc || *fd >= 0)
 		return rc;
+	if (errno == ESRCH)
+		return EXIT_NO_MASTER;
 	if (errno == ENOENT || errno == ECONNREFUSED) {
 		if (!quiet)
 			fprintf(stderr, "janusctl: no janus runs in %s (give janusctl the server's -c and -o)\n", folder);
@@ -116,25 +142,31 @@ int ctl_connect(const struct ctl_arguments *args, bool quiet, int *fd)
 	return EXIT_REFUSED;
 }
 
-static uint32_t master_of(int fd)
+int ctl_connect(const struct ctl_arguments *args, bool quiet, int *fd)
 {
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
+	int rc = connect_to(args, quiet, fd);
 
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 ? (uint32_t)peer.pid : 0;
+	if (rc == EXIT_NO_MASTER && !quiet)
+		masterless_complain(orphan);
+	return rc;
+}
+
+int ctl_stop_masterless(unsigned wait_seconds)
+{
+	return masterless_stop(asked_in, orphan, wait_seconds);
 }
 
 int ctl_complain(int fd, enum control_command command)
 {
 	const char *name = control_command_name(command);
 	int error = errno;
-	uint32_t master = master_of(fd);
+	uint32_t master = (uint32_t)control_client_peer(fd);
 
 	if (error == ETIMEDOUT && master)
 		fprintf(stderr, "janusctl: %s: the master (process %" PRIu32 ") does not answer: is it stopped?\n", name, master);
 	else
 		fprintf(stderr, "janusctl: %s: %s\n", name,
-			error == ECONNRESET	   ? "the server ended before it answered"
+			error == ECONNRESET	   ? "the master ended before it answered: it may have been done, or not"
 			: error == EPROTONOSUPPORT ? "the server speaks another version of the control protocol"
 						   : strerror(error));
 	return EXIT_REFUSED;
@@ -168,7 +200,7 @@ static int read_status(int hub_fd, struct control_status *status)
 /* Nothing was answered in time. What only looks goes on without: 0, or the status. One of `status` and `passed` is there. */
 static int do_without(int fd, enum control_command command, struct control_status *status, int *passed)
 {
-	int hub = control_client_find_hub(fd), error = errno;
+	int hub = control_client_find_hub(control_client_peer(fd)), error = errno;
 
 	silent = true;
 	if (passed && hub >= 0) {
@@ -179,11 +211,28 @@ static int do_without(int fd, enum control_command command, struct control_statu
 	ctl_complain(fd, command);
 	if (status) {
 		memset(status, 0, sizeof(*status));
-		status->pid = master_of(fd);
+		status->pid = (uint32_t)control_client_peer(fd);
 	}
 	if (hub >= 0)
 		return read_status(hub, status);
 	fprintf(stderr, "janusctl: %s: without it, only root and the server's user can look at its memory (%s)\n", control_command_name(command), strerror(error));
+	return EXIT_REFUSED;
+}
+
+/* Nobody is there to answer. The same, but that a status says it by itself. */
+static int do_without_master(enum control_command command, struct control_status *status, int *passed)
+{
+	int hub = control_client_find_hub(orphan);
+
+	if (status)
+		memset(status, 0, sizeof(*status));
+	if (passed && hub >= 0) {
+		*passed = hub;
+		return 0;
+	}
+	if (status && hub >= 0)
+		return read_status(hub, status);
+	fprintf(stderr, "janusctl: %s: the server has no master, and only root and its user can look at its memory (%s)\n", control_command_name(command), strerror(errno));
 	return EXIT_REFUSED;
 }
 
@@ -196,8 +245,10 @@ static unsigned patience(enum control_command command)
 int ctl_ask(const struct ctl_arguments *args, bool quiet, enum control_command command, struct control_status *status, int *passed)
 {
 	struct control_reply reply;
-	int fd, rc = ctl_connect(args, quiet, &fd);
+	int fd, rc = connect_to(args, quiet, &fd);
 
+	if (rc == EXIT_NO_MASTER)
+		return do_without_master(command, status, passed);
 	if (rc)
 		return rc;
 	if (control_client_call(fd, command, patience(command), &reply, status, passed) < 0) {
@@ -212,28 +263,51 @@ int ctl_ask(const struct ctl_arguments *args, bool quiet, enum control_command c
 	return rc;
 }
 
+/* The master has ended, and the server goes on: without one, or with the next. */
+static bool goes_on(void)
+{
+	struct runtime_dir_holders holders = runtime_dir_holders(asked_in);
+
+	return holders.master || holders.keeper;
+}
+
+/* False: there is no master just now, or it ended before it answered; the next one may answer. *rc: the status; nothing was said if it is EXIT_NO_MASTER. */
+static bool try_packet(const struct ctl_arguments *args, const struct control_request *request, void *packet, size_t *packet_len, struct control_reply *reply, int *rc)
+{
+	uint8_t bytes[CONTROL_REQUEST_MAX];
+	ssize_t len;
+	int fd;
+
+	*rc = connect_to(args, false, &fd);
+	if (*rc)
+		return *rc != EXIT_NO_MASTER;
+	len = control_client_exchange(fd, bytes, control_request_write(bytes, request), patience(request->command), packet);
+	if (len >= 0 && control_reply_unpack(packet, (size_t)len, reply, NULL) == 0)
+		*packet_len = (size_t)len;
+	else if (len < 0 && errno == ECONNRESET && goes_on())
+		*rc = EXIT_NO_MASTER;
+	else
+		*rc = ctl_complain(fd, request->command);
+	close(fd);
+	return *rc != EXIT_NO_MASTER;
+}
+
 int ctl_ask_packet(const struct ctl_arguments *args, enum control_command command, const char *argument, void *packet, size_t *packet_len,
 		   struct control_reply *reply)
 {
 	struct control_request request = { .command = command, .slot = CONTROL_NO_SLOT };
-	uint8_t bytes[CONTROL_REQUEST_MAX];
-	int fd, rc;
-	ssize_t len;
+	unsigned tries = 0;
+	int rc;
 
 	if (strlen(argument) >= CONTROL_ARGUMENT_MAX) {
 		fprintf(stderr, "janusctl: %s: the word is too long\n", control_command_name(command));
 		return EXIT_USAGE;
 	}
-	rc = ctl_connect(args, false, &fd);
-	if (rc)
-		return rc;
 	snprintf(request.argument, sizeof(request.argument), "%s", argument);
-	len = control_client_exchange(fd, bytes, control_request_write(bytes, &request), patience(command), packet);
-	if (len < 0 || control_reply_unpack(packet, (size_t)len, reply, NULL) < 0)
-		rc = ctl_complain(fd, command);
-	else
-		*packet_len = (size_t)len;
-	close(fd);
+	while (!try_packet(args, &request, packet, packet_len, reply, &rc) && ++tries < TRIES)
+		nanosleep(&(struct timespec){ .tv_nsec = TRY_MS * 1000000L }, NULL);
+	if (rc == EXIT_NO_MASTER)
+		masterless_complain(orphan);
 	return rc;
 }
 
@@ -250,17 +324,29 @@ int ctl_open_hub(const struct ctl_arguments *args, struct hub *hub)
 	return attach_hub(fd, hub);
 }
 
+/* Those that the master has, which does not answer. */
+static int find_slots(int fd, int *fds)
+{
+	unsigned found = control_client_find_slots(control_client_peer(fd), fds, INDEX_SLOTS_MAX);
+
+	return found ? (int)found : -1;
+}
+
 int ctl_open_slots(const struct ctl_arguments *args, struct slot slots[INDEX_SLOTS_MAX])
 {
 	struct control_reply reply = { .ok = true };
-	int fds[INDEX_SLOTS_MAX], count, fd, rc = ctl_connect(args, false, &fd);
+	int fds[INDEX_SLOTS_MAX], count, fd, rc = connect_to(args, false, &fd);
 
 	memset(slots, 0, INDEX_SLOTS_MAX * sizeof(*slots));
-	if (rc)
+	if (rc && rc != EXIT_NO_MASTER)
 		return rc;
-	count = silent ? control_client_find_slots(fd, fds) : control_client_slots(fd, HUB_SECONDS, &reply, fds);
+	if (rc == EXIT_NO_MASTER)
+		count = masterless_slots(orphan, fds);
+	else
+		count = silent ? find_slots(fd, fds) : control_client_slots(fd, HUB_SECONDS, &reply, fds);
+	rc = 0;
 	if (count < 0 && errno == ETIMEDOUT)
-		count = control_client_find_slots(fd, fds);
+		count = find_slots(fd, fds);
 	if (count < 0 || !reply.ok) {
 		fprintf(stderr, "janusctl: the slots' segments: %s\n", reply.ok ? strerror(errno) : reply.error);
 		rc = EXIT_REFUSED;
@@ -275,7 +361,8 @@ int ctl_open_slots(const struct ctl_arguments *args, struct slot slots[INDEX_SLO
 		}
 		close(fds[i]);
 	}
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 	return rc;
 }
 

@@ -204,18 +204,22 @@ static unsigned open_memfds_in(DIR *dir, const char *name, int *fds, unsigned mo
 	return found;
 }
 
-static unsigned find_memfds(int fd, const char *name, int *fds, unsigned most)
+pid_t control_client_peer(int fd)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 ? peer.pid : 0;
+}
+
+static unsigned find_memfds(pid_t pid, const char *name, int *fds, unsigned most)
+{
 	unsigned found;
 	char path[64];
 	int saved;
 	DIR *dir;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
-		return 0;
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)peer.pid);
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
 	dir = opendir(path);
 	if (!dir)
 		return 0;
@@ -227,18 +231,16 @@ static unsigned find_memfds(int fd, const char *name, int *fds, unsigned most)
 	return found;
 }
 
-int control_client_find_hub(int fd)
+int control_client_find_hub(pid_t pid)
 {
 	int hub;
 
-	return find_memfds(fd, HUB_SEGMENT " ", &hub, 1) ? hub : -1;	/* (deleted) */
+	return find_memfds(pid, HUB_SEGMENT " ", &hub, 1) ? hub : -1;	/* (deleted) */
 }
 
-int control_client_find_slots(int fd, int *fds)
+unsigned control_client_find_slots(pid_t pid, int *fds, unsigned most)
 {
-	unsigned found = find_memfds(fd, SLOT_SEGMENT, fds, INDEX_SLOTS_MAX);
-
-	return found ? (int)found : -1;
+	return find_memfds(pid, SLOT_SEGMENT, fds, most);
 }
 
 int control_client_slot_of(int fd)

@@ -32,13 +32,16 @@ int control_client_slots(int fd, unsigned wait_seconds, struct control_reply *re
 /* The same with a request and a reply of any kind, as packets, and no descriptors: reply[CONTROL_PACKET_MAX] and its length, or -1 with errno. */
 ssize_t control_client_exchange(int fd, const void *request, size_t len, unsigned wait_seconds, void *reply);
 
+/* The process at the other end, 0: that can't be said. */
+pid_t control_client_peer(int fd);
+
 /*
- * The hub segment of the master at the other end, which need not answer (it may be stopped): its own descriptor, opened again for reading by way of
- * /proc. -1 with errno: that takes the same user, or root.
+ * The hub segment as a process of the server has it, which need not answer (the master may be stopped, a keeper is not asked): that process's own descriptor,
+ * opened again for reading by way of /proc. -1 with errno: that takes the same user, or root.
  */
-int control_client_find_hub(int fd);
-/* The same of the slots' segments: how many, or -1. Those of another layout may be among them. */
-int control_client_find_slots(int fd, int *fds);
+int control_client_find_hub(pid_t pid);
+/* The same of slots' segments: up to `most` of them, how many. Those of another layout may be among them. */
+unsigned control_client_find_slots(pid_t pid, int *fds, unsigned most);
 /* Which slot's a segment is. -1: none's. */
 int control_client_slot_of(int fd);
 

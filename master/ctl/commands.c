@@ -12,13 +12,13 @@ int ctl_status(const struct ctl_arguments *args)
 
 	if (rc)
 		return rc;
-	if (!ctl_status_answered(&status))
+	if (!ctl_status_answered(&status) && status.pid)
 		fprintf(stderr, "janusctl: status: what only it knows is left out: version, configuration, addresses\n");
 	if (args->json)
 		ctl_json_status(&status);
 	else
 		ctl_text_status(&status);
-	return 0;
+	return ctl_status_answered(&status) || status.pid ? EXIT_DONE : EXIT_NO_MASTER;
 }
 
 int ctl_stats(const struct ctl_arguments *args)

@@ -15,7 +15,7 @@
 #define CTL_TOPICS_MAX 64		/* that subscribe takes */
 
 /* A command's status, and the program's. */
-enum { EXIT_DONE, EXIT_REFUSED, EXIT_USAGE, EXIT_NO_SERVER };
+enum { EXIT_DONE, EXIT_REFUSED, EXIT_USAGE, EXIT_NO_SERVER, EXIT_NO_MASTER };
 
 /* Options that some commands take, beside those that all do: janusctl.c has their names and says what they are, and which command takes which. */
 enum ctl_option {
@@ -59,12 +59,15 @@ int ctl_log_level(const struct ctl_arguments *args);	/* `log LEVEL` */
 
 /* ---- ask.c ---- */
 
-/* Connects to the server that the arguments mean. 0 and *fd, or the status. `quiet`: no server is nothing to complain about. */
+/* Connects to the server that the arguments mean. 0 and *fd, or the status; EXIT_NO_MASTER: it serves without one. `quiet`: neither is anything to complain about. */
 int ctl_connect(const struct ctl_arguments *args, bool quiet, int *fd);
 
+/* After EXIT_NO_MASTER: has that server stop, and waits until it has. 0, or -1 with errno, as masterless_stop(). */
+int ctl_stop_masterless(unsigned wait_seconds);
+
 /* One request and its reply. 0, or the status. `quiet`: no server is nothing to complain about. `status` or `passed` is there, as for control_client_call(). When the
- * master does not answer, as it is stopped, the hub segment is found without it; and a status is what that says (ctl_status_of_hub()), which stderr was told. If
- * the segment can't be had, `status` has the master's pid alone. */
+ * master does not answer, as it is stopped, or has died, the hub segment is found without it; and a status is what that says (ctl_status_of_hub()), which stderr was told
+ * of one that is stopped. If the segment can't be had, `status` has the master's pid alone. */
 int ctl_ask(const struct ctl_arguments *args, bool quiet, enum control_command command, struct control_status *status, int *passed);
 
 /* Says on stderr why there is no reply, from errno. The status. */
@@ -98,7 +101,7 @@ void ctl_tame(char *text);
 
 /* Adds to an empty status what the hub knows: all but version, configuration, data, addresses and connections_max. */
 void ctl_status_of_hub(const struct hub *hub, struct control_status *status);
-/* The master answered; else the status is the hub's. */
+/* The master answered; else the status is the hub's: the master is stopped, or there is none (pid 0). */
 bool ctl_status_answered(const struct control_status *status);
 
 void ctl_text_status(const struct control_status *status);

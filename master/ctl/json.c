@@ -43,7 +43,11 @@ void ctl_json_status(const struct control_status *status)
 
 	printf("{");
 	print_known("version", status->version, answered);
-	printf("\"pid\":%" PRIu32 ",\"started\":%" PRIu64 ",", status->pid, status->started);
+	if (answered || status->pid)
+		printf("\"pid\":%" PRIu32 ",\"revived\":%s,", status->pid, status->revived ? "true" : "false");
+	else
+		printf("\"pid\":null,\"no_master_since\":%" PRIu64 ",\"ends\":%" PRIu64 ",", status->gone / 1000000, status->until / 1000000);
+	printf("\"started\":%" PRIu64 ",", status->started);
 	print_known("file", status->file, answered);
 	print_known("runtime_dir", status->runtime_dir, answered);
 	print_known("data", status->data, answered);

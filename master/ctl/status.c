@@ -1,5 +1,5 @@
 /*
- * A status without the master, which does not answer, as a debugger has stopped it: what the hub knows.
+ * A status without the master, which does not answer, as a debugger has stopped it, or which there is none of: what the hub knows.
  */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -12,6 +12,9 @@
 void ctl_status_of_hub(const struct hub *hub, struct control_status *status)
 {
 	status->started = hub->shm->started / 1000000;
+	status->revived = atomic_load(&hub->shm->masters.revived);
+	status->gone = atomic_load(&hub->shm->masters.gone);
+	status->until = atomic_load(&hub->shm->masters.until);
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		const struct hub_slot_shm *s = &hub->shm->slot[i];
 

@@ -59,15 +59,40 @@ static void print_transports(const struct control_status *status)
 	printf("%s", after);
 }
 
+static void print_no_master(const struct control_status *status)
+{
+	uint64_t now = hub_now(), left = status->until > now ? status->until - now : 0;
+
+	printf("janus, WITHOUT A MASTER");
+	if (status->gone) {
+		printf(" since ");
+		print_span(now > status->gone ? (now - status->gone) / 1000000 : 0);
+	}
+	printf(", ");
+	print_up(status->started);
+	printf("It serves on. It ends ");
+	if (left)
+		printf("in ");
+	if (left)
+		print_span(left / 1000000);
+	else
+		printf("soon");
+	printf(" unless a master comes, which takes it over: systemctl start janus\n");
+}
+
 void ctl_text_status(const struct control_status *status)
 {
 	uint64_t connections = 0;
 
 	for (unsigned i = 0; i < status->workers; i++)
 		connections += status->worker[i].connections;
-	printf("janus%s%s, process %u%s, ", status->version[0] ? " " : "", status->version, status->pid,
-	       ctl_status_answered(status) ? "" : " (which does not answer)");
-	print_up(status->started);
+	if (ctl_status_answered(status) || status->pid) {
+		printf("janus%s%s, process %u%s%s, ", status->version[0] ? " " : "", status->version, status->pid,
+		       ctl_status_answered(status) ? "" : " (which does not answer)", status->revived ? " (started by a keeper, as the one before had died)" : "");
+		print_up(status->started);
+	} else {
+		print_no_master(status);
+	}
 	if (ctl_status_answered(status)) {
 		printf("configuration   %s\n", status->file[0] ? status->file : "no file");
 		printf("runtime folder  %s\n", status->runtime_dir);

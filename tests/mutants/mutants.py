@@ -580,6 +580,12 @@ M("orders-leave-numbers-out", "worker/service/order.c", "next = last ? last + 1 
 M("kick-waits-for-a-dead-hub", "master/ctl/act.c", "k.unseen = inode && now && now != inode;", "k.unseen = false;", KICK + "Kick.test_another_hub_meanwhile")
 M("order-stays", "worker/loop/orders.c", "\torder_take_out(queue);\n", "\t;\n", KICK + "Kick.test_by_http")
 M("drained-takes-clients", "worker/io/listener.c", "return listener_drains(all) || !has_room(all);", "return !has_room(all);", KICK + "Drain.test_a_worker")
+M("takes-more-than-its-room", "worker/io/shares.c", "(share < room ? share : room) - n", "share - n", "test_shares")
+M("takes-by-another-reload", "worker/io/shares.c", "LOAD(s, reload_number) != LOAD(base->self, reload_number) ||", "", "test_shares")
+M("gate-is-not-asked", "worker/loop/gate.c", "if (!gate_is_closed(base, slot))", "if (true)", "test_shares")
+M("giver-is-not-seen", "worker/loop/gate.c", "base->number & 1)\n\t\t\treturn true;", "base->number & 1)\n\t\t\treturn false;", "test_shares")
+M("balance-is-not-read", "worker/loop/balance.c", "return shares_beyond(&w->base) > most ? BALANCE_MOST : 0;", "return 0;", "test_moves.Balance")
+M("new-slots-stay-empty", "master/rolling.c", "atomic_store(&m->hub.shm->even_until, restarts_now() + EVEN_MS);", ";", "test_moves.Reloads.test_fewer_and_more")
 M("draining-ends-with-its-word", "worker/loop/orders.c", "is_empty(w))\n", "!is_empty(w))\n", KICK + "Drain.test_a_worker")
 M("drained-refuses-its-operator", "worker/loop/connection.c", "(a->proto == PROTO_ADMIN || !listener_drains(&w->listeners))", "!listener_drains(&w->listeners)", KICK + "Drain.test_all")
 

@@ -9,6 +9,7 @@ import json
 import os
 import pwd
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -141,7 +142,9 @@ class Systemd:
             f.write("[Service]\nType=exec\n")
 
     def start(self):
-        run("systemctl", "restart", "janus.service")
+        # (A restart would take up the data folder no more than a reload does.)
+        run("systemctl", "stop", "janus.service")
+        run("systemctl", "start", "janus.service")
 
     def check(self):
         assert run("systemctl", "is-active", "janus.service") == "active\n"
@@ -149,7 +152,8 @@ class Systemd:
         main = int(run("systemctl", "show", "-P", "MainPID", "janus.service"))
         assert main == ask()["pid"], "systemd takes another process for the server: %d" % main
         for pid, of in processes().items():
-            assert of["NoNewPrivs"] == "1" and of["Seccomp"] == "2" and of["CapBnd"] == of["CapPrm"] == "0000000000000400", (pid, of)
+            assert of["NoNewPrivs"] == "1" and of["Seccomp"] == "2" and of["CapBnd"] == "0000000000000400", (pid, of)
+            assert of["CapPrm"] == ("0000000000000400" if pid == main else "0000000000000000"), (pid, of)
         wait_until(lambda: ("master", str(main)) in self.logged(), 10, "the server's lines in the journal")
 
     def logged(self):
@@ -163,6 +167,13 @@ class Systemd:
     def again(self):
         run("systemctl", "reload", "janus.service")
         wait_until(lambda: "worker 0" in {process for process, _ in self.logged()}, 10, "a worker's line in the journal")
+
+    def masters(self):
+        """Whatever becomes of the master, systemd starts the next one, which takes over."""
+        follows_master("restarted", lambda pid: run("systemctl", "restart", "janus.service"))
+        for number in (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT):     # (the kernel kills by SIGKILL, too, when memory is short)
+            follows_master(number.name, lambda pid: os.kill(pid, number))
+            self.check()
 
     def after(self):
         run("rm", "-rf", "/etc/systemd/system/janus.service.d")
@@ -179,6 +190,9 @@ class Plain:
 
     def start(self):
         assert not processes(), "somebody has started it"
+        self.launch()
+
+    def launch(self):
         self.process = subprocess.Popen(["setpriv", "--reuid=janus", "--regid=janus", "--init-groups", "/usr/sbin/janus"], stdin=subprocess.DEVNULL,
                                         stdout=sys.stdout, stderr=subprocess.STDOUT, cwd="/")
 
@@ -187,6 +201,12 @@ class Plain:
 
     def again(self):
         run("janusctl", "reload")
+
+    def masters(self):
+        """A keeper starts the next one, which makes way for one that is started as the first was."""
+        follows_master("SIGKILL", lambda pid: os.kill(pid, signal.SIGKILL))
+        follows_master("started by hand", lambda pid: self.launch())
+        self.check()
 
     def after(self):
         assert self.process.wait(10) == 0, "the server did not end well"
@@ -200,6 +220,19 @@ def follows(version, pid):
     status = wait_until(same, 60, "the server's being " + VERSIONS[version])
     assert status["pid"] == pid, "another process"
     wait_until(lambda: not [p for p in processes() if "(deleted)" in os.readlink("/proc/%d/exe" % p)], 30, "all processes' being the new program")
+
+
+def follows_master(what, end):
+    """The master ends so, and another takes over from it: the same keepers and workers serve on."""
+    def slots(status):
+        return [(w["slot"], w["keeper"], w["worker"]) for w in status["workers"]]
+    before = ask()
+    began = time.monotonic()
+    end(before["pid"])
+    wait_until(lambda: (ask() or before)["pid"] != before["pid"] and live(), 20, "another master")
+    after = ask()
+    assert slots(after) == slots(before), (what, before, after)
+    print("master %s: another after %.2f s" % (what, time.monotonic() - began))
 
 
 def kill_a_worker():
@@ -217,7 +250,7 @@ def go_through(packages, init):
     began = time.monotonic()
     packages.install("old", "janusbench")
     # Clients stay for two upgrades, on a machine as busy as this one.
-    seconds = 30 + 4 * (time.monotonic() - began)
+    seconds = 50 + 4 * (time.monotonic() - began)
     assert pwd.getpwnam("janus").pw_uid != 0
     with open(CONFIG) as f:
         text = f.read()
@@ -255,6 +288,9 @@ def go_through(packages, init):
     assert open(CONFIG).read() == text, "the configuration was changed"
     init.again()
     wait_until(kill_a_worker, 10, "a worker's being killed")
+    wait_until(live, 10, "workers")
+    init.masters()
+    assert bench.poll() is None, "the clients were done before the last master"
     said, _ = bench.communicate(timeout=seconds + 90)
     print(said, end="")
     assert bench.returncode == 0, "messages or connections were lost: status %d" % bench.returncode

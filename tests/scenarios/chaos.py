@@ -98,7 +98,7 @@ class Chaos:
             if not self.server.running():
                 raise AssertionError("the server has ended with status %d" % self.server.process.returncode)
             self.troubles.settle()
-            self.failures += self.witnesses.stop()
+            self.failures += self.witnesses.stop(o.patience)
             self.check_counters()
         finally:
             self.over.set()
@@ -165,6 +165,7 @@ def parse(arguments=None):
     p.add_argument("--slow", type=int, default=10)
     p.add_argument("--pause", type=float, default=0.25, help="seconds between a witness's messages")
     p.add_argument("--timeout", type=int, default=90, help="seconds that a janusbench waits for what is missing")
+    p.add_argument("--patience", type=int, default=60, help="the same of the witnesses")
     p.add_argument("--io", default="auto")
     p.add_argument("-o", action="append", default=[])
     return p.parse_args(arguments)

@@ -55,6 +55,8 @@ class Server:
             self.configure(config)
             self.arguments += ["-c", self.config_file]
         self.arguments += ["-o", "user=" + USER]
+        if not any(option.startswith("next_master=") for option in options):
+            self.arguments += ["-o", "next_master=nobody"]      # (if the test itself is killed, nothing is left)
         for option in options:
             self.arguments += ["-o", option]
         self.arguments += ["-o", "runtime_dir=" + self.runtime_dir]

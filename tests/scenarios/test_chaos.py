@@ -26,11 +26,18 @@ class Chaos(JanusTest):
     def test_it_can_fail(self):
         """A build that does not count what the kernel took before the kill: with luck a run gets away with it, not three."""
         for _ in range(3):
-            good, report = self.go(*KILLS_ALONE, "--seconds", "6", "--timeout", str(int(10 * SLOWNESS)), build=BROKEN_BUILD)
+            good, report = self.go(*KILLS_ALONE, "--masters", "0", "--seconds", "6", "--timeout", str(int(10 * SLOWNESS)), build=BROKEN_BUILD)
             if not good:
                 self.assertRegex(report, '"(lost|doubled|torn|connections_lost)": [1-9]')
                 return
         self.fail("the kill loop finds nothing wrong with a recovery that is broken:\n" + report)
+
+    def test_masters_can_fail(self):
+        """The same build, whose master takes slots over as if nobody were there: what is published then is for nobody."""
+        good, report = self.go(*KILLS_ALONE, "--kills", "0", "--keepers", "0", "--masters", "3", "--subscribers", "200", "--large", "0", "--seconds", "4", "--timeout", str(int(6 * SLOWNESS)), "--patience", "2",
+                               build=BROKEN_BUILD)
+        self.assertFalse(good, "chaos finds nothing wrong with masters that forget who is there:\n" + report)
+        self.assertRegex(report, r'"lost": [1-9]|has \d+ of \d+ of')
 
 
 if __name__ == "__main__":

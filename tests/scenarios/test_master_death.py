@@ -9,7 +9,7 @@ import time
 import unittest
 
 from crash_test import CRASH_BUILD, CrashTest
-from janus_test import is_alive, wait_until
+from janus_test import SLOWNESS, is_alive, wait_until
 from processes import free_port
 from programs import OTHER_BUILD, Program
 from steady import Steady
@@ -179,13 +179,13 @@ class Killed(MasterTest):
         self.janus.process.send_signal(signal.SIGTERM)
         self.janus.wait_log("stopping")
         self.janus.process.send_signal(signal.SIGTERM)
-        self.janus.wait_exit(0, 5)
+        self.janus.wait_exit(0, 20)         # (of 60)
 
     def test_leave(self):
         self.begin()
         before = self.processes_of_slots()
         self.janus.process.send_signal(signal.SIGUSR1)
-        self.assertEqual(self.janus.process.wait(10), 0)
+        self.assertEqual(self.janus.process.wait(10 * SLOWNESS), 0)
         self.steady.progress()
         self.again()
         self.assertEqual(self.processes_of_slots(), before)
@@ -233,6 +233,28 @@ class Door(MasterTest):
         self.janus.wait_log("knocked at .* door, and is not the master")
         self.again()
         self.end()
+
+
+    def test_removed(self):
+        """A file that somebody removes is made again; if there is no time for that, the slot alone is lost."""
+        self.begin("session_linger=0")
+        door = os.path.join(self.janus.runtime_dir, "slot.0")
+        os.unlink(door)
+        wait_until(lambda: os.path.exists(door), 10, "another door")
+        before = self.processes_of_slots()
+        self.kill_master()
+        self.again()
+        self.assertEqual(self.processes_of_slots(), before)
+        self.end()
+        slot = self.janus.slot(0)
+        self.janus.kill(slot["worker"], "worker", 0)
+        self.kill_master()
+        os.unlink(door)
+        self.steady.may_close = set(self.steady.next)
+        self.again()
+        self.janus.wait_log("slot 0 had neither keeper nor worker any more: it starts empty")
+        self.assertEqual(self.janus.count("closed_slot"), slot["connections"])
+        self.janus.stop()
 
 
 class Points(MasterTest):
@@ -328,7 +350,7 @@ class Upgrade(MasterTest):
         self.arm(point)
         self.janus.killed[self.janus.master] = "master"
         os.kill(self.janus.master, signal.SIGHUP)
-        self.janus.process.wait(20)
+        self.janus.process.wait(20 * SLOWNESS)
         self.assertFalse(self.armed(point))
         if progress:
             self.steady.progress()
@@ -347,8 +369,9 @@ class Upgrade(MasterTest):
         self.one("master-moving", False)
 
     def test_canary(self):
-        """One slot is the next program's, or about to be."""
+        """One slot is the next program's, the others wait."""
         self.one("master-canary", False)
+        self.assertRegex(self.janus.log(), "the slots that wait with snapshots follow")
 
     def test_passed(self):
         """It lives."""

@@ -11,6 +11,7 @@ from janus_test import SLOWNESS, parse_url, wait_until
 from programs import OTHER_BUILD, Configuration, Program
 from steady import Steady
 from test_presence import WATCH, Watcher
+from test_sessions import SessionTest
 from tls_test import Certificates
 from web_clients import WebTest
 from witnesses import WITHIN_TLS, Witnesses
@@ -19,7 +20,7 @@ NOT_TO_HAPPEN = ("closed_slot", "closed_uncertain", "closed_blamed", "closed_dam
 
 
 class MovesTest(WebTest):
-    limit = 120
+    limit = 240
 
     def begin(self, workers, *more, within_tls=(), **other):
         """A server whose configuration, and program, change."""
@@ -43,7 +44,7 @@ class MovesTest(WebTest):
             self.wait_settled(workers)
         return json.loads(out)
 
-    def wait_settled(self, workers, seconds=15):
+    def wait_settled(self, workers, seconds=30):        # (those that are in the middle of something at each look take long on a busy machine)
         def settled():
             found = self.janus.status()["workers"]
             has = [w["connections"] for w in found]
@@ -181,6 +182,19 @@ class Presence(MovesTest):
         self.assertGreater(janus.count("moved_out"), 12)
         for user in users:
             user.close()
+
+
+class Parked(MovesTest, SessionTest):
+    def test_stay(self):
+        """Sessions without a connection move as well. A worker may have more than its part of max_parked, as long as there are no more than that."""
+        janus = self.begin(3, "max_parked = 6")
+        for _ in range(6):
+            self.cut(self.subscriber("websocket", "a")[0])
+        for workers in (1, 3, 3):
+            self.reload(workers)
+            self.assertEqual(self.parked(), 6)
+        self.assertEqual(janus.slot(0)["connections"], 0)
+        self.expect_nothing_lost()
 
 
 class Balance(MovesTest):

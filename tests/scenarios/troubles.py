@@ -286,13 +286,14 @@ class Troubles:
     def broken_program(self, rng):
         self.done["broken"] += 1
         kind = rng.choice(Program.BROKEN)
-        self.program.put_broken(kind)
-        try:
-            if rng.random() < 0.5:
-                self.kill(rng)          # a worker of what runs, while its program is not there
-            self.expect_refusal("a program that is none (%s)" % kind)
-        finally:
-            self.program.put(self.program.source)
+        with self.mastering:            # (while there is no program, there would be no other master that answers)
+            self.program.put_broken(kind)
+            try:
+                if rng.random() < 0.5:
+                    self.kill(rng)      # a worker of what runs, while its program is not there
+                self.expect_refusal("a program that is none (%s)" % kind)
+            finally:
+                self.program.put(self.program.source)
 
     # the end
 

@@ -106,7 +106,7 @@ class Readers(threading.Thread):
 
 
 class Witnesses:
-    moves = False           # connections go from worker to worker: who is under way is counted twice for a moment, or by nobody
+    moves = False           # connections go from worker to worker: who is under way may be counted twice
 
     def __init__(self, addresses, pause=0.25, visitors=False, tls=None):
         """`addresses` by protocol: flash, http, packet. With `visitors`, messages are of many sizes, too. `tls`, which takes further addresses
@@ -189,8 +189,8 @@ class Witnesses:
     def arrived(self):
         return self.readers.error or all(r.next.get(p.label, 0) >= p.count for r in self.readers.readers for p in self.authors())
 
-    def stop(self):
-        """Has them come to an end. What was wrong, a line each."""
+    def stop(self, patience=60):
+        """Has them come to an end, and waits so many seconds for what is missing. What was wrong, a line each."""
         wrong = []
         for publisher in self.authors():
             publisher.over.set()
@@ -200,7 +200,7 @@ class Witnesses:
             except Exception as e:
                 wrong.append(str(e))
         try:
-            wait_until(self.arrived, 60, "all that was published with the witnesses' readers")
+            wait_until(self.arrived, patience, "all that was published with the witnesses' readers")
         except AssertionError as e:
             wrong.append("%s: %s" % (e, self.missing()))
         self.readers.over.set()
