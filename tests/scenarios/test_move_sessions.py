@@ -113,10 +113,10 @@ class Points(CrashTest):
             worker = janus.slot(1)["worker"]
             wait_until(lambda: is_stopped(worker), 10, "the worker's stop")
             kick = pool.submit(janus.ctl, "kick", "--topic", "kicked")
-            here.expect_close()
+            here.expect_error("operator")
             os.kill(worker, signal.SIGCONT)
             for client in there:
-                client.expect_close()
+                client.expect_error("operator")
             self.assertEqual((reload.result()[0], kick.result()[0]), (0, 0))
         wait_until(lambda: settled(janus, 1), 20, "one worker")
         self.client(janus).publish("stays", n=1)

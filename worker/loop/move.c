@@ -146,7 +146,7 @@ uint64_t move_next_number(const struct worker *w)
 }
 
 /* Whether TLS has something to send first. */
-static bool tls_owes(const struct worker *w, session_id sid)
+bool move_tls_owes(const struct worker *w, session_id sid)
 {
 	return session_pending(&w->base, sid) || (session_is_tls(&session(&w->base, sid)->state) && tls_entry(&w->base.tls, session_fd(&w->base, sid))->flow.control & TLS_OWED);
 }
@@ -159,7 +159,7 @@ static bool move(struct worker *w, const struct asked_move *m, uint64_t *full)
 
 	if (subscribe_has_own(&w->base, m->sid))
 		return true;		/* it goes on here */
-	if (st->out != BUFFER_NONE || !session_plain(st) || tls_owes(w, m->sid))
+	if (st->out != BUFFER_NONE || !session_plain(st) || move_tls_owes(w, m->sid))
 		return false;
 	head = pool_header(&w->base.slot, st->in);
 	if (head->base + head->len - st->parsed > MOVE_INPUT_MAX) {

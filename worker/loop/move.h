@@ -31,6 +31,7 @@ void move_tick(struct worker *w);			/* tries again what waits in it for room */
 uint32_t move_under_way(const struct worker *w);
 
 /* For move_session.c. */
+bool move_tls_owes(const struct worker *w, session_id sid);	/* TLS has something to send first */
 uint64_t move_next_number(const struct worker *w);
 void move_free_again(struct worker *w, session_id sid);	/* takes a session out of the table that has been sent, before sessions are taken over */
 

@@ -47,11 +47,6 @@ unsigned move_room(const struct worker *w, unsigned slot)
 	return departed_room(w);
 }
 
-static bool tls_owes(const struct worker *w, session_id sid)
-{
-	return session_pending(&w->base, sid) || (session_is_tls(&session(&w->base, sid)->state) && tls_entry(&w->base.tls, session_fd(&w->base, sid))->flow.control & TLS_OWED);
-}
-
 static bool asked_to_move(const struct worker *w, session_id sid)
 {
 	uint32_t i = 0;
@@ -71,7 +66,7 @@ static bool is_at_rest(const struct worker *w, session_id sid)
 	if (s->state.flags & SESSION_PARKED)
 		return sid + 1 != w->base.held && !session_is_polled(&w->base, sid);
 	return !(s->state.flags & (SESSION_CLOSE | SESSION_LINGER | SESSION_CUT | SESSION_LISTS)) &&
-	       !session_has(&w->base, sid, MARK_OVER | MARK_STALLED | MARK_OUTPUT_BLOCKED | MARK_ENDED) && !tls_owes(w, sid) && !session_waits(&w->base, sid) && !asked_to_move(w, sid) &&
+	       !session_has(&w->base, sid, MARK_OVER | MARK_STALLED | MARK_OUTPUT_BLOCKED | MARK_ENDED) && !move_tls_owes(w, sid) && !session_waits(&w->base, sid) && !asked_to_move(w, sid) &&
 	       (atomic_load_explicit(&intent->state, memory_order_relaxed) == INTENT_NONE || intent->fd != (uint32_t)sid);
 }
 
