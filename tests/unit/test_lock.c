@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shm/ended.h"
 #include "shm/lock.h"
 
 #define ROUNDS 21
@@ -286,6 +287,7 @@ static void test_inherited(void **state)
 			assert_int_equal(waitpid(holder, NULL, 0), holder);
 		}
 		lock_acquire(&a->lock, 3);
+		assert_true(process_ended((uint32_t)holder));
 		assert_int_equal(atomic_load(&mended), 5);
 		assert_int_equal(atomic_load(&mended_by), 3);
 		assert_int_equal(lock_owner(&a->lock), 3);
