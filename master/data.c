@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +17,7 @@
 #include "master/data_process.h"
 #include "master/master.h"
 #include "master/notify.h"
+#include "master/privileges.h"
 #include "master/process.h"
 #include "master/program.h"
 #include "shm/journal.h"
@@ -96,12 +99,29 @@ static void pause_ms(long ms)
 	nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
 }
 
+/*
+ * As root, for the user that it is to belong to. Here, and not in the process that uses it: only at a server's start do the settings come of the configuration, and not of keepers, whose word is
+ * no reason to make anything as root.
+ */
+static int make_folder(const struct settings *settings)
+{
+	const struct passwd *pw = privileges_user(settings->user);
+
+	if (mkdir(settings->data, 0700) < 0)
+		return errno == EEXIST ? 0 : -1;
+	return pw ? chown(settings->data, pw->pw_uid, pw->pw_gid) : 0;
+}
+
 int data_open(struct master *m)
 {
 	int status;
 
 	if (!is_on(m))
 		return 0;
+	if (make_folder(&m->h.settings) < 0) {
+		log_error("cannot make %s: %s", m->h.settings.data, strerror(errno));
+		return -1;
+	}
 	atomic_store(&journal_of(m)->state, JOURNAL_READING);
 	if (make(m) < 0)
 		return -1;

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,14 +55,10 @@ static bool is_orphan(const struct data *d)
 
 /* ---- the folder ---- */
 
-/* As root, for the user that it is to belong to. */
-static int make_folder(const char *path, const char *user)
+/* (At a server's start the master has made it, as root if need be.) */
+static int make_folder(const char *path)
 {
-	const struct passwd *pw = privileges_user(user);
-
-	if (mkdir(path, 0700) < 0)
-		return errno == EEXIST ? 0 : -1;
-	return pw ? chown(path, pw->pw_uid, pw->pw_gid) : 0;
+	return mkdir(path, 0700) < 0 && errno != EEXIST ? -1 : 0;
 }
 
 static int open_folder(struct data *d, const char *path)
@@ -110,12 +105,12 @@ static int open_data(struct data *d)
 {
 	const char *path = d->h.settings.data;
 
-	if (make_folder(path, d->h.settings.user) < 0) {
+	if (privileges_drop(d->h.settings.user) < 0)
+		return -1;
+	if (make_folder(path) < 0) {
 		log_error("cannot make %s: %s", path, strerror(errno));
 		return -1;
 	}
-	if (privileges_drop(d->h.settings.user) < 0)
-		return -1;
 	return open_folder(d, path) < 0 ? -1 : lock_folder(d, path);
 }
 

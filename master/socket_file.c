@@ -191,7 +191,8 @@ bool socket_file_in_place(const struct socket_file *file, const char *path)
 {
 	struct stat st;
 
-	return file->ino && lstat(path, &st) == 0 && st.st_dev == file->dev && st.st_ino == file->ino;
+	/* (What a keeper says of it may be anything, and what is removed for it must be a socket's.) */
+	return file->ino && lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_dev == file->dev && st.st_ino == file->ino;
 }
 
 void socket_file_remove(const struct socket_file *file, const char *path)
