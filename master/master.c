@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,6 +36,7 @@
 #include "worker/loop/move.h"
 
 #define STOP_SECONDS(m) ((double)(m)->h.settings.stop_limit / 1000 + 6)	/* for keepers to leave before they are killed */
+#define END_OTHERS_MS 1000
 #define WAIT_FOR_ORPHANS_MS 8000	/* keepers of a killed predecessor */
 
 /* ---- stop ---- */
@@ -89,6 +92,19 @@ static void master_stop(struct master *m, int status)
 
 /* ---- signals ---- */
 
+/* Those that are no keepers and no workers, at once. */
+static void end_others(struct master *m)
+{
+	uint64_t deadline = restarts_now() + END_OTHERS_MS;
+
+	if (bridge_alive(m))
+		kill((pid_t)m->h.bridge, SIGKILL);
+	if (data_alive(m))
+		kill((pid_t)m->h.data, SIGKILL);
+	while (waitpid(-1, NULL, WNOHANG) >= 0 && restarts_now() < deadline)
+		poll(NULL, 0, 1);
+}
+
 static void on_term(struct ev_loop *loop, struct ev_signal *s, int events)
 {
 	(void)events;
@@ -97,6 +113,7 @@ static void on_term(struct ev_loop *loop, struct ev_signal *s, int events)
 	if (m->stopping) {
 		log_warning("%s once more: killing everything", strsignal(s->signum));
 		slots_end(m);
+		end_others(m);
 		ev_break(m->loop, EVBREAK_ALL);
 		return;
 	}

@@ -30,7 +30,7 @@ OWN = "fanout-left", "catchup-cut", "partial-filled", "partial-linked", "partial
     "attach-noted", "attach-committed", "attach-taken", \
     "change-staged", "change-committed", "presence-set", "presence-counted", "presence-listed", \
     "order-begun", "order-done", "kick-told", "kick-counted", "rights-written", "rights-put", "proxy-header", "watch-made", "watch-noted", \
-    "waiting-noted", "waiting-published"
+    "waiting-noted", "waiting-published", "lock-inherited", "nodes-ending", "slot-clearing", "slot-left"
 
 
 def points():

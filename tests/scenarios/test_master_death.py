@@ -169,8 +169,10 @@ class Killed(MasterTest):
         self.janus.stop()
 
     def test_stop_twice(self):
-        """The second signal kills everything, at once."""
-        self.begin("stop_limit=60s")
+        """The second signal kills everything, at once, what writes the journal among it."""
+        folder = tempfile.mkdtemp(prefix="janus-data-")
+        self.addCleanup(shutil.rmtree, folder)
+        self.begin("stop_limit=60s", "data=" + os.path.join(folder, "data"), "history=kept: 10 messages")
         self.kill_master()
         self.again()
         keeper = self.janus.keepers()[0]
