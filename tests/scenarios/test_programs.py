@@ -16,7 +16,7 @@ import unittest
 import janus_test
 from janus_test import ROOT, SLOWNESS, JanusTest, Server, is_alive, wait_until
 from programs import OTHER_BUILD, Program
-from steady import Steady, client_on
+from steady import Steady, client_on, stopped_reader_on
 from test_upgrade import NO_SNAPSHOT_BUILD
 from troubles import children
 
@@ -283,7 +283,7 @@ class Programs(JanusTest):
         while caught < 3:
             self.janus.configure(config % 3)
             self.reload_in_the_end()
-            leaving = client_on(self, self.janus, 2)
+            leaving = stopped_reader_on(self, self.janus, 2)
             self.janus.configure(config % 2)
             self.reload()
             self.program.put(OTHER_BUILD if self.program.source != OTHER_BUILD else janus_test.BUILD)
