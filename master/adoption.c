@@ -446,15 +446,23 @@ static const char *what_differs(struct master *m)
 	return what;
 }
 
-/* A keeper that gives signs of life, and that the next master may find. */
+/* A keeper that gives signs of life, if somebody has stopped it after it was told to go on, and that the next master may find. */
 static bool lives(const struct master *m, unsigned slot)
 {
 	const struct hub_slot_shm *s = &m->hub.shm->slot[slot];
 	uint32_t pid = atomic_load(&s->keeper);
+	uint64_t deadline = restarts_now() + AGAIN_MS + AGAIN_MS;
 	int fd = door_connect(m->dir.path, slot);
 
 	close_if(fd);
-	return fd >= 0 && !process_ended(pid) && process_runs_as(pid, m->workers_uid) && restarts_now() - atomic_load(&s->keeper_beat) < PATIENCE_MS;
+	if (fd < 0 || process_ended(pid) || !process_runs_as(pid, m->workers_uid))
+		return false;
+	if (restarts_now() - atomic_load(&s->keeper_beat) < PATIENCE_MS)
+		return true;
+	kill((pid_t)pid, SIGCONT);
+	while (restarts_now() - atomic_load(&s->keeper_beat) >= PATIENCE_MS && restarts_now() < deadline)
+		poll(NULL, 0, POLL_MS);
+	return restarts_now() - atomic_load(&s->keeper_beat) < PATIENCE_MS;
 }
 
 /* It has not answered, and gives no sign of life: what is left of it ends. */
