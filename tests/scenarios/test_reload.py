@@ -335,7 +335,7 @@ class Reload(JanusTest):
 
     def test_hundred_reloads_leave_nothing(self):
         """Under load: memory, shared memory counted, and descriptors are where they were."""
-        with mock.patch.dict(os.environ, ASAN_OPTIONS="quarantine_size_mb=1"):     # (keepers stay the same over reloads, and what they free is to be free)
+        with mock.patch.dict(os.environ, ASAN_OPTIONS="quarantine_size_mb=0:thread_local_quarantine_size_kb=0"):     # (keepers stay the same over reloads, and what they free is to be free)
             janus = self.server("session_linger=0", workers=3)     # (the load may end before the reloads do: nothing of it stays)
         bench = self.bench(janus, "-n", 600, "-T", 4, "-p", 4, "--rate", 100, "--while-running", 20 * janus_test.SLOWNESS)
         wait_until(lambda: janus.connections() >= 600, 30, "all subscribers")
