@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "master/process.h"
 #include "shm/log.h"
 
 #define MASTER_BYTE 0
@@ -108,7 +109,7 @@ static bool leaves(int fd, pid_t pid)
 
 	if (pid <= 0 || holder(fd, F_RDLCK, REVIVED_BYTE) != pid)
 		return false;
-	p.fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	p.fd = process_open((uint32_t)pid);
 	if (p.fd < 0)
 		return errno == ESRCH;
 	log_info("process %d, which a keeper has started as the master, is told to leave", (int)pid);

@@ -41,7 +41,6 @@ struct view {
 	const char *transport;
 	const uint8_t *in, *out;
 	uint32_t in_len, out_len, flags, topics;
-	uint32_t state_flags;
 	const struct rights *rights;
 	enum peer_by peer_by;
 	struct event_peer peer;
@@ -59,7 +58,7 @@ static const struct topic_shm *topic_of(const struct hub *hub, const struct subs
 
 static bool has_flag(const struct view *v, unsigned i)
 {
-	return (v->state_flags & flags[i].mask) == flags[i].flag;
+	return (v->session->state.flags & flags[i].mask) == flags[i].flag;
 }
 
 static int view_flags(struct view *v)
@@ -70,7 +69,7 @@ static int view_flags(struct view *v)
 		known |= flags[i].mask;
 		v->flags += has_flag(v, i);
 	}
-	return v->state_flags & ~known ? snapshot_bad() : 0;
+	return v->session->state.flags & ~known ? snapshot_bad() : 0;
 }
 
 static int view_buffers(struct view *v, const struct slot *slot)
@@ -113,7 +112,7 @@ static int view_session(struct view *v, const struct hub *hub, const struct slot
 {
 	const struct subscription_shm *sub;
 
-	*v = (struct view){ .session = s, .state_flags = s->state.flags | (leaves ? leaves->flags : 0) };
+	*v = (struct view){ .session = s };
 	if (s->state.transport < TRANSPORTS)
 		v->transport = transport_table[s->state.transport].word;
 	if (!v->transport || view_flags(v) < 0 || view_buffers(v, slot) < 0 ||

@@ -10,7 +10,6 @@
 
 /* What is different of a session that leaves its slot, from what the slot says of it. */
 struct session_leaves {
-	uint32_t flags;				/* state flags that it has in addition */
 	const struct passed_shm *passed;	/* where its subscriptions are, in the order of its list; NULL: where they say */
 	bool alone;				/* it leaves them behind */
 };

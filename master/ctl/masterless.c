@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "master/ctl/client.h"
+#include "master/process.h"
 #include "master/runtime_dir.h"
 
 #define LOOK_MS 20
@@ -97,7 +98,7 @@ static bool has_open(pid_t pid, const struct stat *wanted)
 /* 0, or -1 with errno. One that is not there, or not the server's, is none. */
 static int tell(pid_t pid, const struct stat *hub)
 {
-	int fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1, r = 0;
+	int fd = pid > 0 ? process_open((uint32_t)pid) : -1, r = 0;
 
 	if (fd < 0)
 		return 0;

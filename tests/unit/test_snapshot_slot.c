@@ -60,7 +60,7 @@ static void sessions_move(void **state)
 	for (uint32_t fd = 0; fd < a.slot.shm->fd_end; fd++) {
 		const struct session_shm *s = slot_session(&a.slot, (int)fd), *t = slot_session(&b.slot, 60);
 		struct passed_shm passed[8] = { { .number = 77, .from = 7 }, { .number = 78, .from = 8 }, { .number = 79, .from = 9 }, { .number = 80, .from = 10 } };
-		struct session_leaves leaves = { .flags = SESSION_BEHIND, .passed = passed };
+		struct session_leaves leaves = { .passed = passed };
 		struct session_reading x = { .hub = &b.hub, .slot = &b.slot, .number = 40, .lock_owner = OWNER, .tail = SEQS + 1, .pool = &pool, .take = take_subscription, .of = &taken };
 		uint32_t n = 0;
 
@@ -86,7 +86,7 @@ static void sessions_move(void **state)
 		assert_memory_equal(t->token, s->token, TOKEN_BYTES);
 		assert_true(t->state.pos == s->state.pos && t->state.sent == s->state.sent && t->state.parsed == s->state.parsed && t->page_base == s->page_base && t->until == s->until);
 		assert_true(t->state.transport == s->state.transport && t->last_in == s->last_in);
-		assert_int_equal(t->state.flags, s->state.flags | SESSION_BEHIND);
+		assert_int_equal(t->state.flags, s->state.flags);
 		for (uint32_t i = t->subscriptions; i; i = b.slot.subscriptions[i].next, n++) {
 			assert_int_equal(b.slot.subscriptions[i].number, passed[n].number);
 			assert_int_equal(b.slot.subscriptions[i].from, passed[n].from);
