@@ -92,7 +92,7 @@ class NodesChaos:
 
     def history(self, server, topic):
         host, port = parse_url(next(url for url in server.status()["listen"] if url.startswith("http")))[-2:]
-        connection = http.client.HTTPConnection(host, port, timeout=20)
+        connection = http.client.HTTPConnection(host, port, timeout=20 * janus_test.SLOWNESS)
         try:
             connection.request("GET", "/history/bench-%d?limit=1000" % topic)
             return [(m["id"], m["data"]) for m in json.loads(connection.getresponse().read())["messages"]]
@@ -119,7 +119,7 @@ class NodesChaos:
             wait_until(self.have_stream, 30, "the stream to be on all nodes", pause=0.05)
         addresses = [{protocol: parse_url(url) for protocol, url in zip(PROTOCOLS, server.status()["listen"])} for server in self.servers]
         bench = Bench(addresses, "--speak", SPEAK, "-n", o.subscribers * o.nodes, "-T", o.topics, "-p", o.publishers * o.nodes, "--rate", o.rate,
-                      "--while-running", o.seconds, "--timeout", 60, hold=True)
+                      "--while-running", o.seconds, "--timeout", 60 * janus_test.SLOWNESS, hold=True)
         try:
             bench.wait_ready(60)
             for topic in range(0 if o.stream else o.topics):

@@ -16,7 +16,7 @@ import urllib.parse
 from collections import namedtuple
 
 from flash_clients import Connection
-from processes import _ends_with_parent, _others, free_port, wait_until
+from processes import SLOWNESS, _ends_with_parent, _others, free_port, wait_until
 
 PROGRAM = shutil.which("nats-server", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 
@@ -76,7 +76,7 @@ class NatsServer:
             raise AssertionError("a nats-server has ended with status %d: %s" % (self.process.returncode, self.log()))
         try:
             # (With streams it listens to clients some time after it lets itself be asked.)
-            socket.create_connection(("127.0.0.1", self.port), timeout=10).close()
+            socket.create_connection(("127.0.0.1", self.port), timeout=10 * SLOWNESS).close()
             return self.ask("/varz")["port"] == self.port
         except (OSError, http.client.HTTPException):
             return False
@@ -106,7 +106,7 @@ class NatsServer:
 
     def ask(self, path):
         """What its monitoring address answers."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.monitor, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.monitor, timeout=10 * SLOWNESS)
         try:
             connection.request("GET", path)
             return json.loads(connection.getresponse().read())

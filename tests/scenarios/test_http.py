@@ -458,9 +458,9 @@ class Limits(WebTest):
 
     def test_keep_alive_ends(self):
         """A connection without request is closed, without a word; streams are not."""
+        began = time.monotonic()
         fresh, used, stream = self.http(), self.http(), self.lines("/sub/a")
         self.assertEqual(used.ask("GET", "/").status, 200)
-        began = time.monotonic()
         fresh.expect_close()
         self.assertGreater(time.monotonic() - began, 1.5)
         used.expect_close()

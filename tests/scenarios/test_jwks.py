@@ -248,7 +248,7 @@ class Hostile:
 
     def _answer(self, client):
         with client, contextlib.suppress(OSError):
-            client.settimeout(20)
+            client.settimeout(20 * SLOWNESS)
             client.recv(65536)
             self.answer(client, self.over)
 

@@ -11,7 +11,7 @@ import unittest
 
 import janus_test
 from troubles import OTHER_BUILD, Program
-from janus_test import ROOT, JanusTest, descriptors, free_port, wait_until
+from janus_test import ROOT, SLOWNESS, JanusTest, descriptors, free_port, wait_until
 
 CRASH_BUILD = os.path.join(ROOT, os.environ.get("JANUS_CRASH_BUILD", "build/crash"))
 
@@ -365,14 +365,14 @@ class Local(JanusTest):
             with self.subTest(point=point):
                 one = socket.socket(socket.AF_UNIX)
                 self.addCleanup(one.close)
-                one.settimeout(10)
+                one.settimeout(10 * SLOWNESS)
                 if point.startswith("accept"):
                     die_at(point, lambda: one.connect(self.path))
                 else:
                     one.connect(self.path)
                     self.assertTrue(one.recv(1000))
                     die_at(point, lambda: subscribe(one))
-                one.settimeout(10)
+                one.settimeout(10 * SLOWNESS)
                 if point.startswith("accept"):
                     self.assertIn(b"token", one.recv(1000))
                 elif point.startswith("input"):

@@ -224,7 +224,7 @@ class Door(MasterTest):
             if not there:
                 self.kill_master()
             with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
-                s.settimeout(10)
+                s.settimeout(10 * SLOWNESS)
                 s.connect(os.path.join(self.janus.runtime_dir, "slot.0"))
                 try:
                     s.send(b"A")

@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 from crash_test import CRASH_BUILD, CrashTest
-from janus_test import JanusTest, all_may, free_port, wait_until
+from janus_test import SLOWNESS, JanusTest, all_may, free_port, wait_until
 
 CLIENT = ("203.0.113.9", 4711)
 
@@ -38,7 +38,7 @@ class ProxiedTest(JanusTest):
             s.connect(address)
         else:
             s = socket.create_connection(address, source_address=source)
-        s.settimeout(20)
+        s.settimeout(20 * SLOWNESS)
         self.addCleanup(s.close)
         return s
 
@@ -205,7 +205,7 @@ class Headers(ProxiedTest):
         for port, source in ((front, "127.0.0.5"), (second, "127.0.0.6")):
             s = socket.create_connection(("127.0.0.1", port), source_address=(source, 0))
             self.addCleanup(s.close)
-            s.settimeout(20)
+            s.settimeout(20 * SLOWNESS)
             s.sendall(b"GET /sub/a HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
             self.assertTrue(s.recv(65536).startswith(b"HTTP/1.1 200"))
             streams.append(s)

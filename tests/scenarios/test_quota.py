@@ -5,7 +5,7 @@ import socket
 import time
 import unittest
 
-from janus_test import all_may, wait_until
+from janus_test import SLOWNESS, all_may, wait_until
 from web_clients import WEB, WebTest
 from test_rights import KEYS, bearer
 
@@ -24,7 +24,7 @@ class QuotaTest(WebTest):
     def arrive(self, client=None, place=0):
         """A connection of this client's behind the proxy that the tests are."""
         s = socket.create_connection(self.janus.address(place))
-        s.settimeout(20)
+        s.settimeout(20 * SLOWNESS)
         self.addCleanup(s.close)
         s.sendall(("PROXY TCP%d %s %s 5 80\r\n" % (6 if ":" in client else 4, client, "::1" if ":" in client else "127.0.0.1")).encode() if client else b"PROXY UNKNOWN\r\n")
         return s
@@ -125,7 +125,7 @@ class Connections(QuotaTest):
         for n in range(6):
             s = socket.create_connection(self.janus.address(0))
             self.addCleanup(s.close)
-            s.settimeout(20)
+            s.settimeout(20 * SLOWNESS)
             answers.append(self.ask(s, "GET /sub/a HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n")[0])
         self.assertEqual(answers, 3 * [200] + 3 * [429])
         self.janus.kill_worker(0)

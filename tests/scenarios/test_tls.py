@@ -198,12 +198,12 @@ class Names(TlsTest):
     def test_a_clients_certificate_expires(self):
         """A ticket does not let in who could not have a whole handshake any more."""
         self.serve("tls_client_ca=" + self.certificates.path("ca.pem"))
-        self.certificates.make_until("bob", 4)
+        self.certificates.make_until("bob", 2 + 2 * SLOWNESS)
         began, session, resumed = time.monotonic(), None, 0
         context = self.context(V1_3)
         context.load_cert_chain(*self.certificates.pair("bob").split())
         with self.assertRaises((OSError, AssertionError)):
-            while time.monotonic() - began < 20:
+            while time.monotonic() - began < 20 * SLOWNESS:
                 client = self.http(tls=self.tls(context, session=session))
                 self.assertEqual(client.ask("GET", "/healthz").status, 200)
                 resumed, session = resumed + client.socket.session_reused, client.socket.session
@@ -306,7 +306,7 @@ class Limits(TlsTest):
         self.assertEqual(self.tls()(crowd[-1]).version(), "TLSv1.3")
         self.wait_count(self.janus, "tls_failed_dropped", 52)
         for client in crowd[:52]:
-            client.settimeout(20)
+            client.settimeout(20 * SLOWNESS)
             self.assertEqual(client.recv(1), b"")
         self.assertEqual(self.janus.count("refused"), 0)
 
