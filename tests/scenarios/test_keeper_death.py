@@ -370,6 +370,27 @@ class Points(KeeperTest):
         self.assertEqual(self.janus.reload()[0], 0)
         self.end()
 
+    def test_slot_that_starts_empty(self):
+        """Its workers died one behind the other, and its keeper while it takes away what the slot had: that is done to its end, and all goes on."""
+        for point in "slot-emptying", "slot-emptied":
+            with self.subTest(point=point):
+                self.serve_crash_build("restart_limit=0", workers=1)
+                self.addCleanup(self.janus.forgive_deaths, signal.SIGABRT)
+                clients, keeper = self.clients(self.janus, 3), self.janus.slot(0)["keeper"]
+                self.arm(point + ".stop")
+                self.arm("start-abort")
+                self.janus.kill_worker(0, wait=False)
+                self.wait_done(point + ".stop")
+                self.disarm("start-abort")
+                self.janus.kill(keeper, "keeper")
+                for client in clients:
+                    client.expect_close()
+                wait_until(self.in_order, 15, "a keeper and a worker")
+                self.assertEqual(self.janus.connections(), 0)
+                client = self.client(self.janus).subscribe("a")
+                client.publish("a", n=1)
+                client.expect_message("a", n=1)
+
     def test_snapshot(self):
         """A keeper that has asked for a snapshot: the upgrade is refused, and all go on; and again it can be done."""
         folder = os.path.join(self.folder, "bin")
