@@ -9,7 +9,7 @@ readers who pause again and again; of each pair one speaks TLS. Beside them, wit
 unsubscribe all the time; every second one of them speaks TLS. What is done to the server meanwhile is in troubles.py: also reloads in pairs, other ports and numbers of workers,
 upgrades back and forth between two builds whose layouts of shared memory differ ($JANUS_BUILD, $JANUS_OTHER_BUILD; without the latter to
 the same program anew), configurations and programs that are broken, processes that are stopped for up to 3 s. Settings are the
-defaults, restart_limit with them.
+defaults, restart_limit with them, but for how long a client may take.
 
 The run is good if no connection and no message was lost, doubled, reordered or torn, each message that is to be answered was answered
 once and truly, each reload did what it should, and the server's counters agree. Exit status 0 then. --seed has the same things done
@@ -35,6 +35,10 @@ from witnesses import WITHIN_TLS, Witnesses
 LOSSES = ("closed_blamed", "closed_slot", "closed_slow", "closed_uncertain", "dropped_overtaken", "no_buffer", "bad_input")
 OTHER_LOSSES = ("dropped_unencodable", "closed_damaged")        # counted only by some versions
 
+# Connections that are idle must live as long as the run: their being closed would be a loss. And on a slow machine the set-up takes a while: hundreds of
+# handshakes at once, all by one client; and witnesses that answer no ping before all the others are there.
+PATIENT = ("keep_alive = 24h", "tls_handshake_timeout = 10m", "http_timeout = 10m", "peer_timeout = 10m")
+
 
 class Chaos:
     def __init__(self, options, build=None):
@@ -43,9 +47,8 @@ class Chaos:
         self.server = Server(config="")
         self.program = Program(build or janus_test.BUILD, os.path.join(self.server.folder, "bin"))
         self.server.build = self.program.folder
-        # Connections that are idle must live as long as the run: their being closed would be a loss.
         self.certificates = Certificates()
-        self.configuration = Configuration(self.server, o.workers, ["keep_alive = 24h", "io = " + o.io, "tls_certificate = " + self.certificates.make("localhost")] +
+        self.configuration = Configuration(self.server, o.workers, ["io = " + o.io, *PATIENT, "tls_certificate = " + self.certificates.make("localhost")] +
                                            [s.replace("=", " = ", 1) for s in o.o], WITHIN_TLS.values())
         self.troubles = Troubles(self.server, self.program, self.configuration, o.seed, self.over)
         self.witnesses = None
