@@ -340,6 +340,34 @@ class Reload(MasterTest):
         self.end()
 
 
+class Makes(MasterTest):
+    """The master dies while it makes a slot's keeper: the next one has all slots."""
+
+    CONFIG = "workers = %d\nlisten = flash://127.0.0.1:0\n"
+
+    def one(self, point, keepers):
+        self.begin(config=self.CONFIG % 2, build=CRASH_BUILD, per_worker=1)
+        self.arm(point)
+        self.janus.configure(self.CONFIG % 3)
+        self.janus.killed[self.janus.master] = "master"
+        os.kill(self.janus.master, signal.SIGHUP)
+        wait_until(lambda: not self.armed(point), 20, "the master at " + point)
+        self.janus.process.wait()
+        self.steady.progress()
+        self.assertEqual(len(self.janus.all_called("janus-keeper")), keepers)
+        self.again()
+        wait_until(lambda: [w["state"] for w in self.janus.status()["workers"]] == ["live"] * 3, 20, "three workers")
+        self.end()
+
+    def test_door(self):
+        """There is a door, and nobody behind it."""
+        self.one("master-door", 2)
+
+    def test_forked(self):
+        """There is a keeper, of which the master knew no more than that."""
+        self.one("master-forked", 3)
+
+
 class Upgrade(MasterTest):
     """The master dies while a program with another layout takes over."""
 
