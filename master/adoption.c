@@ -19,6 +19,7 @@
 #include "master/privileges.h"
 #include "master/process.h"
 #include "master/program.h"
+#include "master/programs.h"
 #include "master/secret_files.h"
 #include "shm/crash.h"
 #include "shm/log.h"
@@ -244,14 +245,15 @@ static void put_slot(struct handover *h, unsigned slot, const struct kept *k, bo
 
 /*
  * Keepers run as the workers' user, and who has broken into a worker can answer in their stead. So what they hand over may be no program that this user has made: it belongs to root, to whom this process runs as, or to
- * whom its own program belongs to, and nobody else can write to it (as to any memfd).
+ * whom its own program belongs to, and nobody else can write to it (as to any memfd). Nor does root execute one that was never this server's (programs.h).
  */
-static bool may_execute(int program)
+static bool may_execute(const struct master *m, int program)
 {
 	struct stat st, own;
 	int fd = program_running();
 	bool may = fd >= 0 && fstat(fd, &own) == 0 && fstat(program, &st) == 0 && S_ISREG(st.st_mode) && !(st.st_mode & S_IWOTH) &&
-		   (st.st_uid == 0 || st.st_uid == geteuid() || st.st_uid == own.st_uid);
+		   (st.st_uid == 0 || st.st_uid == geteuid() || st.st_uid == own.st_uid) &&
+		   (geteuid() != 0 || programs_has(m->dir.path, program));
 
 	close_if(fd);
 	return may;
@@ -312,8 +314,8 @@ static int take_all(struct kin *kin)
 	if (!last)
 		return 0;
 	first = oldest(kin, last);
-	if (!may_execute(first->program) || !has_its_user(first) || !has_its_user(last)) {
-		log_error("the keepers that are there are not to be trusted: they run as another user than they say, or their program belongs to another one, or others can write to it");
+	if (!may_execute(m, first->program) || !has_its_user(first) || !has_its_user(last)) {
+		log_error("the keepers that are there are not to be trusted: they run as another user than they say, or their program belongs to another one, or others can write to it, or it was never the master's here");
 		return -1;
 	}
 	h = make_state(kin, last, first);

@@ -31,7 +31,8 @@ struct keeper {
 	uint64_t started;		/* milliseconds of CLOCK_MONOTONIC */
 	/* bereft.c */
 	bool bereft;			/* there is no master */
-	uint64_t alone, looked;		/* milliseconds of that, and when it was looked last */
+	bool met;			/* one has come to it before, since this process has begun */
+	uint64_t looked;		/* when it was looked last, milliseconds of CLOCK_MONOTONIC */
 	uint64_t dead;			/* slots of which nobody was left then, a bit each */
 	int snapshot;			/* where the worker puts one if asked to */
 

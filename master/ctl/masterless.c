@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "master/ctl/client.h"
+#include "master/ctl/ctl.h"
 #include "master/door.h"
 #include "master/process.h"
 #include "master/runtime_dir.h"
@@ -72,7 +73,7 @@ void masterless_complain(pid_t pid)
 	fprintf(stderr, "janusctl: the server has no master");
 	if (open_hub(pid, &hub, &st) == 0) {
 		gone = atomic_load(&hub.shm->masters.gone);
-		until = atomic_load(&hub.shm->masters.until);
+		until = ctl_ends(&hub);
 		hub_detach(&hub);
 		if (gone && gone <= now)
 			fprintf(stderr, " since %" PRIu64 " s", (now - gone) / 1000000);

@@ -136,7 +136,6 @@ struct worker {
 	/* orders.c */
 	uint64_t order;			/* number of the one that is being dealt with */
 	uint32_t order_at;		/* next session to be looked at */
-	uint64_t order_done;		/* number of the last one that was done; 0: none was by this worker */
 	struct done_order *done_orders;	/* the last ones, for those who come */
 	uint32_t drain_at;		/* the same of draining */
 	uint64_t drained_at;		/* when some were last sent away, milliseconds; 0: it has not begun */
