@@ -11,17 +11,13 @@
 #include <unistd.h>
 
 #include "shm/crash.h"
+#include "shm/descriptors.h"
 
-#define AT_ONCE 100		/* the kernel passes 253 descriptors with a message at most */
+#define AT_ONCE 100		/* descriptors with a message */
 
 struct packet {
 	uint8_t kind, first, last, count;
 	int32_t number[AT_ONCE];
-};
-
-union control {
-	struct cmsghdr head;
-	char room[CMSG_SPACE(sizeof(int) * AT_ONCE) + CMSG_SPACE(sizeof(struct ucred))];
 };
 
 /* All that a keeper's handover state names, where it names them. Those that are -1 are none. */
@@ -50,16 +46,9 @@ static int send_some(int orders, const int *number, const int *fds, unsigned cou
 {
 	struct packet packet = { .kind = 'T', .first = first, .last = last, .count = (uint8_t)count };
 	struct iovec iov = { &packet, offsetof(struct packet, number) + count * sizeof(int32_t) };
-	union control control;
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(count * sizeof(int)) };
 
 	memcpy(packet.number, number, count * sizeof(int32_t));
-	memset(&control, 0, sizeof(control));
-	control.head.cmsg_level = SOL_SOCKET;
-	control.head.cmsg_type = SCM_RIGHTS;
-	control.head.cmsg_len = CMSG_LEN(count * sizeof(int));
-	memcpy(CMSG_DATA(&control.head), fds, count * sizeof(int));
-	return sendmsg(orders, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -1 : 0;
+	return descriptors_send(orders, &iov, 1, fds, count, MSG_DONTWAIT) < 0 ? -1 : 0;
 }
 
 int adopt_tell(int orders, const struct handover *h, int program)
@@ -109,60 +98,34 @@ static bool is_packet(const struct packet *packet, size_t len)
 	       len == offsetof(struct packet, number) + packet->count * sizeof(int32_t);
 }
 
-/* Who sent it, and the descriptors that came along. False: they are not `count`, and closed. */
-static bool take_control(struct msghdr *msg, int fds[AT_ONCE], unsigned count, pid_t *keeper)
-{
-	unsigned got = 0;
-
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-		if (c->cmsg_level != SOL_SOCKET)
-			continue;
-		if (c->cmsg_type == SCM_CREDENTIALS) {
-			struct ucred who;
-
-			memcpy(&who, CMSG_DATA(c), sizeof(who));
-			*keeper = who.pid;
-		} else if (c->cmsg_type == SCM_RIGHTS) {
-			got = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-			memcpy(fds, CMSG_DATA(c), got * sizeof(int));
-		}
-	}
-	if (got == count && !(msg->msg_flags & MSG_CTRUNC))
-		return true;
-	for (unsigned i = 0; i < got; i++)
-		close(fds[i]);
-	return false;
-}
-
 enum adopt_result adopt_hear(int orders, struct adopt_told *told)
 {
 	struct packet packet;
-	union control control;
-	int fds[AT_ONCE];
+	struct descriptors came;
 
 	for (;;) {
 		struct iovec iov = { &packet, sizeof(packet) };
-		struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
-		ssize_t n = recvmsg(orders, &msg, MSG_DONTWAIT);
-		unsigned count;
+		ssize_t n = descriptors_receive(orders, &iov, 1, &came, MSG_DONTWAIT);
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return ADOPT_MORE;
 		if (n <= 0)
 			return ADOPT_END;
-		count = is_packet(&packet, (size_t)n) ? packet.count : AT_ONCE + 1;
-		if (!take_control(&msg, fds, count, &told->keeper))
-			return ADOPT_END;
-		if (packet.first)
-			adopt_forget(told);
-		if (told->count + count > ADOPT_FDS_MAX) {
-			for (unsigned i = 0; i < count; i++)
-				close(fds[i]);
+		if (came.sender)
+			told->keeper = came.sender;
+		if (!is_packet(&packet, (size_t)n) || came.count != packet.count || came.flags & MSG_CTRUNC) {
+			descriptors_close(&came, 0);
 			return ADOPT_END;
 		}
-		memcpy(told->number + told->count, packet.number, count * sizeof(int));
-		memcpy(told->fd + told->count, fds, count * sizeof(int));
-		told->count += count;
+		if (packet.first)
+			adopt_forget(told);
+		if (told->count + came.count > ADOPT_FDS_MAX) {
+			descriptors_close(&came, 0);
+			return ADOPT_END;
+		}
+		memcpy(told->number + told->count, packet.number, came.count * sizeof(int));
+		memcpy(told->fd + told->count, came.fd, came.count * sizeof(int));
+		told->count += came.count;
 		if (packet.last)
 			return told->number[0] == ADOPT_STATE ? ADOPT_WHOLE : ADOPT_END;
 	}

@@ -221,8 +221,7 @@ static void end_orphan(struct master *m)
 
 	if (pid == 0)
 		return;
-	if (process_end(pid, m->workers_uid, NAME))
-		log_info(NAME " %u was another master's: the next one goes on", pid);
+	process_end_orphan(pid, m->workers_uid, NAME);
 	put_right(m);
 }
 

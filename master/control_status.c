@@ -12,6 +12,7 @@
 #include "master/master.h"
 #include "master/nodes_status.h"
 #include "master/slot_status.h"
+#include "shm/descriptors.h"
 #include "shm/log.h"
 
 static void fill_workers(const struct master *m, struct control_status *status)
@@ -55,13 +56,8 @@ void control_status(struct master *m, int caller, const struct control_request *
 /* Answers with descriptors. They are opened anew, read-only, as a descriptor's mode can't be narrowed. */
 static void pass(int caller, const int *fds, unsigned count)
 {
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(INDEX_SLOTS_MAX * sizeof(int))];
-	} control = { .head = { .cmsg_len = CMSG_LEN(count * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
 	static char packet[CONTROL_PACKET_MAX];
 	struct iovec iov = { packet, control_reply_pack(packet, NULL) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_LEN(count * sizeof(int)) };
 	int passed[INDEX_SLOTS_MAX], error = 0;
 	unsigned opened = 0;
 	char path[64];
@@ -74,8 +70,7 @@ static void pass(int caller, const int *fds, unsigned count)
 	if (error) {
 		control_answer(caller, strerror(error));
 	} else {
-		memcpy(CMSG_DATA(&control.head), passed, count * sizeof(int));
-		if (sendmsg(caller, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		if (descriptors_send(caller, &iov, 1, passed, count, MSG_DONTWAIT) < 0)
 			log_warning_limited("control socket: %s", strerror(errno));
 		close(caller);
 	}

@@ -192,10 +192,7 @@ static void let_go(const struct master *m)
 /* If the master before was killed, its janus-data has gone on. */
 static void end_orphan(const struct master *m)
 {
-	uint32_t pid = atomic_exchange(&journal_of(m)->pid, 0);
-
-	if (process_end(pid, m->workers_uid, DATA_NAME))
-		log_info(DATA_NAME " %u was another master's: the next one goes on", pid);
+	process_end_orphan(atomic_exchange(&journal_of(m)->pid, 0), m->workers_uid, DATA_NAME);
 	let_go(m);
 }
 

@@ -25,6 +25,7 @@
 #include "master/notify.h"
 #include "master/privileges.h"
 #include "master/program.h"
+#include "master/programs.h"
 #include "master/secret_files.h"
 #include "proto/control.h"
 #include "shm/crash.h"
@@ -413,7 +414,7 @@ static int start_alone(struct master *m)
 	m->h.master = (uint32_t)getpid();
 	m->h.slot = m->h.caller = m->h.snapshot = m->h.tls = m->h.tls_before = m->h.canary_slot = m->h.secrets = -1;
 	m->h.started = (uint64_t)time(NULL);
-	m->h.managed = notify_wanted();
+	m->h.managed = notify_reachable();
 	note_arguments(m);
 	if (!m->h.revived && program_path(m->h.program, sizeof(m->h.program)) < 0) {
 		log_error("the program's path: %m");
@@ -449,6 +450,8 @@ static int start_fresh(struct master *m)
 		return -1;
 	}
 	m->h.control = m->dir.control;
+	door_remove_all(m->dir.path);	/* (of a server whose last program knew none) */
+	programs_note(m->dir.path);
 	if (bridge_check(m, &m->config.settings, wrong) < 0 || secret_files_read(&m->config.settings, &m->h.secrets, wrong) < 0) {
 		log_error("%s", wrong);
 		return -1;
@@ -499,6 +502,7 @@ static int start_successor(struct master *m)
 		m->by_path = true;
 		m->h.reload_number = 1;
 	}
+	programs_note(m->dir.path);
 	fcntl(m->dir.control, F_SETFD, FD_CLOEXEC);
 	if (m->h.caller >= 0)
 		fcntl(m->h.caller, F_SETFD, FD_CLOEXEC);
@@ -649,6 +653,7 @@ static int prepare(struct master *m, const struct config_source *source, int han
 static void close_dir(struct master *m)
 {
 	door_remove_all(m->dir.path);
+	programs_forget(m->dir.path);
 	runtime_dir_close(&m->dir);
 }
 

@@ -9,12 +9,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define FDS_MAX (LISTENERS_OPEN_MAX + 5)	/* handover state, program, hub, segment, secrets, listen sockets */
+#include "shm/descriptors.h"
 
-union control {
-	struct cmsghdr head;
-	char room[CMSG_SPACE(sizeof(int) * FDS_MAX)];
-};
+#define FDS_MAX (LISTENERS_OPEN_MAX + 5)	/* handover state, program, hub, segment, secrets, listen sockets */
+_Static_assert(FDS_MAX <= DESCRIPTORS_MAX, "they come with one message");
 
 int orders_open(int *masters_end, int *keepers_end)
 {
@@ -32,20 +30,8 @@ int orders_open(int *masters_end, int *keepers_end)
 static int send_order(int socket, enum order order, const int *fds, unsigned count)
 {
 	char byte = (char)order;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	union control control;
 
-	if (count > 0) {
-		memset(&control, 0, sizeof(control));
-		control.head.cmsg_level = SOL_SOCKET;
-		control.head.cmsg_type = SCM_RIGHTS;
-		control.head.cmsg_len = CMSG_LEN(count * sizeof(int));
-		memcpy(CMSG_DATA(&control.head), fds, count * sizeof(int));
-		msg.msg_control = &control;
-		msg.msg_controllen = CMSG_SPACE(count * sizeof(int));
-	}
-	return sendmsg(socket, &msg, MSG_NOSIGNAL) == 1 ? 0 : -1;
+	return descriptors_send(socket, &(struct iovec){ &byte, 1 }, 1, fds, count, 0) == 1 ? 0 : -1;
 }
 
 int orders_send(int socket, enum order order)
@@ -83,30 +69,6 @@ int orders_send_replace(int socket, const struct handover *h, int program)
 
 /* ---- the keeper's side ---- */
 
-/* What came along, for whoever is to name or close it. */
-struct passed {
-	int fds[FDS_MAX];
-	unsigned count;
-};
-
-static void take_passed(const struct msghdr *msg, struct passed *passed)
-{
-	const struct cmsghdr *c = CMSG_FIRSTHDR(msg);
-
-	passed->count = 0;
-	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-		return;
-	passed->count = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-	memcpy(passed->fds, CMSG_DATA(c), passed->count * sizeof(int));
-}
-
-/* From the one with this number on. */
-static void close_passed(const struct passed *passed, unsigned from)
-{
-	for (unsigned i = from; i < passed->count; i++)
-		close(passed->fds[i]);
-}
-
 /* How many descriptors come with this handover state, its own among them. */
 static unsigned fds_of(const struct handover *h)
 {
@@ -114,10 +76,10 @@ static unsigned fds_of(const struct handover *h)
 }
 
 /* Puts the descriptors where the handover state names them. */
-static void name_passed(struct order_received *r, const struct passed *passed)
+static void name_passed(struct order_received *r, const struct descriptors *passed)
 {
 	struct handover *h = &r->handover;
-	const int *fd = passed->fds + 1;
+	const int *fd = passed->fd + 1;
 	int *segment = &h->slots[h->slot].segment;
 
 	r->program = *fd++;
@@ -138,38 +100,35 @@ static void bad(struct order_received *r, const char *error)
 	r->error = error;
 }
 
-static void receive_replace(struct order_received *r, const struct passed *passed)
+static void receive_replace(struct order_received *r, const struct descriptors *passed)
 {
 	/* (handover_read() closes what it reads. Nobody may close that number again: the worker may have been given it for something else.) */
-	bool read = passed->count > 0 && handover_read(&r->handover, passed->fds[0]) == 0;
+	bool read = passed->count > 0 && handover_read(&r->handover, passed->fd[0]) == 0;
 
 	if (read && r->handover.slot >= 0 && r->handover.slot < INDEX_SLOTS_MAX && fds_of(&r->handover) == passed->count) {
 		name_passed(r, passed);
 		return;
 	}
-	close_passed(passed, 1);
+	descriptors_close(passed, 1);
 	bad(r, "it makes no sense");
 }
 
-static void receive_door(struct order_received *r, const struct passed *passed)
+static void receive_door(struct order_received *r, const struct descriptors *passed)
 {
 	if (passed->count == 2) {
-		r->door = passed->fds[0];
-		r->control = passed->fds[1];
+		r->door = passed->fd[0];
+		r->control = passed->fd[1];
 		return;
 	}
-	close_passed(passed, 0);
+	descriptors_close(passed, 0);
 	bad(r, "it makes no sense");
 }
 
 void orders_receive(int socket, struct order_received *r)
 {
-	union control control;
 	char byte = 0;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
-	ssize_t n = recvmsg(socket, &msg, MSG_DONTWAIT);
-	struct passed passed;
+	struct descriptors passed;
+	ssize_t n = descriptors_receive(socket, &(struct iovec){ &byte, 1 }, 1, &passed, MSG_DONTWAIT);
 
 	r->order = ORDER_NONE;
 	if (n <= 0) {
@@ -177,17 +136,16 @@ void orders_receive(int socket, struct order_received *r)
 			r->order = ORDER_END;
 		return;
 	}
-	take_passed(&msg, &passed);
 	r->order = (enum order)byte;
-	if (msg.msg_flags & MSG_CTRUNC) {
-		close_passed(&passed, 0);
+	if (passed.flags & MSG_CTRUNC) {
+		descriptors_close(&passed, 0);
 		bad(r, "too few descriptors for those that come with it");
 	} else if (r->order == ORDER_REPLACE) {
 		receive_replace(r, &passed);
 	} else if (r->order == ORDER_DOOR) {
 		receive_door(r, &passed);
 	} else {
-		close_passed(&passed, 0);
+		descriptors_close(&passed, 0);
 		if (r->order != ORDER_QUIESCE && r->order != ORDER_RESUME && r->order != ORDER_TELL)
 			bad(r, "it is none that this version knows");
 	}

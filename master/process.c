@@ -12,6 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "shm/log.h"
+
 #define END_MS 1000
 
 bool process_slots_ended(const struct hub *hub)
@@ -19,7 +21,7 @@ bool process_slots_ended(const struct hub *hub)
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		const struct hub_slot_shm *s = &hub->shm->slot[i];
 
-		if (!process_ended(atomic_load(&s->keeper)) || !process_ended(atomic_load(&s->worker)))
+		if (!process_ended(atomic_load(&s->keeper)) || !process_ended(atomic_load(&s->spare)) || !process_ended(atomic_load(&s->worker)))
 			return false;
 	}
 	return true;
@@ -61,18 +63,17 @@ static bool is_called(uint32_t pid, const char *name)
 	return n > 1 && (size_t)n - 1 == strlen(name) && memcmp(text, name, (size_t)n - 1) == 0;
 }
 
-bool process_end(uint32_t pid, uid_t user, const char *name)
+void process_end_orphan(uint32_t pid, uid_t user, const char *name)
 {
 	struct pollfd p = { .events = POLLIN };
-	bool ours;
 
 	if (pid == 0 || pid > INT32_MAX || (p.fd = process_open(pid)) < 0)
-		return false;
-	ours = process_runs_as(pid, user) && is_called(pid, name) && syscall(SYS_pidfd_send_signal, p.fd, SIGKILL, NULL, 0) == 0;
-	if (ours)
+		return;
+	if (process_runs_as(pid, user) && is_called(pid, name) && syscall(SYS_pidfd_send_signal, p.fd, SIGKILL, NULL, 0) == 0) {
 		poll(&p, 1, END_MS);
+		log_info("%s %u was another master's: the next one goes on", name, pid);
+	}
 	close(p.fd);
-	return ours;
 }
 
 int process_open(uint32_t pid)

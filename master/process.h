@@ -14,13 +14,13 @@
 /* Whether it runs as this user (or runs at all). What stands in the hub as a process's number may be any number. */
 bool process_runs_as(uint32_t pid, uid_t user);
 
-/* Whether all keepers and workers have, as far as the hub knows of them. */
+/* Whether all keepers, spares and workers have, as far as the hub knows of them. */
 bool process_slots_ended(const struct hub *hub);
 
 /*
- * Ends at once (SIGKILL) what a dead master has left, whose number stands in the hub, if it is this user's and called so (`comm`), and waits until it has ended, a second at most. Whether there was such a one.
+ * Ends at once (SIGKILL) what a dead master has left, whose number stands in the hub, if it is this user's and called so (`comm`), and waits until it has ended, a second at most. Logged.
  */
-bool process_end(uint32_t pid, uid_t user, const char *name);
+void process_end_orphan(uint32_t pid, uid_t user, const char *name);
 
 /* A pidfd, close-on-exec; -1 with errno. And whether that process has ended. */
 int process_open(uint32_t pid);

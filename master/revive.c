@@ -26,19 +26,6 @@ static bool may_start(const struct keeper *k)
 	return k->h.settings.next_master == 0 && k->h.arguments_there && !k->h.managed && !atomic_load(&k->hub.shm->masters.given_up);
 }
 
-void revive_missed(struct keeper *k)
-{
-	struct masters_shm *m = &k->hub.shm->masters;
-	uint64_t none = 0, now = hub_now(), linger = (uint64_t)k->h.settings.master_linger;
-
-	/* (The next one may be there already.) */
-	if (runtime_dir_master(k->h.lock) != 0 || !atomic_compare_exchange_strong(&m->gone, &none, now))
-		return;
-	atomic_store(&m->until, now + linger * 1000);
-	atomic_store(&m->next_at, restarts_now() + REVIVE_PAUSE_MS);
-	events_say(&k->hub.events, k->slot, EVENT_DEATH, atomic_load(&k->self->connections), "the master, process %u", atomic_load(&m->pid));
-}
-
 /* ---- the new process ---- */
 
 /* Its descriptors are a copy of the keeper's: all but these are closed. */
@@ -147,12 +134,8 @@ void revive_look(struct keeper *k)
 	struct masters_shm *m = &k->hub.shm->masters;
 	uint64_t now = restarts_now(), at = atomic_load(&m->next_at);
 
-	if (!may_start(k) || runtime_dir_master(k->h.lock) != 0)
+	if (!may_start(k) || runtime_dir_master(k->h.lock) != 0 || !atomic_load(&m->gone))
 		return;
-	if (!atomic_load(&m->gone)) {
-		revive_missed(k);
-		return;
-	}
 	if (now < at || !atomic_compare_exchange_strong(&m->next_at, &at, now + pause_ms(k)))
 		return;
 	if (note_start(k, now))

@@ -19,10 +19,7 @@
 #define REVIVE_PAUSE_MS 1000
 #define REVIVE_PROGRESS_MS 1000		/* a master that has served so long has got somewhere */
 
-/* The master has gone: noted in the hub by the first keeper that sees it. */
-void revive_missed(struct keeper *k);
-
-/* Once in a while from then on, while no worker starts or leaves: starts a master, if it is time. */
+/* Once in a while from its death on, while no worker starts or leaves: starts a master, if it is time. */
 void revive_look(struct keeper *k);
 
 /* The server is told to stop: no keeper starts one any more. */

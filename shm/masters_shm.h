@@ -13,7 +13,7 @@ struct masters_shm {
 	/* When the last one had gone, microseconds since 1970; 0: there is one. By the keeper that sees it first (from 0, by a compare-exchange), and to 0 by
 	 * the next master. */
 	_Atomic uint64_t gone;
-	_Atomic uint64_t until;		/* how long keepers wait for the next one, the same; by who has set `gone` */
+	_Atomic uint64_t ends_at;	/* when keepers stop unless one comes, milliseconds of CLOCK_MONOTONIC; by who has set `gone`, and later (master/bereft.c) */
 
 	/* When there is no service manager: the keepers' (master/revive.h). A master that has got somewhere sets `started` and `given_up` to 0. */
 	_Atomic uint64_t next_at;	/* when one of them starts the next master, milliseconds of CLOCK_MONOTONIC; who takes it on with a compare-exchange does */
@@ -23,7 +23,7 @@ struct masters_shm {
 	_Atomic int32_t oom;		/* what the kernel adds to the master's score when memory is short: others' is this and something (privileges.h); the masters' */
 	_Atomic uint32_t revived;	/* 1: a keeper has started the one that there is, which may have fewer privileges than the first; the masters' */
 	_Atomic uint32_t moving;		/* 1: a program with another layout may have this hub's sessions, from their snapshots. The master's */
-	uint8_t pad[4];
+	_Atomic uint32_t looked_at;	/* when a keeper looked last whether it is time to stop: the lower half of that clock's milliseconds */
 };
 _Static_assert(sizeof(struct masters_shm) == 64, "a cache line");
 

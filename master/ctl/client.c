@@ -13,6 +13,7 @@
 
 #include "master/config.h"
 #include "master/runtime_dir.h"
+#include "shm/descriptors.h"
 #include "shm/hub.h"
 #include "shm/slot.h"
 
@@ -50,44 +51,32 @@ struct passed {
 	unsigned room, count;
 };
 
-static void take_descriptors(struct msghdr *msg, struct passed *passed)
+static void keep(const struct descriptors *came, struct passed *passed)
 {
-	int fd;
+	unsigned kept = 0;
 
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t at = 0; at + sizeof(fd) <= c->cmsg_len - CMSG_LEN(0); at += sizeof(fd)) {
-			memcpy(&fd, CMSG_DATA(c) + at, sizeof(fd));
-			if (passed->count < passed->room)
-				passed->fds[passed->count++] = fd;
-			else
-				close(fd);
-		}
-	}
+	while (kept < came->count && passed->count < passed->room)
+		passed->fds[passed->count++] = came->fd[kept++];
+	descriptors_close(came, kept);
 }
 
 /* The next packet's length, or -1 with errno. */
 static ssize_t receive(int fd, void *dst, size_t size, struct passed *passed)
 {
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(INDEX_SLOTS_MAX * sizeof(int))];
-	} control;
 	struct iovec iov = {dst, size};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	struct descriptors came;
 	ssize_t len;
 
 	do
-		len = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
+		len = descriptors_receive(fd, &iov, 1, &came, MSG_CMSG_CLOEXEC);
 	while (len < 0 && errno == EINTR);
 	if (len < 0) {
 		if (errno == EAGAIN)
 			errno = ETIMEDOUT;
 		return -1;
 	}
-	take_descriptors(&msg, passed);
-	if (len > 0 && !(msg.msg_flags & MSG_TRUNC))
+	keep(&came, passed);
+	if (len > 0 && !(came.flags & MSG_TRUNC))
 		return len;
 	errno = len ? EBADMSG : ECONNRESET;
 	return -1;

@@ -101,6 +101,8 @@ void ctl_tame(char *text);
 
 /* Adds to an empty status what the hub knows: all but version, configuration, data, addresses and connections_max. */
 void ctl_status_of_hub(const struct hub *hub, struct control_status *status);
+/* When keepers that have no master stop unless one comes, microseconds since 1970; 0: at once. */
+uint64_t ctl_ends(const struct hub *hub);
 /* The master answered; else the status is the hub's: the master is stopped, or there is none (pid 0). */
 bool ctl_status_answered(const struct control_status *status);
 

@@ -7,14 +7,22 @@
 
 #include "master/ctl/ctl.h"
 #include "master/nodes_status.h"
+#include "master/restarts.h"
 #include "master/slot_status.h"
+
+uint64_t ctl_ends(const struct hub *hub)
+{
+	uint64_t at = atomic_load(&hub->shm->masters.ends_at), now = restarts_now();
+
+	return at > now ? hub_now() + (at - now) * 1000 : 0;
+}
 
 void ctl_status_of_hub(const struct hub *hub, struct control_status *status)
 {
 	status->started = hub->shm->started / 1000000;
 	status->revived = atomic_load(&hub->shm->masters.revived);
 	status->gone = atomic_load(&hub->shm->masters.gone);
-	status->until = atomic_load(&hub->shm->masters.until);
+	status->until = ctl_ends(hub);
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		const struct hub_slot_shm *s = &hub->shm->slot[i];
 

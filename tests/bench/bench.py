@@ -465,6 +465,26 @@ def million(args):
     return {'kind': 'million', 'workers': workers, 'processes': processes, 'rows': [row], 'raw': found}
 
 
+def one_figure(doc, measure, say, **options):
+    """A program that measures one thing, by measure(args), and says what came of it: its options are these, as add_argument() has them, and --build and --json."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--build', default='build')
+    parser.add_argument('--json', metavar='FILE')
+    for name, option in options.items():
+        parser.add_argument('--' + name, **option)
+    args = parser.parse_args()
+    raise_files()
+    result = measure(args)
+    say(result)
+    if args.json:
+        write_result(args.json, {'rows': [], 'measured': result})
+    return 0
+
+
+def number(default, what=None):
+    return {'type': int, 'default': default, 'help': what}
+
+
 def write_result(path, result):
     """The exit status: 1 if a bar is missed."""
     with open(path, 'w', encoding='utf-8') as f:

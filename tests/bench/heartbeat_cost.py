@@ -6,7 +6,6 @@
 One slot has N WebSockets, janusbench's, which have subscribed a topic and hear nothing but pings, which they answer. Printed are microseconds of CPU a second for each, of that worker. On
 loopback, what the kernel does to deliver a ping to the client's socket is done by who sends it, and so is in it. Choose seconds of which the heartbeat is a part, or nearly: all are pinged within a few seconds.
 """
-import argparse
 import sys
 import time
 
@@ -41,21 +40,9 @@ def measure(args):
     return {"connections": args.connections, "heartbeat": args.heartbeat, "seconds": seconds, "cpu_seconds": cpu, "us_per_second_each": 1e6 * cpu / seconds / args.connections}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--connections", type=int, default=19000)
-    parser.add_argument("--heartbeat", type=int, default=30, help="seconds")
-    parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--json", metavar="FILE")
-    args = parser.parse_args()
-    bench.raise_files()
-    result = measure(args)
+def say(result):
     print("%(connections)d WebSockets, heartbeat %(heartbeat)d s: %(us_per_second_each).2f us of CPU a second each (%(cpu_seconds).2f s in %(seconds).0f s)" % result)
-    if args.json:
-        bench.write_result(args.json, result)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(bench.one_figure(__doc__, measure, say, connections=bench.number(19000), heartbeat=bench.number(30, "seconds"), seconds=bench.number(60)))

@@ -7,7 +7,6 @@ N connections, janusbench's, each subscribed and idle, are with the first number
 note when each message arrives. Printed is, of each reload, how long `janusctl reload` took, how many connections moved, how long until every worker had its share, and the longest gap of those who listen, from the last
 worker's being live on, beside the longest of as long a time before. All messages must come, once and in order.
 """
-import argparse
 import json
 import os
 import sys
@@ -92,23 +91,11 @@ def measure(args):
             for n, (began, live, told, even, report) in enumerate(found)]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--connections", type=int, default=10000)
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 1])
-    parser.add_argument("--rate", type=int, default=300, help="messages a second")
-    parser.add_argument("--json", metavar="FILE")
-    args = parser.parse_args()
-    bench.raise_files()
-    result = measure(args)
+def say(result):
     for r in result:
         print("%d to %d workers: %d moved, %d lost; told after %.0f ms; even %.0f ms after the last worker was live; longest gap meanwhile %.1f ms, before it %.1f ms" %
               (*r["workers"], r["moved"], r["lost"], r["reload_ms"], r["even_ms"], r["longest_ms"], r["quiet_ms"]))
-    if args.json:
-        bench.write_result(args.json, result)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(bench.one_figure(__doc__, measure, say, connections=bench.number(10000), workers={"type": int, "nargs": "+", "default": [1, 2, 1]}, rate=bench.number(300, "messages a second")))

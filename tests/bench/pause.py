@@ -8,7 +8,6 @@ publisher that is a connection of the same slot, and note when each message arri
 of any of these clients around each, less the longest gap of any of them in as long a time without: median, and the longest. With --busy, so many more subscribers are sent every message,
 too, so that the worker is mostly in the midst of a fan-out. All messages must come, once and in order.
 """
-import argparse
 import json
 import os
 import select
@@ -177,24 +176,11 @@ def measure(args):
             "longest_ms": max(killed) - base}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--connections", type=int, default=19000)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--reload", action="store_true", help="instead of killing")
-    parser.add_argument("--rate", type=int, default=500, help="messages a second")
-    parser.add_argument("--busy", type=int, default=0)
-    parser.add_argument("--verbose", action="store_true", help="show each, and what the server has logged")
-    parser.add_argument("--json", metavar="FILE")
-    args = parser.parse_args()
-    bench.raise_files()
-    result = measure(args)
+def say(result):
     print("%(connections)d connections, %(kills)d times: %(median_ms).1f ms (median), %(longest_ms).1f ms (longest), beyond %(quiet_ms).1f ms without" % result)
-    if args.json:
-        bench.write_result(args.json, result)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(bench.one_figure(
+        __doc__, measure, say, connections=bench.number(19000), kills=bench.number(20), reload={"action": "store_true", "help": "instead of killing"},
+        rate=bench.number(500, "messages a second"), busy=bench.number(0), verbose={"action": "store_true", "help": "show each, and what the server has logged"}))

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Chaos: subscribers and publishers go on while workers, keepers and masters are killed, processes stopped, the server reloaded and its program replaced.
+"""Chaos: subscribers and publishers go on while workers, keepers, spares and masters are killed, processes stopped, the server reloaded and its program replaced.
 
-    tests/scenarios/chaos.py [--seed N] [--seconds S] [--subscribers N] [--large N] [--workers N] [--kills N] [--keepers N] [--masters N] [--bursts N]
-                             [--stops N] [--reloads N] [--pairs N] [--upgrades N] [--broken N] [--io auto|uring|send] ...
+    tests/scenarios/chaos.py [--seed N] [--seconds S] [--subscribers N] [--large N] [--workers N] [--kills N] [--keepers N] [--spares N] [--masters N]
+                             [--bursts N] [--stops N] [--reloads N] [--pairs N] [--upgrades N] [--broken N] [--io auto|uring|send] ...
 
 Four janusbench check every byte: two with many subscribers and small messages, two with messages up to 200,000 bytes, small receive buffers and
 readers who pause again and again; of each pair one speaks TLS. Beside them, witnesses (witnesses.py) publish in all ways that are answered, and some of them subscribe and
@@ -94,7 +94,7 @@ class Chaos:
             for bench in benches:
                 bench.release()
             self.witnesses.start()
-            self.troubles.run(o.kills, o.keepers, o.masters, o.bursts, o.stops, self.replacements(), o.seconds - 1)
+            self.troubles.run(o.seconds - 1, self.replacements(), o.kills, o.keepers, o.spares, o.masters, o.bursts, o.stops)
             self.found = [self.wait(bench, o.seconds + 180) for bench in benches]
             self.over.set()
             self.troubles.wait()
@@ -158,6 +158,7 @@ def parse(arguments=None):
     p.add_argument("--seconds", type=int, default=15)
     p.add_argument("--kills", type=int, default=60, help="of workers")
     p.add_argument("--keepers", type=int, default=20, help="kills of keepers")
+    p.add_argument("--spares", type=int, default=8, help="kills of spares")
     p.add_argument("--masters", type=int, default=20, help="kills of masters, which are started anew")
     p.add_argument("--bursts", type=int, default=1, help="each is 10 kills of one slot's worker, 0.1 s apart")
     p.add_argument("--stops", type=int, default=6)
@@ -193,6 +194,8 @@ def report(chaos, pauses, log):
     failures = chaos.troubles.failures + chaos.failures
     lines = ["seed %d: " % chaos.options.seed + ", ".join("%d %s" % (n, name) for name, n in chaos.troubles.done.items()) +
              "; %d times a reload had to wait" % chaos.troubles.refused_later]
+    lines += ["%-20s %3d times, median %.1f s, p90 %.1f s" % (name, len(took), statistics.median(took), sorted(took)[int(len(took) * 0.9)])
+              for name, took in sorted(chaos.troubles.took.items())]
     if pauses:
         lines.append("a slot without a worker: %d times, median %.1f ms, p99 %.1f ms, max %.1f ms" % (
             len(pauses), statistics.median(pauses), pauses[int(len(pauses) * 0.99)], pauses[-1]))

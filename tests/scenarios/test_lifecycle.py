@@ -2,6 +2,7 @@
 import contextlib
 import os
 import signal
+import socket
 import threading
 import unittest
 
@@ -17,7 +18,7 @@ class Stop(JanusTest):
         for client in clients:
             client.expect_message("a", n=1)
         pids = janus.processes()
-        self.assertEqual(len(pids), 9)
+        self.assertEqual(len(pids), 13)
         janus.stop(sig)                 # exit status, processes, runtime folder
         for pid in pids:
             self.assertFalse(is_alive(pid))
@@ -149,10 +150,13 @@ class Restart(JanusTest):
                 janus.kill(pid, "master")
         janus.process.wait()
         wait_until(lambda: not janus.processes(), what="the end of all processes")
-        self.assertEqual(sorted(os.listdir(janus.runtime_dir)), ["admin", "control", "lock", "slot.0", "slot.1"])
+        self.assertEqual(sorted(os.listdir(janus.runtime_dir)), ["admin", "control", "lock"] + ["programs"] * (os.geteuid() == 0) + ["slot.0", "slot.1"])
         self.assertEqual(janus.ctl("status")[0], 3)
+        with socket.socket(socket.AF_UNIX) as door:
+            door.bind(os.path.join(janus.runtime_dir, "slot.9"))
         janus.start()
         self.assertRegex(janus.log(), "left behind")
+        self.assertNotIn("slot.9", os.listdir(janus.runtime_dir))
         self.serves(janus)
         for client in clients:
             client.close()

@@ -123,6 +123,20 @@ class Points(CrashTest):
         stays.expect_message("stays", n=1)
         self.assertEqual(janus.count("kicked"), 4)
 
+    def test_kick_before(self):
+        """Who has come after an order is not sent away by it when he moves, also if the worker that has done it in the slot that he leaves has died since."""
+        janus = self._janus = self.server("balance=20", "session_linger=0", workers=2, listen=("flash://127.0.0.1:0",))
+        first = [client_on(self, janus, slot).subscribe("kicked") for slot in (0, 1)]
+        self.assertEqual(janus.ctl("kick", "--topic", "kicked")[0], 0)
+        for client in first:
+            client.expect_error("operator")
+        janus.kill_worker(1)
+        later = [client_on(self, janus, 1).subscribe("kicked") for _ in range(4)]
+        wait_until(lambda: janus.count("moved_in") > 0, 20, "a session that moves")
+        self.client(janus).publish("kicked", n=1)
+        for client in later:
+            client.expect_message("kicked", n=1)
+
 
 if __name__ == "__main__":
     unittest.main()

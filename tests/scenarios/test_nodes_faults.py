@@ -171,6 +171,31 @@ class CrashPoints(FaultsTest, CrashNodesTest):
                 back.publish(20).come()
         self.nothing_lost(a, b)
 
+    def test_master_dies_as_it_is_switched_off(self):
+        """The next one does it again: the node is alone, and may have peers later."""
+        text = "workers = 2\nlisten = flash://127.0.0.1:0\nlisten = http://127.0.0.1:0\nlisten = packet://127.0.0.1:0\nsession_linger = 0\nnode = a\n"
+        a, b = self.crash_node("a", config=text + "nats = %s\n" % self.nats.url), self.node("b")
+        self.wait_joined(a, b)
+        flow = self.flow(b, a)
+        flow.publish(10).come()
+        point, master = self.arm(a.crash_folder, "nodes-ending"), a.janus.master
+        a.janus.configure(text)
+        os.kill(master, signal.SIGHUP)
+        wait_until(lambda: not os.path.exists(point), 20, "the master at its point")
+        a.janus.killed[master] = "master"
+        a.janus.process.wait()
+        a.janus.launch()
+        a.janus.wait_started()
+        wait_until(lambda: a.nodes()["state"] == "off", 10, "a node without peers")
+        self.assertIsNone(a.bridge())
+        a.post("/pub/" + flow.topics[0], -1)
+        self.assertEqual(flow.readers[0].message()["data"], -1)
+        a.janus.configure(text + "nats = %s\n" % self.nats.url)
+        self.assertEqual(a.janus.reload()[0], 0)
+        a.wait_connected()
+        self.wait_interest("janus.topic." + flow.topics[1])
+        flow.publish(10).come()
+
 
 class NatsServers(FaultsTest):
     def test_new_node(self):

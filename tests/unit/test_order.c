@@ -124,11 +124,13 @@ static void test_notes(void **state)
 	order_count(s, n);
 	assert_int_equal(order_done(&f->hub, 1, n, &count), -1);
 	assert_int_equal(count, 2);
+	assert_int_equal(order_last(s), 0);
 	assert_true(order_begin(s, n));		/* by a successor */
 	order_count(s, n);
 	order_end(s, n);
 	assert_int_equal(order_done(&f->hub, 1, n, &count), 0);
 	assert_int_equal(count, 3);
+	assert_int_equal(order_last(s), n);
 	assert_false(order_begin(s, n));
 	/* the next one that has its place */
 	assert_true(order_begin(s, n + ORDERS_NOTED));

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "proto/transport.h"
+#include "shm/descriptors.h"
 
 #define VERSION 1			/* programs with different ones may follow each other */
 #define VERSION_RIGHTS 2		/* with the session's rights: who does not know them must not take the connection */
@@ -36,22 +37,9 @@ uint32_t move_message_transport(const struct move_message *m)
 /* ---- sending ---- */
 
 /* Sends it, and two descriptors, or one if the second is -1. */
-static int send_parts(int queue, struct iovec *parts, size_t count, int fd, int file)
+static int send_parts(int queue, const struct iovec *parts, size_t count, int fd, int file)
 {
-	int fds[] = { fd, file };
-	size_t size = file >= 0 ? sizeof(fds) : sizeof(fds[0]);
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(fds))];
-	} control = { 0 };
-	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = count, .msg_control = &control, .msg_controllen = CMSG_SPACE(size) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(size);
-	memcpy(CMSG_DATA(c), fds, size);
-	return sendmsg(queue, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
+	return descriptors_send(queue, parts, count, (int[]){ fd, file }, file >= 0 ? 2 : 1, MSG_DONTWAIT) < 0 ? -1 : 0;
 }
 
 int move_message_send_map(int queue, int fd, struct move_message *m, const void *map, int file)
@@ -114,30 +102,17 @@ static bool is_good(struct move_looked *l, size_t n)
 	return rights_check(l->rights, rights);
 }
 
-/* Takes the descriptors out of a control message. */
-static void take_descriptors(struct move_looked *l, const struct cmsghdr *c)
-{
-	int fds[2] = { -1, -1 };
-
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-		memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0) < sizeof(fds) ? c->cmsg_len - CMSG_LEN(0) : sizeof(fds));
-	l->fd = fds[0];
-	l->file = fds[1];
-}
-
 bool move_message_look(int queue, struct move_looked *l)
 {
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(2 * sizeof(int))];
-	} control;
 	struct iovec parts[] = { { &l->m, sizeof(l->m) }, { l->input, sizeof(l->input) } };
-	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof(control) };
-	ssize_t n = recvmsg(queue, &msg, MSG_PEEK | MSG_DONTWAIT);
+	struct descriptors came;
+	ssize_t n = descriptors_receive(queue, parts, 2, &came, MSG_PEEK | MSG_DONTWAIT);
 
 	if (n < 0)
 		return false;
-	take_descriptors(l, CMSG_FIRSTHDR(&msg));
+	l->fd = came.count > 0 ? came.fd[0] : -1;
+	l->file = came.count > 1 ? came.fd[1] : -1;
+	descriptors_close(&came, 2);
 	l->good = (size_t)n >= sizeof(l->m) && move_message_is_map(&l->m) ? is_good_map(l, (size_t)n) : is_good(l, (size_t)n);
 	return true;
 }

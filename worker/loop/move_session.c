@@ -26,6 +26,7 @@
 #include "worker/loop/park.h"
 #include "worker/protocol/input.h"
 #include "worker/service/attach.h"
+#include "worker/service/order.h"
 #include "worker/service/quota.h"
 #include "worker/service/strays.h"
 #include "worker/session/tell.h"
@@ -118,7 +119,7 @@ static int write_map(struct worker *w, session_id sid, struct snapshot_writer *m
 static int send_map(const struct worker *w, session_id sid, unsigned slot, const struct snapshot_writer *map)
 {
 	struct move_message m = {
-		.sender = w->base.number, .number = w->base.slot.shm->move_number, .input = map->fd < 0 ? (uint32_t)map->used : 0, .everybody = w->base.marks[sid] >> MARK_BITS, .parsed = w->order_done,
+		.sender = w->base.number, .number = w->base.slot.shm->move_number, .input = map->fd < 0 ? (uint32_t)map->used : 0, .everybody = w->base.marks[sid] >> MARK_BITS, .parsed = order_last(w->base.self),
 	};
 	int fd = session_parked(&w->base, sid) ? w->start->wake[w->base.number] : session_fd(&w->base, sid);
 

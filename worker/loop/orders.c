@@ -132,7 +132,6 @@ static bool is_meant(struct worker *w, session_id sid, const struct client_order
 /* (Without memory for it, those who come later are not looked at.) */
 static void remember(struct worker *w, const struct client_order *order)
 {
-	w->order_done = order->number;
 	if (order->kind == ORDER_KICK_CLIENT || (!w->done_orders && !(w->done_orders = calloc(REMEMBERED, sizeof(*w->done_orders)))))
 		return;
 	memmove(w->done_orders + 1, w->done_orders, (REMEMBERED - 1) * sizeof(*w->done_orders));

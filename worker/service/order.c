@@ -140,6 +140,18 @@ int order_done(const struct hub *hub, unsigned slot, uint64_t number, uint64_t *
 	return 0;
 }
 
+uint64_t order_last(const struct hub_slot_shm *slot)
+{
+	uint64_t last = 0;
+
+	for (unsigned i = 0; i < ORDERS_NOTED; i++) {
+		uint64_t done = atomic_load_explicit(&slot->order[i].done, memory_order_relaxed);
+
+		last = done > last ? done : last;
+	}
+	return last;
+}
+
 bool order_begin(struct hub_slot_shm *slot, uint64_t number)
 {
 	struct order_shm *o = notes_of(slot, number);

@@ -61,4 +61,7 @@ bool order_begin(struct hub_slot_shm *slot, uint64_t number);
 void order_count(struct hub_slot_shm *slot, uint64_t number);
 void order_end(struct hub_slot_shm *slot, uint64_t number);
 
+/* The highest number that a slot has noted as done, by whichever worker it had; 0: none. */
+uint64_t order_last(const struct hub_slot_shm *slot);
+
 #endif
