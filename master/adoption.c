@@ -51,13 +51,6 @@ static void close_if(int fd)
 		close(fd);
 }
 
-static bool same_file(int a, int b)
-{
-	struct stat x, y;
-
-	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
 /* Those that have a door with somebody behind it. -1 with errno. */
 static int find_all(struct kin *kin)
 {
@@ -89,7 +82,7 @@ static unsigned untold(const struct kin *kin)
 
 static void share(int *fd, int other)
 {
-	if (*fd < 0 || other < 0 || !same_file(*fd, other))
+	if (*fd < 0 || other < 0 || !program_same_file(*fd, other))
 		return;
 	close(*fd);
 	*fd = other;
@@ -138,7 +131,7 @@ static bool hear(struct kin *kin, unsigned slot)
 		}
 		/* fall through */
 	case ADOPT_END:
-		/* It has died, and its worker makes another; or that, too. Or there were no descriptors for what it said. */
+		/* It has died, and its spare is the keeper; or that, too. Or there were no descriptors for what it said. */
 		adopt_forget(&k->told);
 		close(k->orders);
 		k->orders = door_connect(kin->m->dir.path, slot);
@@ -216,7 +209,7 @@ static struct kept *newest(const struct kin *kin)
 /* Its hub is that of the newest. If another has another one, it waits there with a snapshot, for a program of another layout to be given to it. */
 static bool is_here(const struct kept *k, const struct kept *newest)
 {
-	return k && k->whole && (k->h.hub == newest->h.hub || same_file(k->h.hub, newest->h.hub));
+	return k && k->whole && (k->h.hub == newest->h.hub || program_same_file(k->h.hub, newest->h.hub));
 }
 
 /* The one whose state is the truth: of those that a reload had come to and those that it had not, the latter: to these a way back leads. */
@@ -239,6 +232,7 @@ static void put_slot(struct handover *h, unsigned slot, const struct kept *k, bo
 		.orders = k->orders,
 		.door = -1,
 		.keeper = (uint32_t)k->told.keeper,
+		.spare = k->h.slots[slot].spare,
 	};
 	if (here) {
 		if (k->h.reload_number > h->reload_number)
@@ -427,7 +421,7 @@ static const char *files_differ(const struct master *m, const struct settings *s
 static const char *program_differs(const struct master *m)
 {
 	int fd = program_open(m->h.program);
-	bool same = fd >= 0 && same_file(fd, m->program);
+	bool same = fd >= 0 && program_same_file(fd, m->program);
 
 	close_if(fd);
 	return same ? NULL : "the program";
@@ -472,12 +466,12 @@ static void end_rest(struct master *m, unsigned slot)
 {
 	struct hub_slot_shm *s = &m->hub.shm->slot[slot];
 	uint64_t deadline = restarts_now() + PATIENCE_MS;
-	_Atomic uint32_t *const of[] = { &s->worker, &s->keeper };
+	_Atomic uint32_t *const of[] = { &s->spare, &s->keeper, &s->worker };
 	bool there = true;
 
 	while (there && restarts_now() < deadline) {
 		there = false;
-		for (unsigned i = 0; i < 2; i++) {
+		for (unsigned i = 0; i < 3; i++) {
 			uint32_t pid = atomic_load(of[i]);
 
 			if (process_ended(pid) || !process_runs_as(pid, m->workers_uid))
@@ -492,7 +486,7 @@ static void end_rest(struct master *m, unsigned slot)
 	}
 }
 
-/* A slot whose keeper and worker were dead when this master came; or that was to be made just when the last one died. */
+/* A slot of which nobody was left when this master came; or that was to be made just when the last one died. */
 static void make_missing(struct master *m, unsigned slot)
 {
 	struct hub_slot_shm *s = &m->hub.shm->slot[slot];
@@ -507,6 +501,7 @@ static void make_missing(struct master *m, unsigned slot)
 		atomic_fetch_add(&s->emptied, 1);
 		atomic_store(&s->state, SLOT_UNUSED);
 		atomic_store(&s->keeper, 0);
+		atomic_store(&s->spare, 0);
 		atomic_store(&s->worker, 0);
 		log_error("slot %u had neither keeper nor worker any more: it starts empty, %u connections closed", slot, count);
 		events_say(&m->hub.events, EVENTS_MASTER, EVENT_EMPTY, count, "slot %u had neither keeper nor worker any more: it starts empty", slot);

@@ -2,7 +2,7 @@
  * A keeper without a master. See bereft.h.
  *
  * A slot that has a state and nobody who delivers holds all publishers up, when the ring is full (hub_lag()). A master would take it away or fill it; without one, a keeper does that for its own when it ends, and the
- * lowest one that lives for those of others that have neither keeper nor worker.
+ * lowest one that lives for those of others of which nobody is left.
  *
  * How long they wait is one clock's, which is in the hub: so all of them end together, also a keeper that was made meanwhile. It begins with the death, and anew when a master that had come to keepers has
  * died before it was through. Only time in which keepers are run counts: a container that is paused does not end.
@@ -84,6 +84,7 @@ static void clear(struct keeper *k, unsigned slot)
 	hub_clear_slot(&k->hub, slot, hub_owner_master());	/* (in the master's stead: this keeper's number its own worker may use) */
 	atomic_store(&shm_of(k, slot)->worker, 0);
 	atomic_store(&shm_of(k, slot)->keeper, 0);
+	atomic_store(&shm_of(k, slot)->spare, 0);
 	atomic_store(&shm_of(k, slot)->state, SLOT_UNUSED);
 }
 
@@ -95,10 +96,12 @@ void bereft_leave(struct keeper *k)
 
 static bool is_dead(const struct keeper *k, unsigned slot)
 {
-	return process_ended(atomic_load(&shm_of(k, slot)->keeper)) && process_ended(atomic_load(&shm_of(k, slot)->worker));
+	const struct hub_slot_shm *s = shm_of(k, slot);
+
+	return process_ended(atomic_load(&s->keeper)) && process_ended(atomic_load(&s->spare)) && process_ended(atomic_load(&s->worker));
 }
 
-/* Its worker is made by its keeper, its keeper by its worker, or by a master that was just making it: so only one that is found so twice is lost. */
+/* A master may have been just making it; or a spare has become the keeper, and made another, between two of these looks: so only one that is found so twice is lost. */
 static void look_at(struct keeper *k, unsigned slot)
 {
 	struct hub_slot_shm *s = shm_of(k, slot);

@@ -76,13 +76,14 @@ static void put_slots(msgpack_packer *p, const struct handover *h)
 	put_key(p, "slots");
 	msgpack_pack_array(p, INDEX_SLOTS_MAX);
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
-		msgpack_pack_map(p, 6);
+		msgpack_pack_map(p, 7);
 		put_int(p, "used", h->slots[i].used);
 		put_int(p, "draining", h->slots[i].draining);
 		put_int(p, "segment", h->slots[i].segment);
 		put_int(p, "orders", h->slots[i].orders);
 		put_int(p, "door", h->slots[i].door);
 		put_int(p, "keeper", h->slots[i].keeper);
+		put_int(p, "spare", h->slots[i].spare);
 	}
 }
 
@@ -294,6 +295,7 @@ static void unpack_arrays(struct handover *h, const struct msgpack_value *map)
 		h->slots[i].orders = (int)get_int(&item, "orders", -1);
 		h->slots[i].door = (int)get_int(&item, "door", -1);
 		h->slots[i].keeper = (uint32_t)get_int(&item, "keeper", 0);
+		h->slots[i].spare = (uint32_t)get_int(&item, "spare", 0);
 	}
 }
 

@@ -35,6 +35,7 @@ struct handover_slot {
 	int orders;			/* master: its end of the socket to the keeper; keeper: the other one */
 	int door;			/* keeper only: where the next master finds it (door.h); -1: it has none yet */
 	uint32_t keeper;		/* process id; master only */
+	uint32_t spare;			/* the same, of the keeper's spare: keeper; and master, from one layout to another */
 };
 
 /* What the configuration said when it was last taken up. The master's `settings` are what is in force of it: some wait for a restart. */

@@ -20,18 +20,19 @@
 #include "master/adopt.h"
 #include "master/bereft.h"
 #include "master/door.h"
-#include "master/keeper_again.h"
 #include "master/keeper_start.h"
 #include "master/orders.h"
 #include "master/privileges.h"
 #include "master/program.h"
 #include "master/revive.h"
+#include "master/spare.h"
 #include "shm/crash.h"
 #include "shm/log.h"
 #include "shm/title.h"
 #include "worker/loop/worker.h"
 
 #define BEAT_MS 1000			/* between this process's own signs of life, at most */
+#define SPARE_WAIT_MS 50			/* until a spare is made, if it can't be now */
 #define QUIESCE_DEATHS 2			/* workers that die while they are to leave a snapshot, before that is refused */
 
 /* ---- the worker's process ---- */
@@ -59,10 +60,6 @@ static void run_worker(void *arg)
 		.snapshot_fd = k->snapshot,
 		.drain = k->h.slots[k->slot].draining,
 		.died = k->h.died,
-		.keeper = k->supervisor.keeper,
-		.keeper_pause = keeper_again_pause,
-		.make_keeper = keeper_again,
-		.keeper_arg = k,
 	};
 	char who[32];
 
@@ -107,12 +104,21 @@ static void begin(struct keeper *k)
 	k->started = restarts_now();
 }
 
+/* A worker, unless none is to be until an order comes. */
+static void start_worker(struct keeper *k)
+{
+	if (!k->quiesced)
+		supervisor_start(&k->supervisor);
+}
+
 /* ---- signals ---- */
 
+/* (Nobody is to go on if this process dies: then its worker ends by itself.) */
 static void stop(struct keeper *k)
 {
 	if (k->supervisor.stopping)
 		return;
+	spare_end(k);
 	supervisor_stop(&k->supervisor);
 	if (k->bereft)
 		revive_no_more(k);
@@ -142,8 +148,11 @@ static void execute(struct keeper *k)
 	char option[64];
 	char *argv[] = { (char *)(uintptr_t)KEEPER_NAME, option, NULL };
 
+	if (k->h.layout < SPARE_LAYOUT)
+		spare_end(k);
 	snprintf(option, sizeof(option), "--heritage=%d", k->successor);
 	close(k->signals);
+	CRASH_POINT("keeper-executes");
 	program_execute(k->program, argv);
 	log_error("the program can't be executed: %m; going on with the old one");
 	keeper_open_signals(k);
@@ -168,6 +177,16 @@ static void follow(struct keeper *k)
 	}
 	close(k->successor);
 	k->successor = -1;
+	CRASH_POINT("keeper-followed");
+	(void)spare_make(k);		/* (The next worker closes what the spare before this one knows of.) */
+}
+
+/* What the last worker has left is of no use: all goes on from where it was. */
+static void forget_snapshot(struct keeper *k)
+{
+	k->quiesced = false;
+	if (ftruncate(k->snapshot, 0) < 0)	/* there may be keys in it */
+		log_error("snapshot: %m");
 }
 
 /* The same for an order that came when there was no worker. With other segments it is tried again until it works. */
@@ -177,10 +196,12 @@ static void replace_now(struct keeper *k)
 
 	if (k->successor < 0)
 		k->successor = handover_write(&k->h);
+	if (k->quiesced && !k->h.new_segments)
+		forget_snapshot(k);
 	follow(k);
 	if (!k->h.new_segments) {
-		k->replacing = k->quiesced = false;
-		supervisor_start(&k->supervisor);
+		k->replacing = false;
+		start_worker(k);
 		return;
 	}
 	ms = restarts_pause(&k->waits);
@@ -201,11 +222,23 @@ static void refuse(struct keeper *k, const char *why)
 	log_error("an order could not be followed: %s", why);
 }
 
+/* The spare is not to know of it any more when it is closed. */
 static void close_tls_before(struct keeper *k)
 {
-	if (k->h.tls_before >= 0)
-		close(k->h.tls_before);
+	int fd = k->h.tls_before;
+
 	k->h.tls_before = -1;
+	if (spare_make(k))
+		start_worker(k);
+	else
+		close(fd);
+}
+
+/* What the program that is executed is not to have. (It is not closed now, as the spare knows of it.) */
+static void close_in_next(int fd)
+{
+	if (fd >= 0)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
 /* The TLS segment stays with the slot segment. If that is another one, the next program makes one, and keeps ours for as long as there is a way back. */
@@ -216,7 +249,7 @@ static void adopt_tls(struct keeper *k, struct handover *next)
 	if (!next->new_segments)
 		return;
 	if (next->restore) {
-		close_tls_before(k);
+		close_in_next(k->h.tls_before);
 		next->tls_before = k->h.tls;
 		next->tls = -1;
 	} else {
@@ -227,7 +260,7 @@ static void adopt_tls(struct keeper *k, struct handover *next)
 
 /*
  * The handover state that came replaces ours, with this keeper's own descriptors put in. What is not in it any more is closed by the next worker, as descriptors that nobody
- * owns: until then the last worker may still use them, or be about to read them, or hand them to another keeper should this one die.
+ * owns: until then the last worker may still use them, or be about to read them, and the spare knows of them.
  */
 static void adopt(struct keeper *k, struct order_received *r)
 {
@@ -239,12 +272,15 @@ static void adopt(struct keeper *k, struct order_received *r)
 	k->same_program = program_is_running(k->program);
 	fcntl(k->program, F_SETFD, FD_CLOEXEC);		/* the next program opens its own */
 	next->snapshot = -1;
+	/* (The program before comes back, and this process has never left it.) */
+	if (next->new_segments && program_same_file(next->hub, k->h.hub))
+		next->new_segments = false;
 	adopt_tls(k, next);
 	if (next->new_segments) {
 		if (k->supervisor.worker == 0) {
-			/* (They take memory, which the new ones need. They are mapped, and serve until the program has been executed.) */
-			close(k->h.hub);
-			close(k->h.slots[k->slot].segment);
+			/* (They take memory, which the new ones need.) */
+			close_in_next(k->h.hub);
+			close_in_next(k->h.slots[k->slot].segment);
 		}
 		next->snapshot = next->restore ? k->snapshot : -1;
 	} else {
@@ -260,6 +296,7 @@ static void adopt(struct keeper *k, struct order_received *r)
 	memcpy(next->queue, k->h.queue, sizeof(next->queue));
 	slot->orders = k->h.slots[k->slot].orders;
 	slot->door = k->h.slots[k->slot].door;
+	slot->spare = (uint32_t)k->spare;
 	/* Should the program not be there to execute, the old one goes on with the new settings. */
 	next->died = hub_now();
 	k->h = *next;
@@ -280,6 +317,9 @@ static void order_replace(struct keeper *k, struct order_received *r)
 	if (k->successor < 0 && !k->h.new_segments)
 		count_refusal(k);
 	k->quiescing = false;
+	/* (A spare that comes to be the keeper waits to be told, too.) */
+	if (k->h.new_segments && k->supervisor.worker == 0)
+		atomic_store(&k->self->state, SLOT_QUIESCED);
 	k->replacing = k->supervisor.worker == 0;
 	k->replace_at = 0;
 	supervisor_ask(&k->supervisor, ASKED_REPLACE);
@@ -291,9 +331,7 @@ static void order_resume(struct keeper *k)
 	k->quiescing = false;
 	if (!k->quiesced)
 		return;
-	k->quiesced = false;
-	if (ftruncate(k->snapshot, 0) < 0)	/* there may be keys in it */
-		log_error("snapshot: %m");
+	forget_snapshot(k);
 	supervisor_start(&k->supervisor);
 }
 
@@ -314,11 +352,13 @@ static void order_door(struct keeper *k, const struct order_received *r)
 	take_descriptor(&k->h.slots[k->slot].door, r->door);
 	take_descriptor(&k->h.control, r->control);
 	atomic_store(&k->self->door, 1);
+	k->spare_old = true;
 }
 
 /* It asks again if nothing comes. */
 static void order_tell(struct keeper *k)
 {
+	k->h.slots[k->slot].spare = (uint32_t)k->spare;
 	if (adopt_tell(k->h.slots[k->slot].orders, &k->h, k->program) < 0)
 		log_warning("the master can't be told what this keeper has: %m");
 	CRASH_POINT("keeper-told");
@@ -421,7 +461,7 @@ static int go_on(struct keeper *k, enum worker_end end)
 	if (end == END_DIED || end == END_SHORTAGE)
 		supervisor_note_death(s);
 	follow(k);
-	supervisor_start(s);
+	start_worker(k);
 	return -1;
 }
 
@@ -441,6 +481,7 @@ static int worker_ended(struct keeper *k, enum worker_end end)
 	if (end == END_SNAPSHOT && k->quiescing) {
 		k->quiesced = true;
 		atomic_store(&k->self->state, SLOT_QUIESCED);
+		CRASH_POINT("keeper-quiesced");
 		return -1;
 	}
 	if (k->quiescing && (end == END_NO_SNAPSHOT || ++k->quiesce_deaths >= QUIESCE_DEATHS))
@@ -450,7 +491,7 @@ static int worker_ended(struct keeper *k, enum worker_end end)
 
 /* ---- the wait ---- */
 
-static int wait_ms(const struct keeper *k)
+static int wait_beside_spare_ms(const struct keeper *k)
 {
 	uint64_t now = restarts_now();
 
@@ -461,6 +502,13 @@ static int wait_ms(const struct keeper *k)
 	return k->replace_at <= now ? 0 : k->replace_at - now < BEAT_MS ? (int)(k->replace_at - now) : BEAT_MS;
 }
 
+static int wait_ms(const struct keeper *k)
+{
+	int ms = wait_beside_spare_ms(k);
+
+	return k->spare || k->supervisor.stopping || ms < SPARE_WAIT_MS ? ms : SPARE_WAIT_MS;
+}
+
 /* Everything that time has come for. */
 static void take_turn(struct keeper *k)
 {
@@ -469,7 +517,7 @@ static void take_turn(struct keeper *k)
 		stop(k);
 	if (k->bereft && takes_orders(k))
 		revive_look(k);
-	if (k->h.tls_before >= 0 && !k->replacing && supervisor_settled(&k->supervisor) && restarts_now() >= k->started + WAY_BACK_MS)
+	if (k->h.tls_before >= 0 && !k->replacing && takes_orders(k) && restarts_now() >= k->started + WAY_BACK_MS)
 		close_tls_before(k);
 	if (k->quiescing && k->supervisor.worker > 0 && takes_orders(k)) {
 		supervisor_ask(&k->supervisor, ASKED_SNAPSHOT);
@@ -479,6 +527,9 @@ static void take_turn(struct keeper *k)
 		supervisor_watch(&k->supervisor);
 	else if (restarts_now() >= k->replace_at)
 		replace_now(k);
+	/* (One that follows a program ends the spare that it was told of: so there is no other from the order on.) */
+	if (!k->supervisor.stopping && k->successor < 0 && !k->replacing && spare_due(k) && spare_make(k))
+		start_worker(k);
 }
 
 static int run(struct keeper *k)
@@ -516,19 +567,36 @@ static int say_end(const struct keeper *k, int status)
 	return status;
 }
 
+/* The spare comes first: it is there from now on, and the one that the program before this one had has gone, with its segments. One that becomes the keeper within this does it again. */
+static bool restore(struct keeper *k)
+{
+	bool again = spare_make(k), good = keeper_restore(k, again);
+	int snapshot = k->h.snapshot;
+
+	k->h.snapshot = -1;
+	CRASH_POINT("keeper-restored");
+	if (snapshot >= 0 && !spare_make(k))
+		close(snapshot);
+	return good;
+}
+
 int keeper_main(int handover)
 {
 	static struct keeper keeper;
 	struct keeper *k = &keeper;
+	int status;
 
 	log_init("keeper", LOG_LEVEL_INFO);
 	CRASH_ALWAYS("keeper-abort");
 	if (keeper_start(k, handover) < 0)
 		return KEEPER_FAILED;
+	CRASH_POINT("keeper-executed");
 	begin(k);
-	if (keeper_restore(k))
-		supervisor_start(&k->supervisor);
-	else
+	if (!restore(k))
 		count_refusal(k);
-	return say_end(k, run(k));
+	else
+		start_worker(k);
+	status = run(k);
+	spare_end(k);
+	return say_end(k, status);
 }

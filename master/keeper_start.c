@@ -104,7 +104,7 @@ static int attach_tls(struct keeper *k)
 	return 0;
 }
 
-static int open_own(struct keeper *k)
+int keeper_open_own(struct keeper *k)
 {
 	while (keeper_open_signals(k) < 0)
 		if (!try_again(k, "signalfd"))
@@ -112,6 +112,11 @@ static int open_own(struct keeper *k)
 	while ((k->program = program_running()) < 0)
 		if (!try_again(k, "/proc/self/exe"))
 			return -1;
+	return 0;
+}
+
+static int open_snapshot(struct keeper *k)
+{
 	while ((k->snapshot = memfd_create("janus-snapshot", 0)) < 0)
 		if (!try_again(k, "memfd"))
 			return -1;
@@ -126,6 +131,7 @@ int keeper_start(struct keeper *k, int handover)
 	}
 	k->slot = (unsigned)k->h.slot;
 	k->successor = -1;
+	k->spare = (pid_t)k->h.slots[k->slot].spare;
 	open_log(k);
 	prctl(PR_SET_NAME, KEEPER_NAME);
 	title_set("janus: keeper %u", k->slot);
@@ -140,7 +146,7 @@ int keeper_start(struct keeper *k, int handover)
 	while (privileges_drop(k->h.settings.user) < 0)
 		if (!try_again(k, "user"))
 			return -1;
-	if (open_own(k) < 0 || attach_slot(k) < 0 || attach_tls(k) < 0)
+	if (keeper_open_own(k) < 0 || open_snapshot(k) < 0 || attach_slot(k) < 0 || attach_tls(k) < 0)
 		return -1;
 	atomic_store(&k->self->keeper, (uint32_t)getpid());
 	atomic_store(&k->self->keeper_end, 0);
@@ -167,12 +173,14 @@ static int make_empty(struct keeper *k)
 	return 0;
 }
 
-bool keeper_restore(struct keeper *k)
+bool keeper_restore(struct keeper *k, bool again)
 {
 	bool good = true;
 
 	if (k->h.snapshot < 0)
 		return true;
+	if (again && make_empty(k) < 0)
+		log_error("slot segment: %m");
 	while (snapshot_read_slot(&k->hub, &k->segment, &k->tls, k->slot, hub_owner_keeper(k->slot), k->h.snapshot) < 0) {
 		int error = errno;
 
@@ -183,7 +191,5 @@ bool keeper_restore(struct keeper *k)
 		log_error("the sessions could not be taken over: %s; %s", strerror(error), good ? "the slot starts empty" : "the old program goes on");
 		break;
 	}
-	close(k->h.snapshot);
-	k->h.snapshot = -1;
 	return good;
 }

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "master/handover.h"
 #include "master/restarts.h"
@@ -32,7 +33,7 @@ struct keeper {
 	bool bereft;			/* there is no master */
 	bool met;			/* one has come to it before, since this process has begun */
 	uint64_t looked;		/* when it was looked last, milliseconds of CLOCK_MONOTONIC */
-	uint64_t dead;			/* slots that had neither keeper nor worker then, a bit each */
+	uint64_t dead;			/* slots of which nobody was left then, a bit each */
 	int snapshot;			/* where the worker puts one if asked to */
 
 	/* keeper.c's */
@@ -45,19 +46,27 @@ struct keeper {
 	bool replacing;			/* an order to replace has come while there was no worker: it is followed at replace_at */
 	uint64_t replace_at;		/* milliseconds of CLOCK_MONOTONIC */
 
-	int worker_pidfd;		/* keeper_again.c, in the worker's copy: its own; 0 none yet */
+	/* spare.c */
+	pid_t spare;			/* 0: there is none */
+	bool spare_old;			/* it does not know what this process knows */
+	uint64_t spare_made;		/* milliseconds of CLOCK_MONOTONIC */
 };
 
 /* Reads the handover state, attaches the segments, opens what is the keeper's own. 0, or -1 (logged). */
 int keeper_start(struct keeper *k, int handover);
 
-/* A predecessor of another layout has left its sessions as a snapshot. False: it can't be read, and the predecessor is to go on. */
-bool keeper_restore(struct keeper *k);
+/*
+ * A predecessor of another layout has left its sessions as a snapshot (k->h.snapshot, which stays open). False: it can't be read, and the predecessor is to go on. `again`: another process may have died of it, or within it.
+ */
+bool keeper_restore(struct keeper *k, bool again);
 
 /* The handover state has other settings than the one that was read. */
 void keeper_follow_settings(struct keeper *k);
 
 /* They come as events of k->signals from now on. 0, or -1 with errno. */
 int keeper_open_signals(struct keeper *k);
+
+/* What is this process's alone: k->signals, k->program. 0, or -1 (logged). */
+int keeper_open_own(struct keeper *k);
 
 #endif

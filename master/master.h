@@ -36,10 +36,10 @@
 #include "shm/hub.h"
 
 struct master_slot {
-	bool lost;			/* its keeper died; its worker is there, and is to make another */
+	bool lost;			/* its keeper and its spare have died; its worker is there, and is to end */
 	uint32_t worker;		/* that one */
 	bool ordered;			/* the keeper was told to have the worker replaced: the next one is told again, if that has not been done */
-	bool vacant;			/* both are gone, and a keeper is to be made: now, or at retry_at */
+	bool vacant;			/* all are gone, and a keeper is to be made: now, or at retry_at */
 	bool uncleared;			/* and what its sessions were still stands in the hub and the segment */
 	bool shortage;			/* the keeper could not start, as the machine was short of something */
 	struct ev_io end;		/* its keeper's pidfd */
@@ -164,12 +164,14 @@ int slots_start(struct master *m, unsigned slot);	/* a new slot and its keeper. 
 int slots_order(struct master *m, unsigned slot, enum order order);	/* one without descriptors */
 int slots_order_replace(struct master *m, unsigned slot);	/* if it has no keeper just now, its next one is told */
 int slots_renew(struct master *m, unsigned slot);	/* a new segment, to be filled from a snapshot. -1 (logged) */
+void slots_note_spares(struct master *m);		/* before a program with another hub follows: in m->h, for it */
+void slots_tell_spare(const struct master *m, unsigned slot);	/* in this hub, of a slot whose keeper follows from another one */
 void slots_recount(const struct master *m, unsigned slot);	/* its next worker asks the kernel what every session was sent */
 bool slots_reap(struct master *m);			/* after SIGCHLD. False: a slot has come to its end, and the server must stop; call it again */
 unsigned slots_alive(const struct master *m);
 bool slots_lost(const struct master *m);		/* a keeper is gone, and the slot has no other yet */
 void slots_kill(struct master *m, int sig);		/* keepers; and workers that have none */
-void slots_end(struct master *m);			/* keepers and workers are killed, at once, and are gone */
+void slots_end(struct master *m);			/* keepers, spares and workers are killed, at once, and are gone */
 void slots_hold(struct master *m, bool hold);		/* from now on, no keeper is made for a slot that loses its own */
 void slots_watch(struct master *m);			/* from now on: keepers that make no progress, and those to be made */
 void slots_give_doors(const struct master *m);		/* to keepers that the next master would not find */

@@ -21,7 +21,7 @@ bool process_slots_ended(const struct hub *hub)
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		const struct hub_slot_shm *s = &hub->shm->slot[i];
 
-		if (!process_ended(atomic_load(&s->keeper)) || !process_ended(atomic_load(&s->worker)))
+		if (!process_ended(atomic_load(&s->keeper)) || !process_ended(atomic_load(&s->spare)) || !process_ended(atomic_load(&s->worker)))
 			return false;
 	}
 	return true;

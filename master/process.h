@@ -14,7 +14,7 @@
 /* Whether it runs as this user (or runs at all). What stands in the hub as a process's number may be any number. */
 bool process_runs_as(uint32_t pid, uid_t user);
 
-/* Whether all keepers and workers have, as far as the hub knows of them. */
+/* Whether all keepers, spares and workers have, as far as the hub knows of them. */
 bool process_slots_ended(const struct hub *hub);
 
 /*

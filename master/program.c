@@ -53,6 +53,13 @@ static bool libraries_are_current(void)
 	return current;
 }
 
+bool program_same_file(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 bool program_is_running(int fd)
 {
 	struct stat st, running;

@@ -19,6 +19,9 @@ int program_running(void);
 /* Whether `fd` is the very file that this process runs, and of the libraries that it has loaded none was replaced since: executing it would change nothing. False also if that can't be found out. */
 bool program_is_running(int fd);
 
+/* Whether two descriptors are of one file. */
+bool program_same_file(int a, int b);
+
 /* A descriptor like program_running()'s of what stands at a path. -1 with errno: EACCES if it is no file that may be executed. */
 int program_open(const char *path);
 

@@ -185,6 +185,7 @@ static int try_successor(struct master *m, char error[CONFIG_ERROR_MAX])
 /* Notes hub and segments for a program that makes its own, and may have to go back to these. (Slots may have ended while the workers left.) */
 static void note_memory(struct master *m)
 {
+	slots_note_spares(m);
 	memcpy(m->next.slots, m->h.slots, sizeof(m->next.slots));
 	m->next.fallback.hub = m->h.hub;
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)

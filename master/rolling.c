@@ -114,6 +114,7 @@ static void write_back(struct master *m, const char *why)
 {
 	struct handover_fallback *b = &m->h.fallback;
 
+	slots_note_spares(m);
 	m->next = m->h;
 	m->next.fallback.there = false;
 	m->next.settings = b->settings;
@@ -414,8 +415,10 @@ static void take_back(struct master *m)
 				note_failure(m, "slot %u can't be told to go on", i);
 			continue;
 		}
-		if (m->h.new_segments)
+		if (m->h.new_segments) {
+			slots_tell_spare(m, i);
 			slots_recount(m, i);
+		}
 		if (slots_order_replace(m, i) < 0)
 			note_failure(m, "slot %u could not be taken back: %s", i, strerror(errno));
 	}

@@ -359,3 +359,9 @@ int runtime_dir_hold(int lock)
 {
 	return take(lock, F_RDLCK, KEEPER_BYTE);
 }
+
+int runtime_dir_hold_anew(int lock)
+{
+	(void)!take(lock, F_UNLCK, KEEPER_BYTE);
+	return runtime_dir_hold(lock);
+}

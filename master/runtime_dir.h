@@ -9,9 +9,9 @@
  *
  * Such a lock belongs to a descriptor table, not to a process or a descriptor:
  *  - fork() does not hand it on; execve() keeps it, as long as the caller shared its table with nobody.
- *  - A worker made with CLONE_FILES shares its keeper's. So byte 1 is held until keeper and worker are both gone: just as long
+ *  - A worker made with CLONE_FILES shares its keeper's. So byte 1 is held until keeper, spare and worker are all gone: just as long
  *    as the table keeps the sockets open.
- *  - A keeper that calls execve() while its worker lives gets a table of its own, and the lock stays behind with the worker's: it
+ *  - A keeper that calls execve() while its spare lives gets a table of its own, and the lock stays behind with the spare's: it
  *    has to call runtime_dir_hold() again.
  *  - Closing ANY descriptor of the file, anywhere in the table, drops all the table's locks on it. So a process opens the
  *    file once, keeps that descriptor as long as it lives, and a worker must not close it either.
@@ -71,6 +71,9 @@ void runtime_dir_close(struct runtime_dir *dir);
  * looks whether its master is still there: from then on either a next master waits for this keeper, or the keeper sees that it is
  * an orphan. 0, or -1 with errno. */
 int runtime_dir_hold(int lock);
+
+/* For a spare that has become the keeper: it has the dead one's lock, but in that one's name (process id). There is none for an instant. */
+int runtime_dir_hold_anew(int lock);
 
 /* Who holds that folder's locks: process ids, 0 nobody, -1 a process that can't be seen from here (another container's). For who only looks: the folder
  * need not be there, and then nobody does. Not for who holds a lock himself. */

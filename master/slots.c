@@ -1,9 +1,8 @@
 /*
  * Slots, as the master sees them: a segment, a keeper, and what becomes of the slot when the keeper is gone.
  *
- * When a keeper has died, its worker is the master's child (it is the reaper of orphans), and has the descriptor table. It makes another keeper, which is the child of the same process, and
- * whose number stands in the hub (keeper_again.h): that one is taken as the slot's. If there is no worker, or it dies before there is another keeper, the table is gone, and with it the slot's
- * connections: the master puts the hub right in their stead and starts a keeper with an empty slot.
+ * When a keeper has died, its spare is the keeper in its place (spare.h). Its number stands in the hub, so it is known at once, also if it has not noticed yet. If that is dead, too, nobody can make another: a worker that
+ * is left is told to end, and with it the descriptor table is gone, and the slot's connections. The master puts the hub right in their stead and starts a keeper with an empty slot.
  *
  * Keepers that this master has adopted (adoption.h), and their workers, are not its children: so each keeper is watched by a pidfd, whoever's child it is.
  */
@@ -46,6 +45,7 @@ static const struct handover *keeper_handover(const struct master *m, unsigned s
 	h.died = 0;
 	h.slots[slot].orders = orders;
 	h.slots[slot].door = door;
+	h.slots[slot].spare = 0;
 	return &h;
 }
 
@@ -155,6 +155,8 @@ static int start_keeper(struct master *m, unsigned slot)
 	atomic_store(&m->hub.shm->slot[slot].state, SLOT_STARTING);
 	atomic_store(&m->hub.shm->slot[slot].turns, 0);
 	atomic_store(&m->hub.shm->slot[slot].worker, 0);
+	atomic_store(&m->hub.shm->slot[slot].spare, 0);
+	atomic_store(&m->hub.shm->slot[slot].emptying, 0);
 	atomic_store(&m->hub.shm->slot[slot].keeper_end, 0);
 	pid = fork();
 	if (pid == 0)
@@ -236,7 +238,20 @@ int slots_renew(struct master *m, unsigned slot)
 	m->hub.shm->slot[slot].connections_max = limits_slot_connections(m->sessions_max);
 	atomic_store(&m->hub.shm->slot[slot].state, SLOT_STARTING);
 	atomic_store(&m->hub.shm->slot[slot].keeper, s->keeper);
+	slots_tell_spare(m, slot);
 	return 0;
+}
+
+void slots_note_spares(struct master *m)
+{
+	/* (A program that could not start knows no more than it was told.) */
+	for (unsigned i = 0; m->hub.shm && i < INDEX_SLOTS_MAX; i++)
+		m->h.slots[i].spare = m->h.slots[i].used ? atomic_load(&m->hub.shm->slot[i].spare) : 0;
+}
+
+void slots_tell_spare(const struct master *m, unsigned slot)
+{
+	atomic_store(&m->hub.shm->slot[slot].spare, m->h.slots[slot].spare);
 }
 
 void slots_recount(const struct master *m, unsigned slot)
@@ -264,6 +279,7 @@ static void forget(struct master *m, unsigned slot)
 	hub_clear_slot(&m->hub, slot, hub_owner_master());
 	atomic_store(&m->hub.shm->slot[slot].state, SLOT_UNUSED);
 	atomic_store(&m->hub.shm->slot[slot].keeper, 0);
+	atomic_store(&m->hub.shm->slot[slot].spare, 0);
 	atomic_store(&m->hub.shm->slot[slot].worker, 0);
 }
 
@@ -285,8 +301,8 @@ static int clear_lost(struct master *m, unsigned slot)
 	hub_count(&m->hub, slot, COUNTER_closed, count);
 	atomic_fetch_add(&m->hub.shm->slot[slot].emptied, 1);
 	m->slot[slot].uncleared = false;
-	log_error("slot %u lost its keeper, and no worker was there to make another: it starts empty, %u connections closed", slot, count);
-	events_say(&m->hub.events, EVENTS_MASTER, EVENT_EMPTY, count, "slot %u lost its keeper: it starts empty", slot);
+	log_error("slot %u lost its keeper and its spare: it starts empty, %u connections closed", slot, count);
+	events_say(&m->hub.events, EVENTS_MASTER, EVENT_EMPTY, count, "slot %u lost its keeper and its spare: it starts empty", slot);
 	return 0;
 }
 
@@ -322,35 +338,6 @@ static void fill_vacant(struct master *m, unsigned slot)
 
 /* ---- a keeper is gone ---- */
 
-/* Keeper and worker are gone, and with them the connections. */
-static void lost(struct master *m, unsigned slot)
-{
-	m->slot[slot].lost = false;
-	hub_repair(&m->hub, slot);
-	if (m->stopping)
-		return;
-	m->slot[slot].vacant = m->slot[slot].uncleared = true;
-	if (m->slot[slot].shortage)
-		fill_later(m, slot, restarts_pause(&m->slot[slot].restarts));
-	else
-		fill_vacant(m, slot);
-	m->slot[slot].shortage = false;
-}
-
-/* Notes a keeper's death. True: the keepers die of their own fault, one after the other, before a worker is live, and that must end. */
-static bool died_without_progress(struct master *m, unsigned slot, int status)
-{
-	bool killed = WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
-
-	m->slot[slot].shortage = WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_SHORTAGE;
-	if (atomic_load(&m->hub.shm->slot[slot].turns) > 0) {
-		restarts_progress(&m->slot[slot].restarts);
-		restarts_ready(&m->slot[slot].restarts);
-	} else if (!killed && !m->slot[slot].shortage && !m->held)
-		return restarts_note(&m->slot[slot].restarts, &m->config.settings, restarts_now()) != RESTART;
-	return false;
-}
-
 /* A child of this process, living or not. */
 static bool is_child(uint32_t pid)
 {
@@ -377,20 +364,68 @@ static bool is_known(const struct master *m, uint32_t pid)
 	return pid == m->h.data || pid == m->h.bridge || pid == (uint32_t)m->jwks.pid;
 }
 
-/* Takes the keeper that the slot's worker has made. False: there is none. */
+static bool may_be_keeper(const struct master *m, uint32_t pid)
+{
+	return is_ours(m, pid) && !is_known(m, pid);
+}
+
+/* All three are gone, and with them the connections. */
+static void lost(struct master *m, unsigned slot)
+{
+	m->slot[slot].lost = false;
+	/* (The spare of the program before may wait to be told that it is the keeper.) */
+	if (may_be_keeper(m, m->h.slots[slot].spare))
+		kill((pid_t)m->h.slots[slot].spare, SIGKILL);
+	m->h.slots[slot].spare = 0;
+	hub_repair(&m->hub, slot);
+	if (m->stopping)
+		return;
+	m->slot[slot].vacant = m->slot[slot].uncleared = true;
+	if (m->slot[slot].shortage)
+		fill_later(m, slot, restarts_pause(&m->slot[slot].restarts));
+	else
+		fill_vacant(m, slot);
+	m->slot[slot].shortage = false;
+}
+
+/* Notes a keeper's death. True: the keepers die of their own fault, one after the other, before a worker is live, and that must end. */
+static bool died_without_progress(struct master *m, unsigned slot, int status)
+{
+	bool killed = WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
+
+	m->slot[slot].shortage = WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_SHORTAGE;
+	if (atomic_load(&m->hub.shm->slot[slot].turns) > 0) {
+		restarts_progress(&m->slot[slot].restarts);
+		restarts_ready(&m->slot[slot].restarts);
+	} else if (!killed && !m->slot[slot].shortage && !m->held)
+		return restarts_note(&m->slot[slot].restarts, &m->config.settings, restarts_now()) != RESTART;
+	return false;
+}
+
+/* Who is in the place of the keeper that has died, or will be as soon as it has noticed; 0: nobody. (One that becomes the keeper says so first, and makes another spare then. So a number that is a spare's while nobody is the keeper is that one's.) */
+static uint32_t successor_of(const struct master *m, unsigned slot)
+{
+	const struct hub_slot_shm *shm = &m->hub.shm->slot[slot];
+	uint32_t spare = atomic_load(&shm->spare), keeper = atomic_load(&shm->keeper);
+
+	return may_be_keeper(m, keeper) ? keeper : may_be_keeper(m, spare) ? spare : 0;
+}
+
+/* Takes the keeper in the dead one's place. False: there is none. */
 static bool take_keeper(struct master *m, unsigned slot)
 {
 	const struct hub_slot_shm *shm = &m->hub.shm->slot[slot];
 	struct master_slot *s = &m->slot[slot];
-	uint32_t pid = atomic_load(&shm->keeper);
+	uint32_t pid = successor_of(m, slot);
 
-	if (!is_ours(m, pid) || is_known(m, pid))
+	if (!pid)
 		return false;
 	m->h.slots[slot].keeper = pid;
 	follow(m, slot);
 	s->lost = false;
 	s->looked = s->silent = 0;
-	log_info("slot %u: its worker has made another keeper, process %u", slot, pid);
+	tell_keeper(m, slot, SIGHUP);		/* (A spare that waits to be told so is the keeper now; for one that is, it means nothing.) */
+	log_info("slot %u: its spare is the keeper now, process %u", slot, pid);
 	if (m->stopping) {
 		tell_keeper(m, slot, SIGTERM);
 	} else if (s->ordered && atomic_load(&shm->reload_number) != m->h.reload_number) {
@@ -398,6 +433,9 @@ static bool take_keeper(struct master *m, unsigned slot)
 		if (slots_order_replace(m, slot) < 0)
 			log_error("slot %u could not be replaced: %s", slot, strerror(errno));
 		m->h.canary = false;
+	} else if (!m->h.new_segments || m->h.failed[0]) {
+		/* (It may wait with a snapshot, as the dead one did when it was told to go on.) */
+		(void)!slots_order(m, slot, ORDER_RESUME);
 	}
 	return true;
 }
@@ -416,8 +454,9 @@ static void missed(struct master *m, unsigned slot)
 	}
 	s->lost = true;
 	s->looked = s->silent = 0;
-	if (m->stopping)
-		kill((pid_t)s->worker, SIGTERM);
+	if (!m->stopping)
+		log_error("slot %u has neither keeper nor spare: its worker, process %u, is told to end", slot, s->worker);
+	kill((pid_t)s->worker, SIGTERM);
 	m->slots_timer.repeat = RETRY;
 	ev_timer_again(m->loop, &m->slots_timer);
 }
@@ -426,12 +465,14 @@ static void missed(struct master *m, unsigned slot)
 static bool keeper_gone(struct master *m, unsigned slot, int status)
 {
 	struct hub_slot_shm *shm = &m->hub.shm->slot[slot];
-	uint32_t dead = m->h.slots[slot].keeper, worker = atomic_load(&shm->worker);
+	uint32_t dead = m->h.slots[slot].keeper;
+	bool nobody;
 
 	unfollow(m, slot);
 	m->h.slots[slot].keeper = 0;
-	atomic_compare_exchange_strong(&shm->keeper, &dead, 0);		/* (unless its worker has made another) */
-	if (!is_ours(m, worker) && WIFEXITED(status) && (m->stopping || WEXITSTATUS(status) == KEEPER_DRAINED)) {
+	atomic_compare_exchange_strong(&shm->keeper, &dead, 0);		/* (unless its spare is the keeper already) */
+	nobody = !is_ours(m, atomic_load(&shm->worker)) && !successor_of(m, slot);
+	if (nobody && WIFEXITED(status) && (m->stopping || WEXITSTATUS(status) == KEEPER_DRAINED)) {
 		if (!m->stopping)
 			log_info("slot %u has served its last connection and is gone", slot);
 		forget(m, slot);
@@ -440,11 +481,16 @@ static bool keeper_gone(struct master *m, unsigned slot, int status)
 			m->again = true;
 		return true;
 	}
-	/* (While a worker serves, nothing ends for it that keepers die.) */
-	if (!is_ours(m, worker) && ((WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_GAVE_UP) || died_without_progress(m, slot, status))) {
+	/* (While there is a worker, or who makes one, nothing ends for it that keepers die.) */
+	if (nobody && ((WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_GAVE_UP) || died_without_progress(m, slot, status))) {
 		log_error("slot %u: a crash loop that does not end (restart_limit); stopping", slot);
 		forget(m, slot);
 		return false;
+	}
+	/* It died of its own fault before it had done what it was ordered: the spare goes on as all was, and is not told again. */
+	if (m->slot[slot].ordered && (!WIFSIGNALED(status) || (WTERMSIG(status) != SIGKILL && WTERMSIG(status) != SIGTERM)) && atomic_load(&shm->reload_number) != m->h.reload_number) {
+		m->slot[slot].ordered = false;
+		atomic_fetch_add(&shm->refused, 1);
 	}
 	m->keepers_died++;
 	events_say(&m->hub.events, EVENTS_MASTER, EVENT_DEATH, atomic_load(&shm->connections), "the keeper of slot %u, of %s %d", slot,
@@ -497,7 +543,7 @@ bool slots_reap(struct master *m)
 
 /* ---- watch ---- */
 
-/* The keeper's program before this one knew no doors; or the keeper was made by a worker that did not know of this one; or somebody has removed the file. */
+/* The keeper's program before this one knew no doors; or the keeper was a spare that did not know of this one; or somebody has removed the file. */
 static void give_door(const struct master *m, unsigned slot)
 {
 	const struct hub_slot_shm *shm = &m->hub.shm->slot[slot];
@@ -548,7 +594,7 @@ static void watch_keeper(struct master *m, unsigned slot, uint64_t now)
 	}
 }
 
-/* A worker without a keeper has nobody else who would see that it hangs. (What may keep it from running is as in supervisor.c.) */
+/* A worker that is to end has nobody else who would see that it hangs. (What may keep it from running is as in supervisor.c.) */
 static void watch_lost(struct master *m, unsigned slot, uint64_t now)
 {
 	struct master_slot *s = &m->slot[slot];
@@ -673,7 +719,8 @@ void slots_end(struct master *m)
 	while (there && restarts_now() < deadline) {
 		there = false;
 		for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
-			uint32_t of[] = { atomic_load(&m->hub.shm->slot[i].worker), atomic_load(&m->hub.shm->slot[i].keeper), m->h.slots[i].keeper };
+			const struct hub_slot_shm *shm = &m->hub.shm->slot[i];
+			uint32_t of[] = { atomic_load(&shm->spare), atomic_load(&shm->keeper), m->h.slots[i].keeper, atomic_load(&shm->worker) };
 
 			for (unsigned j = 0; m->h.slots[i].used && j < sizeof(of) / sizeof(of[0]); j++)
 				if (of[j] && is_ours(m, of[j])) {

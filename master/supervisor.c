@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "shm/crash.h"
 #include "shm/log.h"
 #include "worker/loop/worker.h"
 
@@ -66,7 +67,6 @@ void supervisor_start(struct supervisor *s)
 	long pid;
 
 	begin(s);
-	s->keeper = getpid();
 	pid = syscall(SYS_clone, CLONE_FILES | CLONE_PARENT_SETTID | SIGCHLD, 0, &shm_of(s)->worker, 0, 0);
 	if (pid == 0) {
 		s->run(s->arg);
@@ -263,28 +263,8 @@ bool supervisor_reap(struct supervisor *s, enum worker_end *end)
 	if (!s->asked || *end == END_DIED || *end == END_SHORTAGE)
 		hub_repair(s->hub, s->slot);
 	atomic_store(&shm_of(s)->state, SLOT_STARTING);
+	CRASH_POINT("keeper-reaped");
 	return true;
-}
-
-/* ---- a worker that is another's child ---- */
-
-void supervisor_adopt(struct supervisor *s, pid_t worker)
-{
-	s->worker = worker;
-	s->asked = ASKED_NOTHING;
-	s->start_at = 0;
-	s->watch.still = 0;
-	s->watch.looked = restarts_now();
-	supervisor_ask(s, ASKED_REPLACE);
-}
-
-void supervisor_gone(struct supervisor *s)
-{
-	s->gone = s->worker;
-	s->worker = 0;
-	atomic_store(&shm_of(s)->worker, 0);
-	hub_repair(s->hub, s->slot);
-	atomic_store(&shm_of(s)->state, SLOT_STARTING);
 }
 
 /* ---- death ---- */
@@ -344,9 +324,12 @@ static void empty_slot(struct supervisor *s)
 {
 	uint32_t count;
 
+	atomic_store(&shm_of(s)->emptying, 1);
+	CRASH_POINT("slot-emptying");
 	/* (It does not fail with a memfd of our own. If it did, the sessions would be gone all the same, as their descriptors are closed.) */
 	if (slot_empty(s->segment, s->segment_fd, true, &count) < 0 || tls_empty(s->tls, s->tls_fd) < 0)
 		log_error("slot segment: %m");
+	CRASH_POINT("slot-emptied");
 	hub_clear_slot(s->hub, s->slot, hub_owner_keeper(s->slot));
 	hub_count(s->hub, s->slot, COUNTER_closed_slot, count);
 	hub_count(s->hub, s->slot, COUNTER_closed, count);
@@ -354,6 +337,7 @@ static void empty_slot(struct supervisor *s)
 	events_say(&s->hub->events, s->slot, EVENT_EMPTY, count, "the slot starts empty: its workers died one behind the other");
 	log_error("crash loop: more than %lld workers died one behind the other before they got anywhere; the slot starts empty, %u connections closed",
 		  (long long)s->settings->restart_limit, count);
+	atomic_store(&shm_of(s)->emptying, 0);
 }
 
 /* The workers of a canary die at their start: the master is told, and will have the old program executed. */
@@ -426,4 +410,27 @@ void supervisor_note_death(struct supervisor *s)
 
 	tell_death(s, verdict);
 	log_death(s, verdict);
+}
+
+/* ---- a worker that is another's child ---- */
+
+void supervisor_adopt(struct supervisor *s, pid_t worker)
+{
+	s->worker = worker;
+	s->asked = ASKED_NOTHING;
+	s->start_at = 0;
+	s->watch.still = 0;
+	s->watch.looked = s->watch.started = restarts_now();
+	supervisor_ask(s, ASKED_REPLACE);
+}
+
+void supervisor_gone(struct supervisor *s)
+{
+	s->gone = s->worker;
+	s->worker = 0;
+	atomic_store(&shm_of(s)->worker, 0);
+	hub_repair(s->hub, s->slot);
+	if (atomic_load(&shm_of(s)->emptying))
+		empty_slot(s);
+	atomic_store(&shm_of(s)->state, SLOT_STARTING);
 }

@@ -48,7 +48,6 @@ struct supervisor {
 
 	/* Read by the user. */
 	pid_t worker;				/* 0: there is none */
-	pid_t keeper;				/* who made it: this process, but in the worker's own copy */
 	enum asked asked;
 	bool stopping;				/* supervisor_stop() */
 
@@ -93,7 +92,7 @@ int supervisor_wait_ms(const struct supervisor *s);
 bool supervisor_reap(struct supervisor *s, enum worker_end *end);
 
 /*
- * For a keeper that the worker has made (keeper_again.h), and that is not its parent. The first watches a worker that is there, and asks it to leave for a successor; the second, when
+ * For a keeper that was the spare (spare.h), and is not the worker's parent. The first watches a worker that is there, and asks it to leave for a successor; the second, when
  * it has ended, puts right what it may have left half done in the hub. How it has ended only its parent knows.
  */
 void supervisor_adopt(struct supervisor *s, pid_t worker);

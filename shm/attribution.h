@@ -35,7 +35,7 @@ enum verdict {
 
 /*
  * Notes the death of the slot's last worker in slot_shm.suspect and skip, and clears what it was at. Called by the keeper, when the worker is dead
- * and before the next one is made. (If the keeper dies in between, the slot's sessions are lost anyway.)
+ * and before the next one is made. (If the keeper dies in between, it may be that nothing is blamed for this death.)
  */
 enum verdict attribution_note(const struct slot *slot, enum death death);
 

@@ -24,7 +24,7 @@
 
 #define HUB_MAGIC 0x31425548534e414aull	/* "JANSHUB1" */
 #ifndef HUB_LAYOUT
-#define HUB_LAYOUT 16			/* goes up with every change of a layout that lives in the hub or a slot segment */
+#define HUB_LAYOUT 17			/* goes up with every change of a layout that lives in the hub or a slot segment */
 #endif
 
 #define COUNTERS_MAX 256			/* room for more without another layout */
@@ -108,7 +108,9 @@ struct hub_slot_shm {
 	_Atomic uint32_t taken_over;	/* connections that the worker found at its start */
 	_Atomic uint32_t keeper_end;	/* KEEPER_SAID and its exit status, stored by a keeper that ends by itself; 0: it runs, or was killed */
 	_Atomic uint32_t door;		/* 1: the keeper has one (master/door.h) */
-	uint8_t pad0[12];
+	_Atomic uint32_t spare;		/* a process id, as those above (master/spare.h) */
+	_Atomic uint32_t emptying;	/* 1: what the slot had is being taken away: done again if who does it dies */
+	uint8_t pad0[4];
 
 	/* 1 while the worker sleeps in its loop or is about to. Set by it; whoever takes it to 0 with an exchange owes it a wake-up. */
 	_Alignas(64) _Atomic uint32_t sleeping;

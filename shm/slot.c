@@ -119,7 +119,8 @@ int slot_empty(const struct slot *slot, int fd, bool close_sessions, uint32_t *c
 	plan.peers_at = slot->shm->peers_at;
 	plan.watch_at = slot->shm->watch_at;
 	memcpy(plan.buffer_class, slot->shm->buffer_class, sizeof(plan.buffer_class));
-	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)slot->size) < 0)
+	/* (The sizes stay, so that it can be done again.) */
+	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)plan.sessions_at, (off_t)(slot->size - plan.sessions_at)) < 0)
 		return -1;
 	return slot_format(fd, &plan);
 }

@@ -82,7 +82,7 @@ int tls_empty(const struct tls *tls, int fd)
 {
 	uint32_t entries = tls->shm->entries;
 
-	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)tls->size) < 0)
+	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)entries_at(), (off_t)(tls->size - entries_at())) < 0)
 		return -1;
 	return format(fd, entries);
 }

@@ -106,8 +106,8 @@ static void print_json(const struct hub *hub, unsigned slot, const struct worker
 {
 	const struct hub_slot_shm *s = &hub->shm->slot[slot];
 
-	printf("{\"slot\":%u,\"pid\":%" PRIu32 ",\"keeper\":%" PRIu32 ",\"state\":\"%s\",\"started\":%" PRIu64 ",\"restarts\":%" PRIu32, slot, line->pid,
-	       LOAD(keeper), ctl_stats_state(hub, slot), LOAD(started), LOAD(restarts));
+	printf("{\"slot\":%u,\"pid\":%" PRIu32 ",\"keeper\":%" PRIu32 ",\"spare\":%" PRIu32 ",\"state\":\"%s\",\"started\":%" PRIu64 ",\"restarts\":%" PRIu32, slot, line->pid,
+	       LOAD(keeper), LOAD(spare), ctl_stats_state(hub, slot), LOAD(started), LOAD(restarts));
 	printf(",\"connections\":%" PRIu32 ",\"parked\":%" PRIu32 ",\"behind\":%" PRIu32 ",\"lag\":%" PRIu64, LOAD(connections), LOAD(parked), LOAD(behind),
 	       hub_slot_lag(hub, slot));
 	printf(",\"moved_in\":%" PRIu64 ",\"moved_out\":%" PRIu64, hub_counter(hub, slot, COUNTER_moved_in), hub_counter(hub, slot, COUNTER_moved_out));

@@ -156,9 +156,9 @@ class Server:
             death = re.search(r"worker (\d+) (died of signal|ended with status)", line)
             if death and int(death.group(1)) not in self.killed:
                 found.append(line)
-            if re.search(r"slot \d+ lost its keeper|slot \d+: its worker has made another keeper", line):
+            if re.search(r"slot \d+ lost its keeper|slot \d+: its spare is the keeper now", line):
                 keepers_lost += 1
-                if keepers_lost > sum(role == "keeper" for role in self.killed.values()):
+                if keepers_lost > sum(role in ("keeper", "spare") for role in self.killed.values()):
                     found.append(line)
             if re.search(r"(does not|do not) leave: killing", line):
                 found.append(line)
@@ -258,7 +258,7 @@ class Server:
         return pid
 
     def kill_keeper(self, slot=0, wait=True):
-        """Its worker makes another, which has it hand over: waits for the next worker."""
+        """Its spare is the next one, and has the worker hand over: waits for the next worker."""
         before = self.slot(slot)
         self.kill(before["keeper"], "keeper")
         if wait:
@@ -266,13 +266,21 @@ class Server:
         return before["keeper"]
 
     def lose_slot(self, slot=0, wait=True):
-        """Kills keeper and worker as if it were at one instant: neither makes the other again, and the slot's connections are lost."""
-        before = self.slot(slot)
+        """Kills keeper, spare and worker as if it were at one instant: none makes the others again, and the slot's connections are lost."""
+        before, spare = self.slot(slot), self.spare(slot)
         self.kill(before["keeper"], "keeper", signal.SIGSTOP)
+        self.kill(spare, "spare")
         self.kill(before["worker"], "worker")
         self.kill(before["keeper"], "keeper")
         if wait:
             self.wait_worker(slot, before["worker"])
+
+    def spare(self, slot=0):
+        """The slot's, as soon as there is one."""
+        def found():
+            keeper = self.slot(slot)["keeper"]
+            return [pid for pid in self.all_called("janus-spare") if parent(pid) == keeper]
+        return wait_until(found, 10, "a spare of slot %d" % slot)[-1]
 
     def slot(self, number):
         return next(w for w in self.status()["workers"] if w["slot"] == number)
@@ -282,6 +290,15 @@ class Server:
             w = self.slot(slot)
             return w["state"] == "live" and w["worker"] not in (0, old) and is_alive(w["worker"])
         wait_until(replaced, 15, "a new worker in slot %d" % slot)
+
+
+def parent(pid):
+    """Its parent's number; 0: there is no such process."""
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return int(f.read().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def parse_url(url):

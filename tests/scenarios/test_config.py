@@ -275,7 +275,7 @@ class Ctl(JanusTest):
         self.assertEqual([w["slot"] for w in status["workers"]], [0, 1, 2])
         self.assertEqual([w["restarts"] for w in status["workers"]], [0, 0, 0])
         self.assertEqual(sum(w["connections"] for w in status["workers"]), 1)
-        self.assertEqual(sorted([janus.master] + janus.keepers() + janus.workers()), sorted(janus.processes()))
+        self.assertEqual(sorted([janus.master] + janus.keepers() + janus.workers() + janus.all_called("janus-spare")), sorted(janus.processes()))
         text = janus.ctl("status")[1]
         for pid in [janus.master] + janus.keepers() + janus.workers():
             self.assertIn(str(pid), text)

@@ -1,4 +1,4 @@
-"""A keeper dies: its worker serves on and makes another, and nobody may notice. What each death leaves is in ARCHITECTURE.md ("The keeper's death")."""
+"""A keeper dies, whatever it is at: its spare is the keeper, and nobody may notice. What each death leaves is in ARCHITECTURE.md ("The keeper's death")."""
 import os
 import re
 import signal
@@ -8,12 +8,8 @@ import unittest
 from crash_test import CRASH_BUILD, CrashTest
 from janus_test import is_alive, wait_until
 from programs import OTHER_BUILD, Program
+from servers import parent
 from steady import Steady, client_on
-
-
-def parent(pid):
-    with open("/proc/%d/stat" % pid) as f:
-        return int(f.read().rpartition(")")[2].split()[1])
 
 
 class KeeperTest(CrashTest):
@@ -24,22 +20,21 @@ class KeeperTest(CrashTest):
 
     def end(self):
         """Nobody was closed, everybody had everything, once and in order; and the processes are what they always are."""
-        wait_until(self.in_order, 15, "a keeper that is the master's child, and a worker of its own, for each slot")
+        wait_until(self.in_order, 15, "a keeper that is the master's child, and a worker and a spare of its own, for each slot")
         self.steady.progress()
         self.steady.end()
         counters = self.janus.stats()["counters"]
         self.assertEqual([counters[name] for name in ("closed_slot", "closed_uncertain", "closed_blamed", "dropped_overtaken")], [0] * 4)
 
     def in_order(self):
-        try:
-            return all(w["state"] == "live" and parent(w["keeper"]) == self.janus.master and parent(w["worker"]) == w["keeper"] for w in self.janus.status()["workers"])
-        except OSError:         # (one of them has just ended)
-            return False
+        workers = self.janus.status()["workers"]
+        return (all(w["state"] == "live" and parent(w["keeper"]) == self.janus.master and parent(w["worker"]) == w["keeper"] for w in workers) and
+                sorted(map(parent, self.janus.all_called("janus-spare"))) == sorted(w["keeper"] for w in workers))
 
     def expect_lost(self, here):
         """A slot with so many of the clients is lost, and no other; and that is said."""
         wait_until(lambda: self.steady.closed == here, 10, "the end of the slot's connections")
-        self.janus.wait_log(r"slot 0 lost its keeper, and no worker was there to make another: it starts empty")
+        self.janus.wait_log(r"slot 0 lost its keeper and its spare: it starts empty")
         wait_until(self.in_order, 15, "a keeper and a worker")
         self.steady.progress()
         self.assertEqual(self.steady.closed, here)
@@ -65,11 +60,11 @@ class Killed(KeeperTest):
             self.assertEqual(after["connections"], before["connections"])
             self.assertFalse(is_alive(before["worker"]))
             self.steady.progress()
-        self.assertEqual(len(self.janus.processes()), 7)
+        self.assertEqual(len(self.janus.processes()), 10)
         self.end()
 
     def test_again_and_again(self):
-        """As soon as there is another. (From the sixth within a second on, there is none for a moment.)"""
+        """As soon as there is another. (From the sixth within a second on, it does nothing for a moment.)"""
         self.begin(build=None, workers=2)
         for n in range(20):
             self.janus.kill_keeper(n % 2)
@@ -77,7 +72,7 @@ class Killed(KeeperTest):
         self.end()
 
     def test_and_then_its_worker(self):
-        """By the keeper that the worker has made, the next worker is made as ever; and so it goes on."""
+        """By the keeper that was the spare, the next worker is made as ever; and so it goes on."""
         self.begin(build=None, workers=2)
         for _ in range(3):
             self.janus.kill_keeper(0)
@@ -86,22 +81,59 @@ class Killed(KeeperTest):
         self.assertEqual(self.janus.reload()[0], 0)
         self.end()
 
-    def test_both_at_one_instant(self):
+    def test_with_its_worker(self):
+        """At one instant."""
+        self.begin(build=None, workers=2)
+        for _ in range(3):
+            slot = self.janus.slot(0)
+            self.janus.kill(slot["keeper"], "keeper", signal.SIGSTOP)
+            self.janus.kill(slot["worker"], "worker")
+            self.janus.kill(slot["keeper"], "keeper")
+            self.janus.wait_worker(0, slot["worker"])
+            self.steady.progress()
+        self.end()
+
+    def test_with_its_spare(self):
+        """At one instant: nobody can make another keeper, and the worker ends."""
         self.begin(build=None, workers=2)
         here = self.may_lose()
-        self.janus.lose_slot(0)
+        slot, spare = self.janus.slot(0), self.janus.spare(0)
+        self.janus.kill(slot["keeper"], "keeper", signal.SIGSTOP)
+        self.janus.kill(spare, "spare")
+        self.janus.kill(slot["keeper"], "keeper")
         self.expect_lost(here)
         self.assertEqual(self.janus.count("closed_slot"), here)
 
+    def test_spare(self):
+        """It is made again; also when its worker dies at the same instant, and then its keeper."""
+        self.begin(build=None, workers=2)
+        for n in range(6):
+            slot, spare = self.janus.slot(0), self.janus.spare(0)
+            self.janus.kill(spare, "spare")
+            if n % 2:
+                self.janus.kill(slot["worker"], "worker")
+            wait_until(lambda: self.janus.spare(0) != spare, 10, "another spare")
+            self.janus.wait_worker(0, slot["worker"] if n % 2 else 0)
+            self.steady.progress()
+        self.janus.kill_keeper(0)
+        self.end()
+
+    def test_spare_that_is_told_to_end(self):
+        """By somebody: it stays what it is, also when it becomes the keeper."""
+        self.begin(build=None, workers=2)
+        os.kill(self.janus.spare(0), signal.SIGTERM)
+        self.janus.kill_keeper(0)
+        self.end()
+
     def test_worker_that_is_stopped(self):
-        """And can make no keeper: the master kills it after hang_limit, as its keeper would have done, and the slot is lost."""
+        """The next keeper kills it after hang_limit, as the last one would have done."""
         self.begin("hang_limit=1s", build=None, workers=2)
-        here = self.may_lose()
         slot = self.janus.slot(0)
         self.janus.kill(slot["worker"], "worker", signal.SIGSTOP)
         self.janus.kill(slot["keeper"], "keeper")
-        self.janus.wait_log("worker %d of slot 0 hangs since" % slot["worker"])
-        self.expect_lost(here)
+        self.janus.wait_log("worker %d hangs since" % slot["worker"])
+        self.janus.wait_worker(0, slot["worker"])
+        self.end()
 
     def test_master_stopped(self):
         """Nobody waits for the master: the slot has worker and keeper again before it goes on."""
@@ -117,15 +149,15 @@ class Killed(KeeperTest):
         self.end()
 
     def test_master_too_within_a_pause(self):
-        """A worker that waits to make the next keeper makes it all the same; and the next master finds that."""
+        """A keeper that waits before it does anything is one all the same; and the next master finds it."""
         self.begin(build=None, workers=2)
         janus = self.janus
         for _ in range(30):
             before = janus.slot(0)["worker"]
             janus.kill_keeper(0, wait=False)
-            if re.search(r"made in (?:\d{3,}) ms", janus.log()):
+            if re.search(r"begins in (?:\d{3,}) ms", janus.log()):
                 break
-            janus.wait_worker(0, before)        # (a keeper that dies when its worker has left for the next one costs the slot)
+            janus.wait_worker(0, before)
         janus.kill(janus.master, "master")
         janus.process.wait()
         janus.start()
@@ -152,26 +184,26 @@ class Points(KeeperTest):
         self.janus.killed[0] = "keeper"
 
     def next_stopped(self):
-        """Slot 0 as it was, and the keeper that its worker has made: stopped before it does anything."""
+        """Slot 0 as it was, and its next keeper: stopped when it has made its spare."""
         slot = self.janus.slot(0)
-        self.arm("keeper-begun.stop")
+        self.arm("spare-again.stop")
         self.janus.kill(slot["keeper"], "keeper")
-        self.wait_done("keeper-begun.stop")
+        self.wait_done("spare-again.stop")
         return slot, wait_until(lambda: {self.janus.slot(0)["keeper"]} - {0, slot["keeper"]}, 10, "another keeper").pop()
 
     def test_keeper_again(self):
-        """Three in a row, two of them before they ask the worker to leave: the worker makes yet another."""
+        """Three in a row, two of them before they ask the worker to leave."""
         self.begin(workers=2)
         slot, keeper = self.next_stopped()
-        self.arm("keeper-begun")
+        self.arm("spare-again")
         self.janus.kill(keeper, "keeper")
-        self.wait_done("keeper-begun")
+        self.wait_done("spare-again")
         self.janus.killed[0] = "keeper"
         self.janus.wait_worker(0, slot["worker"])
         self.end()
 
     def test_keeper_that_has_asked(self):
-        """The worker is told to leave, and makes yet another before it does."""
+        """The worker has been told to leave, and its keeper dies before it does."""
         self.begin(workers=2)
         slot, keeper = self.next_stopped()
         os.kill(slot["worker"], signal.SIGSTOP)         # (so that it has not left before that one dies)
@@ -181,12 +213,6 @@ class Points(KeeperTest):
         os.kill(slot["worker"], signal.SIGCONT)
         self.janus.killed[keeper] = "keeper"
         self.janus.wait_worker(0, slot["worker"])
-        self.end()
-
-    def test_worker_too(self):
-        """When it has made another keeper: that one goes on as if the worker had left."""
-        self.begin(workers=2)
-        self.die_at("keeper-made")
         self.end()
 
     def test_worker_that_publishes(self):
@@ -199,14 +225,38 @@ class Points(KeeperTest):
         self.janus.wait_worker(0, slot["worker"])
         self.end()
 
-    def test_both(self):
-        """The worker before there is another keeper; that one before there is another worker. Their slot is lost."""
-        for point in "keeper-missed", "keeper-alone":
+    def test_next_one(self):
+        """When it has made another spare: that one is the keeper."""
+        for point in "spare-again", "keeper-asked", "keeper-alone":
+            with self.subTest(point=point):
+                self.begin(workers=2)
+                self.die_at(point)
+                self.end()
+
+    def test_next_one_too_soon(self):
+        """Before it has: the slot is lost."""
+        for point in "spare-missed", "spare-keeper":
             with self.subTest(point=point):
                 self.begin(workers=2)
                 here = self.may_lose()
                 self.die_at(point)
                 self.expect_lost(here)
+
+    def test_spare_that_begins(self):
+        self.begin(workers=2)
+        self.arm("spare-begun")
+        self.janus.kill(self.janus.spare(0), "spare")
+        self.wait_done("spare-begun")
+        self.end()
+
+    def test_keeper_that_makes_one(self):
+        """Another, as the first has died: whichever there is goes on."""
+        self.begin(workers=2)
+        self.arm("spare-made")
+        self.janus.kill(self.janus.spare(0), "spare")
+        self.wait_done("spare-made")
+        self.janus.killed[0] = "keeper"
+        self.end()
 
     def test_while_the_worker_starts(self):
         self.begin(workers=2)
@@ -251,21 +301,95 @@ class Points(KeeperTest):
                     self.janus.killed[0] = "keeper"
                     self.end()
 
-    def test_worker_that_leaves(self):
-        """Told to by a keeper that is dead by then: at its end, it looks."""
+    def test_without_a_worker(self):
+        """It has just ended, as it was told to for a reload, or was killed."""
         self.begin(workers=2)
-        slot = self.janus.slot(0)
-        self.arm("keeper-looked-for.stop")
-        answer = []
-        reload = threading.Thread(target=lambda: answer.append(self.janus.reload()))
-        reload.start()
-        self.wait_done("keeper-looked-for.stop")
-        self.janus.kill(slot["keeper"], "keeper")
-        wait_until(lambda: not is_alive(slot["keeper"]), 10, "the keeper's death")
-        os.kill(slot["worker"], signal.SIGCONT)
-        reload.join()
-        self.assertEqual((answer[0][0], answer[0][2]), (0, ""))
+        self.arm("keeper-reaped")
+        self.janus.kill_worker(0, wait=False)
+        self.wait_done("keeper-reaped")
+        self.janus.killed[0] = "keeper"
+        wait_until(self.in_order, 15, "a keeper and a worker")
+        for slot in (1, 2):
+            for point in "keeper-reaped", "keeper-followed", "spare-made":
+                with self.subTest(point=point, slot=slot):
+                    self.arm(point, slot)
+                    self.assertEqual(self.janus.reload()[0::2], (0, ""))
+                    self.assertFalse(self.armed(point))
+                    self.janus.killed[-slot, point] = "keeper"
+                    wait_until(self.in_order, 15, "a keeper and a worker")
+                    self.steady.progress()
         self.end()
+
+    def begin_program(self):
+        self.program = Program(CRASH_BUILD, os.path.join(self.folder, "bin"))
+        self.begin(build=self.program.folder, workers=2)
+
+    def test_program_that_follows(self):
+        """Before and behind execve()."""
+        self.begin_program()
+        for slot in (1, 2):
+            for point in "keeper-executes", "keeper-executed", "spare-made", "keeper-restored":
+                with self.subTest(point=point, slot=slot):
+                    self.program.put(CRASH_BUILD)
+                    self.arm(point, slot)
+                    self.assertEqual(self.janus.reload()[0::2], (0, ""))
+                    self.assertFalse(self.armed(point))
+                    self.janus.killed[-slot, point] = "keeper"
+                    wait_until(self.in_order, 15, "a keeper and a worker")
+                    self.steady.progress()
+        self.end()
+
+    def test_layout_that_follows(self):
+        """The same of a program with another layout, which begins with snapshots."""
+        self.begin_program()
+        builds = [OTHER_BUILD, CRASH_BUILD]
+        for slot in (1, 2):
+            for point in "keeper-executes", "keeper-executed", "spare-made", "keeper-restored":
+                with self.subTest(point=point, slot=slot):
+                    builds.reverse()
+                    self.program.put(builds[1])
+                    self.arm(point, slot)
+                    self.assertEqual(self.janus.reload()[0::2], (0, ""))
+                    self.assertFalse(self.armed(point))
+                    self.janus.killed[-slot, point] = "keeper"
+                    wait_until(self.in_order, 15, "a keeper and a worker")
+                    self.steady.progress()
+        self.end()
+
+    def test_quiesced(self):
+        """A keeper whose worker has left a snapshot: the upgrade is refused, all go on; and again it can be done."""
+        self.begin_program()
+        self.program.put(OTHER_BUILD)
+        for slot in (1, 2):
+            self.arm("keeper-quiesced", slot)
+            self.assertEqual(self.janus.reload()[0], 1)
+            self.assertFalse(self.armed("keeper-quiesced"))
+            self.janus.killed[-slot] = "keeper"
+            wait_until(self.in_order, 15, "a keeper and a worker")
+            self.steady.progress()
+        self.assertEqual(self.janus.reload()[0], 0)
+        self.end()
+
+    def test_slot_that_starts_empty(self):
+        """Its workers died one behind the other, and its keeper while it takes away what the slot had: that is done to its end, and all goes on."""
+        for point in "slot-emptying", "slot-emptied":
+            with self.subTest(point=point):
+                self.serve_crash_build("restart_limit=0", workers=1)
+                self.addCleanup(self.janus.forgive_deaths, signal.SIGABRT)
+                clients, keeper = self.clients(self.janus, 3), self.janus.slot(0)["keeper"]
+                self.arm(point + ".stop")
+                self.arm("start-abort")
+                self.janus.kill_worker(0, wait=False)
+                self.wait_done(point + ".stop")
+                self.disarm("start-abort")
+                self.janus.kill(keeper, "keeper")
+                for client in clients:
+                    client.expect_close()
+                wait_until(self.in_order, 15, "a keeper and a worker")
+                self.assertEqual(self.janus.connections(), 0)
+                client = self.client(self.janus).subscribe("a")
+                client.publish("a", n=1)
+                client.expect_message("a", n=1)
 
     def test_snapshot(self):
         """A keeper that has asked for a snapshot: the upgrade is refused, and all go on; and again it can be done."""

@@ -18,7 +18,7 @@ class Stop(JanusTest):
         for client in clients:
             client.expect_message("a", n=1)
         pids = janus.processes()
-        self.assertEqual(len(pids), 9)
+        self.assertEqual(len(pids), 13)
         janus.stop(sig)                 # exit status, processes, runtime folder
         for pid in pids:
             self.assertFalse(is_alive(pid))

@@ -94,13 +94,14 @@ class Killed(MasterTest):
         self.end()
 
     def test_slot_lost_meanwhile(self):
-        """Keeper and worker are dead, too: the slot starts empty, and that is said and counted."""
+        """Keeper, spare and worker are dead, too: the slot starts empty, and that is said and counted."""
         self.begin("session_linger=0")
-        slot = self.janus.slot(1)
+        slot, spare = self.janus.slot(1), self.janus.spare(1)
         self.steady.publisher, publisher = None, self.steady.publisher
         self.steady.may_close = set(self.steady.next)
         self.kill_master()
         self.janus.kill(slot["keeper"], "keeper", signal.SIGSTOP)
+        self.janus.kill(spare, "spare")
         self.janus.kill(slot["worker"], "worker")
         self.janus.kill(slot["keeper"], "keeper")
         wait_until(lambda: self.steady.closed == slot["connections"] or self.steady.closed == slot["connections"] - 1, 10, "the end of the slot's connections")
@@ -111,11 +112,12 @@ class Killed(MasterTest):
     def test_slot_lost_and_none_comes(self):
         """Publishers do not wait for a slot that has nobody, when the ring has gone round."""
         self.begin("session_linger=0", "ring_messages=1024", workers=3)
-        slot = self.janus.slot(0)
+        slot, spare = self.janus.slot(0), self.janus.spare(0)
         self.steady.publisher, publisher = None, self.steady.publisher
         self.steady.may_close = set(self.steady.next)
         self.kill_master()
         self.janus.kill(slot["keeper"], "keeper", signal.SIGSTOP)
+        self.janus.kill(spare, "spare")
         self.janus.kill(slot["worker"], "worker")
         self.janus.kill(slot["keeper"], "keeper")
         self.janus.wait_log("slot 0 has neither keeper nor worker")

@@ -393,7 +393,7 @@ class Recovery(CrashTest):
     # keepers
 
     def test_keeper_dies_while_its_worker_publishes(self):
-        """And the worker, with the hub lock held: the master lets it go in its stead."""
+        """And the spare, and the worker, with the hub lock held: the master lets it go in its stead."""
         for point in "publish-written", "publish-committed":
             with self.subTest(point=point):
                 self.serve(workers=2)
@@ -402,6 +402,9 @@ class Recovery(CrashTest):
                 self.arm(point + ".stop")
                 publisher.publish("a", n=1)
                 slot = self.wait_stopped()
+                spare = self.janus.spare(slot["slot"])
+                self.janus.kill(slot["keeper"], "keeper", signal.SIGSTOP)
+                self.janus.kill(spare, "spare")
                 self.janus.kill(slot["keeper"], "keeper")
                 self.janus.kill(slot["worker"], "worker")
                 self.janus.wait_worker(slot["slot"], slot["worker"])

@@ -136,7 +136,7 @@ class Reload(JanusTest):
 
         self.reload(1)
         wait_until(lambda: [w["slot"] for w in janus.status()["workers"]] == [0], 10, "the draining slots' end")
-        wait_until(lambda: len(janus.processes()) == 3)
+        wait_until(lambda: len(janus.processes()) == 4)
         self.assertEqual(janus.connections(), total)
         self.all_get(clients, 2)
         more = [c.subscribe("a") for c in self.clients(janus, 20)]

@@ -179,12 +179,12 @@ class Start(ResourceTest):
         self.end()
 
     def test_no_processes_for_a_keeper(self):
-        """A worker whose keeper has died serves on until it can make another."""
+        """A worker whose keeper has died serves on until the next one can make another spare."""
         self.begin()
         slot = self.janus.slot(0)
-        folder = self.cgroup([slot["worker"]])
+        folder = self.cgroup([self.janus.spare(0)])
         self.janus.kill(slot["keeper"], "keeper")
-        self.janus.wait_log("no process for another keeper")
+        self.janus.wait_log("no process for a spare")
         begun = time.monotonic()
         while time.monotonic() - begun < SHORTAGE:
             self.steady.progress()

@@ -40,7 +40,7 @@ class Titles(JanusTest):
     def wanted(self, *connections, data=True):
         titles = ["janus: master " + self.janus.config_file]
         for slot, n in enumerate(connections):
-            titles += ["janus: keeper %d" % slot, "janus: worker %d (%d connection%s)" % (slot, n, "" if n == 1 else "s")]
+            titles += ["janus: keeper %d" % slot, "janus: spare %d" % slot, "janus: worker %d (%d connection%s)" % (slot, n, "" if n == 1 else "s")]
         return sorted(titles + ["janus: data"] * data)
 
     def check(self, *connections, data=True):

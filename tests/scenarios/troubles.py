@@ -60,7 +60,8 @@ class Troubles:
 
     def workers(self):
         """[(keeper, worker)...] as found in the kernel: janusctl may be behind."""
-        return [(keeper, worker) for keeper in self.server.all_called("janus-keeper") for worker in children(keeper)]
+        workers = self.server.all_called("janus-worker")
+        return [(keeper, worker) for keeper in self.server.all_called("janus-keeper") for worker in children(keeper) if worker in workers]
 
     def kill(self, rng):
         found = self.workers()
@@ -74,39 +75,23 @@ class Troubles:
             self.done["kills"] += 1
 
     def kill_keeper(self, rng):
-        """One that has a worker, and that worker is not just leaving: without both the slot would be lost. Until there is another one, nobody is killed."""
+        """Any, whatever its worker is at. Until its spare is the keeper, and has made another, no keeper is killed: of both at one instant the slot would be lost."""
         with self.killing, contextlib.suppress(ProcessLookupError):
-            found = self.workers()
+            found = [keeper for keeper in self.server.all_called("janus-keeper") if self.spares(keeper)]
             if not found:
                 return
-            keeper, worker = rng.choice(found)
-            stays = False
-            os.kill(keeper, signal.SIGSTOP)
-            try:
-                stays = self.stays(worker)
-            finally:
-                if not stays:
-                    os.kill(keeper, signal.SIGCONT)
-            if not stays:
-                return
+            keeper = rng.choice(found)
+            spare = self.spares(keeper)
             self.disturbed = max(self.disturbed, time.monotonic() + 5)
             self.note("keeper %d is killed" % keeper)
             self.server.kill(keeper, "keeper")
             self.done["keepers"] += 1
-            wait_until(lambda: not runs(worker), 30, "worker %d to hand over to another keeper" % worker, pause=0.01)
+            wait_until(lambda: any(self.spares(pid) or not runs(pid) for pid in spare), 30, "another spare than %r" % spare, pause=0.01)
 
-    def stays(self, worker):
-        """Whether the worker goes on turning its loop, while nobody can tell it to leave."""
-        before, deadline = None, Deadline(2)
-        while runs(worker) and not deadline.over():
-            status, out, _ = self.server.ctl("stats", "--json")
-            now = next((s["counters"]["loops"] for s in json.loads(out)["slots"] if s["worker"] == worker and s["state"] == "live"), None) if status == 0 else None
-            if before is None:
-                before = now
-            elif now is not None and now >= before + 3:
-                return True
-            self.over.wait(0.05)
-        return False
+    def spares(self, keeper):
+        """Those that it has made, if it is one that counts: a spare's own come when it is the keeper."""
+        called = self.server.all_called("janus-spare")
+        return [pid for pid in children(keeper) if pid in called]
 
     def kill_master(self, rng):
         """And another is started a moment later, as a service manager does; again and again, while there is no program that can be one. Kills of others go on."""

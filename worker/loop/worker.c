@@ -39,7 +39,6 @@
 #include "worker/loop/gate.h"
 #include "worker/loop/handshakes.h"
 #include "worker/loop/move.h"
-#include "worker/loop/next_keeper.h"
 #include "worker/loop/orders.h"
 #include "worker/loop/orphans.h"
 #include "worker/loop/proxied.h"
@@ -566,7 +565,6 @@ int worker_run(const struct worker_start *start)
 	static struct worker worker;
 	struct worker *w = &worker;
 	sigset_t none;
-	int status;
 
 	CRASH_ALWAYS("start-abort");
 	if (start->settings->io == IO_SEND)
@@ -607,7 +605,6 @@ int worker_run(const struct worker_start *start)
 		return WORKER_SHORTAGE;
 	listener_start(&w->listeners);
 	move_start(w);
-	next_keeper_start(w);
 	ev_run(w->base.loop, 0);
 	if (w->snapshot_wanted)
 		answer_waiting(w);
@@ -616,8 +613,5 @@ int worker_run(const struct worker_start *start)
 	if (w->stopping)
 		say_goodbye(w);
 	batch_destroy(w->batch);
-	status = w->snapshot_wanted ? leave_snapshot(w) : w->stopping ? WORKER_STOPPED : w->drained ? WORKER_DRAINED : 0;
-	CRASH_POINT("keeper-looked-for");
-	next_keeper_leave(w);
-	return status;
+	return w->snapshot_wanted ? leave_snapshot(w) : w->stopping ? WORKER_STOPPED : w->drained ? WORKER_DRAINED : 0;
 }

@@ -46,11 +46,6 @@ struct worker_start {
 	int snapshot_fd;		/* an empty file, for the snapshot that SIGUSR1 asks for */
 	bool drain;			/* take no new connections; leave with WORKER_DRAINED when the last one has ended */
 	uint64_t died;			/* when the last worker died or left, microseconds since 1970; 0: there was none */
-	/* next_keeper.c */
-	pid_t keeper;			/* the process that has made this one */
-	unsigned (*keeper_pause)(void *arg);	/* a keeper has died: milliseconds until the next one is made, 0: at once */
-	pid_t (*make_keeper)(void *arg);	/* makes it: its process id; -1 with errno. Signals are blocked */
-	void *keeper_arg;
 };
 
 /* A session that was parked, in the list of those (park.c). */
@@ -149,13 +144,6 @@ struct worker {
 	/* orphans.c */
 	int *orphans;			/* connections that the last worker accepted, and did not make sessions of */
 	uint32_t orphans_count, orphans_room;
-
-	/* next_keeper.c */
-	struct {
-		pid_t pid;			/* 0: there is none */
-		struct ev_io io;		/* its pidfd */
-		struct ev_timer timer;
-	} keeper;
 
 	/* worker.c */
 	struct ev_io wake_io;

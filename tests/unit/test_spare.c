@@ -8,8 +8,7 @@
 
 #include <cmocka.h>
 
-#include "master/keeper_again.h"
-#include "master/keeper_start.h"
+#include "master/spare.h"
 
 static struct keeper keeper;
 
@@ -27,19 +26,19 @@ static void test_one_behind_the_other(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(pauses) / sizeof(pauses[0]); i++)
-		assert_int_equal(keeper_again_pause(&keeper), pauses[i]);
+		assert_int_equal(spare_pause(&keeper), pauses[i]);
 }
 
 static void test_one_that_was_well(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 5; i++)
-		keeper_again_pause(&keeper);
+		spare_pause(&keeper);
 	keeper.started -= 1000;
-	assert_int_equal(keeper_again_pause(&keeper), 0);
+	assert_int_equal(spare_pause(&keeper), 0);
 	keeper.started = restarts_now();
-	assert_int_equal(keeper_again_pause(&keeper), 0);
-	assert_int_equal(keeper_again_pause(&keeper), 10);
+	assert_int_equal(spare_pause(&keeper), 0);
+	assert_int_equal(spare_pause(&keeper), 10);
 }
 
 int main(void)
@@ -49,5 +48,5 @@ int main(void)
 		cmocka_unit_test_setup(test_one_that_was_well, setup),
 	};
 
-	return cmocka_run_group_tests_name("keeper_again", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("spare", tests, NULL, NULL);
 }
