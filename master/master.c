@@ -414,7 +414,7 @@ static int start_alone(struct master *m)
 	m->h.master = (uint32_t)getpid();
 	m->h.slot = m->h.caller = m->h.snapshot = m->h.tls = m->h.tls_before = m->h.canary_slot = m->h.secrets = -1;
 	m->h.started = (uint64_t)time(NULL);
-	m->h.managed = notify_wanted();
+	m->h.managed = notify_reachable();
 	note_arguments(m);
 	if (!m->h.revived && program_path(m->h.program, sizeof(m->h.program)) < 0) {
 		log_error("the program's path: %m");

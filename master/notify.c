@@ -28,13 +28,13 @@ uint64_t notify_watchdog_ms(void)
 	return strtoull(usec, NULL, 10) / 1000;
 }
 
-int notify_send(const char *text)
+/* A socket that leads there, which whoever calls closes; or -1 with errno. */
+static int open_socket(void)
 {
 	const char *name = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	size_t len = name ? strlen(name) : 0;
 	int fd, error;
-	ssize_t n;
 
 	if (len < 2 || len > sizeof(addr.sun_path) || (name[0] != '/' && name[0] != '@') || (name[0] == '/' && len == sizeof(addr.sun_path))) {
 		errno = EINVAL;
@@ -46,9 +46,31 @@ int notify_send(const char *text)
 	else
 		len++;		/* its end belongs to a path, and not to an abstract name */
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) == 0)
+		return fd;
+	error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+bool notify_reachable(void)
+{
+	int fd = open_socket();
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+int notify_send(const char *text)
+{
+	int fd = open_socket(), error;
+	ssize_t n;
+
 	if (fd < 0)
 		return -1;
-	n = sendto(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&addr, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+	n = send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
 	error = errno;
 	close(fd);
 	errno = error;

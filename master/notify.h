@@ -12,6 +12,9 @@
 /* Is anybody to be told? */
 bool notify_wanted(void);
 
+/* Can they be told? The name may be that of another's service manager, as who starts a program in a container may have left it there: then there is nobody, or only root may. */
+bool notify_reachable(void);
+
 /* Milliseconds within which a sign of life is wanted ($WATCHDOG_USEC, if it is meant for this process); 0: none is. */
 uint64_t notify_watchdog_ms(void);
 

@@ -15,6 +15,7 @@
 
 #include "master/ctl/client.h"
 #include "master/ctl/ctl.h"
+#include "master/door.h"
 #include "master/process.h"
 #include "master/runtime_dir.h"
 
@@ -122,17 +123,65 @@ static int tell_all(const struct hub *hub, const struct stat *st)
 	return 0;
 }
 
+/*
+ * What ends by itself when there are no keepers any more, and is waited for, lest the next server finds the journal without its end: janus-data and janus-bridge, as the hub knows them. pidfds, of which -1 is none.
+ */
+struct others { int fds[2]; };
+
+static int open_other(uint32_t pid, const struct stat *hub)
+{
+	int fd = pid ? process_open(pid) : -1;
+
+	if (fd < 0 || has_open((pid_t)pid, hub))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static struct others open_others(const struct hub *hub, const struct stat *st)
+{
+	return (struct others){ .fds = { open_other(atomic_load(&hub->shm->journal.pid), st), open_other(atomic_load(&hub->shm->nodes.pid), st) } };
+}
+
+static bool are_over(const struct others *others)
+{
+	return (others->fds[0] < 0 || process_is_over(others->fds[0])) && (others->fds[1] < 0 || process_is_over(others->fds[1]));
+}
+
+static void close_others(struct others *others)
+{
+	for (unsigned i = 0; i < 2; i++)
+		if (others->fds[i] >= 0)
+			close(others->fds[i]);
+}
+
+/* As its master would have done it. If another one has come meanwhile, all is that one's; who asks may not be able to remove them: then the next one does. */
+static void remove_files(const char *runtime_dir)
+{
+	struct runtime_dir dir;
+	char error[RUNTIME_DIR_ERROR_MAX], admin[SETTINGS_TEXT_MAX + 8];
+
+	if (runtime_dir_lock(&dir, runtime_dir, error) < 0)
+		return;
+	door_remove_all(runtime_dir);
+	snprintf(admin, sizeof(admin), "%s/admin", runtime_dir);
+	unlink(admin);
+	runtime_dir_close(&dir);
+}
+
 int masterless_stop(const char *runtime_dir, pid_t pid, unsigned wait_seconds)
 {
 	struct timespec pause = { .tv_nsec = LOOK_MS * 1000000L };
+	struct others others;
 	struct hub hub;
 	struct stat st;
 	int r;
 
 	if (open_hub(pid, &hub, &st) < 0)
 		return -1;
+	others = open_others(&hub, &st);
 	/* (A keeper that has died just before is made again by its worker.) */
-	for (unsigned ms = 0; (r = ms % AGAIN_MS ? 0 : tell_all(&hub, &st)) == 0 && masterless_find(runtime_dir); ms += LOOK_MS) {
+	for (unsigned ms = 0; (r = ms % AGAIN_MS ? 0 : tell_all(&hub, &st)) == 0 && (masterless_find(runtime_dir) || !are_over(&others)); ms += LOOK_MS) {
 		if (ms >= wait_seconds * 1000) {
 			errno = ETIMEDOUT;
 			r = -1;
@@ -140,6 +189,9 @@ int masterless_stop(const char *runtime_dir, pid_t pid, unsigned wait_seconds)
 		}
 		nanosleep(&pause, NULL);
 	}
+	if (r == 0)
+		remove_files(runtime_dir);
+	close_others(&others);
 	hub_detach(&hub);
 	return r;
 }

@@ -18,7 +18,7 @@ int masterless_slots(pid_t pid, int *fds);
 /* Says on stderr that there is no master, since when, and what can be done. */
 void masterless_complain(pid_t pid);
 
-/* Has the server stop, and waits until it has. 0, or -1 with errno: ETIMEDOUT, it has been told; EACCES, who asks may not. */
+/* Has the server stop, waits until all its processes have ended, and removes its files in the runtime folder. 0, or -1 with errno: ETIMEDOUT, it has been told; EACCES, who asks may not. */
 int masterless_stop(const char *runtime_dir, pid_t pid, unsigned wait_seconds);
 
 #endif

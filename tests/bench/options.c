@@ -22,6 +22,7 @@
 #define SPARE_FILES 64u		/* descriptors of a process that are not subscribers */
 #define ABANDONED_EACH 2u	/* connections of a subscriber that it has dropped in silence; see reconnector.c */
 #define ROUND_BYTES_MAX (6ull << 30)
+#define HELD_FOR (86400 * CLOCK_S)	/* with --hold, a set-up's longest time */
 
 enum option_kind { COUNT, REAL, FLAG, TEXT };
 
@@ -74,7 +75,7 @@ static const struct option_row {
 	{ "processes", 'P', COUNT, AT(processes), 1, 1000, "N", "subscriber processes (as many as it takes)" },
 	{ "at-once", 0, COUNT, AT(at_once), 1, 1000000, "N", "connections that a process sets up at a time (256)" },
 	{ "resume", 0, FLAG, AT(resume), 0, 0, NULL, "within TLS, each process' first connection has a whole handshake, and the others resume its session" },
-	{ "timeout", 0, REAL, AT(timeout_s), 0.1, 86400, "S", "deadline for set-up, and for a round beyond publishing (60)" },
+	{ "timeout", 0, REAL, AT(timeout_s), 0.1, 86400, "S", "deadline for set-up (but with --hold), and for a round beyond publishing (60)" },
 	{ "histogram-ms", 0, REAL, AT(histogram_ms), 0.001, 1e6, "MS", "width of a row; adapts to give 4 to 20 rows (500)" },
 	{ "hold", 0, FLAG, AT(hold), 0, 0, NULL,
 	  "when all have subscribed, say \"ready\" on standard error, and publish once a line has come on standard input" },
@@ -334,6 +335,11 @@ int options_parse(struct options *opt, int argc, char **argv)
 usage:
 	fprintf(stderr, "janusbench: --help says how it is used\n");
 	return -1;
+}
+
+uint64_t options_setup_ns(const struct options *opt)
+{
+	return opt->hold ? HELD_FOR : (uint64_t)(opt->timeout_s * (double)CLOCK_S);
 }
 
 uint64_t options_publish_ns(const struct options *opt)

@@ -76,6 +76,9 @@ static inline uint32_t options_size_read(const struct options *opt)
 /* That of flash among the subscribers'; NULL there is none. */
 const struct transport *options_flash(const struct options *opt);
 
+/* How long the set-up may take, in ns. With --hold that is for whoever holds it to say. */
+uint64_t options_setup_ns(const struct options *opt);
+
 /* How long a round takes to publish at the given rate, in ns; 0 when it is as fast as possible. */
 uint64_t options_publish_ns(const struct options *opt);
 

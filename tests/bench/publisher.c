@@ -41,7 +41,7 @@ static int init(struct publisher *p, struct member *m)
 
 static void set_up(struct publisher *p)
 {
-	p->deadline = clock_now() + (uint64_t)(p->m->opt->timeout_s * (double)CLOCK_S);
+	p->deadline = clock_now() + options_setup_ns(p->m->opt);
 	for (uint32_t i = 0; !p->m->opt->classic && i < p->m->opt->publishers; i++)
 		outlet_open(&p->outlet[i]);
 }

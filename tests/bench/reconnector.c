@@ -568,7 +568,7 @@ static bool obey(struct reconnector *r)
 	r->order = ORDER_OF(word);
 	switch (r->order) {
 	case ORDER_SETUP:
-		r->deadline = clock_now() + (uint64_t)(r->m->opt->timeout_s * (double)CLOCK_S);
+		r->deadline = clock_now() + options_setup_ns(r->m->opt);
 		break;
 	case ORDER_ARM:
 		arm(r);

@@ -183,7 +183,8 @@ void run_all(struct crew *crew, struct results *r)
 
 	if (crew->shm->member[crew->opt->processes].faults[FAULT_BAD])
 		well = false;	/* without all publishers every message of theirs would count as lost */
-	well = well && (!crew->opt->hold || released(crew, r));
+	if (crew->opt->hold)
+		well = well && total(crew, GOOD) == crew->opt->subscribers && released(crew, r);
 
 	for (uint32_t round = 1; well && round <= crew->opt->rounds; round++)
 		well = play_round(crew, r, round);

@@ -372,7 +372,7 @@ static bool obey(struct subscriber *p)
 	p->order = ORDER_OF(word);
 	switch (p->order) {
 	case ORDER_SETUP:
-		p->deadline = clock_now() + (uint64_t)(p->m->opt->timeout_s * (double)CLOCK_S);
+		p->deadline = clock_now() + options_setup_ns(p->m->opt);
 		break;
 	case ORDER_ARM:
 		arm(p);

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Chaos: subscribers and publishers go on while workers, keepers and masters are killed, processes stopped, the server reloaded and its program replaced.
+"""Chaos: subscribers and publishers go on while workers, keepers, spares and masters are killed, processes stopped, the server reloaded and its program replaced.
 
-    tests/scenarios/chaos.py [--seed N] [--seconds S] [--subscribers N] [--large N] [--workers N] [--kills N] [--keepers N] [--masters N] [--bursts N]
-                             [--stops N] [--reloads N] [--pairs N] [--upgrades N] [--broken N] [--io auto|uring|send] ...
+    tests/scenarios/chaos.py [--seed N] [--seconds S] [--subscribers N] [--large N] [--workers N] [--kills N] [--keepers N] [--spares N] [--masters N]
+                             [--bursts N] [--stops N] [--reloads N] [--pairs N] [--upgrades N] [--broken N] [--io auto|uring|send] ...
 
 Four janusbench check every byte: two with many subscribers and small messages, two with messages up to 200,000 bytes, small receive buffers and
 readers who pause again and again; of each pair one speaks TLS. Beside them, witnesses (witnesses.py) publish in all ways that are answered, and some of them subscribe and
 unsubscribe all the time; every second one of them speaks TLS. What is done to the server meanwhile is in troubles.py: also reloads in pairs, other ports and numbers of workers,
 upgrades back and forth between two builds whose layouts of shared memory differ ($JANUS_BUILD, $JANUS_OTHER_BUILD; without the latter to
 the same program anew), configurations and programs that are broken, processes that are stopped for up to 3 s. Settings are the
-defaults, restart_limit with them.
+defaults, restart_limit with them, but for how long a client may take.
 
 The run is good if no connection and no message was lost, doubled, reordered or torn, each message that is to be answered was answered
 once and truly, each reload did what it should, and the server's counters agree. Exit status 0 then. --seed has the same things done
@@ -35,6 +35,10 @@ from witnesses import WITHIN_TLS, Witnesses
 LOSSES = ("closed_blamed", "closed_slot", "closed_slow", "closed_uncertain", "dropped_overtaken", "no_buffer", "bad_input")
 OTHER_LOSSES = ("dropped_unencodable", "closed_damaged")        # counted only by some versions
 
+# Connections that are idle must live as long as the run: their being closed would be a loss. And on a slow machine the set-up takes a while: hundreds of
+# handshakes at once, all by one client; and witnesses that answer no ping before all the others are there.
+PATIENT = ("keep_alive = 24h", "tls_handshake_timeout = 10m", "http_timeout = 10m", "peer_timeout = 10m")
+
 
 class Chaos:
     def __init__(self, options, build=None):
@@ -43,9 +47,8 @@ class Chaos:
         self.server = Server(config="")
         self.program = Program(build or janus_test.BUILD, os.path.join(self.server.folder, "bin"))
         self.server.build = self.program.folder
-        # Connections that are idle must live as long as the run: their being closed would be a loss.
         self.certificates = Certificates()
-        self.configuration = Configuration(self.server, o.workers, ["keep_alive = 24h", "io = " + o.io, "tls_certificate = " + self.certificates.make("localhost")] +
+        self.configuration = Configuration(self.server, o.workers, ["io = " + o.io, *PATIENT, "tls_certificate = " + self.certificates.make("localhost")] +
                                            [s.replace("=", " = ", 1) for s in o.o], WITHIN_TLS.values())
         self.troubles = Troubles(self.server, self.program, self.configuration, o.seed, self.over)
         self.witnesses = None
@@ -91,7 +94,7 @@ class Chaos:
             for bench in benches:
                 bench.release()
             self.witnesses.start()
-            self.troubles.run(o.kills, o.keepers, o.masters, o.bursts, o.stops, self.replacements(), o.seconds - 1)
+            self.troubles.run(o.seconds - 1, self.replacements(), o.kills, o.keepers, o.spares, o.masters, o.bursts, o.stops)
             self.found = [self.wait(bench, o.seconds + 180) for bench in benches]
             self.over.set()
             self.troubles.wait()
@@ -155,6 +158,7 @@ def parse(arguments=None):
     p.add_argument("--seconds", type=int, default=15)
     p.add_argument("--kills", type=int, default=60, help="of workers")
     p.add_argument("--keepers", type=int, default=20, help="kills of keepers")
+    p.add_argument("--spares", type=int, default=8, help="kills of spares")
     p.add_argument("--masters", type=int, default=20, help="kills of masters, which are started anew")
     p.add_argument("--bursts", type=int, default=1, help="each is 10 kills of one slot's worker, 0.1 s apart")
     p.add_argument("--stops", type=int, default=6)
@@ -190,6 +194,8 @@ def report(chaos, pauses, log):
     failures = chaos.troubles.failures + chaos.failures
     lines = ["seed %d: " % chaos.options.seed + ", ".join("%d %s" % (n, name) for name, n in chaos.troubles.done.items()) +
              "; %d times a reload had to wait" % chaos.troubles.refused_later]
+    lines += ["%-20s %3d times, median %.1f s, p90 %.1f s" % (name, len(took), statistics.median(took), sorted(took)[int(len(took) * 0.9)])
+              for name, took in sorted(chaos.troubles.took.items())]
     if pauses:
         lines.append("a slot without a worker: %d times, median %.1f ms, p99 %.1f ms, max %.1f ms" % (
             len(pauses), statistics.median(pauses), pauses[int(len(pauses) * 0.99)], pauses[-1]))

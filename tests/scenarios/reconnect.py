@@ -69,8 +69,8 @@ class Reconnect:
                    self.bench(addresses, 0.2, max(1, o.topics // 5), "--publish", "ws", "--topic", "several", "--topics-per-subscriber", SEVERAL)]
         try:
             rng = random.Random(o.seed)
-            self.troubles.run(o.kills, 0, 0, o.bursts, 0, [lambda rng: self.troubles.reload()] * o.reloads + [self.troubles.reload_workers] * o.resizes +
-                              [self.troubles.upgrade] * o.upgrades, o.seconds)
+            self.troubles.run(o.seconds, [lambda rng: self.troubles.reload()] * o.reloads + [self.troubles.reload_workers] * o.resizes +
+                              [self.troubles.upgrade] * o.upgrades, kills=o.kills, bursts=o.bursts)
             self.found = [chaos.Chaos.wait(bench, o.seconds + o.timeout + 60) for bench in benches]
             self.over.set()
             self.troubles.wait()

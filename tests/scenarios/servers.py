@@ -57,6 +57,8 @@ class Server:
         self.arguments += ["-o", "user=" + USER]
         if not any(option.startswith("next_master=") for option in options):
             self.arguments += ["-o", "next_master=nobody"]      # (if the test itself is killed, nothing is left)
+        if SLOWNESS > 1 and not any("hang_limit" in text for text in (config or "", *options)):
+            self.arguments += ["-o", "hang_limit=%ds" % (10 * SLOWNESS)]    # (or a worker that a test has stopped is killed on a slow machine)
         for option in options:
             self.arguments += ["-o", option]
         self.arguments += ["-o", "runtime_dir=" + self.runtime_dir]

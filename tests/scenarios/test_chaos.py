@@ -34,7 +34,7 @@ class Chaos(JanusTest):
 
     def test_masters_can_fail(self):
         """The same build, whose master ends the keepers that it takes over."""
-        good, report = self.go(*KILLS_ALONE, "--kills", "0", "--keepers", "0", "--masters", "3", "--subscribers", "200", "--large", "0", "--seconds", "4", "--timeout", str(int(6 * SLOWNESS)), "--patience", "2",
+        good, report = self.go(*KILLS_ALONE, "--kills", "0", "--keepers", "0", "--spares", "0", "--masters", "3", "--subscribers", "200", "--large", "0", "--seconds", "4", "--timeout", str(int(6 * SLOWNESS)), "--patience", "2",
                                build=BROKEN_BUILD)
         self.assertFalse(good, "chaos finds nothing wrong with masters that end what they take over:\n" + report)
         self.assertRegex(report, '"connections_lost": [1-9]|closed_slot')      # (on a slow machine the benches have ended before)

@@ -47,7 +47,7 @@ class Damage(WebTest):
 
     def test_damaged_sessions(self):
         """Each is closed alone."""
-        self.serve()
+        self.serve("hang_limit=0")
         readers = [self.flash().subscribe("a") for _ in range(12)]
         pid = self.janus.workers()[0]
         os.kill(pid, signal.SIGSTOP)

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import tempfile
+import threading
 import unittest
 
 from crash_test import CRASH_BUILD
@@ -209,14 +210,25 @@ class Without(MastersTest):
         self.end()
 
     def test_stop(self):
-        """Ends the keepers, and waits for them."""
-        self.begin()
+        """Ends the keepers, waits for them, and for janus-data, which writes the journal's end; and no file is left."""
+        data = tempfile.TemporaryDirectory(prefix="janus-test-")
+        self.addCleanup(data.cleanup)
+        self.begin("data=" + data.name)
         self.steady.may_close = set(self.steady.next)
+        keepers, writer, said = [keeper for keeper, _ in self.slots()], self.janus.called("janus-data"), []
         self.kill_master()
-        self.assertEqual(self.janus.ctl("stop")[:2], (0, "stopped\n"))
-        self.assertEqual(self.janus.processes(), [])
+        os.kill(writer, signal.SIGSTOP)
+        stop = threading.Thread(target=lambda: said.append(self.janus.ctl("stop")))
+        stop.start()
+        wait_until(lambda: not any(map(is_alive, keepers)), 10, "the keepers' end")
+        stop.join(0.2)
+        self.assertTrue(stop.is_alive())
+        os.kill(writer, signal.SIGCONT)
+        stop.join()
+        self.assertEqual(said[0][:2], (0, "stopped\n"))
+        self.assertEqual((self.janus.processes(), os.listdir(self.janus.runtime_dir)), ([], []))
         self.assertEqual(self.janus.ctl("status")[0], 3)
-        self.janus.start()          # what was left behind is in nobody's way
+        self.janus.start()
         self.janus.stop()
 
 

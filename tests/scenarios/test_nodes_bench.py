@@ -1,7 +1,7 @@
 """janusbench with several nodes: it spreads over them, waits until it is told that they know of each other, and finds out what does not arrive."""
 import unittest
 
-from janus_test import Bench, JanusTest, free_port
+from janus_test import SLOWNESS, Bench, JanusTest, free_port
 from web_clients import WEB
 
 PROTOCOLS = ("flash", "http", "packet")
@@ -30,7 +30,7 @@ class Spread(JanusTest):
     def test_not_joined(self):
         """What is published on one server does not come on the other."""
         addresses = [self.addresses(self.server(listen=WEB)) for _ in range(2)]
-        bench = self.held(addresses, "--timeout", 0.5)
+        bench = self.held(addresses, "--timeout", 0.5 * SLOWNESS)
         bench.release()
         figures = bench.finish(status=1)
         self.assertEqual((figures["deliveries"], figures["faults"]["lost"]), (600, 600))

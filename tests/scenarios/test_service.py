@@ -154,6 +154,23 @@ class Service(JanusTest):
         time.sleep(0.5)
         self.assertLess(self.turns(janus.master) - before, 15)
 
+    def test_who_starts_the_next_master(self):
+        """Whoever was told of the first one; a keeper, if that could not be told."""
+        manager, nobody = self.manager(), self.manager()
+        nobody.close()
+        managed, alone = (self.start(m, "next_master=keeper", "master_linger=" + linger) for m, linger in ((manager, "1500ms"), (nobody, "60s")))
+        self.addCleanup(lambda: alone.processes() and alone.ctl("stop"))
+        self.ready(manager)
+        for janus in managed, alone:
+            janus.kill(janus.master, "master")
+            janus.process.wait()
+        alone.wait_log("is to be the next master")
+        managed.wait_log("no master has come for 1500 ms")
+        wait_until(lambda: not managed.processes(), 10, "the end of all processes")
+        self.assertNotIn("is to be the next master", managed.log())
+        wait_until(lambda: alone.ctl("status")[0] == 0, 10, "another master")
+        self.assertEqual(alone.ctl("stop")[:2], (0, "stopped\n"))
+
     def turns(self, pid):
         """How often it has waited for something."""
         with open("/proc/%d/status" % pid) as f:

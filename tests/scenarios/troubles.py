@@ -12,9 +12,11 @@ import time
 import janus_test
 from janus_test import Deadline, wait_until
 from programs import OTHER_BUILD, Configuration, Program
+from victims import Victims, children
 
 STOP_MOST = 3               # seconds that a process is stopped at most
 NO_MASTER_MOST = 0.5        # seconds until a dead master is followed by another, at most: as a service manager has it
+BOTH = 0.25                 # of the kills of keepers and spares, with their worker at the same instant
 LATER = r"under way|being replaced|again later"         # why janusctl's reload is refused just now, and not for good
 
 
@@ -25,11 +27,12 @@ class Troubles:
         self.server, self.program, self.configuration, self.seed, self.over = server, program, configuration, seed, over
         self.failures = []
         self.history = []           # what was done when, a line each
-        self.done = dict.fromkeys(("kills", "keepers", "masters", "stops", "reloads", "pairs", "upgrades", "broken"), 0)
+        self.done = dict.fromkeys(("kills", "keepers", "spares", "masters", "stops", "reloads", "pairs", "upgrades", "broken"), 0)
         self.refused_later = 0
         self.disturbed = 0          # until when a kill or a stop may be why a reload is refused
         self.stopped = None
-        self.killing = threading.Lock()         # (keeper and worker are not to be killed at one instant)
+        self.took = {}              # seconds that each action took, by its name
+        self.victims = Victims(server, over)
         self.mastering = threading.RLock()      # held while there is no master that could take a signal
         self.ended = threading.Event()          # the thread that starts masters may end: the kernel ends them with it
 
@@ -51,56 +54,45 @@ class Troubles:
             left = self.start + moment - time.monotonic()
             if self.over.wait(max(0, left)) or time.monotonic() - self.start > seconds:
                 return
+            began = time.monotonic()
             try:
                 action(rng)
             except Exception as e:
                 self.fail("%s: %s: %s" % (action.__name__, type(e).__name__, e))
+            self.took.setdefault(action.__name__, []).append(time.monotonic() - began)
 
     # processes
 
-    def workers(self):
-        """[(keeper, worker)...] as found in the kernel: janusctl may be behind."""
-        workers = self.server.all_called("janus-worker")
-        return [(keeper, worker) for keeper in self.server.all_called("janus-keeper") for worker in children(keeper) if worker in workers]
+    def killed(self, what, count=1, disturbs=0.5):
+        """`disturbs`: seconds in which it may be why a reload is refused."""
+        self.disturbed = max(self.disturbed, time.monotonic() + disturbs)
+        self.done[what] += count
 
     def kill(self, rng):
-        found = self.workers()
-        if found:
-            self.kill_worker(rng.choice(found)[1])
-
-    def kill_worker(self, pid):
-        with self.killing, contextlib.suppress(ProcessLookupError):
-            self.disturbed = max(self.disturbed, time.monotonic() + 0.5)
-            self.server.kill(pid, "worker")
-            self.done["kills"] += 1
+        self.killed("kills", self.victims.kill(rng, self.victims.workers))
 
     def kill_keeper(self, rng):
-        """Any, whatever its worker is at. Until its spare is the keeper, and has made another, no keeper is killed: of both at one instant the slot would be lost."""
-        with self.killing, contextlib.suppress(ProcessLookupError):
-            found = [keeper for keeper in self.server.all_called("janus-keeper") if self.spares(keeper)]
-            if not found:
-                return
-            keeper = rng.choice(found)
-            spare = self.spares(keeper)
-            self.disturbed = max(self.disturbed, time.monotonic() + 5)
-            self.note("keeper %d is killed" % keeper)
-            self.server.kill(keeper, "keeper")
-            self.done["keepers"] += 1
-            wait_until(lambda: any(self.spares(pid) or not runs(pid) for pid in spare), 30, "another spare than %r" % spare, pause=0.01)
+        """Whatever it and its worker are at; and sometimes its worker at the same instant."""
+        self.kill_of_slot(rng, "keepers", self.victims.keepers)
 
-    def spares(self, keeper):
-        """Those that it has made, if it is one that counts: a spare's own come when it is the keeper."""
-        called = self.server.all_called("janus-spare")
-        return [pid for pid in children(keeper) if pid in called]
+    def kill_spare(self, rng):
+        self.kill_of_slot(rng, "spares", self.victims.spares)
+
+    def kill_of_slot(self, rng, what, find):
+        worker = rng.random() < BOTH
+        count = self.victims.kill(rng, lambda: find(worker))
+        if count:
+            self.note("one of the %s is killed%s" % (what, ", and its worker" if count > 1 else ""))
+            self.killed(what, 1, 5)
+            self.killed("kills", count - 1)
 
     def kill_master(self, rng):
         """And another is started a moment later, as a service manager does; again and again, while there is no program that can be one. Kills of others go on."""
         with self.mastering:
-            self.disturbed = max(self.disturbed, time.monotonic() + 5)
             self.note("the master, %d, is killed" % self.server.master)
             self.server.kill(self.server.master, "master")
             self.server.process.wait()
-            self.done["masters"] += 1
+            self.killed("masters", 1, 5)
             self.over.wait(NO_MASTER_MOST * rng.random() ** 2)
             self.start_master()
             self.disturbed = max(self.disturbed, time.monotonic() + 5)
@@ -127,15 +119,13 @@ class Troubles:
 
     def burst(self, rng, count=10, pause=0.1):
         """The workers of one slot, one behind the other; each as soon as it is live."""
-        found = self.workers()
-        if not found:
+        slots = self.victims.slots()
+        if not slots:
             return
-        keeper = rng.choice(found)[0]
+        keeper = rng.choice(slots)[0]
         for _ in range(count):
             last = time.monotonic()
-            for worker in children(keeper):
-                if self.took_over(worker):
-                    self.kill_worker(worker)
+            self.killed("kills", self.victims.kill_all([worker for worker in children(keeper) if self.took_over(worker)]))
             self.over.wait(max(0, pause - (time.monotonic() - last)))
 
     def took_over(self, worker):
@@ -293,12 +283,12 @@ class Troubles:
             return
         self.fail("not all workers are live: %s" % self.server.status()["workers"])
 
-    def run(self, kills, keepers, masters, bursts, stops, replacements, seconds):
-        """The threads that bring it all about, started: to be waited for with wait()."""
+    def run(self, seconds, replacements, kills=0, keepers=0, spares=0, masters=0, bursts=0, stops=0):
+        """The threads that bring it all about, side by side, started: to be waited for with wait(). What is in one thread comes one behind the other."""
         self.start = time.monotonic()
         self.masters_done = threading.Event()
-        threads = [("kill", [self.kill] * kills + [self.kill_keeper] * keepers + [self.burst] * bursts), ("stop", [self.stop] * stops), ("replace", replacements),
-                   ("master", [self.kill_master] * masters)]
+        threads = [("kill", [self.kill] * kills), ("burst", [self.burst] * bursts), ("keeper", [self.kill_keeper] * keepers + [self.kill_spare] * spares),
+                   ("stop", [self.stop] * stops), ("replace", replacements), ("master", [self.kill_master] * masters)]
         self.started = []
         for name, actions in threads:
             rng = self.random(name)
@@ -312,20 +302,3 @@ class Troubles:
         for thread in self.started:
             thread.join(120)
         self.masters_done.wait(120)
-
-
-def runs(pid):
-    """It has not ended, whether somebody has learnt of that or not."""
-    try:
-        with open("/proc/%d/stat" % pid) as f:
-            return f.read().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def children(pid):
-    try:
-        with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
-            return [int(child) for child in f.read().split()]
-    except OSError:
-        return []

@@ -67,9 +67,12 @@ static void path(void **state)
 	snprintf(name, sizeof(name), "%s/notify", folder);
 	fd = listen_at(name);
 	assert_true(notify_wanted());
+	assert_true(notify_reachable());
 	assert_int_equal(notify_send("READY=1\nMAINPID=7"), 0);
 	hear(fd, "READY=1\nMAINPID=7");
 	close(fd);
+	assert_true(notify_wanted());
+	assert_false(notify_reachable());
 	assert_int_equal(notify_send("READY=1"), -1);
 	assert_int_equal(errno, ECONNREFUSED);
 	unlink(name);
@@ -100,6 +103,7 @@ static void wrong_names(void **state)
 	(void)state;
 	unsetenv("NOTIFY_SOCKET");
 	assert_false(notify_wanted());
+	assert_false(notify_reachable());
 	assert_int_equal(notify_send("x"), -1);
 	memset(name, 'x', sizeof(name) - 1);
 	name[sizeof(name) - 1] = '\0';
