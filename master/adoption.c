@@ -4,7 +4,6 @@
 #include "master/adoption.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,172 +12,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "master/adopt.h"
+#include "master/differs.h"
 #include "master/door.h"
-#include "master/listen.h"
+#include "master/kin.h"
 #include "master/privileges.h"
 #include "master/process.h"
 #include "master/program.h"
 #include "master/programs.h"
-#include "master/secret_files.h"
 #include "shm/crash.h"
 #include "shm/log.h"
 
-#define PATIENCE_MS 8000	/* for keepers to say what they have, or to go */
-#define AGAIN_MS 1000		/* those that have not are asked again */
+#define PATIENCE_MS 8000	/* for a keeper's sign of life, and for what has none to end */
+#define WOKEN_MS 2000		/* for that of one that is told to go on */
 #define POLL_MS 20
-
-/* ---- asking the keepers ---- */
-
-/* A keeper, as far as it is known. */
-struct kept {
-	int orders;			/* -1: nobody is there */
-	bool whole;			/* it has said all */
-	struct adopt_told told;
-	int program;
-	struct handover h;
-};
-
-struct kin {
-	struct master *m;
-	struct kept *slot[INDEX_SLOTS_MAX];
-	struct kept *first;		/* that has said all: of what all have, this one's descriptors are used */
-};
-
-static void close_if(int fd)
-{
-	if (fd >= 0)
-		close(fd);
-}
-
-/* Those that have a door with somebody behind it. -1 with errno. */
-static int find_all(struct kin *kin)
-{
-	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
-		int fd = door_connect(kin->m->dir.path, i);
-
-		if (fd < 0)
-			continue;
-		kin->slot[i] = calloc(1, sizeof(struct kept));
-		if (!kin->slot[i]) {
-			close(fd);
-			return -1;
-		}
-		kin->slot[i]->orders = fd;
-		CRASH_POINT("adopt-connected");
-	}
-	return 0;
-}
-
-/* How many are there and have not said all. */
-static unsigned untold(const struct kin *kin)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
-		n += kin->slot[i] && kin->slot[i]->orders >= 0 && !kin->slot[i]->whole;
-	return n;
-}
-
-static void share(int *fd, int other)
-{
-	if (*fd < 0 || other < 0 || !program_same_file(*fd, other))
-		return;
-	close(*fd);
-	*fd = other;
-}
-
-/* What another keeper has said already is not kept twice: descriptors may be few. */
-static void share_all(struct handover *h, int *program, const struct kept *first)
-{
-	const struct handover *f = &first->h;
-
-	share(&h->hub, f->hub);
-	share(&h->secrets, f->secrets);
-	share(program, first->program);
-	/* (These are the same with all, always. Eventfds can't be told from each other.) */
-	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
-		close_if(h->wake[i]);
-		close_if(h->queue[i]);
-	}
-	memcpy(h->wake, f->wake, sizeof(h->wake));
-	memcpy(h->queue, f->queue, sizeof(h->queue));
-	share(&h->tickets, f->tickets);
-	share(&h->fetched, f->fetched);
-	share(&h->control, f->control);
-	for (unsigned i = 0; i < h->listeners; i++)
-		for (unsigned j = 0; j < f->listeners && h->listen[i].fd != f->listen[j].fd; j++)
-			share(&h->listen[i].fd, f->listen[j].fd);
-}
-
-/* False: more is to come. True: it has said all, or its connection has ended. */
-static bool hear(struct kin *kin, unsigned slot)
-{
-	struct kept *k = kin->slot[slot];
-
-	switch (adopt_hear(k->orders, &k->told)) {
-	case ADOPT_MORE:
-		return false;
-	case ADOPT_WHOLE:
-		if (adopt_take(&k->told, &k->h, &k->program) == 0 && k->h.slot == (int)slot) {
-			k->whole = true;
-			if (kin->first)
-				share_all(&k->h, &k->program, kin->first);
-			else
-				kin->first = k;
-			CRASH_POINT("adopt-one");
-			return true;
-		}
-		/* fall through */
-	case ADOPT_END:
-		/* It has died, and its spare is the keeper; or that, too. Or there were no descriptors for what it said. */
-		adopt_forget(&k->told);
-		close(k->orders);
-		k->orders = door_connect(kin->m->dir.path, slot);
-		poll(NULL, 0, POLL_MS);
-	}
-	return true;
-}
-
-/* Asks one, and hears it for a while. */
-static void ask(struct kin *kin, unsigned slot, uint64_t until)
-{
-	struct pollfd p = { .fd = kin->slot[slot]->orders, .events = POLLIN };
-	uint64_t now = restarts_now();
-
-	(void)!orders_send(p.fd, ORDER_TELL);
-	for (; now < until; now = restarts_now())
-		if (poll(&p, 1, (int)(until - now)) > 0 && hear(kin, slot))
-			return;
-}
-
-/* One that somebody has stopped goes on. (Of several, the kernel names one that holds the lock; the others come behind it.) */
-static void wake(const struct kin *kin)
-{
-	pid_t keeper = runtime_dir_keeper(kin->m->dir.lock);
-
-	if (keeper > 0)
-		kill(keeper, SIGCONT);
-	log_info("waiting for what an earlier janus left behind: %u keepers, process %d", untold(kin), (int)keeper);
-}
-
-/* Until all have said what they have, or have gone, or it takes too long. One after the other, as each says some hundred descriptors. */
-static void ask_all(struct kin *kin)
-{
-	uint64_t deadline = restarts_now() + PATIENCE_MS, until;
-
-	while (untold(kin) && restarts_now() < deadline) {
-		uint64_t begun = restarts_now();
-
-		for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
-			if (kin->slot[i] && kin->slot[i]->orders >= 0 && !kin->slot[i]->whole) {
-				until = restarts_now() + AGAIN_MS;
-				ask(kin, i, until < deadline ? until : deadline);
-			}
-		if (untold(kin) && restarts_now() - begun >= AGAIN_MS)
-			wake(kin);
-	}
-}
 
 /* ---- one state of all ---- */
 
@@ -239,8 +85,8 @@ static void put_slot(struct handover *h, unsigned slot, const struct kept *k, bo
 			h->reload_number = k->h.reload_number;
 		return;
 	}
-	close_if(k->h.slots[slot].segment);
-	close_if(k->h.hub);
+	kin_close(k->h.slots[slot].segment);
+	kin_close(k->h.hub);
 }
 
 /*
@@ -255,7 +101,7 @@ static bool may_execute(const struct master *m, int program)
 		   (st.st_uid == 0 || st.st_uid == geteuid() || st.st_uid == own.st_uid) &&
 		   (geteuid() != 0 || programs_has(m->dir.path, program));
 
-	close_if(fd);
+	kin_close(fd);
 	return may;
 }
 
@@ -346,19 +192,19 @@ int adoption_try(struct master *m)
 	/* Those that come are for the program that is executed. */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
-	if (find_all(&kin) < 0) {
+	if (kin_find(&kin) < 0) {
 		log_error("%m");
 		return -1;
 	}
-	ask_all(&kin);
+	kin_ask(&kin);
 	r = take_all(&kin);
-	if (r == 0 && untold(&kin)) {
+	if (r == 0 && kin_untold(&kin)) {
 		log_error("keepers that an earlier janus left behind are still there, and do not answer");
 		r = -1;
 	}
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
 		if (kin.slot[i])
-			close_if(kin.slot[i]->orders);
+			kin_close(kin.slot[i]->orders);
 		free(kin.slot[i]);
 	}
 	sigprocmask(SIG_SETMASK, &before, NULL);
@@ -367,90 +213,15 @@ int adoption_try(struct master *m)
 
 /* ---- their program ---- */
 
-/* NULL: the listen sockets are those of the configuration. */
-static const char *listeners_differ(const struct master *m, const struct config *config)
-{
-	unsigned own = 0;
-
-	for (unsigned i = 0; i < m->h.listeners; i++)
-		own += listen_is_own(&m->h.listen[i], m->dir.path);
-	if (m->h.listeners - own != config->listeners)
-		return "addresses";
-	for (unsigned i = 0; i < config->listeners; i++) {
-		const struct listen_address *a = &config->listen[i];
-		bool found = false;
-
-		for (unsigned j = 0; j < m->h.listeners && !found; j++) {
-			const struct handover_listener *l = &m->h.listen[j];
-
-			found = listen_serves(l, a) && l->proto == (int)a->proto && l->tls == a->tls && l->slow == a->slow && l->proxy == a->proxy;
-		}
-		if (!found)
-			return "addresses";
-	}
-	return NULL;
-}
-
-static const char *slots_differ(const struct master *m)
-{
-	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
-		const struct hub_slot_shm *s = &m->hub.shm->slot[i];
-
-		if (!m->h.slots[i].used)
-			continue;
-		if (m->h.slots[i].draining == (i < (unsigned)m->config.settings.workers))
-			return "workers";
-		if (!m->slot[i].ours && atomic_load(&s->reload_number) != m->h.reload_number)
-			return "a reload that had not come to all workers";
-	}
-	return NULL;
-}
-
-static const char *files_differ(const struct master *m, const struct settings *settings)
-{
-	char error[CONFIG_ERROR_MAX], changed[SECRET_FILES_CHANGED_MAX];
-	int secrets = -1;
-
-	if (secret_files_read(settings, &secrets, error) < 0)
-		return m->h.revived ? NULL : "files of secrets";
-	secret_files_changed(m->h.secrets, secrets, changed);
-	close_if(secrets);
-	return changed[0] ? "files of secrets" : NULL;
-}
-
-static const char *program_differs(const struct master *m)
-{
-	int fd = program_open(m->h.program);
-	bool same = fd >= 0 && program_same_file(fd, m->program);
-
-	close_if(fd);
-	return same ? NULL : "the program";
-}
-
-/* What is configured, or at hand, and not what the keepers have; NULL: it is the same. */
-static const char *what_differs(struct master *m)
-{
-	static struct config config;
-	char error[CONFIG_ERROR_MAX];
-	const char *what;
-
-	if (config_read(&config, &m->source, error) < 0)
-		return m->h.revived ? NULL : "the configuration";
-	if (!m->h.config.there || !settings_equal(&config.settings, &m->h.config.wanted))
-		return "settings";
-	(void)((what = program_differs(m)) || (what = slots_differ(m)) || (what = listeners_differ(m, &config)) || (what = files_differ(m, &config.settings)));
-	return what;
-}
-
 /* A keeper that gives signs of life, if somebody has stopped it after it was told to go on, and that the next master may find. */
 static bool lives(const struct master *m, unsigned slot)
 {
 	const struct hub_slot_shm *s = &m->hub.shm->slot[slot];
 	uint32_t pid = atomic_load(&s->keeper);
-	uint64_t deadline = restarts_now() + AGAIN_MS + AGAIN_MS;
+	uint64_t deadline = restarts_now() + WOKEN_MS;
 	int fd = door_connect(m->dir.path, slot);
 
-	close_if(fd);
+	kin_close(fd);
 	if (fd < 0 || process_ended(pid) || !process_runs_as(pid, m->workers_uid))
 		return false;
 	if (restarts_now() - atomic_load(&s->keeper_beat) < PATIENCE_MS)
@@ -553,7 +324,7 @@ int adoption_settle(struct master *m)
 		say_revived(m);
 	m->h.adopted = false;
 	m->h.canary_slot = -1;
-	what = what_differs(m);
+	what = differs_what(m);
 	if (what)
 		m->again = true;
 	if (apart)

@@ -97,7 +97,7 @@ static void forget(struct keeper *k)
 {
 	k->spare = 0;
 	k->successor = -1;
-	k->bereft = k->quiescing = k->replacing = false;
+	k->bereft = k->met = k->quiescing = k->replacing = false;
 	k->quiesced = atomic_load(&k->self->state) == SLOT_QUIESCED;
 	/* A program that has shown that its workers live is no canary any more. */
 	if (atomic_load(&k->self->turns) >= RESTARTS_PROGRESS || (k->h.new_segments && atomic_load(&k->self->state) == SLOT_LIVE))

@@ -4,6 +4,7 @@ M(name, file, old, new, tests): the text `old`, which must be in the file once, 
 names for tests/run that have a dot (test_recovery.Recovery.test_x). `points`: only those crash points are gone through, where the tests do
 that (test_crash_points.py). Those that take long are not `quick`: they are left to `make mutants`.
 """
+import os
 import shutil
 
 CRASH_ONLY = "test_apart", "test_crash_points", "test_recovery", "test_watch"       # test files that run the build with crash points, and no other
@@ -47,8 +48,8 @@ M("lock-of-the-living-is-taken", "shm/lock.c", " || !process_ended(pid) ||", " |
 M("lock-is-inherited-twice", "shm/lock.c", "while ((word & ~LOCK_WAITERS) == dead)", "while (lock_number(word) == lock_number(dead))", "test_lock")
 M("heir-puts-nothing-right", "shm/hub.c", "\tput_right(hub);\n\thub_wake_all", "\thub_wake_all", "test_hub")
 M("heir-settles-nothing", "shm/hub.c", "\tif (number <= INDEX_SLOTS_MAX)\n\t\tsettle(hub, number - 1, true);\n", "", "test_hub")
-M("two-bridges", "master/bridge.c", "\tif (process_end(pid, m->workers_uid, NAME))\n", "\tif (0)\n", "test_without_master.Bridge.test_masters_are_killed", quick=False)
-M("two-journals", "master/data.c", "\tif (process_end(pid, m->workers_uid, DATA_NAME))\n", "\tif (0)\n", "test_without_master.Journal.test_masters_are_killed", quick=False)
+M("two-bridges", "master/bridge.c", "\tprocess_end_orphan(pid, m->workers_uid, NAME);\n", "", "test_without_master.Bridge.test_masters_are_killed", quick=False)
+M("two-journals", "master/data.c", "\tprocess_end_orphan(atomic_exchange(&journal_of(m)->pid, 0), m->workers_uid, DATA_NAME);\n", "\tatomic_store(&journal_of(m)->pid, 0);\n", "test_without_master.Journal.test_masters_are_killed", quick=False)
 M("data-leaves-with-the-master", "master/data_process.c", "if (!is_orphan(d) || !process_slots_ended(&d->hub))", "if (!is_orphan(d))", "test_without_master.Journal.test_masters_are_killed", quick=False)
 M("data-that-nobody-knows", "master/data_process.c", "\tif (is_orphan(d))\n\t\treturn -1;\n", "", "test_without_master.Begins", quick=False)
 
@@ -364,8 +365,8 @@ M("no-fault-is-its-own", "master/supervisor.c", "\t\t\treturn DEATH_FAULT;\n\tre
   RECOVERY + "test_own_fault_at_resume")
 M("crash-loop-goes-on", "master/supervisor.c", "\t\treturn false;\n\t}\n\tsupervisor_start(s);\n", "\t\tbreak;\n\t}\n\tsupervisor_start(s);\n", "test_supervisor")
 M("killed-is-a-crash-loop", "master/supervisor.c", "if (progress || verdict != VERDICT_NONE || death == DEATH_KILLED)", "if (progress || verdict != VERDICT_NONE)", "test_supervisor")
-M("passed-descriptors-leak", "master/orders.c", "\tclose_passed(passed, 1);\n", "", "test_orders")
-M("too-many-passed-leak", "master/orders.c", "\t\tclose_passed(&passed, 0);\n\t\tbad(", "\t\tbad(", "test_orders")
+M("passed-descriptors-leak", "master/orders.c", "\tdescriptors_close(passed, 1);\n", "", "test_orders")
+M("too-many-passed-leak", "master/orders.c", "\t\tdescriptors_close(&passed, 0);\n\t\tbad(", "\t\tbad(", "test_orders")
 M("sessions-end-unnoted", "worker/loop/connection.c", "\t\tatomic_store_explicit(&w->base.slot.shm->fd_end, (uint32_t)sid + 1, memory_order_relaxed);\n", "\t\t;\n",
   RECOVERY + "test_received_and_not_looked_at", quick=False)
 M("closed-keeps-subscriptions", "worker/loop/connection.c", "\tleave_all(&w->topics, w->multi_topic, sid, s->state.transport);\n\tsession_count", "\tsession_count", GO_THROUGH, points="close-freed", quick=False)
@@ -586,6 +587,35 @@ M("takes-by-another-reload", "worker/io/shares.c", "LOAD(s, reload_number) != LO
 M("gate-is-not-asked", "worker/loop/gate.c", "if (!gate_is_closed(base, slot))", "if (true)", "test_shares")
 M("giver-is-not-seen", "worker/loop/gate.c", "base->number & 1)\n\t\t\treturn true;", "base->number & 1)\n\t\t\treturn false;", "test_shares")
 M("balance-is-not-read", "worker/loop/balance.c", "return shares_beyond(&w->base) > most ? BALANCE_MOST : 0;", "return 0;", "test_moves.Balance")
+
+# ---- without a master, and the next one ----
+
+DEATH = "test_master_death."
+M("keeper-made-meanwhile-waits-anew", "master/bereft.c", "\tif (k->met)\n\t\tstart_clock(k);\n", "\tstart_clock(k);\n", "test_bereft")
+M("master-that-died-half-way-counts", "master/bereft.c", "\tif (k->met)\n\t\tstart_clock(k);\n", "", "test_bereft")
+M("another-death-is-not-noted", "master/bereft.c", "\t\tmiss(k);\n\t\treturn true;\n", "\t\treturn true;\n", "test_bereft")
+M("pause-of-all-counts", "master/bereft.c", "\tif (pause > 0)\n", "\tif (0)\n", "test_bereft")
+M("who-was-paused-judges", "master/bereft.c", "return passed < 2 * LOOK_MS && now", "return now", "test_bereft")
+M("slot-of-nobody-is-left", "master/bereft.c", "\tif (is_lowest(k))\n", "\tif (0)\n", DEATH + "Killed.test_slot_lost_and_none_comes", quick=False)
+M("crash-loop-of-masters-goes-on", "master/revive.c", "if (before > 0 && restarts_note(", "if (0 && restarts_note(", "test_masters.ByKeepers.test_crash_loop", quick=False)
+M("anybody-may-come-in", "master/door.c", "who.pid > 0 && who.pid == runtime_dir_master(lock)", "who.pid > 0", "test_adopt")
+M("what-a-dead-keeper-said-counts", "master/adopt.c", "\t\tif (packet.first)\n\t\t\tadopt_forget(told);\n", "", DEATH + "Points.test_keeper_half", quick=False)
+M("adopted-and-not-told-to-go-on", "master/adoption.c", "m->h.slots[i].keeper && slots_order(m, i, ORDER_RESUME) < 0", "0", DEATH + "Upgrade.test_asked", quick=False)
+M("change-meanwhile-is-not-seen", "master/adoption.c", "\tif (what)\n\t\tm->again = true;\n", "", DEATH + "Killed.test_configuration_changed", quick=False)
+if os.geteuid() == 0:       # (to others it makes no difference)
+    M("root-executes-what-was-never-ours", "master/adoption.c", "(geteuid() != 0 || programs_has(m->dir.path, program))", "true", "test_masters.Roots.test_not_to_be_trusted", quick=False)
+    M("root-believes-anybody's-note", "master/programs.c", "st.st_uid == 0 && ", "", "test_masters.Roots.test_not_to_be_trusted", quick=False)
+    M("root-executes-what-others-can-write", "master/adoption.c", "S_ISREG(st.st_mode) && !(st.st_mode & S_IWOTH) &&", "S_ISREG(st.st_mode) &&", "test_masters.Roots.test_not_to_be_trusted", quick=False)
+M("cut-is-not-said", "shm/descriptors.c", "\tcame->flags = msg.msg_flags;\n", "", "test_descriptors")
+
+# ---- moves ----
+
+M("kick-is-done-twice", "worker/loop/move_session.c", ".parsed = order_last(w->base.self),", ".parsed = 0,", "test_move_sessions.Points.test_kick_before", quick=False)
+M("last-order-is-any", "worker/service/order.c", "last = done > last ? done : last;", "last = done;", "test_order")
+M("moved-and-taken-twice", "worker/loop/move_session.c", "return len == TOKEN_BYTES && sid < (session_id)end;", "return false;", "test_move_sessions.Points.test_deaths", quick=False)
+M("left-before-it-is-there", "worker/loop/departed.c", "\t\tif (!is_under_way(w, slot))\n", "\t\tif (1)\n", "test_moves.Reloads.test_fewer_and_more", quick=False)
+M("moved-token-of-another-goes", "shm/moved_tokens.c", "\tif (word && (atomic_load_explicit(word, memory_order_relaxed) & SLOT_MASK) == slot)\n", "\tif (word)\n", "test_moved_tokens")
+M("moved-tokens-of-all-go", "shm/moved_tokens.c", "if (word && (word & SLOT_MASK) == slot)", "if (word)", "test_moved_tokens")
 M("new-slots-stay-empty", "master/rolling.c", "atomic_store(&m->hub.shm->even_until, restarts_now() + EVEN_MS);", ";", "test_moves.Reloads.test_fewer_and_more")
 M("draining-ends-with-its-word", "worker/loop/orders.c", "is_empty(w))\n", "!is_empty(w))\n", KICK + "Drain.test_a_worker")
 M("drained-refuses-its-operator", "worker/loop/connection.c", "(a->proto == PROTO_ADMIN || !listener_drains(&w->listeners))", "!listener_drains(&w->listeners)", KICK + "Drain.test_all")
