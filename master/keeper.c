@@ -150,6 +150,7 @@ static void execute(struct keeper *k)
 
 	if (k->h.layout < SPARE_LAYOUT)
 		spare_end(k);
+	spare_wait(k);
 	snprintf(option, sizeof(option), "--heritage=%d", k->successor);
 	close(k->signals);
 	CRASH_POINT("keeper-executes");
@@ -567,12 +568,15 @@ static int say_end(const struct keeper *k, int status)
 	return status;
 }
 
-/* The spare comes first: it is there from now on, and the one that the program before this one had has gone, with its segments. One that becomes the keeper within this does it again. */
+/* The spare comes first: it is there from now on, and the one that the program before this one had goes. One that becomes the keeper within this does it again. */
 static bool restore(struct keeper *k)
 {
-	bool again = spare_make(k), good = keeper_restore(k, again);
+	bool again = spare_make(k), good;
 	int snapshot = k->h.snapshot;
 
+	if (snapshot >= 0)
+		spare_wait(k);		/* (its segments take memory, which the new ones need) */
+	good = keeper_restore(k, again);
 	k->h.snapshot = -1;
 	CRASH_POINT("keeper-restored");
 	if (snapshot >= 0 && !spare_make(k))

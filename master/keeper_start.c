@@ -163,14 +163,12 @@ void keeper_follow_settings(struct keeper *k)
 	hub_keep(&k->hub, &k->h.settings);
 }
 
+/* For the snapshot to be read once more. What the hub has of the slot stays: up to where it has delivered, and the topics that messages before that are of, no snapshot of a slot says. */
 static int make_empty(struct keeper *k)
 {
 	uint32_t count;
 
-	if (slot_empty(&k->segment, k->h.slots[k->slot].segment, false, &count) < 0 || tls_empty(&k->tls, k->h.tls) < 0)
-		return -1;
-	hub_clear_slot(&k->hub, k->slot, hub_owner_keeper(k->slot));
-	return 0;
+	return slot_empty(&k->segment, k->h.slots[k->slot].segment, false, &count) < 0 ? -1 : tls_empty(&k->tls, k->h.tls);
 }
 
 bool keeper_restore(struct keeper *k, bool again)
@@ -188,6 +186,7 @@ bool keeper_restore(struct keeper *k, bool again)
 		errno = error;
 		if (error == ENOMEM && try_again(k, "snapshot"))
 			continue;
+		hub_clear_slot(&k->hub, k->slot, hub_owner_keeper(k->slot));
 		log_error("the sessions could not be taken over: %s; %s", strerror(error), good ? "the slot starts empty" : "the old program goes on");
 		break;
 	}

@@ -47,6 +47,7 @@ struct keeper {
 
 	/* spare.c */
 	pid_t spare;			/* 0: there is none */
+	pid_t spare_ended;		/* the one before, which was told to end; 0: it has gone */
 	bool spare_old;			/* it does not know what this process knows */
 	uint64_t spare_made;		/* milliseconds of CLOCK_MONOTONIC */
 };

@@ -95,7 +95,7 @@ static void become_keeper(struct keeper *k)
 /* What only the dead keeper knew, or was in the midst of. The master tells again what it has ordered. */
 static void forget(struct keeper *k)
 {
-	k->spare = 0;
+	k->spare = k->spare_ended = 0;
 	k->successor = -1;
 	k->bereft = k->quiescing = k->replacing = false;
 	k->quiesced = atomic_load(&k->self->state) == SLOT_QUIESCED;
@@ -214,14 +214,21 @@ static bool is_there(pid_t spare)
 	return spare > 0 && waitpid(spare, NULL, WNOHANG) == 0;
 }
 
-/* It has gone, and let go of its table, when this returns. */
-static void end(pid_t spare)
+/* The one that was told to end. */
+static void reap(struct keeper *k, int options)
+{
+	if (k->spare_ended && waitpid(k->spare_ended, NULL, options) != 0)
+		k->spare_ended = 0;
+}
+
+/* (Who is the last to have a table closes all of it as it ends: with many connections that takes longer than they are to wait for a worker.) */
+static void end(struct keeper *k, pid_t spare)
 {
 	if (!spare)
 		return;
+	reap(k, 0);
 	kill(spare, SIGKILL);
-	while (waitpid(spare, NULL, 0) < 0 && errno == EINTR)
-		;
+	k->spare_ended = spare;
 }
 
 bool spare_make(struct keeper *k)
@@ -248,7 +255,7 @@ bool spare_make(struct keeper *k)
 		return true;
 	}
 	CRASH_POINT("spare-made");
-	end(before);
+	end(k, before);
 	k->spare = pid < 0 ? 0 : (pid_t)pid;
 	k->spare_old = false;
 	k->spare_made = restarts_now();
@@ -262,6 +269,7 @@ bool spare_make(struct keeper *k)
 
 bool spare_due(struct keeper *k)
 {
+	reap(k, WNOHANG);
 	if (!is_there(k->spare))
 		k->spare = 0;
 	return (k->spare == 0 || k->spare_old) && restarts_now() - k->spare_made >= MADE_MS;
@@ -269,8 +277,13 @@ bool spare_due(struct keeper *k)
 
 void spare_end(struct keeper *k)
 {
-	if (is_there(k->spare))
-		end(k->spare);
+	end(k, is_there(k->spare) ? k->spare : 0);
+	spare_wait(k);
 	k->spare = 0;
 	atomic_store(&k->self->spare, 0);
+}
+
+void spare_wait(struct keeper *k)
+{
+	reap(k, 0);
 }
