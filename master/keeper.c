@@ -268,8 +268,7 @@ static void adopt(struct keeper *k, struct order_received *r)
 	struct handover *next = &r->handover;
 	struct handover_slot *slot = &next->slots[k->slot];
 
-	close(k->program);		/* (no worker finds it: poll() knows no O_PATH descriptor) */
-	k->program = r->program;
+	keeper_take(&k->program, r->program);
 	k->same_program = program_is_running(k->program);
 	fcntl(k->program, F_SETFD, FD_CLOEXEC);		/* the next program opens its own */
 	next->snapshot = -1;
@@ -336,22 +335,11 @@ static void order_resume(struct keeper *k)
 	supervisor_start(&k->supervisor);
 }
 
-/* *had becomes what came: at the same number, if there was one. */
-static void take_descriptor(int *had, int came)
-{
-	if (*had < 0) {
-		*had = came;
-		return;
-	}
-	dup2(came, *had);
-	close(came);
-}
-
 /* (The file leads to the door that was made last.) */
 static void order_door(struct keeper *k, const struct order_received *r)
 {
-	take_descriptor(&k->h.slots[k->slot].door, r->door);
-	take_descriptor(&k->h.control, r->control);
+	keeper_take(&k->h.slots[k->slot].door, r->door);
+	keeper_take(&k->h.control, r->control);
 	atomic_store(&k->self->door, 1);
 	k->spare_old = true;
 }

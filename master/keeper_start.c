@@ -4,6 +4,7 @@
 #include "master/keeper_start.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -104,14 +105,29 @@ static int attach_tls(struct keeper *k)
 	return 0;
 }
 
+void keeper_take(int *had, int came)
+{
+	if (*had < 0) {
+		*had = came;
+		return;
+	}
+	dup2(came, *had);
+	close(came);
+}
+
 int keeper_open_own(struct keeper *k)
 {
+	int program;
+
 	while (keeper_open_signals(k) < 0)
 		if (!try_again(k, "signalfd"))
 			return -1;
-	while ((k->program = program_running()) < 0)
+	while ((program = program_running()) < 0)
 		if (!try_again(k, "/proc/self/exe"))
 			return -1;
+	/* (No worker closes it, as poll() knows no O_PATH descriptor: so it stays at one number, which the spare knows.) */
+	keeper_take(&k->program, program);
+	fcntl(k->program, F_SETFD, FD_CLOEXEC);
 	return 0;
 }
 
@@ -130,7 +146,7 @@ int keeper_start(struct keeper *k, int handover)
 		return -1;
 	}
 	k->slot = (unsigned)k->h.slot;
-	k->successor = -1;
+	k->successor = k->program = -1;
 	k->spare = (pid_t)k->h.slots[k->slot].spare;
 	open_log(k);
 	prctl(PR_SET_NAME, KEEPER_NAME);

@@ -66,6 +66,9 @@ void keeper_follow_settings(struct keeper *k);
 /* They come as events of k->signals from now on. 0, or -1 with errno. */
 int keeper_open_signals(struct keeper *k);
 
+/* *had becomes what came: at the same number, if there was one. */
+void keeper_take(int *had, int came);
+
 /* What is this process's alone: k->signals, k->program. 0, or -1 (logged). */
 int keeper_open_own(struct keeper *k);
 

@@ -28,6 +28,7 @@
 #define BEAT_MS 500
 #define STARTING_MS 1		/* between looks at a worker that is not live yet */
 #define WORD_MS 50			/* between looks whether there is a master */
+#define WORD_MOST_MS 30000		/* a master says within milliseconds who is the keeper; one that is stopped, or about to execute another program, later */
 #define MADE_MS 50		/* between spares, if they die */
 
 static void beat(const struct keeper *k)
@@ -66,17 +67,21 @@ static void wait_for_death(pid_t keeper)
 
 /*
  * A quiesced keeper may have executed a program with another layout, and that have made a spare, which this process can't see, as it looks into another hub. The master sees both, and says SIGHUP to whom it takes for the keeper. (The other is
- * killed by that spare. Where there is no master, the keeper has executed nothing.)
+ * killed by that spare. Where there is no master, the keeper has executed nothing; another than there was will look for a keeper by its door.) One that is never told so is one that the master does not know of: it has given up
+ * the slot, and the connections are to end with it.
  */
 static void wait_for_word(const struct keeper *k)
 {
 	struct timespec look = { .tv_nsec = WORD_MS * 1000000L };
+	pid_t master = runtime_dir_master(k->h.lock);
+	uint64_t until = restarts_now() + WORD_MOST_MS;
 	sigset_t word;
 
 	sigemptyset(&word);
 	sigaddset(&word, SIGHUP);
-	while (sigtimedwait(&word, NULL, &look) != SIGHUP && runtime_dir_master(k->h.lock) != 0)
-		;
+	while (sigtimedwait(&word, NULL, &look) != SIGHUP && master != 0 && runtime_dir_master(k->h.lock) == master)
+		if (restarts_now() >= until)
+			_exit(KEEPER_STOPPED);
 }
 
 /* ---- the keeper in its place ---- */

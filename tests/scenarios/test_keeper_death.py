@@ -98,6 +98,13 @@ class Killed(KeeperTest):
             self.janus.kill_keeper(n % 2)
         self.steady.progress()
         self.end()
+        self.assertEqual([self.programs_of(keeper) for keeper in self.janus.keepers()], [1, 1])
+
+    @staticmethod
+    def programs_of(pid):
+        """How many of its descriptors are of the program that it runs."""
+        found, folder = os.readlink("/proc/%d/exe" % pid), "/proc/%d/fd" % pid
+        return [os.readlink(os.path.join(folder, fd)) for fd in os.listdir(folder)].count(found)
 
     def test_and_then_its_worker(self):
         """By the keeper that was the spare, the next worker is made as ever; and so it goes on."""
@@ -152,6 +159,14 @@ class Killed(KeeperTest):
         os.kill(self.janus.spare(0), signal.SIGTERM)
         self.janus.kill_keeper(0)
         self.end()
+
+    def test_spare_that_is_stopped(self):
+        """By somebody: the master tells it to go on as soon as it is the keeper."""
+        self.begin(build=None, workers=2)
+        self.janus.kill(self.janus.spare(0), "spare", signal.SIGSTOP)
+        self.janus.kill_keeper(0)
+        self.end()
+        self.assertNotIn("gives no sign of life", self.janus.log())
 
     def test_worker_that_is_stopped(self):
         """The next keeper kills it after hang_limit, as the last one would have done."""
