@@ -150,6 +150,7 @@ static void execute(struct keeper *k)
 
 	if (k->h.layout < SPARE_LAYOUT)
 		spare_end(k);
+	spare_wait(k);
 	snprintf(option, sizeof(option), "--heritage=%d", k->successor);
 	close(k->signals);
 	CRASH_POINT("keeper-executes");
@@ -267,8 +268,7 @@ static void adopt(struct keeper *k, struct order_received *r)
 	struct handover *next = &r->handover;
 	struct handover_slot *slot = &next->slots[k->slot];
 
-	close(k->program);		/* (no worker finds it: poll() knows no O_PATH descriptor) */
-	k->program = r->program;
+	keeper_take(&k->program, r->program);
 	k->same_program = program_is_running(k->program);
 	fcntl(k->program, F_SETFD, FD_CLOEXEC);		/* the next program opens its own */
 	next->snapshot = -1;
@@ -335,22 +335,11 @@ static void order_resume(struct keeper *k)
 	supervisor_start(&k->supervisor);
 }
 
-/* *had becomes what came: at the same number, if there was one. */
-static void take_descriptor(int *had, int came)
-{
-	if (*had < 0) {
-		*had = came;
-		return;
-	}
-	dup2(came, *had);
-	close(came);
-}
-
 /* (The file leads to the door that was made last.) */
 static void order_door(struct keeper *k, const struct order_received *r)
 {
-	take_descriptor(&k->h.slots[k->slot].door, r->door);
-	take_descriptor(&k->h.control, r->control);
+	keeper_take(&k->h.slots[k->slot].door, r->door);
+	keeper_take(&k->h.control, r->control);
 	atomic_store(&k->self->door, 1);
 	k->spare_old = true;
 }
@@ -567,12 +556,15 @@ static int say_end(const struct keeper *k, int status)
 	return status;
 }
 
-/* The spare comes first: it is there from now on, and the one that the program before this one had has gone, with its segments. One that becomes the keeper within this does it again. */
+/* The spare comes first: it is there from now on, and the one that the program before this one had goes. One that becomes the keeper within this does it again. */
 static bool restore(struct keeper *k)
 {
-	bool again = spare_make(k), good = keeper_restore(k, again);
+	bool again = spare_make(k), good;
 	int snapshot = k->h.snapshot;
 
+	if (snapshot >= 0)
+		spare_wait(k);		/* (its segments take memory, which the new ones need) */
+	good = keeper_restore(k, again);
 	k->h.snapshot = -1;
 	CRASH_POINT("keeper-restored");
 	if (snapshot >= 0 && !spare_make(k))

@@ -4,6 +4,7 @@
 #include "master/keeper_start.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -104,14 +105,29 @@ static int attach_tls(struct keeper *k)
 	return 0;
 }
 
+void keeper_take(int *had, int came)
+{
+	if (*had < 0) {
+		*had = came;
+		return;
+	}
+	dup2(came, *had);
+	close(came);
+}
+
 int keeper_open_own(struct keeper *k)
 {
+	int program;
+
 	while (keeper_open_signals(k) < 0)
 		if (!try_again(k, "signalfd"))
 			return -1;
-	while ((k->program = program_running()) < 0)
+	while ((program = program_running()) < 0)
 		if (!try_again(k, "/proc/self/exe"))
 			return -1;
+	/* (No worker closes it, as poll() knows no O_PATH descriptor: so it stays at one number, which the spare knows.) */
+	keeper_take(&k->program, program);
+	fcntl(k->program, F_SETFD, FD_CLOEXEC);
 	return 0;
 }
 
@@ -130,7 +146,7 @@ int keeper_start(struct keeper *k, int handover)
 		return -1;
 	}
 	k->slot = (unsigned)k->h.slot;
-	k->successor = -1;
+	k->successor = k->program = -1;
 	k->spare = (pid_t)k->h.slots[k->slot].spare;
 	open_log(k);
 	prctl(PR_SET_NAME, KEEPER_NAME);
@@ -163,14 +179,12 @@ void keeper_follow_settings(struct keeper *k)
 	hub_keep(&k->hub, &k->h.settings);
 }
 
+/* For the snapshot to be read once more. What the hub has of the slot stays: up to where it has delivered, and the topics that messages before that are of, no snapshot of a slot says. */
 static int make_empty(struct keeper *k)
 {
 	uint32_t count;
 
-	if (slot_empty(&k->segment, k->h.slots[k->slot].segment, false, &count) < 0 || tls_empty(&k->tls, k->h.tls) < 0)
-		return -1;
-	hub_clear_slot(&k->hub, k->slot, hub_owner_keeper(k->slot));
-	return 0;
+	return slot_empty(&k->segment, k->h.slots[k->slot].segment, false, &count) < 0 ? -1 : tls_empty(&k->tls, k->h.tls);
 }
 
 bool keeper_restore(struct keeper *k, bool again)
@@ -188,6 +202,7 @@ bool keeper_restore(struct keeper *k, bool again)
 		errno = error;
 		if (error == ENOMEM && try_again(k, "snapshot"))
 			continue;
+		hub_clear_slot(&k->hub, k->slot, hub_owner_keeper(k->slot));
 		log_error("the sessions could not be taken over: %s; %s", strerror(error), good ? "the slot starts empty" : "the old program goes on");
 		break;
 	}

@@ -48,6 +48,7 @@ struct keeper {
 
 	/* spare.c */
 	pid_t spare;			/* 0: there is none */
+	pid_t spare_ended;		/* the one before, which was told to end; 0: it has gone */
 	bool spare_old;			/* it does not know what this process knows */
 	uint64_t spare_made;		/* milliseconds of CLOCK_MONOTONIC */
 };
@@ -65,6 +66,9 @@ void keeper_follow_settings(struct keeper *k);
 
 /* They come as events of k->signals from now on. 0, or -1 with errno. */
 int keeper_open_signals(struct keeper *k);
+
+/* *had becomes what came: at the same number, if there was one. */
+void keeper_take(int *had, int came);
 
 /* What is this process's alone: k->signals, k->program. 0, or -1 (logged). */
 int keeper_open_own(struct keeper *k);

@@ -28,6 +28,7 @@
 #define BEAT_MS 500
 #define STARTING_MS 1		/* between looks at a worker that is not live yet */
 #define WORD_MS 50			/* between looks whether there is a master */
+#define WORD_MOST_MS 30000		/* a master says within milliseconds who is the keeper; one that is stopped, or about to execute another program, later */
 #define MADE_MS 50		/* between spares, if they die */
 
 static void beat(const struct keeper *k)
@@ -66,17 +67,21 @@ static void wait_for_death(pid_t keeper)
 
 /*
  * A quiesced keeper may have executed a program with another layout, and that have made a spare, which this process can't see, as it looks into another hub. The master sees both, and says SIGHUP to whom it takes for the keeper. (The other is
- * killed by that spare. Where there is no master, the keeper has executed nothing.)
+ * killed by that spare. Where there is no master, the keeper has executed nothing; another than there was will look for a keeper by its door.) One that is never told so is one that the master does not know of: it has given up
+ * the slot, and the connections are to end with it.
  */
 static void wait_for_word(const struct keeper *k)
 {
 	struct timespec look = { .tv_nsec = WORD_MS * 1000000L };
+	pid_t master = runtime_dir_master(k->h.lock);
+	uint64_t until = restarts_now() + WORD_MOST_MS;
 	sigset_t word;
 
 	sigemptyset(&word);
 	sigaddset(&word, SIGHUP);
-	while (sigtimedwait(&word, NULL, &look) != SIGHUP && runtime_dir_master(k->h.lock) != 0)
-		;
+	while (sigtimedwait(&word, NULL, &look) != SIGHUP && master != 0 && runtime_dir_master(k->h.lock) == master)
+		if (restarts_now() >= until)
+			_exit(KEEPER_STOPPED);
 }
 
 /* ---- the keeper in its place ---- */
@@ -95,7 +100,7 @@ static void become_keeper(struct keeper *k)
 /* What only the dead keeper knew, or was in the midst of. The master tells again what it has ordered. */
 static void forget(struct keeper *k)
 {
-	k->spare = 0;
+	k->spare = k->spare_ended = 0;
 	k->successor = -1;
 	k->bereft = k->met = k->quiescing = k->replacing = false;
 	k->quiesced = atomic_load(&k->self->state) == SLOT_QUIESCED;
@@ -214,14 +219,21 @@ static bool is_there(pid_t spare)
 	return spare > 0 && waitpid(spare, NULL, WNOHANG) == 0;
 }
 
-/* It has gone, and let go of its table, when this returns. */
-static void end(pid_t spare)
+/* The one that was told to end. */
+static void reap(struct keeper *k, int options)
+{
+	if (k->spare_ended && waitpid(k->spare_ended, NULL, options) != 0)
+		k->spare_ended = 0;
+}
+
+/* (Who is the last to have a table closes all of it as it ends: with many connections that takes longer than they are to wait for a worker.) */
+static void end(struct keeper *k, pid_t spare)
 {
 	if (!spare)
 		return;
+	reap(k, 0);
 	kill(spare, SIGKILL);
-	while (waitpid(spare, NULL, 0) < 0 && errno == EINTR)
-		;
+	k->spare_ended = spare;
 }
 
 bool spare_make(struct keeper *k)
@@ -248,7 +260,7 @@ bool spare_make(struct keeper *k)
 		return true;
 	}
 	CRASH_POINT("spare-made");
-	end(before);
+	end(k, before);
 	k->spare = pid < 0 ? 0 : (pid_t)pid;
 	k->spare_old = false;
 	k->spare_made = restarts_now();
@@ -262,6 +274,7 @@ bool spare_make(struct keeper *k)
 
 bool spare_due(struct keeper *k)
 {
+	reap(k, WNOHANG);
 	if (!is_there(k->spare))
 		k->spare = 0;
 	return (k->spare == 0 || k->spare_old) && restarts_now() - k->spare_made >= MADE_MS;
@@ -269,8 +282,13 @@ bool spare_due(struct keeper *k)
 
 void spare_end(struct keeper *k)
 {
-	if (is_there(k->spare))
-		end(k->spare);
+	end(k, is_there(k->spare) ? k->spare : 0);
+	spare_wait(k);
 	k->spare = 0;
 	atomic_store(&k->self->spare, 0);
+}
+
+void spare_wait(struct keeper *k)
+{
+	reap(k, 0);
 }

@@ -43,13 +43,13 @@ class Connection:
     # in
 
     def _receive(self, deadline):
-        if not self._has_text() and not readable(self.socket, deadline.left()):
+        if not self.has_text() and not readable(self.socket, deadline.left()):
             raise AssertionError("nothing received in time; so far %r" % bytes(self.buffer[:200]))
         data = self.socket.recv(1 << 20)
         self.buffer += data
         return len(data)
 
-    def _has_text(self):
+    def has_text(self):
         """Whether a TLS socket has some that it has read already."""
         return isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() > 0
 

@@ -60,6 +60,8 @@ class Steady(threading.Thread):
     def receive(self, client):
         try:
             data = client.socket.recv(1 << 20)
+            while data and client.has_text():
+                data += client.socket.recv(1 << 20)
         except ConnectionResetError:
             data = b""
         if not data:

@@ -10,13 +10,41 @@ from janus_test import is_alive, wait_until
 from programs import OTHER_BUILD, Program
 from servers import parent
 from steady import Steady, client_on
+from tls_test import LISTEN, TlsTest
 
 
 class KeeperTest(CrashTest):
+    listen = "flash://127.0.0.1:0",
+
+    def how(self):
+        """How its clients connect."""
+        return {}
+
+    def client(self, server, **more):
+        return super().client(server, **self.how(), **more)
+
     def begin(self, *options, build=CRASH_BUILD, per_worker=3, publisher=1, **more):
         """(Whoever publishes is not in slot 0, as that may be lost.)"""
-        self.serve("session_linger=0", *options, build=build, listen=("flash://127.0.0.1:0",), **more)
-        self.steady = Steady(self, self.janus, per_worker, publisher=client_on(self, self.janus, publisher))
+        self.serve("session_linger=0", *options, build=build, listen=self.listen, **more)
+        self.steady = Steady(self, self.janus, per_worker, publisher=client_on(self, self.janus, publisher, **self.how()))
+
+    def begin_program(self):
+        self.program = Program(CRASH_BUILD, os.path.join(self.folder, "bin"))
+        self.begin(build=self.program.folder, workers=2)
+
+    def follow(self, builds, points=("keeper-executes", "keeper-executed", "spare-made", "keeper-restored"), slots=(1, 2)):
+        """One program follows the other, and at each of these points the keeper of the first slot that comes there dies, or of the second."""
+        for slot in slots:
+            for point in points:
+                with self.subTest(point=point, slot=slot):
+                    builds.append(builds.pop(0))
+                    self.program.put(builds[0])
+                    self.arm(point, slot)
+                    self.assertEqual(self.janus.reload()[0::2], (0, ""))
+                    self.assertFalse(self.armed(point))
+                    self.janus.killed[-slot, point] = "keeper"
+                    wait_until(self.in_order, 15, "a keeper and a worker")
+                    self.steady.progress()
 
     def end(self):
         """Nobody was closed, everybody had everything, once and in order; and the processes are what they always are."""
@@ -70,6 +98,13 @@ class Killed(KeeperTest):
             self.janus.kill_keeper(n % 2)
         self.steady.progress()
         self.end()
+        self.assertEqual([self.programs_of(keeper) for keeper in self.janus.keepers()], [1, 1])
+
+    @staticmethod
+    def programs_of(pid):
+        """How many of its descriptors are of the program that it runs."""
+        found, folder = os.readlink("/proc/%d/exe" % pid), "/proc/%d/fd" % pid
+        return [os.readlink(os.path.join(folder, fd)) for fd in os.listdir(folder)].count(found)
 
     def test_and_then_its_worker(self):
         """By the keeper that was the spare, the next worker is made as ever; and so it goes on."""
@@ -124,6 +159,14 @@ class Killed(KeeperTest):
         os.kill(self.janus.spare(0), signal.SIGTERM)
         self.janus.kill_keeper(0)
         self.end()
+
+    def test_spare_that_is_stopped(self):
+        """By somebody: the master tells it to go on as soon as it is the keeper."""
+        self.begin(build=None, workers=2)
+        self.janus.kill(self.janus.spare(0), "spare", signal.SIGSTOP)
+        self.janus.kill_keeper(0)
+        self.end()
+        self.assertNotIn("gives no sign of life", self.janus.log())
 
     def test_worker_that_is_stopped(self):
         """The next keeper kills it after hang_limit, as the last one would have done."""
@@ -320,40 +363,38 @@ class Points(KeeperTest):
                     self.steady.progress()
         self.end()
 
-    def begin_program(self):
-        self.program = Program(CRASH_BUILD, os.path.join(self.folder, "bin"))
-        self.begin(build=self.program.folder, workers=2)
-
     def test_program_that_follows(self):
         """Before and behind execve()."""
         self.begin_program()
-        for slot in (1, 2):
-            for point in "keeper-executes", "keeper-executed", "spare-made", "keeper-restored":
-                with self.subTest(point=point, slot=slot):
-                    self.program.put(CRASH_BUILD)
-                    self.arm(point, slot)
-                    self.assertEqual(self.janus.reload()[0::2], (0, ""))
-                    self.assertFalse(self.armed(point))
-                    self.janus.killed[-slot, point] = "keeper"
-                    wait_until(self.in_order, 15, "a keeper and a worker")
-                    self.steady.progress()
+        self.follow([CRASH_BUILD, CRASH_BUILD])
         self.end()
 
     def test_layout_that_follows(self):
         """The same of a program with another layout, which begins with snapshots."""
         self.begin_program()
-        builds = [OTHER_BUILD, CRASH_BUILD]
-        for slot in (1, 2):
-            for point in "keeper-executes", "keeper-executed", "spare-made", "keeper-restored":
-                with self.subTest(point=point, slot=slot):
-                    builds.reverse()
-                    self.program.put(builds[1])
-                    self.arm(point, slot)
-                    self.assertEqual(self.janus.reload()[0::2], (0, ""))
-                    self.assertFalse(self.armed(point))
-                    self.janus.killed[-slot, point] = "keeper"
-                    wait_until(self.in_order, 15, "a keeper and a worker")
-                    self.steady.progress()
+        self.follow([CRASH_BUILD, OTHER_BUILD])
+        self.end()
+
+    def test_snapshot_that_is_read_again(self):
+        """By the spare, and what the slot had not delivered when its worker left it is delivered: another slot's worker published it after that."""
+        self.begin_program()
+        wait_until(self.in_order, 15, "what is there from the start")
+        self.program.put(OTHER_BUILD)
+        leaves, stays, answer = self.janus.slot(0)["worker"], self.janus.slot(1)["worker"], []
+        reload = threading.Thread(target=lambda: answer.append(self.janus.reload()))
+        os.kill(stays, signal.SIGSTOP)
+        try:
+            self.arm("spare-made")
+            reload.start()
+            wait_until(lambda: not is_alive(leaves), 10, "the end of the first worker")
+            count = self.steady.count
+            wait_until(lambda: self.steady.count > count + 5, 10, "some messages")
+        finally:
+            os.kill(stays, signal.SIGCONT)
+            reload.join()
+        self.assertEqual(answer[0][0::2], (0, ""))
+        self.assertFalse(self.armed("spare-made"))
+        self.janus.killed[0] = "keeper"
         self.end()
 
     def test_quiesced(self):
@@ -416,6 +457,20 @@ class Points(KeeperTest):
         wait_until(self.in_order, 15, "another keeper")
         self.steady.progress()
         self.assertEqual(self.janus.reload()[0], 0)
+        self.end()
+
+
+class WithinTls(KeeperTest, TlsTest):
+    """What is kept of a TLS connection goes from segment to segment, and as a snapshot, with the rest."""
+
+    listen = LISTEN
+
+    def how(self):
+        return {"tls": self.tls()}
+
+    def test_programs_that_follow(self):
+        self.begin_program()
+        self.follow([CRASH_BUILD, CRASH_BUILD, OTHER_BUILD], points=("keeper-executes", "spare-made", "keeper-restored"), slots=(1,))
         self.end()
 
 
