@@ -143,7 +143,7 @@ struct hub_slot_shm {
 	_Atomic uint32_t drain;		/* by the master: clients are sent away, so many a second, and none are taken; 0: they are not. To 0 also by the worker */
 	_Atomic uint64_t segment_used;	/* the worker's: bytes of its slot segment that take memory (a look a second) */
 	_Atomic uint32_t handshakes;	/* the worker's: TLS handshakes that are under way */
-	_Atomic uint32_t gate;		/* the worker's: 1: nothing more is put into the slot's queue (worker/loop/gate.h) */
+	_Atomic uint32_t gate;		/* the worker's: 1: nothing more is put into the slot's queue (worker/io/gate.h) */
 	_Atomic uint64_t giving;	/* the worker's: slots, in bits, into whose queue it may be putting something */
 
 	struct order_shm order[ORDERS_NOTED];	/* the worker's */

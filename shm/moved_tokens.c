@@ -33,12 +33,30 @@ int moved_tokens_find(const struct moved_tokens_shm *t, uint64_t hash)
 	uint32_t bucket = bucket_of(hash);
 
 	for (unsigned i = 0; is_used(t, bucket) && i < MOVED_BUCKET; i++) {
-		uint64_t word = atomic_load_explicit(&t->word[bucket][i], memory_order_relaxed);
+		/* acquire: pairs with the release in moved_tokens_put() */
+		uint64_t word = atomic_load_explicit(&t->word[bucket][i], memory_order_acquire);
 
 		if ((word & ~SLOT_MASK) == key_of(hash))
 			return (int)(word & SLOT_MASK);
 	}
 	return -1;
+}
+
+uint64_t moved_tokens_next(const struct moved_tokens_shm *t, uint32_t *at)
+{
+	while (*at < MOVED_BUCKETS * MOVED_BUCKET) {
+		uint32_t bucket = *at / MOVED_BUCKET;
+		uint64_t word;
+
+		if (!is_used(t, bucket)) {
+			*at = (bucket + 1) * MOVED_BUCKET;
+			continue;
+		}
+		word = atomic_load_explicit(&t->word[bucket][(*at)++ % MOVED_BUCKET], memory_order_relaxed);
+		if (word)
+			return word;
+	}
+	return 0;
 }
 
 int moved_tokens_put(struct moved_tokens_shm *t, uint64_t hash, unsigned slot)
@@ -50,9 +68,16 @@ int moved_tokens_put(struct moved_tokens_shm *t, uint64_t hash, unsigned slot)
 		word = find(t, bucket, 0);
 	if (!word)
 		return -1;
-	atomic_store_explicit(word, key_of(hash) | slot, memory_order_relaxed);
+	/* release: what is said of the way there (gate.h) is said when the token leads there */
+	atomic_store_explicit(word, key_of(hash) | slot, memory_order_release);
 	atomic_fetch_or_explicit(&t->used[bucket / 64], UINT64_C(1) << (bucket % 64), memory_order_release);
 	return 0;
+}
+
+/* (Which bucket it stands in follows from the bits of the hash that a word has.) */
+int moved_tokens_put_word(struct moved_tokens_shm *t, uint64_t word)
+{
+	return moved_tokens_put(t, word & ~SLOT_MASK, (unsigned)(word & SLOT_MASK));
 }
 
 void moved_tokens_remove(struct moved_tokens_shm *t, uint64_t hash, unsigned slot)

@@ -24,10 +24,13 @@ struct moved_tokens_shm {
 
 /* The slot, -1: the table does not have it. */
 int moved_tokens_find(const struct moved_tokens_shm *t, uint64_t hash);
+/* The next entry from *at on, which is 0 at first: as the word that it is. 0: there is none. For a snapshot, when nobody writes. */
+uint64_t moved_tokens_next(const struct moved_tokens_shm *t, uint32_t *at);
 
 /* ---- the hub lock is held ---- */
 
 int moved_tokens_put(struct moved_tokens_shm *t, uint64_t hash, unsigned slot);		/* -1: its bucket is full */
+int moved_tokens_put_word(struct moved_tokens_shm *t, uint64_t word);			/* the same, of what moved_tokens_next() said */
 void moved_tokens_remove(struct moved_tokens_shm *t, uint64_t hash, unsigned slot);	/* if it is there with this slot */
 void moved_tokens_clear(struct moved_tokens_shm *t, unsigned slot);			/* the slot has no sessions */
 

@@ -23,8 +23,9 @@
  *   hub    {v!, kind!: "hub", epoch!, time!: of the last record, first!, tail!: records [first, tail) follow, slots!, topics!: how many,
  *           unknown: index_shm.unknown, started: when the server began,
  *           nodes: {node, proven!, mark!, made, connected, peers: [{node!, epoch!, seq!, mark, marked, acked, since, in, lost, doubled}...]}, empty if they are off,
- *           secret: 16 bytes, with which keys were hashed, keys: those of publishes (once.h), from the oldest on:
- *               [{key!: 16 bytes, digest!, age!: milliseconds, first!, answers!: [subscribers, place of the record from 1, 0 none, and so on]}...]}
+ *           secret: 16 bytes, with which keys and tokens were hashed, keys: those of publishes (once.h), from the oldest on:
+ *               [{key!: 16 bytes, digest!, age!: milliseconds, first!, answers!: [subscribers, place of the record from 1, 0 none, and so on]}...],
+ *           moved: where sessions are that have moved, each a word (moved_tokens.h)}
  *     then, for each slot that was ever used:
  *          {slot!, delivered!, generation, restarts, emptied, drain: hub_slot_shm.drain, counters: {name: n...}}
  *     then, for each topic:

@@ -244,10 +244,23 @@ static void put_keys(struct snapshot_writer *w, const struct once *once)
 
 	for (number = once_first(once); number; number = once_next(once, number))
 		count++;
-	snapshot_put_bytes(w, "secret", once->shm->secret, sizeof(once->shm->secret));
 	snapshot_put_array(w, "keys", count);
 	for (number = once_first(once); number; number = once_next(once, number))
 		put_key(w, once, number, now);
+}
+
+/* From the start a token leads to its session, whichever slot's worker is the first one there. */
+static void put_moved(struct snapshot_writer *w, const struct moved_tokens_shm *moved)
+{
+	uint32_t count = 0, at = 0;
+	uint64_t word;
+
+	while (moved_tokens_next(moved, &at))
+		count++;
+	snapshot_put_array(w, "moved", count);
+	at = 0;
+	while ((word = moved_tokens_next(moved, &at)))
+		msgpack_pack_uint64(&w->pack, word);
 }
 
 static void put_head(struct snapshot_writer *w, const struct hub *hub, int fd, uint64_t first, uint64_t tail)
@@ -256,7 +269,7 @@ static void put_head(struct snapshot_writer *w, const struct hub *hub, int fd, u
 
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		slots += was_used(&hub->shm->slot[i]);
-	snapshot_begin(w, fd, "hub", 13);
+	snapshot_begin(w, fd, "hub", 14);
 	snapshot_put_uint(w, "epoch", hub->shm->epoch);
 	snapshot_put_uint(w, "time", hub->ring.shm->time);
 	snapshot_put_uint(w, "first", first);
@@ -268,7 +281,9 @@ static void put_head(struct snapshot_writer *w, const struct hub *hub, int fd, u
 	snapshot_put_uint(w, "unknown", hub->index.shm->unknown);
 	snapshot_put_uint(w, "started", hub->shm->started);
 	put_nodes(w, hub);
+	snapshot_put_bytes(w, "secret", hub->once.shm->secret, sizeof(hub->once.shm->secret));
 	put_keys(w, &hub->once);
+	put_moved(w, hub->moved);
 }
 
 int snapshot_write_hub(const struct hub *hub, uint64_t from, int fd)
@@ -359,20 +374,45 @@ static int read_key(struct reading *x, const struct msgpack_value *o, uint64_t n
 	return 0;
 }
 
+/* With which keys and tokens were hashed. (An older program's snapshot may have none, nor any of these.) */
+static int read_secret(struct reading *x, const struct msgpack_value *head)
+{
+	uint32_t len;
+	const uint8_t *secret = snapshot_get_bytes(&x->r, head, "secret", &len);
+
+	if (x->r.bad || (len != 0 && len != sizeof(x->hub->once.shm->secret)))
+		return snapshot_bad();
+	memcpy(x->hub->once.shm->secret, secret, len);
+	return 0;
+}
+
+/* (One for which there is no room here is as one of an older program's, which says none: the slot's worker says at its start which sessions it has.) */
+static int read_moved(struct reading *x, const struct msgpack_value *head)
+{
+	struct msgpack_value words;
+	const uint8_t *at;
+	uint64_t word;
+
+	snapshot_get_array(&x->r, head, "moved", &words);
+	at = words.p;
+	for (uint32_t i = 0; i < words.len; i++) {
+		if (!take_uint(&at, words.end, UINT64_MAX, &word))
+			return snapshot_bad();
+		(void)moved_tokens_put_word(x->hub->moved, word);
+	}
+	return x->r.bad ? snapshot_bad() : 0;
+}
+
 /* A hub that remembers none passes them over. One that remembers fewer keeps the newest. */
 static int read_keys(struct reading *x, const struct msgpack_value *head)
 {
 	uint64_t now = once_now();
 	struct msgpack_value keys, one;
-	uint32_t len;
-	const uint8_t *secret = snapshot_get_bytes(&x->r, head, "secret", &len), *at;
+	const uint8_t *at;
 
 	snapshot_get_array(&x->r, head, "keys", &keys);
-	if (x->r.bad || !once_is_on(&x->hub->once) || len == 0)
+	if (x->r.bad || !once_is_on(&x->hub->once))
 		return x->r.bad ? snapshot_bad() : 0;
-	if (len != sizeof(x->hub->once.shm->secret))
-		return snapshot_bad();
-	memcpy(x->hub->once.shm->secret, secret, len);
 	at = keys.p;
 	for (uint32_t i = 0; i < keys.len; i++)
 		if (!msgpack_walk_take(&at, keys.end, &one) || read_key(x, &one, now) < 0)
@@ -482,7 +522,9 @@ static int read_head(struct reading *x, int fd)
 	if (r->bad || x->first == 0)
 		return snapshot_bad();
 	ring_start(&x->hub->ring, x->first, x->first < x->tail ? 0 : x->time);
-	return read_nodes(x, head) < 0 ? -1 : read_keys(x, head);
+	if (read_nodes(x, head) < 0 || read_secret(x, head) < 0 || read_moved(x, head) < 0)
+		return -1;
+	return read_keys(x, head);
 }
 
 static int read_slot(struct reading *x)

@@ -27,7 +27,7 @@ KINDS = ("a",), ("a", "b", "visit", "local"), ("b", "c", "a", "classic"), ("clas
 OWN = "fanout-left", "catchup-cut", "partial-filled", "partial-linked", "partial-begun", "partial-unlinked", "memory-forfeited", \
     "pass-staged", "pass-half", "pass-copied", "pass-uncounted", "pass-told", "park-committed", "park-closed", "park-freed", \
     "move-noted", "move-sent", "move-freed", "move-received", "move-opened", "move-taken", "leave-noted", "leave-announced", "leave-sent", "leave-freed", "departed-left", "arrive-filled", "arrive-opened", "arrived-settled", \
-    "attach-noted", "attach-committed", "attach-taken", \
+    "attach-noted", "attach-committed", "attach-taken", "attach-unparked", \
     "change-staged", "change-committed", "presence-set", "presence-counted", "presence-listed", \
     "order-begun", "order-done", "kick-told", "kick-counted", "rights-written", "rights-put", "proxy-header", "watch-made", "watch-noted", \
     "waiting-noted", "waiting-published", "lock-inherited", "nodes-ending", "slot-clearing", "slot-left"

@@ -1,14 +1,19 @@
 """Sessions that have moved to another slot: they are found by their tokens, wherever they are; and a worker dies at each step of a move."""
 import concurrent.futures
+import contextlib
+import json
 import os
 import signal
 import unittest
 
+import janus_test
 from crash_test import CRASH_BUILD, CrashTest
 from janus_test import free_port, wait_until
+from programs import OTHER_BUILD, Program
 from steady import Steady, client_on
 from test_recovery import is_stopped
 from test_sessions import SessionTest
+from web_clients import TEXT, WebSocket, frame
 
 LEAVING = "leave-noted", "leave-announced", "leave-sent", "leave-freed", "departed-left"
 ARRIVING = "move-received", "arrive-filled", "arrive-opened", "move-taken", "arrived-settled"
@@ -136,6 +141,104 @@ class Points(CrashTest):
         self.client(janus).publish("kicked", n=1)
         for client in later:
             client.expect_message("kicked", n=1)
+
+
+class FoundMeanwhile(CrashTest, SessionTest):
+    """A token finds its session at each moment: who asks while nobody has it, or while who has it does not answer, waits."""
+    limit = 120
+
+    def begin(self, workers, build):
+        self.urls = ["%s://127.0.0.1:%d" % (protocol, free_port()) for protocol in ("flash", "http", "packet")]
+        self._janus = self.server(config=self.text(workers), build=build)
+        self.find_addresses()
+        return self.janus
+
+    def text(self, workers):
+        return "workers = %d\nsession_linger = 60s\nhang_limit = 60s\nhistory = a: 100 messages\n%s" % (workers, "".join("listen = %s\n" % url for url in self.urls))
+
+    def reload(self, workers):
+        self.janus.configure(self.text(workers))
+        self.assertEqual(self.janus.ctl("reload")[0], 0)
+        wait_until(lambda: len(self.janus.status()["workers"]) == workers, 20, "%d workers" % workers)
+
+    def session_on(self, slot):
+        """Without a connection. Its token."""
+        client = self.on_worker(slot, WebSocket).upgrade()
+        token = self.token_of(client)
+        client.subscribe("a")
+        self.cut(client)
+        return token
+
+    def parked_in(self, slot):
+        return next(s["parked"] for s in self.janus.stats()["slots"] if s["slot"] == slot)
+
+    @contextlib.contextmanager
+    def stopped(self, point, slot, passing=1):
+        """The slot's worker stops at the point during a reload; and goes on behind this."""
+        self.arm(point + ".stop", passing)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            reload = pool.submit(self.janus.ctl, "reload")
+            wait_until(lambda: not self.armed(point + ".stop"), 20, "a worker at " + point)
+            worker = self.janus.slot(slot)["worker"]
+            try:
+                wait_until(lambda: is_stopped(worker), 10, "the worker's stop")
+                yield
+            finally:
+                os.kill(worker, signal.SIGCONT)
+            self.assertEqual(reload.result()[0], 0)
+
+    def asks(self, token, client=None):
+        """One whose request for the session has been looked at."""
+        client = client or self.websocket()
+        client.send(b"".join(frame(TEXT, json.dumps(a)) for a in ({"action": "publish", "topic": "b", "data": 0, "ref": 1}, {"action": "attach", "token": token})))
+        self.assertTrue(client.message()["ok"])
+        return client
+
+    def expect_found(self, clients, number):
+        for client, token in clients:
+            self.assertEqual(client.message().get("token"), token)
+        self.publish("a", number)
+        for client, _ in clients:
+            self.assertEqual(self.numbers(client, 1), [number])
+
+    def test_before_it_is_sent(self):
+        """The token leads to where the session is about to go."""
+        janus = self.begin(2, CRASH_BUILD)
+        token = self.session_on(1)
+        janus.configure(self.text(1))
+        with self.stopped("leave-noted", 1):
+            client = self.asks(token)
+        self.expect_found([(client, token)], 1)
+
+    def test_while_it_is_taken_over(self):
+        """Its worker has ended the one of both connections and goes on with the other: who asks the slot that the token names is sent to it all the same."""
+        janus = self.begin(2, CRASH_BUILD)
+        token = self.session_on(1)
+        self.reload(1)
+        self.reload(2)
+        first, client = self.on_worker(0, WebSocket).upgrade(), self.on_worker(1, WebSocket).upgrade()
+        self.arm("attach-unparked.stop")
+        first.action("attach", token=token)
+        worker = janus.slot(0)["worker"]
+        try:
+            wait_until(lambda: is_stopped(worker), 10, "the worker's stop")
+            self.asks(token, client)
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        self.expect_found([(client, token)], 1)
+
+    def test_upgrade(self):
+        """The first slot of a program with another layout serves, and the one that has the session, which has come from a third, does not yet."""
+        program = Program(janus_test.BUILD, os.path.join(self.folder, "bin"))
+        janus = self.begin(3, program.folder)
+        tokens = [self.session_on(2) for _ in range(4)]
+        self.reload(2)
+        self.assertGreater(self.parked_in(1), 0)
+        program.put(OTHER_BUILD)
+        with self.stopped("recover-published", 1, 2):
+            wait_until(lambda: janus.slot(0)["state"] == "live", 10, "the first slot")
+            clients = [(self.asks(token), token) for token in tokens]
+        self.expect_found(clients, 1)
 
 
 if __name__ == "__main__":

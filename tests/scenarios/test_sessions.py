@@ -938,7 +938,7 @@ class Points(CrashTest, SessionTest):
                 self.janus.forgive_deaths()
 
     def test_attaching(self):
-        for point in ("replay-begun", "attach-noted", "attach-committed", "attach-taken", "park-freed", "replay-committed"):
+        for point in ("replay-begun", "attach-noted", "attach-committed", "attach-taken", "park-freed", "attach-unparked", "replay-committed"):
             with self.subTest(point):
                 self.check(point, 1)
 

@@ -63,9 +63,30 @@ static void full(void **state)
 	assert_int_equal(moved_tokens_find(&table, UINT64_C(77) << 32 | 1000 << 6), 2);
 }
 
+/* Another table that is filled with its words finds the same; each word is given once. */
+static void filled_again(void **state)
+{
+	static struct moved_tokens_shm other;
+	uint32_t at = 0, count = 0;
+	uint64_t word;
+
+	(void)state;
+	for (unsigned i = 0; i < 64; i++)
+		moved_tokens_clear(&table, i);
+	assert_int_equal(moved_tokens_next(&table, &at), 0);
+	for (uint64_t n = 0; n < 10000; n++)	/* (the first of them has a hash of 0) */
+		assert_int_equal(moved_tokens_put(&table, hash_of(n), n % 64), 0);
+	for (at = 0; (word = moved_tokens_next(&table, &at)); count++)
+		assert_int_equal(moved_tokens_put_word(&other, word), 0);
+	assert_int_equal(count, 10000);
+	for (uint64_t n = 0; n < 10000; n++)
+		assert_int_equal(moved_tokens_find(&other, hash_of(n)), n % 64);
+	assert_int_equal(moved_tokens_find(&other, hash_of(10000)), -1);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(found), cmocka_unit_test(taken_away), cmocka_unit_test(full) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(found), cmocka_unit_test(taken_away), cmocka_unit_test(full), cmocka_unit_test(filled_again) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,8 +5,8 @@
 
 #include <sys/socket.h>
 
+#include "worker/io/gate.h"
 #include "worker/io/shares.h"
-#include "worker/loop/gate.h"
 #include "worker/loop/move.h"
 
 #define ROOM 16000

@@ -228,6 +228,29 @@ static void hub_has_keys(void **state)
 	close(fd);
 }
 
+/* Where sessions are that have moved, and what their tokens were hashed with: also without keys of publishes. */
+static void hub_knows_who_has_moved(void **state)
+{
+	struct server from, to;
+	int fd = file();
+
+	(void)state;
+	start(&from, 4096, 16, 8, 16);
+	start(&to, 4096, 16, 8, 16);
+	to.hub.once.shm->cells = 0;
+	assert_int_equal(moved_tokens_put(from.hub.moved, UINT64_MAX, 5), 0);
+	assert_int_equal(moved_tokens_put(from.hub.moved, UINT64_C(77) << 32, 63), 0);
+	assert_int_equal(snapshot_write_hub(&from.hub, 1, fd), 0);
+	assert_int_equal(snapshot_read_hub(&to.hub, fd), 0);
+	assert_int_equal(moved_tokens_find(to.hub.moved, UINT64_MAX), 5);
+	assert_int_equal(moved_tokens_find(to.hub.moved, UINT64_C(77) << 32), 63);
+	assert_int_equal(moved_tokens_find(to.hub.moved, 1), -1);
+	assert_memory_equal(to.hub.once.shm->secret, from.hub.once.shm->secret, sizeof(from.hub.once.shm->secret));
+	stop(&from);
+	stop(&to);
+	close(fd);
+}
+
 static void hub_must_be_at_rest(void **state)
 {
 	struct server a;
@@ -277,7 +300,7 @@ int main(void)
 		cmocka_unit_test(hub_of_many_records),
 		cmocka_unit_test(hub_links_back), cmocka_unit_test(hub_record_too_large),
 		cmocka_unit_test(hub_empty_ring_is_repaired),
-		cmocka_unit_test(hub_has_keys),
+		cmocka_unit_test(hub_has_keys), cmocka_unit_test(hub_knows_who_has_moved),
 		cmocka_unit_test(hub_must_be_at_rest),
 		cmocka_unit_test(hub_has_no_place),
 	};

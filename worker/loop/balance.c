@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "shm/log.h"
+#include "worker/io/gate.h"
 #include "worker/io/shares.h"
-#include "worker/loop/gate.h"
 #include "worker/loop/move_session.h"
 
 #define RUN_US 3000		/* microseconds of a turn */

@@ -7,7 +7,7 @@
 
 #include "shm/crash.h"
 #include "worker/delivery/local_topics.h"
-#include "worker/loop/gate.h"
+#include "worker/io/gate.h"
 
 #define BATCH 64		/* sessions that depart before the first of them has arrived */
 

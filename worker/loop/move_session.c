@@ -17,10 +17,10 @@
 #include "worker/delivery/output.h"
 #include "worker/delivery/stream.h"
 #include "worker/delivery/subscription_list.h"
+#include "worker/io/gate.h"
 #include "worker/io/session_peer.h"
 #include "worker/loop/connection.h"
 #include "worker/loop/departed.h"
-#include "worker/loop/gate.h"
 #include "worker/loop/move.h"
 #include "worker/loop/orders.h"
 #include "worker/loop/park.h"
@@ -186,13 +186,14 @@ enum move_result move_session(struct worker *w, session_id sid, unsigned slot)
 		forget_map(&map);
 		return MOVE_FULL;
 	}
+	w->base.slot.shm->move_number = move_next_number(w);
+	note(w, MOVING(sid, slot | MOVING_WHOLE));
 	if (place_token(w, sid, slot) < 0) {
+		note(w, 0);
 		gate_leave(&w->base, slot);
 		forget_map(&map);
 		return MOVE_LATER;
 	}
-	w->base.slot.shm->move_number = move_next_number(w);
-	note(w, MOVING(sid, slot | MOVING_WHOLE));
 	CRASH_POINT("leave-noted");
 	departed_note(w, slot, w->base.slot.shm->move_number);
 	CRASH_POINT("leave-announced");

@@ -6,13 +6,13 @@
 #include "worker/service/attach.h"
 
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "shm/client_id.h"
 #include "shm/crash.h"
 #include "shm/nodes_ids.h"
 #include "worker/delivery/stream.h"
+#include "worker/io/gate.h"
 #include "worker/service/strays.h"
 #include "worker/session/tell.h"
 #include "worker/session/watch.h"
@@ -47,20 +47,14 @@ static enum attach_where find(const struct base *base, const uint8_t token[TOKEN
 	return *sid >= 0 && has_token(base, *sid, token) ? ATTACH_HERE : ATTACH_NOWHERE;
 }
 
-static bool something_comes(const struct service *service)
-{
-	char byte;
-
-	return recv(service->queue[service->base->number], &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
-}
-
 enum attach_where attach_locate(struct service *service, struct cursor *c, const uint8_t token[TOKEN_BYTES], session_id *sid)
 {
 	unsigned slot;
 	enum attach_where where = find(service->base, token, sid, &slot);
 
-	/* It is on its way here, and comes before long. */
-	if (where == ATTACH_NOWHERE && strays_slot(service->base, token) == (int)service->base->number && something_comes(service)) {
+	/* It is on its way here, and comes before long; or it is about to be put into the queue, perhaps by the next worker of the slot that gives it. */
+	if (where == ATTACH_NOWHERE && strays_slot(service->base, token) == (int)service->base->number &&
+	    !gate_is_quiet(service->base, service->queue[service->base->number])) {
 		cursor_stall(c);
 		return ATTACH_ELSEWHERE;
 	}
@@ -198,20 +192,20 @@ void attach_finish(struct base *base, session_id sid, session_id from)
 	take_token(&base->slot, sid, from);
 	CRASH_POINT("attach-taken");
 	tell_attached(base, sid, from, was);
-	base->unpark(base->above, from);
-	/* release: behind all of that */
-	atomic_store_explicit(&base->slot.shm->attaching, 0, memory_order_release);
+	/* Before the other one ends: its token leads here at each moment, whichever worker is asked. */
 	if (attach_recover(base, sid) < 0)
 		base_count(base, COUNTER_no_buffer, 1);		/* its token finds nothing until the next worker lists it */
+	base->unpark(base->above, from);
+	CRASH_POINT("attach-unparked");
+	/* release: behind all of that */
+	atomic_store_explicit(&base->slot.shm->attaching, 0, memory_order_release);
 	base_count(base, COUNTER_attached, 1);
 }
 
 void attach_forget(struct base *base, session_id sid)
 {
-	if (!is_home(base, sid)) {
-		strays_remove(base, sid);
+	if (!is_home(base, sid) && strays_remove(base, sid))
 		strays_end(base, sid);
-	}
 }
 
 void attach_redo(const struct slot *slot)

@@ -109,12 +109,13 @@ int strays_add(struct base *base, session_id sid)
 	return 0;
 }
 
-void strays_remove(struct base *base, session_id sid)
+bool strays_remove(struct base *base, session_id sid)
 {
 	struct stray *stray = find(base, session(base, sid)->token);
 
 	if (!stray || stray->sid != sid)
-		return;
+		return false;
 	RB_REMOVE(stray_tree, base->strays, stray);
 	free(stray);
+	return true;
 }

@@ -10,9 +10,9 @@
 
 /* The session that has this token, -1: none here has. */
 session_id strays_find(const struct base *base, const uint8_t token[TOKEN_BYTES]);
-/* Notes that the session has its token; and that it has it no more. strays_add(): 0, or -1: no memory. */
+/* Notes that the session has its token; and that it has it no more. strays_add(): 0, or -1: no memory. strays_remove(): whether it had it; another one may have it by now. */
 int strays_add(struct base *base, session_id sid);
-void strays_remove(struct base *base, session_id sid);
+bool strays_remove(struct base *base, session_id sid);
 
 /*
  * The same over all slots, for sessions that have moved (shm/moved_tokens.h). strays_slot(): in which slot the table says that the token's session is, -1: it says nothing. strays_place(): the session is in that slot, or

@@ -1,7 +1,7 @@
 /*
  * Who may put something into a slot's queue. See gate.h.
  */
-#include "worker/loop/gate.h"
+#include "worker/io/gate.h"
 
 #include <sys/socket.h>
 

@@ -7,8 +7,8 @@
  *
  * Crash rules. A giver's word outlives it: it is cleared by its successor, when that has dealt with the note of what was under way (move_redo()), or with the slot. A gate is opened by the slot's next worker.
  */
-#ifndef WORKER_LOOP_GATE_H
-#define WORKER_LOOP_GATE_H
+#ifndef WORKER_IO_GATE_H
+#define WORKER_IO_GATE_H
 
 #include <stdbool.h>
 
