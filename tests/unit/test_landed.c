@@ -92,6 +92,32 @@ static void nothing_of_it_was_taken(void **state)
 	}
 }
 
+/* Of a send of its out buffer: what was not taken stays there, and comes when the socket has room. */
+static void the_out_buffer_was_taken(void **state)
+{
+	static const int result[] = { 4, 3, 0, -EAGAIN };
+
+	for (int i = 0; i < 4; i++) {
+		struct worker_fixture *w = *state;
+		int fd = opened(w, TRANSPORT_FLASH), taken = result[i] > 0 ? result[i] : 0;
+		struct session_state_shm st = *state_of(w, fd);
+		struct batch_send send = { .sid = fd, .len = 4, .pos = st.pos };
+
+		assert_int_equal(session_append(&w->base, fd, &st, "PING", 4), 0);
+		session_commit(&w->base, fd, &st);
+		landed_record(&w->streams, &send, result[i]);
+		assert_int_equal(state_of(w, fd)->sent, taken);
+		assert_int_equal(state_of(w, fd)->pos, send.pos);
+		assert_int_equal(state_of(w, fd)->out_end - state_of(w, fd)->out_start, 4 - taken);
+		assert_int_equal(state_of(w, fd)->flags, taken == 4 ? 0 : SESSION_BEHIND);
+		assert_int_equal(watched(w, fd), taken == 4 ? EV_READ : EV_READ | EV_WRITE);
+		assert_int_equal(lent(w), taken < 4);
+		assert_int_equal(counted(w, COUNTER_delivered), 0);
+		down(state);
+		delivery_up(state);
+	}
+}
+
 static void nobody_knows_what_was_taken(void **state)
 {
 	struct worker_fixture *w = *state;
@@ -195,6 +221,7 @@ int main(void)
 		TEST_ON(delivery, a_part_of_it_was_taken),
 		TEST_ON(delivery, a_part_of_the_streams_was_taken),
 		TEST_ON(delivery, nothing_of_it_was_taken),
+		TEST_ON(delivery, the_out_buffer_was_taken),
 		TEST_ON(delivery, nobody_knows_what_was_taken),
 		TEST_ON(delivery, what_was_taken_is_gone),
 		TEST_ON(delivery, after_any_byte_the_rest_is_sent),

@@ -40,6 +40,29 @@ static void an_answer_is_sent_at_once(void **state)
 	assert_int_equal(lent(w), 0);
 }
 
+/* Nothing else is sent meanwhile, and each has its own. One whose socket is full waits for writability. */
+static void answers_are_sent_together(void **state)
+{
+	struct worker_fixture *w = *state;
+	int one = opened(w, TRANSPORT_FLASH), full = opened(w, TRANSPORT_FLASH), behind = opened(w, TRANSPORT_FLASH);
+
+	cram(full);
+	answer(w, behind, "later", SESSION_BEHIND);
+	answer(w, one, "yes", 0);
+	answer(w, full, "no", 0);
+	output_add(&w->output, one);
+	output_add(&w->output, full);
+	output_add(&w->output, behind);
+	batch_flush(w->batch);
+	expect_bytes(w, "yes", 3);
+	assert_got_expected(w, one);
+	assert_int_equal(state_of(w, one)->flags, 0);
+	assert_int_equal(state_of(w, full)->flags, SESSION_BEHIND);
+	assert_int_equal(state_of(w, full)->sent, 0);
+	assert_int_equal(state_of(w, behind)->sent, 0);
+	assert_int_equal(lent(w), 2);
+}
+
 /* It waits for writability, and then has all: its input may go on, if it waited for that. */
 static void an_answer_waits_for_room(void **state)
 {
@@ -559,6 +582,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST_ON(delivery, an_answer_is_sent_at_once),
+		TEST_ON(delivery, answers_are_sent_together),
 		TEST_ON(delivery, an_answer_waits_for_room),
 		TEST_ON(delivery, all_comes_in_order),
 		TEST_ON(delivery, a_slow_reader_gets_all),

@@ -313,12 +313,12 @@ void landed_defer(struct streams *streams, session_id sid)
 }
 
 /*
- * The kernel took only a part of a send, or nothing: the socket is full, or the connection is broken, which the next send finds. What was taken,
+ * Behind: the kernel took only a part of a send, or nothing: the socket is full, or the connection is broken, which the next send finds. What was taken,
  * and that the session is behind, is one commit: after a death between two, nobody would wait to send the rest of the cut frame.
  */
-static void fall_behind(struct streams *streams, session_id sid, uint32_t sent)
+static void go_along(struct streams *streams, session_id sid, uint32_t sent, bool behind)
 {
-	if (landed_advance(streams, sid, sent, true) < 0)
+	if (landed_advance(streams, sid, sent, behind) < 0)
 		session_abort(streams->base, sid, COUNTER_closed_uncertain);
 	else
 		session_watch(streams->base, sid);
@@ -327,10 +327,11 @@ static void fall_behind(struct streams *streams, session_id sid, uint32_t sent)
 void landed_record(void *above, const struct batch_send *send, int result)
 {
 	struct streams *streams = above;
+	bool all = result == (int)send->len && !send->behind;
 
 	if (result == BATCH_UNKNOWN) {
 		session_abort(streams->base, send->sid, COUNTER_closed_uncertain);
-	} else if (result == (int)send->len && !send->behind) {
+	} else if (all && send->messages > 0) {
 		struct session_state_shm st = session(streams->base, send->sid)->state;
 
 		st.pos = send->pos;
@@ -342,6 +343,6 @@ void landed_record(void *above, const struct batch_send *send, int result)
 		if (send->skipped)
 			base_count(streams->base, COUNTER_dropped_unencodable, send->skipped);
 	} else {
-		fall_behind(streams, send->sid, result > 0 ? (uint32_t)result : 0);
+		go_along(streams, send->sid, result > 0 ? (uint32_t)result : 0, !all);
 	}
 }

@@ -135,6 +135,15 @@ void output_flush(struct output *o, session_id sid)
 		landed_defer(o->streams, sid);
 }
 
+void output_add(struct output *o, session_id sid)
+{
+	const struct session_state_shm *st = &session(o->base, sid)->state;
+
+	if (st->flags & SESSION_BEHIND)
+		return;
+	batch_add(o->batch, sid, (const char *)pool_bytes(&o->base->slot, st->out) + st->out_start, st->out_end - st->out_start, st->pos, 0, 0);
+}
+
 /* ---- along the ring ---- */
 
 /*

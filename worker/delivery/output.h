@@ -19,6 +19,8 @@ struct output {
 
 /* Sends the rest of a cut frame and the out buffer, unless the session already waits for writability. */
 void output_flush(struct output *o, session_id sid);
+/* The same of a session that has nothing but an out buffer to be sent, together with those of others: as part of the batch, which is flushed before anything else is done for the session. */
+void output_add(struct output *o, session_id sid);
 /*
  * For a session that is writable: sends along its stream until the socket is full, the session's share is used up or it is up to date. True: its
  * answers are sent, so its input, which has waited for that, may go on; then records come the next time.

@@ -14,7 +14,7 @@
 
 /*
  * One send. When all of it is sent, the session has had all records below `pos`: `messages` of them with this send. `skipped` others were passed
- * over, as they can't be made into frames.
+ * over, as they can't be made into frames. No messages: the bytes are the session's out buffer.
  */
 struct batch_send {
 	const char *bytes;

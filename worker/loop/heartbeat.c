@@ -12,6 +12,7 @@
 
 #include "proto/transport.h"
 #include "worker/delivery/output.h"
+#include "worker/io/send_batch.h"
 #include "worker/io/tcp_counts.h"
 #include "worker/loop/sweep.h"
 #include "worker/protocol/answer.h"
@@ -72,7 +73,7 @@ static void ping(struct worker *w, session_id sid)
 	if (len && session_answer(&w->base, sid, st.parsed, bytes, len)) {
 		base_count(&w->base, COUNTER_heartbeats, 1);
 		note_ping(w, sid);
-		output_flush(&w->output, sid);
+		output_add(&w->output, sid);
 	}
 }
 
@@ -170,7 +171,21 @@ bool heartbeat(struct worker *w, session_id sid)
 		end(w, sid, COUNTER_closed_idle, "nothing was received for too long (idle_limit)");
 		return true;
 	}
-	if (is_ping_due(w, sid))
-		ping(w, sid);
+	if (is_ping_due(w, sid)) {
+		if (w->due_count == WORKER_DUE_MAX)
+			heartbeats_send(w);
+		w->due[w->due_count++] = sid;
+	}
 	return false;
+}
+
+void heartbeats_send(struct worker *w)
+{
+	for (unsigned i = 0; i < w->due_count; i++) {
+		base_on(&w->base, w->due[i]);
+		ping(w, w->due[i]);
+	}
+	base_on(&w->base, -1);
+	w->due_count = 0;
+	batch_flush(w->batch);
 }

@@ -162,6 +162,7 @@ void sweep(struct worker *w)
 			look_at(w, (int)w->sweep_at);
 		}
 	base_on(&w->base, -1);
+	heartbeats_send(w);
 	refuse_sweep(w);
 	park_sweep(w);
 	sweep_history(&w->base);

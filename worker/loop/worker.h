@@ -73,6 +73,8 @@ struct balance {
 	uint32_t at, passed;		/* the session that is looked at next; how many were passed over since one went */
 };
 
+#define WORKER_DUE_MAX 256	/* heartbeats that are sent together */
+
 struct worker {
 	const struct worker_start *start;
 	struct base base;
@@ -103,6 +105,8 @@ struct worker {
 	struct proxied *proxied;	/* proxied.c's own; NULL: no listener is for proxies */
 	struct entrance entrance;	/* of the next two */
 	struct handshakes *handshakes;	/* handshakes.c's own; NULL: there is no TLS */
+	session_id due[WORKER_DUE_MAX];	/* who is to be sent a heartbeat (heartbeat.c) */
+	unsigned due_count;
 	uint32_t sweep_at;		/* next session to be looked at */
 
 	/* park.c: those from parked_at to parked_listed, the oldest first */
