@@ -33,6 +33,7 @@ INSTALLED := 755:$(BUILD)/janus:$(sbindir)/ 755:$(BUILD)/janusctl:$(bindir)/ 755
              644:packaging/systemd/million.conf:$(docdir)/examples/ \
              $(patsubst %,644:%:$(bashdir)/janusctl,$(wildcard packaging/completion/*.bash)) \
              $(patsubst %,644:%:$(zshdir)/,$(wildcard packaging/completion/_*)) \
+             755:packaging/systemd/janus-stop-post:$(libexecdir)/janus/ \
              $(if $(unitdir),644:packaging/systemd/janus.service:$(unitdir)/) \
              $(if $(sysusersdir),644:packaging/systemd/janus.sysusers:$(sysusersdir)/janus.conf) \
              $(if $(tmpfilesdir),644:packaging/systemd/janus.tmpfiles:$(tmpfilesdir)/janus.conf)
@@ -94,7 +95,7 @@ rpm: dist
 packages-deps:
 	@sh packaging/deps-packages.sh
 # Builds packages of several versions, checks them, and really installs, upgrades and removes them in containers on an overlay of this machine, of which
-# nothing stays. As root. PACKAGES="upgrade ..." those.
+# nothing stays. As root. PACKAGES="deb_stop ..." those; OLD=FOLDER: the upgrade is from the packages there.
 packages-check: all packages-deps
 	@python3 tests/packages/run $(PACKAGES)
 

@@ -155,8 +155,8 @@ static void close_others(struct others *others)
 			close(others->fds[i]);
 }
 
-/* As its master would have done it. If another one has come meanwhile, all is that one's; who asks may not be able to remove them: then the next one does. */
-static void remove_files(const char *runtime_dir)
+/* If another master has come meanwhile, all is that one's. */
+static void remove_as_master(const char *runtime_dir)
 {
 	struct runtime_dir dir;
 	char error[RUNTIME_DIR_ERROR_MAX], admin[SETTINGS_TEXT_MAX + 8];
@@ -167,6 +167,18 @@ static void remove_files(const char *runtime_dir)
 	snprintf(admin, sizeof(admin), "%s/admin", runtime_dir);
 	unlink(admin);
 	runtime_dir_close(&dir);
+}
+
+/* Root does it as the user whose folder it is, who may have put anything there. If who asks may not, the next server does it. */
+static void remove_files(const char *runtime_dir)
+{
+	struct stat st;
+	uid_t before = geteuid();
+
+	if (lstat(runtime_dir, &st) < 0 || (before == 0 && seteuid(st.st_uid) < 0))
+		return;
+	remove_as_master(runtime_dir);
+	(void)!seteuid(before);
 }
 
 int masterless_stop(const char *runtime_dir, pid_t pid, unsigned wait_seconds)

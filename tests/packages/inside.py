@@ -9,7 +9,9 @@ import json
 import os
 import pwd
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,7 +24,7 @@ TOPICS = 10         # a message goes to a tenth of them
 VERSIONS = {name: re.search(r"janus[-_]([0-9.]+)-", glob.glob("%s/%s/janus[-_][0-9]*" % (HERE, name))[0]).group(1) for name in ("old", "new", "other-layout")}
 # What may be left of a package: its user (see janus.postrm), and what package managers and the system write of themselves.
 LEFT = re.compile(r"/etc/(passwd|group|shadow|gshadow|subuid|subgid)-?$|/etc/\.(pwd\.lock|updated)$|/var/lib/(dpkg|rpm|apt|ucf)(/|$)|/var/lib/systemd/(?!deb-)|/var/(log|cache|tmp)(/|$)|"
-                  r"/usr/lib/sysimage(/|$)|/root/\.rpmdb(/|$)|/janus-check(/|$)|/etc/ld\.so\.cache$|/etc/machine-id$|/etc/(resolv\.conf|mtab)$")
+                  r"/usr/lib/sysimage(/|$)|/root/\.(rpmdb|cache)(/|$)|/janus-check(/|$)|/etc/ld\.so\.cache$|/etc/machine-id$|/etc/(resolv\.conf|mtab)$")
 
 
 def run(*command, status=0):
@@ -57,15 +59,25 @@ def live():
 
 
 def processes():
+    """All that are the server's, whatever they are called."""
     found = {}
     for path in glob.glob("/proc/[0-9]*/exe"):
         try:
-            if re.match(r"/usr/sbin/janus( \(deleted\))?$", os.readlink(path)):
+            if re.match(r"/usr/(sbin/janus|libexec/janus/.*?)( \(deleted\))?$", os.readlink(path)):
                 pid = int(path.split("/")[2])
                 found[pid] = {key: value.strip() for key, value in (line.split(":", 1) for line in open("/proc/%d/status" % pid))}
         except OSError:
             pass
     return found
+
+
+def start_nats():
+    """A nats-server, which ends with the container, and what the server is told of it; where there is none, nothing."""
+    program = shutil.which("nats-server", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+    if not program:
+        return {}
+    subprocess.Popen([program, "-a", "127.0.0.1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return {"nats": "nats://127.0.0.1:4222"}
 
 
 def has_io_uring():
@@ -153,7 +165,8 @@ class Systemd:
         assert main == ask()["pid"], "systemd takes another process for the server: %d" % main
         for pid, of in processes().items():
             assert of["NoNewPrivs"] == "1" and of["Seccomp"] == "2" and of["CapBnd"] == "0000000000000400", (pid, of)
-            assert of["CapPrm"] == ("0000000000000400" if pid == main else "0000000000000000"), (pid, of)
+            if VERSIONS["new"].startswith(VERSIONS["old"]):     # (keepers that an earlier version made keep the capability until they are started anew)
+                assert of["CapPrm"] == ("0000000000000400" if pid == main else "0000000000000000"), (pid, of)
         wait_until(lambda: ("master", str(main)) in self.logged(), 10, "the server's lines in the journal")
 
     def logged(self):
@@ -244,7 +257,33 @@ def kill_a_worker():
     return True
 
 
+def configure(init):
+    """With a process of each kind. (An older version does not know of all of them.)"""
+    with open(CONFIG) as f:
+        text = f.read()
+    for key, value in dict(init.settings, data="/var/lib/janus", anonymous="all", token_jwks_url="http://127.0.0.1:1/", **start_nats()).items():
+        text = re.sub("(?m)^%s =.*" % key, "%s = %s" % (key, value), text, count=1)
+    with open(CONFIG, "w") as f:
+        f.write(text)
+    return text
+
+
+def has_all_kinds(text):
+    wanted = {kind for kind, word in (("janus-data", "data = /"), ("janus-jwks", "jwks_url = h"), ("janus-bridge", "nats = n")) if word in text}
+    return wanted <= {of["Name"] for of in processes().values()}
+
+
+def check_clean(before):
+    """Behind a purge."""
+    left = sorted(files() - before)
+    assert not left, "left behind: %s" % left
+    assert not os.path.exists("/run/janus"), os.listdir("/run/janus")
+    gone = sorted(path for path in before - files())
+    assert not gone, "taken away, but not ours: %s" % gone
+
+
 def go_through(packages, init):
+    """Installed, upgraded twice under load, reloaded, its masters killed, removed."""
     before = files()
     init.before(packages)
     began = time.monotonic()
@@ -252,14 +291,10 @@ def go_through(packages, init):
     # Clients stay for two upgrades, on a machine as busy as this one.
     seconds = 50 + 4 * (time.monotonic() - began)
     assert pwd.getpwnam("janus").pw_uid != 0
-    with open(CONFIG) as f:
-        text = f.read()
-    for key, value in dict(init.settings, data="/var/lib/janus").items():
-        text = re.sub("(?m)^%s =.*" % key, "%s = %s" % (key, value), text, count=1)
-    with open(CONFIG, "w") as f:
-        f.write(text)
+    text = configure(init)
     init.start()
     wait_until(live, 20, "the server's start")
+    wait_until(lambda: has_all_kinds(text), 20, "all kinds of processes")
     status = ask()
     assert status["file"] == CONFIG and status["runtime_dir"] == "/run/janus", status
     init.check()
@@ -303,18 +338,154 @@ def go_through(packages, init):
     wait_until(lambda: not processes(), 15, "the end of all processes")
     init.after()
     packages.purge()
-    left = sorted(files() - before)
-    assert not left, "left behind: %s" % left
-    assert not os.path.exists("/run/janus"), os.listdir("/run/janus")
-    gone = sorted(path for path in before - files())
-    assert not gone, "taken away, but not ours: %s" % gone
+    check_clean(before)
 
 
-SCENARIOS = {"deb": (Deb, Systemd), "deb_without_systemd": (Deb, Plain), "rpm": (Rpm, Systemd)}
+class Subscribers:
+    """A few connections."""
+
+    def __init__(self, count=20):
+        self.sockets = [socket.create_connection(("127.0.0.1", 8080)) for _ in range(count)]
+        for s in self.sockets:
+            s.sendall(b"GET /sub/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            s.settimeout(10)
+            while b"position" not in s.recv(4096):
+                pass
+            s.setblocking(False)
+
+    def ended(self):
+        """Closed, or reset: of each."""
+        def has_ended(s):
+            try:
+                while s.recv(4096):
+                    pass
+                return True
+            except BlockingIOError:
+                return False
+            except ConnectionResetError:
+                return True
+        return [has_ended(s) for s in self.sockets]
+
+
+def systemctl(*arguments, status=0):
+    return run("systemctl", *arguments, "janus.service", status=status)
+
+
+def begin():
+    """A server with subscribers. (The counter of starts within a while is reset, too.)"""
+    systemctl("reset-failed", status=None)
+    systemctl("enable", "--now")
+    wait_until(live, 20, "the server's start")
+    return Subscribers()
+
+
+def kill_master(number=signal.SIGKILL):
+    os.kill(ask()["pid"], number)
+
+
+def later(seconds):
+    """Another moment between the master's death and the next one's start."""
+    def stop():
+        kill_master()
+        time.sleep(seconds)
+        systemctl("stop")
+    return stop
+
+
+def at_start():
+    systemctl("stop")
+    systemctl("start", "--no-block")
+    systemctl("stop")
+
+
+def as_it_hangs():
+    """Held by a debugger, as systemd has one go on that is only stopped."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    master = ask()["pid"]
+    for request in (0x4206, 0x4207):        # PTRACE_SEIZE, PTRACE_INTERRUPT
+        if libc.ptrace(request, master, None, None) != 0:
+            raise OSError(ctypes.get_errno(), "ptrace")
+    stop = subprocess.Popen(["systemctl", "stop", "janus.service"])
+    os.waitpid(master, 0x40000000)          # (__WALL: it is held)
+    assert os.WIFSIGNALED(os.waitpid(master, 0x40000000)[1])
+    assert stop.wait() == 0
+
+
+def given_up():
+    """Another master is killed, if there is one."""
+    status = ask()
+    if status:
+        os.kill(status["pid"], signal.SIGKILL)
+    return systemctl("is-active", status=None) == "failed\n"
+
+
+STOPS = {
+    "stop": lambda: systemctl("stop"),
+    "disable --now": lambda: systemctl("disable", "--now"),
+    "kill": lambda: systemctl("kill"),
+    "janusctl stop": lambda: run("janusctl", "stop"),
+    "stop within a restart": lambda: (systemctl("restart", "--no-block"), systemctl("stop")),
+    "stop within a reload": lambda: (systemctl("reload", "--no-block"), systemctl("stop")),
+    "stop within a start": at_start,
+    "stop of a master that hangs": as_it_hangs,
+    **{"stop %.2f s behind a master's death" % seconds: later(seconds)
+       for seconds in (0, 0.02, 0.1, 0.3, 0.45, 0.48, 0.5, 0.51, 0.52, 0.53, 0.54, 0.55, 0.56, 0.57, 0.58, 0.6, 0.65, 0.7, 1)},
+}
+# What starts it again; the same moments.
+AGAIN = {"%s %.2f s behind a master's death" % (command, seconds): (command, seconds) for command in ("restart", "start") for seconds in (0, 0.3, 0.5, 0.55, 0.6)}
+
+
+def go_stop(packages, init):
+    """However it is told to stop, nobody is left; and nobody is stopped who is only to have another master. Removed while it has none."""
+    before = files()
+    packages.install("new", "janusbench")
+    systemctl("stop")
+    text = configure(init)
+    os.makedirs("/etc/systemd/system/janus.service.d")
+    drop_in = "/etc/systemd/system/janus.service.d/check.conf"
+    with open(drop_in, "w") as f:
+        f.write("[Service]\nTimeoutStopSec=4s\n")
+    run("systemctl", "daemon-reload")
+    for name, stop in STOPS.items():
+        clients = begin()
+        wait_until(lambda: has_all_kinds(text), 20, "all kinds of processes")
+        began = time.monotonic()
+        stop()
+        # (What is not systemctl does not wait; and between two of systemd's steps nobody does.)
+        if "kill" in name or "behind" in name:
+            wait_until(lambda: not processes(), 10, "the end of all processes")
+            wait_until(lambda: not os.listdir("/run/janus"), 10, "the end of all files")
+        left = [of["Name"] for of in processes().values()] + os.listdir("/run/janus")
+        assert not left, "%s: left are %s" % (name, left)
+        print("%s: nothing left after %.2f s" % (name, time.monotonic() - began))
+        assert all(clients.ended())
+    for name, (command, seconds) in AGAIN.items():
+        clients = begin()
+        follows_master(name, lambda pid: (os.kill(pid, signal.SIGKILL), time.sleep(seconds), systemctl(command)))
+        assert not any(clients.ended())
+    # systemd gives up, and knows of nothing that it could stop.
+    with open(drop_in, "w") as f:
+        f.write("[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=2\n")
+    run("systemctl", "daemon-reload")
+    clients = begin()
+    wait_until(given_up, 60, "systemd's giving up")
+    time.sleep(3)           # (janus-stop-post looks once more.)
+    assert ask() is None and processes() and not any(clients.ended())
+    packages.remove()
+    assert not processes() and all(clients.ended())
+    init.after()
+    packages.purge()
+    check_clean(before)
+
+
+# With which packages, and beside what.
+SCENARIOS = {"deb": (go_through, Deb, Systemd), "deb_without_systemd": (go_through, Deb, Plain), "rpm": (go_through, Rpm, Systemd),
+             "deb_stop": (go_stop, Deb, Systemd), "rpm_stop": (go_stop, Rpm, Systemd)}
 
 if __name__ == "__main__":
     try:
-        go_through(*(part() for part in SCENARIOS[sys.argv[1]]))
+        go, *parts = SCENARIOS[sys.argv[1]]
+        go(*(part() for part in parts))
     except BaseException as e:
         print("%s: %s" % (type(e).__name__, e))
         if os.path.isdir("/run/systemd/system"):
