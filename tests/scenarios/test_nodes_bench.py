@@ -35,6 +35,12 @@ class Spread(JanusTest):
         figures = bench.finish(status=1)
         self.assertEqual((figures["deliveries"], figures["faults"]["lost"]), (600, 600))
 
+    def test_not_all_there(self):
+        """Where one of them could not subscribe, it is never ready, and ends."""
+        server = self.server("max_connections_address=40", listen=WEB)
+        with self.assertRaisesRegex(AssertionError, "janusbench has ended with status 1: "):
+            self.held(self.addresses(server))
+
 
 if __name__ == "__main__":
     unittest.main()
