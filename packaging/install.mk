@@ -52,7 +52,7 @@ install: $(if $(filter 1,$(WITH_BENCH)),programs,server-programs)
 		case $$to in */) to=$$to$${source##*/} ;; esac; \
 		echo "  $$to"; \
 		install -D -m $$mode $$source $$to || exit 1; \
-		case $$source in *.[158]|*.service|*.tmpfiles) sed $(PLACES) $$source > $$to ;; esac || exit 1; \
+		case $$source in *.[158]|*.service|*.tmpfiles|*-post) sed $(PLACES) $$source > $$to ;; esac || exit 1; \
 	done
 	@ini=$(DESTDIR)$(sysconfdir)/janus/janus.ini; \
 	$(INI) > $(BUILD)/janus.ini || exit 1; \

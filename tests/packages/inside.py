@@ -473,6 +473,7 @@ def go_stop(packages, init):
     assert ask() is None and processes() and not any(clients.ended())
     packages.remove()
     assert not processes() and all(clients.ended())
+    systemctl("reset-failed", status=None)      # (it remembers that)
     init.after()
     packages.purge()
     check_clean(before)

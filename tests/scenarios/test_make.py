@@ -197,9 +197,12 @@ class Make(unittest.TestCase):
             os.umask(before)
         self.assertEqual({os.stat(folder).st_mode & 0o005 for folder, *_ in os.walk(os.path.join(self.target, "opt"))}, {0o005})    # the server's user reads it
         self.assertTrue(all(path.startswith("opt/") for path in self.files()), self.files())
-        unit, ini, page = [open(os.path.join(self.target, "opt", path)).read()
-                           for path in ("janus/lib/systemd/system/janus.service", "etc/janus/janus.ini", "janus/share/man/man8/janus.8")]
+        unit, stopped, ini, page = [open(os.path.join(self.target, "opt", path)).read()
+                                    for path in ("janus/lib/systemd/system/janus.service", "janus/libexec/janus/janus-stop-post", "etc/janus/janus.ini",
+                                                 "janus/share/man/man8/janus.8")]
         self.assertIn("ExecStart=/opt/janus/sbin/janus\n", unit)
+        self.assertIn("ExecStopPost=+/opt/janus/libexec/janus/janus-stop-post %n\n", unit)
+        self.assertIn("/opt/janus/bin/janusctl ", stopped)
         self.assertIn("\nruntime_dir = /var/run/janus\n", ini)
         self.assertIn("/opt/etc/janus/janus.ini", page)
         self.made("uninstall", *places)
