@@ -8,7 +8,7 @@
 #   make fuzz    the fuzzers alone, FUZZ_SECONDS=60 each; FUZZ="http json" these
 #   make kernel-tls  tests of the kernel's TLS, in a virtual machine
 #   make bench   Janus beside the floor; bench-peers: beside nchan, redis, nats and mosquitto; bench-million; bench-history, bench-janusctl: what history, and looking, costs; bench-patterns; bench-tls: TLS; bench-nodes: other nodes
-#   make chaos   ten minutes of killing (workers, keepers and masters, 6 : 2 : 2), stopping, reloading and upgrading under load
+#   make chaos   ten minutes of killing (workers, keepers and masters, 6 : 2 : 2, and spares), stopping, reloading and upgrading under load
 #   make chaos-nodes  ten minutes of killing bridges, workers and nats-servers of three nodes under load
 #   make soak    10,000 connections and 1,000 messages a second for SOAK_SECONDS=600: memory must be flat, build/soak.svg shows it
 #   make reconnect  five minutes of subscribers who break off and come back, with kills, reloads and upgrades
@@ -256,8 +256,8 @@ build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o $(FUZZ_LIB)
 
 # Ten minutes, 11,000 connections, and whatever can be done to a server that it must bear, all at the same time; see chaos.py. The seed that it
 # prints does it again: CHAOS="--seed N ...".
-CHAOS ?= --subscribers 10000 --topics 40 --rate 100 --slow 50 --large 600 --large-rate 8 --seconds 600 --kills 480 --keepers 200 --masters 200 --bursts 12 --stops 120 \
-         --reloads 40 --pairs 25 --upgrades 20 --broken 20
+CHAOS ?= --subscribers 10000 --topics 40 --rate 100 --slow 50 --large 600 --large-rate 8 --seconds 600 --kills 480 --keepers 200 --spares 40 --masters 200 --bursts 12 \
+         --stops 120 --reloads 40 --pairs 25 --upgrades 20 --broken 20 --log $(BUILD)/chaos.log
 chaos: all
 	@$(MAKE) --no-print-directory variants
 	@JANUS_BUILD=$(BUILD) JANUS_OTHER_BUILD=$(call variant,layout98) tests/scenarios/chaos.py $(CHAOS)

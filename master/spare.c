@@ -29,6 +29,7 @@
 #define STARTING_MS 1		/* between looks at a worker that is not live yet */
 #define WORD_MS 50			/* between looks whether there is a master */
 #define WORD_MOST_MS 30000		/* a master says within milliseconds who is the keeper; one that is stopped, or about to execute another program, later */
+#define UNHEARD 3		/* such looks at which an order, or a master at the door, waited for a keeper */
 #define MADE_MS 50		/* between spares, if they die */
 
 static void beat(const struct keeper *k)
@@ -67,21 +68,25 @@ static void wait_for_death(pid_t keeper)
 
 /*
  * A quiesced keeper may have executed a program with another layout, and that have made a spare, which this process can't see, as it looks into another hub. The master sees both, and says SIGHUP to whom it takes for the keeper. (The other is
- * killed by that spare. Where there is no master, the keeper has executed nothing; another than there was will look for a keeper by its door.) One that is never told so is one that the master does not know of: it has given up
- * the slot, and the connections are to end with it.
+ * killed by that spare. Where there is no master, the keeper has executed nothing; another than there was will look for a keeper by its door. And where orders wait, or a master at the door, nobody else is there to hear them.)
+ * One that is never told so is one that the master does not know of: it has given up the slot, and the connections are to end with it.
  */
 static void wait_for_word(const struct keeper *k)
 {
 	struct timespec look = { .tv_nsec = WORD_MS * 1000000L };
+	struct pollfd words[] = { { .fd = k->h.slots[k->slot].orders, .events = POLLIN }, { .fd = k->h.slots[k->slot].door, .events = POLLIN } };
 	pid_t master = runtime_dir_master(k->h.lock);
 	uint64_t until = restarts_now() + WORD_MOST_MS;
+	unsigned unheard = 0;
 	sigset_t word;
 
 	sigemptyset(&word);
 	sigaddset(&word, SIGHUP);
-	while (sigtimedwait(&word, NULL, &look) != SIGHUP && master != 0 && runtime_dir_master(k->h.lock) == master)
+	while (unheard < UNHEARD && sigtimedwait(&word, NULL, &look) != SIGHUP && master != 0 && runtime_dir_master(k->h.lock) == master) {
 		if (restarts_now() >= until)
 			_exit(KEEPER_STOPPED);
+		unheard = poll(words, 2, 0) > 0 ? unheard + 1 : 0;
+	}
 }
 
 /* ---- the keeper in its place ---- */

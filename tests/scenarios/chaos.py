@@ -170,6 +170,7 @@ def parse(arguments=None):
     p.add_argument("--pause", type=float, default=0.25, help="seconds between a witness's messages")
     p.add_argument("--timeout", type=int, default=90, help="seconds that a janusbench waits for what is missing")
     p.add_argument("--patience", type=int, default=60, help="the same of the witnesses")
+    p.add_argument("--log", help="a file for the server's whole log, and what was done")
     p.add_argument("--io", default="auto")
     p.add_argument("-o", action="append", default=[])
     return p.parse_args(arguments)
@@ -185,8 +186,16 @@ def run(options, build=None):
     finally:
         pauses = sorted(chaos.pauses())
         log = chaos.server.log()
+        if options.log:
+            keep(options.log, log.splitlines() + chaos.troubles.history)
         chaos.end()
     return report(chaos, pauses, log)
+
+
+def keep(path, lines):
+    """By time, which both begin with."""
+    with open(path, "w") as f:
+        f.writelines(line + "\n" for line in sorted(lines))
 
 
 def report(chaos, pauses, log):

@@ -18,7 +18,7 @@ from janus_test import ROOT, SLOWNESS, JanusTest, Server, is_alive, wait_until
 from programs import OTHER_BUILD, Program
 from steady import Steady, client_on, stopped_reader_on
 from test_upgrade import NO_SNAPSHOT_BUILD
-from troubles import children
+from victims import children
 
 CRASH_BUILD = os.path.join(ROOT, os.environ.get("JANUS_CRASH_BUILD", "build/crash"))
 

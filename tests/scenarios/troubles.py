@@ -45,7 +45,7 @@ class Troubles:
 
     def note(self, text):
         """With the time of the log's."""
-        self.history.append("%s %s" % (datetime.datetime.now(datetime.timezone.utc).strftime("%H:%M:%S.%f")[:-3], text))
+        self.history.append("%s %s" % (datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z", text))
 
     def spread(self, rng, actions, seconds):
         """Each at a random moment; those that take long are caught up with."""
@@ -202,12 +202,12 @@ class Troubles:
 
     def upgrade(self, rng):
         other = OTHER_BUILD if os.path.exists(os.path.join(OTHER_BUILD, "janus")) else janus_test.BUILD
-        self.program.put(other if self.program.source != other else janus_test.BUILD)
-        self.done["upgrades"] += 1
-        self.note("the program of " + self.program.source)
-        if rng.random() < 0.3:
-            self.pair(rng)
-        else:
+        with self.victims.layout():
+            self.program.put(other if self.program.source != other else janus_test.BUILD)
+            self.done["upgrades"] += 1
+            self.note("the program of " + self.program.source)
+            if rng.random() < 0.3:
+                self.pair(rng)
             self.reload()
 
     def pair(self, rng):

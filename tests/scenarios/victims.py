@@ -28,11 +28,25 @@ class Victims:
 
     There is one rule: a slot's keeper and its spare are not killed together, as the slot is lost with both. So one of them is killed only if the other one is there, and has not been killed before:
     a keeper has the spare that it has made, and a spare's parent is the keeper. Workers are killed whatever else is.
+
+    The next program's master, if its layout is another, knows the spares that there were when it was executed, and no later ones. So while that may be under way (layout()) a slot loses its keeper or its spare
+    once, and not again.
     """
 
     def __init__(self, server, over):
         self.server, self.over = server, over
         self.one = threading.Lock()         # held from a look until the kill
+        self.known = None                   # the spares that count, if later ones don't
+
+    @contextlib.contextmanager
+    def layout(self):
+        """While the server may change to a program with another layout."""
+        with self.one:
+            self.known = {pid for pid, role in self.roles().items() if role == "janus-spare"}
+        try:
+            yield
+        finally:
+            self.known = None
 
     def roles(self):
         """{process id: "janus-worker"...}"""
@@ -49,7 +63,7 @@ class Victims:
             others, workers = [], []
             for child in children(keeper):
                 (workers if roles.get(child) == "janus-worker" else others).append(child)
-            if len(others) == 1 and roles.get(others[0]) == "janus-spare":
+            if len(others) == 1 and roles.get(others[0]) == "janus-spare" and (self.known is None or others[0] in self.known):
                 found.append((keeper, others[0], workers))
         return found
 
