@@ -1,9 +1,11 @@
 """What tests with the crash build stand on: points at which a worker dies, or something fails, once (shm/crash.h)."""
+import contextlib
 import os
 import shutil
+import ssl
 import tempfile
 
-from janus_test import ROOT
+from janus_test import ROOT, wait_until
 from web_clients import WebTest
 
 CRASH_BUILD = os.path.join(ROOT, os.environ.get("JANUS_CRASH_BUILD", "build/crash"))
@@ -40,3 +42,23 @@ class CrashTest(WebTest):
             return False
         except FileNotFoundError:
             return True
+
+    def die_among_heartbeats(self, clients, *points):
+        """Of flash clients, who are sent nothing else."""
+        heard = [b""] * len(clients)
+
+        def hear():
+            for i, client in enumerate(clients):
+                client.socket.setblocking(False)
+                with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError):
+                    while data := client.socket.recv(4096):
+                        heard[i] += data
+            return b"".join(heard).count(b"PING\1")
+
+        for point in points:
+            self.arm(point)
+            wait_until(lambda: not self.armed(point), 10, point)
+        self.janus.forgive_deaths(9)
+        wait_until(lambda: hear() == self.janus.count("heartbeats"), 10, "as many as were sent")
+        for text in heard:
+            self.assertEqual(text, b"PING\1" * (len(text) // 5))

@@ -12,7 +12,7 @@ import unittest
 
 import janus_test
 from crash_test import CrashTest
-from janus_test import ROOT, Client, readable, wait_until
+from janus_test import ROOT, Client, wait_until
 from positions import Position
 from web_clients import TEXT, WEB, Lines, WebSocket, frame, packet, request
 
@@ -389,22 +389,7 @@ class Heartbeats(CrashTest):
     def test_deaths_among_heartbeats_that_are_sent_together(self):
         """Each client gets each once, and whole."""
         self.serve_crash_build("heartbeat=1s", "session_linger=0", workers=1)
-        clients = [self.client(self.janus) for _ in range(12)]
-        heard = [b""] * len(clients)
-
-        def hear():
-            for i, client in enumerate(clients):
-                while readable(client.socket, 0):
-                    heard[i] += client.socket.recv(4096)
-            return b"".join(heard).count(b"PING\1")
-
-        for point in ("batch-listed", "batch-half-recorded"):
-            self.arm(point)
-            wait_until(lambda: not self.armed(point), 10, point)
-        self.janus.forgive_deaths(9)
-        wait_until(lambda: hear() == self.janus.count("heartbeats"), 10, "as many as were sent")
-        for text in heard:
-            self.assertEqual(text, b"PING\1" * (len(text) // 5))
+        self.die_among_heartbeats([self.client(self.janus) for _ in range(12)], "batch-listed", "batch-half-recorded")
 
 
 if __name__ == "__main__":

@@ -263,5 +263,11 @@ class WhatHistoryHas(CrashTest, TlsTest, HistoryTest):
         self.assertEqual([self.janus.count(name) for name in ("closed_uncertain", "closed_damaged", "no_buffer", "bad_input", "dropped_overtaken", "closed_slow")], [0] * 6)
 
 
+class Heartbeats(CrashTest, TlsTest):
+    def test_deaths_among_heartbeats_that_are_sent_together(self):
+        self.serve_crash_build("heartbeat=1s", "session_linger=0", workers=1)
+        self.die_among_heartbeats([self.flash() for _ in range(8)], "tls-sealed", "batch-half-recorded")
+
+
 if __name__ == "__main__":
     unittest.main()
