@@ -182,8 +182,12 @@ bool heartbeat(struct worker *w, session_id sid)
 void heartbeats_send(struct worker *w)
 {
 	for (unsigned i = 0; i < w->due_count; i++) {
-		base_on(&w->base, w->due[i]);
-		ping(w, w->due[i]);
+		session_id sid = w->due[i];
+
+		if (session(&w->base, sid)->status != SESSION_OPEN || session_has(&w->base, sid, MARK_OVER))
+			continue;	/* it has ended with one that was looked at behind it */
+		base_on(&w->base, sid);
+		ping(w, sid);
 	}
 	base_on(&w->base, -1);
 	w->due_count = 0;
