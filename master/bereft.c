@@ -12,6 +12,7 @@
 #include "shm/log.h"
 
 #define LOOK_MS 1000		/* between looks at others */
+#define QUIESCED_MS 30000		/* in which a master that is there comes for a slot that serves nobody */
 
 bool bereft_begin(struct keeper *k)
 {
@@ -102,8 +103,9 @@ bool bereft_look(struct keeper *k)
 	/* (Only time in which this process was run counts: a container that is paused does not end.) */
 	k->looked = now;
 	k->alone += passed < 2 * LOOK_MS ? passed : 2 * LOOK_MS;
+	/* One is about to come; unless it has given this slot up, as the keeper that it knew died, and this process is that one's spare of which it does not know. */
 	if (runtime_dir_master(k->h.lock) != 0)
-		return true;		/* one is about to come */
+		return !k->quiesced || k->alone < QUIESCED_MS;
 	if (is_lowest(k))
 		for (unsigned i = 0; i < SLOT_BRIDGE; i++)
 			if (i != k->slot)

@@ -345,24 +345,31 @@ class Reload(MasterTest):
 class Upgrade(MasterTest):
     """The master dies while a program with another layout takes over."""
 
-    def one(self, point, progress=True):
+    def die(self, point):
         folder = tempfile.mkdtemp(prefix="janus-program-")
         self.addCleanup(shutil.rmtree, folder)
         program = Program(CRASH_BUILD, os.path.join(folder, "program"))
         self.begin(build=program.folder, per_worker=1)
+        self.slots = self.processes_of_slots()
         program.put(OTHER_BUILD)
         self.arm(point)
         self.janus.killed[self.janus.master] = "master"
         os.kill(self.janus.master, signal.SIGHUP)
         self.janus.process.wait(20 * SLOWNESS)
         self.assertFalse(self.armed(point))
-        if progress:
-            self.steady.progress()
-        self.again()
+
+    def follow(self):
         self.steady.progress(30)
         self.janus.wait_log(r"taken over(?s:.*)reloaded", 30)
         self.end()
         self.janus.stop()
+
+    def one(self, point, progress=True):
+        self.die(point)
+        if progress:
+            self.steady.progress()
+        self.again()
+        self.follow()
 
     def test_asked(self):
         """Workers are leaving their snapshots: they go on without a master."""
@@ -371,6 +378,29 @@ class Upgrade(MasterTest):
     def test_moving(self):
         """All have left: they wait for the next one, as the next program may have taken over."""
         self.one("master-moving", False)
+
+    def asked(self, point=None):
+        """All have left, and the next master waits for what a keeper has, which dies: its spare says it."""
+        self.die("master-moving")
+        keeper = self.slots[0][0]
+        self.janus.kill(keeper, "keeper", signal.SIGSTOP)
+        told = self.taken_over()
+        self.janus.launch()
+        self.janus.wait_log(r"keeper 1: process %d is the master now" % self.janus.master, 20)
+        if point:
+            self.arm(point)
+            os.kill(keeper, signal.SIGCONT)
+        else:
+            self.janus.kill(keeper, "keeper")
+        wait_until(lambda: self.taken_over() > told, 20, "a master that has taken over")
+        self.janus.wait_started()
+        self.follow()
+
+    def test_keeper_dies_before_it_opens(self):
+        self.asked()
+
+    def test_keeper_dies_when_it_has_opened(self):
+        self.asked("keeper-adopted")
 
     def test_canary(self):
         """One slot is the next program's, the others wait."""
