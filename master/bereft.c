@@ -15,6 +15,7 @@
 #include "shm/log.h"
 
 #define LOOK_MS 1000		/* between looks at others */
+#define QUIESCED_MS 30000		/* in which a master that is there comes for a slot that serves nobody */
 
 static struct masters_shm *masters_of(const struct keeper *k)
 {
@@ -63,6 +64,7 @@ bool bereft_begin(struct keeper *k)
 	k->bereft = true;
 	k->met = false;
 	k->looked = restarts_now();
+	k->alone = 0;
 	log_warning("the master is gone; going on without one for %lld ms", (long long)left_ms(k));
 	return true;
 }
@@ -154,8 +156,10 @@ bool bereft_look(struct keeper *k)
 		return true;
 	k->looked = now;
 	over = is_over(k, now, passed);
+	k->alone += passed < 2 * LOOK_MS ? passed : 2 * LOOK_MS;
+	/* One is about to come; unless it has given this slot up, as the keeper that it knew died, and this process is that one's spare of which it does not know. */
 	if (runtime_dir_master(k->h.lock) != 0)
-		return true;		/* one is about to come */
+		return !k->quiesced || k->alone < QUIESCED_MS;
 	if (!atomic_load(&masters_of(k)->gone)) {
 		miss(k);
 		return true;

@@ -121,7 +121,7 @@ static void put_arguments(msgpack_packer *p, const struct handover *h)
 
 static void pack(msgpack_packer *p, const struct handover *h)
 {
-	msgpack_pack_map(p, 45);
+	msgpack_pack_map(p, 46);
 	put_int(p, "v", HANDOVER_VERSION);
 	put_int(p, "layout", h->layout);
 	put_int(p, "answer", h->answer);
@@ -156,6 +156,7 @@ static void pack(msgpack_packer *p, const struct handover *h)
 	put_int(p, "bridge", h->bridge);
 	put_int(p, "keepers_died", h->keepers.count);
 	put_int(p, "keepers_waits", h->keepers.pauses);
+	put_int(p, "programs", h->programs);
 	put_int(p, "died", (int64_t)h->died);
 	put_int(p, "started", (int64_t)h->started);
 	put_key(p, "settings");
@@ -393,6 +394,7 @@ static int unpack(struct handover *h, const struct msgpack_value *map)
 	h->bridge = (uint32_t)get_int(map, "bridge", 0);
 	h->keepers.count = (unsigned)get_int(map, "keepers_died", 0);
 	h->keepers.pauses = (unsigned)get_int(map, "keepers_waits", 0);
+	h->programs = (uint32_t)get_int(map, "programs", 0);
 	h->died = (uint64_t)get_int(map, "died", 0);
 	h->started = (uint64_t)get_int(map, "started", 0);
 	h->lost = (uint64_t)get_int(map, "lost", 0);

@@ -100,7 +100,8 @@ struct handover {
 	char failed[HANDOVER_TEXT_MAX];	/* master only: why the new program failed, so that the old one is back; "" it did not */
 	struct handover_fallback fallback;	/* master only */
 	uint32_t data, bridge;		/* master only: process ids of janus-data and janus-bridge, 0 none */
-	struct restarts keepers;	/* keeper only: those that died before it, one behind the other (keeper_again.h) */
+	struct restarts keepers;	/* keeper only: those that died before it, one behind the other (spare.h) */
+	uint32_t programs;		/* keeper only: that it and those before it have executed (runtime_dir_hold_program()) */
 	uint64_t died;			/* keeper: when its worker died or left, microseconds since 1970 */
 	uint64_t started;		/* when the master began, seconds since 1970 */
 	int wake[INDEX_SLOTS_MAX];

@@ -290,6 +290,7 @@ static void adopt(struct keeper *k, struct order_received *r)
 	next->tickets = k->h.tickets;
 	next->fetched = k->h.fetched;
 	next->lock = k->h.lock;
+	next->programs = k->h.programs;
 	next->control = k->h.control;
 	next->caller = -1;
 	memcpy(next->wake, k->h.wake, sizeof(next->wake));
@@ -317,7 +318,7 @@ static void order_replace(struct keeper *k, struct order_received *r)
 	if (k->successor < 0 && !k->h.new_segments)
 		count_refusal(k);
 	k->quiescing = false;
-	/* (A spare that comes to be the keeper waits to be told, too.) */
+	/* (A spare that comes to be the keeper waits with the snapshot, too.) */
 	if (k->h.new_segments && k->supervisor.worker == 0)
 		atomic_store(&k->self->state, SLOT_QUIESCED);
 	k->replacing = k->supervisor.worker == 0;

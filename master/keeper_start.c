@@ -148,6 +148,7 @@ int keeper_start(struct keeper *k, int handover)
 	k->slot = (unsigned)k->h.slot;
 	k->successor = k->program = -1;
 	k->spare = (pid_t)k->h.slots[k->slot].spare;
+	k->h.programs++;
 	open_log(k);
 	prctl(PR_SET_NAME, KEEPER_NAME);
 	title_set("janus: keeper %u", k->slot);
@@ -157,6 +158,9 @@ int keeper_start(struct keeper *k, int handover)
 	/* (A program before this one had the kernel stop it when the master dies.) */
 	prctl(PR_SET_PDEATHSIG, 0);
 	while (runtime_dir_hold(k->h.lock) < 0)
+		if (!try_again(k, "lock"))
+			return -1;
+	while (runtime_dir_hold_program(k->h.lock, k->slot, &k->h.programs) < 0)
 		if (!try_again(k, "lock"))
 			return -1;
 	while (privileges_drop(k->h.settings.user) < 0)

@@ -33,6 +33,7 @@ struct keeper {
 	bool bereft;			/* there is no master */
 	bool met;			/* one has come to it before, since this process has begun */
 	uint64_t looked;		/* when it was looked last, milliseconds of CLOCK_MONOTONIC */
+	uint64_t alone;			/* milliseconds in which it was run without one */
 	uint64_t dead;			/* slots of which nobody was left then, a bit each */
 	int snapshot;			/* where the worker puts one if asked to */
 

@@ -28,6 +28,7 @@
 #define MASTER_BYTE 0
 #define KEEPER_BYTE 1
 #define REVIVED_BYTE 2
+#define PROGRAMS_MAX (1u << 24)		/* bytes of a slot, one for each program that its keepers have executed. The first slot's are behind as many that are for other things */
 #define LEAVE_MS 10000		/* for one that a keeper has started to leave */
 #define POLL_MS 5
 #define RACES_MAX 1000		/* masters that came and went just while this one opened the file */
@@ -50,14 +51,19 @@ static int take(int fd, short type, off_t byte)
 	return fcntl(fd, F_SETLK, &lock);
 }
 
-/* Who has a lock on the byte that keeps others from this one: a process id, 0 nobody, -1 somebody whom this process can't see (another pid namespace). */
-static pid_t holder(int fd, short type, off_t byte)
+/* Who has a lock on one of these bytes that keeps others from it: a process id, 0 nobody, -1 somebody whom this process can't see (another pid namespace). */
+static pid_t holder_of(int fd, short type, off_t from, off_t count)
 {
-	struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+	struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = from, .l_len = count};
 
 	if (fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
 		return 0;
 	return lock.l_pid > 0 ? lock.l_pid : -1;
+}
+
+static pid_t holder(int fd, short type, off_t byte)
+{
+	return holder_of(fd, type, byte, 1);
 }
 
 static const char *process_text(pid_t pid, char *dst, size_t size)
@@ -364,4 +370,29 @@ int runtime_dir_hold_anew(int lock)
 {
 	(void)!take(lock, F_UNLCK, KEEPER_BYTE);
 	return runtime_dir_hold(lock);
+}
+
+static off_t byte_of(unsigned slot, uint32_t program)
+{
+	return (off_t)(slot + 1) * PROGRAMS_MAX + program % PROGRAMS_MAX;
+}
+
+int runtime_dir_hold_program(int lock, unsigned slot, uint32_t *program)
+{
+	int r = -1;
+
+	for (unsigned i = 0; i < RACES_MAX && r < 0; i++) {
+		r = take(lock, F_WRLCK, byte_of(slot, *program));
+		if (r < 0 && errno != EACCES && errno != EAGAIN)
+			return -1;
+		*program += r < 0;
+	}
+	return r;
+}
+
+bool runtime_dir_followed(int lock, unsigned slot, uint32_t program)
+{
+	off_t next = byte_of(slot, program) + 1;
+
+	return holder_of(lock, F_RDLCK, next, byte_of(slot + 1, 0) - next) != 0;
 }

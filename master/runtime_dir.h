@@ -1,11 +1,12 @@
 /*
  * The runtime folder: who may run (the lock file `lock`), and where janusctl finds the master (the socket `control`).
  *
- * The lock file bears two POSIX record locks (fcntl), a byte each:
+ * The lock file bears POSIX record locks (fcntl), a byte each:
  *
  *   byte 0   write lock: the master, one a folder
  *   byte 1   read lock: each keeper. While there is one, listen ports and connections of that server are still open
  *   byte 2   write lock: a master that a keeper has started (revive.h). It makes way for one that is started otherwise
+ *   further  write lock: keeper, spare and worker of a slot that run the same program; a byte for each program that the slot's keepers execute, one after the other
  *
  * Such a lock belongs to a descriptor table, not to a process or a descriptor:
  *  - fork() does not hand it on; execve() keeps it, as long as the caller shared its table with nobody.
@@ -20,6 +21,7 @@
 #define MASTER_RUNTIME_DIR_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <sys/un.h>
 
@@ -74,6 +76,15 @@ int runtime_dir_hold(int lock);
 
 /* For a spare that has become the keeper: it has the dead one's lock, but in that one's name (process id). There is none for an instant. */
 int runtime_dir_hold_anew(int lock);
+
+/*
+ * For a keeper that was executed: notes that there is this program of its slot. *program, its number among them, goes up if somebody has the byte. 0, or -1 with errno.
+ * The lock goes with the last process that shares the table, and before its parent's death is told to anybody.
+ */
+int runtime_dir_hold_program(int lock, unsigned slot, uint32_t *program);
+
+/* Whether anybody is left of a program that was executed behind this one. Exact for a process whose parent has died. */
+bool runtime_dir_followed(int lock, unsigned slot, uint32_t program);
 
 /* Who holds that folder's locks: process ids, 0 nobody, -1 a process that can't be seen from here (another container's). For who only looks: the folder
  * need not be there, and then nobody does. Not for who holds a lock himself. */

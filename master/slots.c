@@ -424,7 +424,6 @@ static bool take_keeper(struct master *m, unsigned slot)
 	follow(m, slot);
 	s->lost = false;
 	s->looked = s->silent = 0;
-	tell_keeper(m, slot, SIGHUP);		/* (A spare that waits to be told so is the keeper now; for one that is, it means nothing.) */
 	tell_keeper(m, slot, SIGCONT);		/* (Somebody may have stopped it.) */
 	log_info("slot %u: its spare is the keeper now, process %u", slot, pid);
 	if (m->stopping) {

@@ -27,9 +27,6 @@
 #define LIVED_MS 1000		/* a keeper that lived so long was well */
 #define BEAT_MS 500
 #define STARTING_MS 1		/* between looks at a worker that is not live yet */
-#define WORD_MS 50			/* between looks whether there is a master */
-#define WORD_MOST_MS 30000		/* a master says within milliseconds who is the keeper; one that is stopped, or about to execute another program, later */
-#define UNHEARD 3		/* such looks at which an order, or a master at the door, waited for a keeper */
 #define MADE_MS 50		/* between spares, if they die */
 
 static void beat(const struct keeper *k)
@@ -62,31 +59,8 @@ static void wait_for_death(pid_t keeper)
 		if (sigwaitinfo(&all, &info) < 0)
 			info.si_signo = 0;
 	prctl(PR_SET_PDEATHSIG, 0);
-	if (info.si_signo == SIGTERM || info.si_signo == SIGHUP)
-		raise(info.si_signo);
-}
-
-/*
- * A quiesced keeper may have executed a program with another layout, and that have made a spare, which this process can't see, as it looks into another hub. The master sees both, and says SIGHUP to whom it takes for the keeper. (The other is
- * killed by that spare. Where there is no master, the keeper has executed nothing; another than there was will look for a keeper by its door. And where orders wait, or a master at the door, nobody else is there to hear them.)
- * One that is never told so is one that the master does not know of: it has given up the slot, and the connections are to end with it.
- */
-static void wait_for_word(const struct keeper *k)
-{
-	struct timespec look = { .tv_nsec = WORD_MS * 1000000L };
-	struct pollfd words[] = { { .fd = k->h.slots[k->slot].orders, .events = POLLIN }, { .fd = k->h.slots[k->slot].door, .events = POLLIN } };
-	pid_t master = runtime_dir_master(k->h.lock);
-	uint64_t until = restarts_now() + WORD_MOST_MS;
-	unsigned unheard = 0;
-	sigset_t word;
-
-	sigemptyset(&word);
-	sigaddset(&word, SIGHUP);
-	while (unheard < UNHEARD && sigtimedwait(&word, NULL, &look) != SIGHUP && master != 0 && runtime_dir_master(k->h.lock) == master) {
-		if (restarts_now() >= until)
-			_exit(KEEPER_STOPPED);
-		unheard = poll(words, 2, 0) > 0 ? unheard + 1 : 0;
-	}
+	if (info.si_signo == SIGTERM)
+		raise(SIGTERM);
 }
 
 /* ---- the keeper in its place ---- */
@@ -180,14 +154,20 @@ static bool make_another(struct keeper *k)
 	return second;
 }
 
+/*
+ * Another process is the one that counts: a spare that was made later; or one that a program has made which the keeper had executed. If that has another layout, it looks into another hub. So it is the locks that tell.
+ */
+static bool is_another(const struct keeper *k)
+{
+	return atomic_load(&k->self->spare) != (uint32_t)getpid() || runtime_dir_followed(k->h.lock, k->slot, k->h.programs);
+}
+
 static void take_over(struct keeper *k)
 {
 	unsigned ms;
 
-	if (atomic_load(&k->self->spare) != (uint32_t)getpid())
+	if (is_another(k))
 		_exit(KEEPER_STOPPED);
-	if (atomic_load(&k->self->state) == SLOT_QUIESCED)
-		wait_for_word(k);
 	CRASH_POINT("spare-missed");
 	become_keeper(k);
 	CRASH_POINT("spare-keeper");
@@ -255,9 +235,6 @@ bool spare_make(struct keeper *k)
 	if (pid == 0) {
 		prctl(PR_SET_NAME, SPARE_NAME);
 		title_set("janus: spare %u", k->slot);
-		/* (If the keeper dies before it has ended that one: a spare of another layout looks into another hub, and would find nothing of this one.) */
-		if (before)
-			kill(before, SIGKILL);
 		CRASH_POINT("spare-begun");
 		wait_for_death(keeper);
 		take_over(k);

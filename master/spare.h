@@ -6,7 +6,8 @@
  * last one had. An order that the keeper had taken the spare does not know: the master gives it again. A program that is executed has a table of its own, and the spare keeps the one before; the
  * program makes its own spare before its first worker, and kills that one.
  *
- * Which spare counts is hub_slot_shm.spare, where the kernel writes a spare's number before it runs. One that is another finds that when the keeper has died, and ends.
+ * Which spare counts is hub_slot_shm.spare, where the kernel writes a spare's number before it runs. One that is another finds that when the keeper has died, and ends. So does one whose keeper has executed another program, of which somebody is left
+ * (runtime_dir_followed()).
  */
 #ifndef MASTER_SPARE_H
 #define MASTER_SPARE_H

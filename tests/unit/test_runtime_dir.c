@@ -327,6 +327,41 @@ static void worker_holds_on(void **state)
 	runtime_dir_close(&dir);
 }
 
+/* ---- programs that the keepers of a slot execute ---- */
+
+static int be_program(void)
+{
+	uint32_t program = 5;
+	int fd = open(lock, O_RDWR);
+
+	return runtime_dir_hold_program(fd, 3, &program) < 0 ? -1 : (int)program;
+}
+
+static void programs_follow(void **state)
+{
+	pid_t first, second;
+	int told, fd;
+
+	(void)state;
+	assert_int_equal(mkdir(path, 0700), 0);
+	fd = open(lock, O_RDWR | O_CREAT, 0600);
+	first = other(be_program, &told);
+	assert_int_equal(told, 5);
+	second = other(be_program, &told);		/* (somebody has that byte) */
+	assert_int_equal(told, 6);
+	assert_true(runtime_dir_followed(fd, 3, 4));
+	assert_true(runtime_dir_followed(fd, 3, 5));
+	assert_false(runtime_dir_followed(fd, 3, 6));
+	assert_false(runtime_dir_followed(fd, 2, 4));
+	assert_false(runtime_dir_followed(fd, 4, 4));
+	end(second);
+	assert_false(runtime_dir_followed(fd, 3, 5));
+	assert_true(runtime_dir_followed(fd, 3, 4));
+	end(first);
+	assert_false(runtime_dir_followed(fd, 3, 4));
+	close(fd);
+}
+
 static void keepers_of_one_master(void **state)
 {
 	struct runtime_dir dir;
@@ -402,6 +437,7 @@ int main(void)
 		CASE(masters_race),
 		CASE(waits_for_keepers),
 		CASE(worker_holds_on),
+		CASE(programs_follow),
 		CASE(keepers_of_one_master),
 		CASE(folders_that_wont_do),
 	};
