@@ -375,7 +375,7 @@ M("keeper-makes-a-worker-beside-another", "master/spare.c", "\twhile (!gone) {\n
 M("spare-does-not-stay-quiesced", "master/spare.c", "k->quiesced = atomic_load(&k->self->state) == SLOT_QUIESCED;", "k->quiesced = false;", "test_keeper_death.Points.test_layout_that_follows", quick=False)
 M("spare-is-not-made-again", "master/spare.c", "\treturn (k->spare == 0 || k->spare_old) && ", "\treturn k->spare_old && ", "test_keeper_death.Killed.test_spare", quick=False)
 M("spare-does-not-know-what-follows", "master/keeper.c", "\t(void)spare_make(k);\t\t/*", "\t/*", "test_keeper_death.Points.test_without_a_worker", quick=False)
-M("spares-go-on-beside-the-next-one", "master/spare.c", "\t\tif (before)\n\t\t\tkill(before, SIGKILL);\n", "",
+M("spares-go-on-beside-the-next-one", "master/spare.c", " || runtime_dir_followed(k->h.lock, k->slot, k->h.programs);", ";",
   "test_keeper_death.Points.test_layout_that_follows", quick=False)
 M("slot-is-left-half-empty", "master/supervisor.c", "\tif (atomic_load(&shm_of(s)->emptying))\n\t\tempty_slot(s);\n", "", "test_keeper_death.Points.test_slot_that_starts_empty", quick=False)
 M("order-dies-with-its-keeper", "master/slots.c", "} else if (s->ordered && ", "} else if (false && ", "test_keeper_death.Points.test_order", quick=False)
