@@ -22,16 +22,15 @@ static uint64_t entries_at(void)
 
 static int format(int fd, uint32_t entries)
 {
+	struct tls_shm plan = { .layout = HUB_LAYOUT, .entries = entries, .entries_at = entries_at() };
 	struct tls_shm *s;
 	size_t size;
 
 	s = segment_map(fd, 1, &size);
 	if (!s)
 		return -1;
-	s->layout = HUB_LAYOUT;
-	s->entries = entries;
+	memcpy(s, &plan, sizeof(plan));
 	s->size = size;
-	s->entries_at = entries_at();
 	/* release: who sees the magic sees all of the above */
 	atomic_store_explicit(&s->magic, TLS_MAGIC, memory_order_release);
 	segment_unmap(s, size);

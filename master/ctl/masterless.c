@@ -17,6 +17,7 @@
 #include "master/ctl/ctl.h"
 #include "master/door.h"
 #include "master/process.h"
+#include "master/programs.h"
 #include "master/runtime_dir.h"
 
 #define LOOK_MS 20
@@ -164,6 +165,7 @@ static void remove_as_master(const char *runtime_dir)
 	if (runtime_dir_lock(&dir, runtime_dir, error) < 0)
 		return;
 	door_remove_all(runtime_dir);
+	programs_forget(runtime_dir);
 	snprintf(admin, sizeof(admin), "%s/admin", runtime_dir);
 	unlink(admin);
 	runtime_dir_close(&dir);

@@ -58,6 +58,7 @@ class CrashTest(WebTest):
         for point in points:
             self.arm(point)
             wait_until(lambda: not self.armed(point), 10, point)
+        wait_until(lambda: self.janus.log().count("died of signal 9") == len(points), 10, "the deaths")
         self.janus.forgive_deaths(9)
         wait_until(lambda: hear() == self.janus.count("heartbeats"), 10, "as many as were sent")
         for text in heard:
