@@ -1,21 +1,23 @@
 #!/usr/bin/env python3
 """How long a worker's death, or a reload, is heard by clients: by a client's own clock.
 
-    tests/bench/pause.py [--build build] [--connections N] [--kills N] [--reload] [--rate N] [--busy N] [--json FILE]
+    tests/bench/pause.py [--build build] [--connections N] [--kills N] [--reload [--replace]] [--rate N] [--busy N] [--json FILE]
 
 One slot has N connections, janusbench's, each subscribed and idle. A few more, spread over the time in which those came, are sent a message every few milliseconds by a
-publisher that is a connection of the same slot, and note when each message arrives. The worker is killed (SIGKILL), or the server is told to reload, again and again. Printed is the longest gap
+publisher that is a connection of the same slot, and note when each message arrives. The worker is killed (SIGKILL), or the server is told to reload, again and again; with --replace, the program is another file each time. Printed is the longest gap
 of any of these clients around each, less the longest gap of any of them in as long a time without: median, and the longest. With --busy, so many more subscribers are sent every message,
 too, so that the worker is mostly in the midst of a fan-out. All messages must come, once and in order.
 """
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -127,10 +129,24 @@ class Idle:
         self.process.communicate()
 
 
+def programs_of(build, folder):
+    """Copies, of which one can be replaced."""
+    for name in os.listdir(build):
+        path = os.path.join(build, name)
+        if name.startswith("janus") and os.path.isfile(path):
+            shutil.copy(path, folder)
+    return folder
+
+
 def measure(args):
+    with tempfile.TemporaryDirectory() as folder:
+        return measure_with(args, programs_of(args.build, folder) if args.replace else args.build)
+
+
+def measure_with(args, build):
     if args.verbose:
         Server.options += "log_level=info",
-    with Server(args.build, 1) as server:
+    with Server(build, 1) as server:
         address, idle, listeners, sent, stop = server.addresses[0], [], [], [0], threading.Event()
         expect_room(server, args.connections + args.busy + LISTENERS + 1)
         for i in range(LISTENERS):
@@ -149,6 +165,9 @@ def measure(args):
                 time.sleep(WINDOW + 0.4 + 0.017 * (len(kills) % 7))
                 kills.append(time.monotonic())
                 if args.reload:
+                    if args.replace:
+                        shutil.copy(os.path.join(args.build, "janus"), server.build + "/next")
+                        os.rename(server.build + "/next", server.build + "/janus")
                     server.ctl("reload")
                 else:
                     os.kill(worker_of(server), signal.SIGKILL)
@@ -183,4 +202,5 @@ def say(result):
 if __name__ == "__main__":
     sys.exit(bench.one_figure(
         __doc__, measure, say, connections=bench.number(19000), kills=bench.number(20), reload={"action": "store_true", "help": "instead of killing"},
+        replace={"action": "store_true", "help": "the program, before each reload"},
         rate=bench.number(500, "messages a second"), busy=bench.number(0), verbose={"action": "store_true", "help": "show each, and what the server has logged"}))
