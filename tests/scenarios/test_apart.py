@@ -13,7 +13,7 @@ import unittest
 from crash_test import CRASH_BUILD, CrashTest
 from http_clients import request
 from janus_test import SLOWNESS, fence, timestamp, wait_until
-from test_recovery import is_stopped
+from processes import is_stopped
 
 LARGE = "x" * 200000        # 20 of these are a turn's share
 WINDOW = 50                 # notes of one, in this build

@@ -398,16 +398,19 @@ class Points(KeeperTest):
         self.end()
 
     def test_quiesced(self):
-        """A keeper whose worker has left a snapshot: the upgrade is refused, all go on; and again it can be done."""
+        """A keeper whose worker has left a snapshot: the upgrade is refused, all go on, and again it can be done; or it is done, if the master was faster."""
         self.begin_program()
         self.program.put(OTHER_BUILD)
         for slot in (1, 2):
             self.arm("keeper-quiesced", slot)
-            self.assertEqual(self.janus.reload()[0], 1)
+            refused = self.janus.reload()[0]
+            self.assertIn(refused, (1,) if slot == 1 else (0, 1))
             self.assertFalse(self.armed("keeper-quiesced"))
             self.janus.killed[-slot] = "keeper"
             wait_until(self.in_order, 15, "a keeper and a worker")
             self.steady.progress()
+            if not refused:
+                break
         self.assertEqual(self.janus.reload()[0], 0)
         self.end()
 

@@ -356,7 +356,7 @@ class Makes(MasterTest):
         wait_until(lambda: not self.armed(point), 20, "the master at " + point)
         self.janus.process.wait()
         self.steady.progress()
-        self.assertEqual(len(self.janus.all_called("janus-keeper")), keepers)
+        wait_until(lambda: len(self.janus.all_called("janus-keeper")) == keepers, 10, "so many keepers")
         self.again()
         wait_until(lambda: [w["state"] for w in self.janus.status()["workers"]] == ["live"] * 3, 20, "three workers")
         self.end()

@@ -11,7 +11,7 @@ from crash_test import CRASH_BUILD, CrashTest
 from janus_test import free_port, wait_until
 from programs import OTHER_BUILD, Program
 from steady import Steady, client_on
-from test_recovery import is_stopped
+from processes import is_stopped
 from test_sessions import SessionTest
 from web_clients import TEXT, WebSocket, frame
 

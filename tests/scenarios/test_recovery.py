@@ -14,17 +14,10 @@ import unittest
 import janus_test
 from crash_test import CRASH_BUILD, CrashTest
 from janus_test import Closed, fence, is_alive, wait_until
+from processes import is_stopped
 from test_slow import SMALL
 
 BIG = "x" * 60000
-
-
-def is_stopped(pid):
-    try:
-        with open("/proc/%d/stat" % pid) as f:
-            return f.read().rpartition(")")[2].split()[0] == "T"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 class Recovery(CrashTest):

@@ -5,9 +5,11 @@ its publisher's order, with the id that the publisher was told. None of the conn
 idle most of the time, and others are in the middle of a request or frame nearly always. Some readers have small receive buffers. With
 `visitors`, there are those that subscribe and unsubscribe all the time, too (visitors.py). With `tls`, every second connection is one of TLS.
 """
+import contextlib
 import itertools
 import json
 import select
+import ssl
 import threading
 import time
 
@@ -87,6 +89,7 @@ class Readers(threading.Thread):
             poll.register(reader.client.socket, select.POLLIN)
         try:
             for reader in self.readers:
+                reader.client.socket.setblocking(False)
                 reader.take(self.ids)
             while not self.over.is_set():
                 for fd, _ in poll.poll(100):
@@ -95,14 +98,23 @@ class Readers(threading.Thread):
             self.error = e
 
     def receive(self, reader):
-        try:
-            data = reader.client.socket.recv(1 << 20)
-        except ConnectionResetError:
-            data = b""
-        if not data:
-            raise Closed("the connection of the reader %s was closed" % reader.kind)
-        reader.client.buffer += data
+        """All that has come. (Within TLS recv() gives one record: a reader of one a turn would be slower than what is published, and be overtaken.)"""
+        came = b""
+        with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError):
+            while len(came) < 1 << 20:
+                data = self.receive_some(reader)
+                if not data:
+                    raise Closed("the connection of the reader %s was closed" % reader.kind)
+                came += data
+        reader.client.buffer += came
         reader.take(self.ids)
+
+    @staticmethod
+    def receive_some(reader):
+        try:
+            return reader.client.socket.recv(1 << 20)
+        except ConnectionResetError:
+            return b""
 
 
 class Witnesses:
