@@ -257,6 +257,7 @@ M("orphans-all-adopted", "worker/loop/orphans.c", "if (!has_moved(w, fd) && unto
 M("orphans-beyond-the-limit", "worker/loop/connection.c", " && listener_counts(&w->listeners, fd, a->proto))", ")", "test_http_routes.Routes.test_full_and_killed")
 M("refused-are-reset", "worker/loop/refuse.c", "\tif (!more)\n\t\tend(w, r);", "\tif (r->told)\n\t\tend(w, r);", "test_http_routes.Routes.test_full_can_be_read")
 M("registered-before-it-is", "worker/session/watch.c", "\tnote(slot, fd, had & events);\n", "\tnote(slot, fd, events);\n", GO_THROUGH, points="watch-lessened", quick=False)
+M("reported-for-ever", "worker/session/watch.c", "return registered & ~wants || !wants ?", "return !wants ?", "test_watch")
 M("half-done-is-not-done-again", "worker/session/watch.c", "if (had ? errno == ENOENT : errno == EEXIST)", "if (false)", "test_watch")
 M("another-program-s-set", "worker/session/watch.c", "if (!was_elsewhere(slot) && is_set", "if (is_set", "test_watch")
 M("closed-and-registered", "worker/loop/connection.c", "\twatch_end(&w->base.slot, session_fd(&w->base, sid));\n\tw->base.marks", "\tw->base.marks", "test_watch.Watch.test_borrowed", quick=False)

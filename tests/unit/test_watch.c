@@ -76,6 +76,28 @@ static void what_is_half_done_is_done_again(void **state)
 	assert_int_equal(reported(w, fd), EPOLLIN | EPOLLOUT);
 }
 
+/* The last worker died as it was about to have room for output reported no more, which is written down first. */
+static void what_is_reported_and_not_wanted_ends(void **state)
+{
+	struct worker_fixture *w = *state;
+	int fd = opened(w, TRANSPORT_FLASH);
+
+	assert_int_equal(watch_put(&w->base.slot, fd, EV_READ | EV_WRITE), 0);
+	w->base.slot.watch[fd] &= (uint8_t)~EV_WRITE;
+	session_watch(&w->base, fd);
+	assert_int_equal(reported(w, fd), EPOLLOUT);
+	assert_int_equal(watch_heed(&w->base.slot, fd, EPOLLOUT, EV_READ), 0);
+	assert_int_equal(reported(w, fd), 0);
+	say(w, fd);
+	assert_int_equal(watch_heed(&w->base.slot, fd, EPOLLIN, EV_READ), 0);
+	assert_int_equal(reported(w, fd), EPOLLIN);
+	/* An error is no reason to change what is waited for, unless that is nothing. */
+	assert_int_equal(watch_heed(&w->base.slot, fd, EPOLLERR, EV_READ), 0);
+	assert_int_equal(watch_has(&w->base.slot, fd), EV_READ);
+	assert_int_equal(watch_heed(&w->base.slot, fd, EPOLLERR, 0), 0);
+	assert_int_equal(reported(w, fd), 0);
+}
+
 static void a_successor_finds_the_set(void **state)
 {
 	struct worker_fixture *w = *state;
@@ -156,6 +178,7 @@ int main(void)
 		TEST_ON(delivery, what_is_waited_for_is_reported),
 		TEST_ON(delivery, what_is_not_wanted_for_a_moment_stays),
 		TEST_ON(delivery, what_is_half_done_is_done_again),
+		TEST_ON(delivery, what_is_reported_and_not_wanted_ends),
 		TEST_ON(delivery, a_successor_finds_the_set),
 		TEST_ON(delivery, a_number_that_is_no_set_s_is_forgotten),
 		TEST_ON(delivery, who_closes_takes_out_of_the_set),

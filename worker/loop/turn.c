@@ -71,23 +71,21 @@ static bool take_out(struct worker *w, int fd)
 	return (uint32_t)fd < w->base.slot.shm->sessions_max && watch_end(&w->base.slot, fd) == 0;
 }
 
-/* What the kernel reports of a session. `events`: as it reports them, also those that nobody waits for. False: it could not be told what is waited for. */
-static bool reported(struct worker *w, session_id sid, int events)
-{
-	bool told = true;
-	int wants = session_wants(&w->base, sid), has = watch_has(&w->base.slot, session_fd(&w->base, sid));
-
-	if (events & ~wants && (!wants || has & ~wants))
-		told = watch_put(&w->base.slot, session_fd(&w->base, sid), wants) == 0;
-	if (events & wants)
-		take(w, sid, events & wants);
-	return told;
-}
-
 /* An error or the end of both directions is reported whatever is waited for, and found by reading or writing. */
 static int events_of(uint32_t epoll)
 {
 	return (epoll & (EPOLLIN | EPOLLERR | EPOLLHUP) ? EV_READ : 0) | (epoll & (EPOLLOUT | EPOLLERR | EPOLLHUP) ? EV_WRITE : 0);
+}
+
+/* What the kernel reports of a session, also if nobody waits for it. False: it could not be told what is waited for. */
+static bool reported(struct worker *w, session_id sid, uint32_t epoll)
+{
+	int wants = session_wants(&w->base, sid), events = events_of(epoll) & wants;
+	bool told = watch_heed(&w->base.slot, session_fd(&w->base, sid), epoll, wants) == 0;
+
+	if (events)
+		take(w, sid, events);
+	return told;
 }
 
 /*
@@ -104,7 +102,7 @@ static void on_sessions(struct ev_loop *loop, struct ev_io *io, int events)
 	for (int i = 0; i < count; i++) {
 		int fd = (int)found[i].data.u64;
 
-		if (connection_is_open(w, fd) ? reported(w, fd, events_of(found[i].events)) : take_out(w, fd))
+		if (connection_is_open(w, fd) ? reported(w, fd, found[i].events) : take_out(w, fd))
 			continue;
 		if (fd + 1 == w->stray) {
 			renew(w);

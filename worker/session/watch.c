@@ -90,6 +90,15 @@ int watch_put(const struct slot *slot, int fd, int events)
 	return 0;
 }
 
+/* (What is written down may be less than what is there: a worker that died in between would leave room for output registered that is reported for ever.) */
+int watch_heed(const struct slot *slot, int fd, uint32_t reported, int wants)
+{
+	int registered = (reported & EPOLLIN ? EV_READ : 0) | (reported & EPOLLOUT ? EV_WRITE : 0);
+
+	/* (An error is reported whatever is registered; until the descriptor is taken out.) */
+	return registered & ~wants || !wants ? watch_put(slot, fd, wants) : 0;
+}
+
 int watch_end(const struct slot *slot, int fd)
 {
 	atomic_store_explicit(&slot->watch[fd], 0, memory_order_release);

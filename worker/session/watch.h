@@ -34,6 +34,11 @@ static inline int watch_has(const struct slot *slot, int fd)
 
 /* Registers these events for the descriptor, and no others; 0: takes it out. 0, or -1 with errno. */
 int watch_put(const struct slot *slot, int fd, int events);
+/*
+ * The kernel has reported these events (EPOLLIN and others) of the descriptor, of which `wants` is waited for: what it has reported otherwise is not registered from then on.
+ * 0, or -1 with errno.
+ */
+int watch_heed(const struct slot *slot, int fd, uint32_t reported, int wants);
 /* Takes out of the set a descriptor that is about to be closed or to become another file's, in it or not. -1: it was not in it, or is open no more. */
 int watch_end(const struct slot *slot, int fd);
 
