@@ -58,7 +58,8 @@ class Reader:
                 label, n, pad = (data + [""])[:3]
                 due = self.next.get(label, 0)
             if n != due:
-                raise AssertionError("%s: message %d of %s came where %d was due" % (self.kind, n, label, due))
+                raise AssertionError("%s: message %d of %s came where %d was due, with id %s behind %s, at %s" % (
+                    self.kind, n, label, due, number, self.last_id, time.strftime("%H:%M:%SZ", time.gmtime())))
             if pad and pad != padding(label, n):
                 raise AssertionError("%s: message %d of %s is torn: %r...%r" % (self.kind, n, label, pad[:50], pad[-50:]))
             self.next[label] = n + 1
