@@ -7,6 +7,7 @@ import unittest
 
 from crash_test import CRASH_BUILD, CrashTest
 from janus_test import is_alive, wait_until
+from processes import is_stopped
 from programs import OTHER_BUILD, Program
 from servers import parent
 from steady import Steady, client_on
@@ -227,12 +228,19 @@ class Points(KeeperTest):
         self.janus.killed[0] = "keeper"
 
     def next_stopped(self):
-        """Slot 0 as it was, and its next keeper: stopped when it has made its spare."""
-        slot = self.janus.slot(0)
-        self.arm("spare-again.stop")
-        self.janus.kill(slot["keeper"], "keeper")
-        self.wait_done("spare-again.stop")
-        return slot, wait_until(lambda: {self.janus.slot(0)["keeper"]} - {0, slot["keeper"]}, 10, "another keeper").pop()
+        """Slot 0 as it was, and its next keeper: stopped when it has made its spare. (The master tells each new keeper to go on, which may be behind that: then once more.)"""
+        for _ in range(10):
+            slot = self.janus.slot(0)
+            self.arm("spare-again.stop")
+            self.janus.kill(slot["keeper"], "keeper")
+            self.wait_done("spare-again.stop")
+            keeper = wait_until(lambda: {self.janus.slot(0)["keeper"]} - {0, slot["keeper"]}, 10, "another keeper").pop()
+            self.janus.wait_log("slot 0: its spare is the keeper now, process %d" % keeper)
+            wait_until(lambda: is_stopped(keeper) or self.janus.slot(0)["worker"] != slot["worker"], 10, "a keeper that stops, or goes on")
+            if is_stopped(keeper):
+                return slot, keeper
+            wait_until(self.in_order, 15, "a keeper and a worker")
+        raise AssertionError("no keeper stays stopped")
 
     def test_keeper_again(self):
         """Three in a row, two of them before they ask the worker to leave."""
