@@ -33,6 +33,15 @@ class KeeperTest(CrashTest):
         self.program = Program(CRASH_BUILD, os.path.join(self.folder, "bin"))
         self.begin(build=self.program.folder, workers=2)
 
+    def die_in_reload(self, point, slot):
+        """A keeper dies there: of the slot that comes there first (1), or second (2). The reload is done all the same."""
+        self.arm(point, slot)
+        self.assertEqual(self.janus.reload()[0::2], (0, ""))
+        self.assertFalse(self.armed(point))
+        self.janus.killed[-slot, point] = "keeper"
+        wait_until(self.in_order, 15, "a keeper and a worker")
+        self.steady.progress()
+
     def follow(self, builds, points=("keeper-executes", "keeper-executed", "spare-made", "keeper-restored"), slots=(1, 2)):
         """One program follows the other, and at each of these points the keeper of the first slot that comes there dies, or of the second."""
         for slot in slots:
@@ -40,12 +49,7 @@ class KeeperTest(CrashTest):
                 with self.subTest(point=point, slot=slot):
                     builds.append(builds.pop(0))
                     self.program.put(builds[0])
-                    self.arm(point, slot)
-                    self.assertEqual(self.janus.reload()[0::2], (0, ""))
-                    self.assertFalse(self.armed(point))
-                    self.janus.killed[-slot, point] = "keeper"
-                    wait_until(self.in_order, 15, "a keeper and a worker")
-                    self.steady.progress()
+                    self.die_in_reload(point, slot)
 
     def end(self):
         """Nobody was closed, everybody had everything, once and in order; and the processes are what they always are."""
@@ -363,12 +367,7 @@ class Points(KeeperTest):
         for slot in (1, 2):
             for point in "keeper-reaped", "keeper-followed", "spare-made":
                 with self.subTest(point=point, slot=slot):
-                    self.arm(point, slot)
-                    self.assertEqual(self.janus.reload()[0::2], (0, ""))
-                    self.assertFalse(self.armed(point))
-                    self.janus.killed[-slot, point] = "keeper"
-                    wait_until(self.in_order, 15, "a keeper and a worker")
-                    self.steady.progress()
+                    self.die_in_reload(point, slot)
         self.end()
 
     def test_program_that_follows(self):

@@ -184,7 +184,7 @@ void heartbeats_send(struct worker *w)
 	for (unsigned i = 0; i < w->due_count; i++) {
 		session_id sid = w->due[i];
 
-		if (session(&w->base, sid)->status != SESSION_OPEN || session_has(&w->base, sid, MARK_OVER))
+		if (!session_is_served(&w->base, sid))
 			continue;	/* it has ended with one that was looked at behind it */
 		base_on(&w->base, sid);
 		ping(w, sid);

@@ -157,7 +157,7 @@ void sweep(struct worker *w)
 	if (w->sweep_at >= end)
 		w->sweep_at = 0;
 	for (uint32_t i = 0; i < slice && w->sweep_at < end; i++, w->sweep_at++)
-		if (session(&w->base, (int)w->sweep_at)->status == SESSION_OPEN && !session_has(&w->base, (int)w->sweep_at, MARK_OVER)) {
+		if (session_is_served(&w->base, (int)w->sweep_at)) {
 			base_on(&w->base, (int)w->sweep_at);
 			look_at(w, (int)w->sweep_at);
 		}

@@ -129,6 +129,12 @@ static inline bool session_has(const struct base *base, session_id sid, uint64_t
 	return base->marks[sid] & marks;
 }
 
+/* Whether this is a session, and its connection not over. */
+static inline bool session_is_served(const struct base *base, session_id sid)
+{
+	return session(base, sid)->status == SESSION_OPEN && !session_has(base, sid, MARK_OVER);
+}
+
 /* What the session's state and marks ask for: EV_READ, EV_WRITE. */
 int session_wants(const struct base *base, session_id sid);
 /* Has the connection watched for that (watch.h). To be called when either has changed. */
