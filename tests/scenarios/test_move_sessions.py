@@ -169,6 +169,15 @@ class FoundMeanwhile(CrashTest, SessionTest):
         self.cut(client)
         return token
 
+    def on_both_workers(self):
+        """A client each, by slot. (Behind a reload with more workers these even out their connections: where a client is, is known when they have done so.)"""
+        clients = {"%s:%d" % client.socket.getsockname()[:2]: client for client in (self.websocket(), self.websocket())}
+
+        def of_slot(slot):
+            listed = json.loads(self.janus.ctl("clients", "--slot", str(slot), "--json")[1])["clients"]
+            return [clients[c["address"]] for c in listed if c["address"] in clients]
+        return wait_until(lambda: [len(of_slot(slot)) for slot in (0, 1)] == [1, 1] and [of_slot(slot)[0] for slot in (0, 1)], 10, "a client on each worker")
+
     def parked_in(self, slot):
         return next(s["parked"] for s in self.janus.stats()["slots"] if s["slot"] == slot)
 
@@ -216,7 +225,7 @@ class FoundMeanwhile(CrashTest, SessionTest):
         token = self.session_on(1)
         self.reload(1)
         self.reload(2)
-        first, client = self.on_worker(0, WebSocket).upgrade(), self.on_worker(1, WebSocket).upgrade()
+        first, client = self.on_both_workers()
         self.arm("attach-unparked.stop")
         first.action("attach", token=token)
         worker = janus.slot(0)["worker"]
