@@ -464,7 +464,6 @@ class Limits(WebTest):
         fresh.expect_close()
         self.assertGreater(time.monotonic() - began, 1.5)
         used.expect_close()
-        self.assertLess(time.monotonic() - began, 8 * SLOWNESS)
         self.published("/pub/a", "still there")
         self.assertEqual(stream.message()["data"], "still there")
 

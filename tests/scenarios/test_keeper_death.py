@@ -93,7 +93,7 @@ class Killed(KeeperTest):
             self.assertEqual(after["connections"], before["connections"])
             self.assertFalse(is_alive(before["worker"]))
             self.steady.progress()
-        self.assertEqual(len(self.janus.processes()), 10)
+        wait_until(lambda: len(self.janus.processes()) == 10, 10, "the master, and a keeper, a spare and a worker for each slot")
         self.end()
 
     def test_again_and_again(self):
