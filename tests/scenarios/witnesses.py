@@ -205,8 +205,14 @@ class Witnesses:
     def arrived(self):
         return self.readers.error or all(r.next.get(p.label, 0) >= p.count for r in self.readers.readers for p in self.authors())
 
+    def wait_arrived(self, patience):
+        """(Who has a small receive buffer gets on by some kilobytes a turn: on a busy machine that takes its time, and is not the end.)"""
+        while not self.arrived():
+            seen = self.seen()
+            wait_until(lambda: self.arrived() or self.seen() > seen, patience, "more of what was published with the witnesses' readers")
+
     def stop(self, patience=60):
-        """Has them come to an end, and waits so many seconds for what is missing. What was wrong, a line each."""
+        """Has them come to an end, and waits for what is missing, so many seconds for each further message. What was wrong, a line each."""
         wrong = []
         for publisher in self.authors():
             publisher.over.set()
@@ -216,7 +222,7 @@ class Witnesses:
             except Exception as e:
                 wrong.append(str(e))
         try:
-            wait_until(self.arrived, patience, "all that was published with the witnesses' readers")
+            self.wait_arrived(patience)
         except AssertionError as e:
             wrong.append("%s: %s" % (e, self.missing()))
         self.readers.over.set()
@@ -244,6 +250,9 @@ class Witnesses:
     def missing(self):
         return ", ".join("%s has %d of %d of %s" % (r.kind, r.next.get(p.label, 0), p.count, p.label)
                          for r in self.readers.readers for p in self.authors() if r.next.get(p.label, 0) != p.count)
+
+    def seen(self):
+        return sum(sum(list(r.next.values())) for r in self.readers.readers)
 
     def published(self):
         return sum(p.count for p in self.authors())
