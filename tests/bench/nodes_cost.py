@@ -7,7 +7,8 @@ Two nodes and a nats-server, and a third server that is not joined with anybody.
 medians of the rounds are printed.
 
   fanout      a message to --subscribers WebSockets on one node: server CPU a delivery and when the last has it, beside the server that is not joined
-  latency     1,000 messages a second from a publisher on one node to a subscriber on the other, beside the same between two clients of NATS
+  latency     1,000 messages a second from a publisher on one node to a subscriber on the other, beside the same between two clients of NATS; how often the bridges' threads
+              went to sleep a message, and their CPU. (With chrt -f 1 in front, the machine's other load takes no turns from all this, only the caches.)
   rate        as many messages of 100 bytes as can be, out of a node and into it, beside a bare program with libnats in its place (bench-libnats); and from one node to the
               other, beside NATS from one client to another. (All that takes part in it shares the machine's cores.)
   interest    so many topics (--topics) get a first subscriber and lose it: CPU of the bridge, the workers and the nats-server a change, and of the workers of the server that is
@@ -37,6 +38,16 @@ def cpu_ns(pids):
         for thread in os.listdir("/proc/%d/task" % pid):
             with open("/proc/%d/task/%s/schedstat" % (pid, thread)) as f:
                 total += int(f.read().split()[0])
+    return total
+
+
+def sleeps(pids):
+    """How often their threads have gone to sleep, and so were woken."""
+    total = 0
+    for pid in pids:
+        for thread in os.listdir("/proc/%d/task" % pid):
+            with open("/proc/%d/task/%s/status" % (pid, thread)) as f:
+                total += next(int(line.split()[1]) for line in f if line.startswith("voluntary_ctxt_switches"))
     return total
 
 
@@ -103,11 +114,17 @@ class Cost:
     def latency(self):
         a, b = self.nodes
         arguments = ("-n", 1, "--rate", 1000, "--while-running", self.options.seconds)
+        bridges = {"sending": [a.called("janus-bridge")], "receiving": [b.called("janus-bridge")]}
+        before = {name: (sleeps(pids), cpu_ns(pids)) for name, pids in bridges.items()}
         joined = self.bench(dict(self.addresses(a, "packet"), **self.addresses(b, "http")), "--speak", "ws", "--publish", "packet", *arguments, subject="janus.topic.bench-0")
+        cost = {}
+        for name, pids in bridges.items():
+            cost["wake-ups of the %s bridge a message" % name] = (sleeps(pids) - before[name][0]) / joined["deliveries"]
+            cost["us of the %s bridge a message" % name] = (cpu_ns(pids) - before[name][1]) / 1000 / joined["deliveries"]
         nats = self.bench({"nats": ("127.0.0.1", self.nats.port)}, "--speak", "nats", *arguments)
         found = {"nodes, median ms": joined["delivery_ms"]["median"], "nodes, p99 ms": joined["delivery_ms"]["p99"], "NATS, median ms": nats["delivery_ms"]["median"],
                  "NATS, p99 ms": nats["delivery_ms"]["p99"]}
-        return dict(found, ratio=found["nodes, median ms"] / found["NATS, median ms"])
+        return dict(found, ratio=found["nodes, median ms"] / found["NATS, median ms"], **cost)
 
     def rate(self):
         a, b = self.nodes
