@@ -180,7 +180,7 @@ class Drain(KickTest):
         self.assertEqual(self.drained(0)["state"], "draining")
         before = self.janus.kill_worker(0, wait=False)
         wait_until(lambda: self.janus.slot(0)["worker"] not in (0, before))
-        self.assertEqual(self.drained(0)["state"], "draining")
+        wait_until(lambda: self.drained(0)["state"] == "draining", what="the next worker to drain")      # (it is starting, at first)
         self.assertEqual(next(w for w in self.janus.status()["workers"] if w["slot"] == 0)["state"], "draining")
         newer = [self.packet().subscribe("new") for _ in range(40)]
         self.assertEqual({c["slot"] for c in self.listed("--topic", "new")}, {1})
