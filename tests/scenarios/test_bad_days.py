@@ -142,7 +142,8 @@ class Stopped(JanusTest):
             pids = [self.janus.master] + self.janus.keepers() + self.janus.workers()
             done = self.janus.log().count("reloaded")
             os.kill(self.janus.master, signal.SIGHUP)
-            os.kill(pids[victim], signal.SIGSTOP)
+            with contextlib.suppress(ProcessLookupError):       # (a worker that was faster has been replaced already)
+                os.kill(pids[victim], signal.SIGSTOP)
             self.pause(1)
             if is_alive(pids[victim]):
                 os.kill(pids[victim], signal.SIGCONT)
