@@ -85,7 +85,7 @@ class NatsServer:
         """Sends it a signal. One that ends it is waited for."""
         self.process.send_signal(sig)
         if sig not in (signal.SIGSTOP, signal.SIGCONT):
-            self.process.wait(20)
+            self.process.wait(20 * SLOWNESS)
             _others.discard(self.process)
 
     def running(self):

@@ -4,6 +4,8 @@ import select
 import socket
 import threading
 
+from processes import SLOWNESS
+
 
 class Proxy:
     """Listens on a port of its own, and passes on to `target`, a (host, port) that may change. `requests` are the heads' first lines.
@@ -39,7 +41,7 @@ class Proxy:
 
     def _head(self, client):
         head = b""
-        client.settimeout(20)
+        client.settimeout(20 * SLOWNESS)
         while b"\r\n\r\n" not in head:
             data = client.recv(65536)
             if not data:

@@ -4,7 +4,7 @@ import select
 import threading
 import time
 
-from janus_test import Client, Closed, wait_until
+from janus_test import SLOWNESS, Client, Closed, wait_until
 
 
 class Steady(threading.Thread):
@@ -114,7 +114,7 @@ class Steady(threading.Thread):
             return all(n == self.count for n in self.next.values())
         wait_until(arrived, seconds, "all %d messages with everybody" % self.count)
         self.over.set()
-        self.join(5)
+        self.join(5 * SLOWNESS)
         self.check()
         self.publisher = publisher
 

@@ -307,7 +307,7 @@ class ComingAndGoing(CrashTest):
                     self.janus.kill_worker(random_.randrange(2))
         finally:
             over.set()
-            thread.join(20)
+            thread.join(20 * SLOWNESS)
         counters = self.janus.stats()["counters"]
         for name in ("closed", "closed_uncertain", "dropped_overtaken", "bad_input"):
             self.assertEqual(counters[name], 0, name)

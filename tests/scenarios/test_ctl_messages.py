@@ -7,7 +7,7 @@ import unittest
 
 from ctl_test import CtlTest
 from http_clients import Http
-from janus_test import Beside, program, wait_until
+from janus_test import SLOWNESS, Beside, program, wait_until
 
 
 class Messages(CtlTest):
@@ -26,7 +26,7 @@ class Messages(CtlTest):
 
     def feed(self, data, *arguments, status=0):
         """(output) of a command that is given this as its standard input."""
-        done = subprocess.run(self.command(*arguments), input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        done = subprocess.run(self.command(*arguments), input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60 * SLOWNESS)
         self.assertEqual(done.returncode, status, done.stderr)
         return done.stdout.decode()
 
@@ -114,7 +114,7 @@ class Messages(CtlTest):
             os.close(reader)
             if publish and process.poll() is None:
                 self.ctl("publish", "a", "x")
-            self.assertEqual(process.wait(20), 0)
+            self.assertEqual(process.wait(20 * SLOWNESS), 0)
 
     def test_full_disk(self):
         """What can't be written is an error, not an end."""
@@ -125,7 +125,7 @@ class Messages(CtlTest):
         self.addCleanup(process.kill)
         wait_until(lambda: self.janus.subscriptions() > 0)
         self.ctl("publish", "a", "x")
-        self.assertIn(b"No space", process.communicate(timeout=20)[1])
+        self.assertIn(b"No space", process.communicate(timeout=20 * SLOWNESS)[1])
         self.assertEqual(process.returncode, 1)
 
     def test_json_is_tame(self):

@@ -12,7 +12,7 @@ import unittest
 
 import janus_test
 from crash_test import CRASH_BUILD, CrashTest
-from janus_test import Server, is_alive, wait_until
+from janus_test import SLOWNESS, Server, is_alive, wait_until
 from programs import OTHER_BUILD, Program
 from test_history import EVERY, HistoryTest
 from web_clients import WEB
@@ -66,7 +66,7 @@ class DataTest(HistoryTest):
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, sig)
-        self.janus.process.wait(10)
+        self.janus.process.wait(10 * SLOWNESS)
         wait_until(lambda: not self.janus.processes(), 15, "the end of all processes")
         self.assertFalse(is_alive(master))
 
@@ -437,7 +437,7 @@ class Trouble(DataTest):
         other = Server(EVERY, *options, workers=1, listen=WEB, **more)
         self.addCleanup(other.destroy)
         other.launch()
-        self.assertEqual(other.process.wait(20), 1)
+        self.assertEqual(other.process.wait(20 * SLOWNESS), 1)
         wait_until(lambda: not other.processes(), 10, "the end of its processes")
         return other.log()
 

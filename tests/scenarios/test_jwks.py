@@ -219,7 +219,7 @@ class Fetching(TokensTest):
                         self.assertEqual(jwks.stdout.read(int.from_bytes(head, "big"))[:5], b"jwk1\x01")
                     # and it goes when nobody listens
                     jwks.stdout.close()
-                    self.assertEqual(jwks.wait(10), 0)
+                    self.assertEqual(jwks.wait(10 * SLOWNESS), 0)
                 finally:
                     jwks.kill()
                     jwks.wait()
@@ -277,7 +277,7 @@ def for_ever(head, piece, pause=0):
 
 
 def silence(client, over):
-    over.wait(20)
+    over.wait(20 * SLOWNESS)
 
 
 def reset(client, over):
@@ -333,7 +333,7 @@ class Evil(TokensTest):
         began = time.monotonic()
         for name, (server, jwks, said) in running.items():
             with self.subTest(name):
-                self.assertTrue(readable(jwks.stdout, 10))
+                self.assertTrue(readable(jwks.stdout, 10 * SLOWNESS))
                 self.assertEqual(jwks.stdout.read(4), bytes(4))     # no keys, and it is said
                 line = jwks.stderr.readline().decode()
                 self.assertIn(said, line)

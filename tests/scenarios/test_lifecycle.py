@@ -6,7 +6,7 @@ import socket
 import threading
 import unittest
 
-from janus_test import JanusTest, free_port, is_alive, wait_until
+from janus_test import SLOWNESS, JanusTest, free_port, is_alive, wait_until
 
 
 class Stop(JanusTest):
@@ -68,7 +68,7 @@ class Stop(JanusTest):
             janus.wait_log("listening on")
             # It may come before the signal is watched for: then it simply ends the process.
             janus.process.terminate()
-            status = janus.process.wait(10)
+            status = janus.process.wait(10 * SLOWNESS)
             self.assertIn(status, (0, -signal.SIGTERM))
             wait_until(lambda: not janus.processes(), what="the end of all processes")
 

@@ -11,7 +11,7 @@ import threading
 import unittest
 
 from crash_test import CRASH_BUILD
-from janus_test import is_alive, program, wait_until
+from janus_test import SLOWNESS, is_alive, program, wait_until
 from steady import Steady
 from test_master_death import MasterTest
 
@@ -97,7 +97,7 @@ class ByKeepers(MastersTest):
         other = self.server(start=False)
         other.arguments = arguments
         other.launch()
-        self.assertEqual(other.process.wait(10), 1)
+        self.assertEqual(other.process.wait(10 * SLOWNESS), 1)
         self.assertIn("a janus runs in %s already: process %d" % (self.janus.runtime_dir, self.janus.master), other.log())
         self.end()
 
@@ -115,7 +115,7 @@ class ByKeepers(MastersTest):
         self.begin(KEEPER)
         before, master = self.slots(), self.janus.master
         os.kill(master, signal.SIGUSR1)
-        self.assertEqual(self.janus.process.wait(10), 0)
+        self.assertEqual(self.janus.process.wait(10 * SLOWNESS), 0)
         self.next_master(master)
         self.assertEqual(self.slots(), before)
         self.end()
@@ -273,7 +273,7 @@ class Roots(MastersTest):
         for spoil in spoils:
             spoil()
             self.janus.launch()
-            self.assertEqual(self.janus.process.wait(20), 1)
+            self.assertEqual(self.janus.process.wait(20 * SLOWNESS), 1)
             with contextlib.suppress(FileNotFoundError):
                 os.rename(programs + ".away", programs)
             os.chown(programs, 0, -1)

@@ -90,7 +90,7 @@ class Mixed(WebTest):
         finally:
             for publisher in publishers:
                 publisher.over.set()
-            actor.join(60)
+            actor.join(60 * SLOWNESS)
         if failures:
             raise failures[0]
         self.check(publishers, [[Seen(client, m) for m in messages] for client, messages in zip(self.clients, got)])

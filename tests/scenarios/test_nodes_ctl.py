@@ -9,7 +9,7 @@ import threading
 import time
 import unittest
 
-from janus_test import BUILD, ROOT, Beside, free_port, run, wait_until
+from janus_test import BUILD, ROOT, SLOWNESS, Beside, free_port, run, wait_until
 from nodes_test import NodesTest
 
 
@@ -105,7 +105,7 @@ class Readme(NodesTest):
         if program.process.poll() is None:
             program.process.terminate()
             try:
-                program.process.wait(20)
+                program.process.wait(20 * SLOWNESS)
             except subprocess.TimeoutExpired:
                 pass
         program.kill()

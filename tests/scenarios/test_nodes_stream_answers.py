@@ -193,7 +193,7 @@ class Deaths(AnswersTest, CrashNodesTest):
         self.wait_stream(a)
         over.set()
         for thread in threads:
-            thread.join(30)
+            thread.join(30 * SLOWNESS)
         self.assertGreater(len(told), 8)
         for node in (a, b):
             for name in range(4):

@@ -5,7 +5,7 @@ import stat
 import unittest
 
 from access_test import ROOT, AccessTest
-from janus_test import USER, program, run, wait_until
+from janus_test import SLOWNESS, USER, program, run, wait_until
 
 
 def status_of(pid):
@@ -61,7 +61,7 @@ class Privileges(AccessTest):
     def test_nobody_to_be(self):
         janus = self.server("user=", start=False)
         janus.launch()
-        self.assertEqual(janus.process.wait(20), 1)
+        self.assertEqual(janus.process.wait(20 * SLOWNESS), 1)
         self.assertRegex(janus.log(), "started as root, its workers need a user to run as: `useradd --system janus`")
         status, out, err = run(program("janus"), "-t", "-o", "listen=flash://127.0.0.1:0")
         self.assertEqual(status, 0)         # who asks may be another one than who starts it

@@ -298,7 +298,7 @@ class Programs(JanusTest):
             if probe:
                 os.kill(probe, signal.SIGCONT)
                 caught += 1
-            thread.join(60)
+            thread.join(60 * SLOWNESS)
             self.assertEqual(found[0][0], 0, found[0][2])
             self.steady.progress()
         self.janus.configure(config % 2)

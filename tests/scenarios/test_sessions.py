@@ -828,7 +828,7 @@ class Crowd(SessionTest):
             if n == 700:
                 self.assertEqual(self.janus.reload()[0], 0)
         for t in threads:
-            t.join(60)
+            t.join(60 * janus_test.SLOWNESS)
         self.assertEqual(self.errors, [])
         self.assertFalse(any(t.is_alive() for t in threads))
         self.assertGreater(min(self.comings), 10)

@@ -300,5 +300,5 @@ class Troubles:
 
     def wait(self):
         for thread in self.started:
-            thread.join(120)
-        self.masters_done.wait(120)
+            thread.join(120 * janus_test.SLOWNESS)
+        self.masters_done.wait(120 * janus_test.SLOWNESS)

@@ -6,7 +6,7 @@ its due: each message once, in the ring's order. What that order is, readers tha
 import random
 import threading
 
-from janus_test import Client
+from janus_test import SLOWNESS, Client
 from web_clients import Packet
 
 KINDS = ("flash", "ws", "packet", "flash-new", "flash-new")
@@ -108,7 +108,7 @@ class Visitor(threading.Thread):
 
     def stop(self):
         self.over.set()
-        self.join(90)
+        self.join(90 * SLOWNESS)
         if self.error:
             raise AssertionError("the visitor %s failed: %s: %s" % (self.label, type(self.error).__name__, self.error)) from self.error
         if self.is_alive():

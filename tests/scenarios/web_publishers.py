@@ -3,6 +3,7 @@ import json
 import random
 import threading
 
+from processes import SLOWNESS
 from web_clients import CONTINUATION, PING, TEXT, chunked, frame, head_of, packet, request
 
 JSON = {"Content-Type": "application/json"}
@@ -171,7 +172,7 @@ class Publisher(threading.Thread):
     def stop(self):
         """All was answered, and no more than was asked."""
         self.over.set()
-        self.join(90)
+        self.join(90 * SLOWNESS)
         if self.error:
             raise AssertionError("the publisher %s (%s) failed: %s" % (self.label, self.kind, self.error)) from self.error
         if self.is_alive():

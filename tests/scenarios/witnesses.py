@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 
-from janus_test import Client, Closed, wait_until
+from janus_test import SLOWNESS, Client, Closed, wait_until
 from web_clients import Http, Lines, Packet, Sse, WebSocket
 from web_publishers import DIGITS, Publisher, padding
 import visitors as visiting
@@ -226,7 +226,7 @@ class Witnesses:
         except AssertionError as e:
             wrong.append("%s: %s" % (e, self.missing()))
         self.readers.over.set()
-        self.readers.join(10)
+        self.readers.join(10 * SLOWNESS)
         if self.readers.error:
             wrong.append(str(self.readers.error))
         for publisher in self.publishers:
