@@ -198,7 +198,7 @@ class Names(TlsTest):
     def test_a_clients_certificate_expires(self):
         """A ticket does not let in who could not have a whole handshake any more."""
         self.serve("tls_client_ca=" + self.certificates.path("ca.pem"))
-        self.certificates.make_until("bob", 2 + 2 * SLOWNESS)
+        end = self.certificates.make_until("bob", 2 + 2 * SLOWNESS)
         began, session, resumed = time.monotonic(), None, 0
         context = self.context(V1_3)
         context.load_cert_chain(*self.certificates.pair("bob").split())
@@ -209,7 +209,7 @@ class Names(TlsTest):
                 resumed, session = resumed + client.socket.session_reused, client.socket.session
                 time.sleep(0.2)
         self.assertGreater(resumed, 0)
-        self.assertGreater(time.monotonic() - began, 2)
+        self.assertGreaterEqual(time.time(), end)
         self.wait_count(self.janus, "tls_failed_certificate", 1)
 
 

@@ -45,15 +45,15 @@ class Certificates:
         return self.pair(name)
 
     def make_until(self, name, seconds):
-        """One that is good for so long from now."""
+        """One that is good for so long from now. When it ends, as time.time()."""
         with open(self.path("ca.conf"), "w") as f:
             f.write("[ca]\ndefault_ca = a\n[a]\ndatabase = %s\nnew_certs_dir = %s\nserial = %s\npolicy = p\n[p]\ncommonName = supplied\n" % (self.path("issued"), self.folder, self.path("serial")))
         open(self.path("issued"), "w").close()
-        end = time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + seconds))
         self._openssl("req", "-new", "-subj", "/CN=" + name, *self._new_key(name), "-out", self.path(name + ".csr"))
-        self._openssl("ca", "-batch", "-config", self.path("ca.conf"), "-md", "sha256", "-rand_serial", "-notext", "-enddate", end, "-in", self.path(name + ".csr"),
+        end = int(time.time() + seconds)
+        self._openssl("ca", "-batch", "-config", self.path("ca.conf"), "-md", "sha256", "-rand_serial", "-notext", "-enddate", time.strftime("%Y%m%d%H%M%SZ", time.gmtime(end)), "-in", self.path(name + ".csr"),
                       "-cert", self.path("ca.pem"), "-keyfile", self.path("ca.key"), "-out", self.path(name + ".pem"))
-        return self.pair(name)
+        return end
 
     def pair(self, name, key=None):
         return "%s %s" % (self.path(name + ".pem"), self.path((key or name) + ".key"))
