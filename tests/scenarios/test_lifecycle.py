@@ -145,9 +145,10 @@ class Restart(JanusTest):
         janus = self.fixed()
         clients = self.clients(janus, 10)
         pids = janus.processes()
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):       # some go with others
-                janus.kill(pid, "master")
+        for sig in signal.SIGSTOP, signal.SIGKILL:      # (stopped first, or a keeper that sees its master's death before its own would stop in order)
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):       # some go with others
+                    janus.kill(pid, "master", sig)
         janus.process.wait()
         wait_until(lambda: not janus.processes(), what="the end of all processes")
         self.assertEqual(sorted(os.listdir(janus.runtime_dir)), ["admin", "control", "lock"] + ["programs"] * (os.geteuid() == 0) + ["slot.0", "slot.1"])

@@ -92,7 +92,7 @@ class ByKeepers(MastersTest):
         self.assertEqual(self.slots(), before)
         self.assertEqual(self.janus.stats()["gauges"]["master_revived"], 0)
         self.assertFalse(self.janus.status()["revived"])
-        self.assertFalse(is_alive(revived))
+        wait_until(lambda: not is_alive(revived), 10, "its end")
         arguments = [a for a in self.janus.arguments]
         other = self.server(start=False)
         other.arguments = arguments

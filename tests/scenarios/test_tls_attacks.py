@@ -31,7 +31,7 @@ class Crafting(TlsTest):
             before, began = busy(), time.monotonic()
             time.sleep(seconds)
             return busy() - before < 0.5 * (time.monotonic() - began)
-        janus_test.wait_until(rested, 3, "a worker that rests")
+        janus_test.wait_until(rested, 15, "a worker that rests")
 
     def test_urgent_bytes(self):
         """At each place of a record one is a byte like others, also for whoever takes over."""
