@@ -341,21 +341,23 @@ class Reload(JanusTest):
         bench = self.bench(janus, "-n", 600, "-T", 4, "-p", 4, "--rate", 100, "--while-running", 20 * janus_test.SLOWNESS)
         wait_until(lambda: janus.connections() >= 600, 30, "all subscribers")
 
-        def used():
-            """(KiB, descriptors that are no connections)"""
+        def kilobytes():
             memory = 0
             for pid in janus.processes():
                 with contextlib.suppress(OSError), open("/proc/%d/smaps_rollup" % pid) as f:      # (one that has just left is there no more)
                     memory += next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
-            return memory, sum(len(janus_test.descriptors(pid)) for pid in janus.keepers() + [janus.master]) - janus.connections()
+            return memory
+
+        def others():
+            """Descriptors that are no connections. (At times one more: who has asked the master was not closed yet, or a connection has ended between both looks.)"""
+            return sum(len(janus_test.descriptors(pid)) for pid in janus.keepers() + [janus.master]) - janus.connections()
         for _ in range(5):
             self.assertEqual(janus.reload()[0], 0)
-        before = used()
+        before, least = kilobytes(), min(others() for _ in range(5))
         for _ in range(100):
             self.assertEqual(janus.reload()[0], 0)
-        after = used()
-        self.assertEqual(after[1], before[1])
-        self.assertLess(after[0] - before[0], 1024 * janus_test.SLOWNESS, "KiB; the messages in the ring are among them")
+        wait_until(lambda: others() <= least, 10, "as few descriptors as before")
+        self.assertLess(kilobytes() - before, 1024 * janus_test.SLOWNESS, "KiB; the messages in the ring are among them")
         bench.finish(120)
 
     def test_reloads_with_a_slow_subscriber(self):
