@@ -155,7 +155,7 @@ class Stopped(JanusTest):
 class SecondHup(JanusTest):
     """A second SIGHUP that comes while the first one is dealt with is not forgotten."""
 
-    limit = 120
+    limit = 300
 
     def test_pairs(self):
         ports = [free_port() for _ in range(2)]
