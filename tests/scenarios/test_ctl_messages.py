@@ -106,11 +106,11 @@ class Messages(CtlTest):
         """A pipe whose reader has gone ends it, whether a message comes or not."""
         for publish in (False, True):
             reader, writer = os.pipe()
-            before = self.janus.subscriptions()
+            wait_until(lambda: self.janus.subscriptions() == 0, what="the last one's end")
             process = subprocess.Popen(self.command("subscribe", "a"), stdout=writer, stderr=subprocess.DEVNULL)
             self.addCleanup(process.kill)
             os.close(writer)
-            wait_until(lambda: self.janus.subscriptions() > before)
+            wait_until(lambda: self.janus.subscriptions() > 0)
             os.close(reader)
             if publish and process.poll() is None:
                 self.ctl("publish", "a", "x")
