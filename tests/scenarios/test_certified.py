@@ -155,7 +155,7 @@ class Tokens(CertifiedTest):
         """Ends its connection, also one with a certificate; without that, the certificate goes on."""
         self.guard_tokens("heartbeat=1s")
         client = self.of("bob", "packet")
-        self.assertEqual(self.auth(client, **dict(OWN, exp=int(time.time()) - 60 + round(1 + SLOWNESS))), ALLOWED)
+        self.assertEqual(self.auth(client, **dict(OWN, exp=int(time.time()) - 60 + round(1 + 2 * SLOWNESS))), ALLOWED)
         while client.message(15).get("code") != NO_TOKEN:
             pass
         client.expect_close()
