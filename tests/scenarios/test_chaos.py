@@ -10,7 +10,7 @@ KILLS_ALONE = "--bursts 0 --stops 0 --reloads 0 --pairs 0 --upgrades 0 --broken 
 
 
 class Chaos(JanusTest):
-    limit = 150
+    limit = 400
 
     def go(self, *arguments, build=None):
         return chaos.run(chaos.parse(arguments), build)

@@ -230,7 +230,7 @@ class Unfinished(WebTest):
 
     def test_always_one_begun(self):
         """A publisher of whom the server has half a frame at any time is not late: each of them became whole in time."""
-        limit = 1 + SLOWNESS        # seconds, in which each of them is to come
+        limit = 1 + 2 * SLOWNESS    # seconds, in which each of them is to come
         self.serve("frame_timeout=%ds" % limit, "http_timeout=%ds" % limit, workers=1)
         one = b'{"action":"publish","topic":"a","data":"x"}\0'
         flash, websocket, packets, http = self.flash(), self.websocket(), self.packet(), self.http()

@@ -450,7 +450,7 @@ class Limits(WebTest):
 
     def test_idle(self):
         """A packet or flash connection that sends nothing is closed, whatever it is sent."""
-        limit = 1 + SLOWNESS        # seconds, in each of which the others must come to say something
+        limit = round(1 + 2 * SLOWNESS)     # seconds, in each of which the others must come to say something
         self.serve("idle_limit=%ds" % limit, "heartbeat=1s")
         idle = [self.packet().subscribe("a"), self.flash().subscribe("a"), self.packet()]
         lively, flash = self.packet().subscribe("a"), self.flash().subscribe("a")
