@@ -59,9 +59,13 @@ class Answers(AnswersTest):
         a, b = self.stream_node("a"), self.stream_node("b")
         self.wait_joined(a, b)
         b.packet().subscribe("news.1")
-        told = a.post("/pub/news.1?nodes=all", "x")
-        self.assertEqual([told["id"].text], self.history_is("news.1", ["x"], a, b))
-        self.assertEqual((told["subscribers"], told["nodes"], told["nodes_known"]), (1, 2, 2))
+        told = []
+
+        def ask():
+            told.append(a.post("/pub/news.1?nodes=all", "x"))
+            return told[-1]["subscribers"], told[-1]["nodes"], told[-1]["nodes_known"]
+        wait_until(lambda: ask() == (1, 2, 2), 15, "all nodes to answer in time")
+        self.assertEqual([t["id"].text for t in told], self.history_is("news.1", ["x"] * len(told), a, b))
 
     def test_keys(self):
         """What is repeated with its key is there once, and answered with the same id, on whatever node."""
