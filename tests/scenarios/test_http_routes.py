@@ -3,6 +3,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 import unittest
 
 from janus_test import ROOT, descriptors, wait_until
@@ -265,13 +266,16 @@ class Routes(WebTest):
         kept = self.http()
         self.assertEqual(kept.ask("OPTIONS", "/").status, 204)
         fds = len(descriptors(self.janus.workers()[0]))
+        began = time.monotonic()
         clients = [self.http() for _ in range(12)]
         wait_until(lambda: self.janus.count("refused") == 12, what="their refusal")
         for client in clients[:10]:
             client.send(head_of("POST", "/pub/a", [origin, ("Content-Length", "100000")]))
+        late = time.monotonic() - began > 1         # (then a request was not waited for any more, which would have said who asks)
         for client in clients[:8]:
             answer = client.answer()
-            self.assertEqual((answer.status, answer.get("Access-Control-Allow-Origin"), answer.get("Retry-After")), (503, origin[1], "5"))
+            self.assertEqual((answer.status, answer.get("Retry-After")), (503, "5"))
+            self.assertIn(answer.get("Access-Control-Allow-Origin"), [origin[1]] + [None] * late)
             self.assertTrue(answer.closes)
             client.send(b"x" * 100000)          # is still taken
             client.expect_close()
