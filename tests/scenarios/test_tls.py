@@ -274,7 +274,7 @@ class Limits(TlsTest):
     def test_a_crowd_that_says_nothing(self):
         """Thousands who are silent, or have said a part of their first record, keep nobody waiting; those who say the rest are served."""
         raise_nofile(5000)
-        self.serve("tls_handshakes=4")
+        self.serve("tls_handshakes=4", "tls_handshake_timeout=60")
         hello, crowd = client_hello(), []
         for n in range(2000):
             client = socket.create_connection(self.addresses["http"])
@@ -286,7 +286,7 @@ class Limits(TlsTest):
             self.assertEqual(self.http().ask("GET", "/healthz").status, 200)
             for client in crowd[n * 20:n * 20 + 20]:
                 client.send(b"\0")
-        self.assertLess(time.monotonic() - began, 5 * SLOWNESS)     # (half of the time that each of them has)
+        self.assertLess(time.monotonic() - began, 5 * SLOWNESS)     # (each of them has 60 s)
         self.assertEqual(self.tls()(crowd[-(2000 % len(hello))]).version(), "TLSv1.3")
         self.assertEqual(self.janus.count("tls_failed_dropped"), 0)
 
@@ -422,6 +422,17 @@ class Storm(TlsTest):
         publisher = self.websocket()
         ended, made = threading.Event(), []
 
+        def deliver():
+            times = []
+            for i in range(60):
+                began = time.monotonic()
+                publisher.action("publish", topic="a", data=str(i))
+                for client in subscribers:
+                    self.assertEqual(client.message()["data"], str(i))
+                times.append(time.monotonic() - began)
+            return times
+        quiet = statistics.median(deliver())
+
         def come():
             context = self.context()
             while not ended.is_set():
@@ -433,20 +444,14 @@ class Storm(TlsTest):
         threads = [threading.Thread(target=come) for _ in range(4)]
         for thread in threads:
             thread.start()
-        times = []
         try:
-            for i in range(60):
-                began = time.monotonic()
-                publisher.action("publish", topic="a", data=str(i))
-                for client in subscribers:
-                    self.assertEqual(client.message()["data"], str(i))
-                times.append(time.monotonic() - began)
+            times = deliver()
         finally:
             ended.set()
             for thread in threads:
                 thread.join(20 * SLOWNESS)
         self.assertGreater(len(made), 20)
-        self.assertLess(statistics.median(times), 0.1 * SLOWNESS, sorted(times)[-5:])
+        self.assertLess(statistics.median(times), max(0.1, 10 * quiet) * SLOWNESS, sorted(times)[-5:])      # (on a machine that is busy with other things it takes long without them)
 
 
 if __name__ == "__main__":
