@@ -3,7 +3,6 @@ import os
 import re
 import shutil
 import socket
-import statistics
 import threading
 import time
 import unittest
@@ -84,7 +83,7 @@ class Proxies:
             for client in clients:
                 self.assertEqual(self.data(client), "message %d" % n)
             took.append(time.monotonic() - began)
-        self.assertLess(statistics.median(took), 0.1 * SLOWNESS)
+        self.assertLess(min(took), 0.1 * SLOWNESS, took)        # (a proxy that keeps messages back does so each time, and a busy machine does not)
         clients[-1].action("publish", topic="events", data="by an action")
         for client in clients:
             self.assertEqual(self.data(client), "by an action")
