@@ -100,7 +100,7 @@ class Steady(threading.Thread):
 
         def arrived():
             self.check()
-            return all(self.next[c] >= wanted for c in list(among or self.next) if c in self.next)
+            return all(self.next.get(c, wanted) >= wanted for c in list(among or self.next))       # (one that is closed is forgotten meanwhile)
         wait_until(arrived, seconds, what)
 
     def end(self, seconds=20):
@@ -111,7 +111,7 @@ class Steady(threading.Thread):
 
         def arrived():
             self.check()
-            return all(n == self.count for n in self.next.values())
+            return all(n == self.count for n in list(self.next.values()))
         wait_until(arrived, seconds, "all %d messages with everybody" % self.count)
         self.over.set()
         self.join(5 * SLOWNESS)
