@@ -182,6 +182,7 @@ class Survives(AdminTest):
             self.check(*clients)
         self.janus.kill_keeper(0)
         self.check(*clients)
+        self.janus.wait_log("slot 0: its spare is the keeper now")      # (which the master tells to go on, were it stopped)
         self.janus.lose_slot(0)
         fresh = [self.by("http"), self.by(), self.unix(self.own())]
         self.check(*fresh)

@@ -216,6 +216,7 @@ class Events(EventsTest):
         self.janus.kill_keeper(0)
         log.event(kind="death", text="the keeper of slot 0, of signal 9")
         log.event(kind="handover", slot=0, text="process %d, as its keeper had died" % worker)
+        self.janus.wait_log("slot 0: its spare is the keeper now")      # (which the master tells to go on, were it stopped)
         self.janus.lose_slot(0)
         wait_until(lambda: [e for e in log.events(kind="empty") if "slot 0" in e["text"]])
 
