@@ -19,7 +19,7 @@ MARK = "JANUS_TEST_SERVER"
 # As whom keepers and workers run: as who runs the tests, as another one might not be able to enter where it is built and has its files. (Root's have no capability all the same.)
 USER = "root" if os.geteuid() == 0 else ""
 PR_SET_PDEATHSIG = 1
-PORTS_HELD = 32
+PORTS_HELD = 128        # (more than any test takes before its server has them)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _others = set()         # further processes that run beside a test
