@@ -106,8 +106,6 @@ def percent(values, p):
 
 
 class Storm(JanusTest):
-    limit = 300
-
     def test_storm(self):
         quiet, stormy, seconds, cpu = run(self, self.options.clients, self.options.messages)
         count = self.options.clients * self.options.messages

@@ -20,7 +20,6 @@ WINDOW = 50                 # notes of one, in this build
 
 
 class Apart(CrashTest):
-    limit = 120
     workers = 1
 
     def begin(self, *options):
@@ -278,8 +277,6 @@ class Walker:
 
 
 class ComingAndGoing(CrashTest):
-    limit = 180
-
     def go(self, *options, kills=0):
         self.serve(*options, build=CRASH_BUILD)
         topics, over = ["t%d" % i for i in range(6)], threading.Event()

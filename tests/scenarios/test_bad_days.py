@@ -14,8 +14,6 @@ from steady import Steady, client_on
 class Stopped(JanusTest):
     """SIGSTOP is what a container's pause, a debugger and a machine that is short of memory do."""
 
-    limit = 120
-
     def begin(self, *options, workers=2):
         self.janus = self.server(*options, workers=workers)
         self.addCleanup(self.go_on)
@@ -155,8 +153,6 @@ class Stopped(JanusTest):
 class SecondHup(JanusTest):
     """A second SIGHUP that comes while the first one is dealt with is not forgotten."""
 
-    limit = 300
-
     def test_pairs(self):
         ports = [free_port() for _ in range(2)]
         config = "workers = %%d\nlisten = flash://127.0.0.1:%d\n" % free_port()
@@ -210,8 +206,6 @@ class SecondHup(JanusTest):
 
 
 class MasterKilled(JanusTest):
-    limit = 150
-
     @staticmethod
     def held_up(log):
         """Seconds between a master's first line and its listening, by its own clock: a busy machine may take long to start it."""

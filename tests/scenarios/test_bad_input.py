@@ -15,8 +15,6 @@ CRASH_BUILD = os.path.join(ROOT, os.environ.get("JANUS_CRASH_BUILD", "build/cras
 
 
 class BadInput(WebTest):
-    limit = 120
-
     def begin(self, *options, workers=2):
         """Steady clients on every worker; with the default restart_limit."""
         self.serve(*options, workers=workers, build=CRASH_BUILD)

@@ -20,8 +20,6 @@ LONG = "history=*: 100000 messages"
 class BrowserTest(ClientTest):
     """A browser, and a page in it."""
 
-    limit = 120
-
     def setUp(self):
         super().setUp()
         self.assertTrue(browser.find(), "no Chromium here")

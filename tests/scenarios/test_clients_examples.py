@@ -75,8 +75,6 @@ class PacketsInPython(ExampleTest):
 class Chat(ExampleTest):
     """In Chromium; each person is a tab."""
 
-    limit = 120
-
     def setUp(self):
         super().setUp()
         self.assertTrue(browser.find(), "no Chromium here")

@@ -18,7 +18,6 @@ LIMIT = 256 << 10       # max_frame
 class Proxies:
     """What each of them must do. A subclass says how it is started."""
 
-    limit = 120
     program = None
 
     def setUp(self):

@@ -511,7 +511,6 @@ class Trouble(DataTest):
 
 class PouringTest(DataTest):
     """Publishes pour in while things happen. Each message has a number of its own: what a topic has is what was answered, in that order."""
-    limit = 120
     topics = 5
 
     def begin(self, *options):

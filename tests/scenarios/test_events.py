@@ -410,8 +410,6 @@ class Terminals(EventsTest):
 
 
 class Upgraded(EventsTest):
-    limit = 60
-
     def test_another_layout(self):
         """One who follows goes on with the new server's events, by the janusctl of before; and one of the other layout reads these."""
         server = Server("session_linger=0", workers=1)

@@ -537,7 +537,6 @@ class Replay(HistoryTest):
 
 class Pouring(HistoryTest):
     """Replays while publishes pour in, and workers die: every number once, in order, from the one asked for on."""
-    limit = 120
 
     def pour(self, topic, stop, ids):
         client = self.http()
@@ -584,7 +583,6 @@ class Pouring(HistoryTest):
 
 class Deaths(CrashTest, HistoryTest):
     """A worker dies while it takes over history, links what resumes, or sends what history alone has."""
-    limit = 300
 
     def around(self, point, passing=1):
         self.serve_crash_build("history=*: 3000 messages", *SMALL, "send_buffer=16K", workers=1)

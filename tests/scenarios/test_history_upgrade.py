@@ -11,8 +11,6 @@ from web_clients import WEB, Packet, WebSocket, request
 
 
 class Upgrade(HistoryTest):
-    limit = 120
-
     def begin(self, *options):
         """A server whose program can be replaced."""
         server = Server(*options, workers=2, listen=WEB)

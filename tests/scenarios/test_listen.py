@@ -17,8 +17,6 @@ CRASH_BUILD = os.path.join(ROOT, os.environ.get("JANUS_CRASH_BUILD", "build/cras
 
 
 class Local(JanusTest):
-    limit = 120
-
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="janus-test-")
         self.addCleanup(folder.cleanup)

@@ -41,8 +41,6 @@ def told(clients):
 
 
 class Budget(JanusTest):
-    limit = 120
-
     def begin(self, *options, workers=2):
         raise_nofile(4096)
         return self.server("max_buffered=8M", "frame_timeout=1h", *options, workers=workers)

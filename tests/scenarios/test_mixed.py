@@ -41,7 +41,6 @@ class FlashReader(Client):
 
 
 class Mixed(WebTest):
-    limit = 240
     visitors = ()                # as Witnesses have, and the next
     moves = False
     options = "keep_alive=10m", "peer_timeout=10m"       # readers have much to read: publishers wait for them, and pings stand behind it

@@ -76,8 +76,6 @@ class Tokens(SessionTest):
 
 
 class Points(CrashTest):
-    limit = 300
-
     def test_deaths(self):
         """Whoever dies in the middle of a move, on either side: the session is in one of both, has every message once, and in order."""
         port = free_port()
@@ -145,7 +143,6 @@ class Points(CrashTest):
 
 class FoundMeanwhile(CrashTest, SessionTest):
     """A token finds its session at each moment: who asks while nobody has it, or while who has it does not answer, waits."""
-    limit = 120
 
     def begin(self, workers, build):
         self.urls = ["%s://127.0.0.1:%d" % (protocol, free_port()) for protocol in ("flash", "http", "packet")]

@@ -20,8 +20,6 @@ NOT_TO_HAPPEN = ("closed_slot", "closed_uncertain", "closed_blamed", "closed_dam
 
 
 class MovesTest(WebTest):
-    limit = 240
-
     def begin(self, workers, *more, within_tls=(), **other):
         """A server whose configuration, and program, change."""
         self._janus = self.server(config="", start=False, **other)

@@ -6,8 +6,6 @@ from never_read import GROWTH, LISTEN, RCVBUF, RULES, SMALL_RING, Found, Lines, 
 
 
 class NeverRead(JanusTest):
-    limit = 120
-
     def test_flood(self):
         found = Found(self, 300, 6, turn=0.5, workers=2, ring=SMALL_RING, skipping=2)
         report = found.report()

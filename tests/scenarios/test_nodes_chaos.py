@@ -8,8 +8,6 @@ from nats_servers import PROGRAM
 
 @unittest.skipUnless(PROGRAM, "no nats-server here")
 class Chaos(JanusTest):
-    limit = 100
-
     def test_short(self):
         good, report = chaos_nodes.run(chaos_nodes.parse(["--seconds", "9", "--pause", "0.7"]))
         self.assertTrue(good, report)

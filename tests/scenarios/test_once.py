@@ -233,7 +233,6 @@ class Once(OnceTest):
 
 class Deaths(OnceTest):
     """Keys outlive workers, reloads and programs."""
-    limit = 120
 
     def begin(self, build=None):
         server = Server(workers=2, listen=WEB)
@@ -276,7 +275,6 @@ POINTS = ("publish-locked", "publish-written", "publish-intended", "publish-stag
 
 class CrashPoints(CrashTest, OnceTest):
     """A worker dies while it publishes. The client that waits gets the first answer; who tries again, on another connection, gets the same."""
-    limit = 200
 
     def setUp(self):
         super().setUp()

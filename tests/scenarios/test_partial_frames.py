@@ -15,8 +15,6 @@ def data_of(n, size=SIZE):
 
 
 class Shared(JanusTest):
-    limit = 120
-
     def stop_reading(self, janus, count, messages=60):
         """So many readers that stop, and messages that go round the ring until no record is there any more that they are in the middle of."""
         readers = [c.subscribe("a") for c in self.clients(janus, count, rcvbuf=4096)]
@@ -150,8 +148,6 @@ class Deaths(CrashTest):
 
 
 class Turns(JanusTest):
-    limit = 120
-
     def test_bystander(self):
         """500 readers stop while large messages are published: who has nothing to do with it hardly notices. (The rest of what is promised:
         stopped_readers.py.)"""

@@ -362,7 +362,6 @@ class Reader:
 
 class Survives(PatternTest):
     """Whatever happens to the workers, each message comes once to whoever has a name that fits it."""
-    limit = 120
 
     def walk(self, rounds, disturb, readers=6, names=0):
         rng = self.random()
@@ -416,7 +415,6 @@ class Survives(PatternTest):
 
 
 class Deaths(CrashTest, PatternTest):
-    limit = 120
     points = ("subscribe-joined", "subscribe-filled", "subscribe-linked", "unsubscribe-unlinked", "unsubscribe-left", "replay-begun", "replay-committed",
               "publish-locked", "publish-echoing", "publish-written", "publish-intended", "publish-staged", "publish-committed", "publish-remembered",
               "publish-owing", "publish-unlocked", "answer-unwritten", "answer-written", "batch-listed", "batch-sent", "batch-half-recorded", "batch-recorded")
@@ -464,7 +462,6 @@ class Deaths(CrashTest, PatternTest):
 
 class Behind(PatternTest):
     """Subscribers that do not read for a while, with names that fit the same messages."""
-    limit = 120
 
     def slow(self, names, kind=WebSocket):
         client = self.connect(kind, "http", rcvbuf=4096)

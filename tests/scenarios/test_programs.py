@@ -41,8 +41,6 @@ def state_of(pid):
 
 
 class Programs(JanusTest):
-    limit = 150
-
     def begin(self, workers=3, symlink=False, per_worker=3, **more):
         """A server whose program can be replaced, and steady clients; their publisher is on slot 1."""
         self.janus = Server(workers=workers, **more)

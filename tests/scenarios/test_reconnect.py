@@ -9,8 +9,6 @@ BROKEN_BUILD = os.path.join(ROOT, os.environ.get("JANUS_BROKEN_BUILD", "build/br
 
 
 class Reconnect(JanusTest):
-    limit = 150
-
     def go(self, *arguments, build=None):
         return reconnect.run(reconnect.parse(arguments), build)
 

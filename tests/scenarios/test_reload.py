@@ -19,8 +19,6 @@ BASE = "session_linger = 1\nworkers = %d\nlisten = flash://127.0.0.1:%d\n"
 
 
 class Reload(JanusTest):
-    limit = 300         # (a hundred reloads on a busy machine)
-
     def setUp(self):
         self.port = free_port()
 

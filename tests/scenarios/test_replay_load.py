@@ -33,8 +33,6 @@ class Readers:
 
 
 class Resumes(HistoryTest):
-    limit = 120
-
     def pour(self, stop, seed):
         """Numbers from 0 on in each topic, in messages of all sizes."""
         rng, client, next_of = random.Random(seed), self.http(), dict.fromkeys(TOPICS, 0)

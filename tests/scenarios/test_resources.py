@@ -21,8 +21,6 @@ CGROUP = "/sys/fs/cgroup"
 
 
 class ResourceTest(JanusTest):
-    limit = 120
-
     def begin(self, *options, workers=2, user=None, **more):
         """A server whose program can be replaced, and steady clients; their publisher is on slot 1."""
         if user:

@@ -8,7 +8,6 @@ from web_clients import Packet, Sse, WebSocket, WebTest, collect
 
 
 class SmallRings(WebTest):
-    limit = 120
     workers = 2
 
     def on_slot(self, number, connect):

@@ -688,8 +688,6 @@ class Polled(SessionTest):
 
 
 class Survive(SessionTest):
-    limit = 120
-
     def test_kills_and_reloads(self):
         """Sessions without a connection are there after the death of any worker, and a reload; those that were attached to have their token still."""
         sessions = [self.subscriber(kind, "a", "t%d" % n) for n, kind in enumerate(("websocket", "packet", "flash") * 4)]
@@ -770,7 +768,6 @@ class Crowd(SessionTest):
     Subscribers who drop their connections all the time (FIN, RST, silence) and come back by their token, on whatever worker they meet, while workers are
     killed and the server reloads: each gets each message once, in order.
     """
-    limit = 120
     options = "hang_limit=0",
 
     def one(self, n):

@@ -573,8 +573,6 @@ class Listened(WebTest):
 class SlowByListener(Listened):
     """A listener's word for its connections, beside rules by topic."""
 
-    limit = 120
-
     def test_two_listeners_one_topic(self):
         """As its listener says; where a rule names the topic, as that says, on all listeners."""
         self.begin("slow = named*: skip; *: skip")
@@ -665,7 +663,6 @@ class SlowByListener(Listened):
 class SlowDeaths(CrashTest):
     """A worker dies while it passes over what was lost: that is told once, whatever was committed."""
 
-    limit = 200
     number = staticmethod(SlowTold.number)
     reader, publish, read_to = SlowTold.reader, SlowTold.publish, SlowTold.read_to
 

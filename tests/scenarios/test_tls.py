@@ -414,8 +414,6 @@ class Strangers(TlsTest):
 
 
 class Storm(TlsTest):
-    limit = 120
-
     def test_live_delivery_goes_on(self):
         """Clients come by the dozen while messages go out: each message is there in time."""
         subscribers = [self.websocket().subscribe("a") for _ in range(4)]

@@ -36,7 +36,6 @@ def points():
 
 
 class TlsDeaths(CrashTest, TlsTest):
-    limit = 300
     sending = tuple(p for p in points() if not p.startswith("tls-keys") and p != "tls-begun")
     batched = "tls-sealed", "tls-sent", "tls-pending", "tls-taken"
     beginning = "tls-begun", "accept-opened"    # the first before the client is answered
@@ -215,7 +214,6 @@ class TlsDeaths(CrashTest, TlsTest):
 
 class WhatHistoryHas(CrashTest, TlsTest, HistoryTest):
     """Who comes back is sent by TLS what history alone has, and reads slowly: whoever dies of it, each message comes once."""
-    limit = 200
     POINTS = (("tls-listed", 1), ("tls-sealed", 7), ("tls-sent", 3), ("tls-pending", 1), ("tls-taken", 5), ("tls-drained", 2), ("tls-half", 9), ("tls-copied", 12), ("catchup-sent", 4),
               ("catchup-cut", 1))
 

@@ -61,8 +61,6 @@ def length(n):
 
 
 class GoesOn(TlsTest):
-    limit = 120
-
     def beside(self, *command):
         client = Beside(*command)
         self.addCleanup(client.close)

@@ -12,7 +12,6 @@ from web_clients import WebTest
 
 class Top(WebTest):
     options = ("session_linger=0",)
-    limit = 60
 
     def terminal(self, rows=24, columns=80):
         command = [os.path.join(self.janus.build, "janusctl"), "-o", "runtime_dir=" + self.janus.runtime_dir, "top"]

@@ -32,7 +32,6 @@ def told(text):
 
 
 class Torn(CrashTest):
-    limit = 180
     workers = 1
 
     def setUp(self):

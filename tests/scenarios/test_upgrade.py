@@ -17,8 +17,6 @@ NO_SNAPSHOT_BUILD = os.path.join(ROOT, os.environ.get("JANUS_NO_SNAPSHOT_BUILD",
 
 
 class Upgrade(JanusTest):
-    limit = 120
-
     def begin(self, *options, **more):
         """A server whose program can be replaced."""
         server = Server(*options, **more)
