@@ -7,7 +7,9 @@
  *   reload.c           SIGHUP: configuration and program anew, as far as the old program sees to it
  *   probe.c            can the next program take over?
  *   quiesce.c          before a program with another layout: everything into snapshots
- *   slots.c            keepers: started, missed, replaced
+ *   slots_watch.c      once a second: keepers' signs of life, and what else is looked at though nothing has come
+ *   slots_death.c      what a keeper's death leads to: its spare is the keeper, or the slot starts empty
+ *   slots.c            a slot's segment and its keeper: made, told, ended
  *   data.c             janus-data, which writes the journal: started, missed, replaced, and told to end
  *   bridge.c           janus-bridge, which speaks with NATS: started, missed, replaced, held while the layout changes, and told to end
  *   jwks.c             janus-jwks, which fetches keys of tokens: started, missed, replaced, and listened to
@@ -73,7 +75,8 @@ struct master {
 	struct ev_signal on_term, on_int, on_hup, on_leave, on_child;
 	struct ev_prepare on_turn;
 	struct ev_io on_control;
-	struct ev_timer stop_timer, slots_timer;
+	struct ev_timer stop_timer;
+	struct ev_timer slots_timer;	/* slots_watch(), which looks sooner if slots_death.c says so */
 	/* data.c */
 	struct ev_timer data_timer;
 	struct restarts data_restarts;
@@ -167,15 +170,19 @@ int slots_renew(struct master *m, unsigned slot);	/* a new segment, to be filled
 void slots_note_spares(struct master *m);		/* before a program with another hub follows: in m->h, for it */
 void slots_tell_spare(const struct master *m, unsigned slot);	/* in this hub, of a slot whose keeper follows from another one */
 void slots_recount(const struct master *m, unsigned slot);	/* its next worker asks the kernel what every session was sent */
-bool slots_reap(struct master *m);			/* after SIGCHLD. False: a slot has come to its end, and the server must stop; call it again */
+void slots_give_doors(const struct master *m);		/* to keepers that the next master would not find */
 unsigned slots_alive(const struct master *m);
-bool slots_lost(const struct master *m);		/* a keeper is gone, and the slot has no other yet */
 void slots_kill(struct master *m, int sig);		/* keepers; and workers that have none */
 void slots_end(struct master *m);			/* keepers, spares and workers are killed, at once, and are gone */
+
+/* slots_death.c */
+bool slots_reap(struct master *m);			/* after SIGCHLD. False: a slot has come to its end, and the server must stop; call it again */
+bool slots_lost(const struct master *m);		/* a keeper is gone, and the slot has no other yet */
 void slots_hold(struct master *m, bool hold);		/* from now on, no keeper is made for a slot that loses its own */
-void slots_watch(struct master *m);			/* from now on: keepers that make no progress, and those to be made */
-void slots_give_doors(const struct master *m);		/* to keepers that the next master would not find */
 void slots_take_over(struct master *m);			/* those whose keepers went while another program was about are taken care of */
+
+/* slots_watch.c */
+void slots_watch(struct master *m);			/* from now on: keepers that make no progress, and those to be made */
 
 /* data.c: nothing is done if the setting `data` is empty */
 int data_open(struct master *m);			/* at a server's start: waits until what is on the disk is in the hub. -1 (logged) */

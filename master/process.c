@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "shm/log.h"
@@ -74,6 +75,13 @@ void process_end_orphan(uint32_t pid, uid_t user, const char *name)
 		log_info("%s %u was another master's: the next one goes on", name, pid);
 	}
 	close(p.fd);
+}
+
+bool process_is_child(uint32_t pid)
+{
+	siginfo_t info;
+
+	return pid && waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
 int process_open(uint32_t pid)

@@ -22,6 +22,9 @@ bool process_slots_ended(const struct hub *hub);
  */
 void process_end_orphan(uint32_t pid, uid_t user, const char *name);
 
+/* A child of this process, living or not. */
+bool process_is_child(uint32_t pid);
+
 /* A pidfd, close-on-exec; -1 with errno. And whether that process has ended. */
 int process_open(uint32_t pid);
 bool process_is_over(int pidfd);

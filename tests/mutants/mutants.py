@@ -39,7 +39,7 @@ M("cleared-slot-keeps-its-intent", "shm/hub.c", "\tatomic_store(&s->intent.state
 M("cleared-slot-keeps-its-topics", "shm/hub.c", "\t\t\tindex_leave(&hub->index, slot, t);\n\tCRASH", "\t\t\tcontinue;\n\tCRASH", "test_hub")
 M("cleared-slot-is-behind", "shm/hub.c", "\tatomic_store(&s->delivered, ring_tail(&hub->ring));\n", "", "test_hub")
 M("keeper-does-not-repair-the-hub", "master/supervisor.c", "\t\thub_repair(s->hub, s->slot);\n", "\t\t;\n", GO_THROUGH, points="publish-committed", quick=False)
-M("master-does-not-repair-the-hub", "master/slots.c", "\thub_repair(&m->hub, slot);\n", "", RECOVERY + "test_keeper_dies_while_its_worker_publishes", quick=False)
+M("master-does-not-repair-the-hub", "master/slots_death.c", "\thub_repair(&m->hub, slot);\n", "", RECOVERY + "test_keeper_dies_while_its_worker_publishes", quick=False)
 
 # ---- without a master ----
 
@@ -108,7 +108,7 @@ M("unknown-is-not-in-the-snapshot", "shm/snapshot_hub.c", "snapshot_put_uint(w, 
 M("data-dies-with-the-lock", "master/data.c", "\t\tlock_release(lock, ours);\n", "\t\t;\n", DATA + "Points.test_dies_with_the_lock", quick=False)
 M("data-is-not-made-again", "master/data.c", "\tif (!replaced || make(m) < 0)\n\t\tmake_later(m);\n", "", DATA + "Writer.test_killed_again_and_again", quick=False)
 M("data-is-killed-at-the-end", "master/data.c", "\tkill((pid_t)m->h.data, SIGUSR1);\n\tm->data_timer", "\tkill((pid_t)m->h.data, SIGKILL);\n\tm->data_replaced = true;\n\tm->data_timer", DATA + "Restart.test_stop")
-M("hanging-disk-is-not-said", "master/slots.c", "\tdata_look(m, now);\n", "", DATA + "Trouble.test_hangs", quick=False)
+M("hanging-disk-is-not-said", "master/slots_watch.c", "\tdata_look(m, now);\n", "", DATA + "Trouble.test_hangs", quick=False)
 M("data-without-a-lock", "master/data_process.c", "while (flock(fd, LOCK_EX | LOCK_NB) < 0)", "while (0)", DATA + "Trouble.test_second_server")
 M("failed-sync-is-passed-over", "shm/journal_write.c", "\t\tstore(&j->hub->shm->journal.id, 0);\n\t\treturn -1;\n", "\t\treturn -1;\n", DATA + "Points.test_sync_fails", quick=False)
 
@@ -379,7 +379,7 @@ M("spare-does-not-know-what-follows", "master/keeper.c", "\t(void)spare_make(k);
 M("spares-go-on-beside-the-next-one", "master/spare.c", " || runtime_dir_followed(k->h.lock, k->slot, k->h.programs);", ";",
   "test_keeper_death.Points.test_layout_that_follows", quick=False)
 M("slot-is-left-half-empty", "master/supervisor.c", "\tif (atomic_load(&shm_of(s)->emptying))\n\t\tempty_slot(s);\n", "", "test_keeper_death.Points.test_slot_that_starts_empty", quick=False)
-M("order-dies-with-its-keeper", "master/slots.c", "} else if (s->ordered && ", "} else if (false && ", "test_keeper_death.Points.test_order", quick=False)
+M("order-dies-with-its-keeper", "master/slots_death.c", "} else if (s->ordered && ", "} else if (false && ", "test_keeper_death.Points.test_order", quick=False)
 M("worker-of-another-keeps-the-lock", "master/supervisor.c", "->worker, 0);\n\thub_repair(s->hub, s->slot);\n", "->worker, 0);\n", "test_supervisor")
 M("keepers-without-a-pause", "master/spare.c", "\treturn restarts_pause(deaths);\n", "\treturn 0;\n", "test_spare")
 M("keeper-made-while-quiescing", "master/quiesce.c", "\tslots_hold(m, true);", "", "test_programs.Programs.test_keeper_killed_while_quiescing", quick=False)
