@@ -82,6 +82,8 @@ int config_read(struct config *config, const struct config_source *source, char 
  * *config is what could be read nevertheless. */
 unsigned config_check(struct config *config, const struct config_source *source, void (*said)(void *arg, const char *error), void *arg);
 
+/* ---- config_together.c ---- */
+
 /* The least that max_buffered may be: each worker's share (a quarter, see shm/buffer_pool.c) has room for a frame as it moves to a larger buffer. */
 uint64_t config_buffered_least(const struct settings *settings);
 

@@ -11,6 +11,11 @@
 
 #define SHOWN 100	/* bytes of an item, at most */
 
+bool config_has_rules(const struct setting *d)
+{
+	return d - settings_table == SETTING_PLACE_history || d - settings_table == SETTING_PLACE_slow;
+}
+
 int config_list_check(const char *list, const char *(*error_of)(const char *list, struct http_text *wrong), char why[CONFIG_ERROR_MAX])
 {
 	struct http_text wrong;

@@ -289,8 +289,8 @@ M("overtaken-apart-forgotten", "worker/delivery/multi_topic.c", "\t\t\tdefer_sub
 M("owed-before-it-went-apart", "worker/service/subscribe.c", "\tif (owed) {\n", "\tif (false && owed) {\n", APART + "test_second_topic_in_the_middle_of_a_pass")
 M("delivered-told-though-queued", "worker/delivery/fanout.c", "\t\t\tleast = t->first;\n", "\t\t\t;\n", RECOVERY + "test_death_within_a_pass")
 M("ring-does-anything", "worker/io/uring.c", "\t\trestrict_to_sends(ring);", "\t\t(void)restrict_to_sends;", "test_uring")
-M("installed-file-must-be-there", "master/config.c", "if (!r->file && installed &&", "if (false && installed &&", "test_config")
-M("installed-file-wins", "master/config.c", "\tif (source->file)\n\t\tread_file(", "\tif (source->file && !source->installed)\n\t\tread_file(",
+M("installed-file-must-be-there", "master/config_file.c", "if (!r->file && installed &&", "if (false && installed &&", "test_config")
+M("installed-file-wins", "master/config.c", "\tif (source->file)\n\t\tconfig_file_read(", "\tif (source->file && !source->installed)\n\t\tconfig_file_read(",
   "test_config")
 M("flights-not-listed", "worker/io/send_batch.c", "\tatomic_store_explicit(&s->flights, b->count, memory_order_release);\n", "", GO_THROUGH, points="batch-sent")
 M("flight-not-listed", "worker/io/send_batch.c", "\tatomic_store_explicit(&b->base->slot.shm->flights, 1, memory_order_release);\n", "", GO_THROUGH, points="send-sent")
@@ -739,7 +739,7 @@ M("keepers-inherit-the-manager", "master/slots.c", "\tnotify_disinherit();\n", "
 M("refused-reload-is-not-ready", "master/service.c", "m->service.ready || m->reloading", "m->service.follows || m->reloading", "test_service.Service.test_reload")
 M("abstract-name-with-its-end", "master/notify.c", "\telse\n\t\tlen++;", "\tlen++;", "test_notify")
 M("watchdog-without-workers", "master/service.c", "now - beat > limit)\n\t\t\treturn false;", "now - beat > limit)\n\t\t\tcontinue;", "test_service")
-M("check-stops-at-the-first", "master/config.c", "r->failed = !r->said;", "r->failed = true;", "test_config")
+M("check-stops-at-the-first", "master/config_reading.c", "r->failed = !r->said;", "r->failed = true;", "test_config")
 M("running-server-is-in-the-way", "master/check.c", "if (!server_has(&server, &config.listen[i]))", "if (1)", "test_config.Config.test_the_running_servers_addresses_are_no_trouble")
 M("group-without-its-mode", "master/runtime_dir.c", "chmod(path, gr ? 0660 : 0600)", "chmod(path, 0600)", "test_control_access.Access.test_control_group")
 M("log-waits-for-syslog", "shm/log.c", "error == EAGAIN || error == ENOBUFS ? 0 : -1", "-1", "test_log")
