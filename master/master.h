@@ -1,7 +1,9 @@
 /*
  * The master, and what its files offer each other.
  *
- *   master.c           start, signals, orderly stop
+ *   master.c           signals, what janusctl may ask, orderly stop
+ *   master_start.c     what a server opens, and in which order
+ *   master_prepare.c   before that: the configuration, and what a predecessor or a keeper has left for this program
  *   adoption.c         keepers that serve on without a master are found, and taken over
  *   rolling.c          the rolling replacement, a reload's second half: the new program goes to slot after slot, or back to the old one
  *   reload.c           SIGHUP: configuration and program anew, as far as the old program sees to it
