@@ -1,115 +1,34 @@
 /*
  * The keeper. It waits, for its worker to end and for orders, and does as little as it can in between: whatever goes wrong here costs the
- * slot all of its connections. How it starts is keeper_start.c's, how a worker is made and made again supervisor.c's, and what an order looks
- * like orders.c's. Here is what follows when a worker has ended or an order has come.
+ * slot all of its connections. How it starts is keeper_start.c's, how a worker is made and made again supervisor.c's (and what it is given, keeper_worker.c's), what an order looks
+ * like orders.c's, and how it comes to another program keeper_follow.c's. Here is what follows when a worker has ended or an order has come.
  *
  * A worker that starts closes the descriptors that nobody owns, those of an order among them. So orders wait until it is live, or until
  * there is none.
  */
 #include "master/keeper.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "master/adopt.h"
 #include "master/bereft.h"
 #include "master/door.h"
+#include "master/keeper_follow.h"
 #include "master/keeper_start.h"
+#include "master/keeper_worker.h"
 #include "master/orders.h"
-#include "master/privileges.h"
-#include "master/program.h"
 #include "master/revive.h"
 #include "master/spare.h"
 #include "shm/crash.h"
 #include "shm/log.h"
-#include "shm/title.h"
-#include "worker/loop/worker.h"
 
 #define BEAT_MS 1000			/* between this process's own signs of life, at most */
 #define SPARE_WAIT_MS 50			/* until a spare is made, if it can't be now */
 #define QUIESCE_DEATHS 2			/* workers that die while they are to leave a snapshot, before that is refused */
-
-/* ---- the worker's process ---- */
-
-static void run_worker(void *arg)
-{
-	struct keeper *k = arg;
-	struct worker_listener listeners[LISTENERS_OPEN_MAX];
-	int kept[] = { k->signals, k->h.slots[k->slot].orders, k->h.slots[k->slot].door, k->h.control, k->h.lock, k->snapshot, k->program, k->successor, k->h.tls_before, k->h.secrets, k->h.tickets, k->h.fetched };
-	struct worker_start start = {
-		.settings = &k->h.settings,
-		.slot = k->slot,
-		.hub_fd = k->h.hub,
-		.slot_fd = k->h.slots[k->slot].segment,
-		.tls_fd = k->h.tls,
-		.secrets_fd = k->h.secrets,
-		.tickets_fd = k->h.tickets,
-		.fetched_fd = k->h.fetched,
-		.wake = k->h.wake,
-		.queue = k->h.queue,
-		.listeners = listeners,
-		.listeners_count = k->h.listeners,
-		.kept = kept,
-		.kept_count = sizeof(kept) / sizeof(kept[0]),
-		.snapshot_fd = k->snapshot,
-		.drain = k->h.slots[k->slot].draining,
-		.died = k->h.died,
-	};
-	char who[32];
-
-	privileges_oom(atomic_load(&k->hub.shm->masters.oom), OOM_WORKER);
-	snprintf(who, sizeof(who), "worker %u", k->slot);
-	settings_log_init(who, &k->h.settings);
-	prctl(PR_SET_NAME, WORKER_NAME);
-	title_set("janus: worker %u", k->slot);
-	for (unsigned i = 0; i < k->h.listeners; i++)
-		listeners[i] = (struct worker_listener){ .fd = k->h.listen[i].fd, .proto = k->h.listen[i].proto, .tls = k->h.listen[i].tls, .slow = k->h.listen[i].slow, .proxy = k->h.listen[i].proxy };
-	_exit(worker_run(&start));
-}
-
-/* What the supervisor is to know of a handover state that has come. (`canary` is meant for the program that follows, not for this one.) */
-static void tell_supervisor(struct keeper *k)
-{
-	k->supervisor.segment_fd = k->h.slots[k->slot].segment;
-	k->supervisor.tls_fd = k->h.tls;
-	k->supervisor.reload_number = k->h.reload_number;
-}
-
-static void init_supervisor(struct keeper *k)
-{
-	k->supervisor = (struct supervisor){
-		.hub = &k->hub,
-		.slot = k->slot,
-		.settings = &k->h.settings,
-		.segment = &k->segment,
-		.tls = &k->tls,
-		.canary = k->h.canary,
-		.canary_until_live = k->h.new_segments,
-		.run = run_worker,
-		.arg = k,
-	};
-	tell_supervisor(k);
-}
-
-/* With a handover state that is new, as the program that was executed or the one that goes on. */
-static void begin(struct keeper *k)
-{
-	init_supervisor(k);
-	k->started = restarts_now();
-}
-
-/* A worker, unless none is to be until an order comes. */
-static void start_worker(struct keeper *k)
-{
-	if (!k->quiesced)
-		supervisor_start(&k->supervisor);
-}
 
 /* ---- signals ---- */
 
@@ -135,81 +54,6 @@ static void take_signals(struct keeper *k)
 			stop(k);
 }
 
-/* ---- the program that follows ---- */
-
-static void count_refusal(struct keeper *k)
-{
-	atomic_fetch_add(&k->self->refused, 1);
-}
-
-/* Returns only if it can't be executed. */
-static void execute(struct keeper *k)
-{
-	char option[64];
-	char *argv[] = { (char *)(uintptr_t)KEEPER_NAME, option, NULL };
-
-	if (k->h.layout < SPARE_LAYOUT)
-		spare_end(k);
-	spare_wait(k);
-	snprintf(option, sizeof(option), "--heritage=%d", k->successor);
-	close(k->signals);
-	CRASH_POINT("keeper-executes");
-	program_execute(k->program, argv);
-	log_error("the program can't be executed: %m; going on with the old one");
-	keeper_open_signals(k);
-}
-
-/*
- * No worker is there: executes the program that is to follow, if there is one and it can be. The one that this process runs needs no executing, which would take longer than all else that
- * connections wait for.
- */
-static void follow(struct keeper *k)
-{
-	if (k->successor < 0)
-		return;
-	if (k->same_program && !k->h.new_segments) {
-		keeper_follow_settings(k);
-		begin(k);
-	} else {
-		execute(k);
-		if (k->h.new_segments)
-			return;		/* these segments are not for this program */
-		count_refusal(k);
-	}
-	close(k->successor);
-	k->successor = -1;
-	CRASH_POINT("keeper-followed");
-	(void)spare_make(k);		/* (The next worker closes what the spare before this one knows of.) */
-}
-
-/* What the last worker has left is of no use: all goes on from where it was. */
-static void forget_snapshot(struct keeper *k)
-{
-	k->quiesced = false;
-	if (ftruncate(k->snapshot, 0) < 0)	/* there may be keys in it */
-		log_error("snapshot: %m");
-}
-
-/* The same for an order that came when there was no worker. With other segments it is tried again until it works. */
-static void replace_now(struct keeper *k)
-{
-	unsigned ms;
-
-	if (k->successor < 0)
-		k->successor = handover_write(&k->h);
-	if (k->quiesced && !k->h.new_segments)
-		forget_snapshot(k);
-	follow(k);
-	if (!k->h.new_segments) {
-		k->replacing = false;
-		start_worker(k);
-		return;
-	}
-	ms = restarts_pause(&k->waits);
-	k->replace_at = restarts_now() + ms;
-	log_error("the new program can't be executed; trying again in %u ms", ms);
-}
-
 /* ---- orders ---- */
 
 static bool takes_orders(const struct keeper *k)
@@ -219,121 +63,8 @@ static bool takes_orders(const struct keeper *k)
 
 static void refuse(struct keeper *k, const char *why)
 {
-	count_refusal(k);
+	keeper_count_refusal(k);
 	log_error("an order could not be followed: %s", why);
-}
-
-/* The spare is not to know of it any more when it is closed. */
-static void close_tls_before(struct keeper *k)
-{
-	int fd = k->h.tls_before;
-
-	k->h.tls_before = -1;
-	if (spare_make(k))
-		start_worker(k);
-	else
-		close(fd);
-}
-
-/* What the program that is executed is not to have. (It is not closed now, as the spare knows of it.) */
-static void close_in_next(int fd)
-{
-	if (fd >= 0)
-		fcntl(fd, F_SETFD, FD_CLOEXEC);
-}
-
-/* The TLS segment stays with the slot segment. If that is another one, the next program makes one, and keeps ours for as long as there is a way back. */
-static void adopt_tls(struct keeper *k, struct handover *next)
-{
-	next->tls = k->h.tls;
-	next->tls_before = k->h.tls_before;
-	if (!next->new_segments)
-		return;
-	if (next->restore) {
-		close_in_next(k->h.tls_before);
-		next->tls_before = k->h.tls;
-		next->tls = -1;
-	} else {
-		next->tls = k->h.tls_before;
-		next->tls_before = -1;
-	}
-}
-
-/*
- * The handover state that came replaces ours, with this keeper's own descriptors put in. What is not in it any more is closed by the next worker, as descriptors that nobody
- * owns: until then the last worker may still use them, or be about to read them, and the spare knows of them.
- */
-static void adopt(struct keeper *k, struct order_received *r)
-{
-	struct handover *next = &r->handover;
-	struct handover_slot *slot = &next->slots[k->slot];
-
-	keeper_take(&k->program, r->program);
-	k->same_program = program_is_running(k->program);
-	fcntl(k->program, F_SETFD, FD_CLOEXEC);		/* the next program opens its own */
-	next->snapshot = -1;
-	/* (The program before comes back, and this process has never left it.) */
-	if (next->new_segments && program_same_file(next->hub, k->h.hub))
-		next->new_segments = false;
-	adopt_tls(k, next);
-	if (next->new_segments) {
-		if (k->supervisor.worker == 0) {
-			/* (They take memory, which the new ones need.) */
-			close_in_next(k->h.hub);
-			close_in_next(k->h.slots[k->slot].segment);
-		}
-		next->snapshot = next->restore ? k->snapshot : -1;
-	} else {
-		next->hub = k->h.hub;
-		slot->segment = k->h.slots[k->slot].segment;
-	}
-	next->tickets = k->h.tickets;
-	next->fetched = k->h.fetched;
-	next->lock = k->h.lock;
-	next->programs = k->h.programs;
-	next->control = k->h.control;
-	next->caller = -1;
-	memcpy(next->wake, k->h.wake, sizeof(next->wake));
-	memcpy(next->queue, k->h.queue, sizeof(next->queue));
-	slot->orders = k->h.slots[k->slot].orders;
-	slot->door = k->h.slots[k->slot].door;
-	slot->spare = (uint32_t)k->spare;
-	/* Should the program not be there to execute, the old one goes on with the new settings. */
-	next->died = hub_now();
-	k->h = *next;
-	tell_supervisor(k);
-}
-
-static void order_replace(struct keeper *k, struct order_received *r)
-{
-	if (k->successor >= 0 || r->handover.slot != (int)k->slot) {
-		orders_close(r);
-		refuse(k, k->successor >= 0 ? "another is under way" : "it is for another slot");
-		return;
-	}
-	adopt(k, r);
-	CRASH_POINT("order-taken");
-	k->successor = handover_write(&k->h);
-	/* (Without one, the worker is replaced all the same: the settings and listen sockets are new.) */
-	if (k->successor < 0 && !k->h.new_segments)
-		count_refusal(k);
-	k->quiescing = false;
-	/* (A spare that comes to be the keeper waits with the snapshot, too.) */
-	if (k->h.new_segments && k->supervisor.worker == 0)
-		atomic_store(&k->self->state, SLOT_QUIESCED);
-	k->replacing = k->supervisor.worker == 0;
-	k->replace_at = 0;
-	supervisor_ask(&k->supervisor, ASKED_REPLACE);
-	CRASH_POINT("order-followed");
-}
-
-static void order_resume(struct keeper *k)
-{
-	k->quiescing = false;
-	if (!k->quiesced)
-		return;
-	forget_snapshot(k);
-	supervisor_start(&k->supervisor);
 }
 
 /* (The file leads to the door that was made last.) */
@@ -362,7 +93,7 @@ static void lose_master(struct keeper *k)
 	if (!bereft_begin(k))
 		stop(k);
 	else if (!atomic_load(&k->hub.shm->masters.moving))
-		order_resume(k);
+		keeper_order_resume(k);
 }
 
 /* Somebody is at the door. If it is a master, what it came by is where orders come from now, at the number that the worker's copy of all this names, too. */
@@ -387,6 +118,7 @@ static void answer_door(struct keeper *k)
 static void take_order(struct keeper *k)
 {
 	static struct order_received r;
+	const char *why;
 
 	orders_receive(k->h.slots[k->slot].orders, &r);
 	switch (r.order) {
@@ -405,14 +137,16 @@ static void take_order(struct keeper *k)
 		refuse(k, r.error);
 		break;
 	case ORDER_REPLACE:
-		order_replace(k, &r);
+		why = keeper_order_replace(k, &r);
+		if (why)
+			refuse(k, why);
 		break;
 	case ORDER_QUIESCE:
 		k->quiescing = true;
 		k->quiesce_deaths = 0;
 		break;
 	case ORDER_RESUME:
-		order_resume(k);
+		keeper_order_resume(k);
 		break;
 	}
 }
@@ -433,7 +167,7 @@ static void quiesce_failed(struct keeper *k)
 {
 	k->quiescing = false;
 	k->quiesce_deaths = 0;
-	count_refusal(k);
+	keeper_count_refusal(k);
 }
 
 /* The next worker, by the program that is to follow if there is one. -1 to go on, or the exit status. */
@@ -450,8 +184,8 @@ static int go_on(struct keeper *k, enum worker_end end)
 	/* It died while it was to hand over. What it died of is noted in the slot segment, where the next program finds it. */
 	if (end == END_DIED || end == END_SHORTAGE)
 		supervisor_note_death(s);
-	follow(k);
-	start_worker(k);
+	keeper_follow(k);
+	keeper_start_worker(k);
 	return -1;
 }
 
@@ -508,7 +242,7 @@ static void take_turn(struct keeper *k)
 	if (k->bereft && takes_orders(k))
 		revive_look(k);
 	if (k->h.tls_before >= 0 && !k->replacing && takes_orders(k) && restarts_now() >= k->started + WAY_BACK_MS)
-		close_tls_before(k);
+		keeper_close_tls_before(k);
 	if (k->quiescing && k->supervisor.worker > 0 && takes_orders(k)) {
 		supervisor_ask(&k->supervisor, ASKED_SNAPSHOT);
 		CRASH_POINT("snapshot-asked");
@@ -516,10 +250,10 @@ static void take_turn(struct keeper *k)
 	if (!k->replacing)
 		supervisor_watch(&k->supervisor);
 	else if (restarts_now() >= k->replace_at)
-		replace_now(k);
+		keeper_replace_now(k);
 	/* (One that follows a program ends the spare that it was told of: so there is no other from the order on.) */
 	if (!k->supervisor.stopping && k->successor < 0 && !k->replacing && spare_due(k) && spare_make(k))
-		start_worker(k);
+		keeper_start_worker(k);
 }
 
 static int run(struct keeper *k)
@@ -584,11 +318,11 @@ int keeper_main(int handover)
 	if (keeper_start(k, handover) < 0)
 		return KEEPER_FAILED;
 	CRASH_POINT("keeper-executed");
-	begin(k);
+	keeper_begin(k);
 	if (!restore(k))
-		count_refusal(k);
+		keeper_count_refusal(k);
 	else
-		start_worker(k);
+		keeper_start_worker(k);
 	status = run(k);
 	spare_end(k);
 	return say_end(k, status);

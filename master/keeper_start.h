@@ -37,7 +37,7 @@ struct keeper {
 	uint64_t dead;			/* slots of which nobody was left then, a bit each */
 	int snapshot;			/* where the worker puts one if asked to */
 
-	/* keeper.c's */
+	/* keeper.c's, and keeper_follow.c's */
 	struct supervisor supervisor;
 	bool quiescing;			/* the worker is to leave a snapshot */
 	unsigned quiesce_deaths;		/* of workers that were to, and died instead */
@@ -70,6 +70,12 @@ int keeper_open_signals(struct keeper *k);
 
 /* *had becomes what came: at the same number, if there was one. */
 void keeper_take(int *had, int came);
+
+/* The master learns that what it has ordered was not done. */
+static inline void keeper_count_refusal(const struct keeper *k)
+{
+	atomic_fetch_add(&k->self->refused, 1);
+}
 
 /* What is this process's alone: k->signals, k->program. 0, or -1 (logged). */
 int keeper_open_own(struct keeper *k);

@@ -375,7 +375,7 @@ M("hands-over-though-it-stops", "worker/loop/worker.c", "\tw->snapshot_wanted = 
 M("keeper-makes-a-worker-beside-another", "master/spare.c", "\twhile (!gone) {\n", "\twhile (false) {\n", "test_keeper_death.Killed.test_each")
 M("spare-does-not-stay-quiesced", "master/spare.c", "k->quiesced = atomic_load(&k->self->state) == SLOT_QUIESCED;", "k->quiesced = false;", "test_keeper_death.Points.test_layout_that_follows", quick=False)
 M("spare-is-not-made-again", "master/spare.c", "\treturn (k->spare == 0 || k->spare_old) && ", "\treturn k->spare_old && ", "test_keeper_death.Killed.test_spare", quick=False)
-M("spare-does-not-know-what-follows", "master/keeper.c", "\t(void)spare_make(k);\t\t/*", "\t/*", "test_keeper_death.Points.test_without_a_worker", quick=False)
+M("spare-does-not-know-what-follows", "master/keeper_follow.c", "\t(void)spare_make(k);\t\t/*", "\t/*", "test_keeper_death.Points.test_without_a_worker", quick=False)
 M("spares-go-on-beside-the-next-one", "master/spare.c", " || runtime_dir_followed(k->h.lock, k->slot, k->h.programs);", ";",
   "test_keeper_death.Points.test_layout_that_follows", quick=False)
 M("slot-is-left-half-empty", "master/supervisor.c", "\tif (atomic_load(&shm_of(s)->emptying))\n\t\tempty_slot(s);\n", "", "test_keeper_death.Points.test_slot_that_starts_empty", quick=False)
@@ -825,12 +825,12 @@ M("peeks-of-a-header-are-counted", "worker/loop/proxied.c", "if (socket_is_local
 M("handshakes-have-all-of-a-turn", "worker/loop/handshakes.c", "base_clock() - since < RUN_US", "base_clock() - since < 1000 * RUN_US", "test_tls.Limits.test_storm", quick=False)
 M("handshakes-are-late-by-waiting", "worker/loop/handshakes.c", "if (h->waits || h->stage == WHOLE || w->base.now_ms", "if (w->base.now_ms", "test_tls.Limits.test_turn", quick=False)
 M("handshakes-without-a-deadline", "worker/loop/handshakes.c", "\t\tfail(w, h, COUNTER_tls_failed_late, false);", "\t\tbreak;", "test_tls.Limits.test_time", quick=False)
-M("same-program-is-executed", "master/keeper.c", "k->same_program = program_is_running(k->program);", "k->same_program = false;", RELOAD + "test_keepers_execute_what_is_new", quick=False)
-M("no-program-is-executed", "master/keeper.c", "k->same_program = program_is_running(k->program);", "k->same_program = true;", RELOAD + "test_keepers_execute_what_is_new", quick=False)
-M("program-that-goes-on-is-no-canary", "master/keeper.c", "\t\tbegin(k);\n\t} else {", "\t} else {", "test_upgrade.Upgrade.test_settings_with_which_workers_die", quick=False)
+M("same-program-is-executed", "master/keeper_follow.c", "k->same_program = program_is_running(k->program);", "k->same_program = false;", RELOAD + "test_keepers_execute_what_is_new", quick=False)
+M("no-program-is-executed", "master/keeper_follow.c", "k->same_program = program_is_running(k->program);", "k->same_program = true;", RELOAD + "test_keepers_execute_what_is_new", quick=False)
+M("program-that-goes-on-is-no-canary", "master/keeper_follow.c", "\t\tkeeper_begin(k);\n\t} else {", "\t} else {", "test_upgrade.Upgrade.test_settings_with_which_workers_die", quick=False)
 M("replaced-library-is-kept", "master/program.c", "       libraries_are_current();", "       (libraries_are_current() || true);", RELOAD + "test_keepers_execute_what_is_new", quick=False)
 M("program-before-stays-open", "master/keeper_start.c", "\tdup2(came, *had);\n\tclose(came);\n", "\t*had = came;\n", RELOAD + "test_hundred_reloads_leave_nothing", quick=False)
-M("reload-keeps-the-old-secrets", "master/keeper.c", "\tnext->tickets = k->h.tickets;\n", "\tnext->tickets = -1;\n", "test_tls.Handshakes.test_tickets", quick=False)
+M("reload-keeps-the-old-secrets", "master/keeper_follow.c", "\tnext->tickets = k->h.tickets;\n", "\tnext->tickets = -1;\n", "test_tls.Handshakes.test_tickets", quick=False)
 
 # ---- many nodes ----
 
