@@ -73,6 +73,17 @@ static void on_poll(struct ev_loop *loop, struct ev_timer *t, int events)
 	m->quiesced(m, error);
 }
 
+/* Whoever was told to go on, and has not come to that, still stands there as it was: that is no answer to what is asked now. */
+static void forget_answers(const struct master *m)
+{
+	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++) {
+		uint32_t quiesced = SLOT_QUIESCED;
+
+		if (m->h.slots[i].used)
+			atomic_compare_exchange_strong(&m->hub.shm->slot[i].state, &quiesced, SLOT_STARTING);
+	}
+}
+
 void quiesce(struct master *m, void (*done)(struct master *m, const char *error))
 {
 	m->quiesced = done;
@@ -81,6 +92,7 @@ void quiesce(struct master *m, void (*done)(struct master *m, const char *error)
 	m->quiesce_deadline = restarts_now() + PATIENCE_MS;
 	bridge_hold(m, true);
 	slots_hold(m, true);		/* a keeper that is made now would not know of it; so a keeper's death ends the quiescing */
+	forget_answers(m);
 	for (unsigned i = 0; i < INDEX_SLOTS_MAX; i++)
 		if (m->h.slots[i].used && slots_order(m, i, ORDER_QUIESCE) < 0)
 			log_error("slot %u can't be told to leave a snapshot", i);

@@ -10,7 +10,7 @@ import unittest
 
 from crash_test import CRASH_BUILD, CrashTest
 from janus_test import SLOWNESS, is_alive, wait_until
-from processes import free_port
+from processes import free_port, is_stopped
 from programs import OTHER_BUILD, Program
 from steady import Steady
 
@@ -429,6 +429,25 @@ class Upgrade(MasterTest):
 
     def test_keeper_dies_when_it_has_opened(self):
         self.asked("keeper-adopted")
+
+    def test_told_and_stopped(self):
+        """All have left; one tells the next master what it has, and is stopped before it can go on. That it has left is no answer to the reload that follows."""
+        self.die("master-moving")
+        told = self.taken_over()
+        self.arm("keeper-told.stop")
+        self.janus.launch()
+        wait_until(lambda: self.taken_over() > told, 20, "a master that has taken over")
+        stopped = next(i for i, (keeper, _) in enumerate(self.slots) if is_stopped(keeper))
+        program = self.program_of_master()
+        worker = int(self.janus.wait_log(r"janus\[(\d+)\] worker %d: took over" % (1 - stopped), 20).group(1))
+        wait_until(lambda: not is_alive(worker), 20, "the other slot's snapshot")
+        with self.assertRaises(AssertionError, msg="the next program has the hub, and the slot that is stopped goes on"):
+            wait_until(lambda: self.program_of_master() != program, 0.5)
+        os.kill(self.slots[stopped][0], signal.SIGCONT)
+        self.follow()
+
+    def program_of_master(self):
+        return os.stat("/proc/%d/exe" % self.janus.master).st_ino
 
     def test_canary(self):
         """One slot is the next program's, the others wait."""
