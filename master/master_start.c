@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -192,6 +193,15 @@ static void say_started(const struct master *m)
 		 (long long)m->config.settings.workers, (unsigned long long)max, (unsigned long long)(m->hub.shm->buffered_max >> 20));
 }
 
+/* Keepers would go on without a master that is told to end before it can tell them (master_linger). What comes from here on is heard when it can. */
+static void hold_signals(void)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+}
+
 int master_start_fresh(struct master *m)
 {
 	char error[RUNTIME_DIR_ERROR_MAX], wrong[CONFIG_ERROR_MAX];
@@ -231,6 +241,7 @@ int master_start_fresh(struct master *m)
 		log_error("%s", error);
 		return -1;
 	}
+	hold_signals();
 	for (unsigned i = 0; i < (unsigned)m->config.settings.workers; i++)
 		if (slots_start(m, i) < 0)
 			return -1;

@@ -19,7 +19,7 @@ int master_prepare_alone(struct master *m);
 
 /* ---- master_start.c ---- */
 
-/* A server that follows no other program: everything is opened, and keepers are made. 0, or -1. Does not return if keepers are there to be adopted. */
+/* A server that follows no other program: everything is opened, and keepers are made. Signals are held from then on. 0, or -1. Does not return if keepers are there to be adopted. */
 int master_start_fresh(struct master *m);
 
 /* One that follows another program: everything is there. 0, or -1. */

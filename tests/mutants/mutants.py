@@ -383,6 +383,7 @@ M("order-dies-with-its-keeper", "master/slots_death.c", "} else if (s->ordered &
 M("worker-of-another-keeps-the-lock", "master/supervisor.c", "->worker, 0);\n\thub_repair(s->hub, s->slot);\n", "->worker, 0);\n", "test_supervisor")
 M("keepers-without-a-pause", "master/spare.c", "\treturn restarts_pause(deaths);\n", "\treturn 0;\n", "test_spare")
 M("keeper-made-while-quiescing", "master/quiesce.c", "\tslots_hold(m, true);", "", "test_programs.Programs.test_keeper_killed_while_quiescing", quick=False)
+M("start-is-cut-off", "master/master_start.c", "\thold_signals();\n", "", "test_master_death.Makes.test_stopped_while_it_starts", quick=False)
 M("what-was-left-before-counts", "master/quiesce.c", "\tforget_answers(m);\n", "", "test_master_death.Upgrade.test_told_and_stopped", quick=False)
 M("quiesced-for-ever", "master/quiesce.c", "if (m->h.slots[i].used && m->h.slots[i].keeper && slots_order(m, i, ORDER_RESUME) < 0)", "if (false)",
   "test_upgrade.Upgrade.test_refused_when_all_are_quiesced")

@@ -369,6 +369,17 @@ class Makes(MasterTest):
         """There is a keeper, of which the master knew no more than that."""
         self.one("master-forked", 3)
 
+    def test_stopped_while_it_starts(self):
+        """It is told to end when it has made one keeper of two: that one does not go on without it."""
+        self.arm("master-forked.stop")
+        janus = self.server(build=CRASH_BUILD, workers=2, start=False)
+        janus.launch()
+        wait_until(lambda: is_stopped(janus.process.pid), 20, "a master that has made a keeper")
+        janus.process.terminate()
+        os.kill(janus.process.pid, signal.SIGCONT)
+        self.assertEqual(janus.process.wait(20 * SLOWNESS), 0)
+        wait_until(lambda: not janus.processes(), 10, "the end of all processes")
+
 
 class Upgrade(MasterTest):
     """The master dies while a program with another layout takes over."""
