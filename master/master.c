@@ -195,10 +195,10 @@ static const struct control_handler handlers[] = {
 };
 
 /*
- * Unblocks all signals but those that are watched, which libev reads from a signalfd. One that comes while another program is executed stays
- * pending, and that program gets it.
+ * Blocks those signals that are watched, which libev reads from a signalfd, and no others. One that comes while another program is executed, or behind the first keeper's start, stays
+ * pending until they are.
  */
-static void unblock_signals(void)
+static void mask_signals(void)
 {
 	sigset_t watched;
 
@@ -227,7 +227,7 @@ static void start_watchers(struct master *m)
 	ev_prepare_init(&m->on_turn, on_turn);
 	ev_prepare_start(m->loop, &m->on_turn);
 	control_serve(m, handlers);
-	unblock_signals();
+	mask_signals();
 }
 
 /* ---- start ---- */
@@ -463,6 +463,7 @@ static int start_fresh(struct master *m)
 		log_error("%s", error);
 		return -1;
 	}
+	mask_signals();		/* (Keepers would go on without a master that is ended by one.) */
 	for (unsigned i = 0; i < (unsigned)m->config.settings.workers; i++)
 		if (slots_start(m, i) < 0)
 			return -1;

@@ -6,7 +6,9 @@ import socket
 import threading
 import unittest
 
+from crash_test import CRASH_BUILD, CrashTest
 from janus_test import SLOWNESS, JanusTest, free_port, is_alive, wait_until
+from processes import is_stopped
 
 
 class Stop(JanusTest):
@@ -83,6 +85,20 @@ class Stop(JanusTest):
             janus.stop()
             client.expect_close()
             client.close()
+
+
+class Begun(CrashTest):
+    def test_stop(self):
+        """The master is told to, before it watches for signals: what it has started by then ends with it."""
+        for sig in signal.SIGTERM, signal.SIGINT:
+            with self.subTest(sig=sig):
+                janus = self.server(workers=2, build=CRASH_BUILD, start=False)
+                self.arm("master-forked.stop")
+                janus.launch()
+                wait_until(lambda: is_stopped(janus.master), 10, "the master's first keeper")
+                os.kill(janus.master, sig)
+                os.kill(janus.master, signal.SIGCONT)
+                janus.wait_exit(0)
 
 
 class Restart(JanusTest):
