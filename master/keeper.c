@@ -32,13 +32,14 @@
 
 /* ---- signals ---- */
 
-/* (Nobody is to go on if this process dies: then its worker ends by itself.) */
+/* (The worker is told first: until it is, the spare has it end if this process dies; then it ends by itself, and nobody is to go on.) */
 static void stop(struct keeper *k)
 {
 	if (k->supervisor.stopping)
 		return;
-	spare_end(k);
 	supervisor_stop(&k->supervisor);
+	CRASH_POINT("keeper-stops");
+	spare_end(k);
 	if (k->bereft)
 		revive_no_more(k);
 	if (k->supervisor.worker == 0 && !k->replacing)

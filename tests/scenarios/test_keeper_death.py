@@ -6,7 +6,7 @@ import threading
 import unittest
 
 from crash_test import CRASH_BUILD, CrashTest
-from janus_test import is_alive, wait_until
+from janus_test import SLOWNESS, is_alive, wait_until
 from processes import is_stopped
 from programs import OTHER_BUILD, Program
 from servers import parent
@@ -369,6 +369,18 @@ class Points(KeeperTest):
                 with self.subTest(point=point, slot=slot):
                     self.die_in_reload(point, slot)
         self.end()
+
+    def test_keeper_that_stops(self):
+        """The server ends all the same, whether its master has told the keeper to stop, or has died."""
+        for lives in True, False:
+            with self.subTest(lives=lives):
+                self.serve_crash_build("master_linger=0", workers=1)
+                self.arm("keeper-stops")
+                self.janus.killed[0] = "keeper"
+                self.janus.kill(self.janus.master, "master", signal.SIGTERM if lives else signal.SIGKILL)
+                self.janus.process.wait(20 * SLOWNESS)
+                wait_until(lambda: not self.janus.processes(), 15, "the end of all processes")
+                self.assertFalse(self.armed("keeper-stops"))
 
     def test_program_that_follows(self):
         """Before and behind execve()."""

@@ -137,7 +137,7 @@ class AllKinds(MovesTest):
         self.begin_with_witnesses(4)
         for workers in (2, 4, 1, 3):
             self.reload(workers, wait=False)
-            self.wait_settled(workers, 30)
+            self.wait_settled(workers, 100)
             self.answered()
         self.assertEqual(self.witnesses.stop(), [])
         self.expect_nothing_lost()
@@ -155,7 +155,7 @@ class AllKinds(MovesTest):
                     with contextlib.suppress(ProcessLookupError):       # (it has just ended)
                         janus.kill(rng.choice(found)["worker"], "worker")
                 thread.join(rng.uniform(0.02, 0.3) * SLOWNESS)
-            self.wait_settled(workers, 30)
+            self.wait_settled(workers, 100)
             self.answered()
         self.assertEqual(self.witnesses.stop(), [])
         counters = janus.stats()["counters"]

@@ -254,6 +254,10 @@ class Witnesses:
     def seen(self):
         return sum(sum(list(r.next.values())) for r in self.readers.readers)
 
+    def behind(self):
+        """How many messages the slowest reader has not seen yet."""
+        return self.published() - min(sum(list(r.next.values())) for r in self.readers.readers)
+
     def published(self):
         return sum(p.count for p in self.authors())
 
