@@ -199,6 +199,13 @@ static const char *refuse_others(const struct found *found, unsigned taken, stru
 	return NULL;
 }
 
+/* Whether all nodes are asked. NULL, or why not. */
+static const char *read_nodes(const struct msgpack_value *v, struct packet_request *req)
+{
+	req->everywhere = v->start != NULL && msgpack_walk_is(v, NODES_ALL);
+	return v->start == NULL || req->everywhere ? NULL : NODES_WRONG;
+}
+
 static const char *read_message(const struct found *found, struct packet_request *req)
 {
 	const struct msgpack_value *v = found->by;
@@ -210,7 +217,9 @@ static const char *read_message(const struct found *found, struct packet_request
 		return "receipt is true or false";
 	req->data = v[MEMBER_DATA];
 	req->receipt = v[MEMBER_RECEIPT].start != NULL && v[MEMBER_RECEIPT].u;
-	error = read_text(&v[MEMBER_EVENT], "event is a str", "event is not UTF-8", &req->event, &req->event_len);
+	error = read_nodes(&v[MEMBER_NODES], req);
+	if (error == NULL)
+		error = read_text(&v[MEMBER_EVENT], "event is a str", "event is not UTF-8", &req->event, &req->event_len);
 	if (error == NULL)
 		error = read_text(&v[MEMBER_MESSAGE_ID], "message_id is a str", "message_id is not UTF-8", &req->message_id, &req->message_id_len);
 	return error;
@@ -229,7 +238,7 @@ static const char *read_request(const struct found *found, struct error_text *wh
 	if (error != NULL)
 		return error;
 	publishes = req->op == REQUEST_PUBLISH || req->op == REQUEST_SEND;
-	taken |= member_bits(req->op) | (publishes ? MEMBER_BIT(RECEIPT) : 0);
+	taken |= member_bits(req->op) | (publishes ? MEMBER_BIT(RECEIPT) | MEMBER_BIT(NODES) : 0);
 	error = refuse_others(found, taken, why);
 	if (error == NULL)
 		error = read_resume(found, req);

@@ -4,7 +4,7 @@
  * client to server: {"op": "subscribe" | "unsubscribe" | "publish" | "login" | "logout" | "send" | "attach" | "auth" | "ping", ...}
  *   subscribe, unsubscribe   "topic": a str, or an array of str
  *   subscribe, login         and "since" (str, a position) or "last" (unsigned) if one likes: what of the past is wanted
- *   publish                  "topic", "data", and "event" (str), "message_id" (str) and "receipt" (bool) if one likes
+ *   publish                  "topic", "data", and "event" (str), "message_id" (str), "receipt" (bool) and "nodes" ("all", of receipts) if one likes
  *   login, logout            "user" (str, or an array of str): the name under which others send to this connection
  *   send                     "user", "data", and the same
  *   attach                   "token" (str), and "since" if one likes
@@ -13,7 +13,7 @@
  * Each may carry "ref" (unsigned), which the reply repeats. Each key may stand once, and no others.
  *
  * server to client: first a greeting, {"janus": "0.1.0", "features": ["...", ...], "token": "..."}. Replies have "ok", messages have not.
- *   reply      {"ok": true, "ref": 5, ...} or {"ok": false, "ref": 5, "error": "text"}; a receipt has "id" and "subscribers", a reply to subscribe
+ *   reply      {"ok": true, "ref": 5, ...} or {"ok": false, "ref": 5, "error": "text"}; a receipt has "id" and "subscribers", and "nodes" and "nodes_known" where that was asked for; a reply to subscribe
  *              or login "position" (str), and "recovered" (bool) and "missing" (unsigned) where that was asked for; to attach as well, and "token" (str)
  *   message    {"id" (str, a position: position.h), "timestamp" (microseconds since 1970, unsigned), "topic", "data", ...}; in place of "topic" there
  *              is "user" in what was sent to one, and "broadcast" (true) in what goes to everybody
@@ -56,6 +56,7 @@ struct packet_request {
 	const char *error;		/* static or in *why, fit for the peer */
 	enum request_kind op;
 	bool has_ref, receipt;
+	bool everywhere;		/* REQUEST_PUBLISH, REQUEST_SEND: all nodes are asked for their subscribers */
 	uint64_t ref;
 	struct resume resume;		/* REQUEST_SUBSCRIBE, REQUEST_LOGIN, REQUEST_ATTACH */
 	uint8_t token[TOKEN_BYTES];	/* REQUEST_ATTACH */
@@ -89,6 +90,7 @@ struct packet_reply {
 	const char *error;		/* NULL: ok */
 	bool has_ref, has_subscribers;
 	uint64_t ref, subscribers;
+	unsigned nodes, nodes_known;	/* of these, so many were counted; 0: nobody has asked for others */
 	const struct position_epoch *epoch;	/* of the id */
 	uint64_t seq;			/* of the message, 0: no id */
 	const struct position_start *start;	/* where what was subscribed begins; NULL: not said */

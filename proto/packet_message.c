@@ -216,7 +216,8 @@ size_t packet_reply(char *dst, const struct packet_reply *reply)
 	struct sink s = { .dst = dst, .room = PACKET_REPLY_MAX };
 
 	begin(&s, reply->error == NULL,
-	      (reply->error != NULL) + reply->has_ref + (reply->seq != 0) + reply->has_subscribers + count_start(reply->start) + (reply->code != 0) + (reply->expires != 0));
+	      (reply->error != NULL) + reply->has_ref + (reply->seq != 0) + reply->has_subscribers + 2u * (reply->nodes != 0) +
+	      count_start(reply->start) + (reply->code != 0) + (reply->expires != 0));
 	if (reply->has_ref)
 		put_uint(&s, "ref", reply->ref);
 	put_start(&s, reply->start);
@@ -224,6 +225,10 @@ size_t packet_reply(char *dst, const struct packet_reply *reply)
 		put_position(&s, "id", reply->epoch, reply->seq);
 	if (reply->has_subscribers)
 		put_uint(&s, "subscribers", reply->subscribers);
+	if (reply->nodes != 0) {
+		put_uint(&s, "nodes", reply->nodes);
+		put_uint(&s, "nodes_known", reply->nodes_known);
+	}
 	if (reply->expires != 0)
 		put_uint(&s, "expires", (uint64_t)reply->expires);
 	if (reply->code != 0)

@@ -11,6 +11,7 @@
 #include "proto/wildcard.h"
 
 #define EMPTY_PART '%'
+#define NOT_WRITTEN_SO "no name is written so as a subject, or it is too long"
 static const char capitals[] = "0123456789ABCDEF";
 
 const char *subject_prefix_error(const char *prefix)
@@ -153,6 +154,13 @@ static const char *topic_error(const struct subject_name *name)
 	return error;
 }
 
+const char *subject_read_token(const char *token, struct subject_name *name)
+{
+	name->to = MESSAGE_TO_TOPIC;
+	name->len = 0;
+	return take_name(token, true, name) ? message_topic_error(name->name, name->len) : NOT_WRITTEN_SO;
+}
+
 const char *subject_read(const char *subject, struct subject_name *name)
 {
 	bool user = strncmp(subject, "inbox.", 6) == 0;
@@ -165,6 +173,6 @@ const char *subject_read(const char *subject, struct subject_name *name)
 		return "the subject is no topic's and no user's";
 	name->to = user ? MESSAGE_TO_USER : MESSAGE_TO_TOPIC;
 	if (!take_name(subject + 6, user, name))
-		return "no name is written so as a subject, or it is too long";
+		return NOT_WRITTEN_SO;
 	return user ? message_user_error(name->name, name->len) : topic_error(name);
 }

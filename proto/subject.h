@@ -40,6 +40,9 @@ struct subject_name {
 	char name[255];			/* a topic or user that messages may be published to; not terminated */
 };
 
+/* Reads what subject_write_token() has written of a topic or pattern. NULL, or why it is none, a static sentence. */
+const char *subject_read_token(const char *token, struct subject_name *name);
+
 /* Reads what stands behind the prefix and its dot. NULL, or why it is nobody's, a static sentence. */
 const char *subject_read(const char *subject, struct subject_name *name);
 

@@ -20,7 +20,7 @@ enum member {
 	MEMBER_EVENT,
 	MEMBER_MESSAGE_ID,
 	MEMBER_RECEIPT,		/* packets */
-	MEMBER_NODES,		/* actions and queries */
+	MEMBER_NODES,
 	MEMBER_ENVELOPE,	/* queries */
 	MEMBER_SINCE,
 	MEMBER_LAST,

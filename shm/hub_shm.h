@@ -24,7 +24,7 @@
 
 #define HUB_MAGIC 0x31425548534e414aull	/* "JANSHUB1" */
 #ifndef HUB_LAYOUT
-#define HUB_LAYOUT 17			/* goes up with every change of a layout that lives in the hub or a slot segment */
+#define HUB_LAYOUT 18			/* goes up with every change of a layout that lives in the hub or a slot segment */
 #endif
 
 #define COUNTERS_MAX 256			/* room for more without another layout */

@@ -24,7 +24,7 @@ unsigned question_nodes(const struct hub *hub)
 	return (unsigned)__builtin_popcountll(nodes_shm_here(&hub->shm->nodes));
 }
 
-uint64_t question_count(struct hub *hub, uint32_t owner, const char *name, size_t len)
+uint64_t question_count(struct hub *hub, uint32_t owner, const char *name, size_t len, bool held)
 {
 	uint32_t found[1 + INDEX_SHAPES_MAX];
 	uint64_t subscribers = 0;
@@ -33,7 +33,7 @@ uint64_t question_count(struct hub *hub, uint32_t owner, const char *name, size_
 	lock_acquire(&hub->shm->lock, owner);
 	found[0] = index_find(&hub->index, index_hash(name, len), name, len);
 	n = found[0] != TOPIC_NONE;
-	if (index_has_patterns(&hub->index) && !presence_in(name, len))
+	if (!held && index_has_patterns(&hub->index) && !presence_in(name, len))
 		n += index_match(&hub->index, name, len, found + n);
 	for (unsigned i = 0; i < n; i++)
 		subscribers += hub_subscribers(hub, found[i]);
@@ -79,6 +79,7 @@ bool question_read(const struct hub *hub, unsigned slot, unsigned place, struct 
 	q->number = atomic_load_explicit(&w->number, memory_order_acquire);
 	if (q->number == 0)
 		return false;
+	q->held = w->held;
 	q->len = w->name_len;
 	memcpy(q->name, w->name, sizeof(q->name));
 	/* (Its worker may have given the note to another request meanwhile, which has asked for another look.) */

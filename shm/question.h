@@ -27,8 +27,11 @@ struct question_answer {
 /* Other nodes that have given a sign of life lately. */
 unsigned question_nodes(const struct hub *hub);
 
-/* Subscriptions that would have a message to this name here, at this moment: its own, and those of patterns that fit. Takes the hub lock, as `owner`. */
-uint64_t question_count(struct hub *hub, uint32_t owner, const char *name, size_t len);
+/*
+ * Subscriptions that would have a message to this name here, at this moment: its own, and those of patterns that fit. `held`: its own alone; it may be a pattern, then. Takes the hub
+ * lock, as `owner`.
+ */
+uint64_t question_count(struct hub *hub, uint32_t owner, const char *name, size_t len, bool held);
 
 /* ---- a worker ---- */
 
@@ -46,6 +49,7 @@ bool question_has(const struct hub *hub);
 
 struct question {
 	uint64_t number;		/* of the note */
+	bool held;			/* (question_count()) */
 	uint8_t len;
 	char name[256];			/* not terminated */
 };

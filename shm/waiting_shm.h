@@ -21,7 +21,8 @@ struct waiting_shm {
 	_Atomic uint32_t published;	/* 1: the message is published, and what follows is known of it. It is not published again */
 	uint64_t seq, subscribers;	/* as publish_item's, of the first message */
 	uint32_t repeated;		/* it was published before, with the same key */
-	uint8_t pad[3];
+	uint8_t pad[2];
+	uint8_t held;			/* the question is of the name itself, not of a message to it (question.h) */
 	uint8_t name_len;		/* 0: nobody is asked */
 	uint64_t until;			/* when it waits for other nodes no longer, milliseconds of CLOCK_MONOTONIC */
 	uint64_t stream_until;		/* the same of the stream; 0: it does not wait for that, but for a message whose id is `seq`. Else */

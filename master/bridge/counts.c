@@ -10,6 +10,8 @@
 
 #include "shm/crash.h"
 
+#define HELD "held "
+
 int counts_init(struct counts *c, struct bridge *b, const struct peers *peers)
 {
 	*c = (struct counts){ .bridge = b, .peers = peers, .numbers = hub_now(), .of = calloc(INDEX_SLOTS_MAX * WAITING_MAX, sizeof(*c->of)) };
@@ -35,13 +37,16 @@ static void subject_of(const struct question *q, char subject[SUBJECT_MAX])
 	enum message_to to = *q->name == NAME_INBOX ? MESSAGE_TO_USER : *q->name == NAME_EVERYBODY ? MESSAGE_TO_ALL : MESSAGE_TO_TOPIC;
 	unsigned key = to != MESSAGE_TO_TOPIC;
 
-	subject_write(subject, to, q->name + key, q->len - key);
+	if (q->held)
+		subject_write_token(subject, q->name, q->len);
+	else
+		subject_write(subject, to, q->name + key, q->len - key);
 }
 
 static void ask(struct counts *c, unsigned place, const struct question *q)
 {
 	struct bridge *b = c->bridge;
-	char name[SUBJECT_MAX], subject[BRIDGE_SUBJECT], text[NATS_NODE_MAX + 2 * 21 + SUBJECT_MAX];
+	char name[SUBJECT_MAX], subject[BRIDGE_SUBJECT], text[NATS_NODE_MAX + 2 * 21 + sizeof(HELD) + SUBJECT_MAX];
 	int len;
 
 	c->of[place] = (struct count){ .number = q->number, .asked = ++c->numbers, .nodes = nodes_shm_here(&b->hub.shm->nodes) };
@@ -49,7 +54,7 @@ static void ask(struct counts *c, unsigned place, const struct question *q)
 	if (c->of[place].nodes == 0 || uplink_is_full(&b->uplink))
 		return;
 	subject_of(q, name);
-	len = snprintf(text, sizeof(text), "%s %" PRIu64 " %u %s", b->node, c->of[place].asked, place, name);
+	len = snprintf(text, sizeof(text), "%s %" PRIu64 " %u %s%s", b->node, c->of[place].asked, place, q->held ? HELD : "", name);
 	snprintf(subject, sizeof(subject), "%s" SUBJECT_COUNT, b->prefix);
 	uplink_publish_text(&b->uplink, subject, text, (size_t)len);
 	CRASH_POINT("bridge-counting");
@@ -98,14 +103,14 @@ void counts_came(struct counts *c, const char *text)
 
 /* ---- those of others ---- */
 
-static uint64_t subscribers_here(struct hub *hub, const struct subject_name *name)
+static uint64_t subscribers_here(struct hub *hub, const struct subject_name *name, bool held)
 {
 	char text[1 + sizeof(name->name)];
 	size_t key = name->to != MESSAGE_TO_TOPIC;
 
 	text[0] = name->to == MESSAGE_TO_USER ? NAME_INBOX : NAME_EVERYBODY;
 	memcpy(text + key, name->name, name->len);
-	return question_count(hub, hub_owner(hub, SLOT_BRIDGE), text, key + name->len);
+	return question_count(hub, hub_owner(hub, SLOT_BRIDGE), text, key + name->len, held);
 }
 
 void counts_asked(struct counts *c, const char *text)
@@ -115,16 +120,20 @@ void counts_asked(struct counts *c, const char *text)
 	struct subject_name name;
 	uint64_t number, place;
 	const char *error = "it is none";
+	bool held = false;
 	int len;
 
-	if (!nats_take_word(&text, node, sizeof(node)) || !nats_node_is_good(node) || !nats_take_number(&text, &number) || !nats_take_number(&text, &place) ||
-	    (error = subject_read(text, &name)) != NULL) {
+	if (nats_take_word(&text, node, sizeof(node)) && nats_node_is_good(node) && nats_take_number(&text, &number) && nats_take_number(&text, &place)) {
+		held = strncmp(text, HELD, sizeof(HELD) - 1) == 0;
+		error = held ? subject_read_token(text + sizeof(HELD) - 1, &name) : subject_read(text, &name);
+	}
+	if (error) {
 		bridge_refuse(b, "a question", "for a count", error);
 		return;
 	}
 	if (strcmp(node, b->node) == 0 || uplink_is_full(&b->uplink))
 		return;
-	len = snprintf(answer, sizeof(answer), "%s %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, b->node, b->epoch, number, place, subscribers_here(&b->hub, &name));
+	len = snprintf(answer, sizeof(answer), "%s %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, b->node, b->epoch, number, place, subscribers_here(&b->hub, &name, held));
 	bridge_subject_to(b, subject, node, SUBJECT_COUNTED);
 	uplink_publish_text(&b->uplink, subject, answer, (size_t)len);
 	c->due = true;

@@ -2,6 +2,7 @@
  * How many subscribers a name has on all nodes: questions of clients here (shm/question.h), and of other nodes.
  *
  *   NODE NUMBER PLACE SUBJECT           on node.count, to all: whose question it is, its number there, and what for; SUBJECT is the name's, without the prefix
+ *   NODE NUMBER PLACE held NAME         the same, how many hold a topic or pattern, NAME, written as one token
  *   NODE EPOCH NUMBER PLACE COUNT       to the one who asks: who has so many
  *
  * A question is asked once. Who does not answer has not answered: the worker whose client waits knows how long.

@@ -866,4 +866,6 @@ M("note-does-not-say-what-is-published", "worker/service/request.c", "\tif (!w |
 M("answer-of-another-question", "shm/question.c", "told >> 49 != TOLD_NUMBER(number) >> 49", "told >> 49 != TOLD_NUMBER(number) >> 49 && 0", "test_question")
 M("bridge-sleeps-over-questions", "shm/nodes.c", " && !question_has(hub))", ")", "test_question")
 M("patterns-are-not-counted", "shm/question.c", "\t\tn += index_match(", "\t\tindex_match(", "test_question")
+M("who-fits-holds-it", "shm/question.c", "\tif (!held && ", "\tif ((!held || held) && ", "test_question")
+M("patterns-hold-no-name", "master/bridge/counts.c", "q->held ? HELD : \"\", name", "q->held ? \"\" : \"\", name", "test_nodes_count.Counts.test_topic", quick=False)
 M("answer-wakes-nobody", "shm/question.c", "\tif (a->done)\n\t\thub_wake(hub, slot);\n", "", "test_question")

@@ -34,6 +34,9 @@ class CountTest(NodesTest):
             raise AssertionError("%r is counted, not %r" % (got[-5:], wanted)) from None
         return len(got)
 
+    def topic(self, node, topic, nodes="?nodes=all"):
+        return node.ask("GET", "/topics/" + topic + nodes).json()
+
     def hold(self, node):
         """Stops its bridge, so that it says nothing."""
         pid = node.bridge()
@@ -85,6 +88,49 @@ class Counts(CountTest):
         self.assertEqual(set(a.post("/pub/a.b", 1)), {"id", "subscribers"})
         readers[1].close()
         wait_until(lambda: self.pub(a, "/pub/a.b?nodes=all") == (2, 3, 3), 10, "a subscriber to go")
+
+    def test_packets(self):
+        a, b = self.nodes("a", "b")
+        reader, packet = self.reader(b, "t", 1), a.packet()
+        packet.op("publish", topic="t", data="x", receipt=True, nodes="all", ref=1)
+        answer = packet.message()
+        self.assertEqual((answer["ok"], answer["ref"], counted(answer)), (True, 1, (1, 2, 2)))
+        self.expect_once(reader)
+        packet.op("send", user="t", data="x", receipt=True, nodes="all")
+        self.assertEqual(counted(packet.message()), (0, 2, 2))
+        # (without a receipt nobody is answered)
+        packet.op("publish", topic="t", data="x", nodes="all")
+        packet.op("ping", ref=2)
+        self.assertEqual(packet.message(), {"ok": True, "ref": 2})
+        self.expect_once(reader)
+
+    def test_topic(self):
+        """Who holds a topic or a pattern, on all nodes: those of patterns that fit it are theirs."""
+        a, b, c = self.nodes("a", "b", "c", options=("topics=on",))
+        held = {"a.b": 3, "a.*": 1, "a.b@presence": 1, "%25%20,%2A": 1}
+        readers = [a.packet().subscribe("a.b"), b.packet().subscribe("a.b", "a.*"), b.websocket().subscribe("a.b"), c.websocket().subscribe("a.b@presence"), c.websocket().subscribe("% ,*")]
+        for topic, count in held.items():
+            path = topic.replace(",", "%2C")
+            for node in (a, b, c):
+                wait_until(lambda: counted(self.topic(node, path)) == (count, 3, 3), 10, "%s to count %s" % (node.name, topic))
+        found = self.topic(b, "a.b")
+        self.assertEqual(list(found), ["topic", "subscribers", "nodes", "nodes_known", "transports", "rate", "published", "last"])
+        self.assertEqual(found["transports"], {"packet": 1, "websocket": 1})
+        self.assertEqual(self.topic(b, "a.b", ""), {"topic": "a.b", "subscribers": 2, "transports": {"packet": 1, "websocket": 1}, "rate": 0, "published": 0, "last": None})
+        # of what is not here the rest is nothing, and it is no error that it is not
+        self.assertEqual(self.topic(c, "a.b"), {"topic": "a.b", "subscribers": 3, "nodes": 3, "nodes_known": 3, "transports": {}, "rate": 0, "published": 0, "last": None})
+        self.assertEqual(c.ask("GET", "/topics/a.b").status, 404)
+        self.assertEqual(counted(self.topic(a, "none")), (0, 3, 3))
+        self.assertEqual(counted(c.ask("GET", "/topics?topic=a.b&nodes=all").json()), (3, 3, 3))
+        self.assertEqual(self.topic(c, "a.b@presence")["subscribers"], 1)
+        # what follows on the connection is answered after it
+        client = c.http()
+        client.send(b"".join(request("GET", "/topics/a.b" + "?nodes=all" * (n % 2)) for n in range(6)))
+        self.assertEqual([client.answer().status for _ in range(6)], [404, 200] * 3)
+        for node in (a, b, c):
+            self.assertEqual(node.janus.stats()["counters"].get("nodes_refused", 0), 0)
+        for reader in readers:
+            reader.close()
 
     def test_many(self):
         """More requests at a time than have notes, and each is counted by itself."""
@@ -146,7 +192,7 @@ class Counts(CountTest):
 
     def test_silent(self):
         """Who says nothing is not counted, and holds nobody up for long: neither the message nor, for more than a moment, the answer."""
-        a, b, c = self.nodes("a", "b", "c")
+        a, b, c = self.nodes("a", "b", "c", options=("topics=on",))
         readers = [self.reader(node, "t", n + 1) for n, node in enumerate((a, b, c))]
         self.hold(b)
         client = a.http()
@@ -156,14 +202,16 @@ class Counts(CountTest):
             self.expect_once(readers[0], readers[2])
             return counted(client.answer().json())
         self.wait_counted(ask, (2, 2, 3))
+        self.wait_counted(lambda: counted(self.topic(c, "t")), (2, 2, 3))
 
     def test_away(self):
         """Without NATS this node alone is counted, at once."""
-        a, b = self.nodes("a", "b")
+        a, b = self.nodes("a", "b", options=("topics=on",))
         reader = self.reader(a, "t", 1)
         self.nats.kill()
         wait_until(lambda: a.nodes()["state"] == "away", 10, "NATS to be away")
         self.assertEqual(self.pub(a, "/pub/t?nodes=all"), (1, 1, 2))
+        self.assertEqual(counted(self.topic(a, "t")), (1, 1, 2))
         self.expect_once(reader)
         self.nats.start()
         for node in (a, b):
@@ -187,9 +235,12 @@ class Deaths(CountTest, CrashNodesTest):
 
     def test_worker_killed(self):
         b = self.node("b")
-        a, client, reader = self.waiting(b)
+        a, client, reader = self.waiting(b, "topics=on")
+        looker = a.http()
+        looker.send(request("GET", "/topics/t?nodes=all"))
         a.janus.kill_worker()
         self.assertEqual(counted(client.answer().json()), (1, 1, 2))
+        self.assertEqual(counted(looker.answer().json()), (1, 1, 2))
         reader.expect_nothing()
 
     def test_reload(self):
@@ -212,16 +263,19 @@ class Deaths(CountTest, CrashNodesTest):
         folder = tempfile.mkdtemp(prefix="janus-program-")
         self.addCleanup(shutil.rmtree, folder)
         program = Program(b.janus.build, os.path.join(folder, "bin"))
-        a, client, reader = self.waiting(b, build=program.folder)
+        a, client, reader = self.waiting(b, "topics=on", build=program.folder)
+        looker = a.http()
+        looker.send(request("GET", "/topics/t?nodes=all"))
         program.put(OTHER_BUILD)
         status, _, err = a.janus.reload()
         self.assertEqual(status, 0, err)
         self.assertEqual(counted(client.answer().json())[:2], (1, 1))
+        self.assertEqual(counted(looker.answer().json())[:2], (1, 1))
         reader.expect_nothing()
         a.wait_connected()
 
     def test_worker_at_each_point(self):
-        a, b = self.crash_node("a", workers=1), self.node("b")
+        a, b = self.crash_node("a", "topics=on", workers=1), self.node("b")
         self.wait_joined(a, b)
         reader, there = self.reader(a, "t", 1), self.reader(b, "t", 2)
         for point in ("waiting-noted", "publish-intended", "publish-unlocked", "answer-unwritten", "waiting-published", "answer-written"):
@@ -244,6 +298,23 @@ class Deaths(CountTest, CrashNodesTest):
                     return answer
                 self.wait_counted(ask, (2, 2, 2))
                 self.wait_counted(act, (2, 2, 2))
+
+        def look():
+            armed = self.arm(a.crash_folder, "waiting-noted")
+            answer = counted(self.topic(a, "t"))
+            self.assertFalse(os.path.exists(armed), "nobody came by")
+            return answer
+        self.wait_counted(look, (2, 2, 2))
+        packet = a.packet()
+
+        def pack():
+            armed = self.arm(a.crash_folder, "waiting-published")
+            packet.op("publish", topic="t", data="x", receipt=True, nodes="all")
+            answer = counted(packet.message())
+            self.expect_once(reader, there)
+            self.assertFalse(os.path.exists(armed), "nobody came by")
+            return answer
+        self.wait_counted(pack, (2, 2, 2))
         a.janus.forgive_deaths()
 
     def test_bridge_at_each_point(self):
@@ -265,6 +336,8 @@ class Deaths(CountTest, CrashNodesTest):
 
 
 class Alone(WebTest):
+    options = ("topics=on",)
+
     def test_alone(self):
         """A server that is joined with none is all there is."""
         reader = self.packet().subscribe("t")
@@ -274,6 +347,8 @@ class Alone(WebTest):
         self.assertEqual(counted(actions.message()), (1, 1, 1))
         # (without a ref nobody is answered)
         actions.action("publish", topic="t", data="z", nodes="all")
+        self.assertEqual(counted(self.ask("GET", "/topics/t?nodes=all").json()), (1, 1, 1))
+        self.assertEqual(counted(self.ask("GET", "/topics/none?nodes=all").json()), (0, 1, 1))
         self.assertEqual([reader.message()["data"] for _ in range(3)], ["x", "y", "z"])
 
     def test_refused(self):
@@ -281,7 +356,8 @@ class Alone(WebTest):
         for target in ("/pub/t?nodes=some", "/pub/t?nodes=", "/pub/t?nodes=all&nodes=all", "/send/bob?nodes=3"):
             self.assertEqual(self.ask("POST", target, b"x").status, 400, target)
         self.assertEqual(self.ask("POST", "/pub?nodes=all", b"[]", [("Content-Type", "application/json")]).status, 400)
-        self.assertEqual(self.ask("GET", "/sub/t?nodes=all").status, 400)
+        for target in ("/sub/t?nodes=all", "/topics?nodes=all", "/topics?prefix=t&nodes=all", "/topics/t?nodes=some", "/topics/t?nodes="):
+            self.assertEqual(self.ask("GET", target).status, 400, target)
         actions = self.websocket()
         for members in ({"nodes": "some"}, {"nodes": 1}, {"nodes": None}):
             actions.action("publish", topic="t", data="y", ref=1, **members)
@@ -289,8 +365,9 @@ class Alone(WebTest):
         actions.action("subscribe", topic="t", nodes="all", ref=1)
         actions.expect_error("nodes", ref=1)
         packet = self.packet()
-        packet.op("publish", topic="t", data="y", receipt=True, nodes="all", ref=1)
-        packet.expect_error("nodes", ref=1)
+        for nodes in ("some", 1, None):
+            packet.op("publish", topic="t", data="y", receipt=True, nodes=nodes, ref=1)
+            packet.expect_error("nodes is none that is known: all", ref=1)
 
 
 if __name__ == "__main__":

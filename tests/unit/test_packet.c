@@ -45,6 +45,7 @@ static const struct { const char *map; size_t len; const char *log, *record; siz
 	{ B("\x83" OP("\xa4send") "\xa4user\xa2" "42" DATA "\xa1x"), "5 user 42", B("\"to\":\"42\",\"data\":\"x\"}") },
 	{ B("\x83" OP("\xa4send") "\xa4user\xa2" "42" DATA "\xc4\x01\xff"), "5 user 42", B("\0\0\0\x0a\"to\":\"42\"}\xff") },
 	{ B("\x84" OP("\xa4send") "\xa4user\xa2" "42" DATA "\xa1x\xa7receipt\xc3"), "5 user 42 receipt", NONE },
+	{ B("\x85" OP("\xa4send") "\xa4user\xa2" "42" DATA "\xa1x\xa7receipt\xc3\xa5nodes\xa3" "all"), "5 user 42 receipt everywhere", B("\"to\":\"42\",\"data\":\"x\"}") },
 	{ B("\x82" OP("\xa9subscribe") "\xa5topic\x93\xa1" "a\xa1" "b\xa2" "cd"), "0 topic a,b,cd", NONE },
 	{ B("\x82" OP("\xa6logout") "\xa4user\xdc\0\x01\xa1@"), "4 user @", NONE },
 	{ B("\x86" OP("\xa7publish") TOPIC DATA "\xa1x\xa5" "event\xa1" "e\xaamessage_id\xa1m\xa3ref\x05"), "2 ref 5 topic t event e message_id m",
@@ -100,6 +101,9 @@ static const struct { const char *map; size_t len; const char *log, *record; siz
 	{ B("\x83" OP("\xa4send") "\xa4user\xa1\xff" DATA "\xa1x"), "?the user is not UTF-8", NONE },
 	{ B("\x82" OP("\xa7publish") TOPIC), "?no data", NONE },
 	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xa1x\xa7receipt\x01"), "?receipt is true or false", NONE },
+	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xa1x\xa5nodes\xa4" "some"), "?nodes is none that is known: all", NONE },
+	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xa1x\xa5nodes\x03"), "?nodes is none that is known: all", NONE },
+	{ B("\x83" OP("\xa9subscribe") TOPIC "\xa5nodes\xa3" "all"), "?unknown member \"nodes\"", NONE },
 	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xa1x\xa5" "event\x01"), "?event is a str", NONE },
 	{ B("\x84" OP("\xa7publish") TOPIC DATA "\xa1x\xa5" "event\xa1\xff"), "?event is not UTF-8", NONE },
 	/* broken */
@@ -178,7 +182,9 @@ static void describe(const struct packet_request *req, char *log, size_t size)
 	if (req->op == REQUEST_ATTACH && req->resume.kind == RESUME_SINCE)
 		n += snprintf(log + n, size - (size_t)n, " since %llu", (unsigned long long)req->resume.since.seq);
 	if (req->receipt)
-		snprintf(log + n, size - (size_t)n, " receipt");
+		n += snprintf(log + n, size - (size_t)n, " receipt");
+	if (req->everywhere)
+		snprintf(log + n, size - (size_t)n, " everywhere");
 }
 
 static void check_record(const struct packet_request *req, const char *want, size_t len)

@@ -180,6 +180,7 @@ static void test_replies(void **state)
 		{ { .has_ref = true, .ref = 5 }, "{\"ok\":true,\"ref\":5}" },
 		{ { .has_ref = true, .ref = 5, .epoch = &epoch, .seq = 9, .has_subscribers = true, .subscribers = 300 },
 		  "{\"ok\":true,\"ref\":5,\"id\":\"ihegr977-9\",\"subscribers\":300}" },
+		{ { .has_subscribers = true, .nodes = 2, .nodes_known = 300 }, "{\"ok\":true,\"subscribers\":0,\"nodes\":2,\"nodes_known\":300}" },
 		{ { .error = "no \"op\"", .has_ref = true, .ref = 0 }, "{\"ok\":false,\"ref\":0,\"error\":\"no \"op\"\"}" },
 	};
 	char dst[PACKET_REPLY_MAX], text[1024], *longest = malloc(1001);

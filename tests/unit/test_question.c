@@ -83,7 +83,12 @@ static void notes_are_used_again(void **state)
 
 static uint64_t count(struct fixture *f, const char *name)
 {
-	return question_count(&f->hub, SLOT_BRIDGE + 1, name, strlen(name));
+	return question_count(&f->hub, SLOT_BRIDGE + 1, name, strlen(name), false);
+}
+
+static uint64_t held(struct fixture *f, const char *name)
+{
+	return question_count(&f->hub, SLOT_BRIDGE + 1, name, strlen(name), true);
 }
 
 static void subscribers_are_counted(void **state)
@@ -103,6 +108,9 @@ static void subscribers_are_counted(void **state)
 	assert_int_equal(count(f, "\1a.b"), 1000);
 	assert_int_equal(count(f, "\1b"), 0);
 	assert_int_equal(count(f, "\2"), 10000);
+	assert_int_equal(held(f, "a.b"), 7);
+	assert_int_equal(held(f, "a.*"), 10);
+	assert_int_equal(held(f, "a.c"), 0);
 }
 
 static void nodes_that_are_away_are_none(void **state)

@@ -139,11 +139,23 @@ static void one_subject_each(void **state)
 
 static void words(void **state)
 {
+	static const char *const none[] = { "", "a.b", "a b", "a%", "a%2e", "%01", "\xff" };
 	char text[SUBJECT_MAX];
+	struct subject_name name;
 
 	(void)state;
 	assert_int_equal(subject_write_token(text, "a.example.com", 13), 17);
 	assert_string_equal(text, "a%2Eexample%2Ecom");
+	assert_null(subject_read_token(text, &name));
+	assert_int_equal(name.len, 13);
+	assert_memory_equal(name.name, "a.example.com", 13);
+	/* a name that is subscribed, whatever nobody may publish to */
+	subject_write_token(text, "a@presence.*.>", 14);
+	assert_null(subject_read_token(text, &name));
+	assert_int_equal(name.len, 14);
+	assert_memory_equal(name.name, "a@presence.*.>", 14);
+	for (size_t i = 0; i < ARRAY_LEN(none); i++)
+		assert_non_null(subject_read_token(none[i], &name));
 	assert_null(subject_prefix_error("janus"));
 	assert_null(subject_prefix_error("a.b-c_1"));
 	assert_non_null(subject_prefix_error(""));

@@ -154,3 +154,14 @@ bool parameter_number(const struct exchange *x, enum member name, unsigned least
 	exchange_error(x, 400, NULL, error);
 	return false;
 }
+
+bool parameter_nodes(const struct exchange *x, bool *everywhere)
+{
+	char value[PARAMETER_MAX];
+	int len = parameter_read(x, MEMBER_NODES, value);
+
+	*everywhere = len == sizeof(NODES_ALL) - 1 && memcmp(value, NODES_ALL, sizeof(NODES_ALL) - 1) == 0;
+	if (len != PARAMETER_NONE && len != PARAMETER_BAD && !*everywhere)
+		exchange_error(x, 400, NULL, NODES_WRONG);
+	return len == PARAMETER_NONE || *everywhere;
+}

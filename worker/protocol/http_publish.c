@@ -90,18 +90,6 @@ struct parameters {
 	bool everywhere;		/* all nodes are asked for their subscribers */
 };
 
-/* Whether all nodes are asked. False: answered with an error. */
-static bool read_nodes(const struct exchange *x, bool *everywhere)
-{
-	char value[PARAMETER_MAX];
-	int len = parameter_read(x, MEMBER_NODES, value);
-
-	*everywhere = len == sizeof(NODES_ALL) - 1 && memcmp(value, NODES_ALL, sizeof(NODES_ALL) - 1) == 0;
-	if (len != PARAMETER_NONE && len != PARAMETER_BAD && !*everywhere)
-		exchange_error(x, 400, NULL, NODES_WRONG);
-	return len == PARAMETER_NONE || *everywhere;
-}
-
 /* False: answered with an error. */
 static bool read_parameters(const struct exchange *x, struct parameters *p)
 {
@@ -109,7 +97,7 @@ static bool read_parameters(const struct exchange *x, struct parameters *p)
 	if (p->event_len == PARAMETER_BAD)
 		return false;
 	p->message_id_len = parameter_read(x, MEMBER_MESSAGE_ID, p->message_id);
-	return p->message_id_len != PARAMETER_BAD && read_nodes(x, &p->everywhere);
+	return p->message_id_len != PARAMETER_BAD && parameter_nodes(x, &p->everywhere);
 }
 
 /* An empty event is none. */

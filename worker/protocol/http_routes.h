@@ -37,6 +37,9 @@ int parameter_read(const struct exchange *x, enum member name, char dst[PARAMETE
 /* A whole number in the query, from `least` to `most`; *number stays as it is if there is none. False: answered with an error. */
 bool parameter_number(const struct exchange *x, enum member name, unsigned least, unsigned most, const char *error, unsigned *number);
 
+/* Whether all nodes are asked for their subscribers. False: answered with an error. */
+bool parameter_nodes(const struct exchange *x, bool *everywhere);
+
 /* ---- http_topics.c ---- */
 
 void get_topics(const struct exchange *x, struct http_text path);

@@ -1,6 +1,6 @@
 /*
  * GET /topics?prefix=&limit=&cursor=: the topics that there are.
- * GET /topics/TOPIC: one of them.
+ * GET /topics/TOPIC?nodes=all: one of them, on this node or with the subscribers of all.
  *
  * A request looks at no more than so many topics, whether they fit or not, and holds the hub lock for a few of them at a time. Where it
  * stops is the answer's `cursor`.
@@ -13,6 +13,7 @@
 #include "worker/delivery/stream.h"
 #include "worker/protocol/http_routes.h"
 #include "worker/service/access.h"
+#include "worker/service/waiting.h"
 
 #define LOOKS 16384			/* a request (topics_scan) */
 #define LOOKS_LOCKED 128		/* while the lock is held */
@@ -49,13 +50,15 @@ static void put_last(struct sink *s, const struct exchange *x, const struct topi
 	sink_byte(s, '"');
 }
 
-static void put_topic(struct sink *s, const struct exchange *x, const struct topic_info *info)
+/* (Of one that is not here its number is none's, and has no subscribers.) */
+static void put_topic(struct sink *s, const struct exchange *x, const struct topic_info *info, const struct outcome *o)
 {
 	uint64_t by_group[TRANSPORT_GROUPS];
 
 	sink_literal(s, "{\"topic\":\"");
 	sink_json(s, info->name, info->name_len);
 	put_count(s, "\",\"subscribers\":", info->subscribers);
+	outcome_put_nodes(s, o);
 	hub_subscribers_by_group(&x->protocols->base->hub, info->number, by_group);
 	sink_literal(s, ",\"transports\":");
 	transport_put_counts(s, by_group);
@@ -73,26 +76,53 @@ static void put_topic(struct sink *s, const struct exchange *x, const struct top
 	sink_byte(s, '}');
 }
 
-static void answer(const struct exchange *x, const struct sink *s)
+static void answer(const struct exchange *x, const struct sink *s, struct outcome *o)
 {
 	struct http_answer answer = exchange_answer(x, 200, HTTP_JSON);
-	struct outcome o = outcome_nothing(x->protocols->service, x->c);
 
 	answer.fields = "Cache-Control: no-store\r\n";
-	exchange_reply(x, &o, &answer, s->dst, s->len);
+	exchange_reply(x, o, &answer, s->dst, s->len);
 }
 
 /* ---- one ---- */
 
-static void get_one(const struct exchange *x, struct http_text path)
+static bool read_one(const struct exchange *x, const struct topic_name *name, struct topic_info *info)
 {
 	struct hub *hub = &x->protocols->base->hub;
 	uint32_t owner = x->protocols->base->number + 1;
+	bool there;
+
+	lock_acquire(&hub->shm->lock, owner);
+	there = topics_read(hub, index_find(&hub->index, index_hash(name->bytes, name->len), name->bytes, name->len), hub_now(), info);
+	lock_release(&hub->shm->lock, owner);
+	return there;
+}
+
+/* All nodes' subscribers, and of the rest what is here: nothing, if it is a topic of others. False: the request waits for them. */
+static bool add_others(const struct exchange *x, const struct topic_name *name, bool there, struct topic_info *info, struct outcome *o)
+{
+	struct question_answer others;
+
+	if (!waiting_held(x->protocols->service, x->c, name, &others))
+		return false;
+	if (!there) {
+		memset(info, 0, offsetof(struct topic_info, name));
+		info->name_len = name->len;
+		memcpy(info->name, name->bytes, name->len);
+	}
+	info->subscribers += others.subscribers;
+	outcome_count_nodes(o, &others);
+	return true;
+}
+
+static void get_one(const struct exchange *x, struct http_text path)
+{
+	struct outcome o = outcome_nothing(x->protocols->service, x->c);
 	char text[TOPIC_BYTES];
 	struct sink s = { .dst = text, .room = sizeof(text) };
 	struct topic_name name = { 0 };
 	struct topic_info info;
-	bool there;
+	bool there, everywhere;
 
 	if (names_have_parameter(x->req->query, "prefix") || names_have_parameter(x->req->query, "limit") || names_have_parameter(x->req->query, "cursor")) {
 		exchange_error(x, 400, NULL, "one topic, or prefix, limit and cursor");
@@ -100,18 +130,18 @@ static void get_one(const struct exchange *x, struct http_text path)
 	}
 	if (!names_one(x, path, true, "no topic: GET /topics/TOPIC or /topics?topic=TOPIC; all are GET /topics", &name))
 		return;
-	if (!exchange_may(x, RIGHT_PRESENCE, &name))
+	if (!parameter_nodes(x, &everywhere) || !exchange_may(x, RIGHT_PRESENCE, &name))
 		return;
-	lock_acquire(&hub->shm->lock, owner);
-	there = topics_read(hub, index_find(&hub->index, index_hash(name.bytes, name.len), name.bytes, name.len), hub_now(), &info);
-	lock_release(&hub->shm->lock, owner);
-	if (!there) {
+	there = read_one(x, &name, &info);
+	if (everywhere && !add_others(x, &name, there, &info, &o))
+		return;
+	if (!there && !everywhere) {
 		exchange_error(x, 404, NULL, "no such topic: nobody subscribes it, and it has no history");
 		return;
 	}
-	put_topic(&s, x, &info);
+	put_topic(&s, x, &info, &o);
 	sink_byte(&s, '\n');
-	answer(x, &s);
+	answer(x, &s, &o);
 }
 
 /* ---- all ---- */
@@ -155,7 +185,7 @@ static bool may_see(const struct exchange *x, const struct topic_info *info)
 	return access_gives(service, x->c->sid, access_rights(service, x->c->sid), RIGHT_PRESENCE, &name);
 }
 
-static void put_topics(struct sink *s, const struct exchange *x, struct topics_scan *scan, unsigned limit)
+static void put_topics(struct sink *s, const struct exchange *x, struct topics_scan *scan, unsigned limit, const struct outcome *o)
 {
 	struct topic_info infos[SHOWN_LOCKED];
 	size_t room = s->room < ANSWER_BYTES ? s->room : ANSWER_BYTES;
@@ -171,7 +201,7 @@ static void put_topics(struct sink *s, const struct exchange *x, struct topics_s
 				continue;
 			if (shown++)
 				sink_byte(s, ',');
-			put_topic(s, x, &infos[i]);
+			put_topic(s, x, &infos[i], o);
 		}
 	}
 }
@@ -181,14 +211,19 @@ static void get_all(const struct exchange *x)
 	size_t room = x->protocols->base->scratch_room / 2;	/* the upper half, as the answer is made in the lower one */
 	struct sink s = { .dst = x->protocols->base->scratch + room, .room = room - HTTP_ANSWER_MAX };
 	char prefix[PARAMETER_MAX];
+	struct outcome o = outcome_nothing(x->protocols->service, x->c);
 	struct topics_scan scan;
 	unsigned limit;
 
+	if (names_have_parameter(x->req->query, "nodes")) {
+		exchange_error(x, 400, NULL, "nodes is for one topic: GET /topics/TOPIC?nodes=all");
+		return;
+	}
 	if (!read_scan(x, prefix, &scan, &limit))
 		return;
 	s.room -= ANSWER_REST;
 	sink_literal(&s, "{\"topics\":[");
-	put_topics(&s, x, &scan, limit);
+	put_topics(&s, x, &scan, limit, &o);
 	s.room += ANSWER_REST;
 	if (scan.next) {
 		put_count(&s, "],\"more\":true,\"cursor\":\"", scan.next);
@@ -196,7 +231,7 @@ static void get_all(const struct exchange *x)
 	} else {
 		sink_literal(&s, "],\"more\":false}\n");
 	}
-	answer(x, &s);
+	answer(x, &s, &o);
 }
 
 void get_topics(const struct exchange *x, struct http_text path)

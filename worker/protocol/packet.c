@@ -43,6 +43,7 @@ static void packet_next_request(const struct cursor *c, const struct packet_requ
 		.status = 400,
 		.after = c->at + p->taken,
 		.answered = p->receipt,
+		.everywhere = p->everywhere && p->receipt,
 		.has_token = p->op == REQUEST_ATTACH,
 		.resume = p->resume,
 		.body = { .write = write_body, .from = p },
@@ -87,6 +88,8 @@ static void packet_answer(struct protocols *protocols, struct cursor *c, const s
 		r.seq = o->published->seq;
 		r.has_subscribers = true;
 		r.subscribers = o->published->subscribers;
+		r.nodes = o->nodes;
+		r.nodes_known = o->nodes_known;
 	}
 	outcome_commit(protocols->service, c, o, after, bytes, answered ? packet_reply(bytes, &r) : 0, flags);
 }

@@ -65,13 +65,6 @@ static bool has_stream(const struct service *service)
 	return i < service->item_count;
 }
 
-/* How many nodes are counted. */
-static void count_nodes(const struct question_answer *others, struct outcome *o)
-{
-	o->nodes = 1 + others->answered;
-	o->nodes_known = 1 + others->nodes;
-}
-
 /* What was published is not answered before others have said what the answer says; if there is something to wait for. */
 static void hold(struct service *service, struct cursor *c, bool everywhere, struct outcome *o)
 {
@@ -79,7 +72,7 @@ static void hold(struct service *service, struct cursor *c, bool everywhere, str
 	struct waiting_shm *w = waiting_of(service, c);
 
 	if (everywhere)
-		count_nodes(&none, o);
+		outcome_count_nodes(o, &none);
 	if (w)
 		waiting_published(service, w, o->published, o->count, o->repeated);
 	if (waiting_of(service, c) == NULL)
@@ -157,7 +150,7 @@ bool request_has_published(struct service *service, struct cursor *c, const stru
 	o->count = service->item_count = w->count;
 	o->repeated = before && req->key.len > 0;	/* (What had to be given to the stream again it knows, too: nobody has repeated that.) */
 	if (req->everywhere)
-		count_nodes(&others, o);
+		outcome_count_nodes(o, &others);
 	return true;
 }
 
@@ -678,6 +671,12 @@ void outcome_starts_now(const struct service *service, struct outcome *o)
 {
 	o->has_position = true;
 	o->position = ring_tail(&service->base->hub.ring) - 1;
+}
+
+void outcome_count_nodes(struct outcome *o, const struct question_answer *others)
+{
+	o->nodes = 1 + others->answered;
+	o->nodes_known = 1 + others->nodes;
 }
 
 void outcome_put_nodes(struct sink *s, const struct outcome *o)

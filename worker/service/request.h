@@ -14,6 +14,7 @@
 
 #include "proto/message.h"
 #include "proto/position.h"
+#include "shm/question.h"
 #include "worker/service/attach.h"
 #include "worker/service/publish_batch.h"
 #include "worker/service/subscribe.h"
@@ -127,6 +128,8 @@ void outcome_starts_now(const struct service *service, struct outcome *o);
 /* What a published message's id begins with: the server's, or the stream's, for which *stream is room. */
 const struct position_epoch *outcome_epoch(const struct service *service, const struct publish_item *item, struct position_epoch *stream);
 
+/* That this node is counted, and what others have said. */
+void outcome_count_nodes(struct outcome *o, const struct question_answer *others);
 /* What answers say of the nodes that are counted: nothing, or members behind others. */
 void outcome_put_nodes(struct sink *s, const struct outcome *o);
 

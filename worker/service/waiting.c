@@ -59,7 +59,7 @@ static struct waiting_shm *take(struct base *base)
 	return note(base, place);
 }
 
-static void write_note(struct base *base, struct waiting_shm *w, session_id sid, const struct topic_name *name)
+static void write_note(struct base *base, struct waiting_shm *w, session_id sid, const struct topic_name *name, bool held)
 {
 	const struct session_shm *s = session(base, sid);
 
@@ -72,6 +72,8 @@ static void write_note(struct base *base, struct waiting_shm *w, session_id sid,
 	w->at = s->state.parsed;
 	memcpy(w->token, s->token, sizeof(w->token));
 	w->until = base->now_ms + WAITING_FOR_NODES;
+	w->stream_until = 0;
+	w->held = held;
 	w->name_len = name ? name->len : 0;
 	if (name)
 		memcpy(w->name, name->bytes, name->len);
@@ -90,12 +92,19 @@ static void settle(struct base *base, const struct cursor *c)
 	session_commit(base, c->sid, &st);
 }
 
+static bool others_are_asked(const struct service *service)
+{
+	const struct hub *hub = &service->base->hub;
+
+	return !service->hurried && nodes_state(hub) == NODES_CONNECTED && question_nodes(hub) > 0;
+}
+
 bool waiting_begin(struct service *service, struct cursor *c, const struct topic_name *asked, bool stream, const char **error)
 {
 	struct base *base = service->base;
 	struct waiting_shm *w = waiting_of(service, c);
 
-	if (service->hurried || nodes_state(&base->hub) != NODES_CONNECTED || question_nodes(&base->hub) == 0)
+	if (!others_are_asked(service))
 		asked = NULL;
 	if (!asked && !stream) {
 		if (w)
@@ -110,7 +119,7 @@ bool waiting_begin(struct service *service, struct cursor *c, const struct topic
 			cursor_stall(c);
 		return false;
 	}
-	write_note(base, w, c->sid, asked);
+	write_note(base, w, c->sid, asked, false);
 	CRASH_POINT("waiting-noted");
 	if (asked)
 		question_put(&base->hub, base->number);
@@ -219,6 +228,32 @@ const char *waiting_items(const struct service *service, const struct waiting_sh
 	}
 	/* (What is gone from the ring is no item's any more.) */
 	return ring_holds(&hub->ring, w->first) ? NULL : STREAM_SAYS_NOTHING;
+}
+
+bool waiting_held(struct service *service, struct cursor *c, const struct topic_name *name, struct question_answer *others)
+{
+	struct base *base = service->base;
+	struct waiting_shm *w = waiting_of(service, c);
+
+	if (w == NULL && !others_are_asked(service)) {
+		*others = (struct question_answer){ .nodes = question_nodes(&base->hub) };
+		return true;
+	}
+	if (w == NULL) {
+		settle(base, c);
+		w = take(base);
+		if (w == NULL) {
+			cursor_stall(c);
+			return false;
+		}
+		write_note(base, w, c->sid, name, true);
+		CRASH_POINT("waiting-noted");
+		question_put(&base->hub, base->number);
+	}
+	if (waiting_goes_on(service, c, w))
+		return false;
+	*others = waiting_nodes(service, w);
+	return true;
 }
 
 /* Has those dealt with again that are due, but for who does not read his answers: he is when he does. Whether somebody waits for the stream. */

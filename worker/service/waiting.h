@@ -1,8 +1,8 @@
 /*
- * Requests that wait until something is known that their answer says: publishes whose subscribers all nodes are asked for (shm/question.h), or that are for the stream, which says their ids (shm/nodes.h).
+ * Requests that wait until something is known that their answer says: what all nodes are asked for subscribers of (shm/question.h), and publishes for the stream, which says their ids (shm/nodes.h).
  *
  * Such a request stays in its session's input, not taken, and has a note in the hub (waiting_shm.h). It is dealt with again when that is known, or its time is over, and so it is by a successor: the note says whether
- * its message was published, and what is known of that.
+ * its message was published, if it has one, and what is known of that.
  *
  * | a death | leaves | what follows |
  * |---|---|---|
@@ -39,6 +39,11 @@ struct waiting_shm *waiting_of(const struct service *service, const struct curso
  * cursor is stalled; or, as the stream is away and many wait for it already, *error says so, and nothing is to be published.
  */
 bool waiting_begin(struct service *service, struct cursor *c, const struct topic_name *asked, bool stream, const char **error);
+
+/*
+ * For a request that publishes nothing: how many on other nodes hold this topic or pattern, in *others. False: that is not known yet, and the cursor has stopped before the request.
+ */
+bool waiting_held(struct service *service, struct cursor *c, const struct topic_name *name, struct question_answer *others);
 
 /* What was published is noted, its intent being there if it was not before; or nothing was, or nothing is to be waited for, and there is no note any more. */
 void waiting_published(struct service *service, struct waiting_shm *w, const struct publish_item *items, unsigned count, bool repeated);
