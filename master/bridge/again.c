@@ -79,8 +79,8 @@ static void send_piece(struct again *a, struct again_job *job)
 
 	bridge_subject_to(b, head, job->node, SUBJECT_AGAIN);
 	for (n = 0; n < PIECE && (r = nodes_next(&b->hub, &job->next, nodes_sent(&b->hub), &m, &job->lost)) != 0; n++) {
-		if (r < 0 || m.to_stream)
-			continue;		/* (the stream brings that to everybody) */
+		if (r < 0 || m.sseq == STREAM_REFUSED)
+			continue;		/* (what the stream has is sent, too: who asks may not have the rule that has him read it there) */
 		snprintf(header, sizeof(header), "%" PRIu64 " %" PRIu64, job->number, job->ordinal + 1);
 		switch (sender_send(a->sender, &m, head, a->marks->number, header)) {
 		case SENT:

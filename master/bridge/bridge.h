@@ -46,6 +46,7 @@ struct bridge {
 #define SUBJECT_OF_STREAM "node.stream."	/* NODE and a number: what comes of the stream to one node, which is not among what is to that one */
 #define SUBJECT_COUNTED "counted"
 #define HEADER_AGAIN "Janus-Again"
+#define HEADER_STREAM_ID "Nats-Msg-Id"	/* what the stream is to know a message by */
 
 /* Writes the whole subject to a node, `what` being one of the above. Returns its length. */
 size_t bridge_subject_to(const struct bridge *b, char dst[BRIDGE_SUBJECT], const char *node, const char *what);

@@ -80,6 +80,7 @@ struct letter {
 	struct nats_origin origin;	/* node "": another client's */
 	uint64_t sseq;			/* in the stream; 0: it is not of that */
 	const char *again;		/* the header of what is sent again */
+	bool given;			/* its node has given it to the stream */
 	unsigned peer;
 	uint64_t mark;			/* of the subscription */
 };
@@ -167,6 +168,47 @@ static const char *refusal(struct incoming *i, const struct letter *l, const cha
 	return error ? error : add(i, l, name);
 }
 
+/* (A peer's place may be another one's by now.) */
+static struct beside *beside_of(struct incoming *i, unsigned peer, uint64_t epoch)
+{
+	struct beside *p = &i->beside[peer];
+
+	if (p->epoch != epoch)
+		*p = (struct beside){ .epoch = epoch };
+	return p;
+}
+
+/* Whether what a node has sent again is not of the stream, though what we keep is: then it comes no other way. */
+static bool is_beside(struct incoming *i, const struct letter *l)
+{
+	struct beside *p;
+
+	if (l->again == NULL || l->given)
+		return false;
+	p = beside_of(i, l->peer, l->origin.epoch);
+	if (p->first && l->origin.seq >= p->first)
+		return false;
+	p->again = l->origin.seq;
+	return true;
+}
+
+/* Whether a message of the stream, that its node has not given to it, was here before it came of it. */
+static bool was_beside(struct incoming *i, const struct letter *l)
+{
+	const struct bridge *b = i->bridge;
+	unsigned peer = peers_named(i->peers, l->origin.node, l->origin.epoch);
+	struct beside *p;
+
+	if (l->origin.epoch == b->epoch && strcmp(l->origin.node, b->node) == 0)
+		return true;		/* (it was published here before a rule kept it) */
+	if (peer == NODE_NONE)
+		return false;
+	p = beside_of(i, peer, l->origin.epoch);
+	if (p->first == 0)
+		p->first = l->origin.seq;
+	return l->origin.seq <= p->again;
+}
+
 /* 1: dealt with; 0: the batch must go first. */
 static int take_message(struct incoming *i, struct letter *l)
 {
@@ -181,7 +223,7 @@ static int take_message(struct incoming *i, struct letter *l)
 	/* (What of a node can't be published has come, too.) */
 	if (of_node ? !takes(i, l) : error == NULL && !interest_counts(i->interest, &name, l->mark))
 		return 1;
-	if (error == NULL && is_streams(i, &name))
+	if (error == NULL && is_streams(i, &name) && !is_beside(i, l))
 		return 1;		/* (by a pattern that somebody subscribes) */
 	error = refusal(i, l, error, &name);
 	if (error)
@@ -196,6 +238,7 @@ static int take_of_stream(struct incoming *i, const struct arrival *a)
 	const char *subject = natsMsg_GetSubject(a->msg), *origin = header(a->msg, NATS_HEADER_ORIGIN);
 	struct letter l = { .peer = NODE_OF_STREAM };
 	struct subject_name name;
+	bool of_node;
 	const char *error;
 
 	read_message(a->msg, &l.message, origin != NULL);
@@ -204,10 +247,12 @@ static int take_of_stream(struct incoming *i, const struct arrival *a)
 	l.sseq = stream_take(i->stream, a);
 	if (l.sseq == 0 || strncmp(subject, b->prefix, b->prefix_len) != 0)
 		return 1;
-	if (origin && nats_origin_read(origin, &l.origin) && l.origin.epoch == b->epoch && strcmp(l.origin.node, b->node) == 0)
+	of_node = origin && nats_origin_read(origin, &l.origin);
+	l.given = header(a->msg, HEADER_STREAM_ID) != NULL;
+	if (of_node && l.given && l.origin.epoch == b->epoch && strcmp(l.origin.node, b->node) == 0)
 		acks_stored(i->acks, l.origin.seq, l.sseq);
 	l.subject = subject + b->prefix_len;
-	if (subject_read(l.subject, &name) != NULL || !is_streams(i, &name))
+	if (subject_read(l.subject, &name) != NULL || !is_streams(i, &name) || (of_node && !l.given && was_beside(i, &l)))
 		return 1;
 	error = refusal(i, &l, NULL, &name);
 	if (error)
@@ -298,6 +343,7 @@ static int take(struct incoming *i, const struct arrival *a)
 	}
 	if (origin) {
 		l.again = header(a->msg, HEADER_AGAIN);
+		l.given = header(a->msg, HEADER_STREAM_ID) != NULL;
 		if ((l.again != NULL) != own)
 			return 1;
 		l.peer = own ? peers_named(i->peers, l.origin.node, l.origin.epoch) : peers_sender(i->peers, &l.origin);

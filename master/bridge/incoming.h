@@ -12,6 +12,16 @@
 #include "proto/json.h"
 #include "shm/publish.h"
 
+/*
+ * Of a peer without the rules that we have: what it publishes is for nobody's stream, and of what we keep some may be there all the same, all from one message on, as it takes what has its subjects. What it has sent
+ * again to us, of the time before we asked for anything, is taken up to that one.
+ */
+struct beside {
+	uint64_t epoch;			/* whose sequences these are */
+	uint64_t first;			/* its sequence of the first of these; 0: none has come */
+	uint64_t again;			/* of the last one that was taken as it was sent again */
+};
+
 struct incoming {
 	struct bridge *bridge;
 	struct peers *peers;
@@ -21,6 +31,7 @@ struct incoming {
 	const struct interest *interest;
 	struct stream *stream;
 	struct acks *acks;
+	struct beside beside[NODES_MAX];
 	struct json json;
 	struct arrival held;		/* what could not be dealt with yet, as the batch must go first; msg NULL: nothing */
 	/* the batch */

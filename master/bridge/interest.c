@@ -141,15 +141,20 @@ static void update(struct interest *i, const struct nodes_interest *found)
 		i->high = found->number;
 }
 
-/* What nodes say to each other. Marks come last: whoever sees one has asked for all the rest. */
+/* What nodes say to each other. */
 static void ask_nodes(struct interest *i)
 {
-	static const char *const subjects[] = { "broadcast", NULL, SUBJECT_COUNT, SUBJECT_MARK };
+	static const char *const subjects[] = { "broadcast", NULL, SUBJECT_COUNT };
 	char own[BRIDGE_SUBJECT];
 
 	bridge_subject_to(i->bridge, own, i->bridge->node, ">");
-	for (unsigned n = 0; n < 4; n++)
+	for (unsigned n = 0; n < 3; n++)
 		i->fixed[n] = subscribe(i, subjects[n] ? subjects[n] : own + i->bridge->prefix_len, 0);
+}
+
+void interest_ask_marks(struct interest *i)
+{
+	i->fixed[3] = subscribe(i, SUBJECT_MARK, 0);
 }
 
 int interest_init(struct interest *i, struct bridge *b)
@@ -206,7 +211,7 @@ static bool scan(struct interest *i)
 		update(i, &found[k]);
 	if (n == 0) {
 		i->next = 0;
-		if (!interest_is_whole(i))
+		if (!interest_has_answers(i))
 			ask_nodes(i);
 	}
 	return true;

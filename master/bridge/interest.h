@@ -50,6 +50,15 @@ void interest_end(struct interest *i);
 /* Asks for a piece of what has changed. Whether there was something. */
 bool interest_turn(struct interest *i);
 
+/* Whether all is asked for but marks: so answers come. */
+static inline bool interest_has_answers(const struct interest *i)
+{
+	return i->fixed[2] != NULL;
+}
+
+/* Asks for marks, too, which come last: whoever sees one has asked for all the rest. */
+void interest_ask_marks(struct interest *i);
+
 /* Whether all is asked for, marks too. */
 static inline bool interest_is_whole(const struct interest *i)
 {

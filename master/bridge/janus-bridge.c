@@ -94,6 +94,7 @@ static void begin(struct program *p)
 	again_begin(&p->again);
 	marks_begin(&p->marks);
 	interest_begin(&p->interest);
+	stream_connected(&p->stream);
 	outgoing_look(&p->outgoing);
 	nodes_set_state(&b->hub, NODES_CONNECTED, server, "");
 }
@@ -148,24 +149,27 @@ static void tell_state(struct program *p)
 
 /* ---- the loop ---- */
 
-/* What is to this node comes. (Others answer a mark with theirs.) */
-static void begin_whole(struct program *p)
+/* What is to this node comes: answers, and when the stream is known to have what rules keep, marks, from which on nothing else may be missing. (Others answer a mark with theirs.) */
+static void begin_whole(struct program *p, bool had_answers)
 {
+	if (!had_answers && interest_has_answers(&p->interest))
+		stream_begin(&p->stream);
+	if (!interest_has_answers(&p->interest) || interest_is_whole(&p->interest) || !stream_is_settled(&p->stream))
+		return;
+	interest_ask_marks(&p->interest);
 	marks_begin(&p->marks);
-	stream_begin(&p->stream);
 }
 
 /* What is done when it is connected. Whether there is more; *blocked: workers are behind. */
 static bool turn(struct program *p, bool *blocked)
 {
-	bool whole = interest_is_whole(&p->interest), more = interest_turn(&p->interest);
+	bool had_answers = interest_has_answers(&p->interest), more = interest_turn(&p->interest);
 	enum came came = incoming_turn(&p->incoming);
 
-	if (!whole && interest_is_whole(&p->interest))
-		begin_whole(p);
+	begin_whole(p, had_answers);
 	stream_turn(&p->stream);
 	more |= came == CAME_MORE;
-	*blocked = came == CAME_BLOCKED;
+	*blocked = came == CAME_BLOCKED || stream_opens(&p->stream);
 	more |= outgoing_turn(&p->outgoing);
 	more |= again_turn(&p->again);
 	counts_turn(&p->counts);

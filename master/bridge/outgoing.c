@@ -72,6 +72,8 @@ bool outgoing_turn(struct outgoing *o)
 		o->moved = b->now;
 		return !uplink_is_full(&b->uplink);
 	}
+	if (stream_opens(o->acks->stream))
+		return false;
 	for (unsigned i = 0; i < PIECES && open && sent < end && !uplink_is_full(&b->uplink); i++)
 		open = send_piece(o, end, &sent);
 	if (sent != began) {

@@ -11,7 +11,6 @@
 #include "shm/log.h"
 
 #define ROOM_FIRST 65536
-#define HEADER_STREAM_ID "Nats-Msg-Id"
 #define STREAM_ID_MAX (BRIDGE_SUBJECT + SUBJECT_MAX)
 
 static bool make_room(struct sender *s, size_t len)
@@ -50,7 +49,7 @@ static natsStatus put_headers(natsMsg *msg, const struct nats_message *m, const 
 	return status;
 }
 
-/* `id`: for the stream, which answers at `reply`; NULL: it is not. */
+/* `id`: for the stream, which answers at `reply`; NULL: it is not, or is sent again to a node, which sees by the id that the stream has it. */
 static natsMsg *make(const char *subject, const struct nats_message *m, const char *origin, const char *again, const char *reply, const char *id)
 {
 	natsMsg *msg = NULL;
@@ -119,7 +118,7 @@ enum sent sender_send(struct sender *s, const struct nodes_message *m, const cha
 		nats_origin_write(origin, &from);
 		if (m->to_stream)
 			name_for_stream(b, m, subject + b->prefix_len, reply, id);
-		msg = make(subject, &out, origin, again, m->to_stream ? reply : NULL, m->to_stream ? id : NULL);
+		msg = make(subject, &out, origin, again, m->to_stream && !again ? reply : NULL, m->to_stream ? id : NULL);
 	}
 	sent = hand_over(s, m, msg);
 	spent_add(&s->bridge->spent, msg);

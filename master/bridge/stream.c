@@ -21,11 +21,16 @@
 #define PAUSE_MS 1000			/* behind an answer that is none */
 #define EARLY_MS 5000			/* until workers have the rules that we have */
 #define EARLY_PAUSE_MS 10
+#define OPENS_MS 500			/* from a connection's beginning on (stream_opens()) */
 #define HEARTBEAT_MS 1000
 #define SILENT_MS (3 * HEARTBEAT_MS)
 #define SAME_MS 10000			/* two times of when it was made that differ by less are one stream's: servers of a cluster differ, and a description may have been changed */
 #define NO_CLUSTER 10074		/* err_code: replicas are a cluster's alone */
+#define OVERLAPS 10065			/* err_code: another stream has the subject */
 #define TRIES 10
+#define EXTENDS 3			/* times that it is waited for before it is read without the subjects that it lacks */
+#define EXTENDED_MS 3000		/* behind that it is looked at once more: who changed it at the same time did not know of our change */
+#define REFUSED_MS 60000		/* it is asked again */
 #define REPLICAS 3			/* where the servers are a cluster that has so many */
 
 static struct stream_shm *shm_of(const struct stream *s)
@@ -85,11 +90,23 @@ static void fail(struct stream *s, const char *why)
 	step(s, STREAM_WAITS);
 }
 
-void stream_begin(struct stream *s)
+void stream_connected(struct stream *s)
 {
 	s->began = s->bridge->now;
+}
+
+void stream_begin(struct stream *s)
+{
+	s->extends = 0;
+	s->refused_until = 0;
+	s->told = false;
 	if (stream_is_on(s))
 		look(s);
+}
+
+bool stream_opens(const struct stream *s)
+{
+	return stream_is_on(s) && s->step != STREAM_WAITS && !s->open && s->bridge->now - s->began < OPENS_MS;
 }
 
 static void unsubscribe(struct stream *s)
@@ -108,6 +125,14 @@ void stream_end(struct stream *s)
 		nodes_set_stream(&s->bridge->hub, STREAM_AWAY, "NATS is away");
 }
 
+/* It is read without the subjects that it lacks. */
+static void refused(struct stream *s, const char *why)
+{
+	snprintf(s->refusal, sizeof(s->refusal), "%s", why);
+	s->refused_until = s->bridge->now + REFUSED_MS;
+	s->told = false;
+}
+
 static uint64_t patience(const struct stream *s)
 {
 	return s->step == STREAM_WAITS ? s->pause : s->step == STREAM_FOLLOWS ? SILENT_MS : ANSWER_MS;
@@ -120,26 +145,46 @@ static uint64_t since(const struct stream *s)
 
 unsigned stream_wait(const struct stream *s)
 {
+	uint64_t left;
+
 	if (s->step == STREAM_NOT)
 		return UINT32_MAX;
-	return since(s) >= patience(s) ? 0 : (unsigned)(patience(s) - since(s));
+	left = since(s) >= patience(s) ? 0 : patience(s) - since(s);
+	if (s->step == STREAM_FOLLOWS && s->check_at && s->check_at < s->bridge->now + left)
+		left = s->check_at > s->bridge->now ? s->check_at - s->bridge->now : 0;
+	return (unsigned)left;
 }
 
 void stream_turn(struct stream *s)
 {
 	if (stream_wait(s) > 0)
 		return;
-	if (s->step != STREAM_WAITS)
+	if (s->step == STREAM_EXTENDS && ++s->extends >= EXTENDS)
+		refused(s, "not answered: does NATS permit $JS.API.STREAM.UPDATE?");
+	else if (s->step != STREAM_WAITS && since(s) >= patience(s))
 		fail(s, s->step == STREAM_FOLLOWS ? "nothing comes of it: it is asked for once more" : "it does not answer");
 	look(s);
 }
 
 /* ---- answers ---- */
 
-/* It should have what rules keep; if it has not, that is not kept by all nodes alike, and publishing it is not answered. */
+/* It is to have what rules keep, and is asked to; it takes nothing away from what others may want there. False: it has, or does not take it. */
+static bool extend(struct stream *s, struct message_range config)
+{
+	char *text = s->bridge->now < s->refused_until ? NULL : stream_config_extend(s->interest, config);
+
+	if (text == NULL)
+		return false;
+	CRASH_POINT("bridge-stream-extend");
+	ask(s, STREAM_EXTENDS, "STREAM.UPDATE", text);
+	free(text);
+	return true;
+}
+
+/* What it lacks is not kept by all nodes alike, and publishing it is refused. */
 static void check_subjects(struct stream *s, struct message_range config)
 {
-	char subject[BRIDGE_SUBJECT], why[NODES_TEXT + BRIDGE_SUBJECT];
+	char subject[BRIDGE_SUBJECT], why[2 * NODES_TEXT + BRIDGE_SUBJECT];
 	struct message_range list = { "[]", 2 };
 	unsigned n = 0;
 
@@ -149,16 +194,18 @@ static void check_subjects(struct stream *s, struct message_range config)
 	while (stream_config_subject(s->interest, &n, subject)) {
 		if (stream_config_has(list, subject))
 			continue;
-		snprintf(why, sizeof(why), "it does not have the subject %s of a rule of history", subject);
-		log_error("the stream %s: %s: what is published there has no answer", s->name, why);
+		snprintf(why, sizeof(why), "it lacks the subject %s: %s", subject, s->refusal[0] ? s->refusal : "it has none of its own");
+		if (!s->told)
+			log_error("the stream %s: %s; what is published there, which a rule of history keeps, is refused until the stream is given the subject (nats stream edit), or the rule is gone", s->name, why);
 		nodes_set_stream(&s->bridge->hub, nodes_stream(&s->bridge->hub), why);
 	}
+	s->told = true;
 }
 
 bool stream_is_silent(struct stream *s, const char *subject)
 {
 	if (s->open && subject && s->subjects && !stream_config_has((struct message_range){ s->subjects, strlen(s->subjects) }, subject))
-		return false;
+		return !hub_rules_agree(&s->bridge->hub);	/* (workers have a rule more already: the next bridge gives it the stream) */
 	if (s->open)
 		fail(s, "nobody answers what is published to it");
 	return true;
@@ -257,8 +304,11 @@ static void found(struct stream *s, struct message_range answer)
 		fail(s, "its answer can't be read");
 		return;
 	}
+	if (extend(s, config))
+		return;
 	nodes_set_stream(&s->bridge->hub, nodes_stream(&s->bridge->hub), "");
 	check_subjects(s, config);
+	s->check_at = s->bridge->now < s->refused_until ? s->refused_until : 0;
 	ask_for_messages(s, begins(s, epoch, exact, state));
 }
 
@@ -303,6 +353,25 @@ static void was_made(struct stream *s, struct message_range answer, uint64_t cod
 	}
 }
 
+static void was_extended(struct stream *s, struct message_range answer, uint64_t code, const char *why)
+{
+	struct message_range error = { 0 };
+
+	if (code >= 500 && ++s->extends < EXTENDS) {
+		fail(s, why);		/* (that may pass) */
+	} else if (code) {
+		jetstream_member(answer, "error", &error);
+		refused(s, jetstream_number(error, "err_code") == OVERLAPS ? "another stream has it, or a part of it, which is to let it go" : why);
+		look(s);
+	} else {
+		log_info("the stream %s has the subjects of all rules of history now", s->name);
+		s->extends = 0;
+		s->told = false;
+		found(s, answer);
+		s->check_at = s->bridge->now + EXTENDED_MS;
+	}
+}
+
 /* What is taken goes on behind this message: the stream has none between. */
 static void jump(struct stream *s, uint64_t to)
 {
@@ -310,19 +379,20 @@ static void jump(struct stream *s, uint64_t to)
 	s->taken = to;
 }
 
-static void follows(struct stream *s, struct message_range answer)
+/*
+ * The consumer is of one server of a cluster, which may have less of the stream than the one that said how far it reaches: after it was away, for example. So what pends there says nothing; only that all has come.
+ */
+static void find_level(struct stream *s)
 {
-	struct message_range delivered;
+	s->level = s->taken >= s->reach;
+}
 
+static void follows(struct stream *s)
+{
 	if (s->step == STREAM_ASKS)
 		step(s, STREAM_FOLLOWS);
 	s->heard = s->bridge->now;
-	/* (What it has sent already may come behind this.) */
-	if (jetstream_number(answer, "num_pending") == 0 && jetstream_member(answer, "delivered", &delivered) && jetstream_number(delivered, "consumer_seq") == s->ordinal) {
-		if (s->reach > s->taken)
-			jump(s, s->reach);
-		s->level = true;
-	}
+	find_level(s);
 	log_debug("the stream %s: from %" PRIu64 " on", s->name, s->taken + 1);
 	stream_settled(s);
 }
@@ -350,11 +420,14 @@ void stream_said(struct stream *s, const char *number, natsMsg *msg)
 	case STREAM_MAKES:
 		was_made(s, answer, code, why);
 		break;
+	case STREAM_EXTENDS:
+		was_extended(s, answer, code, why);
+		break;
 	case STREAM_ASKS:
 		if (code)
 			fail(s, why);
 		else
-			follows(s, answer);
+			follows(s);
 		break;
 	default:
 		break;
@@ -406,7 +479,7 @@ static void take_status(struct stream *s, natsMsg *msg)
 	}
 	if (last > s->taken)
 		jump(s, last);
-	s->level = true;		/* (it says so only while there is nothing else) */
+	find_level(s);
 	if (natsMsgHeader_Get(msg, "Nats-Consumer-Stalled", &stalled) == NATS_OK)
 		answer_flow(s, stalled);
 }
@@ -455,7 +528,7 @@ uint64_t stream_take(struct stream *s, const struct arrival *a)
 		jump(s, seq - 1);
 	s->ordinal = ordinal;
 	s->taken = seq;
-	s->level = pending == 0 || seq >= s->reach;
+	find_level(s);
 	return seq;
 }
 

@@ -1,7 +1,7 @@
 /*
  * One history for all nodes: the stream of NATS' JetStream that the setting nats_stream names. What of it comes here, in its order, and how it is made and asked for.
  *
- *   STREAM_NOT ---> LOOKS ---> [MAKES] ---> ASKS ---> FOLLOWS
+ *   STREAM_NOT ---> LOOKS ---> [MAKES] ---> [EXTENDS] ---> ASKS ---> FOLLOWS
  *        ^             a question that is not answered, a gap, silence: from LOOKS on once more, behind what was taken
  *
  * It is JetStream's own interface of requests (docs.nats.io/reference/reference-protocols/nats_api_reference), and what answers comes as any message does. libnats' js_* functions wait for
@@ -12,7 +12,7 @@
 
 #include "master/bridge/interest.h"
 
-enum stream_step { STREAM_NOT, STREAM_WAITS, STREAM_LOOKS, STREAM_MAKES, STREAM_ASKS, STREAM_FOLLOWS };
+enum stream_step { STREAM_NOT, STREAM_WAITS, STREAM_LOOKS, STREAM_MAKES, STREAM_EXTENDS, STREAM_ASKS, STREAM_FOLLOWS };
 
 struct stream {
 	struct bridge *bridge;
@@ -24,6 +24,11 @@ struct stream {
 	uint64_t began;			/* when the connection was new */
 	uint64_t questions;		/* number of the last one: of no other process of this node, as it begins with a time */
 	unsigned replicas, tries;	/* that it is made with, if it is; and how often it was tried */
+	unsigned extends;		/* how often it was asked to have more subjects, and has not said whether it does */
+	uint64_t refused_until;		/* it does not take them, and is not asked for so long, milliseconds */
+	char refusal[NODES_TEXT];	/* why; "": it was not asked */
+	bool told;			/* the log says what it lacks */
+	uint64_t check_at;		/* STREAM_FOLLOWS: when it is to be looked at once more, whether it has all; 0: it has */
 	natsSubscription *subscription;	/* of what comes */
 	uint64_t mark;			/* its, of no other one */
 	uint64_t taken;			/* messages up to this one were taken, also those that are not in the ring yet */
@@ -43,7 +48,17 @@ static inline bool stream_is_on(const struct stream *s)
 	return s->name[0] != '\0';
 }
 
-/* A connection is new, and NATS is asked for what is to this node alone, so that answers come. It is over. */
+/* Whether it has what rules keep, as far as can be known now: what is published to it from now on comes by it. */
+static inline bool stream_is_settled(const struct stream *s)
+{
+	return !stream_is_on(s) || s->step == STREAM_WAITS || s->step == STREAM_ASKS || s->step == STREAM_FOLLOWS;
+}
+
+/* Whether it is about to be open, as it mostly is within milliseconds: then what goes out waits, as what is for the stream would come behind what is newer. */
+bool stream_opens(const struct stream *s);
+
+/* A connection is new; NATS is asked for what is to this node alone, so that answers come; it is over. */
+void stream_connected(struct stream *s);
 void stream_begin(struct stream *s);
 void stream_end(struct stream *s);
 

@@ -3,6 +3,7 @@
  */
 #include "master/bridge/stream_config.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "master/bridge/jetstream.h"
@@ -109,22 +110,89 @@ uint64_t stream_config_epoch(struct message_range config, struct message_range c
 	return epoch;
 }
 
+/* The next of a stream's subjects, and it as it stands in the JSON. *p: the list's start, or what was left there. */
+static bool next_subject(struct message_range list, const char **p, struct message_range *json, char subject[BRIDGE_SUBJECT])
+{
+	const char *end = list.p + list.len, *after;
+	struct sink to = { .dst = subject, .room = BRIDGE_SUBJECT - 1 };
+
+	if (++*p >= end || **p != '"' || (after = json_walk_scalar(*p, end)) == NULL)
+		return false;
+	*json = (struct message_range){ *p, (size_t)(after - *p) };
+	json_put_string(&to, json->p, json->len, sink_bytes);
+	subject[sink_end(&to)] = '\0';
+	*p = after;
+	return true;
+}
+
 bool stream_config_has(struct message_range list, const char *subject)
 {
-	const char *p = list.p, *end = list.p + list.len;
+	struct message_range json;
 	char wide[BRIDGE_SUBJECT];
 
-	while (++p < end && *p == '"') {
-		const char *after = json_walk_scalar(p, end);
-		struct sink to = { .dst = wide, .room = sizeof(wide) - 1 };
-
-		if (after == NULL)
-			return false;
-		json_put_string(&to, p, (size_t)(after - p), sink_bytes);
-		wide[sink_end(&to)] = '\0';
+	for (const char *p = list.p; next_subject(list, &p, &json, wide); )
 		if (covers(wide, subject))
 			return true;
-		p = after;
-	}
 	return false;
+}
+
+/* The rules' next subject that the list lacks. */
+static bool next_lacking(const struct interest *i, struct message_range list, unsigned *n, char subject[BRIDGE_SUBJECT])
+{
+	while (stream_config_subject(i, n, subject))
+		if (!stream_config_has(list, subject))
+			return true;
+	return false;
+}
+
+/* (NATS may refuse subjects of one stream that overlap.) */
+static bool is_in_one_lacking(const struct interest *i, struct message_range list, const char *subject)
+{
+	char lacking[BRIDGE_SUBJECT];
+	unsigned n = 0;
+
+	while (next_lacking(i, list, &n, lacking))
+		if (covers(lacking, subject))
+			return true;
+	return false;
+}
+
+static void put_subjects(struct sink *to, const struct interest *i, struct message_range list)
+{
+	char subject[BRIDGE_SUBJECT];
+	struct message_range json;
+	const char *comma = "";
+	unsigned n = 0;
+
+	for (const char *p = list.p; next_subject(list, &p, &json, subject); ) {
+		if (is_in_one_lacking(i, list, subject))
+			continue;
+		sink_text(to, comma);
+		sink_bytes(to, json.p, json.len);
+		comma = ",";
+	}
+	for (; next_lacking(i, list, &n, subject); comma = ",") {
+		sink_text(to, comma);
+		sink_literal(to, "\"");
+		sink_json(to, subject, strlen(subject));
+		sink_literal(to, "\"");
+	}
+}
+
+char *stream_config_extend(const struct interest *i, struct message_range config)
+{
+	struct sink to = { .room = config.len + STREAM_CONFIG_MAX - 1 };
+	char subject[BRIDGE_SUBJECT];
+	struct message_range list;
+	unsigned n = 0;
+
+	if (!jetstream_member(config, "subjects", &list) || list.len < 2 || !next_lacking(i, list, &n, subject) || (to.dst = malloc(to.room + 1)) == NULL)
+		return NULL;
+	sink_bytes(&to, config.p, (size_t)(list.p - config.p));
+	sink_literal(&to, "[");
+	put_subjects(&to, i, list);
+	sink_literal(&to, "]");
+	sink_bytes(&to, list.p + list.len, (size_t)(config.p + config.len - (list.p + list.len)));
+	to.dst[sink_end(&to)] = '\0';
+	return to.dst;
 }

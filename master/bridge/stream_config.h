@@ -14,6 +14,12 @@ void stream_config_write(const struct bridge *b, const struct interest *i, unsig
 /* The subjects of all rules, each once, and whole: the next one from *n on. False: there are no more. */
 bool stream_config_subject(const struct interest *i, unsigned *n, char subject[BRIDGE_SUBJECT]);
 
+/*
+ * The stream's configuration, JSON, with the rules' subjects that it lacks; nothing is taken from it but subjects that these have in them. Terminated, and to be freed. NULL: it lacks none; or it can't be given any, as
+ * it has none of its own (a mirror), or there is no memory.
+ */
+char *stream_config_extend(const struct interest *i, struct message_range config);
+
 /* Whether one of a stream's subjects, a JSON array, has all that fits this one. */
 bool stream_config_has(struct message_range list, const char *subject);
 

@@ -2,15 +2,18 @@
 """Chaos among nodes: bridges, workers and nats-servers are killed in turn, while messages go from every node to every node.
 
     tests/scenarios/chaos_nodes.py [--seed N] [--seconds S] [--nodes N] [--subscribers N] [--topics N] [--publishers N] [--rate N] [--pause S] [--stream]
+                                [--log FOLDER]
 
 Each node is a server in a folder of its own, and has a nats-server of a cluster that it asks first. A janusbench spreads its subscribers and publishers
 over all nodes, and checks every byte that each of them gets: the run is good if none was lost, doubled or torn, if each publisher's messages came in order and
 all subscribers of a node saw one order, if no connection broke, and if no node counts a loss. Exit status 0 then.
 With --stream topics have one history, in a stream of the cluster: at the end all nodes must have the same of it, ids too.
+With --log all that nodes and nats-servers have logged is kept, and what was done.
 """
 import argparse
 import http.client
 import json
+import os
 import random
 import signal
 import sys
@@ -23,7 +26,7 @@ from nats_servers import NatsCluster
 
 SPEAK = "flash,ws,sse,json-lines,packet"
 PROTOCOLS = ("flash", "http", "packet")
-LOSSES = ("nodes_lost", "nodes_refused", "closed_blamed", "closed_slot", "closed_slow", "closed_uncertain", "dropped_overtaken", "bad_input")
+LOSSES = ("nodes_lost", "nodes_refused", "nodes_stream_missed", "closed_blamed", "closed_slot", "closed_slow", "closed_uncertain", "dropped_overtaken", "bad_input")
 
 
 class NodesChaos:
@@ -36,26 +39,35 @@ class NodesChaos:
         self.servers = [Server("nats=" + self.cluster.url_from(n), "node=node-%d" % n, "keep_alive=24h", *more, workers=options.workers, build=build,
                                listen=["%s://127.0.0.1:0" % protocol for protocol in PROTOCOLS]) for n in range(options.nodes)]
         self.done = dict.fromkeys(("bridge", "worker", "nats"), 0)
+        self.deeds = []
         self.failures = []
         self.figures = None
 
     # what is done
 
+    def note(self, deed):
+        now = time.time()
+        self.deeds.append("%s.%03dZ %s" % (time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)), now % 1 * 1000, deed))
+
     def kill_bridge(self):
         server = self.random.choice(self.servers)
         old = wait_until(lambda: server.called("janus-bridge"), 20, "a bridge")
+        self.note("bridge of node %d" % self.servers.index(server))
         server.kill(old, "bridge")
 
     def kill_worker(self):
         server = self.random.choice(self.servers)
+        self.note("a worker of node %d" % self.servers.index(server))
         server.kill_worker(self.random.randrange(self.options.workers))
 
     def kill_nats(self):
         """One of them, for a while, is not there."""
         nats = self.random.choice(self.cluster)
+        self.note(nats.name)
         nats.kill()
         self.over.wait(self.options.pause * self.random.random())
         nats.start()
+        self.note(nats.name + " is there again")
         self.cluster.wait_joined()
         if self.options.stream:
             self.cluster.wait_whole()
@@ -105,7 +117,9 @@ class NodesChaos:
         for topic in range(self.options.topics):
             histories = [self.history(server, topic) for server in self.servers]
             if not histories[0] or any(history != histories[0] for history in histories):
-                self.failures.append("topic %d: not one history: %r" % (topic, [len(history) for history in histories]))
+                every = set().union(*histories)
+                self.failures.append("topic %d: not one history: %r; not on all: %s" % (
+                    topic, [len(history) for history in histories], sorted({m[0] for m in every if any(m not in history for history in histories)})[:20]))
 
     def run(self):
         o = self.options
@@ -145,6 +159,13 @@ class NodesChaos:
             if lost:
                 self.failures.append("node %d counts losses: %s" % (self.servers.index(server), lost))
 
+    def keep(self, folder):
+        os.makedirs(folder, exist_ok=True)
+        logs = [("node-%d" % n, server.log()) for n, server in enumerate(self.servers)] + [(nats.name, nats.log()) for nats in self.cluster]
+        for name, text in logs + [("done", "".join(deed + "\n" for deed in self.deeds))]:
+            with open(os.path.join(folder, name + ".log"), "w") as f:
+                f.write(text)
+
     def end(self):
         for server in self.servers:
             try:
@@ -174,6 +195,7 @@ def parse(arguments=None):
     p.add_argument("--rate", type=int, default=100, help="messages a second, of all publishers")
     p.add_argument("--pause", type=float, default=1, help="seconds between two deaths")
     p.add_argument("--stream", action="store_true", help="one history, in a stream")
+    p.add_argument("--log", help="a folder for all logs, and what was done")
     return p.parse_args(arguments)
 
 
@@ -185,6 +207,8 @@ def run(options, build=None):
     except Exception as e:
         chaos.failures.append("%s: %s" % (type(e).__name__, e))
     finally:
+        if options.log:
+            chaos.keep(options.log)
         chaos.end()
     lines = ["seed %d: " % options.seed + ", ".join("%d %ss killed" % (n, name) for name, n in chaos.done.items())]
     if chaos.figures:

@@ -1,4 +1,4 @@
-"""The small form of `make chaos-nodes`."""
+"""The small forms of `make chaos-nodes`."""
 import unittest
 
 import chaos_nodes
@@ -10,6 +10,11 @@ from nats_servers import PROGRAM
 class Chaos(JanusTest):
     def test_short(self):
         good, report = chaos_nodes.run(chaos_nodes.parse(["--seconds", "9", "--pause", "0.7"]))
+        self.assertTrue(good, report)
+
+    def test_stream(self):
+        """One history."""
+        good, report = chaos_nodes.run(chaos_nodes.parse(["--stream", "--seconds", "9", "--pause", "0.7"]))
         self.assertTrue(good, report)
 
 
