@@ -168,45 +168,34 @@ static const char *refusal(struct incoming *i, const struct letter *l, const cha
 	return error ? error : add(i, l, name);
 }
 
-/* (A peer's place may be another one's by now.) */
-static struct beside *beside_of(struct incoming *i, unsigned peer, uint64_t epoch)
+/* Whether this message of a peer is behind all that came of it so, either way. (A peer's place may be another one's by now.) */
+static bool is_next_beside(struct incoming *i, unsigned peer, const struct nats_origin *of)
 {
 	struct beside *p = &i->beside[peer];
 
-	if (p->epoch != epoch)
-		*p = (struct beside){ .epoch = epoch };
-	return p;
-}
-
-/* Whether what a node has sent again is not of the stream, though what we keep is: then it comes no other way. */
-static bool is_beside(struct incoming *i, const struct letter *l)
-{
-	struct beside *p;
-
-	if (l->again == NULL || l->given)
+	if (p->epoch != of->epoch)
+		*p = (struct beside){ .epoch = of->epoch };
+	if (of->seq <= p->seq)
 		return false;
-	p = beside_of(i, l->peer, l->origin.epoch);
-	if (p->first && l->origin.seq >= p->first)
-		return false;
-	p->again = l->origin.seq;
+	p->seq = of->seq;
 	return true;
 }
 
-/* Whether a message of the stream, that its node has not given to it, was here before it came of it. */
+/* Whether what a node has sent again is to be taken, though what we keep is of the stream: its node has not given it to that. */
+static bool is_beside(struct incoming *i, const struct letter *l)
+{
+	return l->again != NULL && !l->given && is_next_beside(i, l->peer, &l->origin);
+}
+
+/* Whether a message of the stream, that its node has not given to it, is here, or comes yet as it is sent again. */
 static bool was_beside(struct incoming *i, const struct letter *l)
 {
 	const struct bridge *b = i->bridge;
 	unsigned peer = peers_named(i->peers, l->origin.node, l->origin.epoch);
-	struct beside *p;
 
 	if (l->origin.epoch == b->epoch && strcmp(l->origin.node, b->node) == 0)
 		return true;		/* (it was published here before a rule kept it) */
-	if (peer == NODE_NONE)
-		return false;
-	p = beside_of(i, peer, l->origin.epoch);
-	if (p->first == 0)
-		p->first = l->origin.seq;
-	return l->origin.seq <= p->again;
+	return peer != NODE_NONE && (peers_owe(i->peers, peer, l->origin.seq) || !is_next_beside(i, peer, &l->origin));
 }
 
 /* 1: dealt with; 0: the batch must go first. */

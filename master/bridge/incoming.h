@@ -13,13 +13,12 @@
 #include "shm/publish.h"
 
 /*
- * Of a peer without the rules that we have: what it publishes is for nobody's stream, and of what we keep some may be there all the same, all from one message on, as it takes what has its subjects. What it has sent
- * again to us, of the time before we asked for anything, is taken up to that one.
+ * Of a peer without the rules that we have: what it publishes it does not give to the stream, which takes it all the same from when it has its subjects. What was sent to all before that, and while we asked for nothing,
+ * comes as it is sent again to us; what is newer, of the stream. So each of its messages is taken once, and in its order.
  */
 struct beside {
-	uint64_t epoch;			/* whose sequences these are */
-	uint64_t first;			/* its sequence of the first of these; 0: none has come */
-	uint64_t again;			/* of the last one that was taken as it was sent again */
+	uint64_t epoch;			/* whose sequence this is */
+	uint64_t seq;			/* of the last one that was taken, either way */
 };
 
 struct incoming {

@@ -31,8 +31,10 @@ void peers_init(struct peers *p, struct bridge *b)
 
 void peers_begin(struct peers *p)
 {
-	for (unsigned i = 0; i < NODES_MAX; i++)
+	for (unsigned i = 0; i < NODES_MAX; i++) {
 		p->peer[i].order = OUT_OF_ORDER;
+		p->peer[i].met = false;
+	}
 }
 
 void peers_look(struct peers *p)
@@ -73,6 +75,7 @@ static void in_order(struct peers *p, unsigned peer, uint64_t mark, uint64_t seq
 	atomic_store(&n->mark, mark);
 	atomic_store(&n->marked, seq);
 	e->mark = mark;
+	e->met = true;
 	set_order(p, peer, IN_ORDER);
 }
 

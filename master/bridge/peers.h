@@ -17,6 +17,7 @@ enum order { OUT_OF_ORDER, IN_ORDER, ASKING };
 
 struct peer {
 	enum order order;
+	bool met;			/* it was in order since the connection is there */
 	uint64_t mark;			/* IN_ORDER: its last one */
 	uint64_t taken;			/* its messages up to this one were taken: also those that are not in the ring yet */
 	uint64_t number;		/* ASKING: of the question */
@@ -49,6 +50,12 @@ unsigned peers_sender(struct peers *p, const struct nats_origin *origin);
  * A mark. All that came before it must be in the ring (incoming.c). Returns the peer, NODE_NONE: it is refused. *news: it did not follow its last one, so it may know as little of us.
  */
 unsigned peers_mark(struct peers *p, const char *name, uint64_t epoch, uint64_t mark, uint64_t seq, bool *news);
+
+/* Whether this message is to come yet, as the peer is asked for all behind what was here when the connection began. */
+static inline bool peers_owe(const struct peers *p, unsigned peer, uint64_t seq)
+{
+	return !p->peer[peer].met && seq > p->peer[peer].taken;
+}
 
 /* Whether a live message counts; then it is taken. */
 bool peers_take(struct peers *p, unsigned peer, uint64_t seq, uint64_t mark);

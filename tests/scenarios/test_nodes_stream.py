@@ -383,7 +383,7 @@ class CrashPoints(StreamTest, CrashNodesTest):
                 armed = [self.arm(node.crash_folder, point, 2) for node in (a, b)]
                 for _ in range(10):
                     if point == "bridge-stream-again":
-                        a.kill_bridge(wait=False)       # (what is published before the next one has found the stream)
+                        self.unanswered(a, flow)
                     flow.publish(20)
                     flow.come()
                     if not all(os.path.exists(path) for path in armed):
@@ -394,6 +394,15 @@ class CrashPoints(StreamTest, CrashNodesTest):
                         os.remove(path)
         flow.publish(20)
         flow.come()
+
+    def unanswered(self, node, flow):
+        """Its bridge is killed when NATS was given messages, and the stream has not answered."""
+        self.nats.kill(signal.SIGSTOP)
+        before = node.janus.count("nodes_out")
+        flow.publish(20)
+        wait_until(lambda: node.janus.count("nodes_out") >= before + 20, 10, "messages to be given to NATS")
+        node.kill_bridge(wait=False)
+        self.nats.kill(signal.SIGCONT)
 
     def test_made(self):
         """It dies before the stream is made: the next one makes it. (Until NATS has streams, there is none.)"""

@@ -168,14 +168,14 @@ class Subjects(SubjectsTest):
             end()
         self.assertEqual(failed, [])
         for n in range(3):
-            self.assertEqual(self.pub(nodes[n], "more.1", "end" + nodes[n].name).status, 200)
+            self.assertEqual(self.pub(nodes[n], "more.1", "the end of " + nodes[n].name).status, 200)
         for reader, name in zip(readers, "abc"):
             messages = []
-            while {"enda", "endb", "endc"} - {m["data"] for m in messages}:
+            while {"the end of " + name for name in "abc"} - {m["data"] for m in messages}:
                 messages.append(reader.message(20))
             reader.expect_nothing()
             for node, count in zip(nodes, sent):
-                self.assertEqual([m["data"] for m in messages if m["data"].startswith(node.name)], ["%s%d" % (node.name, n) for n in range(count)], "of %s, at %s" % (node.name, name))
+                self.assertEqual([m["data"] for m in messages if m["data"][0] == node.name], ["%s%d" % (node.name, n) for n in range(count)], "of %s, at %s" % (node.name, name))
             last.append([(m["id"], m["data"]) for m in messages[-3:]])
         self.assertEqual(last[0], last[1])
         self.assertEqual(last[0], last[2])

@@ -248,10 +248,11 @@ bool waiting_held(struct service *service, struct cursor *c, const struct topic_
 		}
 		write_note(base, w, c->sid, name, true);
 		CRASH_POINT("waiting-noted");
-		question_put(&base->hub, base->number);
 	}
-	if (waiting_goes_on(service, c, w))
+	if (waiting_goes_on(service, c, w)) {
+		question_put(&base->hub, base->number);		/* (who wrote the note may have died before that) */
 		return false;
+	}
 	*others = waiting_nodes(service, w);
 	return true;
 }
