@@ -25,6 +25,7 @@
 #define HEARTBEAT_MS 1000
 #define SILENT_MS (3 * HEARTBEAT_MS)
 #define SAME_MS 10000			/* two times of when it was made that differ by less are one stream's: servers of a cluster differ, and a description may have been changed */
+#define LESS_MS 10000			/* until it is believed that it has lost its end */
 #define NO_CLUSTER 10074		/* err_code: replicas are a cluster's alone */
 #define OVERLAPS 10065			/* err_code: another stream has the subject */
 #define TRIES 10
@@ -238,7 +239,27 @@ static void pass_over(struct stream *s, uint64_t last, uint64_t to)
 		atomic_store(&shm->first, first);	/* (it lost its end before: begins()) */
 }
 
-/* Where what is to come begins: behind `last`, if it is the stream that that was of. `exact`: its epoch is no other one than it was, even by a little. */
+/* Whether it is the stream that it was. `exact`: its epoch is no other one than it was, even by a little. */
+static bool is_same(const struct stream *s, uint64_t epoch, bool exact)
+{
+	uint64_t was = atomic_load(&shm_of(s)->epoch);
+
+	return was == epoch || (was != 0 && !exact && (epoch > was ? epoch - was : was - epoch) < SAME_MS);
+}
+
+/* A server that has just begun to lead its cluster may say for a while that there is less than others have sent already. Who believes that reads the same once more. */
+static bool reaches_less(struct stream *s, uint64_t epoch, bool exact, struct message_range state)
+{
+	if (!is_same(s, epoch, exact) || jetstream_number(state, "last_seq") >= atomic_load(&shm_of(s)->last)) {
+		s->less_since = 0;
+		return false;
+	}
+	if (s->less_since == 0)
+		s->less_since = s->bridge->now;
+	return s->bridge->now - s->less_since < LESS_MS;
+}
+
+/* Where what is to come begins: behind `last`, if it is the stream that that was of. */
 static uint64_t begins(struct stream *s, uint64_t epoch, bool exact, struct message_range state)
 {
 	struct stream_shm *shm = shm_of(s);
@@ -248,7 +269,7 @@ static uint64_t begins(struct stream *s, uint64_t epoch, bool exact, struct mess
 	oldest = oldest ? oldest : 1;
 	atomic_store(&shm->end, newest);
 	s->reach = newest;
-	if (was != 0 && !exact && (epoch > was ? epoch - was : was - epoch) < SAME_MS)
+	if (is_same(s, epoch, exact))
 		epoch = was;
 	if (was != 0 && was != epoch) {
 		log_warning("the stream %s was made anew: positions that clients have of the one before mean nothing any more", s->name);
@@ -302,6 +323,10 @@ static void found(struct stream *s, struct message_range answer)
 
 	if (!jetstream_member(answer, "config", &config) || !jetstream_member(answer, "state", &state) || !jetstream_member(answer, "created", &created) || (epoch = stream_config_epoch(config, created, &exact)) == 0) {
 		fail(s, "its answer can't be read");
+		return;
+	}
+	if (reaches_less(s, epoch, exact, state)) {
+		fail(s, "it reaches less far than it did: its server may not have all of it yet");
 		return;
 	}
 	if (extend(s, config))

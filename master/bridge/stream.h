@@ -39,6 +39,7 @@ struct stream {
 	char *subjects;			/* its, when it was found: a JSON array. NULL: not known */
 	bool open;			/* all that it had has come, and what is published to it is answered */
 	uint64_t opened;		/* times that it was found */
+	uint64_t less_since;		/* it has said to reach less far than it did, milliseconds; 0: it does not */
 };
 
 void stream_init(struct stream *s, struct bridge *b, const struct interest *interest);

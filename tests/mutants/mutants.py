@@ -867,6 +867,7 @@ M("rules-subjects-are-not-given", "master/bridge/stream.c", "\tif (extend(s, con
 M("change-that-was-undone-stays-so", "master/bridge/stream.c", "\t\ts->check_at = s->bridge->now + EXTENDED_MS;\n", "", "test_nodes_stream_subjects.Subjects.test_undone", quick=False)
 M("others-subjects-are-taken-away", "master/bridge/stream_config.c", "\t\tif (is_in_one_lacking(i, list, subject))\n", "\t\tif (is_in_one_lacking(i, list, subject) || 1)\n", "test_nodes_stream_subjects.Subjects.test_wider", quick=False)
 M("what-is-sent-again-comes-by-the-stream", "master/bridge/incoming.c", "is_streams(i, &name) && !is_beside(i, l))", "is_streams(i, &name) && !(is_beside(i, l) && 0))", "test_nodes_stream_subjects.Subjects.test_one_after_another", quick=False)
+M("new-leader-has-lost-its-end", "master/bridge/stream.c", "\treturn s->bridge->now - s->less_since < LESS_MS;\n", "\treturn false;\n", "test_nodes_stream_lags.Lags.test_leader", quick=False)
 M("holes-of-the-stream-are-whole", "master/bridge/stream.c", "\tif (seq > s->taken + 1)\n\t\tjump(s, seq - 1);\n", "", "test_nodes_stream.Faults.test_holes", quick=False)
 M("note-does-not-say-what-is-published", "worker/service/request.c", "\tif (!w || !atomic_load_explicit(&w->published, memory_order_relaxed))\n", "\tif (w || !w)\n", "test_nodes_count.Counts.test_silent", quick=False)
 M("answer-of-another-question", "shm/question.c", "told >> 49 != TOLD_NUMBER(number) >> 49", "told >> 49 != TOLD_NUMBER(number) >> 49 && 0", "test_question")

@@ -92,27 +92,47 @@ class SlowStream(threading.Thread):
 
 
 class Lags(NodesTest):
-    def test_replica(self):
-        """What the stream has and the consumer's server has not yet is waited for, and not taken for gone."""
-        stream = SlowStream(total=9, has=4)
+    def stream_node(self, **more):
+        stream = SlowStream(**more)
         self.addCleanup(stream.close)
         stream.start()
-        node = self.node("a", "nats_stream=" + STREAM, RULES, nats=stream, connected=False)
+        return stream, self.node("a", "nats_stream=" + STREAM, RULES, nats=stream, connected=False)
 
-        def state():
-            return node.nodes().get("stream") or {"state": None, "last": 0}
-        wait_until(lambda: state()["last"] == 4, 15, "what it has")
+    @staticmethod
+    def state(node):
+        return node.nodes().get("stream") or {"state": None, "last": 0}
+
+    def expect_whole(self, node, last):
+        answer = node.ask("GET", "/history/news.1?limit=100")
+        self.assertEqual([m["data"] for m in answer.json()["messages"]], [str(n) for n in range(1, last + 1)])
+        self.assertEqual(node.janus.stats()["counters"].get("nodes_stream_missed", 0), 0)
+
+    def test_leader(self):
+        """Nor is the stream's end taken for lost, which a server does not know yet that has just begun to lead."""
+        stream, node = self.stream_node(total=9, has=9)
+        wait_until(lambda: self.state(node)["state"] == "here", 15, "the stream")
+        reader = node.packet().subscribe("news.1")
+        stream.total = stream.has = 5
+        node.kill_bridge()
+        wait_until(lambda: "less far" in (self.state(node)["error"] or ""), 15, "it to be seen")
+        stream.total = stream.has = 12
+        wait_until(lambda: self.state(node)["last"] == 12, 15, "the rest")
+        self.assertEqual([reader.message()["data"] for _ in range(3)], ["10", "11", "12"])
+        self.expect_whole(node, 12)
+
+    def test_replica(self):
+        """What the stream has and the consumer's server has not yet is waited for, and not taken for gone."""
+        stream, node = self.stream_node(total=9, has=4)
+        wait_until(lambda: self.state(node)["last"] == 4, 15, "what it has")
         for has in (4, 6):
             before = stream.heartbeats
             stream.goes_on(has)
-            wait_until(lambda: state()["last"] == has, 15, "%d messages" % has)
-            self.assertNotEqual(state()["state"], "here")
+            wait_until(lambda: self.state(node)["last"] == has, 15, "%d messages" % has)
+            self.assertNotEqual(self.state(node)["state"], "here")
             self.assertGreater(stream.heartbeats, before)
         stream.goes_on(9)
-        wait_until(lambda: state()["state"] == "here", 15, "all of it")
-        answer = node.ask("GET", "/history/news.1?limit=100")
-        self.assertEqual([m["data"] for m in answer.json()["messages"]], [str(n) for n in range(1, 10)])
-        self.assertEqual(node.janus.stats()["counters"].get("nodes_stream_missed", 0), 0)
+        wait_until(lambda: self.state(node)["state"] == "here", 15, "all of it")
+        self.expect_whole(node, 9)
 
 
 if __name__ == "__main__":
