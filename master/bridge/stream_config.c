@@ -116,7 +116,10 @@ static bool next_subject(struct message_range list, const char **p, struct messa
 	const char *end = list.p + list.len, *after;
 	struct sink to = { .dst = subject, .room = BRIDGE_SUBJECT - 1 };
 
-	if (++*p >= end || **p != '"' || (after = json_walk_scalar(*p, end)) == NULL)
+	*p = json_walk_space(*p, end);
+	if (*p < end)		/* the bracket, or a comma */
+		*p = json_walk_space(*p + 1, end);
+	if (*p >= end || **p != '"' || (after = json_walk_scalar(*p, end)) == NULL)
 		return false;
 	*json = (struct message_range){ *p, (size_t)(after - *p) };
 	json_put_string(&to, json->p, json->len, sink_bytes);

@@ -36,7 +36,7 @@ class SlowStream(threading.Thread):
                     return
 
     def serve(self, lines):
-        self.sids = {}
+        self.sids, self.consumer = {}, None
         self.client.sendall(b'INFO {"server_id":"x","server_name":"x","version":"2.9.10","proto":1,"headers":true,"max_payload":1048576}\r\n')
         for line in lines:
             words = line.split()
