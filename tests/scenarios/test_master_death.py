@@ -140,6 +140,28 @@ class Killed(MasterTest):
         self.client(self.janus, address=("127.0.0.1", ports[1]))
         self.end()
 
+    def test_one_thing_changed(self):
+        """An address, a secret, or the program, and nothing else: that is seen, too."""
+        program, ports = Program(CRASH_BUILD, os.path.join(self.folder, "program")), [free_port() for _ in range(2)]
+        secrets = os.path.join(self.folder, "secrets")
+        text = "workers = 2\nanonymous = all\ntoken_keys = %s\nlisten = flash://127.0.0.1:%d\n" % (secrets, ports[0])
+
+        def put_secret(letter):
+            with open(secrets, "w") as f:
+                f.write(letter * 32)
+            os.chmod(secrets, 0o600)
+        put_secret("a")
+        self.begin(build=program.folder, config=text)
+        for what, change in (("addresses", lambda: self.janus.configure(text.replace(str(ports[0]), str(ports[1])))),
+                             ("files of secrets", lambda: put_secret("b")),
+                             ("the program", lambda: program.put(CRASH_BUILD))):
+            self.kill_master()
+            change()
+            self.again()
+            self.janus.wait_log("a reload follows: %s\n(?s:.*)reloaded: 2 workers renewed" % what)
+        self.client(self.janus, address=("127.0.0.1", ports[1]))
+        self.end()
+
     def test_configuration_broken(self):
         """The reload is refused, and the server goes on with what it had."""
         text = "workers = 2\nlisten = flash://127.0.0.1:%d\nruntime_dir = %s\n" % (free_port(), "%s")
