@@ -610,7 +610,7 @@ M("slot-of-nobody-is-left", "master/bereft.c", "\tif (is_lowest(k))\n", "\tif (0
 M("crash-loop-of-masters-goes-on", "master/revive.c", "if (before > 0 && restarts_note(", "if (0 && restarts_note(", "test_masters.ByKeepers.test_crash_loop", quick=False)
 M("anybody-may-come-in", "master/door.c", "who.pid > 0 && who.pid == runtime_dir_master(lock)", "who.pid > 0", "test_adopt")
 M("what-a-dead-keeper-said-counts", "master/adopt.c", "\t\tif (packet.first)\n\t\t\tadopt_forget(told);\n", "", DEATH + "Points.test_keeper_half", quick=False)
-M("adopted-and-not-told-to-go-on", "master/adoption.c", "m->h.slots[i].keeper && slots_order(m, i, ORDER_RESUME) < 0", "0", DEATH + "Upgrade.test_asked", quick=False)
+M("adopted-and-not-told-to-go-on", "master/adoption.c", "m->h.slots[i].keeper && slots_order(m, i, ORDER_RESUME) < 0", "0", DEATH + "Upgrade.test_taken_back", quick=False)
 M("change-meanwhile-is-not-seen", "master/adoption.c", "\tif (what)\n\t\tm->again = true;\n", "", DEATH + "Killed.test_configuration_changed", quick=False)
 M("address-changed-meanwhile-is-not-seen", "master/differs.c", "\t\tif (!found)\n\t\t\treturn \"addresses\";\n", "", DEATH + "Killed.test_one_thing_changed", quick=False)
 M("secret-changed-meanwhile-is-not-seen", "master/differs.c", "return changed[0] ?", "return false ?", DEATH + "Killed.test_one_thing_changed", quick=False)

@@ -409,7 +409,8 @@ class Upgrade(MasterTest):
     def die(self, point):
         folder = tempfile.mkdtemp(prefix="janus-program-")
         self.addCleanup(shutil.rmtree, folder)
-        program = Program(CRASH_BUILD, os.path.join(folder, "program"))
+        self.program = program = Program(CRASH_BUILD, os.path.join(folder, "program"))
+        os.link(program.path, program.path + ".before")
         self.begin(build=program.folder, per_worker=1)
         self.slots = self.processes_of_slots()
         program.put(OTHER_BUILD)
@@ -439,6 +440,17 @@ class Upgrade(MasterTest):
     def test_moving(self):
         """All have left: they wait for the next one, as the next program may have taken over."""
         self.one("master-moving", False)
+
+    def test_taken_back(self):
+        """All have left, and their own program stands at its path again: nothing follows, and they go on."""
+        self.die("master-moving")
+        os.rename(self.program.path + ".before", self.program.path)
+        self.program.put_file(os.path.join(CRASH_BUILD, "janusctl"), "janusctl")
+        self.again()
+        self.janus.wait_log("taken over.*nothing has changed")
+        self.steady.progress()
+        self.assertEqual([keeper for keeper, _ in self.processes_of_slots()], [keeper for keeper, _ in self.slots])
+        self.end()
 
     def asked(self, point=None):
         """All have left, and the next master waits for what a keeper has, which dies: its spare says it."""
