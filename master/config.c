@@ -48,7 +48,7 @@ static void name_node(char name[SETTINGS_TEXT_MAX])
 }
 
 /* What depends on the machine or on who runs it. */
-static void resolve(struct settings *s)
+static void resolve(struct settings *s, const char *runtime_dir)
 {
 	const char *xdg = getenv("XDG_RUNTIME_DIR");
 
@@ -58,7 +58,9 @@ static void resolve(struct settings *s)
 		name_node(s->node);
 	if (s->runtime_dir[0])
 		return;
-	if (geteuid() == 0)
+	if (runtime_dir)
+		snprintf(s->runtime_dir, sizeof(s->runtime_dir), "%s", runtime_dir);
+	else if (geteuid() == 0)
 		snprintf(s->runtime_dir, sizeof(s->runtime_dir), "/run/janus");
 	else if (xdg && *xdg == '/' && strlen(xdg) + sizeof("/janus") <= sizeof(s->runtime_dir))
 		snprintf(s->runtime_dir, sizeof(s->runtime_dir), "%s/janus", xdg);
@@ -80,7 +82,7 @@ static void read_all(struct config_reading *r, const struct config_source *sourc
 		read_option(r, source->options[i]);
 	if (c->listeners == 0 && !r->failed)
 		config_key_listen_by_default(r);
-	resolve(&c->settings);
+	resolve(&c->settings, source->runtime_dir);
 	if (!source->find)
 		config_together_check(r);
 }

@@ -69,6 +69,7 @@ struct config_source {
 	const char *installed;		/* read in its stead where there is no -c, if it is there at that moment; NULL: no file then */
 	const char **options;		/* -o, as "key=value" */
 	unsigned count;
+	const char *runtime_dir;	/* NULL, or that of the server that there is, where none is set: another user's default is not what this server has */
 	bool find;			/* of the file, only what says where its server is (runtime_dir): errors elsewhere in it do not matter */
 };
 

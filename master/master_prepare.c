@@ -57,7 +57,7 @@ static int read_revived(struct master *m, int revived)
 	}
 	m->h.revived = true;
 	m->h.lock = h.lock;
-	m->config.settings = h.settings;
+	m->h.settings = m->config.settings = h.settings;
 	memcpy(m->h.program, h.program, sizeof(m->h.program));
 	snprintf(m->dir.path, sizeof(m->dir.path), "%s", h.settings.runtime_dir);
 	return 0;
@@ -127,6 +127,8 @@ int master_prepare(struct master *m, int handover, int revived)
 	}
 	if (revived >= 0 && read_revived(m, revived) < 0)
 		return -1;
+	if (m->h.revived)
+		m->source.runtime_dir = m->h.settings.runtime_dir;
 	if (handover >= 0) {
 		settings_log_init("master", &m->h.settings);
 		m->dir.control = m->h.control;
@@ -139,7 +141,7 @@ int master_prepare(struct master *m, int handover, int revived)
 		m->config.settings = m->h.settings;	/* the configuration is the one that failed; or what it says is looked at later */
 		if (source->file || (source->installed && access(source->installed, F_OK) == 0))
 			snprintf(m->config.file, sizeof(m->config.file), "%s", source->file ? source->file : source->installed);
-	} else if (read_config(&m->config, source) < 0) {
+	} else if (read_config(&m->config, &m->source) < 0) {
 		/* (It was good when the predecessor read it.) */
 		if (handover < 0)
 			return adopt_at_least(m);

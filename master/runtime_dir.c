@@ -91,7 +91,7 @@ static int make_folder(const char *path, char *error)
 	if (!S_ISDIR(st.st_mode))
 		return fail(error, "the runtime folder %s is not a folder", path);
 	if (st.st_uid != geteuid() && st.st_uid != 0)
-		return fail(error, "the runtime folder %s belongs to another user (uid %u)", path, (unsigned)st.st_uid);
+		return fail(error, "the runtime folder %s belongs to another user (uid %u): start janus as that one, or with another runtime_dir", path, (unsigned)st.st_uid);
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
 		return fail(error, "the runtime folder %s may be written to by others (mode %04o): take one that is Janus's own",
 			    path, (unsigned)(st.st_mode & 07777));

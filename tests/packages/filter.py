@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Whether the unit's SystemCallFilter has all that the server calls: filter.py BUILD
 
-The server runs under strace: clients, messages, the journal, NATS (where there is a nats-server), a reload, a worker's death, a stop. A call that the filter refuses would fail with EPERM
-under the unit, perhaps without anybody's noticing.
+The server runs under strace: clients, messages, the journal, NATS (where there is a nats-server), a reload, the death of a worker, of a keeper and of the master, a stop. A call that the filter refuses would
+fail with EPERM under the unit, perhaps without anybody's noticing.
 """
 import json
 import os
@@ -90,7 +90,10 @@ def used_beside(build, joined):
             subprocess.run([os.path.join(build, "janusbench"), "-n", "200", "-r", "5", "--quiet", first["listen"][0]], check=True, stdout=subprocess.DEVNULL)
             if ctl("reload").returncode != 0:
                 raise SystemExit("the reload is refused")
-            os.kill(status()["workers"][0]["worker"], signal.SIGKILL)
+            for kill in (lambda found: found["workers"][0]["worker"], lambda found: found["workers"][0]["keeper"], lambda found: found["pid"]):
+                killed = kill(status())
+                os.kill(killed, signal.SIGKILL)
+                wait("status", lambda found: kill(found) not in (0, killed))
             os.kill(status()["pid"], signal.SIGTERM)
             strace.wait(SECONDS)
         finally:

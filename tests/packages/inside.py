@@ -257,6 +257,21 @@ def kill_a_worker():
     return True
 
 
+def workers():
+    """What janusctl says of each, with its keeper's and its spare's process."""
+    return json.loads(run("janusctl", "workers", "--json"))["workers"]
+
+
+def follows_keepers():
+    """Each keeper dies: its spare goes on in its place."""
+    before = workers()
+    assert all(w["spare"] for w in before)
+    for w in before:
+        os.kill(w["keeper"], signal.SIGKILL)
+    wait_until(lambda: live() and [w["keeper"] for w in ask()["workers"]] == [w["spare"] for w in before], 10, "the spares' being keepers")
+    wait_until(lambda: sum(of["Name"] == "janus-spare" for of in processes().values()) == len(before), 10, "another spare for each")
+
+
 def configure(init):
     """With a process of each kind. (An older version does not know of all of them.)"""
     with open(CONFIG) as f:
@@ -326,6 +341,8 @@ def go_through(packages, init):
     wait_until(live, 10, "workers")
     # (systemctl does not wait for the end of a reload; and if a master dies within one, the next does it anew, which gives workers other processes.)
     wait_until(lambda: subprocess.run(["janusctl", "reload"]).returncode == 0, 20, "the end of a reload")
+    follows_keepers()
+    init.check()
     init.masters()
     assert bench.poll() is None, "the clients were done before the last master"
     said, _ = bench.communicate(timeout=seconds + 90)

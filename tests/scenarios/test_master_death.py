@@ -140,6 +140,28 @@ class Killed(MasterTest):
         self.client(self.janus, address=("127.0.0.1", ports[1]))
         self.end()
 
+    def test_one_thing_changed(self):
+        """An address, a secret, or the program, and nothing else: that is seen, too."""
+        program, ports = Program(CRASH_BUILD, os.path.join(self.folder, "program")), [free_port() for _ in range(2)]
+        secrets = os.path.join(self.folder, "secrets")
+        text = "workers = 2\nanonymous = all\ntoken_keys = %s\nlisten = flash://127.0.0.1:%d\n" % (secrets, ports[0])
+
+        def put_secret(letter):
+            with open(secrets, "w") as f:
+                f.write(letter * 32)
+            os.chmod(secrets, 0o600)
+        put_secret("a")
+        self.begin(build=program.folder, config=text)
+        for what, change in (("addresses", lambda: self.janus.configure(text.replace(str(ports[0]), str(ports[1])))),
+                             ("files of secrets", lambda: put_secret("b")),
+                             ("the program", lambda: program.put(CRASH_BUILD))):
+            self.kill_master()
+            change()
+            self.again()
+            self.janus.wait_log("a reload follows: %s\n(?s:.*)reloaded: 2 workers renewed" % what)
+        self.client(self.janus, address=("127.0.0.1", ports[1]))
+        self.end()
+
     def test_configuration_broken(self):
         """The reload is refused, and the server goes on with what it had."""
         text = "workers = 2\nlisten = flash://127.0.0.1:%d\nruntime_dir = %s\n" % (free_port(), "%s")
@@ -387,7 +409,8 @@ class Upgrade(MasterTest):
     def die(self, point):
         folder = tempfile.mkdtemp(prefix="janus-program-")
         self.addCleanup(shutil.rmtree, folder)
-        program = Program(CRASH_BUILD, os.path.join(folder, "program"))
+        self.program = program = Program(CRASH_BUILD, os.path.join(folder, "program"))
+        os.link(program.path, program.path + ".before")
         self.begin(build=program.folder, per_worker=1)
         self.slots = self.processes_of_slots()
         program.put(OTHER_BUILD)
@@ -417,6 +440,17 @@ class Upgrade(MasterTest):
     def test_moving(self):
         """All have left: they wait for the next one, as the next program may have taken over."""
         self.one("master-moving", False)
+
+    def test_taken_back(self):
+        """All have left, and their own program stands at its path again: nothing follows, and they go on."""
+        self.die("master-moving")
+        os.rename(self.program.path + ".before", self.program.path)
+        self.program.put_file(os.path.join(CRASH_BUILD, "janusctl"), "janusctl")
+        self.again()
+        self.janus.wait_log("taken over.*nothing has changed")
+        self.steady.progress()
+        self.assertEqual([keeper for keeper, _ in self.processes_of_slots()], [keeper for keeper, _ in self.slots])
+        self.end()
 
     def asked(self, point=None):
         """All have left, and the next master waits for what a keeper has, which dies: its spare says it."""

@@ -248,7 +248,7 @@ static void texts(void **state)
 
 static void defaults(void **state)
 {
-	struct config_source nothing = {0};
+	struct config_source nothing = {0}, there = {.runtime_dir = "/run/another"};
 	struct settings s;
 	char dir[64];
 	cpu_set_t set;
@@ -264,6 +264,8 @@ static void defaults(void **state)
 	assert_int_equal(config.settings.workers, CPU_COUNT(&set) < WORKERS_MAX ? CPU_COUNT(&set) : WORKERS_MAX);
 	snprintf(dir, sizeof(dir), "/tmp/janus-%u", (unsigned)geteuid());
 	assert_string_equal(config.settings.runtime_dir, geteuid() ? dir : "/run/janus");
+	assert_int_equal(config_read(&config, &there, error), 0);
+	assert_string_equal(config.settings.runtime_dir, "/run/another");
 	settings_defaults(&s);
 	assert_int_equal(s.ring_bytes, 67108864);
 	assert_int_equal(s.workers, 1);
