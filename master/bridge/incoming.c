@@ -39,7 +39,12 @@ void incoming_drop(struct incoming *i)
 		stream_drop(i->stream);
 	else if (i->count > 0 && i->peer != NODE_NONE)
 		i->peers->peer[i->peer].taken = atomic_load(&i->bridge->hub.shm->nodes.peer[i->peer].seq);
-	i->count = 0;
+	while (i->count > 0) {
+		const struct beside_before *before = &i->before[--i->count];
+
+		if (before->peer != NODE_NONE)
+			i->beside[before->peer] = before->was;
+	}
 	i->used = 0;
 	natsMsg_Destroy(i->held.msg);
 	i->held.msg = NULL;
@@ -64,6 +69,7 @@ static bool publish_batch(struct incoming *i)
 		atomic_fetch_add_explicit(&i->bridge->hub.shm->nodes.peer[i->peer].in, done, memory_order_relaxed);
 	i->count -= done;
 	memmove(i->item, i->item + done, i->count * sizeof(i->item[0]));
+	memmove(i->before, i->before + done, i->count * sizeof(i->before[0]));
 	if (i->count > 0)
 		return false;
 	i->used = 0;
@@ -177,6 +183,7 @@ static bool is_next_beside(struct incoming *i, unsigned peer, const struct nats_
 		*p = (struct beside){ .epoch = of->epoch };
 	if (of->seq <= p->seq)
 		return false;
+	i->before[i->count] = (struct beside_before){ .peer = peer, .was = *p };
 	p->seq = of->seq;
 	return true;
 }
@@ -209,6 +216,7 @@ static int take_message(struct incoming *i, struct letter *l)
 		return 1;		/* of another life of its node, or of one too many: its mark says so */
 	if (!has_room(i, l))
 		return 0;
+	i->before[i->count].peer = NODE_NONE;
 	/* (What of a node can't be published has come, too.) */
 	if (of_node ? !takes(i, l) : error == NULL && !interest_counts(i->interest, &name, l->mark))
 		return 1;
@@ -233,6 +241,7 @@ static int take_of_stream(struct incoming *i, const struct arrival *a)
 	read_message(a->msg, &l.message, origin != NULL);
 	if (!has_room(i, &l) || (i->count > 0 && stream_jumps(i->stream, a)))
 		return 0;
+	i->before[i->count].peer = NODE_NONE;
 	l.sseq = stream_take(i->stream, a);
 	if (l.sseq == 0 || strncmp(subject, b->prefix, b->prefix_len) != 0)
 		return 1;

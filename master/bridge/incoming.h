@@ -20,6 +20,11 @@ struct beside {
 	uint64_t epoch;			/* whose sequence this is */
 	uint64_t seq;			/* of the last one that was taken, either way */
 };
+/* What it was before a message of the batch, which may be forgotten (incoming_drop()). */
+struct beside_before {
+	unsigned peer;			/* NODE_NONE: that message has to do with none */
+	struct beside was;
+};
 
 struct incoming {
 	struct bridge *bridge;
@@ -37,6 +42,7 @@ struct incoming {
 	unsigned peer;			/* whose messages these are; NODE_NONE: other clients'; NODE_OF_STREAM: the stream's */
 	unsigned count;
 	struct publish_item item[PUBLISH_BATCH_MAX];
+	struct beside_before before[PUBLISH_BATCH_MAX];
 	char *text;			/* names and records, of `room` bytes */
 	size_t used, room;
 };

@@ -22,6 +22,7 @@
 #define EARLY_MS 5000			/* until workers have the rules that we have */
 #define EARLY_PAUSE_MS 10
 #define OPENS_MS 500			/* from a connection's beginning on (stream_opens()) */
+#define SETTLES_MS 3000			/* the same (stream_is_settled()) */
 #define HEARTBEAT_MS 1000
 #define SILENT_MS (3 * HEARTBEAT_MS)
 #define SAME_MS 10000			/* two times of when it was made that differ by less are one stream's: servers of a cluster differ, and a description may have been changed */
@@ -100,9 +101,15 @@ void stream_begin(struct stream *s)
 {
 	s->extends = 0;
 	s->refused_until = 0;
+	s->less_since = 0;
 	s->told = false;
 	if (stream_is_on(s))
 		look(s);
+}
+
+bool stream_is_settled(const struct stream *s)
+{
+	return !stream_is_on(s) || s->step == STREAM_ASKS || s->step == STREAM_FOLLOWS || s->bridge->now - s->began >= SETTLES_MS;
 }
 
 bool stream_opens(const struct stream *s)
@@ -160,10 +167,12 @@ void stream_turn(struct stream *s)
 {
 	if (stream_wait(s) > 0)
 		return;
-	if (s->step == STREAM_EXTENDS && ++s->extends >= EXTENDS)
+	if (s->step == STREAM_EXTENDS && ++s->extends >= EXTENDS) {
 		refused(s, "not answered: does NATS permit $JS.API.STREAM.UPDATE?");
-	else if (s->step != STREAM_WAITS && since(s) >= patience(s))
+	} else if (s->step != STREAM_WAITS && since(s) >= patience(s)) {
+		s->less_since = 0;	/* (Nobody knows what it says meanwhile.) */
 		fail(s, s->step == STREAM_FOLLOWS ? "nothing comes of it: it is asked for once more" : "it does not answer");
+	}
 	look(s);
 }
 

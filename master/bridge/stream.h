@@ -49,11 +49,8 @@ static inline bool stream_is_on(const struct stream *s)
 	return s->name[0] != '\0';
 }
 
-/* Whether it has what rules keep, as far as can be known now: what is published to it from now on comes by it. */
-static inline bool stream_is_settled(const struct stream *s)
-{
-	return !stream_is_on(s) || s->step == STREAM_WAITS || s->step == STREAM_ASKS || s->step == STREAM_FOLLOWS;
-}
+/* Whether it has what rules keep, as far as it takes that: what is published to it from now on comes by it. Who hears nothing of it in time does not wait for longer, as all else waits for that. */
+bool stream_is_settled(const struct stream *s);
 
 /* Whether it is about to be open, as it mostly is within milliseconds: then what goes out waits, as what is for the stream would come behind what is newer. */
 bool stream_opens(const struct stream *s);

@@ -868,6 +868,8 @@ M("bridge-begins-without-a-look", "master/bridge/interest.c", "\ti->next = 1;\n\
 M("bridge-takes-what-is-too-large", "master/bridge/incoming.c", "l->message.len > (size_t)i->bridge->settings.max_frame", "0", "test_nodes_nats.Nats.test_refused", quick=False)
 M("lost-with-the-stream", "shm/nodes.c", "is_to_stream(&rec) && rec.next == 0;\n\treturn lost;", "is_to_stream(&rec) && 0;\n\treturn lost;", "test_to_stream")
 M("what-does-not-pend-is-gone", "master/bridge/stream.c", "\tfind_level(s);\n\tlog_debug(", "\tif (s->reach > s->taken)\n\t\tjump(s, s->reach);\n\tfind_level(s);\n\tlog_debug(", "test_nodes_stream_lags.Lags", quick=False)
+M("silent-stream-keeps-all-waiting", "master/bridge/stream.c", " || s->bridge->now - s->began >= SETTLES_MS;", ";", "test_nodes_stream_subjects.Subjects.test_silent", quick=False)
+M("less-than-it-was-long-ago", "master/bridge/stream.c", "\t\ts->less_since = 0;\t/* (Nobody", "\t\t/* (Nobody", "test_nodes_stream_lags.Lags.test_leader_again", quick=False)
 M("stream-is-read-from-its-end", "master/bridge/stream.c", "ask_for_messages(s, begins(s, epoch, exact, state))", "begins(s, epoch, exact, state), ask_for_messages(s, s->reach + 1)", "test_nodes_chaos.Chaos.test_stream", quick=False)
 M("rules-subjects-are-not-given", "master/bridge/stream.c", "\tif (extend(s, config))\n", "\tif (0 && extend(s, config))\n", "test_nodes_stream_subjects.Subjects.test_more_rules", quick=False)
 M("change-that-was-undone-stays-so", "master/bridge/stream.c", "\t\ts->check_at = s->bridge->now + EXTENDED_MS;\n", "", "test_nodes_stream_subjects.Subjects.test_undone", quick=False)

@@ -2,6 +2,7 @@
 import json
 import socket
 import threading
+import time
 
 from janus_test import wait_until
 from nodes_test import NodesTest
@@ -19,6 +20,8 @@ class SlowStream(threading.Thread):
         self.lock = threading.Lock()
         self.consumer = None        # (sid, the next sequence, the next ordinal)
         self.heartbeats = 0
+        self.answers = True
+        self.infos = 0              # questions for it that were answered
         self.client = None
 
     def close(self):
@@ -60,7 +63,10 @@ class SlowStream(threading.Thread):
             self.client.sendall(("HMSG %s %d %d\r\n" % (subject, len(headers), len(headers) + len(body))).encode() + headers + body + b"\r\n")
 
     def asked(self, subject, reply, body):
+        if not self.answers:
+            return
         if subject == "$JS.API.STREAM.INFO." + STREAM:
+            self.infos += 1
             answer = {"config": {"name": STREAM, "subjects": ["janus.topic.news.>", "janus.inbox.*"]}, "created": "2026-01-02T03:04:05Z",
                       "state": {"messages": self.total, "bytes": 100 * self.total, "first_seq": 1, "last_seq": self.total}}
         elif subject.startswith("$JS.API.CONSUMER.CREATE."):
@@ -118,6 +124,23 @@ class Lags(NodesTest):
         stream.total = stream.has = 12
         wait_until(lambda: self.state(node)["last"] == 12, 15, "the rest")
         self.assertEqual([reader.message()["data"] for _ in range(3)], ["10", "11", "12"])
+        self.expect_whole(node, 12)
+
+    def test_leader_again(self):
+        """That it is seen once more, long after, by another connection, is no reason to believe it."""
+        stream, node = self.stream_node(total=9, has=9)
+        wait_until(lambda: self.state(node)["state"] == "here", 15, "the stream")
+        stream.total = stream.has = 5
+        node.kill_bridge()
+        wait_until(lambda: "less far" in (self.state(node)["error"] or ""), 15, "it to be seen")
+        seen = time.monotonic()
+        stream.answers = False
+        wait_until(lambda: time.monotonic() - seen > 12, 20, "more time than it is asked for")
+        less = stream.infos
+        stream.answers = True
+        wait_until(lambda: stream.infos >= less + 2, 20, "another look")
+        stream.total = stream.has = 12
+        wait_until(lambda: self.state(node)["last"] == 12, 15, "the rest")
         self.expect_whole(node, 12)
 
     def test_replica(self):

@@ -146,6 +146,19 @@ class Subjects(SubjectsTest):
         self.assertEqual(self.pub(a, "news.1").status, 200)
         self.assertEqual(self.pub(a, "more.1").status, 503)
 
+    def test_silent(self):
+        """Who hears nothing of the stream at all goes on with all else."""
+        self.nats.kill()
+        self.nats.more = 'authorization { users: [ { user: u, password: p, permissions: { publish: { deny: ["$JS.API.STREAM.INFO.>"] } } } ] }\nno_auth_user: u'
+        self.nats.start()
+        a, b = (self.node(name, config=self.config(name, NEWS), connected=False) for name in "ab")
+        self.wait_joined(a, b)
+        reader = b.packet().subscribe("plain")
+        self.wait_interest("janus.topic.plain", 1)
+        for n in range(3):
+            self.assertEqual(self.pub(a, "plain", n).status, 200)
+        self.assertEqual([reader.message(20)["data"] for _ in range(3)], ["0", "1", "2"])
+
     def test_one_after_another(self):
         """Three nodes get a rule more, one after another, while all publish what it keeps: every publish is answered, everybody has each message once, and when all have the rule, in one order, with one id."""
         nodes = [self.with_rules(name, NEWS) for name in "abc"]
