@@ -104,6 +104,15 @@ class Lags(NodesTest):
         stream.start()
         return stream, self.node("a", "nats_stream=" + STREAM, RULES, nats=stream, connected=False)
 
+    def node_told_less(self):
+        """It has had nine messages, and hears that there are five."""
+        stream, node = self.stream_node(total=9, has=9)
+        wait_until(lambda: self.state(node)["state"] == "here", 15, "the stream")
+        stream.total = stream.has = 5
+        node.kill_bridge()
+        wait_until(lambda: "less far" in (self.state(node)["error"] or ""), 15, "it to be seen")
+        return stream, node
+
     @staticmethod
     def state(node):
         return node.nodes().get("stream") or {"state": None, "last": 0}
@@ -115,12 +124,8 @@ class Lags(NodesTest):
 
     def test_leader(self):
         """Nor is the stream's end taken for lost, which a server does not know yet that has just begun to lead."""
-        stream, node = self.stream_node(total=9, has=9)
-        wait_until(lambda: self.state(node)["state"] == "here", 15, "the stream")
+        stream, node = self.node_told_less()
         reader = node.packet().subscribe("news.1")
-        stream.total = stream.has = 5
-        node.kill_bridge()
-        wait_until(lambda: "less far" in (self.state(node)["error"] or ""), 15, "it to be seen")
         stream.total = stream.has = 12
         wait_until(lambda: self.state(node)["last"] == 12, 15, "the rest")
         self.assertEqual([reader.message()["data"] for _ in range(3)], ["10", "11", "12"])
@@ -128,11 +133,7 @@ class Lags(NodesTest):
 
     def test_leader_again(self):
         """That it is seen once more, long after, by another connection, is no reason to believe it."""
-        stream, node = self.stream_node(total=9, has=9)
-        wait_until(lambda: self.state(node)["state"] == "here", 15, "the stream")
-        stream.total = stream.has = 5
-        node.kill_bridge()
-        wait_until(lambda: "less far" in (self.state(node)["error"] or ""), 15, "it to be seen")
+        stream, node = self.node_told_less()
         seen = time.monotonic()
         stream.answers = False
         wait_until(lambda: time.monotonic() - seen > 12, 20, "more time than it is asked for")

@@ -46,6 +46,12 @@ class SubjectsTest(StreamTest):
         wanted = {"janus." + part for part in parts} | set(more)
         wait_until(lambda: set(self.info()["subjects"]) == wanted, 15, "the stream to have the subjects %r, not %r" % (wanted, self.info()["subjects"]))
 
+    def deny(self, subject):
+        """NATS permits nobody to publish there from now on."""
+        self.nats.kill()
+        self.nats.more = 'authorization { users: [ { user: u, password: p, permissions: { publish: { deny: ["%s"] } } } ] }\nno_auth_user: u' % subject
+        self.nats.start()
+
     def pub(self, node, topic, data="x"):
         return node.ask("POST", "/pub/" + topic, str(data).encode())
 
@@ -137,9 +143,7 @@ class Subjects(SubjectsTest):
     def test_not_permitted(self):
         """Who may not change the stream gets no answer, and reads it as it is."""
         self.make(STREAM, "janus.topic.news.>")
-        self.nats.kill()
-        self.nats.more = 'authorization { users: [ { user: u, password: p, permissions: { publish: { deny: ["$JS.API.STREAM.UPDATE.>"] } } } ] }\nno_auth_user: u'
-        self.nats.start()
+        self.deny("$JS.API.STREAM.UPDATE.>")
         a = self.node("a", config=self.config("a", NEWS, MORE), connected=False)
         wait_until(lambda: self.stream(a)["state"] == "here", 30, "the stream")
         self.assertIn("does NATS permit $JS.API.STREAM.UPDATE?", self.stream(a)["error"])
@@ -148,9 +152,7 @@ class Subjects(SubjectsTest):
 
     def test_silent(self):
         """Who hears nothing of the stream at all goes on with all else."""
-        self.nats.kill()
-        self.nats.more = 'authorization { users: [ { user: u, password: p, permissions: { publish: { deny: ["$JS.API.STREAM.INFO.>"] } } } ] }\nno_auth_user: u'
-        self.nats.start()
+        self.deny("$JS.API.STREAM.INFO.>")
         a, b = (self.node(name, config=self.config(name, NEWS), connected=False) for name in "ab")
         self.wait_joined(a, b)
         reader = b.packet().subscribe("plain")
